@@ -1,0 +1,144 @@
+package faultfs
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is an open file beneath a Dir.
+type File struct {
+	f    *os.File
+	name string
+	inj  Injector
+}
+
+// Name is the file's name beneath its Dir, as it was opened.
+func (f *File) Name() string { return f.name }
+
+// Read reads from the file's position.
+func (f *File) Read(p []byte) (int, error) {
+	if err := inject(f.inj, OpRead, f.name); err != nil {
+		return 0, err
+	}
+	return f.f.Read(p)
+}
+
+// ReadAt reads at off, as io.ReaderAt.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if err := inject(f.inj, OpRead, f.name); err != nil {
+		return 0, err
+	}
+	return f.f.ReadAt(p, off)
+}
+
+// Write writes at the file's position, as io.Writer.
+func (f *File) Write(p []byte) (int, error) {
+	allow, ierr := f.allow(len(p))
+	n, err := f.f.Write(p[:allow])
+	if err == nil {
+		err = ierr
+	}
+	return n, err
+}
+
+// WriteAt writes at off, as io.WriterAt.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	allow, ierr := f.allow(len(p))
+	n, err := f.f.WriteAt(p[:allow], off)
+	if err == nil {
+		err = ierr
+	}
+	return n, err
+}
+
+// Writev writes bufs one behind the other at off, without gathering them first, and returns how many bytes were written. bufs is
+// consumed: its elements are resliced.
+func (f *File) Writev(bufs [][]byte, off int64) (int64, error) {
+	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	allow, ierr := f.allow(total)
+	if ierr != nil {
+		bufs = cut(bufs, allow)
+	}
+	var done int64
+	for len(bufs) > 0 {
+		n, err := unix.Pwritev(int(f.f.Fd()), bufs[:min(len(bufs), 1024)], off+done)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return done, &fs.PathError{Op: string(OpWrite), Path: f.name, Err: err}
+		}
+		if n == 0 {
+			return done, &fs.PathError{Op: string(OpWrite), Path: f.name, Err: io.ErrShortWrite}
+		}
+		done += int64(n)
+		bufs = skip(bufs, n)
+	}
+	return done, ierr
+}
+
+// Sync makes the file's bytes durable. After an error the file must be given up: a second Sync proves nothing.
+func (f *File) Sync() error {
+	if err := inject(f.inj, OpSync, f.name); err != nil {
+		return err
+	}
+	return f.f.Sync()
+}
+
+// Truncate cuts or extends the file to size bytes.
+func (f *File) Truncate(size int64) error {
+	if err := inject(f.inj, OpTruncate, f.name); err != nil {
+		return err
+	}
+	return f.f.Truncate(size)
+}
+
+// Seek sets the file's position, as io.Seeker.
+func (f *File) Seek(off int64, whence int) (int64, error) { return f.f.Seek(off, whence) }
+
+// Stat describes the open file.
+func (f *File) Stat() (os.FileInfo, error) { return f.f.Stat() }
+
+// Close closes the file; its error counts: some file systems report a failed write only here.
+func (f *File) Close() error { return f.f.Close() }
+
+func (f *File) allow(n int) (int, error) {
+	if f.inj == nil {
+		return n, nil
+	}
+	allow, err := f.inj.Inject(OpWrite, f.name, n)
+	if err != nil {
+		return min(allow, n), &fs.PathError{Op: string(OpWrite), Path: f.name, Err: err}
+	}
+	return n, nil
+}
+
+// cut keeps the first n bytes of bufs.
+func cut(bufs [][]byte, n int) [][]byte {
+	for i, b := range bufs {
+		if n <= len(b) {
+			return append(append([][]byte(nil), bufs[:i]...), b[:n])
+		}
+		n -= len(b)
+	}
+	return bufs
+}
+
+// skip drops the first n bytes of bufs.
+func skip(bufs [][]byte, n int) [][]byte {
+	for len(bufs) > 0 && n >= len(bufs[0]) {
+		n -= len(bufs[0])
+		bufs = bufs[1:]
+	}
+	if len(bufs) > 0 {
+		bufs[0] = bufs[0][n:]
+	}
+	return bufs
+}

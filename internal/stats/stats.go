@@ -1,0 +1,82 @@
+// Package stats keeps the numbers a daemon tells about itself under the names that users of Scribe know: "<category>:<counter>" and
+// "scribe_overall:<counter>" (docs: the original's counters, its fb303 getCounters).
+//
+// A Set is safe for concurrent use. Hot paths hold on to the *Counter they got once and add per batch, not per entry.
+package stats
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Overall is the pseudo category under which every category counter is summed up.
+const Overall = "scribe_overall"
+
+// Set is a set of counters and gauges.
+type Set struct {
+	mu       sync.Mutex
+	counters map[string]*atomic.Int64
+	gauges   map[string]func() int64
+}
+
+// New returns an empty set.
+func New() *Set {
+	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64)}
+}
+
+// Counter returns the counter of that name, made at zero on first use.
+func (s *Set) Counter(name string) *atomic.Int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counters[name]
+	if c == nil {
+		c = new(atomic.Int64)
+		s.counters[name] = c
+	}
+	return c
+}
+
+// Overall returns the counter "scribe_overall:name".
+func (s *Set) Overall(name string) *atomic.Int64 { return s.Counter(Overall + ":" + name) }
+
+// Category returns the counter "category:name".
+func (s *Set) Category(category, name string) *atomic.Int64 { return s.Counter(category + ":" + name) }
+
+// Gauge makes name report what f returns at each Snapshot; f is called without locks held by the caller and must not use the Set.
+func (s *Set) Gauge(name string, f func() int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gauges[name] = f
+}
+
+// Snapshot returns all counters and gauges.
+func (s *Set) Snapshot() map[string]int64 {
+	s.mu.Lock()
+	m := make(map[string]int64, len(s.counters)+len(s.gauges))
+	for name, c := range s.counters {
+		m[name] = c.Load()
+	}
+	gauges := make(map[string]func() int64, len(s.gauges))
+	for name, f := range s.gauges {
+		gauges[name] = f
+	}
+	s.mu.Unlock()
+	for name, f := range gauges {
+		m[name] = f()
+	}
+	return m
+}
+
+// Get returns one counter or gauge, 0 if there is none of that name.
+func (s *Set) Get(name string) int64 {
+	s.mu.Lock()
+	c, f := s.counters[name], s.gauges[name]
+	s.mu.Unlock()
+	switch {
+	case c != nil:
+		return c.Load()
+	case f != nil:
+		return f()
+	}
+	return 0
+}
