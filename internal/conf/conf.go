@@ -1,0 +1,103 @@
+// Package conf reads the values that users write: sizes, durations and words, from flags and from environment variables.
+//
+//	flag  >  environment variable  >  default
+//
+// A value that cannot be used is answered with the forms that can. Limitation: environment variables that are set to nothing count
+// as not set.
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/pflag"
+)
+
+// ParseSize reads a number of bytes: plain (1000000), decimal (1GB = 10^9) or binary (256MiB).
+func ParseSize(s string) (int64, error) {
+	n, err := humanize.ParseBytes(strings.TrimSpace(s))
+	if err != nil || n > math.MaxInt64 || strings.Contains(s, ",") {
+		return 0, fmt.Errorf("size %q: want plain bytes (1000000), decimal units (kB, MB, GB, TB) or binary units (KiB, MiB, GiB, TiB), as in 1GB or 256MiB", s)
+	}
+	return int64(n), nil
+}
+
+// ParseDuration reads a duration in Go's syntax (90s, 15m, 1h30m), which can begin with whole days (30d, 1d12h). It is never negative.
+func ParseDuration(s string) (time.Duration, error) {
+	bad := fmt.Errorf("duration %q: want a number with a unit, as in 10s, 15m, 1h30m or 30d", s)
+	const day = 24 * time.Hour
+	var whole time.Duration
+	rest := s
+	if days, after, ok := strings.Cut(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 31)
+		if err != nil || time.Duration(n) > math.MaxInt64/day {
+			return 0, bad
+		}
+		whole, rest = time.Duration(n)*day, after
+		if rest == "" {
+			return whole, nil
+		}
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || d < 0 || strings.HasPrefix(rest, "-") || whole+d < whole {
+		return 0, bad
+	}
+	return whole + d, nil
+}
+
+// value makes a flag of anything that a function can read.
+type value[T any] struct {
+	to    *T
+	text  string
+	kind  string
+	parse func(string) (T, error)
+}
+
+// Value returns a flag value that is read by parse into to and stands at text until it is set; kind is what the help calls it.
+// A default that parse refuses is a mistake of the program: it panics.
+func Value[T any](to *T, text, kind string, parse func(string) (T, error)) pflag.Value {
+	v := &value[T]{to: to, kind: kind, parse: parse}
+	if err := v.Set(text); err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (v *value[T]) Set(s string) error {
+	got, err := v.parse(s)
+	if err != nil {
+		return err
+	}
+	*v.to, v.text = got, s
+	return nil
+}
+
+func (v *value[T]) String() string { return v.text }
+func (v *value[T]) Type() string   { return v.kind }
+
+// FromEnvironment sets each flag that was not given on the command line from the variable that stands for it, if that is set. The
+// error names every variable whose value cannot be used.
+func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		text, ok := lookup(Variable(f.Name))
+		if f.Changed || !ok || text == "" || f.Name == "help" {
+			return
+		}
+		if err := f.Value.Set(text); err != nil {
+			errs = append(errs, fmt.Errorf("environment variable %s: %w", Variable(f.Name), err))
+		}
+		f.Changed = true
+	})
+	return errors.Join(errs...)
+}
+
+// Variable is the name of the environment variable that stands for a flag: INKWELL_MAX_SIZE for max-size.
+func Variable(flag string) string {
+	return "INKWELL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
