@@ -1,0 +1,73 @@
+package store
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// restTime is how long an address that failed stands behind the others, and how often a better one than that in use is probed.
+const restTime = time.Minute
+
+// addresses are the places a Network can send to, the preferred first. An address that failed rests for a while, ± a quarter so that
+// many senders do not come back to a peer at the same moment. Not safe for concurrent use.
+type addresses struct {
+	list []address
+	rest time.Duration
+}
+
+type address struct {
+	name  string
+	until time.Time // rests until then; zero: healthy
+}
+
+func newAddresses(names []string) addresses {
+	a := addresses{rest: restTime}
+	for _, name := range names {
+		a.list = append(a.list, address{name: name})
+	}
+	return a
+}
+
+// failed makes address i rest from now on.
+func (a *addresses) failed(i int, now time.Time) {
+	a.list[i].until = now.Add(a.rest*3/4 + rand.N(a.rest/2))
+}
+
+// worked says that address i took a call.
+func (a *addresses) worked(i int) { a.list[i].until = time.Time{} }
+
+// round lists all addresses in the order in which to try them: first the one in use (-1: none), then the healthy and rested in their
+// order, then those that rest, the one whose rest ends soonest first.
+func (a *addresses) round(inUse int, now time.Time) []int {
+	order := make([]int, len(a.list))
+	for i := range order {
+		order[i] = i
+	}
+	rank := func(i int) time.Time {
+		if i == inUse || !a.list[i].until.After(now) {
+			return time.Time{}
+		}
+		return a.list[i].until
+	}
+	slices.SortStableFunc(order, func(x, y int) int {
+		if (x == inUse) != (y == inUse) {
+			if x == inUse {
+				return -1
+			}
+			return 1
+		}
+		return rank(x).Compare(rank(y))
+	})
+	return order
+}
+
+// better returns the first address before i that does not rest.
+func (a *addresses) better(i int, now time.Time) (int, bool) {
+	for j := range i {
+		if !a.list[j].until.After(now) {
+			return j, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,237 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store/spool"
+)
+
+// replayBytes is how much of the spool is replayed in one call of the primary.
+const replayBytes = 4 << 20
+
+// closeGrace is how long Close lets a replay that is under way go on before it breaks it off.
+const closeGrace = 5 * time.Second
+
+// BufferOptions are the choices of a Buffer.
+type BufferOptions struct {
+	Logger *slog.Logger // nil = discard
+	// Stats counts "spooled" and "replayed" (entries) and "bytes lost" (unreadable in the spool), all overall, and has the gauges
+	// "spool bytes" and "spool entries". nil = own.
+	Stats *stats.Set
+	Retry rpc.Backoff // between attempts at a primary that fails; zero = 100 ms to 10 s
+	// Refused is where records go that the primary refuses for ever (see Buffer): a spool in the directory "refused" beneath it, for
+	// a person to look into. nil = they are offered for ever, and what is behind them waits.
+	Refused *faultfs.Dir
+}
+
+// Buffer stands before another store, the primary, and keeps on disk what that does not take:
+//
+//	Append ─┬─ spool empty ─► primary ── fails ─┐
+//	        └─ spool not empty ─────────────────┴─► spool ─► replay ─► primary ─► ack
+//
+// The mode is not stored but derived: while the spool holds anything, everything goes through it. So each caller's batches reach the
+// primary in the order of its Appends, and a primary that failed is not tried again by Append: its batch is in the spool, from where
+// the replay, with growing pauses, is the only one who tries until it has delivered all. (If the spool could not take that batch,
+// Append failed, and the next one tries the primary: there is nothing that it could overtake.)
+//
+// When the replay runs well and little is left, Appends are held back for the last call or two, so that a busy Buffer finds its way
+// out of the spool; the first failure lets them go.
+//
+// Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again. Spans do not survive the
+// spool. A batch the primary refuses (proto.ApplicationError) is spooled and offered again, some times as it was replayed, then record
+// by record; a record that is refused refusals times more is moved to BufferOptions.Refused.
+type Buffer struct {
+	primary  Store
+	spool    *spool.Log
+	log      *slog.Logger
+	health   *health
+	spooled  *atomic.Int64
+	stop     context.CancelFunc // ends the replay between two calls
+	abort    context.CancelFunc // ends its call
+	replayed sync.WaitGroup     // the replay
+	appends  sync.WaitGroup
+	kick     chan struct{} // ends a pause of the replay
+
+	replayErr error // of the replay, to be read when it has ended
+
+	mu     sync.Mutex
+	closed bool
+	gate   chan struct{} // Appends wait until it is closed; nil = open
+	done   chan struct{} // closed and made anew whenever the replay has emptied the spool
+}
+
+// OpenBuffer returns a Buffer that owns primary and sp, and starts to replay what sp holds.
+func OpenBuffer(primary Store, sp *spool.Log, o BufferOptions) *Buffer {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stats == nil {
+		o.Stats = stats.New()
+	}
+	if o.Retry == (rpc.Backoff{}) {
+		o.Retry = rpc.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second}
+	}
+	b := &Buffer{
+		primary: primary,
+		spool:   sp,
+		log:     o.Logger,
+		health:  newHealth(o.Logger),
+		spooled: o.Stats.Overall("spooled"),
+		kick:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+	}
+	o.Stats.Gauge(stats.Overall+":spool bytes", func() int64 { bytes, _ := sp.Backlog(); return bytes })
+	o.Stats.Gauge(stats.Overall+":spool entries", func() int64 { _, entries := sp.Backlog(); return entries })
+	if bytes, entries := sp.Backlog(); entries > 0 {
+		b.log.Info("spool holds entries of before", "entries", entries, "bytes", bytes)
+	}
+	life, stop := context.WithCancel(context.Background())
+	calls, abort := context.WithCancel(context.Background())
+	b.stop, b.abort = stop, abort
+	r := newReplay(b, o)
+	b.replayed.Go(func() { b.replayErr = r.loop(life, calls) })
+	return b
+}
+
+// Append returns nil when the primary has b or the spool has it durably. ctx bounds only the wait for the primary: when it ends, b
+// goes to the spool. Errors are those of the spool: spool.ErrFull when it is full, else of its disk; then b may be offered again.
+func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
+	if batch.Count() == 0 {
+		return nil
+	}
+	gate, err := b.enter()
+	if err != nil {
+		return err
+	}
+	defer b.appends.Done()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() == nil && b.empty() {
+		err := b.primary.Append(ctx, batch)
+		if err == nil {
+			b.health.set("next hop", nil)
+			return nil
+		}
+		if ctx.Err() == nil {
+			b.away(err)
+		}
+	}
+	if _, err := b.spool.Append(context.WithoutCancel(ctx), batch.Entries(), batch.Count()); err != nil {
+		return fmt.Errorf("keep %d entries in the spool: %w", batch.Count(), err)
+	}
+	b.spooled.Add(int64(batch.Count()))
+	return nil
+}
+
+// enter counts an Append in and returns what it has to wait for.
+func (b *Buffer) enter() (gate chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, ErrClosed
+	}
+	b.appends.Add(1)
+	return b.gate, nil
+}
+
+// away notes that the primary failed.
+func (b *Buffer) away(err error) {
+	b.health.set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+}
+
+// empty says whether the primary has everything.
+func (b *Buffer) empty() bool {
+	acked, end := b.spool.Bounds()
+	return acked >= end
+}
+
+// Backlog is what the spool holds for the primary.
+func (b *Buffer) Backlog() (bytes, entries int64) { return b.spool.Backlog() }
+
+// Drain waits until the spool is empty; the primary is tried at once, whatever pause the replay was in. An Append in progress is no
+// part of it.
+func (b *Buffer) Drain(ctx context.Context) error {
+	select {
+	case b.kick <- struct{}{}:
+	default:
+	}
+	for {
+		b.mu.Lock()
+		done, closed := b.done, b.closed
+		b.mu.Unlock()
+		if b.empty() {
+			return nil
+		}
+		if closed {
+			return ErrClosed
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			bytes, entries := b.spool.Backlog()
+			return fmt.Errorf("deliver what is in the spool: %d entries (%d bytes) are left: %w", entries, bytes, ctx.Err())
+		}
+	}
+}
+
+// Close ends the replay (a call that is under way gets a few seconds), waits for pending Appends and closes primary and spool. What
+// is in the spool stays there for the next Buffer.
+func (b *Buffer) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrClosed
+	}
+	b.closed = true
+	b.mu.Unlock()
+	b.stop()
+	grace := time.AfterFunc(closeGrace, b.abort)
+	b.replayed.Wait()
+	grace.Stop()
+	b.abort()
+	b.release()
+	b.wake()
+	b.appends.Wait()
+	return errors.Join(b.replayErr, b.primary.Close(), b.spool.Close())
+}
+
+// hold makes Appends wait until release: the replay is about to empty the spool.
+func (b *Buffer) hold() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.gate == nil && !b.closed {
+		b.gate = make(chan struct{})
+	}
+}
+
+// release lets Appends go on.
+func (b *Buffer) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.gate != nil {
+		close(b.gate)
+		b.gate = nil
+	}
+}
+
+// wake makes Drain look again.
+func (b *Buffer) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.done)
+	b.done = make(chan struct{})
+}

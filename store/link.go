@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"inkwell/internal/rpc"
+)
+
+// link is the one connection of a Network, to one of several addresses. connect, drop, improve, round, worked, failed and close are
+// for one goroutine at a time, the sender; a probe of a better address runs beside it.
+type link struct {
+	options rpc.ClientOptions
+	log     *slog.Logger
+	health  *health
+	life    context.Context // ends the probe
+	end     context.CancelFunc
+	probes  sync.WaitGroup
+
+	client *rpc.Client // the sender's, nil when there is none
+	at     int         // index of client's address, -1 when there is none
+
+	mu      sync.Mutex
+	addrs   addresses
+	peer    string // address of client
+	last    string // peer before
+	probing bool
+	spare   *rpc.Client // what a probe found, to be taken over before the next call
+	spareAt int
+}
+
+func newLink(addrs []string, o rpc.ClientOptions, log *slog.Logger) *link {
+	l := &link{options: o, log: log, health: newHealth(log), at: -1, addrs: newAddresses(addrs)}
+	l.life, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+// round lists the addresses to try, in order.
+func (l *link) round() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.addrs.round(l.at, time.Now())
+}
+
+// name is the text of address i.
+func (l *link) name(i int) string { return l.addrs.list[i].name }
+
+// connect makes address i the one that client talks to and says whether it had to be dialed. The connection that stood before stands
+// until the new one does.
+func (l *link) connect(ctx context.Context, i int) (fresh bool, err error) {
+	if l.client != nil && l.at == i {
+		return false, nil
+	}
+	c, err := rpc.Dial(ctx, l.name(i), l.options)
+	if err != nil {
+		return false, err
+	}
+	l.use(c, i)
+	return true, nil
+}
+
+// use puts a connection in the place of the one before.
+func (l *link) use(c *rpc.Client, i int) {
+	l.drop()
+	l.client, l.at = c, i
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.peer = l.name(i)
+	if l.peer != l.last {
+		l.log.Info("connected", "peer", l.peer, "before", l.last)
+		l.last = l.peer
+	}
+}
+
+// drop closes the connection, if there is one.
+func (l *link) drop() {
+	if l.client == nil {
+		return
+	}
+	l.discard(l.client, l.at)
+	l.client, l.at = nil, -1
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.peer = ""
+}
+
+// discard closes a connection to address i. Nobody depends on what close could tell: only an answer makes a call good.
+func (l *link) discard(c *rpc.Client, i int) {
+	if err := c.Close(); err != nil {
+		l.log.Debug("close connection", "peer", l.name(i), "error", err)
+	}
+}
+
+// worked notes that address i answered.
+func (l *link) worked(i int) {
+	l.mu.Lock()
+	l.addrs.worked(i)
+	l.mu.Unlock()
+	l.health.set(l.name(i), nil)
+}
+
+// failed notes that address i did not take a call.
+func (l *link) failed(i int, err error) {
+	l.mu.Lock()
+	l.addrs.failed(i, time.Now())
+	l.mu.Unlock()
+	l.health.set(l.name(i), err)
+}
+
+// improve takes over a connection to a better address if a probe found one, else starts a probe when it is time for one.
+func (l *link) improve() {
+	l.mu.Lock()
+	spare, i := l.spare, l.spareAt
+	l.spare = nil
+	l.mu.Unlock()
+	switch {
+	case spare == nil:
+	case l.client == nil || i < l.at:
+		l.use(spare, i)
+	default: // the sender found its way back by itself
+		l.discard(spare, i)
+	}
+	if l.client == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.probing {
+		return
+	}
+	if j, ok := l.addrs.better(l.at, time.Now()); ok {
+		l.probing = true
+		l.probes.Go(func() { l.probe(j) })
+	}
+}
+
+// probe dials address i while calls go on with the connection that stands.
+func (l *link) probe(i int) {
+	c, err := rpc.Dial(l.life, l.name(i), l.options)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.probing = false
+	if err != nil {
+		l.addrs.failed(i, time.Now())
+		return
+	}
+	l.spare, l.spareAt = c, i
+}
+
+// close gives up connection and probe. No call may be in progress.
+func (l *link) close() error {
+	l.end()
+	l.probes.Wait()
+	l.mu.Lock()
+	spare := l.spare
+	l.spare = nil
+	l.mu.Unlock()
+	var err error
+	if spare != nil {
+		err = spare.Close()
+	}
+	if l.client != nil {
+		err = errors.Join(err, l.client.Close())
+		l.client, l.at = nil, -1
+	}
+	return err
+}

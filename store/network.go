@@ -1,0 +1,365 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+)
+
+const (
+	defaultMaxCall = 4 << 20
+	maxDial        = 5 * time.Second
+)
+
+// NetworkOptions says where a Network sends.
+type NetworkOptions struct {
+	Addrs   []string      // HOST:PORT, the preferred first; at least one
+	Timeout time.Duration // of one call; dialing takes at most 5 s of it; 0 = 30 s
+	MaxCall int           // bytes of entries that are merged into one call; 0 = 4 MiB
+	Logger  *slog.Logger  // nil = discard
+	Stats   *stats.Set    // nil = own; counts "sent" (entries, also by category) and "retries" (attempts that failed, TRY_LATER too)
+}
+
+// Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one call in
+// progress; batches that come meanwhile wait and go together in the next call:
+//
+//	Append ─► queue ─► call (≤ MaxCall, in order of arrival) ─► sender: Log ─► all of the call return with its result
+//
+// The sender is a goroutine that lives as long as anybody waits. It offers a call to every address once, the one that works first:
+// on to the next when one cannot be reached, fails or says TRY_LATER. A preferred address that failed is probed again after about a
+// minute, beside the calls. A peer that refuses a call with an exception keeps its connection; the error is a
+// *proto.ApplicationError.
+//
+// Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a new
+// connection when the peer hung up before it answered, as a restarted one does) and by the caller.
+type Network struct {
+	maxCall int
+	sent    *tally
+	retries *atomic.Int64
+	waiters sync.Pool
+	running sync.WaitGroup // the sender
+
+	mu      sync.Mutex
+	closed  bool
+	sending bool               // the sender runs
+	queue   []*waiter          // not taken yet, in order of arrival
+	call    []*waiter          // taken by the sender
+	inCall  bool               // the bytes of call are in the client's hands
+	wanted  int                // members of call whose callers have not left
+	ctx     context.Context    // of the call
+	cancel  context.CancelFunc // ends ctx
+	batches []*proto.Batch     // of call, for the client
+
+	link *link // the sender's
+}
+
+// waiter is one Append.
+type waiter struct {
+	batch *proto.Batch
+	left  bool // its context ended while its bytes were in the client's hands
+	err   error
+	done  chan struct{} // has room for one; err stands when it is filled
+}
+
+// errLeft is the result of a waiter whose context ended; Append has the better error.
+var errLeft = errors.New("given up by its caller")
+
+// NewNetwork returns a Network that has not connected yet.
+func NewNetwork(o NetworkOptions) (*Network, error) {
+	if len(o.Addrs) == 0 {
+		return nil, errors.New("no address to send to: give HOST:PORT")
+	}
+	for _, addr := range o.Addrs {
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+			return nil, fmt.Errorf("address %q: want HOST:PORT, as in 127.0.0.1:1463", addr)
+		}
+	}
+	if o.MaxCall == 0 {
+		o.MaxCall = defaultMaxCall
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stats == nil {
+		o.Stats = stats.New()
+	}
+	client := rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial)}
+	return &Network{
+		maxCall: o.MaxCall,
+		sent:    newTally(o.Stats, "sent"),
+		retries: o.Stats.Overall("retries"),
+		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
+		link:    newLink(slices.Clone(o.Addrs), client, o.Logger),
+	}, nil
+}
+
+// Append sends b, alone or with the batches of others, and returns when a peer has answered. The error is ErrTryLater when every
+// address said so and a *proto.ApplicationError when a peer refused the call; the others of the same call get it, too.
+//
+// When ctx ends, a batch that is not in a call goes at once. One that is in a call is in the connection's hands: the call is broken
+// off if nobody else is in it (whether the peer got it is unknown then), else Append waits for its result, at most Timeout.
+func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
+	if b.Count() == 0 {
+		return nil
+	}
+	w := n.waiters.Get().(*waiter)
+	defer n.waiters.Put(w)
+	w.batch, w.left, w.err = b, false, nil
+	if err := n.join(ctx, w); err != nil {
+		return err
+	}
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		if n.leave(w) {
+			w.err = errLeft
+		} else {
+			<-w.done
+		}
+	}
+	w.batch = nil
+	if w.err == errLeft {
+		return fmt.Errorf("send %d entries: %w", b.Count(), ctx.Err())
+	}
+	if w.err != nil {
+		return w.err
+	}
+	n.sent.add(b)
+	return nil
+}
+
+// Close waits for pending Appends, then closes the connection.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	n.running.Wait()
+	if err := n.link.close(); err != nil {
+		return fmt.Errorf("close connection: %w", err)
+	}
+	return nil
+}
+
+// Peer is the address in use, "" when there is no connection. It may be called at any time.
+func (n *Network) Peer() string {
+	n.link.mu.Lock()
+	defer n.link.mu.Unlock()
+	return n.link.peer
+}
+
+// join queues w and sees to it that there is a sender.
+func (n *Network) join(ctx context.Context, w *waiter) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("send %d entries: %w", w.batch.Count(), err)
+	}
+	n.queue = append(n.queue, w)
+	if !n.sending {
+		n.sending = true
+		n.running.Go(n.send)
+	}
+	return nil
+}
+
+// leave takes w out and says whether that was possible; if not, its result comes through w.done.
+func (n *Network) leave(w *waiter) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if i := slices.Index(n.queue, w); i >= 0 {
+		n.queue = slices.Delete(n.queue, i, i+1)
+		return true
+	}
+	i := slices.Index(n.call, w)
+	if i < 0 {
+		return false
+	}
+	n.wanted--
+	if n.wanted == 0 {
+		n.cancel()
+	}
+	if n.inCall {
+		w.left = true
+		return false
+	}
+	n.call = slices.Delete(n.call, i, i+1)
+	return true
+}
+
+// send is the sender.
+func (n *Network) send() {
+	for n.take() {
+		n.release(n.offer())
+	}
+}
+
+// take makes the next call of what waits. It returns false, and the sender has to end, when nothing does.
+func (n *Network) take() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.queue) == 0 {
+		n.sending = false
+		return false
+	}
+	size, k := n.queue[0].batch.Size(), 1
+	for k < len(n.queue) && size+n.queue[k].batch.Size() <= n.maxCall {
+		size += n.queue[k].batch.Size()
+		k++
+	}
+	n.call = append(n.call[:0], n.queue[:k]...)
+	n.queue = slices.Delete(n.queue, 0, k)
+	n.wanted = k
+	if n.ctx == nil || n.ctx.Err() != nil {
+		n.ctx, n.cancel = context.WithCancel(context.Background())
+	}
+	return true
+}
+
+// release gives the result to all of the call.
+func (n *Network) release(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, w := range n.call {
+		n.call[i] = nil
+		w.err = err
+		w.done <- struct{}{}
+	}
+	n.call = n.call[:0]
+}
+
+// offer offers the call to each address until one answers for good.
+func (n *Network) offer() error {
+	n.link.improve()
+	var failures []error
+	for _, i := range n.link.round() {
+		err := n.offerTo(i)
+		refused := isRefusal(err)
+		switch {
+		case err == nil || refused:
+			n.link.worked(i)
+		case n.ctx.Err() != nil: // nobody waits for it any more
+			return errLeft
+		default:
+			n.link.failed(i, err)
+			n.retries.Add(1)
+		}
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("send to %s: %w", n.link.name(i), err)
+		if refused {
+			return err
+		}
+		failures = append(failures, err)
+	}
+	return joinFailures(failures)
+}
+
+// offerTo offers the call to address i, over the connection that stands if there is one.
+func (n *Network) offerTo(i int) error {
+	fresh, err := n.link.connect(n.ctx, i)
+	if err != nil {
+		return err
+	}
+	err = n.once()
+	if fresh || !hungUp(err) {
+		return err
+	}
+	if _, err := n.link.connect(n.ctx, i); err != nil {
+		return err
+	}
+	return n.once()
+}
+
+// once makes the call over the connection.
+func (n *Network) once() error {
+	batches := n.begin()
+	if len(batches) == 0 {
+		return errLeft
+	}
+	code, err := n.link.client.Log(n.ctx, batches)
+	n.finish(err == nil && code == proto.OK)
+	switch {
+	case err != nil && !isRefusal(err):
+		n.link.drop()
+	case err == nil && code == proto.TryLater:
+		err = ErrTryLater
+	case err == nil && code != proto.OK:
+		err = fmt.Errorf("answered with result code %d", code)
+	}
+	return err
+}
+
+// begin puts the bytes of the call into the client's hands.
+func (n *Network) begin() []*proto.Batch {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.batches = n.batches[:0]
+	for _, w := range n.call {
+		n.batches = append(n.batches, w.batch)
+	}
+	n.inCall = true
+	return n.batches
+}
+
+// finish takes them back; with a call that was not accepted those who left meanwhile are let go before the next attempt.
+func (n *Network) finish(accepted bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.inCall = false
+	clear(n.batches)
+	if accepted {
+		return
+	}
+	n.call = slices.DeleteFunc(n.call, func(w *waiter) bool {
+		if w.left {
+			w.err = errLeft
+			w.done <- struct{}{}
+		}
+		return w.left
+	})
+}
+
+// isRefusal says whether err is a peer's exception.
+func isRefusal(err error) bool {
+	var refusal *proto.ApplicationError
+	return errors.As(err, &refusal)
+}
+
+// hungUp says whether err is what a connection gives that the peer closed before it answered anything. Part of an answer, or none in
+// time, is another matter.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// joinFailures makes one error of what the addresses said; it is ErrTryLater only if all said that.
+func joinFailures(errs []error) error {
+	all := !slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, ErrTryLater) })
+	var joined error
+	for _, err := range errs {
+		if !all && errors.Is(err, ErrTryLater) {
+			err = errors.New(err.Error())
+		}
+		if joined == nil {
+			joined = err
+		} else {
+			joined = fmt.Errorf("%w; %w", joined, err)
+		}
+	}
+	return joined
+}

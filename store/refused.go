@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"inkwell/proto"
+	"inkwell/store/spool"
+)
+
+// refusedDir is where records are kept that the primary refuses: a spool of its own, for `inkwell spool` to look into.
+const refusedDir = "refused"
+
+// setAside keeps a record that cannot be delivered, durably, so that what is behind it can go on. It returns false when the replay
+// has to end before that was possible.
+func (r *replay) setAside(life context.Context, data []byte, count int, cause error) bool {
+	if r.aside == nil {
+		r.lost.Add(int64(len(data)))
+		r.b.log.Error("record in the spool is no batch: passed over", "bytes", len(data), "error", cause)
+		return true
+	}
+	for {
+		err := r.keep(data, count)
+		r.b.health.set("spool of refused records", err)
+		if err == nil {
+			r.refused.Add(int64(count))
+			r.b.log.Error("record cannot be delivered: set aside", "entries", count, "bytes", len(data), "directory", r.aside.Path()+"/"+refusedDir, "error", cause)
+			return true
+		}
+		if !r.pause(life) {
+			return false
+		}
+	}
+}
+
+// keep appends a record to the spool of refused records, which is open only meanwhile: it is rarely needed.
+func (r *replay) keep(data []byte, count int) (err error) {
+	dir, err := r.aside.Sub(refusedDir)
+	if err != nil {
+		return fmt.Errorf("open spool of refused records: %w", err)
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	l, err := spool.Open(dir, spool.Options{})
+	if err != nil {
+		return fmt.Errorf("open spool of refused records: %w", err)
+	}
+	_, err = l.Append(context.Background(), data, count)
+	return errors.Join(err, l.Close())
+}
+
+// skip passes over a place in the spool that cannot be read; it is acked with what is before it.
+func (r *replay) skip(c *spool.CorruptError) {
+	r.lost.Add(int64(c.End - c.Start))
+	r.b.log.Error("spool is damaged: passed over", "bytes", c.End-c.Start, "error", c)
+	r.read = c.End
+	r.add(&proto.Batch{}, c.End)
+}
+
+// canonical says why a record cannot be sent as it is.
+func canonical(rec spool.Record) error {
+	count, err := proto.CheckEntries(rec.Data)
+	if err != nil {
+		return err
+	}
+	if count != rec.Count || count == 0 {
+		return fmt.Errorf("%d entries where the record says %d", count, rec.Count)
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/rpc"
+	"inkwell/proto"
+	"inkwell/store/spool"
+)
+
+// refusals is how often a record is offered to a primary that refuses it before it is set aside; with the pauses between the attempts
+// that is some twenty seconds. Records that were offered together are offered one by one after runRefusals.
+const (
+	refusals    = 10
+	runRefusals = 3
+)
+
+// replay brings what is in the spool to the primary, in order. It is one goroutine's.
+type replay struct {
+	b        *Buffer
+	reader   *spool.Reader
+	retry    rpc.Backoff
+	aside    *faultfs.Dir
+	replayed *atomic.Int64
+	lost     *atomic.Int64
+	refused  *atomic.Int64
+
+	read    uint64      // offset behind what was read
+	run     []record    // what is offered together
+	batch   proto.Batch // the bytes of run
+	next    proto.Batch // a record that was read but did not fit into run
+	nextEnd uint64
+}
+
+// record is one record of a run.
+type record struct {
+	from, to int    // its bytes in the run's batch
+	count    int    // entries; 0 for a place that was unreadable
+	end      uint64 // offset behind it in the spool
+}
+
+func newReplay(b *Buffer, o BufferOptions) *replay {
+	acked, _ := b.spool.Bounds()
+	return &replay{
+		b:        b,
+		reader:   b.spool.Reader(acked),
+		retry:    o.Retry,
+		aside:    o.Refused,
+		replayed: o.Stats.Overall("replayed"),
+		lost:     o.Stats.Overall("bytes lost"),
+		refused:  o.Stats.Overall("refused"),
+		read:     acked,
+	}
+}
+
+// loop replays until life ends; calls bounds the call that is under way then. The error is that of giving up the reader.
+func (r *replay) loop(life, calls context.Context) error {
+	for life.Err() == nil {
+		if err := r.gather(life); err != nil {
+			if life.Err() != nil || errors.Is(err, io.EOF) {
+				break
+			}
+			r.b.health.set("spool", fmt.Errorf("read: %w", err))
+			r.reopen()
+			r.pause(life)
+			continue
+		}
+		if !r.deliver(life, calls, r.run) {
+			break
+		}
+	}
+	r.b.release()
+	return r.reader.Close()
+}
+
+// gather waits for a record and makes a run of it and of what stands behind it, as far as it is there and fits.
+func (r *replay) gather(ctx context.Context) error {
+	r.batch.Reset()
+	r.run = r.run[:0]
+	if r.next.Count() > 0 {
+		r.add(&r.next, r.nextEnd)
+		r.next.Reset()
+	}
+	for r.batch.Size() < replayBytes {
+		rec, ok, err := r.readOne(ctx)
+		var corrupt *spool.CorruptError
+		switch {
+		case errors.As(err, &corrupt):
+			r.skip(corrupt)
+			continue
+		case len(r.run) > 0 && (err != nil || !ok): // an error comes again
+			return nil
+		case err != nil:
+			return err
+		}
+		r.read = rec.End
+		if err := canonical(rec); err != nil {
+			if !r.setAside(ctx, rec.Data, rec.Count, err) {
+				return ctx.Err()
+			}
+			r.add(&proto.Batch{}, rec.End)
+			continue
+		}
+		var b proto.Batch
+		b.SetEntries(rec.Data, rec.Count)
+		if r.batch.Count() > 0 && r.batch.Size()+b.Size() > replayBytes {
+			r.next.AppendBatch(&b)
+			r.nextEnd = rec.End
+			return nil
+		}
+		r.add(&b, rec.End)
+	}
+	return nil
+}
+
+// readOne reads the next record; it waits only when the run is empty.
+func (r *replay) readOne(ctx context.Context) (spool.Record, bool, error) {
+	if len(r.run) > 0 {
+		return r.reader.TryNext()
+	}
+	rec, err := r.reader.Next(ctx)
+	return rec, err == nil, err
+}
+
+// add puts a record at the end of the run.
+func (r *replay) add(b *proto.Batch, end uint64) {
+	from := r.batch.Size()
+	r.batch.AppendBatch(b)
+	r.run = append(r.run, record{from: from, to: r.batch.Size(), count: b.Count(), end: end})
+}
+
+// reopen starts to read again behind what was read.
+func (r *replay) reopen() {
+	if err := r.reader.Close(); err != nil {
+		r.b.log.Warn("close spool reader", "error", err)
+	}
+	r.reader = r.b.spool.Reader(r.read)
+}
+
+// deliver brings a run to the primary and acks it. It returns false when the replay has to end.
+func (r *replay) deliver(life, calls context.Context, run []record) bool {
+	err := r.offer(life, calls, run)
+	switch {
+	case err == nil:
+	case !isRefusal(err):
+		return false
+	case len(run) > 1:
+		for i := range run {
+			if !r.deliver(life, calls, run[i:i+1]) {
+				return false
+			}
+		}
+		return true
+	case !r.setAside(life, r.batch.Entries()[run[0].from:run[0].to], run[0].count, err):
+		return false
+	}
+	return r.ack(life, run[len(run)-1].end)
+}
+
+// offer offers a run until the primary takes it (nil), has refused it often enough (a refusal) or the replay has to end.
+func (r *replay) offer(life, calls context.Context, run []record) error {
+	var b proto.Batch
+	count := 0
+	for _, rec := range run {
+		count += rec.count
+	}
+	if count == 0 {
+		return nil
+	}
+	b.SetEntries(r.batch.Entries()[run[0].from:run[len(run)-1].to], count)
+	for refused := 0; ; {
+		err := r.b.primary.Append(calls, &b)
+		if err == nil {
+			r.b.health.set("next hop", nil)
+			r.replayed.Add(int64(count))
+			r.retry.Reset()
+			return nil
+		}
+		if calls.Err() != nil {
+			return calls.Err()
+		}
+		r.b.away(err)
+		if isRefusal(err) {
+			refused++
+			if len(run) > 1 && refused >= runRefusals || len(run) == 1 && r.aside != nil && refused >= refusals {
+				r.retry.Reset()
+				return err
+			}
+		}
+		if !r.pause(life) {
+			return life.Err()
+		}
+	}
+}
+
+// ack tells the spool that everything below end is done. It returns false when the replay has to end before that was possible; then
+// the records are replayed again by the next Buffer.
+func (r *replay) ack(life context.Context, end uint64) bool {
+	for {
+		err := r.b.spool.Ack(end)
+		r.b.health.set("spool ack", err)
+		if err == nil {
+			break
+		}
+		if !r.pause(life) {
+			return false
+		}
+	}
+	if r.b.empty() {
+		r.b.release()
+		r.b.wake()
+	} else if bytes, _ := r.b.Backlog(); bytes <= replayBytes {
+		r.b.hold()
+	}
+	return true
+}
+
+// pause waits before the next attempt; Appends need not wait for it. It returns false when the replay has to end.
+func (r *replay) pause(life context.Context) bool {
+	r.b.release()
+	t := time.NewTimer(r.retry.Next())
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.b.kick:
+	case <-life.Done():
+	}
+	return life.Err() == nil
+}

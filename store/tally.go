@@ -1,0 +1,68 @@
+package store
+
+import (
+	"bytes"
+	"sync"
+	"sync/atomic"
+
+	"inkwell/internal/stats"
+	"inkwell/proto"
+)
+
+// tallyCategories bounds the categories that are counted one by one; those that come later count only in the sum.
+const tallyCategories = 4096
+
+// tally counts entries under one name, in sum and by category. Safe for concurrent use.
+type tally struct {
+	set  *stats.Set
+	name string
+	sum  *atomic.Int64
+
+	mu         sync.RWMutex
+	byCategory map[string]*atomic.Int64
+}
+
+func newTally(set *stats.Set, name string) *tally {
+	return &tally{set: set, name: name, sum: set.Overall(name), byCategory: make(map[string]*atomic.Int64)}
+}
+
+// add counts the entries of b; a run of entries of one category costs one addition.
+func (t *tally) add(b *proto.Batch) {
+	t.sum.Add(int64(b.Count()))
+	var category []byte
+	run := int64(0)
+	for c := b.Cursor(); c.Next(); run++ {
+		if run > 0 && !bytes.Equal(c.Category(), category) {
+			t.addRun(category, run)
+			run = 0
+		}
+		category = c.Category()
+	}
+	if run > 0 {
+		t.addRun(category, run)
+	}
+}
+
+func (t *tally) addRun(category []byte, n int64) {
+	t.mu.RLock()
+	c := t.byCategory[string(category)]
+	t.mu.RUnlock()
+	if c == nil {
+		if c = t.learn(string(category)); c == nil {
+			return
+		}
+	}
+	c.Add(n)
+}
+
+// learn makes the counter of a category, nil when there are too many.
+func (t *tally) learn(category string) *atomic.Int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.byCategory[category]
+	if c == nil && len(t.byCategory) < tallyCategories {
+		c = t.set.Category(category, t.name)
+		t.byCategory[category] = c
+	}
+	return c
+}
