@@ -1,0 +1,179 @@
+// Package collector is the central daemon: it accepts Thrift calls, checks what comes in, appends it to the files and answers.
+//
+//	listener ─► rpc.Server ─► intake (check, count) ─► store.Files (journal … files) ─► answer
+//	                └─► fb303 (status, counters, shutdown)
+//
+// OK is answered only when Append returned: the entries are as durable as the configured durability says. Goroutines start in Run and
+// are waited for before it returns; shutting down is starting up in reverse.
+//
+// Limitations: entries that are refused for good (no category) are counted and answered OK, because sending them again would change
+// nothing.
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/store"
+)
+
+// Options says where a collector listens and writes. The zero value of a field is its default.
+type Options struct {
+	Listen         []string // HOST:PORT, "" = 127.0.0.1:1463
+	Files          store.FilesOptions
+	MaxFrame       int    // bytes, 0 = 64 MiB
+	MaxConnections int    // 0 = 1024
+	Version        string // for fb303 getVersion
+	Logger         *slog.Logger
+	Stats          *stats.Set
+}
+
+// drainGrace bounds the time that calls in progress get when the collector stops.
+const drainGrace = 30 * time.Second
+
+// Collector is a running collector. Its methods may be called from any goroutine.
+type Collector struct {
+	log       *slog.Logger
+	stats     *stats.Set
+	files     *store.Files
+	intake    *intake
+	server    *rpc.Server
+	listeners []net.Listener
+	control   *control
+}
+
+// Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
+func Open(o Options) (_ *Collector, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stats == nil {
+		o.Stats = stats.New()
+	}
+	if len(o.Listen) == 0 {
+		o.Listen = []string{"127.0.0.1:1463"}
+	}
+	if err := fitDescriptors(&o); err != nil {
+		return nil, err
+	}
+	c := &Collector{log: o.Logger, stats: o.Stats}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.release())
+		}
+	}()
+	for _, addr := range o.Listen {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s%s: %w", addr, listenCure(err), err)
+		}
+		c.listeners = append(c.listeners, ln)
+	}
+	o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
+	if c.files, err = store.OpenFiles(o.Files); err != nil {
+		return nil, err
+	}
+	c.intake = newIntake(c.files, o.Stats, o.Files.MaxCategories)
+	c.control = newControl(c.files, o.Stats, o.Version)
+	c.server = rpc.NewServer(rpc.ServerOptions{MaxFrame: o.MaxFrame, MaxConnections: o.MaxConnections, Logger: o.Logger, Stats: o.Stats}, c.intake, c.control.processor())
+	return c, nil
+}
+
+func listenCure(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return " (end the program that has this port, or choose another with --listen)"
+	case errors.Is(err, syscall.EACCES):
+		return " (this user may not use the port: choose one above 1023 with --listen)"
+	}
+	return ""
+}
+
+// Addrs is where the collector listens.
+func (c *Collector) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(c.listeners))
+	for i, ln := range c.listeners {
+		addrs[i] = ln.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends or a peer calls fb303 shutdown; then it stops accepting, finishes and answers the calls in progress and
+// brings what was acknowledged into finished files. It returns nil when all that was done.
+func (c *Collector) Run(ctx context.Context) error {
+	var serving sync.WaitGroup
+	for _, ln := range c.listeners {
+		serving.Go(func() {
+			if err := c.server.Serve(ln); err != nil {
+				c.log.Error("listener ended", "address", ln.Addr(), "error", err)
+			}
+		})
+	}
+	c.control.set(alive)
+	c.log.Info("collecting", "listen", c.listening())
+	select {
+	case <-ctx.Done():
+	case <-c.control.shutdown:
+	}
+	c.control.set(stopping)
+	began := time.Now()
+	c.log.Info("stopping: no more calls are taken", "connections", c.Status().Connections)
+	grace, cancel := context.WithTimeout(context.Background(), drainGrace)
+	defer cancel()
+	err := c.server.Shutdown(grace)
+	serving.Wait()
+	bytes, _ := c.files.Backlog()
+	c.log.Info("bringing the journal into the files", "bytes", bytes)
+	err = errors.Join(err, c.release())
+	c.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond))
+	return err
+}
+
+func (c *Collector) listening() string {
+	var b strings.Builder
+	for i, a := range c.Addrs() {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(a.String())
+	}
+	return b.String()
+}
+
+func (c *Collector) release() error {
+	var errs []error
+	for _, ln := range c.listeners {
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if c.files != nil {
+		errs = append(errs, c.files.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Status is what the live line shows; Entries and Bytes are sums since the start.
+type Status struct {
+	Entries, Bytes          int64 // acknowledged
+	Backlog                 int64 // bytes of journal that no checkpoint covers yet
+	Connections, Categories int
+}
+
+// Status says how the collector is doing.
+func (c *Collector) Status() Status {
+	backlog, _ := c.files.Backlog()
+	return Status{
+		Entries: c.intake.good.Load(), Bytes: c.intake.bytes.Load(), Backlog: backlog,
+		Connections: int(c.stats.Get(stats.Overall + ":connections")), Categories: c.intake.count(),
+	}
+}

@@ -1,0 +1,243 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/proto/gen/fb303"
+	"inkwell/rotate"
+	"inkwell/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// run starts a collector of plain files on a free port; stop ends it and waits.
+func run(t *testing.T, o Options) (c *Collector, stop func() error) {
+	t.Helper()
+	o.Listen = []string{"127.0.0.1:0"}
+	if o.Files.Dir == "" {
+		o.Files.Dir = t.TempDir()
+	}
+	o.Files.Codec = rotate.None
+	c, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { stop() })
+	return c, stop
+}
+
+func dial(t *testing.T, c *Collector) *rpc.Client {
+	t.Helper()
+	client, err := rpc.Dial(context.Background(), c.Addrs()[0].String(), rpc.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func batch(pairs ...string) *proto.Batch {
+	b := new(proto.Batch)
+	for i := 0; i < len(pairs); i += 2 {
+		b.Append([]byte(pairs[i]), []byte(pairs[i+1]))
+	}
+	return b
+}
+
+func contents(t *testing.T, dir, category string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, category, category+"-*_0*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(data)
+	}
+	return all.String()
+}
+
+func TestCollectorWritesAndCounts(t *testing.T) {
+	dir := t.TempDir()
+	c, stop := run(t, Options{Files: store.FilesOptions{Dir: dir}})
+	client := dial(t, c)
+	for range 3 {
+		code, err := client.Log(context.Background(), []*proto.Batch{batch("a", "1\n", "a", "2\n", "", "lost", "b", "3\n"), batch("a", "4\n", "../x", "5\n")})
+		if err != nil || code != proto.OK {
+			t.Fatal(code, err)
+		}
+	}
+	if code, err := client.Log(context.Background(), nil); err != nil || code != proto.OK {
+		t.Errorf("empty call: %v %v", code, err)
+	}
+	want := map[string]int64{
+		"scribe_overall:received good": 15, "scribe_overall:received good bytes": 30, "scribe_overall:received blank category": 3,
+		"scribe_overall:received unsafe category": 3, "a:received good": 9, "b:received good": 3, "_unsafe:received good": 3, "a:received good bytes": 18,
+	}
+	fb, closer, err := rpc.FB303(c.Addrs()[0].String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closer.Close()
+	all, err := fb.GetCounters(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for name := range want {
+		got[name] = all[name]
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for category, text := range map[string]string{"a": strings.Repeat("1\n2\n4\n", 3), "b": strings.Repeat("3\n", 3), "_unsafe": strings.Repeat("\"../x\" 5\n", 3)} {
+		if got := contents(t, dir, category); got != text {
+			t.Errorf("%s: got %q, want %q", category, got, text)
+		}
+	}
+}
+
+func TestControl(t *testing.T) {
+	c, stop := run(t, Options{Version: "1.2.3"})
+	fb, closer, err := rpc.FB303(c.Addrs()[0].String(), 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closer.Close()
+	ctx := context.Background()
+	name, err := fb.GetName(ctx)
+	if name != "Scribe" || err != nil {
+		t.Errorf("name %q %v", name, err)
+	}
+	if version, err := fb.GetVersion(ctx); version != "1.2.3" || err != nil {
+		t.Errorf("version %q %v", version, err)
+	}
+	if status, err := fb.GetStatus(ctx); status != fb303.FbStatus_ALIVE || err != nil {
+		t.Errorf("status %v %v", status, err)
+	}
+	if details, err := fb.GetStatusDetails(ctx); details != "" || err != nil {
+		t.Errorf("details %q %v", details, err)
+	}
+	if err := fb.SetOption(ctx, "k", "v"); err != nil {
+		t.Error(err)
+	}
+	if v, err := fb.GetOption(ctx, "k"); v != "v" || err != nil {
+		t.Errorf("option %q %v", v, err)
+	}
+	if v, err := fb.GetOption(ctx, "unknown"); v != "" || err != nil {
+		t.Errorf("unknown option %q %v", v, err)
+	}
+	if m, err := fb.GetOptions(ctx); len(m) != 1 || m["k"] != "v" || err != nil {
+		t.Errorf("options %v %v", m, err)
+	}
+	if since, err := fb.AliveSince(ctx); err != nil || time.Since(time.Unix(since, 0)) > time.Hour {
+		t.Errorf("alive since %v %v", since, err)
+	}
+	if n, err := fb.GetCounter(ctx, "none"); n != 0 || err != nil {
+		t.Errorf("counter %v %v", n, err)
+	}
+	if err := fb.Reinitialize(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := fb.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-c.control.shutdown:
+	case <-time.After(30 * time.Second):
+		t.Error("shutdown did nothing")
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// refusing is a store that fails every Append with err.
+type refusing struct{ err error }
+
+func (r refusing) Append(context.Context, *proto.Batch) error { return r.err }
+func (r refusing) Close() error                               { return nil }
+
+func TestIntakeAnswers(t *testing.T) {
+	other := errors.New("other")
+	for _, test := range []struct {
+		err, fails error
+		code       proto.ResultCode
+		good       int64
+	}{
+		{nil, nil, proto.OK, 1},
+		{fmt.Errorf("wrapped: %w", store.ErrTryLater), nil, proto.TryLater, 0},
+		{store.ErrClosed, nil, proto.TryLater, 0},
+		{other, other, proto.TryLater, 0},
+	} {
+		set := stats.New()
+		i := newIntake(refusing{test.err}, set, 10)
+		code, err := i.Log(context.Background(), batch("c", "m"))
+		if code != test.code || !errors.Is(err, test.fails) || set.Get("c:received good") != test.good {
+			t.Errorf("%v: got %v %v, good %d", test.err, code, err, set.Get("c:received good"))
+		}
+	}
+}
+
+func TestIntakeBoundsItsCounters(t *testing.T) {
+	set := stats.New()
+	i := newIntake(refusing{nil}, set, 5)
+	for n := range 100 {
+		if _, err := i.Log(context.Background(), batch(fmt.Sprintf("c%d", n), "m")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := set.Get("_overflow:received good"); n != 95 {
+		t.Errorf("overflow counts %d, want 95", n)
+	}
+	if n := i.count(); n != 6 {
+		t.Errorf("%d categories, want 5 and the overflow", n)
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, o := range map[string]Options{
+		"choose another with --listen": {Listen: []string{ln.Addr().String()}, Files: store.FilesOptions{Dir: t.TempDir()}},
+		"open output directory":        {Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: file}},
+		"raise the limit":              {Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: t.TempDir()}, MaxConnections: 1 << 40},
+	} {
+		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v %v, want an error with %q", c, err, want)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package collector
+
+import (
+	"cmp"
+	"fmt"
+	"syscall"
+)
+
+// The defaults, and the descriptors that are needed besides connections and output files.
+const (
+	defaultConnections = 1024
+	defaultCategories  = 4096
+	otherDescriptors   = 64
+)
+
+// fitDescriptors lowers the limit of categories so that with every connection open and every category written the process stays
+// within its limit of open files (each category has one), or says that it cannot be done.
+func fitDescriptors(o *Options) error {
+	o.MaxConnections = cmp.Or(o.MaxConnections, defaultConnections)
+	o.Files.MaxCategories = cmp.Or(o.Files.MaxCategories, defaultCategories)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	room := int64(limit.Cur) - int64(o.MaxConnections) - otherDescriptors
+	if room < 16 {
+		return fmt.Errorf("this process may open %d files, too few for %d connections (raise the limit, e.g. with ulimit -n, or lower --max-connections)", limit.Cur, o.MaxConnections)
+	}
+	if room < int64(o.Files.MaxCategories) {
+		o.Logger.Warn("fewer categories than asked for: each needs an open file (raise the limit, e.g. with ulimit -n)",
+			"categories", room, "asked", o.Files.MaxCategories, "open files", limit.Cur)
+		o.Files.MaxCategories = int(room)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+)
+
+const (
+	checkpointName    = "checkpoint"
+	checkpointVersion = 1
+)
+
+// checkpoint is what Files knows for certain about its files (format: docs/format.md).
+type checkpoint struct {
+	Version    int             `json:"version"`
+	Low        uint64          `json:"low"`     // the journal is needed from here
+	Drained    uint64          `json:"drained"` // every entry below belongs to a category listed, or to one that is complete
+	Categories map[string]mark `json:"categories"`
+}
+
+// mark says how far one category got.
+type mark struct {
+	Born    uint64       `json:"born"`    // entries below belonged to OverflowCategory
+	Through uint64       `json:"through"` // the files hold all the category's entries below
+	State   rotate.State `json:"state"`
+}
+
+// loadCheckpoint reads the checkpoint in dir; a missing one is the empty one.
+func loadCheckpoint(dir *faultfs.Dir) (*checkpoint, error) {
+	c := &checkpoint{Version: checkpointVersion, Categories: make(map[string]mark)}
+	data, err := dir.ReadFile(checkpointName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	path := filepath.Join(dir.Path(), checkpointName)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint %s: %w", path, err)
+	}
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, fmt.Errorf("read checkpoint %s: %w (restore it, or move it away: files are then written anew from what the journal holds)", path, err)
+	}
+	if c.Version != checkpointVersion {
+		return nil, fmt.Errorf("read checkpoint %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
+			path, c.Version, checkpointVersion)
+	}
+	return c, nil
+}
+
+// save replaces the checkpoint in dir, atomically and durably.
+func (c *checkpoint) save(dir *faultfs.Dir) error {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return dir.WriteFile(checkpointName, append(data, '\n'))
+}
+
+// fit bounds every offset by the end of the journal, because offsets behind it will be given to new entries, and says whether any was
+// beyond.
+func (c *checkpoint) fit(end uint64) (lost bool) {
+	clamp := func(off *uint64) {
+		if *off > end {
+			*off, lost = end, true
+		}
+	}
+	clamp(&c.Low)
+	clamp(&c.Drained)
+	for name, m := range c.Categories {
+		clamp(&m.Through)
+		clamp(&m.Born)
+		c.Categories[name] = m
+	}
+	return lost
+}

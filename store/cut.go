@@ -1,0 +1,120 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"inkwell/rotate"
+)
+
+// cut is a checkpoint in the making: the drainer cuts its stream, every shard brings its files up to the cut, then the checkpoint is
+// saved, sealed files are published and the journal is acknowledged. There is never more than one.
+type cut struct {
+	low, drained uint64
+	live         map[string]uint64 // born, of each category that is alive
+	forget       []*category       // complete ones, to be closed
+	seal         bool              // seal all: the last cut of a run
+
+	wait  sync.WaitGroup // for the shards
+	mu    sync.Mutex
+	marks map[string]mark // of categories that changed
+}
+
+// reply is called by each shard once a round.
+func (k *cut) reply(marks map[string]mark) {
+	k.mu.Lock()
+	maps.Copy(k.marks, marks)
+	k.mu.Unlock()
+	k.wait.Done()
+}
+
+// send gives w to every shard and waits for their replies.
+func (k *cut) send(shards []*shard, w work) {
+	k.wait.Add(len(shards))
+	for _, s := range shards {
+		s.work <- w
+	}
+}
+
+// finish completes a cut that was sent to the shards. It runs beside the drainer.
+func (f *Files) finish(k *cut) error {
+	k.wait.Wait()
+	for name, m := range f.unsaved {
+		if _, newer := k.marks[name]; !newer {
+			k.marks[name] = m
+		}
+	}
+	next := f.saved.advance(k)
+	if f.drain.failures.Load() {
+		next.Low = f.saved.Low // what failed is read again from there
+	}
+	if next.equal(f.saved) {
+		return f.retain()
+	}
+	err := next.save(f.state)
+	if err != nil {
+		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
+	}
+	f.health.set("checkpoint", err)
+	if err != nil {
+		f.unsaved = k.marks
+		return err
+	}
+	f.saved, f.unsaved = next, nil
+	k.send(f.shards, work{publish: k})
+	k.wait.Wait()
+	err = f.journal.Ack(next.Low)
+	if err != nil {
+		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
+	}
+	f.health.set("journal acknowledgement", err)
+	if err != nil {
+		return err
+	}
+	return f.retain()
+}
+
+// advance is c with what k found out.
+func (c *checkpoint) advance(k *cut) *checkpoint {
+	n := &checkpoint{Version: checkpointVersion, Low: max(c.Low, k.low), Drained: max(c.Drained, k.drained), Categories: make(map[string]mark, len(k.live))}
+	for name, born := range k.live {
+		m, ok := k.marks[name]
+		if !ok {
+			m = c.Categories[name]
+		}
+		m.Born = born
+		n.Categories[name] = m
+	}
+	return n
+}
+
+// equal says whether n says nothing new; a move of the offsets alone counts.
+func (c *checkpoint) equal(n *checkpoint) bool {
+	return c.Low == n.Low && maps.EqualFunc(c.Categories, n.Categories, func(a, b mark) bool {
+		return a.Born == b.Born && a.Through == b.Through && sameState(a.State, b.State)
+	})
+}
+
+func sameState(a, b rotate.State) bool {
+	return slices.Equal(a.Sealed, b.Sealed) && (a.Open == nil) == (b.Open == nil) && (a.Open == nil || *a.Open == *b.Open)
+}
+
+// retain removes published files that are too old or too many, once a minute.
+func (f *Files) retain() error {
+	if f.o.Keep == 0 && f.o.KeepBytes == 0 || time.Since(f.pruned) < time.Minute {
+		return nil
+	}
+	f.pruned = time.Now()
+	removed, freed, err := rotate.Prune(f.root, f.o.Keep, f.o.KeepBytes, time.Now())
+	if len(removed) > 0 {
+		f.log.Info("removed old files", "files", len(removed), "bytes", freed, "first", removed[0], "last", removed[len(removed)-1])
+	}
+	if err != nil {
+		err = fmt.Errorf("remove old files below %s: %w", f.o.Dir, err)
+	}
+	f.health.set("retention", err)
+	return nil
+}

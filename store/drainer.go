@@ -1,0 +1,367 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"inkwell/proto"
+	"inkwell/rotate"
+	"inkwell/store/spool"
+)
+
+const (
+	chunkMemory = 64 << 20               // bytes of pending chunks before the oldest are sent off early
+	maxAgeBlock = 10 * time.Second       // of a chunk that will be compressed: small blocks compress badly
+	maxAgePlain = time.Second            // of one that will not
+	cutInterval = 2 * time.Second        // between checkpoints, at least
+	idleWait    = 100 * time.Millisecond // how often the clock is looked at while the journal is quiet
+	retryMin    = time.Second            // between attempts to write to a category that failed
+	retryMax    = 30 * time.Second
+)
+
+// category is one output category. Its fields belong to the drainer's goroutine, out to its shard.
+type category struct {
+	name    string
+	shard   *shard
+	chunk   *chunk // being filled
+	wish    int    // bytes the next chunk begins with
+	last    uint64 // journal offset behind the last entry that was taken: what lies below is passed over
+	born    uint64 // entries below went to OverflowCategory
+	touched bool   // since the last cut
+	parked  bool   // cannot be written: entries are passed over until reset
+	retryAt time.Time
+	backoff time.Duration
+
+	written *atomic.Int64
+	out     output
+}
+
+// drainer reads the journal and gathers a chunk per category. One goroutine; the fields above the blank line are its own.
+type drainer struct {
+	files      *Files
+	reader     *spool.Reader
+	low        uint64 // behind the last record taken
+	horizon    uint64 // below it, a category that is not known belonged to OverflowCategory
+	categories map[string]*category
+	pending    []pending // chunks being filled, oldest first; stale ones are passed over
+	maxChunk   int
+	maxAge     time.Duration
+	nextCut    time.Time
+	cutting    chan error // of the cut in progress, nil if none
+	batch      proto.Batch
+
+	written  *atomic.Int64
+	failures atomic.Bool // a category has failed since the last look
+	resets   chan error  // outcome of a reset
+	stopping atomic.Bool
+	stopped  chan error
+}
+
+type pending struct {
+	c *category
+	k *chunk
+}
+
+func newDrainer(f *Files) *drainer {
+	d := &drainer{files: f, reader: f.journal.Reader(f.saved.Low), low: f.saved.Low, horizon: f.saved.Drained, categories: make(map[string]*category),
+		maxChunk: rotate.MaxChunk(f.o.Codec, f.o.MaxSize), maxAge: maxAgeBlock, nextCut: time.Now(),
+		written: f.o.Stats.Overall("written"), resets: make(chan error), stopped: make(chan error, 1)}
+	if f.o.Codec == rotate.None {
+		d.maxAge = maxAgePlain
+	}
+	return d
+}
+
+// restore opens the series that the checkpoint knows. Shards do not run yet.
+func (d *drainer) restore() error {
+	for name, m := range d.files.saved.Categories {
+		c := d.add(name, m.Born)
+		c.last = m.Through
+		if err := c.shard.open(c, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *drainer) add(name string, born uint64) *category {
+	f := d.files
+	c := &category{name: name, born: born, wish: bufferSizes[0], shard: f.shards[len(d.categories)%len(f.shards)], written: f.o.Stats.Counter(name + ":written")}
+	d.categories[name] = c
+	return c
+}
+
+func (d *drainer) run() {
+	err := d.loop()
+	d.stopped <- errors.Join(err, d.reader.Close())
+}
+
+func (d *drainer) loop() error {
+	for {
+		rec, ok, err := d.reader.TryNext()
+		if err == nil && !ok {
+			if d.stopping.Load() {
+				return d.finish()
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), d.files.o.idleWait)
+			rec, err = d.reader.Next(ctx)
+			cancel()
+			ok = err == nil
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = nil
+			}
+		}
+		var corrupt *spool.CorruptError
+		switch {
+		case errors.As(err, &corrupt):
+			d.files.log.Error("damaged place in the journal is passed over", "error", err)
+			d.files.o.Stats.Overall("journal damaged").Add(1)
+		case err != nil && !errors.Is(err, io.EOF):
+			d.files.health.set("journal read", fmt.Errorf("read journal in %s: %w", d.files.o.StateDir, err))
+			if d.stopping.Load() {
+				return errors.Join(err, d.finish())
+			}
+			time.Sleep(d.files.o.retryMin)
+		case ok:
+			d.files.health.set("journal read", nil)
+			d.take(rec)
+		}
+		d.keepHouse(time.Now())
+	}
+}
+
+// take spreads the entries of a record over the chunks of their categories.
+func (d *drainer) take(rec spool.Record) {
+	if _, err := proto.CheckEntries(rec.Data); err != nil {
+		d.files.log.Error("record in the journal holds no entries, passed over", "offset", rec.Start, "error", err)
+		d.files.o.Stats.Overall("journal damaged").Add(1)
+		d.low = rec.End
+		return
+	}
+	d.batch.SetEntries(rec.Data, rec.Count)
+	var (
+		c      *category
+		name   []byte
+		prefix bool
+	)
+	for cur := d.batch.Cursor(); cur.Next(); {
+		if c == nil || !bytes.Equal(name, cur.Category()) {
+			name = cur.Category()
+			c, prefix = d.route(name)
+		}
+		end := rec.Start + uint64(cur.End())
+		if end <= c.last || c.parked {
+			continue
+		}
+		d.put(c, cur.Message(), prefix, name)
+		c.chunk.last, c.last = end, end
+		c.chunk.count++
+	}
+	d.low = rec.End
+}
+
+// route finds the category of an entry in the record behind d.low, and whether its name must stand before the message.
+func (d *drainer) route(name []byte) (c *category, prefix bool) {
+	if c = d.categories[string(name)]; c != nil && d.low >= c.born {
+		if safe := name[0] != '_' || SafeCategory(name); safe {
+			return c, false
+		}
+	}
+	into := OverflowCategory
+	switch {
+	case !SafeCategory(name):
+		into = UnsafeCategory
+	case c == nil && d.low >= d.horizon && len(d.categories) < d.files.o.MaxCategories:
+		return d.add(string(name), d.low), false
+	}
+	if c = d.categories[into]; c == nil {
+		c = d.add(into, 0)
+	}
+	return c, true
+}
+
+// put appends a message to c's chunk, which is sent off first if it would grow too large.
+func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) {
+	need := len(message) + 1
+	if prefix {
+		need += 4*len(name) + 3 // quoted: \xff at worst
+	}
+	if c.chunk != nil && len(c.chunk.data)+need > d.maxChunk {
+		d.dispatch(c)
+	}
+	if c.chunk == nil {
+		c.chunk = &chunk{data: d.files.buffers.get(max(need, c.wish)), low: d.low, born: time.Now()}
+		d.files.chunkBytes.Add(int64(cap(c.chunk.data)))
+		d.pending = append(d.pending, pending{c, c.chunk})
+	}
+	k := c.chunk
+	if len(k.data)+need > cap(k.data) {
+		before := cap(k.data)
+		k.data = d.files.buffers.grow(k.data, need)
+		d.files.chunkBytes.Add(int64(cap(k.data) - before))
+	}
+	if prefix {
+		k.data = appendPrefix(k.data, name)
+	}
+	k.data = append(k.data, message...)
+	if d.files.o.Newlines.missing(message) || prefix && (len(message) == 0 || message[len(message)-1] != '\n') {
+		k.data = append(k.data, '\n')
+	}
+}
+
+// dispatch hands c's chunk to its shard; it blocks while the shard is busy, which is how the journal comes to hold the rest.
+func (d *drainer) dispatch(c *category) {
+	k := c.chunk
+	c.chunk, c.touched, c.wish = nil, true, min(cap(k.data), bufferSizes[len(bufferSizes)-1])
+	c.shard.work <- work{c: c, chunk: k}
+}
+
+// freeChunk gives a chunk's memory back.
+func (f *Files) freeChunk(k *chunk) {
+	f.chunkBytes.Add(-int64(cap(k.data)))
+	f.buffers.put(k.data)
+	k.data = nil
+}
+
+// keepHouse does what the clock or the shards ask for.
+func (d *drainer) keepHouse(now time.Time) {
+	for len(d.pending) > 0 {
+		p := d.pending[0]
+		current := p.c.chunk == p.k
+		if current && now.Sub(p.k.born) < d.maxAge && d.files.chunkBytes.Load() < chunkMemory {
+			break
+		}
+		if current {
+			d.dispatch(p.c)
+		}
+		d.pending = d.pending[1:]
+	}
+	if d.cutting != nil {
+		select {
+		case <-d.cutting: // its error is in the health already
+			d.cutting = nil
+		default:
+			return
+		}
+	}
+	if d.failures.Load() {
+		d.park(now)
+	}
+	d.retry(now)
+	if now.After(d.nextCut) {
+		d.nextCut = now.Add(d.files.o.cutEvery)
+		d.cutting = make(chan error, 1)
+		k := d.cut(false)
+		go func() { d.cutting <- d.files.finish(k) }()
+	}
+}
+
+// cut sends a cut behind the chunks that are on their way to the shards.
+func (d *drainer) cut(seal bool) *cut {
+	k := &cut{low: d.low, drained: d.low, live: make(map[string]uint64, len(d.categories)), seal: seal, marks: make(map[string]mark)}
+	for _, c := range d.categories {
+		switch {
+		case c.parked:
+			k.low = min(k.low, d.files.saved.Low)
+		case c.chunk != nil:
+			k.low = min(k.low, c.chunk.low)
+		}
+	}
+	for name, c := range d.categories {
+		if c.chunk == nil && !c.touched && !c.parked && c.out.idle.Load() && c.last <= k.low {
+			delete(d.categories, name)
+			k.forget = append(k.forget, c)
+			continue
+		}
+		c.touched = false
+		k.live[name] = c.born
+	}
+	k.send(d.files.shards, work{cut: k})
+	return k
+}
+
+// park takes the categories that failed out of service; their entries stay in the journal. No cut is in progress.
+func (d *drainer) park(now time.Time) {
+	d.failures.Store(false)
+	for _, c := range d.categories {
+		if !c.out.failed.Load() || c.parked {
+			continue
+		}
+		if k := c.chunk; k != nil {
+			c.chunk = nil
+			d.files.freeChunk(k)
+		}
+		c.parked = true
+		c.backoff = min(max(2*c.backoff, d.files.o.retryMin), retryMax)
+		c.retryAt = now.Add(c.backoff)
+	}
+}
+
+// retry brings parked categories whose time has come back to the last checkpoint and reads the journal again from there. No cut is in
+// progress.
+func (d *drainer) retry(now time.Time) {
+	again := false
+	for _, c := range d.categories {
+		if !c.parked || now.Before(c.retryAt) {
+			continue
+		}
+		m := d.files.saved.Categories[c.name]
+		c.shard.work <- work{c: c, reset: &m}
+		err := <-d.resets
+		d.files.health.set("output "+c.name, err)
+		if err != nil {
+			c.backoff = min(2*c.backoff, retryMax)
+			c.retryAt = now.Add(c.backoff)
+			continue
+		}
+		delete(d.files.unsaved, c.name)
+		c.parked, c.last, again = false, m.Through, true
+	}
+	if !again {
+		return
+	}
+	d.horizon = max(d.horizon, d.low)
+	reader := d.files.journal.Reader(d.files.saved.Low)
+	if err := d.reader.Close(); err != nil {
+		d.files.log.Error("close journal reader", "error", err)
+	}
+	d.reader, d.low = reader, d.files.saved.Low
+}
+
+// stop drains the journal and makes the last cut.
+func (d *drainer) stop() error {
+	d.stopping.Store(true)
+	return <-d.stopped
+}
+
+// finish is the end of a run: everything that was taken goes into the files.
+func (d *drainer) finish() error {
+	if d.cutting != nil {
+		<-d.cutting
+		d.cutting = nil
+	}
+	for _, c := range d.categories {
+		if c.chunk != nil {
+			d.dispatch(c)
+		}
+	}
+	err := d.files.finish(d.cut(!d.files.o.KeepOpen))
+	var failed []string
+	for _, c := range d.categories {
+		if c.parked || c.out.failed.Load() {
+			failed = append(failed, c.name)
+		}
+	}
+	if len(failed) > 0 {
+		slices.Sort(failed)
+		err = errors.Join(err, fmt.Errorf("entries of %d categories (%s …) could not be written (%s); they stay in the journal in %s and go on at the next start",
+			len(failed), failed[0], d.files.Status(), d.files.o.StateDir))
+	}
+	return err
+}

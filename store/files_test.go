@@ -1,0 +1,447 @@
+package store
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/proto"
+	"inkwell/rotate"
+	"inkwell/store/spool"
+)
+
+// entries makes a batch of one category.
+func entries(category string, messages ...string) *proto.Batch {
+	b := new(proto.Batch)
+	for _, m := range messages {
+		b.Append([]byte(category), []byte(m))
+	}
+	return b
+}
+
+// published returns the bytes of all finished files of a category, in order, and fails on any name that is not final.
+func published(t *testing.T, dir, category string) string {
+	t.Helper()
+	var all bytes.Buffer
+	list, err := os.ReadDir(filepath.Join(dir, category))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Type()&os.ModeSymlink != 0 {
+			continue
+		}
+		if strings.HasPrefix(e.Name(), ".") {
+			t.Errorf("%s/%s is not published", category, e.Name())
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, category, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(e.Name(), ".gz") {
+			r, err := gzip.NewReader(bytes.NewReader(data))
+			if err != nil {
+				t.Fatalf("%s: %v", e.Name(), err)
+			}
+			if data, err = io.ReadAll(r); err != nil {
+				t.Fatalf("%s: %v", e.Name(), err)
+			}
+		}
+		all.Write(data)
+	}
+	return all.String()
+}
+
+func open(t *testing.T, o FilesOptions) *Files {
+	t.Helper()
+	o.cutEvery, o.idleWait, o.retryMin = 5*time.Millisecond, time.Millisecond, 5*time.Millisecond
+	f, err := OpenFiles(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func mustAppend(t *testing.T, f *Files, b *proto.Batch) {
+	t.Helper()
+	if err := f.Append(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func closeFiles(t *testing.T, f *Files) {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFilesWritesWhatWasAppended(t *testing.T) {
+	for _, codec := range []rotate.Codec{rotate.Gzip, rotate.None} {
+		t.Run(codec.String(), func(t *testing.T) {
+			dir := t.TempDir()
+			want := map[string]string{}
+			f := open(t, FilesOptions{Dir: dir, Codec: codec})
+			for i := range 300 {
+				category := fmt.Sprintf("c%d", i%7)
+				message := fmt.Sprintf("message %d\x00\xff%s\n", i, strings.Repeat("x", i*13))
+				mustAppend(t, f, entries(category, message, ""))
+				want[category] += message
+			}
+			closeFiles(t, f)
+			for category, text := range want {
+				if got := published(t, dir, category); got != text {
+					t.Errorf("%s: got %d bytes, want %d", category, len(got), len(text))
+				}
+			}
+		})
+	}
+}
+
+func TestFilesNewlines(t *testing.T) {
+	for n, want := range map[Newlines]string{NewlinesNever: "ab\n", NewlinesAlways: "a\nb\n\n\n", NewlinesIfMissing: "a\nb\n\n"} {
+		dir := t.TempDir()
+		f := open(t, FilesOptions{Dir: dir, Newlines: n})
+		mustAppend(t, f, entries("c", "a", "b\n", ""))
+		closeFiles(t, f)
+		if got := published(t, dir, "c"); got != want {
+			t.Errorf("%v: got %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestFilesKeepsUnsafeAndSurplusCategories(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, FilesOptions{Dir: dir, MaxCategories: 2})
+	for _, c := range []string{"one", "../x", "two", "/abs", "three", "a/b", "nul\x00", strings.Repeat("l", 129), "_unsafe", ".hidden", "one"} {
+		mustAppend(t, f, entries(c, "m\n", "no newline"))
+	}
+	closeFiles(t, f)
+	for category, want := range map[string]string{
+		"one": "m\nno newlinem\nno newline",
+		"two": "m\nno newline",
+		"_unsafe": "\"../x\" m\n\"../x\" no newline\n\"/abs\" m\n\"/abs\" no newline\n\"a/b\" m\n\"a/b\" no newline\n\"nul\\x00\" m\n\"nul\\x00\" no newline\n" +
+			strings.Replace("\"L\" m\n\"L\" no newline\n", "L", strings.Repeat("l", 129), 2) + "\"_unsafe\" m\n\"_unsafe\" no newline\n\".hidden\" m\n\".hidden\" no newline\n",
+		"_overflow": "\"three\" m\n\"three\" no newline\n",
+	} {
+		if got := published(t, dir, category); got != want {
+			t.Errorf("%s: got %q, want %q", category, got, want)
+		}
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 5 { // with .inkwell
+		t.Errorf("unexpected directories: %v", list)
+	}
+}
+
+// dying is an injector that lets n operations pass and fails every one after that, as if the process had been killed: nothing reaches
+// the disk any more.
+type dying struct {
+	mu   sync.Mutex
+	left int
+	tear bool // let half of the first write that fails through
+}
+
+func (d *dying) Inject(op faultfs.Op, _ string, n int) (int, error) {
+	if op == faultfs.OpRead || op == faultfs.OpOpen {
+		return n, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left--
+	switch {
+	case d.left >= 0:
+		return n, nil
+	case d.left == -1 && d.tear:
+		return n / 2, syscall.EIO
+	}
+	return 0, syscall.EIO
+}
+
+func (d *dying) died() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.left < 0
+}
+
+// TestFilesKilledAtEveryDiskOperation stops the world behind each disk operation of a run in turn and starts again: every entry that
+// was acknowledged is in the files once, one that was not at most once, and order is kept.
+func TestFilesKilledAtEveryDiskOperation(t *testing.T) {
+	for _, codec := range []rotate.Codec{rotate.Gzip, rotate.Zstd, rotate.None} {
+		t.Run(codec.String(), func(t *testing.T) {
+			t.Parallel()
+			for n := 1; ; n++ {
+				if !killedAfter(t, codec, n) {
+					if n < 40 {
+						t.Fatalf("a run has only %d disk operations: the test reaches nothing", n)
+					}
+					t.Logf("%d kill points", n)
+					return
+				}
+			}
+		})
+	}
+}
+
+func killedAfter(t *testing.T, codec rotate.Codec, n int) (died bool) {
+	dir := t.TempDir()
+	o := FilesOptions{Dir: dir, Codec: codec, MaxSize: 700}
+	acked := map[string][]string{}
+	unknown := map[string]bool{}
+	kill := &dying{left: n, tear: n%2 == 0}
+	run := o
+	run.Injector = kill
+	run.cutEvery, run.idleWait, run.retryMin = 2*time.Millisecond, time.Millisecond, time.Hour
+	if f, err := OpenFiles(run); err == nil {
+		for i := range 40 {
+			category := fmt.Sprintf("c%d", i%3)
+			message := fmt.Sprintf("%04d %x\n", i, strings.Repeat(fmt.Sprint(i), 30))
+			if err := f.Append(context.Background(), entries(category, message)); err != nil {
+				unknown[message] = true
+			} else {
+				acked[category] = append(acked[category], message)
+			}
+			if i%8 == 7 {
+				time.Sleep(3 * time.Millisecond) // let a checkpoint happen
+			}
+		}
+		if err := f.Close(); err == nil && kill.died() {
+			t.Errorf("kill point %d: Close reported no error", n)
+		}
+	}
+	f := open(t, o)
+	closeFiles(t, f)
+	for _, category := range []string{"c0", "c1", "c2"} {
+		var got []string
+		text := published(t, dir, category)
+		if codec == rotate.Zstd {
+			text = catAll(t, filepath.Join(dir, category), category)
+		}
+		for _, line := range strings.SplitAfter(text, "\n") {
+			if line != "" && !unknown[line] {
+				got = append(got, line)
+			}
+		}
+		if !slices.Equal(got, acked[category]) {
+			t.Errorf("kill point %d: %s: got %d lines, want the %d acknowledged ones once and in order\n got %q\nwant %q", n, category, len(got), len(acked[category]), got, acked[category])
+		}
+		for line := range unknown {
+			if strings.Count(text, line) > 1 {
+				t.Errorf("kill point %d: unacknowledged %q is there twice", n, line)
+			}
+		}
+	}
+	return kill.died()
+}
+
+// catAll reads a series through rotate.
+func catAll(t *testing.T, path, base string) string {
+	t.Helper()
+	dir, err := faultfs.OpenDir(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	list, err := rotate.Files(dir, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	for _, file := range list {
+		f, err := dir.OpenFile(file.Name, os.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := rotate.NewReader(f, file.Codec, file.Open)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := all.ReadFrom(r); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		f.Close()
+	}
+	return all.String()
+}
+
+// failing is an injector that fails operations on names that contain part, while it is on.
+type failing struct {
+	mu   sync.Mutex
+	on   bool
+	op   faultfs.Op
+	part string
+	err  error
+	hits int
+}
+
+func (i *failing) Inject(op faultfs.Op, name string, n int) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.on && op == i.op && strings.Contains(name, i.part) {
+		i.hits++
+		return n / 3, i.err
+	}
+	return n, nil
+}
+
+func (i *failing) set(on bool) { i.mu.Lock(); i.on = on; i.mu.Unlock() }
+
+func (i *failing) seen() int { i.mu.Lock(); defer i.mu.Unlock(); return i.hits }
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never came: " + what)
+		}
+	}
+}
+
+func TestFilesOutlivesFaultsOfTheOutput(t *testing.T) {
+	for name, fault := range map[string]*failing{
+		"no space":            {op: faultfs.OpWrite, part: ".bad-", err: syscall.ENOSPC},
+		"write error":         {op: faultfs.OpWrite, part: ".bad-", err: syscall.EIO},
+		"sync error":          {op: faultfs.OpSync, part: ".bad-", err: syscall.EIO},
+		"cannot open":         {op: faultfs.OpOpen, part: ".bad-", err: syscall.EACCES},
+		"cannot rename":       {op: faultfs.OpRename, part: "bad-", err: syscall.EACCES},
+		"checkpoint no space": {op: faultfs.OpWrite, part: "checkpoint", err: syscall.ENOSPC},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			f := open(t, FilesOptions{Dir: dir, MaxSize: 2000, Injector: fault})
+			want := map[string]string{}
+			add := func(i int) {
+				for _, category := range []string{"bad", "good"} {
+					m := fmt.Sprintf("%d %x\n", i, strings.Repeat(fmt.Sprint(i*i), 20))
+					mustAppend(t, f, entries(category, m))
+					want[category] += m
+				}
+				time.Sleep(time.Millisecond)
+			}
+			for i := range 20 {
+				add(i)
+			}
+			fault.set(true)
+			for i := 20; i < 60 || fault.seen() < 3 || f.Status() == ""; i++ {
+				add(i)
+				if i > 10000 {
+					t.Fatal("the fault never struck")
+				}
+			}
+			fault.set(false)
+			for i := range 20 {
+				add(i)
+			}
+			eventually(t, "recovery", func() bool { return f.Status() == "" })
+			closeFiles(t, f)
+			for category, text := range want {
+				if got := published(t, dir, category); got != text {
+					t.Errorf("%s: got %d bytes, want %d", category, len(got), len(text))
+				}
+			}
+		})
+	}
+}
+
+func TestFilesSaysTryLaterWhenTheJournalIsFull(t *testing.T) {
+	dir := t.TempDir()
+	fault := &failing{op: faultfs.OpWrite, part: ".c-", err: syscall.ENOSPC, on: true}
+	f := open(t, FilesOptions{Dir: dir, JournalMax: 1 << 20, Injector: fault})
+	message := strings.Repeat("x", 10_000) + "\n"
+	n := 0
+	for ; n < 1000; n++ {
+		if err := f.Append(context.Background(), entries("c", message)); err != nil {
+			if !errors.Is(err, ErrTryLater) || !errors.Is(err, spool.ErrFull) {
+				t.Fatalf("got %v", err)
+			}
+			break
+		}
+	}
+	if n < 50 || n > 200 {
+		t.Fatalf("the journal of 1 MiB took %d entries of 10 kB", n)
+	}
+	fault.set(false)
+	eventually(t, "room in the journal", func() bool {
+		err := f.Append(context.Background(), entries("c", message))
+		if err == nil {
+			n++
+		}
+		return err == nil
+	})
+	closeFiles(t, f)
+	if got := published(t, dir, "c"); got != strings.Repeat(message, n) {
+		t.Errorf("got %d bytes, want %d", len(got), n*len(message))
+	}
+}
+
+func TestFilesRefusesWhatItCannotUse(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, FilesOptions{Dir: dir})
+	if _, err := OpenFiles(FilesOptions{Dir: dir}); !errors.Is(err, faultfs.ErrLocked) {
+		t.Errorf("second open: %v", err)
+	}
+	closeFiles(t, f)
+	if err := f.Append(context.Background(), entries("c", "m")); !errors.Is(err, ErrClosed) {
+		t.Errorf("append after close: %v", err)
+	}
+	path := filepath.Join(dir, ".inkwell", checkpointName)
+	if err := os.WriteFile(path, []byte(`{"version":99}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenFiles(FilesOptions{Dir: dir}); err == nil || !strings.Contains(err.Error(), "version 99") {
+		t.Errorf("checkpoint of another version: %v", err)
+	}
+}
+
+// TestFilesSurvivesALostJournal removes the journal behind a checkpoint: offsets start again at 0 and new entries must not be taken
+// for old ones.
+func TestFilesSurvivesALostJournal(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, FilesOptions{Dir: dir, KeepOpen: true})
+	mustAppend(t, f, entries("c", strings.Repeat("a", 5000)+"\n"))
+	closeFiles(t, f)
+	if err := os.RemoveAll(filepath.Join(dir, ".inkwell", "journal")); err != nil {
+		t.Fatal(err)
+	}
+	f = open(t, FilesOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	mustAppend(t, f, entries("c", "b\n"))
+	closeFiles(t, f)
+	if got, want := published(t, dir, "c"), strings.Repeat("a", 5000)+"\nb\n"; got != want {
+		t.Errorf("got %d bytes, want %d", len(got), len(want))
+	}
+}
+
+func TestFilesContinuesWhatWasKeptOpen(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 5 {
+		f := open(t, FilesOptions{Dir: dir, KeepOpen: i < 4})
+		mustAppend(t, f, entries("c", fmt.Sprintf("run %d\n", i)))
+		closeFiles(t, f)
+	}
+	list, err := os.ReadDir(filepath.Join(dir, "c"))
+	if err != nil || len(list) != 1 {
+		t.Fatalf("want one file: %v %v", list, err)
+	}
+	if got, want := published(t, dir, "c"), "run 0\nrun 1\nrun 2\nrun 3\nrun 4\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

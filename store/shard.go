@@ -1,0 +1,182 @@
+package store
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+
+	"inkwell/rotate"
+)
+
+// shard compresses and writes the chunks of its categories, one after the other, so that each category keeps its order and an
+// encoder serves many. Its goroutine is the only one to touch the series of its categories.
+type shard struct {
+	files *Files
+	work  chan work
+	done  chan struct{}
+	enc   *rotate.Encoder
+	own   map[*category]bool // those with a series
+}
+
+// work is one thing for a shard to do; exactly one of chunk, cut, publish and reset is set.
+type work struct {
+	c       *category
+	chunk   *chunk
+	cut     *cut
+	publish *cut
+	reset   *mark // open c's series again as it stands here
+}
+
+// output is what a shard knows of a category. Only the shard's goroutine may use it, but for the atomics.
+type output struct {
+	series  *rotate.Series
+	mark    mark        // through: behind the last entry written; state: as of the last sync
+	changed bool        // since the last sync
+	failed  atomic.Bool // nothing is written until a reset; set by the shard, cleared by the drainer
+	idle    atomic.Bool // no open file, nothing to publish
+}
+
+func newShard(f *Files) (*shard, error) {
+	enc, err := rotate.NewEncoder(f.o.Codec, f.o.Level)
+	if err != nil {
+		return nil, fmt.Errorf("set up compression: %w", err)
+	}
+	return &shard{files: f, work: make(chan work, 4), done: make(chan struct{}), enc: enc, own: make(map[*category]bool)}, nil
+}
+
+func (s *shard) run() {
+	defer close(s.done)
+	for w := range s.work {
+		switch {
+		case w.chunk != nil:
+			s.write(w.c, w.chunk)
+			s.files.freeChunk(w.chunk)
+		case w.cut != nil:
+			w.cut.reply(s.sync(w.cut))
+		case w.publish != nil:
+			s.publish(w.publish)
+			w.publish.reply(nil)
+		case w.reset != nil:
+			s.reset(w.c, *w.reset)
+		}
+	}
+	for c := range s.own {
+		s.drop(c)
+	}
+}
+
+// write puts a chunk into c's files.
+func (s *shard) write(c *category, k *chunk) {
+	if c.out.failed.Load() {
+		return // the drainer will read these entries again
+	}
+	if c.out.series == nil {
+		if err := s.open(c, c.out.mark); err != nil {
+			s.fail(c, err)
+			return
+		}
+	}
+	if err := c.out.series.Append(s.enc, k.data); err != nil {
+		s.fail(c, fmt.Errorf("write %s: %w", filepath.Join(s.files.o.Dir, c.name), err))
+		return
+	}
+	c.out.mark.Through, c.out.changed = k.last, true
+	c.written.Add(int64(k.count))
+	s.files.drain.written.Add(int64(k.count))
+}
+
+// open opens c's series as m says it stood.
+func (s *shard) open(c *category, m mark) error {
+	dir, err := s.files.root.Sub(c.name)
+	if err != nil {
+		return fmt.Errorf("open output directory %s: %w", filepath.Join(s.files.o.Dir, c.name), err)
+	}
+	o := &s.files.o
+	c.out.series, err = rotate.Open(dir, rotate.Options{Base: c.name, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize,
+		Link: o.Codec == rotate.None, Logger: o.Logger}, &m.State)
+	if err != nil {
+		return fmt.Errorf("continue %s: %w", filepath.Join(o.Dir, c.name), err)
+	}
+	c.out.mark = m
+	s.own[c] = true
+	return nil
+}
+
+// sync seals what is due, makes the files of the shard durable and says how each category that changed stands.
+func (s *shard) sync(k *cut) map[string]mark {
+	for _, c := range k.forget {
+		if s.own[c] {
+			s.drop(c)
+		}
+	}
+	marks := make(map[string]mark)
+	for c := range s.own {
+		if c.out.failed.Load() {
+			continue
+		}
+		seal := c.out.series.Tick
+		if k.seal {
+			seal = c.out.series.Seal
+		}
+		if err := seal(); err != nil {
+			s.fail(c, fmt.Errorf("seal %s: %w", filepath.Join(s.files.o.Dir, c.name), err))
+			continue
+		}
+		state, err := c.out.series.Sync()
+		if err != nil {
+			s.fail(c, fmt.Errorf("sync %s: %w", filepath.Join(s.files.o.Dir, c.name), err))
+			continue
+		}
+		c.out.idle.Store(c.out.series.Idle())
+		if !c.out.changed && sameState(state, c.out.mark.State) {
+			continue
+		}
+		c.out.mark.State, c.out.changed = state, false
+		marks[c.name] = c.out.mark
+	}
+	return marks
+}
+
+// publish gives the files that k's checkpoint covers their final names.
+func (s *shard) publish(k *cut) {
+	for c := range s.own {
+		m, ok := k.marks[c.name]
+		if !ok || c.out.failed.Load() {
+			continue
+		}
+		if err := c.out.series.Publish(m.State); err != nil {
+			s.fail(c, fmt.Errorf("publish files of %s: %w", filepath.Join(s.files.o.Dir, c.name), err))
+			continue
+		}
+		c.out.idle.Store(c.out.series.Idle())
+	}
+}
+
+// reset opens c's series again as it stood at the last checkpoint; the drainer waits for the outcome.
+func (s *shard) reset(c *category, m mark) {
+	if s.own[c] {
+		s.drop(c)
+	}
+	err := s.open(c, m)
+	if err == nil {
+		c.out.changed = false
+		c.out.failed.Store(false)
+	}
+	s.files.drain.resets <- err
+}
+
+// fail takes c out of service until a reset and tells the drainer.
+func (s *shard) fail(c *category, err error) {
+	s.files.health.set("output "+c.name, err)
+	c.out.failed.Store(true)
+	s.files.drain.failures.Store(true)
+}
+
+// drop closes c's series; what was not synced stays as it is until the series is opened again.
+func (s *shard) drop(c *category) {
+	delete(s.own, c)
+	if err := c.out.series.Close(); err != nil && !c.out.failed.Load() {
+		s.files.log.Error("close output", "category", c.name, "error", err)
+	}
+	c.out.series = nil
+}
