@@ -1,0 +1,64 @@
+// Package proto holds the words of the Scribe protocol: bytes only, no I/O, no goroutines.
+//
+//	call    [i32 0x80010000|type, i32 len, name] or old style [i32 len, name, byte type]   i32 seqid   arguments
+//	Log     0f 0001 0c i32 n   n entries   [0f 0002 0c i32 m   m spans]   00
+//	entry   0b 0001 i32 len category   0b 0002 i32 len message   00            "canonical": exactly this, nothing else
+//	span    0b 0001 00000010 stream   0a 0002 i64 first   08 0003 i32 count   00
+//	reply   00000003 "Log" 02   i32 seqid   08 0000 i32 code   00              always old style
+//
+// (the Thrift binary protocol: all numbers big-endian; a frame adds its length before a call, which is package rpc's). Everything
+// is checked against the bytes that are there before anything is allocated. What Thrift allows besides the canonical form (fields
+// in another order, missing, twice, unknown) is read as the generated code in gen/ reads it and made canonical.
+//
+// Not here: the compact and JSON protocols, and other methods than Log, which the generated code serves.
+package proto
+
+import (
+	"errors"
+	"fmt"
+)
+
+//go:generate ./generate.sh
+
+// ResultCode is the answer to a Log call; it covers the whole list.
+type ResultCode int32
+
+// The answers.
+const (
+	OK       ResultCode = 0 // all of it is taken
+	TryLater ResultCode = 1 // none of it is; the same call may be sent again later
+)
+
+// The types of a message.
+const (
+	TypeCall      byte = 1
+	TypeReply     byte = 2
+	TypeException byte = 3
+	TypeOneway    byte = 4
+)
+
+// The kinds of a TApplicationException that are sent.
+const (
+	UnknownMethod int32 = 1
+	InternalError int32 = 6
+	ProtocolError int32 = 7
+)
+
+// ErrMalformed is wrapped by every error of a decoder: the bytes are not what they should be, and would not be at a second look.
+var ErrMalformed = errors.New("malformed")
+
+// malformed makes an ErrMalformed that says what is wrong.
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// ApplicationError is a peer's answer that it cannot serve a call (a TApplicationException).
+type ApplicationError struct {
+	Kind int32  // UnknownMethod …
+	Text string // what the peer says, cut at 1000 bytes
+}
+
+// Error says what the peer said.
+func (e *ApplicationError) Error() string {
+	return fmt.Sprintf("the peer cannot serve the call: %q (kind %d)", e.Text, e.Kind)
+}

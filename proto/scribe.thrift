@@ -1,0 +1,34 @@
+// Scribe as its clients have always spoken it, with one extension that old peers skip: the spans.
+
+include "fb303.thrift"
+
+namespace go scribe
+namespace py scribe
+namespace java scribe.thrift
+namespace perl Scribe.Thrift
+
+enum ResultCode {
+  OK = 0,
+  TRY_LATER = 1,
+}
+
+/** One entry: the bytes of a line and the category they belong to. Both are bytes, whatever the type says. */
+struct LogEntry {
+  1: string category,
+  2: string message,
+}
+
+/**
+ * The next `count` entries of the call are numbers first, first + 1, … of a stream (the ordered entries of one input), so that a
+ * receiver can drop what it already has when a call is sent again. A stream of 16 zero bytes is none: those entries have no numbers.
+ */
+struct Span {
+  1: binary stream, // 16 bytes, always
+  2: i64 first,
+  3: i32 count,
+}
+
+service scribe extends fb303.FacebookService {
+  /** The answer covers the whole list: OK, all of it is taken; TRY_LATER, none. */
+  ResultCode Log(1: list<LogEntry> messages, 2: optional list<Span> spans),
+}
