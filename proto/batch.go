@@ -1,4 +1,3 @@
-// Package proto holds the words of the Scribe protocol.
 package proto
 
 import "encoding/binary"
@@ -12,12 +11,15 @@ const EntryOverhead = 15
 //
 // so that wire, memory and spool share one form. The zero value is an empty batch. Not safe for concurrent use.
 type Batch struct {
-	data  []byte // canonical, checked on the way in
-	count int
-	spans []Span
+	data    []byte // canonical, checked on the way in
+	count   int
+	spans   []Span
+	aliased bool   // data is somebody else's
+	memory  []byte // b's own, while data is not
 }
 
-// Span says that the next Count entries of a Log call are numbers First … of a stream.
+// Span says that the next Count entries of a Log call are numbers First … of a stream. A stream of zero bytes is none: those entries
+// have no numbers.
 type Span struct {
 	Stream [16]byte
 	First  int64
@@ -26,6 +28,7 @@ type Span struct {
 
 // Append adds one entry; category and message are copied.
 func (b *Batch) Append(category, message []byte) {
+	b.own()
 	b.data = AppendEntry(b.data, category, message)
 	b.count++
 }
@@ -43,17 +46,61 @@ func AppendEntry(dst, category, message []byte) []byte {
 
 // AppendBatch adds the entries and spans of o, copying them.
 func (b *Batch) AppendBatch(o *Batch) {
+	b.own()
+	b.spans = o.AppendSpans(b.spans, b.count)
 	b.data = append(b.data, o.data...)
 	b.count += o.count
-	b.spans = append(b.spans, o.spans...)
 }
 
 // AppendSpan says that the next s.Count entries that have no span yet are numbered; the spans of a batch follow its entries in order.
 func (b *Batch) AppendSpan(s Span) { b.spans = append(b.spans, s) }
 
-// SetEntries makes b the count entries of data, which must be canonical (see CheckEntries) and is aliased, not copied.
+// AppendSpans appends b's spans to dst, the spans of a call in which before entries stand before b's.
+func (b *Batch) AppendSpans(dst []Span, before int) []Span {
+	if len(b.spans) == 0 {
+		return dst
+	}
+	for i := range dst {
+		before -= int(dst[i].Count)
+	}
+	if before > 0 {
+		dst = append(dst, Span{Count: int32(before)})
+	}
+	return append(dst, b.spans...)
+}
+
+// checkSpans says whether the spans are about entries that are there.
+func (b *Batch) checkSpans() error {
+	sum := 0
+	for i := range b.spans {
+		sum += int(b.spans[i].Count)
+	}
+	if sum > b.count {
+		return malformed("spans of %d entries, %d are there", sum, b.count)
+	}
+	return nil
+}
+
+// SetEntries makes b the count entries of data, without spans. The bytes must be canonical (see CheckEntries) and are aliased, not
+// copied: b is valid as long as they are, and never writes to them.
 func (b *Batch) SetEntries(data []byte, count int) {
-	b.data, b.count, b.spans = data, count, b.spans[:0]
+	b.alias(data, count)
+	b.spans = b.spans[:0]
+}
+
+// alias makes b the count entries of data.
+func (b *Batch) alias(data []byte, count int) {
+	if !b.aliased {
+		b.memory = b.data[:0]
+	}
+	b.data, b.count, b.aliased = data, count, true
+}
+
+// own makes the entries b's own bytes, which it may append to.
+func (b *Batch) own() {
+	if b.aliased {
+		b.data, b.memory, b.aliased = append(b.memory[:0], b.data...), nil, false
+	}
 }
 
 // Entries returns the canonical bytes, valid until the batch is changed.
@@ -68,8 +115,13 @@ func (b *Batch) Count() int { return b.count }
 // Size is the number of canonical bytes.
 func (b *Batch) Size() int { return len(b.data) }
 
-// Reset empties b and keeps its memory.
-func (b *Batch) Reset() { b.data, b.count, b.spans = b.data[:0], 0, b.spans[:0] }
+// Reset empties b and keeps its own memory.
+func (b *Batch) Reset() {
+	if b.aliased {
+		b.data, b.memory, b.aliased = b.memory, nil, false
+	}
+	b.data, b.count, b.spans = b.data[:0], 0, b.spans[:0]
+}
 
 // Cursor walks the entries of canonical bytes.
 type Cursor struct {

@@ -41,7 +41,6 @@ const (
 const (
 	UnknownMethod int32 = 1
 	InternalError int32 = 6
-	ProtocolError int32 = 7
 )
 
 // ErrMalformed is wrapped by every error of a decoder: the bytes are not what they should be, and would not be at a second look.

@@ -1,0 +1,166 @@
+package proto
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
+
+// CheckEntries says how many entries the canonical bytes hold, or why they are not canonical.
+func CheckEntries(data []byte) (count int, err error) {
+	end, count := scan(data, math.MaxInt)
+	if end != len(data) {
+		return count, malformed("entry %d, at byte %d of %d, is not canonical", count, end, len(data))
+	}
+	return count, nil
+}
+
+// scan walks over canonical entries at the front of data, at most limit of them, and says where it stopped and how many there were.
+func scan(data []byte, limit int) (end, count int) {
+	const (
+		category = 0x0b0001 // type and id of a field, above a length and the byte behind it
+		message  = 0x0b0002
+	)
+	p := data
+	for count < limit && len(p) >= EntryOverhead {
+		head := binary.BigEndian.Uint64(p)
+		n := int(head >> 8 & math.MaxUint32)
+		if head>>40 != category || n > min(len(p)-EntryOverhead, math.MaxInt32) {
+			break
+		}
+		q := p[7+n:] // 8 bytes at least
+		head = binary.BigEndian.Uint64(q)
+		m := int(head >> 8 & math.MaxUint32)
+		if head>>40 != message || m > min(len(q)-8, math.MaxInt32) || q[7+m] != typeStop {
+			break
+		}
+		p = q[8+m:]
+		count++
+	}
+	return len(data) - len(p), count
+}
+
+// DecodeLog decodes the arguments of a Log call into b and returns the bytes behind the call (a frame can hold several). Canonical
+// entries stay where they are: b aliases args then; any others are made canonical in b's own memory, which is never more than twice
+// what args takes. After an error, which wraps ErrMalformed, b is empty.
+func DecodeLog(args []byte, b *Batch) (rest []byte, err error) {
+	b.Reset()
+	d := decoder{args}
+	for {
+		typ, id, err := d.field()
+		switch {
+		case err != nil:
+		case typ == typeStop:
+			if err = b.checkSpans(); err == nil {
+				return d.data, nil
+			}
+		case typ == typeList && id == 1:
+			err = d.entries(b)
+		case typ == typeList && id == 2:
+			err = d.spans(b)
+		default:
+			err = d.skip(typ, maxDepth)
+		}
+		if err != nil {
+			b.Reset()
+			return nil, err
+		}
+	}
+}
+
+// entries reads the list of entries into b in place of those it has.
+func (d *decoder) entries(b *Batch) error {
+	n, err := d.list(typeStruct)
+	if err != nil {
+		return err
+	}
+	end, count := scan(d.data, n)
+	b.alias(d.data[:end:end], count)
+	if count == n {
+		d.data = d.data[end:]
+		return nil
+	}
+	return d.recode(b, n)
+}
+
+// recode reads a list of n entries into b's own memory, for lists that are not canonical throughout.
+func (d *decoder) recode(b *Batch, n int) error {
+	limit := 2*len(d.data) + 4096 // only entries without any field, 1 byte each, come to more
+	d.data = d.data[len(b.data):]
+	b.own()
+	b.data = slices.Grow(b.data, len(d.data))
+	for b.count < n {
+		category, message, err := d.entry()
+		if err != nil {
+			return err
+		}
+		if len(b.data) > limit-EntryOverhead-len(category)-len(message) {
+			return malformed("a list of %d entries, nearly all without any field", n)
+		}
+		b.Append(category, message)
+	}
+	return nil
+}
+
+// entry reads one entry with its fields in any order.
+func (d *decoder) entry() (category, message []byte, err error) {
+	for {
+		typ, id, err := d.field()
+		switch {
+		case err != nil || typ == typeStop:
+			return category, message, err
+		case typ == typeString && id == 1:
+			category, err = d.bytes()
+		case typ == typeString && id == 2:
+			message, err = d.bytes()
+		default:
+			err = d.skip(typ, maxDepth)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// spans reads the list of spans into b in place of those it has.
+func (d *decoder) spans(b *Batch) error {
+	n, err := d.list(typeStruct)
+	if err != nil {
+		return err
+	}
+	b.spans = b.spans[:0]
+	for range n {
+		s, err := d.span()
+		if err != nil {
+			return err
+		}
+		b.spans = append(b.spans, s)
+	}
+	return nil
+}
+
+func (d *decoder) span() (s Span, err error) {
+	var stream []byte
+	for {
+		typ, id, err := d.field()
+		switch {
+		case err != nil:
+		case typ == typeStop && (len(stream) != len(s.Stream) || s.Count < 0):
+			err = malformed("a span of %d entries of a stream with a name of %d bytes", s.Count, len(stream))
+		case typ == typeStop:
+			copy(s.Stream[:], stream)
+			return s, nil
+		case typ == typeString && id == 1:
+			stream, err = d.bytes()
+		case typ == typeI64 && id == 2:
+			s.First, err = d.i64()
+		case typ == typeI32 && id == 3:
+			s.Count, err = d.i32()
+		default:
+			err = d.skip(typ, maxDepth)
+		}
+		if err != nil {
+			return Span{}, err
+		}
+	}
+}
