@@ -1,4 +1,24 @@
 // Package forwarder turns the lines of files and pipes into entries and hands them on.
+//
+//	                 ┌───────────────────────── follower ─────────────────────────┐   ┌──── shipper ────┐
+//	globs ─ rescan ─►│ directory ─ trail ─ generation, generation …               │   │                 │
+//	events ─ hints ─►│                        │ readAt 256 KiB, find newlines     │   │ Append ► buffer ─┬─► network
+//	stat ─ poll ────►│                        └─► parcel: batch + positions ──────┼──►│ then positions   └─► spool
+//	                 └────────────────────────────────────────────────────────────┘   └─────────────────┘
+//	stdin ──────────► pipe reader ──────────► parcel ─────────────────────────────────► Append ► buffer or network
+//
+// A path has a trail of generations: the files that stood there one after the other. A generation is known by its identity (device,
+// inode, and fingerprints of its first bytes and of those before the position), whatever its name is now. The generations of a trail
+// are read one after the other; a new one begins when the one before was rotated away and quiet.
+//
+// One goroutine looks at all files and reads them, another ships; there are two parcels, so that one is filled while the other is
+// under way. A parcel is handed over as soon as the shipper is free: what is in it is what came meanwhile, there is no timer.
+//
+// Invariants: a position moves only behind what the store acknowledged, and is written before the next batch is sent; lines of one
+// generation keep their order; a line is never changed, but for one longer than MaxLine, which is split, and for a last line without
+// an end, which gets a newline. What rotation can and cannot lose: docs/following.md.
+//
+// Limitations: Linux. Rotated files are looked for in the directory of the path, not elsewhere, and not once they are compressed.
 package forwarder
 
 import (
@@ -7,32 +27,21 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
+	"sync/atomic"
+	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/store"
+	"inkwell/store/spool"
 )
 
 // ErrLeftInSpool says that some of what was taken over could not be delivered and stays in the spool, from where the next run with
 // the same spool delivers it.
 var ErrLeftInSpool = errors.New("entries are left in the spool")
 
-// Input is what to follow: the files that match Glob, whose lines become entries of Category.
-type Input struct {
-	Category string
-	Glob     string // as filepath.Match; matched anew all the time
-}
-
-// ParseInput reads "CATEGORY=GLOB".
-func ParseInput(s string) (Input, error) {
-	category, glob, ok := strings.Cut(s, "=")
-	if !ok || category == "" || glob == "" {
-		return Input{}, fmt.Errorf("input %q: want CATEGORY=GLOB, as in web=/var/log/apache2/*.log", s)
-	}
-	if _, err := filepath.Match(glob, ""); err != nil {
-		return Input{}, fmt.Errorf("input %q: %w", s, err)
-	}
-	return Input{Category: category, Glob: glob}, nil
-}
+// stopGrace is how long a call that is under way may go on when the forwarder is to stop; then its batch goes to the spool.
+const stopGrace = 5 * time.Second
 
 // Options says what a Forwarder does.
 type Options struct {
@@ -58,13 +67,209 @@ type Status struct {
 }
 
 // Forwarder follows files and hands their lines on.
-type Forwarder struct{ o Options }
+type Forwarder struct {
+	log       *slog.Logger
+	once      bool
+	state     *faultfs.Dir
+	lock      *faultfs.File
+	positions *positions
+	network   *store.Network
+	buffer    *store.Buffer
+	ship      *shipper
+	follower  *follower
+	entries   atomic.Int64
+	bytes     atomic.Int64
+	unsaved   bool // positions could not be written, and that was logged
+}
 
-// Open takes the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process has the state.
-func Open(o Options) (*Forwarder, error) { return &Forwarder{o: o}, nil }
+// Open takes the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process has the
+// state. Nothing is read before Run, which must be called, and which releases what Open took.
+func Open(o Options) (f *Forwarder, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stats == nil {
+		o.Stats = stats.New()
+	}
+	sources, err := o.sources()
+	if err != nil {
+		return nil, err
+	}
+	f = &Forwarder{log: o.Logger, once: o.Once}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.close())
+		}
+	}()
+	if f.state, err = faultfs.OpenDir(o.StateDir, nil); err != nil {
+		return nil, fmt.Errorf("open state: %w; --state must be a directory that can be written to", err)
+	}
+	if f.lock, err = f.state.Lock("lock"); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	if f.positions, err = openPositions(f.state, o.Logger); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	if err = f.openBuffer(o); err != nil {
+		return nil, err
+	}
+	f.ship = newShipper(f.buffer, o.Logger)
+	f.ship.acked, f.ship.idle = f.acked, f.savePositions
+	f.follower = newFollower(sources, f.ship, o.Logger)
+	f.follower.configure(o)
+	f.follower.load(f.positions)
+	return f, nil
+}
 
-// Run follows the files until ctx ends.
-func (f *Forwarder) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// sources returns the inputs as they are used, or every problem with them.
+func (o *Options) sources() (sources []*source, err error) {
+	var problems []error
+	if o.MaxLine < 0 || o.SpoolMax < 0 {
+		problems = append(problems, errors.New("the longest line and the size of the spool must not be negative"))
+	}
+	if len(o.Inputs) == 0 {
+		problems = append(problems, errors.New("nothing to follow: give at least one CATEGORY=GLOB"))
+	}
+	for i, in := range o.Inputs {
+		s, err := newSource(in, i)
+		if err = errors.Join(in.validate(), err); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		s.received = o.Stats.Category(in.Category, "received good")
+		sources = append(sources, s)
+	}
+	return sources, errors.Join(problems...)
+}
 
-// Status may be called at any time.
-func (f *Forwarder) Status() Status { return Status{} }
+func (f *Forwarder) openBuffer(o Options) (err error) {
+	f.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.To, Logger: o.Logger, Stats: o.Stats})
+	if err != nil {
+		return err
+	}
+	f.buffer, err = bufferBefore(f.network, filepath.Join(o.StateDir, "spool"), bufferOptions{max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	return err
+}
+
+type bufferOptions struct {
+	max   int64
+	log   *slog.Logger
+	stats *stats.Set
+}
+
+// bufferBefore opens the spool in dir and puts it before the network, which is closed with it or on error.
+func bufferBefore(n *store.Network, dir string, o bufferOptions) (*store.Buffer, error) {
+	d, err := faultfs.OpenDir(dir, nil)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open spool: %w", err), n.Close())
+	}
+	log, err := spool.Open(d, spool.Options{MaxBytes: o.max, Logger: o.log})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open spool: %w", err), n.Close(), d.Close())
+	}
+	return store.OpenBuffer(n, log, store.BufferOptions{Logger: o.log, Stats: o.stats, Refused: d}), nil
+}
+
+// acked is called when the buffer has a parcel: before the next one is sent.
+func (f *Forwarder) acked(p *parcel) {
+	if len(p.positions) > 0 {
+		f.saved(f.positions.commit(p.positions))
+	}
+	f.entries.Add(int64(p.batch.Count()))
+	f.bytes.Add(p.bytes)
+}
+
+func (f *Forwarder) savePositions() { f.saved(f.positions.sync()) }
+
+// saved logs when positions cannot be written and when they can again. Lines are handed on meanwhile: the price is that they are sent
+// twice if the process dies, and a full disk is no reason to keep them from where they belong.
+func (f *Forwarder) saved(err error) {
+	switch {
+	case err != nil && !f.unsaved:
+		f.log.Error("cannot write positions; if the forwarder is killed now, lines are sent twice", "dir", f.state.Path(), "err", err)
+	case err == nil && f.unsaved:
+		f.log.Info("positions can be written again")
+	}
+	f.unsaved = err != nil
+}
+
+// Run follows the files until ctx ends, finishes what was taken over, writes the positions and returns nil. With Once it returns nil
+// when every file was read to its end and everything, that of earlier runs included, was delivered; if ctx ends before that the error
+// says what is left, and is ErrLeftInSpool if some of it is in the spool. Run may be called once.
+func (f *Forwarder) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, f.close()) }()
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	shipped := make(chan error, 1)
+	go func() { shipped <- f.ship.run(hard) }()
+	followErr := f.follower.run(ctx)
+	shipErr := f.waitShipped(ctx, cancel, shipped)
+	if !f.once {
+		return nil // what was not shipped is in the files, and read again
+	}
+	if followErr == nil && shipErr == nil {
+		followErr = f.buffer.Drain(ctx)
+	}
+	return f.left(errors.Join(followErr, shipErr))
+}
+
+// waitShipped waits for the shipper, and once ctx has ended for a while only.
+func (f *Forwarder) waitShipped(ctx context.Context, cancel func(), shipped <-chan error) error {
+	select {
+	case err := <-shipped:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-shipped:
+		return err
+	case <-time.After(stopGrace):
+		cancel()
+		return <-shipped
+	}
+}
+
+// left says what of a Once is not done.
+func (f *Forwarder) left(err error) error {
+	unread := f.follower.count.total.Load() - f.bytes.Load()
+	bytes, entries := f.buffer.Backlog()
+	switch {
+	case entries > 0:
+		return fmt.Errorf("%w: %d entries, %d bytes in %s; %d bytes of the files are not read; run again to deliver them",
+			ErrLeftInSpool, entries, bytes, filepath.Join(f.state.Path(), "spool"), max(unread, 0))
+	case err != nil:
+		return fmt.Errorf("stopped with %d bytes of the files not read; run again to go on: %w", max(unread, 0), err)
+	}
+	return f.follower.unreadableErr()
+}
+
+// Status may be called at any time, also while Run runs.
+func (f *Forwarder) Status() Status {
+	backlog, _ := f.buffer.Backlog()
+	return Status{
+		Entries:    f.entries.Load(),
+		Bytes:      f.bytes.Load(),
+		BytesTotal: f.follower.count.total.Load(),
+		Backlog:    backlog,
+		Files:      int(f.follower.count.files.Load()),
+		Peer:       f.network.Peer(),
+	}
+}
+
+// close releases what Open took, as far as it came.
+func (f *Forwarder) close() error {
+	var errs []error
+	if f.buffer != nil {
+		errs = append(errs, f.buffer.Close())
+	}
+	if f.positions != nil {
+		errs = append(errs, f.positions.close())
+	}
+	if f.lock != nil {
+		errs = append(errs, f.lock.Close())
+	}
+	if f.state != nil {
+		errs = append(errs, f.state.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,175 @@
+package forwarder
+
+import (
+	"bytes"
+	"errors"
+	"hash/crc64"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// identity is what a file keeps when it is renamed. The system gives it anew once a file is gone: see fingerprint.
+type identity struct{ dev, ino uint64 }
+
+// look is what stat says of a file.
+type look struct {
+	id      identity
+	size    int64
+	mtime   time.Time
+	regular bool
+	gone    bool // no directory has it any more
+}
+
+func newLook(st *unix.Stat_t) look {
+	return look{
+		id:      identity{uint64(st.Dev), st.Ino},
+		size:    st.Size,
+		mtime:   time.Unix(st.Mtim.Unix()),
+		regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
+		gone:    st.Nlink == 0,
+	}
+}
+
+func statPath(path string) (look, error) {
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Stat(path, &st) }); err != nil {
+		return look{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return newLook(&st), nil
+}
+
+func lstatPath(path string) (look, error) {
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Lstat(path, &st) }); err != nil {
+		return look{}, &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return newLook(&st), nil
+}
+
+func statFile(fd int) (look, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	for err == unix.EINTR {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		return look{}, os.NewSyscallError("fstat", err)
+	}
+	return newLook(&st), nil
+}
+
+// bornBefore says whether the file a was made before the file b; false where the file system does not tell.
+func bornBefore(a, b int) bool {
+	at, aok := birth(a)
+	bt, bok := birth(b)
+	return aok && bok && at.Before(bt)
+}
+
+func birth(fd int) (time.Time, bool) {
+	var st unix.Statx_t
+	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)), true
+}
+
+// openFile opens a regular file for reading. Plain descriptors are used for followed files: 2,000 of them cost nothing but the
+// descriptor, and a look or a read is one system call.
+func openFile(path string) (fd int, l look, err error) {
+	err = retry(func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+		return err
+	})
+	if err != nil {
+		return -1, look{}, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	if l, err = statFile(fd); err == nil && !l.regular {
+		err = errNotRegular
+	}
+	if err != nil {
+		return -1, look{}, errors.Join(&fs.PathError{Op: "open", Path: path, Err: err}, unix.Close(fd))
+	}
+	return fd, l, nil
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// readAt fills p from off; fewer bytes without an error mean the end of the file.
+func readAt(fd int, p []byte, off int64) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := unix.Pread(fd, p[done:], off+int64(done))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return done, os.NewSyscallError("read", err)
+		case n == 0:
+			return done, nil
+		default:
+			done += n
+		}
+	}
+	return done, nil
+}
+
+func retry(f func() error) error {
+	err := f()
+	for err == unix.EINTR {
+		err = f()
+	}
+	return err
+}
+
+// printMax is how many bytes a fingerprint covers at most.
+const printMax = 1024
+
+var printTable = crc64.MakeTable(crc64.ECMA)
+
+// fingerprint is the length and hash of up to printMax bytes at a known place of a file.
+type fingerprint struct {
+	n   int
+	sum uint64
+}
+
+func printOf(b []byte) fingerprint { return fingerprint{len(b), crc64.Checksum(b, printTable)} }
+
+// grow adds the bytes behind those already covered, as far as there is room for them.
+func (p fingerprint) grow(b []byte) fingerprint {
+	b = b[:min(len(b), printMax-p.n)]
+	return fingerprint{p.n + len(b), crc64.Update(p.sum, printTable, b)}
+}
+
+// isAt says whether the file has the bytes of p at off.
+func (p fingerprint) isAt(fd int, off int64) (bool, error) {
+	if p.n == 0 {
+		return true, nil
+	}
+	if off < 0 {
+		return false, nil
+	}
+	buf := make([]byte, p.n)
+	n, err := readAt(fd, buf, off)
+	return err == nil && n == p.n && printOf(buf) == p, err
+}
+
+// magics are how the compressed files that a rotation leaves begin.
+var magics = [][]byte{
+	{0x1f, 0x8b, 0x08}, {0x28, 0xb5, 0x2f, 0xfd}, []byte("BZh"), {0xfd, '7', 'z', 'X', 'Z', 0}, {0x04, 0x22, 0x4d, 0x18},
+}
+
+func hasMagic(head []byte) bool {
+	for _, m := range magics {
+		if bytes.HasPrefix(head, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// errMoved says that a name stands for another file than a moment ago.
+var errMoved = errors.New("was replaced while it was opened")
+
+func joinClose(err error, fd int) error { return errors.Join(err, unix.Close(fd)) }

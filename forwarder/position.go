@@ -1,0 +1,90 @@
+package forwarder
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+)
+
+// state is what is left to do with a generation.
+type state byte
+
+const (
+	active   state = 'a' // is being read
+	finished state = 'f' // was read to its end and has been rotated away or deleted; read on if it should grow
+	ignored  state = 'i' // is not to be read: it stood there already when its path was first met, or is the copy of another
+	removed  state = 'r' // does not exist any more: forget it
+)
+
+// position says how far a generation was taken over. The file has one line for each:
+//
+//	CRC STATE DEV:INO HEADLEN:HEADSUM TAILLEN:TAILSUM OFFSET NUMBER "CATEGORY" "PATH"\n
+//
+// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV and sums are hexadecimal.
+type position struct {
+	id       identity
+	state    state
+	head     fingerprint // of the file's first bytes
+	tail     fingerprint // of the bytes before offset
+	offset   int64       // behind a newline (or a piece of a line that was split)
+	number   int64       // entries before offset
+	category string
+	path     string // where it was first met: the path whose generation it is
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+const crcDigits = 8
+
+func appendPosition(dst []byte, p *position) []byte {
+	start := len(dst)
+	dst = append(dst, "00000000 "...)
+	dst = append(dst, byte(p.state), ' ')
+	dst = strconv.AppendUint(dst, p.id.dev, 16)
+	dst = append(dst, ':')
+	dst = strconv.AppendUint(dst, p.id.ino, 16)
+	dst = appendPrint(dst, p.head)
+	dst = appendPrint(dst, p.tail)
+	dst = strconv.AppendInt(append(dst, ' '), p.offset, 10)
+	dst = strconv.AppendInt(append(dst, ' '), p.number, 10)
+	dst = strconv.AppendQuote(append(dst, ' '), p.category)
+	dst = strconv.AppendQuote(append(dst, ' '), p.path)
+	crc := crc32.Checksum(dst[start+crcDigits+1:], castagnoli)
+	for i := range crcDigits {
+		dst[start+i] = "0123456789abcdef"[crc>>(28-4*i)&15]
+	}
+	return append(dst, '\n')
+}
+
+func appendPrint(dst []byte, p fingerprint) []byte {
+	dst = strconv.AppendInt(append(dst, ' '), int64(p.n), 10)
+	return strconv.AppendUint(append(dst, ':'), p.sum, 16)
+}
+
+var errBadPosition = errors.New("not a position")
+
+// parsePosition reads one line without its newline.
+func parsePosition(line []byte) (p position, err error) {
+	crc, rest, ok := bytes.Cut(line, []byte{' '})
+	if !ok || len(crc) != crcDigits {
+		return position{}, errBadPosition
+	}
+	want, err := strconv.ParseUint(string(crc), 16, 32)
+	if err != nil || uint32(want) != crc32.Checksum(rest, castagnoli) {
+		return position{}, errBadPosition
+	}
+	n, err := fmt.Sscanf(string(rest), "%c %x:%x %d:%x %d:%x %d %d %q %q", &p.state, &p.id.dev, &p.id.ino,
+		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.number, &p.category, &p.path)
+	if err != nil || n != 11 || p.offset < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
+		return position{}, errBadPosition
+	}
+	switch p.state {
+	case active, finished, ignored, removed:
+		return p, nil
+	}
+	return position{}, errBadPosition
+}
+
+func inRange(n int) bool { return n >= 0 && n <= printMax }

@@ -1,0 +1,164 @@
+package forwarder
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"inkwell/internal/faultfs"
+)
+
+const (
+	positionsName   = "positions"
+	positionsMagic  = "inkwell positions "
+	positionsHeader = positionsMagic + "1\n"
+	positionsSlack  = 4 << 20 // bytes that may be appended before the file is written anew
+)
+
+// positions is the file that says how far each generation was taken over: an append-only log of lines (see position), the last line
+// of an identity counts. It is written anew when it has grown, atomically. Lines whose checksum does not match are passed over: what
+// was appended and not synced when the power failed is lost, which makes positions older, never wrong.
+//
+// Not safe for concurrent use.
+type positions struct {
+	dir     *faultfs.Dir
+	log     *slog.Logger
+	file    *faultfs.File // nil = to be written anew before anything else
+	live    map[identity]position
+	buf     []byte
+	size    int64 // of the file
+	fresh   int64 // its size when it was last written anew
+	dirty   bool  // there is something that was not synced
+	missing bool  // live has something that the file has not
+}
+
+// openPositions reads the file, and writes it anew: from then on there is one that can be appended to.
+func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
+	p := &positions{dir: dir, log: log, live: make(map[identity]position)}
+	data, err := dir.ReadFile(positionsName)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil {
+		if err := p.parse(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir.Path(), positionsName), err)
+		}
+	}
+	return p, p.rewrite()
+}
+
+func (p *positions) parse(data []byte) error {
+	if bytes.HasPrefix([]byte(positionsHeader), data) { // nothing, or what a damaged file system left of it
+		return nil
+	}
+	if !bytes.HasPrefix(data, []byte(positionsHeader)) {
+		header, _, _ := bytes.Cut(data[:min(len(data), 80)], []byte{'\n'})
+		if version, ok := bytes.CutPrefix(header, []byte(positionsMagic)); ok {
+			return fmt.Errorf("version %q is not known to this program, which knows 1; use the program that wrote it, or another state directory", version)
+		}
+		return errors.New("not a positions file; use another state directory, or remove the file and have everything read anew")
+	}
+	bad := 0
+	for line := range bytes.Lines(data[len(positionsHeader):]) {
+		body, whole := bytes.CutSuffix(line, []byte{'\n'})
+		pos, err := parsePosition(body)
+		if !whole || err != nil {
+			bad++
+			continue
+		}
+		p.set(pos)
+	}
+	if bad > 0 {
+		p.log.Warn("positions that were not written to their end are passed over; some lines may be sent twice", "lines", bad)
+	}
+	return nil
+}
+
+func (p *positions) set(pos position) {
+	if pos.state == removed {
+		delete(p.live, pos.id)
+		return
+	}
+	p.live[pos.id] = pos
+}
+
+// commit makes batch, in order, survive a killed process, with one write. After an error they are remembered and written with the
+// next commit or sync.
+func (p *positions) commit(batch []position) error {
+	p.buf = p.buf[:0]
+	for i := range batch {
+		p.set(batch[i])
+		p.buf = appendPosition(p.buf, &batch[i])
+	}
+	if p.missing || p.file == nil || p.size > positionsSlack+8*p.fresh {
+		return p.rewrite()
+	}
+	n, err := p.file.Write(p.buf)
+	p.size += int64(n)
+	p.dirty = true
+	p.missing = err != nil
+	return err
+}
+
+// sync makes everything that was committed survive a power failure.
+func (p *positions) sync() error {
+	if p.missing || p.file == nil {
+		return p.rewrite()
+	}
+	if !p.dirty {
+		return nil
+	}
+	err := p.file.Sync()
+	p.missing = err != nil // the next time in a new file: a second sync of this one would prove nothing
+	p.dirty = err != nil
+	return err
+}
+
+// rewrite replaces the file by one that holds only what counts.
+func (p *positions) rewrite() error {
+	p.missing = true
+	if err := p.closeFile(); err != nil {
+		p.log.Warn("cannot close old positions", "err", err)
+	}
+	data := []byte(positionsHeader)
+	for _, id := range slices.SortedFunc(maps.Keys(p.live), compareIdentity) {
+		pos := p.live[id]
+		data = appendPosition(data, &pos)
+	}
+	if err := p.dir.WriteFile(positionsName, data); err != nil {
+		return fmt.Errorf("write positions: %w", err)
+	}
+	f, err := p.dir.OpenFile(positionsName, os.O_WRONLY|os.O_APPEND, 0o640)
+	if err != nil {
+		return fmt.Errorf("open positions: %w", err)
+	}
+	p.file, p.size, p.fresh = f, int64(len(data)), int64(len(data))
+	p.missing, p.dirty = false, false
+	return nil
+}
+
+func compareIdentity(a, b identity) int {
+	if a.dev != b.dev {
+		return cmp.Compare(a.dev, b.dev)
+	}
+	return cmp.Compare(a.ino, b.ino)
+}
+
+func (p *positions) closeFile() error {
+	f := p.file
+	p.file = nil
+	if f == nil {
+		return nil
+	}
+	return f.Close()
+}
+
+// close syncs and releases the file.
+func (p *positions) close() error { return errors.Join(p.sync(), p.closeFile()) }

@@ -1,0 +1,80 @@
+package forwarder
+
+import (
+	"cmp"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// bases calls f with every name whose rotated file name could be, the longest first, until f returns false:
+//
+//	app.log.1  app.log-20261123  app.log_old  → app.log …      what follows a dot, a dash or an underscore
+//	app-20261123.log  app.1.log               → app.log        digits before the extension
+func bases(name string, f func(base string) bool) {
+	for i := len(name) - 2; i > 0; i-- {
+		if isSeparator(name[i]) && !f(name[:i]) {
+			return
+		}
+	}
+	ext := filepath.Ext(name)
+	stem := strings.TrimSuffix(name, ext)
+	if ext == "" || stem == "" {
+		return
+	}
+	for i := len(stem) - 2; i > 0; i-- {
+		if !isStamp(stem[i+1:]) {
+			return
+		}
+		if isSeparator(stem[i]) && !f(stem[:i]+ext) {
+			return
+		}
+	}
+}
+
+func isSeparator(c byte) bool { return c == '.' || c == '-' || c == '_' }
+
+// isStamp says whether s could be the date or number in a rotated file's name.
+func isStamp(s string) bool {
+	return strings.Trim(s, "0123456789-_.:T") == "" && strings.ContainsAny(s, "0123456789")
+}
+
+var compressedSuffixes = []string{".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip", ".Z"}
+
+func isCompressedName(name string) bool {
+	for _, suffix := range compressedSuffixes {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// byAge orders generations, oldest first: by the time of their last byte; where that is the same, .2 is older than .1, and dates
+// tell themselves.
+func byAge(a, b *arrival) int {
+	if a.live != b.live {
+		if a.live {
+			return 1
+		}
+		return -1
+	}
+	if c := a.look.mtime.Compare(b.look.mtime); c != 0 {
+		return c
+	}
+	x, xok := rotationNumber(a.path)
+	y, yok := rotationNumber(b.path)
+	if xok && yok {
+		return cmp.Compare(y, x)
+	}
+	return cmp.Compare(a.path, b.path)
+}
+
+func rotationNumber(path string) (int, bool) {
+	digits := strings.TrimPrefix(filepath.Ext(path), ".")
+	if len(digits) == 0 || len(digits) > 4 {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil
+}

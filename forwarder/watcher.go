@@ -1,0 +1,149 @@
+package forwarder
+
+import (
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// hintPause is how long the watcher lets events pile up: many writes to a file become one wake-up, and there are at most 20 a second.
+const hintPause = 50 * time.Millisecond
+
+// hintEvents is how many events are taken in that time; more wait in the kernel, where equal ones are folded into one.
+const hintEvents = 256
+
+// watcher says which files and directories are worth a look before the next poll finds out. It may say too much or nothing at all:
+// where the system has no more watches, or none for a file system, the poll alone does the work.
+type watcher struct {
+	fs   *fsnotify.Watcher // nil = there is none
+	log  *slog.Logger
+	wake chan struct{} // holds a value when there are hints
+	stop chan struct{}
+	done chan struct{}
+
+	mu     sync.Mutex
+	files  map[string]bool // paths that were written to
+	dirs   map[string]bool // directories in which names changed
+	warned bool
+}
+
+func newWatcher(log *slog.Logger) *watcher {
+	w := &watcher{
+		log:   log,
+		wake:  make(chan struct{}, 1),
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+		files: make(map[string]bool),
+		dirs:  make(map[string]bool),
+	}
+	fs, err := fsnotify.NewBufferedWatcher(hintEvents)
+	if err != nil {
+		w.warn("", err)
+		close(w.done)
+		return w
+	}
+	w.fs = fs
+	go w.run()
+	return w
+}
+
+func (w *watcher) run() {
+	defer close(w.done)
+	for {
+		select {
+		case ev, ok := <-w.fs.Events:
+			if !ok {
+				return
+			}
+			w.note(ev)
+		case err, ok := <-w.fs.Errors:
+			if !ok {
+				return
+			}
+			w.warn("", err)
+			continue
+		}
+		w.gather()
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+		select { // not reading lets the kernel fold equal events into one
+		case <-time.After(hintPause):
+		case <-w.stop:
+			return
+		}
+	}
+}
+
+// gather takes what else is there.
+func (w *watcher) gather() {
+	for {
+		select {
+		case ev, ok := <-w.fs.Events:
+			if !ok {
+				return
+			}
+			w.note(ev)
+		default:
+			return
+		}
+	}
+}
+
+func (w *watcher) note(ev fsnotify.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if ev.Has(fsnotify.Write) {
+		w.files[ev.Name] = true
+	}
+	if ev.Op&(fsnotify.Create|fsnotify.Rename|fsnotify.Remove) != 0 {
+		w.dirs[filepath.Dir(ev.Name)] = true
+	}
+}
+
+// add watches a directory. Watching it again is of no consequence.
+func (w *watcher) add(dir string) {
+	if w.fs == nil {
+		return
+	}
+	if err := w.fs.Add(dir); err != nil {
+		w.warn(dir, err)
+	}
+}
+
+func (w *watcher) warn(dir string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.warned {
+		w.log.Info("file system events are missing; files are still polled, only a little later", "dir", dir, "err", err)
+	}
+	w.warned = true
+}
+
+// hints calls file and dir with what there is to look at, and forgets it.
+func (w *watcher) hints(file, dir func(path string)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for path := range w.files {
+		file(path)
+	}
+	for path := range w.dirs {
+		dir(path)
+	}
+	clear(w.files)
+	clear(w.dirs)
+}
+
+func (w *watcher) close() error {
+	close(w.stop)
+	var err error
+	if w.fs != nil {
+		err = w.fs.Close()
+	}
+	<-w.done
+	return err
+}
