@@ -1,0 +1,114 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/apache/thrift/lib/go/thrift"
+
+	"inkwell/proto"
+)
+
+// maxArgs bounds the arguments of a method other than Log, in bytes: option names and values, counter names.
+const maxArgs = 64 << 10
+
+// answer serves the calls in a frame, one after the other, and gathers the replies. After an error the connection is of no use.
+func (c *conn) answer(frame []byte) error {
+	for len(frame) > 0 {
+		call, err := proto.DecodeCall(frame)
+		if err == nil {
+			frame, err = c.call(call)
+		}
+		if err != nil {
+			return &fault{c.s.bad, err.Error()}
+		}
+		if len(c.out) > maxOut {
+			if err := c.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// call serves one call and returns the bytes behind it. An error means that the bytes are no call.
+func (c *conn) call(call proto.Call) (rest []byte, err error) {
+	if call.Type != proto.TypeCall && call.Type != proto.TypeOneway {
+		return nil, fmt.Errorf("a message of type %d, which is no call", call.Type)
+	}
+	at := len(c.out)
+	c.out = append(c.out, 0, 0, 0, 0)
+	if call.Method == "Log" {
+		rest, err = c.logCall(call)
+	} else {
+		rest, err = c.otherCall(call)
+	}
+	n := len(c.out) - at - 4
+	if n == 0 || err != nil || call.Type == proto.TypeOneway {
+		c.out = c.out[:at]
+	} else {
+		binary.BigEndian.PutUint32(c.out[at:], uint32(n))
+	}
+	return rest, err
+}
+
+// logCall serves Log.
+func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
+	b := c.s.batches.Get().(*proto.Batch)
+	defer c.s.batches.Put(b)
+	defer b.Reset()
+	rest, err = proto.DecodeLog(call.Args, b)
+	if err != nil {
+		return nil, err
+	}
+	code, err := c.s.handler.Log(c.s.ctx, b)
+	if err != nil {
+		c.s.complaints.add("call failed", c.nc.RemoteAddr(), err.Error())
+		c.out = proto.AppendException(c.out, call, proto.InternalError, "Internal error processing Log: "+err.Error())
+		return rest, nil
+	}
+	c.out = proto.AppendLogReply(c.out, call.SeqID, code)
+	return rest, nil
+}
+
+// otherCall serves any other method by the generated code.
+func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
+	args, rest, err := proto.SplitArgs(call.Args)
+	if err != nil {
+		return nil, err
+	}
+	f := c.s.others[call.Method]
+	switch {
+	case f == nil:
+		c.out = proto.AppendException(c.out, call, proto.UnknownMethod, fmt.Sprintf("Invalid method name: '%s'", call.Method))
+	case len(args) > maxArgs:
+		c.out = proto.AppendException(c.out, call, proto.InternalError, fmt.Sprintf("arguments of %d bytes, the limit is %d", len(args), maxArgs))
+	default:
+		reply, failed := c.s.process(f, call, args)
+		c.out = append(c.out, reply...)
+		if failed != nil {
+			c.s.complaints.add("call of "+call.Method+" failed", c.nc.RemoteAddr(), failed.Error())
+		}
+	}
+	return rest, nil
+}
+
+// process calls generated code with the arguments of a call and returns its reply, none for a oneway method. A panic there is told to
+// the peer, and to the log.
+func (s *Server) process(f thrift.TProcessorFunction, call proto.Call, args []byte) (reply []byte, err error) {
+	out := thrift.NewTMemoryBuffer()
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in a call", "method", call.Method, "panic", p, "stack", string(debug.Stack()))
+			reply = proto.AppendException(nil, call, proto.InternalError, "Internal error processing "+call.Method)
+		}
+	}()
+	in := thrift.NewTBinaryProtocolConf(&thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(args)}, s.conf)
+	_, failed := f.Process(s.ctx, call.SeqID, in, thrift.NewTBinaryProtocolConf(out, s.conf))
+	if failed != nil {
+		err = failed
+	}
+	return out.Bytes(), err
+}

@@ -1,0 +1,148 @@
+package rpc
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"inkwell/proto"
+)
+
+// maxCall is the longest frame that is ever sent: what the original accepts.
+const maxCall = 256 << 20
+
+// ClientOptions are the limits of a client; the zero value is what the comments say.
+type ClientOptions struct {
+	DialTimeout time.Duration // 0 = 5 s
+	Timeout     time.Duration // of a call, from its first byte to its reply; 0 = 30 s
+	MaxReply    int           // bytes; 0 = 64 KiB
+}
+
+// Client sends Log calls over one connection, one at a time. Not safe for concurrent use.
+type Client struct {
+	o     ClientOptions
+	addr  string
+	nc    net.Conn
+	seqID int32
+
+	head, tail []byte
+	spans      []proto.Span
+	parts      [][]byte    // of the frame
+	writing    net.Buffers // parts not yet written
+	reply      []byte
+}
+
+// Dial connects to the scribe or inkwell at addr.
+func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
+	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
+	o.Timeout = orDefault(o.Timeout, 30*time.Second)
+	o.MaxReply = orDefault(o.MaxReply, 64<<10)
+	d := net.Dialer{Timeout: o.DialTimeout}
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	return &Client{o: o, addr: addr, nc: nc, reply: make([]byte, 256)}, nil
+}
+
+// Log sends the entries of all batches as one call, without copying them, and waits for the answer. After an error, which is a
+// *proto.ApplicationError if the peer could not serve the call, the client is closed, and whether the entries were taken is unknown.
+// The batches must not be changed before Log returns.
+func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultCode, error) {
+	code, err := c.log(ctx, batches)
+	if err == nil {
+		return code, nil
+	}
+	if ended := context.Cause(ctx); ended != nil {
+		err = ended
+	}
+	return code, errors.Join(fmt.Errorf("call Log of %s: %w", c.addr, err), c.Close())
+}
+
+func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultCode, error) {
+	if err := c.compose(batches); err != nil {
+		return 0, err
+	}
+	by := time.Now().Add(c.o.Timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(by) {
+		by = d
+	}
+	if err := c.nc.SetDeadline(by); err != nil {
+		return 0, err
+	}
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
+		defer stop()
+	}
+	c.writing = c.parts
+	_, err := c.writing.WriteTo(c.nc)
+	clear(c.parts) // the batches are the caller's again
+	if err != nil {
+		return 0, err
+	}
+	return c.answer()
+}
+
+// compose makes c.parts the frame of one call of all batches.
+func (c *Client) compose(batches []*proto.Batch) error {
+	count, size := 0, 0
+	c.spans = c.spans[:0]
+	for _, b := range batches {
+		c.spans = b.AppendSpans(c.spans, count)
+		count += b.Count()
+		size += b.Size()
+	}
+	c.seqID++
+	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
+	c.tail = proto.AppendLogTrailer(c.tail[:0], c.spans)
+	size += len(c.head) - 4 + len(c.tail)
+	if size > maxCall {
+		return fmt.Errorf("a call of %d bytes, the limit is %d", size, maxCall)
+	}
+	binary.BigEndian.PutUint32(c.head, uint32(size))
+	c.parts = append(c.parts[:0], c.head)
+	for _, b := range batches {
+		if b.Count() > 0 {
+			c.parts = append(c.parts, b.Entries())
+		}
+	}
+	c.parts = append(c.parts, c.tail)
+	return nil
+}
+
+// answer waits for the reply to the call that was sent.
+func (c *Client) answer() (proto.ResultCode, error) {
+	have, err := io.ReadAtLeast(c.nc, c.reply, 4)
+	if err != nil {
+		return 0, fmt.Errorf("wait for the reply: %w", err)
+	}
+	n := int(int32(binary.BigEndian.Uint32(c.reply)))
+	if n <= 0 || n > c.o.MaxReply || have > 4+n {
+		return 0, fmt.Errorf("a reply of length %d, with %d bytes behind it; the limit is %d (is there a scribe at this address?)", n, have-4-n, c.o.MaxReply)
+	}
+	frame := c.reply
+	if 4+n > len(frame) {
+		frame = make([]byte, 4+n)
+		copy(frame, c.reply[:have])
+	}
+	if _, err := io.ReadFull(c.nc, frame[have:4+n]); err != nil {
+		return 0, fmt.Errorf("read the reply: %w", err)
+	}
+	seqID, code, err := proto.DecodeLogReply(frame[4 : 4+n])
+	if err == nil && seqID != c.seqID {
+		err = fmt.Errorf("the reply is to call %d, not to %d", seqID, c.seqID)
+	}
+	return code, err
+}
+
+// Close ends the connection; a second call does nothing.
+func (c *Client) Close() error {
+	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close the connection to %s: %w", c.addr, err)
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package rpc
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	smallFrames = 4 << 10  // bytes a connection holds itself
+	maxOut      = 64 << 10 // bytes of replies that are gathered before they are written
+)
+
+// conn is one connection, served by one goroutine.
+type conn struct {
+	s  *Server
+	nc net.Conn
+
+	small  [smallFrames]byte
+	unread []byte    // of small: received, not yet taken
+	last   int       // length of the frame before, bytes: the next is likely to be alike
+	begun  bool      // the rest of a frame is waited for, and its deadline is set
+	out    []byte    // replies not yet written
+	outBy  time.Time // the deadline of writes
+
+	mu     sync.Mutex
+	idle   bool      // waiting for a frame to begin
+	readBy time.Time // the deadline of reads
+	stopBy time.Time // set by Shutdown
+}
+
+// fault is why a connection is closed on a peer that did something wrong.
+type fault struct {
+	counter *atomic.Int64
+	reason  string // never holds bytes of the peer's
+}
+
+func (f *fault) Error() string { return f.reason }
+
+// errStopped ends a connection of a server that is shut down.
+var errStopped = errors.New("the server is shut down")
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{s: s, nc: nc}
+	c.unread = c.small[:0]
+	return c
+}
+
+// run serves the connection to its end.
+func (c *conn) run() {
+	defer c.s.ended(c)
+	defer c.nc.Close()
+	err := c.serve()
+	if e := c.flush(); err == nil {
+		err = e
+	}
+	var f *fault
+	switch {
+	case errors.As(err, &f):
+		f.counter.Add(1)
+		c.s.complaints.add("connection closed", c.nc.RemoteAddr(), f.reason)
+	case err != nil && err != errStopped:
+		c.s.log.Debug("connection lost", "peer", c.nc.RemoteAddr(), "error", err)
+	}
+}
+
+// serve takes and answers one frame after the other; at the end of the connection it returns nil.
+func (c *conn) serve() error {
+	for {
+		n, err := c.length()
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := c.frame(n); err != nil {
+			return err
+		}
+		c.begun, c.last = false, n
+	}
+}
+
+// length waits for a frame and returns its length; 0 at the end of the connection.
+func (c *conn) length() (int, error) {
+	for len(c.unread) < 4 {
+		err := c.fill()
+		if err == io.EOF && len(c.unread) == 0 {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, c.readError(err)
+		}
+	}
+	n := int(int32(binary.BigEndian.Uint32(c.unread)))
+	switch {
+	case n <= 0:
+		return 0, &fault{c.s.bad, fmt.Sprintf("a frame of length %d", n)}
+	case n > c.s.o.MaxFrame:
+		return 0, &fault{c.s.tooLarge, fmt.Sprintf("a frame of length %d, the limit is %d (if these are no calls but HTTP or unframed Thrift: the peer must use the framed transport)", n, c.s.o.MaxFrame)}
+	}
+	c.unread = c.unread[4:]
+	return n, nil
+}
+
+// frame receives the n bytes of a frame and answers the calls in it.
+func (c *conn) frame(n int) error {
+	for n > len(c.unread) && len(c.unread) < smallFrames {
+		if n > smallFrames && c.last > smallFrames {
+			break // as the one before: at once into a larger buffer
+		}
+		if err := c.fill(); err != nil {
+			return c.readError(err)
+		}
+	}
+	if n <= len(c.unread) {
+		frame := c.unread[:n:n]
+		c.unread = c.unread[n:]
+		return c.answer(frame)
+	}
+	l := long{c: c, n: n}
+	defer l.release()
+	if err := l.receive(); err != nil {
+		return c.readError(err)
+	}
+	return c.answer(l.buf.b[:n:n])
+}
+
+// fill reads once into small, behind what is unread there; replies go out first.
+func (c *conn) fill() error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	have := copy(c.small[:], c.unread)
+	idle := have == 0 && !c.begun
+	if idle || !c.begun {
+		if err := c.await(idle); err != nil {
+			return err
+		}
+	}
+	n, err := c.nc.Read(c.small[have:])
+	c.unread = c.small[:have+n]
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// await sets the deadline of the next reads: for a frame to begin, or for one that has.
+func (c *conn) await(idle bool) error {
+	timeout := c.s.o.ReadTimeout
+	if idle {
+		timeout = c.s.o.IdleTimeout
+	}
+	c.begun = !idle
+	by := time.Now().Add(timeout)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = idle
+	switch {
+	case c.stopBy.IsZero():
+		if early := by.Sub(c.readBy); early >= 0 && early < timeout/8 {
+			return nil // near enough: a deadline costs more than the time of day
+		}
+	case idle:
+		return errStopped
+	case by.After(c.stopBy):
+		by = c.stopBy
+	}
+	c.readBy = by
+	return c.nc.SetReadDeadline(by)
+}
+
+// stop makes the connection end after its call; a frame that has begun must be there by then. Called by Shutdown.
+func (c *conn) stop(by time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopBy = by
+	if c.idle {
+		by = time.Unix(1, 0) // wakes the read
+	}
+	if by.Before(c.readBy) {
+		c.readBy = by
+		if err := c.nc.SetReadDeadline(by); err != nil {
+			c.nc.Close() // as good as gone
+		}
+	}
+}
+
+// flush writes the gathered replies.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	if now := time.Now(); c.outBy.Sub(now) < c.s.o.WriteTimeout {
+		c.outBy = now.Add(c.s.o.WriteTimeout * 3 / 2)
+		if err := c.nc.SetWriteDeadline(c.outBy); err != nil {
+			return err
+		}
+	}
+	_, err := c.nc.Write(c.out)
+	if c.out = c.out[:0]; cap(c.out) > maxOut {
+		c.out = nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &fault{c.s.timedOut, "the peer does not take its replies"}
+	}
+	return err
+}
+
+// readError says what the failure of a read means.
+func (c *conn) readError(err error) error {
+	c.mu.Lock()
+	idle, stopping := c.idle, !c.stopBy.IsZero()
+	c.mu.Unlock()
+	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	switch {
+	case err == io.EOF:
+		return &fault{c.s.bad, "the connection ended within a frame"}
+	case timeout && stopping:
+		return errStopped
+	case timeout && idle:
+		return &fault{c.s.timedOut, fmt.Sprintf("no call within %v", c.s.o.IdleTimeout)}
+	case timeout:
+		return &fault{c.s.timedOut, fmt.Sprintf("a frame that has begun did not go on within %v", c.s.o.ReadTimeout)}
+	}
+	return err
+}

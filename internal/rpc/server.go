@@ -1,0 +1,199 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/thrift/lib/go/thrift"
+	"golang.org/x/sync/semaphore"
+
+	"inkwell/proto"
+)
+
+// drainRead is how long Shutdown waits for the rest of a frame that has begun.
+const drainRead = 2 * time.Second
+
+// Server answers calls on any number of listeners. Safe for concurrent use.
+type Server struct {
+	o          ServerOptions
+	log        *slog.Logger
+	handler    Handler
+	others     map[string]thrift.TProcessorFunction // by method
+	conf       *thrift.TConfiguration               // for the others' arguments
+	complaints *complaints
+	budget     *semaphore.Weighted // bytes of MaxInFlight
+	batches    sync.Pool           // *proto.Batch
+
+	connections, refused    *atomic.Int64
+	tooLarge, bad, timedOut *atomic.Int64
+
+	ctx     context.Context // of the calls
+	cancel  context.CancelFunc
+	stop    chan struct{} // closed when Shutdown begins
+	drained chan struct{} // closed when it has begun and the last connection has ended
+
+	mu        sync.Mutex
+	stopping  bool
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+}
+
+// NewServer returns a server that gives Log calls to h and the calls of all other methods to other (nil: there are none).
+func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
+	o = o.withDefaults()
+	s := &Server{
+		o: o, log: o.Logger, handler: h, conf: configuration(maxArgs, 0), complaints: newComplaints(o.Logger),
+		budget: semaphore.NewWeighted(o.MaxInFlight), batches: sync.Pool{New: func() any { return new(proto.Batch) }},
+		connections: o.Stats.Overall("connections"), refused: o.Stats.Overall("connections refused"),
+		tooLarge: o.Stats.Overall("frames too large"), bad: o.Stats.Overall("frames bad"), timedOut: o.Stats.Overall("connections timed out"),
+		stop: make(chan struct{}), drained: make(chan struct{}),
+		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if other != nil {
+		s.others = other.ProcessorMap()
+	}
+	return s
+}
+
+// Serve accepts connections until Shutdown, which closes ln, and returns nil then. When accepting fails (too many open files) it waits
+// and tries again; it gives up only when somebody else closed ln.
+func (s *Server) Serve(ln net.Listener) error {
+	if !s.listen(ln) {
+		return closeListener(ln)
+	}
+	pause := Backoff{Min: 5 * time.Millisecond, Max: time.Second}
+	var since time.Time // of the first failure in a row
+	for {
+		nc, err := ln.Accept()
+		if err == nil {
+			if !since.IsZero() {
+				s.log.Info("accepting connections again", "address", ln.Addr(), "after", time.Since(since).Round(time.Millisecond))
+				since = time.Time{}
+				pause.Reset()
+			}
+			s.start(nc)
+			continue
+		}
+		if s.isStopping() {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		}
+		if since.IsZero() {
+			since = time.Now()
+			s.log.Error("cannot accept connections, trying again", "address", ln.Addr(), "error", err)
+		}
+		select {
+		case <-time.After(pause.Next()):
+		case <-s.stop:
+			return nil
+		}
+	}
+}
+
+// Shutdown stops accepting, closes idle connections, lets the calls in progress finish and answers them. When ctx ends first it
+// cancels the calls, closes their connections and returns an error without waiting for them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.beginStop()
+	select {
+	case <-s.drained:
+		s.cancel()
+		return err
+	case <-ctx.Done():
+	}
+	s.cancel()
+	s.mu.Lock()
+	n := len(s.conns)
+	for c := range s.conns {
+		c.nc.Close()
+	}
+	s.mu.Unlock()
+	return errors.Join(err, fmt.Errorf("%d connections were cut in a call: %w", n, context.Cause(ctx)))
+}
+
+// beginStop closes the listeners and tells every connection to end after its call.
+func (s *Server) beginStop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return nil
+	}
+	s.stopping = true
+	close(s.stop)
+	var errs []error
+	for ln := range s.listeners {
+		errs = append(errs, closeListener(ln))
+	}
+	by := time.Now().Add(drainRead)
+	for c := range s.conns {
+		c.stop(by)
+	}
+	if len(s.conns) == 0 {
+		close(s.drained)
+	}
+	return errors.Join(errs...)
+}
+
+func closeListener(ln net.Listener) error {
+	if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close listener %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+func (s *Server) isStopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
+// listen notes ln as one that Shutdown closes, and says whether it is too late for that.
+func (s *Server) listen(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopping {
+		s.listeners[ln] = struct{}{}
+	}
+	return !s.stopping
+}
+
+// start serves a new connection on a goroutine of its own, or closes it if there are too many.
+func (s *Server) start(nc net.Conn) {
+	c := newConn(s, nc)
+	s.mu.Lock()
+	full := len(s.conns) >= s.o.MaxConnections
+	accepted := !full && !s.stopping
+	if accepted {
+		s.conns[c] = struct{}{}
+		s.connections.Add(1)
+	}
+	s.mu.Unlock()
+	if accepted {
+		go c.run()
+		return
+	}
+	nc.Close()
+	if full {
+		s.refused.Add(1)
+		s.complaints.add("connection refused", nc.RemoteAddr(), fmt.Sprintf("there are %d connections already", s.o.MaxConnections))
+	}
+}
+
+// ended forgets a connection.
+func (s *Server) ended(c *conn) {
+	s.connections.Add(-1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.stopping && len(s.conns) == 0 {
+		close(s.drained)
+	}
+}
