@@ -177,13 +177,24 @@ func (d *drainer) route(name []byte) (c *category, prefix bool) {
 	switch {
 	case !SafeCategory(name):
 		into = UnsafeCategory
-	case c == nil && d.low >= d.horizon && len(d.categories) < d.files.o.MaxCategories:
+	case c == nil && d.low >= d.horizon && d.named() < d.files.o.MaxCategories:
 		return d.add(string(name), d.low), false
 	}
 	if c = d.categories[into]; c == nil {
 		c = d.add(into, 0)
 	}
 	return c, true
+}
+
+// named is the number of categories that senders named.
+func (d *drainer) named() int {
+	n := len(d.categories)
+	for _, own := range []string{UnsafeCategory, OverflowCategory} {
+		if d.categories[own] != nil {
+			n--
+		}
+	}
+	return n
 }
 
 // put appends a message to c's chunk, which is sent off first if it would grow too large.

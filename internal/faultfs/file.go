@@ -92,6 +92,12 @@ func (f *File) Sync() error {
 	return f.f.Sync()
 }
 
+// DropCache tells the kernel that the file's bytes, as far as they are synced, will not be read soon: a daemon that writes for ever
+// would else push everything that is useful out of the page cache, and pays for fresh pages all the time. It is a hint: no error.
+func (f *File) DropCache() {
+	_ = unix.Fadvise(int(f.f.Fd()), 0, 0, unix.FADV_DONTNEED) // a file system may not know it: nothing is lost
+}
+
 // Truncate cuts or extends the file to size bytes.
 func (f *File) Truncate(size int64) error {
 	if err := inject(f.inj, OpTruncate, f.name); err != nil {
