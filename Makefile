@@ -1,0 +1,67 @@
+# make run   sees it work on real input        make test  is what CI runs
+# make help  lists the rest
+
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 10s
+# Real binaries on two cores, with the race detector: the slowest package needs minutes.
+TESTTIMEOUT ?= 20m
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: build
+build: ## bin/inkwell
+	$(GO) build -trimpath -ldflags '-s -w -X main.release=$(VERSION)' -o bin/inkwell ./cmd/inkwell
+
+.PHONY: run
+run: build ## ship FILE=, or real logs of this machine and a generated one, over loopback, and prove that nothing is missing or twice
+	@$(GO) run ./test/demo -inkwell bin/inkwell -file '$(FILE)'
+
+.PHONY: deps
+deps: ## install the Debian packages that the tests need, where they are missing
+	@.ci/deps
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$bad" || { echo "not gofmt-clean:"; echo "$$bad"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: generate
+generate: ## the Thrift code of proto/gen, with thrift-compiler 0.17
+	$(GO) generate ./proto
+
+.PHONY: generated
+generated: ## fail if the generated code is not what the generator makes
+	@old=$$(mktemp -d) && trap 'rm -rf "$$old"' EXIT && cp -r proto/gen "$$old" && $(GO) generate ./proto && diff -r "$$old/gen" proto/gen \
+		&& echo "generated code: up to date"
+
+.PHONY: race
+race: ## all tests with the race detector
+	$(GO) test -race -timeout $(TESTTIMEOUT) ./...
+
+.PHONY: test
+test: deps lint generated race ## everything that CI checks
+
+.PHONY: fuzz
+fuzz: ## each fuzz test for FUZZTIME
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -c6-); do \
+			echo "== $$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+		done; done
+
+.PHONY: bench
+bench: build ## every benchmark, those of the whole program last
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $$($(GO) list ./... | grep -v -e /test/bench -e /proto/gen)
+	if [ -d test/bench ]; then $(GO) test -v -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench; fi
+
+.PHONY: man
+man: build ## the manual pages, in bin/man
+	bin/inkwell man bin/man
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin
