@@ -19,7 +19,7 @@ type buffer struct {
 
 var buffers [classes]sync.Pool
 
-// getBuffer returns a buffer of at least n bytes, of unknown content, and less than twice as many as needed; put gives it back.
+// getBuffer returns a buffer of at least n bytes, of unknown content; put gives it back. It has less than twice as many, or 24 KiB.
 func getBuffer(n int) *buffer {
 	class := bits.Len(uint(max(n-slack, 1)-1) / minBuffer)
 	if class >= classes { // beyond 2 GiB: no frame is

@@ -50,8 +50,8 @@ func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 }
 
 // Log sends the entries of all batches as one call, without copying them, and waits for the answer. After an error, which is a
-// *proto.ApplicationError if the peer could not serve the call, the client is closed, and whether the entries were taken is unknown.
-// The batches must not be changed before Log returns.
+// *proto.ApplicationError if the peer could not serve the call, the client is closed, and whether the entries were taken is unknown;
+// it is closed, too, when ctx ends before Log returns. The batches must not be changed before Log returns.
 func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultCode, error) {
 	code, err := c.log(ctx, batches)
 	if err == nil {
@@ -76,7 +76,11 @@ func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 	}
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
-		defer stop()
+		defer func() {
+			if !stop() { // too late to keep the deadline from being set: it would hit the next call
+				c.nc.Close()
+			}
+		}()
 	}
 	c.writing = c.parts
 	_, err := c.writing.WriteTo(c.nc)
@@ -130,6 +134,9 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		copy(frame, c.reply[:have])
 	}
 	if _, err := io.ReadFull(c.nc, frame[have:4+n]); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
 		return 0, fmt.Errorf("read the reply: %w", err)
 	}
 	seqID, code, err := proto.DecodeLogReply(frame[4 : 4+n])

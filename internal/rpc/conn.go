@@ -25,7 +25,8 @@ type conn struct {
 	small  [smallFrames]byte
 	unread []byte    // of small: received, not yet taken
 	last   int       // length of the frame before, bytes: the next is likely to be alike
-	begun  bool      // the rest of a frame is waited for, and its deadline is set
+	within bool      // the length of a frame is taken, the frame is not
+	armed  bool      // the deadline of a frame that has begun is set
 	out    []byte    // replies not yet written
 	outBy  time.Time // the deadline of writes
 
@@ -80,7 +81,7 @@ func (c *conn) serve() error {
 		if err := c.frame(n); err != nil {
 			return err
 		}
-		c.begun, c.last = false, n
+		c.within, c.armed, c.last = false, false, n
 	}
 }
 
@@ -102,7 +103,7 @@ func (c *conn) length() (int, error) {
 	case n > c.s.o.MaxFrame:
 		return 0, &fault{c.s.tooLarge, fmt.Sprintf("a frame of length %d, the limit is %d (if these are no calls but HTTP or unframed Thrift: the peer must use the framed transport)", n, c.s.o.MaxFrame)}
 	}
-	c.unread = c.unread[4:]
+	c.unread, c.within = c.unread[4:], true
 	return n, nil
 }
 
@@ -135,9 +136,8 @@ func (c *conn) fill() error {
 		return err
 	}
 	have := copy(c.small[:], c.unread)
-	idle := have == 0 && !c.begun
-	if idle || !c.begun {
-		if err := c.await(idle); err != nil {
+	if !c.armed {
+		if err := c.await(have == 0 && !c.within); err != nil {
 			return err
 		}
 	}
@@ -155,7 +155,7 @@ func (c *conn) await(idle bool) error {
 	if idle {
 		timeout = c.s.o.IdleTimeout
 	}
-	c.begun = !idle
+	c.armed = !idle
 	by := time.Now().Add(timeout)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,7 +9,8 @@
 //
 // Invariants: a call is answered only after the Handler returned. A peer that sends what is no call (junk, HTTP, a length out of
 // bounds, half a frame and then nothing) loses its connection, costs one log line a minute, and touches no other connection. A lack
-// of descriptors stops accepting for a while, never the server.
+// of descriptors stops accepting for a while, never the server. A panic in the TProcessor is answered and logged; one in the Handler
+// ends the process, because nobody could say what became of the entries.
 //
 // Not here: TLS, Unix sockets, unframed transports, other protocols than Thrift binary.
 package rpc

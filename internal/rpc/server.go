@@ -62,43 +62,6 @@ func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 	return s
 }
 
-// Serve accepts connections until Shutdown, which closes ln, and returns nil then. When accepting fails (too many open files) it waits
-// and tries again; it gives up only when somebody else closed ln.
-func (s *Server) Serve(ln net.Listener) error {
-	if !s.listen(ln) {
-		return closeListener(ln)
-	}
-	pause := Backoff{Min: 5 * time.Millisecond, Max: time.Second}
-	var since time.Time // of the first failure in a row
-	for {
-		nc, err := ln.Accept()
-		if err == nil {
-			if !since.IsZero() {
-				s.log.Info("accepting connections again", "address", ln.Addr(), "after", time.Since(since).Round(time.Millisecond))
-				since = time.Time{}
-				pause.Reset()
-			}
-			s.start(nc)
-			continue
-		}
-		if s.isStopping() {
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
-		}
-		if since.IsZero() {
-			since = time.Now()
-			s.log.Error("cannot accept connections, trying again", "address", ln.Addr(), "error", err)
-		}
-		select {
-		case <-time.After(pause.Next()):
-		case <-s.stop:
-			return nil
-		}
-	}
-}
-
 // Shutdown stops accepting, closes idle connections, lets the calls in progress finish and answers them. When ctx ends first it
 // cancels the calls, closes their connections and returns an error without waiting for them.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -180,11 +143,11 @@ func (s *Server) start(nc net.Conn) {
 		go c.run()
 		return
 	}
-	nc.Close()
 	if full {
 		s.refused.Add(1)
 		s.complaints.add("connection refused", nc.RemoteAddr(), fmt.Sprintf("there are %d connections already", s.o.MaxConnections))
 	}
+	nc.Close()
 }
 
 // ended forgets a connection.

@@ -1,0 +1,206 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"inkwell/proto"
+)
+
+func newLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+func client(t testing.TB, addr string, o ClientOptions) *Client {
+	t.Helper()
+	c, err := Dial(context.Background(), addr, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func TestClientLog(t *testing.T) {
+	s := new(sink)
+	r := serve(t, ServerOptions{}, s, nil)
+	c := client(t, r.addr, ClientOptions{})
+	big := strings.Repeat("x", 5_000_000)
+	numbered := batch("n1", "n2")
+	numbered.AppendSpan(proto.Span{Stream: [16]byte{1}, First: 7, Count: 2})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, batches := range [][]*proto.Batch{
+		{batch("a", "b")},
+		nil,
+		{batch("c"), new(proto.Batch), batch(big), batch("d", "e"), numbered},
+	} {
+		if code, err := c.Log(ctx, batches); code != proto.OK || err != nil {
+			t.Fatal(code, err)
+		}
+	}
+	equal(t, s.got(), "c=a", "c=b", "c=c", "c="+big, "c=d", "c=e", "c=n1", "c=n2")
+	if len(s.spans) != 2 || s.spans[0] != (proto.Span{Count: 4}) || s.spans[1] != numbered.Spans()[0] {
+		t.Errorf("spans %v", s.spans)
+	}
+	if s.calls != 3 {
+		t.Errorf("%d calls", s.calls)
+	}
+}
+
+func TestClientAnswers(t *testing.T) {
+	s := &sink{before: func(_ context.Context, b *proto.Batch) (proto.ResultCode, error) {
+		if b.Count() == 1 {
+			return proto.TryLater, nil
+		}
+		return proto.OK, errors.New("no such disk")
+	}}
+	r := serve(t, ServerOptions{}, s, nil)
+	c := client(t, r.addr, ClientOptions{})
+	if code, err := c.Log(context.Background(), []*proto.Batch{batch("a")}); code != proto.TryLater || err != nil {
+		t.Fatal(code, err)
+	}
+	var refusal *proto.ApplicationError
+	if _, err := c.Log(context.Background(), []*proto.Batch{batch("a", "b")}); !errors.As(err, &refusal) || refusal.Kind != proto.InternalError {
+		t.Fatal(err)
+	}
+	if _, err := c.Log(context.Background(), nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a call after an error: %v", err)
+	}
+}
+
+// A server that does what it should not.
+func TestClientOfABadServer(t *testing.T) {
+	ok := proto.AppendLogReply(nil, 1, proto.OK)
+	long := proto.AppendException(nil, proto.Call{Method: "Log", SeqID: 1}, proto.InternalError, strings.Repeat("x", 900))
+	tests := []struct {
+		name  string
+		reply []byte // nil: none, the connection stays open
+		want  func(error) bool
+	}{
+		{"good, for comparison", framed(ok), func(err error) bool { return err == nil }},
+		{"an exception that is longer than a reply", framed(long), func(err error) bool { return errors.As(err, new(*proto.ApplicationError)) }},
+		{"silence", nil, func(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }},
+		{"half a reply", framed(ok)[:10], func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
+		{"no reply", []byte{}, func(err error) bool { return errors.Is(err, io.EOF) }},
+		{"reply to another call", framed(proto.AppendLogReply(nil, 2, proto.OK)), func(err error) bool { return strings.Contains(err.Error(), "the reply is to call 2") }},
+		{"not Thrift", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), func(err error) bool { return strings.Contains(err.Error(), "a reply of length") }},
+		{"length 0", []byte{0, 0, 0, 0}, func(err error) bool { return strings.Contains(err.Error(), "a reply of length 0") }},
+		{"negative length", []byte{0xff, 0, 0, 0}, func(err error) bool { return strings.Contains(err.Error(), "a reply of length") }},
+		{"two replies", append(framed(ok), framed(ok)...), func(err error) bool { return strings.Contains(err.Error(), "24 bytes behind") }},
+		{"noise", framed([]byte("noise, noise")), func(err error) bool { return errors.Is(err, proto.ErrMalformed) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ln := mustListen(t)
+			done := make(chan struct{})
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				nc, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				defer nc.Close()
+				if _, err := io.ReadFull(nc, make([]byte, len(framed(logCall(1, "a"))))); err != nil {
+					return
+				}
+				if tt.reply == nil {
+					<-done
+				}
+				nc.Write(tt.reply)
+			}()
+			timeout := patience
+			if tt.reply == nil {
+				timeout = 20 * time.Millisecond
+			}
+			c := client(t, ln.Addr().String(), ClientOptions{Timeout: timeout, MaxReply: 2000})
+			if _, err := c.Log(context.Background(), []*proto.Batch{batch("a")}); !tt.want(err) {
+				t.Errorf("error %v", err)
+			}
+			close(done)
+			ln.Close()
+			<-served
+		})
+	}
+}
+
+func TestClientContext(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := &sink{before: func(context.Context, *proto.Batch) (proto.ResultCode, error) {
+		close(entered)
+		<-leave
+		return proto.OK, nil
+	}}
+	r := serve(t, ServerOptions{}, s, nil)
+	c := client(t, r.addr, ClientOptions{})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	why := errors.New("no time")
+	go func() { <-entered; cancel(why) }()
+	if _, err := c.Log(ctx, []*proto.Batch{batch("a")}); !errors.Is(err, why) {
+		t.Errorf("error %v", err)
+	}
+	close(leave)
+	late, cancelLate := context.WithTimeout(context.Background(), time.Nanosecond)
+	defer cancelLate()
+	c = client(t, r.addr, ClientOptions{})
+	if _, err := c.Log(late, []*proto.Batch{batch("a")}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDialFails(t *testing.T) {
+	ln := mustListen(t)
+	addr := ln.Addr().String()
+	ln.Close()
+	if _, err := Dial(context.Background(), addr, ClientOptions{}); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
+		t.Errorf("error %v", err)
+	}
+	if _, _, err := FB303(addr, patience); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	tests := []struct {
+		name      string
+		b         Backoff
+		low, high time.Duration
+	}{
+		{"zero", Backoff{}, 100 * time.Millisecond, 10 * time.Second},
+		{"given", Backoff{Min: time.Millisecond, Max: 50 * time.Millisecond}, time.Millisecond, 50 * time.Millisecond},
+		{"no room", Backoff{Min: time.Second, Max: time.Second}, time.Second, time.Second},
+		{"upside down", Backoff{Min: time.Second, Max: time.Millisecond}, time.Millisecond, time.Millisecond},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 20 {
+				bound := tt.low
+				for i := range 200 {
+					bound = min(2*bound, tt.high)
+					if d := tt.b.Next(); d < tt.low || d > bound {
+						t.Fatalf("attempt %d: %v, want %v to %v", i, d, tt.low, bound)
+					}
+				}
+				tt.b.Reset()
+			}
+		})
+	}
+	var longest time.Duration
+	b := Backoff{Max: time.Minute}
+	for range 1000 {
+		longest = max(longest, b.Next())
+	}
+	if longest < 30*time.Second {
+		t.Errorf("it never grew over %v", longest)
+	}
+}
