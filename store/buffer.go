@@ -48,8 +48,8 @@ type BufferOptions struct {
 // out of the spool; the first failure lets them go.
 //
 // Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again. Spans do not survive the
-// spool. A batch the primary refuses (proto.ApplicationError) is spooled and offered again, some times as it was replayed, then record
-// by record; a record that is refused refusals times more is moved to BufferOptions.Refused.
+// spool. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts; a single record that is
+// refused maxRefusals times is moved to BufferOptions.Refused.
 type Buffer struct {
 	primary  Store
 	spool    *spool.Log
@@ -77,9 +77,6 @@ func OpenBuffer(primary Store, sp *spool.Log, o BufferOptions) *Buffer {
 	}
 	if o.Stats == nil {
 		o.Stats = stats.New()
-	}
-	if o.Retry == (rpc.Backoff{}) {
-		o.Retry = rpc.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second}
 	}
 	b := &Buffer{
 		primary: primary,

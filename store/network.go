@@ -39,8 +39,7 @@ type NetworkOptions struct {
 //
 // The sender is a goroutine that lives as long as anybody waits. It offers a call to every address once, the one that works first:
 // on to the next when one cannot be reached, fails or says TRY_LATER. A preferred address that failed is probed again after about a
-// minute, beside the calls. A peer that refuses a call with an exception keeps its connection; the error is a
-// *proto.ApplicationError.
+// minute, beside the calls. A peer that refuses a call with an exception stays the one in use: others would refuse it as well.
 //
 // Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a new
 // connection when the peer hung up before it answered, as a restarted one does) and by the caller.
@@ -248,23 +247,15 @@ func (n *Network) offer() error {
 	var failures []error
 	for _, i := range n.link.round() {
 		err := n.offerTo(i)
-		refused := isRefusal(err)
 		switch {
-		case err == nil || refused:
+		case err == nil || isRefusal(err):
 			n.link.worked(i)
+			return err
 		case n.ctx.Err() != nil: // nobody waits for it any more
 			return errLeft
-		default:
-			n.link.failed(i, err)
-			n.retries.Add(1)
 		}
-		if err == nil {
-			return nil
-		}
-		err = fmt.Errorf("send to %s: %w", n.link.name(i), err)
-		if refused {
-			return err
-		}
+		n.link.failed(i, err)
+		n.retries.Add(1)
 		failures = append(failures, err)
 	}
 	return joinFailures(failures)
@@ -295,12 +286,12 @@ func (n *Network) once() error {
 	code, err := n.link.client.Log(n.ctx, batches)
 	n.finish(err == nil && code == proto.OK)
 	switch {
-	case err != nil && !isRefusal(err):
-		n.link.drop()
-	case err == nil && code == proto.TryLater:
-		err = ErrTryLater
-	case err == nil && code != proto.OK:
-		err = fmt.Errorf("answered with result code %d", code)
+	case err != nil:
+		n.link.drop() // the client is closed
+	case code == proto.TryLater:
+		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), ErrTryLater)
+	case code != proto.OK:
+		err = fmt.Errorf("%s answered with the unknown result %d", n.link.name(n.link.at), code)
 	}
 	return err
 }
@@ -341,10 +332,10 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refusal)
 }
 
-// hungUp says whether err is what a connection gives that the peer closed before it answered anything. Part of an answer, or none in
-// time, is another matter.
+// hungUp says whether err is what a connection gives that was closed before anything was answered: by the peer, or by the client when
+// the call before it was given up at the moment it was answered. Part of an answer, or none in time, is another matter.
 func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }
 
 // joinFailures makes one error of what the addresses said; it is ErrTryLater only if all said that.

@@ -14,11 +14,14 @@ import (
 	"inkwell/store/spool"
 )
 
-// refusals is how often a record is offered to a primary that refuses it before it is set aside; with the pauses between the attempts
-// that is some twenty seconds. Records that were offered together are offered one by one after runRefusals.
 const (
-	refusals    = 10
-	runRefusals = 3
+	// maxRefusals is how often a record is offered to a primary that refuses it before it is set aside; with the pauses between the
+	// attempts that is some twenty seconds.
+	maxRefusals = 10
+	// maxFailures is how often a run is offered before its halves are: a single refusal says that not all of it is good, but a
+	// connection that breaks again and again may be too bad for so much at once. After a failure that lasts the replay starts small
+	// and doubles with each success.
+	maxFailures = 3
 )
 
 // replay brings what is in the spool to the primary, in order. It is one goroutine's.
@@ -143,27 +146,23 @@ func (r *replay) reopen() {
 	r.reader = r.b.spool.Reader(r.read)
 }
 
-// deliver brings a run to the primary and acks it. It returns false when the replay has to end.
+// deliver brings a run to the primary and acks it; a run that the primary does not take goes in halves. It returns false when the
+// replay has to end.
 func (r *replay) deliver(life, calls context.Context, run []record) bool {
 	err := r.offer(life, calls, run)
-	switch {
+	switch half := len(run) / 2; {
 	case err == nil:
-	case !isRefusal(err):
+		return r.ack(life, run[len(run)-1].end)
+	case life.Err() != nil:
 		return false
-	case len(run) > 1:
-		for i := range run {
-			if !r.deliver(life, calls, run[i:i+1]) {
-				return false
-			}
-		}
-		return true
-	case !r.setAside(life, r.batch.Entries()[run[0].from:run[0].to], run[0].count, err):
-		return false
+	case half > 0:
+		return r.deliver(life, calls, run[:half]) && r.deliver(life, calls, run[half:])
 	}
-	return r.ack(life, run[len(run)-1].end)
+	return r.setAside(life, r.batch.Entries()[run[0].from:run[0].to], run[0].count, err) && r.ack(life, run[0].end)
 }
 
-// offer offers a run until the primary takes it (nil), has refused it often enough (a refusal) or the replay has to end.
+// offer offers a run until the primary takes it, there is reason to offer less at once, the primary has refused a single record often
+// enough, or the replay has to end.
 func (r *replay) offer(life, calls context.Context, run []record) error {
 	var b proto.Batch
 	count := 0
@@ -174,7 +173,7 @@ func (r *replay) offer(life, calls context.Context, run []record) error {
 		return nil
 	}
 	b.SetEntries(r.batch.Entries()[run[0].from:run[len(run)-1].to], count)
-	for refused := 0; ; {
+	for failures, refused := 1, 0; ; failures++ {
 		err := r.b.primary.Append(calls, &b)
 		if err == nil {
 			r.b.health.set("next hop", nil)
@@ -182,19 +181,21 @@ func (r *replay) offer(life, calls context.Context, run []record) error {
 			r.retry.Reset()
 			return nil
 		}
-		if calls.Err() != nil {
-			return calls.Err()
+		if life.Err() != nil {
+			return err
 		}
 		r.b.away(err)
-		if isRefusal(err) {
+		refusal := isRefusal(err)
+		if refusal {
 			refused++
-			if len(run) > 1 && refused >= runRefusals || len(run) == 1 && r.aside != nil && refused >= refusals {
-				r.retry.Reset()
-				return err
-			}
 		}
-		if !r.pause(life) {
-			return life.Err()
+		switch {
+		case len(run) > 1 && (refusal || failures == maxFailures):
+			return err
+		case len(run) == 1 && refused == maxRefusals && r.aside != nil:
+			return err
+		case !r.pause(life):
+			return err
 		}
 	}
 }

@@ -1,0 +1,625 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store/spool"
+)
+
+// sink is a primary that does what fault says: nil takes the batch, errLost takes it and loses the answer, another error does not
+// take it.
+type sink struct {
+	mu       sync.Mutex
+	fault    func(*proto.Batch) error
+	messages []string
+	appends  int
+}
+
+var errLost, errAway = errors.New("answer lost"), errors.New("away")
+
+func (s *sink) Append(ctx context.Context, b *proto.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.appends++
+	var err error
+	if s.fault != nil {
+		err = s.fault(b)
+	}
+	if err == nil || err == errLost {
+		for c := b.Cursor(); c.Next(); {
+			s.messages = append(s.messages, string(c.Message()))
+		}
+	}
+	return err
+}
+
+func (s *sink) Close() error { return nil }
+
+func (s *sink) set(fault func(*proto.Batch) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fault
+}
+
+func (s *sink) got() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.messages...)
+}
+
+func (s *sink) tries() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.appends
+}
+
+func always(err error) func(*proto.Batch) error { return func(*proto.Batch) error { return err } }
+
+// stuck is a primary that answers only when it is given up.
+type stuck struct{ begun chan struct{} }
+
+func (s stuck) Append(ctx context.Context, _ *proto.Batch) error {
+	s.begun <- struct{}{}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (stuck) Close() error { return nil }
+
+// soon are the pauses of tests.
+var soon = rpc.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond}
+
+// toggled fails the operations op while it is on.
+type toggled struct {
+	mu  sync.Mutex
+	ops []faultfs.Op
+	err error
+}
+
+func (i *toggled) Inject(op faultfs.Op, name string, n int) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, o := range i.ops {
+		if o == op {
+			return n / 2, i.err
+		}
+	}
+	return n, nil
+}
+
+func (i *toggled) set(err error, ops ...faultfs.Op) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.err, i.ops = err, ops
+}
+
+func openSpool(t *testing.T, path string, o spool.Options, inj faultfs.Injector) (*spool.Log, *faultfs.Dir) {
+	t.Helper()
+	dir, err := faultfs.OpenDir(path, inj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	l, err := spool.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, dir
+}
+
+func newBuffer(t *testing.T, primary Store, sp *spool.Log, o BufferOptions) *Buffer {
+	t.Helper()
+	if o.Retry == (rpc.Backoff{}) {
+		o.Retry = soon
+	}
+	b := OpenBuffer(primary, sp, o)
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil && !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// onDisk opens a Buffer with a spool in a new directory.
+func onDisk(t *testing.T, primary Store, o BufferOptions) *Buffer {
+	t.Helper()
+	sp, _ := openSpool(t, t.TempDir(), spool.Options{}, nil)
+	return newBuffer(t, primary, sp, o)
+}
+
+func mustDrain(t *testing.T, b *Buffer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := b.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantSink(t *testing.T, s *sink, want ...string) {
+	t.Helper()
+	if got := s.got(); strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Fatalf("arrived: %q, want %q", got, want)
+	}
+}
+
+func TestBufferPassesThrough(t *testing.T) {
+	noLeaks(t)
+	s, set := new(sink), stats.New()
+	b := onDisk(t, s, BufferOptions{Stats: set})
+	mustSend(t, b, "a", "b")
+	mustSend(t, b)
+	mustSend(t, b, "c")
+	wantSink(t, s, "a", "b", "c")
+	if got := set.Get("scribe_overall:spooled"); got != 0 {
+		t.Errorf("%d spooled", got)
+	}
+	if _, end := b.spool.Bounds(); end != 0 {
+		t.Errorf("the spool was used: end %d", end)
+	}
+	mustDrain(t, b)
+}
+
+func TestBufferSpoolsAndReplays(t *testing.T) {
+	noLeaks(t)
+	s, set := &sink{fault: always(errAway)}, stats.New()
+	log, lines := captureLog()
+	b := onDisk(t, s, BufferOptions{Stats: set, Logger: log})
+	mustSend(t, b, "a")
+	mustSend(t, b, "b", "c")
+	if bytes, entries := b.Backlog(); entries != 3 || bytes < int64(batchOf("a", "b", "c").Size()) {
+		t.Errorf("backlog of %d bytes, %d entries", bytes, entries)
+	}
+	if got := set.Get("scribe_overall:spool entries"); got != 3 {
+		t.Errorf("gauge of %d entries", got)
+	}
+	if set.Get("scribe_overall:spool bytes") <= 0 {
+		t.Error("gauge of bytes is 0")
+	}
+	until(t, "the replay tries several times", func() bool { return s.tries() > 5 })
+	s.set(nil)
+	mustDrain(t, b)
+	wantSink(t, s, "a", "b", "c")
+	mustSend(t, b, "d")
+	wantSink(t, s, "a", "b", "c", "d")
+	for name, want := range map[string]int64{"spooled": 3, "replayed": 3, "bytes lost": 0, "spool entries": 0} {
+		if got := set.Get("scribe_overall:" + name); got != want {
+			t.Errorf("%s = %d, want %d", name, got, want)
+		}
+	}
+	text := lines()
+	for what, want := range map[string]int{"trouble": 1, "recovered": 1, "away": 2} {
+		if got := strings.Count(text, what); got != want {
+			t.Errorf("%q %d times, want %d:\n%s", what, got, want, text)
+		}
+	}
+}
+
+func TestBufferTriesThePrimaryOnlyByReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{fault: always(errAway)}
+		sp, _ := openSpool(t, t.TempDir(), spool.Options{}, nil)
+		b := OpenBuffer(s, sp, BufferOptions{Retry: rpc.Backoff{Min: time.Hour, Max: time.Hour}})
+		mustSend(t, b, "a") // one try
+		synctest.Wait()     // and one of the replay, which pauses now
+		for range 100 {
+			mustSend(t, b, "b")
+		}
+		if got := s.tries(); got != 2 {
+			t.Errorf("%d attempts at a primary that is away", got)
+		}
+		// Drain does not wait for the pause to end.
+		s.set(nil)
+		before := time.Now()
+		mustDrain(t, b)
+		if time.Since(before) != 0 {
+			t.Errorf("drained after %v", time.Since(before))
+		}
+		if got := len(s.got()); got != 101 {
+			t.Errorf("%d arrived", got)
+		}
+		if got := s.tries(); got > 5 {
+			t.Errorf("%d attempts: the records were not merged", got)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBufferBoundsReplayedCalls(t *testing.T) {
+	noLeaks(t)
+	s := &sink{fault: always(errAway)}
+	b := onDisk(t, s, BufferOptions{})
+	var sizes []int
+	message := strings.Repeat("m", replayBytes/3)
+	for i := range 7 {
+		mustSend(t, b, fmt.Sprint(i)+message)
+	}
+	mustSend(t, b, "7"+strings.Repeat("m", 2*replayBytes))
+	mustSend(t, b, "8")
+	s.set(func(b *proto.Batch) error {
+		sizes = append(sizes, b.Size())
+		return nil
+	})
+	mustDrain(t, b)
+	for i, m := range s.got() {
+		if m[0] != byte('0'+i) {
+			t.Fatalf("%d. is %q", i, m[:1])
+		}
+	}
+	if len(s.got()) != 9 {
+		t.Errorf("%d arrived", len(s.got()))
+	}
+	for _, size := range sizes {
+		if size > replayBytes && size != batchOf("7"+strings.Repeat("m", 2*replayBytes)).Size() {
+			t.Errorf("a call of %d bytes", size)
+		}
+	}
+}
+
+func TestBufferKeepsOrderPerCaller(t *testing.T) {
+	noLeaks(t)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	s := &sink{fault: func(*proto.Batch) error { // serialized by the sink
+		switch rnd.IntN(6) {
+		case 0:
+			return errAway
+		case 1:
+			return errLost
+		case 2:
+			return ErrTryLater
+		}
+		return nil
+	}}
+	b := onDisk(t, s, BufferOptions{})
+	const callers, each = 8, 300
+	appendAll(t, b, callers, each)
+	mustDrain(t, b)
+	checkOrder(t, s.got(), callers, each)
+}
+
+// moody answers at random.
+func moody(int) (proto.ResultCode, error) {
+	switch rand.IntN(8) {
+	case 0:
+		return proto.TryLater, nil
+	case 1:
+		return 0, errors.New("no")
+	}
+	return proto.OK, nil
+}
+
+// relay passes bytes between c and addr and breaks both connections somewhere in the middle.
+func relay(c net.Conn, addr string) {
+	up, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	there := make(chan struct{})
+	go func() {
+		defer close(there)
+		_, _ = io.CopyN(up, c, rand.Int64N(10000))
+		c.Close()
+		up.Close()
+	}()
+	_, _ = io.CopyN(c, up, rand.Int64N(1000))
+	c.Close()
+	up.Close()
+	<-there
+}
+
+func TestBufferOverNetworkKeepsOrderWhilePeersComeAndGo(t *testing.T) {
+	noLeaks(t)
+	in := &inbox{answer: moody}
+	addr := startPeer(t, "", in).addr
+	n, err := NewNetwork(NetworkOptions{Addrs: []string{addr}, MaxCall: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp, dir := openSpool(t, t.TempDir(), spool.Options{Durability: spool.Write}, nil)
+	b := newBuffer(t, n, sp, BufferOptions{Refused: dir})
+	// Connections are broken through the proxy in the middle of calls and answers.
+	n.link.addrs.list[0].name = startRaw(t, func(c net.Conn) { relay(c, addr) })
+	const callers, each = 6, 200
+	appendAll(t, b, callers, each)
+	mustDrain(t, b)
+	checkOrder(t, in.got(), callers, each)
+}
+
+func TestBufferTakesOverWhenTheContextEnds(t *testing.T) {
+	noLeaks(t)
+	p := stuck{begun: make(chan struct{}, 10)}
+	b := onDisk(t, p, BufferOptions{})
+	a := startAppend(t, b, batchOf("a", "b"))
+	<-p.begun
+	a.cancel()
+	if err := <-a.err; err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.Append(ctx, batchOf("c")); err != nil {
+		t.Fatal(err)
+	}
+	if _, entries := b.Backlog(); entries != 3 {
+		t.Errorf("%d entries in the spool", entries)
+	}
+	if err := b.Drain(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "3 entries") {
+		t.Errorf("drain: %v", err)
+	}
+	b.abort() // the replay is stuck in the primary, too
+}
+
+func TestBufferCloseBreaksOffAStuckReplay(t *testing.T) {
+	path := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		sp, dir := openSpool(t, path, spool.Options{}, nil)
+		p := stuck{begun: make(chan struct{}, 10)}
+		b := OpenBuffer(p, sp, BufferOptions{})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.Append(ctx, batchOf("a")); err != nil {
+			t.Fatal(err)
+		}
+		<-p.begun
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := b.Append(t.Context(), batchOf("b")); !errors.Is(err, ErrClosed) {
+			t.Errorf("append after close: %v", err)
+		}
+		if err := b.Close(); !errors.Is(err, ErrClosed) {
+			t.Errorf("second close: %v", err)
+		}
+		if err := b.Drain(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("drain after close: %v", err)
+		}
+		if err := dir.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := new(sink)
+	sp, _ := openSpool(t, path, spool.Options{}, nil)
+	mustDrain(t, newBuffer(t, s, sp, BufferOptions{}))
+	wantSink(t, s, "a")
+}
+
+func TestBufferFullSpool(t *testing.T) {
+	noLeaks(t)
+	s := &sink{fault: always(errAway)}
+	sp, _ := openSpool(t, t.TempDir(), spool.Options{SegmentBytes: 4096, MaxBytes: 16384}, nil)
+	b := newBuffer(t, s, sp, BufferOptions{})
+	var want []string
+	for i := 0; ; i++ {
+		m := fmt.Sprint(i, strings.Repeat("x", 1000))
+		err := b.Append(t.Context(), batchOf(m))
+		if err == nil {
+			want = append(want, m)
+			continue
+		}
+		if !errors.Is(err, spool.ErrFull) {
+			t.Fatal(err)
+		}
+		break
+	}
+	if len(want) == 0 {
+		t.Fatal("nothing fits")
+	}
+	s.set(nil)
+	mustDrain(t, b)
+	wantSink(t, s, want...)
+	mustSend(t, b, "there is room")
+}
+
+func TestBufferDiskFull(t *testing.T) {
+	noLeaks(t)
+	s, inj := &sink{fault: always(errAway)}, new(toggled)
+	sp, _ := openSpool(t, t.TempDir(), spool.Options{}, inj)
+	b := newBuffer(t, s, sp, BufferOptions{})
+	inj.set(syscall.ENOSPC, faultfs.OpWrite)
+	if err := b.Append(t.Context(), batchOf("a")); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("error %v, want ENOSPC", err)
+	}
+	inj.set(nil)
+	mustSend(t, b, "a")
+	inj.set(syscall.ENOSPC, faultfs.OpWrite)
+	if err := b.Append(t.Context(), batchOf("b")); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("error %v, want ENOSPC", err)
+	}
+	// The disk stays full: the ack cannot be written, but what is there arrives, and all comes right when there is room.
+	s.set(nil)
+	until(t, "the entry arrives", func() bool { return len(s.got()) > 0 })
+	inj.set(nil)
+	mustDrain(t, b)
+	mustSend(t, b, "b")
+	wantSink(t, s, "a", "b")
+}
+
+func TestBufferReplaysAfterACrash(t *testing.T) {
+	noLeaks(t)
+	s := &sink{fault: always(errAway)}
+	path := t.TempDir()
+	sp, _ := openSpool(t, path, spool.Options{}, nil)
+	b := newBuffer(t, s, sp, BufferOptions{})
+	for i := range 10 {
+		mustSend(t, b, fmt.Sprint(i))
+	}
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(path)); err != nil {
+		t.Fatal(err)
+	}
+	next := new(sink)
+	sp2, _ := openSpool(t, copied, spool.Options{}, nil)
+	b2 := newBuffer(t, next, sp2, BufferOptions{})
+	mustSend(t, b2, "new")
+	mustDrain(t, b2)
+	wantSink(t, next, "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "new")
+}
+
+func TestBufferPassesOverDamage(t *testing.T) {
+	noLeaks(t)
+	s, set := &sink{fault: always(errAway)}, stats.New()
+	path := t.TempDir()
+	sp, _ := openSpool(t, path, spool.Options{}, nil)
+	b := OpenBuffer(s, sp, BufferOptions{Retry: soon})
+	for i := range 3 {
+		mustSend(t, b, fmt.Sprint("message ", i))
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, path, "message 1")
+	s.set(nil)
+	sp, _ = openSpool(t, path, spool.Options{}, nil)
+	b = newBuffer(t, s, sp, BufferOptions{Stats: set})
+	mustDrain(t, b)
+	mustSend(t, b, "new")
+	wantSink(t, s, "message 0", "message 2", "new")
+	if set.Get("scribe_overall:bytes lost") <= 0 {
+		t.Error("the loss is not counted")
+	}
+}
+
+// damage flips a bit of text in the segments below path.
+func damage(t *testing.T, path, text string) {
+	t.Helper()
+	found := false
+	err := filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		if i := strings.Index(string(data), text); err == nil && i >= 0 {
+			found = true
+			data[i] ^= 1
+			return os.WriteFile(name, data, 0o640)
+		}
+		return err
+	})
+	if err != nil || !found {
+		t.Fatalf("damage %q: found %v, %v", text, found, err)
+	}
+}
+
+// refusing refuses every batch that holds the message poison.
+func refusing(b *proto.Batch) error {
+	for c := b.Cursor(); c.Next(); {
+		if string(c.Message()) == "poison" {
+			return fmt.Errorf("send: %w", &proto.ApplicationError{Kind: 6, Text: "cannot"})
+		}
+	}
+	return nil
+}
+
+func TestBufferSetsPoisonAside(t *testing.T) {
+	noLeaks(t)
+	s, set := &sink{fault: always(errAway)}, stats.New()
+	sp, dir := openSpool(t, t.TempDir(), spool.Options{}, nil)
+	b := newBuffer(t, s, sp, BufferOptions{Stats: set, Refused: dir})
+	for _, m := range []string{"a", "poison", "b", "poison", "c"} {
+		mustSend(t, b, m)
+	}
+	s.set(refusing)
+	mustDrain(t, b)
+	wantSink(t, s, "a", "b", "c")
+	if got := set.Get("scribe_overall:refused"); got != 2 {
+		t.Errorf("%d refused", got)
+	}
+	sub, err := dir.Sub(refusedDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	var kept proto.Batch
+	for rec, err := range spool.Records(sub) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var one proto.Batch
+		one.SetEntries(rec.Data, rec.Count)
+		kept.AppendBatch(&one)
+	}
+	if want := batchOf("poison", "poison"); string(kept.Entries()) != string(want.Entries()) {
+		t.Errorf("set aside: %q", kept.Entries())
+	}
+	mustSend(t, b, "poison") // refused when it comes straight, too
+	mustDrain(t, b)
+}
+
+func TestBufferWithoutAPlaceForPoisonKeepsIt(t *testing.T) {
+	noLeaks(t)
+	s := &sink{fault: always(errAway)}
+	b := onDisk(t, s, BufferOptions{})
+	for _, m := range []string{"a", "poison", "b"} {
+		mustSend(t, b, m)
+	}
+	s.set(refusing)
+	until(t, "what is before it arrives", func() bool { return len(s.got()) == 1 })
+	tries := s.tries()
+	until(t, "it is offered on and on", func() bool { return s.tries() > tries+3*maxRefusals })
+	s.set(nil)
+	mustDrain(t, b)
+	wantSink(t, s, "a", "poison", "b")
+}
+
+func TestBufferFindsItsWayOutOfTheSpool(t *testing.T) {
+	noLeaks(t)
+	s, set := &sink{fault: always(errAway)}, stats.New()
+	b := onDisk(t, s, BufferOptions{Stats: set})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		close(stop)
+		wg.Wait()
+	})
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := b.Append(context.Background(), batchOf("x")); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	until(t, "all goes to the spool", func() bool { return set.Get("scribe_overall:spooled") > 100 })
+	s.set(nil)
+	until(t, "appends go straight again", func() bool {
+		before := set.Get("scribe_overall:spooled")
+		direct := s.tries()
+		until(t, "appends go on", func() bool { return s.tries() > direct+100 })
+		return set.Get("scribe_overall:spooled") == before
+	})
+}
+
+func TestNull(t *testing.T) {
+	if err := errors.Join(Null{}.Append(t.Context(), batchOf("a")), Null{}.Close()); err != nil {
+		t.Error(err)
+	}
+}
