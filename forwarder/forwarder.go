@@ -147,14 +147,15 @@ func (f *Forwarder) openBuffer(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	f.buffer, err = bufferBefore(f.network, filepath.Join(o.StateDir, "spool"), bufferOptions{max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	f.buffer, err = bufferBefore(f.network, filepath.Join(o.StateDir, "spool"), bufferOptions{max: o.SpoolMax, refused: f.state, log: o.Logger, stats: o.Stats})
 	return err
 }
 
 type bufferOptions struct {
-	max   int64
-	log   *slog.Logger
-	stats *stats.Set
+	max     int64
+	refused *faultfs.Dir // nil = the spool's
+	log     *slog.Logger
+	stats   *stats.Set
 }
 
 // bufferBefore opens the spool in dir and puts it before the network, which is closed with it or on error.
@@ -167,7 +168,10 @@ func bufferBefore(n *store.Network, dir string, o bufferOptions) (*store.Buffer,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), n.Close(), d.Close())
 	}
-	return store.OpenBuffer(n, log, store.BufferOptions{Logger: o.log, Stats: o.stats, Refused: d}), nil
+	if o.refused == nil {
+		o.refused = d
+	}
+	return store.OpenBuffer(n, log, store.BufferOptions{Logger: o.log, Stats: o.stats, Refused: o.refused}), nil
 }
 
 // acked is called when the buffer has a parcel: before the next one is sent.

@@ -19,13 +19,14 @@ type generation struct {
 	reading bool  // it is in the follower's ready list
 	broken  bool  // the last entry was a piece of a line that goes on
 
-	look    look          // as of the last poll or scan
-	grewAt  time.Time     // when it was last seen to have grown
-	pollAt  time.Time     // when to look next
-	every   time.Duration // between looks
-	retired bool          // its trail is done with it, but the descriptor is kept for late bytes
-	lostAt  time.Time     // since when no directory shows it; zero = it is seen
-	failing bool          // the last read failed, and that was logged
+	look       look          // as of the last poll or scan
+	grewAt     time.Time     // when it was last seen to have grown
+	pollAt     time.Time     // when to look next
+	every      time.Duration // between looks
+	retired    bool          // its trail is done with it, but the descriptor is kept for late bytes
+	lostAt     time.Time     // since when no directory shows it; zero = it is seen
+	compressed bool          // it is not a file of lines, and not in the positions
+	failing    bool          // the last read failed, and that was logged
 
 	parcel uint64 // the parcel that has its position …
 	slot   int    // … and where

@@ -45,7 +45,7 @@ func (f *follower) readRound(ctx context.Context, start time.Time) {
 
 // read takes a chunk's worth of lines and says whether there is more.
 func (f *follower) read(g *generation) bool {
-	if g.fd < 0 {
+	if g.fd < 0 || !g.retired && g.trail.gens[0] != g { // an older generation was found meanwhile
 		return false
 	}
 	more, err := f.readChunk(g)

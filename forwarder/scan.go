@@ -170,21 +170,30 @@ func (f *follower) still(g *generation, a *arrival) bool {
 
 // meet takes what is new in the list, the oldest generation first.
 func (f *follower) meet(d *directory, list []*arrival, since time.Time) {
-	var taken []*arrival
+	var known, unknown []*arrival
 	seen := make(map[identity]bool, len(list))
 	for _, a := range list {
 		if seen[a.look.id] {
 			continue // another name of the same file
 		}
 		seen[a.look.id] = true
-		g := f.known[a.look.id]
-		switch {
-		case g != nil && f.revisit(g, a):
-			if a.gen != nil {
-				taken = append(taken, a)
-			}
-		case f.wanted(d, a, since):
-			taken = append(taken, a)
+		switch g := f.known[a.look.id]; {
+		case g == nil || !f.revisit(g, a):
+			unknown = append(unknown, a)
+		case a.gen != nil:
+			known = append(known, a)
+		}
+	}
+	// Those that were being read come first: they are the oldest, and what they lack says which of the others are their copies.
+	slices.SortStableFunc(known, byAge)
+	for _, a := range known {
+		f.enter(a)
+	}
+	unknown = slices.DeleteFunc(unknown, func(a *arrival) bool { return f.known[a.look.id] != nil || !f.wanted(d, a, since) })
+	slices.SortStableFunc(unknown, byAge)
+	for _, a := range unknown {
+		if f.begin(d, a) {
+			f.enter(a)
 		}
 	}
 	for id := range d.undecided {
@@ -192,19 +201,15 @@ func (f *follower) meet(d *directory, list []*arrival, since time.Time) {
 			delete(d.undecided, id)
 		}
 	}
-	slices.SortStableFunc(taken, byAge)
-	for _, a := range taken {
-		if a.gen == nil && !f.begin(d, a) {
-			continue
-		}
-		f.enter(a)
-	}
 }
 
 // revisit handles a file whose identity is known. It is false if the file is another one with the same identity. a.gen is set if it
 // is to be read on.
 func (f *follower) revisit(g *generation, a *arrival) bool {
 	g.lostAt = time.Time{}
+	if g.compressed && f.still(g, a) {
+		return true
+	}
 	own := a.live && g.trail != nil && g.trail.path == a.path
 	if g.fd >= 0 {
 		g.name = a.path
@@ -264,7 +269,7 @@ func (f *follower) begin(d *directory, a *arrival) bool {
 		f.cannotOpen(a, err)
 		return false
 	}
-	if g.isCompressed() {
+	if g.head, g.compressed = g.magic(); g.compressed {
 		if a.source != nil {
 			f.sayOnce(a.path, "compressed file is passed over")
 		}

@@ -72,7 +72,7 @@ func byAge(a, b *arrival) int {
 
 func rotationNumber(path string) (int, bool) {
 	digits := strings.TrimPrefix(filepath.Ext(path), ".")
-	if len(digits) == 0 || len(digits) > 4 {
+	if len(digits) == 0 || len(digits) > 3 { // longer ones count up
 		return 0, false
 	}
 	n, err := strconv.Atoi(digits)

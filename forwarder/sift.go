@@ -233,10 +233,14 @@ func (f *follower) prune(d *directory, list []*arrival, now time.Time) {
 	}
 }
 
-func (g *generation) isCompressed() bool {
+// magic says whether the file is compressed, and the fingerprint of the bytes that say so.
+func (g *generation) magic() (fingerprint, bool) {
 	head := make([]byte, 8)
 	n, err := readAt(g.fd, head, 0)
-	return err == nil && hasMagic(head[:n])
+	if err != nil || !hasMagic(head[:n]) {
+		return fingerprint{}, false
+	}
+	return printOf(head[:n]), true
 }
 
 // seekEnd moves behind the file's last newline.

@@ -1,0 +1,213 @@
+package forwarder
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// load is what a pipe has in memory: full parcels in a queue, and one that is being filled.
+//
+//	put ──► current ──(full)──► queue ──► ship ──► store
+//	           └──────(ship has nothing to do)──►┘
+type load struct {
+	courier
+	cutter   cutter
+	received *atomic.Int64
+	lines    *atomic.Int64
+	drop     bool
+	spool    bool // the store has a spool: a call that is broken off is durable nevertheless
+
+	work chan struct{} // holds a value when there is something to ship
+	room chan struct{} // holds a value when a parcel became free
+
+	mu      sync.Mutex
+	current *parcel
+	queue   []*parcel
+	free    []*parcel
+	closed  bool
+	broken  bool // the last entry was a piece of a line that goes on
+	read    int64
+	dropped int64
+}
+
+func newLoad(st store.Store, o PipeOptions) *load {
+	l := &load{
+		courier:  newCourier(st, o.Logger),
+		cutter:   cutter{category: []byte(o.Category), max: defaultLine, full: parcelFull},
+		received: o.Stats.Category(o.Category, "received good"),
+		lines:    o.Stats.Overall("lines read"),
+		drop:     o.WhenFull == Drop,
+		work:     make(chan struct{}, 1),
+		room:     make(chan struct{}, 1),
+		current:  new(parcel),
+	}
+	for range pipeParcels - 1 {
+		l.free = append(l.free, new(parcel))
+	}
+	return l
+}
+
+// put takes the whole lines of data, and with rest also what is behind the last newline, to which it adds one. It returns how many
+// bytes it took. It waits while the memory is full, unless lines are to be dropped then, or hard ends.
+func (l *load) put(hard context.Context, data []byte, rest bool) (taken int) {
+	for {
+		n, full := l.fill(data[taken:])
+		taken += n
+		if !full {
+			break
+		}
+		if !l.waitRoom(hard) {
+			taken += l.discard(data[taken:])
+			break
+		}
+	}
+	if rest && taken < len(data) {
+		l.putRest(data[taken:])
+		return len(data)
+	}
+	return taken
+}
+
+// fill takes lines until there is no whole one left, or no room.
+func (l *load) fill(data []byte) (taken int, full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if taken == len(data) {
+			return taken, false
+		}
+		if l.current.batch.Size() >= parcelFull {
+			if len(l.free) == 0 {
+				return taken, true
+			}
+			l.queue = append(l.queue, l.current)
+			l.current, l.free = l.free[len(l.free)-1], l.free[:len(l.free)-1]
+		}
+		c := l.cutter.take(&l.current.batch, data[taken:], l.broken)
+		if c.entries == 0 {
+			return taken, false
+		}
+		taken += c.bytes
+		l.broken = c.broken
+		l.count(c.entries)
+		signal(l.work)
+	}
+}
+
+func (l *load) count(entries int) {
+	l.read += int64(entries)
+	l.received.Add(int64(entries))
+	l.lines.Add(int64(entries))
+}
+
+// putRest takes a line without an end. The bound may be passed by that one line.
+func (l *load) putRest(data []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.current.batch.Append(l.cutter.category, append(data[:len(data):len(data)], '\n'))
+	l.count(1)
+	signal(l.work)
+}
+
+// discard counts the whole lines of data and throws them away.
+func (l *load) discard(data []byte) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var nowhere proto.Batch
+	all := cutter{max: l.cutter.max, full: 1 << 62}
+	c := all.take(&nowhere, data, l.broken)
+	l.broken = c.broken
+	l.count(c.entries)
+	l.dropped += int64(c.entries)
+	return c.bytes
+}
+
+// waitRoom waits until there is a free parcel. It is false if there is none and lines are to be dropped, or if hard ended.
+func (l *load) waitRoom(hard context.Context) bool {
+	for {
+		lasted, failing := l.lasted()
+		if lasted >= pipePatience && l.spool {
+			l.breakOff()
+		}
+		if l.drop && (failing || lasted >= pipePatience && !l.spool) {
+			return false
+		}
+		select {
+		case <-l.room:
+			return true
+		case <-hard.Done():
+			return false
+		case <-time.After(max(pipePatience-lasted, pipePatience/20)):
+		}
+	}
+}
+
+// ship brings parcels to the store until the load is closed and empty. After an error what is left stays where it is: see left.
+func (l *load) ship(ctx context.Context) error {
+	for {
+		p, closed := l.next()
+		if p == nil {
+			if closed {
+				return nil
+			}
+			<-l.work
+			continue
+		}
+		if err := l.deliver(ctx, p); err != nil {
+			l.mu.Lock()
+			l.queue = append(l.queue, p)
+			l.mu.Unlock()
+			return err
+		}
+		p.reset(0)
+		l.mu.Lock()
+		l.free = append(l.free, p)
+		l.mu.Unlock()
+		signal(l.room)
+	}
+}
+
+// next returns the parcel that is to be shipped next; nil = there is none, and with closed there will be none.
+func (l *load) next() (p *parcel, closed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.queue) > 0:
+		p, l.queue = l.queue[0], l.queue[1:]
+	case l.current.batch.Count() > 0 && len(l.free) > 0:
+		p = l.current
+		l.current, l.free = l.free[len(l.free)-1], l.free[:len(l.free)-1]
+	}
+	return p, l.closed
+}
+
+// close says that nothing is put any more.
+func (l *load) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	signal(l.work)
+}
+
+// left is how many entries are in memory.
+func (l *load) left() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.current.batch.Count()
+	for _, p := range l.queue {
+		n += p.batch.Count()
+	}
+	return int64(n)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
