@@ -1,0 +1,193 @@
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"inkwell/internal/faultfs"
+)
+
+// LostError says that a file which State calls open is not as it was left, so that it could not be continued.
+type LostError struct {
+	File string // path of the file under its final name
+	Want int64  // bytes it had when the State was saved
+	Have int64  // bytes it has; -1: it is gone
+	Kept string // path where the bytes are now, "" if there are none
+}
+
+func (e *LostError) Error() string {
+	if e.Have < 0 {
+		return fmt.Sprintf("output file %s is gone: %d bytes of it had been written (if it was moved away, give it another name of its series; the series goes on with a new file)",
+			e.File, e.Want)
+	}
+	return fmt.Sprintf("output file %s has %d bytes, %d had been written: was it restored from a backup, or is the disk damaged? (what is left is in %s and can be read with inkwell cat or zcat; the series goes on with a new file)",
+		e.File, e.Have, e.Want, e.Kept)
+}
+
+// Open opens the series in dir, which it takes over: Close closes it, and so does Open when it fails.
+//
+// A nil st means that nothing is known of the series: open files that are found are set aside as .NAME.orphan, and logged. Otherwise st
+// is the State that was saved last: what it lists as sealed is published, the open file is cut back to its mark to be continued (or
+// sealed, if the codec is another one now), and any other open file is removed, because what was in it will be appended again.
+//
+// When the file that st calls open is gone or too short, Open succeeds all the same, logs an error, sets aside what is left, and Lost
+// says so; the next Append begins a new file.
+func Open(dir *faultfs.Dir, o Options, st *State) (*Series, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Series{dir: dir, o: o}
+	if err := s.recover(st); err != nil {
+		// The cause is what the caller has to know; Close can only fail in its wake.
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Lost says what Open could not continue, or nil.
+func (s *Series) Lost() *LostError { return s.lost }
+
+func (s *Series) recover(st *State) error {
+	all, err := scan(s.dir, s.o.Base)
+	if err != nil {
+		return err
+	}
+	hiddenFiles := make(map[string]bool) // by final name; those left at the end are strays
+	for _, f := range all {
+		if f.kind == open {
+			hiddenFiles[f.name] = true
+		}
+	}
+	known := State{}
+	if st != nil {
+		known = *st
+	}
+	for _, name := range known.Sealed {
+		if err := s.publishKnown(name, hiddenFiles[name]); err != nil {
+			return err
+		}
+		delete(hiddenFiles, name)
+	}
+	if m := known.Open; m != nil {
+		if err := s.resume(*m, hiddenFiles[m.File]); err != nil {
+			return err
+		}
+		delete(hiddenFiles, m.File)
+	}
+	for _, f := range all {
+		if f.kind != open || !hiddenFiles[f.name] {
+			continue
+		}
+		if st != nil {
+			if err := s.dir.Remove(hidden(f.name)); err != nil {
+				return fmt.Errorf("remove %s, which will be written again: %w", s.path(hidden(f.name)), err)
+			}
+			s.renamed = true
+			continue
+		}
+		if err := s.setAside(f.name); err != nil {
+			return err
+		}
+		s.o.Logger.Warn("an open file that nothing is known of was set aside", "file", s.path(orphan(f.name)))
+	}
+	return s.syncNames()
+}
+
+// publishKnown publishes a file that a State lists as sealed.
+func (s *Series) publishKnown(name string, unpublished bool) error {
+	if _, _, ok := parseName(s.o.Base, name); !ok {
+		return fmt.Errorf("publish %s: that is no name of this series (is the checkpoint of another directory?)", s.path(name))
+	}
+	if unpublished {
+		return s.publish(name)
+	}
+	s.renamed = true // the fsync of the directory may be what was missing
+	there, err := exists(s.dir, name)
+	if err == nil && !there {
+		s.o.Logger.Warn("a file that was finished is not there: removed or moved away?", "file", s.path(name))
+	}
+	return err
+}
+
+// resume continues the open file.
+func (s *Series) resume(m Mark, unpublished bool) error {
+	_, codec, ok := parseName(s.o.Base, m.File)
+	if !ok {
+		return fmt.Errorf("continue %s: that is no name of this series (is the checkpoint of another directory?)", s.path(m.File))
+	}
+	name := hidden(m.File)
+	if !unpublished {
+		name = m.File
+		if codec != None { // what is published is not changed
+			return s.giveUp(m, -1, false)
+		}
+	}
+	f, err := s.dir.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.giveUp(m, -1, false)
+	}
+	if err != nil {
+		return fmt.Errorf("continue %s: %w", s.path(name), err)
+	}
+	s.cur = &file{Mark: m, codec: codec, f: f, visible: !unpublished, dirty: true, ragged: true}
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("continue %s: %w", s.path(name), err)
+	}
+	if info.Size() < m.Bytes {
+		s.cur = nil
+		if err := f.Close(); err != nil {
+			return fmt.Errorf("close %s: %w", s.path(name), err)
+		}
+		return s.giveUp(m, info.Size(), unpublished)
+	}
+	if err := s.cur.trim(); err != nil {
+		return fmt.Errorf("continue %s: %w", s.path(name), err)
+	}
+	s.cur.until = s.boundary(time.Unix(m.Opened, 0).In(s.now().Location()))
+	if codec != s.o.Codec {
+		return s.Seal()
+	}
+	return nil
+}
+
+// giveUp notes that the open file cannot be continued and sets aside what is left of it. A plain file that is published stays where it
+// is: its bytes are good as far as they go.
+func (s *Series) giveUp(m Mark, have int64, unpublished bool) error {
+	s.lost = &LostError{File: s.path(m.File), Want: m.Bytes, Have: have}
+	switch {
+	case have >= 0 && unpublished:
+		if err := s.setAside(m.File); err != nil {
+			return err
+		}
+		s.lost.Kept = s.path(orphan(m.File))
+	case have >= 0:
+		s.lost.Kept = s.lost.File
+	}
+	s.o.Logger.Error("the open file cannot be continued", "error", s.lost)
+	return nil
+}
+
+// setAside renames an open file so that it is neither written, published nor removed.
+func (s *Series) setAside(name string) error {
+	taken, err := exists(s.dir, orphan(name))
+	if err == nil && taken {
+		err = fmt.Errorf("there is %s already (move it away)", orphan(name))
+	}
+	if err == nil {
+		err = s.dir.Rename(hidden(name), orphan(name))
+	}
+	if err != nil {
+		return fmt.Errorf("set aside %s: %w", s.path(hidden(name)), err)
+	}
+	s.renamed = true
+	return nil
+}

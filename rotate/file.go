@@ -1,0 +1,107 @@
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"time"
+
+	"inkwell/internal/faultfs"
+)
+
+// file is the file of a series that is being written. Its Mark says how far it is good.
+type file struct {
+	Mark
+	codec   Codec
+	f       *faultfs.File
+	until   time.Time // when the clock ends it; zero: never
+	visible bool      // it has its final name already
+	dirty   bool      // since the last fsync
+	ragged  bool      // there may be bytes behind the good ones
+}
+
+// create makes a new file under its hidden name.
+func create(dir *faultfs.Dir, m Mark, c Codec) (*file, error) {
+	f, err := dir.OpenFile(hidden(m.File), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	return &file{Mark: m, codec: c, f: f}, nil
+}
+
+// sizeWith is how long the file would be if it were sealed with b.
+func (w *file) sizeWith(b block) int64 {
+	return w.Bytes + int64(len(b.data)) + tailSize(w.codec, w.Blocks+b.count)
+}
+
+// append writes a block. On error the file is cut back.
+func (w *file) append(b block) error {
+	if err := w.trim(); err != nil {
+		return err
+	}
+	bufs := [][]byte{b.data}
+	if w.Bytes == 0 && w.codec == Gzip {
+		bufs = [][]byte{gzipHeader[:], b.data}
+	}
+	n, err := w.write(bufs)
+	if err != nil {
+		return err
+	}
+	w.Bytes += n
+	w.Raw += int64(len(b.chunk))
+	w.Blocks += b.count
+	if w.codec == Gzip {
+		w.CRC = crc32.Update(w.CRC, crc32.IEEETable, b.chunk)
+	}
+	return nil
+}
+
+// finish writes the end of the format. On error, but for a *tableError, the file is cut back to what it was. The end does not count as
+// good: the Mark stays as it is.
+func (w *file) finish() error {
+	if err := w.trim(); err != nil {
+		return err
+	}
+	var (
+		tail     []byte
+		tableErr error
+	)
+	switch w.codec {
+	case Gzip:
+		tail = appendGzipTail(nil, w.CRC, w.Raw)
+	case Zstd:
+		if tail, tableErr = seekTable(w.f, w.Mark); tableErr != nil {
+			tableErr = &tableError{tableErr}
+		}
+	}
+	if len(tail) > 0 {
+		if _, err := w.write([][]byte{tail}); err != nil {
+			return err
+		}
+	}
+	return tableErr
+}
+
+// write writes behind the good bytes; on error, it cuts off what was written.
+func (w *file) write(bufs [][]byte) (int64, error) {
+	w.dirty, w.ragged = true, true
+	n, err := w.f.Writev(bufs, w.Bytes)
+	if err != nil {
+		return 0, errors.Join(err, w.trim())
+	}
+	w.ragged = false
+	return n, nil
+}
+
+// trim cuts the file back to its good bytes.
+func (w *file) trim() error {
+	if !w.ragged {
+		return nil
+	}
+	if err := w.f.Truncate(w.Bytes); err != nil {
+		return fmt.Errorf("cut back to %d bytes: %w", w.Bytes, err)
+	}
+	w.ragged = false
+	return nil
+}

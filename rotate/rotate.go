@@ -1,0 +1,310 @@
+// Package rotate writes one series of output files: it names them, bounds their size, compresses what goes into them block by block,
+// seals them, publishes them under their final names and continues them after a crash. What is in them is opaque bytes.
+//
+//	Append ── block ──► .NAME.open ── Seal: end of the format, fsync ──► sealed ── Publish: rename, fsync of the directory ──► NAME
+//	                        └── Sync: fsync, State ──► saved by the caller in its checkpoint ──► Publish · Open after a crash
+//
+//	NAME = BASE-YYYY-MM-DD_NNNNN[.gz|.zst]      without the date when the period is never
+//
+// The date is the local one at which the file was begun, the number the largest that any file of that date has, plus one. A crash
+// leaves State and files; Open cuts the file that State names back to its mark, and what came behind the mark has to be appended again.
+//
+// Formats (docs/files.md has them byte by byte):
+//   - gzip: one member. A block is one chunk, deflated on its own and ended by a sync flush, so it begins and ends on a byte, refers to
+//     nothing before it and can be cut off; the end is an empty final block, the CRC-32 and the length.
+//   - zstd: a frame for each MiB of a chunk, each with content size and checksum; the end is a seek table in a skippable frame.
+//   - none: the bytes. The file takes its final name at the first Publish and is appended to under it.
+//
+// Invariants: a file that has its final name never changes, but for none, which only grows, or is cut back and grows again by the same
+// bytes after a crash. No name is used twice, no existing file is replaced. Every file holds at least one block. MaxSize bounds the bytes
+// on disk with everything the format adds, and is passed only by a single chunk that is too large for any file, which gets one of its own.
+//
+// Limitations: a Series assumes that it is alone in writing to its series; the caller holds the lock that makes it so.
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"inkwell/internal/faultfs"
+)
+
+// Options say how a series is written. The zero value but for Base: gzip, daily at 00:00, no size limit.
+type Options struct {
+	Base    string           // the names begin with it; a safe file name
+	Codec   Codec            // of files to come; one that is being continued keeps its own
+	Period  Period           // after which a new file is begun
+	At      Clock            // the time of day when days begin, and the minute when hours do
+	MaxSize int64            // bytes of a file on disk; 0 = no limit
+	Link    bool             // keep a link BASE_current to the newest published file; for none only
+	Now     func() time.Time // nil = time.Now; its location is that of the dates
+	Logger  *slog.Logger     // nil = discard
+}
+
+// Mark is a place in the open file up to which it is durable. It is stored in checkpoints as JSON.
+type Mark struct {
+	File   string `json:"file"`          // final name
+	Bytes  int64  `json:"bytes"`         // on disk
+	Raw    int64  `json:"raw"`           // bytes that were appended
+	CRC    uint32 `json:"crc,omitempty"` // CRC-32 of those, gzip only
+	Blocks int64  `json:"blocks"`        // gzip: chunks, zstd: frames, none: chunks
+	Opened int64  `json:"opened"`        // when the file was begun, in Unix seconds: decides when the clock ends it
+}
+
+// State is what a series has on disk that has to be known after a crash. It is stored in checkpoints as JSON.
+type State struct {
+	Open   *Mark    `json:"open,omitempty"`   // nil: no file is open
+	Sealed []string `json:"sealed,omitempty"` // final names of files that are finished and durable but perhaps not published
+}
+
+// Series is one series of files. It is not safe for concurrent use.
+type Series struct {
+	dir     *faultfs.Dir
+	o       Options
+	cur     *file    // nil: none is open
+	sealed  []string // finished and durable, under their hidden names
+	newest  *ident   // of the last file that was begun; nil: none yet
+	renamed bool     // names in dir changed since its last fsync
+	linked  string   // where the link points to, "" if that is not known
+	lost    *LostError
+	broken  error // an fsync failed: nothing more is believed of the files
+}
+
+// ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the last Sync is not
+// known then. The cure: Close, Open again with the State that was saved last, and append again what came after it.
+var ErrBroken = errors.New("what was written since the last checkpoint may not be on disk; open the series again from there")
+
+// Append adds chunk to the open file as one block, compressed by enc, which has to be of the series' codec. Before, it begins a new
+// file when the clock asks for that or when MaxSize would be passed. It does not retain chunk. After an error the file is as it was
+// before, and the same chunk may be offered again, unless the error is ErrBroken. The bytes are durable after Sync.
+func (s *Series) Append(enc *Encoder, chunk []byte) error {
+	if s.broken != nil || len(chunk) == 0 {
+		return s.broken
+	}
+	if enc.codec != s.o.Codec {
+		return fmt.Errorf("append to %s: the encoder is for %v, the series for %v", s.path(s.o.Base), enc.codec, s.o.Codec)
+	}
+	b, err := enc.encode(chunk)
+	if err != nil {
+		return fmt.Errorf("compress for %s: %w", s.path(s.o.Base), err)
+	}
+	now := s.now()
+	if s.cur != nil && (s.due(now) || s.o.MaxSize > 0 && s.cur.sizeWith(b) > s.o.MaxSize) {
+		if err := s.Seal(); err != nil {
+			return err
+		}
+	}
+	begun := s.cur == nil
+	if begun {
+		if err := s.begin(now); err != nil {
+			return err
+		}
+	}
+	if err := s.cur.append(b); err != nil {
+		err = fmt.Errorf("write to %s: %w", s.path(s.cur.File), err)
+		if begun {
+			err = errors.Join(err, s.abandon())
+		}
+		return err
+	}
+	if begun {
+		id, _, _ := parseName(s.o.Base, s.cur.File)
+		s.newest = &id
+	}
+	return nil
+}
+
+// Tick seals the open file if the clock asks for a new one. Errors are those of Seal.
+func (s *Series) Tick() error {
+	if s.broken != nil || s.cur == nil || !s.due(s.now()) {
+		return s.broken
+	}
+	return s.Seal()
+}
+
+// Seal finishes the open file and makes it durable; it is published by the Publish that follows the next Sync. Without an open file it
+// does nothing. When there is no room for the end of the file it stays open and Seal may be tried again; after a failed fsync the error
+// is ErrBroken.
+func (s *Series) Seal() error {
+	if s.broken != nil || s.cur == nil {
+		return s.broken
+	}
+	w := s.cur
+	if err := w.finish(); err != nil {
+		var table *tableError
+		if !errors.As(err, &table) {
+			return fmt.Errorf("seal %s: %w", s.path(w.File), err)
+		}
+		s.o.Logger.Error("a zstd file is sealed without its seek table: readers do not need it", "file", s.path(w.File), "error", err)
+	}
+	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
+		return s.breakdown("seal", w.File, err)
+	}
+	s.cur = nil
+	if !w.visible {
+		s.sealed = append(s.sealed, w.File)
+	}
+	return nil
+}
+
+// Sync makes everything durable that was appended and says how the series stands. The caller saves the State in its checkpoint and then
+// calls Publish with it. After an error the series is broken (ErrBroken): an fsync that failed is not tried again, because the kernel may
+// have dropped the bytes and would report success. Everything up to the State before is still durable.
+func (s *Series) Sync() (State, error) {
+	if s.broken != nil {
+		return State{}, s.broken
+	}
+	if s.cur != nil && s.cur.dirty {
+		if err := s.cur.f.Sync(); err != nil {
+			return State{}, s.breakdown("sync", s.cur.File, err)
+		}
+		s.cur.dirty = false
+	}
+	if err := s.syncNames(); err != nil {
+		return State{}, err
+	}
+	st := State{Sealed: slices.Clone(s.sealed)}
+	if s.cur != nil {
+		m := s.cur.Mark
+		st.Open = &m
+	}
+	return st, nil
+}
+
+// Publish gives the sealed files that st lists their final names, durably, and for none also the open one; what was sealed after st
+// stays hidden. An existing file is never replaced: that is an error. After an error it may be called again, unless it is ErrBroken.
+func (s *Series) Publish(st State) error {
+	if s.broken != nil {
+		return s.broken
+	}
+	newest := ""
+	for _, name := range st.Sealed {
+		i := slices.Index(s.sealed, name)
+		if i < 0 {
+			continue // by an earlier call
+		}
+		if err := s.publish(name); err != nil {
+			return err
+		}
+		s.sealed = slices.Delete(s.sealed, i, i+1)
+		newest = name
+	}
+	if w := s.cur; w != nil && w.codec == None && st.Open != nil && st.Open.File == w.File {
+		if !w.visible {
+			if err := s.publish(w.File); err != nil {
+				return err
+			}
+			w.visible = true
+		}
+		newest = w.File
+	}
+	s.link(newest)
+	return s.syncNames()
+}
+
+// Idle says whether there is neither an open file nor one that has to be published.
+func (s *Series) Idle() bool { return s.cur == nil && len(s.sealed) == 0 }
+
+// Close releases the directory and the open file, which is neither sealed nor synced: Open continues it from the last State.
+func (s *Series) Close() error {
+	var err error
+	if s.cur != nil {
+		err = s.cur.f.Close()
+		s.cur = nil
+	}
+	if s.broken == nil {
+		s.broken = errors.New("the series is closed")
+	}
+	return errors.Join(err, s.dir.Close())
+}
+
+// begin makes a new hidden file.
+func (s *Series) begin(now time.Time) error {
+	id, err := s.nextIdent(now)
+	if err != nil {
+		return err
+	}
+	name := id.name(s.o.Base, s.o.Codec)
+	w, err := create(s.dir, Mark{File: name, Opened: now.Unix()}, s.o.Codec)
+	if err != nil {
+		return fmt.Errorf("begin %s: %w", s.path(name), err)
+	}
+	w.until = s.boundary(now)
+	s.cur, s.renamed = w, true
+	return nil
+}
+
+// abandon removes the open file, into which nothing could be written.
+func (s *Series) abandon() error {
+	w := s.cur
+	s.cur = nil
+	return errors.Join(w.f.Close(), s.dir.Remove(hidden(w.File)))
+}
+
+// due says whether the clock asks for a new file. A clock that was set back behind the beginning of the file ends it no later than it
+// would end one that was begun now.
+func (s *Series) due(now time.Time) bool {
+	w := s.cur
+	if w.until.IsZero() {
+		return false
+	}
+	if now.Unix() < w.Opened {
+		w.Opened = now.Unix()
+		w.until = s.boundary(now)
+	}
+	return !now.Before(w.until)
+}
+
+func (s *Series) boundary(t time.Time) time.Time { return s.o.Period.next(t, s.o.At) }
+
+// publish renames a hidden file.
+func (s *Series) publish(name string) error {
+	switch taken, err := exists(s.dir, name); {
+	case err != nil:
+		return fmt.Errorf("publish %s: %w", s.path(name), err)
+	case taken:
+		return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what was to be published waits in %s)",
+			s.path(name), hidden(name))
+	}
+	if err := s.dir.Rename(hidden(name), name); err != nil {
+		return fmt.Errorf("publish %s: %w", s.path(name), err)
+	}
+	s.renamed = true
+	return nil
+}
+
+// link points BASE_current to name. A file system without symbolic links must not stop the data, so that failing is only logged.
+func (s *Series) link(name string) {
+	if !s.o.Link || s.o.Codec != None || name == "" || name == s.linked {
+		return
+	}
+	s.linked = name
+	s.renamed = true
+	if err := s.dir.Symlink(name, s.o.Base+"_current"); err != nil {
+		s.o.Logger.Warn("the link to the newest file could not be made", "link", s.path(s.o.Base+"_current"), "file", name, "error", err)
+	}
+}
+
+// syncNames makes the names in the directory durable.
+func (s *Series) syncNames() error {
+	if !s.renamed {
+		return nil
+	}
+	if err := s.dir.Sync(); err != nil {
+		return s.breakdown("sync directory of", s.o.Base, err)
+	}
+	s.renamed = false
+	return nil
+}
+
+func (s *Series) breakdown(doing, name string, err error) error {
+	s.broken = fmt.Errorf("%s %s: %w: %w", doing, s.path(name), ErrBroken, err)
+	return s.broken
+}
+
+func (s *Series) now() time.Time          { return s.o.Now().Round(0) } // by the wall clock
+func (s *Series) path(name string) string { return filepath.Join(s.dir.Path(), name) }
