@@ -107,7 +107,7 @@ type rig struct {
 	logs   *syncBuffer
 	cancel context.CancelFunc
 	done   chan error
-	kill   bool
+	limit  int // descriptors; 0 = those of the process
 }
 
 func newRig(t *testing.T, globs ...string) *rig {
@@ -158,6 +158,9 @@ func (r *rig) start() {
 	f.configure(o)
 	f.load(positions)
 	f.timing = r.timing
+	if r.limit > 0 {
+		f.limit = r.limit
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.done = cancel, make(chan error, 1)
 	go func() {
@@ -315,4 +318,16 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// openTestPositions2 opens positions in a directory of their own.
+func openTestPositions2(t testing.TB) (*positions, error) {
+	dir, err := faultfs.OpenDir(t.TempDir(), nil)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { dir.Close() })
+	return openPositions(dir, discard)
 }

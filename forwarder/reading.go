@@ -57,6 +57,9 @@ func (f *follower) read(g *generation) bool {
 	if !more {
 		g.every = f.timing.poll
 		g.pollAt = time.Now().Add(g.every)
+		if f.once {
+			g.pollAt, f.soon = time.Time{}, true
+		}
 	}
 	return more
 }

@@ -202,6 +202,20 @@ func TestRotation(t *testing.T) {
 			r.write("a.log", "3\n")
 			return []string{"1\n", "half\n", "3\n"}
 		}},
+		{"generations that all look the same", func(r *rig) []string {
+			r.write("a.log", "x\nx\nx\n")
+			r.start()
+			r.until("3", func() bool { return r.store.count("c") == 3 })
+			r.stop()
+			r.write("a.log", "x\n")
+			r.rename("a.log", "a.log.2")
+			time.Sleep(20 * time.Millisecond)
+			r.write("a.log.1", "x\nx\n")
+			time.Sleep(20 * time.Millisecond)
+			r.write("a.log", "x\nx\nx\n")
+			r.start()
+			return strings.SplitAfter(strings.Repeat("x\n", 9), "\n")[:9]
+		}},
 		{"a copy someone makes is not a generation", func(r *rig) []string {
 			r.timing.window = 200 * time.Millisecond
 			r.write("a.log", "1\n")
@@ -235,6 +249,7 @@ type writer struct {
 	file  *os.File
 	name  string
 	next  int
+	moved int // generations
 	lines []string
 }
 
@@ -261,8 +276,9 @@ func (w *writer) emit(n int) {
 }
 
 // rotate renames the numbered files up and starts a new one; the old descriptor is written to for keep after that.
-func (w *writer) rotate(generation int, keep time.Duration) {
-	if err := os.Rename(w.r.path(w.name), w.r.path(fmt.Sprintf("%s.%d", w.name, 1000+generation))); err != nil {
+func (w *writer) rotate(keep time.Duration) {
+	w.moved++
+	if err := os.Rename(w.r.path(w.name), w.r.path(fmt.Sprintf("%s.%d", w.name, 1000+w.moved))); err != nil {
 		w.r.t.Error(err)
 	}
 	for end := time.Now().Add(keep); time.Now().Before(end); {
@@ -291,11 +307,11 @@ func TestRotationUnderLoad(t *testing.T) {
 			r.until("both files", func() bool { return r.store.count("c") == 2 })
 			for _, w := range writers {
 				wg.Go(func() {
-					for g := range 6 {
+					for range 6 {
 						for range 50 {
 							w.emit(50)
 						}
-						w.rotate(g, keep)
+						w.rotate(keep)
 					}
 					w.emit(100)
 					if err := w.file.Close(); err != nil {
@@ -321,12 +337,12 @@ func TestRotationsWithinASecondWithRestarts(t *testing.T) {
 	r.until("10 lines", func() bool { return r.store.count("c") == 10 })
 	for g := range 30 {
 		w.emit(200)
-		w.rotate(g, 0)
+		w.rotate(0)
 		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
 		if g%7 == 3 {
 			r.stop()
 			w.emit(50)
-			w.rotate(100+g, 0)
+			w.rotate(0)
 			w.emit(50)
 			r.start()
 		}

@@ -213,7 +213,7 @@ func (f *follower) revisit(g *generation, a *arrival) bool {
 	own := a.live && g.trail != nil && g.trail.path == a.path
 	if g.fd >= 0 {
 		g.name = a.path
-		if own && g.retired { // it is back
+		if own && g.retired && !f.once { // it is back
 			g.retired = false
 			f.retired--
 			g.trail.insert(g)

@@ -80,7 +80,7 @@ func (f *follower) ignore(d *directory, a *arrival) {
 	f.note(g)
 }
 
-// compare says whether a is a copy of a file of t that is being read.
+// compare says whether a is a copy of the file that t's path shows.
 func (f *follower) compare(t *trail, a *arrival) likeness {
 	if a.look.size == 0 {
 		return different
@@ -92,7 +92,7 @@ func (f *follower) compare(t *trail, a *arrival) likeness {
 	defer closeQuietly(fd)
 	best := different
 	for _, g := range slices.Concat(f.open, f.opened) {
-		if g.trail != t || g.fd < 0 || g.id == a.look.id {
+		if g.trail != t || g.fd < 0 || g.id == a.look.id || t.replaced(g) { // who copies, copies what the path shows
 			continue
 		}
 		now, err := statFile(g.fd)

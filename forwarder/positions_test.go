@@ -1,0 +1,209 @@
+package forwarder
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"inkwell/internal/faultfs"
+)
+
+func somePosition(i int) position {
+	return position{
+		id:     identity{dev: 0xfe01, ino: uint64(i % 7)},
+		state:  []state{active, finished, ignored}[i%3],
+		head:   fingerprint{n: i % 1024, sum: rand.Uint64()},
+		tail:   fingerprint{n: (i * 7) % 1025, sum: rand.Uint64()},
+		offset: rand.Int64(), number: rand.Int64(),
+		category: "cat \"é\xff\n", path: "/var/log/a b\n\xfe\"" + strings.Repeat("x", i%5),
+	}
+}
+
+func TestPositionRoundTrip(t *testing.T) {
+	for i := range 100 {
+		want := somePosition(i)
+		line := appendPosition(nil, &want)
+		if n := strings.Count(string(line), "\n"); n != 1 || line[len(line)-1] != '\n' {
+			t.Fatalf("%q is not one line", line)
+		}
+		got, err := parsePosition(line[:len(line)-1])
+		if err != nil || got != want {
+			t.Fatalf("%q: got %+v, %v, want %+v", line, got, err, want)
+		}
+		for k := range len(line) - 1 {
+			bad := slices.Clone(line[:len(line)-1])
+			bad[k] ^= 1
+			if _, err := parsePosition(bad); err == nil && !strings.EqualFold(string(bad[:8]), string(line[:8])) {
+				t.Fatalf("%q was accepted", bad)
+			}
+		}
+	}
+}
+
+func openTestPositions(t *testing.T, path string, inj faultfs.Injector) (*positions, error) {
+	t.Helper()
+	dir, err := faultfs.OpenDir(path, inj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	return openPositions(dir, slog.New(slog.DiscardHandler))
+}
+
+func TestPositionsTornAtEveryByte(t *testing.T) {
+	path := t.TempDir()
+	p, err := openTestPositions(t, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(path, positionsName)
+	type point struct {
+		size int
+		live map[identity]position
+	}
+	points := []point{{len(positionsHeader), map[identity]position{}}}
+	for i := range 12 {
+		pos := somePosition(i)
+		if i == 9 {
+			pos.state = removed
+		}
+		if err := p.commit([]position{pos}); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		points = append(points, point{int(info.Size()), maps.Clone(p.live)})
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range len(data) + 1 {
+		if err := os.WriteFile(name, data[:cut], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p, err := openTestPositions(t, path, nil)
+		if err != nil {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		want := map[identity]position{}
+		for _, pt := range points {
+			if pt.size <= cut {
+				want = pt.live
+			}
+		}
+		if !maps.Equal(p.live, want) {
+			t.Fatalf("cut at %d: got %v, want %v", cut, p.live, want)
+		}
+		if err := p.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPositionsOfAnotherVersion(t *testing.T) {
+	for content, cure := range map[string]string{
+		positionsMagic + "2\nwhatever\n": "version",
+		"something else\n":               "not a positions file",
+	} {
+		path := t.TempDir()
+		name := filepath.Join(path, positionsName)
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openTestPositions(t, path, nil); err == nil || !strings.Contains(err.Error(), cure) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%q: %v", content, err)
+		}
+		if data, err := os.ReadFile(name); err != nil || string(data) != content {
+			t.Errorf("%q was changed to %q, %v", content, data, err)
+		}
+	}
+}
+
+func TestPositionsAreWrittenAnewWhenTheyGrow(t *testing.T) {
+	path := t.TempDir()
+	p, err := openTestPositions(t, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batch []position
+	for i := range 100 {
+		batch = append(batch, somePosition(i))
+	}
+	for range 1000 {
+		if err := p.commit(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.size > 2*positionsSlack {
+		t.Errorf("size = %d", p.size)
+	}
+	want := maps.Clone(p.live)
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = openTestPositions(t, path, nil); err != nil || !maps.Equal(p.live, want) {
+		t.Errorf("%v; got %v, want %v", err, p.live, want)
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// faults fails operations on positions while it is on.
+type faults struct {
+	op    faultfs.Op
+	on    bool
+	allow int
+}
+
+func (f *faults) Inject(op faultfs.Op, _ string, n int) (int, error) {
+	if f.on && op == f.op {
+		return min(f.allow, n), syscall.ENOSPC
+	}
+	return n, nil
+}
+
+func TestPositionsSurviveDiskFaults(t *testing.T) {
+	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpRename, faultfs.OpOpen} {
+		path := t.TempDir()
+		inj := &faults{op: op, allow: 10}
+		p, err := openTestPositions(t, path, inj)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, second := somePosition(1), somePosition(2)
+		inj.on = true
+		cerr := p.commit([]position{first})
+		serr := p.sync()
+		if (op == faultfs.OpWrite || op == faultfs.OpSync) && !errors.Is(errors.Join(cerr, serr), syscall.ENOSPC) {
+			t.Errorf("%s: %v, %v", op, cerr, serr)
+		}
+		inj.on = false
+		if err := p.commit([]position{second}); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		if err := p.close(); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		p, err = openTestPositions(t, path, nil)
+		if err != nil || p.live[first.id] != first || p.live[second.id] != second {
+			t.Errorf("%s: %v, %v", op, err, p.live)
+		}
+		if err := p.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
