@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+)
+
+// exactly takes one argument for each name.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return fmt.Errorf("%s is missing", names[len(args)])
+		case len(args) > len(names):
+			return fmt.Errorf("%q is one argument too many", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// several takes one argument or more.
+func several(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error { return exactly(name)(cmd, args[:min(len(args), 1)]) }
+}
+
+// needTo checks the addresses of --to.
+func needTo(to []string) error {
+	if len(to) == 0 {
+		return usagef("--to HOST:PORT is missing: where shall the lines go?")
+	}
+	for _, addr := range to {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil || host == "" || port == "" {
+			return usagef("--to %q: want HOST:PORT, as in logs.example.com:1463", addr)
+		}
+	}
+	return nil
+}

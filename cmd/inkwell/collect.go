@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"inkwell/collector"
+	"inkwell/internal/conf"
+	"inkwell/internal/stats"
+	"inkwell/rotate"
+	"inkwell/store"
+	"inkwell/store/spool"
+)
+
+func (a *app) collect() *cobra.Command {
+	o := new(collector.Options)
+	cmd := &cobra.Command{
+		Use:   "collect --dir DIR",
+		Short: "take what is sent and write rotated, compressed files per category",
+		Long: `collect listens for Scribe clients and forwarders and writes what they send to DIR/CATEGORY/CATEGORY-YYYY-MM-DD_NNNNN.gz.
+
+A call is answered OK when its entries are durable in a journal; from there they go into the files. A file under its final name never
+changes; while it is written it is called .NAME.open. SIGTERM stops taking, finishes and publishes what is open, and ends with 0; a
+second one ends at once and loses nothing that was answered OK. SIGHUP opens the log file anew.`,
+		Example: `  inkwell collect --dir /srv/logs
+  inkwell collect --dir /srv/logs --listen 0.0.0.0:1463 --compress zstd --rotate hourly --max-size 256MiB --keep 30d`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCollect(cmd, o) },
+	}
+	collectFlags(cmd.Flags(), o)
+	return cmd
+}
+
+func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
+	f := &o.Files
+	flags.StringVar(&f.Dir, "dir", "", "`DIR` to write the files to (required)")
+	flags.StringSliceVar(&o.Listen, "listen", []string{"127.0.0.1:1463"}, "`HOST:PORT` to listen on; several with commas")
+	flags.StringVar(&f.StateDir, "state", "", "`DIR` of journal and checkpoint (default .inkwell in --dir)")
+	flags.Var(conf.Value(&f.Codec, "gzip", "codec", rotate.ParseCodec), "compress", "gzip, zstd or none")
+	flags.IntVar(&f.Level, "level", 0, "compression level, 0 = the codec's default")
+	flags.Var(conf.Value(&f.Period, "daily", "period", rotate.ParsePeriod), "rotate", "begin new files daily, hourly, never or every 90s, 15m …")
+	flags.Var(conf.Value(&f.At, "00:00", "HH:MM", rotate.ParseClock), "rotate-at", "local time at which days begin, and minute at which hours do")
+	flags.Var(conf.Value(&f.MaxSize, "1GB", "size", conf.ParseSize), "max-size", "bytes of a file on disk, never passed; 0 = no bound")
+	flags.Var(conf.Value(&f.Durability, "sync", "durability", spool.ParseDurability), "durability", "what OK means: sync (on disk), write (survives a killed process), memory")
+	flags.Var(conf.Value(&f.Newlines, "never", "word", store.ParseNewlines), "add-newlines", "put a newline behind messages: never, always or if-missing")
+	flags.Var(conf.Value(&o.MaxFrame, "64MiB", "size", parseFrame), "max-frame", "largest call that is accepted")
+	flags.IntVar(&f.MaxCategories, "max-categories", 4096, "categories at once; further ones go to _overflow")
+	flags.IntVar(&o.MaxConnections, "max-connections", 1024, "connections at once")
+	flags.BoolVar(&f.KeepOpen, "keep-open", false, "leave open files at the end, to be continued by the next start")
+	flags.Var(conf.Value(&f.Keep, "0", "duration", conf.ParseDuration), "keep", "remove finished files older than this (30d); 0 = never")
+	flags.Var(conf.Value(&f.KeepBytes, "0", "size", conf.ParseSize), "keep-bytes", "remove the oldest finished files while all take more than this (500GB); 0 = never")
+	flags.Var(conf.Value(&f.JournalMax, "32GiB", "size", conf.ParseSize), "journal-max", "bytes that may wait for the files before senders are told to try later")
+}
+
+// parseFrame reads the size of a frame, which must fit into a record of the journal.
+func parseFrame(s string) (int, error) {
+	n, err := conf.ParseSize(s)
+	if err == nil && (n < 1<<10 || n > 256<<20) {
+		err = fmt.Errorf("frame size %q: must be between 1KiB and 256MiB", s)
+	}
+	return int(n), err
+}
+
+func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
+	f := &o.Files
+	switch {
+	case f.Dir == "":
+		return usagef("--dir DIR is missing: where shall the files go?")
+	case f.MaxCategories < 1 || o.MaxConnections < 1 || f.JournalMax < 1:
+		return usagef("--max-categories, --max-connections and --journal-max must be above 0")
+	}
+	if f.StateDir == "" {
+		f.StateDir = filepath.Join(f.Dir, ".inkwell")
+	}
+	log, err := a.log.open(a.screen)
+	if err != nil {
+		return err
+	}
+	o.Version, o.Logger, o.Stats = version(), log, stats.New()
+	began := time.Now()
+	c, err := collector.Open(*o)
+	if err != nil {
+		return err
+	}
+	log.Info("recovered", "dir", f.Dir, "state", f.StateDir, "after", time.Since(began).Round(time.Millisecond))
+	return a.daemon(cmd.Context(), job{log: log, stats: o.Stats, work: c.Run, read: func() reading {
+		s := c.Status()
+		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
+	}})
+}

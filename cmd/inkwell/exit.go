@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/forwarder"
+	"inkwell/internal/faultfs"
+)
+
+// The exit codes; README.md explains them to users. A second SIGINT or SIGTERM ends the program with 128 + its number.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitLeft   = 75  // some of the input stays in the spool, the next run delivers it (EX_TEMPFAIL of sysexits.h)
+	exitLocked = 111 // another process has the state or spool (as multilog)
+)
+
+// usageError is a mistake on the command line that only the command itself could see.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// finish says on standard error what went wrong in cmd and returns the exit code. A reader of standard output that went away is no
+// failure.
+func (a *app) finish(cmd *cobra.Command, err error) int {
+	var wrong usageError
+	switch {
+	case err == nil || errors.Is(err, errReaderGone):
+		return exitOK
+	case !a.running || errors.As(err, &wrong):
+		fmt.Fprintf(a.screen, "%s: %v\nTry '%s --help'.\n", cmd.CommandPath(), err, cmd.CommandPath())
+		return exitUsage
+	}
+	fmt.Fprintf(a.screen, "%s: %v%s\n", cmd.CommandPath(), err, cure(err))
+	switch {
+	case errors.Is(err, forwarder.ErrLeftInSpool):
+		return exitLeft
+	case errors.Is(err, faultfs.ErrLocked):
+		return exitLocked
+	}
+	return exitFailed
+}
+
+// cure is what a user can do about errors of the system that speak for themselves too little.
+func cure(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "\nRun as a user who may do that, or change owner or mode."
+	case errors.Is(err, syscall.EROFS):
+		return "\nThe file system is mounted read-only: choose a place that can be written."
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "\nMake room on that file system: nothing that was acknowledged is lost."
+	}
+	return ""
+}
+
+// errReaderGone says that whoever read standard output has closed it.
+var errReaderGone = errors.New("the reader of standard output is gone")
+
+// output returns standard output with a reader that went away as errReaderGone.
+func (a *app) output() io.Writer { return outputWriter{a.stdout} }
+
+type outputWriter struct{ w io.Writer }
+
+func (o outputWriter) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		err = errReaderGone
+	}
+	return n, err
+}

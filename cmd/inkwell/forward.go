@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/forwarder"
+	"inkwell/internal/conf"
+	"inkwell/internal/stats"
+)
+
+func (a *app) forward() *cobra.Command {
+	o := new(forwarder.Options)
+	cmd := &cobra.Command{
+		Use:   "forward --to HOST:PORT --state DIR CATEGORY=GLOB...",
+		Short: "follow files and send their lines",
+		Long: `forward follows the files that match each GLOB, through rotation and restarts, and sends their lines to the first of the --to
+addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found.
+
+Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
+with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
+		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
+  inkwell forward --once --to localhost:1463 --state /tmp/import old=/srv/archive/app.log`,
+		Args: several("CATEGORY=GLOB"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runForward(cmd, o, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT` of the next hop, several with commas in order of preference (required)")
+	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
+	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
+	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
+	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
+	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
+	return cmd
+}
+
+// parseFrom says whether files are begun at their end.
+func parseFrom(s string) (bool, error) {
+	if s != "start" && s != "end" {
+		return false, fmt.Errorf("place %q: must be start or end", s)
+	}
+	return s == "end", nil
+}
+
+func parseLine(s string) (int, error) {
+	n, err := conf.ParseSize(s)
+	if err == nil && (n < 1<<10 || n > 64<<20) {
+		err = fmt.Errorf("line size %q: must be between 1KiB and 64MiB", s)
+	}
+	return int(n), err
+}
+
+func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string) error {
+	if err := needTo(o.To); err != nil {
+		return err
+	}
+	if o.StateDir == "" {
+		return usagef("--state DIR is missing: where shall positions and spool be kept?")
+	}
+	for _, arg := range args {
+		in, err := forwarder.ParseInput(arg)
+		if err != nil {
+			return usageError{err}
+		}
+		if found, _ := filepath.Glob(in.Glob); o.Once && len(found) == 0 {
+			return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+		}
+		o.Inputs = append(o.Inputs, in)
+	}
+	log, err := a.log.open(a.screen)
+	if err != nil {
+		return err
+	}
+	o.Logger, o.Stats = log, stats.New()
+	f, err := forwarder.Open(*o)
+	if err != nil {
+		return err
+	}
+	return a.daemon(cmd.Context(), job{log: log, stats: o.Stats, work: f.Run, read: func() reading {
+		s := f.Status()
+		r := reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: peerNote(s)}
+		if o.Once {
+			r.whole = s.BytesTotal
+		}
+		return r
+	}})
+}
+
+func peerNote(s forwarder.Status) string {
+	if s.Peer == "" {
+		return fmt.Sprintf("%d files, no peer", s.Files)
+	}
+	return fmt.Sprintf("%d files to %s", s.Files, s.Peer)
+}

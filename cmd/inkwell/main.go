@@ -1,0 +1,56 @@
+// Command inkwell ships log lines: from files and pipes, over the Scribe protocol, into rotated and compressed files per category.
+//
+//	collect   takes what is sent and writes the files        one per site
+//	forward   follows files and sends their lines            one per machine
+//	pipe      sends the lines of its standard input          one per daemon
+//	cat       the bytes of a category, whatever the codec
+//	spool     looks into a spool or journal without its owner
+//
+// Each subcommand has a file of its own that turns flags into the options of a package and nothing more. What they share: flags from
+// the environment (internal/conf), the log, signals, the status line and the exit codes, each in the file of that name.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+func main() {
+	// A reader that goes away (inkwell cat … | head) is seen as an error of the write, not as the end of the process.
+	signal.Ignore(syscall.SIGPIPE)
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv}
+	os.Exit(a.main(context.Background(), os.Args[1:]))
+}
+
+// terminalWidth is the number of columns of standard error, 0 if that is no terminal.
+func terminalWidth() int {
+	width, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// app is one run of the program: its streams and what the subcommands share.
+type app struct {
+	stdin  *os.File
+	stdout io.Writer
+	screen *screen // standard error
+	lookup func(string) (string, bool)
+
+	log     logging
+	running bool // the command line was understood
+}
+
+// main runs one command line, until ctx ends, and returns the exit code.
+func (a *app) main(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	failed, err := root.ExecuteContextC(ctx)
+	return a.finish(failed, err)
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/forwarder"
+	"inkwell/internal/faultfs"
+)
+
+// result is what one run of the program left.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// inkwell runs a command line in this process, with env as NAME=VALUE.
+func inkwell(t *testing.T, env []string, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	lookup := func(name string) (string, bool) {
+		for _, e := range env {
+			if n, v, _ := strings.Cut(e, "="); n == name {
+				return v, true
+			}
+		}
+		return "", false
+	}
+	a := &app{stdout: &out, screen: newScreen(&errs, func() int { return 0 }), lookup: lookup}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // in case it begins to work instead of failing
+	defer cancel()
+	code := a.main(ctx, args)
+	return result{code: code, stdout: out.String(), stderr: errs.String()}
+}
+
+func TestUsageErrors(t *testing.T) {
+	cases := []struct {
+		env, args string
+		want      string // of standard error
+	}{
+		{"", "colect", "did you mean collect?"},
+		{"", "collect", "--dir DIR is missing"},
+		{"", "collect --dir d extra", `"extra" is one argument too many`},
+		{"", "collect --dir d --max-size lots", "256MiB"},
+		{"", "collect --dir d --bogus", "--bogus"},
+		{"", "collect --dir d --compress lzma", "lzma"},
+		{"", "collect --dir d --rotate fortnightly", "fortnightly"},
+		{"", "collect --dir d --rotate-at 25:00", "25:00"},
+		{"", "collect --dir d --durability maybe", "maybe"},
+		{"", "collect --dir d --add-newlines sometimes", "sometimes"},
+		{"", "collect --dir d --max-frame 3GiB", "between 1KiB and 256MiB"},
+		{"", "collect --dir d --max-connections 0", "above 0"},
+		{"INKWELL_KEEP=soon", "collect --dir d", "INKWELL_KEEP"},
+		{"INKWELL_LOG_LEVEL=loud", "version", "INKWELL_LOG_LEVEL"},
+		{"", "forward --state s a=b", "--to HOST:PORT is missing"},
+		{"", "forward --to h:1 a=b", "--state DIR is missing"},
+		{"", "forward --to h:1 --state s", "CATEGORY=GLOB is missing"},
+		{"", "forward --to h:1 --state s web", "web"},
+		{"", "forward --to h:1 --state s --from middle a=b", "must be start or end"},
+		{"", "forward --to nohost --state s a=b", `"nohost": want HOST:PORT`},
+		{"", "forward --to h:1 --state s --max-line 1GiB a=b", "between 1KiB and 64MiB"},
+		{"", "pipe c", "--to HOST:PORT is missing"},
+		{"", "pipe --to h:1", "CATEGORY is missing"},
+		{"", "pipe --to h:1 --when-full explode c", "must be block or drop"},
+		{"", "cat", "DIR/CATEGORY or FILE is missing"},
+		{"", "spool ls", "DIR is missing"},
+		{"", "spool frobnicate", `unknown command "frobnicate"`},
+		{"", "--log-level loud version", "must be debug, info, warn or error"},
+	}
+	for _, c := range cases {
+		r := inkwell(t, strings.Fields(c.env), strings.Fields(c.args)...)
+		if r.code != exitUsage || !strings.Contains(r.stderr, c.want) || !strings.Contains(r.stderr, "--help'") || r.stdout != "" {
+			t.Errorf("%s inkwell %s: code %d, stdout %q, stderr %q; want code 2 and %q", c.env, c.args, r.code, r.stdout, r.stderr, c.want)
+		}
+	}
+}
+
+func TestFailuresBeforeAnythingIsAccepted(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"collect", "--dir", filepath.Join(file, "below"), "--listen", "127.0.0.1:0"},
+		{"collect", "--dir", filepath.Join(dir, "out"), "--listen", "127.0.0.1:0", "--log-file", filepath.Join(file, "log")},
+		{"forward", "--to", "127.0.0.1:1", "--state", filepath.Join(file, "below"), "a=b"},
+		{"forward", "--once", "--to", "127.0.0.1:1", "--state", filepath.Join(dir, "state"), "a=" + filepath.Join(dir, "missing")},
+		{"pipe", "--to", "127.0.0.1:1", "--spool", filepath.Join(file, "below"), "c"},
+		{"cat", filepath.Join(dir, "missing")},
+		{"spool", "ls", filepath.Join(dir, "missing")},
+	} {
+		if r := inkwell(t, nil, args...); r.code != exitFailed || !strings.HasPrefix(r.stderr, "inkwell "+args[0]) || strings.Contains(r.stderr, "--help") {
+			t.Errorf("inkwell %v: code %d, stderr %q; want code 1 and what is wrong", args, r.code, r.stderr)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "missing")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("looking at a directory that is not there made it: %v", err)
+	}
+}
+
+func TestStateInUse(t *testing.T) {
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"collect", "--dir", dir, "--state", dir, "--listen", "127.0.0.1:0"},
+		{"forward", "--to", "127.0.0.1:1", "--state", dir, "a=b"},
+	} {
+		d, err := faultfs.OpenDir(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock, err := d.Lock("lock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := inkwell(t, nil, args...)
+		if r.code != exitLocked || !strings.Contains(r.stderr, "in use by another process") {
+			t.Errorf("inkwell %v: code %d, stderr %q", args, r.code, r.stderr)
+		}
+		if err := errors.Join(lock.Close(), d.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	cmd := &cobra.Command{Use: "inkwell"}
+	for _, c := range []struct {
+		err  error
+		code int
+		says string
+	}{
+		{nil, exitOK, ""},
+		{fmt.Errorf("write: %w", errReaderGone), exitOK, ""},
+		{errors.New("broken"), exitFailed, "broken"},
+		{usagef("bad %s", "flag"), exitUsage, "--help"},
+		{fmt.Errorf("drain: %w", forwarder.ErrLeftInSpool), exitLeft, "left in the spool"},
+		{fmt.Errorf("open: %w", faultfs.ErrLocked), exitLocked, "another process"},
+		{&os.PathError{Op: "open", Path: "f", Err: syscall.EACCES}, exitFailed, "Run as a user"},
+		{&os.PathError{Op: "open", Path: "f", Err: syscall.EROFS}, exitFailed, "read-only"},
+		{&os.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}, exitFailed, "Make room"},
+	} {
+		var errs bytes.Buffer
+		a := &app{running: true, screen: newScreen(&errs, func() int { return 0 })}
+		if code := a.finish(cmd, c.err); code != c.code || !strings.Contains(errs.String(), c.says) || (c.says == "" && errs.Len() > 0) {
+			t.Errorf("%v: code %d, said %q; want %d and %q", c.err, code, errs.String(), c.code, c.says)
+		}
+	}
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	a := &app{screen: newScreen(&bytes.Buffer{}, func() int { return 0 })}
+	var look func(cmd *cobra.Command, path []string)
+	look = func(cmd *cobra.Command, path []string) {
+		r := inkwell(t, nil, append(path, "--help")...)
+		if r.code != exitOK || cmd.Example == "" || !strings.Contains(r.stdout, cmd.Example) || !strings.Contains(r.stdout, "--log-file") {
+			t.Errorf("inkwell %v --help: code %d, no example or flag in %q", path, r.code, r.stdout)
+		}
+		for _, sub := range cmd.Commands() {
+			look(sub, append(path[:len(path):len(path)], sub.Name()))
+		}
+	}
+	look(a.root(), nil)
+}
+
+func TestDefaultsAndEnvironment(t *testing.T) {
+	r := inkwell(t, nil, "collect", "--help")
+	for _, want := range []string{"default [127.0.0.1:1463]", "default gzip", "default daily", "default 00:00", "default 1GB", "default sync", "default never", "default 64MiB"} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("the help of collect does not say %q", want)
+		}
+	}
+	dir := t.TempDir()
+	env := []string{"INKWELL_TO=127.0.0.1:1", "INKWELL_STATE=" + filepath.Join(dir, "state"), "INKWELL_ONCE=true"}
+	missing := filepath.Join(dir, "missing")
+	if r := inkwell(t, env, "forward", "a="+missing); r.code != exitFailed || !strings.Contains(r.stderr, missing) {
+		t.Errorf("variables in the place of flags: code %d, %q", r.code, r.stderr)
+	}
+	if r := inkwell(t, append(env, "INKWELL_TO=bad"), "forward", "--to", "bad", "a="+missing); r.code != exitUsage {
+		t.Errorf("a flag does not beat the variable: code %d, %q", r.code, r.stderr)
+	}
+}
+
+func TestVersionCompletionAndManual(t *testing.T) {
+	if r := inkwell(t, nil, "version"); r.code != 0 || !strings.HasPrefix(r.stdout, "inkwell ") {
+		t.Errorf("version: %+v", r)
+	}
+	if r := inkwell(t, nil, "completion", "bash"); r.code != 0 || !strings.Contains(r.stdout, "inkwell") {
+		t.Errorf("completion: code %d, %q", r.code, r.stderr)
+	}
+	dir := filepath.Join(t.TempDir(), "man")
+	if r := inkwell(t, nil, "man", dir); r.code != 0 {
+		t.Fatalf("man: %+v", r)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "inkwell-collect.1"))
+	if err != nil || !bytes.Contains(page, []byte("max\\-size")) && !bytes.Contains(page, []byte("max-size")) {
+		t.Errorf("manual page: %v, %q", err, page)
+	}
+}

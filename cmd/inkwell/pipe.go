@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/forwarder"
+	"inkwell/internal/conf"
+)
+
+func (a *app) pipe() *cobra.Command {
+	o := new(forwarder.PipeOptions)
+	var echo bool
+	cmd := &cobra.Command{
+		Use:   "pipe --to HOST:PORT CATEGORY",
+		Short: "send the lines of standard input",
+		Long: `pipe sends each line of its standard input to the first of the --to addresses that works. It reads before the network is there and
+does not wait for it while memory and spool have room; without --spool there is only memory.
+
+At the end of input it delivers what it holds for up to --drain-timeout and prints how many lines it read, delivered, spooled and
+dropped. It ends with 0 when all is delivered and with 75 when some of it stays in the spool: the next run with the same --spool
+delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
+		Example: `  mydaemon 2>&1 | inkwell pipe --to logs.example.com:1463 --spool /var/spool/inkwell/mydaemon mydaemon
+  CustomLog "|/usr/local/bin/inkwell pipe --to localhost:1463 --spool /var/spool/inkwell/apache apache.access" combined`,
+		Args: exactly("CATEGORY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Category = args[0]
+			if echo {
+				o.Echo = a.stdout
+			}
+			return a.runPipe(cmd, o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT` of the next hop, several with commas in order of preference (required)")
+	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
+	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
+	flags.Var(conf.Value(&o.WhenFull, "block", "word", parseWhenFull), "when-full", "with memory and spool full: block (the writer waits) or drop (count and throw away)")
+	flags.BoolVar(&echo, "echo", false, "copy the input to standard output")
+	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout", "how long the end of input waits for the network")
+	return cmd
+}
+
+func parseWhenFull(s string) (forwarder.WhenFull, error) {
+	switch s {
+	case "block":
+		return forwarder.Block, nil
+	case "drop":
+		return forwarder.Drop, nil
+	}
+	return 0, fmt.Errorf("%q: must be block or drop", s)
+}
+
+// parseDrain reads a duration; 0 is the shortest there is, because the zero value of the option stands for the default.
+func parseDrain(s string) (time.Duration, error) {
+	d, err := conf.ParseDuration(s)
+	return max(d, 1), err
+}
+
+func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
+	if err := needTo(o.To); err != nil {
+		return err
+	}
+	if o.Category == "" {
+		return usagef("CATEGORY is empty")
+	}
+	log, err := a.log.open(a.screen)
+	if err != nil {
+		return err
+	}
+	o.Logger = log
+	p, err := forwarder.OpenPipe(a.stdin, *o)
+	if err != nil {
+		return err
+	}
+	ctx, stop := a.untilSignal(cmd.Context(), log)
+	defer stop()
+	counts, err := p.Run(ctx)
+	fmt.Fprintln(a.screen, countsLine(counts))
+	return err
+}
+
+// countsLine is the last word of a pipe.
+func countsLine(c forwarder.Counts) string {
+	line := fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled, c.Dropped)
+	if c.SpooledBytes > 0 {
+		line += fmt.Sprintf("; %s stay in %s: the next run with this --spool delivers them", size(c.SpooledBytes), c.SpoolDir)
+	}
+	return line
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/internal/conf"
+)
+
+// root builds the tree of commands.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "inkwell",
+		Short: "ship log lines into rotated, compressed files per category",
+		Long: `inkwell ships log lines: from files and pipes, over the Scribe protocol, into rotated and compressed files per category.
+
+Every flag can also be set by an environment variable: INKWELL_ and the name of the flag in capitals, with _ for - (INKWELL_MAX_SIZE
+for --max-size). A flag beats the variable. Sizes are plain bytes, 1GB (decimal) or 256MiB (binary); durations 90s, 15m, 1h30m.
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 75 some of the input stays in the spool (the next run delivers it),
+111 another process uses the state or spool.`,
+		Example: `  inkwell collect --dir /srv/logs
+  inkwell forward --to localhost:1463 --state /var/lib/inkwell apache.access=/var/log/apache2/access.log
+  inkwell cat -f /srv/logs/apache.access`,
+		Version:           version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              unknownCommand,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return conf.FromEnvironment(cmd.Flags(), a.lookup) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.screen)
+	root.SetVersionTemplate("inkwell {{.Version}}\n")
+	a.log.flags(root.PersistentFlags())
+	root.AddCommand(a.collect(), a.forward(), a.pipe(), a.cat(), a.spool(), a.version(), a.man())
+	a.markRunning(root)
+	return root
+}
+
+// unknownCommand refuses what is not the name of a subcommand, with those that look like it.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	err := fmt.Errorf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w: did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
+}
+
+// markRunning lets a tell errors of the command line from those of the work.
+func (a *app) markRunning(cmd *cobra.Command) {
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			a.running = true
+			return work(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		a.markRunning(sub)
+	}
+}

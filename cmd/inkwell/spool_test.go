@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"inkwell/internal/faultfs"
+	"inkwell/proto"
+	"inkwell/store/spool"
+)
+
+// writeSpool makes a spool in dir of records with the entries given, "category message" each, and acknowledges the first acked records.
+func writeSpool(t *testing.T, dir string, acked int, records ...[]string) {
+	t.Helper()
+	d, err := faultfs.OpenDir(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	log, err := spool.Open(d, spool.Options{SegmentBytes: 1 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, entries := range records {
+		var b proto.Batch
+		for _, e := range entries {
+			category, message, _ := strings.Cut(e, " ")
+			b.Append([]byte(category), []byte(message))
+		}
+		end, err := log.Append(t.Context(), b.Entries(), b.Count())
+		if err == nil && i < acked {
+			err = log.Ack(end)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var records = [][]string{{"web done\n"}, {"web one\n", "db two\n"}, {"raw \xff\x00"}, {"web three\n"}}
+
+func TestSpoolCatPrintsWhatWaits(t *testing.T) {
+	state := t.TempDir()
+	for _, below := range []string{".", "spool", "journal", ".inkwell/journal"} {
+		dir := filepath.Join(state, strings.ReplaceAll(below, "/", "_"))
+		writeSpool(t, filepath.Join(dir, below), 1, records...)
+		if r := inkwell(t, nil, "spool", "cat", dir); r.code != 0 || r.stdout != "one\ntwo\n\xff\x00three\n" {
+			t.Errorf("spool in DIR/%s: %+v", below, r)
+		}
+	}
+}
+
+func TestSpoolExport(t *testing.T) {
+	dir := t.TempDir()
+	writeSpool(t, dir, 1, records...)
+	r := inkwell(t, nil, "spool", "export", dir)
+	if r.code != 0 {
+		t.Fatal(r)
+	}
+	var got []string
+	last := int64(-1)
+	for s := bufio.NewScanner(strings.NewReader(r.stdout)); s.Scan(); {
+		var e struct {
+			Category, Message string
+			MessageBase64     []byte `json:"message_base64"`
+			Offset            int64
+		}
+		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
+			t.Fatalf("%s: %v", s.Bytes(), err)
+		}
+		if e.Offset <= last {
+			t.Errorf("offset %d behind %d", e.Offset, last)
+		}
+		last = e.Offset
+		got = append(got, fmt.Sprintf("%s %s%s", e.Category, e.Message, e.MessageBase64))
+	}
+	if want := "web one\n|db two\n|raw \xff\x00|web three\n"; strings.Join(got, "|") != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestSpoolListAndVerify(t *testing.T) {
+	dir := t.TempDir()
+	var many [][]string
+	for i := range 40 {
+		many = append(many, []string{fmt.Sprintf("web %0100d\n", i)})
+	}
+	writeSpool(t, dir, 10, many...)
+	r := inkwell(t, nil, "spool", "ls", dir)
+	if lines := strings.Count(r.stdout, "\n"); r.code != 0 || lines < 3 || !strings.Contains(r.stdout, "waiting") || !strings.Contains(r.stdout, ".log") {
+		t.Errorf("ls: %+v", r)
+	}
+	r = inkwell(t, nil, "spool", "verify", dir)
+	if r.code != 0 || !strings.Contains(r.stdout, "30 entries") {
+		t.Errorf("verify: %+v", r)
+	}
+}
+
+func TestSpoolDamageIsToldAndPassedOver(t *testing.T) {
+	dir := t.TempDir()
+	var many [][]string
+	for i := range 40 {
+		many = append(many, []string{fmt.Sprintf("web %0100d\n", i)})
+	}
+	writeSpool(t, dir, 0, many...)
+	segments, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(segments) < 3 {
+		t.Fatal(segments, err)
+	}
+	data, err := os.ReadFile(segments[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(segments[1], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := inkwell(t, nil, "spool", "verify", dir)
+	if r.code != exitFailed || !strings.Contains(r.stdout, "damaged") || !strings.Contains(r.stdout, filepath.Base(segments[1])) {
+		t.Errorf("verify: %+v", r)
+	}
+	r = inkwell(t, nil, "spool", "cat", dir)
+	if n := strings.Count(r.stdout, "\n"); r.code != exitFailed || n < 30 || n > 39 || !strings.Contains(r.stderr, "damaged") {
+		t.Errorf("cat: code %d, %d of 40 messages, %q", r.code, n, r.stderr)
+	}
+}
+
+func TestSpoolWhereThereIsNone(t *testing.T) {
+	if r := inkwell(t, nil, "spool", "ls", t.TempDir()); r.code != exitFailed || !strings.Contains(r.stderr, "there is no spool") {
+		t.Errorf("%+v", r)
+	}
+}
