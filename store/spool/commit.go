@@ -1,0 +1,284 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// waiter is one Append. The leader holds data until done is filled.
+type waiter struct {
+	data  []byte
+	count int
+	done  chan result // room for one; nil with Memory
+}
+
+// result tells a waiter that it leads now, or how its Append ended.
+type result struct {
+	lead bool
+	end  uint64
+	err  error
+}
+
+// leaderScratch is memory that leaders use in turn.
+type leaderScratch struct {
+	waiters []*waiter
+	headers []byte
+	bufs    [][]byte
+	ends    []uint64
+}
+
+func recordSize(n int) int64 { return recordHeader + int64(n) }
+
+// Append adds one record of count entries and blocks until it is durable; end is the offset behind it (0 with Memory, where it is
+// not known yet). data is not retained. On error nothing of it will be read, and a later Append may work: ErrFull at MaxBytes,
+// ErrClosed, ctx's error if it ended before the record was taken into a group, else what the operating system said.
+func (l *Log) Append(ctx context.Context, data []byte, count int) (end uint64, err error) {
+	if len(data) > l.o.MaxRecord {
+		return 0, fmt.Errorf("record of %d bytes: the largest is %d", len(data), l.o.MaxRecord)
+	}
+	w := &waiter{data: data, count: count}
+	if l.o.Durability == Memory {
+		w.data = slices.Clone(data)
+	} else {
+		w.done = make(chan result, 1)
+	}
+	lead, err := l.enqueue(ctx, w)
+	if err != nil {
+		return 0, err
+	}
+	if w.done == nil {
+		return 0, nil
+	}
+	if !lead {
+		select {
+		case r := <-w.done:
+			if !r.lead {
+				return r.end, r.err
+			}
+		case <-ctx.Done():
+			if l.withdraw(w) {
+				return 0, ctx.Err()
+			}
+			if r := <-w.done; !r.lead {
+				return r.end, r.err
+			}
+		}
+	}
+	l.lead()
+	r := <-w.done
+	return r.end, r.err
+}
+
+// enqueue puts w into the queue and says whether its caller is to lead.
+func (l *Log) enqueue(ctx context.Context, w *waiter) (lead bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size := recordSize(len(w.data))
+	for w.done == nil && l.queued > 0 && l.queued+size > memoryBytes && !l.closed {
+		l.changed.Wait()
+	}
+	switch {
+	case l.closed:
+		return false, ErrClosed
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case w.done == nil && l.memoryErr != nil:
+		err, l.memoryErr = l.memoryErr, nil
+		return false, fmt.Errorf("entries taken before were lost: %w", err)
+	case l.o.MaxBytes > 0 && int64(l.end-l.acked.offset)+l.queued+size+groupHeader > l.o.MaxBytes:
+		return false, fmt.Errorf("%w: %d of %d bytes are in use", ErrFull, int64(l.end-l.acked.offset)+l.queued, l.o.MaxBytes)
+	}
+	l.queue = append(l.queue, w)
+	l.queued += size
+	if l.writing {
+		return false, nil
+	}
+	l.writing = true
+	if w.done == nil {
+		l.writers.Go(func() { // nobody waits who could lead
+			for l.lead() {
+			}
+		})
+	}
+	return true, nil
+}
+
+// withdraw takes w out of the queue unless a leader has it, or it was made the leader.
+func (l *Log) withdraw(w *waiter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.queue, w)
+	if i < 0 || len(w.done) > 0 {
+		return false
+	}
+	l.queue = slices.Delete(l.queue, i, i+1)
+	l.queued -= recordSize(len(w.data))
+	return true
+}
+
+// lead commits one group from the head of the queue, releases its waiters and passes the lead on. It says whether more waits.
+func (l *Log) lead() (more bool) {
+	l.mu.Lock()
+	s := &l.groups
+	s.waiters = s.waiters[:0]
+	size := int64(0)
+	for _, w := range l.queue {
+		if n := recordSize(len(w.data)); len(s.waiters) == 0 || size+n <= maxGroup {
+			s.waiters, size = append(s.waiters, w), size+n
+			continue
+		}
+		break
+	}
+	l.queue = append(l.queue[:0], l.queue[len(s.waiters):]...)
+	end, entries := l.end, l.entries
+	l.mu.Unlock()
+
+	err := l.commit(&end, &entries)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end, l.entries = end, entries
+	l.queued -= size
+	for i, w := range s.waiters {
+		switch {
+		case w.done == nil && err != nil:
+			l.memoryErr = err
+		case w.done != nil && err != nil:
+			w.done <- result{err: err}
+		case w.done != nil:
+			w.done <- result{end: s.ends[i]}
+		}
+		s.waiters[i] = nil
+	}
+	clear(s.bufs)
+	if more = len(l.queue) > 0; !more {
+		l.writing = false
+	} else if next := l.queue[0]; next.done != nil {
+		next.done <- result{lead: true}
+	}
+	l.changed.Broadcast()
+	return more
+}
+
+// commit makes the group of l.groups durable and moves end and entries behind it. It is the leader's.
+func (l *Log) commit(end, entries *uint64) error {
+	for try := 0; ; try++ {
+		fresh, err := l.room(*end, *entries)
+		if err != nil {
+			return err
+		}
+		if fresh {
+			*end += segmentHeader
+		}
+		size, count := l.encode(*end, *entries)
+		base := l.base()
+		if _, err = l.active.Writev(l.groups.bufs, int64(*end-base)); err != nil {
+			return errors.Join(fmt.Errorf("write to %s: %w", l.dir.Path(), err), l.cutBack(*end, base))
+		}
+		if l.o.Durability == Sync {
+			err = l.active.SyncData()
+		}
+		if err == nil {
+			*end += uint64(size)
+			*entries += uint64(count)
+			return nil
+		}
+		// What the file holds now is not known: it is given up, and the next segment begins where it was last known to be good.
+		l.log.Error("sync of the spool failed, going on in a new segment", "directory", l.dir.Path(), "error", err)
+		err = errors.Join(fmt.Errorf("sync %s: %w", l.dir.Path(), err), l.cutBack(*end, base))
+		l.giveUp()
+		if try > 0 {
+			return err
+		}
+	}
+}
+
+// base is the base of the active segment.
+func (l *Log) base() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.segments[len(l.segments)-1].base
+}
+
+// room sees to it that there is an active segment for the next group, and says whether it is a new one.
+func (l *Log) room(end, entries uint64) (fresh bool, err error) {
+	if l.active != nil {
+		if int64(end-l.base()) < l.o.SegmentBytes {
+			return false, nil
+		}
+		if l.o.Durability != Sync { // what was written without a sync is at least on its way
+			if err := l.active.SyncData(); err != nil {
+				return false, fmt.Errorf("sync %s: %w", l.dir.Path(), err)
+			}
+		}
+		l.giveUp()
+	}
+	l.mu.Lock()
+	spare := ""
+	if n := len(l.spares); n > 0 {
+		spare = l.spares[n-1]
+		l.spares = l.spares[:n-1]
+	}
+	l.mu.Unlock()
+	f, err := createSegment(l.dir, end, entries, spare)
+	if err != nil {
+		return false, fmt.Errorf("begin a segment in %s: %w", l.dir.Path(), err)
+	}
+	l.active = f
+	l.mu.Lock()
+	l.segments = append(l.segments, segment{base: end})
+	l.mu.Unlock()
+	return true, nil
+}
+
+// encode lays the group out in l.groups.bufs: headers of our own, data of the callers, nothing copied.
+func (l *Log) encode(at, first uint64) (size, count int64) {
+	s := &l.groups
+	g := group{at: at, first: first, records: uint32(len(s.waiters))}
+	for _, w := range s.waiters {
+		size += recordSize(len(w.data))
+		count += int64(w.count)
+	}
+	g.length, g.entries = uint32(size), uint64(count)
+	need := groupHeader + recordHeader*len(s.waiters)
+	s.headers = appendGroup(slices.Grow(s.headers[:0], need), &g)
+	s.bufs = append(s.bufs[:0], s.headers)
+	s.ends = s.ends[:0]
+	pos := at + groupHeader
+	for _, w := range s.waiters {
+		start := len(s.headers)
+		s.headers = appendRecord(s.headers, len(w.data), w.count)
+		s.bufs = append(s.bufs, s.headers[start:len(s.headers):len(s.headers)])
+		if len(w.data) > 0 {
+			s.bufs = append(s.bufs, w.data)
+		}
+		pos += uint64(recordSize(len(w.data)))
+		s.ends = append(s.ends, pos)
+	}
+	sealGroup(s.headers, s.bufs[1:])
+	s.bufs = append(s.bufs, terminator[:])
+	return groupHeader + size, count
+}
+
+// cutBack removes what a failed write may have left behind the last good group. If even that fails the segment is given up: the base
+// of the next one says how far it is good.
+func (l *Log) cutBack(end, base uint64) error {
+	if err := l.active.Truncate(int64(end - base)); err != nil {
+		l.giveUp()
+		return fmt.Errorf("cut back: %w", err)
+	}
+	return nil
+}
+
+// giveUp closes the active segment; its bytes are synced, or worthless.
+func (l *Log) giveUp() {
+	if l.active == nil {
+		return
+	}
+	if err := l.active.Close(); err != nil {
+		l.log.Error("close segment", "directory", l.dir.Path(), "error", err)
+	}
+	l.active = nil
+}

@@ -1,0 +1,91 @@
+package spool
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// The sizes of the parts of the format, in bytes (docs/format.md).
+const (
+	segmentHeader = 64
+	groupHeader   = 40
+	recordHeader  = 12
+)
+
+const (
+	groupMagic    = 0x4b4e4967 // "gINK", little-endian
+	kindEntries   = 1
+	maxGroup      = 8 << 20 // bytes of a group of several records
+	formatVersion = 1
+)
+
+// terminator stands behind the last group and is overwritten by the next, so that the end of the groups is known in a file that is
+// used again.
+var terminator [8]byte
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// group is a decoded group header.
+type group struct {
+	at      uint64 // logical offset of the header
+	length  uint32 // bytes of the body
+	records uint32
+	first   uint64 // number of the first entry
+	entries uint64 // in the group
+}
+
+func (g *group) end() uint64 { return g.at + groupHeader + uint64(g.length) }
+
+// appendGroup appends g's header to dst with room for the checksum, which is to be put in by seal.
+func appendGroup(dst []byte, g *group) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, groupMagic)
+	dst = binary.LittleEndian.AppendUint32(dst, 0)
+	dst = binary.LittleEndian.AppendUint64(dst, g.at)
+	dst = binary.LittleEndian.AppendUint32(dst, g.length)
+	dst = binary.LittleEndian.AppendUint32(dst, g.records)
+	dst = binary.LittleEndian.AppendUint64(dst, g.first)
+	return binary.LittleEndian.AppendUint64(dst, g.entries)
+}
+
+// sealGroup writes the checksum of what stands behind it in header and of the body into header.
+func sealGroup(header []byte, body [][]byte) {
+	crc := crc32.Checksum(header[8:groupHeader], castagnoli)
+	for _, b := range body {
+		crc = crc32.Update(crc, castagnoli, b)
+	}
+	binary.LittleEndian.PutUint32(header[4:], crc)
+}
+
+// parseGroup reads the header in p and says whether it is one that was written for the logical offset at.
+func parseGroup(p []byte, at uint64) (g group, ok bool) {
+	if len(p) < groupHeader || binary.LittleEndian.Uint32(p) != groupMagic || binary.LittleEndian.Uint64(p[8:]) != at {
+		return group{}, false
+	}
+	return group{at: at, length: binary.LittleEndian.Uint32(p[16:]), records: binary.LittleEndian.Uint32(p[20:]),
+		first: binary.LittleEndian.Uint64(p[24:]), entries: binary.LittleEndian.Uint64(p[32:])}, true
+}
+
+// intact says whether whole, a group with header and body, has the checksum it was written with.
+func intact(whole []byte) bool {
+	return crc32.Checksum(whole[8:], castagnoli) == binary.LittleEndian.Uint32(whole[4:])
+}
+
+// appendRecord appends a record's header to dst.
+func appendRecord(dst []byte, length, count int) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(length))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(count))
+	dst = binary.LittleEndian.AppendUint16(dst, kindEntries)
+	return binary.LittleEndian.AppendUint16(dst, 0)
+}
+
+// parseRecord reads the header of the record at the head of p and says whether the record is whole.
+func parseRecord(p []byte) (length, count int, ok bool) {
+	if len(p) < recordHeader || binary.LittleEndian.Uint16(p[8:]) != kindEntries {
+		return 0, 0, false
+	}
+	n := uint64(binary.LittleEndian.Uint32(p))
+	if n > uint64(len(p)-recordHeader) {
+		return 0, 0, false
+	}
+	return int(n), int(binary.LittleEndian.Uint32(p[4:])), true
+}

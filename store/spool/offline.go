@@ -1,0 +1,248 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"strings"
+
+	"inkwell/internal/faultfs"
+)
+
+// Segment describes one segment of a log that nobody need have open.
+type Segment struct {
+	Name      string
+	Base, End uint64 // offsets; End is what the file or the next segment allows
+	Acked     bool   // everything in it is acknowledged
+}
+
+// Report is what Verify found.
+type Report struct {
+	Segments   int
+	Groups     int
+	Records    int
+	Entries    int64  // in intact groups
+	Waiting    int64  // entries of those that are not acknowledged
+	Acked, End uint64 // bounds
+	Damaged    []CorruptError
+	TornBytes  int64    // behind the last intact group of the last segment: never acknowledged
+	Aside      []string // files that were set aside by earlier runs
+}
+
+// List lists the segments of the log in dir, oldest first. It takes no lock and changes nothing; of a log in use it sees a moment.
+func List(dir *faultfs.Dir) ([]Segment, error) {
+	segments, _, err := segmentsIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	acked, err := ackedIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Segment, 0, len(segments))
+	for i, s := range segments {
+		info, err := dir.Lstat(s.name())
+		if err != nil {
+			return nil, err
+		}
+		end := s.base + uint64(info.Size())
+		if i+1 < len(segments) {
+			end = min(end, segments[i+1].base)
+		}
+		list = append(list, Segment{Name: s.name(), Base: s.base, End: end, Acked: end <= acked})
+	}
+	return list, nil
+}
+
+// ackedIn returns the acknowledged offset, 0 if none is known.
+func ackedIn(dir *faultfs.Dir) (uint64, error) {
+	f, err := dir.OpenFile(ackName, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	p, _, _, err := readAck(f)
+	return p.offset, errors.Join(err, f.Close())
+}
+
+// Verify reads the whole log in dir, as List does, and says what it holds and what is damaged. progress (may be nil) is told the bytes
+// read and the bytes there are.
+func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) {
+	var r Report
+	list, err := List(dir)
+	if err != nil {
+		return r, err
+	}
+	if r.Acked, err = ackedIn(dir); err != nil {
+		return r, err
+	}
+	var total, done int64
+	for _, s := range list {
+		total += int64(s.End - s.Base)
+	}
+	w := walker{dir: dir}
+	for i, s := range list {
+		err := w.walk(s, i == len(list)-1, func(g group, body []byte, damage *CorruptError) bool {
+			r.count(g, body, damage)
+			if progress != nil {
+				progress(done+int64(max(g.end(), s.Base)-s.Base), total)
+			}
+			return true
+		})
+		if err != nil {
+			return r, err
+		}
+		r.Segments++
+		done += int64(s.End - s.Base)
+	}
+	r.End, r.TornBytes = w.end, w.torn
+	r.Aside, err = asideIn(dir)
+	return r, err
+}
+
+func (r *Report) count(g group, body []byte, damage *CorruptError) {
+	if damage != nil {
+		r.Damaged = append(r.Damaged, *damage)
+		return
+	}
+	r.Groups++
+	r.Entries += int64(g.entries)
+	at := g.at + groupHeader
+	for len(body) > 0 {
+		length, count, ok := parseRecord(body)
+		if !ok {
+			return
+		}
+		r.Records++
+		at += recordHeader + uint64(length)
+		body = body[recordHeader+length:]
+		if at > r.Acked {
+			r.Waiting += int64(count)
+		}
+	}
+}
+
+// asideIn lists the files that recovery set aside.
+func asideIn(dir *faultfs.Dir) ([]string, error) {
+	list, err := dir.ReadDir()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range list {
+		if n := e.Name(); strings.HasSuffix(n, tornSuffix) || strings.HasSuffix(n, corruptSuffix) {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// Records returns the records in dir that are not acknowledged, as Verify reads them; a damaged place comes as a *CorruptError, with
+// what is behind it following. Data is valid until the next record.
+func Records(dir *faultfs.Dir) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		list, err := List(dir)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		acked, err := ackedIn(dir)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		for i, s := range list {
+			if s.Acked {
+				continue
+			}
+			goOn := true
+			w := walker{dir: dir}
+			err := w.walk(s, i == len(list)-1, func(g group, body []byte, damage *CorruptError) bool {
+				if damage != nil {
+					goOn = yield(Record{}, damage)
+				} else {
+					goOn = yieldRecords(g, body, acked, yield)
+				}
+				return goOn
+			})
+			if err != nil && goOn {
+				goOn = yield(Record{}, err)
+			}
+			if !goOn {
+				return
+			}
+		}
+	}
+}
+
+func yieldRecords(g group, body []byte, acked uint64, yield func(Record, error) bool) bool {
+	at := g.at + groupHeader
+	for len(body) > 0 {
+		length, count, ok := parseRecord(body)
+		if !ok {
+			return true
+		}
+		rec := Record{Start: at + recordHeader, End: at + recordHeader + uint64(length), Count: count, Data: body[recordHeader : recordHeader+length]}
+		at, body = rec.End, body[recordHeader+length:]
+		if rec.End > acked && !yield(rec, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// walker reads segments that nobody need have open.
+type walker struct {
+	dir  *faultfs.Dir
+	end  uint64 // behind the last intact group seen
+	torn int64  // bytes that were written behind it at the end of the last segment
+}
+
+// visitor is told of an intact group, or of a damaged place, and says whether to go on.
+type visitor func(g group, body []byte, damage *CorruptError) bool
+
+// walk calls visit for each group and each damaged place of s. What stands behind the last intact group of the last segment is no
+// damage: it was never acknowledged.
+func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
+	dir := w.dir
+	f, err := dir.OpenFile(s.Name, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := readSegmentHeader(dir, f, s.Base); errors.Is(err, errBadSegment) {
+		visit(group{}, nil, &CorruptError{Segment: s.Name, Start: s.Base, End: s.End})
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("read segment %s: %w", s.Name, err)
+	}
+	scan := scanner{f: f, name: s.Name, base: s.Base, pos: s.Base + segmentHeader}
+	defer func() { w.end = scan.pos }()
+	for scan.pos < s.End {
+		g, body, err := scan.next(s.End)
+		var damage *CorruptError
+		switch {
+		case errors.As(err, &damage):
+		case errors.Is(err, errTail) && last:
+			tail, err := scan.fill(maxGroup, s.End)
+			if !bytes.HasPrefix(terminator[:], tail[:min(len(tail), len(terminator))]) {
+				w.torn = int64(s.End - scan.pos)
+			}
+			return err
+		case errors.Is(err, errTail):
+			damage = &CorruptError{Segment: s.Name, Start: scan.pos, End: s.End}
+			scan.pos = s.End
+		case err != nil:
+			return fmt.Errorf("read segment %s: %w", s.Name, err)
+		}
+		if !visit(g, body, damage) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"inkwell/internal/faultfs"
+)
+
+const (
+	segmentSuffix = ".log"
+	spareSuffix   = ".spare"
+	tornSuffix    = ".torn"
+	corruptSuffix = ".corrupt"
+)
+
+var segmentMagic = []byte("INKSPOOL")
+
+// segment is one file of a log: the logical offsets from base on, the byte at base+n being the file's byte n.
+type segment struct {
+	base    uint64
+	damaged bool // a reader found a damaged place: kept when it is done with
+}
+
+func (s segment) name() string { return fmt.Sprintf("%016x%s", s.base, segmentSuffix) }
+
+// parseSegmentName returns the base that a segment's file name carries.
+func parseSegmentName(name string) (base uint64, ok bool) {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
+	if !ok || len(digits) != 16 {
+		return 0, false
+	}
+	base, err := strconv.ParseUint(digits, 16, 64)
+	return base, err == nil
+}
+
+// segmentsIn lists the segments in dir in the order of their bases, and the names of the spare files.
+func segmentsIn(dir *faultfs.Dir) (segments []segment, spares []string, err error) {
+	list, err := dir.ReadDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range list {
+		if base, ok := parseSegmentName(e.Name()); ok {
+			segments = append(segments, segment{base: base})
+		} else if strings.HasSuffix(e.Name(), spareSuffix) {
+			spares = append(spares, e.Name())
+		}
+	}
+	slices.SortFunc(segments, func(a, b segment) int { return bytes.Compare(be(a.base), be(b.base)) })
+	return segments, spares, nil
+}
+
+func be(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// appendSegmentHeader appends the header of a segment that begins at base with entry number first.
+func appendSegmentHeader(dst []byte, base, first uint64) []byte {
+	start := len(dst)
+	dst = append(dst, segmentMagic...)
+	dst = binary.LittleEndian.AppendUint32(dst, formatVersion)
+	dst = binary.LittleEndian.AppendUint32(dst, 0)
+	dst = binary.LittleEndian.AppendUint64(dst, base)
+	dst = binary.LittleEndian.AppendUint64(dst, first)
+	dst = append(dst, make([]byte, segmentHeader-4-(len(dst)-start))...)
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+}
+
+// errBadSegment says that a file does not begin with the header of the segment that its name says.
+var errBadSegment = errors.New("no segment of that name")
+
+// VersionError says that a log was written by a program of another version.
+type VersionError struct {
+	Path    string
+	Version uint32
+}
+
+// Error names the file and the cure.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s is of format version %d, this program reads version %d (use the program that wrote it, or another directory)", e.Path, e.Version, formatVersion)
+}
+
+// readSegmentHeader checks that f is the segment at base and returns the number of its first entry.
+func readSegmentHeader(dir *faultfs.Dir, f io.ReaderAt, base uint64) (first uint64, err error) {
+	var h [segmentHeader]byte
+	if _, err := f.ReadAt(h[:], 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			return 0, errBadSegment
+		}
+		return 0, err
+	}
+	if !bytes.Equal(h[:8], segmentMagic) {
+		return 0, errBadSegment
+	}
+	if crc32.Checksum(h[:segmentHeader-4], castagnoli) != binary.LittleEndian.Uint32(h[segmentHeader-4:]) {
+		return 0, errBadSegment
+	}
+	if v := binary.LittleEndian.Uint32(h[8:]); v != formatVersion {
+		return 0, &VersionError{Path: filepath.Join(dir.Path(), segment{base: base}.name()), Version: v}
+	}
+	if binary.LittleEndian.Uint64(h[16:]) != base {
+		return 0, errBadSegment
+	}
+	return binary.LittleEndian.Uint64(h[24:]), nil
+}
+
+// createSegment makes the segment at base, durable with its name, from a spare file if there is one: overwriting blocks and cached
+// pages that exist costs a fraction of getting new ones.
+func createSegment(dir *faultfs.Dir, base, first uint64, spare string) (*faultfs.File, error) {
+	tmp := spare
+	if tmp == "" {
+		tmp = segment{base: base}.name() + ".tmp"
+	}
+	f, err := dir.OpenFile(tmp, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.WriteAt(appendSegmentHeader(nil, base, first), 0); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = dir.Rename(tmp, segment{base: base}.name())
+	}
+	if err == nil {
+		err = dir.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
