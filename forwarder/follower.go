@@ -40,6 +40,9 @@ var defaultTiming = timing{
 	forget:   time.Minute,
 }
 
+// longKeep is how much memory for long lines is kept while there is nothing to read.
+const longKeep = 1 << 20
+
 // retiredMax is how many descriptors are kept for late bytes.
 const retiredMax = 256
 
@@ -181,9 +184,16 @@ func (f *follower) run(ctx context.Context) error {
 		if f.once && f.idle() {
 			return f.handOver(ctx)
 		}
-		if !f.soon && (len(f.ready) == 0 || f.isFull()) {
-			f.wait(ctx, timer, min(next.Sub(now), f.scanAt.Sub(now)))
+		if f.soon || len(f.ready) > 0 && !f.isFull() {
+			continue
 		}
+		if f.hinted {
+			next = now // a directory that is not listed again yet
+		}
+		if cap(f.long) > longKeep {
+			f.long = nil
+		}
+		f.wait(ctx, timer, min(next.Sub(now), f.scanAt.Sub(now)))
 	}
 	return ctx.Err()
 }

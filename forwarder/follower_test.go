@@ -262,3 +262,39 @@ func TestStoreThatFailsAndLosesAnswers(t *testing.T) {
 	r.start()
 	r.wantLines(want...)
 }
+
+func TestLinkThatIsChanged(t *testing.T) {
+	r := newRig(t, "current")
+	link := func(target string) {
+		t.Helper()
+		if err := os.Symlink(r.path(target), r.path("new")); err != nil {
+			t.Fatal(err)
+		}
+		r.rename("new", "current")
+	}
+	r.write("2026-11-22", "1\n")
+	link("2026-11-22")
+	r.start()
+	r.until("1", func() bool { return r.store.count("c") == 1 })
+	r.write("2026-11-23", "3\n")
+	link("2026-11-23")
+	r.write("2026-11-22", "2\n")
+	r.wantLines("1\n", "2\n", "3\n")
+}
+
+func TestFileThatIsCreatedAndRotatedAtOnce(t *testing.T) {
+	r := newRig(t, "a.log")
+	r.start()
+	r.until("a scan", func() bool { return strings.Contains(readAll(t, r.state), "inkwell") })
+	r.settle()
+	var want []string
+	for i := range 5 {
+		want = append(want, fmt.Sprintf("%d\n", i))
+		r.write("a.log", want[i])
+		r.rename("a.log", fmt.Sprintf("a.log-%d", i))
+	}
+	r.write("a.log", "last\n")
+	r.until("6 lines", func() bool { return r.store.count("c") >= 6 })
+	r.settle()
+	checkStreams(t, r.store.get("c"), append(want, "last\n"))
+}

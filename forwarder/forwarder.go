@@ -32,8 +32,6 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
-	"inkwell/store"
-	"inkwell/store/spool"
 )
 
 // ErrLeftInSpool says that some of what was taken over could not be delivered and stays in the spool, from where the next run with
@@ -73,8 +71,7 @@ type Forwarder struct {
 	state     *faultfs.Dir
 	lock      *faultfs.File
 	positions *positions
-	network   *store.Network
-	buffer    *store.Buffer
+	hop       *hop
 	ship      *shipper
 	follower  *follower
 	entries   atomic.Int64
@@ -84,7 +81,7 @@ type Forwarder struct {
 
 // Open takes the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process has the
 // state. Nothing is read before Run, which must be called, and which releases what Open took.
-func Open(o Options) (f *Forwarder, err error) {
+func Open(o Options) (*Forwarder, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -95,30 +92,33 @@ func Open(o Options) (f *Forwarder, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f = &Forwarder{log: o.Logger, once: o.Once}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.close())
-		}
-	}()
+	f := &Forwarder{log: o.Logger, once: o.Once}
+	if err := f.open(o, sources); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if f.state, err = faultfs.OpenDir(o.StateDir, nil); err != nil {
-		return nil, fmt.Errorf("open state: %w; --state must be a directory that can be written to", err)
+		return fmt.Errorf("open state: %w; it must be a directory that can be written to", err)
 	}
 	if f.lock, err = f.state.Lock("lock"); err != nil {
-		return nil, fmt.Errorf("open state: %w", err)
+		return fmt.Errorf("open state: %w", err)
 	}
 	if f.positions, err = openPositions(f.state, o.Logger); err != nil {
-		return nil, fmt.Errorf("open state: %w", err)
+		return fmt.Errorf("open state: %w", err)
 	}
-	if err = f.openBuffer(o); err != nil {
-		return nil, err
+	f.hop, err = openHop(hopOptions{to: o.To, dir: filepath.Join(o.StateDir, "spool"), max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	if err != nil {
+		return err
 	}
-	f.ship = newShipper(f.buffer, o.Logger)
+	f.ship = newShipper(f.hop, o.Logger)
 	f.ship.acked, f.ship.idle = f.acked, f.savePositions
 	f.follower = newFollower(sources, f.ship, o.Logger)
 	f.follower.configure(o)
 	f.follower.load(f.positions)
-	return f, nil
+	return nil
 }
 
 // sources returns the inputs as they are used, or every problem with them.
@@ -140,38 +140,6 @@ func (o *Options) sources() (sources []*source, err error) {
 		sources = append(sources, s)
 	}
 	return sources, errors.Join(problems...)
-}
-
-func (f *Forwarder) openBuffer(o Options) (err error) {
-	f.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.To, Logger: o.Logger, Stats: o.Stats})
-	if err != nil {
-		return err
-	}
-	f.buffer, err = bufferBefore(f.network, filepath.Join(o.StateDir, "spool"), bufferOptions{max: o.SpoolMax, refused: f.state, log: o.Logger, stats: o.Stats})
-	return err
-}
-
-type bufferOptions struct {
-	max     int64
-	refused *faultfs.Dir // nil = the spool's
-	log     *slog.Logger
-	stats   *stats.Set
-}
-
-// bufferBefore opens the spool in dir and puts it before the network, which is closed with it or on error.
-func bufferBefore(n *store.Network, dir string, o bufferOptions) (*store.Buffer, error) {
-	d, err := faultfs.OpenDir(dir, nil)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open spool: %w", err), n.Close())
-	}
-	log, err := spool.Open(d, spool.Options{MaxBytes: o.max, Logger: o.log})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open spool: %w", err), n.Close(), d.Close())
-	}
-	if o.refused == nil {
-		o.refused = d
-	}
-	return store.OpenBuffer(n, log, store.BufferOptions{Logger: o.log, Stats: o.stats, Refused: o.refused}), nil
 }
 
 // acked is called when the buffer has a parcel: before the next one is sent.
@@ -212,7 +180,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 		return nil // what was not shipped is in the files, and read again
 	}
 	if followErr == nil && shipErr == nil {
-		followErr = f.buffer.Drain(ctx)
+		followErr = f.hop.drain(ctx)
 	}
 	return f.left(errors.Join(followErr, shipErr))
 }
@@ -236,7 +204,7 @@ func (f *Forwarder) waitShipped(ctx context.Context, cancel func(), shipped <-ch
 // left says what of a Once is not done.
 func (f *Forwarder) left(err error) error {
 	unread := f.follower.count.total.Load() - f.bytes.Load()
-	bytes, entries := f.buffer.Backlog()
+	bytes, entries := f.hop.backlog()
 	switch {
 	case entries > 0:
 		return fmt.Errorf("%w: %d entries, %d bytes in %s; %d bytes of the files are not read; run again to deliver them",
@@ -249,22 +217,22 @@ func (f *Forwarder) left(err error) error {
 
 // Status may be called at any time, also while Run runs.
 func (f *Forwarder) Status() Status {
-	backlog, _ := f.buffer.Backlog()
+	backlog, _ := f.hop.backlog()
 	return Status{
 		Entries:    f.entries.Load(),
 		Bytes:      f.bytes.Load(),
 		BytesTotal: f.follower.count.total.Load(),
 		Backlog:    backlog,
 		Files:      int(f.follower.count.files.Load()),
-		Peer:       f.network.Peer(),
+		Peer:       f.hop.network.Peer(),
 	}
 }
 
 // close releases what Open took, as far as it came.
 func (f *Forwarder) close() error {
 	var errs []error
-	if f.buffer != nil {
-		errs = append(errs, f.buffer.Close())
+	if f.hop != nil {
+		errs = append(errs, f.hop.Close())
 	}
 	if f.positions != nil {
 		errs = append(errs, f.positions.close())

@@ -42,6 +42,7 @@ func newLoad(st store.Store, o PipeOptions) *load {
 		received: o.Stats.Category(o.Category, "received good"),
 		lines:    o.Stats.Overall("lines read"),
 		drop:     o.WhenFull == Drop,
+		spool:    o.SpoolDir != "",
 		work:     make(chan struct{}, 1),
 		room:     make(chan struct{}, 1),
 		current:  new(parcel),

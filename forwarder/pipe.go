@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"inkwell/internal/stats"
-	"inkwell/store"
 )
 
 // WhenFull says what a Pipe does when memory and spool are full.
@@ -56,12 +55,11 @@ type Counts struct {
 // Pipe hands on the lines that come from a pipe. It reads whatever the network does: what the next hop does not take at once stays
 // in memory (some 16 MiB), then in the spool. Only when both are full the writer of the pipe has to wait, or lines are dropped.
 type Pipe struct {
-	o       PipeOptions
-	in      *os.File
-	network *store.Network
-	buffer  *store.Buffer // nil = there is no spool
-	before  int64         // entries in the spool at the start
-	load    *load
+	o      PipeOptions
+	in     *os.File
+	hop    *hop
+	before int64 // entries in the spool at the start
+	load   *load
 }
 
 // OpenPipe opens the spool and does everything else that can fail; the error is faultfs.ErrLocked when another process has the spool.
@@ -79,22 +77,12 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = drainDefault
 	}
-	p := &Pipe{o: o, in: r}
-	var err error
-	if p.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.To, Logger: o.Logger, Stats: o.Stats}); err != nil {
-		return nil, err
-	}
-	if o.SpoolDir == "" {
-		p.load = newLoad(p.network, o)
-		return p, nil
-	}
-	p.buffer, err = bufferBefore(p.network, o.SpoolDir, bufferOptions{max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	h, err := openHop(hopOptions{to: o.To, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return nil, err
 	}
-	_, p.before = p.buffer.Backlog()
-	p.load = newLoad(p.buffer, o)
-	p.load.spool = true
+	p := &Pipe{o: o, in: r, hop: h, load: newLoad(h, o)}
+	_, p.before = h.backlog()
 	return p, nil
 }
 
@@ -115,13 +103,15 @@ func (p *Pipe) Run(ctx context.Context) (Counts, error) {
 	}
 	p.load.close()
 	shipErr := <-shipped
-	if p.buffer != nil && shipErr == nil && hard.Err() == nil {
-		if err := p.buffer.Drain(hard); err != nil && hard.Err() == nil {
-			shipErr = err
-		}
+	if shipErr == nil {
+		shipErr = p.hop.drain(hard)
 	}
+	if hard.Err() != nil {
+		shipErr = nil // count says what is left
+	}
+	closeErr := p.hop.Close() // which still may have delivered something
 	counts, err := p.count()
-	return counts, errors.Join(readErr, err, shipErr, p.close())
+	return counts, errors.Join(readErr, err, shipErr, closeErr)
 }
 
 func (p *Pipe) read(ctx, hard context.Context) error {
@@ -138,9 +128,7 @@ func (p *Pipe) count() (Counts, error) {
 	c := Counts{Read: p.load.read, Dropped: p.load.dropped, SpoolDir: p.o.SpoolDir}
 	left := p.load.left()
 	c.Dropped += left
-	if p.buffer != nil {
-		c.SpooledBytes, c.Spooled = p.buffer.Backlog()
-	}
+	c.SpooledBytes, c.Spooled = p.hop.backlog()
 	c.Delivered = p.before + c.Read - c.Dropped - c.Spooled
 	var err error
 	if left > 0 {
@@ -151,11 +139,4 @@ func (p *Pipe) count() (Counts, error) {
 			ErrLeftInSpool, c.Spooled, c.SpooledBytes, c.SpoolDir), err)
 	}
 	return c, err
-}
-
-func (p *Pipe) close() error {
-	if p.buffer != nil {
-		return p.buffer.Close()
-	}
-	return p.network.Close()
 }

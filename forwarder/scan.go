@@ -20,6 +20,9 @@ type arrival struct {
 	other  bool // what was taken over of gen is not in it
 }
 
+// clockTick is how far the time stamps of files can be behind the clock.
+const clockTick = 20 * time.Millisecond
+
 // scan lists d and takes notice of what is new in it.
 func (f *follower) scan(d *directory, now time.Time) {
 	d.hinted, d.again, d.starved = false, false, false
@@ -42,7 +45,7 @@ func (f *follower) scan(d *directory, now time.Time) {
 		f.log.Info("directory can be read again", "dir", d.path)
 	}
 	f.watch.add(d.path)
-	since := d.listed
+	since := d.listed.Add(-clockTick)
 	d.mtime, d.listed = l.mtime, now
 	list := f.listWanted(d, names)
 	f.meetPaths(d, list, now)

@@ -1,0 +1,86 @@
+package forwarder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store"
+	"inkwell/store/spool"
+)
+
+// hop is the way to the next hop: the network, with a spool before it if there is a directory for one.
+type hop struct {
+	network *store.Network
+	buffer  *store.Buffer // nil = there is no spool
+	dir     *faultfs.Dir  // the spool's
+}
+
+type hopOptions struct {
+	to    []string
+	dir   string // "" = no spool
+	max   int64  // bytes of the spool; 0 = unbounded
+	log   *slog.Logger
+	stats *stats.Set
+}
+
+func openHop(o hopOptions) (_ *hop, err error) {
+	h := new(hop)
+	if h.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.to, Logger: o.log, Stats: o.stats}); err != nil {
+		return nil, err
+	}
+	if o.dir == "" {
+		return h, nil
+	}
+	if h.dir, err = faultfs.OpenDir(o.dir, nil); err != nil {
+		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
+	}
+	log, err := spool.Open(h.dir, spool.Options{MaxBytes: o.max, Logger: o.log})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
+	}
+	h.buffer = store.OpenBuffer(h.network, log, store.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
+	return h, nil
+}
+
+// Append is that of the buffer, or of the network.
+func (h *hop) Append(ctx context.Context, b *proto.Batch) error {
+	if h.buffer != nil {
+		return h.buffer.Append(ctx, b)
+	}
+	return h.network.Append(ctx, b)
+}
+
+// backlog is what the spool holds.
+func (h *hop) backlog() (bytes, entries int64) {
+	if h.buffer == nil {
+		return 0, 0
+	}
+	return h.buffer.Backlog()
+}
+
+// drain waits until the spool is empty, or ctx ends.
+func (h *hop) drain(ctx context.Context) error {
+	if h.buffer == nil {
+		return nil
+	}
+	return h.buffer.Drain(ctx)
+}
+
+// Close releases everything, as far as it was opened.
+func (h *hop) Close() error {
+	var errs []error
+	if h.buffer != nil {
+		errs = append(errs, h.buffer.Close()) // the network's too
+	} else {
+		errs = append(errs, h.network.Close())
+	}
+	if h.dir != nil {
+		errs = append(errs, h.dir.Close())
+	}
+	return errors.Join(errs...)
+}
