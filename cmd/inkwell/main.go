@@ -27,13 +27,16 @@ func main() {
 	os.Exit(a.main(context.Background(), os.Args[1:]))
 }
 
-// terminalWidth is the number of columns of standard error, 0 if that is no terminal.
+// terminalWidth is the number of columns of standard error, 80 if the terminal does not say, 0 if it is none.
 func terminalWidth() int {
-	width, _, err := term.GetSize(int(os.Stderr.Fd()))
-	if err != nil {
+	fd := int(os.Stderr.Fd())
+	if !term.IsTerminal(fd) {
 		return 0
 	}
-	return width
+	if width, _, err := term.GetSize(fd); err == nil && width > 0 {
+		return width
+	}
+	return 80
 }
 
 // app is one run of the program: its streams and what the subcommands share.

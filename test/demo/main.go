@@ -41,6 +41,9 @@ func main() {
 }
 
 func run(ctx context.Context, inkwell, file string) (err error) {
+	if inkwell, err = filepath.Abs(inkwell); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "inkwell-demo-")
 	if err != nil {
 		return err
@@ -50,15 +53,16 @@ func run(ctx context.Context, inkwell, file string) (err error) {
 			err = e
 		}
 	}()
+	fmt.Println("Everything below happens in", dir)
 	began := time.Now()
 	sources, err := prepare(dir, file)
 	if err != nil {
 		return err
 	}
-	out := filepath.Join(dir, "out")
-	if err := ship(ctx, shipment{inkwell: inkwell, dir: dir, out: out, sources: sources}); err != nil {
+	if err := ship(ctx, shipment{inkwell: inkwell, dir: dir, sources: sources}); err != nil {
 		return err
 	}
+	out := filepath.Join(dir, outDir)
 	heading("The files")
 	if err := list(out, sources); err != nil {
 		return err
@@ -94,7 +98,7 @@ func list(out string, sources []source) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("  %-58s %12s\n", filepath.Join(s.category, filepath.Base(path)), humanize.Comma(st.Size()))
+			fmt.Printf("  %12s  %s\n", humanize.Comma(st.Size()), filepath.Join(s.category, filepath.Base(path)))
 			sum += st.Size()
 		}
 		raw, packed = raw+s.size, packed+sum

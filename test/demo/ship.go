@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,18 +18,26 @@ import (
 	"golang.org/x/term"
 )
 
-// shipment is one run of the three programs.
+// shipment is one run of the three programs, whose working directory is dir.
 type shipment struct {
-	inkwell, dir, out string
-	sources           []source
+	inkwell, dir string
+	sources      []source
 }
+
+// Files and directories below dir.
+const (
+	outDir  = "out"
+	logFile = "collector.log"
+)
 
 // ship starts a collector, sends all sources to it and ends it.
 func ship(ctx context.Context, s shipment) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	logPath := filepath.Join(s.dir, "collector.log")
-	collector := s.command(ctx, "collect", "--dir", s.out, "--listen", "127.0.0.1:0", "--log-file", logPath)
+	logPath := filepath.Join(s.dir, logFile)
+	collector := s.command(ctx, "collect", "--dir", outDir, "--listen", "127.0.0.1:0", "--log-file", logFile)
+	var said bytes.Buffer // a terminal has room for the live line of one program: the forwarder's
+	collector.Stderr = &said
 	if err := collector.Start(); err != nil {
 		return err
 	}
@@ -44,7 +53,7 @@ func ship(ctx context.Context, s shipment) error {
 	}
 	if e := <-ended; e != nil {
 		log, _ := os.ReadFile(logPath) // only to help
-		err = errors.Join(err, fmt.Errorf("collector: %w\n%s", e, log))
+		err = errors.Join(err, fmt.Errorf("collector: %w\n%s%s", e, said.Bytes(), log))
 	}
 	return err
 }
@@ -53,7 +62,7 @@ func ship(ctx context.Context, s shipment) error {
 func (s shipment) command(ctx context.Context, args ...string) *exec.Cmd {
 	fmt.Println("  $ inkwell", strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, s.inkwell, args...)
-	cmd.Stderr = os.Stderr
+	cmd.Dir, cmd.Stderr = s.dir, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
 	return cmd
@@ -66,20 +75,26 @@ func (s shipment) send(ctx context.Context, collectorLog string) error {
 	if err != nil {
 		return err
 	}
-	forward := []string{"forward", "--once", "--to", addr, "--state", filepath.Join(s.dir, "forward")}
+	forward := []string{"forward", "--once", "--to", addr, "--state", "forward"}
 	var piped source
 	for _, src := range s.sources {
 		if src.path == "" {
 			piped = src
 		} else {
-			forward = append(forward, src.category+"="+escapeGlob(src.path))
+			path := src.path
+			if rel, err := filepath.Rel(s.dir, path); err == nil && filepath.IsLocal(rel) {
+				path = rel
+			}
+			forward = append(forward, src.category+"="+escapeGlob(path))
 		}
 	}
 	forwarder := s.command(ctx, forward...)
-	pipe := s.command(ctx, "pipe", "--to", addr, "--spool", filepath.Join(s.dir, "spool"), piped.category)
+	pipe := s.command(ctx, "pipe", "--to", addr, "--spool", "spool", piped.category)
 	if pipe.Stdin, err = piped.open(); err != nil {
 		return err
 	}
+	var said bytes.Buffer
+	pipe.Stderr = &said
 	watching, done := context.WithCancel(ctx)
 	defer done()
 	if !term.IsTerminal(int(os.Stderr.Fd())) { // else the forwarder has a bar of its own
@@ -96,7 +111,9 @@ func (s shipment) send(ctx context.Context, collectorLog string) error {
 			results <- err
 		}()
 	}
-	if err := errors.Join(<-results, <-results); err != nil {
+	err = errors.Join(<-results, <-results)
+	fmt.Print(said.String())
+	if err != nil {
 		return err
 	}
 	var sum int64
@@ -117,7 +134,7 @@ func (s shipment) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			fmt.Printf("  … %s in compressed files\n", humanize.Bytes(uint64(written(s.out))))
+			fmt.Printf("  … %s in compressed files\n", humanize.Bytes(uint64(written(filepath.Join(s.dir, outDir)))))
 		}
 	}
 }

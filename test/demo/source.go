@@ -81,16 +81,13 @@ func prepare(dir, file string) ([]source, error) {
 		sources = append(sources, real...)
 	}
 	for _, s := range sources {
-		fmt.Printf("  %-40s %10s  %s\n", s.category, humanize.Bytes(uint64(s.size)), describe(s))
+		how := "a file"
+		if s.path == "" {
+			how = "lines through a pipe"
+		}
+		fmt.Printf("  %-40s %10s  %s\n", s.category, humanize.Bytes(uint64(s.size)), how)
 	}
 	return sources, nil
-}
-
-func describe(s source) string {
-	if s.path == "" {
-		return "generated, through a pipe"
-	}
-	return s.path
 }
 
 func generate(path string, size int64) (err error) {
