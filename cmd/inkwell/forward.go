@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"inkwell/forwarder"
@@ -90,8 +92,5 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string
 }
 
 func peerNote(s forwarder.Status) string {
-	if s.Peer == "" {
-		return fmt.Sprintf("%d files, no peer", s.Files)
-	}
-	return fmt.Sprintf("%d files to %s", s.Files, s.Peer)
+	return english.Plural(s.Files, "file", "") + " to " + cmp.Or(s.Peer, "nobody yet")
 }

@@ -23,23 +23,24 @@ type meter struct {
 	log    *slog.Logger
 	screen *screen
 
-	last reading
-	at   time.Time
+	first, last reading
+	began, at   time.Time // of first and last
 }
 
-// run shows until ctx ends.
+// run shows until ctx ends; what has an end leaves its bar and the mean speed on a terminal.
 func (m *meter) run(ctx context.Context) {
 	every := time.Minute
 	if m.screen.terminal() {
 		every = time.Second
 	}
-	m.last, m.at = m.read(), time.Now()
+	m.first, m.began = m.read(), time.Now()
+	m.last, m.at = m.first, m.began
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	defer m.screen.show("")
 	for {
 		select {
 		case <-ctx.Done():
+			m.finish()
 			return
 		case <-tick.C:
 			m.tick()
@@ -49,8 +50,7 @@ func (m *meter) run(ctx context.Context) {
 
 func (m *meter) tick() {
 	now, at := m.read(), time.Now()
-	seconds := max(at.Sub(m.at).Seconds(), 0.001)
-	lines, bytes := float64(now.lines-m.last.lines)/seconds, float64(now.bytes-m.last.bytes)/seconds
+	lines, bytes := now.since(m.last, at.Sub(m.at))
 	m.last, m.at = now, at
 	if m.screen.terminal() {
 		m.screen.show(liveLine(now, lines, bytes))
@@ -64,6 +64,21 @@ func (m *meter) tick() {
 		attrs = append(attrs, "with", now.note)
 	}
 	m.log.Info("status", attrs...)
+}
+
+func (m *meter) finish() {
+	now := m.read()
+	m.screen.show("")
+	if now.whole > 0 && m.screen.terminal() {
+		lines, bytes := now.since(m.first, time.Since(m.began))
+		fmt.Fprintln(m.screen, liveLine(now, lines, bytes))
+	}
+}
+
+// since is how many lines and bytes a second were done since an earlier reading.
+func (r reading) since(before reading, d time.Duration) (lines, bytes float64) {
+	seconds := max(d.Seconds(), 0.001)
+	return float64(r.lines-before.lines) / seconds, float64(r.bytes-before.bytes) / seconds
 }
 
 // liveLine is what a terminal shows: rates in lines and bytes a second and, where there is an end, how far it is.

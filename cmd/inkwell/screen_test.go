@@ -71,6 +71,20 @@ func TestMeterOnATerminalShowsEachSecond(t *testing.T) {
 	})
 }
 
+func TestMeterLeavesTheBarOfWhatIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		var done int64
+		m := &meter{read: func() reading { defer func() { done = 5e6 }(); return reading{bytes: done, whole: 5e6} }, screen: newScreen(&b, func() int { return 80 })}
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		m.run(ctx)
+		if want := "[########################] 100 %  5.0 MB of 5.0 MB  0 lines/s  10 MB/s  backlog 0 B\n"; b.String() != want {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
+	})
+}
+
 func TestMeterElsewhereLogsEachMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b, logged bytes.Buffer
