@@ -25,8 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run starts a collector of plain files on a free port; stop ends it and waits.
-func run(t *testing.T, o Options) (c *Collector, stop func() error) {
+// launch starts a collector of plain files on a free port; stop ends it and waits.
+func launch(t *testing.T, o Options) (c *Collector, stop func() error) {
 	t.Helper()
 	o.Listen = []string{"127.0.0.1:0"}
 	if o.Files.Dir == "" {
@@ -82,7 +82,7 @@ func contents(t *testing.T, dir, category string) string {
 
 func TestCollectorWritesAndCounts(t *testing.T) {
 	dir := t.TempDir()
-	c, stop := run(t, Options{Files: store.FilesOptions{Dir: dir}})
+	c, stop := launch(t, Options{Files: store.FilesOptions{Dir: dir}})
 	client := dial(t, c)
 	for range 3 {
 		code, err := client.Log(context.Background(), []*proto.Batch{batch("a", "1\n", "a", "2\n", "", "lost", "b", "3\n"), batch("a", "4\n", "../x", "5\n")})
@@ -124,7 +124,7 @@ func TestCollectorWritesAndCounts(t *testing.T) {
 }
 
 func TestControl(t *testing.T) {
-	c, stop := run(t, Options{Version: "1.2.3"})
+	c, stop := launch(t, Options{Version: "1.2.3"})
 	fb, closer, err := rpc.FB303(c.Addrs()[0].String(), 10*time.Second)
 	if err != nil {
 		t.Fatal(err)

@@ -284,8 +284,9 @@ func (d *drainer) cut(seal bool) *cut {
 			k.low = min(k.low, c.chunk.low)
 		}
 	}
+	replaying := d.low < d.horizon // what is still to be read again may belong to any category
 	for name, c := range d.categories {
-		if c.chunk == nil && !c.touched && !c.parked && c.out.idle.Load() && c.last <= k.low {
+		if !replaying && c.chunk == nil && !c.touched && !c.parked && c.out.idle.Load() && c.last <= k.low {
 			delete(d.categories, name)
 			k.forget = append(k.forget, c)
 			continue

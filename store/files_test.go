@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/rotate"
@@ -240,7 +242,7 @@ func killedAfter(t *testing.T, codec rotate.Codec, n int) (died bool) {
 			}
 		}
 		if !slices.Equal(got, acked[category]) {
-			t.Errorf("kill point %d: %s: got %d lines, want the %d acknowledged ones once and in order\n got %q\nwant %q", n, category, len(got), len(acked[category]), got, acked[category])
+			t.Errorf("kill point %d: %s: got %d lines, want the %d acknowledged ones once and in order; difference:\n%.2000s", n, category, len(got), len(acked[category]), cmp.Diff(acked[category], got))
 		}
 		for line := range unknown {
 			if strings.Count(text, line) > 1 {
