@@ -40,15 +40,14 @@ func (w *file) append(b block) error {
 	if err := w.trim(); err != nil {
 		return err
 	}
-	bufs := [][]byte{b.data}
+	var head []byte
 	if w.Bytes == 0 && w.codec == Gzip {
-		bufs = [][]byte{gzipHeader[:], b.data}
+		head = gzipHeader[:]
 	}
-	n, err := w.write(bufs)
-	if err != nil {
+	if err := w.write(head, b.data); err != nil {
 		return err
 	}
-	w.Bytes += n
+	w.Bytes += int64(len(head) + len(b.data))
 	w.Raw += int64(len(b.chunk))
 	w.Blocks += b.count
 	if w.codec == Gzip {
@@ -75,23 +74,28 @@ func (w *file) finish() error {
 			tableErr = &tableError{tableErr}
 		}
 	}
-	if len(tail) > 0 {
-		if _, err := w.write([][]byte{tail}); err != nil {
-			return err
-		}
+	if err := w.write(tail); err != nil {
+		return err
 	}
 	return tableErr
 }
 
-// write writes behind the good bytes; on error, it cuts off what was written.
-func (w *file) write(bufs [][]byte) (int64, error) {
-	w.dirty, w.ragged = true, true
-	n, err := w.f.Writev(bufs, w.Bytes)
-	if err != nil {
-		return 0, errors.Join(err, w.trim())
+// write writes parts behind the good bytes; on error it cuts off what was written.
+func (w *file) write(parts ...[]byte) error {
+	off := w.Bytes
+	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
+		w.dirty, w.ragged = true, true
+		n, err := w.f.WriteAt(p, off)
+		if err != nil {
+			return errors.Join(err, w.trim())
+		}
+		off += int64(n)
 	}
 	w.ragged = false
-	return n, nil
+	return nil
 }
 
 // trim cuts the file back to its good bytes.

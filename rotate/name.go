@@ -172,7 +172,7 @@ func Files(dir *faultfs.Dir, base string) ([]File, error) {
 
 // describe makes Files of what a scan found; it is not stable when one of them is gone.
 func describe(dir *faultfs.Dir, all []found) (files []File, stable bool, err error) {
-	slices.SortStableFunc(all, func(a, b found) int {
+	all = slices.SortedStableFunc(slices.Values(all), func(a, b found) int {
 		return cmp.Or(a.compare(b.ident), cmp.Compare(a.codec, b.codec), cmp.Compare(a.kind, b.kind))
 	})
 	for _, f := range all {

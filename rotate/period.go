@@ -121,7 +121,7 @@ func nextHour(t time.Time, minute int) time.Time {
 	_, offset := t.Zone()
 	shift := int64(offset) - int64(minute)*60
 	next := time.Unix((floorDiv(t.Unix()+shift, 3600)+1)*3600-shift, 0).In(t.Location())
-	if _, end := t.ZoneBounds(); !end.IsZero() && end.After(t) && end.Before(next) {
+	if _, end := t.ZoneBounds(); !end.IsZero() && end.Before(next) && next.Minute() != minute {
 		return end
 	}
 	return next

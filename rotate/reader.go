@@ -40,7 +40,7 @@ func NewReader(f io.Reader, c Codec, open bool) (io.ReadCloser, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read gzip header: %w", noEOF(err))
 		}
-		return r, nil
+		return io.NopCloser(r), nil // its own Close has nothing to release and repeats the last error
 	}
 	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {

@@ -70,6 +70,7 @@ type Series struct {
 	newest  *ident   // of the last file that was begun; nil: none yet
 	renamed bool     // names in dir changed since its last fsync
 	linked  string   // where the link points to, "" if that is not known
+	noLink  bool     // the link could not be made the last time
 	lost    *LostError
 	broken  error // an fsync failed: nothing more is believed of the files
 }
@@ -282,11 +283,16 @@ func (s *Series) link(name string) {
 	if !s.o.Link || s.o.Codec != None || name == "" || name == s.linked {
 		return
 	}
-	s.linked = name
 	s.renamed = true
-	if err := s.dir.Symlink(name, s.o.Base+"_current"); err != nil {
-		s.o.Logger.Warn("the link to the newest file could not be made", "link", s.path(s.o.Base+"_current"), "file", name, "error", err)
+	link := s.o.Base + "_current"
+	err := s.dir.Symlink(name, link)
+	switch {
+	case err == nil:
+		s.linked = name
+	case !s.noLink:
+		s.o.Logger.Warn("the link to the newest file cannot be made", "link", s.path(link), "file", name, "error", err)
 	}
+	s.noLink = err != nil
 }
 
 // syncNames makes the names in the directory durable.
