@@ -25,8 +25,8 @@ const closeGrace = 5 * time.Second
 // BufferOptions are the choices of a Buffer.
 type BufferOptions struct {
 	Logger *slog.Logger // nil = discard
-	// Stats counts "spooled" and "replayed" (entries) and "bytes lost" (unreadable in the spool), all overall, and has the gauges
-	// "spool bytes" and "spool entries". nil = own.
+	// Stats counts "spooled", "replayed" and "refused" (entries; see Refused) and "bytes lost" (unreadable in the spool), all overall,
+	// and has the gauges "spool bytes" and "spool entries". nil = own.
 	Stats *stats.Set
 	Retry rpc.Backoff // between attempts at a primary that fails; zero = 100 ms to 10 s
 	// Refused is where records go that the primary refuses for ever (see Buffer): a spool in the directory "refused" beneath it, for

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -225,3 +227,25 @@ func TestNetworkAllocations(t *testing.T) {
 type discard struct{}
 
 func (discard) Log(context.Context, *proto.Batch) (proto.ResultCode, error) { return proto.OK, nil }
+
+// BenchmarkNetworkAppend sends batches of 1000 messages of 200 bytes from some callers to a server in the same process.
+func BenchmarkNetworkAppend(b *testing.B) {
+	for _, callers := range []int{1, 4, 64} {
+		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
+			p := startPeer(b, "", discard{})
+			n := openNetwork(b, NetworkOptions{Addrs: []string{p.addr}})
+			batch := batchOf(slices.Repeat([]string{strings.Repeat("x", 200)}, 1000)...)
+			b.SetBytes(int64(batch.Size()))
+			b.ReportAllocs()
+			b.SetParallelism(callers)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := n.Append(b.Context(), batch); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}

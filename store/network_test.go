@@ -88,7 +88,7 @@ type peer struct {
 }
 
 // startPeer serves h at addr ("" = anywhere) until stop or the end of the test.
-func startPeer(t *testing.T, addr string, h rpc.Handler) *peer {
+func startPeer(t testing.TB, addr string, h rpc.Handler) *peer {
 	t.Helper()
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -112,7 +112,7 @@ func startPeer(t *testing.T, addr string, h rpc.Handler) *peer {
 }
 
 // startRaw serves each connection with f, which is to return when its connection is closed: at the end of the test at the latest.
-func startRaw(t *testing.T, f func(net.Conn)) string {
+func startRaw(t testing.TB, f func(net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -157,9 +157,9 @@ func closedAddr(t *testing.T) string {
 }
 
 // noLeaks wants no goroutine to be left when all that is cleaned up after this has been.
-func noLeaks(t *testing.T) { t.Cleanup(func() { goleak.VerifyNone(t) }) }
+func noLeaks(t testing.TB) { t.Cleanup(func() { goleak.VerifyNone(t) }) }
 
-func openNetwork(t *testing.T, o NetworkOptions) *Network {
+func openNetwork(t testing.TB, o NetworkOptions) *Network {
 	t.Helper()
 	n, err := NewNetwork(o)
 	if err != nil {
