@@ -20,6 +20,7 @@ const (
 	maxAgeBlock = 10 * time.Second       // of a chunk that will be compressed: small blocks compress badly
 	maxAgePlain = time.Second            // of one that will not
 	cutInterval = 2 * time.Second        // between checkpoints, at least
+	cutBytes    = 128 << 20              // of journal, after which one comes earlier: its segments are written over while they are cached
 	idleWait    = 100 * time.Millisecond // how often the clock is looked at while the journal is quiet
 	retryMin    = time.Second            // between attempts to write to a category that failed
 	retryMax    = 30 * time.Second
@@ -53,6 +54,7 @@ type drainer struct {
 	maxChunk   int
 	maxAge     time.Duration
 	nextCut    time.Time
+	cutLow     uint64     // low at the last cut
 	cutting    chan error // of the cut in progress, nil if none
 	batch      proto.Batch
 
@@ -265,7 +267,8 @@ func (d *drainer) keepHouse(now time.Time) {
 		d.park(now)
 	}
 	d.retry(now)
-	if now.After(d.nextCut) {
+	if now.After(d.nextCut) || d.low >= d.cutLow+cutBytes {
+		d.cutLow = d.low
 		d.nextCut = now.Add(d.files.o.cutEvery)
 		d.cutting = make(chan error, 1)
 		k := d.cut(false)

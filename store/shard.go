@@ -97,6 +97,9 @@ func (s *shard) open(c *category, m mark) error {
 	if err != nil {
 		return fmt.Errorf("continue %s: %w", filepath.Join(o.Dir, c.name), err)
 	}
+	if lost := c.out.series.Lost(); lost != nil {
+		s.files.o.Stats.Overall("bytes lost").Add(lost.Want - max(lost.Have, 0))
+	}
 	c.out.mark = m
 	s.own[c] = true
 	return nil
