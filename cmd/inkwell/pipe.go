@@ -82,11 +82,7 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
 	return err
 }
 
-// countsLine is the last word of a pipe.
+// countsLine is the last word of a pipe; how much is left where, an error says behind it.
 func countsLine(c forwarder.Counts) string {
-	line := fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled, c.Dropped)
-	if c.SpooledBytes > 0 {
-		line += fmt.Sprintf("; %s stay in %s: the next run with this --spool delivers them", size(c.SpooledBytes), c.SpoolDir)
-	}
-	return line
+	return fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled, c.Dropped)
 }
