@@ -172,7 +172,21 @@ func (f *follower) rescan(now time.Time) {
 		if !f.started {
 			f.firstScanDone()
 		}
+		if f.full && !f.starved() {
+			f.full = false
+			f.log.Info("descriptors are free again")
+		}
 	}
+}
+
+// starved says whether files wait for descriptors.
+func (f *follower) starved() bool {
+	for _, d := range f.dirs {
+		if d.starved {
+			return true
+		}
+	}
+	return false
 }
 
 // findDirs looks for directories that match.
@@ -192,7 +206,6 @@ func (f *follower) findDirs() {
 
 // restore makes the trails that the positions know of.
 func (f *follower) restore(d *directory) {
-	f.watch.add(d.path)
 	for _, g := range f.loaded[d.path] {
 		name := filepath.Base(g.path)
 		s, _ := d.match(name)

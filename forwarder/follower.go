@@ -242,13 +242,10 @@ func (f *follower) handOver(ctx context.Context) error {
 
 // idle says whether everything was read to its end.
 func (f *follower) idle() bool {
-	if len(f.ready) > 0 {
+	if len(f.ready) > 0 || f.starved() {
 		return false
 	}
 	for _, d := range f.dirs {
-		if d.starved {
-			return false
-		}
 		for _, t := range d.trails {
 			if len(t.gens) > 0 {
 				return false

@@ -44,7 +44,9 @@ func (f *follower) scan(d *directory, now time.Time) {
 		d.failing = false
 		f.log.Info("directory can be read again", "dir", d.path)
 	}
-	f.watch.add(d.path)
+	if err == nil {
+		f.watch.add(d.path)
+	}
 	since := d.listed.Add(-clockTick)
 	d.mtime, d.listed = l.mtime, now
 	list := f.listWanted(d, names)
