@@ -1,0 +1,151 @@
+package harness
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Collector is a running `inkwell collect`.
+type Collector struct {
+	*Process
+	Addr, Dir string
+	inkwell   Inkwell
+	args      []string
+}
+
+// Collect starts a collector that writes to dir on a port of its own, and waits until it listens.
+func (k Inkwell) Collect(tb testing.TB, dir string, flags ...string) *Collector {
+	tb.Helper()
+	c := &Collector{Addr: FreeAddr(tb), Dir: dir, inkwell: k}
+	c.args = append([]string{"collect", "--dir", dir, "--listen", c.Addr}, flags...)
+	c.Restart(tb)
+	return c
+}
+
+// Restart starts an ended collector again, with the same flags, and waits until it listens.
+func (c *Collector) Restart(tb testing.TB) {
+	tb.Helper()
+	c.Begin(tb)
+	c.Listening(tb)
+}
+
+// Begin is Restart without the wait.
+func (c *Collector) Begin(tb testing.TB) {
+	tb.Helper()
+	c.Process = c.inkwell.Start(tb, Command{Args: c.args})
+}
+
+// Listening waits until the collector accepts connections.
+func (c *Collector) Listening(tb testing.TB) {
+	tb.Helper()
+	Until(tb, "the collector listens", func() bool {
+		if c.Ended() {
+			tb.Fatalf("%s has ended\n%s", c, c.Stderr())
+		}
+		conn, err := net.Dial("tcp", c.Addr)
+		if err == nil {
+			_ = conn.Close() // nothing was said
+		}
+		return err == nil
+	})
+}
+
+// Counter asks for a counter, one of all entries if no category is given.
+func (c *Collector) Counter(tb testing.TB, name string) int64 {
+	tb.Helper()
+	if !strings.Contains(name, ":") {
+		name = "scribe_overall:" + name
+	}
+	s, err := DialScribe(c.Addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer s.Close()
+	n, err := s.Counter(name)
+	if err != nil {
+		tb.Fatalf("counter %q: %v", name, err)
+	}
+	return n
+}
+
+// Received waits until the collector has taken n entries since it started. If they stop to come the test has failed, but goes on, to
+// say which ones are missing.
+func (c *Collector) Received(tb testing.TB, n int) {
+	tb.Helper()
+	var last int64
+	since := time.Now()
+	for last < int64(n) {
+		now := c.Counter(tb, "received good")
+		if now == last && time.Since(since) > stalled {
+			break
+		} else if now != last {
+			last, since = now, time.Now()
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if last != int64(n) {
+		tb.Errorf("the collector took %d entries, want %d", last, n)
+	}
+}
+
+// stalled is how long nothing may arrive while something is waited for.
+const stalled = 40 * time.Second
+
+var ports struct {
+	sync.Mutex
+	given map[int]bool
+}
+
+// FreeAddr is an address on which nobody listens.
+func FreeAddr(tb testing.TB) string {
+	tb.Helper()
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.given == nil {
+		ports.given = make(map[int]bool)
+	}
+	for range 1000 {
+		port := 10240 + rand.IntN(22000)
+		addr := "127.0.0.1:" + strconv.Itoa(port)
+		if ports.given[port] {
+			continue
+		}
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		ports.given[port] = true
+		if err := ln.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		return addr
+	}
+	tb.Fatal("no free port")
+	return ""
+}
+
+// Memory is what a running process has in memory now and had at most, in bytes.
+func (p *Process) Memory(tb testing.TB) (now, most int64) {
+	tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kb int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kb); n == 1 {
+			now = kb << 10
+		}
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kb); n == 1 {
+			most = kb << 10
+		}
+	}
+	return now, most
+}

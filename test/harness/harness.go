@@ -1,0 +1,76 @@
+// Package harness runs the real program for the whole-program tests and benchmarks, and judges what it left on disk.
+//
+//	lines with numbers ─► file, pipe, raw Thrift call ─► inkwell … inkwell ─► category files ─► gzip, zstd, python3 ─► ledger
+//	     (Line)                  (Scribe)                   (Process)             (Published)                           (Ledger)
+//
+// Nothing on the expected side is Inkwell's own code: calls are written byte by byte, files are read with the standard library and the
+// tools of the system. Processes run until they are stopped, or until the test that started them ends; each is ended by its own
+// process id. A process that wrote a data race or a panic to standard error fails its test, whatever else it did.
+//
+// Limitations: Linux; loopback only; ports are chosen below the range from which the system gives ports to clients, because a sender
+// that dials a port nobody listens on can otherwise be given that very port and be connected to itself.
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Patience bounds every wait: what has not happened by then does not happen.
+const Patience = 2 * time.Minute
+
+// Inkwell is the program, built.
+type Inkwell struct {
+	Path string
+	Race bool // with the race detector
+}
+
+// Build builds the program into dir.
+func Build(dir string, race bool) (Inkwell, error) {
+	k := Inkwell{Path: filepath.Join(dir, "inkwell"), Race: race}
+	args := []string{"build"}
+	if race {
+		k.Path += "-race"
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "-o", k.Path, "inkwell/cmd/inkwell")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return Inkwell{}, fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+	}
+	return k, nil
+}
+
+// Until waits until done says so.
+func Until(tb testing.TB, what string, done func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(Patience); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("waited %v in vain: %s", Patience, what)
+		}
+	}
+}
+
+// Tool runs a tool of the system to its end and returns its output; it must end with 0.
+func Tool(tb testing.TB, name string, args ...string) string {
+	tb.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		tb.Fatalf("%s %v: %v\n%s\n(the tests need Debian's packages: make deps)", name, args, err, out)
+	}
+	return string(out)
+}
+
+// WriteFile makes a file of text.
+func WriteFile(tb testing.TB, path, text string) {
+	tb.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -1,0 +1,202 @@
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// edges is who may import whom, of this module. A package that is not named here may not exist.
+var edges = map[string][]string{
+	"cmd/inkwell":      {"forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "proto"},
+	"forwarder":        {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"collector":        {"store", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"store":            {"store/spool", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"store/spool":      {"internal/faultfs"},
+	"rotate":           {"internal/faultfs"},
+	"internal/rpc":     {"proto", "proto/gen/fb303", "internal/stats"},
+	"internal/conf":    {},
+	"internal/stats":   {},
+	"internal/faultfs": {},
+	"proto":            {},
+	"proto/gen/fb303":  {},
+	"proto/gen/scribe": {"proto/gen/fb303"},
+	"test":             {},
+	"test/bench":       {},
+	"test/demo":        {},
+	"test/harness":     {},
+}
+
+// testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
+var testEdges = map[string][]string{
+	"cmd/inkwell":  {"internal/rpc"},
+	"collector":    {"rotate", "store/spool"},
+	"internal/rpc": {"proto/gen/scribe"},
+	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
+	"test":         {"test/harness"},
+	"test/bench":   {"test/harness"},
+}
+
+// outside is what the packages at the bottom may import of other modules; those above choose freely.
+var outside = map[string][]string{
+	"store/spool":      {"golang.org/x/sys/unix"},
+	"rotate":           {"github.com/klauspost/compress/flate", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"},
+	"internal/faultfs": {"golang.org/x/sys/unix"},
+	"internal/conf":    {"github.com/spf13/pflag"},
+	"internal/stats":   {},
+	"proto":            {"github.com/apache/thrift/lib/go/thrift"},
+}
+
+func TestPackagesImportDownwardsOnly(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "inkwell/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; seen++ {
+		var p struct {
+			ImportPath                         string
+			Imports, TestImports, XTestImports []string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, "inkwell/")
+		allowed, known := edges[name]
+		if !known {
+			t.Errorf("%s: no such package in DESIGN.md; give it edges here, and a reason in docs/adr", name)
+		}
+		checkEdges(t, name, p.Imports, allowed)
+		checkEdges(t, name+" (test)", append(p.TestImports, p.XTestImports...), slices.Concat(allowed, testEdges[name], []string{name}))
+		if only, ok := outside[name]; ok {
+			for _, path := range p.Imports {
+				if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") && !slices.Contains(only, path) {
+					t.Errorf("%s imports %s", name, path)
+				}
+			}
+		}
+	}
+	if seen < len(edges)-2 {
+		t.Errorf("go list shows %d packages only", seen)
+	}
+}
+
+func checkEdges(t *testing.T, name string, imports, allowed []string) {
+	t.Helper()
+	for _, path := range imports {
+		if to, ours := strings.CutPrefix(path, "inkwell/"); ours && !slices.Contains(allowed, to) {
+			t.Errorf("%s imports %s", name, to)
+		}
+	}
+}
+
+// The limits of DESIGN.md 9.
+const (
+	maxFile      = 400 // lines
+	maxFunction  = 60  // lines
+	maxInterface = 4   // methods
+	maxParams    = 4
+)
+
+// unfinished are the words of work that was put off; they are put together here because this file is looked at as well.
+var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`)
+
+func TestHouseRules(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (e.Name() == ".git" || e.Name() == "bin" || e.Name() == ".cache"):
+			return fs.SkipDir
+		case e.IsDir() || !slices.Contains([]string{".go", ".md", ".thrift"}, filepath.Ext(path)) && e.Name() != "Makefile":
+			return nil
+		}
+		files++
+		return checkFile(t, path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 50 {
+		t.Errorf("only %d files were looked at", files)
+	}
+}
+
+func checkFile(t *testing.T, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	generated := strings.HasPrefix(path, "../proto/gen/")
+	lines := 0
+	for in := bufio.NewScanner(strings.NewReader(string(text))); in.Scan(); {
+		lines++
+		if word := unfinished.FindString(in.Text()); word != "" && !generated {
+			t.Errorf("%s:%d: %s", path, lines, word)
+		}
+	}
+	if filepath.Ext(path) != ".go" || generated {
+		return nil
+	}
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, text, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	if strings.HasSuffix(path, "_test.go") {
+		checkNoSkips(t, set, file)
+		return nil
+	}
+	if lines > maxFile {
+		t.Errorf("%s: %d lines, more than %d", path, lines, maxFile)
+	}
+	checkShapes(t, set, file)
+	return nil
+}
+
+// checkShapes looks at the functions and interfaces of a file.
+func checkShapes(t *testing.T, set *token.FileSet, file *ast.File) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if lines := set.Position(n.End()).Line - set.Position(n.Pos()).Line + 1; lines > maxFunction {
+				t.Errorf("%s: %s has %d lines, more than %d", set.Position(n.Pos()), n.Name.Name, lines, maxFunction)
+			}
+			if params := n.Type.Params.NumFields(); params > maxParams {
+				t.Errorf("%s: %s has %d parameters, more than %d", set.Position(n.Pos()), n.Name.Name, params, maxParams)
+			}
+		case *ast.InterfaceType:
+			if n.Methods.NumFields() > maxInterface {
+				t.Errorf("%s: interface of %d methods, more than %d", set.Position(n.Pos()), n.Methods.NumFields(), maxInterface)
+			}
+		}
+		return true
+	})
+}
+
+// checkNoSkips keeps tests from passing without having run.
+func checkNoSkips(t *testing.T, set *token.FileSet, file *ast.File) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name) {
+			t.Errorf("%s: %s", set.Position(sel.Pos()), sel.Sel.Name)
+		}
+		return true
+	})
+}

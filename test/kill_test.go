@@ -1,0 +1,327 @@
+package test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"inkwell/test/harness"
+)
+
+// siege is a collector with a forwarder, a pipe and raw clients, of which collector and forwarder are killed again and again.
+type siege struct {
+	t       *testing.T
+	rng     *rand.Rand
+	c       *harness.Collector
+	forward func() *harness.Process
+	f       *harness.Process
+	stop    chan struct{}
+	work    sync.WaitGroup
+
+	collectorKills, forwarderKills int
+	finished                       map[string][32]byte // digests of published files, which never change
+}
+
+// TestKilled kills collector and forwarder with SIGKILL, 50 times in all. INKWELL_TEST_SEED repeats the dice of a run.
+func TestKilled(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("INKWELL_TEST_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("INKWELL_TEST_SEED=%d", seed)
+	for _, of := range []struct {
+		codec  string
+		rounds int
+	}{{"gzip", 20}, {"zstd", 15}, {"none", 15}} {
+		t.Run(of.codec, func(t *testing.T) {
+			t.Parallel()
+			besiege(t, rand.New(rand.NewPCG(seed, uint64(of.rounds))), of.codec, of.rounds)
+		})
+	}
+}
+
+func besiege(t *testing.T, rng *rand.Rand, codec string, rounds int) {
+	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
+	s := &siege{t: t, rng: rng, stop: make(chan struct{}), finished: map[string][32]byte{}}
+	s.c = ink.Collect(t, dir, "--compress", codec, "--max-size", "1MiB", "--rotate", "never")
+	input := "app=" + filepath.Join(in, "app.log")
+	s.forward = func() *harness.Process { return forward(t, s.c.Addr, state, input) }
+	s.f = s.forward()
+	p, w := pipe(t, "--to", s.c.Addr, "--spool", t.TempDir(), "--drain-timeout", "100s", "piped")
+
+	l := newLogger(t, filepath.Join(in, "app.log"), "app")
+	s.work.Go(func() { s.log(l) })
+	piped := 0
+	s.work.Go(func() {
+		for ; s.going(); piped += 20 {
+			feed(t, w, "piped", piped, piped+20)
+		}
+	})
+	callers := make([]*caller, 3)
+	for i := range callers {
+		callers[i] = &caller{source: fmt.Sprintf("raw%d", i), addr: s.c.Addr}
+		s.work.Go(func() { callers[i].run(s) })
+	}
+	for range rounds {
+		wait := 50 + rng.IntN(450)
+		if rng.IntN(4) == 0 { // long enough for checkpoints, and for files to be finished and published
+			wait = 1500 + rng.IntN(3000)
+		}
+		time.Sleep(time.Duration(wait) * time.Millisecond)
+		s.round()
+	}
+	before := s.c.Counter(t, "app:received good")
+	harness.Until(t, "the forwarder works again", func() bool { return s.c.Counter(t, "app:received good") > before })
+	if len(s.finished) == 0 && codec != "none" {
+		t.Error("no file was published before one of the deaths: the rounds are too short to mean much")
+	}
+	close(s.stop)
+	s.work.Wait()
+	s.f.Stop(t)
+	forwardOnce(t, s.c.Addr, state, input)
+	finish(t, p, w, 0)
+	s.c.Stop(t)
+
+	harness.Clean(t, dir)
+	for _, category := range []string{"app", "piped", "raw"} {
+		gapless(t, dir, category)
+	}
+	s.judge(harness.Audit(t, dir, "app"), "app", l.next, s.collectorKills+2*s.forwarderKills)
+	s.judge(harness.Audit(t, dir, "piped"), "piped", piped, s.collectorKills)
+	ledger := harness.Audit(t, dir, "raw")
+	ledger.Known(t, func(source string) bool { return strings.HasPrefix(source, "raw") })
+	for _, c := range callers {
+		c.judge(t, ledger.Of(c.source))
+	}
+	t.Logf("collector killed %d times, forwarder %d times; %d lines tailed, %d piped", s.collectorKills, s.forwarderKills, l.next, piped)
+}
+
+// going waits a moment and says whether the siege still lasts.
+func (s *siege) going() bool {
+	select {
+	case <-s.stop:
+		return false
+	case <-time.After(5 * time.Millisecond):
+		return true
+	}
+}
+
+// log writes to the file that is followed, and rotates it now and then.
+func (s *siege) log(l *logger) {
+	for turn := 1; s.going(); turn++ {
+		l.write(s.t, 50, true)
+		if turn%200 == 0 {
+			l.rotate(s.t, 100*time.Millisecond, turn%400 == 0)
+		}
+	}
+}
+
+// round kills one of them or both, looks at what is published, and starts them again.
+func (s *siege) round() {
+	what := s.rng.IntN(5) // 0, 1, 2: the collector; 3: the forwarder; 4: both
+	if what != 3 {
+		s.c.Kill()
+		s.collectorKills++
+		s.published()
+	}
+	if what >= 3 {
+		s.f.Kill()
+		s.forwarderKills++
+	}
+	if what != 3 {
+		if s.rng.IntN(4) == 0 { // once more, while it recovers
+			s.c.Begin(s.t)
+			time.Sleep(time.Duration(s.rng.IntN(100)) * time.Millisecond)
+			s.c.Kill()
+			s.collectorKills++
+			s.published()
+		}
+		s.c.Restart(s.t)
+	}
+	if what >= 3 {
+		s.f = s.forward()
+	}
+}
+
+// published checks that what has its final name is whole, and never changes. Plain files take their name while they are written.
+func (s *siege) published() {
+	var fresh []string
+	for _, category := range []string{"app", "piped", "raw"} {
+		for _, path := range harness.Published(s.t, s.c.Dir, category) {
+			if filepath.Ext(path) == "" {
+				continue
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				s.t.Error(err)
+			}
+			digest := sha256.Sum256(data)
+			if old, known := s.finished[path]; !known {
+				fresh = append(fresh, path)
+				s.finished[path] = digest
+			} else if old != digest {
+				s.t.Errorf("%s has changed since it was published", path)
+			}
+			if len(data) > 1<<20 {
+				s.t.Errorf("%s has %d bytes", path, len(data))
+			}
+		}
+	}
+	harness.Valid(s.t, fresh)
+}
+
+// judge checks that all lines came, and that lines that came again were in calls whose answer was lost: each death can cost the answer
+// to one call of 4 MiB; a forwarder that dies can besides not have noted one that it had, in its spool or of its files.
+func (s *siege) judge(ledger *harness.Ledger, source string, n, deaths int) {
+	s.t.Helper()
+	ledger.Known(s.t, func(name string) bool { return name == source })
+	ledger.All(s.t, source, n)
+	a := ledger.Of(source)
+	if len(a.Resent) > deaths {
+		s.t.Errorf("%s: lines came again %d times, %d answers can have been lost", source, len(a.Resent), deaths)
+	}
+	for _, run := range a.Resent {
+		if size := len(harness.Lines(source, run.First, run.First+run.Lines)); size > 4<<20 {
+			s.t.Errorf("%s: %d lines (%d bytes) came again from line %d on: more than a call holds", source, run.Lines, size, run.First)
+		}
+	}
+	s.t.Logf("%s: %d lines, %d came again in %d runs", source, n, a.Twice, len(a.Resent))
+}
+
+// gapless checks that the files of a category are numbered without a gap.
+func gapless(t *testing.T, dir, category string) {
+	t.Helper()
+	for i, path := range harness.Published(t, dir, category) {
+		if name := fmt.Sprintf("%s_%05d", category, i); !strings.HasPrefix(filepath.Base(path), name) {
+			t.Errorf("file %d of %s is %s", i, category, path)
+			return
+		}
+	}
+}
+
+// caller makes Log calls and never sends anything again, so that it knows of every line what may have become of it.
+type caller struct {
+	source, addr string
+	next         int
+	calls        []call
+}
+
+type call struct {
+	first, count int
+	acked        bool
+}
+
+func (c *caller) run(s *siege) {
+	var conn *harness.Scribe
+	for turn := 0; s.going(); turn++ {
+		if conn == nil {
+			var err error
+			if conn, err = harness.DialScribe(c.addr); err != nil {
+				conn = nil
+				continue
+			}
+		}
+		one := call{first: c.next, count: 1 + turn*31%60}
+		var entries []harness.Entry
+		for i := range one.count {
+			entries = append(entries, harness.Entry{Category: "raw", Message: string(harness.AppendLine(nil, c.source, one.first+i))})
+		}
+		c.next += one.count
+		code, err := conn.Log(entries...)
+		one.acked = err == nil && code == harness.OK
+		c.calls = append(c.calls, one)
+		if err != nil {
+			conn.Close()
+			conn = nil
+		}
+	}
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+// judge checks that the lines of answered calls are there once, and those of others at most once, all or none of a call.
+func (c *caller) judge(t *testing.T, a *harness.Account) {
+	t.Helper()
+	acked, lost := 0, 0
+	for _, one := range c.calls {
+		for i := range one.count {
+			n := a.Count(one.first + i)
+			if n > 1 || one.acked && n == 0 || n != a.Count(one.first) {
+				t.Errorf("%s: line %d (number %d of %d of a call, answered OK: %v) is there %d times", c.source, one.first+i, i, one.count, one.acked, n)
+				return
+			}
+		}
+		if one.acked {
+			acked++
+		} else {
+			lost++
+		}
+	}
+	if a.Late > 0 {
+		t.Errorf("%s: %d lines are out of order", c.source, a.Late)
+	}
+	if acked == 0 {
+		t.Errorf("%s: no call was answered", c.source)
+	}
+	t.Logf("%s: %d calls answered, %d answers lost", c.source, acked, lost)
+}
+
+// TestKilledCollectorContinuesItsFile has one file for all, however often the collector dies.
+func TestKilledCollectorContinuesItsFile(t *testing.T) {
+	for _, codec := range []string{"gzip", "zstd", "none"} {
+		t.Run(codec, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			c := ink.Collect(t, dir, "--compress", codec, "--rotate", "never")
+			n := 0
+			for i := range 4 {
+				s, err := harness.DialScribe(c.Addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range 20 {
+					logLines(t, s, "cat", "src", n, n+100)
+					n += 100
+				}
+				if i == 1 { // its lines are in the file, not only in the journal
+					harness.Until(t, "the lines are in the file", func() bool { return c.Counter(t, "journal bytes") == 0 })
+				}
+				s.Close()
+				c.Kill()
+				c.Restart(t)
+			}
+			c.Stop(t)
+			harness.Clean(t, dir)
+			if files := harness.Published(t, dir, "cat"); len(files) != 1 {
+				t.Errorf("files %q, want one", files)
+			}
+			harness.Audit(t, dir, "cat").Exactly(t, map[string]int{"src": n})
+		})
+	}
+}
+
+// logLines sends lines from … to-1 of a source in one call, which must be answered OK.
+func logLines(t *testing.T, s *harness.Scribe, category, source string, from, to int) {
+	t.Helper()
+	if code, err := s.Log(entriesOf(category, source, from, to)...); err != nil || code != harness.OK {
+		t.Fatalf("Log: %d, %v", code, err)
+	}
+}
+
+func entriesOf(category, source string, from, to int) (entries []harness.Entry) {
+	for seq := from; seq < to; seq++ {
+		entries = append(entries, harness.Entry{Category: category, Message: string(harness.AppendLine(nil, source, seq))})
+	}
+	return entries
+}

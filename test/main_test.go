@@ -1,0 +1,52 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+
+	"inkwell/test/harness"
+)
+
+var (
+	buildDir string
+	// ink is the program under test, with the race detector if the tests have it.
+	ink harness.Inkwell
+	// plain is the program without the race detector, for what is measured.
+	plain = sync.OnceValues(func() (harness.Inkwell, error) { return harness.Build(buildDir, false) })
+	// scale is how much of the full amount of data is used.
+	scale = 0.2
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if text := os.Getenv("INKWELL_TEST_SCALE"); text != "" {
+		var err error
+		if scale, err = strconv.ParseFloat(text, 64); err != nil || scale <= 0 {
+			return fail(fmt.Errorf("INKWELL_TEST_SCALE=%q: must be a number above 0", text))
+		}
+	}
+	dir, err := os.MkdirTemp("", "inkwell-test-")
+	if err != nil {
+		return fail(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // other users run it too
+		return fail(err)
+	}
+	buildDir = dir
+	if ink, err = harness.Build(dir, raced || os.Getenv("INKWELL_TEST_RACE") == "1"); err != nil {
+		return fail(err)
+	}
+	return m.Run()
+}
+
+// amount is the scaled part of a full amount.
+func amount(full int) int { return max(1, int(float64(full)*scale)) }
