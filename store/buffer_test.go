@@ -89,9 +89,10 @@ var soon = rpc.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond}
 
 // toggled fails the operations op while it is on.
 type toggled struct {
-	mu  sync.Mutex
-	ops []faultfs.Op
-	err error
+	mu   sync.Mutex
+	ops  []faultfs.Op
+	err  error
+	hits int
 }
 
 func (i *toggled) Inject(op faultfs.Op, name string, n int) (int, error) {
@@ -99,6 +100,7 @@ func (i *toggled) Inject(op faultfs.Op, name string, n int) (int, error) {
 	defer i.mu.Unlock()
 	for _, o := range i.ops {
 		if o == op {
+			i.hits++
 			return n / 2, i.err
 		}
 	}
@@ -456,6 +458,31 @@ func TestBufferDiskFull(t *testing.T) {
 	wantSink(t, s, "a", "b")
 }
 
+func TestBufferOutlivesReadErrors(t *testing.T) {
+	noLeaks(t)
+	s, inj, set := &sink{fault: always(errAway)}, new(toggled), stats.New()
+	sp, _ := openSpool(t, t.TempDir(), spool.Options{SegmentBytes: 4096}, inj)
+	b := newBuffer(t, s, sp, BufferOptions{Stats: set})
+	var want []string
+	for i := range 20 {
+		want = append(want, fmt.Sprint(i, strings.Repeat("x", 1000)))
+		mustSend(t, b, want[i])
+	}
+	inj.set(syscall.EIO, faultfs.OpRead, faultfs.OpOpen)
+	s.set(nil)
+	until(t, "the spool cannot be read", func() bool {
+		inj.mu.Lock()
+		defer inj.mu.Unlock()
+		return inj.hits > 3
+	})
+	inj.set(nil)
+	mustDrain(t, b)
+	wantSink(t, s, want...)
+	if got := set.Get("scribe_overall:bytes lost"); got != 0 {
+		t.Errorf("%d bytes were given up for an error that went away", got)
+	}
+}
+
 func TestBufferReplaysAfterACrash(t *testing.T) {
 	noLeaks(t)
 	s := &sink{fault: always(errAway)}
@@ -609,11 +636,14 @@ func TestBufferFindsItsWayOutOfTheSpool(t *testing.T) {
 		})
 	}
 	until(t, "all goes to the spool", func() bool { return set.Get("scribe_overall:spooled") > 100 })
-	s.set(nil)
+	s.set(func(*proto.Batch) error { // long enough for Appends to come while the replay is at it
+		time.Sleep(2 * time.Millisecond)
+		return nil
+	})
 	until(t, "appends go straight again", func() bool {
 		before := set.Get("scribe_overall:spooled")
 		direct := s.tries()
-		until(t, "appends go on", func() bool { return s.tries() > direct+100 })
+		until(t, "appends go on", func() bool { return s.tries() > direct+20 })
 		return set.Get("scribe_overall:spooled") == before
 	})
 }
