@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"inkwell/internal/faultfs"
@@ -143,41 +144,54 @@ func (l *Log) Backlog() (bytes, entries int64) {
 }
 
 // Ack says that everything below end, the End of a record, is done. It is written at once (see the package for its durability);
-// segments that are wholly below go away.
+// segments that are wholly below go away. After an error nothing has changed, or only segments are left that a later Ack or Open
+// removes.
 func (l *Log) Ack(end uint64) error {
 	l.ackMu.Lock()
 	defer l.ackMu.Unlock()
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return ErrClosed
+	p, err := l.position(end)
+	if err != nil || p.offset <= l.acked.offset { // only Ack writes acked
+		return err
 	}
-	end = min(end, l.end)
-	if end <= l.acked.offset {
-		l.mu.Unlock()
-		return nil
-	}
-	p := position{offset: end, entries: l.acked.entries}
-	n := 0
-	for ; n < len(l.delivered) && l.delivered[n].offset <= end; n++ {
-		p.entries = max(p.entries, l.delivered[n].entries)
-	}
-	l.delivered = append(l.delivered[:0], l.delivered[n:]...)
-	if end == l.end {
-		p.entries = l.entries
-	}
-	l.acked = p
-	done := 0
-	for done+1 < len(l.segments) && l.segments[done+1].base <= end {
-		done++
-	}
-	gone := append([]segment(nil), l.segments[:done]...)
-	l.segments = append(l.segments[:0], l.segments[done:]...)
-	l.mu.Unlock()
 	if err := l.ack.write(p); err != nil {
 		return fmt.Errorf("write acknowledgement: %w", err)
 	}
-	return l.retire(gone)
+	return l.retire(l.advance(p))
+}
+
+// position is what acknowledging everything below end comes to.
+func (l *Log) position(end uint64) (position, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return position{}, ErrClosed
+	}
+	if end >= l.end {
+		return position{offset: l.end, entries: l.entries}, nil
+	}
+	p := position{offset: end, entries: l.acked.entries}
+	for _, d := range l.delivered {
+		if d.offset > end {
+			break
+		}
+		p.entries = max(p.entries, d.entries)
+	}
+	return p, nil
+}
+
+// advance makes p what is acknowledged and takes out the segments below.
+func (l *Log) advance(p position) (gone []segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acked = p
+	l.delivered = slices.DeleteFunc(l.delivered, func(d position) bool { return d.offset <= p.offset })
+	done := 0
+	for done+1 < len(l.segments) && l.segments[done+1].base <= p.offset {
+		done++
+	}
+	gone = slices.Clone(l.segments[:done])
+	l.segments = slices.Delete(l.segments, 0, done)
+	return gone
 }
 
 // retire removes segments that are done with, or keeps their files to be used again. The acknowledgement is durable before.
