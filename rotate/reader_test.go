@@ -319,7 +319,7 @@ func TestFilesOfOthers(t *testing.T) {
 
 // TestLargeBlocksAreNotHeld reads a block that is larger than what a reader may hold back.
 func TestLargeBlocksAreNotHeld(t *testing.T) {
-	zeros := bytes.Repeat([]byte{0}, maxHeld+5<<20)
+	zeros := bytes.Repeat([]byte{0}, maxHeld+1<<20)
 	w := writeFile(t, Gzip, [][]byte{zeros})
 	out, err := read(t, w.data[:len(w.data)-100], Gzip, true)
 	must(t, err)
@@ -328,16 +328,13 @@ func TestLargeBlocksAreNotHeld(t *testing.T) {
 	}
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 	must(t, err)
-	big := noise(1, maxHeld+5<<20)
+	big := noise(1, maxHeld+1<<20)
 	frame := enc.EncodeAll(big, nil)
 	out, err = read(t, frame[:len(frame)-100], Zstd, true)
 	must(t, err)
 	if len(out) < maxHeld || !bytes.HasPrefix(big, out) {
 		t.Errorf("zstd: %d bytes", len(out))
 	}
-	out, err = read(t, frame, Zstd, true)
-	must(t, err)
-	wantBytes(t, out, big)
 }
 
 // TestFlippedBytes damages published files: with the checksums no wrong byte goes unnoticed.
@@ -380,7 +377,7 @@ func FuzzReader(f *testing.F) {
 		if z, ok := r.(*zstdTail); ok && z.frame.Cap() > 2*len(data)+4096 {
 			t.Errorf("%d bytes are held for %d of input", z.frame.Cap(), len(data))
 		}
-		if g, ok := r.(*gzipTail); ok && int64(cap(g.held)) > 4*n+8*maxHeld {
+		if g, ok := r.(*gzipTail); ok && cap(g.held) > 3*maxHeld {
 			t.Errorf("%d bytes are held", cap(g.held))
 		}
 		if err == nil && open && n < 8<<20 {

@@ -341,15 +341,11 @@ func TestMaxChunk(t *testing.T) {
 			t.Errorf("%v with 1 GiB: %d", c, got)
 		}
 	}
-	for _, c := range []Codec{Gzip, Zstd} {
-		levels := 9
-		if c == Zstd {
-			levels = 11
-		}
-		for level := 1; level <= levels; level++ {
+	for c, levels := range map[Codec][]int{Gzip: {1, 2, 3, 4, 5, 6, 7, 9}, Zstd: {1, 3, 6, 10}} {
+		for _, level := range levels {
 			enc, err := NewEncoder(c, level)
 			must(t, err)
-			for _, size := range []int64{100, 150, 300, 1000, 20_000, 70_000, 200_000, 1_100_000} {
+			for _, size := range []int64{100, 150, 300, 1000, 20_000, 70_000, 300_000} {
 				n := MaxChunk(c, size)
 				half := noise(9, n)
 				for i := range half { // as hard for a Huffman coder as it gets: nearly, but not quite worth it
