@@ -16,7 +16,7 @@
 //   - none: the bytes. The file takes its final name at the first Publish and is appended to under it.
 //
 // Invariants: a file that has its final name never changes, but for none, which only grows, or is cut back and grows again by the same
-// bytes after a crash. No name is used twice, no existing file is replaced. Every file holds at least one block. MaxSize bounds the bytes
+// bytes after a crash. No existing file is replaced, and a Series uses no name twice. Every file holds at least one block. MaxSize bounds the bytes
 // on disk with everything the format adds, and is passed only by a single chunk that is too large for any file, which gets one of its own.
 //
 // Limitations: a Series assumes that it is alone in writing to its series; the caller holds the lock that makes it so.
