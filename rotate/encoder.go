@@ -19,7 +19,7 @@ const (
 )
 
 // Encoder compresses chunks for any number of Series, one after the other; it keeps nothing of one for the next. It is not safe for
-// concurrent use. It holds up to 1.5 MB with gzip up to level 6, more above, and some 5 MB with zstd.
+// concurrent use. After a chunk of 1 MiB it holds 1.3 MB with gzip and 1.8 MB with zstd at their default levels.
 type Encoder struct {
 	codec Codec
 	gzip  *flate.Writer
