@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -121,16 +122,29 @@ type trail struct {
 // replaced says whether g is no longer what its path shows.
 func (t *trail) replaced(g *generation) bool { return !t.there || t.live != g.id }
 
-// insert puts g before what path shows now, or at the end.
+// insert puts g into the order: what path shows comes last, the one that is being read stays first unless that is it, and the others
+// are sorted by age.
 func (t *trail) insert(g *generation) {
 	at := len(t.gens)
-	for i, o := range t.gens {
-		if t.there && o.id == t.live && o != g {
-			at = i
-			break
-		}
+	for at > 0 && t.before(g, at-1) {
+		at--
 	}
-	t.gens = append(t.gens, nil)
-	copy(t.gens[at+1:], t.gens[at:])
-	t.gens[at] = g
+	t.gens = slices.Insert(t.gens, at, g)
+}
+
+// before says whether g is to be read before the generation at i.
+func (t *trail) before(g *generation, i int) bool {
+	o := t.gens[i]
+	switch {
+	case !t.replaced(g):
+		return false
+	case !t.replaced(o):
+		return true
+	case i == 0:
+		return false
+	}
+	if l, err := statFile(o.fd); err == nil { // it may have been written to since it was opened
+		o.look.mtime = l.mtime
+	}
+	return compareAge(g.name, g.look.mtime, o.name, o.look.mtime) < 0
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // bases calls f with every name whose rotated file name could be, the longest first, until f returns false:
@@ -50,8 +51,7 @@ func isCompressedName(name string) bool {
 	return false
 }
 
-// byAge orders generations, oldest first: by the time of their last byte; where that is the same, .2 is older than .1, and dates
-// tell themselves.
+// byAge orders arrivals, the oldest first and what a path shows last.
 func byAge(a, b *arrival) int {
 	if a.live != b.live {
 		if a.live {
@@ -59,15 +59,21 @@ func byAge(a, b *arrival) int {
 		}
 		return -1
 	}
-	if c := a.look.mtime.Compare(b.look.mtime); c != 0 {
+	return compareAge(a.path, a.look.mtime, b.path, b.look.mtime)
+}
+
+// compareAge orders generations, oldest first: by the time of their last byte; where that is the same, .2 is older than .1, and dates
+// and longer numbers tell themselves.
+func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
+	if c := aTime.Compare(bTime); c != 0 {
 		return c
 	}
-	x, xok := rotationNumber(a.path)
-	y, yok := rotationNumber(b.path)
+	x, xok := rotationNumber(a)
+	y, yok := rotationNumber(b)
 	if xok && yok {
 		return cmp.Compare(y, x)
 	}
-	return cmp.Compare(a.path, b.path)
+	return cmp.Compare(a, b)
 }
 
 func rotationNumber(path string) (int, bool) {
