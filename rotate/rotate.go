@@ -164,6 +164,7 @@ func (s *Series) Sync() (State, error) {
 			return State{}, s.breakdown("sync", s.cur.File, err)
 		}
 		s.cur.dirty = false
+		s.cur.f.DropCache()
 	}
 	if err := s.syncNames(); err != nil {
 		return State{}, err

@@ -31,25 +31,25 @@ type mark struct {
 	State   rotate.State `json:"state"`
 }
 
-// loadCheckpoint reads the checkpoint in dir; a missing one is the empty one.
-func loadCheckpoint(dir *faultfs.Dir) (*checkpoint, error) {
-	c := &checkpoint{Version: checkpointVersion, Categories: make(map[string]mark)}
+// loadCheckpoint reads the checkpoint in dir; where there is none (found is false) it is the empty one.
+func loadCheckpoint(dir *faultfs.Dir) (c *checkpoint, found bool, err error) {
+	c = &checkpoint{Version: checkpointVersion, Categories: make(map[string]mark)}
 	data, err := dir.ReadFile(checkpointName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
+		return c, false, nil
 	}
 	path := filepath.Join(dir.Path(), checkpointName)
 	if err != nil {
-		return nil, fmt.Errorf("read checkpoint %s: %w", path, err)
+		return nil, false, fmt.Errorf("read checkpoint %s: %w", path, err)
 	}
 	if err := json.Unmarshal(data, c); err != nil {
-		return nil, fmt.Errorf("read checkpoint %s: %w (restore it, or move it away: files are then written anew from what the journal holds)", path, err)
+		return nil, false, fmt.Errorf("read checkpoint %s: %w (restore it, or move it away: files are then written anew from what the journal holds)", path, err)
 	}
 	if c.Version != checkpointVersion {
-		return nil, fmt.Errorf("read checkpoint %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
+		return nil, false, fmt.Errorf("read checkpoint %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
 			path, c.Version, checkpointVersion)
 	}
-	return c, nil
+	return c, true, nil
 }
 
 // save replaces the checkpoint in dir, atomically and durably.

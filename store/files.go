@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,7 +114,8 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 	if f.lock, err = f.state.Lock("lock"); err != nil {
 		return nil, fmt.Errorf("open state directory %s (end the other collector, or give this one its own directories): %w", o.StateDir, err)
 	}
-	if f.saved, err = loadCheckpoint(f.state); err != nil {
+	found := false
+	if f.saved, found, err = loadCheckpoint(f.state); err != nil {
 		return nil, err
 	}
 	journal, err := f.state.Sub("journal")
@@ -124,10 +126,40 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
+	if acked, end := f.journal.Bounds(); !found && (acked > 0 || end == 0) {
+		if err := f.setAside(); err != nil {
+			return nil, err
+		}
+	}
 	if err := f.start(); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+// setAside keeps the open files of all series from being taken for ones that the journal holds: the state that knew them is gone.
+func (f *Files) setAside() error {
+	list, err := f.root.ReadDir()
+	if err != nil {
+		return fmt.Errorf("list output directory %s: %w", f.o.Dir, err)
+	}
+	for _, e := range list {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		dir, err := f.root.Sub(e.Name())
+		if err != nil {
+			return fmt.Errorf("open output directory %s: %w", filepath.Join(f.o.Dir, e.Name()), err)
+		}
+		s, err := rotate.Open(dir, rotate.Options{Base: e.Name(), Logger: f.log}, nil)
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("set aside the open files in %s: %w", filepath.Join(f.o.Dir, e.Name()), err)
+		}
+	}
+	return nil
 }
 
 // start brings the series back to the checkpoint and starts the goroutines.

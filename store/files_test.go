@@ -447,3 +447,27 @@ func TestFilesContinuesWhatWasKeptOpen(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestFilesKeepsWhatALostStateLeft removes the whole state: the open file's bytes, which nothing else holds, must not go away.
+func TestFilesKeepsWhatALostStateLeft(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, FilesOptions{Dir: dir, KeepOpen: true})
+	mustAppend(t, f, entries("c", "precious\n"))
+	closeFiles(t, f)
+	if err := os.RemoveAll(filepath.Join(dir, ".inkwell")); err != nil {
+		t.Fatal(err)
+	}
+	f = open(t, FilesOptions{Dir: dir})
+	mustAppend(t, f, entries("c", "new\n"))
+	closeFiles(t, f)
+	orphans, err := filepath.Glob(filepath.Join(dir, "c", ".*.orphan"))
+	if err != nil || len(orphans) != 1 {
+		t.Fatalf("orphans: %v %v", orphans, err)
+	}
+	if err := os.Rename(orphans[0], filepath.Join(dir, "orphan.gz")); err != nil {
+		t.Fatal(err)
+	}
+	if got := published(t, dir, "c"); got != "new\n" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -64,6 +64,9 @@ func (f *File) Writev(bufs [][]byte, off int64) (int64, error) {
 	}
 	allow, ierr := f.allow(total)
 	if ierr != nil {
+		if allow == 0 {
+			return 0, ierr
+		}
 		bufs = cut(bufs, allow)
 	}
 	var done int64
