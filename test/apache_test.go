@@ -1,14 +1,16 @@
 package test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
-	"io"
-	"net/http"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,239 +19,245 @@ import (
 	"inkwell/test/harness"
 )
 
-// httpd is a real Apache with a configuration, a port and a directory of its own, in the foreground. The system's is never touched.
-type httpd struct {
-	*harness.Process
-	url, dir string
-
-	mu   sync.Mutex
-	made map[string]int // requests that were answered, by URL
-}
-
-const httpdConf = `
-ServerRoot %[1]q
-ServerName localhost
+// httpdConf is a whole configuration: every request goes, with a number that only it has, to the log under test and to a plain file
+// that nobody touches.
+const httpdConf = `ServerRoot %[1]s
+ServerName 127.0.0.1
 Listen %[2]s
 PidFile %[1]s/httpd.pid
-DefaultRuntimeDir %[1]s
-Mutex file:%[1]s default
-User www-data
-Group www-data
 LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule unique_id_module /usr/lib/apache2/modules/mod_unique_id.so
+User nobody
+Group nogroup
+Mutex file:%[1]s default
+DocumentRoot %[1]s/htdocs
+StartServers 2
 ErrorLog %[1]s/error.log
-DocumentRoot %[1]s/www
-KeepAlive On
-MaxKeepAliveRequests 0
-GracefulShutdownTimeout 20
-LogFormat "%%h %%l %%u %%t \"%%r\" %%>s %%b \"%%{Referer}i\" \"%%{User-Agent}i\"" combined
-CustomLog %[3]s combined
+LogFormat "%%h %%l %%u %%t \"%%r\" %%>s %%b \"%%{Referer}i\" \"%%{User-Agent}i\" %%{UNIQUE_ID}e" numbered
+CustomLog %[1]s/truth.log numbered
+CustomLog "%[3]s" numbered
 `
 
-// startHTTPD starts an Apache whose access log goes to log, as in its CustomLog directive.
-func startHTTPD(t *testing.T, log string) *httpd {
+// httpd is a running web server of the test's own.
+type httpd struct {
+	*harness.Process
+	root, addr string
+}
+
+// startHTTPD starts Debian's Apache in the foreground, with customLog beside the plain log. It has its own process group, because it
+// ends by signalling its group.
+func startHTTPD(t *testing.T, root, customLog string) *httpd {
 	t.Helper()
-	h := &httpd{dir: t.TempDir(), made: map[string]int{}}
-	addr := harness.FreeAddr(t)
-	h.url = "http://" + addr
-	harness.WriteFile(t, filepath.Join(h.dir, "www", "index.html"), strings.Repeat("It works.\n", 50))
-	conf := filepath.Join(h.dir, "httpd.conf")
-	harness.WriteFile(t, conf, fmt.Sprintf(httpdConf, h.dir, addr, strings.ReplaceAll(log, "DIR", h.dir)))
-	h.Process = ink.Start(t, harness.Command{Program: "/usr/sbin/apache2", Args: []string{"-f", conf, "-DFOREGROUND"}, Group: true})
-	t.Cleanup(func() { // the whole group that was made for it: its workers and its loggers
-		if !h.Ended() {
-			_ = syscall.Kill(-h.PID(), syscall.SIGKILL)
-		}
+	if err := os.Chmod(filepath.Dir(root), 0o755); err != nil { // the server's children are another user
+		t.Fatal(err)
+	}
+	harness.WriteFile(t, filepath.Join(root, "htdocs", "page.html"), "<p>a page</p>\n")
+	h := &httpd{root: root, addr: harness.FreeAddr(t)}
+	conf := filepath.Join(root, "httpd.conf")
+	harness.WriteFile(t, conf, fmt.Sprintf(httpdConf, root, h.addr, customLog))
+	h.Process = ink.Start(t, harness.Command{Program: "/usr/sbin/apache2", Args: []string{"-DFOREGROUND", "-f", conf}, Group: true})
+	t.Cleanup(func() { // before Kill: the parent ends its children and its loggers
+		h.Signal(syscall.SIGTERM)
+		h.Wait(t)
 	})
-	harness.Until(t, "httpd answers", func() bool {
+	harness.Until(t, "Apache listens", func() bool {
 		if h.Ended() {
-			t.Fatalf("httpd has ended: %s\n%s", h.Stderr(), h.errors())
+			t.Fatalf("%s\n%s\n%s", h, h.Stderr(), h.errors())
 		}
-		r, err := http.Get(h.url + "/ready")
+		conn, err := net.Dial("tcp", h.addr)
 		if err == nil {
-			h.done(t, "/ready", r)
+			_ = conn.Close()
 		}
 		return err == nil
 	})
 	return h
 }
 
-// errors is httpd's error log.
-func (h *httpd) errors() string {
-	text, err := os.ReadFile(filepath.Join(h.dir, "error.log"))
+func (h *httpd) errors() []byte {
+	text, err := os.ReadFile(filepath.Join(h.root, "error.log"))
 	if err != nil {
-		return err.Error()
+		return []byte(err.Error())
 	}
-	return string(text)
+	return text
 }
 
-// done counts a request that was answered.
-func (h *httpd) done(t *testing.T, path string, r *http.Response) {
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		t.Errorf("GET %s: %v", path, err)
-	}
-	if err := r.Body.Close(); err != nil {
-		t.Error(err)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.made[path]++
-}
-
-// requests makes n requests, each with a URL of its own.
-func (h *httpd) requests(t *testing.T, name string, n int) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: n%2 == 0}}
-	for i := range n {
-		path := fmt.Sprintf("/%s/%d", name, i)
-		r, err := client.Get(h.url + path)
-		if err != nil {
-			t.Errorf("GET %s: %v", path, err)
-			return
-		}
-		h.done(t, path, r)
-	}
-	client.CloseIdleConnections()
-}
-
-// ab has ab make n requests of one URL.
-func (h *httpd) ab(t *testing.T, path string, n int) {
-	out := harness.Tool(t, "ab", "-q", "-n", strconv.Itoa(n), "-c", "20", h.url+path)
-	m := regexp.MustCompile(`Complete requests:\s+(\d+)`).FindStringSubmatch(out)
-	if m == nil || !regexp.MustCompile(`Failed requests:\s+0\b`).MatchString(out) {
-		t.Errorf("ab has not done what it should:\n%s", out)
-		return
-	}
-	complete, err := strconv.Atoi(m[1])
-	if err != nil {
-		t.Error(err)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.made[path] += complete
-}
-
-// load makes requests in several ways at once, of URLs below name, calling meanwhile a few times a second.
-func (h *httpd) load(t *testing.T, name string, rounds int, meanwhile func()) {
-	var loaders sync.WaitGroup
-	for i := range 2 {
-		loaders.Go(func() {
-			for round := range rounds {
-				h.requests(t, fmt.Sprintf("%sone/%d/%d", name, i, round), 150+i)
-			}
-		})
-	}
-	loaders.Go(func() {
-		for round := range rounds {
-			h.ab(t, fmt.Sprintf("/%sab/%d", name, round), amount(5000))
-		}
-	})
-	ended := make(chan struct{})
-	go func() { loaders.Wait(); close(ended) }()
-	for {
-		select {
-		case <-ended:
-			return
-		case <-time.After(300 * time.Millisecond):
-			meanwhile()
-		}
-	}
-}
-
-func (h *httpd) sum() (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, k := range h.made {
-		n += k
-	}
-	return n
-}
-
-// judge compares the category with the requests made: each line is one of them, each request has its line.
-func (h *httpd) judge(t *testing.T, dir, category string) {
+// truth is what the server says it was asked.
+func (h *httpd) truth(t *testing.T) [][]byte {
 	t.Helper()
-	line := regexp.MustCompile(`^127\.0\.0\.1 - - \[[^]]+\] "GET (\S+) HTTP/1\.[01]" \d{3} \S+ "-" "[^"]+"$`)
-	got := map[string]int{}
-	for text := range strings.Lines(string(harness.Contents(t, dir, category))) {
-		m := line.FindStringSubmatch(strings.TrimSuffix(text, "\n"))
-		if m == nil {
-			t.Errorf("not a line of the access log: %q", text)
-			continue
-		}
-		got[m[1]]++
-	}
-	for path, n := range h.made {
-		if got[path] != n {
-			t.Errorf("%d requests of %s, %d lines", n, path, got[path])
-		}
-		delete(got, path)
-	}
-	for path, n := range got {
-		t.Errorf("%d lines of %s, which was not requested", n, path)
-	}
-	t.Logf("%d requests of %d URLs", h.sum(), len(h.made))
+	return linesOf(t, filepath.Join(h.root, "truth.log"))
 }
 
-const logrotateConf = `%s/access.log {
-	rotate 100
+func linesOf(t *testing.T, path string) (lines [][]byte) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Collect(bytes.Lines(data))
+}
+
+// graceful has the server take its configuration anew while it goes on with what it is at.
+func (h *httpd) graceful(t *testing.T) {
+	t.Helper()
+	restarts := func() int { return bytes.Count(h.errors(), []byte("resuming normal operations")) }
+	before := restarts()
+	h.Signal(syscall.SIGUSR1)
+	harness.Until(t, "Apache restarts gracefully", func() bool { return restarts() > before })
+}
+
+var complete = regexp.MustCompile(`(?m)^Complete requests:\s+(\d+)$`)
+
+// drive makes n requests with ab and returns how many it says it completed.
+func (h *httpd) drive(ctx context.Context, n int) (int, error) {
+	out, err := exec.CommandContext(ctx, "ab", "-q", "-r", "-n", strconv.Itoa(n), "-c", "8", "http://"+h.addr+"/page.html").CombinedOutput()
+	found := complete.FindSubmatch(out)
+	if err != nil || found == nil {
+		return 0, fmt.Errorf("ab: %w\n%s", err, out)
+	}
+	return strconv.Atoi(string(found[1]))
+}
+
+// sameLines fails the test unless got holds exactly the lines of want, in any order.
+func sameLines(t *testing.T, got, want [][]byte) {
+	t.Helper()
+	count := make(map[string]int, len(want))
+	for _, line := range want {
+		count[string(line)]++
+	}
+	for _, line := range got {
+		count[string(line)]--
+	}
+	missing, twice := 0, 0
+	example := ""
+	for line, n := range count {
+		if n != 0 {
+			example = line
+		}
+		missing += max(n, 0)
+		twice += max(-n, 0)
+	}
+	if missing > 0 || twice > 0 {
+		t.Errorf("%d lines, want %d: %d are missing, %d are there that should not be, as %q", len(got), len(want), missing, twice, example)
+	}
+}
+
+func contentLines(t *testing.T, dir, category string) [][]byte {
+	t.Helper()
+	return slices.Collect(bytes.Lines(harness.Contents(t, dir, category)))
+}
+
+// logrotateConf is Debian's for apache2 with the test's own files.
+const logrotateConf = `%[1]s/logs/access.log {
+	rotate 50
 	missingok
 	notifempty
-	create 640 root adm
 	compress
 	delaycompress
+	create 644 root root
+	sharedscripts
 	postrotate
-		kill -USR1 $(cat %s/httpd.pid)
+		kill -USR1 $(cat %[1]s/httpd.pid)
 	endscript
 }
 `
 
-// TestApacheFile follows the access log of a web server under load, which logrotate rotates as Debian configures it: rename, create,
-// tell the server to begin a new file gracefully.
-func TestApacheFile(t *testing.T) {
-	t.Parallel()
-	dir, state := t.TempDir(), t.TempDir()
+func TestApacheLogTailedAndRotatedByLogrotate(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	c := ink.Collect(t, dir)
-	h := startHTTPD(t, "DIR/access.log")
-	f := forward(t, c.Addr, state, "apache.access="+h.dir+"/access.log")
-	conf := filepath.Join(h.dir, "logrotate.conf")
-	harness.WriteFile(t, conf, fmt.Sprintf(logrotateConf, h.dir, h.dir))
-	turns := 0
-	h.load(t, "", 12, func() {
-		if turns++; turns%6 == 0 && turns <= 36 {
-			harness.Tool(t, "logrotate", "-f", "-s", filepath.Join(h.dir, "logrotate.state"), conf)
+	h := startHTTPD(t, root, filepath.Join(root, "logs", "access.log"))
+	f := ink.Start(t, harness.Command{Args: []string{
+		"forward", "--to", c.Addr, "--state", filepath.Join(root, "state"), "apache.access=" + filepath.Join(root, "logs", "access.log"),
+	}})
+	conf := filepath.Join(root, "logrotate.conf")
+	harness.WriteFile(t, conf, fmt.Sprintf(logrotateConf, root))
+
+	var load sync.WaitGroup
+	const rotations = 3
+	asked := 0
+	load.Go(func() {
+		for range rotations + 1 {
+			n, err := h.drive(t.Context(), amount(10_000))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			asked += n
 		}
 	})
-	c.Received(t, h.sum())
-	rotated, err := filepath.Glob(h.dir + "/access.log.*")
-	if err != nil || len(rotated) == 0 {
-		t.Errorf("rotated files %q, %v", rotated, err)
+	for i := range rotations {
+		truth := filepath.Join(root, "truth.log")
+		harness.Until(t, "requests come in", func() bool {
+			st, err := os.Stat(truth)
+			return err == nil && st.Size() > int64((i+1)*amount(10_000)*150) || t.Failed()
+		})
+		harness.Tool(t, "/usr/sbin/logrotate", "-f", "-s", filepath.Join(root, "logrotate.state"), conf)
 	}
-	h.Signal(syscall.SIGTERM)
-	h.Expect(t, 0)
+	load.Wait()
+	h.drained(t)
+	truth := h.truth(t)
+	if len(truth) < asked || asked < (rotations+1)*amount(10_000) {
+		t.Errorf("ab counts %d requests, Apache %d", asked, len(truth))
+	}
+	if generations, err := filepath.Glob(filepath.Join(root, "logs", "access.log.*")); err != nil || len(generations) != rotations {
+		t.Errorf("logrotate left %v, %v; want %d generations", generations, err, rotations)
+	}
+	c.Received(t, len(truth))
 	f.Stop(t)
 	c.Stop(t)
 	harness.Clean(t, dir)
-	h.judge(t, dir, "apache.access")
+	sameLines(t, contentLines(t, dir, "apache.access"), truth)
 }
 
-// TestApachePipe has a web server write its access log to an inkwell pipe, with graceful restarts between the requests: each of them
-// starts a pipe, with the same spool, before the one of the old configuration has ended. (During requests httpd sends SIGTERM to a
-// logger that its old workers still write to; what they write then nobody can read, whatever the logger is.)
-func TestApachePipe(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+// drained waits until the plain log has stood still, so that no request is at work any more: httpd writes the log behind the answer.
+func (h *httpd) drained(t *testing.T) {
+	t.Helper()
+	last, still := -1, 0
+	harness.Until(t, "Apache's log stands still", func() bool {
+		n := len(h.truth(t))
+		if n != last {
+			last, still = n, 0
+			return false
+		}
+		still++
+		time.Sleep(50 * time.Millisecond)
+		return still > 10
+	})
+}
+
+func TestApachePipesItsLog(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
 	c := ink.Collect(t, dir)
-	h := startHTTPD(t, fmt.Sprintf(`"|%s pipe --to %s --spool DIR/spool apache.access"`, ink.Path, c.Addr))
-	for restart := range 4 {
-		h.load(t, fmt.Sprintf("%d/", restart), 3, func() {})
-		c.Received(t, h.sum())
-		h.Signal(syscall.SIGUSR1)
-		harness.Until(t, "httpd has begun anew", func() bool { return strings.Count(h.errors(), "resuming normal operations") == restart+2 })
+	h := startHTTPD(t, root, fmt.Sprintf("|%s pipe --to %s --spool %s apache.pipe", ink.Path, c.Addr, filepath.Join(root, "spool")))
+	const rounds = 3
+	asked := 0
+	for i := range rounds {
+		n, err := h.drive(t.Context(), amount(10_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked += n
+		switch i {
+		case 0: // httpd ends its logger and starts another, on the same spool
+			h.drained(t)
+			h.graceful(t)
+		case 1: // the collector is away for a while: the spool takes what comes
+			c.Stop(t)
+		}
 	}
-	h.load(t, "last/", 1, func() {})
-	c.Received(t, h.sum())
-	h.Signal(syscall.SIGWINCH) // graceful stop
-	h.Expect(t, 0)
+	c.Restart(t)
+	h.drained(t)
+	truth := h.truth(t)
+	if len(truth) != asked || asked != rounds*amount(10_000) {
+		t.Errorf("ab counts %d requests, Apache %d", asked, len(truth))
+	}
+	before := len(contentLines(t, dir, "apache.pipe"))
+	c.Received(t, len(truth)-before)
+	h.Stop(t)
 	c.Stop(t)
 	harness.Clean(t, dir)
-	h.judge(t, dir, "apache.access")
+	sameLines(t, contentLines(t, dir, "apache.pipe"), truth)
 }
