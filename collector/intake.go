@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -30,16 +29,12 @@ type intake struct {
 // counters are those of one category.
 type counters struct{ good, bytes *atomic.Int64 }
 
-// tally is what one call brings: runs of entries of one category.
+// tally is what one call brings.
 type tally struct {
-	runs     []run
-	blank    int
+	runs     []proto.Run
+	counters []*counters // of the runs; nil without a category
+	blank    int64
 	filtered proto.Batch // the call without its blank entries
-}
-
-type run struct {
-	c            *counters
-	count, bytes int64
 }
 
 func newIntake(to store.Store, set *stats.Set, limit int) *intake {
@@ -65,36 +60,32 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 		}
 		return proto.TryLater, err
 	}
-	i.blank.Add(int64(t.blank))
+	i.blank.Add(t.blank)
 	var count, size int64
-	for _, r := range t.runs {
-		r.c.good.Add(r.count)
-		r.c.bytes.Add(r.bytes)
-		count += r.count
-		size += r.bytes
+	for k, r := range t.runs {
+		if c := t.counters[k]; c != nil {
+			c.good.Add(int64(r.Count))
+			c.bytes.Add(r.Bytes)
+			count += int64(r.Count)
+			size += r.Bytes
+		}
 	}
 	i.good.Add(count)
 	i.bytes.Add(size)
 	return proto.OK, nil
 }
 
-// look walks the entries of b once and leaves their sums in t.
+// look leaves the sums of b in t.
 func (i *intake) look(t *tally, b *proto.Batch) {
-	t.runs, t.blank = t.runs[:0], 0
-	var name []byte
-	for cur := b.Cursor(); cur.Next(); {
-		category := cur.Category()
-		switch {
-		case len(category) == 0:
-			t.blank++
-			continue
-		case len(t.runs) == 0 || !bytes.Equal(category, name):
-			name = category
-			t.runs = append(t.runs, run{c: i.counters(name)})
+	t.runs, t.counters, t.blank = b.AppendRuns(t.runs[:0]), t.counters[:0], 0
+	for _, r := range t.runs {
+		var c *counters
+		if len(r.Category) == 0 {
+			t.blank += int64(r.Count)
+		} else {
+			c = i.counters(r.Category)
 		}
-		r := &t.runs[len(t.runs)-1]
-		r.count++
-		r.bytes += int64(len(cur.Message()))
+		t.counters = append(t.counters, c)
 	}
 }
 

@@ -1,6 +1,10 @@
 package proto
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+)
 
 // EntryOverhead is what the canonical encoding adds to the bytes of category and message.
 const EntryOverhead = 15
@@ -16,6 +20,21 @@ type Batch struct {
 	spans   []Span
 	aliased bool   // data is somebody else's
 	memory  []byte // b's own, while data is not
+	runs    []run
+	blind   bool // runs are not known
+}
+
+// Run is a stretch of entries of one category.
+type Run struct {
+	Category []byte // aliases the batch
+	Count    int
+	Bytes    int64 // of the messages
+}
+
+// run is a Run whose category is the n bytes at data[at:].
+type run struct {
+	at, n, count int
+	bytes        int64
 }
 
 // Span says that the next Count entries of a Log call are numbers First … of a stream. A stream of zero bytes is none: those entries
@@ -29,8 +48,43 @@ type Span struct {
 // Append adds one entry; category and message are copied.
 func (b *Batch) Append(category, message []byte) {
 	b.own()
+	at := len(b.data)
 	b.data = AppendEntry(b.data, category, message)
 	b.count++
+	if !b.blind {
+		b.runs = appendRun(b.runs, b.data, run{at: at + categoryAt, n: len(category), count: 1, bytes: int64(len(message))})
+	}
+}
+
+// categoryAt is where the category stands in an entry.
+const categoryAt = 7
+
+// appendRun adds r to runs, to the last of them if it is of the same category.
+func appendRun(runs []run, data []byte, r run) []run {
+	if k := len(runs) - 1; k >= 0 {
+		if last := &runs[k]; last.n == r.n && bytes.Equal(data[last.at:last.at+last.n], data[r.at:r.at+r.n]) {
+			last.count += r.count
+			last.bytes += r.bytes
+			return runs
+		}
+	}
+	return append(runs, r)
+}
+
+// AppendRuns appends the runs of b, in order, to dst. They are valid until the batch is changed.
+func (b *Batch) AppendRuns(dst []Run) []Run {
+	if b.blind {
+		b.runs = b.runs[:0]
+		start := 0
+		for c := b.Cursor(); c.Next(); start = c.end {
+			b.runs = appendRun(b.runs, b.data, run{at: start + categoryAt, n: len(c.category), count: 1, bytes: int64(len(c.message))})
+		}
+		b.blind = false
+	}
+	for _, r := range b.runs {
+		dst = append(dst, Run{Category: b.data[r.at : r.at+r.n : r.at+r.n], Count: r.count, Bytes: r.bytes})
+	}
+	return dst
 }
 
 // AppendEntry appends the canonical encoding of one entry to dst.
@@ -48,7 +102,15 @@ func AppendEntry(dst, category, message []byte) []byte {
 func (b *Batch) AppendBatch(o *Batch) {
 	b.own()
 	b.spans = o.AppendSpans(b.spans, b.count)
+	b.blind = b.blind || o.blind
+	at := len(b.data)
 	b.data = append(b.data, o.data...)
+	if !b.blind {
+		for _, r := range o.runs {
+			r.at += at
+			b.runs = appendRun(b.runs, b.data, r)
+		}
+	}
 	b.count += o.count
 }
 
@@ -85,7 +147,19 @@ func (b *Batch) checkSpans() error {
 // copied: b is valid as long as they are, and never writes to them.
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
-	b.spans = b.spans[:0]
+	b.spans, b.runs, b.blind = b.spans[:0], b.runs[:0], true
+}
+
+// CheckEntries is SetEntries for bytes that may be anything: it leaves b empty and says why if they are not canonical.
+func (b *Batch) CheckEntries(data []byte) error {
+	b.Reset()
+	end, count := scan(data, math.MaxInt, &b.runs)
+	if end != len(data) {
+		b.runs = b.runs[:0]
+		return notCanonical(data, end, count)
+	}
+	b.alias(data, count)
+	return nil
 }
 
 // alias makes b the count entries of data.
@@ -121,6 +195,7 @@ func (b *Batch) Reset() {
 		b.data, b.memory, b.aliased = b.memory, nil, false
 	}
 	b.data, b.count, b.spans = b.data[:0], 0, b.spans[:0]
+	b.runs, b.blind = b.runs[:0], false
 }
 
 // Cursor walks the entries of canonical bytes.

@@ -8,15 +8,20 @@ import (
 
 // CheckEntries says how many entries the canonical bytes hold, or why they are not canonical.
 func CheckEntries(data []byte) (count int, err error) {
-	end, count := scan(data, math.MaxInt)
+	end, count := scan(data, math.MaxInt, nil)
 	if end != len(data) {
-		return count, malformed("entry %d, at byte %d of %d, is not canonical", count, end, len(data))
+		return count, notCanonical(data, end, count)
 	}
 	return count, nil
 }
 
+func notCanonical(data []byte, end, count int) error {
+	return malformed("entry %d, at byte %d of %d, is not canonical", count, end, len(data))
+}
+
 // scan walks over canonical entries at the front of data, at most limit of them, and says where it stopped and how many there were.
-func scan(data []byte, limit int) (end, count int) {
+// Their runs are appended to runs, if it is not nil.
+func scan(data []byte, limit int, runs *[]run) (end, count int) {
 	const (
 		category = 0x0b0001 // type and id of a field, above a length and the byte behind it
 		message  = 0x0b0002
@@ -33,6 +38,9 @@ func scan(data []byte, limit int) (end, count int) {
 		m := int(head >> 8 & math.MaxUint32)
 		if head>>40 != message || m > min(len(q)-8, math.MaxInt32) || q[7+m] != typeStop {
 			break
+		}
+		if runs != nil {
+			*runs = appendRun(*runs, data, run{at: len(data) - len(p) + categoryAt, n: n, count: 1, bytes: int64(m)})
 		}
 		p = q[8+m:]
 		count++
@@ -74,7 +82,8 @@ func (d *decoder) entries(b *Batch) error {
 	if err != nil {
 		return err
 	}
-	end, count := scan(d.data, n)
+	b.runs, b.blind = b.runs[:0], false
+	end, count := scan(d.data, n, &b.runs)
 	b.alias(d.data[:end:end], count)
 	if count == n {
 		d.data = d.data[end:]

@@ -257,7 +257,7 @@ func TestDecodeLogAllocatesNothing(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if end, count := scan(nil, math.MaxInt); end != 0 || count != 0 {
+	if end, count := scan(nil, math.MaxInt, nil); end != 0 || count != 0 {
 		t.Error("entries in nothing")
 	}
 }

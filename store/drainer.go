@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +56,7 @@ type drainer struct {
 	cutLow     uint64     // low at the last cut
 	cutting    chan error // of the cut in progress, nil if none
 	batch      proto.Batch
+	runs       []proto.Run // of batch
 
 	written  *atomic.Int64
 	failures atomic.Bool // a category has failed since the last look
@@ -140,30 +140,26 @@ func (d *drainer) loop() error {
 
 // take spreads the entries of a record over the chunks of their categories.
 func (d *drainer) take(rec spool.Record) {
-	if _, err := proto.CheckEntries(rec.Data); err != nil {
+	if err := d.batch.CheckEntries(rec.Data); err != nil {
 		d.files.log.Error("record in the journal holds no entries, passed over", "offset", rec.Start, "error", err)
 		d.files.o.Stats.Overall("journal damaged").Add(1)
 		d.low = rec.End
 		return
 	}
-	d.batch.SetEntries(rec.Data, rec.Count)
-	var (
-		c      *category
-		name   []byte
-		prefix bool
-	)
-	for cur := d.batch.Cursor(); cur.Next(); {
-		if c == nil || !bytes.Equal(name, cur.Category()) {
-			name = cur.Category()
-			c, prefix = d.route(name)
+	d.runs = d.batch.AppendRuns(d.runs[:0])
+	cur := d.batch.Cursor()
+	for _, r := range d.runs {
+		c, prefix := d.route(r.Category)
+		for range r.Count {
+			cur.Next()
+			end := rec.Start + uint64(cur.End())
+			if end <= c.last || c.parked {
+				continue
+			}
+			d.put(c, cur.Message(), prefix, r.Category)
+			c.chunk.last, c.last = end, end
+			c.chunk.count++
 		}
-		end := rec.Start + uint64(cur.End())
-		if end <= c.last || c.parked {
-			continue
-		}
-		d.put(c, cur.Message(), prefix, name)
-		c.chunk.last, c.last = end, end
-		c.chunk.count++
 	}
 	d.low = rec.End
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -29,17 +28,9 @@ func newTally(set *stats.Set, name string) *tally {
 // add counts the entries of b; a run of entries of one category costs one addition.
 func (t *tally) add(b *proto.Batch) {
 	t.sum.Add(int64(b.Count()))
-	var category []byte
-	run := int64(0)
-	for c := b.Cursor(); c.Next(); run++ {
-		if run > 0 && !bytes.Equal(c.Category(), category) {
-			t.addRun(category, run)
-			run = 0
-		}
-		category = c.Category()
-	}
-	if run > 0 {
-		t.addRun(category, run)
+	var few [8]proto.Run
+	for _, r := range b.AppendRuns(few[:0]) {
+		t.addRun(r.Category, int64(r.Count))
 	}
 }
 
