@@ -42,17 +42,19 @@ func (c *Collector) Begin(tb testing.TB) {
 	c.Process = c.inkwell.Start(tb, Command{Args: c.args})
 }
 
-// Listening waits until the collector accepts connections.
+// Listening waits until the collector answers calls. That it accepts connections is not enough: it does so before it handles signals.
 func (c *Collector) Listening(tb testing.TB) {
 	tb.Helper()
 	Until(tb, "the collector listens", func() bool {
 		if c.Ended() {
 			tb.Fatalf("%s has ended\n%s", c, c.Stderr())
 		}
-		conn, err := net.Dial("tcp", c.Addr)
-		if err == nil {
-			_ = conn.Close() // nothing was said
+		s, err := DialScribe(c.Addr)
+		if err != nil {
+			return false
 		}
+		defer s.Close()
+		_, err = s.Counter("scribe_overall:received good")
 		return err == nil
 	})
 }

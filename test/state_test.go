@@ -1,0 +1,58 @@
+package test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"inkwell/test/harness"
+)
+
+// TestForwarderStateInUse ends with 111 and leaves the first forwarder alone.
+func TestForwarderStateInUse(t *testing.T) {
+	t.Parallel()
+	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
+	c := ink.Collect(t, dir)
+	l := newLogger(t, filepath.Join(in, "app.log"), "app")
+	f := forward(t, c.Addr, state, "app="+l.path)
+	l.write(t, 100, false)
+	c.Received(t, 100)
+	for _, more := range [][]string{nil, {"--once"}} {
+		r := ink.Run(t, append([]string{"forward", "--to", c.Addr, "--state", state, "app=" + l.path}, more...)...)
+		if r.Code != 111 || !strings.Contains(r.Stderr, state) || !strings.Contains(r.Stderr, "another process") {
+			t.Errorf("%q ends with %d:\n%s", more, r.Code, r.Stderr)
+		}
+	}
+	l.write(t, 100, false)
+	c.Received(t, 200)
+	f.Stop(t)
+	c.Stop(t)
+	harness.Audit(t, dir, "app").Exactly(t, map[string]int{"app": 200})
+}
+
+// TestForwarderStateOfAnotherVersion is refused, with the way out, and stays as it is.
+func TestForwarderStateOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	in, state := t.TempDir(), t.TempDir()
+	c := ink.Collect(t, t.TempDir())
+	l := newLogger(t, filepath.Join(in, "app.log"), "app")
+	l.write(t, 100, false)
+	forwardOnce(t, c.Addr, state, "app="+l.path)
+	path := filepath.Join(state, "positions")
+	text, err := os.ReadFile(path)
+	if err != nil || !bytes.HasPrefix(text, []byte("inkwell positions 1\n")) {
+		t.Fatalf("%q, %v", text, err)
+	}
+	newer := strings.Replace(string(text), "inkwell positions 1\n", "inkwell positions 99\n", 1)
+	harness.WriteFile(t, path, newer)
+	r := ink.Run(t, "forward", "--once", "--to", c.Addr, "--state", state, "app="+l.path)
+	if r.Code != 1 || !strings.Contains(r.Stderr, "99") || !strings.Contains(r.Stderr, path) || !strings.Contains(r.Stderr, "another state directory") {
+		t.Errorf("ends with %d:\n%s", r.Code, r.Stderr)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != newer {
+		t.Errorf("the state was changed: %q, %v", after, err)
+	}
+	c.Stop(t)
+}
