@@ -55,8 +55,8 @@ fuzz: ## each fuzz test for FUZZTIME
 
 .PHONY: bench
 bench: build ## every benchmark, those of the whole program last
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $$($(GO) list ./... | grep -v -e /test/bench -e /proto/gen)
-	if [ -d test/bench ]; then $(GO) test -v -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench; fi
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $$($(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/gen)
+	$(GO) test -v -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
 
 .PHONY: man
 man: build ## the manual pages, in bin/man
