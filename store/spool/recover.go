@@ -31,7 +31,7 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
-	if !known && len(l.segments) > 0 {
+	if !known && oldest.offset > 0 {
 		l.log.Warn("no acknowledgement found: everything that is there is read again", "directory", l.dir.Path())
 	}
 	if known && acked.offset >= oldest.offset {
