@@ -33,6 +33,7 @@ func mustLog(t *testing.T, s *harness.Scribe, entries ...harness.Entry) {
 }
 
 func TestCategoriesThatAreNoFileNames(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir()
 	dir := filepath.Join(top, "a", "b", "out")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -95,6 +96,7 @@ func directories(t *testing.T, dir string) (names []string) {
 }
 
 func TestMoreCategoriesThanAllowed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := ink.Collect(t, dir, "--max-categories", "5")
 	s := dialScribe(t, c.Addr)
@@ -138,8 +140,10 @@ func oddMessages() [][]byte {
 }
 
 func TestMessagesComeOutAsTheyWentIn(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []string{"gzip", "zstd", "none"} {
 		t.Run(codec, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			c := ink.Collect(t, dir, "--compress", codec)
 			s := dialScribe(t, c.Addr)
@@ -168,6 +172,7 @@ func common(a, b []byte) int {
 }
 
 func TestOddLinesThroughTailAndPipe(t *testing.T) {
+	t.Parallel()
 	dir, in := t.TempDir(), t.TempDir()
 	lines := bytes.Join(oddMessages(), nil)
 	path := filepath.Join(in, "odd.log")
@@ -182,7 +187,7 @@ func TestOddLinesThroughTailAndPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stdin.Close()
-	p := ink.RunCommand(t, harness.Command{Args: []string{"pipe", "--to", c.Addr, "--spool", filepath.Join(in, "spool"), "--echo", "piped"}, Stdin: stdin})
+	p := ink.RunCommand(t, harness.Command{Args: []string{"pipe", "--to", c.Addr, "--spool", filepath.Join(in, "spool"), "--echo", "--drain-timeout", "2m", "piped"}, Stdin: stdin})
 	if p.Code != 0 || p.Stdout != string(lines) {
 		t.Errorf("pipe ended with %d and echoed %d of %d bytes\n%s", p.Code, len(p.Stdout), len(lines), p.Stderr)
 	}

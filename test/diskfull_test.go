@@ -95,6 +95,7 @@ func (s *insistent) send(addr string, calls int) error {
 // TestCollectorWithFullDisk fills the disk of the journal, of the output, and the one that both are on. What was answered OK must come
 // out once; what was answered TRY_LATER must not, but for its repetition; the work must go on by itself when there is room.
 func TestCollectorWithFullDisk(t *testing.T) {
+	t.Parallel()
 	const size, calls = 12, 300 // 30 MB
 	for _, test := range []struct {
 		name  string
@@ -109,6 +110,7 @@ func TestCollectorWithFullDisk(t *testing.T) {
 		{"both", func(d disk, _ string) (string, []string) { return d.at("out"), nil }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			d := newDisk(t, size)
 			dir, flags := test.flags(d, t.TempDir())
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -143,6 +145,7 @@ func drainedJournal(t *testing.T, c *harness.Collector) {
 
 // TestCollectorKilledWithFullDisk ends the collector in the worst of moments; the next one begins with a disk that is still full.
 func TestCollectorKilledWithFullDisk(t *testing.T) {
+	t.Parallel()
 	d := newDisk(t, 12)
 	dir := d.at("out")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -178,21 +181,31 @@ func TestCollectorKilledWithFullDisk(t *testing.T) {
 	}
 }
 
+// collectorThatIsAway is a collector that has ended, to be started again.
+func collectorThatIsAway(t *testing.T, dir string) *harness.Collector {
+	t.Helper()
+	c := ink.Collect(t, dir)
+	c.Counter(t, "received good") // it listens before it knows signals, and answers behind that
+	c.Stop(t)
+	return c
+}
+
 func TestForwarderWithFullSpool(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"disk", "bound"} {
 		t.Run(name, func(t *testing.T) {
-			d := newDisk(t, 10)
+			t.Parallel()
+			d := newDisk(t, 6)
 			var flags []string
 			if name == "bound" {
 				d.grow(t, 200)
-				flags = []string{"--spool-max", "5MB"}
+				flags = []string{"--spool-max", "3MB"}
 			}
-			const lines = 150_000 // 30 MB
+			const lines = 60_000 // 12 MB
 			path := filepath.Join(t.TempDir(), "app.log")
 			harness.WriteFile(t, path, string(harness.Lines(fullSource, 0, lines)))
 			dir := t.TempDir()
-			c := ink.Collect(t, dir)
-			c.Stop(t)
+			c := collectorThatIsAway(t, dir)
 			f := ink.Start(t, harness.Command{Args: append([]string{"forward", "--to", c.Addr, "--state", d.at("state"), "full=" + path}, flags...)})
 			harness.Until(t, "the forwarder says that its spool is full", func() bool {
 				return bytes.Contains([]byte(f.Stderr()), []byte("no space left")) || bytes.Contains([]byte(f.Stderr()), []byte("spool is full"))
@@ -253,12 +266,12 @@ func pipeIntoFull(t *testing.T, lines int, args ...string) (p *harness.Process, 
 }
 
 func TestPipeWithFullSpoolBlocks(t *testing.T) {
+	t.Parallel()
 	d := newDisk(t, 6)
 	dir := t.TempDir()
-	c := ink.Collect(t, dir)
-	c.Stop(t)
-	const lines = 300_000 // 60 MB
-	p, written, done := pipeIntoFull(t, lines, "pipe", "--to", c.Addr, "--spool", d.at("spool"), "full")
+	c := collectorThatIsAway(t, dir)
+	const lines = 150_000 // 30 MB
+	p, written, done := pipeIntoFull(t, lines, "pipe", "--to", c.Addr, "--spool", d.at("spool"), "--drain-timeout", "2m", "full")
 	last, since := int64(-1), time.Now()
 	harness.Until(t, "the writer is blocked", func() bool {
 		if n := written.Load(); n != last {
@@ -283,11 +296,11 @@ func TestPipeWithFullSpoolBlocks(t *testing.T) {
 }
 
 func TestPipeWithFullSpoolDrops(t *testing.T) {
+	t.Parallel()
 	d := newDisk(t, 6)
 	dir := t.TempDir()
-	c := ink.Collect(t, dir)
-	c.Stop(t)
-	const lines = 300_000
+	c := collectorThatIsAway(t, dir)
+	const lines = 150_000
 	spool := d.at("spool")
 	p, _, done := pipeIntoFull(t, lines, "pipe", "--to", c.Addr, "--spool", spool, "--when-full", "drop", "--drain-timeout", "1s", "full")
 	if err := <-done; err != nil {
@@ -302,7 +315,7 @@ func TestPipeWithFullSpoolDrops(t *testing.T) {
 		t.Errorf("the pipe does not say where the rest is:\n%s", p.Stderr())
 	}
 	c.Restart(t)
-	if again := ink.Run(t, "pipe", "--to", c.Addr, "--spool", spool, "full"); again.Code != 0 {
+	if again := ink.Run(t, "pipe", "--to", c.Addr, "--spool", spool, "--drain-timeout", "2m", "full"); again.Code != 0 {
 		t.Errorf("the next pipe ended with %d\n%s", again.Code, again.Stderr)
 	}
 	c.Stop(t)

@@ -25,8 +25,10 @@ func must(t *testing.T, args ...string) string {
 }
 
 func TestCatPrintsACategoryInOrder(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []string{"gzip", "zstd", "none"} {
 		t.Run(codec, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			c := ink.Collect(t, dir, "--compress", codec, "--max-size", "64KiB", "--keep-open")
 			s := dialScribe(t, c.Addr)
@@ -90,8 +92,10 @@ func (b *tape) String() string {
 }
 
 func TestCatFollows(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []string{"gzip", "none"} {
 		t.Run(codec, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			c := ink.Collect(t, dir, "--compress", codec, "--max-size", "32KiB")
 			s := dialScribe(t, c.Addr)
@@ -120,6 +124,7 @@ func TestCatFollows(t *testing.T) {
 }
 
 func TestSpoolTools(t *testing.T) {
+	t.Parallel()
 	dir, in := t.TempDir(), t.TempDir()
 	parts := []string{string(harness.Lines("spooled", 0, 500)) + "odd \x00\xff bytes\n", string(harness.Lines("spooled", 500, 1000))}
 	text := strings.Join(parts, "")
@@ -212,6 +217,7 @@ func tree(t *testing.T, dir string) string {
 }
 
 func TestVersionHelpAndCompletion(t *testing.T) {
+	t.Parallel()
 	if got := must(t, "version"); !strings.HasPrefix(got, "inkwell ") || strings.Count(got, "\n") != 1 {
 		t.Errorf("version prints %q", got)
 	}
