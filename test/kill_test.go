@@ -53,7 +53,7 @@ func TestKilled(t *testing.T) {
 func besiege(t *testing.T, rng *rand.Rand, codec string, rounds int) {
 	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
 	s := &siege{t: t, rng: rng, stop: make(chan struct{}), finished: map[string][32]byte{}}
-	s.c = ink.Collect(t, dir, "--compress", codec, "--max-size", "1MiB", "--rotate", "never")
+	s.c = ink.Collect(t, dir, "--compress", codec, "--max-size", "100KB", "--rotate", "never")
 	input := "app=" + filepath.Join(in, "app.log")
 	s.forward = func() *harness.Process { return forward(t, s.c.Addr, state, input) }
 	s.f = s.forward()
