@@ -15,6 +15,9 @@ import (
 	"inkwell/test/harness"
 )
 
+// siegeFile is the bound of the files in bytes: small, so that each death finds some that are finished.
+const siegeFile = 100_000
+
 // siege is a collector with a forwarder, a pipe and raw clients, of which collector and forwarder are killed again and again.
 type siege struct {
 	t       *testing.T
@@ -53,7 +56,7 @@ func TestKilled(t *testing.T) {
 func besiege(t *testing.T, rng *rand.Rand, codec string, rounds int) {
 	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
 	s := &siege{t: t, rng: rng, stop: make(chan struct{}), finished: map[string][32]byte{}}
-	s.c = ink.Collect(t, dir, "--compress", codec, "--max-size", "100KB", "--rotate", "never")
+	s.c = ink.Collect(t, dir, "--compress", codec, "--max-size", strconv.Itoa(siegeFile), "--rotate", "never")
 	input := "app=" + filepath.Join(in, "app.log")
 	s.forward = func() *harness.Process { return forward(t, s.c.Addr, state, input) }
 	s.f = s.forward()
@@ -172,7 +175,7 @@ func (s *siege) published() {
 			} else if old != digest {
 				s.t.Errorf("%s has changed since it was published", path)
 			}
-			if len(data) > 1<<20 {
+			if len(data) > siegeFile {
 				s.t.Errorf("%s has %d bytes", path, len(data))
 			}
 		}

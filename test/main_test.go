@@ -4,18 +4,14 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"sync"
 	"testing"
 
 	"inkwell/test/harness"
 )
 
 var (
-	buildDir string
 	// ink is the program under test, with the race detector if the tests have it.
 	ink harness.Inkwell
-	// plain is the program without the race detector, for what is measured.
-	plain = sync.OnceValues(func() (harness.Inkwell, error) { return harness.Build(buildDir, false) })
 	// scale is how much of the full amount of data is used.
 	scale = 0.2
 )
@@ -41,7 +37,6 @@ func run(m *testing.M) int {
 	if err := os.Chmod(dir, 0o755); err != nil { // other users run it too
 		return fail(err)
 	}
-	buildDir = dir
 	if ink, err = harness.Build(dir, raced || os.Getenv("INKWELL_TEST_RACE") == "1"); err != nil {
 		return fail(err)
 	}
