@@ -80,6 +80,8 @@ func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := a.untilSignal(cmd.Context(), log) // from before anything is taken
+	defer stop()
 	o.Version, o.Logger, o.Stats = version(), log, stats.New()
 	began := time.Now()
 	c, err := collector.Open(*o)
@@ -87,7 +89,7 @@ func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
 		return err
 	}
 	log.Info("recovered", "dir", f.Dir, "state", f.StateDir, "after", time.Since(began).Round(time.Millisecond))
-	return a.daemon(cmd.Context(), job{log: log, stats: o.Stats, work: c.Run, read: func() reading {
+	return a.run(ctx, job{log: log, stats: o.Stats, work: c.Run, read: func() reading {
 		s := c.Status()
 		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
 	}})

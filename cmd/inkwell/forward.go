@@ -76,12 +76,14 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string
 	if err != nil {
 		return err
 	}
+	ctx, stop := a.untilSignal(cmd.Context(), log) // from before anything is taken
+	defer stop()
 	o.Logger, o.Stats = log, stats.New()
 	f, err := forwarder.Open(*o)
 	if err != nil {
 		return err
 	}
-	return a.daemon(cmd.Context(), job{log: log, stats: o.Stats, work: f.Run, read: func() reading {
+	return a.run(ctx, job{log: log, stats: o.Stats, work: f.Run, read: func() reading {
 		s := f.Status()
 		r := reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: peerNote(s)}
 		if o.Once {

@@ -70,13 +70,13 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := a.untilSignal(cmd.Context(), log) // from before anything is taken
+	defer stop()
 	o.Logger = log
 	p, err := forwarder.OpenPipe(a.stdin, *o)
 	if err != nil {
 		return err
 	}
-	ctx, stop := a.untilSignal(cmd.Context(), log)
-	defer stop()
 	counts, err := p.Run(ctx)
 	fmt.Fprintln(a.screen, countsLine(counts))
 	return err

@@ -102,7 +102,7 @@ func TestMeterElsewhereLogsEachMinute(t *testing.T) {
 	})
 }
 
-func TestDaemonEndsWithItsCounters(t *testing.T) {
+func TestRunEndsWithTheCounters(t *testing.T) {
 	var b bytes.Buffer
 	set := stats.New()
 	set.Overall("sent").Add(3)
@@ -110,7 +110,7 @@ func TestDaemonEndsWithItsCounters(t *testing.T) {
 	set.Category("web", "sent").Add(3)
 	a := &app{screen: newScreen(&b, func() int { return 0 })}
 	failed := errors.New("failed")
-	err := a.daemon(t.Context(), job{
+	err := a.run(t.Context(), job{
 		log: slog.New(slog.NewTextHandler(&b, nil)), stats: set, read: func() reading { return reading{} },
 		work: func(context.Context) error { return failed },
 	})

@@ -19,10 +19,8 @@ type job struct {
 	read  func() reading
 }
 
-// daemon does j until it is done or a signal asks it to end, with a status line beside it and its counters as the last word.
-func (a *app) daemon(parent context.Context, j job) error {
-	ctx, stop := a.untilSignal(parent, j.log)
-	defer stop()
+// run does j until it is done, with a status line beside it and its counters as the last word.
+func (a *app) run(ctx context.Context, j job) error {
 	shown, hide := context.WithCancel(context.Background())
 	var showing sync.WaitGroup
 	m := &meter{read: j.read, log: j.log, screen: a.screen}
