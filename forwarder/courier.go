@@ -73,7 +73,7 @@ func (c *courier) changed(err error) {
 	c.mu.Unlock()
 	switch {
 	case err != nil && failed.IsZero():
-		c.log.Warn("cannot hand lines on; waiting, nothing is lost", "err", err)
+		c.log.Warn("cannot hand lines on, trying again", "err", err)
 	case err == nil && !failed.IsZero():
 		c.log.Info("lines are handed on again", "after", time.Since(failed).Round(time.Millisecond))
 	}

@@ -104,7 +104,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 		return fmt.Errorf("open state: %w; it must be a directory that can be written to", err)
 	}
 	if f.lock, err = f.state.Lock("lock"); err != nil {
-		return fmt.Errorf("open state: %w", err)
+		return fmt.Errorf("open state (each forwarder needs a directory of its own): %w", err)
 	}
 	if f.positions, err = openPositions(f.state, o.Logger); err != nil {
 		return fmt.Errorf("open state: %w", err)

@@ -41,7 +41,7 @@ func openHop(o hopOptions) (_ *hop, err error) {
 	}
 	log, err := spool.Open(h.dir, spool.Options{MaxBytes: o.max, Logger: o.log})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
+		return nil, errors.Join(fmt.Errorf("open spool (each needs a directory of its own): %w", err), h.Close())
 	}
 	h.buffer = store.OpenBuffer(h.network, log, store.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
 	return h, nil

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"inkwell/rotate"
@@ -55,6 +57,9 @@ func (f *Files) finish(k *cut) error {
 		return f.retain()
 	}
 	err := next.save(f.state)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = f.spendReserve(next)
+	}
 	if err != nil {
 		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
 	}
@@ -74,6 +79,7 @@ func (f *Files) finish(k *cut) error {
 	if err != nil {
 		return err
 	}
+	f.keepReserve()
 	return f.retain()
 }
 

@@ -22,7 +22,7 @@ const (
 	cutBytes    = 128 << 20              // of journal, after which one comes earlier: its segments are written over while they are cached
 	idleWait    = 100 * time.Millisecond // how often the clock is looked at while the journal is quiet
 	retryMin    = time.Second            // between attempts to write to a category that failed
-	retryMax    = 30 * time.Second
+	retryMax    = 10 * time.Second
 )
 
 // category is one output category. Its fields belong to the drainer's goroutine, out to its shard.
@@ -55,6 +55,7 @@ type drainer struct {
 	nextCut    time.Time
 	cutLow     uint64     // low at the last cut
 	cutting    chan error // of the cut in progress, nil if none
+	tried      bool       // lastTry was
 	batch      proto.Batch
 	runs       []proto.Run // of batch
 
@@ -108,7 +109,7 @@ func (d *drainer) loop() error {
 	for {
 		rec, ok, err := d.reader.TryNext()
 		if err == nil && !ok {
-			if d.stopping.Load() {
+			if d.stopping.Load() && !d.lastTry() {
 				return d.finish()
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), d.files.o.idleWait)
@@ -349,6 +350,27 @@ func (d *drainer) retry(now time.Time) {
 func (d *drainer) stop() error {
 	d.stopping.Store(true)
 	return <-d.stopped
+}
+
+// lastTry brings categories that could not be written back once more when the journal is drained for the end, and says whether there
+// is something to read again.
+func (d *drainer) lastTry() (again bool) {
+	if d.tried {
+		return false
+	}
+	d.tried = true
+	if d.cutting != nil {
+		<-d.cutting
+		d.cutting = nil
+	}
+	now := time.Now()
+	d.park(now)
+	for _, c := range d.categories {
+		again = again || c.parked
+		c.retryAt = now
+	}
+	d.retry(now)
+	return again
 }
 
 // finish is the end of a run: everything that was taken goes into the files.

@@ -176,6 +176,7 @@ func (f *Files) start() error {
 		}
 		f.shards = append(f.shards, s)
 	}
+	f.keepReserve()
 	f.drain = newDrainer(f)
 	f.gauges()
 	if err := f.drain.restore(); err != nil {

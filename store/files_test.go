@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -468,6 +469,45 @@ func TestFilesKeepsWhatALostStateLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := published(t, dir, "c"); got != "new\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// crowded is a disk that has no room for a checkpoint while the reserve is there.
+type crowded struct {
+	reserve string
+	spent   atomic.Int64
+}
+
+func (c *crowded) Inject(op faultfs.Op, name string, n int) (int, error) {
+	if op == faultfs.OpRemove && name == reserveName {
+		c.spent.Add(1)
+	}
+	if op == faultfs.OpWrite && strings.Contains(name, checkpointName) {
+		if _, err := os.Stat(c.reserve); err == nil {
+			return 0, syscall.ENOSPC
+		}
+	}
+	return n, nil
+}
+
+func TestFilesSpendsItsReserveOnACheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	disk := &crowded{reserve: filepath.Join(dir, ".inkwell", reserveName)}
+	f := open(t, FilesOptions{Dir: dir, Injector: disk})
+	want := ""
+	for i := range 30 {
+		m := fmt.Sprintf("%d\n", i)
+		mustAppend(t, f, entries("c", m))
+		want += m
+		time.Sleep(time.Millisecond)
+	}
+	eventually(t, "an acknowledged journal", func() bool { b, _ := f.Backlog(); return b == 0 || disk.spent.Load() > 3 })
+	closeFiles(t, f)
+	if disk.spent.Load() == 0 {
+		t.Error("the reserve was never spent")
+	}
+	if got := published(t, dir, "c"); got != want {
 		t.Errorf("got %q", got)
 	}
 }

@@ -43,6 +43,11 @@ func (l *Log) recover() error {
 		l.end, l.entries = next, max(l.entries, l.acked.entries)
 	}
 	l.acked.entries = min(l.acked.entries, l.entries)
+	for range 2 { // both slots have their place on disk before it is full
+		if err := l.ack.write(l.acked); err != nil {
+			return fmt.Errorf("write acknowledgement in %s: %w", l.dir.Path(), err)
+		}
+	}
 	if bytes, entries := l.Backlog(); bytes > 0 {
 		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries, "after", time.Since(began).Round(time.Millisecond))
 	}
