@@ -111,7 +111,7 @@ func TestPipeLeavesTheRestForTheNextRun(t *testing.T) {
 			t.Errorf("does not say where the rest is:\n%s", p.Stderr())
 		}
 	}
-	c := ink.Collect(t, dir)
+	c := ink.Collect(t, dir, bulk...)
 	p, w := pipe(t, "--to", c.Addr, "--spool", spool, "--drain-timeout", "100s", "cat")
 	feed(t, w, "pipe", 2*n, 2*n+10)
 	finish(t, p, w, 0)
@@ -147,7 +147,7 @@ func TestPipeWhileTheCollectorComesAndGoes(t *testing.T) {
 		n += amount(20_000)
 	}
 	batch()
-	c = ink.Collect(t, dir, "--listen", addr)
+	c = ink.Collect(t, dir, append(bulk, "--listen", addr)...)
 	for range 4 {
 		batch()
 		harness.Until(t, "something arrives", func() bool { return c.Counter(t, "received good") > 0 })
@@ -262,7 +262,7 @@ func TestPipeFull(t *testing.T) {
 		if got.read != n || got.spooled+got.dropped != n || got.delivered != 0 || got.spooled == 0 || got.dropped == 0 {
 			t.Errorf("says %+v, sent were %d", got, n)
 		}
-		c := ink.Collect(t, dir)
+		c := ink.Collect(t, dir, bulk...)
 		p, w = pipe(t, "--to", c.Addr, "--spool", spool, "--drain-timeout", "100s", "cat")
 		finish(t, p, w, 0)
 		c.Stop(t)
@@ -282,7 +282,7 @@ func TestPipeFull(t *testing.T) {
 			t.Error("the writer was not made to wait")
 		case <-time.After(3 * time.Second):
 		}
-		c := ink.Collect(t, dir, "--listen", addr)
+		c := ink.Collect(t, dir, append(bulk, "--listen", addr)...)
 		<-fed
 		if got, want := finish(t, p, w, 0), (counts{read: n, delivered: n}); got.read != want.read || got.delivered != want.delivered || got.dropped != 0 {
 			t.Errorf("says %+v, want %+v", got, want)

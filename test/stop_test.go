@@ -16,14 +16,14 @@ import (
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
-	c := ink.Collect(t, dir, "--max-size", "1MiB")
+	c := ink.Collect(t, dir, append(bulk, "--max-size", "1MiB")...)
 	l := newLogger(t, filepath.Join(in, "app.log"), "app")
 	var stopped atomic.Bool
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for !stopped.Load() {
-			l.write(t, 200, true)
-			time.Sleep(time.Millisecond)
+			l.write(t, 100, true)
+			time.Sleep(5 * time.Millisecond)
 		}
 	})
 	f := forward(t, c.Addr, state, "app="+l.path)

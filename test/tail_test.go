@@ -113,7 +113,7 @@ func TestTailUnderRotation(t *testing.T) {
 	t.Parallel()
 	const averageLine = 200
 	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
-	c := ink.Collect(t, dir, "--max-size", "8MiB")
+	c := ink.Collect(t, dir, append(bulk, "--max-size", "8MiB")...)
 	input := "app=" + filepath.Join(in, "app?.log")
 	var loggers []*logger
 	for i := range 3 {

@@ -21,7 +21,7 @@ import (
 )
 
 // Patience bounds every wait: what has not happened by then does not happen.
-const Patience = 2 * time.Minute
+const Patience = 5 * time.Minute
 
 // Inkwell is the program, built.
 type Inkwell struct {
