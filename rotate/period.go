@@ -82,8 +82,8 @@ func ParseClock(s string) (Clock, error) {
 // String is the time of day as HH:MM.
 func (c Clock) String() string { return fmt.Sprintf("%02d:%02d", c.Hour, c.Minute) }
 
-// next is the first time after t, in its location, at which a file ends; zero for never.
-func (p Period) next(t time.Time, at Clock) time.Time {
+// Next is the first time after t, in its location, at which a file ends; zero for never.
+func (p Period) Next(t time.Time, at Clock) time.Time {
 	switch p.kind {
 	case daily:
 		for day := t.Day(); ; day++ {

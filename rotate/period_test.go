@@ -95,11 +95,11 @@ func TestBoundaries(t *testing.T) {
 		must(t, err)
 		clock, err := ParseClock(c.at)
 		must(t, err)
-		if got := p.next(from.In(zone(t, c.zone)), clock).Format(layout); got != c.want {
+		if got := p.Next(from.In(zone(t, c.zone)), clock).Format(layout); got != c.want {
 			t.Errorf("%s %s at %s from %s: %s, want %s", c.zone, c.period, c.at, c.from, got, c.want)
 		}
 	}
-	if next := (Period{kind: never}).next(noon, Clock{}); !next.IsZero() {
+	if next := (Period{kind: never}).Next(noon, Clock{}); !next.IsZero() {
 		t.Errorf("never comes at %v", next)
 	}
 }
@@ -113,7 +113,7 @@ func TestEveryDayHasOneBoundary(t *testing.T) {
 			p := Period{}
 			now := time.Date(2005, 1, 1, 12, 0, 0, 0, loc)
 			for now.Year() < 2027 {
-				next := p.next(now, at)
+				next := p.Next(now, at)
 				if gap := next.Sub(now); gap <= 0 || gap > 26*time.Hour {
 					t.Fatalf("%s at %v: %v after %v", name, at, next, now)
 				}
@@ -138,7 +138,7 @@ func TestHoursAreNoLongerThanAnHour(t *testing.T) {
 		for _, minute := range []int{0, 15, 45} {
 			now := time.Date(2015, 1, 1, 0, minute, 0, 0, loc)
 			for now.Year() < 2019 {
-				next := (Period{kind: hourly}).next(now, Clock{Minute: minute})
+				next := (Period{kind: hourly}).Next(now, Clock{Minute: minute})
 				_, before := now.Zone()
 				_, after := next.Zone()
 				if gap := next.Sub(now); gap <= 0 || gap > time.Hour || before == after && next.Minute() != minute {

@@ -261,7 +261,7 @@ func (s *Series) due(now time.Time) bool {
 	return !now.Before(w.until)
 }
 
-func (s *Series) boundary(t time.Time) time.Time { return s.o.Period.next(t, s.o.At) }
+func (s *Series) boundary(t time.Time) time.Time { return s.o.Period.Next(t, s.o.At) }
 
 // publish renames a hidden file.
 func (s *Series) publish(name string) error {

@@ -53,6 +53,7 @@ type drainer struct {
 	maxChunk   int
 	maxAge     time.Duration
 	nextCut    time.Time
+	turn       time.Time  // when the clock ends the files; zero for never
 	cutLow     uint64     // low at the last cut
 	cutting    chan error // of the cut in progress, nil if none
 	tried      bool       // lastTry was
@@ -73,7 +74,7 @@ type pending struct {
 
 func newDrainer(f *Files) *drainer {
 	d := &drainer{files: f, reader: f.journal.Reader(f.saved.Low), low: f.saved.Low, horizon: f.saved.Drained, categories: make(map[string]*category),
-		maxChunk: rotate.MaxChunk(f.o.Codec, f.o.MaxSize), maxAge: maxAgeBlock, nextCut: time.Now(),
+		maxChunk: rotate.MaxChunk(f.o.Codec, f.o.MaxSize), maxAge: maxAgeBlock, nextCut: time.Now(), turn: f.o.Period.Next(time.Now(), f.o.At),
 		written: f.o.Stats.Overall("written"), resets: make(chan error), stopped: make(chan error, 1)}
 	if f.o.Codec == rotate.None {
 		d.maxAge = maxAgePlain
@@ -133,6 +134,7 @@ func (d *drainer) loop() error {
 			time.Sleep(d.files.o.retryMin)
 		case ok:
 			d.files.health.set("journal read", nil)
+			d.lookAtClock(time.Now())
 			d.take(rec)
 		}
 		d.keepHouse(time.Now())
@@ -239,8 +241,24 @@ func (f *Files) freeChunk(k *chunk) {
 	k.data = nil
 }
 
+// lookAtClock sends off what came in before the files end, so that it goes into them.
+func (d *drainer) lookAtClock(now time.Time) {
+	if d.turn.IsZero() || now.Before(d.turn) {
+		return
+	}
+	d.turn = d.files.o.Period.Next(now, d.files.o.At)
+	for _, p := range d.pending {
+		if p.c.chunk == p.k {
+			d.dispatch(p.c)
+		}
+	}
+	d.pending = d.pending[:0]
+	d.nextCut = now
+}
+
 // keepHouse does what the clock or the shards ask for.
 func (d *drainer) keepHouse(now time.Time) {
+	d.lookAtClock(now)
 	for len(d.pending) > 0 {
 		p := d.pending[0]
 		current := p.c.chunk == p.k

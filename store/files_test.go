@@ -511,3 +511,32 @@ func TestFilesSpendsItsReserveOnACheckpoint(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestFilesEndWithTheClock appends to a period of a second: what waits for compression goes into the file of its time.
+func TestFilesEndWithTheClock(t *testing.T) {
+	period, err := rotate.ParsePeriod("1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	f := open(t, FilesOptions{Dir: dir, Period: period})
+	want := ""
+	files := func() int {
+		names, err := filepath.Glob(filepath.Join(dir, "c", "c-*.gz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	began := time.Now()
+	eventually(t, "three published files", func() bool {
+		m := fmt.Sprintf("%v\n", time.Since(began))
+		mustAppend(t, f, entries("c", m))
+		want += m
+		return files() >= 3
+	})
+	closeFiles(t, f)
+	if got := published(t, dir, "c"); got != want {
+		t.Errorf("got %d bytes, want %d", len(got), len(want))
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"inkwell/rotate"
 )
@@ -16,6 +17,7 @@ type shard struct {
 	done  chan struct{}
 	enc   *rotate.Encoder
 	own   map[*category]bool // those with a series
+	at    time.Time          // the time for the series: of a chunk when it came in, so that it goes into the file of that time
 }
 
 // work is one thing for a shard to do; exactly one of chunk, cut, publish and reset is set.
@@ -41,7 +43,7 @@ func newShard(f *Files) (*shard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up compression: %w", err)
 	}
-	return &shard{files: f, work: make(chan work, 4), done: make(chan struct{}), enc: enc, own: make(map[*category]bool)}, nil
+	return &shard{files: f, work: make(chan work, 4), done: make(chan struct{}), enc: enc, own: make(map[*category]bool), at: time.Now()}, nil
 }
 
 func (s *shard) run() {
@@ -71,11 +73,13 @@ func (s *shard) write(c *category, k *chunk) {
 		return // the drainer will read these entries again
 	}
 	if c.out.series == nil {
+		s.at = k.born
 		if err := s.open(c, c.out.mark); err != nil {
 			s.fail(c, err)
 			return
 		}
 	}
+	s.at = k.born
 	if err := c.out.series.Append(s.enc, k.data); err != nil {
 		s.fail(c, fmt.Errorf("write %s: %w", filepath.Join(s.files.o.Dir, c.name), err))
 		return
@@ -93,7 +97,7 @@ func (s *shard) open(c *category, m mark) error {
 	}
 	o := &s.files.o
 	c.out.series, err = rotate.Open(dir, rotate.Options{Base: c.name, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize,
-		Link: o.Codec == rotate.None, Logger: o.Logger}, &m.State)
+		Link: o.Codec == rotate.None, Logger: o.Logger, Now: func() time.Time { return s.at }}, &m.State)
 	if err != nil {
 		return fmt.Errorf("continue %s: %w", filepath.Join(o.Dir, c.name), err)
 	}
@@ -113,6 +117,7 @@ func (s *shard) sync(k *cut) map[string]mark {
 		}
 	}
 	marks := make(map[string]mark)
+	s.at = time.Now()
 	for c := range s.own {
 		if c.out.failed.Load() {
 			continue
