@@ -1,0 +1,56 @@
+package stats
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Health remembers what is wrong now, by the part it happened in. A trouble is logged when it comes and when it goes, not while it
+// lasts. Safe for concurrent use.
+type Health struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	trouble map[string]trouble
+}
+
+type trouble struct {
+	err   error
+	since time.Time
+}
+
+func NewHealth(log *slog.Logger) *Health {
+	return &Health{log: log, trouble: make(map[string]trouble)}
+}
+
+// Set says how the last attempt at part went.
+func (h *Health) Set(part string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t, bad := h.trouble[part]
+	switch {
+	case err != nil && !bad:
+		h.trouble[part] = trouble{err: err, since: time.Now()}
+		h.log.Error("trouble", "part", part, "error", err)
+	case err == nil && bad:
+		delete(h.trouble, part)
+		h.log.Info("recovered", "part", part, "after", time.Since(t.since).Round(time.Millisecond), "from", t.err)
+	}
+}
+
+// Status is the text of one trouble, "" when there is none.
+func (h *Health) Status() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	parts := make([]string, 0, len(h.trouble))
+	for part := range h.trouble {
+		parts = append(parts, part)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	slices.Sort(parts)
+	return parts[0] + ": " + h.trouble[parts[0]].err.Error()
+}

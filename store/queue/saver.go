@@ -1,0 +1,141 @@
+package queue
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"inkwell/internal/stats"
+	"inkwell/store"
+)
+
+// saver makes the checkpoints: it gathers how the queues stand, saves that, tells them and acknowledges the journal.
+//
+// A queue posts its place and its marks together, so that each post is true by itself; the checkpoint is the last post of each.
+type saver struct {
+	j      *Journal
+	health *stats.Health
+
+	saving sync.Mutex // held while a checkpoint is made
+	saved  *checkpoint
+
+	kick chan struct{}
+	stop chan struct{}
+	done chan struct{}
+}
+
+func newSaver(j *Journal, saved *checkpoint) *saver {
+	return &saver{j: j, health: stats.NewHealth(j.log), saved: saved, kick: make(chan struct{}, 1)}
+}
+
+// start begins to save in the background.
+func (s *saver) start() {
+	s.stop, s.done = make(chan struct{}), make(chan struct{})
+	go s.loop(s.stop, s.done)
+}
+
+// end stops that.
+func (s *saver) end() {
+	close(s.stop)
+	<-s.done
+}
+
+// hurry asks for a checkpoint now.
+func (s *saver) hurry() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (s *saver) loop(stop, done chan struct{}) {
+	defer close(done)
+	tick := time.NewTicker(s.j.o.saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-s.kick:
+		case <-tick.C:
+		}
+		s.save(false)
+	}
+}
+
+// save makes a checkpoint of what the queues have posted. The last one of a run lists only what is not done: the files of the others
+// were closed in good order.
+func (s *saver) save(last bool) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	r := s.j.current()
+	if r == nil {
+		return
+	}
+	next, posts := r.gather(s.saved, last)
+	if !next.equal(s.saved) {
+		err := next.save(s.j.state)
+		if err != nil {
+			err = fmt.Errorf("save checkpoint in %s: %w", s.j.o.StateDir, err)
+		}
+		s.health.Set("checkpoint", err)
+		if err != nil {
+			return
+		}
+	}
+	s.saved = next
+	for q, p := range posts {
+		q.savedPost(p)
+	}
+	err := s.j.spool.Ack(next.Low)
+	if err != nil {
+		err = fmt.Errorf("acknowledge the journal in %s: %w", s.j.o.StateDir, err)
+	}
+	s.health.Set("journal acknowledgement", err)
+}
+
+// before returns the place and marks that a queue's store must be opened with.
+func (s *saver) before(key string) (through uint64, known bool, marks store.Marks) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	p, known := s.saved.Queues[key]
+	return p.Through, known, s.saved.Files
+}
+
+// gather makes the next checkpoint.
+func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*post) {
+	r.dispatching.Lock()
+	position := r.position
+	r.dispatching.Unlock()
+	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, position), Queues: make(map[string]place), Files: make(store.Marks)}
+	low := position
+	posts := make(map[*Queue]*post)
+	r.mu.Lock()
+	for _, q := range r.queues {
+		p, from := q.posted()
+		posts[q] = p
+		low = min(low, from)
+		if last && from >= position {
+			continue
+		}
+		through := p.through
+		if from >= position {
+			through = position // nothing of what was dispatched waits
+		}
+		n.Queues[q.key] = place{Name: q.o.Name, Shared: q.o.Shared, Through: through}
+		maps.Copy(n.Files, p.marks)
+	}
+	// What queues of before have left is read again by their successors, up to the horizon.
+	if position < r.horizon {
+		for key, p := range r.began.Queues {
+			if _, claimed := r.queues[key]; !claimed {
+				n.Queues[key] = p
+				low = min(low, p.Through)
+			}
+		}
+	}
+	r.mu.Unlock()
+	n.Low = max(low, saved.Low)
+	return n, posts
+}

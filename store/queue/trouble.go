@@ -1,0 +1,66 @@
+package queue
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/store"
+)
+
+// trouble is what is wrong with a queue now. It is logged when it comes and when it goes. Safe for concurrent use.
+type trouble struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	err   error
+	since time.Time
+	store store.Reporter // nil: none
+}
+
+// set says how the last attempt went.
+func (t *trouble) set(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err != nil && t.err == nil:
+		t.since = time.Now()
+		t.log.Error("store does not take its entries: they are offered again", "error", err)
+	case err == nil && t.err != nil:
+		t.log.Info("recovered", "after", time.Since(t.since).Round(time.Millisecond), "from", t.err)
+	}
+	t.err = err
+}
+
+// watch says which store is open; nil for none.
+func (t *trouble) watch(s store.Store) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.store, _ = s.(store.Reporter)
+}
+
+// status is the trouble in words, or what the store says of itself, "" if all is well.
+func (t *trouble) status() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.err != nil:
+		return store.StatusText(t.err)
+	case t.store != nil:
+		return t.store.Status()
+	}
+	return ""
+}
+
+// tally counts for a queue and overall.
+type tally struct{ own, overall *atomic.Int64 }
+
+func newTally(j *Journal, name, counter string) tally {
+	return tally{own: j.o.Stats.Category(name, counter), overall: j.o.Stats.Overall(counter)}
+}
+
+func (t tally) add(n int64) {
+	t.own.Add(n)
+	t.overall.Add(n)
+}

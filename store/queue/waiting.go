@@ -1,0 +1,263 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+const (
+	// maxPending bounds the bytes of a queue's next batch. A queue that is at work gets no more until it took them; one that is in
+	// trouble falls behind.
+	maxPending = 4 << 20
+	// patience is how long the dispatcher waits for a queue that seems to be at work.
+	patience = time.Second
+)
+
+// QueueOptions says what a queue is.
+type QueueOptions struct {
+	Name   string // of the category, or of the block whose categories share the queue
+	Shared bool
+	Store  string // what its store is, e.g. "file /srv/logs/a/a": Name and Store tell queues apart, also after a restart
+	// Open opens the store with the marks of the last checkpoint. It is called by the queue's goroutine, again after a failure.
+	Open     func(saved store.Marks) (store.Store, error)
+	Target   int64         // bytes of canonical entries that make a batch worth while
+	Interval time.Duration // after which a smaller one is, too
+	Check    time.Duration // between two calls of the store's Check
+	Lossy    bool          // what the store does not take is thrown away ("lost")
+}
+
+// Queue is what waits for one store, and the goroutine that brings it there.
+type Queue struct {
+	o       QueueOptions
+	key     string
+	run     *run
+	start   uint64 // entries below are none of its business
+	skip    bool   // below the run's horizon, what a category's own queue has is passed over
+	waiting atomic.Int64
+
+	mu      sync.Mutex
+	pending *load     // the next batch; nil: nothing
+	taken   uint64    // entries below were taken, or are to be passed over
+	behind  bool      // the queue reads by itself, from taken
+	working bool      // the store is at work, with success so far
+	since   time.Time // when it began with the batch in progress
+	space   chan struct{}
+	post    *post  // how the store stood at the last Mark
+	undone  uint64 // journal offset of the first entry that the post does not cover; noOffset: there is none
+	publish bool   // the post was saved
+
+	trouble *trouble
+	wake    chan struct{}
+	w       worker
+}
+
+// noOffset is behind every journal.
+const noOffset = ^uint64(0)
+
+// load is entries on their way to a store.
+type load struct {
+	batch proto.Batch
+	bytes int64  // of messages that count as waiting
+	last  uint64 // journal offset behind the last entry
+}
+
+// newLoad returns an empty load.
+func (j *Journal) newLoad() *load {
+	l := j.loads.Get().(*load)
+	l.batch.Reset()
+	l.bytes = 0
+	return l
+}
+
+// post is how a queue stands: its store has every entry below through, and its files stand as the marks say.
+type post struct {
+	through uint64
+	marks   store.Marks
+	saved   chan struct{} // closed when a checkpoint says so
+}
+
+// NewQueue returns the queue of the run in progress for o.Name and o.Store, which it makes and starts if there is none. siblings are the
+// Stores of all queues of that name.
+func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
+	r := j.current()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := o.Name + "\x00" + o.Store
+	if q := r.queues[key]; q != nil {
+		return q
+	}
+	q := &Queue{o: o, key: key, run: r, wake: make(chan struct{}, 1), space: make(chan struct{}, 1), undone: noOffset,
+		working: true, since: time.Now()}
+	if p, known := r.began.Queues[key]; known {
+		q.start = p.Through
+	} else {
+		claimed := make(map[string]bool, len(siblings))
+		for _, s := range siblings {
+			claimed[o.Name+"\x00"+s] = true
+		}
+		for k := range r.queues {
+			claimed[k] = true
+		}
+		q.start, q.skip = r.began.start(o.Name, claimed), o.Shared
+		if o.Shared {
+			q.start = r.began.Low
+		}
+	}
+	q.taken = q.start
+	q.post = &post{through: q.start, saved: make(chan struct{})}
+	q.w = worker{q: q, j: j, log: j.log.With("category", o.Name, "store", o.Store)}
+	q.trouble = &trouble{log: q.w.log}
+	q.w.requeued, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "lost")
+	r.queues[key] = q
+	r.working.Add(1)
+	r.drained.Add(1)
+	go q.w.loop()
+	return q
+}
+
+// Waiting is the bytes of messages that the store was not offered yet.
+func (q *Queue) Waiting() int64 { return max(0, q.waiting.Load()) }
+
+// Expect says that entries with so many bytes of messages are about to be appended to the journal (or, below zero, were not).
+func (q *Queue) Expect(bytes int64) { q.waiting.Add(bytes) }
+
+// Name is that of its category, or of the block whose categories share it.
+func (q *Queue) Name() string { return q.o.Name }
+
+// Status is what is wrong, "" if nothing is. Safe for concurrent use.
+func (q *Queue) Status() string { return q.trouble.status() }
+
+// room waits until the queue can take more, or it is clear that it will not soon.
+func (q *Queue) room(ctx context.Context) {
+	for {
+		q.mu.Lock()
+		full := q.pending != nil && q.pending.batch.Size() >= maxPending && !q.behind && q.working
+		left := patience - time.Since(q.since)
+		q.mu.Unlock()
+		if !full || left <= 0 {
+			return
+		}
+		t := time.NewTimer(left)
+		select {
+		case <-q.space:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		t.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// offer adds s to the next batch, or lets the queue fall behind. The dispatcher calls it, with its lock held.
+func (q *Queue) offer(s stretch) {
+	fresh := s.from < q.run.counted
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s = q.own(s)
+	if s.run.Count == 0 {
+		return
+	}
+	if fresh {
+		q.waiting.Add(s.run.Bytes)
+	}
+	if q.undone == noOffset {
+		q.undone = s.from
+	}
+	if q.behind {
+		return
+	}
+	if q.pending != nil && q.pending.batch.Size() >= maxPending {
+		q.behind = true // from here on it reads by itself
+		return
+	}
+	first := q.pending == nil
+	if first {
+		q.pending = q.run.j.newLoad()
+	}
+	q.pending.add(s)
+	q.taken = s.end()
+	if first || int64(q.pending.batch.Size()) >= q.o.Target {
+		q.wakeUp()
+	}
+}
+
+// own leaves out of s what the queue has, or what is none of its business.
+func (q *Queue) own(s stretch) stretch {
+	if s.from < q.taken {
+		s = s.behind(min(q.taken, s.end()))
+	}
+	if q.skip && s.from < q.run.horizon {
+		s = s.behind(min(q.run.began.done(string(s.run.Category)), s.end()))
+	}
+	return s
+}
+
+func (l *load) add(s stretch) {
+	var b proto.Batch
+	b.SetEntries(s.data, s.run.Count)
+	l.batch.AppendBatch(&b)
+	l.bytes += s.run.Bytes
+	l.last = s.end()
+}
+
+// signal tells the dispatcher that there may be room.
+func (q *Queue) signal() {
+	select {
+	case q.space <- struct{}{}:
+	default:
+	}
+}
+
+func (q *Queue) wakeUp() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// posted is the last post, and the offset of the first entry that it does not cover.
+func (q *Queue) posted() (*post, uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.post, q.undone
+}
+
+// savedPost tells the queue that a checkpoint has p.
+func (q *Queue) savedPost(p *post) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-p.saved:
+		return
+	default:
+		close(p.saved)
+	}
+	if q.post == p && len(p.marks) > 0 {
+		q.publish = true
+		q.wakeUp()
+	}
+}
+
+// put makes p the queue's post. left says that entries which were taken lie behind it.
+func (q *Queue) put(p *post, left bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.post = p
+	switch {
+	case left || q.behind || q.pending != nil:
+		if q.undone != noOffset {
+			q.undone = max(q.undone, p.through)
+		} else {
+			q.undone = p.through
+		}
+	default:
+		q.undone = noOffset
+	}
+}

@@ -1,0 +1,330 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"inkwell/proto"
+	"inkwell/store"
+	"inkwell/store/spool"
+)
+
+// worker is the goroutine of a queue: it alone touches the store.
+type worker struct {
+	q   *Queue
+	j   *Journal
+	log *slog.Logger
+
+	store   store.Store // nil: not open
+	load    *load       // taken and not handled yet; nil: none
+	partly  bool        // some parts of the store have load
+	through uint64      // the store has everything below
+	counted uint64      // entries below are not in q.waiting any more
+	dirty   bool        // the store may have something to mark
+
+	next    time.Time // the store is not tried before
+	handled time.Time // when a batch was taken last
+	checked time.Time
+	marked  time.Time
+	reader  *spool.Reader // while the queue is behind
+	batch   proto.Batch   // of the reader
+	runs    []proto.Run
+
+	requeued, lost tally
+}
+
+// loop works until the run ends and everything that can be done is done.
+func (w *worker) loop() {
+	r := w.q.run
+	defer r.working.Done()
+	w.through, w.counted = w.q.start, w.q.start
+	ended := r.ended
+	for {
+		wait := w.turn(time.Now())
+		select {
+		case <-w.q.wake:
+			continue
+		default:
+		}
+		if ended == nil && w.lastTurn() {
+			break
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-w.q.wake:
+		case <-t.C:
+		case <-ended:
+			ended = nil
+			w.next = time.Time{} // one more attempt
+		}
+		t.Stop()
+	}
+	w.finish()
+}
+
+// lastTurn is called when no more is to come: it says whether nothing is left that could be done now.
+func (w *worker) lastTurn() bool {
+	failing := !w.next.IsZero()
+	w.q.mu.Lock()
+	left := w.load != nil || w.q.pending != nil || w.q.behind
+	w.q.mu.Unlock()
+	return !left || failing || w.q.run.ctx.Err() != nil
+}
+
+// turn does what is due and returns how long nothing else will be.
+func (w *worker) turn(now time.Time) time.Duration {
+	if w.load == nil {
+		w.take(now)
+	}
+	if w.store == nil && !now.Before(w.next) {
+		w.open(now)
+	}
+	if w.store != nil {
+		w.published()
+		w.check(now)
+	}
+	if w.store != nil && w.load != nil && !now.Before(w.next) {
+		w.handle()
+	}
+	if w.store != nil {
+		w.mark(now, false)
+	}
+	return w.idle(now)
+}
+
+// idle is how long there is nothing to do, unless somebody wakes the worker.
+func (w *worker) idle(now time.Time) time.Duration {
+	due := w.checked.Add(w.q.o.Check)
+	sooner := func(t time.Time) {
+		if t.Before(due) {
+			due = t
+		}
+	}
+	if w.load != nil || w.store == nil {
+		due = w.next
+	}
+	if w.dirty && !w.partly {
+		sooner(w.marked.Add(w.j.o.saveEvery))
+	}
+	w.q.mu.Lock()
+	defer w.q.mu.Unlock()
+	if w.load == nil && (w.q.pending != nil || w.q.behind) {
+		sooner(w.handled.Add(w.q.o.Interval))
+	}
+	return max(0, due.Sub(now))
+}
+
+// take makes the next batch of what waits, when it is time for one.
+func (w *worker) take(now time.Time) {
+	q := w.q
+	due := now.Sub(w.handled) >= q.o.Interval
+	select {
+	case <-q.run.stop:
+		due = true
+	default:
+	}
+	q.mu.Lock()
+	switch {
+	case q.pending != nil && (due || int64(q.pending.batch.Size()) >= q.o.Target || q.behind):
+		w.load, q.pending = q.pending, nil
+	case q.pending == nil && q.behind && !now.Before(w.next):
+		q.mu.Unlock()
+		w.catchUp()
+		q.mu.Lock()
+	}
+	q.mu.Unlock()
+	if w.load == nil {
+		return
+	}
+	w.handled = now
+	q.waiting.Add(-w.load.bytes)
+	w.counted = max(w.counted, w.load.last)
+	q.signal()
+}
+
+// open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
+// written to it.
+func (w *worker) open(now time.Time) {
+	_, _, marks := w.j.saver.before(w.q.key)
+	s, err := w.q.o.Open(marks)
+	if err != nil {
+		w.failed(err)
+		return
+	}
+	w.store, w.next, w.checked = s, time.Time{}, time.Time{}
+	if w.load == nil {
+		w.q.trouble.set(nil)
+	}
+	w.q.trouble.watch(s)
+	if _, ok := s.(store.Keeper); !ok {
+		return
+	}
+	w.dirty = true
+	if w.mark(now, true); w.store == nil {
+		return
+	}
+	w.j.saver.hurry()
+	p, _ := w.q.posted()
+	select {
+	case <-p.saved:
+		w.published()
+	case <-w.q.run.ctx.Done():
+		w.abandon()
+	}
+}
+
+// check gives the store its time.
+func (w *worker) check(now time.Time) {
+	if now.Sub(w.checked) < w.q.o.Check {
+		return
+	}
+	w.checked = now
+	c, ok := w.store.(store.Checker)
+	if !ok {
+		return
+	}
+	w.dirty = true
+	if err := c.Check(now); err != nil {
+		w.failed(err)
+	}
+}
+
+// handle offers the batch to the store.
+func (w *worker) handle() {
+	q := w.q
+	q.mu.Lock()
+	q.since = time.Now()
+	q.mu.Unlock()
+	err := w.store.Append(q.run.ctx, &w.load.batch)
+	if err != nil {
+		w.failed(err)
+		if !q.o.Lossy || w.load == nil || q.run.ctx.Err() != nil || errors.Is(err, store.ErrWaiting) {
+			return
+		}
+		w.lost.add(leftOf(err, w.load))
+	} else {
+		q.trouble.set(nil)
+	}
+	w.through, w.dirty, w.partly, w.next = w.load.last, true, false, time.Time{}
+	w.j.loads.Put(w.load)
+	w.load = nil
+	q.mu.Lock()
+	q.working = true
+	q.mu.Unlock()
+}
+
+// failed notes that the store did not take the batch, or could not be opened.
+func (w *worker) failed(err error) {
+	w.next = time.Now().Add(max(w.q.o.Interval, w.j.o.retry))
+	if errors.Is(err, context.Canceled) && w.q.run.ctx.Err() != nil {
+		return
+	}
+	w.q.mu.Lock()
+	w.q.working = false
+	w.q.mu.Unlock()
+	w.q.signal()
+	if !errors.Is(err, store.ErrWaiting) {
+		w.q.trouble.set(err)
+		if w.load != nil && !w.q.o.Lossy {
+			w.requeued.add(leftOf(err, w.load))
+		}
+	}
+	var part *store.PartialError
+	w.partly = w.partly || errors.As(err, &part)
+	if errors.Is(err, store.ErrBroken) {
+		w.abandon()
+	}
+}
+
+// leftOf is how many entries of l were not taken.
+func leftOf(err error, l *load) int64 {
+	var part *store.PartialError
+	if errors.As(err, &part) {
+		return int64(part.Left)
+	}
+	return int64(l.batch.Count())
+}
+
+// abandon closes the store without a word about how it stands; it will be opened as the last checkpoint knows it, and the journal is
+// read again from there.
+func (w *worker) abandon() {
+	if err := w.store.Close(); err != nil {
+		w.log.Debug("close store", "error", err)
+	}
+	w.store, w.partly, w.dirty = nil, false, false
+	w.q.trouble.watch(nil)
+	through, known, marks := w.j.saver.before(w.q.key)
+	if !known {
+		through = w.q.start
+	}
+	if w.load != nil {
+		w.j.loads.Put(w.load)
+		w.load = nil
+	}
+	w.through = through
+	w.closeReader()
+	w.q.rewind(through, marks)
+}
+
+// mark makes durable what the store was given and posts it, when it is time to, or now.
+func (w *worker) mark(now time.Time, always bool) {
+	k, keeps := w.store.(store.Keeper)
+	if !w.dirty || w.partly {
+		return
+	}
+	if !keeps {
+		w.dirty = false
+		w.q.put(&post{through: w.through, saved: make(chan struct{})}, w.load != nil)
+		return
+	}
+	u, _ := w.store.(interface{ Urgent() bool })
+	urgent := u != nil && u.Urgent()
+	if !always && !urgent && now.Sub(w.marked) < w.j.o.saveEvery {
+		return
+	}
+	marks := make(store.Marks)
+	if err := k.Mark(marks); err != nil {
+		w.failed(errors.Join(err, store.ErrBroken))
+		return
+	}
+	w.marked, w.dirty = now, false
+	w.q.put(&post{through: w.through, marks: marks, saved: make(chan struct{})}, w.load != nil)
+	if urgent {
+		w.j.saver.hurry()
+	}
+}
+
+// published tells the store that a checkpoint has its marks.
+func (w *worker) published() {
+	w.q.mu.Lock()
+	due := w.q.publish
+	w.q.publish = false
+	w.q.mu.Unlock()
+	k, ok := w.store.(store.Keeper)
+	if !due || !ok {
+		return
+	}
+	if err := k.Publish(); err != nil {
+		w.failed(err)
+	}
+}
+
+// finish is the end of a run: everything that was taken is posted for the last checkpoint.
+func (w *worker) finish() {
+	if w.store != nil {
+		w.published()
+		w.mark(time.Now(), true)
+	}
+	w.closeReader()
+	w.q.run.drained.Done()
+	<-w.q.run.last
+	if w.store == nil {
+		return
+	}
+	w.published()
+	if err := w.store.Close(); err != nil {
+		w.log.Error("close store", "error", err)
+	}
+}
