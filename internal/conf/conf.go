@@ -1,9 +1,14 @@
-// Package conf reads the values that users write: sizes, durations and words, from flags and from environment variables.
+// Package conf reads what users write: sizes, durations and words, from flags and from environment variables, and the grammar of
+// configuration files.
 //
 //	flag  >  environment variable  >  default
 //
-// A value that cannot be used is answered with the forms that can. Limitation: environment variables that are set to nothing count
-// as not set.
+//	bytes ─ Parse ─► blocks of blocks and KEY=VALUE, with the line of each, and every problem ─► package config gives them a meaning
+//
+// A value that cannot be used is answered with the forms that can. The grammar is that of the original, line by line: nothing is
+// quoted, escaped or included, # begins a comment wherever it stands, and numbers are those of C.
+//
+// Limitations: environment variables that are set to nothing count as not set; a value of a file cannot contain #.
 package conf
 
 import (

@@ -1,0 +1,160 @@
+package conf
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is something about a configuration file that its author should know.
+type Problem struct {
+	File  string
+	Line  int // from 1; 0: the file as a whole
+	Text  string
+	Cure  string // what to do about it, "" if the text says it
+	Error bool   // what is written there cannot be used; otherwise it is used as Text says
+}
+
+// String is the problem as a compiler would tell it: file:12: warning: text (cure).
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d", p.Line)
+	}
+	if p.Error {
+		b.WriteString(": error: ")
+	} else {
+		b.WriteString(": warning: ")
+	}
+	b.WriteString(p.Text)
+	if p.Cure != "" {
+		fmt.Fprintf(&b, " (%s)", p.Cure)
+	}
+	return b.String()
+}
+
+// File is a configuration file that was read.
+type File struct {
+	Name string
+	New  bool   // it begins with "inkwell 1": mistakes that the original passed over are errors
+	Root *Block // what stands outside of all blocks
+}
+
+// Setting is what stands behind a key.
+type Setting struct {
+	Text string
+	Line int
+}
+
+// Pair is a line KEY=VALUE.
+type Pair struct {
+	Key string
+	Setting
+}
+
+// Block is what stands between <NAME> and </NAME>.
+type Block struct {
+	Name   string   // "store0" for the first <store> of its parent, "" for the root
+	Tag    string   // as it was written: "store"
+	Line   int      // of <NAME>
+	Parent *Block   // where keys are inherited from; nil for the root
+	Blocks []*Block // in the byte order of their names
+
+	pairs  []Pair         // in the order of the file
+	latest map[string]int // key → the last of its pairs
+	counts map[string]int // of a name that may be repeated: how many blocks of it there are so far
+	places map[string]int // while b is read: where in Blocks the block of a name is
+}
+
+// Own lists the lines that stand in the block itself, in the order of the file, those that a later line of the same key overrides too.
+func (b *Block) Own() []Pair { return b.pairs }
+
+// Sub returns the block of that name in b, nil if there is none.
+func (b *Block) Sub(name string) *Block {
+	i, ok := slices.BinarySearchFunc(b.Blocks, name, func(s *Block, name string) int { return cmp.Compare(s.Name, name) })
+	if !ok {
+		return nil
+	}
+	return b.Blocks[i]
+}
+
+// Literal returns the value of a key in b itself.
+func (b *Block) Literal(key string) (Setting, bool) {
+	i, ok := b.latest[key]
+	if !ok {
+		return Setting{}, false
+	}
+	return b.pairs[i].Setting, true
+}
+
+// All returns every value of a key in b itself, in the order of the file.
+func (b *Block) All(key string) []Setting {
+	var all []Setting
+	for _, p := range b.pairs {
+		if p.Key == key {
+			all = append(all, p.Setting)
+		}
+	}
+	return all
+}
+
+// Get returns the value of a key: from b itself, else, if b has a type, from the nearest TYPE::KEY in b and the blocks around it. The
+// keys type, category and categories are never inherited.
+func (b *Block) Get(key string) (Setting, bool) {
+	if v, ok := b.Literal(key); ok {
+		return v, true
+	}
+	kind, ok := b.Literal("type")
+	if !ok || key == "type" || key == "category" || key == "categories" {
+		return Setting{}, false
+	}
+	key = kind.Text + "::" + key
+	for from := b; from != nil; from = from.Parent {
+		if v, ok := from.Literal(key); ok {
+			return v, true
+		}
+	}
+	return Setting{}, false
+}
+
+// set appends a line to b and says whether the key was there before.
+func (b *Block) set(p Pair) (before Setting, again bool) {
+	before, again = b.Literal(p.Key)
+	if b.latest == nil {
+		b.latest = make(map[string]int)
+	}
+	b.latest[p.Key] = len(b.pairs)
+	b.pairs = append(b.pairs, p)
+	return before, again
+}
+
+// number counts the blocks of a name that may be repeated.
+func (b *Block) number(name string) int {
+	if b.counts == nil {
+		b.counts = make(map[string]int)
+	}
+	b.counts[name]++
+	return b.counts[name] - 1
+}
+
+// add puts a block into b and returns the one of the same name whose place it takes, nil if there was none.
+func (b *Block) add(sub *Block) (before *Block) {
+	if i, again := b.places[sub.Name]; again {
+		before, b.Blocks[i] = b.Blocks[i], sub
+		return before
+	}
+	if b.places == nil {
+		b.places = make(map[string]int)
+	}
+	b.places[sub.Name] = len(b.Blocks)
+	b.Blocks = append(b.Blocks, sub)
+	return nil
+}
+
+// finish says that no block will be added any more.
+func (b *Block) finish() {
+	slices.SortFunc(b.Blocks, func(x, y *Block) int { return cmp.Compare(x.Name, y.Name) })
+	b.places = nil
+}

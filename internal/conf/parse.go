@@ -1,0 +1,200 @@
+package conf
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The limits of a file: far above what anybody writes, and low enough that reading one costs next to nothing.
+const (
+	maxFile     = 16 << 20 // bytes
+	maxLine     = 1 << 20  // bytes
+	maxNesting  = 64       // blocks in blocks
+	maxBlocks   = 1 << 16
+	maxProblems = 1000
+)
+
+// Parse reads a configuration file: lines KEY=VALUE and blocks between <NAME> and </NAME>. Whatever is wrong with it, it returns what
+// could be understood, and what could not be. repeat names the keys and blocks that may stand several times in one block: a block NAME
+// of these becomes NAME0, NAME1, …, as "store" always does.
+func Parse(name string, data []byte, repeat ...string) (*File, []Problem) {
+	p := &parser{file: &File{Name: name, Root: new(Block)}, repeat: append(repeat, "store")}
+	p.stack = []*Block{p.file.Root}
+	if len(data) > maxFile {
+		p.fail(fmt.Sprintf("the file has %d bytes, more than %d, and was not read", len(data), maxFile), "is it a configuration file?")
+		return p.file, p.problems
+	}
+	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
+	for line := range bytes.Lines(data) {
+		p.line++
+		if len(line) > maxLine {
+			p.fail(fmt.Sprintf("a line of %d bytes, more than %d, was passed over", len(line), maxLine), "is it a configuration file?")
+			continue
+		}
+		p.statement(string(line))
+	}
+	for len(p.stack) > 1 {
+		p.mistake(fmt.Sprintf("the file ends in <%s> of line %d", p.top().Tag, p.top().Line), fmt.Sprintf("close it with </%s>", p.top().Tag))
+		p.close()
+	}
+	p.file.Root.finish()
+	slices.SortStableFunc(p.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	return p.file, p.problems
+}
+
+// parser reads one file.
+type parser struct {
+	file     *File
+	repeat   []string
+	stack    []*Block // the blocks that are open, the root first
+	skipped  int      // how deep it is in blocks that are nested too deeply
+	blocks   int
+	line     int
+	begun    bool // there was a statement
+	problems []Problem
+}
+
+func (p *parser) top() *Block { return p.stack[len(p.stack)-1] }
+
+// statement reads one line. Only spaces and tabs count as white space, as always, and the end of a line of the DOS kind.
+func (p *parser) statement(line string) {
+	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+	line, _, _ = strings.Cut(line, "#")
+	line = strings.Trim(line, " \t\r")
+	if line == "" {
+		return
+	}
+	first := !p.begun
+	p.begun = true
+	switch {
+	case first && p.version(line):
+	case strings.HasPrefix(line, "</"):
+		p.endTag(line)
+	case line[0] == '<':
+		p.startTag(line)
+	case p.skipped == 0:
+		p.pair(line)
+	}
+}
+
+// version says whether the first statement of the file is the mark of the new style.
+func (p *parser) version(line string) bool {
+	words := strings.Fields(line)
+	if len(words) != 2 || words[0] != "inkwell" {
+		return false
+	}
+	p.file.New = true
+	if words[1] != "1" {
+		p.fail(fmt.Sprintf("version %s of the grammar is not known", Quote(words[1])), "write inkwell 1, or use the Inkwell that the file was written for")
+	}
+	return true
+}
+
+func (p *parser) startTag(line string) {
+	name, rest, ok := strings.Cut(line[1:], ">")
+	name = strings.Trim(name, " \t")
+	switch {
+	case !ok:
+		p.mistake(fmt.Sprintf("Bad config - line %s has a < but not a >", Quote(line)), "write <NAME>; until then what follows belongs to the block around it")
+		return
+	case rest != "":
+		p.mistake(fmt.Sprintf("%s behind <%s> is ignored", Quote(rest), name), "put it on a line of its own")
+	}
+	if p.skipped > 0 || len(p.stack) > maxNesting {
+		if p.skipped++; p.skipped == 1 {
+			p.fail(fmt.Sprintf("<%s> and what is in it was passed over: blocks are nested more than %d deep", Quote(name), maxNesting), "close the blocks before it")
+		}
+		return
+	}
+	if p.blocks++; p.blocks > maxBlocks {
+		if p.skipped++; p.blocks == maxBlocks+1 {
+			p.fail(fmt.Sprintf("blocks from here on were passed over: there are more than %d", maxBlocks), "split the file")
+		}
+		return
+	}
+	b := &Block{Name: name, Tag: name, Line: p.line, Parent: p.top()}
+	if slices.Contains(p.repeat, name) {
+		b.Name = fmt.Sprintf("%s%d", name, p.top().number(name))
+	}
+	p.stack = append(p.stack, b)
+}
+
+func (p *parser) endTag(line string) {
+	name, _, closed := strings.Cut(line[2:], ">")
+	name = strings.Trim(name, " \t")
+	switch {
+	case p.skipped > 0:
+		p.skipped--
+		return
+	case len(p.stack) == 1:
+		p.mistake(fmt.Sprintf("</%s> closes nothing and is ignored", Quote(name)), "remove it; the original did not read anything behind it")
+		return
+	case name != p.top().Tag:
+		p.mistake(fmt.Sprintf("</%s> closes <%s> of line %d", Quote(name), Quote(p.top().Tag), p.top().Line),
+			fmt.Sprintf("write </%s>, or look for an end tag that is missing above", Quote(p.top().Tag)))
+	case !closed:
+		p.mistake(fmt.Sprintf("</%s has no >", Quote(name)), fmt.Sprintf("write </%s>", Quote(name)))
+	}
+	p.close()
+}
+
+// close ends the innermost block and puts it into its parent.
+func (p *parser) close() {
+	b := p.top()
+	b.finish()
+	p.stack = p.stack[:len(p.stack)-1]
+	if before := p.top().add(b); before != nil {
+		p.report(Problem{Line: b.Line, Error: p.file.New, Text: fmt.Sprintf("Bad config - duplicate block name %s: this one is used, that of line %d is not", Quote(b.Name), before.Line), Cure: "give it another name"})
+	}
+}
+
+func (p *parser) pair(line string) {
+	key, value, ok := strings.Cut(line, "=")
+	if !ok {
+		p.mistake(fmt.Sprintf("Bad config - line %s is missing an =", Quote(line)), "write KEY=VALUE, or # before a comment")
+		return
+	}
+	key, value = strings.Trim(key, " \t"), strings.Trim(value, " \t")
+	if before, again := p.top().set(Pair{Key: key, Setting: Setting{Text: value, Line: p.line}}); again && !slices.Contains(p.repeat, key) {
+		p.report(Problem{Line: p.line, Text: fmt.Sprintf("Bad config - duplicate key %s: %s is used, not %s of line %d", Quote(key), Quote(value), Quote(before.Text), before.Line), Cure: "remove one of them"})
+	}
+}
+
+// fail reports an error of the line that is being read.
+func (p *parser) fail(text, cure string) {
+	p.report(Problem{Line: p.line, Text: text, Cure: cure, Error: true})
+}
+
+// mistake reports what the original passed over: an error in a file of the new style.
+func (p *parser) mistake(text, cure string) {
+	p.report(Problem{Line: p.line, Text: text, Cure: cure, Error: p.file.New})
+}
+
+func (p *parser) report(problem Problem) {
+	problem.File = p.file.Name
+	switch n := len(p.problems); {
+	case n < maxProblems:
+		p.problems = append(p.problems, problem)
+	case n == maxProblems:
+		p.problems = append(p.problems, Problem{File: p.file.Name, Line: p.line, Text: fmt.Sprintf("there are more than %d problems; those behind this line are not shown", maxProblems), Error: true})
+	}
+}
+
+// Quote makes text from a file fit to be shown: long text is shortened, and what cannot be printed is escaped.
+func Quote(text string) string {
+	const most = 80
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
+}
