@@ -40,7 +40,7 @@ func Parse(name string, data []byte, repeat ...string) (*File, []Problem) {
 		p.statement(string(line))
 	}
 	for len(p.stack) > 1 {
-		p.mistake(fmt.Sprintf("the file ends in <%s> of line %d", p.top().Tag, p.top().Line), fmt.Sprintf("close it with </%s>", p.top().Tag))
+		p.mistake(fmt.Sprintf("the file ends in <%s> of line %d", Quote(p.top().Tag), p.top().Line), fmt.Sprintf("close it with </%s>", Quote(p.top().Tag)))
 		p.close()
 	}
 	p.file.Root.finish()
@@ -104,7 +104,7 @@ func (p *parser) startTag(line string) {
 		p.mistake(fmt.Sprintf("Bad config - line %s has a < but not a >", Quote(line)), "write <NAME>; until then what follows belongs to the block around it")
 		return
 	case rest != "":
-		p.mistake(fmt.Sprintf("%s behind <%s> is ignored", Quote(rest), name), "put it on a line of its own")
+		p.mistake(fmt.Sprintf("%s behind <%s> is ignored", Quote(rest), Quote(name)), "put it on a line of its own")
 	}
 	if p.skipped > 0 || len(p.stack) > maxNesting {
 		if p.skipped++; p.skipped == 1 {
