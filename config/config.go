@@ -1,0 +1,96 @@
+// Package config says what the words of a configuration file mean: every option of every block, typed and with its default, and what
+// is wrong with the file, line by line.
+//
+//	bytes ─ conf.Parse ─► blocks ─ Load ─► Config ─┬─ Stores: categories → Sink (file | buffer | network | bucket | multi | category | null)
+//	                                               ├─ Tails, Pipes: where a forwarder takes lines from
+//	                                               └─ Problems: file:line, what, the cure
+//
+// A Sink is the description of a store, not the store: it holds nothing open and is not changed once it was loaded, so it can be shared,
+// compared by its String and kept beside the next one of a reload. A block for categories that are not known yet (default, prefix*,
+// categories=) is a model; For makes the copy of it for one category, with all its options.
+//
+// The table of options (options.go and what it gathers) is the only place where defaults stand: Load reads them from there, unknown
+// keys are found by it and docs/configuration.md is generated from it (go generate).
+//
+// Invariants: a store that cannot be used has a Status, in the words of the original, and no Sink; the others are usable. Numbers that
+// make no sense are replaced by ones that do, with a warning.
+//
+// Limitations: names are not looked up and files are not touched; what shows only when a store is opened is not a problem here.
+package config
+
+import (
+	"time"
+
+	"inkwell/internal/conf"
+)
+
+//go:generate go test -run TestDocument -update .
+
+// Config is a configuration file, understood.
+type Config struct {
+	File     *conf.File
+	New      bool // in a file of the new style unknown words are errors, and one error spoils the file
+	Problems []conf.Problem
+	Status   string // why nothing can be configured, in the original's words and with the cause behind them; "" = fine
+
+	Port                 int      // of port=; 0: none was given
+	Listen               []string // of listen=: HOST:PORT or unix:/path
+	MaxMessagesPerSecond int64    // 0 = no limit
+	MaxQueueSize         int64    // bytes
+	MaxFrame             int      // bytes
+	MaxConnections       int      // 0 = no limit of the file
+	MaxCategories        int
+	CheckInterval        time.Duration
+	ThreadPerCategory    bool // each category has a queue and a store of its own
+	LongestPrefix        bool // of several prefixes that match the longest is taken, not the first in byte order
+	ServerThreads        int  // has no effect
+
+	Durability string // sync, write or memory
+	StateDir   string // "" = the default of the system
+	JournalMax int64  // bytes
+
+	Stores []*Store // in the byte order of the names of their blocks
+	Tails  []Tail
+	Pipes  []Pipe
+}
+
+// Store is one top-level block with a store.
+type Store struct {
+	Name       string
+	Line       int
+	Categories []string // as they were written: "foo", "foo*", "default"
+	List       bool     // by categories=: with ThreadPerCategory even plain names are copies of a model
+	Handled    string   // the name of its only queue without ThreadPerCategory: "foo", "default", or the text of categories=
+	Status     string   // why the block cannot be used, in the original's words; "" = it can
+
+	TargetWriteSize  int64 // bytes that make a batch
+	MaxWriteInterval time.Duration
+	MustSucceed      bool
+
+	Sink Sink // nil if Status is not ""
+}
+
+// Sink says where a batch goes: one of the structs of this package (not pointers to them). It is never changed, and may be used by any number of goroutines.
+type Sink interface {
+	// For is the copy of a model for one category. The category must be safe as the name of a file.
+	For(category string) Sink
+	// String tells the sink in one line. Two sinks that write to the same place tell the same.
+	String() string
+}
+
+// Tail is a <tail> block: files to follow.
+type Tail struct {
+	Line     int
+	Category string
+	Glob     string
+	FromEnd  bool // files that stand there when they are first seen are begun at their end
+	MaxLine  int  // bytes
+}
+
+// Pipe is a <pipe> block: standard input.
+type Pipe struct {
+	Line         int
+	Category     string
+	DropWhenFull bool          // lines are dropped, not waited for, when neither memory nor buffer has room
+	DrainTimeout time.Duration // how long the end of input waits for the network
+}

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"inkwell/rotate"
+	"inkwell/store/plain"
+)
+
+// File is a file or thriftfile store.
+type File struct {
+	plain.Options
+	Compress *Compress // nil: plain files, byte for byte as the original writes them
+}
+
+// Compress is what a file store with compress= does instead of plain files.
+type Compress struct {
+	Codec     rotate.Codec
+	Level     int // 0 = the codec's default
+	Period    rotate.Period
+	At        rotate.Clock
+	Keep      time.Duration // finished files that are older are removed, 0 = never
+	KeepBytes int64         // the oldest finished files are removed while all take more, 0 = never
+}
+
+// For puts the category behind the directory and makes it the base of the names.
+func (f File) For(category string) Sink {
+	f.Dir = f.Dir + "/" + category
+	f.Base = category
+	return f
+}
+
+func (f File) String() string {
+	kind := "file "
+	switch {
+	case f.Compress != nil:
+		kind = f.Compress.Codec.String() + " file "
+	case f.Thrift:
+		kind = "thriftfile "
+	}
+	return kind + filepath.Join(f.Dir, f.Sub, f.Base)
+}
+
+// Buffer is a store with another one for the time when it fails.
+type Buffer struct {
+	Primary, Secondary        Sink
+	RetryInterval, RetryRange time.Duration // the next attempt comes after RetryInterval ± half of RetryRange; both above 0
+	Replay                    bool          // what went to the secondary is sent to the primary later
+	FlushStreaming            bool          // new entries do not wait for the replay
+	Adaptive                  bool          // the next three say when to try again, not the two above
+	MinRetry, MaxRetry        time.Duration // 0 < MinRetry <= MaxRetry
+	MaxOffset                 time.Duration // 0 < MaxOffset <= MaxRetry
+	SendRate                  int           // has no effect
+	BypassRatio               float64       // has no effect
+	SpoolMax                  int64         // bytes that may wait on disk, 0 = no bound
+}
+
+// For copies both sides.
+func (b Buffer) For(category string) Sink {
+	b.Primary, b.Secondary = b.Primary.For(category), b.Secondary.For(category)
+	return b
+}
+
+func (b Buffer) String() string {
+	return "buffer (" + b.Primary.String() + ", " + b.Secondary.String() + ")"
+}
+
+// Network is a store that sends to another server.
+type Network struct {
+	Addrs       []string // HOST:PORT; none if there is a Mapping
+	Shuffle     bool     // they are equals: one is chosen at random
+	Timeout     time.Duration
+	Pool        bool // stores with the same addresses share a connection
+	IgnoreError bool // failing is not shown in the status
+	MaxBatch    int  // bytes of a call
+	Mapping     *Mapping
+}
+
+// Mapping asks a BucketStoreMapping service where to send.
+type Mapping struct {
+	Addrs        []string // HOST:PORT of the service
+	Bucket       int
+	TTL, Timeout time.Duration
+}
+
+// For returns n: a network store is the same for every category.
+func (n Network) For(string) Sink { return n }
+
+func (n Network) String() string {
+	if m := n.Mapping; m != nil {
+		return fmt.Sprintf("network bucket %d of %s", m.Bucket, strings.Join(m.Addrs, " "))
+	}
+	return "network " + strings.Join(n.Addrs, " ")
+}
+
+// Bucket is a store that chooses one of its children by what a message begins with.
+type Bucket struct {
+	Kind      string // key_hash, key_modulo, key_range, random or context_log
+	Delimiter byte
+	RemoveKey bool
+	Range     uint64
+	Children  []Sink // Children[0] takes what has no key; the others are the buckets
+}
+
+// For copies every child.
+func (b Bucket) For(category string) Sink {
+	b.Children = each(b.Children, category)
+	return b
+}
+
+func (b Bucket) String() string {
+	return fmt.Sprintf("bucket %s of %d (%s)", b.Kind, len(b.Children)-1, list(b.Children))
+}
+
+// Multi is a store that gives everything to all of its children.
+type Multi struct {
+	Any      bool // it is enough when one of them takes it
+	Children []Sink
+}
+
+// For copies every child.
+func (m Multi) For(category string) Sink {
+	m.Children = each(m.Children, category)
+	return m
+}
+
+func (m Multi) String() string {
+	if m.Any {
+		return "multi, any of (" + list(m.Children) + ")"
+	}
+	return "multi, all of (" + list(m.Children) + ")"
+}
+
+// ByCategory is a store with one child for each category that it meets: Model.For(category).
+type ByCategory struct{ Model Sink }
+
+// For copies the model, so that the name of the category stands twice in paths, as it always did.
+func (c ByCategory) For(category string) Sink { return ByCategory{Model: c.Model.For(category)} }
+
+func (c ByCategory) String() string { return "by category: " + c.Model.String() }
+
+// Null is a store that drops everything and counts it.
+type Null struct{}
+
+// For returns the same.
+func (Null) For(string) Sink { return Null{} }
+
+func (Null) String() string { return "null" }
+
+func each(sinks []Sink, category string) []Sink {
+	copies := make([]Sink, len(sinks))
+	for i, s := range sinks {
+		copies[i] = s.For(category)
+	}
+	return copies
+}
+
+// list tells sinks in one line.
+func list(sinks []Sink) string {
+	texts := make([]string, len(sinks))
+	for i, s := range sinks {
+		texts[i] = s.String()
+	}
+	return strings.Join(texts, ", ")
+}
