@@ -103,13 +103,7 @@ func (q *Queue) rewind(through uint64, marks store.Marks) {
 		q.run.j.loads.Put(q.pending)
 		q.pending = nil
 	}
-	own := make(store.Marks)
-	for path := range q.post.marks {
-		if state, ok := marks[path]; ok {
-			own[path] = state
-		}
-	}
-	q.post = &post{through: through, marks: own, saved: make(chan struct{})}
+	q.post = &post{through: through, marks: marks, saved: make(chan struct{})}
 	q.behind, q.publish, q.taken = true, false, through
 	q.undone = min(q.undone, through)
 }

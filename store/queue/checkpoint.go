@@ -23,14 +23,19 @@ type checkpoint struct {
 	Low     uint64           `json:"low"`     // the journal is needed from here
 	Drained uint64           `json:"drained"` // what lies below and is in no queue listed here is done
 	Queues  map[string]place `json:"queues"`  // by key
-	Files   store.Marks      `json:"files"`   // by path
 }
 
 // place is how far one queue got.
 type place struct {
-	Name    string `json:"name"`             // of the category, or of the block whose categories share the queue
-	Shared  bool   `json:"shared,omitempty"` // by all categories of a block
-	Through uint64 `json:"through"`          // the store has everything below
+	Name    string      `json:"name"`             // of the category, or of the block whose categories share the queue
+	Shared  bool        `json:"shared,omitempty"` // by all categories of a block
+	Through uint64      `json:"through"`          // the store has everything below
+	Files   store.Marks `json:"files,omitempty"`  // by path: how they stood then
+}
+
+func (p place) equal(o place) bool {
+	return p.Name == o.Name && p.Shared == o.Shared && p.Through == o.Through &&
+		maps.EqualFunc(p.Files, o.Files, func(a, b json.RawMessage) bool { return string(a) == string(b) })
 }
 
 // loadCheckpoint reads the checkpoint in dir, the empty one where there is none.
@@ -79,8 +84,7 @@ func (c *checkpoint) fit(acked, end uint64) (lost bool) {
 
 // equal says whether n says nothing new.
 func (c *checkpoint) equal(n *checkpoint) bool {
-	return c.Low == n.Low && maps.Equal(c.Queues, n.Queues) &&
-		maps.EqualFunc(c.Files, n.Files, func(a, b json.RawMessage) bool { return string(a) == string(b) })
+	return c.Low == n.Low && c.Drained == n.Drained && maps.EqualFunc(c.Queues, n.Queues, place.equal)
 }
 
 // start is where a queue that takes the categories of a name, and was not listed, has to begin to read: where queues of that name
@@ -93,6 +97,18 @@ func (c *checkpoint) start(name string, claimed map[string]bool) uint64 {
 		}
 	}
 	return from
+}
+
+// files is how the files of a queue stood; for one that is not listed, those of all that are: it may have taken over a file.
+func (c *checkpoint) files(key string) store.Marks {
+	if p, known := c.Queues[key]; known {
+		return p.Files
+	}
+	all := make(store.Marks)
+	for _, p := range c.Queues {
+		maps.Copy(all, p.Files)
+	}
+	return all
 }
 
 // done is the offset below which the stores of a category, when it had its own, have everything: for a queue that takes it over

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +66,24 @@ func (j *Journal) Start(prepare func(), route Router) {
 	}
 	j.saver.start()
 	go r.dispatch(j.spool.Reader(s.Low))
+}
+
+// StoreStatus is what is wrong with the first store that is unhappy, in byte order of the names, "" if none is.
+func (j *Journal) StoreStatus() string {
+	r := j.current()
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	keys := slices.Sorted(maps.Keys(r.queues))
+	queues := maps.Clone(r.queues)
+	r.mu.Unlock()
+	for _, key := range keys {
+		if text := queues[key].Status(); text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 // Stop brings what is in the journal to the stores and closes them. What a store does not take now, or not within limit, stays in the

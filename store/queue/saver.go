@@ -2,7 +2,6 @@ package queue
 
 import (
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -100,7 +99,7 @@ func (s *saver) before(key string) (through uint64, known bool, marks store.Mark
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	p, known := s.saved.Queues[key]
-	return p.Through, known, s.saved.Files
+	return p.Through, known, s.saved.files(key)
 }
 
 // gather makes the next checkpoint.
@@ -108,7 +107,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*pos
 	r.dispatching.Lock()
 	position := r.position
 	r.dispatching.Unlock()
-	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, position), Queues: make(map[string]place), Files: make(store.Marks)}
+	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, position), Queues: make(map[string]place)}
 	low := position
 	posts := make(map[*Queue]*post)
 	r.mu.Lock()
@@ -121,10 +120,9 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*pos
 		}
 		through := p.through
 		if from >= position {
-			through = position // nothing of what was dispatched waits
+			through = max(through, position) // nothing of what was dispatched waits
 		}
-		n.Queues[q.key] = place{Name: q.o.Name, Shared: q.o.Shared, Through: through}
-		maps.Copy(n.Files, p.marks)
+		n.Queues[q.key] = place{Name: q.o.Name, Shared: q.o.Shared, Through: through, Files: p.marks}
 	}
 	// What queues of before have left is read again by their successors, up to the horizon.
 	if position < r.horizon {

@@ -233,7 +233,7 @@ func (w *worker) failed(err error) {
 	}
 	var part *store.PartialError
 	w.partly = w.partly || errors.As(err, &part)
-	if errors.Is(err, store.ErrBroken) {
+	if errors.Is(err, store.ErrBroken) && w.store != nil {
 		w.abandon()
 	}
 }
