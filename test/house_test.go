@@ -20,12 +20,14 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":      {"forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "proto"},
+	"cmd/inkwell":      {"forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
+	"config":           {"internal/conf", "rotate", "store/plain"},
 	"forwarder":        {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
 	"collector":        {"store", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs"},
 	"store":            {"store/spool", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
 	"store/spool":      {"internal/faultfs"},
 	"rotate":           {"internal/faultfs"},
+	"pipelog":          {},
 	"internal/rpc":     {"proto", "proto/gen/fb303", "internal/stats"},
 	"internal/conf":    {},
 	"internal/stats":   {},
@@ -41,7 +43,6 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
-	"cmd/inkwell":  {"internal/rpc"},
 	"collector":    {"rotate", "store/spool"},
 	"internal/rpc": {"proto/gen/scribe"},
 	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
