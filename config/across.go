@@ -1,0 +1,179 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"inkwell/internal/conf"
+)
+
+// hiddenPrefixes warns of patterns that never match because a shorter one does.
+func (l *loader) hiddenPrefixes() {
+	if l.config.LongestPrefix {
+		return
+	}
+	type pattern struct {
+		prefix string
+		line   int
+	}
+	var all []pattern
+	for _, s := range l.config.Stores {
+		for _, category := range s.Categories {
+			if prefix, ok := strings.CutSuffix(category, "*"); ok {
+				all = append(all, pattern{prefix, s.Line})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b pattern) int { return strings.Compare(a.prefix+"*", b.prefix+"*") })
+	for i, long := range all {
+		for _, short := range all[:i] {
+			if short.prefix != long.prefix && strings.HasPrefix(long.prefix, short.prefix) {
+				l.warn(long.line, fmt.Sprintf("category %s* is hidden by %s* of line %d: the shorter prefix takes its messages, as it always did", conf.Quote(long.prefix), conf.Quote(short.prefix), short.line),
+					"add prefix_match=longest at the top of the file, or remove it")
+				break
+			}
+		}
+	}
+}
+
+// sharedFiles warns of stores that write to the same files.
+func (l *loader) sharedFiles() {
+	type owner struct {
+		line       int
+		categories []string
+	}
+	first := make(map[string]owner)
+	for _, s := range l.config.Stores {
+		if s.Sink == nil {
+			continue
+		}
+		for _, f := range files(s.Sink) {
+			name := filepath.Join(f.Dir, f.Sub, f.Base)
+			if l.config.model(s) {
+				name = filepath.Join(f.Dir, "*", f.Sub)
+			}
+			before, again := first[name]
+			switch {
+			case !again:
+				first[name] = owner{s.Line, s.Categories}
+			case !l.config.model(s) || slices.ContainsFunc(s.Categories, func(c string) bool { return slices.Contains(before.categories, c) }):
+				l.warn(s.Line, fmt.Sprintf("its files %s are also those of the store of line %d", conf.Quote(name), before.line), "give each a file_path or base_filename of its own")
+			}
+		}
+	}
+}
+
+// model says whether s is only what copies for categories are made from.
+func (c *Config) model(s *Store) bool {
+	return c.ThreadPerCategory && (s.List || slices.ContainsFunc(s.Categories, isPattern))
+}
+
+// files lists the file stores in a sink.
+func files(s Sink) []File {
+	var all []File
+	walk(s, func(s Sink) {
+		if f, ok := s.(File); ok {
+			all = append(all, f)
+		}
+	})
+	return all
+}
+
+// walk shows a sink and all in it to see.
+func walk(s Sink, see func(Sink)) {
+	see(s)
+	switch s := s.(type) {
+	case Buffer:
+		walk(s.Primary, see)
+		walk(s.Secondary, see)
+	case Bucket:
+		for _, child := range s.Children {
+			walk(child, see)
+		}
+	case Multi:
+		for _, child := range s.Children {
+			walk(child, see)
+		}
+	case ByCategory:
+		walk(s.Model, see)
+	}
+}
+
+// listens returns where c listens.
+func (c *Config) listens() []string {
+	all := slices.Clone(c.Listen)
+	if c.Port != 0 {
+		all = append(all, fmt.Sprintf(":%d", c.Port))
+	}
+	return all
+}
+
+// RefuseLoops takes every store out of use that sends to one of the addresses to listen on (HOST:PORT, an empty HOST is all of this
+// machine's): its messages would come back for ever. Load did it for port= and listen=; whoever listens elsewhere, does it for that.
+func (c *Config) RefuseLoops(listen []string) {
+	own := ownHosts()
+	for _, s := range c.Stores {
+		if s.Sink == nil {
+			continue
+		}
+		addr := ""
+		walk(s.Sink, func(sink Sink) {
+			n, ok := sink.(Network)
+			if i := slices.IndexFunc(n.Addrs, func(a string) bool { return reaches(a, listen, own) }); ok && i >= 0 {
+				addr = n.Addrs[i]
+			}
+		})
+		if addr == "" {
+			continue
+		}
+		s.Status, s.Sink = "Bad config - network store sends to this server itself: "+addr, nil
+		c.Problems = append(c.Problems, conf.Problem{File: c.File.Name, Line: s.Line, Text: s.Status, Cure: "every message would come back: name another server or port", Error: true})
+		if c.Status == "" {
+			c.conclude("")
+		}
+	}
+}
+
+// ownHosts are the names and addresses of this machine.
+func ownHosts() []string {
+	own := []string{"localhost"}
+	if host, err := os.Hostname(); err == nil {
+		own = append(own, strings.ToLower(host))
+	}
+	addrs, _ := net.InterfaceAddrs() // without them, loops over them are not seen
+	for _, a := range addrs {
+		if network, ok := a.(*net.IPNet); ok {
+			own = append(own, network.IP.String())
+		}
+	}
+	return own
+}
+
+// reaches says whether addr is one of those that are listened on.
+func reaches(addr string, listen, own []string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	host = strings.ToLower(host)
+	ip := net.ParseIP(host)
+	local := ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) || slices.Contains(own, host)
+	return slices.ContainsFunc(listen, func(l string) bool {
+		at, on, err := net.SplitHostPort(l)
+		if err != nil || on != port {
+			return false
+		}
+		bound := net.ParseIP(at)
+		switch {
+		case at == "" || bound != nil && bound.IsUnspecified():
+			return local
+		case strings.EqualFold(at, host) || bound != nil && bound.Equal(ip):
+			return true
+		}
+		return at == "localhost" && ip != nil && ip.IsLoopback() || host == "localhost" && bound != nil && bound.IsLoopback()
+	})
+}

@@ -1,0 +1,24 @@
+package config
+
+import "inkwell/internal/conf"
+
+const categoryIntro = "Has a store of its own, made from its `<model>` block, for every category that it meets, all in one queue. Sensible with `new_thread_per_category=no`: " +
+	"otherwise every category has a queue and a store of its own already, and the category stands twice in the path."
+
+const nullIntro = "Drops everything and counts it as `ignored`."
+
+// byCategory reads a block of the type category.
+func (l *loader) byCategory(b *conf.Block, p place) (Sink, error) {
+	model := b.Sub("model")
+	if model == nil {
+		return nil, refuse(b, "CATEGORYSTORE: store is missing its model", "add a <model> block with type=file")
+	}
+	// As it always was: the model inherits from what is around the category block, not from that.
+	model.Parent = b.Parent
+	p.model, p.shared = true, false
+	sink, err := l.sub(model, "CATEGORYSTORE: model is missing its type", p)
+	if err != nil {
+		return nil, err
+	}
+	return ByCategory{Model: sink}, nil
+}

@@ -1,0 +1,177 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"inkwell/internal/conf"
+	"inkwell/rotate"
+	"inkwell/store/plain"
+)
+
+var fileOptions = []option{
+	{key: "file_path", kind: text, value: "/tmp", meaning: "Directory of the files, made if it is missing. Where each category has files of its own, `/CATEGORY` is put behind it."},
+	{key: "base_filename", kind: text, meaning: "What the names begin with; without it, and always where each category has files of its own, the category."},
+	{key: "sub_directory", kind: text, meaning: "Put behind the directory, also behind that of a category; several levels with `/`."},
+	{key: "use_hostname_sub_directory", kind: exactly, value: "no", meaning: "`yes`: the name of the host is the `sub_directory`."},
+	{key: "base_symlink_name", kind: text, meaning: "What the name of the `_current` link begins with, in place of the base of the files."},
+	{key: "create_symlink", kind: exactly, value: "yes", meaning: "Keep a link `BASE_current` to the file that is written. Anything but `yes` is no."},
+	{key: "rotate_period", kind: text, value: "never", meaning: "When the next file is begun: `hourly`, `daily`, `never`, or a number with `w`, `d`, `h`, `m` or `s`. `max_size` holds beside it."},
+	{key: "rotate_hour", kind: count, value: "1", meaning: "With `daily`: the hour at which the next file is begun, 0 to 23."},
+	{key: "rotate_minute", kind: count, value: "15", meaning: "With `daily` and `hourly`: the minute at which the next file is begun, 0 to 59."},
+	{key: "max_size", kind: bytes, value: "1000000000", meaning: "The next file is begun when one has more bytes than this, 0 = no limit. With `compress` a file on disk never has more."},
+	{key: "max_write_size", kind: bytes, value: "1000000", meaning: "Bytes that are gathered for one write; never more than `max_size`."},
+	{key: "chunk_size", kind: bytes, value: "0", meaning: "Zero bytes are put between messages so that none crosses a multiple of this in the file, 0 = never."},
+	{key: "add_newlines", kind: flag, value: "0", meaning: "`1`: a newline is put behind every message. A number: `yes` is read as 0, as it always was."},
+	{key: "write_category", kind: exactly, value: "no", meaning: "`yes`: a line with its category stands before every message."},
+	{key: "write_meta", kind: exactly, value: "no", meaning: "`yes`: a file ends with `scribe_meta<new_logfile>: ` and the path of the next."},
+	{key: "write_stats", kind: exactly, value: "no", meaning: "`yes`: a line about every file that is finished is appended to `scribe_stats` in its directory."},
+	{key: "rotate_on_reopen", kind: exactly, value: "no", meaning: "`yes`: a start begins a new file instead of going on with the newest."},
+	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. A store with any other, as `hdfs`, is refused."},
+	{key: "compress", kind: text, value: "none", ours: true, meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the one being written (see files.md)."},
+	{key: "level", kind: count, value: "0", ours: true, meaning: "With `compress`: how hard to try, 1 to 9 for gzip and 1 to 22 for zstd, 0 = the codec's default."},
+	{key: "keep", kind: duration, value: "0", ours: true, meaning: "With `compress`: finished files that are older are removed, 0 = never."},
+	{key: "keep_bytes", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files are removed while all of the store take more, 0 = never."},
+}
+
+const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-DD_NNNNN` if they are rotated by the clock. Where each category has files of its own that is " +
+	"`DIR/CATEGORY/CATEGORY_NNNNN`. What is in them is the messages and nothing else, byte for byte, unless an option below puts something between them."
+
+const multifileIntro = "A `category` store with a `file` model whose options stand in the block itself. Its files are `DIR/CATEGORY/CATEGORY_NNNNN` with " +
+	"`new_thread_per_category=no`; otherwise the category stands twice in the path. Options are inherited as `multifile::KEY`."
+
+var thriftfileOptions = append(without(fileOptions, "add_newlines", "write_category", "write_meta", "compress", "level", "keep", "keep_bytes"),
+	option{key: "flush_frequency_ms", kind: count, value: "0", meaning: "Has no effect: what a call brought is written at once."},
+	option{key: "msg_buffer_size", kind: bytes, value: "0", meaning: "Has no effect."},
+	option{key: "use_simple_file", kind: flag, value: "0", meaning: "`1`: the messages stand in the file without lengths and padding. A number: `yes` is read as 0."},
+)
+
+const thriftfileIntro = "Files named and rotated as those of `file`, with the events of Thrift's TFileTransport in them: four bytes of length, the lowest first, and the message. " +
+	"Every start begins a new file. `chunk_size=0` is 16 MiB, that of Thrift."
+
+const thriftmultifileIntro = "A `category` store with a `thriftfile` model whose options stand in the block itself. Options are inherited as `thriftmultifile::KEY`."
+
+// plainFile reads a block of the types file, thriftfile, multifile and thriftmultifile.
+func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
+	o := l.block(b, kind)
+	f := File{Options: plain.Options{
+		Dir: o.text("file_path"), Sub: o.text("sub_directory"), Base: o.text("base_filename"), Symlink: o.text("base_symlink_name"),
+		NoSymlink: !o.yes("create_symlink"), Thrift: strings.HasPrefix(kind, "thrift"),
+		MaxSize: o.bytes("max_size"), MaxWrite: max(o.bytes("max_write_size"), 1), Chunk: o.bytes("chunk_size"),
+		WriteStats: o.yes("write_stats"), RotateOnReopen: o.yes("rotate_on_reopen"),
+	}}
+	if fs, v := o.value("fs_type"); v.Text != "std" {
+		return nil, &refusal{status: "File open error", line: v.Line, cure: fmt.Sprintf("%s=%s is not supported: write to a local directory and copy finished files from there", fs.key, conf.Quote(v.Text))}
+	}
+	if f.MaxSize > 0 {
+		f.MaxWrite = min(f.MaxWrite, f.MaxSize)
+	}
+	if f.Dir == "" {
+		f.Dir = "."
+	}
+	l.names(o, &f, p)
+	l.period(o, &f)
+	if f.Thrift {
+		o.yes("use_simple_file")
+		return l.secondary(o, f, p)
+	}
+	f.AddNewlines, f.WriteCategory, f.WriteMeta = o.yes("add_newlines"), o.yes("write_category"), o.yes("write_meta")
+	l.compress(o, &f)
+	return l.secondary(o, f, p)
+}
+
+// names reads what the files of f are called and where they are.
+func (l *loader) names(o block, f *File, p place) {
+	if f.Base == "" {
+		f.Base = p.handled
+		if p.shared && strings.ContainsAny(p.handled, " \t") {
+			l.warn(o.Line, fmt.Sprintf("the files of these categories are called %s", conf.Quote(f.Base)), "add a line base_filename=NAME")
+		}
+	}
+	if unsafe(f.Base) && !p.model {
+		l.warn(o.Line, fmt.Sprintf("base_filename %s is no name of a file: _unsafe is used", conf.Quote(f.Base)), "put directories into file_path or sub_directory")
+		f.Base = "_unsafe"
+	}
+	if !o.yes("use_hostname_sub_directory") {
+		return
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		l.warn(o.Line, fmt.Sprintf("use_hostname_sub_directory=yes: the name of the host is not known: %v", err), "use sub_directory=NAME")
+		return
+	}
+	if f.Sub != "" {
+		l.warn(o.Line, fmt.Sprintf("sub_directory=%s is not used, because of use_hostname_sub_directory=yes", conf.Quote(f.Sub)), "remove one of them")
+	}
+	f.Sub = host
+}
+
+// period reads when f is rotated.
+func (l *loader) period(o block, f *File) {
+	option, v := o.value("rotate_period")
+	var err error
+	if f.Period, err = plain.ParsePeriod(v.Text); err != nil {
+		l.warn(v.Line, fmt.Sprintf("rotate_period=%s is not understood: never is used", conf.Quote(v.Text)), "write hourly, daily, never, or a number with w, d, h, m or s, as in 15m")
+		f.Period, _ = plain.ParsePeriod(option.value)
+	}
+	clock := func(key string, most uint64) int {
+		n := o.count(key)
+		if v, ok := o.Get(key); ok && n > most {
+			return int(o.fallback(key, v, fmt.Sprintf("never comes, the last one is %d", most)))
+		}
+		return int(n)
+	}
+	f.RotateHour, f.RotateMinute = clock("rotate_hour", 23), clock("rotate_minute", 59)
+}
+
+// compress reads the options for compressed files.
+func (l *loader) compress(o block, f *File) {
+	codec, _ := rotate.ParseCodec(o.choice("compress", "gzip", "zstd", "none"))
+	c := Compress{Codec: codec, Keep: o.duration("keep"), KeepBytes: o.bytes("keep_bytes"), At: rotate.Clock{Hour: f.RotateHour, Minute: f.RotateMinute}}
+	level := o.count("level")
+	most := map[rotate.Codec]uint64{rotate.Gzip: 9, rotate.Zstd: 22}[codec]
+	if codec == rotate.None {
+		for _, key := range []string{"level", "keep", "keep_bytes"} {
+			if v, ok := o.Get(key); ok {
+				l.warn(v.Line, fmt.Sprintf("%s has no effect without compress", key), "add compress=gzip or compress=zstd, or remove it")
+			}
+		}
+		return
+	}
+	if v, ok := o.Get("level"); ok && level > most {
+		level = uint64(o.fallback("level", v, fmt.Sprintf("is more than %d", most)))
+	}
+	c.Level = int(level)
+	_, v := o.value("rotate_period")
+	if strings.Trim(v.Text, "0123456789") == "" {
+		v.Text += "s"
+	}
+	var err error
+	if c.Period, err = rotate.ParsePeriod(v.Text); err != nil {
+		c.Period, _ = rotate.ParsePeriod("never")
+	}
+	for _, key := range []string{"chunk_size", "write_meta", "write_stats", "create_symlink", "base_symlink_name"} {
+		if v, ok := o.Get(key); ok {
+			l.warn(v.Line, fmt.Sprintf("%s has no effect with compress", key), "remove one of them")
+		}
+	}
+	f.Compress = &c
+}
+
+// secondary makes f what it is when a buffer reads it back: in files of the original's kind, which are neither padded nor cut by the
+// clock nor linked, with the category of each message if there are several.
+func (l *loader) secondary(o block, f File, p place) (Sink, error) {
+	if !p.readable {
+		return f, nil
+	}
+	if f.Thrift || f.Compress != nil {
+		return nil, refuse(o.Block, "Bad config - buffer secondary store cannot be read back", "write type=file without compress, or replay_buffer=no")
+	}
+	if f.AddNewlines {
+		l.warn(o.Line, "add_newlines has no effect in the secondary of a buffer: it would change the messages", "put it where the messages are written in the end")
+	}
+	f.AddNewlines, f.Chunk, f.NoSymlink, f.WriteCategory = false, 0, true, f.WriteCategory || p.shared
+	f.Period, _ = plain.ParsePeriod("never")
+	return f, nil
+}

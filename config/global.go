@@ -1,0 +1,86 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"inkwell/internal/conf"
+)
+
+var globalOptions = []option{
+	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces; it beats `-p`. Without it and without `listen` the port of `-p` is taken, and 1463 is what clients expect."},
+	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT` or `unix:/path`; the key can stand several times. Without `port` these are all addresses, with it they come on top."},
+	{key: "max_msg_per_second", kind: count, value: "0", meaning: "Calls that would take the messages of this second above it are answered TRY_LATER, 0 = no limit. A call with more than half of it is never refused and not counted."},
+	{key: "max_queue_size", kind: decimalBytes, value: "5000000", meaning: "While the queue of a category of a call holds more bytes of messages than this, the call is answered TRY_LATER. Base 10: `0x100` is 0."},
+	{key: "check_interval", kind: seconds, value: "5", meaning: "How often a store looks whether to rotate its files or to try its primary again, 0 = 1."},
+	{key: "new_thread_per_category", kind: unless, value: "yes", meaning: "`no`: the blocks for `default`, prefixes and `categories` have one queue and one store each, for all their categories together."},
+	{key: "num_thrift_server_threads", kind: count, value: "3", meaning: "Has no effect: every connection is served at once. 0 is an error, as it was."},
+	{key: "max_conn", kind: count, value: "0", meaning: "Connections at once; surplus ones are closed at once. 0 = as many as there are file descriptors for."},
+	{key: "prefix_match", kind: text, value: "shortest", ours: true, meaning: "Which prefix takes a category that several match: `shortest` (the first pattern in byte order, as it always was) or `longest`."},
+	{key: "durability", kind: text, value: "sync", ours: true, meaning: "What the answer OK promises: `sync` (it is on the disk), `write` (it survives a killed process), `memory` (it was queued, as the original did it)."},
+	{key: "state_dir", kind: text, ours: true, meaning: "Directory of the journal, the checkpoint and what waits for a primary. Without it: `$INKWELL_STATE`, else `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
+	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
+	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed."},
+	{key: "max_categories", kind: count, value: "4096", ours: true, meaning: "Categories at once that have a queue of their own; further ones are kept under `_overflow`."},
+}
+
+// global reads what stands outside of all blocks.
+func (l *loader) global() {
+	b := l.block(l.file.Root, "global")
+	c := l.config
+	c.Port = int(min(b.count("port"), 1<<30))
+	if v, ok := b.Get("port"); ok && (c.Port < 1 || c.Port > 65535) {
+		l.spoil(v.Line, fmt.Sprintf("port=%s is no port", conf.Quote(v.Text)), "write a number from 1 to 65535; 1463 is what clients expect")
+		c.Port = 0
+	}
+	c.ServerThreads = int(min(b.count("num_thrift_server_threads"), 1<<30))
+	if v, ok := b.Get("num_thrift_server_threads"); ok && c.ServerThreads == 0 {
+		l.spoil(v.Line, fmt.Sprintf("num_thrift_server_threads=%s is 0", conf.Quote(v.Text)), "remove the line: it has no effect otherwise")
+	}
+	c.Listen = l.listen(b)
+	c.MaxMessagesPerSecond = int64(min(b.count("max_msg_per_second"), 1<<62))
+	c.MaxQueueSize = b.bytes("max_queue_size")
+	if v, ok := b.Get("max_queue_size"); ok && c.MaxQueueSize == 0 {
+		l.warn(v.Line, fmt.Sprintf("max_queue_size=%s is 0: every call is refused while its categories have anything queued", conf.Quote(v.Text)), "write bytes in decimal digits, as in 5000000")
+	}
+	c.CheckInterval = max(b.seconds("check_interval"), time.Second)
+	c.ThreadPerCategory = b.yes("new_thread_per_category")
+	c.MaxConnections = int(min(b.count("max_conn"), 1<<30))
+	c.MaxCategories = int(min(b.count("max_categories"), 1<<30))
+	if v, ok := b.Get("max_categories"); ok && c.MaxCategories < 1 {
+		c.MaxCategories = int(b.fallback("max_categories", v, "is no limit to work with"))
+	}
+	c.LongestPrefix = b.choice("prefix_match", "shortest", "longest") == "longest"
+	c.Durability = b.choice("durability", "sync", "write", "memory")
+	c.StateDir = b.text("state_dir")
+	c.JournalMax = b.bytes("journal_max")
+	if v, ok := b.Get("journal_max"); ok && c.JournalMax < 1<<20 {
+		c.JournalMax = b.fallback("journal_max", v, "is less than 1MiB")
+	}
+	frame := b.bytes("max_frame_size")
+	if v, ok := b.Get("max_frame_size"); ok && (frame < 1<<10 || frame > 256<<20) {
+		frame = b.fallback("max_frame_size", v, "is not between 1KiB and 256MiB")
+	}
+	c.MaxFrame = int(frame)
+}
+
+// listen reads the addresses to listen on.
+func (l *loader) listen(b block) []string {
+	var all []string
+	for _, v := range b.All("listen") {
+		if path, ok := strings.CutPrefix(v.Text, "unix:"); ok && path != "" {
+			all = append(all, v.Text)
+			continue
+		}
+		_, port, err := net.SplitHostPort(v.Text)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
+			l.spoil(v.Line, fmt.Sprintf("listen=%s is no address to listen on", conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, or unix:/path/of/socket")
+			continue
+		}
+		all = append(all, v.Text)
+	}
+	return all
+}

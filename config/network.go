@@ -1,0 +1,140 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"inkwell/internal/conf"
+)
+
+var networkOptions = []option{
+	{key: "remote_host", kind: text, meaning: "The server to send to."},
+	{key: "remote_port", kind: count, meaning: "Its port, usually 1463."},
+	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT` or `HOST`, with blanks between them: one is chosen at random, the others take over when it fails. Beats `remote_host`."},
+	{key: "list_default_port", kind: count, meaning: "The port of those in `service_list` that have none."},
+	{key: "service_order", kind: text, value: "random", ours: true, meaning: "`listed`: the first server of `service_list` that works is used, and gone back to."},
+	{key: "timeout", kind: milliseconds, value: "5000", meaning: "For connecting, for sending and for the answer, each."},
+	{key: "use_conn_pool", kind: exactly, value: "no", meaning: "`yes`: all stores that send to the same servers share one connection."},
+	{key: "ignore_network_error", kind: exactly, value: "no", meaning: "`yes`: a failure is not shown in the status."},
+	{key: "max_batch_size", kind: size, value: "4MiB", ours: true, meaning: "Bytes of one call; what waits is sent in several. A larger message has a call of its own."},
+	{key: "dynamic_config_type", kind: text, meaning: "`thrift_bucket`: the server is asked for at a BucketStoreMapping service, by the number of the bucket that the store is in."},
+	{key: "bucket_id", kind: count, meaning: "The number of the bucket, for a store that is in none; a `bucket` store sets it for those in it."},
+	{key: "bucket_updater_host", kind: text, meaning: "The server of that service."},
+	{key: "bucket_updater_port", kind: count, meaning: "Its port."},
+	{key: "bucket_updater_ttl", kind: seconds, value: "60", meaning: "How long its answer holds."},
+	{key: "bucket_updater_service", kind: text, meaning: "Has no effect: a directory that only Facebook had."},
+	{key: "bucket_updater_service_options", kind: text, meaning: "Has no effect."},
+	{key: "smc_service", kind: text, meaning: "Has no effect: a directory that only Facebook had. A store that has no other server is refused."},
+	{key: "service_options", kind: text, meaning: "Has no effect."},
+	{key: "service_cache_timeout", kind: seconds, value: "300", meaning: "Has no effect."},
+}
+
+const networkIntro = "Sends to another server that takes Scribe's calls. Nothing is lost when it does not answer: the messages wait, or go to the secondary of the `buffer` around the store."
+
+// mappingTimeout is for asking the mapping service, in place of the default of timeout.
+const mappingTimeout = time.Second
+
+// badLocation is the original's word for a server that cannot be one.
+const badLocation = "Bad config - invalid location for remote server"
+
+// network reads a block of the type network.
+func (l *loader) network(b *conf.Block, p place) (Sink, error) {
+	o := l.block(b, "network")
+	n := Network{Timeout: o.milliseconds("timeout"), Pool: o.yes("use_conn_pool"), IgnoreError: o.yes("ignore_network_error"), MaxBatch: int(min(o.bytes("max_batch_size"), 1<<30))}
+	if v, ok := o.Get("timeout"); ok && n.Timeout == 0 {
+		n.Timeout = time.Duration(o.fallback("timeout", v, "would wait for ever")) * time.Millisecond
+	}
+	if v, ok := o.Get("max_batch_size"); ok && (n.MaxBatch < 1<<10 || n.MaxBatch > 64<<20) {
+		n.MaxBatch = int(o.fallback("max_batch_size", v, "is not between 1KiB and 64MiB"))
+	}
+	if v, ok := o.Get("smc_service"); ok {
+		l.warn(v.Line, "smc_service has no effect: Inkwell has no such directory", "use service_list=HOST:PORT …")
+	}
+	if kind, ok := o.Get("dynamic_config_type"); ok {
+		if kind.Text == "thrift_bucket" {
+			var err error
+			n.Mapping, err = l.mapping(o, p)
+			return n, err
+		}
+		l.warn(kind.Line, fmt.Sprintf("dynamic_config_type=%s is not known and not used", conf.Quote(kind.Text)), "write thrift_bucket, or remove it")
+	}
+	if servers, ok := o.Get("service_list"); ok {
+		n.Shuffle = o.choice("service_order", "random", "listed") == "random"
+		n.Addrs = l.servers(o, servers)
+		if len(n.Addrs) == 0 {
+			return nil, &refusal{status: badLocation, line: servers.Line, cure: "write service_list=HOST:PORT HOST:PORT …"}
+		}
+		return n, nil
+	}
+	host, port := o.text("remote_host"), o.count("remote_port")
+	if _, ok := o.Get("smc_service"); ok && host == "" {
+		return nil, refuse(b, "Could not get list of servers from service", "use service_list=HOST:PORT … in place of smc_service")
+	}
+	addr, why := location(host, port)
+	if why != "" {
+		return nil, refuse(b, badLocation, why+": write remote_host=HOST and remote_port=1463")
+	}
+	n.Addrs = []string{addr}
+	return n, nil
+}
+
+// location joins host and port, or says why it cannot.
+func location(host string, port uint64) (addr, why string) {
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	switch {
+	case host == "":
+		return "", "the host is missing"
+	case strings.ContainsAny(host, " \t/[]"):
+		return "", fmt.Sprintf("%s is no host", conf.Quote(host))
+	case port == 0:
+		return "", "the port is missing"
+	case port > 65535:
+		return "", fmt.Sprintf("%d is no port", port)
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(port, 10)), ""
+}
+
+// servers reads a service_list. Servers that cannot be any are errors; the others are used.
+func (l *loader) servers(o block, list conf.Setting) []string {
+	var addrs []string
+	standard := o.count("list_default_port")
+	for _, word := range strings.Fields(list.Text) {
+		host, port := word, standard
+		if i := strings.LastIndexByte(word, ':'); i >= 0 && (strings.IndexByte(word, ':') == i || strings.HasSuffix(word[:i], "]")) {
+			var clean bool
+			host = word[:i]
+			if port, clean = conf.Unsigned(word[i+1:]); !clean {
+				l.warn(list.Line, fmt.Sprintf("the port of %s is read as %d", conf.Quote(word), port), "write digits only")
+			}
+		}
+		addr, why := location(host, port)
+		if why != "" {
+			l.fail(list.Line, fmt.Sprintf("%s in service_list is not used: %s", conf.Quote(word), why), "write HOST:PORT, or add list_default_port=1463")
+			continue
+		}
+		addrs = append(addrs, addr)
+	}
+	return addrs
+}
+
+// mapping reads where to ask for the server of a bucket.
+func (l *loader) mapping(o block, p place) (*Mapping, error) {
+	m := &Mapping{Bucket: p.bucket, TTL: o.seconds("bucket_updater_ttl"), Timeout: mappingTimeout}
+	if v, ok := o.Get("bucket_id"); ok {
+		m.Bucket = int(min(o.count("bucket_id"), 1<<31-1))
+	} else if !p.inBucket {
+		return nil, refuse(o.Block, "Bad config - dynamic_config_type=thrift_bucket without bucket_id", fmt.Sprintf("put the store into a bucket store, or add bucket_id=N%s", v.Text))
+	}
+	if _, ok := o.Get("timeout"); ok && o.milliseconds("timeout") > 0 {
+		m.Timeout = o.milliseconds("timeout")
+	}
+	addr, why := location(o.text("bucket_updater_host"), o.count("bucket_updater_port"))
+	if why != "" {
+		return nil, refuse(o.Block, "Bad config - dynamic_config_type=thrift_bucket without a server to ask", why+": write bucket_updater_host=HOST and bucket_updater_port=PORT")
+	}
+	m.Addrs = []string{addr}
+	return m, nil
+}

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// kind is how the text of a value is read.
+type kind int
+
+const (
+	text         kind = iota
+	count             // a number as C reads it: base 0
+	decimal           // a number as C reads it, but base 10
+	ratio             // a decimal fraction
+	exactly           // yes; everything else is no
+	unless            // no; everything else is yes
+	flag              // a number; everything but 0 is yes, and a text without a number is 0
+	size              // bytes, which can have a unit
+	duration          // a duration with units
+	bytes             // count, of bytes
+	decimalBytes      // decimal, of bytes
+	seconds           // count, of seconds
+	milliseconds      // count, of milliseconds
+)
+
+// kinds tells an operator what to write.
+var kinds = map[kind]string{
+	text: "text", count: "number", decimal: "number, base 10", ratio: "fraction", exactly: "`yes` or `no`", unless: "`no` or `yes`", flag: "`1` or `0`",
+	size: "size, as `64MiB`", duration: "duration, as `30d`", bytes: "bytes", decimalBytes: "bytes, base 10", seconds: "seconds", milliseconds: "milliseconds",
+}
+
+// option is one key that a block understands.
+type option struct {
+	key     string
+	kind    kind
+	value   string // when the key is missing, as it would be written; "" = nothing
+	meaning string // one sentence or two, for an operator
+	ours    bool   // the original did not have it
+}
+
+// section is the options of one kind of block.
+type section struct {
+	name    string // of the type, or global, store, tail, pipe
+	title   string
+	intro   string
+	options []option
+	blocks  []string // that can stand in it; N stands for digits
+}
+
+// sections is the table of all options, in the order of the documentation.
+var sections = []section{
+	{name: "global", title: "Outside of all blocks", options: globalOptions},
+	{name: "store", title: "Every store block at the top", options: storeOptions, intro: "A block at the top of the file, whatever its name, is a store. It has these keys beside those of its type:"},
+	{name: "file", title: "type=file", options: fileOptions, intro: fileIntro},
+	{name: "thriftfile", title: "type=thriftfile", options: thriftfileOptions, intro: thriftfileIntro},
+	{name: "buffer", title: "type=buffer", options: bufferOptions, intro: bufferIntro, blocks: []string{"primary", "secondary"}},
+	{name: "network", title: "type=network", options: networkOptions, intro: networkIntro},
+	{name: "bucket", title: "type=bucket", options: bucketOptions, intro: bucketIntro, blocks: []string{"bucket", "bucketN"}},
+	{name: "multi", title: "type=multi", options: multiOptions, intro: multiIntro, blocks: []string{"storeN"}},
+	{name: "category", title: "type=category", options: nil, intro: categoryIntro, blocks: []string{"model"}},
+	{name: "multifile", title: "type=multifile", options: fileOptions, intro: multifileIntro},
+	{name: "thriftmultifile", title: "type=thriftmultifile", options: thriftfileOptions, intro: thriftmultifileIntro},
+	{name: "null", title: "type=null", options: nil, intro: nullIntro},
+	{name: "tail", title: "<tail>", options: tailOptions, intro: tailIntro},
+	{name: "pipe", title: "<pipe>", options: pipeOptions, intro: pipeIntro},
+}
+
+// notTypes are the sections that no type= names.
+var notTypes = []string{"global", "store", "tail", "pipe"}
+
+// find returns the section of that name.
+func find(name string) (*section, bool) {
+	i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return &sections[i], true
+}
+
+// types lists the types of stores.
+func types() []string {
+	var names []string
+	for _, s := range sections {
+		if !slices.Contains(notTypes, s.name) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// isType says whether there are stores of that type.
+func isType(name string) bool {
+	_, ok := find(name)
+	return ok && !slices.Contains(notTypes, name)
+}
+
+// option returns the option of that key. A key that is missing in the table is a mistake of the program: it panics.
+func (s *section) option(key string) option {
+	i := slices.IndexFunc(s.options, func(o option) bool { return o.key == key })
+	if i < 0 {
+		panic(fmt.Sprintf("config: %s has no option %s", s.name, key))
+	}
+	return s.options[i]
+}
+
+// has says whether there is an option of that key.
+func (s *section) has(key string) bool {
+	return slices.ContainsFunc(s.options, func(o option) bool { return o.key == key })
+}
+
+// keys lists the keys of s.
+func (s *section) keys() []string {
+	keys := make([]string, len(s.options))
+	for i, o := range s.options {
+		keys[i] = o.key
+	}
+	return keys
+}
+
+// takes says whether a block of that name can stand in s.
+func (s *section) takes(block string) bool {
+	return slices.ContainsFunc(s.blocks, func(name string) bool {
+		stem, numbered := strings.CutSuffix(name, "N")
+		rest, ok := strings.CutPrefix(block, stem)
+		return block == name || numbered && ok && rest != "" && strings.Trim(rest, "0123456789") == ""
+	})
+}
+
+// without returns options but for those of the keys.
+func without(options []option, keys ...string) []option {
+	return slices.DeleteFunc(slices.Clone(options), func(o option) bool { return slices.Contains(keys, o.key) })
+}

@@ -1,0 +1,176 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"inkwell/internal/conf"
+)
+
+var storeOptions = []option{
+	{key: "category", kind: text, meaning: "The category that the store takes: a name, `PREFIX*`, or `default` for those that no other store takes."},
+	{key: "categories", kind: text, meaning: "Several of these, with blanks between them. Each has files of its own, as with `default`."},
+	{key: "type", kind: text, meaning: "What kind of store it is: `" + "file`, `buffer`, `network`, `bucket`, `multi`, `category`, `multifile`, `thriftfile`, `thriftmultifile` or `null`."},
+	{key: "target_write_size", kind: decimalBytes, value: "16384", meaning: "Bytes of messages that are given to the store at once, without waiting for `max_write_interval`. Base 10."},
+	{key: "max_write_interval", kind: seconds, value: "1", meaning: "How long messages wait at most for others before they are given to the store, 0 = 1."},
+	{key: "must_succeed", kind: unless, value: "yes", meaning: "`no`: messages that the store cannot take are dropped and counted as `lost`, not offered again."},
+}
+
+// refusal is why a store cannot be used.
+type refusal struct {
+	status string // in the words of the original where it had any
+	line   int
+	cure   string
+}
+
+func (r *refusal) Error() string { return r.status }
+
+// refuse returns a refusal of b.
+func refuse(b *conf.Block, status, cure string) error {
+	return &refusal{status: status, line: b.Line, cure: cure}
+}
+
+// topLevel reads a block of the root.
+func (l *loader) topLevel(b *conf.Block) {
+	if _, typed := b.Literal("type"); !typed && (b.Tag == "tail" || b.Tag == "pipe") {
+		l.input(b)
+		return
+	}
+	s := &Store{Name: b.Name, Line: b.Line}
+	l.config.Stores = append(l.config.Stores, s)
+	if err := l.store(b, s); err != nil {
+		l.refused(s, err)
+	}
+	l.unknown(b, true)
+}
+
+// refused takes s out of use.
+func (l *loader) refused(s *Store, err error) {
+	s.Status, s.Sink = err.Error(), nil
+	if r, ok := err.(*refusal); ok {
+		l.fail(r.line, r.status, r.cure)
+	}
+}
+
+// store reads a store block into s.
+func (l *loader) store(b *conf.Block, s *Store) error {
+	if err := l.categories(b, s); err != nil {
+		return err
+	}
+	kind, _ := b.Literal("type")
+	if kind.Text == "" {
+		return refuse(b, "Bad config - no type for store with category: "+s.Handled, "add a line type=file, network, buffer …")
+	}
+	if !isType(kind.Text) {
+		status := "Bad config - can't create a store of type: " + kind.Text
+		if s.List {
+			status = "Bad config - could not create store for category: " + s.Handled
+		}
+		return &refusal{status: status, line: kind.Line, cure: suggestType(kind.Text)}
+	}
+	o := l.block(b, "store")
+	s.TargetWriteSize = o.bytes("target_write_size")
+	s.MaxWriteInterval = max(o.seconds("max_write_interval"), time.Second)
+	s.MustSucceed = o.yes("must_succeed")
+	for _, category := range s.Categories {
+		if unsafe(category) {
+			l.warn(b.Line, fmt.Sprintf("category %s is not safe as the name of a file: its messages go to _unsafe", conf.Quote(category)), "use a name without / and not made of dots")
+		}
+	}
+	several := s.List || slices.ContainsFunc(s.Categories, isPattern)
+	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several && !l.config.ThreadPerCategory}
+	var err error
+	s.Sink, err = l.sink(b, p)
+	return err
+}
+
+// categories reads which categories s is for, and the name of its queue.
+func (l *loader) categories(b *conf.Block, s *Store) error {
+	one, single := b.Literal("category")
+	if single {
+		s.Categories = append(s.Categories, one.Text)
+		s.Handled = one.Text
+	}
+	if several, ok := b.Literal("categories"); ok {
+		s.List, s.Handled = true, several.Text
+		s.Categories = append(s.Categories, strings.Fields(several.Text)...)
+	}
+	switch {
+	case len(s.Categories) == 0:
+		return refuse(b, "Bad config - store with no category", "add a line category=NAME, category=PREFIX* or category=default")
+	case s.Categories[0] == "":
+		return &refusal{status: "Bad config - store with blank category", line: one.Line, cure: "write category=NAME, category=PREFIX* or category=default"}
+	}
+	if single && strings.ContainsAny(one.Text, " \t") {
+		l.warn(one.Line, fmt.Sprintf("category=%s is one category with blanks in its name", conf.Quote(one.Text)), "write categories= for several")
+	}
+	for i := 1; i < len(s.Categories); i++ {
+		if slices.Contains(s.Categories[:i], s.Categories[i]) {
+			l.warn(b.Line, fmt.Sprintf("category %s stands twice in one block: it counts once", conf.Quote(s.Categories[i])), "remove one of them")
+			s.Categories = slices.Delete(s.Categories, i, i+1)
+			i--
+		}
+	}
+	if prefix, ok := strings.CutSuffix(s.Handled, "*"); ok && !s.List {
+		s.Handled = prefix
+	}
+	return nil
+}
+
+// isPattern says whether a category, as it was written, stands for others.
+func isPattern(category string) bool { return category == "default" || strings.HasSuffix(category, "*") }
+
+// unsafe says whether a category must not become a path.
+func unsafe(category string) bool {
+	return strings.ContainsAny(category, "/\x00") || category == "." || category == ".."
+}
+
+// place is where in a store a sink stands.
+type place struct {
+	handled  string // what the queue is called: the base of names where none is given
+	model    bool   // there will be copies of it
+	shared   bool   // it takes entries of several categories
+	readable bool   // it is a secondary that is read back
+	bucket   int    // the number of the bucket that it is in, if inBucket
+	inBucket bool
+}
+
+// sink reads a block with a type that is known.
+func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
+	kind, _ := b.Literal("type")
+	switch kind.Text {
+	case "file", "thriftfile":
+		return l.plainFile(b, kind.Text, p)
+	case "buffer":
+		return l.buffer(b, p)
+	case "network":
+		return l.network(b, p)
+	case "bucket":
+		return l.bucket(b, p)
+	case "multi":
+		return l.multi(b, p)
+	case "category":
+		return l.byCategory(b, p)
+	case "multifile", "thriftmultifile":
+		p.model, p.shared = true, false
+		model, err := l.plainFile(b, kind.Text, p)
+		if err != nil {
+			return nil, err
+		}
+		return ByCategory{Model: model}, nil
+	case "null":
+		return Null{}, nil
+	}
+	return nil, &refusal{status: "Bad config - can't create a store of type: " + kind.Text, line: kind.Line, cure: suggestType(kind.Text)}
+}
+
+// sub reads a block in another one. Without a type it is refused with the status untyped.
+func (l *loader) sub(b *conf.Block, untyped string, p place) (Sink, error) {
+	if kind, _ := b.Literal("type"); kind.Text == "" {
+		return nil, refuse(b, untyped, "add a line type=file, network …")
+	}
+	l.unknown(b, false)
+	return l.sink(b, p)
+}

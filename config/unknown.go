@@ -1,0 +1,199 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"inkwell/internal/conf"
+)
+
+// unknown reports the keys and blocks of b that nothing reads: the original passed over them. A block at the top can have more keys.
+func (l *loader) unknown(b *conf.Block, top bool) {
+	in, ok := sectionsOf(b, top)
+	if !ok {
+		return // its type is not known, and that was said
+	}
+	for _, pair := range b.Own() {
+		if !known(in, pair.Key) {
+			text, cure := explain(in, pair.Key)
+			l.strict(pair.Line, text, cure)
+		}
+	}
+	if b.Parent == nil {
+		return // every block is a store
+	}
+	for _, sub := range b.Blocks {
+		if !slices.ContainsFunc(in, func(s *section) bool { return s.takes(sub.Name) }) {
+			l.unusedBlock(sub, in)
+		}
+	}
+}
+
+// sectionsOf returns the sections whose keys b can have, that of its own type first.
+func sectionsOf(b *conf.Block, top bool) ([]*section, bool) {
+	kind, typed := b.Literal("type")
+	name := kind.Text
+	switch {
+	case b.Parent == nil:
+		name = "global"
+	case !typed && top && (b.Tag == "tail" || b.Tag == "pipe"):
+		name, top = b.Tag, false
+	case !isType(name):
+		return nil, false
+	}
+	own, _ := find(name)
+	in := []*section{own}
+	if top {
+		store, _ := find("store")
+		in = append(in, store)
+	}
+	return in, true
+}
+
+// known says whether a key has a meaning in a block of these sections: its own, or one that is inherited by the blocks in it.
+func known(in []*section, key string) bool {
+	if kind, inherited, ok := strings.Cut(key, "::"); ok {
+		s, found := find(kind)
+		store, _ := find("store")
+		return found && isType(kind) && (s.has(inherited) || store.has(inherited) && !slices.Contains(never, inherited))
+	}
+	if key == "type" && in[0].name != "global" {
+		return isType(in[0].name)
+	}
+	return slices.ContainsFunc(in, func(s *section) bool { return s.has(key) })
+}
+
+// never are the keys that are not inherited.
+var never = []string{"type", "category", "categories"}
+
+// explain says what is wrong with a key that is not known, and what to do about it.
+func explain(in []*section, key string) (text, cure string) {
+	text = fmt.Sprintf("%s is not known in %s", conf.Quote(key), where(in))
+	if key == "" {
+		return "there is nothing before the =", "write KEY=VALUE"
+	}
+	prefix, bare, inherited := strings.Cut(key, "::")
+	if !inherited {
+		prefix, bare = "", key
+	} else {
+		prefix += "::"
+		text = conf.Quote(key) + " is inherited by nothing"
+	}
+	var candidates []string
+	if s, ok := find(strings.TrimSuffix(prefix, "::")); ok && inherited {
+		candidates = s.keys()
+	}
+	if inherited && candidates == nil {
+		kind := strings.TrimSuffix(prefix, "::")
+		return text, "there is no " + suggest(kind, types(), "such type")
+	}
+	for _, s := range in {
+		if !inherited {
+			candidates = append(candidates, s.keys()...)
+		}
+	}
+	if near := nearest(bare, candidates); near != "" {
+		return text, "did you mean " + prefix + near + "?"
+	}
+	var elsewhere []string
+	for _, s := range sections {
+		if s.has(bare) {
+			elsewhere = append(elsewhere, belongs(s))
+		}
+	}
+	if len(elsewhere) > 0 {
+		return text, "it belongs into " + strings.Join(elsewhere, ", or ")
+	}
+	return text, "remove it, or see docs/configuration.md for what there is"
+}
+
+// belongs tells where the keys of a section belong.
+func belongs(s section) string {
+	switch s.name {
+	case "global":
+		return "no block, at the top of the file"
+	case "store":
+		return "a block at the top of the file"
+	case "tail", "pipe":
+		return "a <" + s.name + "> block"
+	}
+	return "a block with type=" + s.name
+}
+
+func where(in []*section) string {
+	if in[0].name == "global" {
+		return "what stands outside of all blocks"
+	}
+	return belongs(*in[0])
+}
+
+// unusedBlock reports a block that has no meaning where it stands.
+func (l *loader) unusedBlock(sub *conf.Block, in []*section) {
+	var names []string
+	for _, s := range in {
+		names = append(names, s.blocks...)
+	}
+	cure := fmt.Sprintf("%s has no blocks in it: look for an end tag that is missing above", where(in))
+	if len(names) > 0 {
+		cure = fmt.Sprintf("it can have <%s>", strings.Join(names, ">, <"))
+	}
+	if near := nearest(sub.Name, names); near != "" {
+		cure = "did you mean <" + near + ">?"
+	}
+	l.strict(sub.Line, fmt.Sprintf("<%s> is not used in %s", conf.Quote(sub.Tag), where(in)), cure)
+}
+
+// suggestType tells which types there are.
+func suggestType(name string) string {
+	if near := nearest(name, types()); near != "" {
+		return "did you mean type=" + near + "?"
+	}
+	return "write type=" + strings.Join(types(), ", ")
+}
+
+// suggest tells the candidate that name is nearest to.
+func suggest(name string, candidates []string, none string) string {
+	if near := nearest(name, candidates); near != "" {
+		return "type " + conf.Quote(name) + ": did you mean " + near + "?"
+	}
+	return none
+}
+
+// nearest returns the candidate that name was probably meant to be, "" if there is none.
+func nearest(name string, candidates []string) string {
+	best, least := "", min(3, 1+len(name)/3)
+	if len(name) > 64 {
+		return ""
+	}
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(name), c); d < least || strings.ToLower(name) == c {
+			best, least = c, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters that have to be put in, left out or changed to make b of a; two neighbours that changed places count once.
+func distance(a, b string) int {
+	var before2, before []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before2, before, row = before, row, make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			change := before[j]
+			if a[i] != b[j] {
+				change++
+			}
+			row[j+1] = min(change, before[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before2[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
