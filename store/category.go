@@ -12,7 +12,7 @@ const (
 )
 
 // MaxCategory is the longest category in bytes that becomes a file name.
-const MaxCategory = 128
+const MaxCategory = 200
 
 // SafeCategory says whether a category can be the name of a directory and of files in it, everywhere and for every reader: 1 to
 // MaxCategory bytes of printable UTF-8 without slashes, no leading dot (hidden) and none of the names that Inkwell keeps for itself.

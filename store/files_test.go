@@ -130,7 +130,7 @@ func TestFilesNewlines(t *testing.T) {
 func TestFilesKeepsUnsafeAndSurplusCategories(t *testing.T) {
 	dir := t.TempDir()
 	f := open(t, FilesOptions{Dir: dir, MaxCategories: 2})
-	for _, c := range []string{"one", "../x", "two", "/abs", "three", "a/b", "nul\x00", strings.Repeat("l", 129), "_unsafe", ".hidden", "one"} {
+	for _, c := range []string{"one", "../x", "two", "/abs", "three", "a/b", "nul\x00", strings.Repeat("l", 201), "_unsafe", ".hidden", "one"} {
 		mustAppend(t, f, entries(c, "m\n", "no newline"))
 	}
 	closeFiles(t, f)
@@ -138,7 +138,7 @@ func TestFilesKeepsUnsafeAndSurplusCategories(t *testing.T) {
 		"one": "m\nno newlinem\nno newline",
 		"two": "m\nno newline",
 		"_unsafe": "\"../x\" m\n\"../x\" no newline\n\"/abs\" m\n\"/abs\" no newline\n\"a/b\" m\n\"a/b\" no newline\n\"nul\\x00\" m\n\"nul\\x00\" no newline\n" +
-			strings.Replace("\"L\" m\n\"L\" no newline\n", "L", strings.Repeat("l", 129), 2) + "\"_unsafe\" m\n\"_unsafe\" no newline\n\".hidden\" m\n\".hidden\" no newline\n",
+			strings.Replace("\"L\" m\n\"L\" no newline\n", "L", strings.Repeat("l", 201), 2) + "\"_unsafe\" m\n\"_unsafe\" no newline\n\".hidden\" m\n\".hidden\" no newline\n",
 		"_overflow": "\"three\" m\n\"three\" no newline\n",
 	} {
 		if got := published(t, dir, category); got != want {
