@@ -105,11 +105,13 @@ func walk(s Sink, see func(Sink)) {
 
 // listens returns where c listens.
 func (c *Config) listens() []string {
-	all := slices.Clone(c.Listen)
-	if c.Port != 0 {
-		all = append(all, fmt.Sprintf(":%d", c.Port))
+	switch {
+	case len(c.Listen) > 0 || c.Port == 0:
+		return c.Listen
+	case c.New:
+		return []string{fmt.Sprintf("127.0.0.1:%d", c.Port)}
 	}
-	return all
+	return []string{fmt.Sprintf(":%d", c.Port)}
 }
 
 // RefuseLoops takes every store out of use that sends to one of the addresses to listen on (HOST:PORT, an empty HOST is all of this

@@ -20,10 +20,10 @@ var fileOptions = []option{
 	{key: "rotate_period", kind: text, value: "never", meaning: "When the next file is begun: `hourly`, `daily`, `never`, or a number with `w`, `d`, `h`, `m` or `s`. `max_size` holds beside it."},
 	{key: "rotate_hour", kind: count, value: "1", meaning: "With `daily`: the hour at which the next file is begun, 0 to 23."},
 	{key: "rotate_minute", kind: count, value: "15", meaning: "With `daily` and `hourly`: the minute at which the next file is begun, 0 to 59."},
-	{key: "max_size", kind: bytes, value: "1000000000", meaning: "The next file is begun when one has more bytes than this, 0 = no limit. With `compress` a file on disk never has more."},
-	{key: "max_write_size", kind: bytes, value: "1000000", meaning: "Bytes that are gathered for one write; never more than `max_size`."},
-	{key: "chunk_size", kind: bytes, value: "0", meaning: "Zero bytes are put between messages so that none crosses a multiple of this in the file, 0 = never."},
-	{key: "add_newlines", kind: flag, value: "0", meaning: "`1`: a newline is put behind every message. A number: `yes` is read as 0, as it always was."},
+	{key: "max_size", kind: octets, value: "1000000000", meaning: "The next file is begun when one has more bytes than this, 0 = no limit. With `compress` a file on disk never has more."},
+	{key: "max_write_size", kind: octets, value: "1000000", meaning: "Bytes that are gathered for one write; never more than `max_size`."},
+	{key: "chunk_size", kind: octets, value: "0", meaning: "Zero bytes are put between messages so that none crosses a multiple of this in the file, 0 = never."},
+	{key: "add_newlines", kind: oneOrZero, value: "0", meaning: "`1`: a newline is put behind every message. A number: `yes` is read as 0, as it always was."},
 	{key: "write_category", kind: exactly, value: "no", meaning: "`yes`: a line with its category stands before every message."},
 	{key: "write_meta", kind: exactly, value: "no", meaning: "`yes`: a file ends with `scribe_meta<new_logfile>: ` and the path of the next."},
 	{key: "write_stats", kind: exactly, value: "no", meaning: "`yes`: a line about every file that is finished is appended to `scribe_stats` in its directory."},
@@ -43,8 +43,8 @@ const multifileIntro = "A `category` store with a `file` model whose options sta
 
 var thriftfileOptions = append(without(fileOptions, "add_newlines", "write_category", "write_meta", "compress", "level", "keep", "keep_bytes"),
 	option{key: "flush_frequency_ms", kind: count, value: "0", meaning: "Has no effect: what a call brought is written at once."},
-	option{key: "msg_buffer_size", kind: bytes, value: "0", meaning: "Has no effect."},
-	option{key: "use_simple_file", kind: flag, value: "0", meaning: "`1`: the messages stand in the file without lengths and padding. A number: `yes` is read as 0."},
+	option{key: "msg_buffer_size", kind: octets, value: "0", meaning: "Has no effect."},
+	option{key: "use_simple_file", kind: oneOrZero, value: "0", meaning: "`1`: the messages stand in the file without lengths and padding. A number: `yes` is read as 0."},
 )
 
 const thriftfileIntro = "Files named and rotated as those of `file`, with the events of Thrift's TFileTransport in them: four bytes of length, the lowest first, and the message. " +
@@ -73,7 +73,9 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 	l.names(o, &f, p)
 	l.period(o, &f)
 	if f.Thrift {
-		o.yes("use_simple_file")
+		if o.yes("use_simple_file") {
+			f.Thrift, f.RotateOnReopen, f.Chunk = false, true, 0
+		}
 		return l.secondary(o, f, p)
 	}
 	f.AddNewlines, f.WriteCategory, f.WriteMeta = o.yes("add_newlines"), o.yes("write_category"), o.yes("write_meta")

@@ -11,10 +11,10 @@ import (
 )
 
 var globalOptions = []option{
-	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces; it beats `-p`. Without it and without `listen` the port of `-p` is taken, and 1463 is what clients expect."},
-	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT` or `unix:/path`; the key can stand several times. Without `port` these are all addresses, with it they come on top."},
+	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces (in a file of the new style on the loopback only); it beats `-p`. Without it the port of `-p` is taken, else 1463."},
+	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT` or `unix:/path`, in place of `port`; the key can stand several times."},
 	{key: "max_msg_per_second", kind: count, value: "0", meaning: "Calls that would take the messages of this second above it are answered TRY_LATER, 0 = no limit. A call with more than half of it is never refused and not counted."},
-	{key: "max_queue_size", kind: decimalBytes, value: "5000000", meaning: "While the queue of a category of a call holds more bytes of messages than this, the call is answered TRY_LATER. Base 10: `0x100` is 0."},
+	{key: "max_queue_size", kind: decimalOctets, value: "5000000", meaning: "While the queue of a category of a call holds more bytes of messages than this, the call is answered TRY_LATER. Base 10: `0x100` is 0."},
 	{key: "check_interval", kind: seconds, value: "5", meaning: "How often a store looks whether to rotate its files or to try its primary again, 0 = 1."},
 	{key: "new_thread_per_category", kind: unless, value: "yes", meaning: "`no`: the blocks for `default`, prefixes and `categories` have one queue and one store each, for all their categories together."},
 	{key: "num_thrift_server_threads", kind: count, value: "3", meaning: "Has no effect: every connection is served at once. 0 is an error, as it was."},

@@ -200,6 +200,9 @@ func TestProblems(t *testing.T) {
 		{"two pipes", "<pipe>\ncategory=a\n</pipe>\n<pipe>\ncategory=a\n</pipe>\n", "4: error: there is one standard input: a second <pipe> is not used (remove it)"},
 		{"key of a tail", "<tail>\ncategory=a\npath=/x\nfromend=yes\n</tail>", "4: warning: fromend is not known in a <tail> block (did you mean from_end?)"},
 		{"new style", "inkwell 1\nprot=1\n", "2: error: prot is not known in what stands outside of all blocks (did you mean port?)"},
+		{"new style, no number", "inkwell 1\nmax_conn=lots\n", "2: error: max_conn: lots is no number (write digits only, or a number with a unit if it is of bytes or of time)"},
+		{"new style, no size", "inkwell 1\n" + store("category=a", "type=file", "max_size=-1"),
+			`5: error: max_size: size "-1": want plain bytes (1000000), decimal units (kB, MB, GB, TB) or binary units (KiB, MiB, GiB, TiB), as in 1GB or 256MiB (write digits only, or a number with a unit if it is of bytes or of time)`},
 		{"grammar", "port=1463\n</store>\n", "2: warning: </store> closes nothing and is ignored (remove it; the original did not read anything behind it)"},
 	}
 	for _, c := range cases {

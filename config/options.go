@@ -10,25 +10,25 @@ import (
 type kind int
 
 const (
-	text         kind = iota
-	count             // a number as C reads it: base 0
-	decimal           // a number as C reads it, but base 10
-	ratio             // a decimal fraction
-	exactly           // yes; everything else is no
-	unless            // no; everything else is yes
-	flag              // a number; everything but 0 is yes, and a text without a number is 0
-	size              // bytes, which can have a unit
-	duration          // a duration with units
-	bytes             // count, of bytes
-	decimalBytes      // decimal, of bytes
-	seconds           // count, of seconds
-	milliseconds      // count, of milliseconds
+	text          kind = iota
+	count              // a number as C reads it: base 0
+	decimal            // a number as C reads it, but base 10
+	ratio              // a decimal fraction
+	exactly            // yes; everything else is no
+	unless             // no; everything else is yes
+	oneOrZero          // a number; everything but 0 is yes, and a text without a number is 0
+	size               // bytes, which can have a unit
+	duration           // a duration with units
+	octets             // count, of bytes
+	decimalOctets      // decimal, of bytes
+	seconds            // count, of seconds
+	milliseconds       // count, of milliseconds
 )
 
 // kinds tells an operator what to write.
 var kinds = map[kind]string{
-	text: "text", count: "number", decimal: "number, base 10", ratio: "fraction", exactly: "`yes` or `no`", unless: "`no` or `yes`", flag: "`1` or `0`",
-	size: "size, as `64MiB`", duration: "duration, as `30d`", bytes: "bytes", decimalBytes: "bytes, base 10", seconds: "seconds", milliseconds: "milliseconds",
+	text: "text", count: "number", decimal: "number, base 10", ratio: "fraction", exactly: "`yes` or `no`", unless: "`no` or `yes`", oneOrZero: "`1` or `0`",
+	size: "size, as `64MiB`", duration: "duration, as `30d`", octets: "bytes", decimalOctets: "bytes, base 10", seconds: "seconds", milliseconds: "milliseconds",
 }
 
 // option is one key that a block understands.

@@ -52,21 +52,45 @@ func (b block) number(o option, v conf.Setting) uint64 {
 	if v.Line == 0 && v.Text == "" {
 		return 0
 	}
-	if o.kind == decimal || o.kind == decimalBytes {
-		n, clean := conf.Decimal(v.Text)
-		if !clean {
-			b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d", o.key, conf.Quote(v.Text), n), "write decimal digits only; a unit is not understood")
-		}
-		return n
+	read, digits := conf.Unsigned, "digits"
+	if o.kind == decimal || o.kind == decimalOctets {
+		read, digits = conf.Decimal, "decimal digits"
 	}
-	n, clean := conf.Unsigned(v.Text)
+	n, clean := read(v.Text)
 	switch {
+	case !clean && b.l.file.New:
+		return b.unit(o, v)
 	case !clean:
-		b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d", o.key, conf.Quote(v.Text), n), "write digits only; a unit is not understood")
-	case n > 7 && v.Text[0] == '0' && v.Text[1]|0x20 != 'x':
+		b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d", o.key, conf.Quote(v.Text), n), "write "+digits+" only; a unit is not understood")
+	case digits == "digits" && n > 7 && v.Text[0] == '0' && v.Text[1]|0x20 != 'x':
 		b.l.warn(v.Line, fmt.Sprintf("%s=%s is octal and read as %d", o.key, conf.Quote(v.Text), n), "write the number without the leading 0")
 	}
 	return n
+}
+
+// unit reads the number of a file of the new style, which can have a unit if it is of bytes or of time.
+func (b block) unit(o option, v conf.Setting) uint64 {
+	var err error
+	var n int64
+	var d time.Duration
+	switch o.kind {
+	case octets, decimalOctets:
+		n, err = conf.ParseSize(v.Text)
+	case seconds:
+		d, err = conf.ParseDuration(v.Text)
+		n = int64(d / time.Second)
+	case milliseconds:
+		d, err = conf.ParseDuration(v.Text)
+		n = int64(d / time.Millisecond)
+	default:
+		err = fmt.Errorf("%s is no number", conf.Quote(v.Text))
+	}
+	if err == nil {
+		return uint64(n)
+	}
+	b.l.fail(v.Line, fmt.Sprintf("%s: %v", o.key, err), "write digits only, or a number with a unit if it is of bytes or of time")
+	fallback, _ := conf.Unsigned(o.value)
+	return fallback
 }
 
 // bytes returns a number of bytes, of whatever kind the option is.
@@ -114,7 +138,7 @@ func (b block) duration(key string) time.Duration {
 func (b block) yes(key string) bool {
 	o, v := b.value(key)
 	switch o.kind {
-	case flag:
+	case oneOrZero:
 		n, clean := conf.Unsigned(v.Text)
 		if !clean {
 			b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d: %s", key, conf.Quote(v.Text), n, onOff(n != 0)), fmt.Sprintf("write %s=1 or %s=0: yes and no are not understood here", key, key))

@@ -101,6 +101,15 @@ func TestQueueOptions(t *testing.T) {
 	}
 }
 
+func TestUnits(t *testing.T) {
+	c, problems := load("inkwell 1\nmax_queue_size=1MiB\ncheck_interval=2m\n" +
+		store("category=a", "type=buffer", "retry_interval=1h", "<primary>", "type=network", "service_list=a:1", "timeout=1.5s", "</primary>", "<secondary>", "type=file", "max_size=1GB", "</secondary>"))
+	b := c.Stores[0].Sink.(Buffer)
+	if len(problems) > 0 || c.MaxQueueSize != 1<<20 || c.CheckInterval != 2*time.Minute || b.RetryInterval != time.Hour || b.Primary.(Network).Timeout != 1500*time.Millisecond || b.Secondary.(File).MaxSize != 1e9 {
+		t.Errorf("%q %+v %+v", problems, c, b)
+	}
+}
+
 func TestGlobal(t *testing.T) {
 	c, problems := load(`port=1463
 listen=10.0.0.1:1464
@@ -352,7 +361,8 @@ func TestLoops(t *testing.T) {
 		{"port=1463", "logs.example.com:1463", false}, {"port=1463", "192.0.2.1:1463", false}, {"", "127.0.0.1:1463", false},
 		{"listen=0.0.0.0:1463", "127.0.0.1:1463", true}, {"listen=:1463", "127.0.0.1:1463", true}, {"listen=127.0.0.1:1463", "localhost:1463", true},
 		{"listen=127.0.0.1:1463", "127.0.0.2:1463", false}, {"listen=localhost:1463", "127.0.0.1:1463", true}, {"listen=127.0.0.1:1463", "127.0.0.1:1463", true},
-		{"listen=192.0.2.1:1463", "127.0.0.1:1463", false}, {"listen=unix:/x", "127.0.0.1:1463", false},
+		{"listen=192.0.2.1:1463", "127.0.0.1:1463", false}, {"port=1463\nlisten=192.0.2.1:1463", "127.0.0.1:1463", false}, {"inkwell 1\nport=1463", "localhost:1463", true},
+		{"inkwell 1\nport=1463", "127.0.0.2:1463", false}, {"listen=unix:/x", "127.0.0.1:1463", false},
 	}
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
@@ -375,7 +385,7 @@ func TestLoops(t *testing.T) {
 			if c.loop {
 				want = "Bad config - network store sends to this server itself: " + c.to
 			}
-			if st := got.Stores[0]; !strings.EqualFold(st.Status, want) || (st.Sink == nil) != c.loop || got.Status != "" || len(problems) > 1 || (len(problems) == 1) != c.loop {
+			if st := got.Stores[0]; !strings.EqualFold(st.Status, want) || (st.Sink == nil) != c.loop || (got.Status != "") != (c.loop && got.New) || len(problems) > 1 || (len(problems) == 1) != c.loop {
 				t.Errorf("%s, to %s: %q, problems %q", c.listen, c.to, st.Status, problems)
 			}
 		}

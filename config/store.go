@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ var storeOptions = []option{
 	{key: "category", kind: text, meaning: "The category that the store takes: a name, `PREFIX*`, or `default` for those that no other store takes."},
 	{key: "categories", kind: text, meaning: "Several of these, with blanks between them. Each has files of its own, as with `default`."},
 	{key: "type", kind: text, meaning: "What kind of store it is: `" + "file`, `buffer`, `network`, `bucket`, `multi`, `category`, `multifile`, `thriftfile`, `thriftmultifile` or `null`."},
-	{key: "target_write_size", kind: decimalBytes, value: "16384", meaning: "Bytes of messages that are given to the store at once, without waiting for `max_write_interval`. Base 10."},
+	{key: "target_write_size", kind: decimalOctets, value: "16384", meaning: "Bytes of messages that are given to the store at once, without waiting for `max_write_interval`. Base 10."},
 	{key: "max_write_interval", kind: seconds, value: "1", meaning: "How long messages wait at most for others before they are given to the store, 0 = 1."},
 	{key: "must_succeed", kind: unless, value: "yes", meaning: "`no`: messages that the store cannot take are dropped and counted as `lost`, not offered again."},
 }
@@ -48,9 +49,9 @@ func (l *loader) topLevel(b *conf.Block) {
 
 // refused takes s out of use.
 func (l *loader) refused(s *Store, err error) {
-	s.Status, s.Sink = err.Error(), nil
-	if r, ok := err.(*refusal); ok {
-		l.fail(r.line, r.status, r.cure)
+	s.Status, s.Sink = conf.Printable(err.Error()), nil
+	if r := (*refusal)(nil); errors.As(err, &r) {
+		l.fail(r.line, s.Status, r.cure)
 	}
 }
 
@@ -120,7 +121,9 @@ func (l *loader) categories(b *conf.Block, s *Store) error {
 }
 
 // isPattern says whether a category, as it was written, stands for others.
-func isPattern(category string) bool { return category == "default" || strings.HasSuffix(category, "*") }
+func isPattern(category string) bool {
+	return category == "default" || strings.HasSuffix(category, "*")
+}
 
 // unsafe says whether a category must not become a path.
 func unsafe(category string) bool {

@@ -186,12 +186,17 @@ func (p *parser) report(problem Problem) {
 	}
 }
 
-// Quote makes text from a file fit to be shown: long text is shortened, and what cannot be printed is escaped.
+// Quote makes a word from a file fit to be shown: long text is shortened, and what cannot be printed is escaped.
 func Quote(text string) string {
 	const most = 80
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
+	return Printable(text)
+}
+
+// Printable is text with what cannot be printed escaped.
+func Printable(text string) string {
 	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return text
 	}

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// sample is a file with a good block of a section, in which a line about some key has a meaning, and line in it.
+func sample(section, about, line string) string {
+	null := store("category=other", "type=null")
+	switch section {
+	case "global":
+		return line + "\n" + null
+	case "tail":
+		return "<tail>\n" + line + "\n" + missing(about, "category=a\n") + missing(about, "path=/x\n") + "</tail>\n" + null
+	case "pipe":
+		return "<pipe>\n" + line + "\n" + missing(about, "category=a\n") + "</pipe>\n" + null
+	case "buffer":
+		return store("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
+	case "network":
+		return networkSample(about, line)
+	case "bucket":
+		return bucketSample(about, line)
+	case "multi":
+		return store("category=a", "type=multi", line, "<store>", "type=null", "</store>")
+	}
+	return store("category=a", "type="+section, extra(about), line)
+}
+
+// extra is what a line of a file store needs to have a meaning.
+func extra(about string) string {
+	switch about {
+	case "level", "keep", "keep_bytes":
+		return "compress=gzip"
+	}
+	return ""
+}
+
+// networkSample is a network store in which line has a meaning.
+func networkSample(about, line string) string {
+	switch about {
+	case "list_default_port":
+		return store("category=a", "type=network", "service_list=a:1 b", line)
+	case "service_order":
+		return store("category=a", "type=network", "service_list=a:1 b:2 c:3", line)
+	case "bucket_id", "bucket_updater_port", "bucket_updater_host", "bucket_updater_ttl", "dynamic_config_type":
+		return store("category=a", "type=network", missing(about, "bucket_id=1"), missing(about, "bucket_updater_host=h"), missing(about, "bucket_updater_port=1"),
+			missing(about, "dynamic_config_type=thrift_bucket"), line)
+	}
+	return store("category=a", "type=network", missing(about, "remote_host=h"), missing(about, "remote_port=1"), line)
+}
+
+// bucketSample is a bucket store in which line has a meaning.
+func bucketSample(about, line string) string {
+	return store("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "</bucket>")
+}
+
+// missing is line, unless that is about the key.
+func missing(about, line string) string {
+	if strings.HasPrefix(line, about+"=") {
+		return ""
+	}
+	return line
+}
+
+// another is a good value of an option that is not its default.
+func another(o option) string {
+	words := map[string]string{
+		"listen": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "rotate_period": "daily", "compress": "zstd", "service_list": "x:9", "service_order": "listed",
+		"dynamic_config_type": "thrift_bucket", "bucket_type": "random", "report_success": "any", "when_full": "drop", "fs_type": "std", "delimiter": "59", "path": "/y/*",
+		"retry_interval": "77", "max_retry_interval": "77",
+	}
+	if word, ok := words[o.key]; ok {
+		return word
+	}
+	switch o.kind {
+	case exactly, unless:
+		if o.value == "yes" {
+			return "no"
+		}
+		return "yes"
+	case oneOrZero:
+		return "1"
+	case ratio:
+		return "0.5"
+	case size:
+		return "2MiB"
+	case duration:
+		return "3h"
+	case count, decimal, octets, decimalOctets, seconds, milliseconds:
+		return "7"
+	}
+	return "text"
+}
+
+// same says whether two files come to the same, lines aside.
+func same(a, b *Config) bool {
+	bare := func(c Config) Config {
+		c.File, c.Problems = nil, nil
+		return c
+	}
+	return reflect.DeepEqual(bare(*a), bare(*b))
+}
