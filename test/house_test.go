@@ -20,7 +20,7 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":      {"forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
+	"cmd/inkwell":      {"config", "forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
 	"config":           {"internal/conf", "rotate", "store/plain"},
 	"forwarder":        {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
 	"collector":        {"store", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs"},
