@@ -1,12 +1,10 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"inkwell/rotate"
@@ -56,10 +54,7 @@ func (f *Files) finish(k *cut) error {
 	if next.equal(f.saved) {
 		return f.retain()
 	}
-	err := next.save(f.state)
-	if errors.Is(err, syscall.ENOSPC) {
-		err = f.spendReserve(next)
-	}
+	err := f.reserve.Save(func() error { return next.save(f.state) }, f.quiet)
 	if err != nil {
 		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
 	}
@@ -79,8 +74,16 @@ func (f *Files) finish(k *cut) error {
 	if err != nil {
 		return err
 	}
-	f.keepReserve()
+	f.reserve.Keep()
 	return f.retain()
+}
+
+// quiet runs do while no Append is in progress.
+func (f *Files) quiet(do func() error) error {
+	f.closeMu.Lock()
+	defer f.closeMu.Unlock()
+	f.pending.Wait()
+	return do()
 }
 
 // advance is c with what k found out.

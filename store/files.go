@@ -68,6 +68,7 @@ type Files struct {
 	drain   *drainer
 	shards  []*shard
 	health  *health
+	reserve Reserve
 	buffers buffers
 
 	chunkBytes atomic.Int64 // memory of all chunks, pending and on their way
@@ -176,7 +177,8 @@ func (f *Files) start() error {
 		}
 		f.shards = append(f.shards, s)
 	}
-	f.keepReserve()
+	f.reserve = Reserve{Dir: f.state, Log: f.log}
+	f.reserve.Keep()
 	f.drain = newDrainer(f)
 	f.gauges()
 	if err := f.drain.restore(); err != nil {

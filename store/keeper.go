@@ -69,7 +69,9 @@ type PartialError struct {
 	Err  error
 }
 
-func (e *PartialError) Error() string { return fmt.Sprintf("%d entries were not taken: %v", e.Left, e.Err) }
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("%d entries were not taken: %v", e.Left, e.Err)
+}
 
 // Unwrap returns the cause.
 func (e *PartialError) Unwrap() error { return e.Err }

@@ -4,33 +4,46 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"syscall"
+
+	"inkwell/internal/faultfs"
 )
 
-// reserve is room on the state directory's disk that only a checkpoint may take: when the journal has filled the disk, a checkpoint is
-// what lets it shrink.
 const (
 	reserveName  = "reserve"
 	reserveBytes = 1 << 20
 )
 
-// keepReserve makes the reserve where it is missing; on a full disk that is tried again at the next checkpoint.
-func (f *Files) keepReserve() {
-	_, err := f.state.Lstat(reserveName)
+// Reserve is room on the disk of a state directory that only a checkpoint may take: when the journal has filled the disk, a checkpoint
+// is what lets it shrink.
+type Reserve struct {
+	Dir *faultfs.Dir
+	Log *slog.Logger
+}
+
+// Keep makes the reserve where it is missing; on a full disk that is tried again at the next checkpoint.
+func (r Reserve) Keep() {
+	_, err := r.Dir.Lstat(reserveName)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = f.state.WriteFile(reserveName, make([]byte, reserveBytes))
+		err = r.Dir.WriteFile(reserveName, make([]byte, reserveBytes))
 	}
 	if err != nil {
-		f.log.Debug("no reserve for checkpoints on a full disk", "state", f.o.StateDir, "error", err)
+		r.Log.Debug("no reserve for checkpoints on a full disk", "state", r.Dir.Path(), "error", err)
 	}
 }
 
-// spendReserve saves c in the room that the reserve takes. Appends wait meanwhile, or they would take it.
-func (f *Files) spendReserve(c *checkpoint) error {
-	f.closeMu.Lock()
-	defer f.closeMu.Unlock()
-	f.pending.Wait()
-	if err := f.state.Remove(reserveName); err != nil {
-		return fmt.Errorf("make room for a checkpoint: %w", err)
+// Save saves a checkpoint, on a full disk in the room of the reserve. quiet runs what it is given while nobody writes to the journal,
+// who would take that room.
+func (r Reserve) Save(save func() error, quiet func(func() error) error) error {
+	err := save()
+	if !errors.Is(err, syscall.ENOSPC) {
+		return err
 	}
-	return c.save(f.state)
+	return quiet(func() error {
+		if err := r.Dir.Remove(reserveName); err != nil {
+			return fmt.Errorf("make room for a checkpoint: %w", err)
+		}
+		return save()
+	})
 }

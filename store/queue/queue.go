@@ -62,7 +62,10 @@ type Journal struct {
 	lock  *faultfs.File
 	spool *spool.Log
 	saver *saver
-	loads sync.Pool // *load
+	gate  sync.RWMutex // Appends hold it for reading
+
+	reserve store.Reserve
+	loads   sync.Pool // *load
 
 	mu  sync.Mutex
 	run *run // of the configuration in use; nil between two
@@ -111,6 +114,8 @@ func Open(o Options) (_ *Journal, err error) {
 		j.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): entries missing from the journal are lost",
 			"state", o.StateDir, "journal end", end)
 	}
+	j.reserve = store.Reserve{Dir: j.state, Log: j.log}
+	j.reserve.Keep()
 	j.saver = newSaver(j, saved)
 	o.Stats.Gauge(stats.Overall+":journal bytes", func() int64 { b, _ := j.spool.Backlog(); return b })
 	o.Stats.Gauge(stats.Overall+":journal entries", func() int64 { _, n := j.spool.Backlog(); return n })
@@ -123,6 +128,8 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
 	}
+	j.gate.RLock()
+	defer j.gate.RUnlock()
 	_, err := j.spool.Append(ctx, b.Entries(), b.Count())
 	if ctx.Err() == nil {
 		j.saver.health.Set("journal", err)
@@ -131,6 +138,13 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 		return fmt.Errorf("%w: append to the journal in %s: %w", store.ErrTryLater, j.o.StateDir, err)
 	}
 	return nil
+}
+
+// quiet runs do while no Append is in progress.
+func (j *Journal) quiet(do func() error) error {
+	j.gate.Lock()
+	defer j.gate.Unlock()
+	return do()
 }
 
 // Backlog is what the journal holds that no checkpoint covers yet, in bytes and entries.

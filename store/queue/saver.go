@@ -74,7 +74,7 @@ func (s *saver) save(last bool) {
 	}
 	next, posts := r.gather(s.saved, last)
 	if !next.equal(s.saved) {
-		err := next.save(s.j.state)
+		err := s.j.reserve.Save(func() error { return next.save(s.j.state) }, s.j.quiet)
 		if err != nil {
 			err = fmt.Errorf("save checkpoint in %s: %w", s.j.o.StateDir, err)
 		}
@@ -92,6 +92,7 @@ func (s *saver) save(last bool) {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", s.j.o.StateDir, err)
 	}
 	s.health.Set("journal acknowledgement", err)
+	s.j.reserve.Keep()
 }
 
 // before returns the place and marks that a queue's store must be opened with.
