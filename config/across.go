@@ -53,22 +53,22 @@ func (l *loader) sharedFiles() {
 		}
 		for _, f := range files(s.Sink) {
 			name := filepath.Join(f.Dir, f.Sub, f.Base)
-			if l.config.model(s) {
+			if l.config.IsModel(s) {
 				name = filepath.Join(f.Dir, "*", f.Sub)
 			}
 			before, again := first[name]
 			switch {
 			case !again:
 				first[name] = owner{s.Line, s.Categories}
-			case !l.config.model(s) || slices.ContainsFunc(s.Categories, func(c string) bool { return slices.Contains(before.categories, c) }):
+			case !l.config.IsModel(s) || slices.ContainsFunc(s.Categories, func(c string) bool { return slices.Contains(before.categories, c) }):
 				l.warn(s.Line, fmt.Sprintf("its files %s are also those of the store of line %d", conf.Quote(name), before.line), "give each a file_path or base_filename of its own")
 			}
 		}
 	}
 }
 
-// model says whether s is only what copies for categories are made from.
-func (c *Config) model(s *Store) bool {
+// IsModel says whether s is only what copies for its categories are made from.
+func (c *Config) IsModel(s *Store) bool {
 	return c.ThreadPerCategory && (s.List || slices.ContainsFunc(s.Categories, isPattern))
 }
 

@@ -71,15 +71,18 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 		f.Dir = "."
 	}
 	l.names(o, &f, p)
-	l.period(o, &f)
 	if f.Thrift {
+		l.period(o, &f)
 		if o.yes("use_simple_file") {
 			f.Thrift, f.RotateOnReopen, f.Chunk = false, true, 0
 		}
 		return l.secondary(o, f, p)
 	}
 	f.AddNewlines, f.WriteCategory, f.WriteMeta = o.yes("add_newlines"), o.yes("write_category"), o.yes("write_meta")
-	l.compress(o, &f)
+	if !p.readable {
+		l.compress(o, &f)
+	}
+	l.period(o, &f)
 	return l.secondary(o, f, p)
 }
 
@@ -113,10 +116,26 @@ func (l *loader) names(o block, f *File, p place) {
 func (l *loader) period(o block, f *File) {
 	option, v := o.value("rotate_period")
 	var err error
-	if f.Period, err = plain.ParsePeriod(v.Text); err != nil {
+	if f.Compress != nil {
+		text := v.Text
+		if strings.Trim(text, "0123456789") == "" {
+			text += "s"
+		}
+		f.Compress.Period, err = rotate.ParsePeriod(text)
+	} else {
+		f.Period, err = plain.ParsePeriod(v.Text)
+	}
+	if err != nil {
 		l.warn(v.Line, fmt.Sprintf("rotate_period=%s is not understood: never is used", conf.Quote(v.Text)), "write hourly, daily, never, or a number with w, d, h, m or s, as in 15m")
+		v.Text = option.value
+	}
+	if err != nil && f.Compress != nil {
+		f.Compress.Period, _ = rotate.ParsePeriod(v.Text)
+	}
+	if err != nil || f.Compress != nil {
 		f.Period, _ = plain.ParsePeriod(option.value)
 	}
+	f.Rotate = v.Text
 	clock := func(key string, most uint64) int {
 		n := o.count(key)
 		if v, ok := o.Get(key); ok && n > most {
@@ -125,12 +144,15 @@ func (l *loader) period(o block, f *File) {
 		return int(n)
 	}
 	f.RotateHour, f.RotateMinute = clock("rotate_hour", 23), clock("rotate_minute", 59)
+	if f.Compress != nil {
+		f.Compress.At = rotate.Clock{Hour: f.RotateHour, Minute: f.RotateMinute}
+	}
 }
 
 // compress reads the options for compressed files.
 func (l *loader) compress(o block, f *File) {
 	codec, _ := rotate.ParseCodec(o.choice("compress", "gzip", "zstd", "none"))
-	c := Compress{Codec: codec, Keep: o.duration("keep"), KeepBytes: o.bytes("keep_bytes"), At: rotate.Clock{Hour: f.RotateHour, Minute: f.RotateMinute}}
+	c := Compress{Codec: codec, Keep: o.duration("keep"), KeepBytes: o.bytes("keep_bytes")}
 	level := o.count("level")
 	most := map[rotate.Codec]uint64{rotate.Gzip: 9, rotate.Zstd: 22}[codec]
 	if codec == rotate.None {
@@ -145,14 +167,6 @@ func (l *loader) compress(o block, f *File) {
 		level = uint64(o.fallback("level", v, fmt.Sprintf("is more than %d", most)))
 	}
 	c.Level = int(level)
-	_, v := o.value("rotate_period")
-	if strings.Trim(v.Text, "0123456789") == "" {
-		v.Text += "s"
-	}
-	var err error
-	if c.Period, err = rotate.ParsePeriod(v.Text); err != nil {
-		c.Period, _ = rotate.ParsePeriod("never")
-	}
 	for _, key := range []string{"chunk_size", "write_meta", "write_stats", "create_symlink", "base_symlink_name"} {
 		if v, ok := o.Get(key); ok {
 			l.warn(v.Line, fmt.Sprintf("%s has no effect with compress", key), "remove one of them")
@@ -167,13 +181,16 @@ func (l *loader) secondary(o block, f File, p place) (Sink, error) {
 	if !p.readable {
 		return f, nil
 	}
-	if f.Thrift || f.Compress != nil {
-		return nil, refuse(o.Block, "Bad config - buffer secondary store cannot be read back", "write type=file without compress, or replay_buffer=no")
+	if f.Thrift {
+		return nil, refuse(o.Block, "Bad config - buffer secondary store cannot be read back", "write type=file, or replay_buffer=no")
 	}
-	if f.AddNewlines {
-		l.warn(o.Line, "add_newlines has no effect in the secondary of a buffer: it would change the messages", "put it where the messages are written in the end")
+	for _, key := range []string{"add_newlines", "compress"} {
+		if v, ok := o.Literal(key); ok && v.Text != "0" && v.Text != "none" {
+			l.warn(v.Line, key+" has no effect in the secondary of a buffer, which keeps messages as they came", "put it where they are written in the end")
+		}
 	}
 	f.AddNewlines, f.Chunk, f.NoSymlink, f.WriteCategory = false, 0, true, f.WriteCategory || p.shared
-	f.Period, _ = plain.ParsePeriod("never")
+	f.Rotate = "never"
+	f.Period, _ = plain.ParsePeriod(f.Rotate)
 	return f, nil
 }

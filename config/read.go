@@ -139,6 +139,9 @@ func (b block) yes(key string) bool {
 	o, v := b.value(key)
 	switch o.kind {
 	case oneOrZero:
+		if b.l.file.New && (v.Text == "yes" || v.Text == "no") {
+			return v.Text == "yes"
+		}
 		n, clean := conf.Unsigned(v.Text)
 		if !clean {
 			b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d: %s", key, conf.Quote(v.Text), n, onOff(n != 0)), fmt.Sprintf("write %s=1 or %s=0: yes and no are not understood here", key, key))
@@ -155,7 +158,7 @@ func (b block) yes(key string) bool {
 // doubt warns of a text that is neither yes nor no.
 func (b block) doubt(o option, v conf.Setting, read bool) {
 	if v.Text != "yes" && v.Text != "no" {
-		b.l.warn(v.Line, fmt.Sprintf("%s=%s is neither yes nor no: it is %s", o.key, conf.Quote(v.Text), onOff(read)), fmt.Sprintf("write %s=yes or %s=no", o.key, o.key))
+		b.l.strict(v.Line, fmt.Sprintf("%s=%s is neither yes nor no: it is %s", o.key, conf.Quote(v.Text), onOff(read)), fmt.Sprintf("write %s=yes or %s=no", o.key, o.key))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // File is a file or thriftfile store.
 type File struct {
 	plain.Options
+	Rotate   string    // the text of rotate_period
 	Compress *Compress // nil: plain files, byte for byte as the original writes them
 }
 

@@ -34,7 +34,7 @@ func period(t *testing.T, text string) plain.Period {
 
 // standard is a file store without options.
 func standard(t *testing.T) File {
-	return File{Options: plain.Options{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}}
+	return File{Options: plain.Options{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}, Rotate: "never"}
 }
 
 func TestFile(t *testing.T) {
@@ -51,21 +51,21 @@ func TestFile(t *testing.T) {
 		{"sub_directory=a/b\nbase_symlink_name=l", func(f *File) { f.Sub, f.Symlink = "a/b", "l" }},
 		{"use_hostname_sub_directory=yes", func(f *File) { f.Sub = host }},
 		{"create_symlink=no", func(f *File) { f.NoSymlink = true }},
-		{"rotate_period=daily\nrotate_hour=0\nrotate_minute=5", func(f *File) { f.Period, f.RotateHour, f.RotateMinute = period(t, "daily"), 0, 5 }},
-		{"rotate_period=hourly", func(f *File) { f.Period = period(t, "hourly") }},
-		{"rotate_period=90", func(f *File) { f.Period = period(t, "90s") }},
+		{"rotate_period=daily\nrotate_hour=0\nrotate_minute=5", func(f *File) { f.Rotate, f.Period, f.RotateHour, f.RotateMinute = "daily", period(t, "daily"), 0, 5 }},
+		{"rotate_period=hourly", func(f *File) { f.Rotate, f.Period = "hourly", period(t, "hourly") }},
+		{"rotate_period=90", func(f *File) { f.Rotate, f.Period = "90", period(t, "90s") }},
 		{"max_size=50", func(f *File) { f.MaxSize, f.MaxWrite = 50, 50 }},
 		{"max_size=0x400\nmax_write_size=100", func(f *File) { f.MaxSize, f.MaxWrite = 1024, 100 }},
 		{"max_size=0", func(f *File) { f.MaxSize = 0 }},
 		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.AddNewlines, f.WriteCategory = 1024, true, true }},
 		{"write_meta=yes\nwrite_stats=yes\nrotate_on_reopen=yes\nfs_type=std", func(f *File) { f.WriteMeta, f.WriteStats, f.RotateOnReopen = true, true, true }},
 		{"compress=gzip\nlevel=6\nrotate_period=daily\nkeep=30d\nkeep_bytes=1GB", func(f *File) {
-			f.Period = period(t, "daily")
+			f.Rotate = "daily"
 			daily, _ := rotate.ParsePeriod("daily")
 			f.Compress = &Compress{Codec: rotate.Gzip, Level: 6, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, Keep: 30 * 24 * time.Hour, KeepBytes: 1e9}
 		}},
 		{"compress=zstd\nrotate_period=900", func(f *File) {
-			f.Period = period(t, "900s")
+			f.Rotate = "900"
 			quarter, _ := rotate.ParsePeriod("15m")
 			f.Compress = &Compress{Codec: rotate.Zstd, Period: quarter, At: rotate.Clock{Hour: 1, Minute: 15}}
 		}},
@@ -167,7 +167,7 @@ func TestBuffer(t *testing.T) {
 	}
 	more := append(lines, "category=default", "retry_interval=4", "retry_interval_range=2", "replay_buffer=no", "flush_streaming=yes", "adaptive_backoff=yes", "min_retry_interval=1",
 		"max_retry_interval=20", "max_random_offset=4", "buffer_send_rate=5", "buffer_bypass_max_ratio=0.5", "spool_max=1GiB", "file::rotate_period=daily")
-	file.Base, file.NoSymlink, file.Period = "default", false, period(t, "daily")
+	file.Base, file.NoSymlink, file.Rotate, file.Period = "default", false, "daily", period(t, "daily")
 	want = Buffer{Primary: network, Secondary: file, RetryInterval: 4 * time.Second, RetryRange: 2 * time.Second, FlushStreaming: true, Adaptive: true, MinRetry: time.Second, MaxRetry: 20 * time.Second,
 		MaxOffset: 4 * time.Second, SendRate: 5, BypassRatio: 0.5, SpoolMax: 1 << 30}
 	got := sinks(t, store(more...))[0].Sink
