@@ -27,11 +27,19 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// exitCode is the end of a command that has said itself all there is to say. It is an error because cobra knows no other way.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
 // finish says on standard error what went wrong in cmd and returns the exit code. A reader of standard output that went away is no
 // failure.
 func (a *app) finish(cmd *cobra.Command, err error) int {
 	var wrong usageError
+	var code exitCode
 	switch {
+	case errors.As(err, &code):
+		return int(code)
 	case err == nil || errors.Is(err, errReaderGone):
 		return exitOK
 	case !a.running || errors.As(err, &wrong):

@@ -5,6 +5,9 @@
 //	pipe      sends the lines of its standard input          one per daemon
 //	cat       the bytes of a category, whatever the codec
 //	spool     looks into a spool or journal without its owner
+//	cat-to, ctl, rotatelogs   what scribe_cat, scribe_ctrl and rotatelogs do
+//
+// By the names of names.go it is the tool of that name.
 //
 // Each subcommand has a file of its own that turns flags into the options of a package and nothing more. What they share: flags from
 // the environment (internal/conf), the log, signals, the status line and the exit codes, each in the file of that name.
@@ -15,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/term"
@@ -23,8 +27,8 @@ import (
 func main() {
 	// A reader that goes away (inkwell cat … | head) is seen as an error of the write, not as the end of the process.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv}
-	os.Exit(a.main(context.Background(), os.Args[1:]))
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv, uid: os.Getuid}
+	os.Exit(a.as(context.Background(), filepath.Base(os.Args[0]), os.Args[1:]))
 }
 
 // terminalWidth is the number of columns of standard error, 80 if the terminal does not say, 0 if it is none.
@@ -45,6 +49,7 @@ type app struct {
 	stdout io.Writer
 	screen *screen // standard error
 	lookup func(string) (string, bool)
+	uid    func() int
 
 	log     logging
 	running bool // the command line was understood

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/internal/rpc"
+	"inkwell/proto"
+)
+
+const (
+	exitTryLater   = 84 // the server said TRY_LATER ('T', as scribe_cat)
+	scribeCatUsage = "usage (message is stdin): scribe_cat [-h host[:port]] category"
+
+	// catToMax bounds the message: the original takes frames of 256 MiB, which hold the category and some bytes of the call as well.
+	catToMax = 256<<20 - 4096
+)
+
+func (a *app) catTo() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cat-to HOST[:PORT] CATEGORY",
+		Short: "send all of standard input as one message",
+		Long: `cat-to sends all of its standard input, newlines and all, as one message. It waits for the answer and ends with 0 when the message is
+taken, with 84 and TRY_LATER on standard error when the server cannot take it now, and with 1 when anything else is wrong. The message
+can have up to 255 MiB; a server may take less (an Inkwell 64 MiB).
+
+By the name scribe_cat the program takes scribe_cat's arguments: scribe_cat [-h host[:port]] category.`,
+		Example: `  date | inkwell cat-to localhost cron
+  inkwell cat-to logs.example.com:1463 deploy < notes.txt`,
+		Args: exactly("HOST[:PORT]", "CATEGORY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			addr, err := scribeAddr(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			code, err := a.sendAll(cmd.Context(), addr, args[1])
+			if err != nil {
+				return err
+			}
+			return exitCode(a.answered(code))
+		},
+	}
+}
+
+// scribeCat is scribe_cat: its arguments, texts and codes.
+func (a *app) scribeCat(ctx context.Context, args []string) int {
+	to, category := scribeHost, ""
+	switch {
+	case len(args) == 1:
+		category = args[0]
+	case len(args) == 3 && args[0] == "-h":
+		to, category = args[1], args[2]
+	default:
+		say(a.screen, "%s\n", scribeCatUsage)
+		return exitFailed
+	}
+	addr, err := scribeAddr(to)
+	var code proto.ResultCode
+	if err == nil {
+		code, err = a.sendAll(ctx, addr, category)
+	}
+	if err != nil {
+		say(a.screen, "scribe_cat: %v\n", err)
+		return exitFailed
+	}
+	return a.answered(code)
+}
+
+// answered says what a server answered and returns the exit code for it.
+func (a *app) answered(code proto.ResultCode) int {
+	switch code {
+	case proto.OK:
+		return exitOK
+	case proto.TryLater:
+		say(a.screen, "TRY_LATER\n")
+		return exitTryLater
+	}
+	say(a.screen, "Unknown error code.\n")
+	return exitFailed
+}
+
+// sendAll sends standard input as one message.
+func (a *app) sendAll(ctx context.Context, addr, category string) (proto.ResultCode, error) {
+	message, err := io.ReadAll(io.LimitReader(a.stdin, catToMax+1))
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("read standard input: %w", err)
+	case len(message)+len(category) > catToMax:
+		return 0, fmt.Errorf("the message is longer than %d bytes, which no server takes as one call (to send lines as messages of their own: inkwell pipe)", catToMax)
+	}
+	var b proto.Batch
+	b.Append([]byte(category), message)
+	// A megabyte a second is the slowest line that is waited for.
+	timeout := time.Minute + time.Duration(len(message)>>20)*time.Second
+	c, err := rpc.Dial(ctx, addr, rpc.ClientOptions{Timeout: timeout})
+	if err != nil {
+		return 0, err
+	}
+	code, err := c.Log(ctx, []*proto.Batch{&b})
+	if err != nil {
+		return 0, err
+	}
+	_ = c.Close() // the answer is here
+	return code, nil
+}

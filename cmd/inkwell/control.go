@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"inkwell/internal/rpc"
+	"inkwell/proto/gen/fb303"
+)
+
+// The exit codes of scribe_ctrl, which scripts that watch servers know.
+const (
+	ctlAlive   = 2 // of status
+	ctlFailed  = 3 // also a status that is not ALIVE
+	ctlNotRoot = 4
+)
+
+// ctlTimeout bounds connecting to a server and each wait for it.
+const ctlTimeout = 10 * time.Second
+
+// control tells a server what to do or asks how it is, in the words of scribe_ctrl.
+type control struct {
+	out    io.Writer
+	addr   string
+	clean  bool            // show control characters of what the server says as escapes
+	reason func(err error) // is told why something failed; nil = nobody
+}
+
+// ask has f ask the server over a connection of its own, as scribe_ctrl does: some servers close it behind each answer.
+func ask[T any](ctx context.Context, c *control, f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
+	client, conn, err := rpc.FB303(c.addr, ctlTimeout)
+	if err == nil {
+		got, err = f(client, ctx)
+		_ = conn.Close() // the answer is here
+		if err != nil {
+			err = fmt.Errorf("ask %s: %w", c.addr, err)
+		}
+	}
+	if err != nil && c.reason != nil {
+		c.reason(err)
+	}
+	return got, err
+}
+
+// tell is ask for what has no answer.
+func (c *control) tell(ctx context.Context, f func(*fb303.FacebookServiceClient, context.Context) error) error {
+	_, err := ask(ctx, c, func(client *fb303.FacebookServiceClient, ctx context.Context) (struct{}, error) {
+		return struct{}{}, f(client, ctx)
+	})
+	return err
+}
+
+// allCounters asks for the counters. An answer without any is one that has lost its result: an empty map is an answer.
+func allCounters(client *fb303.FacebookServiceClient, ctx context.Context) (map[string]int64, error) {
+	counters, err := client.GetCounters(ctx)
+	if err == nil && counters == nil {
+		err = errors.New("an answer without a result")
+	}
+	return counters, err
+}
+
+// text is what the server said, as it may be shown.
+func (c *control) text(s string) string {
+	if !c.clean {
+		return s
+	}
+	return printable(s)
+}
+
+// printable shows control characters as escapes: what a server says is not trusted with a terminal.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) < 0 {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// do runs one command and returns the exit code; known is false for what is none.
+func (c *control) do(ctx context.Context, command string) (code int, known bool) {
+	switch command {
+	case "status":
+		return c.status(ctx), true
+	case "counters":
+		return c.counters(ctx), true
+	case "version":
+		return c.scalar(ctx, command, (*fb303.FacebookServiceClient).GetVersion), true
+	case "name":
+		return c.scalar(ctx, command, (*fb303.FacebookServiceClient).GetName), true
+	case "alive":
+		return c.scalar(ctx, command, func(client *fb303.FacebookServiceClient, ctx context.Context) (string, error) {
+			since, err := client.AliveSince(ctx)
+			return strconv.FormatInt(since, 10), err
+		}), true
+	case "stop":
+		return c.oneway(ctx, command, (*fb303.FacebookServiceClient).Shutdown), true
+	case "reload":
+		return c.oneway(ctx, command, (*fb303.FacebookServiceClient).Reinitialize), true
+	}
+	return 0, false
+}
+
+func (c *control) status(ctx context.Context) int {
+	status, err := ask(ctx, c, (*fb303.FacebookServiceClient).GetStatus)
+	details := ""
+	if err == nil {
+		details, err = ask(ctx, c, (*fb303.FacebookServiceClient).GetStatusDetails)
+	}
+	if err != nil {
+		say(c.out, "Failed to get status\n")
+		return ctlFailed
+	}
+	say(c.out, "%s\n", c.text(statusText(status, details)))
+	return statusCode(status)
+}
+
+// statusText is the name of a status with the details behind it.
+func statusText(status fb303.FbStatus, details string) string {
+	if details == "" {
+		return status.String()
+	}
+	return status.String() + " - " + details
+}
+
+// statusCode is what scripts depend on, however odd it looks.
+func statusCode(status fb303.FbStatus) int {
+	if status == fb303.FbStatus_ALIVE {
+		return ctlAlive
+	}
+	return ctlFailed
+}
+
+func (c *control) counters(ctx context.Context) int {
+	counters, err := ask(ctx, c, allCounters)
+	if err != nil {
+		say(c.out, "failed to get counters\n")
+		return ctlFailed
+	}
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(counters)) {
+		fmt.Fprintf(&text, "%s: %d\n", c.text(name), counters[name])
+	}
+	say(c.out, "%s", text.String())
+	return exitOK
+}
+
+// scalar prints one answer. The two blanks of the failure are the original's.
+func (c *control) scalar(ctx context.Context, what string, f func(*fb303.FacebookServiceClient, context.Context) (string, error)) int {
+	answer, err := ask(ctx, c, f)
+	if err != nil {
+		say(c.out, "failed to get  %s\n", what)
+		return ctlFailed
+	}
+	say(c.out, "%s\n", c.text(answer))
+	return exitOK
+}
+
+func (c *control) oneway(ctx context.Context, what string, f func(*fb303.FacebookServiceClient, context.Context) error) int {
+	if err := c.tell(ctx, f); err != nil {
+		say(c.out, "failed to tell the service to  %s\n", what)
+		return ctlFailed
+	}
+	return exitOK
+}
+
+const (
+	scribeCtrlUsage = "Usage: scribe_ctrl command [port]\n  commands: stop counters status version name alive\n"
+	scribeCtrlRoot  = "root privileges are required to stop or reload the service.\n"
+	scribeCtrlList  = "The following commands are available:\n\tcounters\n\tname\n\tversion\n\talive\n\tstatus\n" +
+		"The following commands are available for users with root privileges:\n\tstop\n\treload\n"
+)
+
+// scribeCtrl is scribe_ctrl: its arguments, texts and codes.
+func (a *app) scribeCtrl(ctx context.Context, args []string) int {
+	if len(args) == 0 {
+		say(a.stdout, scribeCtrlUsage)
+		return exitUsage
+	}
+	port := scribePort
+	if len(args) > 1 {
+		port = args[1]
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(port), 10, 16)
+	if err != nil {
+		say(a.screen, "scribe_ctrl: port %q: want a number up to 65535\n", port)
+		return exitFailed
+	}
+	if (args[0] == "stop" || args[0] == "reload") && !a.isRoot() {
+		say(a.stdout, scribeCtrlRoot)
+		return ctlNotRoot
+	}
+	c := &control{out: a.stdout, addr: "localhost:" + strconv.FormatUint(n, 10)}
+	code, known := c.do(ctx, args[0])
+	if !known {
+		say(a.stdout, scribeCtrlList)
+	}
+	return code
+}
+
+// isRoot says whether scribe_ctrl lets this user stop a server.
+func (a *app) isRoot() bool { return a.uid() == 0 }

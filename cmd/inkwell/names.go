@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// tools are the other names that the binary answers to, installed as links to it. Each takes the arguments, prints the texts and ends
+// with the codes of the program whose name it is: what is behind them are the subcommands.
+var tools = map[string]func(a *app, ctx context.Context, args []string) int{
+	"scribe_cat":  (*app).scribeCat,
+	"scribe_ctrl": (*app).scribeCtrl,
+	"scribe_pipe": (*app).scribePipe,
+	"rotatelogs":  (*app).rotateLogs,
+}
+
+// as runs the tool of that name, or else the command line of inkwell.
+func (a *app) as(ctx context.Context, name string, args []string) int {
+	if tool, ok := tools[name]; ok {
+		return tool(a, ctx, args)
+	}
+	return a.main(ctx, args)
+}
+
+// say prints one of the texts of another tool. That nobody reads it is no reason to end otherwise.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
+// Where the original listens.
+const (
+	scribeHost = "127.0.0.1"
+	scribePort = "1463"
+)
+
+// scribeAddr completes HOST[:PORT] to an address; what is missing is the original's.
+func scribeAddr(s string) (string, error) {
+	host, port := s, scribePort
+	if ip := strings.Trim(s, "[]"); net.ParseIP(ip) != nil {
+		host = ip
+	} else if strings.Contains(s, ":") {
+		var err error
+		if host, port, err = net.SplitHostPort(s); err != nil {
+			return "", fmt.Errorf("%q: want HOST or HOST:PORT, as in logs.example.com:1463", s)
+		}
+	}
+	if host == "" {
+		host = scribeHost
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("%q: the port must be a number between 1 and 65535", s)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+const scribePipeUsage = "usage: scribe_pipe [-h host[:port]] [-p port] category"
+
+// scribePipe is `inkwell pipe` for the arguments of scribe_pipe. The flags of pipe that it does not have can be set by their variables
+// (INKWELL_SPOOL …).
+func (a *app) scribePipe(ctx context.Context, args []string) int {
+	to, port := scribeHost, ""
+	for len(args) >= 2 {
+		switch args[0] {
+		case "-h":
+			to = args[1]
+		case "-p":
+			port = args[1]
+		default:
+			say(a.screen, "%s\n", scribePipeUsage)
+			return exitFailed
+		}
+		args = args[2:]
+	}
+	if len(args) != 1 || args[0] == "" || args[0] == "-h" || args[0] == "-p" {
+		say(a.screen, "%s\n", scribePipeUsage)
+		return exitFailed
+	}
+	addr, err := scribeAddr(to)
+	if err == nil && port != "" {
+		host, _, _ := net.SplitHostPort(addr) // which scribeAddr has put together
+		addr, err = scribeAddr(net.JoinHostPort(host, port))
+	}
+	if err != nil {
+		say(a.screen, "scribe_pipe: %v\n", err)
+		return exitFailed
+	}
+	return a.main(ctx, []string{"pipe", "--to", addr, "--", args[0]})
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"inkwell/internal/conf"
+	"inkwell/internal/stats"
+	"inkwell/proto/gen/fb303"
+)
+
+// watched are the counters that watch shows, in the order of its columns, with the words above them.
+var watched = []struct{ counter, title string }{
+	{"received good", "received/s"},
+	{"received good bytes", "bytes/s"},
+	{"sent", "sent/s"},
+	{"ignored", "ignored/s"},
+	{"received bad", "bad/s"},
+	{"denied for queue size", "denied/s"},
+	{"requeue", "requeue/s"},
+	{"retries", "retries/s"},
+	{"lost", "lost/s"},
+}
+
+// watchRows is how many categories a pipe is shown; a terminal shows what it has room for.
+const watchRows = 50
+
+func (a *app) ctlWatch() *cobra.Command {
+	every := 2 * time.Second
+	cmd := &cobra.Command{
+		Use:   "watch [PORT|HOST:PORT]",
+		Short: "show how much is done a second, by category",
+		Long: `watch shows, until Ctrl-C, how much a second the most important counters grow, in all and by category, the busiest first. A terminal is
+drawn over in place; elsewhere each period is a block of lines with an empty one behind it. Columns of counters that the server does not
+have are left out. A server that goes away is waited for.`,
+		Example: `  inkwell ctl watch
+  inkwell ctl watch --every 10s logs.example.com:1463 >> rates.txt`,
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.control(cmd, args)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			c.reason = nil // it stands in the block
+			w := &watcher{control: c, to: a.output(), every: every, size: sizeOf(a.stdout)}
+			return w.run(ctx)
+		},
+	}
+	cmd.Flags().Var(conf.Value(&every, "2s", "duration", parsePeriod), "every", "how long a period is")
+	return cmd
+}
+
+func parsePeriod(s string) (time.Duration, error) {
+	d, err := conf.ParseDuration(s)
+	if err == nil && d < 10*time.Millisecond {
+		err = fmt.Errorf("%v: must be 10ms or more", d)
+	}
+	return d, err
+}
+
+// sizeOf tells the lines and columns of a terminal; 0 lines if it is none.
+func sizeOf(w io.Writer) func() (lines, columns int) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() (int, int) { return 0, 0 }
+	}
+	return func() (int, int) {
+		columns, lines, err := term.GetSize(int(f.Fd()))
+		if err != nil || lines <= 0 || columns <= 0 {
+			return 24, 80
+		}
+		return lines, columns
+	}
+}
+
+// watcher shows the rates of a server.
+type watcher struct {
+	*control
+	to    io.Writer
+	every time.Duration
+	size  func() (lines, columns int)
+
+	last  map[string]int64
+	at    time.Time
+	drawn int // lines that stand on the terminal
+}
+
+func (w *watcher) run(ctx context.Context) error {
+	tick := time.NewTicker(w.every)
+	defer tick.Stop()
+	for {
+		if err := w.show(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// show draws one block; the first only says that it waits for a second look.
+func (w *watcher) show(ctx context.Context) error {
+	status, err := ask(ctx, w.control, (*fb303.FacebookServiceClient).GetStatus)
+	var details string
+	var counters map[string]int64
+	if err == nil {
+		details, err = ask(ctx, w.control, (*fb303.FacebookServiceClient).GetStatusDetails)
+	}
+	if err == nil {
+		counters, err = ask(ctx, w.control, allCounters)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	now := time.Now()
+	var block bytes.Buffer
+	fmt.Fprintf(&block, "%s  %s  ", now.Format("15:04:05"), w.addr)
+	if err != nil {
+		w.last = nil
+		fmt.Fprintf(&block, "%s\n", printable(err.Error()))
+		return w.draw(block.Bytes())
+	}
+	fmt.Fprintf(&block, "%s\n", printable(statusText(status, details)))
+	if w.last != nil {
+		lines, _ := w.size()
+		rows := watchRows
+		if lines > 0 {
+			rows = max(lines-4, 1) // the state, the titles, the rest, the cursor
+		}
+		if err := table(&block, rates(w.last, counters, now.Sub(w.at)), rows); err != nil {
+			return err
+		}
+	}
+	w.last, w.at = counters, now
+	return w.draw(block.Bytes())
+}
+
+// draw replaces the block on a terminal, and elsewhere adds it.
+func (w *watcher) draw(block []byte) error {
+	lines, columns := w.size()
+	if lines == 0 {
+		_, err := w.to.Write(append(block, '\n'))
+		return err
+	}
+	var out bytes.Buffer
+	if w.drawn > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", w.drawn)
+	}
+	out.WriteString("\r\x1b[J")
+	w.drawn = 0
+	for line := range strings.Lines(string(block)) {
+		if runes := []rune(strings.TrimSuffix(line, "\n")); len(runes) > columns {
+			line = string(runes[:columns]) + "\n" // a line that wraps would count as two
+		}
+		out.WriteString(line)
+		w.drawn++
+	}
+	_, err := w.to.Write(out.Bytes())
+	return err
+}
+
+// row is how much each of the watched counters of a category grew in a second.
+type row struct {
+	category string
+	known    []bool
+	rate     []float64
+}
+
+// rates compares two readings. A counter that became smaller is of a server that was started anew: it counts from 0.
+func rates(before, now map[string]int64, d time.Duration) []row {
+	byCategory := make(map[string]*row)
+	for key, value := range now {
+		at := strings.LastIndexByte(key, ':')
+		if at < 0 {
+			continue
+		}
+		column := slices.IndexFunc(watched, func(c struct{ counter, title string }) bool { return c.counter == key[at+1:] })
+		if column < 0 {
+			continue
+		}
+		r := byCategory[key[:at]]
+		if r == nil {
+			r = &row{category: key[:at], known: make([]bool, len(watched)), rate: make([]float64, len(watched))}
+			byCategory[key[:at]] = r
+		}
+		grown := value - before[key]
+		if value < before[key] {
+			grown = value
+		}
+		r.known[column], r.rate[column] = true, float64(grown)/max(d.Seconds(), 0.001)
+	}
+	rows := make([]row, 0, len(byCategory))
+	for _, r := range byCategory {
+		rows = append(rows, *r)
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		if all := (b.category == stats.Overall); all != (a.category == stats.Overall) {
+			return map[bool]int{true: 1, false: -1}[all]
+		}
+		return cmp.Or(slices.Compare(b.rate, a.rate), cmp.Compare(a.category, b.category))
+	})
+	return rows
+}
+
+// table writes rows, those that are too many as one line.
+func table(to io.Writer, rows []row, limit int) error {
+	var columns []int
+	for i := range watched {
+		if slices.ContainsFunc(rows, func(r row) bool { return r.known[i] }) {
+			columns = append(columns, i)
+		}
+	}
+	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, i := range columns {
+		fmt.Fprintf(t, "%s\t", watched[i].title)
+	}
+	fmt.Fprint(t, "  category\n")
+	for _, r := range rows[:min(len(rows), limit)] {
+		for _, i := range columns {
+			fmt.Fprintf(t, "%s\t", r.cell(i))
+		}
+		fmt.Fprintf(t, "  %s\n", printable(r.category))
+	}
+	err := t.Flush()
+	if more := len(rows) - limit; more > 0 {
+		_, ferr := fmt.Fprintf(to, "and %d more\n", more)
+		err = errors.Join(err, ferr)
+	}
+	return err
+}
+
+// cell is one rate: a whole number, or two digits where it is small.
+func (r row) cell(i int) string {
+	switch v := r.rate[i]; {
+	case !r.known[i]:
+		return "-"
+	case v == 0:
+		return "0"
+	case v < 10:
+		return fmt.Sprintf("%.2f", v)
+	default:
+		return humanize.Comma(int64(v))
+	}
+}
