@@ -31,7 +31,7 @@ Messages without a key go to bucket 0. The buckets are either blocks ` + "`<buck
 from which they are made: its files are in directories DIR/SUBDIR000, DIR/SUBDIR001 … then.`
 
 // maxBuckets bounds what a mistyped number can ask for.
-const maxBuckets = 100_000
+const maxBuckets = 10_000
 
 // bucket reads a block of the type bucket.
 func (l *loader) bucket(b *conf.Block, p place) (Sink, error) {

@@ -2,9 +2,7 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"inkwell/internal/conf"
@@ -92,18 +90,6 @@ func (c *Config) conclude(spoilt string) {
 		}
 	}
 	c.Status = noStores + ": " + cause
-}
-
-// Missing is the Config of a file that could not be read.
-func Missing(name string, err error) *Config {
-	c := Load(name, nil)
-	cause := err
-	if path := (*os.PathError)(nil); errors.As(err, &path) {
-		cause = path.Err
-	}
-	c.Problems = []conf.Problem{{File: name, Text: cause.Error(), Error: true, Cure: "check the name and who may read it"}}
-	c.Status = fmt.Sprintf("%s: %s: %v", noStores, name, cause)
-	return c
 }
 
 // Errors counts the problems that are errors.

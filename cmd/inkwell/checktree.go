@@ -205,12 +205,21 @@ func fileText(f config.File) string {
 		}
 	}
 	if c := f.Compress; c != nil && c.Keep > 0 {
-		parts = append(parts, "kept for "+c.Keep.String())
+		parts = append(parts, "kept for "+days(c.Keep))
 	}
 	if c := f.Compress; c != nil && c.KeepBytes > 0 {
 		parts = append(parts, fmt.Sprintf("kept up to %d bytes", c.KeepBytes))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// days tells a duration, in days if it is of whole ones.
+func days(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return d.String()
 }
 
 // rotation tells when files are rotated.
