@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	lineGrace = time.Second // for the end of a line that has begun
-	restMax   = 1 << 20     // bytes of the input that are read after ctx ended: what the largest pipe holds
+	linger    = 5 * time.Second // for the writers of the pipe, after ctx ended
+	lineGrace = time.Second     // for the end of a line that has begun, after that
 )
 
 // until reads a file that can be told to end. It waits with poll(2) for the file and for an eventfd, so that the pipe, which belongs to
@@ -25,13 +25,15 @@ type until struct {
 	wake   int // an eventfd
 	stop   func() bool
 	woken  chan struct{}
-	last   byte      // that was read
-	left   int       // bytes that were there when ctx ended
-	ending time.Time // when the end of a line is no longer waited for; zero = ctx has not ended
+	last   byte // that was read
+	linger time.Duration
+	ending time.Time // when the writers are no longer waited for; zero = ctx has not ended
 }
 
-// Until returns a reader of f that ends with f, or after ctx ended: then with what is in the pipe already, and the end of the line that
-// was begun, for which it waits a second. What comes later stays in the pipe for whoever reads it next. Close does not close f.
+// Until returns a reader of f that ends with f, or some time after ctx ended: it gives the writers of the pipe five seconds to end as
+// well, then reads to the end of the line that was begun, for which it waits a second. What comes later stays in the pipe for whoever
+// reads it next. A web server that restarts gracefully tells its loggers to end while its old children still answer and log: what they
+// write then would be lost. Close does not close f.
 func Until(ctx context.Context, f *os.File) (io.ReadCloser, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -41,7 +43,7 @@ func Until(ctx context.Context, f *os.File) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	u := &until{ctx: ctx, conn: conn, wake: wake, last: '\n', woken: make(chan struct{})}
+	u := &until{ctx: ctx, conn: conn, wake: wake, last: '\n', linger: linger, woken: make(chan struct{})}
 	u.stop = context.AfterFunc(ctx, func() {
 		defer close(u.woken)
 		_, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // to a new eventfd: cannot fail
@@ -62,38 +64,25 @@ func (u *until) Read(p []byte) (int, error) {
 	for {
 		wait := time.Duration(-1)
 		if u.ctx.Err() != nil {
+			now := time.Now()
 			if u.ending.IsZero() {
-				u.ending, u.left = time.Now().Add(lineGrace), u.inPipe()
+				u.ending = now.Add(u.linger)
 			}
-			wait = max(time.Until(u.ending), 0)
-			switch {
-			case u.left > 0:
-				p = p[:min(len(p), u.left)]
-			case u.last != '\n' && wait > 0:
+			if wait = u.ending.Sub(now); wait <= 0 {
+				if wait += lineGrace; wait <= 0 || u.last == '\n' {
+					return 0, io.EOF
+				}
 				p = p[:1] // what is behind the line is not for us
-			default:
-				return 0, io.EOF
 			}
 		}
 		n, err := u.read(p, wait)
 		if n > 0 {
-			u.last, u.left = p[n-1], u.left-n
+			u.last = p[n-1]
 		}
-		switch {
-		case n > 0 || err != nil:
+		if n > 0 || err != nil {
 			return n, err
-		case wait == 0: // somebody else reads the pipe as well
-			return 0, io.EOF
 		}
 	}
-}
-
-// inPipe is how many bytes wait to be read.
-func (u *until) inPipe() (n int) {
-	if err := u.conn.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }); err != nil {
-		return 0
-	}
-	return min(max(n, 0), restMax)
 }
 
 // read reads once; 0 bytes mean that there was nothing within wait, or for wait < 0 that ctx has ended.
@@ -102,7 +91,7 @@ func (u *until) read(p []byte, wait time.Duration) (n int, err error) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(u.wake), Events: unix.POLLIN}}
 		millis := -1
 		if wait >= 0 {
-			fds, millis = fds[:1], int(wait/time.Millisecond)
+			fds, millis = fds[:1], int(wait/time.Millisecond)+1
 		}
 		if _, err = unix.Poll(fds, millis); err != nil || fds[0].Revents == 0 {
 			return

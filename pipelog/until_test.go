@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"strings"
 	"testing"
 	"time"
 )
@@ -45,57 +44,54 @@ func TestUntilTheEndOfThePipe(t *testing.T) {
 	}
 }
 
-// TestUntilTold reads what is in the pipe, and to the end of the line; the rest stays.
+// TestUntilTold reads on while the pipe has writers.
 func TestUntilTold(t *testing.T) {
 	r, w := newPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	u := mustUntil(t, ctx, r)
-	read := make(chan string)
-	go func() {
-		var got []byte
-		buf := make([]byte, 100)
-		for {
-			n, err := u.Read(buf)
-			got = append(got, buf[:n]...)
-			if err != nil {
-				read <- string(got)
-				return
-			}
-			read <- string(buf[:n])
-		}
-	}()
-	io.WriteString(w, "one\ntw")
-	if got := <-read; got != "one\ntw" {
-		t.Fatalf("%q", got)
-	}
+	u.(*until).linger = time.Hour
 	cancel()
-	io.WriteString(w, "o\nthree\n")
-	var got string
-	for !strings.HasPrefix(got, "one\n") {
-		got = <-read
-	}
-	rest := make(chan string)
 	go func() {
+		io.WriteString(w, "one\ntw")
+		io.WriteString(w, "o\nthree")
 		w.Close()
-		data, _ := io.ReadAll(r)
-		rest <- string(data)
 	}()
-	left := <-rest
-	if got+left != "one\ntwo\nthree\n" || !strings.HasSuffix(got, "\n") {
-		t.Errorf("read %q, left %q", got, left)
+	if got, err := io.ReadAll(u); err != nil || string(got) != "one\ntwo\nthree" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
-func TestUntilToldWithALongRest(t *testing.T) {
+// TestUntilToldAndAWriterThatGoesOn reads to the end of the line and leaves the rest.
+func TestUntilToldAndAWriterThatGoesOn(t *testing.T) {
 	r, w := newPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	rest := strings.Repeat("line\n", 10_000)
-	io.WriteString(w, rest+"beg")
-	cancel()
 	u := mustUntil(t, ctx, r)
-	got, err := io.ReadAll(u)
-	if err != nil || string(got) != rest+"beg" {
-		t.Errorf("%d bytes, %v; want %d", len(got), err, len(rest)+3)
+	u.(*until).linger = 0
+	io.WriteString(w, "one\ntwo\nthree\n")
+	buf := make([]byte, 5)
+	if n, err := io.ReadFull(u, buf); n != 5 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	cancel()
+	if got, err := io.ReadAll(u); err != nil || string(got) != "wo\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	w.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != "three\n" {
+		t.Errorf("in the pipe: %q, %v", got, err)
+	}
+}
+
+// TestUntilToldWithinALineThatDoesNotEnd hands on what there is of it.
+func TestUntilToldWithinALineThatDoesNotEnd(t *testing.T) {
+	r, w := newPipe(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	u := mustUntil(t, ctx, r)
+	u.(*until).linger = 10 * time.Millisecond
+	io.WriteString(w, "one\ntw")
+	cancel()
+	if got, err := io.ReadAll(u); err != nil || string(got) != "one\ntw" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -103,6 +99,7 @@ func TestUntilToldWhileNothingComes(t *testing.T) {
 	r, _ := newPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	u := mustUntil(t, ctx, r)
+	u.(*until).linger = 10 * time.Millisecond
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if n, err := u.Read(make([]byte, 10)); n != 0 || err != io.EOF {
 		t.Errorf("%d, %v", n, err)

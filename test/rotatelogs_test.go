@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"inkwell/test/harness"
 )
@@ -52,6 +54,21 @@ func logFiles(t *testing.T, pattern string, max int) (names []string, lines [][]
 	return names, lines
 }
 
+// written waits until the files of a log hold n lines: a logger goes on behind its parent.
+func written(t *testing.T, pattern string, n int) {
+	t.Helper()
+	harness.Until(t, "the lines are in the files", func() bool {
+		names, err := filepath.Glob(pattern)
+		lines := 0
+		for _, name := range names {
+			data, rerr := os.ReadFile(name)
+			err = errors.Join(err, rerr)
+			lines += bytes.Count(data, []byte("\n"))
+		}
+		return err == nil && lines >= n
+	})
+}
+
 func TestApacheLogsThroughRotatelogs(t *testing.T) {
 	for _, c := range []struct {
 		name, args, pattern string
@@ -83,10 +100,7 @@ func TestApacheLogsThroughRotatelogs(t *testing.T) {
 				t.Errorf("ab counts %d requests, Apache %d", asked, len(truth))
 			}
 			pattern := filepath.Join(logs, c.pattern)
-			harness.Until(t, "the logger has ended", func() bool { // it goes on behind its parent
-				_, lines := logFiles(t, pattern, c.max)
-				return len(lines) >= len(truth)
-			})
+			written(t, pattern, len(truth))
 			names, lines := logFiles(t, pattern, c.max)
 			sameLines(t, lines, truth)
 			if len(names) < 2 {
@@ -101,39 +115,80 @@ func TestApacheLogsThroughRotatelogs(t *testing.T) {
 	}
 }
 
-// TestRotatelogsEndsAtALine is told to end while a writer is at work: the line that was begun is whole, and what is not in the file is
-// still in the pipe.
-func TestRotatelogsEndsAtALine(t *testing.T) {
+// TestRotatelogsIsToldToEnd gives SIGTERM to one after the other, while a writer is at work that does not care: each ends with a whole
+// line, and the next goes on with what is left in the pipe.
+func TestRotatelogsIsToldToEnd(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := func() *harness.Process {
-		return ink.Start(t, harness.Command{Args: []string{"rotatelogs", "-n", "1", log, "1G"}, Stdin: r})
-	}
-	p := start()
-	written := make(chan struct{})
-	const n = 1_000_000
+	stop, sent := make(chan struct{}), make(chan int)
 	go func() {
-		defer close(written)
-		feed(t, w, "rl", 0, n)
+		n := 0
+		for end := false; !end; n += 100 {
+			feed(t, w, "rl", n, n+100)
+			select {
+			case <-stop:
+				end = true
+			case <-time.After(time.Millisecond):
+			}
+		}
 		w.Close()
+		sent <- n
 	}()
-	for range 3 {
+	var p *harness.Process
+	for round := range 3 {
 		size := sizeOf(log)
+		p = ink.Start(t, harness.Command{Args: []string{"rotatelogs", "-n", "1", log, "1G"}, Stdin: r})
 		harness.Until(t, "lines are written", func() bool { return sizeOf(log) > size+1000 }) // so it handles signals
-		p.Signal(syscall.SIGTERM)
-		p.Expect(t, 0)
-		p = start()
+		if round < 2 {
+			p.Signal(syscall.SIGTERM)
+			p.Expect(t, 0)
+			if data, err := os.ReadFile(log); err != nil || !bytes.HasSuffix(data, []byte("\n")) {
+				t.Errorf("the file does not end with a line: %v", err)
+			}
+		}
 	}
-	<-written
+	close(stop)
+	n := <-sent
 	p.Expect(t, 0)
 	got, err := os.ReadFile(log)
 	if want := harness.Lines("rl", 0, n); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d bytes, %v; want %d, equal up to %d", len(got), err, len(want), common(got, want))
 	}
+}
+
+// TestApacheRestartsGracefully ends its logger while its old children still answer: what they log is there as well.
+func TestApacheRestartsGracefully(t *testing.T) {
+	root := t.TempDir()
+	logs := filepath.Join(root, "logs")
+	if err := os.MkdirAll(logs, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	h := startHTTPD(t, root, fmt.Sprintf("|%s %s/access.log 86400", asRotatelogs(t), logs))
+	var load sync.WaitGroup
+	const rounds = 3
+	load.Go(func() {
+		for range rounds {
+			if _, err := h.drive(t.Context(), amount(10_000)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := range rounds {
+		harness.Until(t, "requests come in", func() bool { return len(h.truth(t)) > i*amount(10_000)+amount(10_000)/4 || t.Failed() })
+		h.graceful(t)
+	}
+	load.Wait()
+	h.drained(t)
+	truth := h.truth(t)
+	h.Stop(t)
+	pattern := filepath.Join(logs, "access.log.*")
+	written(t, pattern, len(truth))
+	_, lines := logFiles(t, pattern, 1<<30)
+	sameLines(t, lines, truth)
 }
 
 // sizeOf is the size of a file, 0 if there is none.

@@ -45,7 +45,8 @@ in it the name of a file is <logfile>.nnnnnnnnnn, the second at which its interv
   -n num   a circle of names: logfile, logfile.1 ... logfile.num-1
 
 Unlike Apache's it never cuts a line, never empties a file because a write or the opening of the next one failed, and keeps what cannot
-be written in memory (64 MiB, then the writer waits) until it can. Exit codes: 0 at the end of input, 1 for a wrong command line or lines
+be written in memory (64 MiB, then the writer waits) until it can. SIGTERM and SIGINT end it with the end of input, or after five seconds
+at the end of a line, so that nothing is lost that a web server which restarts gracefully still logs. Exit codes: 0 at the end of input, 1 for a wrong command line or lines
 that were lost, 2 when the first file cannot be opened, 3 when the input cannot be read, 4 when the echo broke.`
 
 func (a *app) rotatelogs() *cobra.Command {
@@ -104,7 +105,7 @@ func (a *app) rotateLogs(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
-// runRotatelogs writes until the end of input or the first SIGINT or SIGTERM; the second ends the process. A web server that sends
+// runRotatelogs writes until the end of input, or some seconds behind the first SIGINT or SIGTERM; the second ends the process. A web server that sends
 // SIGHUP or SIGUSR1 to its group means itself. Signals are taken, not ignored, so that the program of -p does not inherit that.
 func runRotatelogs(ctx context.Context, in *os.File, o pipelog.Options) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
