@@ -2,15 +2,30 @@ package store
 
 import (
 	"context"
+	"sync/atomic"
 
+	"inkwell/internal/stats"
 	"inkwell/proto"
 )
 
-// Null takes everything and keeps nothing. It counts nothing either: who chooses it does not want to know.
-type Null struct{}
+// Null takes everything and keeps nothing. The zero value counts nothing either.
+type Null struct {
+	ignored, overall *atomic.Int64
+}
+
+// NewNull returns a Null that counts "ignored" for a name and overall.
+func NewNull(set *stats.Set, name string) Null {
+	return Null{ignored: set.Category(name, "ignored"), overall: set.Overall("ignored")}
+}
 
 // Append throws b away.
-func (Null) Append(context.Context, *proto.Batch) error { return nil }
+func (n Null) Append(_ context.Context, b *proto.Batch) error {
+	if n.ignored != nil {
+		n.ignored.Add(int64(b.Count()))
+		n.overall.Add(int64(b.Count()))
+	}
+	return nil
+}
 
 // Close does nothing.
 func (Null) Close() error { return nil }

@@ -109,7 +109,7 @@ func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
 		}
 	}
 	q.taken = q.start
-	q.post = &post{through: q.start, marks: r.began.files(key), saved: make(chan struct{})}
+	q.post = &post{through: q.start, marks: r.began.Queues[key].Files, saved: make(chan struct{})}
 	q.w = worker{q: q, j: j, log: j.log.With("category", o.Name, "store", o.Store)}
 	q.trouble = &trouble{log: q.w.log}
 	q.w.requeued, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "lost")

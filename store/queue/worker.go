@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 
 	"inkwell/proto"
@@ -79,7 +80,7 @@ func (w *worker) turn(now time.Time) time.Duration {
 		w.take(now)
 	}
 	if w.store == nil && !now.Before(w.next) {
-		w.open(now)
+		w.open()
 	}
 	if w.store != nil {
 		w.published()
@@ -146,7 +147,7 @@ func (w *worker) take(now time.Time) {
 
 // open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
 // written to it.
-func (w *worker) open(now time.Time) {
+func (w *worker) open() {
 	_, _, marks := w.j.saver.before(w.q.key)
 	s, err := w.q.o.Open(marks)
 	if err != nil {
@@ -158,12 +159,16 @@ func (w *worker) open(now time.Time) {
 		w.q.trouble.set(nil)
 	}
 	w.q.trouble.watch(s)
-	if _, ok := s.(store.Keeper); !ok {
-		return
+	if _, ok := s.(store.Keeper); ok {
+		w.settle()
 	}
+}
+
+// settle waits until a checkpoint knows how the store stands, and says whether it does.
+func (w *worker) settle() bool {
 	w.dirty = true
-	if w.mark(now, true); w.store == nil {
-		return
+	if w.mark(time.Now(), true); w.store == nil {
+		return false
 	}
 	w.j.saver.hurry()
 	p, _ := w.q.posted()
@@ -173,6 +178,7 @@ func (w *worker) open(now time.Time) {
 	case <-w.q.run.ctx.Done():
 		w.abandon()
 	}
+	return w.store != nil
 }
 
 // check gives the store its time.
@@ -198,6 +204,12 @@ func (w *worker) handle() {
 	q.since = time.Now()
 	q.mu.Unlock()
 	err := w.store.Append(q.run.ctx, &w.load.batch)
+	if errors.Is(err, store.ErrOpened) {
+		if !w.settle() {
+			return
+		}
+		err = w.store.Append(q.run.ctx, &w.load.batch)
+	}
 	if err != nil {
 		w.failed(err)
 		if !q.o.Lossy || w.load == nil || q.run.ctx.Err() != nil || errors.Is(err, store.ErrWaiting) {
@@ -284,7 +296,11 @@ func (w *worker) mark(now time.Time, always bool) {
 	if !always && !urgent && now.Sub(w.marked) < w.j.o.saveEvery {
 		return
 	}
-	marks := make(store.Marks)
+	before, _ := w.q.posted()
+	marks := maps.Clone(before.marks) // of stores that are not open again yet, too
+	if marks == nil {
+		marks = make(store.Marks)
+	}
 	if err := k.Mark(marks); err != nil {
 		w.failed(errors.Join(err, store.ErrBroken))
 		return

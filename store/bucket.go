@@ -1,0 +1,161 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"hash/maphash"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"inkwell/proto"
+)
+
+// BucketOptions say how a Bucket chooses.
+type BucketOptions struct {
+	Kind      string // key_hash, key_modulo, key_range, random; anything else is context_log
+	Delimiter byte   // ends the key
+	RemoveKey bool   // and the delimiter, from what is stored; not with context_log
+	Range     uint64 // of key_range
+}
+
+// Bucket spreads entries over other stores by the key with which a message begins. The first store takes those without a key.
+//
+//	key_hash     djb2 over signed chars        key_modulo   the number, as unsigned 64 bits, modulo the buckets
+//	key_range    the number's place in Range   random       any        context_log   the number behind the third \x01
+//
+// Source: BucketStore of Scribe 2.2, whose files others find by the same rule.
+type Bucket struct {
+	o     BucketOptions
+	parts parts
+
+	mu     sync.Mutex
+	memory memory
+	shares []proto.Batch
+}
+
+// NewBucket returns a Bucket that owns its children, of which there are at least two.
+func NewBucket(o BucketOptions, children []Store) *Bucket {
+	return &Bucket{o: o, parts: children, shares: make([]proto.Batch, len(children))}
+}
+
+// Append gives each child its share of b, in order. The error is a *PartialError; the children that took theirs do not get it again
+// with the same b.
+func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.shares {
+		k.shares[i].Reset()
+	}
+	chance := rand.New(rand.NewPCG(maphash.Bytes(memorySeed, b.Entries()), 0)) // the same for the same b, because it may come again
+	for c := b.Cursor(); c.Next(); {
+		i := k.choose(c.Message())
+		if k.o.Kind == "random" {
+			i = 1 + chance.IntN(len(k.parts)-1)
+		}
+		k.shares[i].Append(c.Category(), k.stored(c.Message()))
+	}
+	done := k.memory.recall(b, len(k.parts))
+	left := 0
+	var errs []error
+	for i, s := range k.parts {
+		n := k.shares[i].Count()
+		if n == 0 || done[i] {
+			continue
+		}
+		if err := s.Append(ctx, &k.shares[i]); err != nil {
+			left += missing(err, n)
+			errs = append(errs, err)
+			continue
+		}
+		done[i] = true
+	}
+	return k.memory.keep(b, done, left, errs)
+}
+
+// choose returns the bucket of a message by its key.
+func (k *Bucket) choose(message []byte) int {
+	n := uint64(len(k.parts) - 1)
+	switch k.o.Kind {
+	case "key_hash", "key_modulo", "key_range":
+	default:
+		return contextBucket(message, n)
+	}
+	key, _, found := bytes.Cut(message, []byte{k.o.Delimiter})
+	key, _, _ = bytes.Cut(key, []byte{0})
+	if !found || len(key) == 0 {
+		return 0
+	}
+	switch k.o.Kind {
+	case "key_hash":
+		return int(uint64(djb2(key))%n) + 1
+	case "key_modulo":
+		return int(uint64(atol(key))%n) + 1
+	}
+	if k.o.Range == 0 {
+		return 0
+	}
+	within := uint64(atol(key)) % k.o.Range
+	return int(float64(within)/float64(k.o.Range)*float64(n)) + 1
+}
+
+// contextBucket is by the number behind the third \x01.
+func contextBucket(message []byte, n uint64) int {
+	for range 3 {
+		_, rest, found := bytes.Cut(message, []byte{1})
+		if !found {
+			return 0
+		}
+		message = rest
+	}
+	id := uint32(atol(message))
+	if id == 0 {
+		return 0
+	}
+	return int(uint64(id)%n) + 1
+}
+
+// atol reads the number that text begins with as C does: 0 if there is none, the largest or smallest there is when it does not fit.
+func atol(text []byte) int64 {
+	text = bytes.TrimLeft(text, " \t\n\v\f\r")
+	n := 0
+	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
+		n = 1
+	}
+	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
+		n++
+	}
+	v, _ := strconv.ParseInt(string(text[:n]), 10, 64) // out of range: the limit
+	return v
+}
+
+// djb2 is D. J. Bernstein's hash with signed chars, as the original was compiled.
+func djb2(key []byte) uint32 {
+	h := uint32(5381)
+	for _, c := range key {
+		h = h*33 + uint32(int32(int8(c)))
+	}
+	return h
+}
+
+// stored is what is kept of a message.
+func (k *Bucket) stored(message []byte) []byte {
+	if !k.o.RemoveKey {
+		return message
+	}
+	switch k.o.Kind {
+	case "key_hash", "key_modulo", "key_range", "random":
+		if _, rest, found := bytes.Cut(message, []byte{k.o.Delimiter}); found {
+			return rest
+		}
+	}
+	return message
+}
+
+// Mark, Publish, Check, Status and Close ask the children.
+func (k *Bucket) Mark(m Marks) error        { return k.parts.mark(m) }
+func (k *Bucket) Publish() error            { return k.parts.publish() }
+func (k *Bucket) Check(now time.Time) error { return k.parts.check(now) }
+func (k *Bucket) Status() string            { return k.parts.status() }
+func (k *Bucket) Close() error              { return k.parts.close() }

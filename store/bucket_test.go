@@ -1,0 +1,191 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"inkwell/proto"
+)
+
+// memo is a store that remembers what it was given and fails on demand.
+type memo struct {
+	got  []string
+	fail error
+}
+
+func (m *memo) Append(_ context.Context, b *proto.Batch) error {
+	if m.fail != nil {
+		return m.fail
+	}
+	for c := b.Cursor(); c.Next(); {
+		m.got = append(m.got, string(c.Category())+"="+string(c.Message()))
+	}
+	return nil
+}
+
+func (m *memo) Close() error { return nil }
+
+func memos(n int) (stores []Store, all []*memo) {
+	for range n {
+		m := new(memo)
+		stores, all = append(stores, m), append(all, m)
+	}
+	return stores, all
+}
+
+func entriesOf(category string, messages ...string) *proto.Batch {
+	var b proto.Batch
+	for _, m := range messages {
+		b.Append([]byte(category), []byte(m))
+	}
+	return &b
+}
+
+// The buckets that the original was seen to choose.
+func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
+	for _, c := range []struct {
+		kind    string
+		n       int
+		rng     uint64
+		message string
+		want    int
+	}{
+		{"key_hash", 5, 0, "123:v", 5}, {"key_hash", 5, 0, "1:v", 3}, {"key_hash", 5, 0, "abc:v", 4}, {"key_hash", 5, 0, "café:v", 1}, {"key_hash", 5, 0, "zürich:x", 3},
+		{"key_hash", 1200, 0, "123:v", 460}, {"key_hash", 5, 0, "nokey", 0}, {"key_hash", 5, 0, ":empty", 0}, {"key_hash", 5, 0, "123\x00x:v", 5}, {"key_hash", 5, 0, "\x00x:v", 0},
+		{"key_modulo", 5, 0, "0:a", 1}, {"key_modulo", 5, 0, "1:b", 2}, {"key_modulo", 5, 0, "7:c", 3}, {"key_modulo", 5, 0, "-7:d", 5}, {"key_modulo", 5, 0, "x:e", 1},
+		{"key_modulo", 5, 0, "99999999999999999999:f", 3}, {"key_modulo", 5, 0, "nokey", 0},
+		{"key_range", 5, 100, "0:a", 1}, {"key_range", 5, 100, "99:b", 5}, {"key_range", 5, 100, "100:c", 1}, {"key_range", 5, 100, "150:d", 3}, {"key_range", 5, 0, "150:d", 0},
+		{"context_log", 5, 0, "a\x01b\x01c\x017\x01rest", 3}, {"context_log", 5, 0, "a\x01b\x01c\x010", 0}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
+	} {
+		stores, _ := memos(c.n + 1)
+		k := NewBucket(BucketOptions{Kind: c.kind, Delimiter: ':', Range: c.rng}, stores)
+		if got := k.choose([]byte(c.message)); got != c.want {
+			t.Errorf("%s of %d: %q goes to %d, want %d", c.kind, c.n, c.message, got, c.want)
+		}
+	}
+}
+
+func TestRandomBucketsAreAllUsedAndStayOverARetry(t *testing.T) {
+	stores, all := memos(5)
+	k := NewBucket(BucketOptions{Kind: "random"}, stores)
+	var messages []string
+	for i := range 400 {
+		messages = append(messages, strings.Repeat("x", i))
+	}
+	b := entriesOf("c", messages...)
+	all[3].fail = errors.New("away")
+	if err := k.Append(t.Context(), b); err == nil {
+		t.Fatal("no error")
+	}
+	all[3].fail = nil
+	if err := k.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for i, m := range all {
+		sum += len(m.got)
+		if (len(m.got) == 0) != (i == 0) {
+			t.Errorf("bucket %d got %d messages", i, len(m.got))
+		}
+	}
+	if sum != 400 {
+		t.Errorf("%d messages in all, want 400", sum)
+	}
+}
+
+func TestBucketRepeatsOnlyWhatFailed(t *testing.T) {
+	stores, all := memos(6)
+	k := NewBucket(BucketOptions{Kind: "key_modulo", Delimiter: ':', RemoveKey: true}, stores)
+	all[2].fail, all[4].fail = ErrTryLater, errors.New("disk")
+	b := entriesOf("c", "0:a", "1:b", "none", "3:d", "1:c")
+	var part *PartialError
+	if err := k.Append(t.Context(), b); !errors.As(err, &part) || part.Left != 3 || !errors.Is(err, ErrTryLater) {
+		t.Fatalf("error is %v, want a PartialError with 3 entries", err)
+	}
+	all[4].fail = nil
+	if err := k.Append(t.Context(), b); !errors.As(err, &part) || part.Left != 2 {
+		t.Fatalf("error is %v, want a PartialError with 2 entries", err)
+	}
+	all[2].fail = nil
+	if err := k.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Append(t.Context(), b); err != nil { // the same bytes again are another batch
+		t.Fatal(err)
+	}
+	want := [][]string{{"c=none"}, {"c=a"}, {"c=b", "c=c"}, nil, {"c=d"}, nil}
+	for i, m := range all {
+		if twice := slices.Concat(want[i], want[i]); !slices.Equal(m.got, twice) {
+			t.Errorf("bucket %d has %q, want %q", i, m.got, twice)
+		}
+	}
+}
+
+func TestMultiAllDoesNotRepeatAndAnyIsContentWithOne(t *testing.T) {
+	stores, all := memos(3)
+	m := NewMulti(false, stores)
+	all[1].fail = errors.New("away")
+	b := entriesOf("c", "1", "2")
+	for range 3 {
+		var part *PartialError
+		if err := m.Append(t.Context(), b); !errors.As(err, &part) || part.Left != 2 {
+			t.Fatalf("error is %v, want a PartialError with 2 entries", err)
+		}
+	}
+	all[1].fail = nil
+	if err := m.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range all {
+		if !slices.Equal(s.got, []string{"c=1", "c=2"}) {
+			t.Errorf("child %d has %q", i, s.got)
+		}
+	}
+	stores, all = memos(2)
+	m = NewMulti(true, stores)
+	all[0].fail = errors.New("away")
+	if err := m.Append(t.Context(), b); err != nil {
+		t.Errorf("one of two took it, but: %v", err)
+	}
+	all[1].fail = errors.New("away")
+	if err := m.Append(t.Context(), b); err == nil {
+		t.Error("none took it, but there is no error")
+	}
+}
+
+func TestByCategoryHasAStoreForEach(t *testing.T) {
+	children := make(map[string]*memo)
+	bad := errors.New("no such place")
+	k := NewByCategory(func(category string) (Store, error) {
+		if category == "bad" {
+			return nil, bad
+		}
+		children[category] = new(memo)
+		return children[category], nil
+	})
+	var b proto.Batch
+	for _, c := range []string{"a", "b", "bad", "a", "bad"} {
+		b.Append([]byte(c), []byte("m"))
+	}
+	for range 2 {
+		var part *PartialError
+		if err := k.Append(t.Context(), &b); !errors.As(err, &part) || part.Left != 2 || !errors.Is(err, bad) {
+			t.Fatalf("error is %v, want a PartialError with 2 entries", err)
+		}
+	}
+	if !slices.Equal(children["a"].got, []string{"a=m", "a=m"}) || !slices.Equal(children["b"].got, []string{"b=m"}) {
+		t.Errorf("a has %q, b %q", children["a"].got, children["b"].got)
+	}
+}
+
+func TestAtolEndsAtTheLimits(t *testing.T) {
+	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {
+		if got := atol([]byte(text)); got != want {
+			t.Errorf("%q is %d, want %d", text, got, want)
+		}
+	}
+}
