@@ -12,8 +12,9 @@ const restTime = time.Minute
 // addresses are the places a Network can send to, the preferred first. An address that failed rests for a while, ± a quarter so that
 // many senders do not come back to a peer at the same moment. Not safe for concurrent use.
 type addresses struct {
-	list []address
-	rest time.Duration
+	list    []address
+	rest    time.Duration
+	shuffle bool // none is preferred
 }
 
 type address struct {
@@ -44,6 +45,9 @@ func (a *addresses) round(inUse int, now time.Time) []int {
 	for i := range order {
 		order[i] = i
 	}
+	if a.shuffle {
+		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	}
 	rank := func(i int) time.Time {
 		if i == inUse || !a.list[i].until.After(now) {
 			return time.Time{}
@@ -64,6 +68,9 @@ func (a *addresses) round(inUse int, now time.Time) []int {
 
 // better returns the first address before i that does not rest.
 func (a *addresses) better(i int, now time.Time) (int, bool) {
+	if a.shuffle {
+		return 0, false
+	}
 	for j := range i {
 		if !a.list[j].until.After(now) {
 			return j, true

@@ -28,7 +28,12 @@ type BufferOptions struct {
 	// Stats counts "spooled", "replayed" and "refused" (entries; see Refused) and "bytes lost" (unreadable in the spool), all overall,
 	// and has the gauges "spool bytes" and "spool entries". nil = own.
 	Stats *stats.Set
-	Retry rpc.Backoff // between attempts at a primary that fails; zero = 100 ms to 10 s
+	Retry Schedule // of attempts at a primary that fails; nil = rpc.Backoff, 100 ms to 10 s
+	// Name is the category for which "retries" (attempts that failed) and the gauges "spool bytes" and "spool entries" are counted beside
+	// overall. With a name the gauges are not overall: there may be other buffers.
+	Name string
+	// FlushStreaming lets new batches overtake what is replayed, as long as the primary takes it.
+	FlushStreaming bool
 	// Refused is where records go that the primary refuses for ever (see Buffer): a spool in the directory "refused" beneath it, for
 	// a person to look into. nil = they are offered for ever, and what is behind them waits.
 	Refused *faultfs.Dir
@@ -56,6 +61,8 @@ type Buffer struct {
 	log      *slog.Logger
 	health   *health
 	spooled  *atomic.Int64
+	retries  []*atomic.Int64
+	flush    bool
 	stop     context.CancelFunc // ends the replay between two calls
 	abort    context.CancelFunc // ends its call
 	replayed sync.WaitGroup     // the replay
@@ -65,6 +72,9 @@ type Buffer struct {
 	replayErr error // of the replay, to be read when it has ended
 
 	mu     sync.Mutex
+	retry  Schedule
+	until  time.Time // the primary is not tried before
+	err    error     // of the last attempt at the primary
 	closed bool
 	gate   chan struct{} // Appends wait until it is closed; nil = open
 	done   chan struct{} // closed and made anew whenever the replay has emptied the spool
@@ -78,8 +88,14 @@ func OpenBuffer(primary Store, sp *spool.Log, o BufferOptions) *Buffer {
 	if o.Stats == nil {
 		o.Stats = stats.New()
 	}
+	if o.Retry == nil {
+		o.Retry = new(rpc.Backoff)
+	}
 	b := &Buffer{
 		primary: primary,
+		retry:   o.Retry,
+		flush:   o.FlushStreaming,
+		retries: []*atomic.Int64{o.Stats.Overall("retries")},
 		spool:   sp,
 		log:     o.Logger,
 		health:  newHealth(o.Logger),
@@ -87,8 +103,13 @@ func OpenBuffer(primary Store, sp *spool.Log, o BufferOptions) *Buffer {
 		kick:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
-	o.Stats.Gauge(stats.Overall+":spool bytes", func() int64 { bytes, _ := sp.Backlog(); return bytes })
-	o.Stats.Gauge(stats.Overall+":spool entries", func() int64 { _, entries := sp.Backlog(); return entries })
+	name := stats.Overall
+	if o.Name != "" {
+		name = o.Name
+		b.retries = append(b.retries, o.Stats.Category(name, "retries"))
+	}
+	o.Stats.Gauge(name+":spool bytes", func() int64 { bytes, _ := sp.Backlog(); return bytes })
+	o.Stats.Gauge(name+":spool entries", func() int64 { _, entries := sp.Backlog(); return entries })
 	if bytes, entries := sp.Backlog(); entries > 0 {
 		b.log.Info("spool holds entries of before", "entries", entries, "bytes", bytes)
 	}
@@ -117,10 +138,10 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 		case <-ctx.Done():
 		}
 	}
-	if ctx.Err() == nil && b.empty() {
+	if ctx.Err() == nil && b.direct() {
 		err := b.primary.Append(ctx, batch)
 		if err == nil {
-			b.health.set("next hop", nil)
+			b.there()
 			return nil
 		}
 		if ctx.Err() == nil {
@@ -145,9 +166,76 @@ func (b *Buffer) enter() (gate chan struct{}, err error) {
 	return b.gate, nil
 }
 
-// away notes that the primary failed.
+// direct says whether a batch may go to the primary without passing through the spool.
+func (b *Buffer) direct() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil && time.Now().Before(b.until) {
+		return false
+	}
+	return b.empty() || b.flush && b.err == nil
+}
+
+// there notes that the primary took something.
+func (b *Buffer) there() {
+	b.mu.Lock()
+	b.err, b.until = nil, time.Time{}
+	b.retry.Reset()
+	b.mu.Unlock()
+	b.health.set("next hop", nil)
+}
+
+// away notes that the primary failed, and when it is tried again.
 func (b *Buffer) away(err error) {
+	b.mu.Lock()
+	b.err, b.until = err, time.Now().Add(b.retry.Next())
+	b.mu.Unlock()
+	for _, c := range b.retries {
+		c.Add(1)
+	}
 	b.health.set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+}
+
+// Status is why the primary is not in use, in the original's words where it has any.
+func (b *Buffer) Status() string {
+	b.mu.Lock()
+	err := b.err
+	b.mu.Unlock()
+	if err != nil {
+		return StatusText(err)
+	}
+	return parts{b.primary}.status()
+}
+
+// connector is a store that can be asked whether its peer is there.
+type connector interface {
+	Connect(ctx context.Context) error
+}
+
+// Connect finds out whether the primary is there, before the first batch or when there is none.
+func (b *Buffer) Connect(ctx context.Context) {
+	c, ok := b.primary.(connector)
+	if !ok {
+		return
+	}
+	if err := c.Connect(ctx); err != nil {
+		b.away(err)
+		return
+	}
+	b.there()
+}
+
+// Check tries a primary that failed while there was nothing to replay, and gives the primary its time.
+func (b *Buffer) Check(now time.Time) error {
+	b.mu.Lock()
+	due := b.err != nil && !now.Before(b.until)
+	b.mu.Unlock()
+	if due && b.empty() {
+		ctx, cancel := context.WithTimeout(context.Background(), maxDial)
+		defer cancel()
+		b.Connect(ctx)
+	}
+	return parts{b.primary}.check(now)
 }
 
 // empty says whether the primary has everything.

@@ -10,12 +10,6 @@ import (
 	"inkwell/proto"
 )
 
-// Schedule says when something that failed is tried again.
-type Schedule interface {
-	Next() time.Duration // how long to wait now
-	Reset()              // after a success
-}
-
 // Failover has a second store for the time when the first one fails; what went there stays there.
 type Failover struct {
 	open      func() (Store, error)

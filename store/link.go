@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"inkwell/internal/rpc"
+	"inkwell/proto"
 )
 
 // link is the one connection of a Network, to one of several addresses. connect, drop, improve, round, worked, failed and close are
@@ -25,15 +26,17 @@ type link struct {
 
 	mu      sync.Mutex
 	addrs   addresses
-	peer    string // address of client
-	last    string // peer before
+	inkwell map[string]bool // what is known of peers
+	peer    string          // address of client
+	last    string          // peer before
 	probing bool
 	spare   *rpc.Client // what a probe found, to be taken over before the next call
 	spareAt int
 }
 
-func newLink(addrs []string, o rpc.ClientOptions, log *slog.Logger) *link {
-	l := &link{options: o, log: log, health: newHealth(log), at: -1, addrs: newAddresses(addrs)}
+func newLink(addrs []string, shuffle bool, o rpc.ClientOptions, log *slog.Logger) *link {
+	l := &link{options: o, log: log, health: newHealth(log), at: -1, addrs: newAddresses(addrs), inkwell: make(map[string]bool)}
+	l.addrs.shuffle = shuffle
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -167,4 +170,44 @@ func (l *link) close() error {
 		l.client, l.at = nil, -1
 	}
 	return err
+}
+
+// refused notes that the peer said TRY_LATER: of equals another one may be chosen next.
+func (l *link) refused() {
+	if l.addrs.shuffle {
+		l.drop()
+	}
+}
+
+// probeBytes is how large the messages of a call may be that is sent without a probe.
+const probeBytes = 4096
+
+// large says whether a call should be announced by an empty one.
+func (l *link) large(batches []*proto.Batch) bool {
+	size := 0
+	for _, b := range batches {
+		size += b.Size() - b.Count()*proto.EntryOverhead
+	}
+	return size > probeBytes && !l.isInkwell(l.name(l.at))
+}
+
+// askTimeout bounds how long a peer gets to say what it is.
+const askTimeout = time.Second
+
+// isInkwell says whether the peer at addr is one, which is asked once, over a connection of its own: others may not know the question,
+// answer with an exception or hang up.
+func (l *link) isInkwell(addr string) bool {
+	if is, known := l.inkwell[addr]; known {
+		return is
+	}
+	is := false
+	if c, closer, err := rpc.FB303(addr, askTimeout); err == nil {
+		answer, err := c.GetOption(l.life, "inkwell")
+		is = err == nil && answer == "1"
+		if err := closer.Close(); err != nil {
+			l.log.Debug("close connection", "peer", addr, "error", err)
+		}
+	}
+	l.inkwell[addr] = is
+	return is
 }

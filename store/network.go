@@ -28,8 +28,13 @@ type NetworkOptions struct {
 	Addrs   []string      // HOST:PORT, the preferred first; at least one
 	Timeout time.Duration // of one call; dialing takes at most 5 s of it; 0 = 30 s
 	MaxCall int           // bytes of entries that are merged into one call; 0 = 4 MiB
-	Logger  *slog.Logger  // nil = discard
-	Stats   *stats.Set    // nil = own; counts "sent" (entries, also by category) and "retries" (attempts that failed, TRY_LATER too)
+	// Shuffle says that the addresses are equals: one is chosen at random for each connection, the others when it fails or says TRY_LATER.
+	Shuffle bool
+	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER before it has cost much.
+	Probe       bool
+	IgnoreError bool         // failing to connect is nothing that a status should tell
+	Logger      *slog.Logger // nil = discard
+	Stats       *stats.Set   // nil = own; counts "sent" (entries, also by category) and "failed calls" (TRY_LATER too)
 }
 
 // Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one call in
@@ -44,9 +49,10 @@ type NetworkOptions struct {
 // Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a new
 // connection when the peer hung up before it answered, as a restarted one does) and by the caller.
 type Network struct {
+	o       NetworkOptions
 	maxCall int
 	sent    *tally
-	retries *atomic.Int64
+	failed  *atomic.Int64
 	waiters sync.Pool
 	running sync.WaitGroup // the sender
 
@@ -96,11 +102,12 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	}
 	client := rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial)}
 	return &Network{
+		o:       o,
 		maxCall: o.MaxCall,
 		sent:    newTally(o.Stats, "sent"),
-		retries: o.Stats.Overall("retries"),
+		failed:  o.Stats.Overall("failed calls"),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
-		link:    newLink(slices.Clone(o.Addrs), client, o.Logger),
+		link:    newLink(slices.Clone(o.Addrs), o.Shuffle, client, o.Logger),
 	}, nil
 }
 
@@ -255,7 +262,7 @@ func (n *Network) offer() error {
 			return errLeft
 		}
 		n.link.failed(i, err)
-		n.retries.Add(1)
+		n.failed.Add(1)
 		failures = append(failures, err)
 	}
 	return joinFailures(failures)
@@ -265,16 +272,40 @@ func (n *Network) offer() error {
 func (n *Network) offerTo(i int) error {
 	fresh, err := n.link.connect(n.ctx, i)
 	if err != nil {
-		return err
+		return n.unreachable(err)
 	}
 	err = n.once()
 	if fresh || !hungUp(err) {
 		return err
 	}
 	if _, err := n.link.connect(n.ctx, i); err != nil {
-		return err
+		return n.unreachable(err)
 	}
 	return n.once()
+}
+
+// unreachable is err with what a status is to tell of it.
+func (n *Network) unreachable(err error) error {
+	if n.o.IgnoreError {
+		return &StatusError{Err: err}
+	}
+	return &StatusError{Text: "Failed to connect", Err: err}
+}
+
+// Connect finds out whether any of the addresses can be reached. Nothing is sent.
+func (n *Network) Connect(ctx context.Context) error {
+	var failures []error
+	for _, addr := range n.o.Addrs {
+		c, err := rpc.Dial(ctx, addr, n.link.options)
+		if err == nil {
+			err = c.Close()
+		}
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, n.unreachable(err))
+	}
+	return joinFailures(failures)
 }
 
 // once makes the call over the connection.
@@ -283,12 +314,19 @@ func (n *Network) once() error {
 	if len(batches) == 0 {
 		return errLeft
 	}
-	code, err := n.link.client.Log(n.ctx, batches)
+	code, err := proto.OK, error(nil)
+	if n.o.Probe && n.link.large(batches) {
+		code, err = n.link.client.Log(n.ctx, nil)
+	}
+	if err == nil && code == proto.OK {
+		code, err = n.link.client.Log(n.ctx, batches)
+	}
 	n.finish(err == nil && code == proto.OK)
 	switch {
 	case err != nil:
 		n.link.drop() // the client is closed
 	case code == proto.TryLater:
+		defer n.link.refused()
 		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), ErrTryLater)
 	case code != proto.OK:
 		err = fmt.Errorf("%s answered with the unknown result %d", n.link.name(n.link.at), code)

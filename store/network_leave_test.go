@@ -109,7 +109,7 @@ func TestNetworkCallOfOneIsBrokenOff(t *testing.T) {
 	if err := <-a.err; !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if n.retries.Load() != 0 {
+	if n.failed.Load() != 0 {
 		t.Error("given up by its caller, but counted against the address")
 	}
 	wantMessages(t, in)

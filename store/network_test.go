@@ -244,7 +244,7 @@ func TestNetworkDelivers(t *testing.T) {
 	if got := p.ln.accepted.Load(); got != 1 {
 		t.Errorf("%d connections", got)
 	}
-	for name, want := range map[string]int64{"scribe_overall:sent": 5, "web:sent": 4, "mail:sent": 1, "scribe_overall:retries": 0} {
+	for name, want := range map[string]int64{"scribe_overall:sent": 5, "web:sent": 4, "mail:sent": 1, "scribe_overall:failed calls": 0} {
 		if got := set.Get(name); got != want {
 			t.Errorf("%s = %d, want %d", name, got, want)
 		}
@@ -372,7 +372,7 @@ func TestNetworkFailsOverAndReturns(t *testing.T) {
 	if n.Peer() != p2.addr {
 		t.Fatalf("peer %s, want the second, %s", n.Peer(), p2.addr)
 	}
-	if set.Get("scribe_overall:retries") == 0 {
+	if set.Get("scribe_overall:failed calls") == 0 {
 		t.Error("the failed attempt is not counted")
 	}
 	startPeer(t, p1.addr, first)
@@ -524,7 +524,7 @@ func TestNetworkReconnectsInSilence(t *testing.T) {
 	}
 	mustSend(t, n, "last")
 	wantMessages(t, in, "0", "1", "2", "last")
-	if got := set.Get("scribe_overall:retries"); got != 0 {
+	if got := set.Get("scribe_overall:failed calls"); got != 0 {
 		t.Errorf("%d retries for a peer that was restarted while nothing was sent", got)
 	}
 }

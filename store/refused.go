@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/store/spool"
 )
@@ -34,9 +35,12 @@ func (r *replay) setAside(life context.Context, data []byte, count int, cause er
 	}
 }
 
-// keep appends a record to the spool of refused records, which is open only meanwhile: it is rarely needed.
-func (r *replay) keep(data []byte, count int) (err error) {
-	dir, err := r.aside.Sub(refusedDir)
+// keep appends a record to the spool of refused records.
+func (r *replay) keep(data []byte, count int) error { return keepRefused(r.aside, data, count) }
+
+// keepRefused appends a record to the spool of refused records beneath dir, which is open only meanwhile: it is rarely needed.
+func keepRefused(in *faultfs.Dir, data []byte, count int) (err error) {
+	dir, err := in.Sub(refusedDir)
 	if err != nil {
 		return fmt.Errorf("open spool of refused records: %w", err)
 	}

@@ -28,7 +28,7 @@ const (
 type replay struct {
 	b        *Buffer
 	reader   *spool.Reader
-	retry    rpc.Backoff
+	trouble  rpc.Backoff // with the spool itself
 	aside    *faultfs.Dir
 	replayed *atomic.Int64
 	lost     *atomic.Int64
@@ -53,7 +53,6 @@ func newReplay(b *Buffer, o BufferOptions) *replay {
 	return &replay{
 		b:        b,
 		reader:   b.spool.Reader(acked),
-		retry:    o.Retry,
 		aside:    o.Refused,
 		replayed: o.Stats.Overall("replayed"),
 		lost:     o.Stats.Overall("bytes lost"),
@@ -174,11 +173,13 @@ func (r *replay) offer(life, calls context.Context, run []record) error {
 	}
 	b.SetEntries(r.batch.Entries()[run[0].from:run[len(run)-1].to], count)
 	for failures, refused := 1, 0; ; failures++ {
+		if !r.due(life) {
+			return life.Err()
+		}
 		err := r.b.primary.Append(calls, &b)
 		if err == nil {
-			r.b.health.set("next hop", nil)
+			r.b.there()
 			r.replayed.Add(int64(count))
-			r.retry.Reset()
 			return nil
 		}
 		if life.Err() != nil {
@@ -193,8 +194,6 @@ func (r *replay) offer(life, calls context.Context, run []record) error {
 		case len(run) > 1 && (refusal || failures == maxFailures):
 			return err
 		case len(run) == 1 && refused == maxRefusals && r.aside != nil:
-			return err
-		case !r.pause(life):
 			return err
 		}
 	}
@@ -222,10 +221,24 @@ func (r *replay) ack(life context.Context, end uint64) bool {
 	return true
 }
 
-// pause waits before the next attempt; Appends need not wait for it. It returns false when the replay has to end.
-func (r *replay) pause(life context.Context) bool {
+// due waits until the primary may be tried; Appends need not wait for it. It returns false when the replay has to end.
+func (r *replay) due(life context.Context) bool {
+	r.b.mu.Lock()
+	until := r.b.until
+	r.b.mu.Unlock()
+	return r.wait(life, time.Until(until))
+}
+
+// pause waits after a trouble with the spool.
+func (r *replay) pause(life context.Context) bool { return r.wait(life, r.trouble.Next()) }
+
+// wait returns false when the replay has to end.
+func (r *replay) wait(life context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return life.Err() == nil
+	}
 	r.b.release()
-	t := time.NewTimer(r.retry.Next())
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

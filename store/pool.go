@@ -1,0 +1,56 @@
+package store
+
+import (
+	"strings"
+	"sync"
+)
+
+// Pool lets stores with the same targets share a Network: one connection, whose calls hold what all of them send. Safe for concurrent use.
+type Pool struct {
+	mu       sync.Mutex
+	networks map[string]*shared
+}
+
+// shared is a Network with its users.
+type shared struct {
+	*Network
+	pool  *Pool
+	key   string
+	users int
+}
+
+// NewPool returns an empty Pool.
+func NewPool() *Pool { return &Pool{networks: make(map[string]*shared)} }
+
+// Network returns the Network for the addresses and the timeout of o, made with o if there is none. It is closed with its last user.
+func (p *Pool) Network(o NetworkOptions) (Store, error) {
+	key := o.Timeout.String() + " " + strings.Join(o.Addrs, " ")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.networks[key]
+	if s == nil {
+		n, err := NewNetwork(o)
+		if err != nil {
+			return nil, err
+		}
+		s = &shared{Network: n, pool: p, key: key}
+		p.networks[key] = s
+	}
+	s.users++
+	return s, nil
+}
+
+// Close gives the Network back.
+func (s *shared) Close() error {
+	s.pool.mu.Lock()
+	s.users--
+	last := s.users == 0
+	if last {
+		delete(s.pool.networks, s.key)
+	}
+	s.pool.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return s.Network.Close()
+}

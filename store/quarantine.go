@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+)
+
+// Quarantine stands before a store that may refuse a batch for good (a Network whose peer answers with an exception). A batch that is
+// refused goes in halves; a single entry that is refused again and again is kept in the spool "refused" beneath a directory, counted,
+// and never offered again.
+type Quarantine struct {
+	to      Store
+	dir     string
+	log     *slog.Logger
+	refused *atomic.Int64
+
+	mu       sync.Mutex
+	sum      uint64 // of the batch that failed last
+	taken    int    // entries at its beginning that are done
+	refusals int    // of the entry behind them
+}
+
+// NewQuarantine returns a Quarantine that owns to and keeps refused entries beneath dir.
+func NewQuarantine(to Store, dir string, log *slog.Logger, set *stats.Set) *Quarantine {
+	return &Quarantine{to: to, dir: dir, log: log, refused: set.Overall("refused")}
+}
+
+// Append returns nil when every entry of b was taken or set aside. After an error the same b goes on where it stopped.
+func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	sum := maphash.Bytes(memorySeed, b.Entries())
+	if sum != q.sum {
+		q.sum, q.taken, q.refusals = sum, 0, 0
+	}
+	for size := b.Count() - q.taken; q.taken < b.Count(); {
+		size = min(size, b.Count()-q.taken)
+		part := section(b, q.taken, size)
+		err := q.to.Append(ctx, part)
+		switch {
+		case err == nil:
+			q.taken += size
+			q.refusals = 0
+			size = 2 * size
+			continue
+		case !isRefusal(err):
+			return &PartialError{Left: b.Count() - q.taken, Err: err}
+		case size > 1:
+			size /= 2
+			continue
+		}
+		if q.refusals++; q.refusals < maxRefusals {
+			return &PartialError{Left: b.Count() - q.taken, Err: err}
+		}
+		if err := q.setAside(part, err); err != nil {
+			return &PartialError{Left: b.Count() - q.taken, Err: err}
+		}
+		q.taken++
+		q.refusals = 0
+	}
+	q.sum = 0
+	return nil
+}
+
+// section is the count entries of b from one on; it aliases b.
+func section(b *proto.Batch, from, count int) *proto.Batch {
+	c := b.Cursor()
+	start := 0
+	for range from {
+		c.Next()
+		start = c.End()
+	}
+	for range count {
+		c.Next()
+	}
+	part := new(proto.Batch)
+	part.SetEntries(b.Entries()[start:c.End()], count)
+	return part
+}
+
+// setAside keeps an entry that was refused.
+func (q *Quarantine) setAside(entry *proto.Batch, cause error) error {
+	dir, err := faultfs.OpenDir(q.dir, nil)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := keepRefused(dir, entry.Entries(), entry.Count()); err != nil {
+		return err
+	}
+	q.refused.Add(1)
+	q.log.Error("entry is refused for good: set aside", "bytes", entry.Size(), "directory", q.dir+"/"+refusedDir, "error", cause)
+	return nil
+}
+
+// Connect finds out whether the store's peer is there.
+func (q *Quarantine) Connect(ctx context.Context) error {
+	if c, ok := q.to.(connector); ok {
+		return c.Connect(ctx)
+	}
+	return nil
+}
+
+// Close closes the store behind.
+func (q *Quarantine) Close() error { return q.to.Close() }

@@ -1,0 +1,51 @@
+package store
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Schedule says when something that failed is tried again. Not safe for concurrent use.
+type Schedule interface {
+	Next() time.Duration // how long to wait now
+	Reset()              // after a success
+}
+
+// FixedSchedule waits for Interval, give or take half of Range, as retry_interval and retry_interval_range of the original. In whole
+// seconds, as there.
+type FixedSchedule struct {
+	Interval, Range time.Duration
+}
+
+// Next is Interval - Range/2 + a random part of Range.
+func (s FixedSchedule) Next() time.Duration {
+	spread := s.Range / time.Second
+	if spread < 1 {
+		return s.Interval
+	}
+	return s.Interval - s.Range/2 + rand.N(spread)*time.Second
+}
+
+// Reset does nothing: every failure is the first.
+func (FixedSchedule) Reset() {}
+
+// AdaptiveSchedule waits longer with each failure and less with each success, as adaptive_backoff of the original. In whole seconds, as
+// there.
+type AdaptiveSchedule struct {
+	Min, Max, Offset time.Duration
+
+	current time.Duration // 0: not begun
+}
+
+// Next is 1.414 times what it was, and a random part of Offset, at most Max.
+func (s *AdaptiveSchedule) Next() time.Duration {
+	grown := time.Duration(float64(max(s.current, s.Min)/time.Second)*1.414) * time.Second
+	if spread := s.Offset / time.Second; spread > 0 {
+		grown += rand.N(spread) * time.Second
+	}
+	s.current = min(grown, s.Max)
+	return s.current
+}
+
+// Reset takes two seconds off, down to Min.
+func (s *AdaptiveSchedule) Reset() { s.current = max(s.current-2*time.Second, s.Min) }
