@@ -1,7 +1,8 @@
 // Package collector is the central daemon: it accepts Thrift calls, checks what comes in, appends it to the files and answers.
 //
-//	listener ─► rpc.Server ─► intake (check, count) ─► store.Files (journal … files) ─► answer
-//	                └─► fb303 (status, counters, shutdown)
+//	listener ─► rpc.Server ─┬─► intake (check, count) ─► store.Files (journal … files) ─► answer
+//	                │       └─► routed (route, count, refuse) ─► queue.Journal ─► answer        with a configuration file
+//	                └─► fb303 (status, counters, reload, shutdown)
 //
 // OK is answered only when Append returned: the entries are as durable as the configured durability says. Goroutines start in Run and
 // are waited for before it returns; shutting down is starting up in reverse.
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,8 +30,9 @@ import (
 
 // Options says where a collector listens and writes. The zero value of a field is its default.
 type Options struct {
-	Listen         []string // HOST:PORT, "" = 127.0.0.1:1463
-	Files          store.FilesOptions
+	Listen         []string           // HOST:PORT or unix:PATH; none = 127.0.0.1:1463
+	Files          store.FilesOptions // where entries go, unless Routed says it
+	Routed         *Routed
 	MaxFrame       int    // bytes, 0 = 64 MiB
 	MaxConnections int    // 0 = 1024
 	Version        string // for fb303 getVersion
@@ -44,11 +47,21 @@ const drainGrace = 30 * time.Second
 type Collector struct {
 	log       *slog.Logger
 	stats     *stats.Set
-	files     *store.Files
-	intake    *intake
+	to        destination
 	server    *rpc.Server
 	listeners []net.Listener
 	control   *control
+}
+
+// destination is what a collector does with what comes in. Safe for concurrent use.
+type destination interface {
+	rpc.Handler
+	// trouble is what is wrong now, "" if nothing is.
+	trouble() string
+	// figures are those of Status that the destination knows.
+	figures() Status
+	// Close finishes what was acknowledged and releases everything. No call is in progress.
+	Close() error
 }
 
 // Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
@@ -72,20 +85,42 @@ func Open(o Options) (_ *Collector, err error) {
 		}
 	}()
 	for _, addr := range o.Listen {
-		ln, err := net.Listen("tcp", addr)
+		ln, err := listen(addr)
 		if err != nil {
-			return nil, fmt.Errorf("listen on %s%s: %w", addr, listenCure(err), err)
+			return nil, err
 		}
 		c.listeners = append(c.listeners, ln)
 	}
-	o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
-	if c.files, err = store.OpenFiles(o.Files); err != nil {
+	if o.Routed != nil {
+		c.to, err = openRouted(*o.Routed, o.Logger, o.Stats)
+	} else {
+		o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
+		c.to, err = openFiles(o)
+	}
+	if err != nil {
 		return nil, err
 	}
-	c.intake = newIntake(c.files, o.Stats, o.Files.MaxCategories)
-	c.control = newControl(c.files, o.Stats, o.Version)
-	c.server = rpc.NewServer(rpc.ServerOptions{MaxFrame: o.MaxFrame, MaxConnections: o.MaxConnections, Logger: o.Logger, Stats: o.Stats}, c.intake, c.control.processor())
+	c.control = newControl(c.to, o.Stats, o.Version)
+	c.server = rpc.NewServer(rpc.ServerOptions{MaxFrame: o.MaxFrame, MaxConnections: o.MaxConnections, Logger: o.Logger, Stats: o.Stats}, c.to, c.control.processor())
 	return c, nil
+}
+
+// listen opens one listener; a unix socket that a former run left is replaced.
+func listen(addr string) (net.Listener, error) {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", path
+		if _, err := net.Dial(network, addr); errors.Is(err, syscall.ECONNREFUSED) {
+			if err := os.Remove(addr); err != nil {
+				return nil, fmt.Errorf("listen on %s: remove the socket of a former run: %w", addr, err)
+			}
+		}
+	}
+	ln, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s%s: %w", addr, listenCure(err), err)
+	}
+	return ln, nil
 }
 
 func listenCure(err error) string {
@@ -131,8 +166,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	defer cancel()
 	err := c.server.Shutdown(grace)
 	serving.Wait()
-	bytes, _ := c.files.Backlog()
-	c.log.Info("bringing the journal into the files", "bytes", bytes)
+	c.log.Info("bringing the journal into the files", "bytes", c.to.figures().Backlog)
 	err = errors.Join(err, c.release())
 	c.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond))
 	return err
@@ -156,8 +190,8 @@ func (c *Collector) release() error {
 			errs = append(errs, err)
 		}
 	}
-	if c.files != nil {
-		errs = append(errs, c.files.Close())
+	if c.to != nil {
+		errs = append(errs, c.to.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -171,9 +205,10 @@ type Status struct {
 
 // Status says how the collector is doing.
 func (c *Collector) Status() Status {
-	backlog, _ := c.files.Backlog()
-	return Status{
-		Entries: c.intake.good.Load(), Bytes: c.intake.bytes.Load(), Backlog: backlog,
-		Connections: int(c.stats.Get(stats.Overall + ":connections")), Categories: c.intake.count(),
-	}
+	s := c.to.figures()
+	s.Connections = int(c.stats.Get(stats.Overall + ":connections"))
+	return s
 }
+
+// Reload reads the configuration again, if there is one. The error says why the one of before stays in use.
+func (c *Collector) Reload() error { return c.control.reload() }

@@ -10,11 +10,11 @@ import (
 
 	"inkwell/internal/stats"
 	"inkwell/proto/gen/fb303"
-	"inkwell/store"
 )
 
 // The states a collector tells through fb303.
 const (
+	starting = fb303.FbStatus_STARTING
 	alive    = fb303.FbStatus_ALIVE
 	stopping = fb303.FbStatus_STOPPING
 )
@@ -24,11 +24,13 @@ const maxOptions = 1000
 
 // control answers the fb303 methods, under the names and with the texts of the original. Safe for concurrent use.
 type control struct {
-	files    *store.Files
+	to       destination
 	stats    *stats.Set
 	version  string
 	since    time.Time
 	shutdown chan struct{} // closed when a peer asked for it
+
+	reloading sync.Mutex
 
 	mu      sync.Mutex
 	status  fb303.FbStatus
@@ -36,8 +38,8 @@ type control struct {
 	asked   bool
 }
 
-func newControl(files *store.Files, set *stats.Set, version string) *control {
-	return &control{files: files, stats: set, version: version, since: time.Now(), shutdown: make(chan struct{}), status: fb303.FbStatus_STARTING, options: make(map[string]string)}
+func newControl(to destination, set *stats.Set, version string) *control {
+	return &control{to: to, stats: set, version: version, since: time.Now(), shutdown: make(chan struct{}), status: starting, options: make(map[string]string)}
 }
 
 func (c *control) processor() thrift.TProcessor { return fb303.NewFacebookServiceProcessor(c) }
@@ -54,18 +56,27 @@ func (c *control) GetName(context.Context) (string, error) { return "Scribe", ni
 // GetVersion is the program's version.
 func (c *control) GetVersion(context.Context) (string, error) { return c.version, nil }
 
-// GetStatus is WARNING instead of ALIVE while the files report a trouble.
+// GetStatus is WARNING instead of ALIVE while there is a trouble.
 func (c *control) GetStatus(context.Context) (fb303.FbStatus, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.status == alive && c.files.Status() != "" {
+	status := c.status
+	c.mu.Unlock()
+	if status == alive && c.to.trouble() != "" {
 		return fb303.FbStatus_WARNING, nil
 	}
-	return c.status, nil
+	return status, nil
 }
 
 // GetStatusDetails is the trouble behind a WARNING, "" without one.
-func (c *control) GetStatusDetails(context.Context) (string, error) { return c.files.Status(), nil }
+func (c *control) GetStatusDetails(context.Context) (string, error) {
+	c.mu.Lock()
+	status := c.status
+	c.mu.Unlock()
+	if status == starting {
+		return "configuring", nil
+	}
+	return c.to.trouble(), nil
+}
 
 // GetCounters returns every counter and gauge.
 func (c *control) GetCounters(context.Context) (map[string]int64, error) {
@@ -87,8 +98,14 @@ func (c *control) SetOption(_ context.Context, key, value string) error {
 	return nil
 }
 
+// isInkwell is the option by which a peer finds out that it talks to an Inkwell; other servers answer "".
+const isInkwell = "inkwell"
+
 // GetOption returns what SetOption set, "" for any other key.
 func (c *control) GetOption(_ context.Context, key string) (string, error) {
+	if key == isInkwell {
+		return "1", nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.options[key], nil
@@ -107,8 +124,37 @@ func (c *control) GetCpuProfile(context.Context, int32) (string, error) { return
 // AliveSince is when the process started, in Unix seconds.
 func (c *control) AliveSince(context.Context) (int64, error) { return c.since.Unix(), nil }
 
-// Reinitialize has nothing to read again: a collector is configured by its command line.
-func (c *control) Reinitialize(context.Context) error { return nil }
+// Reinitialize reads the configuration again, where there is a file of it. Nobody waits for it.
+func (c *control) Reinitialize(context.Context) error {
+	go c.reload() // it logs what it has to say
+	return nil
+}
+
+// reload reads the configuration again; the error says why the one of before stays in use.
+func (c *control) reload() error {
+	r, ok := c.to.(interface{ reload() error })
+	if !ok {
+		return nil
+	}
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
+	if !c.swap(alive, starting) {
+		return nil // it is about to end
+	}
+	defer c.swap(starting, alive)
+	return r.reload()
+}
+
+// swap changes the status if it is as expected.
+func (c *control) swap(from, to fb303.FbStatus) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status != from {
+		return false
+	}
+	c.status = to
+	return true
+}
 
 // Shutdown makes Run end as a signal does.
 func (c *control) Shutdown(context.Context) error {

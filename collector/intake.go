@@ -11,7 +11,7 @@ import (
 	"inkwell/store"
 )
 
-// intake is what happens to a Log call: look at each entry once, append the batch, count. Safe for concurrent use.
+// intake looks at each entry of a call once, appends the batch, counts. Safe for concurrent use.
 type intake struct {
 	to    store.Store
 	stats *stats.Set
@@ -36,6 +36,30 @@ type tally struct {
 	blank    int64
 	filtered proto.Batch // the call without its blank entries
 }
+
+// written is the destination that writes files.
+type written struct {
+	*intake
+	files *store.Files
+}
+
+func openFiles(o Options) (destination, error) {
+	files, err := store.OpenFiles(o.Files)
+	if err != nil {
+		return nil, err
+	}
+	return written{newIntake(files, o.Stats, o.Files.MaxCategories), files}, nil
+}
+
+func (w written) trouble() string { return w.files.Status() }
+
+func (w written) figures() Status {
+	backlog, _ := w.files.Backlog()
+	return Status{Entries: w.good.Load(), Bytes: w.bytes.Load(), Backlog: backlog, Categories: w.count()}
+}
+
+// Close brings what was acknowledged into finished files.
+func (w written) Close() error { return w.files.Close() }
 
 func newIntake(to store.Store, set *stats.Set, limit int) *intake {
 	return &intake{to: to, stats: set, limit: limit,

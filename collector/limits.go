@@ -16,12 +16,17 @@ const (
 // fitDescriptors lowers the limit of categories so that with every connection open and every category written the process stays
 // within its limit of open files (each category has one), or says that it cannot be done.
 func fitDescriptors(o *Options) error {
-	o.MaxConnections = cmp.Or(o.MaxConnections, defaultConnections)
-	o.Files.MaxCategories = cmp.Or(o.Files.MaxCategories, defaultCategories)
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("read the limit of open files: %w", err)
 	}
+	if o.Routed != nil { // its stores tell when they cannot be opened, and are tried again
+		most := max(int(min(limit.Cur, 1<<20))/2, 1)
+		o.MaxConnections = min(cmp.Or(o.MaxConnections, most), most)
+		return nil
+	}
+	o.MaxConnections = cmp.Or(o.MaxConnections, defaultConnections)
+	o.Files.MaxCategories = cmp.Or(o.Files.MaxCategories, defaultCategories)
 	room := int64(limit.Cur) - int64(o.MaxConnections) - otherDescriptors
 	if room < 16 {
 		return fmt.Errorf("this process may open %d files, too few for %d connections (raise the limit, e.g. with ulimit -n, or lower --max-connections)", limit.Cur, o.MaxConnections)

@@ -159,3 +159,4 @@ func (k *Bucket) Publish() error            { return k.parts.publish() }
 func (k *Bucket) Check(now time.Time) error { return k.parts.check(now) }
 func (k *Bucket) Status() string            { return k.parts.status() }
 func (k *Bucket) Close() error              { return k.parts.close() }
+func (k *Bucket) Seal() error               { return k.parts.seal() }

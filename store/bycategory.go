@@ -118,6 +118,7 @@ func (k *ByCategory) Publish() error            { return k.all().publish() }
 func (k *ByCategory) Check(now time.Time) error { return k.all().check(now) }
 func (k *ByCategory) Status() string            { return k.all().status() }
 func (k *ByCategory) Close() error              { return k.all().close() }
+func (k *ByCategory) Seal() error               { return k.all().seal() }
 
 // ErrOpened says that a store opened others whose marks have to be saved before the batch is offered again.
 var ErrOpened = errors.New("new files were opened: they have to be marked first")

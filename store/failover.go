@@ -87,6 +87,9 @@ func (f *Failover) Publish() error { return f.locked().publish() }
 // Check gives both stores their time.
 func (f *Failover) Check(now time.Time) error { return f.locked().check(now) }
 
+// Seal finishes what both stores write.
+func (f *Failover) Seal() error { return f.locked().seal() }
+
 // Status is why the secondary is in use, in the original's words.
 func (f *Failover) Status() string {
 	f.mu.Lock()

@@ -22,6 +22,11 @@ type Keeper interface {
 	Publish() error
 }
 
+// Sealer is a Keeper with files that are finished at the end of a run, before the last Mark.
+type Sealer interface {
+	Seal() error
+}
+
 // Checker is a store with something to do from time to time: rotate, connect again.
 type Checker interface {
 	Check(now time.Time) error

@@ -51,3 +51,4 @@ func (m *Multi) Publish() error            { return m.parts.publish() }
 func (m *Multi) Check(now time.Time) error { return m.parts.check(now) }
 func (m *Multi) Status() string            { return m.parts.status() }
 func (m *Multi) Close() error              { return m.parts.close() }
+func (m *Multi) Seal() error               { return m.parts.seal() }

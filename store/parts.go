@@ -21,6 +21,15 @@ func (p parts) mark(m Marks) error {
 	})
 }
 
+func (p parts) seal() error {
+	return p.each(func(s Store) error {
+		if k, ok := s.(Sealer); ok {
+			return k.Seal()
+		}
+		return nil
+	})
+}
+
 func (p parts) publish() error {
 	return p.each(func(s Store) error {
 		if k, ok := s.(Keeper); ok {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,21 +18,31 @@ import (
 )
 
 func (a *app) collect() *cobra.Command {
-	o := new(collector.Options)
+	o, s := new(collector.Options), &configured{name: "collect", version: version()}
 	cmd := &cobra.Command{
-		Use:   "collect --dir DIR",
+		Use:   "collect (--dir DIR | -c FILE)",
 		Short: "take what is sent and write rotated, compressed files per category",
 		Long: `collect listens for Scribe clients and forwarders and writes what they send to DIR/CATEGORY/CATEGORY-YYYY-MM-DD_NNNNN.gz.
 
 A call is answered OK when its entries are durable in a journal; from there they go into the files. A file under its final name never
 changes; while it is written it is called .NAME.open. SIGTERM stops taking, finishes and publishes what is open, and ends with 0; a
-second one ends at once and loses nothing that was answered OK. SIGHUP opens the log file anew.`,
+second one ends at once and loses nothing that was answered OK. SIGHUP opens the log file anew.
+
+With -c a configuration says what goes where ('inkwell check --print -- collect FLAGS' shows the one that flags stand for); SIGHUP reads
+it again.`,
 		Example: `  inkwell collect --dir /srv/logs
-  inkwell collect --dir /srv/logs --listen 0.0.0.0:1463 --compress zstd --rotate hourly --max-size 256MiB --keep 30d`,
+  inkwell collect --dir /srv/logs --listen 0.0.0.0:1463 --compress zstd --rotate hourly --max-size 256MiB --keep 30d
+  inkwell collect -c /etc/inkwell/collect.conf`,
 		Args: exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCollect(cmd, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s.file != "" {
+				return a.collectConfigured(cmd, s)
+			}
+			return a.runCollect(cmd, o)
+		},
 	}
 	collectFlags(cmd.Flags(), o)
+	cmd.Flags().StringVarP(&s.file, "config", "c", "", "configuration `FILE`, instead of all other flags")
 	return cmd
 }
 
@@ -54,6 +65,20 @@ func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
 	flags.Var(conf.Value(&f.Keep, "0", "duration", conf.ParseDuration), "keep", "remove finished files older than this (30d); 0 = never")
 	flags.Var(conf.Value(&f.KeepBytes, "0", "size", conf.ParseSize), "keep-bytes", "remove the oldest finished files while all take more than this (500GB); 0 = never")
 	flags.Var(conf.Value(&f.JournalMax, "32GiB", "size", conf.ParseSize), "journal-max", "bytes that may wait for the files before senders are told to try later")
+}
+
+// collectConfigured runs on a configuration, which no flag may contradict.
+func (a *app) collectConfigured(cmd *cobra.Command, s *configured) error {
+	var extra []string
+	cmd.LocalNonPersistentFlags().Visit(func(f *pflag.Flag) {
+		if f.Name != "config" {
+			extra = append(extra, "--"+f.Name)
+		}
+	})
+	if len(extra) > 0 {
+		return usagef("%s beside -c: say it in %s (inkwell check --print -- collect FLAGS shows how)", strings.Join(extra, ", "), s.file)
+	}
+	return a.runConfigured(cmd.Context(), s)
 }
 
 // parseFrame reads the size of a frame, which must fit into a record of the journal.
@@ -80,7 +105,7 @@ func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := a.untilSignal(cmd.Context(), log) // from before anything is taken
+	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
 	defer stop()
 	o.Version, o.Logger, o.Stats = version(), log, stats.New()
 	began := time.Now()

@@ -15,21 +15,36 @@ import (
 )
 
 func (a *app) forward() *cobra.Command {
-	o := new(forwarder.Options)
+	o, file := new(forwarder.Options), ""
 	cmd := &cobra.Command{
-		Use:   "forward --to HOST:PORT --state DIR CATEGORY=GLOB...",
+		Use:   "forward (-c FILE | --to HOST:PORT --state DIR CATEGORY=GLOB...)",
 		Short: "follow files and send their lines",
 		Long: `forward follows the files that match each GLOB, through rotation and restarts, and sends their lines to the first of the --to
-addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found.
+addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found. With -c the <tail> blocks of a
+configuration say what to follow, and its <store> where to send.
 
 Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
 with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
+  inkwell forward -c /etc/inkwell/forward.conf
   inkwell forward --once --to localhost:1463 --state /tmp/import old=/srv/archive/app.log`,
-		Args: several("CATEGORY=GLOB"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runForward(cmd, o, args) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				return exactly()(cmd, args)
+			}
+			return several("CATEGORY=GLOB")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				if err := a.configureForward(file, o); err != nil {
+					return err
+				}
+			}
+			return a.runForward(cmd, o, args)
+		},
 	}
 	flags := cmd.Flags()
+	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with <tail> blocks and a <store>")
 	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT` of the next hop, several with commas in order of preference (required)")
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
@@ -37,6 +52,36 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
 	return cmd
+}
+
+// configureForward fills o from a configuration; flags that were given stand.
+func (a *app) configureForward(file string, o *forwarder.Options) error {
+	c, hop, err := readForwarding(file)
+	if err != nil {
+		return err
+	}
+	if len(c.Tails) == 0 {
+		return fmt.Errorf("%s: no <tail> block: what shall be followed?", file)
+	}
+	if len(o.To) == 0 {
+		o.To = hop.to
+	}
+	if hop.spooled {
+		o.SpoolMax = hop.spoolMax
+	}
+	if o.StateDir == "" {
+		dir, err := stateDir(c, a.lookup)
+		if err != nil {
+			return err
+		}
+		o.StateDir = filepath.Join(dir, "forward")
+	}
+	for _, t := range c.Tails {
+		o.Inputs = append(o.Inputs, forwarder.Input{Category: t.Category, Glob: t.Glob})
+		o.FromEnd = o.FromEnd || t.FromEnd
+		o.MaxLine = max(o.MaxLine, t.MaxLine)
+	}
+	return nil
 }
 
 // parseFrom says whether files are begun at their end.
@@ -76,7 +121,7 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string
 	if err != nil {
 		return err
 	}
-	ctx, stop := a.untilSignal(cmd.Context(), log) // from before anything is taken
+	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
 	defer stop()
 	o.Logger, o.Stats = log, stats.New()
 	f, err := forwarder.Open(*o)

@@ -64,7 +64,7 @@ func TestSignals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := a.untilSignal(t.Context(), log)
+	ctx, stop := a.untilSignal(t.Context(), log, func() {})
 	kill := func(s syscall.Signal) {
 		if err := syscall.Kill(os.Getpid(), s); err != nil {
 			t.Fatal(err)

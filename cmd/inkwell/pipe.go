@@ -70,7 +70,7 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := a.untilSignal(cmd.Context(), log) // from before anything is taken
+	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
 	defer stop()
 	o.Logger = log
 	p, err := forwarder.OpenPipe(a.stdin, *o)

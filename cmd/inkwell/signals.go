@@ -9,8 +9,8 @@ import (
 )
 
 // untilSignal returns a context that ends at the first SIGINT or SIGTERM; the second ends the process at once, which loses nothing that
-// was acknowledged. SIGHUP makes the log file be opened anew. stop gives the signals back and waits.
-func (a *app) untilSignal(parent context.Context, log *slog.Logger) (ctx context.Context, stop func()) {
+// was acknowledged. SIGHUP makes the log file be opened anew, then calls hup. stop gives the signals back and waits.
+func (a *app) untilSignal(parent context.Context, log *slog.Logger, hup func()) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -24,6 +24,7 @@ func (a *app) untilSignal(parent context.Context, log *slog.Logger) (ctx context
 					log.Error("reopen log file", "error", err)
 				}
 				log.Info("log file opened anew")
+				hup()
 			case ctx.Err() == nil:
 				log.Info("ending", "signal", s.String())
 				cancel()

@@ -99,9 +99,10 @@ func (j *Journal) Stop(limit time.Duration) {
 	<-r.ended
 	r.drained.Wait()
 	j.saver.end()
-	j.saver.save(true)
-	close(r.last)
+	j.saver.save(false)
+	close(r.last) // the stores are closed
 	r.working.Wait()
+	j.saver.save(true)
 	r.cancel()
 	j.mu.Lock()
 	j.run = nil

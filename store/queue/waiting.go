@@ -23,6 +23,7 @@ type QueueOptions struct {
 	Name   string // of the category, or of the block whose categories share the queue
 	Shared bool
 	Store  string // what its store is, e.g. "file /srv/logs/a/a": Name and Store tell queues apart, also after a restart
+	Single bool   // there may be only one queue for such a store, whatever the names
 	// Open opens the store with the marks of the last checkpoint. It is called by the queue's goroutine, again after a failure.
 	Open     func(saved store.Marks) (store.Store, error)
 	Target   int64         // bytes of canonical entries that make a batch worth while
@@ -88,6 +89,9 @@ func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := o.Name + "\x00" + o.Store
+	if o.Single {
+		key = o.Store
+	}
 	if q := r.queues[key]; q != nil {
 		return q
 	}
@@ -98,7 +102,7 @@ func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
 	} else {
 		claimed := make(map[string]bool, len(siblings))
 		for _, s := range siblings {
-			claimed[o.Name+"\x00"+s] = true
+			claimed[o.Name+"\x00"+s], claimed[s] = true, true
 		}
 		for k := range r.queues {
 			claimed[k] = true

@@ -327,10 +327,25 @@ func (w *worker) published() {
 	}
 }
 
+// seal finishes the files of the store.
+func (w *worker) seal() {
+	s, ok := w.store.(store.Sealer)
+	if !ok || w.partly {
+		return
+	}
+	w.dirty = true
+	if err := s.Seal(); err != nil {
+		w.failed(err)
+	}
+}
+
 // finish is the end of a run: everything that was taken is posted for the last checkpoint.
 func (w *worker) finish() {
 	if w.store != nil {
 		w.published()
+		w.seal()
+	}
+	if w.store != nil {
 		w.mark(time.Now(), true)
 	}
 	w.closeReader()

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"inkwell/collector"
+	"inkwell/config"
+	"inkwell/internal/stats"
+)
+
+// defaultPort is the one that the field has agreed on.
+const defaultPort = 1463
+
+// configured is a collector that a file describes.
+type configured struct {
+	name     string // of the subcommand; the state goes into a directory of this name and the port
+	version  string // for fb303
+	file     string
+	port     int    // where the file names none
+	host     string // "" = what the style of the file says
+	tolerant bool   // a file with mistakes is served as far as it goes
+}
+
+// runConfigured serves what s describes until a signal or a peer ends it.
+func (a *app) runConfigured(parent context.Context, s *configured) error {
+	log, err := a.log.open(a.screen)
+	if err != nil {
+		return err
+	}
+	var running atomic.Pointer[collector.Collector]
+	ctx, stop := a.untilSignal(parent, log, func() {
+		if c := running.Load(); c != nil {
+			_ = c.Reload() // it has logged what is wrong
+		}
+	})
+	defer stop()
+	c := s.load()
+	if !s.tolerant {
+		if err := mistakes(c); err != nil { // of the first reading: a reload refuses its own
+			return err
+		}
+	}
+	if c.Port != 0 && s.port != 0 && c.Port != s.port {
+		log.Info(fmt.Sprintf("port %d from conf file overriding old port %d", c.Port, s.port))
+	}
+	port := cmp.Or(c.Port, s.port, defaultPort)
+	state, err := stateDir(c, a.lookup)
+	if err != nil {
+		return err
+	}
+	listen := s.listen(c, port)
+	o := collector.Options{
+		Listen: listen, MaxFrame: c.MaxFrame, MaxConnections: c.MaxConnections, Version: s.version, Logger: log, Stats: stats.New(),
+		Routed: &collector.Routed{Load: s.load, Listen: listen, StateDir: filepath.Join(state, s.name+"-"+strconv.Itoa(port))},
+	}
+	began := time.Now()
+	d, err := collector.Open(o)
+	if err != nil {
+		return err
+	}
+	running.Store(d)
+	log.Info("recovered", "configuration", s.file, "state", o.Routed.StateDir, "after", time.Since(began).Round(time.Millisecond))
+	return a.run(ctx, job{log: log, stats: o.Stats, work: d.Run, read: func() reading {
+		s := d.Status()
+		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
+	}})
+}
+
+// mistakes are the errors of a configuration.
+func mistakes(c *config.Config) error {
+	var errs []error
+	if c.Status != "" {
+		errs = append(errs, errors.New(c.Status))
+	}
+	for _, p := range c.Problems {
+		if p.Error {
+			errs = append(errs, errors.New(p.String()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// listen is where to listen: what the file says, else the port, which in an old file has always meant every interface.
+func (s *configured) listen(c *config.Config, port int) []string {
+	if len(c.Listen) > 0 && s.host == "" {
+		return c.Listen
+	}
+	host := s.host
+	if host == "" && (c.New || !s.tolerant) {
+		host = "127.0.0.1"
+	}
+	return []string{net.JoinHostPort(host, strconv.Itoa(port))}
+}
+
+// stateDir is where journals are kept: INKWELL_STATE, state_dir= of the file, or the place that the system has for it.
+func stateDir(c *config.Config, lookup func(string) (string, bool)) (string, error) {
+	if dir, ok := lookup("INKWELL_STATE"); ok && dir != "" {
+		return dir, nil
+	}
+	if c.StateDir != "" {
+		return c.StateDir, nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/inkwell", nil
+	}
+	if dir, ok := lookup("XDG_STATE_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "inkwell"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find a directory for the journal (set state_dir= in the configuration, or INKWELL_STATE): %w", err)
+	}
+	return filepath.Join(home, ".local", "state", "inkwell"), nil
+}

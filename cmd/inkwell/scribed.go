@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"inkwell/config"
+)
+
+// scribedConfig is where the original looks when nobody names a file.
+const scribedConfig = "/usr/local/scribe/scribe.conf"
+
+// scribedVersion is what fb303 getVersion answers, so that scripts which look at it go on.
+const scribedVersion = "2.2"
+
+func (a *app) scribed() *cobra.Command {
+	s := new(configured)
+	cmd := &cobra.Command{
+		Use:   "scribed [-p PORT] [-c FILE] [FILE]",
+		Short: "stand in for scribed: run on its configuration",
+		Long: `scribed runs on an unchanged configuration of the original scribed: its stores, files, buffers, counters and answers. OK to a client
+says more than it did: what was taken is durable in a journal, and reaches its stores whatever dies in between (durability=memory in the
+file takes that back). The port of the file beats -p. An old configuration is served on all interfaces, as it always was: --listen
+binds one.
+
+SIGHUP, 'inkwell ctl reload' and fb303 reinitialize read the file again; a file with a mistake leaves the running configuration in use and
+says why. SIGTERM and fb303 shutdown deliver what can be delivered and end with 0; the rest is kept for the next start.`,
+		Example: `  inkwell scribed -c /etc/scribe/scribe.conf
+  inkwell check /etc/scribe/scribe.conf`,
+		Args: exactlyOneOf(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.file == "" && len(args) == 1 {
+				s.file = args[0]
+			}
+			if s.file == "" {
+				s.file = scribedConfig
+			}
+			s.name, s.version, s.tolerant = "scribed", scribedVersion, true
+			return a.runConfigured(cmd.Context(), s)
+		},
+	}
+	s.flags(cmd.Flags())
+	return cmd
+}
+
+// flags are those of the original, and what it could not be told.
+func (s *configured) flags(flags *pflag.FlagSet) {
+	flags.IntVarP(&s.port, "port", "p", 0, "`PORT` to listen on, where the file names none")
+	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (default "+scribedConfig+")")
+	flags.StringVar(&s.host, "listen", "", "`HOST` to bind the port on (default all interfaces for an old configuration, 127.0.0.1 for one that begins with 'inkwell 1')")
+}
+
+// exactlyOneOf checks the number of arguments.
+func exactlyOneOf(low, high int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < low || len(args) > high {
+			return fmt.Errorf("%d arguments, want %d to %d", len(args), low, high)
+		}
+		return nil
+	}
+}
+
+// load reads the configuration. One that cannot be read is none, which is told by its status: the original goes on to serve then, and
+// can be given a better one by a reload.
+func (s *configured) load() *config.Config {
+	data, err := os.ReadFile(s.file)
+	c := config.Load(s.file, data)
+	if err != nil {
+		c.Status = "No stores configured successfully: " + err.Error()
+	}
+	return c
+}

@@ -1,0 +1,289 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"inkwell/config"
+	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
+	"inkwell/store"
+	"inkwell/store/plain"
+	"inkwell/store/spool"
+)
+
+// opener makes stores of what a configuration says. Safe for concurrent use.
+type opener struct {
+	conf  *config.Config
+	log   *slog.Logger
+	stats *stats.Set
+	pool  *store.Pool // of connections, for use_conn_pool
+
+	encoders *store.Encoders
+	refused  string // directory for what peers refuse for good
+}
+
+func newOpener(c *config.Config, state string, log *slog.Logger, set *stats.Set) *opener {
+	return &opener{conf: c, log: log, stats: set, pool: store.NewPool(), encoders: store.NewEncoders(), refused: state}
+}
+
+// connectTimeout bounds how long a store is held up to find out whether its peer is there.
+const connectTimeout = 5 * time.Second
+
+// opening is one store tree in the making.
+type opening struct {
+	*opener
+	name   string      // of the queue
+	shared bool        // by categories of other names
+	saved  store.Marks // how files stood at the last checkpoint
+}
+
+// opening opens the stores for the queue of a name, which categories of other names may share.
+func (o *opener) opening(name string, shared bool, saved store.Marks) opening {
+	return opening{opener: o, name: name, shared: shared, saved: saved}
+}
+
+// open opens the store that s describes, with everything beneath it.
+func (o opening) open(s config.Sink) (store.Store, error) {
+	switch s := s.(type) {
+	case config.File:
+		return o.file(s)
+	case config.Network:
+		return o.network(s, true)
+	case config.Buffer:
+		return o.buffer(s)
+	case config.Bucket:
+		children, err := o.all(s.Children)
+		if err != nil {
+			return nil, err
+		}
+		return store.NewBucket(store.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}, children), nil
+	case config.Multi:
+		children, err := o.all(s.Children)
+		if err != nil {
+			return nil, err
+		}
+		return store.NewMulti(s.Any, children), nil
+	case config.ByCategory:
+		return store.NewByCategory(func(category string) (store.Store, error) {
+			child := o
+			child.name = category
+			if !store.SafeCategory([]byte(category)) {
+				child.name = store.UnsafeCategory
+			}
+			return child.open(s.Model.For(child.name))
+		}), nil
+	case config.Null:
+		return store.NewNull(o.stats, o.name), nil
+	}
+	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
+}
+
+// all opens the stores of a list, or none of them.
+func (o opening) all(sinks []config.Sink) ([]store.Store, error) {
+	var stores []store.Store
+	for _, s := range sinks {
+		child, err := o.open(s)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(stores))
+		}
+		stores = append(stores, child)
+	}
+	return stores, nil
+}
+
+func closeAll(stores []store.Store) error {
+	var errs []error
+	for _, s := range stores {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ours says that entries of many categories come together, so that each is written with its own.
+func (o opening) ours() bool {
+	return o.name == store.UnsafeCategory || o.name == store.OverflowCategory
+}
+
+func (o opening) file(s config.File) (store.Store, error) {
+	f := s.Options
+	f.Logger, f.Stats, f.Quote = o.log, o.stats, o.ours()
+	if c := s.Compress; c != nil {
+		newlines := store.NewlinesNever
+		if f.AddNewlines {
+			newlines = store.NewlinesAlways
+		}
+		return store.NewCompressed(store.CompressedOptions{
+			Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
+			Keep: c.Keep, KeepBytes: c.KeepBytes, Newlines: newlines, Quote: f.Quote, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
+		}, o.saved)
+	}
+	return plain.Open(f, o.saved)
+}
+
+// network opens a store that sends. alone says that there is no buffer before it, which would set aside what a peer refuses.
+func (o opening) network(s config.Network, alone bool) (store.Store, error) {
+	n := store.NetworkOptions{Addrs: s.Addrs, Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
+		Logger: o.log, Stats: o.stats}
+	var st store.Store
+	var err error
+	switch m := s.Mapping; {
+	case m != nil:
+		st, err = store.NewDynamic(store.DynamicOptions{Service: m.Addrs, Bucket: m.Bucket, Category: o.name, TTL: m.TTL, Timeout: m.Timeout, Network: n})
+	case s.Pool:
+		st, err = o.pool.Network(n)
+	default:
+		st, err = store.NewNetwork(n)
+	}
+	if err != nil || !alone {
+		return st, err
+	}
+	return store.NewQuarantine(st, o.refused, o.log, o.stats), nil
+}
+
+// schedule is when a buffer tries its primary again.
+func schedule(s config.Buffer) store.Schedule {
+	if s.Adaptive {
+		return &store.AdaptiveSchedule{Min: s.MinRetry, Max: s.MaxRetry, Offset: s.MaxOffset}
+	}
+	return store.FixedSchedule{Interval: s.RetryInterval, Range: s.RetryRange}
+}
+
+func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
+	secondary, isFile := s.Secondary.(config.File)
+	if !s.Replay || !isFile {
+		other, err := o.open(s.Secondary)
+		if err != nil {
+			return nil, err
+		}
+		return store.NewFailover(func() (store.Store, error) { return o.open(s.Primary) }, other, schedule(s)), nil
+	}
+	primary, err := o.primary(s.Primary)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, primary.Close())
+		}
+	}()
+	st := primary
+	if !keeps(s.Primary) {
+		if st, err = o.spooled(s, secondary, primary); err != nil {
+			return nil, err
+		}
+	}
+	t := plain.TakeoverOptions{Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
+	if secondary.WriteCategory || o.ours() || o.shared {
+		t.Category = ""
+	}
+	return plain.NewTakeover(st, primary, t, o.saved)
+}
+
+// primary opens what stands behind a buffer.
+func (o opening) primary(s config.Sink) (store.Store, error) {
+	if n, ok := s.(config.Network); ok {
+		return o.network(n, false)
+	}
+	return o.open(s)
+}
+
+// keeps says whether a store needs no spool, because it is made of files: what they do not take waits in the journal.
+func keeps(s config.Sink) bool {
+	switch s := s.(type) {
+	case config.File:
+		return true
+	case config.Bucket:
+		return !slices.ContainsFunc(s.Children, func(c config.Sink) bool { return !keeps(c) })
+	case config.Multi:
+		return !slices.ContainsFunc(s.Children, func(c config.Sink) bool { return !keeps(c) })
+	case config.ByCategory:
+		return keeps(s.Model)
+	case config.Null:
+		return true
+	}
+	return false
+}
+
+// spooled stands a buffer before a primary that sends.
+func (o opening) spooled(s config.Buffer, secondary config.File, primary store.Store) (store.Store, error) {
+	dir, err := faultfs.OpenDir(spoolDir(secondary), nil)
+	if err != nil {
+		return nil, &store.StatusError{Text: "File open error", Err: fmt.Errorf("open spool: %w", err)}
+	}
+	sp, err := spool.Open(dir, spool.Options{MaxBytes: s.SpoolMax, Logger: o.log})
+	if err != nil {
+		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())}
+	}
+	b := store.OpenBuffer(primary, sp, store.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log, Stats: o.stats})
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	b.Connect(ctx)
+	return b, nil
+}
+
+// spoolDir is where the spool of a buffer with such a secondary is: beside the files that the original would write.
+func spoolDir(secondary config.File) string {
+	return filepath.Join(secondary.Dir, secondary.Sub, secondary.Base+".spool")
+}
+
+// leftovers are the categories of a model for which a former run, or the original, left something in a buffer.
+func (o *opener) leftovers(b *config.Store) []string {
+	if b.Sink == nil || !o.conf.ThreadPerCategory {
+		return nil
+	}
+	found := make(map[string]bool)
+	for _, s := range secondaries(b.Sink) {
+		list, err := os.ReadDir(s.Dir)
+		if err != nil {
+			continue // there is none yet
+		}
+		for _, e := range list {
+			if e.IsDir() && store.SafeCategory([]byte(e.Name())) && o.holds(s.For(e.Name()).(config.File)) {
+				found[e.Name()] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// holds says whether a former run left something in the buffer with this secondary.
+func (o *opener) holds(s config.File) bool {
+	if files, err := plain.Buffered(filepath.Join(s.Dir, s.Sub), s.Base); err == nil && len(files) > 0 {
+		return true
+	}
+	list, err := os.ReadDir(spoolDir(s))
+	return err == nil && len(list) > 0
+}
+
+// secondaries are the files behind every buffer in a tree.
+func secondaries(s config.Sink) []config.File {
+	switch s := s.(type) {
+	case config.Buffer:
+		if f, ok := s.Secondary.(config.File); ok && s.Replay {
+			return []config.File{f}
+		}
+	case config.Bucket:
+		return secondariesOf(s.Children)
+	case config.Multi:
+		return secondariesOf(s.Children)
+	case config.ByCategory:
+		return secondaries(s.Model)
+	}
+	return nil
+}
+
+func secondariesOf(sinks []config.Sink) []config.File {
+	var files []config.File
+	for _, s := range sinks {
+		files = append(files, secondaries(s)...)
+	}
+	return files
+}

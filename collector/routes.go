@@ -1,0 +1,247 @@
+package collector
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/config"
+	"inkwell/internal/stats"
+	"inkwell/store"
+	"inkwell/store/queue"
+)
+
+// routes is which stores take which category, by the rules of the original: those of its own name, else those of the first prefix that
+// fits (in byte order, so the shortest, or the longest if so configured), else the default ones. Safe for concurrent use.
+type routes struct {
+	conf    *config.Config
+	journal *queue.Journal
+	opener  *opener
+	stats   *stats.Set
+
+	exact    map[string][]rule
+	prefixes []prefix // in the order in which they are tried
+	others   []rule   // default
+
+	mu      sync.RWMutex
+	targets map[string]*target
+}
+
+// rule is a block as it applies to the categories of one pattern.
+type rule struct {
+	block *config.Store
+	copy  bool   // each category gets a queue and a copy of the store of its own
+	name  string // of the queue, when they share it
+}
+
+type prefix struct {
+	text  string
+	rules []rule
+}
+
+// target is where one category goes.
+type target struct {
+	name             string
+	queues           []*queue.Queue // none: there is no store
+	good, bad, bytes *atomic.Int64
+	complained       atomic.Int64 // when it was last told that there is no store, in Unix seconds
+}
+
+func newRoutes(c *config.Config, j *queue.Journal, o *opener, set *stats.Set) *routes {
+	r := &routes{conf: c, journal: j, opener: o, stats: set, exact: make(map[string][]rule), targets: make(map[string]*target)}
+	for _, b := range c.Stores {
+		if b.Status == "" {
+			r.add(b)
+		}
+	}
+	slices.SortFunc(r.prefixes, func(a, b prefix) int { return strings.Compare(a.text+"*", b.text+"*") })
+	if c.LongestPrefix {
+		slices.Reverse(r.prefixes)
+	}
+	return r
+}
+
+// add spreads a block over the patterns that it is for.
+func (r *routes) add(b *config.Store) {
+	for _, pattern := range b.Categories {
+		u := rule{block: b, copy: r.conf.ThreadPerCategory, name: b.Handled}
+		text, isPrefix := strings.CutSuffix(pattern, "*")
+		switch {
+		case isPrefix:
+			i := slices.IndexFunc(r.prefixes, func(p prefix) bool { return p.text == text })
+			if i < 0 {
+				i = len(r.prefixes)
+				r.prefixes = append(r.prefixes, prefix{text: text})
+			}
+			r.prefixes[i].rules = append(r.prefixes[i].rules, u)
+		case pattern == "default":
+			r.others = append(r.others, u)
+		default:
+			u.copy = u.copy && b.List // a name of its own is no model
+			r.exact[pattern] = append(r.exact[pattern], u)
+		}
+	}
+}
+
+// prepare makes the queues that are there from the start: of the blocks with a name, of those that many categories share, and of the
+// categories for which a former run left something in a buffer.
+func (r *routes) prepare() {
+	for _, rules := range append([][]rule{r.others}, prefixRules(r.prefixes)...) {
+		for _, u := range rules {
+			if !u.copy {
+				r.open(u, u.name, rules)
+			}
+		}
+	}
+	for name := range r.exact {
+		r.find([]byte(name))
+	}
+	for _, b := range r.conf.Stores {
+		for _, name := range r.opener.leftovers(b) {
+			r.find([]byte(name))
+		}
+	}
+}
+
+func prefixRules(prefixes []prefix) [][]rule {
+	all := make([][]rule, len(prefixes))
+	for i, p := range prefixes {
+		all[i] = p.rules
+	}
+	return all
+}
+
+// find returns the target of a category, made when it is first asked for.
+func (r *routes) find(category []byte) *target {
+	r.mu.RLock()
+	t := r.targets[string(category)]
+	r.mu.RUnlock()
+	if t != nil {
+		return t
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.make(string(category))
+}
+
+// make returns the target of a category. Names that can be no file names, and those beyond the limit, share one of our own.
+func (r *routes) make(category string) *target {
+	if t := r.targets[category]; t != nil {
+		return t
+	}
+	rules, named := r.match(category)
+	name, key := category, category
+	switch {
+	case named: // by the operator
+	case !store.SafeCategory([]byte(category)):
+		name = store.UnsafeCategory
+	case len(r.targets) >= r.conf.MaxCategories:
+		name = store.OverflowCategory
+	}
+	if name != category {
+		if key = name + "\x00"; len(rules) > 0 {
+			key += rules[0].block.Name
+		}
+		if t := r.targets[key]; t != nil {
+			return t
+		}
+	}
+	t := &target{name: name, queues: r.queues(rules, name),
+		good: r.stats.Category(name, "received good"), bad: r.stats.Category(name, "received bad"), bytes: r.stats.Category(name, "received good bytes")}
+	r.targets[key] = t
+	return t
+}
+
+// match returns the rules for a category, and whether they name it.
+func (r *routes) match(category string) (rules []rule, named bool) {
+	if rules := r.exact[category]; len(rules) > 0 {
+		return rules, true
+	}
+	for _, p := range r.prefixes {
+		if strings.HasPrefix(category, p.text) {
+			return p.rules, false
+		}
+	}
+	return r.others, false
+}
+
+// queues returns those of a category, in the order of their blocks.
+func (r *routes) queues(rules []rule, category string) []*queue.Queue {
+	var queues []*queue.Queue
+	for _, u := range rules {
+		name := u.name
+		if u.copy {
+			name = category
+		}
+		queues = append(queues, r.open(u, name, rules)...)
+	}
+	return queues
+}
+
+// open returns the queues of a rule for the categories of a name: one for each place where every entry has to go, so that one that
+// fails does not keep entries from the others.
+func (r *routes) open(u rule, name string, rules []rule) []*queue.Queue {
+	var siblings []string
+	for _, s := range rules {
+		for _, place := range s.places(name) {
+			siblings = append(siblings, place.String())
+		}
+	}
+	var queues []*queue.Queue
+	b := u.block
+	for _, place := range u.places(name) {
+		_, file := place.(config.File)
+		queues = append(queues, r.journal.NewQueue(queue.QueueOptions{
+			Name: name, Shared: u.shared(name), Store: place.String(), Single: file,
+			Open: func(saved store.Marks) (store.Store, error) {
+				return r.opener.opening(name, u.shared(name), saved).open(place)
+			},
+			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed,
+		}, siblings))
+	}
+	return queues
+}
+
+// places are where a rule brings every entry of the categories of a name.
+func (u rule) places(name string) []config.Sink {
+	s := u.block.Sink
+	if u.copy {
+		s = s.For(name)
+	}
+	return places(s)
+}
+
+func places(s config.Sink) []config.Sink {
+	m, ok := s.(config.Multi)
+	if !ok || m.Any {
+		return []config.Sink{s}
+	}
+	var all []config.Sink
+	for _, child := range m.Children {
+		all = append(all, places(child)...)
+	}
+	return all
+}
+
+// shared says whether categories of other names have the queue, too.
+func (u rule) shared(name string) bool {
+	return !u.copy && !(len(u.block.Categories) == 1 && u.block.Categories[0] == name && name != "default")
+}
+
+// count is the number of categories seen.
+func (r *routes) count() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.targets)
+}
+
+// complain tells once a minute that a category has no store.
+func (t *target) complain(log *slog.Logger) {
+	now := time.Now().Unix()
+	if last := t.complained.Load(); now-last >= 60 && t.complained.CompareAndSwap(last, now) {
+		log.Warn("log entry has invalid category: no store takes it, and there is no default", "category", t.name)
+	}
+}

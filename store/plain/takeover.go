@@ -1,0 +1,245 @@
+package plain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// TakeoverOptions say which buffer files of the original to deliver.
+type TakeoverOptions struct {
+	Dir, Base string
+	Category  string // of all messages; "" says that each has its own before it
+	Schedule  store.Schedule
+	Logger    *slog.Logger
+	Stats     *stats.Set
+}
+
+// takeoverBytes is how much of a buffer file is delivered at once.
+const takeoverBytes = 1 << 20
+
+// Takeover stands before a store while there are buffer files of the original: they are delivered first, to the store's primary, in the
+// order of their numbers, and each is removed when all of it was delivered (and, for a Keeper, marked). What cannot be read is counted
+// and kept aside as NAME.corrupt. Until that is done Append refuses what is new with ErrWaiting, so that it waits in the journal.
+// Afterwards it hands everything through.
+type Takeover struct {
+	o       TakeoverOptions
+	to      store.Store // what is new goes here
+	primary store.Store // what is old goes here
+	keeps   bool        // primary is a Keeper
+	lost    *atomic.Int64
+
+	mu      sync.Mutex
+	files   []string // to be delivered, the first perhaps in part
+	offset  int64    // of the first that was delivered
+	done    []ended  // delivered, to be removed when their entries are marked
+	covered int      // of done: marked
+	next    time.Time
+	err     error
+	batch   proto.Batch
+}
+
+// ended is a buffer file that was read to its end, or to where it makes no sense.
+type ended struct {
+	name   string
+	damage *DamageError
+}
+
+// NewTakeover returns to if there is nothing to take over, else a Takeover that owns it; primary is the part of it that old entries go
+// to, or it itself. saved are the marks of the last checkpoint: a file of which a part was delivered is gone on with.
+func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.Marks) (store.Store, error) {
+	files, err := Buffered(o.Dir, o.Base)
+	if err != nil || len(files) == 0 {
+		return to, err
+	}
+	_, keeps := primary.(store.Keeper)
+	o.Logger.Info("buffer files of a former server are delivered first", "directory", o.Dir, "files", len(files))
+	t := &Takeover{o: o, to: to, primary: primary, keeps: keeps, lost: o.Stats.Overall("bytes lost"), files: files}
+	if data, ok := saved[t.path()]; ok {
+		if err := json.Unmarshal(data, &t.offset); err != nil {
+			return nil, fmt.Errorf("read how far %s was delivered: %w", t.path(), err)
+		}
+	}
+	return t, nil
+}
+
+// path is that of the file to be delivered next.
+func (t *Takeover) path() string { return filepath.Join(t.o.Dir, t.files[0]) }
+
+// Append hands b on when the buffer files were delivered; until then the error is ErrWaiting, or why they cannot be.
+func (t *Takeover) Append(ctx context.Context, b *proto.Batch) error {
+	if err := t.deliver(ctx); err != nil {
+		return err
+	}
+	return t.to.Append(ctx, b)
+}
+
+// deliver brings what is left of the buffer files to the primary.
+func (t *Takeover) deliver(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.files) > 0 {
+		if time.Now().Before(t.next) {
+			return fmt.Errorf("deliver %s: %w (%w)", t.path(), store.ErrWaiting, t.err)
+		}
+		if err := t.file(ctx, t.files[0]); err != nil {
+			if errors.Is(err, store.ErrOpened) || errors.Is(err, store.ErrBroken) {
+				return err
+			}
+			t.next, t.err = time.Now().Add(t.o.Schedule.Next()), err
+			return fmt.Errorf("deliver %s: %w", t.path(), err)
+		}
+		t.files, t.offset, t.err = t.files[1:], 0, nil
+		t.o.Schedule.Reset()
+	}
+	return nil
+}
+
+// file delivers one buffer file from t.offset on.
+func (t *Takeover) file(ctx context.Context, name string) (err error) {
+	path := filepath.Join(t.o.Dir, name)
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r := NewBufferReader(f, info.Size(), t.o.Category)
+	r.offset = t.offset
+	for {
+		damage, err := t.gather(r)
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("read: %w", err)
+		}
+		if t.batch.Count() > 0 {
+			if err := t.primary.Append(ctx, &t.batch); err != nil {
+				return err
+			}
+			t.offset = r.Offset()
+		}
+		if damage != nil || err == io.EOF {
+			return t.end(ended{name, damage})
+		}
+	}
+}
+
+// gather reads the next batch; io.EOF says that it is the last.
+func (t *Takeover) gather(r *BufferReader) (*DamageError, error) {
+	t.batch.Reset()
+	for t.batch.Size() < takeoverBytes {
+		category, message, err := r.Next()
+		var damage *DamageError
+		if errors.As(err, &damage) {
+			return damage, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		t.batch.Append(category, message)
+	}
+	return nil, nil
+}
+
+// end is done with a file, at once or when its entries are marked.
+func (t *Takeover) end(e ended) error {
+	if t.keeps {
+		t.done = append(t.done, e)
+		return nil
+	}
+	return t.remove(e)
+}
+
+// remove removes a file that was delivered, or keeps it aside.
+func (t *Takeover) remove(e ended) error {
+	path := filepath.Join(t.o.Dir, e.name)
+	if e.damage == nil {
+		return os.Remove(path)
+	}
+	t.lost.Add(e.damage.Bytes)
+	t.o.Logger.Error("buffer file is damaged: what stands before that was delivered, the file is kept aside", "file", path+".corrupt", "error", e.damage)
+	return os.Rename(path, path+".corrupt")
+}
+
+// Mark asks the store, and remembers which files it covers.
+func (t *Takeover) Mark(m store.Marks) error {
+	t.mu.Lock()
+	t.covered = len(t.done)
+	if len(t.files) > 0 && t.offset > 0 {
+		m[t.path()] = json.RawMessage(strconv.FormatInt(t.offset, 10))
+	}
+	for _, e := range t.done {
+		delete(m, filepath.Join(t.o.Dir, e.name))
+	}
+	t.mu.Unlock()
+	if k, ok := t.to.(store.Keeper); ok {
+		return k.Mark(m)
+	}
+	return nil
+}
+
+// Publish removes the files whose entries were marked.
+func (t *Takeover) Publish() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for ; t.covered > 0; t.covered-- {
+		if err := t.remove(t.done[0]); err != nil {
+			return fmt.Errorf("remove a buffer file that was delivered: %w", err)
+		}
+		t.done = t.done[1:]
+	}
+	if k, ok := t.to.(store.Keeper); ok {
+		return k.Publish()
+	}
+	return nil
+}
+
+// Check goes on with the buffer files, and gives the store its time.
+func (t *Takeover) Check(now time.Time) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := t.deliver(ctx); err != nil {
+		return err
+	}
+	if c, ok := t.to.(store.Checker); ok {
+		return c.Check(now)
+	}
+	return nil
+}
+
+// Seal finishes the files of the store.
+func (t *Takeover) Seal() error {
+	if s, ok := t.to.(store.Sealer); ok {
+		return s.Seal()
+	}
+	return nil
+}
+
+// Status is why the buffer files cannot be delivered, or that of the store.
+func (t *Takeover) Status() string {
+	t.mu.Lock()
+	err := t.err
+	t.mu.Unlock()
+	if r, ok := t.to.(store.Reporter); ok && err == nil {
+		return r.Status()
+	}
+	return store.StatusText(err)
+}
+
+// Close closes the store.
+func (t *Takeover) Close() error { return t.to.Close() }
