@@ -12,6 +12,7 @@ import (
 // tools are the other names that the binary answers to, installed as links to it. Each takes the arguments, prints the texts and ends
 // with the codes of the program whose name it is: what is behind them are the subcommands.
 var tools = map[string]func(a *app, ctx context.Context, args []string) int{
+	"scribed":     (*app).scribedAs,
 	"scribe_cat":  (*app).scribeCat,
 	"scribe_ctrl": (*app).scribeCtrl,
 	"scribe_pipe": (*app).scribePipe,

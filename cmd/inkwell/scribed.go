@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -72,4 +74,17 @@ func (s *configured) load() *config.Config {
 		c.Status = "No stores configured successfully: " + err.Error()
 	}
 	return c
+}
+
+// scribedAs is `inkwell scribed` for the arguments of scribed, whose answer to -h, and to what it does not know, is its usage and 0.
+func (a *app) scribedAs(ctx context.Context, args []string) int {
+	flags := pflag.NewFlagSet("scribed", pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	new(configured).flags(flags)
+	a.log.flags(flags)
+	if err := flags.Parse(args); err != nil {
+		say(a.stdout, "Usage: scribed [-p port] [-c config_file]\n")
+		return exitOK
+	}
+	return a.main(ctx, append([]string{"scribed"}, args...))
 }
