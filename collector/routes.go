@@ -46,8 +46,8 @@ type prefix struct {
 type target struct {
 	name             string
 	queues           []*queue.Queue // none: there is no store
-	good, bad, bytes *atomic.Int64
-	complained       atomic.Int64 // when it was last told that there is no store, in Unix seconds
+	good, bytes, bad *atomic.Int64  // the last without a store, the others with one
+	complained       atomic.Int64   // when it was last told that there is no store, in Unix seconds
 }
 
 func newRoutes(c *config.Config, j *queue.Journal, o *opener, set *stats.Set) *routes {
@@ -149,8 +149,12 @@ func (r *routes) make(category string) *target {
 			return t
 		}
 	}
-	t := &target{name: name, queues: r.queues(rules, name),
-		good: r.stats.Category(name, "received good"), bad: r.stats.Category(name, "received bad"), bytes: r.stats.Category(name, "received good bytes")}
+	t := &target{name: name, queues: r.queues(rules, name)}
+	if len(t.queues) > 0 {
+		t.good, t.bytes = r.stats.Category(name, "received good"), r.stats.Category(name, "received good bytes")
+	} else {
+		t.bad = r.stats.Category(name, "received bad")
+	}
 	r.targets[key] = t
 	return t
 }

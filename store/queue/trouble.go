@@ -3,9 +3,9 @@ package queue
 import (
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"inkwell/internal/stats"
 	"inkwell/store"
 )
 
@@ -53,14 +53,17 @@ func (t *trouble) status() string {
 	return ""
 }
 
-// tally counts for a queue and overall.
-type tally struct{ own, overall *atomic.Int64 }
+// tally counts for a queue and overall; the counters are made when there is something to count.
+type tally struct {
+	set           *stats.Set
+	name, counter string
+}
 
 func newTally(j *Journal, name, counter string) tally {
-	return tally{own: j.o.Stats.Category(name, counter), overall: j.o.Stats.Overall(counter)}
+	return tally{set: j.o.Stats, name: name, counter: counter}
 }
 
 func (t tally) add(n int64) {
-	t.own.Add(n)
-	t.overall.Add(n)
+	t.set.Category(t.name, t.counter).Add(n)
+	t.set.Overall(t.counter).Add(n)
 }
