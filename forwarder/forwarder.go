@@ -22,6 +22,7 @@
 package forwarder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ const stopGrace = 5 * time.Second
 type Options struct {
 	To       []string // HOST:PORT of the next hops, tried in order of health
 	StateDir string   // positions, lock and spool; made if it is missing
+	SpoolDir string   // what cannot be sent; "" = StateDir/spool
 	SpoolMax int64    // bytes the spool may take; 0 = unbounded
 	Inputs   []Input
 	FromEnd  bool // files that stand when a state first meets their path are followed from their end, not from their start
@@ -68,6 +70,7 @@ type Status struct {
 type Forwarder struct {
 	log       *slog.Logger
 	once      bool
+	spoolDir  string
 	state     *faultfs.Dir
 	lock      *faultfs.File
 	positions *positions
@@ -88,11 +91,12 @@ func Open(o Options) (*Forwarder, error) {
 	if o.Stats == nil {
 		o.Stats = stats.New()
 	}
+	o.SpoolDir = cmp.Or(o.SpoolDir, filepath.Join(o.StateDir, "spool"))
 	sources, err := o.sources()
 	if err != nil {
 		return nil, err
 	}
-	f := &Forwarder{log: o.Logger, once: o.Once}
+	f := &Forwarder{log: o.Logger, once: o.Once, spoolDir: o.SpoolDir}
 	if err := f.open(o, sources); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -109,7 +113,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if f.positions, err = openPositions(f.state, o.Logger); err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
-	f.hop, err = openHop(hopOptions{to: o.To, dir: filepath.Join(o.StateDir, "spool"), max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	f.hop, err = openHop(hopOptions{to: o.To, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err
 	}
@@ -208,7 +212,7 @@ func (f *Forwarder) left(err error) error {
 	switch {
 	case entries > 0:
 		return fmt.Errorf("%w: %d entries, %d bytes in %s; %d bytes of the files are not read; run again to deliver them",
-			ErrLeftInSpool, entries, bytes, filepath.Join(f.state.Path(), "spool"), max(unread, 0))
+			ErrLeftInSpool, entries, bytes, f.spoolDir, max(unread, 0))
 	case err != nil:
 		return fmt.Errorf("stopped with %d bytes of the files not read; run again to go on: %w", max(unread, 0), err)
 	}

@@ -67,7 +67,7 @@ func (a *app) configureForward(file string, o *forwarder.Options) error {
 		o.To = hop.to
 	}
 	if hop.spooled {
-		o.SpoolMax = hop.spoolMax
+		o.SpoolDir, o.SpoolMax = hop.spoolDir, hop.spoolMax
 	}
 	if o.StateDir == "" {
 		dir, err := stateDir(c, a.lookup)

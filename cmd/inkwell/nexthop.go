@@ -11,8 +11,9 @@ import (
 // nextHop is where a forwarder or a pipe sends, as a configuration file says it.
 type nextHop struct {
 	to       []string
+	spooled  bool // there is a buffer
+	spoolDir string
 	spoolMax int64 // bytes, 0 = no bound
-	spooled  bool  // there is a buffer
 }
 
 // readForwarding reads a configuration for a forwarder or a pipe: its inputs, and the one store that they go to.
@@ -39,6 +40,9 @@ func hopOf(s *config.Store) (nextHop, error) {
 	sink, hop := s.Sink, nextHop{}
 	if b, ok := sink.(config.Buffer); ok {
 		sink, hop.spooled, hop.spoolMax = b.Primary, true, b.SpoolMax
+		if f, ok := b.Secondary.(config.File); ok {
+			hop.spoolDir = f.Dir
+		}
 	}
 	n, ok := sink.(config.Network)
 	if !ok || n.Mapping != nil {
