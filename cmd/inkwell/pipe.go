@@ -13,20 +13,33 @@ import (
 func (a *app) pipe() *cobra.Command {
 	o := new(forwarder.PipeOptions)
 	var echo bool
+	var file string
 	cmd := &cobra.Command{
-		Use:   "pipe --to HOST:PORT CATEGORY",
+		Use:   "pipe (-c FILE | --to HOST:PORT CATEGORY)",
 		Short: "send the lines of standard input",
 		Long: `pipe sends each line of its standard input to the first of the --to addresses that works. It reads before the network is there and
-does not wait for it while memory and spool have room; without --spool there is only memory.
+does not wait for it while memory and spool have room; without --spool there is only memory. With -c the <pipe> block of a
+configuration names the category, and its <store> where to send.
 
 At the end of input it delivers what it holds for up to --drain-timeout and prints how many lines it read, delivered, spooled and
 dropped. It ends with 0 when all is delivered and with 75 when some of it stays in the spool: the next run with the same --spool
 delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
 		Example: `  mydaemon 2>&1 | inkwell pipe --to logs.example.com:1463 --spool /var/spool/inkwell/mydaemon mydaemon
   CustomLog "|/usr/local/bin/inkwell pipe --to localhost:1463 --spool /var/spool/inkwell/apache apache.access" combined`,
-		Args: exactly("CATEGORY"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				return exactly()(cmd, args)
+			}
+			return exactly("CATEGORY")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Category = args[0]
+			if file != "" {
+				if err := configurePipe(file, o); err != nil {
+					return err
+				}
+			} else {
+				o.Category = args[0]
+			}
 			if echo {
 				o.Echo = a.stdout
 			}
@@ -34,6 +47,7 @@ delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
 		},
 	}
 	flags := cmd.Flags()
+	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
 	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT` of the next hop, several with commas in order of preference (required)")
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
@@ -41,6 +55,29 @@ delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
 	flags.BoolVar(&echo, "echo", false, "copy the input to standard output")
 	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout", "how long the end of input waits for the network")
 	return cmd
+}
+
+// configurePipe fills o from a configuration; an address that was given stands.
+func configurePipe(file string, o *forwarder.PipeOptions) error {
+	c, hop, err := readForwarding(file)
+	if err != nil {
+		return err
+	}
+	if len(c.Pipes) != 1 {
+		return fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", file, len(c.Pipes))
+	}
+	if len(o.To) == 0 {
+		o.To = hop.to
+	}
+	if hop.spooled && o.SpoolDir == "" {
+		o.SpoolDir, o.SpoolMax = hop.spoolDir, hop.spoolMax
+	}
+	p := c.Pipes[0]
+	o.Category, o.DrainTimeout = p.Category, p.DrainTimeout
+	if p.DropWhenFull {
+		o.WhenFull = forwarder.Drop
+	}
+	return nil
 }
 
 func parseWhenFull(s string) (forwarder.WhenFull, error) {
