@@ -67,7 +67,7 @@ func (a *app) configureForward(file string, o *forwarder.Options) error {
 		o.To = hop.to
 	}
 	if hop.spooled {
-		o.SpoolDir, o.SpoolMax = hop.spoolDir, hop.spoolMax
+		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
 	}
 	if o.StateDir == "" {
 		dir, err := stateDir(c, a.lookup)

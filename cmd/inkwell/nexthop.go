@@ -12,7 +12,7 @@ import (
 type nextHop struct {
 	to       []string
 	spooled  bool // there is a buffer
-	spoolDir string
+	spoolDir string // in which the spool is to stand
 	spoolMax int64 // bytes, 0 = no bound
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +72,7 @@ func configurePipe(file string, o *forwarder.PipeOptions) error {
 		o.To = hop.to
 	}
 	if hop.spooled && o.SpoolDir == "" {
-		o.SpoolDir, o.SpoolMax = hop.spoolDir, hop.spoolMax
+		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, url.PathEscape(c.Pipes[0].Category)+".spool"), hop.spoolMax
 	}
 	p := c.Pipes[0]
 	o.Category, o.DrainTimeout = p.Category, p.DrainTimeout
