@@ -11,9 +11,9 @@ import (
 // nextHop is where a forwarder or a pipe sends, as a configuration file says it.
 type nextHop struct {
 	to       []string
-	spooled  bool // there is a buffer
+	spooled  bool   // there is a buffer
 	spoolDir string // in which the spool is to stand
-	spoolMax int64 // bytes, 0 = no bound
+	spoolMax int64  // bytes, 0 = no bound
 }
 
 // readForwarding reads a configuration for a forwarder or a pipe: its inputs, and the one store that they go to.

@@ -36,8 +36,9 @@ type run struct {
 
 	mu      sync.Mutex
 	queues  map[string]*Queue // by key
-	working sync.WaitGroup    // the queues
-	drained sync.WaitGroup    // those with something left to do
+	named   map[string][]*Queue
+	working sync.WaitGroup // the queues
+	drained sync.WaitGroup // those with something left to do
 }
 
 // current is the run in progress, nil between two.
@@ -52,7 +53,7 @@ func (j *Journal) current() *run {
 func (j *Journal) Start(prepare func(), route Router) {
 	_, end := j.spool.Bounds()
 	s := j.saver.saved
-	r := &run{j: j, route: route, horizon: s.Drained, began: s, counted: end, position: s.Low, queues: make(map[string]*Queue),
+	r := &run{j: j, route: route, horizon: s.Drained, began: s, counted: end, position: s.Low, queues: make(map[string]*Queue), named: make(map[string][]*Queue),
 		ended: make(chan struct{}), last: make(chan struct{}), stop: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	j.mu.Lock()

@@ -118,10 +118,22 @@ func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
 	q.trouble = &trouble{log: q.w.log}
 	q.w.requeued, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "lost")
 	r.queues[key] = q
+	r.named[o.Name] = append(r.named[o.Name], q)
+	j.o.Stats.Gauge(o.Name+":queue bytes", func() int64 { return r.waitingFor(o.Name) })
 	r.working.Add(1)
 	r.drained.Add(1)
 	go q.w.loop()
 	return q
+}
+
+// waitingFor is the bytes of messages that wait for the stores of a name.
+func (r *run) waitingFor(name string) (sum int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.named[name] {
+		sum += q.Waiting()
+	}
+	return sum
 }
 
 // Waiting is the bytes of messages that the store was not offered yet.
