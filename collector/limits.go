@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"syscall"
 )
 
@@ -37,4 +38,21 @@ func fitDescriptors(o *Options) error {
 		o.Files.MaxCategories = int(room)
 	}
 	return nil
+}
+
+// descriptorsPerCategory is what a category of a configuration may take: a file or a connection, and a spool with its lock.
+const descriptorsPerCategory = 6
+
+// fitCategories is how many categories there can be at once, of those asked for, within the limit of open files.
+func fitCategories(asked int, log *slog.Logger) int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return asked // what cannot be opened will be told by its store
+	}
+	room := max(int(min(limit.Cur, 1<<30)/2/descriptorsPerCategory), 16)
+	if room < asked {
+		log.Warn("fewer categories than allowed: each needs open files (raise the limit, e.g. with ulimit -n); further ones go to _overflow",
+			"categories", room, "asked", asked, "open files", limit.Cur)
+	}
+	return min(asked, room)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"inkwell/config"
@@ -86,15 +87,24 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
 }
 
+// openAtOnce bounds how many stores of a list are opened side by side: each may wait for its peer.
+const openAtOnce = 64
+
 // all opens the stores of a list, or none of them.
 func (o opening) all(sinks []config.Sink) ([]store.Store, error) {
-	var stores []store.Store
-	for _, s := range sinks {
-		child, err := o.open(s)
-		if err != nil {
-			return nil, errors.Join(err, closeAll(stores))
-		}
-		stores = append(stores, child)
+	stores, errs := make([]store.Store, len(sinks)), make([]error, len(sinks))
+	var work sync.WaitGroup
+	room := make(chan struct{}, openAtOnce)
+	for i, s := range sinks {
+		room <- struct{}{}
+		work.Go(func() {
+			stores[i], errs[i] = o.open(s)
+			<-room
+		})
+	}
+	work.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, closeAll(stores))
 	}
 	return stores, nil
 }
@@ -102,7 +112,9 @@ func (o opening) all(sinks []config.Sink) ([]store.Store, error) {
 func closeAll(stores []store.Store) error {
 	var errs []error
 	for _, s := range stores {
-		errs = append(errs, s.Close())
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -21,6 +21,7 @@ type routes struct {
 	journal *queue.Journal
 	opener  *opener
 	stats   *stats.Set
+	limit   int // categories at once
 
 	exact    map[string][]rule
 	prefixes []prefix // in the order in which they are tried
@@ -51,7 +52,7 @@ type target struct {
 }
 
 func newRoutes(c *config.Config, j *queue.Journal, o *opener, set *stats.Set) *routes {
-	r := &routes{conf: c, journal: j, opener: o, stats: set, exact: make(map[string][]rule), targets: make(map[string]*target)}
+	r := &routes{conf: c, journal: j, opener: o, stats: set, limit: fitCategories(c.MaxCategories, o.log), exact: make(map[string][]rule), targets: make(map[string]*target)}
 	for _, b := range c.Stores {
 		if b.Status == "" {
 			r.add(b)
@@ -138,7 +139,7 @@ func (r *routes) make(category string) *target {
 	case named: // by the operator
 	case !store.SafeCategory([]byte(category)):
 		name = store.UnsafeCategory
-	case len(r.targets) >= r.conf.MaxCategories:
+	case len(r.targets) >= r.limit:
 		name = store.OverflowCategory
 	}
 	if name != category {
