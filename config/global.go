@@ -21,7 +21,7 @@ var globalOptions = []option{
 	{key: "max_conn", kind: count, value: "0", meaning: "Connections at once; surplus ones are closed at once. 0 = as many as there are file descriptors for."},
 	{key: "prefix_match", kind: text, value: "shortest", ours: true, meaning: "Which prefix takes a category that several match: `shortest` (the first pattern in byte order, as it always was) or `longest`."},
 	{key: "durability", kind: text, value: "sync", ours: true, meaning: "What the answer OK promises: `sync` (it is on the disk), `write` (it survives a killed process), `memory` (it was queued, as the original did it)."},
-	{key: "state_dir", kind: text, ours: true, meaning: "Directory of the journal, the checkpoint and what waits for a primary. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
+	{key: "state_dir", kind: text, ours: true, meaning: "Directory of the journal and the checkpoint, in a directory of its own for each command and port. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed."},
 	{key: "max_categories", kind: count, value: "4096", ours: true, meaning: "Categories at once that have a queue of their own; further ones are kept under `_overflow`."},
