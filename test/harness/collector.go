@@ -17,7 +17,7 @@ type Collector struct {
 	*Process
 	Addr, Dir string
 	inkwell   Inkwell
-	args      []string
+	args, env []string
 }
 
 // Collect starts a collector that writes to dir on a port of its own, and waits until it listens.
@@ -39,7 +39,7 @@ func (c *Collector) Restart(tb testing.TB) {
 // Begin is Restart without the wait.
 func (c *Collector) Begin(tb testing.TB) {
 	tb.Helper()
-	c.Process = c.inkwell.Start(tb, Command{Args: c.args})
+	c.Process = c.inkwell.Start(tb, Command{Args: c.args, Env: c.env})
 }
 
 // Listening waits until the collector answers calls. That it accepts connections is not enough: it does so before it handles signals.

@@ -1,0 +1,161 @@
+package harness
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The states of fb303 that are met here.
+const (
+	Alive   = 2
+	Warning = 5
+)
+
+// Scribed is an `inkwell scribed` with a configuration, a state and a data directory of its own.
+type Scribed struct {
+	*Collector
+	Conf string // the path of its configuration
+	Port string
+}
+
+// NewScribed writes the configuration, in which {PORT} is a free port and {DIR} a directory for data, and starts nothing. Pairs are
+// further words and what they stand for.
+func (k Inkwell) NewScribed(tb testing.TB, conf string, pairs ...string) *Scribed {
+	tb.Helper()
+	home := tb.TempDir()
+	s := &Scribed{Collector: &Collector{Addr: FreeAddr(tb), Dir: filepath.Join(home, "data"), inkwell: k}, Conf: filepath.Join(home, "scribe.conf")}
+	_, s.Port, _ = net.SplitHostPort(s.Addr)
+	if err := os.Mkdir(s.Dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	s.Write(tb, conf, pairs...)
+	s.args = []string{"scribed", "--listen", "127.0.0.1", "-c", s.Conf}
+	s.env = []string{"INKWELL_STATE=" + filepath.Join(home, "state")}
+	return s
+}
+
+// Scribed is NewScribed, started and listening.
+func (k Inkwell) Scribed(tb testing.TB, conf string, pairs ...string) *Scribed {
+	tb.Helper()
+	s := k.NewScribed(tb, conf, pairs...)
+	s.Restart(tb)
+	return s
+}
+
+// Write replaces the configuration, which a running server does not notice before it reads it again.
+func (s *Scribed) Write(tb testing.TB, conf string, pairs ...string) {
+	tb.Helper()
+	WriteFile(tb, s.Conf, s.Fill(conf, pairs...))
+}
+
+// Fill puts port and directory into a text.
+func (s *Scribed) Fill(text string, pairs ...string) string {
+	return strings.NewReplacer(append([]string{"{PORT}", s.Port, "{DIR}", s.Dir}, pairs...)...).Replace(text)
+}
+
+// Shutdown ends the server by fb303's call, which has no answer; it must end with 0.
+func (s *Scribed) Shutdown(tb testing.TB) {
+	tb.Helper()
+	s.Tell(tb, "shutdown")
+	s.Expect(tb, 0)
+}
+
+// Tell makes a call of a method that has no answer.
+func (s *Scribed) Tell(tb testing.TB, method string) {
+	tb.Helper()
+	c, err := DialScribe(s.Addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Tell(method); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Status asks for the state and its reason.
+func (s *Scribed) Status(tb testing.TB) (code int, details string) {
+	tb.Helper()
+	c, err := DialScribe(s.Addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer c.Close()
+	code, details, err = c.Status()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return code, details
+}
+
+// Becomes waits until the server has the state, with a reason that contains the text.
+func (s *Scribed) Becomes(tb testing.TB, code int, text string) {
+	tb.Helper()
+	Until(tb, fmt.Sprintf("the status becomes %d %q", code, text), func() bool {
+		now, details := s.Status(tb)
+		return now == code && strings.Contains(details, text)
+	})
+}
+
+// Counters asks for all counters.
+func (s *Scribed) Counters(tb testing.TB) map[string]int64 {
+	tb.Helper()
+	c, err := DialScribe(s.Addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer c.Close()
+	all, err := c.Counters()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+// Reaches waits until a counter has at least a value.
+func (s *Scribed) Reaches(tb testing.TB, name string, n int64) {
+	tb.Helper()
+	Until(tb, fmt.Sprintf("counter %q reaches %d", name, n), func() bool { return s.Counter(tb, name) >= n })
+}
+
+// Tell makes a call without arguments that has no answer.
+func (s *Scribe) Tell(method string) error {
+	b := s.header(nil, method)
+	if s.Strict {
+		b[3] = 4
+	} else {
+		b[4+len(method)] = 4
+	}
+	_, err := s.Conn.Write(Frame(append(b, 0)))
+	return err
+}
+
+// Status asks for the state and its reason.
+func (s *Scribe) Status() (code int, details string, err error) {
+	body, err := s.Call("getStatus", []byte{0})
+	if err != nil {
+		return 0, "", err
+	}
+	if len(body) != 8 || body[0] != typeI32 {
+		return 0, "", fmt.Errorf("answer % x to getStatus", body)
+	}
+	details, err = s.Text("getStatusDetails")
+	return int(binary.BigEndian.Uint32(body[3:])), details, err
+}
+
+// Text makes a call without arguments that is answered with a string.
+func (s *Scribe) Text(method string) (string, error) {
+	body, err := s.Call(method, []byte{0})
+	if err != nil {
+		return "", err
+	}
+	if len(body) < 8 || body[0] != typeString || int(binary.BigEndian.Uint32(body[3:])) != len(body)-8 {
+		return "", fmt.Errorf("answer % x to %s", body, method)
+	}
+	return string(body[7 : len(body)-1]), nil
+}
