@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -72,10 +73,12 @@ func (k Inkwell) Start(tb testing.TB, c Command) *Process {
 	return p
 }
 
-// environment is the test's own without what would change the program under test.
+// environment is the test's own without what would change the program under test. The race detector would make every end of a process
+// wait for a second.
 func environment() (env []string) {
+	env = append(env, "GORACE=atexit_sleep_ms=20")
 	for _, e := range os.Environ() {
-		if !bytes.HasPrefix([]byte(e), []byte("INKWELL_")) {
+		if !strings.HasPrefix(e, "INKWELL_") && !strings.HasPrefix(e, "GORACE=") {
 			env = append(env, e)
 		}
 	}
