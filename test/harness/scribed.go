@@ -159,3 +159,6 @@ func (s *Scribe) Text(method string) (string, error) {
 	}
 	return string(body[7 : len(body)-1]), nil
 }
+
+// Flags adds flags for the next start.
+func (s *Scribed) Flags(flags ...string) { s.args = append(s.args, flags...) }
