@@ -14,7 +14,7 @@
 // The checkpoint says for each queue up to which journal offset its store has everything (through), and how its files stood then. After
 // a crash, a failed fsync, or whenever a store says that it is broken, it is opened with the marks of the last checkpoint and the journal
 // is read again from there: for files nothing is lost and nothing is written twice. What was sent over a network since the checkpoint is
-// sent again.
+// sent again: that is a tenth of a second's.
 //
 // A new configuration is a stop and a start over the same journal: what the old stores could not take goes to the new ones.
 //
@@ -49,8 +49,9 @@ type Options struct {
 }
 
 const (
-	saveEvery = 2 * time.Second // between checkpoints
-	retryWait = time.Second     // before a store that failed is tried again, at least
+	saveEvery = 2 * time.Second        // between checkpoints
+	sentWait  = 100 * time.Millisecond // between something sent and a checkpoint that knows it
+	retryWait = time.Second            // before a store that failed is tried again, at least
 )
 
 // Journal holds what was acknowledged and is not in its stores yet, and the queues that bring it there. Safe for concurrent use, but for

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,11 +22,15 @@ import (
 
 // shelf is what stays of the stores when the process dies: a file's bytes, appended to by a keeper and cut back by the next one.
 type shelf struct {
-	mu    sync.Mutex
-	files map[string][]byte
+	mu        sync.Mutex
+	files     map[string][]byte
+	published map[string]int // bytes that were given to the world: they may not be cut off any more
+	early     []string       // files of which more was published than a checkpoint knew
 }
 
-func newShelf() *shelf { return &shelf{files: make(map[string][]byte)} }
+func newShelf() *shelf {
+	return &shelf{files: make(map[string][]byte), published: make(map[string]int)}
+}
 
 func (s *shelf) get(path string) string {
 	s.mu.Lock()
@@ -41,6 +46,7 @@ func (s *shelf) copy() *shelf {
 	for path, data := range s.files {
 		c.files[path] = bytes.Clone(data)
 	}
+	c.early = slices.Clone(s.early)
 	return c
 }
 
@@ -49,6 +55,8 @@ type keeper struct {
 	shelf *shelf
 	path  string
 	fault func(op string) error
+	bytes int                // at the last Mark
+	saved func() *checkpoint // nil: nobody looks
 }
 
 func (s *shelf) open(path string, saved store.Marks, fault func(string) error) (store.Store, error) {
@@ -90,12 +98,28 @@ func (k *keeper) Mark(m store.Marks) error {
 	}
 	k.shelf.mu.Lock()
 	defer k.shelf.mu.Unlock()
-	m[k.path], _ = json.Marshal(len(k.shelf.files[k.path]))
+	k.bytes = len(k.shelf.files[k.path])
+	m[k.path], _ = json.Marshal(k.bytes)
 	return nil
 }
 
-func (k *keeper) Publish() error { return nil }
-func (k *keeper) Close() error   { return nil }
+// Urgent makes the worker mark as often as it can.
+func (k *keeper) Urgent() bool { return true }
+
+func (k *keeper) Publish() error {
+	if k.saved == nil {
+		return nil
+	}
+	var n int
+	if err := json.Unmarshal(k.saved().files(k.path + "\x00file " + k.path)[k.path], &n); err != nil || n < k.bytes {
+		k.shelf.mu.Lock()
+		defer k.shelf.mu.Unlock()
+		k.shelf.early = append(k.shelf.early, k.path)
+	}
+	return nil
+}
+
+func (k *keeper) Close() error { return nil }
 
 // life is one run of a journal with a keeper for each category.
 type life struct {
@@ -124,10 +148,23 @@ func (l *life) start(fault func(string) error) {
 		name := string(category)
 		if l.known[name] == nil {
 			l.known[name] = []*Queue{l.j.NewQueue(QueueOptions{Name: name, Store: "file " + name, Target: 64, Interval: time.Millisecond, Check: time.Second,
-				Open: func(saved store.Marks) (store.Store, error) { return l.shelf.open(name, saved, fault) }}, []string{"file " + name})}
+				Open: func(saved store.Marks) (store.Store, error) {
+					s, err := l.shelf.open(name, saved, fault)
+					if k, ok := s.(*keeper); ok {
+						k.saved = l.saved
+					}
+					return s, err
+				}}, []string{"file " + name})}
 		}
 		return l.known[name]
 	})
+}
+
+// saved is the last checkpoint.
+func (l *life) saved() *checkpoint {
+	l.j.saver.saving.Lock()
+	defer l.j.saver.saving.Unlock()
+	return l.j.saver.saved
 }
 
 // crash is what a process that dies now leaves: state directory and shelf. No checkpoint is made meanwhile.
@@ -172,6 +209,9 @@ func (w *writer) write(t *testing.T, l *life, name string, count int) {
 
 func check(t *testing.T, s *shelf, w *writer) {
 	t.Helper()
+	if len(s.early) > 0 {
+		t.Errorf("published before a checkpoint knew it: %v", s.early)
+	}
 	for name, n := range w.acked {
 		var want bytes.Buffer
 		for i := range n {
@@ -179,8 +219,7 @@ func check(t *testing.T, s *shelf, w *writer) {
 		}
 		if got := s.get(name); got != want.String() {
 			t.Errorf("%s: %d bytes, want %d; they differ at %d", name, len(got), want.Len(), differ(got, want.String()))
-			d := differ(got, want.String())
-			t.Logf("got ...%q", got[max(0, d-60):min(len(got), d+200)])
+
 		}
 	}
 }

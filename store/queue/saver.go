@@ -20,12 +20,13 @@ type saver struct {
 	saved  *checkpoint
 
 	kick chan struct{}
+	soon chan struct{}
 	stop chan struct{}
 	done chan struct{}
 }
 
 func newSaver(j *Journal, saved *checkpoint) *saver {
-	return &saver{j: j, health: stats.NewHealth(j.log), saved: saved, kick: make(chan struct{}, 1)}
+	return &saver{j: j, health: stats.NewHealth(j.log), saved: saved, kick: make(chan struct{}, 1), soon: make(chan struct{}, 1)}
 }
 
 // start begins to save in the background.
@@ -41,9 +42,15 @@ func (s *saver) end() {
 }
 
 // hurry asks for a checkpoint now.
-func (s *saver) hurry() {
+func (s *saver) hurry() { signal(s.kick) }
+
+// sent asks for a checkpoint soon: what was handed on for good since the last one would be handed on again after a crash.
+func (s *saver) sent() { signal(s.soon) }
+
+// signal fills c, which has room for one, if it is empty.
+func signal(c chan struct{}) {
 	select {
-	case s.kick <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -52,13 +59,21 @@ func (s *saver) loop(stop, done chan struct{}) {
 	defer close(done)
 	tick := time.NewTicker(s.j.o.saveEvery)
 	defer tick.Stop()
+	var due <-chan time.Time
 	for {
 		select {
 		case <-stop:
 			return
+		case <-s.soon:
+			if due == nil {
+				due = time.After(sentWait)
+			}
+			continue
+		case <-due:
 		case <-s.kick:
 		case <-tick.C:
 		}
+		due = nil
 		s.save(false)
 	}
 }

@@ -224,25 +224,27 @@ func (l *load) add(s stretch) {
 }
 
 // signal tells the dispatcher that there may be room.
-func (q *Queue) signal() {
-	select {
-	case q.space <- struct{}{}:
-	default:
-	}
-}
+func (q *Queue) signal() { signal(q.space) }
 
-func (q *Queue) wakeUp() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
+func (q *Queue) wakeUp() { signal(q.wake) }
 
 // posted is the last post, and the offset of the first entry that it does not cover.
 func (q *Queue) posted() (*post, uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.post, q.undone
+}
+
+// known says whether a checkpoint has the last post.
+func (q *Queue) known() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-q.post.saved:
+		return true
+	default:
+		return false
+	}
 }
 
 // savedPost tells the queue that a checkpoint has p.
@@ -265,7 +267,7 @@ func (q *Queue) savedPost(p *post) {
 func (q *Queue) put(p *post, left bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.post = p
+	q.post, q.publish = p, false // the store knows only its last marks
 	switch {
 	case left || q.behind || q.pending != nil:
 		if q.undone != noOffset {

@@ -289,11 +289,15 @@ func (w *worker) mark(now time.Time, always bool) {
 	if !keeps {
 		w.dirty = false
 		w.q.put(&post{through: w.through, saved: make(chan struct{})}, w.load != nil)
+		w.j.saver.sent()
 		return
 	}
 	u, _ := w.store.(interface{ Urgent() bool })
 	urgent := u != nil && u.Urgent()
-	if !always && !urgent && now.Sub(w.marked) < w.j.o.saveEvery {
+	if !always && (!w.q.known() || !urgent && now.Sub(w.marked) < w.j.o.saveEvery) {
+		return
+	}
+	if w.published(); w.store == nil { // of the post before, while the store still knows which marks those are
 		return
 	}
 	before, _ := w.q.posted()
