@@ -98,7 +98,11 @@ func (o opening) all(sinks []config.Sink) ([]store.Store, error) {
 	for i, s := range sinks {
 		room <- struct{}{}
 		work.Go(func() {
-			stores[i], errs[i] = o.open(s)
+			if st, err := o.open(s); err != nil {
+				errs[i] = err // st may be a pointer that is nil in an interface that is not
+			} else {
+				stores[i] = st
+			}
 			<-room
 		})
 	}

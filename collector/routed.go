@@ -81,11 +81,12 @@ func (d *routed) use(c *config.Config) {
 		}
 		d.log.Log(context.Background(), level, "configuration: "+p.String())
 	}
-	if c.Status != "" {
-		d.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
-	}
 	d.limiter.set(c.MaxMessagesPerSecond)
 	d.routes = newRoutes(c, d.journal, newOpener(c, d.o.StateDir, d.log, d.stats), d.stats)
+	if c.Status != "" { // what is in the journal waits for a better one
+		d.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
+		return
+	}
 	d.journal.Start(d.routes.prepare, func(category []byte) []*queue.Queue { return d.routes.find(category).queues })
 }
 
