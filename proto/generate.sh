@@ -10,7 +10,7 @@ esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for idl in fb303 scribe; do # one by one: with -r an included file is compiled once more
+for idl in fb303 scribe bucketupdater; do # one by one: with -r an included file is compiled once more
 	# -nowarn: "optional" in an argument list is ignored, it stands there for the reader
 	thrift -nowarn -out "$work" --gen go:package_prefix=inkwell/proto/gen/ "$idl.thrift"
 done
@@ -18,5 +18,5 @@ rm -rf "$work"/*/*-remote # command line clients that nobody asked for
 gofmt -w "$work"
 rm -rf gen
 mkdir gen
-cp -R "$work"/fb303 "$work"/scribe gen/
+cp -R "$work"/fb303 "$work"/scribe "$work"/bucketupdater gen/
 chmod -R u=rwX,go=rX gen
