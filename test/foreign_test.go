@@ -1,6 +1,7 @@
 package test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -75,6 +76,19 @@ transport.close()
 print("checked")
 `
 
+// foreignLeaves is what the client's calls leave, by category; py.many has 10,000 numbered lines beside.
+func foreignLeaves() map[string]string {
+	var all strings.Builder
+	for b := range 256 {
+		all.WriteByte(byte(b))
+	}
+	return map[string]string{
+		"py.odd":  "\x00\xff\xfe not text \x80\n\n\n\ngrüße\n" + strings.Repeat(all.String(), 40) + "no newline",
+		"py.span": "one\ntwo\nthree\n",
+		"py.none": "x\n",
+	}
+}
+
 func TestForeignThriftClient(t *testing.T) {
 	gen := t.TempDir()
 	for _, name := range []string{"fb303.thrift", "scribe.thrift"} {
@@ -82,34 +96,44 @@ func TestForeignThriftClient(t *testing.T) {
 	}
 	script := filepath.Join(gen, "client.py")
 	harness.WriteFile(t, script, foreignClient)
+	talk := func(t *testing.T, addr, style string) {
+		t.Helper()
+		// Debian's interpreter has Debian's library
+		if out := harness.Tool(t, "/usr/bin/python3", script, gen, addr, style); strings.TrimSpace(out) != "checked" {
+			t.Errorf("the client says %s", out)
+		}
+	}
+	judge := func(t *testing.T, read func(category string) string) {
+		t.Helper()
+		for category, want := range foreignLeaves() {
+			if got := read(category); got != want {
+				t.Errorf("%s holds %.300q, want %.300q", category, got, want)
+			}
+		}
+		if many := strings.Fields(read("py.many")); len(many) != 10_000 || many[0] != "00000" || many[9_999] != "09999" {
+			t.Errorf("py.many holds %d lines", len(many))
+		}
+	}
 	for _, style := range []string{"strict", "old"} {
 		t.Run(style, func(t *testing.T) {
 			dir := t.TempDir()
 			c := ink.Collect(t, dir)
-			// Debian's interpreter has Debian's library
-			if out := harness.Tool(t, "/usr/bin/python3", script, gen, c.Addr, style); strings.TrimSpace(out) != "checked" {
-				t.Errorf("the client says %s", out)
-			}
+			talk(t, c.Addr, style)
 			c.Expect(t, 0) // the client's last call was shutdown
 			harness.Clean(t, dir)
-			var all strings.Builder
-			for b := range 256 {
-				all.WriteByte(byte(b))
-			}
-			want := map[string]string{
-				"py.odd":  "\x00\xff\xfe not text \x80\n\n\n\ngrüße\n" + strings.Repeat(all.String(), 40) + "no newline",
-				"py.span": "one\ntwo\nthree\n",
-				"py.none": "x\n",
-			}
-			for category, want := range want {
-				if got := string(harness.Contents(t, dir, category)); got != want {
-					t.Errorf("%s holds %.300q, want %.300q", category, got, want)
+			judge(t, func(category string) string { return string(harness.Contents(t, dir, category)) })
+		})
+		t.Run(style+" to scribed", func(t *testing.T) {
+			s := ink.Scribed(t, "port={PORT}\n<store>\ncategory=default\ntype=file\nfile_path={DIR}/out\n</store>\n")
+			talk(t, s.Addr, style)
+			s.Expect(t, 0)
+			judge(t, func(category string) string {
+				data, err := os.ReadFile(filepath.Join(s.Dir, "out", category, category+"_00000"))
+				if err != nil {
+					t.Error(err)
 				}
-			}
-			many := strings.Fields(string(harness.Contents(t, dir, "py.many")))
-			if len(many) != 10_000 || many[0] != "00000" || many[9_999] != "09999" {
-				t.Errorf("py.many holds %d lines", len(many))
-			}
+				return string(data)
+			})
 		})
 	}
 }
