@@ -152,6 +152,13 @@ func (w *worker) open() {
 	s, err := w.q.o.Open(marks)
 	if err != nil {
 		w.failed(err)
+		if w.load != nil && w.lossy(err) {
+			w.lost.add(int64(w.load.batch.Count()))
+			w.done()
+			before, _ := w.q.posted() // the files stand as they did
+			w.q.put(&post{through: w.through, marks: before.marks, saved: make(chan struct{})}, false)
+			w.j.saver.sent()
+		}
 		return
 	}
 	w.store, w.next, w.checked = s, time.Time{}, time.Time{}
@@ -194,6 +201,8 @@ func (w *worker) check(now time.Time) {
 	w.dirty = true
 	if err := c.Check(now); err != nil {
 		w.failed(err)
+	} else if w.load == nil {
+		w.q.trouble.set(nil) // nobody else would
 	}
 }
 
@@ -212,19 +221,30 @@ func (w *worker) handle() {
 	}
 	if err != nil {
 		w.failed(err)
-		if !q.o.Lossy || w.load == nil || q.run.ctx.Err() != nil || errors.Is(err, store.ErrWaiting) {
+		if w.load == nil || !w.lossy(err) {
 			return
 		}
 		w.lost.add(leftOf(err, w.load))
 	} else {
 		q.trouble.set(nil)
 	}
-	w.through, w.dirty, w.partly, w.next = w.load.last, true, false, time.Time{}
-	w.j.loads.Put(w.load)
-	w.load = nil
+	w.next = time.Time{}
+	w.done()
 	q.mu.Lock()
 	q.working = true
 	q.mu.Unlock()
+}
+
+// lossy says whether the batch that failed is thrown away.
+func (w *worker) lossy(err error) bool {
+	return w.q.o.Lossy && w.q.run.ctx.Err() == nil && !errors.Is(err, store.ErrWaiting)
+}
+
+// done is the end of the batch: the store has it, or it is lost.
+func (w *worker) done() {
+	w.through, w.dirty, w.partly = w.load.last, true, false
+	w.j.loads.Put(w.load)
+	w.load = nil
 }
 
 // failed notes that the store did not take the batch, or could not be opened.
