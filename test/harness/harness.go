@@ -20,8 +20,15 @@ import (
 	"time"
 )
 
-// Patience bounds every wait: what has not happened by then does not happen.
-const Patience = 5 * time.Minute
+// Patience bounds every wait: what has not happened by then does not happen. INKWELL_TEST_PATIENCE shortens it, to look for a mistake.
+var Patience = patience()
+
+func patience() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("INKWELL_TEST_PATIENCE")); err == nil && d > 0 {
+		return d
+	}
+	return 5 * time.Minute
+}
 
 // Inkwell is the program, built.
 type Inkwell struct {

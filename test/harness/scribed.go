@@ -96,8 +96,14 @@ func (s *Scribed) Status(tb testing.TB) (code int, details string) {
 // Becomes waits until the server has the state, with a reason that contains the text.
 func (s *Scribed) Becomes(tb testing.TB, code int, text string) {
 	tb.Helper()
+	now, details := 0, ""
+	defer func() {
+		if now != code {
+			tb.Logf("the status is %d %q", now, details)
+		}
+	}()
 	Until(tb, fmt.Sprintf("the status becomes %d %q", code, text), func() bool {
-		now, details := s.Status(tb)
+		now, details = s.Status(tb)
 		return now == code && strings.Contains(details, text)
 	})
 }
@@ -120,7 +126,16 @@ func (s *Scribed) Counters(tb testing.TB) map[string]int64 {
 // Reaches waits until a counter has at least a value.
 func (s *Scribed) Reaches(tb testing.TB, name string, n int64) {
 	tb.Helper()
-	Until(tb, fmt.Sprintf("counter %q reaches %d", name, n), func() bool { return s.Counter(tb, name) >= n })
+	now := int64(0)
+	defer func() {
+		if now < n {
+			tb.Logf("it is %d", now)
+		}
+	}()
+	Until(tb, fmt.Sprintf("counter %q reaches %d", name, n), func() bool {
+		now = s.Counter(tb, name)
+		return now >= n
+	})
 }
 
 // Tell makes a call without arguments that has no answer.

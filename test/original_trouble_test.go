@@ -1,0 +1,204 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"inkwell/test/harness"
+)
+
+// block puts a file where a directory has to be, which keeps even root from writing there.
+func block(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	harness.WriteFile(t, dir, "no directory")
+}
+
+func unblock(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDestinationThatCannotBeWritten is no business of the client's: it is OK, tried again and again, and told.
+func TestDestinationThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	s := ink.NewScribed(t, globals+fileStore("category=default", "out")+fileStore("category=lossy*", "out", "must_succeed=no"))
+	out := filepath.Join(s.Dir, "out")
+	block(t, out)
+	s.Restart(t)
+	mustStress(t, s.Addr, "cat", "src", 1000)
+	s.Becomes(t, harness.Warning, "File open error")
+	s.Reaches(t, "cat:requeue", 1)
+	first := s.Counter(t, "cat:requeue")
+	s.Reaches(t, "cat:requeue", first+1) // it grows with every attempt
+	if n := s.Counter(t, "cat:lost"); n != 0 {
+		t.Errorf("cat:lost is %d", n)
+	}
+	mustLog(t, dialScribe(t, s.Addr), harness.Entry{Category: "lossy1", Message: "gone\n"}, harness.Entry{Category: "lossy1", Message: "gone\n"})
+	s.Reaches(t, "lossy1:lost", 2)
+	s.Reaches(t, "scribe_overall:lost", 2)
+	unblock(t, out)
+	holds(t, out, "cat", 1000)
+	s.Becomes(t, harness.Alive, "")
+	if n := s.Counter(t, "lossy1:requeue"); n != 0 {
+		t.Errorf("lossy1:requeue is %d", n)
+	}
+	s.Shutdown(t)
+	harness.Audit(t, out, "cat").Exactly(t, map[string]int{"src": 1000})
+}
+
+// TestUndeliveredEntriesWaitForAGoodConfiguration ends a server that could not write, and starts it with configurations that have no
+// place for what it took: it stays in the journal until one has.
+func TestUndeliveredEntriesWaitForAGoodConfiguration(t *testing.T) {
+	t.Parallel()
+	good := globals + fileStore("category=default", "out")
+	s := ink.NewScribed(t, good)
+	s.Flags("-p", s.Port)
+	out := filepath.Join(s.Dir, "out")
+	block(t, out)
+	s.Restart(t)
+	mustStress(t, s.Addr, "cat", "src", 1000)
+	s.Reaches(t, "cat:requeue", 1)
+	s.Kill()
+	unblock(t, out)
+	for _, conf := range []string{"", globals, globals + "num_thrift_server_threads=0\n" + fileStore("category=default", "out"), globals + "<store>\ncategory=default\ntype=trololo\n</store>\n"} {
+		s.Write(t, conf)
+		s.Restart(t)
+		s.Becomes(t, harness.Warning, "No stores configured successfully")
+		mustLog(t, dialScribe(t, s.Addr), harness.Entry{Category: "cat", Message: "received bad\n"})
+		s.Signal(syscall.SIGTERM)
+		s.Wait(t)
+	}
+	s.Write(t, good)
+	s.Restart(t)
+	holds(t, out, "cat", 1000)
+	s.Becomes(t, harness.Alive, "")
+	s.Shutdown(t)
+	harness.Audit(t, out, "cat").Exactly(t, map[string]int{"src": 1000})
+}
+
+// TestSuccessOfAllChildren does not write again what a child has when another fails.
+func TestSuccessOfAllChildren(t *testing.T) {
+	t.Parallel()
+	multi := func(category, dir, report string) string {
+		return fmt.Sprintf("<store>\ncategory=%s\ntype=multi\nreport_success=%s\n<store>\ntype=file\nfile_path={DIR}/%s1\n</store>\n<store>\ntype=file\nfile_path={DIR}/%s2\n</store>\n</store>\n",
+			category, report, dir, dir)
+	}
+	s := ink.NewScribed(t, globals+multi("all*", "all", "all")+multi("any*", "any", "any"))
+	all2, any1 := filepath.Join(s.Dir, "all2"), filepath.Join(s.Dir, "any1")
+	block(t, all2)
+	block(t, any1)
+	s.Restart(t)
+	mustStress(t, s.Addr, "all", "src", 500)
+	mustStress(t, s.Addr, "any", "src", 500)
+	s.Reaches(t, "all:requeue", 1)
+	s.Reaches(t, "all:requeue", s.Counter(t, "all:requeue")+1)
+	holds(t, filepath.Join(s.Dir, "all1"), "all", 500)
+	holds(t, filepath.Join(s.Dir, "any2"), "any", 500)
+	unblock(t, all2)
+	holds(t, all2, "all", 500)
+	if n := s.Counter(t, "any:requeue"); n != 0 {
+		t.Errorf("any:requeue is %d: one child is enough", n)
+	}
+	s.Shutdown(t)
+	for _, dir := range []string{"all1", "all2"} {
+		harness.Audit(t, filepath.Join(s.Dir, dir), "all").Exactly(t, map[string]int{"src": 500})
+	}
+	harness.Audit(t, filepath.Join(s.Dir, "any2"), "any").Exactly(t, map[string]int{"src": 500})
+}
+
+// TestBufferThatIsNotReplayed is a fail-over: what the secondary took stays there.
+func TestBufferThatIsNotReplayed(t *testing.T) {
+	t.Parallel()
+	s := ink.NewScribed(t, globals+`<store>
+category=default
+type=buffer
+replay_buffer=no
+retry_interval=1
+retry_interval_range=1
+<primary>
+type=file
+file_path={DIR}/first
+</primary>
+<secondary>
+type=file
+file_path={DIR}/second
+</secondary>
+</store>
+`)
+	first, second := filepath.Join(s.Dir, "first"), filepath.Join(s.Dir, "second")
+	block(t, first)
+	s.Restart(t)
+	mustStress(t, s.Addr, "cat", "before", 500)
+	holds(t, second, "cat", 500)
+	unblock(t, first)
+	n := 0
+	harness.Until(t, "the primary is used again", func() bool {
+		if err := stress(s.Addr, "cat", "after", n, n+10); err != nil {
+			t.Fatal(err)
+		}
+		n += 10
+		return len(harness.Published(t, first, "cat")) > 0
+	})
+	s.Shutdown(t)
+	a, b := harness.Audit(t, first, "cat"), harness.Audit(t, second, "cat")
+	b.All(t, "before", 500)
+	if got := a.Of("after").Lines + b.Of("after").Lines; got != n || a.Of("before").Lines != 0 || a.Of("after").Lines == 0 {
+		t.Errorf("%d of %d lines, %d before", got, n, a.Of("before").Lines)
+	}
+}
+
+// TestRemovedDirectory goes on where the original wrote into a file that nobody can see any more.
+func TestRemovedDirectory(t *testing.T) {
+	t.Parallel()
+	s := ink.Scribed(t, globals+fileStore("category=cat", "out/cat", "base_filename=cat"))
+	mustStress(t, s.Addr, "cat", "before", 100)
+	out := filepath.Join(s.Dir, "out")
+	holds(t, out, "cat", 100)
+	if err := os.RemoveAll(out); err != nil {
+		t.Fatal(err)
+	}
+	mustStress(t, s.Addr, "cat", "after", 100)
+	holds(t, out, "cat", 100)
+	s.Shutdown(t)
+	if a := harness.Audit(t, out, "cat"); a.Of("after").Lines != 100 || a.Of("after").Twice > 0 {
+		t.Errorf("%d lines", a.Of("after").Lines)
+	}
+	if strings.Contains(s.Stderr(), "panic") {
+		t.Error(s.Stderr())
+	}
+}
+
+// TestLossyStoreDoesNotHoldTheJournal throws away what cannot be written at once, for good.
+func TestLossyStoreDoesNotHoldTheJournal(t *testing.T) {
+	t.Parallel()
+	s := ink.NewScribed(t, globals+fileStore("category=default", "out", "must_succeed=no"))
+	out := filepath.Join(s.Dir, "out")
+	block(t, out)
+	s.Restart(t)
+	mustStress(t, s.Addr, "cat", "gone", 1000)
+	s.Reaches(t, "cat:lost", 1000)
+	harness.Until(t, "the journal is empty", func() bool { return s.Counter(t, "journal entries") == 0 })
+	unblock(t, out)
+	mustStress(t, s.Addr, "cat", "src", 100)
+	harness.Until(t, "it is written again", func() bool { return len(harness.Published(t, out, "cat")) > 0 })
+	lost := int(s.Counter(t, "cat:lost")) - 1000
+	mustStress(t, s.Addr, "cat", "more", 100)
+	s.Shutdown(t)
+	l := harness.Audit(t, out, "cat")
+	if l.Of("src").Lines+lost != 100 {
+		t.Errorf("%d lines, %d lost, want 100", l.Of("src").Lines, lost)
+	}
+	l.All(t, "more", 100)
+	if l.Of("gone").Lines > 0 {
+		t.Errorf("%d lines that were counted as lost", l.Of("gone").Lines)
+	}
+}

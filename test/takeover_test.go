@@ -1,0 +1,234 @@
+package test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"inkwell/test/harness"
+)
+
+// bufferFile is a file as the original leaves it behind when its central is away: each record is a 32-bit little-endian length and as
+// many bytes. Where categories share the file, a record with the category and a newline stands before each message.
+func bufferFile(shared bool, entries ...harness.Entry) string {
+	var b []byte
+	record := func(text string) { b = append(binary.LittleEndian.AppendUint32(b, uint32(len(text))), text...) }
+	for _, e := range entries {
+		if shared {
+			record(e.Category + "\n")
+		}
+		record(e.Message)
+	}
+	return string(b)
+}
+
+// numbered are entries whose messages are lines from … to-1 of a source.
+func numbered(category, source string, from, to int) []harness.Entry {
+	return entriesOf(category, source, from, to)
+}
+
+// takeover is a client whose predecessor left buffer files, and a central that is not there yet.
+func takeover(t *testing.T, conf string, files map[string]string) (client, central *harness.Scribed) {
+	t.Helper()
+	central = ink.NewScribed(t, centralConf)
+	client = ink.NewScribed(t, conf, "{CENTRAL}", central.Port)
+	for name, data := range files {
+		harness.WriteFile(t, filepath.Join(client.Dir, "buffer", name), data)
+	}
+	return client, central
+}
+
+// leftBehind lists the buffer files that are still there, links and our own directories aside.
+func leftBehind(t *testing.T, client *harness.Scribed) (names []string) {
+	t.Helper()
+	dir := filepath.Join(client.Dir, "buffer")
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if e.IsDir() && strings.HasSuffix(e.Name(), ".spool") {
+			return filepath.SkipDir
+		}
+		if err == nil && e.Type().IsRegular() {
+			name, _ := filepath.Rel(dir, path)
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// gone waits until nothing is left of the buffer files.
+func gone(t *testing.T, client *harness.Scribed) {
+	t.Helper()
+	harness.Until(t, "the buffer files are removed", func() bool { return len(leftBehind(t, client)) == 0 })
+}
+
+// TestTakeoverOfBuffers delivers what the original left, in order, before anything new, and removes it only then. The files' names may
+// have gaps, a number of more than five digits, and come to ten and more, which sort as numbers.
+func TestTakeoverOfBuffers(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"app/app_00099":      bufferFile(false, numbered("", "app", 200, 300)...),
+		"app/app_00003":      bufferFile(false, numbered("", "app", 0, 100)...),
+		"app/app_00010":      bufferFile(false, numbered("", "app", 100, 200)...),
+		"app/app_00100":      bufferFile(false, numbered("", "app", 300, 400)...),
+		"app/app_100000":     bufferFile(false, numbered("", "app", 400, 500)...),
+		"app/app_100001":     "", // the original leaves an empty one
+		"quiet/quiet_00000":  bufferFile(false, numbered("", "quiet", 0, 50)...),
+		"a_b.c/a_b.c_00000":  bufferFile(false, numbered("", "dots", 0, 50)...),
+		"te st/te st_00000":  bufferFile(false, numbered("", "space", 0, 50)...),
+		"odd/odd_00000":      bufferFile(false, harness.Entry{Message: "one"}, harness.Entry{}, harness.Entry{Message: "th\x00ree\n\n"}, harness.Entry{}, harness.Entry{}, harness.Entry{Message: "\xff\xfe"}),
+		"app/app_current.sh": "no buffer file",
+	}
+	client, central := takeover(t, relayConf, files)
+	client.Restart(t)
+	mustStress(t, client.Addr, "app", "new", 100)
+	client.Becomes(t, harness.Warning, "Failed to connect")
+	for name := range files { // nothing is delivered yet: nothing is removed
+		if _, err := os.Stat(filepath.Join(client.Dir, "buffer", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	central.Restart(t)
+	out := filepath.Join(central.Dir, "out")
+	holds(t, out, "app", 600)
+	for _, category := range []string{"quiet", "a_b.c", "te st"} { // no message came for them: they are delivered at the start
+		holds(t, out, category, 50)
+	}
+	harness.Until(t, "only the foreign file is left", func() bool { return slices.Equal(leftBehind(t, client), []string{"app/app_current.sh"}) })
+	client.Becomes(t, harness.Alive, "")
+	client.Shutdown(t)
+	central.Shutdown(t)
+	got := harness.Contents(t, out, "app")
+	if want := string(harness.Lines("app", 0, 500)) + string(harness.Lines("new", 0, 100)); string(got) != want {
+		t.Errorf("app: %d bytes, want %d, different from byte %d on", len(got), len(want), firstDifference(got, []byte(want)))
+	}
+	if got := string(harness.Contents(t, out, "odd")); got != "oneth\x00ree\n\n\xff\xfe" {
+		t.Errorf("odd: %q", got)
+	}
+	if n := client.Stderr(); strings.Contains(n, "CORRUPT") {
+		t.Error(n)
+	}
+	for category, source := range map[string]string{"quiet": "quiet", "a_b.c": "dots", "te st": "space"} {
+		harness.Audit(t, out, category).Exactly(t, map[string]int{source: 50})
+	}
+}
+
+// TestTakeoverCountsEmptyMessages sends those, too, that made the original forget the rest of the file.
+func TestTakeoverCountsEmptyMessages(t *testing.T) {
+	t.Parallel()
+	client, central := takeover(t, relayConf, map[string]string{"app/app_00000": bufferFile(false, harness.Entry{Message: "one"}, harness.Entry{}, harness.Entry{Message: "three"}, harness.Entry{Message: "four"})})
+	central.Restart(t)
+	client.Restart(t)
+	central.Reaches(t, "app:received good", 4)
+	gone(t, client)
+	client.Shutdown(t)
+	central.Shutdown(t)
+	if got := read(t, central.Dir, "out/app/app_00000"); got != "onethreefour" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestTakeoverOfASharedBuffer reads the category before each message.
+func TestTakeoverOfASharedBuffer(t *testing.T) {
+	t.Parallel()
+	entries := func(from, to int) (all []harness.Entry) {
+		for seq := from; seq < to; seq++ {
+			all = append(all, harness.Entry{Category: fmt.Sprint("cat", seq%3), Message: string(harness.AppendLine(nil, fmt.Sprint("src", seq%3), seq/3))}, harness.Entry{Category: "empty"})
+		}
+		return all
+	}
+	conf := strings.Replace(relayConf, "port={PORT}\n", "port={PORT}\nnew_thread_per_category=no\n", 1)
+	client, central := takeover(t, conf, map[string]string{
+		"thisisoverwritten_00000": bufferFile(true, entries(0, 300)...), "thisisoverwritten_00001": bufferFile(true, entries(300, 600)...),
+	})
+	central.Restart(t)
+	client.Restart(t)
+	central.Reaches(t, "scribe_overall:received good", 1200)
+	gone(t, client)
+	for i := range 3 {
+		mustLog(t, dialScribe(t, client.Addr), harness.Entry{Category: fmt.Sprint("cat", i), Message: string(harness.AppendLine(nil, fmt.Sprint("src", i), 200))})
+	}
+	central.Reaches(t, "scribe_overall:received good", 1203)
+	client.Shutdown(t)
+	central.Shutdown(t)
+	for i := range 3 {
+		harness.Audit(t, filepath.Join(central.Dir, "out"), fmt.Sprint("cat", i)).Exactly(t, map[string]int{fmt.Sprint("src", i): 201})
+	}
+}
+
+// TestTakeoverOfDamagedBuffers delivers what can be read, keeps what cannot, and says how much that is.
+func TestTakeoverOfDamagedBuffers(t *testing.T) {
+	t.Parallel()
+	whole := bufferFile(false, numbered("", "app", 0, 10)...)
+	for _, of := range []struct {
+		name, rest string
+	}{
+		{"a record that ends early", "\x64\x00\x00\x00only a part of it"},
+		{"a length that ends early", "\x05\x00"},
+		{"a length that lies", "\xff\xff\xff\x7fwhat stands behind it\x01\x00\x00\x00x"},
+		{"a negative length", "\xff\xff\xff\xff\x01\x00\x00\x00x"},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			t.Parallel()
+			client, central := takeover(t, relayConf, map[string]string{
+				"app/app_00000": whole + of.rest, "app/app_00001": bufferFile(false, numbered("", "app", 10, 20)...),
+			})
+			central.Restart(t)
+			client.Restart(t)
+			central.Reaches(t, "app:received good", 20)
+			harness.Until(t, "what was delivered is removed", func() bool { return len(leftBehind(t, client)) < 2 })
+			if n := client.Counter(t, "bytes lost"); n != int64(len(of.rest)) {
+				t.Errorf("bytes lost is %d, want %d", n, len(of.rest))
+			}
+			client.Shutdown(t)
+			left := leftBehind(t, client)
+			if len(left) != 1 || !strings.HasPrefix(left[0], "app/app_00000") || left[0] == "app/app_00000" {
+				t.Fatalf("left: %q", left)
+			}
+			if got := read(t, client.Dir, "buffer", left[0]); !strings.HasSuffix(got, of.rest) {
+				t.Errorf("%s does not end as the file did: %q", left[0], got)
+			}
+			client.Restart(t) // it is not taken for a buffer file again
+			mustStress(t, client.Addr, "app", "new", 10)
+			central.Reaches(t, "app:received good", 30)
+			client.Shutdown(t)
+			central.Shutdown(t)
+			harness.Audit(t, filepath.Join(central.Dir, "out"), "app").Exactly(t, map[string]int{"app": 20, "new": 10})
+		})
+	}
+}
+
+// TestTakeoverIsInterrupted kills the client while it delivers: nothing is removed that did not arrive.
+func TestTakeoverIsInterrupted(t *testing.T) {
+	t.Parallel()
+	const files, each = 12, 3000
+	left := map[string]string{}
+	for i := range files {
+		left[fmt.Sprintf("app/app_%05d", i)] = bufferFile(false, numbered("", "app", i*each, (i+1)*each)...)
+	}
+	client, central := takeover(t, relayConf, left)
+	central.Restart(t)
+	for i := range 4 {
+		client.Begin(t)
+		before := central.Counter(t, "scribe_overall:received good")
+		central.Reaches(t, "scribe_overall:received good", min(before+1, files*each))
+		if i == 3 {
+			break
+		}
+		client.Kill()
+	}
+	client.Listening(t)
+	gone(t, client)
+	client.Shutdown(t)
+	central.Shutdown(t)
+	l := harness.Audit(t, filepath.Join(central.Dir, "out"), "app")
+	l.Known(t, func(source string) bool { return source == "app" })
+	l.All(t, "app", files*each)
+	t.Logf("%d lines came twice", l.Of("app").Twice)
+}
