@@ -1,0 +1,212 @@
+package plain
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// records are buffer records as the original writes them.
+func records(texts ...string) []byte {
+	var b []byte
+	for _, text := range texts {
+		b = append(binary.LittleEndian.AppendUint32(b, uint32(len(text))), text...)
+	}
+	return b
+}
+
+// readAll reads a buffer file; damage is nil if it ends well.
+func readAll(t *testing.T, data []byte, category string) (all []string, damage *DamageError) {
+	t.Helper()
+	r := NewBufferReader(bytes.NewReader(data), int64(len(data)), category)
+	for {
+		c, m, err := r.Next()
+		if err == io.EOF {
+			return all, nil
+		}
+		if errors.As(err, &damage) {
+			return all, damage
+		}
+		must(t, err)
+		all = append(all, string(c)+"="+string(m))
+	}
+}
+
+func TestBufferFilesOfTheOriginalAreRead(t *testing.T) {
+	for _, c := range []struct {
+		name, category string
+		data           []byte
+		want           []string
+		lost           int64
+	}{
+		{"as recorded", "a", []byte("\x04\x00\x00\x00one\n\x03\x00\x00\x00two"), []string{"a=one\n", "a=two"}, 0},
+		{"with categories", "", []byte("\x02\x00\x00\x00a\n\x04\x00\x00\x00one\n\x02\x00\x00\x00b\n\x06\x00\x00\x00three\n"), []string{"a=one\n", "b=three\n"}, 0},
+		{"empty messages", "a", records("one", "", "three"), []string{"a=one", "a=", "a=three"}, 0},
+		{"empty message with a category", "", records("a\n", "", "b\n", "x"), []string{"a=", "b=x"}, 0},
+		{"nothing", "a", nil, nil, 0},
+		{"binary", "a", records("\x00\xff\n\x00"), []string{"a=\x00\xff\n\x00"}, 0},
+		{"cut in a message", "a", records("one", "two")[:12], []string{"a=one"}, 5},
+		{"cut in a length", "a", records("one", "two")[:9], []string{"a=one"}, 2},
+		{"lying length", "a", append(records("one"), 0xff, 0xff, 0xff, 0x7f, 'x'), []string{"a=one"}, 5},
+		{"category without a message", "", records("a\n", "one", "b\n"), []string{"a=one"}, 6},
+		{"category without its end", "", records("a\n", "one", "b", "two"), []string{"a=one"}, 12},
+	} {
+		got, damage := readAll(t, c.data, c.category)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+		if lost := int64(0); damage != nil {
+			if lost = damage.Bytes; lost != c.lost {
+				t.Errorf("%s: %d bytes lost, want %d", c.name, lost, c.lost)
+			}
+		} else if c.lost != 0 {
+			t.Errorf("%s: no damage seen", c.name)
+		}
+	}
+}
+
+func FuzzBufferReader(f *testing.F) {
+	f.Add(records("one", "", "three"), "a")
+	f.Add(records("a\n", "one", "b\n", "two"), "")
+	f.Add([]byte("\xff\xff\xff\x7f"), "a")
+	f.Fuzz(func(t *testing.T, data []byte, category string) {
+		r := NewBufferReader(bytes.NewReader(data), int64(len(data)), category)
+		for range len(data) + 1 {
+			before := r.Offset()
+			_, m, err := r.Next()
+			var damage *DamageError
+			switch {
+			case err == io.EOF:
+				if r.Offset() != int64(len(data)) {
+					t.Fatalf("the end is at %d of %d", r.Offset(), len(data))
+				}
+				return
+			case errors.As(err, &damage):
+				if damage.Offset != before || damage.Offset+damage.Bytes != int64(len(data)) {
+					t.Fatalf("damage %v behind %d of %d", damage, before, len(data))
+				}
+				return
+			case err != nil:
+				t.Fatal(err)
+			case r.Offset() < before+4+int64(len(m)):
+				t.Fatalf("offset %d behind a message of %d bytes at %d", r.Offset(), len(m), before)
+			}
+		}
+		t.Fatal("it does not end")
+	})
+}
+
+func TestBufferedListsByNumber(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"x_00010", "x_00002", "x_100000", "x_current", "xy_00001", "x_00003.corrupt", "x_00001.gz", ".x_00004.open"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	must(t, os.Mkdir(filepath.Join(dir, "x.spool"), 0o700))
+	got, err := Buffered(dir, "x")
+	if want := []string{"x_00002", "x_00010", "x_100000"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+	if got, err := Buffered(filepath.Join(dir, "nowhere"), "x"); err != nil || len(got) > 0 {
+		t.Errorf("a directory that is not there has %v, %v", got, err)
+	}
+}
+
+// central is a store that takes messages, or does not.
+type central struct {
+	away bool
+	got  []string
+}
+
+func (c *central) Append(_ context.Context, b *proto.Batch) error {
+	if c.away {
+		return errors.New("away")
+	}
+	for cur := b.Cursor(); cur.Next(); {
+		c.got = append(c.got, string(cur.Category())+"="+string(cur.Message()))
+	}
+	return nil
+}
+
+func (c *central) Close() error { return nil }
+
+// keeping is a central that is a store.Keeper.
+type keeping struct{ central }
+
+func (k *keeping) Mark(store.Marks) error { return nil }
+func (k *keeping) Publish() error         { return nil }
+
+func takeover(t *testing.T, dir string, primary store.Store, saved store.Marks) store.Store {
+	t.Helper()
+	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: store.FixedSchedule{}, Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
+	must(t, err)
+	return s
+}
+
+func TestTakeoverDeliversFirstAndRemovesWhatWasDelivered(t *testing.T) {
+	dir, c := t.TempDir(), &central{away: true}
+	must(t, os.WriteFile(filepath.Join(dir, "x_00003"), records("one", "", "two"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "x_00004"), append(records("three"), "\x09\x00\x00\x00cut"...), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "x_00005"), nil, 0o600))
+	s := takeover(t, dir, c, nil)
+	if err := s.Append(t.Context(), batch("c", "new")); err == nil {
+		t.Fatal("new entries overtake old ones")
+	}
+	if list, err := Buffered(dir, "x"); err != nil || len(list) != 3 {
+		t.Fatalf("%v are left while nothing can be delivered", list)
+	}
+	if status := s.(store.Reporter).Status(); !strings.Contains(status, "away") {
+		t.Errorf("status is %q", status)
+	}
+	c.away = false
+	must(t, s.(store.Checker).Check(time.Now()))
+	must(t, s.Append(t.Context(), batch("c", "new")))
+	if want := []string{"c=one", "c=", "c=two", "c=three", "c=new"}; !slices.Equal(c.got, want) {
+		t.Errorf("%q was delivered, want %q", c.got, want)
+	}
+	if got, want := tree(t, dir), "x_00004.corrupt="+string(records("three"))+"\x09\x00\x00\x00cut"; got != want {
+		t.Errorf("%q is left, want %q", got, want)
+	}
+	if n := s.(*Takeover).lost.Load(); n != 7 {
+		t.Errorf("%d bytes lost, want 7", n)
+	}
+}
+
+func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
+	dir, k := t.TempDir(), new(keeping)
+	must(t, os.WriteFile(filepath.Join(dir, "x_00000"), records("one"), 0o600))
+	s := takeover(t, dir, k, nil).(*Takeover)
+	must(t, s.Mark(make(store.Marks)))
+	must(t, s.Append(t.Context(), batch("c", "new")))
+	must(t, s.Publish()) // of the mark before
+	if list, _ := Buffered(dir, "x"); len(list) != 1 {
+		t.Error("the file is gone before its entries were marked")
+	}
+	must(t, s.Mark(make(store.Marks)))
+	must(t, s.Publish())
+	if list, _ := Buffered(dir, "x"); len(list) != 0 {
+		t.Error("the file is still there")
+	}
+	if want := []string{"c=one", "c=new"}; !slices.Equal(k.got, want) {
+		t.Errorf("%q was delivered, want %q", k.got, want)
+	}
+}
+
+func TestTakeoverOfNothingIsTheStoreItself(t *testing.T) {
+	c := new(central)
+	if s := takeover(t, t.TempDir(), c, nil); s != store.Store(c) {
+		t.Errorf("it is a %T", s)
+	}
+}
