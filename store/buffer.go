@@ -59,7 +59,7 @@ type Buffer struct {
 	primary  Store
 	spool    *spool.Log
 	log      *slog.Logger
-	health   *health
+	health   *stats.Health
 	spooled  *atomic.Int64
 	retries  []*atomic.Int64
 	flush    bool
@@ -98,7 +98,7 @@ func OpenBuffer(primary Store, sp *spool.Log, o BufferOptions) *Buffer {
 		retries: []*atomic.Int64{o.Stats.Overall("retries")},
 		spool:   sp,
 		log:     o.Logger,
-		health:  newHealth(o.Logger),
+		health:  stats.NewHealth(o.Logger),
 		spooled: o.Stats.Overall("spooled"),
 		kick:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
@@ -182,7 +182,7 @@ func (b *Buffer) there() {
 	b.err, b.until = nil, time.Time{}
 	b.retry.Reset()
 	b.mu.Unlock()
-	b.health.set("next hop", nil)
+	b.health.Set("next hop", nil)
 }
 
 // away notes that the primary failed, and when it is tried again.
@@ -193,7 +193,7 @@ func (b *Buffer) away(err error) {
 	for _, c := range b.retries {
 		c.Add(1)
 	}
-	b.health.set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+	b.health.Set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
 }
 
 // Status is why the primary is not in use, in the original's words where it has any.

@@ -58,7 +58,7 @@ func (f *Files) finish(k *cut) error {
 	if err != nil {
 		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
 	}
-	f.health.set("checkpoint", err)
+	f.health.Set("checkpoint", err)
 	if err != nil {
 		f.unsaved = k.marks
 		return err
@@ -70,7 +70,7 @@ func (f *Files) finish(k *cut) error {
 	if err != nil {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
 	}
-	f.health.set("journal acknowledgement", err)
+	f.health.Set("journal acknowledgement", err)
 	if err != nil {
 		return err
 	}
@@ -124,6 +124,6 @@ func (f *Files) retain() error {
 	if err != nil {
 		err = fmt.Errorf("remove old files below %s: %w", f.o.Dir, err)
 	}
-	f.health.set("retention", err)
+	f.health.Set("retention", err)
 	return nil
 }

@@ -127,13 +127,13 @@ func (d *drainer) loop() error {
 			d.files.log.Error("damaged place in the journal is passed over", "error", err)
 			d.files.o.Stats.Overall("journal damaged").Add(1)
 		case err != nil && !errors.Is(err, io.EOF):
-			d.files.health.set("journal read", fmt.Errorf("read journal in %s: %w", d.files.o.StateDir, err))
+			d.files.health.Set("journal read", fmt.Errorf("read journal in %s: %w", d.files.o.StateDir, err))
 			if d.stopping.Load() {
 				return errors.Join(err, d.finish())
 			}
 			time.Sleep(d.files.o.retryMin)
 		case ok:
-			d.files.health.set("journal read", nil)
+			d.files.health.Set("journal read", nil)
 			d.lookAtClock(time.Now())
 			d.take(rec)
 		}

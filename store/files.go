@@ -67,7 +67,7 @@ type Files struct {
 	unsaved map[string]mark // what shards said for a checkpoint that could not be saved
 	drain   *drainer
 	shards  []*shard
-	health  *health
+	health  *stats.Health
 	reserve Reserve
 	buffers buffers
 
@@ -100,7 +100,7 @@ func (o *FilesOptions) defaults() {
 // changed, when a directory cannot be used, another process has it (faultfs.ErrLocked) or the state is of another version.
 func OpenFiles(o FilesOptions) (_ *Files, err error) {
 	o.defaults()
-	f := &Files{o: o, log: o.Logger, health: newHealth(o.Logger)}
+	f := &Files{o: o, log: o.Logger, health: stats.NewHealth(o.Logger)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.release())
@@ -213,7 +213,7 @@ func (f *Files) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	_, err := f.journal.Append(ctx, b.Entries(), b.Count())
 	if ctx.Err() == nil {
-		f.health.set("journal", err)
+		f.health.Set("journal", err)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: append to the journal in %s: %w", ErrTryLater, f.o.StateDir, err)
@@ -225,7 +225,7 @@ func (f *Files) Append(ctx context.Context, b *proto.Batch) error {
 func (f *Files) Backlog() (bytes, entries int64) { return f.journal.Backlog() }
 
 // Status says what is wrong now, "" if nothing is.
-func (f *Files) Status() string { return f.health.status() }
+func (f *Files) Status() string { return f.health.Status() }
 
 // Close waits for pending Appends, brings the whole journal into the files, seals and publishes them (unless KeepOpen) and releases
 // everything. An error names what could not be written: it stays in the journal for the next start.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
 	"inkwell/proto"
 )
 
@@ -16,7 +17,7 @@ import (
 type link struct {
 	options rpc.ClientOptions
 	log     *slog.Logger
-	health  *health
+	health  *stats.Health
 	life    context.Context // ends the probe
 	end     context.CancelFunc
 	probes  sync.WaitGroup
@@ -35,7 +36,7 @@ type link struct {
 }
 
 func newLink(addrs []string, shuffle bool, o rpc.ClientOptions, log *slog.Logger) *link {
-	l := &link{options: o, log: log, health: newHealth(log), at: -1, addrs: newAddresses(addrs), inkwell: make(map[string]bool)}
+	l := &link{options: o, log: log, health: stats.NewHealth(log), at: -1, addrs: newAddresses(addrs), inkwell: make(map[string]bool)}
 	l.addrs.shuffle = shuffle
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
@@ -102,7 +103,7 @@ func (l *link) worked(i int) {
 	l.mu.Lock()
 	l.addrs.worked(i)
 	l.mu.Unlock()
-	l.health.set(l.name(i), nil)
+	l.health.Set(l.name(i), nil)
 }
 
 // failed notes that address i did not take a call.
@@ -110,7 +111,7 @@ func (l *link) failed(i int, err error) {
 	l.mu.Lock()
 	l.addrs.failed(i, time.Now())
 	l.mu.Unlock()
-	l.health.set(l.name(i), err)
+	l.health.Set(l.name(i), err)
 }
 
 // improve takes over a connection to a better address if a probe found one, else starts a probe when it is time for one.

@@ -33,7 +33,7 @@ func (d *drainer) retry(now time.Time) {
 		m := d.files.saved.Categories[c.name]
 		c.shard.work <- work{c: c, reset: &m}
 		err := <-d.resets
-		d.files.health.set("output "+c.name, err)
+		d.files.health.Set("output "+c.name, err)
 		if err != nil {
 			c.backoff = min(2*c.backoff, retryMax)
 			c.retryAt = now.Add(c.backoff)

@@ -23,7 +23,7 @@ func (r *replay) setAside(life context.Context, data []byte, count int, cause er
 	}
 	for {
 		err := r.keep(data, count)
-		r.b.health.set("spool of refused records", err)
+		r.b.health.Set("spool of refused records", err)
 		if err == nil {
 			r.refused.Add(int64(count))
 			r.b.log.Error("record cannot be delivered: set aside", "entries", count, "bytes", len(data), "directory", r.aside.Path()+"/"+refusedDir, "error", cause)

@@ -68,7 +68,7 @@ func (r *replay) loop(life, calls context.Context) error {
 			if life.Err() != nil || errors.Is(err, io.EOF) {
 				break
 			}
-			r.b.health.set("spool", fmt.Errorf("read: %w", err))
+			r.b.health.Set("spool", fmt.Errorf("read: %w", err))
 			r.reopen()
 			r.pause(life)
 			continue
@@ -204,7 +204,7 @@ func (r *replay) offer(life, calls context.Context, run []record) error {
 func (r *replay) ack(life context.Context, end uint64) bool {
 	for {
 		err := r.b.spool.Ack(end)
-		r.b.health.set("spool ack", err)
+		r.b.health.Set("spool ack", err)
 		if err == nil {
 			break
 		}

@@ -175,7 +175,7 @@ func (s *shard) reset(c *category, m mark) {
 
 // fail takes c out of service until a reset and tells the drainer.
 func (s *shard) fail(c *category, err error) {
-	s.files.health.set("output "+c.name, err)
+	s.files.health.Set("output "+c.name, err)
 	c.out.failed.Store(true)
 	s.files.drain.failures.Store(true)
 }

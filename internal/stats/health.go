@@ -21,6 +21,7 @@ type trouble struct {
 	since time.Time
 }
 
+// NewHealth returns a Health without troubles.
 func NewHealth(log *slog.Logger) *Health {
 	return &Health{log: log, trouble: make(map[string]trouble)}
 }
