@@ -387,9 +387,9 @@ func (f *full) Inject(op faultfs.Op, _ string, n int) (int, error) {
 func TestAFailedWriteIsBroken(t *testing.T) {
 	dir, inj := t.TempDir(), new(full)
 	f := open(t, Options{Dir: dir, Base: "b", Injector: inj, NoSymlink: true}, nil)
-	saved := settle(t, f)
+	settle(t, f)
 	must(t, f.Append(t.Context(), batch("c", "good\n")))
-	saved = settle(t, f)
+	saved := settle(t, f)
 	inj.on = true
 	err := f.Append(t.Context(), batch("c", "halfhalf"))
 	if !errors.Is(err, store.ErrBroken) || !errors.Is(err, syscall.ENOSPC) || store.StatusText(err) != "File write error" {
