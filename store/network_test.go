@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/thrift/lib/go/thrift"
 	"go.uber.org/goleak"
 
 	"inkwell/internal/rpc"
@@ -90,6 +91,12 @@ type peer struct {
 // startPeer serves h at addr ("" = anywhere) until stop or the end of the test.
 func startPeer(t testing.TB, addr string, h rpc.Handler) *peer {
 	t.Helper()
+	return startPeerWith(t, addr, h, nil)
+}
+
+// startPeerWith is startPeer with a service for the methods beside Log.
+func startPeerWith(t testing.TB, addr string, h rpc.Handler, other thrift.TProcessor) *peer {
+	t.Helper()
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
@@ -98,7 +105,7 @@ func startPeer(t testing.TB, addr string, h rpc.Handler) *peer {
 		t.Fatal(err)
 	}
 	p := &peer{addr: ln.Addr().String(), ln: &countingListener{Listener: ln}}
-	srv := rpc.NewServer(rpc.ServerOptions{}, h, nil)
+	srv := rpc.NewServer(rpc.ServerOptions{}, h, other)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(p.ln) }()
 	p.stop = sync.OnceFunc(func() {

@@ -49,7 +49,7 @@ var testEdges = map[string][]string{
 	"collector":    {"rotate", "store/spool"},
 	"internal/rpc": {"proto/gen/scribe"},
 	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
-	"store":        {"proto/gen/bucketupdater"},
+	"store":        {"proto/gen/bucketupdater", "proto/gen/fb303"},
 	"store/spool":  {"proto"}, // the examples in docs/format.md hold entries
 	"test":         {"test/harness"},
 	"test/bench":   {"test/harness"},

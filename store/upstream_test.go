@@ -1,0 +1,335 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/proto/gen/fb303"
+	"inkwell/store/spool"
+)
+
+func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
+	fixed := FixedSchedule{Interval: 30 * time.Second, Range: 10 * time.Second}
+	seen := make(map[time.Duration]bool)
+	for range 1000 {
+		d := fixed.Next()
+		if d < 25*time.Second || d > 34*time.Second || d%time.Second != 0 {
+			t.Fatalf("retry_interval=30, range 10: %v", d)
+		}
+		seen[d] = true
+	}
+	if len(seen) != 10 {
+		t.Errorf("%d different waits, want 10", len(seen))
+	}
+	if d := (FixedSchedule{Interval: 4 * time.Second}).Next(); d != 4*time.Second {
+		t.Errorf("without a range: %v", d)
+	}
+	s := &AdaptiveSchedule{Min: 5 * time.Second, Max: 100 * time.Second, Offset: time.Second}
+	for i, want := range []time.Duration{7, 9, 12, 16, 22, 31, 43, 60, 84, 100, 100} { // int(1.414 × the one before), from 5
+		if d := s.Next(); d != want*time.Second {
+			t.Errorf("failure %d: %v, want %v", i, d, want*time.Second)
+		}
+	}
+	s.Reset()
+	if s.current != 98*time.Second {
+		t.Errorf("after a success: %v", s.current)
+	}
+	for range 100 {
+		s.Reset()
+	}
+	if s.current != 5*time.Second {
+		t.Errorf("after many: %v", s.current)
+	}
+}
+
+func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := new(memo), new(memo)
+		opened := 0
+		f := NewFailover(func() (Store, error) {
+			opened++
+			if first.fail != nil && errors.Is(first.fail, ErrClosed) {
+				return nil, first.fail
+			}
+			return first, nil
+		}, second, FixedSchedule{Interval: 10 * time.Second})
+		send := func(message string) {
+			t.Helper()
+			if err := f.Append(t.Context(), entriesOf("c", message)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send("1")
+		first.fail = &StatusError{Text: "Failed to connect", Err: errAway}
+		send("2")
+		if f.Status() != "Failed to connect" {
+			t.Errorf("status is %q", f.Status())
+		}
+		first.fail = nil
+		send("3") // not tried again yet
+		time.Sleep(10 * time.Second)
+		send("4")
+		first.fail = ErrBroken
+		send("5")
+		first.fail = ErrClosed
+		time.Sleep(10 * time.Second)
+		send("6") // cannot be opened
+		first.fail = nil
+		time.Sleep(10 * time.Second)
+		send("7")
+		if f.Status() != "" {
+			t.Errorf("status is %q", f.Status())
+		}
+		if want := []string{"c=1", "c=4", "c=7"}; !slices.Equal(first.got, want) {
+			t.Errorf("the first has %q, want %q", first.got, want)
+		}
+		if want := []string{"c=2", "c=3", "c=5", "c=6"}; !slices.Equal(second.got, want) {
+			t.Errorf("the second has %q, want %q", second.got, want)
+		}
+		if opened != 3 {
+			t.Errorf("opened %d times", opened)
+		}
+		second.fail, first.fail = errAway, errAway
+		if err := f.Append(t.Context(), entriesOf("c", "8")); err == nil {
+			t.Error("neither takes it, and there is no error")
+		}
+	})
+}
+
+// choosy refuses batches with a poisonous message for good.
+type choosy struct{ memo }
+
+func (c *choosy) Append(ctx context.Context, b *proto.Batch) error {
+	for cur := b.Cursor(); cur.Next(); {
+		if strings.HasPrefix(string(cur.Message()), "poison") {
+			return &proto.ApplicationError{Kind: proto.InternalError, Text: "no"}
+		}
+	}
+	return c.memo.Append(ctx, b)
+}
+
+func TestQuarantineKeepsPoisonAside(t *testing.T) {
+	dir, set, to := t.TempDir(), stats.New(), new(choosy)
+	q := NewQuarantine(to, dir, slog.New(slog.DiscardHandler), set)
+	messages := []string{"poison 0"}
+	var want []string
+	for i := range 50 {
+		if i == 17 || i == 18 {
+			messages = append(messages, fmt.Sprint("poison ", i))
+			continue
+		}
+		messages = append(messages, fmt.Sprint(i))
+		want = append(want, fmt.Sprint("c=", i))
+	}
+	b := entriesOf("c", messages...)
+	tries := 1
+	for ; q.Append(t.Context(), b) != nil; tries++ {
+		if tries > 100 {
+			t.Fatal("it never ends")
+		}
+	}
+	if !slices.Equal(to.got, want) {
+		t.Errorf("arrived: %q", to.got)
+	}
+	if n := set.Get("scribe_overall:refused"); n != 3 || tries != 3*(maxRefusals-1)+1 {
+		t.Errorf("%d are refused after %d attempts", n, tries)
+	}
+	d, err := faultfs.OpenDir(filepath.Join(dir, refusedDir), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var kept []string
+	for rec, err := range spool.Records(d) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b proto.Batch
+		b.SetEntries(rec.Data, rec.Count)
+		for c := b.Cursor(); c.Next(); {
+			kept = append(kept, string(c.Message()))
+		}
+	}
+	if !slices.Equal(kept, []string{"poison 0", "poison 17", "poison 18"}) {
+		t.Errorf("kept: %q", kept)
+	}
+}
+
+func TestPoolSharesAConnection(t *testing.T) {
+	in := new(inbox)
+	p, other := startPeer(t, "", in), startPeer(t, "", new(inbox))
+	pool := NewPool()
+	var users []Store
+	for range 4 {
+		s, err := pool.Network(NetworkOptions{Addrs: []string{p.addr}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		users = append(users, s)
+	}
+	s, err := pool.Network(NetworkOptions{Addrs: []string{other.addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSend(t, s, "to another")
+	for i, s := range users {
+		mustSend(t, s, fmt.Sprint(i))
+	}
+	if n := p.ln.accepted.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	for _, s := range users[:3] {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	mustSend(t, users[3], "still open")
+	wantMessages(t, in, "0", "1", "2", "3", "still open")
+	for _, s := range []Store{users[3], s} {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(pool.networks) != 0 {
+		t.Error("the pool still has a Network that nobody uses")
+	}
+}
+
+func TestEqualsAreChosenAtRandomAndFailOver(t *testing.T) {
+	boxes := []*inbox{new(inbox), new(inbox)}
+	addrs := []string{startPeer(t, "", boxes[0]).addr, startPeer(t, "", boxes[1]).addr}
+	for range 40 {
+		n := openNetwork(t, NetworkOptions{Addrs: addrs, Shuffle: true})
+		mustSend(t, n, "x")
+	}
+	if a, b := len(boxes[0].got()), len(boxes[1].got()); a+b != 40 || a < 5 || b < 5 {
+		t.Errorf("%d went to one, %d to the other", a, b)
+	}
+	full := &inbox{answer: func(int) (proto.ResultCode, error) { return proto.TryLater, nil }}
+	good := new(inbox)
+	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", full).addr, startPeer(t, "", good).addr, closedAddr(t)}, Shuffle: true})
+	for range 20 {
+		mustSend(t, n, "x")
+	}
+	if got := len(good.got()); got != 20 {
+		t.Errorf("%d arrived", got)
+	}
+}
+
+// counting notes the sizes of calls, empty ones too.
+type counting struct {
+	mu    sync.Mutex
+	sizes []int
+}
+
+func (c *counting) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sizes = append(c.sizes, b.Count())
+	return proto.OK, nil
+}
+
+// options is an fb303 service that knows one option.
+type options struct {
+	fb303.FacebookService
+	answer string
+}
+
+func (o options) GetOption(_ context.Context, key string) (string, error) {
+	if key == "inkwell" {
+		return o.answer, nil
+	}
+	return "", nil
+}
+
+func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
+	large := strings.Repeat("x", probeBytes)
+	for name, c := range map[string]struct {
+		answer *string // nil: the peer knows Log only
+		want   []int   // entries of each call
+	}{"knows Log only": {nil, []int{1, 0, 2}}, "scribed": {new(string), []int{1, 0, 2}}, "inkwell": {ptr("1"), []int{1, 2}}} {
+		h := new(counting)
+		var service *fb303.FacebookServiceProcessor
+		if c.answer != nil {
+			service = fb303.NewFacebookServiceProcessor(options{answer: *c.answer})
+		}
+		addr := serve(t, h, service)
+		n := openNetwork(t, NetworkOptions{Addrs: []string{addr}, Probe: true})
+		mustSend(t, n, "small")
+		mustSend(t, n, large, "x")
+		if !slices.Equal(h.sizes, c.want) {
+			t.Errorf("%s: calls of %v, want %v", name, h.sizes, c.want)
+		}
+	}
+}
+
+func ptr(s string) *string { return &s }
+
+// serve is startPeer with a service for the other methods.
+func serve(t *testing.T, h rpc.Handler, service *fb303.FacebookServiceProcessor) string {
+	t.Helper()
+	if service == nil {
+		return startPeer(t, "", h).addr
+	}
+	return startPeerWith(t, "", h, service).addr
+}
+
+func TestWhoCannotBeReachedIsToldInTheOriginalsWords(t *testing.T) {
+	addr := closedAddr(t)
+	n := openNetwork(t, NetworkOptions{Addrs: []string{addr}})
+	err := n.Append(t.Context(), entriesOf("c", "x"))
+	if StatusText(err) != "Failed to connect" || !strings.Contains(err.Error(), addr) {
+		t.Errorf("%v", err)
+	}
+	if err := n.Connect(t.Context()); StatusText(err) != "Failed to connect" {
+		t.Errorf("Connect: %v", err)
+	}
+	quiet := openNetwork(t, NetworkOptions{Addrs: []string{addr}, IgnoreError: true})
+	if err := quiet.Append(t.Context(), entriesOf("c", "x")); err == nil || StatusText(err) != "" {
+		t.Errorf("with ignore_network_error: %v, status %q", err, StatusText(err))
+	}
+}
+
+func TestBufferTellsOfItsPrimaryByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{fault: always(&StatusError{Text: "Failed to connect", Err: errAway})}
+		sp, _ := openSpool(t, t.TempDir(), spool.Options{}, nil)
+		set := stats.New()
+		b := OpenBuffer(s, sp, BufferOptions{Name: "web", Retry: FixedSchedule{Interval: 30 * time.Second}, Stats: set})
+		defer b.Close()
+		count := func() int64 { return set.Get("web:retries") }
+		mustSend(t, b, "a")
+		mustSend(t, b, "b")
+		synctest.Wait()
+		if got := s.tries(); got != 1 || count() != 1 || b.Status() != "Failed to connect" {
+			t.Errorf("%d attempts, %d retries, status %q", got, count(), b.Status())
+		}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if got := s.tries(); got != 2 || count() != 2 || set.Get("scribe_overall:retries") != 2 {
+			t.Errorf("after the interval: %d attempts, %d retries", got, count())
+		}
+		if bytes := set.Get("web:spool entries"); bytes != 2 {
+			t.Errorf("%d entries in the spool", bytes)
+		}
+		s.set(nil)
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		if b.Status() != "" || set.Get("web:spool entries") != 0 {
+			t.Errorf("status %q, %d entries left", b.Status(), set.Get("web:spool entries"))
+		}
+	})
+}
