@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -21,10 +20,12 @@ import (
 
 // state is how a File stands, for a checkpoint.
 type state struct {
-	File  string   `json:"file"`            // final name of the open file
-	Bytes int64    `json:"bytes"`           // of it that count
-	Begun []string `json:"begun,omitempty"` // final names of files that were begun since the last state, the open one included
-	Stats []string `json:"stats,omitempty"` // lines for scribe_stats that may not be there yet
+	File   string   `json:"file"`             // final name of the open file
+	Bytes  int64    `json:"bytes"`            // of it that count
+	Events int64    `json:"events,omitempty"` // messages that were written to it
+	Opened int64    `json:"opened,omitempty"` // when it was, in Unix seconds: decides when the clock ends it
+	Begun  []string `json:"begun,omitempty"`  // final names of files that were begun since the last state, the open one included
+	Stats  []string `json:"stats,omitempty"`  // lines for scribe_stats that may not be there yet
 }
 
 // File is one series of category files. It implements store.Keeper, store.Checker and store.Reporter.
@@ -48,13 +49,14 @@ type File struct {
 	gather  []byte
 
 	broken atomic.Bool
+	noLink bool // the link could not be made the last time
 	empty  *atomic.Int64
 	emptyC *atomic.Int64
 }
 
 // Open opens the series. saved are the marks of the last checkpoint; with one for this series the open file is cut back to it, and what
-// came behind it has to be appended again. Without one the series is continued as the original does: at its newest file of today, or
-// with a new one.
+// came behind it has to be appended again, also into a file that the original would not continue (RotateOnReopen, Thrift): the crash
+// leaves no trace. Without one the series is continued as the original does: at its newest file of today, or with a new one.
 //
 // What Open creates has its final name at once, so a mark of the File must be saved before anything is appended.
 func Open(o Options, saved store.Marks) (_ *File, err error) {
@@ -86,58 +88,33 @@ func Open(o Options, saved store.Marks) (_ *File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if !known {
-		st, err = f.choose()
-	}
-	if err != nil {
-		return nil, err
-	}
 	return f, f.openFile(st, known)
 }
 
-// choose says which file to continue, or to begin, when nothing is known.
-func (f *File) choose() (state, error) {
-	now := f.o.Now()
-	stem := f.o.stem(now)
-	n, exact, err := newest(f.dir, stem)
-	switch {
-	case err != nil:
-		return state{}, err
-	case n < 0:
-		n = f.o.first(now)
-	case !exact || f.o.RotateOnReopen || f.o.Thrift:
-		n++
-	}
-	return state{File: fileName(stem, n)}, nil
-}
-
-// openFile opens the file of a state and cuts it to where the state says it ends, if that is known.
+// openFile opens the file of a state, and cuts it to where the state says it ends if that is known.
 func (f *File) openFile(st state, known bool) error {
-	flag := os.O_WRONLY | os.O_CREATE
-	file, err := f.dir.OpenFile(st.File, flag, 0o640)
+	path := filepath.Join(f.dir.Path(), st.File)
+	file, err := f.dir.OpenFile(st.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", filepath.Join(f.dir.Path(), st.File), err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
 	f.file, f.name, f.begun = file, st.File, f.o.Now()
+	if known && st.Opened > 0 {
+		f.begun = time.Unix(st.Opened, 0).In(f.begun.Location())
+	}
 	info, err := file.Stat()
 	if err != nil {
-		return fmt.Errorf("open %s: %w", filepath.Join(f.dir.Path(), st.File), err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	f.size = info.Size()
-	switch {
-	case known && f.size > st.Bytes:
+	f.size, f.events = info.Size(), st.Events
+	if known && f.size > st.Bytes {
 		if err := file.Truncate(st.Bytes); err != nil {
-			return fmt.Errorf("cut %s back to its mark: %w", filepath.Join(f.dir.Path(), st.File), err)
+			return fmt.Errorf("cut %s back to its mark: %w", path, err)
 		}
 		f.size = st.Bytes
-	case known && f.size < st.Bytes:
-		f.o.Stats.Overall("bytes lost").Add(st.Bytes - f.size)
-		f.log.Error("a file is shorter than it was: somebody cut or removed it", "file", filepath.Join(f.dir.Path(), st.File), "bytes", f.size, "expected", st.Bytes)
 	}
-	if _, err := file.Seek(f.size, 0); err != nil {
-		return fmt.Errorf("open %s: %w", filepath.Join(f.dir.Path(), st.File), err)
-	}
-	return errors.Join(f.link(), f.syncDir())
+	f.link(f.name)
+	return f.syncDir()
 }
 
 // syncDir makes the names in the directory durable.
@@ -148,22 +125,26 @@ func (f *File) syncDir() error {
 	return nil
 }
 
-// link makes the link to the open file.
-func (f *File) link() error {
+// link points the link to a file. Where none can be made, the data must not suffer, so that it is only logged.
+func (f *File) link(name string) {
 	if f.o.NoSymlink {
-		return nil
+		return
 	}
-	if err := f.dir.Symlink(f.name, f.o.Symlink+"_current"); err != nil {
-		return fmt.Errorf("link %s_current in %s: %w", f.o.Symlink, f.dir.Path(), err)
+	err := f.dir.Symlink(name, f.o.Symlink+"_current")
+	if err != nil && !f.noLink {
+		f.log.Warn("the link to the newest file cannot be made", "link", filepath.Join(f.dir.Path(), f.o.Symlink+"_current"), "file", name, "error", err)
 	}
-	return nil
+	f.noLink = err != nil
 }
 
 // Append writes b behind what is there. After an error, which is store.ErrBroken, nothing may be assumed of b: the File has to be opened
 // again with the marks that were saved last.
 func (f *File) Append(_ context.Context, b *proto.Batch) error {
-	if f.broken.Load() {
-		return f.fail("File write error", errors.New("it is broken"))
+	switch {
+	case f.dir == nil:
+		return store.ErrClosed
+	case f.broken.Load():
+		return f.fail("File write error", errBroken)
 	}
 	if err := f.standing(); err != nil {
 		return f.fail("File open error", err)
@@ -216,6 +197,8 @@ func (f *File) flush(events int64) error {
 	return nil
 }
 
+var errBroken = errors.New("an earlier write or fsync failed")
+
 // fail makes err the end of this File.
 func (f *File) fail(text string, err error) error {
 	f.broken.Store(true)
@@ -225,114 +208,21 @@ func (f *File) fail(text string, err error) error {
 // Status is never anything: what is wrong is in the errors.
 func (f *File) Status() string { return "" }
 
-// Urgent says that a file which was begun waits for Publish, to have its name.
+// Urgent says that a file which was begun waits for Mark and Publish, to have its name.
 func (f *File) Urgent() bool { return len(f.fresh) > 0 }
-
-// Check rotates when it is time to. It must be called from time to time.
-func (f *File) Check(time.Time) error {
-	if f.broken.Load() {
-		return nil
-	}
-	now := f.o.Now()
-	if !f.o.over(f.begun, now) && (f.o.MaxSize == 0 || f.size <= f.o.MaxSize) {
-		return nil
-	}
-	if err := f.rotate(); err != nil {
-		return f.fail("File open error", err)
-	}
-	return nil
-}
-
-// standing begins a new file if the open one was removed or moved away, so that nothing is written where nobody looks.
-func (f *File) standing() error {
-	name := f.name
-	if f.hidden {
-		name = hidden(name)
-	}
-	info, err := os.Lstat(filepath.Join(f.dir.Path(), name))
-	if err == nil {
-		own, err := f.file.Stat()
-		if err == nil && os.SameFile(info, own) {
-			return nil
-		}
-	} else if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
-		return fmt.Errorf("look for %s: %w", filepath.Join(f.dir.Path(), name), err)
-	}
-	f.log.Warn("the open file was removed or moved: a new one is begun", "file", filepath.Join(f.dir.Path(), name))
-	dir, err := faultfs.OpenDir(filepath.Join(f.o.Dir, f.o.Sub), f.o.Injector)
-	if err != nil {
-		return fmt.Errorf("open directory of %s: %w", f.path, err)
-	}
-	old := f.dir
-	f.dir = dir
-	f.fresh, f.covered = nil, state{} // they went with it
-	return errors.Join(old.Close(), f.begin())
-}
-
-// rotate ends the open file and begins the next.
-func (f *File) rotate() error {
-	next, err := f.next()
-	if err != nil {
-		return err
-	}
-	if f.o.WriteStats {
-		f.lines = append(f.lines, fmt.Sprintf("%s wrote <%d> bytes in <%d> events to file <%s>", f.o.Now().Format("2006-01-02-15:04"), f.size, f.events,
-			filepath.Join(f.dir.Path(), f.name)))
-	}
-	if f.o.WriteMeta {
-		meta := "scribe_meta<new_logfile>: " + filepath.Join(f.dir.Path(), next)
-		if f.o.AddNewlines {
-			meta += "\n"
-		}
-		if _, err := f.file.Write([]byte(meta)); err != nil {
-			return fmt.Errorf("write %s: %w", filepath.Join(f.dir.Path(), f.name), err)
-		}
-		f.size += int64(len(meta))
-	}
-	return f.begin()
-}
-
-// next is the name of the file to be begun now.
-func (f *File) next() (string, error) {
-	now := f.o.Now()
-	stem := f.o.stem(now)
-	n, _, err := newest(f.dir, stem)
-	if err != nil {
-		return "", err
-	}
-	if n++; n == 0 {
-		n = f.o.first(now)
-	}
-	return fileName(stem, n), nil
-}
-
-// begin begins the next file under its hidden name; the one before is kept to be synced.
-func (f *File) begin() error {
-	name, err := f.next()
-	if err != nil {
-		return err
-	}
-	file, err := f.dir.OpenFile(hidden(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return fmt.Errorf("begin %s: %w", filepath.Join(f.dir.Path(), name), err)
-	}
-	f.closed = append(f.closed, f.file)
-	f.file, f.name, f.hidden, f.size, f.events, f.begun, f.synced = file, name, true, 0, 0, f.o.Now(), false
-	f.fresh = append(f.fresh, name)
-	return nil
-}
 
 // Mark makes durable what was appended and enters how the series stands.
 func (f *File) Mark(m store.Marks) error {
 	if f.broken.Load() {
-		return f.fail("File write error", errors.New("it is broken"))
+		return f.fail("File write error", errBroken)
 	}
-	for _, old := range f.closed {
+	for len(f.closed) > 0 {
+		old := f.closed[0]
+		f.closed = f.closed[1:]
 		if err := errors.Join(old.Sync(), old.Close()); err != nil {
 			return f.fail("File write error", fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), old.Name()), err))
 		}
 	}
-	f.closed = nil
 	if !f.synced {
 		err := f.file.Sync()
 		if err == nil && len(f.fresh) > 0 {
@@ -343,7 +233,7 @@ func (f *File) Mark(m store.Marks) error {
 		}
 		f.synced = true
 	}
-	f.covered = state{File: f.name, Bytes: f.size, Begun: slices.Clone(f.fresh), Stats: slices.Clone(f.lines)}
+	f.covered = state{File: f.name, Bytes: f.size, Events: f.events, Opened: f.begun.Unix(), Begun: slices.Clone(f.fresh), Stats: slices.Clone(f.lines)}
 	data, err := json.Marshal(f.covered)
 	if err != nil {
 		return fmt.Errorf("mark %s: %w", f.path, err)
@@ -359,6 +249,9 @@ func (f *File) Publish() error {
 	}
 	if err := f.show(f.covered); err != nil {
 		return f.fail("File open error", err)
+	}
+	if err := f.tell(f.covered.Stats, nil); err != nil {
+		return f.fail("File write error", err)
 	}
 	f.fresh = f.fresh[min(len(f.covered.Begun), len(f.fresh)):]
 	f.lines = f.lines[len(f.covered.Stats):]

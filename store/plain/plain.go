@@ -116,11 +116,12 @@ func (p Period) String() string {
 
 // over says whether a file begun at a time ends now.
 func (o *Options) over(begun, now time.Time) bool {
+	otherDay := now.YearDay() != begun.YearDay() || now.Year() != begun.Year()
 	switch o.Period.kind {
 	case 'h':
-		return now.Hour() != begun.Hour() && now.Minute() >= o.RotateMinute
+		return (now.Hour() != begun.Hour() || otherDay) && now.Minute() >= o.RotateMinute
 	case 'd':
-		return now.Day() != begun.Day() && now.Hour() >= o.RotateHour && now.Minute() >= o.RotateMinute
+		return otherDay && now.Hour() >= o.RotateHour && now.Minute() >= o.RotateMinute
 	case 's':
 		return !now.Before(begun.Add(o.Period.length))
 	}

@@ -5,56 +5,117 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"inkwell/store"
 )
 
-// recover brings the directory to where a saved state says it stood. known is false when there is none, or its file is gone.
+// recover brings the directory to where a saved state says it stood, and says which file to open. known is false when nothing is known
+// of that file.
 func (f *File) recover(saved store.Marks) (st state, known bool, err error) {
-	if data, ok := saved[f.path]; ok {
-		if err := json.Unmarshal(data, &st); err != nil {
-			return st, false, fmt.Errorf("read the state of %s: %w", f.path, err)
-		}
-		if err := f.show(st); err != nil {
+	data, marked := saved[f.path]
+	if !marked {
+		if err := f.adopt(); err != nil {
 			return st, false, err
 		}
-		_, err := f.dir.Lstat(st.File)
-		switch {
-		case err == nil:
-			known = true
-		case !errors.Is(err, fs.ErrNotExist):
-			return st, false, fmt.Errorf("look for %s: %w", filepath.Join(f.dir.Path(), st.File), err)
-		case st.Bytes > 0:
-			f.o.Stats.Overall("bytes lost").Add(st.Bytes)
-			f.log.Error("a file that was being written is gone", "file", filepath.Join(f.dir.Path(), st.File), "bytes", st.Bytes)
-		}
+		st, err = f.choose()
+		return st, false, err
 	}
-	return st, known, f.sweep()
+	if err := json.Unmarshal(data, &st); err != nil {
+		return st, false, fmt.Errorf("read the state of %s: %w", f.path, err)
+	}
+	if err := f.show(st); err != nil {
+		return st, false, err
+	}
+	there, err := f.stats()
+	if err == nil {
+		err = f.tell(st.Stats, there)
+	}
+	if err == nil {
+		err = f.sweep()
+	}
+	if err != nil {
+		return st, false, err
+	}
+	have, err := f.length(st.File)
+	if err != nil || have >= st.Bytes {
+		return st, have >= 0, err
+	}
+	f.o.Stats.Overall("bytes lost").Add(st.Bytes - max(have, 0))
+	f.o.Stats.Category(f.o.Base, "bytes lost").Add(st.Bytes - max(have, 0))
+	f.log.Error("a file that was being written is gone or shorter than it was: somebody removed or cut it, the series goes on with another",
+		"file", filepath.Join(f.dir.Path(), st.File), "bytes", max(have, 0), "expected", st.Bytes)
+	st, err = f.replace(st)
+	return st, false, err
 }
 
-// show gives the files that a saved state names their names, and writes its lines of statistics; what is done already is left alone.
-func (f *File) show(st state) error {
-	for _, name := range st.Begun {
-		err := f.dir.Rename(hidden(name), name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("publish %s: %w", filepath.Join(f.dir.Path(), name), err)
+// length is that of a file, -1 if it is not there.
+func (f *File) length(name string) (int64, error) {
+	info, err := f.dir.Lstat(name)
+	switch {
+	case err == nil:
+		return info.Size(), nil
+	case errors.Is(err, fs.ErrNotExist):
+		return -1, nil
+	}
+	return 0, fmt.Errorf("look for %s: %w", filepath.Join(f.dir.Path(), name), err)
+}
+
+// choose says which file to continue, or to begin, when nothing is known.
+func (f *File) choose() (state, error) {
+	now := f.o.Now()
+	stem := f.o.stem(now)
+	n, exact, err := newest(f.dir, stem)
+	switch {
+	case err != nil:
+		return state{}, err
+	case n < 0:
+		n = f.o.first(now)
+	case !exact || f.o.RotateOnReopen || f.o.Thrift:
+		n++
+	}
+	return state{File: fileName(stem, n)}, nil
+}
+
+// replace says with which file to go on when that of a state is not what it was: a new one, or one without anything in it, which an
+// earlier attempt may have left. What others have written stays as it is.
+func (f *File) replace(lost state) (state, error) {
+	now := f.o.Now()
+	stem := f.o.stem(now)
+	n, exact, err := newest(f.dir, stem)
+	if err != nil {
+		return state{}, err
+	}
+	if k, same := number(stem, lost.File); same && k > n {
+		return state{File: lost.File}, nil
+	}
+	if exact {
+		if have, err := f.length(fileName(stem, n)); err != nil || have == 0 {
+			return state{File: fileName(stem, n)}, err
 		}
 	}
-	if len(st.Begun) > 0 {
-		last := st.Begun[len(st.Begun)-1]
-		if !f.o.NoSymlink {
-			if err := f.dir.Symlink(last, f.o.Symlink+"_current"); err != nil {
-				return fmt.Errorf("link %s_current in %s: %w", f.o.Symlink, f.dir.Path(), err)
-			}
-		}
-		if err := f.syncDir(); err != nil {
-			return err
+	if n++; n == 0 {
+		n = f.o.first(now)
+	}
+	return state{File: fileName(stem, n)}, nil
+}
+
+// adopt gives hidden files their names when no state is known: the run before ended well but for that, or its state was lost. Nobody
+// will append again what is in them.
+func (f *File) adopt() error {
+	list, err := f.dir.ReadDir()
+	if err != nil {
+		return fmt.Errorf("list %s: %w", f.dir.Path(), err)
+	}
+	var st state
+	for _, e := range list {
+		if name := shown(e.Name()); f.own(name) {
+			f.log.Warn("a file that was begun by an earlier run gets its name", "file", filepath.Join(f.dir.Path(), name))
+			st.Begun = append(st.Begun, name)
 		}
 	}
-	return f.tell(st.Stats)
+	return f.show(st)
 }
 
 // sweep removes hidden files of the series: no saved state names them, so what is in them will be appended again.
@@ -82,56 +143,4 @@ func (f *File) own(name string) bool {
 	}
 	n, ok := number(stem, name)
 	return ok && name == fileName(stem, n)
-}
-
-// statsName is the file that tells of rotations.
-const statsName = "scribe_stats"
-
-// tell appends lines to scribe_stats, but for those that are there already. Several series of a directory share it.
-func (f *File) tell(lines []string) (err error) {
-	if len(lines) == 0 {
-		return nil
-	}
-	there, err := f.dir.ReadFile(statsName)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read %s in %s: %w", statsName, f.dir.Path(), err)
-	}
-	var add strings.Builder
-	for _, line := range lines {
-		if !strings.Contains(string(there), line+"\n") {
-			add.WriteString(line + "\n")
-		}
-	}
-	file, err := f.dir.OpenFile(statsName, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
-	if err != nil {
-		return fmt.Errorf("open %s in %s: %w", statsName, f.dir.Path(), err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.Write([]byte(add.String())); err != nil {
-		return fmt.Errorf("write %s in %s: %w", statsName, f.dir.Path(), err)
-	}
-	return nil
-}
-
-// retain removes files of the series that are too old; the open one is none of them.
-func (f *File) retain() {
-	if f.o.Keep == 0 {
-		return
-	}
-	list, err := f.dir.ReadDir()
-	if err != nil {
-		f.log.Error("look for old files", "directory", f.dir.Path(), "error", err)
-		return
-	}
-	for _, e := range list {
-		info, err := e.Info()
-		if err != nil || e.Name() == f.name || !f.own(e.Name()) || f.o.Now().Sub(info.ModTime()) < f.o.Keep {
-			continue
-		}
-		if err := f.dir.Remove(e.Name()); err != nil {
-			f.log.Error("remove old file", "file", filepath.Join(f.dir.Path(), e.Name()), "error", err)
-			continue
-		}
-		f.log.Info("removed old file", "file", filepath.Join(f.dir.Path(), e.Name()))
-	}
 }
