@@ -53,8 +53,9 @@ type BufferOptions struct {
 // out of the spool; the first failure lets them go.
 //
 // Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again. Spans do not survive the
-// spool. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts; a single record that is
-// refused maxRefusals times is moved to BufferOptions.Refused.
+// spool. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts; a single entry that is
+// refused again and again is moved to BufferOptions.Refused. When the replay is ended in the middle of a record that was refused, the
+// parts that were taken are sent again.
 type Buffer struct {
 	primary  Store
 	spool    *spool.Log
@@ -144,7 +145,11 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 			b.there()
 			return nil
 		}
-		if ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+		case isRefusal(err):
+			b.refused(err, 0)
+		default:
 			b.away(err)
 		}
 	}
@@ -194,6 +199,18 @@ func (b *Buffer) away(err error) {
 		c.Add(1)
 	}
 	b.health.Set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+}
+
+// refused notes that the primary is there and refuses what it was offered; it may be tried again after a pause, for which it is not
+// left alone longer than if it were away.
+func (b *Buffer) refused(err error, pause time.Duration) {
+	b.mu.Lock()
+	if pause > 0 {
+		pause = min(pause, b.retry.Next())
+	}
+	b.err, b.until = err, time.Now().Add(pause)
+	b.mu.Unlock()
+	b.health.Set("next hop", fmt.Errorf("%w; it is offered again in parts", err))
 }
 
 // Status is why the primary is not in use, in the original's words where it has any.

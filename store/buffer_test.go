@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -592,6 +593,29 @@ func TestBufferSetsPoisonAside(t *testing.T) {
 	}
 	mustSend(t, b, "poison") // refused when it comes straight, too
 	mustDrain(t, b)
+}
+
+// TestBufferSiftsRecords sets aside the entries that are refused, not the record that they came in.
+func TestBufferSiftsRecords(t *testing.T) {
+	noLeaks(t)
+	for _, messages := range [][]string{
+		{"poison"}, {"poison", "a"}, {"a", "poison"}, {"a", "b", "poison", "c", "d", "e", "poison"}, {"a", "b", "c", "poison", "poison", "d"}, {"poison", "poison", "poison"},
+	} {
+		s, set := &sink{}, stats.New()
+		sp, dir := openSpool(t, t.TempDir(), spool.Options{}, nil)
+		b := newBuffer(t, s, sp, BufferOptions{Stats: set, Refused: dir})
+		s.set(refusing)
+		if err := b.Append(t.Context(), batchOf(messages...)); err != nil {
+			t.Fatal(err)
+		}
+		mustSend(t, b, "z")
+		mustDrain(t, b)
+		good := slices.DeleteFunc(slices.Clone(messages), func(m string) bool { return m == "poison" })
+		wantSink(t, s, append(good, "z")...)
+		if got, want := set.Get("scribe_overall:refused"), int64(len(messages)-len(good)); got != want {
+			t.Errorf("%q: %d refused, want %d", messages, got, want)
+		}
+	}
 }
 
 func TestBufferWithoutAPlaceForPoisonKeepsIt(t *testing.T) {

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// maxRefusals is how often a record is offered to a primary that refuses it before it is set aside; with the pauses between the
-	// attempts that is some twenty seconds.
-	maxRefusals = 10
+	// maxRefusals is how often a single entry is offered to a primary that refuses it before it is set aside; with the pauses between
+	// the attempts that is some twenty seconds. provedRefusals is how often if the primary takes others meanwhile.
+	maxRefusals    = 10
+	provedRefusals = 3
 	// maxFailures is how often a run is offered before its halves are: a single refusal says that not all of it is good, but a
 	// connection that breaks again and again may be too bad for so much at once. After a failure that lasts the replay starts small
 	// and doubles with each success.
@@ -37,6 +38,7 @@ type replay struct {
 	read    uint64      // offset behind what was read
 	run     []record    // what is offered together
 	batch   proto.Batch // the bytes of run
+	proved  bool        // the primary has taken a part of the record that it refused
 	next    proto.Batch // a record that was read but did not fit into run
 	nextEnd uint64
 }
@@ -148,7 +150,16 @@ func (r *replay) reopen() {
 // deliver brings a run to the primary and acks it; a run that the primary does not take goes in halves. It returns false when the
 // replay has to end.
 func (r *replay) deliver(life, calls context.Context, run []record) bool {
-	err := r.offer(life, calls, run)
+	count := 0
+	for _, rec := range run {
+		count += rec.count
+	}
+	if count == 0 {
+		return r.ack(life, run[len(run)-1].end)
+	}
+	var b proto.Batch
+	b.SetEntries(r.batch.Entries()[run[0].from:run[len(run)-1].to], count)
+	err := r.offer(life, calls, &b, len(run) > 1)
 	switch half := len(run) / 2; {
 	case err == nil:
 		return r.ack(life, run[len(run)-1].end)
@@ -157,44 +168,61 @@ func (r *replay) deliver(life, calls context.Context, run []record) bool {
 	case half > 0:
 		return r.deliver(life, calls, run[:half]) && r.deliver(life, calls, run[half:])
 	}
-	return r.setAside(life, r.batch.Entries()[run[0].from:run[0].to], run[0].count, err) && r.ack(life, run[0].end)
+	r.proved = false
+	return r.sift(life, calls, &b, err) && r.ack(life, run[0].end)
 }
 
-// offer offers a run until the primary takes it, there is reason to offer less at once, the primary has refused a single record often
-// enough, or the replay has to end.
-func (r *replay) offer(life, calls context.Context, run []record) error {
-	var b proto.Batch
-	count := 0
-	for _, rec := range run {
-		count += rec.count
+// sift brings a record that the primary refused with err to it in halves, down to single entries; those that are refused alone are set
+// aside. It returns false when the replay has to end.
+func (r *replay) sift(life, calls context.Context, b *proto.Batch, err error) bool {
+	half := b.Count() / 2
+	if half == 0 {
+		return r.setAside(life, b.Entries(), b.Count(), err)
 	}
-	if count == 0 {
-		return nil
+	for _, part := range []*proto.Batch{section(b, 0, half), section(b, half, b.Count()-half)} {
+		err := r.offer(life, calls, part, false)
+		switch {
+		case err == nil:
+			r.proved = true
+		case life.Err() != nil || !r.sift(life, calls, part, err):
+			return false
+		}
 	}
-	b.SetEntries(r.batch.Entries()[run[0].from:run[len(run)-1].to], count)
+	return true
+}
+
+// offer offers b until the primary takes it, there is reason to offer less at once, the primary has refused a single entry often
+// enough, or the replay has to end. several says that b is of more than one record.
+func (r *replay) offer(life, calls context.Context, b *proto.Batch, several bool) error {
+	var pauses rpc.Backoff
 	for failures, refused := 1, 0; ; failures++ {
 		if !r.due(life) {
 			return life.Err()
 		}
-		err := r.b.primary.Append(calls, &b)
+		err := r.b.primary.Append(calls, b)
 		if err == nil {
 			r.b.there()
-			r.replayed.Add(int64(count))
+			r.replayed.Add(int64(b.Count()))
 			return nil
 		}
 		if life.Err() != nil {
 			return err
 		}
-		r.b.away(err)
-		refusal := isRefusal(err)
-		if refusal {
-			refused++
-		}
 		switch {
-		case len(run) > 1 && (refusal || failures == maxFailures):
+		case !isRefusal(err):
+			r.b.away(err)
+			if several && failures == maxFailures {
+				return err
+			}
+		case b.Count() > 1:
+			r.b.refused(err, 0)
 			return err
-		case len(run) == 1 && refused == maxRefusals && r.aside != nil:
-			return err
+		default:
+			r.b.refused(err, pauses.Next())
+			refused++
+			if r.aside != nil && (refused >= maxRefusals || refused >= provedRefusals && r.proved) {
+				return err
+			}
 		}
 	}
 }
