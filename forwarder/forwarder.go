@@ -45,9 +45,10 @@ const stopGrace = 5 * time.Second
 // Options says what a Forwarder does.
 type Options struct {
 	To       []string // HOST:PORT of the next hops, tried in order of health
-	StateDir string   // positions, lock and spool; made if it is missing
-	SpoolDir string   // what cannot be sent; "" = StateDir/spool
-	SpoolMax int64    // bytes the spool may take; 0 = unbounded
+	Calls    Calls
+	StateDir string // positions, lock and spool; made if it is missing
+	SpoolDir string // what cannot be sent; "" = StateDir/spool
+	SpoolMax int64  // bytes the spool may take; 0 = unbounded
 	Inputs   []Input
 	FromEnd  bool // files that stand when a state first meets their path are followed from their end, not from their start
 	Once     bool // read every file to its end, deliver, return
@@ -113,7 +114,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if f.positions, err = openPositions(f.state, o.Logger); err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
-	f.hop, err = openHop(hopOptions{to: o.To, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err
 	}

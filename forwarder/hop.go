@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
@@ -20,8 +21,16 @@ type hop struct {
 	dir     *faultfs.Dir  // the spool's
 }
 
+// Calls says how the next hop is called. The zero value of a field is store.NetworkOptions' default.
+type Calls struct {
+	Timeout time.Duration // of one call
+	Max     int           // bytes of entries in one
+	Shuffle bool          // the addresses are equals
+}
+
 type hopOptions struct {
 	to    []string
+	calls Calls
 	dir   string // "" = no spool
 	max   int64  // bytes of the spool; 0 = unbounded
 	log   *slog.Logger
@@ -30,7 +39,7 @@ type hopOptions struct {
 
 func openHop(o hopOptions) (_ *hop, err error) {
 	h := new(hop)
-	if h.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.to, Logger: o.log, Stats: o.stats}); err != nil {
+	if h.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
 	if o.dir == "" {

@@ -35,6 +35,7 @@ const (
 // PipeOptions says what a Pipe does.
 type PipeOptions struct {
 	To           []string
+	Calls        Calls
 	SpoolDir     string // "" = memory only
 	SpoolMax     int64  // bytes; 0 = unbounded
 	Category     string
@@ -77,7 +78,7 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = drainDefault
 	}
-	h, err := openHop(hopOptions{to: o.To, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	h, err := openHop(hopOptions{to: o.To, calls: o.Calls, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return nil, err
 	}

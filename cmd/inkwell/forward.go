@@ -66,6 +66,7 @@ func (a *app) configureForward(file string, o *forwarder.Options) error {
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
+	o.Calls = hop.calls
 	if hop.spooled {
 		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
 	}

@@ -6,11 +6,13 @@ import (
 	"os"
 
 	"inkwell/config"
+	"inkwell/forwarder"
 )
 
 // nextHop is where a forwarder or a pipe sends, as a configuration file says it.
 type nextHop struct {
 	to       []string
+	calls    forwarder.Calls
 	spooled  bool   // there is a buffer
 	spoolDir string // in which the spool is to stand
 	spoolMax int64  // bytes, 0 = no bound
@@ -48,6 +50,6 @@ func hopOf(s *config.Store) (nextHop, error) {
 	if !ok || n.Mapping != nil {
 		return hop, errors.New("inputs are sent over the network: want a <store> of type network, or a buffer with such a primary (send to an inkwell scribed for more)")
 	}
-	hop.to = n.Addrs
+	hop.to, hop.calls = n.Addrs, forwarder.Calls{Timeout: n.Timeout, Max: n.MaxBatch, Shuffle: n.Shuffle}
 	return hop, nil
 }

@@ -71,6 +71,7 @@ func configurePipe(file string, o *forwarder.PipeOptions) error {
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
+	o.Calls = hop.calls
 	if hop.spooled && o.SpoolDir == "" {
 		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, url.PathEscape(c.Pipes[0].Category)+".spool"), hop.spoolMax
 	}
