@@ -112,7 +112,7 @@ func (b *BufferReader) record(dst []byte) ([]byte, error) {
 	if left < 4 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	if _, err := b.r.ReadAt(head[:], b.offset); err != nil {
+	if err := b.readAt(head[:], b.offset); err != nil {
 		return nil, err
 	}
 	n := int64(binary.LittleEndian.Uint32(head[:]))
@@ -120,9 +120,21 @@ func (b *BufferReader) record(dst []byte) ([]byte, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	dst = slices.Grow(dst, int(n))[:n]
-	if _, err := b.r.ReadAt(dst, b.offset+4); err != nil && n > 0 {
+	if err := b.readAt(dst, b.offset+4); err != nil {
 		return nil, err
 	}
 	b.offset += 4 + n
 	return dst, nil
+}
+
+// readAt reads all of p. A file that has become shorter is damaged, not at its end.
+func (b *BufferReader) readAt(p []byte, off int64) error {
+	n, err := b.r.ReadAt(p, off)
+	switch {
+	case n == len(p):
+		return nil
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }

@@ -467,3 +467,19 @@ func TestClosed(t *testing.T) {
 	}
 	must(t, e.f.Close())
 }
+
+// TestBufferFileGetsShorter while it is read: that is damage, not its end.
+func TestBufferFileGetsShorter(t *testing.T) {
+	for cut := range 10 {
+		r := NewBufferReader(strings.NewReader(string(records("one", "two")[:14-1-cut])), 14, "c")
+		var err error
+		messages := 0
+		for ; err == nil; messages++ {
+			_, _, err = r.Next()
+		}
+		var damage *DamageError
+		if !errors.As(err, &damage) || damage.Offset+damage.Bytes != 14 || damage.Offset != int64(7*(messages-1)) {
+			t.Errorf("cut by %d: %v after %d messages", cut+1, err, messages-1)
+		}
+	}
+}
