@@ -67,11 +67,18 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		}
 		return store.NewBucket(store.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}, children), nil
 	case config.Multi:
+		if s.Any {
+			var children []store.Store
+			for _, child := range s.Children {
+				children = append(children, o.reopened(child))
+			}
+			return store.NewMulti(true, children), nil
+		}
 		children, err := o.all(s.Children)
 		if err != nil {
 			return nil, err
 		}
-		return store.NewMulti(s.Any, children), nil
+		return store.NewMulti(false, children), nil
 	case config.ByCategory:
 		return store.NewByCategory(func(category string) (store.Store, error) {
 			child := o
@@ -85,6 +92,17 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		return store.NewNull(o.stats, o.name), nil
 	}
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
+}
+
+// reopened opens a store that others stand in for. What it wrote since the last checkpoint stays when it is opened again: the journal is
+// not read again for it alone.
+func (o opening) reopened(s config.Sink) *store.Reopened {
+	return store.NewReopened(func(again bool) (store.Store, error) {
+		if again {
+			o.saved = nil
+		}
+		return o.open(s)
+	})
 }
 
 // openAtOnce bounds how many stores of a list are opened side by side: each may wait for its peer.
@@ -179,7 +197,7 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return store.NewFailover(func() (store.Store, error) { return o.open(s.Primary) }, other, schedule(s)), nil
+		return store.NewFailover(o.reopened(s.Primary), other, schedule(s)), nil
 	}
 	primary, err := o.primary(s.Primary)
 	if err != nil {

@@ -32,7 +32,7 @@ var fileOptions = []option{
 	{key: "compress", kind: text, value: "none", ours: true, meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the one being written (see files.md)."},
 	{key: "level", kind: count, value: "0", ours: true, meaning: "With `compress`: how hard to try, 1 to 9 for gzip and 1 to 22 for zstd, 0 = the codec's default."},
 	{key: "keep", kind: duration, value: "0", ours: true, meaning: "With `compress`: finished files that are older are removed, 0 = never."},
-	{key: "keep_bytes", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files are removed while all of the store take more, 0 = never."},
+	{key: "keep_bytes", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files are removed while those of their category take more together, 0 = never."},
 }
 
 const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-DD_NNNNN` if they are rotated by the clock. Where each category has files of its own that is " +

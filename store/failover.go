@@ -12,44 +12,29 @@ import (
 
 // Failover has a second store for the time when the first one fails; what went there stays there.
 type Failover struct {
-	open      func() (Store, error)
+	primary   *Reopened
 	secondary Store
 	schedule  Schedule
 
-	mu      sync.Mutex
-	primary Store     // nil: not open
-	next    time.Time // it is not tried before
-	err     error     // of the last attempt
+	mu   sync.Mutex
+	next time.Time // the primary is not tried before
+	err  error     // of the last attempt
 }
 
-// NewFailover returns a Failover that owns secondary and the primary, which it opens, and opens again after a failure, with open.
-func NewFailover(open func() (Store, error), secondary Store, schedule Schedule) *Failover {
-	f := &Failover{open: open, secondary: secondary, schedule: schedule}
-	f.connect()
-	return f
-}
-
-// connect opens the primary if it is time to try.
-func (f *Failover) connect() bool {
-	if time.Now().Before(f.next) {
-		return false
-	}
-	if f.primary != nil {
-		return true
-	}
-	f.primary, f.err = f.open()
-	if f.err != nil {
-		f.primary, f.next = nil, time.Now().Add(f.schedule.Next())
-	}
-	return f.primary != nil
+// NewFailover returns a Failover that owns both stores. The primary is tried again when schedule says so.
+func NewFailover(primary *Reopened, secondary Store, schedule Schedule) *Failover {
+	return &Failover{primary: primary, secondary: secondary, schedule: schedule}
 }
 
 // Append gives b to the primary, or, if that fails or is left alone after a failure, to the secondary.
 func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.connect() {
+	if time.Now().Before(f.next) {
 		return f.secondary.Append(ctx, b)
+	}
+	if f.primary.prepare() {
+		return ErrOpened
 	}
 	err := f.primary.Append(ctx, b)
 	if err == nil {
@@ -61,34 +46,25 @@ func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 		return err
 	}
 	f.err, f.next = err, time.Now().Add(f.schedule.Next())
-	if errors.Is(err, ErrBroken) {
-		_ = f.primary.Close() // what is wrong with it is in err
-		f.primary = nil
-	}
 	if err := f.secondary.Append(ctx, b); err != nil {
 		return fmt.Errorf("neither store takes it: %w", errors.Join(err, f.err))
 	}
 	return nil
 }
 
-func (f *Failover) parts() parts {
-	if f.primary == nil {
-		return parts{f.secondary}
-	}
-	return parts{f.primary, f.secondary}
-}
+func (f *Failover) parts() parts { return parts{f.primary, f.secondary} }
 
 // Mark, Publish and Check ask both stores.
-func (f *Failover) Mark(m Marks) error { return f.locked().mark(m) }
+func (f *Failover) Mark(m Marks) error { return f.parts().mark(m) }
 
 // Publish tells both stores that their marks were saved.
-func (f *Failover) Publish() error { return f.locked().publish() }
+func (f *Failover) Publish() error { return f.parts().publish() }
 
 // Check gives both stores their time.
-func (f *Failover) Check(now time.Time) error { return f.locked().check(now) }
+func (f *Failover) Check(now time.Time) error { return f.parts().check(now) }
 
 // Seal finishes what both stores write.
-func (f *Failover) Seal() error { return f.locked().seal() }
+func (f *Failover) Seal() error { return f.parts().seal() }
 
 // Status is why the secondary is in use, in the original's words.
 func (f *Failover) Status() string {
@@ -101,10 +77,4 @@ func (f *Failover) Status() string {
 }
 
 // Close closes both stores.
-func (f *Failover) Close() error { return f.locked().close() }
-
-func (f *Failover) locked() parts {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.parts()
-}
+func (f *Failover) Close() error { return f.parts().close() }

@@ -25,6 +25,9 @@ func NewMulti(any bool, children []Store) *Multi { return &Multi{any: any, parts
 func (m *Multi) Append(ctx context.Context, b *proto.Batch) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.parts.prepare() {
+		return ErrOpened
+	}
 	done := m.memory.recall(b, len(m.parts))
 	left, taken := 0, false
 	var errs []error

@@ -12,6 +12,16 @@ import (
 // parts are the stores that one is made of. What each is asked to do, those that cannot are left out of.
 type parts []Store
 
+// prepare opens what can be opened again, and says whether something has to be marked first.
+func (p parts) prepare() (opened bool) {
+	for _, s := range p {
+		if r, ok := s.(*Reopened); ok {
+			opened = r.prepare() || opened
+		}
+	}
+	return opened
+}
+
 func (p parts) mark(m Marks) error {
 	return p.each(func(s Store) error {
 		if k, ok := s.(Keeper); ok {

@@ -85,6 +85,7 @@ func TestOriginalQueueLimit(t *testing.T) {
 	c := dialScribe(t, s.Addr)
 	huge := harness.Entry{Category: "bad1", Message: strings.Repeat("x", 4999) + "\n"}
 	mustLog(t, c, huge)
+	s.Reaches(t, "bad1:requeue", 1) // it has left the queue
 	taken := 1
 	harness.Until(t, "the queue is too long", func() bool { // the batch that fails does not count
 		code, err := c.Log(huge)

@@ -202,3 +202,75 @@ func TestLossyStoreDoesNotHoldTheJournal(t *testing.T) {
 		t.Errorf("%d lines that were counted as lost", l.Of("gone").Lines)
 	}
 }
+
+// TestFailoverComesBack finds the file of the primary as it was when it went away, and loses nothing of it.
+func TestFailoverComesBack(t *testing.T) {
+	t.Parallel()
+	s := ink.Scribed(t, globals+`<store>
+category=default
+type=buffer
+target_write_size=1
+replay_buffer=no
+retry_interval=1
+retry_interval_range=1
+<primary>
+type=file
+file_path={DIR}/first
+</primary>
+<secondary>
+type=file
+file_path={DIR}/second
+</secondary>
+</store>
+`)
+	first, second, away := filepath.Join(s.Dir, "first"), filepath.Join(s.Dir, "second"), filepath.Join(s.Dir, "away")
+	empty := func() {
+		harness.Until(t, "a checkpoint has it", func() bool { return s.Counter(t, "journal entries") == 0 })
+	}
+	n := 0
+	send := func() {
+		t.Helper()
+		if err := stress(s.Addr, "cat", "src", n, n+100); err != nil {
+			t.Fatal(err)
+		}
+		n += 100
+	}
+	lines := func() int {
+		return harness.Audit(t, first, "cat").Of("src").Lines + harness.Audit(t, second, "cat").Of("src").Lines
+	}
+	send()
+	holds(t, first, "cat", n)
+	empty()
+	s.Kill()
+	s.Restart(t) // it knows of the file from before now
+	for range 2 {
+		send()
+		holds(t, first, "cat", n)
+		empty()
+	}
+	if err := os.Rename(first, away); err != nil {
+		t.Fatal(err)
+	}
+	harness.WriteFile(t, first, "no directory")
+	send()
+	harness.Until(t, "the secondary takes it", func() bool { return len(harness.Contents(t, second, "cat")) > 0 })
+	send()
+	empty()
+	unblock(t, first)
+	if err := os.Rename(away, first); err != nil {
+		t.Fatal(err)
+	}
+	harness.Until(t, "the primary is used again", func() bool {
+		send()
+		holds := harness.Audit(t, first, "cat").Of("src").Lines
+		return holds > 300
+	})
+	harness.Until(t, "everything is there", func() bool { return lines() == n })
+	s.Shutdown(t)
+	all := harness.NewLedger()
+	all.Bytes(harness.Contents(t, first, "cat"))
+	all.Bytes(harness.Contents(t, second, "cat"))
+	if a := all.Of("src"); a.Lines != n || a.Twice > 0 {
+		t.Errorf("%d of %d lines, %d twice", a.Lines, n, a.Twice)
+	}
+}
