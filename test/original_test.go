@@ -358,3 +358,61 @@ func TestOriginalCategoriesTest(t *testing.T) {
 		harness.Audit(t, filepath.Join(s.Dir, "out"), c).Exactly(t, map[string]int{c: n})
 	}
 }
+
+// TestOriginalRotationBySeconds begins a file every second, even when nothing comes.
+func TestOriginalRotationBySeconds(t *testing.T) {
+	t.Parallel()
+	s := ink.Scribed(t, globals+fileStore("category=default", "out", "rotate_period=1s", "write_stats=yes"))
+	dir := filepath.Join(s.Dir, "out", "cat")
+	files := func() []string {
+		paths, err := filepath.Glob(filepath.Join(dir, "cat-*_*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return paths
+	}
+	n := 0
+	harness.Until(t, "there are some files", func() bool {
+		if err := stress(s.Addr, "cat", "src", n, n+10); err != nil {
+			t.Fatal(err)
+		}
+		n += 10
+		return len(files()) >= 3
+	})
+	quiet := len(files())
+	harness.Until(t, "there are more", func() bool { return len(files()) > quiet })
+	s.Shutdown(t)
+	all, last := harness.NewLedger(), ""
+	for i, path := range files() {
+		last = filepath.Base(path)
+		if _, number, _ := strings.Cut(last, "_"); number != fmt.Sprintf("%05d", i) && strings.HasPrefix(last, "cat-"+time.Now().Format(time.DateOnly)) {
+			t.Errorf("file %d is called %s", i, last)
+		}
+		all.Bytes([]byte(read(t, path)))
+	}
+	all.Exactly(t, map[string]int{"src": n})
+	if link, err := os.Readlink(filepath.Join(dir, "cat_current")); err != nil || link != last {
+		t.Errorf("link to %s, %v, want %s", link, err, last)
+	}
+	if stats := strings.Count(read(t, dir, "scribe_stats"), "\n"); stats != len(files())-1 {
+		t.Errorf("%d lines of stats, %d files", stats, len(files()))
+	}
+}
+
+// TestOriginalRandomBuckets spreads without a key.
+func TestOriginalRandomBuckets(t *testing.T) {
+	t.Parallel()
+	s := ink.Scribed(t, globals+"<store>\ncategory=k\ntype=bucket\nnum_buckets=3\nbucket_type=random\nbucket_subdir=b\n<bucket>\ntype=file\nfile_path={DIR}/out\nbase_filename=f\n</bucket>\n</store>\n")
+	mustStress(t, s.Addr, "k", "src", 1000)
+	s.Shutdown(t)
+	lines := 0
+	for i := range 4 {
+		n := strings.Count(read(t, s.Dir, fmt.Sprintf("out/b%03d/f_00000", i)), "\n")
+		if lines += n; i == 0 && n > 0 || i > 0 && n < 100 {
+			t.Errorf("bucket %d has %d of 1000 lines", i, n)
+		}
+	}
+	if lines != 1000 {
+		t.Errorf("%d lines", lines)
+	}
+}
