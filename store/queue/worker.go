@@ -289,7 +289,7 @@ func (w *worker) abandon() {
 	w.q.trouble.watch(nil)
 	through, known, marks := w.j.saver.before(w.q.key)
 	if !known {
-		through = w.q.start
+		through, marks = w.q.start, nil // those are of other queues
 	}
 	if w.load != nil {
 		w.j.loads.Put(w.load)
