@@ -51,7 +51,7 @@ type Options struct {
 	Logger *slog.Logger  // nil = none
 	Stats  *stats.Set    // nil = own; "duplicates" overall, the gauges "missing" and "streams"
 	// Twice is told of entries that were left out because they are there; nil = nobody is.
-	Twice func(category string, entries int64)
+	Twice func(id ID, category string, entries int64)
 }
 
 const (
@@ -106,7 +106,7 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 		o.Stats = stats.New()
 	}
 	if o.Twice == nil {
-		o.Twice = func(string, int64) {}
+		o.Twice = func(ID, string, int64) {}
 	}
 	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"), claims: sync.Pool{New: func() any { return new(claim) }}}
 	t.freed = sync.NewCond(&t.mu)

@@ -56,7 +56,7 @@ func messages(b *proto.Batch) (list []string) {
 func TestWhatIsThereIsLeftOut(t *testing.T) {
 	set := stats.New()
 	told := map[string]int64{}
-	tab := open(t, t.TempDir(), Options{Stats: set, Twice: func(c string, n int64) { told[c] += n }})
+	tab := open(t, t.TempDir(), Options{Stats: set, Twice: func(_ ID, c string, n int64) { told[c] += n }})
 	var wrote []string
 	write := func(_ context.Context, b *proto.Batch) error {
 		wrote = append(wrote, messages(b)...)
