@@ -22,7 +22,7 @@ import (
 var edges = map[string][]string{
 	"cmd/inkwell":             {"config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
 	"config":                  {"internal/conf", "rotate", "store/plain"},
-	"forwarder":               {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"forwarder":               {"store", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
 	"collector":               {"config", "store", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs"},
 	"store":                   {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
 	"store/plain":             {"store", "proto", "internal/faultfs", "internal/stats"},
