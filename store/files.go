@@ -151,29 +151,10 @@ func (f *Files) openBooks() (err error) {
 	if err != nil {
 		return fmt.Errorf("open table of streams: %w", err)
 	}
-	if err := knownFrom(f.journal, f.saved.Drained, f.streams); err != nil {
+	if err := f.streams.Recover(f.journal, f.saved.Drained); err != nil {
 		return fmt.Errorf("read journal in %s: %w", f.o.StateDir, err)
 	}
 	return nil
-}
-
-// knownFrom tells the table what the journal holds from an offset on.
-func knownFrom(journal *spool.Log, from uint64, t *stream.Table) error {
-	var b proto.Batch
-	r := journal.Reader(from)
-	for {
-		rec, ok, err := r.TryNext()
-		var corrupt *spool.CorruptError
-		switch {
-		case errors.As(err, &corrupt): // the drainer tells of it
-			continue
-		case err != nil || !ok:
-			return errors.Join(err, r.Close())
-		}
-		if b.SetRecord(rec.Data) == nil {
-			t.Known(&b)
-		}
-	}
 }
 
 // setAside keeps the open files of all series from being taken for ones that the journal holds: the state that knew them is gone.

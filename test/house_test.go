@@ -29,7 +29,7 @@ var edges = map[string][]string{
 	"store/queue":             {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats"},
 	"store/manifest":          {"store/stream", "internal/faultfs"},
 	"store/spool":             {"internal/faultfs"},
-	"store/stream":            {"proto", "internal/faultfs", "internal/stats"},
+	"store/stream":            {"store/spool", "proto", "internal/faultfs", "internal/stats"},
 	"rotate":                  {"internal/faultfs"},
 	"pipelog":                 {},
 	"internal/rpc":            {"proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats"},
