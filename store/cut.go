@@ -58,6 +58,7 @@ func (f *Files) finish(k *cut) error {
 		f.ledger.add(c)
 	}
 	if next.equal(f.saved) {
+		f.publishBooks(next)
 		return f.retain()
 	}
 	err := f.reserve.Save(func() error { return f.save(k, next) }, f.quiet)
@@ -72,8 +73,7 @@ func (f *Files) finish(k *cut) error {
 	f.saved, f.unsaved = next, nil
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
-	err = f.ledger.publish(next)
-	f.health.Set("manifest", err) // it is tried again with the next checkpoint
+	f.publishBooks(next)
 	err = f.journal.Ack(next.Low)
 	if err != nil {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
@@ -95,6 +95,11 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 		return err
 	}
 	return next.save(f.state)
+}
+
+// publishBooks brings manifests and markers up to a checkpoint. What cannot be written is tried again with the next.
+func (f *Files) publishBooks(saved *checkpoint) {
+	f.health.Set("manifest", f.ledger.publish(saved))
 }
 
 // quiet runs do while no Append is in progress.

@@ -38,6 +38,8 @@ type FilesOptions struct {
 	KeepBytes     int64            // the oldest published files are removed while all take more than this, 0 = never
 	JournalMax    int64            // bytes of journal awaiting the files, 0 = 32 GiB
 	StreamTTL     time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
+	DoneMarkers   bool             // say with a file _SUCCESS.PERIOD when the files of a period are all there
+	Lateness      time.Duration    // how long that waits for a stream that has not moved on, 0 = 10 minutes
 	Logger        *slog.Logger     // nil = none
 	Stats         *stats.Set       // nil = an own one
 	Injector      faultfs.Injector // faults for tests
@@ -89,6 +91,7 @@ func (o *FilesOptions) defaults() {
 	}
 	o.MaxCategories = cmp.Or(o.MaxCategories, 4096)
 	o.JournalMax = cmp.Or(o.JournalMax, 32<<30)
+	o.Lateness = cmp.Or(o.Lateness, 10*time.Minute)
 	o.cutEvery = cmp.Or(o.cutEvery, cutInterval)
 	o.idleWait = cmp.Or(o.idleWait, idleWait)
 	o.retryMin = cmp.Or(o.retryMin, retryMin)
@@ -146,6 +149,17 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 func (f *Files) openBooks() (err error) {
 	if f.ledger, err = openLedger(f.root, f.state, f.log, f.saved); err != nil {
 		return fmt.Errorf("open ledger in %s: %w", f.o.StateDir, err)
+	}
+	if f.o.DoneMarkers {
+		f.ledger.marks = newMarkers(f.root, &f.o)
+		if err := f.ledger.marks.recover(time.Now()); err != nil {
+			return fmt.Errorf("look for periods without a done marker below %s: %w", f.o.Dir, err)
+		}
+		for name, list := range f.ledger.open {
+			for _, c := range list {
+				f.ledger.marks.wrote(name, c.Spans, c.Last)
+			}
+		}
 	}
 	f.streams, err = stream.Open(f.state, stream.Options{TTL: f.o.StreamTTL, Logger: f.log, Stats: f.o.Stats, Twice: f.ledger.twice})
 	if err != nil {

@@ -64,6 +64,9 @@ func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
 	flags.BoolVar(&f.KeepOpen, "keep-open", false, "leave open files at the end, to be continued by the next start")
 	flags.Var(conf.Value(&f.Keep, "0", "duration", conf.ParseDuration), "keep", "remove finished files older than this (30d); 0 = never")
 	flags.Var(conf.Value(&f.KeepBytes, "0", "size", conf.ParseSize), "keep-bytes", "remove the oldest finished files while all take more than this (500GB); 0 = never")
+	flags.Var(conf.Value(&f.StreamTTL, "30d", "duration", conf.ParseDuration), "stream-ttl", "forget which entries of a silent sender are there after this")
+	flags.BoolVar(&f.DoneMarkers, "done-markers", false, "write _SUCCESS.PERIOD beside the files of a day or hour when they are all there")
+	flags.Var(conf.Value(&f.Lateness, "10m", "duration", conf.ParseDuration), "lateness", "how long a done marker waits for senders that have not moved on")
 	flags.Var(conf.Value(&f.JournalMax, "32GiB", "size", conf.ParseSize), "journal-max", "bytes that may wait for the files before senders are told to try later")
 }
 
@@ -97,6 +100,9 @@ func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
 		return usagef("--dir DIR is missing: where shall the files go?")
 	case f.MaxCategories < 1 || o.MaxConnections < 1 || f.JournalMax < 1:
 		return usagef("--max-categories, --max-connections and --journal-max must be above 0")
+	}
+	if f.DoneMarkers && f.Period.Next(time.Now(), f.At).IsZero() {
+		return usagef("--done-markers needs --rotate daily, hourly or another period: with never no file is complete")
 	}
 	if f.StateDir == "" {
 		f.StateDir = filepath.Join(f.Dir, ".inkwell")
