@@ -74,9 +74,12 @@ func appendAck(dst []byte, sequence uint64, p position) []byte {
 	return dst
 }
 
-// write records p with one write(2).
+// write records p with one write(2). After one that failed the same slot is written again: the other one may be the only whole one.
 func (a *ackFile) write(p position) error {
-	a.sequence++
-	_, err := a.f.WriteAt(appendAck(nil, a.sequence, p), int64(a.sequence%2)*ackSlot)
+	next := a.sequence + 1
+	_, err := a.f.WriteAt(appendAck(nil, next, p), int64(next%2)*ackSlot)
+	if err == nil {
+		a.sequence = next
+	}
 	return err
 }

@@ -34,7 +34,7 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// ErrKilled is what a process gets that was killed.
+// ErrKilled is what a process gets that was killed. Faults that fail with it are no faults of the disk.
 var ErrKilled = errors.New("killed")
 
 // Disk knows a directory as it is and as it is durable. All methods are safe for concurrent use.
@@ -155,7 +155,7 @@ func (d *Disk) note(c *faultfs.Change, err error) {
 		}
 		return
 	case faultfs.OpSync:
-		if f := d.handles[c.File]; f != nil {
+		if f := d.handles[c.File]; f != nil && !errors.Is(err, ErrKilled) {
 			f.sync(err == nil)
 		}
 		return
