@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,7 @@ func newDrainer(f *Files) *drainer {
 	if f.o.Codec == rotate.None {
 		d.maxAge = maxAgePlain
 	}
+	d.maxAge = cmp.Or(f.o.maxAge, d.maxAge)
 	return d
 }
 

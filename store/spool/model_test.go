@@ -119,11 +119,11 @@ func (c *tally) String() string {
 type fate int
 
 const (
-	durable fate = iota // acknowledged to the appender, or delivered by a reader
-	failed              // its Append failed in this process: not to be read before a restart
-	maybe               // its Append failed before a restart, or never returned
-	hit                 // it stood in a place that was damaged
-	released            // its acknowledgement failed
+	durable  fate = iota // acknowledged to the appender, or delivered by a reader
+	failed               // its Append failed in this process: not to be read before a restart
+	maybe                // its Append failed before a restart, or never returned
+	hit                  // it stood in a place that was damaged
+	released             // it was acknowledged, and that failed, or was lost with the power
 )
 
 // modelRecord is a record that was appended.
@@ -610,7 +610,8 @@ func (m *model) check(low int, exact bool) {
 			if first = i; i < low {
 				m.t.Fatalf("record %d is read again, everything below %d was acknowledged", i, low)
 			}
-			next = min(i, m.consumed)
+			m.tookBack(first)
+			next = m.consumed
 		}
 		m.passed(next, i)
 		m.deliver(i)
@@ -618,13 +619,22 @@ func (m *model) check(low int, exact bool) {
 	}
 	if first < 0 {
 		next = m.consumed
-	} else if first < m.consumed { // a power cut took the last acknowledgements back
-		m.consumed = first
 	}
 	m.passed(next, len(m.records))
 	if _, n := m.log.Backlog(); exact && !m.corrupted && n != entries {
 		m.t.Fatalf("the log counts %d entries, %d are read", n, entries)
 	}
+}
+
+// tookBack notes that acknowledgements behind first are not known any more: those records come again, or, where their segment has gone
+// already, not.
+func (m *model) tookBack(first int) {
+	for i := first; i < m.consumed; i++ {
+		if m.records[i].fate == durable {
+			m.records[i].fate = released
+		}
+	}
+	m.consumed = min(m.consumed, first)
 }
 
 // Corrupt flips bits of a file of the log while nobody has it open. At most the group that was hit is lost, and that is told.
