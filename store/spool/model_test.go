@@ -36,7 +36,7 @@ func TestModel(t *testing.T) {
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if !given["rapid.checks"] {
 		setFlag(t, "rapid.checks", fmt.Sprint(sequences/parts))
-		setFlag(t, "rapid.steps", "20")
+		setFlag(t, "rapid.steps", "12")
 	}
 	if !given["rapid.seed"] && !given["rapid.failfile"] {
 		seed := rand.Uint64()
@@ -265,6 +265,7 @@ func (m *model) actions(played *tally) map[string]func(*rapid.T) {
 		"Full":       m.Full,
 		"Drain":      m.Drain,
 		"Fault":      m.Fault,
+		"Hard":       m.Hard,
 		"Checkpoint": m.Checkpoint,
 		"Corrupt":    m.Corrupt,
 		"Kill":       m.Kill,
@@ -482,6 +483,16 @@ func (m *model) Drain(t *rapid.T) {
 	if bytes, _ := m.log.Backlog(); m.records[i].fate != durable {
 		t.Fatalf("no room although everything is acknowledged: %d bytes of %d", bytes, m.o.MaxBytes)
 	}
+}
+
+// Hard kills the process, and the first attempt to start another meets a fault.
+func (m *model) Hard(t *rapid.T) {
+	m.stop()
+	m.Fault(t)
+	m.open()
+	m.fault.clear()
+	m.check(0, false)
+	m.rewind()
 }
 
 // Fault lets an operation fail soon.

@@ -200,7 +200,7 @@ func (l *Log) retire(gone []segment) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	if err := l.ack.f.Sync(); err != nil {
+	if err := l.ack.sync(); err != nil {
 		return fmt.Errorf("sync acknowledgement: %w", err)
 	}
 	var errs []error
@@ -257,5 +257,5 @@ func (l *Log) Close() error {
 	}
 	l.ackMu.Lock()
 	defer l.ackMu.Unlock()
-	return errors.Join(append(errs, l.ack.f.Sync(), l.ack.f.Close(), l.dir.Sync(), l.lock.Close())...)
+	return errors.Join(append(errs, l.ack.sync(), l.ack.f.Close(), l.dir.Sync(), l.lock.Close())...)
 }
