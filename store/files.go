@@ -44,7 +44,8 @@ type FilesOptions struct {
 	Stats         *stats.Set       // nil = an own one
 	Injector      faultfs.Injector // faults for tests
 
-	cutEvery, idleWait, retryMin time.Duration // for tests, 0 = the constants of the drainer
+	cutEvery, idleWait, retryMin, maxAge time.Duration // for tests, 0 = the constants of the drainer
+	segmentBytes                         int64         // of the journal, for tests
 }
 
 // Files is the store of the collector: what is appended to it ends in size-bounded, rotated files per category.
@@ -123,14 +124,17 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 		return nil, fmt.Errorf("open state directory %s (end the other collector, or give this one its own directories): %w", o.StateDir, err)
 	}
 	found := false
-	if f.saved, found, err = loadCheckpoint(f.state); err != nil {
+	if f.saved, found, err = loadCheckpoint(f.state, f.log); err != nil {
 		return nil, err
+	}
+	if err := f.root.Sync(); err != nil { // a killed process may have left directories that are not durable
+		return nil, fmt.Errorf("sync output directory %s: %w", o.Dir, err)
 	}
 	journal, err := f.state.Sub("journal")
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	f.journal, err = spool.Open(journal, spool.Options{MaxBytes: o.JournalMax, Durability: o.Durability, Logger: o.Logger})
+	f.journal, err = spool.Open(journal, spool.Options{SegmentBytes: o.segmentBytes, MaxBytes: o.JournalMax, Durability: o.Durability, Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
