@@ -165,7 +165,7 @@ func TestDialFails(t *testing.T) {
 	if _, err := Dial(context.Background(), addr, ClientOptions{}); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
 		t.Errorf("error %v", err)
 	}
-	if _, _, err := FB303(addr, patience); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
+	if _, _, err := FB303(addr, patience, nil); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
 		t.Errorf("error %v", err)
 	}
 }
