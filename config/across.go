@@ -157,6 +157,9 @@ func ownHosts() []string {
 
 // reaches says whether addr is one of those that are listened on.
 func reaches(addr string, listen, own []string) bool {
+	if strings.HasPrefix(addr, "unix:") {
+		return slices.Contains(listen, addr)
+	}
 	host, port, err := net.SplitHostPort(strings.TrimPrefix(addr, "tls://"))
 	if err != nil {
 		return false

@@ -13,7 +13,7 @@ import (
 var networkOptions = []option{
 	{key: "remote_host", kind: text, meaning: "The server to send to."},
 	{key: "remote_port", kind: count, meaning: "Its port, usually 1463."},
-	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT`, `HOST` or `tls://HOST:PORT`, with blanks between them: one is chosen at random, the others take over when it fails. Beats `remote_host`."},
+	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT`, `HOST`, `tls://HOST:PORT` or `unix:/path`, with blanks between them: one is chosen at random, the others take over when it fails. Beats `remote_host`."},
 	{key: "list_default_port", kind: count, meaning: "The port of those in `service_list` that have none."},
 	{key: "service_order", kind: text, value: "random", ours: true, meaning: "`listed`: the first server of `service_list` that works is used, and gone back to."},
 	{key: "tls", kind: exactly, value: "no", ours: true, meaning: "`yes`: TLS 1.3 with every server of the store, as if each had `tls://` before it, which `service_list` can have."},
@@ -93,7 +93,7 @@ func (l *loader) network(b *conf.Block, p place) (Sink, error) {
 // withTLS puts tls:// before addresses that have it not.
 func withTLS(addrs []string, secure bool) []string {
 	for i, addr := range addrs {
-		if secure && !strings.HasPrefix(addr, "tls://") {
+		if secure && !strings.HasPrefix(addr, "tls://") && !strings.HasPrefix(addr, "unix:") {
 			addrs[i] = "tls://" + addr
 		}
 	}
@@ -121,6 +121,10 @@ func (l *loader) servers(o block, list conf.Setting) []string {
 	var addrs []string
 	standard := o.count("list_default_port")
 	for _, word := range strings.Fields(list.Text) {
+		if strings.HasPrefix(word, "unix:/") {
+			addrs = append(addrs, word)
+			continue
+		}
 		bare, secure := strings.CutPrefix(word, "tls://")
 		host, port := bare, standard
 		if i := strings.LastIndexByte(bare, ':'); i >= 0 && (strings.IndexByte(bare, ':') == i || strings.HasSuffix(bare[:i], "]")) {

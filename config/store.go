@@ -44,6 +44,10 @@ func (l *loader) topLevel(b *conf.Block) {
 			l.allow(b)
 			return
 		}
+		if _, isRule := b.Literal("from"); isRule {
+			l.spoil(b.Line, fmt.Sprintf("<%s> has from= and is no <allow>", conf.Quote(b.Tag)), "write <allow>: a rule must not be passed over")
+			return
+		}
 	}
 	s := &Store{Name: b.Name, Line: b.Line}
 	l.config.Stores = append(l.config.Stores, s)

@@ -43,7 +43,10 @@ func ParseFlag(s string) (Rule, error) {
 func (r Rule) String() string { return r.From + "=" + strings.Join(strings.Fields(r.Categories), ",") }
 
 // Rules are rules that were understood. They never change and may be used by any number of goroutines. nil is that there are none.
-type Rules struct{ rules []rule }
+type Rules struct {
+	rules   []rule
+	written []Rule
+}
 
 type rule struct {
 	from       []source
@@ -56,7 +59,7 @@ func Parse(rules []Rule) (*Rules, error) {
 	if len(rules) == 0 {
 		return nil, nil
 	}
-	all := new(Rules)
+	all := &Rules{written: slices.Clone(rules)}
 	for _, written := range rules {
 		r := rule{categories: strings.Fields(written.Categories), control: written.Control}
 		for _, word := range strings.Fields(written.From) {
@@ -80,6 +83,14 @@ func Parse(rules []Rule) (*Rules, error) {
 		all.rules = append(all.rules, r)
 	}
 	return all, nil
+}
+
+// Written returns the rules as they were written; they must not be changed.
+func (r *Rules) Written() []Rule {
+	if r == nil {
+		return nil
+	}
+	return r.written
 }
 
 // Caller is the peer of one connection, with the verdict about it. It is for one goroutine at a time.
