@@ -123,7 +123,7 @@ func (c *Client) alert(err error) error {
 		return err
 	}
 	if _, said := c.nc.Read(c.reply[:1]); said != nil && said != io.EOF {
-		return errors.Join(said, err)
+		return said
 	}
 	return err
 }
@@ -194,7 +194,7 @@ func (c *Client) answer() (proto.ResultCode, error) {
 
 // Close ends the connection; a second call does nothing.
 func (c *Client) Close() error {
-	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) && c.out == nil { // TLS cannot say good-bye to who has gone
 		return fmt.Errorf("close the connection to %s: %w", c.addr, err)
 	}
 	return nil

@@ -78,8 +78,8 @@ func (c *Credentials) client(host string) *tls.Config {
 	if c.files.ServerName != "" {
 		conf.ServerName = c.files.ServerName
 	}
-	if c.cert != nil {
-		conf.Certificates = []tls.Certificate{*c.cert}
+	if cert := c.cert; cert != nil { // shown whatever the server says whom it trusts, so that it can say what is wrong
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
 	return conf
 }
