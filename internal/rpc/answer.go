@@ -56,6 +56,13 @@ func (c *conn) call(call proto.Call) (rest []byte, err error) {
 
 // logCall serves Log.
 func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
+	if n := proto.LogCount(call.Args); n > c.s.o.MaxEntries { // before anything is made of them
+		_, rest, err := proto.SplitArgs(call.Args)
+		if err != nil {
+			return nil, err
+		}
+		return rest, c.tooMany(call, n)
+	}
 	b := c.s.batches.Get().(*proto.Batch)
 	defer c.s.batches.Put(b)
 	defer b.Reset()
