@@ -155,6 +155,14 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	return nil
 }
 
+// cleanRefusal makes what a peer says in an exception fit to be shown.
+func cleanRefusal(err error) {
+	var refusal *proto.ApplicationError
+	if errors.As(err, &refusal) {
+		refusal.Text = clean(refusal.Text)
+	}
+}
+
 // tlsAlert is what the first two bytes of a TLS alert are, read as the upper ones of a frame's length.
 const tlsAlert = 0x1503
 
@@ -186,8 +194,8 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	if err == nil && seqID != c.seqID {
 		err = fmt.Errorf("the reply is to call %d, not to %d", seqID, c.seqID)
 	}
-	if refusal := (*proto.ApplicationError)(nil); errors.As(err, &refusal) {
-		refusal.Text = clean(refusal.Text)
+	if err != nil {
+		cleanRefusal(err)
 	}
 	return code, err
 }
