@@ -49,6 +49,7 @@ type Collector struct {
 	gate      *gate
 	to        destination
 	server    *rpc.Server
+	listen    []string // of listeners
 	listeners []net.Listener
 	control   *control
 }
@@ -84,6 +85,7 @@ func Open(o Options) (_ *Collector, err error) {
 			err = errors.Join(err, c.release())
 		}
 	}()
+	c.listen = o.Listen
 	if c.listeners, err = listenAll(o); err != nil {
 		return nil, err
 	}
@@ -148,6 +150,9 @@ func (c *Collector) listening() string {
 	for i, a := range c.Addrs() {
 		if i > 0 {
 			b.WriteByte(' ')
+		}
+		if strings.HasPrefix(c.listen[i], "tls://") {
+			b.WriteString("tls://")
 		}
 		b.WriteString(a.String())
 	}

@@ -62,9 +62,11 @@ func networkSample(about, line string) string {
 	}
 	switch about {
 	case "tls_cert":
-		line += "\n" + "tls_key=k"
+		line += "\ntls=yes\ntls_key=k"
 	case "tls_key":
-		line += "\n" + "tls_cert=c"
+		line += "\ntls=yes\ntls_cert=c"
+	case "tls_ca", "tls_server_name":
+		line += "\ntls=yes"
 	}
 	return store("category=a", "type=network", missing(about, "remote_host=h"), missing(about, "remote_port=1"), line)
 }

@@ -69,7 +69,15 @@ func (l *loader) storeTLS(o block) (t TLS, secure bool, err error) {
 	if t.CA == "" {
 		t.CA = global.CA
 	}
+	list, _ := o.Get("service_list")
 	secure = o.yes("tls")
+	if !secure && !strings.Contains(list.Text, "tls://") {
+		for _, key := range []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"} {
+			if v, own := o.Literal(key); own {
+				return t, false, &refusal{status: "Bad config - " + key + " without tls=yes", line: v.Line, cure: "add tls=yes, or remove it: nothing would be encrypted"}
+			}
+		}
+	}
 	if _, dynamic := o.Get("dynamic_config_type"); dynamic && secure {
 		return t, false, refuse(o.Block, "Bad config - tls=yes with dynamic_config_type", "name the servers, with service_list=tls://HOST:PORT …")
 	}

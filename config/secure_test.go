@@ -75,6 +75,10 @@ func TestAllow(t *testing.T) {
 	if !strings.Contains(bad.Status, "need each other") {
 		t.Errorf("half a pair: %s", bad.Status)
 	}
+	bad, _ = load(store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls_ca=/x"))
+	if !strings.Contains(bad.Status, "without tls=yes") {
+		t.Errorf("a lock beside the door: %s", bad.Status)
+	}
 	bad, _ = load("listen=tls://127.0.0.1:9\ntls_cert=/c\ntls_key=/k\n" + store("category=a", "type=network", "remote_host=localhost", "remote_port=9", "tls=yes"))
 	if !strings.Contains(bad.Status, "sends to this server itself") {
 		t.Errorf("a loop over TLS: %q", bad.Status)
