@@ -30,7 +30,7 @@ var globalOptions = []option{
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed."},
 	{key: "max_message_size", kind: size, value: "0", ours: true, meaning: "Bytes of the largest message; longer ones are dropped, counted as `refused message size` and answered OK. 0 = what a call holds."},
 	{key: "max_entries", kind: count, value: "0", ours: true, meaning: "Messages of one call; a call with more is answered with an exception. 0 = one for each 64 bytes of `max_frame_size`."},
-	{key: "max_in_flight", kind: size, value: "256MiB", ours: true, meaning: "Bytes of calls over 256KiB that are read at once, of all connections; one address gets a quarter. Further ones wait, at most 30 seconds."},
+	{key: "max_in_flight", kind: size, value: "512MiB", ours: true, meaning: "Bytes of calls over 256KiB that are read at once, of all connections; one address gets a quarter, but at least one call. Further ones wait, at most 30 seconds."},
 	{key: "idle_timeout", kind: duration, value: "10m", ours: true, meaning: "How long a connection may be silent between two calls before it is closed."},
 	{key: "header_timeout", kind: duration, value: "1m", ours: true, meaning: "How long a new connection has until its first call begins, with the TLS handshake."},
 	{key: "max_categories", kind: count, value: "4096", ours: true, meaning: "Categories at once that have a queue of their own; further ones are kept under `_overflow`."},
