@@ -62,7 +62,7 @@ func (s *Series) recover(st *State) error {
 	}
 	hiddenFiles := make(map[string]bool) // by final name; those left at the end are strays
 	for _, f := range all {
-		if f.kind == open {
+		if f.kind == open && !f.odd {
 			hiddenFiles[f.name] = true
 		}
 	}
@@ -83,7 +83,7 @@ func (s *Series) recover(st *State) error {
 		delete(hiddenFiles, m.File)
 	}
 	for _, f := range all {
-		if f.kind != open || !hiddenFiles[f.name] {
+		if f.kind != open || f.odd || !hiddenFiles[f.name] {
 			continue
 		}
 		if st != nil {

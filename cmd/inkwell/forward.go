@@ -68,7 +68,7 @@ func (a *app) configureForward(file string, o *forwarder.Options) error {
 	}
 	o.Calls = hop.calls
 	if hop.spooled {
-		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
+		o.SpoolRoot, o.SpoolDir, o.SpoolMax = hop.spoolDir, filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
 	}
 	if o.StateDir == "" {
 		dir, err := stateDir(c, a.lookup)
