@@ -12,13 +12,13 @@ import (
 	"inkwell/test/harness"
 )
 
-// outside is a place that no daemon may touch.
-type outside struct {
+// elsewhere is a place that no daemon may touch.
+type elsewhere struct {
 	dir    string
 	before string
 }
 
-func newOutside(t *testing.T) outside {
+func newElsewhere(t *testing.T) elsewhere {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
@@ -26,10 +26,10 @@ func newOutside(t *testing.T) outside {
 	}
 	harness.WriteFile(t, filepath.Join(dir, "victim"), "precious\n")
 	harness.WriteFile(t, filepath.Join(dir, "sub", "victim"), "precious, too\n")
-	return outside{dir, describe(t, dir)}
+	return elsewhere{dir, describe(t, dir)}
 }
 
-func (o outside) at(name string) string { return filepath.Join(o.dir, name) }
+func (o elsewhere) at(name string) string { return filepath.Join(o.dir, name) }
 
 // describe is everything about a tree that somebody could have changed.
 func describe(t *testing.T, dir string) string {
@@ -60,7 +60,7 @@ func describe(t *testing.T, dir string) string {
 	return all.String()
 }
 
-func (o outside) untouched(t *testing.T) {
+func (o elsewhere) untouched(t *testing.T) {
 	t.Helper()
 	if after := describe(t, o.dir); after != o.before {
 		t.Errorf("what lies outside was touched:\n%swas\n%s", after, o.before)
@@ -109,7 +109,7 @@ func TestCollectorFollowsNoPlantedLink(t *testing.T) {
 	for _, codec := range []string{"gzip", "zstd", "none"} {
 		t.Run(codec, func(t *testing.T) {
 			t.Parallel()
-			dir, o := t.TempDir(), newOutside(t)
+			dir, o := t.TempDir(), newElsewhere(t)
 			suffix := map[string]string{"gzip": ".gz", "zstd": ".zst", "none": ""}[codec]
 			plant(t, dir, map[string]string{
 				"away":            o.dir,
@@ -132,10 +132,8 @@ func TestCollectorFollowsNoPlantedLink(t *testing.T) {
 			c.Restart(t)
 			c.Stop(t)
 			o.untouched(t)
+			removeAll(t, dir, "final/final-"+today()+"_00000"+suffix, "open/.open-"+today()+"_00000"+suffix+".open")
 			for _, category := range categories {
-				if category == "final" {
-					removeAll(t, dir, "final/final-"+today()+"_00000"+suffix)
-				}
 				harness.Audit(t, dir, category).Exactly(t, map[string]int{category: 1})
 			}
 			harness.Clean(t, dir)
@@ -150,7 +148,7 @@ func TestCollectorFollowsNoPlantedLink(t *testing.T) {
 // replaced by links.
 func TestCollectorFollowsNoLinkWhileRunning(t *testing.T) {
 	t.Parallel()
-	dir, o := t.TempDir(), newOutside(t)
+	dir, o := t.TempDir(), newElsewhere(t)
 	c := ink.Collect(t, dir, "--keep-open", "--max-size", "100KB")
 	sendTo(t, c.Addr, 0, "moved", "next", "crashed", "good")
 	harness.Until(t, "files are open", func() bool { return len(harness.Unfinished(t, dir)) == 4 })
@@ -215,7 +213,7 @@ file_path={DIR}/buffer
 func TestScribedFollowsNoPlantedLink(t *testing.T) {
 	t.Parallel()
 	s := ink.NewScribed(t, scribedLinks)
-	o := newOutside(t)
+	o := newElsewhere(t)
 	plain, buffer := filepath.Join(s.Dir, "plain"), filepath.Join(s.Dir, "buffer")
 	plant(t, plain, map[string]string{
 		"away":                              o.dir,
@@ -289,7 +287,7 @@ func TestStateIsNoPlantedLink(t *testing.T) {
 	} {
 		for _, link := range test.links {
 			t.Run(test.name+"/"+link, func(t *testing.T) {
-				state, o := t.TempDir(), newOutside(t)
+				state, o := t.TempDir(), newElsewhere(t)
 				target := o.at("victim")
 				if base := filepath.Base(link); base == "journal" || base == "spool" || base == ".inkwell" {
 					target = o.dir
