@@ -33,9 +33,10 @@ type Options struct {
 	Listen         []string           // HOST:PORT or unix:PATH; none = 127.0.0.1:1463
 	Files          store.FilesOptions // where entries go, unless Routed says it
 	Routed         *Routed
-	MaxFrame       int    // bytes, 0 = 64 MiB
-	MaxConnections int    // 0 = 1024
-	Version        string // for fb303 getVersion
+	Drop           func() error // called when it listens, before anything is read or written: gives up what only listening needs
+	MaxFrame       int          // bytes, 0 = 64 MiB
+	MaxConnections int          // 0 = 1024
+	Version        string       // for fb303 getVersion
 	Logger         *slog.Logger
 	Stats          *stats.Set
 }
@@ -90,6 +91,11 @@ func Open(o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 		c.listeners = append(c.listeners, ln)
+	}
+	if o.Drop != nil {
+		if err := o.Drop(); err != nil {
+			return nil, err
+		}
 	}
 	if o.Routed != nil {
 		c.to, err = openRouted(*o.Routed, o.Logger, o.Stats)
