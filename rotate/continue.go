@@ -123,6 +123,9 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	if !ok {
 		return fmt.Errorf("continue %s: that is no name of this series (is the checkpoint of another directory?)", s.path(m.File))
 	}
+	if m.Bytes < 0 || m.Raw < 0 || m.Blocks < 0 || codec == Zstd && m.Blocks > m.Bytes/minFrame {
+		return fmt.Errorf("continue %s: %d blocks in %d bytes (%d raw) cannot be (is the checkpoint damaged? move it away)", s.path(m.File), m.Blocks, m.Bytes, m.Raw)
+	}
 	name := hidden(m.File)
 	if !unpublished {
 		name = m.File

@@ -49,6 +49,9 @@ func loadCheckpoint(dir *faultfs.Dir) (c *checkpoint, found bool, err error) {
 		return nil, false, fmt.Errorf("read checkpoint %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
 			path, c.Version, checkpointVersion)
 	}
+	if c.Categories == nil { // "categories":null takes the map away
+		c.Categories = make(map[string]mark)
+	}
 	return c, true, nil
 }
 
