@@ -97,18 +97,25 @@ func Open(o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
-	if o.Routed != nil {
-		c.to, err = openRouted(*o.Routed, o.Logger, o.Stats)
-	} else {
-		o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
-		c.to, err = openFiles(o)
-	}
-	if err != nil {
+	if c.to, err = openDestination(o); err != nil {
 		return nil, err
 	}
 	c.control = newControl(c.to, o.Stats, o.Version)
 	c.server = rpc.NewServer(rpc.ServerOptions{MaxFrame: o.MaxFrame, MaxConnections: o.MaxConnections, Logger: o.Logger, Stats: o.Stats}, c.to, c.control.processor())
 	return c, nil
+}
+
+// openDestination returns nil, and not a nil of some type, with an error.
+func openDestination(o Options) (destination, error) {
+	if o.Routed == nil {
+		o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
+		return openFiles(o)
+	}
+	d, err := openRouted(*o.Routed, o.Logger, o.Stats)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // listen opens one listener; a unix socket that a former run left is replaced.
