@@ -45,6 +45,7 @@ const stopGrace = 5 * time.Second
 type Options struct {
 	To        []string // HOST:PORT of the next hops, tried in order of health
 	Calls     Calls
+	StateRoot string // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
 	StateDir  string // positions, lock and spool; made if it is missing
 	SpoolDir  string // what cannot be sent; "" = StateDir/spool
 	SpoolRoot string // SpoolDir lies beneath it, and no link is followed on the way; "" = SpoolDir
@@ -107,7 +108,7 @@ func Open(o Options) (*Forwarder, error) {
 }
 
 func (f *Forwarder) open(o Options, sources []*source) (err error) {
-	if f.state, err = faultfs.OpenDir(o.StateDir, nil); err != nil {
+	if f.state, err = faultfs.OpenBeneath(o.StateRoot, o.StateDir, nil); err != nil {
 		return fmt.Errorf("open state: %w; it must be a directory that can be written to", err)
 	}
 	if f.lock, err = f.state.Lock("lock"); err != nil {

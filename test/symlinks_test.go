@@ -278,6 +278,16 @@ func TestStateIsNoPlantedLink(t *testing.T) {
 		{"collect below", []string{".inkwell", ".inkwell/lock", ".inkwell/checkpoint", ".inkwell/journal"}, func(state string) []string {
 			return []string{"collect", "--listen", harness.FreeAddr(t), "--dir", state}
 		}},
+		{"configured", []string{"collect-1463", "collect-1463/lock", "collect-1463/checkpoint", "collect-1463/journal", "collect-1463/journal/" + segment}, func(state string) []string {
+			conf := filepath.Join(t.TempDir(), "conf")
+			harness.WriteFile(t, conf, fmt.Sprintf("inkwell 1\nlisten=%s\nstate_dir=%s\n<store>\ncategory=default\ntype=file\nfile_path=%s\n</store>\n", harness.FreeAddr(t), state, t.TempDir()))
+			return []string{"collect", "-c", conf}
+		}},
+		{"configured forward", []string{"forward", "forward/positions", "forward/spool"}, func(state string) []string {
+			conf := filepath.Join(t.TempDir(), "conf")
+			harness.WriteFile(t, conf, fmt.Sprintf("inkwell 1\nstate_dir=%s\n<tail>\ncategory=app\npath=%s/app.log\n</tail>\n<store>\ncategory=default\ntype=network\nservice_list=127.0.0.1:1\n</store>\n", state, in))
+			return []string{"forward", "-c", conf}
+		}},
 		{"forward", []string{"lock", "positions", "spool", "spool/" + segment, "spool/lock"}, func(state string) []string {
 			return []string{"forward", "--to", "127.0.0.1:1", "--state", state, "app=" + filepath.Join(in, "app.log")}
 		}},
@@ -289,7 +299,7 @@ func TestStateIsNoPlantedLink(t *testing.T) {
 			t.Run(test.name+"/"+link, func(t *testing.T) {
 				state, o := t.TempDir(), newElsewhere(t)
 				target := o.at("victim")
-				if base := filepath.Base(link); base == "journal" || base == "spool" || base == ".inkwell" {
+				if base := filepath.Base(link); base == "journal" || base == "spool" || base == ".inkwell" || base == "collect-1463" || base == "forward" {
 					target = o.dir
 				}
 				plant(t, state, map[string]string{link: target})

@@ -65,7 +65,7 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 	listen := s.listen(c, port)
 	o := collector.Options{
 		Listen: listen, MaxFrame: c.MaxFrame, MaxConnections: c.MaxConnections, Version: s.version, Logger: log, Stats: stats.New(),
-		Routed: &collector.Routed{Load: s.load, Listen: listen, StateDir: filepath.Join(state, s.name+"-"+strconv.Itoa(port))},
+		Routed: &collector.Routed{Load: s.load, Listen: listen, StateRoot: state, StateDir: filepath.Join(state, s.name+"-"+strconv.Itoa(port))},
 	}
 	dirs := []string{o.Routed.StateDir}
 	for _, st := range c.Stores {

@@ -77,7 +77,7 @@ func (a *app) configureForward(file string, o *forwarder.Options, userName *stri
 		if err != nil {
 			return err
 		}
-		o.StateDir = filepath.Join(dir, "forward")
+		o.StateRoot, o.StateDir = dir, filepath.Join(dir, "forward")
 	}
 	for _, t := range c.Tails {
 		o.Inputs = append(o.Inputs, forwarder.Input{Category: t.Category, Glob: t.Glob})
