@@ -18,6 +18,7 @@
 package audit
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -143,6 +144,9 @@ func (a *Audit) written(category string, spans []manifest.Span) {
 		h.numbers.Add(s.First, s.End())
 	}
 }
+
+// Notef adds a note to the report: what could not be read, as a rule.
+func (a *Audit) Notef(format string, args ...any) { a.note(fmt.Sprintf(format, args...)) }
 
 // note is something that whoever reads the report should know, and that is no fault.
 func (a *Audit) note(text string) {
