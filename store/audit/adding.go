@@ -57,8 +57,8 @@ func (a *Audit) stream(r *Report, k key) {
 	if k.id != (stream.ID{}) {
 		name = k.id.String()
 		s.InSpool = t.waiting.Count() - intersect(t.waiting, t.have()).Count()
-		for _, p := range t.places {
-			last.sums.Journal += p.journal.Count() - intersect(p.journal, p.written).Count()
+		for i := range t.places {
+			last.sums.Journal += a.undrained(k, i).Count()
 		}
 		s.Next = max(top(t.have()), top(t.waiting), top(t.aside), t.acked)
 		a.holes(r, k)
@@ -140,6 +140,21 @@ func (t *tally) have() (have stream.Ranges) {
 		merge(&have, p.journal)
 	}
 	return have
+}
+
+// undrained is what the journal of a collector has and its files have not.
+func (a *Audit) undrained(k key, at int) stream.Ranges {
+	journal := a.tallies[k].places[at].journal
+	var rest, written stream.Ranges
+	for _, other := range a.byID[k.id] {
+		if t := a.tallies[other]; (other == k || kept(other.category)) && at < len(t.places) {
+			merge(&written, t.places[at].written)
+		}
+	}
+	for _, r := range journal {
+		merge(&rest, written.Missing(r.First, r.End))
+	}
+	return rest
 }
 
 // known is what is somewhere, with the category's own numbers and those of the entries that collectors keep elsewhere.

@@ -137,8 +137,8 @@ func (a *Audit) written(category string, spans []manifest.Span) {
 			continue
 		}
 		p := a.place(t)
-		for _, r := range overlap(p.written, s.First, s.End()) {
-			p.twice.Add(r.First, r.End)
+		if p.written.Overlap(s.First, s.End()) > 0 {
+			merge(&p.twice, overlap(p.written, s.First, s.End()))
 		}
 		p.written.Add(s.First, s.End())
 		h.numbers.Add(s.First, s.End())

@@ -253,6 +253,16 @@ func TestAudit(t *testing.T) {
 			sums:     "15=15+0+0+0 m15 d4",
 			findings: "dropped db  2; missing db 02 5 0-4; dropped web 01 2 12-13; missing web 01 10 20-29", fault: true,
 		},
+		"the journal of what is kept elsewhere": {
+			make: func(t *testing.T, _ *Audit, one, _ string) {
+				ledger(t, one, "_overflow", "_overflow_00000", 0, 1<<20, span(1, 0, 0, 9), span(0, 0, 0, 5))
+				touch(t, one, "_overflow", "_overflow_00000", 1)
+				log(t, filepath.Join(one, StateName, "journal"), "many", 1, 5, 6)
+				log(t, filepath.Join(one, StateName, "journal"), "many", 0, 0, 5)
+				log(t, filepath.Join(one, StateName, "journal"), "a/b", 0, 0, 2)
+			},
+			sums: "18=14+4+0+0 m0 d0",
+		},
 		"categories that are kept elsewhere": {
 			make: func(t *testing.T, a *Audit, one, _ string) {
 				a.Acknowledged(stream.ID{1}, "a/b", "/var/log/x", 10)

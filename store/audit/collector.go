@@ -12,6 +12,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
+	"inkwell/store"
 	"inkwell/store/manifest"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
@@ -113,12 +114,23 @@ func (c *collector) state(path string) error {
 	}
 	for category, records := range c.plain {
 		for _, r := range records {
-			if r.end > through[category] {
+			if r.end > through[keptAs(category, through)] {
 				c.tally(category, stream.ID{}).plainJournal += r.count
 			}
 		}
 	}
 	return nil
+}
+
+// keptAs is the category under which the files have what was sent for another.
+func keptAs(category string, through map[string]uint64) string {
+	if _, own := through[category]; own {
+		return category
+	}
+	if !store.SafeCategory([]byte(category)) {
+		return store.UnsafeCategory
+	}
+	return store.OverflowCategory
 }
 
 // checkpointed raises through to the journal offset below which the files have everything of a category.
