@@ -195,6 +195,13 @@ func TestAudit(t *testing.T) {
 			},
 			sums: "20=20+0+0+0 m0 d0", findings: "twice web 01 3 7-9", fault: true,
 		},
+		"the same numbers of several categories": {
+			make: func(t *testing.T, _ *Audit, one, two string) {
+				file(t, one, "_overflow", "_overflow_00000", "_overflow_00000", span(1, 0, 0, 10), span(1, 0, 0, 7))
+				file(t, two, "_overflow", "_overflow_00000", "_overflow_00000", span(1, 0, 0, 10))
+			},
+			two: true, sums: "27=27+0+0+0 m0 d0",
+		},
 		"open files and the journal, which overlap": {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
 				file(t, one, "web", f0, f0, span(1, 0, 0, 10))
@@ -365,6 +372,7 @@ func TestCopies(t *testing.T) {
 		{got("web", span(1, 0, 5, 10), span(2, 0, 0, 1)), "0-4/10 false; /1 false"},
 		{got("web", span(1, 0, 3, 20)), "0-11/20 false"},
 		{got("db", span(1, 0, 3, 20)), "/20 false"},
+		{got("_overflow", span(1, 0, 0, 5), span(1, 0, 0, 5)), "/5 false; /5 false"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)

@@ -25,7 +25,7 @@ func (c *Copies) File(category string, spans []manifest.Span) []Stretch {
 	list := make([]Stretch, len(spans))
 	for i, s := range spans {
 		list[i].Span = s
-		if s.Stream == (stream.ID{}) {
+		if s.Stream == (stream.ID{}) || kept(category) { // see Audit.copies
 			continue
 		}
 		k := key{category, s.Stream}
