@@ -54,7 +54,7 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 		if err != nil {
 			return err
 		}
-		if state(st) == ignored || state(st) == removed {
+		if state(st) == ignored || state(st) == removed || header == auditHeader && p.Stream == [16]byte{} { // nothing was taken yet
 			return nil
 		}
 		k := key{stream: p.Stream, category: p.Category}

@@ -29,6 +29,7 @@ func TestReadPositions(t *testing.T) {
 				`a fe01:1 3:ab 3:cd 200 20 ` + one + ` "web" "/var/log/a b\n\"x"`,
 				`f fe01:2 3:ab 3:cd 100 7 ` + two + ` "web" "/var/log/b"`,
 				`r fe01:2 0:0 0:0 0 0 ` + strings.Repeat("0", 32) + ` "web" "/var/log/b"`,
+				`a fe01:6 0:0 0:0 0 0 ` + strings.Repeat("0", 32) + ` "web" "/var/log/c"`,
 				`i fe01:3 3:ab 3:cd 100 99 ` + two + ` "web" "/var/log/b"`,
 				`a fe01:4 3:ab 3:cd 100 3 ` + two + ` "db" "/var/log/b"`,
 				`a fe01:5 3:ab 3:cd 100 -3 ` + two + ` "bad" "/var/log/b"`,

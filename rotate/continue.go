@@ -87,8 +87,8 @@ func (s *Series) recover(st *State) error {
 			continue
 		}
 		if st != nil {
-			if err := s.dir.Remove(hidden(f.name)); err != nil {
-				return fmt.Errorf("remove %s, which will be written again: %w", s.path(hidden(f.name)), err)
+			if err := s.dir.Remove(Hidden(f.name)); err != nil {
+				return fmt.Errorf("remove %s, which will be written again: %w", s.path(Hidden(f.name)), err)
 			}
 			s.renamed = true
 			continue
@@ -123,7 +123,7 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	if !ok {
 		return fmt.Errorf("continue %s: that is no name of this series (is the checkpoint of another directory?)", s.path(m.File))
 	}
-	name := hidden(m.File)
+	name := Hidden(m.File)
 	if !unpublished {
 		name = m.File
 		if codec != None { // what is published is not changed
@@ -138,6 +138,7 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 		return fmt.Errorf("continue %s: %w", s.path(name), err)
 	}
 	s.cur = &file{Mark: m, codec: codec, f: f, visible: !unpublished, dirty: true, ragged: true}
+	s.renamed = s.renamed || s.cur.visible // the fsync of the directory may be what was missing
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("continue %s: %w", s.path(name), err)
@@ -183,10 +184,10 @@ func (s *Series) setAside(name string) error {
 		err = fmt.Errorf("there is %s already (move it away)", orphan(name))
 	}
 	if err == nil {
-		err = s.dir.Rename(hidden(name), orphan(name))
+		err = s.dir.Rename(Hidden(name), orphan(name))
 	}
 	if err != nil {
-		return fmt.Errorf("set aside %s: %w", s.path(hidden(name)), err)
+		return fmt.Errorf("set aside %s: %w", s.path(Hidden(name)), err)
 	}
 	s.renamed = true
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"inkwell/rotate"
+	"inkwell/store/manifest"
 )
 
 // cut is a checkpoint in the making: the drainer cuts its stream, every shard brings its files up to the cut, then the checkpoint is
@@ -20,13 +21,15 @@ type cut struct {
 
 	wait  sync.WaitGroup // for the shards
 	mu    sync.Mutex
-	marks map[string]mark // of categories that changed
+	marks map[string]mark     // of categories that changed
+	added []manifest.Contents // to their files since the cut before
 }
 
 // reply is called by each shard once a round.
-func (k *cut) reply(marks map[string]mark) {
+func (k *cut) reply(marks map[string]mark, added []manifest.Contents) {
 	k.mu.Lock()
 	maps.Copy(k.marks, marks)
+	k.added = append(k.added, added...)
 	k.mu.Unlock()
 	k.wait.Done()
 }
@@ -51,10 +54,14 @@ func (f *Files) finish(k *cut) error {
 	if f.drain.failures.Load() {
 		next.Low = f.saved.Low // what failed is read again from there
 	}
+	for _, c := range k.added {
+		f.ledger.add(c)
+	}
 	if next.equal(f.saved) {
+		f.publishBooks(next)
 		return f.retain()
 	}
-	err := f.reserve.Save(func() error { return next.save(f.state) }, f.quiet)
+	err := f.reserve.Save(func() error { return f.save(k, next) }, f.quiet)
 	if err != nil {
 		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
 	}
@@ -66,6 +73,7 @@ func (f *Files) finish(k *cut) error {
 	f.saved, f.unsaved = next, nil
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
+	f.publishBooks(next)
 	err = f.journal.Ack(next.Low)
 	if err != nil {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
@@ -76,6 +84,22 @@ func (f *Files) finish(k *cut) error {
 	}
 	f.reserve.Keep()
 	return f.retain()
+}
+
+// save makes next durable, and before it what belongs to it: what is in the files, and which numbers are there.
+func (f *Files) save(k *cut, next *checkpoint) error {
+	if err := f.ledger.save(k.added); err != nil {
+		return err
+	}
+	if err := f.streams.Save(); err != nil {
+		return err
+	}
+	return next.save(f.state)
+}
+
+// publishBooks brings manifests and markers up to a checkpoint. What cannot be written is tried again with the next.
+func (f *Files) publishBooks(saved *checkpoint) {
+	f.health.Set("manifest", f.ledger.publish(saved))
 }
 
 // quiet runs do while no Append is in progress.

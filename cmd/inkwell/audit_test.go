@@ -335,6 +335,25 @@ func TestCatDedupe(t *testing.T) {
 	}
 }
 
+// Of a file with too many spans it is known what it holds, and not where.
+func TestCatDedupeWithoutOrder(t *testing.T) {
+	one, two := newShelf(t), newShelf(t)
+	first := one.file("web", rotate.Gzip, false, lines(1, 0, 0, 5), lines(2, 0, 0, 5))
+	later := two.file("web", rotate.Gzip, false, lines(2, 1, 3, 2), lines(1, 1, 4, 9))
+	name := filepath.Base(later)
+	two.told("web", false, &manifest.File{Name: name, Entries: 11, Unordered: true, Spans: []manifest.Span{
+		{Stream: stream.ID{1}, First: 4, Count: 9, Bytes: 39}, {Stream: stream.ID{2}, First: 3, Count: 2, Bytes: 8}}})
+	text := lines(1, 0, 0, 5).text() + lines(2, 0, 0, 5).text()
+	r := inkwell(t, nil, "cat", "--dedupe", first, later)
+	if want := text + lines(2, 1, 3, 2).text() + lines(1, 1, 4, 9).text(); r.code != exitFailed || r.stdout != want || !strings.Contains(r.stderr, "the 3 entries stand") {
+		t.Errorf("%+v", r)
+	}
+	two.told("web", false, &manifest.File{Name: name, Entries: 11, Unordered: true, Spans: []manifest.Span{{Stream: stream.ID{1}, First: 1, Count: 2}}})
+	if r = inkwell(t, nil, "cat", "--dedupe", first, later); r.code != exitOK || r.stdout != text {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Bytes that no manifest knows of are not lost.
 func TestCatDedupeBeyondTheManifest(t *testing.T) {
 	one := newShelf(t)

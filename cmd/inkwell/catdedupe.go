@@ -35,8 +35,9 @@ type contents struct {
 
 // held is what a file holds.
 type held struct {
-	first time.Time
-	spans []manifest.Span
+	first     time.Time
+	spans     []manifest.Span
+	unordered bool // spans do not stand in this order
 }
 
 // dedupe prints what args name: files in the order given, directories that follow each other by the times of their files.
@@ -133,7 +134,7 @@ func (d *deduper) read(path string) error {
 	}
 	files, err := readIn(path, manifest.ReadFiles)
 	for _, f := range files {
-		c.finished[f.Name] = held{first: f.First, spans: f.Spans}
+		c.finished[f.Name] = held{first: f.First, spans: f.Spans, unordered: f.Unordered}
 	}
 	return err
 }
@@ -198,6 +199,9 @@ func (d *deduper) file(p piece) error {
 		d.warn("%s: no manifest says what it holds: it is printed whole", p.path)
 	}
 	list := d.copies.File(filepath.Base(filepath.Dir(p.path)), h.spans)
+	if h.unordered {
+		return d.unordered(p, list)
+	}
 	whole, err := d.uncut(p, list)
 	if err != nil {
 		return err
@@ -214,6 +218,26 @@ func (d *deduper) file(p piece) error {
 		if known && rest > 0 {
 			d.warn("%s: no manifest says what the last %s are: they are printed", p.path, size(rest))
 		}
+		return err
+	})
+}
+
+// unordered prints a file whole of which only numbers are known, not where they stand, unless all of it was printed.
+func (d *deduper) unordered(p piece, list []audit.Stretch) error {
+	all, twice := true, int64(0)
+	for i := range list {
+		all = all && list[i].All()
+		twice += list[i].Met.Count()
+	}
+	if all {
+		return nil
+	}
+	if twice > 0 {
+		d.doubt += twice
+		d.warn("%s: its manifest does not say where the %s stand that were printed already: they are printed again", p.path, entries(twice))
+	}
+	return d.open(p, func(r *bufio.Reader) error {
+		_, err := io.Copy(d.w, r)
 		return err
 	})
 }

@@ -74,6 +74,42 @@ func appendLine(dst, body []byte) []byte {
 	return append(append(dst, body...), '\n')
 }
 
+// AppendLines adds lines to the file name in d, which is made if it is missing, durably. It is for files of Lines that nobody has open.
+func AppendLines(d *Dir, name, header string, bodies ...[]byte) (err error) {
+	f, err := d.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	var data []byte
+	last := make([]byte, 1)
+	switch size := info.Size(); {
+	case size == 0:
+		data = append(append(data, header...), '\n')
+	default:
+		if _, err := f.ReadAt(last, size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' { // the end of a line that was not written to its end
+			data = append(data, '\n')
+		}
+	}
+	for _, body := range bodies {
+		data = appendLine(data, body)
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil || info.Size() > 0 {
+		return err
+	}
+	return d.Sync()
+}
+
 // Rewrite replaces the file by one with these bodies, atomically and durably.
 func (l *Lines) Rewrite(bodies func(yield func(body []byte) bool)) error {
 	if err := l.close(); err != nil {

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func (c *collector) state(path string) error {
 		c.open[l.Category][l.File] = append(c.open[l.Category][l.File], l)
 		through[l.Category] = max(through[l.Category], l.Through)
 	}
-	if err := checkpointed(dir, through); err != nil {
+	if err := c.checkpointed(dir, through); err != nil {
 		return err
 	}
 	for category, records := range c.plain {
@@ -133,8 +134,9 @@ func keptAs(category string, through map[string]uint64) string {
 	return store.OverflowCategory
 }
 
-// checkpointed raises through to the journal offset below which the files have everything of a category.
-func checkpointed(dir *faultfs.Dir, through map[string]uint64) error {
+// checkpointed raises through to the journal offset below which the files have everything of a category. What stands behind the object,
+// as its checksum, is passed over: what is read decides only about entries without numbers, and those of the journal.
+func (c *collector) checkpointed(dir *faultfs.Dir, through map[string]uint64) error {
 	data, err := dir.ReadFile(checkpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -147,8 +149,8 @@ func checkpointed(dir *faultfs.Dir, through map[string]uint64) error {
 			Through uint64 `json:"through"`
 		} `json:"categories"`
 	}
-	if err := json.Unmarshal(data, &saved); err != nil {
-		return fmt.Errorf("read %s: %w", filepath.Join(dir.Path(), checkpoint), err)
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&saved); err != nil {
+		c.note(fmt.Sprintf("%s is damaged: entries of the journal that have no numbers may be counted twice", filepath.Join(dir.Path(), checkpoint)))
 	}
 	for category, m := range saved.Categories {
 		through[category] = max(through[category], m.Through)

@@ -1,8 +1,12 @@
 package manifest
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"slices"
+	"time"
 )
 
 // Contents is a line of a collector's ledger, "contents" in its state directory: what one checkpoint found added to a file that was
@@ -67,4 +71,36 @@ func AddSpan(spans []Span, s Span) []Span {
 		}
 	}
 	return append(spans, s)
+}
+
+// maxSpans is how many a line of a manifest has at most in the order of the file.
+const maxSpans = 1 << 14
+
+// Join makes one File of the lines about it, but for its Bytes.
+func Join(lines []Contents) File {
+	f := File{Name: lines[0].File, First: time.Unix(lines[0].First, 0).UTC(), Last: time.Unix(lines[len(lines)-1].Last, 0).UTC()}
+	for _, c := range lines {
+		for _, s := range c.Spans {
+			f.Spans = AddSpan(f.Spans, s)
+			f.Entries += s.Count
+			f.Raw += s.Bytes
+		}
+	}
+	if len(f.Spans) > maxSpans {
+		f.Spans, f.Unordered = collapse(f.Spans), true
+	}
+	return f
+}
+
+// collapse joins the spans of each hour and stream, whatever stood between them. The numbers of a stream only grow in a file, but for
+// what came late: that keeps spans of its own.
+func collapse(spans []Span) []Span {
+	slices.SortStableFunc(spans, func(a, b Span) int {
+		return cmp.Or(cmp.Compare(a.Hour, b.Hour), bytes.Compare(a.Stream[:], b.Stream[:]), cmp.Compare(a.First, b.First))
+	})
+	joined := spans[:0]
+	for _, s := range spans {
+		joined = AddSpan(joined, s)
+	}
+	return slices.Clip(joined)
 }

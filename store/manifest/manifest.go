@@ -32,8 +32,10 @@ type File struct {
 	Entries int64     `json:"entries"` // the sum of those of Spans
 	First   time.Time `json:"first"`   // when its first entry came in, by the collector's clock, UTC, to the second
 	Last    time.Time `json:"last"`
-	// Spans in the order in which they stand in the file; together they are all its bytes.
-	Spans []Span `json:"-"`
+	// Spans in the order in which they stand in the file; together they are all its bytes. Unordered: there were too many, and they
+	// are those of each hour and stream, joined.
+	Spans     []Span `json:"-"`
+	Unordered bool   `json:"unordered,omitempty"`
 }
 
 // Span is entries that follow each other in a file.
@@ -121,6 +123,9 @@ func decodeSpans(streams []string, rows [][5]int64) ([]Span, error) {
 	}
 	return spans, nil
 }
+
+// Append appends the body of c's line.
+func (c *Count) Append(dst []byte) ([]byte, error) { return appendJSON(dst, c) }
 
 // ParseFile reads the body of a line about a file.
 func ParseFile(body []byte) (f File, err error) {

@@ -130,7 +130,7 @@ func (t *Table) release(c *claim, written bool) {
 		pl := t.place(t.entry(p.stream), p.category)
 		t.add(pl, p)
 		if p.twice > 0 {
-			t.o.Twice(pl.category, p.twice)
+			t.o.Twice(p.stream, pl.category, p.twice)
 			t.duplicates.Add(p.twice)
 		}
 	}

@@ -17,6 +17,7 @@ package stream
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -28,6 +29,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store/spool"
 )
 
 // ID names a stream. The zero ID is none.
@@ -51,7 +53,9 @@ type Options struct {
 	Logger *slog.Logger  // nil = none
 	Stats  *stats.Set    // nil = own; "duplicates" overall, the gauges "missing" and "streams"
 	// Twice is told of entries that were left out because they are there; nil = nobody is.
-	Twice func(category string, entries int64)
+	Twice func(id ID, category string, entries int64)
+	// Own are the first bytes of streams that need not be known, because they begin here: see Lanes. Zero = none are.
+	Own [8]byte
 }
 
 const (
@@ -96,7 +100,7 @@ type place struct {
 	changed  bool   // it is in Table.changed
 }
 
-// Open reads the table that is kept in dir. What the journal holds beyond it has to be told with Known before the first Append.
+// Open reads the table that is kept in dir. What the journal holds beyond it is learnt by Recover.
 func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	o.TTL, o.Max = cmp.Or(o.TTL, DefaultTTL), cmp.Or(o.Max, defaultMax)
 	if o.Logger == nil {
@@ -106,7 +110,7 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 		o.Stats = stats.New()
 	}
 	if o.Twice == nil {
-		o.Twice = func(string, int64) {}
+		o.Twice = func(ID, string, int64) {}
 	}
 	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"), claims: sync.Pool{New: func() any { return new(claim) }}}
 	t.freed = sync.NewCond(&t.mu)
@@ -187,8 +191,24 @@ func (t *Table) place(e *entry, category []byte) *place {
 	return p
 }
 
-// Known says that the journal has b. It is for records that are read at the start, in any order and as often as one likes.
-func (t *Table) Known(b *proto.Batch) { t.note(b, false) }
+// Recover learns what the journal holds from an offset on, beyond what Save knew. It comes before the first Append.
+func (t *Table) Recover(journal *spool.Log, from uint64) error {
+	var b proto.Batch
+	r := journal.Reader(from)
+	for {
+		rec, ok, err := r.TryNext()
+		var corrupt *spool.CorruptError
+		switch {
+		case errors.As(err, &corrupt): // whoever drains the journal tells of it
+			continue
+		case err != nil || !ok:
+			return errors.Join(err, r.Close())
+		}
+		if b.SetRecord(rec.Data) == nil {
+			t.note(&b, false)
+		}
+	}
+}
 
 // Drained says that b was read from the journal to where it belongs; the next Save will know it.
 func (t *Table) Drained(b *proto.Batch) { t.note(b, true) }
@@ -205,6 +225,9 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 	c.split(b)
 	for i := range c.pieces {
 		p := &c.pieces[i]
+		if t.o.Own != [8]byte{} && t.o.Own == [8]byte(p.stream[:8]) {
+			continue
+		}
 		e := t.entry(p.stream)
 		e.seen = max(e.seen, now)
 		pl := t.place(e, p.category)

@@ -56,7 +56,7 @@ func messages(b *proto.Batch) (list []string) {
 func TestWhatIsThereIsLeftOut(t *testing.T) {
 	set := stats.New()
 	told := map[string]int64{}
-	tab := open(t, t.TempDir(), Options{Stats: set, Twice: func(c string, n int64) { told[c] += n }})
+	tab := open(t, t.TempDir(), Options{Stats: set, Twice: func(_ ID, c string, n int64) { told[c] += n }})
 	var wrote []string
 	write := func(_ context.Context, b *proto.Batch) error {
 		wrote = append(wrote, messages(b)...)
@@ -173,7 +173,7 @@ func TestSaveKnowsWhatWasDrained(t *testing.T) {
 			t.Errorf("read %v %q %v", id, category, there)
 		}
 	})
-	again.Known(batch("a b\"", ID{9}, 30, 5)) // from the journal
+	again.note(batch("a b\"", ID{9}, 30, 5), false) // as from the journal
 	wrote := 0
 	if err := again.Append(t.Context(), batch("a b\"", ID{9}, 20, 20), func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 10 {
 		t.Errorf("wrote %d, %v", wrote, err)
