@@ -26,7 +26,7 @@ func addSender(sum *audit.Audit, path string) error {
 		return err
 	}
 	if bad > 0 {
-		sum.Notef("%s: %d positions were not written to their end and are passed over", path, bad)
+		sum.Notef("%s: positions that were not written to their end and are passed over: %d", path, bad)
 	}
 	without := 0
 	for _, p := range list {
@@ -37,7 +37,7 @@ func addSender(sum *audit.Audit, path string) error {
 		sum.Acknowledged(stream.ID(p.Stream), p.Category, p.Path, p.Number)
 	}
 	if without > 0 {
-		sum.Notef("%s: %d positions are of a version that gave entries no numbers: what became of those entries is not known", path, without)
+		sum.Notef("%s: positions of a version that gave entries no numbers, so that what became of those entries is not known: %d", path, without)
 	}
 	spools := 0
 	for _, below := range []string{".", "spool"} {

@@ -282,16 +282,16 @@ func (c *collector) unknown(category string, states map[string]State) {
 		}
 	}
 	if published > 0 {
-		c.note(fmt.Sprintf("%s: %d files have no line in the manifest: what they hold is not counted", filepath.Join(c.path, category), published))
+		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", filepath.Join(c.path, category), published))
 	}
 	if open > 0 {
-		c.note(fmt.Sprintf("%s: of %d open files it is not known yet what they hold", filepath.Join(c.path, category), open))
+		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal has: %d", filepath.Join(c.path, category), open))
 	}
 }
 
 func (c *collector) damaged(path string, bad int) {
 	if bad > 0 {
-		c.note(fmt.Sprintf("%s: %d damaged lines are passed over: what they say is not counted", path, bad))
+		c.note(fmt.Sprintf("%s: damaged lines that are passed over and not counted: %d", path, bad))
 	}
 }
 

@@ -81,7 +81,7 @@ func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Re
 		}
 	}
 	if damaged > 0 {
-		a.note(fmt.Sprintf("%s: %d damaged places are passed over; inkwell spool verify names them", dir.Path(), damaged))
+		a.note(fmt.Sprintf("%s: damaged places that are passed over (inkwell spool verify names them): %d", dir.Path(), damaged))
 	}
 	return nil
 }
