@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 )
 
@@ -149,6 +150,7 @@ func (o *Options) sources() (sources []*source, err error) {
 
 // acked is called when the buffer has a parcel: before the next one is sent.
 func (f *Forwarder) acked(p *parcel) {
+	killpoint.Reach("forward.delivered")
 	if len(p.positions) > 0 {
 		f.saved(f.positions.commit(p.positions))
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 const (
@@ -104,6 +105,7 @@ func (p *positions) commit(batch []position) error {
 	p.size += int64(n)
 	p.dirty = true
 	p.missing = err != nil
+	killpoint.Reach("forward.positions.written")
 	return err
 }
 
@@ -116,6 +118,7 @@ func (p *positions) sync() error {
 		return nil
 	}
 	err := p.file.Sync()
+	killpoint.Reach("forward.positions.synced")
 	p.missing = err != nil // the next time in a new file: a second sync of this one would prove nothing
 	p.dirty = err != nil
 	return err

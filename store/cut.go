@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/rotate"
 )
 
@@ -54,6 +55,7 @@ func (f *Files) finish(k *cut) error {
 	if next.equal(f.saved) {
 		return f.retain()
 	}
+	killpoint.Reach("files.checkpoint.gathered")
 	err := f.reserve.Save(func() error { return next.save(f.state) }, f.quiet)
 	if err != nil {
 		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
@@ -63,9 +65,11 @@ func (f *Files) finish(k *cut) error {
 		f.unsaved = k.marks
 		return err
 	}
+	killpoint.Reach("files.checkpoint.saved")
 	f.saved, f.unsaved = next, nil
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
+	killpoint.Reach("files.checkpoint.published")
 	err = f.journal.Ack(next.Low)
 	if err != nil {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
@@ -74,6 +78,7 @@ func (f *Files) finish(k *cut) error {
 	if err != nil {
 		return err
 	}
+	killpoint.Reach("files.checkpoint.acked")
 	f.reserve.Keep()
 	return f.retain()
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/proto"
 )
 
@@ -84,6 +85,7 @@ func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 	}
 	c.writing = c.parts
 	_, err := c.writing.WriteTo(c.nc)
+	killpoint.Reach("rpc.call.sent")
 	clear(c.parts) // the batches are the caller's again
 	if err != nil {
 		return 0, err

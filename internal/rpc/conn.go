@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"inkwell/internal/killpoint"
 )
 
 const (
@@ -202,6 +204,7 @@ func (c *conn) flush() error {
 		}
 	}
 	_, err := c.nc.Write(c.out)
+	killpoint.Reach("rpc.answer.sent")
 	if c.out = c.out[:0]; cap(c.out) > maxOut {
 		c.out = nil
 	}

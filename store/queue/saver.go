@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 	"inkwell/store"
 )
@@ -89,6 +90,7 @@ func (s *saver) save(last bool) {
 	}
 	next, posts := r.gather(s.saved, last)
 	if !next.equal(s.saved) {
+		killpoint.Reach("queue.checkpoint.gathered")
 		err := s.j.reserve.Save(func() error { return next.save(s.j.state) }, s.j.quiet)
 		if err != nil {
 			err = fmt.Errorf("save checkpoint in %s: %w", s.j.o.StateDir, err)
@@ -98,6 +100,7 @@ func (s *saver) save(last bool) {
 			return
 		}
 	}
+	killpoint.Reach("queue.checkpoint.saved")
 	s.saved = next
 	for q, p := range posts {
 		q.savedPost(p)
@@ -107,6 +110,7 @@ func (s *saver) save(last bool) {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", s.j.o.StateDir, err)
 	}
 	s.health.Set("journal acknowledgement", err)
+	killpoint.Reach("queue.checkpoint.acked")
 	s.j.reserve.Keep()
 }
 

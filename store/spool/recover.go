@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 // recover finds the log's bounds. Nobody else uses l yet.
@@ -27,6 +28,7 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
+	killpoint.Reach("spool.recover.scanned")
 	oldest, err := l.oldest()
 	if err != nil {
 		return err
@@ -48,6 +50,7 @@ func (l *Log) recover() error {
 			return fmt.Errorf("write acknowledgement in %s: %w", l.dir.Path(), err)
 		}
 	}
+	killpoint.Reach("spool.recover.done")
 	if bytes, entries := l.Backlog(); bytes > 0 {
 		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries, "after", time.Since(began).Round(time.Millisecond))
 	}
