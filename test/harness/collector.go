@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ type Collector struct {
 	Addr, Dir string
 	inkwell   Inkwell
 	args, env []string
+	extra     []string // of the environment, see Env
 }
 
 // Collect starts a collector that writes to dir on a port of its own, and waits until it listens.
@@ -36,10 +38,13 @@ func (c *Collector) Restart(tb testing.TB) {
 	c.Listening(tb)
 }
 
+// Env sets what the next start finds in its environment, beside what every start does.
+func (c *Collector) Env(env ...string) { c.extra = env }
+
 // Begin is Restart without the wait.
 func (c *Collector) Begin(tb testing.TB) {
 	tb.Helper()
-	c.Process = c.inkwell.Start(tb, Command{Args: c.args, Env: c.env})
+	c.Process = c.inkwell.Start(tb, Command{Args: c.args, Env: slices.Concat(c.env, c.extra)})
 }
 
 // Listening waits until the collector answers calls. That it accepts connections is not enough: it does so before it handles signals.

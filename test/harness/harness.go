@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,10 +37,10 @@ type Inkwell struct {
 	Race bool // with the race detector
 }
 
-// Build builds the program into dir.
-func Build(dir string, race bool) (Inkwell, error) {
-	k := Inkwell{Path: filepath.Join(dir, "inkwell"), Race: race}
-	args := []string{"build"}
+// Build builds the program into dir, with build tags if there are any.
+func Build(dir string, race bool, tags ...string) (Inkwell, error) {
+	k := Inkwell{Path: filepath.Join(dir, strings.Join(append([]string{"inkwell"}, tags...), "-")), Race: race}
+	args := []string{"build", "-tags", strings.Join(tags, ",")}
 	if race {
 		k.Path += "-race"
 		args = append(args, "-race")
