@@ -21,7 +21,7 @@ type Point struct {
 
 // Points are all there are, in the order in which an entry comes by.
 var Points = []Point{
-	{"rpc.call.sent", "a sender's call is on its way, its answer is not read", 60},
+	{"rpc.call.sent", "a sender's call is on its way, its answer is not read", 12},
 	{"spool.commit.begun", "a group is gathered, nothing of it is written", 150},
 	{"spool.commit.written", "a group is written, not synced", 150},
 	{"spool.commit.synced", "a group is durable, its callers do not know", 150},
@@ -68,11 +68,11 @@ var Points = []Point{
 	{"plain.linked", "the link points to the newest plain file, not durably", 10},
 	{"plain.told", "a rotation is in scribe_stats", 10},
 
-	{"buffer.direct", "the next hop has a batch that was never in the spool, its owner does not know", 40},
+	{"buffer.direct", "the next hop has a batch that was never in the spool, its owner does not know", 8},
 	{"replay.delivered", "the next hop has what was in the spool, the spool still holds it", 5},
 	{"replay.acked", "the spool knows that the next hop has it", 5},
-	{"forward.delivered", "the hop has lines of a file, the position stands before them", 40},
-	{"forward.positions.written", "the position stands behind lines that the hop has, not synced", 40},
+	{"forward.delivered", "the hop has lines of a file, the position stands before them", 12},
+	{"forward.positions.written", "the position stands behind lines that the hop has, not synced", 12},
 	{"forward.positions.synced", "positions survive a power cut", 1},
 
 	{"spool.recover.scanned", "after a death: the last segment is looked at and cut, nothing else is done", 1},

@@ -25,9 +25,16 @@ type Collector struct {
 // Collect starts a collector that writes to dir on a port of its own, and waits until it listens.
 func (k Inkwell) Collect(tb testing.TB, dir string, flags ...string) *Collector {
 	tb.Helper()
+	c := k.NewCollector(tb, dir, flags...)
+	c.Restart(tb)
+	return c
+}
+
+// NewCollector is Collect without a start.
+func (k Inkwell) NewCollector(tb testing.TB, dir string, flags ...string) *Collector {
+	tb.Helper()
 	c := &Collector{Addr: FreeAddr(tb), Dir: dir, inkwell: k}
 	c.args = append([]string{"collect", "--dir", dir, "--listen", c.Addr}, flags...)
-	c.Restart(tb)
 	return c
 }
 
