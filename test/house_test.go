@@ -41,6 +41,7 @@ var edges = map[string][]string{
 	"proto/gen/scribe":        {"proto/gen/fb303"},
 	"test":                    {},
 	"test/bench":              {},
+	"test/chaos":              {},
 	"test/demo":               {},
 	"test/harness":            {},
 }
@@ -54,6 +55,7 @@ var testEdges = map[string][]string{
 	"store/spool":  {"proto"},                              // the examples in docs/format.md hold entries
 	"test":         {"test/harness", "internal/killpoint"}, // the list of the points
 	"test/bench":   {"test/harness"},
+	"test/chaos":   {"test/harness"},
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.

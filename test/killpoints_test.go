@@ -81,13 +81,9 @@ func TestKillPoints(t *testing.T) {
 				defer func() { <-free }()
 				n := 0
 				defer func() { died.Store(p.Name, n) }()
-				for i, role := range roles(p.Name) {
-					all := len(roles(p.Name))
-					share := (times - i + all - 1) / all
-					if share == 0 {
-						continue
-					}
-					d := &deaths{t: t, program: program, point: p, times: share, sum: sum}
+				all := roles(p.Name)
+				for i, role := range all[:min(len(all), times)] {
+					d := &deaths{t: t, program: program, point: p, first: i, step: len(all), times: times, sum: sum}
 					d.run(role)
 					n += d.died
 				}
@@ -165,7 +161,9 @@ type deaths struct {
 	t       *testing.T
 	program harness.Inkwell
 	point   killpoint.Point
-	times   int
+	first   int // of all times that are this program's, one in step is
+	step    int
+	times   int // by all programs
 	died    int
 	sum     *figures
 }
@@ -175,7 +173,7 @@ func (d *deaths) run(role string) {
 	w := newWorld(t, d.program, role)
 	w.begin()
 	started := time.Now()
-	for i := range d.times {
+	for i := d.first; i < d.times; i += d.step {
 		d.die(w, i)
 	}
 	took := time.Since(started)
@@ -217,11 +215,18 @@ func (d *deaths) die(w *world, i int) {
 	d.t.Fatalf("%s: the %s does not come by", d.point.Name, w.role)
 }
 
-// arrival is the one to die at the i-th time: early ones first, then ever later ones. A forwarder replaces its positions as it starts.
+// arrival is the one to die at the i-th time: early ones first, then ever later ones. A forwarder replaces its positions as it starts,
+// and uses its spool while the network is away.
 func (d *deaths) arrival(role string, i int) int {
-	if d.times == 1 || role == "forwarder" && strings.HasPrefix(d.point.Name, "replace.") {
-		return 1
+	most := d.point.Most
+	if role == "forwarder" && strings.HasPrefix(d.point.Name, "replace.") {
+		most = 1
+	} else if role == "forwarder" {
+		most = min(most, 12)
 	}
-	x := float64(i) / float64(d.times-1)
-	return 1 + int(math.Round(x*x*float64(d.point.Most-1)))
+	if role == "forwarder" && strings.HasPrefix(d.point.Name, "spool.") {
+		most = min(most, 4)
+	}
+	x := float64(i) / float64(max(1, d.times-1))
+	return 1 + int(math.Round(x*x*float64(most-1)))
 }

@@ -14,9 +14,6 @@ import (
 	"inkwell/test/harness"
 )
 
-// spansKeepOnce says that entries of our own senders come once even if an answer was lost, because they are numbered.
-const spansKeepOnce = false
-
 // world is a program that is to die, with what sends to it and what it sends to:
 //
 //	collector, scribed: clients ──► victim ──► files        and a forwarder that follows a rotated file, for the collector
@@ -234,7 +231,7 @@ func (w *world) judge() {
 		a := ledger.Of("app")
 		w.figures.entries += w.tailed.next
 		w.figures.duplicates += a.Twice
-		if spansKeepOnce && a.Twice > 0 {
+		if harness.SpansKeepOnce && a.Twice > 0 {
 			w.t.Errorf("app: %d lines came twice: %v", a.Twice, a.Resent[:min(len(a.Resent), 10)])
 		}
 	}
