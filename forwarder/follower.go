@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"inkwell/internal/stats"
+
+	"inkwell/store/stream"
 )
 
 // timing is how long the follower waits for what.
@@ -130,6 +132,9 @@ func (f *follower) configure(o Options) {
 // load takes over the positions of earlier runs.
 func (f *follower) load(p *positions) {
 	for id, pos := range p.live {
+		if !isFor(pos.stream, f.maxLine) {
+			pos.stream = stream.ID{}
+		}
 		g := &generation{position: pos, fd: -1, name: pos.path}
 		f.known[id] = g
 		dir := filepath.Dir(pos.path)

@@ -120,7 +120,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 		return err
 	}
 	f.ship = newShipper(f.hop, o.Logger)
-	f.ship.acked, f.ship.idle = f.acked, f.savePositions
+	f.ship.first, f.ship.acked, f.ship.idle = f.born, f.acked, f.savePositions
 	f.follower = newFollower(sources, f.ship, o.Logger)
 	f.follower.configure(o)
 	f.follower.load(f.positions)
@@ -146,6 +146,13 @@ func (o *Options) sources() (sources []*source, err error) {
 		sources = append(sources, s)
 	}
 	return sources, errors.Join(problems...)
+}
+
+// born is called before a parcel is offered: what is sent again after a crash has to have the numbers that it has now.
+func (f *Forwarder) born(p *parcel) {
+	if len(p.born) > 0 {
+		f.saved(errors.Join(f.positions.commit(p.born), f.positions.sync()))
+	}
 }
 
 // acked is called when the buffer has a parcel: before the next one is sent.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inkwell/store/stream"
 )
 
 // generation is one file on disk, known by its identity through all its names. Only the follower's goroutine touches it.
@@ -77,7 +79,7 @@ func (g *generation) isIn(fd int, l look) (bool, error) {
 
 // restart makes everything before the file's first byte be forgotten.
 func (g *generation) restart() {
-	g.offset, g.number, g.scanned, g.broken = 0, 0, 0, false
+	g.offset, g.stream, g.number, g.scanned, g.broken = 0, stream.ID{}, 0, 0, false
 	g.head, g.tail = fingerprint{}, fingerprint{}
 	g.state = active
 }

@@ -17,6 +17,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store/stream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,8 +25,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // waitMax bounds every wait of a test.
 const waitMax = 30 * time.Second
 
-// memStore keeps what it gets in memory.
+// memStore keeps what it gets in memory, as a collector does: once.
 type memStore struct {
+	once   *stream.Table // nil: whatever comes
 	mu     sync.Mutex
 	lines  map[string][]string
 	fail   func(n int) (before, after error) // asked for call n: an error instead of storing, or after it
@@ -60,11 +62,37 @@ func (s *memStore) Append(ctx context.Context, b *proto.Batch) error {
 	if before != nil {
 		return before
 	}
+	var err error
+	if s.once != nil {
+		err = s.once.Append(ctx, b, s.keep)
+	} else {
+		err = s.keep(ctx, b)
+	}
+	return errors.Join(err, after)
+}
+
+func (s *memStore) keep(_ context.Context, b *proto.Batch) error {
 	for c := b.Cursor(); c.Next(); {
 		category := string(c.Category())
 		s.lines[category] = append(s.lines[category], string(c.Message()))
 	}
-	return after
+	return nil
+}
+
+// knowNumbers makes the store leave out what it has.
+func (s *memStore) knowNumbers(t *testing.T) {
+	dir, err := faultfs.OpenDir(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.once, err = stream.Open(dir, stream.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.once.Close(), dir.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func (s *memStore) Close() error { return nil }
@@ -113,6 +141,7 @@ type rig struct {
 func newRig(t *testing.T, globs ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), state: t.TempDir(), store: newMemStore(), timing: quick, stats: stats.New(), logs: new(syncBuffer)}
+	r.store.knowNumbers(t)
 	for _, g := range globs {
 		r.inputs = append(r.inputs, Input{Category: "c", Glob: filepath.Join(r.dir, g)})
 	}
@@ -147,6 +176,11 @@ func (r *rig) start() {
 	}
 	ship := newShipper(r.store, log)
 	ship.pause.Min, ship.pause.Max = time.Millisecond, 10*time.Millisecond
+	ship.first = func(p *parcel) {
+		if err := positions.commit(p.born); err != nil {
+			r.t.Errorf("commit: %v", err)
+		}
+	}
 	ship.acked = func(p *parcel) {
 		if err := positions.commit(p.positions); err != nil {
 			r.t.Errorf("commit: %v", err)

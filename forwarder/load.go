@@ -8,6 +8,7 @@ import (
 
 	"inkwell/proto"
 	"inkwell/store"
+	"inkwell/store/stream"
 )
 
 // load is what a pipe has in memory: full parcels in a queue, and one that is being filled.
@@ -30,7 +31,9 @@ type load struct {
 	queue   []*parcel
 	free    []*parcel
 	closed  bool
-	broken  bool // the last entry was a piece of a line that goes on
+	stream  stream.ID
+	number  int64 // of the next entry
+	broken  bool  // the last entry was a piece of a line that goes on
 	read    int64
 	dropped int64
 }
@@ -46,6 +49,7 @@ func newLoad(st store.Store, o PipeOptions) *load {
 		work:     make(chan struct{}, 1),
 		room:     make(chan struct{}, 1),
 		current:  new(parcel),
+		stream:   newStream(defaultLine),
 	}
 	for range pipeParcels - 1 {
 		l.free = append(l.free, new(parcel))
@@ -95,9 +99,16 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 		}
 		taken += c.bytes
 		l.broken = c.broken
-		l.count(c.entries)
+		l.taken(c.entries)
 		signal(l.work)
 	}
+}
+
+// taken numbers and counts the entries that the current parcel got last.
+func (l *load) taken(entries int) {
+	l.current.batch.Number(l.stream, l.number, entries)
+	l.number += int64(entries)
+	l.count(entries)
 }
 
 func (l *load) count(entries int) {
@@ -111,7 +122,7 @@ func (l *load) putRest(data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.current.batch.Append(l.cutter.category, append(data[:len(data):len(data)], '\n'))
-	l.count(1)
+	l.taken(1)
 	signal(l.work)
 }
 

@@ -19,6 +19,7 @@ type parcel struct {
 	batch     proto.Batch
 	bytes     int64 // of the files or the pipe
 	positions []position
+	born      []position // of generations that get a stream with it: durable before it is sent
 }
 
 func (p *parcel) empty() bool { return p.batch.Count() == 0 && len(p.positions) == 0 }
@@ -28,7 +29,7 @@ func (p *parcel) reset(seq uint64) {
 		p.batch = proto.Batch{}
 	}
 	p.batch.Reset()
-	p.seq, p.bytes, p.positions = seq, 0, p.positions[:0]
+	p.seq, p.bytes, p.positions, p.born = seq, 0, p.positions[:0], p.born[:0]
 }
 
 // cutter cuts bytes into lines.
@@ -44,6 +45,7 @@ type cut struct {
 	entries int
 	split   int  // lines that were begun to be split
 	broken  bool // the last entry is a piece of a line that goes on
+	rest    bool // it is a line without an end, and may still get one
 }
 
 // take appends the lines that begin data to b, until it is full. What is left of data then is a line without an end, or b is full.

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
+	"strings"
+
+	"inkwell/store/stream"
 )
 
 // state is what is left to do with a generation.
@@ -20,16 +24,18 @@ const (
 
 // position says how far a generation was taken over. The file has one line for each:
 //
-//	CRC STATE DEV:INO HEADLEN:HEADSUM TAILLEN:TAILSUM OFFSET NUMBER "CATEGORY" "PATH"\n
+//	CRC STATE DEV:INO HEADLEN:HEADSUM TAILLEN:TAILSUM OFFSET NUMBER STREAM "CATEGORY" "PATH"\n
 //
-// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV and sums are hexadecimal.
+// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV, sums and STREAM are hexadecimal. Version 1 had no
+// STREAM.
 type position struct {
 	id       identity
 	state    state
 	head     fingerprint // of the file's first bytes
 	tail     fingerprint // of the bytes before offset
 	offset   int64       // behind a newline (or a piece of a line that was split)
-	number   int64       // entries before offset
+	stream   stream.ID   // of its entries; zero: none has been taken
+	number   int64       // of the stream's entry that begins at offset
 	category string
 	path     string // where it was first met: the path whose generation it is
 }
@@ -49,6 +55,7 @@ func appendPosition(dst []byte, p *position) []byte {
 	dst = appendPrint(dst, p.tail)
 	dst = strconv.AppendInt(append(dst, ' '), p.offset, 10)
 	dst = strconv.AppendInt(append(dst, ' '), p.number, 10)
+	dst = append(append(dst, ' '), p.stream.String()...)
 	dst = strconv.AppendQuote(append(dst, ' '), p.category)
 	dst = strconv.AppendQuote(append(dst, ' '), p.path)
 	crc := crc32.Checksum(dst[start+crcDigits+1:], castagnoli)
@@ -65,8 +72,8 @@ func appendPrint(dst []byte, p fingerprint) []byte {
 
 var errBadPosition = errors.New("not a position")
 
-// parsePosition reads one line without its newline.
-func parsePosition(line []byte) (p position, err error) {
+// parsePosition reads one line without its newline; first says that it is of version 1.
+func parsePosition(line []byte, first bool) (p position, err error) {
 	crc, rest, ok := bytes.Cut(line, []byte{' '})
 	if !ok || len(crc) != crcDigits {
 		return position{}, errBadPosition
@@ -75,9 +82,17 @@ func parsePosition(line []byte) (p position, err error) {
 	if err != nil || uint32(want) != crc32.Checksum(rest, castagnoli) {
 		return position{}, errBadPosition
 	}
-	n, err := fmt.Sscanf(string(rest), "%c %x:%x %d:%x %d:%x %d %d %q %q", &p.state, &p.id.dev, &p.id.ino,
-		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.number, &p.category, &p.path)
-	if err != nil || n != 11 || p.offset < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
+	name := stream.ID{}.String()
+	format, to := "%c %x:%x %d:%x %d:%x %d %d %s %q %q", []any{&p.state, &p.id.dev, &p.id.ino,
+		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.number, &name, &p.category, &p.path}
+	if first {
+		format, to = strings.Replace(format, " %s", "", 1), slices.Delete(to, 9, 10)
+	}
+	if _, err = fmt.Sscanf(string(rest), format, to...); err != nil {
+		return position{}, errBadPosition
+	}
+	p.stream, err = stream.ParseID(name)
+	if err != nil || p.number < 0 || p.offset < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
 		return position{}, errBadPosition
 	}
 	switch p.state {

@@ -19,8 +19,9 @@ import (
 const (
 	positionsName   = "positions"
 	positionsMagic  = "inkwell positions "
-	positionsHeader = positionsMagic + "1\n"
-	positionsSlack  = 4 << 20 // bytes that may be appended before the file is written anew
+	positionsHeader = positionsMagic + "2\n"
+	positionsFirst  = positionsMagic + "1\n" // what is written anew as of today's version
+	positionsSlack  = 4 << 20                // bytes that may be appended before the file is written anew
 )
 
 // positions is the file that says how far each generation was taken over: an append-only log of lines (see position), the last line
@@ -59,17 +60,18 @@ func (p *positions) parse(data []byte) error {
 	if bytes.HasPrefix([]byte(positionsHeader), data) { // nothing, or what a damaged file system left of it
 		return nil
 	}
-	if !bytes.HasPrefix(data, []byte(positionsHeader)) {
+	first := bytes.HasPrefix(data, []byte(positionsFirst))
+	if !first && !bytes.HasPrefix(data, []byte(positionsHeader)) {
 		header, _, _ := bytes.Cut(data[:min(len(data), 80)], []byte{'\n'})
 		if version, ok := bytes.CutPrefix(header, []byte(positionsMagic)); ok {
-			return fmt.Errorf("version %q is not known to this program, which knows 1; use the program that wrote it, or another state directory", version)
+			return fmt.Errorf("version %q is not known to this program, which knows 1 and 2; use the program that wrote it, or another state directory", version)
 		}
 		return errors.New("not a positions file; use another state directory, or remove the file and have everything read anew")
 	}
 	bad := 0
 	for line := range bytes.Lines(data[len(positionsHeader):]) {
 		body, whole := bytes.CutSuffix(line, []byte{'\n'})
-		pos, err := parsePosition(body)
+		pos, err := parsePosition(body, first)
 		if !whole || err != nil {
 			bad++
 			continue

@@ -2,6 +2,8 @@ package forwarder
 
 import (
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -21,7 +23,7 @@ func somePosition(i int) position {
 		state:  []state{active, finished, ignored}[i%3],
 		head:   fingerprint{n: i % 1024, sum: rand.Uint64()},
 		tail:   fingerprint{n: (i * 7) % 1025, sum: rand.Uint64()},
-		offset: rand.Int64(), number: rand.Int64(),
+		offset: rand.Int64(), number: rand.Int64(), stream: newStream(i),
 		category: "cat \"é\xff\n", path: "/var/log/a b\n\xfe\"" + strings.Repeat("x", i%5),
 	}
 }
@@ -33,14 +35,14 @@ func TestPositionRoundTrip(t *testing.T) {
 		if n := strings.Count(string(line), "\n"); n != 1 || line[len(line)-1] != '\n' {
 			t.Fatalf("%q is not one line", line)
 		}
-		got, err := parsePosition(line[:len(line)-1])
+		got, err := parsePosition(line[:len(line)-1], false)
 		if err != nil || got != want {
 			t.Fatalf("%q: got %+v, %v, want %+v", line, got, err, want)
 		}
 		for k := range len(line) - 1 {
 			bad := slices.Clone(line[:len(line)-1])
 			bad[k] ^= 1
-			if _, err := parsePosition(bad); err == nil && !strings.EqualFold(string(bad[:8]), string(line[:8])) {
+			if _, err := parsePosition(bad, false); err == nil && !strings.EqualFold(string(bad[:8]), string(line[:8])) {
 				t.Fatalf("%q was accepted", bad)
 			}
 		}
@@ -115,7 +117,7 @@ func TestPositionsTornAtEveryByte(t *testing.T) {
 
 func TestPositionsOfAnotherVersion(t *testing.T) {
 	for content, cure := range map[string]string{
-		positionsMagic + "2\nwhatever\n": "version",
+		positionsMagic + "3\nwhatever\n": "version",
 		"something else\n":               "not a positions file",
 	} {
 		path := t.TempDir()
@@ -205,5 +207,27 @@ func TestPositionsSurviveDiskFaults(t *testing.T) {
 		if err := p.close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A file of version 1, which had no streams, is read; its positions get streams when they are used.
+func TestPositionsOfVersion1(t *testing.T) {
+	path := t.TempDir()
+	body := `a fe01:7 3:1f 2:2e 300 12 "web" "/var/log/a"`
+	line := fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(body), castagnoli), body)
+	if err := os.WriteFile(filepath.Join(path, positionsName), []byte(positionsFirst+line), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := openTestPositions(t, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	want := position{id: identity{0xfe01, 7}, state: active, head: fingerprint{3, 0x1f}, tail: fingerprint{2, 0x2e}, offset: 300, number: 12, category: "web", path: "/var/log/a"}
+	if got := p.live[want.id]; got != want {
+		t.Errorf("read %+v, want %+v", got, want)
+	}
+	if data := readAll(t, path); !strings.HasPrefix(data, positionsHeader) {
+		t.Errorf("it was not written anew: %q", data)
 	}
 }

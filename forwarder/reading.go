@@ -161,8 +161,8 @@ func (f *follower) consume(g *generation, data []byte) (ok bool, c consumed) {
 
 // took moves the position behind data, which ends where the last entry ends.
 func (f *follower) took(g *generation, data []byte, c cut) {
+	f.number(g, data, c)
 	g.offset += int64(c.bytes)
-	g.number += int64(c.entries)
 	g.scanned, g.broken = 0, c.broken
 	g.tail = printOf(data[len(data)-int(min(g.offset, printMax)):])
 	if g.state == ignored {
@@ -191,6 +191,6 @@ func (f *follower) takeRest(g *generation) bool {
 		return false
 	}
 	f.cur.batch.Append(g.source.category, append(data[g.tail.n:len(data):len(data)], '\n'))
-	f.took(g, data, cut{bytes: int(g.scanned), entries: 1})
+	f.took(g, data, cut{bytes: int(g.scanned), entries: 1, rest: true})
 	return true
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // TestRestartsWithALossyStore stops and starts the follower at random moments, while files grow and are rotated and the store
-// refuses calls or takes them and loses its answer. Only what was in such a call may come twice.
+// refuses calls or takes them and loses its answer. What was in such a call is sent again and has the same numbers.
 func TestRestartsWithALossyStore(t *testing.T) {
 	r := newRig(t, "*.log")
 	lost := 0
@@ -79,10 +79,13 @@ func TestRestartsWithALossyStore(t *testing.T) {
 	}
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
-	if lost == 0 && twice > 0 {
-		t.Errorf("%d lines came twice, and no answer was lost", twice)
+	if twice > 0 {
+		t.Errorf("%d lines came twice", twice)
 	}
-	t.Logf("%d lines, %d more than once, %d answers lost", len(seen), twice, lost)
+	if lost == 0 {
+		t.Error("no answer was lost: the test shows nothing")
+	}
+	t.Logf("%d lines, %d answers lost", len(seen), lost)
 }
 
 func TestFewDescriptors(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 // There are two parcels. full is not buffered: a send that does not block found the shipper waiting.
 type shipper struct {
 	courier
+	first func(*parcel) // what to do before a parcel is offered
 	acked func(*parcel) // what to do when the store has a parcel
 	idle  func()        // about once a second
 	full  chan *parcel
@@ -26,6 +27,7 @@ type shipper struct {
 func newShipper(st store.Store, log *slog.Logger) *shipper {
 	s := &shipper{
 		courier: newCourier(st, log),
+		first:   func(*parcel) {},
 		acked:   func(*parcel) {},
 		idle:    func() {},
 		full:    make(chan *parcel),
@@ -47,6 +49,7 @@ func (s *shipper) run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
+			s.first(p)
 			if err := s.deliver(ctx, p); err != nil {
 				return err
 			}

@@ -128,6 +128,10 @@ func (b *Batch) AppendSpans(dst []Span, before int) []Span {
 	if before > 0 {
 		dst = append(dst, Span{Count: int32(before)})
 	}
+	if k := len(dst) - 1; k >= 0 && dst[k].joins(b.spans[0]) {
+		dst[k].Count += b.spans[0].Count
+		return append(dst, b.spans[1:]...)
+	}
 	return append(dst, b.spans...)
 }
 

@@ -90,9 +90,15 @@ func AppendLogHeader(dst []byte, seqID int32, count int) []byte {
 // AppendLogTrailer appends what ends a Log call behind its entries: the spans, if there are any.
 func AppendLogTrailer(dst []byte, spans []Span) []byte {
 	if len(spans) > 0 {
-		dst = append(dst, typeList, 0, 2, typeStruct)
-		dst = binary.BigEndian.AppendUint32(dst, uint32(len(spans)))
+		dst = appendSpanList(dst, spans)
 	}
+	return append(dst, typeStop)
+}
+
+// appendSpanList appends field 2 of the arguments of a Log call.
+func appendSpanList(dst []byte, spans []Span) []byte {
+	dst = append(dst, typeList, 0, 2, typeStruct)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(spans)))
 	for i := range spans {
 		dst = append(dst, typeString, 0, 1, 0, 0, 0, 16)
 		dst = append(dst, spans[i].Stream[:]...)
@@ -102,5 +108,5 @@ func AppendLogTrailer(dst []byte, spans []Span) []byte {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(spans[i].Count))
 		dst = append(dst, typeStop)
 	}
-	return append(dst, typeStop)
+	return dst
 }

@@ -143,7 +143,9 @@ func (d *decoder) spans(b *Batch) error {
 		if err != nil {
 			return err
 		}
-		b.spans = append(b.spans, s)
+		if s.Count > 0 {
+			b.spans = append(b.spans, s)
+		}
 	}
 	return nil
 }
@@ -156,6 +158,8 @@ func (d *decoder) span() (s Span, err error) {
 		case err != nil:
 		case typ == typeStop && (len(stream) != len(s.Stream) || s.Count < 0):
 			err = malformed("a span of %d entries of a stream with a name of %d bytes", s.Count, len(stream))
+		case typ == typeStop && (s.First < 0 || s.First > math.MaxInt64-int64(s.Count)):
+			err = malformed("a span of %d entries from number %d", s.Count, s.First)
 		case typ == typeStop:
 			copy(s.Stream[:], stream)
 			return s, nil

@@ -88,8 +88,8 @@ func (s *Series) recover(st *State) error {
 			continue
 		}
 		if st != nil {
-			if err := s.dir.Remove(hidden(f.name)); err != nil {
-				return fmt.Errorf("remove %s, which will be written again: %w", s.path(hidden(f.name)), err)
+			if err := s.dir.Remove(Hidden(f.name)); err != nil {
+				return fmt.Errorf("remove %s, which will be written again: %w", s.path(Hidden(f.name)), err)
 			}
 			killpoint.Reach("rotate.recover.removed")
 			s.renamed = true
@@ -125,7 +125,7 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	if !ok {
 		return fmt.Errorf("continue %s: that is no name of this series (is the checkpoint of another directory?)", s.path(m.File))
 	}
-	name := hidden(m.File)
+	name := Hidden(m.File)
 	if !unpublished {
 		name = m.File
 		if codec != None { // what is published is not changed
@@ -186,10 +186,10 @@ func (s *Series) setAside(name string) error {
 		err = fmt.Errorf("there is %s already (move it away)", orphan(name))
 	}
 	if err == nil {
-		err = s.dir.Rename(hidden(name), orphan(name))
+		err = s.dir.Rename(Hidden(name), orphan(name))
 	}
 	if err != nil {
-		return fmt.Errorf("set aside %s: %w", s.path(hidden(name)), err)
+		return fmt.Errorf("set aside %s: %w", s.path(Hidden(name)), err)
 	}
 	s.renamed = true
 	return nil

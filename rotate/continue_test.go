@@ -151,7 +151,7 @@ func TestLostOpenFile(t *testing.T) {
 				must(t, s.Append(enc, []byte("first\n")))
 				must(t, s.Append(enc, []byte("second\n")))
 				st := syncState(t, s)
-				name, disk := st.Open.File, filepath.Join(path, hidden(st.Open.File))
+				name, disk := st.Open.File, filepath.Join(path, Hidden(st.Open.File))
 				var want string
 				switch how {
 				case "gone":

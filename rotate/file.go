@@ -23,7 +23,7 @@ type file struct {
 
 // create makes a new file under its hidden name.
 func create(dir *faultfs.Dir, m Mark, c Codec) (*file, error) {
-	f, err := dir.OpenFile(hidden(m.File), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	f, err := dir.OpenFile(Hidden(m.File), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return nil, err
 	}

@@ -62,8 +62,8 @@ func parseName(base, name string) (id ident, c Codec, ok bool) {
 	return id, c, id.name(base, c) == name
 }
 
-// hidden is the name of a file before it is published.
-func hidden(name string) string { return "." + name + openSuffix }
+// Hidden is the name of a file before it is published.
+func Hidden(name string) string { return "." + name + openSuffix }
 
 // orphan is the name of a file that was set aside.
 func orphan(name string) string { return "." + name + orphanSuffix }
@@ -87,7 +87,7 @@ type found struct {
 
 // onDisk is the name that the file has now.
 func (f found) onDisk() string {
-	return [...]func(string) string{func(s string) string { return s }, hidden, orphan}[f.kind](f.name)
+	return [...]func(string) string{func(s string) string { return s }, Hidden, orphan}[f.kind](f.name)
 }
 
 // scan lists the files of a series, in no particular order.

@@ -216,6 +216,14 @@ func (s *Series) Publish(st State) error {
 	return err
 }
 
+// Current is the final name of the open file, "" if none is.
+func (s *Series) Current() string {
+	if s.cur == nil {
+		return ""
+	}
+	return s.cur.File
+}
+
 // Idle says whether there is neither an open file nor one that has to be published.
 func (s *Series) Idle() bool { return s.cur == nil && len(s.sealed) == 0 }
 
@@ -253,7 +261,7 @@ func (s *Series) begin(now time.Time) error {
 func (s *Series) abandon() error {
 	w := s.cur
 	s.cur = nil
-	return errors.Join(w.f.Close(), s.dir.Remove(hidden(w.File)))
+	return errors.Join(w.f.Close(), s.dir.Remove(Hidden(w.File)))
 }
 
 // due says whether the clock asks for a new file. A clock that was set back behind the beginning of the file ends it no later than it
@@ -279,9 +287,9 @@ func (s *Series) publish(name string) error {
 		return fmt.Errorf("publish %s: %w", s.path(name), err)
 	case taken:
 		return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what was to be published waits in %s)",
-			s.path(name), hidden(name))
+			s.path(name), Hidden(name))
 	}
-	if err := s.dir.Rename(hidden(name), name); err != nil {
+	if err := s.dir.Rename(Hidden(name), name); err != nil {
 		return fmt.Errorf("publish %s: %w", s.path(name), err)
 	}
 	killpoint.Reach("rotate.publish.renamed")

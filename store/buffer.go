@@ -53,8 +53,8 @@ type BufferOptions struct {
 // When the replay runs well and little is left, Appends are held back for the last call or two, so that a busy Buffer finds its way
 // out of the spool; the first failure lets them go.
 //
-// Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again. Spans do not survive the
-// spool. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts; a single entry that is
+// Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again, with its spans, by which an
+// Inkwell knows what it has. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts; a single entry that is
 // refused again and again is moved to BufferOptions.Refused. When the replay is ended in the middle of a record that was refused, the
 // parts that were taken are sent again.
 type Buffer struct {
@@ -155,7 +155,7 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 			b.away(err)
 		}
 	}
-	if _, err := b.spool.Append(context.WithoutCancel(ctx), batch.Entries(), batch.Count()); err != nil {
+	if _, err := b.spool.AppendJoined(context.WithoutCancel(ctx), batch.Entries(), batch.AppendRecordTail(nil), batch.Count()); err != nil {
 		return fmt.Errorf("keep %d entries in the spool: %w", batch.Count(), err)
 	}
 	b.spooled.Add(int64(batch.Count()))

@@ -3,6 +3,8 @@ package store
 import (
 	"sync"
 	"time"
+
+	"inkwell/store/manifest"
 )
 
 // chunk is the raw bytes of one category that await compression. The drainer fills it, a shard takes it over whole.
@@ -12,6 +14,8 @@ type chunk struct {
 	low   uint64    // the journal below this offset holds none of its entries
 	last  uint64    // journal offset behind its last entry
 	born  time.Time // when the first entry came in
+	spans []manifest.Span
+	seq   uint64 // of the last of spans
 }
 
 // buffers hands out the memory of chunks in a few sizes, so that a thousand slow categories do not hold a megabyte each. Safe for

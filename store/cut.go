@@ -9,6 +9,7 @@ import (
 
 	"inkwell/internal/killpoint"
 	"inkwell/rotate"
+	"inkwell/store/manifest"
 )
 
 // cut is a checkpoint in the making: the drainer cuts its stream, every shard brings its files up to the cut, then the checkpoint is
@@ -21,13 +22,15 @@ type cut struct {
 
 	wait  sync.WaitGroup // for the shards
 	mu    sync.Mutex
-	marks map[string]mark // of categories that changed
+	marks map[string]mark     // of categories that changed
+	added []manifest.Contents // to their files since the cut before
 }
 
 // reply is called by each shard once a round.
-func (k *cut) reply(marks map[string]mark) {
+func (k *cut) reply(marks map[string]mark, added []manifest.Contents) {
 	k.mu.Lock()
 	maps.Copy(k.marks, marks)
+	k.added = append(k.added, added...)
 	k.mu.Unlock()
 	k.wait.Done()
 }
@@ -52,11 +55,14 @@ func (f *Files) finish(k *cut) error {
 	if f.drain.failures.Load() {
 		next.Low = f.saved.Low // what failed is read again from there
 	}
+	for _, c := range k.added {
+		f.ledger.add(c)
+	}
 	if next.equal(f.saved) {
 		return f.retain()
 	}
 	killpoint.Reach("files.checkpoint.gathered")
-	err := f.reserve.Save(func() error { return next.save(f.state) }, f.quiet)
+	err := f.reserve.Save(func() error { return f.save(k, next) }, f.quiet)
 	if err != nil {
 		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
 	}
@@ -69,6 +75,8 @@ func (f *Files) finish(k *cut) error {
 	f.saved, f.unsaved = next, nil
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
+	err = f.ledger.publish(next)
+	f.health.Set("manifest", err) // it is tried again with the next checkpoint
 	killpoint.Reach("files.checkpoint.published")
 	err = f.journal.Ack(next.Low)
 	if err != nil {
@@ -81,6 +89,17 @@ func (f *Files) finish(k *cut) error {
 	killpoint.Reach("files.checkpoint.acked")
 	f.reserve.Keep()
 	return f.retain()
+}
+
+// save makes next durable, and before it what belongs to it: what is in the files, and which numbers are there.
+func (f *Files) save(k *cut, next *checkpoint) error {
+	if err := f.ledger.save(k.added); err != nil {
+		return err
+	}
+	if err := f.streams.Save(); err != nil {
+		return err
+	}
+	return next.save(f.state)
 }
 
 // quiet runs do while no Append is in progress.

@@ -60,6 +60,7 @@ type drainer struct {
 	tried      bool       // lastTry was
 	batch      proto.Batch
 	runs       []proto.Run // of batch
+	numbers    numbers     // of batch
 
 	written  *atomic.Int64
 	failures atomic.Bool // a category has failed since the last look
@@ -144,23 +145,27 @@ func (d *drainer) loop() error {
 
 // take spreads the entries of a record over the chunks of their categories.
 func (d *drainer) take(rec spool.Record) {
-	if err := d.batch.CheckEntries(rec.Data); err != nil {
+	if err := d.batch.SetRecord(rec.Data); err != nil {
 		d.files.log.Error("record in the journal holds no entries, passed over", "offset", rec.Start, "error", err)
 		d.files.o.Stats.Overall("journal damaged").Add(1)
 		d.low = rec.End
 		return
 	}
+	d.files.streams.Drained(&d.batch)
 	d.runs = d.batch.AppendRuns(d.runs[:0])
+	d.numbers.begin(&d.batch)
 	cur := d.batch.Cursor()
 	for _, r := range d.runs {
 		c, prefix := d.route(r.Category)
 		for range r.Count {
 			cur.Next()
+			seq, id, number := d.numbers.next()
 			end := rec.Start + uint64(cur.End())
 			if end <= c.last || c.parked {
 				continue
 			}
-			d.put(c, cur.Message(), prefix, r.Category)
+			size := d.put(c, cur.Message(), prefix, r.Category)
+			c.chunk.note(size, seq, id, number)
 			c.chunk.last, c.last = end, end
 			c.chunk.count++
 		}
@@ -199,8 +204,8 @@ func (d *drainer) named() int {
 	return n
 }
 
-// put appends a message to c's chunk, which is sent off first if it would grow too large.
-func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) {
+// put appends a message to c's chunk, which is sent off first if it would grow too large, and returns the size before.
+func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) (size int) {
 	need := len(message) + 1
 	if prefix {
 		need += 4*len(name) + 3 // quoted: \xff at worst
@@ -219,6 +224,7 @@ func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) {
 		k.data = d.files.buffers.grow(k.data, need)
 		d.files.chunkBytes.Add(int64(cap(k.data) - before))
 	}
+	size = len(k.data)
 	if prefix {
 		k.data = appendPrefix(k.data, name)
 	}
@@ -226,6 +232,7 @@ func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) {
 	if d.files.o.Newlines.missing(message) || prefix && (len(message) == 0 || message[len(message)-1] != '\n') {
 		k.data = append(k.data, '\n')
 	}
+	return size
 }
 
 // dispatch hands c's chunk to its shard; it blocks while the shard is busy, which is how the journal comes to hold the rest.

@@ -19,6 +19,7 @@ import (
 	"inkwell/proto"
 	"inkwell/rotate"
 	"inkwell/store/spool"
+	"inkwell/store/stream"
 )
 
 // FilesOptions says where and how Files writes. The zero value of a field is its default.
@@ -37,6 +38,7 @@ type FilesOptions struct {
 	Keep          time.Duration    // published files older than this are removed, 0 = never
 	KeepBytes     int64            // the oldest published files are removed while all take more than this, 0 = never
 	JournalMax    int64            // bytes of journal awaiting the files, 0 = 32 GiB
+	StreamTTL     time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
 	Logger        *slog.Logger     // nil = none
 	Stats         *stats.Set       // nil = an own one
 	Injector      faultfs.Injector // faults for tests
@@ -64,6 +66,8 @@ type Files struct {
 	state   *faultfs.Dir
 	lock    *faultfs.File
 	journal *spool.Log
+	streams *stream.Table // what is in the journal or was
+	ledger  *ledger
 	saved   *checkpoint     // the last one; it and unsaved change only while a cut is in progress, or none can be
 	unsaved map[string]mark // what shards said for a checkpoint that could not be saved
 	drain   *drainer
@@ -139,6 +143,21 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 	return f, nil
 }
 
+// openBooks reads what is known of streams and contents.
+func (f *Files) openBooks() (err error) {
+	if f.ledger, err = openLedger(f.root, f.state, f.log, f.saved); err != nil {
+		return fmt.Errorf("open ledger in %s: %w", f.o.StateDir, err)
+	}
+	f.streams, err = stream.Open(f.state, stream.Options{TTL: f.o.StreamTTL, Logger: f.log, Stats: f.o.Stats, Twice: f.ledger.twice})
+	if err != nil {
+		return fmt.Errorf("open table of streams: %w", err)
+	}
+	if err := f.streams.Recover(f.journal, f.saved.Drained); err != nil {
+		return fmt.Errorf("read journal in %s: %w", f.o.StateDir, err)
+	}
+	return nil
+}
+
 // setAside keeps the open files of all series from being taken for ones that the journal holds: the state that knew them is gone.
 func (f *Files) setAside() error {
 	list, err := f.root.ReadDir()
@@ -171,6 +190,9 @@ func (f *Files) start() error {
 		f.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): files are continued, entries missing from the journal are lost",
 			"state", f.o.StateDir, "journal end", end)
 	}
+	if err := f.openBooks(); err != nil {
+		return err
+	}
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		s, err := newShard(f)
 		if err != nil {
@@ -198,7 +220,7 @@ func (f *Files) gauges() {
 	f.o.Stats.Gauge(stats.Overall+":chunk bytes", f.chunkBytes.Load)
 }
 
-// Append makes b durable in the journal. ErrTryLater wraps the reason when the journal is full or cannot be written; nothing of b is
+// Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater wraps the reason when the journal is full or cannot be written; nothing of b is
 // acknowledged then and the caller may offer it again.
 func (f *Files) Append(ctx context.Context, b *proto.Batch) error {
 	f.closeMu.RLock()
@@ -212,14 +234,19 @@ func (f *Files) Append(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
 	}
-	_, err := f.journal.Append(ctx, b.Entries(), b.Count())
-	if ctx.Err() == nil {
-		f.health.Set("journal", err)
-	}
-	if err != nil {
+	if err := f.streams.Append(ctx, b, f.write); err != nil {
 		return fmt.Errorf("%w: append to the journal in %s: %w", ErrTryLater, f.o.StateDir, err)
 	}
 	return nil
+}
+
+// write appends what is not there yet.
+func (f *Files) write(ctx context.Context, b *proto.Batch) error {
+	_, err := f.journal.AppendJoined(ctx, b.Entries(), b.AppendRecordTail(nil), b.Count())
+	if ctx.Err() == nil {
+		f.health.Set("journal", err)
+	}
+	return err
 }
 
 // Backlog is what the journal holds that no checkpoint covers yet, in bytes and entries.
@@ -252,6 +279,12 @@ func (f *Files) release() error {
 	var errs []error
 	if f.journal != nil {
 		errs = append(errs, f.journal.Close())
+	}
+	if f.streams != nil {
+		errs = append(errs, f.streams.Close())
+	}
+	if f.ledger != nil {
+		errs = append(errs, f.ledger.close())
 	}
 	if f.lock != nil {
 		errs = append(errs, f.lock.Close())

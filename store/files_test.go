@@ -23,7 +23,9 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/rotate"
+	"inkwell/store/manifest"
 	"inkwell/store/spool"
+	"inkwell/store/stream"
 )
 
 // entries makes a batch of one category.
@@ -33,6 +35,65 @@ func entries(category string, messages ...string) *proto.Batch {
 		b.Append([]byte(category), []byte(m))
 	}
 	return b
+}
+
+// numbered is entries with the numbers from first on in the stream of their category.
+func numbered(category string, first int, messages ...string) *proto.Batch {
+	b := entries(category, messages...)
+	id := stream.ID{0: 1}
+	copy(id[1:], category)
+	b.Number(id, int64(first), len(messages))
+	return b
+}
+
+// checkManifest fails unless the manifest of a category's directory lists the files that are there, whole, and each number once.
+func checkManifest(t *testing.T, path string, entries int) {
+	t.Helper()
+	dir, err := faultfs.OpenDir(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	files, _, err := manifest.ReadFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have stream.Ranges
+	listed := map[string]bool{}
+	for _, f := range files {
+		listed[f.Name] = true
+		info, err := dir.Lstat(f.Name)
+		if err != nil {
+			t.Errorf("%s is in the manifest: %v", f.Name, err)
+			continue
+		}
+		if info.Size() != f.Bytes {
+			t.Errorf("%s: %d bytes, the manifest says %d", f.Name, info.Size(), f.Bytes)
+		}
+		var count, raw int64
+		for _, s := range f.Spans {
+			count, raw = count+s.Count, raw+s.Bytes
+			if n := have.Overlap(s.First, s.End()); n > 0 {
+				t.Errorf("%s: %d numbers of %v are there twice", f.Name, n, s)
+			}
+			have.Add(s.First, s.End())
+		}
+		if count != f.Entries || raw != f.Raw {
+			t.Errorf("%s: spans of %d entries and %d bytes, the line says %d and %d", f.Name, count, raw, f.Entries, f.Raw)
+		}
+	}
+	list, err := dir.ReadDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Type().IsRegular() && e.Name() != manifest.Name && !listed[e.Name()] {
+			t.Errorf("%s is not in the manifest", e.Name())
+		}
+	}
+	if have.Count() != int64(entries) || have.Holes() != 0 {
+		t.Errorf("%s: the manifest has the entries %v, want %d", path, have, entries)
+	}
 }
 
 // published returns the bytes of all finished files of a category, in order, and fails on any name that is not final.
@@ -45,6 +106,9 @@ func published(t *testing.T, dir, category string) string {
 	}
 	for _, e := range list {
 		if e.Type()&os.ModeSymlink != 0 {
+			continue
+		}
+		if e.Name() == manifest.Name {
 			continue
 		}
 		if strings.HasPrefix(e.Name(), ".") {
@@ -206,8 +270,8 @@ func TestFilesKilledAtEveryDiskOperation(t *testing.T) {
 func killedAfter(t *testing.T, codec rotate.Codec, n int) (died bool) {
 	dir := t.TempDir()
 	o := FilesOptions{Dir: dir, Codec: codec, MaxSize: 700}
-	acked := map[string][]string{}
-	unknown := map[string]bool{}
+	sent := map[string][]string{}
+	acked := 0
 	kill := &dying{left: n, tear: n%2 == 0}
 	run := o
 	run.Injector = kill
@@ -216,40 +280,40 @@ func killedAfter(t *testing.T, codec rotate.Codec, n int) (died bool) {
 		for i := range 40 {
 			category := fmt.Sprintf("c%d", i%3)
 			message := fmt.Sprintf("%04d %x\n", i, strings.Repeat(fmt.Sprint(i), 30))
-			if err := f.Append(context.Background(), entries(category, message)); err != nil {
-				unknown[message] = true
-			} else {
-				acked[category] = append(acked[category], message)
+			if err := f.Append(context.Background(), numbered(category, len(sent[category]), message)); err == nil {
+				acked++
 			}
+			sent[category] = append(sent[category], message)
 			if i%8 == 7 {
 				time.Sleep(3 * time.Millisecond) // let a checkpoint happen
 			}
 		}
-		if err := f.Close(); err == nil && kill.died() && len(acked) > 0 {
+		if err := f.Close(); err == nil && kill.died() && acked > 0 {
 			t.Errorf("kill point %d: Close reported no error", n)
 		}
 	}
 	f := open(t, o)
+	for category, list := range sent { // as a sender does that does not know what arrived
+		for i := 0; i < len(list); i += 3 {
+			mustAppend(t, f, numbered(category, i, list[i:min(i+3, len(list))]...))
+		}
+	}
 	closeFiles(t, f)
-	for _, category := range []string{"c0", "c1", "c2"} {
+	for category, want := range sent {
 		var got []string
 		text := published(t, dir, category)
 		if codec == rotate.Zstd {
 			text = catAll(t, filepath.Join(dir, category), category)
 		}
 		for _, line := range strings.SplitAfter(text, "\n") {
-			if line != "" && !unknown[line] {
+			if line != "" {
 				got = append(got, line)
 			}
 		}
-		if !slices.Equal(got, acked[category]) {
-			t.Errorf("kill point %d: %s: got %d lines, want the %d acknowledged ones once and in order; difference:\n%.2000s", n, category, len(got), len(acked[category]), cmp.Diff(acked[category], got))
+		if !slices.Equal(got, want) {
+			t.Errorf("kill point %d: %s: got %d lines, want the %d that were sent once and in order; difference:\n%.2000s", n, category, len(got), len(want), cmp.Diff(want, got))
 		}
-		for line := range unknown {
-			if strings.Count(text, line) > 1 {
-				t.Errorf("kill point %d: unacknowledged %q is there twice", n, line)
-			}
-		}
+		checkManifest(t, filepath.Join(dir, category), len(want))
 	}
 	return kill.died()
 }
@@ -441,7 +505,7 @@ func TestFilesContinuesWhatWasKeptOpen(t *testing.T) {
 		closeFiles(t, f)
 	}
 	list, err := os.ReadDir(filepath.Join(dir, "c"))
-	if err != nil || len(list) != 1 {
+	if err != nil || len(list) != 2 { // with the manifest
 		t.Fatalf("want one file: %v %v", list, err)
 	}
 	if got, want := published(t, dir, "c"), "run 0\nrun 1\nrun 2\nrun 3\nrun 4\n"; got != want {

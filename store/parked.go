@@ -40,6 +40,7 @@ func (d *drainer) retry(now time.Time) {
 			continue
 		}
 		delete(d.files.unsaved, c.name)
+		d.files.ledger.rewind(c.name, m.Through)
 		c.parked, c.last, again = false, m.Through, true
 	}
 	if !again {

@@ -81,7 +81,7 @@ func section(b *proto.Batch, from, count int) *proto.Batch {
 		c.Next()
 	}
 	part := new(proto.Batch)
-	part.SetEntries(b.Entries()[start:c.End()], count)
+	part.SetPart(b, start, c.End()-start, from, count)
 	return part
 }
 

@@ -61,14 +61,13 @@ func (r *replay) skip(c *spool.CorruptError) {
 	r.add(&proto.Batch{}, c.End)
 }
 
-// canonical says why a record cannot be sent as it is.
-func canonical(rec spool.Record) error {
-	count, err := proto.CheckEntries(rec.Data)
-	if err != nil {
+// canonical makes b what the record holds, or says why it cannot be sent as it is.
+func canonical(b *proto.Batch, rec spool.Record) error {
+	if err := b.SetRecord(rec.Data); err != nil {
 		return err
 	}
-	if count != rec.Count || count == 0 {
-		return fmt.Errorf("%d entries where the record says %d", count, rec.Count)
+	if b.Count() != rec.Count || rec.Count == 0 {
+		return fmt.Errorf("%d entries where the record says %d", b.Count(), rec.Count)
 	}
 	return nil
 }

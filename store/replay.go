@@ -47,6 +47,7 @@ type replay struct {
 // record is one record of a run.
 type record struct {
 	from, to int    // its bytes in the run's batch
+	first    int    // its first entry there
 	count    int    // entries; 0 for a place that was unreadable
 	end      uint64 // offset behind it in the spool
 }
@@ -105,15 +106,14 @@ func (r *replay) gather(ctx context.Context) error {
 			return err
 		}
 		r.read = rec.End
-		if err := canonical(rec); err != nil {
+		var b proto.Batch
+		if err := canonical(&b, rec); err != nil {
 			if !r.setAside(ctx, rec.Data, rec.Count, err) {
 				return ctx.Err()
 			}
 			r.add(&proto.Batch{}, rec.End)
 			continue
 		}
-		var b proto.Batch
-		b.SetEntries(rec.Data, rec.Count)
 		if r.batch.Count() > 0 && r.batch.Size()+b.Size() > replayBytes {
 			r.next.AppendBatch(&b)
 			r.nextEnd = rec.End
@@ -135,9 +135,9 @@ func (r *replay) readOne(ctx context.Context) (spool.Record, bool, error) {
 
 // add puts a record at the end of the run.
 func (r *replay) add(b *proto.Batch, end uint64) {
-	from := r.batch.Size()
+	from, first := r.batch.Size(), r.batch.Count()
 	r.batch.AppendBatch(b)
-	r.run = append(r.run, record{from: from, to: r.batch.Size(), count: b.Count(), end: end})
+	r.run = append(r.run, record{from: from, first: first, to: r.batch.Size(), count: b.Count(), end: end})
 }
 
 // reopen starts to read again behind what was read.
@@ -159,7 +159,7 @@ func (r *replay) deliver(life, calls context.Context, run []record) bool {
 		return r.ack(life, run[len(run)-1].end)
 	}
 	var b proto.Batch
-	b.SetEntries(r.batch.Entries()[run[0].from:run[len(run)-1].to], count)
+	b.SetPart(&r.batch, run[0].from, run[len(run)-1].to-run[0].from, run[0].first, count)
 	err := r.offer(life, calls, &b, len(run) > 1)
 	switch half := len(run) / 2; {
 	case err == nil:

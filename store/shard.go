@@ -8,6 +8,7 @@ import (
 
 	"inkwell/internal/killpoint"
 	"inkwell/rotate"
+	"inkwell/store/manifest"
 )
 
 // shard compresses and writes the chunks of its categories, one after the other, so that each category keeps its order and an
@@ -33,10 +34,11 @@ type work struct {
 // output is what a shard knows of a category. Only the shard's goroutine may use it, but for the atomics.
 type output struct {
 	series  *rotate.Series
-	mark    mark        // through: behind the last entry written; state: as of the last sync
-	changed bool        // since the last sync
-	failed  atomic.Bool // nothing is written until a reset; set by the shard, cleared by the drainer
-	idle    atomic.Bool // no open file, nothing to publish
+	mark    mark                // through: behind the last entry written; state: as of the last sync
+	changed bool                // since the last sync
+	added   []manifest.Contents // since then
+	failed  atomic.Bool         // nothing is written until a reset; set by the shard, cleared by the drainer
+	idle    atomic.Bool         // no open file, nothing to publish
 }
 
 func newShard(f *Files) (*shard, error) {
@@ -58,7 +60,7 @@ func (s *shard) run() {
 			w.cut.reply(s.sync(w.cut))
 		case w.publish != nil:
 			s.publish(w.publish)
-			w.publish.reply(nil)
+			w.publish.reply(nil, nil)
 		case w.reset != nil:
 			s.reset(w.c, *w.reset)
 		}
@@ -86,9 +88,23 @@ func (s *shard) write(c *category, k *chunk) {
 		s.fail(c, fmt.Errorf("write %s: %w", filepath.Join(s.files.o.Dir, c.name), err))
 		return
 	}
+	c.out.add(c.name, k)
 	c.out.mark.Through, c.out.changed = k.last, true
 	c.written.Add(int64(k.count))
 	s.files.drain.written.Add(int64(k.count))
+}
+
+// add notes what the chunk brought to the open file; the mark is still where it was before.
+func (o *output) add(category string, k *chunk) {
+	born := k.born.Unix()
+	if l := len(o.added) - 1; l < 0 || o.added[l].File != o.series.Current() {
+		o.added = append(o.added, manifest.Contents{Category: category, File: o.series.Current(), From: o.mark.Through, First: born})
+	}
+	c := &o.added[len(o.added)-1]
+	c.Through, c.Last = k.last, born
+	for _, span := range k.spans {
+		c.Spans = manifest.AddSpan(c.Spans, span)
+	}
 }
 
 // open opens c's series as m says it stood.
@@ -112,13 +128,14 @@ func (s *shard) open(c *category, m mark) error {
 }
 
 // sync seals what is due, makes the files of the shard durable and says how each category that changed stands.
-func (s *shard) sync(k *cut) map[string]mark {
+func (s *shard) sync(k *cut) (map[string]mark, []manifest.Contents) {
 	for _, c := range k.forget {
 		if s.own[c] {
 			s.drop(c)
 		}
 	}
 	marks := make(map[string]mark)
+	var added []manifest.Contents
 	s.at = time.Now()
 	for c := range s.own {
 		if c.out.failed.Load() {
@@ -143,8 +160,10 @@ func (s *shard) sync(k *cut) map[string]mark {
 		}
 		c.out.mark.State, c.out.changed = state, false
 		marks[c.name] = c.out.mark
+		added = append(added, c.out.added...)
+		c.out.added = nil
 	}
-	return marks
+	return marks, added
 }
 
 // publish gives the files that k's checkpoint covers their final names.
@@ -169,7 +188,7 @@ func (s *shard) reset(c *category, m mark) {
 	}
 	err := s.open(c, m)
 	if err == nil {
-		c.out.changed = false
+		c.out.changed, c.out.added = false, nil
 		c.out.failed.Store(false)
 	}
 	s.files.drain.resets <- err

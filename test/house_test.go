@@ -20,14 +20,16 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":             {"config", "forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
+	"cmd/inkwell":             {"config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
 	"config":                  {"internal/conf", "rotate", "store/plain"},
-	"forwarder":               {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"forwarder":               {"store", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"collector":               {"config", "store", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs"},
-	"store":                   {"store/spool", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"store":                   {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":             {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
-	"store/queue":             {"store", "store/spool", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/queue":             {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/manifest":          {"store/stream", "internal/faultfs"},
 	"store/spool":             {"internal/faultfs", "internal/killpoint"},
+	"store/stream":            {"store/spool", "proto", "internal/faultfs", "internal/stats"},
 	"rotate":                  {"internal/faultfs", "internal/killpoint"},
 	"pipelog":                 {},
 	"internal/rpc":            {"proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint"},

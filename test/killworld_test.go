@@ -180,7 +180,7 @@ func (w *world) read() (l *harness.Ledger, files int) {
 			return err
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular():
+		case !e.Type().IsRegular() || e.Name() == ".manifest":
 			return nil
 		}
 		data, err := harness.Read(path)

@@ -42,10 +42,10 @@ func TestForwarderStateOfAnotherVersion(t *testing.T) {
 	forwardOnce(t, c.Addr, state, "app="+l.path)
 	path := filepath.Join(state, "positions")
 	text, err := os.ReadFile(path)
-	if err != nil || !bytes.HasPrefix(text, []byte("inkwell positions 1\n")) {
+	if err != nil || !bytes.HasPrefix(text, []byte("inkwell positions 2\n")) {
 		t.Fatalf("%q, %v", text, err)
 	}
-	newer := strings.Replace(string(text), "inkwell positions 1\n", "inkwell positions 99\n", 1)
+	newer := strings.Replace(string(text), "inkwell positions 2\n", "inkwell positions 99\n", 1)
 	harness.WriteFile(t, path, newer)
 	r := ink.Run(t, "forward", "--once", "--to", c.Addr, "--state", state, "app="+l.path)
 	if r.Code != 1 || !strings.Contains(r.Stderr, "99") || !strings.Contains(r.Stderr, path) || !strings.Contains(r.Stderr, "another state directory") {

@@ -72,7 +72,7 @@ func (a *app) printEntries(dir *faultfs.Dir, print entryPrinter) (damaged int, e
 	var batch proto.Batch
 	for rec, err := range spool.Records(dir) {
 		if err == nil {
-			_, err = proto.CheckEntries(rec.Data)
+			err = batch.SetRecord(rec.Data)
 		}
 		if err != nil {
 			damaged++
@@ -81,7 +81,6 @@ func (a *app) printEntries(dir *faultfs.Dir, print entryPrinter) (damaged int, e
 			}
 			continue
 		}
-		batch.SetEntries(rec.Data, rec.Count)
 		c := batch.Cursor()
 		for offset := rec.Start; c.Next(); offset = rec.Start + uint64(c.End()) {
 			if err := print(offset, &c); err != nil {

@@ -33,7 +33,7 @@ func (w *worker) catchUp() {
 			continue
 		case err != nil:
 			w.failed(err)
-		case ok && w.batch.CheckEntries(rec.Data) == nil:
+		case ok && w.batch.SetRecord(rec.Data) == nil:
 			w.pick(rec, l)
 		}
 		if err != nil || !ok || r.rejoin(q, rec.End) {
@@ -52,11 +52,8 @@ func (w *worker) catchUp() {
 func (w *worker) pick(rec spool.Record, l *load) {
 	q := w.q
 	w.runs = w.batch.AppendRuns(w.runs[:0])
-	at := 0
-	for _, run := range w.runs {
-		s := stretch{run: run, data: rec.Data[at : at+size(run)], from: rec.Start + uint64(at)}
-		at += len(s.data)
-		if !slices.Contains(q.run.route(run.Category), q) {
+	for s := range stretches(rec, &w.batch, w.runs) {
+		if !slices.Contains(q.run.route(s.run.Category), q) {
 			continue
 		}
 		q.mu.Lock()

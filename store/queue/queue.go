@@ -35,6 +35,7 @@ import (
 	"inkwell/proto"
 	"inkwell/store"
 	"inkwell/store/spool"
+	"inkwell/store/stream"
 )
 
 // Options says where the journal is. The zero value of a field is its default.
@@ -42,6 +43,7 @@ type Options struct {
 	StateDir   string           // journal and checkpoint; made if it is missing
 	MaxBytes   int64            // of journal that waits, 0 = 32 GiB
 	Durability spool.Durability // of Append
+	StreamTTL  time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
 	Logger     *slog.Logger     // nil = none
 	Stats      *stats.Set       // nil = an own one
 	Injector   faultfs.Injector // faults for tests
@@ -68,6 +70,8 @@ type Journal struct {
 
 	reserve store.Reserve
 	loads   sync.Pool // *load
+	streams *stream.Table
+	lanes   *stream.Lanes
 
 	mu  sync.Mutex
 	run *run // of the configuration in use; nil between two
@@ -87,7 +91,7 @@ func Open(o Options) (_ *Journal, err error) {
 	if o.saveEvery == 0 {
 		o.saveEvery, o.retry = time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))), retryWait
 	}
-	j := &Journal{o: o, log: o.Logger, loads: sync.Pool{New: func() any { return new(load) }}}
+	j := &Journal{o: o, log: o.Logger, loads: sync.Pool{New: func() any { return new(load) }}, lanes: stream.NewLanes()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.release())
@@ -116,6 +120,13 @@ func Open(o Options) (_ *Journal, err error) {
 		j.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): entries missing from the journal are lost",
 			"state", o.StateDir, "journal end", end)
 	}
+	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Logger: o.Logger, Stats: o.Stats})
+	if err != nil {
+		return nil, fmt.Errorf("open table of streams: %w", err)
+	}
+	if err := j.streams.Recover(j.spool, saved.Drained); err != nil {
+		return nil, fmt.Errorf("read journal in %s: %w", o.StateDir, err)
+	}
 	j.reserve = store.Reserve{Dir: j.state, Log: j.log}
 	j.reserve.Keep()
 	j.saver = newSaver(j, saved)
@@ -124,7 +135,7 @@ func Open(o Options) (_ *Journal, err error) {
 	return j, nil
 }
 
-// Append makes b durable in the journal. ErrTryLater wraps the reason when the journal is full or cannot be written; nothing of b is
+// Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater wraps the reason when the journal is full or cannot be written; nothing of b is
 // taken then.
 func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
@@ -132,14 +143,22 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	j.gate.RLock()
 	defer j.gate.RUnlock()
-	_, err := j.spool.Append(ctx, b.Entries(), b.Count())
-	if ctx.Err() == nil {
-		j.saver.health.Set("journal", err)
-	}
-	if err != nil {
+	if err := j.streams.Append(ctx, b, j.write); err != nil {
 		return fmt.Errorf("%w: append to the journal in %s: %w", store.ErrTryLater, j.o.StateDir, err)
 	}
 	return nil
+}
+
+// write appends what is not there yet. Entries without numbers get some, so that the next hop knows what it has.
+func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
+	err := j.lanes.Append(b, func(tail []byte) error {
+		_, err := j.spool.AppendJoined(ctx, b.Entries(), tail, b.Count())
+		return err
+	})
+	if ctx.Err() == nil {
+		j.saver.health.Set("journal", err)
+	}
+	return err
 }
 
 // quiet runs do while no Append is in progress.
@@ -162,6 +181,9 @@ func (j *Journal) release() error {
 	var errs []error
 	if j.spool != nil {
 		errs = append(errs, j.spool.Close())
+	}
+	if j.streams != nil {
+		errs = append(errs, j.streams.Close())
 	}
 	if j.lock != nil {
 		errs = append(errs, j.lock.Close())

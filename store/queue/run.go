@@ -164,7 +164,7 @@ func (r *run) damaged(what string, err error) {
 
 // take gives the entries of a record to their queues.
 func (r *run) take(rec spool.Record, b *proto.Batch, runs []proto.Run) []proto.Run {
-	err := b.CheckEntries(rec.Data)
+	err := b.SetRecord(rec.Data)
 	if err != nil {
 		r.damaged("record in the journal holds no entries, passed over", err)
 	}
@@ -174,18 +174,16 @@ func (r *run) take(rec spool.Record, b *proto.Batch, runs []proto.Run) []proto.R
 			q.room(r.ctx)
 		}
 	}
+	r.j.streams.Drained(b)
 	r.dispatching.Lock()
 	defer r.dispatching.Unlock()
 	r.position = rec.End
-	at := 0
-	for _, run := range runs {
-		s := stretch{run: run, data: rec.Data[at : at+size(run)], from: rec.Start + uint64(at)}
-		at += len(s.data)
-		queues := r.route(run.Category)
+	for s := range stretches(rec, b, runs) {
+		queues := r.route(s.run.Category)
 		for _, q := range queues {
 			q.offer(s)
 		}
-		if len(queues) == 0 && s.end() > r.began.done(string(run.Category)) {
+		if len(queues) == 0 && s.end() > r.began.done(string(s.run.Category)) {
 			r.homeless(s)
 		}
 	}
@@ -197,38 +195,6 @@ func (r *run) homeless(s stretch) {
 	name := string(s.run.Category)
 	r.j.log.Error("entries in the journal have no store in the new configuration: they are lost", "category", name, "entries", s.run.Count)
 	newTally(r.j, name, "lost").add(int64(s.run.Count))
-}
-
-// stretch is a run of entries of one category at its place in the journal.
-type stretch struct {
-	run  proto.Run
-	data []byte // canonical; valid until the next record is read
-	from uint64 // journal offset of data
-}
-
-func (s stretch) end() uint64 { return s.from + uint64(len(s.data)) }
-
-// size is the number of canonical bytes of a run.
-func size(r proto.Run) int { return r.Count*(proto.EntryOverhead+len(r.Category)) + int(r.Bytes) }
-
-// behind leaves out of s what lies below an offset.
-func (s stretch) behind(offset uint64) stretch {
-	if offset <= s.from {
-		return s
-	}
-	var b proto.Batch
-	b.SetEntries(s.data, s.run.Count)
-	for c := b.Cursor(); c.Next(); {
-		if s.from+uint64(c.End()) > offset {
-			break
-		}
-		s.run.Count--
-		s.run.Bytes -= int64(len(c.Message()))
-	}
-	n := size(s.run)
-	s.from += uint64(len(s.data) - n)
-	s.data = s.data[len(s.data)-n:]
-	return s
 }
 
 // pause waits and returns false if stop was closed meanwhile.

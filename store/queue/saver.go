@@ -91,7 +91,12 @@ func (s *saver) save(last bool) {
 	next, posts := r.gather(s.saved, last)
 	if !next.equal(s.saved) {
 		killpoint.Reach("queue.checkpoint.gathered")
-		err := s.j.reserve.Save(func() error { return next.save(s.j.state) }, s.j.quiet)
+		err := s.j.reserve.Save(func() error {
+			if err := s.j.streams.Save(); err != nil {
+				return err
+			}
+			return next.save(s.j.state)
+		}, s.j.quiet)
 		if err != nil {
 			err = fmt.Errorf("save checkpoint in %s: %w", s.j.o.StateDir, err)
 		}

@@ -217,7 +217,7 @@ func (q *Queue) own(s stretch) stretch {
 
 func (l *load) add(s stretch) {
 	var b proto.Batch
-	b.SetEntries(s.data, s.run.Count)
+	s.part(&b)
 	l.batch.AppendBatch(&b)
 	l.bytes += s.run.Bytes
 	l.last = s.end()

@@ -12,6 +12,7 @@ import (
 // waiter is one Append. The leader holds data until done is filled.
 type waiter struct {
 	data  []byte
+	tail  []byte // stands behind data in the record
 	count int
 	done  chan result // room for one; nil with Memory
 }
@@ -31,18 +32,24 @@ type leaderScratch struct {
 	ends    []uint64
 }
 
-func recordSize(n int) int64 { return recordHeader + int64(n) }
+// size is the length of the record with its header.
+func (w *waiter) size() int64 { return recordHeader + int64(len(w.data)+len(w.tail)) }
 
 // Append adds one record of count entries and blocks until it is durable; end is the offset behind it (0 with Memory, where it is
 // not known yet). data is not retained. On error nothing of it will be read, and a later Append may work: ErrFull at MaxBytes,
 // ErrClosed, ctx's error if it ended before the record was taken into a group, else what the operating system said.
 func (l *Log) Append(ctx context.Context, data []byte, count int) (end uint64, err error) {
-	if len(data) > l.o.MaxRecord {
-		return 0, fmt.Errorf("record of %d bytes: the largest is %d", len(data), l.o.MaxRecord)
+	return l.AppendJoined(ctx, data, nil, count)
+}
+
+// AppendJoined is Append for a record whose bytes are those of data and then those of tail.
+func (l *Log) AppendJoined(ctx context.Context, data, tail []byte, count int) (end uint64, err error) {
+	if n := len(data) + len(tail); n > l.o.MaxRecord {
+		return 0, fmt.Errorf("record of %d bytes: the largest is %d", n, l.o.MaxRecord)
 	}
-	w := &waiter{data: data, count: count}
+	w := &waiter{data: data, tail: tail, count: count}
 	if l.o.Durability == Memory {
-		w.data = slices.Clone(data)
+		w.data, w.tail = slices.Concat(data, tail), nil
 	} else {
 		w.done = make(chan result, 1)
 	}
@@ -77,7 +84,7 @@ func (l *Log) Append(ctx context.Context, data []byte, count int) (end uint64, e
 func (l *Log) enqueue(ctx context.Context, w *waiter) (lead bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	size := recordSize(len(w.data))
+	size := w.size()
 	for w.done == nil && l.queued > 0 && l.queued+size > memoryBytes && !l.closed {
 		l.changed.Wait()
 	}
@@ -116,7 +123,7 @@ func (l *Log) withdraw(w *waiter) bool {
 		return false
 	}
 	l.queue = slices.Delete(l.queue, i, i+1)
-	l.queued -= recordSize(len(w.data))
+	l.queued -= w.size()
 	return true
 }
 
@@ -127,7 +134,7 @@ func (l *Log) lead() (more bool) {
 	s.waiters = s.waiters[:0]
 	size := int64(0)
 	for _, w := range l.queue {
-		if n := recordSize(len(w.data)); len(s.waiters) == 0 || size+n <= maxGroup {
+		if n := w.size(); len(s.waiters) == 0 || size+n <= maxGroup {
 			s.waiters, size = append(s.waiters, w), size+n
 			continue
 		}
@@ -244,7 +251,7 @@ func (l *Log) encode(at, first uint64) (size, count int64) {
 	s := &l.groups
 	g := group{at: at, first: first, records: uint32(len(s.waiters))}
 	for _, w := range s.waiters {
-		size += recordSize(len(w.data))
+		size += w.size()
 		count += int64(w.count)
 	}
 	g.length, g.entries = uint32(size), uint64(count)
@@ -255,12 +262,14 @@ func (l *Log) encode(at, first uint64) (size, count int64) {
 	pos := at + groupHeader
 	for _, w := range s.waiters {
 		start := len(s.headers)
-		s.headers = appendRecord(s.headers, len(w.data), w.count)
+		s.headers = appendRecord(s.headers, len(w.data)+len(w.tail), w.count)
 		s.bufs = append(s.bufs, s.headers[start:len(s.headers):len(s.headers)])
-		if len(w.data) > 0 {
-			s.bufs = append(s.bufs, w.data)
+		for _, part := range [2][]byte{w.data, w.tail} {
+			if len(part) > 0 {
+				s.bufs = append(s.bufs, part)
+			}
 		}
-		pos += uint64(recordSize(len(w.data)))
+		pos += uint64(w.size())
 		s.ends = append(s.ends, pos)
 	}
 	sealGroup(s.headers, s.bufs[1:])

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+	"inkwell/store/manifest"
+	"inkwell/store/stream"
+)
+
+// ledger knows what is in the files that are not in a manifest yet, and what is in no file. It follows the checkpoints: what the shards
+// wrote since the last one is added before the next is saved, and a file that a checkpoint knows to be finished gets its line in the
+// manifest of its category. Until that is written, its contents stay here, whatever happens.
+//
+// The fields above the blank line belong to the checkpoint in progress, or to the drainer while none is.
+type ledger struct {
+	root  *faultfs.Dir
+	log   *slog.Logger
+	lines *faultfs.Lines
+	open  map[string][]manifest.Contents // by category
+
+	mu     sync.Mutex
+	counts map[manifest.Count]int64 // by a Count without Entries
+}
+
+// openLedger reads the ledger in state and leaves out what the checkpoint does not know of.
+func openLedger(root, state *faultfs.Dir, log *slog.Logger, saved *checkpoint) (*ledger, error) {
+	l := &ledger{root: root, log: log, open: make(map[string][]manifest.Contents), counts: make(map[manifest.Count]int64)}
+	var err error
+	bad := 0
+	l.lines, bad, err = faultfs.OpenLines(state, manifest.Ledger, manifest.LedgerHeader, func(body []byte) error {
+		c, err := manifest.ParseContents(body)
+		if err == nil {
+			l.add(c)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if bad > 0 {
+		log.Warn("lines of the ledger that were not written to their end are passed over; manifests may lack entries", "dir", state.Path(), "lines", bad)
+	}
+	for name := range l.open {
+		through := saved.Drained // of one that is complete, or was not known yet
+		if m, known := saved.Categories[name]; known {
+			through = m.Through
+		}
+		l.rewind(name, through)
+		if err := l.forgetListed(name); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// forgetListed forgets the files that the manifest of a category has already.
+func (l *ledger) forgetListed(name string) error {
+	if _, err := l.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		delete(l.open, name)
+		return nil
+	}
+	dir, err := l.root.Sub(name)
+	if err != nil {
+		return nil // its files will tell
+	}
+	defer dir.Close()
+	files, _, err := manifest.ReadFiles(dir)
+	if err != nil {
+		return fmt.Errorf("read manifest: %w", err)
+	}
+	listed := make(map[string]bool, len(files))
+	for _, f := range files {
+		listed[f.Name] = true
+	}
+	l.open[name] = slices.DeleteFunc(l.open[name], func(c manifest.Contents) bool { return listed[c.File] })
+	return nil
+}
+
+// add takes over what was added to a file; what was said before of the entries behind c.From is void.
+func (l *ledger) add(c manifest.Contents) {
+	l.rewind(c.Category, c.From)
+	l.open[c.Category] = append(l.open[c.Category], c)
+}
+
+// rewind forgets what was added behind a journal offset: it was cut off, and is read again.
+func (l *ledger) rewind(name string, through uint64) {
+	list := l.open[name]
+	for k := len(list); k > 0 && list[k-1].Through > through; k-- {
+		list = list[:k-1]
+	}
+	l.open[name] = list
+}
+
+// save makes added durable. It may be called again with the same.
+func (l *ledger) save(added []manifest.Contents) error {
+	if l.lines.Due() {
+		var all []manifest.Contents
+		for _, list := range l.open {
+			all = append(all, list...)
+		}
+		bodies, err := bodiesOf(all)
+		if err != nil {
+			return err
+		}
+		return l.lines.Rewrite(slices.Values(bodies))
+	}
+	if len(added) == 0 {
+		return nil
+	}
+	bodies, err := bodiesOf(added)
+	if err != nil {
+		return err
+	}
+	if err := l.lines.Append(bodies...); err != nil {
+		return err
+	}
+	return l.lines.Sync()
+}
+
+func bodiesOf(list []manifest.Contents) ([][]byte, error) {
+	bodies := make([][]byte, 0, len(list))
+	for i := range list {
+		body, err := list[i].Append(nil)
+		if err != nil {
+			return nil, err
+		}
+		bodies = append(bodies, body)
+	}
+	return bodies, nil
+}
+
+// publish gives the files that the checkpoint knows to be finished their lines in the manifests.
+func (l *ledger) publish(saved *checkpoint) error {
+	var errs []error
+	for name, list := range l.open {
+		open := ""
+		if m := saved.Categories[name]; m.State.Open != nil {
+			open = m.State.Open.File
+		}
+		k := 0
+		for k < len(list) && list[k].File != open {
+			k++
+		}
+		if k > 0 {
+			if err := l.enlist(name, list[:k]); err != nil {
+				errs = append(errs, fmt.Errorf("write manifest of %s: %w", name, err))
+				continue
+			}
+		}
+		if l.open[name] = slices.Clone(list[k:]); len(l.open[name]) == 0 {
+			delete(l.open, name)
+		}
+	}
+	return errors.Join(append(errs, l.publishCounts())...)
+}
+
+// enlist writes the lines of finished files.
+func (l *ledger) enlist(name string, list []manifest.Contents) error {
+	dir, err := l.root.Sub(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	var bodies [][]byte
+	for len(list) > 0 {
+		k := 1
+		for k < len(list) && list[k].File == list[0].File {
+			k++
+		}
+		f := manifest.Join(list[:k])
+		if f.Bytes, err = sizeOf(dir, f.Name); err != nil {
+			return err
+		}
+		body, err := manifest.AppendFile(nil, &f)
+		if err != nil {
+			return err
+		}
+		bodies, list = append(bodies, body), list[k:]
+	}
+	return faultfs.AppendLines(dir, manifest.Name, manifest.Header, bodies...)
+}
+
+// sizeOf is the length of a finished file, which may wait for its name; 0 when somebody has taken it away already.
+func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
+	for _, n := range []string{name, rotate.Hidden(name)} {
+		info, err := dir.Lstat(n)
+		if err == nil {
+			return info.Size(), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// count adds entries that are in no file.
+func (l *ledger) count(c manifest.Count, entries int64) {
+	c.Hour, c.Entries = hour(time.Now()), 0
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts[c] += entries
+}
+
+// twice counts entries that came again.
+func (l *ledger) twice(id stream.ID, category string, entries int64) {
+	l.count(manifest.Count{Category: category, Stream: id.String(), What: manifest.Duplicate}, entries)
+}
+
+// publishCounts writes what was counted.
+func (l *ledger) publishCounts() error {
+	l.mu.Lock()
+	counts := l.counts
+	l.counts = make(map[manifest.Count]int64)
+	l.mu.Unlock()
+	if len(counts) == 0 {
+		return nil
+	}
+	var bodies [][]byte
+	for c, entries := range counts {
+		c.Entries = entries
+		body, err := c.Append(nil)
+		if err != nil {
+			return err
+		}
+		bodies = append(bodies, body)
+	}
+	err := faultfs.AppendLines(l.root, manifest.Name, manifest.Header, bodies...)
+	if err != nil {
+		for c, entries := range counts {
+			l.mu.Lock()
+			l.counts[c] += entries
+			l.mu.Unlock()
+		}
+		return fmt.Errorf("write counts: %w", err)
+	}
+	return nil
+}
+
+// close releases the file.
+func (l *ledger) close() error { return l.lines.Close() }

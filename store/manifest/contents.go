@@ -1,0 +1,106 @@
+package manifest
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Contents is a line of a collector's ledger, "contents" in its state directory: what one checkpoint found added to a file that was
+// not published then. A category's lines follow each other by journal offset; one that begins before the end of another takes its
+// place, because the category was read again from there.
+type Contents struct {
+	Category string
+	File     string
+	From     uint64 // journal offsets: the entries lie between
+	Through  uint64
+	First    int64 // Unix seconds
+	Last     int64
+	Spans    []Span
+}
+
+type contentsLine struct {
+	Category string     `json:"category"`
+	File     string     `json:"file"`
+	From     uint64     `json:"from"`
+	Through  uint64     `json:"through"`
+	First    int64      `json:"first"`
+	Last     int64      `json:"last"`
+	Streams  []string   `json:"streams,omitempty"`
+	Spans    [][5]int64 `json:"spans"`
+}
+
+// Ledger and LedgerHeader name the file of Contents.
+const (
+	Ledger       = "contents"
+	LedgerHeader = "inkwell contents 1"
+)
+
+// Append appends the body of c's line.
+func (c *Contents) Append(dst []byte) ([]byte, error) {
+	line := contentsLine{Category: c.Category, File: c.File, From: c.From, Through: c.Through, First: c.First, Last: c.Last}
+	line.Streams, line.Spans = encodeSpans(c.Spans)
+	return appendJSON(dst, line)
+}
+
+// ParseContents reads what Append wrote.
+func ParseContents(body []byte) (c Contents, err error) {
+	var line contentsLine
+	if err := json.Unmarshal(body, &line); err != nil {
+		return Contents{}, err
+	}
+	if line.File == "" || line.From > line.Through {
+		return Contents{}, errors.New("no contents")
+	}
+	c = Contents{Category: line.Category, File: line.File, From: line.From, Through: line.Through, First: line.First, Last: line.Last}
+	c.Spans, err = decodeSpans(line.Streams, line.Spans)
+	return c, err
+}
+
+// AddSpan puts s behind the others; it joins the last one if it goes on where that ends.
+func AddSpan(spans []Span, s Span) []Span {
+	if k := len(spans) - 1; k >= 0 {
+		l := &spans[k]
+		if l.Hour == s.Hour && l.Stream == s.Stream && (l.End() == s.First || s.Stream == [16]byte{}) {
+			l.Count += s.Count
+			l.Bytes += s.Bytes
+			return spans
+		}
+	}
+	return append(spans, s)
+}
+
+// maxSpans is how many a line of a manifest has at most in the order of the file.
+const maxSpans = 1 << 14
+
+// Join makes one File of the lines about it, but for its Bytes.
+func Join(lines []Contents) File {
+	f := File{Name: lines[0].File, First: time.Unix(lines[0].First, 0).UTC(), Last: time.Unix(lines[len(lines)-1].Last, 0).UTC()}
+	for _, c := range lines {
+		for _, s := range c.Spans {
+			f.Spans = AddSpan(f.Spans, s)
+			f.Entries += s.Count
+			f.Raw += s.Bytes
+		}
+	}
+	if len(f.Spans) > maxSpans {
+		f.Spans, f.Unordered = collapse(f.Spans), true
+	}
+	return f
+}
+
+// collapse joins the spans of each hour and stream, whatever stood between them. The numbers of a stream only grow in a file, but for
+// what came late: that keeps spans of its own.
+func collapse(spans []Span) []Span {
+	slices.SortStableFunc(spans, func(a, b Span) int {
+		return cmp.Or(cmp.Compare(a.Hour, b.Hour), bytes.Compare(a.Stream[:], b.Stream[:]), cmp.Compare(a.First, b.First))
+	})
+	joined := spans[:0]
+	for _, s := range spans {
+		joined = AddSpan(joined, s)
+	}
+	return slices.Clip(joined)
+}

@@ -1,0 +1,192 @@
+package stream
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"inkwell/proto"
+)
+
+// claim is one Append: the pieces of its batch, and the streams it has for itself.
+type claim struct {
+	pieces []piece
+	owned  []*entry
+	runs   []proto.Run
+	rest   proto.Batch // what is not there yet
+	part   proto.Batch
+}
+
+// piece is entries of one span and one category, in their order.
+type piece struct {
+	stream       ID
+	category     []byte // aliases the batch
+	first, count int64  // numbers
+	index        int    // of the first entry in the batch
+	twice        int64  // how many are there already
+}
+
+// split lists the numbered pieces of b.
+func (c *claim) split(b *proto.Batch) {
+	c.runs, c.pieces = b.AppendRuns(c.runs[:0]), c.pieces[:0]
+	index, r, left := 0, 0, 0
+	if len(c.runs) > 0 {
+		left = c.runs[0].Count
+	}
+	for _, s := range b.Spans() {
+		done := 0
+		for done < int(s.Count) {
+			for left == 0 {
+				r++
+				left = c.runs[r].Count
+			}
+			n := min(left, int(s.Count)-done)
+			if s.Numbered() && len(c.runs[r].Category) <= maxName {
+				c.pieces = append(c.pieces, piece{stream: s.Stream, category: c.runs[r].Category, first: s.First + int64(done), count: int64(n), index: index})
+			}
+			index, left, done = index+n, left-n, done+n
+		}
+	}
+}
+
+// Append gives the entries of b that are not there yet to write, if there are any, and notes that they are there when it succeeds.
+// A stream is one Append's at a time: what is sent again while its first attempt is in progress waits for the outcome of that.
+// ctx bounds the wait.
+func (t *Table) Append(ctx context.Context, b *proto.Batch, write func(context.Context, *proto.Batch) error) error {
+	if len(b.Spans()) == 0 {
+		return write(ctx, b)
+	}
+	c := t.claims.Get().(*claim)
+	defer t.claims.Put(c)
+	c.split(b)
+	if err := t.take(ctx, c); err != nil {
+		return err
+	}
+	var err error
+	switch twice := c.twice(); {
+	case twice == 0:
+		err = write(ctx, b)
+	case twice == int64(b.Count()):
+	default:
+		t.leaveOut(c, b)
+		err = write(ctx, &c.rest)
+	}
+	t.release(c, err == nil)
+	return err
+}
+
+// take makes the streams of c its own and finds out what is there.
+func (t *Table) take(ctx context.Context, c *claim) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy(c) {
+		stop := context.AfterFunc(ctx, func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.freed.Broadcast()
+		})
+		defer stop()
+		for t.busy(c) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			t.freed.Wait()
+		}
+	}
+	if t.places >= t.o.Max {
+		t.evict()
+	}
+	c.owned = c.owned[:0]
+	for i := range c.pieces {
+		p := &c.pieces[i]
+		e := t.entry(p.stream)
+		if e.owner != c {
+			e.owner = c
+			c.owned = append(c.owned, e)
+		}
+		p.twice = t.place(e, p.category).there.Overlap(p.first, p.first+p.count)
+	}
+	return nil
+}
+
+// busy says whether another Append has one of the streams of c.
+func (t *Table) busy(c *claim) bool {
+	return slices.ContainsFunc(c.pieces, func(p piece) bool {
+		e := t.streams[p.stream]
+		return e != nil && e.owner != nil
+	})
+}
+
+// release ends c; with written what it brought is there.
+func (t *Table) release(c *claim, written bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now().Unix()
+	for i := range c.pieces {
+		p := &c.pieces[i]
+		if !written {
+			break
+		}
+		pl := t.place(t.entry(p.stream), p.category)
+		t.add(pl, p)
+		if p.twice > 0 {
+			t.o.Twice(p.stream, pl.category, p.twice)
+			t.duplicates.Add(p.twice)
+		}
+	}
+	for i, e := range c.owned {
+		e.owner, c.owned[i] = nil, nil
+		e.seen = max(e.seen, now)
+	}
+	t.freed.Broadcast()
+}
+
+// twice is how many entries are there already.
+func (c *claim) twice() (sum int64) {
+	for i := range c.pieces {
+		sum += c.pieces[i].twice
+	}
+	return sum
+}
+
+// leaveOut leaves in c.rest the entries of b that are not there yet, with their numbers.
+func (t *Table) leaveOut(c *claim, b *proto.Batch) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.rest.Reset()
+	from, start := 0, 0 // of the stretch that is to be kept: its bytes and its index
+	index, end := 0, 0
+	keep := func() {
+		if index > start {
+			c.part.SetPart(b, from, end-from, start, index-start)
+			c.rest.AppendBatch(&c.part)
+		}
+	}
+	k := 0
+	for cur := b.Cursor(); cur.Next(); index, end = index+1, cur.End() {
+		for k < len(c.pieces) && index >= c.pieces[k].index+int(c.pieces[k].count) {
+			k++
+		}
+		if k == len(c.pieces) || index < c.pieces[k].index || c.pieces[k].twice == 0 {
+			continue
+		}
+		p := &c.pieces[k]
+		if t.place(t.streams[p.stream], p.category).there.Has(p.first + int64(index-p.index)) {
+			keep()
+			from, start = cur.End(), index+1
+		}
+	}
+	keep()
+	c.part.Reset()
+}
+
+// evict forgets the eighth of the streams that were silent longest.
+func (t *Table) evict() {
+	seen := make([]int64, 0, len(t.streams))
+	for _, e := range t.streams {
+		seen = append(seen, e.seen)
+	}
+	slices.Sort(seen)
+	t.forget(seen[len(seen)/8] + 1)
+	t.o.Logger.Warn("too many streams: those that were silent longest are forgotten; what they send again is written again", "limit", t.o.Max)
+}

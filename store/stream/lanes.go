@@ -1,0 +1,123 @@
+package stream
+
+import (
+	"crypto/rand"
+	"sync"
+
+	"inkwell/proto"
+)
+
+// Lanes number the entries that come without numbers, where they are made durable for the first time on their way to another
+// collector. A lane is a stream that one Append has for itself at a time, so that its numbers stand in the journal in their order, and
+// those of an Append that failed are given again. There are as many lanes as there were Appends at once. Safe for concurrent use.
+type Lanes struct {
+	own [8]byte
+
+	mu   sync.Mutex
+	free []*lane
+}
+
+// lane is one stream and the numbers that come next in it.
+type lane struct {
+	id    ID
+	next  map[string]*int64 // by category
+	given []given           // in the Append in progress
+	runs  []proto.Run
+	batch proto.Batch // aliases the caller's entries
+	tail  []byte
+}
+
+// given is what has to be taken back when an Append fails.
+type given struct {
+	next   *int64
+	before int64
+}
+
+// laneMax bounds the categories of a lane; beyond it another lane takes its place.
+const laneMax = 4096
+
+// NewLanes draws the name that all its streams begin with.
+func NewLanes() *Lanes {
+	l := new(Lanes)
+	rand.Read(l.own[:])
+	return l
+}
+
+// Own is what its streams begin with.
+func (l *Lanes) Own() [8]byte { return l.own }
+
+// Append gives write what stands behind b's entries in a record: the spans of b, and numbers for the entries that have none. b itself
+// is left as it is.
+func (l *Lanes) Append(b *proto.Batch, write func(tail []byte) error) error {
+	n := l.take()
+	n.number(b)
+	err := write(n.tail)
+	for err != nil && len(n.given) > 0 {
+		last := n.given[len(n.given)-1]
+		*last.next, n.given = last.before, n.given[:len(n.given)-1]
+	}
+	l.put(n)
+	return err
+}
+
+// number makes n.tail the end of a record of b's entries.
+func (n *lane) number(b *proto.Batch) {
+	n.runs, n.given = b.AppendRuns(n.runs[:0]), n.given[:0]
+	n.batch.SetEntries(b.Entries(), b.Count())
+	spans := b.Spans()
+	var used int32 // of spans[0]
+	for _, r := range n.runs {
+		for left := int32(r.Count); left > 0; {
+			for len(spans) > 0 && spans[0].Count == used {
+				spans, used = spans[1:], 0
+			}
+			k := left
+			if len(spans) > 0 {
+				k = min(left, spans[0].Count-used)
+			}
+			if len(spans) > 0 && spans[0].Numbered() {
+				n.batch.AppendSpan(proto.Span{Stream: spans[0].Stream, First: spans[0].First + int64(used), Count: k})
+			} else {
+				n.batch.AppendSpan(proto.Span{Stream: n.id, First: n.give(r.Category, k), Count: k})
+			}
+			used, left = used+k, left-k
+		}
+	}
+	n.tail = n.batch.AppendRecordTail(n.tail[:0])
+}
+
+// give takes the next count numbers of a category.
+func (n *lane) give(category []byte, count int32) (first int64) {
+	next := n.next[string(category)]
+	if next == nil {
+		next = new(int64)
+		n.next[string(category)] = next
+	}
+	first = *next
+	n.given = append(n.given, given{next, first})
+	*next += int64(count)
+	return first
+}
+
+func (l *Lanes) take() *lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if k := len(l.free) - 1; k >= 0 {
+		n := l.free[k]
+		l.free = l.free[:k]
+		return n
+	}
+	n := &lane{next: make(map[string]*int64)}
+	copy(n.id[:], l.own[:])
+	rand.Read(n.id[8:])
+	return n
+}
+
+func (l *Lanes) put(n *lane) {
+	if len(n.next) > laneMax {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, n)
+}

@@ -1,0 +1,75 @@
+package stream
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"inkwell/proto"
+)
+
+func TestLanesNumberWhatHasNoNumbers(t *testing.T) {
+	l := NewLanes()
+	own := l.Own()
+	b := new(proto.Batch)
+	for i, c := range []string{"a", "a", "b", "a"} {
+		b.Append([]byte(c), []byte{byte('0' + i)})
+		if i == 1 {
+			b.Number(ID{7}, 40, 1)
+		}
+	}
+	appendTo := func(fail error) []proto.Span {
+		t.Helper()
+		var got proto.Batch
+		err := l.Append(b, func(tail []byte) error {
+			if err := got.SetRecord(slices.Concat(b.Entries(), tail)); err != nil {
+				t.Fatal(err)
+			}
+			return fail
+		})
+		if !errors.Is(err, fail) {
+			t.Fatal(err)
+		}
+		spans := slices.Clone(got.Spans())
+		for i := range spans {
+			if [8]byte(spans[i].Stream[:8]) == own {
+				spans[i].Stream = ID{}
+			}
+		}
+		return spans
+	}
+	check := func(got []proto.Span, a, b int64) {
+		t.Helper()
+		want := []proto.Span{{Stream: ID{}, First: a, Count: 1}, {Stream: ID{7}, First: 40, Count: 1}, {Stream: ID{}, First: b, Count: 1}, {Stream: ID{}, First: a + 1, Count: 1}}
+		if !slices.Equal(got, want) {
+			t.Errorf("spans %v, want %v", got, want)
+		}
+	}
+	check(appendTo(nil), 0, 0)
+	check(appendTo(errors.New("no")), 2, 1) // numbers that were not used are given again
+	check(appendTo(nil), 2, 1)
+	if len(b.Spans()) != 2 {
+		t.Errorf("the batch of the caller was changed: %v", b.Spans())
+	}
+}
+
+func TestAppendsAtOnceHaveLanesOfTheirOwn(t *testing.T) {
+	l := NewLanes()
+	id := func(tail []byte) ID {
+		b := batch("a", ID{}, 0, 1)
+		if err := b.SetRecord(slices.Concat(b.Entries(), tail)); err != nil {
+			t.Fatal(err)
+		}
+		return b.Spans()[0].Stream
+	}
+	plain := new(proto.Batch)
+	plain.Append([]byte("a"), []byte("x"))
+	var outer, inner ID
+	err := l.Append(plain, func(tail []byte) error {
+		outer = id(tail)
+		return l.Append(plain, func(tail []byte) error { inner = id(tail); return nil })
+	})
+	if err != nil || outer == inner {
+		t.Errorf("both have %v, %v", outer, err)
+	}
+}

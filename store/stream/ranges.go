@@ -1,0 +1,123 @@
+package stream
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Range is the numbers First … End-1.
+type Range struct{ First, End int64 }
+
+// Ranges is a set of numbers: ascending ranges that neither overlap nor touch.
+type Ranges []Range
+
+// Add puts the numbers first … end-1 into the set.
+func (r *Ranges) Add(first, end int64) {
+	if first >= end {
+		return
+	}
+	s := *r
+	if k := len(s) - 1; k >= 0 && s[k].End == first { // the next of a stream, nearly always
+		s[k].End = end
+		return
+	}
+	from := s.behind(first - 1) // the first that overlaps or touches
+	to := from
+	for to < len(s) && s[to].First <= end {
+		first, end = min(first, s[to].First), max(end, s[to].End)
+		to++
+	}
+	*r = slices.Replace(s, from, to, Range{first, end})
+}
+
+// behind is the index of the first range that goes beyond n.
+func (r Ranges) behind(n int64) int {
+	i, _ := slices.BinarySearchFunc(r, n, func(a Range, n int64) int {
+		if a.End <= n {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
+// Has says whether n is in the set.
+func (r Ranges) Has(n int64) bool {
+	i := r.behind(n)
+	return i < len(r) && r[i].First <= n
+}
+
+// Overlap is how many of the numbers first … end-1 are in the set.
+func (r Ranges) Overlap(first, end int64) (sum int64) {
+	for i := r.behind(first); i < len(r) && r[i].First < end; i++ {
+		sum += min(r[i].End, end) - max(r[i].First, first)
+	}
+	return sum
+}
+
+// Missing yields the parts of first … end-1 that are not in the set.
+func (r Ranges) Missing(first, end int64) (missing Ranges) {
+	for i := r.behind(first); i < len(r) && r[i].First < end; i++ {
+		if r[i].First > first {
+			missing = append(missing, Range{first, r[i].First})
+		}
+		first = r[i].End
+	}
+	if first < end {
+		missing = append(missing, Range{first, end})
+	}
+	return missing
+}
+
+// Count is the number of numbers in the set.
+func (r Ranges) Count() (sum int64) {
+	for _, x := range r {
+		sum += x.End - x.First
+	}
+	return sum
+}
+
+// Holes is how many numbers are missing between the lowest and the highest.
+func (r Ranges) Holes() int64 {
+	if len(r) == 0 {
+		return 0
+	}
+	return r[len(r)-1].End - r[0].First - r.Count()
+}
+
+// String is the set as ParseRanges reads it: 0-99,200-299, both ends included.
+func (r Ranges) String() string {
+	var b []byte
+	for i, x := range r {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, x.First, 10)
+		if x.End-1 > x.First {
+			b = strconv.AppendInt(append(b, '-'), x.End-1, 10)
+		}
+	}
+	return string(b)
+}
+
+// ParseRanges reads what String wrote.
+func ParseRanges(s string) (r Ranges, err error) {
+	if s == "" {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		a, b, two := strings.Cut(part, "-")
+		if !two {
+			b = a
+		}
+		first, err1 := strconv.ParseInt(a, 10, 64)
+		last, err2 := strconv.ParseInt(b, 10, 64)
+		if err1 != nil || err2 != nil || first < 0 || last < first || last == 1<<63-1 || len(r) > 0 && first <= r[len(r)-1].End {
+			return nil, fmt.Errorf("%q is no set of numbers", s)
+		}
+		r = append(r, Range{first, last + 1})
+	}
+	return r, nil
+}

@@ -1,0 +1,263 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+)
+
+func open(t *testing.T, path string, o Options) *Table {
+	t.Helper()
+	dir, err := faultfs.OpenDir(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(tab.Close(), dir.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return tab
+}
+
+// batch is count entries of a stream from number first; each says what it is.
+func batch(category string, id ID, first int64, count int) *proto.Batch {
+	b := new(proto.Batch)
+	for i := range count {
+		b.Append([]byte(category), fmt.Appendf(nil, "%x:%d", id[0], first+int64(i)))
+	}
+	b.Number(id, first, count)
+	return b
+}
+
+// messages are those of b, in order.
+func messages(b *proto.Batch) (list []string) {
+	for c := b.Cursor(); c.Next(); {
+		list = append(list, string(c.Message()))
+	}
+	return list
+}
+
+func TestWhatIsThereIsLeftOut(t *testing.T) {
+	set := stats.New()
+	told := map[string]int64{}
+	tab := open(t, t.TempDir(), Options{Stats: set, Twice: func(_ ID, c string, n int64) { told[c] += n }})
+	var wrote []string
+	write := func(_ context.Context, b *proto.Batch) error {
+		wrote = append(wrote, messages(b)...)
+		covered := 0
+		for _, s := range b.Spans() {
+			covered += int(s.Count)
+		}
+		if covered != b.Count() {
+			t.Errorf("%d of %d entries kept their numbers", covered, b.Count())
+		}
+		return nil
+	}
+	do := func(b *proto.Batch, want ...string) {
+		t.Helper()
+		wrote = nil
+		if err := tab.Append(t.Context(), b, write); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(wrote, want) {
+			t.Errorf("wrote %q, want %q", wrote, want)
+		}
+	}
+	one, two := ID{1}, ID{2}
+	do(batch("a", one, 0, 2), "1:0", "1:1")
+	do(batch("a", one, 0, 2))
+	do(batch("a", one, 1, 3), "1:2", "1:3")
+	do(batch("a", one, 6, 2), "1:6", "1:7") // 4 and 5 are missing
+	if n := set.Get("scribe_overall:missing"); n != 2 {
+		t.Errorf("%d are missing, want 2", n)
+	}
+	do(batch("a", one, 3, 5), "1:4", "1:5") // a hole is filled by what comes late
+	do(batch("b", one, 0, 1), "1:0")        // another category is another matter
+	both := batch("a", two, 0, 1)
+	both.AppendBatch(batch("a", one, 7, 2))
+	do(both, "2:0", "1:8")
+	if n := set.Get("scribe_overall:missing"); n != 0 {
+		t.Errorf("%d are missing, want none", n)
+	}
+	if n := set.Get("scribe_overall:duplicates"); n != 7 || told["a"] != 7 {
+		t.Errorf("%d duplicates are counted, %v", n, told)
+	}
+	plain := new(proto.Batch)
+	plain.Append([]byte("a"), []byte("x"))
+	wrote = nil
+	if err := tab.Append(t.Context(), plain, func(_ context.Context, b *proto.Batch) error { wrote = messages(b); return nil }); err != nil || len(wrote) != 1 {
+		t.Errorf("an entry without a number: %q, %v", wrote, err)
+	}
+}
+
+func TestWhatFailedIsNotThere(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{})
+	no := errors.New("no")
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), func(context.Context, *proto.Batch) error { return no }); !errors.Is(err, no) {
+		t.Fatal(err)
+	}
+	wrote := 0
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 2 {
+		t.Fatalf("wrote %d, %v", wrote, err)
+	}
+}
+
+func TestASecondAttemptWaitsForTheFirst(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{})
+	inside, goOn := make(chan bool), make(chan bool)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), func(context.Context, *proto.Batch) error {
+			inside <- true
+			<-goOn
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	<-inside
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	never := func(context.Context, *proto.Batch) error { t.Error("written twice"); return nil }
+	if err := tab.Append(ctx, batch("a", ID{1}, 0, 2), never); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the first is in progress: %v", err)
+	}
+	wg.Go(func() {
+		if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), never); err != nil {
+			t.Error(err)
+		}
+	})
+	time.Sleep(time.Millisecond)
+	close(goOn)
+	wg.Wait()
+}
+
+func TestSaveKnowsWhatWasDrained(t *testing.T) {
+	path := t.TempDir()
+	ok := func(context.Context, *proto.Batch) error { return nil }
+	tab := open(t, path, Options{})
+	for i := range int64(5) {
+		if err := tab.Append(t.Context(), batch("a b\"", ID{9}, 10*i, 5), ok); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tab.Drained(batch("a b\"", ID{9}, 0, 5))
+	tab.Drained(batch("a b\"", ID{9}, 10, 5))
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+	tab.Drained(batch("a b\"", ID{9}, 20, 5))
+	if err := tab.Save(); err != nil { // a line more
+		t.Fatal(err)
+	}
+	tab.Drained(batch("a b\"", ID{9}, 30, 5)) // not saved
+	again := open(t, path, Options{})
+	again.Each(func(id ID, category string, there Ranges) {
+		if id != (ID{9}) || category != "a b\"" || there.String() != "0-4,10-14,20-24" {
+			t.Errorf("read %v %q %v", id, category, there)
+		}
+	})
+	again.note(batch("a b\"", ID{9}, 30, 5), false) // as from the journal
+	wrote := 0
+	if err := again.Append(t.Context(), batch("a b\"", ID{9}, 20, 20), func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 10 {
+		t.Errorf("wrote %d, %v", wrote, err)
+	}
+}
+
+func TestSilentStreamsAreForgotten(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{Max: 8})
+	ok := func(context.Context, *proto.Batch) error { return nil }
+	for i := range 100 {
+		if err := tab.Append(t.Context(), batch("a", ID{byte(i + 1)}, 0, 1), ok); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	tab.Each(func(ID, string, Ranges) { n++ })
+	if n == 0 || n > 8 {
+		t.Errorf("%d streams are remembered, the limit is 8", n)
+	}
+	tab.o.TTL = time.Minute
+	for _, e := range tab.streams {
+		e.seen -= 3600
+		tab.Drained(batch("a", e.id, 0, 1))
+		e.seen -= 3600
+	}
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if len(tab.streams) != 0 || tab.places != 0 {
+		t.Errorf("%d streams are remembered beyond their time", len(tab.streams))
+	}
+}
+
+// A set does what a map of numbers does.
+func TestRangesAgainstAMap(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		var r Ranges
+		have := map[int64]bool{}
+		for range 60 {
+			first := rnd.Int64N(60)
+			end := first + rnd.Int64N(8)
+			overlap := int64(0)
+			var missing []int64
+			for n := first; n < end; n++ {
+				if have[n] {
+					overlap++
+				} else {
+					missing = append(missing, n)
+				}
+			}
+			if got := r.Overlap(first, end); got != overlap {
+				t.Fatalf("seed %d: %v overlaps %d-%d in %d, want %d", seed, r, first, end, got, overlap)
+			}
+			var got []int64
+			for _, m := range r.Missing(first, end) {
+				for n := m.First; n < m.End; n++ {
+					got = append(got, n)
+				}
+			}
+			if !slices.Equal(got, missing) {
+				t.Fatalf("seed %d: %v misses %v of %d-%d, want %v", seed, r, got, first, end, missing)
+			}
+			r.Add(first, end)
+			for n := first; n < end; n++ {
+				have[n] = true
+			}
+			want := slices.Sorted(maps.Keys(have))
+			for n := range int64(70) {
+				if r.Has(n) != have[n] {
+					t.Fatalf("seed %d: %v, want %v", seed, r, want)
+				}
+			}
+			if r.Count() != int64(len(want)) || len(want) > 0 && r.Holes() != want[len(want)-1]-want[0]+1-r.Count() {
+				t.Fatalf("seed %d: %v counts %d and %d holes", seed, r, r.Count(), r.Holes())
+			}
+			if again, err := ParseRanges(r.String()); err != nil || !slices.Equal(again, r) {
+				t.Fatalf("%q is read as %v, %v", r.String(), again, err)
+			}
+		}
+	}
+	for _, bad := range []string{"x", "1-", "-1", "3-2", "1-2,2-3", "1,2", "5,1", "0-9223372036854775807", strings.Repeat("9", 30)} {
+		if r, err := ParseRanges(bad); err == nil {
+			t.Errorf("%q is read as %v", bad, r)
+		}
+	}
+}
