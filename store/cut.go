@@ -75,6 +75,7 @@ func (f *Files) finish(k *cut) error {
 	f.saved, f.unsaved = next, nil
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
+	killpoint.Reach("files.manifest.begun")
 	err = f.ledger.publish(next)
 	f.health.Set("manifest", err) // it is tried again with the next checkpoint
 	killpoint.Reach("files.checkpoint.published")
@@ -96,9 +97,11 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 	if err := f.ledger.save(k.added); err != nil {
 		return err
 	}
+	killpoint.Reach("files.ledger.saved")
 	if err := f.streams.Save(); err != nil {
 		return err
 	}
+	killpoint.Reach("files.streams.saved")
 	return next.save(f.state)
 }
 

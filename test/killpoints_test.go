@@ -39,11 +39,11 @@ func roles(name string) []string {
 	switch stage {
 	case "buffer", "replay", "forward":
 		return []string{"forwarder"}
-	case "files":
+	case "files", "manifest":
 		return []string{"collector"}
 	case "queue", "plain":
 		return []string{"scribed"}
-	case "rotate":
+	case "rotate", "lines":
 		return []string{"collector", "scribed"}
 	case "spool", "replace":
 		if name == "spool.retire.unlinked" { // a forwarder's spool is seldom so full

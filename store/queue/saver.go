@@ -95,6 +95,7 @@ func (s *saver) save(last bool) {
 			if err := s.j.streams.Save(); err != nil {
 				return err
 			}
+			killpoint.Reach("queue.streams.saved")
 			return next.save(s.j.state)
 		}, s.j.quiet)
 		if err != nil {
