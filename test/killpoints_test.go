@@ -35,26 +35,24 @@ var killInk = sync.OnceValues(func() (harness.Inkwell, error) {
 
 // roles says which programs come by a point.
 func roles(name string) []string {
-	stage, _, _ := strings.Cut(name, ".")
-	switch stage {
-	case "buffer", "replay", "forward":
-		return []string{"forwarder"}
-	case "files", "manifest":
-		return []string{"collector"}
-	case "queue", "plain":
-		return []string{"scribed"}
-	case "rotate", "lines":
-		return []string{"collector", "scribed"}
-	case "spool", "replace":
-		if name == "spool.retire.unlinked" { // a forwarder's spool is seldom so full
-			return []string{"collector", "scribed"}
-		}
-		return []string{"collector", "scribed", "forwarder"}
+	all := func(names ...string) []string { return names }
+	switch stage, _, _ := strings.Cut(name, "."); {
+	case name == "rpc.call.sent" || stage == "buffer" || stage == "replay":
+		return all("forwarder", "relay")
+	case name == "queue.marked" || stage == "plain":
+		return all("scribed")
+	case name == "spool.retire.unlinked", stage == "rotate", stage == "lines", stage == "rpc": // a forwarder's spool is seldom so full
+		return all("collector", "scribed")
+	case strings.HasPrefix(name, "spool.commit."):
+		return all("collector", "forwarder", "relay")
+	case stage == "spool", stage == "replace":
+		return all("collector", "scribed", "forwarder")
+	case stage == "queue":
+		return all("scribed", "relay")
+	case stage == "files", stage == "manifest":
+		return all("collector")
 	}
-	if name == "rpc.call.sent" {
-		return []string{"forwarder"}
-	}
-	return []string{"collector", "scribed"}
+	return all("forwarder")
 }
 
 // TestKillPoints dies at every point, early and late, and looks for what is missing, twice, or not what was sent.

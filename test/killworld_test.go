@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"io/fs"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,14 +17,16 @@ import (
 
 // world is a program that is to die, with what sends to it and what it sends to:
 //
-//	collector, scribed: clients ──► victim ──► files        and a forwarder that follows a rotated file, for the collector
+//	collector, scribed: clients, and a forwarder that follows a rotated file ──► victim ──► files
 //	forwarder:          file ──► victim ──► proxy that refuses now and then ──► collector ──► files
+//	relay:           clients ──► victim, a scribed with a buffer ──► such a proxy ──► collector ──► files
 type world struct {
 	t       *testing.T
 	program harness.Inkwell
 	role    string
 
-	server  *harness.Collector // what writes the files; its own Process is the victim unless that is the forwarder
+	server  *harness.Collector // what writes the files
+	front   *harness.Collector // what the clients send to: the same, or the relay
 	out     string             // where the files are
 	tailed  *logger            // nil: nothing is followed
 	follow  func(env ...string) *harness.Process
@@ -40,34 +43,41 @@ type world struct {
 
 func newWorld(t *testing.T, program harness.Inkwell, role string) *world {
 	w := &world{t: t, program: program, role: role, stop: make(chan struct{})}
+	w.clients = []*client{{source: "raw", category: "raw"}, {source: "stubborn", category: "raw", stubborn: true}}
 	if role == "scribed" {
 		conf := "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n" +
 			"<store>\ncategory=default\ntype=file\nfile_path={DIR}/out\nmax_size=8000\nmax_write_size=3000\nwrite_stats=yes\n</store>\n" +
 			"<store>\ncategory=packed\ntype=file\nfile_path={DIR}/out\nmax_size=8000\ncompress=gzip\n</store>\n"
 		s := program.NewScribed(t, conf)
 		w.server, w.out = s.Collector, filepath.Join(s.Dir, "out")
-		w.clients = []*client{{source: "plain", category: "plain"}, {source: "packed", category: "packed"}, {source: "stubborn", category: "plain", stubborn: true}}
+		w.clients = append(w.clients, &client{source: "packed", category: "packed"})
 	} else {
 		w.out = t.TempDir()
 		w.server = program.NewCollector(t, w.out, "--max-size", "8000", "--rotate", "never")
-		w.clients = []*client{{source: "raw", category: "raw"}, {source: "stubborn", category: "raw", stubborn: true}}
-		w.tailing()
+	}
+	w.front = w.server
+	to := w.server.Addr
+	if role == "relay" || role == "forwarder" {
+		w.proxy = harness.NewProxy(t, w.server.Addr)
+		to = w.proxy.Addr
+	}
+	if role == "relay" {
+		_, port, _ := net.SplitHostPort(to)
+		w.front = program.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n<store>\ncategory=default\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n"+
+			"<primary>\ntype=network\nremote_host=127.0.0.1\nremote_port="+port+"\n</primary>\n<secondary>\ntype=file\nfile_path={DIR}/buf\n</secondary>\n</store>\n").Collector
+	} else {
+		w.tailing(to)
 	}
 	for _, c := range w.clients {
-		c.addr = w.server.Addr
+		c.addr = w.front.Addr
 	}
 	return w
 }
 
 // tailing adds a forwarder that follows a file.
-func (w *world) tailing() {
+func (w *world) tailing(to string) {
 	in, state := w.t.TempDir(), w.t.TempDir()
 	w.tailed = newLogger(w.t, filepath.Join(in, "app.log"), "app")
-	to := w.server.Addr
-	if w.role == "forwarder" {
-		w.proxy = harness.NewProxy(w.t, w.server.Addr)
-		to = w.proxy.Addr
-	}
 	w.follow = func(env ...string) *harness.Process {
 		flags := []string{"forward", "--to", to, "--state", state, "app=" + filepath.Join(in, "app.log")}
 		for len(env) > 0 && strings.HasPrefix(env[0], "--") {
@@ -84,27 +94,27 @@ func (w *world) start(env ...string) *harness.Process {
 		w.tail = w.follow(env...)
 		return w.tail
 	}
-	w.server.Env(append(slices.Clone(tuned), env...)...)
-	w.server.Begin(w.t)
-	return w.server.Process
+	w.front.Env(append(slices.Clone(tuned), env...)...)
+	w.front.Begin(w.t)
+	return w.front.Process
 }
 
 // ready waits until the victim works.
 func (w *world) ready() {
 	w.t.Helper()
 	if w.role != "forwarder" {
-		w.server.Listening(w.t)
+		w.front.Listening(w.t)
 	}
 }
 
 // begin starts what is no victim, and the traffic.
 func (w *world) begin() {
 	w.t.Cleanup(func() { w.over.Store(true); w.quiet() })
-	if w.role == "forwarder" {
+	if w.proxy != nil {
 		w.server.Env(tuned...)
 		w.server.Restart(w.t)
 		w.work.Go(w.flap)
-	} else if w.tailed != nil {
+	} else {
 		w.tail = w.follow()
 	}
 	for _, c := range w.clients {
@@ -166,6 +176,12 @@ func (w *world) end() {
 	if w.tail != nil {
 		w.tail.Stop(w.t)
 		w.follow("--once").Expect(w.t, 0)
+	}
+	if w.front != w.server {
+		harness.Until(w.t, "the relay has delivered everything", func() bool {
+			return w.front.Counter(w.t, "journal entries") == 0 && w.front.Counter(w.t, "raw:spool entries") == 0
+		})
+		w.front.Stop(w.t)
 	}
 	w.server.Stop(w.t)
 }
