@@ -7,6 +7,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
 # Real binaries on two cores, with the race detector: the slowest package needs minutes.
 TESTTIMEOUT ?= 20m
+MINUTES     ?= 2
 
 .PHONY: help
 help: ## this list
@@ -45,6 +46,14 @@ race: ## all tests with the race detector
 
 .PHONY: test
 test: deps lint generated fuzz race ## everything that CI checks
+
+.PHONY: killpoints
+killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 times)
+	INKWELL_TEST_KILLS=20 $(GO) test -race -v -count=1 -timeout 60m -run '^TestKillPoints' ./test
+
+.PHONY: chaos
+chaos: ## break a small fleet at random for MINUTES=2, then compare what was sent with what is there
+	INKWELL_CHAOS_MINUTES=$(MINUTES) $(GO) test -race -v -count=1 -timeout $$(( $(MINUTES) + 15 ))m ./test/chaos
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, one after the other

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 )
 
@@ -159,6 +160,7 @@ func (f *Forwarder) born(p *parcel) {
 
 // acked is called when the buffer has a parcel: before the next one is sent.
 func (f *Forwarder) acked(p *parcel) {
+	killpoint.Reach("forward.delivered")
 	if len(p.positions) > 0 {
 		f.saved(f.positions.commit(p.positions))
 	}

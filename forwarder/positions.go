@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 const (
@@ -106,6 +107,7 @@ func (p *positions) commit(batch []position) error {
 	p.size += int64(n)
 	p.dirty = true
 	p.missing = err != nil
+	killpoint.Reach("forward.positions.written")
 	return err
 }
 
@@ -118,6 +120,7 @@ func (p *positions) sync() error {
 		return nil
 	}
 	err := p.file.Sync()
+	killpoint.Reach("forward.positions.synced")
 	p.missing = err != nil // the next time in a new file: a second sync of this one would prove nothing
 	p.dirty = err != nil
 	return err

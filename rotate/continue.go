@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 // LostError says that a file which State calls open is not as it was left, so that it could not be continued.
@@ -90,6 +91,7 @@ func (s *Series) recover(st *State) error {
 			if err := s.dir.Remove(Hidden(f.name)); err != nil {
 				return fmt.Errorf("remove %s, which will be written again: %w", s.path(Hidden(f.name)), err)
 			}
+			killpoint.Reach("rotate.recover.removed")
 			s.renamed = true
 			continue
 		}
@@ -156,6 +158,7 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	if err := s.cur.trim(); err != nil {
 		return fmt.Errorf("continue %s: %w", s.path(name), err)
 	}
+	killpoint.Reach("rotate.recover.cut")
 	s.cur.until = s.boundary(time.Unix(m.Opened, 0).In(s.now().Location()))
 	if codec != s.o.Codec {
 		return s.Seal()

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 // Options say how a series is written. The zero value but for Base: gzip, daily at 00:00, no size limit.
@@ -112,6 +113,7 @@ func (s *Series) Append(enc *Encoder, chunk []byte) error {
 		}
 		return err
 	}
+	killpoint.Reach("rotate.block.written")
 	if begun {
 		id, _, _ := parseName(s.o.Base, s.cur.File)
 		s.newest = &id
@@ -142,9 +144,11 @@ func (s *Series) Seal() error {
 		}
 		s.o.Logger.Error("a zstd file is sealed without its seek table: readers do not need it", "file", s.path(w.File), "error", err)
 	}
+	killpoint.Reach("rotate.seal.written")
 	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
 		return s.breakdown("seal", w.File, err)
 	}
+	killpoint.Reach("rotate.seal.synced")
 	s.cur = nil
 	if !w.visible {
 		s.sealed = append(s.sealed, w.File)
@@ -159,6 +163,7 @@ func (s *Series) Sync() (State, error) {
 	if s.broken != nil {
 		return State{}, s.broken
 	}
+	killpoint.Reach("rotate.sync.written")
 	if s.cur != nil && s.cur.dirty {
 		if err := s.cur.f.Sync(); err != nil {
 			return State{}, s.breakdown("sync", s.cur.File, err)
@@ -169,6 +174,7 @@ func (s *Series) Sync() (State, error) {
 	if err := s.syncNames(); err != nil {
 		return State{}, err
 	}
+	killpoint.Reach("rotate.sync.done")
 	st := State{Sealed: slices.Clone(s.sealed)}
 	if s.cur != nil {
 		m := s.cur.Mark
@@ -205,7 +211,9 @@ func (s *Series) Publish(st State) error {
 		newest = w.File
 	}
 	s.link(newest)
-	return s.syncNames()
+	err := s.syncNames()
+	killpoint.Reach("rotate.publish.synced")
+	return err
 }
 
 // Current is the final name of the open file, "" if none is.
@@ -243,6 +251,7 @@ func (s *Series) begin(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("begin %s: %w", s.path(name), err)
 	}
+	killpoint.Reach("rotate.file.created")
 	w.until = s.boundary(now)
 	s.cur, s.renamed = w, true
 	return nil
@@ -283,6 +292,7 @@ func (s *Series) publish(name string) error {
 	if err := s.dir.Rename(Hidden(name), name); err != nil {
 		return fmt.Errorf("publish %s: %w", s.path(name), err)
 	}
+	killpoint.Reach("rotate.publish.renamed")
 	s.renamed = true
 	return nil
 }
@@ -321,5 +331,5 @@ func (s *Series) breakdown(doing, name string, err error) error {
 	return s.broken
 }
 
-func (s *Series) now() time.Time          { return s.o.Now().Round(0) } // by the wall clock
+func (s *Series) now() time.Time          { return killpoint.Clock(s.o.Now()).Round(0) } // by the wall clock
 func (s *Series) path(name string) string { return filepath.Join(s.dir.Path(), name) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
@@ -142,6 +143,7 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 	if ctx.Err() == nil && b.direct() {
 		err := b.primary.Append(ctx, batch)
 		if err == nil {
+			killpoint.Reach("buffer.direct")
 			b.there()
 			return nil
 		}

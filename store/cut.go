@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
 )
@@ -61,6 +62,7 @@ func (f *Files) finish(k *cut) error {
 		f.publishBooks(next)
 		return f.retain()
 	}
+	killpoint.Reach("files.checkpoint.gathered")
 	err := f.reserve.Save(func() error { return f.save(k, next) }, f.quiet)
 	if err != nil {
 		err = fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
@@ -70,10 +72,13 @@ func (f *Files) finish(k *cut) error {
 		f.unsaved = k.marks
 		return err
 	}
+	killpoint.Reach("files.checkpoint.saved")
 	f.saved, f.unsaved = next, nil
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
+	killpoint.Reach("files.manifest.begun")
 	f.publishBooks(next)
+	killpoint.Reach("files.checkpoint.published")
 	err = f.journal.Ack(next.Low)
 	if err != nil {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
@@ -82,6 +87,7 @@ func (f *Files) finish(k *cut) error {
 	if err != nil {
 		return err
 	}
+	killpoint.Reach("files.checkpoint.acked")
 	f.reserve.Keep()
 	return f.retain()
 }
@@ -91,9 +97,11 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 	if err := f.ledger.save(k.added); err != nil {
 		return err
 	}
+	killpoint.Reach("files.ledger.saved")
 	if err := f.streams.Save(); err != nil {
 		return err
 	}
+	killpoint.Reach("files.streams.saved")
 	return next.save(f.state)
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/proto"
 	"inkwell/rotate"
 	"inkwell/store/spool"
@@ -77,7 +78,7 @@ type pending struct {
 
 func newDrainer(f *Files) *drainer {
 	d := &drainer{files: f, reader: f.journal.Reader(f.saved.Low), low: f.saved.Low, horizon: f.saved.Drained, categories: make(map[string]*category),
-		maxChunk: rotate.MaxChunk(f.o.Codec, f.o.MaxSize), maxAge: maxAgeBlock, nextCut: time.Now(), turn: f.o.Period.Next(time.Now(), f.o.At),
+		maxChunk: rotate.MaxChunk(f.o.Codec, f.o.MaxSize), maxAge: maxAgeBlock, nextCut: time.Now(), turn: f.o.Period.Next(killpoint.Clock(time.Now()), f.o.At),
 		written: f.o.Stats.Overall("written"), resets: make(chan error), stopped: make(chan error, 1)}
 	if f.o.Codec == rotate.None {
 		d.maxAge = maxAgePlain
@@ -265,6 +266,7 @@ func (f *Files) freeChunk(k *chunk) {
 
 // lookAtClock sends off what came in before the files end, so that it goes into them.
 func (d *drainer) lookAtClock(now time.Time) {
+	now = killpoint.Clock(now)
 	if d.turn.IsZero() || now.Before(d.turn) {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/rotate"
@@ -93,7 +94,7 @@ func (o *FilesOptions) defaults() {
 	o.MaxCategories = cmp.Or(o.MaxCategories, 4096)
 	o.JournalMax = cmp.Or(o.JournalMax, 32<<30)
 	o.Lateness = cmp.Or(o.Lateness, 10*time.Minute)
-	o.cutEvery = cmp.Or(o.cutEvery, cutInterval)
+	o.cutEvery = cmp.Or(o.cutEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(cutInterval))))
 	o.idleWait = cmp.Or(o.idleWait, idleWait)
 	o.retryMin = cmp.Or(o.retryMin, retryMin)
 	if o.Logger == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/rpc"
 	"inkwell/proto"
 	"inkwell/store/spool"
@@ -201,6 +202,7 @@ func (r *replay) offer(life, calls context.Context, b *proto.Batch, several bool
 		}
 		err := r.b.primary.Append(calls, b)
 		if err == nil {
+			killpoint.Reach("replay.delivered")
 			r.b.there()
 			r.replayed.Add(int64(b.Count()))
 			return nil
@@ -240,6 +242,7 @@ func (r *replay) ack(life context.Context, end uint64) bool {
 			return false
 		}
 	}
+	killpoint.Reach("replay.acked")
 	if r.b.empty() {
 		r.b.release()
 		r.b.wake()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
 )
@@ -74,6 +75,7 @@ func (s *shard) write(c *category, k *chunk) {
 	if c.out.failed.Load() {
 		return // the drainer will read these entries again
 	}
+	killpoint.Reach("files.chunk.taken")
 	if c.out.series == nil {
 		s.at = k.born
 		if err := s.open(c, c.out.mark); err != nil {

@@ -22,28 +22,30 @@ import (
 var edges = map[string][]string{
 	"cmd/inkwell":             {"config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog", "internal/access"},
 	"config":                  {"internal/conf", "rotate", "store/plain", "internal/access"},
-	"forwarder":               {"store", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"forwarder":               {"store", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"collector":               {"config", "store", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
-	"store":                   {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
-	"store/plain":             {"store", "proto", "internal/faultfs", "internal/stats"},
-	"store/queue":             {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats"},
+	"store":                   {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"store/plain":             {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/queue":             {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/audit":             {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/manifest":          {"store/stream", "internal/faultfs"},
-	"store/spool":             {"internal/faultfs"},
+	"store/spool":             {"internal/faultfs", "internal/killpoint"},
 	"store/stream":            {"store/spool", "proto", "internal/faultfs", "internal/stats"},
-	"rotate":                  {"internal/faultfs"},
+	"rotate":                  {"internal/faultfs", "internal/killpoint"},
 	"pipelog":                 {},
 	"internal/access":         {},
-	"internal/rpc":            {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats"},
+	"internal/rpc":            {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint"},
 	"internal/conf":           {},
 	"internal/stats":          {},
-	"internal/faultfs":        {},
+	"internal/faultfs":        {"internal/killpoint"},
+	"internal/killpoint":      {},
 	"proto":                   {},
 	"proto/gen/fb303":         {},
 	"proto/gen/bucketupdater": {},
 	"proto/gen/scribe":        {"proto/gen/fb303"},
 	"test":                    {},
 	"test/bench":              {},
+	"test/chaos":              {},
 	"test/demo":               {},
 	"test/harness":            {},
 }
@@ -54,20 +56,22 @@ var testEdges = map[string][]string{
 	"internal/rpc": {"proto/gen/scribe"},
 	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
 	"store":        {"proto/gen/bucketupdater", "proto/gen/fb303"},
-	"store/spool":  {"proto"}, // the examples in docs/format.md hold entries
-	"test":         {"test/harness"},
+	"store/spool":  {"proto"},                              // the examples in docs/format.md hold entries
+	"test":         {"test/harness", "internal/killpoint"}, // the list of the points
 	"test/bench":   {"test/harness"},
+	"test/chaos":   {"test/harness"},
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.
 var outside = map[string][]string{
-	"store/spool":      {"golang.org/x/sys/unix"},
-	"rotate":           {"github.com/klauspost/compress/flate", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"},
-	"internal/faultfs": {"golang.org/x/sys/unix"},
-	"internal/conf":    {"github.com/dustin/go-humanize", "github.com/spf13/pflag"},
-	"internal/stats":   {},
-	"internal/access":  {},
-	"proto":            {"github.com/apache/thrift/lib/go/thrift"},
+	"store/spool":        {"golang.org/x/sys/unix"},
+	"rotate":             {"github.com/klauspost/compress/flate", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"},
+	"internal/faultfs":   {"golang.org/x/sys/unix"},
+	"internal/conf":      {"github.com/dustin/go-humanize", "github.com/spf13/pflag"},
+	"internal/stats":     {},
+	"internal/access":    {},
+	"proto":              {"github.com/apache/thrift/lib/go/thrift"},
+	"internal/killpoint": {},
 }
 
 func TestPackagesImportDownwardsOnly(t *testing.T) {

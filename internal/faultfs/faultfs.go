@@ -19,6 +19,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"inkwell/internal/killpoint"
 )
 
 // Op names an operation that an Injector may fail.
@@ -214,14 +216,17 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	}
 	_, err = f.Write(data)
 	if err == nil {
+		killpoint.Reach("replace.written")
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, d.Remove(tmp))
 	}
+	killpoint.Reach("replace.synced")
 	if err := d.Rename(tmp, name); err != nil {
 		return err
 	}
+	killpoint.Reach("replace.renamed")
 	return d.Sync()
 }
 

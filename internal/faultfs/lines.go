@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"inkwell/internal/killpoint"
 )
 
 // linesSlack is how many bytes may be appended to Lines before they are due to be written anew.
@@ -104,6 +106,7 @@ func AppendLines(d *Dir, name, header string, bodies ...[]byte) (err error) {
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
+	killpoint.Reach("manifest.written")
 	if err := f.Sync(); err != nil || info.Size() > 0 {
 		return err
 	}
@@ -144,6 +147,7 @@ func (l *Lines) Append(bodies ...[]byte) error {
 	}
 	n, err := l.file.Write(l.buf)
 	l.size, l.dirty = l.size+int64(n), true
+	killpoint.Reach("lines.written")
 	if err != nil {
 		return errors.Join(fmt.Errorf("append to %s: %w", l.path(), err), l.close())
 	}
@@ -160,6 +164,7 @@ func (l *Lines) Sync() error {
 		return errors.Join(fmt.Errorf("sync %s: %w", l.path(), err), l.close())
 	}
 	l.dirty = false
+	killpoint.Reach("lines.synced")
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/thrift/lib/go/thrift"
 
+	"inkwell/internal/killpoint"
 	"inkwell/proto"
 )
 
@@ -79,6 +80,7 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		c.out = proto.AppendException(c.out, call, proto.InternalError, "Internal error processing Log: "+err.Error())
 		return rest, nil
 	}
+	killpoint.Reach("rpc.answer.ready")
 	c.out = proto.AppendLogReply(c.out, call.SeqID, code)
 	return rest, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/proto"
 )
 
@@ -93,6 +94,7 @@ func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 		}()
 	}
 	err := c.write()
+	killpoint.Reach("rpc.call.sent")
 	clear(c.parts) // the batches are the caller's again
 	if err != nil {
 		return 0, explain(c.alert(err))

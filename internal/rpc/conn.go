@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"inkwell/internal/access"
+	"inkwell/internal/killpoint"
 )
 
 const (
@@ -218,6 +219,7 @@ func (c *conn) flush() error {
 		}
 	}
 	_, err := c.nc.Write(c.out)
+	killpoint.Reach("rpc.answer.sent")
 	if c.out = c.out[:0]; cap(c.out) > maxOut {
 		c.out = nil
 	}

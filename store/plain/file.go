@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -61,7 +62,7 @@ type File struct {
 // What Open creates has its final name at once, so a mark of the File must be saved before anything is appended.
 func Open(o Options, saved store.Marks) (_ *File, err error) {
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = func() time.Time { return killpoint.Clock(time.Now()) }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -111,6 +112,7 @@ func (f *File) openFile(st state, known bool) error {
 		if err := file.Truncate(st.Bytes); err != nil {
 			return fmt.Errorf("cut %s back to its mark: %w", path, err)
 		}
+		killpoint.Reach("plain.recover.cut")
 		f.size = st.Bytes
 	}
 	f.link(f.name)
@@ -187,6 +189,7 @@ func (f *File) flush(events int64) error {
 		if _, err := f.file.Write(f.gather); err != nil {
 			return fmt.Errorf("write %s: %w", filepath.Join(f.dir.Path(), f.name), err)
 		}
+		killpoint.Reach("plain.written")
 		f.size += int64(len(f.gather))
 		f.gather = f.gather[:0]
 	}
@@ -222,6 +225,7 @@ func (f *File) Mark(m store.Marks) error {
 		if err := errors.Join(old.Sync(), old.Close()); err != nil {
 			return f.fail("File write error", fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), old.Name()), err))
 		}
+		killpoint.Reach("plain.rotated.synced")
 	}
 	if !f.synced {
 		err := f.file.Sync()
@@ -231,6 +235,7 @@ func (f *File) Mark(m store.Marks) error {
 		if err != nil {
 			return f.fail("File write error", fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), f.name), err))
 		}
+		killpoint.Reach("plain.synced")
 		f.synced = true
 	}
 	f.covered = state{File: f.name, Bytes: f.size, Events: f.events, Opened: f.begun.Unix(), Begun: slices.Clone(f.fresh), Stats: slices.Clone(f.lines)}

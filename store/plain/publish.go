@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"inkwell/internal/killpoint"
 )
 
 // show gives the files that a saved state names their names; what is done already is left alone.
@@ -31,6 +33,7 @@ func (f *File) show(st state) error {
 			if err := f.dir.Rename(hidden(name), name); err != nil {
 				return fmt.Errorf("publish %s: %w", filepath.Join(f.dir.Path(), name), err)
 			}
+			killpoint.Reach("plain.shown")
 		}
 		last = name
 	}
@@ -38,6 +41,7 @@ func (f *File) show(st state) error {
 		return nil
 	}
 	f.link(last)
+	killpoint.Reach("plain.linked")
 	return f.syncDir()
 }
 
@@ -81,6 +85,7 @@ func (f *File) tell(lines []string, there []byte) (err error) {
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("sync %s in %s: %w", statsName, f.dir.Path(), err)
 	}
+	killpoint.Reach("plain.told")
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"inkwell/internal/killpoint"
 	"inkwell/store"
 )
 
@@ -28,6 +29,7 @@ func (f *File) recover(saved store.Marks) (st state, known bool, err error) {
 	if err := f.show(st); err != nil {
 		return st, false, err
 	}
+	killpoint.Reach("plain.recover.shown")
 	there, err := f.stats()
 	if err == nil {
 		err = f.tell(st.Stats, there)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"inkwell/internal/killpoint"
 )
 
 // Check rotates when it is time to. It must be called from time to time.
@@ -131,6 +133,7 @@ func (f *File) begin() error {
 	if err != nil {
 		return fmt.Errorf("begin %s: %w", filepath.Join(f.dir.Path(), name), err)
 	}
+	killpoint.Reach("plain.begun")
 	f.closed = append(f.closed, f.file)
 	f.file, f.name, f.hidden, f.size, f.events, f.begun, f.synced = file, name, true, 0, 0, f.o.Now(), false
 	f.fresh = append(f.fresh, name)

@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -89,7 +90,7 @@ func Open(o Options) (_ *Journal, err error) {
 		o.Stats = stats.New()
 	}
 	if o.saveEvery == 0 {
-		o.saveEvery, o.retry = saveEvery, retryWait
+		o.saveEvery, o.retry = time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))), retryWait
 	}
 	j := &Journal{o: o, log: o.Logger, loads: sync.Pool{New: func() any { return new(load) }}, lanes: stream.NewLanes()}
 	defer func() {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 	"inkwell/store"
 )
@@ -89,10 +90,12 @@ func (s *saver) save(last bool) {
 	}
 	next, posts := r.gather(s.saved, last)
 	if !next.equal(s.saved) {
+		killpoint.Reach("queue.checkpoint.gathered")
 		err := s.j.reserve.Save(func() error {
 			if err := s.j.streams.Save(); err != nil {
 				return err
 			}
+			killpoint.Reach("queue.streams.saved")
 			return next.save(s.j.state)
 		}, s.j.quiet)
 		if err != nil {
@@ -103,6 +106,7 @@ func (s *saver) save(last bool) {
 			return
 		}
 	}
+	killpoint.Reach("queue.checkpoint.saved")
 	s.saved = next
 	for q, p := range posts {
 		q.savedPost(p)
@@ -112,6 +116,7 @@ func (s *saver) save(last bool) {
 		err = fmt.Errorf("acknowledge the journal in %s: %w", s.j.o.StateDir, err)
 	}
 	s.health.Set("journal acknowledgement", err)
+	killpoint.Reach("queue.checkpoint.acked")
 	s.j.reserve.Keep()
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"inkwell/internal/killpoint"
 	"inkwell/proto"
 	"inkwell/store"
 	"inkwell/store/spool"
@@ -228,6 +229,7 @@ func (w *worker) handle() {
 	} else {
 		q.trouble.set(nil)
 	}
+	killpoint.Reach("queue.taken")
 	w.next = time.Time{}
 	w.done()
 	q.mu.Lock()
@@ -329,6 +331,7 @@ func (w *worker) mark(now time.Time, always bool) {
 		w.failed(errors.Join(err, store.ErrBroken))
 		return
 	}
+	killpoint.Reach("queue.marked")
 	w.marked, w.dirty = now, false
 	w.q.put(&post{through: w.through, marks: marks, saved: make(chan struct{})}, w.load != nil)
 	if urgent {

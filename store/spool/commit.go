@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"inkwell/internal/killpoint"
 )
 
 // waiter is one Append. The leader holds data until done is filled.
@@ -166,6 +168,7 @@ func (l *Log) lead() (more bool) {
 		next.done <- result{lead: true}
 	}
 	l.changed.Broadcast()
+	killpoint.Reach("spool.commit.released")
 	return more
 }
 
@@ -181,13 +184,16 @@ func (l *Log) commit(end, entries *uint64) error {
 		}
 		size, count := l.encode(*end, *entries)
 		base := l.base()
+		killpoint.Reach("spool.commit.begun")
 		if _, err = l.active.Writev(l.groups.bufs, int64(*end-base)); err != nil {
 			return errors.Join(fmt.Errorf("write to %s: %w", l.dir.Path(), err), l.cutBack(*end, base))
 		}
+		killpoint.Reach("spool.commit.written")
 		if l.o.Durability == Sync {
 			err = l.active.SyncData()
 		}
 		if err == nil {
+			killpoint.Reach("spool.commit.synced")
 			*end += uint64(size)
 			*entries += uint64(count)
 			return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 // recover finds the log's bounds. Nobody else uses l yet.
@@ -26,6 +27,7 @@ func (l *Log) recover() error {
 	if err := l.recoverLast(); err != nil {
 		return err
 	}
+	killpoint.Reach("spool.recover.scanned")
 	beyond, err := behindAside(l.dir, l.end)
 	if err != nil {
 		return fmt.Errorf("list what was set aside in %s: %w", l.dir.Path(), err)
@@ -54,6 +56,7 @@ func (l *Log) recover() error {
 			return fmt.Errorf("write acknowledgement in %s: %w", l.dir.Path(), err)
 		}
 	}
+	killpoint.Reach("spool.recover.done")
 	if bytes, entries := l.Backlog(); bytes > 0 {
 		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries, "after", time.Since(began).Round(time.Millisecond))
 	}

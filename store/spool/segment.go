@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 const (
@@ -170,14 +171,18 @@ func createSegment(dir *faultfs.Dir, base, first uint64, spare string) (*faultfs
 		return nil, err
 	}
 	if _, err = f.WriteAt(appendSegmentHeader(nil, base, first), 0); err == nil {
+		killpoint.Reach("spool.segment.written")
 		err = f.Sync()
 	}
 	if err == nil {
+		killpoint.Reach("spool.segment.synced")
 		err = dir.Rename(tmp, segment{base: base}.name())
 	}
 	if err == nil {
+		killpoint.Reach("spool.segment.renamed")
 		err = dir.Sync()
 	}
+	killpoint.Reach("spool.segment.named")
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -30,6 +30,7 @@ import (
 	"sync"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 )
 
 // Durability says when Append returns.
@@ -108,7 +109,7 @@ type Log struct {
 // Open opens the log in dir, made if it is empty, and brings it in order after a crash. The error is faultfs.ErrLocked when another
 // process has it and a *VersionError when it is of another version. The log does not own dir.
 func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
-	o.SegmentBytes = cmp.Or(o.SegmentBytes, 64<<20)
+	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned("INKWELL_SEGMENT_BYTES", 64<<20))
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -154,9 +155,11 @@ func (l *Log) Ack(end uint64) error {
 	if err != nil || p.offset <= l.acked.offset { // only Ack writes acked
 		return err
 	}
+	killpoint.Reach("spool.ack.begun")
 	if err := l.ack.write(p); err != nil {
 		return fmt.Errorf("write acknowledgement: %w", err)
 	}
+	killpoint.Reach("spool.ack.written")
 	return l.retire(l.advance(p))
 }
 
@@ -203,6 +206,7 @@ func (l *Log) retire(gone []segment) error {
 	if err := l.ack.sync(); err != nil {
 		return fmt.Errorf("sync acknowledgement: %w", err)
 	}
+	killpoint.Reach("spool.retire.synced")
 	var errs []error
 	for _, s := range gone {
 		var err error
@@ -214,16 +218,20 @@ func (l *Log) retire(gone []segment) error {
 			err = setAside(l.dir, s.name())
 		case keep:
 			if err = l.dir.Rename(s.name(), spare); err == nil {
+				killpoint.Reach("spool.retire.kept")
 				l.mu.Lock()
 				l.spares = append(l.spares, spare)
 				l.mu.Unlock()
 			}
 		default:
 			err = l.dir.Remove(s.name())
+			killpoint.Reach("spool.retire.unlinked")
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, l.dir.Sync())...)
+	errs = append(errs, l.dir.Sync())
+	killpoint.Reach("spool.retire.done")
+	return errors.Join(errs...)
 }
 
 // Close waits for pending Appends, makes everything durable and releases the files. Readers get what is left and then io.EOF.

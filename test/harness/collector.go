@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,14 +19,22 @@ type Collector struct {
 	Addr, Dir string
 	inkwell   Inkwell
 	args, env []string
+	extra     []string // of the environment, see Env
 }
 
 // Collect starts a collector that writes to dir on a port of its own, and waits until it listens.
 func (k Inkwell) Collect(tb testing.TB, dir string, flags ...string) *Collector {
 	tb.Helper()
+	c := k.NewCollector(tb, dir, flags...)
+	c.Restart(tb)
+	return c
+}
+
+// NewCollector is Collect without a start.
+func (k Inkwell) NewCollector(tb testing.TB, dir string, flags ...string) *Collector {
+	tb.Helper()
 	c := &Collector{Addr: FreeAddr(tb), Dir: dir, inkwell: k}
 	c.args = append([]string{"collect", "--dir", dir, "--listen", c.Addr}, flags...)
-	c.Restart(tb)
 	return c
 }
 
@@ -36,10 +45,13 @@ func (c *Collector) Restart(tb testing.TB) {
 	c.Listening(tb)
 }
 
+// Env sets what the next start finds in its environment, beside what every start does.
+func (c *Collector) Env(env ...string) { c.extra = env }
+
 // Begin is Restart without the wait.
 func (c *Collector) Begin(tb testing.TB) {
 	tb.Helper()
-	c.Process = c.inkwell.Start(tb, Command{Args: c.args, Env: c.env})
+	c.Process = c.inkwell.Start(tb, Command{Args: c.args, Env: slices.Concat(c.env, c.extra)})
 }
 
 // Listening waits until the collector answers calls. That it accepts connections is not enough: it does so before it handles signals.

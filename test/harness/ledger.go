@@ -35,7 +35,7 @@ func NewLedger() *Ledger { return &Ledger{sources: make(map[string]*Account)} }
 // add takes notice of one line.
 func (l *Ledger) add(line []byte) {
 	l.lines++
-	source, seq, err := parseLine(line)
+	source, seq, err := ParseLine(line)
 	if err != nil {
 		if len(l.foreign) < 20 {
 			l.foreign = append(l.foreign, fmt.Errorf("line %d: %w", l.lines, err))

@@ -40,8 +40,8 @@ func Lines(source string, from, to int) []byte {
 	return b
 }
 
-// parseLine says whose line it is and which, if it is one and whole.
-func parseLine(line []byte) (source string, seq int, err error) {
+// ParseLine says whose line it is and which, if it is one and whole.
+func ParseLine(line []byte) (source string, seq int, err error) {
 	parts := bytes.SplitN(line, []byte(" "), 3)
 	if len(parts) == 3 {
 		source = string(parts[0])

@@ -130,6 +130,16 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// Died says whether the process has ended by SIGKILL without the test's doing; then that was meant to be.
+func (p *Process) Died() bool {
+	if !p.Ended() || p.killed {
+		return false
+	}
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	p.killed = ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	return p.killed
+}
+
 // Ended says whether the process has ended.
 func (p *Process) Ended() bool {
 	select {

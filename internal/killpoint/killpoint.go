@@ -1,0 +1,91 @@
+// Package killpoint names the steps of writing at which a death is told apart from one a moment before or after.
+//
+//	Reach("spool.commit.written") ── without the build tag killpoints: nothing, inlined away
+//	                              └─ with it: SIGKILL to the own process, if INKWELL_KILL=spool.commit.written:7 and this is the 7th arrival
+//
+// A release has none of it: no environment variable is read, no branch is taken. Builds with the tag also take sizes and intervals
+// from the environment (Tuned), so that what is rare in production happens all the time, and a clock that jumps (Clock).
+//
+// Invariant: Points lists exactly the names that are used, and every one of them is died at by the tests (test/killpoints_test.go).
+//
+// Limitations: SIGKILL stops a process between two system calls as far as the disk is concerned; what a power cut does to bytes that
+// were not synced is the business of the tests with faults and models, not of these points.
+package killpoint
+
+// Point is one place to die at.
+type Point struct {
+	Name string // package.step.moment
+	What string // has happened when it is reached, and what has not
+	Most int    // arrivals that a short run has for sure: the latest one to die at
+}
+
+// Points are all there are, in the order in which an entry comes by.
+var Points = []Point{
+	{"rpc.call.sent", "a sender's call is on its way, its answer is not read", 12},
+	{"spool.commit.begun", "a group is gathered, nothing of it is written", 150},
+	{"spool.commit.written", "a group is written, not synced", 150},
+	{"spool.commit.synced", "a group is durable, its callers do not know", 150},
+	{"spool.commit.released", "the callers of a group know that it is durable", 150},
+	{"spool.segment.written", "a new segment has its header, under its temporary or spare name, not synced", 6},
+	{"spool.segment.synced", "a new segment is synced, not renamed", 6},
+	{"spool.segment.renamed", "a new segment has its name, which is not durable", 6},
+	{"spool.segment.named", "a new segment's name is durable, it holds no group", 6},
+	{"rpc.answer.ready", "entries are durable, the answer is not written", 150},
+	{"rpc.answer.sent", "the answer is written", 150},
+	{"files.chunk.taken", "a shard has a chunk, nothing of it is written", 40},
+	{"rotate.file.created", "a new output file is there, hidden and empty", 12},
+	{"rotate.block.written", "a block is written behind the mark of the last checkpoint", 40},
+	{"rotate.seal.written", "the end of an output file is written, not synced", 12},
+	{"rotate.seal.synced", "an output file is finished and durable, under its hidden name, no checkpoint knows", 12},
+	{"rotate.sync.written", "a checkpoint is due, the open output file is not synced", 12},
+	{"rotate.sync.done", "output file and directory are synced, no checkpoint says so", 12},
+	{"files.checkpoint.gathered", "all files are synced, the checkpoint is not written", 8},
+	{"lines.written", "numbers or contents are appended to their file, not synced", 12},
+	{"lines.synced", "numbers or contents are durable", 12},
+	{"files.ledger.saved", "what the files hold is durable, the numbers that they have are not", 8},
+	{"files.streams.saved", "the numbers are durable, the checkpoint is not written", 8},
+	{"replace.written", "a state file's successor is written, not synced", 8},
+	{"replace.synced", "a state file's successor is synced, not renamed", 8},
+	{"replace.renamed", "a state file was replaced, its name is not durable", 8},
+	{"files.checkpoint.saved", "the checkpoint is saved, nothing is published", 8},
+	{"rotate.publish.renamed", "a finished file has its final name, which is not durable", 12},
+	{"rotate.publish.synced", "the final names are durable", 12},
+	{"files.manifest.begun", "all sealed files are published, their manifests do not list them", 8},
+	{"manifest.written", "a manifest has its new lines, not synced", 8},
+	{"files.checkpoint.published", "all sealed files are published and listed, the journal is not acknowledged", 8},
+	{"spool.ack.begun", "an acknowledgement is to be written", 8},
+	{"spool.ack.written", "an acknowledgement is written, its segments are still there", 8},
+	{"spool.retire.synced", "the acknowledgement is durable, the segments below are still there", 5},
+	{"spool.retire.kept", "a segment was renamed to be used again", 5},
+	{"spool.retire.unlinked", "a segment was removed, which is not durable", 5},
+	{"spool.retire.done", "the names of what was retired are durable", 5},
+	{"files.checkpoint.acked", "the journal is acknowledged up to the checkpoint", 8},
+
+	{"queue.taken", "a store has a batch of its queue, no mark says so", 60},
+	{"queue.marked", "a store has made durable what it has, no checkpoint says so", 10},
+	{"queue.checkpoint.gathered", "the places of all queues are gathered, not saved", 8},
+	{"queue.streams.saved", "the numbers that the stores have are durable, the places of their queues are not", 8},
+	{"queue.checkpoint.saved", "the places of all queues are saved, the journal is not acknowledged", 8},
+	{"queue.checkpoint.acked", "the journal is acknowledged, the stores have not published", 8},
+	{"plain.written", "bytes are in a plain file, not synced", 60},
+	{"plain.begun", "a plain file is full and its successor is there, hidden and empty", 10},
+	{"plain.rotated.synced", "a plain file that was rotated away is durable, the open one is not", 10},
+	{"plain.synced", "the plain files are durable, no checkpoint says so", 10},
+	{"plain.shown", "a plain file has its name, which is not durable", 10},
+	{"plain.linked", "the link points to the newest plain file, not durably", 10},
+	{"plain.told", "a rotation is in scribe_stats", 10},
+
+	{"buffer.direct", "the next hop has a batch that was never in the spool, its owner does not know", 8},
+	{"replay.delivered", "the next hop has what was in the spool, the spool still holds it", 5},
+	{"replay.acked", "the spool knows that the next hop has it", 5},
+	{"forward.delivered", "the hop has lines of a file, the position stands before them", 12},
+	{"forward.positions.written", "the position stands behind lines that the hop has, not synced", 12},
+	{"forward.positions.synced", "positions survive a power cut", 1},
+
+	{"spool.recover.scanned", "after a death: the last segment is looked at and cut, nothing else is done", 1},
+	{"spool.recover.done", "after a death: the spool is in order", 1},
+	{"rotate.recover.cut", "after a death: an output file was cut back to its mark", 1},
+	{"rotate.recover.removed", "after a death: a file that will be written again was removed", 1},
+	{"plain.recover.cut", "after a death: a plain file was cut back to its mark", 1},
+	{"plain.recover.shown", "after a death: files that the state names have their names", 1},
+}

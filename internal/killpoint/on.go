@@ -1,0 +1,79 @@
+//go:build killpoints
+
+package killpoint
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// The environment of a build in which points kill.
+const (
+	killVar  = "INKWELL_KILL"  // NAME:N: die at the N-th arrival at NAME
+	clockVar = "INKWELL_CLOCK" // a file with a duration: how far the clock is off that output files are named and ended by
+)
+
+var (
+	victim, nth = parseKill(os.Getenv(killVar))
+	arrivals    atomic.Int64
+	clockFile   = os.Getenv(clockVar)
+)
+
+func parseKill(text string) (string, int64) {
+	if text == "" {
+		return "", 0
+	}
+	name, number, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || !known(name) {
+		panic(fmt.Sprintf("%s=%q: must be NAME:N with a name of the list and N from 1", killVar, text))
+	}
+	return name, n
+}
+
+func known(name string) bool {
+	return slices.ContainsFunc(Points, func(p Point) bool { return p.Name == name })
+}
+
+// Reach is arriving at a point: the process dies here by SIGKILL if it was told so.
+func Reach(name string) {
+	if name == victim && arrivals.Add(1) == nth {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing comes back from it
+		select {}
+	}
+}
+
+// Tuned is usual, unless the environment has another value: what is rare in production has to be frequent in a test.
+func Tuned(name string, usual int64) int64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("%s=%q: %v", name, text, err))
+	}
+	return n
+}
+
+// Clock is t by a clock that a test can set: it is off by what the file says.
+func Clock(t time.Time) time.Time {
+	if clockFile == "" {
+		return t
+	}
+	text, err := os.ReadFile(clockFile)
+	if err != nil {
+		return t
+	}
+	off, err := time.ParseDuration(strings.TrimSpace(string(text)))
+	if err != nil { // it is being written
+		return t
+	}
+	return t.Round(0).Add(off)
+}

@@ -1,0 +1,233 @@
+package chaos
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"inkwell/test/harness"
+)
+
+// fleet is all processes, the disks that they write to, and the proxies between them.
+type fleet struct {
+	t         *testing.T
+	dir       string
+	a, b      *harness.Collector
+	relay     *harness.Scribed // the clients' forwarder
+	members   []*member
+	disks     []*disk
+	proxies   []*harness.Proxy
+	follow    func(flags ...string) *harness.Process
+	piping    func(stdin *os.File) *harness.Process
+	clientsTo string
+	clock     string // the file that sets the collectors' clock
+}
+
+// member is a process that is broken now and then.
+type member struct {
+	name  string
+	begin func() *harness.Process
+	frail bool // may be killed
+	disk  *disk
+
+	mu      sync.Mutex // held while it is being broken
+	p       *harness.Process
+	refused atomic.Int64 // starts that failed for want of room
+}
+
+// environment makes checkpoints and segments small enough to see many.
+func (f *fleet) environment() []string {
+	return []string{"INKWELL_CUT_EVERY=300000000", "INKWELL_SEGMENT_BYTES=262144", "INKWELL_CLOCK=" + f.clock}
+}
+
+func newFleet(t *testing.T, dir string) *fleet {
+	f := &fleet{t: t, dir: dir, clock: filepath.Join(dir, "clock")}
+	for _, name := range []string{"a", "b", "forward", "pipe", "relay"} {
+		f.disks = append(f.disks, newDisk(t, filepath.Join(dir, name)))
+	}
+	flags := []string{"--rotate", "20s", "--max-size", "300000"}
+	f.a = ink.NewCollector(t, filepath.Join(f.disks[0].path, "out"), flags...)
+	f.b = ink.NewCollector(t, filepath.Join(f.disks[1].path, "out"), flags...)
+	f.a.Env(f.environment()...)
+	f.b.Env(f.environment()...)
+	toA, toB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
+	f.follow = func(flags ...string) *harness.Process {
+		args := append([]string{"forward", "--to", toA + "," + toB, "--state", filepath.Join(f.disks[2].path, "state")}, flags...)
+		return ink.Start(t, harness.Command{Args: append(args, "tailed="+filepath.Join(dir, "in", "app.log")), Env: f.environment()})
+	}
+	pipeA, pipeB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
+	f.piping = func(stdin *os.File) *harness.Process {
+		args := []string{"pipe", "--to", pipeB + "," + pipeA, "--spool", filepath.Join(f.disks[3].path, "spool"), "--drain-timeout", "4m", "piped"}
+		return ink.Start(t, harness.Command{Args: args, Stdin: stdin, Env: f.environment()})
+	}
+	servers := f.proxy(f.a.Addr) + " " + f.proxy(f.b.Addr)
+	f.relay = ink.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=100000000\n<store>\ncategory=default\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n"+
+		"<primary>\ntype=network\nservice_list={SERVERS}\nservice_order=listed\n</primary>\n<secondary>\ntype=file\nfile_path={ROOM}/buffer\n</secondary>\n</store>\n",
+		"{ROOM}", f.disks[4].path, "{SERVERS}", servers)
+	f.relay.Env(append(f.environment(), "INKWELL_STATE="+filepath.Join(f.disks[4].path, "state"))...)
+	f.clientsTo = f.proxy(f.relay.Addr)
+	return f
+}
+
+func (f *fleet) proxy(to string) string {
+	p := harness.NewProxy(f.t, to)
+	f.proxies = append(f.proxies, p)
+	return p.Addr
+}
+
+// start starts everything but the pipe, which its source starts.
+func (f *fleet) start() {
+	for _, c := range []*harness.Collector{f.a, f.b, f.relay.Collector} {
+		c.Restart(f.t)
+	}
+	restart := func(c *harness.Collector) func() *harness.Process {
+		return func() *harness.Process { c.Begin(f.t); return c.Process }
+	}
+	harness.WriteFile(f.t, filepath.Join(f.dir, "in", "app.log"), "")
+	f.members = []*member{
+		{name: "collector A", begin: restart(f.a), frail: true, disk: f.disks[0], p: f.a.Process},
+		{name: "collector B", begin: restart(f.b), frail: true, disk: f.disks[1], p: f.b.Process},
+		{name: "forward", begin: func() *harness.Process { return f.follow() }, frail: true, disk: f.disks[2], p: f.follow()},
+		{name: "relay", begin: restart(f.relay.Collector), frail: true, disk: f.disks[4], p: f.relay.Process},
+	}
+}
+
+// supervise starts members again that have ended by themselves: without room a start may fail, at other times none may.
+func (f *fleet) supervise() {
+	for _, m := range f.members {
+		if !m.mu.TryLock() {
+			continue
+		}
+		if m.p.Ended() {
+			if m.disk == nil || time.Since(m.disk.lastFull()) > 5*time.Second {
+				f.t.Errorf("%s has ended by itself: %s\n%s", m.name, m.p, m.p.Stderr())
+			}
+			m.refused.Add(1)
+			m.p = m.begin()
+		}
+		m.mu.Unlock()
+	}
+}
+
+// drain ends everything in order, the senders first; all that was taken goes into the files.
+func (f *fleet) drain(s *sources) {
+	f.t.Helper()
+	f.supervise()
+	s.pipe.Expect(f.t, 0)
+	f.members[2].p.Stop(f.t)
+	f.follow("--once").Expect(f.t, 0)
+	harness.Until(f.t, "the relay has delivered everything", func() bool {
+		if f.relay.Counter(f.t, "journal entries") > 0 {
+			return false
+		}
+		for name, n := range f.relay.Counters(f.t) {
+			if strings.HasSuffix(name, ":spool entries") && n > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	f.relay.Stop(f.t)
+	f.a.Stop(f.t)
+	f.b.Stop(f.t)
+}
+
+// audit has the program itself look for what is missing.
+func (f *fleet) audit() {
+	if help := ink.Run(f.t, "audit", "--help"); help.Code != 0 || !strings.Contains(help.Stdout, "inkwell audit") {
+		f.t.Log("this program has no audit: not run")
+		return
+	}
+	r := ink.Run(f.t, "audit", f.a.Dir, f.b.Dir, "--state", filepath.Join(f.disks[2].path, "state"))
+	f.t.Logf("inkwell audit ends with %d\n%s", r.Code, strings.TrimSpace(r.Stdout))
+	if r.Code != 0 {
+		f.t.Errorf("inkwell audit: %d\n%s", r.Code, r.Stderr)
+	}
+}
+
+// disk is a small file system that can be made full.
+type disk struct {
+	path    string
+	mounted bool
+	full    atomic.Int64 // when it was full the last time, Unix nanoseconds
+}
+
+const diskSize = "size=1g" // never reached: a full disk is a smaller one
+
+func newDisk(t *testing.T, path string) *disk {
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := &disk{path: path}
+	if err := unix.Mount("inkwell-chaos", path, "tmpfs", 0, diskSize); err != nil {
+		t.Logf("no full disk at %s: %v", path, err)
+		return d
+	}
+	d.mounted = true
+	return d
+}
+
+func (d *disk) lastFull() time.Time { return time.Unix(0, d.full.Load()) }
+
+// fill leaves no room for a while.
+func (d *disk) fill(t *testing.T, hold time.Duration) bool {
+	if !d.mounted {
+		return false
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(d.path, &st); err != nil {
+		t.Error(err)
+		return false
+	}
+	used := (st.Blocks - st.Bfree) * uint64(st.Bsize)
+	err := unix.Mount("", d.path, "", unix.MS_REMOUNT, "size="+strconv.FormatUint(used+4096, 10))
+	if err != nil { // it has grown meanwhile
+		return false
+	}
+	for end := time.Now().Add(hold); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		d.full.Store(time.Now().UnixNano())
+	}
+	if err := unix.Mount("", d.path, "", unix.MS_REMOUNT, diskSize); err != nil {
+		t.Error(err)
+	}
+	d.full.Store(time.Now().UnixNano())
+	return true
+}
+
+func (d *disk) release() {
+	if d.mounted {
+		_ = unix.Unmount(d.path, unix.MNT_DETACH) // the test has nothing to do with it any more
+	}
+}
+
+// kill ends a member and starts it again after a pause.
+func (m *member) kill(pause time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Kill()
+	time.Sleep(pause)
+	m.p = m.begin()
+}
+
+// freeze stops a member for a while.
+func (m *member) freeze(hold time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Signal(syscall.SIGSTOP)
+	time.Sleep(hold)
+	m.p.Signal(syscall.SIGCONT)
+}
+
+// frail are those that may be killed.
+func (f *fleet) frail() []*member {
+	return slices.DeleteFunc(slices.Clone(f.members), func(m *member) bool { return !m.frail })
+}

@@ -1,0 +1,257 @@
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"inkwell/test/harness"
+)
+
+// sources is everything that makes entries, with its ledgers.
+type sources struct {
+	t       *testing.T
+	f       *fleet
+	tailed  *tailed
+	piped   atomic.Int64 // lines written
+	pipe    *harness.Process
+	clients []*client
+	found   map[string]int64 // by the judge
+
+	stop chan struct{}
+	over atomic.Bool // nobody waits for an answer any more
+	once sync.Once
+	work sync.WaitGroup
+}
+
+func newSources(f *fleet, dir string) *sources {
+	return &sources{t: f.t, f: f, stop: make(chan struct{}), tailed: &tailed{path: filepath.Join(dir, "in", "app.log")},
+		clients: []*client{{source: "modest0"}, {source: "modest1"}, {source: "stubborn", stubborn: true}}}
+}
+
+// going waits a moment and says whether more is wanted.
+func (s *sources) going(d time.Duration) bool {
+	select {
+	case <-s.stop:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+func (s *sources) start() {
+	s.t.Cleanup(func() { s.over.Store(true); s.quiet() })
+	s.work.Go(func() { s.check(s.tailed.run(s)) })
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.pipe = s.f.piping(r)
+	s.f.members = append(s.f.members, &member{name: "pipe", p: s.pipe}) // which nothing can start again
+	if err := r.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.work.Go(func() { s.check(s.feed(w)) })
+	for _, c := range s.clients {
+		s.work.Go(func() { c.run(s) })
+	}
+}
+
+func (s *sources) check(err error) {
+	if err != nil {
+		s.t.Error(err)
+	}
+}
+
+// feed writes to the pipe.
+func (s *sources) feed(w *os.File) (err error) {
+	defer func() { err = errors.Join(err, w.Close()) }()
+	for next := 0; s.going(50 * time.Millisecond); {
+		if _, err := w.Write(harness.Lines("piped", next, next+10)); err != nil {
+			return fmt.Errorf("the pipe does not take lines: %w", err)
+		}
+		next += 10
+		s.piped.Store(int64(next))
+	}
+	return nil
+}
+
+// quiet ends the sources.
+func (s *sources) quiet() {
+	s.once.Do(func() { close(s.stop) })
+	s.work.Wait()
+}
+
+// livesOn waits until every source gets through again.
+func (s *sources) livesOn() {
+	s.t.Helper()
+	for _, c := range s.clients {
+		before := c.answered.Load()
+		harness.Until(s.t, c.source+" gets answers again", func() bool { s.f.supervise(); return c.answered.Load() >= before+5 })
+	}
+	taken := func(category string) (n int64) {
+		for _, c := range []*harness.Collector{s.f.a, s.f.b} {
+			n += c.Counter(s.t, category+":received good")
+		}
+		return n
+	}
+	for _, category := range []string{"tailed", "piped", "called"} {
+		before := taken(category)
+		harness.Until(s.t, category+" gets through again", func() bool { s.f.supervise(); return taken(category) > before })
+	}
+}
+
+// progress is a line about what was done so far.
+func (s *sources) progress() string {
+	text := fmt.Sprintf("%d lines tailed (%d rotations), %d piped", s.tailed.next.Load(), s.tailed.rotations.Load(), s.piped.Load())
+	for _, c := range s.clients {
+		text += fmt.Sprintf(", %s %d calls", c.source, c.answered.Load())
+	}
+	return text
+}
+
+// tailed is a log that is rotated all the time.
+type tailed struct {
+	path      string
+	next      atomic.Int64 // number of the next line
+	rotations atomic.Int64
+	file      *os.File
+}
+
+func (l *tailed) run(s *sources) (err error) {
+	if err := l.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.file.Close()) }()
+	for turn := 1; s.going(50 * time.Millisecond); turn++ {
+		n := 15
+		if turn%97 == 0 {
+			n = 3000 // a burst
+		}
+		if err := l.write(n, turn%3 == 0); err != nil {
+			return err
+		}
+		if turn%60 == 0 {
+			if err := l.rotate(turn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *tailed) open() (err error) {
+	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	return err
+}
+
+// write appends lines, in two writes that meet within a line if torn is set.
+func (l *tailed) write(n int, torn bool) error {
+	from := int(l.next.Load())
+	text := harness.Lines("tailed", from, from+n)
+	cut := 0
+	if torn {
+		cut = len(text) / 2
+	}
+	for _, part := range [][]byte{text[:cut], text[cut:]} {
+		if _, err := l.file.Write(part); err != nil {
+			return err
+		}
+	}
+	l.next.Add(int64(n))
+	return nil
+}
+
+// rotate renames the log as logrotate does: with create the new file stands at once; the writer goes on with the old one for a while,
+// as servers do until they are told.
+func (l *tailed) rotate(turn int) error {
+	n := l.rotations.Add(1)
+	if err := os.Rename(l.path, l.path+"."+strconv.FormatInt(n, 10)); err != nil {
+		return err
+	}
+	if turn%120 == 0 {
+		if err := os.WriteFile(l.path, nil, 0o644); err != nil {
+			return err
+		}
+	}
+	for range 10 {
+		if err := l.write(3, false); err != nil {
+			return err
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+	if err := l.file.Close(); err != nil {
+		return err
+	}
+	return l.open()
+}
+
+// client makes Log calls. A modest one never sends anything again, so that it knows of every line what may have become of it; a
+// stubborn one sends a call until it is answered OK, as old clients do, so that it can double its lines itself.
+type client struct {
+	source   string
+	stubborn bool
+	answered atomic.Int64
+
+	next    int
+	calls   []call
+	later   int // answers TRY_LATER
+	nothing int // calls without an answer
+}
+
+// call is one Log call and how often it was sent.
+type call struct {
+	harness.Run
+	sent  int
+	acked bool
+}
+
+func (c *client) run(s *sources) {
+	var conn *harness.Scribe
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	for again := false; ; {
+		if on := s.going(20 * time.Millisecond); !on && (!again || s.over.Load()) {
+			return
+		}
+		if conn == nil {
+			var err error
+			if conn, err = harness.DialScribe(s.f.clientsTo); err != nil {
+				conn = nil
+				continue
+			}
+		}
+		if !again {
+			c.calls = append(c.calls, call{Run: harness.Run{First: c.next, Lines: 1 + c.next%11}})
+			c.next += c.calls[len(c.calls)-1].Lines
+		}
+		one := &c.calls[len(c.calls)-1]
+		one.sent++
+		var entries []harness.Entry
+		for i := range one.Lines {
+			entries = append(entries, harness.Entry{Category: "called", Message: string(harness.AppendLine(nil, c.source, one.First+i))})
+		}
+		code, err := conn.Log(entries...)
+		switch {
+		case err != nil:
+			c.nothing++
+			conn.Close()
+			conn = nil
+		case code != harness.OK:
+			c.later++
+		default:
+			one.acked = true
+			c.answered.Add(1)
+		}
+		again = c.stubborn && !one.acked
+	}
+}

@@ -1,0 +1,399 @@
+package test
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"inkwell/test/harness"
+)
+
+// world is a program that is to die, with what sends to it and what it sends to:
+//
+//	collector, scribed: clients, and a forwarder that follows a rotated file ──► victim ──► files
+//	forwarder:          file ──► victim ──► proxy that refuses now and then ──► collector ──► files
+//	relay:           clients ──► victim, a scribed with a buffer ──► such a proxy ──► collector ──► files
+type world struct {
+	t       *testing.T
+	program harness.Inkwell
+	role    string
+
+	server  *harness.Collector // what writes the files
+	front   *harness.Collector // what the clients send to: the same, or the relay
+	out     string             // where the files are
+	tailed  *logger            // nil: nothing is followed
+	follow  func(env ...string) *harness.Process
+	tail    *harness.Process
+	proxy   *harness.Proxy
+	clients []*client
+
+	stop    chan struct{}
+	once    sync.Once
+	over    atomic.Bool // the test has ended, and failed
+	work    sync.WaitGroup
+	figures figures
+}
+
+func newWorld(t *testing.T, program harness.Inkwell, role string) *world {
+	w := &world{t: t, program: program, role: role, stop: make(chan struct{})}
+	w.clients = []*client{{source: "raw", category: "raw"}, {source: "stubborn", category: "raw", stubborn: true}}
+	if role == "scribed" {
+		conf := "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n" +
+			"<store>\ncategory=default\ntype=file\nfile_path={DIR}/out\nmax_size=8000\nmax_write_size=3000\nwrite_stats=yes\n</store>\n" +
+			"<store>\ncategory=packed\ntype=file\nfile_path={DIR}/out\nmax_size=8000\ncompress=gzip\n</store>\n"
+		s := program.NewScribed(t, conf)
+		w.server, w.out = s.Collector, filepath.Join(s.Dir, "out")
+		w.clients = append(w.clients, &client{source: "packed", category: "packed"})
+	} else {
+		w.out = t.TempDir()
+		w.server = program.NewCollector(t, w.out, "--max-size", "8000", "--rotate", "never")
+	}
+	w.front = w.server
+	to := w.server.Addr
+	if role == "relay" || role == "forwarder" {
+		w.proxy = harness.NewProxy(t, w.server.Addr)
+		to = w.proxy.Addr
+	}
+	if role == "relay" {
+		_, port, _ := net.SplitHostPort(to)
+		w.front = program.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n<store>\ncategory=default\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n"+
+			"<primary>\ntype=network\nremote_host=127.0.0.1\nremote_port="+port+"\n</primary>\n<secondary>\ntype=file\nfile_path={DIR}/buf\n</secondary>\n</store>\n").Collector
+	} else {
+		w.tailing(to)
+	}
+	for _, c := range w.clients {
+		c.addr = w.front.Addr
+	}
+	return w
+}
+
+// tailing adds a forwarder that follows a file.
+func (w *world) tailing(to string) {
+	in, state := w.t.TempDir(), w.t.TempDir()
+	w.tailed = newLogger(w.t, filepath.Join(in, "app.log"), "app")
+	w.follow = func(env ...string) *harness.Process {
+		flags := []string{"forward", "--to", to, "--state", state, "app=" + filepath.Join(in, "app.log")}
+		for len(env) > 0 && strings.HasPrefix(env[0], "--") {
+			flags, env = append(flags, env[0]), env[1:]
+		}
+		return w.program.Start(w.t, harness.Command{Args: flags, Env: append(slices.Clone(tuned), env...)})
+	}
+}
+
+// start starts the victim.
+func (w *world) start(env ...string) *harness.Process {
+	w.t.Helper()
+	if w.role == "forwarder" {
+		w.tail = w.follow(env...)
+		return w.tail
+	}
+	w.front.Env(append(slices.Clone(tuned), env...)...)
+	w.front.Begin(w.t)
+	return w.front.Process
+}
+
+// ready waits until the victim works.
+func (w *world) ready() {
+	w.t.Helper()
+	if w.role != "forwarder" {
+		w.front.Listening(w.t)
+	}
+}
+
+// begin starts what is no victim, and the traffic.
+func (w *world) begin() {
+	w.t.Cleanup(func() { w.over.Store(true); w.quiet() })
+	if w.proxy != nil {
+		w.server.Env(tuned...)
+		w.server.Restart(w.t)
+		w.work.Go(w.flap)
+	} else {
+		w.tail = w.follow()
+	}
+	for _, c := range w.clients {
+		w.work.Go(func() { c.run(w) })
+	}
+	if w.tailed != nil {
+		w.work.Go(func() {
+			for turn := 1; w.going(4 * time.Millisecond); turn++ {
+				w.tailed.write(w.t, 15, true)
+				if turn%150 == 0 {
+					w.tailed.rotate(w.t, 30*time.Millisecond, turn%300 == 0)
+				}
+			}
+		})
+	}
+}
+
+// flap takes the network from the forwarder now and then, so that its spool is in use, and answers, so that it sends again.
+func (w *world) flap() {
+	for turn := 0; w.going(150 * time.Millisecond); turn++ {
+		w.proxy.Set([]harness.Fault{harness.Pass, harness.Pass, harness.Refuse, harness.Pass, harness.Pass, harness.LoseAnswers}[turn%6])
+	}
+	w.proxy.Set(harness.Pass)
+}
+
+// going waits a moment and says whether the traffic goes on.
+func (w *world) going(d time.Duration) bool {
+	select {
+	case <-w.stop:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// livesOn waits until everybody gets through again.
+func (w *world) livesOn() {
+	w.t.Helper()
+	for _, c := range w.clients {
+		before := c.answered.Load()
+		harness.Until(w.t, c.source+" gets answers again", func() bool { return c.answered.Load() >= before+5 })
+	}
+	if w.tailed != nil {
+		before := w.server.Counter(w.t, "app:received good")
+		harness.Until(w.t, "the forwarder delivers again", func() bool { return w.server.Counter(w.t, "app:received good") > before })
+	}
+}
+
+// quiet ends the traffic.
+func (w *world) quiet() {
+	w.once.Do(func() { close(w.stop) })
+	w.work.Wait()
+}
+
+// end ends the traffic and brings everything into the files.
+func (w *world) end() {
+	w.t.Helper()
+	w.quiet()
+	if w.tail != nil {
+		w.tail.Stop(w.t)
+		w.follow("--once").Expect(w.t, 0)
+	}
+	if w.front != w.server {
+		harness.Until(w.t, "the relay has delivered everything", func() bool {
+			return w.front.Counter(w.t, "journal entries") == 0 && w.front.Counter(w.t, "raw:spool entries") == 0
+		})
+		w.front.Stop(w.t)
+	}
+	w.server.Stop(w.t)
+}
+
+// read reads the files of every category, in the order of their names. A rotation that scribe_stats tells of must be told once.
+func (w *world) read() (l *harness.Ledger, files int) {
+	w.t.Helper()
+	l = harness.NewLedger()
+	err := filepath.WalkDir(w.out, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && e.Name() == ".inkwell":
+			return fs.SkipDir
+		case !e.Type().IsRegular() || e.Name() == ".manifest":
+			return nil
+		}
+		data, err := harness.Read(path)
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+			w.t.Errorf("%s is left", path)
+		case err != nil:
+			w.t.Error(err)
+		case e.Name() == "scribe_stats":
+			w.told(string(data))
+		default:
+			l.Bytes(data)
+			files++
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+	return l, files
+}
+
+func (w *world) told(text string) {
+	w.t.Helper()
+	seen := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		_, file, _ := strings.Cut(line, " events to file ")
+		if file == "" || seen[file] {
+			w.t.Errorf("scribe_stats: %q is no line of it, or there again", line)
+		}
+		seen[file] = true
+	}
+}
+
+// judge compares what is in the files with what was sent: nothing that was acknowledged is missing, nothing is there that was not
+// sent, byte for byte, and nothing is there twice but what a client has sent twice.
+func (w *world) judge() {
+	w.t.Helper()
+	ledger, files := w.read()
+	known := map[string]int{}
+	for _, c := range w.clients {
+		known[c.source] = c.next
+		c.judge(w.t, ledger.Of(c.source), &w.figures)
+	}
+	if w.tailed != nil {
+		known["app"] = w.tailed.next
+		ledger.All(w.t, "app", w.tailed.next)
+		a := ledger.Of("app")
+		w.figures.entries += w.tailed.next
+		w.figures.duplicates += a.Twice
+		if harness.SpansKeepOnce && a.Twice > 0 {
+			w.t.Errorf("app: %d lines came twice: %v", a.Twice, a.Resent[:min(len(a.Resent), 10)])
+		}
+	}
+	ledger.Known(w.t, func(source string) bool { _, ok := known[source]; return ok })
+	for source, n := range known {
+		if a := ledger.Of(source); len(a.Seen) > n && slices.Max(a.Seen[n:]) > 0 {
+			w.t.Errorf("%s: lines came that were never sent", source)
+		}
+	}
+	if w.proxy != nil {
+		w.figures.lost += int(w.proxy.Lost.Load())
+	}
+	w.figures.files += files
+}
+
+// client makes Log calls of numbered lines of its own. One that is stubborn sends a call again until it is answered, as old clients
+// do; the others never do, so that whatever comes twice was doubled by the server.
+type client struct {
+	source, category, addr string
+	stubborn               bool
+	answered               atomic.Int64 // calls
+
+	next          int
+	acked, unsure []harness.Run // of those that are not stubborn, unsure ones were given up
+	again         []harness.Run // what was sent more than once
+}
+
+func (c *client) run(w *world) {
+	var conn *harness.Scribe
+	var entries []harness.Entry
+	var run harness.Run
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	for repeat := false; ; {
+		if on := w.going(2 * time.Millisecond); !on && (!repeat || w.over.Load()) {
+			return
+		}
+		if conn == nil {
+			var err error
+			if conn, err = harness.DialScribe(c.addr); err != nil {
+				conn = nil
+				continue
+			}
+		}
+		if repeat {
+			c.again = append(c.again, run)
+		} else {
+			run = harness.Run{First: c.next, Lines: 1 + c.next%25}
+			c.next += run.Lines
+			entries = entriesOf(c.category, c.source, run.First, run.First+run.Lines)
+		}
+		switch code, err := conn.Log(entries...); {
+		case err != nil:
+			conn.Close()
+			conn = nil
+			if repeat = c.stubborn; !repeat {
+				c.unsure = append(c.unsure, run)
+			}
+		case code != harness.OK:
+			w.t.Errorf("%s: answer %d", c.source, code)
+			repeat = c.stubborn
+		default:
+			repeat = false
+			c.acked = append(c.acked, run)
+			c.answered.Add(1)
+		}
+	}
+}
+
+// judge counts every line of the client.
+func (c *client) judge(t *testing.T, a *harness.Account, f *figures) {
+	t.Helper()
+	often := make(map[int]int)
+	for _, run := range c.again {
+		often[run.First]++
+	}
+	missing, twice := 0, 0
+	count := func(runs []harness.Run, least int) {
+		for _, run := range runs {
+			for seq := run.First; seq < run.First+run.Lines; seq++ {
+				n := a.Count(seq)
+				if n < least {
+					missing++
+				}
+				if n > 1+often[run.First] {
+					twice++
+				} else if n > 1 {
+					f.resent += n - 1
+				}
+				if n != a.Count(run.First) {
+					t.Errorf("%s: line %d is there %d times, the first of its call %d times: a call is taken whole or not at all", c.source, seq, n, a.Count(run.First))
+					return
+				}
+			}
+		}
+	}
+	count(c.acked, 1)
+	count(c.unsure, 0)
+	if missing > 0 || twice > 0 {
+		t.Errorf("%s: of %d acknowledged calls %d lines are missing, %d are there more often than they were sent", c.source, len(c.acked), missing, twice)
+	}
+	if a.Late > 0 && !c.stubborn {
+		t.Errorf("%s: %d lines are out of order", c.source, a.Late)
+	}
+	for _, run := range c.acked {
+		f.entries += run.Lines
+	}
+	f.lost += len(c.unsure) + len(c.again)
+	f.duplicates += twice
+	f.missing += missing
+}
+
+// figures are what was seen, added up.
+type figures struct {
+	mu                    sync.Mutex
+	kills, entries, files int
+	lost                  int // answers, or whole calls
+	resent                int // entries that are there again because their client sent them again
+	duplicates, missing   int
+}
+
+func (f *figures) add(o *figures) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kills += o.kills
+	f.entries += o.entries
+	f.files += o.files
+	f.lost += o.lost
+	f.resent += o.resent
+	f.duplicates += o.duplicates
+	f.missing += o.missing
+}
+
+func (f *figures) String() string {
+	return fmt.Sprintf("%d entries acknowledged, in %d files; %d answers lost, %d entries there again because their client sent them again, %d duplicates, %d missing",
+		f.entries, f.files, f.lost, f.resent, f.duplicates, f.missing)
+}
+
+func (f *figures) log(t *testing.T) { t.Logf("%d kills; %s", f.kills, f) }
+
+// enough fails the test if there was too little to mean anything.
+func (f *figures) enough(t *testing.T, kills int) {
+	if f.kills < kills || f.entries < 200*kills || f.lost < kills/4 || f.resent == 0 && kills >= 100 {
+		t.Errorf("too little was seen to mean much: %d kills, %d entries, %d answers lost, %d resent", f.kills, f.entries, f.lost, f.resent)
+	}
+}
