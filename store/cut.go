@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,8 +52,8 @@ func (f *Files) finish(k *cut) error {
 	if f.drain.failures.Load() {
 		next.Low = f.saved.Low // what failed is read again from there
 	}
-	if next.equal(f.saved) {
-		return f.retain()
+	if next.equal(f.saved) { // the acknowledgement may have failed, or a power cut has taken it back
+		return errors.Join(f.acknowledge(), f.retain())
 	}
 	err := f.reserve.Save(func() error { return next.save(f.state) }, f.quiet)
 	if err != nil {
@@ -66,16 +67,21 @@ func (f *Files) finish(k *cut) error {
 	f.saved, f.unsaved = next, nil
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
-	err = f.journal.Ack(next.Low)
-	if err != nil {
-		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
-	}
-	f.health.Set("journal acknowledgement", err)
-	if err != nil {
+	if err := f.acknowledge(); err != nil {
 		return err
 	}
 	f.reserve.Keep()
 	return f.retain()
+}
+
+// acknowledge tells the journal what the checkpoint covers.
+func (f *Files) acknowledge() error {
+	err := f.journal.Ack(f.saved.Low)
+	if err != nil {
+		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
+	}
+	f.health.Set("journal acknowledgement", err)
+	return err
 }
 
 // quiet runs do while no Append is in progress.
