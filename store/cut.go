@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,9 +59,9 @@ func (f *Files) finish(k *cut) error {
 	for _, c := range k.added {
 		f.ledger.add(c)
 	}
-	if next.equal(f.saved) {
+	if next.equal(f.saved) { // the acknowledgement may have failed, or a power cut has taken it back
 		f.publishBooks(next)
-		return f.retain()
+		return errors.Join(f.acknowledge(), f.retain())
 	}
 	killpoint.Reach("files.checkpoint.gathered")
 	err := f.reserve.Save(func() error { return f.save(k, next) }, f.quiet)
@@ -79,12 +80,7 @@ func (f *Files) finish(k *cut) error {
 	killpoint.Reach("files.manifest.begun")
 	f.publishBooks(next)
 	killpoint.Reach("files.checkpoint.published")
-	err = f.journal.Ack(next.Low)
-	if err != nil {
-		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
-	}
-	f.health.Set("journal acknowledgement", err)
-	if err != nil {
+	if err := f.acknowledge(); err != nil {
 		return err
 	}
 	killpoint.Reach("files.checkpoint.acked")
@@ -108,6 +104,16 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 // publishBooks brings manifests and markers up to a checkpoint. What cannot be written is tried again with the next.
 func (f *Files) publishBooks(saved *checkpoint) {
 	f.health.Set("manifest", f.ledger.publish(saved))
+}
+
+// acknowledge tells the journal what the checkpoint covers.
+func (f *Files) acknowledge() error {
+	err := f.journal.Ack(f.saved.Low)
+	if err != nil {
+		err = fmt.Errorf("acknowledge the journal in %s: %w", f.o.StateDir, err)
+	}
+	f.health.Set("journal acknowledgement", err)
+	return err
 }
 
 // quiet runs do while no Append is in progress.

@@ -127,9 +127,67 @@ func TestSpoolDamageIsToldAndPassedOver(t *testing.T) {
 	if r.code != exitFailed || !strings.Contains(r.stdout, "damaged") || !strings.Contains(r.stdout, filepath.Base(segments[1])) {
 		t.Errorf("verify: %+v", r)
 	}
+	for _, says := range []string{"1 entries; intact behind it", "delivers what is behind it"} {
+		if !strings.Contains(r.stdout, says) {
+			t.Errorf("verify does not say %q: %s", says, r.stdout)
+		}
+	}
 	r = inkwell(t, nil, "spool", "cat", dir)
 	if n := strings.Count(r.stdout, "\n"); r.code != exitFailed || n < 30 || n > 39 || !strings.Contains(r.stderr, "damaged") {
 		t.Errorf("cat: code %d, %d of 40 messages, %q", r.code, n, r.stderr)
+	}
+}
+
+func TestSpoolRepair(t *testing.T) {
+	dir := t.TempDir()
+	var many [][]string
+	for i := range 40 {
+		many = append(many, []string{fmt.Sprintf("web %0100d\n", i)})
+	}
+	writeSpool(t, dir, 0, many...)
+	if r := inkwell(t, nil, "spool", "repair", dir); r.code != 0 || !strings.Contains(r.stdout, "nothing had to be set aside") {
+		t.Errorf("a sound one: %+v", r)
+	}
+	segments, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(segments) < 3 {
+		t.Fatal(segments, err)
+	}
+	last := segments[len(segments)-1]
+	data, err := os.ReadFile(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[0] ^= 1
+	if err := os.WriteFile(last, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "spool", "verify", dir); r.code != exitFailed || !strings.Contains(r.stdout, "header is bad") {
+		t.Errorf("verify: %+v", r)
+	}
+	d, err := faultfs.OpenDir(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	held, err := d.Lock("lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "spool", "repair", dir); r.code != exitLocked {
+		t.Errorf("in use: %+v", r)
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := inkwell(t, nil, "spool", "repair", dir)
+	if name := filepath.Base(last) + ".corrupt"; r.code != 0 || !strings.Contains(r.stdout, "set aside "+name) {
+		t.Errorf("repair: %+v", r)
+	}
+	if kept, err := os.ReadFile(last + ".corrupt"); err != nil || string(kept) != string(data) {
+		t.Errorf("the segment was not kept: %v", err)
+	}
+	if r := inkwell(t, nil, "spool", "verify", dir); r.code != 0 {
+		t.Errorf("after the repair: %+v", r)
 	}
 }
 

@@ -27,9 +27,19 @@ type Report struct {
 	Entries    int64  // in intact groups
 	Waiting    int64  // entries of those that are not acknowledged
 	Acked, End uint64 // bounds
-	Damaged    []CorruptError
+	Damaged    []Damage
 	TornBytes  int64    // behind the last intact group of the last segment: never acknowledged
 	Aside      []string // files that were set aside by earlier runs
+}
+
+// Damage is a damaged place that Verify found.
+type Damage struct {
+	CorruptError
+	Header  bool  // the segment's own header is bad: nothing in it is read
+	Last    bool  // it is the last segment
+	Lost    int64 // entries that stood there, -1 if no intact group behind it tells
+	Groups  int   // intact ones behind it, in all segments
+	Entries int64 // of those
 }
 
 // List lists the segments of the log in dir, oldest first. It takes no lock and changes nothing; of a log in use it sees a moment.
@@ -86,9 +96,14 @@ func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) 
 		total += int64(s.End - s.Base)
 	}
 	w := walker{dir: dir}
+	var c counter
 	for i, s := range list {
 		err := w.walk(s, i == len(list)-1, func(g group, body []byte, damage *CorruptError) bool {
-			r.count(g, body, damage)
+			if damage != nil {
+				c.damage(&r, Damage{CorruptError: *damage, Header: damage.Start == s.Base, Last: i == len(list)-1})
+			} else {
+				c.group(&r, g, body)
+			}
 			if progress != nil {
 				progress(done+int64(max(g.end(), s.Base)-s.Base), total)
 			}
@@ -100,16 +115,36 @@ func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) 
 		r.Segments++
 		done += int64(s.End - s.Base)
 	}
+	for i := range r.Damaged {
+		d := &r.Damaged[i]
+		d.Groups, d.Entries = r.Groups-d.Groups, r.Entries-d.Entries
+	}
 	r.End, r.TornBytes = w.end, w.torn
 	r.Aside, err = asideIn(dir)
 	return r, err
 }
 
-func (r *Report) count(g group, body []byte, damage *CorruptError) {
-	if damage != nil {
-		r.Damaged = append(r.Damaged, *damage)
-		return
+// counter adds to a Report what a walker sees.
+type counter struct {
+	next  uint64 // number of the entry that should come
+	known bool
+	open  int // damaged places since the last intact group
+}
+
+func (c *counter) damage(r *Report, d Damage) {
+	d.Lost, d.Groups, d.Entries = -1, r.Groups, r.Entries // what is before it, until all is seen
+	r.Damaged = append(r.Damaged, d)
+	c.open++
+}
+
+func (c *counter) group(r *Report, g group, body []byte) {
+	if c.open > 0 && c.known && g.first >= c.next { // of several places the last is said to have had all
+		for i := len(r.Damaged) - c.open; i < len(r.Damaged); i++ {
+			r.Damaged[i].Lost = 0
+		}
+		r.Damaged[len(r.Damaged)-1].Lost = int64(g.first - c.next)
 	}
+	c.open, c.next, c.known = 0, g.first+g.entries, true
 	r.Groups++
 	r.Entries += int64(g.entries)
 	at := g.at + groupHeader

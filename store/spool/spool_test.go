@@ -262,53 +262,117 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// TestFlipEveryByte flips every byte of every file in turn: at most the hit group is lost, it is told unless it is the last, and the
-// log opens and goes on.
-func TestFlipEveryByte(t *testing.T) {
+// flipped makes a copy of a log with one bit of a file changed.
+func flipped(t *testing.T, from, to, name string, bit int) {
+	t.Helper()
+	if err := errors.Join(os.RemoveAll(to), os.CopyFS(to, os.DirFS(from))); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(to, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[bit/8] ^= 1 << (bit % 8)
+	if err := os.WriteFile(filepath.Join(to, name), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// asideCount is how many files were set aside in a log.
+func asideCount(t *testing.T, path string) int {
+	t.Helper()
+	names, err := asideIn(openDir(t, path, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
+// TestFlipEveryBit flips every bit of every segment in turn: at most the hit group is lost, it is told by the reader or set aside, verify
+// told it before, and the log opens and goes on.
+func TestFlipEveryBit(t *testing.T) {
 	path, want, groups := small(t)
+	c := filepath.Join(memoryDir(t), "c")
 	list, err := List(openDir(t, path, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
+	bits := 0
 	for _, s := range list {
-		whole, err := os.ReadFile(filepath.Join(path, s.Name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range whole {
-			c := copyDir(t, path)
-			damaged := bytes.Clone(whole)
-			damaged[i] ^= 0x55
-			if err := os.WriteFile(filepath.Join(c, s.Name), damaged, 0o600); err != nil {
-				t.Fatal(err)
+		for bit := range int(s.End-s.Base) * 8 {
+			bits++
+			flipped(t, path, c, s.Name, bit)
+			report, err := Verify(openDir(t, c, nil), nil)
+			if err != nil {
+				t.Fatalf("%s bit %d: verify: %v", s.Name, bit, err)
 			}
 			l, err := Open(openDir(t, c, nil), Options{})
 			if err != nil {
-				t.Fatalf("%s byte %d: %v", s.Name, i, err)
+				t.Fatalf("%s bit %d: %v", s.Name, bit, err)
 			}
 			mustAppend(t, l, "after")
 			got, damage := rest(t, l, 0)
 			mustClose(t, l)
-			at := s.Base + uint64(i)
+			at := s.Base + uint64(bit/8)
 			var expect []string
-			hitLast := false
 			for n, g := range groups {
 				hit := at >= g.at && at < g.end()
-				header := i < segmentHeader && g.at >= s.Base && g.at < s.End // the whole segment is not trusted
-				hitLast = hitLast || hit && n == len(groups)-1
+				header := bit/8 < segmentHeader && g.at >= s.Base && g.at < s.End // the whole segment is not trusted
 				if !hit && !header {
 					expect = append(expect, want[n])
 				}
 			}
 			equal(t, got, append(expect, "after"))
-			if lost := len(expect) < len(want); lost && !hitLast && len(damage) == 0 {
-				t.Errorf("%s byte %d: %d records are lost in silence", s.Name, i, len(want)-len(expect))
+			lost := len(want) - len(expect)
+			if lost > 0 && len(damage) == 0 && asideCount(t, c) == 0 {
+				t.Errorf("%s bit %d: %d records are lost in silence", s.Name, bit, lost)
+			}
+			if lost > 0 && len(report.Damaged) == 0 && report.TornBytes == 0 {
+				t.Errorf("%s bit %d: verify finds nothing where %d records are lost", s.Name, bit, lost)
+			}
+			if report.Entries != int64(len(expect)) {
+				t.Errorf("%s bit %d: verify counts %d entries, %d are read", s.Name, bit, report.Entries, len(expect))
+			}
+		}
+	}
+	t.Logf("flipped %d bits", bits)
+}
+
+// TestCutEverySegmentAtEveryByte cuts each segment but the last at every byte: what was whole before the cut and what the others hold is
+// there, and the rest is told.
+func TestCutEverySegmentAtEveryByte(t *testing.T) {
+	path, want, groups := small(t)
+	list, err := List(openDir(t, path, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := filepath.Join(memoryDir(t), "c")
+	for _, s := range list[:len(list)-1] {
+		for size := range s.End - s.Base {
+			if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)), os.Truncate(filepath.Join(c, s.Name), int64(size))); err != nil {
+				t.Fatal(err)
+			}
+			l := mustOpen(t, c, Options{})
+			mustAppend(t, l, "after")
+			got, damage := rest(t, l, 0)
+			mustClose(t, l)
+			var expect []string
+			for n, g := range groups {
+				if g.at < s.Base || g.at >= s.End || size >= segmentHeader && g.end() <= s.Base+size {
+					expect = append(expect, want[n])
+				}
+			}
+			equal(t, got, append(expect, "after"))
+			if len(expect) < len(want) && len(damage) == 0 {
+				t.Errorf("%s cut at %d: %d records are lost in silence", s.Name, size, len(want)-len(expect))
 			}
 		}
 	}
 }
 
-func TestFlipEveryByteOfTheAcknowledgement(t *testing.T) {
+// TestDamageToTheAcknowledgement flips every bit of the acknowledgement and cuts it at every byte: what is known of it is the last or the
+// one before, or nothing.
+func TestDamageToTheAcknowledgement(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{})
 	first := mustAppend(t, l, "one")
@@ -320,22 +384,98 @@ func TestFlipEveryByteOfTheAcknowledgement(t *testing.T) {
 		}
 	}
 	mustClose(t, l)
-	whole, err := os.ReadFile(filepath.Join(path, ackName))
-	if err != nil {
-		t.Fatal(err)
+	c := filepath.Join(memoryDir(t), "c")
+	for bit := range (ackSlot + ackSize) * 8 {
+		flipped(t, path, c, ackName, bit)
+		l := mustOpen(t, c, Options{})
+		if acked, _ := l.Bounds(); acked != first && acked != second {
+			t.Fatalf("bit %d: acknowledged %d, want %d or %d", bit, acked, first, second)
+		}
+		mustClose(t, l)
 	}
-	for i := range whole {
-		c := copyDir(t, path)
-		damaged := bytes.Clone(whole)
-		damaged[i] ^= 0x55
-		if err := os.WriteFile(filepath.Join(c, ackName), damaged, 0o600); err != nil {
+	t.Logf("flipped %d bits", (ackSlot+ackSize)*8)
+	for size := range ackSlot + ackSize {
+		if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)), os.Truncate(filepath.Join(c, ackName), int64(size))); err != nil {
 			t.Fatal(err)
 		}
 		l := mustOpen(t, c, Options{})
-		if acked, _ := l.Bounds(); acked != first && acked != second {
-			t.Fatalf("byte %d: acknowledged %d, want %d or %d", i, acked, first, second)
+		if acked, _ := l.Bounds(); acked != 0 && acked != first && acked != second {
+			t.Fatalf("cut at %d: acknowledged %d", size, acked)
 		}
 		mustClose(t, l)
+	}
+}
+
+// TestRepair tears the end and damages the header of the last segment: repair sets that aside, replaces nothing that was set aside before,
+// and the log is sound then.
+func TestRepair(t *testing.T) {
+	path, want, groups := small(t)
+	if aside, err := Repair(openDir(t, path, nil)); err != nil || len(aside) > 0 {
+		t.Errorf("a sound log: %v %v", aside, err)
+	}
+	list, err := List(openDir(t, path, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := list[len(list)-1]
+	whole := len(want) - 1
+	for groups[whole].at >= last.Base {
+		whole--
+	}
+	torn := int(groups[len(groups)-1].at-last.Base) + 45
+	for name, test := range map[string]struct {
+		at    int
+		aside string
+		keeps int
+	}{
+		"header": {3, last.Name + corruptSuffix, whole + 1},
+		"torn":   {torn, fmt.Sprintf("%s.%d%s", last.Name, groups[len(groups)-1].at, tornSuffix), len(want) - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := filepath.Join(t.TempDir(), "c")
+			flipped(t, path, c, last.Name, 8*test.at)
+			if err := os.WriteFile(filepath.Join(c, test.aside), []byte("kept"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			lock, err := openDir(t, c, nil).Lock("lock")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Repair(openDir(t, c, nil)); !errors.Is(err, faultfs.ErrLocked) {
+				t.Errorf("repaired while in use: %v", err)
+			}
+			mustClose(t, lock)
+			aside, err := Repair(openDir(t, c, nil))
+			if err != nil || len(aside) != 1 {
+				t.Fatalf("set aside %v %v", aside, err)
+			}
+			if data, err := os.ReadFile(filepath.Join(c, test.aside)); err != nil || string(data) != "kept" {
+				t.Errorf("what was set aside before: %q %v", data, err)
+			}
+			report, err := Verify(openDir(t, c, nil), nil)
+			if err != nil || len(report.Damaged) > 0 || report.TornBytes > 0 {
+				t.Errorf("after the repair: %+v %v", report, err)
+			}
+			l := mustOpen(t, c, Options{})
+			defer mustClose(t, l)
+			got, _ := rest(t, l, 0)
+			equal(t, got, want[:test.keeps])
+		})
+	}
+}
+
+// TestVerifyExplains damages one group and looks at what verify knows of it.
+func TestVerifyExplains(t *testing.T) {
+	path, _, groups := small(t)
+	c := filepath.Join(t.TempDir(), "c")
+	flipped(t, path, c, segment{}.name(), int(groups[1].at+50)*8)
+	report, err := Verify(openDir(t, c, nil), nil)
+	if err != nil || len(report.Damaged) != 1 {
+		t.Fatalf("%+v %v", report, err)
+	}
+	d := report.Damaged[0]
+	if d.Lost != 1 || d.Groups != len(groups)-2 || d.Entries != int64(len(groups)-2) || d.Start != groups[1].at || d.End != groups[1].end() || d.Header || d.Last {
+		t.Errorf("%+v", d)
 	}
 }
 
