@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -238,6 +239,9 @@ func (d *routed) reload() error {
 	}
 	if c.Port != d.routes.conf.Port {
 		d.log.Warn("the port is changed by a restart only", "in use", d.routes.conf.Port, "configured", c.Port)
+	}
+	if old := d.routes.conf; c.TLS != old.TLS || !slices.Equal(c.Listen, old.Listen) {
+		d.log.Warn("where and how the server listens is changed by a restart only", "in use", old.Listen, "configured", c.Listen)
 	}
 	began := time.Now()
 	d.journal.Stop(reloadLimit)

@@ -74,14 +74,14 @@ func (c *control) text(s string) string {
 	if !c.clean {
 		return s
 	}
-	if len(s) > maxText {
-		s = s[:maxText] + "…"
-	}
 	return printable(s)
 }
 
-// printable shows control characters as escapes: what a server says is not trusted with a terminal.
+// printable shows control characters as escapes and cuts what is longer than maxText: what a server says is not trusted with a terminal.
 func printable(s string) string {
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
 	if strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) < 0 {
 		return s
 	}

@@ -202,7 +202,7 @@ func (c *conn) stop(by time.Time) {
 	if by.Before(c.readBy) {
 		c.readBy = by
 		if err := c.nc.SetReadDeadline(by); err != nil {
-			c.nc.Close() // as good as gone
+			c.cut()
 		}
 	}
 }

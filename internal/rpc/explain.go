@@ -111,6 +111,9 @@ func validFor(c *x509.Certificate) string {
 	if c == nil {
 		return "nobody"
 	}
+	if c.IsCA {
+		return "the authority " + c.Subject.CommonName
+	}
 	all := append([]string(nil), c.DNSNames...)
 	for _, ip := range c.IPAddresses {
 		all = append(all, ip.String())

@@ -59,6 +59,15 @@ func (c *conn) handshake() error {
 	return &fault{c.s.handshakes, "TLS: " + explain(err).Error()}
 }
 
+// cut ends the connection without a word: saying good-bye over TLS could wait for the peer.
+func (c *conn) cut() {
+	nc := c.nc
+	if secure, ok := nc.(*tls.Conn); ok {
+		nc = secure.NetConn()
+	}
+	_ = nc.Close() // as good as gone
+}
+
 // hangUp lets the peer read the alert before the connection is closed.
 func (c *conn) hangUp(nc net.Conn) {
 	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil && nc.SetReadDeadline(time.Now().Add(linger)) == nil {

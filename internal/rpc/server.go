@@ -81,7 +81,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	n := len(s.conns)
 	for c := range s.conns {
-		c.nc.Close()
+		c.cut()
 	}
 	s.mu.Unlock()
 	return errors.Join(err, fmt.Errorf("%d connections were cut in a call: %w", n, context.Cause(ctx)))

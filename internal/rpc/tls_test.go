@@ -238,6 +238,35 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A server that ends does not wait for handshakes.
+func TestShutdownEndsHandshakes(t *testing.T) {
+	ours := newAuthority(t, "our authority")
+	r := serve(t, ServerOptions{}, nothing{}, nil)
+	addr, _ := r.secure(t, ours.issue("server", leaf{names: []string{"127.0.0.1"}}))
+	var waiting []net.Conn
+	for _, hello := range [][]byte{nil, {0x16, 3, 1, 2, 0, 1}} {
+		nc, err := net.Dial("tcp", strings.TrimPrefix(addr, "tls://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if _, err := nc.Write(hello); err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, nc)
+	}
+	eventually(t, "both connections", func() bool { return r.count("connections") == int64(len(waiting)) })
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	began := time.Now()
+	if err := r.Shutdown(ctx); err != nil || time.Since(began) > patience/2 {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	if n := r.count("TLS handshakes failed"); n != 0 {
+		t.Errorf("%d handshakes are said to have failed", n)
+	}
+}
+
 // Plain and TLS side by side: each tells what the other is mistaken for.
 func TestPlainMeetsTLS(t *testing.T) {
 	ours := newAuthority(t, "our authority")
