@@ -1,28 +1,26 @@
 // Package collector is the central daemon: it accepts Thrift calls, checks what comes in, appends it to the files and answers.
 //
-//	listener ─► rpc.Server ─┬─► intake (check, count) ─► store.Files (journal … files) ─► answer
-//	                │       └─► routed (route, count, refuse) ─► queue.Journal ─► answer        with a configuration file
-//	                └─► fb303 (status, counters, reload, shutdown)
+//	listener ─► rpc.Server ─┬─► gate (who may write what) ─┬─► intake (check, count) ─► store.Files (journal … files) ─► answer
+//	                        │                              └─► routed (route, count, refuse) ─► queue.Journal ─► answer    with a configuration
+//	                        └─► fb303 (status, counters; reload, shutdown for those who may)
 //
 // OK is answered only when Append returned: the entries are as durable as the configured durability says. Goroutines start in Run and
 // are waited for before it returns; shutting down is starting up in reverse.
 //
-// Limitations: entries that are refused for good (no category) are counted and answered OK, because sending them again would change
+// Limitations: entries that are refused for good (no category, not allowed, too long) are counted and answered OK, because sending them again would change
 // nothing.
 package collector
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/store"
@@ -30,14 +28,15 @@ import (
 
 // Options says where a collector listens and writes. The zero value of a field is its default.
 type Options struct {
-	Listen         []string           // HOST:PORT or unix:PATH; none = 127.0.0.1:1463
-	Files          store.FilesOptions // where entries go, unless Routed says it
-	Routed         *Routed
-	MaxFrame       int    // bytes, 0 = 64 MiB
-	MaxConnections int    // 0 = 1024
-	Version        string // for fb303 getVersion
-	Logger         *slog.Logger
-	Stats          *stats.Set
+	Listen  []string           // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463
+	TLS     rpc.TLSFiles       // for those with tls://; with a CA every client needs a certificate
+	Allow   *access.Rules      // who may write what; nil = everybody everything. With Routed its configuration says it
+	Files   store.FilesOptions // where entries go, unless Routed says it
+	Routed  *Routed
+	Limits  Limits
+	Version string // for fb303 getVersion
+	Logger  *slog.Logger
+	Stats   *stats.Set
 }
 
 // drainGrace bounds the time that calls in progress get when the collector stops.
@@ -47,8 +46,10 @@ const drainGrace = 30 * time.Second
 type Collector struct {
 	log       *slog.Logger
 	stats     *stats.Set
+	gate      *gate
 	to        destination
 	server    *rpc.Server
+	listen    []string // of listeners
 	listeners []net.Listener
 	control   *control
 }
@@ -78,20 +79,18 @@ func Open(o Options) (_ *Collector, err error) {
 	if err := fitDescriptors(&o); err != nil {
 		return nil, err
 	}
-	c := &Collector{log: o.Logger, stats: o.Stats}
+	c := &Collector{log: o.Logger, stats: o.Stats, gate: newGate(o)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.release())
 		}
 	}()
-	for _, addr := range o.Listen {
-		ln, err := listen(addr)
-		if err != nil {
-			return nil, err
-		}
-		c.listeners = append(c.listeners, ln)
+	c.listen = o.Listen
+	if c.listeners, err = listenAll(o); err != nil {
+		return nil, err
 	}
 	if o.Routed != nil {
+		o.Routed.gate = c.gate
 		c.to, err = openRouted(*o.Routed, o.Logger, o.Stats)
 	} else {
 		o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
@@ -100,37 +99,11 @@ func Open(o Options) (_ *Collector, err error) {
 	if err != nil {
 		return nil, err
 	}
+	c.gate.to = c.to
 	c.control = newControl(c.to, o.Stats, o.Version)
-	c.server = rpc.NewServer(rpc.ServerOptions{MaxFrame: o.MaxFrame, MaxConnections: o.MaxConnections, Logger: o.Logger, Stats: o.Stats}, c.to, c.control.processor())
+	c.control.gate = c.gate
+	c.server = rpc.NewServer(o.server(), c.gate, c.control.processor())
 	return c, nil
-}
-
-// listen opens one listener; a unix socket that a former run left is replaced.
-func listen(addr string) (net.Listener, error) {
-	network := "tcp"
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		network, addr = "unix", path
-		if _, err := net.Dial(network, addr); errors.Is(err, syscall.ECONNREFUSED) {
-			if err := os.Remove(addr); err != nil {
-				return nil, fmt.Errorf("listen on %s: remove the socket of a former run: %w", addr, err)
-			}
-		}
-	}
-	ln, err := net.Listen(network, addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s%s: %w", addr, listenCure(err), err)
-	}
-	return ln, nil
-}
-
-func listenCure(err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return " (end the program that has this port, or choose another with --listen)"
-	case errors.Is(err, syscall.EACCES):
-		return " (this user may not use the port: choose one above 1023 with --listen)"
-	}
-	return ""
 }
 
 // Addrs is where the collector listens.
@@ -177,6 +150,9 @@ func (c *Collector) listening() string {
 	for i, a := range c.Addrs() {
 		if i > 0 {
 			b.WriteByte(' ')
+		}
+		if strings.HasPrefix(c.listen[i], "tls://") {
+			b.WriteString("tls://")
 		}
 		b.WriteString(a.String())
 	}

@@ -97,7 +97,7 @@ func TestCollectorWritesAndCounts(t *testing.T) {
 		"scribe_overall:received good": 15, "scribe_overall:received good bytes": 30, "scribe_overall:received blank category": 3,
 		"scribe_overall:received unsafe category": 3, "a:received good": 9, "b:received good": 3, "_unsafe:received good": 3, "a:received good bytes": 18,
 	}
-	fb, closer, err := rpc.FB303(c.Addrs()[0].String(), 10*time.Second)
+	fb, closer, err := rpc.FB303(c.Addrs()[0].String(), 10*time.Second, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestCollectorWritesAndCounts(t *testing.T) {
 
 func TestControl(t *testing.T) {
 	c, stop := launch(t, Options{Version: "1.2.3"})
-	fb, closer, err := rpc.FB303(c.Addrs()[0].String(), 10*time.Second)
+	fb, closer, err := rpc.FB303(c.Addrs()[0].String(), 10*time.Second, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	for want, o := range map[string]Options{
 		"choose another with --listen": {Listen: []string{ln.Addr().String()}, Files: store.FilesOptions{Dir: t.TempDir()}},
 		"open output directory":        {Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: file}},
-		"raise the limit":              {Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: t.TempDir()}, MaxConnections: 1 << 40},
+		"raise the limit":              {Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: t.TempDir()}, Limits: Limits{MaxConnections: 1 << 40}},
 	} {
 		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v %v, want an error with %q", c, err, want)

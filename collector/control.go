@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ const maxOptions = 1000
 // control answers the fb303 methods, under the names and with the texts of the original. Safe for concurrent use.
 type control struct {
 	to       destination
+	gate     *gate
 	stats    *stats.Set
 	version  string
 	since    time.Time
@@ -88,8 +90,11 @@ func (c *control) GetCounter(_ context.Context, key string) (int64, error) {
 	return c.stats.Get(key), nil
 }
 
-// SetOption remembers a value; it has no effect, as in the original.
-func (c *control) SetOption(_ context.Context, key, value string) error {
+// SetOption remembers a value; it has no effect, as in the original. Who may not control the server gets an exception.
+func (c *control) SetOption(ctx context.Context, key, value string) error {
+	if !c.gate.controls(ctx, "setOption") {
+		return errors.New("not allowed: only this machine, or a peer of an <allow> block with control=yes, may do that")
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, known := c.options[key]; known || len(c.options) < maxOptions {
@@ -125,7 +130,10 @@ func (c *control) GetCpuProfile(context.Context, int32) (string, error) { return
 func (c *control) AliveSince(context.Context) (int64, error) { return c.since.Unix(), nil }
 
 // Reinitialize reads the configuration again, where there is a file of it. Nobody waits for it.
-func (c *control) Reinitialize(context.Context) error {
+func (c *control) Reinitialize(ctx context.Context) error {
+	if !c.gate.controls(ctx, "reinitialize") {
+		return nil // there is no answer to it
+	}
 	go c.reload() // it logs what it has to say
 	return nil
 }
@@ -157,7 +165,10 @@ func (c *control) swap(from, to fb303.FbStatus) bool {
 }
 
 // Shutdown makes Run end as a signal does.
-func (c *control) Shutdown(context.Context) error {
+func (c *control) Shutdown(ctx context.Context) error {
+	if !c.gate.controls(ctx, "shutdown") {
+		return nil // there is no answer to it
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.asked {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"syscall"
+	"time"
+
+	"inkwell/internal/rpc"
 )
 
 // The defaults, and the descriptors that are needed besides connections and output files.
@@ -13,6 +16,25 @@ const (
 	defaultCategories  = 4096
 	otherDescriptors   = 64
 )
+
+// Limits bound what peers can make a collector do. The zero value of a field is its default.
+type Limits struct {
+	MaxFrame       int           // bytes; 0 = 64 MiB
+	MaxEntries     int           // of a call; 0 = one for each 64 bytes of MaxFrame
+	MaxMessage     int           // bytes; 0 = what a frame holds
+	MaxConnections int           // 0 = 1024, with Routed as many as there are descriptors for
+	MaxPerAddress  int           // connections of one address but those of this machine; 0 = 256, below 0 = no limit
+	MaxInFlight    int64         // bytes of large calls at once; 0 = 256 MiB
+	IdleTimeout    time.Duration // between two calls; 0 = 10 minutes
+	HeaderTimeout  time.Duration // from connecting to the first call; 0 = 1 minute
+}
+
+// server is what the server is told.
+func (o *Options) server() rpc.ServerOptions {
+	l := o.Limits
+	return rpc.ServerOptions{MaxFrame: l.MaxFrame, MaxEntries: l.MaxEntries, MaxConnections: l.MaxConnections, MaxPerAddress: l.MaxPerAddress,
+		MaxInFlight: l.MaxInFlight, IdleTimeout: l.IdleTimeout, HeaderTimeout: l.HeaderTimeout, Logger: o.Logger, Stats: o.Stats}
+}
 
 // fitDescriptors lowers the limit of categories so that with every connection open and every category written the process stays
 // within its limit of open files (each category has one), or says that it cannot be done.
@@ -23,14 +45,14 @@ func fitDescriptors(o *Options) error {
 	}
 	if o.Routed != nil { // its stores tell when they cannot be opened, and are tried again
 		most := max(int(min(limit.Cur, 1<<20))/2, 1)
-		o.MaxConnections = min(cmp.Or(o.MaxConnections, most), most)
+		o.Limits.MaxConnections = min(cmp.Or(o.Limits.MaxConnections, most), most)
 		return nil
 	}
-	o.MaxConnections = cmp.Or(o.MaxConnections, defaultConnections)
+	o.Limits.MaxConnections = cmp.Or(o.Limits.MaxConnections, defaultConnections)
 	o.Files.MaxCategories = cmp.Or(o.Files.MaxCategories, defaultCategories)
-	room := int64(limit.Cur) - int64(o.MaxConnections) - otherDescriptors
+	room := int64(limit.Cur) - int64(o.Limits.MaxConnections) - otherDescriptors
 	if room < 16 {
-		return fmt.Errorf("this process may open %d files, too few for %d connections (raise the limit, e.g. with ulimit -n, or lower --max-connections)", limit.Cur, o.MaxConnections)
+		return fmt.Errorf("this process may open %d files, too few for %d connections (raise the limit, e.g. with ulimit -n, or lower --max-connections)", limit.Cur, o.Limits.MaxConnections)
 	}
 	if room < int64(o.Files.MaxCategories) {
 		o.Logger.Warn("fewer categories than asked for: each needs an open file (raise the limit, e.g. with ulimit -n)",

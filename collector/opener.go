@@ -14,6 +14,7 @@ import (
 
 	"inkwell/config"
 	"inkwell/internal/faultfs"
+	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/store"
 	"inkwell/store/plain"
@@ -164,7 +165,7 @@ func (o opening) file(s config.File) (store.Store, error) {
 
 // network opens a store that sends. alone says that there is no buffer before it, which would set aside what a peer refuses.
 func (o opening) network(s config.Network, alone bool) (store.Store, error) {
-	n := store.NetworkOptions{Addrs: s.Addrs, Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
+	n := store.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
 		Logger: o.log, Stats: o.stats}
 	var st store.Store
 	var err error

@@ -22,6 +22,8 @@ type Routed struct {
 	Load     func() *config.Config // reads it, at the start and at each reload
 	StateDir string                // journal and checkpoint
 	Listen   []string              // where this server listens: no store may send there
+
+	gate *gate // gets the rules of each configuration
 }
 
 // stopLimit bounds the time that stores get to take what is in the journal when the collector ends, reloadLimit when it gets a new
@@ -74,6 +76,7 @@ func openRouted(o Routed, log *slog.Logger, set *stats.Set) (*routed, error) {
 // use begins to route by c. The caller holds mu, or is the only one who knows d.
 func (d *routed) use(c *config.Config) {
 	c.RefuseLoops(d.o.Listen)
+	d.o.gate.rules.Store(c.Allow)
 	for _, p := range c.Problems {
 		level := slog.LevelWarn
 		if p.Error {

@@ -157,7 +157,10 @@ func ownHosts() []string {
 
 // reaches says whether addr is one of those that are listened on.
 func reaches(addr string, listen, own []string) bool {
-	host, port, err := net.SplitHostPort(addr)
+	if strings.HasPrefix(addr, "unix:") {
+		return slices.Contains(listen, addr)
+	}
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(addr, "tls://"))
 	if err != nil {
 		return false
 	}
@@ -165,7 +168,7 @@ func reaches(addr string, listen, own []string) bool {
 	ip := net.ParseIP(host)
 	local := ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) || slices.Contains(own, host)
 	return slices.ContainsFunc(listen, func(l string) bool {
-		at, on, err := net.SplitHostPort(l)
+		at, on, err := net.SplitHostPort(strings.TrimPrefix(l, "tls://"))
 		if err != nil || on != port {
 			return false
 		}

@@ -21,6 +21,7 @@ package config
 import (
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/conf"
 )
 
@@ -34,11 +35,19 @@ type Config struct {
 	Status   string // why nothing can be configured, in the original's words and with the cause behind them; "" = fine
 
 	Port                 int      // of port=; 0: none was given
-	Listen               []string // of listen=: HOST:PORT or unix:/path
-	MaxMessagesPerSecond int64    // 0 = no limit
-	MaxQueueSize         int64    // bytes
-	MaxFrame             int      // bytes
-	MaxConnections       int      // 0 = no limit of the file
+	Listen               []string // of listen=: HOST:PORT, tls://HOST:PORT or unix:/path
+	TLS                  TLS      // of the listeners; network stores without their own use it, too
+	Allow                *access.Rules
+	MaxMessagesPerSecond int64 // 0 = no limit
+	MaxQueueSize         int64 // bytes
+	MaxFrame             int   // bytes
+	MaxEntries           int   // of a call; 0 = one for each 64 bytes of MaxFrame
+	MaxMessage           int   // bytes; 0 = what a frame holds
+	MaxPerAddress        int   // connections; 0 = no limit
+	MaxInFlight          int64 // bytes
+	IdleTimeout          time.Duration
+	HeaderTimeout        time.Duration
+	MaxConnections       int // 0 = no limit of the file
 	MaxCategories        int
 	CheckInterval        time.Duration
 	ThreadPerCategory    bool // each category has a queue and a store of its own
@@ -52,6 +61,12 @@ type Config struct {
 	Stores []*Store // in the byte order of the names of their blocks
 	Tails  []Tail
 	Pipes  []Pipe
+}
+
+// TLS names PEM files. The zero value is: no certificate, and the authorities of the system.
+type TLS struct {
+	Cert, Key, CA string
+	ServerName    string // of a network store: the name in the server's certificate; "" = the host
 }
 
 // Store is one top-level block with a store.

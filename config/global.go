@@ -12,18 +12,27 @@ import (
 
 var globalOptions = []option{
 	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces (in a file of the new style on the loopback only); it beats `-p`. Without it the port of `-p` is taken, else 1463."},
-	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT` or `unix:/path`, in place of `port`; the key can stand several times."},
+	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT`, `tls://HOST:PORT` or `unix:/path`, in place of `port`; the key can stand several times, so that plain and TLS stand side by side."},
+	{key: "tls_cert", kind: text, ours: true, meaning: "PEM file with the certificate of `tls://` listeners and its chain, read again when it changes. Network stores without their own show it, too."},
+	{key: "tls_key", kind: text, ours: true, meaning: "PEM file with its private key."},
+	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the certificates of peers. With it every client of a `tls://` listener must show one; without it clients stay anonymous, and network stores trust the system's authorities."},
 	{key: "max_msg_per_second", kind: count, value: "0", meaning: "Calls that would take the messages of this second above it are answered TRY_LATER, 0 = no limit. A call with more than half of it is never refused and not counted."},
 	{key: "max_queue_size", kind: decimalOctets, value: "5000000", meaning: "While the queue of a category of a call holds more bytes of messages than this, the call is answered TRY_LATER. Base 10: `0x100` is 0."},
 	{key: "check_interval", kind: seconds, value: "5", meaning: "How often a store looks whether to rotate its files or to try its primary again, 0 = 1."},
 	{key: "new_thread_per_category", kind: unless, value: "yes", meaning: "`no`: the blocks for `default`, prefixes and `categories` have one queue and one store each, for all their categories together."},
 	{key: "num_thrift_server_threads", kind: count, value: "3", meaning: "Has no effect: every connection is served at once. 0 is an error, as it was."},
 	{key: "max_conn", kind: count, value: "0", meaning: "Connections at once; surplus ones are closed at once. 0 = as many as there are file descriptors for."},
+	{key: "max_conn_per_address", kind: count, value: "256", ours: true, meaning: "Connections at once of one address (IPv6: of one /64), but for those of this machine; surplus ones are closed at once. 0 = no limit. Raise it for clients behind one NAT."},
 	{key: "prefix_match", kind: text, value: "shortest", ours: true, meaning: "Which prefix takes a category that several match: `shortest` (the first pattern in byte order, as it always was) or `longest`."},
 	{key: "durability", kind: text, value: "sync", ours: true, meaning: "What the answer OK promises: `sync` (it is on the disk), `write` (it survives a killed process), `memory` (it was queued, as the original did it)."},
 	{key: "state_dir", kind: text, ours: true, meaning: "Directory of the journal and the checkpoint, in a directory of its own for each command and port. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed."},
+	{key: "max_message_size", kind: size, value: "0", ours: true, meaning: "Bytes of the largest message; longer ones are dropped, counted as `refused message size` and answered OK. 0 = what a call holds."},
+	{key: "max_entries", kind: count, value: "0", ours: true, meaning: "Messages of one call; a call with more is answered with an exception. 0 = one for each 64 bytes of `max_frame_size`."},
+	{key: "max_in_flight", kind: size, value: "512MiB", ours: true, meaning: "Bytes of calls over 256KiB that are read at once, of all connections; one address gets a quarter, but at least one call. Further ones wait, at most 30 seconds."},
+	{key: "idle_timeout", kind: duration, value: "10m", ours: true, meaning: "How long a connection may be silent between two calls before it is closed."},
+	{key: "header_timeout", kind: duration, value: "1m", ours: true, meaning: "How long a new connection has until its first call begins, with the TLS handshake."},
 	{key: "max_categories", kind: count, value: "4096", ours: true, meaning: "Categories at once that have a queue of their own; further ones are kept under `_overflow`."},
 }
 
@@ -40,7 +49,7 @@ func (l *loader) global() {
 	if v, ok := b.Get("num_thrift_server_threads"); ok && c.ServerThreads == 0 {
 		l.spoil(v.Line, fmt.Sprintf("num_thrift_server_threads=%s is 0", conf.Quote(v.Text)), "remove the line: it has no effect otherwise")
 	}
-	c.Listen = l.listen(b)
+	c.Listen, c.TLS = l.listen(b), l.globalTLS(b)
 	c.MaxMessagesPerSecond = int64(min(b.count("max_msg_per_second"), 1<<62))
 	c.MaxQueueSize = b.bytes("max_queue_size")
 	if v, ok := b.Get("max_queue_size"); ok && c.MaxQueueSize == 0 {
@@ -65,6 +74,27 @@ func (l *loader) global() {
 		frame = b.fallback("max_frame_size", v, "is not between 1KiB and 256MiB")
 	}
 	c.MaxFrame = int(frame)
+	l.limits(b)
+}
+
+// limits reads what bounds peers, beside the size of a frame.
+func (l *loader) limits(b block) {
+	c := l.config
+	c.MaxEntries = int(min(b.count("max_entries"), 1<<30))
+	c.MaxMessage = int(min(b.bytes("max_message_size"), 1<<30))
+	c.MaxPerAddress = int(min(b.count("max_conn_per_address"), 1<<30))
+	c.MaxInFlight = b.bytes("max_in_flight")
+	if v, ok := b.Get("max_in_flight"); ok && c.MaxInFlight < 1<<20 {
+		c.MaxInFlight = b.fallback("max_in_flight", v, "is less than 1MiB")
+	}
+	c.IdleTimeout, c.HeaderTimeout = b.duration("idle_timeout"), b.duration("header_timeout")
+	for key, d := range map[string]*time.Duration{"idle_timeout": &c.IdleTimeout, "header_timeout": &c.HeaderTimeout} {
+		if v, ok := b.Get(key); ok && *d < time.Second {
+			o := b.section.option(key)
+			l.fail(v.Line, fmt.Sprintf("%s=%s is less than a second: %s is used", key, conf.Quote(v.Text), o.value), "write a duration, as in "+o.value)
+			*d, _ = conf.ParseDuration(o.value)
+		}
+	}
 }
 
 // listen reads the addresses to listen on.
@@ -75,9 +105,9 @@ func (l *loader) listen(b block) []string {
 			all = append(all, v.Text)
 			continue
 		}
-		_, port, err := net.SplitHostPort(v.Text)
+		_, port, err := net.SplitHostPort(strings.TrimPrefix(v.Text, "tls://"))
 		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
-			l.spoil(v.Line, fmt.Sprintf("listen=%s is no address to listen on", conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, or unix:/path/of/socket")
+			l.spoil(v.Line, fmt.Sprintf("listen=%s is no address to listen on", conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, tls://HOST:PORT, or unix:/path/of/socket")
 			continue
 		}
 		all = append(all, v.Text)

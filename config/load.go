@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"slices"
 
+	"inkwell/internal/access"
 	"inkwell/internal/conf"
 )
 
 // Load reads a configuration file; name is what problems call it. It never returns nil: whatever is wrong with the file is in Problems,
 // in the Status of the stores it is about, and in the Status of the Config if nothing is left.
 func Load(name string, data []byte) *Config {
-	file, problems := conf.Parse(name, data, "listen", "tail", "pipe")
+	file, problems := conf.Parse(name, data, "listen", "tail", "pipe", "allow")
 	l := &loader{file: file, config: &Config{File: file, New: file.New}, told: make(map[conf.Problem]bool)}
 	for _, p := range problems {
 		l.report(p)
@@ -20,6 +21,7 @@ func Load(name string, data []byte) *Config {
 	for _, b := range file.Root.Blocks {
 		l.topLevel(b)
 	}
+	l.useRules()
 	l.unknown(file.Root, true)
 	c := l.config
 	l.hiddenPrefixes()
@@ -35,6 +37,7 @@ type loader struct {
 	file   *conf.File
 	config *Config
 	told   map[conf.Problem]bool
+	rules  []access.Rule
 	spoilt string // what is wrong with the file as a whole, "" if nothing is
 }
 

@@ -13,9 +13,14 @@ import (
 var networkOptions = []option{
 	{key: "remote_host", kind: text, meaning: "The server to send to."},
 	{key: "remote_port", kind: count, meaning: "Its port, usually 1463."},
-	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT` or `HOST`, with blanks between them: one is chosen at random, the others take over when it fails. Beats `remote_host`."},
+	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT`, `HOST`, `tls://HOST:PORT` or `unix:/path`, with blanks between them: one is chosen at random, the others take over when it fails. Beats `remote_host`."},
 	{key: "list_default_port", kind: count, meaning: "The port of those in `service_list` that have none."},
 	{key: "service_order", kind: text, value: "random", ours: true, meaning: "`listed`: the first server of `service_list` that works is used, and gone back to."},
+	{key: "tls", kind: exactly, value: "no", ours: true, meaning: "`yes`: TLS 1.3 with every server of the store, as if each had `tls://` before it, which `service_list` can have."},
+	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the servers' certificates. Without it that of the top of the file, else the system's authorities."},
+	{key: "tls_cert", kind: text, ours: true, meaning: "PEM file with the certificate to show to a server that asks for one, read again when it changes. Without it that of the top of the file."},
+	{key: "tls_key", kind: text, ours: true, meaning: "PEM file with its private key."},
+	{key: "tls_server_name", kind: text, ours: true, meaning: "The name that must be in the servers' certificates, in place of the host that is connected to."},
 	{key: "timeout", kind: milliseconds, value: "5000", meaning: "For connecting, for sending and for the answer, each."},
 	{key: "use_conn_pool", kind: exactly, value: "no", meaning: "`yes`: all stores that send to the same servers share one connection."},
 	{key: "ignore_network_error", kind: exactly, value: "no", meaning: "`yes`: a failure is not shown in the status."},
@@ -50,12 +55,16 @@ func (l *loader) network(b *conf.Block, p place) (Sink, error) {
 	if v, ok := o.Get("max_batch_size"); ok && (n.MaxBatch < 1<<10 || n.MaxBatch > 64<<20) {
 		n.MaxBatch = int(o.fallback("max_batch_size", v, "is not between 1KiB and 64MiB"))
 	}
+	var secure bool
+	var err error
+	if n.TLS, secure, err = l.storeTLS(o); err != nil {
+		return nil, err
+	}
 	if v, ok := o.Get("smc_service"); ok {
 		l.warn(v.Line, "smc_service has no effect: Inkwell has no such directory", "use service_list=HOST:PORT …")
 	}
 	if kind, ok := o.Get("dynamic_config_type"); ok {
 		if kind.Text == "thrift_bucket" {
-			var err error
 			n.Mapping, err = l.mapping(o, p)
 			return n, err
 		}
@@ -63,7 +72,7 @@ func (l *loader) network(b *conf.Block, p place) (Sink, error) {
 	}
 	if servers, ok := o.Get("service_list"); ok {
 		n.Shuffle = o.choice("service_order", "random", "listed") == "random"
-		n.Addrs = l.servers(o, servers)
+		n.Addrs = withTLS(l.servers(o, servers), secure)
 		if len(n.Addrs) == 0 {
 			return nil, &refusal{status: badLocation, line: servers.Line, cure: "write service_list=HOST:PORT HOST:PORT …"}
 		}
@@ -77,8 +86,18 @@ func (l *loader) network(b *conf.Block, p place) (Sink, error) {
 	if why != "" {
 		return nil, refuse(b, badLocation, why+": write remote_host=HOST and remote_port=1463")
 	}
-	n.Addrs = []string{addr}
+	n.Addrs = withTLS([]string{addr}, secure)
 	return n, nil
+}
+
+// withTLS puts tls:// before addresses that have it not.
+func withTLS(addrs []string, secure bool) []string {
+	for i, addr := range addrs {
+		if secure && !strings.HasPrefix(addr, "tls://") && !strings.HasPrefix(addr, "unix:") {
+			addrs[i] = "tls://" + addr
+		}
+	}
+	return addrs
 }
 
 // location joins host and port, or says why it cannot.
@@ -102,11 +121,16 @@ func (l *loader) servers(o block, list conf.Setting) []string {
 	var addrs []string
 	standard := o.count("list_default_port")
 	for _, word := range strings.Fields(list.Text) {
-		host, port := word, standard
-		if i := strings.LastIndexByte(word, ':'); i >= 0 && (strings.IndexByte(word, ':') == i || strings.HasSuffix(word[:i], "]")) {
+		if strings.HasPrefix(word, "unix:/") {
+			addrs = append(addrs, word)
+			continue
+		}
+		bare, secure := strings.CutPrefix(word, "tls://")
+		host, port := bare, standard
+		if i := strings.LastIndexByte(bare, ':'); i >= 0 && (strings.IndexByte(bare, ':') == i || strings.HasSuffix(bare[:i], "]")) {
 			var clean bool
-			host = word[:i]
-			if port, clean = conf.Unsigned(word[i+1:]); !clean {
+			host = bare[:i]
+			if port, clean = conf.Unsigned(bare[i+1:]); !clean {
 				l.warn(list.Line, fmt.Sprintf("the port of %s is read as %d", conf.Quote(word), port), "write digits only")
 			}
 		}
@@ -115,7 +139,7 @@ func (l *loader) servers(o block, list conf.Setting) []string {
 			l.fail(list.Line, fmt.Sprintf("%s in service_list is not used: %s", conf.Quote(word), why), "write HOST:PORT, or add list_default_port=1463")
 			continue
 		}
-		addrs = append(addrs, addr)
+		addrs = append(addrs, withTLS([]string{addr}, secure)...)
 	}
 	return addrs
 }

@@ -42,7 +42,7 @@ type option struct {
 
 // section is the options of one kind of block.
 type section struct {
-	name    string // of the type, or global, store, tail, pipe
+	name    string // of the type, or global, store, tail, pipe, allow
 	title   string
 	intro   string
 	options []option
@@ -65,10 +65,11 @@ var sections = []section{
 	{name: "null", title: "type=null", options: nil, intro: nullIntro},
 	{name: "tail", title: "<tail>", options: tailOptions, intro: tailIntro},
 	{name: "pipe", title: "<pipe>", options: pipeOptions, intro: pipeIntro},
+	{name: "allow", title: "<allow>", options: allowOptions, intro: allowIntro},
 }
 
 // notTypes are the sections that no type= names.
-var notTypes = []string{"global", "store", "tail", "pipe"}
+var notTypes = []string{"global", "store", "tail", "pipe", "allow"}
 
 // find returns the section of that name.
 func find(name string) (*section, bool) {

@@ -10,11 +10,13 @@ func sample(section, about, line string) string {
 	null := store("category=other", "type=null")
 	switch section {
 	case "global":
-		return line + "\n" + null
+		return line + "\n" + globalSample(about) + null
 	case "tail":
 		return "<tail>\n" + line + "\n" + missing(about, "category=a\n") + missing(about, "path=/x\n") + "</tail>\n" + null
 	case "pipe":
 		return "<pipe>\n" + line + "\n" + missing(about, "category=a\n") + "</pipe>\n" + null
+	case "allow":
+		return "<allow>\n" + line + "\n" + missing(about, "from=loopback\n") + missing(about, "categories=x\n") + "</allow>\n" + null
 	case "buffer":
 		return store("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
 	case "network":
@@ -36,6 +38,17 @@ func extra(about string) string {
 	return ""
 }
 
+// globalSample is what a line outside of all blocks needs to have a meaning.
+func globalSample(about string) string {
+	switch about {
+	case "tls_cert":
+		return "tls_key=k\n"
+	case "tls_key":
+		return "tls_cert=c\n"
+	}
+	return ""
+}
+
 // networkSample is a network store in which line has a meaning.
 func networkSample(about, line string) string {
 	switch about {
@@ -46,6 +59,14 @@ func networkSample(about, line string) string {
 	case "bucket_id", "bucket_updater_port", "bucket_updater_host", "bucket_updater_ttl", "dynamic_config_type":
 		return store("category=a", "type=network", missing(about, "bucket_id=1"), missing(about, "bucket_updater_host=h"), missing(about, "bucket_updater_port=1"),
 			missing(about, "dynamic_config_type=thrift_bucket"), line)
+	}
+	switch about {
+	case "tls_cert":
+		line += "\ntls=yes\ntls_key=k"
+	case "tls_key":
+		line += "\ntls=yes\ntls_cert=c"
+	case "tls_ca", "tls_server_name":
+		line += "\ntls=yes"
 	}
 	return store("category=a", "type=network", missing(about, "remote_host=h"), missing(about, "remote_port=1"), line)
 }

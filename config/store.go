@@ -35,9 +35,19 @@ func refuse(b *conf.Block, status, cure string) error {
 
 // topLevel reads a block of the root.
 func (l *loader) topLevel(b *conf.Block) {
-	if _, typed := b.Literal("type"); !typed && (b.Tag == "tail" || b.Tag == "pipe") {
-		l.input(b)
-		return
+	if _, typed := b.Literal("type"); !typed {
+		switch b.Tag {
+		case "tail", "pipe":
+			l.input(b)
+			return
+		case "allow":
+			l.allow(b)
+			return
+		}
+		if _, isRule := b.Literal("from"); isRule {
+			l.spoil(b.Line, fmt.Sprintf("<%s> has from= and is no <allow>", conf.Quote(b.Tag)), "write <allow>: a rule must not be passed over")
+			return
+		}
 	}
 	s := &Store{Name: b.Name, Line: b.Line}
 	l.config.Stores = append(l.config.Stores, s)

@@ -37,7 +37,7 @@ func sectionsOf(b *conf.Block, top bool) ([]*section, bool) {
 	switch {
 	case b.Parent == nil:
 		name = "global"
-	case !typed && top && (b.Tag == "tail" || b.Tag == "pipe"):
+	case !typed && top && (b.Tag == "tail" || b.Tag == "pipe" || b.Tag == "allow"):
 		name, top = b.Tag, false
 	case !isType(name):
 		return nil, false
@@ -115,7 +115,7 @@ func belongs(s section) string {
 		return "no block, at the top of the file"
 	case "store":
 		return "a block at the top of the file"
-	case "tail", "pipe":
+	case "tail", "pipe", "allow":
 		return "a <" + s.name + "> block"
 	}
 	return "a block with type=" + s.name

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -26,6 +27,7 @@ type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
 	Shuffle bool          // the addresses are equals
+	TLS     rpc.TLSFiles  // for addresses with tls://
 }
 
 type hopOptions struct {
@@ -39,7 +41,7 @@ type hopOptions struct {
 
 func openHop(o hopOptions) (_ *hop, err error) {
 	h := new(hop)
-	if h.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, Logger: o.log, Stats: o.stats}); err != nil {
+	if h.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
 	if o.dir == "" {

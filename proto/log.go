@@ -76,6 +76,20 @@ func DecodeLog(args []byte, b *Batch) (rest []byte, err error) {
 	}
 }
 
+// LogCount is how many entries the arguments of a Log call say that they have, as far as that can be seen before they are decoded:
+// their list comes first in what every client writes. 0 if it does not.
+func LogCount(args []byte) int {
+	d := decoder{args}
+	if typ, id, err := d.field(); err != nil || typ != typeList || id != 1 {
+		return 0
+	}
+	n, err := d.list(typeStruct)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // entries reads the list of entries into b in place of those it has.
 func (d *decoder) entries(b *Batch) error {
 	n, err := d.list(typeStruct)

@@ -140,6 +140,7 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 		return fmt.Errorf("continue %s: %w", s.path(name), err)
 	}
 	s.cur = &file{Mark: m, codec: codec, f: f, visible: !unpublished, dirty: true, ragged: true}
+	s.renamed = s.renamed || s.cur.visible // the fsync of the directory may be what was missing
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("continue %s: %w", s.path(name), err)

@@ -134,3 +134,28 @@ func floorDiv(a, b int64) int64 {
 	}
 	return q
 }
+
+// Begin is the last time not after t, in its location, at which a file ends: when the period that t lies in began; zero for never.
+func (p Period) Begin(t time.Time, at Clock) time.Time {
+	if p.kind == never {
+		return time.Time{}
+	}
+	b := p.Next(t.Add(-map[periodKind]time.Duration{daily: 26 * time.Hour, hourly: 2 * time.Hour, everyN: p.every}[p.kind]), at)
+	for next := p.Next(b, at); !next.After(t); next = p.Next(b, at) {
+		b = next
+	}
+	return b
+}
+
+// Label names the period that t lies in: by the day, by day and hour, or by day and time when it has another length. Empty for never.
+func (p Period) Label(t time.Time, at Clock) string {
+	switch p.kind {
+	case daily:
+		return p.Begin(t, at).Format("2006-01-02")
+	case hourly:
+		return p.Begin(t, at).Format("2006-01-02T15")
+	case everyN:
+		return p.Begin(t, at).Format("2006-01-02T15-04-05")
+	}
+	return ""
+}

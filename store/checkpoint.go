@@ -1,11 +1,8 @@
 package store
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
+	"log/slog"
 
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
@@ -32,33 +29,21 @@ type mark struct {
 }
 
 // loadCheckpoint reads the checkpoint in dir; where there is none (found is false) it is the empty one.
-func loadCheckpoint(dir *faultfs.Dir) (c *checkpoint, found bool, err error) {
+func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (c *checkpoint, found bool, err error) {
 	c = &checkpoint{Version: checkpointVersion, Categories: make(map[string]mark)}
-	data, err := dir.ReadFile(checkpointName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, false, nil
-	}
-	path := filepath.Join(dir.Path(), checkpointName)
-	if err != nil {
-		return nil, false, fmt.Errorf("read checkpoint %s: %w", path, err)
-	}
-	if err := json.Unmarshal(data, c); err != nil {
-		return nil, false, fmt.Errorf("read checkpoint %s: %w (restore it, or move it away: files are then written anew from what the journal holds)", path, err)
+	if found, err = (StateFile{dir, checkpointName, log}).Load(c); err != nil {
+		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
 	if c.Version != checkpointVersion {
-		return nil, false, fmt.Errorf("read checkpoint %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
-			path, c.Version, checkpointVersion)
+		return nil, false, fmt.Errorf("read checkpoint in %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
+			dir.Path(), c.Version, checkpointVersion)
 	}
-	return c, true, nil
+	return c, found, nil
 }
 
-// save replaces the checkpoint in dir, atomically and durably.
+// save replaces the checkpoint in dir, durably.
 func (c *checkpoint) save(dir *faultfs.Dir) error {
-	data, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	return dir.WriteFile(checkpointName, append(data, '\n'))
+	return StateFile{Dir: dir, Name: checkpointName}.Save(c)
 }
 
 // fit bounds every offset by the end of the journal, because offsets behind it will be given to new entries, and says whether any was

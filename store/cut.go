@@ -59,6 +59,7 @@ func (f *Files) finish(k *cut) error {
 		f.ledger.add(c)
 	}
 	if next.equal(f.saved) {
+		f.publishBooks(next)
 		return f.retain()
 	}
 	killpoint.Reach("files.checkpoint.gathered")
@@ -76,8 +77,7 @@ func (f *Files) finish(k *cut) error {
 	k.send(f.shards, work{publish: k})
 	k.wait.Wait()
 	killpoint.Reach("files.manifest.begun")
-	err = f.ledger.publish(next)
-	f.health.Set("manifest", err) // it is tried again with the next checkpoint
+	f.publishBooks(next)
 	killpoint.Reach("files.checkpoint.published")
 	err = f.journal.Ack(next.Low)
 	if err != nil {
@@ -103,6 +103,11 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 	}
 	killpoint.Reach("files.streams.saved")
 	return next.save(f.state)
+}
+
+// publishBooks brings manifests and markers up to a checkpoint. What cannot be written is tried again with the next.
+func (f *Files) publishBooks(saved *checkpoint) {
+	f.health.Set("manifest", f.ledger.publish(saved))
 }
 
 // quiet runs do while no Append is in progress.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,7 @@ func newDrainer(f *Files) *drainer {
 	if f.o.Codec == rotate.None {
 		d.maxAge = maxAgePlain
 	}
+	d.maxAge = cmp.Or(f.o.maxAge, d.maxAge)
 	return d
 }
 
@@ -128,6 +130,7 @@ func (d *drainer) loop() error {
 		case errors.As(err, &corrupt):
 			d.files.log.Error("damaged place in the journal is passed over", "error", err)
 			d.files.o.Stats.Overall("journal damaged").Add(1)
+			d.low = max(d.low, corrupt.End) // or nothing would ever acknowledge it
 		case err != nil && !errors.Is(err, io.EOF):
 			d.files.health.Set("journal read", fmt.Errorf("read journal in %s: %w", d.files.o.StateDir, err))
 			if d.stopping.Load() {

@@ -39,11 +39,14 @@ type FilesOptions struct {
 	KeepBytes     int64            // the oldest published files are removed while all take more than this, 0 = never
 	JournalMax    int64            // bytes of journal awaiting the files, 0 = 32 GiB
 	StreamTTL     time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
+	DoneMarkers   bool             // say with a file _SUCCESS.PERIOD when the files of a period are all there
+	Lateness      time.Duration    // how long that waits for a stream that has not moved on, 0 = 10 minutes
 	Logger        *slog.Logger     // nil = none
 	Stats         *stats.Set       // nil = an own one
 	Injector      faultfs.Injector // faults for tests
 
-	cutEvery, idleWait, retryMin time.Duration // for tests, 0 = the constants of the drainer
+	cutEvery, idleWait, retryMin, maxAge time.Duration // for tests, 0 = the constants of the drainer
+	segmentBytes                         int64         // of the journal, for tests
 }
 
 // Files is the store of the collector: what is appended to it ends in size-bounded, rotated files per category.
@@ -90,6 +93,7 @@ func (o *FilesOptions) defaults() {
 	}
 	o.MaxCategories = cmp.Or(o.MaxCategories, 4096)
 	o.JournalMax = cmp.Or(o.JournalMax, 32<<30)
+	o.Lateness = cmp.Or(o.Lateness, 10*time.Minute)
 	o.cutEvery = cmp.Or(o.cutEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(cutInterval))))
 	o.idleWait = cmp.Or(o.idleWait, idleWait)
 	o.retryMin = cmp.Or(o.retryMin, retryMin)
@@ -121,14 +125,17 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 		return nil, fmt.Errorf("open state directory %s (end the other collector, or give this one its own directories): %w", o.StateDir, err)
 	}
 	found := false
-	if f.saved, found, err = loadCheckpoint(f.state); err != nil {
+	if f.saved, found, err = loadCheckpoint(f.state, f.log); err != nil {
 		return nil, err
+	}
+	if err := f.root.Sync(); err != nil { // a killed process may have left directories that are not durable
+		return nil, fmt.Errorf("sync output directory %s: %w", o.Dir, err)
 	}
 	journal, err := f.state.Sub("journal")
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	f.journal, err = spool.Open(journal, spool.Options{MaxBytes: o.JournalMax, Durability: o.Durability, Logger: o.Logger})
+	f.journal, err = spool.Open(journal, spool.Options{SegmentBytes: o.segmentBytes, MaxBytes: o.JournalMax, Durability: o.Durability, Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
@@ -147,6 +154,17 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 func (f *Files) openBooks() (err error) {
 	if f.ledger, err = openLedger(f.root, f.state, f.log, f.saved); err != nil {
 		return fmt.Errorf("open ledger in %s: %w", f.o.StateDir, err)
+	}
+	if f.o.DoneMarkers {
+		f.ledger.marks = newMarkers(f.root, &f.o)
+		if err := f.ledger.marks.recover(time.Now()); err != nil {
+			return fmt.Errorf("look for periods without a done marker below %s: %w", f.o.Dir, err)
+		}
+		for name, list := range f.ledger.open {
+			for _, c := range list {
+				f.ledger.marks.wrote(name, c.Spans, c.Last)
+			}
+		}
 	}
 	f.streams, err = stream.Open(f.state, stream.Options{TTL: f.o.StreamTTL, Logger: f.log, Stats: f.o.Stats, Twice: f.ledger.twice})
 	if err != nil {

@@ -25,6 +25,7 @@ type ledger struct {
 	log   *slog.Logger
 	lines *faultfs.Lines
 	open  map[string][]manifest.Contents // by category
+	marks *markers                       // nil: none are made
 
 	mu     sync.Mutex
 	counts map[manifest.Count]int64 // by a Count without Entries
@@ -87,6 +88,9 @@ func (l *ledger) forgetListed(name string) error {
 // add takes over what was added to a file; what was said before of the entries behind c.From is void.
 func (l *ledger) add(c manifest.Contents) {
 	l.rewind(c.Category, c.From)
+	if l.marks != nil {
+		l.marks.wrote(c.Category, c.Spans, c.Last)
+	}
 	l.open[c.Category] = append(l.open[c.Category], c)
 }
 
@@ -159,7 +163,11 @@ func (l *ledger) publish(saved *checkpoint) error {
 			delete(l.open, name)
 		}
 	}
-	return errors.Join(append(errs, l.publishCounts())...)
+	errs = append(errs, l.publishCounts())
+	if l.marks != nil {
+		errs = append(errs, l.marks.write(time.Now(), l.open))
+	}
+	return errors.Join(errs...)
 }
 
 // enlist writes the lines of finished files.
@@ -170,6 +178,7 @@ func (l *ledger) enlist(name string, list []manifest.Contents) error {
 	}
 	defer dir.Close()
 	var bodies [][]byte
+	var finished []manifest.File
 	for len(list) > 0 {
 		k := 1
 		for k < len(list) && list[k].File == list[0].File {
@@ -183,9 +192,15 @@ func (l *ledger) enlist(name string, list []manifest.Contents) error {
 		if err != nil {
 			return err
 		}
-		bodies, list = append(bodies, body), list[k:]
+		bodies, finished, list = append(bodies, body), append(finished, f), list[k:]
 	}
-	return faultfs.AppendLines(dir, manifest.Name, manifest.Header, bodies...)
+	if err := faultfs.AppendLines(dir, manifest.Name, manifest.Header, bodies...); err != nil || l.marks == nil {
+		return err
+	}
+	for _, f := range finished {
+		l.marks.finished(name, f)
+	}
+	return nil
 }
 
 // sizeOf is the length of a finished file, which may wait for its name; 0 when somebody has taken it away already.

@@ -202,7 +202,7 @@ func (l *link) isInkwell(addr string) bool {
 		return is
 	}
 	is := false
-	if c, closer, err := rpc.FB303(addr, askTimeout); err == nil {
+	if c, closer, err := rpc.FB303(addr, askTimeout, l.options.TLS); err == nil {
 		answer, err := c.GetOption(l.life, "inkwell")
 		is = err == nil && answer == "1"
 		if err := closer.Close(); err != nil {

@@ -25,7 +25,8 @@ const (
 
 // NetworkOptions says where a Network sends.
 type NetworkOptions struct {
-	Addrs   []string      // HOST:PORT, the preferred first; at least one
+	Addrs   []string      // HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred first; at least one
+	TLS     rpc.TLSFiles  // for those with tls://
 	Timeout time.Duration // of one call; dialing takes at most 5 s of it; 0 = 30 s
 	MaxCall int           // bytes of entries that are merged into one call; 0 = 4 MiB
 	// Shuffle says that the addresses are equals: one is chosen at random for each connection, the others when it fails or says TRY_LATER.
@@ -86,11 +87,6 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	if len(o.Addrs) == 0 {
 		return nil, errors.New("no address to send to: give HOST:PORT")
 	}
-	for _, addr := range o.Addrs {
-		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
-			return nil, fmt.Errorf("address %q: want HOST:PORT, as in 127.0.0.1:1463", addr)
-		}
-	}
 	if o.MaxCall == 0 {
 		o.MaxCall = defaultMaxCall
 	}
@@ -100,7 +96,11 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	if o.Stats == nil {
 		o.Stats = stats.New()
 	}
-	client := rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial)}
+	credentials, err := credentialsFor(o)
+	if err != nil {
+		return nil, err
+	}
+	client := rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials}
 	return &Network{
 		o:       o,
 		maxCall: o.MaxCall,

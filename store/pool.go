@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 )
@@ -22,9 +23,9 @@ type shared struct {
 // NewPool returns an empty Pool.
 func NewPool() *Pool { return &Pool{networks: make(map[string]*shared)} }
 
-// Network returns the Network for the addresses and the timeout of o, made with o if there is none. It is closed with its last user.
+// Network returns the Network for the addresses, the timeout and the TLS files of o, made with o if there is none. It is closed with its last user.
 func (p *Pool) Network(o NetworkOptions) (Store, error) {
-	key := o.Timeout.String() + " " + strings.Join(o.Addrs, " ")
+	key := fmt.Sprintf("%v %s %q", o.Timeout, strings.Join(o.Addrs, " "), o.TLS)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.networks[key]

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
-	"net"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"inkwell/internal/rpc"
 )
 
 // exactly takes one argument for each name.
@@ -31,9 +33,9 @@ func needTo(to []string) error {
 		return usagef("--to HOST:PORT is missing: where shall the lines go?")
 	}
 	for _, addr := range to {
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil || host == "" || port == "" {
-			return usagef("--to %q: want HOST:PORT, as in logs.example.com:1463", addr)
+		a, err := rpc.ParseAddress(addr)
+		if err != nil || strings.HasPrefix(a.Text, ":") {
+			return usagef("--to %q: want HOST:PORT, as in logs.example.com:1463, tls://HOST:PORT or unix:PATH", addr)
 		}
 	}
 	return nil

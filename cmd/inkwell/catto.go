@@ -21,14 +21,15 @@ const (
 )
 
 func (a *app) catTo() *cobra.Command {
-	return &cobra.Command{
+	var files rpc.TLSFiles
+	cmd := &cobra.Command{
 		Use:   "cat-to HOST[:PORT] CATEGORY",
 		Short: "send all of standard input as one message",
 		Long: `cat-to sends all of its standard input, newlines and all, as one message. It waits for the answer and ends with 0 when the message is
 taken, with 84 and TRY_LATER on standard error when the server cannot take it now, and with 1 when anything else is wrong. The message
 can have up to 255 MiB; a server may take less (an Inkwell 64 MiB).
 
-By the name scribe_cat the program takes scribe_cat's arguments: scribe_cat [-h host[:port]] category.`,
+HOST can be tls://HOST, whose certificate is verified, and unix:PATH. By the name scribe_cat the program takes scribe_cat's arguments: scribe_cat [-h host[:port]] category.`,
 		Example: `  date | inkwell cat-to localhost cron
   inkwell cat-to logs.example.com:1463 deploy < notes.txt`,
 		Args: exactly("HOST[:PORT]", "CATEGORY"),
@@ -37,13 +38,25 @@ By the name scribe_cat the program takes scribe_cat's arguments: scribe_cat [-h 
 			if err != nil {
 				return usageError{err}
 			}
-			code, err := a.sendAll(cmd.Context(), addr, args[1])
+			secret, err := credentials(addr, files)
+			if err != nil {
+				return err
+			}
+			code, err := a.sendAll(cmd.Context(), server{addr, secret}, args[1])
 			if err != nil {
 				return err
 			}
 			return exitCode(a.answered(code))
 		},
 	}
+	tlsFlags(cmd.Flags(), &files)
+	return cmd
+}
+
+// server is where to send, and how to prove who is there.
+type server struct {
+	addr        string
+	credentials *rpc.Credentials
 }
 
 // scribeCat is scribe_cat: its arguments, texts and codes.
@@ -61,7 +74,7 @@ func (a *app) scribeCat(ctx context.Context, args []string) int {
 	addr, err := scribeAddr(to)
 	var code proto.ResultCode
 	if err == nil {
-		code, err = a.sendAll(ctx, addr, category)
+		code, err = a.sendAll(ctx, server{addr: addr}, category)
 	}
 	if err != nil {
 		say(a.screen, "scribe_cat: %v\n", err)
@@ -84,7 +97,7 @@ func (a *app) answered(code proto.ResultCode) int {
 }
 
 // sendAll sends standard input as one message.
-func (a *app) sendAll(ctx context.Context, addr, category string) (proto.ResultCode, error) {
+func (a *app) sendAll(ctx context.Context, to server, category string) (proto.ResultCode, error) {
 	message, err := io.ReadAll(io.LimitReader(a.stdin, catToMax+1))
 	switch {
 	case err != nil:
@@ -96,7 +109,7 @@ func (a *app) sendAll(ctx context.Context, addr, category string) (proto.ResultC
 	b.Append([]byte(category), message)
 	// A megabyte a second is the slowest line that is waited for.
 	timeout := time.Minute + time.Duration(len(message)>>20)*time.Second
-	c, err := rpc.Dial(ctx, addr, rpc.ClientOptions{Timeout: timeout})
+	c, err := rpc.Dial(ctx, to.addr, rpc.ClientOptions{Timeout: timeout, TLS: to.credentials})
 	if err != nil {
 		return 0, err
 	}

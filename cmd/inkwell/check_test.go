@@ -177,6 +177,12 @@ journal_max=32GiB
 max_frame_size=64MiB
 max_conn=1024
 max_categories=4096
+max_conn_per_address=256
+max_entries=0
+max_message_size=0
+max_in_flight=256MiB
+idle_timeout=10m
+header_timeout=1m
 
 <store>
 category=default
@@ -203,6 +209,12 @@ journal_max=32GiB
 max_frame_size=64MiB
 max_conn=1024
 max_categories=4096
+max_conn_per_address=256
+max_entries=0
+max_message_size=0
+max_in_flight=256MiB
+idle_timeout=10m
+header_timeout=1m
 
 <store>
 category=default
@@ -214,6 +226,64 @@ rotate_hour=0
 rotate_minute=0
 max_size=1GB
 add_newlines=yes
+</store>
+`},
+		{"collect --dir /d --listen tls://h:1 --listen unix:/s/sock --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem --allow *.example.com=web*,mail --allow unix:uid=33=* --compress none", `inkwell 1
+listen=tls://h:1
+listen=unix:/s/sock
+tls_cert=c.pem
+tls_key=k.pem
+tls_ca=ca.pem
+state_dir=/d/.inkwell
+durability=sync
+journal_max=32GiB
+max_frame_size=64MiB
+max_conn=1024
+max_categories=4096
+max_conn_per_address=256
+max_entries=0
+max_message_size=0
+max_in_flight=256MiB
+idle_timeout=10m
+header_timeout=1m
+
+<allow>
+from=*.example.com
+categories=web* mail
+</allow>
+
+<allow>
+from=unix:uid=33
+categories=*
+</allow>
+
+<store>
+category=default
+type=file
+file_path=/d
+compress=none
+rotate_period=daily
+rotate_hour=0
+rotate_minute=0
+max_size=1GB
+add_newlines=no
+</store>
+`},
+		{"pipe --to tls://a:1,unix:/s/sock --tls-ca ca.pem --tls-server-name logs web", `inkwell 1
+
+<pipe>
+category=web
+when_full=block
+drain_timeout=10s
+</pipe>
+
+<store>
+category=web
+type=network
+service_list=tls://a:1 unix:/s/sock
+service_order=listed
+tls_ca=ca.pem
+tls_server_name=logs
 </store>
 `},
 		{"forward --to a:1,b:2 --state /s --from end web=/var/log/*.log app=/x", `inkwell 1
@@ -299,5 +369,30 @@ file_path=/s
 	r := inkwell(t, []string{"INKWELL_MAX_SIZE=7MiB"}, "check", "--print", "--", "collect", "--dir", "/d")
 	if !strings.Contains(r.stdout, "\nmax_size=7MiB\n") {
 		t.Errorf("a flag from the environment:\n%s", r.stdout)
+	}
+}
+
+// TestGuardMistakes: what a user believes to be a lock must be one.
+func TestGuardMistakes(t *testing.T) {
+	for args, want := range map[string]string{
+		"collect --dir /d --listen tls://h:1":               "needs --tls-cert",
+		"collect --dir /d --tls-cert c --tls-key k":         "there is none",
+		"collect --dir /d --listen tls://h:1 --tls-cert c":  "need each other",
+		"collect --dir /d --listen tls:/h:1":                "want HOST:PORT",
+		"collect --dir /d --allow 10.0.0.0/99=x":            "neither an address nor a range",
+		"collect --dir /d --allow everybody":                "want FROM=CATEGORY",
+		"collect --dir /d --idle-timeout 1ms":               "must be 1s or more",
+		"collect --dir /d --max-in-flight 1":                "1MiB or more",
+		"collect --dir /d --max-connections-per-address -1": "want a number",
+		"pipe --to a:1 --tls-ca ca.pem x":                   "no address is one",
+		"pipe --to tls://a:1 --tls-cert c x":                "need each other",
+		"forward --to tls://:1 --state /s a=/b":             "want HOST:PORT",
+		"cat-to --tls-ca ca.pem localhost x":                "no address is one",
+		"ctl status --tls-ca ca.pem localhost":              "no address is one",
+	} {
+		r := inkwell(t, nil, strings.Fields(args)...)
+		if r.code != exitUsage || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: code %d, %s", args, r.code, r.stderr)
+		}
 	}
 }

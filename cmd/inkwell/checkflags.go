@@ -89,12 +89,14 @@ func collectLines(l *flagLines) error {
 	for _, addr := range listen {
 		l.add("listen=" + addr)
 	}
+	l.tls()
 	l.add("state_dir=" + state)
 	l.set("durability", "durability")
 	l.set("journal_max", "journal-max")
 	l.set("max_frame_size", "max-frame")
 	l.set("max_conn", "max-connections")
 	l.set("max_categories", "max-categories")
+	l.guarded()
 	at := strings.Split(l.text("rotate-at"), ":")
 	l.add("", "<store>", "category=default", "type=file", "file_path="+dir)
 	l.set("compress", "compress")
@@ -199,9 +201,30 @@ func (l *flagLines) to() ([]string, error) {
 	return to, needTo(to)
 }
 
+// tls adds the files of TLS that were given.
+func (l *flagLines) tls() {
+	for _, name := range []string{"tls-cert", "tls-key", "tls-ca", "tls-server-name"} {
+		if f := l.flags.Lookup(name); f != nil && f.Value.String() != "" {
+			l.set(strings.ReplaceAll(name, "-", "_"), name)
+		}
+	}
+}
+
+// guarded adds the lines of guardFlags.
+func (l *flagLines) guarded() {
+	for _, line := range [][2]string{{"max_conn_per_address", "max-connections-per-address"}, {"max_entries", "max-entries"}, {"max_message_size", "max-message"},
+		{"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"}, {"header_timeout", "header-timeout"}} {
+		l.set(line[0], line[1])
+	}
+	for _, r := range l.flags.Lookup("allow").Value.(*allowValue).rules {
+		l.add("", "<allow>", "from="+r.From, "categories="+r.Categories, "</allow>")
+	}
+}
+
 // network adds the lines of a store that sends to the first of to that works.
 func (l *flagLines) network(to []string) {
 	l.add("type=network", "service_list="+strings.Join(to, " "), "service_order=listed")
+	l.tls()
 }
 
 // buffered adds a store that sends, with a directory for the time when that fails.

@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"inkwell/config"
+	"inkwell/internal/access"
 	"inkwell/internal/conf"
 )
 
@@ -34,6 +35,9 @@ func (n node) draw(w *strings.Builder, before string) {
 // drawing is what a configuration comes to, as a tree.
 func drawing(c *config.Config) string {
 	root := node{text: conf.Quote(c.File.Name), on: []node{{text: served(c)}, {text: kept(c)}, {text: queued(c)}}}
+	for _, r := range c.Allow.Written() {
+		root.on = append(root.on, node{text: allowed(r)})
+	}
 	for _, t := range c.Tails {
 		from := "start"
 		if t.FromEnd {
@@ -54,6 +58,18 @@ func drawing(c *config.Config) string {
 	var w strings.Builder
 	root.draw(&w, "")
 	return w.String()
+}
+
+// allowed tells what a rule gives to whom.
+func allowed(r access.Rule) string {
+	var may []string
+	if r.Categories != "" {
+		may = append(may, "may write "+conf.Quote(r.Categories))
+	}
+	if r.Control {
+		may = append(may, "may stop and reload it")
+	}
+	return conf.Quote(r.From) + " " + strings.Join(may, ", ")
 }
 
 // served tells where calls come in, and when they are refused.

@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) collect() *cobra.Command {
-	o, s := new(collector.Options), &configured{name: "collect", version: version()}
+	o, rules, s := new(collector.Options), new(allowValue), &configured{name: "collect", version: version()}
 	cmd := &cobra.Command{
 		Use:   "collect (--dir DIR | -c FILE)",
 		Short: "take what is sent and write rotated, compressed files per category",
@@ -32,16 +32,21 @@ With -c a configuration says what goes where ('inkwell check --print -- collect 
 it again.`,
 		Example: `  inkwell collect --dir /srv/logs
   inkwell collect --dir /srv/logs --listen 0.0.0.0:1463 --compress zstd --rotate hourly --max-size 256MiB --keep 30d
+  inkwell collect --dir /srv/logs --listen tls://0.0.0.0:1464 --tls-cert web.pem --tls-key web.key --tls-ca ca.pem --allow '*.example.com=*'
   inkwell collect -c /etc/inkwell/collect.conf`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.file != "" {
 				return a.collectConfigured(cmd, s)
 			}
+			if err := rules.guard(o); err != nil {
+				return err
+			}
 			return a.runCollect(cmd, o)
 		},
 	}
 	collectFlags(cmd.Flags(), o)
+	guardFlags(cmd.Flags(), o, rules)
 	cmd.Flags().StringVarP(&s.file, "config", "c", "", "configuration `FILE`, instead of all other flags")
 	return cmd
 }
@@ -49,7 +54,7 @@ it again.`,
 func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
 	f := &o.Files
 	flags.StringVar(&f.Dir, "dir", "", "`DIR` to write the files to (required)")
-	flags.StringSliceVar(&o.Listen, "listen", []string{"127.0.0.1:1463"}, "`HOST:PORT` to listen on; several with commas")
+	flags.StringSliceVar(&o.Listen, "listen", []string{"127.0.0.1:1463"}, "`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on; several with commas, or several times")
 	flags.StringVar(&f.StateDir, "state", "", "`DIR` of journal and checkpoint (default .inkwell in --dir)")
 	flags.Var(conf.Value(&f.Codec, "gzip", "codec", rotate.ParseCodec), "compress", "gzip, zstd or none")
 	flags.IntVar(&f.Level, "level", 0, "compression level, 0 = the codec's default")
@@ -58,12 +63,15 @@ func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
 	flags.Var(conf.Value(&f.MaxSize, "1GB", "size", conf.ParseSize), "max-size", "bytes of a file on disk, never passed; 0 = no bound")
 	flags.Var(conf.Value(&f.Durability, "sync", "durability", spool.ParseDurability), "durability", "what OK means: sync (on disk), write (survives a killed process), memory")
 	flags.Var(conf.Value(&f.Newlines, "never", "word", store.ParseNewlines), "add-newlines", "put a newline behind messages: never, always or if-missing")
-	flags.Var(conf.Value(&o.MaxFrame, "64MiB", "size", parseFrame), "max-frame", "largest call that is accepted")
+	flags.Var(conf.Value(&o.Limits.MaxFrame, "64MiB", "size", parseFrame), "max-frame", "largest call that is accepted")
 	flags.IntVar(&f.MaxCategories, "max-categories", 4096, "categories at once; further ones go to _overflow")
-	flags.IntVar(&o.MaxConnections, "max-connections", 1024, "connections at once")
+	flags.IntVar(&o.Limits.MaxConnections, "max-connections", 1024, "connections at once")
 	flags.BoolVar(&f.KeepOpen, "keep-open", false, "leave open files at the end, to be continued by the next start")
 	flags.Var(conf.Value(&f.Keep, "0", "duration", conf.ParseDuration), "keep", "remove finished files older than this (30d); 0 = never")
 	flags.Var(conf.Value(&f.KeepBytes, "0", "size", conf.ParseSize), "keep-bytes", "remove the oldest finished files while all take more than this (500GB); 0 = never")
+	flags.Var(conf.Value(&f.StreamTTL, "30d", "duration", conf.ParseDuration), "stream-ttl", "forget which entries of a silent sender are there after this")
+	flags.BoolVar(&f.DoneMarkers, "done-markers", false, "write _SUCCESS.PERIOD beside the files of a day or hour when they are all there")
+	flags.Var(conf.Value(&f.Lateness, "10m", "duration", conf.ParseDuration), "lateness", "how long a done marker waits for senders that have not moved on")
 	flags.Var(conf.Value(&f.JournalMax, "32GiB", "size", conf.ParseSize), "journal-max", "bytes that may wait for the files before senders are told to try later")
 }
 
@@ -95,8 +103,11 @@ func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
 	switch {
 	case f.Dir == "":
 		return usagef("--dir DIR is missing: where shall the files go?")
-	case f.MaxCategories < 1 || o.MaxConnections < 1 || f.JournalMax < 1:
+	case f.MaxCategories < 1 || o.Limits.MaxConnections < 1 || f.JournalMax < 1:
 		return usagef("--max-categories, --max-connections and --journal-max must be above 0")
+	}
+	if f.DoneMarkers && f.Period.Next(time.Now(), f.At).IsZero() {
+		return usagef("--done-markers needs --rotate daily, hourly or another period: with never no file is complete")
 	}
 	if f.StateDir == "" {
 		f.StateDir = filepath.Join(f.Dir, ".inkwell")

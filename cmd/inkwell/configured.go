@@ -14,6 +14,7 @@ import (
 
 	"inkwell/collector"
 	"inkwell/config"
+	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 )
 
@@ -59,7 +60,7 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 	}
 	listen := s.listen(c, port)
 	o := collector.Options{
-		Listen: listen, MaxFrame: c.MaxFrame, MaxConnections: c.MaxConnections, Version: s.version, Logger: log, Stats: stats.New(),
+		Listen: listen, TLS: rpc.TLSFiles(c.TLS), Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(),
 		Routed: &collector.Routed{Load: s.load, Listen: listen, StateDir: filepath.Join(state, s.name+"-"+strconv.Itoa(port))},
 	}
 	began := time.Now()
@@ -73,6 +74,12 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 		s := d.Status()
 		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
 	}})
+}
+
+// limitsOf are the limits of a configuration.
+func limitsOf(c *config.Config) collector.Limits {
+	return collector.Limits{MaxFrame: c.MaxFrame, MaxEntries: c.MaxEntries, MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
+		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 
 // mistakes are the errors of a configuration.

@@ -27,15 +27,15 @@ const ctlTimeout = 10 * time.Second
 
 // control tells a server what to do or asks how it is, in the words of scribe_ctrl.
 type control struct {
-	out    io.Writer
-	addr   string
+	out io.Writer
+	server
 	clean  bool            // show control characters of what the server says as escapes
 	reason func(err error) // is told why something failed; nil = nobody
 }
 
 // ask has f ask the server over a connection of its own, as scribe_ctrl does: some servers close it behind each answer.
 func ask[T any](ctx context.Context, c *control, f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
-	client, conn, err := rpc.FB303(c.addr, ctlTimeout)
+	client, conn, err := rpc.FB303(c.addr, ctlTimeout, c.credentials)
 	if err == nil {
 		got, err = f(client, ctx)
 		_ = conn.Close() // the answer is here
@@ -66,10 +66,16 @@ func allCounters(client *fb303.FacebookServiceClient, ctx context.Context) (map[
 	return counters, err
 }
 
+// maxText bounds what is shown of one thing that a server said, in bytes.
+const maxText = 4096
+
 // text is what the server said, as it may be shown.
 func (c *control) text(s string) string {
 	if !c.clean {
 		return s
+	}
+	if len(s) > maxText {
+		s = s[:maxText] + "…"
 	}
 	return printable(s)
 }
@@ -196,7 +202,8 @@ func (a *app) scribeCtrl(ctx context.Context, args []string) int {
 		say(a.stdout, scribeCtrlRoot)
 		return ctlNotRoot
 	}
-	c := &control{out: a.stdout, addr: "localhost:" + strconv.FormatUint(n, 10)}
+	lines, _ := sizeOf(a.stdout)() // what a script reads is as it came, a terminal is shown no control characters
+	c := &control{out: a.stdout, server: server{addr: "localhost:" + strconv.FormatUint(n, 10)}, clean: lines > 0}
 	code, known := c.do(ctx, args[0])
 	if !known {
 		say(a.stdout, scribeCtrlList)

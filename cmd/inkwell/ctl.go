@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +21,8 @@ func (a *app) ctl() *cobra.Command {
 		Long: `ctl speaks to any server that has fb303: inkwell collect, inkwell scribed, the original scribed. It prints and ends as scribe_ctrl does,
 because scripts depend on that: status ends with 2 when the server is ALIVE and with 3 when it is not or cannot be reached; the other
 commands end with 0, or with 3 when the server cannot be reached. Unlike scribe_ctrl it reaches any host, lets the server decide who may
-stop it, and says on standard error why something failed. The default is localhost:1463.
+stop it, and says on standard error why something failed. The default is localhost:1463; tls://HOST:PORT and unix:PATH are addresses, too. An
+Inkwell lets only its own machine, and whom its rules name, stop and reload it.
 
 By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl command [port].`,
 		Example: `  inkwell ctl status
@@ -38,6 +42,7 @@ By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl c
 		cmd.AddCommand(a.ctlCommand(c.name, c.short, c.long))
 	}
 	cmd.AddCommand(a.ctlStatus(), a.ctlWatch())
+	tlsFlags(cmd.PersistentFlags(), &a.tls)
 	return cmd
 }
 
@@ -76,7 +81,7 @@ error.`)
 			return err
 		}
 		s := c.state(cmd.Context())
-		out := json.NewEncoder(a.output())
+		out := json.NewEncoder(plainWriter{a.output()})
 		out.SetEscapeHTML(false)
 		if err := out.Encode(s); err != nil {
 			return err
@@ -125,6 +130,24 @@ func (c *control) state(ctx context.Context) state {
 	return s
 }
 
+// plainWriter writes JSON with the control characters that JSON allows as escapes: it may be shown on a terminal.
+type plainWriter struct{ w io.Writer }
+
+func (p plainWriter) Write(b []byte) (int, error) {
+	var text []byte
+	for _, r := range string(b) {
+		if r >= 0x7f && r < 0xa0 {
+			text = fmt.Appendf(text, "\\u%04x", r)
+		} else {
+			text = utf8.AppendRune(text, r)
+		}
+	}
+	if _, err := p.w.Write(text); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
 // atMostOne takes the address of a server, or nothing.
 func atMostOne(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
@@ -146,5 +169,9 @@ func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 			return nil, usageError{err}
 		}
 	}
-	return &control{out: a.stdout, addr: addr, clean: true, reason: func(err error) { say(a.screen, "%s: %v\n", cmd.CommandPath(), err) }}, nil
+	secret, err := credentials(addr, a.tls)
+	if err != nil {
+		return nil, err
+	}
+	return &control{out: a.stdout, server: server{addr, secret}, clean: true, reason: func(err error) { say(a.screen, "%s: %s\n", cmd.CommandPath(), printable(err.Error())) }}, nil
 }

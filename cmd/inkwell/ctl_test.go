@@ -116,6 +116,17 @@ func TestCtlStatusJSON(t *testing.T) {
 	if r != (result{code: 2, stdout: want}) {
 		t.Errorf("%+v\nwant %s", r, want)
 	}
+	odd := alive()
+	odd["getStatusDetails"] = stringResult("a\x1b[31m\u009b31m\x7fü")
+	r = tool(t, 0, "", "inkwell", "ctl", "status", "--json", startFake(t, odd).addr)
+	var said struct{ Details string }
+	if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || said.Details != "a\x1b[31m\u009b31m\x7fü" || strings.ContainsAny(r.stdout, "\x1b\u009b\x7f") {
+		t.Errorf("%v: %+v", err, r)
+	}
+	odd["getStatusDetails"] = stringResult(strings.Repeat("x", 100_000))
+	if r := tool(t, 0, "", "inkwell", "ctl", "status", startFake(t, odd).addr); len(r.stdout) > 2*maxText || !strings.HasSuffix(r.stdout, "x…\n") {
+		t.Errorf("%d bytes of status", len(r.stdout))
+	}
 	r = tool(t, 0, "", "inkwell", "ctl", "status", "--json", closedAddr)
 	var got map[string]string
 	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || r.code != 3 {

@@ -45,7 +45,8 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with <tail> blocks and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT` of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
@@ -66,7 +67,7 @@ func (a *app) configureForward(file string, o *forwarder.Options) error {
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
-	o.Calls = hop.calls
+	o.Calls = hop.with(o.Calls.TLS)
 	if hop.spooled {
 		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
 	}
@@ -103,6 +104,9 @@ func parseLine(s string) (int, error) {
 
 func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string) error {
 	if err := needTo(o.To); err != nil {
+		return err
+	}
+	if err := needTLS(cmd, o.To, o.Calls.TLS); err != nil {
 		return err
 	}
 	if o.StateDir == "" {

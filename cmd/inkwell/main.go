@@ -22,6 +22,8 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"inkwell/internal/rpc"
 )
 
 func main() {
@@ -52,7 +54,8 @@ type app struct {
 	uid    func() int
 
 	log     logging
-	running bool // the command line was understood
+	tls     rpc.TLSFiles // of ctl
+	running bool         // the command line was understood
 }
 
 // main runs one command line, until ctx ends, and returns the exit code.

@@ -36,8 +36,15 @@ const (
 	scribePort = "1463"
 )
 
-// scribeAddr completes HOST[:PORT] to an address; what is missing is the original's.
+// scribeAddr completes HOST[:PORT] to an address; what is missing is the original's. It can have tls:// before it; unix:PATH is one.
 func scribeAddr(s string) (string, error) {
+	if strings.HasPrefix(s, "unix:/") {
+		return s, nil
+	}
+	if rest, ok := strings.CutPrefix(s, "tls://"); ok {
+		addr, err := scribeAddr(rest)
+		return "tls://" + addr, err
+	}
 	host, port := s, scribePort
 	if ip := strings.Trim(s, "[]"); net.ParseIP(ip) != nil {
 		host = ip
@@ -80,7 +87,7 @@ func (a *app) scribePipe(ctx context.Context, args []string) int {
 	}
 	addr, err := scribeAddr(to)
 	if err == nil && port != "" {
-		host, _, _ := net.SplitHostPort(addr) // which scribeAddr has put together
+		host, _, _ := net.SplitHostPort(strings.TrimPrefix(addr, "tls://")) // which scribeAddr has put together
 		addr, err = scribeAddr(net.JoinHostPort(host, port))
 	}
 	if err != nil {

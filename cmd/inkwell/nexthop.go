@@ -7,6 +7,7 @@ import (
 
 	"inkwell/config"
 	"inkwell/forwarder"
+	"inkwell/internal/rpc"
 )
 
 // nextHop is where a forwarder or a pipe sends, as a configuration file says it.
@@ -50,6 +51,14 @@ func hopOf(s *config.Store) (nextHop, error) {
 	if !ok || n.Mapping != nil {
 		return hop, errors.New("inputs are sent over the network: want a <store> of type network, or a buffer with such a primary (send to an inkwell scribed for more)")
 	}
-	hop.to, hop.calls = n.Addrs, forwarder.Calls{Timeout: n.Timeout, Max: n.MaxBatch, Shuffle: n.Shuffle}
+	hop.to, hop.calls = n.Addrs, forwarder.Calls{Timeout: n.Timeout, Max: n.MaxBatch, Shuffle: n.Shuffle, TLS: rpc.TLSFiles(n.TLS)}
 	return hop, nil
+}
+
+// with takes over the calls of h but for the TLS files that flags gave.
+func (h nextHop) with(files rpc.TLSFiles) forwarder.Calls {
+	if files != (rpc.TLSFiles{}) {
+		h.calls.TLS = files
+	}
+	return h.calls
 }

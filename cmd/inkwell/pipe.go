@@ -50,7 +50,8 @@ delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT` of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
 	flags.Var(conf.Value(&o.WhenFull, "block", "word", parseWhenFull), "when-full", "with memory and spool full: block (the writer waits) or drop (count and throw away)")
@@ -71,7 +72,7 @@ func configurePipe(file string, o *forwarder.PipeOptions) error {
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
-	o.Calls = hop.calls
+	o.Calls = hop.with(o.Calls.TLS)
 	if hop.spooled && o.SpoolDir == "" {
 		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, url.PathEscape(c.Pipes[0].Category)+".spool"), hop.spoolMax
 	}
@@ -101,6 +102,9 @@ func parseDrain(s string) (time.Duration, error) {
 
 func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
 	if err := needTo(o.To); err != nil {
+		return err
+	}
+	if err := needTLS(cmd, o.To, o.Calls.TLS); err != nil {
 		return err
 	}
 	if o.Category == "" {

@@ -33,6 +33,7 @@ const (
 	OpRename   Op = "rename"
 	OpRemove   Op = "remove"
 	OpMkdir    Op = "mkdir"
+	OpSymlink  Op = "symlink"
 	OpSyncDir  Op = "syncdir"
 )
 
@@ -48,29 +49,29 @@ type Dir struct {
 	root *os.Root
 	path string
 	inj  Injector
+	obs  Observer // inj, if it is one
 }
 
-// OpenDir opens the directory path, which is made (0750, with its parents) if it is missing. inj may be nil.
+// OpenDir opens the directory path, which is made (0750, with its parents) if it is missing; what was made is durable on return. inj may
+// be nil, or an Observer.
 func OpenDir(path string, inj Injector) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o750); err != nil {
+	obs, _ := inj.(Observer)
+	if err := makeAll(filepath.Clean(path), inj, obs); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{root: root, path: path, inj: inj}, nil
+	return &Dir{root: root, path: path, inj: inj, obs: obs}, nil
 }
 
 // Sub opens the directory name beneath d, which is made if it is missing; a directory that was made is durable in d on return.
 func (d *Dir) Sub(name string) (*Dir, error) {
-	if err := d.inject(OpMkdir, name); err != nil {
-		return nil, err
-	}
-	switch err := d.root.Mkdir(name, 0o750); {
+	switch err := d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.root.Mkdir(name, 0o750) }); {
 	case err == nil:
-		if err := d.Sync(); err != nil {
-			return nil, err
+		if err := d.Sync(); err != nil { // the next attempt has to make it anew, and to sync it
+			return nil, errors.Join(err, d.Remove(name))
 		}
 	case !errors.Is(err, fs.ErrExist):
 		return nil, err
@@ -79,7 +80,7 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{root: root, path: filepath.Join(d.path, name), inj: d.inj}, nil
+	return &Dir{root: root, path: filepath.Join(d.path, name), inj: d.inj, obs: d.obs}, nil
 }
 
 // Path is where the directory was found when it was opened, for messages.
@@ -90,6 +91,13 @@ func (d *Dir) Close() error { return d.root.Close() }
 
 // OpenFile is os.OpenFile beneath d.
 func (d *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
+	if d.obs != nil {
+		return d.watchOpen(name, flag, perm)
+	}
+	return d.openFile(name, flag, perm)
+}
+
+func (d *Dir) openFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if err := d.inject(OpOpen, name); err != nil {
 		return nil, err
 	}
@@ -97,32 +105,26 @@ func (d *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{f: f, name: name, inj: d.inj}, nil
+	return &File{f: f, name: name, inj: d.inj, obs: d.obs}, nil
 }
 
 // Rename renames a file beneath d, replacing newName; it is durable after Sync.
 func (d *Dir) Rename(oldName, newName string) error {
-	if err := d.inject(OpRename, newName); err != nil {
-		return err
-	}
-	return d.root.Rename(oldName, newName)
+	return d.change(Change{Op: OpRename, Name: newName, From: oldName}, func() error { return d.root.Rename(oldName, newName) })
 }
 
 // Remove unlinks a file or an empty directory beneath d; it is durable after Sync.
 func (d *Dir) Remove(name string) error {
-	if err := d.inject(OpRemove, name); err != nil {
-		return err
-	}
-	return d.root.Remove(name)
+	return d.change(Change{Op: OpRemove, Name: name}, func() error { return d.root.Remove(name) })
 }
 
 // Symlink makes name a link with the text target, replacing a link of that name.
 func (d *Dir) Symlink(target, name string) error {
 	tmp := "." + name + ".tmp"
-	if err := d.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := d.root.Symlink(target, tmp); err != nil {
+	if err := d.change(Change{Op: OpSymlink, Name: tmp, From: target}, func() error { return d.root.Symlink(target, tmp) }); err != nil {
 		return err
 	}
 	return d.Rename(tmp, name)
@@ -139,15 +141,14 @@ func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return fs.ReadDir(d.root.FS(), 
 
 // Sync makes the names in d durable.
 func (d *Dir) Sync() error {
-	if err := d.inject(OpSyncDir, "."); err != nil {
-		return err
-	}
-	f, err := d.root.Open(".")
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	return errors.Join(err, f.Close())
+	return d.change(Change{Op: OpSyncDir, Name: "."}, func() error {
+		f, err := d.root.Open(".")
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		return errors.Join(err, f.Close())
+	})
 }
 
 // WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. On error the old
@@ -164,7 +165,7 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, d.root.Remove(tmp))
+		return errors.Join(err, d.Remove(tmp))
 	}
 	killpoint.Reach("replace.synced")
 	if err := d.Rename(tmp, name); err != nil {
@@ -178,7 +179,8 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 var ErrLocked = errors.New("in use by another process")
 
 // Lock takes the advisory lock file name for this process and keeps it until the returned file is closed. It does not wait: when
-// another process holds it the error is ErrLocked.
+// another process holds it the error is ErrLocked. The names in d are durable on return: a process that was killed may have left some
+// that are not, and whoever takes d over goes by what it sees.
 func (d *Dir) Lock(name string) (*File, error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -191,7 +193,21 @@ func (d *Dir) Lock(name string) (*File, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", filepath.Join(d.path, name), err), cerr)
 	}
+	if err := d.Sync(); err != nil {
+		return nil, errors.Join(fmt.Errorf("take over %s: %w", d.path, err), f.Close())
+	}
 	return f, nil
+}
+
+// change does op, which changes a name in d, unless the injector fails it.
+func (d *Dir) change(c Change, op func() error) error {
+	c.Dir = d.path
+	return watch(d.obs, c, func() error {
+		if err := d.inject(c.Op, c.Name); err != nil {
+			return err
+		}
+		return op()
+	})
 }
 
 func (d *Dir) inject(op Op, name string) error { return inject(d.inj, op, name) }

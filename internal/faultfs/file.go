@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
 	"os"
@@ -14,6 +15,7 @@ type File struct {
 	f    *os.File
 	name string
 	inj  Injector
+	obs  Observer // inj, if it is one
 }
 
 // Name is the file's name beneath its Dir, as it was opened.
@@ -37,6 +39,13 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // Write writes at the file's position, as io.Writer.
 func (f *File) Write(p []byte) (int, error) {
+	if f.obs != nil {
+		return f.watchWrite(p, -1, func() (int, error) { return f.write(p) })
+	}
+	return f.write(p)
+}
+
+func (f *File) write(p []byte) (int, error) {
 	allow, ierr := f.allow(len(p))
 	n, err := f.f.Write(p[:allow])
 	if err == nil {
@@ -47,6 +56,13 @@ func (f *File) Write(p []byte) (int, error) {
 
 // WriteAt writes at off, as io.WriterAt.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	if f.obs != nil {
+		return f.watchWrite(p, off, func() (int, error) { return f.writeAt(p, off) })
+	}
+	return f.writeAt(p, off)
+}
+
+func (f *File) writeAt(p []byte, off int64) (int, error) {
 	allow, ierr := f.allow(len(p))
 	n, err := f.f.WriteAt(p[:allow], off)
 	if err == nil {
@@ -58,6 +74,14 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 // Writev writes bufs one behind the other at off, without gathering them first, and returns how many bytes were written. bufs is
 // consumed: its elements are resliced.
 func (f *File) Writev(bufs [][]byte, off int64) (int64, error) {
+	if f.obs != nil {
+		n, err := f.watchWrite(bytes.Join(bufs, nil), off, func() (int, error) { n, err := f.writev(bufs, off); return int(n), err })
+		return int64(n), err
+	}
+	return f.writev(bufs, off)
+}
+
+func (f *File) writev(bufs [][]byte, off int64) (int64, error) {
 	total := 0
 	for _, b := range bufs {
 		total += len(b)
@@ -88,28 +112,22 @@ func (f *File) Writev(bufs [][]byte, off int64) (int64, error) {
 }
 
 // Sync makes the file's bytes durable. After an error the file must be given up: a second Sync proves nothing.
-func (f *File) Sync() error {
-	if err := inject(f.inj, OpSync, f.name); err != nil {
-		return err
-	}
-	return f.f.Sync()
-}
+func (f *File) Sync() error { return f.change(OpSync, 0, f.f.Sync) }
 
 // SyncData is Sync without what is not needed to read the bytes again (the time of the last change): much cheaper for bytes that were
 // overwritten in place.
 func (f *File) SyncData() error {
-	if err := inject(f.inj, OpSync, f.name); err != nil {
-		return err
-	}
-	for {
-		err := unix.Fdatasync(int(f.f.Fd()))
-		if err == nil {
-			return nil
+	return f.change(OpSync, 0, func() error {
+		for {
+			err := unix.Fdatasync(int(f.f.Fd()))
+			if err == nil {
+				return nil
+			}
+			if err != syscall.EINTR {
+				return &fs.PathError{Op: string(OpSync), Path: f.name, Err: err}
+			}
 		}
-		if err != syscall.EINTR {
-			return &fs.PathError{Op: string(OpSync), Path: f.name, Err: err}
-		}
-	}
+	})
 }
 
 // DropCache tells the kernel that the file's bytes, as far as they are synced, will not be read soon: a daemon that writes for ever
@@ -120,10 +138,17 @@ func (f *File) DropCache() {
 
 // Truncate cuts or extends the file to size bytes.
 func (f *File) Truncate(size int64) error {
-	if err := inject(f.inj, OpTruncate, f.name); err != nil {
-		return err
-	}
-	return f.f.Truncate(size)
+	return f.change(OpTruncate, size, func() error { return f.f.Truncate(size) })
+}
+
+// change does do unless the injector fails it.
+func (f *File) change(op Op, size int64, do func() error) error {
+	return watch(f.obs, Change{Op: op, Name: f.name, File: f, Off: size}, func() error {
+		if err := inject(f.inj, op, f.name); err != nil {
+			return err
+		}
+		return do()
+	})
 }
 
 // Seek sets the file's position, as io.Seeker.

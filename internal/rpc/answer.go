@@ -57,6 +57,13 @@ func (c *conn) call(call proto.Call) (rest []byte, err error) {
 
 // logCall serves Log.
 func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
+	if n := proto.LogCount(call.Args); n > c.s.o.MaxEntries { // before anything is made of them
+		_, rest, err := proto.SplitArgs(call.Args)
+		if err != nil {
+			return nil, err
+		}
+		return rest, c.tooMany(call, n)
+	}
 	b := c.s.batches.Get().(*proto.Batch)
 	defer c.s.batches.Put(b)
 	defer b.Reset()
@@ -64,7 +71,10 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	code, err := c.s.handler.Log(c.s.ctx, b)
+	if b.Count() > c.s.o.MaxEntries {
+		return rest, c.tooMany(call, b.Count())
+	}
+	code, err := c.s.handler.Log(c.ctx, b)
 	if err != nil {
 		c.s.complaints.add("call failed", c.nc.RemoteAddr(), err.Error())
 		c.out = proto.AppendException(c.out, call, proto.InternalError, "Internal error processing Log: "+err.Error())
@@ -73,6 +83,15 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 	killpoint.Reach("rpc.answer.ready")
 	c.out = proto.AppendLogReply(c.out, call.SeqID, code)
 	return rest, nil
+}
+
+// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sets the call aside.
+func (c *conn) tooMany(call proto.Call, n int) error {
+	c.s.tooMany.Add(1)
+	reason := fmt.Sprintf("a call of %d entries, the limit is %d", n, c.s.o.MaxEntries)
+	c.s.complaints.add("call refused", c.nc.RemoteAddr(), reason)
+	c.out = proto.AppendException(c.out, call, proto.InternalError, reason)
+	return nil
 }
 
 // otherCall serves any other method by the generated code.
@@ -88,7 +107,7 @@ func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
 	case len(args) > maxArgs:
 		c.out = proto.AppendException(c.out, call, proto.InternalError, fmt.Sprintf("arguments of %d bytes, the limit is %d", len(args), maxArgs))
 	default:
-		reply, failed := c.s.process(f, call, args)
+		reply, failed := c.process(f, call, args)
 		c.out = append(c.out, reply...)
 		if failed != nil {
 			c.s.complaints.add("call of "+call.Method+" failed", c.nc.RemoteAddr(), failed.Error())
@@ -99,16 +118,16 @@ func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
 
 // process calls generated code with the arguments of a call and returns its reply, none for a oneway method. A panic there is told to
 // the peer, and to the log.
-func (s *Server) process(f thrift.TProcessorFunction, call proto.Call, args []byte) (reply []byte, err error) {
+func (c *conn) process(f thrift.TProcessorFunction, call proto.Call, args []byte) (reply []byte, err error) {
 	out := thrift.NewTMemoryBuffer()
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic in a call", "method", call.Method, "panic", p, "stack", string(debug.Stack()))
+			c.s.log.Error("panic in a call", "method", call.Method, "panic", p, "stack", string(debug.Stack()))
 			reply = proto.AppendException(nil, call, proto.InternalError, "Internal error processing "+call.Method)
 		}
 	}()
-	in := thrift.NewTBinaryProtocolConf(&thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(args)}, s.conf)
-	_, failed := f.Process(s.ctx, call.SeqID, in, thrift.NewTBinaryProtocolConf(out, s.conf))
+	in := thrift.NewTBinaryProtocolConf(&thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(args)}, c.s.conf)
+	_, failed := f.Process(c.ctx, call.SeqID, in, thrift.NewTBinaryProtocolConf(out, c.s.conf))
 	if failed != nil {
 		err = failed
 	}

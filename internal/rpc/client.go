@@ -1,7 +1,9 @@
 package rpc
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,9 +20,10 @@ const maxCall = 256 << 20
 
 // ClientOptions are the limits of a client; the zero value is what the comments say.
 type ClientOptions struct {
-	DialTimeout time.Duration // 0 = 5 s
+	DialTimeout time.Duration // the TLS handshake included; 0 = 5 s
 	Timeout     time.Duration // of a call, from its first byte to its reply; 0 = 30 s
 	MaxReply    int           // bytes; 0 = 64 KiB
+	TLS         *Credentials  // for tls:// addresses; nil = no certificate, and the system's authorities
 }
 
 // Client sends Log calls over one connection, one at a time. Not safe for concurrent use.
@@ -29,6 +32,7 @@ type Client struct {
 	addr  string
 	nc    net.Conn
 	seqID int32
+	out   *bufio.Writer // gathers the parts of a frame into records of TLS; nil without it
 
 	head, tail []byte
 	spans      []proto.Span
@@ -37,17 +41,23 @@ type Client struct {
 	reply      []byte
 }
 
-// Dial connects to the scribe or inkwell at addr.
+// records is what is gathered before it is written over TLS, in bytes: four full records.
+const records = 64 << 10
+
+// Dial connects to the scribe or inkwell at addr: HOST:PORT, tls://HOST:PORT or unix:PATH. The name of HOST is verified.
 func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
 	o.Timeout = orDefault(o.Timeout, 30*time.Second)
 	o.MaxReply = orDefault(o.MaxReply, 64<<10)
-	d := net.Dialer{Timeout: o.DialTimeout}
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	nc, err := connect(ctx, addr, dialOptions{timeout: o.DialTimeout, tls: o.TLS})
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+		return nil, err
 	}
-	return &Client{o: o, addr: addr, nc: nc, reply: make([]byte, 256)}, nil
+	c := &Client{o: o, addr: addr, nc: nc, reply: make([]byte, 256)}
+	if _, secure := nc.(*tls.Conn); secure {
+		c.out = bufio.NewWriterSize(nc, records)
+	}
+	return c, nil
 }
 
 // Log sends the entries of all batches as one call, without copying them, and waits for the answer. After an error, which is a
@@ -83,14 +93,41 @@ func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 			}
 		}()
 	}
-	c.writing = c.parts
-	_, err := c.writing.WriteTo(c.nc)
+	err := c.write()
 	killpoint.Reach("rpc.call.sent")
 	clear(c.parts) // the batches are the caller's again
 	if err != nil {
-		return 0, err
+		return 0, explain(c.alert(err))
 	}
-	return c.answer()
+	code, err := c.answer()
+	return code, explain(err)
+}
+
+// write sends the frame.
+func (c *Client) write() error {
+	if c.out == nil {
+		c.writing = c.parts
+		_, err := c.writing.WriteTo(c.nc)
+		return err
+	}
+	for _, part := range c.parts {
+		if _, err := c.out.Write(part); err != nil {
+			return err
+		}
+	}
+	return c.out.Flush()
+}
+
+// alert returns what a peer said before it hung up, in place of err, which is that it did: with TLS 1.3 the refusal of our certificate
+// comes after the handshake.
+func (c *Client) alert(err error) error {
+	if c.out == nil {
+		return err
+	}
+	if _, said := c.nc.Read(c.reply[:1]); said != nil && said != io.EOF {
+		return said
+	}
+	return err
 }
 
 // compose makes c.parts the frame of one call of all batches.
@@ -120,6 +157,17 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	return nil
 }
 
+// cleanRefusal makes what a peer says in an exception fit to be shown.
+func cleanRefusal(err error) {
+	var refusal *proto.ApplicationError
+	if errors.As(err, &refusal) {
+		refusal.Text = clean(refusal.Text)
+	}
+}
+
+// tlsAlert is what the first two bytes of a TLS alert are, read as the upper ones of a frame's length.
+const tlsAlert = 0x1503
+
 // answer waits for the reply to the call that was sent.
 func (c *Client) answer() (proto.ResultCode, error) {
 	have, err := io.ReadAtLeast(c.nc, c.reply, 4)
@@ -127,6 +175,9 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		return 0, fmt.Errorf("wait for the reply: %w", err)
 	}
 	n := int(int32(binary.BigEndian.Uint32(c.reply)))
+	if n>>16 == tlsAlert && c.out == nil {
+		return 0, errors.New("the peer speaks TLS: write tls:// before the address")
+	}
 	if n <= 0 || n > c.o.MaxReply || have > 4+n {
 		return 0, fmt.Errorf("a reply of length %d, with %d bytes behind it; the limit is %d (is there a scribe at this address?)", n, have-4-n, c.o.MaxReply)
 	}
@@ -145,12 +196,15 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	if err == nil && seqID != c.seqID {
 		err = fmt.Errorf("the reply is to call %d, not to %d", seqID, c.seqID)
 	}
+	if err != nil {
+		cleanRefusal(err)
+	}
 	return code, err
 }
 
 // Close ends the connection; a second call does nothing.
 func (c *Client) Close() error {
-	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) && c.out == nil { // TLS cannot say good-bye to who has gone
 		return fmt.Errorf("close the connection to %s: %w", c.addr, err)
 	}
 	return nil

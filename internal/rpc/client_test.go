@@ -3,10 +3,12 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -165,7 +167,7 @@ func TestDialFails(t *testing.T) {
 	if _, err := Dial(context.Background(), addr, ClientOptions{}); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
 		t.Errorf("error %v", err)
 	}
-	if _, _, err := FB303(addr, patience); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
+	if _, _, err := FB303(addr, patience, nil); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -202,5 +204,35 @@ func TestBackoff(t *testing.T) {
 	}
 	if longest < 30*time.Second {
 		t.Errorf("it never grew over %v", longest)
+	}
+}
+
+// What a server says reaches nobody's terminal as it is, and takes no memory that it did not send.
+func TestWordsOfABadServer(t *testing.T) {
+	evil := proto.AppendException(nil, proto.Call{Method: "Log", SeqID: 1}, proto.InternalError, "\x1b]0;evil\a\u009b31m"+strings.Repeat("x", 3000))
+	err := call(t, answering(t, framed(evil)), TLSFiles{})
+	if err == nil || strings.ContainsAny(err.Error(), "\x1b\a\u009b") || !strings.Contains(err.Error(), "]0;evil") || len(err.Error()) > 2*maxShown {
+		t.Errorf("error %.100q, %d bytes", err, len(fmt.Sprint(err)))
+	}
+	header := []byte("\x00\x00\x00\x0bgetCounters\x02\x00\x00\x00\x01\x0d\x00\x00\x0b\x0a")
+	for name, reply := range map[string][]byte{
+		"a frame that is not sent":   {0x03, 0xff, 0xff, 0xff, 1, 2, 3},
+		"a frame over the limit":     {0x7f, 0xff, 0xff, 0xff},
+		"a map that is not there":    framed(header, []byte{0x00, 0x7f, 0xff, 0xff}),
+		"a name that is not there":   framed(header, []byte{0, 0, 0, 1, 0x03, 0xff, 0xff, 0xff}),
+		"a map of a negative length": framed(header, []byte{0x80, 0, 0, 0}),
+	} {
+		c, closer, err := FB303(answering(t, reply), 200*time.Millisecond, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		counters, err := c.GetCounters(context.Background())
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; err == nil || took > 1<<20 {
+			t.Errorf("%s: %d counters, %v, %d bytes", name, len(counters), err, took)
+		}
+		closer.Close()
 	}
 }

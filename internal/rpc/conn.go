@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/killpoint"
 )
 
@@ -21,12 +23,16 @@ const (
 
 // conn is one connection, served by one goroutine.
 type conn struct {
-	s  *Server
-	nc net.Conn
+	s      *Server
+	nc     net.Conn
+	caller access.Caller
+	ctx    context.Context // of its calls, knows caller
+	from   *origin         // nil for this machine's own
 
 	small  [smallFrames]byte
 	unread []byte    // of small: received, not yet taken
 	last   int       // length of the frame before, bytes: the next is likely to be alike
+	fresh  bool      // no frame has begun yet
 	within bool      // the length of a frame is taken, the frame is not
 	armed  bool      // the deadline of a frame that has begun is set
 	out    []byte    // replies not yet written
@@ -50,8 +56,9 @@ func (f *fault) Error() string { return f.reason }
 var errStopped = errors.New("the server is shut down")
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{s: s, nc: nc}
+	c := &conn{s: s, nc: nc, fresh: true}
 	c.unread = c.small[:0]
+	c.identify()
 	return c
 }
 
@@ -59,7 +66,10 @@ func newConn(s *Server, nc net.Conn) *conn {
 func (c *conn) run() {
 	defer c.s.ended(c)
 	defer c.nc.Close()
-	err := c.serve()
+	err := c.handshake()
+	if err == nil {
+		err = c.serve()
+	}
 	if e := c.flush(); err == nil {
 		err = e
 	}
@@ -102,10 +112,12 @@ func (c *conn) length() (int, error) {
 	switch {
 	case n <= 0:
 		return 0, &fault{c.s.bad, fmt.Sprintf("a frame of length %d", n)}
+	case n > c.s.o.MaxFrame && n>>8 == clientHello:
+		return 0, &fault{c.s.tooLarge, "the peer speaks TLS, which this listener does not"}
 	case n > c.s.o.MaxFrame:
 		return 0, &fault{c.s.tooLarge, fmt.Sprintf("a frame of length %d, the limit is %d (if these are no calls but HTTP or unframed Thrift: the peer must use the framed transport)", n, c.s.o.MaxFrame)}
 	}
-	c.unread, c.within = c.unread[4:], true
+	c.unread, c.within, c.fresh = c.unread[4:], true, false
 	return n, nil
 }
 
@@ -154,7 +166,10 @@ func (c *conn) fill() error {
 // await sets the deadline of the next reads: for a frame to begin, or for one that has.
 func (c *conn) await(idle bool) error {
 	timeout := c.s.o.ReadTimeout
-	if idle {
+	switch {
+	case idle && c.fresh:
+		timeout = c.s.o.headerTimeout()
+	case idle:
 		timeout = c.s.o.IdleTimeout
 	}
 	c.armed = !idle
@@ -164,8 +179,8 @@ func (c *conn) await(idle bool) error {
 	c.idle = idle
 	switch {
 	case c.stopBy.IsZero():
-		if early := by.Sub(c.readBy); early >= 0 && early < timeout/8 {
-			return nil // near enough: a deadline costs more than the time of day
+		if early := by.Sub(c.readBy); early >= 0 && early < timeout/8 || idle && c.fresh && !c.readBy.IsZero() {
+			return nil // near enough: a deadline costs more than the time of day; and the first frame has the time that the handshake leaves
 		}
 	case idle:
 		return errStopped
@@ -225,6 +240,8 @@ func (c *conn) readError(err error) error {
 		return &fault{c.s.bad, "the connection ended within a frame"}
 	case timeout && stopping:
 		return errStopped
+	case timeout && idle && c.fresh:
+		return &fault{c.s.timedOut, fmt.Sprintf("no call within %v of connecting", c.s.o.headerTimeout())}
 	case timeout && idle:
 		return &fault{c.s.timedOut, fmt.Sprintf("no call within %v", c.s.o.IdleTimeout)}
 	case timeout:

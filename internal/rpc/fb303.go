@@ -1,7 +1,7 @@
 package rpc
 
 import (
-	"fmt"
+	"context"
 	"io"
 	"time"
 
@@ -23,14 +23,15 @@ func configuration(limit int32, timeout time.Duration) *thrift.TConfiguration {
 	}
 }
 
-// FB303 connects to the fb303 service of the scribe or inkwell at addr; timeout bounds connecting and each wait of a call. The
-// client is not safe for concurrent use; closing the Closer ends it.
-func FB303(addr string, timeout time.Duration) (*fb303.FacebookServiceClient, io.Closer, error) {
+// FB303 connects to the fb303 service of the scribe or inkwell at addr (as Dial); timeout bounds connecting and each wait of a call. A
+// reply takes no more memory than has arrived of it. The client is not safe for concurrent use; closing the Closer ends it.
+func FB303(addr string, timeout time.Duration, credentials *Credentials) (*fb303.FacebookServiceClient, io.Closer, error) {
 	conf := configuration(maxReply, timeout)
-	framed := thrift.NewTFramedTransportConf(thrift.NewTSocketConf(addr, conf), conf)
-	if err := framed.Open(); err != nil {
-		return nil, nil, fmt.Errorf("connect to %s: %w", addr, err)
+	nc, err := connect(context.Background(), addr, dialOptions{timeout: timeout, tls: credentials})
+	if err != nil {
+		return nil, nil, err
 	}
+	framed := thrift.NewTFramedTransportConf(thrift.NewTSocketFromConnConf(nc, conf), conf)
 	p := thrift.NewTBinaryProtocolConf(framed, conf)
 	return fb303.NewFacebookServiceClient(thrift.NewTStandardClient(p, p)), framed, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // freeFrame is what a frame may hold, in bytes, without a share of MaxInFlight; and what must arrive within each ReadTimeout.
@@ -22,7 +24,12 @@ type long struct {
 func (l *long) release() {
 	l.buf.put()
 	if l.held > 0 {
-		l.c.s.budget.Release(l.held)
+		s := l.c.s
+		s.budget.Release(l.held)
+		s.inFlight.Add(-l.held)
+		if o := l.c.from; o != nil {
+			o.budget.Release(l.held)
+		}
 	}
 }
 
@@ -72,24 +79,44 @@ func (l *long) grow() error {
 	return nil
 }
 
-// share waits for the frame's share of MaxInFlight.
+// share waits for the frame's share of MaxInFlight, first among the frames of its address: who holds much waits for himself.
 func (l *long) share() error {
 	s := l.c.s
 	want := min(int64(l.n), s.o.MaxInFlight)
 	if l.held > 0 {
 		return nil
 	}
-	if !s.budget.TryAcquire(want) {
-		ctx, cancel := context.WithTimeout(s.ctx, s.o.ReadTimeout)
-		defer cancel()
-		err := s.budget.Acquire(ctx, want)
-		if errors.Is(err, context.DeadlineExceeded) {
-			return &fault{s.timedOut, fmt.Sprintf("no room for a frame of %d bytes within %v: other connections hold %d", l.n, s.o.ReadTimeout, s.o.MaxInFlight)}
-		}
-		if err != nil {
-			return errStopped
+	o := l.c.from
+	if o != nil {
+		if err := l.acquire(o.budget, want); err != nil {
+			return l.noRoom(err, "its address")
 		}
 	}
+	if err := l.acquire(s.budget, want); err != nil {
+		if o != nil {
+			o.budget.Release(want)
+		}
+		return l.noRoom(err, "all addresses")
+	}
 	l.held = want
+	s.inFlight.Add(want)
 	return nil
+}
+
+// acquire takes bytes of a budget, waiting for them if it must.
+func (l *long) acquire(from *semaphore.Weighted, bytes int64) error {
+	if from.TryAcquire(bytes) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(l.c.s.ctx, l.c.s.o.ReadTimeout)
+	defer cancel()
+	return from.Acquire(ctx, bytes)
+}
+
+// noRoom says why a frame has no share; who holds what there is.
+func (l *long) noRoom(err error, who string) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return errStopped
+	}
+	return &fault{l.c.s.noRoom, fmt.Sprintf("no room for a frame of %d bytes within %v: the connections of %s hold all that they may", l.n, l.c.s.o.ReadTimeout, who)}
 }

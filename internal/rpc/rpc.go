@@ -1,7 +1,7 @@
-// Package rpc moves Scribe calls over TCP: a framed server that decodes Log in place, and a client that writes it without a copy.
+// Package rpc moves Scribe calls over TCP, TLS or unix sockets: a framed server that decodes Log in place, and a client that writes it without a copy.
 //
-//	accept ─► conn: 4-byte length ─► frame ─► messages ─┬─ Log ─► Handler.Log ────────┬─► replies, one write ─► peer
-//	                                                    └─ any other ─► TProcessor ───┘
+//	accept ─► (TLS) ─► conn: 4-byte length ─► frame ─► messages ─┬─ Log ─► Handler.Log ────────┬─► replies, one write ─► peer
+//	                                                             └─ any other ─► TProcessor ───┘
 //
 // A connection is one goroutine that takes frames in order, so pipelined calls are answered in order. It holds 4 KiB while it is
 // idle; a frame that is longer goes into a pooled buffer which grows with what has arrived, never with what a length claims, and is
@@ -9,10 +9,13 @@
 //
 // Invariants: a call is answered only after the Handler returned. A peer that sends what is no call (junk, HTTP, a length out of
 // bounds, half a frame and then nothing) loses its connection, costs one log line a minute, and touches no other connection. A lack
-// of descriptors stops accepting for a while, never the server. A panic in the TProcessor is answered and logged; one in the Handler
+// of descriptors stops accepting for a while, never the server. A peer at one of its limits waits or is refused alone: connections and
+// bytes in flight are counted by address (IPv6: by /64), too. A panic in the TProcessor is answered and logged; one in the Handler
 // ends the process, because nobody could say what became of the entries.
 //
-// Not here: TLS, Unix sockets, unframed transports, other protocols than Thrift binary.
+// Who calls is found out once for each connection and is in the context of its calls (access.From).
+//
+// Not here: unframed transports, other protocols than Thrift binary, revoked certificates.
 package rpc
 
 import (
@@ -34,7 +37,7 @@ func init() {
 // Handler takes the entries of Log calls.
 type Handler interface {
 	// Log is called once for each call, by many connections at once. The batch is valid until Log returns. An error is told to the
-	// peer as an exception; ctx ends when the server cannot wait for the call any longer.
+	// peer as an exception; ctx ends when the server cannot wait for the call any longer, and knows the caller (access.From).
 	Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error)
 }
 
@@ -42,7 +45,10 @@ type Handler interface {
 type ServerOptions struct {
 	MaxFrame       int           // bytes; 0 = 64 MiB
 	MaxConnections int           // further ones are closed at once; 0 = 1024
-	MaxInFlight    int64         // bytes of frames over 256 KiB that are held at once by all connections; 0 = 256 MiB
+	MaxPerAddress  int           // connections of one address; 0 = 256, below 0 = no limit. This machine's own have none
+	MaxEntries     int           // of one call; 0 = one for each 64 bytes of MaxFrame
+	MaxInFlight    int64         // bytes of frames over 256 KiB that are held at once by all connections; 0 = 256 MiB. One address gets a quarter
+	HeaderTimeout  time.Duration // from accepting to the first frame, the TLS handshake included; 0 = 1 minute
 	IdleTimeout    time.Duration // between two frames; 0 = 10 minutes
 	ReadTimeout    time.Duration // for a frame that has begun, for each 256 KiB of it; 0 = 30 s
 	WriteTimeout   time.Duration // for a peer to take its replies; 0 = 30 s
@@ -54,6 +60,9 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	o.MaxFrame = orDefault(o.MaxFrame, 64<<20)
 	o.MaxConnections = orDefault(o.MaxConnections, 1024)
 	o.MaxInFlight = orDefault(o.MaxInFlight, 256<<20)
+	o.MaxPerAddress = orDefault(o.MaxPerAddress, 256)
+	o.MaxEntries = orDefault(o.MaxEntries, o.MaxFrame/64)
+	o.HeaderTimeout = orDefault(o.HeaderTimeout, time.Minute)
 	o.IdleTimeout = orDefault(o.IdleTimeout, 10*time.Minute)
 	o.ReadTimeout = orDefault(o.ReadTimeout, 30*time.Second)
 	o.WriteTimeout = orDefault(o.WriteTimeout, 30*time.Second)
@@ -65,6 +74,9 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	}
 	return o
 }
+
+// headerTimeout is HeaderTimeout, unless connections are closed before that anyway.
+func (o *ServerOptions) headerTimeout() time.Duration { return min(o.HeaderTimeout, o.IdleTimeout) }
 
 func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
 	if v == 0 {

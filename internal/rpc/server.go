@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,9 @@ type Server struct {
 	budget     *semaphore.Weighted // bytes of MaxInFlight
 	batches    sync.Pool           // *proto.Batch
 
-	connections, refused    *atomic.Int64
-	tooLarge, bad, timedOut *atomic.Int64
+	connections, refused, refusedAddress *atomic.Int64
+	tooLarge, bad, timedOut, noRoom      *atomic.Int64
+	tooMany, handshakes, inFlight        *atomic.Int64
 
 	ctx     context.Context // of the calls
 	cancel  context.CancelFunc
@@ -42,6 +44,7 @@ type Server struct {
 	stopping  bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
+	origins   map[netip.Prefix]*origin // of conns
 }
 
 // NewServer returns a server that gives Log calls to h and the calls of all other methods to other (nil: there are none).
@@ -51,9 +54,11 @@ func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 		o: o, log: o.Logger, handler: h, conf: configuration(maxArgs, 0), complaints: newComplaints(o.Logger),
 		budget: semaphore.NewWeighted(o.MaxInFlight), batches: sync.Pool{New: func() any { return new(proto.Batch) }},
 		connections: o.Stats.Overall("connections"), refused: o.Stats.Overall("connections refused"),
+		refusedAddress: o.Stats.Overall("connections refused by address"), handshakes: o.Stats.Overall("TLS handshakes failed"),
 		tooLarge: o.Stats.Overall("frames too large"), bad: o.Stats.Overall("frames bad"), timedOut: o.Stats.Overall("connections timed out"),
+		noRoom: o.Stats.Overall("frames without room"), tooMany: o.Stats.Overall("calls too many entries"), inFlight: o.Stats.Overall("bytes in flight"),
 		stop: make(chan struct{}), drained: make(chan struct{}),
-		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
+		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}), origins: make(map[netip.Prefix]*origin),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if other != nil {
@@ -132,20 +137,17 @@ func (s *Server) listen(ln net.Listener) bool {
 func (s *Server) start(nc net.Conn) {
 	c := newConn(s, nc)
 	s.mu.Lock()
-	full := len(s.conns) >= s.o.MaxConnections
-	accepted := !full && !s.stopping
-	if accepted {
-		s.conns[c] = struct{}{}
-		s.connections.Add(1)
+	accepted, why := false, ""
+	if !s.stopping {
+		accepted, why = s.admit(c)
 	}
 	s.mu.Unlock()
 	if accepted {
 		go c.run()
 		return
 	}
-	if full {
-		s.refused.Add(1)
-		s.complaints.add("connection refused", nc.RemoteAddr(), fmt.Sprintf("there are %d connections already", s.o.MaxConnections))
+	if why != "" {
+		s.complaints.add("connection refused", nc.RemoteAddr(), why)
 	}
 	nc.Close()
 }
@@ -155,7 +157,7 @@ func (s *Server) ended(c *conn) {
 	s.connections.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, c)
+	s.forget(c)
 	if s.stopping && len(s.conns) == 0 {
 		close(s.drained)
 	}

@@ -201,7 +201,7 @@ func TestLengthsThatLieTakeNoMemory(t *testing.T) {
 func TestOtherMethods(t *testing.T) {
 	fb := &facebook{stopped: make(chan struct{})}
 	r := serve(t, ServerOptions{}, new(sink), fb303.NewFacebookServiceProcessor(fb))
-	c, closer, err := FB303(r.addr, patience)
+	c, closer, err := FB303(r.addr, patience, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

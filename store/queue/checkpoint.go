@@ -2,11 +2,9 @@ package queue
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
 	"maps"
-	"path/filepath"
 
 	"inkwell/internal/faultfs"
 	"inkwell/store"
@@ -39,33 +37,21 @@ func (p place) equal(o place) bool {
 }
 
 // loadCheckpoint reads the checkpoint in dir, the empty one where there is none.
-func loadCheckpoint(dir *faultfs.Dir) (*checkpoint, error) {
+func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (*checkpoint, error) {
 	c := &checkpoint{Version: checkpointVersion}
-	data, err := dir.ReadFile(checkpointName)
-	path := filepath.Join(dir.Path(), checkpointName)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return c, nil
-	case err != nil:
-		return nil, fmt.Errorf("read checkpoint %s: %w", path, err)
-	}
-	if err := json.Unmarshal(data, c); err != nil {
-		return nil, fmt.Errorf("read checkpoint %s: %w (restore it, or move it away: everything in the journal is then delivered again)", path, err)
+	if _, err := (store.StateFile{Dir: dir, Name: checkpointName, Log: log}).Load(c); err != nil {
+		return nil, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
 	if c.Version != checkpointVersion {
-		return nil, fmt.Errorf("read checkpoint %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
-			path, c.Version, checkpointVersion)
+		return nil, fmt.Errorf("read checkpoint in %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
+			dir.Path(), c.Version, checkpointVersion)
 	}
 	return c, nil
 }
 
-// save replaces the checkpoint in dir, atomically and durably.
+// save replaces the checkpoint in dir, durably.
 func (c *checkpoint) save(dir *faultfs.Dir) error {
-	data, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	return dir.WriteFile(checkpointName, append(data, '\n'))
+	return store.StateFile{Dir: dir, Name: checkpointName}.Save(c)
 }
 
 // fit bounds every offset by those of the journal and says whether any was behind its end.

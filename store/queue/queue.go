@@ -103,7 +103,7 @@ func Open(o Options) (_ *Journal, err error) {
 	if j.lock, err = j.state.Lock("lock"); err != nil {
 		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with state_dir= or INKWELL_STATE): %w", o.StateDir, err)
 	}
-	saved, err := loadCheckpoint(j.state)
+	saved, err := loadCheckpoint(j.state, j.log)
 	if err != nil {
 		return nil, err
 	}

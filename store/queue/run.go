@@ -142,6 +142,9 @@ func (r *run) dispatch(reader *spool.Reader) {
 		switch {
 		case errors.As(err, &corrupt):
 			r.damaged("damaged place in the journal is passed over", err)
+			r.dispatching.Lock()
+			r.position = max(r.position, corrupt.End) // or nothing would ever acknowledge it
+			r.dispatching.Unlock()
 		case errors.Is(err, io.EOF):
 			return
 		case err != nil:

@@ -27,6 +27,8 @@ type position struct {
 type ackFile struct {
 	f        *faultfs.File
 	sequence uint64
+	last     position // written last
+	unsure   bool     // an fsync has failed: what was written before it may never reach the disk
 }
 
 // openAck opens the file and returns the newest position in it; known is false when there is none.
@@ -74,9 +76,25 @@ func appendAck(dst []byte, sequence uint64, p position) []byte {
 	return dst
 }
 
-// write records p with one write(2).
+// write records p with one write(2). After one that failed the same slot is written again: the other one may be the only whole one.
 func (a *ackFile) write(p position) error {
-	a.sequence++
-	_, err := a.f.WriteAt(appendAck(nil, a.sequence, p), int64(a.sequence%2)*ackSlot)
+	next := a.sequence + 1
+	_, err := a.f.WriteAt(appendAck(nil, next, p), int64(next%2)*ackSlot)
+	if err == nil {
+		a.sequence, a.last = next, p
+	}
+	return err
+}
+
+// sync makes what was written last durable. After an fsync that failed both slots are written again first: trying the fsync alone
+// proves nothing.
+func (a *ackFile) sync() error {
+	for n := 0; a.unsure && n < 2; n++ {
+		if err := a.write(a.last); err != nil {
+			return err
+		}
+	}
+	err := a.f.Sync()
+	a.unsure = err != nil
 	return err
 }

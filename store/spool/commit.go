@@ -232,7 +232,6 @@ func (l *Log) room(end, entries uint64) (fresh bool, err error) {
 	spare := ""
 	if n := len(l.spares); n > 0 {
 		spare = l.spares[n-1]
-		l.spares = l.spares[:n-1]
 	}
 	l.mu.Unlock()
 	f, err := createSegment(l.dir, end, entries, spare)
@@ -241,6 +240,7 @@ func (l *Log) room(end, entries uint64) (fresh bool, err error) {
 	}
 	l.active = f
 	l.mu.Lock()
+	l.spares = slices.DeleteFunc(l.spares, func(name string) bool { return name == spare })
 	l.segments = append(l.segments, segment{base: end})
 	l.mu.Unlock()
 	return true, nil

@@ -24,11 +24,14 @@ func (l *Log) recover() error {
 		return fmt.Errorf("open acknowledgement in %s: %w", l.dir.Path(), err)
 	}
 	l.ack = ack
-	beyond, err := l.recoverLast()
-	if err != nil {
+	if err := l.recoverLast(); err != nil {
 		return err
 	}
 	killpoint.Reach("spool.recover.scanned")
+	beyond, err := behindAside(l.dir, l.end)
+	if err != nil {
+		return fmt.Errorf("list what was set aside in %s: %w", l.dir.Path(), err)
+	}
 	oldest, err := l.oldest()
 	if err != nil {
 		return err
@@ -43,6 +46,9 @@ func (l *Log) recover() error {
 	if next := max(l.acked.offset, beyond); next > l.end { // offsets are never given out twice
 		l.giveUp()
 		l.end, l.entries = next, max(l.entries, l.acked.entries)
+	}
+	if len(l.segments) == 0 { // nothing is left that anyone could read, and acknowledge
+		l.acked = position{offset: l.end, entries: l.entries}
 	}
 	l.acked.entries = min(l.acked.entries, l.entries)
 	for range 2 { // both slots have their place on disk before it is full
@@ -74,34 +80,31 @@ func (l *Log) oldest() (position, error) {
 	return position{offset: s.base, entries: first}, errors.Join(err, f.Close())
 }
 
-// recoverLast opens the last segment for writing, behind its last intact group. Files that are no segments are set aside; beyond is
-// the offset behind the last of those.
-func (l *Log) recoverLast() (beyond uint64, err error) {
+// recoverLast opens the last segment for writing, behind its last intact group. Files that are no segments are set aside.
+func (l *Log) recoverLast() error {
 	for len(l.segments) > 0 {
 		last := l.segments[len(l.segments)-1]
 		f, err := l.dir.OpenFile(last.name(), os.O_RDWR, 0)
 		if err != nil {
-			return 0, fmt.Errorf("open segment: %w", err)
+			return fmt.Errorf("open segment: %w", err)
 		}
 		err = l.resume(f, last)
 		if err == nil {
-			return beyond, nil
+			return nil
 		}
-		info, serr := f.Stat()
-		if err = errors.Join(err, serr, f.Close()); !errors.Is(err, errBadSegment) {
-			return 0, err
+		if err = errors.Join(err, f.Close()); !errors.Is(err, errBadSegment) {
+			return err
 		}
 		l.log.Error("segment is damaged, set aside", "directory", l.dir.Path(), "segment", last.name())
-		if err := l.dir.Rename(last.name(), last.name()+corruptSuffix); err != nil {
-			return 0, err
+		if err := setAside(l.dir, last.name()); err != nil {
+			return err
 		}
-		beyond = max(beyond, last.base+uint64(info.Size()))
 		l.segments = l.segments[:len(l.segments)-1]
 	}
-	return beyond, nil
+	return nil
 }
 
-// resume makes f, the segment s, the active one and cuts off what stands behind its last intact group.
+// resume makes f, the segment s, the active one, cuts off what stands behind its last intact group and makes the rest durable.
 func (l *Log) resume(f *faultfs.File, s segment) error {
 	first, err := readSegmentHeader(l.dir, f, s.base)
 	if err != nil {
@@ -132,6 +135,9 @@ func (l *Log) resume(f *faultfs.File, s segment) error {
 	if err := l.cutTail(&scan, limit); err != nil {
 		return fmt.Errorf("cut the torn end of segment %s: %w", s.name(), err)
 	}
+	if err := f.Sync(); err != nil { // a process that was killed before its fsync left groups that are trusted from now on
+		return fmt.Errorf("sync segment %s: %w", s.name(), err)
+	}
 	l.active = f
 	return nil
 }
@@ -149,11 +155,14 @@ func (l *Log) cutTail(scan *scanner, limit uint64) error {
 		if g, ok := parseGroup(tail, scan.pos); ok && g.end() < scan.pos+uint64(len(tail)) {
 			tail = tail[:g.end()-scan.pos]
 		}
-		aside := fmt.Sprintf("%s.%d%s", scan.name, scan.pos, tornSuffix)
+		aside, err := asideName(l.dir, fmt.Sprintf("%s.%d", scan.name, scan.pos), tornSuffix)
+		if err != nil {
+			return err
+		}
 		l.log.Warn("end of the last segment is torn: it was never acknowledged; kept aside", "directory", l.dir.Path(), "file", aside, "bytes", len(tail))
 		if err := l.dir.WriteFile(aside, tail); err != nil {
 			return err
 		}
 	}
-	return errors.Join(scan.f.Truncate(int64(scan.pos-scan.base)), scan.f.Sync())
+	return scan.f.Truncate(int64(scan.pos - scan.base))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,51 @@ func segmentsIn(dir *faultfs.Dir) (segments []segment, spares []string, err erro
 	}
 	slices.SortFunc(segments, func(a, b segment) int { return bytes.Compare(be(a.base), be(b.base)) })
 	return segments, spares, nil
+}
+
+// asideName returns a free name for what is set aside of the file name: nothing that was set aside before is replaced.
+func asideName(dir *faultfs.Dir, name, suffix string) (string, error) {
+	for n := 1; ; n++ {
+		aside := name + suffix
+		if n > 1 {
+			aside = fmt.Sprintf("%s.%d%s", name, n, suffix)
+		}
+		if _, err := dir.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			return aside, nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+}
+
+// setAside renames a segment that is damaged.
+func setAside(dir *faultfs.Dir, name string) error {
+	aside, err := asideName(dir, name, corruptSuffix)
+	if err != nil {
+		return err
+	}
+	return dir.Rename(name, aside)
+}
+
+// behindAside is the offset behind the segments at end or behind it that were set aside: those below it may have been given out.
+func behindAside(dir *faultfs.Dir, end uint64) (beyond uint64, err error) {
+	names, err := asideIn(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		first, _, _ := strings.Cut(name, segmentSuffix)
+		base, ok := parseSegmentName(first + segmentSuffix)
+		if !ok || base < end || !strings.HasSuffix(name, corruptSuffix) {
+			continue
+		}
+		info, err := dir.Lstat(name)
+		if err != nil {
+			return 0, err
+		}
+		beyond = max(beyond, base+uint64(info.Size()))
+	}
+	return beyond, nil
 }
 
 func be(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

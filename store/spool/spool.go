@@ -24,6 +24,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"sync"
@@ -202,7 +203,7 @@ func (l *Log) retire(gone []segment) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	if err := l.ack.f.Sync(); err != nil {
+	if err := l.ack.sync(); err != nil {
 		return fmt.Errorf("sync acknowledgement: %w", err)
 	}
 	killpoint.Reach("spool.retire.synced")
@@ -214,7 +215,7 @@ func (l *Log) retire(gone []segment) error {
 		l.mu.Unlock()
 		switch spare := fmt.Sprintf("%016x%s", s.base, spareSuffix); {
 		case s.damaged:
-			err = l.dir.Rename(s.name(), s.name()+corruptSuffix)
+			err = setAside(l.dir, s.name())
 		case keep:
 			if err = l.dir.Rename(s.name(), spare); err == nil {
 				killpoint.Reach("spool.retire.kept")
@@ -245,7 +246,7 @@ func (l *Log) Close() error {
 		l.changed.Wait()
 	}
 	l.changed.Broadcast()
-	end, spares := l.end, l.spares
+	end, spares := l.end, slices.Clone(l.spares)
 	last := segment{}
 	if len(l.segments) > 0 {
 		last = l.segments[len(l.segments)-1]
@@ -258,9 +259,11 @@ func (l *Log) Close() error {
 		errs = append(errs, l.active.Truncate(int64(end-last.base)), l.active.Sync(), l.active.Close())
 	}
 	for _, name := range spares {
-		errs = append(errs, l.dir.Remove(name))
+		if err := l.dir.Remove(name); !errors.Is(err, fs.ErrNotExist) { // gone: a segment was made of it, and then failed
+			errs = append(errs, err)
+		}
 	}
 	l.ackMu.Lock()
 	defer l.ackMu.Unlock()
-	return errors.Join(append(errs, l.ack.f.Sync(), l.ack.f.Close(), l.dir.Sync(), l.lock.Close())...)
+	return errors.Join(append(errs, l.ack.sync(), l.ack.f.Close(), l.dir.Sync(), l.lock.Close())...)
 }

@@ -621,18 +621,19 @@ func TestOfflineReading(t *testing.T) {
 
 // plan is an injector that fails the n-th operation of a kind, and the next ones as long as it says.
 type plan struct {
-	mu    sync.Mutex
-	op    faultfs.Op
-	skip  int // operations that pass
-	fail  int // then so many fail
-	allow int // bytes of a failing write
-	err   error
+	mu     sync.Mutex
+	op     faultfs.Op // "" = all that change something
+	skip   int        // operations that pass
+	fail   int        // then so many fail
+	allow  int        // bytes of a failing write
+	err    error
+	struck bool
 }
 
 func (p *plan) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if op != p.op {
+	if op != p.op && (p.op != "" || p.fail == 0 || op == faultfs.OpRead || op == faultfs.OpOpen) {
 		return n, nil
 	}
 	if p.skip > 0 {
@@ -641,6 +642,7 @@ func (p *plan) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	}
 	if p.fail > 0 {
 		p.fail--
+		p.struck = true
 		return p.allow, p.err
 	}
 	return n, nil

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"inkwell/collector"
+	"inkwell/internal/access"
+	"inkwell/internal/conf"
+	"inkwell/internal/rpc"
+)
+
+// guardFlags are what keeps peers of a collector in their bounds: who they are, what they may write, and how much.
+func guardFlags(flags *pflag.FlagSet, o *collector.Options, rules *allowValue) {
+	l := &o.Limits
+	flags.StringVar(&o.TLS.Cert, "tls-cert", "", "PEM `FILE` with the certificate of tls:// listeners, read again when it changes")
+	flags.StringVar(&o.TLS.Key, "tls-key", "", "PEM `FILE` with its private key")
+	flags.StringVar(&o.TLS.CA, "tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
+	flags.Var(rules, "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
+	flags.Var(conf.Value(&l.MaxPerAddress, "256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
+	flags.IntVar(&l.MaxEntries, "max-entries", 0, "messages of one call; 0 = one for each 64 bytes of --max-frame")
+	flags.Var(conf.Value(&l.MaxMessage, "0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
+	flags.Var(conf.Value(&l.MaxInFlight, "256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
+	flags.Var(conf.Value(&l.IdleTimeout, "10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")
+	flags.Var(conf.Value(&l.HeaderTimeout, "1m", "duration", parseTimeout), "header-timeout", "how long a new connection has until its first call begins, with the TLS handshake")
+}
+
+// parsePerAddress reads a number of connections; 0 is no limit.
+func parsePerAddress(s string) (int, error) {
+	n, err := conf.ParseSize(s)
+	if err != nil || n > 1<<30 {
+		return 0, fmt.Errorf("%q: want a number of connections, 0 for no limit", s)
+	}
+	return perAddress(int(n)), nil
+}
+
+// perAddress is a number of connections, of which 0 is no limit, as the collector has it.
+func perAddress(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+func parseMessage(s string) (int, error) {
+	n, err := conf.ParseSize(s)
+	return int(min(n, 1<<30)), err
+}
+
+func parseInFlight(s string) (int64, error) {
+	n, err := conf.ParseSize(s)
+	if err == nil && n < 1<<20 {
+		err = fmt.Errorf("size %q: must be 1MiB or more", s)
+	}
+	return n, err
+}
+
+func parseTimeout(s string) (time.Duration, error) {
+	d, err := conf.ParseDuration(s)
+	if err == nil && d < time.Second {
+		err = fmt.Errorf("duration %q: must be 1s or more", s)
+	}
+	return d, err
+}
+
+// allowValue is the flag --allow: rules, several in one value with blanks between them (INKWELL_ALLOW).
+type allowValue struct{ rules []access.Rule }
+
+func (v *allowValue) Set(s string) error {
+	for _, word := range strings.Fields(s) {
+		r, err := access.ParseFlag(word)
+		if err != nil {
+			return err
+		}
+		v.rules = append(v.rules, r)
+	}
+	return nil
+}
+
+func (v *allowValue) Type() string { return "FROM=CATEGORY,…" }
+
+func (v *allowValue) String() string {
+	texts := make([]string, len(v.rules))
+	for i, r := range v.rules {
+		texts[i] = r.String()
+	}
+	return strings.Join(texts, " ")
+}
+
+// guard checks what a collector's flags say of its peers, and fills in the rules.
+func (v *allowValue) guard(o *collector.Options) (err error) {
+	secure := slices.ContainsFunc(o.Listen, isTLS)
+	switch {
+	case secure && o.TLS.Cert == "":
+		return usagef("--listen tls://… needs --tls-cert and --tls-key")
+	case !secure && o.TLS != rpc.TLSFiles{}:
+		return usagef("--tls-cert, --tls-key and --tls-ca are for --listen tls://HOST:PORT, and there is none")
+	case o.Limits.MaxEntries < 0:
+		return usagef("--max-entries must not be below 0")
+	}
+	if err := pair(o.TLS); err != nil {
+		return err
+	}
+	for _, addr := range o.Listen {
+		if _, err := rpc.ParseAddress(addr); err != nil {
+			return usagef("--listen: %w", err)
+		}
+	}
+	o.Allow, err = access.Parse(v.rules)
+	return err
+}
+
+func isTLS(addr string) bool { return strings.HasPrefix(addr, "tls://") }
+
+// tlsFlags are those of a client.
+func tlsFlags(flags *pflag.FlagSet, files *rpc.TLSFiles) {
+	flags.StringVar(&files.CA, "tls-ca", "", "PEM `FILE` with the authorities of tls:// servers (default those of the system)")
+	flags.StringVar(&files.Cert, "tls-cert", "", "PEM `FILE` with the certificate to show to a tls:// server, read again when it changes")
+	flags.StringVar(&files.Key, "tls-key", "", "PEM `FILE` with its private key")
+	flags.StringVar(&files.ServerName, "tls-server-name", "", "`NAME` that the server's certificate must have, in place of the host")
+}
+
+// checkTLS refuses files that would not be used: who gives them thinks that nobody can listen in.
+func checkTLS(to []string, files rpc.TLSFiles) error {
+	if files != (rpc.TLSFiles{}) && !slices.ContainsFunc(to, isTLS) {
+		return usagef("--tls-… is for tls://HOST:PORT, and no address is one: %s", strings.Join(to, ", "))
+	}
+	return pair(files)
+}
+
+// needTLS is checkTLS for files that flags gave; those of a configuration may be for other stores.
+func needTLS(cmd *cobra.Command, to []string, files rpc.TLSFiles) error {
+	for _, name := range []string{"tls-ca", "tls-cert", "tls-key", "tls-server-name"} {
+		if cmd.Flags().Changed(name) {
+			return checkTLS(to, files)
+		}
+	}
+	return nil
+}
+
+func pair(files rpc.TLSFiles) error {
+	if (files.Cert == "") != (files.Key == "") {
+		return usageError{errors.New("--tls-cert and --tls-key need each other")}
+	}
+	return nil
+}
+
+// credentials are what files hold, nil if addr needs none.
+func credentials(addr string, files rpc.TLSFiles) (*rpc.Credentials, error) {
+	if err := checkTLS([]string{addr}, files); err != nil || !isTLS(addr) {
+		return nil, err
+	}
+	return rpc.OpenTLS(files, nil)
+}

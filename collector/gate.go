@@ -1,0 +1,186 @@
+package collector
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/internal/access"
+	"inkwell/internal/rpc"
+	"inkwell/proto"
+)
+
+// gate stands between the server and a destination: it lets through what the caller may write and what is not too long, and says who may
+// control the server. Entries that it keeps out are dropped, counted and answered OK: offered again they would be kept out again. Safe
+// for concurrent use.
+type gate struct {
+	to         rpc.Handler
+	log        *slog.Logger
+	maxMessage int // bytes, 0 = no limit
+	rules      atomic.Pointer[access.Rules]
+	passes     sync.Pool // *pass
+
+	denied, long, uncontrolled *atomic.Int64
+	said                       [3]atomic.Int64 // when something was logged, in Unix seconds: by the constants below
+}
+
+// What is logged once a minute.
+const (
+	saidDenied = iota
+	saidLong
+	saidControl
+)
+
+// pass is what one call needs; it is used again.
+type pass struct {
+	runs    []proto.Run
+	allowed []bool // of the runs
+	kept    proto.Batch
+}
+
+func newGate(o Options) *gate {
+	g := &gate{log: o.Logger, maxMessage: o.Limits.MaxMessage, passes: sync.Pool{New: func() any { return new(pass) }},
+		denied: o.Stats.Overall("refused not allowed"), long: o.Stats.Overall("refused message size"), uncontrolled: o.Stats.Overall("refused control")}
+	g.rules.Store(o.Allow)
+	return g
+}
+
+// Log hands on what may come in. It implements rpc.Handler.
+func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
+	rules := g.rules.Load()
+	if rules == nil && !g.mayBeLong(b) {
+		return g.to.Log(ctx, b)
+	}
+	p := g.passes.Get().(*pass)
+	defer g.passes.Put(p)
+	p.runs, p.allowed = b.AppendRuns(p.runs[:0]), p.allowed[:0]
+	var denied int64
+	caller := access.From(ctx)
+	for _, r := range p.runs {
+		ok := rules.Allows(caller, r.Category)
+		p.allowed = append(p.allowed, ok)
+		if !ok {
+			denied += int64(r.Count)
+		}
+	}
+	if denied == 0 && !g.mayBeLong(b) {
+		return g.to.Log(ctx, b)
+	}
+	long := g.filter(p, b)
+	if denied+long == 0 {
+		return g.to.Log(ctx, b)
+	}
+	code, err := proto.OK, error(nil)
+	if p.kept.Count() > 0 {
+		code, err = g.to.Log(ctx, &p.kept)
+	}
+	if code == proto.OK && err == nil { // otherwise the call comes again
+		g.tell(caller, denied, long)
+	}
+	return code, err
+}
+
+// mayBeLong says whether there can be a message over the limit in b.
+func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Size() > g.maxMessage }
+
+// filter leaves in p.kept the entries of b that may come in, with their numbers, and says how many of those that are allowed are too long.
+func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
+	p.kept.Reset()
+	spans := spanCursor{spans: b.Spans()}
+	cur := b.Cursor()
+	for i, r := range p.runs {
+		for range r.Count {
+			cur.Next()
+			number, numbered := spans.next()
+			fits := g.maxMessage == 0 || len(cur.Message()) <= g.maxMessage
+			if p.allowed[i] && !fits {
+				long++
+			}
+			if !p.allowed[i] || !fits {
+				continue
+			}
+			p.kept.Append(cur.Category(), cur.Message())
+			if numbered {
+				extend(&p.kept, number)
+			}
+		}
+	}
+	return long
+}
+
+// extend gives the entry that was appended last its number: in the last span, if it goes on there.
+func extend(b *proto.Batch, s proto.Span) {
+	if spans := b.Spans(); len(spans) > 0 {
+		last := &spans[len(spans)-1]
+		if last.Stream == s.Stream && (last.Stream == [16]byte{} || last.First+int64(last.Count) == s.First) {
+			last.Count += s.Count
+			return
+		}
+	}
+	b.AppendSpan(s)
+}
+
+// tell counts entries that were kept out and logs that once a minute.
+func (g *gate) tell(caller *access.Caller, denied, long int64) {
+	g.denied.Add(denied)
+	g.long.Add(long)
+	if denied > 0 && g.due(saidDenied) {
+		g.log.Warn("entries are dropped: no rule allows this peer to write their category", "peer", peerName(caller), "entries", denied)
+	}
+	if long > 0 && g.due(saidLong) {
+		g.log.Warn("entries are dropped: their messages are too long", "peer", peerName(caller), "entries", long, "limit", g.maxMessage)
+	}
+}
+
+// controls says whether the caller may stop or reload the server, or set options; a refusal is counted, and logged once a minute.
+func (g *gate) controls(ctx context.Context, what string) bool {
+	caller := access.From(ctx)
+	if g.rules.Load().Controls(caller) {
+		return true
+	}
+	g.uncontrolled.Add(1)
+	if g.due(saidControl) {
+		g.log.Warn("refused: only this machine, or a peer of an <allow> block with control=yes, may do that", "call", what, "peer", peerName(caller))
+	}
+	return false
+}
+
+// due says whether something may be logged now.
+func (g *gate) due(what int) bool {
+	now := time.Now().Unix()
+	last := g.said[what].Load()
+	return now-last >= 60 && g.said[what].CompareAndSwap(last, now)
+}
+
+func peerName(c *access.Caller) string {
+	if c == nil {
+		return "unknown"
+	}
+	return c.String()
+}
+
+// spanCursor walks the spans of a batch entry by entry.
+type spanCursor struct {
+	spans []proto.Span
+	used  int32 // of spans[0]
+}
+
+// next returns the span of the next entry alone; numbered is false for the entries behind all spans. What has no number is in a span
+// without a stream, so that the spans of those that are kept stay in step with them.
+func (c *spanCursor) next() (s proto.Span, numbered bool) {
+	for len(c.spans) > 0 && c.used >= c.spans[0].Count {
+		c.spans, c.used = c.spans[1:], 0
+	}
+	if len(c.spans) == 0 {
+		return s, false
+	}
+	s = c.spans[0]
+	if s.Stream != [16]byte{} {
+		s.First += int64(c.used)
+	}
+	s.Count = 1
+	c.used++
+	return s, true
+}

@@ -1,0 +1,235 @@
+package collector
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"inkwell/config"
+	"inkwell/internal/access"
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// taking is a handler that notes what it gets.
+type taking struct {
+	code    proto.ResultCode
+	calls   int
+	entries []string
+	spans   []proto.Span
+}
+
+func (h *taking) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, error) {
+	h.calls++
+	for c := b.Cursor(); c.Next(); {
+		h.entries = append(h.entries, string(c.Category())+"="+string(c.Message()))
+	}
+	h.spans = append(h.spans, b.Spans()...)
+	return h.code, nil
+}
+
+// gated is a gate before h.
+func gated(t *testing.T, o Options, h *taking, rules ...access.Rule) *gate {
+	t.Helper()
+	var err error
+	if o.Allow, err = access.Parse(rules); err != nil {
+		t.Fatal(err)
+	}
+	o.Stats = stats.New()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := newGate(o)
+	g.to = h
+	return g
+}
+
+// by is the context of a call from addr.
+func by(addr string) context.Context {
+	return access.With(context.Background(), &access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr(addr)}})
+}
+
+func TestGate(t *testing.T) {
+	stream := [16]byte{1}
+	numbered := func(pairs ...string) *proto.Batch { // but for the last entry
+		b := batch(pairs...)
+		b.AppendSpan(proto.Span{Stream: stream, First: 100, Count: 2})
+		b.AppendSpan(proto.Span{Count: 1})
+		b.AppendSpan(proto.Span{Stream: stream, First: 500, Count: int32(len(pairs)/2) - 4})
+		return b
+	}
+	rule := access.Rule{From: "10.0.0.0/8", Categories: "web.* mail"}
+	all := []string{"web.a", "1", "other", "2", "mail", "3", "mail", "4", "web.b", "5", "web.b", "6", "web.b", "7"}
+	spans := []proto.Span{{Stream: stream, First: 100, Count: 1}, {Count: 1}, {Stream: stream, First: 500, Count: 3}}
+	tests := []struct {
+		name         string
+		from         string
+		rules        []access.Rule
+		limit        int
+		batch        *proto.Batch
+		entries      []string
+		spans        []proto.Span
+		denied, long int64
+	}{
+		{"no rules", "192.0.2.1", nil, 0, batch("x", "1"), []string{"x=1"}, nil, 0, 0},
+		{"all allowed", "10.1.1.1", []access.Rule{rule}, 0, batch("web.x", "1", "mail", "2"), []string{"web.x=1", "mail=2"}, nil, 0, 0},
+		{"some allowed", "10.1.1.1", []access.Rule{rule}, 0, numbered(all...), []string{"web.a=1", "mail=3", "mail=4", "web.b=5", "web.b=6", "web.b=7"}, spans, 1, 0},
+		{"none allowed", "192.0.2.1", []access.Rule{rule}, 0, batch("web.x", "1", "mail", "2"), nil, nil, 2, 0},
+		{"long", "192.0.2.1", nil, 4, batch("x", "1", "x", "12345", "y", "1234"), []string{"x=1", "y=1234"}, nil, 0, 1},
+		{"long and not allowed", "10.1.1.1", []access.Rule{rule}, 4, batch("x", "12345", "mail", "12345", "mail", "1"), []string{"mail=1"}, nil, 1, 1},
+		{"a long call of short ones", "10.1.1.1", []access.Rule{rule}, 4, batch("mail", "1", "mail", "1234"), []string{"mail=1", "mail=1234"}, nil, 0, 0},
+		{"an empty call", "192.0.2.1", []access.Rule{rule}, 4, batch(), nil, nil, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := new(taking)
+			g := gated(t, Options{Limits: Limits{MaxMessage: tt.limit}}, h, tt.rules...)
+			for range 2 { // with what the first call left in the pool
+				*h = taking{}
+				if code, err := g.Log(by(tt.from), tt.batch); code != proto.OK || err != nil {
+					t.Fatal(code, err)
+				}
+				if diff := cmp.Diff(tt.entries, h.entries) + cmp.Diff(tt.spans, h.spans); diff != "" {
+					t.Error(diff)
+				}
+			}
+			if g.denied.Load() != 2*tt.denied || g.long.Load() != 2*tt.long {
+				t.Errorf("denied %d, long %d", g.denied.Load(), g.long.Load())
+			}
+		})
+	}
+	h := &taking{code: proto.TryLater}
+	g := gated(t, Options{}, h, rule)
+	if code, err := g.Log(by("10.0.0.1"), batch("x", "1", "mail", "2")); code != proto.TryLater || err != nil || g.denied.Load() != 0 {
+		t.Errorf("%v %v, counted %d: such a call comes again", code, err, g.denied.Load())
+	}
+}
+
+func TestGateAllocatesNothing(t *testing.T) {
+	h := new(taking)
+	g := gated(t, Options{Limits: Limits{MaxMessage: 3}}, h, access.Rule{From: "10.0.0.0/8", Categories: "a"})
+	g.to = quiet{}
+	b, ctx := batch("a", "1", "b", "2", "a", "12345"), by("10.0.0.1")
+	if n := testing.AllocsPerRun(1000, func() { g.Log(ctx, b) }); n >= 1 {
+		t.Errorf("%v allocations a call", n)
+	}
+}
+
+type quiet struct{}
+
+func (quiet) Log(context.Context, *proto.Batch) (proto.ResultCode, error) { return proto.OK, nil }
+
+func TestControlIsForThoseWhoMay(t *testing.T) {
+	rule := access.Rule{From: "192.0.2.1", Control: true}
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context
+		may  bool
+	}{
+		{"loopback", by("127.0.0.1"), true}, {"unix", access.With(context.Background(), &access.Caller{Identity: access.Identity{Unix: new(access.Peer)}}), true},
+		{"by rule", by("192.0.2.1"), true}, {"a stranger", by("203.0.113.9"), false}, {"nobody knows", context.Background(), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var log bytes.Buffer
+			g := gated(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, nil, rule)
+			set := stats.New()
+			c := newControl(written{newIntake(refusing{}, set, 1), nil}, set, "")
+			c.gate = g
+			setErr := c.SetOption(tt.ctx, "k", "v")
+			if v, err := c.GetOption(tt.ctx, "k"); (setErr == nil) != tt.may || (v == "v") != tt.may || err != nil {
+				t.Errorf("set: %v, got %q %v", setErr, v, err)
+			}
+			for range 3 {
+				if err := c.Reinitialize(tt.ctx); err != nil {
+					t.Error(err)
+				}
+				if err := c.Shutdown(tt.ctx); err != nil {
+					t.Error(err)
+				}
+			}
+			stopped := false
+			select {
+			case <-c.shutdown:
+				stopped = true
+			default:
+			}
+			want := int64(7)
+			if tt.may {
+				want = 0
+			}
+			if n := g.uncontrolled.Load(); stopped != tt.may || n != want || strings.Count(log.String(), "\n") != int(min(want, 1)) {
+				t.Errorf("stopped %v, counted %d, log %s", stopped, n, log.String())
+			}
+		})
+	}
+}
+
+// The rules of a configuration hold for connections that stand when it is read again.
+func TestRulesAreReloaded(t *testing.T) {
+	dir := t.TempDir()
+	text := func(rule string) string {
+		return "inkwell 1\n" + rule + "<store>\ncategory=default\ntype=file\nfile_path=" + dir + "\n</store>\n"
+	}
+	rules := text("<allow>\nfrom=loopback\ncategories=a\n</allow>\n")
+	load := func() *config.Config { return config.Load("test.conf", []byte(rules)) }
+	c, stop := launch(t, Options{Routed: &Routed{Load: load, StateDir: t.TempDir()}})
+	client := dial(t, c)
+	send := func() {
+		t.Helper()
+		if code, err := client.Log(context.Background(), []*proto.Batch{batch("a", "1\n", "b", "2\n")}); code != proto.OK || err != nil {
+			t.Fatal(code, err)
+		}
+	}
+	send()
+	if got := c.stats.Get("scribe_overall:refused not allowed"); got != 1 {
+		t.Errorf("refused %d", got)
+	}
+	rules = text("<allow>\nfrom=loopback\ncategories=b\n</allow>\n<allow>\nfrom=10.0.0.0/8\ncategories=a\n</allow>\n")
+	if err := c.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	for _, broken := range []string{"<allow>\nfrom=loopback\n</allow>\n", "<alow>\nfrom=loopback\ncategories=a\n</alow>\n", "<allow>\nform=loopback\ncategories=a\n</allow>\n"} {
+		rules = text(broken)
+		if err := c.Reload(); err == nil {
+			t.Errorf("taken: %s", broken)
+		}
+	}
+	send()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, category := range []string{"a", "b"} {
+		data, err := os.ReadFile(filepath.Join(dir, category, category+"_00000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[category] = string(data)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "1\n", "b": "2\n2\n"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestListenSaysWhatIsMissing(t *testing.T) {
+	for want, o := range map[string]Options{
+		"give tls_cert and tls_key": {Listen: []string{"127.0.0.1:0", "tls://127.0.0.1:0"}},
+		"want HOST:PORT":            {Listen: []string{"tls:/127.0.0.1:0"}},
+		"no such file":              {Listen: []string{"tls://127.0.0.1:0"}, TLS: rpc.TLSFiles{Cert: "/none", Key: "/none"}},
+	} {
+		o.Files = store.FilesOptions{Dir: t.TempDir()}
+		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v %v, want an error with %q", c, err, want)
+		}
+	}
+}

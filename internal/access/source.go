@@ -1,0 +1,112 @@
+package access
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// source is one word of from=. Exactly one of its fields says whom it means.
+type source struct {
+	any, loopback, unix bool
+	uid, gid            *uint32
+	network             netip.Prefix
+	name                string // a pattern, lower case before the first slash
+}
+
+// parseSource reads one word of from=. A range or a unix peer with a mistake in it is an error, not a name.
+func parseSource(word string) (source, error) {
+	switch word {
+	case "*":
+		return source{any: true}, nil
+	case "loopback":
+		return source{loopback: true}, nil
+	case "unix":
+		return source{unix: true}, nil
+	}
+	if rest, ok := strings.CutPrefix(word, "unix:"); ok {
+		key, value, _ := strings.Cut(rest, "=")
+		n, err := strconv.ParseUint(value, 10, 32)
+		id := uint32(n)
+		switch {
+		case err == nil && key == "uid":
+			return source{uid: &id}, nil
+		case err == nil && key == "gid":
+			return source{gid: &id}, nil
+		}
+		return source{}, fmt.Errorf("from %q: want unix, unix:uid=NUMBER or unix:gid=NUMBER", word)
+	}
+	if addr, err := netip.ParseAddr(word); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return source{network: netip.PrefixFrom(addr, addr.BitLen())}, nil
+	}
+	if p, err := netip.ParsePrefix(word); err == nil {
+		if p.Addr().Is4In6() {
+			return source{}, fmt.Errorf("from %q: write the IPv4 range, as in 10.0.0.0/8", word)
+		}
+		return source{network: p.Masked()}, nil
+	}
+	if strings.Trim(word, "0123456789abcdefABCDEF.:/") == "" && strings.ContainsAny(word, ":/") || strings.Trim(word, "0123456789./*") == "" {
+		return source{}, fmt.Errorf("from %q: neither an address nor a range (10.0.0.0/8, 2001:db8::/32) nor a name", word)
+	}
+	return source{name: fold(word)}, nil
+}
+
+// fold makes the host part of a name lower case: DNS names have no case, paths of URIs do.
+func fold(name string) string {
+	scheme, rest, isURI := strings.Cut(name, "://")
+	if !isURI {
+		return strings.ToLower(name)
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	if len(path) > 0 || strings.HasSuffix(rest, "/") {
+		path = "/" + path
+	}
+	return strings.ToLower(scheme) + "://" + strings.ToLower(host) + path
+}
+
+func (s *source) matches(id *Identity) bool {
+	switch {
+	case s.any:
+		return true
+	case s.loopback:
+		return id.Addr.IsLoopback()
+	case s.unix:
+		return id.Unix != nil
+	case s.uid != nil:
+		return id.Unix != nil && id.Unix.UID == *s.uid
+	case s.gid != nil:
+		return id.Unix != nil && id.Unix.GID == *s.gid
+	case s.network.IsValid():
+		return s.network.Contains(id.Addr.WithZone(""))
+	}
+	for _, name := range id.Names {
+		if glob(s.name, fold(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// glob says whether name is what pattern means, in which * stands for any characters.
+func glob(pattern, name string) bool {
+	first, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == name
+	}
+	if !strings.HasPrefix(name, first) {
+		return false
+	}
+	name = name[len(first):]
+	parts := strings.Split(rest, "*")
+	last := parts[len(parts)-1]
+	for _, part := range parts[:len(parts)-1] {
+		i := strings.Index(name, part)
+		if i < 0 {
+			return false
+		}
+		name = name[i+len(part):]
+	}
+	return strings.HasSuffix(name, last)
+}

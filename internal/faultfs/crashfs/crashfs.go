@@ -1,0 +1,247 @@
+// Package crashfs tells what a power cut can leave of a directory that a program wrote through faultfs. It is for tests.
+//
+//	Disk ── Process ──► faultfs.OpenDir(root, process) ──► the program under test     Kill: nothing more reaches the disk
+//	  └──── Image: a new directory with what was durable, and with a choice of what was not
+//
+// What is durable: the bytes and the size of a file when its fsync succeeded; a name (made, renamed, removed, linked) when the fsync of
+// its directory succeeded. Of everything else the model lets the disk keep what it likes:
+//
+//   - Bytes, by sector of 512. A sector that was written since the last fsync is as it was then, or as it was after any of the writes
+//     since, or torn: the head of one of those and the tail of the one before. One that the file did not have is also all zeros (a block
+//     that was taken for the file and never filled), but never the bytes of another file: no file system that we know shows those.
+//   - Size: any that the file had since the last fsync, and any boundary of a sector between the smallest and the largest of those.
+//   - Names: Ordered keeps the changes up to one moment, over all directories, and drops those behind it, as the journals of ext4 and XFS
+//     do. Subset keeps or drops each on its own, which is harsher than any file system in use but all that POSIX promises. A rename is
+//     one change: both of its names or none.
+//   - An fsync that failed: what was to be written is as undecided as before, and a later fsync that succeeds does not change that (the
+//     kernel has marked the pages clean); only a later write does. So a program that tries an fsync again and believes it is found out.
+//
+// A Process that is killed leaves its writes to the Disk: the next one sees all of them, durable or not, as after a crash of the program
+// alone, and may be followed by a power cut.
+//
+// Not modelled: sectors that are damaged although nobody wrote to them, hard links, mmap, anything that bypasses faultfs.
+package crashfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"inkwell/internal/faultfs"
+)
+
+// ErrKilled is what a process gets that was killed. Faults that fail with it are no faults of the disk.
+var ErrKilled = errors.New("killed")
+
+// Disk knows a directory as it is and as it is durable. All methods are safe for concurrent use.
+type Disk struct {
+	root string
+
+	mu      sync.Mutex
+	dirs    map[string]*directory // by path
+	handles map[*faultfs.File]*file
+	pending []*nameChange // of all directories, in order
+}
+
+// directory and file are what a name can stand for, and link.
+type node any
+
+type directory struct {
+	live, durable map[string]node
+}
+
+type link string
+
+// nameChange is a change of names that no fsync of its directory followed.
+type nameChange struct {
+	dir       *directory
+	name      string
+	node      node   // nil: removed
+	from      string // of a rename
+	journaled bool   // a directory was synced behind it: a journal in order has it on disk
+}
+
+// New returns the disk of the directory root, in which nobody writes yet: what is there is durable.
+func New(root string) (*Disk, error) {
+	d := &Disk{root: filepath.Clean(root), dirs: make(map[string]*directory), handles: make(map[*faultfs.File]*file)}
+	return d, d.read(d.root)
+}
+
+func (d *Disk) read(path string) error {
+	list, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	dir := &directory{live: make(map[string]node)}
+	d.dirs[path] = dir
+	for _, e := range list {
+		name := filepath.Join(path, e.Name())
+		switch {
+		case e.IsDir():
+			if err := d.read(name); err != nil {
+				return err
+			}
+			dir.live[e.Name()] = d.dirs[name]
+		case e.Type()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(name)
+			if err != nil {
+				return err
+			}
+			dir.live[e.Name()] = link(target)
+		default:
+			data, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			dir.live[e.Name()] = newFile(data)
+		}
+	}
+	dir.durable = make(map[string]node, len(dir.live))
+	for name, n := range dir.live {
+		dir.durable[name] = n
+	}
+	return nil
+}
+
+// Process is a program that writes to a Disk: the Injector (and Observer) of its directories.
+type Process struct {
+	disk   *Disk
+	faults faultfs.Injector
+	dead   atomic.Bool
+}
+
+// Process returns a new process. faults (may be nil) decides what fails while it lives.
+func (d *Disk) Process(faults faultfs.Injector) *Process { return &Process{disk: d, faults: faults} }
+
+// Kill lets nothing of what the process does from now on reach the disk. It may be closed after that, for its memory and locks.
+func (p *Process) Kill() {
+	p.disk.mu.Lock()
+	defer p.disk.mu.Unlock()
+	p.dead.Store(true)
+}
+
+// Inject fails everything that is done after Kill, and what faults fails.
+func (p *Process) Inject(op faultfs.Op, name string, n int) (allow int, err error) {
+	switch {
+	case p.dead.Load():
+		return 0, ErrKilled
+	case p.faults != nil:
+		return p.faults.Inject(op, name, n)
+	}
+	return n, nil
+}
+
+// Begin makes changes come one after the other.
+func (p *Process) Begin(*faultfs.Change) { p.disk.mu.Lock() }
+
+// End notes what was done.
+func (p *Process) End(c *faultfs.Change, err error) {
+	defer p.disk.mu.Unlock()
+	if p.dead.Load() {
+		return
+	}
+	p.disk.note(c, err)
+}
+
+func (d *Disk) note(c *faultfs.Change, err error) {
+	switch c.Op {
+	case faultfs.OpWrite: // a write that failed may have written something
+		if f := d.handles[c.File]; f != nil {
+			f.write(c.Data, c.Off)
+		}
+		return
+	case faultfs.OpSync:
+		if f := d.handles[c.File]; f != nil && !errors.Is(err, ErrKilled) {
+			f.sync(err == nil)
+		}
+		return
+	}
+	if err != nil {
+		return
+	}
+	switch dir := d.dirs[filepath.Clean(c.Dir)]; {
+	case c.Op == faultfs.OpTruncate:
+		if f := d.handles[c.File]; f != nil {
+			f.truncate(c.Off)
+		}
+	case dir == nil: // outside of root
+	case c.Op == faultfs.OpOpen:
+		d.opened(dir, c)
+	case c.Op == faultfs.OpSyncDir:
+		d.syncDir(dir)
+	case c.Op == faultfs.OpMkdir:
+		made := &directory{live: make(map[string]node), durable: make(map[string]node)}
+		d.dirs[filepath.Join(c.Dir, c.Name)] = made
+		d.rename(dir, c.Name, "", made)
+	case c.Op == faultfs.OpSymlink:
+		d.rename(dir, c.Name, "", link(c.From))
+	case c.Op == faultfs.OpRename:
+		d.rename(dir, c.Name, c.From, dir.live[c.From])
+	case c.Op == faultfs.OpRemove:
+		d.rename(d.dirOf(c), filepath.Base(c.Name), "", nil)
+	}
+}
+
+// dirOf is the directory of a name that may lead down.
+func (d *Disk) dirOf(c *faultfs.Change) *directory {
+	return d.dirs[filepath.Dir(filepath.Join(c.Dir, c.Name))]
+}
+
+// opened notes a file that was opened, and perhaps made or emptied.
+func (d *Disk) opened(dir *directory, c *faultfs.Change) {
+	name := c.Name
+	if strings.Contains(name, "/") {
+		dir, name = d.dirOf(c), filepath.Base(name)
+	}
+	if to, ok := dir.live[name].(link); ok {
+		name = string(to)
+	}
+	f, ok := dir.live[name].(*file)
+	if !ok {
+		if c.Flag&os.O_CREATE == 0 { // a directory
+			return
+		}
+		f = newFile(nil)
+		d.rename(dir, name, "", f)
+	}
+	if c.Flag&os.O_TRUNC != 0 {
+		f.truncate(0)
+	}
+	d.handles[c.File] = f
+}
+
+// rename notes that name stands for n now, and from for nothing.
+func (d *Disk) rename(dir *directory, name, from string, n node) {
+	c := &nameChange{dir: dir, name: name, node: n, from: from}
+	c.apply(dir.live)
+	d.pending = append(d.pending, c)
+}
+
+func (c *nameChange) apply(names map[string]node) {
+	if c.from != "" && names[c.from] == c.node {
+		delete(names, c.from)
+	}
+	if c.node == nil {
+		delete(names, c.name)
+	} else {
+		names[c.name] = c.node
+	}
+}
+
+func (d *Disk) syncDir(dir *directory) {
+	left := d.pending[:0]
+	for _, c := range d.pending {
+		c.journaled = true
+		if c.dir == dir {
+			c.apply(dir.durable)
+		} else {
+			left = append(left, c)
+		}
+	}
+	clear(d.pending[len(left):])
+	d.pending = left
+}

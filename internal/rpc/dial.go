@@ -1,0 +1,70 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Address is where a server listens or a client dials, and how they talk.
+type Address struct {
+	Network string // tcp or unix
+	Text    string // HOST:PORT or a path
+	TLS     bool
+}
+
+// ParseAddress reads HOST:PORT, tls://HOST:PORT or unix:PATH.
+func ParseAddress(s string) (Address, error) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if path == "" {
+			return Address{}, fmt.Errorf("address %q: want unix:PATH, as in unix:/run/inkwell/collect.sock", s)
+		}
+		return Address{Network: "unix", Text: path}, nil
+	}
+	rest, secure := strings.CutPrefix(s, "tls://")
+	if _, port, err := net.SplitHostPort(rest); err != nil || port == "" || strings.ContainsAny(rest, "/ ") {
+		return Address{}, fmt.Errorf("address %q: want HOST:PORT or tls://HOST:PORT, as in 127.0.0.1:1463, or unix:PATH", s)
+	}
+	return Address{Network: "tcp", Text: rest, TLS: secure}, nil
+}
+
+// dialOptions are what connect needs beside the address.
+type dialOptions struct {
+	timeout time.Duration
+	tls     *Credentials // nil: nothing but what the system trusts
+}
+
+// connect dials addr and, where it says so, shakes hands; both together take at most the timeout.
+func connect(ctx context.Context, addr string, o dialOptions) (net.Conn, error) {
+	a, err := ParseAddress(addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, a.Network, a.Text)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	if !a.TLS {
+		return nc, nil
+	}
+	credentials := o.tls
+	if credentials == nil {
+		if credentials, err = OpenTLS(TLSFiles{}, nil); err != nil {
+			return nil, errors.Join(err, nc.Close())
+		}
+	}
+	host, _, _ := net.SplitHostPort(a.Text) // which ParseAddress has seen
+	secure := tls.Client(nc, credentials.client(host))
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = nc.Close() // of no use
+		return nil, fmt.Errorf("connect to %s: %w", addr, handshakeError(err))
+	}
+	return secure, nil
+}

@@ -1,0 +1,152 @@
+package rpc
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// certificateError tells what is wrong with a peer's certificate, in words for whoever has to renew it.
+type certificateError struct {
+	text string
+	err  error
+}
+
+func (e *certificateError) Error() string { return e.text }
+func (e *certificateError) Unwrap() error { return e.err }
+
+// explain makes of an error of TLS one that names the cause; others it returns as they are. No word of it is the peer's but the names in a
+// certificate, without control characters.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := cause(err); text != "" {
+		return &certificateError{text: text, err: err}
+	}
+	return err
+}
+
+func cause(err error) string {
+	var (
+		invalid  x509.CertificateInvalidError
+		host     x509.HostnameError
+		unknown  x509.UnknownAuthorityError
+		noTLS    tls.RecordHeaderError
+		verified *tls.CertificateVerificationError
+		alert    tls.AlertError
+	)
+	switch {
+	case errors.As(err, &invalid):
+		return invalidity(invalid)
+	case errors.As(err, &host):
+		return fmt.Sprintf("certificate is valid for %s, not for %s", clean(validFor(host.Certificate)), clean(host.Host))
+	case errors.As(err, &unknown):
+		return "certificate is signed by an unknown authority" + issuer(unknown.Cert) + ": give the one that signed it as tls_ca"
+	case errors.As(err, &noTLS):
+		return "the peer speaks no TLS"
+	case errors.As(err, &verified):
+		return "certificate is not accepted: " + clean(verified.Err.Error())
+	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls:"):
+		return refusal(err)
+	case strings.Contains(err.Error(), "client didn't provide a certificate"):
+		return "the client shows no certificate"
+	}
+	return ""
+}
+
+// invalidity tells why a certificate cannot be used.
+func invalidity(e x509.CertificateInvalidError) string {
+	if e.Cert == nil {
+		return "certificate cannot be used: " + clean(e.Error())
+	}
+	switch now := time.Now(); {
+	case e.Reason == x509.Expired && now.Before(e.Cert.NotBefore):
+		return fmt.Sprintf("certificate of %s is valid only from %s on: look at the clock", clean(validFor(e.Cert)), e.Cert.NotBefore.UTC().Format(time.DateOnly))
+	case e.Reason == x509.Expired:
+		return fmt.Sprintf("certificate of %s expired on %s", clean(validFor(e.Cert)), e.Cert.NotAfter.UTC().Format(time.DateOnly))
+	case e.Reason == x509.IncompatibleUsage:
+		return fmt.Sprintf("certificate of %s is not for this use: a server needs serverAuth, a client clientAuth", clean(validFor(e.Cert)))
+	}
+	return fmt.Sprintf("certificate of %s cannot be used: %s", clean(validFor(e.Cert)), clean(e.Error()))
+}
+
+// refusal tells what the peer did not like about us; the alert is one of a few fixed texts.
+func refusal(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, "tls: "); i >= 0 {
+		text = text[i+len("tls: "):]
+	}
+	for alert, meaning := range map[string]string{
+		"certificate required":           "the peer wants a certificate: give tls_cert and tls_key",
+		"expired certificate":            "the peer refuses our certificate: it has expired",
+		"unknown certificate authority":  "the peer refuses our certificate: it does not know who signed it",
+		"bad certificate":                "the peer refuses our certificate",
+		"unknown certificate":            "the peer refuses our certificate",
+		"unsupported certificate":        "the peer refuses our certificate: it is not for this use",
+		"protocol version not supported": "the peer has no TLS 1.3",
+	} {
+		if text == alert {
+			return meaning
+		}
+	}
+	return "the peer ends the handshake: " + clean(text)
+}
+
+// handshakeError is err as the one who dialed should see it.
+func handshakeError(err error) error {
+	if err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("the peer hung up instead of speaking TLS (is this a plain listener?): %w", err)
+	}
+	return explain(err)
+}
+
+// validFor lists the names of a certificate.
+func validFor(c *x509.Certificate) string {
+	if c == nil {
+		return "nobody"
+	}
+	all := append([]string(nil), c.DNSNames...)
+	for _, ip := range c.IPAddresses {
+		all = append(all, ip.String())
+	}
+	for _, uri := range c.URIs {
+		all = append(all, uri.String())
+	}
+	if all = append(all, c.EmailAddresses...); len(all) > 0 {
+		return strings.Join(all, ", ")
+	}
+	if c.Subject.CommonName != "" {
+		return "no name (a common name alone, " + c.Subject.CommonName + ", is none)"
+	}
+	return "no name"
+}
+
+func issuer(c *x509.Certificate) string {
+	if c == nil || c.Issuer.CommonName == "" {
+		return ""
+	}
+	return " (" + clean(c.Issuer.CommonName) + ")"
+}
+
+// maxShown bounds what is shown of a peer's words, in bytes.
+const maxShown = 500
+
+// clean is text of a peer as it may be logged and shown.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > maxShown {
+		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,66 @@
+package rpc
+
+import (
+	"net/netip"
+
+	"golang.org/x/sync/semaphore"
+
+	"inkwell/internal/access"
+)
+
+// origin is an address with connections. The server's mu guards it.
+type origin struct {
+	of     netip.Prefix
+	conns  int
+	budget *semaphore.Weighted // its share of MaxInFlight
+}
+
+// originOf is what connections are counted by: the address, and for IPv6 the /64 that one customer has. ok is false for this machine's
+// own, which share one address whatever runs here.
+func originOf(id *access.Identity) (of netip.Prefix, ok bool) {
+	if id.Local() || !id.Addr.IsValid() {
+		return of, false
+	}
+	bits := 32
+	if id.Addr.Is6() {
+		bits = 64
+	}
+	of, err := id.Addr.WithZone("").Prefix(bits)
+	return of, err == nil
+}
+
+// admit notes a connection, or says why there is no room for it. The caller holds s.mu.
+func (s *Server) admit(c *conn) (ok bool, why string) {
+	if len(s.conns) >= s.o.MaxConnections {
+		s.refused.Add(1)
+		return false, "all connections are taken (max_conn)"
+	}
+	of, counted := originOf(&c.caller.Identity)
+	if counted {
+		o := s.origins[of]
+		if o == nil {
+			o = &origin{of: of, budget: semaphore.NewWeighted(max(s.o.MaxInFlight/4, min(int64(s.o.MaxFrame), s.o.MaxInFlight)))}
+			s.origins[of] = o
+		}
+		if s.o.MaxPerAddress > 0 && o.conns >= s.o.MaxPerAddress {
+			s.refused.Add(1)
+			s.refusedAddress.Add(1)
+			return false, "its address has all the connections that one may have (max_conn_per_address)"
+		}
+		o.conns++
+		c.from = o
+	}
+	s.conns[c] = struct{}{}
+	s.connections.Add(1)
+	return true, ""
+}
+
+// forget is the end of what admit noted. The caller holds s.mu.
+func (s *Server) forget(c *conn) {
+	delete(s.conns, c)
+	if o := c.from; o != nil {
+		if o.conns--; o.conns == 0 {
+			delete(s.origins, o.of)
+		}
+	}
+}

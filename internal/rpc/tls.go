@@ -1,0 +1,170 @@
+package rpc
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// TLSFiles names the PEM files of one side of TLS.
+type TLSFiles struct {
+	Cert, Key  string // the chain, leaf first, and its private key; a client needs none unless the server asks for it
+	CA         string // who signs the peers: a listener with it asks every client for a certificate, a client without it asks the system
+	ServerName string // of a client: the name in the server's certificate; "" = the host that is dialed
+}
+
+// recheck is how often the files are looked at, at most.
+const recheck = time.Second
+
+// Credentials are what TLSFiles hold, read again when the files change. Files that do not fit together leave what was read before in
+// use, which is logged once for each such state of the files. Safe for concurrent use.
+type Credentials struct {
+	files TLSFiles
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	looked  time.Time
+	seen    []os.FileInfo // of the files at the last attempt to read them
+	cert    *tls.Certificate
+	trusted *x509.CertPool // nil = the system's
+	server  *tls.Config    // made of both
+}
+
+// OpenTLS reads the files.
+func OpenTLS(files TLSFiles, log *slog.Logger) (*Credentials, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if (files.Cert == "") != (files.Key == "") {
+		return nil, errors.New("TLS needs both tls_cert and tls_key, or neither")
+	}
+	c := &Credentials{files: files, log: log}
+	seen, err := c.stat()
+	if err == nil {
+		err = c.read()
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.looked, c.seen = time.Now(), seen
+	return c, nil
+}
+
+// Listener speaks TLS 1.3 with whoever ln accepts. There must be a certificate.
+func (c *Credentials) Listener(ln net.Listener) (net.Listener, error) {
+	if c.files.Cert == "" {
+		return nil, fmt.Errorf("listen with TLS on %s: give tls_cert and tls_key", ln.Addr())
+	}
+	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.refresh()
+		return c.server, nil
+	}}), nil
+}
+
+// client is the configuration for one connection to host.
+func (c *Credentials) client(host string) *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh()
+	conf := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: host, RootCAs: c.trusted}
+	if c.files.ServerName != "" {
+		conf.ServerName = c.files.ServerName
+	}
+	if cert := c.cert; cert != nil { // shown whatever the server says whom it trusts, so that it can say what is wrong
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	return conf
+}
+
+// refresh reads the files again if they are others than at the last attempt. The caller holds mu.
+func (c *Credentials) refresh() {
+	now := time.Now()
+	if now.Sub(c.looked) < recheck {
+		return
+	}
+	c.looked = now
+	seen, err := c.stat()
+	if err == nil && same(seen, c.seen) {
+		return
+	}
+	if err == nil {
+		err = c.read()
+	} else if c.seen == nil {
+		return // as before
+	}
+	c.seen = seen
+	if err != nil {
+		c.log.Error("the new TLS files are not used, those of before are", "error", err)
+		return
+	}
+	c.log.Info("TLS files were read again", "certificate", c.files.Cert, "ca", c.files.CA)
+}
+
+// stat looks at the files.
+func (c *Credentials) stat() (seen []os.FileInfo, err error) {
+	for _, name := range []string{c.files.Cert, c.files.Key, c.files.CA} {
+		var info os.FileInfo
+		if name != "" {
+			if info, err = os.Stat(name); err != nil {
+				return nil, fmt.Errorf("look at TLS file: %w", err)
+			}
+		}
+		seen = append(seen, info)
+	}
+	return seen, nil
+}
+
+func same(a, b []os.FileInfo) bool {
+	for i := range a {
+		if i >= len(b) || (a[i] == nil) != (b[i] == nil) {
+			return false
+		}
+		if a[i] != nil && (!os.SameFile(a[i], b[i]) || a[i].Size() != b[i].Size() || !a[i].ModTime().Equal(b[i].ModTime())) {
+			return false
+		}
+	}
+	return true
+}
+
+// read reads the files and uses them, if all is well with all of them.
+func (c *Credentials) read() error {
+	var cert *tls.Certificate
+	var trusted *x509.CertPool
+	if c.files.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.files.Cert, c.files.Key)
+		if err != nil {
+			return fmt.Errorf("read TLS certificate %s with key %s: %w", c.files.Cert, c.files.Key, err)
+		}
+		if after := pair.Leaf.NotAfter; time.Now().After(after) {
+			c.log.Warn("our own certificate has expired: peers will refuse it", "certificate", c.files.Cert, "on", after.Format(time.DateOnly))
+		}
+		cert = &pair
+	}
+	if c.files.CA != "" {
+		pem, err := os.ReadFile(c.files.CA)
+		if err != nil {
+			return fmt.Errorf("read TLS authorities: %w", err)
+		}
+		trusted = x509.NewCertPool()
+		if !trusted.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("read TLS authorities: %s has no certificate in PEM form", c.files.CA)
+		}
+	}
+	c.cert, c.trusted, c.server = cert, trusted, nil
+	if cert != nil {
+		// Without tickets every connection is judged by the files as they are.
+		c.server = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*cert}, SessionTicketsDisabled: true}
+		if trusted != nil {
+			c.server.ClientAuth, c.server.ClientCAs = tls.RequireAndVerifyClientCert, trusted
+		}
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+	"inkwell/store/manifest"
+	"inkwell/store/stream"
+)
+
+// MarkerPrefix begins the name of a done marker: _SUCCESS.2026-11-25T04 in the directory of a category says that the files of that
+// hour are all there. What reads directories of files passes over names that begin with an underscore.
+const MarkerPrefix = "_SUCCESS."
+
+// markersBack is how far back periods without a marker are looked for at the start.
+const markersBack = 8 * 24 * time.Hour
+
+// Marker is what a done marker holds, as JSON.
+type Marker struct {
+	Category string          `json:"category"`
+	Period   string          `json:"period"` // its beginning, by the collector's local clock
+	Version  int             `json:"version"`
+	Made     time.Time       `json:"made"`
+	Entries  int64           `json:"entries"`
+	Bytes    int64           `json:"bytes"`
+	Files    []manifest.File `json:"files"`
+}
+
+// markers makes the done markers of the periods of files. A period is done when it is over, its files have their names, and every
+// stream that wrote in it has written later, or was silent for the lateness. It belongs to the ledger.
+type markers struct {
+	root     *faultfs.Dir
+	period   rotate.Period
+	at       rotate.Clock
+	lateness time.Duration
+	seen     map[string]map[stream.ID]int64 // by category: when a stream wrote last, Unix seconds
+	due      map[periodOf]*unmarked
+}
+
+// periodOf is a period of a category.
+type periodOf struct{ category, label string }
+
+// unmarked is what a marker is to say.
+type unmarked struct {
+	end     time.Time
+	streams map[stream.ID]bool
+	files   []manifest.File
+}
+
+func newMarkers(root *faultfs.Dir, o *FilesOptions) *markers {
+	return &markers{root: root, period: o.Period, at: o.At, lateness: o.Lateness, seen: make(map[string]map[stream.ID]int64), due: make(map[periodOf]*unmarked)}
+}
+
+// recover finds the finished files of the last days that no marker lists.
+func (k *markers) recover(now time.Time) error {
+	list, err := k.root.ReadDir()
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		dir, err := k.root.Sub(e.Name())
+		if err != nil {
+			return err
+		}
+		err = k.recoverIn(dir, e.Name(), now)
+		if err := errors.Join(err, dir.Close()); err != nil {
+			return fmt.Errorf("%s: %w", e.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (k *markers) recoverIn(dir *faultfs.Dir, category string, now time.Time) error {
+	files, _, err := manifest.ReadFiles(dir)
+	if err != nil {
+		return err
+	}
+	listed := make(map[string]Marker)
+	for _, f := range files {
+		label := k.period.Label(f.First.Local(), k.at)
+		if now.Sub(f.Last) > markersBack {
+			continue
+		}
+		m, known := listed[label]
+		if !known {
+			if m, err = readMarker(dir, label); err != nil {
+				return err
+			}
+			listed[label] = m
+		}
+		k.wrote(category, f.Spans, f.Last.Unix())
+		if !slices.ContainsFunc(m.Files, func(l manifest.File) bool { return l.Name == f.Name }) {
+			k.finished(category, f)
+		}
+	}
+	return nil
+}
+
+// wrote notes which streams wrote to a category at a time.
+func (k *markers) wrote(category string, spans []manifest.Span, at int64) {
+	seen := k.seen[category]
+	if seen == nil {
+		seen = make(map[stream.ID]int64)
+		k.seen[category] = seen
+	}
+	for i := range spans {
+		seen[spans[i].Stream] = max(seen[spans[i].Stream], at)
+	}
+}
+
+// finished notes a file that got its line in the manifest.
+func (k *markers) finished(category string, f manifest.File) {
+	begun := f.First.Local()
+	key := periodOf{category, k.period.Label(begun, k.at)}
+	u := k.due[key]
+	if u == nil {
+		u = &unmarked{end: k.period.Next(begun, k.at), streams: make(map[stream.ID]bool)}
+		k.due[key] = u
+	}
+	for i := range f.Spans {
+		u.streams[f.Spans[i].Stream] = true
+	}
+	f.Spans = nil
+	u.files = append(u.files, f)
+}
+
+// write makes the markers that are due. open are the contents of files that are not finished.
+func (k *markers) write(now time.Time, open map[string][]manifest.Contents) error {
+	var errs []error
+	for key, u := range k.due {
+		if !k.done(key, u, now) || slices.ContainsFunc(open[key.category], func(c manifest.Contents) bool {
+			return k.period.Label(time.Unix(c.First, 0), k.at) == key.label
+		}) {
+			continue
+		}
+		if err := k.mark(key, u, now); err != nil {
+			errs = append(errs, fmt.Errorf("write %s%s of %s: %w", MarkerPrefix, key.label, key.category, err))
+			continue
+		}
+		delete(k.due, key)
+	}
+	for _, seen := range k.seen {
+		maps.DeleteFunc(seen, func(_ stream.ID, at int64) bool { return now.Unix()-at > int64(markersBack/time.Second) })
+	}
+	return errors.Join(errs...)
+}
+
+// done says whether nothing more is to be expected in the period.
+func (k *markers) done(key periodOf, u *unmarked, now time.Time) bool {
+	if now.Before(u.end) {
+		return false
+	}
+	for id := range u.streams {
+		last := time.Unix(k.seen[key.category][id], 0)
+		if last.Before(u.end) && now.Sub(last) < k.lateness {
+			return false
+		}
+	}
+	return true
+}
+
+// mark writes a marker, or its next version.
+func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
+	dir, err := k.root.Sub(key.category)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	m, err := readMarker(dir, key.label)
+	if err != nil {
+		return err
+	}
+	m.Category, m.Period, m.Version, m.Made = key.category, key.label, m.Version+1, now.UTC().Truncate(time.Second)
+	for _, f := range u.files {
+		if !slices.ContainsFunc(m.Files, func(l manifest.File) bool { return l.Name == f.Name }) {
+			m.Files = append(m.Files, f)
+			m.Entries += f.Entries
+			m.Bytes += f.Bytes
+		}
+	}
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return dir.WriteFile(MarkerPrefix+key.label, append(data, '\n'))
+}
+
+// readMarker reads the marker of a period; there need not be one.
+func readMarker(dir *faultfs.Dir, label string) (m Marker, err error) {
+	data, err := dir.ReadFile(MarkerPrefix + label)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Marker{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	if err != nil {
+		return Marker{}, fmt.Errorf("read %s: %w (remove it to have it made anew)", filepath.Join(dir.Path(), MarkerPrefix+label), err)
+	}
+	return m, nil
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+
+	"inkwell/internal/faultfs"
+)
+
+const (
+	copySuffix    = ".copy"
+	damagedSuffix = ".corrupt"
+	sumPrefix     = "crc32c "
+)
+
+// StateFile is a small file that must not be lost: JSON with a checksum, replaced atomically and durably, and kept twice, so that
+// damage to one of the two costs nothing (docs/format.md).
+type StateFile struct {
+	Dir  *faultfs.Dir
+	Name string
+	Log  *slog.Logger
+}
+
+// Save replaces both. After an error the old or the new content stands, in either.
+func (s StateFile) Save(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	data = fmt.Appendf(data, "\n%s%08x\n", sumPrefix, crc32.Checksum(data, castagnoli))
+	if err := s.Dir.WriteFile(s.Name, data); err != nil {
+		return err
+	}
+	return s.Dir.WriteFile(s.Name+copySuffix, data)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Load reads the first of the two that is whole into v; found is false when there is none. What is damaged is set aside.
+func (s StateFile) Load(v any) (found bool, err error) {
+	var damaged []string
+	for _, name := range []string{s.Name, s.Name + copySuffix} {
+		data, err := s.Dir.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		body, ok := whole(data)
+		if !ok {
+			damaged = append(damaged, name)
+			continue
+		}
+		if err := json.Unmarshal(body, v); err != nil {
+			return false, fmt.Errorf("read %s: %w", filepath.Join(s.Dir.Path(), name), err)
+		}
+		found = true
+		break
+	}
+	for _, name := range damaged {
+		if err := s.setAside(name, found); err != nil {
+			return false, err
+		}
+	}
+	return found, nil
+}
+
+// whole returns the JSON in data if it is what was written. The checksum is missing in files of older programs.
+func whole(data []byte) (body []byte, ok bool) {
+	body, sum, _ := bytes.Cut(data, []byte{'\n'})
+	if !json.Valid(body) {
+		return nil, false
+	}
+	return body, len(sum) == 0 || string(sum) == fmt.Sprintf("%s%08x\n", sumPrefix, crc32.Checksum(body, castagnoli))
+}
+
+// setAside renames a damaged file: nothing that was set aside before is replaced.
+func (s StateFile) setAside(name string, healed bool) error {
+	aside := name + damagedSuffix
+	for n := 2; ; n++ {
+		if _, err := s.Dir.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+		aside = fmt.Sprintf("%s.%d%s", name, n, damagedSuffix)
+	}
+	if healed {
+		s.Log.Error("state is damaged, its copy is used", "file", filepath.Join(s.Dir.Path(), name), "set aside", aside)
+	} else {
+		s.Log.Error("state is damaged, and so is its copy: what it knew is not known any more", "file", filepath.Join(s.Dir.Path(), name), "set aside", aside)
+	}
+	return errors.Join(s.Dir.Rename(name, aside), s.Dir.Sync())
+}
