@@ -4,7 +4,7 @@
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME    ?= 10s
+FUZZTIME    ?= 30s
 # Real binaries on two cores, with the race detector: the slowest package needs minutes.
 TESTTIMEOUT ?= 20m
 MINUTES     ?= 2
@@ -45,7 +45,7 @@ race: ## all tests with the race detector
 	$(GO) test -race -timeout $(TESTTIMEOUT) ./...
 
 .PHONY: test
-test: deps lint generated race ## everything that CI checks
+test: deps lint generated fuzz race ## everything that CI checks
 
 .PHONY: killpoints
 killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 times)
@@ -56,11 +56,8 @@ chaos: ## break a small fleet at random for MINUTES=2, then compare what was sen
 	INKWELL_CHAOS_MINUTES=$(MINUTES) $(GO) test -race -v -count=1 -timeout $$(( $(MINUTES) + 15 ))m ./test/chaos
 
 .PHONY: fuzz
-fuzz: ## each fuzz test for FUZZTIME
-	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r dir; do \
-		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go | cut -c6-); do \
-			echo "== $$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$dir"; \
-		done; done
+fuzz: ## every fuzz test for FUZZTIME, one after the other
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 .PHONY: bench
 bench: build ## every benchmark, those of the whole program last

@@ -34,7 +34,8 @@ type Options struct {
 	Files   store.FilesOptions // where entries go, unless Routed says it
 	Routed  *Routed
 	Limits  Limits
-	Version string // for fb303 getVersion
+	Drop    func() error // called when it listens, before anything is read or written: gives up what only listening needs
+	Version string       // for fb303 getVersion
 	Logger  *slog.Logger
 	Stats   *stats.Set
 }
@@ -89,14 +90,12 @@ func Open(o Options) (_ *Collector, err error) {
 	if c.listeners, err = listenAll(o); err != nil {
 		return nil, err
 	}
-	if o.Routed != nil {
-		o.Routed.gate = c.gate
-		c.to, err = openRouted(*o.Routed, o.Logger, o.Stats)
-	} else {
-		o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
-		c.to, err = openFiles(o)
+	if o.Drop != nil {
+		if err := o.Drop(); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
+	if c.to, err = c.openDestination(o); err != nil {
 		return nil, err
 	}
 	c.gate.to = c.to
@@ -104,6 +103,20 @@ func Open(o Options) (_ *Collector, err error) {
 	c.control.gate = c.gate
 	c.server = rpc.NewServer(o.server(), c.gate, c.control.processor())
 	return c, nil
+}
+
+// openDestination returns nil, and not a nil of some type, with an error.
+func (c *Collector) openDestination(o Options) (destination, error) {
+	if o.Routed == nil {
+		o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
+		return openFiles(o)
+	}
+	o.Routed.gate = c.gate
+	d, err := openRouted(*o.Routed, o.Logger, o.Stats)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // Addrs is where the collector listens.

@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"inkwell/config"
+	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
@@ -239,5 +241,23 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v %v, want an error with %q", c, err, want)
 		}
+	}
+}
+
+// TestConfiguredStateInUse has the second collector say so: its destination, which it could not open, is not closed.
+func TestConfiguredStateInUse(t *testing.T) {
+	state := t.TempDir()
+	o := Options{Listen: []string{"127.0.0.1:0"}, Routed: &Routed{StateDir: state, Load: func() *config.Config {
+		return config.Load("f", []byte("<store>\ncategory=default\ntype=null\n</store>"))
+	}}}
+	first, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := Open(o); second != nil || !errors.Is(err, faultfs.ErrLocked) {
+		t.Errorf("%v, %v", second, err)
+	}
+	if err := first.release(); err != nil {
+		t.Error(err)
 	}
 }

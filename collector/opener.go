@@ -1,12 +1,13 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -156,7 +157,7 @@ func (o opening) file(s config.File) (store.Store, error) {
 			newlines = store.NewlinesAlways
 		}
 		return store.NewCompressed(store.CompressedOptions{
-			Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
+			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
 			Keep: c.Keep, KeepBytes: c.KeepBytes, Newlines: newlines, Quote: f.Quote, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
 		}, o.saved)
 	}
@@ -215,7 +216,7 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 			return nil, err
 		}
 	}
-	t := plain.TakeoverOptions{Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
+	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
 	if secondary.WriteCategory || o.ours() || o.shared {
 		t.Category = ""
 	}
@@ -249,7 +250,7 @@ func keeps(s config.Sink) bool {
 
 // spooled stands a buffer before a primary that sends.
 func (o opening) spooled(s config.Buffer, secondary config.File, primary store.Store) (store.Store, error) {
-	dir, err := faultfs.OpenDir(spoolDir(secondary), nil)
+	dir, err := faultfs.OpenBeneath(cmp.Or(secondary.Root, secondary.Dir), spoolDir(secondary), nil)
 	if err != nil {
 		return nil, &store.StatusError{Text: "File open error", Err: fmt.Errorf("open spool: %w", err)}
 	}
@@ -276,11 +277,7 @@ func (o *opener) leftovers(b *config.Store) []string {
 	}
 	found := make(map[string]bool)
 	for _, s := range secondaries(b.Sink) {
-		list, err := os.ReadDir(s.Dir)
-		if err != nil {
-			continue // there is none yet
-		}
-		for _, e := range list {
+		for _, e := range entries(s.Dir, s.Dir) {
 			if e.IsDir() && store.SafeCategory([]byte(e.Name())) && o.holds(s.For(e.Name()).(config.File)) {
 				found[e.Name()] = true
 			}
@@ -294,8 +291,18 @@ func (o *opener) holds(s config.File) bool {
 	if files, err := plain.Buffered(filepath.Join(s.Dir, s.Sub), s.Base); err == nil && len(files) > 0 {
 		return true
 	}
-	list, err := os.ReadDir(spoolDir(s))
-	return err == nil && len(list) > 0
+	return len(entries(cmp.Or(s.Root, s.Dir), spoolDir(s))) > 0
+}
+
+// entries is what a directory beneath root holds; nothing if there is none yet.
+func entries(root, path string) []fs.DirEntry {
+	dir, err := faultfs.LookBeneath(root, path)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	list, _ := dir.ReadDir() // who opens it will say what is wrong
+	return list
 }
 
 // secondaries are the files behind every buffer in a tree.

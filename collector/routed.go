@@ -19,9 +19,10 @@ import (
 
 // Routed says how entries are routed by a configuration.
 type Routed struct {
-	Load     func() *config.Config // reads it, at the start and at each reload
-	StateDir string                // journal and checkpoint
-	Listen   []string              // where this server listens: no store may send there
+	Load      func() *config.Config // reads it, at the start and at each reload
+	StateDir  string                // journal and checkpoint
+	StateRoot string                // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
+	Listen    []string              // where this server listens: no store may send there
 
 	gate *gate // gets the rules of each configuration
 }
@@ -61,7 +62,7 @@ func openRouted(o Routed, log *slog.Logger, set *stats.Set) (*routed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durability=: %w", err)
 	}
-	j, err := queue.Open(queue.Options{StateDir: o.StateDir, MaxBytes: c.JournalMax, Durability: durability, Logger: log, Stats: set})
+	j, err := queue.Open(queue.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, Durability: durability, Logger: log, Stats: set})
 	if err != nil {
 		return nil, err
 	}

@@ -56,6 +56,7 @@ type Config struct {
 
 	Durability string // sync, write or memory
 	StateDir   string // "" = the default of the system
+	User       string // NAME[:GROUP] to become, "" = none
 	JournalMax int64  // bytes
 
 	Stores []*Store // in the byte order of the names of their blocks

@@ -26,6 +26,7 @@ var globalOptions = []option{
 	{key: "prefix_match", kind: text, value: "shortest", ours: true, meaning: "Which prefix takes a category that several match: `shortest` (the first pattern in byte order, as it always was) or `longest`."},
 	{key: "durability", kind: text, value: "sync", ours: true, meaning: "What the answer OK promises: `sync` (it is on the disk), `write` (it survives a killed process), `memory` (it was queued, as the original did it)."},
 	{key: "state_dir", kind: text, ours: true, meaning: "Directory of the journal and the checkpoint, in a directory of its own for each command and port. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
+	{key: "user", kind: text, ours: true, meaning: "`NAME` or `NAME:GROUP` that the daemon becomes after it listens, when root starts it; `--user` beats it. Directories of this file that are missing are made and given to that user, who must be able to read this file. A change needs a restart."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed."},
 	{key: "max_message_size", kind: size, value: "0", ours: true, meaning: "Bytes of the largest message; longer ones are dropped, counted as `refused message size` and answered OK. 0 = what a call holds."},
@@ -65,6 +66,7 @@ func (l *loader) global() {
 	c.LongestPrefix = b.choice("prefix_match", "shortest", "longest") == "longest"
 	c.Durability = b.choice("durability", "sync", "write", "memory")
 	c.StateDir = b.text("state_dir")
+	c.User = b.text("user")
 	c.JournalMax = b.bytes("journal_max")
 	if v, ok := b.Get("journal_max"); ok && c.JournalMax < 1<<20 {
 		c.JournalMax = b.fallback("journal_max", v, "is less than 1MiB")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,7 @@ type Compress struct {
 
 // For puts the category behind the directory and makes it the base of the names.
 func (f File) For(category string) Sink {
+	f.Root = cmp.Or(f.Root, f.Dir)
 	f.Dir = f.Dir + "/" + category
 	f.Base = category
 	return f

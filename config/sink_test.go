@@ -174,7 +174,7 @@ func TestBuffer(t *testing.T) {
 	if !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
-	file.Dir, file.Base = "/buf/web", "web"
+	file.Root, file.Dir, file.Base = "/buf", "/buf/web", "web"
 	want.Secondary = file
 	if got := got.For("web"); !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("copy:\n got %+v\nwant %+v", got, want)
@@ -341,7 +341,7 @@ type=file
 func TestFor(t *testing.T) {
 	f := sinks(t, store("category=default", "type=file", "file_path=/x", "base_filename=ignored", "sub_directory=s", "base_symlink_name=l", "write_stats=yes", "chunk_size=5"))[0].Sink
 	want := standard(t)
-	want.Dir, want.Base, want.Sub, want.Symlink, want.WriteStats, want.Chunk = "/x/web", "web", "s", "l", true, 5
+	want.Root, want.Dir, want.Base, want.Sub, want.Symlink, want.WriteStats, want.Chunk = "/x", "/x/web", "web", "s", "l", true, 5
 	if got := f.For("web"); !reflect.DeepEqual(got, Sink(want)) || got.String() != "file /x/web/s/web" {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}

@@ -22,7 +22,6 @@
 package forwarder
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,17 +44,19 @@ const stopGrace = 5 * time.Second
 
 // Options says what a Forwarder does.
 type Options struct {
-	To       []string // HOST:PORT of the next hops, tried in order of health
-	Calls    Calls
-	StateDir string // positions, lock and spool; made if it is missing
-	SpoolDir string // what cannot be sent; "" = StateDir/spool
-	SpoolMax int64  // bytes the spool may take; 0 = unbounded
-	Inputs   []Input
-	FromEnd  bool // files that stand when a state first meets their path are followed from their end, not from their start
-	Once     bool // read every file to its end, deliver, return
-	MaxLine  int  // bytes; longer lines are split; 0 = 16 MiB
-	Logger   *slog.Logger
-	Stats    *stats.Set
+	To        []string // HOST:PORT of the next hops, tried in order of health
+	Calls     Calls
+	StateRoot string // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
+	StateDir  string // positions, lock and spool; made if it is missing
+	SpoolDir  string // what cannot be sent; "" = StateDir/spool
+	SpoolRoot string // SpoolDir lies beneath it, and no link is followed on the way; "" = SpoolDir
+	SpoolMax  int64  // bytes the spool may take; 0 = unbounded
+	Inputs    []Input
+	FromEnd   bool // files that stand when a state first meets their path are followed from their end, not from their start
+	Once      bool // read every file to its end, deliver, return
+	MaxLine   int  // bytes; longer lines are split; 0 = 16 MiB
+	Logger    *slog.Logger
+	Stats     *stats.Set
 }
 
 // Status is what a Forwarder has done since Open.
@@ -93,7 +94,9 @@ func Open(o Options) (*Forwarder, error) {
 	if o.Stats == nil {
 		o.Stats = stats.New()
 	}
-	o.SpoolDir = cmp.Or(o.SpoolDir, filepath.Join(o.StateDir, "spool"))
+	if o.SpoolDir == "" {
+		o.SpoolRoot, o.SpoolDir = o.StateDir, filepath.Join(o.StateDir, "spool")
+	}
 	sources, err := o.sources()
 	if err != nil {
 		return nil, err
@@ -106,7 +109,7 @@ func Open(o Options) (*Forwarder, error) {
 }
 
 func (f *Forwarder) open(o Options, sources []*source) (err error) {
-	if f.state, err = faultfs.OpenDir(o.StateDir, nil); err != nil {
+	if f.state, err = faultfs.OpenBeneath(o.StateRoot, o.StateDir, nil); err != nil {
 		return fmt.Errorf("open state: %w; it must be a directory that can be written to", err)
 	}
 	if f.lock, err = f.state.Lock("lock"); err != nil {
@@ -115,7 +118,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if f.positions, err = openPositions(f.state, o.Logger); err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
-	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, root: o.SpoolRoot, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Calls struct {
 type hopOptions struct {
 	to    []string
 	calls Calls
+	root  string // dir lies beneath it, and no link is followed on the way; "" = dir
 	dir   string // "" = no spool
 	max   int64  // bytes of the spool; 0 = unbounded
 	log   *slog.Logger
@@ -47,7 +48,7 @@ func openHop(o hopOptions) (_ *hop, err error) {
 	if o.dir == "" {
 		return h, nil
 	}
-	if h.dir, err = faultfs.OpenDir(o.dir, nil); err != nil {
+	if h.dir, err = faultfs.OpenBeneath(o.root, o.dir, nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
 	}
 	log, err := spool.Open(h.dir, spool.Options{MaxBytes: o.max, Logger: o.log})

@@ -63,7 +63,7 @@ func (s *Series) recover(st *State) error {
 	}
 	hiddenFiles := make(map[string]bool) // by final name; those left at the end are strays
 	for _, f := range all {
-		if f.kind == open {
+		if f.kind == open && !f.odd {
 			hiddenFiles[f.name] = true
 		}
 	}
@@ -84,7 +84,7 @@ func (s *Series) recover(st *State) error {
 		delete(hiddenFiles, m.File)
 	}
 	for _, f := range all {
-		if f.kind != open || !hiddenFiles[f.name] {
+		if f.kind != open || f.odd || !hiddenFiles[f.name] {
 			continue
 		}
 		if st != nil {
@@ -124,6 +124,9 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	_, codec, ok := parseName(s.o.Base, m.File)
 	if !ok {
 		return fmt.Errorf("continue %s: that is no name of this series (is the checkpoint of another directory?)", s.path(m.File))
+	}
+	if m.Bytes < 0 || m.Raw < 0 || m.Blocks < 0 || codec == Zstd && m.Blocks > m.Bytes/minFrame {
+		return fmt.Errorf("continue %s: %d blocks in %d bytes (%d raw) cannot be (is the checkpoint damaged? move it away)", s.path(m.File), m.Blocks, m.Bytes, m.Raw)
 	}
 	name := Hidden(m.File)
 	if !unpublished {

@@ -83,6 +83,7 @@ type found struct {
 	name  string // final
 	codec Codec
 	kind  kind
+	odd   bool // no regular file: somebody else's, whose name is not used
 }
 
 // onDisk is the name that the file has now.
@@ -98,10 +99,7 @@ func scan(dir *faultfs.Dir, base string) ([]found, error) {
 	}
 	var all []found
 	for _, e := range entries {
-		if !e.Type().IsRegular() {
-			continue
-		}
-		f := found{name: e.Name()}
+		f := found{name: e.Name(), odd: !e.Type().IsRegular()}
 		if inner, ok := strings.CutPrefix(f.name, "."); ok {
 			if f.name, ok = strings.CutSuffix(inner, openSuffix); ok {
 				f.kind = open
@@ -134,6 +132,9 @@ func (s *Series) nextIdent(now time.Time) (ident, error) {
 	}
 	for _, f := range files {
 		if f.date == id.date {
+			if f.odd && f.number >= id.number {
+				s.o.Logger.Warn("something that is no file has the name of one of this series: the name is passed over", "file", s.path(f.onDisk()))
+			}
 			id.number = max(id.number, f.number+1)
 		}
 	}
@@ -176,7 +177,7 @@ func describe(dir *faultfs.Dir, all []found) (files []File, stable bool, err err
 		return cmp.Or(a.compare(b.ident), cmp.Compare(a.codec, b.codec), cmp.Compare(a.kind, b.kind))
 	})
 	for _, f := range all {
-		if f.kind == setAside {
+		if f.kind == setAside || f.odd {
 			continue
 		}
 		info, err := dir.Lstat(f.onDisk())

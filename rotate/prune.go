@@ -45,7 +45,7 @@ func Prune(root *faultfs.Dir, keep time.Duration, keepBytes int64, now time.Time
 		if f.inUse || !old && (keepBytes <= 0 || total <= keepBytes) {
 			continue
 		}
-		switch err := root.Remove(f.path); {
+		switch err := remove(root, f); {
 		case err == nil:
 			removed = append(removed, f.path)
 			freed += f.size
@@ -56,6 +56,15 @@ func Prune(root *faultfs.Dir, keep time.Duration, keepBytes int64, now time.Time
 		total -= f.size
 	}
 	return removed, freed, errors.Join(errs...)
+}
+
+// remove removes a file in the directory where it was found: a link that was put in its place is not followed.
+func remove(root *faultfs.Dir, f pruned) error {
+	dir, err := root.Sub(filepath.Dir(f.path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Remove(f.name), dir.Close())
 }
 
 // pruned is a file that Prune considers.
@@ -79,7 +88,7 @@ func list(root *faultfs.Dir, category string) (files []pruned, err error) {
 		return nil, err
 	}
 	for _, f := range all {
-		if f.kind != published {
+		if f.kind != published || f.odd {
 			continue
 		}
 		info, err := dir.Lstat(f.name)

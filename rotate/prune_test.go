@@ -64,7 +64,7 @@ func TestPrune(t *testing.T) {
 func TestPruneGoesOnAfterAnError(t *testing.T) {
 	root := tree(t, map[string]int{"a/a_00000.gz": 9, "b/b_00000.gz": 8, "c/c_00000.gz": 7})
 	inj := &faults{fail: func(op faultfs.Op, name string, n int) (int, error) {
-		if op == faultfs.OpRemove && name == "b/b_00000.gz" {
+		if op == faultfs.OpRemove && name == "b_00000.gz" {
 			return 0, syscall.EPERM
 		}
 		return n, nil

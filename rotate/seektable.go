@@ -15,6 +15,7 @@ const (
 	seekFooter     = 0x8F92EAB1
 
 	maxFrameHeader = 18
+	minFrame       = 9 // bytes: magic, descriptor, window or size, a block header
 	checksumSize   = 4
 )
 
@@ -27,6 +28,9 @@ func (e *tableError) Unwrap() error { return e.err }
 // seekTable makes the seek table of the frames in r up to m, which it finds by walking over them: nothing has to be kept in memory while
 // a file is written, and after a crash it is found the same way.
 func seekTable(r io.ReaderAt, m Mark) ([]byte, error) {
+	if m.Blocks < 0 || m.Blocks > m.Bytes/minFrame {
+		return nil, fmt.Errorf("%d frames in %d bytes cannot be", m.Blocks, m.Bytes)
+	}
 	size := tailSize(Zstd, m.Blocks)
 	table := make([]byte, 0, size)
 	table = binary.LittleEndian.AppendUint32(table, seekMagic)

@@ -38,6 +38,9 @@ func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (c *checkpoint, found bo
 		return nil, false, fmt.Errorf("read checkpoint in %s: it is of version %d, this program reads version %d (use the program that wrote it, or another state directory)",
 			dir.Path(), c.Version, checkpointVersion)
 	}
+	if c.Categories == nil { // "categories":null takes the map away
+		c.Categories = make(map[string]mark)
+	}
 	return c, found, nil
 }
 

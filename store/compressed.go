@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 
 // CompressedOptions say what a Compressed writes where. The zero value of a field is its default.
 type CompressedOptions struct {
+	Root      string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
 	Dir       string // made if it is missing
 	Base      string // the names begin with it
 	Codec     rotate.Codec
@@ -86,7 +88,7 @@ func NewCompressed(o CompressedOptions, saved Marks) (_ *Compressed, err error) 
 			return nil, fmt.Errorf("read the state of %s: %w", c.path, err)
 		}
 	}
-	if c.dir, err = openDurably(o.Dir, o.Injector); err != nil {
+	if c.dir, err = openDurably(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
 	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
@@ -100,14 +102,14 @@ func NewCompressed(o CompressedOptions, saved Marks) (_ *Compressed, err error) 
 	return c, nil
 }
 
-// openDurably opens a directory; one that was made for it survives a power cut.
-func openDurably(path string, inj faultfs.Injector) (*faultfs.Dir, error) {
-	_, missing := os.Stat(path)
-	dir, err := faultfs.OpenDir(path, inj)
+// openDurably opens a directory beneath root; one that was made for it survives a power cut.
+func openDurably(root, path string, inj faultfs.Injector) (*faultfs.Dir, error) {
+	_, missing := os.Stat(root)
+	dir, err := faultfs.OpenBeneath(root, path, inj)
 	if err != nil || missing == nil {
 		return dir, err
 	}
-	parent, err := faultfs.OpenDir(filepath.Dir(path), inj)
+	parent, err := faultfs.OpenDir(filepath.Dir(root), inj)
 	if err == nil {
 		err = errors.Join(parent.Sync(), parent.Close())
 	}

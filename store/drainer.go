@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
 	"inkwell/proto"
 	"inkwell/rotate"
@@ -86,14 +87,25 @@ func newDrainer(f *Files) *drainer {
 	return d
 }
 
-// restore opens the series that the checkpoint knows. Shards do not run yet.
+// restore opens the series that the checkpoint knows. One that cannot be is parked and the others go on; if that is true of all, something
+// is wrong with the directories as a whole, unless somebody put something else where a file belongs. Shards do not run yet.
 func (d *drainer) restore() error {
+	var errs []error
+	odd := false
 	for name, m := range d.files.saved.Categories {
 		c := d.add(name, m.Born)
 		c.last = m.Through
-		if err := c.shard.open(c, m); err != nil {
-			return err
+		if err := c.shard.open(c, m); err != nil { // the others go on
+			c.out.mark, c.last, c.parked = m, m.Through, true
+			c.out.failed.Store(true)
+			c.backoff = d.files.o.retryMin
+			c.retryAt = time.Now().Add(c.backoff)
+			d.files.health.Set("output "+name, err)
+			errs, odd = append(errs, err), odd || faultfs.IsMisplaced(err)
 		}
+	}
+	if len(errs) > 0 && len(errs) == len(d.categories) && !odd {
+		return errs[0]
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 	if f.root, err = faultfs.OpenDir(o.Dir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open output directory %s (it must be a directory this user can write): %w", o.Dir, err)
 	}
-	if f.state, err = faultfs.OpenDir(o.StateDir, o.Injector); err != nil {
+	if f.state, err = faultfs.OpenBeneath(o.Dir, o.StateDir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open state directory %s (it must be a directory this user can write): %w", o.StateDir, err)
 	}
 	if f.lock, err = f.state.Lock("lock"); err != nil {

@@ -20,13 +20,14 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":             {"config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog", "internal/access"},
+	"cmd/inkwell":             {"config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog", "internal/access"},
 	"config":                  {"internal/conf", "rotate", "store/plain", "internal/access"},
 	"forwarder":               {"store", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"collector":               {"config", "store", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"store":                   {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":             {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/queue":             {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/audit":             {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/manifest":          {"store/stream", "internal/faultfs"},
 	"store/spool":             {"internal/faultfs", "internal/killpoint"},
 	"store/stream":            {"store/spool", "proto", "internal/faultfs", "internal/stats"},
@@ -69,8 +70,8 @@ var outside = map[string][]string{
 	"internal/conf":      {"github.com/dustin/go-humanize", "github.com/spf13/pflag"},
 	"internal/stats":     {},
 	"internal/access":    {},
-	"internal/killpoint": {},
 	"proto":              {"github.com/apache/thrift/lib/go/thrift"},
+	"internal/killpoint": {},
 }
 
 func TestPackagesImportDownwardsOnly(t *testing.T) {

@@ -18,18 +18,29 @@ import (
 )
 
 func (a *app) cat() *cobra.Command {
-	var follow bool
+	var follow, dedupe bool
 	cmd := &cobra.Command{
-		Use:   "cat [-f] DIR/CATEGORY | FILE...",
+		Use:   "cat [-f | --dedupe] DIR/CATEGORY | FILE...",
 		Short: "print the bytes of a category's files in order, whatever their compression",
 		Long: `cat prints the bytes of the files of each category directory, oldest first, or of single files, decompressed. The file that is being
 written is part of it, as far as it has got. With -f the last argument is followed: what is appended is printed, and when a file is
-finished the next one of its category is gone on with.`,
+finished the next one of its category is gone on with.
+
+With --dedupe an entry that stands in the files of several collectors is printed once: entries with numbers, as forwarders and pipes send
+them, are known by the manifests beside the files. Directories are printed by the times of their files, single files in the order given.
+Entries that cannot be told apart, because they are not lines, are printed again; that is said, and makes the exit code 1.`,
 		Example: `  inkwell cat /srv/logs/apache.access | grep ' 500 '
   inkwell cat -f /srv/logs/apache.access
-  inkwell cat /srv/logs/apache.access/apache.access-2026-11-23_00007.gz`,
+  inkwell cat /srv/logs/apache.access/apache.access-2026-11-23_00007.gz
+  inkwell cat --dedupe /srv/a/logs/apache.access /srv/b/logs/apache.access`,
 		Args: several("DIR/CATEGORY or FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dedupe && follow {
+				return usagef("--dedupe and --follow do not go together")
+			}
+			if dedupe {
+				return a.dedupe(cmd.Context(), args)
+			}
 			c := &catter{w: a.output(), every: time.Second / 4}
 			for i, arg := range args {
 				if err := c.argument(cmd.Context(), arg, follow && i == len(args)-1); err != nil {
@@ -40,6 +51,7 @@ finished the next one of its category is gone on with.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is appended to the last argument")
+	cmd.Flags().BoolVar(&dedupe, "dedupe", false, "print each numbered entry once, though several collectors have it")
 	return cmd
 }
 
@@ -97,7 +109,7 @@ func (c *catter) argument(ctx context.Context, arg string, follow bool) error {
 		return err
 	}
 	if len(pieces) == 0 {
-		return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY)", arg, filepath.Base(arg))
+		return noFiles(arg)
 	}
 	for _, p := range pieces {
 		if err := c.print(p); err != nil {
@@ -105,6 +117,10 @@ func (c *catter) argument(ctx context.Context, arg string, follow bool) error {
 		}
 	}
 	return nil
+}
+
+func noFiles(arg string) error {
+	return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY)", arg, filepath.Base(arg))
 }
 
 // print writes the bytes of one file, as far as it has got.

@@ -91,6 +91,7 @@ func collectLines(l *flagLines) error {
 	}
 	l.tls()
 	l.add("state_dir=" + state)
+	l.user()
 	l.set("durability", "durability")
 	l.set("journal_max", "journal-max")
 	l.set("max_frame_size", "max-frame")
@@ -132,6 +133,13 @@ func collectLines(l *flagLines) error {
 	return nil
 }
 
+// user adds whom to become, if anybody.
+func (l *flagLines) user() {
+	if l.text("user") != "" {
+		l.set("user", "user")
+	}
+}
+
 // period is a rotation period as plain files know it: with one unit.
 func period(text string, compressed bool) string {
 	if d, err := conf.ParseDuration(text); err == nil && !compressed {
@@ -151,6 +159,7 @@ func forwardLines(l *flagLines) error {
 		return usagef("--state DIR is missing: where shall positions and spool be kept?")
 	}
 	l.add("state_dir=" + state)
+	l.user()
 	for _, arg := range l.args {
 		in, err := forwarder.ParseInput(arg)
 		if err != nil {

@@ -97,7 +97,11 @@ func kept(c *config.Config) string {
 	if state == "" {
 		state = "the directory of the system"
 	}
-	return fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
+	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
+	if c.User != "" {
+		text += fmt.Sprintf(", as user %s when root starts it", conf.Quote(c.User))
+	}
+	return text
 }
 
 // queued tells how many queues there are and how far they may fill.

@@ -42,11 +42,12 @@ it again.`,
 			if err := rules.guard(o); err != nil {
 				return err
 			}
-			return a.runCollect(cmd, o)
+			return a.runCollect(cmd, o, s.user)
 		},
 	}
 	collectFlags(cmd.Flags(), o)
 	guardFlags(cmd.Flags(), o, rules)
+	userFlag(cmd.Flags(), &s.user)
 	cmd.Flags().StringVarP(&s.file, "config", "c", "", "configuration `FILE`, instead of all other flags")
 	return cmd
 }
@@ -79,7 +80,7 @@ func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
 func (a *app) collectConfigured(cmd *cobra.Command, s *configured) error {
 	var extra []string
 	cmd.LocalNonPersistentFlags().Visit(func(f *pflag.Flag) {
-		if f.Name != "config" {
+		if f.Name != "config" && f.Name != "user" {
 			extra = append(extra, "--"+f.Name)
 		}
 	})
@@ -98,7 +99,7 @@ func parseFrame(s string) (int, error) {
 	return int(n), err
 }
 
-func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
+func (a *app) runCollect(cmd *cobra.Command, o *collector.Options, userName string) error {
 	f := &o.Files
 	switch {
 	case f.Dir == "":
@@ -112,13 +113,20 @@ func (a *app) runCollect(cmd *cobra.Command, o *collector.Options) error {
 	if f.StateDir == "" {
 		f.StateDir = filepath.Join(f.Dir, ".inkwell")
 	}
-	log, err := a.log.open(a.screen)
+	acc, err := a.account(userName)
+	if err == nil {
+		err = acc.make(f.Dir, f.StateDir)
+	}
+	if err != nil {
+		return err
+	}
+	log, err := a.log.openFor(a.screen, acc)
 	if err != nil {
 		return err
 	}
 	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
 	defer stop()
-	o.Version, o.Logger, o.Stats = version(), log, stats.New()
+	o.Version, o.Logger, o.Stats, o.Drop = version(), log, stats.New(), acc.become
 	began := time.Now()
 	c, err := collector.Open(*o)
 	if err != nil {

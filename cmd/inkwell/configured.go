@@ -26,6 +26,7 @@ type configured struct {
 	name     string // of the subcommand; the state goes into a directory of this name and the port
 	version  string // for fb303
 	file     string
+	user     string // to become; "" = that of the file
 	port     int    // where the file names none
 	host     string // "" = what the style of the file says
 	tolerant bool   // a file with mistakes is served as far as it goes
@@ -33,7 +34,12 @@ type configured struct {
 
 // runConfigured serves what s describes until a signal or a peer ends it.
 func (a *app) runConfigured(parent context.Context, s *configured) error {
-	log, err := a.log.open(a.screen)
+	c := s.load()
+	acc, err := a.account(cmp.Or(s.user, c.User))
+	if err != nil {
+		return err
+	}
+	log, err := a.log.openFor(a.screen, acc)
 	if err != nil {
 		return err
 	}
@@ -44,7 +50,6 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 		}
 	})
 	defer stop()
-	c := s.load()
 	if !s.tolerant {
 		if err := mistakes(c); err != nil { // of the first reading: a reload refuses its own
 			return err
@@ -61,8 +66,16 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 	listen := s.listen(c, port)
 	o := collector.Options{
 		Listen: listen, TLS: rpc.TLSFiles(c.TLS), Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(),
-		Routed: &collector.Routed{Load: s.load, Listen: listen, StateDir: filepath.Join(state, s.name+"-"+strconv.Itoa(port))},
+		Routed: &collector.Routed{Load: s.load, Listen: listen, StateRoot: state, StateDir: filepath.Join(state, s.name+"-"+strconv.Itoa(port))},
 	}
+	dirs := []string{o.Routed.StateDir}
+	for _, st := range c.Stores {
+		dirs = append(dirs, fileDirs(st.Sink)...)
+	}
+	if err := acc.make(dirs...); err != nil {
+		return err
+	}
+	o.Drop = func() error { return acc.serve(s.file) }
 	began := time.Now()
 	d, err := collector.Open(o)
 	if err != nil {

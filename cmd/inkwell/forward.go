@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) forward() *cobra.Command {
-	o, file := new(forwarder.Options), ""
+	o, file, userName := new(forwarder.Options), "", ""
 	cmd := &cobra.Command{
 		Use:   "forward (-c FILE | --to HOST:PORT --state DIR CATEGORY=GLOB...)",
 		Short: "follow files and send their lines",
@@ -36,11 +36,11 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
-				if err := a.configureForward(file, o); err != nil {
+				if err := a.configureForward(file, o, &userName); err != nil {
 					return err
 				}
 			}
-			return a.runForward(cmd, o, args)
+			return a.runForward(cmd, o, forwarding{inputs: args, user: userName})
 		},
 	}
 	flags := cmd.Flags()
@@ -51,12 +51,13 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
+	userFlag(flags, &userName)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
 	return cmd
 }
 
 // configureForward fills o from a configuration; flags that were given stand.
-func (a *app) configureForward(file string, o *forwarder.Options) error {
+func (a *app) configureForward(file string, o *forwarder.Options, userName *string) error {
 	c, hop, err := readForwarding(file)
 	if err != nil {
 		return err
@@ -64,19 +65,20 @@ func (a *app) configureForward(file string, o *forwarder.Options) error {
 	if len(c.Tails) == 0 {
 		return fmt.Errorf("%s: no <tail> block: what shall be followed?", file)
 	}
+	*userName = cmp.Or(*userName, c.User)
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
 	o.Calls = hop.with(o.Calls.TLS)
 	if hop.spooled {
-		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
+		o.SpoolRoot, o.SpoolDir, o.SpoolMax = hop.spoolDir, filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
 	}
 	if o.StateDir == "" {
 		dir, err := stateDir(c, a.lookup)
 		if err != nil {
 			return err
 		}
-		o.StateDir = filepath.Join(dir, "forward")
+		o.StateRoot, o.StateDir = dir, filepath.Join(dir, "forward")
 	}
 	for _, t := range c.Tails {
 		o.Inputs = append(o.Inputs, forwarder.Input{Category: t.Category, Glob: t.Glob})
@@ -102,7 +104,13 @@ func parseLine(s string) (int, error) {
 	return int(n), err
 }
 
-func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string) error {
+// forwarding is what of a command line is not an option of the forwarder.
+type forwarding struct {
+	inputs []string // CATEGORY=GLOB
+	user   string   // to become, "" = none
+}
+
+func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding) error {
 	if err := needTo(o.To); err != nil {
 		return err
 	}
@@ -112,7 +120,7 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string
 	if o.StateDir == "" {
 		return usagef("--state DIR is missing: where shall positions and spool be kept?")
 	}
-	for _, arg := range args {
+	for _, arg := range w.inputs {
 		in, err := forwarder.ParseInput(arg)
 		if err != nil {
 			return usageError{err}
@@ -122,7 +130,17 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, args []string
 		}
 		o.Inputs = append(o.Inputs, in)
 	}
-	log, err := a.log.open(a.screen)
+	acc, err := a.account(w.user)
+	if err == nil {
+		err = acc.make(o.StateDir, cmp.Or(o.SpoolRoot, o.SpoolDir))
+	}
+	if err != nil {
+		return err
+	}
+	log, err := a.log.openFor(a.screen, acc)
+	if err == nil {
+		err = acc.become()
+	}
 	if err != nil {
 		return err
 	}

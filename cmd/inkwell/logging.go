@@ -56,6 +56,19 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: l.level})), nil
 }
 
+// openFor is open for a process that becomes another account: a log file that it makes is the account's.
+func (l *logging) openFor(fallback io.Writer, acc *account) (*slog.Logger, error) {
+	_, missing := os.Lstat(l.path)
+	log, err := l.open(fallback)
+	if err != nil || acc == nil || l.path == "" || missing == nil {
+		return log, err
+	}
+	if err := os.Lchown(l.path, acc.uid, acc.gid); err != nil {
+		return nil, fmt.Errorf("give --log-file to user %s: %w", acc.name, err)
+	}
+	return log, nil
+}
+
 // reopen closes the log file; the next line opens whatever then has its name.
 func (l *logging) reopen() error {
 	if l.file == nil {

@@ -4,6 +4,7 @@
 //	forward   follows files and sends their lines            one per machine
 //	pipe      sends the lines of its standard input          one per daemon
 //	cat       the bytes of a category, whatever the codec
+//	audit     what is missing, twice or refused, from the manifests of collectors
 //	spool     looks into a spool or journal without its owner
 //	cat-to, ctl, rotatelogs   what scribe_cat, scribe_ctrl and rotatelogs do
 //

@@ -52,6 +52,7 @@ says why. SIGTERM and fb303 shutdown deliver what can be delivered and end with 
 func (s *configured) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&s.port, "port", "p", 0, "`PORT` to listen on, where the file names none")
 	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (default "+scribedConfig+")")
+	userFlag(flags, &s.user)
 	flags.StringVar(&s.host, "listen", "", "`HOST` to bind the port on (default all interfaces for an old configuration, 127.0.0.1 for one that begins with 'inkwell 1')")
 }
 

@@ -4,18 +4,21 @@
 //	Dir ── OpenFile ──► File ── Write, Writev, WriteAt, Sync, Truncate
 //	 └── Rename, Remove, Mkdir, Symlink, Sync …        each asks the Injector first, when there is one
 //
+// Names are those of entries of the directory, without a slash. No symbolic link is followed: os.Root keeps a name from leading out of the
+// directory, but would follow a link to another place in it, and a link to another category's directory is as wrong. Nothing but regular
+// files is opened, so that a planted pipe cannot stop a daemon. The path of the directory itself is the operator's: links in it are followed.
+//
 // Errors are those of the os package (errors.Is with fs.ErrNotExist, syscall.ENOSPC … works) and name operation and file.
 // Every method of Dir and File is as safe for concurrent use as the one of os.Root and os.File it stands for.
 package faultfs
 
 import (
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"inkwell/internal/killpoint"
 )
@@ -52,21 +55,8 @@ type Dir struct {
 	obs  Observer // inj, if it is one
 }
 
-// OpenDir opens the directory path, which is made (0750, with its parents) if it is missing; what was made is durable on return. inj may
-// be nil, or an Observer.
-func OpenDir(path string, inj Injector) (*Dir, error) {
-	obs, _ := inj.(Observer)
-	if err := makeAll(filepath.Clean(path), inj, obs); err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, err
-	}
-	return &Dir{root: root, path: path, inj: inj, obs: obs}, nil
-}
-
-// Sub opens the directory name beneath d, which is made if it is missing; a directory that was made is durable in d on return.
+// Sub opens the directory name beneath d, which is made if it is missing; a directory that was made is durable in d on return. A symbolic
+// link is refused (ErrSymlink).
 func (d *Dir) Sub(name string) (*Dir, error) {
 	switch err := d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.root.Mkdir(name, 0o750) }); {
 	case err == nil:
@@ -76,9 +66,28 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	case !errors.Is(err, fs.ErrExist):
 		return nil, err
 	}
+	return d.enter(name)
+}
+
+// enter opens the directory name beneath d, which must be one.
+func (d *Dir) enter(name string) (*Dir, error) {
+	found, err := d.root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !found.IsDir() {
+		return nil, d.odd("open", name, found)
+	}
 	root, err := d.root.OpenRoot(name)
 	if err != nil {
 		return nil, err
+	}
+	opened, err := root.Stat(".")
+	if err == nil && !os.SameFile(found, opened) {
+		err = &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: ErrReplaced}
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
 	}
 	return &Dir{root: root, path: filepath.Join(d.path, name), inj: d.inj, obs: d.obs}, nil
 }
@@ -89,7 +98,7 @@ func (d *Dir) Path() string { return d.path }
 // Close releases the directory; files opened from it stay open.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// OpenFile is os.OpenFile beneath d.
+// OpenFile is os.OpenFile beneath d, for regular files only: a symbolic link is refused (ErrSymlink).
 func (d *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if d.obs != nil {
 		return d.watchOpen(name, flag, perm)
@@ -101,11 +110,47 @@ func (d *Dir) openFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if err := d.inject(OpOpen, name); err != nil {
 		return nil, err
 	}
-	f, err := d.root.OpenFile(name, flag, perm)
+	f, err := d.open(name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
 	return &File{f: f, name: name, inj: d.inj, obs: d.obs}, nil
+}
+
+func (d *Dir) open(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	if flag&os.O_EXCL != 0 {
+		return d.root.OpenFile(name, flag, perm) // never follows a link
+	}
+	found, err := d.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		found = nil
+	case err != nil:
+		return nil, err
+	case !found.Mode().IsRegular():
+		return nil, d.odd("open", name, found)
+	}
+	f, err := d.root.OpenFile(name, flag, perm)
+	if err != nil || found == nil {
+		return f, err
+	}
+	opened, err := f.Stat()
+	if err == nil && !os.SameFile(found, opened) {
+		err = &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: ErrReplaced}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// odd is the error for something that is not what belongs under its name.
+func (d *Dir) odd(op, name string, found fs.FileInfo) error {
+	err := ErrMisplaced
+	if found.Mode()&fs.ModeSymlink != 0 {
+		err = ErrSymlink
+	}
+	return &fs.PathError{Op: op, Path: filepath.Join(d.path, name), Err: err}
 }
 
 // Rename renames a file beneath d, replacing newName; it is durable after Sync.
@@ -134,7 +179,14 @@ func (d *Dir) Symlink(target, name string) error {
 func (d *Dir) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
 
 // ReadFile reads a whole file beneath d.
-func (d *Dir) ReadFile(name string) ([]byte, error) { return d.root.ReadFile(name) }
+func (d *Dir) ReadFile(name string) (data []byte, err error) {
+	f, err := d.open(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	data, err = io.ReadAll(f)
+	return data, errors.Join(err, f.Close())
+}
 
 // ReadDir lists d itself in byte order of names.
 func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return fs.ReadDir(d.root.FS(), ".") }
@@ -155,7 +207,10 @@ func (d *Dir) Sync() error {
 // content stands.
 func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	tmp := "." + strings.TrimPrefix(name, ".") + ".tmp"
-	f, err := d.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err := d.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := d.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return err
 	}
@@ -173,30 +228,6 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	}
 	killpoint.Reach("replace.renamed")
 	return d.Sync()
-}
-
-// ErrLocked says that another process holds a lock.
-var ErrLocked = errors.New("in use by another process")
-
-// Lock takes the advisory lock file name for this process and keeps it until the returned file is closed. It does not wait: when
-// another process holds it the error is ErrLocked. The names in d are durable on return: a process that was killed may have left some
-// that are not, and whoever takes d over goes by what it sees.
-func (d *Dir) Lock(name string) (*File, error) {
-	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		cerr := f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: %w", d.path, ErrLocked)
-		}
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", filepath.Join(d.path, name), err), cerr)
-	}
-	if err := d.Sync(); err != nil {
-		return nil, errors.Join(fmt.Errorf("take over %s: %w", d.path, err), f.Close())
-	}
-	return f, nil
 }
 
 // change does op, which changes a name in d, unless the injector fails it.

@@ -8,17 +8,26 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
+
+	"inkwell/internal/faultfs"
 )
 
 // Buffered lists the buffer files that the original left in dir for a base name, lowest number first. A dir that is not there has none.
-func Buffered(dir, base string) ([]string, error) {
-	list, err := os.ReadDir(dir)
+func Buffered(dir, base string) ([]string, error) { return buffered(dir, dir, base) }
+
+// buffered is Buffered for a dir beneath root, to which no link may lead.
+func buffered(root, dir, base string) (_ []string, err error) {
+	d, err := faultfs.LookBeneath(root, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
+		return nil, fmt.Errorf("look for buffer files: %w", err)
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	list, err := d.ReadDir()
+	if err != nil {
 		return nil, fmt.Errorf("look for buffer files: %w", err)
 	}
 	type found struct {

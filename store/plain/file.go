@@ -82,7 +82,7 @@ func Open(o Options, saved store.Marks) (_ *File, err error) {
 			err = errors.Join(&store.StatusError{Text: "File open error", Err: err}, f.Close())
 		}
 	}()
-	if f.dir, err = faultfs.OpenDir(filepath.Join(o.Dir, o.Sub), o.Injector); err != nil {
+	if f.dir, err = o.openDir(); err != nil {
 		return nil, fmt.Errorf("open directory of %s: %w", f.path, err)
 	}
 	st, known, err := f.recover(saved)

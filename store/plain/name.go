@@ -46,6 +46,7 @@ func number(stem, name string) (n int, ok bool) {
 }
 
 // newest is the largest number of a stem in dir, -1 if there is none; exact says that a file has exactly the name of that number.
+// The numbers of what is no file count: its names are passed over.
 func newest(dir *faultfs.Dir, stem string) (n int, exact bool, err error) {
 	list, err := dir.ReadDir()
 	if err != nil {
@@ -58,7 +59,7 @@ func newest(dir *faultfs.Dir, stem string) (n int, exact bool, err error) {
 			name = inner
 		}
 		if k, ok := number(stem, name); ok && k >= n {
-			exact = k == n && exact || e.Name() == fileName(stem, k)
+			exact = k == n && exact || e.Name() == fileName(stem, k) && e.Type().IsRegular()
 			n = k
 		}
 	}

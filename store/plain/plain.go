@@ -22,8 +22,10 @@
 package plain
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -33,6 +35,7 @@ import (
 
 // Options say what a File writes where. The zero value of a number is what the configuration language calls 0, not its default.
 type Options struct {
+	Root      string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
 	Dir       string // with the category, for the copy of a model; made if it is missing
 	Sub       string // beneath Dir
 	Base      string // the names begin with it
@@ -60,6 +63,11 @@ type Options struct {
 	Logger   *slog.Logger     // nil = none
 	Stats    *stats.Set       // nil = own: counts "bytes lost", "dropped empty"
 	Injector faultfs.Injector // faults for tests
+}
+
+// openDir opens the directory of the files.
+func (o *Options) openDir() (*faultfs.Dir, error) {
+	return faultfs.OpenBeneath(cmp.Or(o.Root, o.Dir), filepath.Join(o.Dir, o.Sub), o.Injector)
 }
 
 // thriftChunk is the chunk of Thrift's file transport.

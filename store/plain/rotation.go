@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
 )
 
@@ -63,7 +62,7 @@ func (f *File) standing() error {
 
 // again begins a file where the directory of the series is now.
 func (f *File) again() error {
-	dir, err := faultfs.OpenDir(filepath.Join(f.o.Dir, f.o.Sub), f.o.Injector)
+	dir, err := f.o.openDir()
 	if err != nil {
 		return fmt.Errorf("open directory of %s: %w", f.path, err)
 	}

@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -21,6 +23,7 @@ import (
 
 // TakeoverOptions say which buffer files of the original to deliver.
 type TakeoverOptions struct {
+	Root      string // Dir lies beneath it, and no link is followed on the way; "" = Dir
 	Dir, Base string
 	Category  string // of all messages; "" says that each has its own before it
 	Schedule  store.Schedule
@@ -61,7 +64,8 @@ type ended struct {
 // NewTakeover returns to if there is nothing to take over, else a Takeover that owns it; primary is the part of it that old entries go
 // to, or it itself. saved are the marks of the last checkpoint: a file of which a part was delivered is gone on with.
 func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.Marks) (store.Store, error) {
-	files, err := Buffered(o.Dir, o.Base)
+	o.Root = cmp.Or(o.Root, o.Dir)
+	files, err := buffered(o.Root, o.Dir, o.Base)
 	if err != nil || len(files) == 0 {
 		return to, err
 	}
@@ -110,9 +114,12 @@ func (t *Takeover) deliver(ctx context.Context) error {
 
 // file delivers one buffer file from t.offset on.
 func (t *Takeover) file(ctx context.Context, name string) (err error) {
-	path := filepath.Join(t.o.Dir, name)
-	f, err := os.Open(path)
+	dir, err := faultfs.LookBeneath(t.o.Root, t.o.Dir)
 	if err != nil {
+		return err
+	}
+	f, err := dir.OpenFile(name, os.O_RDONLY, 0)
+	if err = errors.Join(err, dir.Close()); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
@@ -166,14 +173,19 @@ func (t *Takeover) end(e ended) error {
 }
 
 // remove removes a file that was delivered, or keeps it aside.
-func (t *Takeover) remove(e ended) error {
-	path := filepath.Join(t.o.Dir, e.name)
+func (t *Takeover) remove(e ended) (err error) {
+	dir, err := faultfs.LookBeneath(t.o.Root, t.o.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
 	if e.damage == nil {
-		return os.Remove(path)
+		return dir.Remove(e.name)
 	}
 	t.lost.Add(e.damage.Bytes)
-	t.o.Logger.Error("buffer file is damaged: what stands before that was delivered, the file is kept aside", "file", path+".corrupt", "error", e.damage)
-	return os.Rename(path, path+".corrupt")
+	t.o.Logger.Error("buffer file is damaged: what stands before that was delivered, the file is kept aside",
+		"file", filepath.Join(t.o.Dir, e.name)+".corrupt", "error", e.damage)
+	return dir.Rename(e.name, e.name+".corrupt")
 }
 
 // Mark asks the store, and remembers which files it covers.

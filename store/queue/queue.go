@@ -41,6 +41,7 @@ import (
 // Options says where the journal is. The zero value of a field is its default.
 type Options struct {
 	StateDir   string           // journal and checkpoint; made if it is missing
+	StateRoot  string           // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
 	MaxBytes   int64            // of journal that waits, 0 = 32 GiB
 	Durability spool.Durability // of Append
 	StreamTTL  time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
@@ -97,7 +98,7 @@ func Open(o Options) (_ *Journal, err error) {
 			err = errors.Join(err, j.release())
 		}
 	}()
-	if j.state, err = faultfs.OpenDir(o.StateDir, o.Injector); err != nil {
+	if j.state, err = faultfs.OpenBeneath(o.StateRoot, o.StateDir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open state directory %s (it must be a directory this user can write; choose another with state_dir= or INKWELL_STATE): %w", o.StateDir, err)
 	}
 	if j.lock, err = j.state.Lock("lock"); err != nil {

@@ -206,3 +206,12 @@ func (k Inkwell) RunCommand(tb testing.TB, c Command) Result {
 	code := p.Wait(tb)
 	return Result{Code: code, Stdout: out.String(), Stderr: p.Stderr()}
 }
+
+// StopAnyhow ends the process with SIGTERM; it must end by itself with 0 or, because something could not be done, with 1.
+func (p *Process) StopAnyhow(tb testing.TB) {
+	tb.Helper()
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(tb); code != 0 && code != 1 {
+		tb.Fatalf("%s ended with %d\n%s", p, code, p.Stderr())
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/internal/conf"
+	"inkwell/store/audit"
+)
+
+func (a *app) audit() *cobra.Command {
+	var o auditOptions
+	cmd := &cobra.Command{
+		Use:   "audit DIR...",
+		Short: "say what is missing, twice or refused of what collectors took",
+		Long: `audit adds up, per category and hour, what collectors received, wrote, left out as duplicates and refused, from the manifests beside
+their files, and finds what is missing: numbers of a stream that are in no file, journal or spool. Each DIR is the --dir of a collector,
+running or not; of several it also says what is in more than one. With the --state of a forwarder, or the spool of a pipe, it knows how
+far each stream has to be there, and what still waits. It changes nothing. Hours are UTC, by the collector's clock.
+
+With --state, give every collector that the forwarder can reach: what only another one has counts as missing.
+
+The exit code is 1 when something is missing, twice in the files of one collector, or not what the manifest says.`,
+		Example: `  inkwell audit /srv/logs
+  inkwell audit /srv/a/logs /srv/b/logs --state /var/lib/inkwell --since 24h
+  inkwell audit --json /srv/logs | jq '.categories.web.sums'`,
+		Args: several("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runAudit(cmd, args, &o) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.states, "state", nil, "state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
+	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR keeps its state, as DIR=STATE, if not in DIR/.inkwell; can be repeated")
+	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show hours from there on only: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now (24h)")
+	f.BoolVar(&o.json, "json", false, "print all that was found as one JSON object")
+	f.BoolVar(&o.verify, "verify", false, "read every file as well and compare it with its manifest")
+	return cmd
+}
+
+// auditOptions are the flags.
+type auditOptions struct {
+	states, beside []string
+	since          time.Time
+	json, verify   bool
+}
+
+// parseSince reads a day, a time or a duration before now; "" is the beginning.
+func parseSince(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04", time.RFC3339} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	d, err := conf.ParseDuration(s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("time %q: want a day as 2026-11-25, a time as 2026-11-25T14:00, or a duration before now as 24h or 7d", s)
+	}
+	return time.Now().UTC().Add(-d), nil
+}
+
+func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error {
+	states, err := collectorStates(args, o.beside)
+	if err != nil {
+		return err
+	}
+	defer a.screen.show("")
+	sum := audit.New(audit.Options{Since: o.since, Progress: a.steps()})
+	for _, path := range o.states {
+		if err := addSender(sum, path); err != nil {
+			return err
+		}
+	}
+	for _, dir := range args {
+		if err := sum.Collector(dir, states[filepath.Clean(dir)]); err != nil {
+			return err
+		}
+	}
+	if o.verify {
+		if err := sum.Verify(cmd.Context()); err != nil {
+			return err
+		}
+	}
+	r := sum.Report()
+	a.screen.show("")
+	if o.json {
+		out := json.NewEncoder(a.output())
+		out.SetEscapeHTML(false)
+		err = out.Encode(r)
+	} else {
+		err = printAudit(a.output(), r)
+	}
+	if err == nil && r.Fault {
+		err = exitCode(exitFailed)
+	}
+	return err
+}
+
+// collectorStates reads the values of --collector-state; every directory has to be there, and only once.
+func collectorStates(dirs, beside []string) (states map[string]string, err error) {
+	states = make(map[string]string)
+	known := make([]os.FileInfo, 0, len(dirs))
+	for _, dir := range dirs {
+		st, err := os.Stat(dir)
+		if err != nil {
+			return nil, err
+		}
+		if !st.IsDir() {
+			return nil, usagef("%s: no directory (give that of a collector, as in inkwell collect --dir DIR)", dir)
+		}
+		for i, other := range known {
+			if os.SameFile(st, other) {
+				return nil, usagef("%s and %s are the same directory", dirs[i], dir)
+			}
+		}
+		known = append(known, st)
+		states[filepath.Clean(dir)] = ""
+	}
+	for _, b := range beside {
+		dir, state, two := strings.Cut(b, "=")
+		if _, given := states[filepath.Clean(dir)]; !two || !given || state == "" {
+			return nil, usagef("--collector-state %q: want DIR=STATE with one of the directories that are audited", b)
+		}
+		if _, err := os.Stat(state); err != nil {
+			return nil, errors.Join(usagef("--collector-state %q", b), err)
+		}
+		states[filepath.Clean(dir)] = state
+	}
+	return states, nil
+}
+
+// steps shows on a terminal what is being done and how far it is, ten times a second at most.
+func (a *app) steps() func(what string, done, total int64) {
+	var shown time.Time
+	return func(what string, done, total int64) {
+		if now := time.Now(); a.screen.terminal() && now.Sub(shown) > time.Second/10 {
+			shown = now
+			a.screen.show(fmt.Sprintf("%s %3d %%  %s", bar(done, total, 24), done*100/max(total, 1), printable(what)))
+		}
+	}
+}

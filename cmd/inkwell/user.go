@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"inkwell/config"
+)
+
+// account is whom a daemon becomes that root has started: ports below 1024 and directories are root's work, everything else is not. The
+// nil account is the one that the process has already.
+type account struct {
+	name     string
+	uid, gid int
+	groups   []int // all of them
+}
+
+func userFlag(flags *pflag.FlagSet, name *string) {
+	flags.StringVar(name, "user", "", "`NAME[:GROUP]` to become, after listening, when root starts it")
+}
+
+// account finds the account NAME or NAME:GROUP, either of which can be a number. The process must be able to become it.
+func (a *app) account(text string) (*account, error) {
+	if text == "" {
+		return nil, nil
+	}
+	name, group, grouped := strings.Cut(text, ":")
+	u, err := user.Lookup(name)
+	if err != nil {
+		if byID, idErr := user.LookupId(name); idErr == nil {
+			u, err = byID, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("user %s: %w (make it: useradd --system --no-create-home %s)", text, err, name)
+	}
+	gids, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("user %s: find its groups: %w", text, err)
+	}
+	gid := u.Gid
+	if grouped {
+		g, err := user.LookupGroup(group)
+		if err != nil {
+			if byID, idErr := user.LookupGroupId(group); idErr == nil {
+				g, err = byID, nil
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("user %s: %w", text, err)
+		}
+		gid = g.Gid
+	}
+	acc, err := newAccount(text, append([]string{u.Uid, gid}, gids...))
+	if err != nil {
+		return nil, fmt.Errorf("user %s: %w", text, err)
+	}
+	switch uid := a.uid(); {
+	case acc.uid == 0:
+		return nil, fmt.Errorf("user %s: that is root, so that nothing would be given up (name another, or none)", text)
+	case uid == acc.uid:
+		return nil, nil
+	case uid != 0:
+		return nil, fmt.Errorf("user %s: only root can become another user, this process runs as user %d (start it as root, or without the user)", text, uid)
+	}
+	return acc, nil
+}
+
+// newAccount makes an account of numbers: user, group, all groups.
+func newAccount(name string, ids []string) (*account, error) {
+	numbers := make([]int, len(ids))
+	for i, id := range ids {
+		n, err := strconv.Atoi(id)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no number of a user or group", id)
+		}
+		numbers[i] = n
+	}
+	groups := slices.Clone(numbers[1:])
+	slices.Sort(groups)
+	return &account{name: name, uid: numbers[0], gid: numbers[1], groups: slices.Compact(groups)}, nil
+}
+
+// make makes directories, as far as they are missing, that are the account's: those above a directory, too.
+func (c *account) make(paths ...string) error {
+	if c == nil {
+		return nil
+	}
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		if err := c.makeOne(filepath.Clean(path)); err != nil {
+			return fmt.Errorf("make a directory for user %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+func (c *account) makeOne(path string) error {
+	err := os.Mkdir(path, 0o750)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = c.makeOne(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, 0o750)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Lchown(path, c.uid, c.gid) // what stands there by now is not followed if it is a link
+}
+
+// become gives up root for good, in all threads.
+func (c *account) become() error {
+	if c == nil {
+		return nil
+	}
+	fail := func(err error) error { return fmt.Errorf("become user %s: %w", c.name, err) }
+	if err := syscall.Setgroups(c.groups); err != nil {
+		return fail(os.NewSyscallError("setgroups", err))
+	}
+	if err := syscall.Setgid(c.gid); err != nil {
+		return fail(os.NewSyscallError("setgid", err))
+	}
+	if err := syscall.Setuid(c.uid); err != nil {
+		return fail(os.NewSyscallError("setuid", err))
+	}
+	// What is proved here is that nobody who takes this process over is root again.
+	if syscall.Setuid(0) == nil || syscall.Setreuid(-1, 0) == nil || os.Getuid() != c.uid || os.Geteuid() != c.uid {
+		return fail(errors.New("the process is root still, or can be again"))
+	}
+	if c.gid != 0 && (syscall.Setgid(0) == nil || os.Getgid() != c.gid || os.Getegid() != c.gid) {
+		return fail(errors.New("the process has the group of root still, or can have it again"))
+	}
+	return nil
+}
+
+// serve is become for a daemon that reads file again at a reload.
+func (c *account) serve(file string) error {
+	if err := c.become(); err != nil || c == nil {
+		return err
+	}
+	if _, err := os.ReadFile(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("user %s must be able to read the configuration: %w", c.name, err)
+	}
+	return nil
+}
+
+// fileDirs are the directories of all files that a store writes.
+func fileDirs(s config.Sink) (dirs []string) {
+	switch s := s.(type) {
+	case config.File:
+		return []string{s.Dir}
+	case config.Buffer:
+		return append(fileDirs(s.Primary), fileDirs(s.Secondary)...)
+	case config.ByCategory:
+		return fileDirs(s.Model)
+	case config.Bucket:
+		for _, child := range s.Children {
+			dirs = append(dirs, fileDirs(child)...)
+		}
+	case config.Multi:
+		for _, child := range s.Children {
+			dirs = append(dirs, fileDirs(child)...)
+		}
+	}
+	return dirs
+}

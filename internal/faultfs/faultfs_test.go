@@ -1,0 +1,131 @@
+package faultfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, path string) *Dir {
+	t.Helper()
+	d, err := OpenDir(path, nil)
+	must(t, err)
+	t.Cleanup(func() { must(t, d.Close()) })
+	return d
+}
+
+// TestNoLinkIsFollowed plants links that lead out of the directory, and such as stay in it, under every name that is used.
+func TestNoLinkIsFollowed(t *testing.T) {
+	top := t.TempDir()
+	inside, outside := filepath.Join(top, "data"), filepath.Join(top, "outside")
+	must(t, os.MkdirAll(filepath.Join(inside, "other"), 0o750))
+	must(t, os.Mkdir(outside, 0o750))
+	for _, path := range []string{filepath.Join(inside, "other", "victim"), filepath.Join(inside, "victim"), filepath.Join(outside, "victim")} {
+		must(t, os.WriteFile(path, []byte("precious"), 0o640))
+	}
+	d := open(t, inside)
+	for name, target := range map[string]string{"in": "other", "up": "../outside", "abs": outside, "dangling": "nowhere", "loop": "loop"} {
+		must(t, os.Symlink(target, filepath.Join(inside, name)))
+		if sub, err := d.Sub(name); !errors.Is(err, ErrSymlink) {
+			t.Errorf("Sub(%s): %v, %v", name, sub, err)
+		}
+		if sub, err := OpenBeneath(inside, filepath.Join(inside, name, "below"), nil); !errors.Is(err, ErrSymlink) {
+			t.Errorf("OpenBeneath(%s): %v, %v", name, sub, err)
+		}
+		if sub, err := LookBeneath(inside, filepath.Join(inside, name)); !errors.Is(err, ErrSymlink) {
+			t.Errorf("LookBeneath(%s): %v, %v", name, sub, err)
+		}
+		must(t, os.Symlink(filepath.Join(target, "victim"), filepath.Join(inside, name+".file")))
+	}
+	must(t, os.Symlink("victim", filepath.Join(inside, "near.file")))
+	for _, name := range []string{"in.file", "up.file", "abs.file", "dangling.file", "near.file"} {
+		for _, flag := range []int{os.O_RDONLY, os.O_RDWR | os.O_CREATE, os.O_WRONLY | os.O_CREATE | os.O_APPEND, os.O_WRONLY | os.O_CREATE | os.O_TRUNC} {
+			if f, err := d.OpenFile(name, flag, 0o640); !errors.Is(err, ErrSymlink) || !IsMisplaced(err) {
+				t.Errorf("OpenFile(%s, %x): %v, %v", name, flag, f, err)
+			}
+		}
+		if f, err := d.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("OpenFile(%s, exclusive): %v, %v", name, f, err)
+		}
+		if _, err := d.ReadFile(name); !errors.Is(err, ErrSymlink) {
+			t.Errorf("ReadFile(%s): %v", name, err)
+		}
+		if _, err := d.Lock(name); !errors.Is(err, ErrSymlink) {
+			t.Errorf("Lock(%s): %v", name, err)
+		}
+	}
+	// These replace the link and leave alone what it points to; the temporary file may be a link, too.
+	must(t, os.Symlink("../outside/victim", filepath.Join(inside, ".abs.file.tmp")))
+	must(t, d.WriteFile("abs.file", []byte("new")))
+	must(t, d.Symlink("victim", "up.file"))
+	must(t, d.WriteFile("renamed", []byte("new")))
+	must(t, d.Rename("renamed", "in.file"))
+	must(t, d.Remove("near.file"))
+	for _, path := range []string{filepath.Join(inside, "other", "victim"), filepath.Join(inside, "victim"), filepath.Join(outside, "victim")} {
+		if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+			t.Errorf("%s: %q, %v", path, text, err)
+		}
+	}
+	for _, dir := range []string{filepath.Join(inside, "other"), outside} {
+		if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+			t.Errorf("%s holds %v, %v", dir, list, err)
+		}
+	}
+}
+
+// TestOnlyRegularFilesAreOpened: a named pipe would block for ever.
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	d := open(t, t.TempDir())
+	must(t, unix.Mkfifo(filepath.Join(d.Path(), "pipe"), 0o640))
+	must(t, os.Mkdir(filepath.Join(d.Path(), "dir"), 0o750))
+	for _, name := range []string{"pipe", "dir"} {
+		for _, flag := range []int{os.O_RDONLY, os.O_WRONLY | os.O_CREATE | os.O_APPEND} {
+			if _, err := d.OpenFile(name, flag, 0o640); !errors.Is(err, ErrMisplaced) {
+				t.Errorf("OpenFile(%s, %x): %v", name, flag, err)
+			}
+		}
+	}
+	if _, err := d.Sub("pipe"); !errors.Is(err, ErrMisplaced) {
+		t.Errorf("Sub: %v", err)
+	}
+	if _, err := LookBeneath(d.Path(), filepath.Join(d.Path(), "nothing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("LookBeneath: %v", err)
+	}
+}
+
+// TestTheRootMayBeALink: where the data is kept is the operator's choice; and a path that is not beneath the root is one as well.
+func TestTheRootMayBeALink(t *testing.T) {
+	top := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(top, "disk"), 0o750))
+	must(t, os.Symlink("disk", filepath.Join(top, "link")))
+	for _, c := range []struct{ root, path, made string }{
+		{"link", "link/a/b", "disk/a/b"}, {"link", "link", "disk"}, {"", "link/c", "disk/c"}, {"link/a", "link/d", "disk/d"},
+	} {
+		root := c.root
+		if root != "" {
+			root = filepath.Join(top, root)
+		}
+		d, err := OpenBeneath(root, filepath.Join(top, c.path), nil)
+		must(t, err)
+		if d.Path() != filepath.Join(top, c.path) {
+			t.Errorf("path %s", d.Path())
+		}
+		must(t, d.WriteFile("x", nil))
+		must(t, d.Close())
+		if _, err := os.Stat(filepath.Join(top, c.made, "x")); err != nil {
+			t.Error(err)
+		}
+		must(t, os.Remove(filepath.Join(top, c.made, "x")))
+	}
+}

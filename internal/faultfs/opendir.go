@@ -1,0 +1,124 @@
+package faultfs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// ErrSymlink says that a symbolic link stands where a file or a directory belongs.
+var ErrSymlink = errors.New("a symbolic link stands there, and none is followed below a directory for data: remove it")
+
+// ErrReplaced says that a name meant something else a moment ago.
+var ErrReplaced = errors.New("somebody replaces it at this moment")
+
+// ErrMisplaced says that something else than a file or a directory stands where one belongs.
+var ErrMisplaced = errors.New("something else stands there than belongs there: move it away")
+
+// IsMisplaced says whether somebody put something where a file or a directory of ours belongs.
+func IsMisplaced(err error) bool {
+	return errors.Is(err, ErrSymlink) || errors.Is(err, ErrMisplaced) || errors.Is(err, ErrReplaced)
+}
+
+// OpenDir opens the directory path, which is made (0750, with its parents) if it is missing; what was made is durable on return. inj may
+// be nil, or an Observer.
+func OpenDir(path string, inj Injector) (*Dir, error) {
+	obs, _ := inj.(Observer)
+	if err := makeAll(filepath.Clean(path), inj, obs); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Dir{root: root, path: path, inj: inj, obs: obs}, nil
+}
+
+// OpenBeneath opens the directory path, which is made if it is missing. It is root, or lies beneath it: then root is opened as OpenDir
+// does and each directory on the way from there as Sub does, so that no link is followed. A path elsewhere, and any for the root "", is
+// opened as OpenDir does.
+func OpenBeneath(root, path string, inj Injector) (*Dir, error) {
+	names, ok := between(root, path)
+	if !ok {
+		return OpenDir(path, inj)
+	}
+	d, err := OpenDir(root, inj)
+	for _, name := range names {
+		if err != nil {
+			break
+		}
+		var sub *Dir
+		if sub, err = d.Sub(name); err == nil {
+			d, err = sub, d.Close()
+		} else {
+			err = errors.Join(err, d.Close())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// LookBeneath is OpenBeneath for a directory that must be there: nothing is made.
+func LookBeneath(root, path string) (*Dir, error) {
+	names, ok := between(root, path)
+	if !ok {
+		root = path
+	}
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{root: r, path: root}
+	for _, name := range names {
+		sub, err := d.enter(name)
+		if err = errors.Join(err, d.Close()); err != nil {
+			return nil, err
+		}
+		d = sub
+	}
+	return d, nil
+}
+
+// between are the directories on the way from root to path; ok is false when path does not lie beneath root.
+func between(root, path string) (names []string, ok bool) {
+	if root == "" {
+		return nil, false
+	}
+	rel, err := filepath.Rel(root, path)
+	if err != nil || !filepath.IsLocal(rel) {
+		return nil, false
+	}
+	if rel == "." {
+		return nil, true
+	}
+	return strings.Split(rel, string(filepath.Separator)), true
+}
+
+// ErrLocked says that another process holds a lock.
+var ErrLocked = errors.New("in use by another process")
+
+// Lock takes the advisory lock file name for this process and keeps it until the returned file is closed. It does not wait: when
+// another process holds it the error is ErrLocked. The names in d are durable on return: a process that was killed may have left some
+// that are not, and whoever takes d over goes by what it sees.
+func (d *Dir) Lock(name string) (*File, error) {
+	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		cerr := f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: %w", d.path, ErrLocked)
+		}
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", filepath.Join(d.path, name), err), cerr)
+	}
+	if err := d.Sync(); err != nil {
+		return nil, errors.Join(fmt.Errorf("take over %s: %w", d.path, err), f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,182 @@
+// Package audit adds up what collectors have, from their manifests, and finds what is missing or twice.
+//
+//	DIR/CATEGORY/.manifest   what published files hold  ─┐
+//	STATE/contents           what open files hold        ├─► numbers of each stream, entries of each hour ─► Report
+//	STATE/journal            what is in no file yet      │
+//	DIR/.manifest            what was left out, and why ─┘
+//	a forwarder's positions and spools: up to where a stream has to be there, and what still waits
+//
+// The numbers of a stream begin at 0 and are dense, so that every number up to the highest one known has to be somewhere: in a file, in
+// a journal, in a spool, or refused. What is nowhere is missing. Sets of numbers are added up, not counts, so that what two sources know
+// of is counted once.
+//
+// What is audited may be in use. Sources are read in the order in which entries move (positions, spools, journal, contents, manifests),
+// so that an entry is seen at least once; give them in that order: Acknowledged, Waiting, Aside, then Collector.
+//
+// Limitations: entries without numbers are counted, and nothing can be missing of them. Refused entries are counted by stream, not by
+// number: as many numbers that are nowhere count as refused, not as missing.
+package audit
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"inkwell/store/manifest"
+	"inkwell/store/stream"
+)
+
+// Options are the choices of an Audit.
+type Options struct {
+	Since time.Time // hours before it are left out of the report; zero: none are
+	// Progress is told how far a source is; nil = nobody is.
+	Progress func(what string, done, total int64)
+}
+
+// Audit gathers what is known. Not safe for concurrent use.
+type Audit struct {
+	o       Options
+	dirs    []string
+	tallies map[key]*tally
+	byID    map[stream.ID][]key // of tallies
+	refused map[stream.ID]int64 // the entries of a stream that collectors refused
+	files   map[string][]File   // by category
+	why     map[cause]int64
+	notes   []Finding
+}
+
+// key is a stream in a category; the zero stream is of what has no numbers.
+type key struct {
+	category string
+	id       stream.ID
+}
+
+// cause is why entries of a category were refused in an hour.
+type cause struct {
+	category, why string
+	hour          int64
+}
+
+// tally is what is known of a stream in a category.
+type tally struct {
+	path    string // of its input, where a forwarder's state tells it
+	acked   int64  // numbers below are acknowledged
+	places  []place
+	waiting stream.Ranges // in spools
+	aside   stream.Ranges // in spools of what was refused
+	hours   map[int64]*hour
+	// Entries without numbers, which are in no set.
+	plainWaiting, plainJournal, plainAside int64
+}
+
+// place is what a collector has of a stream.
+type place struct {
+	written stream.Ranges // in files
+	journal stream.Ranges
+	twice   stream.Ranges // in files more than once
+}
+
+type hour struct {
+	sums    Sums
+	numbers stream.Ranges // of what was written
+}
+
+// noHour is that of entries of which it is not known: they are in no file.
+const noHour = math.MaxInt64
+
+// New returns an Audit of nothing.
+func New(o Options) *Audit {
+	if o.Progress == nil {
+		o.Progress = func(string, int64, int64) {}
+	}
+	return &Audit{o: o, tallies: make(map[key]*tally), byID: make(map[stream.ID][]key), refused: make(map[stream.ID]int64),
+		files: make(map[string][]File), why: make(map[cause]int64)}
+}
+
+func (a *Audit) tally(category string, id stream.ID) *tally {
+	k := key{category, id}
+	t := a.tallies[k]
+	if t == nil {
+		t = &tally{hours: make(map[int64]*hour)}
+		a.tallies[k] = t
+	}
+	return t
+}
+
+// place is that of the collector that is read.
+func (a *Audit) place(t *tally) *place {
+	for len(t.places) < len(a.dirs) {
+		t.places = append(t.places, place{})
+	}
+	return &t.places[len(a.dirs)-1]
+}
+
+func (t *tally) hour(at int64) *hour {
+	h := t.hours[at]
+	if h == nil {
+		h = new(hour)
+		t.hours[at] = h
+	}
+	return h
+}
+
+// Acknowledged says that the numbers 0 … number-1 of a stream were acknowledged to the input at path: they have to be somewhere.
+func (a *Audit) Acknowledged(id stream.ID, category, path string, number int64) {
+	t := a.tally(category, id)
+	t.path = path
+	t.acked = max(t.acked, number)
+}
+
+// written adds what stands in a file.
+func (a *Audit) written(category string, spans []manifest.Span) {
+	for _, s := range spans {
+		t := a.tally(category, s.Stream)
+		h := t.hour(s.Hour)
+		h.sums.Written += s.Count
+		if s.Stream == (stream.ID{}) {
+			continue
+		}
+		p := a.place(t)
+		if p.written.Overlap(s.First, s.End()) > 0 {
+			merge(&p.twice, overlap(p.written, s.First, s.End()))
+		}
+		p.written.Add(s.First, s.End())
+		h.numbers.Add(s.First, s.End())
+	}
+}
+
+// Notef adds a note to the report: what could not be read, as a rule.
+func (a *Audit) Notef(format string, args ...any) { a.note(fmt.Sprintf(format, args...)) }
+
+// note is something that whoever reads the report should know, and that is no fault.
+func (a *Audit) note(text string) {
+	a.notes = append(a.notes, Finding{Kind: Note, Text: text})
+}
+
+// overlap is the part of first … end-1 that is in r.
+func overlap(r stream.Ranges, first, end int64) stream.Ranges {
+	return r.Missing(first, end).Missing(first, end)
+}
+
+// intersect is what is in both.
+func intersect(a, b stream.Ranges) (both stream.Ranges) {
+	for _, r := range b {
+		both = append(both, overlap(a, r.First, r.End)...)
+	}
+	return both
+}
+
+// merge adds the numbers of b to a.
+func merge(a *stream.Ranges, b stream.Ranges) {
+	for _, r := range b {
+		a.Add(r.First, r.End)
+	}
+}
+
+// top is behind the highest number.
+func top(r stream.Ranges) int64 {
+	if len(r) == 0 {
+		return 0
+	}
+	return r[len(r)-1].End
+}

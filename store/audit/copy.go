@@ -1,0 +1,43 @@
+package audit
+
+import (
+	"inkwell/store/manifest"
+	"inkwell/store/stream"
+)
+
+// Copies tells which entries were met before, file by file. The zero value has met none. Not safe for concurrent use.
+type Copies struct{ met map[key]*stream.Ranges }
+
+// Stretch is a span of a file and which of its entries were met before: their indices, from 0.
+type Stretch struct {
+	manifest.Span
+	Met stream.Ranges
+}
+
+// All says whether every entry of the stretch was met.
+func (s *Stretch) All() bool { return s.Count > 0 && s.Met.Count() == s.Count }
+
+// File returns the stretches of a file of category, in order; they are met from then on.
+func (c *Copies) File(category string, spans []manifest.Span) []Stretch {
+	if c.met == nil {
+		c.met = make(map[key]*stream.Ranges)
+	}
+	list := make([]Stretch, len(spans))
+	for i, s := range spans {
+		list[i].Span = s
+		if s.Stream == (stream.ID{}) || kept(category) { // see Audit.copies
+			continue
+		}
+		k := key{category, s.Stream}
+		met := c.met[k]
+		if met == nil {
+			met = new(stream.Ranges)
+			c.met[k] = met
+		}
+		for _, r := range overlap(*met, s.First, s.End()) {
+			list[i].Met = append(list[i].Met, stream.Range{First: r.First - s.First, End: r.End - s.First})
+		}
+		met.Add(s.First, s.End())
+	}
+	return list
+}

@@ -1,0 +1,111 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"inkwell/internal/faultfs"
+	"inkwell/proto"
+	"inkwell/store/spool"
+	"inkwell/store/stream"
+)
+
+// piece is entries of one category and stream that a record holds.
+type piece struct {
+	category     string
+	id           stream.ID // zero: they have no numbers
+	first, count int64
+}
+
+// Waiting adds what waits in a sender's spool.
+func (a *Audit) Waiting(dir *faultfs.Dir) error {
+	return a.records(dir, "spool", func(p piece, _ spool.Record) {
+		t := a.tally(p.category, p.id)
+		if p.id == (stream.ID{}) {
+			t.plainWaiting += p.count
+		}
+		t.waiting.Add(p.first, p.first+p.count*numbered(p.id))
+	})
+}
+
+// Aside adds what a sender keeps aside because the next hop refused it for ever.
+func (a *Audit) Aside(dir *faultfs.Dir) error {
+	return a.records(dir, "refused records", func(p piece, _ spool.Record) {
+		t := a.tally(p.category, p.id)
+		if p.id == (stream.ID{}) {
+			t.plainAside += p.count
+		}
+		t.aside.Add(p.first, p.first+p.count*numbered(p.id))
+	})
+}
+
+func numbered(id stream.ID) int64 {
+	if id == (stream.ID{}) {
+		return 0
+	}
+	return 1
+}
+
+// records gives take the pieces of every record of the log in dir that is not acknowledged. Damaged places are passed over and noted.
+func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Record)) error {
+	segments, err := spool.List(dir)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", dir.Path(), err)
+	}
+	var from, end uint64
+	for i, s := range segments {
+		if i == 0 || s.Acked {
+			from = s.Base
+		}
+		end = s.End
+	}
+	var b proto.Batch
+	var runs []proto.Run
+	damaged := 0
+	for rec, err := range spool.Records(dir) {
+		if err == nil {
+			a.o.Progress(what+" "+dir.Path(), int64(rec.End-from), int64(max(end, rec.End)-from))
+			err = b.SetRecord(rec.Data)
+		}
+		var c *spool.CorruptError
+		switch {
+		case err == nil:
+			runs = b.AppendRuns(runs[:0])
+			split(runs, b.Spans(), func(p piece) { take(p, rec) })
+		case errors.As(err, &c), errors.Is(err, proto.ErrMalformed):
+			damaged++
+		case errors.Is(err, fs.ErrNotExist): // everything in it was acknowledged meanwhile
+		default:
+			return fmt.Errorf("read %s: %w", dir.Path(), err)
+		}
+	}
+	if damaged > 0 {
+		a.note(fmt.Sprintf("%s: damaged places that are passed over (inkwell spool verify names them): %d", dir.Path(), damaged))
+	}
+	return nil
+}
+
+// split gives take the pieces of a batch, in order.
+func split(runs []proto.Run, spans []proto.Span, take func(piece)) {
+	k, done := 0, int64(0) // entries of spans[k] that are passed
+	for _, r := range runs {
+		for left := int64(r.Count); left > 0; {
+			p := piece{category: string(r.Category), count: left}
+			if k < len(spans) {
+				s := &spans[k]
+				p.count = min(left, int64(s.Count)-done)
+				if s.Numbered() {
+					p.id, p.first = s.Stream, s.First+done
+				}
+				if done += p.count; done == int64(s.Count) {
+					k, done = k+1, 0
+				}
+			}
+			if p.count > 0 {
+				take(p)
+			}
+			left -= p.count
+		}
+	}
+}

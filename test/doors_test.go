@@ -1,0 +1,101 @@
+package test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// doors are the functions that open, make, change or list files by their path. Product code does that beneath a faultfs.Dir, where no
+// name leads elsewhere; the exceptions are in ownDoors.
+var doors = map[string][]string{
+	"os": {"Open", "OpenFile", "OpenInRoot", "OpenRoot", "Create", "CreateTemp", "Mkdir", "MkdirAll", "MkdirTemp", "Rename", "Remove", "RemoveAll", "Link", "Symlink",
+		"Truncate", "Chmod", "Chown", "Lchown", "Chtimes", "ReadFile", "WriteFile", "ReadDir", "Readlink", "DirFS", "CopyFS"},
+	"unix": {"Open", "Openat", "Openat2", "Creat", "Mkdir", "Mkdirat", "Rename", "Renameat", "Renameat2", "Unlink", "Unlinkat", "Rmdir", "Link", "Linkat", "Symlink", "Symlinkat",
+		"Truncate", "Chmod", "Fchmodat", "Chown", "Lchown", "Fchownat", "Mknod", "Mkfifo"},
+	"ioutil":   {"ReadFile", "WriteFile", "ReadDir", "TempFile", "TempDir"},
+	"filepath": {"Walk", "WalkDir", "EvalSymlinks"},
+}
+
+// ownDoors are the files that use doors, with the functions and why.
+var ownDoors = map[string]struct{ uses, why string }{
+	"internal/faultfs/opendir.go": {"os.MkdirAll os.OpenRoot os.OpenRoot", "the door itself: the directory that the operator names"},
+	"collector/collector.go":      {"os.Remove", "the unix socket of the configuration, after nobody answered on it"},
+	"forwarder/directory.go":      {"os.Open", "lists a directory that is followed: reads only, and links are part of what is followed"},
+	"forwarder/disk.go":           {"unix.Open", "opens a file that is followed: reads only"},
+	"cmd/inkwell/nexthop.go":      {"os.ReadFile", "a configuration, by its path on the command line"},
+	"cmd/inkwell/scribed.go":      {"os.ReadFile", "a configuration, by its path on the command line"},
+	"cmd/inkwell/check.go":        {"os.ReadFile", "a configuration, by its path on the command line"},
+	"cmd/inkwell/logging.go":      {"os.OpenFile os.Lchown", "--log-file, by its path on the command line"},
+	"cmd/inkwell/user.go":         {"os.Mkdir os.Mkdir os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},
+	"cmd/inkwell/man.go":          {"os.MkdirAll", "writes manual pages for the person who builds"},
+	"cmd/inkwell/cat.go":          {"os.Open os.Open os.Open", "shows a person a file of the command line: reads only"},
+	"pipelog/pipelog.go":          {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
+	"pipelog/turn.go":             {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},
+}
+
+func TestHouseRulesOfDoors(t *testing.T) {
+	found := make(map[string][]string)
+	for _, top := range []string{"cmd", "collector", "config", "forwarder", "internal", "pipelog", "proto", "rotate", "store"} {
+		err := filepath.WalkDir(filepath.Join("..", top), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			uses, err := doorsOf(path)
+			if len(uses) > 0 {
+				found[strings.TrimPrefix(path, "../")] = uses
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, uses := range found {
+		if own := ownDoors[path]; strings.Join(uses, " ") != own.uses {
+			t.Errorf("%s uses %q, want %q: files are opened beneath a faultfs.Dir; if this cannot be, give the reason here", path, uses, own.uses)
+		}
+	}
+	for path := range ownDoors {
+		if found[path] == nil {
+			t.Errorf("%s uses none of the functions any more: remove its exception", path)
+		}
+	}
+}
+
+// doorsOf lists the uses of doors in a file, in order.
+func doorsOf(path string) (uses []string, err error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]string) // by which packages go in this file
+	for _, i := range file.Imports {
+		full := strings.Trim(i.Path.Value, `"`)
+		name := full[strings.LastIndexByte(full, '/')+1:]
+		kind := name
+		if kind == "syscall" {
+			kind = "unix"
+		}
+		if i.Name != nil {
+			name = i.Name.Name
+		}
+		if doors[kind] != nil {
+			names[name] = kind
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && slices.Contains(doors[names[x.Name]], sel.Sel.Name) {
+				uses = append(uses, names[x.Name]+"."+sel.Sel.Name)
+			}
+		}
+		return true
+	})
+	return uses, nil
+}
