@@ -43,11 +43,17 @@ func (b *Batch) SetRecord(data []byte) error {
 	return nil
 }
 
-// SetPart makes b a part of o with the spans of its entries: count entries, the first of which is number first of o's and stands at
-// byte from of o's entries; size is their bytes. b aliases o.
-func (b *Batch) SetPart(o *Batch, from, size, first, count int) {
-	b.SetEntries(o.data[from:from+size:from+size], count)
-	b.spans = AppendSpanPart(b.spans, o.spans, first, count)
+// Part is some entries of a batch that follow each other.
+type Part struct {
+	From, Size   int // their bytes
+	First, Count int // their entries
+}
+
+// SetPart makes b a part of o, with the spans of its entries. b aliases o.
+func (b *Batch) SetPart(o *Batch, p Part) {
+	end := p.From + p.Size
+	b.SetEntries(o.data[p.From:end:end], p.Count)
+	b.spans = AppendSpanPart(b.spans, o.spans, p.First, p.Count)
 }
 
 // AppendSpanPart appends to dst, which must be empty, the spans of count entries, of which the first is number first of those that

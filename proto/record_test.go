@@ -67,7 +67,7 @@ func TestPartsKeepTheirNumbers(t *testing.T) {
 	for first := range b.Count() {
 		for count := 1; first+count <= b.Count(); count++ {
 			var p Batch
-			p.SetPart(b, from, ends[first+count-1]-from, first, count)
+			p.SetPart(b, Part{From: from, Size: ends[first+count-1] - from, First: first, Count: count})
 			var all []int64
 			for _, s := range p.Spans() {
 				for i := range s.Count {

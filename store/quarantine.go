@@ -81,7 +81,7 @@ func section(b *proto.Batch, from, count int) *proto.Batch {
 		c.Next()
 	}
 	part := new(proto.Batch)
-	part.SetPart(b, start, c.End()-start, from, count)
+	part.SetPart(b, proto.Part{From: start, Size: c.End() - start, First: from, Count: count})
 	return part
 }
 

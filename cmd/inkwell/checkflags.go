@@ -120,6 +120,14 @@ func collectLines(l *flagLines) error {
 	} else {
 		l.without("keep", "keep-bytes", "level")
 	}
+	l.newlines()
+	l.without("keep-open", "stream-ttl", "done-markers", "lateness")
+	l.add("</store>")
+	return nil
+}
+
+// newlines adds what is put behind messages.
+func (l *flagLines) newlines() {
 	switch l.text("add-newlines") {
 	case "always":
 		l.add("add_newlines=yes")
@@ -128,9 +136,6 @@ func collectLines(l *flagLines) error {
 	default:
 		l.without("add-newlines")
 	}
-	l.without("keep-open")
-	l.add("</store>")
-	return nil
 }
 
 // user adds whom to become, if anybody.

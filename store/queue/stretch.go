@@ -35,7 +35,9 @@ func (s stretch) end() uint64 { return s.from + uint64(size(s.run)) }
 func size(r proto.Run) int { return r.Count*(proto.EntryOverhead+len(r.Category)) + int(r.Bytes) }
 
 // part makes b the stretch's entries, with their numbers.
-func (s stretch) part(b *proto.Batch) { b.SetPart(s.of, s.at, size(s.run), s.first, s.run.Count) }
+func (s stretch) part(b *proto.Batch) {
+	b.SetPart(s.of, proto.Part{From: s.at, Size: size(s.run), First: s.first, Count: s.run.Count})
+}
 
 // behind leaves out of s what lies below an offset.
 func (s stretch) behind(offset uint64) stretch {

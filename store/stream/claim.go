@@ -158,7 +158,7 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 	index, end := 0, 0
 	keep := func() {
 		if index > start {
-			c.part.SetPart(b, from, end-from, start, index-start)
+			c.part.SetPart(b, proto.Part{From: from, Size: end - from, First: start, Count: index - start})
 			c.rest.AppendBatch(&c.part)
 		}
 	}
