@@ -38,6 +38,29 @@ type pass struct {
 	runs    []proto.Run
 	allowed []bool // of the runs
 	kept    proto.Batch
+	dropped []dropped
+}
+
+// dropped is entries of one category and stream that are kept out for one reason.
+type dropped struct {
+	category []byte // aliases the batch
+	stream   [16]byte
+	why      string
+	entries  int64
+}
+
+// accountant is a destination that wants to know what was kept out of it.
+type accountant interface{ account(list []dropped) }
+
+// drop notes that an entry is kept out.
+func drop(list []dropped, category []byte, s proto.Span, why string) []dropped {
+	if k := len(list) - 1; k >= 0 {
+		if l := &list[k]; l.why == why && l.stream == s.Stream && string(l.category) == string(category) {
+			l.entries++
+			return list
+		}
+	}
+	return append(list, dropped{category, s.Stream, why, 1})
 }
 
 func newGate(o Options) *gate {
@@ -78,6 +101,9 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 	}
 	if code == proto.OK && err == nil { // otherwise the call comes again
 		g.tell(caller, denied, long)
+		if a, ok := g.to.(accountant); ok {
+			a.account(p.dropped)
+		}
 	}
 	return code, err
 }
@@ -88,6 +114,7 @@ func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Siz
 // filter leaves in p.kept the entries of b that may come in, with their numbers, and says how many of those that are allowed are too long.
 func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	p.kept.Reset()
+	p.dropped = p.dropped[:0]
 	spans := spanCursor{spans: b.Spans()}
 	cur := b.Cursor()
 	for i, r := range p.runs {
@@ -98,7 +125,12 @@ func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 			if p.allowed[i] && !fits {
 				long++
 			}
-			if !p.allowed[i] || !fits {
+			switch {
+			case !p.allowed[i]:
+				p.dropped = drop(p.dropped, r.Category, number, "not allowed")
+				continue
+			case !fits:
+				p.dropped = drop(p.dropped, r.Category, number, "message too long")
 				continue
 			}
 			p.kept.Append(cur.Category(), cur.Message())

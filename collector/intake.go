@@ -35,6 +35,7 @@ type tally struct {
 	counters []*counters // of the runs; nil without a category
 	blank    int64
 	filtered proto.Batch // the call without its blank entries
+	dropped  []dropped   // those
 }
 
 // written is the destination that writes files.
@@ -56,6 +57,15 @@ func (w written) trouble() string { return w.files.Status() }
 func (w written) figures() Status {
 	backlog, _ := w.files.Backlog()
 	return Status{Entries: w.good.Load(), Bytes: w.bytes.Load(), Backlog: backlog, Categories: w.count()}
+}
+
+// account has what was kept out counted for audits.
+func (w written) account(list []dropped) { account(w.files, list) }
+
+func account(files *store.Files, list []dropped) {
+	for _, d := range list {
+		files.Refused(d.category, d.stream, d.why, d.entries)
+	}
 }
 
 // Close brings what was acknowledged into finished files.
@@ -85,6 +95,9 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 		return proto.TryLater, err
 	}
 	i.blank.Add(t.blank)
+	if a, ok := i.to.(*store.Files); ok && t.blank > 0 {
+		account(a, t.dropped)
+	}
 	var count, size int64
 	for k, r := range t.runs {
 		if c := t.counters[k]; c != nil {
@@ -116,9 +129,17 @@ func (i *intake) look(t *tally, b *proto.Batch) {
 // filter leaves in t.filtered the entries of b that have a category.
 func (t *tally) filter(b *proto.Batch) {
 	t.filtered.Reset()
+	t.dropped = t.dropped[:0]
+	spans := spanCursor{spans: b.Spans()}
 	for cur := b.Cursor(); cur.Next(); {
-		if len(cur.Category()) > 0 {
-			t.filtered.Append(cur.Category(), cur.Message())
+		number, numbered := spans.next()
+		if len(cur.Category()) == 0 {
+			t.dropped = drop(t.dropped, nil, number, "no category")
+			continue
+		}
+		t.filtered.Append(cur.Category(), cur.Message())
+		if numbered {
+			extend(&t.filtered, number)
 		}
 	}
 }

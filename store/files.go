@@ -18,6 +18,7 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/rotate"
+	"inkwell/store/manifest"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
@@ -265,6 +266,15 @@ func (f *Files) write(ctx context.Context, b *proto.Batch) error {
 		f.health.Set("journal", err)
 	}
 	return err
+}
+
+// Refused counts entries that were answered OK and thrown away, for audits.
+func (f *Files) Refused(category []byte, id stream.ID, why string, entries int64) {
+	c := manifest.Count{Category: string(category), What: manifest.Refused, Why: why}
+	if id != (stream.ID{}) {
+		c.Stream = id.String()
+	}
+	f.ledger.count(c, entries)
 }
 
 // Backlog is what the journal holds that no checkpoint covers yet, in bytes and entries.

@@ -604,3 +604,42 @@ func TestFilesEndWithTheClock(t *testing.T) {
 		t.Errorf("got %d bytes, want %d", len(got), len(want))
 	}
 }
+
+// What came again, and what was refused, is counted beside the files.
+func TestFilesCountWhatIsInNoFile(t *testing.T) {
+	path := t.TempDir()
+	f := open(t, FilesOptions{Dir: path})
+	mustAppend(t, f, numbered("c", 0, "one\n", "two\n"))
+	mustAppend(t, f, numbered("c", 1, "two\n", "three\n"))
+	f.Refused([]byte("../x"), stream.ID{7}, "not allowed", 3)
+	f.Refused(nil, stream.ID{}, "no category", 1)
+	closeFiles(t, f)
+	if got := published(t, path, "c"); got != "one\ntwo\nthree\n" {
+		t.Errorf("got %q", got)
+	}
+	dir, err := faultfs.OpenDir(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	counts, bad, err := manifest.ReadCounts(dir)
+	if err != nil || bad > 0 {
+		t.Fatal(bad, err)
+	}
+	id := stream.ID{0: 1, 1: 'c'}
+	want := map[manifest.Count]bool{
+		{Category: "c", Stream: id.String(), What: manifest.Duplicate, Entries: 1}:                                        true,
+		{Category: UnsafeCategory, Stream: stream.ID{7}.String(), What: manifest.Refused, Why: "not allowed", Entries: 3}: true,
+		{What: manifest.Refused, Why: "no category", Entries: 1}:                                                          true,
+	}
+	for _, c := range counts {
+		c.Hour = time.Time{}
+		if !want[c] {
+			t.Errorf("counted %+v", c)
+		}
+		delete(want, c)
+	}
+	for c := range want {
+		t.Errorf("%+v is not counted", c)
+	}
+}

@@ -217,11 +217,20 @@ func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
 	return 0, nil
 }
 
+// maxCounts bounds what is counted apart between two checkpoints.
+const maxCounts = 256
+
 // count adds entries that are in no file.
 func (l *ledger) count(c manifest.Count, entries int64) {
 	c.Hour, c.Entries = hour(time.Now()), 0
+	if c.Category != "" && !SafeCategory([]byte(c.Category)) {
+		c.Category = UnsafeCategory
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, known := l.counts[c]; !known && len(l.counts) >= maxCounts { // a peer may send any names
+		c.Category, c.Stream = OverflowCategory, ""
+	}
 	l.counts[c] += entries
 }
 
