@@ -63,7 +63,7 @@ func openRouted(o Routed, log *slog.Logger, set *stats.Set) (*routed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durability=: %w", err)
 	}
-	j, err := queue.Open(queue.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, Durability: durability, Logger: log, Stats: set})
+	j, err := queue.Open(queue.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set})
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ type Config struct {
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
 	JournalMax int64  // bytes
+	StreamTTL  time.Duration
 
 	Stores []*Store // in the byte order of the names of their blocks
 	Tails  []Tail

@@ -28,6 +28,7 @@ var globalOptions = []option{
 	{key: "state_dir", kind: text, ours: true, meaning: "Directory of the journal and the checkpoint, in a directory of its own for each command and port. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
 	{key: "user", kind: text, ours: true, meaning: "`NAME` or `NAME:GROUP` that the daemon becomes after it listens, when root starts it; `--user` beats it. Directories of this file that are missing are made and given to that user, who must be able to read this file. A change needs a restart."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
+	{key: "stream_ttl", kind: duration, value: "30d", ours: true, meaning: "How long it is remembered which numbered messages of a sender that has become silent are there; what it sends again after that is written again."},
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed."},
 	{key: "max_message_size", kind: size, value: "0", ours: true, meaning: "Bytes of the largest message; longer ones are dropped, counted as `refused message size` and answered OK. 0 = what a call holds."},
 	{key: "max_entries", kind: count, value: "0", ours: true, meaning: "Messages of one call; a call with more is answered with an exception. 0 = one for each 64 bytes of `max_frame_size`."},
@@ -70,6 +71,11 @@ func (l *loader) global() {
 	c.JournalMax = b.bytes("journal_max")
 	if v, ok := b.Get("journal_max"); ok && c.JournalMax < 1<<20 {
 		c.JournalMax = b.fallback("journal_max", v, "is less than 1MiB")
+	}
+	c.StreamTTL = b.duration("stream_ttl")
+	if v, ok := b.Get("stream_ttl"); ok && c.StreamTTL < time.Minute {
+		l.fail(v.Line, fmt.Sprintf("stream_ttl=%s is less than a minute: 30d is used", conf.Quote(v.Text)), "write a duration, as in 30d")
+		c.StreamTTL = 30 * 24 * time.Hour
 	}
 	frame := b.bytes("max_frame_size")
 	if v, ok := b.Get("max_frame_size"); ok && (frame < 1<<10 || frame > 256<<20) {

@@ -94,6 +94,7 @@ func collectLines(l *flagLines) error {
 	l.user()
 	l.set("durability", "durability")
 	l.set("journal_max", "journal-max")
+	l.set("stream_ttl", "stream-ttl")
 	l.set("max_frame_size", "max-frame")
 	l.set("max_conn", "max-connections")
 	l.set("max_categories", "max-categories")
@@ -121,7 +122,7 @@ func collectLines(l *flagLines) error {
 		l.without("keep", "keep-bytes", "level")
 	}
 	l.newlines()
-	l.without("keep-open", "stream-ttl", "done-markers", "lateness")
+	l.without("keep-open", "done-markers", "lateness")
 	l.add("</store>")
 	return nil
 }
