@@ -32,7 +32,7 @@ func TestRestartsWithALossyStore(t *testing.T) {
 	r.until("the files", func() bool { return r.store.count("c") >= 20 })
 	for range 25 {
 		for _, w := range writers {
-			w.emit(rand.IntN(3000))
+			w.emit(1 + rand.IntN(3000))
 			if rand.IntN(3) == 0 {
 				w.rotate(time.Duration(rand.IntN(5)) * time.Millisecond)
 			}
@@ -40,7 +40,7 @@ func TestRestartsWithALossyStore(t *testing.T) {
 		if rand.IntN(2) == 0 {
 			r.stop()
 			for _, w := range writers {
-				w.emit(rand.IntN(300))
+				w.emit(1 + rand.IntN(300))
 				if rand.IntN(2) == 0 {
 					time.Sleep(10 * time.Millisecond)
 					w.rotate(0)

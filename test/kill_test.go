@@ -99,12 +99,15 @@ func besiege(t *testing.T, rng *rand.Rand, codec string, rounds int) {
 	for _, category := range []string{"app", "piped", "raw"} {
 		gapless(t, dir, category)
 	}
-	s.judge(harness.Audit(t, dir, "app"), "app", l.next, s.collectorKills+2*s.forwarderKills)
-	s.judge(harness.Audit(t, dir, "piped"), "piped", piped, s.collectorKills)
+	s.judge(harness.Audit(t, dir, "app"), "app", l.next)
+	s.judge(harness.Audit(t, dir, "piped"), "piped", piped)
 	ledger := harness.Audit(t, dir, "raw")
 	ledger.Known(t, func(source string) bool { return strings.HasPrefix(source, "raw") })
 	for _, c := range callers {
 		c.judge(t, ledger.Of(c.source))
+	}
+	if r := ink.Run(t, "audit", "--verify", "--state", state, dir); r.Code != 0 {
+		t.Errorf("inkwell audit ends with %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	t.Logf("collector killed %d times, forwarder %d times; %d lines tailed, %d piped", s.collectorKills, s.forwarderKills, l.next, piped)
 }
@@ -183,22 +186,16 @@ func (s *siege) published() {
 	harness.Valid(s.t, fresh)
 }
 
-// judge checks that all lines came, and that lines that came again were in calls whose answer was lost: each death can cost the answer
-// to one call of 4 MiB; a forwarder that dies can besides not have noted one that it had, in its spool or of its files.
-func (s *siege) judge(ledger *harness.Ledger, source string, n, deaths int) {
+// judge checks that all lines came, once: what was sent again because an answer was lost, or because a forwarder died before it had noted
+// it, has the numbers that it had.
+func (s *siege) judge(ledger *harness.Ledger, source string, n int) {
 	s.t.Helper()
 	ledger.Known(s.t, func(name string) bool { return name == source })
 	ledger.All(s.t, source, n)
-	a := ledger.Of(source)
-	if len(a.Resent) > deaths {
-		s.t.Errorf("%s: lines came again %d times, %d answers can have been lost", source, len(a.Resent), deaths)
+	if a := ledger.Of(source); a.Twice > 0 || a.Late > 0 {
+		s.t.Errorf("%s: %d of %d lines came twice, %d out of order: %v", source, a.Twice, n, a.Late, a.Resent)
 	}
-	for _, run := range a.Resent {
-		if size := len(harness.Lines(source, run.First, run.First+run.Lines)); size > 4<<20 {
-			s.t.Errorf("%s: %d lines (%d bytes) came again from line %d on: more than a call holds", source, run.Lines, size, run.First)
-		}
-	}
-	s.t.Logf("%s: %d lines, %d came again in %d runs", source, n, a.Twice, len(a.Resent))
+	s.t.Logf("%s: %d lines", source, n)
 }
 
 // gapless checks that the files of a category are numbered without a gap.

@@ -140,10 +140,10 @@ func reboot(t *testing.T, dir string, flags []string, in string, lines, least, s
 	}
 	app := harness.Audit(t, data, "app")
 	app.All(t, "app", lines)
-	if a := app.Of("app"); len(a.Resent) > 1 { // the answer to one call was on its way
-		t.Errorf("lines came again %d times: %v", len(a.Resent), a.Resent)
+	if a := app.Of("app"); a.Twice > 0 { // the answer to a call was on its way, perhaps
+		t.Errorf("%d lines came twice: %v", a.Twice, a.Resent)
 	}
-	t.Logf("%d lines were acknowledged before the copy, %d files published; %d lines followed, %d came again", least, len(published), lines, app.Of("app").Twice)
+	t.Logf("%d lines were acknowledged before the copy, %d files published; %d lines followed", least, len(published), lines)
 }
 
 func digest(t *testing.T, path string) [32]byte {
