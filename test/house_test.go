@@ -20,28 +20,29 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":             {"config", "forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
-	"config":                  {"internal/conf", "rotate", "store/plain"},
-	"forwarder":               {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
-	"collector":               {"config", "store", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs"},
-	"store":                   {"store/spool", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
-	"store/plain":             {"store", "proto", "internal/faultfs", "internal/stats"},
-	"store/queue":             {"store", "store/spool", "proto", "internal/faultfs", "internal/stats"},
-	"store/spool":             {"internal/faultfs"},
-	"rotate":                  {"internal/faultfs"},
-	"pipelog":                 {},
-	"internal/rpc":            {"proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats"},
-	"internal/conf":           {},
-	"internal/stats":          {},
-	"internal/faultfs":        {},
-	"proto":                   {},
-	"proto/gen/fb303":         {},
-	"proto/gen/bucketupdater": {},
-	"proto/gen/scribe":        {"proto/gen/fb303"},
-	"test":                    {},
-	"test/bench":              {},
-	"test/demo":               {},
-	"test/harness":            {},
+	"cmd/inkwell":              {"config", "forwarder", "collector", "store", "store/spool", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "pipelog"},
+	"config":                   {"internal/conf", "rotate", "store/plain"},
+	"forwarder":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"collector":                {"config", "store", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"store":                    {"store/spool", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs"},
+	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats"},
+	"store/queue":              {"store", "store/spool", "proto", "internal/faultfs", "internal/stats"},
+	"store/spool":              {"internal/faultfs"},
+	"rotate":                   {"internal/faultfs"},
+	"pipelog":                  {},
+	"internal/rpc":             {"proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats"},
+	"internal/conf":            {},
+	"internal/stats":           {},
+	"internal/faultfs":         {},
+	"internal/faultfs/crashfs": {"internal/faultfs"},
+	"proto":                    {},
+	"proto/gen/fb303":          {},
+	"proto/gen/bucketupdater":  {},
+	"proto/gen/scribe":         {"proto/gen/fb303"},
+	"test":                     {},
+	"test/bench":               {},
+	"test/demo":                {},
+	"test/harness":             {},
 }
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
@@ -49,8 +50,8 @@ var testEdges = map[string][]string{
 	"collector":    {"rotate", "store/spool"},
 	"internal/rpc": {"proto/gen/scribe"},
 	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
-	"store":        {"proto/gen/bucketupdater", "proto/gen/fb303"},
-	"store/spool":  {"proto"}, // the examples in docs/format.md hold entries
+	"store":        {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
+	"store/spool":  {"proto", "internal/faultfs/crashfs"}, // the examples in docs/format.md hold entries
 	"test":         {"test/harness"},
 	"test/bench":   {"test/harness"},
 }
@@ -120,6 +121,9 @@ const (
 	maxParams    = 4
 )
 
+// dictated is a method whose parameters are those of an interface of go-fuse (test/fusefs).
+const dictated = "Create"
+
 // unfinished are the words of work that was put off; they are put together here because this file is looked at as well.
 var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`)
 
@@ -185,7 +189,7 @@ func checkShapes(t *testing.T, set *token.FileSet, file *ast.File) {
 			if lines := set.Position(n.End()).Line - set.Position(n.Pos()).Line + 1; lines > maxFunction {
 				t.Errorf("%s: %s has %d lines, more than %d", set.Position(n.Pos()), n.Name.Name, lines, maxFunction)
 			}
-			if params := n.Type.Params.NumFields(); params > maxParams {
+			if params := n.Type.Params.NumFields(); params > maxParams && n.Name.Name != dictated {
 				t.Errorf("%s: %s has %d parameters, more than %d", set.Position(n.Pos()), n.Name.Name, params, maxParams)
 			}
 		case *ast.InterfaceType:
