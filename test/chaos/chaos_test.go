@@ -80,6 +80,8 @@ func TestChaos(t *testing.T) {
 	f.drain(s)
 	s.judge()
 	f.audit()
+	f.dedupe("tailed", int(s.tailed.next.Load()))
+	f.dedupe("piped", int(s.piped.Load()))
 	t.Log(w.table(s))
 	w.enough(long)
 }

@@ -143,14 +143,33 @@ func (f *fleet) drain(s *sources) {
 
 // audit has the program itself look for what is missing.
 func (f *fleet) audit() {
-	if help := ink.Run(f.t, "audit", "--help"); help.Code != 0 || !strings.Contains(help.Stdout, "inkwell audit") {
-		f.t.Log("this program has no audit: not run")
-		return
-	}
-	r := ink.Run(f.t, "audit", f.a.Dir, f.b.Dir, "--state", filepath.Join(f.disks[2].path, "state"))
+	r := ink.Run(f.t, "audit", "--verify", f.a.Dir, f.b.Dir, "--state", filepath.Join(f.disks[2].path, "state"), "--state", filepath.Join(f.disks[3].path, "spool"))
 	f.t.Logf("inkwell audit ends with %d\n%s", r.Code, strings.TrimSpace(r.Stdout))
 	if r.Code != 0 {
 		f.t.Errorf("inkwell audit: %d\n%s", r.Code, r.Stderr)
+	}
+}
+
+// dedupe has the program itself print what it is to count as one, and wants every line of a source once.
+func (f *fleet) dedupe(category string, n int) {
+	f.t.Helper()
+	r := ink.Run(f.t, "cat", "--dedupe", filepath.Join(f.a.Dir, category), filepath.Join(f.b.Dir, category))
+	if r.Code != 0 {
+		f.t.Errorf("inkwell cat --dedupe: %d\n%s", r.Code, r.Stderr)
+	}
+	seen := make([]bool, n)
+	left := n
+	for line := range strings.Lines(r.Stdout) {
+		_, seq, err := harness.ParseLine([]byte(line))
+		if err != nil || seq >= n || seen[seq] {
+			f.t.Errorf("inkwell cat --dedupe prints what was not sent, or again: %q %v", line, err)
+			return
+		}
+		seen[seq] = true
+		left--
+	}
+	if left > 0 {
+		f.t.Errorf("inkwell cat --dedupe does not print %d of %d lines of %s", left, n, category)
 	}
 }
 

@@ -63,7 +63,7 @@ func read(t *testing.T, dir, category string) map[string]*haul {
 // judge compares the ledgers with the files of both collectors.
 func (s *sources) judge() {
 	s.t.Helper()
-	s.found = make(map[string]int64)
+	s.found = map[string]int64{"duplicates": 0, "missing": 0, "in both collectors, by a fail-over": 0}
 	for _, dir := range []string{s.f.a.Dir, s.f.b.Dir} {
 		for _, path := range harness.Unfinished(s.t, dir) {
 			s.t.Errorf("%s is left open", path)
