@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/rotate"
 )
@@ -231,4 +232,52 @@ func TestDamageToTheOpenFile(t *testing.T) {
 	if found == 0 {
 		t.Error("no reader found a flipped bit")
 	}
+}
+
+// TestEntriesBehindALostSegmentKeepTheirCategory damages the header of the only segment, behind a checkpoint that had seen more of it than
+// the files have: what is appended then belongs to its own category.
+func TestEntriesBehindALostSegmentKeepTheirCategory(t *testing.T) {
+	r := leave(t, rotate.Gzip)
+	dir := filepath.Join(memoryDir(t), "c")
+	if err := os.CopyFS(dir, os.DirFS(r.dir)); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(dir, ".inkwell", "journal", "*.log"))
+	if err != nil || len(segments) == 0 {
+		t.Fatal(segments, err)
+	}
+	for _, name := range segments {
+		if err := os.Truncate(name, 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, ".inkwell", checkpointName)
+	c := checkpoint{Version: checkpointVersion, Low: 0, Drained: 100, Categories: map[string]mark{"c": {Born: 0}}}
+	state := openState(t, filepath.Dir(path))
+	defer state.Close()
+	if err := c.save(state); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, FilesOptions{Dir: dir})
+	for _, category := range []string{"new", "c"} {
+		mustAppend(t, f, entries(category, "after\n"))
+	}
+	closeFiles(t, f)
+	for _, category := range []string{"c", "new"} {
+		if got := published(t, dir, category); got != "after\n" {
+			t.Errorf("%s: %q", category, got)
+		}
+	}
+	if got := published(t, dir, OverflowCategory); got != "" {
+		t.Errorf("%s: %q", OverflowCategory, got)
+	}
+}
+
+func openState(t *testing.T, path string) *faultfs.Dir {
+	t.Helper()
+	dir, err := faultfs.OpenDir(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -171,7 +171,7 @@ func (d *drainer) take(rec spool.Record) {
 	d.numbers.begin(&d.batch)
 	cur := d.batch.Cursor()
 	for _, r := range d.runs {
-		c, prefix := d.route(r.Category)
+		c, prefix := d.route(r.Category, rec.Start)
 		for range r.Count {
 			cur.Next()
 			seq, id, number := d.numbers.next()
@@ -188,9 +188,9 @@ func (d *drainer) take(rec spool.Record) {
 	d.low = rec.End
 }
 
-// route finds the category of an entry in the record behind d.low, and whether its name must stand before the message.
-func (d *drainer) route(name []byte) (c *category, prefix bool) {
-	if c = d.categories[string(name)]; c != nil && d.low >= c.born {
+// route finds the category of an entry in the record at an offset, and whether its name must stand before the message.
+func (d *drainer) route(name []byte, at uint64) (c *category, prefix bool) {
+	if c = d.categories[string(name)]; c != nil && at >= c.born {
 		if safe := name[0] != '_' || SafeCategory(name); safe {
 			return c, false
 		}
@@ -199,8 +199,8 @@ func (d *drainer) route(name []byte) (c *category, prefix bool) {
 	switch {
 	case !SafeCategory(name):
 		into = UnsafeCategory
-	case c == nil && d.low >= d.horizon && d.named() < d.files.o.MaxCategories:
-		return d.add(string(name), d.low), false
+	case c == nil && at >= d.horizon && d.named() < d.files.o.MaxCategories:
+		return d.add(string(name), at), false
 	}
 	if c = d.categories[into]; c == nil {
 		c = d.add(into, 0)
