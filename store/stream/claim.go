@@ -23,7 +23,7 @@ type piece struct {
 	category     []byte // aliases the batch
 	first, count int64  // numbers
 	index        int    // of the first entry in the batch
-	twice        int64  // how many are there already
+	twice        int64  // how many are there already, or came earlier in the batch
 }
 
 // split lists the numbered pieces of b.
@@ -104,9 +104,24 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 			e.owner = c
 			c.owned = append(c.owned, e)
 		}
-		p.twice = t.place(e, p.category).there.Overlap(p.first, p.first+p.count)
+		p.twice = p.count - t.place(e, p.category).claim(p.first, p.first+p.count)
 	}
 	return nil
+}
+
+// claim adds the numbers first … end-1 to those that the Append in progress brings, and says how many of them are neither there nor
+// brought already: a sender that replays a spool may have a batch in it twice.
+func (pl *place) claim(first, end int64) (fresh int64) {
+	if k := len(pl.there) - 1; k < 0 || first >= pl.there[k].End { // the next of a stream, nearly always
+		fresh = end - first - pl.claimed.Overlap(first, end)
+		pl.claimed.Add(first, end)
+		return fresh
+	}
+	for _, m := range pl.there.Missing(first, end) {
+		fresh += m.End - m.First - pl.claimed.Overlap(m.First, m.End)
+		pl.claimed.Add(m.First, m.End)
+	}
+	return fresh
 }
 
 // busy says whether another Append has one of the streams of c.
@@ -124,10 +139,11 @@ func (t *Table) release(c *claim, written bool) {
 	now := time.Now().Unix()
 	for i := range c.pieces {
 		p := &c.pieces[i]
-		if !written {
-			break
-		}
 		pl := t.place(t.entry(p.stream), p.category)
+		pl.claimed = pl.claimed[:0]
+		if !written {
+			continue
+		}
 		t.add(pl, p)
 		if p.twice > 0 {
 			t.o.Twice(p.stream, pl.category, p.twice)
@@ -154,6 +170,10 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c.rest.Reset()
+	for i := range c.pieces {
+		pl := t.place(t.streams[c.pieces[i].stream], c.pieces[i].category)
+		pl.claimed = pl.claimed[:0] // they are claimed once more, one by one
+	}
 	from, start := 0, 0 // of the stretch that is to be kept: its bytes and its index
 	index, end := 0, 0
 	keep := func() {
@@ -167,11 +187,11 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 		for k < len(c.pieces) && index >= c.pieces[k].index+int(c.pieces[k].count) {
 			k++
 		}
-		if k == len(c.pieces) || index < c.pieces[k].index || c.pieces[k].twice == 0 {
+		if k == len(c.pieces) || index < c.pieces[k].index {
 			continue
 		}
 		p := &c.pieces[k]
-		if t.place(t.streams[p.stream], p.category).there.Has(p.first + int64(index-p.index)) {
+		if n := p.first + int64(index-p.index); t.place(t.streams[p.stream], p.category).claim(n, n+1) == 0 {
 			keep()
 			from, start = cur.End(), index+1
 		}

@@ -97,6 +97,7 @@ type place struct {
 	category string
 	there    Ranges // in the journal or behind it
 	drained  Ranges // behind it
+	claimed  Ranges // what the Append in progress brings and is not there yet
 	changed  bool   // it is in Table.changed
 }
 

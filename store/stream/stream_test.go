@@ -98,6 +98,12 @@ func TestWhatIsThereIsLeftOut(t *testing.T) {
 	if n := set.Get("scribe_overall:duplicates"); n != 7 || told["a"] != 7 {
 		t.Errorf("%d duplicates are counted, %v", n, told)
 	}
+	again := batch("a", two, 1, 3) // a spool that has the end of a batch twice, and sends all of it in one call
+	again.AppendBatch(batch("a", two, 2, 3))
+	do(again, "2:1", "2:2", "2:3", "2:4")
+	if n := set.Get("scribe_overall:duplicates"); n != 9 {
+		t.Errorf("%d duplicates are counted", n)
+	}
 	plain := new(proto.Batch)
 	plain.Append([]byte("a"), []byte("x"))
 	wrote = nil
