@@ -26,8 +26,9 @@ deps: ## install the Debian packages that the tests need, where they are missing
 	@.ci/deps
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go mod tidy, go vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$bad" || { echo "not gofmt-clean:"; echo "$$bad"; exit 1; }
+	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	cd test/fusefs && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...

@@ -147,8 +147,8 @@ func (b *Batch) checkSpans() error {
 	return nil
 }
 
-// SetEntries makes b the count entries of data, without spans. The bytes must be canonical (see CheckEntries) and are aliased, not
-// copied: b is valid as long as they are, and never writes to them.
+// SetEntries makes b the count entries of data, without spans. The bytes must be canonical (CheckEntries is for those that may not be)
+// and are aliased, not copied: b is valid as long as they are, and never writes to them.
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
 	b.spans, b.runs, b.blind = b.spans[:0], b.runs[:0], true

@@ -100,7 +100,7 @@ func FuzzDecodeLog(f *testing.F) {
 				t.Errorf("span %d: %v, want %v", i, s, w)
 			}
 		}
-		if n, err := CheckEntries(b.Entries()); n != b.Count() || err != nil || b.Size() > 2*len(args)+4096 {
+		if n, err := checkEntries(b.Entries()); n != b.Count() || err != nil || b.Size() > 2*len(args)+4096 {
 			t.Errorf("%d entries of %d are canonical, %d bytes of %d: %v", n, b.Count(), b.Size(), len(args), err)
 		}
 		b.Append([]byte("c"), []byte("m"))

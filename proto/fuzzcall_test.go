@@ -98,7 +98,7 @@ func FuzzCheckEntries(f *testing.F) {
 	f.Add(two[:len(two)-1])
 	f.Add(unhex(f, `0b0001 7fffffff`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		n, err := CheckEntries(data)
+		n, err := checkEntries(data)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) {
 				t.Errorf("error of another kind: %v", err)

@@ -6,15 +6,6 @@ import (
 	"slices"
 )
 
-// CheckEntries says how many entries the canonical bytes hold, or why they are not canonical.
-func CheckEntries(data []byte) (count int, err error) {
-	end, count := scan(data, math.MaxInt, nil)
-	if end != len(data) {
-		return count, notCanonical(data, end, count)
-	}
-	return count, nil
-}
-
 func notCanonical(data []byte, end, count int) error {
 	return malformed("entry %d, at byte %d of %d, is not canonical", count, end, len(data))
 }

@@ -81,7 +81,7 @@ func TestPartsKeepTheirNumbers(t *testing.T) {
 			if want := []int64{7, 8, 9, -1, 10, 11}[first : first+count]; !slices.Equal(all, want) {
 				t.Fatalf("entries %d to %d have the numbers %d, want %d", first, first+count, all, want)
 			}
-			if n, err := CheckEntries(p.Entries()); err != nil || n != count {
+			if n, err := checkEntries(p.Entries()); err != nil || n != count {
 				t.Fatalf("entries %d to %d: %d, %v", first, first+count, n, err)
 			}
 		}

@@ -10,20 +10,6 @@ import (
 // 0x for hexadecimal, a leading 0 for octal; what follows the number is passed over, and a text without a number is 0. Beside the
 // number, clean says whether the text is nothing but a number that fits, so that a caller can warn of the rest.
 
-// Long reads a signed number as strtol with base 0 does: too large or too small ends at the limit.
-func Long(text string) (n int64, clean bool) {
-	d := cut(text, 0)
-	switch {
-	case d.negative && d.n > 1<<63:
-		return math.MinInt64, false
-	case d.negative:
-		return -int64(d.n), d.clean
-	case d.n > math.MaxInt64:
-		return math.MaxInt64, false
-	}
-	return int64(d.n), d.clean
-}
-
 // Unsigned reads a number as strtoul with base 0 does: -1 is the largest there is.
 func Unsigned(text string) (n uint64, clean bool) { return cut(text, 0).unsigned() }
 

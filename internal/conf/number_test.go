@@ -11,31 +11,30 @@ func TestNumbers(t *testing.T) {
 		text     string
 		unsigned uint64
 		decimal  uint64
-		long     int64
-		clean    [3]bool
+		clean    [2]bool
 	}{
-		{"0", 0, 0, 0, [3]bool{true, true, true}},
-		{"1463", 1463, 1463, 1463, [3]bool{true, true, true}},
-		{"0x10", 16, 0, 16, [3]bool{true, false, true}},
-		{"0X1f", 31, 0, 31, [3]bool{true, false, true}},
-		{"010", 8, 10, 8, [3]bool{true, true, true}},
-		{"08", 0, 8, 0, [3]bool{false, true, false}},
-		{"0x", 0, 0, 0, [3]bool{false, false, false}},
-		{"0xg", 0, 0, 0, [3]bool{false, false, false}},
-		{"", 0, 0, 0, [3]bool{}},
-		{"lots", 0, 0, 0, [3]bool{}},
-		{"12abc", 12, 12, 12, [3]bool{}},
-		{"1 000", 1, 1, 1, [3]bool{}},
-		{" 7", 7, 7, 7, [3]bool{true, true, true}},
-		{"+7", 7, 7, 7, [3]bool{true, true, true}},
-		{"-", 0, 0, 0, [3]bool{}},
-		{"-1", most, most, -1, [3]bool{false, false, true}},
-		{"-0", 0, 0, 0, [3]bool{true, true, true}},
-		{"18446744073709551615", most, most, math.MaxInt64, [3]bool{true, true, false}},
-		{"18446744073709551616", most, most, math.MaxInt64, [3]bool{}},
-		{"99999999999999999999999", most, most, math.MaxInt64, [3]bool{}},
-		{"-99999999999999999999999", most, most, math.MinInt64, [3]bool{}},
-		{"-9223372036854775808", 1 << 63, 1 << 63, math.MinInt64, [3]bool{false, false, true}},
+		{"0", 0, 0, [2]bool{true, true}},
+		{"1463", 1463, 1463, [2]bool{true, true}},
+		{"0x10", 16, 0, [2]bool{true, false}},
+		{"0X1f", 31, 0, [2]bool{true, false}},
+		{"010", 8, 10, [2]bool{true, true}},
+		{"08", 0, 8, [2]bool{false, true}},
+		{"0x", 0, 0, [2]bool{}},
+		{"0xg", 0, 0, [2]bool{}},
+		{"", 0, 0, [2]bool{}},
+		{"lots", 0, 0, [2]bool{}},
+		{"12abc", 12, 12, [2]bool{}},
+		{"1 000", 1, 1, [2]bool{}},
+		{" 7", 7, 7, [2]bool{true, true}},
+		{"+7", 7, 7, [2]bool{true, true}},
+		{"-", 0, 0, [2]bool{}},
+		{"-1", most, most, [2]bool{}},
+		{"-0", 0, 0, [2]bool{true, true}},
+		{"18446744073709551615", most, most, [2]bool{true, true}},
+		{"18446744073709551616", most, most, [2]bool{}},
+		{"99999999999999999999999", most, most, [2]bool{}},
+		{"-99999999999999999999999", most, most, [2]bool{}},
+		{"-9223372036854775808", 1 << 63, 1 << 63, [2]bool{}},
 	}
 	for _, c := range cases {
 		if n, clean := Unsigned(c.text); n != c.unsigned || clean != c.clean[0] {
@@ -43,9 +42,6 @@ func TestNumbers(t *testing.T) {
 		}
 		if n, clean := Decimal(c.text); n != c.decimal || clean != c.clean[1] {
 			t.Errorf("Decimal(%q) = %d, %v", c.text, n, clean)
-		}
-		if n, clean := Long(c.text); n != c.long || clean != c.clean[2] {
-			t.Errorf("Long(%q) = %d, %v", c.text, n, clean)
 		}
 	}
 	floats := []struct {
