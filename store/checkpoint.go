@@ -49,20 +49,11 @@ func (c *checkpoint) save(dir *faultfs.Dir) error {
 	return StateFile{Dir: dir, Name: checkpointName}.Save(c)
 }
 
-// fit bounds every offset by the end of the journal, because offsets behind it will be given to new entries, and says whether any was
-// beyond.
-func (c *checkpoint) fit(end uint64) (lost bool) {
-	clamp := func(off *uint64) {
-		if *off > end {
-			*off, lost = end, true
-		}
+// end is the offset behind everything that c says of the journal.
+func (c *checkpoint) end() uint64 {
+	end := max(c.Low, c.Drained)
+	for _, m := range c.Categories {
+		end = max(end, m.Through, m.Born)
 	}
-	clamp(&c.Low)
-	clamp(&c.Drained)
-	for name, m := range c.Categories {
-		clamp(&m.Through)
-		clamp(&m.Born)
-		c.Categories[name] = m
-	}
-	return lost
+	return end
 }

@@ -136,7 +136,7 @@ func OpenFiles(o FilesOptions) (_ *Files, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	f.journal, err = spool.Open(journal, spool.Options{SegmentBytes: o.segmentBytes, MaxBytes: o.JournalMax, Durability: o.Durability, Logger: o.Logger})
+	f.journal, err = spool.Open(journal, spool.Options{SegmentBytes: o.segmentBytes, MaxBytes: o.JournalMax, Durability: o.Durability, Floor: f.saved.end(), Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
@@ -204,11 +204,6 @@ func (f *Files) setAside() error {
 
 // start brings the series back to the checkpoint and starts the goroutines.
 func (f *Files) start() error {
-	_, end := f.journal.Bounds()
-	if lost := f.saved.fit(end); lost {
-		f.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): files are continued, entries missing from the journal are lost",
-			"state", f.o.StateDir, "journal end", end)
-	}
 	if err := f.openBooks(); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/faultfs/crashfs"
 	"inkwell/proto"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
@@ -479,21 +480,58 @@ func TestFilesRefusesWhatItCannotUse(t *testing.T) {
 	}
 }
 
-// TestFilesSurvivesALostJournal removes the journal behind a checkpoint: offsets start again at 0 and new entries must not be taken
-// for old ones.
+// TestFilesSurvivesALostJournal takes the journal from under a checkpoint, whole or only its end: what comes then must not be taken for
+// what was there, also after a death before the next checkpoint.
 func TestFilesSurvivesALostJournal(t *testing.T) {
-	dir := t.TempDir()
-	f := open(t, FilesOptions{Dir: dir, KeepOpen: true})
-	mustAppend(t, f, entries("c", strings.Repeat("a", 5000)+"\n"))
-	closeFiles(t, f)
-	if err := os.RemoveAll(filepath.Join(dir, ".inkwell", "journal")); err != nil {
-		t.Fatal(err)
-	}
-	f = open(t, FilesOptions{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
-	mustAppend(t, f, entries("c", "b\n"))
-	closeFiles(t, f)
-	if got, want := published(t, dir, "c"), strings.Repeat("a", 5000)+"\nb\n"; got != want {
-		t.Errorf("got %d bytes, want %d", len(got), len(want))
+	for name, lose := range map[string]func(t *testing.T, journal string){
+		"removed": func(t *testing.T, journal string) {
+			if err := os.RemoveAll(journal); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a bit of its last group, and what was acknowledged last": func(t *testing.T, journal string) {
+			if err := os.Remove(filepath.Join(journal, "ack")); err != nil {
+				t.Fatal(err)
+			}
+			segments, err := filepath.Glob(filepath.Join(journal, "*.log"))
+			if err != nil || len(segments) != 1 {
+				t.Fatalf("%v %v", segments, err)
+			}
+			data, err := os.ReadFile(segments[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			data[len(data)-1000] ^= 1
+			if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			f := open(t, FilesOptions{Dir: dir, KeepOpen: true})
+			mustAppend(t, f, entries("c", strings.Repeat("a", 5000)+"\n"))
+			closeFiles(t, f)
+			lose(t, filepath.Join(dir, ".inkwell", "journal"))
+			disk, err := crashfs.New(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			process := disk.Process(nil)
+			f = open(t, FilesOptions{Dir: dir, Injector: process, cutEvery: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+			mustAppend(t, f, entries("c", "b\n"))
+			mustAppend(t, f, entries("d", "c\n"))
+			process.Kill()
+			f.Close() // nothing of it reaches the disk
+			f = open(t, FilesOptions{Dir: dir})
+			closeFiles(t, f)
+			if got, want := published(t, dir, "c"), strings.Repeat("a", 5000)+"\nb\n"; got != want {
+				t.Errorf("got %d bytes, want %d", len(got), len(want))
+			}
+			if got := published(t, dir, "d"); got != "c\n" {
+				t.Errorf("got %q", got)
+			}
+		})
 	}
 }
 

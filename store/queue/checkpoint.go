@@ -54,18 +54,22 @@ func (c *checkpoint) save(dir *faultfs.Dir) error {
 	return store.StateFile{Dir: dir, Name: checkpointName}.Save(c)
 }
 
-// fit bounds every offset by those of the journal and says whether any was behind its end.
-func (c *checkpoint) fit(acked, end uint64) (lost bool) {
-	clamp := func(off uint64) uint64 {
-		lost = lost || off > end
-		return min(max(off, acked), end)
+// end is the offset behind everything that c says of the journal.
+func (c *checkpoint) end() uint64 {
+	end := max(c.Low, c.Drained)
+	for _, p := range c.Queues {
+		end = max(end, p.Through)
 	}
-	c.Low, c.Drained = clamp(c.Low), clamp(c.Drained)
+	return end
+}
+
+// begin leaves what the journal has been acknowledged to hold no more.
+func (c *checkpoint) begin(acked uint64) {
+	c.Low, c.Drained = max(c.Low, acked), max(c.Drained, acked)
 	for key, p := range c.Queues {
-		p.Through = clamp(p.Through)
+		p.Through = max(p.Through, acked)
 		c.Queues[key] = p
 	}
-	return lost
 }
 
 // equal says whether n says nothing new.

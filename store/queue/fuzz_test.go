@@ -30,8 +30,9 @@ func FuzzCheckpoint(f *testing.F) {
 		if err != nil {
 			return
 		}
-		const acked, end = 100, 1 << 20
-		c.fit(acked, end)
+		const acked = 100
+		c.begin(acked)
+		end := c.end()
 		for key, p := range c.Queues {
 			if p.Through < acked || p.Through > end {
 				t.Errorf("%q: through %d", key, p.Through)

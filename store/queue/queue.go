@@ -112,15 +112,12 @@ func Open(o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	j.spool, err = spool.Open(dir, spool.Options{MaxBytes: o.MaxBytes, Durability: o.Durability, Logger: o.Logger})
+	j.spool, err = spool.Open(dir, spool.Options{MaxBytes: o.MaxBytes, Durability: o.Durability, Floor: saved.end(), Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	acked, end := j.spool.Bounds()
-	if saved.fit(acked, end) {
-		j.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): entries missing from the journal are lost",
-			"state", o.StateDir, "journal end", end)
-	}
+	acked, _ := j.spool.Bounds()
+	saved.begin(acked)
 	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Logger: o.Logger, Stats: o.Stats})
 	if err != nil {
 		return nil, fmt.Errorf("open table of streams: %w", err)

@@ -43,7 +43,13 @@ func (l *Log) recover() error {
 		oldest = acked
 	}
 	l.acked = oldest
-	if next := max(l.acked.offset, beyond); next > l.end { // offsets are never given out twice
+	next := max(l.acked.offset, beyond)
+	if l.o.Floor > max(next, l.end) {
+		l.log.Warn("the log ends before what its owner has seen of it (files were removed or damaged, or lost in a power cut without sync): what it held behind that is lost",
+			"directory", l.dir.Path(), "end", l.end, "seen", l.o.Floor)
+		next = l.o.Floor
+	}
+	if next > l.end { // offsets are never given out twice
 		l.giveUp()
 		l.end, l.entries = next, max(l.entries, l.acked.entries)
 	}

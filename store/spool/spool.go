@@ -62,6 +62,7 @@ type Options struct {
 	MaxBytes     int64        // not acknowledged, with headers; 0 = unbounded
 	MaxRecord    int          // bytes of a record, 256 MiB
 	Durability   Durability   // Sync
+	Floor        uint64       // offsets below are known to have been given out, whatever is left here: they are not given out again
 	Logger       *slog.Logger // nil = none
 }
 
@@ -74,6 +75,7 @@ var (
 const (
 	memoryBytes = 64 << 20 // that may wait to be written with Memory
 	maxSpares   = 4        // files that are kept to be used again
+	maxOffset   = 1 << 62  // no log comes so far
 )
 
 // Log is an open log. All methods are safe for concurrent use.
@@ -113,6 +115,9 @@ func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Floor > maxOffset {
+		return nil, fmt.Errorf("open log in %s: no log has ever come to offset %d, which its owner says it has seen (move the owner's state away, or give it its own)", dir.Path(), o.Floor)
 	}
 	l := &Log{dir: dir, o: o, log: o.Logger}
 	l.changed = sync.NewCond(&l.mu)
