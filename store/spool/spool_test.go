@@ -562,28 +562,40 @@ func TestADamagedSegmentIsKeptWhenItIsDone(t *testing.T) {
 	}
 }
 
+// TestOffsetsAreNotGivenOutTwice takes the last segment away: what was acknowledged, or what the owner has seen, keeps its offsets.
 func TestOffsetsAreNotGivenOutTwice(t *testing.T) {
-	path := t.TempDir()
-	l := mustOpen(t, path, Options{})
-	end := mustAppend(t, l, "one", "two")
-	if err := l.Ack(end); err != nil {
-		t.Fatal(err)
+	for _, seen := range []bool{false, true} {
+		path := t.TempDir()
+		l := mustOpen(t, path, Options{})
+		end := mustAppend(t, l, "one", "two")
+		var o Options
+		if seen {
+			o.Floor = end
+		} else if err := l.Ack(end); err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, l)
+		names, err := filepath.Glob(filepath.Join(path, "*"+segmentSuffix))
+		if err != nil || len(names) != 1 {
+			t.Fatal(names, err)
+		}
+		if err := os.Remove(names[0]); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []string{"three", "four"} { // also when the log is opened once more
+			l = mustOpen(t, path, o)
+			if next := mustAppend(t, l, m); next <= end {
+				t.Errorf("offset %d was given out before: the log was at %d", next, end)
+			}
+			got, damage := rest(t, l, end)
+			if len(damage) > 0 || got[len(got)-1] != m {
+				t.Errorf("got %q, %v", got, damage)
+			}
+			mustClose(t, l)
+		}
 	}
-	mustClose(t, l)
-	names, err := filepath.Glob(filepath.Join(path, "*"+segmentSuffix))
-	if err != nil || len(names) != 1 {
-		t.Fatal(names, err)
-	}
-	if err := os.Remove(names[0]); err != nil {
-		t.Fatal(err)
-	}
-	l = mustOpen(t, path, Options{})
-	defer mustClose(t, l)
-	if next := mustAppend(t, l, "three"); next <= end {
-		t.Errorf("offset %d was given out before: the log was at %d", next, end)
-	}
-	if got, _ := rest(t, l, end); len(got) != 1 || got[0] != "three" {
-		t.Errorf("got %q", got)
+	if _, err := Open(openDir(t, t.TempDir(), nil), Options{Floor: maxOffset + 1}); err == nil {
+		t.Error("a log is opened that would soon have no offsets left")
 	}
 }
 
