@@ -431,7 +431,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]Address{
 		"h:1": {"tcp", "h:1", false}, "[::1]:1463": {"tcp", "[::1]:1463", false}, ":1463": {"tcp", ":1463", false}, "tls://h:1": {"tcp", "h:1", true},
-		"unix:/a/b": {"unix", "/a/b", false}, "unix:": {}, "h": {}, "tls://h": {}, "tls:/h:1": {}, "http://h:1": {}, "tls://h:": {}, "": {},
+		"unix:/a/b": {"unix", "/a/b", false}, "unix:": {}, "unix:@a": {}, "h": {}, "tls://h": {}, "tls:/h:1": {}, "http://h:1": {}, "tls://h:": {}, "": {},
 	} {
 		if got, err := ParseAddress(text); got != want || (err == nil) != (want != Address{}) {
 			t.Errorf("%q: %+v, %v", text, got, err)
