@@ -50,10 +50,16 @@ func question(ctx context.Context, addr string, limit int32, o dialOptions) (*th
 	if err != nil {
 		return nil, nil, err
 	}
-	conf := configuration(limit, o.timeout)
-	framed := thrift.NewTFramedTransportConf(thrift.NewTSocketFromConnConf(bounded{nc, by}, conf), conf)
+	client, closer := asking(bounded{nc, by}, limit, o.timeout)
+	return client, closer, nil
+}
+
+// asking is a client over nc, whose waits have the timeout each.
+func asking(nc net.Conn, limit int32, timeout time.Duration) (*thrift.TStandardClient, io.Closer) {
+	conf := configuration(limit, timeout)
+	framed := thrift.NewTFramedTransportConf(thrift.NewTSocketFromConnConf(nc, conf), conf)
 	p := thrift.NewTBinaryProtocolConf(framed, conf)
-	return thrift.NewTStandardClient(p, p), framed, nil
+	return thrift.NewTStandardClient(p, p), framed
 }
 
 // FB303 connects to the fb303 service of the scribe or inkwell at addr (as Dial) for questions that have to end within the timeout, all
