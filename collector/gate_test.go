@@ -3,11 +3,15 @@ package collector
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -232,6 +236,59 @@ func TestListenSaysWhatIsMissing(t *testing.T) {
 		o.Files = store.FilesOptions{Dir: t.TempDir()}
 		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v %v, want an error with %q", c, err, want)
+		}
+	}
+}
+
+// A unix socket takes the place of one that a former run left, of nothing else, and every user who has the way to it may connect.
+func TestUnixSockets(t *testing.T) {
+	dir := t.TempDir()
+	open := func(path string) error {
+		c, err := Open(Options{Listen: []string{"unix:" + path}, Files: store.FilesOptions{Dir: t.TempDir()}})
+		if err == nil {
+			info, statErr := os.Lstat(path)
+			if statErr != nil || info.Mode() != fs.ModeSocket|0o666 {
+				t.Errorf("%s: %v, %v", path, info, statErr)
+			}
+			err = c.release()
+		}
+		return err
+	}
+	left := filepath.Join(dir, "left")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: left, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := open(left); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a socket on which somebody listens: %v", err)
+	}
+	ln.SetUnlinkOnClose(false)
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(left); err != nil {
+		t.Errorf("a socket that was left: %v", err)
+	}
+
+	file, link, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "fifo")
+	if err := errors.Join(os.WriteFile(file, []byte("precious"), 0o600), os.Symlink(file, link), syscall.Mkfifo(fifo, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, link, fifo} {
+		before, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := open(path); err == nil || !strings.Contains(err.Error(), "no socket") {
+			t.Errorf("%s: %v", path, err)
+		}
+		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) || after.Mode() != before.Mode() {
+			t.Errorf("%s has changed: %v, %v", path, after, err)
+		}
+	}
+	for want, path := range map[string]string{"can have 107": filepath.Join(dir, strings.Repeat("x", 120)), "want unix:PATH": "@abstract"} {
+		if err := open(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

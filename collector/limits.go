@@ -15,6 +15,7 @@ const (
 	defaultConnections = 1024
 	defaultCategories  = 4096
 	otherDescriptors   = 64
+	descriptorsPerName = 2 // of a category: its directory, and the file in it that is written
 )
 
 // Limits bound what peers can make a collector do. The zero value of a field is its default.
@@ -37,7 +38,7 @@ func (o *Options) server() rpc.ServerOptions {
 }
 
 // fitDescriptors lowers the limit of categories so that with every connection open and every category written the process stays
-// within its limit of open files (each category has one), or says that it cannot be done.
+// within its limit of open files, or says that it cannot be done.
 func fitDescriptors(o *Options) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -50,12 +51,13 @@ func fitDescriptors(o *Options) error {
 	}
 	o.Limits.MaxConnections = cmp.Or(o.Limits.MaxConnections, defaultConnections)
 	o.Files.MaxCategories = cmp.Or(o.Files.MaxCategories, defaultCategories)
-	room := int64(limit.Cur) - int64(o.Limits.MaxConnections) - otherDescriptors
+	room := (int64(min(limit.Cur, 1<<30)) - int64(o.Limits.MaxConnections) - otherDescriptors) / descriptorsPerName
+	room -= 2 // _overflow and _unsafe
 	if room < 16 {
 		return fmt.Errorf("this process may open %d files, too few for %d connections (raise the limit, e.g. with ulimit -n, or lower --max-connections)", limit.Cur, o.Limits.MaxConnections)
 	}
 	if room < int64(o.Files.MaxCategories) {
-		o.Logger.Warn("fewer categories than asked for: each needs an open file (raise the limit, e.g. with ulimit -n)",
+		o.Logger.Warn("fewer categories than asked for: each needs two open files (raise the limit, e.g. with ulimit -n)",
 			"categories", room, "asked", o.Files.MaxCategories, "open files", limit.Cur)
 		o.Files.MaxCategories = int(room)
 	}

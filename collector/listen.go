@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -49,24 +50,53 @@ func listenAll(o Options) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// listen opens one listener; a unix socket that a former run left is replaced.
+// maxSocketPath is what the kernel takes as the path of a unix socket, in bytes.
+const maxSocketPath = 107
+
+// listen opens one listener. Whoever has the way to a unix socket can connect: its own mode is no second lock, which other users than
+// ours, whom rules are there for, could not pass.
 func listen(a rpc.Address) (net.Listener, error) {
 	if a.Network == "unix" {
-		nc, err := net.Dial(a.Network, a.Text)
-		if err == nil {
-			_ = nc.Close() // somebody is there: Listen says so
-		}
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			if err := os.Remove(a.Text); err != nil {
-				return nil, fmt.Errorf("listen on %s: remove the socket of a former run: %w", a.Text, err)
-			}
+		if err := clearSocket(a.Text); err != nil {
+			return nil, fmt.Errorf("listen on unix:%s: %w", a.Text, err)
 		}
 	}
 	ln, err := net.Listen(a.Network, a.Text)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s%s: %w", a.Text, listenCure(err), err)
 	}
+	if a.Network == "unix" {
+		if err := os.Chmod(a.Text, 0o666); err != nil {
+			return nil, errors.Join(fmt.Errorf("listen on unix:%s: let other users connect: %w", a.Text, err), ln.Close())
+		}
+	}
 	return ln, nil
+}
+
+// clearSocket removes the socket that a former run left. Anything else that stands there stays.
+func clearSocket(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the path has %d bytes, a socket's can have %d", len(path), maxSocketPath)
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return errors.New("there is something that is no socket (remove it, or name another path)")
+	}
+	nc, err := net.Dial("unix", path)
+	if err == nil {
+		return nc.Close() // somebody is there: Listen says so
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("remove the socket of a former run: %w", err)
+		}
+	}
+	return nil
 }
 
 func listenCure(err error) string {

@@ -132,8 +132,7 @@ func (c *Config) RefuseLoops(listen []string) {
 		if addr == "" {
 			continue
 		}
-		s.Status, s.Sink = "Bad config - network store sends to this server itself: "+addr, nil
-		c.Problems = append(c.Problems, conf.Problem{File: c.File.Name, Line: s.Line, Text: s.Status, Cure: "every message would come back: name another server or port", Error: true})
+		c.refuse(s, &refusal{status: "Bad config - network store sends to this server itself: " + addr, line: s.Line, cure: "every message would come back: name another server or port"})
 		if c.Status == "" {
 			c.conclude("")
 		}

@@ -3,8 +3,11 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // FuzzLoad sees that a file is understood or said to be wrong, whatever is in it, and that what is usable can be used.
@@ -53,9 +56,17 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("%d of %d stores, status %q", usable, len(c.Stores), c.Status)
 		}
 		for _, p := range c.Problems {
-			if p.Text == "" || strings.ContainsAny(p.String(), "\n\x00\x1b") {
+			if p.Text == "" || !shown(p.String()) {
 				t.Errorf("problem %q", p)
 			}
 		}
+		if !shown(c.Status) || slices.ContainsFunc(c.Stores, func(s *Store) bool { return !shown(s.Status) }) {
+			t.Errorf("status %q", c.Status)
+		}
 	})
+}
+
+// shown says whether a text that may have words from a file in it can be shown: nothing for a terminal, and not endless.
+func shown(text string) bool {
+	return len(text) < 16<<10 && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -109,7 +109,7 @@ func (l *loader) limits(b block) {
 func (l *loader) listen(b block) []string {
 	var all []string
 	for _, v := range b.All("listen") {
-		if path, ok := strings.CutPrefix(v.Text, "unix:"); ok && path != "" {
+		if path, ok := strings.CutPrefix(v.Text, "unix:"); ok && path != "" && path[0] != '@' {
 			all = append(all, v.Text)
 			continue
 		}

@@ -42,11 +42,16 @@ type loader struct {
 }
 
 func (l *loader) report(p conf.Problem) {
-	p.File = l.file.Name
 	if !l.told[p] {
 		l.told[p] = true
-		l.config.Problems = append(l.config.Problems, p)
+		l.config.report(p)
 	}
+}
+
+// report adds a problem. All of them come by here, fit to be shown.
+func (c *Config) report(p conf.Problem) {
+	p.File = c.File.Name
+	c.Problems = append(c.Problems, p.Shown())
 }
 
 // warn reports what is used otherwise than it was written.
@@ -92,7 +97,7 @@ func (c *Config) conclude(spoilt string) {
 			cause = s.Status
 		}
 	}
-	c.Status = noStores + ": " + cause
+	c.Status = noStores + ": " + conf.Shown(cause)
 }
 
 // Errors counts the problems that are errors.

@@ -52,16 +52,16 @@ func (l *loader) topLevel(b *conf.Block) {
 	s := &Store{Name: b.Name, Line: b.Line}
 	l.config.Stores = append(l.config.Stores, s)
 	if err := l.store(b, s); err != nil {
-		l.refused(s, err)
+		l.config.refuse(s, err)
 	}
 	l.unknown(b, true)
 }
 
-// refused takes s out of use.
-func (l *loader) refused(s *Store, err error) {
-	s.Status, s.Sink = conf.Printable(err.Error()), nil
+// refuse takes s out of use.
+func (c *Config) refuse(s *Store, err error) {
+	s.Status, s.Sink = conf.Shown(err.Error()), nil
 	if r := (*refusal)(nil); errors.As(err, &r) {
-		l.fail(r.line, s.Status, r.cure)
+		c.report(conf.Problem{Line: r.line, Text: s.Status, Cure: r.cure, Error: true})
 	}
 }
 

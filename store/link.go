@@ -201,14 +201,8 @@ func (l *link) isInkwell(addr string) bool {
 	if is, known := l.inkwell[addr]; known {
 		return is
 	}
-	is := false
-	if c, closer, err := rpc.FB303(addr, askTimeout, l.options.TLS); err == nil {
-		answer, err := c.GetOption(l.life, "inkwell")
-		is = err == nil && answer == "1"
-		if err := closer.Close(); err != nil {
-			l.log.Debug("close connection", "peer", addr, "error", err)
-		}
-	}
+	answer, err := rpc.Option(l.life, addr, "inkwell", rpc.ClientOptions{Timeout: askTimeout, TLS: l.options.TLS})
+	is := err == nil && answer == "1"
 	l.inkwell[addr] = is
 	return is
 }

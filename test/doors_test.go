@@ -31,7 +31,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"forwarder/audit.go":           {"os.ReadFile", "the positions of a state directory that an audit is to look at: reads only"},
 	"store/audit/collector.go":     {"os.ReadDir", "lists a directory that an audit is to look at: reads only"},
 	"store/audit/verify.go":        {"os.Open", "a file that an audit is to check: reads only"},
-	"collector/listen.go":          {"os.Remove", "the unix socket of the configuration, after nobody answered on it"},
+	"collector/listen.go":          {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
 	"forwarder/directory.go":       {"os.Open", "lists a directory that is followed: reads only, and links are part of what is followed"},
 	"forwarder/disk.go":            {"unix.Open", "opens a file that is followed: reads only"},
 	"cmd/inkwell/nexthop.go":       {"os.ReadFile", "a configuration, by its path on the command line"},

@@ -73,7 +73,7 @@ func Parse(rules []Rule) (*Rules, error) {
 		case len(r.from) == 0:
 			return nil, fmt.Errorf("a rule without from=: whom is it for?")
 		case len(r.categories) == 0 && !r.control:
-			return nil, fmt.Errorf("the rule for %s allows nothing: name categories, or * for all", written.From)
+			return nil, fmt.Errorf("the rule for %q allows nothing: name categories, or * for all", written.From)
 		}
 		for _, c := range r.categories {
 			if i := strings.IndexByte(c, '*'); i >= 0 && i < len(c)-1 {

@@ -2,10 +2,13 @@ package access
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -47,6 +50,22 @@ func TestRules(t *testing.T) {
 		{"spiffe://prod/ship/*", at("192.0.2.7", "spiffe://prod/ship/web1"), true},
 		{"spiffe://prod/ship/*", at("192.0.2.7", "spiffe://prod/Ship/web1"), false},
 		{"ops@example.com", at("192.0.2.7", "ops@example.com"), true},
+		{"*.example.com", at("192.0.2.7", "a.b.example.com"), true},
+		{"*.example.com", at("192.0.2.7", "joe@mail.example.com"), false},
+		{"*.example.com", at("192.0.2.7", "https://evil.net/x.example.com"), false},
+		{"*@example.com", at("192.0.2.7", "joe@example.com"), true},
+		{"*@example.com", at("192.0.2.7", "https://evil.net/@example.com"), false},
+		{"ops*", at("192.0.2.7", "ops@evil.net"), false},
+		{"*:*", at("192.0.2.7", "web1.example.com"), false},
+		{"*:*", at("192.0.2.7", "spiffe://prod/x"), true},
+		{"urn:inkwell:*", at("192.0.2.7", "urn:inkwell:web1"), true},
+		{"web1.example.com", at("192.0.2.7", "web1.example.com."), false},
+		{"web1.example.com", at("192.0.2.7", "*.example.com"), false},
+		{"xn--bcher-kva.example.com", at("192.0.2.7", "xn--bcher-kva.example.com"), true},
+		{"::/0", at("192.0.2.7"), false},
+		{"0.0.0.0/0", at("192.0.2.7"), true},
+		{"::ffff:192.0.2.7", at("192.0.2.7"), true},
+		{"fe80::/10", at("fe80::1%eth0"), true},
 		{"a.b 10.0.0.0/8", at("10.1.1.1"), true},
 		{"loopback", at("10.1.1.1", "loopback"), false},
 		{"a*a", at("10.1.1.1", "a"), false},
@@ -107,7 +126,7 @@ func TestCategoriesAndControl(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for _, r := range []Rule{
 		{From: "", Categories: "x"}, {From: "10.0.0.0/33", Categories: "x"}, {From: "10.0.0.300", Categories: "x"}, {From: "10.0.0.*", Categories: "x"}, {From: "unix:uid=www", Categories: "x"},
-		{From: "unix:name=x", Categories: "x"}, {From: "*"}, {From: "*", Categories: "a*b"}, {From: "2001:db8::/129", Categories: "x"}, {From: "::ffff:10.0.0.0/104", Categories: "x"},
+		{From: "unix:name=x", Categories: "x"}, {From: "*"}, {From: "*", Categories: "a*b"}, {From: "2001:db8::/129", Categories: "x"}, {From: "bücher.example.com", Categories: "x"}, {From: "a\x00b.example.com", Categories: "x"}, {From: "::ffff:10.0.0.0/104", Categories: "x"},
 	} {
 		if _, err := Parse([]Rule{r}); err == nil {
 			t.Errorf("%+v is taken", r)
@@ -152,5 +171,24 @@ func TestUnixPeer(t *testing.T) {
 	}
 	if From(context.Background()) != nil {
 		t.Error("a context without a caller has one")
+	}
+}
+
+// A name counts only as what the authority signed it as.
+func TestNamesOfACertificate(t *testing.T) {
+	uri := func(s string) *url.URL {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	got := names(&x509.Certificate{
+		DNSNames:       []string{"WEB1.example.com", "spiffe://prod/web1", "ops@example.com", "urn:x"},
+		URIs:           []*url.URL{uri("spiffe://prod/web2"), uri("web2.example.com"), uri("urn:inkwell:web2")},
+		EmailAddresses: []string{"joe@example.com", "web3.example.com", "spiffe://prod/web3"},
+	})
+	if want := []string{"web1.example.com", "spiffe://prod/web2", "urn:inkwell:web2", "joe@example.com"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

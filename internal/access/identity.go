@@ -14,7 +14,7 @@ import (
 type Identity struct {
 	Addr  netip.Addr // zero for a unix socket
 	Unix  *Peer      // nil for anything else
-	Names []string   // of its verified certificate: DNS names, URIs, mail addresses; none without one
+	Names []string   // of its verified certificate: DNS names, URIs, mail addresses, which their form tells apart (kindOf); none without one
 }
 
 // Peer is the process at the other end of a unix socket, as the kernel tells it.
@@ -57,16 +57,25 @@ func (id *Identity) String() string {
 	return id.Addr.String()
 }
 
-// names are the alternative names of a certificate.
+// names are the alternative names of a certificate, each of its own kind: what an authority signed as a name of DNS must not be taken
+// for a URI or a mail address because it is written like one.
 func names(cert *x509.Certificate) []string {
 	var all []string
+	add := func(name string, as kind) {
+		if kindOf(name) == as {
+			all = append(all, name)
+		}
+	}
 	for _, name := range cert.DNSNames {
-		all = append(all, strings.ToLower(name))
+		add(strings.ToLower(name), dnsName)
 	}
 	for _, uri := range cert.URIs {
-		all = append(all, uri.String())
+		add(uri.String(), uriName)
 	}
-	return append(all, cert.EmailAddresses...)
+	for _, address := range cert.EmailAddresses {
+		add(address, mailName)
+	}
+	return all
 }
 
 // peerOf asks the kernel for the peer of a unix socket.

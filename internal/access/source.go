@@ -13,6 +13,27 @@ type source struct {
 	uid, gid            *uint32
 	network             netip.Prefix
 	name                string // a pattern, lower case before the first slash
+	kind                kind   // of name
+}
+
+// kind is what kind of name a name or a pattern is: *.example.com is no mail address that ends like that.
+type kind int
+
+const (
+	dnsName kind = iota
+	uriName
+	mailName
+)
+
+// kindOf says what kind of name is written like that.
+func kindOf(name string) kind {
+	switch {
+	case strings.Contains(name, ":"):
+		return uriName
+	case strings.Contains(name, "@"):
+		return mailName
+	}
+	return dnsName
 }
 
 // parseSource reads one word of from=. A range or a unix peer with a mistake in it is an error, not a name.
@@ -50,7 +71,10 @@ func parseSource(word string) (source, error) {
 	if strings.Trim(word, "0123456789abcdefABCDEF.:/") == "" && strings.ContainsAny(word, ":/") || strings.Trim(word, "0123456789./*") == "" {
 		return source{}, fmt.Errorf("from %q: neither an address nor a range (10.0.0.0/8, 2001:db8::/32) nor a name", word)
 	}
-	return source{name: fold(word)}, nil
+	if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return source{}, fmt.Errorf("from %q: names in certificates are of ASCII; write the host as xn--…, the path of a URI with %%XX", word)
+	}
+	return source{name: fold(word), kind: kindOf(word)}, nil
 }
 
 // fold makes the host part of a name lower case: DNS names have no case, paths of URIs do.
@@ -82,7 +106,7 @@ func (s *source) matches(id *Identity) bool {
 		return s.network.Contains(id.Addr.WithZone(""))
 	}
 	for _, name := range id.Names {
-		if glob(s.name, fold(name)) {
+		if s.kind == kindOf(name) && glob(s.name, fold(name)) {
 			return true
 		}
 	}

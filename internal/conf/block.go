@@ -35,6 +35,12 @@ func (p Problem) String() string {
 	return b.String()
 }
 
+// Shown is the problem fit to be shown, whatever of the file is in its words. Whoever gathers problems does so by it.
+func (p Problem) Shown() Problem {
+	p.Text, p.Cure = Shown(p.Text), Shown(p.Cure)
+	return p
+}
+
 // File is a configuration file that was read.
 type File struct {
 	Name string

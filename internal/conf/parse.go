@@ -178,6 +178,7 @@ func (p *parser) mistake(text, cure string) {
 
 func (p *parser) report(problem Problem) {
 	problem.File = p.file.Name
+	problem = problem.Shown()
 	switch n := len(p.problems); {
 	case n < maxProblems:
 		p.problems = append(p.problems, problem)
@@ -187,19 +188,27 @@ func (p *parser) report(problem Problem) {
 }
 
 // Quote makes a word from a file fit to be shown: long text is shortened, and what cannot be printed is escaped.
-func Quote(text string) string {
-	const most = 80
+func Quote(text string) string { return printable(text, 80) }
+
+// Shown makes a whole sentence fit to be shown in which words from a file may stand as they are.
+func Shown(text string) string { return printable(text, 1000) }
+
+// printable is at most the first bytes of text, with what cannot be printed escaped.
+func printable(text string, most int) string {
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return Printable(text)
-}
-
-// Printable is text with what cannot be printed escaped.
-func Printable(text string) string {
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return text
+	var b strings.Builder
+	for i, r := range text {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
 	}
-	quoted := strconv.Quote(text)
-	return quoted[1 : len(quoted)-1]
+	return b.String()
 }

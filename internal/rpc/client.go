@@ -178,8 +178,11 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	if n>>16 == tlsAlert && c.out == nil {
 		return 0, errors.New("the peer speaks TLS: write tls:// before the address")
 	}
-	if n <= 0 || n > c.o.MaxReply || have > 4+n {
-		return 0, fmt.Errorf("a reply of length %d, with %d bytes behind it; the limit is %d (is there a scribe at this address?)", n, have-4-n, c.o.MaxReply)
+	switch {
+	case n <= 0 || n > c.o.MaxReply:
+		return 0, fmt.Errorf("a reply of length %d, the limit is %d (is there a scribe at this address?)", n, c.o.MaxReply)
+	case have > 4+n:
+		return 0, fmt.Errorf("%d bytes behind a reply, which was to be the only one", have-4-n)
 	}
 	frame := c.reply
 	if 4+n > len(frame) {

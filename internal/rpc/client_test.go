@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -222,6 +223,9 @@ func TestWordsOfABadServer(t *testing.T) {
 		"a name that is not there":   framed(header, []byte{0, 0, 0, 1, 0x03, 0xff, 0xff, 0xff}),
 		"a map of a negative length": framed(header, []byte{0x80, 0, 0, 0}),
 	} {
+		if answer, err := Option(context.Background(), answering(t, reply), "inkwell", ClientOptions{Timeout: 200 * time.Millisecond}); err == nil {
+			t.Errorf("%s: option %q", name, answer)
+		}
 		c, closer, err := FB303(answering(t, reply), 200*time.Millisecond, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -234,5 +238,65 @@ func TestWordsOfABadServer(t *testing.T) {
 			t.Errorf("%s: %d counters, %v, %d bytes", name, len(counters), err, took)
 		}
 		closer.Close()
+	}
+}
+
+// A server that answers byte by byte, for ever, holds up nobody for longer than the timeout.
+func TestAnswersThatDrip(t *testing.T) {
+	ln := mustListen(t)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer nc.Close()
+				for _, err := nc.Write([]byte{0, 0, 0x80, 0}); err == nil; _, err = nc.Write([]byte{0}) {
+					time.Sleep(2 * time.Millisecond)
+				}
+			})
+		}
+	})
+	defer func() {
+		ln.Close()
+		serving.Wait()
+	}()
+	const short = 100 * time.Millisecond
+	addr := ln.Addr().String()
+	for name, ask := range map[string]func() error{
+		"Log": func() error {
+			_, err := client(t, addr, ClientOptions{Timeout: short}).Log(context.Background(), []*proto.Batch{batch("a")})
+			return err
+		},
+		"fb303": func() error {
+			c, closer, err := FB303(addr, short, nil)
+			if err != nil {
+				return err
+			}
+			defer closer.Close()
+			_, err = c.GetCounters(context.Background())
+			return err
+		},
+		"an option": func() error {
+			_, err := Option(context.Background(), addr, "inkwell", ClientOptions{Timeout: short})
+			return err
+		},
+		"the mapping of buckets": func() error {
+			_, err := Mapping(context.Background(), addr, "c", short)
+			return err
+		},
+	} {
+		ended := make(chan error, 1)
+		go func() { ended <- ask() }()
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Errorf("%s: no error", name)
+			}
+		case <-time.After(patience / 2):
+			t.Errorf("%s: it still waits", name)
+		}
 	}
 }

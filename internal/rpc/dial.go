@@ -20,7 +20,7 @@ type Address struct {
 // ParseAddress reads HOST:PORT, tls://HOST:PORT or unix:PATH.
 func ParseAddress(s string) (Address, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		if path == "" {
+		if path == "" || path[0] == '@' { // an abstract socket has no directory to keep others out
 			return Address{}, fmt.Errorf("address %q: want unix:PATH, as in unix:/run/inkwell/collect.sock", s)
 		}
 		return Address{Network: "unix", Text: path}, nil

@@ -56,6 +56,8 @@ func cause(err error) string {
 		return refusal(err)
 	case strings.Contains(err.Error(), "client didn't provide a certificate"):
 		return "the client shows no certificate"
+	case strings.Contains(err.Error(), "unsupported version"), strings.Contains(err.Error(), "unsupported protocol version"):
+		return "the peer has no TLS 1.3"
 	}
 	return ""
 }
@@ -84,7 +86,7 @@ func refusal(err error) string {
 	}
 	for alert, meaning := range map[string]string{
 		"certificate required":           "the peer wants a certificate: give tls_cert and tls_key",
-		"expired certificate":            "the peer refuses our certificate: it has expired",
+		"expired certificate":            "the peer refuses our certificate: it has expired, or is not valid yet by the peer's clock",
 		"unknown certificate authority":  "the peer refuses our certificate: it does not know who signed it",
 		"bad certificate":                "the peer refuses our certificate",
 		"unknown certificate":            "the peer refuses our certificate",

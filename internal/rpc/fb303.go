@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"io"
+	"net"
 	"time"
 
 	"github.com/apache/thrift/lib/go/thrift"
@@ -23,15 +24,60 @@ func configuration(limit int32, timeout time.Duration) *thrift.TConfiguration {
 	}
 }
 
-// FB303 connects to the fb303 service of the scribe or inkwell at addr (as Dial); timeout bounds connecting and each wait of a call. A
-// reply takes no more memory than has arrived of it. The client is not safe for concurrent use; closing the Closer ends it.
-func FB303(addr string, timeout time.Duration, credentials *Credentials) (*fb303.FacebookServiceClient, io.Closer, error) {
-	conf := configuration(maxReply, timeout)
-	nc, err := connect(context.Background(), addr, dialOptions{timeout: timeout, tls: credentials})
+// bounded is a connection that is of no use after a moment, whatever deadlines are set on it: those that move with each read would let a
+// peer answer byte by byte for ever.
+type bounded struct {
+	net.Conn
+	by time.Time
+}
+
+func (b bounded) earlier(t time.Time) time.Time {
+	if t.IsZero() || t.After(b.by) {
+		return b.by
+	}
+	return t
+}
+
+func (b bounded) SetDeadline(t time.Time) error      { return b.Conn.SetDeadline(b.earlier(t)) }
+func (b bounded) SetReadDeadline(t time.Time) error  { return b.Conn.SetReadDeadline(b.earlier(t)) }
+func (b bounded) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.earlier(t)) }
+
+// question connects to addr to ask a Thrift service. An answer has at most limit bytes and takes no more memory than has arrived of it.
+// Everything together, connecting too, has the timeout.
+func question(ctx context.Context, addr string, limit int32, o dialOptions) (*thrift.TStandardClient, io.Closer, error) {
+	by := time.Now().Add(o.timeout)
+	nc, err := connect(ctx, addr, o)
 	if err != nil {
 		return nil, nil, err
 	}
+	client, closer := asking(bounded{nc, by}, limit, o.timeout)
+	return client, closer, nil
+}
+
+// asking is a client over nc, whose waits have the timeout each.
+func asking(nc net.Conn, limit int32, timeout time.Duration) (*thrift.TStandardClient, io.Closer) {
+	conf := configuration(limit, timeout)
 	framed := thrift.NewTFramedTransportConf(thrift.NewTSocketFromConnConf(nc, conf), conf)
 	p := thrift.NewTBinaryProtocolConf(framed, conf)
-	return fb303.NewFacebookServiceClient(thrift.NewTStandardClient(p, p)), framed, nil
+	return thrift.NewTStandardClient(p, p), framed
+}
+
+// FB303 connects to the fb303 service of the scribe or inkwell at addr (as Dial) for questions that have to end within the timeout, all
+// together. The client is not safe for concurrent use; closing the Closer ends it.
+func FB303(addr string, timeout time.Duration, credentials *Credentials) (*fb303.FacebookServiceClient, io.Closer, error) {
+	client, closer, err := question(context.Background(), addr, maxReply, dialOptions{timeout: timeout, tls: credentials})
+	if err != nil {
+		return nil, nil, err
+	}
+	return fb303.NewFacebookServiceClient(client), closer, nil
+}
+
+// Option asks the fb303 service at addr for an option, within o.Timeout. The answer has less than 64 KiB, or is an error.
+func Option(ctx context.Context, addr, name string, o ClientOptions) (string, error) {
+	client, closer, err := question(ctx, addr, maxArgs, dialOptions{timeout: o.Timeout, tls: o.TLS})
+	if err != nil {
+		return "", err
+	}
+	defer closer.Close()
+	return fb303.NewFacebookServiceClient(client).GetOption(ctx, name)
 }

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/thrift/lib/go/thrift"
+
 	"inkwell/proto"
+	"inkwell/proto/gen/bucketupdater"
 	"inkwell/proto/gen/fb303"
 )
 
@@ -119,6 +122,59 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if call := nc.out.Bytes(); len(call) < 4 || int(binary.BigEndian.Uint32(call)) != len(call)-4 {
 			t.Errorf("sent % x", call)
+		}
+	})
+}
+
+// FuzzQuestion: whatever a server answers to fb303 or as a mapping of buckets, it is an answer or an error, and holds no more than was sent.
+func FuzzQuestion(f *testing.F) {
+	header := func(method string) []byte {
+		return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(method))), method...), 2, 0, 0, 0, 1)
+	}
+	f.Add(framed(header("getCounters"), []byte("\x0d\x00\x00\x0b\x0a\x00\x00\x00\x01\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x05\x00")))
+	f.Add(framed(header("getCounters"), []byte("\x0d\x00\x00\x0b\x0a\x7f\xff\xff\xff")))
+	f.Add(framed(header("getOption"), []byte("\x0b\x00\x00\x00\x00\x00\x011\x00")))
+	f.Add(framed(header("getOption"), []byte("\x0b\x00\x00\x7f\xff\xff\xff")))
+	f.Add(framed(header("getStatus"), []byte("\x08\x00\x00\x00\x00\x00\x02\x00")))
+	f.Add(framed(header("getMapping"), []byte("\x0d\x00\x00\x08\x0c\x00\x00\x00\x01\x00\x00\x00\x07\x0b\x00\x01\x00\x00\x00\x01h\x08\x00\x02\x00\x00\x05\xb7\x00\x00")))
+	f.Add(framed(proto.AppendException(nil, proto.Call{Method: "getOption", SeqID: 1}, proto.UnknownMethod, "no")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		over := func() *thrift.TStandardClient {
+			nc := new(script)
+			nc.in.Reset(data)
+			client, _ := asking(nc, 64<<10, time.Second)
+			return client
+		}
+		ctx := context.Background()
+		if counters, err := fb303.NewFacebookServiceClient(over()).GetCounters(ctx); err == nil && len(counters) > len(data) {
+			t.Errorf("%d counters in %d bytes", len(counters), len(data))
+		}
+		if option, err := fb303.NewFacebookServiceClient(over()).GetOption(ctx, "k"); err == nil && len(option) > len(data) {
+			t.Errorf("an option of %d bytes in %d", len(option), len(data))
+		}
+		_, _ = fb303.NewFacebookServiceClient(over()).GetStatus(ctx)
+		if buckets, err := bucketupdater.NewBucketStoreMappingClient(over()).GetMapping(ctx, "c"); err == nil && len(buckets) > len(data) {
+			t.Errorf("%d buckets in %d bytes", len(buckets), len(data))
+		}
+	})
+}
+
+// FuzzAddress: an address that is taken has all its parts, and means the same when it is written again.
+func FuzzAddress(f *testing.F) {
+	for _, seed := range []string{"127.0.0.1:1463", "tls://[::1]:1464", "unix:/run/s", "unix:", "unix:@a", "tls://h", "h:", ":1463", "tls:/h:1", "a b:1", "[fe80::1%eth0]:1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := ParseAddress(text)
+		if err != nil {
+			return
+		}
+		again := map[bool]string{true: "tls://"}[a.TLS] + a.Text
+		if a.Network == "unix" {
+			again = "unix:" + a.Text
+		}
+		if a.Text == "" || a.Network != "unix" && a.Network != "tcp" || a.Network == "unix" && a.TLS || again != text {
+			t.Errorf("%q is %+v", text, a)
 		}
 	})
 }

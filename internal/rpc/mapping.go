@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/apache/thrift/lib/go/thrift"
-
 	"inkwell/proto/gen/bucketupdater"
 )
 
@@ -16,16 +14,14 @@ import (
 const maxMapping = 64 << 20
 
 // Mapping asks the BucketStoreMapping service at addr for the servers of a category: HOST:PORT by the number of the bucket. What is no
-// address is left out. timeout bounds connecting and each wait.
+// address is left out. All of it has to end within the timeout.
 func Mapping(ctx context.Context, addr, category string, timeout time.Duration) (servers map[int]string, err error) {
-	conf := configuration(maxMapping, timeout)
-	framed := thrift.NewTFramedTransportConf(thrift.NewTSocketConf(addr, conf), conf)
-	if err := framed.Open(); err != nil {
-		return nil, fmt.Errorf("connect to mapping service %s: %w", addr, err)
+	client, closer, err := question(ctx, addr, maxMapping, dialOptions{timeout: timeout})
+	if err != nil {
+		return nil, fmt.Errorf("ask mapping service for %q: %w", category, err)
 	}
-	defer framed.Close()
-	p := thrift.NewTBinaryProtocolConf(framed, conf)
-	answer, err := bucketupdater.NewBucketStoreMappingClient(thrift.NewTStandardClient(p, p)).GetMapping(ctx, category)
+	defer closer.Close()
+	answer, err := bucketupdater.NewBucketStoreMappingClient(client).GetMapping(ctx, category)
 	if err != nil {
 		return nil, fmt.Errorf("ask mapping service %s for %q: %w", addr, category, err)
 	}

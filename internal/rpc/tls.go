@@ -143,8 +143,11 @@ func (c *Credentials) read() error {
 		if err != nil {
 			return fmt.Errorf("read TLS certificate %s with key %s: %w", c.files.Cert, c.files.Key, err)
 		}
-		if after := pair.Leaf.NotAfter; time.Now().After(after) {
-			c.log.Warn("our own certificate has expired: peers will refuse it", "certificate", c.files.Cert, "on", after.Format(time.DateOnly))
+		switch now, leaf := time.Now(), pair.Leaf; {
+		case now.After(leaf.NotAfter):
+			c.log.Warn("our own certificate has expired: peers will refuse it", "certificate", c.files.Cert, "on", leaf.NotAfter.UTC().Format(time.DateOnly))
+		case now.Before(leaf.NotBefore):
+			c.log.Warn("our own certificate is not valid yet: peers will refuse it", "certificate", c.files.Cert, "until", leaf.NotBefore.UTC().Format(time.DateOnly))
 		}
 		cert = &pair
 	}

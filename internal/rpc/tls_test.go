@@ -88,6 +88,7 @@ type leaf struct {
 	names   []string // DNS names, IP addresses, URIs and mail addresses
 	common  string
 	expired bool
+	future  bool
 	usage   x509.ExtKeyUsage
 }
 
@@ -113,6 +114,9 @@ func (a *authority) issue(file string, l leaf) TLSFiles {
 	}
 	if l.expired {
 		template.NotBefore, template.NotAfter = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	}
+	if l.future {
+		template.NotBefore, template.NotAfter = time.Date(2095, 1, 2, 3, 0, 0, 0, time.UTC), time.Date(2096, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	cert, key := a.sign(template, a.cert)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -195,6 +199,7 @@ func TestTLS(t *testing.T) {
 		{"mutual", with(server, ours.ca()), with(web, ours.ca()), "", ""},
 		{"a certificate nobody asked for", server, with(web, ours.ca()), "", ""},
 		{"expired server", ours.issue("old", leaf{names: []string{"127.0.0.1"}, expired: true}), TLSFiles{CA: ours.ca()}, "certificate of 127.0.0.1 expired on 2026-01-02", "expired"},
+		{"server of the future", ours.issue("new", leaf{names: []string{"127.0.0.1"}, future: true}), TLSFiles{CA: ours.ca()}, "certificate of 127.0.0.1 is valid only from 2095-01-02 on", "not valid yet"},
 		{"wrong host", ours.issue("wrong", leaf{names: []string{"a.example.com", "b.example.com"}}), TLSFiles{CA: ours.ca()}, "valid for a.example.com, b.example.com, not for 127.0.0.1", "certificate"},
 		{"wrong host, named", ours.issue("named", leaf{names: []string{"a.example.com"}}), TLSFiles{CA: ours.ca(), ServerName: "a.example.com"}, "", ""},
 		{"common name only", ours.issue("common", leaf{common: "127.0.0.1"}), TLSFiles{CA: ours.ca()}, "no name (a common name alone, 127.0.0.1, is none)", "certificate"},
@@ -202,7 +207,8 @@ func TestTLS(t *testing.T) {
 		{"unknown to the system", server, TLSFiles{}, "signed by an unknown authority", "refuses our certificate"},
 		{"client's as server's", ours.issue("use", leaf{names: []string{"127.0.0.1"}, usage: x509.ExtKeyUsageClientAuth}), TLSFiles{CA: ours.ca()}, "not for this use", "certificate"},
 		{"no client certificate", with(server, ours.ca()), TLSFiles{CA: ours.ca()}, "the peer wants a certificate", "the client shows no certificate"},
-		{"expired client", with(server, ours.ca()), with(ours.issue("oldweb", leaf{names: []string{"web2"}, expired: true}), ours.ca()), "it has expired", "certificate of web2 expired on 2026-01-02"},
+		{"expired client", with(server, ours.ca()), with(ours.issue("oldweb", leaf{names: []string{"web2"}, expired: true}), ours.ca()), "it has expired, or is not valid yet", "certificate of web2 expired on 2026-01-02"},
+		{"client of the future", with(server, ours.ca()), with(ours.issue("newweb", leaf{names: []string{"web3"}, future: true}), ours.ca()), "it has expired, or is not valid yet", "certificate of web3 is valid only from 2095-01-02 on"},
 		{"unknown client", with(server, ours.ca()), with(other.issue("stranger", leaf{names: []string{"web1.example.com"}}), ours.ca()), "peer refuses our certificate", "signed by an unknown authority (another authority)"},
 	}
 	for _, tt := range tests {
@@ -293,7 +299,12 @@ func TestPlainMeetsTLS(t *testing.T) {
 		nc.Close()
 		t.Error("TLS 1.2 was spoken")
 	}
-	eventually(t, "TLS 1.2 refused", func() bool { return old.count("TLS handshakes failed") == 1 })
+	eventually(t, "TLS 1.2 refused", func() bool {
+		return old.count("TLS handshakes failed") == 1 && strings.Contains(old.log.all(), "the peer has no TLS 1.3")
+	})
+	if err := call(t, speaking12(t, ours), TLSFiles{CA: ours.ca()}); err == nil || !strings.Contains(err.Error(), "the peer has no TLS 1.3") {
+		t.Errorf("a server of TLS 1.2: %v", err)
+	}
 	probe := old.dial(t) // the one before is alone in the log of this minute
 	probe.Close()
 
@@ -301,6 +312,34 @@ func TestPlainMeetsTLS(t *testing.T) {
 	if err := call(t, alerting, TLSFiles{}); err == nil || !strings.Contains(err.Error(), "the peer speaks TLS") {
 		t.Errorf("an alert: %v", err)
 	}
+}
+
+// speaking12 is the address of a server that knows nothing newer than TLS 1.2.
+func speaking12(t *testing.T, ours *authority) string {
+	files := ours.issue("server12", leaf{names: []string{"127.0.0.1"}})
+	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(patience))
+		nc.Read(make([]byte, 1)) // shakes hands
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		serving.Wait()
+	})
+	return "tls://" + ln.Addr().String()
 }
 
 // answering is the address of a server that reads a little, answers each connection with the same bytes, and hangs up.
@@ -431,7 +470,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]Address{
 		"h:1": {"tcp", "h:1", false}, "[::1]:1463": {"tcp", "[::1]:1463", false}, ":1463": {"tcp", ":1463", false}, "tls://h:1": {"tcp", "h:1", true},
-		"unix:/a/b": {"unix", "/a/b", false}, "unix:": {}, "h": {}, "tls://h": {}, "tls:/h:1": {}, "http://h:1": {}, "tls://h:": {}, "": {},
+		"unix:/a/b": {"unix", "/a/b", false}, "unix:": {}, "unix:@a": {}, "h": {}, "tls://h": {}, "tls:/h:1": {}, "http://h:1": {}, "tls://h:": {}, "": {},
 	} {
 		if got, err := ParseAddress(text); got != want || (err == nil) != (want != Address{}) {
 			t.Errorf("%q: %+v, %v", text, got, err)

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -93,7 +94,7 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 			t.freed.Wait()
 		}
 	}
-	if t.places >= t.o.Max {
+	if t.size >= t.o.Max {
 		t.evict()
 	}
 	c.owned = c.owned[:0]
@@ -114,12 +115,12 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 func (pl *place) claim(first, end int64) (fresh int64) {
 	if k := len(pl.there) - 1; k < 0 || first >= pl.there[k].End { // the next of a stream, nearly always
 		fresh = end - first - pl.claimed.Overlap(first, end)
-		pl.claimed.Add(first, end)
+		pl.claimed.addBounded(first, end)
 		return fresh
 	}
 	for _, m := range pl.there.Missing(first, end) {
 		fresh += m.End - m.First - pl.claimed.Overlap(m.First, m.End)
-		pl.claimed.Add(m.First, m.End)
+		pl.claimed.addBounded(m.First, m.End)
 	}
 	return fresh
 }
@@ -140,7 +141,7 @@ func (t *Table) release(c *claim, written bool) {
 	for i := range c.pieces {
 		p := &c.pieces[i]
 		pl := t.place(t.entry(p.stream), p.category)
-		pl.claimed = pl.claimed[:0]
+		pl.release()
 		if !written {
 			continue
 		}
@@ -200,13 +201,43 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 	c.part.Reset()
 }
 
-// evict forgets the eighth of the streams that were silent longest.
-func (t *Table) evict() {
-	seen := make([]int64, 0, len(t.streams))
-	for _, e := range t.streams {
-		seen = append(seen, e.seen)
+// release ends what claim began.
+func (pl *place) release() {
+	if pl.claimed = pl.claimed[:0]; cap(pl.claimed) > fewPlaces {
+		pl.claimed = nil
 	}
-	slices.Sort(seen)
-	t.forget(seen[len(seen)/8] + 1)
-	t.o.Logger.Warn("too many streams: those that were silent longest are forgotten; what they send again is written again", "limit", t.o.Max)
+}
+
+// evict makes room: it forgets streams that have more than a sixteenth of it, which no sender needs, then those that were silent longest.
+func (t *Table) evict() {
+	type old struct {
+		*entry
+		hog bool
+	}
+	all := make([]old, 0, len(t.streams))
+	for _, e := range t.streams {
+		cost := 0
+		for _, p := range e.places {
+			cost += p.cost()
+		}
+		all = append(all, old{e, cost > t.o.Max/16})
+	}
+	slices.SortFunc(all, func(a, b old) int {
+		if a.hog != b.hog {
+			return map[bool]int{true: -1, false: 1}[a.hog]
+		}
+		return cmp.Compare(a.seen, b.seen)
+	})
+	forgotten := 0
+	for _, e := range all {
+		if t.size <= t.o.Max*7/8 {
+			break
+		}
+		if e.owner == nil {
+			t.drop(e.id)
+			forgotten++
+		}
+	}
+	t.forgotten.Add(int64(forgotten))
+	t.o.Logger.Warn("too many streams: those that were silent longest are forgotten; what they send again is written again", "limit", t.o.Max, "forgotten", forgotten)
 }

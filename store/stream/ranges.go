@@ -32,6 +32,19 @@ func (r *Ranges) Add(first, end int64) {
 	*r = slices.Replace(s, from, to, Range{first, end})
 }
 
+// addBounded is Add for a set of at most maxRanges ranges, of which the lowest are forgotten; it says how many numbers were.
+func (r *Ranges) addBounded(first, end int64) (forgotten int64) {
+	if s := *r; len(s) == maxRanges && end < s[0].First {
+		return end - first // at once: a peer that counts down would have all of them moved each time
+	}
+	r.Add(first, end)
+	if over := len(*r) - maxRanges; over > 0 {
+		forgotten = (*r)[:over].Count()
+		*r = slices.Delete(*r, 0, over)
+	}
+	return forgotten
+}
+
 // behind is the index of the first range that goes beyond n.
 func (r Ranges) behind(n int64) int {
 	i, _ := slices.BinarySearchFunc(r, n, func(a Range, n int64) int {
@@ -77,14 +90,6 @@ func (r Ranges) Count() (sum int64) {
 		sum += x.End - x.First
 	}
 	return sum
-}
-
-// Holes is how many numbers are missing between the lowest and the highest.
-func (r Ranges) Holes() int64 {
-	if len(r) == 0 {
-		return 0
-	}
-	return r[len(r)-1].End - r[0].First - r.Count()
 }
 
 // String is the set as ParseRanges reads it: 0-99,200-299, both ends included.

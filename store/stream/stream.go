@@ -10,8 +10,9 @@
 // What is known is what the journal holds, from which it is read again at the start, and what Save wrote. Save knows only what was
 // drained from the journal, so that it never claims entries which a power cut took away with the end of the journal.
 //
-// Limitations: a stream that was silent for TTL is forgotten, and so is the one that was silent longest when there are Max: what comes
-// again after that is written again. At most maxRanges stretches are remembered for a stream and category; the lowest are forgotten.
+// Limitations: a stream that was silent for TTL is forgotten, and so are those that were silent longest when there are Max stretches, after
+// those that have too many of them: what comes again after that is written again. At most maxRanges stretches are remembered for a
+// stream and category; the lowest are forgotten. What peers send costs time and memory in proportion to its length, whatever numbers it has.
 package stream
 
 import (
@@ -20,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,9 +51,9 @@ func ParseID(s string) (id ID, err error) {
 // Options are the choices of a Table; the zero value of a field is its default.
 type Options struct {
 	TTL    time.Duration // 30 days; a stream that was silent for so long is forgotten
-	Max    int           // streams, one in several categories counting for each; 1 Mi
+	Max    int           // stretches of numbers, of which a stream has one for each category, and more where numbers are missing; 1 Mi
 	Logger *slog.Logger  // nil = none
-	Stats  *stats.Set    // nil = own; "duplicates" overall, the gauges "missing" and "streams"
+	Stats  *stats.Set    // nil = own; "duplicates" and "streams forgotten" overall, the gauges "missing" and "streams"
 	// Twice is told of entries that were left out because they are there; nil = nobody is.
 	Twice func(id ID, category string, entries int64)
 	// Own are the first bytes of streams that need not be known, because they begin here: see Lanes. Zero = none are.
@@ -64,6 +66,7 @@ const (
 	defaultMax = 1 << 20
 	maxName    = 255 // bytes of a category; entries of longer ones are taken as if they had no numbers
 	maxRanges  = 1024
+	fewPlaces  = 16 // of a stream, among which looking is as fast as a map
 	fileName   = "streams"
 	fileHeader = "inkwell streams 1"
 )
@@ -73,6 +76,7 @@ type Table struct {
 	o          Options
 	lines      *faultfs.Lines
 	duplicates *atomic.Int64
+	forgotten  *atomic.Int64
 	claims     sync.Pool // *claim
 
 	mu      sync.Mutex
@@ -80,6 +84,7 @@ type Table struct {
 	streams map[ID]*entry
 	changed []*place // drained has grown since the last Save
 	places  int
+	size    int // stretches, as Max counts them
 	holes   int64
 }
 
@@ -89,6 +94,7 @@ type entry struct {
 	owner  *claim // whose Append is in progress; nil: nobody's
 	seen   int64  // when something came last, Unix seconds
 	places []*place
+	byName map[string]*place // places, when they are many
 }
 
 // place is what is there of a stream in one category.
@@ -96,6 +102,7 @@ type place struct {
 	of       *entry
 	category string
 	there    Ranges // in the journal or behind it
+	held     int64  // numbers in there
 	drained  Ranges // behind it
 	claimed  Ranges // what the Append in progress brings and is not there yet
 	changed  bool   // it is in Table.changed
@@ -113,7 +120,7 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	if o.Twice == nil {
 		o.Twice = func(ID, string, int64) {}
 	}
-	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"), claims: sync.Pool{New: func() any { return new(claim) }}}
+	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"), forgotten: o.Stats.Overall("streams forgotten"), claims: sync.Pool{New: func() any { return new(claim) }}}
 	t.freed = sync.NewCond(&t.mu)
 	var err error
 	bad := 0
@@ -125,7 +132,7 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	}
 	for _, e := range t.streams {
 		for _, p := range e.places {
-			t.holes += p.there.Holes()
+			t.holes += p.holes()
 		}
 	}
 	o.Stats.Gauge(stats.Overall+":streams", func() int64 { t.mu.Lock(); defer t.mu.Unlock(); return int64(t.places) })
@@ -158,7 +165,9 @@ func (t *Table) read(body []byte) error {
 	e := t.entry(id)
 	e.seen = max(e.seen, seen)
 	p := t.place(e, []byte(category))
-	p.there, p.drained = r, append(Ranges(nil), r...)
+	t.size -= p.cost()
+	p.there, p.held, p.drained = r, r.Count(), append(Ranges(nil), r...)
+	t.size += p.cost()
 	return nil
 }
 
@@ -181,15 +190,38 @@ func (t *Table) entry(id ID) *entry {
 
 // place finds or makes the place of a category.
 func (t *Table) place(e *entry, category []byte) *place {
-	for _, p := range e.places {
-		if p.category == string(category) {
+	if e.byName != nil {
+		if p := e.byName[string(category)]; p != nil {
 			return p
 		}
+	} else if i := slices.IndexFunc(e.places, func(p *place) bool { return p.category == string(category) }); i >= 0 {
+		return e.places[i]
 	}
 	p := &place{of: e, category: string(category)}
 	e.places = append(e.places, p)
 	t.places++
+	t.size += p.cost()
+	switch {
+	case e.byName != nil:
+		e.byName[p.category] = p
+	case len(e.places) > fewPlaces:
+		e.byName = make(map[string]*place)
+		for _, p := range e.places {
+			e.byName[p.category] = p
+		}
+	}
 	return p
+}
+
+// cost is what p counts against Max.
+func (p *place) cost() int { return max(1, len(p.there)) }
+
+// holes is how many numbers are missing between the lowest and the highest.
+func (p *place) holes() int64 {
+	if len(p.there) == 0 {
+		return 0
+	}
+	return p.there[len(p.there)-1].End - p.there[0].First - p.held
 }
 
 // Recover learns what the journal holds from an offset on, beyond what Save knew. It comes before the first Append.
@@ -236,8 +268,7 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 		if !drained {
 			continue
 		}
-		pl.drained.Add(p.first, p.first+p.count)
-		pl.drained = pl.drained[max(0, len(pl.drained)-maxRanges):]
+		pl.drained.addBounded(p.first, p.first+p.count)
 		if !pl.changed {
 			pl.changed = true
 			t.changed = append(t.changed, pl)
@@ -247,12 +278,10 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 
 // add notes that a piece is there.
 func (t *Table) add(pl *place, p *piece) {
-	before := pl.there.Holes()
-	pl.there.Add(p.first, p.first+p.count)
-	if over := len(pl.there) - maxRanges; over > 0 {
-		pl.there = append(pl.there[:0], pl.there[over:]...)
-	}
-	t.holes += pl.there.Holes() - before
+	holes, cost := pl.holes(), pl.cost()
+	pl.held += p.count - pl.there.Overlap(p.first, p.first+p.count) - pl.there.addBounded(p.first, p.first+p.count)
+	t.holes += pl.holes() - holes
+	t.size += pl.cost() - cost
 }
 
 // Save makes what was drained before the call durable.
@@ -297,7 +326,7 @@ func (t *Table) Save() error {
 	return t.lines.Sync()
 }
 
-// forget forgets the streams that were silent since before, and the longest silent of too many.
+// forget forgets the streams that were silent since before.
 func (t *Table) forget(before int64) {
 	for id, e := range t.streams {
 		if e.seen < before && e.owner == nil {
@@ -308,7 +337,8 @@ func (t *Table) forget(before int64) {
 
 func (t *Table) drop(id ID) {
 	for _, p := range t.streams[id].places {
-		t.holes -= p.there.Holes()
+		t.holes -= p.holes()
+		t.size -= p.cost()
 		t.places--
 	}
 	delete(t.streams, id)

@@ -1,0 +1,43 @@
+package plain
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// FuzzMark: whatever a checkpoint says of a series, it is gone on with or refused, nothing outside of its directory is touched, and no
+// finished file gets shorter.
+func FuzzMark(f *testing.F) {
+	for _, seed := range []string{
+		`{"file":"k_00001","bytes":3,"events":1,"opened":1795996800,"begun":["k_00001"],"stats":["a line"]}`, `{"file":"../outside","bytes":1,"begun":["../outside","/etc/passwd"]}`,
+		`{"file":"k_00001","bytes":-1}`, `{"file":"k_00001","bytes":9223372036854775807}`, `{"file":"","bytes":0,"begun":["","."]}`, `{"file":"k_99999999999999999999"}`, `null`, `7`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, mark []byte) {
+		top := t.TempDir()
+		dir, outside := filepath.Join(top, "k"), filepath.Join(top, "outside")
+		must(t, os.Mkdir(dir, 0o750))
+		must(t, os.WriteFile(outside, []byte("outside"), 0o640))
+		must(t, os.WriteFile(filepath.Join(dir, "k_00000"), []byte("finished\n"), 0o640))
+		must(t, os.WriteFile(filepath.Join(dir, "k_00001"), []byte("one\ntwo\n"), 0o640))
+		file, err := Open(Options{Root: top, Dir: dir, Base: "k", Stats: stats.New()}, store.Marks{filepath.Join(dir, "k"): mark})
+		if err == nil {
+			b := new(proto.Batch)
+			b.Append([]byte("k"), []byte("new\n"))
+			_ = file.Append(context.Background(), b) // a fault is as good as a refusal
+			_ = file.Close()
+		}
+		for path, want := range map[string]string{outside: "outside", filepath.Join(dir, "k_00000"): "finished\n"} {
+			if got, err := os.ReadFile(path); err != nil || len(got) < len(want) || string(got[:len(want)]) != want {
+				t.Errorf("%s: %s has %q, %v", mark, path, got, err)
+			}
+		}
+	})
+}
