@@ -89,7 +89,11 @@ type entry struct {
 	owner  *claim // whose Append is in progress; nil: nobody's
 	seen   int64  // when something came last, Unix seconds
 	places []*place
+	named  map[string]*place // the same, when they are more than few
 }
+
+// few is how many places of a stream are looked through: nearly all have one, and a map would be larger than that.
+const few = 8
 
 // place is what is there of a stream in one category.
 type place struct {
@@ -181,15 +185,35 @@ func (t *Table) entry(id ID) *entry {
 
 // place finds or makes the place of a category.
 func (t *Table) place(e *entry, category []byte) *place {
+	if p := e.find(category); p != nil {
+		return p
+	}
+	p := &place{of: e, category: string(category)}
+	e.places = append(e.places, p)
+	t.places++
+	switch {
+	case e.named != nil:
+		e.named[p.category] = p
+	case len(e.places) > few: // a sender may name any number of categories in one call
+		e.named = make(map[string]*place, 2*few)
+		for _, p := range e.places {
+			e.named[p.category] = p
+		}
+	}
+	return p
+}
+
+// find returns the place of a category, nil if there is none.
+func (e *entry) find(category []byte) *place {
+	if e.named != nil {
+		return e.named[string(category)]
+	}
 	for _, p := range e.places {
 		if p.category == string(category) {
 			return p
 		}
 	}
-	p := &place{of: e, category: string(category)}
-	e.places = append(e.places, p)
-	t.places++
-	return p
+	return nil
 }
 
 // Recover learns what the journal holds from an offset on, beyond what Save knew. It comes before the first Append.

@@ -112,6 +112,27 @@ func TestWhatIsThereIsLeftOut(t *testing.T) {
 	}
 }
 
+// A call may name any number of categories.
+func TestAStreamInManyCategories(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{})
+	const many = 50_000
+	b := new(proto.Batch)
+	for i := range many {
+		b.Append(fmt.Appendf(nil, "c%d", i), []byte("m"))
+	}
+	b.Number(ID{1}, 0, many)
+	for _, want := range []int{many, 0} {
+		wrote := 0
+		if err := tab.Append(t.Context(), b, func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != want {
+			t.Fatalf("wrote %d, %v, want %d", wrote, err, want)
+		}
+	}
+	tab.Drained(b)
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWhatFailedIsNotThere(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{})
 	no := errors.New("no")
