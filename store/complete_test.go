@@ -1,0 +1,41 @@
+package store
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+)
+
+// TestFilesCompleteWhileAnotherFails has a category become complete, and be forgotten, while the journal is still needed from before its
+// entries for one that cannot be written: when that is read again, they are passed over.
+func TestFilesCompleteWhileAnotherFails(t *testing.T) {
+	period, err := rotate.ParsePeriod("1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fault := &failing{op: faultfs.OpWrite, part: ".bad-", err: syscall.ENOSPC}
+	fault.set(true)
+	o := FilesOptions{Dir: t.TempDir(), Period: period, Injector: fault, cutEvery: 20 * time.Millisecond, retryMin: 20 * time.Millisecond, maxAge: time.Millisecond}
+	f := open(t, o)
+	mustAppend(t, f, entries("bad", "waits\n"))
+	eventually(t, "a failure", func() bool { return fault.seen() > 0 })
+	mustAppend(t, f, entries("good", "once\n"))
+	eventually(t, "a finished file", func() bool {
+		names, err := filepath.Glob(filepath.Join(o.Dir, "good", "good-*.gz"))
+		return err == nil && len(names) == 1
+	})
+	seen := fault.seen()
+	eventually(t, "more failures", func() bool { return fault.seen() > seen+2 })
+	fault.set(false)
+	eventually(t, "recovery", func() bool { return f.Status() == "" })
+	closeFiles(t, f)
+	for category, want := range map[string]string{"bad": "waits\n", "good": "once\n", OverflowCategory: ""} {
+		if got := published(t, o.Dir, category); got != want {
+			t.Errorf("%s has %q, want %q", category, got, want)
+		}
+	}
+}
