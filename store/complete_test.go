@@ -39,3 +39,25 @@ func TestFilesCompleteWhileAnotherFails(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesWithManyCheckpoints has a file stay open while many checkpoints add to it: what is kept of them does not grow with their number.
+func TestFilesWithManyCheckpoints(t *testing.T) {
+	o := FilesOptions{Dir: t.TempDir(), cutEvery: time.Millisecond, maxAge: time.Millisecond, idleWait: time.Millisecond, KeepOpen: true}
+	total := 0
+	for range 3 {
+		f := open(t, o)
+		for i := 0; i < 200; i++ {
+			mustAppend(t, f, numbered("c", total, "m\n"))
+			total++
+			every := total%2 == 0
+			eventually(t, "a checkpoint", func() bool { bytes, _ := f.Backlog(); return bytes == 0 || !every })
+		}
+		closeFiles(t, f)
+		if n := len(f.ledger.open["c"]); n > 100 {
+			t.Errorf("%d lines are kept of one file", n)
+		}
+	}
+	o.KeepOpen = false
+	closeFiles(t, open(t, o))
+	checkManifest(t, filepath.Join(o.Dir, "c"), total)
+}
