@@ -1,7 +1,10 @@
 package store
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -60,4 +63,34 @@ func TestFilesWithManyCheckpoints(t *testing.T) {
 	o.KeepOpen = false
 	closeFiles(t, open(t, o))
 	checkManifest(t, filepath.Join(o.Dir, "c"), total)
+}
+
+// TestFilesKilledBehindALostJournal loses the journal, and dies before another checkpoint when it has come to where it was: the old
+// checkpoint must not be taken for one of the new entries, and what the file has stays in the manifest.
+func TestFilesKilledBehindALostJournal(t *testing.T) {
+	o := FilesOptions{Dir: t.TempDir(), KeepOpen: true}
+	f := open(t, o)
+	mustAppend(t, f, numbered("c", 0, strings.Repeat("a", 5000)+"\n"))
+	closeFiles(t, f)
+	if err := os.RemoveAll(filepath.Join(o.Dir, ".inkwell", "journal")); err != nil {
+		t.Fatal(err)
+	}
+	o.cutEvery = time.Hour
+	f = open(t, o)
+	want := strings.Repeat("a", 5000) + "\n"
+	for i := range 100 {
+		m := fmt.Sprintf("%d%s\n", i, strings.Repeat("b", 100))
+		mustAppend(t, f, numbered("c", i+1, m))
+		want += m
+	}
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(o.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	closeFiles(t, f)
+	closeFiles(t, open(t, FilesOptions{Dir: killed}))
+	if got := published(t, killed, "c"); got != want {
+		t.Errorf("got %d bytes, want %d", len(got), len(want))
+	}
+	checkManifest(t, filepath.Join(killed, "c"), 101)
 }

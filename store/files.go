@@ -156,6 +156,9 @@ func (f *Files) openBooks() (err error) {
 	if f.ledger, err = openLedger(f.root, f.state, f.log, f.saved); err != nil {
 		return fmt.Errorf("open ledger in %s: %w", f.o.StateDir, err)
 	}
+	if err := f.fit(); err != nil {
+		return fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
+	}
 	if f.o.DoneMarkers {
 		f.ledger.marks = newMarkers(f.root, &f.o)
 		if err := f.ledger.marks.recover(time.Now()); err != nil {
@@ -175,6 +178,22 @@ func (f *Files) openBooks() (err error) {
 		return fmt.Errorf("read journal in %s: %w", f.o.StateDir, err)
 	}
 	return nil
+}
+
+// fit makes checkpoint and ledger those of the journal that is there. They are saved before anything is appended: its offset may be one
+// that they knew as another's.
+func (f *Files) fit() error {
+	_, end := f.journal.Bounds()
+	if lost := f.saved.fit(end); !lost {
+		return nil
+	}
+	f.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): files are continued, entries missing from the journal are lost",
+		"state", f.o.StateDir, "journal end", end)
+	f.ledger.fit(end)
+	if err := f.ledger.save(nil); err != nil {
+		return err
+	}
+	return f.saved.save(f.state)
 }
 
 // setAside keeps the open files of all series from being taken for ones that the journal holds: the state that knew them is gone.
@@ -204,11 +223,6 @@ func (f *Files) setAside() error {
 
 // start brings the series back to the checkpoint and starts the goroutines.
 func (f *Files) start() error {
-	_, end := f.journal.Bounds()
-	if lost := f.saved.fit(end); lost {
-		f.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): files are continued, entries missing from the journal are lost",
-			"state", f.o.StateDir, "journal end", end)
-	}
 	if err := f.openBooks(); err != nil {
 		return err
 	}

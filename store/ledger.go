@@ -103,6 +103,15 @@ func (l *ledger) rewind(name string, through uint64) {
 	l.open[name] = list
 }
 
+// fit bounds every offset by the end of the journal, as those of the checkpoint.
+func (l *ledger) fit(end uint64) {
+	for _, list := range l.open {
+		for i := range list {
+			list[i].From, list[i].Through = min(list[i].From, end), min(list[i].Through, end)
+		}
+	}
+}
+
 // save makes added durable. It may be called again with the same.
 func (l *ledger) save(added []manifest.Contents) error {
 	if l.lines.Due() {

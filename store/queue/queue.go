@@ -120,6 +120,9 @@ func Open(o Options) (_ *Journal, err error) {
 	if saved.fit(acked, end) {
 		j.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): entries missing from the journal are lost",
 			"state", o.StateDir, "journal end", end)
+		if err := saved.save(j.state); err != nil { // before an offset that it knew is another entry's
+			return nil, fmt.Errorf("save checkpoint in %s: %w", o.StateDir, err)
+		}
 	}
 	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Logger: o.Logger, Stats: o.Stats})
 	if err != nil {
