@@ -93,7 +93,7 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 			t.freed.Wait()
 		}
 	}
-	if t.places >= t.o.Max {
+	if t.places >= t.o.Max || t.ranges >= maxEach*t.o.Max {
 		t.evict()
 	}
 	c.owned = c.owned[:0]
@@ -153,6 +153,9 @@ func (t *Table) release(c *claim, written bool) {
 	for i, e := range c.owned {
 		e.owner, c.owned[i] = nil, nil
 		e.seen = max(e.seen, now)
+		if len(e.places) > maxPlaces {
+			t.drop(e.id)
+		}
 	}
 	t.freed.Broadcast()
 }

@@ -11,7 +11,8 @@
 // drained from the journal, so that it never claims entries which a power cut took away with the end of the journal.
 //
 // Limitations: a stream that was silent for TTL is forgotten, and so is the one that was silent longest when there are Max: what comes
-// again after that is written again. At most maxRanges stretches are remembered for a stream and category; the lowest are forgotten.
+// again after that is written again. At most maxRanges stretches are remembered for a stream and category; the lowest are forgotten. So
+// is a stream in more than maxPlaces categories, and whoever was silent longest when there are maxEach*Max stretches in all.
 package stream
 
 import (
@@ -64,6 +65,8 @@ const (
 	defaultMax = 1 << 20
 	maxName    = 255 // bytes of a category; entries of longer ones are taken as if they had no numbers
 	maxRanges  = 1024
+	maxPlaces  = 2 * laneMax
+	maxEach    = 4
 	fileName   = "streams"
 	fileHeader = "inkwell streams 1"
 )
@@ -80,6 +83,7 @@ type Table struct {
 	streams map[ID]*entry
 	changed []*place // drained has grown since the last Save
 	places  int
+	ranges  int // in there, of all places
 	holes   int64
 }
 
@@ -162,6 +166,7 @@ func (t *Table) read(body []byte) error {
 	e := t.entry(id)
 	e.seen = max(e.seen, seen)
 	p := t.place(e, []byte(category))
+	t.ranges += len(r) - len(p.there)
 	p.there, p.drained = r, append(Ranges(nil), r...)
 	return nil
 }
@@ -257,6 +262,10 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 		e.seen = max(e.seen, now)
 		pl := t.place(e, p.category)
 		t.add(pl, p)
+		if len(e.places) > maxPlaces && e.owner == nil {
+			t.drop(p.stream)
+			continue
+		}
 		if !drained {
 			continue
 		}
@@ -272,10 +281,12 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 // add notes that a piece is there.
 func (t *Table) add(pl *place, p *piece) {
 	before := pl.there.Holes()
+	t.ranges -= len(pl.there)
 	pl.there.Add(p.first, p.first+p.count)
 	if over := len(pl.there) - maxRanges; over > 0 {
 		pl.there = append(pl.there[:0], pl.there[over:]...)
 	}
+	t.ranges += len(pl.there)
 	t.holes += pl.there.Holes() - before
 }
 
@@ -333,6 +344,7 @@ func (t *Table) forget(before int64) {
 func (t *Table) drop(id ID) {
 	for _, p := range t.streams[id].places {
 		t.holes -= p.there.Holes()
+		t.ranges -= len(p.there)
 		t.places--
 	}
 	delete(t.streams, id)

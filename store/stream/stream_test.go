@@ -112,23 +112,101 @@ func TestWhatIsThereIsLeftOut(t *testing.T) {
 	}
 }
 
-// A call may name any number of categories.
+// A call may name any number of categories; a stream in too many is not remembered.
 func TestAStreamInManyCategories(t *testing.T) {
-	tab := open(t, t.TempDir(), Options{})
-	const many = 50_000
-	b := new(proto.Batch)
-	for i := range many {
-		b.Append(fmt.Appendf(nil, "c%d", i), []byte("m"))
-	}
-	b.Number(ID{1}, 0, many)
-	for _, want := range []int{many, 0} {
-		wrote := 0
-		if err := tab.Append(t.Context(), b, func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != want {
-			t.Fatalf("wrote %d, %v, want %d", wrote, err, want)
+	for _, many := range []int{maxPlaces, 50_000} {
+		tab := open(t, t.TempDir(), Options{})
+		b := new(proto.Batch)
+		for i := range many {
+			b.Append(fmt.Appendf(nil, "c%d", i), []byte("m"))
+		}
+		b.Number(ID{1}, 0, many)
+		for again := range 2 {
+			least := many
+			if again == 1 {
+				least -= maxPlaces
+			}
+			wrote := 0
+			if err := tab.Append(t.Context(), b, func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote < least || least == 0 && wrote > 0 {
+				t.Fatalf("wrote %d, %v, want %d", wrote, err, least)
+			}
+			tab.Drained(b)
+			if tab.places > maxPlaces {
+				t.Errorf("%d places are remembered", tab.places)
+			}
+		}
+		if err := tab.Save(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	tab.Drained(b)
-	if err := tab.Save(); err != nil {
+}
+
+// What a peer sends with holes takes a bounded amount of memory, by stream and in all.
+func TestHolesAreBounded(t *testing.T) {
+	const limit = 4
+	tab := open(t, t.TempDir(), Options{Max: limit})
+	for id := range byte(3 * limit) {
+		for n := range int64(100) {
+			b := batch("a", ID{id + 1}, 2*n, 1)
+			if err := tab.Append(t.Context(), b, func(context.Context, *proto.Batch) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			tab.Drained(b)
+			sum := 0
+			tab.Each(func(_ ID, _ string, there Ranges) { sum += len(there) })
+			if sum != tab.ranges || sum > maxEach*limit+1 {
+				t.Fatalf("%d ranges are remembered in all, counted are %d", sum, tab.ranges)
+			}
+		}
+	}
+	wide := open(t, t.TempDir(), Options{})
+	for n := range int64(maxRanges + 100) {
+		b := batch("a", ID{1}, 2*n, 1)
+		if err := wide.Append(t.Context(), b, func(context.Context, *proto.Batch) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		wide.Drained(b)
+	}
+	wide.Each(func(_ ID, _ string, there Ranges) {
+		if len(there) != maxRanges || there[0].First != 200 || len(wide.streams[ID{1}].places[0].drained) != maxRanges {
+			t.Errorf("%d ranges are remembered, from %d on, %d of them drained", len(there), there[0].First, len(wide.streams[ID{1}].places[0].drained))
+		}
+	})
+}
+
+// Streams that begin here, and names that no file can have, are not remembered.
+func TestWhatIsNotRemembered(t *testing.T) {
+	own := [8]byte{9, 9}
+	tab := open(t, t.TempDir(), Options{Own: own})
+	tab.Drained(batch("a", ID{9, 9}, 0, 1))
+	long := batch(strings.Repeat("l", maxName+1), ID{1}, 0, 1)
+	wrote := 0
+	for range 2 {
+		if err := tab.Append(t.Context(), long, func(context.Context, *proto.Batch) error { wrote++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(tab.streams) != 0 || wrote != 2 {
+		t.Errorf("%d streams are remembered, %d entries were written", len(tab.streams), wrote)
+	}
+}
+
+// A stream whose Append is in progress is not forgotten, however many others come.
+func TestAStreamAtWorkIsNotForgotten(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{Max: 4})
+	ok := func(context.Context, *proto.Batch) error { return nil }
+	err := tab.Append(t.Context(), batch("a", ID{200}, 0, 2), func(context.Context, *proto.Batch) error {
+		for i := range 20 {
+			if err := tab.Append(t.Context(), batch("a", ID{byte(i + 1)}, 0, 1), ok); err != nil {
+				return err
+			}
+		}
+		if e := tab.streams[ID{200}]; e == nil || e.owner == nil {
+			t.Error("it was forgotten")
+		}
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }
