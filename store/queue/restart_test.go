@@ -1,11 +1,16 @@
 package queue
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // opened is a journal from which nothing is brought to the queues.
@@ -67,6 +72,35 @@ func TestKilledBehindALostJournal(t *testing.T) {
 		w.write(t, l, "a", 10)
 	}
 	l = begin(t, killed(t, l), s, noFault)
+	l.end(t)
+	check(t, s, w)
+}
+
+// A store that breaks while a checkpoint is made is opened with the marks to which its queue goes back, not with those of another.
+func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
+	var mu sync.Mutex
+	works := false
+	random := rand.New(rand.NewPCG(1, 2))
+	s, w := newShelf(), &writer{next: make(map[string]int), acked: make(map[string]int)}
+	j, err := Open(Options{StateDir: t.TempDir(), saveEvery: time.Millisecond, retry: time.Microsecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &life{j: j, shelf: s}
+	l.start(func(op string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == "append" && !works && random.IntN(3) == 0 {
+			return store.ErrBroken
+		}
+		return nil
+	})
+	for i := range 2000 {
+		w.write(t, l, fmt.Sprint("c", i%8), 2)
+	}
+	mu.Lock()
+	works = true
+	mu.Unlock()
 	l.end(t)
 	check(t, s, w)
 }
