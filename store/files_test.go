@@ -396,7 +396,7 @@ func TestFilesOutlivesFaultsOfTheOutput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			f := open(t, FilesOptions{Dir: dir, MaxSize: 2000, Injector: fault})
+			f := open(t, FilesOptions{Dir: dir, MaxSize: 2000, Injector: fault, KeepOpen: true})
 			want := map[string]string{}
 			total := 0
 			add := func(i int) {
@@ -424,6 +424,7 @@ func TestFilesOutlivesFaultsOfTheOutput(t *testing.T) {
 			}
 			eventually(t, "recovery", func() bool { return f.Status() == "" })
 			closeFiles(t, f)
+			closeFiles(t, open(t, FilesOptions{Dir: dir, MaxSize: 2000})) // by what the ledger says
 			for category, text := range want {
 				if got := published(t, dir, category); got != text {
 					t.Errorf("%s: got %d bytes, want %d", category, len(got), len(text))
