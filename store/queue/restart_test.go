@@ -1,11 +1,15 @@
 package queue
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,4 +107,98 @@ func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	mu.Unlock()
 	l.end(t)
 	check(t, s, w)
+}
+
+// A queue that many categories share takes over from those that each had: what one of these has delivered is passed over.
+func TestASharedQueueTakesOver(t *testing.T) {
+	s := newShelf()
+	dir := t.TempDir()
+	l := begin(t, dir, s, noFault)
+	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
+	l.known["b"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
+		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, []string{"file b"})}
+	for range 20 {
+		w.write(t, l, "b", 5)
+		w.write(t, l, "a", 5)
+	}
+	until(t, "a is delivered", func() bool { return len(s.get("a")) > 0 && l.known["a"][0].Waiting() == 0 })
+	l.j.Stop(time.Second)
+	before := s.get("a")
+
+	var shared *Queue
+	l.j.Start(func() {
+		shared = l.j.NewQueue(QueueOptions{Name: "all", Shared: true, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
+			Open: func(saved store.Marks) (store.Store, error) { return s.open("all", saved, noFault) }}, []string{"file all"})
+	}, func([]byte) []*Queue { return []*Queue{shared} })
+	w.write(t, l, "c", 5)
+	l.end(t)
+	if s.get("a") != before {
+		t.Error("a was written to again")
+	}
+	var want strings.Builder
+	for _, name := range []string{"b", "c"} {
+		for i := range w.acked[name] {
+			fmt.Fprintf(&want, "%s-%d\n", name, i)
+		}
+	}
+	if got := s.get("all"); got != want.String() {
+		t.Errorf("the shared queue has %d bytes, want %d; they differ at %d", len(got), want.Len(), differ(got, want.String()))
+	}
+}
+
+// halving is a keeper that takes half of a batch, and then nothing until it works.
+type halving struct {
+	*keeper
+	works *atomic.Bool
+	took  bool
+}
+
+func (h *halving) Append(ctx context.Context, b *proto.Batch) error {
+	part, half := new(proto.Batch), b.Count()/2
+	n := 0
+	for c := b.Cursor(); c.Next(); n++ {
+		if n < half == !h.took {
+			part.Append(c.Category(), c.Message())
+		}
+	}
+	if h.took && !h.works.Load() {
+		return &store.PartialError{Left: b.Count() - half, Err: errors.New("half of it is away")}
+	}
+	if err := h.keeper.Append(ctx, part); err != nil || h.took {
+		return err
+	}
+	h.took = true
+	return &store.PartialError{Left: b.Count() - half, Err: errors.New("half of it is away")}
+}
+
+// Check makes the worker ask for marks all the time.
+func (h *halving) Check(time.Time) error { return nil }
+
+// What a store has of half a batch is no place to start from: there is no mark before it has the rest.
+func TestNoMarkWithinABatch(t *testing.T) {
+	s := newShelf()
+	l := begin(t, t.TempDir(), s, noFault)
+	var works atomic.Bool
+	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
+	l.known["a"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Millisecond,
+		Open: func(saved store.Marks) (store.Store, error) {
+			st, err := s.open("a", saved, noFault)
+			if err != nil {
+				return nil, err
+			}
+			return &halving{keeper: st.(*keeper), works: &works}, nil
+		}}, []string{"file a"})}
+	w.write(t, l, "a", 10)
+	until(t, "the half", func() bool { return len(s.get("a")) > 0 })
+	w.write(t, l, "b", 10)
+	until(t, "a checkpoint behind it", func() bool { return l.saved().Queues["b\x00file b"].Files != nil && len(s.get("b")) > 0 })
+	time.Sleep(50 * time.Millisecond) // a mark would come in less
+	dir := t.TempDir()
+	left := l.crash(t, dir)
+	works.Store(true)
+	l.end(t)
+	check(t, s, w)
+	l = begin(t, dir, left, noFault)
+	l.end(t)
+	check(t, left, w)
 }
