@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/faultfs/crashfs"
 	"inkwell/rotate"
+	"inkwell/store/spool"
 )
 
 // TestFilesCompleteWhileAnotherFails has a category become complete, and be forgotten, while the journal is still needed from before its
@@ -93,4 +95,36 @@ func TestFilesKilledBehindALostJournal(t *testing.T) {
 		t.Errorf("got %d bytes, want %d", len(got), len(want))
 	}
 	checkManifest(t, filepath.Join(killed, "c"), 101)
+}
+
+// TestFilesWithoutSyncAfterAPowerCut loses the end of a journal that is only written: numbers of what went with it must not be known, so
+// that it is taken when it is sent again.
+func TestFilesWithoutSyncAfterAPowerCut(t *testing.T) {
+	path := t.TempDir()
+	disk, err := crashfs.New(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := disk.Process(nil)
+	f := open(t, FilesOptions{Dir: path, Durability: spool.Write, Injector: process, cutEvery: time.Millisecond, maxAge: time.Hour, KeepOpen: true})
+	lines := numbered("c", 0, "one\n", "two\n")
+	mustAppend(t, f, lines)
+	eventually(t, "a checkpoint that knows the numbers", func() bool {
+		known, err := os.ReadFile(filepath.Join(path, ".inkwell", "streams"))
+		return err == nil && strings.Contains(string(known), `"c"`)
+	})
+	process.Kill()
+	if err := f.Close(); err == nil {
+		t.Error("a killed process closed its files")
+	}
+	left := filepath.Join(t.TempDir(), "left")
+	if err := disk.Image(left, crashfs.Cut{Names: crashfs.NoNames, Bytes: crashfs.NoBytes}); err != nil {
+		t.Fatal(err)
+	}
+	f = open(t, FilesOptions{Dir: left, Durability: spool.Write})
+	mustAppend(t, f, lines)
+	closeFiles(t, f)
+	if got := published(t, left, "c"); got != "one\ntwo\n" {
+		t.Errorf("got %q", got)
+	}
 }

@@ -92,6 +92,9 @@ func (s *saver) save(last bool) {
 	if !next.equal(s.saved) {
 		killpoint.Reach("queue.checkpoint.gathered")
 		err := s.j.reserve.Save(func() error {
+			if err := s.j.spool.Sync(); err != nil { // numbers must not be known longer than what they are of
+				return err
+			}
 			if err := s.j.streams.Save(); err != nil {
 				return err
 			}

@@ -312,6 +312,20 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	}
 }
 
+// What was heard of just now is not forgotten, drained or not.
+func TestStreamsThatAreHeardOfAreKept(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{TTL: time.Minute})
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 1), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if len(tab.streams) != 1 {
+		t.Error("it was forgotten")
+	}
+}
+
 // A set does what a map of numbers does.
 func TestRangesAgainstAMap(t *testing.T) {
 	for seed := range uint64(200) {
