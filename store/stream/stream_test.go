@@ -130,6 +130,9 @@ func TestAStreamInManyCategories(t *testing.T) {
 			if err := tab.Append(t.Context(), b, func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote < least || least == 0 && wrote > 0 {
 				t.Fatalf("wrote %d, %v, want %d", wrote, err, least)
 			}
+			if tab.places > maxPlaces {
+				t.Errorf("%d places are remembered", tab.places)
+			}
 			tab.Drained(b)
 			if tab.places > maxPlaces {
 				t.Errorf("%d places are remembered", tab.places)
