@@ -124,9 +124,10 @@ func (d *drainer) run() {
 
 func (d *drainer) loop() error {
 	for {
+		stopping := d.stopping.Load() // before the look: what was appended until then is seen
 		rec, ok, err := d.reader.TryNext()
 		if err == nil && !ok {
-			if d.stopping.Load() && !d.lastTry() {
+			if stopping && !d.lastTry() {
 				return d.finish()
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), d.files.o.idleWait)
@@ -145,7 +146,7 @@ func (d *drainer) loop() error {
 			d.low = max(d.low, corrupt.End) // or nothing would ever acknowledge it
 		case err != nil && !errors.Is(err, io.EOF):
 			d.files.health.Set("journal read", fmt.Errorf("read journal in %s: %w", d.files.o.StateDir, err))
-			if d.stopping.Load() {
+			if stopping {
 				return errors.Join(err, d.finish())
 			}
 			time.Sleep(d.files.o.retryMin)
