@@ -3,6 +3,8 @@ package collector
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"inkwell/config"
 	"inkwell/internal/stats"
+	"inkwell/proto"
 	"inkwell/store/queue"
 )
 
@@ -70,6 +73,32 @@ func TestRoutesFollowTheOriginalsRules(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is left of a call whose other entries have no store keeps its numbers: sent again, it is there once.
+func TestNumbersStayWithWhatHasAStore(t *testing.T) {
+	dir := t.TempDir()
+	c, stop := launch(t, Options{Routed: &Routed{StateDir: t.TempDir(), Load: func() *config.Config {
+		return config.Load("test.conf", []byte("port=1\n"+block("category=a", "type=file", "file_path="+dir, "add_newlines=1")))
+	}}})
+	b := batch("nowhere", "x", "a", "one", "nowhere", "y", "a", "two")
+	b.AppendSpan(proto.Span{Stream: [16]byte{1}, First: 5, Count: 4})
+	client := dial(t, c)
+	for range 2 {
+		if code, err := client.Log(t.Context(), []*proto.Batch{b}); code != proto.OK || err != nil {
+			t.Fatal(code, err)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "a*_0*"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	if got, err := os.ReadFile(names[0]); string(got) != "one\ntwo\n" || err != nil {
+		t.Errorf("the file has %q, %v", got, err)
 	}
 }
 

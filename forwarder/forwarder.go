@@ -118,6 +118,9 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if f.positions, err = openPositions(f.state, o.Logger); err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
+	if err := f.positions.boot(); err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
 	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, root: o.SpoolRoot, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err

@@ -210,6 +210,41 @@ func TestPositionsSurviveDiskFaults(t *testing.T) {
 	}
 }
 
+// A sync that failed is not tried again on the same file: that would prove nothing.
+func TestPositionsAreWrittenAnewWhenASyncFails(t *testing.T) {
+	path := t.TempDir()
+	inj := &faults{op: faultfs.OpSync, allow: 10}
+	p, err := openTestPositions(t, path, inj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	which := func() os.FileInfo {
+		info, err := os.Stat(filepath.Join(path, positionsName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	before := which()
+	inj.on = true
+	if err := p.commit([]position{somePosition(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.sync(); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	inj.on = false
+	if err := p.sync(); err != nil {
+		t.Fatal(err)
+	}
+	if os.SameFile(before, which()) {
+		t.Error("the file whose sync failed is still in use")
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A file of version 1, which had no streams, is read; its positions get streams when they are used.
 func TestPositionsOfVersion1(t *testing.T) {
 	path := t.TempDir()

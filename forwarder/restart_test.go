@@ -3,7 +3,9 @@ package forwarder
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -148,4 +150,31 @@ func TestPartialParcelsWaitForTheStore(t *testing.T) {
 	if r.store.calls > 10 {
 		t.Errorf("%d calls: batches do not form while a call is under way", r.store.calls)
 	}
+}
+
+// TestLinesThatAreSplitElsewhere restarts with another limit of lines when the answer to a call was lost: what is cut elsewhere must not
+// be taken for what the store has.
+func TestLinesThatAreSplitElsewhere(t *testing.T) {
+	r := newRig(t, "*.log")
+	r.opt.MaxLine = 20
+	var lost atomic.Bool
+	r.store.fail = func(int) (before, after error) {
+		if lost.Swap(true) {
+			return errFault, nil
+		}
+		return nil, errFault
+	}
+	long := strings.Repeat("x", 69) + "\n"
+	r.write("a.log", long+"one\ntwo\n")
+	r.start()
+	r.until("the call whose answer is lost", func() bool { return r.store.count("c") == 6 })
+	r.stop()
+	r.opt.MaxLine = 0
+	r.store.fail = nil
+	r.write("a.log", "three\nfour\n")
+	r.start()
+	r.until("all lines, whole", func() bool {
+		got := r.store.get("c")
+		return slices.Equal(got[6:], []string{long, "one\n", "two\n", "three\n", "four\n"})
+	})
 }

@@ -182,6 +182,54 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	}
 }
 
+// spanned is a store that keeps the spans of what it gets.
+type spanned struct{ spans []proto.Span }
+
+func (s *spanned) Append(_ context.Context, b *proto.Batch) error {
+	s.spans = append(s.spans, b.Spans()...)
+	return nil
+}
+func (s *spanned) Close() error { return nil }
+
+// The next hop knows by the numbers what it has.
+func TestByCategoryPassesNumbersOn(t *testing.T) {
+	children := make(map[string]*spanned)
+	k := NewByCategory(func(category string) (Store, error) {
+		children[category] = new(spanned)
+		return children[category], nil
+	})
+	b := numbered("a", 7, "x", "y")
+	b.AppendBatch(entries("b", "plain"))
+	b.AppendBatch(numbered("b", 3, "z"))
+	b.AppendBatch(numbered("a", 9, "x"))
+	if err := k.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	var all proto.Batch
+	all.AppendBatch(numbered("a", 7, "x", "y", "x"))
+	if got := children["a"].spans; !slices.Equal(got, all.Spans()) {
+		t.Errorf("a got %v, want %v", got, all.Spans())
+	}
+	want := append([]proto.Span{{Count: 1}}, numbered("b", 3, "z").Spans()...)
+	if got := children["b"].spans; !slices.Equal(got, want) {
+		t.Errorf("b got %v, want %v", got, want)
+	}
+}
+
+// A batch that was given up in one part and the next one, which says the same, are two.
+func TestTheSameAgainIsAnotherBatch(t *testing.T) {
+	one, two := new(memo), &memo{fail: errors.New("away")}
+	m := NewMulti(false, []Store{one, two})
+	for n := range 2 {
+		if err := m.Append(t.Context(), numbered("a", n, "beat")); err == nil {
+			t.Fatal("one part is away, but there is no error")
+		}
+	}
+	if !slices.Equal(one.got, []string{"a=beat", "a=beat"}) {
+		t.Errorf("the part that works has %q, want both", one.got)
+	}
+}
+
 func TestAtolEndsAtTheLimits(t *testing.T) {
 	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {
 		if got := atol([]byte(text)); got != want {

@@ -69,7 +69,7 @@ type failure struct {
 	count int // its entries
 }
 
-// spread gives every child its share, and says which categories there are, in byte order, which have no child and whether there are new
+// spread gives every child its share, with its numbers, and says which categories there are, in byte order, which have no child and whether there are new
 // ones.
 func (k *ByCategory) spread(b *proto.Batch) (names []string, failures map[string]*failure, opened bool) {
 	for _, c := range k.children {
@@ -77,17 +77,21 @@ func (k *ByCategory) spread(b *proto.Batch) (names []string, failures map[string
 	}
 	failures = make(map[string]*failure)
 	seen := make(map[string]bool)
-	for cur := b.Cursor(); cur.Next(); {
-		name := string(cur.Category())
+	var part proto.Batch
+	p := proto.Part{}
+	for _, r := range b.AppendRuns(nil) {
+		p.From, p.First = p.From+p.Size, p.First+p.Count
+		p.Size, p.Count = r.Count*(proto.EntryOverhead+len(r.Category))+int(r.Bytes), r.Count
+		name := string(r.Category)
 		if f := failures[name]; f != nil {
-			f.count++
+			f.count += r.Count
 			continue
 		}
 		c := k.children[name]
 		if c == nil {
 			s, err := k.open(name)
 			if err != nil {
-				failures[name], seen[name] = &failure{err: fmt.Errorf("open store of %q: %w", name, err), count: 1}, true
+				failures[name], seen[name] = &failure{err: fmt.Errorf("open store of %q: %w", name, err), count: r.Count}, true
 				continue
 			}
 			_, keeps := s.(Keeper)
@@ -96,7 +100,8 @@ func (k *ByCategory) spread(b *proto.Batch) (names []string, failures map[string
 			k.children[name] = c
 		}
 		seen[name] = true
-		c.share.Append(cur.Category(), cur.Message())
+		part.SetPart(b, p)
+		c.share.AppendBatch(&part)
 	}
 	return slices.Sorted(maps.Keys(seen)), failures, opened
 }

@@ -94,6 +94,9 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 		return err
 	}
 	killpoint.Reach("files.ledger.saved")
+	if err := f.journal.Sync(); err != nil { // numbers must not be known longer than what they are of
+		return err
+	}
 	if err := f.streams.Save(); err != nil {
 		return err
 	}

@@ -124,9 +124,10 @@ func (d *drainer) run() {
 
 func (d *drainer) loop() error {
 	for {
+		stopping := d.stopping.Load() // before the look: what was appended until then is seen
 		rec, ok, err := d.reader.TryNext()
 		if err == nil && !ok {
-			if d.stopping.Load() && !d.lastTry() {
+			if stopping && !d.lastTry() {
 				return d.finish()
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), d.files.o.idleWait)
@@ -145,7 +146,7 @@ func (d *drainer) loop() error {
 			d.low = max(d.low, corrupt.End) // or nothing would ever acknowledge it
 		case err != nil && !errors.Is(err, io.EOF):
 			d.files.health.Set("journal read", fmt.Errorf("read journal in %s: %w", d.files.o.StateDir, err))
-			if d.stopping.Load() {
+			if stopping {
 				return errors.Join(err, d.finish())
 			}
 			time.Sleep(d.files.o.retryMin)
@@ -326,9 +327,8 @@ func (d *drainer) cut(seal bool) *cut {
 			k.low = min(k.low, c.chunk.low)
 		}
 	}
-	replaying := d.low < d.horizon // what is still to be read again may belong to any category
 	for name, c := range d.categories {
-		if !replaying && c.chunk == nil && !c.touched && !c.parked && c.out.idle.Load() && c.last <= k.low {
+		if d.complete(c) {
 			delete(d.categories, name)
 			k.forget = append(k.forget, c)
 			continue
@@ -338,6 +338,14 @@ func (d *drainer) cut(seal bool) *cut {
 	}
 	k.send(d.files.shards, work{cut: k})
 	return k
+}
+
+// complete says whether nothing needs to be known of c any more: the journal will not be read again from before its last entry, whatever
+// fails, and manifests list its files. No cut is in progress.
+func (d *drainer) complete(c *category) bool {
+	replaying := d.low < d.horizon // what is still to be read again may belong to any category
+	return !replaying && c.chunk == nil && !c.touched && !c.parked && c.out.idle.Load() &&
+		c.last <= d.files.saved.Low && len(d.files.ledger.open[c.name]) == 0
 }
 
 // stop drains the journal and makes the last cut.

@@ -391,18 +391,22 @@ func TestFilesOutlivesFaultsOfTheOutput(t *testing.T) {
 		"cannot open":         {op: faultfs.OpOpen, part: ".bad-", err: syscall.EACCES},
 		"cannot rename":       {op: faultfs.OpRename, part: "bad-", err: syscall.EACCES},
 		"checkpoint no space": {op: faultfs.OpWrite, part: "checkpoint", err: syscall.ENOSPC},
+		"manifest no space":   {op: faultfs.OpWrite, part: manifest.Name, err: syscall.ENOSPC},
+		"ledger no space":     {op: faultfs.OpWrite, part: manifest.Ledger, err: syscall.ENOSPC},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			f := open(t, FilesOptions{Dir: dir, MaxSize: 2000, Injector: fault})
+			f := open(t, FilesOptions{Dir: dir, MaxSize: 2000, Injector: fault, KeepOpen: true})
 			want := map[string]string{}
+			total := 0
 			add := func(i int) {
 				for _, category := range []string{"bad", "good"} {
 					m := fmt.Sprintf("%d %x\n", i, strings.Repeat(fmt.Sprint(i*i), 20))
-					mustAppend(t, f, entries(category, m))
+					mustAppend(t, f, numbered(category, total, m))
 					want[category] += m
 				}
+				total++
 				time.Sleep(time.Millisecond)
 			}
 			for i := range 20 {
@@ -421,10 +425,12 @@ func TestFilesOutlivesFaultsOfTheOutput(t *testing.T) {
 			}
 			eventually(t, "recovery", func() bool { return f.Status() == "" })
 			closeFiles(t, f)
+			closeFiles(t, open(t, FilesOptions{Dir: dir, MaxSize: 2000})) // by what the ledger says
 			for category, text := range want {
 				if got := published(t, dir, category); got != text {
 					t.Errorf("%s: got %d bytes, want %d", category, len(got), len(text))
 				}
+				checkManifest(t, filepath.Join(dir, category), total)
 			}
 		})
 	}

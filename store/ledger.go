@@ -159,7 +159,7 @@ func (l *ledger) publish(saved *checkpoint) error {
 				continue
 			}
 		}
-		if l.open[name] = slices.Clone(list[k:]); len(l.open[name]) == 0 {
+		if l.open[name] = manifest.Condense(slices.Clone(list[k:])); len(l.open[name]) == 0 {
 			delete(l.open, name)
 		}
 	}

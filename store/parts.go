@@ -84,16 +84,25 @@ func (p parts) each(do func(Store) error) error {
 // memory knows which parts have taken their share of a batch that failed in others, so that they do not get it again with the next
 // attempt. The batch is known again by its content: another one begins anew.
 type memory struct {
-	sum   uint64 // of the entries of the batch
+	sum   uint64 // of the batch
 	count int
 	done  []bool
 }
 
 var memorySeed = maphash.MakeSeed()
 
+// sumOf tells batches apart, by their numbers too: the next one may say the same after this one was given up.
+func sumOf(b *proto.Batch) uint64 {
+	var h maphash.Hash
+	h.SetSeed(memorySeed)
+	h.Write(b.Entries())
+	h.Write(b.AppendRecordTail(nil))
+	return h.Sum64()
+}
+
 // recall returns, for each of n parts, whether it has its share of b.
 func (m *memory) recall(b *proto.Batch, n int) []bool {
-	if m.done != nil && m.count == b.Count() && m.sum == maphash.Bytes(memorySeed, b.Entries()) {
+	if m.done != nil && m.count == b.Count() && m.sum == sumOf(b) {
 		return m.done
 	}
 	m.done = nil
@@ -106,7 +115,7 @@ func (m *memory) keep(b *proto.Batch, done []bool, left int, errs []error) error
 		m.done = nil
 		return nil
 	}
-	m.done, m.count, m.sum = done, b.Count(), maphash.Bytes(memorySeed, b.Entries())
+	m.done, m.count, m.sum = done, b.Count(), sumOf(b)
 	// A part that only waits is not what is wrong.
 	if real := slices.IndexFunc(errs, func(err error) bool { return !errors.Is(err, ErrWaiting) }); real >= 0 {
 		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, ErrWaiting) })

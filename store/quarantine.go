@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -36,7 +35,7 @@ func NewQuarantine(to Store, dir string, log *slog.Logger, set *stats.Set) *Quar
 func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	sum := maphash.Bytes(memorySeed, b.Entries())
+	sum := sumOf(b)
 	if sum != q.sum {
 		q.sum, q.taken, q.refusals = sum, 0, 0
 	}

@@ -29,6 +29,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"internal/killpoint/on.go":     {"os.ReadFile", "is in builds for tests only: where a test says when to die"},
 	"internal/rpc/tls.go":          {"os.ReadFile", "certificates and keys, by their paths in the configuration"},
 	"forwarder/audit.go":           {"os.ReadFile", "the positions of a state directory that an audit is to look at: reads only"},
+	"forwarder/boot.go":            {"os.ReadFile", "the kernel's boot id"},
 	"store/audit/collector.go":     {"os.ReadDir", "lists a directory that an audit is to look at: reads only"},
 	"store/audit/verify.go":        {"os.Open", "a file that an audit is to check: reads only"},
 	"collector/listen.go":          {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},

@@ -127,7 +127,7 @@ func (d *deduper) read(path string) error {
 				if !more {
 					h.first = time.Unix(l.First, 0)
 				}
-				h.spans = append(h.spans, l.Spans...)
+				h.spans, h.unordered = append(h.spans, l.Spans...), h.unordered || l.Unordered
 				c.open[l.File] = h
 			}
 		}

@@ -19,18 +19,22 @@ type Contents struct {
 	Through  uint64
 	First    int64 // Unix seconds
 	Last     int64
-	Spans    []Span
+	// Spans are as in a File.
+	Spans     []Span
+	Unordered bool
 }
 
 type contentsLine struct {
-	Category string     `json:"category"`
-	File     string     `json:"file"`
-	From     uint64     `json:"from"`
-	Through  uint64     `json:"through"`
-	First    int64      `json:"first"`
-	Last     int64      `json:"last"`
-	Streams  []string   `json:"streams,omitempty"`
-	Spans    [][5]int64 `json:"spans"`
+	Category string `json:"category"`
+	File     string `json:"file"`
+	From     uint64 `json:"from"`
+	Through  uint64 `json:"through"`
+	First    int64  `json:"first"`
+	Last     int64  `json:"last"`
+
+	Unordered bool       `json:"unordered,omitempty"`
+	Streams   []string   `json:"streams,omitempty"`
+	Spans     [][5]int64 `json:"spans"`
 }
 
 // Ledger and LedgerHeader name the file of Contents.
@@ -41,7 +45,7 @@ const (
 
 // Append appends the body of c's line.
 func (c *Contents) Append(dst []byte) ([]byte, error) {
-	line := contentsLine{Category: c.Category, File: c.File, From: c.From, Through: c.Through, First: c.First, Last: c.Last}
+	line := contentsLine{Category: c.Category, File: c.File, From: c.From, Through: c.Through, First: c.First, Last: c.Last, Unordered: c.Unordered}
 	line.Streams, line.Spans = encodeSpans(c.Spans)
 	return appendJSON(dst, line)
 }
@@ -55,7 +59,7 @@ func ParseContents(body []byte) (c Contents, err error) {
 	if line.File == "" || line.From > line.Through {
 		return Contents{}, errors.New("no contents")
 	}
-	c = Contents{Category: line.Category, File: line.File, From: line.From, Through: line.Through, First: line.First, Last: line.Last}
+	c = Contents{Category: line.Category, File: line.File, From: line.From, Through: line.Through, First: line.First, Last: line.Last, Unordered: line.Unordered}
 	c.Spans, err = decodeSpans(line.Streams, line.Spans)
 	return c, err
 }
@@ -73,13 +77,44 @@ func AddSpan(spans []Span, s Span) []Span {
 	return append(spans, s)
 }
 
-// maxSpans is how many a line of a manifest has at most in the order of the file.
+// maxSpans is how many a line has at most in the order of the file.
 const maxSpans = 1 << 14
+
+// maxLines is how many lines about an open file are kept apart.
+const maxLines = 64
+
+// Condense makes one of the lines about an open file when there are many, or they have many spans: a file may be open for a day. The
+// last line stays by itself, because a start may go back to the checkpoint before it.
+func Condense(lines []Contents) []Contents {
+	last := len(lines) - 1
+	if last < 2 {
+		return lines
+	}
+	first, added := &lines[0], 0
+	for _, c := range lines[1:last] {
+		added += len(c.Spans)
+	}
+	if last < maxLines && added < max(maxSpans, len(first.Spans)) {
+		return lines
+	}
+	for _, c := range lines[1:last] {
+		for _, s := range c.Spans {
+			first.Spans = AddSpan(first.Spans, s)
+		}
+		first.Unordered = first.Unordered || c.Unordered
+		first.Through, first.Last = c.Through, c.Last
+	}
+	if len(first.Spans) > maxSpans {
+		first.Spans, first.Unordered = collapse(first.Spans), true
+	}
+	return []Contents{lines[0], lines[last]}
+}
 
 // Join makes one File of the lines about it, but for its Bytes.
 func Join(lines []Contents) File {
 	f := File{Name: lines[0].File, First: time.Unix(lines[0].First, 0).UTC(), Last: time.Unix(lines[len(lines)-1].Last, 0).UTC()}
 	for _, c := range lines {
+		f.Unordered = f.Unordered || c.Unordered
 		for _, s := range c.Spans {
 			f.Spans = AddSpan(f.Spans, s)
 			f.Entries += s.Count

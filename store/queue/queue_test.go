@@ -280,32 +280,6 @@ func TestEverythingIsInItsStoreOnceInSpiteOfCrashesAndFaults(t *testing.T) {
 	}
 }
 
-// TestALostJournalIsNotTakenForWhatComesThen removes the journal behind a checkpoint and dies before the next one.
-func TestALostJournalIsNotTakenForWhatComesThen(t *testing.T) {
-	base, s := t.TempDir(), newShelf()
-	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-	first, second := filepath.Join(base, "0"), filepath.Join(base, "1")
-	l := begin(t, first, s, noFault)
-	w.write(t, l, "c", 500)
-	l.end(t)
-	if err := os.RemoveAll(filepath.Join(first, "journal")); err != nil {
-		t.Fatal(err)
-	}
-	l = begin(t, first, s, noFault)
-	l.j.saver.saving.Lock()
-	w.write(t, l, "c", 10)
-	w.write(t, l, "d", 10)
-	err := os.CopyFS(second, os.DirFS(first))
-	s = l.shelf.copy()
-	l.j.saver.saving.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.end(t)
-	begin(t, second, s, noFault).end(t)
-	check(t, s, w)
-}
-
 func TestAQueueInTroubleFallsBehindAndCatchesUp(t *testing.T) {
 	s := newShelf()
 	var broken atomic.Bool

@@ -92,6 +92,9 @@ func (s *saver) save(last bool) {
 	if !next.equal(s.saved) {
 		killpoint.Reach("queue.checkpoint.gathered")
 		err := s.j.reserve.Save(func() error {
+			if err := s.j.spool.Sync(); err != nil { // numbers must not be known longer than what they are of
+				return err
+			}
 			if err := s.j.streams.Save(); err != nil {
 				return err
 			}
@@ -120,12 +123,24 @@ func (s *saver) save(last bool) {
 	s.j.reserve.Keep()
 }
 
-// before returns the place and marks that a queue's store must be opened with.
-func (s *saver) before(key string) (through uint64, known bool, marks store.Marks) {
+// before returns the marks that a queue's store must be opened with.
+func (s *saver) before(key string) store.Marks {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	p, known := s.saved.Queues[key]
-	return p.Through, known, s.saved.files(key)
+	return s.saved.files(key)
+}
+
+// goBack has a queue go back to where the last checkpoint has it. None is made meanwhile: it would know the queue further on, with
+// other marks, and the journal would not be needed any more from where the queue goes back to.
+func (s *saver) goBack(q *Queue) (through uint64) {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	p, known := s.saved.Queues[q.key]
+	if !known {
+		p = place{Through: q.start} // marks are of other queues
+	}
+	q.rewind(p.Through, p.Files)
+	return p.Through
 }
 
 // gather makes the next checkpoint.

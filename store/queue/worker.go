@@ -149,7 +149,7 @@ func (w *worker) take(now time.Time) {
 // open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
 // written to it.
 func (w *worker) open() {
-	_, _, marks := w.j.saver.before(w.q.key)
+	marks := w.j.saver.before(w.q.key)
 	s, err := w.q.o.Open(marks)
 	if err != nil {
 		w.failed(err)
@@ -289,17 +289,12 @@ func (w *worker) abandon() {
 	}
 	w.store, w.partly, w.dirty = nil, false, false
 	w.q.trouble.watch(nil)
-	through, known, marks := w.j.saver.before(w.q.key)
-	if !known {
-		through, marks = w.q.start, nil // those are of other queues
-	}
 	if w.load != nil {
 		w.j.loads.Put(w.load)
 		w.load = nil
 	}
-	w.through = through
 	w.closeReader()
-	w.q.rewind(through, marks)
+	w.through = w.j.saver.goBack(w.q)
 }
 
 // mark makes durable what the store was given and posts it, when it is time to, or now.

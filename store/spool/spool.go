@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 
@@ -148,6 +149,31 @@ func (l *Log) Backlog() (bytes, entries int64) {
 		return 0, 0
 	}
 	return int64(l.end - l.acked.offset), int64(l.entries - l.acked.entries)
+}
+
+// Sync makes durable what Write or Memory has written. It does not hold up an Append: it syncs the segment through a file of its own.
+// Those before were synced when they were full.
+func (l *Log) Sync() error {
+	last := ""
+	l.mu.Lock()
+	if n := len(l.segments); n > 0 {
+		last = l.segments[n-1].name()
+	}
+	l.mu.Unlock()
+	if l.o.Durability == Sync || last == "" {
+		return nil
+	}
+	f, err := l.dir.OpenFile(last, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) { // acknowledged meanwhile
+		return nil
+	}
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", l.dir.Path(), err)
+	}
+	return nil
 }
 
 // Ack says that everything below end, the End of a record, is done. It is written at once (see the package for its durability);

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -71,5 +72,17 @@ func TestAppendsAtOnceHaveLanesOfTheirOwn(t *testing.T) {
 	})
 	if err != nil || outer == inner {
 		t.Errorf("both have %v, %v", outer, err)
+	}
+}
+
+// A lane in too many categories is given up: its counters are memory.
+func TestLanesAreBounded(t *testing.T) {
+	l := NewLanes()
+	b := new(proto.Batch)
+	for i := range laneMax + 1 {
+		b.Append(fmt.Appendf(nil, "c%d", i), nil)
+	}
+	if err := l.Append(b, func([]byte) error { return nil }); err != nil || len(l.free) != 0 {
+		t.Errorf("%d lanes are kept, %v", len(l.free), err)
 	}
 }

@@ -112,6 +112,43 @@ func TestWhatIsThereIsLeftOut(t *testing.T) {
 	}
 }
 
+// Streams that begin here, and names that no file can have, are not remembered.
+func TestWhatIsNotRemembered(t *testing.T) {
+	own := [8]byte{9, 9}
+	tab := open(t, t.TempDir(), Options{Own: own})
+	tab.Drained(batch("a", ID{9, 9}, 0, 1))
+	long := batch(strings.Repeat("l", maxName+1), ID{1}, 0, 1)
+	wrote := 0
+	for range 2 {
+		if err := tab.Append(t.Context(), long, func(context.Context, *proto.Batch) error { wrote++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(tab.streams) != 0 || wrote != 2 {
+		t.Errorf("%d streams are remembered, %d entries were written", len(tab.streams), wrote)
+	}
+}
+
+// A stream whose Append is in progress is not forgotten, however many others come.
+func TestAStreamAtWorkIsNotForgotten(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{Max: 4})
+	ok := func(context.Context, *proto.Batch) error { return nil }
+	err := tab.Append(t.Context(), batch("a", ID{200}, 0, 2), func(context.Context, *proto.Batch) error {
+		for i := range 20 {
+			if err := tab.Append(t.Context(), batch("a", ID{byte(i + 1)}, 0, 1), ok); err != nil {
+				return err
+			}
+		}
+		if e := tab.streams[ID{200}]; e == nil || e.owner == nil {
+			t.Error("it was forgotten")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWhatFailedIsNotThere(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{})
 	no := errors.New("no")
@@ -271,6 +308,20 @@ func TestNumbersOfAHostilePeer(t *testing.T) {
 	}
 	if n := tab.forgotten.Load(); n == 0 {
 		t.Error("nothing is counted as forgotten")
+	}
+}
+
+// What was heard of just now is not forgotten, drained or not.
+func TestStreamsThatAreHeardOfAreKept(t *testing.T) {
+	tab := open(t, t.TempDir(), Options{TTL: time.Minute})
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 1), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if len(tab.streams) != 1 {
+		t.Error("it was forgotten")
 	}
 }
 

@@ -1,0 +1,47 @@
+package forwarder
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"inkwell/store/stream"
+)
+
+const (
+	bootName = "boot" // in the state directory: the kernel's word for the start of the machine at which positions were written
+	bootPath = "/proc/sys/kernel/random/boot_id"
+)
+
+// boot has files go on under new streams when the machine was started since, or another one has the state now. A power cut can take
+// the end of a file, of which lines were sent, and a copy of a machine goes on by itself: what is written then must not have the
+// numbers of what was sent before, by which it would be taken for that.
+func (p *positions) boot() error {
+	now, err := os.ReadFile(bootPath)
+	if err != nil { // not known: nothing can be said
+		p.log.Warn("cannot tell whether the machine was started anew", "err", err)
+		return nil
+	}
+	before, err := p.dir.ReadFile(bootName)
+	switch {
+	case err == nil && bytes.Equal(before, now):
+		return nil
+	case err == nil:
+		for id, pos := range p.live {
+			pos.stream, pos.number = stream.ID{}, 0
+			p.live[id] = pos
+		}
+		err = p.rewrite()
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err == nil {
+		err = p.dir.WriteFile(bootName, now)
+	}
+	if err != nil {
+		return fmt.Errorf("note the start of the machine: %w", err)
+	}
+	return nil
+}
