@@ -15,7 +15,7 @@ func (l *loader) byCategory(b *conf.Block, p place) (Sink, error) {
 	}
 	// As it always was: the model inherits from what is around the category block, not from that.
 	model.Parent = b.Parent
-	p.model, p.shared = true, false
+	p.model, p.shared, p.single = true, false, true
 	sink, err := l.sub(model, "CATEGORYSTORE: model is missing its type", p)
 	if err != nil {
 		return nil, err

@@ -145,6 +145,7 @@ type place struct {
 	handled  string // what the queue is called: the base of names where none is given
 	model    bool   // there will be copies of it
 	shared   bool   // it takes entries of several categories
+	single   bool   // it is given messages one at a time
 	readable bool   // it is a secondary that is read back
 	bucket   int    // the number of the bucket that it is in, if inBucket
 	inBucket bool
@@ -167,7 +168,7 @@ func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
 	case "category":
 		return l.byCategory(b, p)
 	case "multifile", "thriftmultifile":
-		p.model, p.shared = true, false
+		p.model, p.shared, p.single = true, false, true
 		model, err := l.plainFile(b, kind.Text, p)
 		if err != nil {
 			return nil, err
