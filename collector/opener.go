@@ -92,6 +92,8 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		}), nil
 	case config.Null:
 		return store.NewNull(o.stats, o.name), nil
+	case config.Unusable:
+		return store.NewUnusable(s.Status, s.Refusal), nil
 	}
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
 }

@@ -264,15 +264,25 @@ func flaw(c *config.Config) string {
 	return badStore(c)
 }
 
-// badStore is the text of the last store that cannot be used, as the original tells it.
+// badStore is the text of the last block that is no store, as the original tells it.
 func badStore(c *config.Config) string {
 	text := ""
 	for _, s := range c.Stores {
-		if s.Status != "" {
+		if s.Sink == nil {
 			text = s.Status
 		}
 	}
 	return text
+}
+
+// badPart is what is wrong in the first store of which no queue can tell: because it runs without a part of it, or is a model.
+func badPart(c *config.Config) string {
+	for _, s := range c.Stores {
+		if s.Status != "" {
+			return s.Status
+		}
+	}
+	return ""
 }
 
 func (d *routed) trouble() string {
@@ -283,7 +293,10 @@ func (d *routed) trouble() string {
 			return text
 		}
 	}
-	return d.journal.StoreStatus()
+	if text := d.journal.StoreStatus(); text != "" {
+		return text
+	}
+	return badPart(d.routes.conf)
 }
 
 func (d *routed) figures() Status {

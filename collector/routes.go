@@ -54,7 +54,7 @@ type target struct {
 func newRoutes(c *config.Config, j *queue.Journal, o *opener, set *stats.Set) *routes {
 	r := &routes{conf: c, journal: j, opener: o, stats: set, limit: fitCategories(c.MaxCategories, o.log), exact: make(map[string][]rule), targets: make(map[string]*target)}
 	for _, b := range c.Stores {
-		if b.Status == "" && c.Status == "" { // of a file that is spoilt as a whole nothing is used
+		if b.Sink != nil && c.Status == "" { // of a file that is spoilt as a whole nothing is used
 			r.add(b)
 		}
 	}

@@ -57,9 +57,9 @@ func (l *loader) topLevel(b *conf.Block) {
 	l.unknown(b, true)
 }
 
-// refused takes s out of use.
+// refused says what is wrong with s.
 func (l *loader) refused(s *Store, err error) {
-	s.Status, s.Sink = conf.Printable(err.Error()), nil
+	s.Status = conf.Printable(err.Error())
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		l.fail(r.line, s.Status, r.cure)
 	}
@@ -93,7 +93,13 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	several := s.List || slices.ContainsFunc(s.Categories, isPattern)
 	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several && !l.config.ThreadPerCategory}
 	var err error
-	s.Sink, err = l.sink(b, p)
+	if s.Sink, err = l.sink(b, p); err != nil && s.Sink == nil {
+		u := Unusable{Status: conf.Printable(err.Error())}
+		if u.Refusal = u.Status; kind.Text == "bucket" {
+			u.Refusal = "Failed write to bucket store"
+		}
+		s.Sink = u
+	}
 	return err
 }
 
@@ -151,7 +157,7 @@ type place struct {
 	inBucket bool
 }
 
-// sink reads a block with a type that is known.
+// sink reads a block with a type that is known. Beside an error it returns what can be used nevertheless, nil for nothing.
 func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
 	kind, _ := b.Literal("type")
 	switch kind.Text {
