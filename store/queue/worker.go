@@ -215,6 +215,10 @@ func (w *worker) handle() {
 	q.mu.Unlock()
 	err := w.store.Append(q.run.ctx, &w.load.batch)
 	if errors.Is(err, store.ErrOpened) {
+		if w.partly {
+			w.abandon() // nothing can be marked while some parts have the batch: all are opened again
+			return
+		}
 		if !w.settle() {
 			return
 		}
