@@ -272,3 +272,35 @@ file_path={DIR}/second
 		t.Errorf("%d of %d lines, %d twice", a.Lines, n, a.Twice)
 	}
 }
+
+// TestABucketThatCannotBeOpened keeps nothing from the other buckets, makes no files meanwhile, and is used as soon as it can be.
+func TestABucketThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	s := ink.NewScribed(t, globals+"<store>\ncategory=bk\ntype=bucket\nnum_buckets=1\nbucket_type=key_hash\nbucket_subdir=b\n<bucket>\n"+
+		"type=thriftfile\nuse_simple_file=1\nfile_path={DIR}/out\nbase_filename=f\n</bucket>\n</store>\n")
+	blocked := filepath.Join(s.Dir, "out", "b001")
+	if err := os.MkdirAll(filepath.Dir(blocked), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	block(t, blocked)
+	s.Restart(t)
+	s.Becomes(t, harness.Warning, "File open error")
+	c := dialScribe(t, s.Addr)
+	mustLog(t, c, harness.Entry{Category: "bk", Message: "no key\n"})
+	written := func() bool { return s.Counters(t)["scribe_overall:journal entries"] == 0 }
+	harness.Until(t, "the other bucket has its message", written)
+	unblock(t, blocked)
+	s.Becomes(t, harness.Alive, "") // without a message for it
+	mustLog(t, c, harness.Entry{Category: "bk", Message: "1:x\n"})
+	harness.Until(t, "both are written", written)
+	s.Stop(t)
+	files, err := filepath.Glob(filepath.Join(s.Dir, "out", "b00?", "f_0*"))
+	if len(files) != 2 || err != nil {
+		t.Errorf("files %q, %v", files, err)
+	}
+	for name, want := range map[string]string{"out/b000/f_00000": "no key\n", "out/b001/f_00000": "1:x\n"} {
+		if got := read(t, s.Dir, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
