@@ -92,7 +92,10 @@ func (d *routed) use(c *config.Config) {
 		d.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
 		return
 	}
-	d.journal.Start(d.routes.prepare, func(category []byte) []*queue.Queue { return d.routes.find(category).queues })
+	d.journal.Start(d.routes.prepare, func(category []byte) []*queue.Queue {
+		t := d.routes.find(category)
+		return append(t.queues[:len(t.queues):len(t.queues)], t.waiting...)
+	})
 }
 
 // visit is what one call brings; it is used again.

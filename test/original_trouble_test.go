@@ -304,3 +304,37 @@ func TestABucketThatCannotBeOpened(t *testing.T) {
 		}
 	}
 }
+
+// TestARefusedBlockLosesNothing starts with a mistake that makes a block no store, while messages for it are in the journal: what comes
+// now has no store, but what was taken before waits until the mistake is corrected.
+func TestARefusedBlockLosesNothing(t *testing.T) {
+	t.Parallel()
+	good := globals + "<store>\ncategory=z\ntype=null\n</store>\n" + fileStore("category=k", "out") + fileStore("category=p*", "out")
+	s := ink.NewScribed(t, good)
+	blocked := filepath.Join(s.Dir, "out")
+	block(t, blocked)
+	s.Restart(t)
+	entries := []harness.Entry{{Category: "k", Message: "1\n"}, {Category: "prefixed", Message: "2\n"}}
+	mustLog(t, dialScribe(t, s.Addr), entries...)
+	s.Becomes(t, harness.Warning, "File open error")
+	s.Stop(t)
+	unblock(t, blocked)
+	s.Write(t, strings.ReplaceAll(good, "type=file", "type=fiel"))
+	s.Restart(t)
+	s.Becomes(t, harness.Warning, "Bad config - can't create a store of type: fiel")
+	mustLog(t, dialScribe(t, s.Addr), entries...)
+	s.Reaches(t, "scribe_overall:received bad", 2)
+	s.Write(t, good)
+	s.Tell(t, "reinitialize")
+	s.Becomes(t, harness.Alive, "")
+	harness.Until(t, "it is written", func() bool { return s.Counters(t)["scribe_overall:journal entries"] == 0 })
+	if n := s.Counters(t)["scribe_overall:lost"]; n != 0 {
+		t.Errorf("%d are lost", n)
+	}
+	s.Stop(t)
+	for name, want := range map[string]string{"out/k_00000": "1\n", "out/prefixed/prefixed_00000": "2\n"} {
+		if got := read(t, s.Dir, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
