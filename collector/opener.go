@@ -63,11 +63,7 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	case config.Buffer:
 		return o.buffer(s)
 	case config.Bucket:
-		children, err := o.all(s.Children)
-		if err != nil {
-			return nil, err
-		}
-		return store.NewBucket(store.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}, children), nil
+		return store.NewBucket(store.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}, o.all(s.Children)), nil
 	case config.Multi:
 		if s.Any {
 			var children []store.Store
@@ -76,11 +72,7 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 			}
 			return store.NewMulti(true, children), nil
 		}
-		children, err := o.all(s.Children)
-		if err != nil {
-			return nil, err
-		}
-		return store.NewMulti(false, children), nil
+		return store.NewMulti(false, o.all(s.Children)), nil
 	case config.ByCategory:
 		return store.NewByCategory(func(category string) (store.Store, error) {
 			child := o
@@ -92,6 +84,8 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		}), nil
 	case config.Null:
 		return store.NewNull(o.stats, o.name), nil
+	case config.Unusable:
+		return store.NewUnusable(s.Status, s.Refusal), nil
 	}
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
 }
@@ -110,37 +104,36 @@ func (o opening) reopened(s config.Sink) *store.Reopened {
 // openAtOnce bounds how many stores of a list are opened side by side: each may wait for its peer.
 const openAtOnce = 64
 
-// all opens the stores of a list, or none of them.
-func (o opening) all(sinks []config.Sink) ([]store.Store, error) {
-	stores, errs := make([]store.Store, len(sinks)), make([]error, len(sinks))
+// all opens the stores of a list. One that cannot be opened does not keep entries from the others.
+func (o opening) all(sinks []config.Sink) []store.Store {
+	stores := make([]store.Store, len(sinks))
 	var work sync.WaitGroup
 	room := make(chan struct{}, openAtOnce)
 	for i, s := range sinks {
 		room <- struct{}{}
 		work.Go(func() {
-			if st, err := o.open(s); err != nil {
-				errs[i] = err // st may be a pointer that is nil in an interface that is not
-			} else {
-				stores[i] = st
-			}
+			stores[i] = o.late(s)
 			<-room
 		})
 	}
 	work.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, errors.Join(err, closeAll(stores))
-	}
-	return stores, nil
+	return stores
 }
 
-func closeAll(stores []store.Store) error {
-	var errs []error
-	for _, s := range stores {
-		if s != nil {
-			errs = append(errs, s.Close())
+// late opens a store, now or when it can be, and tells of that.
+func (o opening) late(s config.Sink) store.Store {
+	told := false
+	return store.NewLate(func() (store.Store, error) {
+		st, err := o.open(s)
+		switch {
+		case err != nil && !told:
+			o.log.Error("a part of a store cannot be opened: it is tried again", "category", o.name, "part", s.String(), "error", err)
+		case err == nil && told:
+			o.log.Info("a part of a store can be opened again", "category", o.name, "part", s.String())
 		}
-	}
-	return errors.Join(errs...)
+		told = err != nil
+		return st, err
+	})
 }
 
 // ours says that entries of many categories come together, so that each is written with its own.

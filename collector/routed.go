@@ -92,7 +92,10 @@ func (d *routed) use(c *config.Config) {
 		d.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
 		return
 	}
-	d.journal.Start(d.routes.prepare, func(category []byte) []*queue.Queue { return d.routes.find(category).queues })
+	d.journal.Start(d.routes.prepare, func(category []byte) []*queue.Queue {
+		t := d.routes.find(category)
+		return append(t.queues[:len(t.queues):len(t.queues)], t.waiting...)
+	})
 }
 
 // visit is what one call brings; it is used again.
@@ -270,15 +273,25 @@ func flaw(c *config.Config) string {
 	return badStore(c)
 }
 
-// badStore is the text of the last store that cannot be used, as the original tells it.
+// badStore is the text of the last block that is no store, as the original tells it.
 func badStore(c *config.Config) string {
 	text := ""
 	for _, s := range c.Stores {
-		if s.Status != "" {
+		if s.Sink == nil {
 			text = s.Status
 		}
 	}
 	return text
+}
+
+// badPart is what is wrong in the first store of which no queue can tell: because it runs without a part of it, or is a model.
+func badPart(c *config.Config) string {
+	for _, s := range c.Stores {
+		if s.Status != "" {
+			return s.Status
+		}
+	}
+	return ""
 }
 
 func (d *routed) trouble() string {
@@ -289,7 +302,10 @@ func (d *routed) trouble() string {
 			return text
 		}
 	}
-	return d.journal.StoreStatus()
+	if text := d.journal.StoreStatus(); text != "" {
+		return text
+	}
+	return badPart(d.routes.conf)
 }
 
 func (d *routed) figures() Status {

@@ -24,8 +24,9 @@ type routes struct {
 	limit   int // categories at once
 
 	exact    map[string][]rule
-	prefixes []prefix // in the order in which they are tried
-	others   []rule   // default
+	prefixes []prefix        // in the order in which they are tried
+	others   []rule          // default
+	refused  []*config.Store // blocks that are no stores
 
 	mu      sync.RWMutex
 	targets map[string]*target
@@ -47,6 +48,7 @@ type prefix struct {
 type target struct {
 	name             string
 	queues           []*queue.Queue // none: there is no store
+	waiting          []*queue.Queue // without one: of what the journal has from before, if a block for it was refused
 	good, bytes, bad *atomic.Int64  // the last without a store, the others with one
 	complained       atomic.Int64   // when it was last told that there is no store, in Unix seconds
 }
@@ -54,8 +56,12 @@ type target struct {
 func newRoutes(c *config.Config, j *queue.Journal, o *opener, set *stats.Set) *routes {
 	r := &routes{conf: c, journal: j, opener: o, stats: set, limit: fitCategories(c.MaxCategories, o.log), exact: make(map[string][]rule), targets: make(map[string]*target)}
 	for _, b := range c.Stores {
-		if b.Status == "" && c.Status == "" { // of a file that is spoilt as a whole nothing is used
+		switch {
+		case c.Status != "": // of a file that is spoilt as a whole nothing is used
+		case b.Sink != nil:
 			r.add(b)
+		default:
+			r.refused = append(r.refused, b)
 		}
 	}
 	slices.SortFunc(r.prefixes, func(a, b prefix) int { return strings.Compare(a.text+"*", b.text+"*") })
@@ -155,6 +161,7 @@ func (r *routes) make(category string) *target {
 		t.good, t.bytes = r.stats.Category(name, "received good"), r.stats.Category(name, "received good bytes")
 	} else {
 		t.bad = r.stats.Category(name, "received bad")
+		t.waiting = r.wait(category, name)
 	}
 	r.targets[key] = t
 	return t
@@ -208,6 +215,25 @@ func (r *routes) open(u rule, name string, rules []rule) []*queue.Queue {
 		}, siblings))
 	}
 	return queues
+}
+
+// wait returns the queue in which entries of a category that were taken before wait for a better configuration, if there is a block for
+// them in this one that was refused.
+func (r *routes) wait(category, name string) []*queue.Queue {
+	for _, b := range r.refused {
+		if !slices.ContainsFunc(b.Categories, func(pattern string) bool {
+			prefix, isPrefix := strings.CutSuffix(pattern, "*")
+			return pattern == category || pattern == "default" || isPrefix && strings.HasPrefix(category, prefix)
+		}) {
+			continue
+		}
+		sink := config.Unusable{Status: b.Status, Refusal: b.Status}
+		return []*queue.Queue{r.journal.NewQueue(queue.QueueOptions{
+			Name: name, Store: sink.String(), Interval: time.Second, Check: r.conf.CheckInterval,
+			Open: func(saved store.Marks) (store.Store, error) { return r.opener.opening(name, false, saved).open(sink) },
+		}, nil)}
+	}
+	return nil
 }
 
 // places are where a rule brings every entry of the categories of a name.

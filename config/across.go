@@ -133,6 +133,7 @@ func (c *Config) RefuseLoops(listen []string) {
 			continue
 		}
 		c.refuse(s, &refusal{status: "Bad config - network store sends to this server itself: " + addr, line: s.Line, cure: "every message would come back: name another server or port"})
+		s.Sink = nil
 		if c.Status == "" {
 			c.conclude("")
 		}

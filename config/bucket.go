@@ -9,7 +9,7 @@ import (
 var bucketOptions = []option{
 	{key: "num_buckets", kind: count, meaning: "How many buckets there are beside the one for messages without a key. Must be given."},
 	{key: "bucket_type", kind: text, value: "context_log", meaning: "How a message finds its bucket: `key_hash`, `key_modulo`, `key_range`, `random` or `context_log`, as described above."},
-	{key: "delimiter", kind: count, value: "58", meaning: "The code of the character behind the key, 1 to 255. 58 is `:`."},
+	{key: "delimiter", kind: count, value: "58", meaning: "The code of the character behind the key, 1 to 255. 58 is `:`, which is always used with `random`."},
 	{key: "remove_key", kind: exactly, value: "no", meaning: "`yes`: key and delimiter are not stored. Not with `context_log`."},
 	{key: "bucket_range", kind: count, value: "0", meaning: "With `key_range`: the keys go from 0 to below this."},
 	{key: "bucket_subdir", kind: text, meaning: "With one `<bucket>` block: what the names of the directories begin with, a number of three digits follows. Must be given then."},
@@ -59,7 +59,10 @@ func (l *loader) bucket(b *conf.Block, p place) (Sink, error) {
 	} else {
 		s.Children, err = l.buckets(o, bucketPlace{p, int(buckets)})
 	}
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // bucketPlace is where the children of a bucket store stand, and how many there are beside bucket 0.
@@ -71,6 +74,9 @@ type bucketPlace struct {
 // delimiter reads the character behind keys.
 func (l *loader) delimiter(o block, kind string) byte {
 	n := o.count("delimiter")
+	if kind == "random" {
+		n, _ = conf.Unsigned(o.section.option("delimiter").value) // as it always was
+	}
 	if v, ok := o.Get("delimiter"); ok && (n < 1 || n > 255) && kind != "context_log" {
 		n = uint64(o.fallback("delimiter", v, "is not the code of a character"))
 	}
@@ -84,11 +90,11 @@ func (l *loader) delimiter(o block, kind string) byte {
 func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 	for _, key := range []string{"bucket_subdir", "bucket_offset", "failure_bucket"} {
 		if v, ok := o.Get(key); ok {
-			return nil, &refusal{status: fmt.Sprintf("Bad config - %s is only for a bucket store with one <bucket> block", key), line: v.Line, cure: "remove it: every <bucketN> has its own file_path"}
+			return nil, &refusal{status: fmt.Sprintf("cannot have %s when defining multiple buckets", key), line: v.Line, cure: "remove it: every <bucketN> has its own file_path"}
 		}
 	}
-	if o.Sub(fmt.Sprintf("bucket%d", p.n+1)) != nil {
-		return nil, refuse(o.Sub(fmt.Sprintf("bucket%d", p.n+1)), "bucket store has too many buckets defined", fmt.Sprintf("num_buckets=%d means bucket0 to bucket%d: remove it, or write num_buckets=%d", p.n, p.n, p.n+1))
+	if sub := o.Sub(fmt.Sprintf("bucket%d", p.n+1)); sub != nil {
+		l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because of num_buckets=%d", sub.Name, p.n), fmt.Sprintf("remove it, or write num_buckets=%d", p.n+1))
 	}
 	children := make([]Sink, 0, min(p.n+1, len(o.Blocks)+1))
 	for i := range p.n + 1 {
@@ -99,7 +105,7 @@ func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 		}
 		at := p.place
 		at.bucket, at.inBucket = i, true
-		child, err := l.sub(sub, "Bad config - no type for "+name, at)
+		child, err := l.sub(sub, "store contained in a bucket store must have a type", at)
 		if err != nil {
 			return nil, err
 		}
@@ -110,20 +116,26 @@ func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 
 // bucketsOf makes the buckets of one <bucket> block.
 func (l *loader) bucketsOf(o block, model *conf.Block, p bucketPlace) ([]Sink, error) {
-	if kind, ok := model.Literal("type"); ok && kind.Text != "file" && kind.Text != "thriftfile" {
-		return nil, &refusal{status: "Bad config - can't create a store of type: " + kind.Text + " from one <bucket> block", line: kind.Line, cure: "write type=file or thriftfile, or blocks <bucket0>, <bucket1> …"}
-	}
-	for i := range p.n + 1 {
-		if sub := o.Sub(fmt.Sprintf("bucket%d", i)); sub != nil {
-			l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because there is a <bucket>", sub.Name), "remove one of them")
-			break
+	for _, name := range []string{"bucket0", "bucket1"} {
+		if sub := o.Sub(name); sub != nil {
+			return nil, refuse(sub, "bucket store has too many buckets defined", "remove it, or the <bucket>")
 		}
+	}
+	if kind, ok := model.Literal("type"); kind.Text != "file" && kind.Text != "thriftfile" {
+		if !ok {
+			kind.Line = model.Line
+		}
+		return nil, &refusal{status: "store contained in a bucket store must have a type of either file or thriftfile if not defined explicitely", line: kind.Line,
+			cure: "write type=file or thriftfile, or blocks <bucket0>, <bucket1> …"}
 	}
 	subdir := o.text("bucket_subdir")
 	if subdir == "" {
 		return nil, refuse(o.Block, "bucketizer containing file stores must have a bucket_subdir", "add bucket_subdir=NAME: the directories are called NAME000, NAME001 …")
 	}
-	sink, err := l.sub(model, "Bad config - no type for bucket", p.place)
+	if _, ok := model.Get("file_path"); !ok {
+		return nil, refuse(model, "file store contained by bucketizer must have a file_path", "add file_path=DIRECTORY: those of the buckets are made in it")
+	}
+	sink, err := l.sub(model, "", p.place)
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,9 @@
 // The table of options (options.go and what it gathers) is the only place where defaults stand: Load reads them from there, unknown
 // keys are found by it and docs/configuration.md is generated from it (go generate).
 //
-// Invariants: a store that cannot be used has a Status, in the words of the original, and no Sink; the others are usable. Numbers that
-// make no sense are replaced by ones that do, with a warning.
+// Invariants: a store with something wrong in it has a Status, in the words of the original. One that is no store at all has no Sink; what
+// is wrong inside of a store makes it Unusable, or leaves out what is wrong, as the original did. Numbers that make no sense are replaced
+// by ones that do, with a warning.
 //
 // Limitations: names are not looked up and files are not touched; what shows only when a store is opened is not a problem here.
 package config
@@ -78,13 +79,13 @@ type Store struct {
 	Categories []string // as they were written: "foo", "foo*", "default"
 	List       bool     // by categories=: with ThreadPerCategory even plain names are copies of a model
 	Handled    string   // the name of its only queue without ThreadPerCategory: "foo", "default", or the text of categories=
-	Status     string   // why the block cannot be used, in the original's words; "" = it can
+	Status     string   // why the block cannot be used, or not all of it, in the original's words; "" = it can
 
 	TargetWriteSize  int64 // bytes that make a batch
 	MaxWriteInterval time.Duration
 	MustSucceed      bool
 
-	Sink Sink // nil if Status is not ""
+	Sink Sink // nil, Unusable or a part of what was meant if Status is not ""
 }
 
 // Sink says where a batch goes: one of the structs of this package (not pointers to them). It is never changed, and may be used by any number of goroutines.

@@ -58,11 +58,15 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 	f := File{Options: plain.Options{
 		Dir: o.text("file_path"), Sub: o.text("sub_directory"), Base: o.text("base_filename"), Symlink: o.text("base_symlink_name"),
 		NoSymlink: !o.yes("create_symlink"), Thrift: strings.HasPrefix(kind, "thrift"),
-		MaxSize: o.bytes("max_size"), MaxWrite: max(o.bytes("max_write_size"), 1), Chunk: o.bytes("chunk_size"),
-		WriteStats: o.yes("write_stats"), RotateOnReopen: o.yes("rotate_on_reopen"),
+		MaxSize: o.bytes("max_size"), MaxWrite: o.bytes("max_write_size"), Chunk: o.bytes("chunk_size"),
+		WriteStats: o.yes("write_stats"), Single: p.single, RotateOnReopen: o.yes("rotate_on_reopen"),
 	}}
 	if fs, v := o.value("fs_type"); v.Text != "std" {
-		return nil, &refusal{status: "File open error", line: v.Line, cure: fmt.Sprintf("%s=%s is not supported: write to a local directory and copy finished files from there", fs.key, conf.Quote(v.Text))}
+		status := "file open error"
+		if v.Text == "hdfs" {
+			status = "File open error"
+		}
+		return nil, &refusal{status: status, line: v.Line, cure: fmt.Sprintf("%s=%s is not supported: write to a local directory and copy finished files from there", fs.key, conf.Quote(v.Text))}
 	}
 	if f.MaxSize > 0 {
 		f.MaxWrite = min(f.MaxWrite, f.MaxSize)
@@ -74,7 +78,7 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 	if f.Thrift {
 		l.period(o, &f)
 		if o.yes("use_simple_file") {
-			f.Thrift, f.RotateOnReopen, f.Chunk = false, true, 0
+			f.Simple, f.Chunk = true, 0
 		}
 		return l.secondary(o, f, p)
 	}

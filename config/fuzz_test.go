@@ -33,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 		c := Load("f", data)
 		usable := 0
 		for _, s := range c.Stores {
-			if (s.Sink == nil) != (s.Status != "") || s.Name == "" && s.Line == 0 {
+			if s.Sink == nil && s.Status == "" || s.Name == "" && s.Line == 0 {
 				t.Errorf("store %+v", s)
 			}
 			if s.Sink == nil {

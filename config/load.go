@@ -80,8 +80,8 @@ func (l *loader) spoil(line int, text, cure string) {
 // noStores is what the original says whenever nothing of a file can be used.
 const noStores = "No stores configured successfully"
 
-// conclude sets the status of the whole: spoilt if that is not empty, the first error of a file of the new style, or the last bad store if
-// no store is good.
+// conclude sets the status of the whole: spoilt if that is not empty, the first error of a file of the new style, or the last bad block if
+// there is no store.
 func (c *Config) conclude(spoilt string) {
 	cause := spoilt
 	if i := slices.IndexFunc(c.Problems, func(p conf.Problem) bool { return p.Error }); cause == "" && c.New && i >= 0 {
@@ -90,7 +90,7 @@ func (c *Config) conclude(spoilt string) {
 	if cause == "" {
 		cause = "no <store> block"
 		for _, s := range c.Stores {
-			if s.Status == "" {
+			if s.Sink != nil {
 				c.Status = ""
 				return
 			}

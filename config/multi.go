@@ -31,6 +31,9 @@ func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
 		}
 		used[sub.Name] = true
 		child, err := l.sub(sub, "MULTI: Store is missing type.", p)
+		if err != nil && len(s.Children) > 0 {
+			return s, err // as it always was, those before it get the messages
+		}
 		if err != nil {
 			return nil, err
 		}

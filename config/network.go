@@ -65,8 +65,10 @@ func (l *loader) network(b *conf.Block, p place) (Sink, error) {
 	}
 	if kind, ok := o.Get("dynamic_config_type"); ok {
 		if kind.Text == "thrift_bucket" {
-			n.Mapping, err = l.mapping(o, p)
-			return n, err
+			if n.Mapping, err = l.mapping(o, p); err != nil {
+				return nil, err
+			}
+			return n, nil
 		}
 		l.warn(kind.Line, fmt.Sprintf("dynamic_config_type=%s is not known and not used", conf.Quote(kind.Text)), "write thrift_bucket, or remove it")
 	}

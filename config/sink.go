@@ -146,6 +146,17 @@ func (c ByCategory) For(category string) Sink { return ByCategory{Model: c.Model
 
 func (c ByCategory) String() string { return "by category: " + c.Model.String() }
 
+// Unusable is a store in which something is wrong. It takes nothing, so that messages wait for a better configuration.
+type Unusable struct {
+	Status  string // what is wrong
+	Refusal string // what the original says instead when there are messages
+}
+
+// For returns the same: no copy is better.
+func (u Unusable) For(string) Sink { return u }
+
+func (u Unusable) String() string { return "nothing: " + u.Status }
+
 // Null is a store that drops everything and counts it.
 type Null struct{}
 

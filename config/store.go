@@ -57,9 +57,9 @@ func (l *loader) topLevel(b *conf.Block) {
 	l.unknown(b, true)
 }
 
-// refuse takes s out of use.
+// refuse says what is wrong with s.
 func (c *Config) refuse(s *Store, err error) {
-	s.Status, s.Sink = conf.Shown(err.Error()), nil
+	s.Status = conf.Shown(err.Error())
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		c.report(conf.Problem{Line: r.line, Text: s.Status, Cure: r.cure, Error: true})
 	}
@@ -93,7 +93,13 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	several := s.List || slices.ContainsFunc(s.Categories, isPattern)
 	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several && !l.config.ThreadPerCategory}
 	var err error
-	s.Sink, err = l.sink(b, p)
+	if s.Sink, err = l.sink(b, p); err != nil && s.Sink == nil {
+		u := Unusable{Status: conf.Shown(err.Error())}
+		if u.Refusal = u.Status; kind.Text == "bucket" {
+			u.Refusal = "Failed write to bucket store"
+		}
+		s.Sink = u
+	}
 	return err
 }
 
@@ -145,12 +151,13 @@ type place struct {
 	handled  string // what the queue is called: the base of names where none is given
 	model    bool   // there will be copies of it
 	shared   bool   // it takes entries of several categories
+	single   bool   // it is given messages one at a time
 	readable bool   // it is a secondary that is read back
 	bucket   int    // the number of the bucket that it is in, if inBucket
 	inBucket bool
 }
 
-// sink reads a block with a type that is known.
+// sink reads a block with a type that is known. Beside an error it returns what can be used nevertheless, nil for nothing.
 func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
 	kind, _ := b.Literal("type")
 	switch kind.Text {
@@ -167,7 +174,7 @@ func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
 	case "category":
 		return l.byCategory(b, p)
 	case "multifile", "thriftmultifile":
-		p.model, p.shared = true, false
+		p.model, p.shared, p.single = true, false, true
 		model, err := l.plainFile(b, kind.Text, p)
 		if err != nil {
 			return nil, err

@@ -40,11 +40,14 @@ func NewBucket(o BucketOptions, children []Store) *Bucket {
 	return &Bucket{o: o, parts: children, shares: make([]proto.Batch, len(children))}
 }
 
-// Append gives each child its share of b, in order. The error is a *PartialError; the children that took theirs do not get it again
-// with the same b.
+// Append gives each child its share of b, in order. The error is ErrOpened when one was opened that could not be before, else a
+// *PartialError; the children that took theirs do not get it again with the same b.
 func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.parts.prepare() {
+		return ErrOpened
+	}
 	for i := range k.shares {
 		k.shares[i].Reset()
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"inkwell/proto"
 )
@@ -229,6 +230,58 @@ func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 		t.Errorf("the part that works has %q, want both", one.got)
 	}
 }
+
+// TestLateParts has a bucket that cannot be opened at first: the others get theirs, and it is opened before anything is given to it.
+func TestLateParts(t *testing.T) {
+	blocked := errors.New("no such place")
+	broken := false
+	good, bad := new(memo), new(memo)
+	late := NewLate(func() (Store, error) {
+		if blocked != nil {
+			return nil, blocked
+		}
+		return keeping{bad, &broken}, nil
+	})
+	k := NewBucket(BucketOptions{Kind: "key_hash", Delimiter: ':'}, []Store{good, late})
+	var b proto.Batch
+	b.Append([]byte("c"), []byte("no key"))
+	b.Append([]byte("c"), []byte("1:x"))
+	var part *PartialError
+	if err := k.Append(t.Context(), &b); !errors.As(err, &part) || part.Left != 1 || !errors.Is(err, blocked) || k.Status() != "no such place" {
+		t.Fatalf("error is %v, status %q", err, k.Status())
+	}
+	blocked = nil
+	late.next = time.Time{}
+	if err := k.Append(t.Context(), &b); !errors.Is(err, ErrOpened) || len(bad.got) > 0 {
+		t.Fatalf("error is %v, want ErrOpened; it has %q", err, bad.got)
+	}
+	if err := k.Append(t.Context(), &b); err != nil || k.Status() != "" {
+		t.Fatalf("error is %v, status %q", err, k.Status())
+	}
+	if !slices.Equal(good.got, []string{"c=no key"}) || !slices.Equal(bad.got, []string{"c=1:x"}) {
+		t.Errorf("they have %q and %q", good.got, bad.got)
+	}
+	broken = true
+	b.Append([]byte("c"), []byte("1:y"))
+	if err := k.Append(t.Context(), &b); !errors.Is(err, ErrBroken) {
+		t.Errorf("error is %v, want that of all", err)
+	}
+}
+
+// keeping is a memo with marks, which breaks.
+type keeping struct {
+	*memo
+	broken *bool
+}
+
+func (k keeping) Append(ctx context.Context, b *proto.Batch) error {
+	if *k.broken {
+		return ErrBroken
+	}
+	return k.memo.Append(ctx, b)
+}
+func (keeping) Mark(Marks) error { return nil }
+func (keeping) Publish() error   { return nil }
 
 func TestAtolEndsAtTheLimits(t *testing.T) {
 	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {

@@ -12,10 +12,11 @@ import (
 // reopenWait is how long a store that could not be opened is left alone.
 const reopenWait = time.Second
 
-// Reopened is one of several stores that stand in for each other: it may be impossible to open, or break, without the others having to
-// wait. Until it works Append fails.
+// Reopened is one of several stores: it may be impossible to open without the others having to wait. Until it works Append fails. If the
+// stores stand in for each other it may break, too.
 type Reopened struct {
-	open func(again bool) (Store, error)
+	open  func(again bool) (Store, error)
+	whole bool // when it breaks, all of them do
 
 	mu    sync.Mutex
 	store Store     // nil: not open
@@ -27,6 +28,13 @@ type Reopened struct {
 // when that failed or the store broke.
 func NewReopened(open func(again bool) (Store, error)) *Reopened {
 	r := &Reopened{open: open}
+	r.try(false)
+	return r
+}
+
+// NewLate returns a Reopened that opens its store with open: now, and again if that failed. A store that breaks does so for all.
+func NewLate(open func() (Store, error)) *Reopened {
+	r := &Reopened{open: func(bool) (Store, error) { return open() }, whole: true}
 	r.try(false)
 	return r
 }
@@ -56,7 +64,7 @@ func (r *Reopened) prepare() bool {
 	return keeps
 }
 
-// Append hands b on. The error is never ErrBroken: a store that broke is closed, to be opened again.
+// Append hands b on. The error is never ErrBroken, if others stand in: a store that broke is closed, to be opened again.
 func (r *Reopened) Append(ctx context.Context, b *proto.Batch) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,7 +72,7 @@ func (r *Reopened) Append(ctx context.Context, b *proto.Batch) error {
 		return r.err
 	}
 	err := r.store.Append(ctx, b)
-	if !errors.Is(err, ErrBroken) {
+	if !errors.Is(err, ErrBroken) || r.whole {
 		return err
 	}
 	r.broke(err)
@@ -99,8 +107,11 @@ func (r *Reopened) Mark(m Marks) error { return r.does(func(p parts) error { ret
 // Publish tells the store that its marks were saved.
 func (r *Reopened) Publish() error { return r.does(parts.publish) }
 
-// Check gives the store its time.
+// Check gives the store its time. The error is ErrOpened if all break with it, and it was opened only now.
 func (r *Reopened) Check(now time.Time) error {
+	if r.whole && r.prepare() {
+		return ErrOpened
+	}
 	return r.does(func(p parts) error { return p.check(now) })
 }
 

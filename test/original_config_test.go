@@ -35,6 +35,7 @@ func TestOriginalBadConfigurations(t *testing.T) {
 		{"only a bad store", globals + "<store>\ncategory=bad\ntype=trololo\n</store>\n", "trololo", false},
 		{"no threads", globals + "num_thrift_server_threads=0\n" + good, "No stores configured successfully", false},
 		{"no buckets", globals + good + "<store>\ncategory=bad\ntype=bucket\n</store>\n", "bucket store must have num_buckets", true},
+		{"no success", globals + good + "<store>\ncategory=bad\ntype=multi\nreport_success=some\n</store>\n", "MULTI: Invalid report_success value.", true},
 		{"a directory that cannot be made", globals + good + fileStore("category=bad", "scribe.txt/out"), "File open error", true},
 		{"empty", "", "No stores configured successfully", false},
 		{"binary", "\x00\x01\xff<store>\x7f\n\n=\n<<<>>>\n</", "No stores configured successfully", false},
@@ -71,6 +72,42 @@ func TestOriginalBadConfigurations(t *testing.T) {
 				t.Errorf("%q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestMessagesWaitForABetterConfiguration sends to stores in which something is wrong: what was taken is brought to them when that was
+// corrected, by a reload or by a restart.
+func TestMessagesWaitForABetterConfiguration(t *testing.T) {
+	t.Parallel()
+	const buckets = "type=bucket\nnum_buckets=1\nbucket_type=key_hash\nbucket_subdir=b\n<bucket>\ntype=file\nbase_filename=f\n"
+	const multi = "<store>\ncategory=m\ntype=multi\n<store>\ntype=file\nfile_path={DIR}/m0\n</store>\n<store>\n"
+	bad := globals + "<store>\ncategory=bk\n" + buckets + "</bucket>\n</store>\n" + "<store>\ncategory=default\n" + buckets + "</bucket>\n</store>\n" + multi + "</store>\n</store>\n"
+	good := globals + "<store>\ncategory=bk\n" + buckets + "file_path={DIR}/one\n</bucket>\n</store>\n" + "<store>\ncategory=default\n" + buckets + "file_path={DIR}/all\n</bucket>\n</store>\n" +
+		multi + "type=file\nfile_path={DIR}/m1\n</store>\n</store>\n"
+	s := ink.Scribed(t, bad)
+	s.Becomes(t, harness.Warning, "file store contained by bucketizer must have a file_path")
+	for _, restart := range []bool{false, true} {
+		c := dialScribe(t, s.Addr)
+		mustLog(t, c, harness.Entry{Category: "bk", Message: "1:x\n"}, harness.Entry{Category: "other", Message: "1:y\n"}, harness.Entry{Category: "m", Message: "z\n"})
+		s.Becomes(t, harness.Warning, "Failed write to bucket store")
+		s.Write(t, good)
+		if restart {
+			s.Stop(t)
+			s.Restart(t)
+		} else {
+			s.Tell(t, "reinitialize")
+		}
+		s.Becomes(t, harness.Alive, "")
+		harness.Until(t, "it is written", func() bool { return s.Counters(t)["scribe_overall:journal entries"] == 0 })
+		s.Write(t, bad)
+		s.Stop(t)
+		s.Restart(t)
+	}
+	s.Stop(t)
+	for name, want := range map[string]string{"one/b001/f_00000": "1:x\n1:x\n", "all/b001/other/other_00000": "1:y\n1:y\n", "m0/m_00000": "z\nz\n"} {
+		if got := read(t, s.Dir, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
 	}
 }
 

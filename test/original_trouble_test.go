@@ -272,3 +272,69 @@ file_path={DIR}/second
 		t.Errorf("%d of %d lines, %d twice", a.Lines, n, a.Twice)
 	}
 }
+
+// TestABucketThatCannotBeOpened keeps nothing from the other buckets, makes no files meanwhile, and is used as soon as it can be.
+func TestABucketThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	s := ink.NewScribed(t, globals+"<store>\ncategory=bk\ntype=bucket\nnum_buckets=1\nbucket_type=key_hash\nbucket_subdir=b\n<bucket>\n"+
+		"type=thriftfile\nuse_simple_file=1\nfile_path={DIR}/out\nbase_filename=f\n</bucket>\n</store>\n")
+	blocked := filepath.Join(s.Dir, "out", "b001")
+	if err := os.MkdirAll(filepath.Dir(blocked), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	block(t, blocked)
+	s.Restart(t)
+	s.Becomes(t, harness.Warning, "File open error")
+	c := dialScribe(t, s.Addr)
+	mustLog(t, c, harness.Entry{Category: "bk", Message: "no key\n"})
+	written := func() bool { return s.Counters(t)["scribe_overall:journal entries"] == 0 }
+	harness.Until(t, "the other bucket has its message", written)
+	unblock(t, blocked)
+	s.Becomes(t, harness.Alive, "") // without a message for it
+	mustLog(t, c, harness.Entry{Category: "bk", Message: "1:x\n"})
+	harness.Until(t, "both are written", written)
+	s.Stop(t)
+	files, err := filepath.Glob(filepath.Join(s.Dir, "out", "b00?", "f_0*"))
+	if len(files) != 2 || err != nil {
+		t.Errorf("files %q, %v", files, err)
+	}
+	for name, want := range map[string]string{"out/b000/f_00000": "no key\n", "out/b001/f_00000": "1:x\n"} {
+		if got := read(t, s.Dir, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestARefusedBlockLosesNothing starts with a mistake that makes a block no store, while messages for it are in the journal: what comes
+// now has no store, but what was taken before waits until the mistake is corrected.
+func TestARefusedBlockLosesNothing(t *testing.T) {
+	t.Parallel()
+	good := globals + "<store>\ncategory=z\ntype=null\n</store>\n" + fileStore("category=k", "out") + fileStore("category=p*", "out")
+	s := ink.NewScribed(t, good)
+	blocked := filepath.Join(s.Dir, "out")
+	block(t, blocked)
+	s.Restart(t)
+	entries := []harness.Entry{{Category: "k", Message: "1\n"}, {Category: "prefixed", Message: "2\n"}}
+	mustLog(t, dialScribe(t, s.Addr), entries...)
+	s.Becomes(t, harness.Warning, "File open error")
+	s.Stop(t)
+	unblock(t, blocked)
+	s.Write(t, strings.ReplaceAll(good, "type=file", "type=fiel"))
+	s.Restart(t)
+	s.Becomes(t, harness.Warning, "Bad config - can't create a store of type: fiel")
+	mustLog(t, dialScribe(t, s.Addr), entries...)
+	s.Reaches(t, "scribe_overall:received bad", 2)
+	s.Write(t, good)
+	s.Tell(t, "reinitialize")
+	s.Becomes(t, harness.Alive, "")
+	harness.Until(t, "it is written", func() bool { return s.Counters(t)["scribe_overall:journal entries"] == 0 })
+	if n := s.Counters(t)["scribe_overall:lost"]; n != 0 {
+		t.Errorf("%d are lost", n)
+	}
+	s.Stop(t)
+	for name, want := range map[string]string{"out/k_00000": "1\n", "out/prefixed/prefixed_00000": "2\n"} {
+		if got := read(t, s.Dir, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

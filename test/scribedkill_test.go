@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -119,6 +120,41 @@ func TestScribedKilled(t *testing.T) {
 			}
 			t.Logf("%d kills, %d lines in %d files", kills, lines, files)
 		})
+	}
+}
+
+// TestKilledWhenAPartWorksAgain kills a scribed just when a category has a file that could not be had before, while those beside it had
+// theirs: after the crash nothing is in either twice.
+func TestKilledWhenAPartWorksAgain(t *testing.T) {
+	t.Parallel()
+	s := ink.NewScribed(t, "port={PORT}\ncheck_interval=1\nnew_thread_per_category=no\n<store>\ncategory=default\ntype=multifile\nfile_path={DIR}/out\n</store>\n")
+	blocked := filepath.Join(s.Dir, "out", "b")
+	if err := os.MkdirAll(filepath.Dir(blocked), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	harness.WriteFile(t, blocked, "a file")
+	s.Restart(t)
+	mustLog(t, dialScribe(t, s.Addr), harness.Entry{Category: "a", Message: "1\n"}, harness.Entry{Category: "b", Message: "2\n"})
+	s.Becomes(t, harness.Warning, "File open error")
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // it dies before it says anywhere that the file is there
+		if data, _ := os.ReadFile(filepath.Join(blocked, "b_00000")); len(data) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("b has no file\n%s", s.Stderr())
+		}
+	}
+	s.Kill()
+	s.Restart(t)
+	s.Becomes(t, harness.Alive, "")
+	s.Stop(t)
+	for name, want := range map[string]string{"out/a/a_00000": "1\n", "out/b/b_00000": "2\n"} {
+		if got := read(t, s.Dir, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
 	}
 }
 

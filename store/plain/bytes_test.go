@@ -34,6 +34,9 @@ func TestBytes(t *testing.T) {
 			map[string]string{"k_00000": "\x03\x00\x00\x00one\x05\x00\x00\x00three", "k_current": "-> k_00000"}},
 		{"thrift in chunks", Options{Thrift: true, Chunk: 10}, []string{"one", "two", "three", "123456"},
 			map[string]string{"k_00000": "\x03\x00\x00\x00one" + "\x00\x00\x00" + "\x03\x00\x00\x00two" + "\x00\x00\x00" + "\x05\x00\x00\x00three" + "\x00" + "\x06\x00\x00\x00123456", "k_current": "-> k_00000"}},
+		{"thrift with a message longer than a chunk", Options{Thrift: true, Chunk: 8}, []string{"12345", "6"},
+			map[string]string{"k_00000": repeat("\x00", 8) + "\x05\x00\x00\x0012345" + "\x01\x00\x00\x006", "k_current": "-> k_00000"}},
+		{"thrift without lengths", Options{Thrift: true, Simple: true, Chunk: 8}, []string{"one\n", "", "three"}, map[string]string{"k_00000": "one\nthree", "k_current": "-> k_00000"}},
 		{"chunks", Options{Chunk: 10}, []string{"12345678\n", "abcdef\n", "gh\n", "ij\n"},
 			map[string]string{"k_00000": "12345678\n" + "\x00" + "abcdef\ngh\n" + "ij\n", "k_current": "-> k_00000"}},
 		{"a message as long as a chunk", Options{Chunk: 20}, []string{long, long, "x", long, "y"},
@@ -145,6 +148,55 @@ func TestWritesAreGathered(t *testing.T) {
 	})
 }
 
+// TestThriftFilesAreRotatedBehindABatch counts the bytes of messages only, and looks at them when a batch is done.
+func TestThriftFilesAreRotatedBehindABatch(t *testing.T) {
+	for _, simple := range []bool{false, true} {
+		dir := t.TempDir()
+		e := start(t, dir, Options{Thrift: true, Simple: simple, MaxSize: 10, MaxWrite: 3, WriteStats: true, NoSymlink: true})
+		e.append("1234567890")
+		e.checkpoint()
+		e.append("gone after the crash")
+		e.crash()
+		e.append("a", "", "bcdefghijklm")
+		e.append("n")
+		e.restartless()
+		record := func(text string) string {
+			if simple {
+				return text
+			}
+			return string(rune(len(text))) + "\x00\x00\x00" + text
+		}
+		wantTree(t, dir, map[string]string{"k_00000": record("1234567890") + record("a") + record("bcdefghijklm"), "k_00001": record("n"),
+			"scribe_stats": "2026-11-23-02:59 wrote <23> bytes in <4> events to file <{DIR}/k_00000>\n"})
+	}
+}
+
+// TestSingleMessages rotates behind each message, as the original did where a category store gave it one at a time.
+func TestSingleMessages(t *testing.T) {
+	dir := t.TempDir()
+	e := start(t, dir, Options{Single: true, MaxSize: 10, NoSymlink: true})
+	e.append("12345678")
+	e.append("9", "0", "a", "b", "c")
+	e.restartless()
+	wantTree(t, dir, map[string]string{"k_00000": "1234567890a", "k_00001": "bc"})
+	thrift := t.TempDir()
+	e = start(t, thrift, Options{Single: true, Thrift: true, Simple: true, MaxSize: 10, NoSymlink: true})
+	e.append("12345678")
+	e.append("9", "0", "a", "b", "c")
+	e.restartless()
+	wantTree(t, thrift, map[string]string{"k_00000": "1234567890a", "k_00001": "bc"})
+}
+
+// TestPathsAreWrittenAsTheyWereConfigured has them in what the original wrote of files.
+func TestPathsAreWrittenAsTheyWereConfigured(t *testing.T) {
+	dir := t.TempDir()
+	e := start(t, dir, Options{Dir: dir + "/", Sub: "x/", MaxSize: 1, WriteMeta: true, WriteStats: true, NoSymlink: true})
+	e.append("one")
+	e.restartless()
+	wantTree(t, dir, map[string]string{"x/k_00000": "onescribe_meta<new_logfile>: {DIR}//x//k_00001", "x/k_00001": "",
+		"x/scribe_stats": "2026-11-23-02:59 wrote <3> bytes in <1> events to file <{DIR}//x//k_00000>\n"})
+}
+
 // TestStatsCountWhatWasThere counts the bytes that a continued file had, and events over crashes.
 func TestStatsCountWhatWasThere(t *testing.T) {
 	dir := t.TempDir()
@@ -174,12 +226,19 @@ func TestNumbers(t *testing.T) {
 		{"numbers are numbers", Options{}, []string{"k_99999", "k_100000"}, "k_100000", "k_100001"},
 		{"a new one on reopen", Options{RotateOnReopen: true}, []string{"k_00003"}, "k_00004", "k_00005"},
 		{"a new one for thrift", Options{Thrift: true}, []string{"k_00003"}, "k_00004", "k_00005"},
-		{"compressed by somebody", Options{}, []string{"k_00003.gz"}, "k_00004", "k_00005"},
+		{"compressed by somebody", Options{}, []string{"k_00003.gz"}, "k_00003", "k_00004"},
+		{"compressed by somebody, new on reopen", Options{RotateOnReopen: true}, []string{"k_00003.gz"}, "k_00004", "k_00005"},
+		{"fewer digits", Options{}, []string{"k_3"}, "k_00003", "k_00004"},
+		{"as a stream reads numbers", Options{}, []string{"k_+7", "k_ 5", "k_-9"}, "k_00007", "k_00008"},
+		{"no digits are 0", Options{RotateOnReopen: true}, []string{"k_x"}, "k_00001", "k_00002"},
+		{"nothing is nothing", Options{RotateOnReopen: true}, []string{"k_", "k"}, "k_00000", "k_00001"},
 		{"compressed beside it", Options{}, []string{"k_00003", "k_00003.gz"}, "k_00003", "k_00004"},
 		{"not of the series", Options{}, []string{"kk_00007", "k_x_00008", "k-2026-11-23_00009", "k_x", "k_", "j_00001", "k_00001_00005"}, "k_00000", "k_00001"},
 		{"of the day", Options{Period: Daily}, []string{"k-2026-11-22_00007", "k-2026-11-23_00002", "k_00009"}, "k-2026-11-23_00002", "k-2026-11-23_00003"},
 		{"a day without any", Options{Period: Daily}, []string{"k-2026-11-22_00007"}, "k-2026-11-23_00000", "k-2026-11-23_00001"},
 		{"hourly without any", Options{Period: Hourly}, []string{"k-2026-11-22_00023"}, "k-2026-11-23_00002", "k-2026-11-23_00003"},
+		{"hourly, new on reopen", Options{Period: Hourly, RotateOnReopen: true}, nil, "k-2026-11-23_00000", "k-2026-11-23_00001"},
+		{"hourly thrift", Options{Period: Hourly, Thrift: true}, nil, "k-2026-11-23_00000", "k-2026-11-23_00001"},
 		{"hourly", Options{Period: Hourly}, []string{"k-2026-11-23_00001"}, "k-2026-11-23_00001", "k-2026-11-23_00002"},
 		{"a number that is none", Options{}, []string{"k_99999999999999999999999", "k_00001"}, "k_00001", "k_00002"},
 	} {
@@ -225,8 +284,8 @@ func TestClock(t *testing.T) {
 		{"daily with a minute of each hour", Options{Period: Daily, RotateMinute: 30}, []step{{"2026-11-24 00:29", day("23_00000")}, {"2026-11-24 01:00", day("23_00000")}, {"2026-11-24 01:30", day("24_00000")}}},
 		{"hourly", Options{Period: Hourly, RotateMinute: 15}, []step{
 			{"2026-11-23 03:14", day("23_00002")}, {"2026-11-23 03:15", day("23_00003")}, {"2026-11-23 03:59", day("23_00003")}, {"2026-11-23 04:00", day("23_00003")},
-			{"2026-11-23 05:15", day("23_00004")}, {"2026-11-24 07:20", day("24_00007")}}},
-		{"the same hour of another day", Options{Period: Hourly}, []step{{"2026-11-24 02:30", day("24_00002")}}},
+			{"2026-11-23 05:15", day("23_00004")}, {"2026-11-24 07:20", day("24_00000")}}},
+		{"the same hour of another day", Options{Period: Hourly}, []step{{"2026-11-24 02:30", day("24_00000")}}},
 		{"the same day of another month", Options{Period: Daily}, []step{{"2026-12-23 02:30", "k-2026-12-23_00000"}}},
 		{"90 minutes", Options{Period: Period{'s', 90 * time.Minute}}, []step{
 			{"2026-11-23 04:28", day("23_00000")}, {"2026-11-23 04:29", day("23_00001")}, {"2026-11-23 05:58", day("23_00001")}, {"2026-11-24 00:00", day("24_00000")}}},

@@ -24,6 +24,7 @@ type state struct {
 	File   string   `json:"file"`             // final name of the open file
 	Bytes  int64    `json:"bytes"`            // of it that count
 	Events int64    `json:"events,omitempty"` // messages that were written to it
+	Count  int64    `json:"count,omitempty"`  // bytes of messages, of a thriftfile
 	Opened int64    `json:"opened,omitempty"` // when it was, in Unix seconds: decides when the clock ends it
 	Begun  []string `json:"begun,omitempty"`  // final names of files that were begun since the last state, the open one included
 	Stats  []string `json:"stats,omitempty"`  // lines for scribe_stats that may not be there yet
@@ -40,6 +41,7 @@ type File struct {
 	name    string          // final name of the open file
 	hidden  bool            // the open file has its hidden name
 	size    int64           // bytes of the open file
+	payload int64           // of them: what thriftfile stores count
 	events  int64           // messages that were written to it
 	begun   time.Time       // when it was opened
 	synced  bool            // all that was written is
@@ -107,7 +109,7 @@ func (f *File) openFile(st state, known bool) error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
-	f.size, f.events = info.Size(), st.Events
+	f.size, f.payload, f.events = info.Size(), st.Count, st.Events
 	if known && f.size > st.Bytes {
 		if err := file.Truncate(st.Bytes); err != nil {
 			return fmt.Errorf("cut %s back to its mark: %w", path, err)
@@ -154,21 +156,23 @@ func (f *File) Append(_ context.Context, b *proto.Batch) error {
 	f.gather = f.gather[:0]
 	events := int64(0)
 	for c := b.Cursor(); c.Next(); {
-		if f.o.Thrift && len(c.Message()) == 0 {
+		events++
+		if f.o.Thrift && !f.o.Simple && len(c.Message()) == 0 {
 			f.empty.Add(1)
 			f.emptyC.Add(1)
 			continue
 		}
 		f.gather = f.format(f.gather, c.Category(), c.Message())
-		events++
-		if int64(len(f.gather)) > f.writeLimit() {
-			if err := f.flush(events); err != nil {
+		f.payload += int64(len(c.Message()))
+		single := f.o.Single && f.full()
+		if single || int64(len(f.gather)) > f.writeLimit() {
+			if err := f.flush(events, single || !f.o.Thrift); err != nil {
 				return f.fail("File write error", err)
 			}
 			events = 0
 		}
 	}
-	if err := f.flush(events); err != nil {
+	if err := f.flush(events, true); err != nil {
 		return f.fail("File write error", err)
 	}
 	return nil
@@ -176,14 +180,25 @@ func (f *File) Append(_ context.Context, b *proto.Batch) error {
 
 // writeLimit is how many bytes are gathered at most for a write.
 func (f *File) writeLimit() int64 {
-	if f.o.MaxSize > 0 {
+	if f.o.MaxSize > 0 && !f.o.Thrift {
 		return min(f.o.MaxSize, f.o.MaxWrite)
 	}
 	return f.o.MaxWrite
 }
 
-// flush writes what was gathered and rotates when the file is full.
-func (f *File) flush(events int64) error {
+// counted is how many bytes the open file has, with what was gathered, as the original counts them: in a thriftfile those of messages.
+func (f *File) counted() int64 {
+	if f.o.Thrift {
+		return f.payload
+	}
+	return f.size + int64(len(f.gather))
+}
+
+// full says whether the open file has more bytes than it should.
+func (f *File) full() bool { return f.o.MaxSize > 0 && f.counted() > f.o.MaxSize }
+
+// flush writes what was gathered, and rotates when the file is full, if it may.
+func (f *File) flush(events int64, rotates bool) error {
 	if len(f.gather) > 0 {
 		f.synced = false
 		if _, err := f.file.Write(f.gather); err != nil {
@@ -194,7 +209,7 @@ func (f *File) flush(events int64) error {
 		f.gather = f.gather[:0]
 	}
 	f.events += events
-	if f.o.MaxSize > 0 && f.size > f.o.MaxSize {
+	if rotates && f.full() {
 		return f.rotate()
 	}
 	return nil
@@ -239,6 +254,9 @@ func (f *File) Mark(m store.Marks) error {
 		f.synced = true
 	}
 	f.covered = state{File: f.name, Bytes: f.size, Events: f.events, Opened: f.begun.Unix(), Begun: slices.Clone(f.fresh), Stats: slices.Clone(f.lines)}
+	if f.o.Thrift {
+		f.covered.Count = f.payload
+	}
 	data, err := json.Marshal(f.covered)
 	if err != nil {
 		return fmt.Errorf("mark %s: %w", f.path, err)

@@ -97,7 +97,7 @@ func TestNamesAndNumbersAreThoseOfTheOriginal(t *testing.T) {
 		{"more than five digits", Options{}, []string{"b_123456"}, "b_123456=xm b_current->b_123456"},
 		{"another day", Options{Period: Daily}, []string{"b-2026-11-22_00003"}, "b-2026-11-22_00003=x b-2026-11-23_00000=m b_current->b-2026-11-23_00000"},
 		{"another base", Options{}, []string{"bb_00005", "b-x_00005", "b_c_00005"}, "b-x_00005=x b_00000=m b_c_00005=x b_current->b_00000 bb_00005=x"},
-		{"a compressed file keeps its number", Options{}, []string{"b_00003.gz"}, "b_00003.gz=x b_00004=m b_current->b_00004"},
+		{"the number of a compressed file is continued", Options{}, []string{"b_00003.gz"}, "b_00003.gz=x b_00003=m b_current->b_00003"},
 		{"new at open", Options{RotateOnReopen: true}, []string{"b_00003"}, "b_00003=x b_00004=m b_current->b_00004"},
 		{"thrift is always new", Options{Thrift: true}, []string{"b_00003"}, "b_00003=x b_00004=\x01\x00\x00\x00m b_current->b_00004"},
 		{"own link", Options{Symlink: "latest"}, nil, "b_00000=m latest_current->b_00000"},
@@ -409,12 +409,12 @@ func TestAFailedWriteIsBroken(t *testing.T) {
 }
 
 func TestParsePeriod(t *testing.T) {
-	for text, want := range map[string]string{"never": "never", "hourly": "hourly", "daily": "daily", "90": "90s", "90s": "90s", "15m": "900s", "2h": "7200s", "1d": "86400s", "1w": "604800s"} {
+	for text, want := range map[string]string{"never": "never", "hourly": "hourly", "daily": "daily", "90": "90s", "90s": "90s", "15m": "900s", "2h": "7200s", "1d": "86400s", "1w": "604800s", "+5m": "300s", "3000000000": "3000000000s", "99999999999w": "6306854400s"} {
 		if p, err := ParsePeriod(text); err != nil || p.String() != want {
 			t.Errorf("%s: %v, %v; want %s", text, p, err, want)
 		}
 	}
-	for _, text := range []string{"", "weekly", "0", "0s", "-1h", "1y", "m", "1.5h", "99999999999w"} {
+	for _, text := range []string{"", "weekly", "0", "0s", "-1h", "1y", "m", "1.5h", "5 m", "15min", "99999999999999999999"} {
 		if p, err := ParsePeriod(text); err == nil {
 			t.Errorf("%q is %v", text, p)
 		}

@@ -8,7 +8,7 @@ import (
 // format appends a message as it stands in the file, behind the bytes that were gathered.
 func (f *File) format(dst, category, message []byte) []byte {
 	at := len(dst)
-	if f.o.Thrift {
+	if f.o.Thrift && !f.o.Simple {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(message)))
 	}
 	if f.o.WriteCategory && !f.o.Thrift {
@@ -33,12 +33,13 @@ func (f *File) format(dst, category, message []byte) []byte {
 }
 
 // padding is how many bytes must stand before a message of n bytes, at an offset of the gathered bytes, so that it does not cross a chunk.
+// A message that is longer than a chunk begins at one; Thrift's transport leaves a chunk empty before it even where it would.
 func (f *File) padding(at, n int) int {
-	if f.o.Chunk == 0 {
+	if f.o.Chunk == 0 || f.o.Simple {
 		return 0
 	}
 	within := (f.size + int64(at)) % f.o.Chunk
-	if within == 0 || int64(n) <= f.o.Chunk-within {
+	if within == 0 && !f.o.Thrift || int64(n) <= f.o.Chunk-within {
 		return 0
 	}
 	return int(f.o.Chunk - within)

@@ -31,23 +31,35 @@ func shown(name string) string {
 	return inner[1:]
 }
 
-// number reads the number of a file of a stem as the original does: the digits behind the last underscore, whatever follows.
+// number reads the number of a file of a stem as the original does, with a C++ stream: blanks, a sign and digits behind the last
+// underscore, whatever follows. A text without digits, as that of the link, is 0.
 func number(stem, name string) (n int, ok bool) {
 	rest, ok := strings.CutPrefix(name, stem+"_")
 	if !ok || strings.ContainsRune(rest, '_') {
 		return 0, false
 	}
-	digits := 0
+	rest = strings.TrimLeft(rest, " \t\n\v\f\r")
+	if rest == "" {
+		return 0, false
+	}
+	sign := 0
+	if rest[0] == '+' || rest[0] == '-' {
+		sign = 1
+	}
+	digits := sign
 	for digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' {
 		digits++
 	}
+	if digits == sign {
+		return 0, true
+	}
 	n, err := strconv.Atoi(rest[:digits])
-	return n, err == nil
+	return n, err == nil && n >= 0
 }
 
-// newest is the largest number of a stem in dir, -1 if there is none; exact says that a file has exactly the name of that number.
-// The numbers of what is no file count: its names are passed over.
-func newest(dir *faultfs.Dir, stem string) (n int, exact bool, err error) {
+// newest is the largest number of a stem in dir, -1 if there is none; taken says that what has exactly the name of that number is no
+// file, so that the name has to be passed over. The number counts if only a name like that has it: NAME.gz, or the link.
+func newest(dir *faultfs.Dir, stem string) (n int, taken bool, err error) {
 	list, err := dir.ReadDir()
 	if err != nil {
 		return 0, false, fmt.Errorf("list %s: %w", dir.Path(), err)
@@ -59,16 +71,19 @@ func newest(dir *faultfs.Dir, stem string) (n int, exact bool, err error) {
 			name = inner
 		}
 		if k, ok := number(stem, name); ok && k >= n {
-			exact = k == n && exact || e.Name() == fileName(stem, k) && e.Type().IsRegular()
+			taken = k == n && taken || e.Name() == fileName(stem, k) && !e.Type().IsRegular()
 			n = k
 		}
 	}
-	return n, exact, nil
+	return n, taken, nil
 }
 
-// first is the number of the first file of a date.
+// fresh says that Open always begins a file.
+func (o *Options) fresh() bool { return o.RotateOnReopen || o.Thrift }
+
+// first is the number with which Open begins where there is no file of the date. A file that is counted up to, by a rotation too, is 0.
 func (o *Options) first(at time.Time) int {
-	if o.Period == Hourly {
+	if o.Period == Hourly && !o.fresh() {
 		return at.Hour()
 	}
 	return 0

@@ -41,13 +41,15 @@ type Options struct {
 	Base      string // the names begin with it
 	Symlink   string // stem of the link; "" = Base
 	NoSymlink bool
-	Thrift    bool // a length before each message, and always a new file at Open
+	Thrift    bool // a length before each message, and always a new file at Open; rotated behind a batch, by the bytes of messages
+	Simple    bool // with Thrift: no lengths and no chunks
 
 	Period       Period
 	RotateHour   int   // of the day, from which on a day's file may end
 	RotateMinute int   // of the hour, from which on an hour's or a day's file may end
 	MaxSize      int64 // bytes, 0 = no limit
 	MaxWrite     int64 // bytes that are gathered for a write
+	Single       bool  // the size is looked at behind each message, as if it came alone
 	Chunk        int64 // bytes: no message crosses a multiple of that, if it can be helped; 0 = off
 
 	AddNewlines    bool // behind every message
@@ -70,6 +72,15 @@ func (o *Options) openDir() (*faultfs.Dir, error) {
 	return faultfs.OpenBeneath(cmp.Or(o.Root, o.Dir), filepath.Join(o.Dir, o.Sub), o.Injector)
 }
 
+// written is the path of a file as the original writes it into files: with the directories as they were configured.
+func (o *Options) written(name string) string {
+	dir := o.Dir
+	if o.Sub != "" {
+		dir += "/" + o.Sub
+	}
+	return dir + "/" + name
+}
+
 // thriftChunk is the chunk of Thrift's file transport.
 const thriftChunk = 16 << 20
 
@@ -85,6 +96,9 @@ var (
 	Hourly = Period{kind: 'h'}
 	Daily  = Period{kind: 'd'}
 )
+
+// longestPeriod is what longer ones are, so that their end can be computed.
+const longestPeriod = 200 * 365 * 24 * time.Hour
 
 // ParsePeriod reads never, hourly, daily or a number with one of the letters w d h m s behind it, which may be missing for s.
 func ParsePeriod(text string) (Period, error) {
@@ -102,11 +116,11 @@ func ParsePeriod(text string) (Period, error) {
 			unit, digits = u, text[:n]
 		}
 	}
-	n, err := strconv.ParseUint(digits, 10, 31)
-	if err != nil || n == 0 || time.Duration(n) > (1<<62)/unit {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n <= 0 {
 		return Never, fmt.Errorf("period %q: must be never, hourly, daily or a number above 0 with w, d, h, m or s, as in 15m", text)
 	}
-	return Period{kind: 's', length: time.Duration(n) * unit}, nil
+	return Period{kind: 's', length: min(time.Duration(n), longestPeriod/unit) * unit}, nil
 }
 
 // String is what ParsePeriod reads.

@@ -68,13 +68,13 @@ func (f *File) length(name string) (int64, error) {
 func (f *File) choose() (state, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)
-	n, exact, err := newest(f.dir, stem)
+	n, taken, err := newest(f.dir, stem)
 	switch {
 	case err != nil:
 		return state{}, err
 	case n < 0:
 		n = f.o.first(now)
-	case !exact || f.o.RotateOnReopen || f.o.Thrift:
+	case taken || f.o.fresh():
 		n++
 	}
 	return state{File: fileName(stem, n)}, nil
@@ -85,14 +85,14 @@ func (f *File) choose() (state, error) {
 func (f *File) replace(lost state) (state, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)
-	n, exact, err := newest(f.dir, stem)
+	n, taken, err := newest(f.dir, stem)
 	if err != nil {
 		return state{}, err
 	}
 	if k, same := number(stem, lost.File); same && k > n {
 		return state{File: lost.File}, nil
 	}
-	if exact {
+	if n >= 0 && !taken {
 		if have, err := f.length(fileName(stem, n)); err != nil || have == 0 {
 			return state{File: fileName(stem, n)}, err
 		}

@@ -18,7 +18,7 @@ func (f *File) Check(time.Time) error {
 		return nil
 	}
 	due := func() bool {
-		return f.o.over(f.begun, f.o.Now()) || f.o.MaxSize > 0 && f.size > f.o.MaxSize
+		return f.o.over(f.begun, f.o.Now()) || f.full()
 	}
 	if !due() {
 		return nil
@@ -89,11 +89,11 @@ func (f *File) rotate() error {
 		return err
 	}
 	if f.o.WriteStats {
-		f.lines = append(f.lines, fmt.Sprintf("%s wrote <%d> bytes in <%d> events to file <%s>", f.o.Now().Format("2006-01-02-15:04"), f.size, f.events,
-			filepath.Join(f.dir.Path(), f.name)))
+		f.lines = append(f.lines, fmt.Sprintf("%s wrote <%d> bytes in <%d> events to file <%s>", f.o.Now().Format("2006-01-02-15:04"), f.counted(), f.events,
+			f.o.written(f.name)))
 	}
 	if f.o.WriteMeta {
-		meta := "scribe_meta<new_logfile>: " + filepath.Join(f.dir.Path(), next)
+		meta := "scribe_meta<new_logfile>: " + f.o.written(next)
 		if f.o.AddNewlines {
 			meta += "\n"
 		}
@@ -117,10 +117,7 @@ func (f *File) next() (string, error) {
 	if k, same := number(stem, f.name); same {
 		n = max(n, k)
 	}
-	if n++; n == 0 {
-		n = f.o.first(now)
-	}
-	return fileName(stem, n), nil
+	return fileName(stem, n+1), nil
 }
 
 // begin begins the next file under its hidden name; the one before is kept to be synced.
@@ -135,7 +132,7 @@ func (f *File) begin() error {
 	}
 	killpoint.Reach("plain.begun")
 	f.closed = append(f.closed, f.file)
-	f.file, f.name, f.hidden, f.size, f.events, f.begun, f.synced = file, name, true, 0, 0, f.o.Now(), false
+	f.file, f.name, f.hidden, f.size, f.payload, f.events, f.begun, f.synced = file, name, true, 0, 0, 0, f.o.Now(), false
 	f.fresh = append(f.fresh, name)
 	return nil
 }

@@ -189,6 +189,15 @@ func (w *worker) settle() bool {
 	return w.store != nil
 }
 
+// opened is called when the store opened something that has to be marked before it is written to. It says whether that is done.
+func (w *worker) opened() bool {
+	if w.partly {
+		w.abandon() // nothing can be marked while some parts have the batch: all are opened again
+		return false
+	}
+	return w.settle()
+}
+
 // check gives the store its time.
 func (w *worker) check(now time.Time) {
 	if now.Sub(w.checked) < w.q.o.Check {
@@ -200,9 +209,12 @@ func (w *worker) check(now time.Time) {
 		return
 	}
 	w.dirty = true
-	if err := c.Check(now); err != nil {
+	switch err := c.Check(now); {
+	case errors.Is(err, store.ErrOpened):
+		w.opened()
+	case err != nil:
 		w.failed(err)
-	} else if w.load == nil {
+	case w.load == nil:
 		w.q.trouble.set(nil) // nobody else would
 	}
 }
@@ -215,7 +227,7 @@ func (w *worker) handle() {
 	q.mu.Unlock()
 	err := w.store.Append(q.run.ctx, &w.load.batch)
 	if errors.Is(err, store.ErrOpened) {
-		if !w.settle() {
+		if !w.opened() {
 			return
 		}
 		err = w.store.Append(q.run.ctx, &w.load.batch)
