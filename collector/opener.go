@@ -92,6 +92,8 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		}), nil
 	case config.Null:
 		return store.NewNull(o.stats, o.name), nil
+	case config.Broken:
+		return nil, &store.StatusError{Text: s.Status, Err: errors.New("its block in the configuration is not usable: correct it and reload it")}
 	}
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
 }

@@ -283,7 +283,15 @@ func (d *routed) trouble() string {
 			return text
 		}
 	}
-	return d.journal.StoreStatus()
+	if text := d.journal.StoreStatus(); text != "" {
+		return text
+	}
+	for _, s := range d.routes.conf.Stores { // a model that no category needed yet
+		if text := s.Trouble(); text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 func (d *routed) figures() Status {

@@ -84,11 +84,11 @@ func (l *loader) delimiter(o block, kind string) byte {
 func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 	for _, key := range []string{"bucket_subdir", "bucket_offset", "failure_bucket"} {
 		if v, ok := o.Get(key); ok {
-			return nil, &refusal{status: fmt.Sprintf("Bad config - %s is only for a bucket store with one <bucket> block", key), line: v.Line, cure: "remove it: every <bucketN> has its own file_path"}
+			return nil, &refusal{status: fmt.Sprintf("cannot have %s when defining multiple buckets", key), line: v.Line, cure: "remove it: every <bucketN> has its own file_path"}
 		}
 	}
-	if o.Sub(fmt.Sprintf("bucket%d", p.n+1)) != nil {
-		return nil, refuse(o.Sub(fmt.Sprintf("bucket%d", p.n+1)), "bucket store has too many buckets defined", fmt.Sprintf("num_buckets=%d means bucket0 to bucket%d: remove it, or write num_buckets=%d", p.n, p.n, p.n+1))
+	if extra := o.Sub(fmt.Sprintf("bucket%d", p.n+1)); extra != nil {
+		l.strict(extra.Line, fmt.Sprintf("<%s> is not used: num_buckets=%d means bucket0 to bucket%d", extra.Name, p.n, p.n), fmt.Sprintf("remove it, or write num_buckets=%d", p.n+1))
 	}
 	children := make([]Sink, 0, min(p.n+1, len(o.Blocks)+1))
 	for i := range p.n + 1 {
@@ -99,7 +99,7 @@ func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 		}
 		at := p.place
 		at.bucket, at.inBucket = i, true
-		child, err := l.sub(sub, "Bad config - no type for "+name, at)
+		child, err := l.sub(sub, "store contained in a bucket store must have a type", at)
 		if err != nil {
 			return nil, err
 		}
@@ -110,20 +110,23 @@ func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 
 // bucketsOf makes the buckets of one <bucket> block.
 func (l *loader) bucketsOf(o block, model *conf.Block, p bucketPlace) ([]Sink, error) {
-	if kind, ok := model.Literal("type"); ok && kind.Text != "file" && kind.Text != "thriftfile" {
-		return nil, &refusal{status: "Bad config - can't create a store of type: " + kind.Text + " from one <bucket> block", line: kind.Line, cure: "write type=file or thriftfile, or blocks <bucket0>, <bucket1> …"}
-	}
-	for i := range p.n + 1 {
-		if sub := o.Sub(fmt.Sprintf("bucket%d", i)); sub != nil {
-			l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because there is a <bucket>", sub.Name), "remove one of them")
-			break
+	for _, name := range []string{"bucket0", "bucket1"} {
+		if sub := o.Sub(name); sub != nil {
+			return nil, refuse(sub, "bucket store has too many buckets defined", "there is a <bucket>, too: remove it, or the numbered ones")
 		}
+	}
+	if kind, _ := model.Literal("type"); kind.Text != "file" && kind.Text != "thriftfile" {
+		return nil, &refusal{status: "store contained in a bucket store must have a type of either file or thriftfile if not defined explicitely",
+			line: max(kind.Line, model.Line), cure: "write type=file or thriftfile, or blocks <bucket0>, <bucket1> …"}
 	}
 	subdir := o.text("bucket_subdir")
 	if subdir == "" {
 		return nil, refuse(o.Block, "bucketizer containing file stores must have a bucket_subdir", "add bucket_subdir=NAME: the directories are called NAME000, NAME001 …")
 	}
-	sink, err := l.sub(model, "Bad config - no type for bucket", p.place)
+	if _, ok := model.Get("file_path"); !ok {
+		return nil, refuse(model, "file store contained by bucketizer must have a file_path", "add file_path=/DIR")
+	}
+	sink, err := l.sub(model, "", p.place)
 	if err != nil {
 		return nil, err
 	}

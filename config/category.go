@@ -11,12 +11,12 @@ const nullIntro = "Drops everything and counts it as `ignored`."
 func (l *loader) byCategory(b *conf.Block, p place) (Sink, error) {
 	model := b.Sub("model")
 	if model == nil {
-		return nil, refuse(b, "CATEGORYSTORE: store is missing its model", "add a <model> block with type=file")
+		return nil, refuse(b, "CATEGORYSTORE: NO stores found, invalid store.", "add a <model> block with type=file")
 	}
 	// As it always was: the model inherits from what is around the category block, not from that.
 	model.Parent = b.Parent
 	p.model, p.shared = true, false
-	sink, err := l.sub(model, "CATEGORYSTORE: model is missing its type", p)
+	sink, err := l.sub(model, "CATEGORYSTORE: Store is missing type.", p)
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,14 @@ type Store struct {
 	Sink Sink // nil if Status is not ""
 }
 
+// Trouble is why s takes nothing: its Status, or that of a Broken sink; "" if it works.
+func (s *Store) Trouble() string {
+	if b, ok := s.Sink.(Broken); ok {
+		return b.Status
+	}
+	return s.Status
+}
+
 // Sink says where a batch goes: one of the structs of this package (not pointers to them). It is never changed, and may be used by any number of goroutines.
 type Sink interface {
 	// For is the copy of a model for one category. The category must be safe as the name of a file.

@@ -62,7 +62,11 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 		WriteStats: o.yes("write_stats"), RotateOnReopen: o.yes("rotate_on_reopen"),
 	}}
 	if fs, v := o.value("fs_type"); v.Text != "std" {
-		return nil, &refusal{status: "File open error", line: v.Line, cure: fmt.Sprintf("%s=%s is not supported: write to a local directory and copy finished files from there", fs.key, conf.Quote(v.Text))}
+		status := "file open error"
+		if v.Text == "hdfs" {
+			status = "File open error"
+		}
+		return nil, &refusal{status: status, line: v.Line, cure: fmt.Sprintf("%s=%s is not supported: write to a local directory and copy finished files from there", fs.key, conf.Quote(v.Text))}
 	}
 	if f.MaxSize > 0 {
 		f.MaxWrite = min(f.MaxWrite, f.MaxSize)

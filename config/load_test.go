@@ -38,6 +38,36 @@ func TestBadStores(t *testing.T) {
 		{"type with a capital", store("category=a", "type=File"), "Bad config - can't create a store of type: File", 3},
 		{"unknown type for several", store("categories=a b", "type=fiel"), "Bad config - could not create store for category: a b", 3},
 		{"type that is a section", store("category=a", "type=global"), "Bad config - can't create a store of type: global", 3},
+		{"prefix without type", store("category=a*"), "Bad config - no type for store with category: a*", 1},
+		{"categories= with nothing", store("category=a", "categories=", "type=null"), "Bad config - could not create store for category: ", 1},
+	}
+	for _, c := range cases {
+		got, problems := load(c.text + store("category=good", "type=null"))
+		bad, good := got.Stores[0], got.Stores[1]
+		if bad.Status != c.status || bad.Sink != nil || good.Status != "" || good.Sink == nil || got.Status != "" {
+			t.Errorf("%s: status %q, want %q; the good one %q, the whole %q", c.name, bad.Status, c.status, good.Status, got.Status)
+		}
+		found := false
+		for _, p := range got.Problems {
+			found = found || p.Error && p.Line == c.line && p.Text == c.status && p.Cure != ""
+		}
+		if !found {
+			t.Errorf("%s: no error of line %d with a cure: %q", c.name, c.line, problems)
+		}
+		alone, _ := load(c.text)
+		if want := "No stores configured successfully: " + c.status; alone.Status != want {
+			t.Errorf("%s: alone: %q, want %q", c.name, alone.Status, want)
+		}
+	}
+}
+
+// TestBrokenStores: what is wrong inside of a block takes only its own categories' messages out of use; they wait.
+func TestBrokenStores(t *testing.T) {
+	file := "type=file\nfile_path=/x"
+	cases := []struct {
+		name, text, status string
+		line               int
+	}{
 		{"hdfs", store("category=a", file, "fs_type=hdfs"), "File open error", 5},
 		{"empty buffer", store("category=a", "type=buffer"), "Bad config - buffer store doesn't have secondary store", 1},
 		{"no secondary", store("category=a", "type=buffer", "<primary>", "type=null", "</primary>"), "Bad config - buffer store doesn't have secondary store", 1},
@@ -63,20 +93,27 @@ func TestBadStores(t *testing.T) {
 		{"no buckets", store("category=a", "type=bucket", "num_buckets=0"), "Bad config - bucket store must have num_buckets", 4},
 		{"-1 buckets", store("category=a", "type=bucket", "num_buckets=-1"), "Bad config - bucket store must have num_buckets", 4},
 		{"a bucket is missing", store("category=a", "type=bucket", "num_buckets=1", "<bucket0>", file, "</bucket0>"), "could not find bucket definition for bucket1", 1},
-		{"too many buckets", store("category=a", "type=bucket", "num_buckets=1", "<bucket0>", "type=null", "</bucket0>", "<bucket1>", "type=null", "</bucket1>", "<bucket2>", "type=null", "</bucket2>"),
-			"bucket store has too many buckets defined", 11},
+		{"too many buckets", store("category=a", "type=bucket", "num_buckets=1", "bucket_subdir=x", "<bucket>", file, "</bucket>", "<bucket1>", "type=null", "</bucket1>"),
+			"bucket store has too many buckets defined", 10},
+		{"one bucket without file_path", store("category=a", "type=bucket", "num_buckets=1", "bucket_subdir=x", "<bucket>", "type=file", "</bucket>"),
+			"file store contained by bucketizer must have a file_path", 6},
+		{"one bucket without type", store("category=a", "type=bucket", "num_buckets=1", "bucket_subdir=x", "<bucket>", "</bucket>"),
+			"store contained in a bucket store must have a type of either file or thriftfile if not defined explicitely", 6},
+		{"bucket without type", store("category=a", "type=bucket", "num_buckets=1", "<bucket0>", "type=null", "</bucket0>", "<bucket1>", "</bucket1>"),
+			"store contained in a bucket store must have a type", 8},
+		{"unknown file system", store("category=a", file, "fs_type=zfs"), "file open error", 5},
 		{"no bucket_subdir", store("category=a", "type=bucket", "num_buckets=1", "<bucket>", file, "</bucket>"), "bucketizer containing file stores must have a bucket_subdir", 1},
 		{"bucket_subdir too much", store("category=a", "type=bucket", "num_buckets=1", "bucket_subdir=x", "<bucket0>", "type=null", "</bucket0>", "<bucket1>", "type=null", "</bucket1>"),
-			"Bad config - bucket_subdir is only for a bucket store with one <bucket> block", 5},
+			"cannot have bucket_subdir when defining multiple buckets", 5},
 		{"one bucket of networks", store("category=a", "type=bucket", "num_buckets=1", "bucket_subdir=x", "<bucket>", "type=network", "</bucket>"),
-			"Bad config - can't create a store of type: network from one <bucket> block", 7},
+			"store contained in a bucket store must have a type of either file or thriftfile if not defined explicitely", 7},
 		{"remove_key with context_log", store("category=a", "type=bucket", "num_buckets=1", "remove_key=yes"), "Bad config - bucketizer store of type context_log do not support remove_key", 5},
 		{"empty multi", store("category=a", "type=multi"), "MULTI: No stores found, invalid store.", 1},
 		{"multi from 2", store("category=a", "type=multi", "<store2>", "type=null", "</store2>"), "MULTI: No stores found, invalid store.", 1},
 		{"multi with a bad success", store("category=a", "type=multi", "report_success=some", "<store>", "type=null", "</store>"), "MULTI: Invalid report_success value.", 4},
 		{"multi without types", store("category=a", "type=multi", "<store>", "</store>"), "MULTI: Store is missing type.", 4},
-		{"category without model", store("category=a", "type=category"), "CATEGORYSTORE: store is missing its model", 1},
-		{"model without type", store("category=a", "type=category", "<model>", "</model>"), "CATEGORYSTORE: model is missing its type", 4},
+		{"category without model", store("category=a", "type=category"), "CATEGORYSTORE: NO stores found, invalid store.", 1},
+		{"model without type", store("category=a", "type=category", "<model>", "</model>"), "CATEGORYSTORE: Store is missing type.", 4},
 		{"mapping outside of buckets", store("category=a", "type=network", "dynamic_config_type=thrift_bucket", "bucket_updater_host=h", "bucket_updater_port=1"),
 			"Bad config - dynamic_config_type=thrift_bucket without bucket_id", 1},
 		{"mapping of nobody", store("category=a", "type=network", "dynamic_config_type=thrift_bucket", "bucket_id=1"),
@@ -85,8 +122,8 @@ func TestBadStores(t *testing.T) {
 	for _, c := range cases {
 		got, problems := load(c.text + store("category=good", "type=null"))
 		bad, good := got.Stores[0], got.Stores[1]
-		if bad.Status != c.status || bad.Sink != nil || good.Status != "" || good.Sink == nil || got.Status != "" {
-			t.Errorf("%s: status %q, want %q; the good one %q, the whole %q", c.name, bad.Status, c.status, good.Status, got.Status)
+		if bad.Sink != (Broken{c.status}) || bad.Trouble() != c.status || bad.Status != "" || good.Trouble() != "" || got.Status != "" {
+			t.Errorf("%s: %v %q, want %q; the good one %q, the whole %q", c.name, bad.Sink, bad.Status, c.status, good.Trouble(), got.Status)
 		}
 		found := false
 		for _, p := range got.Problems {
@@ -95,9 +132,8 @@ func TestBadStores(t *testing.T) {
 		if !found {
 			t.Errorf("%s: no error of line %d with a cure: %q", c.name, c.line, problems)
 		}
-		alone, _ := load(c.text)
-		if want := "No stores configured successfully: " + c.status; alone.Status != want {
-			t.Errorf("%s: alone: %q, want %q", c.name, alone.Status, want)
+		if fresh, _ := load("inkwell 1\n" + c.text); !strings.HasPrefix(fresh.Status, "No stores configured successfully: f:") {
+			t.Errorf("%s: in a file of the new style: %q", c.name, fresh.Status)
 		}
 	}
 }
@@ -167,12 +203,14 @@ func TestProblems(t *testing.T) {
 		{"ratio", buffer("buffer_bypass_max_ratio=2"), "4: warning: Bad config - buffer_bypass_max_ratio must be above 0 and at most 1: 0.75 is used"},
 		{"member of a list", store("category=a", "type=network", "service_list=h:1 i:70000"), "4: error: i:70000 in service_list is not used: 70000 is no port (write HOST:PORT, or add list_default_port=1463)"},
 		{"member without port", store("category=a", "type=network", "service_list=h:1 i"), "4: error: i in service_list is not used: the port is missing (write HOST:PORT, or add list_default_port=1463)"},
-		{"bucket_type", store("category=a", "type=bucket", "num_buckets=1", "bucket_type=hash", "bucket_subdir=b", "<bucket>", "type=file", "</bucket>"),
+		{"bucket_type", store("category=a", "type=bucket", "num_buckets=1", "bucket_type=hash", "bucket_subdir=b", "<bucket>", "type=file", "file_path=/x", "</bucket>"),
 			"5: warning: bucket_type=hash is not known: context_log is used (write key_hash, key_modulo, key_range, random or context_log)"},
-		{"delimiter", store("category=a", "type=bucket", "num_buckets=1", "bucket_type=key_hash", "delimiter=;", "bucket_subdir=b", "<bucket>", "type=file", "</bucket>"),
+		{"delimiter", store("category=a", "type=bucket", "num_buckets=1", "bucket_type=key_hash", "delimiter=;", "bucket_subdir=b", "<bucket>", "type=file", "file_path=/x", "</bucket>"),
 			"6: warning: delimiter=; is not the code of a character: 58 is used (see docs/configuration.md)"},
-		{"range of keys", store("category=a", "type=bucket", "num_buckets=1", "bucket_type=key_range", "bucket_subdir=b", "<bucket>", "type=file", "</bucket>"),
+		{"range of keys", store("category=a", "type=bucket", "num_buckets=1", "bucket_type=key_range", "bucket_subdir=b", "<bucket>", "type=file", "file_path=/x", "</bucket>"),
 			"1: warning: bucket_type=key_range with bucket_range=0 puts every message into bucket 0 (add bucket_range=N, one more than the largest key)"},
+		{"bucket too much", store("category=a", "type=bucket", "num_buckets=1", "<bucket0>", "type=null", "</bucket0>", "<bucket1>", "type=null", "</bucket1>", "<bucket2>", "type=null", "</bucket2>"),
+			"11: warning: <bucket2> is not used: num_buckets=1 means bucket0 to bucket1 (remove it, or write num_buckets=2)"},
 		{"hidden prefix", store("category=pre*", "type=null") + store("category=p*", "type=null"),
 			"1: warning: category pre* is hidden by p* of line 5: the shorter prefix takes its messages, as it always did (add prefix_match=longest at the top of the file, or remove it)"},
 		{"hidden prefix in a list", store("categories=foo food* foo*", "type=null"),

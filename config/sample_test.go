@@ -73,7 +73,7 @@ func networkSample(about, line string) string {
 
 // bucketSample is a bucket store in which line has a meaning.
 func bucketSample(about, line string) string {
-	return store("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "</bucket>")
+	return store("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "file_path=/x", "</bucket>")
 }
 
 // missing is line, unless that is about the key.

@@ -72,12 +72,12 @@ func TestAllow(t *testing.T) {
 		}
 	}
 	bad, _ := load(store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes", "tls_cert=/x"))
-	if !strings.Contains(bad.Status, "need each other") {
-		t.Errorf("half a pair: %s", bad.Status)
+	if !strings.Contains(bad.Stores[0].Trouble(), "need each other") {
+		t.Errorf("half a pair: %s", bad.Stores[0].Trouble())
 	}
 	bad, _ = load(store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls_ca=/x"))
-	if !strings.Contains(bad.Status, "without tls=yes") {
-		t.Errorf("a lock beside the door: %s", bad.Status)
+	if !strings.Contains(bad.Stores[0].Trouble(), "without tls=yes") {
+		t.Errorf("a lock beside the door: %s", bad.Stores[0].Trouble())
 	}
 	bad, _ = load("listen=tls://127.0.0.1:9\ntls_cert=/c\ntls_key=/k\n" + store("category=a", "type=network", "remote_host=localhost", "remote_port=9", "tls=yes"))
 	if !strings.Contains(bad.Status, "sends to this server itself") {

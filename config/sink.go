@@ -146,6 +146,14 @@ func (c ByCategory) For(category string) Sink { return ByCategory{Model: c.Model
 
 func (c ByCategory) String() string { return "by category: " + c.Model.String() }
 
+// Broken is a store that cannot be used as it is written. It takes nothing: what comes for its categories waits until that is corrected.
+type Broken struct{ Status string } // why, in the original's words where it had any
+
+// For returns b: it is broken for every category.
+func (b Broken) For(string) Sink { return b }
+
+func (b Broken) String() string { return "none: " + b.Status }
+
 // Null is a store that drops everything and counts it.
 type Null struct{}
 

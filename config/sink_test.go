@@ -251,7 +251,7 @@ func TestBucket(t *testing.T) {
 	if copied := s.For("cat").(Bucket); dirs(t, copied) != "/x/oops/cat/cat /x/b1047/cat/cat /x/b1048/cat/cat" || !copied.RemoveKey || copied.Range != 100 {
 		t.Errorf("copy: %s", dirs(t, copied))
 	}
-	s = sinks(t, store("category=bk", "type=bucket", "num_buckets=1", "bucket_subdir=b", "<bucket>", "type=file", "</bucket>"))[0].Sink.(Bucket)
+	s = sinks(t, store("category=bk", "type=bucket", "num_buckets=1", "bucket_subdir=b", "<bucket>", "type=file", "file_path=/tmp", "</bucket>"))[0].Sink.(Bucket)
 	if s.Kind != "context_log" || s.Delimiter != ':' || s.RemoveKey || dirs(t, s) != "/tmp/b000/bk /tmp/b001/bk" {
 		t.Errorf("defaults: %+v", s)
 	}

@@ -52,17 +52,18 @@ func (l *loader) topLevel(b *conf.Block) {
 	s := &Store{Name: b.Name, Line: b.Line}
 	l.config.Stores = append(l.config.Stores, s)
 	if err := l.store(b, s); err != nil {
-		l.refused(s, err)
+		s.Status = l.refusal(err)
 	}
 	l.unknown(b, true)
 }
 
-// refused takes s out of use.
-func (l *loader) refused(s *Store, err error) {
-	s.Status, s.Sink = conf.Printable(err.Error()), nil
+// refusal reports why a store cannot be used, and returns that as its status.
+func (l *loader) refusal(err error) (status string) {
+	status = conf.Printable(err.Error())
 	if r := (*refusal)(nil); errors.As(err, &r) {
-		l.fail(r.line, s.Status, r.cure)
+		l.fail(r.line, status, r.cure)
 	}
+	return status
 }
 
 // store reads a store block into s.
@@ -73,6 +74,9 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	kind, _ := b.Literal("type")
 	if kind.Text == "" {
 		return refuse(b, "Bad config - no type for store with category: "+s.Handled, "add a line type=file, network, buffer …")
+	}
+	if s.List && s.Handled == "" {
+		return refuse(b, "Bad config - could not create store for category: ", "write categories=NAME NAME …, or remove it")
 	}
 	if !isType(kind.Text) {
 		status := "Bad config - can't create a store of type: " + kind.Text
@@ -90,11 +94,17 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 			l.warn(b.Line, fmt.Sprintf("category %s is not safe as the name of a file: its messages go to _unsafe", conf.Quote(category)), "use a name without / and not made of dots")
 		}
 	}
+	if prefix, ok := strings.CutSuffix(s.Handled, "*"); ok && !s.List {
+		s.Handled = prefix
+	}
 	several := s.List || slices.ContainsFunc(s.Categories, isPattern)
 	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several && !l.config.ThreadPerCategory}
-	var err error
-	s.Sink, err = l.sink(b, p)
-	return err
+	sink, err := l.sink(b, p)
+	if err != nil { // a server that knows the category, and not where to put it, keeps what comes for it
+		sink = Broken{Status: l.refusal(err)}
+	}
+	s.Sink = sink
+	return nil
 }
 
 // categories reads which categories s is for, and the name of its queue.
@@ -123,9 +133,6 @@ func (l *loader) categories(b *conf.Block, s *Store) error {
 			s.Categories = slices.Delete(s.Categories, i, i+1)
 			i--
 		}
-	}
-	if prefix, ok := strings.CutSuffix(s.Handled, "*"); ok && !s.List {
-		s.Handled = prefix
 	}
 	return nil
 }

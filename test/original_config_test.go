@@ -268,3 +268,29 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	all.Exactly(t, map[string]int{"src": n})
 }
+
+// TestWhatComesForABrokenStoreWaits: a store that is known and cannot be made as it is written neither loses what comes for it nor
+// leaves it to another store; it has it when the mistake was corrected.
+func TestWhatComesForABrokenStoreWaits(t *testing.T) {
+	t.Parallel()
+	bucket := func(line string) string {
+		return globals + fileStore("category=default", "out") + "<store>\ncategory=bk\ntype=bucket\nbucket_type=key_modulo\n" + line +
+			"bucket_subdir=b\n<bucket>\ntype=file\nfile_path={DIR}/out\nbase_filename=f\n</bucket>\n</store>\n"
+	}
+	s := ink.Scribed(t, bucket(""))
+	c := dialScribe(t, s.Addr)
+	mustLog(t, c, harness.Entry{Category: "bk", Message: "0:x\n"}, harness.Entry{Category: "other", Message: "y\n"})
+	s.Reaches(t, "bk:requeue", 1)
+	if n := s.Counter(t, "bk:received good"); n != 1 {
+		t.Errorf("received good: %d", n)
+	}
+	s.Becomes(t, harness.Warning, "Bad config - bucket store must have num_buckets")
+	s.Write(t, bucket("num_buckets=1\n"))
+	s.Tell(t, "reinitialize")
+	s.Becomes(t, harness.Alive, "")
+	harness.Until(t, "it is written", func() bool { return s.Counter(t, "scribe_overall:journal entries") == 0 })
+	s.Shutdown(t)
+	if got := read(t, s.Dir, "out/b001/f_00000") + read(t, s.Dir, "out/other/other_00000"); got != "0:x\ny\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -60,7 +60,7 @@ func checkFile(w io.Writer, name string, show bool) error {
 	}
 	usable := 0
 	for _, s := range c.Stores {
-		if s.Status == "" {
+		if s.Trouble() == "" {
 			usable++
 		}
 	}

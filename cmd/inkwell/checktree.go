@@ -125,8 +125,8 @@ func drawStore(c *config.Config, s *config.Store) node {
 	if name == "" {
 		name = "<" + conf.Quote(s.Name) + ">"
 	}
-	if s.Status != "" {
-		return node{text: fmt.Sprintf("%s ✗ line %d: %s", name, s.Line, s.Status)}
+	if s.Trouble() != "" {
+		return node{text: fmt.Sprintf("%s ✗ line %d: %s", name, s.Line, s.Trouble())}
 	}
 	sink := s.Sink
 	if c.IsModel(s) {
