@@ -199,10 +199,12 @@ func (r *routes) open(u rule, name string, rules []rule) []*queue.Queue {
 	b := u.block
 	for _, place := range u.places(name) {
 		_, file := place.(config.File)
+		o := opening{opener: r.opener, name: name, shared: u.shared(name), away: new(atomic.Bool)}
 		queues = append(queues, r.journal.NewQueue(queue.QueueOptions{
-			Name: name, Shared: u.shared(name), Store: place.String(), Single: file,
+			Name: name, Shared: o.shared, Store: place.String(), Single: file,
 			Open: func(saved store.Marks) (store.Store, error) {
-				return r.opener.opening(name, u.shared(name), saved).open(place)
+				o.saved = saved
+				return o.open(place)
 			},
 			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed,
 		}, siblings))

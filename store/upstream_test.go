@@ -57,7 +57,7 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 
 func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first, second := new(memo), new(memo)
+		first, second, set := new(memo), new(memo), stats.New()
 		opened := 0
 		f := NewFailover(NewReopened(func(bool) (Store, error) {
 			if first.fail != nil && errors.Is(first.fail, ErrClosed) {
@@ -65,7 +65,7 @@ func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 			}
 			opened++
 			return first, nil
-		}), second, FixedSchedule{Interval: 10 * time.Second})
+		}), second, FailoverOptions{Schedule: FixedSchedule{Interval: 10 * time.Second}, Name: "c", Stats: set})
 		send := func(message string) {
 			t.Helper()
 			if err := f.Append(t.Context(), entriesOf("c", message)); err != nil {
@@ -101,6 +101,9 @@ func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 		}
 		if opened != 2 {
 			t.Errorf("opened %d times", opened)
+		}
+		if n, all := set.Get("c:retries"), set.Get("scribe_overall:retries"); n != 3 || all != 3 {
+			t.Errorf("retries: %d, overall %d", n, all)
 		}
 		second.fail, first.fail = errAway, errAway
 		if err := f.Append(t.Context(), entriesOf("c", "8")); err == nil {
