@@ -27,7 +27,8 @@ type worker struct {
 	dirty   bool        // the store may have something to mark
 
 	next    time.Time // the store is not tried before
-	handled time.Time // when a batch was taken last
+	handled time.Time // when a batch was taken last, or would have been if there had been any
+	idled   bool      // nothing waited at the last turn
 	checked time.Time
 	marked  time.Time
 	reader  *spool.Reader // while the queue is behind
@@ -41,7 +42,7 @@ type worker struct {
 func (w *worker) loop() {
 	r := w.q.run
 	defer r.working.Done()
-	w.through, w.counted = w.q.start, w.q.start
+	w.through, w.counted, w.handled = w.q.start, w.q.start, time.Now()
 	ended := r.ended
 	for {
 		wait := w.turn(time.Now())
@@ -118,9 +119,18 @@ func (w *worker) idle(now time.Time) time.Duration {
 	return max(0, due.Sub(now))
 }
 
-// take makes the next batch of what waits, when it is time for one.
+// take makes the next batch of what waits, when it is time for one: at every Interval, counted also while nothing waits, as the original
+// does. So a call can count on that what it finds waiting stays there for a while, and max_queue_size is a limit between two of these
+// times.
 func (w *worker) take(now time.Time) {
 	q := w.q
+	q.mu.Lock()
+	waits := q.pending != nil || q.behind
+	q.mu.Unlock()
+	if w.idled && waits {
+		w.handled = w.handled.Add(now.Sub(w.handled).Truncate(q.o.Interval))
+	}
+	w.idled = !waits
 	due := now.Sub(w.handled) >= q.o.Interval
 	select {
 	case <-q.run.stop:
@@ -129,7 +139,7 @@ func (w *worker) take(now time.Time) {
 	}
 	q.mu.Lock()
 	switch {
-	case q.pending != nil && (due || int64(q.pending.batch.Size()) >= q.o.Target || q.behind):
+	case q.pending != nil && (due || q.enough() || q.behind):
 		w.load, q.pending = q.pending, nil
 	case q.pending == nil && q.behind && !now.Before(w.next):
 		q.mu.Unlock()
