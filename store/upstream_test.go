@@ -53,6 +53,11 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 	if s.current != 5*time.Second {
 		t.Errorf("after many: %v", s.current)
 	}
+	for _, early := range []*AdaptiveSchedule{{Min: time.Second, Max: 100 * time.Second, Offset: time.Second}, {Min: 20 * time.Second, Max: 100 * time.Second, Offset: time.Second}} {
+		if d := early.Next(); d != 7*time.Second { // it begins at 5, whatever its bounds
+			t.Errorf("from %v: %v", early.Min, d)
+		}
+	}
 }
 
 func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
