@@ -222,7 +222,7 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 			return nil, err
 		}
 	}
-	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
+	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Name: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
 	if secondary.WriteCategory || o.ours() || o.shared {
 		t.Category = ""
 	}
