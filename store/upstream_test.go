@@ -341,3 +341,47 @@ func TestBufferTellsOfItsPrimaryByName(t *testing.T) {
 		}
 	})
 }
+
+// hanging is a store whose peer does not answer.
+type hanging struct {
+	memo
+	answer chan struct{}
+}
+
+func (h *hanging) Append(context.Context, *proto.Batch) error {
+	<-h.answer
+	return errAway
+}
+
+// TestStatusDoesNotWaitForAPeer: whoever asks how a store is gets an answer while one in it waits for its peer.
+func TestStatusDoesNotWaitForAPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := &hanging{answer: make(chan struct{})}
+		reopened := func() *Reopened { return NewReopened(func(bool) (Store, error) { return peer, nil }) }
+		seconds := []*memo{new(memo), new(memo)}
+		stores := []interface {
+			Store
+			Reporter
+		}{NewFailover(reopened(), seconds[0], FailoverOptions{Schedule: FixedSchedule{Interval: time.Second}}), NewMulti(true, []Store{reopened(), seconds[1]})}
+		for _, s := range stores {
+			go func() {
+				if err := s.Append(t.Context(), entriesOf("c", "1")); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		synctest.Wait()
+		for _, s := range stores {
+			if text := s.Status(); text != "" { // or it never returns
+				t.Errorf("status is %q", text)
+			}
+		}
+		close(peer.answer)
+		synctest.Wait()
+		for _, m := range seconds {
+			if !slices.Equal(m.got, []string{"c=1"}) {
+				t.Errorf("the second store has %q", m.got)
+			}
+		}
+	})
+}
