@@ -281,3 +281,40 @@ func openState(t *testing.T, path string) *faultfs.Dir {
 	}
 	return dir
 }
+
+// TestCheckpointAheadOfItsJournal: where the journal lost its end, a checkpoint that takes new entries at the same offsets for written
+// must be gone before there are any, also for the process that comes after a kill.
+func TestCheckpointAheadOfItsJournal(t *testing.T) {
+	dir, killed := t.TempDir(), t.TempDir()
+	state, err := faultfs.OpenDir(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := state.Sub(".inkwell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := checkpoint{Version: checkpointVersion, Low: 1 << 20, Drained: 1 << 20, Categories: map[string]mark{"c": {Through: 1 << 20}}}
+	if err := errors.Join(ahead.save(inner), inner.Close(), state.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFiles(FilesOptions{Dir: dir, cutEvery: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, f, entries("c", "m\n"))
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil { // no checkpoint was made since
+		t.Fatal(err)
+	}
+	for _, at := range []string{dir, killed} {
+		if at == killed {
+			f = open(t, FilesOptions{Dir: killed})
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := published(t, at, "c"); got != "m\n" {
+			t.Errorf("%s: %q", at, got)
+		}
+	}
+}

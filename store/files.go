@@ -204,10 +204,15 @@ func (f *Files) setAside() error {
 
 // start brings the series back to the checkpoint and starts the goroutines.
 func (f *Files) start() error {
+	f.reserve = Reserve{Dir: f.state, Log: f.log}
 	_, end := f.journal.Bounds()
 	if lost := f.saved.fit(end); lost {
 		f.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): files are continued, entries missing from the journal are lost",
 			"state", f.o.StateDir, "journal end", end)
+		// Before the journal gives out offsets again that the checkpoint on disk takes for written: after a crash it would pass over them.
+		if err := f.reserve.Save(func() error { return f.saved.save(f.state) }, alone); err != nil {
+			return fmt.Errorf("save checkpoint in %s: %w", f.o.StateDir, err)
+		}
 	}
 	if err := f.openBooks(); err != nil {
 		return err
@@ -219,7 +224,6 @@ func (f *Files) start() error {
 		}
 		f.shards = append(f.shards, s)
 	}
-	f.reserve = Reserve{Dir: f.state, Log: f.log}
 	f.reserve.Keep()
 	f.drain = newDrainer(f)
 	f.gauges()
@@ -232,6 +236,9 @@ func (f *Files) start() error {
 	go f.drain.run()
 	return nil
 }
+
+// alone is for when nobody writes to the journal yet.
+func alone(do func() error) error { return do() }
 
 func (f *Files) gauges() {
 	f.o.Stats.Gauge(stats.Overall+":journal bytes", func() int64 { b, _ := f.Backlog(); return b })

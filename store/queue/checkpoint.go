@@ -68,6 +68,22 @@ func (c *checkpoint) fit(acked, end uint64) (lost bool) {
 	return lost
 }
 
+// fit makes a checkpoint one of the journal as that is.
+func (j *Journal) fit(c *checkpoint) error {
+	acked, end := j.spool.Bounds()
+	if !c.fit(acked, end) {
+		return nil
+	}
+	j.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): entries missing from the journal are lost",
+		"state", j.o.StateDir, "journal end", end)
+	// Before the journal gives out offsets again that the checkpoint on disk takes for done: after a crash it would pass over them.
+	alone := func(do func() error) error { return do() } // nobody writes to the journal yet
+	if err := j.reserve.Save(func() error { return c.save(j.state) }, alone); err != nil {
+		return fmt.Errorf("save checkpoint in %s: %w", j.o.StateDir, err)
+	}
+	return nil
+}
+
 // equal says whether n says nothing new.
 func (c *checkpoint) equal(n *checkpoint) bool {
 	return c.Low == n.Low && c.Drained == n.Drained && maps.EqualFunc(c.Queues, n.Queues, place.equal)

@@ -116,10 +116,9 @@ func Open(o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	acked, end := j.spool.Bounds()
-	if saved.fit(acked, end) {
-		j.log.Warn("the journal ends before its checkpoint (state was removed, or lost in a power cut without sync): entries missing from the journal are lost",
-			"state", o.StateDir, "journal end", end)
+	j.reserve = store.Reserve{Dir: j.state, Log: j.log}
+	if err := j.fit(saved); err != nil {
+		return nil, err
 	}
 	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Logger: o.Logger, Stats: o.Stats})
 	if err != nil {
@@ -128,7 +127,6 @@ func Open(o Options) (_ *Journal, err error) {
 	if err := j.streams.Recover(j.spool, saved.Drained); err != nil {
 		return nil, fmt.Errorf("read journal in %s: %w", o.StateDir, err)
 	}
-	j.reserve = store.Reserve{Dir: j.state, Log: j.log}
 	j.reserve.Keep()
 	j.saver = newSaver(j, saved)
 	o.Stats.Gauge(stats.Overall+":journal bytes", func() int64 { b, _ := j.spool.Backlog(); return b })

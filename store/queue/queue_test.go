@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -359,5 +360,39 @@ func until(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}
+	}
+}
+
+// TestCheckpointAheadOfItsJournal: where the journal lost its end, a checkpoint that takes new entries at the same offsets for done must
+// be gone before there are any, also for the process that comes after a kill.
+func TestCheckpointAheadOfItsJournal(t *testing.T) {
+	dir, killed := t.TempDir(), t.TempDir()
+	state, err := faultfs.OpenDir(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := checkpoint{Version: checkpointVersion, Low: 1 << 20, Drained: 1 << 20, Queues: map[string]place{"a\x00file a": {Name: "a", Through: 1 << 20}}}
+	if err := errors.Join(ahead.save(state), state.Close()); err != nil {
+		t.Fatal(err)
+	}
+	j, err := Open(Options{StateDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b proto.Batch
+	b.Append([]byte("a"), []byte("m\n"))
+	if err := j.Append(t.Context(), &b); err != nil { // no queue has it yet, and no checkpoint knows it
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := begin(t, killed, newShelf(), noFault)
+	l.end(t)
+	if got := l.shelf.get("a"); got != "m\n" {
+		t.Errorf("delivered: %q", got)
 	}
 }
