@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"inkwell/config"
@@ -43,14 +44,10 @@ const connectTimeout = 5 * time.Second
 // opening is one store tree in the making.
 type opening struct {
 	*opener
-	name   string      // of the queue
-	shared bool        // by categories of other names
-	saved  store.Marks // how files stood at the last checkpoint
-}
-
-// opening opens the stores for the queue of a name, which categories of other names may share.
-func (o *opener) opening(name string, shared bool, saved store.Marks) opening {
-	return opening{opener: o, name: name, shared: shared, saved: saved}
+	name   string       // of the queue
+	shared bool         // by categories of other names
+	saved  store.Marks  // how files stood at the last checkpoint
+	away   *atomic.Bool // a primary of files could not be opened, and that was counted
 }
 
 // open opens the store that s describes, with everything beneath it.
@@ -192,12 +189,19 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return store.NewFailover(o.reopened(s.Primary), other, schedule(s)), nil
+		f := store.NewFailover(o.reopened(s.Primary), other, store.FailoverOptions{Schedule: schedule(s), Name: o.name, Stats: o.stats})
+		connect(f)
+		return f, nil
 	}
 	primary, err := o.primary(s.Primary)
 	if err != nil {
+		if !o.away.Swap(true) { // it is tried every second, which is no retry in the sense of the counter
+			o.stats.Category(o.name, "retries").Add(1)
+			o.stats.Overall("retries").Add(1)
+		}
 		return nil, err
 	}
+	o.away.Store(false)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, primary.Close())
@@ -209,7 +213,7 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 			return nil, err
 		}
 	}
-	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
+	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Name: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
 	if secondary.WriteCategory || o.ours() || o.shared {
 		t.Category = ""
 	}
@@ -252,10 +256,15 @@ func (o opening) spooled(s config.Buffer, secondary config.File, primary store.S
 		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())}
 	}
 	b := store.OpenBuffer(primary, sp, store.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log, Stats: o.stats})
+	connect(b)
+	return b, nil
+}
+
+// connect has a store find out whether its peer is there.
+func connect(s interface{ Connect(ctx context.Context) }) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	b.Connect(ctx)
-	return b, nil
+	s.Connect(ctx)
 }
 
 // spoolDir is where the spool of a buffer with such a secondary is: beside the files that the original would write.

@@ -206,10 +206,12 @@ func (r *routes) open(u rule, name string, rules []rule) []*queue.Queue {
 	b := u.block
 	for _, place := range u.places(name) {
 		_, file := place.(config.File)
+		o := opening{opener: r.opener, name: name, shared: u.shared(name), away: new(atomic.Bool)}
 		queues = append(queues, r.journal.NewQueue(queue.QueueOptions{
-			Name: name, Shared: u.shared(name), Store: place.String(), Single: file,
+			Name: name, Shared: o.shared, Store: place.String(), Single: file,
 			Open: func(saved store.Marks) (store.Store, error) {
-				return r.opener.opening(name, u.shared(name), saved).open(place)
+				o.saved = saved
+				return o.open(place)
 			},
 			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed,
 		}, siblings))
@@ -230,7 +232,7 @@ func (r *routes) wait(category, name string) []*queue.Queue {
 		sink := config.Unusable{Status: b.Status, Refusal: b.Status}
 		return []*queue.Queue{r.journal.NewQueue(queue.QueueOptions{
 			Name: name, Store: sink.String(), Interval: time.Second, Check: r.conf.CheckInterval,
-			Open: func(saved store.Marks) (store.Store, error) { return r.opener.opening(name, false, saved).open(sink) },
+			Open: func(store.Marks) (store.Store, error) { return store.NewUnusable(sink.Status, sink.Refusal), nil },
 		}, nil)}
 	}
 	return nil

@@ -22,7 +22,8 @@ var bufferOptions = []option{
 }
 
 const bufferIntro = "Gives everything to its `<primary>`, of any type but `multi`, and while that fails to its `<secondary>`, of type `file` or `null`, from where it is replayed. " +
-	"The files that a `scribed` left in the directory of the secondary are replayed too, and each is removed when it has been delivered."
+	"The files that a `scribed` left in the directory of the secondary are replayed too, and each is removed when it has been delivered. " +
+	"Without a `<secondary>` what the primary does not take waits in the journal."
 
 // buffer reads a block of the type buffer.
 func (l *loader) buffer(b *conf.Block, p place) (Sink, error) {
@@ -36,27 +37,47 @@ func (l *loader) buffer(b *conf.Block, p place) (Sink, error) {
 	secondary, primary := b.Sub("secondary"), b.Sub("primary")
 	inside := p
 	inside.readable = s.Replay
-	if secondary == nil {
-		return nil, refuse(b, "Bad config - buffer store doesn't have secondary store", "add a <secondary> block with type=file and a file_path of its own")
+	if l.noSecondary(b, secondary) {
+		return l.primary(b, primary, p)
 	}
 	if kind, _ := secondary.Literal("type"); s.Replay && isType(kind.Text) && kind.Text != "file" && kind.Text != "thriftfile" && kind.Text != "null" {
 		return nil, &refusal{status: "Bad config - buffer secondary store cannot be read back", line: kind.Line, cure: "write type=file, or replay_buffer=no for a store that keeps what it gets"}
 	}
 	var err error
-	if s.Secondary, err = l.sub(secondary, "Bad config - buffer secondary store doesn't have a type", inside); err != nil {
+	if s.Secondary, err = l.sub(secondary, "", inside); err != nil {
 		return nil, err
 	}
+	if s.Primary, err = l.primary(b, primary, p); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// noSecondary says, with a problem, whether a buffer has no secondary. The original wrote to /tmp then; here the primary is enough,
+// because the journal stands before it.
+func (l *loader) noSecondary(b, secondary *conf.Block) bool {
+	const then = ": what the primary does not take waits in the journal"
+	if secondary == nil {
+		l.strict(b.Line, "Bad config - buffer store doesn't have secondary store"+then, "add a <secondary> block with type=file and a file_path of its own")
+		return true
+	}
+	if kind, _ := secondary.Literal("type"); kind.Text == "" {
+		l.strict(secondary.Line, "Bad config - buffer secondary store doesn't have a type"+then, "add a line type=file")
+		return true
+	}
+	return false
+}
+
+// primary reads the primary of the buffer b.
+func (l *loader) primary(b, primary *conf.Block, p place) (Sink, error) {
 	if primary == nil {
 		return nil, refuse(b, "Bad config - buffer store doesn't have primary store", "add a <primary> block, usually with type=network")
 	}
 	if kind, _ := primary.Literal("type"); kind.Text == "multi" {
 		return nil, &refusal{status: "Bad config - buffer primary store cannot be multistore", line: kind.Line, cure: "make it a multi store of buffer stores"}
 	}
-	inside.readable = false
-	if s.Primary, err = l.sub(primary, "Bad config - buffer primary store doesn't have a type", inside); err != nil {
-		return nil, err
-	}
-	return s, nil
+	p.readable = false
+	return l.sub(primary, "Bad config - buffer primary store doesn't have a type", p)
 }
 
 // waits makes the times between two attempts ones that can be kept.

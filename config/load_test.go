@@ -44,6 +44,8 @@ func TestBadBlocks(t *testing.T) {
 		{"type with a capital", store("category=a", "type=File"), "Bad config - can't create a store of type: File", 3},
 		{"unknown type for several", store("categories=a b", "type=fiel"), "Bad config - could not create store for category: a b", 3},
 		{"type that is a section", store("category=a", "type=global"), "Bad config - can't create a store of type: global", 3},
+		{"prefix without type", store("category=a*"), "Bad config - no type for store with category: a*", 1},
+		{"categories= with nothing", store("category=a", "categories=", "type=null"), "Bad config - could not create store for category: ", 1},
 	} {
 		bad := c.told(t)
 		if bad.Sink != nil {
@@ -62,11 +64,8 @@ func TestBadStores(t *testing.T) {
 	for _, c := range []badStore{
 		{"another file system", store("category=a", file, "fs_type=nfs"), "file open error", 5},
 		{"hdfs", store("category=a", file, "fs_type=hdfs"), "File open error", 5},
-		{"empty buffer", store("category=a", "type=buffer"), "Bad config - buffer store doesn't have secondary store", 1},
-		{"no secondary", store("category=a", "type=buffer", "<primary>", "type=null", "</primary>"), "Bad config - buffer store doesn't have secondary store", 1},
+		{"empty buffer", store("category=a", "type=buffer"), "Bad config - buffer store doesn't have primary store", 1},
 		{"no primary", store("category=a", "type=buffer", "<secondary>", file, "</secondary>"), "Bad config - buffer store doesn't have primary store", 1},
-		{"secondary without type", store("category=a", "type=buffer", "<secondary>", "</secondary>", "<primary>", "type=null", "</primary>"),
-			"Bad config - buffer secondary store doesn't have a type", 4},
 		{"primary without type", store("category=a", "type=buffer", "<secondary>", file, "</secondary>", "<primary>", "</primary>"), "Bad config - buffer primary store doesn't have a type", 8},
 		{"multi primary", store("category=a", "type=buffer", "<secondary>", file, "</secondary>", "<primary>", "type=multi", "</primary>"),
 			"Bad config - buffer primary store cannot be multistore", 9},
@@ -219,6 +218,14 @@ func TestProblems(t *testing.T) {
 			"6: warning: delimiter=; is not the code of a character: 58 is used (see docs/configuration.md)"},
 		{"range of keys", store("category=a", "type=bucket", "num_buckets=1", "bucket_type=key_range", "bucket_subdir=b", "<bucket>", someFile, "</bucket>"),
 			"1: warning: bucket_type=key_range with bucket_range=0 puts every message into bucket 0 (add bucket_range=N, one more than the largest key)"},
+		{"no secondary", store("category=a", "type=buffer", "<primary>", "type=null", "</primary>"),
+			"1: warning: Bad config - buffer store doesn't have secondary store: what the primary does not take waits in the journal (add a <secondary> block with type=file and a file_path of its own)"},
+		{"secondary without type", store("category=a", "type=buffer", "<secondary>", "</secondary>", "<primary>", "type=null", "</primary>"),
+			"4: warning: Bad config - buffer secondary store doesn't have a type: what the primary does not take waits in the journal (add a line type=file)"},
+		{"no secondary in the new style", "inkwell 1\n" + store("category=a", "type=buffer", "<primary>", "type=null", "</primary>"),
+			"2: error: Bad config - buffer store doesn't have secondary store: what the primary does not take waits in the journal (add a <secondary> block with type=file and a file_path of its own)"},
+		{"bucket too much", store("category=a", "type=bucket", "num_buckets=1", "<bucket0>", "type=null", "</bucket0>", "<bucket1>", "type=null", "</bucket1>", "<bucket2>", "type=null", "</bucket2>"),
+			"11: warning: <bucket2> is not used, because of num_buckets=1 (remove it, or write num_buckets=2)"},
 		{"hidden prefix", store("category=pre*", "type=null") + store("category=p*", "type=null"),
 			"1: warning: category pre* is hidden by p* of line 5: the shorter prefix takes its messages, as it always did (add prefix_match=longest at the top of the file, or remove it)"},
 		{"hidden prefix in a list", store("categories=foo food* foo*", "type=null"),

@@ -74,6 +74,9 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	if kind.Text == "" {
 		return refuse(b, "Bad config - no type for store with category: "+s.Handled, "add a line type=file, network, buffer …")
 	}
+	if s.List && s.Handled == "" {
+		return refuse(b, "Bad config - could not create store for category: ", "write categories=NAME NAME …, or remove it")
+	}
 	if !isType(kind.Text) {
 		status := "Bad config - can't create a store of type: " + kind.Text
 		if s.List {
@@ -89,6 +92,9 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 		if unsafe(category) {
 			l.warn(b.Line, fmt.Sprintf("category %s is not safe as the name of a file: its messages go to _unsafe", conf.Quote(category)), "use a name without / and not made of dots")
 		}
+	}
+	if prefix, ok := strings.CutSuffix(s.Handled, "*"); ok && !s.List {
+		s.Handled = prefix
 	}
 	several := s.List || slices.ContainsFunc(s.Categories, isPattern)
 	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several && !l.config.ThreadPerCategory}
@@ -129,9 +135,6 @@ func (l *loader) categories(b *conf.Block, s *Store) error {
 			s.Categories = slices.Delete(s.Categories, i, i+1)
 			i--
 		}
-	}
-	if prefix, ok := strings.CutSuffix(s.Handled, "*"); ok && !s.List {
-		s.Handled = prefix
 	}
 	return nil
 }

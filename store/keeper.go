@@ -50,7 +50,12 @@ type StatusError struct {
 	Err  error
 }
 
-func (e *StatusError) Error() string { return fmt.Sprintf("%s: %v", e.Text, e.Err) }
+func (e *StatusError) Error() string {
+	if e.Text == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%s: %v", e.Text, e.Err)
+}
 
 // Unwrap returns the cause.
 func (e *StatusError) Unwrap() error { return e.Err }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
@@ -24,11 +25,20 @@ type Quarantine struct {
 	sum      uint64 // of the batch that failed last
 	taken    int    // entries at its beginning that are done
 	refusals int    // of the entry behind them
+
+	life    context.Context // ends with Close
+	stop    context.CancelFunc
+	looks   sync.WaitGroup
+	looking atomic.Bool
+	asked   atomic.Bool           // whether the peer is there
+	away    atomic.Pointer[error] // why it is not, as far as is known; nil: it is
 }
 
 // NewQuarantine returns a Quarantine that owns to and keeps refused entries beneath dir.
 func NewQuarantine(to Store, dir string, log *slog.Logger, set *stats.Set) *Quarantine {
-	return &Quarantine{to: to, dir: dir, log: log, refused: set.Overall("refused")}
+	q := &Quarantine{to: to, dir: dir, log: log, refused: set.Overall("refused")}
+	q.life, q.stop = context.WithCancel(context.Background())
+	return q
 }
 
 // Append returns nil when every entry of b was taken or set aside. After an error the same b goes on where it stopped.
@@ -45,6 +55,7 @@ func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
 		err := q.to.Append(ctx, part)
 		switch {
 		case err == nil:
+			q.away.Store(nil)
 			q.taken += size
 			q.refusals = 0
 			size = 2 * size
@@ -101,11 +112,45 @@ func (q *Quarantine) setAside(entry *proto.Batch, cause error) error {
 
 // Connect finds out whether the store's peer is there.
 func (q *Quarantine) Connect(ctx context.Context) error {
-	if c, ok := q.to.(connector); ok {
-		return c.Connect(ctx)
+	q.asked.Store(true)
+	c, ok := q.to.(connector)
+	if !ok {
+		return nil
 	}
-	return nil
+	err := c.Connect(ctx)
+	if err == nil {
+		q.away.Store(nil)
+	} else {
+		q.away.Store(&err)
+	}
+	return err
+}
+
+// Check looks, at first and when it was not there, whether the peer is there, so that the status is true when there is nothing to send,
+// too. It does not wait for that. It gives the store its time.
+func (q *Quarantine) Check(now time.Time) error {
+	if (!q.asked.Load() || q.away.Load() != nil) && q.looking.CompareAndSwap(false, true) {
+		q.looks.Go(func() {
+			defer q.looking.Store(false)
+			ctx, cancel := context.WithTimeout(q.life, maxDial)
+			defer cancel()
+			_ = q.Connect(ctx) // it is in the status
+		})
+	}
+	return parts{q.to}.check(now)
+}
+
+// Status is why the peer could not be reached, in the original's words.
+func (q *Quarantine) Status() string {
+	if err := q.away.Load(); err != nil {
+		return StatusText(*err)
+	}
+	return parts{q.to}.status()
 }
 
 // Close closes the store behind.
-func (q *Quarantine) Close() error { return q.to.Close() }
+func (q *Quarantine) Close() error {
+	q.stop()
+	q.looks.Wait()
+	return q.to.Close()
+}

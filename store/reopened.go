@@ -18,10 +18,12 @@ type Reopened struct {
 	open  func(again bool) (Store, error)
 	whole bool // when it breaks, all of them do
 
-	mu    sync.Mutex
-	store Store     // nil: not open
-	next  time.Time // it is not opened before
-	err   error     // why it is not open
+	using sync.Mutex // held while the store is used or opened
+	next  time.Time  // it is not opened before
+
+	mu    sync.Mutex // never held for long: Status takes it
+	store Store      // nil: not open; changed with using held, too
+	err   error      // why it is not open
 }
 
 // NewReopened returns a Reopened that opens its store with open: now, and again (with true: what was written since must not be cut off)
@@ -46,16 +48,36 @@ func (r *Reopened) try(again bool) {
 	}
 	s, err := r.open(again)
 	if err != nil {
-		r.err, r.next = err, time.Now().Add(reopenWait)
-		return
+		r.next = time.Now().Add(reopenWait)
+		s = nil // it may be a pointer that is nil in an interface that is not
 	}
-	r.store, r.err = s, nil
+	r.set(s, err)
+}
+
+// set changes the store.
+func (r *Reopened) set(s Store, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.store, r.err = s, err
+}
+
+// now is the store, and why it is not open.
+func (r *Reopened) now() (Store, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.store, r.err
+}
+
+// isOpen says whether the store is open.
+func (r *Reopened) isOpen() bool {
+	s, _ := r.now()
+	return s != nil
 }
 
 // prepare opens the store if it is not, and says whether it was opened and has to be marked before anything is appended.
 func (r *Reopened) prepare() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.using.Lock()
+	defer r.using.Unlock()
 	if r.store != nil {
 		return false
 	}
@@ -66,8 +88,8 @@ func (r *Reopened) prepare() bool {
 
 // Append hands b on. The error is never ErrBroken, if others stand in: a store that broke is closed, to be opened again.
 func (r *Reopened) Append(ctx context.Context, b *proto.Batch) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.using.Lock()
+	defer r.using.Unlock()
 	if r.store == nil {
 		return r.err
 	}
@@ -75,30 +97,36 @@ func (r *Reopened) Append(ctx context.Context, b *proto.Batch) error {
 	if !errors.Is(err, ErrBroken) || r.whole {
 		return err
 	}
-	r.broke(err)
+	return r.broke(err)
+}
+
+// broke closes the store, and returns why.
+func (r *Reopened) broke(cause error) error {
+	_ = r.store.Close() // what is wrong with it is in cause
+	err := &StatusError{Text: StatusText(cause), Err: errors.New(cause.Error())}
+	r.next = time.Now().Add(reopenWait)
+	r.set(nil, err)
+	return err
+}
+
+// connect finds out whether the store is there.
+func (r *Reopened) connect(ctx context.Context) error {
+	r.using.Lock()
+	defer r.using.Unlock()
+	if c, ok := r.store.(connector); ok {
+		return c.Connect(ctx)
+	}
 	return r.err
 }
 
-// broke closes the store.
-func (r *Reopened) broke(err error) {
-	_ = r.store.Close() // what is wrong with it is in err
-	r.store, r.next = nil, time.Now().Add(reopenWait)
-	r.err = &StatusError{Text: StatusText(err), Err: errors.New(err.Error())}
-}
-
-// part is the store, if it is open.
-func (r *Reopened) part() parts {
+// does asks the store for something, if it is open. An error is the whole's: everything is opened as the last checkpoint knows it.
+func (r *Reopened) does(what func(parts) error) error {
+	r.using.Lock()
+	defer r.using.Unlock()
 	if r.store == nil {
 		return nil
 	}
-	return parts{r.store}
-}
-
-// does asks the store for something. An error is the whole's: everything is opened as the last checkpoint knows it.
-func (r *Reopened) does(what func(parts) error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return what(r.part())
+	return what(parts{r.store})
 }
 
 // Mark makes durable what the store was given.
@@ -120,17 +148,15 @@ func (r *Reopened) Seal() error { return r.does(parts.seal) }
 
 // Status is why the store is not open, or its own.
 func (r *Reopened) Status() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.err != nil {
-		return StatusText(r.err)
+	s, err := r.now()
+	switch {
+	case err != nil:
+		return StatusText(err)
+	case s == nil:
+		return ""
 	}
-	return r.part().status()
+	return parts{s}.status()
 }
 
 // Close closes the store.
-func (r *Reopened) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.part().close()
-}
+func (r *Reopened) Close() error { return r.does(parts.close) }

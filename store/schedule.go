@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -37,9 +38,12 @@ type AdaptiveSchedule struct {
 	current time.Duration // 0: not begun
 }
 
+// adaptiveStart is where an AdaptiveSchedule begins, whatever its bounds.
+const adaptiveStart = 5 * time.Second
+
 // Next is 1.414 times what it was, and a random part of Offset, at most Max.
 func (s *AdaptiveSchedule) Next() time.Duration {
-	grown := time.Duration(float64(max(s.current, s.Min)/time.Second)*1.414) * time.Second
+	grown := time.Duration(float64(cmp.Or(s.current, adaptiveStart)/time.Second)*1.414) * time.Second
 	if spread := s.Offset / time.Second; spread > 0 {
 		grown += rand.N(spread) * time.Second
 	}
@@ -48,4 +52,6 @@ func (s *AdaptiveSchedule) Next() time.Duration {
 }
 
 // Reset takes two seconds off, down to Min.
-func (s *AdaptiveSchedule) Reset() { s.current = max(s.current-2*time.Second, s.Min) }
+func (s *AdaptiveSchedule) Reset() {
+	s.current = max(cmp.Or(s.current, adaptiveStart)-2*time.Second, s.Min)
+}

@@ -53,11 +53,16 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 	if s.current != 5*time.Second {
 		t.Errorf("after many: %v", s.current)
 	}
+	for _, early := range []*AdaptiveSchedule{{Min: time.Second, Max: 100 * time.Second, Offset: time.Second}, {Min: 20 * time.Second, Max: 100 * time.Second, Offset: time.Second}} {
+		if d := early.Next(); d != 7*time.Second { // it begins at 5, whatever its bounds
+			t.Errorf("from %v: %v", early.Min, d)
+		}
+	}
 }
 
 func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first, second := new(memo), new(memo)
+		first, second, set := new(memo), new(memo), stats.New()
 		opened := 0
 		f := NewFailover(NewReopened(func(bool) (Store, error) {
 			if first.fail != nil && errors.Is(first.fail, ErrClosed) {
@@ -65,7 +70,7 @@ func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 			}
 			opened++
 			return first, nil
-		}), second, FixedSchedule{Interval: 10 * time.Second})
+		}), second, FailoverOptions{Schedule: FixedSchedule{Interval: 10 * time.Second}, Name: "c", Stats: set})
 		send := func(message string) {
 			t.Helper()
 			if err := f.Append(t.Context(), entriesOf("c", message)); err != nil {
@@ -101,6 +106,9 @@ func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 		}
 		if opened != 2 {
 			t.Errorf("opened %d times", opened)
+		}
+		if n, all := set.Get("c:retries"), set.Get("scribe_overall:retries"); n != 3 || all != 3 {
+			t.Errorf("retries: %d, overall %d", n, all)
 		}
 		second.fail, first.fail = errAway, errAway
 		if err := f.Append(t.Context(), entriesOf("c", "8")); err == nil {
@@ -330,6 +338,50 @@ func TestBufferTellsOfItsPrimaryByName(t *testing.T) {
 		synctest.Wait()
 		if b.Status() != "" || set.Get("web:spool entries") != 0 {
 			t.Errorf("status %q, %d entries left", b.Status(), set.Get("web:spool entries"))
+		}
+	})
+}
+
+// hanging is a store whose peer does not answer.
+type hanging struct {
+	memo
+	answer chan struct{}
+}
+
+func (h *hanging) Append(context.Context, *proto.Batch) error {
+	<-h.answer
+	return errAway
+}
+
+// TestStatusDoesNotWaitForAPeer: whoever asks how a store is gets an answer while one in it waits for its peer.
+func TestStatusDoesNotWaitForAPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := &hanging{answer: make(chan struct{})}
+		reopened := func() *Reopened { return NewReopened(func(bool) (Store, error) { return peer, nil }) }
+		seconds := []*memo{new(memo), new(memo)}
+		stores := []interface {
+			Store
+			Reporter
+		}{NewFailover(reopened(), seconds[0], FailoverOptions{Schedule: FixedSchedule{Interval: time.Second}}), NewMulti(true, []Store{reopened(), seconds[1]})}
+		for _, s := range stores {
+			go func() {
+				if err := s.Append(t.Context(), entriesOf("c", "1")); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		synctest.Wait()
+		for _, s := range stores {
+			if text := s.Status(); text != "" { // or it never returns
+				t.Errorf("status is %q", text)
+			}
+		}
+		close(peer.answer)
+		synctest.Wait()
+		for _, m := range seconds {
+			if !slices.Equal(m.got, []string{"c=1"}) {
+				t.Errorf("the second store has %q", m.got)
+			}
 		}
 	})
 }

@@ -256,3 +256,27 @@ func TestOriginalSimulateBackoff(t *testing.T) {
 	central.Shutdown(t)
 	harness.Audit(t, filepath.Join(central.Dir, "out"), "cat").Exactly(t, map[string]int{"src0": each, "src1": each})
 }
+
+// TestStatusWithoutTraffic: a store that sends says by itself, without a message, whether its peer is there.
+func TestStatusWithoutTraffic(t *testing.T) {
+	t.Parallel()
+	for name, conf := range map[string]string{
+		"network":  "type=network\nremote_host=127.0.0.1\nremote_port={CENTRAL}\n",
+		"failover": "type=buffer\nreplay_buffer=no\nretry_interval=1\nretry_interval_range=1\n<primary>\ntype=network\nremote_host=127.0.0.1\nremote_port={CENTRAL}\n</primary>\n<secondary>\ntype=null\n</secondary>\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			central := ink.NewScribed(t, globals+fileStore("category=default", "out"))
+			client := ink.Scribed(t, globals+"<store>\ncategory=cat\n"+conf+"</store>\n", "{CENTRAL}", central.Port)
+			client.Becomes(t, harness.Warning, "Failed to connect")
+			central.Restart(t)
+			client.Becomes(t, harness.Alive, "")
+			mustLog(t, dialScribe(t, client.Addr), harness.Entry{Category: "cat", Message: "m"})
+			client.Shutdown(t)
+			central.Shutdown(t)
+			if got := read(t, central.Dir, "out/cat/cat_00000"); got != "m" {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}

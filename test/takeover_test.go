@@ -186,6 +186,9 @@ func TestTakeoverOfDamagedBuffers(t *testing.T) {
 			if n := client.Counter(t, "bytes lost"); n != int64(len(of.rest)) {
 				t.Errorf("bytes lost is %d, want %d", n, len(of.rest))
 			}
+			if n := client.Counters(t)["app:bytes lost"]; n != int64(len(of.rest)) {
+				t.Errorf("app:bytes lost is %d, want %d", n, len(of.rest))
+			}
 			client.Shutdown(t)
 			left := leftBehind(t, client)
 			if len(left) != 1 || !strings.HasPrefix(left[0], "app/app_00000") || left[0] == "app/app_00000" {

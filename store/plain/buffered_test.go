@@ -179,7 +179,7 @@ func TestTakeoverDeliversFirstAndRemovesWhatWasDelivered(t *testing.T) {
 	if got, want := tree(t, dir), "x_00004.corrupt="+string(records("three"))+"\x09\x00\x00\x00cut"; got != want {
 		t.Errorf("%q is left, want %q", got, want)
 	}
-	if n := s.(*Takeover).lost.Load(); n != 7 {
+	if n := s.(*Takeover).lost[0].Load(); n != 7 {
 		t.Errorf("%d bytes lost, want 7", n)
 	}
 }

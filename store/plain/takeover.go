@@ -26,6 +26,7 @@ type TakeoverOptions struct {
 	Root      string // Dir lies beneath it, and no link is followed on the way; "" = Dir
 	Dir, Base string
 	Category  string // of all messages; "" says that each has its own before it
+	Name      string // the category for which "bytes lost" is counted, beside overall
 	Schedule  store.Schedule
 	Logger    *slog.Logger
 	Stats     *stats.Set
@@ -43,7 +44,7 @@ type Takeover struct {
 	to      store.Store // what is new goes here
 	primary store.Store // what is old goes here
 	keeps   bool        // primary is a Keeper
-	lost    *atomic.Int64
+	lost    []*atomic.Int64
 
 	mu      sync.Mutex
 	files   []string // to be delivered, the first perhaps in part
@@ -71,7 +72,8 @@ func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.Marks) 
 	}
 	_, keeps := primary.(store.Keeper)
 	o.Logger.Info("buffer files of a former server are delivered first", "directory", o.Dir, "files", len(files))
-	t := &Takeover{o: o, to: to, primary: primary, keeps: keeps, lost: o.Stats.Overall("bytes lost"), files: files}
+	t := &Takeover{o: o, to: to, primary: primary, keeps: keeps, files: files,
+		lost: []*atomic.Int64{o.Stats.Overall("bytes lost"), o.Stats.Category(o.Name, "bytes lost")}}
 	if data, ok := saved[t.path()]; ok {
 		if err := json.Unmarshal(data, &t.offset); err != nil {
 			return nil, fmt.Errorf("read how far %s was delivered: %w", t.path(), err)
@@ -182,7 +184,9 @@ func (t *Takeover) remove(e ended) (err error) {
 	if e.damage == nil {
 		return dir.Remove(e.name)
 	}
-	t.lost.Add(e.damage.Bytes)
+	for _, c := range t.lost {
+		c.Add(e.damage.Bytes)
+	}
 	t.o.Logger.Error("buffer file is damaged: what stands before that was delivered, the file is kept aside",
 		"file", filepath.Join(t.o.Dir, e.name)+".corrupt", "error", e.damage)
 	return dir.Rename(e.name, e.name+".corrupt")

@@ -69,18 +69,21 @@ func (j *Journal) Start(prepare func(), route Router) {
 	go r.dispatch(j.spool.Reader(s.Low))
 }
 
-// StoreStatus is what is wrong with the first store that is unhappy, in byte order of the names, "" if none is.
+// StoreStatus is what is wrong with the first store that is unhappy, in byte order of the names and in that of the blocks for one name,
+// "" if none is.
 func (j *Journal) StoreStatus() string {
 	r := j.current()
 	if r == nil {
 		return ""
 	}
 	r.mu.Lock()
-	keys := slices.Sorted(maps.Keys(r.queues))
-	queues := maps.Clone(r.queues)
+	var queues []*Queue
+	for _, name := range slices.Sorted(maps.Keys(r.named)) {
+		queues = append(queues, r.named[name]...)
+	}
 	r.mu.Unlock()
-	for _, key := range keys {
-		if text := queues[key].Status(); text != "" {
+	for _, q := range queues {
+		if text := q.Status(); text != "" {
 			return text
 		}
 	}

@@ -26,8 +26,8 @@ type QueueOptions struct {
 	Single bool   // there may be only one queue for such a store, whatever the names
 	// Open opens the store with the marks of the last checkpoint. It is called by the queue's goroutine, again after a failure.
 	Open     func(saved store.Marks) (store.Store, error)
-	Target   int64         // bytes of canonical entries that make a batch worth while
-	Interval time.Duration // after which a smaller one is, too
+	Target   int64         // bytes of messages that make a batch worth while
+	Interval time.Duration // between the times when a smaller one is, too
 	Check    time.Duration // between two calls of the store's Check
 	Lossy    bool          // what the store does not take is thrown away ("lost")
 }
@@ -62,16 +62,17 @@ const noOffset = ^uint64(0)
 
 // load is entries on their way to a store.
 type load struct {
-	batch proto.Batch
-	bytes int64  // of messages that count as waiting
-	last  uint64 // journal offset behind the last entry
+	batch    proto.Batch
+	messages int64  // bytes of messages
+	bytes    int64  // of those, what counts as waiting
+	last     uint64 // journal offset behind the last entry
 }
 
 // newLoad returns an empty load.
 func (j *Journal) newLoad() *load {
 	l := j.loads.Get().(*load)
 	l.batch.Reset()
-	l.bytes = 0
+	l.messages, l.bytes = 0, 0
 	return l
 }
 
@@ -199,9 +200,14 @@ func (q *Queue) offer(s stretch) {
 	}
 	q.pending.add(s)
 	q.taken = s.end()
-	if first || int64(q.pending.batch.Size()) >= q.o.Target {
+	if first || q.enough() {
 		q.wakeUp()
 	}
+}
+
+// enough says whether the next batch is large enough to be taken at once. The caller holds mu.
+func (q *Queue) enough() bool {
+	return q.pending.messages >= q.o.Target || q.pending.batch.Size() >= maxPending
 }
 
 // own leaves out of s what the queue has, or what is none of its business.
@@ -219,6 +225,7 @@ func (l *load) add(s stretch) {
 	var b proto.Batch
 	s.part(&b)
 	l.batch.AppendBatch(&b)
+	l.messages += s.run.Bytes
 	l.bytes += s.run.Bytes
 	l.last = s.end()
 }

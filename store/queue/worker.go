@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"time"
 
 	"inkwell/internal/killpoint"
@@ -27,7 +26,8 @@ type worker struct {
 	dirty   bool        // the store may have something to mark
 
 	next    time.Time // the store is not tried before
-	handled time.Time // when a batch was taken last
+	handled time.Time // when a batch was taken last, or would have been if there had been any
+	idled   bool      // nothing waited at the last turn
 	checked time.Time
 	marked  time.Time
 	reader  *spool.Reader // while the queue is behind
@@ -41,7 +41,7 @@ type worker struct {
 func (w *worker) loop() {
 	r := w.q.run
 	defer r.working.Done()
-	w.through, w.counted = w.q.start, w.q.start
+	w.through, w.counted, w.handled = w.q.start, w.q.start, time.Now()
 	ended := r.ended
 	for {
 		wait := w.turn(time.Now())
@@ -118,9 +118,18 @@ func (w *worker) idle(now time.Time) time.Duration {
 	return max(0, due.Sub(now))
 }
 
-// take makes the next batch of what waits, when it is time for one.
+// take makes the next batch of what waits, when it is time for one: at every Interval, counted also while nothing waits, as the original
+// does. So a call can count on that what it finds waiting stays there for a while, and max_queue_size is a limit between two of these
+// times.
 func (w *worker) take(now time.Time) {
 	q := w.q
+	q.mu.Lock()
+	waits := q.pending != nil || q.behind
+	q.mu.Unlock()
+	if w.idled && waits {
+		w.handled = w.handled.Add(now.Sub(w.handled).Truncate(q.o.Interval))
+	}
+	w.idled = !waits
 	due := now.Sub(w.handled) >= q.o.Interval
 	select {
 	case <-q.run.stop:
@@ -129,7 +138,7 @@ func (w *worker) take(now time.Time) {
 	}
 	q.mu.Lock()
 	switch {
-	case q.pending != nil && (due || int64(q.pending.batch.Size()) >= q.o.Target || q.behind):
+	case q.pending != nil && (due || q.enough() || q.behind):
 		w.load, q.pending = q.pending, nil
 	case q.pending == nil && q.behind && !now.Before(w.next):
 		q.mu.Unlock()
@@ -307,70 +316,6 @@ func (w *worker) abandon() {
 	}
 	w.closeReader()
 	w.through = w.j.saver.goBack(w.q)
-}
-
-// mark makes durable what the store was given and posts it, when it is time to, or now.
-func (w *worker) mark(now time.Time, always bool) {
-	k, keeps := w.store.(store.Keeper)
-	if !w.dirty || w.partly {
-		return
-	}
-	if !keeps {
-		w.dirty = false
-		w.q.put(&post{through: w.through, saved: make(chan struct{})}, w.load != nil)
-		w.j.saver.sent()
-		return
-	}
-	u, _ := w.store.(interface{ Urgent() bool })
-	urgent := u != nil && u.Urgent()
-	if !always && (!w.q.known() || !urgent && now.Sub(w.marked) < w.j.o.saveEvery) {
-		return
-	}
-	if w.published(); w.store == nil { // of the post before, while the store still knows which marks those are
-		return
-	}
-	before, _ := w.q.posted()
-	marks := maps.Clone(before.marks) // of stores that are not open again yet, too
-	if marks == nil {
-		marks = make(store.Marks)
-	}
-	if err := k.Mark(marks); err != nil {
-		w.failed(errors.Join(err, store.ErrBroken))
-		return
-	}
-	killpoint.Reach("queue.marked")
-	w.marked, w.dirty = now, false
-	w.q.put(&post{through: w.through, marks: marks, saved: make(chan struct{})}, w.load != nil)
-	if urgent {
-		w.j.saver.hurry()
-	}
-}
-
-// published tells the store that a checkpoint has its marks.
-func (w *worker) published() {
-	w.q.mu.Lock()
-	due := w.q.publish
-	w.q.publish = false
-	w.q.mu.Unlock()
-	k, ok := w.store.(store.Keeper)
-	if !due || !ok {
-		return
-	}
-	if err := k.Publish(); err != nil {
-		w.failed(err)
-	}
-}
-
-// seal finishes the files of the store.
-func (w *worker) seal() {
-	s, ok := w.store.(store.Sealer)
-	if !ok || w.partly {
-		return
-	}
-	w.dirty = true
-	if err := s.Seal(); err != nil {
-		w.failed(err)
-	}
 }
 
 // finish is the end of a run: everything that was taken is posted for the last checkpoint.
