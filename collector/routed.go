@@ -160,7 +160,7 @@ func (d *routed) full(v *visit) *queue.Queue {
 			continue
 		}
 		for _, q := range t.queues {
-			if q.Waiting() > limit {
+			if q.Full(limit) {
 				return q
 			}
 		}

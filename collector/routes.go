@@ -204,7 +204,7 @@ func (r *routes) open(u rule, name string, rules []rule) []*queue.Queue {
 			Open: func(saved store.Marks) (store.Store, error) {
 				return r.opener.opening(name, u.shared(name), saved).open(place)
 			},
-			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed,
+			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed, Buffered: setsAside(place),
 		}, siblings))
 	}
 	return queues
