@@ -149,6 +149,9 @@ func (o opening) ours() bool {
 }
 
 func (o opening) file(s config.File) (store.Store, error) {
+	if s.FS != "" {
+		return nil, &store.StatusError{Text: "File open error", Err: fmt.Errorf("open %s: fs_type=%s is not supported (write to a local directory, and copy finished files from there)", s, s.FS)}
+	}
 	f := s.Options
 	f.Logger, f.Stats, f.Quote = o.log, o.stats, o.ours()
 	if c := s.Compress; c != nil {
@@ -244,6 +247,20 @@ func keeps(s config.Sink) bool {
 		return keeps(s.Model)
 	case config.Null:
 		return true
+	}
+	return false
+}
+
+// setsAside says whether the original would put into secondaries what the files of a store do not take.
+func setsAside(s config.Sink) bool {
+	switch s := s.(type) {
+	case config.Buffer:
+		_, isFile := s.Secondary.(config.File)
+		return s.Replay && isFile && keeps(s.Primary)
+	case config.Bucket:
+		return !slices.ContainsFunc(s.Children, func(c config.Sink) bool { return !setsAside(c) })
+	case config.ByCategory:
+		return setsAside(s.Model)
 	}
 	return false
 }

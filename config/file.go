@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -28,7 +29,7 @@ var fileOptions = []option{
 	{key: "write_meta", kind: exactly, value: "no", meaning: "`yes`: a file ends with `scribe_meta<new_logfile>: ` and the path of the next."},
 	{key: "write_stats", kind: exactly, value: "no", meaning: "`yes`: a line about every file that is finished is appended to `scribe_stats` in its directory."},
 	{key: "rotate_on_reopen", kind: exactly, value: "no", meaning: "`yes`: a start begins a new file instead of going on with the newest."},
-	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. A store with any other, as `hdfs`, is refused."},
+	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. With any other, as `hdfs`, which is not supported, the files of the store cannot be opened: its messages wait."},
 	{key: "compress", kind: text, value: "none", ours: true, meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the one being written (see files.md)."},
 	{key: "level", kind: count, value: "0", ours: true, meaning: "With `compress`: how hard to try, 1 to 9 for gzip and 1 to 22 for zstd, 0 = the codec's default."},
 	{key: "keep", kind: duration, value: "0", ours: true, meaning: "With `compress`: finished files that are older are removed, 0 = never."},
@@ -61,8 +62,8 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 		MaxSize: o.bytes("max_size"), MaxWrite: max(o.bytes("max_write_size"), 1), Chunk: o.bytes("chunk_size"),
 		WriteStats: o.yes("write_stats"), RotateOnReopen: o.yes("rotate_on_reopen"),
 	}}
-	if fs, v := o.value("fs_type"); v.Text != "std" {
-		return nil, &refusal{status: "File open error", line: v.Line, cure: fmt.Sprintf("%s=%s is not supported: write to a local directory and copy finished files from there", fs.key, conf.Quote(v.Text))}
+	if _, v := o.value("fs_type"); v.Text != "std" {
+		return l.elsewhere(f, v, p)
 	}
 	if f.MaxSize > 0 {
 		f.MaxWrite = min(f.MaxWrite, f.MaxSize)
@@ -84,6 +85,20 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 	}
 	l.period(o, &f)
 	return l.secondary(o, f, p)
+}
+
+// elsewhere is a store whose files cannot be opened: as in an original without support for their file system, messages wait for a better
+// configuration. What is to be read back is refused.
+func (l *loader) elsewhere(f File, fs conf.Setting, p place) (Sink, error) {
+	what := fmt.Sprintf("fs_type=%s is not supported", conf.Quote(fs.Text))
+	cure := "write to a local directory and copy finished files from there"
+	if p.readable {
+		return nil, &refusal{status: "File open error", line: fs.Line, cure: what + ": " + cure}
+	}
+	l.fail(fs.Line, what+": nothing can be written there, and messages wait in the journal", cure)
+	f.FS, f.Base = fs.Text, cmp.Or(f.Base, p.handled)
+	f.Rotate, f.Period = "never", plain.Never
+	return f, nil
 }
 
 // names reads what the files of f are called and where they are.

@@ -14,6 +14,7 @@ import (
 // File is a file or thriftfile store.
 type File struct {
 	plain.Options
+	FS       string    // the file system, which is not supported: nothing can be opened; "" = the local one
 	Rotate   string    // the text of rotate_period
 	Compress *Compress // nil: plain files, byte for byte as the original writes them
 }
@@ -39,6 +40,8 @@ func (f File) For(category string) Sink {
 func (f File) String() string {
 	kind := "file "
 	switch {
+	case f.FS != "":
+		return f.FS + " file " + f.Dir + "/" + f.Base
 	case f.Compress != nil:
 		kind = f.Compress.Codec.String() + " file "
 	case f.Thrift:

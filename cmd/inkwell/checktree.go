@@ -199,6 +199,9 @@ func drawBucket(s config.Bucket) node {
 }
 
 func fileText(f config.File) string {
+	if f.FS != "" {
+		return conf.Quote(f.String()) + " ✗ is not supported: messages wait"
+	}
 	name := filepath.Join(f.Dir, f.Sub, f.Base)
 	if f.Rotate != "never" {
 		name += "-YYYY-MM-DD"

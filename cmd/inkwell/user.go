@@ -164,7 +164,9 @@ func (c *account) serve(file string) error {
 func fileDirs(s config.Sink) (dirs []string) {
 	switch s := s.(type) {
 	case config.File:
-		return []string{s.Dir}
+		if s.FS == "" {
+			dirs = []string{s.Dir}
+		}
 	case config.Buffer:
 		return append(fileDirs(s.Primary), fileDirs(s.Secondary)...)
 	case config.ByCategory:
