@@ -81,7 +81,7 @@ func (a *app) scribePipe(ctx context.Context, args []string) int {
 		}
 		args = args[2:]
 	}
-	if len(args) != 1 || args[0] == "" || args[0] == "-h" || args[0] == "-p" {
+	if len(args) != 1 || args[0] == "" || args[0][0] == '-' {
 		say(a.screen, "%s\n", scribePipeUsage)
 		return exitFailed
 	}

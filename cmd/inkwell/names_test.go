@@ -134,7 +134,7 @@ func TestScribeAddr(t *testing.T) {
 }
 
 func TestScribePipe(t *testing.T) {
-	for _, args := range [][]string{nil, {"-h"}, {"-h", "a"}, {"a", "b"}, {"-x", "a", "c"}, {""}} {
+	for _, args := range [][]string{nil, {"-h"}, {"-h", "a"}, {"a", "b"}, {"-x", "a", "c"}, {""}, {"-x"}, {"--help"}} {
 		if r := tool(t, 0, "", "scribe_pipe", args...); r != (result{code: 1, stderr: scribePipeUsage + "\n"}) {
 			t.Errorf("scribe_pipe %q: %+v", args, r)
 		}
