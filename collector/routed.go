@@ -129,7 +129,8 @@ func (d *routed) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	v.expect(1)
 	if err := d.journal.Append(ctx, b); err != nil {
 		v.expect(-1)
-		if errors.Is(err, store.ErrTryLater) {
+		if errors.Is(err, store.ErrTryLater) { // the journal is full, or cannot be written
+			d.deniedQ.Add(1)
 			return proto.TryLater, nil
 		}
 		return proto.TryLater, err
