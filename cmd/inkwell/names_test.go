@@ -125,7 +125,7 @@ func TestCatToTooMuch(t *testing.T) {
 func TestScribeAddr(t *testing.T) {
 	for in, want := range map[string]string{
 		"h": "h:1463", "h:1": "h:1", ":99": "127.0.0.1:99", "1.2.3.4": "1.2.3.4:1463", "::1": "[::1]:1463", "[::1]": "[::1]:1463", "[::1]:5": "[::1]:5",
-		"h:": "", "h:x": "", "h:0": "", "h:70000": "", "a:b:c": "", "h:-1": "",
+		"h:": "", "h:x": "", "h:0": "", "h:70000": "", "a:b:c": "", "h:-1": "", "/run/s": "unix:/run/s", "unix:/run/s": "unix:/run/s",
 	} {
 		if got, err := scribeAddr(in); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
