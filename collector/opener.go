@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"inkwell/config"
@@ -44,10 +43,9 @@ const connectTimeout = 5 * time.Second
 // opening is one store tree in the making.
 type opening struct {
 	*opener
-	name   string       // of the queue
-	shared bool         // by categories of other names
-	saved  store.Marks  // how files stood at the last checkpoint
-	away   *atomic.Bool // a primary of files could not be opened, and that was counted
+	name   string      // of the queue
+	shared bool        // by categories of other names
+	saved  store.Marks // how files stood at the last checkpoint
 }
 
 // open opens the store that s describes, with everything beneath it.
@@ -195,13 +193,8 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 	}
 	primary, err := o.primary(s.Primary)
 	if err != nil {
-		if !o.away.Swap(true) { // it is tried every second, which is no retry in the sense of the counter
-			o.stats.Category(o.name, "retries").Add(1)
-			o.stats.Overall("retries").Add(1)
-		}
 		return nil, err
 	}
-	o.away.Store(false)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, primary.Close())
@@ -241,6 +234,20 @@ func keeps(s config.Sink) bool {
 		return keeps(s.Model)
 	case config.Null:
 		return true
+	}
+	return false
+}
+
+// setsAside says whether the original would put into secondaries what the files of a store do not take.
+func setsAside(s config.Sink) bool {
+	switch s := s.(type) {
+	case config.Buffer:
+		_, isFile := s.Secondary.(config.File)
+		return s.Replay && isFile && keeps(s.Primary)
+	case config.Bucket:
+		return !slices.ContainsFunc(s.Children, func(c config.Sink) bool { return !setsAside(c) })
+	case config.ByCategory:
+		return setsAside(s.Model)
 	}
 	return false
 }

@@ -132,7 +132,8 @@ func (d *routed) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	v.expect(1)
 	if err := d.journal.Append(ctx, b); err != nil {
 		v.expect(-1)
-		if errors.Is(err, store.ErrTryLater) {
+		if errors.Is(err, store.ErrTryLater) { // the journal is full, or cannot be written
+			d.deniedQ.Add(1)
 			return proto.TryLater, nil
 		}
 		return proto.TryLater, err
@@ -163,7 +164,7 @@ func (d *routed) full(v *visit) *queue.Queue {
 			continue
 		}
 		for _, q := range t.queues {
-			if q.Waiting() > limit {
+			if q.Full(limit) {
 				return q
 			}
 		}

@@ -206,14 +206,14 @@ func (r *routes) open(u rule, name string, rules []rule) []*queue.Queue {
 	b := u.block
 	for _, place := range u.places(name) {
 		_, file := place.(config.File)
-		o := opening{opener: r.opener, name: name, shared: u.shared(name), away: new(atomic.Bool)}
+		o := opening{opener: r.opener, name: name, shared: u.shared(name)}
 		queues = append(queues, r.journal.NewQueue(queue.QueueOptions{
 			Name: name, Shared: o.shared, Store: place.String(), Single: file,
 			Open: func(saved store.Marks) (store.Store, error) {
 				o.saved = saved
 				return o.open(place)
 			},
-			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed,
+			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed, Buffered: setsAside(place),
 		}, siblings))
 	}
 	return queues

@@ -89,13 +89,13 @@ func (l *loader) waits(o block, s *Buffer) {
 		}
 	}
 	atMost := func(d *time.Duration, most time.Duration, keys [2]string) {
-		if v, ok := o.Get(keys[0]); *d > most {
-			if !ok {
-				v.Line = o.Line
-			}
-			l.warn(v.Line, fmt.Sprintf("Bad config - %s must not be more than %s: %d is used", keys[0], keys[1], most/time.Second), "")
-			*d = most
+		if *d <= most {
+			return
 		}
+		if v, ok := o.Get(keys[0]); ok { // a default simply fits in
+			l.warn(v.Line, fmt.Sprintf("Bad config - %s must not be more than %s: %d is used", keys[0], keys[1], most/time.Second), "")
+		}
+		*d = most
 	}
 	second(&s.RetryRange, "retry_interval_range")
 	second(&s.MaxOffset, "max_random_offset")

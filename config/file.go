@@ -28,7 +28,7 @@ var fileOptions = []option{
 	{key: "write_meta", kind: exactly, value: "no", meaning: "`yes`: a file ends with `scribe_meta<new_logfile>: ` and the path of the next."},
 	{key: "write_stats", kind: exactly, value: "no", meaning: "`yes`: a line about every file that is finished is appended to `scribe_stats` in its directory."},
 	{key: "rotate_on_reopen", kind: exactly, value: "no", meaning: "`yes`: a start begins a new file instead of going on with the newest."},
-	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. A store with any other, as `hdfs`, is refused."},
+	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. With any other, as `hdfs`, which is not supported, the files of the store cannot be opened: its messages wait."},
 	{key: "compress", kind: text, value: "none", ours: true, meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the one being written (see files.md)."},
 	{key: "level", kind: count, value: "0", ours: true, meaning: "With `compress`: how hard to try, 1 to 9 for gzip and 1 to 22 for zstd, 0 = the codec's default."},
 	{key: "keep", kind: duration, value: "0", ours: true, meaning: "With `compress`: finished files that are older are removed, 0 = never."},

@@ -11,7 +11,7 @@ import (
 )
 
 var globalOptions = []option{
-	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces (in a file of the new style on the loopback only); it beats `-p`. Without it the port of `-p` is taken, else 1463."},
+	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces (in a file of the new style, and for `inkwell collect -c`, on the loopback only); it beats `-p`. Without it the port of `-p` is taken, else 1463."},
 	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT`, `tls://HOST:PORT` or `unix:/path`, in place of `port`; the key can stand several times, so that plain and TLS stand side by side."},
 	{key: "tls_cert", kind: text, ours: true, meaning: "PEM file with the certificate of `tls://` listeners and its chain, read again when it changes. Network stores without their own show it, too."},
 	{key: "tls_key", kind: text, ours: true, meaning: "PEM file with its private key."},

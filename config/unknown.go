@@ -93,6 +93,9 @@ func explain(in []*section, key string) (text, cure string) {
 			candidates = append(candidates, s.keys()...)
 		}
 	}
+	if cure, ok := forks[bare]; ok {
+		return text, cure
+	}
 	if near := nearest(bare, candidates); near != "" {
 		return text, "did you mean " + prefix + near + "?"
 	}
@@ -106,6 +109,16 @@ func explain(in []*section, key string) (text, cure string) {
 		return text, "it belongs into " + strings.Join(elsewhere, ", or ")
 	}
 	return text, "remove it, or see docs/configuration.md for what there is"
+}
+
+// forks says what to write for the options that forks of the original had.
+var forks = map[string]string{
+	"unix_socket":      "write listen=unix:/path, and another listen=HOST:PORT for the port",
+	"use_ssl":          "nothing is encrypted: write tls=yes in a network store, listen=tls://HOST:PORT at the top",
+	"ssl_cert_file":    "write tls_cert",
+	"ssl_key_file":     "write tls_key",
+	"ssl_trusted_file": "write tls_ca",
+	"lzo_compression":  "write compress=gzip or compress=zstd",
 }
 
 // belongs tells where the keys of a section belong.

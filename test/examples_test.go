@@ -100,3 +100,30 @@ func TestExamplesOfOurOwnStyleRunTogether(t *testing.T) {
 		t.Errorf("files are unfinished after an orderly end: %v", left)
 	}
 }
+
+// TestExampleThatOthersCanReach serves this machine plainly, and web servers by the names in their certificates.
+func TestExampleThatOthersCanReach(t *testing.T) {
+	t.Parallel()
+	dir, plain, secure := t.TempDir(), harness.FreeAddr(t), harness.FreeAddr(t)
+	ca := harness.NewAuthority(t, t.TempDir())
+	cert, key := ca.Issue(t, "127.0.0.1")
+	path := filepath.Join(dir, "secure.conf")
+	harness.WriteFile(t, path, strings.NewReplacer("{DIR}", dir).Replace(example(t, "secure.conf", "127.0.0.1:1463", plain, "0.0.0.0:1464", secure,
+		"/etc/inkwell/logs.pem", cert, "/etc/inkwell/logs.key", key, "/etc/inkwell/ca.pem", ca.CA(), "from=loopback\ncategories=*", "from=loopback\ncategories=local")))
+	collect := ink.Start(t, harness.Command{Args: []string{"collect", "-c", path}, Env: []string{"INKWELL_STATE=" + filepath.Join(dir, "state")}})
+	harness.Until(t, "it answers", func() bool { return ink.Run(t, "ctl", "status", plain).Code == 2 })
+	for _, peer := range []string{"a.web.example.com", "ops.example.com", "other.example.com"} {
+		cert, key := ca.Issue(t, peer)
+		for _, category := range []string{"php", "cron", "local"} {
+			_, p := command(t, peer+"\n", "cat-to", "--tls-ca", ca.CA(), "--tls-cert", cert, "--tls-key", key, "tls://"+secure, category)
+			p.Expect(t, 0)
+		}
+	}
+	collect.Stop(t)
+	for category, want := range map[string]string{"php": "a.web.example.com\nops.example.com\n", "cron": "ops.example.com\n",
+		"local": "a.web.example.com\nops.example.com\nother.example.com\n"} { // all of them come from this machine
+		if got := string(harness.Contents(t, filepath.Join(dir, "files"), category)); got != want {
+			t.Errorf("%s: %q, want %q", category, got, want)
+		}
+	}
+}

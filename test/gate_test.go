@@ -34,6 +34,11 @@ func TestGateOfACollector(t *testing.T) {
 	p.Expect(t, 0)
 	_, p = command(t, "four\nfive\n", "pipe", "--to", socket, "app")
 	p.Expect(t, 0)
+	_, p = runAs(t, "six\n", "scribe_cat", "-h", strings.TrimPrefix(socket, "unix:"), "app")
+	p.Expect(t, 0)
+	if out, p := runAs(t, "", "scribe_ctrl", "name", strings.TrimPrefix(socket, "unix:")); out != "Scribe\n" {
+		t.Errorf("name by the socket: %q, %s", out, p.Stderr())
+	}
 	_, p = command(t, "plain and anonymous\n", "cat-to", c.Addr, "web.access")
 	p.Expect(t, 0) // answered OK, so that nobody sends it for ever
 	if n, long := c.Counter(t, "refused not allowed"), c.Counter(t, "refused message size"); n != 2 || long != 1 {
@@ -64,7 +69,7 @@ func TestGateOfACollector(t *testing.T) {
 	p.Expect(t, 0)
 	c.Wait(t)
 	c.Expect(t, 0)
-	for category, want := range map[string]string{"web.access": "one\ntwo\nthree\n", "app": "four\nfive\n"} {
+	for category, want := range map[string]string{"web.access": "one\ntwo\nthree\n", "app": "four\nfive\nsix\n"} {
 		if got := string(harness.Contents(t, dir, category)); got != want {
 			t.Errorf("%s: %q, want %q", category, got, want)
 		}

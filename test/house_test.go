@@ -210,6 +210,31 @@ func checkShapes(t *testing.T, set *token.FileSet, file *ast.File) {
 	})
 }
 
+// TestNoConflictMarkers looks at every file of the working tree that git knows: a merge once left its markers in a document.
+func TestNoConflictMarkers(t *testing.T) {
+	out, err := exec.Command("git", "-C", "..", "ls-files", "-z").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	marker := regexp.MustCompile(`(?m)^(<{7}|\|{7}|>{7}) `)
+	files := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	for _, name := range files {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed, and not yet committed
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := marker.FindIndex(text); at != nil {
+			t.Errorf("%s:%d: a conflict of a merge was left", name, 1+strings.Count(string(text[:at[0]]), "\n"))
+		}
+	}
+	if len(files) < 50 {
+		t.Errorf("git knows %d files only", len(files))
+	}
+}
+
 // checkNoSkips keeps tests from passing without having run.
 func checkNoSkips(t *testing.T, set *token.FileSet, file *ast.File) {
 	ast.Inspect(file, func(n ast.Node) bool {

@@ -70,3 +70,42 @@ func TestScribesToolsByName(t *testing.T) {
 		t.Errorf("status of nobody: %q", out)
 	}
 }
+
+// TestEveryCounterIsExplained asks servers of each kind for their counters: docs/operating.md has a line for each.
+func TestEveryCounterIsExplained(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	collect := ink.Collect(t, t.TempDir())
+	_, port, _ := strings.Cut(collect.Addr, ":")
+	network := "type=network\nremote_host=127.0.0.1\nremote_port=" + port + "\n"
+	s := ink.Scribed(t, globals+"<store>\ncategory=relayed\ntype=buffer\nretry_interval=1\n<primary>\n"+network+"</primary>\n<secondary>\ntype=file\nfile_path={DIR}/buffer\n</secondary>\n</store>\n"+
+		"<store>\ncategory=direct\n"+network+"</store>\n<store>\ncategory=thrift\ntype=thriftfile\nfile_path={DIR}/out\n</store>\n<store>\ncategory=none\ntype=null\n</store>\n")
+	c := dialScribe(t, s.Addr)
+	for _, category := range []string{"relayed", "direct", "thrift", "none", "unknown", "", "../x"} {
+		mustLog(t, c, harness.Entry{Category: category, Message: "m\n"})
+	}
+	s.Reaches(t, "scribe_overall:sent", 2)
+	d := dialScribe(t, collect.Addr)
+	mustLog(t, d, harness.Entry{Category: "../x", Message: "m\n"}, harness.Entry{Message: "blank"})
+	theirs, err := d.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make(map[string]bool)
+	for _, counters := range []map[string]int64{s.Counters(t), theirs} {
+		for name := range counters {
+			names[name[strings.LastIndex(name, ":")+1:]] = true
+		}
+	}
+	for name := range names {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("%q is not explained", name)
+		}
+	}
+	if len(names) < 30 {
+		t.Errorf("only %d counters: %v", len(names), names)
+	}
+}

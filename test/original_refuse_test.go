@@ -168,3 +168,44 @@ func TestOriginalLowRateRaisedUnderLoad(t *testing.T) {
 	}
 	harness.Audit(t, filepath.Join(s.Dir, "out"), "cat").Exactly(t, want)
 }
+
+// TestFullJournal refuses everything while what one store does not take fills the journal, and goes on when there is room.
+func TestFullJournal(t *testing.T) {
+	t.Parallel()
+	central := ink.NewScribed(t, globals+fileStore("category=default", "out"))
+	s := ink.Scribed(t, globals+"journal_max=1MiB\n"+fileStore("category=good", "out")+
+		"<store>\ncategory=away\ntype=network\nremote_host=127.0.0.1\nremote_port="+central.Port+"\n</store>\n")
+	c := dialScribe(t, s.Addr)
+	big := strings.Repeat("x", 299_999) + "\n"
+	taken := 0
+	harness.Until(t, "the journal is full", func() bool {
+		code, err := c.Log(harness.Entry{Category: "away", Message: big})
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken += 1 - code
+		return code == harness.TryLater
+	})
+	if taken < 2 || taken > 4 {
+		t.Errorf("%d calls were taken", taken)
+	}
+	if code, err := c.Log(harness.Entry{Category: "good", Message: big}); code != harness.TryLater || err != nil {
+		t.Errorf("another category: %d, %v", code, err)
+	}
+	if n := s.Counter(t, "scribe_overall:denied for queue size"); n != 2 {
+		t.Errorf("denied for queue size is %d", n)
+	}
+	central.Restart(t)
+	harness.Until(t, "there is room", func() bool {
+		code, err := c.Log(harness.Entry{Category: "good", Message: big})
+		return code == harness.OK && err == nil
+	})
+	s.Shutdown(t)
+	central.Shutdown(t)
+	if got := read(t, central.Dir, "out/away/away_00000"); got != strings.Repeat(big, taken) {
+		t.Errorf("%d bytes arrived of %d calls", len(got), taken)
+	}
+	if got := read(t, s.Dir, "out/good_00000"); got != big {
+		t.Errorf("good: %d bytes", len(got))
+	}
+}

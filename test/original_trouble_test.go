@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"inkwell/test/harness"
 )
@@ -53,6 +54,73 @@ func TestDestinationThatCannotBeWritten(t *testing.T) {
 	}
 	s.Shutdown(t)
 	harness.Audit(t, out, "cat").Exactly(t, map[string]int{"src": 1000})
+}
+
+// TestBufferBeforeFilesThatCannotBeWritten: a secondary takes what the primary does not, so no client is told to try later, and nothing
+// is thrown away.
+func TestBufferBeforeFilesThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"type=file\nfile_path={DIR}/out\n",
+		"type=bucket\nnum_buckets=1\nbucket_type=key_hash\nbucket_subdir=b\n<bucket>\ntype=file\nfile_path={DIR}/out\nbase_filename=cat\n</bucket>\n"} {
+		t.Run(kind[:strings.Index(kind, "\n")], func(t *testing.T) {
+			t.Parallel()
+			s := ink.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=1000\n<store>\ncategory=default\nmust_succeed=no\ntype=buffer\n<primary>\n"+kind+
+				"</primary>\n<secondary>\ntype=file\nfile_path={DIR}/aside\n</secondary>\n</store>\n")
+			out := filepath.Join(s.Dir, "out")
+			block(t, out)
+			s.Restart(t)
+			c := dialScribe(t, s.Addr)
+			mustLog(t, c, harness.Entry{Category: "cat", Message: "first\n"})
+			s.Becomes(t, harness.Warning, "open error")
+			long := harness.Entry{Category: "cat", Message: strings.Repeat("x", 4999) + "\n"}
+			for range 3 {
+				mustLog(t, c, long)
+				time.Sleep(1200 * time.Millisecond) // time for an attempt
+			}
+			if n := s.Counter(t, "cat:retries"); n != 1 {
+				t.Errorf("retries is %d", n)
+			}
+			for _, name := range []string{"requeue", "lost", "denied for queue size"} {
+				if n := s.Counter(t, "cat:"+name); n != 0 {
+					t.Errorf("%s is %d", name, n)
+				}
+			}
+			unblock(t, out)
+			s.Becomes(t, harness.Alive, "")
+			mustLog(t, c, harness.Entry{Category: "cat", Message: "last\n"})
+			s.Shutdown(t)
+			path := "cat/cat_00000"
+			if strings.HasPrefix(kind, "type=bucket") {
+				path = "b000/cat/cat_00000"
+			}
+			if got := read(t, out, path); got != "first\n"+strings.Repeat(long.Message, 3)+"last\n" {
+				t.Errorf("%d bytes", len(got))
+			}
+		})
+	}
+}
+
+// TestFileSystemThatIsNotSupported has messages wait for a configuration that has a place for them, as they would wait for a file
+// system that is away.
+func TestFileSystemThatIsNotSupported(t *testing.T) {
+	t.Parallel()
+	hdfs := globals + "<store>\ncategory=default\ntype=buffer\n<primary>\ntype=file\nfs_type=hdfs\nfile_path=hdfs://namenode:9000/out\n</primary>\n" +
+		"<secondary>\ntype=file\nfile_path={DIR}/aside\n</secondary>\n</store>\n"
+	s := ink.Scribed(t, hdfs)
+	mustStress(t, s.Addr, "cat", "src", 1000)
+	s.Becomes(t, harness.Warning, "File open error")
+	if n := s.Counter(t, "cat:received good"); n != 1000 {
+		t.Errorf("received good is %d", n)
+	}
+	s.Write(t, globals+fileStore("category=default", "out"))
+	s.Tell(t, "reinitialize")
+	holds(t, filepath.Join(s.Dir, "out"), "cat", 1000)
+	s.Becomes(t, harness.Alive, "")
+	s.Shutdown(t)
+	harness.Audit(t, filepath.Join(s.Dir, "out"), "cat").Exactly(t, map[string]int{"src": 1000})
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "*")); len(left) != 1 {
+		t.Errorf("more than the output was made: %v", left)
+	}
 }
 
 // TestUndeliveredEntriesWaitForAGoodConfiguration ends a server that could not write, and starts it with configurations that have no

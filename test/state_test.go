@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,32 @@ func TestForwarderStateInUse(t *testing.T) {
 	f.Stop(t)
 	c.Stop(t)
 	harness.Audit(t, dir, "app").Exactly(t, map[string]int{"app": 200})
+}
+
+// TestServersThatListenOnPortsOfTheirOwn have states of their own, however the port is written.
+func TestServersThatListenOnPortsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, form := range []string{"listen=%[1]s", "listen=unix:%[2]s/socket\nlisten=%[1]s"} {
+		addr := harness.FreeAddr(t)
+		_, port, _ := strings.Cut(addr, ":")
+		path := filepath.Join(dir, port+".conf")
+		harness.WriteFile(t, path, fmt.Sprintf("inkwell 1\n"+form+"\nstate_dir=%[2]s/state\n<store>\ncategory=default\ntype=null\n</store>\n", addr, dir))
+		p := ink.Start(t, harness.Command{Args: []string{"collect", "-c", path}})
+		harness.Until(t, "it answers", func() bool {
+			c, err := harness.DialScribe(addr)
+			if err != nil {
+				return false
+			}
+			defer c.Close()
+			_, err = c.Counter("scribe_overall:received good")
+			return err == nil
+		})
+		defer p.Stop(t)
+		if _, err := os.Stat(filepath.Join(dir, "state", "collect-"+port, "journal")); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestForwarderStateOfAnotherVersion is refused, with the way out, and stays as it is.

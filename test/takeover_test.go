@@ -235,3 +235,46 @@ func TestTakeoverIsInterrupted(t *testing.T) {
 	l.All(t, "app", files*each)
 	t.Logf("%d lines came twice", l.Of("app").Twice)
 }
+
+// TestGoingBackToTheOriginal leaves Inkwell while the central is away, as docs/migrating-from-scribe.md says: what is in the spools goes
+// to the next server, whatever the categories, and the files are those that the original expects.
+func TestGoingBackToTheOriginal(t *testing.T) {
+	t.Parallel()
+	original := newOldPeer(t, func(call int, _ []harness.Entry) answer {
+		if call == 2 {
+			return refuses
+		}
+		return takes
+	})
+	_, dead, _ := strings.Cut(harness.FreeAddr(t), ":")
+	s := ink.NewScribed(t, relayConf+fileStore("category=here", "files"), "{CENTRAL}", dead)
+	s.Restart(t)
+	want := []harness.Entry{{Category: "app", Message: "one\n"}, {Category: "app"}, {Category: "app", Message: "th\x00ree\n\n\xff"}, {Category: "te st", Message: "space"}}
+	for i := range want {
+		mustLog(t, dialScribe(t, s.Addr), want[i])
+	}
+	mustLog(t, dialScribe(t, s.Addr), harness.Entry{Category: "here", Message: "a file\n"})
+	s.Becomes(t, harness.Warning, "Failed to connect")
+	s.Shutdown(t)
+	spools, err := filepath.Glob(filepath.Join(s.Dir, "buffer/*/*.spool"))
+	if err != nil || len(spools) != 2 {
+		t.Fatalf("%q, %v", spools, err)
+	}
+	for _, dir := range spools {
+		r := ink.Run(t, "pipe", "--to", original.addr, "--spool", dir, "none")
+		if r.Code != 0 {
+			t.Errorf("%s: exit code %d, %s", dir, r.Code, r.Stderr)
+		}
+		if r := ink.Run(t, "spool", "cat", dir); r.Code != 0 || len(r.Stdout) > 0 {
+			t.Errorf("%s still holds %q, exit code %d", dir, r.Stdout, r.Code)
+		}
+	}
+	original.mu.Lock()
+	defer original.mu.Unlock()
+	if !slices.Equal(original.entries, want) {
+		t.Errorf("%q arrived, want %q", original.entries, want)
+	}
+	if names, err := os.ReadDir(filepath.Join(s.Dir, "files")); err != nil || len(names) != 2 || names[0].Name() != "here_00000" || names[1].Name() != "here_current" {
+		t.Errorf("%v, %v", names, err)
+	}
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -130,7 +129,7 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 			return nil, usagef("--collector-state %q: want DIR=STATE with one of the directories that are audited", b)
 		}
 		if _, err := os.Stat(state); err != nil {
-			return nil, errors.Join(usagef("--collector-state %q", b), err)
+			return nil, usagef("--collector-state %q: %v (give the directory with the journal)", b, err)
 		}
 		states[filepath.Clean(dir)] = state
 	}

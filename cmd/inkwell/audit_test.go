@@ -244,11 +244,16 @@ func TestAuditExitCodes(t *testing.T) {
 	if err := os.Rename(whole.open(audit.StateName).Path(), other); err != nil {
 		t.Fatal(err)
 	}
+	configured, itsState := t.TempDir(), t.TempDir() // no manifests, as of a server with a configuration file
+	if err := errors.Join(os.Mkdir(filepath.Join(configured, "web"), 0o755), os.WriteFile(filepath.Join(configured, "web", "web-2026-11-25_00000.gz"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct {
 		args []string
 		code int
 		want string
 	}{
+		{[]string{configured, "--collector-state", configured + "=" + itsState, "--state", state}, exitFailed, "a server with a configuration file writes none"},
 		{[]string{whole.dir}, exitOK, "there is no state directory"},
 		{[]string{whole.dir, "--verify", "--collector-state", whole.dir + "=" + other}, exitOK, "written 150, duplicated 0, missing 0"},
 		{[]string{whole.dir, "--state", state}, exitOK, "missing 0"},

@@ -89,6 +89,9 @@ type catter struct {
 // argument prints, and follows if asked to, a category directory or a file.
 func (c *catter) argument(ctx context.Context, arg string, follow bool) error {
 	st, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w (want DIR/CATEGORY or a file; what is sent shows after some ten seconds)", err)
+	}
 	if err != nil {
 		return err
 	}

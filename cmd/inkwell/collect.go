@@ -79,8 +79,8 @@ func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
 // collectConfigured runs on a configuration, which no flag may contradict.
 func (a *app) collectConfigured(cmd *cobra.Command, s *configured) error {
 	var extra []string
-	cmd.LocalNonPersistentFlags().Visit(func(f *pflag.Flag) {
-		if f.Name != "config" && f.Name != "user" {
+	cmd.Flags().Visit(func(f *pflag.Flag) { // those that were given on the command line
+		if f.Name != "config" && f.Name != "user" && cmd.InheritedFlags().Lookup(f.Name) == nil {
 			extra = append(extra, "--"+f.Name)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +59,7 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 	if c.Port != 0 && s.port != 0 && c.Port != s.port {
 		log.Info(fmt.Sprintf("port %d from conf file overriding old port %d", c.Port, s.port))
 	}
-	port := cmp.Or(c.Port, s.port, defaultPort)
+	port := cmp.Or(c.Port, listened(c), s.port, defaultPort)
 	state, err := stateDir(c, a.lookup)
 	if err != nil {
 		return err
@@ -119,6 +120,17 @@ func (s *configured) listen(c *config.Config, port int) []string {
 		host = "127.0.0.1"
 	}
 	return []string{net.JoinHostPort(host, strconv.Itoa(port))}
+}
+
+// listened is the first port of listen=, by which the state of a server is told from that of another; 0 if there is none.
+func listened(c *config.Config) int {
+	for _, addr := range c.Listen {
+		_, text, _ := net.SplitHostPort(strings.TrimPrefix(addr, "tls://"))
+		if n, err := strconv.ParseUint(text, 10, 16); err == nil {
+			return int(n)
+		}
+	}
+	return 0
 }
 
 // stateDir is where journals are kept: INKWELL_STATE, state_dir= of the file, or the place that the system has for it.

@@ -193,17 +193,21 @@ func (a *app) scribeCtrl(ctx context.Context, args []string) int {
 	if len(args) > 1 {
 		port = args[1]
 	}
-	n, err := strconv.ParseUint(strings.TrimSpace(port), 10, 16)
-	if err != nil {
-		say(a.screen, "scribe_ctrl: port %q: want a number up to 65535\n", port)
-		return exitFailed
+	addr := "unix:" + port // as for the last scribe_ctrl
+	if !strings.HasPrefix(port, "/") {
+		n, err := strconv.ParseUint(strings.TrimSpace(port), 10, 16)
+		if err != nil {
+			say(a.screen, "scribe_ctrl: port %q: want a number up to 65535\n", port)
+			return exitFailed
+		}
+		addr = "localhost:" + strconv.FormatUint(n, 10)
 	}
 	if (args[0] == "stop" || args[0] == "reload") && !a.isRoot() {
 		say(a.stdout, scribeCtrlRoot)
 		return ctlNotRoot
 	}
 	lines, _ := sizeOf(a.stdout)() // what a script reads is as it came, a terminal is shown no control characters
-	c := &control{out: a.stdout, server: server{addr: "localhost:" + strconv.FormatUint(n, 10)}, clean: lines > 0}
+	c := &control{out: a.stdout, server: server{addr: addr}, clean: lines > 0}
 	code, known := c.do(ctx, args[0])
 	if !known {
 		say(a.stdout, scribeCtrlList)

@@ -53,6 +53,7 @@ func TestUsageErrors(t *testing.T) {
 		{"", "collect --dir d extra", `"extra" is one argument too many`},
 		{"", "collect --dir d --max-size lots", "256MiB"},
 		{"", "collect --dir d --bogus", "--bogus"},
+		{"", "collect -c f --dir d --keep 3d --log-level warn", "--dir, --keep beside -c: say it in f"},
 		{"", "collect --dir d --compress lzma", "lzma"},
 		{"", "collect --dir d --rotate fortnightly", "fortnightly"},
 		{"", "collect --dir d --rotate-at 25:00", "25:00"},

@@ -36,8 +36,12 @@ const (
 	scribePort = "1463"
 )
 
-// scribeAddr completes HOST[:PORT] to an address; what is missing is the original's. It can have tls:// before it; unix:PATH is one.
+// scribeAddr completes HOST[:PORT] to an address; what is missing is the original's. It can have tls:// before it; unix:PATH is one,
+// and so is the path alone, as for the original's last tools.
 func scribeAddr(s string) (string, error) {
+	if strings.HasPrefix(s, "/") {
+		return "unix:" + s, nil
+	}
 	if strings.HasPrefix(s, "unix:/") {
 		return s, nil
 	}
@@ -81,12 +85,12 @@ func (a *app) scribePipe(ctx context.Context, args []string) int {
 		}
 		args = args[2:]
 	}
-	if len(args) != 1 || args[0] == "" || args[0] == "-h" || args[0] == "-p" {
+	if len(args) != 1 || args[0] == "" || args[0][0] == '-' {
 		say(a.screen, "%s\n", scribePipeUsage)
 		return exitFailed
 	}
 	addr, err := scribeAddr(to)
-	if err == nil && port != "" {
+	if err == nil && port != "" && !strings.HasPrefix(addr, "unix:") {
 		host, _, _ := net.SplitHostPort(strings.TrimPrefix(addr, "tls://")) // which scribeAddr has put together
 		addr, err = scribeAddr(net.JoinHostPort(host, port))
 	}

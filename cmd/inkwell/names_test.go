@@ -125,7 +125,7 @@ func TestCatToTooMuch(t *testing.T) {
 func TestScribeAddr(t *testing.T) {
 	for in, want := range map[string]string{
 		"h": "h:1463", "h:1": "h:1", ":99": "127.0.0.1:99", "1.2.3.4": "1.2.3.4:1463", "::1": "[::1]:1463", "[::1]": "[::1]:1463", "[::1]:5": "[::1]:5",
-		"h:": "", "h:x": "", "h:0": "", "h:70000": "", "a:b:c": "", "h:-1": "",
+		"h:": "", "h:x": "", "h:0": "", "h:70000": "", "a:b:c": "", "h:-1": "", "/run/s": "unix:/run/s", "unix:/run/s": "unix:/run/s",
 	} {
 		if got, err := scribeAddr(in); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
@@ -134,7 +134,7 @@ func TestScribeAddr(t *testing.T) {
 }
 
 func TestScribePipe(t *testing.T) {
-	for _, args := range [][]string{nil, {"-h"}, {"-h", "a"}, {"a", "b"}, {"-x", "a", "c"}, {""}} {
+	for _, args := range [][]string{nil, {"-h"}, {"-h", "a"}, {"a", "b"}, {"-x", "a", "c"}, {""}, {"-x"}, {"--help"}} {
 		if r := tool(t, 0, "", "scribe_pipe", args...); r != (result{code: 1, stderr: scribePipeUsage + "\n"}) {
 			t.Errorf("scribe_pipe %q: %+v", args, r)
 		}

@@ -27,7 +27,7 @@ const (
 )
 
 // ErrNoCollector says that a directory has nothing that a collector leaves.
-var ErrNoCollector = errors.New("no category here has a manifest (give the directory of a collector, as in inkwell collect --dir DIR)")
+var ErrNoCollector = errors.New("no category here has a manifest (give the directory of a collector, as in inkwell collect --dir DIR: a server with a configuration file writes none)")
 
 // collector is one directory while it is read.
 type collector struct {
@@ -36,6 +36,8 @@ type collector struct {
 	open  map[string]map[string][]manifest.Contents // what open files hold, by category and file
 	plain map[string][]plainRecord                  // entries without numbers in the journal, by category
 	found bool                                      // there is something of a collector
+	told  bool                                      // manifests or contents of open files were read
+	other bool                                      // there are files that nothing is told of
 }
 
 // plainRecord is entries without numbers of one record.
@@ -74,7 +76,7 @@ func (a *Audit) Collector(path, state string) error {
 	if err := c.counts(); err != nil {
 		return err
 	}
-	if !c.found {
+	if !c.found || c.other && !c.told {
 		return fmt.Errorf("%s: %w", path, ErrNoCollector)
 	}
 	return nil
@@ -102,6 +104,7 @@ func (c *collector) state(path string) error {
 		return err
 	}
 	c.damaged(filepath.Join(path, manifest.Ledger), bad)
+	c.told = len(lines) > 0
 	through := make(map[string]uint64)
 	for _, l := range lines {
 		if c.open[l.Category] == nil {
@@ -229,7 +232,7 @@ func (c *collector) category(name string) error {
 		delete(states, file)
 		c.contents(name, file, lines)
 	}
-	c.found = c.found || len(files) > 0
+	c.found, c.told = c.found || len(files) > 0, c.told || len(files) > 0
 	c.unknown(name, states)
 	return nil
 }
@@ -281,6 +284,7 @@ func (c *collector) unknown(category string, states map[string]State) {
 			open++
 		}
 	}
+	c.other = c.other || published > 0
 	if published > 0 {
 		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", filepath.Join(c.path, category), published))
 	}

@@ -30,6 +30,9 @@ type QueueOptions struct {
 	Interval time.Duration // between the times when a smaller one is, too
 	Check    time.Duration // between two calls of the store's Check
 	Lossy    bool          // what the store does not take is thrown away ("lost")
+	// Buffered: the original has a buffer before such a store. What the store does not take is set aside: it stays in the journal, does not
+	// make the queue Full until the store has caught up, is never thrown away, and counts as one of the "retries", not as put back ("requeue").
+	Buffered bool
 }
 
 // Queue is what waits for one store, and the goroutine that brings it there.
@@ -46,6 +49,7 @@ type Queue struct {
 	taken   uint64    // entries below were taken, or are to be passed over
 	behind  bool      // the queue reads by itself, from taken
 	working bool      // the store is at work, with success so far
+	aside   bool      // of Buffered: the store failed and has not caught up since
 	since   time.Time // when it began with the batch in progress
 	space   chan struct{}
 	post    *post  // how the store stood at the last Mark
@@ -117,7 +121,7 @@ func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
 	q.post = &post{through: q.start, marks: r.began.Queues[key].Files, saved: make(chan struct{})}
 	q.w = worker{q: q, j: j, log: j.log.With("category", o.Name, "store", o.Store)}
 	q.trouble = &trouble{log: q.w.log}
-	q.w.requeued, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "lost")
+	q.w.requeued, q.w.retried, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "retries"), newTally(j, o.Name, "lost")
 	r.queues[key] = q
 	r.named[o.Name] = append(r.named[o.Name], q)
 	j.o.Stats.Gauge(o.Name+":queue bytes", func() int64 { return r.waitingFor(o.Name) })
@@ -139,6 +143,16 @@ func (r *run) waitingFor(name string) (sum int64) {
 
 // Waiting is the bytes of messages that the store was not offered yet.
 func (q *Queue) Waiting() int64 { return max(0, q.waiting.Load()) }
+
+// Full says whether more than limit bytes of messages wait for a store that works, or that nothing stands in for.
+func (q *Queue) Full(limit int64) bool {
+	if q.Waiting() <= limit {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.aside
+}
 
 // Expect says that entries with so many bytes of messages are about to be appended to the journal (or, below zero, were not).
 func (q *Queue) Expect(bytes int64) { q.waiting.Add(bytes) }

@@ -34,7 +34,7 @@ type worker struct {
 	batch   proto.Batch   // of the reader
 	runs    []proto.Run
 
-	requeued, lost tally
+	requeued, retried, lost tally
 }
 
 // loop works until the run ends and everything that can be done is done.
@@ -255,12 +255,13 @@ func (w *worker) handle() {
 	w.done()
 	q.mu.Lock()
 	q.working = true
+	q.aside = q.aside && (q.behind || q.pending != nil)
 	q.mu.Unlock()
 }
 
 // lossy says whether the batch that failed is thrown away.
 func (w *worker) lossy(err error) bool {
-	return w.q.o.Lossy && w.q.run.ctx.Err() == nil && !errors.Is(err, store.ErrWaiting)
+	return w.q.o.Lossy && !w.q.o.Buffered && w.q.run.ctx.Err() == nil && !errors.Is(err, store.ErrWaiting)
 }
 
 // done is the end of the batch: the store has it, or it is lost.
@@ -277,12 +278,16 @@ func (w *worker) failed(err error) {
 		return
 	}
 	w.q.mu.Lock()
-	w.q.working = false
+	begins := w.q.o.Buffered && !w.q.aside
+	w.q.working, w.q.aside = false, w.q.o.Buffered
 	w.q.mu.Unlock()
 	w.q.signal()
+	if begins {
+		w.retried.add(1)
+	}
 	if !errors.Is(err, store.ErrWaiting) {
 		w.q.trouble.set(err)
-		if w.load != nil && !w.q.o.Lossy {
+		if w.load != nil && !w.q.o.Lossy && !w.q.o.Buffered {
 			w.requeued.add(leftOf(err, w.load))
 		}
 	}
