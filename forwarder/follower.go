@@ -132,10 +132,14 @@ func (f *follower) configure(o Options) {
 // load takes over the positions of earlier runs.
 func (f *follower) load(p *positions) {
 	for id, pos := range p.live {
+		var old past
+		if pos.stream == (stream.ID{}) { // nothing was taken of the file since the machine was started: see boot
+			old = slices.Clone(p.past[id])
+		}
 		if !isFor(pos.stream, f.maxLine) {
 			pos.stream = stream.ID{}
 		}
-		g := &generation{position: pos, fd: -1, name: pos.path}
+		g := &generation{position: pos, past: old, fd: -1, name: pos.path}
 		f.known[id] = g
 		dir := filepath.Dir(pos.path)
 		f.loaded[dir] = append(f.loaded[dir], g)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"log/slog"
+	"slices"
 	"testing"
 )
 
@@ -40,18 +40,23 @@ func FuzzPosition(f *testing.F) {
 	})
 }
 
-// FuzzPositions: what is read of a positions file is there again after it was written anew.
+// FuzzPositions: what is read of a positions file, older places included, is there again after it was written anew.
 func FuzzPositions(f *testing.F) {
 	one := position{id: identity{dev: 1, ino: 2}, state: active, offset: 5, category: "c", path: "/x"}
 	gone := position{id: identity{dev: 1, ino: 2}, state: removed, path: "/x"}
 	file := appendPosition([]byte(positionsHeader), &one)
 	f.Add(file)
 	f.Add(appendPosition(file, &gone))
+	for _, off := range []int64{1 << 20, 2 << 20, 4 << 20, 5 << 20, 3 << 20} {
+		one.offset = off
+		file = appendPosition(file, &one)
+		f.Add(file)
+	}
 	f.Add(file[:len(file)-3])
 	f.Add([]byte("inkwell positions 2\n"))
 	f.Add([]byte("inkwell pos"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p := &positions{log: slog.New(slog.DiscardHandler), live: make(map[identity]position)}
+		p := newPositions(discard)
 		if err := p.parse(data); err != nil {
 			if bytes.HasPrefix(data, []byte(positionsHeader)) {
 				t.Errorf("%q: %v", data, err)
@@ -61,17 +66,16 @@ func FuzzPositions(f *testing.F) {
 		if len(p.live) > len(data)/20 {
 			t.Errorf("%d positions in %d bytes", len(p.live), len(data))
 		}
-		again := &positions{log: p.log, live: make(map[identity]position)}
-		text := []byte(positionsHeader)
-		for _, pos := range p.live {
-			text = appendPosition(text, &pos)
-		}
-		if err := again.parse(text); err != nil || len(again.live) != len(p.live) {
+		again := newPositions(discard)
+		if err := again.parse(p.appendTo([]byte(positionsHeader))); err != nil || len(again.live) != len(p.live) {
 			t.Fatalf("%d positions came back as %d, %v", len(p.live), len(again.live), err)
 		}
 		for id, pos := range p.live {
 			if again.live[id] != pos {
 				t.Errorf("%+v came back as %+v", pos, again.live[id])
+			}
+			if !slices.Equal(again.past[id], p.past[id]) {
+				t.Errorf("%+v came back as %+v", p.past[id], again.past[id])
 			}
 		}
 	})

@@ -31,6 +31,9 @@ type generation struct {
 	compressed bool          // it is not a file of lines, and not in the positions
 	failing    bool          // the last read failed, and that was logged
 
+	past  past  // older places, until the file was opened; nil = the machine was not started since position was written
+	older place // the newest of them that the file holds while it does not hold what position says; zero = the beginning
+
 	parcel uint64 // the parcel that has its position …
 	slot   int    // … and where
 }
@@ -47,7 +50,7 @@ func (g *generation) quietSince(now time.Time) time.Time {
 }
 
 // open opens the file at path, if it is still the one that l describes, and checks that what was taken over of it is still there.
-// same is false when it holds something else now.
+// same is false when it holds something else now; then older says what it does hold.
 func (g *generation) open(path string, l look) (same bool, err error) {
 	fd, now, err := openFile(path)
 	if err != nil {
@@ -57,30 +60,38 @@ func (g *generation) open(path string, l look) (same bool, err error) {
 		return false, joinClose(errMoved, fd)
 	}
 	same, err = g.isIn(fd, now)
+	if err == nil && !same {
+		g.older, err = g.past.find(fd, now)
+	}
 	if err != nil {
 		return false, joinClose(err, fd)
 	}
+	g.past = nil
 	g.fd, g.name, g.look = fd, path, now
 	g.scanned, g.lostAt = 0, time.Time{}
 	return same, nil
 }
 
 // isIn says whether the file holds what was taken over of g.
-func (g *generation) isIn(fd int, l look) (bool, error) {
-	if l.size < g.offset {
-		return false, nil
+func (g *generation) isIn(fd int, l look) (bool, error) { return g.place().isIn(fd, l) }
+
+// fallBack moves the position back to the place that the file still holds. It is false if that is the beginning.
+func (g *generation) fallBack(log *slog.Logger) bool {
+	old := g.older
+	if old.offset == 0 {
+		return false
 	}
-	head, err := g.head.isAt(fd, 0)
-	if err != nil || !head {
-		return false, err
-	}
-	return g.tail.isAt(fd, g.offset-int64(g.tail.n))
+	log.Info("file lost its end when the machine stopped; it is read on from an older position", "file", g.name, "offset", g.offset, "older", old.offset)
+	g.older = place{}
+	g.offset, g.head, g.tail = old.offset, old.head, old.tail
+	g.scanned, g.broken = 0, false
+	return true
 }
 
 // restart makes everything before the file's first byte be forgotten.
 func (g *generation) restart() {
 	g.offset, g.stream, g.number, g.scanned, g.broken = 0, stream.ID{}, 0, 0, false
-	g.head, g.tail = fingerprint{}, fingerprint{}
+	g.head, g.tail, g.older = fingerprint{}, fingerprint{}, place{}
 	g.state = active
 }
 

@@ -148,10 +148,15 @@ func (f *follower) shut(g *generation) {
 }
 
 // truncated begins anew with a file that became shorter, or whose bytes before the offset are not what they were. What was not read
-// before is taken from the copy, if there is one (copytruncate).
+// before is taken from the copy, if there is one (copytruncate). A file that lost its end in a power cut goes on where it still is what
+// it was.
 func (f *follower) truncated(g *generation) {
-	f.count.truncated.Add(1)
 	c := f.findCopy(g)
+	if c == nil && g.fallBack(f.log) {
+		f.note(g)
+		return
+	}
+	f.count.truncated.Add(1)
 	f.log.Info("file was truncated; it is read from its start", "file", g.name, "offset", g.offset, "copy", copyName(c))
 	g.restart()
 	f.note(g)

@@ -25,7 +25,7 @@ const (
 )
 
 // positions is the file that says how far each generation was taken over: an append-only log of lines (see position), the last line
-// of an identity counts. It is written anew when it has grown, atomically. Lines whose checksum does not match are passed over: what
+// of an identity counts. It is written anew when it has grown, atomically; what it says of older places is kept (see past). Lines whose checksum does not match are passed over: what
 // was appended and not synced when the power failed is lost, which makes positions older, never wrong.
 //
 // Not safe for concurrent use.
@@ -34,6 +34,7 @@ type positions struct {
 	log     *slog.Logger
 	file    *faultfs.File // nil = to be written anew before anything else
 	live    map[identity]position
+	past    map[identity]past // of those that are in live
 	buf     []byte
 	size    int64 // of the file
 	fresh   int64 // its size when it was last written anew
@@ -41,9 +42,14 @@ type positions struct {
 	missing bool  // live has something that the file has not
 }
 
+func newPositions(log *slog.Logger) *positions {
+	return &positions{log: log, live: make(map[identity]position), past: make(map[identity]past)}
+}
+
 // openPositions reads the file, and writes it anew: from then on there is one that can be appended to.
 func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
-	p := &positions{dir: dir, log: log, live: make(map[identity]position)}
+	p := newPositions(log)
+	p.dir = dir
 	data, err := dir.ReadFile(positionsName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -78,6 +84,9 @@ func (p *positions) parse(data []byte) error {
 		}
 		p.set(pos)
 	}
+	if first { // which did not tell a start of the machine, and had no streams by which load does
+		clear(p.past)
+	}
 	if bad > 0 {
 		p.log.Warn("positions that were not written to their end are passed over; some lines may be sent twice", "lines", bad)
 	}
@@ -87,7 +96,13 @@ func (p *positions) parse(data []byte) error {
 func (p *positions) set(pos position) {
 	if pos.state == removed {
 		delete(p.live, pos.id)
+		delete(p.past, pos.id)
 		return
+	}
+	if before, known := p.live[pos.id]; known && before.offset != pos.offset {
+		if old := p.past[pos.id].add(before.place(), pos.offset); old != nil {
+			p.past[pos.id] = old
+		}
 	}
 	p.live[pos.id] = pos
 }
@@ -100,7 +115,7 @@ func (p *positions) commit(batch []position) error {
 		p.set(batch[i])
 		p.buf = appendPosition(p.buf, &batch[i])
 	}
-	if p.missing || p.file == nil || p.size > positionsSlack+8*p.fresh {
+	if p.missing || p.file == nil || p.size > positionsSlack+3*p.fresh {
 		return p.rewrite()
 	}
 	n, err := p.file.Write(p.buf)
@@ -126,17 +141,13 @@ func (p *positions) sync() error {
 	return err
 }
 
-// rewrite replaces the file by one that holds only what counts.
+// rewrite replaces the file by one that holds only what is needed.
 func (p *positions) rewrite() error {
 	p.missing = true
 	if err := p.closeFile(); err != nil {
 		p.log.Warn("cannot close old positions", "err", err)
 	}
-	data := []byte(positionsHeader)
-	for _, id := range slices.SortedFunc(maps.Keys(p.live), compareIdentity) {
-		pos := p.live[id]
-		data = appendPosition(data, &pos)
-	}
+	data := p.appendTo([]byte(positionsHeader))
 	if err := p.dir.WriteFile(positionsName, data); err != nil {
 		return fmt.Errorf("write positions: %w", err)
 	}
@@ -147,6 +158,20 @@ func (p *positions) rewrite() error {
 	p.file, p.size, p.fresh = f, int64(len(data)), int64(len(data))
 	p.missing, p.dirty = false, false
 	return nil
+}
+
+// appendTo writes what counts, and before each position the older places of its file, as positions of which nothing was taken: who
+// reads them takes the last.
+func (p *positions) appendTo(dst []byte) []byte {
+	for _, id := range slices.SortedFunc(maps.Keys(p.live), compareIdentity) {
+		pos := p.live[id]
+		for _, old := range p.past[id] {
+			dst = appendPosition(dst, &position{id: id, state: active, offset: old.offset, head: old.head, tail: old.tail,
+				category: pos.category, path: pos.path})
+		}
+		dst = appendPosition(dst, &pos)
+	}
+	return dst
 }
 
 func compareIdentity(a, b identity) int {

@@ -168,9 +168,12 @@ func (f *follower) still(g *generation, a *arrival) bool {
 	if err != nil || l.id != g.id {
 		return err == nil || !errors.Is(err, fs.ErrNotExist)
 	}
-	same, err := g.isIn(fd, l)
-	closeQuietly(fd)
-	return same || err != nil
+	defer closeQuietly(fd)
+	if same, err := g.isIn(fd, l); same || err != nil {
+		return true
+	}
+	old, err := g.past.find(fd, l)
+	return old.offset > 0 || err != nil
 }
 
 // meet takes what is new in the list, the oldest generation first.
@@ -237,7 +240,7 @@ func (f *follower) revisit(g *generation, a *arrival) bool {
 	case err != nil:
 		f.cannotOpen(a, err)
 		return true
-	case !same && !own:
+	case !same && !own && !g.fallBack(f.log):
 		g.close(f.log)
 		f.forgetOld(g)
 		return false
@@ -245,7 +248,7 @@ func (f *follower) revisit(g *generation, a *arrival) bool {
 		g.close(f.log)
 		return true
 	}
-	a.gen, a.other = g, !same
+	a.gen, a.other = g, !same && own
 	return true
 }
 
