@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -267,6 +268,9 @@ func TestStateIsNoPlantedLink(t *testing.T) {
 	segment := "0000000000000000.log"
 	in := t.TempDir()
 	harness.WriteFile(t, filepath.Join(in, "app.log"), "line\n")
+	configured := harness.FreeAddr(t)
+	_, port, _ := net.SplitHostPort(configured)
+	collect := "collect-" + port // the state of a configured collector has its port
 	for _, test := range []struct {
 		name  string
 		links []string
@@ -278,9 +282,9 @@ func TestStateIsNoPlantedLink(t *testing.T) {
 		{"collect below", []string{".inkwell", ".inkwell/lock", ".inkwell/checkpoint", ".inkwell/journal"}, func(state string) []string {
 			return []string{"collect", "--listen", harness.FreeAddr(t), "--dir", state}
 		}},
-		{"configured", []string{"collect-1463", "collect-1463/lock", "collect-1463/checkpoint", "collect-1463/journal", "collect-1463/journal/" + segment}, func(state string) []string {
+		{"configured", []string{collect, collect + "/lock", collect + "/checkpoint", collect + "/journal", collect + "/journal/" + segment}, func(state string) []string {
 			conf := filepath.Join(t.TempDir(), "conf")
-			harness.WriteFile(t, conf, fmt.Sprintf("inkwell 1\nlisten=%s\nstate_dir=%s\n<store>\ncategory=default\ntype=file\nfile_path=%s\n</store>\n", harness.FreeAddr(t), state, t.TempDir()))
+			harness.WriteFile(t, conf, fmt.Sprintf("inkwell 1\nlisten=%s\nstate_dir=%s\n<store>\ncategory=default\ntype=file\nfile_path=%s\n</store>\n", configured, state, t.TempDir()))
 			return []string{"collect", "-c", conf}
 		}},
 		{"configured forward", []string{"forward", "forward/positions", "forward/spool"}, func(state string) []string {
@@ -299,7 +303,7 @@ func TestStateIsNoPlantedLink(t *testing.T) {
 			t.Run(test.name+"/"+link, func(t *testing.T) {
 				state, o := t.TempDir(), newElsewhere(t)
 				target := o.at("victim")
-				if base := filepath.Base(link); base == "journal" || base == "spool" || base == ".inkwell" || base == "collect-1463" || base == "forward" {
+				if base := filepath.Base(link); base == "journal" || base == "spool" || base == ".inkwell" || base == collect || base == "forward" {
 					target = o.dir
 				}
 				plant(t, state, map[string]string{link: target})
