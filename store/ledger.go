@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -35,8 +36,8 @@ type ledger struct {
 func openLedger(root, state *faultfs.Dir, log *slog.Logger, saved *checkpoint) (*ledger, error) {
 	l := &ledger{root: root, log: log, open: make(map[string][]manifest.Contents), counts: make(map[manifest.Count]int64)}
 	var err error
-	bad := 0
-	l.lines, bad, err = faultfs.OpenLines(state, manifest.Ledger, manifest.LedgerHeader, func(body []byte) error {
+	var damage faultfs.Damage
+	l.lines, damage, err = faultfs.OpenLines(state, manifest.Ledger, manifest.LedgerHeader, func(body []byte) error {
 		c, err := manifest.ParseContents(body)
 		if err == nil {
 			l.add(c)
@@ -46,8 +47,8 @@ func openLedger(root, state *faultfs.Dir, log *slog.Logger, saved *checkpoint) (
 	if err != nil {
 		return nil, err
 	}
-	if bad > 0 {
-		log.Warn("lines of the ledger that were not written to their end are passed over; manifests may lack entries", "dir", state.Path(), "lines", bad)
+	if damage.Lines > 0 {
+		log.Warn("damaged lines of the ledger are passed over; manifests may lack entries", "file", filepath.Join(state.Path(), manifest.Ledger), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	for name := range l.open {
 		through := saved.Drained // of one that is complete, or was not known yet
@@ -73,9 +74,12 @@ func (l *ledger) forgetListed(name string) error {
 		return nil // its files will tell
 	}
 	defer dir.Close()
-	files, _, err := manifest.ReadFiles(dir)
+	files, damaged, err := manifest.ReadFiles(dir)
 	if err != nil {
 		return fmt.Errorf("read manifest: %w", err)
+	}
+	if damaged > 0 {
+		l.log.Warn("damaged lines of a manifest are passed over; audits do not know the files", "file", filepath.Join(dir.Path(), manifest.Name), "lines", damaged)
 	}
 	listed := make(map[string]bool, len(files))
 	for _, f := range files {

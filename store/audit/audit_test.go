@@ -1,10 +1,12 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -376,6 +378,46 @@ func TestCopies(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+// Whatever bit of what a collector keeps is wrong, an audit reads the rest and says so.
+func TestDamageIsNoted(t *testing.T) {
+	path := t.TempDir()
+	hour := at(0)
+	id := stream.ID{7}
+	touch(t, path, "web", "web_00000.gz", 10)
+	file(t, path, "web", "web_00000.gz", "", manifest.Span{Hour: hour, Stream: id, Count: 10, Bytes: 10})
+	touch(t, path, "web", ".web_00001.gz.open", 10)
+	ledger(t, path, "web", "web_00001.gz", 0, 10, manifest.Span{Hour: hour, Stream: id, First: 10, Count: 10, Bytes: 10})
+	counted1(t, path, manifest.Count{Hour: noon, Category: "web", Stream: id.String(), What: manifest.Refused, Why: "too large", Entries: 2})
+	for _, name := range []string{"web/.manifest", ".manifest", ".inkwell/contents"} {
+		name = filepath.Join(path, name)
+		whole, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := bytes.IndexByte(whole, '\n') + 1
+		for bit := range len(whole) * 8 {
+			data := bytes.Clone(whole)
+			data[bit/8] ^= 1 << (bit % 8)
+			if bit/8 >= body && bit/8 < body+8 && strings.EqualFold(string(data), string(whole)) {
+				continue // the same number in another case
+			}
+			if err := os.WriteFile(name, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a := New(Options{})
+			if err := a.Collector(path, ""); err != nil {
+				t.Fatalf("%s bit %d: %v", name, bit, err)
+			}
+			if r := a.Report(); !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Kind == Note && strings.Contains(f.Text, name) }) {
+				t.Errorf("%s bit %d: %+v", name, bit, r.Findings)
+			}
+		}
+		if err := os.WriteFile(name, whole, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

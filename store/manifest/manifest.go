@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -145,7 +144,7 @@ func ParseFile(body []byte) (f File, err error) {
 // bad counts lines that are damaged.
 func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 	at := make(map[string]int)
-	bad, err = read(dir, func(body []byte) error {
+	bad, err = faultfs.ReadLines(dir, Name, Header, func(body []byte) error {
 		f, err := ParseFile(body)
 		if err != nil {
 			return err
@@ -163,7 +162,7 @@ func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 
 // ReadCounts reads the counts of a collector's directory; there need not be any.
 func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
-	bad, err = read(dir, func(body []byte) error {
+	bad, err = faultfs.ReadLines(dir, Name, Header, func(body []byte) error {
 		var c Count
 		err := json.Unmarshal(body, &c)
 		if err == nil && (c.What == "" || c.Entries < 0) {
@@ -175,12 +174,4 @@ func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
 		return err
 	})
 	return counts, bad, err
-}
-
-func read(dir *faultfs.Dir, take func([]byte) error) (bad int, err error) {
-	if _, err := dir.Lstat(Name); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	_, bad, err = faultfs.OpenLines(dir, Name, Header, take)
-	return bad, err
 }
