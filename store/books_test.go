@@ -35,7 +35,7 @@ func TestDamageToTheBooks(t *testing.T) {
 	f := open(t, FilesOptions{Dir: left, Codec: rotate.None})
 	mustAppend(t, f, numbered("c", 0, "c0\n"))
 	mustAppend(t, f, numbered("c", 0, "c0\n")) // again, for DIR/.manifest
-	f.Refused([]byte("c"), stream.ID{7}, "not allowed", 3)
+	f.Refused(Refusal{Category: []byte("c"), Stream: stream.ID{7}, First: 5, Entries: 3, Why: "not allowed"})
 	closeFiles(t, f)
 	f = open(t, FilesOptions{Dir: left, Codec: rotate.None, KeepOpen: true})
 	mustAppend(t, f, numbered("c", 1, "c1\n"))
@@ -62,10 +62,10 @@ func TestDamageToTheBooks(t *testing.T) {
 					data[i] ^= 1 << bit
 					sameNumber := i >= header && len(whole[i:])+8 > len(hit) && strings.EqualFold(string(data), string(whole))
 					line, _, _ := bytes.Cut(hit, []byte{'\n'})
-					damagedStart(t, left, hitBook{name: name, data: data, told: !sameNumber && name != ".manifest", hit: line})
+					damagedStart(t, left, hitBook{name: name, data: data, told: !sameNumber, hit: line})
 				}
 				told := i == 0 || whole[i-1] != '\n'
-				damagedStart(t, left, hitBook{name: name, data: whole[:i], told: told && name != ".manifest", hit: hit})
+				damagedStart(t, left, hitBook{name: name, data: whole[:i], told: told, hit: hit})
 			}
 		})
 	}

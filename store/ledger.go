@@ -7,34 +7,30 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
-	"inkwell/store/stream"
 )
 
 // ledger knows what is in the files that are not in a manifest yet, and what is in no file. It follows the checkpoints: what the shards
 // wrote since the last one is added before the next is saved, and a file that a checkpoint knows to be finished gets its line in the
 // manifest of its category. Until that is written, its contents stay here, whatever happens.
 //
-// The fields above the blank line belong to the checkpoint in progress, or to the drainer while none is.
+// Its fields belong to the checkpoint in progress, or to the drainer while none is.
 type ledger struct {
 	root  *faultfs.Dir
 	log   *slog.Logger
 	lines *faultfs.Lines
 	open  map[string][]manifest.Contents // by category
 	marks *markers                       // nil: none are made
-
-	mu     sync.Mutex
-	counts map[manifest.Count]int64 // by a Count without Entries
+	none  inNoFile
 }
 
 // openLedger reads the ledger in state and leaves out what the checkpoint does not know of.
 func openLedger(root, state *faultfs.Dir, log *slog.Logger, saved *checkpoint) (*ledger, error) {
-	l := &ledger{root: root, log: log, open: make(map[string][]manifest.Contents), counts: make(map[manifest.Count]int64)}
+	l := &ledger{root: root, log: log, open: make(map[string][]manifest.Contents), none: inNoFile{root: root}}
 	var err error
 	var damage faultfs.Damage
 	l.lines, damage, err = faultfs.OpenLines(state, manifest.Ledger, manifest.LedgerHeader, func(body []byte) error {
@@ -49,6 +45,9 @@ func openLedger(root, state *faultfs.Dir, log *slog.Logger, saved *checkpoint) (
 	}
 	if damage.Lines > 0 {
 		log.Warn("damaged lines of the ledger are passed over; manifests may lack entries", "file", filepath.Join(state.Path(), manifest.Ledger), "lines", damage.Lines, "kept as", damage.Aside)
+	}
+	if err := l.none.look(log); err != nil {
+		return nil, err
 	}
 	for name := range l.open {
 		through := saved.Drained // of one that is complete, or was not known yet
@@ -167,7 +166,7 @@ func (l *ledger) publish(saved *checkpoint) error {
 			delete(l.open, name)
 		}
 	}
-	errs = append(errs, l.publishCounts())
+	errs = append(errs, l.none.publish())
 	if l.marks != nil {
 		errs = append(errs, l.marks.write(time.Now(), l.open))
 	}
@@ -221,57 +220,5 @@ func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
 	return 0, nil
 }
 
-// maxCounts bounds what is counted apart between two checkpoints.
-const maxCounts = 256
-
-// count adds entries that are in no file.
-func (l *ledger) count(c manifest.Count, entries int64) {
-	c.Hour, c.Entries = hour(time.Now()), 0
-	if c.Category != "" && !SafeCategory([]byte(c.Category)) {
-		c.Category = UnsafeCategory
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, known := l.counts[c]; !known && len(l.counts) >= maxCounts { // a peer may send any names
-		c.Category, c.Stream = OverflowCategory, ""
-	}
-	l.counts[c] += entries
-}
-
-// twice counts entries that came again.
-func (l *ledger) twice(id stream.ID, category string, entries int64) {
-	l.count(manifest.Count{Category: category, Stream: id.String(), What: manifest.Duplicate}, entries)
-}
-
-// publishCounts writes what was counted.
-func (l *ledger) publishCounts() error {
-	l.mu.Lock()
-	counts := l.counts
-	l.counts = make(map[manifest.Count]int64)
-	l.mu.Unlock()
-	if len(counts) == 0 {
-		return nil
-	}
-	var bodies [][]byte
-	for c, entries := range counts {
-		c.Entries = entries
-		body, err := c.Append(nil)
-		if err != nil {
-			return err
-		}
-		bodies = append(bodies, body)
-	}
-	err := faultfs.AppendLines(l.root, manifest.Name, manifest.Header, bodies...)
-	if err != nil {
-		for c, entries := range counts {
-			l.mu.Lock()
-			l.counts[c] += entries
-			l.mu.Unlock()
-		}
-		return fmt.Errorf("write counts: %w", err)
-	}
-	return nil
-}
-
-// close releases the file.
-func (l *ledger) close() error { return l.lines.Close() }
+// close releases the files.
+func (l *ledger) close() error { return errors.Join(l.lines.Close(), l.none.close()) }

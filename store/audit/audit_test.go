@@ -13,6 +13,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
+	"inkwell/store"
 	"inkwell/store/manifest"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
@@ -107,8 +108,8 @@ func ledger(t *testing.T, dir, category, name string, from, through uint64, span
 
 func counted1(t *testing.T, dir string, c manifest.Count) {
 	t.Helper()
-	body := fmt.Appendf(nil, `{"hour":%q,"category":%q,"stream":%q,"what":%q,"why":%q,"entries":%d}`,
-		c.Hour.Format(time.RFC3339), c.Category, c.Stream, c.What, c.Why, c.Entries)
+	body := fmt.Appendf(nil, `{"hour":%q,"category":%q,"stream":%q,"what":%q,"why":%q,"entries":%d,"numbers":%q}`,
+		c.Hour.Format(time.RFC3339), c.Category, c.Stream, c.What, c.Why, c.Entries, c.Numbers)
 	lines(t, opened(t, dir), manifest.Header, body)
 }
 
@@ -243,7 +244,25 @@ func TestAudit(t *testing.T) {
 				counted1(t, one, manifest.Count{Hour: noon, Category: "web", Stream: id, What: manifest.Refused, Why: "too large", Entries: 2})
 				counted1(t, one, manifest.Count{Hour: noon, Category: "", What: manifest.Refused, Why: "blank category", Entries: 1})
 			},
-			sums: "17=7+0+7+3 m1 d0", findings: "missing web 01 1 5-7; refused   1; refused web  2", fault: true,
+			sums: "17=7+0+7+3 m1 d0", findings: "missing web 01 1 5-7; refused   1; refused web  2; note   0", fault: true,
+		},
+		"refused numbers that came twice hide nothing": {
+			make: func(t *testing.T, _ *Audit, one, _ string) {
+				c := manifest.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "too large", Entries: 2, Numbers: "3-4"}
+				file(t, one, "web", f0, f0, span(1, 0, 0, 3), span(1, 0, 5, 2), span(1, 0, 9, 1))
+				counted1(t, one, c)
+				c.Hour = noon.Add(time.Hour)
+				counted1(t, one, c)
+			},
+			sums: "10=6+0+0+4 m2 d0", findings: "missing web 01 2 7-8; refused web  4", fault: true,
+		},
+		"refused numbers of a category that is no name": {
+			make: func(t *testing.T, a *Audit, one, _ string) {
+				a.Acknowledged(stream.ID{1}, "../web", "/var/log/x", 5)
+				file(t, one, store.UnsafeCategory, f0, f0, span(1, 0, 0, 2), span(1, 0, 4, 1))
+				counted1(t, one, manifest.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
+			},
+			sums: "5=3+0+0+2 m0 d0", findings: "refused _unsafe  2",
 		},
 		"a forwarder knows more": {
 			make: func(t *testing.T, a *Audit, one, _ string) {
