@@ -41,7 +41,7 @@ func (c *Count) Append(dst []byte) ([]byte, error) { return appendJSON(dst, c) }
 // ParseCount reads what Append wrote.
 func ParseCount(body []byte) (c Count, err error) {
 	err = json.Unmarshal(body, &c)
-	if err == nil && (c.What == "" || c.Entries < 0) {
+	if err == nil && (c.What == "" || c.Entries < 0 || c.Hour.UTC().Year() > 9999) { // which could not be written again
 		err = errors.New("no count")
 	}
 	if err == nil {
@@ -62,12 +62,10 @@ func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
 	return counts, bad, err
 }
 
-// Counts adds up Counts of the same hour, category, stream, What and Why. What peers send does not make it grow without bounds: of more
-// than maxNumbers stretches of a sum, or hourNumbers of an hour, only the entries are counted. The zero value has none. Not safe for
-// concurrent use.
+// Counts adds up Counts of the same hour, category, stream, What and Why. A sum keeps at most maxNumbers stretches of numbers; of what is
+// beyond only the entries are counted. The zero value has none. Not safe for concurrent use.
 type Counts struct {
-	sums      map[Count]*sum // by a Count without Entries and Numbers
-	stretches map[int64]int  // in the sums of an hour
+	sums map[Count]*sum // by a Count without Entries and Numbers
 }
 
 type sum struct {
@@ -101,7 +99,7 @@ func (c *Counts) AddNumbers(n Count, first int64) {
 
 func (c *Counts) add(n Count, numbers stream.Ranges) {
 	if c.sums == nil {
-		c.sums, c.stretches = make(map[Count]*sum), make(map[int64]int)
+		c.sums = make(map[Count]*sum)
 	}
 	k := n.key()
 	s := c.sums[k]
@@ -114,14 +112,11 @@ func (c *Counts) add(n Count, numbers stream.Ranges) {
 		return
 	}
 	s.entries += n.Entries
-	at := k.Hour.Unix()
 	for _, r := range numbers {
-		before := len(s.numbers)
-		if !s.numbers.AddWithin(min(maxNumbers, before+hourNumbers-c.stretches[at]), r) {
+		if !s.numbers.AddWithin(maxNumbers, r) {
 			lost := min(r.End-r.First, s.entries)
 			s.plain, s.entries = s.plain+lost, s.entries-lost
 		}
-		c.stretches[at] += len(s.numbers) - before
 	}
 }
 
@@ -136,19 +131,23 @@ func (c *Counts) Merge(more *Counts) {
 
 // lines are those of the sum of k: what has numbers, and what has none.
 func (s *sum) lines(k Count) (list []Count) {
+	plain := s.plain
 	if len(s.numbers) > 0 {
 		k.Entries, k.Numbers = s.entries, s.numbers.String()
 		list = append(list, k)
+	} else {
+		plain += s.entries
 	}
-	if s.plain > 0 {
-		k.Entries, k.Numbers = s.plain, ""
+	if plain > 0 {
+		k.Entries, k.Numbers = plain, ""
 		list = append(list, k)
 	}
 	return list
 }
 
-// Bodies are the bodies of the lines, hour by hour. Of more than hourLines sums of an hour those with the fewest entries, duplicates
-// before what was refused, are counted together for the category beyond.
+// Bodies are the bodies of the lines, hour by hour, so many of an hour whatever peers sent: of more than hourLines sums those with the
+// fewest entries, duplicates before what was refused, are counted together for the category beyond, and numbers that would be more than
+// hourNumbers stretches are left out, also of those with the fewest entries.
 func (c *Counts) Bodies(beyond string) (bodies [][]byte, err error) {
 	keys := slices.SortedFunc(maps.Keys(c.sums), func(a, b Count) int {
 		x, y := c.sums[a], c.sums[b]
@@ -157,11 +156,15 @@ func (c *Counts) Bodies(beyond string) (bodies [][]byte, err error) {
 	})
 	var all []Count
 	var rest Counts
-	for i, ofHour := 0, 0; i < len(keys); i++ {
-		if i > 0 && !keys[i].Hour.Equal(keys[i-1].Hour) {
-			ofHour = 0
+	ofHour, stretches := 0, 0
+	for i, k := range keys {
+		if i > 0 && !k.Hour.Equal(keys[i-1].Hour) {
+			ofHour, stretches = 0, 0
 		}
-		k, s := keys[i], c.sums[keys[i]]
+		s := *c.sums[k]
+		if stretches += len(s.numbers); stretches > hourNumbers {
+			stretches, s.numbers = stretches-len(s.numbers), nil
+		}
 		if ofHour++; ofHour <= hourLines {
 			all = append(all, s.lines(k)...)
 			continue
