@@ -136,3 +136,33 @@ func TestAppendLinesBehindATornEnd(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReadLines: whatever is in a file, it is read without more than was in it, and what is appended to it is read, too.
+func FuzzReadLines(f *testing.F) {
+	whole := appendLine(appendLine([]byte(testHeader+"\n"), []byte("body 0")), []byte("body 1"))
+	f.Add(whole)
+	f.Add(whole[:len(whole)-3])
+	f.Add([]byte("inkwell test 2\nwhatever\n"))
+	f.Add(bytes.Replace(whole, []byte("0\n"), []byte("0x"), 1))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := t.TempDir()
+		d, err := OpenDir(path, nil)
+		must(t, err)
+		defer d.Close()
+		must(t, os.WriteFile(filepath.Join(path, "lines"), data, 0o600))
+		var before, after []string
+		if _, err := ReadLines(d, "lines", testHeader, number(&before)); err != nil {
+			if len(before) > 0 || !bytes.HasPrefix(data, []byte("inkwell test ")) {
+				t.Errorf("%q: %q, %v", data, before, err)
+			}
+			return
+		}
+		if len(before) > len(data)/15 {
+			t.Errorf("%d lines in %q", len(before), data)
+		}
+		must(t, AppendLines(d, "lines", testHeader, []byte("body 9")))
+		if _, err := ReadLines(d, "lines", testHeader, number(&after)); err != nil || len(after) < len(before)+1 || after[len(after)-1] != "body 9" {
+			t.Errorf("%q: %q, then %q, %v", data, before, after, err)
+		}
+	})
+}

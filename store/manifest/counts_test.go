@@ -106,3 +106,34 @@ func TestCountsAreBounded(t *testing.T) {
 		t.Errorf("%d entries are not counted, %d stretches, %d bytes, the good stream is there: %v", total, ranges, size, found)
 	}
 }
+
+// FuzzParseCount: a line that is read adds up, and comes back as it was.
+func FuzzParseCount(f *testing.F) {
+	for _, n := range []Count{
+		{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: Refused, Why: "x", Entries: 4, Numbers: "0-1,7,9223372036854775806"},
+		{Hour: noon, What: Duplicate, Entries: 1},
+	} {
+		body, err := n.Append(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		n, err := ParseCount(body)
+		if err != nil {
+			return
+		}
+		var c, again Counts
+		c.Add(n)
+		lines := sums(t, &c)
+		total := int64(0)
+		for _, l := range lines {
+			total += l.Entries
+			again.Add(l)
+		}
+		if total != n.Entries || !slices.Equal(sums(t, &again), lines) {
+			t.Errorf("%s: %+v adds up to %+v, then to %+v", body, n, lines, sums(t, &again))
+		}
+	})
+}
