@@ -10,6 +10,7 @@ import (
 	"inkwell/internal/access"
 	"inkwell/internal/rpc"
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // gate stands between the server and a destination: it lets through what the caller may write and what is not too long, and says who may
@@ -38,29 +39,23 @@ type pass struct {
 	runs    []proto.Run
 	allowed []bool // of the runs
 	kept    proto.Batch
-	dropped []dropped
-}
-
-// dropped is entries of one category and stream that are kept out for one reason.
-type dropped struct {
-	category []byte // aliases the batch
-	stream   [16]byte
-	why      string
-	entries  int64
+	dropped []store.Refusal
 }
 
 // accountant is a destination that wants to know what was kept out of it.
-type accountant interface{ account(list []dropped) }
+type accountant interface{ account(list []store.Refusal) }
 
-// drop notes that an entry is kept out.
-func drop(list []dropped, category []byte, s proto.Span, why string) []dropped {
+// drop notes that an entry is kept out. The list aliases category.
+func drop(list []store.Refusal, category []byte, s proto.Span, why string) []store.Refusal {
 	if k := len(list) - 1; k >= 0 {
-		if l := &list[k]; l.why == why && l.stream == s.Stream && string(l.category) == string(category) {
-			l.entries++
+		l := &list[k]
+		next := l.Stream == s.Stream && (s.Stream == [16]byte{} || l.First+l.Entries == s.First)
+		if next && l.Why == why && string(l.Category) == string(category) {
+			l.Entries++
 			return list
 		}
 	}
-	return append(list, dropped{category, s.Stream, why, 1})
+	return append(list, store.Refusal{Category: category, Stream: s.Stream, First: s.First, Entries: 1, Why: why})
 }
 
 func newGate(o Options) *gate {

@@ -34,8 +34,8 @@ type tally struct {
 	runs     []proto.Run
 	counters []*counters // of the runs; nil without a category
 	blank    int64
-	filtered proto.Batch // the call without its blank entries
-	dropped  []dropped   // those
+	filtered proto.Batch     // the call without its blank entries
+	dropped  []store.Refusal // those
 }
 
 // written is the destination that writes files.
@@ -60,11 +60,11 @@ func (w written) figures() Status {
 }
 
 // account has what was kept out counted for audits.
-func (w written) account(list []dropped) { account(w.files, list) }
+func (w written) account(list []store.Refusal) { account(w.files, list) }
 
-func account(files *store.Files, list []dropped) {
-	for _, d := range list {
-		files.Refused(d.category, d.stream, d.why, d.entries)
+func account(files *store.Files, list []store.Refusal) {
+	for _, r := range list {
+		files.Refused(r)
 	}
 }
 

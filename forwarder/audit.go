@@ -39,9 +39,9 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 		return nil, 0, err
 	}
 	defer dir.Close()
-	header, parse := auditHeader, parseNumbered
+	header := auditHeader
 	if first, _, _ := bytes.Cut(data, []byte{'\n'}); string(first) == oldHeader {
-		header, parse = oldHeader, parseUnnumbered
+		header = oldHeader
 	}
 	type key struct {
 		stream   [16]byte
@@ -49,12 +49,16 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 		path     string // only of those without a stream
 	}
 	known := make(map[key]Position)
-	_, bad, err = faultfs.OpenLines(dir, positionsName, header, func(body []byte) error {
-		p, st, err := parse(string(body))
+	bad, err = faultfs.ReadLines(dir, positionsName, header, func(body []byte) error {
+		p, st, err := parseNumbered(string(body))
+		old := err != nil
+		if old { // whatever the header says: it may be damaged
+			p, st, err = parseUnnumbered(string(body))
+		}
 		if err != nil {
 			return err
 		}
-		if state(st) == ignored || state(st) == removed || header == auditHeader && p.Stream == [16]byte{} { // nothing was taken yet
+		if state(st) == ignored || state(st) == removed || !old && p.Stream == [16]byte{} { // nothing was taken yet
 			return nil
 		}
 		k := key{stream: p.Stream, category: p.Category}

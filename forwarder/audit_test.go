@@ -21,7 +21,7 @@ func TestReadPositions(t *testing.T) {
 		fails  bool
 	}{
 		"none":    {header: "inkwell positions 2\n"},
-		"foreign": {header: "inkwell positions 9\n", fails: true},
+		"foreign": {header: "inkwell positions 9\n", lines: []string{"whatever"}, bad: 2, fails: true},
 		"numbered": {
 			header: "inkwell positions 2\n",
 			lines: []string{

@@ -35,7 +35,7 @@ func benchFile(b testing.TB, lines int) string {
 // followOnce reads all files that match glob to their end, with positions written as in earnest.
 func followOnce(b testing.TB, glob string) (lines int64) {
 	b.Helper()
-	p, err := openTestPositions2(b)
+	p, err := openTestPositions(b, b.TempDir(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,13 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
 
-// sealed puts its checksum before a line.
-func sealed(rest []byte) []byte {
-	return append(fmt.Appendf(nil, "%08x ", crc32.Checksum(rest, castagnoli)), rest...)
+// parseLine reads a line with its checksum and without its newline.
+func parseLine(line []byte) (position, error) {
+	crc, body, _ := bytes.Cut(line, []byte{' '})
+	if string(crc) != fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) {
+		return position{}, errBadPosition
+	}
+	return parsePosition(body, false)
 }
 
 // FuzzPosition: a line with a right checksum is a position that is written the same again, or none.
@@ -22,7 +28,7 @@ func FuzzPosition(f *testing.F) {
 	f.Add([]byte(`f ffffffffffffffff:2 1024:ff 9999999:0 5 2 00000000000000000000000000000000 "\x00" "`))
 	f.Fuzz(func(t *testing.T, rest []byte) {
 		rest = bytes.TrimSuffix(rest, []byte{'\n'})
-		p, err := parsePosition(sealed(rest), false)
+		p, err := parsePosition(rest, false)
 		if err != nil {
 			if !errors.Is(err, errBadPosition) {
 				t.Errorf("error of another kind: %v", err)
@@ -30,7 +36,7 @@ func FuzzPosition(f *testing.F) {
 			return
 		}
 		line := appendPosition(nil, &p)
-		again, err := parsePosition(bytes.TrimSuffix(line, []byte{'\n'}), false)
+		again, err := parseLine(bytes.TrimSuffix(line, []byte{'\n'}))
 		if err != nil || again != p {
 			t.Errorf("%q: %+v came back as %+v, %v", rest, p, again, err)
 		}
@@ -56,8 +62,13 @@ func FuzzPositions(f *testing.F) {
 	f.Add([]byte("inkwell positions 2\n"))
 	f.Add([]byte("inkwell pos"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p := newPositions(discard)
-		if err := p.parse(data); err != nil {
+		path := t.TempDir()
+		name := filepath.Join(path, positionsName)
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := openTestPositions(t, path, nil)
+		if err != nil {
 			if bytes.HasPrefix(data, []byte(positionsHeader)) {
 				t.Errorf("%q: %v", data, err)
 			}
@@ -66,9 +77,9 @@ func FuzzPositions(f *testing.F) {
 		if len(p.live) > len(data)/20 {
 			t.Errorf("%d positions in %d bytes", len(p.live), len(data))
 		}
-		again := newPositions(discard)
-		if err := again.parse(p.appendTo([]byte(positionsHeader))); err != nil || len(again.live) != len(p.live) {
-			t.Fatalf("%d positions came back as %d, %v", len(p.live), len(again.live), err)
+		again, err := openTestPositions(t, path, nil)
+		if err != nil || len(again.live) != len(p.live) {
+			t.Fatalf("%d positions came back, %v", len(p.live), err)
 		}
 		for id, pos := range p.live {
 			if again.live[id] != pos {
@@ -77,6 +88,9 @@ func FuzzPositions(f *testing.F) {
 			if !slices.Equal(again.past[id], p.past[id]) {
 				t.Errorf("%+v came back as %+v", p.past[id], again.past[id])
 			}
+		}
+		if err := errors.Join(p.close(), again.close()); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -355,13 +355,3 @@ func (b *syncBuffer) String() string {
 }
 
 var discard = slog.New(slog.DiscardHandler)
-
-// openTestPositions2 opens positions in a directory of their own.
-func openTestPositions2(t testing.TB) (*positions, error) {
-	dir, err := faultfs.OpenDir(t.TempDir(), nil)
-	if err != nil {
-		return nil, err
-	}
-	t.Cleanup(func() { dir.Close() })
-	return openPositions(dir, discard)
-}

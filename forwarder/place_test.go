@@ -2,6 +2,8 @@ package forwarder
 
 import (
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -39,8 +41,12 @@ func TestPastLosesNoMoreThanThePowerCut(t *testing.T) {
 			if n := len(p.past[id]); n > few {
 				t.Errorf("batches of %d: %d places in %d bytes, want %d at most", most, n, end, few)
 			}
-			again := newPositions(discard)
-			if err := again.parse(p.appendTo([]byte(positionsHeader))); err != nil || !slices.Equal(again.past[id], p.past[id]) || again.live[id] != p.live[id] {
+			path := t.TempDir()
+			if err := os.WriteFile(filepath.Join(path, positionsName), p.appendTo([]byte(positionsHeader)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			again, err := openTestPositions(t, path, nil)
+			if err != nil || !slices.Equal(again.past[id], p.past[id]) || again.live[id] != p.live[id] {
 				t.Fatalf("%v; %v came back as %v", err, p.past[id], again.past[id])
 			}
 		}

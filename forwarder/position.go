@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -72,23 +71,15 @@ func appendPrint(dst []byte, p fingerprint) []byte {
 
 var errBadPosition = errors.New("not a position")
 
-// parsePosition reads one line without its newline; first says that it is of version 1.
-func parsePosition(line []byte, first bool) (p position, err error) {
-	crc, rest, ok := bytes.Cut(line, []byte{' '})
-	if !ok || len(crc) != crcDigits {
-		return position{}, errBadPosition
-	}
-	want, err := strconv.ParseUint(string(crc), 16, 32)
-	if err != nil || uint32(want) != crc32.Checksum(rest, castagnoli) {
-		return position{}, errBadPosition
-	}
+// parsePosition reads what stands behind the checksum of a line; first says that it is of version 1.
+func parsePosition(body []byte, first bool) (p position, err error) {
 	name := stream.ID{}.String()
 	format, to := "%c %x:%x %d:%x %d:%x %d %d %s %q %q", []any{&p.state, &p.id.dev, &p.id.ino,
 		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.number, &name, &p.category, &p.path}
 	if first {
 		format, to = strings.Replace(format, " %s", "", 1), slices.Delete(to, 9, 10)
 	}
-	if _, err = fmt.Sscanf(string(rest), format, to...); err != nil {
+	if _, err = fmt.Sscanf(string(body), format, to...); err != nil {
 		return position{}, errBadPosition
 	}
 	p.stream, err = stream.ParseID(name)

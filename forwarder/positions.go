@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -19,9 +18,8 @@ import (
 const (
 	positionsName   = "positions"
 	positionsMagic  = "inkwell positions "
-	positionsHeader = positionsMagic + "2\n"
-	positionsFirst  = positionsMagic + "1\n" // what is written anew as of today's version
-	positionsSlack  = 4 << 20                // bytes that may be appended before the file is written anew
+	positionsHeader = auditHeader + "\n"
+	positionsSlack  = 4 << 20 // bytes that may be appended before the file is written anew
 )
 
 // positions is the file that says how far each generation was taken over: an append-only log of lines (see position), the last line
@@ -50,47 +48,33 @@ func newPositions(log *slog.Logger) *positions {
 func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 	p := newPositions(log)
 	p.dir = dir
-	data, err := dir.ReadFile(positionsName)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	header := auditHeader
+	if old, err := dir.ReadFile(positionsName); err == nil && bytes.HasPrefix(old, []byte(oldHeader)) {
+		header = oldHeader // what is written anew is of today's version
+	}
+	lines, damage, err := faultfs.OpenLines(dir, positionsName, header, p.take)
+	if err != nil {
 		return nil, err
 	}
-	if err == nil {
-		if err := p.parse(data); err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir.Path(), positionsName), err)
-		}
+	if damage.Lines > 0 {
+		log.Warn("damaged positions are passed over; some lines may be sent twice", "file", filepath.Join(dir.Path(), positionsName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
-	return p, p.rewrite()
-}
-
-func (p *positions) parse(data []byte) error {
-	if bytes.HasPrefix([]byte(positionsHeader), data) { // nothing, or what a damaged file system left of it
-		return nil
-	}
-	first := bytes.HasPrefix(data, []byte(positionsFirst))
-	if !first && !bytes.HasPrefix(data, []byte(positionsHeader)) {
-		header, _, _ := bytes.Cut(data[:min(len(data), 80)], []byte{'\n'})
-		if version, ok := bytes.CutPrefix(header, []byte(positionsMagic)); ok {
-			return fmt.Errorf("version %q is not known to this program, which knows 1 and 2; use the program that wrote it, or another state directory", version)
-		}
-		return errors.New("not a positions file; use another state directory, or remove the file and have everything read anew")
-	}
-	bad := 0
-	for line := range bytes.Lines(data[len(positionsHeader):]) {
-		body, whole := bytes.CutSuffix(line, []byte{'\n'})
-		pos, err := parsePosition(body, first)
-		if !whole || err != nil {
-			bad++
-			continue
-		}
-		p.set(pos)
-	}
-	if first { // which did not tell a start of the machine, and had no streams by which load does
+	if header == oldHeader { // which did not tell a start of the machine, and had no streams by which load does
 		clear(p.past)
 	}
-	if bad > 0 {
-		p.log.Warn("positions that were not written to their end are passed over; some lines may be sent twice", "lines", bad)
+	return p, errors.Join(lines.Keep(), p.rewrite())
+}
+
+// take reads a line of any version: the header may be damaged.
+func (p *positions) take(body []byte) error {
+	pos, err := parsePosition(body, false)
+	if err != nil {
+		pos, err = parsePosition(body, true)
 	}
-	return nil
+	if err == nil {
+		p.set(pos)
+	}
+	return err
 }
 
 func (p *positions) set(pos position) {

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"inkwell/internal/faultfs"
+	"inkwell/store/stream"
 )
 
 func somePosition(i int) position {
@@ -35,21 +37,21 @@ func TestPositionRoundTrip(t *testing.T) {
 		if n := strings.Count(string(line), "\n"); n != 1 || line[len(line)-1] != '\n' {
 			t.Fatalf("%q is not one line", line)
 		}
-		got, err := parsePosition(line[:len(line)-1], false)
+		got, err := parseLine(line[:len(line)-1])
 		if err != nil || got != want {
 			t.Fatalf("%q: got %+v, %v, want %+v", line, got, err, want)
 		}
 		for k := range len(line) - 1 {
 			bad := slices.Clone(line[:len(line)-1])
 			bad[k] ^= 1
-			if _, err := parsePosition(bad, false); err == nil && !strings.EqualFold(string(bad[:8]), string(line[:8])) {
+			if _, err := parseLine(bad); err == nil && !strings.EqualFold(string(bad[:8]), string(line[:8])) {
 				t.Fatalf("%q was accepted", bad)
 			}
 		}
 	}
 }
 
-func openTestPositions(t *testing.T, path string, inj faultfs.Injector) (*positions, error) {
+func openTestPositions(t testing.TB, path string, inj faultfs.Injector) (*positions, error) {
 	t.Helper()
 	dir, err := faultfs.OpenDir(path, inj)
 	if err != nil {
@@ -116,22 +118,90 @@ func TestPositionsTornAtEveryByte(t *testing.T) {
 }
 
 func TestPositionsOfAnotherVersion(t *testing.T) {
-	for content, cure := range map[string]string{
-		positionsMagic + "3\nwhatever\n": "version",
-		"something else\n":               "not a positions file",
-	} {
-		path := t.TempDir()
-		name := filepath.Join(path, positionsName)
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
+	path := t.TempDir()
+	name, content := filepath.Join(path, positionsName), positionsMagic+"3\nwhatever\n"
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openTestPositions(t, path, nil); err == nil || !strings.Contains(err.Error(), "use the program that wrote it") || !strings.Contains(err.Error(), name) {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(name); err != nil || string(data) != content {
+		t.Errorf("it was changed to %q, %v", data, err)
+	}
+}
+
+// TestDamageToThePositions flips every bit and cuts at every byte: the start succeeds, what the other lines say is known, the file is kept
+// unless only its end is damaged, and an audit reads it too.
+func TestDamageToThePositions(t *testing.T) {
+	for _, version := range []string{positionsHeader, oldHeader + "\n"} {
+		whole := []byte(version)
+		var all []position
+		for i := range 3 {
+			pos := somePosition(i)
+			pos.path = "/var/log/app"
+			line := appendPosition(nil, &pos)
+			if version == oldHeader+"\n" {
+				line = withoutStream(line)
+				pos.stream = stream.ID{}
+			}
+			whole, all = append(whole, line...), append(all, pos)
 		}
-		if _, err := openTestPositions(t, path, nil); err == nil || !strings.Contains(err.Error(), cure) || !strings.Contains(err.Error(), name) {
-			t.Errorf("%q: %v", content, err)
+		lines := slices.Collect(bytes.Lines(whole))
+		try := func(what string, data []byte, hit int, told, kept bool) {
+			t.Helper()
+			path, err := os.MkdirTemp("/dev/shm", "inkwell-positions-")
+			if err != nil {
+				path = t.TempDir()
+			}
+			defer os.RemoveAll(path)
+			name := filepath.Join(path, positionsName)
+			if err := os.WriteFile(name, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, bad, err := ReadPositions(path)
+			if err != nil || (bad > 0) != told {
+				t.Errorf("%s: an audit finds %d damaged lines, %v", what, bad, err)
+			}
+			p, err := openTestPositions(t, path, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			for i, pos := range all {
+				if got, known := p.live[pos.id]; i+1 != hit && (i+1 < hit || !strings.HasPrefix(what, "cut")) && got != pos || known && got != pos {
+					t.Errorf("%s: position %d is %+v, want %+v", what, i, got, pos)
+				}
+			}
+			aside, err := os.ReadFile(name + ".corrupt")
+			if (err == nil) != kept || kept && !bytes.Equal(aside, data) {
+				t.Errorf("%s: kept %q, %v", what, aside, err)
+			}
+			if err := p.close(); err != nil {
+				t.Error(err)
+			}
 		}
-		if data, err := os.ReadFile(name); err != nil || string(data) != content {
-			t.Errorf("%q was changed to %q, %v", content, data, err)
+		for bit := range len(whole) * 8 {
+			data := slices.Clone(whole)
+			data[bit/8] ^= 1 << (bit % 8)
+			hit := bytes.Count(whole[:bit/8], []byte{'\n'})
+			if crc := string(bytes.TrimRight(lines[hit][:8], " ")); hit > 0 && strings.EqualFold(crc, string(data[len(bytes.Join(lines[:hit], nil)):][:8])) && bit/8 < len(bytes.Join(lines[:hit], nil))+8 {
+				continue // the same number in another case
+			}
+			try(fmt.Sprintf("bit %d", bit), data, hit, true, hit < len(all))
+		}
+		for size := range whole {
+			hit := bytes.Count(whole[:size], []byte{'\n'})
+			try(fmt.Sprintf("cut at %d", size), whole[:size], hit, size == 0 || whole[size-1] != '\n', false)
 		}
 	}
+}
+
+// withoutStream makes a line of version 1 of one of today.
+func withoutStream(line []byte) []byte {
+	body := line[9 : len(line)-1]
+	f := bytes.SplitN(body, []byte{' '}, 8)
+	body = bytes.Join(append(f[:6], f[7]), []byte{' '})
+	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body)
 }
 
 func TestPositionsAreWrittenAnewWhenTheyGrow(t *testing.T) {
@@ -250,7 +320,7 @@ func TestPositionsOfVersion1(t *testing.T) {
 	path := t.TempDir()
 	body := `a fe01:7 3:1f 2:2e 300 12 "web" "/var/log/a"`
 	line := fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(body), castagnoli), body)
-	if err := os.WriteFile(filepath.Join(path, positionsName), []byte(positionsFirst+line), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(path, positionsName), []byte(oldHeader+"\n"+line), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p, err := openTestPositions(t, path, nil)

@@ -18,7 +18,6 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/rotate"
-	"inkwell/store/manifest"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
@@ -167,7 +166,7 @@ func (f *Files) openBooks() (err error) {
 			}
 		}
 	}
-	f.streams, err = stream.Open(f.state, stream.Options{TTL: f.o.StreamTTL, Logger: f.log, Stats: f.o.Stats, Twice: f.ledger.twice})
+	f.streams, err = stream.Open(f.state, stream.Options{TTL: f.o.StreamTTL, Logger: f.log, Stats: f.o.Stats, Twice: f.ledger.none.twice})
 	if err != nil {
 		return fmt.Errorf("open table of streams: %w", err)
 	}
@@ -264,13 +263,7 @@ func (f *Files) write(ctx context.Context, b *proto.Batch) error {
 }
 
 // Refused counts entries that were answered OK and thrown away, for audits.
-func (f *Files) Refused(category []byte, id stream.ID, why string, entries int64) {
-	c := manifest.Count{Category: string(category), What: manifest.Refused, Why: why}
-	if id != (stream.ID{}) {
-		c.Stream = id.String()
-	}
-	f.ledger.count(c, entries)
-}
+func (f *Files) Refused(r Refusal) { f.ledger.none.refused(r) }
 
 // Backlog is what the journal holds that no checkpoint covers yet, in bytes and entries.
 func (f *Files) Backlog() (bytes, entries int64) { return f.journal.Backlog() }

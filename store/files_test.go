@@ -655,8 +655,9 @@ func TestFilesCountWhatIsInNoFile(t *testing.T) {
 	f := open(t, FilesOptions{Dir: path})
 	mustAppend(t, f, numbered("c", 0, "one\n", "two\n"))
 	mustAppend(t, f, numbered("c", 1, "two\n", "three\n"))
-	f.Refused([]byte("../x"), stream.ID{7}, "not allowed", 3)
-	f.Refused(nil, stream.ID{}, "no category", 1)
+	f.Refused(Refusal{Category: []byte("../x"), Stream: stream.ID{7}, First: 10, Entries: 3, Why: "not allowed"})
+	f.Refused(Refusal{Category: []byte("../x"), Stream: stream.ID{7}, First: 11, Entries: 3, Why: "not allowed"})
+	f.Refused(Refusal{Entries: 1, Why: "no category"})
 	closeFiles(t, f)
 	if got := published(t, path, "c"); got != "one\ntwo\nthree\n" {
 		t.Errorf("got %q", got)
@@ -672,9 +673,9 @@ func TestFilesCountWhatIsInNoFile(t *testing.T) {
 	}
 	id := stream.ID{0: 1, 1: 'c'}
 	want := map[manifest.Count]bool{
-		{Category: "c", Stream: id.String(), What: manifest.Duplicate, Entries: 1}:                                        true,
-		{Category: UnsafeCategory, Stream: stream.ID{7}.String(), What: manifest.Refused, Why: "not allowed", Entries: 3}: true,
-		{What: manifest.Refused, Why: "no category", Entries: 1}:                                                          true,
+		{Category: "c", Stream: id.String(), What: manifest.Duplicate, Entries: 1}:                                                          true,
+		{Category: UnsafeCategory, Stream: stream.ID{7}.String(), What: manifest.Refused, Why: "not allowed", Entries: 6, Numbers: "10-13"}: true,
+		{What: manifest.Refused, Why: "no category", Entries: 1}:                                                                            true,
 	}
 	for _, c := range counts {
 		c.Hour = time.Time{}

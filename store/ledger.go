@@ -5,38 +5,35 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
-	"inkwell/store/stream"
 )
 
 // ledger knows what is in the files that are not in a manifest yet, and what is in no file. It follows the checkpoints: what the shards
 // wrote since the last one is added before the next is saved, and a file that a checkpoint knows to be finished gets its line in the
 // manifest of its category. Until that is written, its contents stay here, whatever happens.
 //
-// The fields above the blank line belong to the checkpoint in progress, or to the drainer while none is.
+// Its fields belong to the checkpoint in progress, or to the drainer while none is.
 type ledger struct {
 	root  *faultfs.Dir
 	log   *slog.Logger
 	lines *faultfs.Lines
 	open  map[string][]manifest.Contents // by category
 	marks *markers                       // nil: none are made
-
-	mu     sync.Mutex
-	counts map[manifest.Count]int64 // by a Count without Entries
+	none  inNoFile
 }
 
 // openLedger reads the ledger in state and leaves out what the checkpoint does not know of.
 func openLedger(root, state *faultfs.Dir, log *slog.Logger, saved *checkpoint) (*ledger, error) {
-	l := &ledger{root: root, log: log, open: make(map[string][]manifest.Contents), counts: make(map[manifest.Count]int64)}
+	l := &ledger{root: root, log: log, open: make(map[string][]manifest.Contents), none: inNoFile{root: root}}
 	var err error
-	bad := 0
-	l.lines, bad, err = faultfs.OpenLines(state, manifest.Ledger, manifest.LedgerHeader, func(body []byte) error {
+	var damage faultfs.Damage
+	l.lines, damage, err = faultfs.OpenLines(state, manifest.Ledger, manifest.LedgerHeader, func(body []byte) error {
 		c, err := manifest.ParseContents(body)
 		if err == nil {
 			l.add(c)
@@ -46,8 +43,11 @@ func openLedger(root, state *faultfs.Dir, log *slog.Logger, saved *checkpoint) (
 	if err != nil {
 		return nil, err
 	}
-	if bad > 0 {
-		log.Warn("lines of the ledger that were not written to their end are passed over; manifests may lack entries", "dir", state.Path(), "lines", bad)
+	if damage.Lines > 0 {
+		log.Warn("damaged lines of the ledger are passed over; manifests may lack entries", "file", filepath.Join(state.Path(), manifest.Ledger), "lines", damage.Lines, "kept as", damage.Aside)
+	}
+	if err := l.none.look(log); err != nil {
+		return nil, err
 	}
 	for name := range l.open {
 		through := saved.Drained // of one that is complete, or was not known yet
@@ -73,9 +73,12 @@ func (l *ledger) forgetListed(name string) error {
 		return nil // its files will tell
 	}
 	defer dir.Close()
-	files, _, err := manifest.ReadFiles(dir)
+	files, damaged, err := manifest.ReadFiles(dir)
 	if err != nil {
 		return fmt.Errorf("read manifest: %w", err)
+	}
+	if damaged > 0 {
+		l.log.Warn("damaged lines of a manifest are passed over; audits do not know the files", "file", filepath.Join(dir.Path(), manifest.Name), "lines", damaged)
 	}
 	listed := make(map[string]bool, len(files))
 	for _, f := range files {
@@ -163,7 +166,7 @@ func (l *ledger) publish(saved *checkpoint) error {
 			delete(l.open, name)
 		}
 	}
-	errs = append(errs, l.publishCounts())
+	errs = append(errs, l.none.publish())
 	if l.marks != nil {
 		errs = append(errs, l.marks.write(time.Now(), l.open))
 	}
@@ -217,57 +220,5 @@ func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
 	return 0, nil
 }
 
-// maxCounts bounds what is counted apart between two checkpoints.
-const maxCounts = 256
-
-// count adds entries that are in no file.
-func (l *ledger) count(c manifest.Count, entries int64) {
-	c.Hour, c.Entries = hour(time.Now()), 0
-	if c.Category != "" && !SafeCategory([]byte(c.Category)) {
-		c.Category = UnsafeCategory
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, known := l.counts[c]; !known && len(l.counts) >= maxCounts { // a peer may send any names
-		c.Category, c.Stream = OverflowCategory, ""
-	}
-	l.counts[c] += entries
-}
-
-// twice counts entries that came again.
-func (l *ledger) twice(id stream.ID, category string, entries int64) {
-	l.count(manifest.Count{Category: category, Stream: id.String(), What: manifest.Duplicate}, entries)
-}
-
-// publishCounts writes what was counted.
-func (l *ledger) publishCounts() error {
-	l.mu.Lock()
-	counts := l.counts
-	l.counts = make(map[manifest.Count]int64)
-	l.mu.Unlock()
-	if len(counts) == 0 {
-		return nil
-	}
-	var bodies [][]byte
-	for c, entries := range counts {
-		c.Entries = entries
-		body, err := c.Append(nil)
-		if err != nil {
-			return err
-		}
-		bodies = append(bodies, body)
-	}
-	err := faultfs.AppendLines(l.root, manifest.Name, manifest.Header, bodies...)
-	if err != nil {
-		for c, entries := range counts {
-			l.mu.Lock()
-			l.counts[c] += entries
-			l.mu.Unlock()
-		}
-		return fmt.Errorf("write counts: %w", err)
-	}
-	return nil
-}
-
-// close releases the file.
-func (l *ledger) close() error { return l.lines.Close() }
+// close releases the files.
+func (l *ledger) close() error { return errors.Join(l.lines.Close(), l.none.close()) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,7 @@ type Marker struct {
 // stream that wrote in it has written later, or was silent for the lateness. It belongs to the ledger.
 type markers struct {
 	root     *faultfs.Dir
+	log      *slog.Logger
 	period   rotate.Period
 	at       rotate.Clock
 	lateness time.Duration
@@ -57,7 +59,7 @@ type unmarked struct {
 }
 
 func newMarkers(root *faultfs.Dir, o *FilesOptions) *markers {
-	return &markers{root: root, period: o.Period, at: o.At, lateness: o.Lateness, seen: make(map[string]map[stream.ID]int64), due: make(map[periodOf]*unmarked)}
+	return &markers{root: root, log: o.Logger, period: o.Period, at: o.At, lateness: o.Lateness, seen: make(map[string]map[stream.ID]int64), due: make(map[periodOf]*unmarked)}
 }
 
 // recover finds the finished files of the last days that no marker lists.
@@ -95,7 +97,11 @@ func (k *markers) recoverIn(dir *faultfs.Dir, category string, now time.Time) er
 		}
 		m, known := listed[label]
 		if !known {
-			if m, err = readMarker(dir, label); err != nil {
+			m, err = readMarker(dir, label)
+			if errors.Is(err, errMarkerDamaged) {
+				m, err = Marker{}, k.setAside(dir, label)
+			}
+			if err != nil {
 				return err
 			}
 			listed[label] = m
@@ -106,6 +112,16 @@ func (k *markers) recoverIn(dir *faultfs.Dir, category string, now time.Time) er
 		}
 	}
 	return nil
+}
+
+// setAside hides a damaged marker, which is then made anew of the files in the manifest.
+func (k *markers) setAside(dir *faultfs.Dir, label string) error {
+	aside, err := dir.FreeName("."+MarkerPrefix+label, damagedSuffix)
+	if err != nil {
+		return err
+	}
+	k.log.Warn("a done marker is damaged: it is made anew, as version 1", "file", filepath.Join(dir.Path(), MarkerPrefix+label), "set aside", aside)
+	return errors.Join(dir.Rename(MarkerPrefix+label, aside), dir.Sync())
 }
 
 // wrote notes which streams wrote to a category at a time.
@@ -203,11 +219,13 @@ func readMarker(dir *faultfs.Dir, label string) (m Marker, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Marker{}, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &m)
+	if err == nil && json.Unmarshal(data, &m) != nil {
+		err = errMarkerDamaged
 	}
 	if err != nil {
-		return Marker{}, fmt.Errorf("read %s: %w (remove it to have it made anew)", filepath.Join(dir.Path(), MarkerPrefix+label), err)
+		return Marker{}, fmt.Errorf("read %s: %w", filepath.Join(dir.Path(), MarkerPrefix+label), err)
 	}
 	return m, nil
 }
+
+var errMarkerDamaged = errors.New("it is damaged (the next start of the collector makes it anew)")

@@ -83,14 +83,9 @@ func whole(data []byte) (body []byte, ok bool) {
 
 // setAside renames a damaged file: nothing that was set aside before is replaced.
 func (s StateFile) setAside(name string, healed bool) error {
-	aside := name + damagedSuffix
-	for n := 2; ; n++ {
-		if _, err := s.Dir.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
-			break
-		} else if err != nil {
-			return err
-		}
-		aside = fmt.Sprintf("%s.%d%s", name, n, damagedSuffix)
+	aside, err := s.Dir.FreeName(name, damagedSuffix)
+	if err != nil {
+		return err
 	}
 	if healed {
 		s.Log.Error("state is damaged, its copy is used", "file", filepath.Join(s.Dir.Path(), name), "set aside", aside)

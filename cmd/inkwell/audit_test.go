@@ -382,3 +382,23 @@ func TestCatDedupeBeyondTheManifest(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// A damaged manifest is told, and the rest of it counts.
+func TestCatDedupeWithADamagedManifest(t *testing.T) {
+	one := newShelf(t)
+	one.file("web", rotate.Gzip, false, lines(1, 0, 0, 10))
+	web := filepath.Join(one.dir, "web")
+	name := filepath.Join(web, manifest.Name)
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[0] ^= 1
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := inkwell(t, nil, "cat", "--dedupe", web, web)
+	if want := lines(1, 0, 0, 10).text(); r.code != exitOK || r.stdout != want || !strings.Contains(r.stderr, name+": damaged lines") {
+		t.Errorf("code %d, %q, %q", r.code, r.stdout, r.stderr)
+	}
+}

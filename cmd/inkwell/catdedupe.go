@@ -117,7 +117,7 @@ func (d *deduper) read(path string) error {
 	c := contents{open: make(map[string]held), finished: make(map[string]held)}
 	d.known[path] = c
 	if state := filepath.Join(filepath.Dir(path), audit.StateName); isDir(state) {
-		lines, err := readIn(state, manifest.ReadLedger)
+		lines, err := readIn(d, filepath.Join(state, manifest.Ledger), manifest.ReadLedger)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (d *deduper) read(path string) error {
 			}
 		}
 	}
-	files, err := readIn(path, manifest.ReadFiles)
+	files, err := readIn(d, filepath.Join(path, manifest.Name), manifest.ReadFiles)
 	for _, f := range files {
 		c.finished[f.Name] = held{first: f.First, spans: f.Spans, unordered: f.Unordered}
 	}
@@ -144,14 +144,17 @@ func isDir(path string) bool {
 	return err == nil && st.IsDir()
 }
 
-// readIn reads something of a directory that is there.
-func readIn[T any](path string, read func(*faultfs.Dir) ([]T, int, error)) ([]T, error) {
-	dir, err := faultfs.OpenDir(path, nil)
+// readIn reads a file whose directory is there, and tells of its damage.
+func readIn[T any](d *deduper, path string, read func(*faultfs.Dir) ([]T, int, error)) ([]T, error) {
+	dir, err := faultfs.OpenDir(filepath.Dir(path), nil)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	list, _, err := read(dir)
+	list, damaged, err := read(dir)
+	if damaged > 0 {
+		d.warn("%s: damaged lines that are passed over: %d", path, damaged)
+	}
 	return list, err
 }
 

@@ -14,6 +14,7 @@ package faultfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -228,6 +229,19 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	}
 	killpoint.Reach("replace.renamed")
 	return d.Sync()
+}
+
+// FreeName returns the first of NAME+suffix, NAME.2+suffix, … that nothing has: what is set aside replaces nothing.
+func (d *Dir) FreeName(name, suffix string) (string, error) {
+	free := name + suffix
+	for n := 2; ; n++ {
+		if _, err := d.Lstat(free); errors.Is(err, fs.ErrNotExist) {
+			return free, nil
+		} else if err != nil {
+			return "", err
+		}
+		free = fmt.Sprintf("%s.%d%s", name, n, suffix)
+	}
 }
 
 // change does op, which changes a name in d, unless the injector fails it.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"inkwell/internal/killpoint"
 )
@@ -33,42 +34,125 @@ type Lines struct {
 	fresh  int64 // its size when it was last written anew
 	dirty  bool  // there is something that was not synced
 	buf    []byte
+
+	damaged []byte // what OpenLines found, if it has to be kept
+	aside   string // where
 }
 
-// OpenLines reads the file name in d, which need not be there, and gives each body to take. Lines that are damaged, or that take does
-// not understand, are passed over and counted in bad: the last one after a crash, as a rule. The header must be of the form "WHAT VERSION";
-// another version is an error. Nothing is written before Rewrite, which has to come first.
-func OpenLines(d *Dir, name, header string, take func(body []byte) error) (l *Lines, bad int, err error) {
-	l = &Lines{dir: d, name: name, header: header}
-	data, err := d.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, fmt.Errorf("read %s: %w", l.path(), err)
-	}
-	first, rest, whole := bytes.Cut(data, []byte{'\n'})
-	if string(first) != header {
-		if whole || !bytes.HasPrefix([]byte(header), first) {
-			return nil, 0, fmt.Errorf("%s begins with %q, this program knows %q (use the program that wrote it, or another state directory)", l.path(), first[:min(len(first), 40)], header)
-		}
-		return l, 0, nil // none, or what a damaged file system left of one
-	}
-	for line := range bytes.Lines(rest) {
-		body, ok := checkLine(line)
-		if !ok || take(body) != nil {
-			bad++
-		}
-	}
-	return l, bad, nil
+// Damage is what OpenLines found wrong with a file.
+type Damage struct {
+	Lines int    // that are passed over, the header among them
+	Aside string // where the file is kept as it was; "": only its end is damaged, as after a crash
 }
+
+// OpenLines reads the file name in d as ReadLines does. Nothing is written before Rewrite, which has to come first; what is damaged
+// elsewhere than at the end of the file is kept then.
+func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Lines, Damage, error) {
+	l := &Lines{dir: d, name: name, header: header}
+	data, there, err := readIfThere(d, name)
+	if err != nil || !there {
+		return l, Damage{}, err
+	}
+	lines, ending, err := parseLines(l.path(), header, data, take)
+	damage := Damage{Lines: lines}
+	if err != nil {
+		return nil, damage, err
+	}
+	if !ending {
+		if damage.Aside, err = d.FreeName(name, ".corrupt"); err != nil {
+			return nil, damage, err
+		}
+		l.damaged, l.aside = data, damage.Aside
+	}
+	return l, damage, nil
+}
+
+// ReadLines reads the file name in d, which need not be there, and gives each body to take. Lines that are damaged, or that take does
+// not understand, are passed over and counted: the last one after a crash, as a rule. The header must be of the form "WHAT VERSION" and
+// is passed over as well when it is damaged. A header of another version is an error, unless take understands what is below it: then
+// it is damage that looks like one. So a new version has to change its lines.
+func ReadLines(d *Dir, name, header string, take func(body []byte) error) (damaged int, err error) {
+	data, there, err := readIfThere(d, name)
+	if err != nil || !there {
+		return 0, err
+	}
+	damaged, _, err = parseLines(filepath.Join(d.Path(), name), header, data, take)
+	return damaged, err
+}
+
+func readIfThere(d *Dir, name string) (data []byte, there bool, err error) {
+	data, err = d.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("read %s: %w", filepath.Join(d.Path(), name), err)
+	}
+	return data, true, nil
+}
+
+// parseLines gives take the bodies in data. ending says that there is no damage but what a crash leaves at the end of a file.
+func parseLines(path, header string, data []byte, take func(body []byte) error) (damaged int, ending bool, err error) {
+	rest, whole := bytes.CutPrefix(data, []byte(header+"\n"))
+	if len(data) == 0 {
+		damaged++
+	}
+	right := 0
+	ending = whole || bytes.HasPrefix([]byte(header), data)
+	for line := range bytes.Lines(rest) { // and the header, if it is damaged
+		body, ok := checkLine(line)
+		odd := ok && take(body) != nil
+		if !ok || odd {
+			damaged++
+			if body = lineWithin(line); odd || body == nil || take(body) != nil {
+				ending = ending && !odd
+				continue
+			}
+		}
+		right++
+		ending = ending && damaged == 0
+	}
+	first, below, _ := bytes.Cut(data, []byte{'\n'})
+	if !whole && right == 0 && len(below) > 0 && isVersion(first, header) {
+		return damaged, false, fmt.Errorf("%s begins with %q, this program knows %q (use the program that wrote it, or another state directory)", path, first, header)
+	}
+	return damaged, ending, nil
+}
+
+// isVersion says whether first is the header of another version.
+func isVersion(first []byte, header string) bool {
+	k := strings.LastIndexByte(header, ' ') + 1
+	version, ok := bytes.CutPrefix(first, []byte(header[:k]))
+	n, err := strconv.ParseUint(string(version), 10, 32)
+	return ok && err == nil && n > 0
+}
+
+// crcDigits are those in front of a body.
+const crcDigits = 8
 
 // checkLine returns the body of a line whose checksum is right.
 func checkLine(line []byte) (body []byte, ok bool) {
 	line, whole := bytes.CutSuffix(line, []byte{'\n'})
 	crc, body, two := bytes.Cut(line, []byte{' '})
-	if !whole || !two || len(crc) != 8 {
+	if !whole || !two || len(crc) != crcDigits {
 		return nil, false
 	}
 	want, err := strconv.ParseUint(string(crc), 16, 32)
 	return body, err == nil && uint32(want) == crc32.Checksum(body, castagnoli)
+}
+
+// lineWithin returns the body of a whole line at the end of a damaged one, as it is there when the newline before it is damaged; nil if
+// there is none.
+func lineWithin(line []byte) []byte {
+	for i := 1; i+crcDigits < len(line); i++ {
+		if line[i+crcDigits] != ' ' || bytes.IndexByte(line[i:i+crcDigits], ' ') >= 0 {
+			continue
+		}
+		if body, ok := checkLine(line[i:]); ok {
+			return body
+		}
+	}
+	return nil
 }
 
 func appendLine(dst, body []byte) []byte {
@@ -87,18 +171,18 @@ func AppendLines(d *Dir, name, header string, bodies ...[]byte) (err error) {
 	if err != nil {
 		return err
 	}
+	size := info.Size()
+	end := make([]byte, min(size, int64(len(header)))) // of the file: all of it, if it was not begun in full
+	if _, err := f.ReadAt(end, size-int64(len(end))); err != nil {
+		return err
+	}
 	var data []byte
-	last := make([]byte, 1)
-	switch size := info.Size(); {
-	case size == 0:
-		data = append(append(data, header...), '\n')
-	default:
-		if _, err := f.ReadAt(last, size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' { // the end of a line that was not written to its end
-			data = append(data, '\n')
-		}
+	begun := size > int64(len(header)) || string(end) != header[:size]
+	switch {
+	case !begun:
+		data = append(append(data, header[size:]...), '\n')
+	case end[len(end)-1] != '\n': // the end of a line that was not written to its end
+		data = append(data, '\n')
 	}
 	for _, body := range bodies {
 		data = appendLine(data, body)
@@ -107,14 +191,29 @@ func AppendLines(d *Dir, name, header string, bodies ...[]byte) (err error) {
 		return err
 	}
 	killpoint.Reach("manifest.written")
-	if err := f.Sync(); err != nil || info.Size() > 0 {
+	if err := f.Sync(); err != nil || begun {
 		return err
 	}
 	return d.Sync()
 }
 
+// Keep writes what Damage.Aside promises. Rewrite does it, too.
+func (l *Lines) Keep() error {
+	if l.aside == "" {
+		return nil
+	}
+	if err := l.dir.WriteFile(l.aside, l.damaged); err != nil {
+		return fmt.Errorf("keep %s as it is, because it is damaged: %w", l.path(), err)
+	}
+	l.damaged, l.aside = nil, ""
+	return nil
+}
+
 // Rewrite replaces the file by one with these bodies, atomically and durably.
 func (l *Lines) Rewrite(bodies func(yield func(body []byte) bool)) error {
+	if err := l.Keep(); err != nil {
+		return err
+	}
 	if err := l.close(); err != nil {
 		return fmt.Errorf("write %s anew: %w", l.path(), err)
 	}

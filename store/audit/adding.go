@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -166,6 +167,7 @@ func (a *Audit) known(k key) (known stream.Ranges, from int64) {
 		t := a.tallies[other]
 		merge(&known, t.have())
 		merge(&known, t.waiting)
+		merge(&known, t.refused)
 		if kept(k.category) && !kept(other.category) { // what is missing below is missing there
 			from = max(from, top(t.have()), top(t.waiting), top(t.aside), t.acked)
 		}
@@ -190,6 +192,7 @@ func (a *Audit) holes(r *Report, k key) {
 		missing.Text = "no collector knows this stream, and the category has entries without numbers: perhaps they came through a server that passes no numbers on"
 	}
 	var gone, lost stream.Ranges
+	guessed := int64(0)
 	for _, hole := range known.Missing(from, end) {
 		at := index.hour(hole.End)
 		h := t.hour(at)
@@ -204,6 +207,7 @@ func (a *Audit) holes(r *Report, k key) {
 			n := m.End - m.First
 			refused := min(n, a.refused[k.id])
 			a.refused[k.id] -= refused
+			guessed += refused
 			if n -= refused; n == 0 {
 				continue
 			}
@@ -216,6 +220,9 @@ func (a *Audit) holes(r *Report, k key) {
 	}
 	if refused := lost.Count() - missing.Entries; refused > 0 {
 		missing.Text = "collectors refused other entries among these numbers"
+	}
+	if guessed > 0 {
+		a.note(fmt.Sprintf("%s: stream %s: %d numbers that are nowhere count as refused: collectors counted refused entries of it without their numbers", k.category, k.id, guessed))
 	}
 	a.found(r, k, dropped, gone)
 	a.found(r, k, missing, lost)

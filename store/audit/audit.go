@@ -13,8 +13,9 @@
 // What is audited may be in use. Sources are read in the order in which entries move (positions, spools, journal, contents, manifests),
 // so that an entry is seen at least once; give them in that order: Acknowledged, Waiting, Aside, then Collector.
 //
-// Limitations: entries without numbers are counted, and nothing can be missing of them. Refused entries are counted by stream, not by
-// number: as many numbers that are nowhere count as refused, not as missing.
+// Limitations: entries without numbers are counted, and nothing can be missing of them. Of refused
+// entries a collector keeps the numbers within bounds. Those beyond, and those that older versions counted, are known by stream only: as
+// many numbers that are nowhere count as refused, not as missing, and a note says so.
 package audit
 
 import (
@@ -39,7 +40,7 @@ type Audit struct {
 	dirs    []string
 	tallies map[key]*tally
 	byID    map[stream.ID][]key // of tallies
-	refused map[stream.ID]int64 // the entries of a stream that collectors refused
+	refused map[stream.ID]int64 // the entries of a stream that collectors refused, and of which the numbers are not known
 	files   map[string][]File   // by category
 	why     map[cause]int64
 	notes   []Finding
@@ -64,6 +65,7 @@ type tally struct {
 	places  []place
 	waiting stream.Ranges // in spools
 	aside   stream.Ranges // in spools of what was refused
+	refused stream.Ranges // answered OK and thrown away by a collector
 	hours   map[int64]*hour
 	// Entries without numbers, which are in no set.
 	plainWaiting, plainJournal, plainAside int64

@@ -1,16 +1,19 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
+	"inkwell/store"
 	"inkwell/store/manifest"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
@@ -105,8 +108,8 @@ func ledger(t *testing.T, dir, category, name string, from, through uint64, span
 
 func counted1(t *testing.T, dir string, c manifest.Count) {
 	t.Helper()
-	body := fmt.Appendf(nil, `{"hour":%q,"category":%q,"stream":%q,"what":%q,"why":%q,"entries":%d}`,
-		c.Hour.Format(time.RFC3339), c.Category, c.Stream, c.What, c.Why, c.Entries)
+	body := fmt.Appendf(nil, `{"hour":%q,"category":%q,"stream":%q,"what":%q,"why":%q,"entries":%d,"numbers":%q}`,
+		c.Hour.Format(time.RFC3339), c.Category, c.Stream, c.What, c.Why, c.Entries, c.Numbers)
 	lines(t, opened(t, dir), manifest.Header, body)
 }
 
@@ -241,7 +244,25 @@ func TestAudit(t *testing.T) {
 				counted1(t, one, manifest.Count{Hour: noon, Category: "web", Stream: id, What: manifest.Refused, Why: "too large", Entries: 2})
 				counted1(t, one, manifest.Count{Hour: noon, Category: "", What: manifest.Refused, Why: "blank category", Entries: 1})
 			},
-			sums: "17=7+0+7+3 m1 d0", findings: "missing web 01 1 5-7; refused   1; refused web  2", fault: true,
+			sums: "17=7+0+7+3 m1 d0", findings: "missing web 01 1 5-7; refused   1; refused web  2; note   0", fault: true,
+		},
+		"refused numbers that came twice hide nothing": {
+			make: func(t *testing.T, _ *Audit, one, _ string) {
+				c := manifest.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "too large", Entries: 2, Numbers: "3-4"}
+				file(t, one, "web", f0, f0, span(1, 0, 0, 3), span(1, 0, 5, 2), span(1, 0, 9, 1))
+				counted1(t, one, c)
+				c.Hour = noon.Add(time.Hour)
+				counted1(t, one, c)
+			},
+			sums: "10=6+0+0+4 m2 d0", findings: "missing web 01 2 7-8; refused web  4", fault: true,
+		},
+		"refused numbers of a category that is no name": {
+			make: func(t *testing.T, a *Audit, one, _ string) {
+				a.Acknowledged(stream.ID{1}, "../web", "/var/log/x", 5)
+				file(t, one, store.UnsafeCategory, f0, f0, span(1, 0, 0, 2), span(1, 0, 4, 1))
+				counted1(t, one, manifest.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
+			},
+			sums: "5=3+0+0+2 m0 d0", findings: "refused _unsafe  2",
 		},
 		"a forwarder knows more": {
 			make: func(t *testing.T, a *Audit, one, _ string) {
@@ -376,6 +397,46 @@ func TestCopies(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+// Whatever bit of what a collector keeps is wrong, an audit reads the rest and says so.
+func TestDamageIsNoted(t *testing.T) {
+	path := t.TempDir()
+	hour := at(0)
+	id := stream.ID{7}
+	touch(t, path, "web", "web_00000.gz", 10)
+	file(t, path, "web", "web_00000.gz", "", manifest.Span{Hour: hour, Stream: id, Count: 10, Bytes: 10})
+	touch(t, path, "web", ".web_00001.gz.open", 10)
+	ledger(t, path, "web", "web_00001.gz", 0, 10, manifest.Span{Hour: hour, Stream: id, First: 10, Count: 10, Bytes: 10})
+	counted1(t, path, manifest.Count{Hour: noon, Category: "web", Stream: id.String(), What: manifest.Refused, Why: "too large", Entries: 2})
+	for _, name := range []string{"web/.manifest", ".manifest", ".inkwell/contents"} {
+		name = filepath.Join(path, name)
+		whole, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := bytes.IndexByte(whole, '\n') + 1
+		for bit := range len(whole) * 8 {
+			data := bytes.Clone(whole)
+			data[bit/8] ^= 1 << (bit % 8)
+			if bit/8 >= body && bit/8 < body+8 && strings.EqualFold(string(data), string(whole)) {
+				continue // the same number in another case
+			}
+			if err := os.WriteFile(name, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a := New(Options{})
+			if err := a.Collector(path, ""); err != nil {
+				t.Fatalf("%s bit %d: %v", name, bit, err)
+			}
+			if r := a.Report(); !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Kind == Note && strings.Contains(f.Text, name) }) {
+				t.Errorf("%s bit %d: %+v", name, bit, r.Findings)
+			}
+		}
+		if err := os.WriteFile(name, whole, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -327,7 +327,9 @@ func (c *collector) counts() error {
 		case manifest.Refused:
 			h.sums.Refused += n.Entries
 			c.why[cause{n.Category, n.Why, at}] += n.Entries
-			if id != (stream.ID{}) {
+			if numbers, err := stream.ParseRanges(n.Numbers); err == nil && len(numbers) > 0 {
+				merge(&c.tally(n.Category, id).refused, numbers)
+			} else if id != (stream.ID{}) {
 				c.refused[id] += n.Entries
 			}
 		default:

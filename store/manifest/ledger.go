@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"errors"
-	"io/fs"
 	"slices"
 
 	"inkwell/internal/faultfs"
@@ -11,12 +9,9 @@ import (
 // ReadLedger reads the lines of Contents in a collector's state directory that count, category by category in the order of their
 // offsets; there need not be any. bad counts lines that are damaged.
 func ReadLedger(dir *faultfs.Dir) (list []Contents, bad int, err error) {
-	if _, err := dir.Lstat(Ledger); errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
-	}
 	var names []string
 	byCategory := make(map[string][]Contents)
-	_, bad, err = faultfs.OpenLines(dir, Ledger, LedgerHeader, func(body []byte) error {
+	bad, err = faultfs.ReadLines(dir, Ledger, LedgerHeader, func(body []byte) error {
 		c, err := ParseContents(body)
 		if err != nil {
 			return err

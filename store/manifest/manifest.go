@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -49,22 +48,6 @@ type Span struct {
 
 // End is behind the number of the last entry.
 func (s *Span) End() int64 { return s.First + s.Count }
-
-// Count is a line about entries that are in no file.
-type Count struct {
-	Hour     time.Time `json:"hour"` // its beginning, UTC
-	Category string    `json:"category"`
-	Stream   string    `json:"stream,omitempty"`
-	What     string    `json:"what"` // Duplicate, Refused
-	Why      string    `json:"why,omitempty"`
-	Entries  int64     `json:"entries"`
-}
-
-// The words of Count.What.
-const (
-	Duplicate = "duplicate" // came again, and was left out
-	Refused   = "refused"   // was answered OK and thrown away, Why says for what
-)
 
 // fileLine is File as it is written: each stream is named once.
 type fileLine struct {
@@ -124,9 +107,6 @@ func decodeSpans(streams []string, rows [][5]int64) ([]Span, error) {
 	return spans, nil
 }
 
-// Append appends the body of c's line.
-func (c *Count) Append(dst []byte) ([]byte, error) { return appendJSON(dst, c) }
-
 // ParseFile reads the body of a line about a file.
 func ParseFile(body []byte) (f File, err error) {
 	var line fileLine
@@ -145,7 +125,7 @@ func ParseFile(body []byte) (f File, err error) {
 // bad counts lines that are damaged.
 func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 	at := make(map[string]int)
-	bad, err = read(dir, func(body []byte) error {
+	bad, err = faultfs.ReadLines(dir, Name, Header, func(body []byte) error {
 		f, err := ParseFile(body)
 		if err != nil {
 			return err
@@ -159,28 +139,4 @@ func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 		return nil
 	})
 	return files, bad, err
-}
-
-// ReadCounts reads the counts of a collector's directory; there need not be any.
-func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
-	bad, err = read(dir, func(body []byte) error {
-		var c Count
-		err := json.Unmarshal(body, &c)
-		if err == nil && (c.What == "" || c.Entries < 0) {
-			err = errors.New("no count")
-		}
-		if err == nil {
-			counts = append(counts, c)
-		}
-		return err
-	})
-	return counts, bad, err
-}
-
-func read(dir *faultfs.Dir, take func([]byte) error) (bad int, err error) {
-	if _, err := dir.Lstat(Name); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	_, bad, err = faultfs.OpenLines(dir, Name, Header, take)
-	return bad, err
 }

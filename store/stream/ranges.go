@@ -32,6 +32,17 @@ func (r *Ranges) Add(first, end int64) {
 	*r = slices.Replace(s, from, to, Range{first, end})
 }
 
+// AddWithin is Add of n, unless the set would have more than limit ranges then; it says whether n is in the set.
+func (r *Ranges) AddWithin(limit int, n Range) bool {
+	if len(*r) >= limit {
+		if i := r.behind(n.First - 1); i == len(*r) || (*r)[i].First > n.End {
+			return false
+		}
+	}
+	r.Add(n.First, n.End)
+	return true
+}
+
 // addBounded is Add for a set of at most maxRanges ranges, of which the lowest are forgotten; it says how many numbers were.
 func (r *Ranges) addBounded(first, end int64) (forgotten int64) {
 	if s := *r; len(s) == maxRanges && end < s[0].First {

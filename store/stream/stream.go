@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,12 +124,12 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"), forgotten: o.Stats.Overall("streams forgotten"), claims: sync.Pool{New: func() any { return new(claim) }}}
 	t.freed = sync.NewCond(&t.mu)
 	var err error
-	bad := 0
-	if t.lines, bad, err = faultfs.OpenLines(dir, fileName, fileHeader, t.read); err != nil {
+	var damage faultfs.Damage
+	if t.lines, damage, err = faultfs.OpenLines(dir, fileName, fileHeader, t.read); err != nil {
 		return nil, err
 	}
-	if bad > 0 {
-		o.Logger.Warn("lines of the table of streams that were not written to their end are passed over; what is sent again may be written twice", "dir", dir.Path(), "lines", bad)
+	if damage.Lines > 0 {
+		o.Logger.Warn("damaged lines of the table of streams are passed over; what is sent again may be written twice", "file", filepath.Join(dir.Path(), fileName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	for _, e := range t.streams {
 		for _, p := range e.places {

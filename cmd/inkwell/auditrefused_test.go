@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"inkwell/collector"
+	"inkwell/internal/rpc"
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// A call with refused entries comes again, because its answer was lost: what is missing beside them is told all the same.
+func TestAuditOfRefusedEntriesThatCameTwice(t *testing.T) {
+	dir := t.TempDir()
+	c, err := collector.Open(collector.Options{Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: dir}, Limits: collector.Limits{MaxMessage: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	send := func(first int64, messages ...string) {
+		t.Helper()
+		b := new(proto.Batch)
+		for _, m := range messages {
+			b.Append([]byte("web"), []byte(m))
+		}
+		b.Number([16]byte{1}, first, len(messages))
+		client, err := rpc.Dial(ctx, c.Addrs()[0].String(), rpc.ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if code, err := client.Log(ctx, []*proto.Batch{b}); err != nil || code != proto.OK {
+			t.Fatal(code, err)
+		}
+	}
+	audit := func() result {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		return inkwell(t, nil, "audit", dir)
+	}
+	for range 2 { // the second time as if the answer to the first was lost
+		send(0, "0", "too long", "2", "too long")
+	}
+	send(5, "5") // 4 is lost
+	r := audit()
+	if r.code != exitFailed || !strings.Contains(r.stdout, "missing 1,") || !strings.Contains(r.stdout, "4 entries refused") || strings.Contains(r.stdout, "count as refused") {
+		t.Errorf("code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
