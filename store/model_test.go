@@ -536,6 +536,9 @@ func (m *filesModel) text(category string) string {
 	m.no(err)
 	var all strings.Builder
 	for _, file := range list {
+		if file.Open && m.damaged && !m.knows(category, file.Name) {
+			continue // nobody goes on with it: what the journal had of it was damaged
+		}
 		f, err := dir.OpenFile(file.Name, os.O_RDONLY, 0)
 		m.no(err)
 		r, err := rotate.NewReader(f, file.Codec, file.Open)
@@ -549,6 +552,18 @@ func (m *filesModel) text(category string) string {
 		f.Close()
 	}
 	return all.String()
+}
+
+// knows says whether the last checkpoint has a file that has not its final name.
+func (m *filesModel) knows(category, name string) bool {
+	dir, err := faultfs.OpenDir(filepath.Join(m.path, "out", ".inkwell"), nil)
+	m.no(err)
+	defer dir.Close()
+	c, _, err := loadCheckpoint(dir, slog.New(slog.DiscardHandler))
+	m.no(err)
+	state := c.Categories[category].State
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "."), ".open")
+	return state.Open != nil && state.Open.File == name || slices.Contains(state.Sealed, name)
 }
 
 // remember notes what compressed files are published.
