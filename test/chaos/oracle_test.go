@@ -2,6 +2,8 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,7 +21,7 @@ type haul struct {
 }
 
 // read reads the files of a collector's category in the order in which they were written. That is not the order of their names: the
-// clock that those come from jumps.
+// clock that those come from jumps. Of files that were finished within the same tick of the system's clock the manifest knows it.
 func read(t *testing.T, dir, category string) map[string]*haul {
 	t.Helper()
 	type file struct {
@@ -34,7 +36,13 @@ func read(t *testing.T, dir, category string) map[string]*haul {
 		}
 		files = append(files, file{path, info})
 	}
-	slices.SortStableFunc(files, func(a, b file) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	var place map[string]int
+	if len(files) > 1 {
+		place = listed(t, filepath.Join(dir, category, ".manifest"))
+	}
+	slices.SortFunc(files, func(a, b file) int {
+		return cmp.Or(a.info.ModTime().Compare(b.info.ModTime()), cmp.Compare(place[a.info.Name()], place[b.info.Name()]))
+	})
 	all := make(map[string]*haul)
 	for _, f := range files {
 		data, err := harness.Read(f.path)
@@ -58,6 +66,27 @@ func read(t *testing.T, dir, category string) map[string]*haul {
 		}
 	}
 	return all
+}
+
+// listed says in which line of a manifest each file stands.
+func listed(t *testing.T, path string) map[string]int {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := make(map[string]int)
+	for line := range strings.Lines(string(data)) {
+		_, body, _ := strings.Cut(line, " ")
+		var f struct{ File string }
+		if strings.HasPrefix(body, "{") {
+			if err := json.Unmarshal([]byte(body), &f); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			lines[f.File] = len(lines) + 1
+		}
+	}
+	return lines
 }
 
 // judge compares the ledgers with the files of both collectors.
