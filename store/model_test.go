@@ -30,8 +30,8 @@ import (
 	"inkwell/store/spool"
 )
 
-// sequences is how many sequences of actions a run of the model plays.
-const sequences = 1200
+// sequences is how many sequences of actions a run of the model plays; -rapid.checks=N plays N for each codec.
+const sequences = 300
 
 // TestFilesModel plays random sequences of appends, faults, kills, power cuts and damage on a whole Files (journal, checkpoint and output)
 // with tiny segments and files, and compares what is in the files with what was appended. A failure is printed with its seed; the
