@@ -201,7 +201,7 @@ func (d *Disk) opened(dir *directory, c *faultfs.Change) {
 		name = string(to)
 	}
 	f, ok := dir.live[name].(*file)
-	if !ok {
+	if !ok || c.Flag&os.O_EXCL != 0 { // then it is a new one: what had the name was removed, perhaps without a word
 		if c.Flag&os.O_CREATE == 0 { // a directory
 			return
 		}

@@ -240,3 +240,24 @@ func TestAKilledProcessWritesNothing(t *testing.T) {
 	same(t, "after the kill", tree(t, dir.Path()), map[string]string{"a": "before"})
 	same(t, "image", after(t, d, Cut{Names: AllNames, Bytes: AllBytes}), map[string]string{"a": "before"})
 }
+
+// A state file's successor that was left behind has nothing to do with the next one.
+func TestLeftoverOfAReplacement(t *testing.T) {
+	d, _, dir := world(t, nil)
+	f, err := dir.OpenFile(".state.tmp", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("a longer one that was never renamed")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.WriteFile("state", []byte("short")); err != nil {
+		t.Fatal(err)
+	}
+	if got := after(t, d, Cut{Names: NoNames, Bytes: NoBytes})["state"]; got != "short" {
+		t.Errorf("the disk has %q", got)
+	}
+}
