@@ -100,11 +100,12 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several && !l.config.ThreadPerCategory}
 	var err error
 	if s.Sink, err = l.sink(b, p); err != nil && s.Sink == nil {
-		u := Unusable{Status: conf.Shown(err.Error())}
-		if u.Refusal = u.Status; kind.Text == "bucket" {
-			u.Refusal = "Failed write to bucket store"
+		status := conf.Shown(err.Error())
+		refusal := status
+		if kind.Text == "bucket" {
+			refusal = "Failed write to bucket store"
 		}
-		s.Sink = u
+		s.Sink = Unusable{Status: status, Refusal: refusal}
 	}
 	return err
 }

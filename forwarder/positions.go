@@ -23,8 +23,9 @@ const (
 )
 
 // positions is the file that says how far each generation was taken over: an append-only log of lines (see position), the last line
-// of an identity counts. It is written anew when it has grown, atomically; what it says of older places is kept (see past). Lines whose checksum does not match are passed over: what
-// was appended and not synced when the power failed is lost, which makes positions older, never wrong.
+// of an identity counts. It is written anew when it has grown, atomically; what it says of older places is kept (see past). Lines whose
+// checksum does not match are passed over: what was appended and not synced when the power failed is lost, which makes positions older,
+// never wrong.
 //
 // Not safe for concurrent use.
 type positions struct {
