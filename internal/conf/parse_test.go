@@ -188,7 +188,8 @@ func check(t *testing.T, b *Block, depth int) {
 		}
 		u, cleanU := Unsigned(p.Text)
 		d, cleanD := Decimal(p.Text)
-		if cleanU && cleanD && u != d && p.Text[0] != '0' && !strings.ContainsAny(p.Text, "+-\v\f") {
+		octal := strings.HasPrefix(strings.TrimLeft(p.Text, space+"+-"), "0")
+		if cleanU && cleanD && u != d && !octal {
 			t.Errorf("%q is %d and %d", p.Text, u, d)
 		}
 		if f, clean := Float(p.Text); clean && f != f {
