@@ -58,7 +58,7 @@ chaos: ## break a small fleet at random for MINUTES=2, then compare what was sen
 	INKWELL_CHAOS_MINUTES=$(MINUTES) $(GO) test -race -v -count=1 -timeout $$(( $(MINUTES) + 15 ))m ./test/chaos
 
 .PHONY: fuzz
-fuzz: ## every fuzz test for FUZZTIME, one after the other
+fuzz: ## every fuzz test for FUZZTIME, one on each core
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 .PHONY: bench
