@@ -41,7 +41,7 @@ func (c *Count) Append(dst []byte) ([]byte, error) { return appendJSON(dst, c) }
 // ParseCount reads what Append wrote.
 func ParseCount(body []byte) (c Count, err error) {
 	err = json.Unmarshal(body, &c)
-	if err == nil && (c.What == "" || c.Entries < 0 || c.Hour.UTC().Year() > 9999) { // which could not be written again
+	if year := c.Hour.UTC().Year(); err == nil && (c.What == "" || c.Entries < 0 || year < 0 || year > 9999) { // which could not be written again
 		err = errors.New("no count")
 	}
 	if err == nil {

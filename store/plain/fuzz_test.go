@@ -2,6 +2,7 @@ package plain
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 // FuzzMark: whatever a checkpoint says of a series, it is gone on with or refused, nothing outside of its directory is touched, and no
-// finished file gets shorter.
+// file but the one that it calls open gets shorter.
 func FuzzMark(f *testing.F) {
 	for _, seed := range []string{
 		`{"file":"k_00001","bytes":3,"events":1,"opened":1795996800,"begun":["k_00001"],"stats":["a line"]}`, `{"file":"../outside","bytes":1,"begun":["../outside","/etc/passwd"]}`,
@@ -34,7 +35,13 @@ func FuzzMark(f *testing.F) {
 			_ = file.Append(context.Background(), b) // a fault is as good as a refusal
 			_ = file.Close()
 		}
-		for path, want := range map[string]string{outside: "outside", filepath.Join(dir, "k_00000"): "finished\n"} {
+		var st state
+		_ = json.Unmarshal(mark, &st) // of one that is none nothing is open
+		there := map[string]string{outside: "outside", filepath.Join(dir, "k_00000"): "finished\n"}
+		if filepath.Clean(st.File) == "k_00000" {
+			delete(there, filepath.Join(dir, "k_00000"))
+		}
+		for path, want := range there {
 			if got, err := os.ReadFile(path); err != nil || len(got) < len(want) || string(got[:len(want)]) != want {
 				t.Errorf("%s: %s has %q, %v", mark, path, got, err)
 			}
