@@ -18,9 +18,9 @@ func FuzzCheckpoint(f *testing.F) {
 	f.Add([]byte(`{"version":2}`))
 	f.Add([]byte(`null`))
 	f.Add([]byte(`{"version":1,"low":18446744073709551615,"categories":{"":{}}}`))
-	path := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		dir, err := faultfs.OpenDir(filepath.Join(path), nil)
+		path := t.TempDir()
+		dir, err := faultfs.OpenDir(path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

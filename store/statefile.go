@@ -42,7 +42,8 @@ func (s StateFile) Save(v any) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Load reads the first of the two that is whole into v; found is false when there is none. What is damaged is set aside.
+// Load reads the first of the two that is whole into v; found is false when there is none. What is damaged is set aside. The names are
+// durable then: a process that was killed may have left one that is not, and what follows from what was read must not outlive it.
 func (s StateFile) Load(v any) (found bool, err error) {
 	var damaged []string
 	for _, name := range []string{s.Name, s.Name + copySuffix} {
@@ -69,7 +70,7 @@ func (s StateFile) Load(v any) (found bool, err error) {
 			return false, err
 		}
 	}
-	return found, nil
+	return found, s.Dir.Sync()
 }
 
 // whole returns the JSON in data if it is what was written. The checksum is missing in files of older programs.

@@ -16,8 +16,8 @@ func FuzzCheckpoint(f *testing.F) {
 	f.Add([]byte(`{"version":1,"queues":null}`))
 	f.Add([]byte(`{"version":3}`))
 	f.Add([]byte(`null`))
-	path := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
+		path := t.TempDir()
 		dir, err := faultfs.OpenDir(path, nil)
 		if err != nil {
 			t.Fatal(err)
