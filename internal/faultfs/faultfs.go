@@ -207,7 +207,7 @@ func (d *Dir) Sync() error {
 // WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. On error the old
 // content stands.
 func (d *Dir) WriteFile(name string, data []byte) (err error) {
-	tmp := "." + strings.TrimPrefix(name, ".") + ".tmp"
+	tmp := temporary(name)
 	if err := d.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -230,6 +230,9 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	killpoint.Reach("replace.renamed")
 	return d.Sync()
 }
+
+// temporary is the name under which a file is written before it gets its own.
+func temporary(name string) string { return "." + strings.TrimPrefix(name, ".") + ".tmp" }
 
 // FreeName returns the first of NAME+suffix, NAME.2+suffix, … that nothing has: what is set aside replaces nothing.
 func (d *Dir) FreeName(name, suffix string) (string, error) {

@@ -46,9 +46,10 @@ type Damage struct {
 }
 
 // OpenLines reads the file name in d as ReadLines does. Nothing is written before Rewrite, which has to come first; what is damaged
-// elsewhere than at the end of the file is kept then.
+// elsewhere than at the end of the file is kept then. What a process left that was killed in its Rewrite is removed: the next may be far.
 func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Lines, Damage, error) {
 	l := &Lines{dir: d, name: name, header: header}
+	_ = d.root.Remove(temporary(name)) // Rewrite will say why it cannot be
 	data, there, err := readIfThere(d, name)
 	if err != nil || !there {
 		return l, Damage{}, err

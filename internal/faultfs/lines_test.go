@@ -166,3 +166,15 @@ func FuzzReadLines(f *testing.F) {
 		}
 	})
 }
+
+// TestOpenLinesRemovesWhatAKilledRewriteLeft: a file that is seldom written would keep it beside it.
+func TestOpenLinesRemovesWhatAKilledRewriteLeft(t *testing.T) {
+	path := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(path, ".lines.tmp"), []byte("half"), 0o600))
+	if _, _, err := OpenLines(open(t, path), "lines", testHeader, nil); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(path); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
