@@ -161,13 +161,15 @@ func TestMultiAllDoesNotRepeatAndAnyIsContentWithOne(t *testing.T) {
 func TestByCategoryHasAStoreForEach(t *testing.T) {
 	children := make(map[string]*memo)
 	bad := errors.New("no such place")
-	k := NewByCategory(func(category string) (Store, error) {
-		if category == "bad" {
-			return nil, bad
-		}
-		children[category] = new(memo)
-		return children[category], nil
-	})
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
+		return NewLate(func() (Store, error) {
+			if name == "bad" {
+				return nil, bad
+			}
+			children[name] = new(memo)
+			return children[name], nil
+		})
+	}})
 	var b proto.Batch
 	for _, c := range []string{"a", "b", "bad", "a", "bad"} {
 		b.Append([]byte(c), []byte("m"))
@@ -183,6 +185,45 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	}
 }
 
+// TestByCategoryHasOneChildForOneName has categories that cannot be names of files, and more than there may be: a child for each of them would
+// have the same files as the others, or take a descriptor.
+func TestByCategoryHasOneChildForOneName(t *testing.T) {
+	for _, c := range []struct {
+		only string
+		want map[string][]string
+	}{
+		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, UnsafeCategory: {"a/b=m", "../c=m", ".d=m"}, OverflowCategory: {"b=m", "c=m"}}},
+		{UnsafeCategory, map[string][]string{"kept": nil, UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
+	} {
+		children := make(map[string]*memo)
+		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"}, Open: func(name string) *Reopened {
+			if children[name] != nil {
+				t.Errorf("%s is opened twice", name)
+			}
+			children[name] = new(memo)
+			return NewLate(func() (Store, error) { return children[name], nil })
+		}})
+		if children["kept"] == nil {
+			t.Error("what was kept is not there from the start")
+		}
+		var b proto.Batch
+		for _, category := range []string{"a", "a/b", "b", "../c", "kept", "c", ".d"} {
+			b.Append([]byte(category), []byte("m"))
+		}
+		if err := k.Append(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		for name, m := range children {
+			if want, ok := c.want[name]; !ok || !slices.Equal(m.got, want) {
+				t.Errorf("%s has %q, want %q", name, m.got, want)
+			}
+		}
+		if len(children) != len(c.want) {
+			t.Errorf("%d children, want %d", len(children), len(c.want))
+		}
+	}
+}
+
 // spanned is a store that keeps the spans of what it gets.
 type spanned struct{ spans []proto.Span }
 
@@ -195,10 +236,10 @@ func (s *spanned) Close() error { return nil }
 // The next hop knows by the numbers what it has.
 func TestByCategoryPassesNumbersOn(t *testing.T) {
 	children := make(map[string]*spanned)
-	k := NewByCategory(func(category string) (Store, error) {
-		children[category] = new(spanned)
-		return children[category], nil
-	})
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
+		children[name] = new(spanned)
+		return NewLate(func() (Store, error) { return children[name], nil })
+	}})
 	b := numbered("a", 7, "x", "y")
 	b.AppendBatch(entries("b", "plain"))
 	b.AppendBatch(numbered("b", 3, "z"))

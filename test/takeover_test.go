@@ -134,6 +134,63 @@ func TestTakeoverCountsEmptyMessages(t *testing.T) {
 	}
 }
 
+// TestEveryBufferIsReplayedAtTheStart has buffers for whose categories nothing comes any more: of names that are kept under our own, and within
+// category stores, where each category has a buffer that no block of the configuration names.
+func TestEveryBufferIsReplayedAtTheStart(t *testing.T) {
+	t.Parallel()
+	byCategory := strings.NewReplacer("type=buffer\n", "type=category\n", "buffer_send_rate=2\n", "<model>\ntype=buffer\n", "</store>", "</model>\n</store>").Replace(relayConf)
+	prefixes := relayConf + strings.ReplaceAll(relayConf[strings.Index(relayConf, "<store>"):], "category=default", "category=w*")
+	for name, c := range map[string]struct {
+		conf  string
+		files map[string]string // that the original left
+	}{
+		"ours":                    {prefixes, nil},
+		"category store":          {byCategory, map[string]string{"old/old/old_00000": bufferFile(false, harness.Entry{Message: "old"})}},
+		"category store, threads off": {"new_thread_per_category=no\n" + byCategory, map[string]string{"old/old_00000": bufferFile(false, harness.Entry{Message: "old"})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, central := takeover(t, "max_categories=2\n"+c.conf, nil)
+			client.Restart(t)
+			entries := []harness.Entry{{Category: "a/b", Message: "1"}, {Category: "quiet", Message: "2"}, {Category: "w/x", Message: "3"}, {Category: "web", Message: "4"}, {Category: "more", Message: "5"}, {Category: "../c", Message: "6"}, {Category: "worse", Message: "7"}}
+			mustLog(t, dialScribe(t, client.Addr), entries...)
+			client.Becomes(t, harness.Warning, "Failed to connect")
+			client.Shutdown(t)
+			for name, data := range c.files {
+				harness.WriteFile(t, filepath.Join(client.Dir, "buffer", name), data)
+			}
+			client.Write(t, "max_categories=3\n"+c.conf, "{CENTRAL}", central.Port)
+			central.Restart(t)
+			client.Restart(t)
+			central.Reaches(t, "scribe_overall:received good", int64(len(entries)+len(c.files)))
+			gone(t, client)
+			client.Becomes(t, harness.Alive, "")
+			client.Shutdown(t)
+			central.Shutdown(t)
+			out := filepath.Join(central.Dir, "out")
+			for _, e := range entries {
+				if strings.Contains(e.Category, "/") {
+					continue
+				}
+				if got := string(harness.Contents(t, out, e.Category)); got != e.Message {
+					t.Errorf("%s has %q, want %q", e.Category, got, e.Message)
+				}
+			}
+			unsafe := string(harness.Contents(t, out, "_unsafe"))
+			for _, text := range []string{`"a/b" 1`, `"w/x" 3`, `"../c" 6`} {
+				if strings.Count(unsafe, text) != 1 {
+					t.Errorf("_unsafe has %q, without %q", unsafe, text)
+				}
+			}
+			if len(c.files) > 0 {
+				if got := string(harness.Contents(t, out, "old")); got != "old" {
+					t.Errorf("old has %q", got)
+				}
+			}
+		})
+	}
+}
+
 // TestTakeoverOfASharedBuffer reads the category before each message.
 func TestTakeoverOfASharedBuffer(t *testing.T) {
 	t.Parallel()
