@@ -144,8 +144,8 @@ func TestEveryBufferIsReplayedAtTheStart(t *testing.T) {
 		conf  string
 		files map[string]string // that the original left
 	}{
-		"ours":                    {prefixes, nil},
-		"category store":          {byCategory, map[string]string{"old/old/old_00000": bufferFile(false, harness.Entry{Message: "old"})}},
+		"ours":                        {prefixes, nil},
+		"category store":              {byCategory, map[string]string{"old/old/old_00000": bufferFile(false, harness.Entry{Message: "old"})}},
 		"category store, threads off": {"new_thread_per_category=no\n" + byCategory, map[string]string{"old/old_00000": bufferFile(false, harness.Entry{Message: "old"})}},
 	} {
 		t.Run(name, func(t *testing.T) {
