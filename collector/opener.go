@@ -249,7 +249,7 @@ func (o opening) spooled(s config.Buffer, secondary config.File, primary store.S
 	if err != nil {
 		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())}
 	}
-	b := store.OpenBuffer(primary, sp, store.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log, Stats: o.stats})
+	b := store.OpenBuffer(primary, sp, store.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log.With("spool", dir.Path()), Stats: o.stats})
 	connect(b)
 	return b, nil
 }
