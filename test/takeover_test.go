@@ -304,17 +304,24 @@ func TestGoingBackToTheOriginal(t *testing.T) {
 		return takes
 	})
 	_, dead, _ := strings.Cut(harness.FreeAddr(t), ":")
-	s := ink.NewScribed(t, relayConf+fileStore("category=here", "files"), "{CENTRAL}", dead)
+	named := strings.Replace(relayConf[strings.Index(relayConf, "<store>"):], "category=default", "category=named", 1)
+	s := ink.NewScribed(t, relayConf+named+fileStore("category=here", "files"), "{CENTRAL}", dead)
 	s.Restart(t)
-	want := []harness.Entry{{Category: "app", Message: "one\n"}, {Category: "app"}, {Category: "app", Message: "th\x00ree\n\n\xff"}, {Category: "te st", Message: "space"}}
+	want := []harness.Entry{{Category: "app", Message: "one\n"}, {Category: "app"}, {Category: "app", Message: "th\x00ree\n\n\xff"}, {Category: "te st", Message: "space"}, {Category: "named", Message: "own block"}}
 	for i := range want {
 		mustLog(t, dialScribe(t, s.Addr), want[i])
 	}
 	mustLog(t, dialScribe(t, s.Addr), harness.Entry{Category: "here", Message: "a file\n"})
 	s.Becomes(t, harness.Warning, "Failed to connect")
 	s.Shutdown(t)
-	spools, err := filepath.Glob(filepath.Join(s.Dir, "buffer/*/*.spool"))
-	if err != nil || len(spools) != 2 {
+	var spools []string // some stand right in the directory of the secondary
+	err := filepath.WalkDir(filepath.Join(s.Dir, "buffer"), func(path string, _ os.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".spool") {
+			spools = append(spools, path)
+		}
+		return err
+	})
+	if err != nil || len(spools) != 3 {
 		t.Fatalf("%q, %v", spools, err)
 	}
 	for _, dir := range spools {
