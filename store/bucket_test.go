@@ -60,7 +60,9 @@ func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 		{"key_modulo", 5, 0, "0:a", 1}, {"key_modulo", 5, 0, "1:b", 2}, {"key_modulo", 5, 0, "7:c", 3}, {"key_modulo", 5, 0, "-7:d", 5}, {"key_modulo", 5, 0, "x:e", 1},
 		{"key_modulo", 5, 0, "99999999999999999999:f", 3}, {"key_modulo", 5, 0, "nokey", 0},
 		{"key_range", 5, 100, "0:a", 1}, {"key_range", 5, 100, "99:b", 5}, {"key_range", 5, 100, "100:c", 1}, {"key_range", 5, 100, "150:d", 3}, {"key_range", 5, 0, "150:d", 0},
-		{"context_log", 5, 0, "a\x01b\x01c\x017\x01rest", 3}, {"context_log", 5, 0, "a\x01b\x01c\x010", 0}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
+		{"context_log", 5, 0, "a\x01b\x01c\x017\x01rest", 3}, {"context_log", 5, 0, "a\x01b\x01c\x010", 0},
+		{"context_log", 5, 0, "a\x01b\x01c\x0118446744073709551614", 5}, {"context_log", 5, 0, "a\x01b\x01c\x019223372036854775808", 0}, {"context_log", 5, 0, "a\x01b\x01c\x0199999999999999999999", 1},
+		{"context_log", 5, 0, "a\x01b\x01c\x01 -3x", 4}, {"context_log", 5, 0, "a\x01b\x01c\x01-99999999999999999999", 1}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
 	} {
 		stores, _ := memos(c.n + 1)
 		k := NewBucket(BucketOptions{Kind: c.kind, Delimiter: ':', Range: c.rng}, stores)
