@@ -233,3 +233,15 @@ func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 		}
 	}
 }
+
+// TestASenderKeepsWhatItCannotSend refuses a buffer that would have its spool wherever the program was started.
+func TestASenderKeepsWhatItCannotSend(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "forward.conf")
+	text := "inkwell 1\n<tail>\ncategory=a\npath=/a\n</tail>\n<store>\ncategory=default\ntype=buffer\n<primary>\ntype=network\nremote_host=logs\nremote_port=1463\n</primary>\n<secondary>\ntype=null\n</secondary>\n</store>\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "forward", "-c", file, "--state", t.TempDir()); r.code != 1 || !strings.Contains(r.stderr, file+":6: what cannot be sent is kept on disk") {
+		t.Errorf("exit code %d, %s", r.code, r.stderr)
+	}
+}
