@@ -37,7 +37,7 @@ func holds(s config.Sink) bool {
 	switch s := s.(type) {
 	case config.Buffer:
 		f, isFile := s.Secondary.(config.File)
-		return isFile && s.Replay && buffers(f) || holds(s.Primary)
+		return isFile && s.Replay && buffers(s, f) || holds(s.Primary)
 	case config.Bucket:
 		return slices.ContainsFunc(s.Children, holds)
 	case config.Multi:
@@ -48,12 +48,12 @@ func holds(s config.Sink) bool {
 	return false
 }
 
-// buffers says whether something was left for the buffer with this secondary.
-func buffers(s config.File) bool {
+// buffers says whether something was left for a buffer with a secondary.
+func buffers(b config.Buffer, s config.File) bool {
 	if files, err := plain.Buffered(filepath.Join(s.Dir, s.Sub), s.Base); err == nil && len(files) > 0 {
 		return true
 	}
-	return len(entries(cmp.Or(s.Root, s.Dir), spoolDir(s))) > 0
+	return len(entries(cmp.Or(s.Root, s.Dir), spoolDir(b, s))) > 0
 }
 
 // entries is what a directory beneath root holds; nothing if there is none yet.

@@ -193,6 +193,9 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 			return nil, err
 		}
 	}
+	if s.Twin > 0 { // the first of them takes over
+		return st, nil
+	}
 	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Name: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
 	if secondary.WriteCategory || ourName(o.name) || o.shared {
 		t.Category = ""
@@ -241,7 +244,7 @@ func setsAside(s config.Sink) bool {
 
 // spooled stands a buffer before a primary that sends.
 func (o opening) spooled(s config.Buffer, secondary config.File, primary store.Store) (store.Store, error) {
-	dir, err := faultfs.OpenBeneath(cmp.Or(secondary.Root, secondary.Dir), spoolDir(secondary), nil)
+	dir, err := faultfs.OpenBeneath(cmp.Or(secondary.Root, secondary.Dir), spoolDir(s, secondary), nil)
 	if err != nil {
 		return nil, &store.StatusError{Text: "File open error", Err: fmt.Errorf("open spool: %w", err)}
 	}
@@ -262,6 +265,10 @@ func connect(s interface{ Connect(ctx context.Context) }) {
 }
 
 // spoolDir is where the spool of a buffer with such a secondary is: beside the files that the original would write.
-func spoolDir(secondary config.File) string {
-	return filepath.Join(secondary.Dir, secondary.Sub, secondary.Base+".spool")
+func spoolDir(b config.Buffer, secondary config.File) string {
+	name := secondary.Base + ".spool"
+	if b.Twin > 0 {
+		name = fmt.Sprintf("%s.%d.spool", secondary.Base, b.Twin)
+	}
+	return filepath.Join(secondary.Dir, secondary.Sub, name)
 }

@@ -191,6 +191,32 @@ func TestEveryBufferIsReplayedAtTheStart(t *testing.T) {
 	}
 }
 
+// TestBuffersWithTheSameSecondary has two blocks that were copied with their secondary, as the original allowed: each keeps its own on disk, and
+// what the original left is delivered once.
+func TestBuffersWithTheSameSecondary(t *testing.T) {
+	t.Parallel()
+	one := strings.Replace(relayConf, "category=default", "category=one", 1)
+	two := strings.Replace(relayConf[strings.Index(relayConf, "<store>"):], "category=default", "category=two", 1)
+	two = strings.Replace(two, "timeout=2000", "timeout=2001", 1)
+	client, central := takeover(t, one+two, map[string]string{"thisisoverwritten_00000": bufferFile(false, harness.Entry{Message: "old"})})
+	client.Restart(t)
+	mustLog(t, dialScribe(t, client.Addr), harness.Entry{Category: "one", Message: "1"}, harness.Entry{Category: "two", Message: "2"})
+	client.Becomes(t, harness.Warning, "Failed to connect")
+	client.Shutdown(t)
+	client.Restart(t)
+	central.Restart(t)
+	central.Reaches(t, "scribe_overall:received good", 3)
+	gone(t, client)
+	client.Becomes(t, harness.Alive, "")
+	client.Shutdown(t)
+	central.Shutdown(t)
+	for category, want := range map[string]string{"one": "old1", "two": "2"} {
+		if got := string(harness.Contents(t, filepath.Join(central.Dir, "out"), category)); got != want {
+			t.Errorf("%s has %q, want %q", category, got, want)
+		}
+	}
+}
+
 // TestTakeoverOfASharedBuffer reads the category before each message.
 func TestTakeoverOfASharedBuffer(t *testing.T) {
 	t.Parallel()
