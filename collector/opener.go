@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"inkwell/config"
@@ -31,10 +28,11 @@ type opener struct {
 
 	encoders *store.Encoders
 	refused  string // directory for what peers refuse for good
+	limit    int    // categories at once
 }
 
 func newOpener(c *config.Config, state string, log *slog.Logger, set *stats.Set) *opener {
-	return &opener{conf: c, log: log, stats: set, pool: store.NewPool(), encoders: store.NewEncoders(), refused: state}
+	return &opener{conf: c, log: log, stats: set, pool: store.NewPool(), encoders: store.NewEncoders(), refused: state, limit: fitCategories(c.MaxCategories, log)}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -69,14 +67,7 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		}
 		return store.NewMulti(false, o.all(s.Children)), nil
 	case config.ByCategory:
-		return store.NewByCategory(func(category string) (store.Store, error) {
-			child := o
-			child.name = category
-			if !store.SafeCategory([]byte(category)) {
-				child.name = store.UnsafeCategory
-			}
-			return child.open(s.Model.For(child.name))
-		}), nil
+		return o.byCategory(s.Model), nil
 	case config.Null:
 		return store.NewNull(o.stats, o.name), nil
 	case config.Unusable:
@@ -96,27 +87,28 @@ func (o opening) reopened(s config.Sink) *store.Reopened {
 	})
 }
 
-// openAtOnce bounds how many stores of a list are opened side by side: each may wait for its peer.
-const openAtOnce = 64
+// byCategory opens a store with a child of its own for each category, those first for which something was left in a buffer.
+func (o opening) byCategory(model config.Sink) store.Store {
+	only := ""
+	if ourName(o.name) { // one beside the categories has one child
+		only = o.name
+	}
+	return store.NewByCategory(store.ByCategoryOptions{Limit: o.limit, Only: only, Kept: leftovers(model), Open: func(name string) *store.Reopened {
+		child := o
+		child.name, child.shared = name, false
+		return child.late(model.For(name))
+	}})
+}
 
 // all opens the stores of a list. One that cannot be opened does not keep entries from the others.
 func (o opening) all(sinks []config.Sink) []store.Store {
 	stores := make([]store.Store, len(sinks))
-	var work sync.WaitGroup
-	room := make(chan struct{}, openAtOnce)
-	for i, s := range sinks {
-		room <- struct{}{}
-		work.Go(func() {
-			stores[i] = o.late(s)
-			<-room
-		})
-	}
-	work.Wait()
+	store.SideBySide(len(sinks), func(i int) { stores[i] = o.late(sinks[i]) })
 	return stores
 }
 
 // late opens a store, now or when it can be, and tells of that.
-func (o opening) late(s config.Sink) store.Store {
+func (o opening) late(s config.Sink) *store.Reopened {
 	told := false
 	return store.NewLate(func() (store.Store, error) {
 		st, err := o.open(s)
@@ -131,14 +123,9 @@ func (o opening) late(s config.Sink) store.Store {
 	})
 }
 
-// ours says that entries of many categories come together, so that each is written with its own.
-func (o opening) ours() bool {
-	return o.name == store.UnsafeCategory || o.name == store.OverflowCategory
-}
-
 func (o opening) file(s config.File) (store.Store, error) {
 	f := s.Options
-	f.Logger, f.Stats, f.Quote = o.log, o.stats, o.ours()
+	f.Logger, f.Stats, f.Quote = o.log, o.stats, ourName(o.name)
 	if c := s.Compress; c != nil {
 		newlines := store.NewlinesNever
 		if f.AddNewlines {
@@ -206,8 +193,11 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 			return nil, err
 		}
 	}
+	if s.Twin > 0 { // the first of them takes over
+		return st, nil
+	}
 	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Name: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
-	if secondary.WriteCategory || o.ours() || o.shared {
+	if secondary.WriteCategory || ourName(o.name) || o.shared {
 		t.Category = ""
 	}
 	return plain.NewTakeover(st, primary, t, o.saved)
@@ -254,7 +244,7 @@ func setsAside(s config.Sink) bool {
 
 // spooled stands a buffer before a primary that sends.
 func (o opening) spooled(s config.Buffer, secondary config.File, primary store.Store) (store.Store, error) {
-	dir, err := faultfs.OpenBeneath(cmp.Or(secondary.Root, secondary.Dir), spoolDir(secondary), nil)
+	dir, err := faultfs.OpenBeneath(cmp.Or(secondary.Root, secondary.Dir), spoolDir(s, secondary), nil)
 	if err != nil {
 		return nil, &store.StatusError{Text: "File open error", Err: fmt.Errorf("open spool: %w", err)}
 	}
@@ -262,7 +252,7 @@ func (o opening) spooled(s config.Buffer, secondary config.File, primary store.S
 	if err != nil {
 		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())}
 	}
-	b := store.OpenBuffer(primary, sp, store.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log, Stats: o.stats})
+	b := store.OpenBuffer(primary, sp, store.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log.With("spool", dir.Path()), Stats: o.stats})
 	connect(b)
 	return b, nil
 }
@@ -275,66 +265,10 @@ func connect(s interface{ Connect(ctx context.Context) }) {
 }
 
 // spoolDir is where the spool of a buffer with such a secondary is: beside the files that the original would write.
-func spoolDir(secondary config.File) string {
-	return filepath.Join(secondary.Dir, secondary.Sub, secondary.Base+".spool")
-}
-
-// leftovers are the categories of a model for which a former run, or the original, left something in a buffer.
-func (o *opener) leftovers(b *config.Store) []string {
-	if b.Sink == nil || !o.conf.ThreadPerCategory {
-		return nil
+func spoolDir(b config.Buffer, secondary config.File) string {
+	name := secondary.Base + ".spool"
+	if b.Twin > 0 {
+		name = fmt.Sprintf("%s.%d.spool", secondary.Base, b.Twin)
 	}
-	found := make(map[string]bool)
-	for _, s := range secondaries(b.Sink) {
-		for _, e := range entries(s.Dir, s.Dir) {
-			if e.IsDir() && store.SafeCategory([]byte(e.Name())) && o.holds(s.For(e.Name()).(config.File)) {
-				found[e.Name()] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(found))
-}
-
-// holds says whether a former run left something in the buffer with this secondary.
-func (o *opener) holds(s config.File) bool {
-	if files, err := plain.Buffered(filepath.Join(s.Dir, s.Sub), s.Base); err == nil && len(files) > 0 {
-		return true
-	}
-	return len(entries(cmp.Or(s.Root, s.Dir), spoolDir(s))) > 0
-}
-
-// entries is what a directory beneath root holds; nothing if there is none yet.
-func entries(root, path string) []fs.DirEntry {
-	dir, err := faultfs.LookBeneath(root, path)
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	list, _ := dir.ReadDir() // who opens it will say what is wrong
-	return list
-}
-
-// secondaries are the files behind every buffer in a tree.
-func secondaries(s config.Sink) []config.File {
-	switch s := s.(type) {
-	case config.Buffer:
-		if f, ok := s.Secondary.(config.File); ok && s.Replay {
-			return []config.File{f}
-		}
-	case config.Bucket:
-		return secondariesOf(s.Children)
-	case config.Multi:
-		return secondariesOf(s.Children)
-	case config.ByCategory:
-		return secondaries(s.Model)
-	}
-	return nil
-}
-
-func secondariesOf(sinks []config.Sink) []config.File {
-	var files []config.File
-	for _, s := range sinks {
-		files = append(files, secondaries(s)...)
-	}
-	return files
+	return filepath.Join(secondary.Dir, secondary.Sub, name)
 }

@@ -21,7 +21,6 @@ type routes struct {
 	journal *queue.Journal
 	opener  *opener
 	stats   *stats.Set
-	limit   int // categories at once
 
 	exact    map[string][]rule
 	prefixes []prefix        // in the order in which they are tried
@@ -30,6 +29,7 @@ type routes struct {
 
 	mu      sync.RWMutex
 	targets map[string]*target
+	owns    map[string]*target // of our own names, by name and block
 }
 
 // rule is a block as it applies to the categories of one pattern.
@@ -54,7 +54,7 @@ type target struct {
 }
 
 func newRoutes(c *config.Config, j *queue.Journal, o *opener, set *stats.Set) *routes {
-	r := &routes{conf: c, journal: j, opener: o, stats: set, limit: fitCategories(c.MaxCategories, o.log), exact: make(map[string][]rule), targets: make(map[string]*target)}
+	r := &routes{conf: c, journal: j, opener: o, stats: set, exact: make(map[string][]rule), targets: make(map[string]*target), owns: make(map[string]*target)}
 	for _, b := range c.Stores {
 		switch {
 		case c.Status != "": // of a file that is spoilt as a whole nothing is used
@@ -106,9 +106,37 @@ func (r *routes) prepare() {
 	for name := range r.exact {
 		r.find([]byte(name))
 	}
+	beyond := 0
 	for _, b := range r.conf.Stores {
-		for _, name := range r.opener.leftovers(b) {
-			r.find([]byte(name))
+		beyond += r.resume(b)
+	}
+	if beyond > 0 {
+		r.opener.log.Warn("buffers of a former run are not looked at, because there are too many categories (raise max_categories, or the limit of open files)", "buffers", beyond)
+	}
+}
+
+// resume makes the queues of the copies of a block for which a former run left something in a buffer, and says how many are too many.
+func (r *routes) resume(b *config.Store) (beyond int) {
+	if b.Sink == nil || !r.conf.ThreadPerCategory {
+		return 0
+	}
+	for _, name := range leftovers(b.Sink) {
+		if ourName(name) {
+			r.resumeOwn(b, name)
+		} else if t := r.find([]byte(name)); t.name != name {
+			beyond++
+		}
+	}
+	return beyond
+}
+
+// resumeOwn makes the queues of one of our own names, for all that a block is for.
+func (r *routes) resumeOwn(b *config.Store, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rules := range append([][]rule{r.others}, prefixRules(r.prefixes)...) {
+		if slices.ContainsFunc(rules, func(u rule) bool { return u.block == b }) {
+			r.own(name, name, rules)
 		}
 	}
 }
@@ -140,22 +168,31 @@ func (r *routes) make(category string) *target {
 		return t
 	}
 	rules, named := r.match(category)
-	name, key := category, category
 	switch {
 	case named: // by the operator
 	case !store.SafeCategory([]byte(category)):
-		name = store.UnsafeCategory
-	case len(r.targets) >= r.limit:
-		name = store.OverflowCategory
+		return r.own(category, store.UnsafeCategory, rules)
+	case len(r.targets) >= r.opener.limit:
+		return r.own(category, store.OverflowCategory, rules)
 	}
-	if name != category {
-		if key = name + "\x00"; len(rules) > 0 {
-			key += rules[0].block.Name
-		}
-		if t := r.targets[key]; t != nil {
-			return t
-		}
+	r.targets[category] = r.target(category, category, rules)
+	return r.targets[category]
+}
+
+// own returns the target of one of our own names, under which a category is kept: one for all that the same blocks take.
+func (r *routes) own(category, name string, rules []rule) *target {
+	key := name + "\x00"
+	if len(rules) > 0 {
+		key += rules[0].block.Name
 	}
+	if r.owns[key] == nil {
+		r.owns[key] = r.target(category, name, rules)
+	}
+	return r.owns[key]
+}
+
+// target makes the target of a category that is kept under a name.
+func (r *routes) target(category, name string, rules []rule) *target {
 	t := &target{name: name, queues: r.queues(rules, name)}
 	if len(t.queues) > 0 {
 		t.good, t.bytes = r.stats.Category(name, "received good"), r.stats.Category(name, "received good bytes")
@@ -163,7 +200,6 @@ func (r *routes) make(category string) *target {
 		t.bad = r.stats.Category(name, "received bad")
 		t.waiting = r.wait(category, name)
 	}
-	r.targets[key] = t
 	return t
 }
 
@@ -268,7 +304,7 @@ func (u rule) shared(name string) bool {
 func (r *routes) count() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.targets)
+	return len(r.targets) + len(r.owns)
 }
 
 // complain tells once a minute that a category has no store.

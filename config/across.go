@@ -67,6 +67,64 @@ func (l *loader) sharedFiles() {
 	}
 }
 
+// twins tells buffers apart that have the same secondary, as lines that were copied leave them: each has a spool of its own.
+func (l *loader) twins() {
+	type file struct{ name, category string }
+	seen := make(map[file]int)
+	for _, s := range l.config.Stores {
+		if s.Sink == nil {
+			continue
+		}
+		model := l.config.IsModel(s)
+		s.Sink = eachBuffer(s.Sink, func(b Buffer) Buffer {
+			f, ok := b.Secondary.(File)
+			if !ok {
+				return b
+			}
+			of := []file{{name: filepath.Join(f.Dir, f.Sub, f.Base)}}
+			if model {
+				of = nil
+				for _, category := range s.Categories {
+					of = append(of, file{filepath.Join(f.Dir, "*", f.Sub), category})
+				}
+			}
+			for _, key := range of {
+				b.Twin = max(b.Twin, seen[key])
+			}
+			for _, key := range of {
+				seen[key] = b.Twin + 1
+			}
+			return b
+		})
+	}
+}
+
+// eachBuffer changes every buffer in a sink.
+func eachBuffer(s Sink, change func(Buffer) Buffer) Sink {
+	all := func(children []Sink) []Sink {
+		changed := make([]Sink, len(children))
+		for i, child := range children {
+			changed[i] = eachBuffer(child, change)
+		}
+		return changed
+	}
+	switch s := s.(type) {
+	case Buffer:
+		s.Primary = eachBuffer(s.Primary, change)
+		return change(s)
+	case Bucket:
+		s.Children = all(s.Children)
+		return s
+	case Multi:
+		s.Children = all(s.Children)
+		return s
+	case ByCategory:
+		s.Model = eachBuffer(s.Model, change)
+		return s
+	}
+	return s
+}
+
 // IsModel says whether s is only what copies for its categories are made from.
 func (c *Config) IsModel(s *Store) bool {
 	return c.ThreadPerCategory && (s.List || slices.ContainsFunc(s.Categories, isPattern))

@@ -35,7 +35,7 @@ var globalOptions = []option{
 	{key: "max_in_flight", kind: size, value: "512MiB", ours: true, meaning: "Bytes of calls over 256KiB that are read at once, of all connections; one address gets a quarter, but at least one call. Further ones wait, at most 30 seconds."},
 	{key: "idle_timeout", kind: duration, value: "10m", ours: true, meaning: "How long a connection may be silent between two calls before it is closed."},
 	{key: "header_timeout", kind: duration, value: "1m", ours: true, meaning: "How long a new connection has until its first call begins, with the TLS handshake."},
-	{key: "max_categories", kind: count, value: "4096", ours: true, meaning: "Categories at once that have a queue of their own; further ones are kept under `_overflow`."},
+	{key: "max_categories", kind: count, value: "4096", ours: true, meaning: "Categories at once that have a queue of their own, or a store of their own in one of type `category`, `multifile` or `thriftmultifile`; further ones are kept under `_overflow`."},
 }
 
 // global reads what stands outside of all blocks.

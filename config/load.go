@@ -26,6 +26,7 @@ func Load(name string, data []byte) *Config {
 	c := l.config
 	l.hiddenPrefixes()
 	l.sharedFiles()
+	l.twins()
 	c.RefuseLoops(c.listens())
 	slices.SortStableFunc(c.Problems, func(a, b conf.Problem) int { return cmp.Compare(a.Line, b.Line) })
 	c.conclude(l.spoilt)

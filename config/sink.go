@@ -59,6 +59,7 @@ type Buffer struct {
 	SendRate                  int           // has no effect
 	BypassRatio               float64       // has no effect
 	SpoolMax                  int64         // bytes that may wait on disk, 0 = no bound
+	Twin                      int           // buffers before it in the configuration that have the same secondary
 }
 
 // For copies both sides.

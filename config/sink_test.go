@@ -429,3 +429,23 @@ func TestStrings(t *testing.T) {
 		}
 	}
 }
+
+// TestTwins numbers buffers that have the same secondary, and no others.
+func TestTwins(t *testing.T) {
+	buffer := func(base string) string {
+		return "type=buffer\n<primary>\ntype=network\nremote_host=h\nremote_port=1\n</primary>\n<secondary>\ntype=file\nfile_path=/x\nbase_filename=" + base + "\n</secondary>"
+	}
+	stores := Load("test.conf", []byte(store("category=a", buffer("same"))+store("category=b", buffer("same"))+store("category=c", buffer("other"))+
+		store("category=default", buffer("same"))+store("category=d*", buffer("same"))+store("category=default", buffer("same"))+
+		store("category=e", "type=bucket\nnum_buckets=1\n<bucket0>\n"+buffer("same")+"\n</bucket0>\n<bucket1>\n"+buffer("own")+"\n</bucket1>"))).Stores
+	for i, want := range []int{0, 1, 0, 0, 0, 1} {
+		if got := stores[i].Sink.(Buffer).Twin; got != want {
+			t.Errorf("store %d is twin %d, want %d", i, got, want)
+		}
+	}
+	for i, want := range []int{2, 0} {
+		if got := stores[6].Sink.(Bucket).Children[i].(Buffer).Twin; got != want {
+			t.Errorf("bucket %d is twin %d, want %d", i, got, want)
+		}
+	}
+}

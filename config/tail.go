@@ -14,7 +14,7 @@ var tailOptions = []option{
 	{key: "max_line", kind: size, value: "16MiB", ours: true, meaning: "Longer lines are split; 1KiB to 64MiB."},
 }
 
-const tailIntro = "Lines of files, for `inkwell forward`. The block can stand several times; its lines go to the stores of the file."
+const tailIntro = "Lines of files, for `inkwell forward`. The block can stand several times; its lines go to the one store of the file, of type `network` or `buffer`, whatever `category` that has."
 
 var pipeOptions = []option{
 	{key: "category", kind: text, ours: true, meaning: "The category of the lines. Must be given."},

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -129,15 +130,15 @@ func (f *follower) configure(o Options) {
 	f.count.init(o.Stats)
 }
 
+// longest is the longest line of a source.
+func (f *follower) longest(s *source) int { return cmp.Or(s.maxLine, f.maxLine) }
+
 // load takes over the positions of earlier runs.
 func (f *follower) load(p *positions) {
 	for id, pos := range p.live {
 		var old past
 		if pos.stream == (stream.ID{}) { // nothing was taken of the file since the machine was started: see boot
 			old = slices.Clone(p.past[id])
-		}
-		if !isFor(pos.stream, f.maxLine) {
-			pos.stream = stream.ID{}
 		}
 		g := &generation{position: pos, past: old, fd: -1, name: pos.path}
 		f.known[id] = g

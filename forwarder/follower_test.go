@@ -92,6 +92,25 @@ func TestFromEnd(t *testing.T) {
 	r.until("three lines", func() bool { return r.store.count("c") == 3 })
 }
 
+// TestInputsHaveTheirOwnChoices has an input that is followed from its end, with short lines, beside one that is not.
+func TestInputsHaveTheirOwnChoices(t *testing.T) {
+	r := newRig(t, "a.log")
+	r.inputs = append(r.inputs, Input{Category: "d", Glob: r.path("e.log"), FromEnd: true, MaxLine: 4})
+	r.write("a.log", "old line\n")
+	r.write("e.log", "old line\n")
+	r.start()
+	r.until("both are followed", func() bool {
+		known := readAll(t, r.state)
+		return strings.Contains(known, "a.log") && strings.Contains(known, "e.log")
+	})
+	r.write("e.log", "123456\n")
+	r.until("the end of one", func() bool { return r.store.count("d") == 2 })
+	r.until("all of the other", func() bool { return r.store.count("c") == 1 })
+	if got := r.store.get("d"); !slices.Equal(got, []string{"1234", "56\n"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func readAll(t *testing.T, state string) string {
 	data, err := os.ReadFile(state + "/" + positionsName)
 	if err != nil {

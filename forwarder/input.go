@@ -11,6 +11,8 @@ import (
 type Input struct {
 	Category string
 	Glob     string // as filepath.Match; matched anew all the time
+	FromEnd  bool   // as that of Options, which holds for all inputs
+	MaxLine  int    // beats that of Options, 0 = that
 }
 
 // ParseInput reads "CATEGORY=GLOB".
@@ -27,6 +29,9 @@ func (in Input) validate() error {
 	if in.Category == "" || in.Glob == "" {
 		return fmt.Errorf("input %q=%q: category and glob must not be empty", in.Category, in.Glob)
 	}
+	if in.MaxLine < 0 {
+		return fmt.Errorf("input %s=%s: the longest line must not be negative", in.Category, in.Glob)
+	}
 	if _, err := filepath.Match(in.Glob, ""); err != nil {
 		return fmt.Errorf("input %s=%s: %w; quote *, ?, [ and \\ that are part of a name with \\", in.Category, in.Glob, err)
 	}
@@ -39,6 +44,8 @@ type source struct {
 	category []byte
 	dir      string // a pattern
 	base     string // a pattern
+	fromEnd  bool
+	maxLine  int // 0 = that of the follower
 	received *atomic.Int64
 }
 
@@ -48,7 +55,7 @@ func newSource(in Input, order int) (*source, error) {
 		return nil, fmt.Errorf("input %s=%s: %w", in.Category, in.Glob, err)
 	}
 	dir, base := filepath.Split(glob)
-	return &source{order: order, category: []byte(in.Category), dir: filepath.Clean(dir), base: base}, nil
+	return &source{order: order, category: []byte(in.Category), dir: filepath.Clean(dir), base: base, fromEnd: in.FromEnd, maxLine: in.MaxLine}, nil
 }
 
 // dirs returns the directories that stand and match.

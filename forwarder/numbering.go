@@ -26,8 +26,8 @@ func isFor(id stream.ID, maxLine int) bool {
 
 // number gives the entries that were taken last their numbers; the position of g is where it was before.
 func (f *follower) number(g *generation, data []byte, c cut) {
-	if g.stream == (stream.ID{}) {
-		g.stream, g.number = newStream(f.maxLine), 0
+	if longest := f.longest(g.source); g.stream == (stream.ID{}) || !isFor(g.stream, longest) {
+		g.stream, g.number = newStream(longest), 0
 		born := g.position
 		born.state = active
 		f.cur.born = append(f.cur.born, born)

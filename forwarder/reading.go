@@ -97,7 +97,8 @@ func (f *follower) readChunk(g *generation) (more bool, err error) {
 
 // readLong goes on in a line that is longer than a chunk.
 func (f *follower) readLong(g *generation) (more bool, err error) {
-	want := min(int64(len(f.buf)), int64(f.maxLine)-g.scanned)
+	longest := int64(f.longest(g.source))
+	want := min(int64(len(f.buf)), longest-g.scanned)
 	n, err := readAt(g.fd, f.buf[:want], g.end())
 	if n == 0 || err != nil {
 		return false, err
@@ -105,7 +106,7 @@ func (f *follower) readLong(g *generation) (more bool, err error) {
 	end := bytes.IndexByte(f.buf[:n], '\n')
 	if end < 0 {
 		g.scanned += int64(n)
-		if g.scanned < int64(f.maxLine) {
+		if g.scanned < longest {
 			return int64(n) == want, nil
 		}
 	} else {
@@ -151,7 +152,7 @@ func (f *follower) consume(g *generation, data []byte) (ok bool, c consumed) {
 	if g.head.n < printMax { // then data begins at the file's first byte, or where the head ends
 		g.head = g.head.grow(data[min(g.head.n, len(data)):])
 	}
-	cutter := cutter{category: g.source.category, max: f.maxLine, full: parcelFull}
+	cutter := cutter{category: g.source.category, max: f.longest(g.source), full: parcelFull}
 	c.cut = cutter.take(&f.cur.batch, data[c.before:], g.broken)
 	if c.entries > 0 {
 		f.took(g, data[:c.before+c.bytes], c.cut)

@@ -286,7 +286,7 @@ func (f *follower) begin(d *directory, a *arrival) bool {
 		f.known[g.id] = g
 		return false
 	}
-	if f.fromEnd && !f.started && t.fresh && a.live {
+	if (f.fromEnd || t.source.fromEnd) && !f.started && t.fresh && a.live {
 		if err := g.seekEnd(); err != nil {
 			f.cannotOpen(a, joinClose(err, g.fd))
 			return false

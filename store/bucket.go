@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"hash/maphash"
 	"math/rand/v2"
 	"strconv"
@@ -112,7 +113,7 @@ func contextBucket(message []byte, n uint64) int {
 		}
 		message = rest
 	}
-	id := uint32(atol(message))
+	id := uint32(strtoul(message))
 	if id == 0 {
 		return 0
 	}
@@ -121,16 +122,32 @@ func contextBucket(message []byte, n uint64) int {
 
 // atol reads the number that text begins with as C does: 0 if there is none, the largest or smallest there is when it does not fit.
 func atol(text []byte) int64 {
-	text = bytes.TrimLeft(text, " \t\n\v\f\r")
-	n := 0
-	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
-		n = 1
+	sign, digits := number(text)
+	v, _ := strconv.ParseInt(sign+digits, 10, 64) // out of range: the limit
+	return v
+}
+
+// strtoul is atol without a sign: what is below 0 counts from the largest number down.
+func strtoul(text []byte) uint64 {
+	sign, digits := number(text)
+	v, err := strconv.ParseUint(digits, 10, 64)
+	if sign == "-" && !errors.Is(err, strconv.ErrRange) {
+		return -v
 	}
+	return v
+}
+
+// number is the decimal number that text begins with.
+func number(text []byte) (sign, digits string) {
+	text = bytes.TrimLeft(text, " \t\n\v\f\r")
+	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
+		sign, text = string(text[:1]), text[1:]
+	}
+	n := 0
 	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
 		n++
 	}
-	v, _ := strconv.ParseInt(string(text[:n]), 10, 64) // out of range: the limit
-	return v
+	return sign, string(text[:n])
 }
 
 // djb2 is D. J. Bernstein's hash with signed chars, as the original was compiled.

@@ -60,7 +60,9 @@ func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 		{"key_modulo", 5, 0, "0:a", 1}, {"key_modulo", 5, 0, "1:b", 2}, {"key_modulo", 5, 0, "7:c", 3}, {"key_modulo", 5, 0, "-7:d", 5}, {"key_modulo", 5, 0, "x:e", 1},
 		{"key_modulo", 5, 0, "99999999999999999999:f", 3}, {"key_modulo", 5, 0, "nokey", 0},
 		{"key_range", 5, 100, "0:a", 1}, {"key_range", 5, 100, "99:b", 5}, {"key_range", 5, 100, "100:c", 1}, {"key_range", 5, 100, "150:d", 3}, {"key_range", 5, 0, "150:d", 0},
-		{"context_log", 5, 0, "a\x01b\x01c\x017\x01rest", 3}, {"context_log", 5, 0, "a\x01b\x01c\x010", 0}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
+		{"context_log", 5, 0, "a\x01b\x01c\x017\x01rest", 3}, {"context_log", 5, 0, "a\x01b\x01c\x010", 0},
+		{"context_log", 5, 0, "a\x01b\x01c\x0118446744073709551614", 5}, {"context_log", 5, 0, "a\x01b\x01c\x019223372036854775808", 0}, {"context_log", 5, 0, "a\x01b\x01c\x0199999999999999999999", 1},
+		{"context_log", 5, 0, "a\x01b\x01c\x01 -3x", 4}, {"context_log", 5, 0, "a\x01b\x01c\x01-99999999999999999999", 1}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
 	} {
 		stores, _ := memos(c.n + 1)
 		k := NewBucket(BucketOptions{Kind: c.kind, Delimiter: ':', Range: c.rng}, stores)
@@ -161,13 +163,15 @@ func TestMultiAllDoesNotRepeatAndAnyIsContentWithOne(t *testing.T) {
 func TestByCategoryHasAStoreForEach(t *testing.T) {
 	children := make(map[string]*memo)
 	bad := errors.New("no such place")
-	k := NewByCategory(func(category string) (Store, error) {
-		if category == "bad" {
-			return nil, bad
-		}
-		children[category] = new(memo)
-		return children[category], nil
-	})
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
+		return NewLate(func() (Store, error) {
+			if name == "bad" {
+				return nil, bad
+			}
+			children[name] = new(memo)
+			return children[name], nil
+		})
+	}})
 	var b proto.Batch
 	for _, c := range []string{"a", "b", "bad", "a", "bad"} {
 		b.Append([]byte(c), []byte("m"))
@@ -183,6 +187,45 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	}
 }
 
+// TestByCategoryHasOneChildForOneName has categories that cannot be names of files, and more than there may be: a child for each of them would
+// have the same files as the others, or take a descriptor.
+func TestByCategoryHasOneChildForOneName(t *testing.T) {
+	for _, c := range []struct {
+		only string
+		want map[string][]string
+	}{
+		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, UnsafeCategory: {"a/b=m", "../c=m", ".d=m"}, OverflowCategory: {"b=m", "c=m"}}},
+		{UnsafeCategory, map[string][]string{"kept": nil, UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
+	} {
+		children := make(map[string]*memo)
+		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"}, Open: func(name string) *Reopened {
+			if children[name] != nil {
+				t.Errorf("%s is opened twice", name)
+			}
+			children[name] = new(memo)
+			return NewLate(func() (Store, error) { return children[name], nil })
+		}})
+		if children["kept"] == nil {
+			t.Error("what was kept is not there from the start")
+		}
+		var b proto.Batch
+		for _, category := range []string{"a", "a/b", "b", "../c", "kept", "c", ".d"} {
+			b.Append([]byte(category), []byte("m"))
+		}
+		if err := k.Append(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		for name, m := range children {
+			if want, ok := c.want[name]; !ok || !slices.Equal(m.got, want) {
+				t.Errorf("%s has %q, want %q", name, m.got, want)
+			}
+		}
+		if len(children) != len(c.want) {
+			t.Errorf("%d children, want %d", len(children), len(c.want))
+		}
+	}
+}
+
 // spanned is a store that keeps the spans of what it gets.
 type spanned struct{ spans []proto.Span }
 
@@ -195,10 +238,10 @@ func (s *spanned) Close() error { return nil }
 // The next hop knows by the numbers what it has.
 func TestByCategoryPassesNumbersOn(t *testing.T) {
 	children := make(map[string]*spanned)
-	k := NewByCategory(func(category string) (Store, error) {
-		children[category] = new(spanned)
-		return children[category], nil
-	})
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
+		children[name] = new(spanned)
+		return NewLate(func() (Store, error) { return children[name], nil })
+	}})
 	b := numbered("a", 7, "x", "y")
 	b.AppendBatch(entries("b", "plain"))
 	b.AppendBatch(numbered("b", 3, "z"))

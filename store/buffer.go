@@ -310,6 +310,9 @@ func (b *Buffer) Close() error {
 	b.release()
 	b.wake()
 	b.appends.Wait()
+	if bytes, entries := b.spool.Backlog(); entries > 0 {
+		b.log.Info("entries wait in the spool until it is opened again", "entries", entries, "bytes", bytes)
+	}
 	return errors.Join(b.replayErr, b.primary.Close(), b.spool.Close())
 }
 

@@ -12,23 +12,55 @@ import (
 	"inkwell/proto"
 )
 
-// ByCategory has a store for each category that it meets.
+// ByCategory has a store for each category that it meets. Categories that are no safe names of files have one together, and so have those
+// beyond the limit.
 type ByCategory struct {
-	open func(category string) (Store, error)
+	o ByCategoryOptions
 
 	mu       sync.Mutex
 	children map[string]*child
 	memory   memory
 }
 
+// ByCategoryOptions say which children a ByCategory has.
+type ByCategoryOptions struct {
+	Open  func(name string) *Reopened // makes one, at the first entry of its category; ByCategory owns it
+	Kept  []string                    // names whose child is there from the start
+	Limit int                         // children at once, beside those of our own names
+	Only  string                      // the name of the one child that there is; "" = one for each category
+}
+
 type child struct {
-	Store
+	*Reopened
 	share proto.Batch
 }
 
-// NewByCategory returns a ByCategory that opens its children with open, each at the first entry of its category, and owns them.
-func NewByCategory(open func(category string) (Store, error)) *ByCategory {
-	return &ByCategory{open: open, children: make(map[string]*child)}
+// NewByCategory returns a ByCategory.
+func NewByCategory(o ByCategoryOptions) *ByCategory {
+	k := &ByCategory{o: o, children: make(map[string]*child)}
+	opened := make([]*Reopened, len(o.Kept))
+	SideBySide(len(o.Kept), func(i int) { opened[i] = o.Open(o.Kept[i]) })
+	for i, name := range o.Kept {
+		k.children[name] = &child{Reopened: opened[i]}
+	}
+	return k
+}
+
+// sideBySide bounds how many stores are opened at once: each may wait for its peer.
+const sideBySide = 64
+
+// SideBySide calls open for 0 … n-1, for several of them at once, and returns when all calls did.
+func SideBySide(n int, open func(i int)) {
+	var work sync.WaitGroup
+	room := make(chan struct{}, sideBySide)
+	for i := range n {
+		room <- struct{}{}
+		work.Go(func() {
+			open(i)
+			<-room
+		})
+	}
+	work.Wait()
 }
 
 // Append gives each child the entries of its category. The error is ErrOpened when children were opened whose marks must be saved
@@ -36,7 +68,7 @@ func NewByCategory(open func(category string) (Store, error)) *ByCategory {
 func (k *ByCategory) Append(ctx context.Context, b *proto.Batch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	names, failures, opened := k.spread(b)
+	names, opened := k.spread(b)
 	if opened {
 		return ErrOpened
 	}
@@ -44,18 +76,13 @@ func (k *ByCategory) Append(ctx context.Context, b *proto.Batch) error {
 	left := 0
 	var errs []error
 	for i, name := range names {
-		c := k.children[name]
-		if c == nil {
-			errs = append(errs, failures[name].err)
-			left += failures[name].count
-			continue
-		}
 		if done[i] {
 			continue
 		}
+		c := k.children[name]
 		if err := c.Append(ctx, &c.share); err != nil {
 			left += missing(err, c.share.Count())
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("store of %q: %w", name, err))
 			continue
 		}
 		done[i] = true
@@ -63,47 +90,57 @@ func (k *ByCategory) Append(ctx context.Context, b *proto.Batch) error {
 	return k.memory.keep(b, done, left, errs)
 }
 
-// failure is a category whose store could not be opened.
-type failure struct {
-	err   error
-	count int // its entries
-}
-
-// spread gives every child its share, with its numbers, and says which categories there are, in byte order, which have no child and whether there are new
-// ones.
-func (k *ByCategory) spread(b *proto.Batch) (names []string, failures map[string]*failure, opened bool) {
+// spread gives every child its share, with its numbers, and says which children have one, in byte order, and whether some were opened that
+// have to be marked first.
+func (k *ByCategory) spread(b *proto.Batch) (names []string, opened bool) {
 	for _, c := range k.children {
 		c.share.Reset()
 	}
-	failures = make(map[string]*failure)
 	seen := make(map[string]bool)
 	var part proto.Batch
 	p := proto.Part{}
 	for _, r := range b.AppendRuns(nil) {
 		p.From, p.First = p.From+p.Size, p.First+p.Count
 		p.Size, p.Count = r.Count*(proto.EntryOverhead+len(r.Category))+int(r.Bytes), r.Count
-		name := string(r.Category)
-		if f := failures[name]; f != nil {
-			f.count += r.Count
-			continue
-		}
+		name := k.name(r.Category)
 		c := k.children[name]
 		if c == nil {
-			s, err := k.open(name)
-			if err != nil {
-				failures[name], seen[name] = &failure{err: fmt.Errorf("open store of %q: %w", name, err), count: r.Count}, true
-				continue
-			}
-			_, keeps := s.(Keeper)
-			opened = opened || keeps
-			c = &child{Store: s}
+			c = &child{Reopened: k.o.Open(name)}
 			k.children[name] = c
+			opened = opened || c.keeps()
 		}
-		seen[name] = true
+		if !seen[name] {
+			seen[name] = true
+			opened = c.prepare() || opened
+		}
 		part.SetPart(b, p)
 		c.share.AppendBatch(&part)
 	}
-	return slices.Sorted(maps.Keys(seen)), failures, opened
+	return slices.Sorted(maps.Keys(seen)), opened
+}
+
+// name is that of the child for a category.
+func (k *ByCategory) name(category []byte) string {
+	switch {
+	case k.o.Only != "":
+		return k.o.Only
+	case !SafeCategory(category):
+		return UnsafeCategory
+	case k.children[string(category)] == nil && k.named() >= k.o.Limit:
+		return OverflowCategory
+	}
+	return string(category)
+}
+
+// named is how many children there are beside those of our own names.
+func (k *ByCategory) named() int {
+	n := len(k.children)
+	for _, own := range []string{UnsafeCategory, OverflowCategory} {
+		if k.children[own] != nil {
+			n--
+		}
+	}
+	return n
 }
 
 // all are the children in byte order of their categories.
@@ -112,7 +149,7 @@ func (k *ByCategory) all() parts {
 	defer k.mu.Unlock()
 	var list parts
 	for _, name := range slices.Sorted(maps.Keys(k.children)) {
-		list = append(list, k.children[name].Store)
+		list = append(list, k.children[name].Reopened)
 	}
 	return list
 }

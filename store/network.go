@@ -33,7 +33,7 @@ type NetworkOptions struct {
 	Shuffle bool
 	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER before it has cost much.
 	Probe       bool
-	IgnoreError bool         // failing to connect is nothing that a status should tell
+	IgnoreError bool         // failing to connect, to send or to get an answer is nothing that a status should tell
 	Logger      *slog.Logger // nil = discard
 	Stats       *stats.Set   // nil = own; counts "sent" (entries, also by category) and "failed calls" (TRY_LATER too)
 }
@@ -254,6 +254,9 @@ func (n *Network) offer() error {
 	var failures []error
 	for _, i := range n.link.round() {
 		err := n.offerTo(i)
+		if n.o.IgnoreError && err != nil && !isRefusal(err) {
+			err = &StatusError{Err: err}
+		}
 		switch {
 		case err == nil || isRefusal(err):
 			n.link.worked(i)

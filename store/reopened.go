@@ -74,6 +74,13 @@ func (r *Reopened) isOpen() bool {
 	return s != nil
 }
 
+// keeps says whether the store is open and is a Keeper.
+func (r *Reopened) keeps() bool {
+	s, _ := r.now()
+	_, keeps := s.(Keeper)
+	return keeps
+}
+
 // prepare opens the store if it is not, and says whether it was opened and has to be marked before anything is appended.
 func (r *Reopened) prepare() bool {
 	r.using.Lock()
@@ -82,8 +89,7 @@ func (r *Reopened) prepare() bool {
 		return false
 	}
 	r.try(true)
-	_, keeps := r.store.(Keeper)
-	return keeps
+	return r.keeps()
 }
 
 // Append hands b on. The error is never ErrBroken, if others stand in: a store that broke is closed, to be opened again.

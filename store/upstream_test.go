@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -308,6 +309,26 @@ func TestWhoCannotBeReachedIsToldInTheOriginalsWords(t *testing.T) {
 	quiet := openNetwork(t, NetworkOptions{Addrs: []string{addr}, IgnoreError: true})
 	if err := quiet.Append(t.Context(), entriesOf("c", "x")); err == nil || StatusText(err) != "" {
 		t.Errorf("with ignore_network_error: %v, status %q", err, StatusText(err))
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	for _, ignore := range []bool{false, true} {
+		n := openNetwork(t, NetworkOptions{Addrs: []string{l.Addr().String()}, IgnoreError: ignore})
+		if err := n.Append(t.Context(), entriesOf("c", "x")); err == nil || (StatusText(err) == "") != ignore {
+			t.Errorf("closed without an answer, ignored %v: %v, status %q", ignore, err, StatusText(err))
+		}
 	}
 }
 

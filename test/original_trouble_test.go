@@ -269,6 +269,9 @@ func TestLossyStoreDoesNotHoldTheJournal(t *testing.T) {
 	if l.Of("gone").Lines > 0 {
 		t.Errorf("%d lines that were counted as lost", l.Of("gone").Lines)
 	}
+	if log := s.Stderr(); !strings.Contains(log, "they are thrown away") || strings.Contains(log, "they are offered again") {
+		t.Errorf("the log says\n%s", log)
+	}
 }
 
 // TestFailoverComesBack finds the file of the primary as it was when it went away, and loses nothing of it.

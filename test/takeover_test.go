@@ -134,6 +134,89 @@ func TestTakeoverCountsEmptyMessages(t *testing.T) {
 	}
 }
 
+// TestEveryBufferIsReplayedAtTheStart has buffers for whose categories nothing comes any more: of names that are kept under our own, and within
+// category stores, where each category has a buffer that no block of the configuration names.
+func TestEveryBufferIsReplayedAtTheStart(t *testing.T) {
+	t.Parallel()
+	byCategory := strings.NewReplacer("type=buffer\n", "type=category\n", "buffer_send_rate=2\n", "<model>\ntype=buffer\n", "</store>", "</model>\n</store>").Replace(relayConf)
+	prefixes := relayConf + strings.ReplaceAll(relayConf[strings.Index(relayConf, "<store>"):], "category=default", "category=w*")
+	for name, c := range map[string]struct {
+		conf  string
+		files map[string]string // that the original left
+	}{
+		"ours":                        {prefixes, nil},
+		"category store":              {byCategory, map[string]string{"old/old/old_00000": bufferFile(false, harness.Entry{Message: "old"})}},
+		"category store, threads off": {"new_thread_per_category=no\n" + byCategory, map[string]string{"old/old_00000": bufferFile(false, harness.Entry{Message: "old"})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, central := takeover(t, "max_categories=2\n"+c.conf, nil)
+			client.Restart(t)
+			entries := []harness.Entry{{Category: "a/b", Message: "1"}, {Category: "quiet", Message: "2"}, {Category: "w/x", Message: "3"}, {Category: "web", Message: "4"}, {Category: "more", Message: "5"}, {Category: "../c", Message: "6"}, {Category: "worse", Message: "7"}}
+			mustLog(t, dialScribe(t, client.Addr), entries...)
+			client.Becomes(t, harness.Warning, "Failed to connect")
+			client.Shutdown(t)
+			for name, data := range c.files {
+				harness.WriteFile(t, filepath.Join(client.Dir, "buffer", name), data)
+			}
+			client.Write(t, "max_categories=3\n"+c.conf, "{CENTRAL}", central.Port)
+			central.Restart(t)
+			client.Restart(t)
+			central.Reaches(t, "scribe_overall:received good", int64(len(entries)+len(c.files)))
+			gone(t, client)
+			client.Becomes(t, harness.Alive, "")
+			client.Shutdown(t)
+			central.Shutdown(t)
+			out := filepath.Join(central.Dir, "out")
+			for _, e := range entries {
+				if strings.Contains(e.Category, "/") {
+					continue
+				}
+				if got := string(harness.Contents(t, out, e.Category)); got != e.Message {
+					t.Errorf("%s has %q, want %q", e.Category, got, e.Message)
+				}
+			}
+			unsafe := string(harness.Contents(t, out, "_unsafe"))
+			for _, text := range []string{`"a/b" 1`, `"w/x" 3`, `"../c" 6`} {
+				if strings.Count(unsafe, text) != 1 {
+					t.Errorf("_unsafe has %q, without %q", unsafe, text)
+				}
+			}
+			if len(c.files) > 0 {
+				if got := string(harness.Contents(t, out, "old")); got != "old" {
+					t.Errorf("old has %q", got)
+				}
+			}
+		})
+	}
+}
+
+// TestBuffersWithTheSameSecondary has two blocks that were copied with their secondary, as the original allowed: each keeps its own on disk, and
+// what the original left is delivered once.
+func TestBuffersWithTheSameSecondary(t *testing.T) {
+	t.Parallel()
+	one := strings.Replace(relayConf, "category=default", "category=one", 1)
+	two := strings.Replace(relayConf[strings.Index(relayConf, "<store>"):], "category=default", "category=two", 1)
+	two = strings.Replace(two, "timeout=2000", "timeout=2001", 1)
+	client, central := takeover(t, one+two, map[string]string{"thisisoverwritten_00000": bufferFile(false, harness.Entry{Message: "old"})})
+	client.Restart(t)
+	mustLog(t, dialScribe(t, client.Addr), harness.Entry{Category: "one", Message: "1"}, harness.Entry{Category: "two", Message: "2"})
+	client.Becomes(t, harness.Warning, "Failed to connect")
+	client.Shutdown(t)
+	client.Restart(t)
+	central.Restart(t)
+	central.Reaches(t, "scribe_overall:received good", 3)
+	gone(t, client)
+	client.Becomes(t, harness.Alive, "")
+	client.Shutdown(t)
+	central.Shutdown(t)
+	for category, want := range map[string]string{"one": "old1", "two": "2"} {
+		if got := string(harness.Contents(t, filepath.Join(central.Dir, "out"), category)); got != want {
+			t.Errorf("%s has %q, want %q", category, got, want)
+		}
+	}
+}
+
 // TestTakeoverOfASharedBuffer reads the category before each message.
 func TestTakeoverOfASharedBuffer(t *testing.T) {
 	t.Parallel()
@@ -247,17 +330,24 @@ func TestGoingBackToTheOriginal(t *testing.T) {
 		return takes
 	})
 	_, dead, _ := strings.Cut(harness.FreeAddr(t), ":")
-	s := ink.NewScribed(t, relayConf+fileStore("category=here", "files"), "{CENTRAL}", dead)
+	named := strings.Replace(relayConf[strings.Index(relayConf, "<store>"):], "category=default", "category=named", 1)
+	s := ink.NewScribed(t, relayConf+named+fileStore("category=here", "files"), "{CENTRAL}", dead)
 	s.Restart(t)
-	want := []harness.Entry{{Category: "app", Message: "one\n"}, {Category: "app"}, {Category: "app", Message: "th\x00ree\n\n\xff"}, {Category: "te st", Message: "space"}}
+	want := []harness.Entry{{Category: "app", Message: "one\n"}, {Category: "app"}, {Category: "app", Message: "th\x00ree\n\n\xff"}, {Category: "te st", Message: "space"}, {Category: "named", Message: "own block"}}
 	for i := range want {
 		mustLog(t, dialScribe(t, s.Addr), want[i])
 	}
 	mustLog(t, dialScribe(t, s.Addr), harness.Entry{Category: "here", Message: "a file\n"})
 	s.Becomes(t, harness.Warning, "Failed to connect")
 	s.Shutdown(t)
-	spools, err := filepath.Glob(filepath.Join(s.Dir, "buffer/*/*.spool"))
-	if err != nil || len(spools) != 2 {
+	var spools []string // some stand right in the directory of the secondary
+	err := filepath.WalkDir(filepath.Join(s.Dir, "buffer"), func(path string, _ os.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".spool") {
+			spools = append(spools, path)
+		}
+		return err
+	})
+	if err != nil || len(spools) != 3 {
 		t.Fatalf("%q, %v", spools, err)
 	}
 	for _, dir := range spools {

@@ -36,7 +36,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
-				if err := a.configureForward(file, o, &userName); err != nil {
+				if err := a.configureForward(cmd, o, file, &userName); err != nil {
 					return err
 				}
 			}
@@ -57,7 +57,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 }
 
 // configureForward fills o from a configuration; flags that were given stand.
-func (a *app) configureForward(file string, o *forwarder.Options, userName *string) error {
+func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, file string, userName *string) error {
 	c, hop, err := readForwarding(file)
 	if err != nil {
 		return err
@@ -81,9 +81,11 @@ func (a *app) configureForward(file string, o *forwarder.Options, userName *stri
 		o.StateRoot, o.StateDir = dir, filepath.Join(dir, "forward")
 	}
 	for _, t := range c.Tails {
-		o.Inputs = append(o.Inputs, forwarder.Input{Category: t.Category, Glob: t.Glob})
-		o.FromEnd = o.FromEnd || t.FromEnd
-		o.MaxLine = max(o.MaxLine, t.MaxLine)
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, FromEnd: t.FromEnd, MaxLine: t.MaxLine}
+		if cmd.Flags().Changed("max-line") {
+			in.MaxLine = 0
+		}
+		o.Inputs = append(o.Inputs, in)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -206,5 +207,41 @@ func TestVersionCompletionAndManual(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(dir, "inkwell-collect.1"))
 	if err != nil || !bytes.Contains(page, []byte("max\\-size")) && !bytes.Contains(page, []byte("max-size")) {
 		t.Errorf("manual page: %v, %q", err, page)
+	}
+}
+
+// TestTailBlocksHaveTheirOwnChoices reads a configuration whose <tail> blocks differ; a flag beats them.
+func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "forward.conf")
+	text := "inkwell 1\n<tail>\ncategory=a\npath=/a\nfrom_end=yes\nmax_line=1KiB\n</tail>\n<tail>\ncategory=b\npath=/b\n</tail>\n" +
+		"<store>\ncategory=default\ntype=network\nremote_host=logs\nremote_port=1463\n</store>\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{screen: newScreen(&bytes.Buffer{}, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
+	for flag, longest := range map[string][2]int{"--once": {1 << 10, 16 << 20}, "--max-line=2KiB": {0, 0}} {
+		cmd, o, user := a.forward(), new(forwarder.Options), ""
+		if err := cmd.ParseFlags([]string{flag}); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.configureForward(cmd, o, file, &user); err != nil {
+			t.Fatal(err)
+		}
+		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, MaxLine: longest[0]}, {Category: "b", Glob: "/b", MaxLine: longest[1]}}
+		if !slices.Equal(o.Inputs, want) || o.FromEnd {
+			t.Errorf("%s: %+v, want %+v", flag, o.Inputs, want)
+		}
+	}
+}
+
+// TestASenderKeepsWhatItCannotSend refuses a buffer that would have its spool wherever the program was started.
+func TestASenderKeepsWhatItCannotSend(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "forward.conf")
+	text := "inkwell 1\n<tail>\ncategory=a\npath=/a\n</tail>\n<store>\ncategory=default\ntype=buffer\n<primary>\ntype=network\nremote_host=logs\nremote_port=1463\n</primary>\n<secondary>\ntype=null\n</secondary>\n</store>\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "forward", "-c", file, "--state", t.TempDir()); r.code != 1 || !strings.Contains(r.stderr, file+":6: what cannot be sent is kept on disk") {
+		t.Errorf("exit code %d, %s", r.code, r.stderr)
 	}
 }

@@ -43,9 +43,11 @@ func hopOf(s *config.Store) (nextHop, error) {
 	sink, hop := s.Sink, nextHop{}
 	if b, ok := sink.(config.Buffer); ok {
 		sink, hop.spooled, hop.spoolMax = b.Primary, true, b.SpoolMax
-		if f, ok := b.Secondary.(config.File); ok {
-			hop.spoolDir = f.Dir
+		f, ok := b.Secondary.(config.File)
+		if !ok {
+			return hop, errors.New("what cannot be sent is kept on disk: want a <secondary> with type=file and a file_path")
 		}
+		hop.spoolDir = f.Dir
 	}
 	n, ok := sink.(config.Network)
 	if !ok || n.Mapping != nil {

@@ -13,6 +13,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
+	"inkwell/rotate"
 	"inkwell/store"
 )
 
@@ -259,6 +260,31 @@ func TestAFileThatIsTakenAwayIsBegunAnew(t *testing.T) {
 		if !strings.Contains(got, "_00000=2") && !strings.Contains(got, "_00001=2") || strings.Contains(got, ".open") {
 			t.Errorf("%s: %q", what, got)
 		}
+	}
+}
+
+// A series that was compressed when the program was killed is gone on with as plain files: the marks are of the other kind.
+func TestPlainFilesBehindCompressedOnes(t *testing.T) {
+	dir := t.TempDir()
+	c, err := store.NewCompressed(store.CompressedOptions{Dir: dir, Base: "k", Codec: rotate.Gzip, MaxSize: 1 << 20}, nil)
+	must(t, err)
+	must(t, c.Append(t.Context(), batch("k", "compressed\n")))
+	marks := make(store.Marks)
+	must(t, c.Mark(marks))
+	must(t, c.Close())
+	if len(marks) != 1 {
+		t.Fatalf("%d marks", len(marks))
+	}
+	f, err := Open(Options{Dir: dir, Base: "k", MaxWrite: 1_000_000}, marks)
+	must(t, err)
+	must(t, f.Append(t.Context(), batch("k", "plain\n")))
+	must(t, f.Mark(marks))
+	must(t, f.Close())
+	if got, err := os.ReadFile(filepath.Join(dir, "k_00000")); err != nil || string(got) != "plain\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".k-*_00000.gz.open")); err != nil || len(left) != 1 {
+		t.Errorf("the compressed file is not there any more: %v", err)
 	}
 }
 

@@ -16,15 +16,20 @@ import (
 // of that file.
 func (f *File) recover(saved store.Marks) (st state, known bool, err error) {
 	data, marked := saved[f.path]
-	if !marked {
+	if marked {
+		if err := json.Unmarshal(data, &st); err != nil {
+			return st, false, fmt.Errorf("read the state of %s: %w", f.path, err)
+		}
+	}
+	if st.File == "" {
+		if marked {
+			f.log.Warn("compressed files of this name were not finished when they were left: the open one stays as it is, beside the plain ones (inkwell cat reads it)", "file", f.path)
+		}
 		if err := f.adopt(); err != nil {
 			return st, false, err
 		}
 		st, err = f.choose()
 		return st, false, err
-	}
-	if err := json.Unmarshal(data, &st); err != nil {
-		return st, false, fmt.Errorf("read the state of %s: %w", f.path, err)
 	}
 	if err := f.show(st); err != nil {
 		return st, false, err

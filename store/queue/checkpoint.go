@@ -89,9 +89,19 @@ func (c *checkpoint) start(name string, claimed map[string]bool) uint64 {
 	return from
 }
 
-// files is how the files of a queue stood; for one that is not listed, those of all that are: it may have taken over a file.
+// leaves says whether a queue is listed where one for a name would begin in its place, should it not be listed itself.
+func (c *checkpoint) leaves(name string) bool {
+	for _, p := range c.Queues {
+		if p.Name == name || p.Shared {
+			return true
+		}
+	}
+	return false
+}
+
+// files is how the files of a queue stood; for one of which that is not known, those of all others: it may have taken over a file.
 func (c *checkpoint) files(key string) store.Marks {
-	if p, known := c.Queues[key]; known {
+	if p := c.Queues[key]; len(p.Files) > 0 {
 		return p.Files
 	}
 	all := make(store.Marks)

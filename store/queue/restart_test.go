@@ -146,6 +146,80 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	}
 }
 
+// What takes the place of a queue that could not be emptied gets what that left; the queues beside it get nothing again, whether the
+// name is theirs alone or they are shared.
+func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
+			s := newShelf()
+			l := begin(t, t.TempDir(), s, noFault)
+			queues := func(stores ...string) (all []*Queue) {
+				for _, path := range stores {
+					all = append(all, l.j.NewQueue(QueueOptions{Name: "a", Shared: shared, Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
+						Open: func(saved store.Marks) (store.Store, error) {
+							if path == "away" {
+								return nil, errors.New("away")
+							}
+							return s.open(path, saved, noFault)
+						}}, stores))
+				}
+				return all
+			}
+			w := &writer{next: make(map[string]int), acked: make(map[string]int)}
+			l.known["a"] = queues("good", "away")
+			w.write(t, l, "b", 5)
+			for range 20 {
+				w.write(t, l, "a", 5)
+			}
+			until(t, "all but one are done", func() bool { return l.known["a"][0].Waiting() == 0 && len(s.get("good")) > 0 && len(s.get("b")) > 0 })
+			l.j.Stop(time.Second)
+			want, others := s.get("good"), s.get("b")
+			if p := l.saved().Queues["a\x00good"]; p.Files != nil || p.Through != l.saved().Drained {
+				t.Errorf("the queue that is done is listed as %+v", p)
+			}
+
+			var replaced, b []*Queue
+			l.j.Start(func() {
+				replaced = queues("good", "instead")
+				b = []*Queue{l.j.NewQueue(QueueOptions{Name: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
+					Open: func(saved store.Marks) (store.Store, error) { return s.open("b", saved, noFault) }}, []string{"file b"})}
+			}, func(category []byte) []*Queue {
+				if string(category) == "a" {
+					return replaced
+				}
+				return b
+			})
+			until(t, "the rest is delivered", func() bool { return len(s.get("instead")) >= len(want) })
+			l.end(t)
+			if s.get("good") != want || s.get("instead") != want || s.get("b") != others {
+				t.Errorf("good has %d bytes, its successor %d, want %d; b has %d, want %d", len(s.get("good")), len(s.get("instead")), len(want), len(s.get("b")), len(others))
+			}
+		})
+	}
+}
+
+// Entries whose store could not take them, and for which the next configuration has none, hold nothing back: they are counted.
+func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
+	s := newShelf()
+	l := begin(t, t.TempDir(), s, noFault)
+	away := []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "away", Target: 1, Interval: time.Millisecond, Check: time.Second,
+		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, []string{"away"})}
+	l.known["a"] = away
+	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
+	w.write(t, l, "a", 5)
+	w.write(t, l, "b", 5)
+	l.j.Stop(time.Second)
+	if _, entries := l.j.Backlog(); entries == 0 {
+		t.Fatal("nothing is left in the journal")
+	}
+	l.j.Start(func() {}, func([]byte) []*Queue { return nil })
+	until(t, "those of a are counted", func() bool { return l.j.o.Stats.Category("a", "lost").Load() == 5 })
+	l.end(t)
+	if n := l.j.o.Stats.Overall("lost").Load(); n != 5 {
+		t.Errorf("%d are lost, want those of a: b has its own", n)
+	}
+}
+
 // halving is a keeper that takes half of a batch, and then nothing until it works.
 type halving struct {
 	*keeper

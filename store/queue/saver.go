@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -79,8 +80,8 @@ func (s *saver) loop(stop, done chan struct{}) {
 	}
 }
 
-// save makes a checkpoint of what the queues have posted. The last one of a run lists only what is not done: the stores of the others
-// were closed in good order, and what becomes of their files now is not ours to undo.
+// save makes a checkpoint of what the queues have posted. The last one of a run lists the files only of queues that are not done: the
+// stores of the others were closed in good order, and what becomes of their files now is not ours to undo.
 func (s *saver) save(last bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -143,27 +144,30 @@ func (s *saver) goBack(q *Queue) (through uint64) {
 	return p.Through
 }
 
-// gather makes the next checkpoint.
+// gather makes the next checkpoint. When it is the last one, a queue that is done is listed only if the queues of the next run may begin
+// to read the journal before its end.
 func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*post) {
 	r.dispatching.Lock()
 	position := r.position
 	r.dispatching.Unlock()
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, position), Queues: make(map[string]place)}
 	low := position
-	posts := make(map[*Queue]*post)
+	posts, done := make(map[*Queue]*post), make(map[string]place)
 	r.mu.Lock()
 	for _, q := range r.queues {
 		p, from := q.posted()
 		posts[q] = p
 		low = min(low, from)
+		at := place{Name: q.o.Name, Shared: q.o.Shared, Through: p.through, Files: p.marks}
+		if from >= position {
+			at.Through = max(at.Through, position) // nothing of what was dispatched waits
+		}
 		if last && from >= position {
+			at.Files = nil
+			done[q.key] = at
 			continue
 		}
-		through := p.through
-		if from >= position {
-			through = max(through, position) // nothing of what was dispatched waits
-		}
-		n.Queues[q.key] = place{Name: q.o.Name, Shared: q.o.Shared, Through: through, Files: p.marks}
+		n.Queues[q.key] = at
 	}
 	// What queues of before have left is read again by their successors, up to the horizon.
 	if position < r.horizon {
@@ -175,6 +179,8 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*pos
 		}
 	}
 	r.mu.Unlock()
+	maps.DeleteFunc(done, func(_ string, p place) bool { return !n.leaves(p.Name) })
+	maps.Copy(n.Queues, done)
 	n.Low = max(low, saved.Low)
 	return n, posts
 }

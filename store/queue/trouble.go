@@ -11,7 +11,8 @@ import (
 
 // trouble is what is wrong with a queue now. It is logged when it comes and when it goes. Safe for concurrent use.
 type trouble struct {
-	log *slog.Logger
+	log  *slog.Logger
+	then string // what becomes of entries that are not taken
 
 	mu    sync.Mutex
 	err   error
@@ -26,7 +27,7 @@ func (t *trouble) set(err error) {
 	switch {
 	case err != nil && t.err == nil:
 		t.since = time.Now()
-		t.log.Error("store does not take its entries: they are offered again", "error", err)
+		t.log.Error("store does not take its entries: "+t.then, "error", err)
 	case err == nil && t.err != nil:
 		t.log.Info("recovered", "after", time.Since(t.since).Round(time.Millisecond), "from", t.err)
 	}

@@ -120,7 +120,10 @@ func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
 	q.taken = q.start
 	q.post = &post{through: q.start, marks: r.began.Queues[key].Files, saved: make(chan struct{})}
 	q.w = worker{q: q, j: j, log: j.log.With("category", o.Name, "store", o.Store)}
-	q.trouble = &trouble{log: q.w.log}
+	q.trouble = &trouble{log: q.w.log, then: "they are offered again"}
+	if o.Lossy && !o.Buffered {
+		q.trouble.then = "they are thrown away and counted as lost (must_succeed=no)"
+	}
 	q.w.requeued, q.w.retried, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "retries"), newTally(j, o.Name, "lost")
 	r.queues[key] = q
 	r.named[o.Name] = append(r.named[o.Name], q)
