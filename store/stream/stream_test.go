@@ -250,6 +250,29 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	}
 }
 
+// What is written anew keeps the streams that were not silent for so long, and a start knows them by that.
+func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
+	path := t.TempDir()
+	tab := open(t, path, Options{TTL: time.Hour})
+	silent, late := ID{1}, ID{2}
+	for _, id := range []ID{silent, late} {
+		if err := tab.Append(t.Context(), batch("a", id, 0, 3), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		tab.Drained(batch("a", id, 0, 3))
+	}
+	tab.streams[silent].seen -= 3601
+	tab.streams[late].seen -= 3500
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tab := range []*Table{tab, open(t, path, Options{TTL: time.Hour})} {
+		if len(tab.streams) != 1 || tab.streams[late] == nil || tab.streams[late].places[0].there.String() != "0-2" {
+			t.Errorf("remembered: %v", tab.streams)
+		}
+	}
+}
+
 // A peer that numbers its entries so that it costs most: a category each, downwards, with gaps. What is kept is bounded, and the work
 // is, too: with any that grows by the square this test would not end.
 func TestNumbersOfAHostilePeer(t *testing.T) {
