@@ -106,7 +106,7 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 
 // publishBooks brings manifests and markers up to a checkpoint. What cannot be written is tried again with the next.
 func (f *Files) publishBooks(saved *checkpoint) {
-	f.health.Set("manifest", f.ledger.publish(saved))
+	f.ledger.publish(saved, f.health)
 }
 
 // acknowledge tells the journal what the checkpoint covers.

@@ -35,9 +35,12 @@ type Refusal struct {
 	Why      string
 }
 
-// look opens the file.
+// look opens the file. While something else stands there, what is counted waits, and publish says so.
 func (n *inNoFile) look(log *slog.Logger) error {
 	damage, err := n.open(nil)
+	if faultfs.IsMisplaced(err) {
+		return nil
+	}
 	if err == nil && damage.Lines > 0 {
 		log.Warn("damaged lines of a manifest are passed over; audits do not know what they counted", "file", filepath.Join(n.root.Path(), manifest.Name), "lines", damage.Lines, "kept as", damage.Aside)
 	}
@@ -94,6 +97,11 @@ func (n *inNoFile) count(c manifest.Count, first int64) {
 
 // publish writes what was counted. It is counted on after an error.
 func (n *inNoFile) publish() error {
+	if n.lines == nil {
+		if _, err := n.open(nil); err != nil {
+			return fmt.Errorf("write counts: %w", err)
+		}
+	}
 	n.mu.Lock()
 	counts := n.counts
 	n.counts = manifest.Counts{}

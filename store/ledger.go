@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
 )
@@ -74,6 +75,9 @@ func (l *ledger) forgetListed(name string) error {
 	}
 	defer dir.Close()
 	files, damaged, err := manifest.ReadFiles(dir)
+	if faultfs.IsMisplaced(err) {
+		return nil // enlist will tell
+	}
 	if err != nil {
 		return fmt.Errorf("read manifest: %w", err)
 	}
@@ -144,9 +148,9 @@ func bodiesOf(list []manifest.Contents) ([][]byte, error) {
 	return bodies, nil
 }
 
-// publish gives the files that the checkpoint knows to be finished their lines in the manifests.
-func (l *ledger) publish(saved *checkpoint) error {
-	var errs []error
+// publish gives the files that the checkpoint knows to be finished their lines in the manifests. Each category has its own part of the
+// health: what keeps one from being written must not hide another.
+func (l *ledger) publish(saved *checkpoint, health *stats.Health) {
 	for name, list := range l.open {
 		open := ""
 		if m := saved.Categories[name]; m.State.Open != nil {
@@ -157,8 +161,9 @@ func (l *ledger) publish(saved *checkpoint) error {
 			k++
 		}
 		if k > 0 {
-			if err := l.enlist(name, list[:k]); err != nil {
-				errs = append(errs, fmt.Errorf("write manifest of %s: %w", name, err))
+			err := l.enlist(name, list[:k])
+			health.Set("manifest of "+name, err)
+			if err != nil {
 				continue
 			}
 		}
@@ -166,11 +171,10 @@ func (l *ledger) publish(saved *checkpoint) error {
 			delete(l.open, name)
 		}
 	}
-	errs = append(errs, l.none.publish())
+	health.Set("manifest of all", l.none.publish())
 	if l.marks != nil {
-		errs = append(errs, l.marks.write(time.Now(), l.open))
+		l.marks.write(time.Now(), l.open, health)
 	}
-	return errors.Join(errs...)
 }
 
 // enlist writes the lines of finished files.

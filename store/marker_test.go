@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
 	"inkwell/store/stream"
@@ -37,6 +38,15 @@ func markersIn(t *testing.T, dir, category string) map[string]Marker {
 	return found
 }
 
+// mustMark has k write the markers that are due.
+func mustMark(t *testing.T, k *markers, now time.Time, open map[string][]manifest.Contents) {
+	t.Helper()
+	health := stats.NewHealth(slog.New(slog.DiscardHandler))
+	if k.write(now, open, health); health.Status() != "" {
+		t.Fatal(health.Status())
+	}
+}
+
 func TestMarkerWaitsForEveryStream(t *testing.T) {
 	path := t.TempDir()
 	dir, err := faultfs.OpenDir(path, nil)
@@ -61,9 +71,7 @@ func TestMarkerWaitsForEveryStream(t *testing.T) {
 	k.finished("web", manifest.File{Name: "web-2026-11-25_00004", Bytes: 30, Raw: 30, Entries: 3, First: at(1).UTC(), Last: at(59).UTC(), Spans: spans})
 	write := func(minute int, open map[string][]manifest.Contents) map[string]Marker {
 		t.Helper()
-		if err := k.write(at(minute), open); err != nil {
-			t.Fatal(err)
-		}
+		mustMark(t, k, at(minute), open)
 		return markersIn(t, path, "web")
 	}
 	if m := write(59, nil); len(m) != 0 {
@@ -124,9 +132,7 @@ func TestMarkerWaitsAcrossARestart(t *testing.T) {
 		return k
 	}
 	write := func(k *markers, minute int) int {
-		if err := k.write(at(minute), nil); err != nil {
-			t.Fatal(err)
-		}
+		mustMark(t, k, at(minute), nil)
 		return len(markersIn(t, path, "web"))
 	}
 	if n := write(start(), 61); n != 0 {
