@@ -224,7 +224,8 @@ func TestSaveKnowsWhatWasDrained(t *testing.T) {
 }
 
 func TestSilentStreamsAreForgotten(t *testing.T) {
-	tab := open(t, t.TempDir(), Options{Max: 8})
+	set := stats.New()
+	tab := open(t, t.TempDir(), Options{Max: 8, Stats: set})
 	ok := func(context.Context, *proto.Batch) error { return nil }
 	for i := range 100 {
 		if err := tab.Append(t.Context(), batch("a", ID{byte(i + 1)}, 0, 1), ok); err != nil {
@@ -235,6 +236,9 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	tab.Each(func(ID, string, Ranges) { n++ })
 	if n == 0 || n > 8 {
 		t.Errorf("%d streams are remembered, the limit is 8", n)
+	}
+	if forgotten, now := set.Get(stats.Overall+":streams forgotten"), set.Get(stats.Overall+":streams"); forgotten != int64(100-n) || now != int64(n) {
+		t.Errorf("counted: %d forgotten, %d streams; %d are remembered", forgotten, now, n)
 	}
 	tab.o.TTL = time.Minute
 	for _, e := range tab.streams {
