@@ -1,10 +1,10 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,30 +119,30 @@ func (n *inNoFile) publish() error {
 	return fmt.Errorf("write counts: %w", err)
 }
 
+// write appends counts to the file, which is written anew before that when it is due: by itself, so that it does not matter whether one that
+// failed has replaced it.
 func (n *inNoFile) write(counts *manifest.Counts) error {
-	anew := n.lines.Due()
-	if anew {
+	if n.lines.Due() {
 		var all manifest.Counts
 		if _, err := n.open(&all); err != nil {
 			return err
 		}
-		all.Merge(counts)
-		counts = &all
+		bodies, err := all.Bodies(OverflowCategory)
+		if err != nil {
+			return err
+		}
+		if err := n.lines.Rewrite(slices.Values(bodies)); err != nil {
+			return err
+		}
 	}
 	bodies, err := counts.Bodies(OverflowCategory)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case anew:
-		return n.lines.Rewrite(func(yield func([]byte) bool) {
-			for _, b := range bodies {
-				if !yield(b) {
-					return
-				}
-			}
-		})
 	}
-	return errors.Join(n.lines.Append(bodies...), n.lines.Sync())
+	if err := n.lines.Append(bodies...); err != nil {
+		return err
+	}
+	return n.lines.Sync()
 }
 
 func (n *inNoFile) close() error {

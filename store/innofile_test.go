@@ -130,6 +130,7 @@ func TestCountsOutliveFaults(t *testing.T) {
 		id := stream.ID{1}
 		refuse := func(first int64) error {
 			n.refused(Refusal{Category: []byte("web"), Stream: id, First: first, Entries: 2, Why: "x"})
+			n.twice(id, "web", 1)
 			return n.publish()
 		}
 		if err := refuse(0); err != nil {
@@ -146,8 +147,8 @@ func TestCountsOutliveFaults(t *testing.T) {
 		if err := refuse(6); err != nil {
 			t.Errorf("fault %d: %v", at, err)
 		}
-		if _, numbers, _ := counted(t, path, id); numbers != "0-7" {
-			t.Errorf("fault %d (%v): numbers %s", at, failed, numbers)
+		if refused, numbers, twice := counted(t, path, id); numbers != "0-7" || refused != 8 || twice != 4 {
+			t.Errorf("fault %d (%v): refused %d, numbers %s, twice %d", at, failed, refused, numbers, twice)
 		}
 		if !reached {
 			if at < 8 {
