@@ -271,7 +271,10 @@ func TestAnswersThatDrip(t *testing.T) {
 			serving.Go(func() {
 				defer nc.Close()
 				begin, err := endlessReply(nc)
-				for _, err = nc.Write(begin); err == nil; _, err = nc.Write([]byte{'x'}) {
+				if err == nil {
+					_, err = nc.Write(begin)
+				}
+				for ; err == nil; _, err = nc.Write([]byte{'x'}) {
 					time.Sleep(2 * time.Millisecond)
 				}
 			})
