@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,46 @@ func TestFilesWithManyCheckpoints(t *testing.T) {
 	}
 	o.KeepOpen = false
 	closeFiles(t, open(t, o))
+	checkManifest(t, filepath.Join(o.Dir, "c"), total)
+}
+
+// TestFilesWithoutBytes has messages without a byte come when no file is open, at every turn of a run: they stand in the manifest of the
+// file that comes next, once, and hold up nothing.
+func TestFilesWithoutBytes(t *testing.T) {
+	o := FilesOptions{Dir: t.TempDir(), MaxSize: 1, cutEvery: time.Millisecond, maxAge: time.Millisecond, idleWait: time.Millisecond, DoneMarkers: true}
+	total := 0
+	take := func(f *Files, messages ...string) {
+		t.Helper()
+		mustAppend(t, f, numbered("c", total, messages...))
+		total += len(messages)
+		eventually(t, "a checkpoint", func() bool { bytes, _ := f.Backlog(); return bytes == 0 })
+	}
+	for round := range 4 {
+		o.KeepOpen = round%2 == 0
+		f := open(t, o)
+		take(f, "")
+		if round > 1 {
+			take(f, "", "")
+			take(f, "a\n", "")
+		}
+		if text := f.Status(); text != "" {
+			t.Errorf("round %d: %s", round, text)
+		}
+		closeFiles(t, f)
+	}
+	o.KeepOpen = false
+	told := new(warned)
+	o.Logger = slog.New(told)
+	f := open(t, o)
+	take(f, "")
+	take(f, "b\n")
+	take(f, "c\n")
+	take(f, "")
+	closeFiles(t, f)
+	closeFiles(t, open(t, o))
+	if told.Load() > 0 {
+		t.Errorf("%d troubles were told", told.Load())
+	}
 	checkManifest(t, filepath.Join(o.Dir, "c"), total)
 }
 

@@ -88,6 +88,7 @@ func (l *ledger) forgetListed(name string) error {
 	for _, f := range files {
 		listed[f.Name] = true
 	}
+	manifest.Settle(l.open[name])
 	l.open[name] = slices.DeleteFunc(l.open[name], func(c manifest.Contents) bool { return listed[c.File] })
 	return nil
 }
@@ -156,8 +157,9 @@ func (l *ledger) publish(saved *checkpoint, health *stats.Health) {
 		if m := saved.Categories[name]; m.State.Open != nil {
 			open = m.State.Open.File
 		}
+		manifest.Settle(list)
 		k := 0
-		for k < len(list) && list[k].File != open {
+		for k < len(list) && list[k].File != open && list[k].File != "" {
 			k++
 		}
 		if k > 0 {

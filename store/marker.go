@@ -165,7 +165,7 @@ func (k *markers) finished(category string, f manifest.File) {
 func (k *markers) write(now time.Time, open map[string][]manifest.Contents, health *stats.Health) {
 	for key, u := range k.due {
 		if !k.done(key, u, now) || slices.ContainsFunc(open[key.category], func(c manifest.Contents) bool {
-			return k.period.Label(time.Unix(c.First, 0), k.at) == key.label
+			return c.File != "" && k.period.Label(time.Unix(c.First, 0), k.at) == key.label
 		}) {
 			continue
 		}

@@ -164,6 +164,16 @@ func TestAudit(t *testing.T) {
 			},
 			sums: "22=22+0+0+0 m0 d0", findings: "removed web  5",
 		},
+		"entries without bytes are in no file before one comes": {
+			make: func(t *testing.T, _ *Audit, one, _ string) {
+				file(t, one, "web", f0, f0, span(1, 0, 0, 4)) // with what the first line of the ledger has
+				ledger(t, one, "web", "", 0, 50, span(1, 0, 0, 1))
+				ledger(t, one, "web", f0, 50, 100, span(1, 0, 1, 3))
+				ledger(t, one, "web", "", 100, 150, span(1, 0, 4, 2))
+				ledger(t, one, "db", "", 0, 120, span(2, 0, 0, 1))
+			},
+			sums: "7=7+0+0+0 m0 d0",
+		},
 		"removed files are told for each collector, as far back as was asked": {
 			make: func(t *testing.T, _ *Audit, one, two string) {
 				file(t, one, "web", f0, "", span(1, 0, 0, 10))
