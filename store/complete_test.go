@@ -12,8 +12,12 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/faultfs/crashfs"
+	"inkwell/internal/stats"
+	"inkwell/proto"
 	"inkwell/rotate"
+	"inkwell/store/manifest"
 	"inkwell/store/spool"
+	"inkwell/store/stream"
 )
 
 // TestFilesCompleteWhileAnotherFails has a category become complete, and be forgotten, while the journal is still needed from before its
@@ -106,6 +110,47 @@ func TestFilesWithoutBytes(t *testing.T) {
 		t.Errorf("%d troubles were told", told.Load())
 	}
 	checkManifest(t, filepath.Join(o.Dir, "c"), total)
+}
+
+// TestFilesOfManyStreams has a sender number as it costs most: each entry has a stream of its own. What is remembered of files that are not
+// finished is bounded, with bytes in them and without, and all entries are in the manifest.
+func TestFilesOfManyStreams(t *testing.T) {
+	const limit, many = 100, 1000
+	for _, message := range []string{"m\n", ""} {
+		o := FilesOptions{Dir: t.TempDir(), KeepOpen: true, maxSpans: limit, maxAge: time.Millisecond, idleWait: time.Millisecond, cutEvery: time.Millisecond}
+		f := open(t, o)
+		for n := 0; n < many; {
+			b := new(proto.Batch)
+			for range 10 {
+				n++
+				b.Append([]byte("c"), []byte(message))
+				b.AppendSpan(proto.Span{Stream: stream.ID{byte(n), byte(n >> 8), 1}, Count: 1})
+			}
+			mustAppend(t, f, b)
+			if n%50 == 0 {
+				eventually(t, "a checkpoint", func() bool { bytes, _ := f.Backlog(); return bytes == 0 })
+			}
+		}
+		closeFiles(t, f)
+		spans, entries := 0, int64(0)
+		for _, c := range f.ledger.open["c"] {
+			spans += len(c.Spans)
+			for _, s := range c.Spans {
+				entries += s.Count
+			}
+		}
+		files, _, err := manifest.ReadFiles(openState(t, filepath.Join(o.Dir, "c")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			entries += file.Entries
+		}
+		early := f.o.Stats.Get(stats.Overall + ":files finished early")
+		if spans > 2*limit || entries != many || early < 3 || message != "" && len(files) < 3 {
+			t.Errorf("%q: %d stretches are remembered, %d entries are known, %d files are finished, %d early", message, spans, entries, len(files), early)
+		}
+	}
 }
 
 // TestFilesKilledBehindALostJournal loses the journal, and dies before another checkpoint when it has come to where it was: the old

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -27,6 +28,8 @@ type ledger struct {
 	open  map[string][]manifest.Contents // by category
 	marks *markers                       // nil: none are made
 	none  inNoFile
+
+	crowded map[string]bool // categories of which there is too much to be remembered
 }
 
 // openLedger reads the ledger in state and leaves out what the checkpoint does not know of.
@@ -176,6 +179,35 @@ func (l *ledger) publish(saved *checkpoint, health *stats.Health) {
 	health.Set("manifest of all", l.none.publish())
 	if l.marks != nil {
 		l.marks.write(time.Now(), l.open, health)
+	}
+}
+
+// crowd finds the categories of which most is remembered, if there is more than limit in all: a sender may number as it likes. Their files
+// are sealed by the next cut. What has no file is remembered without its numbers.
+func (l *ledger) crowd(limit int) {
+	l.crowded = nil
+	total, sizes := 0, make(map[string]int, len(l.open))
+	for name, list := range l.open {
+		for i := range list {
+			sizes[name] += len(list[i].Spans)
+		}
+		total += sizes[name]
+	}
+	if total <= limit {
+		return
+	}
+	l.crowded = make(map[string]bool)
+	for _, name := range slices.SortedFunc(maps.Keys(sizes), func(a, b string) int { return sizes[b] - sizes[a] }) {
+		if total <= limit/2 {
+			return
+		}
+		l.crowded[name] = true
+		total -= sizes[name]
+		for i := range l.open[name] {
+			if c := &l.open[name][i]; c.File == "" {
+				c.Spans = manifest.Unnumber(c.Spans)
+			}
+		}
 	}
 }
 

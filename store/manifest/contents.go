@@ -86,6 +86,17 @@ func Settle(lines []Contents) {
 	}
 }
 
+// Unnumber makes one span without numbers of several.
+func Unnumber(spans []Span) []Span {
+	var all Span
+	for _, s := range spans {
+		all.Hour = s.Hour
+		all.Count += s.Count
+		all.Bytes += s.Bytes
+	}
+	return []Span{all}
+}
+
 // maxSpans is how many a line has at most in the order of the file.
 const maxSpans = 1 << 14
 
