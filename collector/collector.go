@@ -95,6 +95,9 @@ func Open(o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
+	if err := secure(c.listeners, o); err != nil {
+		return nil, err
+	}
 	if c.to, err = c.openDestination(o); err != nil {
 		return nil, err
 	}

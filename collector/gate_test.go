@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -290,5 +291,25 @@ func TestUnixSockets(t *testing.T) {
 		if err := open(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// What those who may set options make the server remember is bounded; what is known can always be changed.
+func TestOptionsAreBounded(t *testing.T) {
+	set := stats.New()
+	c := newControl(written{newIntake(refusing{}, set, 1), nil}, set, "")
+	c.gate = gated(t, Options{}, nil)
+	ctx := by("127.0.0.1")
+	for i := range maxOptions + 10 {
+		if err := c.SetOption(ctx, fmt.Sprint(i), "v"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.SetOption(ctx, "0", "changed"); err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.GetOptions(ctx)
+	if err != nil || len(all) != maxOptions || all["0"] != "changed" || all[fmt.Sprint(maxOptions)] != "" {
+		t.Errorf("%d options, the first is %q, %v", len(all), all["0"], err)
 	}
 }

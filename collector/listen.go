@@ -23,12 +23,6 @@ func listenAll(o Options) (all []net.Listener, err error) {
 			all = nil
 		}
 	}()
-	var credentials *rpc.Credentials
-	if slices.ContainsFunc(o.Listen, func(addr string) bool { return strings.HasPrefix(addr, "tls://") }) {
-		if credentials, err = rpc.OpenTLS(o.TLS, o.Logger); err != nil {
-			return nil, err
-		}
-	}
 	for _, addr := range o.Listen {
 		a, err := rpc.ParseAddress(addr)
 		if err != nil {
@@ -39,15 +33,32 @@ func listenAll(o Options) (all []net.Listener, err error) {
 			return all, err
 		}
 		all = append(all, ln)
-		if a.TLS {
-			secure, err := credentials.Listener(ln)
-			if err != nil {
-				return all, err
-			}
-			all[len(all)-1] = secure
-		}
 	}
 	return all, nil
+}
+
+// secure makes those of the listeners speak TLS whose addresses say so. The files are read as the user who reads them again later: what
+// only root can read would be in use until it expires.
+func secure(listeners []net.Listener, o Options) error {
+	isTLS := func(addr string) bool { return strings.HasPrefix(addr, "tls://") }
+	if !slices.ContainsFunc(o.Listen, isTLS) {
+		return nil
+	}
+	credentials, err := rpc.OpenTLS(o.TLS, o.Logger)
+	if err != nil {
+		return err
+	}
+	for i, addr := range o.Listen {
+		if !isTLS(addr) {
+			continue
+		}
+		ln, err := credentials.Listener(listeners[i])
+		if err != nil {
+			return err
+		}
+		listeners[i] = ln
+	}
+	return nil
 }
 
 // maxSocketPath is what the kernel takes as the path of a unix socket, in bytes.

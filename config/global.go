@@ -115,7 +115,7 @@ func (l *loader) listen(b block) []string {
 		}
 		_, port, err := net.SplitHostPort(strings.TrimPrefix(v.Text, "tls://"))
 		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
-			l.spoil(v.Line, fmt.Sprintf("listen=%s is no address to listen on", conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, tls://HOST:PORT, or unix:/path/of/socket")
+			l.spoil(v.Line, fmt.Sprintf("listen=%s is no address to listen on", conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, tls://HOST:PORT, or unix:/path/of/socket; for several the key stands several times")
 			continue
 		}
 		all = append(all, v.Text)

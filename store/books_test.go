@@ -141,9 +141,7 @@ func TestDamageToADoneMarker(t *testing.T) {
 		if err := k.recover(now); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.write(now, nil); err != nil {
-			t.Fatal(err)
-		}
+		mustMark(t, k, now, nil)
 		return k
 	}
 	body, err := manifest.AppendFile(nil, &file)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -615,6 +616,29 @@ func TestBufferSiftsRecords(t *testing.T) {
 		if got, want := set.Get("scribe_overall:refused"), int64(len(messages)-len(good)); got != want {
 			t.Errorf("%q: %d refused, want %d", messages, got, want)
 		}
+	}
+}
+
+// TestBufferIsPatientWithRefusals: what is refused alone and then taken was no poison.
+func TestBufferIsPatientWithRefusals(t *testing.T) {
+	noLeaks(t)
+	s, set := &sink{fault: always(errAway)}, stats.New()
+	sp, dir := openSpool(t, t.TempDir(), spool.Options{}, nil)
+	b := newBuffer(t, s, sp, BufferOptions{Stats: set, Refused: dir})
+	mustSend(t, b, "poison")
+	mustSend(t, b, "z")
+	var refused atomic.Int64
+	s.set(func(b *proto.Batch) error {
+		err := refusing(b)
+		if err != nil && b.Count() == 1 && refused.Add(1) >= maxRefusals {
+			return nil
+		}
+		return err
+	})
+	mustDrain(t, b)
+	wantSink(t, s, "poison", "z")
+	if got := set.Get("scribe_overall:refused"); got != 0 || refused.Load() != maxRefusals {
+		t.Errorf("%d are set aside after %d attempts", got, refused.Load())
 	}
 }
 

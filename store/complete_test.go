@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +12,12 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/faultfs/crashfs"
+	"inkwell/internal/stats"
+	"inkwell/proto"
 	"inkwell/rotate"
+	"inkwell/store/manifest"
 	"inkwell/store/spool"
+	"inkwell/store/stream"
 )
 
 // TestFilesCompleteWhileAnotherFails has a category become complete, and be forgotten, while the journal is still needed from before its
@@ -65,6 +70,87 @@ func TestFilesWithManyCheckpoints(t *testing.T) {
 	o.KeepOpen = false
 	closeFiles(t, open(t, o))
 	checkManifest(t, filepath.Join(o.Dir, "c"), total)
+}
+
+// TestFilesWithoutBytes has messages without a byte come when no file is open, at every turn of a run: they stand in the manifest of the
+// file that comes next, once, and hold up nothing.
+func TestFilesWithoutBytes(t *testing.T) {
+	o := FilesOptions{Dir: t.TempDir(), MaxSize: 1, cutEvery: time.Millisecond, maxAge: time.Millisecond, idleWait: time.Millisecond, DoneMarkers: true}
+	total := 0
+	take := func(f *Files, messages ...string) {
+		t.Helper()
+		mustAppend(t, f, numbered("c", total, messages...))
+		total += len(messages)
+		eventually(t, "a checkpoint", func() bool { bytes, _ := f.Backlog(); return bytes == 0 })
+	}
+	for round := range 4 {
+		o.KeepOpen = round%2 == 0
+		f := open(t, o)
+		take(f, "")
+		if round > 1 {
+			take(f, "", "")
+			take(f, "a\n", "")
+		}
+		if text := f.Status(); text != "" {
+			t.Errorf("round %d: %s", round, text)
+		}
+		closeFiles(t, f)
+	}
+	o.KeepOpen = false
+	told := new(warned)
+	o.Logger = slog.New(told)
+	f := open(t, o)
+	take(f, "")
+	take(f, "b\n")
+	take(f, "c\n")
+	take(f, "")
+	closeFiles(t, f)
+	closeFiles(t, open(t, o))
+	if told.Load() > 0 {
+		t.Errorf("%d troubles were told", told.Load())
+	}
+	checkManifest(t, filepath.Join(o.Dir, "c"), total)
+}
+
+// TestFilesOfManyStreams has a sender number as it costs most: each entry has a stream of its own. What is remembered of files that are not
+// finished is bounded, with bytes in them and without, and all entries are in the manifest.
+func TestFilesOfManyStreams(t *testing.T) {
+	const limit, many = 100, 1000
+	for _, message := range []string{"m\n", ""} {
+		o := FilesOptions{Dir: t.TempDir(), KeepOpen: true, maxSpans: limit, maxAge: time.Millisecond, idleWait: time.Millisecond, cutEvery: time.Millisecond}
+		f := open(t, o)
+		for n := 0; n < many; {
+			b := new(proto.Batch)
+			for range 10 {
+				n++
+				b.Append([]byte("c"), []byte(message))
+				b.AppendSpan(proto.Span{Stream: stream.ID{byte(n), byte(n >> 8), 1}, Count: 1})
+			}
+			mustAppend(t, f, b)
+			if n%50 == 0 {
+				eventually(t, "a checkpoint", func() bool { bytes, _ := f.Backlog(); return bytes == 0 })
+			}
+		}
+		closeFiles(t, f)
+		spans, entries := 0, int64(0)
+		for _, c := range f.ledger.open["c"] {
+			spans += len(c.Spans)
+			for _, s := range c.Spans {
+				entries += s.Count
+			}
+		}
+		files, _, err := manifest.ReadFiles(openState(t, filepath.Join(o.Dir, "c")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			entries += file.Entries
+		}
+		early := f.o.Stats.Get(stats.Overall + ":files finished early")
+		if spans > 2*limit || entries != many || early < 3 || message != "" && len(files) < 3 {
+			t.Errorf("%q: %d stretches are remembered, %d entries are known, %d files are finished, %d early", message, spans, entries, len(files), early)
+		}
+	}
 }
 
 // TestFilesKilledBehindALostJournal loses the journal, and dies before another checkpoint when it has come to where it was: the old

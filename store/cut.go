@@ -20,6 +20,7 @@ type cut struct {
 	live         map[string]uint64 // born, of each category that is alive
 	forget       []*category       // complete ones, to be closed
 	seal         bool              // seal all: the last cut of a run
+	crowded      map[string]bool   // seal the files of these categories: there is too much to be remembered of them
 
 	wait  sync.WaitGroup // for the shards
 	mu    sync.Mutex
@@ -106,7 +107,9 @@ func (f *Files) save(k *cut, next *checkpoint) error {
 
 // publishBooks brings manifests and markers up to a checkpoint. What cannot be written is tried again with the next.
 func (f *Files) publishBooks(saved *checkpoint) {
-	f.health.Set("manifest", f.ledger.publish(saved))
+	f.ledger.publish(saved, f.health)
+	f.ledger.crowd(f.o.maxSpans)
+	f.early.Add(int64(len(f.ledger.crowded)))
 }
 
 // acknowledge tells the journal what the checkpoint covers.

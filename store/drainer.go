@@ -26,6 +26,8 @@ const (
 	idleWait    = 100 * time.Millisecond // how often the clock is looked at while the journal is quiet
 	retryMin    = time.Second            // between attempts to write to a category that failed
 	retryMax    = 10 * time.Second
+	maxSpans    = 1 << 18 // stretches of numbers in files that are not finished: beyond, those with most are; and a checkpoint comes for half as many
+	chunkSpans  = 1 << 14 // of a chunk: messages may have no bytes
 )
 
 // category is one output category. Its fields belong to the drainer's goroutine, out to its shard.
@@ -58,6 +60,7 @@ type drainer struct {
 	nextCut    time.Time
 	turn       time.Time  // when the clock ends the files; zero for never
 	cutLow     uint64     // low at the last cut
+	spans      int        // taken since then
 	cutting    chan error // of the cut in progress, nil if none
 	tried      bool       // lastTry was
 	batch      proto.Batch
@@ -167,6 +170,7 @@ func (d *drainer) take(rec spool.Record) {
 		d.low = rec.End
 		return
 	}
+	d.spans += len(d.batch.Spans())
 	d.files.streams.Drained(&d.batch)
 	d.runs = d.batch.AppendRuns(d.runs[:0])
 	d.numbers.begin(&d.batch)
@@ -226,7 +230,7 @@ func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) (si
 	if prefix {
 		need += 4*len(name) + 3 // quoted: \xff at worst
 	}
-	if c.chunk != nil && len(c.chunk.data)+need > d.maxChunk {
+	if c.chunk != nil && (len(c.chunk.data)+need > d.maxChunk || len(c.chunk.spans) >= chunkSpans) {
 		d.dispatch(c)
 	}
 	if c.chunk == nil {
@@ -307,8 +311,8 @@ func (d *drainer) keepHouse(now time.Time) {
 		d.park(now)
 	}
 	d.retry(now)
-	if now.After(d.nextCut) || d.low >= d.cutLow+cutBytes {
-		d.cutLow = d.low
+	if now.After(d.nextCut) || d.low >= d.cutLow+cutBytes || d.spans >= d.files.o.maxSpans/2 {
+		d.cutLow, d.spans = d.low, 0
 		d.nextCut = now.Add(d.files.o.cutEvery)
 		d.cutting = make(chan error, 1)
 		k := d.cut(false)
@@ -318,7 +322,7 @@ func (d *drainer) keepHouse(now time.Time) {
 
 // cut sends a cut behind the chunks that are on their way to the shards.
 func (d *drainer) cut(seal bool) *cut {
-	k := &cut{low: d.low, drained: d.low, live: make(map[string]uint64, len(d.categories)), seal: seal, marks: make(map[string]mark)}
+	k := &cut{low: d.low, drained: d.low, live: make(map[string]uint64, len(d.categories)), seal: seal, crowded: d.files.ledger.crowded, marks: make(map[string]mark)}
 	for _, c := range d.categories {
 		switch {
 		case c.parked:

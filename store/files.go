@@ -47,6 +47,7 @@ type FilesOptions struct {
 
 	cutEvery, idleWait, retryMin, maxAge time.Duration // for tests, 0 = the constants of the drainer
 	segmentBytes                         int64         // of the journal, for tests
+	maxSpans                             int           // stretches of numbers in files that are not finished, for tests
 }
 
 // Files is the store of the collector: what is appended to it ends in size-bounded, rotated files per category.
@@ -79,8 +80,9 @@ type Files struct {
 	reserve Reserve
 	buffers buffers
 
-	chunkBytes atomic.Int64 // memory of all chunks, pending and on their way
-	pruned     time.Time    // of the last retention run; owned by the checkpoint in progress
+	chunkBytes atomic.Int64  // memory of all chunks, pending and on their way
+	early      *atomic.Int64 // files that were finished because there was too much to be remembered
+	pruned     time.Time     // of the last retention run; owned by the checkpoint in progress
 
 	pending sync.WaitGroup // Appends
 	closeMu sync.RWMutex
@@ -97,6 +99,7 @@ func (o *FilesOptions) defaults() {
 	o.cutEvery = cmp.Or(o.cutEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(cutInterval))))
 	o.idleWait = cmp.Or(o.idleWait, idleWait)
 	o.retryMin = cmp.Or(o.retryMin, retryMin)
+	o.maxSpans = cmp.Or(o.maxSpans, maxSpans)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -109,7 +112,7 @@ func (o *FilesOptions) defaults() {
 // changed, when a directory cannot be used, another process has it (faultfs.ErrLocked) or the state is of another version.
 func OpenFiles(o FilesOptions) (_ *Files, err error) {
 	o.defaults()
-	f := &Files{o: o, log: o.Logger, health: stats.NewHealth(o.Logger)}
+	f := &Files{o: o, log: o.Logger, health: stats.NewHealth(o.Logger), early: o.Stats.Overall("files finished early")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.release())

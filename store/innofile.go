@@ -1,10 +1,10 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,9 +35,12 @@ type Refusal struct {
 	Why      string
 }
 
-// look opens the file.
+// look opens the file. While something else stands there, what is counted waits, and publish says so.
 func (n *inNoFile) look(log *slog.Logger) error {
 	damage, err := n.open(nil)
+	if faultfs.IsMisplaced(err) {
+		return nil
+	}
 	if err == nil && damage.Lines > 0 {
 		log.Warn("damaged lines of a manifest are passed over; audits do not know what they counted", "file", filepath.Join(n.root.Path(), manifest.Name), "lines", damage.Lines, "kept as", damage.Aside)
 	}
@@ -94,6 +97,11 @@ func (n *inNoFile) count(c manifest.Count, first int64) {
 
 // publish writes what was counted. It is counted on after an error.
 func (n *inNoFile) publish() error {
+	if n.lines == nil {
+		if _, err := n.open(nil); err != nil {
+			return fmt.Errorf("write counts: %w", err)
+		}
+	}
 	n.mu.Lock()
 	counts := n.counts
 	n.counts = manifest.Counts{}
@@ -111,30 +119,30 @@ func (n *inNoFile) publish() error {
 	return fmt.Errorf("write counts: %w", err)
 }
 
+// write appends counts to the file, which is written anew before that when it is due: by itself, so that it does not matter whether one that
+// failed has replaced it.
 func (n *inNoFile) write(counts *manifest.Counts) error {
-	anew := n.lines.Due()
-	if anew {
+	if n.lines.Due() {
 		var all manifest.Counts
 		if _, err := n.open(&all); err != nil {
 			return err
 		}
-		all.Merge(counts)
-		counts = &all
+		bodies, err := all.Bodies(OverflowCategory)
+		if err != nil {
+			return err
+		}
+		if err := n.lines.Rewrite(slices.Values(bodies)); err != nil {
+			return err
+		}
 	}
 	bodies, err := counts.Bodies(OverflowCategory)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case anew:
-		return n.lines.Rewrite(func(yield func([]byte) bool) {
-			for _, b := range bodies {
-				if !yield(b) {
-					return
-				}
-			}
-		})
 	}
-	return errors.Join(n.lines.Append(bodies...), n.lines.Sync())
+	if err := n.lines.Append(bodies...); err != nil {
+		return err
+	}
+	return n.lines.Sync()
 }
 
 func (n *inNoFile) close() error {

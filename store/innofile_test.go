@@ -1,14 +1,18 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/store/manifest"
@@ -126,6 +130,7 @@ func TestCountsOutliveFaults(t *testing.T) {
 		id := stream.ID{1}
 		refuse := func(first int64) error {
 			n.refused(Refusal{Category: []byte("web"), Stream: id, First: first, Entries: 2, Why: "x"})
+			n.twice(id, "web", 1)
 			return n.publish()
 		}
 		if err := refuse(0); err != nil {
@@ -142,8 +147,8 @@ func TestCountsOutliveFaults(t *testing.T) {
 		if err := refuse(6); err != nil {
 			t.Errorf("fault %d: %v", at, err)
 		}
-		if _, numbers, _ := counted(t, path, id); numbers != "0-7" {
-			t.Errorf("fault %d (%v): numbers %s", at, failed, numbers)
+		if refused, numbers, twice := counted(t, path, id); numbers != "0-7" || refused != 8 || twice != 4 {
+			t.Errorf("fault %d (%v): refused %d, numbers %s, twice %d", at, failed, refused, numbers, twice)
 		}
 		if !reached {
 			if at < 8 {
@@ -151,5 +156,80 @@ func TestCountsOutliveFaults(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// said keeps what is logged.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) has(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Contains(s.text.String(), text)
+}
+
+// TestBooksThatAreLinks plants links where the manifests and a done marker belong: the start succeeds, entries are written, the log says
+// where each link stands, the status that there are some, and what waited for that is written when they are gone.
+func TestBooksThatAreLinks(t *testing.T) {
+	o := FilesOptions{Dir: t.TempDir(), MaxSize: 1, KeepOpen: true, DoneMarkers: true, cutEvery: time.Millisecond, maxAge: time.Millisecond}
+	f := open(t, o)
+	mustAppend(t, f, numbered("c", 0, "c0\n"))
+	closeFiles(t, f)
+	begun := time.Now().Add(-72 * time.Hour).Truncate(time.Second)
+	body, err := manifest.AppendFile(nil, &manifest.File{Name: "d-1.gz", Bytes: 1, Raw: 1, Entries: 1, First: begun.UTC(), Last: begun.UTC()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim := filepath.Join(t.TempDir(), "victim")
+	err = errors.Join(os.WriteFile(victim, []byte("untouched"), 0o600), faultfs.AppendLines(openState(t, filepath.Join(o.Dir, "d")), manifest.Name, manifest.Header, body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := []string{manifest.Name, filepath.Join("c", manifest.Name), filepath.Join("d", MarkerPrefix+o.Period.Label(begun, o.At))}
+	for _, name := range links {
+		path := filepath.Join(o.Dir, name)
+		if err := os.Symlink(victim, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := new(said)
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	f = open(t, o)
+	mustAppend(t, f, numbered("c", 1, "c1\n"))
+	f.Refused(Refusal{Category: []byte("c"), Stream: stream.ID{7}, Entries: 3, Why: "not allowed"})
+	for _, name := range links {
+		eventually(t, name+" in the log", func() bool { return log.has(filepath.Join(o.Dir, name)) })
+	}
+	if !strings.Contains(f.Status(), "symbolic link") {
+		t.Errorf("status %q", f.Status())
+	}
+	for _, name := range links {
+		if err := os.Remove(filepath.Join(o.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the end of the trouble", func() bool { return f.Status() == "" })
+	if n := len(markersIn(t, o.Dir, "d")); n != 1 {
+		t.Errorf("%d markers, want one", n)
+	}
+	closeFiles(t, f)
+	if refused, numbers, _ := counted(t, o.Dir, stream.ID{7}); refused != 3 || numbers != "0-2" {
+		t.Errorf("refused %d: %s", refused, numbers)
+	}
+	if got, err := os.ReadFile(victim); err != nil || string(got) != "untouched" {
+		t.Errorf("what the links point to: %q %v", got, err)
+	}
+	files, _, err := manifest.ReadFiles(openState(t, filepath.Join(o.Dir, "c")))
+	if err != nil || len(files) != 1 || files[0].Entries != 1 {
+		t.Errorf("the manifest has %v, %v", files, err)
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
 )
@@ -26,6 +28,8 @@ type ledger struct {
 	open  map[string][]manifest.Contents // by category
 	marks *markers                       // nil: none are made
 	none  inNoFile
+
+	crowded map[string]bool // categories of which there is too much to be remembered
 }
 
 // openLedger reads the ledger in state and leaves out what the checkpoint does not know of.
@@ -74,6 +78,9 @@ func (l *ledger) forgetListed(name string) error {
 	}
 	defer dir.Close()
 	files, damaged, err := manifest.ReadFiles(dir)
+	if faultfs.IsMisplaced(err) {
+		return nil // enlist will tell
+	}
 	if err != nil {
 		return fmt.Errorf("read manifest: %w", err)
 	}
@@ -84,6 +91,7 @@ func (l *ledger) forgetListed(name string) error {
 	for _, f := range files {
 		listed[f.Name] = true
 	}
+	manifest.Settle(l.open[name])
 	l.open[name] = slices.DeleteFunc(l.open[name], func(c manifest.Contents) bool { return listed[c.File] })
 	return nil
 }
@@ -144,21 +152,23 @@ func bodiesOf(list []manifest.Contents) ([][]byte, error) {
 	return bodies, nil
 }
 
-// publish gives the files that the checkpoint knows to be finished their lines in the manifests.
-func (l *ledger) publish(saved *checkpoint) error {
-	var errs []error
+// publish gives the files that the checkpoint knows to be finished their lines in the manifests. Each category has its own part of the
+// health: what keeps one from being written must not hide another.
+func (l *ledger) publish(saved *checkpoint, health *stats.Health) {
 	for name, list := range l.open {
 		open := ""
 		if m := saved.Categories[name]; m.State.Open != nil {
 			open = m.State.Open.File
 		}
+		manifest.Settle(list)
 		k := 0
-		for k < len(list) && list[k].File != open {
+		for k < len(list) && list[k].File != open && list[k].File != "" {
 			k++
 		}
 		if k > 0 {
-			if err := l.enlist(name, list[:k]); err != nil {
-				errs = append(errs, fmt.Errorf("write manifest of %s: %w", name, err))
+			err := l.enlist(name, list[:k])
+			health.Set("manifest of "+name, err)
+			if err != nil {
 				continue
 			}
 		}
@@ -166,11 +176,39 @@ func (l *ledger) publish(saved *checkpoint) error {
 			delete(l.open, name)
 		}
 	}
-	errs = append(errs, l.none.publish())
+	health.Set("manifest of all", l.none.publish())
 	if l.marks != nil {
-		errs = append(errs, l.marks.write(time.Now(), l.open))
+		l.marks.write(time.Now(), l.open, health)
 	}
-	return errors.Join(errs...)
+}
+
+// crowd finds the categories of which most is remembered, if there is more than limit in all: a sender may number as it likes. Their files
+// are sealed by the next cut. What has no file is remembered without its numbers.
+func (l *ledger) crowd(limit int) {
+	l.crowded = nil
+	total, sizes := 0, make(map[string]int, len(l.open))
+	for name, list := range l.open {
+		for i := range list {
+			sizes[name] += len(list[i].Spans)
+		}
+		total += sizes[name]
+	}
+	if total <= limit {
+		return
+	}
+	l.crowded = make(map[string]bool)
+	for _, name := range slices.SortedFunc(maps.Keys(sizes), func(a, b string) int { return sizes[b] - sizes[a] }) {
+		if total <= limit/2 {
+			return
+		}
+		l.crowded[name] = true
+		total -= sizes[name]
+		for i := range l.open[name] {
+			if c := &l.open[name][i]; c.File == "" {
+				c.Spans = manifest.Unnumber(c.Spans)
+			}
+		}
+	}
 }
 
 // enlist writes the lines of finished files.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
 	"inkwell/store/stream"
@@ -62,7 +63,8 @@ func newMarkers(root *faultfs.Dir, o *FilesOptions) *markers {
 	return &markers{root: root, log: o.Logger, period: o.Period, at: o.At, lateness: o.Lateness, seen: make(map[string]map[stream.ID]int64), due: make(map[periodOf]*unmarked)}
 }
 
-// recover finds the finished files of the last days that no marker lists.
+// recover finds the finished files of the last days that no marker lists. A category in which something else stands where its manifest
+// belongs is passed over; where a marker belongs, writing it will tell.
 func (k *markers) recover(now time.Time) error {
 	list, err := k.root.ReadDir()
 	if err != nil {
@@ -77,6 +79,10 @@ func (k *markers) recover(now time.Time) error {
 			return err
 		}
 		err = k.recoverIn(dir, e.Name(), now)
+		if faultfs.IsMisplaced(err) {
+			k.log.Error("no done markers are made of what the manifest lists", "category", e.Name(), "error", err)
+			err = nil
+		}
 		if err := errors.Join(err, dir.Close()); err != nil {
 			return fmt.Errorf("%s: %w", e.Name(), err)
 		}
@@ -98,8 +104,11 @@ func (k *markers) recoverIn(dir *faultfs.Dir, category string, now time.Time) er
 		m, known := listed[label]
 		if !known {
 			m, err = readMarker(dir, label)
-			if errors.Is(err, errMarkerDamaged) {
+			switch {
+			case errors.Is(err, errMarkerDamaged):
 				m, err = Marker{}, k.setAside(dir, label)
+			case faultfs.IsMisplaced(err):
+				m, err = Marker{}, nil
 			}
 			if err != nil {
 				return err
@@ -153,24 +162,22 @@ func (k *markers) finished(category string, f manifest.File) {
 }
 
 // write makes the markers that are due. open are the contents of files that are not finished.
-func (k *markers) write(now time.Time, open map[string][]manifest.Contents) error {
-	var errs []error
+func (k *markers) write(now time.Time, open map[string][]manifest.Contents, health *stats.Health) {
 	for key, u := range k.due {
 		if !k.done(key, u, now) || slices.ContainsFunc(open[key.category], func(c manifest.Contents) bool {
-			return k.period.Label(time.Unix(c.First, 0), k.at) == key.label
+			return c.File != "" && k.period.Label(time.Unix(c.First, 0), k.at) == key.label
 		}) {
 			continue
 		}
-		if err := k.mark(key, u, now); err != nil {
-			errs = append(errs, fmt.Errorf("write %s%s of %s: %w", MarkerPrefix, key.label, key.category, err))
-			continue
+		err := k.mark(key, u, now)
+		health.Set(fmt.Sprintf("%s%s of %s", MarkerPrefix, key.label, key.category), err)
+		if err == nil {
+			delete(k.due, key)
 		}
-		delete(k.due, key)
 	}
 	for _, seen := range k.seen {
 		maps.DeleteFunc(seen, func(_ stream.ID, at int64) bool { return now.Unix()-at > int64(markersBack/time.Second) })
 	}
-	return errors.Join(errs...)
 }
 
 // done says whether nothing more is to be expected in the period.

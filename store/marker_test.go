@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store/manifest"
 	"inkwell/store/stream"
@@ -36,6 +38,15 @@ func markersIn(t *testing.T, dir, category string) map[string]Marker {
 	return found
 }
 
+// mustMark has k write the markers that are due.
+func mustMark(t *testing.T, k *markers, now time.Time, open map[string][]manifest.Contents) {
+	t.Helper()
+	health := stats.NewHealth(slog.New(slog.DiscardHandler))
+	if k.write(now, open, health); health.Status() != "" {
+		t.Fatal(health.Status())
+	}
+}
+
 func TestMarkerWaitsForEveryStream(t *testing.T) {
 	path := t.TempDir()
 	dir, err := faultfs.OpenDir(path, nil)
@@ -60,9 +71,7 @@ func TestMarkerWaitsForEveryStream(t *testing.T) {
 	k.finished("web", manifest.File{Name: "web-2026-11-25_00004", Bytes: 30, Raw: 30, Entries: 3, First: at(1).UTC(), Last: at(59).UTC(), Spans: spans})
 	write := func(minute int, open map[string][]manifest.Contents) map[string]Marker {
 		t.Helper()
-		if err := k.write(at(minute), open); err != nil {
-			t.Fatal(err)
-		}
+		mustMark(t, k, at(minute), open)
 		return markersIn(t, path, "web")
 	}
 	if m := write(59, nil); len(m) != 0 {
@@ -86,6 +95,59 @@ func TestMarkerWaitsForEveryStream(t *testing.T) {
 	}
 	if len(k.due) != 0 {
 		t.Errorf("%d periods are still to be marked", len(k.due))
+	}
+}
+
+// A start goes on waiting where the run before did: it knows from the manifest, and from what open files hold, when a stream wrote last.
+func TestMarkerWaitsAcrossARestart(t *testing.T) {
+	path := t.TempDir()
+	root := openState(t, path)
+	defer root.Close()
+	dir, err := root.Sub("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	hourly, err := rotate.ParsePeriod("hourly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hour := time.Date(2026, 11, 25, 4, 0, 0, 0, time.Local)
+	at := func(minutes int) time.Time { return hour.Add(time.Duration(minutes) * time.Minute) }
+	quick := stream.ID{1}
+	body, err := manifest.AppendFile(nil, &manifest.File{Name: "web-2026-11-25_00004.gz", Bytes: 20, Raw: 20, Entries: 2, First: at(1).UTC(), Last: at(58).UTC(),
+		Spans: []manifest.Span{{Hour: at(1).Unix() / 3600, Stream: quick, Count: 2, Bytes: 20}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := faultfs.AppendLines(dir, manifest.Name, manifest.Header, body); err != nil {
+		t.Fatal(err)
+	}
+	o := &FilesOptions{Period: hourly, Lateness: 10 * time.Minute, Logger: slog.New(slog.DiscardHandler)}
+	start := func() *markers {
+		k := newMarkers(root, o)
+		if err := k.recover(at(61)); err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	write := func(k *markers, minute int) int {
+		mustMark(t, k, at(minute), nil)
+		return len(markersIn(t, path, "web"))
+	}
+	if n := write(start(), 61); n != 0 {
+		t.Fatalf("%d markers, though the stream may still write", n)
+	}
+	k := start()
+	k.wrote("web", []manifest.Span{{Stream: quick, Count: 1}}, at(60).Unix())
+	if n := write(k, 61); n != 1 {
+		t.Fatalf("%d markers when the stream has moved on, want one", n)
+	}
+	if err := dir.Remove(MarkerPrefix + "2026-11-25T04"); err != nil {
+		t.Fatal(err)
+	}
+	if n := write(start(), 69); n != 1 {
+		t.Fatalf("%d markers when the stream was silent for long enough, want one", n)
 	}
 }
 

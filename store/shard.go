@@ -142,7 +142,7 @@ func (s *shard) sync(k *cut) (map[string]mark, []manifest.Contents) {
 			continue
 		}
 		seal := c.out.series.Tick
-		if k.seal {
+		if k.seal || k.crowded[c.name] {
 			seal = c.out.series.Seal
 		}
 		if err := seal(); err != nil {

@@ -116,20 +116,22 @@ func TestCollectorFollowsNoPlantedLink(t *testing.T) {
 				"away":            o.dir,
 				"inner":           "good",
 				"cur/cur_current": o.at("victim"),
+				".manifest":       o.at("victim"),
+				"books/.manifest": o.at("new"),
 				"open/.open-" + today() + "_00000" + suffix + ".open": o.at("new"),
 				"final/final-" + today() + "_00000" + suffix:          o.at("victim"),
 			})
-			categories := []string{"away", "inner", "cur", "open", "final", "good"}
+			categories := []string{"away", "inner", "cur", "books", "open", "final", "good"}
 			c := ink.Collect(t, dir, "--compress", codec)
 			sendTo(t, c.Addr, 0, categories...)
 			harness.Until(t, "the other categories are written and the links are told", func() bool {
 				text := c.Stderr()
-				return c.Counter(t, "written") >= 4 && strings.Contains(text, filepath.Join(dir, "away")) && strings.Contains(text, filepath.Join(dir, "inner")) && strings.Contains(text, "symbolic link")
+				return c.Counter(t, "written") >= 5 && strings.Contains(text, filepath.Join(dir, "away")) && strings.Contains(text, filepath.Join(dir, "inner")) && strings.Contains(text, "symbolic link")
 			})
 			c.StopAnyhow(t)
 			o.untouched(t)
 			harness.Audit(t, dir, "good").Exactly(t, map[string]int{"good": 1})
-			removeAll(t, dir, "away", "inner")
+			removeAll(t, dir, "away", "inner", ".manifest", "books/.manifest")
 			c.Restart(t)
 			c.Stop(t)
 			o.untouched(t)

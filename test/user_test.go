@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -188,4 +189,25 @@ func TestWhoCannotBecomeAUser(t *testing.T) {
 	if r.Code != 1 || !strings.Contains(r.Stderr, "permission denied") {
 		t.Errorf("ends with %d\n%s", r.Code, r.Stderr)
 	}
+}
+
+// TestUserReadsTheTLSFiles: a key that only root can read could not be read again when it is renewed, which is better told at the start.
+func TestUserReadsTheTLSFiles(t *testing.T) {
+	t.Parallel()
+	top := publicDir(t)
+	cert, key := harness.NewAuthority(t, top).Issue(t, "localhost")
+	args := []string{"collect", "--user", "nobody", "--dir", filepath.Join(top, "files"), "--listen", "tls://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key}
+	if err := errors.Join(os.Chmod(cert, 0o644), os.Chmod(key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if r := ink.Run(t, args...); r.Code != 1 || !strings.Contains(r.Stderr, "permission denied") || !strings.Contains(r.Stderr, key) {
+		t.Errorf("ends with %d\n%s", r.Code, r.Stderr)
+	}
+	if err := os.Chown(key, nobodyID, nobodyID); err != nil {
+		t.Fatal(err)
+	}
+	p := ink.Start(t, harness.Command{Args: args})
+	harness.Until(t, "it listens", func() bool { return strings.Contains(p.Stderr(), "collecting") })
+	isNobody(t, p)
+	p.Stop(t)
 }

@@ -257,6 +257,7 @@ func TestAuditExitCodes(t *testing.T) {
 		{[]string{whole.dir}, exitOK, "there is no state directory"},
 		{[]string{whole.dir, "--verify", "--collector-state", whole.dir + "=" + other}, exitOK, "written 150, duplicated 0, missing 0"},
 		{[]string{whole.dir, "--state", state}, exitOK, "missing 0"},
+		{[]string{whole.dir}, exitOK, "not there any more: 1 file with 50 entries"},
 		{[]string{whole.dir, "--state", old}, exitOK, "missing 0"},
 		{[]string{journal.dir}, exitOK, "in journal 4"},
 		{[]string{whole.dir, whole.dir + "/."}, exitUsage, "are the same directory"},

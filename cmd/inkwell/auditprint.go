@@ -127,6 +127,8 @@ func findingText(f *audit.Finding, streams int) string {
 		return fmt.Sprintf("%s: %s refused%s", f.Category, n, because)
 	case audit.Lost:
 		return fmt.Sprintf("%s: the open file %s of %s is not there; %s it held are not counted as written", f.Category, f.File, dirs, n)
+	case audit.Gone:
+		return fmt.Sprintf("%s: finished files of %s are not there any more: %s with %s, which count as written; --keep or somebody removed them", f.Category, dirs, f.Text, n)
 	case audit.Damaged:
 		return fmt.Sprintf("%s: file %s of %s with %s: %s", f.Category, f.File, dirs, n, f.Text)
 	}

@@ -32,6 +32,7 @@ type Lines struct {
 	file   *File // nil = to be written anew before anything else
 	size   int64
 	fresh  int64 // its size when it was last written anew
+	synced int64 // how much of it is durable
 	dirty  bool  // there is something that was not synced
 	buf    []byte
 
@@ -189,7 +190,7 @@ func AppendLines(d *Dir, name, header string, bodies ...[]byte) (err error) {
 		data = appendLine(data, body)
 	}
 	if _, err := f.Write(data); err != nil {
-		return err
+		return errors.Join(err, f.Truncate(size)) // or half a line would be told as damage from now on
 	}
 	killpoint.Reach("manifest.written")
 	if err := f.Sync(); err != nil || begun {
@@ -230,13 +231,15 @@ func (l *Lines) Rewrite(bodies func(yield func(body []byte) bool)) error {
 		return fmt.Errorf("open %s: %w", l.path(), err)
 	}
 	l.file, l.size, l.fresh, l.dirty = f, int64(len(l.buf)), int64(len(l.buf)), false
+	l.synced = l.size
 	return nil
 }
 
 // Due says whether the file has to be written anew before anything is appended: it has grown, or an earlier write or sync failed.
 func (l *Lines) Due() bool { return l.file == nil || l.size > linesSlack+8*l.fresh }
 
-// Append adds lines with one write; they are durable after Sync. After an error the file is Due.
+// Append adds lines with one write; they are durable after Sync. After an error the file is Due, and has none of what was not durable:
+// whoever reads it again, and adds the same lines, has them once.
 func (l *Lines) Append(bodies ...[]byte) error {
 	if l.file == nil {
 		return fmt.Errorf("append to %s: it has to be written anew after an error", l.path())
@@ -249,24 +252,26 @@ func (l *Lines) Append(bodies ...[]byte) error {
 	l.size, l.dirty = l.size+int64(n), true
 	killpoint.Reach("lines.written")
 	if err != nil {
-		return errors.Join(fmt.Errorf("append to %s: %w", l.path(), err), l.close())
+		return errors.Join(fmt.Errorf("append to %s: %w", l.path(), err), l.takeBack())
 	}
 	return nil
 }
 
-// Sync makes everything that was appended survive a power failure. After an error the file is Due: a second sync of it would prove
-// nothing.
+// Sync makes everything that was appended survive a power failure. An error is as one of Append: a second sync would prove nothing.
 func (l *Lines) Sync() error {
 	if l.file == nil || !l.dirty {
 		return nil
 	}
 	if err := l.file.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("sync %s: %w", l.path(), err), l.close())
+		return errors.Join(fmt.Errorf("sync %s: %w", l.path(), err), l.takeBack())
 	}
-	l.dirty = false
+	l.dirty, l.synced = false, l.size
 	killpoint.Reach("lines.synced")
 	return nil
 }
+
+// takeBack ends the use of the file: what is not durable goes.
+func (l *Lines) takeBack() error { return errors.Join(l.file.Truncate(l.synced), l.close()) }
 
 // Close syncs and releases the file.
 func (l *Lines) Close() error { return errors.Join(l.Sync(), l.close()) }

@@ -137,6 +137,74 @@ func TestAppendLinesBehindATornEnd(t *testing.T) {
 	}
 }
 
+// stumbles fails the operation with the given number, counted down; a write is done but for its last three bytes.
+type stumbles int
+
+func (s *stumbles) Inject(_ Op, _ string, n int) (int, error) {
+	if *s--; *s == 0 {
+		return n - 3, errors.New("disk")
+	}
+	return n, nil
+}
+
+// Whichever operation fails, what is appended again is there once, and nothing of the first attempt is told as damage.
+func TestAppendAgainAfterAFault(t *testing.T) {
+	bodies := [][]byte{[]byte("body 1"), []byte("body 2")}
+	want := []string{"body 0", "body 1", "body 2"}
+	check := func(d *Dir, what string, once bool) {
+		t.Helper()
+		var got []string
+		bad, err := ReadLines(d, "lines", testHeader, number(&got))
+		if err != nil || bad > 0 || once && !slices.Equal(got, want) || !slices.Equal(got[len(got)-2:], want[1:]) {
+			t.Errorf("%s: %q, %d damaged, %v", what, got, bad, err)
+		}
+	}
+	failed := 0
+	for at := range stumbles(12) {
+		faults := new(stumbles)
+		d, err := OpenDir(t.TempDir(), faults)
+		must(t, err)
+		defer d.Close()
+		must(t, AppendLines(d, "lines", testHeader, []byte("body 0")))
+		*faults = at + 1
+		if AppendLines(d, "lines", testHeader, bodies...) != nil {
+			failed++
+			must(t, AppendLines(d, "lines", testHeader, bodies...))
+		}
+		*faults = 0
+		check(d, fmt.Sprintf("a file of one more append, operation %d", at), false) // an fsync that failed may leave the lines there
+
+		d, err = OpenDir(t.TempDir(), faults)
+		must(t, err)
+		defer d.Close()
+		must(t, AppendLines(d, "lines", testHeader, []byte("body 0")))
+		l, _, err := OpenLines(d, "lines", testHeader, func([]byte) error { return nil })
+		must(t, err)
+		must(t, l.Rewrite(slices.Values([][]byte{[]byte("body 0")})))
+		*faults = at + 1
+		err = l.Append(bodies...)
+		if err == nil {
+			err = l.Sync()
+		}
+		if err != nil {
+			failed++
+			if !l.Due() {
+				t.Error("the file is not due")
+			}
+			var again [][]byte
+			_, err := ReadLines(d, "lines", testHeader, func(body []byte) error { again = append(again, bytes.Clone(body)); return nil })
+			must(t, err)
+			must(t, l.Rewrite(slices.Values(append(again, bodies...))))
+		}
+		*faults = 0
+		check(d, fmt.Sprintf("a file that stays open, operation %d", at), true)
+		must(t, l.Close())
+	}
+	if failed < 5 {
+		t.Errorf("%d operations failed only", failed)
+	}
+}
+
 // FuzzReadLines: whatever is in a file, it is read without more than was in it, and what is appended to it is read, too.
 func FuzzReadLines(f *testing.F) {
 	whole := appendLine(appendLine([]byte(testHeader+"\n"), []byte("body 0")), []byte("body 1"))

@@ -199,6 +199,36 @@ func TestInFlightOfAnAddressIsBounded(t *testing.T) {
 	eventually(t, "everything is given back", func() bool { return r.count("bytes in flight") == 0 })
 }
 
+// Who finds the room of all taken gives back what it had of its own address.
+func TestInFlightOfAllIsBounded(t *testing.T) {
+	release := make(chan struct{})
+	s := &sink{before: func(context.Context, *proto.Batch) (proto.ResultCode, error) { <-release; return proto.OK, nil }}
+	r := serve(t, ServerOptions{MaxInFlight: 4 << 20, MaxFrame: 1 << 20, ReadTimeout: 100 * time.Millisecond}, s, nil)
+	addr := r.abroad(t)
+	call := framed(logCall(1, strings.Repeat("x", 1_000_000)))
+	var holding []*peer
+	for n := range byte(4) {
+		p := dialFrom(t, 10+n, addr)
+		go p.Write(call)
+		holding = append(holding, p)
+	}
+	eventually(t, "four frames in flight", func() bool { return r.count("bytes in flight") > 4_000_000 })
+	stays := dialFrom(t, 20, addr) // and with it what is known of its address
+	eventually(t, "a connection", func() bool { return r.count("connections") == 5 })
+	late := dialFrom(t, 20, addr)
+	go late.Write(call)
+	eventually(t, "the one without room", func() bool { return r.count("frames without room") == 1 })
+	if !strings.Contains(r.log.all(), "connections of all addresses hold all") {
+		t.Errorf("log %s", r.log.all())
+	}
+	close(release)
+	for _, p := range holding {
+		p.answer(1, proto.OK)
+	}
+	go stays.Write(call)
+	stays.answer(1, proto.OK)
+}
+
 // One hostile address with as many connections as it gets, and fifty good ones: the good do not feel it.
 func TestHostilePeerDoesNotSlowOthers(t *testing.T) {
 	const good, calls = 50, 20

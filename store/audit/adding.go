@@ -29,6 +29,7 @@ func (a *Audit) Report() *Report {
 		a.stream(r, k)
 	}
 	a.refusals(r)
+	a.gone(r)
 	r.Findings = append(r.Findings, a.notes...)
 	for name, c := range r.Categories {
 		for _, f := range a.files[name] {
@@ -297,6 +298,29 @@ func (a *Audit) refusals(r *Report) {
 		return cmp.Or(cmp.Compare(x.category, y.category), cmp.Compare(x.why, y.why))
 	}) {
 		r.Findings = append(r.Findings, Finding{Kind: Refused, Category: c.category, Entries: sums[c], Text: c.why})
+	}
+}
+
+// gone tells of the finished files that are not there. What they held counts as written: whether it was retention that removed them is not
+// known.
+func (a *Audit) gone(r *Report) {
+	for _, category := range slices.Sorted(maps.Keys(a.files)) {
+		for _, dir := range a.dirs {
+			files, entries := 0, int64(0)
+			for _, f := range a.files[category] {
+				if f.State == Removed && f.Directory == dir && a.recent(f.Last.Unix()/3600) {
+					files, entries = files+1, entries+f.Entries
+				}
+			}
+			text := "1 file"
+			switch {
+			case files == 0:
+				continue
+			case files > 1:
+				text = fmt.Sprintf("%d files", files)
+			}
+			r.Findings = append(r.Findings, Finding{Kind: Gone, Category: category, Entries: entries, Directories: []string{dir}, Text: text})
+		}
 	}
 }
 

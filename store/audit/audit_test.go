@@ -162,7 +162,26 @@ func TestAudit(t *testing.T) {
 				file(t, one, "web", f0, f0, span(1, 0, 0, 10), span(0, 0, 0, 3), span(2, 1, 0, 4))
 				file(t, one, "web", f1, "", span(1, 1, 10, 5)) // removed by retention
 			},
-			sums: "22=22+0+0+0 m0 d0",
+			sums: "22=22+0+0+0 m0 d0", findings: "removed web  5",
+		},
+		"entries without bytes are in no file before one comes": {
+			make: func(t *testing.T, _ *Audit, one, _ string) {
+				file(t, one, "web", f0, f0, span(1, 0, 0, 4)) // with what the first line of the ledger has
+				ledger(t, one, "web", "", 0, 50, span(1, 0, 0, 1))
+				ledger(t, one, "web", f0, 50, 100, span(1, 0, 1, 3))
+				ledger(t, one, "web", "", 100, 150, span(1, 0, 4, 2))
+				ledger(t, one, "db", "", 0, 120, span(2, 0, 0, 1))
+			},
+			sums: "7=7+0+0+0 m0 d0",
+		},
+		"removed files are told for each collector, as far back as was asked": {
+			make: func(t *testing.T, _ *Audit, one, two string) {
+				file(t, one, "web", f0, "", span(1, 0, 0, 10))
+				file(t, one, "web", f1, "", span(1, 3, 10, 5))
+				file(t, two, "web", f1, "", span(1, 4, 15, 1))
+				file(t, two, "web", f2, f2, span(1, 4, 16, 1))
+			},
+			two: true, since: 1, sums: "7=7+0+0+0 m0 d0", findings: "removed web  5; removed web  1",
 		},
 		"the last line of a file counts": {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
@@ -259,7 +278,8 @@ func TestAudit(t *testing.T) {
 		"refused numbers of a category that is no name": {
 			make: func(t *testing.T, a *Audit, one, _ string) {
 				a.Acknowledged(stream.ID{1}, "../web", "/var/log/x", 5)
-				file(t, one, store.UnsafeCategory, f0, f0, span(1, 0, 0, 2), span(1, 0, 4, 1))
+				const name = store.UnsafeCategory + "-2026-11-25_00000.gz"
+				file(t, one, store.UnsafeCategory, name, name, span(1, 0, 0, 2), span(1, 0, 4, 1))
 				counted1(t, one, manifest.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
 			},
 			sums: "5=3+0+0+2 m0 d0", findings: "refused _unsafe  2",

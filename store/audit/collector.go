@@ -263,8 +263,14 @@ func (c *collector) contents(category, name string, lines []manifest.Contents) {
 	c.files[category] = append(c.files[category], File{Directory: c.path, File: f, State: Open})
 }
 
-// lost notes that an open file is not there: what it held is not counted.
+// lost notes that an open file is not there: what it held is not counted. Entries without bytes are in no file before one comes.
 func (c *collector) lost(category, name string, lines []manifest.Contents) {
+	if name == "" {
+		for _, l := range lines {
+			c.written(category, l.Spans)
+		}
+		return
+	}
 	entries := int64(0)
 	for _, l := range lines {
 		for _, s := range l.Spans {

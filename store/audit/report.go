@@ -77,6 +77,7 @@ const (
 	Twice   Kind = "twice"      // in the files of one collector more than once
 	Lost    Kind = "lost_file"  // an open file that is not there any more
 	Damaged Kind = "wrong_file" // Verify found something else than the manifest says
+	Gone    Kind = "removed"    // finished files that are not there any more: retention or somebody removed them
 	Note    Kind = "note"
 )
 

@@ -14,7 +14,7 @@ import (
 // place, because the category was read again from there.
 type Contents struct {
 	Category string
-	File     string
+	File     string // "" for entries that have no bytes, and came when no file was open: they belong to the file that comes next
 	From     uint64 // journal offsets: the entries lie between
 	Through  uint64
 	First    int64 // Unix seconds
@@ -56,7 +56,7 @@ func ParseContents(body []byte) (c Contents, err error) {
 	if err := json.Unmarshal(body, &line); err != nil {
 		return Contents{}, err
 	}
-	if line.File == "" || line.From > line.Through {
+	if line.Category == "" || line.From > line.Through {
 		return Contents{}, errors.New("no contents")
 	}
 	c = Contents{Category: line.Category, File: line.File, From: line.From, Through: line.Through, First: line.First, Last: line.Last, Unordered: line.Unordered}
@@ -75,6 +75,26 @@ func AddSpan(spans []Span, s Span) []Span {
 		}
 	}
 	return append(spans, s)
+}
+
+// Settle gives lines about one category, in their order, that are of no file to the file that comes behind them.
+func Settle(lines []Contents) {
+	for i := len(lines) - 2; i >= 0; i-- {
+		if next := &lines[i+1]; lines[i].File == "" && next.File != "" {
+			lines[i].File, lines[i].First = next.File, next.First
+		}
+	}
+}
+
+// Unnumber makes one span without numbers of several.
+func Unnumber(spans []Span) []Span {
+	var all Span
+	for _, s := range spans {
+		all.Hour = s.Hour
+		all.Count += s.Count
+		all.Bytes += s.Bytes
+	}
+	return []Span{all}
 }
 
 // maxSpans is how many a line has at most in the order of the file.

@@ -24,6 +24,7 @@ func ReadLedger(dir *faultfs.Dir) (list []Contents, bad int, err error) {
 		return nil
 	})
 	for _, name := range names {
+		Settle(byCategory[name])
 		list = append(list, byCategory[name]...)
 	}
 	return list, bad, err

@@ -37,7 +37,7 @@ type Damage struct {
 	CorruptError
 	Header  bool  // the segment's own header is bad: nothing in it is read
 	Last    bool  // it is the last segment
-	Lost    int64 // entries that stood there, -1 if no intact group behind it tells
+	Lost    int64 // entries that stood there, -1 if nothing intact behind it tells
 	Groups  int   // intact ones behind it, in all segments
 	Entries int64 // of those
 }
@@ -95,8 +95,8 @@ func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) 
 	for _, s := range list {
 		total += int64(s.End - s.Base)
 	}
-	w := walker{dir: dir}
 	var c counter
+	w := walker{dir: dir, begin: func(first uint64) { c.comes(&r, first) }}
 	for i, s := range list {
 		err := w.walk(s, i == len(list)-1, func(g group, body []byte, damage *CorruptError) bool {
 			if damage != nil {
@@ -137,14 +137,20 @@ func (c *counter) damage(r *Report, d Damage) {
 	c.open++
 }
 
-func (c *counter) group(r *Report, g group, body []byte) {
-	if c.open > 0 && c.known && g.first >= c.next { // of several places the last is said to have had all
+// comes is told the number of an entry that comes next: what should have come before it was lost.
+func (c *counter) comes(r *Report, first uint64) {
+	if c.open > 0 && c.known && first >= c.next { // of several places the last is said to have had all
 		for i := len(r.Damaged) - c.open; i < len(r.Damaged); i++ {
 			r.Damaged[i].Lost = 0
 		}
-		r.Damaged[len(r.Damaged)-1].Lost = int64(g.first - c.next)
+		r.Damaged[len(r.Damaged)-1].Lost = int64(first - c.next)
 	}
-	c.open, c.next, c.known = 0, g.first+g.entries, true
+	c.open, c.next, c.known = 0, first, true
+}
+
+func (c *counter) group(r *Report, g group, body []byte) {
+	c.comes(r, g.first)
+	c.next += g.entries
 	r.Groups++
 	r.Entries += int64(g.entries)
 	at := g.at + groupHeader
@@ -233,9 +239,10 @@ func yieldRecords(g group, body []byte, acked uint64, yield func(Record, error) 
 
 // walker reads segments that nobody need have open.
 type walker struct {
-	dir  *faultfs.Dir
-	end  uint64 // behind the last intact group seen
-	torn int64  // bytes that were written behind it at the end of the last segment
+	dir   *faultfs.Dir
+	begin func(first uint64) // told of each segment by the number of its first entry; may be nil
+	end   uint64             // behind the last intact group seen
+	torn  int64              // bytes that were written behind it at the end of the last segment
 }
 
 // visitor is told of an intact group, or of a damaged place, and says whether to go on.
@@ -250,11 +257,15 @@ func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := readSegmentHeader(dir, f, s.Base); errors.Is(err, errBadSegment) {
+	first, err := readSegmentHeader(dir, f, s.Base)
+	switch {
+	case errors.Is(err, errBadSegment):
 		visit(group{}, nil, &CorruptError{Segment: s.Name, Start: s.Base, End: s.End})
 		return nil
-	} else if err != nil {
+	case err != nil:
 		return fmt.Errorf("read segment %s: %w", s.Name, err)
+	case w.begin != nil:
+		w.begin(first)
 	}
 	scan := scanner{f: f, name: s.Name, base: s.Base, pos: s.Base + segmentHeader}
 	defer func() { w.end = scan.pos }()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -476,6 +477,30 @@ func TestVerifyExplains(t *testing.T) {
 	d := report.Damaged[0]
 	if d.Lost != 1 || d.Groups != len(groups)-2 || d.Entries != int64(len(groups)-2) || d.Start != groups[1].at || d.End != groups[1].end() || d.Header || d.Last {
 		t.Errorf("%+v", d)
+	}
+}
+
+// TestVerifyCountsBySegments damages the first group of a log, and those on both sides of the border between two segments: the segments' own
+// headers tell how much was lost where.
+func TestVerifyCountsBySegments(t *testing.T) {
+	path, _, groups := small(t)
+	list, err := List(openDir(t, path, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	border := slices.IndexFunc(groups, func(g group) bool { return g.at > list[1].Base })
+	c, again := filepath.Join(t.TempDir(), "c"), filepath.Join(t.TempDir(), "again")
+	flipped(t, path, c, list[0].Name, int(groups[0].at+50)*8)
+	flipped(t, c, again, list[0].Name, int(groups[border-1].at+50)*8)
+	flipped(t, again, c, list[1].Name, int(groups[border].at-list[1].Base+50)*8)
+	report, err := Verify(openDir(t, c, nil), nil)
+	if err != nil || len(report.Damaged) != 3 {
+		t.Fatalf("%+v %v", report, err)
+	}
+	for _, d := range report.Damaged {
+		if d.Lost != 1 {
+			t.Errorf("%d entries are said to be lost at %d, want 1", d.Lost, d.Start)
+		}
 	}
 }
 

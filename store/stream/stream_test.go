@@ -224,7 +224,8 @@ func TestSaveKnowsWhatWasDrained(t *testing.T) {
 }
 
 func TestSilentStreamsAreForgotten(t *testing.T) {
-	tab := open(t, t.TempDir(), Options{Max: 8})
+	set := stats.New()
+	tab := open(t, t.TempDir(), Options{Max: 8, Stats: set})
 	ok := func(context.Context, *proto.Batch) error { return nil }
 	for i := range 100 {
 		if err := tab.Append(t.Context(), batch("a", ID{byte(i + 1)}, 0, 1), ok); err != nil {
@@ -235,6 +236,9 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	tab.Each(func(ID, string, Ranges) { n++ })
 	if n == 0 || n > 8 {
 		t.Errorf("%d streams are remembered, the limit is 8", n)
+	}
+	if forgotten, now := set.Get(stats.Overall+":streams forgotten"), set.Get(stats.Overall+":streams"); forgotten != int64(100-n) || now != int64(n) {
+		t.Errorf("counted: %d forgotten, %d streams; %d are remembered", forgotten, now, n)
 	}
 	tab.o.TTL = time.Minute
 	for _, e := range tab.streams {
@@ -247,6 +251,29 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	}
 	if len(tab.streams) != 0 || tab.places != 0 {
 		t.Errorf("%d streams are remembered beyond their time", len(tab.streams))
+	}
+}
+
+// What is written anew keeps the streams that were not silent for so long, and a start knows them by that.
+func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
+	path := t.TempDir()
+	tab := open(t, path, Options{TTL: time.Hour})
+	silent, late := ID{1}, ID{2}
+	for _, id := range []ID{silent, late} {
+		if err := tab.Append(t.Context(), batch("a", id, 0, 3), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		tab.Drained(batch("a", id, 0, 3))
+	}
+	tab.streams[silent].seen -= 3601
+	tab.streams[late].seen -= 3500
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tab := range []*Table{tab, open(t, path, Options{TTL: time.Hour})} {
+		if len(tab.streams) != 1 || tab.streams[late] == nil || tab.streams[late].places[0].there.String() != "0-2" {
+			t.Errorf("remembered: %v", tab.streams)
+		}
 	}
 }
 
