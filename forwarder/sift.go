@@ -78,6 +78,7 @@ func (f *follower) ignore(d *directory, a *arrival) {
 	}
 	f.known[g.id] = g
 	f.note(g)
+	f.cur.close()
 }
 
 // compare says whether a is a copy of the file that t's path shows.
