@@ -35,15 +35,21 @@ func (p *positions) boot() error {
 			pos.stream, pos.number = stream.ID{}, 0
 			p.live[id] = pos
 		}
-		err = p.rewrite()
-	case errors.Is(err, fs.ErrNotExist):
-		err = nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("find out when the machine was started: %w", err)
 	}
-	if err == nil {
-		err = p.dir.WriteFile(bootName, now)
+	p.started = now
+	return unlessFull(p.rewrite())
+}
+
+// noteBoot writes down at which start of the machine the positions were written, if that is not known yet.
+func (p *positions) noteBoot() error {
+	if p.started == nil {
+		return nil
 	}
-	if err != nil {
+	if err := p.dir.WriteFile(bootName, p.started); err != nil {
 		return fmt.Errorf("note the start of the machine: %w", err)
 	}
+	p.started = nil
 	return nil
 }

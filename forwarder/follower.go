@@ -170,7 +170,8 @@ func (f *follower) fill(p *parcel) {
 	f.cur = p
 }
 
-func (f *follower) isFull() bool { return f.cur.batch.Size() >= parcelFull }
+// isFull says whether the parcel takes no more lines.
+func (f *follower) isFull() bool { return f.cur.closed || f.cur.batch.Size() >= parcelFull }
 
 // run follows until ctx ends; with once, until everything was read to its end. Every line read was given to the shipper then, but
 // for those of a parcel that was not taken before ctx ended: they are read again the next time.

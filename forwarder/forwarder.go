@@ -121,6 +121,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if err := f.positions.boot(); err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
+	f.savePositions() // what there was no room for
 	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, root: o.SpoolRoot, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err

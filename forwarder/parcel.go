@@ -20,16 +20,22 @@ type parcel struct {
 	bytes     int64 // of the files or the pipe
 	positions []position
 	born      []position // of generations that get a stream with it: durable before it is sent
+	closed    bool       // takes no more lines: see close
 }
 
 func (p *parcel) empty() bool { return p.batch.Count() == 0 && len(p.positions) == 0 }
+
+// close keeps further lines out of the parcel, because what it says of one file explains what another holds: a copy, a rotated file that
+// is not to be read. A stream that was born with it would be durable before that, and a forwarder that was killed then would read the
+// other file as one that it had missed.
+func (p *parcel) close() { p.closed = true }
 
 func (p *parcel) reset(seq uint64) {
 	if p.batch.Size() > parcelKeep {
 		p.batch = proto.Batch{}
 	}
 	p.batch.Reset()
-	p.seq, p.bytes, p.positions, p.born = seq, 0, p.positions[:0], p.born[:0]
+	p.seq, p.bytes, p.positions, p.born, p.closed = seq, 0, p.positions[:0], p.born[:0], false
 }
 
 // cutter cuts bytes into lines.

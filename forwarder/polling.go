@@ -160,6 +160,7 @@ func (f *follower) truncated(g *generation) {
 	f.log.Info("file was truncated; it is read from its start", "file", g.name, "offset", g.offset, "copy", copyName(c))
 	g.restart()
 	f.note(g)
+	f.cur.close()
 	now := time.Now()
 	g.grewAt, g.pollAt, g.every = now, now, f.timing.poll
 	if c == nil {

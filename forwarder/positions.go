@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
@@ -35,17 +36,19 @@ type positions struct {
 	live    map[identity]position
 	past    map[identity]past // of those that are in live
 	buf     []byte
-	size    int64 // of the file
-	fresh   int64 // its size when it was last written anew
-	dirty   bool  // there is something that was not synced
-	missing bool  // live has something that the file has not
+	size    int64  // of the file
+	fresh   int64  // its size when it was last written anew
+	dirty   bool   // there is something that was not synced
+	missing bool   // live has something that the file has not
+	started []byte // what bootName is to hold once the file is written; nil = it does
 }
 
 func newPositions(log *slog.Logger) *positions {
 	return &positions{log: log, live: make(map[identity]position), past: make(map[identity]past)}
 }
 
-// openPositions reads the file, and writes it anew: from then on there is one that can be appended to.
+// openPositions reads the file, and writes it anew: from then on there is one that can be appended to. On a full disk that has time
+// until the next sync: a forwarder that cannot be started there would let files be rotated away that it could send.
 func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 	p := newPositions(log)
 	p.dir = dir
@@ -63,7 +66,18 @@ func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 	if header == oldHeader { // which did not tell a start of the machine, and had no streams by which load does
 		clear(p.past)
 	}
-	return p, errors.Join(lines.Keep(), p.rewrite())
+	if err := lines.Keep(); err != nil { // before it is written over
+		return nil, err
+	}
+	return p, unlessFull(p.rewrite())
+}
+
+// unlessFull is err, but for a lack of room.
+func unlessFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil
+	}
+	return err
 }
 
 // take reads a line of any version: the header may be damaged.
@@ -113,7 +127,7 @@ func (p *positions) commit(batch []position) error {
 
 // sync makes everything that was committed survive a power failure.
 func (p *positions) sync() error {
-	if p.missing || p.file == nil {
+	if p.missing || p.file == nil || p.started != nil {
 		return p.rewrite()
 	}
 	if !p.dirty {
@@ -142,7 +156,7 @@ func (p *positions) rewrite() error {
 	}
 	p.file, p.size, p.fresh = f, int64(len(data)), int64(len(data))
 	p.missing, p.dirty = false, false
-	return nil
+	return p.noteBoot()
 }
 
 // appendTo writes what counts, and before each position the older places of its file, as positions of which nothing was taken: who

@@ -336,3 +336,84 @@ func TestPositionsOfVersion1(t *testing.T) {
 		t.Errorf("it was not written anew: %q", data)
 	}
 }
+
+// A full disk keeps nothing from starting, and what could not be written then is written when there is room: the start of the machine, too.
+func TestPositionsAreOpenedOnAFullDisk(t *testing.T) {
+	path, first := t.TempDir(), somePosition(1)
+	p, err := openTestPositions(t, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.commit([]position{first}), p.close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, bootName), []byte("another start\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inj := &faults{op: faultfs.OpWrite, on: true}
+	if p, err = openTestPositions(t, path, inj); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.boot(); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.live[first.id]; got.offset != first.offset || got.stream == first.stream {
+		t.Errorf("got %v of %v", got, first)
+	}
+	if err := p.sync(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("nothing is told: %v", err)
+	}
+	inj.on = false
+	want := maps.Clone(p.live)
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = openTestPositions(t, path, nil); err != nil || !maps.Equal(p.live, want) {
+		t.Errorf("%v; got %v, want %v", err, p.live, want)
+	}
+	before, err := os.ReadFile(filepath.Join(path, bootName))
+	if now, nerr := os.ReadFile(bootPath); err != nil || nerr != nil || !bytes.Equal(before, now) {
+		t.Errorf("%v %v; the start is noted as %q, it is %q", err, nerr, before, now)
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Damage is kept before the file is written over, or nothing is written.
+func TestPositionsAreNotWrittenOverBeforeDamageIsKept(t *testing.T) {
+	path := t.TempDir()
+	p, err := openTestPositions(t, path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.commit([]position{somePosition(1), somePosition(2)}), p.close()); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(path, positionsName)
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(positionsHeader)+20] ^= 1
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inj := &failsCorrupt{}
+	if _, err := openTestPositions(t, path, inj); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("opened: %v", err)
+	}
+	if now, err := os.ReadFile(name); err != nil || !bytes.Equal(now, data) {
+		t.Errorf("%v; the damaged file was changed", err)
+	}
+}
+
+// failsCorrupt has no room for what is set aside.
+type failsCorrupt struct{}
+
+func (*failsCorrupt) Inject(op faultfs.Op, name string, n int) (int, error) {
+	if op == faultfs.OpWrite && strings.Contains(name, ".corrupt") {
+		return 0, syscall.ENOSPC
+	}
+	return n, nil
+}

@@ -103,17 +103,15 @@ func (f *follower) readLong(g *generation) (more bool, err error) {
 	if n == 0 || err != nil {
 		return false, err
 	}
-	end := bytes.IndexByte(f.buf[:n], '\n')
-	if end < 0 {
-		g.scanned += int64(n)
-		if g.scanned < longest {
-			return int64(n) == want, nil
-		}
-	} else {
-		g.scanned += int64(end) + 1
+	length := g.scanned
+	if end := bytes.IndexByte(f.buf[:n], '\n'); end >= 0 {
+		length += int64(end) + 1
+	} else if length += int64(n); length < longest {
+		g.scanned = length
+		return int64(n) == want, nil
 	}
-	data, err := f.readLine(g, g.scanned)
-	if err != nil || data == nil {
+	data, err := f.readLine(g, length)
+	if err != nil || data == nil { // scanned stays: the end of the line is looked for again
 		return false, err
 	}
 	if ok, _ := f.consume(g, data); !ok {

@@ -178,3 +178,52 @@ func TestLinesThatAreSplitElsewhere(t *testing.T) {
 		return slices.Equal(got[6:], []string{long, "one\n", "two\n", "three\n", "four\n"})
 	})
 }
+
+// TestKilledInTheFirstCallBehindARotation kills the follower in the call that brings the first lines of a file: the number of that file is
+// durable then, and so must be what became of the files beside it, or they are read as if they had been missed.
+func TestKilledInTheFirstCallBehindARotation(t *testing.T) {
+	old, fresh := numbered("old", 0, 10), numbered("new", 0, 10)
+	for _, c := range []struct {
+		name   string
+		before func(r *rig) // at rest
+		rotate func(r *rig) // while no call ends
+		want   []string
+	}{
+		{"a rotated file stands there at the first start", func(r *rig) {
+			r.write("a.log.1", joined(old))
+		}, func(r *rig) {
+			r.write("a.log", joined(fresh))
+			r.start()
+		}, fresh},
+		{"copytruncate", func(r *rig) {
+			r.write("a.log", joined(old))
+			r.start()
+			r.wantLines(old...)
+		}, func(r *rig) {
+			r.copy("a.log", "a.log.1")
+			r.truncate("a.log")
+			r.write("a.log", joined(fresh))
+		}, append(slices.Clone(old), fresh...)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, "a.log")
+			c.before(r)
+			r.store.mu.Lock()
+			r.store.block = make(chan struct{})
+			before := r.store.inside
+			r.store.mu.Unlock()
+			c.rotate(r)
+			r.until("a call", func() bool {
+				r.store.mu.Lock()
+				defer r.store.mu.Unlock()
+				return r.store.inside > before
+			})
+			r.stop()
+			r.store.mu.Lock()
+			r.store.block = nil
+			r.store.mu.Unlock()
+			r.start()
+			r.wantLines(c.want...)
+		})
+	}
+}

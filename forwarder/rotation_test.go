@@ -135,6 +135,15 @@ func TestRotation(t *testing.T) {
 			r.write("a.log", "3\n4\n5\n6\n")
 			return []string{"1\n", "2\n", "3\n", "4\n", "5\n", "6\n"}
 		}},
+		{"copytruncate, rewritten up to the offset before the copy is seen", func(r *rig) []string {
+			r.write("a.log", "1\n2\n")
+			r.start()
+			r.until("2", func() bool { return r.store.count("c") == 2 })
+			r.copy("a.log", "a.log.1")
+			r.truncate("a.log")
+			r.write("a.log", "3\n4\n")
+			return []string{"1\n", "2\n", "3\n", "4\n"}
+		}},
 		{"copytruncate while down", func(r *rig) []string {
 			r.write("a.log", "1\n2\n")
 			r.start()

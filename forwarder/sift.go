@@ -78,6 +78,7 @@ func (f *follower) ignore(d *directory, a *arrival) {
 	}
 	f.known[g.id] = g
 	f.note(g)
+	f.cur.close()
 }
 
 // compare says whether a is a copy of the file that t's path shows.
@@ -96,10 +97,14 @@ func (f *follower) compare(t *trail, a *arrival) likeness {
 			continue
 		}
 		now, err := statFile(g.fd)
+		same := false
+		if err == nil {
+			same, err = g.isIn(g.fd, now)
+		}
 		if err != nil {
 			continue
 		}
-		if now.size < g.offset {
+		if !same { // it may have grown past the offset again
 			f.truncated(g)
 			if k := f.known[a.look.id]; k != nil {
 				return different

@@ -18,6 +18,7 @@ type logger struct {
 	names   namer
 	pending []byte // read, not yet written
 	room    []byte // what pending began in when it last was empty
+	whole   int    // bytes of pending up to its last newline; kept, because looking for it again and again in a line of 64 MiB takes a minute
 	ended   bool   // nothing more comes
 
 	file    File      // nil = none open
@@ -65,6 +66,9 @@ func (l *logger) run(ctx context.Context, chunks <-chan []byte) (ended bool, err
 
 // take puts chunk behind pending.
 func (l *logger) take(chunk []byte) {
+	if i := bytes.LastIndexByte(chunk, '\n'); i >= 0 {
+		l.whole = len(l.pending) + i + 1
+	}
 	if len(l.pending) > 0 {
 		l.pending = append(l.pending, chunk...)
 		return
@@ -146,10 +150,10 @@ func (l *logger) work(now time.Time) error {
 // ready is how many bytes of pending may be written: up to the end of a line, or all of them at the end of the input or when a line is
 // so long that it does not fit into memory.
 func (l *logger) ready() int {
-	if l.ended || len(l.pending) >= l.o.Memory && bytes.IndexByte(l.pending, '\n') < 0 || l.midLine {
+	if l.ended || len(l.pending) >= l.o.Memory && l.whole == 0 || l.midLine {
 		return len(l.pending)
 	}
-	return bytes.LastIndexByte(l.pending, '\n') + 1
+	return l.whole
 }
 
 // fits is how many of the first ready bytes go into the file that is open; 0 = they belong into the next.
@@ -159,7 +163,7 @@ func (l *logger) fits(ready int, now time.Time) (int, error) {
 		return lineEnd(head), nil
 	}
 	if l.o.MaxSize == 0 || now.Before(l.nextTry) {
-		return l.whole(head), nil
+		return l.lines(head), nil
 	}
 	st, err := l.file.Stat() // others may write to it as well
 	if err != nil {
@@ -168,7 +172,7 @@ func (l *logger) fits(ready int, now time.Time) (int, error) {
 	room := l.o.MaxSize - st.Size()
 	switch {
 	case int64(ready) <= room:
-		return l.whole(head), nil
+		return l.lines(head), nil
 	case room > 0 && bytes.IndexByte(head[:room], '\n') >= 0:
 		return bytes.LastIndexByte(head[:room], '\n') + 1, nil
 	case st.Size() == 0:
@@ -177,8 +181,8 @@ func (l *logger) fits(ready int, now time.Time) (int, error) {
 	return 0, nil
 }
 
-// whole cuts head behind its last newline, if it has one and the input goes on.
-func (l *logger) whole(head []byte) int {
+// lines cuts head behind its last newline, if it has one and the input goes on.
+func (l *logger) lines(head []byte) int {
 	if i := bytes.LastIndexByte(head, '\n'); i >= 0 && !l.ended {
 		return i + 1
 	}
@@ -201,7 +205,7 @@ func (l *logger) put(n int, now time.Time) bool {
 	}
 	if done = min(max(done, 0), n); done > 0 {
 		l.midLine = l.pending[done-1] != '\n'
-		l.pending = l.pending[done:]
+		l.pending, l.whole = l.pending[done:], max(l.whole-done, 0)
 	}
 	if err != nil {
 		l.refused(now, err)

@@ -54,9 +54,9 @@ type BufferOptions struct {
 // out of the spool; the first failure lets them go.
 //
 // Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again, with its spans, by which an
-// Inkwell knows what it has. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts; a single entry that is
-// refused again and again is moved to BufferOptions.Refused. When the replay is ended in the middle of a record that was refused, the
-// parts that were taken are sent again.
+// Inkwell knows what it has. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts, and so is
+// what its calls break on again and again; a single entry that is refused so often is moved to BufferOptions.Refused. When the replay is
+// ended in the middle of a record that goes in parts, those that were taken are sent again.
 type Buffer struct {
 	primary  Store
 	spool    *spool.Log

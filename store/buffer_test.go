@@ -351,6 +351,29 @@ func TestBufferOverNetworkKeepsOrderWhilePeersComeAndGo(t *testing.T) {
 	checkOrder(t, in.got(), callers, each)
 }
 
+// A peer that takes only small calls hangs up on larger ones: a record is brought to it in parts, each entry once and in order.
+func TestBufferOverNetworkToAPeerOfSmallFrames(t *testing.T) {
+	noLeaks(t)
+	in := &inbox{}
+	addr := startLimited(t, "", rpc.NewServer(rpc.ServerOptions{MaxFrame: 2000}, in, nil)).addr
+	n, err := NewNetwork(NetworkOptions{Addrs: []string{addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := onDisk(t, n, BufferOptions{})
+	var messages []string
+	for i := range 200 {
+		messages = append(messages, fmt.Sprintf("%d %s", i, strings.Repeat("x", 40)))
+	}
+	if err := b.Append(t.Context(), batchOf(messages...)); err != nil {
+		t.Fatal(err)
+	}
+	mustDrain(t, b)
+	if got := in.got(); !slices.Equal(got, messages) {
+		t.Errorf("%d messages arrived, want %d: %.300q", len(got), len(messages), got)
+	}
+}
+
 func TestBufferTakesOverWhenTheContextEnds(t *testing.T) {
 	noLeaks(t)
 	p := stuck{begun: make(chan struct{}, 10)}

@@ -60,7 +60,7 @@ func (f *Files) finish(k *cut) error {
 	for _, c := range k.added {
 		f.ledger.add(c)
 	}
-	if next.equal(f.saved) { // the acknowledgement may have failed, or a power cut has taken it back
+	if f.unsaved == nil && next.equal(f.saved) { // the acknowledgement may have failed, or a power cut has taken it back
 		f.publishBooks(next)
 		return errors.Join(f.acknowledge(), f.retain())
 	}

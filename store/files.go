@@ -73,7 +73,7 @@ type Files struct {
 	streams *stream.Table // what is in the journal or was
 	ledger  *ledger
 	saved   *checkpoint     // the last one; it and unsaved change only while a cut is in progress, or none can be
-	unsaved map[string]mark // what shards said for a checkpoint that could not be saved
+	unsaved map[string]mark // what shards said for a checkpoint that could not be saved, or was for all that is known; nil = saved is the last
 	drain   *drainer
 	shards  []*shard
 	health  *stats.Health

@@ -206,3 +206,12 @@ func (l *link) isInkwell(addr string) bool {
 	l.inkwell[addr] = is
 	return is
 }
+
+// brokenCall is the error of a call that was begun, and to which there was no answer: the connection broke, or the time was over.
+type brokenCall struct{ error }
+
+// Unwrap returns the cause.
+func (b brokenCall) Unwrap() error { return b.error }
+
+// isBroken says whether err is of a call that was begun.
+func isBroken(err error) bool { return errors.As(err, new(brokenCall)) }

@@ -328,6 +328,9 @@ func (n *Network) once() error {
 	switch {
 	case err != nil:
 		n.link.drop() // the client is closed
+		if !isRefusal(err) {
+			err = brokenCall{err}
+		}
 	case code == proto.TryLater:
 		defer n.link.refused()
 		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), ErrTryLater)

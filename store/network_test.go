@@ -97,6 +97,12 @@ func startPeer(t testing.TB, addr string, h rpc.Handler) *peer {
 // startPeerWith is startPeer with a service for the methods beside Log.
 func startPeerWith(t testing.TB, addr string, h rpc.Handler, other thrift.TProcessor) *peer {
 	t.Helper()
+	return startLimited(t, addr, rpc.NewServer(rpc.ServerOptions{}, h, other))
+}
+
+// startLimited is startPeer for a server with limits of its own.
+func startLimited(t testing.TB, addr string, srv *rpc.Server) *peer {
+	t.Helper()
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
@@ -105,7 +111,6 @@ func startPeerWith(t testing.TB, addr string, h rpc.Handler, other thrift.TProce
 		t.Fatal(err)
 	}
 	p := &peer{addr: ln.Addr().String(), ln: &countingListener{Listener: ln}}
-	srv := rpc.NewServer(rpc.ServerOptions{}, h, other)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(p.ln) }()
 	p.stop = sync.OnceFunc(func() {

@@ -23,8 +23,12 @@ func (d *drainer) park(now time.Time) {
 }
 
 // retry brings parked categories whose time has come back to the last checkpoint and reads the journal again from there. No cut is in
-// progress.
+// progress. It waits while that checkpoint may not be the last: one whose saving failed can be what the next process finds, and then no
+// file may be shorter than that says.
 func (d *drainer) retry(now time.Time) {
+	if d.files.unsaved != nil {
+		return
+	}
 	again := false
 	for _, c := range d.categories {
 		if !c.parked || now.Before(c.retryAt) {
@@ -39,7 +43,6 @@ func (d *drainer) retry(now time.Time) {
 			c.retryAt = now.Add(c.backoff)
 			continue
 		}
-		delete(d.files.unsaved, c.name)
 		d.files.ledger.rewind(c.name, m.Through)
 		c.parked, c.last, again = false, m.Through, true
 	}
@@ -64,6 +67,9 @@ func (d *drainer) lastTry() (again bool) {
 	if d.cutting != nil {
 		<-d.cutting
 		d.cutting = nil
+	}
+	if d.files.unsaved != nil {
+		_ = d.files.finish(d.cut(false)) // for retry; its error is in the health
 	}
 	now := time.Now()
 	d.park(now)

@@ -22,7 +22,8 @@ const (
 	provedRefusals = 3
 	// maxFailures is how often a run is offered before its halves are: a single refusal says that not all of it is good, but a
 	// connection that breaks again and again may be too bad for so much at once. After a failure that lasts the replay starts small
-	// and doubles with each success.
+	// and doubles with each success. A record is halved only when calls break that were begun: a peer that takes no frames so large
+	// hangs up, and one behind a slow line does not get it in time; one that is away says nothing about it.
 	maxFailures = 3
 )
 
@@ -173,8 +174,8 @@ func (r *replay) deliver(life, calls context.Context, run []record) bool {
 	return r.sift(life, calls, &b, err) && r.ack(life, run[0].end)
 }
 
-// sift brings a record that the primary refused with err to it in halves, down to single entries; those that are refused alone are set
-// aside. It returns false when the replay has to end.
+// sift brings a record that the primary refused with err, or that its calls break on, to it in halves, down to single entries; those that
+// are refused alone are set aside. It returns false when the replay has to end.
 func (r *replay) sift(life, calls context.Context, b *proto.Batch, err error) bool {
 	half := b.Count() / 2
 	if half == 0 {
@@ -196,7 +197,7 @@ func (r *replay) sift(life, calls context.Context, b *proto.Batch, err error) bo
 // enough, or the replay has to end. several says that b is of more than one record.
 func (r *replay) offer(life, calls context.Context, b *proto.Batch, several bool) error {
 	var pauses rpc.Backoff
-	for failures, refused := 1, 0; ; failures++ {
+	for failures, refused, broken := 1, 0, 0; ; failures++ {
 		if !r.due(life) {
 			return life.Err()
 		}
@@ -213,7 +214,10 @@ func (r *replay) offer(life, calls context.Context, b *proto.Batch, several bool
 		switch {
 		case !isRefusal(err):
 			r.b.away(err)
-			if several && failures == maxFailures {
+			if isBroken(err) {
+				broken++
+			}
+			if several && failures == maxFailures || b.Count() > 1 && broken == maxFailures {
 				return err
 			}
 		case b.Count() > 1:

@@ -20,6 +20,7 @@ type saver struct {
 
 	saving sync.Mutex // held while a checkpoint is made
 	saved  *checkpoint
+	unsure bool // a newer one could not be saved, or was for all that is known
 
 	kick chan struct{}
 	soon chan struct{}
@@ -90,7 +91,7 @@ func (s *saver) save(last bool) {
 		return
 	}
 	next, posts := r.gather(s.saved, last)
-	if !next.equal(s.saved) {
+	if s.unsure || !next.equal(s.saved) {
 		killpoint.Reach("queue.checkpoint.gathered")
 		err := s.j.reserve.Save(func() error {
 			if err := s.j.spool.Sync(); err != nil { // numbers must not be known longer than what they are of
@@ -106,7 +107,7 @@ func (s *saver) save(last bool) {
 			err = fmt.Errorf("save checkpoint in %s: %w", s.j.o.StateDir, err)
 		}
 		s.health.Set("checkpoint", err)
-		if err != nil {
+		if s.unsure = err != nil; err != nil {
 			return
 		}
 	}
@@ -124,11 +125,12 @@ func (s *saver) save(last bool) {
 	s.j.reserve.Keep()
 }
 
-// before returns the marks that a queue's store must be opened with.
-func (s *saver) before(key string) store.Marks {
+// before returns the marks that a queue's store must be opened with; known is false while the next process may find others, by which
+// no file may have been cut back further than they say.
+func (s *saver) before(key string) (marks store.Marks, known bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	return s.saved.files(key)
+	return s.saved.files(key), !s.unsure
 }
 
 // goBack has a queue go back to where the last checkpoint has it. None is made meanwhile: it would know the queue further on, with

@@ -158,7 +158,12 @@ func (w *worker) take(now time.Time) {
 // open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
 // written to it.
 func (w *worker) open() {
-	marks := w.j.saver.before(w.q.key)
+	marks, known := w.j.saver.before(w.q.key)
+	if !known { // the status says why
+		w.next = time.Now().Add(max(w.q.o.Interval, w.j.o.retry))
+		w.j.saver.hurry()
+		return
+	}
 	s, err := w.q.o.Open(marks)
 	if err != nil {
 		w.failed(err)

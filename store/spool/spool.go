@@ -59,7 +59,7 @@ func (d Durability) String() string { return [...]string{"sync", "write", "memor
 
 // Options are the choices of a log; the zero value of a field is its default.
 type Options struct {
-	SegmentBytes int64        // 64 MiB; a new segment begins when this would be passed
+	SegmentBytes int64        // 64 MiB, or an eighth of MaxBytes if that is less; a new segment begins when this would be passed
 	MaxBytes     int64        // not acknowledged, with headers; 0 = unbounded
 	MaxRecord    int          // bytes of a record, 256 MiB
 	Durability   Durability   // Sync
@@ -112,7 +112,7 @@ type Log struct {
 // Open opens the log in dir, made if it is empty, and brings it in order after a crash. The error is faultfs.ErrLocked when another
 // process has it and a *VersionError when it is of another version. The log does not own dir.
 func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
-	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned("INKWELL_SEGMENT_BYTES", 64<<20))
+	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned("INKWELL_SEGMENT_BYTES", segmentBytes(o.MaxBytes)))
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -132,6 +132,15 @@ func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 		return nil, errors.Join(err, l.lock.Close())
 	}
 	return l, nil
+}
+
+// segmentBytes is how large segments are in a log of so many bytes (0 = unbounded): what is acknowledged goes away by the segment, and a
+// log that is to be small must not keep much of it.
+func segmentBytes(most int64) int64 {
+	if most <= 0 {
+		return 64 << 20
+	}
+	return min(64<<20, max(most/8, 64<<10))
 }
 
 // Bounds returns the offsets below which everything is acknowledged, and durable.

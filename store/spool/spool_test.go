@@ -653,6 +653,35 @@ func TestFullIsAState(t *testing.T) {
 	mustAppend(t, l, message[:50])
 }
 
+// What is done with goes away also from a log that is never full.
+func TestABoundedLogIsSmallOnDisk(t *testing.T) {
+	const most = 1 << 20
+	path := t.TempDir()
+	l := mustOpen(t, path, Options{MaxBytes: most, Durability: Write})
+	defer mustClose(t, l)
+	message := strings.Repeat("m", 32<<10)
+	for n := range 100 {
+		if err := l.Ack(mustAppend(t, l, message)); err != nil {
+			t.Fatal(err)
+		}
+		list, err := os.ReadDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := int64(0)
+		for _, e := range list {
+			info, err := e.Info()
+			if err != nil {
+				t.Fatal(err)
+			}
+			size += info.Size()
+		}
+		if size > most {
+			t.Fatalf("%d bytes on disk after %d appends of which none waits, bound %d", size, n+1, most)
+		}
+	}
+}
+
 func TestOneProcessAtATime(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{})
