@@ -117,7 +117,7 @@ func scan(dir *faultfs.Dir, base string) ([]found, error) {
 	return all, nil
 }
 
-// nextIdent is that of a file to be begun at now: one more than any of its date has that exists or that this Series began before.
+// nextIdent is that of a file to be begun at now: one more than any of its date has that exists or that is known to have been begun before.
 func (s *Series) nextIdent(now time.Time) (ident, error) {
 	var id ident
 	if !s.o.Period.never() {

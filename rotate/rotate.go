@@ -42,6 +42,7 @@ type Options struct {
 	At      Clock            // the time of day when days begin, and the minute when hours do
 	MaxSize int64            // bytes of a file on disk; 0 = no limit
 	Link    bool             // keep a link BASE_current to the newest published file; for none only
+	After   string           // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" = not known
 	Now     func() time.Time // nil = time.Now; its location is that of the dates
 	Logger  *slog.Logger     // nil = discard
 }
@@ -68,7 +69,7 @@ type Series struct {
 	o       Options
 	cur     *file    // nil: none is open
 	sealed  []string // finished and durable, under their hidden names
-	newest  *ident   // of the last file that was begun; nil: none yet
+	newest  *ident   // of the last file that was begun, as far as is known; nil: none yet
 	renamed bool     // names in dir changed since its last fsync
 	linked  string   // where the link points to, "" if that is not known
 	noLink  bool     // the link could not be made the last time

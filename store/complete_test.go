@@ -214,3 +214,37 @@ func TestFilesWithoutSyncAfterAPowerCut(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestFilesTakenAwayKeepTheirNames has somebody move finished files away, while a category that was forgotten begins with others: where they
+// were moved to, one must not replace another.
+func TestFilesTakenAwayKeepTheirNames(t *testing.T) {
+	period, err := rotate.ParsePeriod("1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := FilesOptions{Dir: t.TempDir(), Period: period, cutEvery: time.Millisecond, maxAge: time.Millisecond, idleWait: time.Millisecond}
+	names := make(map[string]bool)
+	for round := range 2 {
+		f := open(t, o)
+		for range 2 {
+			mustAppend(t, f, entries("c", "line\n"))
+			eventually(t, "a finished file, and a category that is forgotten", func() bool {
+				list, err := filepath.Glob(filepath.Join(o.Dir, "c", "c-*.gz"))
+				if err != nil || len(list) != 1 {
+					return false
+				}
+				state, err := os.ReadFile(filepath.Join(o.Dir, ".inkwell", checkpointName))
+				return err == nil && !strings.Contains(string(state), `"c"`)
+			})
+			list, err := filepath.Glob(filepath.Join(o.Dir, "c", "c-*.gz"))
+			if err != nil || len(list) != 1 || names[list[0]] {
+				t.Fatalf("round %d: %q after %v, %v", round, list, names, err)
+			}
+			names[list[0]] = true
+			if err := os.Remove(list[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeFiles(t, f)
+	}
+}

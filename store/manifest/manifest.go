@@ -121,6 +121,22 @@ func ParseFile(body []byte) (f File, err error) {
 	return f, err
 }
 
+// Newest is the name of the file that a category's manifest lists last, "" if there is none or it cannot be read.
+func Newest(dir *faultfs.Dir) string {
+	var last []byte
+	if _, err := faultfs.ReadLines(dir, Name, Header, func(body []byte) error {
+		last = body
+		return nil
+	}); err != nil {
+		return ""
+	}
+	f, err := ParseFile(last)
+	if err != nil {
+		return ""
+	}
+	return f.Name
+}
+
 // ReadFiles reads the manifest of a category's directory; there need not be one. In the order of their first lines, each file once.
 // bad counts lines that are damaged.
 func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
