@@ -25,12 +25,12 @@ func (w *worker) catchUp() {
 		}
 	}
 	l := w.j.newLoad()
-	for l.batch.Size() < catchBytes {
+	for l.batch.Size() < catchBytes && r.ctx.Err() == nil {
 		rec, ok, err := w.reader.TryNext()
 		var corrupt *spool.CorruptError
 		switch {
 		case errors.As(err, &corrupt): // the dispatcher tells of it
-			continue
+			rec, ok, err = spool.Record{End: corrupt.End}, true, nil
 		case err != nil:
 			w.failed(err)
 		case ok && w.batch.SetRecord(rec.Data) == nil:

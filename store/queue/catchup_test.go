@@ -1,0 +1,50 @@
+package queue
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// A queue that is behind reads on as fast as its store takes what it reads: max_write_interval is for what comes in, or a queue with more
+// than a batch an interval would never catch up.
+func TestCatchingUpWaitsForNoInterval(t *testing.T) {
+	s := newShelf()
+	l := begin(t, t.TempDir(), s, noFault)
+	opening, work := make(chan bool), make(chan bool)
+	q := l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Hour, Check: time.Hour,
+		Open: func(saved store.Marks) (store.Store, error) {
+			close(opening)
+			<-work
+			st, err := s.open("a", saved, noFault)
+			return struct{ store.Store }{st}, err // no Keeper: no checkpoint wakes its queue
+		}}, []string{"file a"})
+	l.mu.Lock()
+	l.known["a"] = []*Queue{q}
+	l.mu.Unlock()
+	<-opening
+	q.mu.Lock()
+	q.behind = true
+	q.mu.Unlock()
+	message := bytes.Repeat([]byte("x"), catchBytes)
+	for range 4 {
+		var b proto.Batch
+		b.Append([]byte("a"), message)
+		if err := l.j.Append(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the dispatcher passed the queue over", func() bool {
+		r := q.run
+		r.dispatching.Lock()
+		defer r.dispatching.Unlock()
+		_, end := l.j.spool.Bounds()
+		return r.position == end
+	})
+	close(work)
+	until(t, "it has caught up", func() bool { return len(s.get("a")) == 4*catchBytes })
+	l.end(t)
+}
