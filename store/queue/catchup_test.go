@@ -21,7 +21,7 @@ func TestCatchingUpWaitsForNoInterval(t *testing.T) {
 			<-work
 			st, err := s.open("a", saved, noFault)
 			return struct{ store.Store }{st}, err // no Keeper: no checkpoint wakes its queue
-		}}, []string{"file a"})
+		}}, alone)
 	l.mu.Lock()
 	l.known["a"] = []*Queue{q}
 	l.mu.Unlock()

@@ -116,7 +116,7 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	l := begin(t, dir, s, noFault)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
 	l.known["b"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
-		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, []string{"file b"})}
+		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, alone)}
 	for range 20 {
 		w.write(t, l, "b", 5)
 		w.write(t, l, "a", 5)
@@ -127,8 +127,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 
 	var shared *Queue
 	l.j.Start(func() {
-		shared = l.j.NewQueue(QueueOptions{Name: "all", Shared: true, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
-			Open: func(saved store.Marks) (store.Store, error) { return s.open("all", saved, noFault) }}, []string{"file all"})
+		shared = l.j.NewQueue(QueueOptions{Name: "all", Patterns: []string{"default"}, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
+			Open: func(saved store.Marks) (store.Store, error) { return s.open("all", saved, noFault) }}, alone)
 	}, func([]byte) []*Queue { return []*Queue{shared} })
 	w.write(t, l, "c", 5)
 	l.end(t)
@@ -187,7 +187,7 @@ func TestNoMarkWithinABatch(t *testing.T) {
 				return nil, err
 			}
 			return &halving{keeper: st.(*keeper), works: &works}, nil
-		}}, []string{"file a"})}
+		}}, alone)}
 	w.write(t, l, "a", 10)
 	until(t, "the half", func() bool { return len(s.get("a")) > 0 })
 	w.write(t, l, "b", 10)

@@ -135,9 +135,9 @@ func (s *saver) before(key string) store.Marks {
 func (s *saver) goBack(q *Queue) (through uint64) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	p, known := s.saved.Queues[q.key]
-	if !known {
-		p = place{Through: q.start} // marks are of other queues
+	p := s.saved.Queues[q.key]
+	if !q.inCheckpoint() {
+		p.Through = q.start // the marks are another queue's, or of a former run
 	}
 	q.rewind(p.Through, p.Files)
 	return p.Through
@@ -151,30 +151,49 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*pos
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, position), Queues: make(map[string]place)}
 	low := position
 	posts := make(map[*Queue]*post)
+	done := make(map[string]place)
 	r.mu.Lock()
 	for _, q := range r.queues {
 		p, from := q.posted()
 		posts[q] = p
 		low = min(low, from)
-		if last && from >= position {
-			continue
-		}
 		through := p.through
 		if from >= position {
 			through = max(through, position) // nothing of what was dispatched waits
 		}
-		n.Queues[q.key] = place{Name: q.o.Name, Shared: q.o.Shared, Through: through, Files: p.marks}
+		if last && from >= position {
+			done[q.key] = q.at(through, nil)
+			continue
+		}
+		n.Queues[q.key] = q.at(through, p.marks)
 	}
 	// What queues of before have left is read again by their successors, up to the horizon.
 	if position < r.horizon {
 		for key, p := range r.began.Queues {
-			if _, claimed := r.queues[key]; !claimed {
+			if _, claimed := r.queues[key]; !claimed && !p.Done {
 				n.Queues[key] = p
 				low = min(low, p.Through)
 			}
 		}
 	}
-	r.mu.Unlock()
 	n.Low = max(low, saved.Low)
+	r.remember(n, done)
+	r.mu.Unlock()
 	return n, posts
+}
+
+// remember lists in n which queues have everything, as long as the journal is needed from before that: where others are to begin that
+// find it there depends on it. The caller holds mu.
+func (r *run) remember(n *checkpoint, done map[string]place) {
+	for key, p := range r.began.Queues {
+		if _, claimed := r.queues[key]; !claimed && p.Done && p.Through > n.Low {
+			n.Queues[key] = p
+		}
+	}
+	for key, p := range done {
+		if p.Through > n.Low {
+			p.Done = true
+			n.Queues[key] = p
+		}
+	}
 }
