@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/store"
 )
 
@@ -161,4 +163,55 @@ func TestACategoryThatWasOneTooMany(t *testing.T) {
 	l.end(t)
 	expect(t, l.shelf, "a", lines("a", 0, 5))
 	expect(t, l.shelf, "b", lines("b", 0, 5))
+}
+
+// faults fail every operation on a checkpoint while they are on.
+type faults struct{ on atomic.Bool }
+
+func (f *faults) Inject(_ faultfs.Op, name string, n int) (int, error) {
+	if f.on.Load() && strings.Contains(name, checkpointName) {
+		return 0, errors.New("injected")
+	}
+	return n, nil
+}
+
+// closing is a keeper that says when it is closed.
+type closing struct {
+	*keeper
+	closed func()
+}
+
+func (c closing) Close() error {
+	c.closed()
+	return nil
+}
+
+// A store whose last marks no checkpoint has before it is closed cannot publish what they name: they are kept for the next.
+func TestTheLastMarksAreSavedBeforeAQueueIsForgotten(t *testing.T) {
+	f := new(faults)
+	j, err := Open(Options{StateDir: t.TempDir(), Injector: f, saveEvery: time.Hour, retry: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
+	l.j.Start(func() {}, func([]byte) []*Queue {
+		return []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Hour,
+			Open: func(saved store.Marks) (store.Store, error) {
+				s, err := l.shelf.open("a", saved, noFault)
+				return closing{s.(*keeper), func() { f.on.Store(false) }}, err
+			}}, alone)}
+	})
+	w.write(t, l, "a", 5)
+	until(t, "a", func() bool { return l.shelf.get("a") == lines("a", 0, 5) })
+	f.on.Store(true)
+	l.j.Stop(time.Second)
+	if p := l.saved().Queues["a\x00file a"]; string(p.Files["a"]) != "20" {
+		t.Errorf("the checkpoint has %+v", p)
+	}
+	l.use(apart)
+	l.end(t)
+	check(t, l.shelf, w)
+	if left := l.saved().Queues; len(left) > 0 {
+		t.Errorf("%+v is left", left)
+	}
 }

@@ -80,7 +80,7 @@ func (s *saver) loop(stop, done chan struct{}) {
 }
 
 // save makes a checkpoint of what the queues have posted. The last one of a run lists only what is not done: the stores of the others
-// were closed in good order, and what becomes of their files now is not ours to undo.
+// were closed in good order, and what becomes of their files now is not ours to undo. That takes a checkpoint before they were closed.
 func (s *saver) save(last bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -161,7 +161,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*pos
 		if from >= position {
 			through = max(through, position) // nothing of what was dispatched waits
 		}
-		if last && from >= position {
+		if last && from >= position && (len(p.marks) == 0 || p.known()) {
 			done[q.key] = q.at(through, nil)
 			continue
 		}

@@ -263,8 +263,13 @@ func (q *Queue) posted() (*post, uint64) {
 func (q *Queue) known() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.post.known()
+}
+
+// known says whether a checkpoint has p.
+func (p *post) known() bool {
 	select {
-	case <-q.post.saved:
+	case <-p.saved:
 		return true
 	default:
 		return false
