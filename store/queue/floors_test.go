@@ -40,6 +40,16 @@ func (l *life) use(at layout, away ...string) {
 	})
 }
 
+// queue is the one of a name, nil if there is none yet.
+func (l *life) queue(name string) *Queue {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.known[name]) == 0 {
+		return nil
+	}
+	return l.known[name][0]
+}
+
 // lines are those from first to last-1 of a category.
 func lines(name string, first, last int) string {
 	var b strings.Builder
@@ -86,7 +96,15 @@ func TestACategoryGetsAQueueOfItsOwn(t *testing.T) {
 	l.use(together, "all")
 	w.write(t, l, "a", 5)
 	w.write(t, l, "b", 5)
+	until(t, "the queue is there", func() bool { return l.queue("all") != nil })
+	l.queue("all").Expect(1000)
+	if n := l.j.o.Stats.Get("all:queue bytes"); n <= 0 {
+		t.Errorf("%d bytes wait for the shared queue", n)
+	}
 	l.j.Stop(time.Second)
+	if n := l.j.o.Stats.Get("all:queue bytes"); n != 0 {
+		t.Errorf("%d bytes wait for a queue that is gone", n)
+	}
 	l.use(but("a"), "all")
 	w.write(t, l, "a", 5)
 	l.j.Stop(time.Second)

@@ -127,15 +127,19 @@ func (j *Journal) NewQueue(o QueueOptions, siblings func() []string) *Queue {
 	q.w.requeued, q.w.retried, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "retries"), newTally(j, o.Name, "lost")
 	r.queues[key] = q
 	r.named[o.Name] = append(r.named[o.Name], q)
-	j.o.Stats.Gauge(o.Name+":queue bytes", func() int64 { return r.waitingFor(o.Name) })
+	j.o.Stats.Gauge(o.Name+":queue bytes", func() int64 { return j.waitingFor(o.Name) })
 	r.working.Add(1)
 	r.drained.Add(1)
 	go q.w.loop()
 	return q
 }
 
-// waitingFor is the bytes of messages that wait for the stores of a name.
-func (r *run) waitingFor(name string) (sum int64) {
+// waitingFor is the bytes of messages that wait for the stores of a name. It holds on to no run: a new one may not have the name.
+func (j *Journal) waitingFor(name string) (sum int64) {
+	r := j.current()
+	if r == nil {
+		return 0
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, q := range r.named[name] {
