@@ -2,7 +2,6 @@ package queue
 
 import (
 	"maps"
-	"slices"
 	"strings"
 
 	"inkwell/store"
@@ -101,26 +100,48 @@ func (p place) own() floors {
 func (c *checkpoint) left(key string, claimed map[string]bool) floors {
 	f := floors{Base: c.Drained}.each(func(at uint64) uint64 { return at })
 	rest := c.Drained
+	var taken []floors
 	for k, p := range c.Queues {
-		at := min(p.Through, c.Drained)
+		own := p.own().each(func(at uint64) uint64 { return min(at, c.Drained) })
 		if claimed[k] {
-			at = c.Drained
+			own = floors{Base: c.Drained}
 		}
 		switch {
 		case k == key:
 		case anything(p.Name):
-			rest = min(rest, at)
+			lowest, _ := own.bounds()
+			rest = min(rest, lowest)
 		case !p.Shared:
-			f.name(p.Name, at)
-		case len(p.Patterns) == 0: // an older program's
-			f.lower(everything, at)
+			f.name(p.Name, own.Base)
 		default:
-			for _, pattern := range p.Patterns {
-				f.lower(pattern, at)
-			}
+			f.share(p, own)
+			taken = append(taken, own)
 		}
 	}
+	for _, own := range taken {
+		f.follow(own)
+	}
 	return f.each(func(at uint64) uint64 { return min(at, rest) })
+}
+
+// follow says how far another had come that took over some of the same: whoever took over last had come further.
+func (f *floors) follow(other floors) {
+	for name, at := range other.Names {
+		f.Names[name] = max(f.Names[name], at)
+	}
+	for prefix, at := range other.Prefixes {
+		f.Prefixes[prefix] = max(f.Prefixes[prefix], at)
+	}
+}
+
+// share says what a shared queue has not taken of its patterns.
+func (f *floors) share(p place, own floors) {
+	if len(p.Patterns) == 0 { // an older program's
+		f.lower(everything, own.Base)
+	}
+	for _, pattern := range p.Patterns {
+		f.lower(pattern, own.of(strings.TrimSuffix(pattern, "*")))
+	}
 }
 
 // name is lower for one category, whatever its name.
@@ -145,15 +166,24 @@ func (c *checkpoint) floors(key string, o *QueueOptions, claimed map[string]bool
 		return floors{Base: p.Through}
 	}
 	own, left := p.own(), c.left(key, claimed)
-	for name, at := range left.Names {
-		if _, taken := own.Names[name]; !taken && !slices.Contains(o.Patterns, name) {
-			own.Names[name] = at
+	for k := range claimed { // these go on with what they had
+		other := c.Queues[k]
+		left.forget(other.Patterns)
+		if !other.Shared {
+			delete(left.Names, other.Name)
 		}
 	}
-	for prefix, at := range left.Prefixes {
-		if _, taken := own.Prefixes[prefix]; !taken && !slices.Contains(o.Patterns, prefix+"*") {
-			own.Prefixes[prefix] = at
-		}
-	}
+	left.forget(o.Patterns)
+	own.follow(left)
 	return own
+}
+
+// forget leaves patterns out.
+func (f *floors) forget(patterns []string) {
+	for _, pattern := range patterns {
+		if prefix, is := strings.CutSuffix(pattern, "*"); is {
+			delete(f.Prefixes, prefix)
+		}
+		delete(f.Names, pattern)
+	}
 }

@@ -20,7 +20,7 @@ func (l *life) use(at layout, away ...string) {
 	l.mu.Lock()
 	l.known = make(map[string][]*Queue)
 	l.mu.Unlock()
-	l.j.Start(func() {}, func(category []byte) []*Queue {
+	route := func(category []byte) []*Queue {
 		name, patterns := at(string(category))
 		q := l.j.NewQueue(QueueOptions{Name: name, Patterns: patterns, Store: "file " + name, Target: 1, Interval: time.Millisecond, Check: time.Hour,
 			Open: func(saved store.Marks) (store.Store, error) {
@@ -37,7 +37,17 @@ func (l *life) use(at layout, away ...string) {
 		defer l.mu.Unlock()
 		l.known[name] = []*Queue{q}
 		return l.known[name]
-	})
+	}
+	l.j.Start(func() {
+		for _, category := range []string{"a", "b", "c", "d", "another"} { // those with a queue of their own first
+			if category != "another" {
+				if name, patterns := at(category); patterns != nil || name == store.OverflowCategory {
+					continue
+				}
+			}
+			route([]byte(category))
+		}
+	}, route)
 }
 
 // queue is the one of a name, nil if there is none yet.

@@ -177,16 +177,22 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*pos
 		}
 	}
 	n.Low = max(low, saved.Low)
-	r.remember(n, done)
+	r.remember(n, done, position)
 	r.mu.Unlock()
 	return n, posts
 }
 
 // remember lists in n which queues have everything, as long as the journal is needed from before that: where others are to begin that
 // find it there depends on it. The caller holds mu.
-func (r *run) remember(n *checkpoint, done map[string]place) {
+func (r *run) remember(n *checkpoint, done map[string]place, position uint64) {
+	shares := false
+	for _, q := range r.queues {
+		shares = shares || len(q.o.Patterns) > 0
+	}
 	for key, p := range r.began.Queues {
-		if _, claimed := r.queues[key]; !claimed && p.Done && p.Through > n.Low {
+		_, claimed := r.queues[key]
+		taken := shares && position >= r.horizon // who shares a queue knows about it now
+		if !claimed && !taken && p.Done && p.Through > n.Low {
 			n.Queues[key] = p
 		}
 	}
