@@ -111,13 +111,13 @@ func TestACategoryGetsAQueueOfItsOwn(t *testing.T) {
 	if n := l.j.o.Stats.Get("all:queue bytes"); n <= 0 {
 		t.Errorf("%d bytes wait for the shared queue", n)
 	}
-	l.j.Stop(time.Second)
+	l.j.Stop(10 * time.Second)
 	if n := l.j.o.Stats.Get("all:queue bytes"); n != 0 {
 		t.Errorf("%d bytes wait for a queue that is gone", n)
 	}
 	l.use(but("a"), "all")
 	w.write(t, l, "a", 5)
-	l.j.Stop(time.Second)
+	l.j.Stop(10 * time.Second)
 	expect(t, l.shelf, "a", lines("a", 0, 10))
 	l.use(but("a"))
 	l.end(t)
@@ -133,10 +133,10 @@ func TestASharedQueueTakesACategoryIn(t *testing.T) {
 	w.write(t, l, "a", 5)
 	w.write(t, l, "b", 5)
 	until(t, "b", func() bool { return l.shelf.get("all") == lines("b", 0, 5) })
-	l.j.Stop(time.Second)
+	l.j.Stop(10 * time.Second)
 	l.use(but("a"), "a", "all")
 	w.write(t, l, "b", 5)
-	l.j.Stop(time.Second)
+	l.j.Stop(10 * time.Second)
 	if p := l.saved().Queues; len(p) != 2 || p["all\x00file all"].own().of("b") <= p["a\x00file a"].Through {
 		t.Fatalf("%+v", p)
 	}
@@ -161,7 +161,7 @@ func TestATakeoverThatDies(t *testing.T) {
 	w.write(t, l, "b", 5)
 	w.write(t, l, "a", 5)
 	until(t, "a", func() bool { return l.shelf.get("a") == lines("a", 0, 5) })
-	l.j.Stop(time.Second)
+	l.j.Stop(10 * time.Second)
 	l.use(together, "all")
 	until(t, "a checkpoint", func() bool { return l.saved().Queues["all\x00file all"].Files != nil })
 	dir := t.TempDir()
@@ -186,7 +186,7 @@ func TestACategoryThatWasOneTooMany(t *testing.T) {
 	}, store.OverflowCategory)
 	w.write(t, l, "a", 5)
 	w.write(t, l, "b", 5)
-	l.j.Stop(time.Second)
+	l.j.Stop(10 * time.Second)
 	l.use(apart)
 	l.end(t)
 	expect(t, l.shelf, "a", lines("a", 0, 5))
@@ -222,17 +222,19 @@ func TestTheLastMarksAreSavedBeforeAQueueIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
-	l.j.Start(func() {}, func([]byte) []*Queue {
+	route := func([]byte) []*Queue {
 		return []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Hour,
 			Open: func(saved store.Marks) (store.Store, error) {
 				s, err := l.shelf.open("a", saved, noFault)
 				return closing{s.(*keeper), func() { f.on.Store(false) }}, err
 			}}, alone)}
-	})
+	}
+	l.j.Start(func() { route(nil) }, route)
+	until(t, "the store is open", func() bool { return l.saved().Queues["a\x00file a"].Files != nil })
+	f.on.Store(true)
 	w.write(t, l, "a", 5)
 	until(t, "a", func() bool { return l.shelf.get("a") == lines("a", 0, 5) })
-	f.on.Store(true)
-	l.j.Stop(time.Second)
+	l.j.Stop(10 * time.Second)
 	if p := l.saved().Queues["a\x00file a"]; string(p.Files["a"]) != "20" {
 		t.Errorf("the checkpoint has %+v", p)
 	}

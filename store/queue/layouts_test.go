@@ -11,7 +11,7 @@ import (
 // Whatever way categories move between queues of their own and a shared one, and whatever fails meanwhile: everything is delivered, and once,
 // unless the process dies: then only what a file held that is not opened again may be there twice.
 func TestCategoriesMoveBetweenQueues(t *testing.T) {
-	for i := range 8 {
+	for i := range 4 {
 		seed := rand.Uint64()
 		m := &mover{t: t, random: rand.New(rand.NewPCG(seed, 1)), dies: i%2 == 1}
 		m.l, m.w = joined(t)
@@ -58,7 +58,7 @@ func (m *mover) phase() {
 		time.Sleep(time.Duration(m.random.IntN(5)) * time.Millisecond) // spreads the load over checkpoints
 	}
 	if !m.dies || m.random.IntN(2) == 0 {
-		m.l.j.Stop(time.Second)
+		m.l.j.Stop(10 * time.Second)
 		return
 	}
 	m.did = append(m.did, "dies")
