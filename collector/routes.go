@@ -96,15 +96,15 @@ func (r *routes) add(b *config.Store) {
 // prepare makes the queues that are there from the start: of the blocks with a name, of those that many categories share, and of the
 // categories for which a former run left something in a buffer.
 func (r *routes) prepare() {
+	for name := range r.exact {
+		r.find([]byte(name))
+	}
 	for _, rules := range append([][]rule{r.others}, prefixRules(r.prefixes)...) {
 		for _, u := range rules {
 			if !u.copy {
-				r.open(u, u.name, rules)
+				r.open(u, "", rules)
 			}
 		}
-	}
-	for name := range r.exact {
-		r.find([]byte(name))
 	}
 	beyond := 0
 	for _, b := range r.conf.Stores {
@@ -220,37 +220,61 @@ func (r *routes) match(category string) (rules []rule, named bool) {
 func (r *routes) queues(rules []rule, category string) []*queue.Queue {
 	var queues []*queue.Queue
 	for _, u := range rules {
-		name := u.name
-		if u.copy {
-			name = category
-		}
-		queues = append(queues, r.open(u, name, rules)...)
+		queues = append(queues, r.open(u, category, rules)...)
 	}
 	return queues
 }
 
-// open returns the queues of a rule for the categories of a name: one for each place where every entry has to go, so that one that
-// fails does not keep entries from the others.
-func (r *routes) open(u rule, name string, rules []rule) []*queue.Queue {
-	var siblings []string
-	for _, s := range rules {
-		for _, place := range s.places(name) {
-			siblings = append(siblings, place.String())
+// queue is the name of a rule's queue for a category.
+func (u rule) queue(category string) string {
+	if u.copy {
+		return category
+	}
+	return u.name
+}
+
+// keys are those of the queues of rules for a category.
+func keys(rules []rule, category string) (all []string) {
+	for _, u := range rules {
+		name := u.queue(category)
+		for _, place := range u.places(name) {
+			o := options(name, place)
+			all = append(all, o.Key())
 		}
 	}
+	return all
+}
+
+// options say what tells the queue of a place apart.
+func options(name string, place config.Sink) queue.QueueOptions {
+	_, file := place.(config.File)
+	return queue.QueueOptions{Name: name, Store: place.String(), Single: file}
+}
+
+// siblings are the keys of the queues that take the same categories as that of a rule, which is one of rules.
+func (r *routes) siblings(u rule, category string, rules []rule) []string {
+	all := keys(rules, category)
+	for _, pattern := range u.patterns(u.queue(category)) {
+		all = append(all, keys(r.exact[pattern], pattern)...) // of a list: beside those of the others in it, too
+	}
+	return all
+}
+
+// open returns the queues of a rule for a category (of a rule that is shared, for any of its categories): one for each place where every entry has to go, so that one that
+// fails does not keep entries from the others.
+func (r *routes) open(u rule, category string, rules []rule) []*queue.Queue {
 	var queues []*queue.Queue
-	b := u.block
+	b, name := u.block, u.queue(category)
 	for _, place := range u.places(name) {
-		_, file := place.(config.File)
-		o := opening{opener: r.opener, name: name, shared: u.shared(name)}
-		queues = append(queues, r.journal.NewQueue(queue.QueueOptions{
-			Name: name, Shared: o.shared, Store: place.String(), Single: file,
-			Open: func(saved store.Marks) (store.Store, error) {
-				o.saved = saved
-				return o.open(place)
-			},
-			Target: b.TargetWriteSize, Interval: b.MaxWriteInterval, Check: r.conf.CheckInterval, Lossy: !b.MustSucceed, Buffered: setsAside(place),
-		}, siblings))
+		q := options(name, place)
+		q.Patterns = u.patterns(name)
+		o := opening{opener: r.opener, name: name, shared: len(q.Patterns) > 0}
+		q.Open = func(saved store.Marks) (store.Store, error) {
+			o.saved = saved
+			return o.open(place)
+		}
+		q.Target, q.Interval, q.Check, q.Lossy, q.Buffered = b.TargetWriteSize, b.MaxWriteInterval, r.conf.CheckInterval, !b.MustSucceed, setsAside(place)
+		queues = append(queues, r.journal.NewQueue(q, func() []string { return r.siblings(u, category, rules) }))
 	}
 	return queues
 }
@@ -269,7 +293,7 @@ func (r *routes) wait(category, name string) []*queue.Queue {
 		return []*queue.Queue{r.journal.NewQueue(queue.QueueOptions{
 			Name: name, Store: sink.String(), Interval: time.Second, Check: r.conf.CheckInterval,
 			Open: func(store.Marks) (store.Store, error) { return store.NewUnusable(sink.Status, sink.Refusal), nil },
-		}, nil)}
+		}, func() []string { return nil })}
 	}
 	return nil
 }
@@ -295,9 +319,12 @@ func places(s config.Sink) []config.Sink {
 	return all
 }
 
-// shared says whether categories of other names have the queue, too.
-func (u rule) shared(name string) bool {
-	return !u.copy && !(len(u.block.Categories) == 1 && u.block.Categories[0] == name && name != "default")
+// patterns are those of the categories that share the queue of a name; none for a category's own.
+func (u rule) patterns(name string) []string {
+	if c := u.block.Categories; u.copy || len(c) == 1 && c[0] == name && name != "default" {
+		return nil
+	}
+	return u.block.Categories
 }
 
 // count is the number of categories seen.

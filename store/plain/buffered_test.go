@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -201,6 +202,35 @@ func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
 	}
 	if want := []string{"c=one", "c=new"}; !slices.Equal(k.got, want) {
 		t.Errorf("%q was delivered, want %q", k.got, want)
+	}
+}
+
+// What a checkpoint says was delivered is not delivered again when the process died before it removed the files, or some of them.
+func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
+	dir, k := t.TempDir(), new(keeping)
+	for i, message := range []string{"one", "two", "three"} {
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("x_0000%d", i)), records(message), 0o600))
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "x_00003"), append(records("four"), 9, 0), 0o600))
+	s := takeover(t, dir, k, nil).(*Takeover)
+	must(t, s.Append(t.Context(), batch("c", "new")))
+	saved := make(store.Marks)
+	must(t, s.Mark(saved))
+	must(t, os.Remove(filepath.Join(dir, "x_00000"))) // as far as Publish came
+
+	s = takeover(t, dir, k, saved).(*Takeover)
+	must(t, s.Append(t.Context(), batch("c", "newer")))
+	if want := []string{"c=one", "c=two", "c=three", "c=four", "c=new", "c=newer"}; !slices.Equal(k.got, want) {
+		t.Errorf("%q was delivered, want %q", k.got, want)
+	}
+	must(t, s.Mark(saved))
+	must(t, s.Publish())
+	if got := tree(t, dir); !strings.HasPrefix(got, "x_00003.corrupt=") {
+		t.Errorf("%q is left", got)
+	}
+	must(t, s.Mark(saved))
+	if len(saved) > 0 {
+		t.Errorf("the marks still speak of %v", saved)
 	}
 }
 

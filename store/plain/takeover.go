@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -47,10 +48,12 @@ type Takeover struct {
 	lost    []*atomic.Int64
 
 	mu      sync.Mutex
-	files   []string // to be delivered, the first perhaps in part
-	offset  int64    // of the first that was delivered
-	done    []ended  // delivered, to be removed when their entries are marked
-	covered int      // of done: marked
+	files   []string         // to be delivered, the first perhaps in part
+	marked  map[string]int64 // by file: how much of it was delivered, as the last checkpoint knows
+	offset  int64            // of the first that was delivered
+	done    []ended          // delivered, to be removed when their entries are marked
+	covered int              // of done: marked
+	gone    map[string]bool  // paths: the next mark says nothing of these any more
 	next    time.Time
 	err     error
 	batch   proto.Batch
@@ -59,6 +62,7 @@ type Takeover struct {
 // ended is a buffer file that was read to its end, or to where it makes no sense.
 type ended struct {
 	name   string
+	offset int64 // of what was delivered
 	damage *DamageError
 }
 
@@ -72,14 +76,34 @@ func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.Marks) 
 	}
 	_, keeps := primary.(store.Keeper)
 	o.Logger.Info("buffer files of a former server are delivered first", "directory", o.Dir, "files", len(files))
-	t := &Takeover{o: o, to: to, primary: primary, keeps: keeps, files: files,
+	t := &Takeover{o: o, to: to, primary: primary, keeps: keeps, files: files, gone: make(map[string]bool),
 		lost: []*atomic.Int64{o.Stats.Overall("bytes lost"), o.Stats.Category(o.Name, "bytes lost")}}
-	if data, ok := saved[t.path()]; ok {
-		if err := json.Unmarshal(data, &t.offset); err != nil {
-			return nil, fmt.Errorf("read how far %s was delivered: %w", t.path(), err)
-		}
+	if t.marked, err = t.marks(saved); err != nil {
+		return nil, err
 	}
+	t.offset = t.marked[files[0]]
 	return t, nil
+}
+
+// marks reads from those of a checkpoint how much of each file was delivered.
+func (t *Takeover) marks(saved store.Marks) (map[string]int64, error) {
+	marked := make(map[string]int64)
+	for path, data := range saved {
+		name := filepath.Base(path)
+		if n, ok := number(t.o.Base, name); !ok || name != fileName(t.o.Base, n) || path != filepath.Join(t.o.Dir, name) {
+			continue
+		}
+		if !slices.Contains(t.files, name) {
+			t.gone[path] = true // it was removed after the checkpoint
+			continue
+		}
+		var offset int64
+		if err := json.Unmarshal(data, &offset); err != nil {
+			return nil, fmt.Errorf("read how far %s was delivered: %w", path, err)
+		}
+		marked[name] = offset
+	}
+	return marked, nil
 }
 
 // path is that of the file to be delivered next.
@@ -109,6 +133,9 @@ func (t *Takeover) deliver(ctx context.Context) error {
 			return fmt.Errorf("deliver %s: %w", t.path(), err)
 		}
 		t.files, t.offset, t.err = t.files[1:], 0, nil
+		if len(t.files) > 0 {
+			t.offset = t.marked[t.files[0]]
+		}
 		t.o.Schedule.Reset()
 	}
 	return nil
@@ -130,7 +157,9 @@ func (t *Takeover) file(ctx context.Context, name string) (err error) {
 		return err
 	}
 	r := NewBufferReader(f, info.Size(), t.o.Category)
-	r.offset = t.offset
+	if t.offset <= info.Size() { // otherwise it is another file
+		r.offset = t.offset
+	}
 	for {
 		damage, err := t.gather(r)
 		if err != nil && err != io.EOF {
@@ -143,7 +172,7 @@ func (t *Takeover) file(ctx context.Context, name string) (err error) {
 			t.offset = r.Offset()
 		}
 		if damage != nil || err == io.EOF {
-			return t.end(ended{name, damage})
+			return t.end(ended{name, r.Offset(), damage})
 		}
 	}
 }
@@ -181,6 +210,7 @@ func (t *Takeover) remove(e ended) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	t.gone[filepath.Join(t.o.Dir, e.name)] = true
 	if e.damage == nil {
 		return dir.Remove(e.name)
 	}
@@ -196,11 +226,14 @@ func (t *Takeover) remove(e ended) (err error) {
 func (t *Takeover) Mark(m store.Marks) error {
 	t.mu.Lock()
 	t.covered = len(t.done)
+	for path := range t.gone {
+		delete(m, path)
+	}
 	if len(t.files) > 0 && t.offset > 0 {
 		m[t.path()] = json.RawMessage(strconv.FormatInt(t.offset, 10))
 	}
-	for _, e := range t.done {
-		delete(m, filepath.Join(t.o.Dir, e.name))
+	for _, e := range t.done { // they may outlive this process, if only just
+		m[filepath.Join(t.o.Dir, e.name)] = json.RawMessage(strconv.FormatInt(e.offset, 10))
 	}
 	t.mu.Unlock()
 	if k, ok := t.to.(store.Keeper); ok {

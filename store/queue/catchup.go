@@ -19,24 +19,24 @@ func (w *worker) catchUp() {
 		from := q.taken
 		q.mu.Unlock()
 		w.reader = w.j.spool.Reader(from)
-		if r.rejoin(q, from) {
+		if r.rejoin(q, from, !w.dirty) {
 			w.closeReader()
 			return
 		}
 	}
 	l := w.j.newLoad()
-	for l.batch.Size() < catchBytes {
+	for l.batch.Size() < catchBytes && r.ctx.Err() == nil {
 		rec, ok, err := w.reader.TryNext()
 		var corrupt *spool.CorruptError
 		switch {
 		case errors.As(err, &corrupt): // the dispatcher tells of it
-			continue
+			rec, ok, err = spool.Record{End: corrupt.End}, true, nil
 		case err != nil:
 			w.failed(err)
 		case ok && w.batch.SetRecord(rec.Data) == nil:
 			w.pick(rec, l)
 		}
-		if err != nil || !ok || r.rejoin(q, rec.End) {
+		if err != nil || !ok || r.rejoin(q, rec.End, !w.dirty && l.batch.Count() == 0) {
 			w.closeReader()
 			break
 		}
@@ -78,8 +78,9 @@ func (w *worker) closeReader() {
 	w.reader = nil
 }
 
-// rejoin makes the dispatcher feed q again, if q has read everything that the dispatcher has.
-func (r *run) rejoin(q *Queue, readTo uint64) bool {
+// rejoin makes the dispatcher feed q again, if q has read everything that the dispatcher has. nothing says that the post covers all of it:
+// then q needs none of the journal, also if its store cannot be opened to post that again.
+func (r *run) rejoin(q *Queue, readTo uint64, nothing bool) bool {
 	r.dispatching.Lock()
 	defer r.dispatching.Unlock()
 	if readTo < r.position {
@@ -89,6 +90,9 @@ func (r *run) rejoin(q *Queue, readTo uint64) bool {
 	defer q.mu.Unlock()
 	q.behind, q.working = false, true
 	q.taken = max(q.taken, readTo)
+	if nothing && q.pending == nil {
+		q.undone = noOffset
+	}
 	return true
 }
 

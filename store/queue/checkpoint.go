@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 
 	"inkwell/internal/faultfs"
 	"inkwell/store"
@@ -25,14 +26,18 @@ type checkpoint struct {
 
 // place is how far one queue got.
 type place struct {
-	Name    string      `json:"name"`             // of the category, or of the block whose categories share the queue
-	Shared  bool        `json:"shared,omitempty"` // by all categories of a block
-	Through uint64      `json:"through"`          // the store has everything below
-	Files   store.Marks `json:"files,omitempty"`  // by path: how they stood then
+	Name     string      `json:"name"`               // of the category, or of the block whose categories share the queue
+	Shared   bool        `json:"shared,omitempty"`   // by all categories of a block
+	Patterns []string    `json:"patterns,omitempty"` // of a shared one: which categories these are
+	Through  uint64      `json:"through"`            // the store has everything below
+	Past     *floors     `json:"past,omitempty"`     // above, the store is to have what lies above these; nil: everything
+	Done     bool        `json:"done,omitempty"`     // it was closed in good order: the place only tells others what they need not take over
+	Files    store.Marks `json:"files,omitempty"`    // by path: how they stood then
 }
 
 func (p place) equal(o place) bool {
-	return p.Name == o.Name && p.Shared == o.Shared && p.Through == o.Through &&
+	samePast := p.Past == o.Past || p.Past != nil && o.Past != nil && p.Past.equal(*o.Past)
+	return samePast && p.Name == o.Name && p.Shared == o.Shared && p.Done == o.Done && slices.Equal(p.Patterns, o.Patterns) && p.Through == o.Through &&
 		maps.EqualFunc(p.Files, o.Files, func(a, b json.RawMessage) bool { return string(a) == string(b) })
 }
 
@@ -58,7 +63,8 @@ func (c *checkpoint) save(dir *faultfs.Dir) error {
 func (c *checkpoint) end() uint64 {
 	end := max(c.Low, c.Drained)
 	for _, p := range c.Queues {
-		end = max(end, p.Through)
+		_, highest := p.own().bounds()
+		end = max(end, highest)
 	}
 	return end
 }
@@ -77,31 +83,9 @@ func (c *checkpoint) equal(n *checkpoint) bool {
 	return c.Low == n.Low && c.Drained == n.Drained && maps.EqualFunc(c.Queues, n.Queues, place.equal)
 }
 
-// start is where a queue that takes the categories of a name, and was not listed, has to begin to read: where queues of that name
-// that are gone had come to, or those that were shared by many names.
-func (c *checkpoint) start(name string, claimed map[string]bool) uint64 {
-	from := c.Drained
-	for key, p := range c.Queues {
-		if !claimed[key] && (p.Name == name || p.Shared) {
-			from = min(from, p.Through)
-		}
-	}
-	return from
-}
-
-// leaves says whether a queue is listed where one for a name would begin in its place, should it not be listed itself.
-func (c *checkpoint) leaves(name string) bool {
-	for _, p := range c.Queues {
-		if p.Name == name || p.Shared {
-			return true
-		}
-	}
-	return false
-}
-
-// files is how the files of a queue stood; for one of which that is not known, those of all others: it may have taken over a file.
+// files is how the files of a queue stood; for one that is not listed, those of all that are: it may have taken over a file.
 func (c *checkpoint) files(key string) store.Marks {
-	if p := c.Queues[key]; len(p.Files) > 0 {
+	if p, known := c.Queues[key]; known && !p.Done {
 		return p.Files
 	}
 	all := make(store.Marks)
@@ -109,22 +93,4 @@ func (c *checkpoint) files(key string) store.Marks {
 		maps.Copy(all, p.Files)
 	}
 	return all
-}
-
-// done is the offset below which the stores of a category, when it had its own, have everything: for a queue that takes it over
-// together with others.
-func (c *checkpoint) done(category string) uint64 {
-	through, known := c.Drained, false
-	for _, p := range c.Queues {
-		if p.Shared {
-			return 0
-		}
-		if p.Name == category {
-			through, known = min(through, p.Through), true
-		}
-	}
-	if !known {
-		return c.Drained
-	}
-	return through
 }

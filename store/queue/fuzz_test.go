@@ -13,6 +13,7 @@ import (
 func FuzzCheckpoint(f *testing.F) {
 	f.Add([]byte(`{"version":1,"low":5,"drained":7,"queues":{"a\u0000file /x":{"name":"a","through":9,"files":{"/x/a":{"file":"a_00000","bytes":3}}}}}`))
 	f.Add([]byte(`{"version":1,"queues":{"":{"shared":true,"files":null}}}`))
+	f.Add([]byte(`{"version":1,"drained":9,"queues":{"d":{"name":"d","shared":true,"patterns":["x*","default"],"through":3,"past":{"base":8,"names":{"a":4}}}}}`))
 	f.Add([]byte(`{"version":1,"queues":null}`))
 	f.Add([]byte(`{"version":3}`))
 	f.Add([]byte(`null`))
@@ -37,11 +38,14 @@ func FuzzCheckpoint(f *testing.F) {
 			if p.Through < acked || p.Through > end {
 				t.Errorf("%q: through %d", key, p.Through)
 			}
-			if n := c.start(p.Name, nil); n > end || c.done(p.Name) > end {
-				t.Errorf("%q: starts at %d", key, n)
+			for _, o := range []*QueueOptions{{Name: p.Name}, {Name: p.Name, Patterns: []string{"default"}}, {Name: "x", Patterns: p.Patterns}} {
+				f := c.floors(key, o, nil)
+				if n, highest := f.bounds(); n > highest || highest > end || f.of(p.Name) < n || f.of(p.Name) > highest {
+					t.Errorf("%q: starts at %d, %d is the highest floor", key, n, highest)
+				}
 			}
 			_, other := c.Queues[key+"x"]
-			if n := len(c.files(key)); n < len(p.Files) || len(p.Files) > 0 && n > len(p.Files) || !other && len(c.files(key+"x")) < len(p.Files) {
+			if n := len(c.files(key)); n < len(p.Files) || !p.Done && n > len(p.Files) || !other && len(c.files(key+"x")) < len(p.Files) {
 				t.Errorf("%q: files %v", key, p.Files)
 			}
 		}

@@ -65,7 +65,7 @@ func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 					}
 					return nil
 				})
-			}}, []string{"file a"})
+			}}, alone)
 	}, func([]byte) []*Queue { return []*Queue{a} })
 	w.write(t, l, "a", 3)
 	until(t, "a checkpoint", func() bool { return string(l.saved().files("a\x00file a")["a"]) == "12" })

@@ -116,7 +116,7 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	l := begin(t, dir, s, noFault)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
 	l.known["b"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
-		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, []string{"file b"})}
+		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, alone)}
 	for range 20 {
 		w.write(t, l, "b", 5)
 		w.write(t, l, "a", 5)
@@ -127,8 +127,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 
 	var shared *Queue
 	l.j.Start(func() {
-		shared = l.j.NewQueue(QueueOptions{Name: "all", Shared: true, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
-			Open: func(saved store.Marks) (store.Store, error) { return s.open("all", saved, noFault) }}, []string{"file all"})
+		shared = l.j.NewQueue(QueueOptions{Name: "all", Patterns: []string{"default"}, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
+			Open: func(saved store.Marks) (store.Store, error) { return s.open("all", saved, noFault) }}, alone)
 	}, func([]byte) []*Queue { return []*Queue{shared} })
 	w.write(t, l, "c", 5)
 	l.end(t)
@@ -153,15 +153,23 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
 			s := newShelf()
 			l := begin(t, t.TempDir(), s, noFault)
+			var patterns []string
+			if shared {
+				patterns = []string{"a"}
+			}
 			queues := func(stores ...string) (all []*Queue) {
+				var keys []string
 				for _, path := range stores {
-					all = append(all, l.j.NewQueue(QueueOptions{Name: "a", Shared: shared, Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
+					keys = append(keys, "a\x00"+path)
+				}
+				for _, path := range stores {
+					all = append(all, l.j.NewQueue(QueueOptions{Name: "a", Patterns: patterns, Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
 						Open: func(saved store.Marks) (store.Store, error) {
 							if path == "away" {
 								return nil, errors.New("away")
 							}
 							return s.open(path, saved, noFault)
-						}}, stores))
+						}}, func() []string { return keys }))
 				}
 				return all
 			}
@@ -182,7 +190,7 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			l.j.Start(func() {
 				replaced = queues("good", "instead")
 				b = []*Queue{l.j.NewQueue(QueueOptions{Name: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
-					Open: func(saved store.Marks) (store.Store, error) { return s.open("b", saved, noFault) }}, []string{"file b"})}
+					Open: func(saved store.Marks) (store.Store, error) { return s.open("b", saved, noFault) }}, alone)}
 			}, func(category []byte) []*Queue {
 				if string(category) == "a" {
 					return replaced
@@ -203,7 +211,7 @@ func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
 	away := []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "away", Target: 1, Interval: time.Millisecond, Check: time.Second,
-		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, []string{"away"})}
+		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, alone)}
 	l.known["a"] = away
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
 	w.write(t, l, "a", 5)
@@ -261,7 +269,7 @@ func TestNoMarkWithinABatch(t *testing.T) {
 				return nil, err
 			}
 			return &halving{keeper: st.(*keeper), works: &works}, nil
-		}}, []string{"file a"})}
+		}}, alone)}
 	w.write(t, l, "a", 10)
 	until(t, "the half", func() bool { return len(s.get("a")) > 0 })
 	w.write(t, l, "b", 10)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/proto"
+	"inkwell/store"
 	"inkwell/store/spool"
 )
 
@@ -23,6 +24,7 @@ type run struct {
 	route   Router
 	horizon uint64 // below it the checkpoint that the run began with may know better who has an entry
 	began   *checkpoint
+	left    floors // what nobody had taken by then
 	counted uint64 // entries below were in the journal when the run began: nobody has told the queues of their sizes
 
 	ctx    context.Context // of Appends to stores
@@ -53,7 +55,7 @@ func (j *Journal) current() *run {
 func (j *Journal) Start(prepare func(), route Router) {
 	_, end := j.spool.Bounds()
 	s := j.saver.saved
-	r := &run{j: j, route: route, horizon: s.Drained, began: s, counted: end, position: s.Low, queues: make(map[string]*Queue), named: make(map[string][]*Queue),
+	r := &run{j: j, route: route, horizon: s.Drained, began: s, left: s.left("", nil), counted: end, position: s.Low, queues: make(map[string]*Queue), named: make(map[string][]*Queue),
 		ended: make(chan struct{}), last: make(chan struct{}), stop: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	j.mu.Lock()
@@ -61,7 +63,7 @@ func (j *Journal) Start(prepare func(), route Router) {
 	j.mu.Unlock()
 	prepare()
 	for _, p := range s.Queues {
-		if !p.Shared {
+		if !p.Shared && !p.Done && p.Name != store.OverflowCategory { // who has that is found out again
 			route([]byte(p.Name))
 		}
 	}
@@ -189,7 +191,7 @@ func (r *run) take(rec spool.Record, b *proto.Batch, runs []proto.Run) []proto.R
 		for _, q := range queues {
 			q.offer(s)
 		}
-		if len(queues) == 0 && s.end() > r.began.done(string(s.run.Category)) {
+		if len(queues) == 0 && s.end() > r.left.of(string(s.run.Category)) {
 			r.homeless(s)
 		}
 	}

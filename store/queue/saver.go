@@ -2,7 +2,6 @@ package queue
 
 import (
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -81,8 +80,8 @@ func (s *saver) loop(stop, done chan struct{}) {
 	}
 }
 
-// save makes a checkpoint of what the queues have posted. The last one of a run lists the files only of queues that are not done: the
-// stores of the others were closed in good order, and what becomes of their files now is not ours to undo.
+// save makes a checkpoint of what the queues have posted. The last one of a run lists only what is not done: the stores of the others
+// were closed in good order, and what becomes of their files now is not ours to undo. That takes a checkpoint before they were closed.
 func (s *saver) save(last bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -138,9 +137,9 @@ func (s *saver) before(key string) (marks store.Marks, known bool) {
 func (s *saver) goBack(q *Queue) (through uint64) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	p, known := s.saved.Queues[q.key]
-	if !known {
-		p = place{Through: q.start} // marks are of other queues
+	p := s.saved.Queues[q.key]
+	if !q.inCheckpoint() {
+		p.Through = q.start // the marks are another queue's, or of a former run
 	}
 	q.rewind(p.Through, p.Files)
 	return p.Through
@@ -154,35 +153,56 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Queue]*pos
 	r.dispatching.Unlock()
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, position), Queues: make(map[string]place)}
 	low := position
-	posts, done := make(map[*Queue]*post), make(map[string]place)
+	posts := make(map[*Queue]*post)
+	done := make(map[string]place)
 	r.mu.Lock()
 	for _, q := range r.queues {
 		p, from := q.posted()
 		posts[q] = p
 		low = min(low, from)
-		at := place{Name: q.o.Name, Shared: q.o.Shared, Through: p.through, Files: p.marks}
+		through := p.through
 		if from >= position {
-			at.Through = max(at.Through, position) // nothing of what was dispatched waits
+			through = max(through, position) // nothing of what was dispatched waits
 		}
-		if last && from >= position {
-			at.Files = nil
-			done[q.key] = at
+		if last && from >= position && (len(p.marks) == 0 || p.known()) {
+			done[q.key] = q.at(through, nil)
 			continue
 		}
-		n.Queues[q.key] = at
+		n.Queues[q.key] = q.at(through, p.marks)
 	}
 	// What queues of before have left is read again by their successors, up to the horizon.
 	if position < r.horizon {
 		for key, p := range r.began.Queues {
-			if _, claimed := r.queues[key]; !claimed {
+			if _, claimed := r.queues[key]; !claimed && !p.Done {
 				n.Queues[key] = p
 				low = min(low, p.Through)
 			}
 		}
 	}
-	r.mu.Unlock()
-	maps.DeleteFunc(done, func(_ string, p place) bool { return !n.leaves(p.Name) })
-	maps.Copy(n.Queues, done)
 	n.Low = max(low, saved.Low)
+	r.remember(n, done, position)
+	r.mu.Unlock()
 	return n, posts
+}
+
+// remember lists in n which queues have everything, as long as the journal is needed from before that: where others are to begin that
+// find it there depends on it. The caller holds mu.
+func (r *run) remember(n *checkpoint, done map[string]place, position uint64) {
+	shares := false
+	for _, q := range r.queues {
+		shares = shares || len(q.o.Patterns) > 0
+	}
+	for key, p := range r.began.Queues {
+		_, claimed := r.queues[key]
+		taken := shares && position >= r.horizon // who shares a queue knows about it now
+		if !claimed && !taken && p.Done && p.Through > n.Low {
+			n.Queues[key] = p
+		}
+	}
+	for key, p := range done {
+		if p.Through > n.Low {
+			p.Done = true
+			n.Queues[key] = p
+		}
+	}
 }

@@ -20,10 +20,10 @@ const (
 
 // QueueOptions says what a queue is.
 type QueueOptions struct {
-	Name   string // of the category, or of the block whose categories share the queue
-	Shared bool
-	Store  string // what its store is, e.g. "file /srv/logs/a/a": Name and Store tell queues apart, also after a restart
-	Single bool   // there may be only one queue for such a store, whatever the names
+	Name     string   // of the category, or of the block whose categories share the queue
+	Patterns []string // of those, when they do: names, prefixes with a * behind them, "default"
+	Store    string   // what its store is, e.g. "file /srv/logs/a/a": Name and Store tell queues apart, also after a restart
+	Single   bool     // there may be only one queue for such a store, whatever the names
 	// Open opens the store with the marks of the last checkpoint. It is called by the queue's goroutine, again after a failure.
 	Open     func(saved store.Marks) (store.Store, error)
 	Target   int64         // bytes of messages that make a batch worth while
@@ -41,7 +41,8 @@ type Queue struct {
 	key     string
 	run     *run
 	start   uint64 // entries below are none of its business
-	skip    bool   // below the run's horizon, what a category's own queue has is passed over
+	floors  floors // of its categories; entries below are not, either
+	highest uint64 // of these
 	waiting atomic.Int64
 
 	mu      sync.Mutex
@@ -53,6 +54,7 @@ type Queue struct {
 	since   time.Time // when it began with the batch in progress
 	space   chan struct{}
 	post    *post  // how the store stood at the last Mark
+	listed  bool   // a checkpoint of this run has a post
 	undone  uint64 // journal offset of the first entry that the post does not cover; noOffset: there is none
 	publish bool   // the post was saved
 
@@ -87,36 +89,37 @@ type post struct {
 	saved   chan struct{} // closed when a checkpoint says so
 }
 
+// Key tells the queue from others.
+func (o *QueueOptions) Key() string {
+	if o.Single {
+		return o.Store
+	}
+	return o.Name + "\x00" + o.Store
+}
+
 // NewQueue returns the queue of the run in progress for o.Name and o.Store, which it makes and starts if there is none. siblings are the
-// Stores of all queues of that name.
-func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
+// Keys of all queues that take its categories.
+func (j *Journal) NewQueue(o QueueOptions, siblings func() []string) *Queue {
 	r := j.current()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := o.Name + "\x00" + o.Store
-	if o.Single {
-		key = o.Store
-	}
+	key := o.Key()
 	if q := r.queues[key]; q != nil {
 		return q
 	}
+	claimed := make(map[string]bool)
+	for _, k := range siblings() {
+		claimed[k] = true
+	}
 	q := &Queue{o: o, key: key, run: r, wake: make(chan struct{}, 1), space: make(chan struct{}, 1), undone: noOffset,
 		working: true, since: time.Now()}
-	if p, known := r.began.Queues[key]; known {
-		q.start = p.Through
-	} else {
-		claimed := make(map[string]bool, len(siblings))
-		for _, s := range siblings {
-			claimed[o.Name+"\x00"+s], claimed[s] = true, true
-		}
-		for k := range r.queues {
-			claimed[k] = true
-		}
-		q.start, q.skip = r.began.start(o.Name, claimed), o.Shared
-		if o.Shared {
-			q.start = r.began.Low
+	if _, known := r.began.Queues[key]; known { // it gets more only from those that are gone
+		for k, other := range r.queues {
+			claimed[k] = claimed[k] || r.began.Queues[k].Name == other.o.Name
 		}
 	}
+	q.floors = r.began.floors(key, &o, claimed)
+	q.start, q.highest = q.floors.bounds()
 	q.taken = q.start
 	q.post = &post{through: q.start, marks: r.began.Queues[key].Files, saved: make(chan struct{})}
 	q.w = worker{q: q, j: j, log: j.log.With("category", o.Name, "store", o.Store)}
@@ -127,15 +130,19 @@ func (j *Journal) NewQueue(o QueueOptions, siblings []string) *Queue {
 	q.w.requeued, q.w.retried, q.w.lost = newTally(j, o.Name, "requeue"), newTally(j, o.Name, "retries"), newTally(j, o.Name, "lost")
 	r.queues[key] = q
 	r.named[o.Name] = append(r.named[o.Name], q)
-	j.o.Stats.Gauge(o.Name+":queue bytes", func() int64 { return r.waitingFor(o.Name) })
+	j.o.Stats.Gauge(o.Name+":queue bytes", func() int64 { return j.waitingFor(o.Name) })
 	r.working.Add(1)
 	r.drained.Add(1)
 	go q.w.loop()
 	return q
 }
 
-// waitingFor is the bytes of messages that wait for the stores of a name.
-func (r *run) waitingFor(name string) (sum int64) {
+// waitingFor is the bytes of messages that wait for the stores of a name. It holds on to no run: a new one may not have the name.
+func (j *Journal) waitingFor(name string) (sum int64) {
+	r := j.current()
+	if r == nil {
+		return 0
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, q := range r.named[name] {
@@ -232,8 +239,8 @@ func (q *Queue) own(s stretch) stretch {
 	if s.from < q.taken {
 		s = s.behind(min(q.taken, s.end()))
 	}
-	if q.skip && s.from < q.run.horizon {
-		s = s.behind(min(q.run.began.done(string(s.run.Category)), s.end()))
+	if s.from < q.highest {
+		s = s.behind(min(q.floors.of(string(s.run.Category)), s.end()))
 	}
 	return s
 }
@@ -263,18 +270,40 @@ func (q *Queue) posted() (*post, uint64) {
 func (q *Queue) known() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.post.known()
+}
+
+// known says whether a checkpoint has p.
+func (p *post) known() bool {
 	select {
-	case <-q.post.saved:
+	case <-p.saved:
 		return true
 	default:
 		return false
 	}
 }
 
+// inCheckpoint says whether a checkpoint of this run has the queue.
+func (q *Queue) inCheckpoint() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.listed
+}
+
+// at is the queue's place in a checkpoint.
+func (q *Queue) at(through uint64, marks store.Marks) place {
+	p := place{Name: q.o.Name, Shared: len(q.o.Patterns) > 0, Patterns: q.o.Patterns, Through: through, Files: marks}
+	if through < q.highest {
+		p.Past = &q.floors
+	}
+	return p
+}
+
 // savedPost tells the queue that a checkpoint has p.
 func (q *Queue) savedPost(p *post) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.listed = true
 	select {
 	case <-p.saved:
 		return

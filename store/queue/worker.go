@@ -112,7 +112,11 @@ func (w *worker) idle(now time.Time) time.Duration {
 	}
 	w.q.mu.Lock()
 	defer w.q.mu.Unlock()
-	if w.load == nil && (w.q.pending != nil || w.q.behind) {
+	switch {
+	case w.load != nil:
+	case w.q.behind: // what is read from the journal waits for no interval
+		sooner(w.next)
+	case w.q.pending != nil:
 		sooner(w.handled.Add(w.q.o.Interval))
 	}
 	return max(0, due.Sub(now))
