@@ -13,7 +13,6 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
-	"inkwell/rotate"
 	"inkwell/store"
 )
 
@@ -266,7 +265,7 @@ func TestAFileThatIsTakenAwayIsBegunAnew(t *testing.T) {
 // A series that was compressed when the program was killed is gone on with as plain files: the marks are of the other kind.
 func TestPlainFilesBehindCompressedOnes(t *testing.T) {
 	dir := t.TempDir()
-	c, err := store.NewCompressed(store.CompressedOptions{Dir: dir, Base: "k", Codec: rotate.Gzip, MaxSize: 1 << 20}, nil)
+	c, err := store.NewCompressed(store.CompressedOptions{Dir: dir, Base: "k", MaxSize: 1 << 20}, nil)
 	must(t, err)
 	must(t, c.Append(t.Context(), batch("k", "compressed\n")))
 	marks := make(store.Marks)
