@@ -226,6 +226,39 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 	}
 }
 
+// Whoever asks how a store is gets an answer while a child waits for its peer.
+func TestByCategoryHasAStatusWhileAChildWaits(t *testing.T) {
+	peer, begun := &hanging{answer: make(chan struct{})}, make(chan struct{})
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
+		return NewLate(func() (Store, error) {
+			if name == "bad" {
+				return nil, &StatusError{Text: "no such place", Err: errAway}
+			}
+			close(begun)
+			return peer, nil
+		})
+	}})
+	var b proto.Batch
+	b.Append([]byte("bad"), []byte("m"))
+	b.Append([]byte("waits"), []byte("m"))
+	appended, told := make(chan error, 1), make(chan string, 1)
+	go func() { appended <- k.Append(t.Context(), &b) }()
+	<-begun
+	go func() { told <- k.Status() }()
+	select {
+	case got := <-told:
+		if got != "no such place" {
+			t.Errorf("status is %q", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the status waits for a child")
+	}
+	close(peer.answer)
+	if err := <-appended; !errors.Is(err, errAway) {
+		t.Error(err)
+	}
+}
+
 // spanned is a store that keeps the spans of what it gets.
 type spanned struct{ spans []proto.Span }
 

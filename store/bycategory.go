@@ -17,9 +17,11 @@ import (
 type ByCategory struct {
 	o ByCategoryOptions
 
-	mu       sync.Mutex
-	children map[string]*child
-	memory   memory
+	using  sync.Mutex // held while children are given entries, or opened
+	memory memory
+
+	mu       sync.Mutex        // never held for long: Status takes it
+	children map[string]*child // changed with using held, too
 }
 
 // ByCategoryOptions say which children a ByCategory has.
@@ -66,8 +68,8 @@ func SideBySide(n int, open func(i int)) {
 // Append gives each child the entries of its category. The error is ErrOpened when children were opened whose marks must be saved
 // before they are written to, else a *PartialError; the children that took theirs do not get it again with the same b.
 func (k *ByCategory) Append(ctx context.Context, b *proto.Batch) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.using.Lock()
+	defer k.using.Unlock()
 	names, opened := k.spread(b)
 	if opened {
 		return ErrOpened
@@ -106,7 +108,7 @@ func (k *ByCategory) spread(b *proto.Batch) (names []string, opened bool) {
 		c := k.children[name]
 		if c == nil {
 			c = &child{Reopened: k.o.Open(name)}
-			k.children[name] = c
+			k.add(name, c)
 			opened = opened || c.keeps()
 		}
 		if !seen[name] {
@@ -117,6 +119,13 @@ func (k *ByCategory) spread(b *proto.Batch) (names []string, opened bool) {
 		c.share.AppendBatch(&part)
 	}
 	return slices.Sorted(maps.Keys(seen)), opened
+}
+
+// add makes c one of the children.
+func (k *ByCategory) add(name string, c *child) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.children[name] = c
 }
 
 // name is that of the child for a category.

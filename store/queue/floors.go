@@ -156,14 +156,17 @@ func (f *floors) name(category string, at uint64) {
 // patterns have left, which it did not have then. A new one takes over what all have left, as far as it gets that.
 func (c *checkpoint) floors(key string, o *QueueOptions, claimed map[string]bool) floors {
 	p, known := c.Queues[key]
-	known = known && p.Name == o.Name // otherwise another's file
+	if known && p.Name != o.Name { // its file was that of a queue that is gone: what that has left is there to be taken over, too
+		known = false
+		delete(claimed, key)
+	}
 	switch {
 	case !known && !o.many():
 		return floors{Base: c.left("", claimed).of(o.Name)}
 	case !known:
 		return c.left("", claimed)
 	case !o.many():
-		return floors{Base: p.Through}
+		return p.own()
 	}
 	own, left := p.own(), c.left(key, claimed)
 	for k := range claimed { // these go on with what they had

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,7 @@ type Queue struct {
 	floors  floors // of its categories; entries below are not, either
 	highest uint64 // of these
 	waiting atomic.Int64
+	shares  []string // of one that several share: the patterns of their categories; guarded by run.mu
 
 	mu      sync.Mutex
 	pending *load     // the next batch; nil: nothing
@@ -105,13 +107,14 @@ func (j *Journal) NewQueue(o QueueOptions, siblings func() []string) *Queue {
 	defer r.mu.Unlock()
 	key := o.Key()
 	if q := r.queues[key]; q != nil {
+		q.join(&o)
 		return q
 	}
 	claimed := make(map[string]bool)
 	for _, k := range siblings() {
 		claimed[k] = true
 	}
-	q := &Queue{o: o, key: key, run: r, wake: make(chan struct{}, 1), space: make(chan struct{}, 1), undone: noOffset,
+	q := &Queue{o: o, key: key, run: r, shares: o.Patterns, wake: make(chan struct{}, 1), space: make(chan struct{}, 1), undone: noOffset,
 		working: true, since: time.Now()}
 	if _, known := r.began.Queues[key]; known { // it gets more only from those that are gone
 		for k, other := range r.queues {
@@ -135,6 +138,26 @@ func (j *Journal) NewQueue(o QueueOptions, siblings func() []string) *Queue {
 	r.drained.Add(1)
 	go q.w.loop()
 	return q
+}
+
+// join notes the categories of another block that writes the same file, so that they are known for those of the queue after a restart. The
+// caller holds run.mu.
+func (q *Queue) join(o *QueueOptions) {
+	if o.Name == q.o.Name {
+		return
+	}
+	if len(q.shares) == 0 {
+		q.shares = []string{q.o.Name}
+	}
+	patterns := o.Patterns
+	if len(patterns) == 0 {
+		patterns = []string{o.Name}
+	}
+	for _, p := range patterns {
+		if !slices.Contains(q.shares, p) {
+			q.shares = append(slices.Clip(q.shares), p) // a checkpoint may hold those of before
+		}
+	}
 }
 
 // waitingFor is the bytes of messages that wait for the stores of a name. It holds on to no run: a new one may not have the name.
@@ -290,9 +313,9 @@ func (q *Queue) inCheckpoint() bool {
 	return q.listed
 }
 
-// at is the queue's place in a checkpoint.
+// at is the queue's place in a checkpoint. The caller holds run.mu.
 func (q *Queue) at(through uint64, marks store.Marks) place {
-	p := place{Name: q.o.Name, Shared: len(q.o.Patterns) > 0, Patterns: q.o.Patterns, Through: through, Files: marks}
+	p := place{Name: q.o.Name, Shared: len(q.shares) > 0, Patterns: q.shares, Through: through, Files: marks}
 	if through < q.highest {
 		p.Past = &q.floors
 	}
