@@ -182,18 +182,20 @@ func (l *ledger) publish(saved *checkpoint, health *stats.Health) {
 	}
 }
 
-// crowd finds the categories of which most is remembered, if there is more than limit in all: a sender may number as it likes. Their files
-// are sealed by the next cut. What has no file is remembered without its numbers.
+// crowd finds the categories of which most is remembered, if there is more than limit in all after joining what can be: a sender may
+// number as it likes, while forwarders that take turns in a file come to one stretch an hour each. Their files are sealed by the next
+// cut, but where finished ones wait for a manifest that cannot be written: that would not help. What has no file is remembered without
+// its numbers.
 func (l *ledger) crowd(limit int) {
 	l.crowded = nil
-	total, sizes := 0, make(map[string]int, len(l.open))
-	for name, list := range l.open {
-		for i := range list {
-			sizes[name] += len(list[i].Spans)
-		}
-		total += sizes[name]
-	}
+	sizes, total := l.sizes()
 	if total <= limit {
+		return
+	}
+	for name, list := range l.open {
+		l.open[name] = manifest.Tighten(list)
+	}
+	if sizes, total = l.sizes(); total <= limit {
 		return
 	}
 	l.crowded = make(map[string]bool)
@@ -201,14 +203,29 @@ func (l *ledger) crowd(limit int) {
 		if total <= limit/2 {
 			return
 		}
-		l.crowded[name] = true
+		list := l.open[name]
+		if list[0].File == list[len(list)-1].File {
+			l.crowded[name] = true
+		}
 		total -= sizes[name]
-		for i := range l.open[name] {
-			if c := &l.open[name][i]; c.File == "" {
+		for i := range list {
+			if c := &list[i]; c.File == "" {
 				c.Spans = manifest.Unnumber(c.Spans)
 			}
 		}
 	}
+}
+
+// sizes is how many stretches of numbers are remembered of each category, and in all.
+func (l *ledger) sizes() (sizes map[string]int, total int) {
+	sizes = make(map[string]int, len(l.open))
+	for name, list := range l.open {
+		for i := range list {
+			sizes[name] += len(list[i].Spans)
+		}
+		total += sizes[name]
+	}
+	return sizes, total
 }
 
 // enlist writes the lines of finished files.

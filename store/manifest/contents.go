@@ -117,6 +117,21 @@ func Condense(lines []Contents) []Contents {
 	if last < maxLines && added < max(maxSpans, len(first.Spans)) {
 		return lines
 	}
+	return condense(lines, maxSpans)
+}
+
+// Tighten does what Condense does however few they are, and joins the spans of each hour and stream. Lines about several files it
+// leaves alone.
+func Tighten(lines []Contents) []Contents {
+	if last := len(lines) - 1; last < 1 || lines[0].File != lines[last].File {
+		return lines
+	}
+	return condense(lines, 0)
+}
+
+// condense makes one of all lines but the last, of most spans if they can be joined.
+func condense(lines []Contents, most int) []Contents {
+	last, first := len(lines)-1, &lines[0]
 	for _, c := range lines[1:last] {
 		for _, s := range c.Spans {
 			first.Spans = AddSpan(first.Spans, s)
@@ -124,8 +139,9 @@ func Condense(lines []Contents) []Contents {
 		first.Unordered = first.Unordered || c.Unordered
 		first.Through, first.Last = c.Through, c.Last
 	}
-	if len(first.Spans) > maxSpans {
-		first.Spans, first.Unordered = collapse(first.Spans), true
+	if n := len(first.Spans); n > most {
+		first.Spans = collapse(first.Spans)
+		first.Unordered = first.Unordered || len(first.Spans) < n || most > 0
 	}
 	return []Contents{lines[0], lines[last]}
 }

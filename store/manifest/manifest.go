@@ -1,6 +1,6 @@
 // Package manifest is what is known of the files of a collector without reading them: what `inkwell audit` adds up.
 //
-//	DIR/CATEGORY/.manifest    a line for each file, written before the file gets its final name
+//	DIR/CATEGORY/.manifest    a line for each file, written when it is finished, right after it got its final name
 //	DIR/.manifest             counts of what is in no file: duplicates, refused entries, by hour
 //
 // Both are faultfs.Lines ("CRC JSON"). The last line of a file counts: after a crash it may be written again. Lines of files that
