@@ -188,14 +188,14 @@ func (l *ledger) publish(saved *checkpoint, health *stats.Health) {
 // its numbers.
 func (l *ledger) crowd(limit int) {
 	l.crowded = nil
-	sizes, total := l.sizes()
-	if total <= limit {
+	if _, total := l.sizes(); total <= limit {
 		return
 	}
 	for name, list := range l.open {
 		l.open[name] = manifest.Tighten(list)
 	}
-	if sizes, total = l.sizes(); total <= limit {
+	sizes, total := l.sizes()
+	if total <= limit {
 		return
 	}
 	l.crowded = make(map[string]bool)
