@@ -101,10 +101,11 @@ func (f *fleet) start() {
 	}
 }
 
-// supervise starts members again that have ended by themselves: without room a start may fail, at other times none may.
+// supervise starts members again that have ended by themselves: without room a start may fail, at other times none may. The pipe is not one
+// of them: it ends when its input does, and drain looks at how.
 func (f *fleet) supervise() {
 	for _, m := range f.members {
-		if !m.mu.TryLock() {
+		if m.begin == nil || !m.mu.TryLock() {
 			continue
 		}
 		if m.p.Ended() {
