@@ -67,29 +67,14 @@ func entries(root, path string) []fs.DirEntry {
 	return list
 }
 
-// secondaries are the files behind every buffer in a tree.
-func secondaries(s config.Sink) []config.File {
-	switch s := s.(type) {
-	case config.Buffer:
-		files := secondaries(s.Primary)
-		if f, ok := s.Secondary.(config.File); ok && s.Replay {
-			files = append(files, f)
+// secondaries are the files behind every buffer in a tree that is read back.
+func secondaries(s config.Sink) (files []config.File) {
+	config.Walk(s, func(s config.Sink) {
+		if b, ok := s.(config.Buffer); ok && b.Replay {
+			if f, ok := b.Secondary.(config.File); ok {
+				files = append(files, f)
+			}
 		}
-		return files
-	case config.Bucket:
-		return secondariesOf(s.Children)
-	case config.Multi:
-		return secondariesOf(s.Children)
-	case config.ByCategory:
-		return secondaries(s.Model)
-	}
-	return nil
-}
-
-func secondariesOf(sinks []config.Sink) []config.File {
-	var files []config.File
-	for _, s := range sinks {
-		files = append(files, secondaries(s)...)
-	}
+	})
 	return files
 }

@@ -260,8 +260,8 @@ func (r *routes) siblings(u rule, category string, rules []rule) []string {
 	return all
 }
 
-// open returns the queues of a rule for a category (of a rule that is shared, for any of its categories): one for each place where every entry has to go, so that one that
-// fails does not keep entries from the others.
+// open returns the queues of a rule for a category (of a rule that is shared, for any of its categories): one for each place where every
+// entry has to go, so that one that fails does not keep entries from the others.
 func (r *routes) open(u rule, category string, rules []rule) []*queue.Queue {
 	var queues []*queue.Queue
 	b, name := u.block, u.queue(category)

@@ -133,7 +133,7 @@ func (c *Config) IsModel(s *Store) bool {
 // files lists the file stores in a sink.
 func files(s Sink) []File {
 	var all []File
-	walk(s, func(s Sink) {
+	Walk(s, func(s Sink) {
 		if f, ok := s.(File); ok {
 			all = append(all, f)
 		}
@@ -141,23 +141,23 @@ func files(s Sink) []File {
 	return all
 }
 
-// walk shows a sink and all in it to see.
-func walk(s Sink, see func(Sink)) {
+// Walk shows a sink and all in it to see.
+func Walk(s Sink, see func(Sink)) {
 	see(s)
 	switch s := s.(type) {
 	case Buffer:
-		walk(s.Primary, see)
-		walk(s.Secondary, see)
+		Walk(s.Primary, see)
+		Walk(s.Secondary, see)
 	case Bucket:
 		for _, child := range s.Children {
-			walk(child, see)
+			Walk(child, see)
 		}
 	case Multi:
 		for _, child := range s.Children {
-			walk(child, see)
+			Walk(child, see)
 		}
 	case ByCategory:
-		walk(s.Model, see)
+		Walk(s.Model, see)
 	}
 }
 
@@ -181,7 +181,7 @@ func (c *Config) RefuseLoops(listen []string) {
 			continue
 		}
 		addr := ""
-		walk(s.Sink, func(sink Sink) {
+		Walk(s.Sink, func(sink Sink) {
 			n, ok := sink.(Network)
 			if i := slices.IndexFunc(n.Addrs, func(a string) bool { return reaches(a, listen, own) }); ok && i >= 0 {
 				addr = n.Addrs[i]

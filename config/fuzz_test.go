@@ -43,7 +43,7 @@ func FuzzLoad(f *testing.F) {
 			if s.MaxWriteInterval <= 0 || len(s.Categories) == 0 || s.Sink.For("x").String() == "" {
 				t.Errorf("store %+v", s)
 			}
-			walk(s.Sink, func(sink Sink) {
+			Walk(s.Sink, func(sink Sink) {
 				if b, ok := sink.(Buffer); ok && (b.RetryInterval <= 0 || b.RetryRange <= 0 || b.RetryRange > b.RetryInterval || b.MinRetry <= 0 || b.MinRetry > b.MaxRetry || b.MaxOffset <= 0 || b.MaxOffset > b.MaxRetry) {
 					t.Errorf("buffer %+v", b)
 				}

@@ -45,9 +45,6 @@ func Open(dir *faultfs.Dir, o Options, st *State) (*Series, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Series{dir: dir, o: o}
-	if id, _, ok := parseName(o.Base, o.After); ok {
-		s.newest = &id
-	}
 	if err := s.recover(st); err != nil {
 		// The cause is what the caller has to know; Close can only fail in its wake.
 		_ = s.Close()

@@ -127,6 +127,11 @@ func (s *Series) nextIdent(now time.Time) (ident, error) {
 	if err != nil {
 		return id, err
 	}
+	if s.newest == nil && s.o.After != nil {
+		if before, _, ok := parseName(s.o.Base, s.o.After()); ok {
+			s.newest = &before
+		}
+	}
 	if s.newest != nil && s.newest.date == id.date {
 		id.number = s.newest.number + 1
 	}

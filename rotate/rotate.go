@@ -42,7 +42,7 @@ type Options struct {
 	At      Clock            // the time of day when days begin, and the minute when hours do
 	MaxSize int64            // bytes of a file on disk; 0 = no limit
 	Link    bool             // keep a link BASE_current to the newest published file; for none only
-	After   string           // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" = not known
+	After   func() string    // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" or nil = not known
 	Now     func() time.Time // nil = time.Now; its location is that of the dates
 	Logger  *slog.Logger     // nil = discard
 }

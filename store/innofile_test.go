@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -159,24 +157,6 @@ func TestCountsOutliveFaults(t *testing.T) {
 	}
 }
 
-// said keeps what is logged.
-type said struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) has(text string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Contains(s.text.String(), text)
-}
-
 // TestBooksThatAreLinks plants links where the manifests and a done marker belong: the start succeeds, entries are written, the log says
 // where each link stands, the status that there are some, and what waited for that is written when they are gone.
 func TestBooksThatAreLinks(t *testing.T) {
@@ -201,13 +181,13 @@ func TestBooksThatAreLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	log := new(said)
-	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	log, lines := captureLog()
+	o.Logger = log
 	f = open(t, o)
 	mustAppend(t, f, numbered("c", 1, "c1\n"))
 	f.Refused(Refusal{Category: []byte("c"), Stream: stream.ID{7}, Entries: 3, Why: "not allowed"})
 	for _, name := range links {
-		eventually(t, name+" in the log", func() bool { return log.has(filepath.Join(o.Dir, name)) })
+		eventually(t, name+" in the log", func() bool { return strings.Contains(lines(), filepath.Join(o.Dir, name)) })
 	}
 	if !strings.Contains(f.Status(), "symbolic link") {
 		t.Errorf("status %q", f.Status())

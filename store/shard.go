@@ -115,7 +115,7 @@ func (s *shard) open(c *category, m mark) error {
 	}
 	o := &s.files.o
 	c.out.series, err = rotate.Open(dir, rotate.Options{Base: c.name, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize,
-		Link: o.Codec == rotate.None, After: manifest.Newest(dir), Logger: o.Logger, Now: func() time.Time { return s.at }}, &m.State)
+		Link: o.Codec == rotate.None, After: func() string { return manifest.Newest(dir) }, Logger: o.Logger, Now: func() time.Time { return s.at }}, &m.State)
 	if err != nil {
 		return fmt.Errorf("continue %s: %w", filepath.Join(o.Dir, c.name), err)
 	}

@@ -33,7 +33,6 @@ type Lines struct {
 	size   int64
 	fresh  int64 // its size when it was last written anew
 	synced int64 // how much of it is durable
-	dirty  bool  // there is something that was not synced
 	buf    []byte
 
 	damaged []byte // what OpenLines found, if it has to be kept
@@ -230,8 +229,8 @@ func (l *Lines) Rewrite(bodies func(yield func(body []byte) bool)) error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", l.path(), err)
 	}
-	l.file, l.size, l.fresh, l.dirty = f, int64(len(l.buf)), int64(len(l.buf)), false
-	l.synced = l.size
+	l.file, l.size = f, int64(len(l.buf))
+	l.fresh, l.synced = l.size, l.size
 	return nil
 }
 
@@ -249,7 +248,7 @@ func (l *Lines) Append(bodies ...[]byte) error {
 		l.buf = appendLine(l.buf, body)
 	}
 	n, err := l.file.Write(l.buf)
-	l.size, l.dirty = l.size+int64(n), true
+	l.size += int64(n)
 	killpoint.Reach("lines.written")
 	if err != nil {
 		return errors.Join(fmt.Errorf("append to %s: %w", l.path(), err), l.takeBack())
@@ -259,13 +258,13 @@ func (l *Lines) Append(bodies ...[]byte) error {
 
 // Sync makes everything that was appended survive a power failure. An error is as one of Append: a second sync would prove nothing.
 func (l *Lines) Sync() error {
-	if l.file == nil || !l.dirty {
+	if l.file == nil || l.synced == l.size {
 		return nil
 	}
 	if err := l.file.Sync(); err != nil {
 		return errors.Join(fmt.Errorf("sync %s: %w", l.path(), err), l.takeBack())
 	}
-	l.dirty, l.synced = false, l.size
+	l.synced = l.size
 	killpoint.Reach("lines.synced")
 	return nil
 }

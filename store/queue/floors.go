@@ -62,17 +62,23 @@ func (f floors) each(to func(uint64) uint64) floors {
 
 // lower says that entries of a pattern from at on were not taken.
 func (f *floors) lower(pattern string, at uint64) {
-	m, text := f.Names, pattern
-	if prefix, is := strings.CutSuffix(pattern, "*"); is {
-		m, text = f.Prefixes, prefix
-	} else if pattern == everything {
+	prefix, isPrefix := strings.CutSuffix(pattern, "*")
+	switch {
+	case isPrefix:
+		lowest(f.Prefixes, prefix, at)
+	case pattern == everything:
 		f.Base = min(f.Base, at)
-		return
+	default:
+		lowest(f.Names, pattern, at)
 	}
-	if before, known := m[text]; known {
+}
+
+// lowest notes at for a name unless there is less already.
+func lowest(m map[string]uint64, name string, at uint64) {
+	if before, known := m[name]; known {
 		at = min(at, before)
 	}
-	m[text] = at
+	m[name] = at
 }
 
 // everything is the pattern of all categories that no other is for.
@@ -98,7 +104,7 @@ func (p place) own() floors {
 // left is what the queues that are listed have left to others: all but the one of a key, and but for those that are claimed, because they
 // take the same categories now as before.
 func (c *checkpoint) left(key string, claimed map[string]bool) floors {
-	f := floors{Base: c.Drained}.each(func(at uint64) uint64 { return at })
+	f := floors{Base: c.Drained, Names: make(map[string]uint64), Prefixes: make(map[string]uint64)}
 	rest := c.Drained
 	var taken []floors
 	for k, p := range c.Queues {
@@ -109,10 +115,10 @@ func (c *checkpoint) left(key string, claimed map[string]bool) floors {
 		switch {
 		case k == key:
 		case anything(p.Name):
-			lowest, _ := own.bounds()
-			rest = min(rest, lowest)
+			first, _ := own.bounds()
+			rest = min(rest, first)
 		case !p.Shared:
-			f.name(p.Name, own.Base)
+			lowest(f.Names, p.Name, own.Base) // whatever the name
 		default:
 			f.share(p, own)
 			taken = append(taken, own)
@@ -142,14 +148,6 @@ func (f *floors) share(p place, own floors) {
 	for _, pattern := range p.Patterns {
 		f.lower(pattern, own.of(strings.TrimSuffix(pattern, "*")))
 	}
-}
-
-// name is lower for one category, whatever its name.
-func (f *floors) name(category string, at uint64) {
-	if before, known := f.Names[category]; known {
-		at = min(at, before)
-	}
-	f.Names[category] = at
 }
 
 // floors are those of a queue in a run that begins with c. One that is listed goes on where it was, and takes over what queues for narrower

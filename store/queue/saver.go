@@ -80,8 +80,9 @@ func (s *saver) loop(stop, done chan struct{}) {
 	}
 }
 
-// save makes a checkpoint of what the queues have posted. The last one of a run lists only what is not done: the stores of the others
-// were closed in good order, and what becomes of their files now is not ours to undo. That takes a checkpoint before they were closed.
+// save makes a checkpoint of what the queues have posted. The last one of a run has the files only of what is not done: the stores of
+// the others were closed in good order, and what becomes of their files now is not ours to undo. That takes a checkpoint before they were
+// closed.
 func (s *saver) save(last bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
