@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 	"inkwell/internal/faultfs"
 	"inkwell/store"
 	"inkwell/store/plain"

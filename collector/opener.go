@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"

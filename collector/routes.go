@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/store"
 	"inkwell/store/queue"

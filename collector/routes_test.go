@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store/queue"

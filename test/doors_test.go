@@ -42,13 +42,13 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/user.go":          {"os.Mkdir os.Mkdir os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},
 	"cmd/inkwell/man.go":           {"os.MkdirAll", "writes manual pages for the person who builds"},
 	"cmd/inkwell/cat.go":           {"os.Open os.Open os.Open", "shows a person a file of the command line: reads only"},
-	"pipelog/pipelog.go":           {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
-	"pipelog/turn.go":              {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},
+	"rotate/pipelog/pipelog.go":           {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
+	"rotate/pipelog/turn.go":              {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},
 }
 
 func TestHouseRulesOfDoors(t *testing.T) {
 	found := make(map[string][]string)
-	for _, top := range []string{"cmd", "collector", "config", "forwarder", "internal", "pipelog", "proto", "rotate", "store"} {
+	for _, top := range []string{"cmd", "collector", "forwarder", "internal", "proto", "rotate", "store"} {
 		err := filepath.WalkDir(filepath.Join("..", top), func(path string, e fs.DirEntry, err error) error {
 			if err == nil && e.IsDir() && e.Name() == "crashfs" { // for tests only
 				return fs.SkipDir

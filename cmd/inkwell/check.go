@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 )
 
 func (a *app) check() *cobra.Command {

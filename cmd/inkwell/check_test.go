@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 )
 
 // write puts text into a file and returns its name.

@@ -8,9 +8,9 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"inkwell/config"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
+	"inkwell/internal/config"
 )
 
 // node is a line of a tree, and what hangs on it.

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"inkwell/collector"
-	"inkwell/config"
+	"inkwell/internal/config"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 )

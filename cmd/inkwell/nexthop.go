@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 
-	"inkwell/config"
 	"inkwell/forwarder"
+	"inkwell/internal/config"
 	"inkwell/internal/rpc"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"inkwell/pipelog"
+	"inkwell/rotate/pipelog"
 )
 
 // The exit codes of Apache's rotatelogs, beside 0 and 1 for a command line that is wrong.

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 )
 
 // scribedConfig is where the original looks when nobody names a file.

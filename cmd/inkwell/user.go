@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"inkwell/config"
+	"inkwell/internal/config"
 )
 
 // account is whom a daemon becomes that root has started: ports below 1024 and directories are root's work, everything else is not. The

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write docs/configuration.md")
 //go:embed configuration.md.tmpl
 var document string
 
-const documentPath = "../docs/configuration.md"
+const documentPath = "../../docs/configuration.md"
 
 type documentedSection struct {
 	Title, Intro string
@@ -61,7 +61,7 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want.Bytes()) {
-		t.Error("docs/configuration.md is not what the table of options says: run go generate ./config")
+		t.Error("docs/configuration.md is not what the table of options says: run go generate ./internal/config")
 	}
 }
 

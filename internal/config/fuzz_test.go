@@ -18,7 +18,7 @@ func FuzzLoad(f *testing.F) {
 			f.Add([]byte(sample(s.name, o.key, o.key+"=-1x")))
 		}
 	}
-	examples, err := filepath.Glob("../examples/*.conf")
+	examples, err := filepath.Glob("../../examples/*.conf")
 	if err != nil {
 		f.Fatal(err)
 	}
