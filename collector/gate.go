@@ -110,43 +110,26 @@ func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Siz
 func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	p.kept.Reset()
 	p.dropped = p.dropped[:0]
-	spans := spanCursor{spans: b.Spans()}
 	cur := b.Cursor()
 	for i, r := range p.runs {
 		for range r.Count {
 			cur.Next()
-			number, numbered := spans.next()
 			fits := g.maxMessage == 0 || len(cur.Message()) <= g.maxMessage
 			if p.allowed[i] && !fits {
 				long++
 			}
 			switch {
 			case !p.allowed[i]:
-				p.dropped = drop(p.dropped, r.Category, number, "not allowed")
+				p.dropped = drop(p.dropped, r.Category, cur.Number(), "not allowed")
 				continue
 			case !fits:
-				p.dropped = drop(p.dropped, r.Category, number, "message too long")
+				p.dropped = drop(p.dropped, r.Category, cur.Number(), "message too long")
 				continue
 			}
-			p.kept.Append(cur.Category(), cur.Message())
-			if numbered {
-				extend(&p.kept, number)
-			}
+			p.kept.AppendFrom(&cur, cur.Message())
 		}
 	}
 	return long
-}
-
-// extend gives the entry that was appended last its number: in the last span, if it goes on there.
-func extend(b *proto.Batch, s proto.Span) {
-	if spans := b.Spans(); len(spans) > 0 {
-		last := &spans[len(spans)-1]
-		if last.Stream == s.Stream && (last.Stream == [16]byte{} || last.First+int64(last.Count) == s.First) {
-			last.Count += s.Count
-			return
-		}
-	}
-	b.AppendSpan(s)
 }
 
 // tell counts entries that were kept out and logs that once a minute.
@@ -186,28 +169,4 @@ func peerName(c *access.Caller) string {
 		return "unknown"
 	}
 	return c.String()
-}
-
-// spanCursor walks the spans of a batch entry by entry.
-type spanCursor struct {
-	spans []proto.Span
-	used  int32 // of spans[0]
-}
-
-// next returns the span of the next entry alone; numbered is false for the entries behind all spans. What has no number is in a span
-// without a stream, so that the spans of those that are kept stay in step with them.
-func (c *spanCursor) next() (s proto.Span, numbered bool) {
-	for len(c.spans) > 0 && c.used >= c.spans[0].Count {
-		c.spans, c.used = c.spans[1:], 0
-	}
-	if len(c.spans) == 0 {
-		return s, false
-	}
-	s = c.spans[0]
-	if s.Stream != [16]byte{} {
-		s.First += int64(c.used)
-	}
-	s.Count = 1
-	c.used++
-	return s, true
 }

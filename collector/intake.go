@@ -130,17 +130,12 @@ func (i *intake) look(t *tally, b *proto.Batch) {
 func (t *tally) filter(b *proto.Batch) {
 	t.filtered.Reset()
 	t.dropped = t.dropped[:0]
-	spans := spanCursor{spans: b.Spans()}
 	for cur := b.Cursor(); cur.Next(); {
-		number, numbered := spans.next()
 		if len(cur.Category()) == 0 {
-			t.dropped = drop(t.dropped, nil, number, "no category")
+			t.dropped = drop(t.dropped, nil, cur.Number(), "no category")
 			continue
 		}
-		t.filtered.Append(cur.Category(), cur.Message())
-		if numbered {
-			extend(&t.filtered, number)
-		}
+		t.filtered.AppendFrom(&cur, cur.Message())
 	}
 }
 

@@ -175,19 +175,9 @@ func (d *routed) full(v *visit) *queue.Queue {
 // filter leaves in v.homed the entries of b that have a store, with their numbers.
 func (v *visit) filter(b *proto.Batch) {
 	v.homed.Reset()
-	cur := b.Cursor()
-	spans := spanCursor{spans: b.Spans()}
 	for i, r := range v.runs {
-		for range r.Count {
-			cur.Next()
-			number, numbered := spans.next()
-			if t := v.targets[i]; t == nil || len(t.queues) == 0 {
-				continue
-			}
-			v.homed.Append(cur.Category(), cur.Message())
-			if numbered {
-				extend(&v.homed, number)
-			}
+		if t := v.targets[i]; t != nil && len(t.queues) > 0 {
+			v.homed.AppendRun(b, r)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 		if k.o.Kind == "random" {
 			i = 1 + chance.IntN(len(k.parts)-1)
 		}
-		k.shares[i].Append(c.Category(), k.stored(c.Message()))
+		k.shares[i].AppendFrom(&c, k.stored(c.Message()))
 	}
 	done := k.memory.recall(b, len(k.parts))
 	left := 0

@@ -173,13 +173,13 @@ func (d *drainer) take(rec spool.Record) {
 	d.spans += len(d.batch.Spans())
 	d.files.streams.Drained(&d.batch)
 	d.runs = d.batch.AppendRuns(d.runs[:0])
-	d.numbers.begin(&d.batch)
+	d.numbers.seq++ // a chunk may have other entries between
 	cur := d.batch.Cursor()
 	for _, r := range d.runs {
 		c, prefix := d.route(r.Category, rec.Start)
 		for range r.Count {
 			cur.Next()
-			seq, id, number := d.numbers.next()
+			seq, id, number := d.numbers.next(&cur)
 			end := rec.Start + uint64(cur.End())
 			if end <= c.last || c.parked {
 				continue

@@ -8,33 +8,24 @@ import (
 	"inkwell/store/stream"
 )
 
-// numbers walks along the spans of a record's entries.
+// numbers walks along the numbers of a record's entries.
 type numbers struct {
-	spans []proto.Span
-	used  int32 // entries of spans[0] that were passed
-	seq   uint64
+	last proto.Span // of the entry before
+	seq  uint64
 }
 
-// begin is at the first entry of b.
-func (n *numbers) begin(b *proto.Batch) {
-	n.spans, n.used = b.Spans(), 0
-	n.seq++
-}
-
-// next moves to the next entry. Two entries of the same seq are neighbours in one span, or have no numbers.
-func (n *numbers) next() (seq uint64, id stream.ID, number int64) {
-	for len(n.spans) > 0 && n.used == n.spans[0].Count {
-		n.spans, n.used = n.spans[1:], 0
-		n.seq++
-	}
-	if len(n.spans) == 0 || !n.spans[0].Numbered() {
-		n.used++
+// next moves to the entry that cur is at. Two entries of the same seq are neighbours in one stream, or have no numbers.
+func (n *numbers) next(cur *proto.Cursor) (seq uint64, id stream.ID, number int64) {
+	s := cur.Number()
+	if !s.Numbered() {
+		n.last = s
 		return 0, stream.ID{}, 0
 	}
-	s := &n.spans[0]
-	number = s.First + int64(n.used)
-	n.used++
-	return n.seq, s.Stream, number
+	if s.Stream != n.last.Stream || s.First != n.last.First+1 {
+		n.seq++
+	}
+	n.last = s
+	return n.seq, s.Stream, s.First
 }
 
 // note says that the bytes behind size in the chunk are the entry of that number.

@@ -221,7 +221,7 @@ func (q *Queue) room(ctx context.Context) {
 
 // offer adds s to the next batch, or lets the queue fall behind. The dispatcher calls it, with its lock held.
 func (q *Queue) offer(s stretch) {
-	fresh := s.from < q.run.counted
+	fresh := s.from() < q.run.counted
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s = q.own(s)
@@ -232,7 +232,7 @@ func (q *Queue) offer(s stretch) {
 		q.waiting.Add(s.run.Bytes)
 	}
 	if q.undone == noOffset {
-		q.undone = s.from
+		q.undone = s.from()
 	}
 	if q.behind {
 		return
@@ -259,19 +259,17 @@ func (q *Queue) enough() bool {
 
 // own leaves out of s what the queue has, or what is none of its business.
 func (q *Queue) own(s stretch) stretch {
-	if s.from < q.taken {
+	if s.from() < q.taken {
 		s = s.behind(min(q.taken, s.end()))
 	}
-	if s.from < q.highest {
+	if s.from() < q.highest {
 		s = s.behind(min(q.floors.of(string(s.run.Category)), s.end()))
 	}
 	return s
 }
 
 func (l *load) add(s stretch) {
-	var b proto.Batch
-	s.part(&b)
-	l.batch.AppendBatch(&b)
+	l.batch.AppendRun(s.of, s.run)
 	l.messages += s.run.Bytes
 	l.bytes += s.run.Bytes
 	l.last = s.end()
