@@ -128,13 +128,9 @@ func (o opening) file(s config.File) (store.Store, error) {
 	f := s.Options
 	f.Logger, f.Stats, f.Quote = o.log, o.stats, ourName(o.name)
 	if c := s.Compress; c != nil {
-		newlines := store.NewlinesNever
-		if f.AddNewlines {
-			newlines = store.NewlinesAlways
-		}
 		return store.NewCompressed(store.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
-			Keep: c.Keep, KeepBytes: c.KeepBytes, Newlines: newlines, Quote: f.Quote, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
+			Keep: c.Keep, KeepBytes: c.KeepBytes, Newlines: f.Newlines, Quote: f.Quote, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
 		}, o.saved)
 	}
 	return plain.Open(f, o.saved)

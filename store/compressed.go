@@ -146,7 +146,7 @@ func (c *Compressed) Append(_ context.Context, b *proto.Batch) error {
 			c.chunk = appendPrefix(c.chunk, cur.Category())
 		}
 		c.chunk = append(c.chunk, message...)
-		if c.o.Newlines.missing(message) || c.o.Quote && (len(message) == 0 || message[len(message)-1] != '\n') {
+		if c.o.Newlines.Missing(message) || c.o.Quote && (len(message) == 0 || message[len(message)-1] != '\n') {
 			c.chunk = append(c.chunk, '\n')
 		}
 	}

@@ -249,7 +249,7 @@ func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) (si
 		k.data = appendPrefix(k.data, name)
 	}
 	k.data = append(k.data, message...)
-	if d.files.o.Newlines.missing(message) || prefix && (len(message) == 0 || message[len(message)-1] != '\n') {
+	if d.files.o.Newlines.Missing(message) || prefix && (len(message) == 0 || message[len(message)-1] != '\n') {
 		k.data = append(k.data, '\n')
 	}
 	return size

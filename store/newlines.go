@@ -28,7 +28,7 @@ func ParseNewlines(s string) (Newlines, error) {
 // String is the word that ParseNewlines reads.
 func (n Newlines) String() string { return [...]string{"never", "always", "if-missing"}[n] }
 
-// missing says whether message needs a newline behind it.
-func (n Newlines) missing(message []byte) bool {
+// Missing says whether message needs a newline behind it.
+func (n Newlines) Missing(message []byte) bool {
 	return n == NewlinesAlways || n == NewlinesIfMissing && (len(message) == 0 || message[len(message)-1] != '\n')
 }

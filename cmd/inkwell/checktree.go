@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/rotate"
+	"inkwell/store"
 )
 
 // node is a line of a tree, and what hangs on it.
@@ -93,10 +96,7 @@ func served(c *config.Config) string {
 
 // kept tells what is done before a call is answered.
 func kept(c *config.Config) string {
-	state := c.StateDir
-	if state == "" {
-		state = "the directory of the system"
-	}
+	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
 	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
 	if c.User != "" {
 		text += fmt.Sprintf(", as user %s when root starts it", conf.Quote(c.User))
@@ -113,7 +113,11 @@ func queued(c *config.Config) string {
 	if c.LongestPrefix {
 		prefix = "the longest prefix wins"
 	}
-	return fmt.Sprintf("queues: %s, of up to %d bytes, %d at most; checked every %s; %s", how, c.MaxQueueSize, c.MaxCategories, c.CheckInterval, prefix)
+	size := "bounded by the journal"
+	if c.MaxQueueSize != config.NoLimit {
+		size = fmt.Sprintf("of up to %d bytes", c.MaxQueueSize)
+	}
+	return fmt.Sprintf("queues: %s, %s, %d at most; checked every %s; %s", how, size, c.MaxCategories, c.CheckInterval, prefix)
 }
 
 func drawStore(c *config.Config, s *config.Store) node {
@@ -216,7 +220,7 @@ func fileText(f config.File) string {
 		on   bool
 		text string
 	}{
-		{f.AddNewlines, "add_newlines"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
+		{f.Newlines == store.NewlinesAlways, "add_newlines"}, {f.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
 		{f.Chunk > 0, fmt.Sprintf("chunk_size %d", f.Chunk)},
 	}
 	for _, s := range switches {
@@ -224,13 +228,33 @@ func fileText(f config.File) string {
 			parts = append(parts, s.text)
 		}
 	}
-	if c := f.Compress; c != nil && c.Keep > 0 {
-		parts = append(parts, "kept for "+days(c.Keep))
-	}
-	if c := f.Compress; c != nil && c.KeepBytes > 0 {
-		parts = append(parts, fmt.Sprintf("kept up to %d bytes", c.KeepBytes))
+	if f.Compress != nil {
+		parts = append(parts, publishedText(f.Compress)...)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// publishedText tells what is done with files that are finished.
+func publishedText(c *config.Compress) (parts []string) {
+	if c.Codec == rotate.None {
+		parts = append(parts, "never changed when finished")
+	}
+	if c.KeepOpen {
+		parts = append(parts, "left open at the end")
+	}
+	if c.Keep > 0 {
+		parts = append(parts, "kept for "+days(c.Keep))
+	}
+	if c.KeepBytes > 0 {
+		parts = append(parts, fmt.Sprintf("kept up to %d bytes", c.KeepBytes))
+	}
+	if c.KeepTotal > 0 {
+		parts = append(parts, fmt.Sprintf("kept up to %d bytes of all categories", c.KeepTotal))
+	}
+	if c.DoneMarkers {
+		parts = append(parts, fmt.Sprintf("marked when complete, senders waited for up to %s", c.Lateness))
+	}
+	return parts
 }
 
 // days tells a duration, in days if it is of whole ones.

@@ -74,7 +74,7 @@ func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, file st
 		o.SpoolRoot, o.SpoolDir, o.SpoolMax = hop.spoolDir, filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
 	}
 	if o.StateDir == "" {
-		dir, err := stateDir(c, a.lookup)
+		dir, err := stateRoot(c, a.lookup)
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@
 package config
 
 import (
+	"math"
 	"time"
 
 	"inkwell/internal/access"
@@ -27,6 +28,9 @@ import (
 )
 
 //go:generate go test -run TestDocument -update .
+
+// NoLimit is a number of bytes that nothing reaches.
+const NoLimit = math.MaxInt64
 
 // Config is a configuration file, understood.
 type Config struct {
@@ -40,7 +44,7 @@ type Config struct {
 	TLS                  TLS      // of the listeners; network stores without their own use it, too
 	Allow                *access.Rules
 	MaxMessagesPerSecond int64 // 0 = no limit
-	MaxQueueSize         int64 // bytes
+	MaxQueueSize         int64 // bytes; NoLimit = the journal bounds what waits
 	MaxFrame             int   // bytes
 	MaxEntries           int   // of a call; 0 = one for each 64 bytes of MaxFrame
 	MaxMessage           int   // bytes; 0 = what a frame holds
@@ -56,6 +60,7 @@ type Config struct {
 	ServerThreads        int  // has no effect
 
 	Durability string // sync, write or memory
+	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
 	JournalMax int64  // bytes

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"inkwell/store"
 )
 
 func repeat(s string, n int) string { return strings.Repeat(s, n) }
@@ -21,16 +23,17 @@ func TestBytes(t *testing.T) {
 		{"as they are", Options{}, []string{"one\n", "two", "", "three\n"}, map[string]string{"k_00000": "one\ntwothree\n", "k_current": "-> k_00000"}},
 		{"nothing", Options{}, nil, map[string]string{"k_00000": "", "k_current": "-> k_00000"}},
 		{"binary", Options{}, []string{"a\x00b\xff\n"}, map[string]string{"k_00000": "a\x00b\xff\n", "k_current": "-> k_00000"}},
-		{"newlines", Options{AddNewlines: true}, []string{"m", "n\n", ""}, map[string]string{"k_00000": "m\nn\n\n\n", "k_current": "-> k_00000"}},
+		{"newlines", Options{Newlines: store.NewlinesAlways}, []string{"m", "n\n", ""}, map[string]string{"k_00000": "m\nn\n\n\n", "k_current": "-> k_00000"}},
 		{"category", Options{WriteCategory: true}, []string{"m\n", "n"}, map[string]string{"k_00000": "k\nm\nk\nn", "k_current": "-> k_00000"}},
-		{"category and newlines", Options{WriteCategory: true, AddNewlines: true}, []string{"m"}, map[string]string{"k_00000": "k\nm\n", "k_current": "-> k_00000"}},
+		{"newlines where none is", Options{Newlines: store.NewlinesIfMissing}, []string{"m", "n\n", ""}, map[string]string{"k_00000": "m\nn\n\n", "k_current": "-> k_00000"}},
+		{"category and newlines", Options{WriteCategory: true, Newlines: store.NewlinesAlways}, []string{"m"}, map[string]string{"k_00000": "k\nm\n", "k_current": "-> k_00000"}},
 		{"no link", Options{NoSymlink: true}, []string{"m"}, map[string]string{"k_00000": "m"}},
 		{"a link of another name", Options{Symlink: "s"}, []string{"m"}, map[string]string{"k_00000": "m", "s_current": "-> k_00000"}},
 		{"sub directory", Options{Sub: "x/y"}, []string{"m"}, map[string]string{"x/y/k_00000": "m", "x/y/k_current": "-> k_00000"}},
 		{"daily", Options{Period: Daily}, []string{"m"}, map[string]string{"k-2026-11-23_00000": "m", "k_current": "-> k-2026-11-23_00000"}},
 		{"hourly begins with the hour", Options{Period: Hourly}, []string{"m"}, map[string]string{"k-2026-11-23_00002": "m", "k_current": "-> k-2026-11-23_00002"}},
 		{"a length", Options{Period: Period{'s', time.Minute}}, []string{"m"}, map[string]string{"k-2026-11-23_00000": "m", "k_current": "-> k-2026-11-23_00000"}},
-		{"thrift", Options{Thrift: true, AddNewlines: true, WriteCategory: true}, []string{"one", "", "three"},
+		{"thrift", Options{Thrift: true, Newlines: store.NewlinesAlways, WriteCategory: true}, []string{"one", "", "three"},
 			map[string]string{"k_00000": "\x03\x00\x00\x00one\x05\x00\x00\x00three", "k_current": "-> k_00000"}},
 		{"thrift in chunks", Options{Thrift: true, Chunk: 10}, []string{"one", "two", "three", "123456"},
 			map[string]string{"k_00000": "\x03\x00\x00\x00one" + "\x00\x00\x00" + "\x03\x00\x00\x00two" + "\x00\x00\x00" + "\x05\x00\x00\x00three" + "\x00" + "\x06\x00\x00\x00123456", "k_current": "-> k_00000"}},
@@ -43,7 +46,7 @@ func TestBytes(t *testing.T) {
 			map[string]string{"k_00000": long + long + "x" + repeat("\x00", 19) + long + "y", "k_current": "-> k_00000"}},
 		{"a message longer than a chunk wastes none", Options{Chunk: 8}, []string{long, "1234", "5", long, "z"},
 			map[string]string{"k_00000": long + "1234" + "5" + repeat("\x00", 7) + long + "z", "k_current": "-> k_00000"}},
-		{"the category is part of what must not cross", Options{Chunk: 8, WriteCategory: true, AddNewlines: true}, []string{"123", "456"},
+		{"the category is part of what must not cross", Options{Chunk: 8, WriteCategory: true, Newlines: store.NewlinesAlways}, []string{"123", "456"},
 			map[string]string{"k_00000": "k\n123\n\x00\x00k\n456\n", "k_current": "-> k_00000"}},
 	} {
 		t.Run(of.name, func(t *testing.T) {
@@ -102,12 +105,12 @@ func TestChunksHoldOverBatches(t *testing.T) {
 
 // TestBySize is the recorded run of the original, with the events counted rightly: files end behind the write that passes the bound.
 func TestBySize(t *testing.T) {
-	for _, newlines := range []bool{false, true} {
+	for _, newlines := range []store.Newlines{store.NewlinesNever, store.NewlinesAlways} {
 		dir := t.TempDir()
-		e := start(t, dir, Options{MaxSize: 50, WriteStats: true, WriteMeta: true, AddNewlines: newlines})
+		e := start(t, dir, Options{MaxSize: 50, WriteStats: true, WriteMeta: true, Newlines: newlines})
 		line := func(i int) string { return fmt.Sprintf("twenty-four bytes long %d", i) }
 		end := ""
-		if newlines {
+		if newlines == store.NewlinesAlways {
 			end = "\n"
 		} else {
 			plain := line

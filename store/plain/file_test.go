@@ -103,7 +103,7 @@ func TestNamesAndNumbersAreThoseOfTheOriginal(t *testing.T) {
 		{"own link", Options{Symlink: "latest"}, nil, "b_00000=m latest_current->b_00000"},
 		{"no link", Options{NoSymlink: true}, nil, "b_00000=m"},
 		{"sub directory", Options{Sub: "x/y"}, nil, "x/y/b_00000=m x/y/b_current->b_00000"},
-		{"category and newline", Options{WriteCategory: true, AddNewlines: true}, nil, "b_00000=cat\nm\n b_current->b_00000"},
+		{"category and newline", Options{WriteCategory: true, Newlines: store.NewlinesAlways}, nil, "b_00000=cat\nm\n b_current->b_00000"},
 		{"quoted category", Options{Quote: true}, nil, "b_00000=\"cat\" m b_current->b_00000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestClockEndsFilesByTheOriginalsRules(t *testing.T) {
 
 func TestCheckRotatesAndTellsOfIt(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon}
-	f := open(t, Options{Dir: dir, Base: "b", Period: Daily, RotateHour: 0, RotateMinute: 5, WriteMeta: true, WriteStats: true, AddNewlines: true, Now: c.now}, nil)
+	f := open(t, Options{Dir: dir, Base: "b", Period: Daily, RotateHour: 0, RotateMinute: 5, WriteMeta: true, WriteStats: true, Newlines: store.NewlinesAlways, Now: c.now}, nil)
 	settle(t, f)
 	must(t, f.Append(t.Context(), batch("c", "one", "two")))
 	must(t, f.Check(c.t))
@@ -330,7 +330,7 @@ func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 		var saved store.Marks
 		done := 0 // batches that saved covers
 		life := func(inj faultfs.Injector) error {
-			f, err := Open(Options{Dir: dir, Base: "b", MaxSize: 60, MaxWrite: 30, WriteStats: true, WriteMeta: true, AddNewlines: false, Injector: inj, Now: (&clock{noon}).now}, saved)
+			f, err := Open(Options{Dir: dir, Base: "b", MaxSize: 60, MaxWrite: 30, WriteStats: true, WriteMeta: true, Injector: inj, Now: (&clock{noon}).now}, saved)
 			if err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ func (f *File) format(dst, category, message []byte) []byte {
 		dst = append(strconv.AppendQuote(dst, string(category)), ' ')
 	}
 	dst = append(dst, message...)
-	if f.o.AddNewlines && !f.o.Thrift {
+	if !f.o.Thrift && f.o.Newlines.Missing(message) {
 		dst = append(dst, '\n')
 	}
 	pad := f.padding(at, len(dst)-at)

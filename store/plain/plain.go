@@ -31,6 +31,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/store"
 )
 
 // Options say what a File writes where. The zero value of a number is what the configuration language calls 0, not its default.
@@ -52,12 +53,12 @@ type Options struct {
 	Single       bool  // the size is looked at behind each message, as if it came alone
 	Chunk        int64 // bytes: no message crosses a multiple of that, if it can be helped; 0 = off
 
-	AddNewlines    bool // behind every message
-	WriteCategory  bool // on a line before every message
-	WriteMeta      bool // the name of the next file at the end of each
-	WriteStats     bool // a line in scribe_stats for each rotation
-	RotateOnReopen bool // Open begins a new file
-	Quote          bool // the quoted category before every message: entries of many categories come together
+	Newlines       store.Newlines // behind messages
+	WriteCategory  bool           // on a line before every message
+	WriteMeta      bool           // the name of the next file at the end of each
+	WriteStats     bool           // a line in scribe_stats for each rotation
+	RotateOnReopen bool           // Open begins a new file
+	Quote          bool           // the quoted category before every message: entries of many categories come together
 
 	Keep time.Duration // files of the series that were last written before are removed; 0 = never
 

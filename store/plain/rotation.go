@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/internal/killpoint"
+	"inkwell/store"
 )
 
 // Check rotates when it is time to. It must be called from time to time.
@@ -94,7 +95,7 @@ func (f *File) rotate() error {
 	}
 	if f.o.WriteMeta {
 		meta := "scribe_meta<new_logfile>: " + f.o.written(next)
-		if f.o.AddNewlines {
+		if f.o.Newlines != store.NewlinesNever {
 			meta += "\n"
 		}
 		if _, err := f.file.Write([]byte(meta)); err != nil {
