@@ -10,20 +10,12 @@ import (
 	"inkwell/internal/rpc"
 )
 
-// The defaults, and the descriptors that are needed besides connections and output files.
-const (
-	defaultConnections = 1024
-	defaultCategories  = 4096
-	otherDescriptors   = 64
-	descriptorsPerName = 2 // of a category: its directory, and the file in it that is written
-)
-
 // Limits bound what peers can make a collector do. The zero value of a field is its default.
 type Limits struct {
 	MaxFrame       int           // bytes; 0 = 64 MiB
 	MaxEntries     int           // of a call; 0 = one for each 64 bytes of MaxFrame
 	MaxMessage     int           // bytes; 0 = what a frame holds
-	MaxConnections int           // 0 = 1024, with Routed as many as there are descriptors for
+	MaxConnections int           // 0 = as many as there are descriptors for
 	MaxPerAddress  int           // connections of one address but those of this machine; 0 = 256, below 0 = no limit
 	MaxInFlight    int64         // bytes of large calls at once; 0 = 256 MiB
 	IdleTimeout    time.Duration // between two calls; 0 = 10 minutes
@@ -37,30 +29,15 @@ func (o *Options) server() rpc.ServerOptions {
 		MaxInFlight: l.MaxInFlight, IdleTimeout: l.IdleTimeout, HeaderTimeout: l.HeaderTimeout, Logger: o.Logger, Stats: o.Stats}
 }
 
-// fitDescriptors lowers the limit of categories so that with every connection open and every category written the process stays
-// within its limit of open files, or says that it cannot be done.
+// fitDescriptors lowers the limit of connections so that they leave half of the open files that the process may have to the stores, which
+// tell when they cannot be opened and are tried again.
 func fitDescriptors(o *Options) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("read the limit of open files: %w", err)
 	}
-	if o.Routed != nil { // its stores tell when they cannot be opened, and are tried again
-		most := max(int(min(limit.Cur, 1<<20))/2, 1)
-		o.Limits.MaxConnections = min(cmp.Or(o.Limits.MaxConnections, most), most)
-		return nil
-	}
-	o.Limits.MaxConnections = cmp.Or(o.Limits.MaxConnections, defaultConnections)
-	o.Files.MaxCategories = cmp.Or(o.Files.MaxCategories, defaultCategories)
-	room := (int64(min(limit.Cur, 1<<30)) - int64(o.Limits.MaxConnections) - otherDescriptors) / descriptorsPerName
-	room -= 2 // _overflow and _unsafe
-	if room < 16 {
-		return fmt.Errorf("this process may open %d files, too few for %d connections (raise the limit, e.g. with ulimit -n, or lower --max-connections)", limit.Cur, o.Limits.MaxConnections)
-	}
-	if room < int64(o.Files.MaxCategories) {
-		o.Logger.Warn("fewer categories than asked for: each needs two open files (raise the limit, e.g. with ulimit -n)",
-			"categories", room, "asked", o.Files.MaxCategories, "open files", limit.Cur)
-		o.Files.MaxCategories = int(room)
-	}
+	most := max(int(min(limit.Cur, 1<<20))/2, 1)
+	o.Limits.MaxConnections = min(cmp.Or(o.Limits.MaxConnections, most), most)
 	return nil
 }
 

