@@ -8,15 +8,23 @@ import (
 	"time"
 
 	"inkwell/internal/access"
+	"inkwell/internal/rpc"
 	"inkwell/proto"
 	"inkwell/store"
 )
+
+// taker takes what the gate lets through: the intake.
+type taker interface {
+	rpc.Handler
+	// account has entries that were kept out counted for audits.
+	account([]store.Refusal)
+}
 
 // gate stands between the server and the intake: it lets through what the caller may write and what is not too long, and says who may
 // control the server. Entries that it keeps out are dropped, counted and answered OK: offered again they would be kept out again. Safe
 // for concurrent use.
 type gate struct {
-	to         *intake
+	to         taker
 	log        *slog.Logger
 	maxMessage int // bytes, 0 = no limit
 	rules      atomic.Pointer[access.Rules]

@@ -39,7 +39,7 @@ type intake struct {
 	limiter limiter
 
 	good, bytes         *atomic.Int64
-	blank, bad          *atomic.Int64
+	blank, bad, unsafe  *atomic.Int64
 	deniedRate, deniedQ *atomic.Int64
 	visits              sync.Pool // *visit
 
@@ -61,7 +61,8 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 	}
 	i := &intake{o: o, gate: g, log: log, stats: set, journal: j,
 		good: set.Overall("received good"), bytes: set.Overall("received good bytes"), blank: set.Overall("received blank category"),
-		bad: set.Overall("received bad"), deniedRate: set.Overall("denied for rate"), deniedQ: set.Overall("denied for queue size"),
+		bad: set.Overall("received bad"), unsafe: set.Overall("received unsafe category"),
+		deniedRate: set.Overall("denied for rate"), deniedQ: set.Overall("denied for queue size"),
 		visits: sync.Pool{New: func() any { return new(visit) }}}
 	i.use(c)
 	return i, nil
@@ -211,7 +212,7 @@ func (v *visit) expect(sign int64) {
 
 // count adds up a call that was taken.
 func (i *intake) count(v *visit) {
-	var good, bytes, bad, blank int64
+	var good, bytes, bad, blank, unsafe int64
 	for k, t := range v.targets {
 		r := v.runs[k]
 		switch {
@@ -226,12 +227,15 @@ func (i *intake) count(v *visit) {
 			bytes += r.Bytes
 			t.good.Add(int64(r.Count))
 			t.bytes.Add(r.Bytes)
+			if t.name == store.UnsafeCategory {
+				unsafe++
+			}
 		}
 	}
 	for _, sum := range []struct {
 		to *atomic.Int64
 		n  int64
-	}{{i.good, good}, {i.bytes, bytes}, {i.bad, bad}, {i.blank, blank}} {
+	}{{i.good, good}, {i.bytes, bytes}, {i.bad, bad}, {i.blank, blank}, {i.unsafe, unsafe}} {
 		if sum.n > 0 {
 			sum.to.Add(sum.n)
 		}

@@ -13,19 +13,19 @@ import (
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/proto"
-	"inkwell/store/queue"
+	"inkwell/store/journal"
 )
 
-// routesOf makes the routes of a configuration over a journal of its own.
-func routesOf(t *testing.T, text string) *routes {
+// routerOf makes the router of a configuration over a journal of its own.
+func routerOf(t *testing.T, text string) *router {
 	t.Helper()
 	c := config.Load("test.conf", []byte(text))
-	j, err := queue.Open(queue.Options{StateDir: t.TempDir()})
+	j, err := journal.Open(journal.Options{StateDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRoutes(c, j, newOpener(c, t.TempDir(), slog.New(slog.DiscardHandler), stats.New()), stats.New())
-	j.Start(r.prepare, func(category []byte) []*queue.Queue { return r.find(category).queues })
+	r := newRouter(c, j, newOpener(c, t.TempDir(), slog.New(slog.DiscardHandler), stats.New()), stats.New())
+	j.Start(r.routes())
 	t.Cleanup(func() {
 		j.Stop(10 * time.Second)
 		if err := j.Close(); err != nil {
@@ -35,10 +35,10 @@ func routesOf(t *testing.T, text string) *routes {
 	return r
 }
 
-// named are the names of the queues of a category, in order.
-func named(r *routes, category string) string {
+// named are the names of the outlets of a category, in order.
+func named(r *router, category string) string {
 	var names []string
-	for _, q := range r.find([]byte(category)).queues {
+	for _, q := range r.find([]byte(category)).Outlets {
 		names = append(names, q.Name())
 	}
 	return strings.Join(names, "|")
@@ -53,7 +53,7 @@ func TestRoutesFollowTheOriginalsRules(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, conf string
-		want       map[string]string // category → names of its queues
+		want       map[string]string // category → names of its outlets
 	}{
 		{"exact, prefix, list, default", file("category=tps", "a") + file("category=foo*", "b") + file("categories=rock* paper", "c") + file("category=default", "d"),
 			map[string]string{"tps": "tps", "foo": "foo", "foodoo": "foodoo", "rocket": "rocket", "paper": "paper", "papers": "papers", "default": "default"}},
@@ -66,7 +66,7 @@ func TestRoutesFollowTheOriginalsRules(t *testing.T) {
 		{"unsafe names share one", file("category=default", "a"), map[string]string{"../x": "_unsafe", "/abs": "_unsafe", strings.Repeat("l", 201): "_unsafe", "te st": "te st"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := routesOf(t, "port=1\n"+c.conf)
+			r := routerOf(t, "port=1\n"+c.conf)
 			for category, want := range c.want {
 				if got := named(r, category); got != want {
 					t.Errorf("%q goes to %q, want %q", category, got, want)
@@ -79,9 +79,9 @@ func TestRoutesFollowTheOriginalsRules(t *testing.T) {
 // What is left of a call whose other entries have no store keeps its numbers: sent again, it is there once.
 func TestNumbersStayWithWhatHasAStore(t *testing.T) {
 	dir := t.TempDir()
-	c, stop := launch(t, Options{Routed: &Routed{StateDir: t.TempDir(), Load: func() *config.Config {
+	c, stop := launch(t, Options{Load: func() *config.Config {
 		return config.Load("test.conf", []byte("port=1\n"+block("category=a", "type=file", "file_path="+dir, "add_newlines=1")))
-	}}})
+	}})
 	b := batch("nowhere", "x", "a", "one", "nowhere", "y", "a", "two")
 	b.AppendSpan(proto.Span{Stream: [16]byte{1}, First: 5, Count: 4})
 	client := dial(t, c)
@@ -105,16 +105,15 @@ func TestNumbersStayWithWhatHasAStore(t *testing.T) {
 func TestFirstPrefixWinsUnlessTheLongestIsAskedFor(t *testing.T) {
 	conf := "port=1\n" + block("category=pre*", "type=null") + block("category=p*", "type=null", "must_succeed=no")
 	for text, want := range map[string]string{conf: "p", "prefix_match=longest\n" + conf: "pre"} {
-		r := routesOf(t, text)
-		rules, _ := r.match("prefix")
-		if got := rules[0].name; got != want {
+		r := routerOf(t, text)
+		if got := r.match("prefix")[0].name; got != want {
 			t.Errorf("prefix goes to the store of %q, want %q", got, want)
 		}
 	}
 }
 
 func TestCategoriesBeyondTheLimitShareOne(t *testing.T) {
-	r := routesOf(t, "port=1\nmax_categories=20\n"+block("category=default", "type=null")+block("category=own", "type=null"))
+	r := routerOf(t, "port=1\nmax_categories=20\n"+block("category=default", "type=null")+block("category=own", "type=null"))
 	var names []string
 	for i := range 30 {
 		names = append(names, named(r, fmt.Sprint("c", i)))
@@ -127,12 +126,12 @@ func TestCategoriesBeyondTheLimitShareOne(t *testing.T) {
 	}
 }
 
-func TestAllChildrenOfAMultiStoreHaveQueuesOfTheirOwn(t *testing.T) {
+func TestAllChildrenOfAMultiStoreHaveOutletsOfTheirOwn(t *testing.T) {
 	dir := t.TempDir()
 	child := func(name, sub string) string {
 		return "<" + name + ">\ntype=file\nfile_path=" + dir + "/" + sub + "\n</" + name + ">"
 	}
-	r := routesOf(t, "port=1\n"+block("category=all", "type=multi", child("store0", "a"), child("store1", "b"))+
+	r := routerOf(t, "port=1\n"+block("category=all", "type=multi", child("store0", "a"), child("store1", "b"))+
 		block("category=any", "type=multi", "report_success=any", child("store0", "c"), child("store1", "d")))
 	if got := named(r, "all"); got != "all|all" {
 		t.Errorf("report_success=all: %q", got)
