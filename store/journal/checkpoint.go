@@ -103,13 +103,22 @@ func (c *checkpoint) begin(acked uint64) {
 	c.Past = c.Past.without(c.Low)
 }
 
-// history is what the next run has to know of this one and those before.
+// history is what the next run has to know of this one and those before. Some outlets may have got further than the reader had when the
+// checkpoint was made: what they took is the run's, too.
 func (c *checkpoint) history() past {
 	p := c.Past.without(c.Low)
-	if f, lacks := (formerRun{Read: c.Read, End: c.Drained, Patterns: c.Patterns, Outlets: c.Outlets}).left(); lacks {
+	if f, lacks := (formerRun{Read: c.Read, End: c.end(), Patterns: c.Patterns, Outlets: c.Outlets}).left(); lacks {
 		p = append(slices.Clip(p), f)
 	}
 	return p
+}
+
+// start is where in the journal the entries begin that an outlet of the next run, which has this past, may have to deliver.
+func (c *checkpoint) start(p past) uint64 {
+	if len(p) > 0 {
+		return c.Low
+	}
+	return c.Drained
 }
 
 // equal says whether n says nothing new.

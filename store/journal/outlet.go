@@ -114,18 +114,9 @@ func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 		t.join(&o)
 		return t
 	}
-	t := &Outlet{o: o, key: key, run: r, room: make(chan struct{}, 1), undone: noOffset, fed: true}
-	before, known := r.began.Outlets[key]
-	switch shared := o.Category == "" || ours(o.Category); {
-	case len(r.past) > 0 && (shared || !known): // it may take over what others have left
-		t.start = r.began.Low
-	case known:
-		t.start = before.Through
-	default:
-		t.start = r.began.Drained
-	}
+	t := &Outlet{o: o, key: key, run: r, start: r.began.start(r.past), room: make(chan struct{}, 1), undone: noOffset, fed: true}
 	t.taken = t.start
-	t.post = newPost(t.start, before.Files)
+	t.post = newPost(t.start, r.began.Outlets[key].Files)
 	t.trouble = newTrouble(j, &o)
 	t.stepper = stepper{t: t, j: j, through: t.start, counted: t.start, handled: time.Now(),
 		requeued: newTally(j, o.Name, "requeue"), retried: newTally(j, o.Name, "retries"), lost: newTally(j, o.Name, "lost")}
@@ -141,13 +132,15 @@ func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 
 // join notes the categories of another block that writes the same file. The caller holds run.mu.
 func (t *Outlet) join(o *OutletOptions) {
-	if o.Category == t.o.Category && o.Category != "" {
+	if o.Category == t.o.Category && o.Category != "" && !ours(o.Category) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.o.Patterns = union(t.o.patterns(), o.patterns())
-	t.o.Category = ""
+	if o.Category != t.o.Category {
+		t.o.Category = ""
+	}
 }
 
 // patterns are those of the categories that an outlet has.

@@ -114,8 +114,12 @@ func (p past) without(low uint64) past {
 }
 
 // left is the run as the next one has to know it: the outlets that have not delivered everything below its end, and those that may have
-// had entries with them. ok is false when there are none.
+// had entries with them. ok is false when there are none. Of a run that did not read everything below its end all outlets count: those
+// that are not listed had not come to it.
 func (f formerRun) left() (_ formerRun, ok bool) {
+	if f.Read < f.End {
+		return f, true
+	}
 	categories, shared := make(map[string]bool), false
 	for _, p := range f.Outlets {
 		if p.Through < f.End {

@@ -151,8 +151,9 @@ func TestASharedQueueTakesACategoryIn(t *testing.T) {
 	l.use(but("a"), "a", "all")
 	w.write(t, l, "b", 5)
 	l.j.Stop(10 * time.Second)
-	if p := l.saved().Outlets; len(p) != 2 || p["all\x00file all"].Through <= p["a\x00file a"].Through {
-		t.Fatalf("%+v", p)
+	p := l.saved().history()
+	if all, a := p.floor("all\x00file all", "b", []string{"all\x00file all"}), p.floor("a\x00file a", "a", []string{"a\x00file a"}); all <= a {
+		t.Fatalf("all waits from %d on, a from %d on: %+v", all, a, p)
 	}
 
 	l.use(together, "all") // and it dies before anything was delivered

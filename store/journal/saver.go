@@ -233,9 +233,6 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 		}
 		n.Outlets[t.key] = t.at(through, p.files)
 	}
-	if at < r.past.end() { // what the runs before have left is not all read yet
-		low = min(low, at)
-	}
 	n.Low = max(low, saved.Low)
 	n.Past = r.past.without(n.Low)
 	for key, p := range done {
