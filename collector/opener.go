@@ -33,7 +33,7 @@ type opener struct {
 }
 
 func newOpener(c *config.Config, state string, log *slog.Logger, set *stats.Set) *opener {
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: store.NewEncoders(), refused: state, limit: fitCategories(c.MaxCategories, log)}
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: store.NewEncoders(), refused: state, limit: fitCategories(c, log)}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
