@@ -44,7 +44,7 @@ type opening struct {
 	*opener
 	name   string      // of the queue
 	shared bool        // by categories of other names
-	saved  store.Marks // how files stood at the last checkpoint
+	saved  store.States // how files stood at the last checkpoint
 }
 
 // open opens the store that s describes, with everything beneath it.

@@ -269,7 +269,7 @@ func (r *routes) open(u rule, category string, rules []rule) []*queue.Queue {
 		q := options(name, place)
 		q.Patterns = u.patterns(name)
 		o := opening{opener: r.opener, name: name, shared: len(q.Patterns) > 0}
-		q.Open = func(saved store.Marks) (store.Store, error) {
+		q.Open = func(saved store.States) (store.Store, error) {
 			o.saved = saved
 			return o.open(place)
 		}
@@ -292,7 +292,7 @@ func (r *routes) wait(category, name string) []*queue.Queue {
 		sink := config.Unusable{Status: b.Status, Refusal: b.Status}
 		return []*queue.Queue{r.journal.NewQueue(queue.QueueOptions{
 			Name: name, Store: sink.String(), Interval: time.Second, Check: r.conf.CheckInterval,
-			Open: func(store.Marks) (store.Store, error) { return store.NewUnusable(sink.Status, sink.Refusal), nil },
+			Open: func(store.States) (store.Store, error) { return store.NewUnusable(sink.Status, sink.Refusal), nil },
 		}, func() []string { return nil })}
 	}
 	return nil

@@ -356,7 +356,7 @@ func (k keeping) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	return k.memo.Append(ctx, b)
 }
-func (keeping) Mark(Marks) error { return nil }
+func (keeping) Mark(*Marks) error { return nil }
 func (keeping) Publish() error   { return nil }
 
 func TestAtolEndsAtTheLimits(t *testing.T) {

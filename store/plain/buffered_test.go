@@ -146,7 +146,7 @@ func (c *central) Close() error { return nil }
 // keeping is a central that is a store.Keeper.
 type keeping struct{ central }
 
-func (k *keeping) Mark(store.Marks) error { return nil }
+func (k *keeping) Mark(*store.Marks) error { return nil }
 func (k *keeping) Publish() error         { return nil }
 
 // atOnce is a store.Schedule without pauses.
@@ -155,7 +155,7 @@ type atOnce struct{}
 func (atOnce) Next() time.Duration { return 0 }
 func (atOnce) Reset()              {}
 
-func takeover(t *testing.T, dir string, primary store.Store, saved store.Marks) store.Store {
+func takeover(t *testing.T, dir string, primary store.Store, saved store.States) store.Store {
 	t.Helper()
 	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: atOnce{}, Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
 	must(t, err)
@@ -195,13 +195,13 @@ func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
 	dir, k := t.TempDir(), new(keeping)
 	must(t, os.WriteFile(filepath.Join(dir, "x_00000"), records("one"), 0o600))
 	s := takeover(t, dir, k, nil).(*Takeover)
-	must(t, s.Mark(make(store.Marks)))
+	must(t, s.Mark(&store.Marks{Files: make(store.States)}))
 	must(t, s.Append(t.Context(), batch("c", "new")))
 	must(t, s.Publish()) // of the mark before
 	if list, _ := Buffered(dir, "x"); len(list) != 1 {
 		t.Error("the file is gone before its entries were marked")
 	}
-	must(t, s.Mark(make(store.Marks)))
+	must(t, s.Mark(&store.Marks{Files: make(store.States)}))
 	must(t, s.Publish())
 	if list, _ := Buffered(dir, "x"); len(list) != 0 {
 		t.Error("the file is still there")
@@ -220,7 +220,7 @@ func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "x_00003"), append(records("four"), 9, 0), 0o600))
 	s := takeover(t, dir, k, nil).(*Takeover)
 	must(t, s.Append(t.Context(), batch("c", "new")))
-	saved := make(store.Marks)
+	saved := make(store.States)
 	must(t, s.Mark(saved))
 	must(t, os.Remove(filepath.Join(dir, "x_00000"))) // as far as Publish came
 
