@@ -112,7 +112,7 @@ func (s *Series) recover(st *State) error {
 		if err := s.setAside(f.name); err != nil {
 			return err
 		}
-		s.o.Logger.Warn("an open file that nothing is known of was set aside", "file", s.path(orphan(f.name)))
+		s.o.Logger.Warn("an open file that nothing is known of was set aside", "file", s.path(Orphan(f.name)))
 	}
 	return s.syncNames()
 }
@@ -172,7 +172,7 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	}
 	same := info.Size() >= m.Bytes
 	if same && m.Tail != 0 {
-		sum, err := tailSum(f, m.Bytes)
+		sum, err := TailSum(f, m.Bytes)
 		if err != nil {
 			return fmt.Errorf("continue %s: %w", s.path(name), err)
 		}
@@ -205,7 +205,7 @@ func (s *Series) giveUp(m Mark, have int64, unpublished bool) error {
 		if err := s.setAside(m.File); err != nil {
 			return err
 		}
-		s.lost.Kept = s.path(orphan(m.File))
+		s.lost.Kept = s.path(Orphan(m.File))
 	case have >= 0:
 		s.lost.Kept = s.lost.File
 	}
@@ -215,12 +215,12 @@ func (s *Series) giveUp(m Mark, have int64, unpublished bool) error {
 
 // setAside renames an open file so that it is neither written, published nor removed.
 func (s *Series) setAside(name string) error {
-	taken, err := exists(s.dir, orphan(name))
+	taken, err := exists(s.dir, Orphan(name))
 	if err == nil && taken {
-		err = fmt.Errorf("there is %s already (move it away)", orphan(name))
+		err = fmt.Errorf("there is %s already (move it away)", Orphan(name))
 	}
 	if err == nil {
-		err = s.dir.Rename(Hidden(name), orphan(name))
+		err = s.dir.Rename(Hidden(name), Orphan(name))
 	}
 	if err != nil {
 		return fmt.Errorf("set aside %s: %w", s.path(Hidden(name)), err)

@@ -158,10 +158,10 @@ func TestLostOpenFile(t *testing.T) {
 					must(t, os.Remove(disk))
 				case "short":
 					must(t, os.Truncate(disk, st.Open.Bytes-1))
-					want = orphan(name) + " "
+					want = Orphan(name) + " "
 				case "replaced":
 					must(t, os.WriteFile(disk, make([]byte, st.Open.Bytes), 0o600))
-					want = orphan(name) + " "
+					want = Orphan(name) + " "
 				case "published":
 					must(t, os.Rename(disk, filepath.Join(path, name)))
 					want = name + " "

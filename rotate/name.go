@@ -74,8 +74,8 @@ func known(base, name string) (*ident, string) {
 // Hidden is the name of a file before it is published.
 func Hidden(name string) string { return "." + name + openSuffix }
 
-// orphan is the name of a file that was set aside.
-func orphan(name string) string { return "." + name + orphanSuffix }
+// Orphan is the name of a file that was set aside.
+func Orphan(name string) string { return "." + name + orphanSuffix }
 
 // kind says what the name of a found file means.
 type kind int
@@ -97,7 +97,7 @@ type found struct {
 
 // onDisk is the name that the file has now.
 func (f found) onDisk() string {
-	return [...]func(string) string{func(s string) string { return s }, Hidden, orphan}[f.kind](f.name)
+	return [...]func(string) string{func(s string) string { return s }, Hidden, Orphan}[f.kind](f.name)
 }
 
 // scan lists the files of a series, in no particular order.

@@ -182,7 +182,7 @@ func (s *Series) Sync() (State, error) {
 	if s.cur != nil && s.cur.dirty {
 		err := s.cur.f.Sync()
 		if err == nil {
-			s.cur.Tail, err = tailSum(s.cur.f, s.cur.Bytes)
+			s.cur.Tail, err = TailSum(s.cur.f, s.cur.Bytes)
 		}
 		if err != nil {
 			return State{}, s.breakdown("sync", s.cur.File, err)

@@ -35,7 +35,7 @@ func (s *Series) Standing() error {
 func (s *Series) standing() error {
 	errs := []error{s.dir.Standing(), s.look(s.cur)}
 	for _, f := range s.sealed {
-		errs = append(errs, stillThere(s.path(Hidden(f.name)), f.info, f.info.Size()))
+		errs = append(errs, StillThere(s.path(Hidden(f.name)), f.info, f.info.Size()))
 	}
 	return errors.Join(errs...)
 }
@@ -53,11 +53,11 @@ func (s *Series) look(w *file) error {
 	if err != nil {
 		return err
 	}
-	return stillThere(s.path(name), own, w.Bytes)
+	return StillThere(s.path(name), own, w.Bytes)
 }
 
-// stillThere fails unless at path there is that file, with so many bytes. It looks from the top: the directory may be another one now.
-func stillThere(path string, own fs.FileInfo, size int64) error {
+// StillThere fails unless at path there is that file, with so many bytes. It looks from the top: the directory may be another one now.
+func StillThere(path string, own fs.FileInfo, size int64) error {
 	there, err := os.Lstat(path)
 	switch {
 	case err != nil:
@@ -75,8 +75,8 @@ const tailBytes = 1024
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// tailSum is the checksum of the last bytes before an offset.
-func tailSum(f io.ReaderAt, end int64) (uint32, error) {
+// TailSum is the checksum of the last bytes before an offset.
+func TailSum(f io.ReaderAt, end int64) (uint32, error) {
 	buf := make([]byte, min(end, tailBytes))
 	if _, err := f.ReadAt(buf, end-int64(len(buf))); err != nil {
 		return 0, fmt.Errorf("read the last bytes: %w", err)

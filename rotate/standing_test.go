@@ -88,5 +88,5 @@ func TestDirectoryMovedAwayAndBack(t *testing.T) {
 	s = openSeries(t, dir, Options{}, &st)
 	must(t, s.Append(enc, []byte("third\n")))
 	finish(t, s)
-	wantNames(t, dir, orphan("web-2026-11-23_00000.gz")+" web-2026-11-23_00002.gz")
+	wantNames(t, dir, Orphan("web-2026-11-23_00000.gz")+" web-2026-11-23_00002.gz")
 }

@@ -25,24 +25,3 @@ type Added struct {
 	Unordered bool
 	Open      bool // more may be written to the file
 }
-
-// Span is entries of one category that follow each other in a file, and whose numbers follow each other.
-type Span struct {
-	Category string
-	Hour     int64    // when they came in: hours since 1970, UTC
-	Stream   [16]byte // zero: they have no numbers
-	First    int64    // the number of the first
-	Count    int64    // entries
-	Bytes    int64    // in the file before compression, with everything that stands around the messages
-}
-
-// End is behind the number of the last entry.
-func (s *Span) End() int64 { return s.First + s.Count }
-
-// Numbered says whether the entries have numbers.
-func (s *Span) Numbered() bool { return s.Stream != [16]byte{} }
-
-// Follows says whether s goes on where before ends, so that the two are one span.
-func (s *Span) Follows(before *Span) bool {
-	return before.Hour == s.Hour && before.Stream == s.Stream && before.Category == s.Category && (!s.Numbered() || before.End() == s.First)
-}

@@ -11,6 +11,7 @@ import (
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/store"
 )
 
 // node is a line of a tree, and what hangs on it.
@@ -216,7 +217,7 @@ func fileText(f config.File) string {
 		on   bool
 		text string
 	}{
-		{f.AddNewlines, "add_newlines"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
+		{f.Form.Newlines != store.NewlinesNever, "add_newlines"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
 		{f.Chunk > 0, fmt.Sprintf("chunk_size %d", f.Chunk)},
 	}
 	for _, s := range switches {

@@ -7,7 +7,7 @@ import (
 
 // sample is a file with a good block of a section, in which a line about some key has a meaning, and line in it.
 func sample(section, about, line string) string {
-	null := store("category=other", "type=null")
+	null := oneStore("category=other", "type=null")
 	switch section {
 	case "global":
 		return line + "\n" + globalSample(about) + null
@@ -18,15 +18,15 @@ func sample(section, about, line string) string {
 	case "allow":
 		return "<allow>\n" + line + "\n" + missing(about, "from=loopback\n") + missing(about, "categories=x\n") + "</allow>\n" + null
 	case "buffer":
-		return store("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
+		return oneStore("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
 	case "network":
 		return networkSample(about, line)
 	case "bucket":
 		return bucketSample(about, line)
 	case "multi":
-		return store("category=a", "type=multi", line, "<store>", "type=null", "</store>")
+		return oneStore("category=a", "type=multi", line, "<store>", "type=null", "</store>")
 	}
-	return store("category=a", "type="+section, extra(about), line)
+	return oneStore("category=a", "type="+section, extra(about), line)
 }
 
 // extra is what a line of a file store needs to have a meaning.
@@ -53,11 +53,11 @@ func globalSample(about string) string {
 func networkSample(about, line string) string {
 	switch about {
 	case "list_default_port":
-		return store("category=a", "type=network", "service_list=a:1 b", line)
+		return oneStore("category=a", "type=network", "service_list=a:1 b", line)
 	case "service_order":
-		return store("category=a", "type=network", "service_list=a:1 b:2 c:3", line)
+		return oneStore("category=a", "type=network", "service_list=a:1 b:2 c:3", line)
 	case "bucket_id", "bucket_updater_port", "bucket_updater_host", "bucket_updater_ttl", "dynamic_config_type":
-		return store("category=a", "type=network", missing(about, "bucket_id=1"), missing(about, "bucket_updater_host=h"), missing(about, "bucket_updater_port=1"),
+		return oneStore("category=a", "type=network", missing(about, "bucket_id=1"), missing(about, "bucket_updater_host=h"), missing(about, "bucket_updater_port=1"),
 			missing(about, "dynamic_config_type=thrift_bucket"), line)
 	}
 	switch about {
@@ -68,12 +68,12 @@ func networkSample(about, line string) string {
 	case "tls_ca", "tls_server_name":
 		line += "\ntls=yes"
 	}
-	return store("category=a", "type=network", missing(about, "remote_host=h"), missing(about, "remote_port=1"), line)
+	return oneStore("category=a", "type=network", missing(about, "remote_host=h"), missing(about, "remote_port=1"), line)
 }
 
 // bucketSample is a bucket store in which line has a meaning.
 func bucketSample(about, line string) string {
-	return store("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "file_path=/x", "</bucket>")
+	return oneStore("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "file_path=/x", "</bucket>")
 }
 
 // missing is line, unless that is about the key.

@@ -90,7 +90,7 @@ func (t *Takeover) marks(saved store.States) (map[string]int64, error) {
 	marked := make(map[string]int64)
 	for path, data := range saved {
 		name := filepath.Base(path)
-		if n, ok := number(t.o.Base, name); !ok || name != fileName(t.o.Base, n) || path != filepath.Join(t.o.Dir, name) {
+		if n, ok := Number(t.o.Base, name); !ok || name != FileName(t.o.Base, n) || path != filepath.Join(t.o.Dir, name) {
 			continue
 		}
 		if !slices.Contains(t.files, name) {

@@ -26,12 +26,12 @@ type checkpoint struct {
 
 // place is how far one queue got.
 type place struct {
-	Name     string      `json:"name"`               // of the category, or of the block whose categories share the queue
-	Shared   bool        `json:"shared,omitempty"`   // by all categories of a block, or of those that write one file
-	Patterns []string    `json:"patterns,omitempty"` // of a shared one: which categories these are
-	Through  uint64      `json:"through"`            // the store has everything below
-	Past     *floors     `json:"past,omitempty"`     // above, the store is to have what lies above these; nil: everything
-	Done     bool        `json:"done,omitempty"`     // it was closed in good order: the place only tells others what they need not take over
+	Name     string       `json:"name"`               // of the category, or of the block whose categories share the queue
+	Shared   bool         `json:"shared,omitempty"`   // by all categories of a block, or of those that write one file
+	Patterns []string     `json:"patterns,omitempty"` // of a shared one: which categories these are
+	Through  uint64       `json:"through"`            // the store has everything below
+	Past     *floors      `json:"past,omitempty"`     // above, the store is to have what lies above these; nil: everything
+	Done     bool         `json:"done,omitempty"`     // it was closed in good order: the place only tells others what they need not take over
 	Files    store.States `json:"files,omitempty"`    // by path: how they stood then
 }
 

@@ -1,4 +1,4 @@
-package store
+package series
 
 import (
 	"cmp"
@@ -11,13 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/rotate"
+	"inkwell/store"
 )
 
 // CompressedOptions say what a Compressed writes where. The zero value of a field is its default.
@@ -30,30 +30,27 @@ type CompressedOptions struct {
 	Period    rotate.Period
 	At        rotate.Clock
 	MaxSize   int64 // bytes on disk of a file, 0 = unbounded
-	Newlines  Newlines
-	Quote     bool          // the quoted category before every message: entries of many categories come together
-	Keep      time.Duration // finished files that are older are removed, 0 = never
-	KeepBytes int64         // the oldest finished files are removed while all take more, 0 = never
-	Encoders  *Encoders     // nil = own
-	Logger    *slog.Logger  // nil = none
-	Stats     *stats.Set    // nil = own; counts "bytes lost"
+	Form      store.Form
+	Own       func(stream [16]byte) bool    // entries of these streams count as such without numbers; nil = none
+	After     func(dir *faultfs.Dir) string // final name of the newest file that there was, as far as somebody knows; nil = nobody does
+	Keep      time.Duration                 // finished files that are older are removed, 0 = never
+	KeepBytes int64                         // the oldest finished files are removed while all take more, 0 = never
+	Encoders  *Encoders                     // nil = own
+	Logger    *slog.Logger                  // nil = none
+	Stats     *stats.Set                    // nil = own; counts "bytes lost"
 
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
 	Injector faultfs.Injector // faults for tests
 }
 
-// compressedChunk is how much is gathered for a block, unless Mark comes first.
-const compressedChunk = 256 << 10
-
-// Compressed is one series of compressed files behind a journal: what Files writes, for one category that has a queue of its own. It is a
-// Keeper, a Checker and a Sealer. Not safe for concurrent use.
+// Compressed is one series of compressed files behind a checkpoint. It is a store.Keeper, Sealer, Checker and Urgent. Not safe for concurrent
+// use, but for Compress.
 type Compressed struct {
 	o        CompressedOptions
 	path     string
 	dir      *faultfs.Dir // the series closes it
 	series   *rotate.Series
-	chunk    []byte
-	born     time.Time // of the chunk: it goes into the file of that time
+	contents contents
 	at       time.Time // the time for the series
 	maxChunk int
 	covered  rotate.State // of the last Mark
@@ -61,8 +58,8 @@ type Compressed struct {
 	err      error // why it has to be opened again, or ErrClosed
 }
 
-// NewCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set aside.
-func NewCompressed(o CompressedOptions, saved Marks) (_ *Compressed, err error) {
+// OpenCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set aside.
+func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -75,10 +72,11 @@ func NewCompressed(o CompressedOptions, saved Marks) (_ *Compressed, err error) 
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Compressed{o: o, path: filepath.Join(o.Dir, o.Base), maxChunk: min(rotate.MaxChunk(o.Codec, o.MaxSize), compressedChunk), at: o.Now()}
+	c := &Compressed{o: o, path: filepath.Join(o.Dir, o.Base), maxChunk: rotate.MaxChunk(o.Codec, o.MaxSize), at: o.Now()}
+	c.contents.dir = o.Dir
 	defer func() {
 		if err != nil {
-			err = &StatusError{Text: "File open error", Err: errors.Join(err, c.Close())}
+			err = &store.StatusError{Text: "File open error", Err: errors.Join(err, c.Close())}
 		}
 	}()
 	var st *rotate.State
@@ -91,13 +89,17 @@ func NewCompressed(o CompressedOptions, saved Marks) (_ *Compressed, err error) 
 	if c.dir, err = openDurably(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
-	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
+	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize,
+		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
 	if err != nil {
 		return nil, fmt.Errorf("continue %s: %w", c.path, err)
 	}
 	if lost := c.series.Lost(); lost != nil {
-		o.Stats.Overall("bytes lost").Add(lost.Want - max(lost.Have, 0))
-		o.Stats.Category(o.Base, "bytes lost").Add(lost.Want - max(lost.Have, 0))
+		o.Stats.Overall("bytes lost").Add(lost.Bytes())
+		o.Stats.Category(o.Base, "bytes lost").Add(lost.Bytes())
+	}
+	if st != nil && st.Open != nil {
+		c.contents.open, c.contents.end = st.Open.File, st.Open.Raw
 	}
 	return c, nil
 }
@@ -119,75 +121,122 @@ func openDurably(root, path string, inj faultfs.Injector) (*faultfs.Dir, error) 
 	return dir, nil
 }
 
-// Append gathers b for the next blocks. After an error, which is ErrBroken, the Compressed has to be opened again with the marks that
-// were saved last.
-func (c *Compressed) Append(_ context.Context, b *proto.Batch) error {
-	if c.err != nil {
-		return c.err
+// after is what the options know of the newest file.
+func (c *Compressed) after() string {
+	if c.o.After == nil {
+		return ""
 	}
+	return c.o.After(c.dir)
+}
+
+// Append writes b as a block, or as several if it is too large for one. After an error, which is ErrBroken, the Compressed has to be
+// opened again with the states that were saved last.
+func (c *Compressed) Append(_ context.Context, b *proto.Batch) error {
 	if err := c.standing(); err != nil {
+		return err
+	}
+	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
+	if err != nil {
 		return c.broken("write", err)
 	}
-	for cur := b.Cursor(); cur.Next(); {
-		message := cur.Message()
-		need := len(message) + 1
-		if c.o.Quote {
-			need += 4*len(cur.Category()) + 3
+	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
+	c.at = c.o.Now()
+	return c.broken("write", c.split(enc, b, func(chunk []byte, spans []store.Span) error {
+		if err := c.series.Append(enc.Encoder, chunk); err != nil {
+			return err
 		}
-		if len(c.chunk) > 0 && len(c.chunk)+need > c.maxChunk {
-			if err := c.flush(); err != nil {
+		c.wrote(int64(len(chunk)), spans)
+		return nil
+	}))
+}
+
+// split gives take the chunks that become blocks, which are valid only meanwhile, and what is in them.
+func (c *Compressed) split(enc *encoder, b *proto.Batch, take func(chunk []byte, spans []store.Span) error) error {
+	r := recorder{own: c.o.Own, hour: c.o.Now().Unix() / 3600}
+	enc.chunk = enc.chunk[:0]
+	end := func() error {
+		err := take(enc.chunk, r.spans.List())
+		r.spans.Reset()
+		enc.chunk = enc.chunk[:0]
+		return err
+	}
+	for cur := b.Cursor(); cur.Next(); {
+		if at := len(enc.chunk); at > 0 && at+c.o.Form.Room(cur.Category(), cur.Message()) > c.maxChunk {
+			if err := end(); err != nil {
 				return err
 			}
 		}
-		if len(c.chunk) == 0 {
-			c.born = c.o.Now()
-		}
-		if c.o.Quote {
-			c.chunk = appendPrefix(c.chunk, cur.Category())
-		}
-		c.chunk = append(c.chunk, message...)
-		if c.o.Newlines.missing(message) || c.o.Quote && (len(message) == 0 || message[len(message)-1] != '\n') {
-			c.chunk = append(c.chunk, '\n')
-		}
+		at := len(enc.chunk)
+		enc.chunk = c.o.Form.Append(enc.chunk, cur.Category(), cur.Message())
+		r.note(&cur, len(enc.chunk)-at)
 	}
-	return nil
+	return end()
 }
 
-// flush compresses what was gathered.
-func (c *Compressed) flush() error {
-	if len(c.chunk) == 0 {
-		return nil
-	}
-	c.at = c.born
+// Blocks is a batch as it stands in the files of a series.
+type Blocks struct {
+	list []block
+}
+
+type block struct {
+	rotate.Block
+	raw   int64
+	spans []store.Span
+}
+
+// Compress makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one series can be compressed
+// beside each other and written in their order.
+func (c *Compressed) Compress(b *proto.Batch) (*Blocks, error) {
 	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
-	if err == nil {
-		err = c.series.Append(enc, c.chunk)
-		c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
+	if err != nil {
+		return nil, err
 	}
-	if cap(c.chunk) > 2*compressedChunk {
-		c.chunk = nil
-	}
-	c.chunk = c.chunk[:0]
-	return c.broken("write", err)
+	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
+	k := new(Blocks)
+	return k, c.split(enc, b, func(chunk []byte, spans []store.Span) error {
+		if c.o.Codec == rotate.None {
+			chunk = slices.Clone(chunk)
+		}
+		made := block{raw: int64(len(chunk)), spans: slices.Clone(spans)}
+		if len(chunk) > 0 {
+			if made.Block, err = enc.Encode(nil, chunk); err != nil {
+				return err
+			}
+		}
+		k.list = append(k.list, made)
+		return nil
+	})
 }
 
-// standing says whether the directory and the file that is open are still there: what is written where nobody looks is lost.
-func (c *Compressed) standing() error {
-	own, err := c.dir.Lstat(".")
-	if err != nil {
+// Write is Append for a batch of which Compress made blocks.
+func (c *Compressed) Write(k *Blocks) error {
+	if err := c.standing(); err != nil {
 		return err
 	}
-	if found, err := os.Stat(c.o.Dir); err != nil || !os.SameFile(own, found) {
-		return errors.Join(errors.New("the directory was removed or moved"), err)
-	}
-	if c.covered.Open == nil {
-		return nil
-	}
-	name := c.covered.Open.File // sealed since, perhaps, but not published
-	if _, err := c.dir.Lstat("." + name + ".open"); err != nil {
-		return fmt.Errorf("the open file %s was removed: %w", name, err)
+	c.at = c.o.Now()
+	for i := range k.list {
+		if err := c.series.Write(k.list[i].Block); err != nil {
+			return c.broken("write", err)
+		}
+		c.wrote(k.list[i].raw, k.list[i].spans)
 	}
 	return nil
+}
+
+// wrote notes what a block brought to the open file. Entries without bytes may have come when none is open.
+func (c *Compressed) wrote(raw int64, spans []store.Span) {
+	c.contents.wrote(c.series.Current(), c.series.Raw()-raw, spans, c.at.Unix())
+}
+
+// Urgent says that there is much to be said at the next Mark.
+func (c *Compressed) Urgent() bool { return c.contents.many() }
+
+// standing fails when what is written would go where nobody looks.
+func (c *Compressed) standing() error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.broken("write", c.series.Standing())
 }
 
 // broken says that the series has to be opened again if err is one, and keeps it from being used until then.
@@ -195,23 +244,27 @@ func (c *Compressed) broken(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	c.err = errors.Join(&StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)}, ErrBroken)
+	c.err = errors.Join(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)}, store.ErrBroken)
 	return c.err
 }
 
-// Check finishes the open file when its time is over. It must be called from time to time.
+// Check finishes the open file when its time is over, and looks whether everything is where it should be. It must be called from time to
+// time.
 func (c *Compressed) Check(time.Time) error {
 	if c.err != nil {
 		return nil // it was told
 	}
+	if err := c.standing(); err != nil {
+		return err
+	}
+	if err := c.dir.Writable(); err != nil {
+		return c.broken("write", err)
+	}
 	return c.tick()
 }
 
-// tick writes what was gathered and seals the open file if its time is over.
+// tick seals the open file if its time is over.
 func (c *Compressed) tick() error {
-	if err := c.flush(); err != nil {
-		return err
-	}
 	c.at = c.o.Now()
 	return c.broken("seal", c.series.Tick())
 }
@@ -221,14 +274,11 @@ func (c *Compressed) Seal() error {
 	if c.err != nil {
 		return c.err
 	}
-	if err := c.flush(); err != nil {
-		return err
-	}
 	return c.broken("seal", c.series.Seal())
 }
 
-// Mark compresses what was gathered, makes everything durable and enters how the series stands.
-func (c *Compressed) Mark(m Marks) error {
+// Mark makes everything durable and enters how the series stands, and what was added to it.
+func (c *Compressed) Mark(m *store.Marks) error {
 	if c.err != nil {
 		return c.err
 	}
@@ -243,7 +293,8 @@ func (c *Compressed) Mark(m Marks) error {
 	if err != nil {
 		return fmt.Errorf("mark %s: %w", c.path, err)
 	}
-	c.covered, m[c.path] = st, data
+	c.covered, m.Files[c.path] = st, data
+	c.contents.mark(m, c.series.Current(), c.series.Raw())
 	return nil
 }
 
@@ -302,7 +353,7 @@ func (c *Compressed) prune(now time.Time) error {
 // Close releases what is open, once. It says nothing about how the series stands: what was sealed, marked and published is finished, the
 // rest is continued with the marks that were saved last.
 func (c *Compressed) Close() error {
-	c.err = ErrClosed
+	c.err = store.ErrClosed
 	series, dir := c.series, c.dir
 	c.series, c.dir = nil, nil
 	switch {
@@ -313,40 +364,3 @@ func (c *Compressed) Close() error {
 	}
 	return nil
 }
-
-// Encoders lends encoders to stores that need one now and then. Safe for concurrent use.
-type Encoders struct {
-	mu    sync.Mutex
-	pools map[encoderKind]*sync.Pool
-}
-
-type encoderKind struct {
-	codec rotate.Codec
-	level int
-}
-
-// NewEncoders returns an Encoders that has none yet.
-func NewEncoders() *Encoders { return &Encoders{pools: make(map[encoderKind]*sync.Pool)} }
-
-func (e *Encoders) pool(c rotate.Codec, level int) *sync.Pool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	kind := encoderKind{c, level}
-	if e.pools[kind] == nil {
-		e.pools[kind] = new(sync.Pool)
-	}
-	return e.pools[kind]
-}
-
-func (e *Encoders) get(c rotate.Codec, level int) (*rotate.Encoder, error) {
-	if enc, ok := e.pool(c, level).Get().(*rotate.Encoder); ok {
-		return enc, nil
-	}
-	enc, err := rotate.NewEncoder(c, level)
-	if err != nil {
-		return nil, fmt.Errorf("set up compression: %w", err)
-	}
-	return enc, nil
-}
-
-func (e *Encoders) put(c rotate.Codec, level int, enc *rotate.Encoder) { e.pool(c, level).Put(enc) }

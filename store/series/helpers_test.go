@@ -1,9 +1,12 @@
-package plain
+package series
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -22,14 +25,15 @@ import (
 // engine does what a queue does: it keeps the marks that were saved last, and marks the series right after it was opened.
 type engine struct {
 	t     *testing.T
-	o     Options
-	f     *File
-	saved store.Marks
+	o     PlainOptions
+	f     *Plain
+	saved store.States
+	added []store.Added
 	clock time.Time
 }
 
 // start opens the series k in dir with what o says.
-func start(t *testing.T, dir string, o Options) *engine {
+func start(t *testing.T, dir string, o PlainOptions) *engine {
 	t.Helper()
 	e := &engine{t: t, o: o, clock: time.Date(2026, 11, 23, 2, 59, 0, 0, time.UTC)}
 	if e.o.Dir == "" {
@@ -52,7 +56,7 @@ func start(t *testing.T, dir string, o Options) *engine {
 
 func (e *engine) open() {
 	e.t.Helper()
-	f, err := Open(e.o, e.saved)
+	f, err := OpenPlain(e.o, e.saved)
 	must(e.t, err)
 	e.f = f
 	e.checkpoint()
@@ -61,12 +65,9 @@ func (e *engine) open() {
 // mark saves how the series stands.
 func (e *engine) mark() {
 	e.t.Helper()
-	next := maps.Clone(e.saved)
-	if next == nil {
-		next = make(store.Marks)
-	}
-	must(e.t, e.f.Mark(next))
-	e.saved = next
+	m, err := marking(e.f, e.saved)
+	must(e.t, err)
+	e.saved, e.added = m.Files, append(e.added, m.Added...)
 }
 
 func (e *engine) checkpoint() {
@@ -105,8 +106,8 @@ func (e *engine) at(text string) {
 	must(e.t, e.f.Check(now))
 }
 
-// contents is every file below dir with its bytes, and every link with its target behind an arrow.
-func contents(t *testing.T, dir string) map[string]string {
+// onDisk is every file below dir with its bytes, and every link with its target behind an arrow.
+func onDisk(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -133,7 +134,7 @@ func contents(t *testing.T, dir string) map[string]string {
 // wantTree compares what is below dir; {DIR} stands for dir.
 func wantTree(t *testing.T, dir string, want map[string]string) {
 	t.Helper()
-	got := contents(t, dir)
+	got := onDisk(t, dir)
 	for name, text := range want {
 		text = strings.ReplaceAll(text, "{DIR}", dir)
 		if have, ok := got[name]; !ok {
@@ -207,4 +208,37 @@ func wantBroken(t *testing.T, err error, text string) {
 	if got := store.StatusText(err); got != text {
 		t.Errorf("status %q, want %q", got, text)
 	}
+}
+
+// marking asks a series for its marks, beside those that there are.
+func marking(k store.Keeper, saved store.States) (*store.Marks, error) {
+	m := &store.Marks{Files: maps.Clone(saved)}
+	if m.Files == nil {
+		m.Files = make(store.States)
+	}
+	return m, k.Mark(m)
+}
+
+// published returns the bytes of all finished files in a directory, in order, and fails on any name that is not final.
+func published(t *testing.T, dir, category string) string {
+	t.Helper()
+	var all bytes.Buffer
+	list, err := os.ReadDir(filepath.Join(dir, category))
+	must(t, err)
+	for _, e := range list {
+		if strings.HasPrefix(e.Name(), ".") {
+			t.Errorf("%s/%s is not published", category, e.Name())
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, category, e.Name()))
+		must(t, err)
+		if strings.HasSuffix(e.Name(), ".gz") {
+			r, err := gzip.NewReader(bytes.NewReader(data))
+			must(t, err)
+			data, err = io.ReadAll(r)
+			must(t, err)
+		}
+		all.Write(data)
+	}
+	return all.String()
 }
