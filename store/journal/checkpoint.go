@@ -125,7 +125,7 @@ func (p position) equal(o position) bool {
 
 // files is how the files of an outlet stood; for one that is not listed, those of all that are: it may have taken over a file.
 func (c *checkpoint) files(key string) store.States {
-	if p, known := c.Outlets[key]; known {
+	if p, known := c.Outlets[key]; known && p.Files != nil {
 		return p.Files
 	}
 	all := make(store.States)

@@ -61,6 +61,7 @@ type Options struct {
 const (
 	saveEvery = 2 * time.Second        // between checkpoints, at least
 	sentWait  = 100 * time.Millisecond // between something sent and a checkpoint that knows it
+	hurryWait = 2 * time.Millisecond   // so that a checkpoint for which somebody waits is one for many
 	retryMin  = time.Second            // before a store that failed is tried again
 	retryMax  = 10 * time.Second       // the longest such wait
 	memory    = 64 << 20               // bytes that are pending in all outlets

@@ -61,7 +61,7 @@ func (s *saver) loop(r *run) {
 	defer close(s.done)
 	next := time.NewTimer(s.j.o.saveEvery)
 	defer next.Stop()
-	var due <-chan time.Time
+	var due, hurried <-chan time.Time
 	lastSent := time.Duration(0) // what the last checkpoint cost that was made because something was sent
 	for {
 		whole := false
@@ -73,12 +73,17 @@ func (s *saver) loop(r *run) {
 				due = time.After(max(sentWait, share*lastSent))
 			}
 			continue
-		case <-due:
 		case <-s.kick:
+			if hurried == nil {
+				hurried = time.After(max(hurryWait, lastSent))
+			}
+			continue
+		case <-due:
+		case <-hurried:
 		case <-next.C:
 			whole = true
 		}
-		due = nil
+		due, hurried = nil, nil
 		began := time.Now()
 		if whole {
 			r.markAll(s.stop)

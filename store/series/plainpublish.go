@@ -1,4 +1,4 @@
-package plain
+package series
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 )
 
 // show gives the files that a saved state names their names; what is done already is left alone.
-func (f *File) show(st state) error {
+func (f *Plain) show(st state) error {
 	last := ""
 	for _, name := range st.Begun {
 		waiting, err := f.length(hidden(name))
@@ -49,7 +49,7 @@ func (f *File) show(st state) error {
 const statsName = "scribe_stats"
 
 // stats is what it holds.
-func (f *File) stats() ([]byte, error) {
+func (f *Plain) stats() ([]byte, error) {
 	there, err := f.dir.ReadFile(statsName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read %s in %s: %w", statsName, f.dir.Path(), err)
@@ -58,7 +58,7 @@ func (f *File) stats() ([]byte, error) {
 }
 
 // tell appends lines to scribe_stats, but for those that are there already, and finishes one of which the beginning is.
-func (f *File) tell(lines []string, there []byte) (err error) {
+func (f *Plain) tell(lines []string, there []byte) (err error) {
 	torn := there[bytes.LastIndexByte(there, '\n')+1:]
 	var add strings.Builder
 	for _, line := range lines {
@@ -90,7 +90,7 @@ func (f *File) tell(lines []string, there []byte) (err error) {
 }
 
 // retain removes files of the series that are too old; the open one is none of them.
-func (f *File) retain() {
+func (f *Plain) retain() {
 	if f.o.Keep == 0 {
 		return
 	}

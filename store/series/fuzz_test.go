@@ -1,4 +1,4 @@
-package plain
+package series
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func FuzzMark(f *testing.F) {
 		must(t, os.WriteFile(outside, []byte("outside"), 0o640))
 		must(t, os.WriteFile(filepath.Join(dir, "k_00000"), []byte("finished\n"), 0o640))
 		must(t, os.WriteFile(filepath.Join(dir, "k_00001"), []byte("one\ntwo\n"), 0o640))
-		file, err := Open(Options{Root: top, Dir: dir, Base: "k", Stats: stats.New()}, store.Marks{filepath.Join(dir, "k"): mark})
+		file, err := OpenPlain(PlainOptions{Root: top, Dir: dir, Base: "k", Stats: stats.New()}, store.States{filepath.Join(dir, "k"): mark})
 		if err == nil {
 			b := new(proto.Batch)
 			b.Append([]byte("k"), []byte("new\n"))

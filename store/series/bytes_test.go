@@ -1,4 +1,4 @@
-package plain
+package series
 
 import (
 	"fmt"
@@ -16,37 +16,36 @@ func TestBytes(t *testing.T) {
 	long := repeat("L", 20)
 	for _, of := range []struct {
 		name     string
-		o        Options
+		o        PlainOptions
 		messages []string
 		want     map[string]string
 	}{
-		{"as they are", Options{}, []string{"one\n", "two", "", "three\n"}, map[string]string{"k_00000": "one\ntwothree\n", "k_current": "-> k_00000"}},
-		{"nothing", Options{}, nil, map[string]string{"k_00000": "", "k_current": "-> k_00000"}},
-		{"binary", Options{}, []string{"a\x00b\xff\n"}, map[string]string{"k_00000": "a\x00b\xff\n", "k_current": "-> k_00000"}},
-		{"newlines", Options{Newlines: store.NewlinesAlways}, []string{"m", "n\n", ""}, map[string]string{"k_00000": "m\nn\n\n\n", "k_current": "-> k_00000"}},
-		{"category", Options{WriteCategory: true}, []string{"m\n", "n"}, map[string]string{"k_00000": "k\nm\nk\nn", "k_current": "-> k_00000"}},
-		{"newlines where none is", Options{Newlines: store.NewlinesIfMissing}, []string{"m", "n\n", ""}, map[string]string{"k_00000": "m\nn\n\n", "k_current": "-> k_00000"}},
-		{"category and newlines", Options{WriteCategory: true, Newlines: store.NewlinesAlways}, []string{"m"}, map[string]string{"k_00000": "k\nm\n", "k_current": "-> k_00000"}},
-		{"no link", Options{NoSymlink: true}, []string{"m"}, map[string]string{"k_00000": "m"}},
-		{"a link of another name", Options{Symlink: "s"}, []string{"m"}, map[string]string{"k_00000": "m", "s_current": "-> k_00000"}},
-		{"sub directory", Options{Sub: "x/y"}, []string{"m"}, map[string]string{"x/y/k_00000": "m", "x/y/k_current": "-> k_00000"}},
-		{"daily", Options{Period: Daily}, []string{"m"}, map[string]string{"k-2026-11-23_00000": "m", "k_current": "-> k-2026-11-23_00000"}},
-		{"hourly begins with the hour", Options{Period: Hourly}, []string{"m"}, map[string]string{"k-2026-11-23_00002": "m", "k_current": "-> k-2026-11-23_00002"}},
-		{"a length", Options{Period: Period{'s', time.Minute}}, []string{"m"}, map[string]string{"k-2026-11-23_00000": "m", "k_current": "-> k-2026-11-23_00000"}},
-		{"thrift", Options{Thrift: true, Newlines: store.NewlinesAlways, WriteCategory: true}, []string{"one", "", "three"},
+		{"as they are", PlainOptions{}, []string{"one\n", "two", "", "three\n"}, map[string]string{"k_00000": "one\ntwothree\n", "k_current": "-> k_00000"}},
+		{"nothing", PlainOptions{}, nil, map[string]string{"k_00000": "", "k_current": "-> k_00000"}},
+		{"binary", PlainOptions{}, []string{"a\x00b\xff\n"}, map[string]string{"k_00000": "a\x00b\xff\n", "k_current": "-> k_00000"}},
+		{"newlines", PlainOptions{Form: store.Form{Newlines: store.NewlinesAlways}}, []string{"m", "n\n", ""}, map[string]string{"k_00000": "m\nn\n\n\n", "k_current": "-> k_00000"}},
+		{"category", PlainOptions{WriteCategory: true}, []string{"m\n", "n"}, map[string]string{"k_00000": "k\nm\nk\nn", "k_current": "-> k_00000"}},
+		{"category and newlines", PlainOptions{WriteCategory: true, Form: store.Form{Newlines: store.NewlinesAlways}}, []string{"m"}, map[string]string{"k_00000": "k\nm\n", "k_current": "-> k_00000"}},
+		{"no link", PlainOptions{NoSymlink: true}, []string{"m"}, map[string]string{"k_00000": "m"}},
+		{"a link of another name", PlainOptions{Symlink: "s"}, []string{"m"}, map[string]string{"k_00000": "m", "s_current": "-> k_00000"}},
+		{"sub directory", PlainOptions{Sub: "x/y"}, []string{"m"}, map[string]string{"x/y/k_00000": "m", "x/y/k_current": "-> k_00000"}},
+		{"daily", PlainOptions{Period: Daily}, []string{"m"}, map[string]string{"k-2026-11-23_00000": "m", "k_current": "-> k-2026-11-23_00000"}},
+		{"hourly begins with the hour", PlainOptions{Period: Hourly}, []string{"m"}, map[string]string{"k-2026-11-23_00002": "m", "k_current": "-> k-2026-11-23_00002"}},
+		{"a length", PlainOptions{Period: Period{'s', time.Minute}}, []string{"m"}, map[string]string{"k-2026-11-23_00000": "m", "k_current": "-> k-2026-11-23_00000"}},
+		{"thrift", PlainOptions{Thrift: true, Form: store.Form{Newlines: store.NewlinesAlways}, WriteCategory: true}, []string{"one", "", "three"},
 			map[string]string{"k_00000": "\x03\x00\x00\x00one\x05\x00\x00\x00three", "k_current": "-> k_00000"}},
-		{"thrift in chunks", Options{Thrift: true, Chunk: 10}, []string{"one", "two", "three", "123456"},
+		{"thrift in chunks", PlainOptions{Thrift: true, Chunk: 10}, []string{"one", "two", "three", "123456"},
 			map[string]string{"k_00000": "\x03\x00\x00\x00one" + "\x00\x00\x00" + "\x03\x00\x00\x00two" + "\x00\x00\x00" + "\x05\x00\x00\x00three" + "\x00" + "\x06\x00\x00\x00123456", "k_current": "-> k_00000"}},
-		{"thrift with a message longer than a chunk", Options{Thrift: true, Chunk: 8}, []string{"12345", "6"},
+		{"thrift with a message longer than a chunk", PlainOptions{Thrift: true, Chunk: 8}, []string{"12345", "6"},
 			map[string]string{"k_00000": repeat("\x00", 8) + "\x05\x00\x00\x0012345" + "\x01\x00\x00\x006", "k_current": "-> k_00000"}},
-		{"thrift without lengths", Options{Thrift: true, Simple: true, Chunk: 8}, []string{"one\n", "", "three"}, map[string]string{"k_00000": "one\nthree", "k_current": "-> k_00000"}},
-		{"chunks", Options{Chunk: 10}, []string{"12345678\n", "abcdef\n", "gh\n", "ij\n"},
+		{"thrift without lengths", PlainOptions{Thrift: true, Simple: true, Chunk: 8}, []string{"one\n", "", "three"}, map[string]string{"k_00000": "one\nthree", "k_current": "-> k_00000"}},
+		{"chunks", PlainOptions{Chunk: 10}, []string{"12345678\n", "abcdef\n", "gh\n", "ij\n"},
 			map[string]string{"k_00000": "12345678\n" + "\x00" + "abcdef\ngh\n" + "ij\n", "k_current": "-> k_00000"}},
-		{"a message as long as a chunk", Options{Chunk: 20}, []string{long, long, "x", long, "y"},
+		{"a message as long as a chunk", PlainOptions{Chunk: 20}, []string{long, long, "x", long, "y"},
 			map[string]string{"k_00000": long + long + "x" + repeat("\x00", 19) + long + "y", "k_current": "-> k_00000"}},
-		{"a message longer than a chunk wastes none", Options{Chunk: 8}, []string{long, "1234", "5", long, "z"},
+		{"a message longer than a chunk wastes none", PlainOptions{Chunk: 8}, []string{long, "1234", "5", long, "z"},
 			map[string]string{"k_00000": long + "1234" + "5" + repeat("\x00", 7) + long + "z", "k_current": "-> k_00000"}},
-		{"the category is part of what must not cross", Options{Chunk: 8, WriteCategory: true, Newlines: store.NewlinesAlways}, []string{"123", "456"},
+		{"the category is part of what must not cross", PlainOptions{Chunk: 8, WriteCategory: true, Form: store.Form{Newlines: store.NewlinesAlways}}, []string{"123", "456"},
 			map[string]string{"k_00000": "k\n123\n\x00\x00k\n456\n", "k_current": "-> k_00000"}},
 	} {
 		t.Run(of.name, func(t *testing.T) {
@@ -69,7 +68,7 @@ func (e *engine) restartless() {
 // TestChunksHoldOverBatches begins batches anywhere in a chunk, and goes on after a crash and a restart.
 func TestChunksHoldOverBatches(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{Chunk: 64})
+	e := start(t, dir, PlainOptions{Chunk: 64})
 	for i := range 40 {
 		e.append(fmt.Sprintf("<%02d%s>", i, repeat("x", i%23)), fmt.Sprintf("<%02d%s>", i, repeat("y", i%17)))
 		switch {
@@ -82,7 +81,7 @@ func TestChunksHoldOverBatches(t *testing.T) {
 		}
 	}
 	e.restartless()
-	data := contents(t, dir)["k_00000"]
+	data := onDisk(t, dir)["k_00000"]
 	found := 0
 	for at := 0; at < len(data); at++ {
 		switch data[at] {
@@ -107,7 +106,7 @@ func TestChunksHoldOverBatches(t *testing.T) {
 func TestBySize(t *testing.T) {
 	for _, newlines := range []store.Newlines{store.NewlinesNever, store.NewlinesAlways} {
 		dir := t.TempDir()
-		e := start(t, dir, Options{MaxSize: 50, WriteStats: true, WriteMeta: true, Newlines: newlines})
+		e := start(t, dir, PlainOptions{MaxSize: 50, WriteStats: true, WriteMeta: true, Form: store.Form{Newlines: newlines}})
 		line := func(i int) string { return fmt.Sprintf("twenty-four bytes long %d", i) }
 		end := ""
 		if newlines == store.NewlinesAlways {
@@ -138,7 +137,7 @@ func TestBySize(t *testing.T) {
 // TestWritesAreGathered has the original's boundaries: max_size 1000, writes of a little more than 100, messages of 54: 1080 a file.
 func TestWritesAreGathered(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{MaxSize: 1000, MaxWrite: 100, WriteStats: true, NoSymlink: true})
+	e := start(t, dir, PlainOptions{MaxSize: 1000, MaxWrite: 100, WriteStats: true, NoSymlink: true})
 	var messages []string
 	for i := range 50 {
 		messages = append(messages, fmt.Sprintf("%053d\n", i))
@@ -155,7 +154,7 @@ func TestWritesAreGathered(t *testing.T) {
 func TestThriftFilesAreRotatedBehindABatch(t *testing.T) {
 	for _, simple := range []bool{false, true} {
 		dir := t.TempDir()
-		e := start(t, dir, Options{Thrift: true, Simple: simple, MaxSize: 10, MaxWrite: 3, WriteStats: true, NoSymlink: true})
+		e := start(t, dir, PlainOptions{Thrift: true, Simple: simple, MaxSize: 10, MaxWrite: 3, WriteStats: true, NoSymlink: true})
 		e.append("1234567890")
 		e.checkpoint()
 		e.append("gone after the crash")
@@ -177,13 +176,13 @@ func TestThriftFilesAreRotatedBehindABatch(t *testing.T) {
 // TestSingleMessages rotates behind each message, as the original did where a category store gave it one at a time.
 func TestSingleMessages(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{Single: true, MaxSize: 10, NoSymlink: true})
+	e := start(t, dir, PlainOptions{Single: true, MaxSize: 10, NoSymlink: true})
 	e.append("12345678")
 	e.append("9", "0", "a", "b", "c")
 	e.restartless()
 	wantTree(t, dir, map[string]string{"k_00000": "1234567890a", "k_00001": "bc"})
 	thrift := t.TempDir()
-	e = start(t, thrift, Options{Single: true, Thrift: true, Simple: true, MaxSize: 10, NoSymlink: true})
+	e = start(t, thrift, PlainOptions{Single: true, Thrift: true, Simple: true, MaxSize: 10, NoSymlink: true})
 	e.append("12345678")
 	e.append("9", "0", "a", "b", "c")
 	e.restartless()
@@ -193,7 +192,7 @@ func TestSingleMessages(t *testing.T) {
 // TestPathsAreWrittenAsTheyWereConfigured has them in what the original wrote of files.
 func TestPathsAreWrittenAsTheyWereConfigured(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{Dir: dir + "/", Sub: "x/", MaxSize: 1, WriteMeta: true, WriteStats: true, NoSymlink: true})
+	e := start(t, dir, PlainOptions{Dir: dir + "/", Sub: "x/", MaxSize: 1, WriteMeta: true, WriteStats: true, NoSymlink: true})
 	e.append("one")
 	e.restartless()
 	wantTree(t, dir, map[string]string{"x/k_00000": "onescribe_meta<new_logfile>: {DIR}//x//k_00001", "x/k_00001": "",
@@ -203,7 +202,7 @@ func TestPathsAreWrittenAsTheyWereConfigured(t *testing.T) {
 // TestStatsCountWhatWasThere counts the bytes that a continued file had, and events over crashes.
 func TestStatsCountWhatWasThere(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{MaxSize: 10, WriteStats: true, NoSymlink: true})
+	e := start(t, dir, PlainOptions{MaxSize: 10, WriteStats: true, NoSymlink: true})
 	e.append("12345")
 	e.restart()
 	e.append("678")
@@ -220,30 +219,30 @@ func TestStatsCountWhatWasThere(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	for _, of := range []struct {
 		name         string
-		o            Options
+		o            PlainOptions
 		before       []string
 		opened, next string
 	}{
-		{"none", Options{}, nil, "k_00000", "k_00001"},
-		{"the largest is continued", Options{}, []string{"k_00000", "k_00003"}, "k_00003", "k_00004"},
-		{"numbers are numbers", Options{}, []string{"k_99999", "k_100000"}, "k_100000", "k_100001"},
-		{"a new one on reopen", Options{RotateOnReopen: true}, []string{"k_00003"}, "k_00004", "k_00005"},
-		{"a new one for thrift", Options{Thrift: true}, []string{"k_00003"}, "k_00004", "k_00005"},
-		{"compressed by somebody", Options{}, []string{"k_00003.gz"}, "k_00003", "k_00004"},
-		{"compressed by somebody, new on reopen", Options{RotateOnReopen: true}, []string{"k_00003.gz"}, "k_00004", "k_00005"},
-		{"fewer digits", Options{}, []string{"k_3"}, "k_00003", "k_00004"},
-		{"as a stream reads numbers", Options{}, []string{"k_+7", "k_ 5", "k_-9"}, "k_00007", "k_00008"},
-		{"no digits are 0", Options{RotateOnReopen: true}, []string{"k_x"}, "k_00001", "k_00002"},
-		{"nothing is nothing", Options{RotateOnReopen: true}, []string{"k_", "k"}, "k_00000", "k_00001"},
-		{"compressed beside it", Options{}, []string{"k_00003", "k_00003.gz"}, "k_00003", "k_00004"},
-		{"not of the series", Options{}, []string{"kk_00007", "k_x_00008", "k-2026-11-23_00009", "k_x", "k_", "j_00001", "k_00001_00005"}, "k_00000", "k_00001"},
-		{"of the day", Options{Period: Daily}, []string{"k-2026-11-22_00007", "k-2026-11-23_00002", "k_00009"}, "k-2026-11-23_00002", "k-2026-11-23_00003"},
-		{"a day without any", Options{Period: Daily}, []string{"k-2026-11-22_00007"}, "k-2026-11-23_00000", "k-2026-11-23_00001"},
-		{"hourly without any", Options{Period: Hourly}, []string{"k-2026-11-22_00023"}, "k-2026-11-23_00002", "k-2026-11-23_00003"},
-		{"hourly, new on reopen", Options{Period: Hourly, RotateOnReopen: true}, nil, "k-2026-11-23_00000", "k-2026-11-23_00001"},
-		{"hourly thrift", Options{Period: Hourly, Thrift: true}, nil, "k-2026-11-23_00000", "k-2026-11-23_00001"},
-		{"hourly", Options{Period: Hourly}, []string{"k-2026-11-23_00001"}, "k-2026-11-23_00001", "k-2026-11-23_00002"},
-		{"a number that is none", Options{}, []string{"k_99999999999999999999999", "k_00001"}, "k_00001", "k_00002"},
+		{"none", PlainOptions{}, nil, "k_00000", "k_00001"},
+		{"the largest is continued", PlainOptions{}, []string{"k_00000", "k_00003"}, "k_00003", "k_00004"},
+		{"numbers are numbers", PlainOptions{}, []string{"k_99999", "k_100000"}, "k_100000", "k_100001"},
+		{"a new one on reopen", PlainOptions{RotateOnReopen: true}, []string{"k_00003"}, "k_00004", "k_00005"},
+		{"a new one for thrift", PlainOptions{Thrift: true}, []string{"k_00003"}, "k_00004", "k_00005"},
+		{"compressed by somebody", PlainOptions{}, []string{"k_00003.gz"}, "k_00003", "k_00004"},
+		{"compressed by somebody, new on reopen", PlainOptions{RotateOnReopen: true}, []string{"k_00003.gz"}, "k_00004", "k_00005"},
+		{"fewer digits", PlainOptions{}, []string{"k_3"}, "k_00003", "k_00004"},
+		{"as a stream reads numbers", PlainOptions{}, []string{"k_+7", "k_ 5", "k_-9"}, "k_00007", "k_00008"},
+		{"no digits are 0", PlainOptions{RotateOnReopen: true}, []string{"k_x"}, "k_00001", "k_00002"},
+		{"nothing is nothing", PlainOptions{RotateOnReopen: true}, []string{"k_", "k"}, "k_00000", "k_00001"},
+		{"compressed beside it", PlainOptions{}, []string{"k_00003", "k_00003.gz"}, "k_00003", "k_00004"},
+		{"not of the series", PlainOptions{}, []string{"kk_00007", "k_x_00008", "k-2026-11-23_00009", "k_x", "k_", "j_00001", "k_00001_00005"}, "k_00000", "k_00001"},
+		{"of the day", PlainOptions{Period: Daily}, []string{"k-2026-11-22_00007", "k-2026-11-23_00002", "k_00009"}, "k-2026-11-23_00002", "k-2026-11-23_00003"},
+		{"a day without any", PlainOptions{Period: Daily}, []string{"k-2026-11-22_00007"}, "k-2026-11-23_00000", "k-2026-11-23_00001"},
+		{"hourly without any", PlainOptions{Period: Hourly}, []string{"k-2026-11-22_00023"}, "k-2026-11-23_00002", "k-2026-11-23_00003"},
+		{"hourly, new on reopen", PlainOptions{Period: Hourly, RotateOnReopen: true}, nil, "k-2026-11-23_00000", "k-2026-11-23_00001"},
+		{"hourly thrift", PlainOptions{Period: Hourly, Thrift: true}, nil, "k-2026-11-23_00000", "k-2026-11-23_00001"},
+		{"hourly", PlainOptions{Period: Hourly}, []string{"k-2026-11-23_00001"}, "k-2026-11-23_00001", "k-2026-11-23_00002"},
+		{"a number that is none", PlainOptions{}, []string{"k_99999999999999999999999", "k_00001"}, "k_00001", "k_00002"},
 	} {
 		t.Run(of.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -261,7 +260,7 @@ func TestNumbers(t *testing.T) {
 				t.Errorf("the next is %s, want %s", e.f.name, of.next)
 			}
 			e.restartless()
-			got := contents(t, dir)
+			got := onDisk(t, dir)
 			for _, name := range of.before {
 				if !strings.HasPrefix(got[name], "there\n") || name != of.opened && got[name] != "there\n" {
 					t.Errorf("%s was changed: %.20q", name, got[name])
@@ -277,20 +276,20 @@ func TestClock(t *testing.T) {
 	day := func(rest string) string { return "k-2026-11-" + rest }
 	for _, of := range []struct {
 		name  string
-		o     Options
+		o     PlainOptions
 		steps []step
 	}{
-		{"never", Options{}, []step{{"2026-11-23 03:00", "k_00000"}, {"2027-01-01 00:00", "k_00000"}}},
-		{"daily", Options{Period: Daily, RotateHour: 1, RotateMinute: 15}, []step{
+		{"never", PlainOptions{}, []step{{"2026-11-23 03:00", "k_00000"}, {"2027-01-01 00:00", "k_00000"}}},
+		{"daily", PlainOptions{Period: Daily, RotateHour: 1, RotateMinute: 15}, []step{
 			{"2026-11-23 23:59", day("23_00000")}, {"2026-11-24 00:30", day("23_00000")}, {"2026-11-24 01:14", day("23_00000")}, {"2026-11-24 01:15", day("24_00000")},
 			{"2026-11-24 23:00", day("24_00000")}, {"2026-11-25 02:00", day("24_00000")}, {"2026-11-25 02:15", day("25_00000")}}},
-		{"daily with a minute of each hour", Options{Period: Daily, RotateMinute: 30}, []step{{"2026-11-24 00:29", day("23_00000")}, {"2026-11-24 01:00", day("23_00000")}, {"2026-11-24 01:30", day("24_00000")}}},
-		{"hourly", Options{Period: Hourly, RotateMinute: 15}, []step{
+		{"daily with a minute of each hour", PlainOptions{Period: Daily, RotateMinute: 30}, []step{{"2026-11-24 00:29", day("23_00000")}, {"2026-11-24 01:00", day("23_00000")}, {"2026-11-24 01:30", day("24_00000")}}},
+		{"hourly", PlainOptions{Period: Hourly, RotateMinute: 15}, []step{
 			{"2026-11-23 03:14", day("23_00002")}, {"2026-11-23 03:15", day("23_00003")}, {"2026-11-23 03:59", day("23_00003")}, {"2026-11-23 04:00", day("23_00003")},
 			{"2026-11-23 05:15", day("23_00004")}, {"2026-11-24 07:20", day("24_00000")}}},
-		{"the same hour of another day", Options{Period: Hourly}, []step{{"2026-11-24 02:30", day("24_00000")}}},
-		{"the same day of another month", Options{Period: Daily}, []step{{"2026-12-23 02:30", "k-2026-12-23_00000"}}},
-		{"90 minutes", Options{Period: Period{'s', 90 * time.Minute}}, []step{
+		{"the same hour of another day", PlainOptions{Period: Hourly}, []step{{"2026-11-24 02:30", day("24_00000")}}},
+		{"the same day of another month", PlainOptions{Period: Daily}, []step{{"2026-12-23 02:30", "k-2026-12-23_00000"}}},
+		{"90 minutes", PlainOptions{Period: Period{'s', 90 * time.Minute}}, []step{
 			{"2026-11-23 04:28", day("23_00000")}, {"2026-11-23 04:29", day("23_00001")}, {"2026-11-23 05:58", day("23_00001")}, {"2026-11-24 00:00", day("24_00000")}}},
 	} {
 		t.Run(of.name, func(t *testing.T) {
@@ -310,7 +309,7 @@ func TestClock(t *testing.T) {
 // another.
 func TestRestartArmsTheClockAgain(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{Period: Period{'s', time.Hour}})
+	e := start(t, dir, PlainOptions{Period: Period{'s', time.Hour}})
 	e.at("2026-11-23 03:30")
 	e.restart()
 	e.at("2026-11-23 04:29")
@@ -323,7 +322,7 @@ func TestRestartArmsTheClockAgain(t *testing.T) {
 	}
 
 	dir = t.TempDir()
-	e = start(t, dir, Options{Period: Daily, NoSymlink: true})
+	e = start(t, dir, PlainOptions{Period: Daily, NoSymlink: true})
 	e.append("monday\n")
 	e.checkpoint()
 	e.append("monday, too\n")
@@ -340,7 +339,7 @@ func TestRestartArmsTheClockAgain(t *testing.T) {
 func TestCheckLooksAtTheSize(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "k_00000", repeat("x", 11))
-	e := start(t, dir, Options{MaxSize: 10, WriteStats: true})
+	e := start(t, dir, PlainOptions{MaxSize: 10, WriteStats: true})
 	must(t, e.f.Check(e.clock))
 	e.append("m")
 	e.restartless()
@@ -350,7 +349,7 @@ func TestCheckLooksAtTheSize(t *testing.T) {
 
 // TestEmptyMessagesAreNoPadding: in a thrift file a length of 0 would be read as such, so it is counted instead.
 func TestEmptyMessagesAreNoPadding(t *testing.T) {
-	e := start(t, t.TempDir(), Options{Thrift: true})
+	e := start(t, t.TempDir(), PlainOptions{Thrift: true})
 	e.append("", "x", "", "")
 	for _, name := range []string{"k:dropped empty", "scribe_overall:dropped empty"} {
 		if n := e.o.Stats.Get(name); n != 3 {
@@ -368,7 +367,7 @@ func TestKeep(t *testing.T) {
 		touch(t, dir, name, "2026-11-01 00:00")
 	}
 	touch(t, dir, "k_00001", "2026-11-22 03:00")
-	e := start(t, dir, Options{MaxSize: 5, Keep: 24 * time.Hour, NoSymlink: true, RotateOnReopen: true})
+	e := start(t, dir, PlainOptions{MaxSize: 5, Keep: 24 * time.Hour, NoSymlink: true, RotateOnReopen: true})
 	e.append("rotates")
 	e.restartless()
 	wantTree(t, dir, map[string]string{"k_00001": "old", "j_00000": "old", "k_00000.gz": "old", "k_x_00000": "old", "scribe_stats": "old", "k_00002": "rotates", "k_00003": ""})

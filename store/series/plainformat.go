@@ -1,4 +1,4 @@
-package plain
+package series
 
 import (
 	"encoding/binary"
@@ -6,20 +6,20 @@ import (
 )
 
 // format appends a message as it stands in the file, behind the bytes that were gathered.
-func (f *File) format(dst, category, message []byte) []byte {
+func (f *Plain) format(dst, category, message []byte) []byte {
 	at := len(dst)
-	if f.o.Thrift && !f.o.Simple {
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(message)))
-	}
-	if f.o.WriteCategory && !f.o.Thrift {
-		dst = append(append(dst, category...), '\n')
-	}
-	if f.o.Quote {
-		dst = append(strconv.AppendQuote(dst, string(category)), ' ')
-	}
-	dst = append(dst, message...)
-	if !f.o.Thrift && f.o.Newlines.Missing(message) {
-		dst = append(dst, '\n')
+	switch {
+	case f.o.Thrift && !f.o.Simple:
+		dst = append(dst, 0, 0, 0, 0)
+		dst = f.message(dst, category, message)
+		binary.LittleEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+	case f.o.Thrift:
+		dst = f.message(dst, category, message)
+	default:
+		if f.o.WriteCategory {
+			dst = append(append(dst, category...), '\n')
+		}
+		dst = f.o.Form.Append(dst, category, message)
 	}
 	pad := f.padding(at, len(dst)-at)
 	if pad == 0 {
@@ -32,9 +32,17 @@ func (f *File) format(dst, category, message []byte) []byte {
 	return dst
 }
 
+// message appends a message of a thrift file, in which no newline ends it.
+func (f *Plain) message(dst, category, message []byte) []byte {
+	if f.o.Form.Quote {
+		dst = append(strconv.AppendQuote(dst, string(category)), ' ')
+	}
+	return append(dst, message...)
+}
+
 // padding is how many bytes must stand before a message of n bytes, at an offset of the gathered bytes, so that it does not cross a chunk.
 // A message that is longer than a chunk begins at one; Thrift's transport leaves a chunk empty before it even where it would.
-func (f *File) padding(at, n int) int {
+func (f *Plain) padding(at, n int) int {
 	if f.o.Chunk == 0 || f.o.Simple {
 		return 0
 	}

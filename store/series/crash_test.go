@@ -1,4 +1,4 @@
-package plain
+package series
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func touch(t *testing.T, dir, name, at string) {
 // inOrder is the bytes of all files of the series in the order of their numbers; none may be hidden.
 func inOrder(t *testing.T, dir string) string {
 	t.Helper()
-	all := contents(t, dir)
+	all := onDisk(t, dir)
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		switch {
@@ -52,11 +52,11 @@ func inOrder(t *testing.T, dir string) string {
 func TestKilledAtEveryDiskOperation(t *testing.T) {
 	for _, of := range []struct {
 		name string
-		o    Options
+		o    PlainOptions
 	}{
-		{"plain", Options{MaxSize: 120, MaxWrite: 40, WriteStats: true}},
-		{"small writes", Options{MaxSize: 120, MaxWrite: 40, WriteStats: true, NoSymlink: true}},
-		{"always a new file", Options{MaxSize: 120, MaxWrite: 40, WriteStats: true, RotateOnReopen: true}},
+		{"plain", PlainOptions{MaxSize: 120, MaxWrite: 40, WriteStats: true}},
+		{"small writes", PlainOptions{MaxSize: 120, MaxWrite: 40, WriteStats: true, NoSymlink: true}},
+		{"always a new file", PlainOptions{MaxSize: 120, MaxWrite: 40, WriteStats: true, RotateOnReopen: true}},
 	} {
 		t.Run(of.name, func(t *testing.T) {
 			t.Parallel()
@@ -74,17 +74,17 @@ func TestKilledAtEveryDiskOperation(t *testing.T) {
 }
 
 // killedAfter has a run die after n operations, and the first attempts to recover after a few.
-func killedAfter(t *testing.T, o Options, n int) (died bool) {
+func killedAfter(t *testing.T, o PlainOptions, n int) (died bool) {
 	o.Dir, o.Base, o.Now = t.TempDir(), "k", func() time.Time { return time.Date(2026, 11, 23, 2, 59, 0, 0, time.UTC) }
 	const batches = 14
 	part := func(i int) []string {
 		return []string{fmt.Sprintf("%03da %s\n", i, repeat("x", i)), fmt.Sprintf("%03db %s\n", i, repeat("y", 3*i)), fmt.Sprintf("%03dc\n", i)}
 	}
-	var saved store.Marks
+	var saved store.States
 	done := 0 // batches that saved covers
 	run := func(inj faultfs.Injector) error {
 		o.Injector = inj
-		f, err := Open(o, saved)
+		f, err := OpenPlain(o, saved)
 		if err != nil {
 			return err
 		}
@@ -92,9 +92,9 @@ func killedAfter(t *testing.T, o Options, n int) (died bool) {
 		save := func(i int) error {
 			next := maps.Clone(saved)
 			if next == nil {
-				next = make(store.Marks)
+				next = make(store.States)
 			}
-			if err := f.Mark(next); err != nil {
+			if err := f.Mark(&store.Marks{Files: next}); err != nil {
 				return err
 			}
 			saved, done = next, i
@@ -134,7 +134,7 @@ func killedAfter(t *testing.T, o Options, n int) (died bool) {
 	if got != want.String() {
 		t.Fatalf("killed after %d: got\n%s\nwant\n%s", n, got, want.String())
 	}
-	all := contents(t, o.Dir)
+	all := onDisk(t, o.Dir)
 	full := 0
 	for name, data := range all {
 		if strings.HasPrefix(name, "k_0") && len(data) > 120 {
@@ -156,7 +156,7 @@ func TestFullDisk(t *testing.T) {
 	for _, allow := range []int{0, 1, 9, 30, 70} {
 		inj := &faults{}
 		dir := t.TempDir()
-		e := start(t, dir, Options{MaxSize: 50, MaxWrite: 20, Injector: inj, WriteMeta: true})
+		e := start(t, dir, PlainOptions{MaxSize: 50, MaxWrite: 20, Injector: inj, WriteMeta: true})
 		e.append("first\n")
 		e.checkpoint()
 		some := []string{"a message of 24 bytes 0\n", "a message of 24 bytes 1\n", "a message of 24 bytes 2\n", "a message of 24 bytes 3\n"}
@@ -177,7 +177,7 @@ func TestFullDisk(t *testing.T) {
 				t.Errorf("the error does not say why or where: %v", err)
 			}
 			wantBroken(t, e.f.Append(context.Background(), batch("k", "not tried")), "File write error")
-			wantBroken(t, e.f.Mark(make(store.Marks)), "File write error")
+			wantBroken(t, e.f.Mark(&store.Marks{Files: make(store.States)}), "File write error")
 			must(t, e.f.Check(e.clock))
 			must(t, e.f.Publish())
 			e.crash()
@@ -193,7 +193,7 @@ func TestFullDisk(t *testing.T) {
 // TestMarkSyncs every file that was written, and the directory if there are new names, before it says how the series stands.
 func TestMarkSyncs(t *testing.T) {
 	inj := &faults{}
-	e := start(t, t.TempDir(), Options{MaxSize: 5, Injector: inj})
+	e := start(t, t.TempDir(), PlainOptions{MaxSize: 5, Injector: inj})
 	e.append("one")
 	inj.set(nil)
 	e.mark()
@@ -204,18 +204,18 @@ func TestMarkSyncs(t *testing.T) {
 		}
 		inj.set(nil)
 	}
-	want("sync k_00000")
+	want("sync k_00000", "read k_00000")
 	e.mark()
 	want()
 	e.append("full of it")
 	e.append("full again")
 	inj.set(nil)
 	e.mark()
-	want("sync k_00000", "sync .k_00001.open", "sync .k_00002.open", "syncdir .")
+	want("sync k_00000", "sync .k_00001.open", "sync .k_00002.open", "syncdir .", "read .k_00002.open")
 	for _, op := range []faultfs.Op{faultfs.OpSync, faultfs.OpSyncDir} {
 		e.append("full of it")
 		inj.set(only(op, 0, syscall.EIO))
-		wantBroken(t, e.f.Mark(make(store.Marks)), "File write error")
+		wantBroken(t, e.f.Mark(&store.Marks{Files: make(store.States)}), "File write error")
 		wantBroken(t, e.f.Append(context.Background(), batch("k", "x")), "File write error")
 		inj.set(nil)
 		e.crash()
@@ -225,7 +225,7 @@ func TestMarkSyncs(t *testing.T) {
 // TestPublish gives a file its name when its mark was saved, not before.
 func TestPublish(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{MaxSize: 5, WriteStats: true})
+	e := start(t, dir, PlainOptions{MaxSize: 5, WriteStats: true})
 	e.append("0 is full")
 	if !e.f.Urgent() {
 		t.Error("a rotation is not urgent")
@@ -249,7 +249,7 @@ func TestPublish(t *testing.T) {
 // TestUnpublishedFilesWithoutMarks: the last checkpoint of a run has no marks any more, so what was not published then is all there is.
 func TestUnpublishedFilesWithoutMarks(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{MaxSize: 5})
+	e := start(t, dir, PlainOptions{MaxSize: 5})
 	e.append("0 is full")
 	e.append("1 is full")
 	e.append("2")
@@ -265,14 +265,14 @@ func TestUnpublishedFilesWithoutMarks(t *testing.T) {
 // TestNamesThatAreTaken are never replaced.
 func TestNamesThatAreTaken(t *testing.T) {
 	dir := t.TempDir()
-	e := start(t, dir, Options{MaxSize: 5})
+	e := start(t, dir, PlainOptions{MaxSize: 5})
 	e.append("0 is full")
 	e.append("1")
 	e.mark()
 	write(t, dir, "k_00001", "somebody else's\n")
 	wantBroken(t, e.f.Publish(), "File open error")
 	must(t, e.f.Close())
-	if _, err := Open(e.o, e.saved); err == nil || !strings.Contains(err.Error(), "k_00001") {
+	if _, err := OpenPlain(e.o, e.saved); err == nil || !strings.Contains(err.Error(), "k_00001") {
 		t.Errorf("a name that is taken was not told: %v", err)
 	}
 	must(t, os.Remove(filepath.Join(dir, "k_00001")))
@@ -303,16 +303,27 @@ func TestRemovedUnderWay(t *testing.T) {
 			must(t, os.Remove(path(e, e.f.name)))
 			write(t, e.o.Dir, e.f.name, "not ours\n")
 		}, "after\n", ""},
+		{"removed what is above", func(t *testing.T, e *engine) { must(t, os.Rename(filepath.Dir(e.o.Dir), filepath.Dir(e.o.Dir)+".old")) }, "after\n", "dir.old/dir/k_00000"},
 		{"cut the file", func(t *testing.T, e *engine) { must(t, os.Truncate(path(e, e.f.name), 0)) }, "after\n", ""},
 		{"cut a part", func(t *testing.T, e *engine) { must(t, os.Truncate(path(e, e.f.name), 3)) }, "after\n", ""},
 	} {
-		for _, crashed := range []string{"", "before the next mark", "after it"} {
+		for _, crashed := range []string{"", "written, not marked", "before the next mark", "after it"} {
 			t.Run(of.name+" "+crashed, func(t *testing.T) {
 				top := t.TempDir()
-				e := start(t, filepath.Join(top, "dir", "dir"), Options{})
+				e := start(t, filepath.Join(top, "dir", "dir"), PlainOptions{})
 				e.append("before\n")
 				e.checkpoint()
+				if crashed == "written, not marked" {
+					e.append("after\n")
+				}
 				of.do(t, e)
+				if crashed == "written, not marked" {
+					_, err := marking(e.f, e.saved)
+					wantBroken(t, err, "File write error")
+				} else {
+					wantBroken(t, e.f.Append(context.Background(), batch("k", "after\n")), "File write error")
+				}
+				e.crash()
 				e.append("after\n")
 				switch crashed {
 				case "before the next mark":
@@ -325,16 +336,16 @@ func TestRemovedUnderWay(t *testing.T) {
 				e.append("later\n")
 				e.restartless()
 				found := 0
-				for name, data := range contents(t, top) {
+				for name, data := range onDisk(t, top) {
 					found += strings.Count(data, "after\nlater\n")
-					if strings.Contains(data, "\x00") || strings.Count(data, "after\n") > 1 || strings.HasPrefix(filepath.Base(name), ".") {
+					if strings.Contains(data, "\x00") || strings.Contains(data, "after\nafter\n") || strings.HasPrefix(filepath.Base(name), ".") {
 						t.Errorf("%s holds %q", name, data)
 					}
 				}
 				if found != 1 {
-					t.Errorf("what came afterwards is there %d times: %q", found, contents(t, top))
+					t.Errorf("what came afterwards is there %d times: %q", found, onDisk(t, top))
 				}
-				if data := contents(t, top)[of.kept]; of.kept != "" && data != "before\n" {
+				if data := onDisk(t, top)[of.kept]; of.kept != "" && !strings.HasPrefix(data, "before\n") {
 					t.Errorf("%s holds %q", of.kept, data)
 				}
 			})
@@ -342,35 +353,50 @@ func TestRemovedUnderWay(t *testing.T) {
 	}
 }
 
-// TestRemovedBetweenRotations takes away one of several files that have no name yet: the others get theirs.
+// TestRemovedBetweenRotations takes away one of several files that have no name yet: what is not marked is written again.
 func TestRemovedBetweenRotations(t *testing.T) {
 	for _, marked := range []bool{false, true} {
 		dir := t.TempDir()
-		e := start(t, dir, Options{MaxSize: 5})
+		e := start(t, dir, PlainOptions{MaxSize: 5, NoSymlink: true})
 		e.append("0 is full")
 		e.append("1 is full")
 		e.append("2")
 		if marked {
 			e.mark()
 		}
-		must(t, os.Remove(filepath.Join(dir, ".k_00002.open")))
-		e.append("3")
+		must(t, os.Remove(filepath.Join(dir, ".k_00001.open")))
+		if marked {
+			e.append("3")
+			e.restartless()
+			wantTree(t, dir, map[string]string{"k_00000": "0 is full", "k_00002": "23"})
+			continue
+		}
+		_, err := marking(e.f, e.saved)
+		wantBroken(t, err, "File write error")
+		e.crash()
+		e.append("0 is full")
+		e.append("1 is full")
+		e.append("2")
 		e.restartless()
-		wantTree(t, dir, map[string]string{"k_00000": "0 is full", "k_00001": "1 is full", "k_00003": "3", "k_current": "-> k_00003"})
+		wantTree(t, dir, map[string]string{"k_00000": "0 is full", "k_00001": "1 is full", "k_00002": "2"})
 	}
 }
 
-// TestRemovedWhileQuiet rotates by the clock when the directory is gone.
+// TestRemovedWhileQuiet: it is noticed although nothing comes.
 func TestRemovedWhileQuiet(t *testing.T) {
 	top := t.TempDir()
-	e := start(t, filepath.Join(top, "dir"), Options{Period: Hourly})
+	e := start(t, filepath.Join(top, "dir"), PlainOptions{Period: Hourly, NoSymlink: true})
 	e.append("before\n")
 	e.checkpoint()
+	must(t, e.f.Check(e.clock))
 	must(t, os.RemoveAll(filepath.Join(top, "dir")))
-	e.at("2026-11-23 03:20")
+	wantBroken(t, e.f.Check(e.clock), "File write error")
+	must(t, e.f.Check(e.clock)) // it was told
+	e.clock = e.clock.Add(21 * time.Minute)
+	e.crash()
 	e.append("after\n")
 	e.restartless()
-	wantTree(t, filepath.Join(top, "dir"), map[string]string{"k-2026-11-23_00003": "after\n", "k_current": "-> k-2026-11-23_00003"})
+	wantTree(t, filepath.Join(top, "dir"), map[string]string{"k-2026-11-23_00003": "after\n"})
 }
 
 // TestLost says how much is missing of a file that somebody removed or cut while nothing ran, and goes on with a new one.
@@ -381,14 +407,15 @@ func TestLost(t *testing.T) {
 		lost int64
 		want map[string]string
 	}{
-		{"removed", os.Remove, 7, map[string]string{"k_00000": "old", "k_00001": "0 is full", "k_00002": "after"}},
+		{"removed", os.Remove, 7, map[string]string{"k_00000": "old", "k_00001": "0 is full", "k_00003": "after"}},
 		{"cut", func(path string) error { return os.Truncate(path, 4) }, 3, map[string]string{"k_00000": "old", "k_00001": "0 is full", "k_00002": "1234", "k_00003": "after"}},
-		{"emptied", func(path string) error { return os.Truncate(path, 0) }, 7, map[string]string{"k_00000": "old", "k_00001": "0 is full", "k_00002": "after"}},
+		{"emptied", func(path string) error { return os.Truncate(path, 0) }, 7, map[string]string{"k_00000": "old", "k_00001": "0 is full", "k_00002": "", "k_00003": "after"}},
+		{"replaced", func(path string) error { return os.WriteFile(path, []byte("others!"), 0o640) }, 7, map[string]string{"k_00000": "old", "k_00001": "0 is full", "k_00002": "others!", "k_00003": "after"}},
 	} {
 		t.Run(of.name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "k_00000", "old")
-			e := start(t, dir, Options{MaxSize: 8, NoSymlink: true, RotateOnReopen: true})
+			e := start(t, dir, PlainOptions{MaxSize: 8, NoSymlink: true, RotateOnReopen: true})
 			e.append("0 is full")
 			e.append("1234567")
 			e.checkpoint()
@@ -411,13 +438,13 @@ func TestLost(t *testing.T) {
 func TestLinksAreNotNeeded(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(dir, "k_current", "x"), 0o755))
-	e := start(t, dir, Options{MaxSize: 5})
+	e := start(t, dir, PlainOptions{MaxSize: 5})
 	e.append("0 is full")
 	e.append("1")
 	e.crash()
 	e.append("0 is full")
 	e.restartless()
-	got := contents(t, dir)
+	got := onDisk(t, dir)
 	if got["k_00000"] != "0 is full" {
 		t.Errorf("%q", got)
 	}
@@ -427,7 +454,7 @@ func TestLinksAreNotNeeded(t *testing.T) {
 func TestTornStats(t *testing.T) {
 	inj := &faults{}
 	dir := t.TempDir()
-	e := start(t, dir, Options{MaxSize: 5, WriteStats: true, NoSymlink: true, Injector: inj})
+	e := start(t, dir, PlainOptions{MaxSize: 5, WriteStats: true, NoSymlink: true, Injector: inj})
 	write(t, dir, "scribe_stats", "of another series\n")
 	for _, message := range []string{"0 is full", "1 is full"} {
 		e.append(message)
@@ -447,39 +474,23 @@ func TestOpenFails(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "file", "")
 	inj := &faults{}
-	for _, o := range []Options{{Dir: filepath.Join(dir, "file"), Base: "k"}, {Dir: dir, Base: "k", Injector: inj}, {Dir: dir, Base: "a/b"}} {
+	for _, o := range []PlainOptions{{Dir: filepath.Join(dir, "file"), Base: "k"}, {Dir: dir, Base: "k", Injector: inj}, {Dir: dir, Base: "a/b"}} {
 		inj.set(only(faultfs.OpOpen, 0, syscall.EACCES))
-		_, err := Open(o, nil)
+		_, err := OpenPlain(o, nil)
 		if store.StatusText(err) != "File open error" || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%v", err)
 		}
 	}
-	if _, err := Open(Options{Dir: dir, Base: "k"}, store.Marks{filepath.Join(dir, "k"): []byte("{")}); err == nil {
+	if _, err := OpenPlain(PlainOptions{Dir: dir, Base: "k"}, store.States{filepath.Join(dir, "k"): []byte("{")}); err == nil {
 		t.Error("a state that cannot be read was passed over")
 	}
 }
 
 func TestClosed(t *testing.T) {
-	e := start(t, t.TempDir(), Options{})
+	e := start(t, t.TempDir(), PlainOptions{})
 	e.restartless()
 	if err := e.f.Append(context.Background(), batch("k", "m")); !errors.Is(err, store.ErrClosed) {
 		t.Error(err)
 	}
 	must(t, e.f.Close())
-}
-
-// TestBufferFileGetsShorter while it is read: that is damage, not its end.
-func TestBufferFileGetsShorter(t *testing.T) {
-	for cut := range 10 {
-		r := NewBufferReader(strings.NewReader(string(records("one", "two")[:14-1-cut])), 14, "c")
-		var err error
-		messages := 0
-		for ; err == nil; messages++ {
-			_, _, err = r.Next()
-		}
-		var damage *DamageError
-		if !errors.As(err, &damage) || damage.Offset+damage.Bytes != 14 || damage.Offset != int64(7*(messages-1)) {
-			t.Errorf("cut by %d: %v after %d messages", cut+1, err, messages-1)
-		}
-	}
 }

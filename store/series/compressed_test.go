@@ -1,11 +1,10 @@
-package store
+package series
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/rotate"
+	"inkwell/store"
 )
 
 // compressedRun does what a queue does: it keeps the marks that were saved last, and marks the series right after it was opened.
@@ -27,7 +27,8 @@ type compressedRun struct {
 	t     *testing.T
 	o     CompressedOptions
 	c     *Compressed
-	saved Marks
+	saved store.States
+	added []store.Added
 	clock time.Time
 }
 
@@ -54,7 +55,7 @@ func (r *compressedRun) check(err error) {
 
 func (r *compressedRun) open() {
 	r.t.Helper()
-	c, err := NewCompressed(r.o, r.saved)
+	c, err := OpenCompressed(r.o, r.saved)
 	r.check(err)
 	r.c = c
 	r.checkpoint()
@@ -62,18 +63,15 @@ func (r *compressedRun) open() {
 
 func (r *compressedRun) checkpoint() {
 	r.t.Helper()
-	next := maps.Clone(r.saved)
-	if next == nil {
-		next = make(Marks)
-	}
-	r.check(r.c.Mark(next))
-	r.saved = next
+	m, err := marking(r.c, r.saved)
+	r.check(err)
+	r.saved, r.added = m.Files, append(r.added, m.Added...)
 	r.check(r.c.Publish())
 }
 
 func (r *compressedRun) append(messages ...string) {
 	r.t.Helper()
-	r.check(r.c.Append(context.Background(), entries("cat", messages...)))
+	r.check(r.c.Append(context.Background(), batch("cat", messages...)))
 }
 
 // finish is the end of a run.
@@ -98,9 +96,9 @@ func TestCompressedWritesWhatWasAppended(t *testing.T) {
 		want string
 	}{
 		{"as they are", CompressedOptions{}, "a\nb\x00c"},
-		{"newlines", CompressedOptions{Newlines: NewlinesAlways}, "a\n\n\nb\x00\nc\n"},
-		{"newlines if missing", CompressedOptions{Newlines: NewlinesIfMissing}, "a\n\nb\x00\nc\n"},
-		{"quoted", CompressedOptions{Quote: true}, "\"cat\" a\n\"cat\" \n\"cat\" b\x00\n\"cat\" c\n"},
+		{"newlines", CompressedOptions{Form: store.Form{Newlines: store.NewlinesAlways}}, "a\n\n\nb\x00\nc\n"},
+		{"newlines if missing", CompressedOptions{Form: store.Form{Newlines: store.NewlinesIfMissing}}, "a\n\nb\x00\nc\n"},
+		{"quoted", CompressedOptions{Form: store.Form{Quote: true}}, "\"cat\" a\n\"cat\" \n\"cat\" b\x00\n\"cat\" c\n"},
 	} {
 		dir := t.TempDir()
 		r := runCompressed(t, dir, of.o)
@@ -181,27 +179,27 @@ func compressedKilledAfter(t *testing.T, codec rotate.Codec, n int) (died bool) 
 	dir := t.TempDir()
 	const batches = 16
 	message := func(i, k int) string { return fmt.Sprintf("%03d.%d %x\n", i, k, noise(100*i+k, 60)) }
-	var saved Marks
+	var saved store.States
 	done := 0 // batches that saved covers
 	life := func(inj faultfs.Injector) error {
-		c, err := NewCompressed(CompressedOptions{Dir: filepath.Join(dir, "cat"), Base: "cat", Codec: codec, MaxSize: 700, Injector: inj}, saved)
+		c, err := OpenCompressed(CompressedOptions{Dir: filepath.Join(dir, "cat"), Base: "cat", Codec: codec, MaxSize: 700, Injector: inj}, saved)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = c.Close() }() // a process that was killed says nothing, either
 		save := func(i int) error {
-			m := make(Marks)
-			if err := c.Mark(m); err != nil {
+			m, err := marking(c, nil)
+			if err != nil {
 				return err
 			}
-			saved, done = m, i
+			saved, done = m.Files, i
 			return c.Publish()
 		}
 		if err := save(done); err != nil {
 			return err
 		}
 		for i := done; i < batches; i++ {
-			if err := c.Append(context.Background(), entries("cat", message(i, 0), message(i, 1), message(i, 2))); err != nil {
+			if err := c.Append(context.Background(), batch("cat", message(i, 0), message(i, 1), message(i, 2))); err != nil {
 				return err
 			}
 			if i%3 == 2 {
@@ -215,10 +213,10 @@ func compressedKilledAfter(t *testing.T, codec rotate.Codec, n int) (died bool) 
 		}
 		return save(batches)
 	}
-	died = life(&dying{left: n, tear: n%2 == 0}) != nil
+	died = life(&killer{left: n, tear: n%2 == 0}) != nil
 	if died {
-		_ = life(&dying{left: n % 5, tear: n%3 == 0}) // dies again on its way back
-		_ = life(&dying{left: n % 17})
+		_ = life(&killer{left: n % 5, tear: n%3 == 0}) // dies again on its way back
+		_ = life(&killer{left: n % 17})
 		if err := life(nil); err != nil {
 			t.Fatalf("killed after %d: %v", n, err)
 		}
@@ -262,7 +260,7 @@ func TestCompressedQuiet(t *testing.T) {
 	r := runCompressed(t, dir, CompressedOptions{Period: hourly})
 	r.append("noon\n")
 	r.checkpoint()
-	var checker Checker = r.c
+	var checker store.Checker = r.c
 	r.clock = r.clock.Add(59 * time.Minute)
 	r.check(checker.Check(r.clock))
 	r.checkpoint()
@@ -383,14 +381,14 @@ func TestCompressedFullDisk(t *testing.T) {
 	disk.set(syscall.ENOSPC)
 	wantBroken := func(err error) {
 		t.Helper()
-		if !errors.Is(err, ErrBroken) || !errors.Is(err, syscall.ENOSPC) || StatusText(err) != "File write error" {
+		if !errors.Is(err, store.ErrBroken) || !errors.Is(err, syscall.ENOSPC) || store.StatusText(err) != "File write error" {
 			t.Errorf("error is %v", err)
 		}
 	}
-	wantBroken(r.c.Append(context.Background(), entries("cat", large, large)))
+	wantBroken(r.c.Append(context.Background(), batch("cat", large, large)))
 	disk.set(nil)
-	wantBroken(r.c.Append(context.Background(), entries("cat", "not taken\n")))
-	wantBroken(r.c.Mark(make(Marks)))
+	wantBroken(r.c.Append(context.Background(), batch("cat", "not taken\n")))
+	wantBroken(r.c.Mark(&store.Marks{Files: make(store.States)}))
 	wantBroken(r.c.Seal())
 	r.crash()
 	r.append(large, large)
@@ -414,7 +412,7 @@ func TestCompressedRemovedUnderWay(t *testing.T) {
 			r.append("before\n")
 			r.checkpoint()
 			r.check(away(r.o.Dir))
-			if err := r.c.Append(context.Background(), entries("cat", "after\n")); !errors.Is(err, ErrBroken) {
+			if err := r.c.Append(context.Background(), batch("cat", "after\n")); !errors.Is(err, store.ErrBroken) {
 				t.Fatalf("error is %v", err)
 			}
 			r.crash()
@@ -449,7 +447,7 @@ func TestCompressedBehindALink(t *testing.T) {
 func TestCompressedClosed(t *testing.T) {
 	r := runCompressed(t, t.TempDir(), CompressedOptions{})
 	r.finish()
-	if err := r.c.Append(context.Background(), entries("cat", "m")); !errors.Is(err, ErrClosed) {
+	if err := r.c.Append(context.Background(), batch("cat", "m")); !errors.Is(err, store.ErrClosed) {
 		t.Error(err)
 	}
 	if err := r.c.Check(r.clock); err != nil {
@@ -468,12 +466,12 @@ func TestCompressedOpenFails(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := NewCompressed(CompressedOptions{Dir: filepath.Join(dir, "file"), Base: "cat"}, nil)
-	if StatusText(err) != "File open error" || !strings.Contains(err.Error(), dir) {
+	_, err := OpenCompressed(CompressedOptions{Dir: filepath.Join(dir, "file"), Base: "cat"}, nil)
+	if store.StatusText(err) != "File open error" || !strings.Contains(err.Error(), dir) {
 		t.Error(err)
 	}
 	path := filepath.Join(dir, "cat")
-	if _, err = NewCompressed(CompressedOptions{Dir: path, Base: "cat"}, Marks{filepath.Join(path, "cat"): []byte("{")}); err == nil {
+	if _, err = OpenCompressed(CompressedOptions{Dir: path, Base: "cat"}, store.States{filepath.Join(path, "cat"): []byte("{")}); err == nil {
 		t.Error("a state that cannot be read was passed over")
 	}
 	if _, err := os.Stat(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

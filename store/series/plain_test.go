@@ -1,4 +1,4 @@
-package plain
+package series
 
 import (
 	"errors"
@@ -24,12 +24,12 @@ func (c *clock) now() time.Time { return c.t }
 // noon is 2026-11-23 12:00 UTC, a Monday.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-func open(t *testing.T, o Options, saved store.Marks) *File {
+func open(t *testing.T, o PlainOptions, saved store.States) *Plain {
 	t.Helper()
 	if o.MaxWrite == 0 {
 		o.MaxWrite = 1e6
 	}
-	f, err := Open(o, saved)
+	f, err := OpenPlain(o, saved)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +52,10 @@ func batch(category string, messages ...string) *proto.Batch {
 }
 
 // settle does what a queue does after each batch: mark, save, publish.
-func settle(t *testing.T, f *File) store.Marks {
+func settle(t *testing.T, f *Plain) store.States {
 	t.Helper()
-	m := make(store.Marks)
-	must(t, f.Mark(m))
+	m := make(store.States)
+	must(t, f.Mark(&store.Marks{Files: m}))
 	must(t, f.Publish())
 	return m
 }
@@ -85,26 +85,26 @@ func tree(t *testing.T, dir string) string {
 func TestNamesAndNumbersAreThoseOfTheOriginal(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		o      Options
+		o      PlainOptions
 		before []string
 		want   string
 	}{
-		{"never", Options{}, nil, "b_00000=m b_current->b_00000"},
-		{"daily", Options{Period: Daily}, nil, "b-2026-11-23_00000=m b_current->b-2026-11-23_00000"},
-		{"hourly begins with the hour", Options{Period: Hourly}, nil, "b-2026-11-23_00012=m b_current->b-2026-11-23_00012"},
-		{"seconds", Options{Period: Period{kind: 's', length: time.Hour}}, nil, "b-2026-11-23_00000=m b_current->b-2026-11-23_00000"},
-		{"the newest is continued", Options{}, []string{"b_00000", "b_00007"}, "b_00000=x b_00007=xm b_current->b_00007"},
-		{"more than five digits", Options{}, []string{"b_123456"}, "b_123456=xm b_current->b_123456"},
-		{"another day", Options{Period: Daily}, []string{"b-2026-11-22_00003"}, "b-2026-11-22_00003=x b-2026-11-23_00000=m b_current->b-2026-11-23_00000"},
-		{"another base", Options{}, []string{"bb_00005", "b-x_00005", "b_c_00005"}, "b-x_00005=x b_00000=m b_c_00005=x b_current->b_00000 bb_00005=x"},
-		{"the number of a compressed file is continued", Options{}, []string{"b_00003.gz"}, "b_00003.gz=x b_00003=m b_current->b_00003"},
-		{"new at open", Options{RotateOnReopen: true}, []string{"b_00003"}, "b_00003=x b_00004=m b_current->b_00004"},
-		{"thrift is always new", Options{Thrift: true}, []string{"b_00003"}, "b_00003=x b_00004=\x01\x00\x00\x00m b_current->b_00004"},
-		{"own link", Options{Symlink: "latest"}, nil, "b_00000=m latest_current->b_00000"},
-		{"no link", Options{NoSymlink: true}, nil, "b_00000=m"},
-		{"sub directory", Options{Sub: "x/y"}, nil, "x/y/b_00000=m x/y/b_current->b_00000"},
-		{"category and newline", Options{WriteCategory: true, Newlines: store.NewlinesAlways}, nil, "b_00000=cat\nm\n b_current->b_00000"},
-		{"quoted category", Options{Quote: true}, nil, "b_00000=\"cat\" m b_current->b_00000"},
+		{"never", PlainOptions{}, nil, "b_00000=m b_current->b_00000"},
+		{"daily", PlainOptions{Period: Daily}, nil, "b-2026-11-23_00000=m b_current->b-2026-11-23_00000"},
+		{"hourly begins with the hour", PlainOptions{Period: Hourly}, nil, "b-2026-11-23_00012=m b_current->b-2026-11-23_00012"},
+		{"seconds", PlainOptions{Period: Period{kind: 's', length: time.Hour}}, nil, "b-2026-11-23_00000=m b_current->b-2026-11-23_00000"},
+		{"the newest is continued", PlainOptions{}, []string{"b_00000", "b_00007"}, "b_00000=x b_00007=xm b_current->b_00007"},
+		{"more than five digits", PlainOptions{}, []string{"b_123456"}, "b_123456=xm b_current->b_123456"},
+		{"another day", PlainOptions{Period: Daily}, []string{"b-2026-11-22_00003"}, "b-2026-11-22_00003=x b-2026-11-23_00000=m b_current->b-2026-11-23_00000"},
+		{"another base", PlainOptions{}, []string{"bb_00005", "b-x_00005", "b_c_00005"}, "b-x_00005=x b_00000=m b_c_00005=x b_current->b_00000 bb_00005=x"},
+		{"the number of a compressed file is continued", PlainOptions{}, []string{"b_00003.gz"}, "b_00003.gz=x b_00003=m b_current->b_00003"},
+		{"new at open", PlainOptions{RotateOnReopen: true}, []string{"b_00003"}, "b_00003=x b_00004=m b_current->b_00004"},
+		{"thrift is always new", PlainOptions{Thrift: true}, []string{"b_00003"}, "b_00003=x b_00004=\x01\x00\x00\x00m b_current->b_00004"},
+		{"own link", PlainOptions{Symlink: "latest"}, nil, "b_00000=m latest_current->b_00000"},
+		{"no link", PlainOptions{NoSymlink: true}, nil, "b_00000=m"},
+		{"sub directory", PlainOptions{Sub: "x/y"}, nil, "x/y/b_00000=m x/y/b_current->b_00000"},
+		{"category and newline", PlainOptions{WriteCategory: true, Form: store.Form{Newlines: store.NewlinesAlways}}, nil, "b_00000=cat\nm\n b_current->b_00000"},
+		{"quoted category", PlainOptions{Form: store.Form{Quote: true}}, nil, "b_00000=\"cat\" m\n b_current->b_00000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -152,7 +152,7 @@ func TestClockEndsFilesByTheOriginalsRules(t *testing.T) {
 			must(t, err)
 			return time.Date(2026, 11, day, clock.Hour(), clock.Minute(), 0, 0, time.UTC)
 		}
-		o := Options{Period: c.period, RotateHour: c.hour, RotateMinute: c.minute}
+		o := PlainOptions{Period: c.period, RotateHour: c.hour, RotateMinute: c.minute}
 		if got := o.over(at(c.began), at(c.now)); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
@@ -161,7 +161,7 @@ func TestClockEndsFilesByTheOriginalsRules(t *testing.T) {
 
 func TestCheckRotatesAndTellsOfIt(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon}
-	f := open(t, Options{Dir: dir, Base: "b", Period: Daily, RotateHour: 0, RotateMinute: 5, WriteMeta: true, WriteStats: true, Newlines: store.NewlinesAlways, Now: c.now}, nil)
+	f := open(t, PlainOptions{Dir: dir, Base: "b", Period: Daily, RotateHour: 0, RotateMinute: 5, WriteMeta: true, WriteStats: true, Form: store.Form{Newlines: store.NewlinesAlways}, Now: c.now}, nil)
 	settle(t, f)
 	must(t, f.Append(t.Context(), batch("c", "one", "two")))
 	must(t, f.Check(c.t))
@@ -194,7 +194,7 @@ func TestSizeIsLookedAtBehindEachWrite(t *testing.T) {
 		{0, 100, 54, 21, []int64{21 * 54}},
 	} {
 		dir := t.TempDir()
-		f := open(t, Options{Dir: dir, Base: "b", MaxSize: c.max, MaxWrite: c.write, NoSymlink: true}, nil)
+		f := open(t, PlainOptions{Dir: dir, Base: "b", MaxSize: c.max, MaxWrite: c.write, NoSymlink: true}, nil)
 		settle(t, f)
 		must(t, f.Append(t.Context(), batch("c", slices.Repeat([]string{strings.Repeat("x", c.length)}, c.count)...)))
 		settle(t, f)
@@ -215,7 +215,7 @@ func TestSizeIsLookedAtBehindEachWrite(t *testing.T) {
 
 func TestChunksHoldOverTheWholeFile(t *testing.T) {
 	dir := t.TempDir()
-	f := open(t, Options{Dir: dir, Base: "b", Chunk: 8, NoSymlink: true}, nil)
+	f := open(t, PlainOptions{Dir: dir, Base: "b", Chunk: 8, NoSymlink: true}, nil)
 	settle(t, f)
 	for _, m := range []string{"12345", "abcd", "efgh", "longer than one", "x"} {
 		must(t, f.Append(t.Context(), batch("c", m)))
@@ -228,7 +228,7 @@ func TestChunksHoldOverTheWholeFile(t *testing.T) {
 
 func TestEmptyMessageOfAThriftFileIsCounted(t *testing.T) {
 	dir := t.TempDir()
-	f := open(t, Options{Dir: dir, Base: "b", Thrift: true, NoSymlink: true}, nil)
+	f := open(t, PlainOptions{Dir: dir, Base: "b", Thrift: true, NoSymlink: true}, nil)
 	settle(t, f)
 	must(t, f.Append(t.Context(), batch("c", "one\n", "", "three")))
 	must(t, f.Close())
@@ -240,44 +240,22 @@ func TestEmptyMessageOfAThriftFileIsCounted(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsTakenAwayIsBegunAnew(t *testing.T) {
-	for what, away := range map[string]func(dir string) error{
-		"removed":            func(dir string) error { return os.Remove(dir + "/b_00000") },
-		"moved":              func(dir string) error { return os.Rename(dir+"/b_00000", dir+"/archive") },
-		"with its directory": func(dir string) error { return os.RemoveAll(dir) },
-	} {
-		dir := filepath.Join(t.TempDir(), "out")
-		f := open(t, Options{Dir: dir, Base: "b"}, nil)
-		settle(t, f)
-		must(t, f.Append(t.Context(), batch("c", "1")))
-		settle(t, f)
-		must(t, away(dir))
-		must(t, f.Append(t.Context(), batch("c", "2")))
-		settle(t, f)
-		must(t, f.Close())
-		got := tree(t, dir)
-		if !strings.Contains(got, "_00000=2") && !strings.Contains(got, "_00001=2") || strings.Contains(got, ".open") {
-			t.Errorf("%s: %q", what, got)
-		}
-	}
-}
-
 // A series that was compressed when the program was killed is gone on with as plain files: the marks are of the other kind.
 func TestPlainFilesBehindCompressedOnes(t *testing.T) {
 	dir := t.TempDir()
-	c, err := store.NewCompressed(store.CompressedOptions{Dir: dir, Base: "k", MaxSize: 1 << 20}, nil)
+	c, err := OpenCompressed(CompressedOptions{Dir: dir, Base: "k", MaxSize: 1 << 20}, nil)
 	must(t, err)
 	must(t, c.Append(t.Context(), batch("k", "compressed\n")))
-	marks := make(store.Marks)
-	must(t, c.Mark(marks))
+	marks := make(store.States)
+	must(t, c.Mark(&store.Marks{Files: marks}))
 	must(t, c.Close())
 	if len(marks) != 1 {
 		t.Fatalf("%d marks", len(marks))
 	}
-	f, err := Open(Options{Dir: dir, Base: "k", MaxWrite: 1_000_000}, marks)
+	f, err := OpenPlain(PlainOptions{Dir: dir, Base: "k", MaxWrite: 1_000_000}, marks)
 	must(t, err)
 	must(t, f.Append(t.Context(), batch("k", "plain\n")))
-	must(t, f.Mark(marks))
+	must(t, f.Mark(&store.Marks{Files: marks}))
 	must(t, f.Close())
 	if got, err := os.ReadFile(filepath.Join(dir, "k_00000")); err != nil || string(got) != "plain\n" {
 		t.Errorf("%q, %v", got, err)
@@ -294,7 +272,7 @@ func TestOldFilesAreRemoved(t *testing.T) {
 	must(t, os.Chtimes(old, noon.Add(-48*time.Hour), noon.Add(-48*time.Hour)))
 	must(t, os.WriteFile(filepath.Join(dir, "other_00000"), []byte("x"), 0o600))
 	must(t, os.Chtimes(filepath.Join(dir, "other_00000"), noon.Add(-48*time.Hour), noon.Add(-48*time.Hour)))
-	f := open(t, Options{Dir: dir, Base: "b", RotateOnReopen: true, MaxSize: 1, Keep: 24 * time.Hour, NoSymlink: true, Now: (&clock{noon}).now}, nil)
+	f := open(t, PlainOptions{Dir: dir, Base: "b", RotateOnReopen: true, MaxSize: 1, Keep: 24 * time.Hour, NoSymlink: true, Now: (&clock{noon}).now}, nil)
 	settle(t, f)
 	must(t, f.Append(t.Context(), batch("c", "new")))
 	settle(t, f)
@@ -327,17 +305,17 @@ func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 	deaths := 0
 	for at := 0; ; at++ {
 		dir := t.TempDir()
-		var saved store.Marks
+		var saved store.States
 		done := 0 // batches that saved covers
 		life := func(inj faultfs.Injector) error {
-			f, err := Open(Options{Dir: dir, Base: "b", MaxSize: 60, MaxWrite: 30, WriteStats: true, WriteMeta: true, Injector: inj, Now: (&clock{noon}).now}, saved)
+			f, err := OpenPlain(PlainOptions{Dir: dir, Base: "b", MaxSize: 60, MaxWrite: 30, WriteStats: true, WriteMeta: true, Injector: inj, Now: (&clock{noon}).now}, saved)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
 			keep := func(through int) error {
-				m := make(store.Marks)
-				if err := f.Mark(m); err != nil {
+				m := make(store.States)
+				if err := f.Mark(&store.Marks{Files: m}); err != nil {
 					return err
 				}
 				saved, done = m, through
@@ -411,7 +389,7 @@ func (f *full) Inject(op faultfs.Op, _ string, n int) (int, error) {
 
 func TestAFailedWriteIsBroken(t *testing.T) {
 	dir, inj := t.TempDir(), new(full)
-	f := open(t, Options{Dir: dir, Base: "b", Injector: inj, NoSymlink: true}, nil)
+	f := open(t, PlainOptions{Dir: dir, Base: "b", Injector: inj, NoSymlink: true}, nil)
 	settle(t, f)
 	must(t, f.Append(t.Context(), batch("c", "good\n")))
 	saved := settle(t, f)
@@ -420,12 +398,12 @@ func TestAFailedWriteIsBroken(t *testing.T) {
 	if !errors.Is(err, store.ErrBroken) || !errors.Is(err, syscall.ENOSPC) || store.StatusText(err) != "File write error" {
 		t.Fatalf("error is %v", err)
 	}
-	if err := f.Mark(make(store.Marks)); !errors.Is(err, store.ErrBroken) {
+	if err := f.Mark(&store.Marks{Files: make(store.States)}); !errors.Is(err, store.ErrBroken) {
 		t.Errorf("Mark of a broken file: %v", err)
 	}
 	must(t, f.Close())
 	inj.on = false
-	f = open(t, Options{Dir: dir, Base: "b", NoSymlink: true}, saved)
+	f = open(t, PlainOptions{Dir: dir, Base: "b", NoSymlink: true}, saved)
 	must(t, f.Append(t.Context(), batch("c", "again\n")))
 	must(t, f.Close())
 	if got, want := tree(t, dir), "b_00000=good\nagain\n"; got != want {
