@@ -193,10 +193,13 @@ func (s *saver) write(next *checkpoint) error {
 
 // before returns the file states that an outlet's store must be opened with; known is false while the next process may find others, by
 // which no file may have been cut back further than they say.
-func (s *saver) before(key string) (files store.States, known bool) {
+func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	return s.saved.files(key), !s.unsure
+	if p, listed := s.saved.Outlets[t.key]; listed {
+		return p.Files, !s.unsure
+	}
+	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
 }
 
 // goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet further on, with

@@ -12,7 +12,7 @@ import (
 // open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
 // written to it.
 func (w *stepper) open(now time.Time) {
-	files, known := w.j.saver.before(w.t.key)
+	files, known := w.j.saver.before(w.t)
 	if !known { // the status says why
 		w.retryAt = now.Add(w.j.o.retry)
 		w.j.saver.hurry()
