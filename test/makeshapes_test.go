@@ -56,7 +56,7 @@ func flagShapes() (all []making) {
 	add := func(name, about string, phases []phase, flags ...string) *making {
 		m := making{name: "flags-" + name, phases: phases}
 		m.About = "collect --dir: " + about
-		args := []string{"collect", "--dir", "{ROOT}/out", "--listen", "{ADDR.collect}", "--max-size", "1000", "--stream-ttl", "36500d"}
+		args := []string{"collect", "--dir", "{ROOT}/out", "--listen", "{ADDR.collect}", "--max-size", "300", "--stream-ttl", "36500d"}
 		m.Processes = []shapeProcess{{Name: "collect", Args: append(args, flags...)}}
 		m.Out, m.Audit, m.Sources = []string{"out"}, []string{"--verify", "{ROOT}/out"}, eachOwn("collect")
 		all = append(all, m)
@@ -74,7 +74,7 @@ func flagShapes() (all []making) {
 		add("zstd-"+label(point), "zstd, killed at "+point, killed(point), with("--compress", "zstd")...)
 	}
 	for _, point := range []string{"rotate.block.written:15", "files.ledger.saved:4", "files.checkpoint.saved:4", "rotate.publish.renamed:3"} {
-		add("none-"+label(point), "plain files, killed at "+point, killed(point), with("--compress", "none", "--max-size", "2500")...)
+		add("none-"+label(point), "plain files, killed at "+point, killed(point), with("--compress", "none", "--max-size", "700")...)
 	}
 	for _, codec := range []string{"gzip", "zstd", "none"} {
 		flags := with("--compress", codec)
