@@ -97,13 +97,13 @@ func flagShapes() (all []making) {
 	for _, s := range m.Sources {
 		s.In = []string{"out/"}
 	}
-	m = add("markers-killed", "done markers of an hour that is over, and files of one that is not, killed",
-		[]phase{{calls: 12, clock: "-2h", rest: 300 * time.Millisecond}, {calls: 12, clock: "0s", rest: 2 * time.Second}},
-		"--rotate", "hourly", "--done-markers", "--lateness", "1s")
+	m = add("markers-killed", "done markers of periods of two seconds, killed",
+		[]phase{{calls: 12, rest: 300 * time.Millisecond}, {calls: 12, rest: 4 * time.Second}},
+		"--rotate", "2s", "--done-markers", "--lateness", "1s")
 	shuffled(m.Sources)
-	m = add("markers-stopped", "done markers of an hour that is over, stopped in good order",
-		[]phase{{calls: 12, clock: "-2h", rest: 300 * time.Millisecond}, {calls: 12, clock: "0s", rest: 2 * time.Second, stop: true}},
-		"--rotate", "hourly", "--done-markers", "--lateness", "1s")
+	m = add("markers-stopped", "done markers of periods of two seconds, stopped in good order",
+		[]phase{{calls: 12, rest: 300 * time.Millisecond}, {calls: 12, rest: 4 * time.Second, stop: true}},
+		"--rotate", "2s", "--done-markers", "--lateness", "1s")
 	shuffled(m.Sources)
 	m = add("daily", "names with a date, killed between checkpoints", []phase{{calls: 12, rest: 300 * time.Millisecond}, {calls: 12, env: []string{never}}})
 	shuffled(m.Sources)

@@ -74,7 +74,6 @@ type making struct {
 // phase is one life of the processes.
 type phase struct {
 	env   []string      // of the victim
-	clock string        // how far the victim's clock is off
 	ends  bool          // the victim ends by itself
 	kill  string        // the point at which the victim dies, "" = it is ended after the traffic
 	stop  bool          // the victim is stopped in good order, not killed
@@ -161,11 +160,6 @@ func (l *life) live(p phase) {
 			env = append(env, p.env...)
 			if p.kill != "" {
 				env = append(env, "INKWELL_KILL="+p.kill)
-			}
-			if p.clock != "" {
-				clock := filepath.Join(t.TempDir(), "clock")
-				harness.WriteFile(t, clock, p.clock)
-				env = append(env, "INKWELL_CLOCK="+clock)
 			}
 		}
 		proc.Args = slices.DeleteFunc(slices.Clone(proc.Args), func(a string) bool { return a == "--once" })

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -289,7 +290,9 @@ func (s *shape) files(t *testing.T, dir string) (finished []string) {
 			return err
 		case e.IsDir() && name == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular() || name == ".manifest" || strings.HasPrefix(name, "_SUCCESS"):
+		case !e.Type().IsRegular() || name == ".manifest":
+		case strings.HasPrefix(name, "_SUCCESS"):
+			marked(t, path)
 		case name == "scribe_stats":
 			told(t, path)
 		case strings.HasSuffix(name, ".open") && s.keepsOpen():
@@ -321,6 +324,30 @@ func told(t *testing.T, path string) {
 			t.Errorf("%s: %q is no line of it, or there again", path, line)
 		}
 		seen[file] = true
+	}
+}
+
+// marked fails the test unless the files that a done marker lists are there and have as many lines as it says.
+func marked(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var marker struct {
+		Files []struct {
+			File    string
+			Entries int
+		}
+	}
+	if err := json.Unmarshal(data, &marker); err != nil || len(marker.Files) == 0 {
+		t.Errorf("%s: %v\n%s", path, err, data)
+	}
+	for _, f := range marker.Files {
+		data, err := harness.Read(filepath.Join(filepath.Dir(path), f.File))
+		if lines := strings.Count(string(data), "\n"); err != nil || lines != f.Entries {
+			t.Errorf("%s says %d lines of %s, which has %d, %v", path, f.Entries, f.File, lines, err)
+		}
 	}
 }
 
