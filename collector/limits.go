@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"inkwell/internal/config"
 	"inkwell/internal/rpc"
 )
 
@@ -41,19 +42,34 @@ func fitDescriptors(o *Options) error {
 	return nil
 }
 
-// descriptorsPerCategory is what a category of a configuration may take: a file or a connection, and a spool with its lock.
-const descriptorsPerCategory = 6
+// The open files that a category may take: its directory and the file in it that is written; or, where something is sent, a connection, and
+// a spool with its lock and two files.
+const (
+	descriptorsOfFiles = 2
+	descriptorsOfAny   = 6
+)
 
-// fitCategories is how many categories there can be at once, of those asked for, within the limit of open files.
-func fitCategories(asked int, log *slog.Logger) int {
+// fitCategories is how many categories there can be at once, of those asked for, within the limit of open files: half of them are for
+// connections.
+func fitCategories(c *config.Config, log *slog.Logger) int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return asked // what cannot be opened will be told by its store
+		return c.MaxCategories // what cannot be opened will be told by its store
 	}
-	room := max(int(min(limit.Cur, 1<<30)/2/descriptorsPerCategory), 16)
-	if room < asked {
+	each := int64(descriptorsOfFiles)
+	for _, b := range c.Stores {
+		if _, file := b.Sink.(config.File); !file {
+			each = descriptorsOfAny
+		}
+	}
+	connections := cmp.Or(int64(c.MaxConnections), int64(limit.Cur)/2)
+	room := max(int((int64(min(limit.Cur, 1<<30))-min(connections, int64(limit.Cur)/2)-otherDescriptors)/each), 16)
+	if room < c.MaxCategories {
 		log.Warn("fewer categories than allowed: each needs open files (raise the limit, e.g. with ulimit -n); further ones go to _overflow",
-			"categories", room, "asked", asked, "open files", limit.Cur)
+			"categories", room, "asked", c.MaxCategories, "open files", limit.Cur)
 	}
-	return min(asked, room)
+	return min(c.MaxCategories, room)
 }
+
+// otherDescriptors are those of the journal, the books and the log.
+const otherDescriptors = 64

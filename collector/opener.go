@@ -17,6 +17,7 @@ import (
 	"inkwell/store"
 	"inkwell/store/hop"
 	"inkwell/store/plain"
+	"inkwell/store/series"
 	"inkwell/store/spool"
 )
 
@@ -27,13 +28,13 @@ type opener struct {
 	stats *stats.Set
 	pool  *hop.Pool // of connections, for use_conn_pool
 
-	encoders *store.Encoders
+	encoders *series.Encoders
 	refused  string // directory for what peers refuse for good
 	limit    int    // categories at once
 }
 
 func newOpener(c *config.Config, state string, log *slog.Logger, set *stats.Set) *opener {
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: store.NewEncoders(), refused: state, limit: fitCategories(c.MaxCategories, log)}
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, limit: fitCategories(c, log)}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -125,15 +126,15 @@ func (o opening) late(s config.Sink) *store.Reopened {
 }
 
 func (o opening) file(s config.File) (store.Store, error) {
-	f := s.Options
-	f.Logger, f.Stats, f.Quote = o.log, o.stats, ourName(o.name)
+	f := s.PlainOptions
+	f.Logger, f.Stats, f.Form.Quote = o.log, o.stats, ourName(o.name)
 	if c := s.Compress; c != nil {
-		return store.NewCompressed(store.CompressedOptions{
+		return series.OpenCompressed(series.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
-			Keep: c.Keep, KeepBytes: c.KeepBytes, Newlines: f.Newlines, Quote: f.Quote, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
+			Keep: c.Keep, KeepBytes: c.KeepBytes, Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
 		}, o.saved)
 	}
-	return plain.Open(f, o.saved)
+	return series.OpenPlain(f, o.saved)
 }
 
 // network opens a store that sends. alone says that there is no buffer before it, which would set aside what a peer refuses.

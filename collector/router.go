@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/internal/config"
+	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store"
@@ -295,6 +296,9 @@ func pace(o *journal.OutletOptions, place config.Sink) {
 		}
 		o.Check = min(o.Check, time.Second)
 	})
+	if f, ok := place.(config.File); ok && f.Compress != nil {
+		o.Turn = func(at time.Time) time.Time { return f.Compress.Period.Next(killpoint.Clock(at), f.Compress.At) }
+	}
 }
 
 // blocks says whether a store may wait for a peer.

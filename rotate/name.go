@@ -62,11 +62,20 @@ func parseName(base, name string) (id ident, c Codec, ok bool) {
 	return id, c, id.name(base, c) == name
 }
 
+// known is what a final name of the series says, nil if it is none.
+func known(base, name string) (*ident, string) {
+	id, _, ok := parseName(base, name)
+	if !ok {
+		return nil, ""
+	}
+	return &id, name
+}
+
 // Hidden is the name of a file before it is published.
 func Hidden(name string) string { return "." + name + openSuffix }
 
-// orphan is the name of a file that was set aside.
-func orphan(name string) string { return "." + name + orphanSuffix }
+// Orphan is the name of a file that was set aside.
+func Orphan(name string) string { return "." + name + orphanSuffix }
 
 // kind says what the name of a found file means.
 type kind int
@@ -88,7 +97,7 @@ type found struct {
 
 // onDisk is the name that the file has now.
 func (f found) onDisk() string {
-	return [...]func(string) string{func(s string) string { return s }, Hidden, orphan}[f.kind](f.name)
+	return [...]func(string) string{func(s string) string { return s }, Hidden, Orphan}[f.kind](f.name)
 }
 
 // scan lists the files of a series, in no particular order.
@@ -128,9 +137,7 @@ func (s *Series) nextIdent(now time.Time) (ident, error) {
 		return id, err
 	}
 	if s.newest == nil && s.o.After != nil {
-		if before, _, ok := parseName(s.o.Base, s.o.After()); ok {
-			s.newest = &before
-		}
+		s.newest, s.newestName = known(s.o.Base, s.o.After())
 	}
 	if s.newest != nil && s.newest.date == id.date {
 		id.number = s.newest.number + 1

@@ -226,10 +226,8 @@ func (d *drainer) named() int {
 
 // put appends a message to c's chunk, which is sent off first if it would grow too large, and returns the size before.
 func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) (size int) {
-	need := len(message) + 1
-	if prefix {
-		need += 4*len(name) + 3 // quoted: \xff at worst
-	}
+	form := Form{Newlines: d.files.o.Newlines, Quote: prefix}
+	need := form.Room(name, message)
 	if c.chunk != nil && (len(c.chunk.data)+need > d.maxChunk || len(c.chunk.spans) >= chunkSpans) {
 		d.dispatch(c)
 	}
@@ -245,13 +243,7 @@ func (d *drainer) put(c *category, message []byte, prefix bool, name []byte) (si
 		d.files.chunkBytes.Add(int64(cap(k.data) - before))
 	}
 	size = len(k.data)
-	if prefix {
-		k.data = appendPrefix(k.data, name)
-	}
-	k.data = append(k.data, message...)
-	if d.files.o.Newlines.Missing(message) || prefix && (len(message) == 0 || message[len(message)-1] != '\n') {
-		k.data = append(k.data, '\n')
-	}
+	k.data = form.Append(k.data, name, message)
 	return size
 }
 

@@ -120,7 +120,7 @@ func (s *shard) open(c *category, m mark) error {
 		return fmt.Errorf("continue %s: %w", filepath.Join(o.Dir, c.name), err)
 	}
 	if lost := c.out.series.Lost(); lost != nil {
-		s.files.o.Stats.Overall("bytes lost").Add(lost.Want - max(lost.Have, 0))
+		s.files.o.Stats.Overall("bytes lost").Add(lost.Bytes())
 	}
 	c.out.mark = m
 	s.own[c] = true

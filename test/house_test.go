@@ -21,12 +21,13 @@ import (
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
 	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access"},
-	"internal/config":          {"internal/conf", "rotate", "store", "store/plain", "internal/access"},
+	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access"},
 	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
-	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/queue", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
+	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/series", "store/queue", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/journal":            {"store", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/audit":              {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},

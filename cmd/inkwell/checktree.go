@@ -220,7 +220,7 @@ func fileText(f config.File) string {
 		on   bool
 		text string
 	}{
-		{f.Newlines == store.NewlinesAlways, "add_newlines"}, {f.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
+		{f.Form.Newlines == store.NewlinesAlways, "add_newlines"}, {f.Form.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
 		{f.Chunk > 0, fmt.Sprintf("chunk_size %d", f.Chunk)},
 	}
 	for _, s := range switches {

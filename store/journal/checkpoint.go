@@ -132,11 +132,8 @@ func (p position) equal(o position) bool {
 		maps.EqualFunc(p.Files, o.Files, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 
-// files is how the files of an outlet stood; for one that is not listed, those of all that are: it may have taken over a file.
-func (c *checkpoint) files(key string) store.States {
-	if p, known := c.Outlets[key]; known {
-		return p.Files
-	}
+// states are how all files stood.
+func (c *checkpoint) states() store.States {
 	all := make(store.States)
 	for _, p := range c.Outlets {
 		maps.Copy(all, p.Files)

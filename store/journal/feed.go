@@ -47,9 +47,21 @@ func (t *Outlet) feed(s stretch, floor uint64) (full bool) {
 	case t.enough():
 		t.task.wake()
 	case first:
-		t.task.wakeIn(t.o.Interval)
+		t.task.wakeIn(t.firstTurn())
 	}
 	return t.pending.batch.Size() >= maxPending
+}
+
+// firstTurn is when what has just begun to be pending has to be looked at. The caller holds mu.
+func (t *Outlet) firstTurn() time.Duration {
+	if t.o.Turn == nil {
+		return t.o.Interval
+	}
+	l := t.pending
+	if l.turn = t.o.Turn(l.since); l.turn.IsZero() {
+		return t.o.Interval
+	}
+	return min(t.o.Interval, l.turn.Sub(l.since))
 }
 
 // enough says whether the next batch is large enough to be taken at once. The caller holds mu.

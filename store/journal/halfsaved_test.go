@@ -45,7 +45,7 @@ func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 		if err != nil {
 			return ""
 		}
-		return string(c.files("a\x00file a")["a"])
+		return string(c.Outlets["a\x00file a"].Files["a"])
 	}
 	var breaks atomic.Bool
 	var opens atomic.Int64
@@ -68,7 +68,7 @@ func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 			}})
 	}, func([]byte) []*Outlet { return []*Outlet{a} }))
 	w.write(t, l, "a", 3)
-	until(t, "a checkpoint", func() bool { return string(l.saved().files("a\x00file a")["a"]) == "12" })
+	until(t, "a checkpoint", func() bool { return string(l.saved().Outlets["a\x00file a"].Files["a"]) == "12" })
 
 	disk.on.Store(true)
 	w.write(t, l, "a", 3)

@@ -49,7 +49,7 @@ type Options struct {
 	MaxBytes   int64            // of journal that waits, 0 = 32 GiB
 	Durability spool.Durability // of Append
 	StreamTTL  time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
-	Memory     int64            // bytes of entries that are pending in all outlets together, 0 = 64 MiB
+	Memory     int64            // bytes of entries that are pending in all outlets together, 0 = 32 MiB
 	Logger     *slog.Logger     // nil = none
 	Stats      *stats.Set       // nil = an own one
 	Injector   faultfs.Injector // faults for tests
@@ -61,9 +61,10 @@ type Options struct {
 const (
 	saveEvery = 2 * time.Second        // between checkpoints, at least
 	sentWait  = 100 * time.Millisecond // between something sent and a checkpoint that knows it
+	hurryWait = 2 * time.Millisecond   // so that a checkpoint for which somebody waits is one for many
 	retryMin  = time.Second            // before a store that failed is tried again
 	retryMax  = 10 * time.Second       // the longest such wait
-	memory    = 64 << 20               // bytes that are pending in all outlets
+	memory    = 32 << 20               // bytes that are pending in all outlets
 )
 
 // Journal holds what was acknowledged and is not at its destinations yet, and the outlets that bring it there. Safe for concurrent use,

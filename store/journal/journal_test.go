@@ -92,14 +92,14 @@ func (k *keeper) Append(_ context.Context, b *proto.Batch) error {
 	return err
 }
 
-func (k *keeper) Mark(m store.States) error {
+func (k *keeper) Mark(m *store.Marks) error {
 	if err := k.fault("mark"); err != nil {
 		return err
 	}
 	k.shelf.mu.Lock()
 	defer k.shelf.mu.Unlock()
 	k.bytes = len(k.shelf.files[k.path])
-	m[k.path], _ = json.Marshal(k.bytes)
+	m.Files[k.path], _ = json.Marshal(k.bytes)
 	return nil
 }
 
@@ -111,7 +111,7 @@ func (k *keeper) Publish() error {
 		return nil
 	}
 	var n int
-	if err := json.Unmarshal(k.saved().files(k.path + "\x00file " + k.path)[k.path], &n); err != nil || n < k.bytes {
+	if err := json.Unmarshal(k.saved().Outlets[k.path+"\x00file "+k.path].Files[k.path], &n); err != nil || n < k.bytes {
 		k.shelf.mu.Lock()
 		defer k.shelf.mu.Unlock()
 		k.shelf.early = append(k.shelf.early, k.path)

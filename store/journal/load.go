@@ -14,6 +14,7 @@ type load struct {
 	from     uint64    // journal offset of the first entry
 	end      uint64    // behind the last
 	since    time.Time // when the first came in
+	turn     time.Time // when the clock ends the file into which it belongs; zero: never
 	charged  int64     // bytes that the budget has counted
 }
 
@@ -21,7 +22,7 @@ type load struct {
 func (j *Journal) newLoad() *load {
 	l := j.loads.Get().(*load)
 	l.batch.Reset()
-	l.messages, l.waiting, l.charged = 0, 0, 0
+	l.messages, l.waiting, l.charged, l.turn = 0, 0, 0, time.Time{}
 	return l
 }
 

@@ -16,13 +16,15 @@ type OutletOptions struct {
 	Store    string   // what its store is, e.g. "file /srv/logs/a/a": Name and Store tell outlets apart, also after a restart
 	Single   bool     // there may be only one outlet for such a store, whatever the names
 	// Open opens the store with the file states of the last checkpoint. It is called again after a failure.
-	Open      func(saved store.States) (store.Store, error)
-	Target    int64         // bytes of messages that make a batch worth while
-	Interval  time.Duration // between the times when a smaller one is, too
-	Check     time.Duration // between two calls of the store's Check
-	Blocks    bool          // the store can block, as on a network: it gets a goroutine of its own
-	Continued bool          // the next run continues the files that are open at the end
-	Lossy     bool          // what the store does not take is thrown away ("lost")
+	Open     func(saved store.States) (store.Store, error)
+	Target   int64         // bytes of messages that make a batch worth while
+	Interval time.Duration // between the times when a smaller one is, too
+	Check    time.Duration // between two calls of the store's Check
+	// Turn is when the clock ends the file into which an entry of a time goes; zero: never. nil = it ends none.
+	Turn      func(time.Time) time.Time
+	Blocks    bool // the store can block, as on a network: it gets a goroutine of its own
+	Continued bool // the next run continues the files that are open at the end
+	Lossy     bool // what the store does not take is thrown away ("lost")
 	// Buffered: the original has a buffer before such a store. What the store does not take is set aside: it stays in the journal, does not
 	// make the outlet Full until the store has caught up, is never thrown away, and counts as one of the "retries", not as put back ("requeue").
 	Buffered bool

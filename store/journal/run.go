@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"inkwell/store"
 )
 
 // Routes are what a configuration says: which outlets take which category.
@@ -48,11 +50,12 @@ const (
 
 // run is the time between Start and Stop: the outlets of one configuration, and the reader that brings the journal to them.
 type run struct {
-	j       *Journal
-	routes  Routes
-	began   *checkpoint
-	past    past
-	counted uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
+	j         *Journal
+	routes    Routes
+	began     *checkpoint
+	inherited store.States // how all files stood then
+	past      past
+	counted   uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
 
 	ctx     context.Context // of Appends to stores
 	cancel  context.CancelFunc
@@ -95,7 +98,7 @@ func (j *Journal) Start(routes Routes) {
 		named: make(map[string][]*Outlet), floors: make(map[[2]string]uint64)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	s.place(routes.Locate)
-	r.past = s.history()
+	r.past, r.inherited = s.history(), s.states()
 	j.mu.Lock()
 	j.run = r
 	j.mu.Unlock()

@@ -61,7 +61,7 @@ func (s *saver) loop(r *run) {
 	defer close(s.done)
 	next := time.NewTimer(s.j.o.saveEvery)
 	defer next.Stop()
-	var due <-chan time.Time
+	var due, hurried <-chan time.Time
 	lastSent := time.Duration(0) // what the last checkpoint cost that was made because something was sent
 	for {
 		whole := false
@@ -73,12 +73,17 @@ func (s *saver) loop(r *run) {
 				due = time.After(max(sentWait, share*lastSent))
 			}
 			continue
-		case <-due:
 		case <-s.kick:
+			if hurried == nil {
+				hurried = time.After(max(hurryWait, lastSent))
+			}
+			continue
+		case <-due:
+		case <-hurried:
 		case <-next.C:
 			whole = true
 		}
-		due = nil
+		due, hurried = nil, nil
 		began := time.Now()
 		if whole {
 			r.markAll(s.stop)
@@ -188,10 +193,13 @@ func (s *saver) write(next *checkpoint) error {
 
 // before returns the file states that an outlet's store must be opened with; known is false while the next process may find others, by
 // which no file may have been cut back further than they say.
-func (s *saver) before(key string) (files store.States, known bool) {
+func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	return s.saved.files(key), !s.unsure
+	if p, listed := s.saved.Outlets[t.key]; listed {
+		return p.Files, !s.unsure
+	}
+	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
 }
 
 // goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet further on, with

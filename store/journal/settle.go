@@ -12,7 +12,7 @@ import (
 // open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
 // written to it.
 func (w *stepper) open(now time.Time) {
-	files, known := w.j.saver.before(w.t.key)
+	files, known := w.j.saver.before(w.t)
 	if !known { // the status says why
 		w.retryAt = now.Add(w.j.o.retry)
 		w.j.saver.hurry()
@@ -32,9 +32,14 @@ func (w *stepper) open(now time.Time) {
 	}
 	w.t.trouble.watch(s)
 	w.enter(working)
-	if _, ok := s.(store.Keeper); ok {
-		w.settle()
+	if _, ok := s.(store.Keeper); !ok {
+		return
 	}
+	if e, ok := s.(store.Exact); ok && e.Exact() {
+		w.rest()
+		return
+	}
+	w.settle()
 }
 
 // settle posts how the store stands and waits for a checkpoint to know that.
@@ -109,12 +114,12 @@ func (w *stepper) mark(now bool) {
 	if w.published(); w.store == nil { // of the post before, while the store still knows what that says
 		return
 	}
-	files := maps.Clone(before.files) // of stores that are not open again yet, too
-	if files == nil {
-		files = make(store.States)
+	marks := store.Marks{Files: maps.Clone(before.files)} // with those of stores that are not open again yet
+	if marks.Files == nil {
+		marks.Files = make(store.States)
 	}
 	began := time.Now()
-	err := k.Mark(files)
+	err := k.Mark(&marks)
 	t.run.markTime.Add(int64(time.Since(began)))
 	if err != nil {
 		w.failed(errors.Join(err, store.ErrBroken))
@@ -123,7 +128,7 @@ func (w *stepper) mark(now bool) {
 	killpoint.Reach("outlet.marked")
 	w.round = round
 	w.dirty.Store(false)
-	t.put(newPost(w.through, files), w.load != nil)
+	t.put(newPost(w.through, marks.Files), w.load != nil)
 	if urgent {
 		w.j.saver.hurry()
 	}

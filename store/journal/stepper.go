@@ -79,10 +79,12 @@ func (w *stepper) work(now time.Time) {
 		return
 	}
 	w.published()
-	w.check(now)
 	for sum := 0; sum < turnBytes && w.ready(now) && (w.load != nil || w.take(now)); {
 		sum += w.load.batch.Size()
 		w.handle()
+	}
+	if w.ready(now) { // behind what came in before the clock ended a file
+		w.check(now)
 	}
 	if w.ready(now) {
 		w.mark(false)
@@ -140,6 +142,9 @@ func (w *stepper) deadline(now time.Time) time.Time {
 		return now
 	case w.t.pending != nil:
 		sooner(w.handled.Add(w.interval()))
+		if turn := w.t.pending.turn; !turn.IsZero() {
+			sooner(turn)
+		}
 	}
 	return next
 }
@@ -171,7 +176,7 @@ func (w *stepper) take(now time.Time) bool {
 		w.handled = w.handled.Add(now.Sub(w.handled).Truncate(max(t.o.Interval, 1)))
 	}
 	w.idled = !waits
-	due := t.due || w.last || now.Sub(w.handled) >= w.interval()
+	due := t.due || w.last || now.Sub(w.handled) >= w.interval() || waits && w.turned(now)
 	switch {
 	case t.pending != nil && (due || t.enough() || !t.fed):
 		w.load, t.pending, t.due = t.pending, nil, false
@@ -191,6 +196,12 @@ func (w *stepper) take(now time.Time) bool {
 	w.counted = max(w.counted, w.load.end)
 	signal(t.room)
 	return true
+}
+
+// turned says whether the clock has ended the file into which what is pending belongs. The caller holds t.mu.
+func (w *stepper) turned(now time.Time) bool {
+	l := w.t.pending
+	return l != nil && !l.turn.IsZero() && !now.Before(l.turn)
 }
 
 // handle offers the batch to the store.

@@ -97,7 +97,7 @@ func (r *run) rejoin(q *Queue, readTo uint64, nothing bool) bool {
 }
 
 // rewind makes the queue read the journal again from through, where the files stood as marks say.
-func (q *Queue) rewind(through uint64, marks store.Marks) {
+func (q *Queue) rewind(through uint64, marks store.States) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.pending != nil {

@@ -18,7 +18,7 @@ func TestCatchingUpWaitsForNoInterval(t *testing.T) {
 	l := begin(t, t.TempDir(), s, noFault)
 	opening, work := make(chan bool), make(chan bool)
 	q := l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Hour, Check: time.Hour,
-		Open: func(saved store.Marks) (store.Store, error) {
+		Open: func(saved store.States) (store.Store, error) {
 			close(opening)
 			<-work
 			st, err := s.open("a", saved, noFault)
@@ -57,7 +57,7 @@ func TestABrokenStoreForWhichNothingWaits(t *testing.T) {
 	l := begin(t, t.TempDir(), s, noFault)
 	var broken atomic.Bool
 	l.known["a"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Millisecond,
-		Open: func(saved store.Marks) (store.Store, error) {
+		Open: func(saved store.States) (store.Store, error) {
 			if broken.Load() {
 				return nil, errors.New("the directory is gone")
 			}

@@ -26,13 +26,13 @@ type checkpoint struct {
 
 // place is how far one queue got.
 type place struct {
-	Name     string      `json:"name"`               // of the category, or of the block whose categories share the queue
-	Shared   bool        `json:"shared,omitempty"`   // by all categories of a block, or of those that write one file
-	Patterns []string    `json:"patterns,omitempty"` // of a shared one: which categories these are
-	Through  uint64      `json:"through"`            // the store has everything below
-	Past     *floors     `json:"past,omitempty"`     // above, the store is to have what lies above these; nil: everything
-	Done     bool        `json:"done,omitempty"`     // it was closed in good order: the place only tells others what they need not take over
-	Files    store.Marks `json:"files,omitempty"`    // by path: how they stood then
+	Name     string       `json:"name"`               // of the category, or of the block whose categories share the queue
+	Shared   bool         `json:"shared,omitempty"`   // by all categories of a block, or of those that write one file
+	Patterns []string     `json:"patterns,omitempty"` // of a shared one: which categories these are
+	Through  uint64       `json:"through"`            // the store has everything below
+	Past     *floors      `json:"past,omitempty"`     // above, the store is to have what lies above these; nil: everything
+	Done     bool         `json:"done,omitempty"`     // it was closed in good order: the place only tells others what they need not take over
+	Files    store.States `json:"files,omitempty"`    // by path: how they stood then
 }
 
 func (p place) equal(o place) bool {
@@ -84,11 +84,11 @@ func (c *checkpoint) equal(n *checkpoint) bool {
 }
 
 // files is how the files of a queue stood; for one that is not listed, those of all that are: it may have taken over a file.
-func (c *checkpoint) files(key string) store.Marks {
+func (c *checkpoint) files(key string) store.States {
 	if p, known := c.Queues[key]; known && !p.Done {
 		return p.Files
 	}
-	all := make(store.Marks)
+	all := make(store.States)
 	for _, p := range c.Queues {
 		maps.Copy(all, p.Files)
 	}

@@ -23,7 +23,7 @@ func (l *life) use(at layout, away ...string) {
 	route := func(category []byte) []*Queue {
 		name, patterns := at(string(category))
 		q := l.j.NewQueue(QueueOptions{Name: name, Patterns: patterns, Store: "file " + name, Target: 1, Interval: time.Millisecond, Check: time.Hour,
-			Open: func(saved store.Marks) (store.Store, error) {
+			Open: func(saved store.States) (store.Store, error) {
 				return l.shelf.open(name, saved, func(op string) error {
 					for _, n := range away {
 						if op == "append" && n == name {
@@ -224,7 +224,7 @@ func TestTheLastMarksAreSavedBeforeAQueueIsForgotten(t *testing.T) {
 	l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
 	route := func([]byte) []*Queue {
 		return []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Hour,
-			Open: func(saved store.Marks) (store.Store, error) {
+			Open: func(saved store.States) (store.Store, error) {
 				s, err := l.shelf.open("a", saved, noFault)
 				return closing{s.(*keeper), func() { f.on.Store(false) }}, err
 			}}, alone)}

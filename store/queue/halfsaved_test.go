@@ -54,7 +54,7 @@ func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 	var a *Queue
 	j.Start(func() {
 		a = j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Second,
-			Open: func(saved store.Marks) (store.Store, error) {
+			Open: func(saved store.States) (store.Store, error) {
 				if found := onDisk(); found != string(saved["a"]) {
 					t.Errorf("opened at %q, on disk is %q", saved["a"], found)
 				}

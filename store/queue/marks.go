@@ -32,9 +32,9 @@ func (w *worker) mark(now time.Time, always bool) {
 	before, _ := w.q.posted()
 	marks := maps.Clone(before.marks) // of stores that are not open again yet, too
 	if marks == nil {
-		marks = make(store.Marks)
+		marks = make(store.States)
 	}
-	if err := k.Mark(marks); err != nil {
+	if err := k.Mark(&store.Marks{Files: marks}); err != nil {
 		w.failed(errors.Join(err, store.ErrBroken))
 		return
 	}

@@ -25,7 +25,7 @@ func (l *life) useOneFile(away *atomic.Bool, blocks ...block) {
 					continue
 				}
 				o := QueueOptions{Name: b.name, Patterns: b.patterns, Store: "file x", Single: true, Target: 1, Interval: time.Millisecond, Check: time.Hour,
-					Open: func(saved store.Marks) (store.Store, error) {
+					Open: func(saved store.States) (store.Store, error) {
 						return l.shelf.open("x", saved, func(op string) error {
 							if op == "append" && away.Load() {
 								return errors.New("away")

@@ -59,7 +59,7 @@ type keeper struct {
 	saved func() *checkpoint // nil: nobody looks
 }
 
-func (s *shelf) open(path string, saved store.Marks, fault func(string) error) (store.Store, error) {
+func (s *shelf) open(path string, saved store.States, fault func(string) error) (store.Store, error) {
 	if err := fault("open"); err != nil {
 		return nil, err
 	}
@@ -92,14 +92,14 @@ func (k *keeper) Append(_ context.Context, b *proto.Batch) error {
 	return err
 }
 
-func (k *keeper) Mark(m store.Marks) error {
+func (k *keeper) Mark(m *store.Marks) error {
 	if err := k.fault("mark"); err != nil {
 		return err
 	}
 	k.shelf.mu.Lock()
 	defer k.shelf.mu.Unlock()
 	k.bytes = len(k.shelf.files[k.path])
-	m[k.path], _ = json.Marshal(k.bytes)
+	m.Files[k.path], _ = json.Marshal(k.bytes)
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (l *life) start(fault func(string) error) {
 		name := string(category)
 		if l.known[name] == nil {
 			l.known[name] = []*Queue{l.j.NewQueue(QueueOptions{Name: name, Store: "file " + name, Target: 64, Interval: time.Millisecond, Check: time.Second,
-				Open: func(saved store.Marks) (store.Store, error) {
+				Open: func(saved store.States) (store.Store, error) {
 					s, err := l.shelf.open(name, saved, fault)
 					if k, ok := s.(*keeper); ok {
 						k.saved = l.saved
@@ -291,7 +291,7 @@ func TestAQueueInTroubleFallsBehindAndCatchesUp(t *testing.T) {
 	defer l.end(t)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
 	l.known["bad"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "bad", Store: "file bad", Target: 64, Interval: time.Millisecond, Check: time.Second,
-		Open: func(saved store.Marks) (store.Store, error) {
+		Open: func(saved store.States) (store.Store, error) {
 			return s.open("bad", saved, func(op string) error {
 				if op == "append" && broken.Load() {
 					return &store.StatusError{Text: "File write error", Err: errors.New("no space")}

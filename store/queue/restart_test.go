@@ -116,7 +116,7 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	l := begin(t, dir, s, noFault)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
 	l.known["b"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
-		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, alone)}
+		Open: func(store.States) (store.Store, error) { return nil, errors.New("away") }}, alone)}
 	for range 20 {
 		w.write(t, l, "b", 5)
 		w.write(t, l, "a", 5)
@@ -128,7 +128,7 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	var shared *Queue
 	l.j.Start(func() {
 		shared = l.j.NewQueue(QueueOptions{Name: "all", Patterns: []string{"default"}, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
-			Open: func(saved store.Marks) (store.Store, error) { return s.open("all", saved, noFault) }}, alone)
+			Open: func(saved store.States) (store.Store, error) { return s.open("all", saved, noFault) }}, alone)
 	}, func([]byte) []*Queue { return []*Queue{shared} })
 	w.write(t, l, "c", 5)
 	l.end(t)
@@ -164,7 +164,7 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 				}
 				for _, path := range stores {
 					all = append(all, l.j.NewQueue(QueueOptions{Name: "a", Patterns: patterns, Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
-						Open: func(saved store.Marks) (store.Store, error) {
+						Open: func(saved store.States) (store.Store, error) {
 							if path == "away" {
 								return nil, errors.New("away")
 							}
@@ -190,7 +190,7 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			l.j.Start(func() {
 				replaced = queues("good", "instead")
 				b = []*Queue{l.j.NewQueue(QueueOptions{Name: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
-					Open: func(saved store.Marks) (store.Store, error) { return s.open("b", saved, noFault) }}, alone)}
+					Open: func(saved store.States) (store.Store, error) { return s.open("b", saved, noFault) }}, alone)}
 			}, func(category []byte) []*Queue {
 				if string(category) == "a" {
 					return replaced
@@ -211,7 +211,7 @@ func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
 	away := []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "away", Target: 1, Interval: time.Millisecond, Check: time.Second,
-		Open: func(store.Marks) (store.Store, error) { return nil, errors.New("away") }}, alone)}
+		Open: func(store.States) (store.Store, error) { return nil, errors.New("away") }}, alone)}
 	l.known["a"] = away
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
 	w.write(t, l, "a", 5)
@@ -263,7 +263,7 @@ func TestNoMarkWithinABatch(t *testing.T) {
 	var works atomic.Bool
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
 	l.known["a"] = []*Queue{l.j.NewQueue(QueueOptions{Name: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Millisecond,
-		Open: func(saved store.Marks) (store.Store, error) {
+		Open: func(saved store.States) (store.Store, error) {
 			st, err := s.open("a", saved, noFault)
 			if err != nil {
 				return nil, err

@@ -127,7 +127,7 @@ func (s *saver) save(last bool) {
 
 // before returns the marks that a queue's store must be opened with; known is false while the next process may find others, by which
 // no file may have been cut back further than they say.
-func (s *saver) before(key string) (marks store.Marks, known bool) {
+func (s *saver) before(key string) (marks store.States, known bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	return s.saved.files(key), !s.unsure

@@ -26,7 +26,7 @@ type QueueOptions struct {
 	Store    string   // what its store is, e.g. "file /srv/logs/a/a": Name and Store tell queues apart, also after a restart
 	Single   bool     // there may be only one queue for such a store, whatever the names
 	// Open opens the store with the marks of the last checkpoint. It is called by the queue's goroutine, again after a failure.
-	Open     func(saved store.Marks) (store.Store, error)
+	Open     func(saved store.States) (store.Store, error)
 	Target   int64         // bytes of messages that make a batch worth while
 	Interval time.Duration // between the times when a smaller one is, too
 	Check    time.Duration // between two calls of the store's Check
@@ -87,7 +87,7 @@ func (j *Journal) newLoad() *load {
 // post is how a queue stands: its store has every entry below through, and its files stand as the marks say.
 type post struct {
 	through uint64
-	marks   store.Marks
+	marks   store.States
 	saved   chan struct{} // closed when a checkpoint says so
 }
 
@@ -312,7 +312,7 @@ func (q *Queue) inCheckpoint() bool {
 }
 
 // at is the queue's place in a checkpoint. The caller holds run.mu.
-func (q *Queue) at(through uint64, marks store.Marks) place {
+func (q *Queue) at(through uint64, marks store.States) place {
 	p := place{Name: q.o.Name, Shared: len(q.shares) > 0, Patterns: q.shares, Through: through, Files: marks}
 	if through < q.highest {
 		p.Past = &q.floors
