@@ -117,11 +117,14 @@ func (t *Outlet) begin(at time.Time) {
 	}
 }
 
+// turner is work for a bench.
+type turner interface{ turn() }
+
 // benches are goroutines that step outlets, as many as there are processors; more when all of them are stuck.
 type benches struct {
 	mu      sync.Mutex
 	work    sync.Cond // queue or ended changed
-	queue   []*task
+	queue   []turner
 	running int // goroutines
 	idle    int
 	ended   bool
@@ -145,7 +148,7 @@ func (b *benches) start(extra bool) {
 	go b.loop(extra)
 }
 
-func (b *benches) submit(k *task) {
+func (b *benches) submit(k turner) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queue = append(b.queue, k)

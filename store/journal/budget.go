@@ -10,6 +10,7 @@ import (
 type budget struct {
 	limit int64
 	used  atomic.Int64
+	ahead atomic.Int64 // of used, what is being compressed
 	freed chan struct{}
 
 	order []waitingLoad // oldest first; the reader's
@@ -53,7 +54,7 @@ func (b *budget) relieve(ctx context.Context) {
 	tick := time.NewTicker(patience / 10)
 	defer tick.Stop()
 	for sum := int64(0); b.used.Load() > b.limit && ctx.Err() == nil; {
-		for len(b.order) > 0 && b.used.Load()-sum > b.limit-b.limit/8 {
+		for len(b.order) > 0 && b.used.Load()-b.ahead.Load()-sum > b.limit-b.limit/8 {
 			w := b.order[0]
 			b.order = b.order[1:]
 			if bytes := w.t.hasten(w.l); bytes > 0 {

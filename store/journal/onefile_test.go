@@ -9,15 +9,15 @@ import (
 	"inkwell/store"
 )
 
-// block is one of a configuration in which all write one file.
-type block struct {
+// storeBlock is one of a configuration in which all write one file.
+type storeBlock struct {
 	name       string
 	patterns   []string // nil: it is for the category of its name
 	categories []string
 }
 
 // useOneFile starts a run in which the queues of some blocks, made in their order, have the same file on the shelf.
-func (l *life) useOneFile(away *atomic.Bool, blocks ...block) {
+func (l *life) useOneFile(away *atomic.Bool, blocks ...storeBlock) {
 	route := func(category []byte) (queues []*Outlet) {
 		for _, b := range blocks {
 			for _, c := range b.categories {
@@ -49,10 +49,10 @@ func (l *life) useOneFile(away *atomic.Bool, blocks ...block) {
 
 // What waits for a file is not lost when its block gets another name, because a category was added to it.
 func TestAFileWhoseBlockIsCalledOtherwise(t *testing.T) {
-	two := block{name: "a b", patterns: []string{"a", "b"}, categories: []string{"a", "b"}}
-	three := block{name: "a b c", patterns: []string{"a", "b", "c"}, categories: []string{"a", "b", "c"}}
-	one := block{name: "a", categories: []string{"a"}}
-	for name, blocks := range map[string][]block{"one more": {two, three}, "a list": {one, two}} {
+	two := storeBlock{name: "a b", patterns: []string{"a", "b"}, categories: []string{"a", "b"}}
+	three := storeBlock{name: "a b c", patterns: []string{"a", "b", "c"}, categories: []string{"a", "b", "c"}}
+	one := storeBlock{name: "a", categories: []string{"a"}}
+	for name, blocks := range map[string][]storeBlock{"one more": {two, three}, "a list": {one, two}} {
 		t.Run(name, func(t *testing.T) {
 			l, w := joined(t)
 			var away atomic.Bool
@@ -74,7 +74,7 @@ func TestAFileWhoseBlockIsCalledOtherwise(t *testing.T) {
 func TestBlocksThatWriteOneFile(t *testing.T) {
 	l, w := joined(t)
 	var away atomic.Bool
-	a, b := block{name: "a", categories: []string{"a"}}, block{name: "b", categories: []string{"b"}}
+	a, b := storeBlock{name: "a", categories: []string{"a"}}, storeBlock{name: "b", categories: []string{"b"}}
 	l.useOneFile(&away, a, b)
 	w.write(t, l, "a", 2)
 	until(t, "a", func() bool { return l.shelf.get("x") == lines("a", 0, 2) })

@@ -128,7 +128,7 @@ func (w *stepper) mark(now bool) {
 	killpoint.Reach("outlet.marked")
 	w.round = round
 	w.dirty.Store(false)
-	t.put(newPost(w.through, marks.Files), w.load != nil)
+	t.put(newPost(w.through, marks.Files), w.load != nil || len(w.blocks) > 0)
 	if urgent {
 		w.j.saver.hurry()
 	}
@@ -159,7 +159,9 @@ func (w *stepper) abandon() {
 	w.dirty.Store(false)
 	w.t.trouble.watch(nil)
 	w.enter(closed)
+	w.dropBlocks()
 	if w.load != nil {
+		w.t.run.budget.release(w.load)
 		w.j.free(w.load)
 		w.load = nil
 	}

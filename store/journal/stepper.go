@@ -35,6 +35,7 @@ type stepper struct {
 	reader  *spool.Reader
 	batch   proto.Batch // of the reader
 	runs    []proto.Run
+	blocks  []*block // that are being compressed, in their order
 
 	requeued, retried, lost tally
 }
@@ -79,7 +80,8 @@ func (w *stepper) work(now time.Time) {
 		return
 	}
 	w.published()
-	for sum := 0; sum < turnBytes && w.ready(now) && (w.load != nil || w.take(now)); {
+	w.writeBlocks()
+	for sum := 0; sum < turnBytes && w.ready(now) && len(w.blocks) < maxAhead && (w.load != nil || w.take(now)); {
 		sum += w.load.batch.Size()
 		w.handle()
 	}
@@ -113,7 +115,7 @@ func (w *stepper) enter(s state) { w.t.state.Store(int32(s)) }
 // finished says, when no more is to come, whether nothing is left that could be done now.
 func (w *stepper) finished() bool {
 	w.t.mu.Lock()
-	left := w.load != nil || w.t.pending != nil || !w.t.fed || w.t.current() == settling
+	left := w.load != nil || len(w.blocks) > 0 || w.t.pending != nil || !w.t.fed || w.t.current() == settling
 	w.t.mu.Unlock()
 	return !left || !w.retryAt.IsZero() || w.t.run.ctx.Err() != nil
 }
@@ -136,6 +138,7 @@ func (w *stepper) deadline(now time.Time) time.Time {
 		return now.Add(time.Minute) // a checkpoint will wake it
 	case w.load != nil:
 		sooner(w.retryAt)
+	case len(w.blocks) >= maxAhead: // the first of them will wake it
 	case !w.t.fed:
 		return now
 	case w.t.pending != nil && (w.t.due || w.last || w.t.enough()):
@@ -160,7 +163,7 @@ func (w *stepper) interval() time.Duration {
 }
 
 const (
-	blockTarget  = 256 << 10 // bytes: an outlet that gathers more does so to compress well
+	blockTarget  = 512 << 10 // bytes: an outlet that gathers more does so to compress well
 	slackOutlets = 200       // for so many outlets a block may wait once more as long
 	maxSlack     = 6
 )
@@ -180,7 +183,6 @@ func (w *stepper) take(now time.Time) bool {
 	switch {
 	case t.pending != nil && (due || t.enough() || !t.fed):
 		w.load, t.pending, t.due = t.pending, nil, false
-		t.run.budget.release(w.load)
 		t.mu.Unlock()
 	case t.pending == nil && !t.fed:
 		t.mu.Unlock()
@@ -206,12 +208,22 @@ func (w *stepper) turned(now time.Time) bool {
 
 // handle offers the batch to the store.
 func (w *stepper) handle() {
-	t := w.t
+	if w.defers() {
+		w.deferLoad()
+		return
+	}
+	w.t.run.budget.release(w.load)
 	err := w.append()
 	if errors.Is(err, store.ErrOpened) {
 		w.opened()
 		return
 	}
+	w.outcome(err)
+}
+
+// outcome is what became of the batch.
+func (w *stepper) outcome(err error) {
+	t := w.t
 	if err != nil {
 		lossy := w.lossy(err)
 		w.failed(err)
@@ -293,14 +305,19 @@ const maxRetry = 2 * time.Second
 // putBack leaves what was taken and what is pending to the journal.
 func (w *stepper) putBack() {
 	t := w.t
+	from, blocks := w.dropBlocks()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.drop()
 	if w.load != nil && !w.partly {
-		t.taken = min(t.taken, w.load.from)
-		w.closeReader()
+		from, blocks = w.load.from, true // it comes before the blocks
+		t.run.budget.release(w.load)
 		w.j.free(w.load)
 		w.load = nil
+	}
+	if blocks {
+		t.taken = min(t.taken, from)
+		w.closeReader()
 	}
 }
 
@@ -319,6 +336,7 @@ func (w *stepper) loseWithoutStore(now time.Time) {
 		return
 	}
 	for w.load != nil || w.take(now) {
+		w.t.run.budget.release(w.load)
 		w.lost.add(int64(w.load.batch.Count()))
 		w.done()
 		before, _ := w.t.posted() // the files stand as they did

@@ -180,8 +180,8 @@ func (c *Compressed) split(enc *encoder, b *proto.Batch, take func(chunk []byte,
 	return end()
 }
 
-// Blocks is a batch as it stands in the files of a series.
-type Blocks struct {
+// blocks is a batch as it stands in the files of a series.
+type blocks struct {
 	list []block
 }
 
@@ -191,15 +191,15 @@ type block struct {
 	spans []store.Span
 }
 
-// Compress makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one series can be compressed
+// Prepare makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one series can be compressed
 // beside each other and written in their order.
-func (c *Compressed) Compress(b *proto.Batch) (*Blocks, error) {
+func (c *Compressed) Prepare(b *proto.Batch) (any, error) {
 	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
 	if err != nil {
 		return nil, err
 	}
 	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
-	k := new(Blocks)
+	k := new(blocks)
 	return k, c.split(enc, b, func(chunk []byte, spans []store.Span) error {
 		if c.o.Codec == rotate.None {
 			chunk = slices.Clone(chunk)
@@ -215,12 +215,13 @@ func (c *Compressed) Compress(b *proto.Batch) (*Blocks, error) {
 	})
 }
 
-// Write is Append for a batch of which Compress made blocks.
-func (c *Compressed) Write(k *Blocks) error {
+// Write is AppendDated for the batch of which Prepare made p.
+func (c *Compressed) Write(p any, since time.Time) error {
+	k := p.(*blocks)
 	if err := c.standing(); err != nil {
 		return err
 	}
-	c.at = c.o.Now()
+	c.at = since
 	for i := range k.list {
 		if err := c.series.Write(k.list[i].Block); err != nil {
 			return c.broken("write", err)
