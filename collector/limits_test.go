@@ -30,8 +30,8 @@ func descriptorsBelow(t *testing.T, dir string) (n int) {
 
 // The categories that a limit of open files leaves room for can all be written; the others are kept as those that are too many.
 func TestDescriptorsAreEnough(t *testing.T) {
-	const limit, want = 600, 100
-	const room = limit / 2 / descriptorsPerCategory // categories
+	const limit, want = 400, 100
+	const room = (limit/2 - otherDescriptors) / descriptorsOfFiles // categories
 	var before syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func every(text string) func(*config.Config, config.File) bool {
 }
 
 func newlines(want store.Newlines) func(*config.Config, config.File) bool {
-	return func(_ *config.Config, f config.File) bool { return f.Newlines == want }
+	return func(_ *config.Config, f config.File) bool { return f.Form.Newlines == want }
 }
 
 // printed is the configuration of a command line, as check prints it and as a file of that is read.

@@ -11,7 +11,7 @@ import (
 
 	"inkwell/rotate"
 	"inkwell/store"
-	"inkwell/store/plain"
+	"inkwell/store/series"
 )
 
 // sinks loads a file without problems and returns its stores.
@@ -24,9 +24,9 @@ func sinks(t *testing.T, text string) []*Store {
 	return c.Stores
 }
 
-func period(t *testing.T, text string) plain.Period {
+func period(t *testing.T, text string) series.Period {
 	t.Helper()
-	p, err := plain.ParsePeriod(text)
+	p, err := series.ParsePeriod(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func period(t *testing.T, text string) plain.Period {
 
 // standard is a file store without options.
 func standard(t *testing.T) File {
-	return File{Options: plain.Options{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}, Rotate: "never"}
+	return File{PlainOptions: series.PlainOptions{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}, Rotate: "never"}
 }
 
 func TestFile(t *testing.T) {
@@ -58,7 +58,7 @@ func TestFile(t *testing.T) {
 		{"max_size=50", func(f *File) { f.MaxSize, f.MaxWrite = 50, 50 }},
 		{"max_size=0x400\nmax_write_size=100", func(f *File) { f.MaxSize, f.MaxWrite = 1024, 100 }},
 		{"max_size=0", func(f *File) { f.MaxSize = 0 }},
-		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.Newlines, f.WriteCategory = 1024, store.NewlinesAlways, true }},
+		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.Form.Newlines, f.WriteCategory = 1024, store.NewlinesAlways, true }},
 		{"write_meta=yes\nwrite_stats=yes\nrotate_on_reopen=yes\nfs_type=std", func(f *File) { f.WriteMeta, f.WriteStats, f.RotateOnReopen = true, true, true }},
 		{"compress=gzip\nlevel=6\nrotate_period=daily\nkeep=30d\nkeep_bytes=1GB", func(f *File) {
 			f.Rotate = "daily"
@@ -66,12 +66,12 @@ func TestFile(t *testing.T) {
 			f.Compress = &Compress{Codec: rotate.Gzip, Level: 6, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, Keep: 30 * 24 * time.Hour, KeepBytes: 1e9, Lateness: 10 * time.Minute}
 		}},
 		{"publish=yes\nrotate_period=daily\nkeep_total=1GB\nkeep_open=yes\ndone_markers=yes\nlateness=1h\nadd_newlines=if-missing", func(f *File) {
-			f.Rotate, f.Newlines = "daily", store.NewlinesIfMissing
+			f.Rotate, f.Form.Newlines = "daily", store.NewlinesIfMissing
 			daily, _ := rotate.ParsePeriod("daily")
 			f.Compress = &Compress{Codec: rotate.None, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, KeepTotal: 1e9, KeepOpen: true, DoneMarkers: true, Lateness: time.Hour}
 		}},
 		{"add_newlines=never", func(*File) {}},
-		{"add_newlines=always", func(f *File) { f.Newlines = store.NewlinesAlways }},
+		{"add_newlines=always", func(f *File) { f.Form.Newlines = store.NewlinesAlways }},
 		{"compress=zstd\nrotate_period=900", func(f *File) {
 			f.Rotate = "900"
 			quarter, _ := rotate.ParsePeriod("15m")
@@ -196,7 +196,7 @@ func TestBuffer(t *testing.T) {
 		storeText(append(lines, "category=default")...):                                                         false,
 	} {
 		f := sinks(t, text)[0].Sink.(Buffer).Secondary.(File)
-		if f.WriteCategory != shared || f.Chunk != 0 || f.Newlines != store.NewlinesNever {
+		if f.WriteCategory != shared || f.Chunk != 0 || f.Form.Newlines != store.NewlinesNever {
 			t.Errorf("%s: %+v", text, f)
 		}
 	}
@@ -303,7 +303,7 @@ func TestMultiAndCategory(t *testing.T) {
 	for _, lines := range []string{"type=multifile\nfile_path=/x\nmultifile::add_newlines=1", "type=category\nfile::file_path=/not\n<model>\ntype=file\nfile_path=/x\nadd_newlines=1\n</model>"} {
 		s := sinks(t, storeText("category=a", lines))[0].Sink.(ByCategory)
 		f := s.Model.(File)
-		if f.Dir != "/x" || f.Newlines != store.NewlinesAlways || s.Model.For("c").(File).Dir != "/x/c" || s.For("c").(ByCategory).Model.For("c").(File).Dir != "/x/c/c" {
+		if f.Dir != "/x" || f.Form.Newlines != store.NewlinesAlways || s.Model.For("c").(File).Dir != "/x/c" || s.For("c").(ByCategory).Model.For("c").(File).Dir != "/x/c/c" {
 			t.Errorf("%s: %+v", lines, f)
 		}
 	}
@@ -341,7 +341,7 @@ type=file
 </store>`)
 	m := stores[0].Sink.(Multi)
 	a, b, c := m.Children[0].(File), m.Children[1].(File), stores[1].Sink.(File)
-	if a.Dir != "/x" || a.Newlines != store.NewlinesAlways || a.MaxSize != 2000 || b.Dir != "/y" || b.Newlines != store.NewlinesNever || b.MaxSize != 1e9 || c.Dir != "/tmp" || c.Newlines != store.NewlinesAlways {
+	if a.Dir != "/x" || a.Form.Newlines != store.NewlinesAlways || a.MaxSize != 2000 || b.Dir != "/y" || b.Form.Newlines != store.NewlinesNever || b.MaxSize != 1e9 || c.Dir != "/tmp" || c.Form.Newlines != store.NewlinesAlways {
 		t.Errorf("%+v\n%+v\n%+v", a, b, c)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"inkwell/rotate"
 	"inkwell/store"
 )
 
@@ -109,27 +108,9 @@ func (c *checkpoint) place(locate func(category string) (key, path string)) {
 			p.Patterns = []string{Default}
 		}
 		if key, at := locate(name); key != "" {
-			p.Files = store.States{at: plainState(o.State)}
+			p.Files = store.States{at: o.State}
 			c.Outlets[key] = p
 		}
 	}
 	c.older = nil
-}
-
-// plainState is the state of a series of plain files as store/series has it; that of any other stays as it is.
-func plainState(text json.RawMessage) json.RawMessage {
-	var s rotate.State
-	if json.Unmarshal(text, &s) != nil || s.Open == nil || strings.HasSuffix(s.Open.File, rotate.Gzip.Suffix()) || strings.HasSuffix(s.Open.File, rotate.Zstd.Suffix()) {
-		return text
-	}
-	data, err := json.Marshal(struct {
-		File   string   `json:"file"`
-		Bytes  int64    `json:"bytes"`
-		Opened int64    `json:"opened"`
-		Begun  []string `json:"begun"` // those that may not have their names yet
-	}{s.Open.File, s.Open.Bytes, s.Open.Opened, append(s.Sealed, s.Open.File)})
-	if err != nil {
-		return text
-	}
-	return data
 }
