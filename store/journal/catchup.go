@@ -55,16 +55,23 @@ func (w *stepper) pick(rec spool.Record, l *load) {
 		if !slices.Contains(target.Outlets, t) {
 			continue
 		}
-		floor := r.floor(t.key, &s, target)
-		t.mu.Lock()
-		if s.behind(max(t.taken, floor)); s.run.Count > 0 {
-			l.add(&s)
-			t.taken = s.end()
-			if s.end() <= w.counted { // taken before
-				l.waiting -= s.run.Bytes
-			}
+		for part := range r.due(s, t.key, target) {
+			w.add(part, l)
 		}
-		t.mu.Unlock()
+	}
+}
+
+// add adds to l what of s was not taken yet.
+func (w *stepper) add(s stretch, l *load) {
+	t := w.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.behind(t.taken); s.run.Count > 0 {
+		l.add(&s)
+		t.taken = s.end()
+		if s.end() <= w.counted { // taken before
+			l.waiting -= s.run.Bytes
+		}
 	}
 }
 

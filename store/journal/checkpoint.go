@@ -123,7 +123,7 @@ func (c *checkpoint) start(p past) uint64 {
 
 // equal says whether n says nothing new.
 func (c *checkpoint) equal(n *checkpoint) bool {
-	return c.Low == n.Low && c.Drained == n.Drained && c.Read == n.Read && len(c.Past) == len(n.Past) &&
+	return c.Low == n.Low && c.Drained == n.Drained && c.Read == n.Read && len(c.Past) == len(n.Past) && c.Patterns.equal(&n.Patterns) &&
 		maps.EqualFunc(c.Outlets, n.Outlets, position.equal)
 }
 

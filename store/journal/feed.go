@@ -13,13 +13,13 @@ const (
 	patience = time.Second
 )
 
-// feed adds s to what is pending, or has the outlet read by itself. floor is where the entries of the category begin that are the
-// outlet's. The reader calls it with its lock held; full says that it should make room before it feeds the outlet again.
-func (t *Outlet) feed(s stretch, floor uint64) (full bool) {
+// feed adds s to what is pending, or has the outlet read by itself. The reader calls it with its lock held; full says that it should make
+// room before it feeds the outlet again.
+func (t *Outlet) feed(s stretch) (full bool) {
 	fresh := s.from() < t.run.counted
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.behind(max(t.taken, floor))
+	s.behind(t.taken)
 	if s.run.Count == 0 {
 		return false
 	}

@@ -1,11 +1,14 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+
+	"inkwell/store"
 )
 
 // Whatever way categories move between queues of their own and a shared one, and whatever fails meanwhile: everything is delivered, and once,
@@ -85,5 +88,39 @@ func (m *mover) check() {
 				m.t.Errorf("%q is there %d times", lines(c, i, i+1), n)
 			}
 		}
+	}
+}
+
+// A store that is away gets another one beside it, and is given up later: what it had not taken goes to the other, which gets nothing twice.
+func TestAStoreIsReplacedInTwoSteps(t *testing.T) {
+	l, w := joined(t)
+	use := func(stores ...string) {
+		route := func([]byte) (all []*Outlet) {
+			for _, path := range stores {
+				all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: path, Target: 1, Interval: time.Millisecond, Check: time.Hour,
+					Open: func(saved store.States) (store.Store, error) {
+						if path == "away" {
+							return nil, errors.New("away")
+						}
+						return l.shelf.open(path, saved, noFault)
+					}}))
+			}
+			return all
+		}
+		l.j.Start(routes(func() { route(nil) }, route, "a"))
+	}
+	use("away")
+	w.write(t, l, "a", 5)
+	l.j.Stop(10 * time.Second)
+	use("away", "good")
+	w.write(t, l, "a", 5)
+	l.j.Stop(10 * time.Second)
+	expect(t, l.shelf, "good", lines("a", 5, 10))
+	use("good")
+	w.write(t, l, "a", 5)
+	l.end(t)
+	expect(t, l.shelf, "good", lines("a", 5, 10)+lines("a", 0, 5)+lines("a", 10, 15))
+	if _, entries := l.j.Backlog(); entries != 0 {
+		t.Errorf("%d entries are left in the journal", entries)
 	}
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"maps"
 	"slices"
 
 	"inkwell/store"
@@ -9,8 +10,8 @@ import (
 // past is the runs before this one that left entries in the journal, the oldest first. It answers one question: which entries that were
 // in the journal before this run are a given outlet's to deliver?
 //
-// The rule: if the outlet delivered the entry's category in the run before, it goes on where it was. If it did not, it takes over what
-// those outlets of the category that are gone had not delivered.
+// The rule: an outlet goes on with what it was to deliver and has not. What an outlet that is gone was to deliver and has not goes to all
+// that the entry's category has now, but for those that had the entry themselves.
 //
 // Example: web went to the outlets A, which had everything, and B, which was away since offset 500. The next configuration sends web to A
 // and C. A goes on where it was; C gets web from 500 on. Had the configuration named A alone, nothing would be delivered again.
@@ -25,6 +26,9 @@ type formerRun struct {
 	End      uint64              `json:"end"`  // entries from here on belong to the run behind it
 	Patterns Patterns            `json:"patterns"`
 	Outlets  map[string]position `json:"outlets"` // by key: of categories for which something is left
+
+	own    map[string][]string // keys by category; nil: they were not looked for yet
+	shared []string            // keys of those that have many categories
 }
 
 // position is how far one outlet got, and which categories it has.
@@ -36,38 +40,48 @@ type position struct {
 	Floors   *floors      `json:"floors,omitempty"`
 }
 
-// covers says whether an outlet had a category that matched a pattern. Categories that are kept under a name of ours went to the outlet of
-// that name.
-func (p *position) covers(category, kept, pattern string) bool {
-	if p.Category == "" || p.Category != category && p.Category == kept {
-		return slices.Contains(p.Patterns, pattern)
-	}
-	return p.Category == category
-}
-
-// of returns the outlets that had a category in the run: its own, or those that it shares, or those under which it was kept because it is
-// no name of a file or was one too many.
+// of returns the keys of the outlets that had a category in the run: its own, and those that it shared, or those under which it was kept
+// because it is no name of a file or was one too many.
 func (f *formerRun) of(category string) (keys []string) {
+	if f.own == nil {
+		f.index()
+	}
 	pattern := f.Patterns.Match(category)
-	for _, kept := range keptAs(category) {
-		for key, p := range f.Outlets {
-			if p.covers(category, kept, pattern) {
-				keys = append(keys, key)
-			}
+	keys = append(keys, f.own[category]...)
+	for _, key := range f.shared {
+		if slices.Contains(f.Outlets[key].Patterns, pattern) {
+			keys = append(keys, key)
 		}
-		if len(keys) > 0 {
-			break
+	}
+	if len(keys) > 0 {
+		return keys
+	}
+	for _, key := range f.own[keptAs(category)] {
+		if slices.Contains(f.Outlets[key].Patterns, pattern) {
+			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
-// keptAs are the names under which a category can be kept, the most likely first.
-func keptAs(category string) []string {
-	if store.SafeCategory([]byte(category)) {
-		return []string{category, store.OverflowCategory}
+// index finds the outlets of the categories.
+func (f *formerRun) index() {
+	f.own = make(map[string][]string)
+	for _, key := range slices.Sorted(maps.Keys(f.Outlets)) {
+		if c := f.Outlets[key].Category; c != "" {
+			f.own[c] = append(f.own[c], key)
+		} else {
+			f.shared = append(f.shared, key)
+		}
 	}
-	return []string{category, store.UnsafeCategory}
+}
+
+// keptAs is the name of ours under which a category can be kept.
+func keptAs(category string) string {
+	if store.SafeCategory([]byte(category)) {
+		return store.OverflowCategory
+	}
+	return store.UnsafeCategory
 }
 
 // end is where the entries of this run begin.
@@ -78,31 +92,78 @@ func (p past) end() uint64 {
 	return p[len(p)-1].End
 }
 
-// floor is where in the journal the entries of a category begin that an outlet has to deliver: those below were delivered, or are another
-// outlet's. outlets are the keys of all that the category has now. With a key that is none of them the answer is where those entries begin
-// that had an outlet and have none any more.
-func (p past) floor(key, category string, outlets []string) uint64 {
-	if len(p) == 0 {
-		return 0
-	}
-	older, last := p[:len(p)-1], &p[len(p)-1]
-	then := last.of(category)
-	if len(then) == 0 { // delivered, unless the run ended before it came to them
-		return max(older.floor(key, category, outlets), last.Read)
-	}
-	left := func(key string) uint64 {
-		return min(last.End, max(last.Outlets[key].through(category), older.floor(key, category, then)))
-	}
-	if slices.Contains(then, key) {
-		return left(key)
-	}
-	floor := last.End
-	for _, k := range then {
-		if !slices.Contains(outlets, k) {
-			floor = min(floor, left(k))
+// portion is a part of the journal, from an offset up to another, and the outlets of a category that have to deliver its entries there.
+type portion struct {
+	from, to uint64
+	due      []string // keys
+	lost     bool     // nobody has to although somebody had: the category has no outlet any more
+}
+
+// portions divides the journal for a category among the outlets that it has now, by their keys.
+func (p past) portions(category string, now []string) []portion {
+	then := make([][]string, len(p)) // the outlets that it had
+	bounds := []uint64{0}
+	for i := range p {
+		then[i] = p[i].of(category)
+		bounds = append(bounds, p[i].Read, p[i].End)
+		for _, key := range then[i] {
+			bounds = append(bounds, p[i].Outlets[key].through(category))
 		}
 	}
-	return floor
+	slices.Sort(bounds)
+	bounds = slices.Compact(bounds)
+	all := make([]portion, len(bounds))
+	for i, from := range bounds {
+		all[i] = portion{from: from, to: noOffset}
+		if i > 0 {
+			all[i-1].to = from
+		}
+		e := p.fate(category, from, then)
+		all[i].due = e.due(now)
+		all[i].lost = len(now) == 0 && (!e.seen || len(e.owing) > 0)
+	}
+	return all
+}
+
+// fate is what has become of an entry.
+type fate struct {
+	seen  bool     // some run had it
+	owing []string // outlets that are to deliver it and have not
+	had   []string // outlets that have delivered it
+}
+
+// fate is that of the entry of a category at an offset. then are the outlets that the category had in each of the runs.
+func (p past) fate(category string, at uint64, then [][]string) (e fate) {
+	for i := range p {
+		f := &p[i]
+		switch {
+		case at >= f.End: // it came later
+		case len(then[i]) > 0:
+			due := e.due(then[i])
+			e.seen, e.owing = true, nil
+			for _, key := range due {
+				if f.Outlets[key].through(category) > at {
+					e.had = append(e.had, key)
+				} else {
+					e.owing = append(e.owing, key)
+				}
+			}
+		case at < f.Read: // there was no outlet for it, or all had delivered it
+			e.seen, e.owing = true, nil
+		}
+	}
+	return e
+}
+
+// due are the outlets of a category that have to deliver the entry, by the rule, of those that it has now.
+func (e *fate) due(now []string) (due []string) {
+	gone := !e.seen || slices.ContainsFunc(e.owing, func(key string) bool { return !slices.Contains(now, key) })
+	for _, key := range now {
+		if slices.Contains(e.owing, key) || gone && !slices.Contains(e.had, key) {
+			due = append(due, key)
+		}
+	}
+	return due
 }
 
 // without forgets the runs that the journal is not needed for any more.

@@ -41,6 +41,11 @@ func (p *Patterns) Named(category string) bool {
 	return named
 }
 
+// equal says whether p and o have the same patterns, in the same order.
+func (p *Patterns) equal(o *Patterns) bool {
+	return p.Rest == o.Rest && slices.Equal(p.Names, o.Names) && slices.Equal(p.Prefixes, o.Prefixes)
+}
+
 // Match returns the pattern of a category, "" if there is none.
 func (p *Patterns) Match(category string) string {
 	if p.Named(category) {

@@ -122,15 +122,17 @@ func (d *reader) spread(s stretch, t *Target) {
 	defer r.reading.Unlock()
 	r.position = max(r.position, s.end())
 	for _, o := range t.Outlets {
-		if o.feed(s, r.floor(o.key, &s, t)) {
-			d.full = append(d.full, o)
+		for part := range r.due(s, o.key, t) {
+			if o.feed(part) {
+				d.full = append(d.full, o)
+			}
 		}
 	}
 	if len(t.Outlets) > 0 {
 		return
 	}
-	if s.behind(r.floor("", &s, t)); s.run.Count > 0 {
-		r.homeless(&s)
+	for part := range r.lost(s, t) {
+		r.homeless(&part)
 	}
 }
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -74,12 +75,12 @@ type run struct {
 	markTime atomic.Int64  // nanoseconds spent in Mark since the last checkpoint
 	count    atomic.Int64  // outlets
 
-	mu      sync.Mutex
-	outlets map[string]*Outlet // by key
-	named   map[string][]*Outlet
-	floors  map[[2]string]uint64 // by key and category, of entries from before the run
-	left    sync.WaitGroup       // outlets with something left to do
-	open    sync.WaitGroup       // outlets that are not closed
+	mu       sync.Mutex
+	outlets  map[string]*Outlet // by key
+	named    map[string][]*Outlet
+	portions map[string][]portion // by category
+	left     sync.WaitGroup       // outlets with something left to do
+	open     sync.WaitGroup       // outlets that are not closed
 }
 
 // current is the run in progress, nil between two.
@@ -95,7 +96,7 @@ func (j *Journal) Start(routes Routes) {
 	s := j.saver.saved
 	r := &run{j: j, routes: routes, began: s, counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
 		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory), outlets: make(map[string]*Outlet),
-		named: make(map[string][]*Outlet), floors: make(map[[2]string]uint64)}
+		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	s.place(routes.Locate)
 	r.past, r.inherited = s.history(), s.states()
@@ -173,18 +174,42 @@ func (j *Journal) Stop(limit time.Duration) {
 	j.mu.Unlock()
 }
 
-// floor is where the entries of s begin that are an outlet's, by what the runs before have left.
-func (r *run) floor(key string, s *stretch, target *Target) uint64 {
-	if s.from() >= r.past.end() {
-		return 0
-	}
+// portionsOf divides the journal among the outlets of a category.
+func (r *run) portionsOf(category string, target *Target) []portion {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	k := [2]string{key, string(s.run.Category)}
-	at, known := r.floors[k]
+	all, known := r.portions[category]
 	if !known {
-		at = r.past.floor(key, k[1], target.keys())
-		r.floors[k] = at
+		all = r.past.portions(category, target.keys())
+		r.portions[category] = all
 	}
-	return at
+	return all
+}
+
+// due are the parts of s that an outlet has to deliver, by what the runs before have left.
+func (r *run) due(s stretch, key string, target *Target) iter.Seq[stretch] {
+	return r.parts(s, target, func(h *portion) bool { return slices.Contains(h.due, key) })
+}
+
+// lost are the parts of s, of a category that has no outlet, that were not delivered.
+func (r *run) lost(s stretch, target *Target) iter.Seq[stretch] {
+	return r.parts(s, target, func(h *portion) bool { return h.lost })
+}
+
+// parts are those of s in portions that are asked for. What came in since the run began is all of it.
+func (r *run) parts(s stretch, target *Target, ok func(*portion) bool) iter.Seq[stretch] {
+	return func(yield func(stretch) bool) {
+		if s.from() >= r.past.end() {
+			yield(s)
+			return
+		}
+		for _, h := range r.portionsOf(string(s.run.Category), target) {
+			if !ok(&h) {
+				continue
+			}
+			if part := s.within(h.from, h.to); part.run.Count > 0 && !yield(part) {
+				return
+			}
+		}
+	}
 }

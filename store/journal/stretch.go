@@ -34,3 +34,15 @@ func (s *stretch) behind(offset uint64) {
 		s.run = s.of.Behind(s.run, int(offset-s.base))
 	}
 }
+
+// within is what of s lies from one offset up to another.
+func (s stretch) within(from, to uint64) stretch {
+	s.behind(from)
+	if to < s.end() {
+		rest := s
+		rest.behind(max(to, s.from()))
+		s.run.Count -= rest.run.Count
+		s.run.Bytes -= rest.run.Bytes
+	}
+	return s
+}
