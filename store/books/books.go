@@ -278,7 +278,7 @@ func (b *Books) crowded() map[*content]bool {
 
 // append writes lines about files in a directory.
 func (b *Books) append(path string, list []*content) (err error) {
-	dir, err := faultfs.OpenDir(path, b.o.Injector)
+	dir, err := b.o.openDir(path)
 	if err != nil {
 		return err
 	}
@@ -302,12 +302,12 @@ func (b *Books) append(path string, list []*content) (err error) {
 	if err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...); err != nil {
 		return err
 	}
-	return b.mark(dir, finished)
+	return b.mark(dir, path, finished)
 }
 
 // mark notes finished files for the markers. Of one that has several lines, the manifest says what it holds.
-func (b *Books) mark(dir *faultfs.Dir, finished []File) error {
-	finished = slices.DeleteFunc(finished, func(f File) bool { return b.markers.of(dir.Path(), f.Name) == nil })
+func (b *Books) mark(dir *faultfs.Dir, path string, finished []File) error {
+	finished = slices.DeleteFunc(finished, func(f File) bool { return b.markers.of(path, f.Name) == nil })
 	if slices.ContainsFunc(finished, func(f File) bool { return f.Start > 0 }) {
 		all, _, err := ReadFiles(dir)
 		if err != nil {
@@ -320,7 +320,7 @@ func (b *Books) mark(dir *faultfs.Dir, finished []File) error {
 		}
 	}
 	for _, f := range finished {
-		b.markers.finished(dir.Path(), f)
+		b.markers.finished(path, f)
 	}
 	return nil
 }

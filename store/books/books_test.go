@@ -190,14 +190,11 @@ func (m *model) crash() {
 // said is what the manifests say of each file, entry by entry; those without numbers that are neighbours are in no order.
 func said(t *testing.T, root string) map[string][]string {
 	all := make(map[string][]string)
-	walk(root, func(path string, _ []os.DirEntry) {
-		dir, err := faultfs.OpenDir(path, nil)
-		must(t, err)
-		defer dir.Close()
+	walk(root, func(dir *faultfs.Dir, _ []os.DirEntry) {
 		files, bad, err := ReadFiles(dir)
 		must(t, err)
 		if bad > 0 {
-			t.Errorf("%s: %d damaged lines", path, bad)
+			t.Errorf("%s: %d damaged lines", dir.Path(), bad)
 		}
 		for _, f := range files {
 			if f.Open {

@@ -2,9 +2,9 @@ package books
 
 import (
 	"path/filepath"
-	"strings"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/rotate"
 )
 
@@ -29,19 +29,33 @@ type Done struct {
 
 // has says whether d writes a series.
 func (d *Destination) has(dir, base string) bool {
-	if dir != d.Root && !strings.HasPrefix(dir, strings.TrimSuffix(d.Root, "/")+"/") {
-		return false
-	}
-	return d.Has == nil || d.Has(dir, base)
+	return beneath(d.Root, dir) && (d.Has == nil || d.Has(dir, base))
+}
+
+// beneath says whether a directory is root or lies beneath it.
+func beneath(root, dir string) bool {
+	rel, err := filepath.Rel(root, dir)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // destination is the first one that has a series, nil if none has.
 func (o *Options) destination(dir, base string) *Destination {
-	dir = filepath.Clean(dir)
 	for i := range o.Destinations {
 		if d := &o.Destinations[i]; d.has(dir, base) {
 			return d
 		}
 	}
 	return nil
+}
+
+// openDir opens a directory of files, which is made if it is missing: what was in the files that are gone with it has to be said.
+func (o *Options) openDir(path string) (*faultfs.Dir, error) {
+	root := path
+	for i := range o.Destinations {
+		if d := &o.Destinations[i]; beneath(d.Root, path) {
+			root = d.Root
+			break
+		}
+	}
+	return faultfs.OpenBeneath(root, path, o.Injector)
 }

@@ -152,7 +152,7 @@ func (k *markers) done(key periodOf, u *unmarked, now time.Time) bool {
 
 // mark writes a marker, or its next version.
 func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
-	dir, err := faultfs.OpenDir(key.dir, k.o.Injector)
+	dir, err := k.o.openDir(key.dir)
 	if err != nil {
 		return err
 	}
@@ -200,10 +200,9 @@ func categoryOf(f File) (name string) {
 func (k *markers) recover(now time.Time) {
 	for i := range k.o.Destinations {
 		if d := &k.o.Destinations[i]; d.Done != nil {
-			walk(d.Root, func(path string, list []fs.DirEntry) {
-				err := k.recoverIn(path, now)
-				if err != nil {
-					k.log.Error("no done markers are made of what a manifest lists", "directory", path, "error", err)
+			walk(d.Root, func(dir *faultfs.Dir, _ []fs.DirEntry) {
+				if err := k.recoverIn(dir, now); err != nil {
+					k.log.Error("no done markers are made of what a manifest lists", "directory", dir.Path(), "error", err)
 				}
 			})
 		}
@@ -211,12 +210,8 @@ func (k *markers) recover(now time.Time) {
 }
 
 // recoverIn does so in one directory. Where something else stands than a marker belongs, writing it will tell.
-func (k *markers) recoverIn(path string, now time.Time) error {
-	dir, err := faultfs.OpenDir(path, k.o.Injector)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
+func (k *markers) recoverIn(dir *faultfs.Dir, now time.Time) error {
+	path := filepath.Clean(dir.Path())
 	files, _, err := ReadFiles(dir)
 	if err != nil {
 		return err

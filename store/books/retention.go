@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,10 +49,10 @@ func (b *Books) retain(now time.Time) {
 	counts := make(keeping)
 	seen := make(map[string]bool)
 	for i := range b.o.Destinations {
-		walk(b.o.Destinations[i].Root, func(path string, list []fs.DirEntry) {
-			if !seen[path] {
+		walk(b.o.Destinations[i].Root, func(dir *faultfs.Dir, list []fs.DirEntry) {
+			if path := filepath.Clean(dir.Path()); !seen[path] {
 				seen[path] = true
-				found := b.finished(path, list, open)
+				found := b.finished(dir, list, open)
 				counts[path] = len(found)
 				files = append(files, found...)
 			}
@@ -73,31 +72,42 @@ func (b *Books) retain(now time.Time) {
 	b.keeping = counts
 }
 
-// walk visits a directory and those beneath it that are not hidden. What cannot be listed is passed over: whoever writes there tells.
-func walk(path string, visit func(path string, list []fs.DirEntry)) {
-	list, err := os.ReadDir(path)
+// walk visits a directory and those beneath it that are not hidden. What cannot be opened or listed is passed over: whoever writes there
+// tells.
+func walk(root string, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
+	dir, err := faultfs.LookBeneath(root, root)
 	if err != nil {
 		return
 	}
-	visit(path, list)
+	walkDir(dir, visit)
+	_ = dir.Close() // nothing was written
+}
+
+func walkDir(dir *faultfs.Dir, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
+	list, err := dir.ReadDir()
+	if err != nil {
+		return
+	}
+	visit(dir, list)
 	for _, e := range list {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			walk(filepath.Join(path, e.Name()), visit)
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if sub, err := dir.Sub(e.Name()); err == nil {
+			walkDir(sub, visit)
+			_ = sub.Close()
 		}
 	}
 }
 
 // finished lists the finished files of the series in a directory: those whose base its manifest knows, or that is its own name.
-func (b *Books) finished(path string, list []fs.DirEntry, open map[string]bool) (files []kept) {
+func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]bool) (files []kept) {
 	if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == Manifest }) {
 		return nil
 	}
-	dir, err := faultfs.OpenDir(path, b.o.Injector)
-	if err != nil {
-		return nil
-	}
+	path := filepath.Clean(dir.Path())
 	known, _, err := ReadFiles(dir)
-	if err = errors.Join(err, dir.Close()); err != nil {
+	if err != nil {
 		return nil // who writes it tells
 	}
 	bases := map[string]bool{filepath.Base(path): true}
@@ -159,7 +169,7 @@ func tooMany(files []kept, now time.Time) (list []kept) {
 
 // remove removes files of a directory, says so in its manifest before, and removes the markers all of whose files are gone.
 func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
-	dir, err := faultfs.OpenDir(path, b.o.Injector)
+	dir, err := b.o.openDir(path)
 	if err != nil {
 		return err
 	}
