@@ -211,3 +211,25 @@ func exists(dir *faultfs.Dir, name string) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// BaseOf is what a final name of a series has before its date and number. It takes names as they are given here, so that a base that ends
+// in a date is not told from a date.
+func BaseOf(name string) (base string, ok bool) {
+	for _, c := range []Codec{Gzip, Zstd} {
+		if cut, packed := strings.CutSuffix(name, c.Suffix()); packed {
+			name = cut
+			break
+		}
+	}
+	k := strings.LastIndexByte(name, '_')
+	if k < 0 || len(name)-k-1 < 5 || strings.Trim(name[k+1:], "0123456789") != "" {
+		return "", false
+	}
+	base = name[:k]
+	if at := len(base) - len("-"+time.DateOnly); at >= 0 && base[at] == '-' {
+		if _, err := time.Parse(time.DateOnly, base[at+1:]); err == nil {
+			base = base[:at]
+		}
+	}
+	return base, base != ""
+}

@@ -29,6 +29,8 @@ var edges = map[string][]string{
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/journal":            {"store", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
+	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/audit":              {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/manifest":           {"store/stream", "internal/faultfs"},
 	"store/spool":              {"internal/faultfs", "internal/killpoint"},
