@@ -85,6 +85,10 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 	if err := acc.make(dirs...); err != nil {
 		return err
 	}
+	if c.State != "" {
+		former := filepath.Join(c.State, s.name+"-"+strconv.Itoa(port))
+		state = journalOf(state, stateDir{root: c.State, dir: former}, log)
+	}
 	o, err := s.options(c, s.listen(c, port), state)
 	if err != nil {
 		return err

@@ -17,10 +17,10 @@ func (s *configured) options(c *config.Config, listen []string, state stateDir) 
 	o := collector.Options{Listen: listen, TLS: rpc.TLSFiles(c.TLS), Limits: limitsOf(c), Version: s.version}
 	files, err := filesOf(c)
 	switch {
-	case err == nil:
+	case err == nil && state.dir == c.State: // another one is that of queues
 		o.Allow, o.Files = c.Allow, files
 		o.Files.StateDir = state.dir
-	case onlyFiles(c):
+	case err != nil && onlyFiles(c):
 		return o, err
 	default:
 		o.Routed = &collector.Routed{Load: s.load, Listen: listen, StateRoot: state.root, StateDir: state.dir}

@@ -22,14 +22,15 @@ import (
 //	flags       STATE         STATE/spool
 //	file        STATE/forward STATE/spool/forward.spool
 //
-// and a pipe its spool in SPOOL or in SPOOL/CATEGORY.spool. Now both use those of the flags. What stands in the other place is found:
-// positions, where there are none in the right place and they are of files that are followed; entries that wait in a spool, when none do
-// in the right one. Nothing is moved, so that an older Inkwell finds it, too.
+// and a pipe its spool in SPOOL or in SPOOL/CATEGORY.spool, a collector its journal in STATE or in STATE/collect-PORT. Now both use those of
+// the flags. What stands in the other place is found: a journal, where there is none in the right place; positions, where there are none
+// and those are of files that are followed; entries that wait in a spool, when none do in the right one. Nothing is moved, so that an older
+// Inkwell finds it, too.
 
 // followed is what a forwarder or pipe sends: by it what is found elsewhere is known for its own.
 type followed struct {
 	inputs     []forwarder.Input
-	categories []string
+	categories []string // nil = all
 }
 
 // positionsOf is here, or there if an earlier run had its positions there. It is an error when both have some of the same files and
@@ -106,12 +107,29 @@ func (f followed) waitsIn(path string) bool {
 			continue
 		}
 		for entries := batch.Cursor(); entries.Next(); {
-			if slices.ContainsFunc(f.categories, func(name string) bool { return bytes.Equal(entries.Category(), []byte(name)) }) {
+			if f.categories == nil || slices.ContainsFunc(f.categories, func(name string) bool { return bytes.Equal(entries.Category(), []byte(name)) }) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// journalOf is here, or there if an earlier run had its journal there and none is here. Where both have one, it says so when entries wait
+// in that of nobody.
+func journalOf(here, there stateDir, log *slog.Logger) stateDir {
+	journal := filepath.Join(there.dir, "journal")
+	if _, err := os.Stat(filepath.Join(journal, "ack")); err != nil || inUse(there.dir) {
+		return here
+	}
+	if _, err := os.Stat(filepath.Join(here.dir, "journal", "ack")); err != nil {
+		log.Info("the journal of an earlier run is used", "state", there.dir, "in place of", here.dir)
+		return there
+	}
+	if (followed{}).waitsIn(journal) {
+		log.Error("entries of an earlier run wait in another journal, too: start once with state="+there.dir+" to have them written", "state", here.dir)
+	}
+	return here
 }
 
 // inUse says whether a process has the positions or the spool in a directory.
