@@ -14,6 +14,7 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/journal"
 )
 
@@ -84,7 +85,7 @@ func (r *router) add(b *config.Store) {
 // routes are what the engine has to know.
 func (r *router) routes() journal.Routes {
 	return journal.Routes{Prepare: r.prepare, Route: func(category []byte) *journal.Target { return &r.find(category).Target },
-		Patterns: r.patterns, Relays: r.relays(), Locate: r.locate}
+		Patterns: r.patterns, Relays: r.relays(), Destinations: r.destinations(), Locate: r.locate}
 }
 
 // relays says whether some of what comes in is sent on.
@@ -98,6 +99,45 @@ func (r *router) relays() (relays bool) {
 		}
 	}
 	return relays
+}
+
+// destinations are where files are written. What a buffer keeps is none: it is read back.
+func (r *router) destinations() (all []books.Destination) {
+	var add func(s config.Sink)
+	add = func(s config.Sink) {
+		switch s := s.(type) {
+		case config.File:
+			d := books.Destination{Root: filepath.Join(s.Dir, s.Sub)}
+			if c := s.Compress; c != nil {
+				d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
+				if c.DoneMarkers {
+					d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness}
+				}
+			}
+			all = append(all, d)
+		case config.Buffer:
+			add(s.Primary)
+			if !s.Replay {
+				add(s.Secondary)
+			}
+		case config.Bucket:
+			for _, child := range s.Children {
+				add(child)
+			}
+		case config.Multi:
+			for _, child := range s.Children {
+				add(child)
+			}
+		case config.ByCategory:
+			add(s.Model)
+		}
+	}
+	for _, b := range r.conf.Stores {
+		if b.Sink != nil {
+			add(b.Sink)
+		}
+	}
+	return all
 }
 
 // locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir` from before there

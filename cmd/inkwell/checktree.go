@@ -160,7 +160,11 @@ func drawSink(s config.Sink) node {
 	case config.Network:
 		return node{text: networkText(s)}
 	case config.Buffer:
-		return node{text: bufferText(s), on: []node{labelled("primary", s.Primary), labelled("secondary", s.Secondary)}}
+		n := node{text: bufferText(s), on: []node{labelled("primary", s.Primary)}}
+		if s.SpoolDir == "" {
+			n.on = append(n.on, labelled("secondary", s.Secondary))
+		}
+		return n
 	case config.Bucket:
 		return drawBucket(s)
 	case config.Multi:
@@ -303,6 +307,9 @@ func bufferText(b config.Buffer) string {
 	}
 	if b.SpoolMax > 0 {
 		text += ", up to " + humanize.IBytes(uint64(b.SpoolMax)) + " on disk"
+	}
+	if b.SpoolDir != "" {
+		text += " in " + conf.Quote(b.SpoolDir)
 	}
 	return text
 }

@@ -13,6 +13,7 @@ import (
 	"inkwell/forwarder"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/internal/rpc"
 )
 
 // flagLines is the configuration that the flags of a command stand for: what the command runs and what check --print shows.
@@ -165,7 +166,7 @@ func forwardLines(l *flagLines) error {
 		l.add("</tail>")
 	}
 	l.without("once")
-	l.buffered(to, filepath.Join(state, "spool"), "default")
+	l.buffered(to, filepath.Join(state, "spool"))
 	return nil
 }
 
@@ -185,11 +186,10 @@ func pipeLines(l *flagLines) error {
 	l.without("echo")
 	l.add("</pipe>")
 	if spool := l.text("spool"); spool != "" {
-		l.buffered(to, spool, l.args[0])
+		l.buffered(to, spool)
 		return nil
 	}
-	l.add("", "<store>")
-	l.set("category", l.args[0])
+	l.add("", "<store>", "category=default")
 	l.network(to)
 	l.add("</store>")
 	return nil
@@ -198,7 +198,22 @@ func pipeLines(l *flagLines) error {
 // to reads --to.
 func (l *flagLines) to() ([]string, error) {
 	to := l.list("to")
-	return to, needTo(to)
+	if err := needTo(to); err != nil {
+		return nil, err
+	}
+	for i, addr := range to {
+		if strings.ContainsAny(addr, " \t") {
+			return nil, usagef("--to %q: a blank cannot stand in an address", addr)
+		}
+		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+			path, err := filepath.Abs(path)
+			if err != nil {
+				return nil, fmt.Errorf("--to %s: %w", addr, err)
+			}
+			to[i] = "unix:" + path
+		}
+	}
+	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"), ServerName: l.text("tls-server-name")})
 }
 
 // tls adds the files of TLS that were given.
@@ -224,19 +239,16 @@ func (l *flagLines) rules() {
 func (l *flagLines) network(to []string) {
 	l.add("type=network")
 	l.set("service_list", strings.Join(to, " "))
-	l.add("service_order=listed")
+	l.add("service_order=listed", "timeout=30s")
 	l.tls()
 }
 
-// buffered adds a store that sends, with a directory for the time when that fails.
-func (l *flagLines) buffered(to []string, dir, category string) {
-	l.add("", "<store>")
-	l.set("category", category)
-	l.add("type=buffer")
+// buffered adds a store that sends, with the directory of the spool for the time when that fails.
+func (l *flagLines) buffered(to []string, dir string) {
+	l.add("", "<store>", "category=default", "type=buffer")
+	l.set("spool_dir", dir)
 	l.set("spool_max", l.text("spool-max"))
 	l.add("<primary>")
 	l.network(to)
-	l.add("</primary>", "<secondary>", "type=file")
-	l.set("file_path", dir)
-	l.add("</secondary>", "</store>")
+	l.add("</primary>", "</store>")
 }

@@ -220,11 +220,15 @@ func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 	}
 	a := &app{screen: newScreen(&bytes.Buffer{}, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
 	for flag, longest := range map[string][2]int{"--once": {1 << 10, 16 << 20}, "--max-line=2KiB": {0, 0}} {
-		cmd, o, user := a.forward(), new(forwarder.Options), ""
+		cmd, o := a.forward(), new(forwarder.Options)
 		if err := cmd.ParseFlags([]string{flag}); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.configureForward(cmd, o, file, &user); err != nil {
+		c, hop, err := readForwarding(file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&forwarding{c: c, hop: hop}).configure(cmd, o, a.lookup); err != nil {
 			t.Fatal(err)
 		}
 		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, MaxLine: longest[0]}, {Category: "b", Glob: "/b", MaxLine: longest[1]}}

@@ -24,6 +24,7 @@ func Load(name string, data []byte) *Config {
 	l.useRules()
 	l.unknown(file.Root, true)
 	c := l.config
+	l.spools()
 	l.hiddenPrefixes()
 	l.sharedFiles()
 	l.twins()

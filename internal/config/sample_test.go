@@ -18,6 +18,9 @@ func sample(section, about, line string) string {
 	case "allow":
 		return "<allow>\n" + line + "\n" + missing(about, "from=loopback\n") + missing(about, "categories=x\n") + "</allow>\n" + null
 	case "buffer":
+		if about == "spool_dir" && line != "" {
+			return storeText("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>") + "<tail>\ncategory=a\npath=/x\n</tail>\n"
+		}
 		return storeText("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
 	case "network":
 		return networkSample(about, line)

@@ -14,7 +14,8 @@ var tailOptions = []option{
 	{key: "max_line", kind: size, value: "16MiB", ours: true, meaning: "Longer lines are split; 1KiB to 64MiB."},
 }
 
-const tailIntro = "Lines of files, for `inkwell forward`. The block can stand several times; its lines go to the one store of the file, of type `network` or `buffer`, whatever `category` that has."
+const tailIntro = "Lines of files, for `inkwell forward`. The block can stand several times; its lines go to the one store of the file, of type `network` or `buffer`, whatever `category` that has. " +
+	"What cannot be sent waits in the `spool_dir` of the `buffer`, or in `forward.spool` in the directory of its `<secondary>`; with `network` in `spool` in the directory of the positions."
 
 var pipeOptions = []option{
 	{key: "category", kind: text, ours: true, meaning: "The category of the lines. Must be given."},
@@ -22,7 +23,7 @@ var pipeOptions = []option{
 	{key: "drain_timeout", kind: duration, value: "10s", ours: true, meaning: "How long the end of input waits for the network."},
 }
 
-const pipeIntro = "Lines of standard input, for `inkwell pipe`."
+const pipeIntro = "Lines of standard input, for `inkwell pipe`. What cannot be sent waits in the `spool_dir` of a `buffer`, or in `CATEGORY.spool` in the directory of its `<secondary>`; with `network` in memory."
 
 // input reads a <tail> or <pipe> block.
 func (l *loader) input(b *conf.Block) {
