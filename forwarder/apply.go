@@ -1,13 +1,9 @@
 package forwarder
 
 import (
-	"bytes"
 	"errors"
-	"path/filepath"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"inkwell/store/stream"
 )
@@ -88,7 +84,7 @@ func (v *volume) follow(d *directory, x action) error {
 		return nil
 	}
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: active, category: string(t.source.category), path: t.path}
+	g.position = position{id: a.look.id, state: active, category: string(t.category), path: t.path}
 	if err := g.open(a.path, a.look); err != nil {
 		return err
 	}
@@ -175,7 +171,7 @@ func (v *volume) renamed(g *generation, a *arrival) {
 func (v *volume) enter(g *generation, a *arrival) {
 	if g.state == ignored && a.home != nil {
 		v.moved(g.without())
-		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.source.category)
+		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.category)
 	}
 	inTrail := false
 	for _, o := range g.trail.gens {
@@ -323,7 +319,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 func (v *volume) pass(d *directory, x action) error {
 	a, t := x.arrival, x.trail
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: ignored, category: string(t.source.category), path: t.path}
+	g.position = position{id: a.look.id, state: ignored, category: string(t.category), path: t.path}
 	if a.packed && a.source != nil {
 		v.sayOnce(a.path, "compressed file is passed over")
 	}
@@ -359,65 +355,10 @@ func (d *directory) forget(g *generation) {
 	}
 }
 
-// room says whether another descriptor may be opened.
-func (v *volume) room(d *directory) bool {
-	v.tellCounts()
-	if v.held.Load() < int64(v.limit) || v.evict() {
-		return true
-	}
-	v.again(d)
-	return false
-}
-
-// again makes a file that could not be opened for want of descriptors be tried again.
-func (v *volume) again(d *directory) {
-	d.again, d.starved = true, true
-	v.count.noRoom.Add(1)
-	if !v.full {
-		v.full = true
-		v.log.Warn("no descriptors are left; some files wait to be read. Raise the limit (ulimit -n)", "dir", d.path, "limit", v.limit)
-	}
-}
-
 func (v *volume) cannotOpen(d *directory, a *arrival, err error) {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		v.again(d)
 		return
 	}
 	v.unreadable(d, a.path, err)
-}
-
-// seekEnd moves behind the file's last newline.
-func (g *generation) seekEnd() error {
-	size := g.look.size
-	buf := make([]byte, min(size, chunkSize))
-	n, err := readAt(g.fd, buf, size-int64(len(buf)))
-	if err != nil {
-		return err
-	}
-	end := size - int64(len(buf)) + int64(bytes.LastIndexByte(buf[:n], '\n')) + 1
-	if bytes.LastIndexByte(buf[:n], '\n') < 0 && size > int64(len(buf)) {
-		end = size // a very long line: its rest will do
-	}
-	return g.seek(end)
-}
-
-func closeQuietly(fd int) { _ = unix.Close(fd) } // nothing was written to it
-
-// hintFile makes the file be looked at now.
-func (v *volume) hintFile(path string) {
-	d := v.dirs[filepath.Dir(path)]
-	if d == nil {
-		return
-	}
-	if t := d.trails[filepath.Base(path)]; t != nil && len(t.gens) > 0 {
-		t.gens[0].pollAt = time.Time{}
-	}
-}
-
-// hintDir makes the directory be listed soon.
-func (v *volume) hintDir(path string) {
-	if d := v.dirs[path]; d != nil {
-		d.hinted, v.hinted = true, true
-	}
 }

@@ -101,7 +101,8 @@ func (d *directory) base(name string) (t *trail) {
 func (d *directory) trail(name string, s *source) *trail {
 	t := d.trails[name]
 	if t == nil {
-		t = &trail{path: filepath.Join(d.path, name), dir: d, source: s, fresh: true}
+		path := filepath.Join(d.path, name)
+		t = &trail{path: path, dir: d, source: s, category: s.categoryOf(path), fresh: true}
 		d.trails[name] = t
 	}
 	return t

@@ -10,32 +10,46 @@ import (
 // wanted is a directory and the inputs whose patterns show it, in their order.
 type wanted map[string][]*source
 
-// find looks for directories that match, in a goroutine of its own: a pattern may lead over a file system that hangs.
-func (f *follower) find(ctx context.Context) <-chan wanted {
-	found := make(chan wanted)
-	go func() {
-		for {
-			start := time.Now()
-			w := make(wanted)
-			for _, s := range f.sources {
-				for _, dir := range s.dirs() {
-					w[dir] = append(w[dir], s)
+// found is the directories that one input's pattern shows.
+type found struct {
+	source *source
+	dirs   []string
+}
+
+// find looks for directories that match, in a goroutine for each input: a pattern may lead over a file system that hangs.
+func (f *follower) find(ctx context.Context) <-chan found {
+	c := make(chan found)
+	for _, s := range f.sources {
+		go func() {
+			for {
+				start := time.Now()
+				now := found{s, s.dirs()}
+				pause := min(max(f.rescan, slowRescan*time.Since(start)), maxRescan)
+				select {
+				case c <- now:
+				case <-ctx.Done():
+					return
+				}
+				select {
+				case <-time.After(pause):
+				case <-ctx.Done():
+					return
 				}
 			}
-			pause := min(max(f.rescan, slowRescan*time.Since(start)), maxRescan)
-			select {
-			case found <- w:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return
-			}
+		}()
+	}
+	return c
+}
+
+// collect adds what was found last of each input. It is complete when every input was heard of.
+func (f *follower) collect(latest map[*source][]string) (w wanted, complete bool) {
+	w = make(wanted)
+	for _, s := range f.sources {
+		for _, dir := range latest[s] {
+			w[dir] = append(w[dir], s)
 		}
-	}()
-	return found
+	}
+	return w, len(latest) == len(f.sources)
 }
 
 // assignment tells a volume about a directory.
@@ -49,7 +63,7 @@ type assignment struct {
 
 // assign gives each directory to the volume of its file system, and says how many volumes were started.
 func (f *follower) assign(ctx context.Context, now wanted) (started int) {
-	remounted := f.mounts.read()
+	f.mounts.read()
 	mail := make(map[*volume][]assignment)
 	var fresh []*volume
 	f.mu.Lock()
@@ -65,7 +79,7 @@ func (f *follower) assign(ctx context.Context, now wanted) (started int) {
 			f.assigned[dir] = v
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: f.before == nil})
 			delete(f.loaded, dir)
-		case remounted && v.name != f.volumeName(f.mounts.of(dir)):
+		case v.name != f.volumeName(f.mounts.of(dir)):
 			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // a later look gives it to another
 		case !slices.Equal(now[dir], f.before[dir]):
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir]})

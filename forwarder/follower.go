@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"inkwell/internal/stats"
 	"inkwell/store/stream"
 )
@@ -62,11 +60,13 @@ type follower struct {
 	limit   int           // descriptors
 	seq     atomic.Uint64 // of parcels
 
-	volumes map[string]*volume // by file system
-	failed  chan error         // what ended a volume
-	mounts  mounts
-	before  wanted       // what was found last
-	held    atomic.Int64 // descriptors
+	volumes  map[string]*volume // by file system
+	failed   chan error         // what ended a volume
+	mounts   mounts
+	before   wanted       // what was found last
+	began    bool         // directories are assigned
+	returned atomic.Bool  // a directory was given back by its volume
+	held     atomic.Int64 // descriptors
 
 	mu       sync.Mutex
 	loaded   map[string][]*generation // from the positions, or given back by a volume, by directory
@@ -144,37 +144,42 @@ func (f *follower) unreadableErr() error {
 	return nil
 }
 
-// descriptorLimit leaves room for the network, the spool and what else the process has open.
-func descriptorLimit() int {
-	var r unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<20 {
-		return 1 << 20
-	}
-	return max(int(r.Cur)-64-int(r.Cur)/10, 16)
-}
-
 // run follows until ctx ends; with once, until everything was read to its end.
 func (f *follower) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer close(f.ship.full)
-	found := f.find(ctx)
+	found, latest := f.find(ctx), make(map[*source][]string)
 	watch := time.NewTicker(f.hang / 5)
 	defer watch.Stop()
+	late := time.After(f.hang) // then the inputs that were heard of begin without the others
 	running, complete := 0, false
 	for ctx.Err() == nil && !(f.once && complete && running == 0) {
 		select {
-		case dirs := <-found:
-			running += f.assign(ctx, dirs)
-			complete = true
+		case one := <-found:
+			last, known := latest[one.source]
+			if known && f.began && slices.Equal(last, one.dirs) && !f.mounts.read() && !f.returned.Swap(false) {
+				continue
+			}
+			latest[one.source] = one.dirs
+		case <-late:
+			late, f.began = nil, true
 		case err := <-f.failed:
 			running--
 			if err != nil {
 				return errors.Join(err, f.await(cancel))
 			}
+			continue
 		case <-watch.C:
 			f.lookForHangs()
+			continue
 		case <-ctx.Done():
+			continue
+		}
+		var all wanted
+		if all, complete = f.collect(latest); complete || f.began {
+			f.began = true
+			running += f.assign(ctx, all)
 		}
 	}
 	return errors.Join(ctx.Err(), f.await(cancel))

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"bytes"
 	"log/slog"
 	"slices"
 	"time"
@@ -95,6 +96,21 @@ func (g *generation) seek(off int64) error {
 	return nil
 }
 
+// seekEnd moves behind the file's last newline.
+func (g *generation) seekEnd() error {
+	size := g.look.size
+	buf := make([]byte, min(size, chunkSize))
+	n, err := readAt(g.fd, buf, size-int64(len(buf)))
+	if err != nil {
+		return err
+	}
+	end := size - int64(len(buf)) + int64(bytes.LastIndexByte(buf[:n], '\n')) + 1
+	if bytes.LastIndexByte(buf[:n], '\n') < 0 && size > int64(len(buf)) {
+		end = size // a very long line: its rest will do
+	}
+	return g.seek(end)
+}
+
 func (g *generation) close(log *slog.Logger) {
 	if g.fd < 0 {
 		return
@@ -108,14 +124,15 @@ func (g *generation) close(log *slog.Logger) {
 // trail is the generations of one path, in the order in which they are read: the first is being read, the others wait for it to be
 // finished.
 type trail struct {
-	path    string
-	dir     *directory
-	source  *source
-	gens    []*generation
-	live    identity  // what stands at path …
-	there   bool      // … if anything does
-	changed time.Time // when that changed
-	fresh   bool      // path was not known before the look that is going on
+	path     string
+	dir      *directory
+	source   *source
+	category []byte // of the lines
+	gens     []*generation
+	live     identity  // what stands at path …
+	there    bool      // … if anything does
+	changed  time.Time // when that changed
+	fresh    bool      // path was not known before the look that is going on
 }
 
 // replaced says whether g is no longer what its path shows.

@@ -70,6 +70,9 @@ func (s *source) dirs() []string {
 	return dirs
 }
 
+// categoryOf is the category of the lines of a file at path.
+func (s *source) categoryOf(string) []byte { return s.category }
+
 func (s *source) literal() bool { return !hasMeta(s.base) }
 
 func (s *source) matches(name string) bool {

@@ -88,6 +88,7 @@ func (f *follower) giveBack(dir string, known []*generation) {
 	defer f.mu.Unlock()
 	f.loaded[dir] = append(f.loaded[dir], known...)
 	delete(f.assigned, dir)
+	f.returned.Store(true)
 }
 
 // drop forgets a directory of which nothing is known any more.

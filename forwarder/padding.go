@@ -75,7 +75,7 @@ func (v *volume) passPadding(g *generation, rest []byte) (more bool, err error) 
 		return next >= 0, nil
 	}
 	if len(line) > 0 {
-		v.cur.batch.Append(g.source.category, append(line, '\n'))
+		v.cur.batch.Append(g.trail.category, append(line, '\n'))
 		v.took(g, line, cut{bytes: len(line), entries: 1})
 	}
 	tail := make([]byte, min(next, printMax))

@@ -192,7 +192,7 @@ func (v *volume) consume(g *generation, data []byte) (ok bool, c consumed) {
 	if at := int64(g.head.n) - (g.offset - int64(c.before)); g.head.n < printMax && at >= 0 { // no hole lies between
 		g.head = g.head.grow(data[min(at, int64(len(data))):])
 	}
-	cutter := cutter{category: g.source.category, max: v.longest(g.source), full: parcelFull}
+	cutter := cutter{category: g.trail.category, max: v.longest(g.source), full: parcelFull}
 	c.cut = cutter.take(&v.cur.batch, data[c.before:], g.broken)
 	if c.entries > 0 {
 		v.took(g, data[:c.before+c.bytes], c.cut)
@@ -231,7 +231,7 @@ func (v *volume) takeRest(g *generation) bool {
 		v.suspect(g)
 		return false
 	}
-	v.cur.batch.Append(g.source.category, append(data[g.tail.n:len(data):len(data)], '\n'))
+	v.cur.batch.Append(g.trail.category, append(data[g.tail.n:len(data):len(data)], '\n'))
 	v.took(g, data, cut{bytes: int(g.scanned), entries: 1, rest: true})
 	return true
 }
