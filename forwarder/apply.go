@@ -342,6 +342,9 @@ func (v *volume) pass(d *directory, x action) error {
 // lose tells that what was not read of a file cannot be read any more.
 func (v *volume) lose(g *generation, why string) {
 	g.lost = true
+	if g.seen && g.look.size == g.offset {
+		return // nothing is missing
+	}
 	v.count.lost.Add(1)
 	v.log.Warn("what was not read of a file is lost: "+why, "path", g.path, "offset", g.offset)
 }

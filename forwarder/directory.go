@@ -42,6 +42,7 @@ type directory struct {
 	starved bool // for want of descriptors
 
 	links   map[string]identity     // what the symbolic links that match point to
+	beside  map[string]*beside      // where rotated files of links stand, by path
 	waiting map[identity]*undecided // arrivals that may be missed generations, or not
 	failed  map[string]error        // what in it cannot be read, itself included
 }
@@ -52,6 +53,7 @@ func newDirectory(path string) *directory {
 		literals: make(map[string]*source),
 		trails:   make(map[string]*trail),
 		links:    make(map[string]identity),
+		beside:   make(map[string]*beside),
 		waiting:  make(map[identity]*undecided),
 		failed:   make(map[string]error),
 	}
@@ -94,6 +96,9 @@ func (d *directory) base(name string) (t *trail) {
 		t = d.trails[base]
 		return t == nil
 	})
+	if b := d.beside[d.path]; t == nil && b != nil {
+		t = b.base(name)
+	}
 	return t
 }
 
@@ -122,6 +127,11 @@ func (d *directory) due(now time.Time) bool {
 	}
 	for name, id := range d.links {
 		if l, err := statPath(filepath.Join(d.path, name)); err != nil || l.id != id {
+			return true
+		}
+	}
+	for _, b := range d.beside {
+		if b.path != d.path && b.changed() {
 			return true
 		}
 	}

@@ -63,7 +63,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	}
 	list := v.listWanted(d, names)
 	d.notePaths(list, now)
-	list = append(list, v.listSiblings(d, names)...)
+	list = append(list, v.listSiblings(d, names, now)...)
 	list = v.examine(d, list)
 	actions := decide(v.viewOf(d), list, now)
 	d.mtime, d.listed = l.mtime, now
@@ -86,7 +86,8 @@ func (v *volume) viewOf(d *directory) *view {
 
 // listWanted looks at the files that an input wants.
 func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
-	clear(d.links)
+	before := d.links
+	d.links = make(map[string]identity, len(before))
 	for _, e := range names {
 		s, other := d.match(e.name)
 		if s == nil {
@@ -108,14 +109,18 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 		case err != nil && !(e.link && errors.Is(err, fs.ErrNotExist)):
 			v.unreadable(d, path, err)
 		case l.regular:
-			list = append(list, &arrival{path: path, look: l, source: s, home: d.trail(e.name, s)})
+			a := &arrival{path: path, look: l, source: s, home: d.trail(e.name, s)}
+			list = append(list, a)
+			if e.link && before[e.name] != l.id {
+				v.resolve(d, a.home)
+			}
 		}
 	}
 	return list
 }
 
 // listSiblings looks at the files no input wants that could be rotated files of those that are followed.
-func (v *volume) listSiblings(d *directory, names []entry) (list []*arrival) {
+func (v *volume) listSiblings(d *directory, names []entry, now time.Time) (list []*arrival) {
 	missing := d.misses()
 	for _, e := range names {
 		if e.link || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
@@ -130,10 +135,10 @@ func (v *volume) listSiblings(d *directory, names []entry) (list []*arrival) {
 		case err != nil:
 			v.unreadable(d, path, err)
 		case l.regular:
-			list = append(list, &arrival{path: path, look: l})
+			list = append(list, &arrival{path: path, look: l, base: d.base(e.name)})
 		}
 	}
-	return list
+	return append(list, v.listBeside(d, missing, now)...)
 }
 
 // misses says whether a file of d is to be read whose name is not known.
@@ -164,7 +169,10 @@ func (v *volume) examine(d *directory, list []*arrival) []*arrival {
 		return again
 	})
 	for _, a := range list {
-		a.known, a.base = v.known[a.look.id], d.base(filepath.Base(a.path))
+		a.known = v.known[a.look.id]
+		if a.home != nil {
+			a.base = d.base(filepath.Base(a.path))
+		}
 	}
 	for _, g := range d.known {
 		if g.fd < 0 {
@@ -264,6 +272,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 			delete(d.trails, name)
 		}
 	}
+	v.pruneBeside(d)
 }
 
 // forgetUnseen is how long the position of a file is kept that was not found since the start: its file system may be mounted late.
@@ -328,7 +337,9 @@ func (v *volume) hintFile(path string) {
 
 // hintDir makes the directory be listed soon.
 func (v *volume) hintDir(path string) {
-	if d := v.dirs[path]; d != nil {
-		d.hinted, v.hinted = true, true
+	for _, d := range []*directory{v.dirs[path], v.beside[path]} {
+		if d != nil {
+			d.hinted, v.hinted = true, true
+		}
 	}
 }

@@ -104,7 +104,7 @@ func (v *volume) letGo(g *generation) {
 		return
 	}
 	g.trail.remove(g)
-	g.look = look{}
+	g.look.changed = time.Time{} // so that it is opened again
 	v.askDirectory(g)
 	if len(g.trail.gens) > 0 {
 		g.trail.gens[0].pollAt = time.Time{}

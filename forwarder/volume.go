@@ -21,6 +21,7 @@ type volume struct {
 	watch *watcher
 
 	dirs    map[string]*directory
+	beside  map[string]*directory // by the directories of what its links point to
 	known   map[identity]*generation
 	open    []*generation // that have a descriptor …
 	opened  []*generation // … and those that got it since the last poll
@@ -57,6 +58,7 @@ func newVolume(f *follower, name string) *volume {
 		follower: f,
 		name:     name,
 		dirs:     make(map[string]*directory),
+		beside:   make(map[string]*directory),
 		known:    make(map[identity]*generation),
 		said:     make(map[string]bool),
 		buf:      make([]byte, chunkSize),
