@@ -127,8 +127,10 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding)
 		if err != nil {
 			return usageError{err}
 		}
-		if found, _ := filepath.Glob(in.Glob); o.Once && len(found) == 0 {
-			return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+		if o.Once { // without it nothing is asked of a file system here: it may hang
+			if found, _ := filepath.Glob(in.Glob); len(found) == 0 {
+				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+			}
 		}
 		o.Inputs = append(o.Inputs, in)
 	}
