@@ -55,8 +55,10 @@ type Options struct {
 	FromEnd   bool // files that stand when a state first meets their path are followed from their end, not from their start
 	Once      bool // read every file to its end, deliver, return
 	MaxLine   int  // bytes; longer lines are split; 0 = 16 MiB
-	Logger    *slog.Logger
-	Stats     *stats.Set
+
+	MaxCategories int // of all inputs; files of further ones are not followed; 0 = 4096
+	Logger        *slog.Logger
+	Stats         *stats.Set
 }
 
 // Status is what a Forwarder has done since Open.

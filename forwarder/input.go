@@ -1,18 +1,23 @@
 package forwarder
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+
+	"inkwell/forwarder/lines"
+	"inkwell/forwarder/pattern"
 )
 
-// Input is what to follow: the files that match Glob, whose lines become entries of Category.
+// Input is what to follow: the files that match Glob, whose messages become entries of Category.
 type Input struct {
-	Category string
-	Glob     string // as filepath.Match; matched anew all the time
-	FromEnd  bool   // as that of Options, which holds for all inputs
-	MaxLine  int    // beats that of Options, 0 = that
+	Category string   // can use the names in Glob: see package pattern
+	Glob     string   // matched anew all the time
+	Exclude  []string // patterns of what is not followed
+	FromEnd  bool     // as that of Options, which holds for all inputs
+	Lines    lines.Options
 }
 
 // ParseInput reads "CATEGORY=GLOB".
@@ -29,11 +34,12 @@ func (in Input) validate() error {
 	if in.Category == "" || in.Glob == "" {
 		return fmt.Errorf("input %q=%q: category and glob must not be empty", in.Category, in.Glob)
 	}
-	if in.MaxLine < 0 {
+	if in.Lines.MaxLine < 0 {
 		return fmt.Errorf("input %s=%s: the longest line must not be negative", in.Category, in.Glob)
 	}
-	if _, err := filepath.Match(in.Glob, ""); err != nil {
-		return fmt.Errorf("input %s=%s: %w; quote *, ?, [ and \\ that are part of a name with \\", in.Category, in.Glob, err)
+	_, err := pattern.Compile(in.Glob, pattern.Options{Category: in.Category, Exclude: in.Exclude})
+	if err = errors.Join(err, in.Lines.Validate()); err != nil {
+		return fmt.Errorf("input %s=%s: %w", in.Category, in.Glob, err)
 	}
 	return nil
 }
@@ -55,7 +61,7 @@ func newSource(in Input, order int) (*source, error) {
 		return nil, fmt.Errorf("input %s=%s: %w", in.Category, in.Glob, err)
 	}
 	dir, base := filepath.Split(glob)
-	return &source{order: order, category: []byte(in.Category), dir: filepath.Clean(dir), base: base, fromEnd: in.FromEnd, maxLine: in.MaxLine}, nil
+	return &source{order: order, category: []byte(in.Category), dir: filepath.Clean(dir), base: base, fromEnd: in.FromEnd, maxLine: in.Lines.MaxLine}, nil
 }
 
 // dirs returns the directories that stand and match.

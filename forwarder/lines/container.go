@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -20,17 +21,14 @@ const (
 	Docker
 )
 
+var formats = [...]string{None: "none", AutoFormat: "auto", CRI: "cri", Docker: "docker"}
+
+func (f Format) String() string { return formats[f] }
+
 // ParseFormat reads none, auto, cri or docker.
 func ParseFormat(s string) (Format, error) {
-	switch s {
-	case "none":
-		return None, nil
-	case "auto":
-		return AutoFormat, nil
-	case "cri":
-		return CRI, nil
-	case "docker":
-		return Docker, nil
+	if i := slices.Index(formats[:], s); i >= 0 {
+		return Format(i), nil
 	}
 	return None, fmt.Errorf("format %q: must be none, auto, cri or docker", s)
 }
@@ -153,18 +151,17 @@ func (d *Decoder) unpackDocker(p *piece) bool {
 
 // dockerTail reads what stands behind the text of a line as Docker writes it today.
 func dockerTail(rest []byte) (stream, stamp []byte, ok bool) {
-	for _, name := range []string{`,"stream":"stdout"`, `,"stream":"stderr"`} {
-		tail, found := bytes.CutPrefix(rest, []byte(name+`,"time":"`))
-		if !found {
-			continue
-		}
-		stamp, found = bytes.CutSuffix(tail, []byte(`"}`))
-		if !found || bytes.ContainsAny(stamp, `"\`) {
-			return nil, nil, false
-		}
-		return []byte(name[len(`,"stream":"`) : len(name)-1]), stamp, true
+	const before, between, end = `,"stream":"`, `","time":"`, `"}`
+	at := len(before) + len("stdout")
+	if len(rest) < at+len(between) || string(rest[:len(before)]) != before || string(rest[at:at+len(between)]) != between {
+		return nil, nil, false
 	}
-	return nil, nil, false
+	stream = rest[len(before):at]
+	stamp, ok = bytes.CutSuffix(rest[at+len(between):], []byte(end))
+	if string(stream) != "stdout" && string(stream) != "stderr" || bytes.ContainsAny(stamp, `"\`) {
+		return nil, nil, false
+	}
+	return stream, stamp, ok
 }
 
 // appendUnquoted appends the JSON string that begins in, behind its first quote, to dst, and returns what follows it. It is not ok if the

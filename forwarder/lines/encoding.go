@@ -3,6 +3,7 @@ package lines
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/unicode"
@@ -20,17 +21,14 @@ const (
 	UTF16BE
 )
 
+var encodings = [...]string{Auto: "auto", UTF8: "utf-8", UTF16LE: "utf-16le", UTF16BE: "utf-16be"}
+
+func (e Encoding) String() string { return encodings[e] }
+
 // ParseEncoding reads auto, utf-8, utf-16le or utf-16be.
 func ParseEncoding(s string) (Encoding, error) {
-	switch s {
-	case "auto":
-		return Auto, nil
-	case "utf-8":
-		return UTF8, nil
-	case "utf-16le":
-		return UTF16LE, nil
-	case "utf-16be":
-		return UTF16BE, nil
+	if i := slices.Index(encodings[:], s); i >= 0 {
+		return Encoding(i), nil
 	}
 	return Auto, fmt.Errorf("encoding %q: must be auto, utf-8, utf-16le or utf-16be", s)
 }
