@@ -102,6 +102,29 @@ func (e Encoding) newline(text []byte) int {
 	}
 }
 
+// LastNewline returns the place behind the last newline of data, which stands at offset of a file; 0 if there is none.
+func (e Encoding) LastNewline(data []byte, offset int64) int {
+	for {
+		i := bytes.LastIndexByte(data, '\n')
+		if !e.wide() || i < 0 {
+			return i + 1
+		}
+		unit := i - int((offset+int64(i))&1)
+		if unit >= 0 && unit+2 <= len(data) && e.unit(data[unit:]) == '\n' {
+			return unit + 2
+		}
+		data = data[:i]
+	}
+}
+
+// Even returns off, or the next offset at which a character can begin.
+func (e Encoding) Even(off int64) int64 {
+	if e.wide() {
+		return (off + 1) &^ 1
+	}
+	return off
+}
+
 func (e Encoding) unit(b []byte) uint16 {
 	if e == UTF16LE {
 		return uint16(b[0]) | uint16(b[1])<<8

@@ -165,6 +165,28 @@ func TestPositionWithinACharacter(t *testing.T) {
 	}
 }
 
+func TestLastNewline(t *testing.T) {
+	for e, text := range map[Encoding][]byte{UTF8: []byte("a\nĊ"), UTF16LE: wide(UTF16LE, "a\nĊ"), UTF16BE: wide(UTF16BE, "a\nਊ")} {
+		want := len(text) - 2
+		for offset := range int64(4) {
+			if e.wide() && offset%2 == 1 {
+				continue
+			}
+			if got := e.LastNewline(text, offset); got != want {
+				t.Errorf("%s: %d, want %d", e, got, want)
+			}
+		}
+		if got := e.LastNewline(text[:1], 0); got != 0 {
+			t.Errorf("%s without one: %d", e, got)
+		}
+		if e.wide() {
+			if got := e.LastNewline(text[1:], 1); got != want-1 {
+				t.Errorf("%s from within a character: %d, want %d", e, got, want-1)
+			}
+		}
+	}
+}
+
 func TestLongWideLines(t *testing.T) {
 	o := options(func(o *Options) { o.MaxLine = 64; o.Encoding = UTF16BE })
 	in := wide(UTF16BE, strings.Repeat("𝄞", 100)+strings.Repeat("字", 100)+"\nnext\n")

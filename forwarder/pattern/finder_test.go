@@ -62,9 +62,8 @@ func (f *found) files(t testing.TB) (list []string) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			if _, ok := f.pattern.Match(path); ok && e.Type() == 0 {
-				list = append(list, path)
+			if f.pattern.In(dir).Match(e.Name()) && e.Type() == 0 {
+				list = append(list, filepath.Join(dir, e.Name()))
 			}
 		}
 	}
@@ -210,6 +209,18 @@ func TestLinksToDirectories(t *testing.T) {
 	}
 	if !deep.dirs[root] || !deep.dirs[root+"/real"] || len(deep.dirs) != 2 {
 		t.Errorf("**: %v", deep.dirs)
+	}
+}
+
+func TestLiteralNames(t *testing.T) {
+	p := compileOrFail(t, "/l/{a,*}/{x,y}.log", Options{Exclude: []string{"y.log"}})
+	for dir, only := range map[string]bool{"/l/a": true, "/l/b": true} {
+		if names, o := p.In(dir).Literal(); !slices.Equal(names, []string{"x.log"}) || o != only {
+			t.Errorf("%s: %v, %t", dir, names, o)
+		}
+	}
+	if names, only := compileOrFail(t, "/l/{x.log,*.txt}", Options{}).In("/l").Literal(); !slices.Equal(names, []string{"x.log"}) || only {
+		t.Errorf("%v, %t", names, only)
 	}
 }
 
