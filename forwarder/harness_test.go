@@ -120,6 +120,7 @@ var quick = timing{
 	keepGone: time.Minute,
 	window:   2 * time.Second,
 	forget:   time.Minute,
+	hang:     2 * time.Second,
 }
 
 // rig is a directory with logs, and a follower that can be started and stopped.

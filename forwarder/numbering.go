@@ -25,15 +25,15 @@ func isFor(id stream.ID, maxLine int) bool {
 }
 
 // number gives the entries that were taken last their numbers; the position of g is where it was before.
-func (f *follower) number(g *generation, data []byte, c cut) {
-	if longest := f.longest(g.source); g.stream == (stream.ID{}) || !isFor(g.stream, longest) {
+func (v *volume) number(g *generation, data []byte, c cut) {
+	if longest := v.longest(g.source); g.stream == (stream.ID{}) || !isFor(g.stream, longest) {
 		g.stream, g.number = newStream(longest), 0
 		born := g.position
 		born.state = active
-		f.cur.born = append(f.cur.born, born)
+		v.cur.born = append(v.cur.born, born)
 	}
 	if !c.rest {
-		f.cur.batch.Number(g.stream, g.number, c.entries)
+		v.cur.batch.Number(g.stream, g.number, c.entries)
 		g.number += int64(c.entries)
 		return
 	}
@@ -42,5 +42,5 @@ func (f *follower) number(g *generation, data []byte, c cut) {
 	h.Write(g.stream[:])
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(g.offset)))
 	h.Write(data)
-	f.cur.batch.Number(stream.ID(h.Sum(nil)[:16]), 0, 1)
+	v.cur.batch.Number(stream.ID(h.Sum(nil)[:16]), 0, 1)
 }
