@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"bytes"
 	"errors"
 	"path/filepath"
 	"syscall"
@@ -88,12 +87,12 @@ func (v *volume) follow(d *directory, x action) error {
 		return nil
 	}
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: active, category: string(t.source.category), path: t.path}
+	g.position = position{id: a.look.id, state: active, category: string(t.category), path: t.path}
 	if err := g.open(a.path, a.look); err != nil {
 		return err
 	}
 	if (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t {
-		if err := g.seekEnd(); err != nil {
+		if err := v.seekEnd(g); err != nil {
 			return joinClose(err, g.fd)
 		}
 	}
@@ -175,7 +174,7 @@ func (v *volume) renamed(g *generation, a *arrival) {
 func (v *volume) enter(g *generation, a *arrival) {
 	if g.state == ignored && a.home != nil {
 		v.moved(g.without())
-		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.source.category)
+		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.category)
 	}
 	inTrail := false
 	for _, o := range g.trail.gens {
@@ -323,7 +322,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 func (v *volume) pass(d *directory, x action) error {
 	a, t := x.arrival, x.trail
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: ignored, category: string(t.source.category), path: t.path}
+	g.position = position{id: a.look.id, state: ignored, category: string(t.category), path: t.path}
 	if a.packed && a.source != nil {
 		v.sayOnce(a.path, "compressed file is passed over")
 	}
@@ -388,15 +387,20 @@ func (v *volume) cannotOpen(d *directory, a *arrival, err error) {
 }
 
 // seekEnd moves behind the file's last newline.
-func (g *generation) seekEnd() error {
+func (v *volume) seekEnd(g *generation) error {
+	code, err := v.encoding(g)
+	if err != nil {
+		return err
+	}
 	size := g.look.size
 	buf := make([]byte, min(size, chunkSize))
 	n, err := readAt(g.fd, buf, size-int64(len(buf)))
 	if err != nil {
 		return err
 	}
-	end := size - int64(len(buf)) + int64(bytes.LastIndexByte(buf[:n], '\n')) + 1
-	if bytes.LastIndexByte(buf[:n], '\n') < 0 && size > int64(len(buf)) {
+	last := code.LastNewline(buf[:n], size-int64(len(buf)))
+	end := size - int64(len(buf)) + int64(last)
+	if last == 0 && size > int64(len(buf)) {
 		end = size // a very long line: its rest will do
 	}
 	return g.seek(end)

@@ -55,7 +55,6 @@ type follower struct {
 	sources []*source
 	fromEnd bool
 	once    bool
-	maxLine int
 	log     *slog.Logger
 	count   counters
 	ship    *shipper
@@ -65,8 +64,14 @@ type follower struct {
 	volumes map[string]*volume // by file system
 	failed  chan error         // what ended a volume
 	mounts  mounts
-	before  wanted       // what was found last
 	held    atomic.Int64 // descriptors
+	strewn  atomic.Bool  // a directory was given back, and is to be assigned anew
+
+	findings   map[*source]finding // what each pattern leads to …
+	before     wanted              // … and that put together, when directories were assigned last
+	obstacles  map[*source]*obstacle
+	blocked    map[*source]map[string]bool // directories on the way that cannot be looked into, and that was told
+	categories *categories
 
 	mu       sync.Mutex
 	loaded   map[string][]*generation // from the positions, or given back by a volume, by directory
@@ -75,7 +80,7 @@ type follower struct {
 
 // counters are what the follower tells about itself.
 type counters struct {
-	lines, bytes, split, truncated, recovered, unreadable, lost, noRoom, hanging, holes *atomic.Int64
+	lines, bytes, split, truncated, recovered, unreadable, lost, noRoom, hanging, holes, odd *atomic.Int64
 
 	files atomic.Int64 // being followed
 	total atomic.Int64 // bytes found at the start
@@ -92,13 +97,13 @@ func (c *counters) init(s *stats.Set) {
 	c.noRoom = s.Overall("files waiting for descriptors")
 	c.hanging = s.Overall("file systems hanging")
 	c.holes = s.Overall("bytes of holes")
+	c.odd = s.Overall("lines not of the format")
 }
 
 func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
 	f := &follower{
 		timing:   defaultTiming,
 		sources:  sources,
-		maxLine:  defaultLine,
 		log:      log,
 		ship:     ship,
 		limit:    descriptorLimit(),
@@ -106,6 +111,11 @@ func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
 		failed:   make(chan error, volumesMax),
 		loaded:   make(map[string][]*generation),
 		assigned: make(map[string]*volume),
+
+		findings:   make(map[*source]finding),
+		obstacles:  make(map[*source]*obstacle),
+		blocked:    make(map[*source]map[string]bool),
+		categories: newCategories(log),
 	}
 	f.count.init(stats.New())
 	return f
@@ -113,14 +123,15 @@ func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
 
 func (f *follower) configure(o Options) {
 	f.fromEnd, f.once = o.FromEnd, o.Once
-	if o.MaxLine > 0 {
-		f.maxLine = o.MaxLine
-	}
 	f.count.init(o.Stats)
+	f.categories.max = cmp.Or(o.MaxCategories, defaultCategories)
+	f.categories.count(o.Stats)
+	for _, s := range f.sources {
+		if category, fixed := s.pattern.Fixed(); fixed {
+			o.Stats.Category(category, "received good") // so that it is there from the start
+		}
+	}
 }
-
-// longest is the longest line of a source.
-func (f *follower) longest(s *source) int { return cmp.Or(s.maxLine, f.maxLine) }
 
 // load takes over the positions of earlier runs.
 func (f *follower) load(p *positions) {
@@ -161,19 +172,24 @@ func (f *follower) run(ctx context.Context) (err error) {
 	found := f.find(ctx)
 	watch := time.NewTicker(f.hang / 5)
 	defer watch.Stop()
-	running, complete := 0, false
-	for ctx.Err() == nil && !(f.once && complete && running == 0) {
+	running := 0
+	for ctx.Err() == nil && !(f.once && len(f.findings) == len(f.sources) && running == 0) {
 		select {
-		case dirs := <-found:
-			running += f.assign(ctx, dirs)
-			complete = true
+		case x := <-found:
+			f.findings[x.source] = x
+			running += f.assign(ctx)
 		case err := <-f.failed:
 			running--
 			if err != nil {
 				return errors.Join(err, f.await(cancel))
 			}
-		case <-watch.C:
+		case now := <-watch.C:
+			if f.strewn.Swap(false) || f.before != nil && f.mounts.changed() {
+				running += f.assign(ctx)
+			}
 			f.lookForHangs()
+			f.tellPatterns(now)
+			f.categories.tell(now)
 		case <-ctx.Done():
 		}
 	}

@@ -22,6 +22,7 @@
 package forwarder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,12 +147,12 @@ func (o *Options) sources() (sources []*source, err error) {
 		problems = append(problems, errors.New("nothing to follow: give at least one CATEGORY=GLOB"))
 	}
 	for i, in := range o.Inputs {
+		in.Lines.MaxLine = cmp.Or(in.Lines.MaxLine, max(o.MaxLine, 0))
 		s, err := newSource(in, i)
-		if err = errors.Join(in.validate(), err); err != nil {
+		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		s.received = o.Stats.Category(in.Category, "received good")
 		sources = append(sources, s)
 	}
 	return sources, errors.Join(problems...)

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,11 +169,11 @@ func (r *rig) start() {
 	}
 	var sources []*source
 	for i, in := range r.inputs {
+		in.Lines.MaxLine = cmp.Or(in.Lines.MaxLine, r.opt.MaxLine)
 		s, err := newSource(in, i)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		s.received = r.stats.Category(in.Category, "received good")
 		sources = append(sources, s)
 	}
 	ship := newShipper(r.store, log)

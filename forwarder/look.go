@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says something.
@@ -41,8 +43,8 @@ func (v *volume) rescan(now time.Time) {
 func (v *volume) scan(d *directory, now time.Time) {
 	v.at(&d.path)
 	d.hinted, d.urgent, d.again, d.starved = false, false, false, false
-	before := d.failed
-	d.failed = make(map[string]error)
+	before, refused := d.failed, d.refused
+	d.failed, d.refused = make(map[string]error), 0
 	l, err := statPath(d.path)
 	var names []entry
 	if err == nil {
@@ -54,7 +56,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 		for path := range before { // they still cannot
 			d.failed[path] = before[path]
 		}
-		d.listed = now
+		d.listed, d.refused = now, refused
 		v.tellFailed(d, before)
 		return
 	}
@@ -76,6 +78,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	}
 	v.prune(d, list, now)
 	v.tellFailed(d, before)
+	v.categories.refused.Add(int64(d.refused - refused))
 	d.cost = time.Since(now)
 }
 
@@ -87,6 +90,11 @@ func (v *volume) viewOf(d *directory) *view {
 // listWanted looks at the files that an input wants.
 func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	clear(d.links)
+	matched, odd := make(map[*source]int), make(map[string]string)
+	defer func() {
+		d.tellMatched(matched)
+		d.odd = odd
+	}()
 	for _, e := range names {
 		s, other := d.match(e.name)
 		if s == nil {
@@ -97,8 +105,8 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 			v.sayOnce(path, "compressed file is passed over")
 			continue
 		}
-		if other != nil && string(s.category) != string(other.category) {
-			v.sayOnce(path, "file is wanted by two inputs; the first has it", "category", string(s.category), "not", string(other.category))
+		if other != nil {
+			v.tellOther(path, s, other)
 		}
 		l, err := statPath(path)
 		if e.link {
@@ -108,7 +116,12 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 		case err != nil && !(e.link && errors.Is(err, fs.ErrNotExist)):
 			v.unreadable(d, path, err)
 		case l.regular:
-			list = append(list, &arrival{path: path, look: l, source: s, home: d.trail(e.name, s)})
+			matched[s]++
+			if t := v.trail(d, e.name, s); t != nil {
+				list = append(list, &arrival{path: path, look: l, source: s, home: t})
+			}
+		case err == nil:
+			v.tellOdd(d, odd, path)
 		}
 	}
 	return list
@@ -118,7 +131,7 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 func (v *volume) listSiblings(d *directory, names []entry) (list []*arrival) {
 	missing := d.misses()
 	for _, e := range names {
-		if e.link || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
+		if e.link || e.odd || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
 			continue
 		}
 		if s, _ := d.match(e.name); s != nil {
@@ -134,6 +147,55 @@ func (v *volume) listSiblings(d *directory, names []entry) (list []*arrival) {
 		}
 	}
 	return list
+}
+
+// tellMatched notes how many files of each input there are.
+func (d *directory) tellMatched(now map[*source]int) {
+	for s, n := range now {
+		s.files.Add(int64(n - d.matched[s]))
+		delete(d.matched, s)
+	}
+	for s, n := range d.matched {
+		s.files.Add(int64(-n))
+	}
+	d.matched = now
+}
+
+// tellOdd tells what an input wants and is not a file.
+func (v *volume) tellOdd(d *directory, odd map[string]string, path string) {
+	kind := kindOf(path)
+	odd[path] = kind
+	if d.odd[path] != kind {
+		v.log.Warn("what a pattern names is not a file, and is not followed", "path", path, "kind", kind)
+	}
+}
+
+// kindOf names what is not a file.
+func kindOf(path string) string {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return err.Error()
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return "directory (for the files in it add /*)"
+	case unix.S_IFIFO:
+		return "FIFO (read it with inkwell pipe)"
+	case unix.S_IFSOCK:
+		return "socket"
+	}
+	return "device"
+}
+
+// tellOther tells that two inputs want a file for different categories.
+func (v *volume) tellOther(path string, first, other *source) {
+	if v.said[path] {
+		return
+	}
+	a, _ := first.pattern.Match(path)
+	if b, _ := other.pattern.Match(path); a != b {
+		v.sayOnce(path, "file is wanted by two inputs; the first has it", "category", a, "not", b)
+	}
 }
 
 // misses says whether a file of d is to be read whose name is not known.
@@ -261,7 +323,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 	})
 	for name, t := range d.trails {
 		if !used[t] && !t.there && now.Sub(t.changed) >= v.forget {
-			delete(d.trails, name)
+			v.end(d, name)
 		}
 	}
 }

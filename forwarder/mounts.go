@@ -17,6 +17,12 @@ type mounts struct {
 	systems map[string]string // mount point → MAJOR:MINOR of the file system
 }
 
+// changed says whether something else is mounted than when read was called last.
+func (m *mounts) changed() bool {
+	text, err := os.ReadFile(mountsPath)
+	return err == nil && !bytes.Equal(text, m.text)
+}
+
 // read takes note of what is mounted, and says whether that has changed.
 func (m *mounts) read() (changed bool) {
 	text, err := os.ReadFile(mountsPath)

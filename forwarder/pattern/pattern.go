@@ -71,8 +71,8 @@ func Compile(text string, o Options) (*Pattern, error) {
 // String returns the pattern as it was given, but absolute.
 func (p *Pattern) String() string { return p.text }
 
-// Varies says whether the category depends on the path.
-func (p *Pattern) Varies() bool { return p.category.varies() }
+// Fixed returns the category, and whether it is the same for all paths.
+func (p *Pattern) Fixed() (category string, is bool) { return p.category.fixed(), !p.category.varies() }
 
 // Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
 func (p *Pattern) Match(path string) (category string, ok bool) {
