@@ -89,8 +89,9 @@ func (s *memStore) knowNumbers(t *testing.T) {
 	if s.once, err = stream.Open(dir, stream.Options{}); err != nil {
 		t.Fatal(err)
 	}
+	once := s.once
 	t.Cleanup(func() {
-		if err := errors.Join(s.once.Close(), dir.Close()); err != nil {
+		if err := errors.Join(once.Close(), dir.Close()); err != nil {
 			t.Error(err)
 		}
 	})

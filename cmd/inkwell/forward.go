@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize/english"
@@ -141,6 +142,11 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding)
 			return usageError{err}
 		}
 		w.flags.apply(&in, func(string) bool { return true })
+		if o.Once {
+			if found, err := in.Finds(); err == nil && !found {
+				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+			}
+		}
 		o.Inputs = append(o.Inputs, in)
 	}
 	acc, err := a.account(w.user)
