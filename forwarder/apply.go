@@ -2,11 +2,8 @@ package forwarder
 
 import (
 	"errors"
-	"path/filepath"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"inkwell/store/stream"
 )
@@ -92,7 +89,7 @@ func (v *volume) follow(d *directory, x action) error {
 		return err
 	}
 	if (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t {
-		if err := v.seekEnd(g); err != nil {
+		if err := g.seekEnd(); err != nil {
 			return joinClose(err, g.fd)
 		}
 	}
@@ -358,70 +355,10 @@ func (d *directory) forget(g *generation) {
 	}
 }
 
-// room says whether another descriptor may be opened.
-func (v *volume) room(d *directory) bool {
-	v.tellCounts()
-	if v.held.Load() < int64(v.limit) || v.evict() {
-		return true
-	}
-	v.again(d)
-	return false
-}
-
-// again makes a file that could not be opened for want of descriptors be tried again.
-func (v *volume) again(d *directory) {
-	d.again, d.starved = true, true
-	v.count.noRoom.Add(1)
-	if !v.full {
-		v.full = true
-		v.log.Warn("no descriptors are left; some files wait to be read. Raise the limit (ulimit -n)", "dir", d.path, "limit", v.limit)
-	}
-}
-
 func (v *volume) cannotOpen(d *directory, a *arrival, err error) {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		v.again(d)
 		return
 	}
 	v.unreadable(d, a.path, err)
-}
-
-// seekEnd moves behind the file's last newline.
-func (v *volume) seekEnd(g *generation) error {
-	code, err := v.encoding(g)
-	if err != nil {
-		return err
-	}
-	size := g.look.size
-	buf := make([]byte, min(size, chunkSize))
-	n, err := readAt(g.fd, buf, size-int64(len(buf)))
-	if err != nil {
-		return err
-	}
-	last := code.LastNewline(buf[:n], size-int64(len(buf)))
-	end := size - int64(len(buf)) + int64(last)
-	if last == 0 && size > int64(len(buf)) {
-		end = size // a very long line: its rest will do
-	}
-	return g.seek(end)
-}
-
-func closeQuietly(fd int) { _ = unix.Close(fd) } // nothing was written to it
-
-// hintFile makes the file be looked at now.
-func (v *volume) hintFile(path string) {
-	d := v.dirs[filepath.Dir(path)]
-	if d == nil {
-		return
-	}
-	if t := d.trails[filepath.Base(path)]; t != nil && len(t.gens) > 0 {
-		t.gens[0].pollAt = time.Time{}
-	}
-}
-
-// hintDir makes the directory be listed soon.
-func (v *volume) hintDir(path string) {
-	if d := v.dirs[path]; d != nil {
-		d.hinted, v.hinted = true, true
-	}
 }

@@ -62,6 +62,8 @@ type action struct {
 //     mounted elsewhere), or if nothing else is.
 //  4. What is left is new: read if an input wants its name, or if it was missed in a rotation that happened lately.
 func decide(v *view, arrivals []*arrival, now time.Time) []action {
+	arrivals = slices.Clone(arrivals)
+	slices.SortStableFunc(arrivals, byAge) // generations are read in the order in which they are met
 	d := &decision{view: v, now: now, is: make(map[*arrival]*generation), at: make(map[*generation]*arrival)}
 	d.recognize(arrivals)
 	d.rewritten(arrivals)

@@ -175,3 +175,5 @@ func (p fingerprint) isAt(fd int, off int64) (bool, error) {
 var errMoved = errors.New("was replaced while it was opened")
 
 func joinClose(err error, fd int) error { return errors.Join(err, unix.Close(fd)) }
+
+func closeQuietly(fd int) { _ = unix.Close(fd) } // nothing was written to it

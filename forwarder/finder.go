@@ -91,7 +91,7 @@ type assignment struct {
 // assign gives each directory to the volume of its file system, and says how many volumes were started.
 func (f *follower) assign(ctx context.Context) (started int) {
 	now, first := f.wanted()
-	remounted := f.mounts.read()
+	f.mounts.read()
 	mail := make(map[*volume][]assignment)
 	var fresh []*volume
 	f.mu.Lock()
@@ -107,8 +107,8 @@ func (f *follower) assign(ctx context.Context) (started int) {
 			f.assigned[dir] = v
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
 			delete(f.loaded, dir)
-		case remounted && v.name != f.volumeName(f.mounts.of(dir)):
-			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // giveBack gives it to another
+		case v.name != f.volumeName(f.mounts.of(dir)):
+			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // a later look gives it to another
 		case !slices.Equal(now[dir], f.before[dir]):
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})
 		}

@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"inkwell/internal/stats"
 	"inkwell/store/stream"
 )
@@ -61,11 +59,12 @@ type follower struct {
 	limit   int           // descriptors
 	seq     atomic.Uint64 // of parcels
 
-	volumes map[string]*volume // by file system
-	failed  chan error         // what ended a volume
-	mounts  mounts
-	held    atomic.Int64 // descriptors
-	strewn  atomic.Bool  // a directory was given back, and is to be assigned anew
+	volumes  map[string]*volume // by file system
+	failed   chan error         // what ended a volume
+	mounts   mounts
+	began    bool         // directories are assigned
+	returned atomic.Bool  // a directory was given back by its volume
+	held     atomic.Int64 // descriptors
 
 	findings   map[*source]finding // what each pattern leads to …
 	before     wanted              // … and that put together, when directories were assigned last
@@ -155,15 +154,6 @@ func (f *follower) unreadableErr() error {
 	return nil
 }
 
-// descriptorLimit leaves room for the network, the spool and what else the process has open.
-func descriptorLimit() int {
-	var r unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<20 {
-		return 1 << 20
-	}
-	return max(int(r.Cur)-64-int(r.Cur)/10, 16)
-}
-
 // run follows until ctx ends; with once, until everything was read to its end.
 func (f *follower) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -172,25 +162,33 @@ func (f *follower) run(ctx context.Context) (err error) {
 	found := f.find(ctx)
 	watch := time.NewTicker(f.hang / 5)
 	defer watch.Stop()
-	running := 0
-	for ctx.Err() == nil && !(f.once && len(f.findings) == len(f.sources) && running == 0) {
+	late := time.After(f.hang) // then the inputs that were heard of begin without the others
+	running, complete := 0, false
+	for ctx.Err() == nil && !(f.once && complete && running == 0) {
 		select {
 		case x := <-found:
 			f.findings[x.source] = x
-			running += f.assign(ctx)
+		case <-late:
+			late, f.began = nil, true
 		case err := <-f.failed:
 			running--
 			if err != nil {
 				return errors.Join(err, f.await(cancel))
 			}
+			continue
 		case now := <-watch.C:
-			if f.strewn.Swap(false) || f.before != nil && f.mounts.changed() {
-				running += f.assign(ctx)
-			}
 			f.lookForHangs()
 			f.tellPatterns(now)
 			f.categories.tell(now)
+			if !f.returned.Swap(false) && !f.mounts.changed() {
+				continue
+			}
 		case <-ctx.Done():
+			continue
+		}
+		if complete = len(f.findings) == len(f.sources); complete || f.began {
+			f.began = true
+			running += f.assign(ctx)
 		}
 	}
 	return errors.Join(ctx.Err(), f.await(cancel))

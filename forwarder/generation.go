@@ -99,6 +99,43 @@ func (g *generation) seek(off int64) error {
 	return nil
 }
 
+// seekEnd moves behind the file's last newline.
+func (g *generation) seekEnd() error {
+	code, err := g.encoding()
+	if err != nil {
+		return err
+	}
+	size := g.look.size
+	buf := make([]byte, min(size, chunkSize))
+	n, err := readAt(g.fd, buf, size-int64(len(buf)))
+	if err != nil {
+		return err
+	}
+	last := code.LastNewline(buf[:n], size-int64(len(buf)))
+	end := size - int64(len(buf)) + int64(last)
+	if last == 0 && size > int64(len(buf)) {
+		end = size // a very long line: its rest will do
+	}
+	return g.seek(end)
+}
+
+// encoding is that of the file.
+func (g *generation) encoding() (lines.Encoding, error) {
+	if g.code != lines.Auto {
+		return g.code, nil
+	}
+	var head [4]byte
+	n, err := readAt(g.fd, head[:], 0)
+	if err != nil {
+		return lines.Auto, err
+	}
+	code := g.trail.decoder.Encoding(head[:n])
+	if n == len(head) {
+		g.code = code
+	}
+	return code, nil
+}
+
 func (g *generation) close(log *slog.Logger) {
 	if g.fd < 0 {
 		return

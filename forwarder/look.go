@@ -376,3 +376,21 @@ func (v *volume) sayOnce(path, msg string, args ...any) {
 		v.log.Info(msg, append([]any{"file", path}, args...)...)
 	}
 }
+
+// hintFile makes the file be looked at now.
+func (v *volume) hintFile(path string) {
+	d := v.dirs[filepath.Dir(path)]
+	if d == nil {
+		return
+	}
+	if t := d.trails[filepath.Base(path)]; t != nil && len(t.gens) > 0 {
+		t.gens[0].pollAt = time.Time{}
+	}
+}
+
+// hintDir makes the directory be listed soon.
+func (v *volume) hintDir(path string) {
+	if d := v.dirs[path]; d != nil {
+		d.hinted, v.hinted = true, true
+	}
+}

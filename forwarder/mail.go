@@ -79,7 +79,6 @@ func (v *volume) release(d *directory) {
 	v.ready = slices.DeleteFunc(v.ready, func(g *generation) bool { return g.fd < 0 })
 	v.leave(d)
 	v.giveBack(d.path, append(d.known, d.foreign...))
-	v.strewn.Store(true)
 }
 
 // leave takes back what was told of a directory.
@@ -99,6 +98,7 @@ func (f *follower) giveBack(dir string, known []*generation) {
 	defer f.mu.Unlock()
 	f.loaded[dir] = append(f.loaded[dir], known...)
 	delete(f.assigned, dir)
+	f.returned.Store(true)
 }
 
 // drop forgets a directory of which nothing is known any more.

@@ -134,39 +134,6 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 	}
 }
 
-// evict closes the retired file that was quiet for longest. It says whether there was one.
-func (v *volume) evict() bool {
-	now := time.Now()
-	var oldest *generation
-	for _, list := range [][]*generation{v.open, v.opened} {
-		for _, g := range list {
-			if g.fd < 0 || !g.retired || g.reading || g.look.size > g.end() && !g.padded {
-				continue
-			}
-			if oldest == nil || g.quietSince(now).Before(oldest.quietSince(now)) {
-				oldest = g
-			}
-		}
-	}
-	if oldest == nil || oldest.scanned > 0 && !v.takeRest(oldest) {
-		return false
-	}
-	if oldest.trail.replaced(oldest) {
-		oldest.state = finished
-		v.note(oldest)
-	}
-	v.shut(oldest)
-	return true
-}
-
-// shut closes the descriptor of a retired file.
-func (v *volume) shut(g *generation) {
-	v.readWorks(g)
-	g.close(v.log)
-	g.retired = false
-	v.retired--
-}
-
 // suspect has the next look at the directory decide what became of a file that is shorter than the position, or whose bytes before that
 // are not what they were.
 func (v *volume) suspect(g *generation) {

@@ -114,23 +114,6 @@ func (v *volume) letGo(g *generation) {
 	}
 }
 
-// encoding is that of g's file.
-func (v *volume) encoding(g *generation) (lines.Encoding, error) {
-	if g.code != lines.Auto {
-		return g.code, nil
-	}
-	var head [4]byte
-	n, err := readAt(g.fd, head[:], 0)
-	if err != nil {
-		return lines.Auto, err
-	}
-	code := g.trail.decoder.Encoding(head[:n])
-	if n == len(head) {
-		g.code = code
-	}
-	return code, nil
-}
-
 // chunk returns memory for what is to be read of g: more than a chunk if that does not hold a message.
 func (v *volume) chunk(g *generation) []byte {
 	want := max(g.until-g.offset, 0)
@@ -148,7 +131,7 @@ func (v *volume) chunk(g *generation) []byte {
 }
 
 func (v *volume) readChunk(g *generation) (more bool, err error) {
-	code, err := v.encoding(g)
+	code, err := g.encoding()
 	if err != nil {
 		return false, err
 	}
