@@ -33,7 +33,10 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"store/audit/collector.go":     {"os.ReadDir", "lists a directory that an audit is to look at: reads only"},
 	"store/audit/verify.go":        {"os.Open", "a file that an audit is to check: reads only"},
 	"collector/listen.go":          {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
-	"forwarder/directory.go":       {"os.Open", "lists a directory that is followed: reads only, and links are part of what is followed"},
+	"forwarder/directory.go":       {"os.OpenFile", "lists a directory that is followed: reads only, and links are part of what is followed"},
+	"forwarder/input.go":           {"os.ReadDir", "forward --once: whether there is anything to follow; reads only"},
+	"forwarder/mounts.go":          {"os.ReadFile", "the kernel's table of what is mounted"},
+	"forwarder/pattern/finder.go":  {"os.OpenFile", "lists a directory on the way of a pattern: reads only, and links are part of what is followed"},
 	"forwarder/disk.go":            {"unix.Open", "opens a file that is followed: reads only"},
 	"cmd/inkwell/nexthop.go":       {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/scribed.go":       {"os.ReadFile", "a configuration, by its path on the command line"},
@@ -42,8 +45,8 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/user.go":          {"os.Mkdir os.Mkdir os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},
 	"cmd/inkwell/man.go":           {"os.MkdirAll", "writes manual pages for the person who builds"},
 	"cmd/inkwell/cat.go":           {"os.Open os.Open os.Open", "shows a person a file of the command line: reads only"},
-	"rotate/pipelog/pipelog.go":           {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
-	"rotate/pipelog/turn.go":              {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},
+	"rotate/pipelog/pipelog.go":    {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
+	"rotate/pipelog/turn.go":       {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},
 }
 
 func TestHouseRulesOfDoors(t *testing.T) {
