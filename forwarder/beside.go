@@ -43,7 +43,7 @@ func (b *beside) list(now time.Time) error {
 	if err != nil || l.mtime.Equal(b.mtime) && b.listed.Sub(b.mtime).Abs() >= settleTime {
 		return err
 	}
-	names, err := (&directory{path: b.path, patterns: []*source{nil}}).names()
+	names, err := (&directory{path: b.path, patterns: make([]wanting, 1)}).names()
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (v *volume) listBeside(d *directory, all bool, now time.Time) (list []*arri
 		v.watch.add(path)
 		for _, e := range b.names {
 			t := b.base(e.name)
-			if e.link || isCompressedName(e.name) || t == nil && !all {
+			if e.link || e.odd || isCompressedName(e.name) || t == nil && !all {
 				continue
 			}
 			name := filepath.Join(path, e.name)

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inkwell/forwarder/lines"
+	"inkwell/forwarder/pattern"
 )
 
 const (
@@ -25,8 +28,9 @@ const (
 // directory is one that holds files to follow.
 type directory struct {
 	path     string
-	literals map[string]*source // names without a pattern
-	patterns []*source          // in the order of the inputs
+	sources  []*source          // in the order of the inputs
+	literals map[string]*source // of names that an input gives in full
+	patterns []wanting          // of the others, in the order of the inputs
 	trails   map[string]*trail  // by name
 	known    []*generation      // of the trails
 	foreign  []*generation      // of names that no input wants any more: their positions are kept
@@ -45,6 +49,15 @@ type directory struct {
 	beside  map[string]*beside      // where rotated files of links stand, by path
 	waiting map[identity]*undecided // arrivals that may be missed generations, or not
 	failed  map[string]error        // what in it cannot be read, itself included
+	matched map[*source]int         // files
+	odd     map[string]string       // what inputs want and is no file, and what it is
+	refused int                     // files that are not followed for want of a category
+}
+
+// wanting is the names that an input wants of a directory.
+type wanting struct {
+	source *source
+	names  pattern.Names
 }
 
 func newDirectory(path string) *directory {
@@ -56,26 +69,34 @@ func newDirectory(path string) *directory {
 		beside:   make(map[string]*beside),
 		waiting:  make(map[identity]*undecided),
 		failed:   make(map[string]error),
+		matched:  make(map[*source]int),
 	}
 }
 
-func (d *directory) add(s *source) {
-	if !s.literal() {
-		if !slices.Contains(d.patterns, s) {
-			d.patterns = append(d.patterns, s)
+// want says which inputs want files of d, in their order.
+func (d *directory) want(sources []*source) {
+	d.sources, d.literals, d.patterns = sources, make(map[string]*source), nil
+	for _, s := range sources {
+		names := s.pattern.In(d.path)
+		list, only := names.Literal()
+		if !only {
+			d.patterns = append(d.patterns, wanting{s, names})
+			continue
 		}
-		return
-	}
-	if o := d.literals[s.base]; o == nil || s.order < o.order {
-		d.literals[s.base] = s
+		for _, name := range list {
+			if d.literals[name] == nil {
+				d.literals[name] = s
+			}
+		}
 	}
 }
 
 // match returns the first input that wants name, and the next one that also would have it.
 func (d *directory) match(name string) (first, other *source) {
 	first = d.literals[name]
-	for _, s := range d.patterns {
-		if !s.matches(name) {
+	for _, w := range d.patterns {
+		s := w.source
+		if !w.names.Match(name) {
 			continue
 		}
 		switch {
@@ -102,15 +123,37 @@ func (d *directory) base(name string) (t *trail) {
 	return t
 }
 
-// trail returns that of a name that an input wants.
-func (d *directory) trail(name string, s *source) *trail {
-	t := d.trails[name]
-	if t == nil {
-		path := filepath.Join(d.path, name)
-		t = &trail{path: path, dir: d, source: s, category: s.categoryOf(path), fresh: true}
-		d.trails[name] = t
+// trail returns that of a name that an input wants; nil if its category is one too many.
+func (v *volume) trail(d *directory, name string, s *source) *trail {
+	if t := d.trails[name]; t != nil {
+		return t
 	}
+	t := &trail{path: filepath.Join(d.path, name), dir: d, source: s, fresh: true}
+	category, ok := s.pattern.Match(t.path)
+	if !ok || !v.categories.take(category) {
+		d.refused++
+		return nil
+	}
+	t.category, t.received = []byte(category), v.categories.stats.Category(category, "received good")
+	t.decoder = v.decoder(s)
+	d.trails[name] = t
 	return t
+}
+
+// end forgets a trail.
+func (v *volume) end(d *directory, name string) {
+	v.categories.leave(string(d.trails[name].category))
+	delete(d.trails, name)
+}
+
+// decoder returns the one for files of an input.
+func (v *volume) decoder(s *source) *lines.Decoder {
+	d := v.decoders[s]
+	if d == nil {
+		d = lines.NewDecoder(s.lines)
+		v.decoders[s] = d
+	}
+	return d
 }
 
 // due says whether the directory is to be listed.
@@ -145,9 +188,10 @@ var errNotDirectory = unix.ENOTDIR
 type entry struct {
 	name string
 	link bool
+	odd  bool // it is neither a file nor a link
 }
 
-// names lists the regular files and links, in byte order. In a directory that may be searched and not listed, it tries the names that
+// names lists what could be a file that an input wants, and what is none but has the name of one, in byte order. In a directory that may be searched and not listed, it tries the names that
 // inputs give.
 func (d *directory) names() ([]entry, error) {
 	dir, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
@@ -163,12 +207,17 @@ func (d *directory) names() ([]entry, error) {
 	}
 	names := make([]entry, 0, len(list))
 	for _, e := range list {
-		if e.Type() == 0 || e.Type()&fs.ModeSymlink != 0 {
-			names = append(names, entry{e.Name(), e.Type() != 0})
+		if !e.IsDir() || d.literals[e.Name()] != nil { // a pattern may well match directories
+			names = append(names, entryOf(e.Name(), e.Type()))
 		}
 	}
 	slices.SortFunc(names, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return names, nil
+}
+
+func entryOf(name string, kind fs.FileMode) entry {
+	link := kind&fs.ModeSymlink != 0
+	return entry{name: name, link: link, odd: kind != 0 && !link}
 }
 
 func (d *directory) literalNames() (names []entry, err error) {
@@ -178,8 +227,8 @@ func (d *directory) literalNames() (names []entry, err error) {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, err
-		case info.Mode().IsRegular() || info.Mode()&fs.ModeSymlink != 0:
-			names = append(names, entry{name, !info.Mode().IsRegular()})
+		default:
+			names = append(names, entryOf(name, info.Mode().Type()))
 		}
 	}
 	return names, nil

@@ -53,7 +53,6 @@ type follower struct {
 	sources []*source
 	fromEnd bool
 	once    bool
-	maxLine int
 	log     *slog.Logger
 	count   counters
 	ship    *shipper
@@ -63,10 +62,15 @@ type follower struct {
 	volumes  map[string]*volume // by file system
 	failed   chan error         // what ended a volume
 	mounts   mounts
-	before   wanted       // what was found last
 	began    bool         // directories are assigned
 	returned atomic.Bool  // a directory was given back by its volume
 	held     atomic.Int64 // descriptors
+
+	findings   map[*source]finding // what each pattern leads to …
+	before     wanted              // … and that put together, when directories were assigned last
+	obstacles  map[*source]*obstacle
+	blocked    map[*source]map[string]bool // directories on the way that cannot be looked into, and that was told
+	categories *categories
 
 	mu       sync.Mutex
 	loaded   map[string][]*generation // from the positions, or given back by a volume, by directory
@@ -75,7 +79,7 @@ type follower struct {
 
 // counters are what the follower tells about itself.
 type counters struct {
-	lines, bytes, split, truncated, recovered, unreadable, lost, noRoom, hanging, holes *atomic.Int64
+	lines, bytes, split, truncated, recovered, unreadable, lost, noRoom, hanging, holes, odd *atomic.Int64
 
 	files atomic.Int64 // being followed
 	total atomic.Int64 // bytes found at the start
@@ -92,13 +96,13 @@ func (c *counters) init(s *stats.Set) {
 	c.noRoom = s.Overall("files waiting for descriptors")
 	c.hanging = s.Overall("file systems hanging")
 	c.holes = s.Overall("bytes of holes")
+	c.odd = s.Overall("lines not of the format")
 }
 
 func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
 	f := &follower{
 		timing:   defaultTiming,
 		sources:  sources,
-		maxLine:  defaultLine,
 		log:      log,
 		ship:     ship,
 		limit:    descriptorLimit(),
@@ -106,6 +110,11 @@ func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
 		failed:   make(chan error, volumesMax),
 		loaded:   make(map[string][]*generation),
 		assigned: make(map[string]*volume),
+
+		findings:   make(map[*source]finding),
+		obstacles:  make(map[*source]*obstacle),
+		blocked:    make(map[*source]map[string]bool),
+		categories: newCategories(log),
 	}
 	f.count.init(stats.New())
 	return f
@@ -113,14 +122,15 @@ func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
 
 func (f *follower) configure(o Options) {
 	f.fromEnd, f.once = o.FromEnd, o.Once
-	if o.MaxLine > 0 {
-		f.maxLine = o.MaxLine
-	}
 	f.count.init(o.Stats)
+	f.categories.max = cmp.Or(o.MaxCategories, defaultCategories)
+	f.categories.count(o.Stats)
+	for _, s := range f.sources {
+		if category, fixed := s.pattern.Fixed(); fixed {
+			o.Stats.Category(category, "received good") // so that it is there from the start
+		}
+	}
 }
-
-// longest is the longest line of a source.
-func (f *follower) longest(s *source) int { return cmp.Or(s.maxLine, f.maxLine) }
 
 // load takes over the positions of earlier runs.
 func (f *follower) load(p *positions) {
@@ -149,19 +159,15 @@ func (f *follower) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer close(f.ship.full)
-	found, latest := f.find(ctx), make(map[*source][]string)
+	found := f.find(ctx)
 	watch := time.NewTicker(f.hang / 5)
 	defer watch.Stop()
 	late := time.After(f.hang) // then the inputs that were heard of begin without the others
 	running, complete := 0, false
 	for ctx.Err() == nil && !(f.once && complete && running == 0) {
 		select {
-		case one := <-found:
-			last, known := latest[one.source]
-			if known && f.began && slices.Equal(last, one.dirs) && !f.mounts.read() && !f.returned.Swap(false) {
-				continue
-			}
-			latest[one.source] = one.dirs
+		case x := <-found:
+			f.findings[x.source] = x
 		case <-late:
 			late, f.began = nil, true
 		case err := <-f.failed:
@@ -170,16 +176,19 @@ func (f *follower) run(ctx context.Context) (err error) {
 				return errors.Join(err, f.await(cancel))
 			}
 			continue
-		case <-watch.C:
+		case now := <-watch.C:
 			f.lookForHangs()
-			continue
+			f.tellPatterns(now)
+			f.categories.tell(now)
+			if !f.returned.Swap(false) && !f.mounts.changed() {
+				continue
+			}
 		case <-ctx.Done():
 			continue
 		}
-		var all wanted
-		if all, complete = f.collect(latest); complete || f.began {
+		if complete = len(f.findings) == len(f.sources); complete || f.began {
 			f.began = true
-			running += f.assign(ctx, all)
+			running += f.assign(ctx)
 		}
 	}
 	return errors.Join(ctx.Err(), f.await(cancel))

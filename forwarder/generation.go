@@ -1,13 +1,14 @@
 package forwarder
 
 import (
-	"bytes"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"inkwell/forwarder/lines"
 	"inkwell/store/stream"
 )
 
@@ -20,10 +21,12 @@ type generation struct {
 	name   string  // full path where it was last seen
 	fd     int     // -1 = not open
 
-	scanned int64 // bytes behind offset that hold no newline
-	reading bool  // it is in the volume's ready list
-	broken  bool  // the last entry was a piece of a line that goes on
-	padded  bool  // NULs follow end, to the end of the file: no content yet
+	scanned int64          // bytes behind offset that hold no complete message …
+	held    int64          // … and those of them that are complete lines
+	code    lines.Encoding // Auto = not known
+	reading bool           // it is in the volume's ready list
+	broken  bool           // the last entry was a piece of a line that goes on
+	padded  bool           // NULs follow end, to the end of the file: no content yet
 
 	look      look          // as of the last poll or scan
 	grewAt    time.Time     // when it was last seen to have grown
@@ -65,14 +68,14 @@ func (g *generation) open(path string, l look) error {
 		return joinClose(errMoved, fd)
 	}
 	g.fd, g.name, g.look = fd, path, now
-	g.scanned, g.lostAt, g.seen, g.padded = 0, time.Time{}, true, false
+	g.scanned, g.held, g.code, g.lostAt, g.seen, g.padded = 0, 0, lines.Auto, time.Time{}, true, false
 	return nil
 }
 
 // goTo sets the position to a place that the file holds.
 func (g *generation) goTo(p place) {
 	g.offset, g.head, g.tail = p.offset, p.head, p.tail
-	g.ahead, g.scanned, g.broken = 0, 0, false
+	g.ahead, g.until, g.scanned, g.held, g.code, g.broken = 0, 0, 0, 0, lines.Auto, false
 }
 
 // restart makes everything before the file's first byte be forgotten.
@@ -98,17 +101,39 @@ func (g *generation) seek(off int64) error {
 
 // seekEnd moves behind the file's last newline.
 func (g *generation) seekEnd() error {
+	code, err := g.encoding()
+	if err != nil {
+		return err
+	}
 	size := g.look.size
 	buf := make([]byte, min(size, chunkSize))
 	n, err := readAt(g.fd, buf, size-int64(len(buf)))
 	if err != nil {
 		return err
 	}
-	end := size - int64(len(buf)) + int64(bytes.LastIndexByte(buf[:n], '\n')) + 1
-	if bytes.LastIndexByte(buf[:n], '\n') < 0 && size > int64(len(buf)) {
+	last := code.LastNewline(buf[:n], size-int64(len(buf)))
+	end := size - int64(len(buf)) + int64(last)
+	if last == 0 && size > int64(len(buf)) {
 		end = size // a very long line: its rest will do
 	}
 	return g.seek(end)
+}
+
+// encoding is that of the file.
+func (g *generation) encoding() (lines.Encoding, error) {
+	if g.code != lines.Auto {
+		return g.code, nil
+	}
+	var head [4]byte
+	n, err := readAt(g.fd, head[:], 0)
+	if err != nil {
+		return lines.Auto, err
+	}
+	code := g.trail.decoder.Encoding(head[:n])
+	if n == len(head) {
+		g.code = code
+	}
+	return code, nil
 }
 
 func (g *generation) close(log *slog.Logger) {
@@ -124,15 +149,19 @@ func (g *generation) close(log *slog.Logger) {
 // trail is the generations of one path, in the order in which they are read: the first is being read, the others wait for it to be
 // finished.
 type trail struct {
-	path     string
-	dir      *directory
-	source   *source
-	category []byte // of the lines
-	gens     []*generation
-	live     identity  // what stands at path …
-	there    bool      // … if anything does
-	changed  time.Time // when that changed
-	fresh    bool      // path was not known before the look that is going on
+	path   string
+	dir    *directory
+	source *source
+
+	category []byte
+	received *atomic.Int64
+	decoder  *lines.Decoder // the volume's
+
+	gens    []*generation
+	live    identity  // what stands at path …
+	there   bool      // … if anything does
+	changed time.Time // when that changed
+	fresh   bool      // path was not known before the look that is going on
 }
 
 // replaced says whether g is no longer what its path shows.

@@ -41,8 +41,8 @@ func (v *volume) rescan(now time.Time) {
 func (v *volume) scan(d *directory, now time.Time) {
 	v.at(&d.path)
 	d.hinted, d.urgent, d.again, d.starved = false, false, false, false
-	before := d.failed
-	d.failed = make(map[string]error)
+	before, refused := d.failed, d.refused
+	d.failed, d.refused = make(map[string]error), 0
 	l, err := statPath(d.path)
 	var names []entry
 	if err == nil {
@@ -54,7 +54,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 		for path := range before { // they still cannot
 			d.failed[path] = before[path]
 		}
-		d.listed = now
+		d.listed, d.refused = now, refused
 		v.tellFailed(d, before)
 		return
 	}
@@ -76,6 +76,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	}
 	v.prune(d, list, now)
 	v.tellFailed(d, before)
+	v.categories.refused.Add(int64(d.refused - refused))
 	d.cost = time.Since(now)
 }
 
@@ -88,6 +89,11 @@ func (v *volume) viewOf(d *directory) *view {
 func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	before := d.links
 	d.links = make(map[string]identity, len(before))
+	matched, odd := make(map[*source]int), make(map[string]string)
+	defer func() {
+		d.tellMatched(matched)
+		d.odd = odd
+	}()
 	for _, e := range names {
 		s, other := d.match(e.name)
 		if s == nil {
@@ -98,8 +104,8 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 			v.sayOnce(path, "compressed file is passed over")
 			continue
 		}
-		if other != nil && string(s.category) != string(other.category) {
-			v.sayOnce(path, "file is wanted by two inputs; the first has it", "category", string(s.category), "not", string(other.category))
+		if other != nil {
+			v.tellOther(path, s, other)
 		}
 		l, err := statPath(path)
 		if e.link {
@@ -109,11 +115,15 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 		case err != nil && !(e.link && errors.Is(err, fs.ErrNotExist)):
 			v.unreadable(d, path, err)
 		case l.regular:
-			a := &arrival{path: path, look: l, source: s, home: d.trail(e.name, s)}
-			list = append(list, a)
-			if e.link && before[e.name] != l.id {
-				v.resolve(d, a.home)
+			matched[s]++
+			if t := v.trail(d, e.name, s); t != nil {
+				list = append(list, &arrival{path: path, look: l, source: s, home: t})
+				if e.link && before[e.name] != l.id {
+					v.resolve(d, t)
+				}
 			}
+		case err == nil:
+			v.tellOdd(d, odd, path)
 		}
 	}
 	return list
@@ -123,7 +133,7 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 func (v *volume) listSiblings(d *directory, names []entry, now time.Time) (list []*arrival) {
 	missing := d.misses()
 	for _, e := range names {
-		if e.link || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
+		if e.link || e.odd || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
 			continue
 		}
 		if s, _ := d.match(e.name); s != nil {
@@ -269,7 +279,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 	})
 	for name, t := range d.trails {
 		if !used[t] && !t.there && now.Sub(t.changed) >= v.forget {
-			delete(d.trails, name)
+			v.end(d, name)
 		}
 	}
 	v.pruneBeside(d)

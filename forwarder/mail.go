@@ -31,15 +31,12 @@ func (v *volume) takeMail(now time.Time) {
 		case len(m.sources) > 0:
 			if d == nil {
 				d = newDirectory(m.dir)
-				d.first = m.first
 				v.dirs[m.dir] = d
 			}
-			d.gone, d.literals, d.patterns = false, make(map[string]*source), nil
-			for _, s := range m.sources {
-				d.add(s)
-			}
+			d.gone, d.first = false, d.first || m.first
+			d.want(m.sources)
 			v.restore(d, m.known, now)
-			v.scanAt = now
+			d.hinted, v.hinted, v.scanAt = true, true, now
 		}
 	}
 }
@@ -48,12 +45,15 @@ func (v *volume) takeMail(now time.Time) {
 func (v *volume) restore(d *directory, known []*generation, now time.Time) {
 	for _, g := range known {
 		name := filepath.Base(g.path)
+		var t *trail
 		s, _ := d.match(name)
-		if s == nil {
+		if s != nil {
+			t = v.trail(d, name, s)
+		}
+		if t == nil {
 			d.foreign = append(d.foreign, g) // followed no more; its position is kept
 			continue
 		}
-		t := d.trail(name, s)
 		t.fresh, t.changed = false, now
 		g.trail, g.source = t, s
 		d.known = append(d.known, g)
@@ -77,9 +77,19 @@ func (v *volume) release(d *directory) {
 		g.trail, g.reading, g.seen = nil, false, false
 	}
 	v.ready = slices.DeleteFunc(v.ready, func(g *generation) bool { return g.fd < 0 })
-	v.tellFailed(&directory{}, d.failed)
-	delete(v.dirs, d.path)
+	v.leave(d)
 	v.giveBack(d.path, append(d.known, d.foreign...))
+}
+
+// leave takes back what was told of a directory.
+func (v *volume) leave(d *directory) {
+	for name := range d.trails {
+		v.end(d, name)
+	}
+	v.tellFailed(&directory{}, d.failed)
+	v.categories.refused.Add(int64(-d.refused))
+	d.tellMatched(nil)
+	delete(v.dirs, d.path)
 }
 
 // giveBack has a directory be assigned anew.
@@ -93,8 +103,7 @@ func (f *follower) giveBack(dir string, known []*generation) {
 
 // drop forgets a directory of which nothing is known any more.
 func (v *volume) drop(d *directory) {
-	v.tellFailed(&directory{}, d.failed)
 	v.watch.remove(d.path)
-	delete(v.dirs, d.path)
+	v.leave(d)
 	v.giveBack(d.path, d.foreign)
 }

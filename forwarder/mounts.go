@@ -17,20 +17,28 @@ type mounts struct {
 	systems map[string]string // mount point → MAJOR:MINOR of the file system
 }
 
-// read takes note of what is mounted, and says whether that has changed.
-func (m *mounts) read() (changed bool) {
+// changed says whether something else is mounted than when read was called last.
+func (m *mounts) changed() bool {
 	text, err := os.ReadFile(mountsPath)
 	if err != nil || bytes.Equal(text, m.text) {
 		return false
 	}
-	m.text, m.systems = text, make(map[string]string)
-	for line := range strings.Lines(string(text)) {
+	m.text, m.systems = text, nil
+	return true
+}
+
+// read takes note of what is mounted.
+func (m *mounts) read() {
+	if !m.changed() && m.systems != nil {
+		return
+	}
+	m.systems = make(map[string]string)
+	for line := range strings.Lines(string(m.text)) {
 		// ID PARENT MAJOR:MINOR ROOT POINT OPTIONS …; a later line covers an earlier one
 		if field := strings.Fields(line); len(field) > 4 {
 			m.systems[unescapeMount(field[4])] = field[2]
 		}
 	}
-	return true
 }
 
 // of is the file system of a path, which is absolute. Links on the way are not followed.

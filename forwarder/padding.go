@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"inkwell/forwarder/lines"
 )
 
 // Padding is NULs that nobody wrote as part of a line: a file that was preallocated or mapped into memory ends with them until its
@@ -62,11 +64,13 @@ func behindPadding(fd int, off int64, buf []byte) (int64, error) {
 	}
 }
 
-// passPadding goes on behind the padding that follows data, and takes the line that it ends. It says whether there is content.
-func (v *volume) passPadding(g *generation, rest []byte) (more bool, err error) {
-	g.scanned = int64(len(rest))
+// passPadding goes on behind the padding that follows data, which begins with the bytes that the tail covers, and takes the messages that
+// it ends. It says whether there is content.
+func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (more bool, err error) {
+	rest := len(data) - g.tail.n
+	g.scanned = int64(rest)
 	start := g.end()
-	line := append([]byte(nil), rest...) // the buffer is used for what follows
+	data = bytes.Clone(data) // the buffer is used for what follows
 	next, err := behindPadding(g.fd, start, v.buf)
 	if err != nil {
 		return false, err
@@ -74,16 +78,18 @@ func (v *volume) passPadding(g *generation, rest []byte) (more bool, err error) 
 	if g.padded = next < 0; g.padded || v.isFull() {
 		return next >= 0, nil
 	}
-	if len(line) > 0 {
-		v.cur.batch.Append(g.trail.category, append(line, '\n'))
-		v.took(g, line, cut{bytes: len(line), entries: 1})
+	if rest > 0 {
+		v.take(g, code, lines.Chunk{Data: data[g.tail.n:], End: rest}, data)
+		if g.offset < start { // the parcel is full
+			return true, nil
+		}
 	}
 	tail := make([]byte, min(next, printMax))
 	if _, err := readAt(g.fd, tail, next-int64(len(tail))); err != nil {
 		return false, err
 	}
 	v.count.holes.Add(next - start)
-	g.offset, g.tail, g.scanned, g.broken = next, printOf(tail), 0, false
+	g.offset, g.tail, g.scanned, g.held, g.ahead, g.broken = next, printOf(tail), 0, 0, 0, false
 	v.note(g)
 	return true, nil
 }

@@ -62,6 +62,9 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 // settle does what is to be done with a file that was read to its end.
 func (v *volume) settle(g *generation, now time.Time) {
 	quiet := now.Sub(g.quietSince(now))
+	if g.held > 0 {
+		v.settleHeld(g, now, quiet)
+	}
 	switch {
 	case g.retired:
 		v.settleRetired(g, now, quiet)
@@ -76,6 +79,17 @@ func (v *volume) settle(g *generation, now time.Time) {
 		}
 		g.every = v.timing.poll
 		g.pollAt = now.Add(g.every)
+	}
+}
+
+// settleHeld takes the message that a file ends with when nothing was added to it for long enough.
+func (v *volume) settleHeld(g *generation, now time.Time, quiet time.Duration) {
+	wait := g.trail.decoder.Wait()
+	if quiet >= wait && v.endAt(g, g.offset+g.held) {
+		return
+	}
+	if at := now.Add(max(wait-quiet, v.timing.poll)); at.Before(g.pollAt) {
+		g.pollAt = at
 	}
 }
 

@@ -24,7 +24,7 @@ func somePosition(i int) position {
 		state:  []state{active, finished, ignored}[i%3],
 		head:   fingerprint{n: i % 1024, sum: rand.Uint64()},
 		tail:   fingerprint{n: (i * 7) % 1025, sum: rand.Uint64()},
-		offset: rand.Int64(), ahead: rand.Int64N(2) * rand.Int64(), number: rand.Int64(), stream: newStream(i),
+		offset: rand.Int64(), ahead: rand.Int64N(2) * rand.Int64(), until: rand.Int64N(2) * rand.Int64(), number: rand.Int64(), stream: newStream(uint32(i)),
 		category: "cat \"é\xff\n", path: "/var/log/a b\n\xfe\"" + strings.Repeat("x", i%5),
 	}
 }
@@ -142,7 +142,7 @@ func TestDamageToThePositions(t *testing.T) {
 			line := appendPosition(nil, &pos)
 			if version == olderHeader+"\n" {
 				line = withoutAhead(line)
-				pos.ahead = 0
+				pos.ahead, pos.until = 0, 0
 			}
 			whole, all = append(whole, line...), append(all, pos)
 		}
@@ -198,8 +198,8 @@ func TestDamageToThePositions(t *testing.T) {
 // withoutAhead makes a line of version 2 of one of today.
 func withoutAhead(line []byte) []byte {
 	body := line[9 : len(line)-1]
-	f := bytes.SplitN(body, []byte{' '}, 7)
-	body = bytes.Join(append(f[:5], f[6]), []byte{' '})
+	f := bytes.SplitN(body, []byte{' '}, 8)
+	body = bytes.Join(append(f[:5], f[7]), []byte{' '})
 	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body)
 }
 
@@ -318,9 +318,9 @@ func TestPositionsAreWrittenAnewWhenASyncFails(t *testing.T) {
 func TestPositionsOfVersion2(t *testing.T) {
 	path := t.TempDir()
 	older := somePosition(0)
-	older.path, older.ahead = "/var/log/gone", 0
+	older.path, older.ahead, older.until = "/var/log/gone", 0, 0
 	want := somePosition(0)
-	want.path, want.ahead = "/var/log/a", 0
+	want.path, want.ahead, want.until = "/var/log/a", 0, 0
 	data := append([]byte(olderHeader+"\n"), withoutAhead(appendPosition(nil, &older))...)
 	data = append(data, withoutAhead(appendPosition(nil, &want))...)
 	if err := os.WriteFile(filepath.Join(path, positionsName), data, 0o644); err != nil {

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inkwell/forwarder/lines"
 )
 
 // roundTime is how long the follower reads before it looks at files and directories again.
@@ -111,35 +114,66 @@ func (v *volume) letGo(g *generation) {
 	}
 }
 
-func (v *volume) readChunk(g *generation) (more bool, err error) {
+// chunk returns memory for what is to be read of g: more than a chunk if that does not hold a message.
+func (v *volume) chunk(g *generation) []byte {
+	want := max(g.until-g.offset, 0)
 	if g.scanned >= longLine {
-		return v.readLong(g)
+		want = max(want, 2*g.scanned)
 	}
-	off := g.offset - int64(g.tail.n)
-	n, err := readAt(g.fd, v.buf, off)
+	total := g.tail.n + int(min(want, int64(g.trail.decoder.Most())))
+	if total <= len(v.buf) {
+		return v.buf
+	}
+	if cap(v.long) < total {
+		v.long = make([]byte, total)
+	}
+	return v.long[:total]
+}
+
+func (v *volume) readChunk(g *generation) (more bool, err error) {
+	code, err := g.encoding()
 	if err != nil {
 		return false, err
 	}
-	end := content(v.buf[:n], off, min(g.tail.n, n), n < len(v.buf))
-	ok, c := v.consume(g, v.buf[:end])
-	if !ok {
-		v.suspect(g)
+	if g.scanned >= longLine && g.until == 0 && g.trail.decoder.Plain(code) {
+		return v.readLong(g)
+	}
+	buf, off := v.chunk(g), g.offset-int64(g.tail.n)
+	n, err := readAt(g.fd, buf, off)
+	if err != nil {
+		return false, err
+	}
+	full := n == len(buf)
+	end := content(buf[:n], off, min(g.tail.n, n), !full)
+	end = min(n, int(code.Even(off+int64(end))-off))
+	padded := end < n
+	if decided := int(g.until - off); g.until > 0 && decided <= n {
+		end, padded = decided, false
+	} else if g.until > 0 && !full {
+		v.suspect(g) // it is shorter than it was
 		return false, nil
 	}
-	if v.isFull() {
+	ok, c := v.consume(g, code, buf[:end])
+	switch {
+	case !ok:
+		v.suspect(g)
+		return false, nil
+	case v.isFull():
 		return true, nil
+	case padded:
+		return v.passPadding(g, code, buf[c.before+c.Bytes-g.tail.n:end])
 	}
-	taken := c.before + c.bytes
-	if end < n {
-		return v.passPadding(g, v.buf[taken:end])
+	g.scanned, g.padded = int64(end-c.before-c.Bytes), false
+	g.held = int64(max(c.Seen-c.Bytes, 0))
+	if full && g.scanned > int64(g.trail.decoder.Most()) {
+		return false, fmt.Errorf("no message ends within %d bytes", g.scanned)
 	}
-	g.scanned, g.padded = int64(n-taken), false
-	return n == len(v.buf), nil
+	return full || end < n, nil
 }
 
 // readLong goes on in a line that is longer than a chunk.
 func (v *volume) readLong(g *generation) (more bool, err error) {
-	longest := int64(v.longest(g.source))
+	longest := int64(g.source.lines.MaxLine)
 	want := min(int64(len(v.buf)), longest-g.scanned)
 	n, err := readAt(g.fd, v.buf[:want], g.end())
 	if n == 0 || err != nil {
@@ -156,7 +190,7 @@ func (v *volume) readLong(g *generation) (more bool, err error) {
 	if err != nil || data == nil { // scanned stays: the end of the line is looked for again
 		return false, err
 	}
-	if ok, _ := v.consume(g, data); !ok {
+	if ok, _ := v.consume(g, g.code, data); !ok {
 		v.suspect(g)
 	}
 	return true, nil
@@ -178,13 +212,13 @@ func (v *volume) readLine(g *generation, length int64) ([]byte, error) {
 
 // consumed is what consume took.
 type consumed struct {
-	cut
+	lines.Taken
 	before int // bytes of data that stood before the offset
 }
 
-// consume takes the lines of data, which begins with the bytes that the tail covers. It takes nothing and is not ok if those are not
+// consume takes the messages of data, which begins with the bytes that the tail covers. It takes nothing and is not ok if those are not
 // what they were: the file was written anew.
-func (v *volume) consume(g *generation, data []byte) (ok bool, c consumed) {
+func (v *volume) consume(g *generation, code lines.Encoding, data []byte) (ok bool, c consumed) {
 	c.before = g.tail.n
 	if len(data) < c.before || printOf(data[:c.before]) != g.tail {
 		return false, c
@@ -192,46 +226,73 @@ func (v *volume) consume(g *generation, data []byte) (ok bool, c consumed) {
 	if at := int64(g.head.n) - (g.offset - int64(c.before)); g.head.n < printMax && at >= 0 { // no hole lies between
 		g.head = g.head.grow(data[min(at, int64(len(data))):])
 	}
-	cutter := cutter{category: g.trail.category, max: v.longest(g.source), full: parcelFull}
-	c.cut = cutter.take(&v.cur.batch, data[c.before:], g.broken)
-	if c.entries > 0 {
-		v.took(g, data[:c.before+c.bytes], c.cut)
+	chunk := lines.Chunk{Data: data[c.before:]}
+	if g.until == g.offset+int64(len(chunk.Data)) {
+		chunk.End = len(chunk.Data)
 	}
+	c.Taken = v.take(g, code, chunk, data)
 	return true, c
 }
 
-// took moves the position behind data, which ends where the last entry ends.
-func (v *volume) took(g *generation, data []byte, c cut) {
-	v.number(g, data, c)
-	g.offset += int64(c.bytes)
-	g.scanned, g.broken = 0, c.broken
-	g.tail = printOf(data[len(data)-int(min(g.offset, printMax)):])
+// take takes the messages of a chunk, which is what stands behind the position at the end of data, and moves that.
+func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []byte) lines.Taken {
+	before := len(data) - len(c.Data)
+	c.Category, c.Offset, c.Encoding, c.Ahead, c.Broken = g.trail.category, g.offset, code, int(g.ahead), g.broken
+	t := g.trail.decoder.Take(&v.cur.batch, c)
+	if t.Entries == 0 && t.Bytes == 0 {
+		return t
+	}
+	v.number(g, code, t.Entries)
+	g.offset += int64(t.Bytes)
+	g.ahead, g.broken = int64(t.Ahead), t.Broken
+	g.scanned, g.held = 0, 0
+	if g.offset >= g.until {
+		g.until = 0
+	}
+	taken := data[:before+t.Bytes]
+	g.tail = printOf(taken[len(taken)-int(min(g.offset, printMax)):])
 	if g.state == ignored {
 		g.state = active
 	}
-	v.cur.bytes += int64(c.bytes)
-	v.count.lines.Add(int64(c.entries))
-	v.count.bytes.Add(int64(c.bytes))
-	v.count.split.Add(int64(c.split))
-	g.source.received.Add(int64(c.entries))
+	v.cur.bytes += int64(t.Bytes)
+	v.count.lines.Add(int64(t.Entries))
+	v.count.bytes.Add(int64(t.Bytes))
+	v.count.split.Add(int64(t.Split))
+	v.count.odd.Add(int64(t.Odd))
+	g.trail.received.Add(int64(t.Entries))
 	v.note(g)
+	return t
 }
 
-// takeRest takes the line without an end that the file ends with. It says whether it could.
-func (v *volume) takeRest(g *generation) bool {
-	if v.isFull() {
+// endAt decides that the message which the file ends with ends at that offset, whatever follows. That is durable before the message is
+// sent, so that a restart makes the same one of the same bytes. It is false if it cannot be decided now: what the parcel has of the file
+// already must not be taken for acknowledged by that.
+func (v *volume) endAt(g *generation, offset int64) bool {
+	switch {
+	case g.until > 0:
+		return true
+	case g.parcel == v.cur.seq:
+		v.cur.close()
+		return false
+	case v.isFull():
 		return false
 	}
-	data, err := v.readLine(g, g.scanned)
-	if err != nil {
-		v.readFailed(g, err)
-		return false
-	}
-	if data == nil || printOf(data[:g.tail.n]) != g.tail {
-		v.suspect(g)
-		return false
-	}
-	v.cur.batch.Append(g.trail.category, append(data[g.tail.n:len(data):len(data)], '\n'))
-	v.took(g, data, cut{bytes: int(g.scanned), entries: 1, rest: true})
+	g.until = offset
+	v.cur.born = append(v.cur.born, g.position)
+	v.makeReady(g)
 	return true
+}
+
+// takeRest takes what the file ends with, complete or not. It says whether it could.
+func (v *volume) takeRest(g *generation) bool {
+	if !v.endAt(g, g.end()) {
+		return false
+	}
+	for g.until > 0 && !v.isFull() && !g.rewritten {
+		if _, err := v.readChunk(g); err != nil {
+			v.readFailed(g, err)
+			return false
+		}
+	}
+	return g.until == 0
 }

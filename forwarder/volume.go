@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"inkwell/forwarder/lines"
 )
 
 // longKeep is how much memory for long lines is kept while there is nothing to read.
@@ -20,23 +22,24 @@ type volume struct {
 	name  string // of the file system
 	watch *watcher
 
-	dirs    map[string]*directory
-	beside  map[string]*directory // by the directories of what its links point to
-	known   map[identity]*generation
-	open    []*generation // that have a descriptor …
-	opened  []*generation // … and those that got it since the last poll
-	retired int
-	ready   []*generation // that have something to read
-	spare   []*generation
-	cur     *parcel // being filled
-	buf     []byte
-	long    []byte
-	started bool // every directory was looked at once
-	hinted  bool // some directory is
-	scanAt  time.Time
-	full    bool            // out of descriptors, logged
-	said    map[string]bool // files of which something was logged that is told once
-	soon    bool            // there is something to look at without waiting
+	dirs     map[string]*directory
+	beside   map[string]*directory // by the directories of what its links point to
+	known    map[identity]*generation
+	decoders map[*source]*lines.Decoder
+	open     []*generation // that have a descriptor …
+	opened   []*generation // … and those that got it since the last poll
+	retired  int
+	ready    []*generation // that have something to read
+	spare    []*generation
+	cur      *parcel // being filled
+	buf      []byte
+	long     []byte
+	started  bool // every directory was looked at once
+	hinted   bool // some directory is
+	scanAt   time.Time
+	full     bool            // out of descriptors, logged
+	said     map[string]bool // files of which something was logged that is told once
+	soon     bool            // there is something to look at without waiting
 
 	heldTold, filesTold int64 // what this volume has of the follower's counts
 
@@ -60,6 +63,7 @@ func newVolume(f *follower, name string) *volume {
 		dirs:     make(map[string]*directory),
 		beside:   make(map[string]*directory),
 		known:    make(map[identity]*generation),
+		decoders: make(map[*source]*lines.Decoder),
 		said:     make(map[string]bool),
 		buf:      make([]byte, chunkSize),
 		wake:     make(chan struct{}, 1),

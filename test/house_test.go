@@ -20,9 +20,11 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access"},
-	"internal/config":          {"internal/conf", "rotate", "store/plain", "internal/access"},
-	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"cmd/inkwell":              {"internal/config", "forwarder", "forwarder/lines", "forwarder/pattern", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access"},
+	"internal/config":          {"internal/conf", "rotate", "store/plain", "internal/access", "forwarder/lines", "forwarder/pattern"},
+	"forwarder/lines":          {"proto"},
+	"forwarder/pattern":        {},
+	"forwarder":                {"forwarder/lines", "forwarder/pattern", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
@@ -67,6 +69,8 @@ var testEdges = map[string][]string{
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.
 var outside = map[string][]string{
+	"forwarder/lines":    {"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform"},
+	"forwarder/pattern":  {"github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
 	"store/spool":        {"golang.org/x/sys/unix"},
 	"rotate":             {"github.com/klauspost/compress/flate", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"},
 	"internal/faultfs":   {"golang.org/x/sys/unix"},

@@ -175,11 +175,37 @@ func forwardLines(l *flagLines) error {
 		if l.text("from") == "end" {
 			l.add("from_end=yes")
 		}
-		l.set("max_line", "max-line")
+		if err := l.messages(); err != nil {
+			return err
+		}
 		l.add("</tail>")
+	}
+	if l.flags.Changed("max-categories") {
+		l.set("max_categories", "max-categories")
 	}
 	l.without("once")
 	l.buffered(to, filepath.Join(state, "spool"), "default")
+	return nil
+}
+
+// messages adds what a <tail> block says of what is left out and of what a message is.
+func (l *flagLines) messages() error {
+	excludes, err := l.flags.GetStringArray("exclude")
+	if err != nil {
+		return err
+	}
+	for _, x := range excludes {
+		l.add("exclude=" + x)
+	}
+	l.set("max_line", "max-line")
+	if l.text("stamp") == "true" {
+		l.add("stamp=yes")
+	}
+	for _, flag := range []string{"encoding", "format", "multiline-start", "multiline-lines", "multiline-wait"} {
+		if l.flags.Changed(flag) {
+			l.set(strings.ReplaceAll(flag, "-", "_"), flag)
+		}
+	}
 	return nil
 }
 

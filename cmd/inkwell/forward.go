@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) forward() *cobra.Command {
-	o, file, userName := new(forwarder.Options), "", ""
+	o, w, file, userName := new(forwarder.Options), new(lineFlags), "", ""
 	cmd := &cobra.Command{
 		Use:   "forward (-c FILE | --to HOST:PORT --state DIR CATEGORY=GLOB...)",
 		Short: "follow files and send their lines",
@@ -23,9 +23,12 @@ func (a *app) forward() *cobra.Command {
 addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found. With -c the <tail> blocks of a
 configuration say what to follow, and its <store> where to send.
 
+In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text CATEGORY can use.
+
 Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
 with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
+  inkwell forward --to logs:1463 --state /var/lib/inkwell --format cri 'k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log'
   inkwell forward -c /etc/inkwell/forward.conf
   inkwell forward --once --to localhost:1463 --state /tmp/import old=/srv/archive/app.log`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -36,11 +39,11 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
-				if err := a.configureForward(cmd, o, file, &userName); err != nil {
+				if err := a.configureForward(cmd, o, forwardConfig{file: file, flags: w, user: &userName}); err != nil {
 					return err
 				}
 			}
-			return a.runForward(cmd, o, forwarding{inputs: args, user: userName})
+			return a.runForward(cmd, o, forwarding{inputs: args, flags: w, user: userName})
 		},
 	}
 	flags := cmd.Flags()
@@ -53,19 +56,31 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	userFlag(flags, &userName)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
+	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "categories that a {name} can come to; what is beyond is not followed")
+	w.register(flags)
 	return cmd
 }
 
+// forwardConfig is what goes with a configuration of the forwarder.
+type forwardConfig struct {
+	file  string
+	flags *lineFlags
+	user  *string // becomes that of the configuration unless a flag gave one
+}
+
 // configureForward fills o from a configuration; flags that were given stand.
-func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, file string, userName *string) error {
-	c, hop, err := readForwarding(file)
+func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, w forwardConfig) error {
+	c, hop, err := readForwarding(w.file)
 	if err != nil {
 		return err
 	}
 	if len(c.Tails) == 0 {
-		return fmt.Errorf("%s: no <tail> block: what shall be followed?", file)
+		return fmt.Errorf("%s: no <tail> block: what shall be followed?", w.file)
 	}
-	*userName = cmp.Or(*userName, c.User)
+	*w.user = cmp.Or(*w.user, c.User)
+	if !cmd.Flags().Changed("max-categories") {
+		o.MaxCategories = c.MaxCategories
+	}
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
@@ -81,10 +96,8 @@ func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, file st
 		o.StateRoot, o.StateDir = dir, filepath.Join(dir, "forward")
 	}
 	for _, t := range c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, FromEnd: t.FromEnd, MaxLine: t.MaxLine}
-		if cmd.Flags().Changed("max-line") {
-			in.MaxLine = 0
-		}
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		w.flags.apply(&in, cmd.Flags().Changed)
 		o.Inputs = append(o.Inputs, in)
 	}
 	return nil
@@ -109,7 +122,8 @@ func parseLine(s string) (int, error) {
 // forwarding is what of a command line is not an option of the forwarder.
 type forwarding struct {
 	inputs []string // CATEGORY=GLOB
-	user   string   // to become, "" = none
+	flags  *lineFlags
+	user   string // to become, "" = none
 }
 
 func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding) error {
@@ -127,8 +141,9 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding)
 		if err != nil {
 			return usageError{err}
 		}
+		w.flags.apply(&in, func(string) bool { return true })
 		if o.Once { // without it nothing is asked of a file system here: it may hang
-			if found, _ := filepath.Glob(in.Glob); len(found) == 0 {
+			if found, err := in.Finds(); err == nil && !found {
 				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
 			}
 		}
