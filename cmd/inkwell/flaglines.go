@@ -162,9 +162,13 @@ func forwardLines(l *flagLines) error {
 		if l.text("from") == "end" {
 			l.add("from_end=yes")
 		}
-		l.copyOne("tail", flagKey{"max_line", "max-line"})
+		for _, pattern := range l.list("exclude") {
+			l.set("exclude", pattern)
+		}
+		l.copy("tail")
 		l.add("</tail>")
 	}
+	l.copyOne("global", flagKey{"max_categories", "max-categories"})
 	l.without("once")
 	l.buffered(to, filepath.Join(state, "spool"))
 	return nil

@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) forward() *cobra.Command {
-	o, file, userName := new(forwarder.Options), "", ""
+	o, w, file, userName := new(forwarder.Options), new(lineFlags), "", ""
 	cmd := &cobra.Command{
 		Use:   "forward (-c FILE | --to HOST:PORT --state DIR CATEGORY=GLOB...)",
 		Short: "follow files and send their lines",
@@ -28,9 +28,12 @@ addresses that works. Quote the GLOB: it is matched anew all the time, so that n
 The flags stand for a configuration, which 'inkwell check --print -- forward FLAGS' prints. With -c the <tail> blocks of a file say what
 to follow, and its <store> where to send; what was printed finds the positions and the spool of the flags.
 
+In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text CATEGORY can use.
+
 Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
 with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
+  inkwell forward --to logs:1463 --state /var/lib/inkwell --format cri 'k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log'
   inkwell forward -c /etc/inkwell/forward.conf
   inkwell forward --once --to localhost:1463 --state /tmp/import old=/srv/archive/app.log`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -44,7 +47,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 			if err != nil {
 				return err
 			}
-			return a.runForward(cmd, o, &forwarding{c: c, hop: hop, user: cmp.Or(userName, c.User)})
+			return a.runForward(cmd, o, &forwarding{c: c, hop: hop, flags: w, file: file, user: cmp.Or(userName, c.User)})
 		},
 	}
 	flags := cmd.Flags()
@@ -57,12 +60,16 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	userFlag(flags, &userName)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
+	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "categories that a {name} can come to; what is beyond is not followed")
+	w.register(flags)
 	return cmd
 }
 
 // forwarding is what of a command line and its configuration is not an option of the forwarder.
 type forwarding struct {
 	c     *config.Config
+	file  string // of the configuration, "" = it is that of the flags
+	flags *lineFlags
 	hop   nextHop
 	user  string // to become, "" = none
 	ours  followed
@@ -74,6 +81,9 @@ func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup 
 	if len(w.c.Tails) == 0 {
 		return fmt.Errorf("%s: no <tail> block: what shall be followed?", w.c.File.Name)
 	}
+	if !cmd.Flags().Changed("max-categories") {
+		o.MaxCategories = w.c.MaxCategories
+	}
 	if len(o.To) == 0 {
 		o.To = w.hop.to
 	}
@@ -82,12 +92,14 @@ func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup 
 		o.SpoolMax = w.hop.spoolMax
 	}
 	for _, t := range w.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, FromEnd: t.FromEnd, MaxLine: t.MaxLine}
-		if cmd.Flags().Changed("max-line") {
-			in.MaxLine = 0
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		if w.file != "" {
+			w.flags.apply(&in, cmd.Flags().Changed)
 		}
-		if found, _ := filepath.Glob(in.Glob); o.Once && len(found) == 0 {
-			return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+		if o.Once { // without it nothing is asked of a file system here: it may hang
+			if found, err := in.Finds(); err == nil && !found {
+				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+			}
 		}
 		o.Inputs, w.ours.categories = append(o.Inputs, in), append(w.ours.categories, in.Category)
 	}

@@ -23,6 +23,7 @@ import (
 	"math"
 	"time"
 
+	"inkwell/forwarder/lines"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 )
@@ -104,10 +105,11 @@ type Sink interface {
 // Tail is a <tail> block: files to follow.
 type Tail struct {
 	Line     int
-	Category string
+	Category string // can use the names of Glob
 	Glob     string
+	Exclude  []string
 	FromEnd  bool // files that stand there when they are first seen are begun at their end
-	MaxLine  int  // bytes
+	Lines    lines.Options
 }
 
 // Pipe is a <pipe> block: standard input.

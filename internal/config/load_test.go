@@ -262,7 +262,7 @@ func TestProblems(t *testing.T) {
 			"9: warning: add_newlines has no effect in the secondary of a buffer, which keeps messages as they came (put it where they are written in the end)"},
 		{"inherited by a secondary", "file::add_newlines=1\nfile::compress=gzip\n" + storeText("category=a", "type=buffer", "<primary>", "type=file", "file_path=/x", "</primary>", "<secondary>", "type=file", "</secondary>"), ""},
 		{"tail", "<tail>\ncategory=a\n</tail>", "1: error: <tail> without path is not used (add path=/var/log/NAME*.log)"},
-		{"pattern", "<tail>\ncategory=a\npath=/x/[\n</tail>", "3: error: path=/x/[ is no pattern: syntax error in pattern (close the [, or write [[] for the character)"},
+		{"pattern", "<tail>\ncategory=a\npath=/x/[\n</tail>", `3: error: pattern /x/[: [ is not closed: write \[ for the character (see docs/following.md for what a pattern can be)`},
 		{"pipe", "<pipe>\n</pipe>", "1: error: <pipe> without category is not used (add category=NAME)"},
 		{"two pipes", "<pipe>\ncategory=a\n</pipe>\n<pipe>\ncategory=a\n</pipe>\n", "4: error: there is one standard input: a second <pipe> is not used (remove it)"},
 		{"key of a tail", "<tail>\ncategory=a\npath=/x\nfromend=yes\n</tail>", "4: warning: fromend is not known in a <tail> block (did you mean from_end?)"},

@@ -12,6 +12,9 @@ func sample(section, about, line string) string {
 	case "global":
 		return line + "\n" + globalSample(about) + null
 	case "tail":
+		if about == "stamp" {
+			line += "\nformat=cri"
+		}
 		return "<tail>\n" + line + "\n" + missing(about, "category=a\n") + missing(about, "path=/x\n") + "</tail>\n" + null
 	case "pipe":
 		return "<pipe>\n" + line + "\n" + missing(about, "category=a\n") + "</pipe>\n" + null
@@ -94,7 +97,7 @@ func another(o option) string {
 	words := map[string]string{
 		"listen": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "rotate_period": "daily", "compress": "zstd", "service_list": "x:9", "service_order": "listed",
 		"dynamic_config_type": "thrift_bucket", "bucket_type": "random", "report_success": "any", "when_full": "drop", "fs_type": "std", "delimiter": "59", "path": "/y/*",
-		"retry_interval": "77", "max_retry_interval": "77",
+		"encoding": "utf-16be", "format": "docker", "retry_interval": "77", "max_retry_interval": "77",
 	}
 	if word, ok := words[o.key]; ok {
 		return word

@@ -11,7 +11,8 @@ import (
 // bases calls f with every name whose rotated file name could be, the longest first, until f returns false:
 //
 //	app.log.1  app.log-20261123  app.log_old  → app.log …      what follows a dot, a dash or an underscore
-//	app-20261123.log  app.1.log               → app.log        digits before the extension
+//	app-20261123.log  app.1.log  app1.log     → app.log        digits before the extension
+//	@400000006929a1b2075bcd15.s  .u           → current        multilog, svlogd, s6-log
 func bases(name string, f func(base string) bool) {
 	for i := len(name) - 2; i > 0; i-- {
 		if isSeparator(name[i]) && !f(name[:i]) {
@@ -21,6 +22,13 @@ func bases(name string, f func(base string) bool) {
 	ext := filepath.Ext(name)
 	stem := strings.TrimSuffix(name, ext)
 	if ext == "" || stem == "" {
+		return
+	}
+	if isTAI64N(stem) {
+		f("current")
+		return
+	}
+	if bare := strings.TrimRight(stem, "0123456789"); bare != stem && bare != "" && !isSeparator(bare[len(bare)-1]) && !f(bare+ext) {
 		return
 	}
 	for i := len(stem) - 2; i > 0; i-- {
@@ -40,6 +48,11 @@ func isStamp(s string) bool {
 	return strings.Trim(s, "0123456789-_.:T") == "" && strings.ContainsAny(s, "0123456789")
 }
 
+// isTAI64N says whether s is a time as multilog writes it.
+func isTAI64N(s string) bool {
+	return len(s) == 25 && s[0] == '@' && strings.Trim(s[1:], "0123456789abcdef") == ""
+}
+
 var compressedSuffixes = []string{".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip", ".Z"}
 
 func isCompressedName(name string) bool {
@@ -53,8 +66,8 @@ func isCompressedName(name string) bool {
 
 // byAge orders arrivals, the oldest first and what a path shows last.
 func byAge(a, b *arrival) int {
-	if a.live != b.live {
-		if a.live {
+	if (a.home != nil) != (b.home != nil) {
+		if a.home != nil {
 			return 1
 		}
 		return -1
