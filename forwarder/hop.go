@@ -12,25 +12,25 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
-	"inkwell/store"
+	"inkwell/store/hop"
 	"inkwell/store/spool"
 )
 
-// hop is the way to the next hop: the network, with a spool before it if there is a directory for one.
-type hop struct {
+// nextHop is the way to the next hop: the network, with a spool before it if there is a directory for one.
+type nextHop struct {
 	o       hopOptions
-	network *store.Network
+	network *hop.Network
 	dir     *faultfs.Dir  // the spool's; nil = there is none
 	spooled chan struct{} // closed when buffer stands
 
 	end     context.CancelFunc // ends the wait for the spool
 	waiting sync.WaitGroup
 
-	buffer    *store.Buffer // behind spooled
-	inherited int64         // entries that the spool held when it was opened; behind spooled
+	buffer    *hop.Buffer // behind spooled
+	inherited int64       // entries that the spool held when it was opened; behind spooled
 }
 
-// Calls says how the next hop is called. The zero value of a field is store.NetworkOptions' default.
+// Calls says how the next hop is called. The zero value of a field is hop.NetworkOptions' default.
 type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
@@ -49,9 +49,9 @@ type hopOptions struct {
 	stats   *stats.Set
 }
 
-func openHop(o hopOptions) (_ *hop, err error) {
-	h := &hop{o: o, spooled: make(chan struct{}), end: func() {}}
-	if h.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
+func openHop(o hopOptions) (_ *nextHop, err error) {
+	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}}
+	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
 	if o.dir == "" {
@@ -72,19 +72,19 @@ func openHop(o hopOptions) (_ *hop, err error) {
 }
 
 // takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it.
-func (h *hop) takeSpool() error {
+func (h *nextHop) takeSpool() error {
 	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log})
 	if err != nil {
 		return fmt.Errorf("open spool (each needs a directory of its own): %w", err)
 	}
 	_, h.inherited = log.Backlog()
-	h.buffer = store.OpenBuffer(h.network, log, store.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
+	h.buffer = hop.OpenBuffer(h.network, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
 	close(h.spooled)
 	return nil
 }
 
 // before is how many entries the spool held when it was opened.
-func (h *hop) before() int64 {
+func (h *nextHop) before() int64 {
 	if !h.hasSpool() {
 		return 0
 	}
@@ -92,7 +92,7 @@ func (h *hop) before() int64 {
 }
 
 // hasSpool says whether what the network does not take goes to the spool.
-func (h *hop) hasSpool() bool {
+func (h *nextHop) hasSpool() bool {
 	select {
 	case <-h.spooled:
 		return true
@@ -102,7 +102,7 @@ func (h *hop) hasSpool() bool {
 }
 
 // Append is that of the buffer, or of the network.
-func (h *hop) Append(ctx context.Context, b *proto.Batch) error {
+func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	switch {
 	case h.hasSpool():
 		return h.buffer.Append(ctx, b)
@@ -113,7 +113,7 @@ func (h *hop) Append(ctx context.Context, b *proto.Batch) error {
 }
 
 // backlog is what the spool holds.
-func (h *hop) backlog() (bytes, entries int64) {
+func (h *nextHop) backlog() (bytes, entries int64) {
 	if !h.hasSpool() {
 		return 0, 0
 	}
@@ -121,7 +121,7 @@ func (h *hop) backlog() (bytes, entries int64) {
 }
 
 // drain waits until the spool is empty, or ctx ends.
-func (h *hop) drain(ctx context.Context) error {
+func (h *nextHop) drain(ctx context.Context) error {
 	if !h.hasSpool() {
 		return nil
 	}
@@ -129,14 +129,14 @@ func (h *hop) drain(ctx context.Context) error {
 }
 
 // abort has Close wait for no call.
-func (h *hop) abort() {
+func (h *nextHop) abort() {
 	if h.hasSpool() {
 		h.buffer.Abort()
 	}
 }
 
 // Close releases everything, as far as it was opened.
-func (h *hop) Close() error {
+func (h *nextHop) Close() error {
 	h.end()
 	h.waiting.Wait()
 	var errs []error

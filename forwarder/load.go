@@ -37,7 +37,7 @@ type load struct {
 	dropped int64
 }
 
-func newLoad(st *hop, o PipeOptions) *load {
+func newLoad(st *nextHop, o PipeOptions) *load {
 	l := &load{
 		courier:  newCourier(st, o.Logger),
 		cutter:   cutter{category: []byte(o.Category), max: defaultLine, full: parcelFull},

@@ -59,7 +59,7 @@ type Counts struct {
 type Pipe struct {
 	o    PipeOptions
 	in   *os.File
-	hop  *hop
+	hop  *nextHop
 	load *load
 }
 

@@ -32,14 +32,14 @@ const (
 )
 
 // awaitSpool takes the spool as soon as its owner lets go of it.
-func (h *hop) awaitSpool() {
+func (h *nextHop) awaitSpool() {
 	ctx, end := context.WithCancel(context.Background())
 	h.end = end
 	h.o.log.Info("another process has the spool: reading, and waiting until it ends", "dir", h.dir.Path())
 	h.waiting.Go(func() { h.lookForSpool(ctx, time.Now()) })
 }
 
-func (h *hop) lookForSpool(ctx context.Context, began time.Time) {
+func (h *nextHop) lookForSpool(ctx context.Context, began time.Time) {
 	var next *faultfs.File
 	defer func() {
 		if next != nil {
@@ -70,7 +70,7 @@ func (h *hop) lookForSpool(ctx context.Context, began time.Time) {
 }
 
 // appendWaiting sends b while another process has the spool, and goes on with the spool as soon as that is there.
-func (h *hop) appendWaiting(ctx context.Context, b *proto.Batch) error {
+func (h *nextHop) appendWaiting(ctx context.Context, b *proto.Batch) error {
 	for {
 		err := h.network.Append(ctx, b)
 		if err == nil {
@@ -87,7 +87,7 @@ func (h *hop) appendWaiting(ctx context.Context, b *proto.Batch) error {
 }
 
 // whenWanted calls do once another process waits for the spool, unless ctx ends before that.
-func (h *hop) whenWanted(ctx context.Context, do func()) {
+func (h *nextHop) whenWanted(ctx context.Context, do func()) {
 	for h.dir != nil {
 		if h.hasSpool() {
 			if wanted, err := h.dir.Locked(nextLock); wanted || err != nil {
