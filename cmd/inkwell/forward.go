@@ -15,32 +15,38 @@ import (
 )
 
 func (a *app) forward() *cobra.Command {
-	o, file, userName := new(forwarder.Options), "", ""
+	o, feeds, file, userName := new(forwarder.Options), new(feedFlags), "", ""
 	cmd := &cobra.Command{
-		Use:   "forward (-c FILE | --to HOST:PORT --state DIR CATEGORY=GLOB...)",
-		Short: "follow files and send their lines",
+		Use:   "forward (-c FILE | --to HOST:PORT --state DIR [--journal WORDS] [--syslog ADDRESS] CATEGORY=GLOB...)",
+		Short: "follow files, the journal and syslog, and send their lines",
 		Long: `forward follows the files that match each GLOB, through rotation and restarts, and sends their lines to the first of the --to
 addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found. With -c the <tail> blocks of a
-configuration say what to follow, and its <store> where to send.
+configuration say what to follow, and its <store> where to send. --journal reads the systemd journal, --syslog takes syslog messages in;
+with them no GLOB is needed.
 
 Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
 with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
+  inkwell forward --to localhost:1463 --state /var/lib/inkwell --journal 'unit=nginx.service unit=app-*.service'
+  inkwell forward --to localhost:1463 --state /var/lib/inkwell --syslog 'udp://127.0.0.1:514 category=syslog.{app}'
   inkwell forward -c /etc/inkwell/forward.conf
   inkwell forward --once --to localhost:1463 --state /tmp/import old=/srv/archive/app.log`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
 				return exactly()(cmd, args)
 			}
+			if !feeds.empty() {
+				return nil
+			}
 			return several("CATEGORY=GLOB")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
-				if err := a.configureForward(cmd, o, file, &userName); err != nil {
+				if err := a.configureForward(cmd, o, forwardConfig{file: file, user: &userName, feeds: feeds}); err != nil {
 					return err
 				}
 			}
-			return a.runForward(cmd, o, forwarding{inputs: args, user: userName})
+			return a.runForward(cmd, o, forwarding{inputs: args, user: userName, feeds: feeds})
 		},
 	}
 	flags := cmd.Flags()
@@ -52,20 +58,31 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	userFlag(flags, &userName)
+	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
 	return cmd
 }
 
+// forwardConfig is what goes with a configuration of the forwarder.
+type forwardConfig struct {
+	file  string
+	user  *string // becomes that of the configuration unless a flag gave one
+	feeds *feedFlags
+}
+
 // configureForward fills o from a configuration; flags that were given stand.
-func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, file string, userName *string) error {
-	c, hop, err := readForwarding(file)
+func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, w forwardConfig) error {
+	c, hop, err := readForwarding(w.file)
 	if err != nil {
 		return err
 	}
-	if len(c.Tails) == 0 {
-		return fmt.Errorf("%s: no <tail> block: what shall be followed?", file)
+	if err := w.feeds.configure(c); err != nil {
+		return err
 	}
-	*userName = cmp.Or(*userName, c.User)
+	if len(c.Tails) == 0 && w.feeds.empty() {
+		return fmt.Errorf("%s: no <tail>, <journal> or <syslog> block: what shall be followed?", w.file)
+	}
+	*w.user = cmp.Or(*w.user, c.User)
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
@@ -110,6 +127,7 @@ func parseLine(s string) (int, error) {
 type forwarding struct {
 	inputs []string // CATEGORY=GLOB
 	user   string   // to become, "" = none
+	feeds  *feedFlags
 }
 
 func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding) error {
@@ -132,6 +150,9 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding)
 		}
 		o.Inputs = append(o.Inputs, in)
 	}
+	if err := w.feeds.listen(o.Once); err != nil {
+		return err
+	}
 	acc, err := a.account(w.user)
 	if err == nil {
 		err = acc.make(o.StateDir, cmp.Or(o.SpoolRoot, o.SpoolDir))
@@ -149,6 +170,7 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding)
 	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
 	defer stop()
 	o.Logger, o.Stats = log, stats.New()
+	o.Feeds = w.feeds.feeds(o, log, o.Stats)
 	f, err := forwarder.Open(*o)
 	if err != nil {
 		return err

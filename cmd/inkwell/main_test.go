@@ -224,7 +224,7 @@ func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 		if err := cmd.ParseFlags([]string{flag}); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.configureForward(cmd, o, file, &user); err != nil {
+		if err := a.configureForward(cmd, o, forwardConfig{file: file, user: &user, feeds: new(feedFlags)}); err != nil {
 			t.Fatal(err)
 		}
 		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, MaxLine: longest[0]}, {Category: "b", Glob: "/b", MaxLine: longest[1]}}

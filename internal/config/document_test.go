@@ -43,7 +43,7 @@ func TestDocument(t *testing.T) {
 			if fallback != "" {
 				fallback = "`" + fallback + "`"
 			}
-			d.Options = append(d.Options, documentedOption{Key: o.key, Kind: kinds[o.kind], Default: fallback, Meaning: o.meaning, Ours: o.ours && s.name != "tail" && s.name != "pipe" && s.name != "allow"})
+			d.Options = append(d.Options, documentedOption{Key: o.key, Kind: kinds[o.kind], Default: fallback, Meaning: o.meaning, Ours: o.ours && !slices.Contains(ownBlocks, s.name)})
 		}
 		all = append(all, d)
 	}
