@@ -83,9 +83,6 @@ func (x *exportReader) next() (*entry, error) {
 	for began := false; ; began = true {
 		name, text, err := x.field()
 		if err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) {
-				err = io.EOF
-			}
 			return nil, err
 		}
 		if len(name) == 0 {
@@ -99,6 +96,9 @@ func (x *exportReader) next() (*entry, error) {
 			return e, nil
 		}
 		if err := x.take(e, string(name), text); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				err = io.EOF
+			}
 			return nil, err
 		}
 	}
