@@ -20,9 +20,9 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern"},
+	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
-	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern"},
+	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
 	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {},
@@ -42,6 +42,7 @@ var edges = map[string][]string{
 	"internal/access":          {},
 	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint"},
 	"internal/conf":            {},
+	"internal/ending":          {},
 	"internal/stats":           {},
 	"internal/faultfs":         {"internal/killpoint"},
 	"internal/killpoint":       {},

@@ -80,6 +80,13 @@ func drawing(c *config.Config) string {
 		}
 		root.on = append(root.on, node{text: fmt.Sprintf("%s ← standard input, %s, waits %s at its end", conf.Quote(p.Category), full, p.DrainTimeout)})
 	}
+	for _, j := range c.Journals {
+		o := journalOptions(j)
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← %s, units %s", conf.Quote(j.Category), conf.Quote(o.Name()), conf.Quote(cmp.Or(strings.Join(j.Units, " "), "all")))})
+	}
+	for _, s := range c.Syslogs {
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← syslog %s", conf.Quote(s.Category), conf.Quote(strings.Join(s.Listen, " ")))})
+	}
 	for _, s := range c.Stores {
 		root.on = append(root.on, drawStore(c, s))
 	}

@@ -168,10 +168,34 @@ func forwardLines(l *flagLines) error {
 		l.copy("tail")
 		l.add("</tail>")
 	}
+	l.feeds()
 	l.copyOne("global", flagKey{"max_categories", "max-categories"})
 	l.without("once")
 	l.buffered(to, filepath.Join(state, "spool"))
 	return nil
+}
+
+// feeds adds the blocks of --journal and --syslog.
+func (l *flagLines) feeds() {
+	for _, text := range l.flags.Lookup("journal").Value.(*wordsValue).texts {
+		l.add("", "<journal>")
+		for _, word := range strings.Fields(text) {
+			if word != "all" {
+				l.add(word)
+			}
+		}
+		l.add("</journal>")
+	}
+	for _, text := range l.flags.Lookup("syslog").Value.(*wordsValue).texts {
+		l.add("", "<syslog>")
+		for _, word := range strings.Fields(text) {
+			if !strings.Contains(word, "=") {
+				word = "listen=" + word
+			}
+			l.add(word)
+		}
+		l.add("</syslog>")
+	}
 }
 
 // pipeLines is what the flags of pipe stand for.

@@ -246,7 +246,7 @@ func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := (&forwarding{c: conf, hop: hop, file: file, flags: lineFlagsOf(t, c.args)}).configure(cmd, o, a.lookup); err != nil {
+		if err := (&forwarding{c: conf, hop: hop, file: file, flags: lineFlagsOf(t, c.args), feeds: new(feedFlags)}).configure(cmd, o, a.lookup); err != nil {
 			t.Fatal(err)
 		}
 		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, Exclude: []string{"x"}, Lines: of(1 << 10)}, {Category: "b", Glob: "/b", Lines: of(16 << 20)}}

@@ -2,7 +2,7 @@
 // is wrong with the file, line by line.
 //
 //	bytes ─ conf.Parse ─► blocks ─ Load ─► Config ─┬─ Stores: categories → Sink (file | buffer | network | bucket | multi | category | null)
-//	                                               ├─ Tails, Pipes: where a forwarder takes lines from
+//	                                               ├─ Tails, Pipes, Journals, Syslogs: where a forwarder takes lines from
 //	                                               └─ Problems: file:line, what, the cure
 //
 // A Sink is the description of a store, not the store: it holds nothing open and is not changed once it was loaded, so it can be shared,
@@ -67,9 +67,11 @@ type Config struct {
 	JournalMax int64  // bytes
 	StreamTTL  time.Duration
 
-	Stores []*Store // in the byte order of the names of their blocks
-	Tails  []Tail
-	Pipes  []Pipe
+	Stores   []*Store // in the byte order of the names of their blocks
+	Tails    []Tail
+	Pipes    []Pipe
+	Journals []Journal
+	Syslogs  []Syslog
 }
 
 // TLS names PEM files. The zero value is: no certificate, and the authorities of the system.

@@ -193,7 +193,7 @@ func TestProblems(t *testing.T) {
 			"6: warning: must_succeed is not known in a block with type=null (it belongs into a block at the top of the file)"},
 		{"inherited by nobody", "fiel::max_size=1\n", "1: warning: fiel::max_size is inherited by nothing (there is no type fiel: did you mean file?)"},
 		{"unknown inherited key", "file::maxsize=1\n", "1: warning: file::maxsize is inherited by nothing (did you mean file::max_size?)"},
-		{"inherited type", "file::category=x\n", "1: warning: file::category is inherited by nothing (it belongs into a block at the top of the file, or a <tail> block, or a <pipe> block)"},
+		{"inherited type", "file::category=x\n", "1: warning: file::category is inherited by nothing (it belongs into a block at the top of the file, or a <tail> block, or a <pipe> block, or a <journal> block, or a <syslog> block)"},
 		{"block of a typo", storeText("category=a", "type=buffer", "<primray>", "type=null", "</primray>"), "4: warning: <primray> is not used in a block with type=buffer (did you mean <primary>?)"},
 		{"block in a file", storeText("category=a", "type=file", "<store>", "</store>"), "4: warning: <store> is not used in a block with type=file (a block with type=file has no blocks in it: look for an end tag that is missing above)"},
 		{"gap in a multi", storeText("category=a", "type=multi", "<store1>", "type=null", "</store1>", "<store3>", "type=null", "</store3>"),

@@ -43,10 +43,18 @@ var pipeOptions = []option{
 
 const pipeIntro = "Lines of standard input, for `inkwell pipe`. What cannot be sent waits in the `spool_dir` of a `buffer`, or in `CATEGORY.spool` in the directory of its `<secondary>`; with `network` in memory."
 
-// input reads a <tail> or <pipe> block.
+// input reads a <tail>, <pipe>, <journal> or <syslog> block.
 func (l *loader) input(b *conf.Block) {
 	o := l.block(b, b.Tag)
 	l.unknown(b, true)
+	switch b.Tag {
+	case "journal":
+		l.journal(b, o)
+		return
+	case "syslog":
+		l.syslog(b, o)
+		return
+	}
 	category := o.text("category")
 	if category == "" {
 		l.fail(b.Line, fmt.Sprintf("<%s> without category is not used", b.Tag), "add category=NAME")
