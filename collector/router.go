@@ -10,11 +10,8 @@ import (
 	"time"
 
 	"inkwell/internal/config"
-	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
-	"inkwell/rotate"
 	"inkwell/store"
-	"inkwell/store/books"
 	"inkwell/store/journal"
 )
 
@@ -99,45 +96,6 @@ func (r *router) relays() (relays bool) {
 		}
 	}
 	return relays
-}
-
-// destinations are where files are written. What a buffer keeps is none: it is read back.
-func (r *router) destinations() (all []books.Destination) {
-	var add func(s config.Sink)
-	add = func(s config.Sink) {
-		switch s := s.(type) {
-		case config.File:
-			d := books.Destination{Root: filepath.Join(s.Dir, s.Sub)}
-			if c := s.Compress; c != nil {
-				d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
-				if c.DoneMarkers {
-					d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness}
-				}
-			}
-			all = append(all, d)
-		case config.Buffer:
-			add(s.Primary)
-			if !s.Replay {
-				add(s.Secondary)
-			}
-		case config.Bucket:
-			for _, child := range s.Children {
-				add(child)
-			}
-		case config.Multi:
-			for _, child := range s.Children {
-				add(child)
-			}
-		case config.ByCategory:
-			add(s.Model)
-		}
-	}
-	for _, b := range r.conf.Stores {
-		if b.Sink != nil {
-			add(b.Sink)
-		}
-	}
-	return all
 }
 
 // locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir` from before there
@@ -314,54 +272,6 @@ func (u rule) covers(name string) (category string, patterns []string) {
 		return name, nil
 	}
 	return "", c
-}
-
-const (
-	blockBytes = 1 << 20          // that are gathered for a block that is compressed
-	blockWait  = 10 * time.Second // for which a smaller one is: small blocks compress badly
-	plainBytes = 256 << 10        // that are gathered for files that are not compressed, and not the original's
-)
-
-// pace has the outlets of files of our kind gather what makes good blocks, and look every second whether their files are still there.
-func pace(o *journal.OutletOptions, place config.Sink) {
-	config.Walk(place, func(s config.Sink) {
-		f, ok := s.(config.File)
-		switch {
-		case !ok || f.Compress == nil:
-			return
-		case f.Compress.Codec == rotate.None:
-			o.Target = max(o.Target, plainBytes)
-		default:
-			o.Target, o.Interval = max(o.Target, blockBytes), max(o.Interval, blockWait)
-		}
-		o.Check = min(o.Check, time.Second)
-	})
-	if f, ok := place.(config.File); ok && f.Compress != nil {
-		o.Turn = func(at time.Time) time.Time { return f.Compress.Period.Next(killpoint.Clock(at), f.Compress.At) }
-	}
-}
-
-// blocks says whether a store may wait for a peer.
-func blocks(s config.Sink) bool {
-	switch s := s.(type) {
-	case config.File, config.Null, config.Unusable:
-		return false
-	case config.Buffer:
-		return blocks(s.Primary) || blocks(s.Secondary)
-	case config.Bucket:
-		return slices.ContainsFunc(s.Children, blocks)
-	case config.Multi:
-		return slices.ContainsFunc(s.Children, blocks)
-	case config.ByCategory:
-		return blocks(s.Model)
-	}
-	return true
-}
-
-// continued says whether the next run goes on with the files that are open at the end.
-func continued(s config.Sink) bool {
-	f, ok := s.(config.File)
-	return ok && f.Compress != nil && f.Compress.KeepOpen
 }
 
 // wait returns the outlet in which entries of a category that were taken before wait for a better configuration, if there is a block for

@@ -23,7 +23,7 @@ var edges = map[string][]string{
 	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
-	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {},
 	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
