@@ -103,7 +103,7 @@ func (r *router) relays() (relays bool) {
 func (r *router) locate(category string) (key, path string) {
 	for _, u := range r.match(category) {
 		for _, s := range u.places(u.outlet(category)) {
-			if f, ok := s.(config.File); ok {
+			if f, ok := s.(config.File); ok && f.Compress != nil {
 				o := options(u.outlet(category), s)
 				return o.Key(), filepath.Join(f.Dir, f.Sub, f.Base)
 			}

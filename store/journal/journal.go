@@ -118,7 +118,7 @@ func Open(o Options) (_ *Journal, err error) {
 		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with state_dir= or INKWELL_STATE): %w",
 			o.StateDir, err)
 	}
-	saved, err := loadCheckpoint(j.state, j.log)
+	saved, found, err := loadCheckpoint(j.state, j.log)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +131,14 @@ func Open(o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	acked, _ := j.spool.Bounds()
+	acked, end := j.spool.Bounds()
 	saved.begin(acked)
+	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
+		// From here on a journal without a checkpoint is one of before.
+		if err := saved.save(j.state); err != nil {
+			return nil, fmt.Errorf("save checkpoint in %s: %w", o.StateDir, err)
+		}
+	}
 	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
 	if err != nil {
 		return nil, fmt.Errorf("open table of streams: %w", err)

@@ -234,6 +234,11 @@ func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	if p, listed := s.saved.Outlets[t.key]; listed {
 		return p.Files, !s.unsure
 	}
+	if locate := t.run.routes.Locate; t.run.began.strays && locate != nil && t.o.Category != "" {
+		if key, path := locate(t.o.Category); key == t.key {
+			return store.States{path: []byte("{}")}, !s.unsure
+		}
+	}
 	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
 }
 

@@ -93,7 +93,7 @@ func (c *checkpoint) adopt(o *olderCheckpoint) {
 		c.Patterns.Add(p)
 	}
 	c.Patterns.Add(Default)
-	c.older = o.Categories
+	c.older, c.strays = o.Categories, o.Categories != nil
 }
 
 // takeovers says whose the books of a `collect --dir` from before there were outlets are now; nil if there are none.
