@@ -15,6 +15,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/store"
+	"inkwell/store/hop"
 	"inkwell/store/plain"
 	"inkwell/store/spool"
 )
@@ -24,7 +25,7 @@ type opener struct {
 	conf  *config.Config
 	log   *slog.Logger
 	stats *stats.Set
-	pool  *store.Pool // of connections, for use_conn_pool
+	pool  *hop.Pool // of connections, for use_conn_pool
 
 	encoders *store.Encoders
 	refused  string // directory for what peers refuse for good
@@ -32,7 +33,7 @@ type opener struct {
 }
 
 func newOpener(c *config.Config, state string, log *slog.Logger, set *stats.Set) *opener {
-	return &opener{conf: c, log: log, stats: set, pool: store.NewPool(), encoders: store.NewEncoders(), refused: state, limit: fitCategories(c.MaxCategories, log)}
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: store.NewEncoders(), refused: state, limit: fitCategories(c.MaxCategories, log)}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -137,30 +138,30 @@ func (o opening) file(s config.File) (store.Store, error) {
 
 // network opens a store that sends. alone says that there is no buffer before it, which would set aside what a peer refuses.
 func (o opening) network(s config.Network, alone bool) (store.Store, error) {
-	n := store.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
+	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
 		Logger: o.log, Stats: o.stats}
 	var st store.Store
 	var err error
 	switch m := s.Mapping; {
 	case m != nil:
-		st, err = store.NewDynamic(store.DynamicOptions{Service: m.Addrs, Bucket: m.Bucket, Category: o.name, TTL: m.TTL, Timeout: m.Timeout, Network: n})
+		st, err = hop.NewDynamic(hop.DynamicOptions{Service: m.Addrs, Bucket: m.Bucket, Category: o.name, TTL: m.TTL, Timeout: m.Timeout, Network: n})
 	case s.Pool:
 		st, err = o.pool.Network(n)
 	default:
-		st, err = store.NewNetwork(n)
+		st, err = hop.NewNetwork(n)
 	}
 	if err != nil || !alone {
 		return st, err
 	}
-	return store.NewQuarantine(st, o.refused, o.log, o.stats), nil
+	return hop.NewQuarantine(st, o.refused, o.log, o.stats), nil
 }
 
 // schedule is when a buffer tries its primary again.
 func schedule(s config.Buffer) store.Schedule {
 	if s.Adaptive {
-		return &store.AdaptiveSchedule{Min: s.MinRetry, Max: s.MaxRetry, Offset: s.MaxOffset}
+		return &hop.AdaptiveSchedule{Min: s.MinRetry, Max: s.MaxRetry, Offset: s.MaxOffset}
 	}
-	return store.FixedSchedule{Interval: s.RetryInterval, Range: s.RetryRange}
+	return hop.FixedSchedule{Interval: s.RetryInterval, Range: s.RetryRange}
 }
 
 func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
@@ -248,7 +249,7 @@ func (o opening) spooled(s config.Buffer, secondary config.File, primary store.S
 	if err != nil {
 		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())}
 	}
-	b := store.OpenBuffer(primary, sp, store.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log.With("spool", dir.Path()), Stats: o.stats})
+	b := hop.OpenBuffer(primary, sp, hop.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log.With("spool", dir.Path()), Stats: o.stats})
 	connect(b)
 	return b, nil
 }

@@ -77,7 +77,7 @@ type Forwarder struct {
 	state     *faultfs.Dir
 	lock      *faultfs.File
 	positions *positions
-	hop       *hop
+	hop       *nextHop
 	ship      *shipper
 	follower  *follower
 	entries   atomic.Int64

@@ -11,18 +11,18 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
-	"inkwell/store"
+	"inkwell/store/hop"
 	"inkwell/store/spool"
 )
 
-// hop is the way to the next hop: the network, with a spool before it if there is a directory for one.
-type hop struct {
-	network *store.Network
-	buffer  *store.Buffer // nil = there is no spool
-	dir     *faultfs.Dir  // the spool's
+// nextHop is the way to the next hop: the network, with a spool before it if there is a directory for one.
+type nextHop struct {
+	network *hop.Network
+	buffer  *hop.Buffer  // nil = there is no spool
+	dir     *faultfs.Dir // the spool's
 }
 
-// Calls says how the next hop is called. The zero value of a field is store.NetworkOptions' default.
+// Calls says how the next hop is called. The zero value of a field is hop.NetworkOptions' default.
 type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
@@ -40,9 +40,9 @@ type hopOptions struct {
 	stats *stats.Set
 }
 
-func openHop(o hopOptions) (_ *hop, err error) {
-	h := new(hop)
-	if h.network, err = store.NewNetwork(store.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
+func openHop(o hopOptions) (_ *nextHop, err error) {
+	h := new(nextHop)
+	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
 	if o.dir == "" {
@@ -55,12 +55,12 @@ func openHop(o hopOptions) (_ *hop, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool (each needs a directory of its own): %w", err), h.Close())
 	}
-	h.buffer = store.OpenBuffer(h.network, log, store.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
+	h.buffer = hop.OpenBuffer(h.network, log, hop.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
 	return h, nil
 }
 
 // Append is that of the buffer, or of the network.
-func (h *hop) Append(ctx context.Context, b *proto.Batch) error {
+func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	if h.buffer != nil {
 		return h.buffer.Append(ctx, b)
 	}
@@ -68,7 +68,7 @@ func (h *hop) Append(ctx context.Context, b *proto.Batch) error {
 }
 
 // backlog is what the spool holds.
-func (h *hop) backlog() (bytes, entries int64) {
+func (h *nextHop) backlog() (bytes, entries int64) {
 	if h.buffer == nil {
 		return 0, 0
 	}
@@ -76,7 +76,7 @@ func (h *hop) backlog() (bytes, entries int64) {
 }
 
 // drain waits until the spool is empty, or ctx ends.
-func (h *hop) drain(ctx context.Context) error {
+func (h *nextHop) drain(ctx context.Context) error {
 	if h.buffer == nil {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (h *hop) drain(ctx context.Context) error {
 }
 
 // Close releases everything, as far as it was opened.
-func (h *hop) Close() error {
+func (h *nextHop) Close() error {
 	var errs []error
 	if h.buffer != nil {
 		errs = append(errs, h.buffer.Close()) // the network's too

@@ -58,7 +58,7 @@ type Counts struct {
 type Pipe struct {
 	o      PipeOptions
 	in     *os.File
-	hop    *hop
+	hop    *nextHop
 	before int64 // entries in the spool at the start
 	load   *load
 }

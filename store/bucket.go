@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"hash/maphash"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -52,7 +51,7 @@ func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 	for i := range k.shares {
 		k.shares[i].Reset()
 	}
-	chance := rand.New(rand.NewPCG(maphash.Bytes(memorySeed, b.Entries()), 0)) // the same for the same b, because it may come again
+	chance := rand.New(rand.NewPCG(b.Fingerprint(), 0)) // the same for the same b, because it may come again
 	for c := b.Cursor(); c.Next(); {
 		i := k.choose(c.Message())
 		if k.o.Kind == "random" {

@@ -26,6 +26,9 @@ type Failover struct {
 	err  error      // of the last attempt
 }
 
+// connectTimeout bounds a look at a primary that failed.
+const connectTimeout = 5 * time.Second
+
 // FailoverOptions are the choices of a Failover.
 type FailoverOptions struct {
 	Schedule Schedule   // when the primary is tried again
@@ -119,7 +122,7 @@ func (f *Failover) Check(now time.Time) error {
 		return f.parts().check(now)
 	}
 	if !alone && f.primary.isOpen() {
-		ctx, cancel := context.WithTimeout(context.Background(), maxDial)
+		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 		defer cancel()
 		f.Connect(ctx)
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -50,12 +49,7 @@ func (p parts) publish() error {
 }
 
 func (p parts) check(now time.Time) error {
-	return p.each(func(s Store) error {
-		if c, ok := s.(Checker); ok {
-			return c.Check(now)
-		}
-		return nil
-	})
+	return p.each(func(s Store) error { return Check(s, now) })
 }
 
 func (p parts) close() error { return p.each(Store.Close) }
@@ -63,10 +57,8 @@ func (p parts) close() error { return p.each(Store.Close) }
 // status is that of the first part that has one.
 func (p parts) status() string {
 	for _, s := range p {
-		if r, ok := s.(Reporter); ok {
-			if text := r.Status(); text != "" {
-				return text
-			}
+		if text := Status(s); text != "" {
+			return text
 		}
 	}
 	return ""
@@ -89,20 +81,9 @@ type memory struct {
 	done  []bool
 }
 
-var memorySeed = maphash.MakeSeed()
-
-// sumOf tells batches apart, by their numbers too: the next one may say the same after this one was given up.
-func sumOf(b *proto.Batch) uint64 {
-	var h maphash.Hash
-	h.SetSeed(memorySeed)
-	h.Write(b.Entries())
-	h.Write(b.AppendRecordTail(nil))
-	return h.Sum64()
-}
-
 // recall returns, for each of n parts, whether it has its share of b.
 func (m *memory) recall(b *proto.Batch, n int) []bool {
-	if m.done != nil && m.count == b.Count() && m.sum == sumOf(b) {
+	if m.done != nil && m.count == b.Count() && m.sum == b.Fingerprint() {
 		return m.done
 	}
 	m.done = nil
@@ -115,7 +96,7 @@ func (m *memory) keep(b *proto.Batch, done []bool, left int, errs []error) error
 		m.done = nil
 		return nil
 	}
-	m.done, m.count, m.sum = done, b.Count(), sumOf(b)
+	m.done, m.count, m.sum = done, b.Count(), b.Fingerprint()
 	// A part that only waits is not what is wrong.
 	if real := slices.IndexFunc(errs, func(err error) bool { return !errors.Is(err, ErrWaiting) }); real >= 0 {
 		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, ErrWaiting) })

@@ -119,7 +119,7 @@ func (r *Reopened) broke(cause error) error {
 func (r *Reopened) connect(ctx context.Context) error {
 	r.using.Lock()
 	defer r.using.Unlock()
-	if c, ok := r.store.(connector); ok {
+	if c, ok := r.store.(Connector); ok {
 		return c.Connect(ctx)
 	}
 	return r.err

@@ -1,16 +1,23 @@
-// Package store holds the places where entries can go.
+// Package store says what a store is: a place where entries can go, and what may be asked of it.
 //
-//	Files    journal ─ drainer ─ chunk per category ─ compress ─ rotate       the collector's
-//	Buffer   network, or a spool on disk while the network is away            the forwarder's
-//	Network  the next inkwell or scribed
-//	Null     nowhere
+//	Store      takes batches
+//	Keeper     is durable only with a checkpoint: the outputs of a collector
+//	Sealer     finishes what it writes at the end of a run
+//	Checker    has something to do from time to time
+//	Reporter   can say what is wrong
+//	Connector  can be asked whether its peer is there
 //
-// A Store composes: Buffer stands before any other.
+// The implementations stand beside it: store/hop is the next inkwell or scribed, with a spool before it.
 package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
 
 	"inkwell/proto"
 )
@@ -24,8 +31,144 @@ type Store interface {
 	Close() error
 }
 
+// Marks is how files stand: path → state. A state is what the store that made it needs to continue the file after a crash.
+type Marks map[string]json.RawMessage
+
+// Keeper is a store whose entries are durable with the next checkpoint only, not when Append returns: whoever appends to it keeps
+// the entries, as a journal does, until a checkpoint with its marks was saved. After a crash it is opened with those marks and
+// everything that came behind them is appended again.
+type Keeper interface {
+	Store
+	// Mark makes what was appended durable and enters the state of every file into m. After an error the store must be closed and
+	// opened anew with the marks that were saved last.
+	Mark(m Marks) error
+	// Publish says that the marks of the last Mark were saved.
+	Publish() error
+}
+
+// Sealer is a Keeper with files that are finished at the end of a run, before the last Mark.
+type Sealer interface {
+	Seal() error
+}
+
+// Checker is a store with something to do from time to time: rotate, connect again.
+type Checker interface {
+	Check(now time.Time) error
+}
+
+// Reporter is a store that can be unhappy although Append works.
+type Reporter interface {
+	// Status is what is wrong now, "" if nothing is. Safe for concurrent use.
+	Status() string
+}
+
+// Check gives s its time, if it is a Checker.
+func Check(s Store, now time.Time) error {
+	if c, ok := s.(Checker); ok {
+		return c.Check(now)
+	}
+	return nil
+}
+
+// Status is what is wrong with s now, "" if nothing is or if it is no Reporter.
+func Status(s Store) string {
+	if r, ok := s.(Reporter); ok {
+		return r.Status()
+	}
+	return ""
+}
+
+// Connector is a store that can be asked whether its peer is there.
+type Connector interface {
+	Connect(ctx context.Context) error
+}
+
+// Schedule says when something that failed is tried again. Not safe for concurrent use.
+type Schedule interface {
+	// Next is called after an attempt that failed.
+	Next() time.Duration
+	// Reset is called after one that worked.
+	Reset()
+}
+
 // ErrTryLater says that a store, or the peer behind it, cannot take entries now; the same batch may be offered again later.
 var ErrTryLater = errors.New("try later")
 
 // ErrClosed is returned by Append after Close.
 var ErrClosed = errors.New("store is closed")
+
+// ErrBroken is in the error of a Keeper that must be closed and opened anew with the marks that were saved last.
+var ErrBroken = errors.New("must be opened again from the last checkpoint")
+
+// ErrWaiting is in the error of a store that did not even try, because the time for the next attempt has not come.
+var ErrWaiting = errors.New("waiting for the next attempt")
+
+// StatusError carries, beside the error, the words in which the original told it through fb303.
+type StatusError struct {
+	Text string // "Failed to connect"
+	Err  error
+}
+
+func (e *StatusError) Error() string {
+	if e.Text == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%s: %v", e.Text, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *StatusError) Unwrap() error { return e.Err }
+
+// StatusText is what to show for err: the words of the original if it has any, "" for nil.
+func StatusText(err error) string {
+	var status *StatusError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &status):
+		return status.Text
+	}
+	return err.Error()
+}
+
+// PartialError says that a store of several parts took some of a batch: Left entries are missing somewhere. When the same entries are
+// appended again, the parts that have them are passed over.
+type PartialError struct {
+	Left int
+	Err  error
+}
+
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("%d entries were not taken: %v", e.Left, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *PartialError) Unwrap() error { return e.Err }
+
+// Categories of our own making. They are no legal names for a sender, so that what is found in them was put there by Inkwell.
+const (
+	UnsafeCategory   = "_unsafe"   // messages whose category is no safe file name
+	OverflowCategory = "_overflow" // messages of categories beyond the limit
+)
+
+// MaxCategory is the longest category in bytes that becomes a file name.
+const MaxCategory = 200
+
+// SafeCategory says whether a category can be the name of a directory and of files in it, everywhere and for every reader: 1 to
+// MaxCategory bytes of printable UTF-8 without slashes, no leading dot (hidden) and none of the names that Inkwell keeps for itself.
+func SafeCategory(name []byte) bool {
+	if len(name) == 0 || len(name) > MaxCategory || name[0] == '.' || !utf8.Valid(name) {
+		return false
+	}
+	for _, c := range name {
+		if c < 0x20 || c == 0x7f || c == '/' {
+			return false
+		}
+	}
+	return string(name) != UnsafeCategory && string(name) != OverflowCategory
+}
+
+// appendPrefix appends what tells the category of a message that is kept under another: the name as a quoted string and a blank.
+func appendPrefix(dst, category []byte) []byte {
+	return append(strconv.AppendQuote(dst, string(category)), ' ')
+}

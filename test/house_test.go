@@ -22,9 +22,10 @@ import (
 var edges = map[string][]string{
 	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/plain", "internal/access"},
-	"forwarder":                {"store", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
-	"collector":                {"internal/config", "store", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
-	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
+	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/audit":              {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
@@ -56,7 +57,8 @@ var testEdges = map[string][]string{
 	"collector":    {"rotate", "store/spool"},
 	"internal/rpc": {"proto/gen/scribe"},
 	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
-	"store":        {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
+	"store":        {"internal/faultfs/crashfs"},
+	"store/hop":    {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":  {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
 	"test":         {"test/harness", "internal/killpoint"}, // the list of the points
 	"test/bench":   {"test/harness"},

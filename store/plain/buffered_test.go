@@ -149,9 +149,15 @@ type keeping struct{ central }
 func (k *keeping) Mark(store.Marks) error { return nil }
 func (k *keeping) Publish() error         { return nil }
 
+// atOnce is a store.Schedule without pauses.
+type atOnce struct{}
+
+func (atOnce) Next() time.Duration { return 0 }
+func (atOnce) Reset()              {}
+
 func takeover(t *testing.T, dir string, primary store.Store, saved store.Marks) store.Store {
 	t.Helper()
-	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: store.FixedSchedule{}, Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
+	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: atOnce{}, Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
 	must(t, err)
 	return s
 }

@@ -1,9 +1,11 @@
-package store
+package hop
 
 import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"inkwell/store"
 )
 
 // Pool lets stores with the same targets share a Network: one connection, whose calls hold what all of them send. Safe for concurrent use.
@@ -24,7 +26,7 @@ type shared struct {
 func NewPool() *Pool { return &Pool{networks: make(map[string]*shared)} }
 
 // Network returns the Network for the addresses, the timeout and the TLS files of o, made with o if there is none. It is closed with its last user.
-func (p *Pool) Network(o NetworkOptions) (Store, error) {
+func (p *Pool) Network(o NetworkOptions) (store.Store, error) {
 	key := fmt.Sprintf("%v %s %q", o.Timeout, strings.Join(o.Addrs, " "), o.TLS)
 	p.mu.Lock()
 	defer p.mu.Unlock()

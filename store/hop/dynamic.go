@@ -1,4 +1,4 @@
-package store
+package hop
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // DynamicOptions say whom to ask where a bucket goes.
@@ -71,7 +72,7 @@ func (d *Dynamic) server(ctx context.Context) (*Network, error) {
 		d.err = d.ask(ctx)
 	}
 	if d.network == nil {
-		return nil, &StatusError{Text: "Could not get list of servers from service", Err: d.err}
+		return nil, &store.StatusError{Text: "Could not get list of servers from service", Err: d.err}
 	}
 	return d.network, nil
 }

@@ -1,4 +1,4 @@
-package store
+package hop
 
 import (
 	"context"
@@ -23,6 +23,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 	"inkwell/store/spool"
 )
 
@@ -87,7 +88,7 @@ func (s stuck) Append(ctx context.Context, _ *proto.Batch) error {
 func (stuck) Close() error { return nil }
 
 // soon are the pauses of tests.
-func soon() Schedule { return &rpc.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond} }
+func soon() store.Schedule { return &rpc.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond} }
 
 // toggled fails the operations op while it is on.
 type toggled struct {
@@ -129,14 +130,14 @@ func openSpool(t *testing.T, path string, o spool.Options, inj faultfs.Injector)
 	return l, dir
 }
 
-func newBuffer(t *testing.T, primary Store, sp *spool.Log, o BufferOptions) *Buffer {
+func newBuffer(t *testing.T, primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 	t.Helper()
 	if o.Retry == nil {
 		o.Retry = soon()
 	}
 	b := OpenBuffer(primary, sp, o)
 	t.Cleanup(func() {
-		if err := b.Close(); err != nil && !errors.Is(err, ErrClosed) {
+		if err := b.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
 			t.Error(err)
 		}
 	})
@@ -144,7 +145,7 @@ func newBuffer(t *testing.T, primary Store, sp *spool.Log, o BufferOptions) *Buf
 }
 
 // onDisk opens a Buffer with a spool in a new directory.
-func onDisk(t *testing.T, primary Store, o BufferOptions) *Buffer {
+func onDisk(t *testing.T, primary store.Store, o BufferOptions) *Buffer {
 	t.Helper()
 	sp, _ := openSpool(t, t.TempDir(), spool.Options{}, nil)
 	return newBuffer(t, primary, sp, o)
@@ -291,7 +292,7 @@ func TestBufferKeepsOrderPerCaller(t *testing.T) {
 		case 1:
 			return errLost
 		case 2:
-			return ErrTryLater
+			return store.ErrTryLater
 		}
 		return nil
 	}}
@@ -413,13 +414,13 @@ func TestBufferCloseBreaksOffAStuckReplay(t *testing.T) {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := b.Append(t.Context(), batchOf("b")); !errors.Is(err, ErrClosed) {
+		if err := b.Append(t.Context(), batchOf("b")); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("append after close: %v", err)
 		}
-		if err := b.Close(); !errors.Is(err, ErrClosed) {
+		if err := b.Close(); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("second close: %v", err)
 		}
-		if err := b.Drain(t.Context()); !errors.Is(err, ErrClosed) {
+		if err := b.Drain(t.Context()); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("drain after close: %v", err)
 		}
 		if err := dir.Close(); err != nil {
@@ -717,10 +718,4 @@ func TestBufferFindsItsWayOutOfTheSpool(t *testing.T) {
 		until(t, "appends go on", func() bool { return s.tries() > direct+20 })
 		return set.Get("scribe_overall:spooled") == before
 	})
-}
-
-func TestNull(t *testing.T) {
-	if err := errors.Join(Null{}.Append(t.Context(), batchOf("a")), Null{}.Close()); err != nil {
-		t.Error(err)
-	}
 }

@@ -1,4 +1,4 @@
-package store
+package hop
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"inkwell/internal/stats"
 	"inkwell/proto/gen/bucketupdater"
+	"inkwell/store"
 )
 
 // mapping is a BucketStoreMapping service.
@@ -123,7 +124,7 @@ func TestDynamicWithoutAServerSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = d.Append(t.Context(), entriesOf("web", "x"))
-		var status *StatusError
+		var status *store.StatusError
 		if !errors.As(err, &status) || status.Text != "Could not get list of servers from service" {
 			t.Errorf("bucket %d: error is %v", bucket, err)
 		}

@@ -1,4 +1,4 @@
-package store
+package hop
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 	"inkwell/store/spool"
 )
 
@@ -29,7 +30,7 @@ type BufferOptions struct {
 	// Stats counts "spooled", "replayed" and "refused" (entries; see Refused) and "bytes lost" (unreadable in the spool), all overall,
 	// and has the gauges "spool bytes" and "spool entries". nil = own.
 	Stats *stats.Set
-	Retry Schedule // of attempts at a primary that fails; nil = rpc.Backoff, 100 ms to 10 s
+	Retry store.Schedule // of attempts at a primary that fails; nil = rpc.Backoff, 100 ms to 10 s
 	// Name is the category for which "retries" (attempts that failed) and the gauges "spool bytes" and "spool entries" are counted beside
 	// overall. With a name the gauges are not overall: there may be other buffers.
 	Name string
@@ -58,7 +59,7 @@ type BufferOptions struct {
 // what its calls break on again and again; a single entry that is refused so often is moved to BufferOptions.Refused. When the replay is
 // ended in the middle of a record that goes in parts, those that were taken are sent again.
 type Buffer struct {
-	primary  Store
+	primary  store.Store
 	spool    *spool.Log
 	log      *slog.Logger
 	health   *stats.Health
@@ -74,7 +75,7 @@ type Buffer struct {
 	replayErr error // of the replay, to be read when it has ended
 
 	mu     sync.Mutex
-	retry  Schedule
+	retry  store.Schedule
 	until  time.Time // the primary is not tried before
 	err    error     // of the last attempt at the primary
 	closed bool
@@ -83,7 +84,7 @@ type Buffer struct {
 }
 
 // OpenBuffer returns a Buffer that owns primary and sp, and starts to replay what sp holds.
-func OpenBuffer(primary Store, sp *spool.Log, o BufferOptions) *Buffer {
+func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -167,7 +168,7 @@ func (b *Buffer) enter() (gate chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, ErrClosed
+		return nil, store.ErrClosed
 	}
 	b.appends.Add(1)
 	return b.gate, nil
@@ -221,19 +222,14 @@ func (b *Buffer) Status() string {
 	err := b.err
 	b.mu.Unlock()
 	if err != nil {
-		return StatusText(err)
+		return store.StatusText(err)
 	}
-	return parts{b.primary}.status()
-}
-
-// connector is a store that can be asked whether its peer is there.
-type connector interface {
-	Connect(ctx context.Context) error
+	return store.Status(b.primary)
 }
 
 // Connect finds out whether the primary is there, before the first batch or when there is none.
 func (b *Buffer) Connect(ctx context.Context) {
-	c, ok := b.primary.(connector)
+	c, ok := b.primary.(store.Connector)
 	if !ok {
 		return
 	}
@@ -254,7 +250,7 @@ func (b *Buffer) Check(now time.Time) error {
 		defer cancel()
 		b.Connect(ctx)
 	}
-	return parts{b.primary}.check(now)
+	return store.Check(b.primary, now)
 }
 
 // empty says whether the primary has everything.
@@ -281,7 +277,7 @@ func (b *Buffer) Drain(ctx context.Context) error {
 			return nil
 		}
 		if closed {
-			return ErrClosed
+			return store.ErrClosed
 		}
 		select {
 		case <-done:
@@ -298,7 +294,7 @@ func (b *Buffer) Close() error {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
-		return ErrClosed
+		return store.ErrClosed
 	}
 	b.closed = true
 	b.mu.Unlock()

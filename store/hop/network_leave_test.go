@@ -1,4 +1,4 @@
-package store
+package hop
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // captureLog returns a logger and what it was told so far.
@@ -45,7 +46,7 @@ type appender struct {
 	err    chan error
 }
 
-func startAppend(t *testing.T, s Store, b *proto.Batch) *appender {
+func startAppend(t *testing.T, s store.Store, b *proto.Batch) *appender {
 	ctx, cancel := context.WithCancel(t.Context())
 	a := &appender{cancel: cancel, err: make(chan error, 1)}
 	go func() {
@@ -194,7 +195,7 @@ func TestNetworkCloses(t *testing.T) {
 		defer n.mu.Unlock()
 		return n.closed
 	})
-	if err := n.Append(t.Context(), batchOf("late")); !errors.Is(err, ErrClosed) {
+	if err := n.Append(t.Context(), batchOf("late")); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("append after close: %v", err)
 	}
 	close(in.gate)

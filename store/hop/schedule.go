@@ -1,16 +1,10 @@
-package store
+package hop
 
 import (
 	"cmp"
 	"math/rand/v2"
 	"time"
 )
-
-// Schedule says when something that failed is tried again. Not safe for concurrent use.
-type Schedule interface {
-	Next() time.Duration // how long to wait now
-	Reset()              // after a success
-}
 
 // FixedSchedule waits for Interval, give or take half of Range, as retry_interval and retry_interval_range of the original. In whole
 // seconds, as there.

@@ -1,4 +1,4 @@
-package store
+package hop
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 const patience = 30 * time.Second // for what must happen some time
@@ -194,7 +195,7 @@ func batchOf(messages ...string) *proto.Batch {
 }
 
 // mustSend may be called from any goroutine.
-func mustSend(t *testing.T, s Store, messages ...string) {
+func mustSend(t *testing.T, s store.Store, messages ...string) {
 	t.Helper()
 	if err := s.Append(t.Context(), batchOf(messages...)); err != nil {
 		t.Error(err)
@@ -329,7 +330,7 @@ func TestNetworkKeepsOrderPerCaller(t *testing.T) {
 }
 
 // appendAll has each caller append its messages "caller n", one by one, each until it is taken.
-func appendAll(t *testing.T, s Store, callers, each int) {
+func appendAll(t *testing.T, s store.Store, callers, each int) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for c := range callers {
@@ -433,14 +434,14 @@ func TestNetworkTryLater(t *testing.T) {
 	}
 
 	all := openNetwork(t, NetworkOptions{Addrs: []string{p1.addr, p2.addr}})
-	if err := all.Append(t.Context(), batchOf("b")); !errors.Is(err, ErrTryLater) {
+	if err := all.Append(t.Context(), batchOf("b")); !errors.Is(err, store.ErrTryLater) {
 		t.Errorf("all say try later: %v", err)
 	}
 
 	one := openNetwork(t, NetworkOptions{Addrs: []string{p1.addr}})
 	before := p1.ln.accepted.Load()
 	for range 3 {
-		if err := one.Append(t.Context(), batchOf("b")); !errors.Is(err, ErrTryLater) {
+		if err := one.Append(t.Context(), batchOf("b")); !errors.Is(err, store.ErrTryLater) {
 			t.Errorf("the only one says try later: %v", err)
 		}
 	}
@@ -450,7 +451,7 @@ func TestNetworkTryLater(t *testing.T) {
 
 	mixed := openNetwork(t, NetworkOptions{Addrs: []string{p1.addr, closedAddr(t)}})
 	err := mixed.Append(t.Context(), batchOf("b"))
-	if err == nil || errors.Is(err, ErrTryLater) || !strings.Contains(err.Error(), p1.addr) {
+	if err == nil || errors.Is(err, store.ErrTryLater) || !strings.Contains(err.Error(), p1.addr) {
 		t.Errorf("one says try later, one is away: %v", err)
 	}
 }
@@ -468,7 +469,7 @@ func TestNetworkException(t *testing.T) {
 	n := openNetwork(t, NetworkOptions{Addrs: []string{p.addr, q.addr}})
 	err := n.Append(t.Context(), batchOf("a"))
 	var refusal *proto.ApplicationError
-	if !errors.As(err, &refusal) || errors.Is(err, ErrTryLater) {
+	if !errors.As(err, &refusal) || errors.Is(err, store.ErrTryLater) {
 		t.Fatalf("error %v, want an ApplicationError", err)
 	}
 	mustSend(t, n, "b")

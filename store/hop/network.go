@@ -1,21 +1,19 @@
-package store
+package hop
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 const (
@@ -170,7 +168,7 @@ func (n *Network) join(ctx context.Context, w *waiter) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return ErrClosed
+		return store.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("send %d entries: %w", w.batch.Count(), err)
@@ -255,7 +253,7 @@ func (n *Network) offer() error {
 	for _, i := range n.link.round() {
 		err := n.offerTo(i)
 		if n.o.IgnoreError && err != nil && !isRefusal(err) {
-			err = &StatusError{Err: err}
+			err = &store.StatusError{Err: err}
 		}
 		switch {
 		case err == nil || isRefusal(err):
@@ -290,9 +288,9 @@ func (n *Network) offerTo(i int) error {
 // unreachable is err with what a status is to tell of it.
 func (n *Network) unreachable(err error) error {
 	if n.o.IgnoreError {
-		return &StatusError{Err: err}
+		return &store.StatusError{Err: err}
 	}
-	return &StatusError{Text: "Failed to connect", Err: err}
+	return &store.StatusError{Text: "Failed to connect", Err: err}
 }
 
 // Connect finds out whether any of the addresses can be reached. Nothing is sent.
@@ -333,7 +331,7 @@ func (n *Network) once() error {
 		}
 	case code == proto.TryLater:
 		defer n.link.refused()
-		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), ErrTryLater)
+		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), store.ErrTryLater)
 	case code != proto.OK:
 		err = fmt.Errorf("%s answered with the unknown result %d", n.link.name(n.link.at), code)
 	}
@@ -368,33 +366,4 @@ func (n *Network) finish(accepted bool) {
 		}
 		return w.left
 	})
-}
-
-// isRefusal says whether err is a peer's exception.
-func isRefusal(err error) bool {
-	var refusal *proto.ApplicationError
-	return errors.As(err, &refusal)
-}
-
-// hungUp says whether err is what a connection gives that was closed before anything was answered: by the peer, or by the client when
-// the call before it was given up at the moment it was answered. Part of an answer, or none in time, is another matter.
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
-}
-
-// joinFailures makes one error of what the addresses said; it is ErrTryLater only if all said that.
-func joinFailures(errs []error) error {
-	all := !slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, ErrTryLater) })
-	var joined error
-	for _, err := range errs {
-		if !all && errors.Is(err, ErrTryLater) {
-			err = errors.New(err.Error())
-		}
-		if joined == nil {
-			joined = err
-		} else {
-			joined = fmt.Errorf("%w; %w", joined, err)
-		}
-	}
-	return joined
 }

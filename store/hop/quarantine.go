@@ -1,4 +1,4 @@
-package store
+package hop
 
 import (
 	"context"
@@ -10,13 +10,14 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // Quarantine stands before a store that may refuse a batch for good (a Network whose peer answers with an exception). A batch that is
 // refused goes in halves; a single entry that is refused again and again is kept in the spool "refused" beneath a directory, counted,
 // and never offered again.
 type Quarantine struct {
-	to      Store
+	to      store.Store
 	dir     string
 	log     *slog.Logger
 	refused *atomic.Int64
@@ -35,7 +36,7 @@ type Quarantine struct {
 }
 
 // NewQuarantine returns a Quarantine that owns to and keeps refused entries beneath dir.
-func NewQuarantine(to Store, dir string, log *slog.Logger, set *stats.Set) *Quarantine {
+func NewQuarantine(to store.Store, dir string, log *slog.Logger, set *stats.Set) *Quarantine {
 	q := &Quarantine{to: to, dir: dir, log: log, refused: set.Overall("refused")}
 	q.life, q.stop = context.WithCancel(context.Background())
 	return q
@@ -45,7 +46,7 @@ func NewQuarantine(to Store, dir string, log *slog.Logger, set *stats.Set) *Quar
 func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	sum := sumOf(b)
+	sum := b.Fingerprint()
 	if sum != q.sum {
 		q.sum, q.taken, q.refusals = sum, 0, 0
 	}
@@ -61,16 +62,16 @@ func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
 			size = 2 * size
 			continue
 		case !isRefusal(err):
-			return &PartialError{Left: b.Count() - q.taken, Err: err}
+			return &store.PartialError{Left: b.Count() - q.taken, Err: err}
 		case size > 1:
 			size /= 2
 			continue
 		}
 		if q.refusals++; q.refusals < maxRefusals {
-			return &PartialError{Left: b.Count() - q.taken, Err: err}
+			return &store.PartialError{Left: b.Count() - q.taken, Err: err}
 		}
 		if err := q.setAside(part, err); err != nil {
-			return &PartialError{Left: b.Count() - q.taken, Err: err}
+			return &store.PartialError{Left: b.Count() - q.taken, Err: err}
 		}
 		q.taken++
 		q.refusals = 0
@@ -113,7 +114,7 @@ func (q *Quarantine) setAside(entry *proto.Batch, cause error) error {
 // Connect finds out whether the store's peer is there.
 func (q *Quarantine) Connect(ctx context.Context) error {
 	q.asked.Store(true)
-	c, ok := q.to.(connector)
+	c, ok := q.to.(store.Connector)
 	if !ok {
 		return nil
 	}
@@ -137,15 +138,15 @@ func (q *Quarantine) Check(now time.Time) error {
 			_ = q.Connect(ctx) // it is in the status
 		})
 	}
-	return parts{q.to}.check(now)
+	return store.Check(q.to, now)
 }
 
 // Status is why the peer could not be reached, in the original's words.
 func (q *Quarantine) Status() string {
 	if err := q.away.Load(); err != nil {
-		return StatusText(*err)
+		return store.StatusText(*err)
 	}
-	return parts{q.to}.status()
+	return store.Status(q.to)
 }
 
 // Close closes the store behind.

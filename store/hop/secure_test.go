@@ -1,10 +1,11 @@
-package store
+package hop
 
 import (
 	"strings"
 	"testing"
 
 	"inkwell/internal/rpc"
+	"inkwell/store"
 )
 
 func TestNetworkChecksAddressesAndFiles(t *testing.T) {
@@ -26,7 +27,7 @@ func TestNetworkChecksAddressesAndFiles(t *testing.T) {
 		t.Error(err)
 	}
 	pool := NewPool()
-	var stores []Store
+	var stores []store.Store
 	for _, o := range []NetworkOptions{{Addrs: []string{"tls://h:1"}}, {Addrs: []string{"tls://h:1"}}, {Addrs: []string{"tls://h:1"}, TLS: rpc.TLSFiles{ServerName: "n"}}, {Addrs: []string{"h:1"}}} {
 		s, err := pool.Network(o)
 		if err != nil {

@@ -1,8 +1,7 @@
-package store
+package hop
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/proto/gen/fb303"
+	"inkwell/store"
 	"inkwell/store/spool"
 )
 
@@ -59,63 +59,6 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 			t.Errorf("from %v: %v", early.Min, d)
 		}
 	}
-}
-
-func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		first, second, set := new(memo), new(memo), stats.New()
-		opened := 0
-		f := NewFailover(NewReopened(func(bool) (Store, error) {
-			if first.fail != nil && errors.Is(first.fail, ErrClosed) {
-				return nil, first.fail
-			}
-			opened++
-			return first, nil
-		}), second, FailoverOptions{Schedule: FixedSchedule{Interval: 10 * time.Second}, Name: "c", Stats: set})
-		send := func(message string) {
-			t.Helper()
-			if err := f.Append(t.Context(), entriesOf("c", message)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		send("1")
-		first.fail = &StatusError{Text: "Failed to connect", Err: errAway}
-		send("2")
-		if f.Status() != "Failed to connect" {
-			t.Errorf("status is %q", f.Status())
-		}
-		first.fail = nil
-		send("3") // not tried again yet
-		time.Sleep(10 * time.Second)
-		send("4")
-		first.fail = ErrBroken
-		send("5")
-		first.fail = ErrClosed
-		time.Sleep(10 * time.Second)
-		send("6") // cannot be opened
-		first.fail = nil
-		time.Sleep(10 * time.Second)
-		send("7")
-		if f.Status() != "" {
-			t.Errorf("status is %q", f.Status())
-		}
-		if want := []string{"c=1", "c=4", "c=7"}; !slices.Equal(first.got, want) {
-			t.Errorf("the first has %q, want %q", first.got, want)
-		}
-		if want := []string{"c=2", "c=3", "c=5", "c=6"}; !slices.Equal(second.got, want) {
-			t.Errorf("the second has %q, want %q", second.got, want)
-		}
-		if opened != 2 {
-			t.Errorf("opened %d times", opened)
-		}
-		if n, all := set.Get("c:retries"), set.Get("scribe_overall:retries"); n != 3 || all != 3 {
-			t.Errorf("retries: %d, overall %d", n, all)
-		}
-		second.fail, first.fail = errAway, errAway
-		if err := f.Append(t.Context(), entriesOf("c", "8")); err == nil {
-			t.Error("neither takes it, and there is no error")
-		}
-	})
 }
 
 // choosy refuses batches with a poisonous message for good.
@@ -181,7 +124,7 @@ func TestPoolSharesAConnection(t *testing.T) {
 	in := new(inbox)
 	p, other := startPeer(t, "", in), startPeer(t, "", new(inbox))
 	pool := NewPool()
-	var users []Store
+	var users []store.Store
 	for range 4 {
 		s, err := pool.Network(NetworkOptions{Addrs: []string{p.addr}})
 		if err != nil {
@@ -207,7 +150,7 @@ func TestPoolSharesAConnection(t *testing.T) {
 	}
 	mustSend(t, users[3], "still open")
 	wantMessages(t, in, "0", "1", "2", "3", "still open")
-	for _, s := range []Store{users[3], s} {
+	for _, s := range []store.Store{users[3], s} {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
@@ -300,15 +243,15 @@ func TestWhoCannotBeReachedIsToldInTheOriginalsWords(t *testing.T) {
 	addr := closedAddr(t)
 	n := openNetwork(t, NetworkOptions{Addrs: []string{addr}})
 	err := n.Append(t.Context(), entriesOf("c", "x"))
-	if StatusText(err) != "Failed to connect" || !strings.Contains(err.Error(), addr) {
+	if store.StatusText(err) != "Failed to connect" || !strings.Contains(err.Error(), addr) {
 		t.Errorf("%v", err)
 	}
-	if err := n.Connect(t.Context()); StatusText(err) != "Failed to connect" {
+	if err := n.Connect(t.Context()); store.StatusText(err) != "Failed to connect" {
 		t.Errorf("Connect: %v", err)
 	}
 	quiet := openNetwork(t, NetworkOptions{Addrs: []string{addr}, IgnoreError: true})
-	if err := quiet.Append(t.Context(), entriesOf("c", "x")); err == nil || StatusText(err) != "" {
-		t.Errorf("with ignore_network_error: %v, status %q", err, StatusText(err))
+	if err := quiet.Append(t.Context(), entriesOf("c", "x")); err == nil || store.StatusText(err) != "" {
+		t.Errorf("with ignore_network_error: %v, status %q", err, store.StatusText(err))
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -326,15 +269,15 @@ func TestWhoCannotBeReachedIsToldInTheOriginalsWords(t *testing.T) {
 	}()
 	for _, ignore := range []bool{false, true} {
 		n := openNetwork(t, NetworkOptions{Addrs: []string{l.Addr().String()}, IgnoreError: ignore})
-		if err := n.Append(t.Context(), entriesOf("c", "x")); err == nil || (StatusText(err) == "") != ignore {
-			t.Errorf("closed without an answer, ignored %v: %v, status %q", ignore, err, StatusText(err))
+		if err := n.Append(t.Context(), entriesOf("c", "x")); err == nil || (store.StatusText(err) == "") != ignore {
+			t.Errorf("closed without an answer, ignored %v: %v, status %q", ignore, err, store.StatusText(err))
 		}
 	}
 }
 
 func TestBufferTellsOfItsPrimaryByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &sink{fault: always(&StatusError{Text: "Failed to connect", Err: errAway})}
+		s := &sink{fault: always(&store.StatusError{Text: "Failed to connect", Err: errAway})}
 		sp, _ := openSpool(t, t.TempDir(), spool.Options{}, nil)
 		set := stats.New()
 		b := OpenBuffer(s, sp, BufferOptions{Name: "web", Retry: FixedSchedule{Interval: 30 * time.Second}, Stats: set})
@@ -359,50 +302,6 @@ func TestBufferTellsOfItsPrimaryByName(t *testing.T) {
 		synctest.Wait()
 		if b.Status() != "" || set.Get("web:spool entries") != 0 {
 			t.Errorf("status %q, %d entries left", b.Status(), set.Get("web:spool entries"))
-		}
-	})
-}
-
-// hanging is a store whose peer does not answer.
-type hanging struct {
-	memo
-	answer chan struct{}
-}
-
-func (h *hanging) Append(context.Context, *proto.Batch) error {
-	<-h.answer
-	return errAway
-}
-
-// TestStatusDoesNotWaitForAPeer: whoever asks how a store is gets an answer while one in it waits for its peer.
-func TestStatusDoesNotWaitForAPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		peer := &hanging{answer: make(chan struct{})}
-		reopened := func() *Reopened { return NewReopened(func(bool) (Store, error) { return peer, nil }) }
-		seconds := []*memo{new(memo), new(memo)}
-		stores := []interface {
-			Store
-			Reporter
-		}{NewFailover(reopened(), seconds[0], FailoverOptions{Schedule: FixedSchedule{Interval: time.Second}}), NewMulti(true, []Store{reopened(), seconds[1]})}
-		for _, s := range stores {
-			go func() {
-				if err := s.Append(t.Context(), entriesOf("c", "1")); err != nil {
-					t.Error(err)
-				}
-			}()
-		}
-		synctest.Wait()
-		for _, s := range stores {
-			if text := s.Status(); text != "" { // or it never returns
-				t.Errorf("status is %q", text)
-			}
-		}
-		close(peer.answer)
-		synctest.Wait()
-		for _, m := range seconds {
-			if !slices.Equal(m.got, []string{"c=1"}) {
-				t.Errorf("the second store has %q", m.got)
-			}
 		}
 	})
 }
