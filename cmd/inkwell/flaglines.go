@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -103,7 +104,7 @@ func (l *flagLines) text(name string) string {
 
 // list is the value of a flag that can be given several times.
 func (l *flagLines) list(name string) []string {
-	return l.flags.Lookup(name).Value.(pflag.SliceValue).GetSlice()
+	return slices.Clone(l.flags.Lookup(name).Value.(pflag.SliceValue).GetSlice())
 }
 
 // flagKey is a key of a configuration and the flag that says its value.
@@ -195,7 +196,7 @@ func pipeLines(l *flagLines) error {
 	return nil
 }
 
-// to reads --to.
+// to reads --to, and says each address so that it means the same in a configuration.
 func (l *flagLines) to() ([]string, error) {
 	to := l.list("to")
 	if err := needTo(to); err != nil {
@@ -211,7 +212,10 @@ func (l *flagLines) to() ([]string, error) {
 				return nil, fmt.Errorf("--to %s: %w", addr, err)
 			}
 			to[i] = "unix:" + path
+			continue
 		}
+		colon := strings.LastIndexByte(addr, ':')
+		to[i] = addr[:colon+1] + strings.TrimLeft(addr[colon+1:], "0") // which would make it octal
 	}
 	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"), ServerName: l.text("tls-server-name")})
 }
