@@ -173,7 +173,7 @@ func (k *Bucket) stored(message []byte) []byte {
 }
 
 // Mark, Publish, Check, Status and Close ask the children.
-func (k *Bucket) Mark(m Marks) error        { return k.parts.mark(m) }
+func (k *Bucket) Mark(m *Marks) error       { return k.parts.mark(m) }
 func (k *Bucket) Publish() error            { return k.parts.publish() }
 func (k *Bucket) Check(now time.Time) error { return k.parts.check(now) }
 func (k *Bucket) Status() string            { return k.parts.status() }

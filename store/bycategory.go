@@ -159,7 +159,7 @@ func (k *ByCategory) all() parts {
 }
 
 // Mark, Publish, Check, Status and Close ask the children.
-func (k *ByCategory) Mark(m Marks) error        { return k.all().mark(m) }
+func (k *ByCategory) Mark(m *Marks) error       { return k.all().mark(m) }
 func (k *ByCategory) Publish() error            { return k.all().publish() }
 func (k *ByCategory) Check(now time.Time) error { return k.all().check(now) }
 func (k *ByCategory) Status() string            { return k.all().status() }

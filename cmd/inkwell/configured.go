@@ -15,6 +15,7 @@ import (
 
 	"inkwell/collector"
 	"inkwell/internal/config"
+	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 )
 
@@ -89,12 +90,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		former := filepath.Join(c.State, s.name+"-"+strconv.Itoa(port))
 		state = journalOf(state, stateDir{root: c.State, dir: former}, log)
 	}
-	o, err := s.options(c, s.listen(c, port), state)
-	if err != nil {
-		return err
-	}
-	o.Logger, o.Stats = log, stats.New()
-	o.Drop = func() error { return acc.serve(s.file) }
+	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, StateRoot: state.root, StateDir: state.dir,
+		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)
 	if err != nil {

@@ -38,7 +38,10 @@ func flagText(cmd *cobra.Command, args []string, render func(*flagLines) error) 
 	text := strings.Join(l.lines, "\n") + "\n"
 	var errs []error
 	for _, p := range config.Load("flags", []byte(text)).Problems {
-		if p.Error {
+		switch {
+		case p.Error && p.Cure == "":
+			errs = append(errs, errors.New(p.Text))
+		case p.Error:
 			errs = append(errs, fmt.Errorf("%s (%s)", p.Text, p.Cure))
 		}
 	}
@@ -94,7 +97,7 @@ func (l *flagLines) text(name string) string {
 	switch v.Type() {
 	case "bool":
 		return map[string]string{"true": "yes", "false": "no"}[text]
-	case "size", "count":
+	case "size", "count", "lines":
 		if text = strings.TrimSpace(text); strings.Trim(text, "0123456789") == "" { // a leading 0 would make it octal
 			text = cmp.Or(strings.TrimLeft(text, "0"), "0")
 		}
@@ -160,15 +163,50 @@ func forwardLines(l *flagLines) error {
 		l.add("", "<tail>")
 		l.set("category", in.Category)
 		l.set("path", in.Glob)
-		if l.text("from") == "end" {
-			l.add("from_end=yes")
+		l.fromEnd()
+		for _, pattern := range l.list("exclude") {
+			l.set("exclude", pattern)
 		}
-		l.copyOne("tail", flagKey{"max_line", "max-line"})
+		l.copy("tail")
 		l.add("</tail>")
 	}
+	l.feeds()
+	l.copyOne("global", flagKey{"max_categories", "max-categories"})
 	l.without("once")
 	l.buffered(to, filepath.Join(state, "spool"))
 	return nil
+}
+
+// fromEnd adds where an input is begun that is not known yet.
+func (l *flagLines) fromEnd() {
+	if l.text("from") == "end" {
+		l.add("from_end=yes")
+	}
+}
+
+// feeds adds the blocks of --journal and --syslog.
+func (l *flagLines) feeds() {
+	for _, text := range l.flags.Lookup("journal").Value.(*wordsValue).texts {
+		l.add("", "<journal>")
+		for _, word := range strings.Fields(text) {
+			if key, value, pair := strings.Cut(word, "="); pair {
+				l.set(key, value)
+			}
+		}
+		l.fromEnd()
+		l.add("</journal>")
+	}
+	for _, text := range l.flags.Lookup("syslog").Value.(*wordsValue).texts {
+		l.add("", "<syslog>")
+		for _, word := range strings.Fields(text) {
+			if key, value, pair := strings.Cut(word, "="); pair {
+				l.set(key, value)
+			} else {
+				l.set("listen", word)
+			}
+		}
+		l.add("</syslog>")
+	}
 }
 
 // pipeLines is what the flags of pipe stand for.

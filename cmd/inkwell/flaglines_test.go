@@ -88,7 +88,7 @@ func every(text string) func(*config.Config, config.File) bool {
 }
 
 func newlines(want store.Newlines) func(*config.Config, config.File) bool {
-	return func(_ *config.Config, f config.File) bool { return f.Newlines == want }
+	return func(_ *config.Config, f config.File) bool { return f.Form.Newlines == want }
 }
 
 // printed is the configuration of a command line, as check prints it and as a file of that is read.
@@ -117,9 +117,6 @@ func TestEveryFlagOfCollectIsConfiguration(t *testing.T) {
 		}
 		if want := "\n" + strings.ReplaceAll(m.lines, "|", "\n") + "\n"; !strings.Contains(text, want) {
 			t.Errorf("--%s=%s: want %s in\n%s", m.flag, m.value, want, text)
-		}
-		if _, err := filesOf(c); err != nil {
-			t.Errorf("--%s=%s: %v", m.flag, m.value, err)
 		}
 	}
 	(&app{}).collect().Flags().VisitAll(func(f *pflag.Flag) {
@@ -220,6 +217,17 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 		{forward, "from", "end", "from_end=yes", false},
 		{forward, "max-line", "1MiB", "max_line=1MiB", false},
 		{forward, "user", "nobody", "user=nobody", false},
+		{forward, "exclude", "*.gz #", `exclude="*.gz #"`, false},
+		{forward, "encoding", "utf-16le", "encoding=utf-16le", false},
+		{forward, "format", "cri", "format=cri", false},
+		{append(slices.Clone(forward), "--format", "cri"), "stamp", "true", "stamp=yes", false},
+		{forward, "multiline-start", "^# [0-9]+$", `multiline_start="^# [0-9]+$"`, false},
+		{forward, "multiline-lines", "010", "multiline_lines=10", false},
+		{forward, "multiline-wait", "1m", "multiline_wait=1m", false},
+		{forward, "max-categories", "9", "max_categories=9", false},
+		{forward, "journal", "unit=a.service unit=b-* category=x.#{unit} format=message", "<journal>|unit=a.service|unit=b-*|category=\"x.#{unit}\"|format=message|</journal>", false},
+		{forward, "journal", "all", "<journal>|</journal>", false},
+		{forward, "syslog", "udp://127.0.0.1:514 unix:/s# category={app} format=raw", "<syslog>|listen=udp://127.0.0.1:514|listen=\"unix:/s#\"|category={app}|format=raw|</syslog>", false},
 		{forward, "once", "true", "# --once true: stays a flag", false},
 		{forward, "tls-ca", "/a #", `tls_ca="/a #"`, true},
 		{forward, "tls-server-name", "n", "tls_server_name=n", true},
@@ -235,14 +243,18 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 		if c.secure {
 			args = append(args[:2:2], append([]string{"--to", "tls://i:2"}, args[2:]...)...)
 		}
-		if text, _ := printed(t, args...); !strings.Contains(text, "\n"+c.lines+"\n") {
+		if text, _ := printed(t, args...); !strings.Contains(text, "\n"+strings.ReplaceAll(c.lines, "|", "\n")+"\n") {
 			t.Errorf("%q: want %s in\n%s", args, c.lines, text)
 		}
 		if text, _ := printed(t, c.base...); strings.Contains(text, c.lines) {
 			t.Errorf("%q: %s stands in\n%s", c.base, c.lines, text)
 		}
 	}
-	text, _ := printed(t, "forward", "--to", "tls://h:1", "--tls-cert", "c", "--tls-key", "k", "--state", " s #", "a b#=/var/log/a b #[0-9].log")
+	text, c := printed(t, "forward", "--to", "h:1", "--state", "/s", "--journal", "all", "--from", "end")
+	if len(c.Journals) != 1 || !c.Journals[0].FromEnd || c.Stores[0].Sink.(config.Buffer).SpoolDir != "/s/spool" {
+		t.Errorf("%+v of\n%s", c.Journals, text)
+	}
+	text, _ = printed(t, "forward", "--to", "tls://h:1", "--tls-cert", "c", "--tls-key", "k", "--state", " s #", "a b#=/var/log/a b #[0-9].log")
 	for _, line := range []string{`state=" s #"`, `category="a b#"`, `path="/var/log/a b #[0-9].log"`, `spool_dir=" s #/spool"`, "tls_cert=c", "tls_key=k"} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("want %s in\n%s", line, text)

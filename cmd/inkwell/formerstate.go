@@ -67,12 +67,7 @@ func (f followed) positionsIn(dir string) (found positionsFound) {
 	found.empty = err == nil && len(list) == 0
 	found.known = err == nil && slices.ContainsFunc(list, func(p forwarder.Position) bool {
 		return slices.ContainsFunc(f.inputs, func(in forwarder.Input) bool {
-			glob, err := filepath.Abs(in.Glob)
-			if err != nil {
-				return false
-			}
-			match, err := filepath.Match(glob, p.Path)
-			return err == nil && match && in.Category == p.Category
+			return in.Has(p.Path, p.Category)
 		})
 	})
 	return found

@@ -18,24 +18,33 @@ import (
 )
 
 func (a *app) forward() *cobra.Command {
-	o, file, userName := new(forwarder.Options), "", ""
+	o, w, feeds, file, userName := new(forwarder.Options), new(lineFlags), new(feedFlags), "", ""
 	cmd := &cobra.Command{
-		Use:   "forward (-c FILE | --to HOST:PORT --state DIR CATEGORY=GLOB...)",
-		Short: "follow files and send their lines",
+		Use:   "forward (-c FILE | --to HOST:PORT --state DIR [--journal WORDS] [--syslog ADDRESS] CATEGORY=GLOB...)",
+		Short: "follow files, the journal and syslog, and send their lines",
 		Long: `forward follows the files that match each GLOB, through rotation and restarts, and sends their lines to the first of the --to
 addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found.
+--journal reads the systemd journal, --syslog takes syslog messages in; with them no GLOB is needed.
 
-The flags stand for a configuration, which 'inkwell check --print -- forward FLAGS' prints. With -c the <tail> blocks of a file say what
-to follow, and its <store> where to send; what was printed finds the positions and the spool of the flags.
+The flags stand for a configuration, which 'inkwell check --print -- forward FLAGS' prints. With -c the <tail>, <journal> and <syslog>
+blocks of a file say what to follow, and its <store> where to send; what was printed finds the positions and the spool of the flags.
+
+In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text CATEGORY can use.
 
 Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
 with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
+  inkwell forward --to logs:1463 --state /var/lib/inkwell --format cri 'k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log'
+  inkwell forward --to localhost:1463 --state /var/lib/inkwell --journal 'unit=nginx.service unit=app-*.service'
+  inkwell forward --to localhost:1463 --state /var/lib/inkwell --syslog 'udp://127.0.0.1:514 category=syslog.{app}'
   inkwell forward -c /etc/inkwell/forward.conf
   inkwell forward --once --to localhost:1463 --state /tmp/import old=/srv/archive/app.log`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
 				return exactly()(cmd, args)
+			}
+			if !feeds.empty() {
+				return nil
 			}
 			return several("CATEGORY=GLOB")(cmd, args)
 		},
@@ -44,7 +53,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 			if err != nil {
 				return err
 			}
-			return a.runForward(cmd, o, &forwarding{c: c, hop: hop, user: cmp.Or(userName, c.User)})
+			return a.runForward(cmd, o, &forwarding{c: c, hop: hop, flags: w, feeds: feeds, file: file, user: cmp.Or(userName, c.User)})
 		},
 	}
 	flags := cmd.Flags()
@@ -56,13 +65,19 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	userFlag(flags, &userName)
+	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
+	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "categories that a {name} can come to; what is beyond is not followed")
+	w.register(flags)
 	return cmd
 }
 
 // forwarding is what of a command line and its configuration is not an option of the forwarder.
 type forwarding struct {
 	c     *config.Config
+	file  string // of the configuration, "" = it is that of the flags
+	flags *lineFlags
+	feeds *feedFlags
 	hop   nextHop
 	user  string // to become, "" = none
 	ours  followed
@@ -71,8 +86,17 @@ type forwarding struct {
 
 // configure fills o from the configuration; flags that were given stand.
 func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup func(string) (string, bool)) error {
-	if len(w.c.Tails) == 0 {
-		return fmt.Errorf("%s: no <tail> block: what shall be followed?", w.c.File.Name)
+	if w.file == "" { // the configuration has what the flags say
+		w.feeds = new(feedFlags)
+	}
+	if err := w.feeds.configure(w.c); err != nil {
+		return err
+	}
+	if len(w.c.Tails) == 0 && w.feeds.empty() {
+		return fmt.Errorf("%s: no <tail>, <journal> or <syslog> block: what shall be followed?", w.c.File.Name)
+	}
+	if !cmd.Flags().Changed("max-categories") {
+		o.MaxCategories = w.c.MaxCategories
 	}
 	if len(o.To) == 0 {
 		o.To = w.hop.to
@@ -81,13 +105,16 @@ func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup 
 	if w.hop.spooled {
 		o.SpoolMax = w.hop.spoolMax
 	}
+	w.ours.categories = make([]string, 0, len(w.c.Tails))
 	for _, t := range w.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, FromEnd: t.FromEnd, MaxLine: t.MaxLine}
-		if cmd.Flags().Changed("max-line") {
-			in.MaxLine = 0
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		if w.file != "" {
+			w.flags.apply(&in, cmd.Flags().Changed)
 		}
-		if found, _ := filepath.Glob(in.Glob); o.Once && len(found) == 0 {
-			return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+		if o.Once { // without it nothing is asked of a file system here: it may hang
+			if found, err := in.Finds(); err == nil && !found {
+				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+			}
 		}
 		o.Inputs, w.ours.categories = append(o.Inputs, in), append(w.ours.categories, in.Category)
 	}
@@ -152,6 +179,9 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w *forwarding
 	if err := needTLS(cmd, o.To, o.Calls.TLS); err != nil {
 		return err
 	}
+	if err := w.feeds.listen(o.Once); err != nil {
+		return err
+	}
 	acc, err := a.account(w.user)
 	if err == nil {
 		here, _ := w.hop.spools("forward", w.state[0].dir)
@@ -173,6 +203,7 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w *forwarding
 		return err
 	}
 	o.Logger, o.Stats = log, stats.New()
+	o.Feeds = w.feeds.feeds(o, log, o.Stats)
 	f, err := forwarder.Open(*o)
 	if err != nil {
 		return err

@@ -25,7 +25,11 @@ configuration names the category, and its <store> where to send.
 
 At the end of input it delivers what it holds for up to --drain-timeout and prints how many lines it read, delivered, spooled and
 dropped. It ends with 0 when all is delivered and with 75 when some of it stays in the spool: the next run with the same --spool
-delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
+delivers that. A spool that another pipe still has is waited for while this one reads.
+
+SIGTERM or Ctrl-C ends it when whoever writes into the pipe has ended, but after five seconds at the end of a line, so that the last
+lines of a daemon that was signalled with it are not lost. A second signal ends it at once, after it has said its counts; the same signal
+within a second is the first one.`,
 		Example: `  mydaemon 2>&1 | inkwell pipe --to logs.example.com:1463 --spool /var/spool/inkwell/mydaemon mydaemon
   CustomLog "|/usr/local/bin/inkwell pipe --to localhost:1463 --spool /var/spool/inkwell/apache apache.access" combined`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -117,17 +121,18 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 	if err != nil {
 		return err
 	}
-	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
+	ctx, abort, stop := a.untilSignals(cmd.Context(), log) // from before anything is taken
 	defer stop()
 	if spools[0].dir != "" {
 		o.SpoolDir = followed{categories: []string{o.Category}}.spoolOf(spools[0], spools[1], log).dir
 	}
+	defer takeGroupSignals()()
 	o.Logger = log
 	p, err := forwarder.OpenPipe(a.stdin, *o)
 	if err != nil {
 		return err
 	}
-	counts, err := p.Run(ctx)
+	counts, err := p.Run(ctx, abort)
 	fmt.Fprintln(a.screen, countsLine(counts))
 	return err
 }

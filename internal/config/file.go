@@ -10,7 +10,7 @@ import (
 	"inkwell/internal/conf"
 	"inkwell/rotate"
 	"inkwell/store"
-	"inkwell/store/plain"
+	"inkwell/store/series"
 )
 
 var fileOptions = []option{
@@ -66,7 +66,7 @@ const thriftmultifileIntro = "A `category` store with a `thriftfile` model whose
 // plainFile reads a block of the types file, thriftfile, multifile and thriftmultifile.
 func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 	o := l.block(b, kind)
-	f := File{Options: plain.Options{
+	f := File{PlainOptions: series.PlainOptions{
 		Dir: o.text("file_path"), Sub: o.text("sub_directory"), Base: o.text("base_filename"), Symlink: o.text("base_symlink_name"),
 		NoSymlink: !o.yes("create_symlink"), Thrift: strings.HasPrefix(kind, "thrift"),
 		MaxSize: o.bytes("max_size"), MaxWrite: o.bytes("max_write_size"), Chunk: o.bytes("chunk_size"),
@@ -93,7 +93,7 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 		}
 		return l.secondary(o, f, p)
 	}
-	f.Newlines, f.WriteCategory, f.WriteMeta = o.newlines("add_newlines"), o.yes("write_category"), o.yes("write_meta")
+	f.Form.Newlines, f.WriteCategory, f.WriteMeta = o.newlines("add_newlines"), o.yes("write_category"), o.yes("write_meta")
 	if !p.readable {
 		l.compress(o, &f)
 	}
@@ -150,7 +150,7 @@ func (l *loader) period(o block, f *File) {
 		}
 		f.Compress.Period, err = rotate.ParsePeriod(text)
 	} else {
-		f.Period, err = plain.ParsePeriod(v.Text)
+		f.Period, err = series.ParsePeriod(v.Text)
 	}
 	if err != nil {
 		l.warn(v.Line, fmt.Sprintf("rotate_period=%s is not understood: never is used", conf.Quote(v.Text)), "write hourly, daily, never, or a number with w, d, h, m or s, as in 15m")
@@ -160,7 +160,7 @@ func (l *loader) period(o block, f *File) {
 		f.Compress.Period, _ = rotate.ParsePeriod(v.Text)
 	}
 	if err != nil || f.Compress != nil {
-		f.Period, _ = plain.ParsePeriod(option.value)
+		f.Period, _ = series.ParsePeriod(option.value)
 	}
 	f.Rotate = v.Text
 	clock := func(key string, most uint64) int {
@@ -229,8 +229,8 @@ func (l *loader) secondary(o block, f File, p place) (Sink, error) {
 			l.warn(v.Line, key+" has no effect in the secondary of a buffer, which keeps messages as they came", "put it where they are written in the end")
 		}
 	}
-	f.Newlines, f.Chunk, f.NoSymlink, f.WriteCategory = store.NewlinesNever, 0, true, f.WriteCategory || p.shared
+	f.Form.Newlines, f.Chunk, f.NoSymlink, f.WriteCategory = store.NewlinesNever, 0, true, f.WriteCategory || p.shared
 	f.Rotate = "never"
-	f.Period, _ = plain.ParsePeriod(f.Rotate)
+	f.Period, _ = series.ParsePeriod(f.Rotate)
 	return f, nil
 }

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"inkwell/rotate"
-	"inkwell/store/plain"
+	"inkwell/store/series"
 )
 
 // File is a file or thriftfile store.
 type File struct {
-	plain.Options
+	series.PlainOptions
 	Rotate   string    // the text of rotate_period
 	Compress *Compress // nil: plain files, byte for byte as the original writes them
 }

@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"inkwell/forwarder/lines"
 	"inkwell/rotate"
 	"inkwell/store"
-	"inkwell/store/plain"
+	"inkwell/store/series"
 )
 
 // sinks loads a file without problems and returns its stores.
@@ -24,9 +25,9 @@ func sinks(t *testing.T, text string) []*Store {
 	return c.Stores
 }
 
-func period(t *testing.T, text string) plain.Period {
+func period(t *testing.T, text string) series.Period {
 	t.Helper()
-	p, err := plain.ParsePeriod(text)
+	p, err := series.ParsePeriod(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func period(t *testing.T, text string) plain.Period {
 
 // standard is a file store without options.
 func standard(t *testing.T) File {
-	return File{Options: plain.Options{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}, Rotate: "never"}
+	return File{PlainOptions: series.PlainOptions{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}, Rotate: "never"}
 }
 
 func TestFile(t *testing.T) {
@@ -58,7 +59,7 @@ func TestFile(t *testing.T) {
 		{"max_size=50", func(f *File) { f.MaxSize, f.MaxWrite = 50, 50 }},
 		{"max_size=0x400\nmax_write_size=100", func(f *File) { f.MaxSize, f.MaxWrite = 1024, 100 }},
 		{"max_size=0", func(f *File) { f.MaxSize = 0 }},
-		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.Newlines, f.WriteCategory = 1024, store.NewlinesAlways, true }},
+		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.Form.Newlines, f.WriteCategory = 1024, store.NewlinesAlways, true }},
 		{"write_meta=yes\nwrite_stats=yes\nrotate_on_reopen=yes\nfs_type=std", func(f *File) { f.WriteMeta, f.WriteStats, f.RotateOnReopen = true, true, true }},
 		{"compress=gzip\nlevel=6\nrotate_period=daily\nkeep=30d\nkeep_bytes=1GB", func(f *File) {
 			f.Rotate = "daily"
@@ -66,12 +67,12 @@ func TestFile(t *testing.T) {
 			f.Compress = &Compress{Codec: rotate.Gzip, Level: 6, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, Keep: 30 * 24 * time.Hour, KeepBytes: 1e9, Lateness: 10 * time.Minute}
 		}},
 		{"publish=yes\nrotate_period=daily\nkeep_total=1GB\nkeep_open=yes\ndone_markers=yes\nlateness=1h\nadd_newlines=if-missing", func(f *File) {
-			f.Rotate, f.Newlines = "daily", store.NewlinesIfMissing
+			f.Rotate, f.Form.Newlines = "daily", store.NewlinesIfMissing
 			daily, _ := rotate.ParsePeriod("daily")
 			f.Compress = &Compress{Codec: rotate.None, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, KeepTotal: 1e9, KeepOpen: true, DoneMarkers: true, Lateness: time.Hour}
 		}},
 		{"add_newlines=never", func(*File) {}},
-		{"add_newlines=always", func(f *File) { f.Newlines = store.NewlinesAlways }},
+		{"add_newlines=always", func(f *File) { f.Form.Newlines = store.NewlinesAlways }},
 		{"compress=zstd\nrotate_period=900", func(f *File) {
 			f.Rotate = "900"
 			quarter, _ := rotate.ParsePeriod("15m")
@@ -196,7 +197,7 @@ func TestBuffer(t *testing.T) {
 		storeText(append(lines, "category=default")...):                                                         false,
 	} {
 		f := sinks(t, text)[0].Sink.(Buffer).Secondary.(File)
-		if f.WriteCategory != shared || f.Chunk != 0 || f.Newlines != store.NewlinesNever {
+		if f.WriteCategory != shared || f.Chunk != 0 || f.Form.Newlines != store.NewlinesNever {
 			t.Errorf("%s: %+v", text, f)
 		}
 	}
@@ -303,7 +304,7 @@ func TestMultiAndCategory(t *testing.T) {
 	for _, lines := range []string{"type=multifile\nfile_path=/x\nmultifile::add_newlines=1", "type=category\nfile::file_path=/not\n<model>\ntype=file\nfile_path=/x\nadd_newlines=1\n</model>"} {
 		s := sinks(t, storeText("category=a", lines))[0].Sink.(ByCategory)
 		f := s.Model.(File)
-		if f.Dir != "/x" || f.Newlines != store.NewlinesAlways || s.Model.For("c").(File).Dir != "/x/c" || s.For("c").(ByCategory).Model.For("c").(File).Dir != "/x/c/c" {
+		if f.Dir != "/x" || f.Form.Newlines != store.NewlinesAlways || s.Model.For("c").(File).Dir != "/x/c" || s.For("c").(ByCategory).Model.For("c").(File).Dir != "/x/c/c" {
 			t.Errorf("%s: %+v", lines, f)
 		}
 	}
@@ -341,7 +342,7 @@ type=file
 </store>`)
 	m := stores[0].Sink.(Multi)
 	a, b, c := m.Children[0].(File), m.Children[1].(File), stores[1].Sink.(File)
-	if a.Dir != "/x" || a.Newlines != store.NewlinesAlways || a.MaxSize != 2000 || b.Dir != "/y" || b.Newlines != store.NewlinesNever || b.MaxSize != 1e9 || c.Dir != "/tmp" || c.Newlines != store.NewlinesAlways {
+	if a.Dir != "/x" || a.Form.Newlines != store.NewlinesAlways || a.MaxSize != 2000 || b.Dir != "/y" || b.Form.Newlines != store.NewlinesNever || b.MaxSize != 1e9 || c.Dir != "/tmp" || c.Form.Newlines != store.NewlinesAlways {
 		t.Errorf("%+v\n%+v\n%+v", a, b, c)
 	}
 }
@@ -406,16 +407,42 @@ func TestLoops(t *testing.T) {
 }
 
 func TestInputs(t *testing.T) {
-	c, problems := load("inkwell 1\n<tail>\ncategory=a\npath=/x/*.log\n</tail>\n<tail>\ncategory=b\npath=/y\nfrom_end=yes\nmax_line=1MiB\n</tail>\n<pipe>\ncategory=p\nwhen_full=drop\ndrain_timeout=1m\n</pipe>\n" +
+	c, problems := load("inkwell 1\n<tail>\ncategory=a\npath=/x/*.log\n</tail>\n<tail>\ncategory=b.{n}\npath=/y/{n}\nexclude=*.gz\nexclude=/y/a\nfrom_end=yes\nmax_line=1MiB\n" +
+		"encoding=utf-16le\nformat=cri\nstamp=yes\nmultiline_start=^[0-9]\nmultiline_lines=7\nmultiline_wait=1s\n</tail>\n<pipe>\ncategory=p\nwhen_full=drop\ndrain_timeout=1m\n</pipe>\n" +
 		storeText("category=default", "type=null"))
-	tails := []Tail{{Line: 2, Category: "a", Glob: "/x/*.log", MaxLine: 16 << 20}, {Line: 6, Category: "b", Glob: "/y", FromEnd: true, MaxLine: 1 << 20}}
-	pipes := []Pipe{{Line: 12, Category: "p", DropWhenFull: true, DrainTimeout: time.Minute}}
+	tails := []Tail{
+		{Line: 2, Category: "a", Glob: "/x/*.log", Lines: lines.Options{MaxLine: 16 << 20, MaxLines: 500, Wait: 5 * time.Second}},
+		{Line: 6, Category: "b.{n}", Glob: "/y/{n}", Exclude: []string{"*.gz", "/y/a"}, FromEnd: true, Lines: lines.Options{Encoding: lines.UTF16LE, Format: lines.CRI,
+			Stamp: true, Start: "^[0-9]", MaxLines: 7, Wait: time.Second, MaxLine: 1 << 20}},
+	}
+	pipes := []Pipe{{Line: 20, Category: "p", DropWhenFull: true, DrainTimeout: time.Minute}}
 	if len(problems) > 0 || !c.New || !reflect.DeepEqual(c.Tails, tails) || !reflect.DeepEqual(c.Pipes, pipes) || len(c.Stores) != 1 {
 		t.Errorf("%q %+v %+v", problems, c.Tails, c.Pipes)
 	}
 	c, _ = load("<tail>\ntype=null\ncategory=a\n</tail>")
 	if len(c.Stores) != 1 || len(c.Tails) != 0 || c.Status != "" {
 		t.Errorf("a block <tail> of an old file, with a type, is a store: %+v", c)
+	}
+}
+
+func TestInputsWithMistakes(t *testing.T) {
+	for text, want := range map[string]string{
+		"path=/x/{a":                                "{ is not closed",
+		"path=/x/a**":                               "must stand alone",
+		"path=/x/{m}":                               "{n} does not stand in the pattern",
+		"path=/x/{n}\nexclude=[":                    "exclude [",
+		"path=/x/{n}\nencoding=latin1":              "latin1",
+		"path=/x/{n}\nformat=json":                  "json",
+		"path=/x/{n}\nstamp=yes":                    "stamp needs format",
+		"path=/x/{n}\nmultiline_start=(":            "missing closing )",
+		"path=/x/{n}\nmultiline_lines=0":            "is no number of lines",
+		"path=/x/{n}\nmultiline_wait=0s":            "must be more than 0",
+		"path=/x/{n}\nmultiline_wait=5 years or so": "5s is used",
+	} {
+		_, problems := load("inkwell 1\n<tail>\ncategory=b.{n}\n" + text + "\n</tail>\n" + storeText("category=default", "type=null"))
+		if len(problems) != 1 || !strings.Contains(problems[0], want) {
+			t.Errorf("%q: %q, want %q", text, problems, want)
+		}
 	}
 }
 
