@@ -149,6 +149,14 @@ func (r *run) enter(p phase) {
 	}
 }
 
+// expire ends what stores are waited for.
+func (r *run) expire() {
+	r.cancel()
+	for _, t := range r.all() {
+		t.task.wake()
+	}
+}
+
 // Stop brings what is in the journal to the stores and closes them. What a store does not take now, or not within limit, stays in the
 // journal. Nothing is appended meanwhile.
 func (j *Journal) Stop(limit time.Duration) {
@@ -156,7 +164,7 @@ func (j *Journal) Stop(limit time.Duration) {
 	if r == nil {
 		return
 	}
-	timer := time.AfterFunc(limit, r.cancel)
+	timer := time.AfterFunc(limit, r.expire)
 	defer timer.Stop()
 	close(r.stop)
 	<-r.ended

@@ -174,7 +174,7 @@ func (w *stepper) finish() {
 	if w.store != nil {
 		w.published()
 	}
-	if s, ok := w.store.(store.Sealer); ok && !w.partly {
+	if s, ok := w.store.(store.Sealer); ok && !w.partly && !w.t.o.Continued {
 		w.dirty.Store(true)
 		if err := s.Seal(); err != nil {
 			w.failed(err)
