@@ -10,14 +10,14 @@ import (
 	"inkwell/internal/access"
 	"inkwell/internal/rpc"
 	"inkwell/proto"
-	"inkwell/store"
+	"inkwell/store/books"
 )
 
 // taker takes what the gate lets through: the intake.
 type taker interface {
 	rpc.Handler
 	// account has entries that were kept out counted for audits.
-	account([]store.Refusal)
+	account([]books.Refusal)
 }
 
 // gate stands between the server and the intake: it lets through what the caller may write and what is not too long, and says who may
@@ -46,11 +46,11 @@ type pass struct {
 	runs    []proto.Run
 	allowed []bool // of the runs
 	kept    proto.Batch
-	dropped []store.Refusal
+	dropped []books.Refusal
 }
 
 // drop notes that an entry is kept out. The list aliases category.
-func drop(list []store.Refusal, category []byte, s proto.Span, why string) []store.Refusal {
+func drop(list []books.Refusal, category []byte, s proto.Span, why string) []books.Refusal {
 	if k := len(list) - 1; k >= 0 {
 		l := &list[k]
 		next := l.Stream == s.Stream && (s.Stream == [16]byte{} || l.First+l.Entries == s.First)
@@ -59,7 +59,7 @@ func drop(list []store.Refusal, category []byte, s proto.Span, why string) []sto
 			return list
 		}
 	}
-	return append(list, store.Refusal{Category: category, Stream: s.Stream, First: s.First, Entries: 1, Why: why})
+	return append(list, books.Refusal{Category: category, Stream: s.Stream, First: s.First, Entries: 1, Why: why})
 }
 
 func newGate(o Options) *gate {

@@ -22,7 +22,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
-	"inkwell/store"
+	"inkwell/store/books"
 )
 
 // taking is a handler that notes what it gets.
@@ -43,7 +43,7 @@ func (h *taking) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, error
 	return h.code, nil
 }
 
-func (h *taking) account(list []store.Refusal) {
+func (h *taking) account(list []books.Refusal) {
 	for _, r := range list {
 		h.refused += r.Entries
 	}
@@ -144,7 +144,7 @@ func TestGateAllocatesNothing(t *testing.T) {
 type quiet struct{}
 
 func (quiet) Log(context.Context, *proto.Batch) (proto.ResultCode, error) { return proto.OK, nil }
-func (quiet) account([]store.Refusal)                                     {}
+func (quiet) account([]books.Refusal)                                     {}
 
 func TestControlIsForThoseWhoMay(t *testing.T) {
 	rule := access.Rule{From: "192.0.2.1", Control: true}

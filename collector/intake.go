@@ -14,6 +14,7 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/journal"
 	"inkwell/store/spool"
 )
@@ -80,7 +81,7 @@ func (i *intake) use(c *config.Config) {
 		i.log.Log(context.Background(), level, "configuration: "+p.String())
 	}
 	i.limiter.set(c.MaxMessagesPerSecond)
-	i.router = newRouter(c, i.journal, newOpener(c, i.o.StateDir, i.log, i.stats), i.stats)
+	i.router = newRouter(c, i.journal, newOpener(c, i.o.StateDir, i.journal, i.o), i.stats)
 	if c.Status != "" { // what is in the journal waits for a better one
 		i.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
 		return
@@ -93,7 +94,7 @@ type visit struct {
 	runs    []proto.Run
 	targets []*target       // of the runs; nil for a blank category
 	homed   proto.Batch     // the entries that have a store
-	dropped []store.Refusal // the others
+	dropped []books.Refusal // the others
 }
 
 // Log takes the entries of b, as a whole or not at all: OK says that those with a store are durable in the journal. It implements
@@ -192,7 +193,7 @@ func (v *visit) filter(b *proto.Batch) {
 }
 
 // account has what was kept out counted for audits.
-func (i *intake) account(list []store.Refusal) {
+func (i *intake) account(list []books.Refusal) {
 	for _, r := range list {
 		i.journal.Refused(r)
 	}

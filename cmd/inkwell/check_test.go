@@ -246,10 +246,11 @@ category=web
 </pipe>
 
 <store>
-category=web
+category=default
 type=network
 service_list=tls://a:1 unix:/s/sock
 service_order=listed
+timeout=30s
 tls_ca=ca.pem
 tls_server_name=logs
 </store>
@@ -272,16 +273,14 @@ from_end=yes
 <store>
 category=default
 type=buffer
+spool_dir=/s/spool
 spool_max=8GiB
 <primary>
 type=network
 service_list=a:1 b:2
 service_order=listed
+timeout=30s
 </primary>
-<secondary>
-type=file
-file_path=/s/spool
-</secondary>
 </store>
 `},
 		{"pipe --to a:1 --when-full drop web", `inkwell 1
@@ -292,10 +291,11 @@ when_full=drop
 </pipe>
 
 <store>
-category=web
+category=default
 type=network
 service_list=a:1
 service_order=listed
+timeout=30s
 </store>
 `},
 		{"pipe --to a:1 --spool /s web", `inkwell 1
@@ -305,18 +305,16 @@ category=web
 </pipe>
 
 <store>
-category=web
+category=default
 type=buffer
+spool_dir=/s
 spool_max=1GiB
 <primary>
 type=network
 service_list=a:1
 service_order=listed
+timeout=30s
 </primary>
-<secondary>
-type=file
-file_path=/s
-</secondary>
 </store>
 `},
 	}

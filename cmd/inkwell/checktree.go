@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"inkwell/forwarder/lines"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
@@ -35,6 +36,34 @@ func (n node) draw(w *strings.Builder, before string) {
 	}
 }
 
+// followed tells of a <tail> block in one line.
+func followedText(t config.Tail) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s ← files %s", conf.Quote(t.Category), conf.Quote(t.Glob))
+	for _, x := range t.Exclude {
+		fmt.Fprintf(&b, " but not %s", conf.Quote(x))
+	}
+	from := "start"
+	if t.FromEnd {
+		from = "end"
+	}
+	fmt.Fprintf(&b, " from their %s", from)
+	if t.Lines.Encoding != lines.Auto {
+		fmt.Fprintf(&b, ", %s", t.Lines.Encoding)
+	}
+	if t.Lines.Format != lines.None {
+		fmt.Fprintf(&b, ", format %s", t.Lines.Format)
+	}
+	if t.Lines.Stamp {
+		b.WriteString(" with time and stream")
+	}
+	if t.Lines.Start != "" {
+		fmt.Fprintf(&b, ", messages that begin with %s, of %d lines at most, complete after %s", conf.Quote(t.Lines.Start), t.Lines.MaxLines, t.Lines.Wait)
+	}
+	fmt.Fprintf(&b, ", lines up to %s", humanize.IBytes(uint64(t.Lines.MaxLine)))
+	return b.String()
+}
+
 // drawing is what a configuration comes to, as a tree.
 func drawing(c *config.Config) string {
 	root := node{text: conf.Quote(c.File.Name), on: []node{{text: served(c)}, {text: kept(c)}, {text: queued(c)}}}
@@ -42,11 +71,7 @@ func drawing(c *config.Config) string {
 		root.on = append(root.on, node{text: allowed(r)})
 	}
 	for _, t := range c.Tails {
-		from := "start"
-		if t.FromEnd {
-			from = "end"
-		}
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← files %s from their %s, lines up to %s", conf.Quote(t.Category), conf.Quote(t.Glob), from, humanize.IBytes(uint64(t.MaxLine)))})
+		root.on = append(root.on, node{text: followedText(t)})
 	}
 	for _, p := range c.Pipes {
 		full := "waits when full"
@@ -54,6 +79,13 @@ func drawing(c *config.Config) string {
 			full = "drops when full"
 		}
 		root.on = append(root.on, node{text: fmt.Sprintf("%s ← standard input, %s, waits %s at its end", conf.Quote(p.Category), full, p.DrainTimeout)})
+	}
+	for _, j := range c.Journals {
+		o := journalOptions(j)
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← %s, units %s", conf.Quote(j.Category), conf.Quote(o.Name()), conf.Quote(cmp.Or(strings.Join(j.Units, " "), "all")))})
+	}
+	for _, s := range c.Syslogs {
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← syslog %s", conf.Quote(s.Category), conf.Quote(strings.Join(s.Listen, " ")))})
 	}
 	for _, s := range c.Stores {
 		root.on = append(root.on, drawStore(c, s))
@@ -160,7 +192,11 @@ func drawSink(s config.Sink) node {
 	case config.Network:
 		return node{text: networkText(s)}
 	case config.Buffer:
-		return node{text: bufferText(s), on: []node{labelled("primary", s.Primary), labelled("secondary", s.Secondary)}}
+		n := node{text: bufferText(s), on: []node{labelled("primary", s.Primary)}}
+		if s.SpoolDir == "" {
+			n.on = append(n.on, labelled("secondary", s.Secondary))
+		}
+		return n
 	case config.Bucket:
 		return drawBucket(s)
 	case config.Multi:
@@ -303,6 +339,9 @@ func bufferText(b config.Buffer) string {
 	}
 	if b.SpoolMax > 0 {
 		text += ", up to " + humanize.IBytes(uint64(b.SpoolMax)) + " on disk"
+	}
+	if b.SpoolDir != "" {
+		text += " in " + conf.Quote(b.SpoolDir)
 	}
 	return text
 }

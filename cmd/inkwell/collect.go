@@ -103,12 +103,16 @@ func onlyConfig(cmd *cobra.Command, file string) error {
 	return nil
 }
 
-// keysOf are the keys of a configuration that flags of collect stand for, by the section that has them.
+// keysOf are the keys of a configuration that flags stand for, by the section that has them.
 var keysOf = map[string][]flagKey{
 	"global": {
 		{"durability", "durability"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"}, {"max_frame_size", "max-frame"}, {"max_conn", "max-connections"},
 		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"}, {"max_entries", "max-entries"},
 		{"max_message_size", "max-message"}, {"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"}, {"header_timeout", "header-timeout"},
+	},
+	"tail": {
+		{"max_line", "max-line"}, {"encoding", "encoding"}, {"format", "format"}, {"stamp", "stamp"}, {"multiline_start", "multiline-start"},
+		{"multiline_lines", "multiline-lines"}, {"multiline_wait", "multiline-wait"},
 	},
 	"file": {
 		{"max_size", "max-size"}, {"add_newlines", "add-newlines"}, {"keep", "keep"}, {"keep_total", "keep-bytes"},

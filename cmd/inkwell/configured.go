@@ -86,6 +86,10 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 	if err := acc.make(dirs...); err != nil {
 		return err
 	}
+	if c.State != "" {
+		former := filepath.Join(c.State, s.name+"-"+strconv.Itoa(port))
+		state = journalOf(state, stateDir{root: c.State, dir: former}, log)
+	}
 	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, StateRoot: state.root, StateDir: state.dir,
 		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()

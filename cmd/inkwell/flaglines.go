@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"inkwell/forwarder"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/internal/rpc"
 )
 
 // flagLines is the configuration that the flags of a command stand for: what the command runs and what check --print shows.
@@ -36,7 +38,10 @@ func flagText(cmd *cobra.Command, args []string, render func(*flagLines) error) 
 	text := strings.Join(l.lines, "\n") + "\n"
 	var errs []error
 	for _, p := range config.Load("flags", []byte(text)).Problems {
-		if p.Error {
+		switch {
+		case p.Error && p.Cure == "":
+			errs = append(errs, errors.New(p.Text))
+		case p.Error:
 			errs = append(errs, fmt.Errorf("%s (%s)", p.Text, p.Cure))
 		}
 	}
@@ -92,7 +97,7 @@ func (l *flagLines) text(name string) string {
 	switch v.Type() {
 	case "bool":
 		return map[string]string{"true": "yes", "false": "no"}[text]
-	case "size", "count":
+	case "size", "count", "lines":
 		if text = strings.TrimSpace(text); strings.Trim(text, "0123456789") == "" { // a leading 0 would make it octal
 			text = cmp.Or(strings.TrimLeft(text, "0"), "0")
 		}
@@ -102,7 +107,7 @@ func (l *flagLines) text(name string) string {
 
 // list is the value of a flag that can be given several times.
 func (l *flagLines) list(name string) []string {
-	return l.flags.Lookup(name).Value.(pflag.SliceValue).GetSlice()
+	return slices.Clone(l.flags.Lookup(name).Value.(pflag.SliceValue).GetSlice())
 }
 
 // flagKey is a key of a configuration and the flag that says its value.
@@ -158,15 +163,50 @@ func forwardLines(l *flagLines) error {
 		l.add("", "<tail>")
 		l.set("category", in.Category)
 		l.set("path", in.Glob)
-		if l.text("from") == "end" {
-			l.add("from_end=yes")
+		l.fromEnd()
+		for _, pattern := range l.list("exclude") {
+			l.set("exclude", pattern)
 		}
-		l.copyOne("tail", flagKey{"max_line", "max-line"})
+		l.copy("tail")
 		l.add("</tail>")
 	}
+	l.feeds()
+	l.copyOne("global", flagKey{"max_categories", "max-categories"})
 	l.without("once")
-	l.buffered(to, filepath.Join(state, "spool"), "default")
+	l.buffered(to, filepath.Join(state, "spool"))
 	return nil
+}
+
+// fromEnd adds where an input is begun that is not known yet.
+func (l *flagLines) fromEnd() {
+	if l.text("from") == "end" {
+		l.add("from_end=yes")
+	}
+}
+
+// feeds adds the blocks of --journal and --syslog.
+func (l *flagLines) feeds() {
+	for _, text := range l.flags.Lookup("journal").Value.(*wordsValue).texts {
+		l.add("", "<journal>")
+		for _, word := range strings.Fields(text) {
+			if key, value, pair := strings.Cut(word, "="); pair {
+				l.set(key, value)
+			}
+		}
+		l.fromEnd()
+		l.add("</journal>")
+	}
+	for _, text := range l.flags.Lookup("syslog").Value.(*wordsValue).texts {
+		l.add("", "<syslog>")
+		for _, word := range strings.Fields(text) {
+			if key, value, pair := strings.Cut(word, "="); pair {
+				l.set(key, value)
+			} else {
+				l.set("listen", word)
+			}
+		}
+		l.add("</syslog>")
+	}
 }
 
 // pipeLines is what the flags of pipe stand for.
@@ -185,20 +225,37 @@ func pipeLines(l *flagLines) error {
 	l.without("echo")
 	l.add("</pipe>")
 	if spool := l.text("spool"); spool != "" {
-		l.buffered(to, spool, l.args[0])
+		l.buffered(to, spool)
 		return nil
 	}
-	l.add("", "<store>")
-	l.set("category", l.args[0])
+	l.add("", "<store>", "category=default")
 	l.network(to)
 	l.add("</store>")
 	return nil
 }
 
-// to reads --to.
+// to reads --to, and says each address so that it means the same in a configuration.
 func (l *flagLines) to() ([]string, error) {
 	to := l.list("to")
-	return to, needTo(to)
+	if err := needTo(to); err != nil {
+		return nil, err
+	}
+	for i, addr := range to {
+		if strings.ContainsAny(addr, " \t") {
+			return nil, usagef("--to %q: a blank cannot stand in an address", addr)
+		}
+		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+			path, err := filepath.Abs(path)
+			if err != nil {
+				return nil, fmt.Errorf("--to %s: %w", addr, err)
+			}
+			to[i] = "unix:" + path
+			continue
+		}
+		colon := strings.LastIndexByte(addr, ':')
+		to[i] = addr[:colon+1] + strings.TrimLeft(addr[colon+1:], "0") // which would make it octal
+	}
+	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"), ServerName: l.text("tls-server-name")})
 }
 
 // tls adds the files of TLS that were given.
@@ -224,19 +281,16 @@ func (l *flagLines) rules() {
 func (l *flagLines) network(to []string) {
 	l.add("type=network")
 	l.set("service_list", strings.Join(to, " "))
-	l.add("service_order=listed")
+	l.add("service_order=listed", "timeout=30s")
 	l.tls()
 }
 
-// buffered adds a store that sends, with a directory for the time when that fails.
-func (l *flagLines) buffered(to []string, dir, category string) {
-	l.add("", "<store>")
-	l.set("category", category)
-	l.add("type=buffer")
+// buffered adds a store that sends, with the directory of the spool for the time when that fails.
+func (l *flagLines) buffered(to []string, dir string) {
+	l.add("", "<store>", "category=default", "type=buffer")
+	l.set("spool_dir", dir)
 	l.set("spool_max", l.text("spool-max"))
 	l.add("<primary>")
 	l.network(to)
-	l.add("</primary>", "<secondary>", "type=file")
-	l.set("file_path", dir)
-	l.add("</secondary>", "</store>")
+	l.add("</primary>", "</store>")
 }

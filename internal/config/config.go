@@ -2,7 +2,7 @@
 // is wrong with the file, line by line.
 //
 //	bytes ─ conf.Parse ─► blocks ─ Load ─► Config ─┬─ Stores: categories → Sink (file | buffer | network | bucket | multi | category | null)
-//	                                               ├─ Tails, Pipes: where a forwarder takes lines from
+//	                                               ├─ Tails, Pipes, Journals, Syslogs: where a forwarder takes lines from
 //	                                               └─ Problems: file:line, what, the cure
 //
 // A Sink is the description of a store, not the store: it holds nothing open and is not changed once it was loaded, so it can be shared,
@@ -23,6 +23,7 @@ import (
 	"math"
 	"time"
 
+	"inkwell/forwarder/lines"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 )
@@ -66,9 +67,11 @@ type Config struct {
 	JournalMax int64  // bytes
 	StreamTTL  time.Duration
 
-	Stores []*Store // in the byte order of the names of their blocks
-	Tails  []Tail
-	Pipes  []Pipe
+	Stores   []*Store // in the byte order of the names of their blocks
+	Tails    []Tail
+	Pipes    []Pipe
+	Journals []Journal
+	Syslogs  []Syslog
 }
 
 // TLS names PEM files. The zero value is: no certificate, and the authorities of the system.
@@ -104,10 +107,11 @@ type Sink interface {
 // Tail is a <tail> block: files to follow.
 type Tail struct {
 	Line     int
-	Category string
+	Category string // can use the names of Glob
 	Glob     string
+	Exclude  []string
 	FromEnd  bool // files that stand there when they are first seen are begun at their end
-	MaxLine  int  // bytes
+	Lines    lines.Options
 }
 
 // Pipe is a <pipe> block: standard input.

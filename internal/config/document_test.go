@@ -46,7 +46,7 @@ func TestDocument(t *testing.T) {
 			if o.newer != "" {
 				fallback += ", new style: `" + o.newer + "`"
 			}
-			d.Options = append(d.Options, documentedOption{Key: o.key, Kind: kinds[o.kind], Default: fallback, Meaning: o.meaning, Ours: o.ours && s.name != "tail" && s.name != "pipe" && s.name != "allow"})
+			d.Options = append(d.Options, documentedOption{Key: o.key, Kind: kinds[o.kind], Default: fallback, Meaning: o.meaning, Ours: o.ours && !slices.Contains(ownBlocks, s.name)})
 		}
 		all = append(all, d)
 	}

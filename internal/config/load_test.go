@@ -193,13 +193,20 @@ func TestProblems(t *testing.T) {
 			"6: warning: must_succeed is not known in a block with type=null (it belongs into a block at the top of the file)"},
 		{"inherited by nobody", "fiel::max_size=1\n", "1: warning: fiel::max_size is inherited by nothing (there is no type fiel: did you mean file?)"},
 		{"unknown inherited key", "file::maxsize=1\n", "1: warning: file::maxsize is inherited by nothing (did you mean file::max_size?)"},
-		{"inherited type", "file::category=x\n", "1: warning: file::category is inherited by nothing (it belongs into a block at the top of the file, or a <tail> block, or a <pipe> block)"},
+		{"inherited type", "file::category=x\n", "1: warning: file::category is inherited by nothing (it belongs into a block at the top of the file, or a <tail> block, or a <pipe> block, or a <journal> block, or a <syslog> block)"},
 		{"block of a typo", storeText("category=a", "type=buffer", "<primray>", "type=null", "</primray>"), "4: warning: <primray> is not used in a block with type=buffer (did you mean <primary>?)"},
 		{"block in a file", storeText("category=a", "type=file", "<store>", "</store>"), "4: warning: <store> is not used in a block with type=file (a block with type=file has no blocks in it: look for an end tag that is missing above)"},
 		{"gap in a multi", storeText("category=a", "type=multi", "<store1>", "type=null", "</store1>", "<store3>", "type=null", "</store3>"),
 			"7: warning: <store3> is not used, because there is none with the number before it (number the blocks without a gap, or call each of them <store>)"},
 		{"unit", storeText("category=a", "type=file", "max_size=10MB"), "4: warning: max_size=10MB is read as 10 (write digits only; a unit is not understood)"},
 		{"letters", "max_msg_per_second=lots\n", "1: warning: max_msg_per_second=lots is read as 0 (write digits only; a unit is not understood)"},
+		{"two places", "state=/s\nstate_dir=/d\n", "2: warning: state_dir has no effect beside state (remove one of them)"},
+		{"no words where there is a limit", "max_queue_size=none\n", "1: warning: max_queue_size=none is 0: every call is refused while its categories have anything queued (write bytes in decimal digits, as in 5000000)"},
+		{"yes is a number in the old style", storeText("category=a", "type=file", "add_newlines=yes"), "4: warning: add_newlines=yes is read as 0: off (write add_newlines=1 or add_newlines=0: yes and no are not understood here)"},
+		{"markers of nothing", storeText("category=a", "type=file", "publish=yes", "done_markers=yes"),
+			"5: error: done_markers=yes has no effect with rotate_period=never: no file is complete then (write rotate_period=daily, hourly or another period)"},
+		{"kept how long", storeText("category=a", "type=file", "keep_total=1GB"), "4: warning: keep_total has no effect without compress (add compress=gzip or compress=zstd, or remove it)"},
+		{"levels of nothing", storeText("category=a", "type=file", "publish=yes", "level=1"), "5: warning: level has no effect without compress (add compress=gzip or compress=zstd, or remove it)"},
 		{"octal", "check_interval=010\n", "1: warning: check_interval=010 is octal and read as 8 (write the number without the leading 0)"},
 		{"hexadecimal", "check_interval=0x10\n", ""},
 		{"base 10", "max_queue_size=0x100\n", "1: warning: max_queue_size=0x100 is read as 0 (write decimal digits only; a unit is not understood)"},
@@ -255,7 +262,7 @@ func TestProblems(t *testing.T) {
 			"9: warning: add_newlines has no effect in the secondary of a buffer, which keeps messages as they came (put it where they are written in the end)"},
 		{"inherited by a secondary", "file::add_newlines=1\nfile::compress=gzip\n" + storeText("category=a", "type=buffer", "<primary>", "type=file", "file_path=/x", "</primary>", "<secondary>", "type=file", "</secondary>"), ""},
 		{"tail", "<tail>\ncategory=a\n</tail>", "1: error: <tail> without path is not used (add path=/var/log/NAME*.log)"},
-		{"pattern", "<tail>\ncategory=a\npath=/x/[\n</tail>", "3: error: path=/x/[ is no pattern: syntax error in pattern (close the [, or write [[] for the character)"},
+		{"pattern", "<tail>\ncategory=a\npath=/x/[\n</tail>", `3: error: pattern /x/[: [ is not closed: write \[ for the character (see docs/following.md for what a pattern can be)`},
 		{"pipe", "<pipe>\n</pipe>", "1: error: <pipe> without category is not used (add category=NAME)"},
 		{"two pipes", "<pipe>\ncategory=a\n</pipe>\n<pipe>\ncategory=a\n</pipe>\n", "4: error: there is one standard input: a second <pipe> is not used (remove it)"},
 		{"key of a tail", "<tail>\ncategory=a\npath=/x\nfromend=yes\n</tail>", "4: warning: fromend is not known in a <tail> block (did you mean from_end?)"},
@@ -288,5 +295,36 @@ func TestDefaults(t *testing.T) {
 		got.MaxConnections != 0 || got.MaxCategories != want.MaxCategories || got.CheckInterval != want.CheckInterval || !got.ThreadPerCategory || got.LongestPrefix ||
 		got.ServerThreads != 3 || got.Durability != "sync" || got.StateDir != "" || got.JournalMax != want.JournalMax {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestDefaultsOfTheNewStyle has what differs: the journal is the queue.
+func TestDefaultsOfTheNewStyle(t *testing.T) {
+	for text, want := range map[string]int64{"": 5_000_000, "max_queue_size=7\n": 7, "inkwell 1\n": NoLimit, "inkwell 1\nmax_queue_size=none\n": NoLimit, "inkwell 1\nmax_queue_size=1MiB\n": 1 << 20} {
+		c, problems := load(text + storeText("category=default", "type=null"))
+		if len(problems) != 0 || c.MaxQueueSize != want {
+			t.Errorf("%q: %d, %q; want %d", text, c.MaxQueueSize, problems, want)
+		}
+	}
+	if Default("global", "max_queue_size") != "none" || Default("global", "max_conn") != "0" || Default("file", "add_newlines") != "never" {
+		t.Error("Default does not tell those of the new style")
+	}
+}
+
+// TestSpoolDir is for those who have an input.
+func TestSpoolDir(t *testing.T) {
+	buffer := storeText("category=default", "type=buffer", "spool_dir=/s #1", "<primary>", "type=network", "service_list=h:1", "</primary>")
+	input := "<tail>\ncategory=a\npath=/x\n</tail>\n"
+	c, problems := load(input + buffer)
+	if b := c.Stores[0].Sink.(Buffer); len(problems) != 0 || b.SpoolDir != "/s" || b.Primary == nil || b.Secondary != (Null{}) {
+		t.Errorf("%q %+v", problems, c.Stores[0].Sink)
+	}
+	_, problems = load(input + strings.Replace(buffer, "</store>", "<secondary>\ntype=file\n</secondary>\n</store>", 1))
+	if len(problems) != 1 || problems[0] != "13: warning: <secondary> has no effect beside spool_dir (remove one of them)" {
+		t.Errorf("%q", problems)
+	}
+	c, problems = load(buffer)
+	if len(problems) != 1 || !strings.Contains(problems[0], "error: Bad config - spool_dir in a file without an input") || c.Stores[0].Sink != nil || c.Status == "" {
+		t.Errorf("%q %+v", problems, c.Stores[0])
 	}
 }

@@ -62,7 +62,7 @@ func Default(name, key string) string {
 
 // section is the options of one kind of block.
 type section struct {
-	name    string // of the type, or global, store, tail, pipe, allow
+	name    string // of the type, global, store, or one of ownBlocks
 	title   string
 	intro   string
 	options []option
@@ -85,11 +85,16 @@ var sections = []section{
 	{name: "null", title: "type=null", options: nil, intro: nullIntro},
 	{name: "tail", title: "<tail>", options: tailOptions, intro: tailIntro},
 	{name: "pipe", title: "<pipe>", options: pipeOptions, intro: pipeIntro},
+	{name: "journal", title: "<journal>", options: journalOptions, intro: journalIntro},
+	{name: "syslog", title: "<syslog>", options: syslogOptions, intro: syslogIntro},
 	{name: "allow", title: "<allow>", options: allowOptions, intro: allowIntro},
 }
 
 // notTypes are the sections that no type= names.
-var notTypes = []string{"global", "store", "tail", "pipe", "allow"}
+var notTypes = append([]string{"global", "store"}, ownBlocks...)
+
+// ownBlocks are the sections of blocks at the top that are no stores.
+var ownBlocks = []string{"tail", "pipe", "journal", "syslog", "allow"}
 
 // find returns the section of that name.
 func find(name string) (*section, bool) {

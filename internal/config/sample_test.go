@@ -12,12 +12,22 @@ func sample(section, about, line string) string {
 	case "global":
 		return line + "\n" + globalSample(about) + null
 	case "tail":
+		if about == "stamp" {
+			line += "\nformat=cri"
+		}
 		return "<tail>\n" + line + "\n" + missing(about, "category=a\n") + missing(about, "path=/x\n") + "</tail>\n" + null
 	case "pipe":
 		return "<pipe>\n" + line + "\n" + missing(about, "category=a\n") + "</pipe>\n" + null
+	case "journal":
+		return "<journal>\n" + line + "\n" + "</journal>\n" + null
+	case "syslog":
+		return "<syslog>\n" + line + "\n" + missing(about, "listen=udp://h:1\n") + "</syslog>\n" + null
 	case "allow":
 		return "<allow>\n" + line + "\n" + missing(about, "from=loopback\n") + missing(about, "categories=x\n") + "</allow>\n" + null
 	case "buffer":
+		if about == "spool_dir" && line != "" {
+			return storeText("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>") + "<tail>\ncategory=a\npath=/x\n</tail>\n"
+		}
 		return storeText("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
 	case "network":
 		return networkSample(about, line)
@@ -91,7 +101,10 @@ func another(o option) string {
 	words := map[string]string{
 		"listen": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "rotate_period": "daily", "compress": "zstd", "service_list": "x:9", "service_order": "listed",
 		"dynamic_config_type": "thrift_bucket", "bucket_type": "random", "report_success": "any", "when_full": "drop", "fs_type": "std", "delimiter": "59", "path": "/y/*",
-		"retry_interval": "77", "max_retry_interval": "77",
+		"encoding": "utf-16be", "format": "docker", "retry_interval": "77", "max_retry_interval": "77",
+	}
+	if o.key == "format" && o.value != "none" { // of a feed, not of files
+		return "message"
 	}
 	if word, ok := words[o.key]; ok {
 		return word

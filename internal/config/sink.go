@@ -65,6 +65,7 @@ type Buffer struct {
 	SendRate                  int           // has no effect
 	BypassRatio               float64       // has no effect
 	SpoolMax                  int64         // bytes that may wait on disk, 0 = no bound
+	SpoolDir                  string        // of a forwarder or pipe: where they wait, and Secondary is Null; "" = Secondary says it
 	Twin                      int           // buffers before it in the configuration that have the same secondary
 }
 

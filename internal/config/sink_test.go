@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"inkwell/forwarder/lines"
 	"inkwell/rotate"
 	"inkwell/store"
 	"inkwell/store/series"
@@ -406,16 +407,42 @@ func TestLoops(t *testing.T) {
 }
 
 func TestInputs(t *testing.T) {
-	c, problems := load("inkwell 1\n<tail>\ncategory=a\npath=/x/*.log\n</tail>\n<tail>\ncategory=b\npath=/y\nfrom_end=yes\nmax_line=1MiB\n</tail>\n<pipe>\ncategory=p\nwhen_full=drop\ndrain_timeout=1m\n</pipe>\n" +
+	c, problems := load("inkwell 1\n<tail>\ncategory=a\npath=/x/*.log\n</tail>\n<tail>\ncategory=b.{n}\npath=/y/{n}\nexclude=*.gz\nexclude=/y/a\nfrom_end=yes\nmax_line=1MiB\n" +
+		"encoding=utf-16le\nformat=cri\nstamp=yes\nmultiline_start=^[0-9]\nmultiline_lines=7\nmultiline_wait=1s\n</tail>\n<pipe>\ncategory=p\nwhen_full=drop\ndrain_timeout=1m\n</pipe>\n" +
 		storeText("category=default", "type=null"))
-	tails := []Tail{{Line: 2, Category: "a", Glob: "/x/*.log", MaxLine: 16 << 20}, {Line: 6, Category: "b", Glob: "/y", FromEnd: true, MaxLine: 1 << 20}}
-	pipes := []Pipe{{Line: 12, Category: "p", DropWhenFull: true, DrainTimeout: time.Minute}}
+	tails := []Tail{
+		{Line: 2, Category: "a", Glob: "/x/*.log", Lines: lines.Options{MaxLine: 16 << 20, MaxLines: 500, Wait: 5 * time.Second}},
+		{Line: 6, Category: "b.{n}", Glob: "/y/{n}", Exclude: []string{"*.gz", "/y/a"}, FromEnd: true, Lines: lines.Options{Encoding: lines.UTF16LE, Format: lines.CRI,
+			Stamp: true, Start: "^[0-9]", MaxLines: 7, Wait: time.Second, MaxLine: 1 << 20}},
+	}
+	pipes := []Pipe{{Line: 20, Category: "p", DropWhenFull: true, DrainTimeout: time.Minute}}
 	if len(problems) > 0 || !c.New || !reflect.DeepEqual(c.Tails, tails) || !reflect.DeepEqual(c.Pipes, pipes) || len(c.Stores) != 1 {
 		t.Errorf("%q %+v %+v", problems, c.Tails, c.Pipes)
 	}
 	c, _ = load("<tail>\ntype=null\ncategory=a\n</tail>")
 	if len(c.Stores) != 1 || len(c.Tails) != 0 || c.Status != "" {
 		t.Errorf("a block <tail> of an old file, with a type, is a store: %+v", c)
+	}
+}
+
+func TestInputsWithMistakes(t *testing.T) {
+	for text, want := range map[string]string{
+		"path=/x/{a":                                "{ is not closed",
+		"path=/x/a**":                               "must stand alone",
+		"path=/x/{m}":                               "{n} does not stand in the pattern",
+		"path=/x/{n}\nexclude=[":                    "exclude [",
+		"path=/x/{n}\nencoding=latin1":              "latin1",
+		"path=/x/{n}\nformat=json":                  "json",
+		"path=/x/{n}\nstamp=yes":                    "stamp needs format",
+		"path=/x/{n}\nmultiline_start=(":            "missing closing )",
+		"path=/x/{n}\nmultiline_lines=0":            "is no number of lines",
+		"path=/x/{n}\nmultiline_wait=0s":            "must be more than 0",
+		"path=/x/{n}\nmultiline_wait=5 years or so": "5s is used",
+	} {
+		_, problems := load("inkwell 1\n<tail>\ncategory=b.{n}\n" + text + "\n</tail>\n" + storeText("category=default", "type=null"))
+		if len(problems) != 1 || !strings.Contains(problems[0], want) {
+			t.Errorf("%q: %q, want %q", text, problems, want)
+		}
 	}
 }
 

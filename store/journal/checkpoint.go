@@ -27,26 +27,26 @@ type checkpoint struct {
 	Outlets  map[string]position `json:"outlets"` // by key
 	Past     past                `json:"past,omitempty"`
 
-	older map[string]olderCategory // of version 1, until their outlets are known
+	older  map[string]olderCategory // of version 1, until their outlets are known
+	strays bool                     // open files of categories that are not listed are ours: `collect --dir` of before began them unannounced
 }
 
 // loadCheckpoint reads the checkpoint in dir, the empty one where there is none.
-func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (*checkpoint, error) {
+func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (c *checkpoint, found bool, err error) {
 	var text json.RawMessage
 	file := store.StateFile{Dir: dir, Name: checkpointName, Log: log}
-	found, err := file.Load(&text)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
+	if found, err = file.Load(&text); err != nil {
+		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
-	c := &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}
+	c = &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}
 	if !found {
-		return c, nil
+		return c, false, nil
 	}
 	var head struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(text, &head); err != nil {
-		return nil, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
+		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
 	switch head.Version {
 	case 1:
@@ -61,12 +61,12 @@ func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (*checkpoint, error) {
 			head.Version, checkpointVersion)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
+		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
 	if c.Outlets == nil { // "outlets":null takes the map away
 		c.Outlets = make(map[string]position)
 	}
-	return c, nil
+	return c, true, nil
 }
 
 // save replaces the checkpoint in dir, durably.

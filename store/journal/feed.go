@@ -112,7 +112,7 @@ func (t *Outlet) rewind(p *post) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.drop()
-	t.post, t.publish = p, false
+	t.post, t.publish, t.added = p, false, nil
 	t.taken = p.through
 	t.undone = min(t.undone, p.through)
 }

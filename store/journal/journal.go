@@ -38,6 +38,7 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
@@ -117,7 +118,7 @@ func Open(o Options) (_ *Journal, err error) {
 		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with state_dir= or INKWELL_STATE): %w",
 			o.StateDir, err)
 	}
-	saved, err := loadCheckpoint(j.state, j.log)
+	saved, found, err := loadCheckpoint(j.state, j.log)
 	if err != nil {
 		return nil, err
 	}
@@ -130,9 +131,15 @@ func Open(o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	acked, _ := j.spool.Bounds()
+	acked, end := j.spool.Bounds()
 	saved.begin(acked)
-	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Logger: o.Logger, Stats: o.Stats})
+	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
+		// From here on a journal without a checkpoint is one of before.
+		if err := saved.save(j.state); err != nil {
+			return nil, fmt.Errorf("save checkpoint in %s: %w", o.StateDir, err)
+		}
+	}
+	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
 	if err != nil {
 		return nil, fmt.Errorf("open table of streams: %w", err)
 	}
@@ -181,7 +188,29 @@ func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 }
 
 // Refused counts entries that were answered OK and thrown away, for audits.
-func (j *Journal) Refused(store.Refusal) {}
+func (j *Journal) Refused(r books.Refusal) {
+	if b := j.books(); b != nil {
+		b.Refused(r)
+	}
+}
+
+// twice counts entries that came again.
+func (j *Journal) twice(id stream.ID, category string, entries int64) {
+	if b := j.books(); b != nil {
+		b.Twice(id, category, entries)
+	}
+}
+
+// books are those of the run in progress, nil while there are none.
+func (j *Journal) books() *books.Books {
+	if r := j.current(); r != nil {
+		return r.books.Load()
+	}
+	return nil
+}
+
+// Own says whether a stream is one in which this journal has numbered what came without numbers.
+func (j *Journal) Own(id [16]byte) bool { return [8]byte(id[:8]) == j.lanes.Own() }
 
 // quiet runs do while no Append is in progress.
 func (j *Journal) quiet(do func() error) error {

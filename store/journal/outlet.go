@@ -71,15 +71,22 @@ type Outlet struct {
 	aside   bool      // of Buffered: the store failed and has not caught up since
 	busy    time.Time // since when a step is at work; zero: none is
 	room    chan struct{}
-	post    *post  // how the store stood at the last Mark
-	listed  bool   // a checkpoint of this run has a post
-	undone  uint64 // journal offset of the first entry that the post does not cover; noOffset: there is none
-	publish bool   // the post was saved
-	owes    bool   // a checkpoint waits for a turn
+	post    *post      // how the store stood at the last Mark
+	listed  bool       // a checkpoint of this run has a post
+	undone  uint64     // journal offset of the first entry that the post does not cover; noOffset: there is none
+	publish bool       // the post was saved
+	owes    bool       // a checkpoint waits for a turn
+	added   []addition // that no checkpoint has gathered
 
 	trouble *trouble
 	stepper stepper
 	task    task
+}
+
+// addition is what was added to files between two offsets of the journal.
+type addition struct {
+	from, through uint64
+	added         []store.Added
 }
 
 // noOffset is behind every journal.
@@ -214,6 +221,14 @@ func (t *Outlet) posted() (*post, uint64) {
 	return t.post, t.undone
 }
 
+// gather is posted, with what was added to files since the last call.
+func (t *Outlet) gather() (p *post, undone uint64, added []addition) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	added, t.added = t.added, nil
+	return t.post, t.undone, added
+}
+
 // inCheckpoint says whether a checkpoint of this run has the outlet.
 func (t *Outlet) inCheckpoint() bool {
 	t.mu.Lock()
@@ -245,6 +260,16 @@ func (t *Outlet) savedPost(p *post) {
 	if wake {
 		t.task.wake()
 	}
+}
+
+// add notes what was added to files; put follows.
+func (t *Outlet) add(a addition) {
+	if len(a.added) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.added = append(t.added, a)
 }
 
 // put makes p the outlet's post. left says that entries which were taken lie behind it.

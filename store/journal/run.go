@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"inkwell/store"
+	"inkwell/store/books"
 )
 
 // Routes are what a configuration says: which outlets take which category.
@@ -18,9 +19,10 @@ type Routes struct {
 	Prepare func()
 	// Route returns where a category goes. It makes outlets that are missing with Journal.NewOutlet, and gives the same answer as long as it
 	// is in use. Safe for concurrent use.
-	Route    func(category []byte) *Target
-	Patterns Patterns
-	Relays   bool // some entries are sent on, so that all need numbers
+	Route        func(category []byte) *Target
+	Patterns     Patterns
+	Destinations []books.Destination // of files
+	Relays       bool                // some entries are sent on, so that all need numbers
 	// Locate returns the key of the outlet for the files of a category, and the path by which the outlet knows them: for the state of a
 	// `collect --dir` that had no outlets yet. nil = there is none.
 	Locate func(category string) (key, path string)
@@ -55,6 +57,8 @@ type run struct {
 	routes    Routes
 	began     *checkpoint
 	inherited store.States // how all files stood then
+	before    func(category string) books.Takeover
+	books     atomic.Pointer[books.Books] // opened with the first checkpoint; the saver's, but for counts
 	past      past
 	counted   uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
 
@@ -98,6 +102,7 @@ func (j *Journal) Start(routes Routes) {
 		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory), outlets: make(map[string]*Outlet),
 		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.before = s.takeovers(routes.Locate)
 	s.place(routes.Locate)
 	r.past, r.inherited = s.history(), s.states()
 	j.mu.Lock()
@@ -177,6 +182,11 @@ func (j *Journal) Stop(limit time.Duration) {
 	j.saver.save(true)
 	r.cancel()
 	r.benches.end()
+	if b := r.books.Load(); b != nil {
+		if err := b.Close(); err != nil {
+			j.log.Error("close the books", "state", j.o.StateDir, "error", err)
+		}
+	}
 	j.mu.Lock()
 	j.run = nil
 	j.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
 	"inkwell/store"
+	"inkwell/store/books"
 )
 
 // saver makes the checkpoints: it has the outlets make durable what they have, gathers how they stand, saves that, tells them, and
@@ -153,10 +154,13 @@ func (s *saver) save(last bool) {
 	if r == nil {
 		return
 	}
+	if !s.openBooks(r) {
+		return
+	}
 	next, posts := r.gather(s.saved, last)
 	if s.unsure || !next.equal(s.saved) {
 		killpoint.Reach("checkpoint.gathered")
-		err := s.j.reserve.Save(func() error { return s.write(next) }, s.j.quiet)
+		err := s.j.reserve.Save(func() error { return s.write(r, next) }, s.j.quiet)
 		if err != nil {
 			err = fmt.Errorf("save checkpoint in %s: %w", s.j.o.StateDir, err)
 		}
@@ -167,6 +171,8 @@ func (s *saver) save(last bool) {
 	}
 	killpoint.Reach("checkpoint.saved")
 	s.saved = next
+	r.books.Load().Publish(time.Now())
+	killpoint.Reach("checkpoint.books.published")
 	for t, p := range posts {
 		t.savedPost(p)
 	}
@@ -179,8 +185,37 @@ func (s *saver) save(last bool) {
 	s.j.reserve.Keep()
 }
 
-// write makes next durable, and before it what belongs to it: which numbers are there.
-func (s *saver) write(next *checkpoint) error {
+// openBooks opens the books of a run, and says whether they are: without them no checkpoint is made.
+func (s *saver) openBooks(r *run) bool {
+	if r.books.Load() != nil {
+		return true
+	}
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Before: r.before,
+		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
+	if err != nil {
+		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
+	}
+	s.health.Set("books", err)
+	if err == nil {
+		r.books.Store(b)
+	}
+	return err == nil
+}
+
+// through is the journal offset up to which the last checkpoint has what an outlet brought to its files.
+func (s *saver) through(key string) (through uint64, listed bool) {
+	if p, listed := s.saved.Outlets[key]; listed {
+		return p.Through, true
+	}
+	return s.saved.Drained, false
+}
+
+// write makes next durable, and before it what belongs to it: what stands in the files, and which numbers are there.
+func (s *saver) write(r *run, next *checkpoint) error {
+	if err := r.books.Load().Save(); err != nil {
+		return err
+	}
+	killpoint.Reach("checkpoint.books.saved")
 	if err := s.j.spool.Sync(); err != nil { // numbers must not be known longer than what they are of
 		return err
 	}
@@ -198,6 +233,11 @@ func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	defer s.saving.Unlock()
 	if p, listed := s.saved.Outlets[t.key]; listed {
 		return p.Files, !s.unsure
+	}
+	if locate := t.run.routes.Locate; t.run.began.strays && locate != nil && t.o.Category != "" {
+		if key, path := locate(t.o.Category); key == t.key {
+			return store.States{path: []byte("{}")}, !s.unsure
+		}
 	}
 	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
 }
@@ -228,8 +268,11 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 	posts := make(map[*Outlet]*post, len(outlets))
 	done := make(map[string]position)
 	for _, t := range outlets {
-		p, from := t.posted()
+		p, from, added := t.gather()
 		posts[t] = p
+		for _, a := range added {
+			r.books.Load().Add(t.key, a.from, a.through, a.added)
+		}
 		low = min(low, from)
 		through := p.through
 		if from >= at {

@@ -128,6 +128,7 @@ func (w *stepper) mark(now bool) {
 	killpoint.Reach("outlet.marked")
 	w.round = round
 	w.dirty.Store(false)
+	t.add(addition{before.through, w.through, marks.Added})
 	t.put(newPost(w.through, marks.Files), w.load != nil || len(w.blocks) > 0)
 	if urgent {
 		w.j.saver.hurry()

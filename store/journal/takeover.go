@@ -3,10 +3,13 @@ package journal
 import (
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/books"
 )
 
 // What a state directory holds that was written before there was one engine: version 1 of the checkpoint, in two kinds. It is taken over
@@ -90,7 +93,24 @@ func (c *checkpoint) adopt(o *olderCheckpoint) {
 		c.Patterns.Add(p)
 	}
 	c.Patterns.Add(Default)
-	c.older = o.Categories
+	c.older, c.strays = o.Categories, o.Categories != nil
+}
+
+// takeovers says whose the books of a `collect --dir` from before there were outlets are now; nil if there are none.
+func (c *checkpoint) takeovers(locate func(category string) (key, path string)) func(category string) books.Takeover {
+	if c.older == nil || locate == nil {
+		return nil
+	}
+	older := c.older
+	return func(category string) books.Takeover {
+		key, path := locate(category)
+		t := books.Takeover{Outlet: key, Dir: filepath.Dir(path)}
+		var s rotate.State
+		if json.Unmarshal(older[category].State, &s) == nil && s.Open != nil {
+			t.Open = s.Open.File
+		}
+		return t
+	}
 }
 
 // place gives the positions of the files of `collect --dir` to the outlets that now have their categories; see Routes.Locate.
