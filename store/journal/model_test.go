@@ -34,7 +34,7 @@ import (
 )
 
 // sequences is how many sequences of actions a run of the model plays; INKWELL_SEQUENCES=N plays N.
-const sequences = 320
+const sequences = 200
 
 // TestEngineModel plays random sequences of appends, faults, kills, power cuts and damage on a whole engine (journal, checkpoint and the
 // files of each kind of series) with tiny segments and files, and compares what is in the files with what was appended. A failure is printed
@@ -633,7 +633,7 @@ func (m *engineModel) knows(name string) bool {
 	dir, err := faultfs.OpenDir(filepath.Join(m.path, "out", ".inkwell"), nil)
 	m.no(err)
 	defer dir.Close()
-	c, err := loadCheckpoint(dir, slog.New(slog.DiscardHandler))
+	c, _, err := loadCheckpoint(dir, slog.New(slog.DiscardHandler))
 	m.no(err)
 	name = strings.TrimSuffix(strings.TrimPrefix(name, "."), ".open")
 	for _, state := range c.states() {
