@@ -31,6 +31,9 @@ blocks of a file say what to follow, and its <store> where to send; what was pri
 
 In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text CATEGORY can use.
 
+--once waits for a next hop that is away, as long as it takes; with --wait it ends with 75 when that took nothing for so long, and the
+next run goes on.
+
 Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
 with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
@@ -64,6 +67,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
+	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait", "with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
 	userFlag(flags, &userName)
 	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
@@ -170,6 +174,9 @@ func parseLine(s string) (int, error) {
 }
 
 func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w *forwarding) error {
+	if o.Wait > 0 && !o.Once {
+		return usagef("--wait is for --once: without it a forwarder waits for ever")
+	}
 	if err := w.configure(cmd, o, a.lookup); err != nil {
 		return err
 	}
