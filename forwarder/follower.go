@@ -100,6 +100,9 @@ func (c *counters) init(s *stats.Set) {
 	c.hanging = s.Overall("file systems hanging")
 	c.holes = s.Overall("bytes of holes")
 	c.odd = s.Overall("lines not of the format")
+	for _, now := range []*atomic.Int64{c.unreadable, c.noRoom, c.hanging} { // what a follower before this one told is over
+		now.Store(0)
+	}
 }
 
 func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {

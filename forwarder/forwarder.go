@@ -145,6 +145,12 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	return err
 }
 
+// Validate reports every problem with the inputs.
+func (o *Options) Validate() error {
+	_, err := o.sources()
+	return err
+}
+
 // sources returns the inputs as they are used, or every problem with them.
 func (o *Options) sources() (sources []*source, err error) {
 	var problems []error
