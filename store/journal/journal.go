@@ -36,6 +36,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -88,6 +89,7 @@ type Journal struct {
 	loads   sync.Pool // *load
 	streams *stream.Table
 	lanes   *stream.Lanes
+	marks   atomic.Uint64 // the number of the last Mark of any outlet
 
 	mu  sync.Mutex
 	run *run // of the configuration in use; nil between two

@@ -38,6 +38,7 @@ type position struct {
 	Patterns []string     `json:"patterns,omitempty"`
 	Through  uint64       `json:"through"`         // the destination has everything below
 	Files    store.States `json:"files,omitempty"` // by path: how they stood then
+	Mark     uint64       `json:"mark,omitempty"`  // the number of the Mark that said so
 	Floors   *floors      `json:"floors,omitempty"`
 }
 

@@ -105,6 +105,7 @@ func (j *Journal) Start(routes Routes) {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.before = s.takeovers(routes.Locate)
 	s.place(routes.Locate)
+	j.marks.Store(max(j.marks.Load(), s.Marks))
 	r.past, r.inherited = s.history(), s.states()
 	j.mu.Lock()
 	j.run = r

@@ -193,7 +193,7 @@ func (s *saver) openBooks(r *run) bool {
 	if r.books.Load() != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Before: r.before,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.marked, Destinations: r.routes.Destinations, Before: r.before,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
@@ -205,12 +205,13 @@ func (s *saver) openBooks(r *run) bool {
 	return err == nil
 }
 
-// through is the journal offset up to which the last checkpoint has what an outlet brought to its files.
-func (s *saver) through(key string) (through uint64, listed bool) {
+// marked is the number of the last Mark of an outlet that the last checkpoint has: it covers what was added to its files
+// until then.
+func (s *saver) marked(key string) (mark uint64, listed bool) {
 	if p, listed := s.saved.Outlets[key]; listed {
-		return p.Through, true
+		return p.Mark, true
 	}
-	return s.saved.Drained, false
+	return s.saved.Marks, false
 }
 
 // write makes next durable, and before it what belongs to it: what stands in the files, and which numbers are there.
@@ -254,7 +255,7 @@ func (s *saver) goBack(t *Outlet) (through uint64) {
 	if !t.inCheckpoint() {
 		p.Through = t.start // the marks are another outlet's, or of a former run
 	}
-	t.rewind(newPost(p.Through, p.Files))
+	t.rewind(newPost(p.Through, p.Files, p.Mark))
 	return p.Through
 }
 
@@ -265,7 +266,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 	at := r.position
 	r.reading.Unlock()
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, at), Read: at, Patterns: r.routes.Patterns,
-		Outlets: make(map[string]position)}
+		Marks: r.j.marks.Load(), Outlets: make(map[string]position)}
 	low := at
 	outlets := r.all()
 	posts := make(map[*Outlet]*post, len(outlets))
@@ -282,10 +283,10 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 			through = max(through, at) // nothing of what was read waits
 		}
 		if last && from >= at && !t.o.Continued && (len(p.files) == 0 || p.known()) {
-			done[t.key] = t.at(through, nil)
+			done[t.key] = t.at(through, nil, p.mark)
 			continue
 		}
-		n.Outlets[t.key] = t.at(through, p.files)
+		n.Outlets[t.key] = t.at(through, p.files, p.mark)
 	}
 	n.Low = max(low, saved.Low)
 	n.Past = r.past.without(n.Low)

@@ -94,6 +94,7 @@ func (c *checkpoint) adopt(o *olderCheckpoint) {
 	}
 	c.Patterns.Add(Default)
 	c.older, c.strays = o.Categories, o.Categories != nil
+	c.Marks = c.end()
 }
 
 // takeovers says whose the books of a `collect --dir` from before there were outlets are now; nil if there are none.
@@ -122,6 +123,7 @@ func (c *checkpoint) place(locate func(category string) (key, path string)) {
 	for _, name := range slices.Sorted(maps.Keys(c.older)) {
 		o := c.older[name]
 		p := position{Category: name, Through: max(o.Through, o.Born)}
+		p.Mark = p.Through // the books of before count by offsets of the journal
 		if beyond := c.older[store.OverflowCategory]; o.Through <= o.Born && beyond.Through < o.Born {
 			p.Through = beyond.Through // what was kept as one too many and is not written yet
 		}
@@ -130,7 +132,7 @@ func (c *checkpoint) place(locate func(category string) (key, path string)) {
 		}
 		if key, at := locate(name); key != "" {
 			p.Files = store.States{at: o.State}
-			c.Outlets[key] = p
+			c.Outlets[key], c.Marks = p, max(c.Marks, p.Mark)
 		}
 	}
 	c.older = nil
