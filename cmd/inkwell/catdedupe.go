@@ -7,16 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
+	"inkwell/store"
 	"inkwell/store/audit"
-	"inkwell/store/manifest"
+	"inkwell/store/books"
 )
 
 // deduper prints files of several collectors, each numbered entry once. What stands where in a file its manifest says.
@@ -24,25 +27,27 @@ type deduper struct {
 	w      *bufio.Writer
 	warn   func(format string, args ...any)
 	copies audit.Copies
-	known  map[string]contents // by directory of a category
+	states []string            // state directories of collectors
+	known  map[string]contents // by directory of files
 	doubt  int64               // entries that were written and may have been before
 }
 
-// contents is what files of a category hold, by their final names.
+// contents is what the files in a directory hold, by their final names.
 type contents struct {
-	open, finished map[string]held
+	listed map[string]books.File  // in the manifest
+	held   map[string]store.Added // in the books
 }
 
 // held is what a file holds.
 type held struct {
 	first     time.Time
-	spans     []manifest.Span
+	spans     []store.Span
 	unordered bool // spans do not stand in this order
 }
 
 // dedupe prints what args name: files in the order given, directories that follow each other by the times of their files.
-func (a *app) dedupe(ctx context.Context, args []string) error {
-	d := &deduper{w: bufio.NewWriterSize(a.output(), 64<<10), known: make(map[string]contents)}
+func (a *app) dedupe(ctx context.Context, args, states []string) error {
+	d := &deduper{w: bufio.NewWriterSize(a.output(), 64<<10), states: states, known: make(map[string]contents)}
 	d.warn = func(format string, args ...any) { say(a.screen, "inkwell cat: "+format+"\n", args...) }
 	pieces, err := d.pieces(args)
 	if err != nil {
@@ -71,11 +76,11 @@ func (d *deduper) pieces(args []string) (all []piece, err error) {
 			return nil, err
 		}
 		if st.IsDir() {
-			pieces, err := d.directory(arg)
+			of, err := d.directory(arg)
 			if err != nil {
 				return nil, err
 			}
-			series = append(series, pieces)
+			series = append(series, of...)
 			continue
 		}
 		p, err := single(arg)
@@ -93,8 +98,8 @@ func (d *deduper) pieces(args []string) (all []piece, err error) {
 	return d.merge(all, series), nil
 }
 
-// directory lists the files of a category.
-func (d *deduper) directory(arg string) ([]piece, error) {
+// directory lists the files in a directory, series by series.
+func (d *deduper) directory(arg string) (all [][]piece, err error) {
 	abs, err := filepath.Abs(arg)
 	if err == nil {
 		err = d.read(abs) // before the files are listed: they can only become finished meanwhile
@@ -102,41 +107,88 @@ func (d *deduper) directory(arg string) ([]piece, error) {
 	if err != nil {
 		return nil, err
 	}
-	pieces, err := series(arg)
-	if err == nil && len(pieces) == 0 {
-		err = noFiles(arg)
+	bases := map[string]bool{filepath.Base(abs): true}
+	for name := range d.known[abs].listed {
+		if base, ok := rotate.BaseOf(name); ok {
+			bases[base] = true
+		}
 	}
-	return pieces, err
+	for name := range d.known[abs].held {
+		if base, ok := rotate.BaseOf(name); ok {
+			bases[base] = true
+		}
+	}
+	for _, base := range slices.Sorted(maps.Keys(bases)) {
+		pieces, err := series(arg, base)
+		if err != nil {
+			return nil, err
+		}
+		if len(pieces) > 0 {
+			all = append(all, pieces)
+		}
+	}
+	if len(all) == 0 {
+		return nil, noFiles(arg)
+	}
+	return all, nil
 }
 
-// read reads what the manifest of a category and the ledger of its collector say.
+// read reads what the manifest of a directory and the books of its collector say.
 func (d *deduper) read(path string) error {
 	if _, again := d.known[path]; again {
 		return nil
 	}
-	c := contents{open: make(map[string]held), finished: make(map[string]held)}
+	c := contents{listed: make(map[string]books.File), held: make(map[string]store.Added)}
 	d.known[path] = c
-	if state := filepath.Join(filepath.Dir(path), audit.StateName); isDir(state) {
-		lines, err := readIn(d, filepath.Join(state, manifest.Ledger), manifest.ReadLedger)
-		if err != nil {
+	for _, state := range append([]string{filepath.Join(filepath.Dir(path), audit.StateName)}, d.states...) {
+		if !isDir(state) {
+			continue
+		}
+		if err := d.readState(state, path, c); err != nil {
 			return err
 		}
-		for _, l := range lines {
-			if l.Category == filepath.Base(path) {
-				h, more := c.open[l.File]
-				if !more {
-					h.first = time.Unix(l.First, 0)
-				}
-				h.spans, h.unordered = append(h.spans, l.Spans...), h.unordered || l.Unordered
-				c.open[l.File] = h
-			}
-		}
 	}
-	files, err := readIn(d, filepath.Join(path, manifest.Name), manifest.ReadFiles)
+	files, err := readIn(d, filepath.Join(path, books.Manifest), books.ReadFiles)
 	for _, f := range files {
-		c.finished[f.Name] = held{first: f.First, spans: f.Spans, unordered: f.Unordered}
+		nameSpans(path, f.Spans)
+		c.listed[f.Name] = f
 	}
 	return err
+}
+
+// readState reads what the books in a state directory say of the open files in a directory.
+func (d *deduper) readState(state, path string, c contents) error {
+	dir, err := faultfs.OpenDir(state, nil)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	held, err := books.ReadHeld(dir)
+	if err != nil {
+		return err
+	}
+	for name, bad := range held.Bad {
+		if bad > 0 {
+			d.warn("%s: damaged lines that are passed over: %d", filepath.Join(state, name), bad)
+		}
+	}
+	for i := range held.Files {
+		f := &held.Files[i]
+		if of, err := filepath.Abs(held.DirOf(f, filepath.Dir(state))); err == nil && of == path {
+			nameSpans(path, f.Spans)
+			c.held[f.File] = *f
+		}
+	}
+	return nil
+}
+
+// nameSpans gives the spans of lines that name no category that of their directory.
+func nameSpans(path string, spans []store.Span) {
+	for i := range spans {
+		if spans[i].Category == "" {
+			spans[i].Category = filepath.Base(path)
+		}
+	}
 }
 
 func isDir(path string) bool {
@@ -162,13 +214,28 @@ func readIn[T any](d *deduper, path string, read func(*faultfs.Dir) ([]T, int, e
 func (d *deduper) held(p piece) (h held, known bool) {
 	dir, name := filepath.Split(p.final())
 	c := d.known[filepath.Clean(dir)]
-	if h, known = c.open[name]; known && p.open { // a line of the manifest would be of before a crash
-		return h, true
+	listed, asListed := c.listed[name]
+	open, asHeld := c.held[name]
+	if asListed && asHeld {
+		asHeld, asListed = books.Believe(&listed, &open, p.open)
 	}
-	if h, finished := c.finished[name]; finished {
-		return h, true
+	start := int64(0)
+	switch {
+	case asListed:
+		h = held{first: listed.First, spans: listed.Spans, unordered: listed.Unordered}
+		start = listed.Start
+	case asHeld:
+		h.first, start = time.Unix(open.First, 0), open.Start
+	default:
+		return h, false
 	}
-	return h, known
+	if asHeld {
+		h.spans, h.unordered = append(slices.Clip(h.spans), open.Spans...), h.unordered || open.Unordered
+	}
+	if start > 0 { // what was there before anybody kept books
+		h.spans = append([]store.Span{{Bytes: start}}, h.spans...)
+	}
+	return h, true
 }
 
 // merge appends the pieces of several directories to all, the one that begins first of their next ones at a time.
@@ -201,7 +268,7 @@ func (d *deduper) file(p piece) error {
 	if !known {
 		d.warn("%s: no manifest says what it holds: it is printed whole", p.path)
 	}
-	list := d.copies.File(filepath.Base(filepath.Dir(p.path)), h.spans)
+	list := d.copies.File(h.spans)
 	if h.unordered {
 		return d.unordered(p, list)
 	}

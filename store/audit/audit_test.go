@@ -32,6 +32,12 @@ func span(n byte, hour int, first, count int64) manifest.Span {
 	return s
 }
 
+// said is span for those who read it.
+func said(n byte, hour int, first, count int64) store.Span {
+	s := span(n, hour, first, count)
+	return store.Span{Hour: s.Hour, Stream: s.Stream, First: s.First, Count: s.Count, Bytes: s.Bytes}
+}
+
 func opened(t *testing.T, path ...string) *faultfs.Dir {
 	t.Helper()
 	d, err := faultfs.OpenDir(filepath.Join(path...), nil)
@@ -333,12 +339,12 @@ func TestAudit(t *testing.T) {
 			}
 			a := New(o)
 			c.make(t, a, one, two)
-			if err := a.Collector(one, ""); err != nil {
+			if err := a.Collector(Source{Dirs: []string{one}}); err != nil {
 				t.Fatal(err)
 			}
 			if c.two {
 				opened(t, two, StateName)
-				if err := a.Collector(two, ""); err != nil {
+				if err := a.Collector(Source{Dirs: []string{two}}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -370,7 +376,7 @@ func TestStatesOfFiles(t *testing.T) {
 	ledger(t, dir, "web", f2, 0, 100, span(1, 2, 20, 10))
 	touch(t, dir, "web", "."+f2+".open", 1)
 	a := New(Options{})
-	if err := a.Collector(dir, ""); err != nil {
+	if err := a.Collector(Source{Dirs: []string{dir}}); err != nil {
 		t.Fatal(err)
 	}
 	r := a.Report()
@@ -389,8 +395,11 @@ func TestStatesOfFiles(t *testing.T) {
 func TestWhatIsNoCollector(t *testing.T) {
 	dir := t.TempDir()
 	file(t, dir, "web", "web_00000", "web_00000", span(1, 0, 0, 1))
-	for _, path := range []string{t.TempDir(), filepath.Join(dir, "web")} {
-		if err := New(Options{}).Collector(path, ""); !errors.Is(err, ErrNoCollector) {
+	if err := os.Remove(filepath.Join(dir, "web", manifest.Name)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{t.TempDir(), dir, filepath.Join(dir, "web")} {
+		if err := New(Options{}).Collector(Source{Dirs: []string{path}}); !errors.Is(err, ErrNoCollector) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -398,9 +407,10 @@ func TestWhatIsNoCollector(t *testing.T) {
 
 func TestCopies(t *testing.T) {
 	var c Copies
-	got := func(category string, spans ...manifest.Span) string {
+	got := func(category string, spans ...store.Span) string {
 		var list []string
-		for _, s := range c.File(category, spans) {
+		of(category, spans)
+		for _, s := range c.File(spans) {
 			list = append(list, fmt.Sprintf("%s/%d %v", s.Met, s.Count, s.All()))
 		}
 		return strings.Join(list, "; ")
@@ -408,12 +418,12 @@ func TestCopies(t *testing.T) {
 	for _, c := range []struct {
 		got, want string
 	}{
-		{got("web", span(1, 0, 0, 10), span(0, 0, 0, 5)), "/10 false; /5 false"},
-		{got("web", span(1, 0, 0, 10), span(0, 0, 0, 5)), "0-9/10 true; /5 false"},
-		{got("web", span(1, 0, 5, 10), span(2, 0, 0, 1)), "0-4/10 false; /1 false"},
-		{got("web", span(1, 0, 3, 20)), "0-11/20 false"},
-		{got("db", span(1, 0, 3, 20)), "/20 false"},
-		{got("_overflow", span(1, 0, 0, 5), span(1, 0, 0, 5)), "/5 false; /5 false"},
+		{got("web", said(1, 0, 0, 10), said(0, 0, 0, 5)), "/10 false; /5 false"},
+		{got("web", said(1, 0, 0, 10), said(0, 0, 0, 5)), "0-9/10 true; /5 false"},
+		{got("web", said(1, 0, 5, 10), said(2, 0, 0, 1)), "0-4/10 false; /1 false"},
+		{got("web", said(1, 0, 3, 20)), "0-11/20 false"},
+		{got("db", said(1, 0, 3, 20)), "/20 false"},
+		{got("_overflow", said(1, 0, 0, 5), said(1, 0, 0, 5)), "/5 false; /5 false"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
@@ -448,7 +458,7 @@ func TestDamageIsNoted(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := New(Options{})
-			if err := a.Collector(path, ""); err != nil {
+			if err := a.Collector(Source{Dirs: []string{path}}); err != nil {
 				t.Fatalf("%s bit %d: %v", name, bit, err)
 			}
 			if r := a.Report(); !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Kind == Note && strings.Contains(f.Text, name) }) {

@@ -1,7 +1,6 @@
 package books
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,27 +33,12 @@ func (b *Books) readBefore() error {
 		return nil
 	}
 	b.anew = true
-	lines := make(map[string][]contentsLine) // by category
-	bad, err := faultfs.ReadLines(b.o.State, beforeName, beforeHeader, func(body []byte) error {
-		var l contentsLine
-		if err := json.Unmarshal(body, &l); err != nil {
-			return err
-		}
-		if l.Category == "" || l.From > l.Through {
-			return errors.New("no line of the books")
-		}
-		list := lines[l.Category]
-		for len(list) > 0 && list[len(list)-1].Through > l.From {
-			list = list[:len(list)-1]
-		}
-		lines[l.Category] = append(list, l)
-		return nil
-	})
+	lines, err := b.linesBefore()
 	if err != nil {
 		return err
 	}
-	b.damaged(beforeName, faultfs.Damage{Lines: bad})
-	for category, list := range lines {
+	b.damaged(beforeName, faultfs.Damage{Lines: lines.bad})
+	for category, list := range lines.byCategory {
 		if err := b.takeOver(category, list); err != nil {
 			return err
 		}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"inkwell/internal/config"
+	"inkwell/store/audit"
+)
+
+// audited is what is to be audited: directories, and what configurations name.
+type audited struct {
+	sources []audit.Source
+	senders []sender
+	configs []*config.Config // of collectors
+}
+
+// sender is what knows how far a stream has to be there, or keeps what is on its way.
+type sender struct {
+	path   string // state, or spool
+	spools bool   // it is a directory with spools, and nothing else is looked for
+}
+
+// configured adds what a configuration file names: a collector with its files, or a forwarder with its state.
+func (w *audited) configured(file, state string, lookup func(string) (string, bool)) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	c := config.Load(file, data)
+	if len(c.Stores) == 0 {
+		return usagef("%s: this has no <store> (give the directory of a collector's files, or a configuration)", file)
+	}
+	base, err := stateDir(c, lookup)
+	if err != nil {
+		return err
+	}
+	if len(c.Tails)+len(c.Pipes) > 0 {
+		w.senders = append(w.senders, sender{path: firstThere(state, filepath.Join(base, "forward"), base)})
+		for _, s := range c.Stores {
+			w.addSpools(s.Sink)
+		}
+		return nil
+	}
+	s := audit.Source{Name: file, State: state}
+	for _, b := range c.Stores {
+		w.addSpools(b.Sink)
+		for _, dir := range config.Files(b.Sink) {
+			if isDir(dir) && !slices.Contains(s.Dirs, dir) {
+				s.Dirs = append(s.Dirs, dir)
+			}
+		}
+	}
+	if s.State == "" {
+		if s.State, err = collectorState(c, base); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	w.senders = append(w.senders, sender{path: s.State, spools: true}) // what its peers refuse for ever
+	w.sources, w.configs = append(w.sources, s), append(w.configs, c)
+	return nil
+}
+
+// addSpools adds the spools of a sink.
+func (w *audited) addSpools(s config.Sink) {
+	for _, dir := range config.Spools(s) {
+		if of := (sender{path: dir, spools: true}); isDir(dir) && !slices.Contains(w.senders, of) {
+			w.senders = append(w.senders, of)
+		}
+	}
+}
+
+// firstThere is the first of paths that is there, or the first that is not "".
+func firstThere(paths ...string) (first string) {
+	for _, path := range paths {
+		if path != "" && isDir(path) {
+			return path
+		}
+		if first == "" {
+			first = path
+		}
+	}
+	return first
+}
+
+// collectorState is where a collector with a configuration keeps its journal.
+func collectorState(c *config.Config, base string) (string, error) {
+	port := c.Port
+	if port == 0 {
+		if port = listened(c); port == 0 {
+			port = defaultPort
+		}
+	}
+	var there []string
+	for _, name := range []string{".", "collect-" + strconv.Itoa(port), "scribed-" + strconv.Itoa(port)} {
+		if path := filepath.Join(base, name); isDir(filepath.Join(path, "journal")) {
+			there = append(there, path)
+		}
+	}
+	switch len(there) {
+	case 0:
+		return "", usagef("there is no journal in %s: has it ever run? (say where its state is with --collector-state FILE=STATE)", base)
+	case 1:
+		return there[0], nil
+	}
+	return "", usagef("there are several states: %v (say which with --collector-state FILE=STATE)", there)
+}
+
+// destinations are the places in which the entries of a category have to be, by the configurations: those of the first, with the directories
+// of the others at the same place in theirs.
+func (w *audited) destinations(category string) (all []audit.Destination) {
+	for _, c := range w.configs {
+		k := 0
+		for _, b := range c.Match(category) {
+			if b.Sink == nil {
+				continue
+			}
+			for _, place := range config.Places(b.Sink) {
+				d := audit.Destination{Name: placeName(place), Roots: config.Files(place), HandsOn: config.HandsOn(place)}
+				if k < len(all) {
+					all[k].Roots = append(all[k].Roots, d.Roots...)
+				} else {
+					all = append(all, d)
+				}
+				k++
+			}
+		}
+	}
+	for i := range all {
+		for k := range i {
+			if all[k].Name == all[i].Name {
+				all[i].Name += " " + strconv.Itoa(i+1)
+			}
+		}
+	}
+	return all
+}
+
+// placeName is what a destination is called in a report.
+func placeName(s config.Sink) string {
+	switch s := s.(type) {
+	case config.File:
+		return s.Dir
+	case config.Buffer:
+		return placeName(s.Primary)
+	case config.Network:
+		if len(s.Addrs) > 0 {
+			return s.Addrs[0]
+		}
+		return "network"
+	case config.ByCategory:
+		return placeName(s.Model)
+	case config.Bucket:
+		if dirs := config.Files(s); len(dirs) > 0 {
+			return "buckets in " + filepath.Dir(dirs[0])
+		}
+		return "buckets"
+	case config.Null:
+		return "nowhere"
+	}
+	return s.String()
+}
