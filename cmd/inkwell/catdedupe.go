@@ -118,6 +118,17 @@ func (d *deduper) directory(arg string) (all [][]piece, err error) {
 			bases[base] = true
 		}
 	}
+	if len(bases) == 1 { // nobody says what is here
+		list, err := os.ReadDir(abs)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list {
+			if base, ok := rotate.BaseOf(e.Name()); ok {
+				bases[base] = true
+			}
+		}
+	}
 	for _, base := range slices.Sorted(maps.Keys(bases)) {
 		pieces, err := series(arg, base)
 		if err != nil {
