@@ -15,7 +15,9 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/hop"
+	"inkwell/store/journal"
 	"inkwell/store/plain"
 	"inkwell/store/series"
 	"inkwell/store/spool"
@@ -29,12 +31,14 @@ type opener struct {
 	pool  *hop.Pool // of connections, for use_conn_pool
 
 	encoders *series.Encoders
-	refused  string // directory for what peers refuse for good
-	limit    int    // categories at once
+	refused  string                     // directory for what peers refuse for good
+	limit    int                        // categories at once
+	own      func(stream [16]byte) bool // the streams of this collector's own making
 }
 
-func newOpener(c *config.Config, state string, log *slog.Logger, set *stats.Set) *opener {
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, limit: fitCategories(c.MaxCategories, log)}
+func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
+	log, set := o.Logger, o.Stats
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, own: j.Own, limit: fitCategories(c, log)}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -127,11 +131,11 @@ func (o opening) late(s config.Sink) *store.Reopened {
 
 func (o opening) file(s config.File) (store.Store, error) {
 	f := s.PlainOptions
-	f.Logger, f.Stats, f.Form.Quote = o.log, o.stats, ourName(o.name)
+	f.Logger, f.Stats, f.Form.Quote, f.Own = o.log, o.stats, ourName(o.name), o.own
 	if c := s.Compress; c != nil {
 		return series.OpenCompressed(series.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
-			Keep: c.Keep, KeepBytes: c.KeepBytes, Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
+			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) }, Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
 		}, o.saved)
 	}
 	return series.OpenPlain(f, o.saved)

@@ -3,6 +3,9 @@
 //	Store      takes batches
 //	Keeper     is durable only with a checkpoint: the outputs of a collector
 //	Urgent     a Keeper that can be in a hurry for that
+//	Dated      a Keeper with a file for each hour or day
+//	Ahead      a Keeper that compresses
+//	Exact      a Keeper whose files may stand as they were left
 //	Sealer     finishes what it writes at the end of a run
 //	Checker    has something to do from time to time
 //	Reporter   can say what is wrong
@@ -45,6 +48,25 @@ type Keeper interface {
 // Urgent is a Keeper that can want its next Mark before it is time for one: a file waits for its name, or there is much to be said.
 type Urgent interface {
 	Urgent() bool
+}
+
+// Dated is a Keeper that is told when the first entry of a batch came in: it goes into the file of that time, which may be over.
+type Dated interface {
+	AppendDated(ctx context.Context, b *proto.Batch, since time.Time) error
+}
+
+// Ahead is a Keeper of whose work a part can be done before it is a batch's turn, for several batches side by side.
+type Ahead interface {
+	// Prepare does that part for b, and does not retain b. Safe for concurrent use, beside all other methods.
+	Prepare(b *proto.Batch) (any, error)
+	// Write is AppendDated for the batch of which Prepare made p.
+	Write(p any, since time.Time) error
+}
+
+// Exact is a Keeper that can say, when it was opened, that its files stand exactly as the states say with which it was opened. Then no
+// checkpoint has to know of it before something is appended.
+type Exact interface {
+	Exact() bool
 }
 
 // Sealer is a Keeper with files that are finished at the end of a run, before the last Mark.

@@ -56,6 +56,7 @@ type Compressed struct {
 	covered  rotate.State // of the last Mark
 	pruned   time.Time
 	err      error // why it has to be opened again, or ErrClosed
+	known    bool  // the states with which it was opened say how it stood
 }
 
 // OpenCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set aside.
@@ -80,7 +81,8 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 		}
 	}()
 	var st *rotate.State
-	if data, ok := saved[c.path]; ok {
+	data, ok := saved[c.path]
+	if c.known = ok; ok {
 		st = new(rotate.State)
 		if err := json.Unmarshal(data, st); err != nil {
 			return nil, fmt.Errorf("read the state of %s: %w", c.path, err)
@@ -131,7 +133,12 @@ func (c *Compressed) after() string {
 
 // Append writes b as a block, or as several if it is too large for one. After an error, which is ErrBroken, the Compressed has to be
 // opened again with the states that were saved last.
-func (c *Compressed) Append(_ context.Context, b *proto.Batch) error {
+func (c *Compressed) Append(ctx context.Context, b *proto.Batch) error {
+	return c.AppendDated(ctx, b, c.o.Now())
+}
+
+// AppendDated is Append for entries of which the first came in at a time.
+func (c *Compressed) AppendDated(_ context.Context, b *proto.Batch, since time.Time) error {
 	if err := c.standing(); err != nil {
 		return err
 	}
@@ -140,7 +147,7 @@ func (c *Compressed) Append(_ context.Context, b *proto.Batch) error {
 		return c.broken("write", err)
 	}
 	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
-	c.at = c.o.Now()
+	c.at = since
 	return c.broken("write", c.split(enc, b, func(chunk []byte, spans []store.Span) error {
 		if err := c.series.Append(enc.Encoder, chunk); err != nil {
 			return err
@@ -173,8 +180,8 @@ func (c *Compressed) split(enc *encoder, b *proto.Batch, take func(chunk []byte,
 	return end()
 }
 
-// Blocks is a batch as it stands in the files of a series.
-type Blocks struct {
+// blocks is a batch as it stands in the files of a series.
+type blocks struct {
 	list []block
 }
 
@@ -184,15 +191,15 @@ type block struct {
 	spans []store.Span
 }
 
-// Compress makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one series can be compressed
+// Prepare makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one series can be compressed
 // beside each other and written in their order.
-func (c *Compressed) Compress(b *proto.Batch) (*Blocks, error) {
+func (c *Compressed) Prepare(b *proto.Batch) (any, error) {
 	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
 	if err != nil {
 		return nil, err
 	}
 	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
-	k := new(Blocks)
+	k := new(blocks)
 	return k, c.split(enc, b, func(chunk []byte, spans []store.Span) error {
 		if c.o.Codec == rotate.None {
 			chunk = slices.Clone(chunk)
@@ -208,12 +215,13 @@ func (c *Compressed) Compress(b *proto.Batch) (*Blocks, error) {
 	})
 }
 
-// Write is Append for a batch of which Compress made blocks.
-func (c *Compressed) Write(k *Blocks) error {
+// Write is AppendDated for the batch of which Prepare made p.
+func (c *Compressed) Write(p any, since time.Time) error {
+	k := p.(*blocks)
 	if err := c.standing(); err != nil {
 		return err
 	}
-	c.at = c.o.Now()
+	c.at = since
 	for i := range k.list {
 		if err := c.series.Write(k.list[i].Block); err != nil {
 			return c.broken("write", err)
@@ -268,6 +276,9 @@ func (c *Compressed) tick() error {
 	c.at = c.o.Now()
 	return c.broken("seal", c.series.Tick())
 }
+
+// Exact says that the files stand as the states said with which the series was opened.
+func (c *Compressed) Exact() bool { return c.known && c.series.Lost() == nil }
 
 // Seal finishes the open file; Mark and Publish bring it under its final name.
 func (c *Compressed) Seal() error {

@@ -175,11 +175,11 @@ func TestAddedIsWhatIsInTheFiles(t *testing.T) {
 type ahead struct{ *Compressed }
 
 func (a *ahead) Append(_ context.Context, b *proto.Batch) error {
-	k, err := a.Compress(b)
+	p, err := a.Prepare(b)
 	if err != nil {
 		return err
 	}
-	return a.Write(k)
+	return a.Write(p, a.o.Now())
 }
 
 // TestEntriesWithoutNumbersAreOneSpan: categories that come in turn, without numbers or with those of this collector's own lanes, do not
