@@ -34,12 +34,12 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 	if len(c.Stores) == 0 {
 		return usagef("%s: this has no <store> (give the directory of a collector's files, or a configuration)", file)
 	}
-	base, err := stateDir(c, lookup)
+	root, err := stateRoot(c, lookup)
 	if err != nil {
 		return err
 	}
-	if len(c.Tails)+len(c.Pipes) > 0 {
-		w.senders = append(w.senders, sender{path: firstThere(state, filepath.Join(base, "forward"), base)})
+	if len(c.Tails)+len(c.Pipes)+len(c.Journals)+len(c.Syslogs) > 0 {
+		w.senders = append(w.senders, sender{path: firstThere(state, c.State, filepath.Join(root, "forward"), root)})
 		for _, s := range c.Stores {
 			w.addSpools(s.Sink)
 		}
@@ -55,7 +55,7 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 		}
 	}
 	if s.State == "" {
-		if s.State, err = collectorState(c, base); err != nil {
+		if s.State, err = collectorState(c, root); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
@@ -87,22 +87,30 @@ func firstThere(paths ...string) (first string) {
 }
 
 // collectorState is where a collector with a configuration keeps its journal.
-func collectorState(c *config.Config, base string) (string, error) {
+func collectorState(c *config.Config, root string) (string, error) {
 	port := c.Port
 	if port == 0 {
 		if port = listened(c); port == 0 {
 			port = defaultPort
 		}
 	}
+	places := []string{c.State}
+	for _, name := range []string{"collect-", "scribed-"} {
+		if c.State == "" {
+			places = append(places, filepath.Join(root, name+strconv.Itoa(port)))
+		} else { // of an older one
+			places = append(places, filepath.Join(c.State, name+strconv.Itoa(port)))
+		}
+	}
 	var there []string
-	for _, name := range []string{".", "collect-" + strconv.Itoa(port), "scribed-" + strconv.Itoa(port)} {
-		if path := filepath.Join(base, name); isDir(filepath.Join(path, "journal")) {
+	for _, path := range places {
+		if path != "" && isDir(filepath.Join(path, "journal")) {
 			there = append(there, path)
 		}
 	}
 	switch len(there) {
 	case 0:
-		return "", usagef("there is no journal in %s: has it ever run? (say where its state is with --collector-state FILE=STATE)", base)
+		return "", usagef("there is no journal in %s: has it ever run? (say where its state is with --collector-state FILE=STATE)", places[len(places)-1])
 	case 1:
 		return there[0], nil
 	}

@@ -96,7 +96,7 @@ file_path=TOP/sender/spool
 	keptBooks(t, state, at("a", "web"), "web-2026-11-25_00000.gz", numbers("web", 0, 100))
 	keptBooks(t, state, at("b", "web"), "web_00000", numbers("web", 0, 90))
 	writePositions(t, at("sender", "forward"), "1 110 web /var/log/x.log")
-	spooled(t, at("sender", "spool", "forward.spool"), lines(1, 0, 100, 10))
+	spooled(t, at("sender", "spool", "forward.spool"), linesOf(1, 0, 100, 10))
 	r := inkwell(t, nil, "audit", collect, forward)
 	want := fmt.Sprintf("web → %s: stream 01000000 (/var/log/x.log): 10 entries missing: 90-99", at("b"))
 	if r.code != exitFailed || !strings.Contains(flat(r.stdout), want) || strings.Contains(r.stdout, at("a")+": stream") || !strings.Contains(flat(r.stdout), "in spool 20, duplicated 0, missing 10") {
@@ -133,13 +133,13 @@ file_path=TOP/a
 // TestAuditTableFits: with every column, and large numbers.
 func TestAuditTableFits(t *testing.T) {
 	one := newShelf(t)
-	one.file("web", 0, false, lines(1, 0, 0, 1200), lines(1, 0, 1250, 10))
+	one.file("web", 0, false, linesOf(1, 0, 0, 1200), linesOf(1, 0, 1250, 10))
 	one.count(0, "duplicate", "", 1_234_567)
 	one.count(0, "refused", "too large", 1_234_567)
-	spooled(t, filepath.Join(one.dir, ".inkwell", "journal"), lines(1, 0, 1260, 3))
+	spooled(t, filepath.Join(one.dir, ".inkwell", "journal"), linesOf(1, 0, 1260, 3))
 	state := t.TempDir()
-	spooled(t, filepath.Join(state, "refused"), lines(1, 0, 1240, 5))
-	spooled(t, state, lines(1, 0, 1270, 5))
+	spooled(t, filepath.Join(state, "refused"), linesOf(1, 0, 1240, 5))
+	spooled(t, state, linesOf(1, 0, 1270, 5))
 	r := inkwell(t, nil, "audit", one.dir, "--state", state)
 	for line := range strings.Lines(r.stdout) {
 		if n := len([]rune(strings.TrimRight(line, "\n"))); n > auditWidth {

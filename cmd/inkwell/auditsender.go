@@ -27,7 +27,10 @@ func (s sender) add(sum *audit.Audit) error {
 		return usagef("--state %s: this is of a collector (give its files as DIR, and for --state the state of a forwarder or the spool of a pipe)", path)
 	}
 	positions := false
-	for _, in := range []string{path, filepath.Join(path, "forward")} { // a configured one has a directory of its own in state_dir
+	for _, in := range []string{path, filepath.Join(path, "forward")} { // an older one with a configuration had a directory of its own in it
+		if !isDir(in) {
+			continue
+		}
 		there, err := addPositions(sum, in)
 		if err != nil {
 			return err
@@ -47,10 +50,7 @@ func (s sender) add(sum *audit.Audit) error {
 // addPositions adds the positions of a forwarder, if there are any.
 func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 	list, bad, err := forwarder.ReadPositions(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
+	if there = err == nil; err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
 	if bad > 0 {
@@ -58,7 +58,7 @@ func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 	}
 	journals, damaged, err := journald.ReadPositions(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if damaged > 0 {
 		sum.Notef("%s: lines of the state of journals that were not written to their end and are passed over: %d", path, damaged)
@@ -66,7 +66,6 @@ func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 	for _, p := range journals {
 		sum.Acknowledged(p.Stream, p.Category, p.Journal, p.Number)
 	}
-	positions = positions || len(journals) > 0
 	without := 0
 	for _, p := range list {
 		if p.Stream == [16]byte{} {
@@ -78,7 +77,7 @@ func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 	if without > 0 {
 		sum.Notef("%s: positions of a version that gave entries no numbers, so that what became of those entries is not known: %d", path, without)
 	}
-	return true, nil
+	return there || len(journals) > 0, nil
 }
 
 // addSpools adds the spools in a directory and down to a depth beneath it, and says how many there are. The journals of collectors are none.

@@ -112,6 +112,9 @@ func Spools(s Sink) (dirs []string) {
 		if f, ok := s.Secondary.(File); ok && s.Replay {
 			dirs = append(dirs, f.Dir)
 		}
+		if s.SpoolDir != "" {
+			dirs = append(dirs, s.SpoolDir)
+		}
 	case Bucket:
 		for _, child := range s.Children {
 			dirs = append(dirs, Spools(child)...)

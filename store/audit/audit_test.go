@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/store"
-	"inkwell/store/manifest"
+	"inkwell/store/books"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
@@ -24,18 +25,12 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 func at(hour int) int64 { return noon.Unix()/3600 + int64(hour) }
 
 // span is numbers of stream n in an hour after noon.
-func span(n byte, hour int, first, count int64) manifest.Span {
-	s := manifest.Span{Hour: at(hour), First: first, Count: count, Bytes: 10 * count}
+func span(n byte, hour int, first, count int64) store.Span {
+	s := store.Span{Hour: at(hour), First: first, Count: count, Bytes: 10 * count}
 	if n > 0 {
 		s.Stream = stream.ID{n}
 	}
 	return s
-}
-
-// said is span for those who read it.
-func said(n byte, hour int, first, count int64) store.Span {
-	s := span(n, hour, first, count)
-	return store.Span{Hour: s.Hour, Stream: s.Stream, First: s.First, Count: s.Count, Bytes: s.Bytes}
 }
 
 func opened(t *testing.T, path ...string) *faultfs.Dir {
@@ -50,9 +45,9 @@ func opened(t *testing.T, path ...string) *faultfs.Dir {
 
 func lines(t *testing.T, d *faultfs.Dir, header string, bodies ...[]byte) {
 	t.Helper()
-	name := manifest.Name
-	if header == manifest.LedgerHeader {
-		name = manifest.Ledger
+	name := books.Manifest
+	if header == contentsHeader {
+		name = "contents"
 	}
 	var all [][]byte
 	l, _, err := faultfs.OpenLines(d, name, header, func(b []byte) error { all = append(all, append([]byte(nil), b...)); return nil })
@@ -71,9 +66,9 @@ func lines(t *testing.T, d *faultfs.Dir, header string, bodies ...[]byte) {
 }
 
 // file adds a line about a file of a category; it is there under onDisk, "" for removed.
-func file(t *testing.T, dir, category, name, onDisk string, spans ...manifest.Span) {
+func file(t *testing.T, dir, category, name, onDisk string, spans ...store.Span) {
 	t.Helper()
-	f := manifest.File{Name: name, First: noon, Last: noon, Spans: spans}
+	f := books.File{Name: name, First: noon, Last: noon, Spans: spans}
 	for _, s := range spans {
 		f.Entries += s.Count
 		f.Raw += s.Bytes
@@ -82,11 +77,11 @@ func file(t *testing.T, dir, category, name, onDisk string, spans ...manifest.Sp
 		}
 	}
 	f.Bytes = f.Raw
-	body, err := manifest.AppendFile(nil, &f)
+	body, err := books.AppendFile(nil, &f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines(t, opened(t, dir, category), manifest.Header, body)
+	lines(t, opened(t, dir, category), books.ManifestHeader, body)
 	touch(t, dir, category, onDisk, int(f.Raw))
 }
 
@@ -101,22 +96,36 @@ func touch(t *testing.T, dir, category, onDisk string, size int) {
 	}
 }
 
-// ledger adds a line of contents.
-func ledger(t *testing.T, dir, category, name string, from, through uint64, spans ...manifest.Span) {
+// contentsHeader begins the books of collectors of before.
+const contentsHeader = "inkwell contents 1"
+
+// ledger adds a line to those.
+func ledger(t *testing.T, dir, category, name string, from, through uint64, spans ...store.Span) {
 	t.Helper()
-	c := manifest.Contents{Category: category, File: name, From: from, Through: through, First: noon.Unix(), Last: noon.Unix() + 60, Spans: spans}
-	body, err := c.Append(nil)
+	line := map[string]any{"category": category, "file": name, "from": from, "through": through, "first": noon.Unix(), "last": noon.Unix() + 60}
+	var streams []string
+	var rows [][]int64
+	for _, s := range spans {
+		at := int64(-1)
+		if s.Numbered() {
+			at = int64(len(streams))
+			streams = append(streams, stream.ID(s.Stream).String())
+		}
+		rows = append(rows, []int64{s.Hour, at, s.First, s.Count, s.Bytes})
+	}
+	line["streams"], line["spans"] = streams, rows
+	body, err := json.Marshal(line)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines(t, opened(t, dir, StateName), manifest.LedgerHeader, body)
+	lines(t, opened(t, dir, StateName), contentsHeader, body)
 }
 
-func counted1(t *testing.T, dir string, c manifest.Count) {
+func counted1(t *testing.T, dir string, c books.Count) {
 	t.Helper()
 	body := fmt.Appendf(nil, `{"hour":%q,"category":%q,"stream":%q,"what":%q,"why":%q,"entries":%d,"numbers":%q}`,
 		c.Hour.Format(time.RFC3339), c.Category, c.Stream, c.What, c.Why, c.Entries, c.Numbers)
-	lines(t, opened(t, dir), manifest.Header, body)
+	lines(t, opened(t, dir), books.ManifestHeader, body)
 }
 
 // log appends a record with numbers of stream n (0: none) to a spool.
@@ -265,15 +274,15 @@ func TestAudit(t *testing.T) {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
 				id := stream.ID{1}.String()
 				file(t, one, "web", f0, f0, span(1, 0, 0, 5), span(1, 0, 8, 2))
-				counted1(t, one, manifest.Count{Hour: noon, Category: "web", Stream: id, What: manifest.Duplicate, Entries: 7})
-				counted1(t, one, manifest.Count{Hour: noon, Category: "web", Stream: id, What: manifest.Refused, Why: "too large", Entries: 2})
-				counted1(t, one, manifest.Count{Hour: noon, Category: "", What: manifest.Refused, Why: "blank category", Entries: 1})
+				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Duplicate, Entries: 7})
+				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Refused, Why: "too large", Entries: 2})
+				counted1(t, one, books.Count{Hour: noon, Category: "", What: books.Refused, Why: "blank category", Entries: 1})
 			},
 			sums: "17=7+0+7+3 m1 d0", findings: "missing web 01 1 5-7; refused   1; refused web  2; note   0", fault: true,
 		},
 		"refused numbers that came twice hide nothing": {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
-				c := manifest.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "too large", Entries: 2, Numbers: "3-4"}
+				c := books.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: books.Refused, Why: "too large", Entries: 2, Numbers: "3-4"}
 				file(t, one, "web", f0, f0, span(1, 0, 0, 3), span(1, 0, 5, 2), span(1, 0, 9, 1))
 				counted1(t, one, c)
 				c.Hour = noon.Add(time.Hour)
@@ -286,7 +295,7 @@ func TestAudit(t *testing.T) {
 				a.Acknowledged(stream.ID{1}, "../web", "/var/log/x", 5)
 				const name = store.UnsafeCategory + "-2026-11-25_00000.gz"
 				file(t, one, store.UnsafeCategory, name, name, span(1, 0, 0, 2), span(1, 0, 4, 1))
-				counted1(t, one, manifest.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
+				counted1(t, one, books.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: books.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
 			},
 			sums: "5=3+0+0+2 m0 d0", findings: "refused _unsafe  2",
 		},
@@ -395,7 +404,7 @@ func TestStatesOfFiles(t *testing.T) {
 func TestWhatIsNoCollector(t *testing.T) {
 	dir := t.TempDir()
 	file(t, dir, "web", "web_00000", "web_00000", span(1, 0, 0, 1))
-	if err := os.Remove(filepath.Join(dir, "web", manifest.Name)); err != nil {
+	if err := os.Remove(filepath.Join(dir, "web", books.Manifest)); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{t.TempDir(), dir, filepath.Join(dir, "web")} {
@@ -418,12 +427,12 @@ func TestCopies(t *testing.T) {
 	for _, c := range []struct {
 		got, want string
 	}{
-		{got("web", said(1, 0, 0, 10), said(0, 0, 0, 5)), "/10 false; /5 false"},
-		{got("web", said(1, 0, 0, 10), said(0, 0, 0, 5)), "0-9/10 true; /5 false"},
-		{got("web", said(1, 0, 5, 10), said(2, 0, 0, 1)), "0-4/10 false; /1 false"},
-		{got("web", said(1, 0, 3, 20)), "0-11/20 false"},
-		{got("db", said(1, 0, 3, 20)), "/20 false"},
-		{got("_overflow", said(1, 0, 0, 5), said(1, 0, 0, 5)), "/5 false; /5 false"},
+		{got("web", span(1, 0, 0, 10), span(0, 0, 0, 5)), "/10 false; /5 false"},
+		{got("web", span(1, 0, 0, 10), span(0, 0, 0, 5)), "0-9/10 true; /5 false"},
+		{got("web", span(1, 0, 5, 10), span(2, 0, 0, 1)), "0-4/10 false; /1 false"},
+		{got("web", span(1, 0, 3, 20)), "0-11/20 false"},
+		{got("db", span(1, 0, 3, 20)), "/20 false"},
+		{got("_overflow", span(1, 0, 0, 5), span(1, 0, 0, 5)), "/5 false; /5 false"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
@@ -437,10 +446,10 @@ func TestDamageIsNoted(t *testing.T) {
 	hour := at(0)
 	id := stream.ID{7}
 	touch(t, path, "web", "web_00000.gz", 10)
-	file(t, path, "web", "web_00000.gz", "", manifest.Span{Hour: hour, Stream: id, Count: 10, Bytes: 10})
+	file(t, path, "web", "web_00000.gz", "", store.Span{Hour: hour, Stream: id, Count: 10, Bytes: 10})
 	touch(t, path, "web", ".web_00001.gz.open", 10)
-	ledger(t, path, "web", "web_00001.gz", 0, 10, manifest.Span{Hour: hour, Stream: id, First: 10, Count: 10, Bytes: 10})
-	counted1(t, path, manifest.Count{Hour: noon, Category: "web", Stream: id.String(), What: manifest.Refused, Why: "too large", Entries: 2})
+	ledger(t, path, "web", "web_00001.gz", 0, 10, store.Span{Hour: hour, Stream: id, First: 10, Count: 10, Bytes: 10})
+	counted1(t, path, books.Count{Hour: noon, Category: "web", Stream: id.String(), What: books.Refused, Why: "too large", Entries: 2})
 	for _, name := range []string{"web/.manifest", ".manifest", ".inkwell/contents"} {
 		name = filepath.Join(path, name)
 		whole, err := os.ReadFile(name)

@@ -70,7 +70,7 @@ func (h *house) file(dir, name string, open bool, start int64, spans ...store.Sp
 
 // entriesOf is entries of a stream and category.
 func entriesOf(category string, n byte, first, count int64) store.Span {
-	s := said(n, 0, first, count)
+	s := span(n, 0, first, count)
 	s.Category = category
 	return s
 }

@@ -171,7 +171,7 @@ func (s *saver) save(last bool) {
 	}
 	killpoint.Reach("checkpoint.saved")
 	s.saved = next
-	r.books.Load().Publish(time.Now())
+	r.books.Publish(time.Now())
 	killpoint.Reach("checkpoint.books.published")
 	for t, p := range posts {
 		t.savedPost(p)
@@ -187,17 +187,17 @@ func (s *saver) save(last bool) {
 
 // openBooks opens the books of a run, and says whether they are: without them no checkpoint is made.
 func (s *saver) openBooks(r *run) bool {
-	if r.books.Load() != nil {
+	if r.books != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Before: r.before,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
 	}
 	s.health.Set("books", err)
 	if err == nil {
-		r.books.Store(b)
+		r.books = b
 	}
 	return err == nil
 }
@@ -212,7 +212,7 @@ func (s *saver) through(key string) (through uint64, listed bool) {
 
 // write makes next durable, and before it what belongs to it: what stands in the files, and which numbers are there.
 func (s *saver) write(r *run, next *checkpoint) error {
-	if err := r.books.Load().Save(); err != nil {
+	if err := r.books.Save(); err != nil {
 		return err
 	}
 	killpoint.Reach("checkpoint.books.saved")
@@ -271,7 +271,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 		p, from, added := t.gather()
 		posts[t] = p
 		for _, a := range added {
-			r.books.Load().Add(t.key, a.from, a.through, a.added)
+			r.books.Add(t.key, a.from, a.through, a.added)
 		}
 		low = min(low, from)
 		through := p.through
