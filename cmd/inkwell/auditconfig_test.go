@@ -99,7 +99,7 @@ file_path=TOP/sender/spool
 	spooled(t, at("sender", "spool", "forward.spool"), linesOf(1, 0, 100, 10))
 	r := inkwell(t, nil, "audit", collect, forward)
 	want := fmt.Sprintf("web → %s: stream 01000000 (/var/log/x.log): 10 entries missing: 90-99", at("b"))
-	if r.code != exitFailed || !strings.Contains(flat(r.stdout), want) || strings.Contains(r.stdout, at("a")+": stream") || !strings.Contains(flat(r.stdout), "in spool 20, duplicated 0, missing 10") {
+	if r.code != exitFailed || !strings.Contains(flat(r.stdout), want) || strings.Contains(r.stdout, at("a")+": stream") || !strings.Contains(flat(r.stdout), "in spool 10, duplicated 0, missing 10") {
 		t.Errorf("code %d, %s\n%s\nwant %q", r.code, r.stderr, r.stdout, want)
 	}
 	for line := range strings.Lines(r.stdout) {

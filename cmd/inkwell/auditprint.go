@@ -230,13 +230,20 @@ func count(n int, thing string) string {
 
 // auditSums is the last line, or two.
 func auditSums(r *audit.Report) string {
-	streams, spooled := 0, int64(0)
-	for _, c := range r.Categories {
+	type input struct{ category, stream string }
+	waiting := make(map[input]int64) // once, however many destinations it is for
+	for category, c := range r.Categories {
+		category, _, _ = strings.Cut(category, " → ")
 		for name, s := range c.Streams {
-			spooled += s.InSpool
-			if name != audit.Unnumbered {
-				streams++
-			}
+			in := input{category, name}
+			waiting[in] = max(waiting[in], s.InSpool)
+		}
+	}
+	streams, spooled := 0, int64(0)
+	for in, n := range waiting {
+		spooled += n
+		if in.stream != audit.Unnumbered {
+			streams++
 		}
 	}
 	s := &r.Sums

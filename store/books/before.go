@@ -51,11 +51,16 @@ type Takeover struct {
 	Outlet string
 	Dir    string // of its files
 	Open   string // final name of the file that its checkpoint called open, "" for none
+	// Through is the journal offset up to which its checkpoint has it.
+	Through uint64
 }
 
 // takeOver makes posts of the lines about a category: each file begins with the first of them.
 func (b *Books) takeOver(category string, list []contentsLine) error {
 	of := b.o.Before(category)
+	for k := len(list); k > 0 && list[k-1].Through > of.Through; k-- {
+		list = list[:k-1]
+	}
 	for i := len(list) - 2; i >= 0; i-- {
 		if list[i].File == "" {
 			list[i].File, list[i].First = list[i+1].File, list[i+1].First

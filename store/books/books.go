@@ -134,8 +134,9 @@ func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	if len(added) == 0 {
 		return
 	}
-	p := post{outlet: outlet, from: from, through: max(from, through), added: added}
 	a := b.account(outlet)
+	from = max(from, a.through) // what a saved checkpoint covers is never taken back
+	p := post{outlet: outlet, from: from, through: max(from, through), added: added}
 	before := a.spans()
 	a.add(p)
 	b.spans += a.spans() - before

@@ -20,7 +20,7 @@ type Held struct {
 // ReadHeld reads the books in a state directory, which may be in use; there need not be any.
 func ReadHeld(state *faultfs.Dir) (*Held, error) {
 	h := &Held{Through: make(map[string]uint64), Bad: make(map[string]int)}
-	before := &Books{o: Options{State: state, Before: func(category string) Takeover { return Takeover{Outlet: category} }}, accounts: make(map[string]*account)}
+	before := &Books{o: Options{State: state, Before: func(category string) Takeover { return Takeover{Outlet: category, Through: ^uint64(0)} }}, accounts: make(map[string]*account)}
 	lines, err := before.linesBefore()
 	if err != nil {
 		return nil, err

@@ -205,12 +205,12 @@ func (s *saver) openBooks(r *run) bool {
 	return err == nil
 }
 
-// through is the journal offset up to which the last checkpoint has what an outlet brought to its files.
+// through is how far the last checkpoint covers what the books know of the files of an outlet.
 func (s *saver) through(key string) (through uint64, listed bool) {
 	if p, listed := s.saved.Outlets[key]; listed {
-		return p.Through, true
+		return p.Booked, true
 	}
-	return s.saved.Drained, false
+	return ^uint64(0), false // what it did was done before a checkpoint left it out
 }
 
 // write makes next durable, and before it what belongs to it: what stands in the files, and which numbers are there.
@@ -254,7 +254,7 @@ func (s *saver) goBack(t *Outlet) (through uint64) {
 	if !t.inCheckpoint() {
 		p.Through = t.start // the marks are another outlet's, or of a former run
 	}
-	t.rewind(newPost(p.Through, p.Files))
+	t.rewind(newPost(p.Through, p.Files, p.Booked))
 	return p.Through
 }
 
@@ -282,10 +282,10 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 			through = max(through, at) // nothing of what was read waits
 		}
 		if last && from >= at && !t.o.Continued && (len(p.files) == 0 || p.known()) {
-			done[t.key] = t.at(through, nil)
+			done[t.key] = t.at(through, newPost(through, nil, p.booked))
 			continue
 		}
-		n.Outlets[t.key] = t.at(through, p.files)
+		n.Outlets[t.key] = t.at(through, p)
 	}
 	n.Low = max(low, saved.Low)
 	n.Past = r.past.without(n.Low)
