@@ -34,12 +34,16 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 	if len(c.Stores) == 0 {
 		return usagef("%s: this has no <store> (give the directory of a collector's files, or a configuration)", file)
 	}
-	root, err := stateRoot(c, lookup)
+	roots, err := stateRoots(c, lookup)
 	if err != nil {
 		return err
 	}
 	if len(c.Tails)+len(c.Pipes)+len(c.Journals)+len(c.Syslogs) > 0 {
-		w.senders = append(w.senders, sender{path: firstThere(state, c.State, filepath.Join(root, "forward"), root)})
+		places := []string{state, c.State}
+		for _, root := range roots {
+			places = append(places, filepath.Join(root, "forward"), root)
+		}
+		w.senders = append(w.senders, sender{path: firstThere(places)})
 		for _, s := range c.Stores {
 			w.addSpools(s.Sink)
 		}
@@ -55,7 +59,7 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 		}
 	}
 	if s.State == "" {
-		if s.State, err = collectorState(c, root); err != nil {
+		if s.State, err = collectorState(c, roots); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
@@ -73,21 +77,35 @@ func (w *audited) addSpools(s config.Sink) {
 	}
 }
 
-// firstThere is the first of paths that is there, or the first that is not "".
-func firstThere(paths ...string) (first string) {
+// stateRoots are the directories in which a daemon with a configuration can keep its state: it may run in another environment.
+func stateRoots(c *config.Config, lookup func(string) (string, bool)) (roots []string, err error) {
+	root, err := stateRoot(c, lookup)
+	if c.StateDir != "" && c.StateDir != root {
+		return []string{root, c.StateDir}, err
+	}
+	return []string{root}, err
+}
+
+// firstThere is the first of paths in which there is something of a forwarder, or else the first that is not "".
+func firstThere(paths []string) (first string) {
 	for _, path := range paths {
-		if path != "" && isDir(path) {
-			return path
+		if path == "" {
+			continue
 		}
 		if first == "" {
 			first = path
+		}
+		for _, name := range []string{"positions", "lock", "spool", "ack"} {
+			if _, err := os.Stat(filepath.Join(path, name)); err == nil {
+				return path
+			}
 		}
 	}
 	return first
 }
 
 // collectorState is where a collector with a configuration keeps its journal.
-func collectorState(c *config.Config, root string) (string, error) {
+func collectorState(c *config.Config, roots []string) (string, error) {
 	port := c.Port
 	if port == 0 {
 		if port = listened(c); port == 0 {
@@ -95,11 +113,12 @@ func collectorState(c *config.Config, root string) (string, error) {
 		}
 	}
 	places := []string{c.State}
-	for _, name := range []string{"collect-", "scribed-"} {
-		if c.State == "" {
+	if c.State != "" {
+		roots = []string{c.State} // an older one had its state in a directory there
+	}
+	for _, root := range roots {
+		for _, name := range []string{"collect-", "scribed-"} {
 			places = append(places, filepath.Join(root, name+strconv.Itoa(port)))
-		} else { // of an older one
-			places = append(places, filepath.Join(c.State, name+strconv.Itoa(port)))
 		}
 	}
 	var there []string
@@ -117,34 +136,54 @@ func collectorState(c *config.Config, root string) (string, error) {
 	return "", usagef("there are several states: %v (say which with --collector-state FILE=STATE)", there)
 }
 
-// destinations are the places in which the entries of a category have to be, by the configurations: those of the first, with the directories
-// of the others at the same place in theirs.
+// destinations are the places in which the entries of a category have to be, by the configurations. Those of collectors that only hand it on
+// say nothing where others write it. Of several that write it to equally many places each stands for the same one of the others; otherwise it
+// is enough that one has it.
 func (w *audited) destinations(category string) (all []audit.Destination) {
+	var lists [][]audit.Destination
+	writers := false
 	for _, c := range w.configs {
-		k := 0
-		for _, b := range c.Match(category) {
-			if b.Sink == nil {
-				continue
-			}
-			for _, place := range config.Places(b.Sink) {
-				d := audit.Destination{Name: placeName(place), Roots: config.Files(place), HandsOn: config.HandsOn(place)}
-				if k < len(all) {
-					all[k].Roots = append(all[k].Roots, d.Roots...)
-				} else {
-					all = append(all, d)
-				}
-				k++
-			}
+		list, writes := placesOf(c, category)
+		switch {
+		case len(list) == 0 || writers && !writes:
+		case writes && !writers:
+			lists, writers = [][]audit.Destination{list}, true
+		default:
+			lists = append(lists, list)
+		}
+	}
+	for _, list := range lists {
+		if all == nil {
+			all = list
+			continue
+		}
+		if len(list) != len(all) {
+			return nil
+		}
+		for i := range list {
+			all[i].Roots = append(all[i].Roots, list[i].Roots...)
 		}
 	}
 	for i := range all {
-		for k := range i {
-			if all[k].Name == all[i].Name {
-				all[i].Name += " " + strconv.Itoa(i+1)
-			}
+		if slices.ContainsFunc(all[:i], func(d audit.Destination) bool { return d.Name == all[i].Name }) {
+			all[i].Name += " " + strconv.Itoa(i+1)
 		}
 	}
 	return all
+}
+
+// placesOf are the places in which one collector has the entries of a category, and whether it writes them to files.
+func placesOf(c *config.Config, category string) (list []audit.Destination, writes bool) {
+	for _, b := range c.Match(category) {
+		if b.Sink == nil {
+			continue
+		}
+		for _, place := range config.Places(b.Sink) {
+			d := audit.Destination{Name: placeName(place), Roots: config.Files(place), HandsOn: config.HandsOn(place)}
+			list, writes = append(list, d), writes || !d.HandsOn
+		}
+	}
+	return list, writes
 }
 
 // placeName is what a destination is called in a report.

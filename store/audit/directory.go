@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,7 +51,7 @@ func (c *collector) directory(path string) error {
 		return err
 	}
 	c.damaged(filepath.Join(path, books.Manifest), bad)
-	states, err := statesOf(dir)
+	states, empty, err := statesOf(dir)
 	if err != nil {
 		return err
 	}
@@ -88,17 +89,18 @@ func (c *collector) directory(path string) error {
 		}
 	}
 	c.found, c.told = c.found || len(files) > 0, c.told || len(files) > 0
+	maps.DeleteFunc(states, func(name string, _ State) bool { return empty[name] })
 	c.unknown(path, states)
 	return nil
 }
 
-// statesOf are the files of series in a directory, by their final names.
-func statesOf(dir *faultfs.Dir) (map[string]State, error) {
+// statesOf are the files of series in a directory, by their final names, and which of them have no bytes.
+func statesOf(dir *faultfs.Dir) (states map[string]State, empty map[string]bool, err error) {
 	list, err := dir.ReadDir()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	states := make(map[string]State)
+	states, empty = make(map[string]State), make(map[string]bool)
 	for _, e := range list {
 		name, st := e.Name(), Published
 		if inner, hidden := strings.CutPrefix(name, "."); hidden {
@@ -109,9 +111,11 @@ func statesOf(dir *faultfs.Dir) (map[string]State, error) {
 		}
 		if _, ok := rotate.BaseOf(name); ok && e.Type().IsRegular() && states[name] != Published {
 			states[name] = st
+			info, err := e.Info()
+			empty[name] = err == nil && info.Size() == 0
 		}
 	}
-	return states, nil
+	return states, empty, nil
 }
 
 // of gives the spans of lines that name no category that of their directory.
