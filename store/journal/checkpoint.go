@@ -23,7 +23,6 @@ type checkpoint struct {
 	Low      uint64              `json:"low"`     // the journal is needed from here
 	Drained  uint64              `json:"drained"` // entries from here on have not been read by any run
 	Read     uint64              `json:"read"`    // how far this run has read
-	Marks    uint64              `json:"marks"`   // the number of the last Mark of an outlet that is not listed, or lower
 	Patterns Patterns            `json:"patterns"`
 	Outlets  map[string]position `json:"outlets"` // by key
 	Past     past                `json:"past,omitempty"`
@@ -130,7 +129,7 @@ func (c *checkpoint) equal(n *checkpoint) bool {
 }
 
 func (p position) equal(o position) bool {
-	return p.Category == o.Category && p.Through == o.Through && p.Mark == o.Mark && slices.Equal(p.Patterns, o.Patterns) &&
+	return p.Category == o.Category && p.Through == o.Through && p.Booked == o.Booked && slices.Equal(p.Patterns, o.Patterns) &&
 		maps.EqualFunc(p.Files, o.Files, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 

@@ -30,7 +30,6 @@ import (
 	"inkwell/rotate"
 	"inkwell/store"
 	"inkwell/store/books"
-	"inkwell/store/manifest"
 	"inkwell/store/series"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
@@ -445,7 +444,7 @@ func (m *engineModel) checkBooks(found []bool) {
 		}
 		dir, err := faultfs.OpenDir(path, nil)
 		m.no(err)
-		files, _, err := manifest.ReadFiles(dir)
+		files, _, err := books.ReadFiles(dir)
 		m.no(errors.Join(err, dir.Close()))
 		var listed stream.Ranges
 		for _, f := range files {
