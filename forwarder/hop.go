@@ -11,6 +11,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 	"inkwell/store/hop"
 	"inkwell/store/spool"
 )
@@ -18,7 +19,8 @@ import (
 // nextHop is the way to the next hop: the network, with a spool before it if there is a directory for one.
 type nextHop struct {
 	network *hop.Network
-	buffer  *hop.Buffer  // nil = there is no spool
+	to      store.Store  // what stands before the network
+	buffer  *hop.Buffer  // the same; nil = there is no spool
 	dir     *faultfs.Dir // the spool's
 }
 
@@ -26,8 +28,10 @@ type nextHop struct {
 type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
-	Shuffle bool          // the addresses are equals
-	TLS     rpc.TLSFiles  // for addresses with tls://
+	// Quarantine is how long an entry is offered that is answered with TRY_LATER while others are taken; hop.QuarantineOptions.After.
+	Quarantine time.Duration
+	Shuffle    bool         // the addresses are equals
+	TLS        rpc.TLSFiles // for addresses with tls://
 }
 
 type hopOptions struct {
@@ -46,7 +50,8 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 		return nil, err
 	}
 	if o.dir == "" {
-		return h, nil
+		h.to, err = hop.OpenQuarantine(h.network, hop.QuarantineOptions{Logger: o.log, Stats: o.stats})
+		return h, err
 	}
 	if h.dir, err = faultfs.OpenBeneath(o.root, o.dir, nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
@@ -55,17 +60,17 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool (each needs a directory of its own): %w", err), h.Close())
 	}
-	h.buffer = hop.OpenBuffer(h.network, log, hop.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
+	quarantine, err := hop.OpenQuarantine(h.network, hop.QuarantineOptions{Root: o.root, Dir: o.dir, After: o.calls.Quarantine, Logger: o.log, Stats: o.stats})
+	if err != nil {
+		return nil, errors.Join(err, log.Close(), h.Close())
+	}
+	h.buffer = hop.OpenBuffer(quarantine, log, hop.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
+	h.to = h.buffer
 	return h, nil
 }
 
-// Append is that of the buffer, or of the network.
-func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
-	if h.buffer != nil {
-		return h.buffer.Append(ctx, b)
-	}
-	return h.network.Append(ctx, b)
-}
+// Append is that of what stands before the network.
+func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error { return h.to.Append(ctx, b) }
 
 // backlog is what the spool holds.
 func (h *nextHop) backlog() (bytes, entries int64) {
@@ -86,8 +91,8 @@ func (h *nextHop) drain(ctx context.Context) error {
 // Close releases everything, as far as it was opened.
 func (h *nextHop) Close() error {
 	var errs []error
-	if h.buffer != nil {
-		errs = append(errs, h.buffer.Close()) // the network's too
+	if h.to != nil {
+		errs = append(errs, h.to.Close()) // the network's too
 	} else {
 		errs = append(errs, h.network.Close())
 	}

@@ -56,6 +56,21 @@ func (b *Batch) SetPart(o *Batch, p Part) {
 	b.spans = AppendSpanPart(b.spans, o.spans, p.First, p.Count)
 }
 
+// Section returns count entries of b from one on, with their spans; it aliases b.
+func (b *Batch) Section(from, count int) *Batch {
+	c := b.Cursor()
+	for range from {
+		c.Next()
+	}
+	start := c.End()
+	for range count {
+		c.Next()
+	}
+	part := new(Batch)
+	part.SetPart(b, Part{From: start, Size: c.End() - start, First: from, Count: count})
+	return part
+}
+
 // AppendSpanPart appends to dst, which must be empty, the spans of count entries, of which the first is number first of those that
 // spans begin with. A span that begins with entries without a number is one of the zero stream.
 func AppendSpanPart(dst, spans []Span, first, count int) []Span {

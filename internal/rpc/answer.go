@@ -74,6 +74,7 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 	if b.Count() > c.s.o.MaxEntries {
 		return rest, c.tooMany(call, b.Count())
 	}
+	ours := len(b.Spans()) > 0
 	code, err := c.s.handler.Log(c.ctx, b)
 	if err != nil {
 		c.s.complaints.add("call failed", c.nc.RemoteAddr(), err.Error())
@@ -81,7 +82,7 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return rest, nil
 	}
 	killpoint.Reach("rpc.answer.ready")
-	c.out = proto.AppendLogReply(c.out, call.SeqID, code)
+	c.out = proto.AppendLogReply(c.out, proto.Reply{SeqID: call.SeqID, Code: code, Inkwell: ours})
 	return rest, nil
 }
 

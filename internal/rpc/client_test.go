@@ -84,7 +84,7 @@ func TestClientAnswers(t *testing.T) {
 
 // A server that does what it should not.
 func TestClientOfABadServer(t *testing.T) {
-	ok := proto.AppendLogReply(nil, 1, proto.OK)
+	ok := proto.AppendLogReply(nil, proto.Reply{SeqID: 1, Code: proto.OK})
 	long := proto.AppendException(nil, proto.Call{Method: "Log", SeqID: 1}, proto.InternalError, strings.Repeat("x", 900))
 	tests := []struct {
 		name  string
@@ -96,7 +96,7 @@ func TestClientOfABadServer(t *testing.T) {
 		{"silence", nil, func(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }},
 		{"half a reply", framed(ok)[:10], func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
 		{"no reply", []byte{}, func(err error) bool { return errors.Is(err, io.EOF) }},
-		{"reply to another call", framed(proto.AppendLogReply(nil, 2, proto.OK)), func(err error) bool { return strings.Contains(err.Error(), "the reply is to call 2") }},
+		{"reply to another call", framed(proto.AppendLogReply(nil, proto.Reply{SeqID: 2, Code: proto.OK})), func(err error) bool { return strings.Contains(err.Error(), "the reply is to call 2") }},
 		{"not Thrift", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), func(err error) bool { return strings.Contains(err.Error(), "a reply of length") }},
 		{"length 0", []byte{0, 0, 0, 0}, func(err error) bool { return strings.Contains(err.Error(), "a reply of length 0") }},
 		{"negative length", []byte{0xff, 0, 0, 0}, func(err error) bool { return strings.Contains(err.Error(), "a reply of length") }},

@@ -118,8 +118,8 @@ func TestEntriesOfACallAreBounded(t *testing.T) {
 	p.answer(1, proto.OK)
 	for range 2 {
 		var refusal *proto.ApplicationError
-		if seqID, _, err := proto.DecodeLogReply(p.frame()); seqID != 2 || !errors.As(err, &refusal) || !strings.Contains(refusal.Text, "4 entries, the limit is 3") {
-			t.Errorf("%d, %v", seqID, err)
+		if r, err := proto.DecodeLogReply(p.frame()); r.SeqID != 2 || !errors.As(err, &refusal) || !strings.Contains(refusal.Text, "4 entries, the limit is 3") {
+			t.Errorf("%d, %v", r.SeqID, err)
 		}
 	}
 	p.answer(3, proto.OK)

@@ -36,8 +36,8 @@ type BufferOptions struct {
 	Name string
 	// FlushStreaming lets new batches overtake what is replayed, as long as the primary takes it.
 	FlushStreaming bool
-	// Refused is where records go that the primary refuses for ever (see Buffer): a spool in the directory "refused" beneath it, for
-	// a person to look into. nil = they are offered for ever, and what is behind them waits.
+	// Refused is where records of the spool go that are no entries: a spool in the directory "refused" beneath it, for a person to look
+	// into. nil = they are counted as lost.
 	Refused *faultfs.Dir
 }
 
@@ -54,10 +54,9 @@ type BufferOptions struct {
 // When the replay runs well and little is left, Appends are held back for the last call or two, so that a busy Buffer finds its way
 // out of the spool; the first failure lets them go.
 //
-// Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again, with its spans, by which an
-// Inkwell knows what it has. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts, and so is
-// what its calls break on again and again; a single entry that is refused so often is moved to BufferOptions.Refused. When the replay is
-// ended in the middle of a record that goes in parts, those that were taken are sent again.
+// Delivery is at least once: what the outcome of is unknown is spooled and sent again, with its spans, by which an Inkwell knows what it
+// has. A primary that took a part of a batch (store.PartialError) is offered the rest. An entry that it does not take holds up those behind it;
+// a Quarantine before a Network sees to it that this ends.
 type Buffer struct {
 	primary  store.Store
 	spool    *spool.Log
@@ -148,6 +147,7 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 			b.there()
 			return nil
 		}
+		batch = store.Rest(batch, err)
 		switch {
 		case ctx.Err() != nil:
 		case isRefusal(err):
@@ -213,7 +213,7 @@ func (b *Buffer) refused(err error, pause time.Duration) {
 	}
 	b.err, b.until = err, time.Now().Add(pause)
 	b.mu.Unlock()
-	b.health.Set("next hop", fmt.Errorf("%w; it is offered again in parts", err))
+	b.health.Set("next hop", fmt.Errorf("%w; it is offered again", err))
 }
 
 // Status is why the primary is not in use, in the original's words where it has any.
