@@ -145,7 +145,7 @@ func (o opening) file(s config.File) (store.Store, error) {
 func (o opening) alone(s config.Network) hop.QuarantineOptions {
 	name := fnv.New64a()
 	fmt.Fprintf(name, "%s %s", o.name, s)
-	return hop.QuarantineOptions{Dir: o.refused, Held: fmt.Sprintf("held.%016x", name.Sum64()), Last: true}
+	return hop.QuarantineOptions{Dir: o.refused, Held: fmt.Sprintf("held.%016x", name.Sum64()), Again: true}
 }
 
 // network opens a store that sends; q says where what its peer does not take is set aside.

@@ -21,6 +21,7 @@ type nextHop struct {
 	network *hop.Network
 	to      store.Store  // what stands before the network
 	buffer  *hop.Buffer  // the same; nil = there is no spool
+	held    func() int   // entries that the next hop answers with TRY_LATER and others go past
 	dir     *faultfs.Dir // the spool's
 }
 
@@ -50,7 +51,7 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 		return nil, err
 	}
 	if o.dir == "" {
-		h.to, err = hop.OpenQuarantine(h.network, hop.QuarantineOptions{Logger: o.log, Stats: o.stats})
+		h.to, err = hop.OpenQuarantine(h.network, hop.QuarantineOptions{Again: true, Logger: o.log, Stats: o.stats})
 		return h, err
 	}
 	if h.dir, err = faultfs.OpenBeneath(o.root, o.dir, nil); err != nil {
@@ -65,19 +66,20 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 		return nil, errors.Join(err, log.Close(), h.Close())
 	}
 	h.buffer = hop.OpenBuffer(quarantine, log, hop.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
-	h.to = h.buffer
+	h.to, h.held = h.buffer, quarantine.Held
 	return h, nil
 }
 
 // Append is that of what stands before the network.
 func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error { return h.to.Append(ctx, b) }
 
-// backlog is what the spool holds.
+// backlog is what the spool holds, and what is held beside it.
 func (h *nextHop) backlog() (bytes, entries int64) {
 	if h.buffer == nil {
 		return 0, 0
 	}
-	return h.buffer.Backlog()
+	bytes, entries = h.buffer.Backlog()
+	return bytes, entries + int64(h.held())
 }
 
 // drain waits until the spool is empty, or ctx ends.

@@ -21,6 +21,9 @@ import (
 // replayBytes is how much of the spool is replayed in one call of the primary.
 const replayBytes = 4 << 20
 
+// busyTime is how long after it took something a peer that says TRY_LATER is busy, which is no trouble.
+const busyTime = 5 * time.Second
+
 // closeGrace is how long Close lets a replay that is under way go on before it breaks it off.
 const closeGrace = 5 * time.Second
 
@@ -77,6 +80,7 @@ type Buffer struct {
 	retry  store.Schedule
 	until  time.Time // the primary is not tried before
 	err    error     // of the last attempt at the primary
+	took   time.Time // when the primary took something
 	closed bool
 	gate   chan struct{} // Appends wait until it is closed; nil = open
 	done   chan struct{} // closed and made anew whenever the replay has emptied the spool
@@ -187,7 +191,7 @@ func (b *Buffer) direct() bool {
 // there notes that the primary took something.
 func (b *Buffer) there() {
 	b.mu.Lock()
-	b.err, b.until = nil, time.Time{}
+	b.err, b.until, b.took = nil, time.Time{}, time.Now()
 	b.retry.Reset()
 	b.mu.Unlock()
 	b.health.Set("next hop", nil)
@@ -197,11 +201,14 @@ func (b *Buffer) there() {
 func (b *Buffer) away(err error) {
 	b.mu.Lock()
 	b.err, b.until = err, time.Now().Add(b.retry.Next())
+	busy := errors.Is(err, store.ErrTryLater) && time.Since(b.took) < busyTime
 	b.mu.Unlock()
 	for _, c := range b.retries {
 		c.Add(1)
 	}
-	b.health.Set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+	if !busy {
+		b.health.Set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+	}
 }
 
 // refused notes that the primary is there and refuses what it was offered; it may be tried again after a pause, for which it is not

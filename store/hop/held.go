@@ -29,8 +29,9 @@ const proofs = 3
 // Quarantine's mu guards all.
 type held struct {
 	q       *Quarantine
-	count   *atomic.Int64
-	dir     *faultfs.Dir // nil: there are no entries
+	count   atomic.Int64  // of list; the one field that anybody may read
+	all     *atomic.Int64 // of all Quarantines
+	dir     *faultfs.Dir  // nil: there are no entries
 	log     *spool.Log
 	reader  *spool.Reader
 	list    []holding   // oldest first
@@ -85,7 +86,7 @@ func (h *held) recover() error {
 
 // begin has the entries offered from time to time, if there are any.
 func (h *held) begin() error {
-	h.count.Add(int64(len(h.list)))
+	h.counted(len(h.list))
 	if len(h.list) == 0 {
 		return h.close()
 	}
@@ -125,10 +126,16 @@ func (h *held) close() error {
 		h.q.o.Logger.Warn("entries that the peer answered with TRY_LATER are held until they are offered again", "entries", n, "directory", h.dir.Path())
 	}
 	err := errors.Join(h.reader.Close(), h.log.Close(), h.dir.Close())
-	h.count.Add(-int64(len(h.list)))
+	h.all.Add(-int64(len(h.list)))
 	h.log, h.list, h.doubt = nil, nil, false
 	h.first.Reset()
 	return err
+}
+
+// counted notes that n more are held.
+func (h *held) counted(n int) {
+	h.count.Add(int64(n))
+	h.all.Add(int64(n))
 }
 
 // doubtful says whether it is not known yet if the peer takes others than the last.
@@ -153,7 +160,7 @@ func (h *held) add(entry *proto.Batch) bool {
 	h.last.Reset()
 	h.last.AppendBatch(entry)
 	h.doubt, h.proved, h.refused = true, 0, true
-	h.count.Add(1)
+	h.counted(1)
 	h.run()
 	return true
 }
@@ -272,7 +279,7 @@ func (h *held) sweep() {
 		}
 		h.list = h.list[1:]
 		h.first.Reset()
-		h.count.Add(-1)
+		h.counted(-1)
 	}
 	if len(h.list) == 0 && h.log != nil {
 		if err := h.close(); err != nil {

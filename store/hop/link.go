@@ -9,6 +9,7 @@ import (
 
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/store"
 )
 
 // link is the one connection of a Network, to one of several addresses. connect, drop, improve, round, worked, failed and close are
@@ -24,6 +25,7 @@ type link struct {
 	client *rpc.Client // the sender's, nil when there is none
 	at     int         // index of client's address, -1 when there is none
 	room   []*capacity // by address
+	took   time.Time   // when a call was taken last
 
 	mu      sync.Mutex
 	addrs   addresses
@@ -108,6 +110,7 @@ func (l *link) worked(i int) {
 	l.mu.Lock()
 	l.addrs.worked(i)
 	l.mu.Unlock()
+	l.took = time.Now()
 	l.health.Set(l.name(i), nil)
 }
 
@@ -116,7 +119,9 @@ func (l *link) failed(i int, err error) {
 	l.mu.Lock()
 	l.addrs.failed(i, time.Now())
 	l.mu.Unlock()
-	l.health.Set(l.name(i), err)
+	if !errors.Is(err, store.ErrTryLater) || time.Since(l.took) >= busyTime {
+		l.health.Set(l.name(i), err)
+	}
 }
 
 // improve takes over a connection to a better address if a probe found one, else starts a probe when it is time for one.

@@ -28,13 +28,15 @@ const (
 
 // QuarantineOptions are the choices of a Quarantine.
 type QuarantineOptions struct {
-	Dir    string        // spools of entries that are set aside, "refused", or wait, Held; "" = no entry is ever passed over
-	Root   string        // Dir lies beneath it, and no link is followed on the way; "" = Dir
-	Held   string        // its own, even if others have the same Dir; "" = "held"
-	After  time.Duration // 0 = 1 h
-	Last   bool          // the last entry of a batch is held, too: what is behind it comes only when Append has returned
-	Logger *slog.Logger  // nil = discard
-	Stats  *stats.Set    // nil = own; counts "refused" (entries set aside) and "held" (entries that wait at the moment)
+	Dir   string        // spools of entries that are set aside, "refused", or wait, Held; "" = no entry is ever passed over
+	Root  string        // Dir lies beneath it, and no link is followed on the way; "" = Dir
+	Held  string        // its own, even if others have the same Dir; "" = "held"
+	After time.Duration // 0 = 1 h
+	// Again says that after an error the same batch is appended again, and not what is left of it (store.Rest). Its last entry is held, too:
+	// what is behind it comes only when Append has returned.
+	Again  bool
+	Logger *slog.Logger // nil = discard
+	Stats  *stats.Set   // nil = own; counts "refused" (entries set aside) and "held" (entries that wait at the moment)
 }
 
 // Quarantine stands before a Network and keeps an entry that the peer does not take from holding up all others. It is told of single
@@ -44,8 +46,7 @@ type QuarantineOptions struct {
 // and never offered again. TRY_LATER says nothing against an entry as such: it is set aside only when it was held for a time (After) in
 // which others were taken (see held).
 //
-// After an error the same batch goes on where it stopped, and so does the rest of it (store.Rest). Safe for concurrent use; one Append at a
-// time is at work.
+// Safe for concurrent use; one Append at a time is at work.
 type Quarantine struct {
 	to      store.Store
 	o       QuarantineOptions
@@ -77,7 +78,7 @@ func OpenQuarantine(to store.Store, o QuarantineOptions) (*Quarantine, error) {
 		o.Stats = stats.New()
 	}
 	q := &Quarantine{to: to, o: o, refused: o.Stats.Overall("refused")}
-	q.held = held{q: q, count: o.Stats.Overall("held")}
+	q.held = held{q: q, all: o.Stats.Overall("held")}
 	q.life, q.stop = context.WithCancel(context.Background())
 	if err := q.held.recover(); err != nil {
 		return nil, fmt.Errorf("open spool of held entries: %w", err)
@@ -103,7 +104,13 @@ func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
 			q.refusals, q.laters = 0, 0
 			continue
 		}
-		q.sum, q.taken = b.Fingerprint(), done
+		if q.o.Again {
+			q.sum, q.taken = b.Fingerprint(), done
+		}
+		var part *store.PartialError
+		if errors.As(err, &part) {
+			err = part.Err
+		}
 		if done == 0 {
 			return err
 		}
@@ -163,7 +170,7 @@ func (q *Quarantine) passOver(b *proto.Batch, done int, err error) bool {
 		return (q.refusals >= maxRefusals || q.refusals >= provedRefusals && q.proved) && q.setAside(entry, err)
 	case errors.Is(err, store.ErrTryLater):
 		q.laters++
-		return q.laters >= provedRefusals && (!last || q.o.Last) && !q.held.doubtful() && q.held.add(entry)
+		return q.laters >= provedRefusals && (!last || q.o.Again) && !q.held.doubtful() && q.held.add(entry)
 	}
 	return false
 }
@@ -184,11 +191,19 @@ func (q *Quarantine) setAside(entry *proto.Batch, cause error) bool {
 	return true
 }
 
-// Portion is the store's, as Network.Portion; two entries at least, because what is behind one that is not taken tells whether others are.
+// Held is how many entries wait that others went past. It may be called at any time, after Close too.
+func (q *Quarantine) Held() int { return int(q.held.count.Load()) }
+
+// Portion is the store's, as Network.Portion. With an entry that was not taken goes the one behind it, to show whether others are.
 func (q *Quarantine) Portion() (entries, bytes int) {
+	q.mu.Lock()
+	alone := q.refusals+q.laters > 0
+	q.mu.Unlock()
+	if alone {
+		return 2, math.MaxInt
+	}
 	if s, ok := q.to.(portioner); ok {
-		entries, bytes = s.Portion()
-		return max(2, entries), bytes
+		return s.Portion()
 	}
 	return math.MaxInt, math.MaxInt
 }

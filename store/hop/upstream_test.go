@@ -60,7 +60,7 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 
 func TestQuarantineKeepsPoisonAside(t *testing.T) {
 	dir, set, in := t.TempDir(), stats.New(), &inbox{judge: refusePoison}
-	q := quarantine(t, network(t, in), QuarantineOptions{Dir: dir, Stats: set})
+	q := quarantine(t, network(t, in), QuarantineOptions{Dir: dir, Again: true, Stats: set})
 	messages := []string{"poison 0"}
 	var want []string
 	for i := range 50 {
