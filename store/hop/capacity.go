@@ -1,7 +1,6 @@
 package hop
 
 import (
-	"math"
 	"time"
 
 	"inkwell/proto"
@@ -11,7 +10,8 @@ import (
 type size struct{ entries, bytes int }
 
 // The first call to a peer, how much the next may grow, and how long a size that was not taken is not offered again: a peer that says
-// TRY_LATER may have more room in a moment, one that did not answer at all may have taken the entries, which come to it twice.
+// TRY_LATER may have more room in a moment. One that did not answer at all may have taken the entries, which come to it twice: half of that
+// size is not passed for a while.
 const (
 	firstEntries = 16
 	firstBytes   = 64 << 10
@@ -21,10 +21,10 @@ const (
 )
 
 // capacity is how large a call one peer takes, as far as is known. The first calls are small and grow with each that is taken, as long as
-// the peer can be expected to answer within half of the time-out; a call that is not taken is followed by one of half its size, and what
-// is between that and the size that failed is approached in halves. An example, with a peer that says TRY_LATER to more than 100 entries:
+// the peer can be expected to answer within half of the time-out; a call that is not taken is followed by one of half its size, and the
+// size that was answered with TRY_LATER is approached in halves from there. An example, with a peer that says TRY_LATER to more than 100 entries:
 //
-//	16 64 255✗ 127✗ 63 95 111✗ 55 83 97 97 97 …          255 is tried again after ten seconds
+//	16 64 256✗ 128✗ 64 96 112✗ 56 84 98 98 98 …          more is tried again after ten seconds
 //
 // A peer that is known to be an Inkwell gets large calls at once, because what comes to it twice it drops. Not safe for concurrent use.
 type capacity struct {
@@ -61,10 +61,13 @@ func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
 		c.failed = size{}
 		return false
 	}
-	if rest > 0 {
-		c.failed, c.until = s, now.Add(rest)
-	}
 	c.next = size{entries: s.entries / 2, bytes: max(1, s.bytes/2)}
+	switch rest {
+	case restLater:
+		c.failed, c.until = s, now.Add(rest)
+	case restBroken:
+		c.failed, c.until = size{entries: c.next.entries + 1, bytes: c.next.bytes + 1}, now.Add(rest)
+	}
 	return true
 }
 
@@ -83,5 +86,5 @@ func (c *capacity) more(used, next, most, failed int, pace float64) int {
 			n += half
 		}
 	}
-	return int(max(1, min(float64(n), float64(most), math.Ceil(float64(used)*pace))))
+	return int(max(1, min(float64(n), float64(most), float64(used)*pace)))
 }
