@@ -258,7 +258,7 @@ func (f *Files) Append(ctx context.Context, b *proto.Batch) error {
 
 // write appends what is not there yet.
 func (f *Files) write(ctx context.Context, b *proto.Batch) error {
-	_, err := f.journal.AppendJoined(ctx, b.Entries(), b.AppendRecordTail(nil), b.Count())
+	err := stream.Keep(ctx, f.journal, b)
 	if ctx.Err() == nil {
 		f.health.Set("journal", err)
 	}

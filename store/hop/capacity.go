@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"math"
 	"time"
 
 	"inkwell/proto"
@@ -48,9 +49,13 @@ func (c *capacity) taken(s size, took time.Duration, now time.Time) {
 		c.failed = size{}
 	}
 	pace := float64(c.timeout) / float64(2*max(took, time.Microsecond)) // so many of these calls fit into half of the time-out
+	step := growth
+	if c.ours {
+		step = math.MaxInt32
+	}
 	c.next = size{
-		entries: c.more(s.entries, c.next.entries, c.most.entries, c.failed.entries, pace),
-		bytes:   c.more(s.bytes, c.next.bytes, c.most.bytes, c.failed.bytes, pace),
+		entries: bounds{c.next.entries, c.most.entries, c.failed.entries}.after(s.entries, step, pace),
+		bytes:   bounds{c.next.bytes, c.most.bytes, c.failed.bytes}.after(s.bytes, step, pace),
 	}
 }
 
@@ -71,20 +76,20 @@ func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
 	return true
 }
 
-// more is how much of something the next call may hold, after one with so much of it was taken.
-func (c *capacity) more(used, next, most, failed int, pace float64) int {
-	base, n := max(used, next), next
-	if used > next/2 { // there was more to send than was allowed
-		n = growth * base
-		if c.ours {
-			n = most
-		}
+// bounds are a capacity's of entries, or of bytes.
+type bounds struct{ next, most, failed int }
+
+// after is how much the next call may hold, after one with so much was taken: step times as much at most, and pace times.
+func (b bounds) after(used, step int, pace float64) int {
+	base, n := max(used, b.next), b.next
+	if used > b.next/2 { // there was more to send than was allowed
+		n = min(step*base, b.most)
 	}
-	if failed > base && n >= failed {
+	if b.failed > base && n >= b.failed {
 		n = base
-		if half := (failed - base) / 2; half > base/8 {
+		if half := (b.failed - base) / 2; half > base/8 {
 			n += half
 		}
 	}
-	return int(max(1, min(float64(n), float64(most), float64(used)*pace)))
+	return int(max(1, min(float64(n), float64(b.most), float64(used)*pace)))
 }

@@ -149,10 +149,7 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 
 // write appends what is not there yet. Entries without numbers get some, so that the next hop knows what it has.
 func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
-	err := j.lanes.Append(b, func(tail []byte) error {
-		_, err := j.spool.AppendJoined(ctx, b.Entries(), tail, b.Count())
-		return err
-	})
+	err := j.lanes.Append(b, func(numbered *proto.Batch) error { return stream.Keep(ctx, j.spool, numbered) })
 	if ctx.Err() == nil {
 		j.saver.health.Set("journal", err)
 	}

@@ -24,7 +24,6 @@ type lane struct {
 	given []given           // in the Append in progress
 	runs  []proto.Run
 	batch proto.Batch // aliases the caller's entries
-	tail  []byte
 }
 
 // given is what has to be taken back when an Append fails.
@@ -46,12 +45,11 @@ func NewLanes() *Lanes {
 // Own is what its streams begin with.
 func (l *Lanes) Own() [8]byte { return l.own }
 
-// Append gives write what stands behind b's entries in a record: the spans of b, and numbers for the entries that have none. b itself
-// is left as it is.
-func (l *Lanes) Append(b *proto.Batch, write func(tail []byte) error) error {
+// Append gives write the entries of b with their numbers, and with some for those that have none. b itself is left as it is.
+func (l *Lanes) Append(b *proto.Batch, write func(*proto.Batch) error) error {
 	n := l.take()
 	n.number(b)
-	err := write(n.tail)
+	err := write(&n.batch)
 	for err != nil && len(n.given) > 0 {
 		last := n.given[len(n.given)-1]
 		*last.next, n.given = last.before, n.given[:len(n.given)-1]
@@ -60,7 +58,7 @@ func (l *Lanes) Append(b *proto.Batch, write func(tail []byte) error) error {
 	return err
 }
 
-// number makes n.tail the end of a record of b's entries.
+// number makes n.batch the entries of b, all with numbers.
 func (n *lane) number(b *proto.Batch) {
 	n.runs, n.given = b.AppendRuns(n.runs[:0]), n.given[:0]
 	n.batch.SetEntries(b.Entries(), b.Count())
@@ -83,7 +81,6 @@ func (n *lane) number(b *proto.Batch) {
 			used, left = used+k, left-k
 		}
 	}
-	n.tail = n.batch.AppendRecordTail(n.tail[:0])
 }
 
 // give takes the next count numbers of a category.
