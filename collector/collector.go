@@ -104,7 +104,7 @@ func Open(o Options) (_ *Collector, err error) {
 	c.gate.to = c.to
 	c.control = newControl(c.to, o.Stats, o.Version)
 	c.control.gate = c.gate
-	c.server = rpc.NewServer(o.server(), c.gate, c.control.processor())
+	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
 	return c, nil
 }
 

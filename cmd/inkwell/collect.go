@@ -64,7 +64,7 @@ func collectFlags(flags *pflag.FlagSet, o *collector.Options) {
 	flags.Var(conf.Value(&f.MaxSize, "1GB", "size", conf.ParseSize), "max-size", "bytes of a file on disk, never passed; 0 = no bound")
 	flags.Var(conf.Value(&f.Durability, "sync", "durability", spool.ParseDurability), "durability", "what OK means: sync (on disk), write (survives a killed process), memory")
 	flags.Var(conf.Value(&f.Newlines, "never", "word", store.ParseNewlines), "add-newlines", "put a newline behind messages: never, always or if-missing")
-	flags.Var(conf.Value(&o.Limits.MaxFrame, "64MiB", "size", parseFrame), "max-frame", "largest call that is accepted")
+	flags.Var(conf.Value(&o.Limits.MaxFrame, "64MiB", "size", parseFrame), "max-frame", "largest call that is accepted; from this machine, and from those that an --allow names, up to 256MiB when this is not given")
 	flags.IntVar(&f.MaxCategories, "max-categories", 4096, "categories at once; further ones go to _overflow")
 	flags.IntVar(&o.Limits.MaxConnections, "max-connections", 1024, "connections at once")
 	flags.BoolVar(&f.KeepOpen, "keep-open", false, "leave open files at the end, to be continued by the next start")
@@ -90,10 +90,13 @@ func (a *app) collectConfigured(cmd *cobra.Command, s *configured) error {
 	return a.runConfigured(cmd.Context(), s)
 }
 
-// parseFrame reads the size of a frame, which must fit into a record of the journal.
+// maxFrame is the largest call that the original takes.
+const maxFrame = 256 << 20
+
+// parseFrame reads the size of a frame.
 func parseFrame(s string) (int, error) {
 	n, err := conf.ParseSize(s)
-	if err == nil && (n < 1<<10 || n > 256<<20) {
+	if err == nil && (n < 1<<10 || n > maxFrame) {
 		err = fmt.Errorf("frame size %q: must be between 1KiB and 256MiB", s)
 	}
 	return int(n), err
@@ -101,6 +104,9 @@ func parseFrame(s string) (int, error) {
 
 func (a *app) runCollect(cmd *cobra.Command, o *collector.Options, userName string) error {
 	f := &o.Files
+	if !cmd.Flags().Changed("max-frame") {
+		o.Limits.MaxTrusted = maxFrame
+	}
 	switch {
 	case f.Dir == "":
 		return usagef("--dir DIR is missing: where shall the files go?")

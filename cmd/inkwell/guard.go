@@ -24,7 +24,7 @@ func guardFlags(flags *pflag.FlagSet, o *collector.Options, rules *allowValue) {
 	flags.StringVar(&o.TLS.CA, "tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
 	flags.Var(rules, "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
 	flags.Var(conf.Value(&l.MaxPerAddress, "256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
-	flags.IntVar(&l.MaxEntries, "max-entries", 0, "messages of one call; 0 = one for each 64 bytes of --max-frame")
+	flags.IntVar(&l.MaxEntries, "max-entries", 0, "messages of one call; 0 = one for each 32 bytes of the largest call")
 	flags.Var(conf.Value(&l.MaxMessage, "0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
 	flags.Var(conf.Value(&l.MaxInFlight, "256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
 	flags.Var(conf.Value(&l.IdleTimeout, "10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")
