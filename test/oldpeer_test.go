@@ -111,10 +111,7 @@ func (p *oldPeer) serve(conn net.Conn) error {
 			p.mu.Unlock()
 		}
 		if name != "Log" {
-			if _, err := conn.Write(exception(name, seq, 1, "Invalid method name: '"+name+"'")); err != nil {
-				return nil
-			}
-			continue
+			return fmt.Errorf("a call of %s, of which some servers that know only Log die", name)
 		}
 		entries := d.log()
 		if d.err != nil {

@@ -24,6 +24,10 @@ const replayBytes = 4 << 20
 // busyTime is how long after it took something a peer that says TRY_LATER is busy, which is no trouble.
 const busyTime = 5 * time.Second
 
+// directTime is how long a batch is on its way to the primary in parts: what passed then can be sent again when the process is killed. The
+// replay acks part by part.
+const directTime = 100 * time.Millisecond
+
 // closeGrace is how long Close lets a replay that is under way go on before it breaks it off.
 const closeGrace = 5 * time.Second
 
@@ -145,19 +149,8 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 		}
 	}
 	if ctx.Err() == nil && b.direct() {
-		err := b.primary.Append(ctx, batch)
-		if err == nil {
-			killpoint.Reach("buffer.direct")
-			b.there()
+		if batch = b.pass(ctx, batch); batch.Count() == 0 {
 			return nil
-		}
-		batch = store.Rest(batch, err)
-		switch {
-		case ctx.Err() != nil:
-		case isRefusal(err):
-			b.refused(err, 0)
-		default:
-			b.away(err)
 		}
 	}
 	if _, err := b.spool.AppendJoined(context.WithoutCancel(ctx), batch.Entries(), batch.AppendRecordTail(nil), batch.Count()); err != nil {
@@ -165,6 +158,52 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 	}
 	b.spooled.Add(int64(batch.Count()))
 	return nil
+}
+
+// pass brings a batch to the primary, and returns what is left of it for the spool: nothing, unless the primary fails, or takes so little at
+// once that it has not taken all within directTime.
+func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batch) {
+	began := time.Now()
+	for left = batch; left.Count() > 0; {
+		part := portion(b.primary, left, proto.Part{})
+		err := b.primary.Append(ctx, part)
+		taken := part.Count() - store.Rest(part, err).Count()
+		if err == nil {
+			taken = part.Count()
+			killpoint.Reach("buffer.direct")
+			b.there()
+		}
+		if taken > 0 {
+			left = left.Section(taken, left.Count()-taken)
+		}
+		switch {
+		case err == nil && time.Since(began) < directTime:
+			continue
+		case err == nil || ctx.Err() != nil:
+		case isRefusal(err):
+			b.refused(err, 0)
+		default:
+			b.away(err)
+		}
+		return left
+	}
+	return left
+}
+
+// portion is what of b, behind those that are done, is offered to a primary at once.
+func portion(primary store.Store, b *proto.Batch, done proto.Part) *proto.Batch {
+	part := proto.Part{From: done.From, First: done.First, Size: b.Size() - done.From, Count: b.Count() - done.First}
+	if p, ok := primary.(portioner); ok {
+		if entries, bytes := p.Portion(); part.Count > entries || part.Size > bytes {
+			part.Count, part.Size = 0, 0
+			for c := b.CursorFrom(part.From); c.Next() && (part.Count == 0 || part.Count < entries && c.End()-part.From <= bytes); {
+				part.Count, part.Size = part.Count+1, c.End()-part.From
+			}
+		}
+	}
+	var some proto.Batch
+	some.SetPart(b, part)
+	return &some
 }
 
 // enter counts an Append in and returns what it has to wait for.

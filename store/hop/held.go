@@ -50,6 +50,8 @@ type holding struct {
 	tried time.Time
 	end   uint64 // offset behind it in the spool
 	done  bool
+
+	refusals int // exceptions
 }
 
 // recover reads what a process of before held.
@@ -169,16 +171,25 @@ func (h *held) add(entry *proto.Batch) bool {
 func (h *held) prove(ctx context.Context, others int) (int, error) {
 	err := h.q.to.Append(ctx, &h.last)
 	h.refused = errors.Is(err, store.ErrTryLater)
-	switch k := len(h.list) - 1; {
-	case err == nil || isRefusal(err) && h.q.setAside(&h.last, err):
-		h.list[k].done, h.doubt = true, false
+	last := &h.list[len(h.list)-1]
+	switch {
+	case err == nil || last.hopeless(err) && h.q.setAside(&h.last, err):
+		last.done, h.doubt = true, false
 		h.sweep()
 		return others, nil
 	case h.refused:
-		h.list[k].tried = time.Now()
+		last.tried = time.Now()
 		return 1, nil
 	}
 	return 0, err
+}
+
+// hopeless says whether err is the last of many exceptions.
+func (o *holding) hopeless(err error) bool {
+	if isRefusal(err) {
+		o.refusals++
+	}
+	return o.refusals >= maxRefusals
 }
 
 // othersPass notes that other entries were taken.
@@ -239,7 +250,7 @@ func (h *held) retry(ctx context.Context) {
 		over := errors.Is(err, store.ErrTryLater) && time.Since(one.since) >= h.q.o.After && h.passed.After(one.tried) && !(h.doubt && len(h.list) == 1)
 		switch {
 		case err == nil:
-		case (over || isRefusal(err)) && h.q.setAside(&h.first, err):
+		case (over || one.hopeless(err)) && h.q.setAside(&h.first, err):
 		default:
 			one.tried = time.Now()
 			return

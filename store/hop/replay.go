@@ -158,7 +158,7 @@ func (r *replay) deliver(life, calls context.Context) bool {
 		if !r.due(life) {
 			return false
 		}
-		part := r.portion()
+		part := portion(r.b.primary, &r.batch, r.done)
 		err := r.b.primary.Append(calls, part)
 		r.took(part, err)
 		switch {
@@ -175,22 +175,6 @@ func (r *replay) deliver(life, calls context.Context) bool {
 			return false
 		}
 	}
-}
-
-// portion is what is offered next.
-func (r *replay) portion() *proto.Batch {
-	part := proto.Part{From: r.done.From, First: r.done.First, Size: r.batch.Size() - r.done.From, Count: r.batch.Count() - r.done.First}
-	if p, ok := r.b.primary.(portioner); ok {
-		if entries, bytes := p.Portion(); part.Count > entries || part.Size > bytes {
-			part.Count, part.Size = 0, 0
-			for c := r.batch.CursorFrom(part.From); c.Next() && (part.Count == 0 || part.Count < entries && c.End()-part.From <= bytes); {
-				part.Count, part.Size = part.Count+1, c.End()-part.From
-			}
-		}
-	}
-	var b proto.Batch
-	b.SetPart(&r.batch, part)
-	return &b
 }
 
 // took notes what the primary took of part, if Append of it ended with err.
