@@ -212,9 +212,6 @@ type Cursor struct {
 // Cursor returns a cursor before the first entry; it is valid until the batch is changed.
 func (b *Batch) Cursor() Cursor { return Cursor{data: b.data} }
 
-// CursorFrom returns a cursor before the entry at an offset of the canonical bytes: 0, or the End of an entry.
-func (b *Batch) CursorFrom(at int) Cursor { return Cursor{data: b.data, end: at} }
-
 // Next moves to the next entry and says whether there is one. The bytes must be canonical: a Batch never holds others.
 func (c *Cursor) Next() bool {
 	if c.end >= len(c.data) {

@@ -43,34 +43,6 @@ func (b *Batch) SetRecord(data []byte) error {
 	return nil
 }
 
-// Part is some entries of a batch that follow each other.
-type Part struct {
-	From, Size   int // their bytes
-	First, Count int // their entries
-}
-
-// SetPart makes b a part of o, with the spans of its entries. b aliases o.
-func (b *Batch) SetPart(o *Batch, p Part) {
-	end := p.From + p.Size
-	b.SetEntries(o.data[p.From:end:end], p.Count)
-	b.spans = AppendSpanPart(b.spans, o.spans, p.First, p.Count)
-}
-
-// Section returns count entries of b from one on, with their spans; it aliases b.
-func (b *Batch) Section(from, count int) *Batch {
-	c := b.Cursor()
-	for range from {
-		c.Next()
-	}
-	start := c.End()
-	for range count {
-		c.Next()
-	}
-	part := new(Batch)
-	part.SetPart(b, Part{From: start, Size: c.End() - start, First: from, Count: count})
-	return part
-}
-
 // AppendSpanPart appends to dst, which must be empty, the spans of count entries, of which the first is number first of those that
 // spans begin with. A span that begins with entries without a number is one of the zero stream.
 func AppendSpanPart(dst, spans []Span, first, count int) []Span {

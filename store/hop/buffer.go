@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,13 @@ const replayBytes = 4 << 20
 
 // busyTime is how long after it took something a peer that says TRY_LATER is busy, which is no trouble.
 const busyTime = 5 * time.Second
+
+// recordEntries and recordBytes bound a record of the spool, which is acknowledged as a whole: what a slow peer has taken of it is sent
+// again when the process is killed.
+const (
+	recordEntries = 256
+	recordBytes   = 64 << 10
+)
 
 // directTime is how long a batch is on its way to the primary in parts: what passed then can be sent again when the process is killed. The
 // replay acks part by part.
@@ -153,7 +161,11 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 			return nil
 		}
 	}
-	if _, err := b.spool.AppendJoined(context.WithoutCancel(ctx), batch.Entries(), batch.AppendRecordTail(nil), batch.Count()); err != nil {
+	var records []spool.Part
+	for r := range batch.Parts(recordEntries, recordBytes) {
+		records = append(records, spool.Part{Data: r.Entries(), Tail: r.AppendRecordTail(nil), Count: r.Count()})
+	}
+	if _, err := b.spool.AppendParts(context.WithoutCancel(ctx), records); err != nil {
 		return fmt.Errorf("keep %d entries in the spool: %w", batch.Count(), err)
 	}
 	b.spooled.Add(int64(batch.Count()))
@@ -192,17 +204,12 @@ func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batc
 
 // portion is what of b, behind those that are done, is offered to a primary at once.
 func portion(primary store.Store, b *proto.Batch, done proto.Part) *proto.Batch {
-	part := proto.Part{From: done.From, First: done.First, Size: b.Size() - done.From, Count: b.Count() - done.First}
+	entries, bytes := math.MaxInt, math.MaxInt
 	if p, ok := primary.(portioner); ok {
-		if entries, bytes := p.Portion(); part.Count > entries || part.Size > bytes {
-			part.Count, part.Size = 0, 0
-			for c := b.CursorFrom(part.From); c.Next() && (part.Count == 0 || part.Count < entries && c.End()-part.From <= bytes); {
-				part.Count, part.Size = part.Count+1, c.End()-part.From
-			}
-		}
+		entries, bytes = p.Portion()
 	}
 	var some proto.Batch
-	some.SetPart(b, part)
+	some.SetPart(b, b.PartFrom(done, entries, bytes))
 	return &some
 }
 

@@ -105,28 +105,13 @@ func (n *Network) begin(room size) []*proto.Batch {
 		if i > 0 && !fits {
 			break
 		}
-		w.part.Count, w.part.Size = left.entries, left.bytes
-		if !fits {
-			w.cut(room)
-		}
+		w.part = w.batch.PartFrom(proto.Part{From: w.part.From, First: w.part.First}, room.entries, room.bytes)
 		k.add(w)
 	}
 	if n.inCall, n.wanted = len(k.batches), len(k.batches); n.inCall > 0 {
 		k.first = n.queue[0]
 	}
 	return k.batches
-}
-
-// cut leaves in the call so many of the waiter's entries as there is room for, and one at least.
-func (w *waiter) cut(room size) {
-	w.part.Count, w.part.Size = 0, 0
-	for c := w.batch.CursorFrom(w.part.From); c.Next(); {
-		bytes := c.End() - w.part.From
-		if w.part.Count > 0 && (w.part.Count >= room.entries || bytes > room.bytes) {
-			break
-		}
-		w.part.Count, w.part.Size = w.part.Count+1, bytes
-	}
 }
 
 // add puts a waiter's part into the call.

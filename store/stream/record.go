@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"math"
 
 	"inkwell/proto"
 	"inkwell/store/spool"
@@ -20,20 +21,9 @@ func Keep(ctx context.Context, l *spool.Log, b *proto.Batch) error {
 		return err
 	}
 	var parts []spool.Part
-	var p proto.Part
-	var one proto.Batch
-	add := func() {
-		one.SetPart(b, p)
-		parts = append(parts, spool.Part{Data: one.Entries(), Tail: one.AppendRecordTail(nil), Count: one.Count()})
-		p = proto.Part{From: p.From + p.Size, First: p.First + p.Count}
+	for p := range b.Parts(math.MaxInt, maxPart) {
+		parts = append(parts, spool.Part{Data: p.Entries(), Tail: p.AppendRecordTail(nil), Count: p.Count()})
 	}
-	for c := b.Cursor(); c.Next(); {
-		if p.Count > 0 && c.End()-p.From > maxPart {
-			add()
-		}
-		p.Size, p.Count = c.End()-p.From, p.Count+1
-	}
-	add()
 	_, err := l.AppendParts(ctx, parts)
 	return err
 }
