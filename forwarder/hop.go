@@ -5,24 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
-	"inkwell/store"
 	"inkwell/store/hop"
 	"inkwell/store/spool"
 )
 
 // nextHop is the way to the next hop: the network, with a spool before it if there is a directory for one.
 type nextHop struct {
+	o       hopOptions
 	network *hop.Network
-	to      store.Store  // what stands before the network
-	buffer  *hop.Buffer  // the same; nil = there is no spool
-	held    func() int   // entries that the next hop answers with TRY_LATER and others go past
-	dir     *faultfs.Dir // the spool's
+	direct  *hop.Quarantine // before the network, where there is no spool
+	dir     *faultfs.Dir    // the spool's; nil = there is none
+	spooled chan struct{}   // closed when buffer stands
+
+	end     context.CancelFunc // ends the wait for the spool
+	waiting sync.WaitGroup
+
+	// Behind spooled:
+
+	buffer    *hop.Buffer
+	held      func() int // entries that the next hop answers with TRY_LATER, past which others went
+	inherited int64      // entries that the spool held when it was opened
 }
 
 // Calls says how the next hop is called. The zero value of a field is hop.NetworkOptions' default.
@@ -36,65 +45,124 @@ type Calls struct {
 }
 
 type hopOptions struct {
-	to    []string
-	calls Calls
-	root  string // dir lies beneath it, and no link is followed on the way; "" = dir
-	dir   string // "" = no spool
-	max   int64  // bytes of the spool; 0 = unbounded
-	log   *slog.Logger
-	stats *stats.Set
+	to      []string
+	calls   Calls
+	root    string // dir lies beneath it, and no link is followed on the way; "" = dir
+	dir     string // "" = no spool
+	max     int64  // bytes of the spool; 0 = unbounded
+	patient bool   // a spool that another process has is waited for (see succession.go)
+	log     *slog.Logger
+	stats   *stats.Set
 }
 
 func openHop(o hopOptions) (_ *nextHop, err error) {
-	h := new(nextHop)
+	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}}
 	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
 	if o.dir == "" {
-		h.to, err = hop.OpenQuarantine(h.network, hop.QuarantineOptions{Again: true, Logger: o.log, Stats: o.stats})
+		h.direct, err = hop.OpenQuarantine(h.network, hop.QuarantineOptions{Again: true, Logger: o.log, Stats: o.stats})
 		return h, err
 	}
 	if h.dir, err = faultfs.OpenBeneath(o.root, o.dir, nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
 	}
-	log, err := spool.Open(h.dir, spool.Options{MaxBytes: o.max, Logger: o.log})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open spool (each needs a directory of its own): %w", err), h.Close())
+	err = h.takeSpool()
+	if o.patient && errors.Is(err, faultfs.ErrLocked) {
+		h.awaitSpool()
+		err = nil
 	}
-	quarantine, err := hop.OpenQuarantine(h.network, hop.QuarantineOptions{Root: o.root, Dir: o.dir, After: o.calls.Quarantine, Logger: o.log, Stats: o.stats})
 	if err != nil {
-		return nil, errors.Join(err, log.Close(), h.Close())
+		return nil, errors.Join(err, h.Close())
 	}
-	h.buffer = hop.OpenBuffer(quarantine, log, hop.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
-	h.to, h.held = h.buffer, quarantine.Held
 	return h, nil
 }
 
-// Append is that of what stands before the network.
-func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error { return h.to.Append(ctx, b) }
+// takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it.
+func (h *nextHop) takeSpool() error {
+	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log})
+	if err != nil {
+		return fmt.Errorf("open spool (each needs a directory of its own): %w", err)
+	}
+	to, err := hop.OpenQuarantine(h.network, hop.QuarantineOptions{Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine, Logger: h.o.log, Stats: h.o.stats})
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	_, h.inherited = log.Backlog()
+	h.held = to.Held
+	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
+	close(h.spooled)
+	return nil
+}
+
+// before is how many entries the spool held when it was opened.
+func (h *nextHop) before() int64 {
+	if !h.hasSpool() {
+		return 0
+	}
+	return h.inherited
+}
+
+// hasSpool says whether what the network does not take goes to the spool.
+func (h *nextHop) hasSpool() bool {
+	select {
+	case <-h.spooled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Append is that of the buffer, or of the network.
+func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
+	switch {
+	case h.hasSpool():
+		return h.buffer.Append(ctx, b)
+	case h.dir != nil:
+		return h.appendWaiting(ctx, b)
+	}
+	return h.direct.Append(ctx, b)
+}
 
 // backlog is what the spool holds, and what is held beside it.
 func (h *nextHop) backlog() (bytes, entries int64) {
-	if h.buffer == nil {
+	if !h.hasSpool() {
 		return 0, 0
 	}
 	bytes, entries = h.buffer.Backlog()
 	return bytes, entries + int64(h.held())
 }
 
-// drain waits until the spool is empty, or ctx ends.
+// drain waits until the spool is empty, or ctx ends. A spool that is still waited for is taken now or never: its owner may have let go of it
+// a moment ago.
 func (h *nextHop) drain(ctx context.Context) error {
-	if h.buffer == nil {
+	h.end()
+	h.waiting.Wait()
+	if !h.hasSpool() && h.dir != nil {
+		if err := h.takeSpool(); err != nil && !errors.Is(err, faultfs.ErrLocked) {
+			return err
+		}
+	}
+	if !h.hasSpool() {
 		return nil
 	}
 	return h.buffer.Drain(ctx)
 }
 
+// abort has Close wait for no call.
+func (h *nextHop) abort() {
+	if h.hasSpool() {
+		h.buffer.Abort()
+	}
+}
+
 // Close releases everything, as far as it was opened.
 func (h *nextHop) Close() error {
+	h.end()
+	h.waiting.Wait()
 	var errs []error
-	if h.to != nil {
-		errs = append(errs, h.to.Close()) // the network's too
+	if h.hasSpool() {
+		errs = append(errs, h.buffer.Close()) // the network's too
 	} else {
 		errs = append(errs, h.network.Close())
 	}

@@ -280,7 +280,7 @@ func TestForwardOptionsAreChecked(t *testing.T) {
 			t.Errorf("%q was accepted", s)
 		}
 	}
-	if in, err := ParseInput("web=/var/log/*.log"); err != nil || in != (Input{Category: "web", Glob: "/var/log/*.log"}) {
+	if in, err := ParseInput("web=/var/log/*.log"); err != nil || in.Category != "web" || in.Glob != "/var/log/*.log" {
 		t.Errorf("%+v, %v", in, err)
 	}
 }
@@ -303,7 +303,7 @@ func runPipe(t *testing.T, o PipeOptions, data string) (Counts, error) {
 		}
 		w.Close()
 	}()
-	return p.Run(context.Background())
+	return p.Run(context.Background(), context.Background())
 }
 
 func TestPipeLeavesInTheSpoolWhatTheNextRunDelivers(t *testing.T) {

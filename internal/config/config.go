@@ -2,7 +2,7 @@
 // is wrong with the file, line by line.
 //
 //	bytes ─ conf.Parse ─► blocks ─ Load ─► Config ─┬─ Stores: categories → Sink (file | buffer | network | bucket | multi | category | null)
-//	                                               ├─ Tails, Pipes: where a forwarder takes lines from
+//	                                               ├─ Tails, Pipes, Journals, Syslogs: where a forwarder takes lines from
 //	                                               └─ Problems: file:line, what, the cure
 //
 // A Sink is the description of a store, not the store: it holds nothing open and is not changed once it was loaded, so it can be shared,
@@ -20,13 +20,18 @@
 package config
 
 import (
+	"math"
 	"time"
 
+	"inkwell/forwarder/lines"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 )
 
 //go:generate go test -run TestDocument -update .
+
+// NoLimit is a number of bytes that nothing reaches.
+const NoLimit = math.MaxInt64
 
 // Config is a configuration file, understood.
 type Config struct {
@@ -40,9 +45,10 @@ type Config struct {
 	TLS                  TLS      // of the listeners; network stores without their own use it, too
 	Allow                *access.Rules
 	MaxMessagesPerSecond int64 // 0 = no limit
-	MaxQueueSize         int64 // bytes
+	MaxQueueSize         int64 // bytes; NoLimit = the journal bounds what waits
 	MaxFrame             int   // bytes
-	MaxEntries           int   // of a call; 0 = one for each 64 bytes of MaxFrame
+	MaxTrusted           int   // the same from this machine, and from peers that an <allow> block names, if it is more
+	MaxEntries           int   // of a call; 0 = one for each 32 bytes of the largest frame
 	MaxMessage           int   // bytes; 0 = what a frame holds
 	MaxPerAddress        int   // connections; 0 = no limit
 	MaxInFlight          int64 // bytes
@@ -56,14 +62,17 @@ type Config struct {
 	ServerThreads        int  // has no effect
 
 	Durability string // sync, write or memory
+	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
 	JournalMax int64  // bytes
 	StreamTTL  time.Duration
 
-	Stores []*Store // in the byte order of the names of their blocks
-	Tails  []Tail
-	Pipes  []Pipe
+	Stores   []*Store // in the byte order of the names of their blocks
+	Tails    []Tail
+	Pipes    []Pipe
+	Journals []Journal
+	Syslogs  []Syslog
 }
 
 // TLS names PEM files. The zero value is: no certificate, and the authorities of the system.
@@ -99,10 +108,11 @@ type Sink interface {
 // Tail is a <tail> block: files to follow.
 type Tail struct {
 	Line     int
-	Category string
+	Category string // can use the names of Glob
 	Glob     string
+	Exclude  []string
 	FromEnd  bool // files that stand there when they are first seen are begun at their end
-	MaxLine  int  // bytes
+	Lines    lines.Options
 }
 
 // Pipe is a <pipe> block: standard input.

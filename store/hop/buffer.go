@@ -175,42 +175,35 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 // pass brings a batch to the primary, and returns what is left of it for the spool: nothing, unless the primary fails, or takes so little at
 // once that it has not taken all within directTime.
 func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batch) {
-	began := time.Now()
-	for left = batch; left.Count() > 0; {
-		part := portion(b.primary, left, proto.Part{})
+	began, done := time.Now(), 0
+	for at := (proto.Place{}); done < batch.Count(); {
+		part := portion(b.primary, batch, at)
 		err := b.primary.Append(ctx, part)
-		taken := part.Count() - store.Rest(part, err).Count()
+		if n := taken(part, err); n > 0 {
+			done += n
+			at = batch.PlaceBehind(at, n, math.MaxInt)
+		}
 		if err == nil {
-			taken = part.Count()
 			killpoint.Reach("buffer.direct")
 			b.there()
-		}
-		if taken > 0 {
-			left = left.Section(taken, left.Count()-taken)
+			if time.Since(began) < directTime {
+				continue
+			}
+			break
 		}
 		switch {
-		case err == nil && time.Since(began) < directTime:
-			continue
-		case err == nil || ctx.Err() != nil:
+		case ctx.Err() != nil:
 		case isRefusal(err):
 			b.refused(err, 0)
 		default:
 			b.away(err)
 		}
-		return left
+		break
 	}
-	return left
-}
-
-// portion is what of b, behind those that are done, is offered to a primary at once.
-func portion(primary store.Store, b *proto.Batch, done proto.Part) *proto.Batch {
-	entries, bytes := math.MaxInt, math.MaxInt
-	if p, ok := primary.(portioner); ok {
-		entries, bytes = p.Portion()
+	if done == batch.Count() {
+		return new(proto.Batch)
 	}
-	var some proto.Batch
-	some.SetPart(b, b.PartFrom(done, entries, bytes))
-	return &some
+	return batch.Section(done, batch.Count()-done)
 }
 
 // enter counts an Append in and returns what it has to wait for.
@@ -339,6 +332,12 @@ func (b *Buffer) Drain(ctx context.Context) error {
 			return fmt.Errorf("deliver what is in the spool: %d entries (%d bytes) are left: %w", entries, bytes, ctx.Err())
 		}
 	}
+}
+
+// Abort ends the replay, and the call that is under way, at once: Close, which is to follow, waits for nothing but the disk then.
+func (b *Buffer) Abort() {
+	b.stop()
+	b.abort()
 }
 
 // Close ends the replay (a call that is under way gets a few seconds), waits for pending Appends and closes primary and spool. What

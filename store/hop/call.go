@@ -100,12 +100,12 @@ func (n *Network) begin(room size) []*proto.Batch {
 	k := &n.call
 	k.batches, k.size = k.batches[:0], size{}
 	for i, w := range n.queue {
-		left := size{entries: w.batch.Count() - w.part.First, bytes: w.batch.Size() - w.part.From}
+		left := size{entries: w.batch.Count() - w.taken.Entries, bytes: w.batch.Size() - w.taken.Bytes}
 		fits := k.size.entries+left.entries <= room.entries && k.size.bytes+left.bytes <= room.bytes
 		if i > 0 && !fits {
 			break
 		}
-		w.part = w.batch.PartFrom(proto.Part{From: w.part.From, First: w.part.First}, room.entries, room.bytes)
+		w.until = w.batch.PlaceBehind(w.taken, room.entries, room.bytes)
 		k.add(w)
 	}
 	if n.inCall, n.wanted = len(k.batches), len(k.batches); n.inCall > 0 {
@@ -117,13 +117,13 @@ func (n *Network) begin(room size) []*proto.Batch {
 // add puts a waiter's part into the call.
 func (k *call) add(w *waiter) {
 	b := w.batch
-	if w.part.Count < b.Count() {
-		k.part.SetPart(w.batch, w.part)
+	if count := w.until.Entries - w.taken.Entries; count < b.Count() {
+		k.part.SetPart(w.batch, w.taken, w.until)
 		b = &k.part
 	}
 	k.batches = append(k.batches, b)
-	k.size.entries += w.part.Count
-	k.size.bytes += w.part.Size
+	k.size.entries += b.Count()
+	k.size.bytes += b.Size()
 }
 
 // large says whether the messages of the call are so many bytes that it should be announced by an empty one.
@@ -140,10 +140,10 @@ func (n *Network) finish(taken bool, next size) {
 	kept := 0
 	for _, w := range members {
 		if taken {
-			w.part = proto.Part{From: w.part.From + w.part.Size, First: w.part.First + w.part.Count}
+			w.taken = w.until
 		}
 		switch {
-		case w.part.First == w.batch.Count():
+		case w.taken.Entries == w.batch.Count():
 			w.done <- struct{}{}
 		case w.left:
 			w.err = errLeft

@@ -76,8 +76,9 @@ type Network struct {
 // waiter is one Append.
 type waiter struct {
 	batch *proto.Batch
-	part  proto.Part // of the batch, in the call; what is before it was taken
-	left  bool       // its context ended while its bytes were in the client's hands
+	taken proto.Place // in the batch: what is before it was taken
+	until proto.Place // what is before it is in the call
+	left  bool        // its context ended while its bytes were in the client's hands
 	err   error
 	done  chan struct{} // has room for one; err stands when it is filled
 }
@@ -126,7 +127,7 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	w := n.waiters.Get().(*waiter)
 	defer n.waiters.Put(w)
-	w.batch, w.part, w.left, w.err = b, proto.Part{}, false, nil
+	w.batch, w.taken, w.until, w.left, w.err = b, proto.Place{}, proto.Place{}, false, nil
 	if err := n.join(ctx, w); err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 		}
 	}
 	w.batch = nil
-	err, taken := w.err, w.part.First
+	err, taken := w.err, w.taken.Entries
 	switch {
 	case err == nil:
 		n.sent.add(b)

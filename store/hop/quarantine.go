@@ -134,7 +134,7 @@ func (q *Quarantine) resume(b *proto.Batch) (done int) {
 
 // offer offers what is left of b, and says how many entries were taken. While it is not known whether the peer takes others than the entry
 // that was held last, that comes first.
-func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (taken int, err error) {
+func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int, err error) {
 	left := b.Count() - done
 	if q.held.doubtful() {
 		if left, err = q.held.prove(ctx, left); err != nil {
@@ -151,12 +151,12 @@ func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (taken
 		q.held.othersPass()
 		return left, nil
 	}
-	if taken = left - store.Rest(part, err).Count(); taken > 0 {
+	if n = taken(part, err); n > 0 {
 		q.held.othersPass()
 	} else {
 		q.held.othersWait()
 	}
-	return taken, err
+	return n, err
 }
 
 // passOver notes that the entry behind those that are done was not taken, and why; it says whether the entry is held or set aside now.
@@ -206,11 +206,6 @@ func (q *Quarantine) Portion() (entries, bytes int) {
 		return s.Portion()
 	}
 	return math.MaxInt, math.MaxInt
-}
-
-// portioner is a store that knows how much it takes in one piece.
-type portioner interface {
-	Portion() (entries, bytes int)
 }
 
 // Connect finds out whether the store's peer is there.

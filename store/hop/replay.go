@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"inkwell/internal/killpoint"
 	"inkwell/internal/rpc"
 	"inkwell/proto"
-	"inkwell/store"
 	"inkwell/store/spool"
 )
 
@@ -29,7 +29,7 @@ type replay struct {
 	read    uint64      // offset behind what was read
 	run     []record    // what is being delivered
 	batch   proto.Batch // the entries of run
-	done    proto.Part  // From, First: those that the primary has
+	done    proto.Place // what is before it the primary has
 	next    proto.Batch // a record that was read but did not fit into run
 	nextEnd uint64
 }
@@ -76,7 +76,7 @@ func (r *replay) loop(life, calls context.Context) error {
 // gather waits for a record and makes a run of it and of what stands behind it, as far as it is there and fits.
 func (r *replay) gather(ctx context.Context) error {
 	r.batch.Reset()
-	r.run, r.done = r.run[:0], proto.Part{}
+	r.run, r.done = r.run[:0], proto.Place{}
 	return r.fill(ctx)
 }
 
@@ -146,7 +146,7 @@ func (r *replay) deliver(life, calls context.Context) bool {
 	var refusals rpc.Backoff
 	for acked := 0; ; {
 		whole := acked
-		for whole < len(r.run) && r.run[whole].last <= r.done.First {
+		for whole < len(r.run) && r.run[whole].last <= r.done.Entries {
 			whole++
 		}
 		if whole > acked && !r.ack(life, r.run[whole-1].end) {
@@ -179,17 +179,14 @@ func (r *replay) deliver(life, calls context.Context) bool {
 
 // took notes what the primary took of part, if Append of it ended with err.
 func (r *replay) took(part *proto.Batch, err error) {
-	count, size := part.Count(), part.Size()
-	if err != nil {
-		rest := store.Rest(part, err)
-		count, size = count-rest.Count(), size-rest.Size()
+	count := taken(part, err)
+	if count == 0 {
+		return
 	}
-	if count > 0 {
-		killpoint.Reach("replay.delivered")
-		r.b.there()
-		r.replayed.Add(int64(count))
-		r.done.First, r.done.From = r.done.First+count, r.done.From+size
-	}
+	killpoint.Reach("replay.delivered")
+	r.b.there()
+	r.replayed.Add(int64(count))
+	r.done = r.batch.PlaceBehind(r.done, count, math.MaxInt)
 }
 
 // ack tells the spool that everything below end is done. It returns false when the replay has to end before that was possible; then
