@@ -10,16 +10,14 @@ import (
 	"time"
 
 	"inkwell/internal/config"
-	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
-	"inkwell/rotate"
 	"inkwell/store"
-	"inkwell/store/books"
 	"inkwell/store/journal"
 )
 
-// router is which outlets take which category, by the rules of the original: those of its own name, else those of the first prefix that
-// fits (in byte order, so the shortest, or the longest if so configured), else the default ones. Safe for concurrent use.
+// router is which outlets take which category, by the rules of the original: those of its own name, else those of the
+// first prefix that fits (in byte order, so the shortest, or the longest if so configured), else the default ones. Safe
+// for concurrent use.
 type router struct {
 	conf    *config.Config
 	journal *journal.Journal
@@ -101,51 +99,12 @@ func (r *router) relays() (relays bool) {
 	return relays
 }
 
-// destinations are where files are written. What a buffer keeps is none: it is read back.
-func (r *router) destinations() (all []books.Destination) {
-	var add func(s config.Sink)
-	add = func(s config.Sink) {
-		switch s := s.(type) {
-		case config.File:
-			d := books.Destination{Root: filepath.Join(s.Dir, s.Sub)}
-			if c := s.Compress; c != nil {
-				d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
-				if c.DoneMarkers {
-					d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness}
-				}
-			}
-			all = append(all, d)
-		case config.Buffer:
-			add(s.Primary)
-			if !s.Replay {
-				add(s.Secondary)
-			}
-		case config.Bucket:
-			for _, child := range s.Children {
-				add(child)
-			}
-		case config.Multi:
-			for _, child := range s.Children {
-				add(child)
-			}
-		case config.ByCategory:
-			add(s.Model)
-		}
-	}
-	for _, b := range r.conf.Stores {
-		if b.Sink != nil {
-			add(b.Sink)
-		}
-	}
-	return all
-}
-
-// locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir` from before there
-// were outlets.
+// locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir`
+// from before there were outlets.
 func (r *router) locate(category string) (key, path string) {
 	for _, u := range r.match(category) {
 		for _, s := range u.places(u.outlet(category)) {
-			if f, ok := s.(config.File); ok {
+			if f, ok := s.(config.File); ok && f.Compress != nil {
 				o := options(u.outlet(category), s)
 				return o.Key(), filepath.Join(f.Dir, f.Sub, f.Base)
 			}
@@ -154,8 +113,8 @@ func (r *router) locate(category string) (key, path string) {
 	return "", ""
 }
 
-// prepare makes the outlets that are there from the start: of the blocks with a name, of those that many categories share, and of the
-// categories for which a former run left something in a buffer.
+// prepare makes the outlets that are there from the start: of the blocks with a name, of those that many categories
+// share, and of the categories for which a former run left something in a buffer.
 func (r *router) prepare() {
 	for _, name := range r.patterns.Names {
 		r.find([]byte(name))
@@ -176,7 +135,8 @@ func (r *router) prepare() {
 	}
 }
 
-// resume makes the outlets of the copies of a block for which a former run left something in a buffer, and says how many are too many.
+// resume makes the outlets of the copies of a block for which a former run left something in a buffer, and says how
+// many are too many.
 func (r *router) resume(b *config.Store) (beyond int) {
 	if b.Sink == nil || !r.conf.ThreadPerCategory {
 		return 0
@@ -223,7 +183,8 @@ func (r *router) find(category []byte) *target {
 	return r.make(string(category))
 }
 
-// make returns the target of a category. Names that can be no file names, and those beyond the limit, share one of our own.
+// make returns the target of a category. Names that can be no file names, and those beyond the limit, share one of our
+// own.
 func (r *router) make(category string) *target {
 	if t := r.targets[category]; t != nil {
 		return t
@@ -240,7 +201,8 @@ func (r *router) make(category string) *target {
 	return r.targets[category]
 }
 
-// own returns the target of one of our own names, under which a category is kept: one for all that the same blocks take.
+// own returns the target of one of our own names, under which a category is kept: one for all that the same blocks
+// take.
 func (r *router) own(category, name string, rules []rule) *target {
 	key := name + "\x00"
 	if len(rules) > 0 {
@@ -284,8 +246,8 @@ func options(name string, place config.Sink) journal.OutletOptions {
 	return journal.OutletOptions{Name: name, Store: place.String(), Single: file}
 }
 
-// outlets returns those of a rule for a category (of a rule that is shared, for any of its categories): one for each place where every
-// entry has to go, so that one that fails does not keep entries from the others.
+// outlets returns those of a rule for a category (of a rule that is shared, for any of its categories): one for each
+// place where every entry has to go, so that one that fails does not keep entries from the others.
 func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
 	b, name := u.block, u.outlet(category)
 	for _, place := range u.places(name) {
@@ -316,56 +278,8 @@ func (u rule) covers(name string) (category string, patterns []string) {
 	return "", c
 }
 
-const (
-	blockBytes = 1 << 20          // that are gathered for a block that is compressed
-	blockWait  = 10 * time.Second // for which a smaller one is: small blocks compress badly
-	plainBytes = 256 << 10        // that are gathered for files that are not compressed, and not the original's
-)
-
-// pace has the outlets of files of our kind gather what makes good blocks, and look every second whether their files are still there.
-func pace(o *journal.OutletOptions, place config.Sink) {
-	config.Walk(place, func(s config.Sink) {
-		f, ok := s.(config.File)
-		switch {
-		case !ok || f.Compress == nil:
-			return
-		case f.Compress.Codec == rotate.None:
-			o.Target = max(o.Target, plainBytes)
-		default:
-			o.Target, o.Interval = max(o.Target, blockBytes), max(o.Interval, blockWait)
-		}
-		o.Check = min(o.Check, time.Second)
-	})
-	if f, ok := place.(config.File); ok && f.Compress != nil {
-		o.Turn = func(at time.Time) time.Time { return f.Compress.Period.Next(killpoint.Clock(at), f.Compress.At) }
-	}
-}
-
-// blocks says whether a store may wait for a peer.
-func blocks(s config.Sink) bool {
-	switch s := s.(type) {
-	case config.File, config.Null, config.Unusable:
-		return false
-	case config.Buffer:
-		return blocks(s.Primary) || blocks(s.Secondary)
-	case config.Bucket:
-		return slices.ContainsFunc(s.Children, blocks)
-	case config.Multi:
-		return slices.ContainsFunc(s.Children, blocks)
-	case config.ByCategory:
-		return blocks(s.Model)
-	}
-	return true
-}
-
-// continued says whether the next run goes on with the files that are open at the end.
-func continued(s config.Sink) bool {
-	f, ok := s.(config.File)
-	return ok && f.Compress != nil && f.Compress.KeepOpen
-}
-
-// wait returns the outlet in which entries of a category that were taken before wait for a better configuration, if there is a block for
-// them in this one that was refused.
+// wait returns the outlet in which entries of a category that were taken before wait for a better configuration, if
+// there is a block for them in this one that was refused.
 func (r *router) wait(category, name string) []*journal.Outlet {
 	for _, b := range r.refused {
 		if !slices.ContainsFunc(b.Categories, func(pattern string) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,10 @@ func flagText(cmd *cobra.Command, args []string, render func(*flagLines) error) 
 	text := strings.Join(l.lines, "\n") + "\n"
 	var errs []error
 	for _, p := range config.Load("flags", []byte(text)).Problems {
-		if p.Error {
+		switch {
+		case p.Error && p.Cure == "":
+			errs = append(errs, errors.New(p.Text))
+		case p.Error:
 			errs = append(errs, fmt.Errorf("%s (%s)", p.Text, p.Cure))
 		}
 	}
@@ -93,7 +97,7 @@ func (l *flagLines) text(name string) string {
 	switch v.Type() {
 	case "bool":
 		return map[string]string{"true": "yes", "false": "no"}[text]
-	case "size", "count":
+	case "size", "count", "lines":
 		if text = strings.TrimSpace(text); strings.Trim(text, "0123456789") == "" { // a leading 0 would make it octal
 			text = cmp.Or(strings.TrimLeft(text, "0"), "0")
 		}
@@ -103,7 +107,7 @@ func (l *flagLines) text(name string) string {
 
 // list is the value of a flag that can be given several times.
 func (l *flagLines) list(name string) []string {
-	return l.flags.Lookup(name).Value.(pflag.SliceValue).GetSlice()
+	return slices.Clone(l.flags.Lookup(name).Value.(pflag.SliceValue).GetSlice())
 }
 
 // flagKey is a key of a configuration and the flag that says its value.
@@ -159,9 +163,7 @@ func forwardLines(l *flagLines) error {
 		l.add("", "<tail>")
 		l.set("category", in.Category)
 		l.set("path", in.Glob)
-		if l.text("from") == "end" {
-			l.add("from_end=yes")
-		}
+		l.fromEnd()
 		for _, pattern := range l.list("exclude") {
 			l.set("exclude", pattern)
 		}
@@ -175,24 +177,33 @@ func forwardLines(l *flagLines) error {
 	return nil
 }
 
+// fromEnd adds where an input is begun that is not known yet.
+func (l *flagLines) fromEnd() {
+	if l.text("from") == "end" {
+		l.add("from_end=yes")
+	}
+}
+
 // feeds adds the blocks of --journal and --syslog.
 func (l *flagLines) feeds() {
 	for _, text := range l.flags.Lookup("journal").Value.(*wordsValue).texts {
 		l.add("", "<journal>")
 		for _, word := range strings.Fields(text) {
-			if word != "all" {
-				l.add(word)
+			if key, value, pair := strings.Cut(word, "="); pair {
+				l.set(key, value)
 			}
 		}
+		l.fromEnd()
 		l.add("</journal>")
 	}
 	for _, text := range l.flags.Lookup("syslog").Value.(*wordsValue).texts {
 		l.add("", "<syslog>")
 		for _, word := range strings.Fields(text) {
-			if !strings.Contains(word, "=") {
-				word = "listen=" + word
+			if key, value, pair := strings.Cut(word, "="); pair {
+				l.set(key, value)
+			} else {
+				l.set("listen", word)
 			}
-			l.add(word)
 		}
 		l.add("</syslog>")
 	}
@@ -223,7 +234,7 @@ func pipeLines(l *flagLines) error {
 	return nil
 }
 
-// to reads --to.
+// to reads --to, and says each address so that it means the same in a configuration.
 func (l *flagLines) to() ([]string, error) {
 	to := l.list("to")
 	if err := needTo(to); err != nil {
@@ -239,7 +250,10 @@ func (l *flagLines) to() ([]string, error) {
 				return nil, fmt.Errorf("--to %s: %w", addr, err)
 			}
 			to[i] = "unix:" + path
+			continue
 		}
+		colon := strings.LastIndexByte(addr, ':')
+		to[i] = addr[:colon+1] + strings.TrimLeft(addr[colon+1:], "0") // which would make it octal
 	}
 	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"), ServerName: l.text("tls-server-name")})
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"inkwell/internal/config"
@@ -200,6 +202,95 @@ func TestFlagsThatAreNoConfiguration(t *testing.T) {
 		if r.code != exitUsage || !strings.Contains(r.stderr, c.want) || r.stdout != "" {
 			t.Errorf("check --print -- %q: code %d, %s; want %s", c.args, r.code, r.stderr, c.want)
 		}
+	}
+}
+
+// TestEveryFlagOfSendersIsConfiguration has each flag of forward and pipe in the text, and no problem with it.
+func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
+	forward, pipe := []string{"forward", "--to", "h:1", "--state", "/s", "a=/x"}, []string{"pipe", "--to", "h:1", "--spool", "/s", "a"}
+	known := map[string][]string{"forward": {"config", "to", "state"}, "pipe": {"config", "to", "spool"}}
+	for _, c := range []struct {
+		base               []string
+		flag, value, lines string
+		secure             bool // it is for addresses with tls://
+	}{
+		{forward, "spool-max", "0", "spool_max=0", false},
+		{forward, "from", "end", "from_end=yes", false},
+		{forward, "max-line", "1MiB", "max_line=1MiB", false},
+		{forward, "user", "nobody", "user=nobody", false},
+		{forward, "exclude", "*.gz #", `exclude="*.gz #"`, false},
+		{forward, "encoding", "utf-16le", "encoding=utf-16le", false},
+		{forward, "format", "cri", "format=cri", false},
+		{append(slices.Clone(forward), "--format", "cri"), "stamp", "true", "stamp=yes", false},
+		{forward, "multiline-start", "^# [0-9]+$", `multiline_start="^# [0-9]+$"`, false},
+		{forward, "multiline-lines", "010", "multiline_lines=10", false},
+		{forward, "multiline-wait", "1m", "multiline_wait=1m", false},
+		{forward, "max-categories", "9", "max_categories=9", false},
+		{forward, "journal", "unit=a.service unit=b-* category=x.#{unit} format=message", "<journal>|unit=a.service|unit=b-*|category=\"x.#{unit}\"|format=message|</journal>", false},
+		{forward, "journal", "all", "<journal>|</journal>", false},
+		{forward, "syslog", "udp://127.0.0.1:514 unix:/s# category={app} format=raw", "<syslog>|listen=udp://127.0.0.1:514|listen=\"unix:/s#\"|category={app}|format=raw|</syslog>", false},
+		{forward, "once", "true", "# --once true: stays a flag", false},
+		{forward, "tls-ca", "/a #", `tls_ca="/a #"`, true},
+		{forward, "tls-server-name", "n", "tls_server_name=n", true},
+		{pipe, "spool-max", "1.5GB", "spool_max=1.5GB", false},
+		{pipe, "when-full", "drop", "when_full=drop", false},
+		{pipe, "drain-timeout", "0s", "drain_timeout=0s", false},
+		{pipe, "echo", "true", "# --echo true: stays a flag", false},
+		{pipe, "tls-ca", "ca", "tls_ca=ca", true},
+		{pipe, "tls-server-name", "n", "tls_server_name=n", true},
+	} {
+		known[c.base[0]] = append(known[c.base[0]], c.flag)
+		args := append([]string{c.base[0], "--" + c.flag + "=" + c.value}, c.base[1:]...)
+		if c.secure {
+			args = append(args[:2:2], append([]string{"--to", "tls://i:2"}, args[2:]...)...)
+		}
+		if text, _ := printed(t, args...); !strings.Contains(text, "\n"+strings.ReplaceAll(c.lines, "|", "\n")+"\n") {
+			t.Errorf("%q: want %s in\n%s", args, c.lines, text)
+		}
+		if text, _ := printed(t, c.base...); strings.Contains(text, c.lines) {
+			t.Errorf("%q: %s stands in\n%s", c.base, c.lines, text)
+		}
+	}
+	text, c := printed(t, "forward", "--to", "h:1", "--state", "/s", "--journal", "all", "--from", "end")
+	if len(c.Journals) != 1 || !c.Journals[0].FromEnd || c.Stores[0].Sink.(config.Buffer).SpoolDir != "/s/spool" {
+		t.Errorf("%+v of\n%s", c.Journals, text)
+	}
+	text, _ = printed(t, "forward", "--to", "tls://h:1", "--tls-cert", "c", "--tls-key", "k", "--state", " s #", "a b#=/var/log/a b #[0-9].log")
+	for _, line := range []string{`state=" s #"`, `category="a b#"`, `path="/var/log/a b #[0-9].log"`, `spool_dir=" s #/spool"`, "tls_cert=c", "tls_key=k"} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("want %s in\n%s", line, text)
+		}
+	}
+	for _, cmd := range []*cobra.Command{(&app{}).forward(), (&app{}).pipe()} {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !slices.Contains(append(known[cmd.Name()], "tls-cert", "tls-key"), f.Name) {
+				t.Errorf("no test has --%s of %s", f.Name, cmd.Name())
+			}
+		})
+	}
+}
+
+// TestAddressesOfSenders mean in the text what they mean on the command line.
+func TestAddressesOfSenders(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string][]string{
+		"h:1463":               {"h:1463"},
+		"h:01463,tls://i:9":    {"h:1463", "tls://i:9"},
+		"[::1]:1463":           {"[::1]:1463"},
+		"tls://[fe80::1]:1463": {"tls://[fe80::1]:1463"},
+		"unix:/run/s":          {"unix:/run/s"},
+		"unix:s":               {"unix:" + here + "/s"},
+	} {
+		_, c := printed(t, "pipe", "--to", to, "a")
+		if got := c.Stores[0].Sink.(config.Network); !slices.Equal(got.Addrs, want) || got.Shuffle || got.Timeout != 30*time.Second {
+			t.Errorf("--to %s is %+v, want %q", to, got, want)
+		}
+	}
+	if r := inkwell(t, nil, "pipe", "--to", "unix:/a b", "a"); r.code != exitUsage || !strings.Contains(r.stderr, "a blank cannot stand in an address") {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -105,6 +105,7 @@ func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup 
 	if w.hop.spooled {
 		o.SpoolMax = w.hop.spoolMax
 	}
+	w.ours.categories = make([]string, 0, len(w.c.Tails))
 	for _, t := range w.c.Tails {
 		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
 		if w.file != "" {

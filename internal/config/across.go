@@ -13,7 +13,7 @@ import (
 
 // spools refuses stores that only a forwarder or a pipe can have.
 func (l *loader) spools() {
-	if len(l.config.Tails) > 0 || len(l.config.Pipes) > 0 {
+	if c := l.config; len(c.Tails)+len(c.Pipes)+len(c.Journals)+len(c.Syslogs) > 0 {
 		return
 	}
 	for _, s := range l.config.Stores {

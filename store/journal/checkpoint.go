@@ -27,26 +27,26 @@ type checkpoint struct {
 	Outlets  map[string]position `json:"outlets"` // by key
 	Past     past                `json:"past,omitempty"`
 
-	older map[string]olderCategory // of version 1, until their outlets are known
+	older  map[string]olderCategory // of version 1, until their outlets are known
+	strays bool                     // open files of categories that are not listed are ours: `collect --dir` of before began them unannounced
 }
 
 // loadCheckpoint reads the checkpoint in dir, the empty one where there is none.
-func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (*checkpoint, error) {
+func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (c *checkpoint, found bool, err error) {
 	var text json.RawMessage
 	file := store.StateFile{Dir: dir, Name: checkpointName, Log: log}
-	found, err := file.Load(&text)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
+	if found, err = file.Load(&text); err != nil {
+		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
-	c := &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}
+	c = &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}
 	if !found {
-		return c, nil
+		return c, false, nil
 	}
 	var head struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(text, &head); err != nil {
-		return nil, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
+		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
 	switch head.Version {
 	case 1:
@@ -61,12 +61,12 @@ func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (*checkpoint, error) {
 			head.Version, checkpointVersion)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
+		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
 	if c.Outlets == nil { // "outlets":null takes the map away
 		c.Outlets = make(map[string]position)
 	}
-	return c, nil
+	return c, true, nil
 }
 
 // save replaces the checkpoint in dir, durably.
@@ -103,8 +103,8 @@ func (c *checkpoint) begin(acked uint64) {
 	c.Past = c.Past.without(c.Low)
 }
 
-// history is what the next run has to know of this one and those before. Some outlets may have got further than the reader had when the
-// checkpoint was made: what they took is the run's, too.
+// history is what the next run has to know of this one and those before. Some outlets may have got further than the
+// reader had when the checkpoint was made: what they took is the run's, too.
 func (c *checkpoint) history() past {
 	p := c.Past.without(c.Low)
 	if f, lacks := (formerRun{Read: c.Read, End: c.end(), Patterns: c.Patterns, Outlets: c.Outlets}).left(); lacks {
@@ -113,7 +113,8 @@ func (c *checkpoint) history() past {
 	return p
 }
 
-// start is where in the journal the entries begin that an outlet of the next run, which has this past, may have to deliver.
+// start is where in the journal the entries begin that an outlet of the next run, which has this past, may have to
+// deliver.
 func (c *checkpoint) start(p past) uint64 {
 	if len(p) > 0 {
 		return c.Low

@@ -12,8 +12,8 @@ import (
 	"inkwell/store/books"
 )
 
-// What a state directory holds that was written before there was one engine: version 1 of the checkpoint, in two kinds. It is taken over
-// once, at the first start.
+// What a state directory holds that was written before there was one engine: version 1 of the checkpoint, in two kinds.
+// It is taken over once, at the first start.
 
 // olderCheckpoint is either kind: of the queues behind a configuration, or of the files of `collect --dir`.
 type olderCheckpoint struct {
@@ -93,7 +93,7 @@ func (c *checkpoint) adopt(o *olderCheckpoint) {
 		c.Patterns.Add(p)
 	}
 	c.Patterns.Add(Default)
-	c.older = o.Categories
+	c.older, c.strays = o.Categories, o.Categories != nil
 }
 
 // takeovers says whose the books of a `collect --dir` from before there were outlets are now; nil if there are none.
@@ -113,7 +113,8 @@ func (c *checkpoint) takeovers(locate func(category string) (key, path string)) 
 	}
 }
 
-// place gives the positions of the files of `collect --dir` to the outlets that now have their categories; see Routes.Locate.
+// place gives the positions of the files of `collect --dir` to the outlets that now have their categories; see
+// Routes.Locate.
 func (c *checkpoint) place(locate func(category string) (key, path string)) {
 	if locate == nil {
 		return

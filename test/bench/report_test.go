@@ -23,6 +23,7 @@ type row struct {
 	unit    string
 	reach   float64
 	atLeast bool // reach is the least that it is to be, not the most
+	missed  bool // whatever the value: it was not done in time
 	note    string
 }
 
@@ -77,7 +78,11 @@ func printReport(w io.Writer, before string) error {
 	if len(report.rows) > 0 {
 		fmt.Fprintln(t, "\n\t\tto reach\t\t")
 		for _, r := range report.rows {
-			fmt.Fprintf(t, "%s\t%.2f %s%s\t%s\t%s\t\n", r.what, r.value, r.unit, verdict(r.value, r.reach, r.atLeast), bound(r.reach, r.atLeast), r.note)
+			mark := verdict(r.value, r.reach, r.atLeast)
+			if r.missed {
+				mark = "  ✗"
+			}
+			fmt.Fprintf(t, "%s\t%.2f %s%s\t%s\t%s\t\n", r.what, r.value, r.unit, mark, bound(r.reach, r.atLeast), r.note)
 		}
 	}
 	return t.Flush()
