@@ -102,7 +102,7 @@ func (c *conn) maxEntries(n int) int {
 	}
 }
 
-// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sets the call aside.
+// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sends what was in it in smaller ones.
 func (c *conn) tooMany(call proto.Call, n int) error {
 	c.s.tooMany.Add(1)
 	reason := fmt.Sprintf("a call of %d entries, the limit is %d", n, c.maxEntries(n))

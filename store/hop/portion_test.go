@@ -75,28 +75,29 @@ func TestNetworkMakesCallsSmaller(t *testing.T) {
 // TestNetworkKeepsNumbersInParts: the entries of a batch that goes in several calls keep their numbers.
 func TestNetworkKeepsNumbersInParts(t *testing.T) {
 	noLeaks(t)
-	next := int64(7)
+	var next atomic.Int64
+	next.Store(7)
 	in := &inbox{}
 	in.judge = func(b *proto.Batch) (proto.ResultCode, error) {
 		code, err := atMost(9)(b)
 		for _, s := range b.Spans() {
-			if s.First != next || int(s.Count) != b.Count() {
-				t.Errorf("numbers %d…, %d of %d entries, want %d…", s.First, s.Count, b.Count(), next)
+			if s.First != next.Load() || int(s.Count) != b.Count() {
+				t.Errorf("numbers %d…, %d of %d entries, want %d…", s.First, s.Count, b.Count(), next.Load())
 			}
 			if code == proto.OK {
-				next += int64(s.Count)
+				next.Add(int64(s.Count))
 			}
 		}
 		return code, err
 	}
 	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", in).addr}})
 	b := batchOf(numbers(1000)...)
-	b.Number([16]byte{1}, next, b.Count())
+	b.Number([16]byte{1}, next.Load(), b.Count())
 	if err := n.Append(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if next != 1007 {
-		t.Errorf("numbers up to %d came", next)
+	if next.Load() != 1007 {
+		t.Errorf("numbers up to %d came", next.Load())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -156,8 +157,11 @@ func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 		numbered bool
 		want     []int // entries of each call
 	}{"without numbers nothing is known": {false, []int{1, 0, 2}}, "an Inkwell": {true, []int{1, 2}}} {
+		var mu sync.Mutex
 		var sizes []int
 		in := &inbox{judge: func(b *proto.Batch) (proto.ResultCode, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			sizes = append(sizes, b.Count())
 			return proto.OK, nil
 		}}
@@ -171,6 +175,8 @@ func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if !slices.Equal(sizes, c.want) || asked.calls.Load() > 0 {
 			t.Errorf("%s: calls of %v, want %v; %d of other methods", name, sizes, c.want, asked.calls.Load())
 		}

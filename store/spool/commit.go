@@ -301,9 +301,7 @@ func (l *Log) write(end, entries, base uint64) (behind, count uint64, err error)
 		if _, err := l.active.Writev(s.bufs, int64(end-base)); err != nil {
 			return 0, 0, err
 		}
-		if left = left[n:]; g.more {
-			killpoint.Reach("spool.commit.part")
-		}
+		left = left[n:]
 		end, entries = g.end(), entries+g.entries
 	}
 	return end, entries, nil
