@@ -224,9 +224,6 @@ func TestWordsOfABadServer(t *testing.T) {
 		"a name that is not there":   framed(header, []byte{0, 0, 0, 1, 0x03, 0xff, 0xff, 0xff}),
 		"a map of a negative length": framed(header, []byte{0x80, 0, 0, 0}),
 	} {
-		if answer, err := Option(context.Background(), answering(t, reply), "inkwell", ClientOptions{Timeout: 200 * time.Millisecond}); err == nil {
-			t.Errorf("%s: option %q", name, answer)
-		}
 		c, closer, err := FB303(answering(t, reply), 200*time.Millisecond, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -299,10 +296,6 @@ func TestAnswersThatDrip(t *testing.T) {
 			}
 			defer closer.Close()
 			_, err = c.GetCounters(context.Background())
-			return err
-		},
-		"an option": func() error {
-			_, err := Option(context.Background(), addr, "inkwell", ClientOptions{Timeout: short})
 			return err
 		},
 		"the mapping of buckets": func() error {
