@@ -20,6 +20,7 @@ max_write_interval=1
 remote_host=127.0.0.1
 remote_port={CENTRAL}
 timeout=1000
+max_batch_size=5000
 </store>
 `
 
@@ -36,7 +37,8 @@ var boundedSenders = append([]toOldPeer{{"scribed without a buffer", func(t *tes
 	}, func() { s.Shutdown(t) }
 }}}, oldPeerSenders...)
 
-// TestOldPeersWithBounds: peers that take only so much at once, in one way or another, get every line once and in order.
+// TestOldPeersWithBounds: peers that take only so much at once, in one way or another, get every line once and in order, and no call that
+// is larger than configured, although all comes in one piece.
 func TestOldPeersWithBounds(t *testing.T) {
 	t.Parallel()
 	const lines = 1000
@@ -69,6 +71,9 @@ func TestOldPeersWithBounds(t *testing.T) {
 					harness.Until(t, "all lines have arrived", func() bool { return p.took() >= lines })
 					stop()
 					p.ledger("cat").Exactly(t, map[string]int{"src": lines})
+					if p.largest > 5000+100 { // and what is around the entries
+						t.Errorf("a call of %d bytes", p.largest)
+					}
 				})
 			}
 		})

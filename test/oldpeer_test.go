@@ -43,6 +43,7 @@ type oldPeer struct {
 	seen    map[answer]int
 	conns   map[net.Conn]bool
 	strict  bool // a call came in the newer style
+	largest int  // bytes of a frame
 }
 
 func newOldPeer(t *testing.T, judge func(call int, entries []harness.Entry) answer) *oldPeer {
@@ -103,6 +104,9 @@ func (p *oldPeer) serve(conn net.Conn) error {
 		if _, err := io.ReadFull(in, frame); err != nil {
 			return nil
 		}
+		p.mu.Lock()
+		p.largest = max(p.largest, len(frame))
+		p.mu.Unlock()
 		d := &thriftReader{rest: frame}
 		name, seq, strict := d.header()
 		if strict {

@@ -319,3 +319,28 @@ func TestAnswersThatDrip(t *testing.T) {
 		}
 	}
 }
+
+// TestClientLearnsWhatThePeerIs by its answer to a call with spans, which is the only kind that an Inkwell answers so.
+func TestClientLearnsWhatThePeerIs(t *testing.T) {
+	r := serve(t, ServerOptions{}, new(sink), nil)
+	other := answering(t, framed(proto.AppendLogReply(nil, proto.Reply{SeqID: 1})))
+	for addr, want := range map[string]bool{r.addr: true, other: false} {
+		c := client(t, addr, ClientOptions{})
+		b := batch("a")
+		if addr == r.addr {
+			if _, err := c.Log(context.Background(), []*proto.Batch{b}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, known := c.Inkwell(); known {
+			t.Error("it is known before a call with numbers was answered")
+		}
+		b.Number([16]byte{1}, 0, 1)
+		if _, err := c.Log(context.Background(), []*proto.Batch{b}); err != nil {
+			t.Fatal(err)
+		}
+		if is, known := c.Inkwell(); !known || is != want {
+			t.Errorf("it is an Inkwell: %v, known: %v, want %v", is, known, want)
+		}
+	}
+}
