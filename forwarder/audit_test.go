@@ -20,27 +20,27 @@ func TestReadPositions(t *testing.T) {
 		bad    int
 		fails  bool
 	}{
-		"none":    {header: "inkwell positions 2\n"},
+		"none":    {header: "inkwell positions 4\n"},
 		"foreign": {header: "inkwell positions 9\n", lines: []string{"whatever"}, bad: 2, fails: true},
 		"numbered": {
-			header: "inkwell positions 2\n",
+			header: "inkwell positions 4\n",
 			lines: []string{
-				`a fe01:1 3:ab 3:cd 100 10 ` + one + ` "web" "/var/log/a b\n\"x"`,
-				`a fe01:1 3:ab 3:cd 200 20 ` + one + ` "web" "/var/log/a b\n\"x"`,
-				`f fe01:2 3:ab 3:cd 100 7 ` + two + ` "web" "/var/log/b"`,
-				`r fe01:2 0:0 0:0 0 0 ` + strings.Repeat("0", 32) + ` "web" "/var/log/b"`,
-				`a fe01:6 0:0 0:0 0 0 ` + strings.Repeat("0", 32) + ` "web" "/var/log/c"`,
-				`i fe01:3 3:ab 3:cd 100 99 ` + two + ` "web" "/var/log/b"`,
-				`a fe01:4 3:ab 3:cd 100 3 ` + two + ` "db" "/var/log/b"`,
-				`a fe01:5 3:ab 3:cd 100 -3 ` + two + ` "bad" "/var/log/b"`,
-				`a fe01:5 3:ab 3:cd 100 3 beef "bad" "/var/log/b"`,
+				`a fe01:1 3:ab 3:cd 100 0 0 10 ` + one + ` "web" "/var/log/a b\n\"x"`,
+				`a fe01:1 3:ab 3:cd 200 0 0 20 ` + one + ` "web" "/var/log/a b\n\"x"`,
+				`f fe01:2 3:ab 3:cd 100 0 0 7 ` + two + ` "web" "/var/log/b"`,
+				`r fe01:2 0:0 0:0 0 0 0 0 ` + strings.Repeat("0", 32) + ` "web" "/var/log/b"`,
+				`a fe01:6 0:0 0:0 0 0 0 0 ` + strings.Repeat("0", 32) + ` "web" "/var/log/c"`,
+				`i fe01:3 3:ab 3:cd 100 0 0 99 ` + two + ` "web" "/var/log/b"`,
+				`a fe01:4 3:ab 3:cd 100 0 0 3 ` + two + ` "db" "/var/log/b"`,
+				`a fe01:5 3:ab 3:cd 100 0 0 -3 ` + two + ` "bad" "/var/log/b"`,
+				`a fe01:5 3:ab 3:cd 100 0 0 3 beef "bad" "/var/log/b"`,
 			},
 			want: `02 "db" "/var/log/b" 3; 01 "web" "/var/log/a b\n\"x" 20; 02 "web" "/var/log/b" 7`, bad: 2,
 		},
-		"without numbers": {
-			header: "inkwell positions 1\n",
-			lines:  []string{`a fe01:1 3:ab 3:cd 100 10 "web" "/var/log/a"`, `f fe01:2 3:ab 3:cd 100 11 "web" "/var/log/b"`},
-			want:   `00 "web" "/var/log/a" 10; 00 "web" "/var/log/b" 11`,
+		"of version 2": {
+			header: "inkwell positions 2\n",
+			lines:  []string{`a fe01:1 3:ab 3:cd 100 10 ` + one + ` "web" "/var/log/a"`, `f fe01:2 3:ab 3:cd 100 11 ` + two + ` "web" "/var/log/b"`},
+			want:   `01 "web" "/var/log/a" 10; 02 "web" "/var/log/b" 11`,
 		},
 	}
 	for name, c := range cases {

@@ -51,7 +51,6 @@ func followOnce(b testing.TB, glob string) (lines int64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.received = set.Category("bench", "received good")
 	f := newFollower([]*source{s}, ship, discard)
 	f.configure(Options{Once: true, Stats: set})
 	done := make(chan error, 1)

@@ -31,9 +31,9 @@ func (p *positions) boot() error {
 	case err == nil && bytes.Equal(before, now):
 		return nil
 	case err == nil:
-		for id, pos := range p.live {
+		for k, pos := range p.live {
 			pos.stream, pos.number = stream.ID{}, 0
-			p.live[id] = pos
+			p.live[k] = pos
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("find out when the machine was started: %w", err)

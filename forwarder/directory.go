@@ -3,11 +3,17 @@ package forwarder
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"inkwell/forwarder/lines"
+	"inkwell/forwarder/pattern"
 )
 
 const (
@@ -22,48 +28,75 @@ const (
 // directory is one that holds files to follow.
 type directory struct {
 	path     string
-	literals map[string]*source // names without a pattern
-	patterns []*source          // in the order of the inputs
+	sources  []*source          // in the order of the inputs
+	literals map[string]*source // of names that an input gives in full
+	patterns []wanting          // of the others, in the order of the inputs
 	trails   map[string]*trail  // by name
+	known    []*generation      // of the trails
+	foreign  []*generation      // of names that no input wants any more: their positions are kept
 
-	mtime     time.Time // at the last listing …
-	listed    time.Time // … which was then
-	cost      time.Duration
-	hinted    bool                   // an event says that names changed
-	again     bool                   // something could not be decided or opened
-	starved   bool                   // for want of descriptors
-	failing   bool                   // it could not be listed, and that was logged
-	links     map[string]identity    // what the symbolic links that match point to
-	undecided map[identity]time.Time // siblings that may be missed generations, or not
+	first   bool      // it stood when the forwarder was started, and was not looked at yet
+	gone    bool      // no input's pattern shows it any more
+	mtime   time.Time // at the last listing …
+	listed  time.Time // … which was then
+	cost    time.Duration
+	hinted  bool // an event says that names changed
+	urgent  bool // a file of it was written anew
+	again   bool // something could not be decided or opened
+	starved bool // for want of descriptors
+
+	links   map[string]identity     // what the symbolic links that match point to
+	beside  map[string]*beside      // where rotated files of links stand, by path
+	waiting map[identity]*undecided // arrivals that may be missed generations, or not
+	failed  map[string]error        // what in it cannot be read, itself included
+	matched map[*source]int         // files
+	odd     map[string]string       // what inputs want and is no file, and what it is
+	refused int                     // files that are not followed for want of a category
+}
+
+// wanting is the names that an input wants of a directory.
+type wanting struct {
+	source *source
+	names  pattern.Names
 }
 
 func newDirectory(path string) *directory {
 	return &directory{
-		path:      path,
-		literals:  make(map[string]*source),
-		trails:    make(map[string]*trail),
-		links:     make(map[string]identity),
-		undecided: make(map[identity]time.Time),
+		path:     path,
+		literals: make(map[string]*source),
+		trails:   make(map[string]*trail),
+		links:    make(map[string]identity),
+		beside:   make(map[string]*beside),
+		waiting:  make(map[identity]*undecided),
+		failed:   make(map[string]error),
+		matched:  make(map[*source]int),
 	}
 }
 
-func (d *directory) add(s *source) {
-	if !s.literal() {
-		if !slices.Contains(d.patterns, s) {
-			d.patterns = append(d.patterns, s)
+// want says which inputs want files of d, in their order.
+func (d *directory) want(sources []*source) {
+	d.sources, d.literals, d.patterns = sources, make(map[string]*source), nil
+	for _, s := range sources {
+		names := s.pattern.In(d.path)
+		list, only := names.Literal()
+		if !only {
+			d.patterns = append(d.patterns, wanting{s, names})
+			continue
 		}
-		return
-	}
-	if o := d.literals[s.base]; o == nil || s.order < o.order {
-		d.literals[s.base] = s
+		for _, name := range list {
+			if d.literals[name] == nil {
+				d.literals[name] = s
+			}
+		}
 	}
 }
 
 // match returns the first input that wants name, and the next one that also would have it.
 func (d *directory) match(name string) (first, other *source) {
 	first = d.literals[name]
-	for _, s := range d.patterns {
-		if !s.matches(name) {
+	for _, w := range d.patterns {
+		s := w.source
+		if !w.names.Match(name) {
 			continue
 		}
 		switch {
@@ -84,7 +117,43 @@ func (d *directory) base(name string) (t *trail) {
 		t = d.trails[base]
 		return t == nil
 	})
+	if b := d.beside[d.path]; t == nil && b != nil {
+		t = b.base(name)
+	}
 	return t
+}
+
+// trail returns that of a name that an input wants; nil if its category is one too many.
+func (v *volume) trail(d *directory, name string, s *source) *trail {
+	if t := d.trails[name]; t != nil {
+		return t
+	}
+	t := &trail{path: filepath.Join(d.path, name), dir: d, source: s, fresh: true}
+	category, ok := s.pattern.Match(t.path)
+	if !ok || !v.categories.take(category) {
+		d.refused++
+		return nil
+	}
+	t.category, t.received = []byte(category), v.categories.stats.Category(category, "received good")
+	t.decoder = v.decoder(s)
+	d.trails[name] = t
+	return t
+}
+
+// end forgets a trail.
+func (v *volume) end(d *directory, name string) {
+	v.categories.leave(string(d.trails[name].category))
+	delete(d.trails, name)
+}
+
+// decoder returns the one for files of an input.
+func (v *volume) decoder(s *source) *lines.Decoder {
+	d := v.decoders[s]
+	if d == nil {
+		d = lines.NewDecoder(s.lines)
+		v.decoders[s] = d
+	}
+	return d
 }
 
 // due says whether the directory is to be listed.
@@ -93,6 +162,9 @@ func (d *directory) due(now time.Time) bool {
 		return true
 	}
 	since := now.Sub(d.listed)
+	if d.gone { // what is known of it is forgotten, but not at once
+		return since >= failRescan
+	}
 	if since >= fullRescan || d.again && since >= min(failRescan, max(d.cost*slowRescan, 500*time.Millisecond)) {
 		return true
 	}
@@ -101,19 +173,31 @@ func (d *directory) due(now time.Time) bool {
 			return true
 		}
 	}
+	for _, b := range d.beside {
+		if b.path != d.path && b.changed() {
+			return true
+		}
+	}
 	l, err := statPath(d.path)
 	return err != nil || !l.mtime.Equal(d.mtime) || d.listed.Sub(d.mtime).Abs() < settleTime
 }
+
+var errNotDirectory = unix.ENOTDIR
 
 // entry is a name in a directory that is of interest, and what it stands for.
 type entry struct {
 	name string
 	link bool
+	odd  bool // it is neither a file nor a link
 }
 
-// names lists the regular files and links, in byte order.
+// names lists what could be a file that an input wants, and what is none but has the name of one, in byte order. In a directory that may be searched and not listed, it tries the names that
+// inputs give.
 func (d *directory) names() ([]entry, error) {
-	dir, err := os.Open(d.path)
+	dir, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrPermission) && len(d.patterns) == 0 {
+		return d.literalNames()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -123,115 +207,29 @@ func (d *directory) names() ([]entry, error) {
 	}
 	names := make([]entry, 0, len(list))
 	for _, e := range list {
-		if e.Type() == 0 || e.Type()&fs.ModeSymlink != 0 {
-			names = append(names, entry{e.Name(), e.Type() != 0})
+		if !e.IsDir() || d.literals[e.Name()] != nil { // a pattern may well match directories
+			names = append(names, entryOf(e.Name(), e.Type()))
 		}
 	}
 	slices.SortFunc(names, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return names, nil
 }
 
-// hintFile makes the file be looked at now.
-func (f *follower) hintFile(path string) {
-	d := f.dirs[filepath.Dir(path)]
-	if d == nil {
-		return
-	}
-	if t := d.trails[filepath.Base(path)]; t != nil && len(t.gens) > 0 {
-		t.gens[0].pollAt = time.Time{}
-	}
+func entryOf(name string, kind fs.FileMode) entry {
+	link := kind&fs.ModeSymlink != 0
+	return entry{name: name, link: link, odd: kind != 0 && !link}
 }
 
-// hintDir makes the directory be listed soon.
-func (f *follower) hintDir(path string) {
-	if d := f.dirs[path]; d != nil {
-		d.hinted, f.hinted = true, true
-	}
-}
-
-// rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says something.
-func (f *follower) rescan(now time.Time) {
-	all := !now.Before(f.scanAt)
-	if !all && !f.hinted {
-		return
-	}
-	if all {
-		f.findDirs()
-	}
-	f.hinted = false
-	for _, d := range f.dirs {
+func (d *directory) literalNames() (names []entry, err error) {
+	for _, name := range slices.Sorted(maps.Keys(d.literals)) {
+		info, err := os.Lstat(filepath.Join(d.path, name))
 		switch {
-		case d.hinted && now.Sub(d.listed) < max(hintPause, hintRescan*d.cost):
-			f.hinted = true // later
-		case d.hinted || all && d.due(now):
-			f.scan(d, now)
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		default:
+			names = append(names, entryOf(name, info.Mode().Type()))
 		}
 	}
-	if all {
-		f.scanAt = now.Add(min(max(f.timing.rescan, slowRescan*time.Since(now)), maxRescan))
-		if !f.started {
-			f.firstScanDone()
-		}
-		if f.full && !f.starved() {
-			f.full = false
-			f.log.Info("descriptors are free again")
-		}
-	}
-}
-
-// starved says whether files wait for descriptors.
-func (f *follower) starved() bool {
-	for _, d := range f.dirs {
-		if d.starved {
-			return true
-		}
-	}
-	return false
-}
-
-// findDirs looks for directories that match.
-func (f *follower) findDirs() {
-	for _, s := range f.sources {
-		for _, path := range s.dirs() {
-			d := f.dirs[path]
-			if d == nil {
-				d = newDirectory(path)
-				f.dirs[path] = d
-				defer f.restore(d) // when all inputs are known
-			}
-			d.add(s)
-		}
-	}
-}
-
-// restore makes the trails that the positions know of.
-func (f *follower) restore(d *directory) {
-	for _, g := range f.loaded[d.path] {
-		name := filepath.Base(g.path)
-		s, _ := d.match(name)
-		if s == nil {
-			continue // followed no more; its position is kept
-		}
-		t := d.trails[name]
-		if t == nil {
-			t = &trail{path: g.path, dir: d, source: s, changed: time.Now()}
-			d.trails[name] = t
-		}
-		g.trail, g.source = t, s
-	}
-	delete(f.loaded, d.path)
-}
-
-// firstScanDone tells what the first look at all directories found.
-func (f *follower) firstScanDone() {
-	f.started = true
-	for _, g := range f.known {
-		switch {
-		case g.fd >= 0:
-			f.count.total.Add(g.look.size - g.offset)
-		case g.state == active && g.trail != nil:
-			f.count.lost.Add(1)
-			f.log.Warn("a file that was being read is gone; what was not read of it is lost", "path", g.path, "offset", g.offset)
-		}
-	}
+	return names, nil
 }

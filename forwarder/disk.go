@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"bytes"
 	"errors"
 	"hash/crc64"
 	"io/fs"
@@ -14,11 +13,13 @@ import (
 // identity is what a file keeps when it is renamed. The system gives it anew once a file is gone: see fingerprint.
 type identity struct{ dev, ino uint64 }
 
-// look is what stat says of a file.
+// look is what stat says of a file. Born and the devices come from looks at paths only: see statPath.
 type look struct {
 	id      identity
 	size    int64
 	mtime   time.Time
+	changed time.Time // of its inode: written, renamed, linked, given another mode
+	born    time.Time // zero where the file system does not tell
 	regular bool
 	gone    bool // no directory has it any more
 }
@@ -28,25 +29,49 @@ func newLook(st *unix.Stat_t) look {
 		id:      identity{uint64(st.Dev), st.Ino},
 		size:    st.Size,
 		mtime:   time.Unix(st.Mtim.Unix()),
+		changed: time.Unix(st.Ctim.Unix()),
 		regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
 		gone:    st.Nlink == 0,
 	}
 }
 
-func statPath(path string) (look, error) {
-	var st unix.Stat_t
-	if err := retry(func() error { return unix.Stat(path, &st) }); err != nil {
-		return look{}, &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return newLook(&st), nil
+// same says whether nothing was done to the file between two looks at it.
+func (l look) same(o look) bool {
+	return l.id == o.id && l.size == o.size && l.mtime.Equal(o.mtime) && l.changed.Equal(o.changed)
 }
 
-func lstatPath(path string) (look, error) {
-	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(path, &st) }); err != nil {
-		return look{}, &fs.PathError{Op: "lstat", Path: path, Err: err}
+// statPath looks at what path shows.
+func statPath(path string) (look, error) { return statAt(path, 0) }
+
+// lstatPath looks at path itself.
+func lstatPath(path string) (look, error) { return statAt(path, unix.AT_SYMLINK_NOFOLLOW) }
+
+func statAt(path string, flags int) (look, error) {
+	l, err := statx(unix.AT_FDCWD, path, flags)
+	if err != nil {
+		return look{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return newLook(&st), nil
+	return l, nil
+}
+
+func statx(fd int, path string, flags int) (look, error) {
+	var st unix.Statx_t
+	err := retry(func() error { return unix.Statx(fd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st) })
+	if err != nil {
+		return look{}, err
+	}
+	l := look{
+		id:      identity{unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino},
+		size:    int64(st.Size),
+		mtime:   time.Unix(st.Mtime.Sec, int64(st.Mtime.Nsec)),
+		changed: time.Unix(st.Ctime.Sec, int64(st.Ctime.Nsec)),
+		regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
+		gone:    st.Nlink == 0,
+	}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		l.born = time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
+	}
+	return l, nil
 }
 
 func statFile(fd int) (look, error) {
@@ -61,24 +86,15 @@ func statFile(fd int) (look, error) {
 	return newLook(&st), nil
 }
 
-// bornBefore says whether the file a was made before the file b; false where the file system does not tell.
-func bornBefore(a, b int) bool {
-	at, aok := birth(a)
-	bt, bok := birth(b)
-	return aok && bok && at.Before(bt)
-}
-
-func birth(fd int) (time.Time, bool) {
-	var st unix.Statx_t
-	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
-		return time.Time{}, false
-	}
-	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)), true
-}
-
-// openFile opens a regular file for reading. Plain descriptors are used for followed files: 2,000 of them cost nothing but the
-// descriptor, and a look or a read is one system call.
+// openFile opens a regular file for reading, and never anything else: to open a FIFO or a device is to do something to it. Plain
+// descriptors are used for followed files: 2,000 of them cost nothing but the descriptor, and a look or a read is one system call.
 func openFile(path string) (fd int, l look, err error) {
+	if l, err = statPath(path); err != nil {
+		return -1, look{}, err
+	}
+	if !l.regular {
+		return -1, look{}, &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
+	}
 	err = retry(func() (err error) {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 		return err
@@ -86,7 +102,7 @@ func openFile(path string) (fd int, l look, err error) {
 	if err != nil {
 		return -1, look{}, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	if l, err = statFile(fd); err == nil && !l.regular {
+	if l, err = statx(fd, "", unix.AT_EMPTY_PATH); err == nil && !l.regular {
 		err = errNotRegular
 	}
 	if err != nil {
@@ -155,21 +171,9 @@ func (p fingerprint) isAt(fd int, off int64) (bool, error) {
 	return err == nil && n == p.n && printOf(buf) == p, err
 }
 
-// magics are how the compressed files that a rotation leaves begin.
-var magics = [][]byte{
-	{0x1f, 0x8b, 0x08}, {0x28, 0xb5, 0x2f, 0xfd}, []byte("BZh"), {0xfd, '7', 'z', 'X', 'Z', 0}, {0x04, 0x22, 0x4d, 0x18},
-}
-
-func hasMagic(head []byte) bool {
-	for _, m := range magics {
-		if bytes.HasPrefix(head, m) {
-			return true
-		}
-	}
-	return false
-}
-
 // errMoved says that a name stands for another file than a moment ago.
 var errMoved = errors.New("was replaced while it was opened")
 
 func joinClose(err error, fd int) error { return errors.Join(err, unix.Close(fd)) }
+
+func closeQuietly(fd int) { _ = unix.Close(fd) } // nothing was written to it

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"inkwell/forwarder/lines"
 )
 
 func TestFollowGrowingFile(t *testing.T) {
@@ -95,7 +97,7 @@ func TestFromEnd(t *testing.T) {
 // TestInputsHaveTheirOwnChoices has an input that is followed from its end, with short lines, beside one that is not.
 func TestInputsHaveTheirOwnChoices(t *testing.T) {
 	r := newRig(t, "a.log")
-	r.inputs = append(r.inputs, Input{Category: "d", Glob: r.path("e.log"), FromEnd: true, MaxLine: 4})
+	r.inputs = append(r.inputs, Input{Category: "d", Glob: r.path("e.log"), FromEnd: true, Lines: lines.Options{MaxLine: 4}})
 	r.write("a.log", "old line\n")
 	r.write("e.log", "old line\n")
 	r.start()

@@ -22,6 +22,7 @@
 package forwarder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,8 +58,10 @@ type Options struct {
 	FromEnd   bool        // files that stand when a state first meets their path are followed from their end, not from their start
 	Once      bool        // read every file to its end, deliver, return
 	MaxLine   int         // bytes; longer lines are split; 0 = 16 MiB
-	Logger    *slog.Logger
-	Stats     *stats.Set
+
+	MaxCategories int // of all inputs; files of further ones are not followed; 0 = 4096
+	Logger        *slog.Logger
+	Stats         *stats.Set
 }
 
 // Status is what a Forwarder has done since Open.
@@ -148,12 +151,12 @@ func (o *Options) sources() (sources []*source, err error) {
 		problems = append(problems, errors.New("nothing to follow: give at least one CATEGORY=GLOB, --journal or --syslog"))
 	}
 	for i, in := range o.Inputs {
+		in.Lines.MaxLine = cmp.Or(in.Lines.MaxLine, max(o.MaxLine, 0))
 		s, err := newSource(in, i)
-		if err = errors.Join(in.validate(), err); err != nil {
+		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		s.received = o.Stats.Category(in.Category, "received good")
 		sources = append(sources, s)
 	}
 	return sources, errors.Join(problems...)

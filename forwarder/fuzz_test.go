@@ -17,18 +17,18 @@ func parseLine(line []byte) (position, error) {
 	if string(crc) != fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) {
 		return position{}, errBadPosition
 	}
-	return parsePosition(body, false)
+	return parsePosition(body, 4)
 }
 
 // FuzzPosition: a line with a right checksum is a position that is written the same again, or none.
 func FuzzPosition(f *testing.F) {
 	p := position{id: identity{dev: 1, ino: 2}, state: active, offset: 5, number: 2, category: "c", path: "/a b\n"}
 	f.Add(appendPosition(nil, &p)[crcDigits+1:])
-	f.Add([]byte(`a 1:2 0:0 0:0 -5 2 00000000000000000000000000000000 "c" "/x"`))
-	f.Add([]byte(`f ffffffffffffffff:2 1024:ff 9999999:0 5 2 00000000000000000000000000000000 "\x00" "`))
+	f.Add([]byte(`a 1:2 0:0 0:0 -5 0 2 00000000000000000000000000000000 "c" "/x"`))
+	f.Add([]byte(`f ffffffffffffffff:2 1024:ff 9999999:0 5 0 2 00000000000000000000000000000000 "\x00" "`))
 	f.Fuzz(func(t *testing.T, rest []byte) {
 		rest = bytes.TrimSuffix(rest, []byte{'\n'})
-		p, err := parsePosition(rest, false)
+		p, err := parsePosition(rest, 4)
 		if err != nil {
 			if !errors.Is(err, errBadPosition) {
 				t.Errorf("error of another kind: %v", err)
@@ -50,7 +50,7 @@ func FuzzPosition(f *testing.F) {
 func FuzzPositions(f *testing.F) {
 	one := position{id: identity{dev: 1, ino: 2}, state: active, offset: 5, category: "c", path: "/x"}
 	gone := position{id: identity{dev: 1, ino: 2}, state: removed, path: "/x"}
-	file := appendPosition([]byte(positionsHeader), &one)
+	file := appendPosition([]byte(positionsHeader+"\n"), &one)
 	f.Add(file)
 	f.Add(appendPosition(file, &gone))
 	for _, off := range []int64{1 << 20, 2 << 20, 4 << 20, 5 << 20, 3 << 20} {
@@ -59,7 +59,7 @@ func FuzzPositions(f *testing.F) {
 		f.Add(file)
 	}
 	f.Add(file[:len(file)-3])
-	f.Add([]byte("inkwell positions 2\n"))
+	f.Add([]byte("inkwell positions 4\n"))
 	f.Add([]byte("inkwell pos"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := t.TempDir()
@@ -69,7 +69,7 @@ func FuzzPositions(f *testing.F) {
 		}
 		p, err := openTestPositions(t, path, nil)
 		if err != nil {
-			if bytes.HasPrefix(data, []byte(positionsHeader)) {
+			if bytes.HasPrefix(data, []byte(positionsHeader+"\n")) {
 				t.Errorf("%q: %v", data, err)
 			}
 			return

@@ -3,14 +3,17 @@ package forwarder
 import (
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"inkwell/forwarder/lines"
 	"inkwell/store/stream"
 )
 
-// generation is one file on disk, known by its identity through all its names. Only the follower's goroutine touches it.
+// generation is one file: what stood at a path for a while. What it holds says which file it is; its numbers and names are hints by
+// which it is found. Only the goroutine of its volume touches it.
 type generation struct {
 	position
 	source *source // nil = no input has it any more
@@ -18,21 +21,27 @@ type generation struct {
 	name   string  // full path where it was last seen
 	fd     int     // -1 = not open
 
-	scanned int64 // bytes behind offset that hold no newline
-	reading bool  // it is in the follower's ready list
-	broken  bool  // the last entry was a piece of a line that goes on
+	scanned int64          // bytes behind offset that hold no complete message …
+	held    int64          // … and those of them that are complete lines
+	code    lines.Encoding // Auto = not known
+	reading bool           // it is in the volume's ready list
+	broken  bool           // the last entry was a piece of a line that goes on
+	padded  bool           // NULs follow end, to the end of the file: no content yet
 
-	look       look          // as of the last poll or scan
-	grewAt     time.Time     // when it was last seen to have grown
-	pollAt     time.Time     // when to look next
-	every      time.Duration // between looks
-	retired    bool          // its trail is done with it, but the descriptor is kept for late bytes
-	lostAt     time.Time     // since when no directory shows it; zero = it is seen
-	compressed bool          // it is not a file of lines, and not in the positions
-	failing    bool          // the last read failed, and that was logged
+	look      look          // as of the last poll or scan
+	grewAt    time.Time     // when it was last seen to have grown
+	pollAt    time.Time     // when to look next
+	every     time.Duration // between looks
+	retired   bool          // its trail is done with it, but the descriptor is kept for late bytes
+	rewritten bool          // what stands before the position is not what was read: decide says what is to be done
+	seen      bool          // it was found at least once since the forwarder was started
+	lostAt    time.Time     // since when no directory shows it; zero = it is seen
+	lost      bool          // and that was told
+	polled    bool          // it is in the volume's list of open files
+	packed    bool          // it is compressed, and not in the positions
+	failed    time.Time     // since when it cannot be read; zero = it can
 
-	past  past  // older places, until the file was opened; nil = the machine was not started since position was written
-	older place // the newest of them that the file holds while it does not hold what position says; zero = the beginning
+	past past // older places, until the file was opened; nil = the machine was not started since position was written
 
 	parcel uint64 // the parcel that has its position …
 	slot   int    // … and where
@@ -49,50 +58,31 @@ func (g *generation) quietSince(now time.Time) time.Time {
 	return g.look.mtime
 }
 
-// open opens the file at path, if it is still the one that l describes, and checks that what was taken over of it is still there.
-// same is false when it holds something else now; then older says what it does hold.
-func (g *generation) open(path string, l look) (same bool, err error) {
+// open opens the file at path, if it is still the one that l describes.
+func (g *generation) open(path string, l look) error {
 	fd, now, err := openFile(path)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if now.id != l.id {
-		return false, joinClose(errMoved, fd)
+		return joinClose(errMoved, fd)
 	}
-	same, err = g.isIn(fd, now)
-	if err == nil && !same {
-		g.older, err = g.past.find(fd, now)
-	}
-	if err != nil {
-		return false, joinClose(err, fd)
-	}
-	g.past = nil
 	g.fd, g.name, g.look = fd, path, now
-	g.scanned, g.lostAt = 0, time.Time{}
-	return same, nil
+	g.scanned, g.held, g.code, g.lostAt, g.seen, g.padded = 0, 0, lines.Auto, time.Time{}, true, false
+	return nil
 }
 
-// isIn says whether the file holds what was taken over of g.
-func (g *generation) isIn(fd int, l look) (bool, error) { return g.place().isIn(fd, l) }
-
-// fallBack moves the position back to the place that the file still holds. It is false if that is the beginning.
-func (g *generation) fallBack(log *slog.Logger) bool {
-	old := g.older
-	if old.offset == 0 {
-		return false
-	}
-	log.Info("file lost its end when the machine stopped; it is read on from an older position", "file", g.name, "offset", g.offset, "older", old.offset)
-	g.older = place{}
-	g.offset, g.head, g.tail = old.offset, old.head, old.tail
-	g.scanned, g.broken = 0, false
-	return true
+// goTo sets the position to a place that the file holds.
+func (g *generation) goTo(p place) {
+	g.offset, g.head, g.tail = p.offset, p.head, p.tail
+	g.ahead, g.until, g.scanned, g.held, g.code, g.broken = 0, 0, 0, 0, lines.Auto, false
 }
 
 // restart makes everything before the file's first byte be forgotten.
 func (g *generation) restart() {
-	g.offset, g.stream, g.number, g.scanned, g.broken = 0, stream.ID{}, 0, 0, false
-	g.head, g.tail, g.older = fingerprint{}, fingerprint{}, place{}
-	g.state = active
+	g.goTo(place{})
+	g.stream, g.number = stream.ID{}, 0
+	g.state, g.past, g.rewritten, g.padded = active, nil, false, false
 }
 
 // seek sets the offset without reading what is before.
@@ -105,8 +95,45 @@ func (g *generation) seek(off int64) error {
 	if _, err := readAt(g.fd, tail, off-int64(len(tail))); err != nil {
 		return err
 	}
-	g.head, g.tail, g.offset, g.scanned = printOf(head), printOf(tail), off, 0
+	g.goTo(place{offset: off, head: printOf(head), tail: printOf(tail)})
 	return nil
+}
+
+// seekEnd moves behind the file's last newline.
+func (g *generation) seekEnd() error {
+	code, err := g.encoding()
+	if err != nil {
+		return err
+	}
+	size := g.look.size
+	buf := make([]byte, min(size, chunkSize))
+	n, err := readAt(g.fd, buf, size-int64(len(buf)))
+	if err != nil {
+		return err
+	}
+	last := code.LastNewline(buf[:n], size-int64(len(buf)))
+	end := size - int64(len(buf)) + int64(last)
+	if last == 0 && size > int64(len(buf)) {
+		end = size // a very long line: its rest will do
+	}
+	return g.seek(end)
+}
+
+// encoding is that of the file.
+func (g *generation) encoding() (lines.Encoding, error) {
+	if g.code != lines.Auto {
+		return g.code, nil
+	}
+	var head [4]byte
+	n, err := readAt(g.fd, head[:], 0)
+	if err != nil {
+		return lines.Auto, err
+	}
+	code := g.trail.decoder.Encoding(head[:n])
+	if n == len(head) {
+		g.code = code
+	}
+	return code, nil
 }
 
 func (g *generation) close(log *slog.Logger) {
@@ -122,14 +149,19 @@ func (g *generation) close(log *slog.Logger) {
 // trail is the generations of one path, in the order in which they are read: the first is being read, the others wait for it to be
 // finished.
 type trail struct {
-	path    string
-	dir     *directory
-	source  *source
+	path   string
+	dir    *directory
+	source *source
+
+	category []byte
+	received *atomic.Int64
+	decoder  *lines.Decoder // the volume's
+
 	gens    []*generation
 	live    identity  // what stands at path …
 	there   bool      // … if anything does
 	changed time.Time // when that changed
-	fresh   bool      // path was not known before the scan that is going on
+	fresh   bool      // path was not known before the look that is going on
 }
 
 // replaced says whether g is no longer what its path shows.
@@ -143,6 +175,16 @@ func (t *trail) insert(g *generation) {
 		at--
 	}
 	t.gens = slices.Insert(t.gens, at, g)
+}
+
+// insertBefore puts c directly before g.
+func (t *trail) insertBefore(c, g *generation) {
+	at := slices.Index(t.gens, g)
+	t.gens = slices.Insert(t.gens, max(at, 0), c)
+}
+
+func (t *trail) remove(g *generation) {
+	t.gens = slices.DeleteFunc(t.gens, func(o *generation) bool { return o == g })
 }
 
 // before says whether g is to be read before the generation at i.

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,8 +89,9 @@ func (s *memStore) knowNumbers(t *testing.T) {
 	if s.once, err = stream.Open(dir, stream.Options{}); err != nil {
 		t.Fatal(err)
 	}
+	once := s.once
 	t.Cleanup(func() {
-		if err := errors.Join(s.once.Close(), dir.Close()); err != nil {
+		if err := errors.Join(once.Close(), dir.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -120,6 +122,7 @@ var quick = timing{
 	keepGone: time.Minute,
 	window:   2 * time.Second,
 	forget:   time.Minute,
+	hang:     2 * time.Second,
 }
 
 // rig is a directory with logs, and a follower that can be started and stopped.
@@ -167,11 +170,11 @@ func (r *rig) start() {
 	}
 	var sources []*source
 	for i, in := range r.inputs {
+		in.Lines.MaxLine = cmp.Or(in.Lines.MaxLine, r.opt.MaxLine)
 		s, err := newSource(in, i)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		s.received = r.stats.Category(in.Category, "received good")
 		sources = append(sources, s)
 	}
 	ship := newShipper(r.store, log)

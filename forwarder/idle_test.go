@@ -28,7 +28,6 @@ func BenchmarkIdle(b *testing.B) {
 		b.Fatal(err)
 	}
 	set := stats.New()
-	s.received = set.Category("bench", "received good")
 	f := newFollower([]*source{s}, ship, discard)
 	f.configure(Options{Stats: set})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,18 +1,25 @@
 package forwarder
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"strings"
 	"sync/atomic"
+	"time"
+
+	"inkwell/forwarder/lines"
+	"inkwell/forwarder/pattern"
 )
 
-// Input is what to follow: the files that match Glob, whose lines become entries of Category.
+// Input is what to follow: the files that match Glob, whose messages become entries of Category.
 type Input struct {
-	Category string
-	Glob     string // as filepath.Match; matched anew all the time
-	FromEnd  bool   // as that of Options, which holds for all inputs
-	MaxLine  int    // beats that of Options, 0 = that
+	Category string   // can use the names in Glob: see package pattern
+	Glob     string   // matched anew all the time
+	Exclude  []string // patterns of what is not followed
+	FromEnd  bool     // as that of Options, which holds for all inputs
+	Lines    lines.Options
 }
 
 // ParseInput reads "CATEGORY=GLOB".
@@ -26,58 +33,71 @@ func ParseInput(s string) (Input, error) {
 }
 
 func (in Input) validate() error {
-	if in.Category == "" || in.Glob == "" {
-		return fmt.Errorf("input %q=%q: category and glob must not be empty", in.Category, in.Glob)
-	}
-	if in.MaxLine < 0 {
-		return fmt.Errorf("input %s=%s: the longest line must not be negative", in.Category, in.Glob)
-	}
-	if _, err := filepath.Match(in.Glob, ""); err != nil {
-		return fmt.Errorf("input %s=%s: %w; quote *, ?, [ and \\ that are part of a name with \\", in.Category, in.Glob, err)
-	}
-	return nil
+	_, err := newSource(in, 0)
+	return err
 }
 
-// source is an Input as the follower uses it: the directories are listed, and the names in them compared with base.
+// Has says whether a file with an absolute path is followed, as one of a category.
+func (in Input) Has(path, category string) bool {
+	s, err := newSource(in, 0)
+	if err != nil {
+		return false
+	}
+	of, ok := s.pattern.Match(path)
+	return ok && of == category
+}
+
+// Finds says whether there is a file to follow now.
+func (in Input) Finds() (bool, error) {
+	s, err := newSource(in, 0)
+	if err != nil {
+		return false, err
+	}
+	for _, dir := range pattern.NewFinder(s.pattern).Look(time.Now()).Added {
+		names := s.pattern.In(dir)
+		if list, only := names.Literal(); only {
+			for _, name := range list {
+				if _, err := os.Stat(dir + "/" + name); err == nil {
+					return true, nil
+				}
+			}
+			continue
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return true, nil // whoever wants to read it will tell
+		}
+		for _, e := range entries {
+			if !e.IsDir() && names.Match(e.Name()) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// source is an Input as the follower uses it. But for files it does not change.
 type source struct {
-	order    int // the first input that matches a file has it
-	category []byte
-	dir      string // a pattern
-	base     string // a pattern
-	fromEnd  bool
-	maxLine  int // 0 = that of the follower
-	received *atomic.Int64
+	order   int // the first input that matches a file has it
+	pattern *pattern.Pattern
+	fromEnd bool
+	lines   lines.Options
+	files   atomic.Int64 // that match now
 }
 
 func newSource(in Input, order int) (*source, error) {
-	glob, err := filepath.Abs(in.Glob) // positions must mean the same from wherever the forwarder is started
-	if err != nil {
+	if in.Category == "" || in.Glob == "" {
+		return nil, fmt.Errorf("input %q=%q: category and glob must not be empty", in.Category, in.Glob)
+	}
+	p, err := pattern.Compile(in.Glob, pattern.Options{Category: in.Category, Exclude: in.Exclude})
+	if in.Lines.MaxLine < 0 {
+		err = errors.Join(err, errors.New("the longest line must not be negative"))
+	}
+	if err = errors.Join(err, in.Lines.Validate()); err != nil {
 		return nil, fmt.Errorf("input %s=%s: %w", in.Category, in.Glob, err)
 	}
-	dir, base := filepath.Split(glob)
-	return &source{order: order, category: []byte(in.Category), dir: filepath.Clean(dir), base: base, fromEnd: in.FromEnd, maxLine: in.MaxLine}, nil
+	s := &source{order: order, pattern: p, fromEnd: in.FromEnd, lines: in.Lines}
+	s.lines.MaxLine = cmp.Or(in.Lines.MaxLine, defaultLine)
+	s.lines.Full = parcelFull
+	return s, nil
 }
-
-// dirs returns the directories that stand and match.
-func (s *source) dirs() []string {
-	if !hasMeta(s.dir) {
-		return []string{s.dir}
-	}
-	dirs, err := filepath.Glob(s.dir)
-	if err != nil { // the pattern was checked when the input was taken
-		return nil
-	}
-	return dirs
-}
-
-func (s *source) literal() bool { return !hasMeta(s.base) }
-
-func (s *source) matches(name string) bool {
-	if strings.HasPrefix(name, ".") && !strings.HasPrefix(s.base, ".") { // as a shell has it
-		return false
-	}
-	ok, err := filepath.Match(s.base, name)
-	return ok && err == nil
-}
-
-func hasMeta(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/forwarder/lines"
 	"inkwell/proto"
 	"inkwell/store/stream"
 )
@@ -16,7 +17,7 @@ import (
 //	           └──────(ship has nothing to do)──►┘
 type load struct {
 	courier
-	cutter   cutter
+	cutter   lines.Cutter
 	received *atomic.Int64
 	lines    *atomic.Int64
 	drop     bool
@@ -40,7 +41,7 @@ type load struct {
 func newLoad(st *nextHop, o PipeOptions) *load {
 	l := &load{
 		courier:  newCourier(st, o.Logger),
-		cutter:   cutter{category: []byte(o.Category), max: defaultLine, full: parcelFull},
+		cutter:   lines.Cutter{Category: []byte(o.Category), Max: defaultLine, Full: parcelFull},
 		received: o.Stats.Category(o.Category, "received good"),
 		lines:    o.Stats.Overall("lines read"),
 		drop:     o.WhenFull == Drop,
@@ -92,13 +93,13 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 			l.queue = append(l.queue, l.current)
 			l.current, l.free = l.free[len(l.free)-1], l.free[:len(l.free)-1]
 		}
-		c := l.cutter.take(&l.current.batch, data[taken:], l.broken)
-		if c.entries == 0 {
+		c := l.cutter.Take(&l.current.batch, data[taken:], l.broken)
+		if c.Entries == 0 {
 			return taken, false
 		}
-		taken += c.bytes
-		l.broken = c.broken
-		l.taken(c.entries)
+		taken += c.Bytes
+		l.broken = c.Broken
+		l.taken(c.Entries)
 		signal(l.work)
 	}
 }
@@ -120,7 +121,7 @@ func (l *load) count(entries int) {
 func (l *load) putRest(data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.current.batch.Append(l.cutter.category, append(data[:len(data):len(data)], '\n'))
+	l.current.batch.Append(l.cutter.Category, append(data[:len(data):len(data)], '\n'))
 	l.taken(1)
 	signal(l.work)
 }
@@ -130,12 +131,12 @@ func (l *load) discard(data []byte) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var nowhere proto.Batch
-	all := cutter{max: l.cutter.max, full: 1 << 62}
-	c := all.take(&nowhere, data, l.broken)
-	l.broken = c.broken
-	l.count(c.entries)
-	l.dropped += int64(c.entries)
-	return c.bytes
+	all := lines.Cutter{Max: l.cutter.Max, Full: 1 << 62}
+	c := all.Take(&nowhere, data, l.broken)
+	l.broken = c.Broken
+	l.count(c.Entries)
+	l.dropped += int64(c.Entries)
+	return c.Bytes
 }
 
 // waitRoom waits until there is a free parcel. It is false if there is none and lines are to be dropped, or if hard ended.

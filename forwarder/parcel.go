@@ -1,10 +1,6 @@
 package forwarder
 
-import (
-	"bytes"
-
-	"inkwell/proto"
-)
+import "inkwell/proto"
 
 const (
 	parcelFull  = 3 << 20 // a parcel of that many canonical bytes takes no more lines; it exceeds that by one line at most
@@ -19,7 +15,7 @@ type parcel struct {
 	batch     proto.Batch
 	bytes     int64 // of the files or the pipe
 	positions []position
-	born      []position // of generations that get a stream with it: durable before it is sent
+	born      []position // durable before it is sent: of generations that get a stream with it, or of which was decided where a message ends
 	closed    bool       // takes no more lines: see close
 }
 
@@ -36,47 +32,4 @@ func (p *parcel) reset(seq uint64) {
 	}
 	p.batch.Reset()
 	p.seq, p.bytes, p.positions, p.born, p.closed = seq, 0, p.positions[:0], p.born[:0], false
-}
-
-// cutter cuts bytes into lines.
-type cutter struct {
-	category []byte
-	max      int // bytes of a line, newline included; longer ones are split
-	full     int // canonical bytes at which a batch takes no more
-}
-
-// cut is what a cutter took.
-type cut struct {
-	bytes   int
-	entries int
-	split   int  // lines that were begun to be split
-	broken  bool // the last entry is a piece of a line that goes on
-	rest    bool // it is a line without an end, and may still get one
-}
-
-// take appends the lines that begin data to b, until it is full. What is left of data then is a line without an end, or b is full.
-// broken says that data begins within a line.
-func (c *cutter) take(b *proto.Batch, data []byte, broken bool) cut {
-	t := cut{broken: broken}
-	for t.bytes < len(data) && b.Size() < c.full {
-		line := data[t.bytes:]
-		end := bytes.IndexByte(line[:min(len(line), c.max)], '\n')
-		switch {
-		case end >= 0:
-			line = line[:end+1]
-			t.broken = false
-		case len(line) < c.max:
-			return t
-		default:
-			line = line[:c.max]
-			if !t.broken {
-				t.split++
-			}
-			t.broken = true
-		}
-		b.Append(c.category, line)
-		t.bytes += len(line)
-		t.entries++
-	}
-	return t
 }

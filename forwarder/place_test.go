@@ -12,6 +12,7 @@ import (
 // the end, or nearby, or the batch in which the cut is. The places stay few, and are the same after they were written and read.
 func TestPastLosesNoMoreThanThePowerCut(t *testing.T) {
 	id := identity{1, 2}
+	k := key{identity: id}
 	for _, most := range []int64{100, 5_000, 300_000, parcelFull} {
 		p := newPositions(discard)
 		ends := []int64{0} // of batches
@@ -25,10 +26,10 @@ func TestPastLosesNoMoreThanThePowerCut(t *testing.T) {
 			for range 1000 {
 				cut := rand.Int64N(end)
 				batch, _ := slices.BinarySearch(ends, cut+1)
-				at, _ := slices.BinarySearchFunc(p.past[id], cut+1, func(x place, off int64) int { return int(x.offset - off) })
+				at, _ := slices.BinarySearchFunc(p.past[k], cut+1, func(x place, off int64) int { return int(x.offset - off) })
 				older := int64(0)
 				if at > 0 {
-					older = p.past[id][at-1].offset
+					older = p.past[k][at-1].offset
 				}
 				if again := cut - older; again > max(end-cut, nearby)+nearby && older != ends[batch-1] {
 					t.Fatalf("batches of %d, cut at %d of %d: read again from %d", most, cut, end, older)
@@ -38,16 +39,16 @@ func TestPastLosesNoMoreThanThePowerCut(t *testing.T) {
 			for n := end; n > nearby; n /= 2 {
 				few += 2
 			}
-			if n := len(p.past[id]); n > few {
+			if n := len(p.past[k]); n > few {
 				t.Errorf("batches of %d: %d places in %d bytes, want %d at most", most, n, end, few)
 			}
 			path := t.TempDir()
-			if err := os.WriteFile(filepath.Join(path, positionsName), p.appendTo([]byte(positionsHeader)), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(path, positionsName), p.appendTo([]byte(positionsHeader+"\n")), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			again, err := openTestPositions(t, path, nil)
-			if err != nil || !slices.Equal(again.past[id], p.past[id]) || again.live[id] != p.live[id] {
-				t.Fatalf("%v; %v came back as %v", err, p.past[id], again.past[id])
+			if err != nil || !slices.Equal(again.past[k], p.past[k]) || again.live[k] != p.live[k] {
+				t.Fatalf("%v; %v came back as %v", err, p.past[k], again.past[k])
 			}
 		}
 	}
@@ -57,11 +58,12 @@ func TestPastLosesNoMoreThanThePowerCut(t *testing.T) {
 func TestPastOfWhatIsReadAgain(t *testing.T) {
 	p := newPositions(discard)
 	id := identity{1, 2}
+	k := key{identity: id}
 	set := func(s state, offsets ...int64) (have []int64) {
 		for _, off := range offsets {
 			p.set(position{id: id, state: s, offset: off << 20})
 		}
-		for _, old := range p.past[id] {
+		for _, old := range p.past[k] {
 			have = append(have, old.offset>>20)
 		}
 		return have

@@ -5,40 +5,44 @@ import (
 )
 
 // poll looks at the files whose turn it is and says when the next turn is.
-func (f *follower) poll(now time.Time) (next time.Time) {
-	f.open, f.opened = append(f.open, f.opened...), f.opened[:0]
-	next = now.Add(f.pollMax)
+func (v *volume) poll(now time.Time) (next time.Time) {
+	v.open, v.opened = append(v.open, v.opened...), v.opened[:0]
+	next = now.Add(v.pollMax)
 	kept := 0
-	for _, g := range f.open {
-		if g.fd >= 0 && !g.reading && !g.pollAt.After(now) {
-			f.lookAt(g, now)
+	for _, g := range v.open {
+		if g.fd >= 0 && !g.reading && !g.rewritten && !g.pollAt.After(now) {
+			v.lookAt(g, now)
 		}
 		if g.fd < 0 {
+			g.polled = false
 			continue
 		}
-		if !g.reading && g.pollAt.Before(next) {
+		if !g.reading && !g.rewritten && g.pollAt.Before(next) {
 			next = g.pollAt
 		}
-		f.open[kept] = g
+		v.open[kept] = g
 		kept++
 	}
-	clear(f.open[kept:])
-	f.open = f.open[:kept]
-	f.count.files.Store(int64(kept - f.retired))
+	clear(v.open[kept:])
+	v.open = v.open[:kept]
+	v.tellCounts()
 	return next
 }
 
 // lookAt finds out what happened to a file since the last look.
-func (f *follower) lookAt(g *generation, now time.Time) {
+func (v *volume) lookAt(g *generation, now time.Time) {
+	v.at(&g.name)
 	l, err := statFile(g.fd)
 	if err != nil {
-		f.readFailed(g, err)
+		v.readFailed(g, err)
 		return
 	}
-	if l.size != g.look.size {
-		g.grewAt, g.every = now, f.timing.poll
+	l.born = g.look.born
+	grew := l.size != g.look.size
+	if grew {
+		g.grewAt, g.every = now, v.timing.poll
 	} else {
-		g.every = min(2*g.every, f.pollMax)
+		g.every = min(2*g.every, v.pollMax)
 	}
 	g.look, g.pollAt = l, now.Add(g.every)
 	if !g.retired && g.trail.gens[0] != g {
@@ -46,157 +50,99 @@ func (f *follower) lookAt(g *generation, now time.Time) {
 	}
 	switch {
 	case l.size < g.end():
-		f.truncated(g)
-	case l.size > g.end():
-		f.makeReady(g)
+		v.suspect(g)
+	case l.size > g.end() && !(g.padded && !grew && v.isPadded(g)):
+		v.makeReady(g)
 	default:
-		f.settle(g, now)
+		v.readWorks(g)
+		v.settle(g, now)
 	}
 }
 
 // settle does what is to be done with a file that was read to its end.
-func (f *follower) settle(g *generation, now time.Time) {
+func (v *volume) settle(g *generation, now time.Time) {
 	quiet := now.Sub(g.quietSince(now))
+	if g.held > 0 {
+		v.settleHeld(g, now, quiet)
+	}
 	switch {
 	case g.retired:
-		f.settleRetired(g, now, quiet)
-	case f.once:
-		if g.scanned == 0 || f.takeRest(g) {
-			f.finish(g)
+		v.settleRetired(g, now, quiet)
+	case v.once:
+		if g.scanned == 0 || v.takeRest(g) {
+			v.finish(g)
 		}
 	case len(g.trail.gens) > 1 || g.trail.replaced(g):
-		if quiet >= f.linger {
-			f.finish(g)
+		if quiet >= v.linger {
+			v.finish(g)
 			return
 		}
-		g.every = f.timing.poll
+		g.every = v.timing.poll
 		g.pollAt = now.Add(g.every)
 	}
 }
 
+// settleHeld takes the message that a file ends with when nothing was added to it for long enough.
+func (v *volume) settleHeld(g *generation, now time.Time, quiet time.Duration) {
+	wait := g.trail.decoder.Wait()
+	if quiet >= wait && v.endAt(g, g.offset+g.held) {
+		return
+	}
+	if at := now.Add(max(wait-quiet, v.timing.poll)); at.Before(g.pollAt) {
+		g.pollAt = at
+	}
+}
+
 // finish lets the next generation be read. The descriptor stays open for late bytes.
-func (f *follower) finish(g *generation) {
+func (v *volume) finish(g *generation) {
 	t := g.trail
 	if t.replaced(g) {
 		if g.scanned == 0 {
 			g.state = finished
 		}
-		f.note(g)
+		v.note(g)
 	}
 	t.gens = t.gens[1:]
 	g.retired = true
-	f.retired++
+	v.retired++
 	if len(t.gens) > 0 {
 		t.gens[0].pollAt = time.Time{}
-		f.soon = true
+		v.soon = true
 	}
-	if f.retired > retiredMax {
-		f.evict()
+	if v.retired > retiredMax {
+		v.evict()
 	}
 }
 
 // settleRetired gives the last line its newline when its end did not come, and closes the descriptor when it was kept long enough.
-func (f *follower) settleRetired(g *generation, now time.Time, quiet time.Duration) {
+func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration) {
 	if g.scanned > 0 {
-		if quiet < f.partial || !f.takeRest(g) {
+		if quiet < v.partial || !v.takeRest(g) {
 			return
 		}
 	}
 	if g.state == active && g.trail.replaced(g) {
 		g.state = finished
-		f.note(g)
+		v.note(g)
 	}
-	keep := f.keepOld
+	keep := v.keepOld
 	if g.look.gone {
-		keep = f.keepGone
+		keep = v.keepGone
 	}
 	if quiet >= keep {
-		f.shut(g)
+		v.shut(g)
 	}
 }
 
-// evict closes the retired file that was quiet for longest. It says whether there was one.
-func (f *follower) evict() bool {
-	now := time.Now()
-	var oldest *generation
-	for _, list := range [][]*generation{f.open, f.opened} {
-		for _, g := range list {
-			if g.fd < 0 || !g.retired || g.reading || g.look.size > g.end() {
-				continue
-			}
-			if oldest == nil || g.quietSince(now).Before(oldest.quietSince(now)) {
-				oldest = g
-			}
-		}
-	}
-	if oldest == nil || oldest.scanned > 0 && !f.takeRest(oldest) {
-		return false
-	}
-	if oldest.trail.replaced(oldest) {
-		oldest.state = finished
-		f.note(oldest)
-	}
-	f.shut(oldest)
-	return true
+// suspect has the next look at the directory decide what became of a file that is shorter than the position, or whose bytes before that
+// are not what they were.
+func (v *volume) suspect(g *generation) {
+	g.rewritten = true
+	v.askDirectory(g)
 }
 
-// shut closes the descriptor of a retired file.
-func (f *follower) shut(g *generation) {
-	g.close(f.log)
-	g.retired = false
-	f.retired--
-}
-
-// truncated begins anew with a file that became shorter, or whose bytes before the offset are not what they were. What was not read
-// before is taken from the copy, if there is one (copytruncate). A file that lost its end in a power cut goes on where it still is what
-// it was.
-func (f *follower) truncated(g *generation) {
-	c := f.findCopy(g)
-	if c == nil && g.fallBack(f.log) {
-		f.note(g)
-		return
-	}
-	f.count.truncated.Add(1)
-	f.log.Info("file was truncated; it is read from its start", "file", g.name, "offset", g.offset, "copy", copyName(c))
-	g.restart()
-	f.note(g)
-	f.cur.close()
-	now := time.Now()
-	g.grewAt, g.pollAt, g.every = now, now, f.timing.poll
-	if c == nil {
-		return
-	}
-	f.note(c)
-	if c.fd < 0 {
-		return // it has nothing that was not read
-	}
-	f.count.recovered.Add(1)
-	f.adopt(c)
-	if g.retired {
-		c.retired = true
-		f.retired++
-		return
-	}
-	t := g.trail
-	at := 0
-	for at < len(t.gens) && t.gens[at] != g {
-		at++
-	}
-	t.gens = append(t.gens[:at:at], append([]*generation{c}, t.gens[at:]...)...)
-}
-
-func copyName(c *generation) string {
-	if c == nil {
-		return "none"
-	}
-	return c.name
-}
-
-// adopt makes a generation that was opened known and polled.
-func (f *follower) adopt(g *generation) {
-	f.known[g.id] = g
-	g.pollAt, g.every = time.Time{}, f.timing.poll
-	g.grewAt = time.Now()
-	f.soon = true
-	f.opened = append(f.opened, g)
+// askDirectory has the directory be looked at now.
+func (v *volume) askDirectory(g *generation) {
+	g.trail.dir.urgent = true
+	v.hinted, v.soon = true, true
 }

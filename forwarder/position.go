@@ -23,21 +23,32 @@ const (
 
 // position says how far a generation was taken over. The file has one line for each:
 //
-//	CRC STATE DEV:INO HEADLEN:HEADSUM TAILLEN:TAILSUM OFFSET NUMBER STREAM "CATEGORY" "PATH"\n
+//	CRC STATE DEV:INO HEADLEN:HEADSUM TAILLEN:TAILSUM OFFSET AHEAD UNTIL NUMBER STREAM "CATEGORY" "PATH"\n
 //
-// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV, sums and STREAM are hexadecimal. Version 1 had no
-// STREAM.
+// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV, sums and STREAM are hexadecimal. Version 2, that of
+// Inkwell 0.x up to November 2026, had neither AHEAD nor UNTIL.
 type position struct {
 	id       identity
 	state    state
 	head     fingerprint // of the file's first bytes
 	tail     fingerprint // of the bytes before offset
-	offset   int64       // behind a newline (or a piece of a line that was split)
+	offset   int64       // behind a message
+	ahead    int64       // bytes behind offset of which some were taken already: see package lines
+	until    int64       // > 0: the message that is there ends at that offset, whatever follows; durable before it is sent
 	stream   stream.ID   // of its entries; zero: none has been taken
 	number   int64       // of the stream's entry that begins at offset
 	category string
 	path     string // where it was first met: the path whose generation it is
 }
+
+// key tells positions apart. The identity alone does not: when devices are numbered anew at a start of the machine, a file may have
+// the numbers that another one had.
+type key struct {
+	identity
+	path string
+}
+
+func (p *position) key() key { return key{p.id, p.path} }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -53,6 +64,8 @@ func appendPosition(dst []byte, p *position) []byte {
 	dst = appendPrint(dst, p.head)
 	dst = appendPrint(dst, p.tail)
 	dst = strconv.AppendInt(append(dst, ' '), p.offset, 10)
+	dst = strconv.AppendInt(append(dst, ' '), p.ahead, 10)
+	dst = strconv.AppendInt(append(dst, ' '), p.until, 10)
 	dst = strconv.AppendInt(append(dst, ' '), p.number, 10)
 	dst = append(append(dst, ' '), p.stream.String()...)
 	dst = strconv.AppendQuote(append(dst, ' '), p.category)
@@ -71,19 +84,19 @@ func appendPrint(dst []byte, p fingerprint) []byte {
 
 var errBadPosition = errors.New("not a position")
 
-// parsePosition reads what stands behind the checksum of a line; first says that it is of version 1.
-func parsePosition(body []byte, first bool) (p position, err error) {
-	name := stream.ID{}.String()
-	format, to := "%c %x:%x %d:%x %d:%x %d %d %s %q %q", []any{&p.state, &p.id.dev, &p.id.ino,
-		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.number, &name, &p.category, &p.path}
-	if first {
-		format, to = strings.Replace(format, " %s", "", 1), slices.Delete(to, 9, 10)
+// parsePosition reads what stands behind the checksum of a line of that version.
+func parsePosition(body []byte, version int) (p position, err error) {
+	var name string
+	format, to := "%c %x:%x %d:%x %d:%x %d %d %d %d %s %q %q", []any{&p.state, &p.id.dev, &p.id.ino,
+		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.ahead, &p.until, &p.number, &name, &p.category, &p.path}
+	if version == 2 {
+		format, to = strings.Replace(format, " %d %d %d %d ", " %d %d ", 1), slices.Delete(to, 8, 10)
 	}
 	if _, err = fmt.Sscanf(string(body), format, to...); err != nil {
 		return position{}, errBadPosition
 	}
 	p.stream, err = stream.ParseID(name)
-	if err != nil || p.number < 0 || p.offset < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
+	if err != nil || p.number < 0 || p.offset < 0 || p.ahead < 0 || p.until < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
 		return position{}, errBadPosition
 	}
 	switch p.state {

@@ -19,12 +19,13 @@ import (
 const (
 	positionsName   = "positions"
 	positionsMagic  = "inkwell positions "
-	positionsHeader = auditHeader + "\n"
+	positionsHeader = positionsMagic + "4" // not 3: a flipped bit would make 2 of that
+	olderHeader     = positionsMagic + "2"
 	positionsSlack  = 4 << 20 // bytes that may be appended before the file is written anew
 )
 
 // positions is the file that says how far each generation was taken over: an append-only log of lines (see position), the last line
-// of an identity counts. It is written anew when it has grown, atomically; what it says of older places is kept (see past). Lines whose
+// of an identity and path counts. It is written anew when it has grown, atomically; what it says of older places is kept (see past). Lines whose
 // checksum does not match are passed over: what was appended and not synced when the power failed is lost, which makes positions older,
 // never wrong.
 //
@@ -33,8 +34,8 @@ type positions struct {
 	dir     *faultfs.Dir
 	log     *slog.Logger
 	file    *faultfs.File // nil = to be written anew before anything else
-	live    map[identity]position
-	past    map[identity]past // of those that are in live
+	live    map[key]position
+	past    map[key]past // of those that are in live
 	buf     []byte
 	size    int64  // of the file
 	fresh   int64  // its size when it was last written anew
@@ -44,7 +45,7 @@ type positions struct {
 }
 
 func newPositions(log *slog.Logger) *positions {
-	return &positions{log: log, live: make(map[identity]position), past: make(map[identity]past)}
+	return &positions{log: log, live: make(map[key]position), past: make(map[key]past)}
 }
 
 // openPositions reads the file, and writes it anew: from then on there is one that can be appended to. On a full disk that has time
@@ -52,19 +53,17 @@ func newPositions(log *slog.Logger) *positions {
 func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 	p := newPositions(log)
 	p.dir = dir
-	header := auditHeader
-	if old, err := dir.ReadFile(positionsName); err == nil && bytes.HasPrefix(old, []byte(oldHeader)) {
-		header = oldHeader // what is written anew is of today's version
+	header, take := positionsHeader, p.take
+	if old, err := dir.ReadFile(positionsName); err == nil && bytes.HasPrefix(old, []byte(olderHeader)) {
+		header, take = olderHeader, p.takeOlder(make(map[identity]key)) // what is written anew is of today's version
 	}
-	lines, damage, err := faultfs.OpenLines(dir, positionsName, header, p.take)
+	lines, damage, err := faultfs.OpenLines(dir, positionsName, header, take)
 	if err != nil {
 		return nil, err
 	}
 	if damage.Lines > 0 {
-		log.Warn("damaged positions are passed over; some lines may be sent twice", "file", filepath.Join(dir.Path(), positionsName), "lines", damage.Lines, "kept as", damage.Aside)
-	}
-	if header == oldHeader { // which did not tell a start of the machine, and had no streams by which load does
-		clear(p.past)
+		log.Warn("damaged positions are passed over; some lines may be sent twice",
+			"file", filepath.Join(dir.Path(), positionsName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	if err := lines.Keep(); err != nil { // before it is written over
 		return nil, err
@@ -80,11 +79,11 @@ func unlessFull(err error) error {
 	return err
 }
 
-// take reads a line of any version: the header may be damaged.
+// take reads a line, of either version: the header may be damaged.
 func (p *positions) take(body []byte) error {
-	pos, err := parsePosition(body, false)
+	pos, err := parsePosition(body, 4)
 	if err != nil {
-		pos, err = parsePosition(body, true)
+		pos, err = parsePosition(body, 2)
 	}
 	if err == nil {
 		p.set(pos)
@@ -92,18 +91,36 @@ func (p *positions) take(body []byte) error {
 	return err
 }
 
+// takeOlder reads a line of version 2, in which the last one of an identity counts, whatever its path is.
+func (p *positions) takeOlder(last map[identity]key) func(body []byte) error {
+	return func(body []byte) error {
+		pos, err := parsePosition(body, 2)
+		if err != nil {
+			return p.take(body)
+		}
+		if before, known := last[pos.id]; known && before != pos.key() {
+			delete(p.live, before)
+			delete(p.past, before)
+		}
+		last[pos.id] = pos.key()
+		p.set(pos)
+		return nil
+	}
+}
+
 func (p *positions) set(pos position) {
+	k := pos.key()
 	if pos.state == removed {
-		delete(p.live, pos.id)
-		delete(p.past, pos.id)
+		delete(p.live, k)
+		delete(p.past, k)
 		return
 	}
-	if before, known := p.live[pos.id]; known && before.offset != pos.offset {
-		if old := p.past[pos.id].add(before.place(), pos.offset); old != nil {
-			p.past[pos.id] = old
+	if before, known := p.live[k]; known && before.offset != pos.offset {
+		if old := p.past[k].add(before.place(), pos.offset); old != nil {
+			p.past[k] = old
 		}
 	}
-	p.live[pos.id] = pos
+	p.live[k] = pos
 }
 
 // commit makes batch, in order, survive a killed process, with one write. After an error they are remembered and written with the
@@ -146,7 +163,7 @@ func (p *positions) rewrite() error {
 	if err := p.closeFile(); err != nil {
 		p.log.Warn("cannot close old positions", "err", err)
 	}
-	data := p.appendTo([]byte(positionsHeader))
+	data := p.appendTo([]byte(positionsHeader + "\n"))
 	if err := p.dir.WriteFile(positionsName, data); err != nil {
 		return fmt.Errorf("write positions: %w", err)
 	}
@@ -162,10 +179,10 @@ func (p *positions) rewrite() error {
 // appendTo writes what counts, and before each position the older places of its file, as positions of which nothing was taken: who
 // reads them takes the last.
 func (p *positions) appendTo(dst []byte) []byte {
-	for _, id := range slices.SortedFunc(maps.Keys(p.live), compareIdentity) {
-		pos := p.live[id]
-		for _, old := range p.past[id] {
-			dst = appendPosition(dst, &position{id: id, state: active, offset: old.offset, head: old.head, tail: old.tail,
+	for _, k := range slices.SortedFunc(maps.Keys(p.live), compareKeys) {
+		pos := p.live[k]
+		for _, old := range p.past[k] {
+			dst = appendPosition(dst, &position{id: k.identity, state: active, offset: old.offset, head: old.head, tail: old.tail,
 				category: pos.category, path: pos.path})
 		}
 		dst = appendPosition(dst, &pos)
@@ -173,11 +190,8 @@ func (p *positions) appendTo(dst []byte) []byte {
 	return dst
 }
 
-func compareIdentity(a, b identity) int {
-	if a.dev != b.dev {
-		return cmp.Compare(a.dev, b.dev)
-	}
-	return cmp.Compare(a.ino, b.ino)
+func compareKeys(a, b key) int {
+	return cmp.Or(cmp.Compare(a.dev, b.dev), cmp.Compare(a.ino, b.ino), cmp.Compare(a.path, b.path))
 }
 
 func (p *positions) closeFile() error {

@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"inkwell/internal/faultfs"
-	"inkwell/store/stream"
 )
 
 func somePosition(i int) position {
@@ -25,7 +24,7 @@ func somePosition(i int) position {
 		state:  []state{active, finished, ignored}[i%3],
 		head:   fingerprint{n: i % 1024, sum: rand.Uint64()},
 		tail:   fingerprint{n: (i * 7) % 1025, sum: rand.Uint64()},
-		offset: rand.Int64(), number: rand.Int64(), stream: newStream(i),
+		offset: rand.Int64(), ahead: rand.Int64N(2) * rand.Int64(), until: rand.Int64N(2) * rand.Int64(), number: rand.Int64(), stream: newStream(uint32(i)),
 		category: "cat \"é\xff\n", path: "/var/log/a b\n\xfe\"" + strings.Repeat("x", i%5),
 	}
 }
@@ -70,9 +69,9 @@ func TestPositionsTornAtEveryByte(t *testing.T) {
 	name := filepath.Join(path, positionsName)
 	type point struct {
 		size int
-		live map[identity]position
+		live map[key]position
 	}
-	points := []point{{len(positionsHeader), map[identity]position{}}}
+	points := []point{{len(positionsHeader) + 1, map[key]position{}}}
 	for i := range 12 {
 		pos := somePosition(i)
 		if i == 9 {
@@ -102,7 +101,7 @@ func TestPositionsTornAtEveryByte(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
-		want := map[identity]position{}
+		want := map[key]position{}
 		for _, pt := range points {
 			if pt.size <= cut {
 				want = pt.live
@@ -119,7 +118,7 @@ func TestPositionsTornAtEveryByte(t *testing.T) {
 
 func TestPositionsOfAnotherVersion(t *testing.T) {
 	path := t.TempDir()
-	name, content := filepath.Join(path, positionsName), positionsMagic+"3\nwhatever\n"
+	name, content := filepath.Join(path, positionsName), positionsMagic+"9\nwhatever\n"
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -134,16 +133,16 @@ func TestPositionsOfAnotherVersion(t *testing.T) {
 // TestDamageToThePositions flips every bit and cuts at every byte: the start succeeds, what the other lines say is known, the file is kept
 // unless only its end is damaged, and an audit reads it too.
 func TestDamageToThePositions(t *testing.T) {
-	for _, version := range []string{positionsHeader, oldHeader + "\n"} {
+	for _, version := range []string{positionsHeader + "\n", olderHeader + "\n"} {
 		whole := []byte(version)
 		var all []position
 		for i := range 3 {
 			pos := somePosition(i)
 			pos.path = "/var/log/app"
 			line := appendPosition(nil, &pos)
-			if version == oldHeader+"\n" {
-				line = withoutStream(line)
-				pos.stream = stream.ID{}
+			if version == olderHeader+"\n" {
+				line = withoutAhead(line)
+				pos.ahead, pos.until = 0, 0
 			}
 			whole, all = append(whole, line...), append(all, pos)
 		}
@@ -168,7 +167,7 @@ func TestDamageToThePositions(t *testing.T) {
 				t.Fatalf("%s: %v", what, err)
 			}
 			for i, pos := range all {
-				if got, known := p.live[pos.id]; i+1 != hit && (i+1 < hit || !strings.HasPrefix(what, "cut")) && got != pos || known && got != pos {
+				if got, known := p.live[pos.key()]; i+1 != hit && (i+1 < hit || !strings.HasPrefix(what, "cut")) && got != pos || known && got != pos {
 					t.Errorf("%s: position %d is %+v, want %+v", what, i, got, pos)
 				}
 			}
@@ -196,11 +195,11 @@ func TestDamageToThePositions(t *testing.T) {
 	}
 }
 
-// withoutStream makes a line of version 1 of one of today.
-func withoutStream(line []byte) []byte {
+// withoutAhead makes a line of version 2 of one of today.
+func withoutAhead(line []byte) []byte {
 	body := line[9 : len(line)-1]
 	f := bytes.SplitN(body, []byte{' '}, 8)
-	body = bytes.Join(append(f[:6], f[7]), []byte{' '})
+	body = bytes.Join(append(f[:5], f[7]), []byte{' '})
 	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body)
 }
 
@@ -271,7 +270,7 @@ func TestPositionsSurviveDiskFaults(t *testing.T) {
 			t.Errorf("%s: %v", op, err)
 		}
 		p, err = openTestPositions(t, path, nil)
-		if err != nil || p.live[first.id] != first || p.live[second.id] != second {
+		if err != nil || p.live[first.key()] != first || p.live[second.key()] != second {
 			t.Errorf("%s: %v, %v", op, err, p.live)
 		}
 		if err := p.close(); err != nil {
@@ -315,12 +314,16 @@ func TestPositionsAreWrittenAnewWhenASyncFails(t *testing.T) {
 	}
 }
 
-// A file of version 1, which had no streams, is read; its positions get streams when they are used.
-func TestPositionsOfVersion1(t *testing.T) {
+// A file of version 2 is taken over: in it the last line of an identity counts, under whatever path.
+func TestPositionsOfVersion2(t *testing.T) {
 	path := t.TempDir()
-	body := `a fe01:7 3:1f 2:2e 300 12 "web" "/var/log/a"`
-	line := fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(body), castagnoli), body)
-	if err := os.WriteFile(filepath.Join(path, positionsName), []byte(oldHeader+"\n"+line), 0o644); err != nil {
+	older := somePosition(0)
+	older.path, older.ahead, older.until = "/var/log/gone", 0, 0
+	want := somePosition(0)
+	want.path, want.ahead, want.until = "/var/log/a", 0, 0
+	data := append([]byte(olderHeader+"\n"), withoutAhead(appendPosition(nil, &older))...)
+	data = append(data, withoutAhead(appendPosition(nil, &want))...)
+	if err := os.WriteFile(filepath.Join(path, positionsName), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p, err := openTestPositions(t, path, nil)
@@ -328,11 +331,10 @@ func TestPositionsOfVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	want := position{id: identity{0xfe01, 7}, state: active, head: fingerprint{3, 0x1f}, tail: fingerprint{2, 0x2e}, offset: 300, number: 12, category: "web", path: "/var/log/a"}
-	if got := p.live[want.id]; got != want {
-		t.Errorf("read %+v, want %+v", got, want)
+	if got := p.live[want.key()]; got != want || len(p.live) != 1 {
+		t.Errorf("read %+v, want %+v", p.live, want)
 	}
-	if data := readAll(t, path); !strings.HasPrefix(data, positionsHeader) {
+	if data := readAll(t, path); !strings.HasPrefix(data, positionsHeader+"\n") {
 		t.Errorf("it was not written anew: %q", data)
 	}
 }
@@ -357,7 +359,7 @@ func TestPositionsAreOpenedOnAFullDisk(t *testing.T) {
 	if err := p.boot(); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.live[first.id]; got.offset != first.offset || got.stream == first.stream {
+	if got := p.live[first.key()]; got.offset != first.offset || got.stream == first.stream {
 		t.Errorf("got %v of %v", got, first)
 	}
 	if err := p.sync(); !errors.Is(err, syscall.ENOSPC) {
@@ -395,7 +397,7 @@ func TestPositionsAreNotWrittenOverBeforeDamageIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data[len(positionsHeader)+20] ^= 1
+	data[len(positionsHeader)+21] ^= 1
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}

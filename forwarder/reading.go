@@ -3,7 +3,13 @@ package forwarder
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"inkwell/forwarder/lines"
 )
 
 // roundTime is how long the follower reads before it looks at files and directories again.
@@ -12,121 +18,191 @@ const roundTime = 50 * time.Millisecond
 // longLine is how many bytes without a newline are read again and again while they wait for one; from there on only what is new is.
 const longLine = chunkSize / 2
 
-func (f *follower) makeReady(g *generation) {
+func (v *volume) makeReady(g *generation) {
 	if !g.reading {
 		g.reading = true
-		f.ready = append(f.ready, g)
+		v.ready = append(v.ready, g)
 	}
 }
 
 // readRound reads a chunk of each file that has something, in turn, until there is no more, the parcel is full, or for a while.
-func (f *follower) readRound(ctx context.Context, start time.Time) {
-	for len(f.ready) > 0 && !f.isFull() && ctx.Err() == nil && time.Since(start) < roundTime {
-		round, next := f.ready, f.spare[:0]
-		f.ready = nil
+func (v *volume) readRound(ctx context.Context, start time.Time) {
+	for len(v.ready) > 0 && !v.isFull() && ctx.Err() == nil && time.Since(start) < roundTime {
+		round, next := v.ready, v.spare[:0]
+		v.ready = nil
 		served := 0
-		for ; served < len(round) && !f.isFull(); served++ {
+		for ; served < len(round) && !v.isFull(); served++ {
 			g := round[served]
-			if more := f.read(g); more {
+			if more := v.read(g); more {
 				next = append(next, g)
 			} else {
 				g.reading = false
 			}
-			f.offer()
+			v.offer(ctx)
 		}
 		if served < len(round) { // those who had no turn come first
 			next = append(round[served:], next...)
 			round = nil
 		}
-		f.spare = round
-		f.ready = append(next, f.ready...)
+		v.spare = round
+		v.ready = append(next, v.ready...)
 	}
 }
 
 // read takes a chunk's worth of lines and says whether there is more.
-func (f *follower) read(g *generation) bool {
-	if g.fd < 0 || !g.retired && g.trail.gens[0] != g { // an older generation was found meanwhile
+func (v *volume) read(g *generation) bool {
+	if g.fd < 0 || g.rewritten || !g.retired && g.trail.gens[0] != g { // an older generation was found meanwhile
 		return false
 	}
-	more, err := f.readChunk(g)
+	v.at(&g.name)
+	more, err := v.readChunk(g)
 	if err != nil {
-		f.readFailed(g, err)
+		v.readFailed(g, err)
 		return false
 	}
-	g.failing = false
+	v.readWorks(g)
 	if !more {
-		g.every = f.timing.poll
+		g.every = v.timing.poll
 		g.pollAt = time.Now().Add(g.every)
-		if f.once {
-			g.pollAt, f.soon = time.Time{}, true
+		if v.once {
+			g.pollAt, v.soon = time.Time{}, true
 		}
 	}
 	return more
 }
 
-func (f *follower) readFailed(g *generation, err error) {
-	if !g.failing {
-		f.count.unreadable.Add(1)
-		f.log.Warn("cannot read a file; it is tried again", "file", g.name, "err", err)
+// readFailed tells that an open file cannot be read. Where that stays so, its path is asked again: a file server may have replaced the
+// file, of which it then says ESTALE.
+func (v *volume) readFailed(g *generation, err error) {
+	now := time.Now()
+	if g.failed.IsZero() {
+		g.failed = now
+		v.count.unreadable.Add(1)
+		v.log.Warn("cannot read a file; it is tried again", "file", g.name, "err", err)
 	}
-	g.failing = true
-	g.every = f.pollMax
-	g.pollAt = time.Now().Add(g.every)
+	g.every = v.pollMax
+	g.pollAt = now.Add(g.every)
+	if errors.Is(err, unix.ESTALE) || now.Sub(g.failed) >= v.partial {
+		v.letGo(g)
+	}
 }
 
-func (f *follower) readChunk(g *generation) (more bool, err error) {
-	if g.scanned >= longLine {
-		return f.readLong(g)
+// readWorks tells that a file can be read again.
+func (v *volume) readWorks(g *generation) {
+	if !g.failed.IsZero() {
+		v.count.unreadable.Add(-1)
+		v.log.Info("file can be read again", "file", g.name, "after", time.Since(g.failed).Round(time.Millisecond))
+		g.failed = time.Time{}
 	}
-	n, err := readAt(g.fd, f.buf, g.offset-int64(g.tail.n))
+}
+
+// letGo closes a file that cannot be read, and has the next look decide what is read instead.
+func (v *volume) letGo(g *generation) {
+	g.failed = time.Time{}
+	v.count.unreadable.Add(-1)
+	g.close(v.log)
+	if g.retired {
+		g.retired = false
+		v.retired--
+		return
+	}
+	g.trail.remove(g)
+	g.look.changed = time.Time{} // so that it is opened again
+	v.askDirectory(g)
+	if len(g.trail.gens) > 0 {
+		g.trail.gens[0].pollAt = time.Time{}
+	}
+}
+
+// chunk returns memory for what is to be read of g: more than a chunk if that does not hold a message.
+func (v *volume) chunk(g *generation) []byte {
+	want := max(g.until-g.offset, 0)
+	if g.scanned >= longLine {
+		want = max(want, 2*g.scanned)
+	}
+	total := g.tail.n + int(min(want, int64(g.trail.decoder.Most())))
+	if total <= len(v.buf) {
+		return v.buf
+	}
+	if cap(v.long) < total {
+		v.long = make([]byte, total)
+	}
+	return v.long[:total]
+}
+
+func (v *volume) readChunk(g *generation) (more bool, err error) {
+	code, err := g.encoding()
 	if err != nil {
 		return false, err
 	}
-	data := f.buf[:n]
-	ok, c := f.consume(g, data)
-	if !ok {
-		f.truncated(g)
-		return true, nil
+	if g.scanned >= longLine && g.until == 0 && g.trail.decoder.Plain(code) {
+		return v.readLong(g)
 	}
-	if f.isFull() {
-		return true, nil
+	buf, off := v.chunk(g), g.offset-int64(g.tail.n)
+	n, err := readAt(g.fd, buf, off)
+	if err != nil {
+		return false, err
 	}
-	g.scanned = int64(n - c.before - c.bytes)
-	return n == len(f.buf), nil
+	full := n == len(buf)
+	end := content(buf[:n], off, min(g.tail.n, n), !full)
+	end = min(n, int(code.Even(off+int64(end))-off))
+	padded := end < n
+	if decided := int(g.until - off); g.until > 0 && decided <= n {
+		end, padded = decided, false
+	} else if g.until > 0 && !full {
+		v.suspect(g) // it is shorter than it was
+		return false, nil
+	}
+	ok, c := v.consume(g, code, buf[:end])
+	switch {
+	case !ok:
+		v.suspect(g)
+		return false, nil
+	case v.isFull():
+		return true, nil
+	case padded:
+		return v.passPadding(g, code, buf[c.before+c.Bytes-g.tail.n:end])
+	}
+	g.scanned, g.padded = int64(end-c.before-c.Bytes), false
+	g.held = int64(max(c.Seen-c.Bytes, 0))
+	if full && g.scanned > int64(g.trail.decoder.Most()) {
+		return false, fmt.Errorf("no message ends within %d bytes", g.scanned)
+	}
+	return full || end < n, nil
 }
 
 // readLong goes on in a line that is longer than a chunk.
-func (f *follower) readLong(g *generation) (more bool, err error) {
-	longest := int64(f.longest(g.source))
-	want := min(int64(len(f.buf)), longest-g.scanned)
-	n, err := readAt(g.fd, f.buf[:want], g.end())
+func (v *volume) readLong(g *generation) (more bool, err error) {
+	longest := int64(g.source.lines.MaxLine)
+	want := min(int64(len(v.buf)), longest-g.scanned)
+	n, err := readAt(g.fd, v.buf[:want], g.end())
 	if n == 0 || err != nil {
 		return false, err
 	}
 	length := g.scanned
-	if end := bytes.IndexByte(f.buf[:n], '\n'); end >= 0 {
+	if end := bytes.IndexByte(v.buf[:n], '\n'); end >= 0 {
 		length += int64(end) + 1
 	} else if length += int64(n); length < longest {
 		g.scanned = length
 		return int64(n) == want, nil
 	}
-	data, err := f.readLine(g, length)
+	data, err := v.readLine(g, length)
 	if err != nil || data == nil { // scanned stays: the end of the line is looked for again
 		return false, err
 	}
-	if ok, _ := f.consume(g, data); !ok {
-		f.truncated(g)
+	if ok, _ := v.consume(g, g.code, data); !ok {
+		v.suspect(g)
 	}
 	return true, nil
 }
 
 // readLine reads length bytes behind the offset and what the tail covers before it. nil means that the file has become shorter.
-func (f *follower) readLine(g *generation, length int64) ([]byte, error) {
+func (v *volume) readLine(g *generation, length int64) ([]byte, error) {
 	total := int(length) + g.tail.n
-	if cap(f.long) < total {
-		f.long = make([]byte, total)
+	if cap(v.long) < total {
+		v.long = make([]byte, total)
 	}
-	data := f.long[:total]
+	data := v.long[:total]
 	n, err := readAt(g.fd, data, g.offset-int64(g.tail.n))
 	if err != nil || n < total {
 		return nil, err
@@ -136,60 +212,87 @@ func (f *follower) readLine(g *generation, length int64) ([]byte, error) {
 
 // consumed is what consume took.
 type consumed struct {
-	cut
+	lines.Taken
 	before int // bytes of data that stood before the offset
 }
 
-// consume takes the lines of data, which begins with the bytes that the tail covers. It takes nothing and is not ok if those are not
+// consume takes the messages of data, which begins with the bytes that the tail covers. It takes nothing and is not ok if those are not
 // what they were: the file was written anew.
-func (f *follower) consume(g *generation, data []byte) (ok bool, c consumed) {
+func (v *volume) consume(g *generation, code lines.Encoding, data []byte) (ok bool, c consumed) {
 	c.before = g.tail.n
 	if len(data) < c.before || printOf(data[:c.before]) != g.tail {
 		return false, c
 	}
-	if g.head.n < printMax { // then data begins at the file's first byte, or where the head ends
-		g.head = g.head.grow(data[min(g.head.n, len(data)):])
+	if at := int64(g.head.n) - (g.offset - int64(c.before)); g.head.n < printMax && at >= 0 { // no hole lies between
+		g.head = g.head.grow(data[min(at, int64(len(data))):])
 	}
-	cutter := cutter{category: g.source.category, max: f.longest(g.source), full: parcelFull}
-	c.cut = cutter.take(&f.cur.batch, data[c.before:], g.broken)
-	if c.entries > 0 {
-		f.took(g, data[:c.before+c.bytes], c.cut)
+	chunk := lines.Chunk{Data: data[c.before:]}
+	if g.until == g.offset+int64(len(chunk.Data)) {
+		chunk.End = len(chunk.Data)
 	}
+	c.Taken = v.take(g, code, chunk, data)
 	return true, c
 }
 
-// took moves the position behind data, which ends where the last entry ends.
-func (f *follower) took(g *generation, data []byte, c cut) {
-	f.number(g, data, c)
-	g.offset += int64(c.bytes)
-	g.scanned, g.broken = 0, c.broken
-	g.tail = printOf(data[len(data)-int(min(g.offset, printMax)):])
+// take takes the messages of a chunk, which is what stands behind the position at the end of data, and moves that.
+func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []byte) lines.Taken {
+	before := len(data) - len(c.Data)
+	c.Category, c.Offset, c.Encoding, c.Ahead, c.Broken = g.trail.category, g.offset, code, int(g.ahead), g.broken
+	t := g.trail.decoder.Take(&v.cur.batch, c)
+	if t.Entries == 0 && t.Bytes == 0 {
+		return t
+	}
+	v.number(g, code, t.Entries)
+	g.offset += int64(t.Bytes)
+	g.ahead, g.broken = int64(t.Ahead), t.Broken
+	g.scanned, g.held = 0, 0
+	if g.offset >= g.until {
+		g.until = 0
+	}
+	taken := data[:before+t.Bytes]
+	g.tail = printOf(taken[len(taken)-int(min(g.offset, printMax)):])
 	if g.state == ignored {
 		g.state = active
 	}
-	f.cur.bytes += int64(c.bytes)
-	f.count.lines.Add(int64(c.entries))
-	f.count.bytes.Add(int64(c.bytes))
-	f.count.split.Add(int64(c.split))
-	g.source.received.Add(int64(c.entries))
-	f.note(g)
+	v.cur.bytes += int64(t.Bytes)
+	v.count.lines.Add(int64(t.Entries))
+	v.count.bytes.Add(int64(t.Bytes))
+	v.count.split.Add(int64(t.Split))
+	v.count.odd.Add(int64(t.Odd))
+	g.trail.received.Add(int64(t.Entries))
+	v.note(g)
+	return t
 }
 
-// takeRest takes the line without an end that the file ends with. It says whether it could.
-func (f *follower) takeRest(g *generation) bool {
-	if f.isFull() {
+// endAt decides that the message which the file ends with ends at that offset, whatever follows. That is durable before the message is
+// sent, so that a restart makes the same one of the same bytes. It is false if it cannot be decided now: what the parcel has of the file
+// already must not be taken for acknowledged by that.
+func (v *volume) endAt(g *generation, offset int64) bool {
+	switch {
+	case g.until > 0:
+		return true
+	case g.parcel == v.cur.seq:
+		v.cur.close()
+		return false
+	case v.isFull():
 		return false
 	}
-	data, err := f.readLine(g, g.scanned)
-	if err != nil {
-		f.readFailed(g, err)
-		return false
-	}
-	if data == nil || printOf(data[:g.tail.n]) != g.tail {
-		f.truncated(g)
-		return false
-	}
-	f.cur.batch.Append(g.source.category, append(data[g.tail.n:len(data):len(data)], '\n'))
-	f.took(g, data, cut{bytes: int(g.scanned), entries: 1, rest: true})
+	g.until = offset
+	v.cur.born = append(v.cur.born, g.position)
+	v.makeReady(g)
 	return true
+}
+
+// takeRest takes what the file ends with, complete or not. It says whether it could.
+func (v *volume) takeRest(g *generation) bool {
+	if !v.endAt(g, g.end()) {
+		return false
+	}
+	for g.until > 0 && !v.isFull() && !g.rewritten {
+		if _, err := v.readChunk(g); err != nil {
+			v.readFailed(g, err)
+			return false
+		}
+	}
+	return g.until == 0
 }

@@ -396,3 +396,38 @@ func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 	close(r.store.block)
 	r.wantLines(lines...)
 }
+
+// TestGenerationsBesideTheTargetOfALink: what a link points to is rotated twice while the forwarder is down, as /var/log/containers has it.
+func TestGenerationsBesideTheTargetOfALink(t *testing.T) {
+	r := newRig(t, "containers/*.log")
+	for _, dir := range []string{"containers", "pods"} {
+		if err := os.Mkdir(r.path(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.write("pods/0.log", "1\n")
+	for link, target := range map[string]string{"containers/web.log": "pods/middle", "pods/middle": "pods/0.log"} {
+		if err := os.Symlink(r.path(target), r.path(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.start()
+	r.wantLines("1\n")
+	for i, down := range []bool{false, true} {
+		if down {
+			r.stop()
+		}
+		for k := range 3 {
+			r.write("pods/0.log", fmt.Sprintf("%d\n", i*3+k+2))
+			r.rename("pods/0.log", fmt.Sprintf("pods/0.log.20261129-%02d%02d00", i, k))
+			time.Sleep(10 * time.Millisecond)
+		}
+		r.write("pods/0.log", "")
+		if down {
+			r.start()
+		}
+		r.until("all", func() bool { return r.store.count("c") == 4+i*3 })
+	}
+	r.write("pods/0.log", "8\n")
+	r.wantLines("1\n", "2\n", "3\n", "4\n", "5\n", "6\n", "7\n", "8\n")
+}

@@ -14,7 +14,7 @@ import (
 //	  ▲                  │
 //	  └───── free ◄──────┘ acked
 //
-// There are two parcels. full is not buffered: a send that does not block found the shipper waiting.
+// There is a parcel for each owner, and one more. full is not buffered: a send that does not block found the shipper waiting.
 type shipper struct {
 	courier
 	first func(*parcel) // what to do before a parcel is offered
@@ -31,7 +31,7 @@ func newShipper(st store.Store, log *slog.Logger) *shipper {
 		acked:   func(*parcel) {},
 		idle:    func() {},
 		full:    make(chan *parcel),
-		free:    make(chan *parcel, 2),
+		free:    make(chan *parcel, 2+volumesMax),
 	}
 	s.free <- new(parcel)
 	s.free <- new(parcel)

@@ -115,6 +115,13 @@ func (w *watcher) add(dir string) {
 	}
 }
 
+// remove watches a directory no more; it may be gone.
+func (w *watcher) remove(dir string) {
+	if w.fs != nil {
+		_ = w.fs.Remove(dir) // the only error says that it was not watched
+	}
+}
+
 func (w *watcher) warn(dir string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -280,7 +280,7 @@ func TestForwardOptionsAreChecked(t *testing.T) {
 			t.Errorf("%q was accepted", s)
 		}
 	}
-	if in, err := ParseInput("web=/var/log/*.log"); err != nil || in != (Input{Category: "web", Glob: "/var/log/*.log"}) {
+	if in, err := ParseInput("web=/var/log/*.log"); err != nil || in.Category != "web" || in.Glob != "/var/log/*.log" {
 		t.Errorf("%+v, %v", in, err)
 	}
 }

@@ -20,13 +20,18 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "internal/ending"},
-	"internal/config":          {"internal/conf", "rotate", "store/plain", "internal/access"},
-	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "internal/ending"},
-	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
+	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending"},
+	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
+	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
+	"forwarder/lines":          {"proto"},
+	"forwarder/pattern":        {},
 	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/audit":              {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/manifest":           {"store/stream", "internal/faultfs"},
@@ -68,6 +73,8 @@ var testEdges = map[string][]string{
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.
 var outside = map[string][]string{
+	"forwarder/lines":    {"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform"},
+	"forwarder/pattern":  {"github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
 	"store/spool":        {"golang.org/x/sys/unix"},
 	"rotate":             {"github.com/klauspost/compress/flate", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"},
 	"internal/faultfs":   {"golang.org/x/sys/unix"},

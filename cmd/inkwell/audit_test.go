@@ -40,7 +40,7 @@ func (s stretch) text() string {
 	return b.String()
 }
 
-func lines(stream byte, hour, first, count int64) stretch {
+func linesOf(stream byte, hour, first, count int64) stretch {
 	return stretch{stream: stream, hour: hour, first: first, count: count, end: "\n"}
 }
 
@@ -188,16 +188,16 @@ func spooled(t *testing.T, path string, part stretch) {
 
 func TestAuditTells(t *testing.T) {
 	one, two := newShelf(t), newShelf(t)
-	one.file("web", rotate.Gzip, false, lines(1, 0, 0, 1200), lines(0, 0, 0, 3))
-	one.file("web", rotate.Zstd, false, lines(1, 1, 1200, 100))
-	one.file("web", rotate.Gzip, true, lines(1, 2, 2000, 50))
+	one.file("web", rotate.Gzip, false, linesOf(1, 0, 0, 1200), linesOf(0, 0, 0, 3))
+	one.file("web", rotate.Zstd, false, linesOf(1, 1, 1200, 100))
+	one.file("web", rotate.Gzip, true, linesOf(1, 2, 2000, 50))
 	one.count(1, manifest.Duplicate, "", 7)
 	one.count(1, manifest.Refused, "too large", 2)
-	two.file("web", rotate.None, false, lines(1, 1, 1290, 20))
+	two.file("web", rotate.None, false, linesOf(1, 1, 1290, 20))
 	two.open(audit.StateName)
 	state := filepath.Join(t.TempDir(), "state")
 	writePositions(t, state, "1 2100 web /var/log/x.log")
-	spooled(t, filepath.Join(state, "spool"), lines(1, 0, 2050, 40))
+	spooled(t, filepath.Join(state, "spool"), linesOf(1, 0, 2050, 40))
 	r := inkwell(t, nil, "audit", one.dir, two.dir, "--state", state)
 	want := `web
         hour (UTC)  received  written  duplicated  missing  refused  dropped
@@ -230,12 +230,12 @@ received 1,382, written 1,373, in spool 40, duplicated 7, missing 700, refused 2
 
 func TestAuditExitCodes(t *testing.T) {
 	whole := newShelf(t)
-	path := whole.file("web", rotate.Gzip, false, lines(1, 0, 0, 50))
-	whole.file("web", rotate.Gzip, false, lines(1, 0, 50, 50))
-	removed := whole.file("web", rotate.Gzip, false, lines(1, 0, 100, 50))
+	path := whole.file("web", rotate.Gzip, false, linesOf(1, 0, 0, 50))
+	whole.file("web", rotate.Gzip, false, linesOf(1, 0, 50, 50))
+	removed := whole.file("web", rotate.Gzip, false, linesOf(1, 0, 100, 50))
 	state, empty, journal := t.TempDir(), t.TempDir(), newShelf(t)
 	writePositions(t, state, "1 150 web /var/log/x")
-	spooled(t, filepath.Join(journal.dir, audit.StateName, "journal"), lines(1, 0, 0, 4))
+	spooled(t, filepath.Join(journal.dir, audit.StateName, "journal"), linesOf(1, 0, 0, 4))
 	old := t.TempDir()
 	if err := errors.Join(os.Remove(removed), os.WriteFile(filepath.Join(old, "positions"), []byte("inkwell positions 1\n"), 0o600)); err != nil {
 		t.Fatal(err)
@@ -299,19 +299,19 @@ func TestAuditExitCodes(t *testing.T) {
 
 func TestCatDedupe(t *testing.T) {
 	one, two, three := newShelf(t), newShelf(t), newShelf(t)
-	a := one.file("web", rotate.Gzip, false, lines(1, 0, 0, 100), lines(0, 0, 0, 2))
-	b := one.file("web", rotate.None, false, lines(1, 3, 150, 10), lines(2, 3, 0, 5))
-	c := two.file("web", rotate.Zstd, false, lines(1, 1, 90, 70), lines(0, 1, 0, 2))
-	d := two.file("web", rotate.Gzip, true, lines(1, 4, 160, 10))
-	raw := three.file("web", rotate.Gzip, false, stretch{stream: 1, hour: 5, first: 165, count: 10, end: ";"}, lines(2, 5, 3, 4))
+	a := one.file("web", rotate.Gzip, false, linesOf(1, 0, 0, 100), linesOf(0, 0, 0, 2))
+	b := one.file("web", rotate.None, false, linesOf(1, 3, 150, 10), linesOf(2, 3, 0, 5))
+	c := two.file("web", rotate.Zstd, false, linesOf(1, 1, 90, 70), linesOf(0, 1, 0, 2))
+	d := two.file("web", rotate.Gzip, true, linesOf(1, 4, 160, 10))
+	raw := three.file("web", rotate.Gzip, false, stretch{stream: 1, hour: 5, first: 165, count: 10, end: ";"}, linesOf(2, 5, 3, 4))
 	text := func(list ...stretch) (s string) {
 		for _, l := range list {
 			s += l.text()
 		}
 		return s
 	}
-	plain := lines(0, 0, 0, 2)
-	byTime := text(lines(1, 0, 0, 100), plain, lines(1, 1, 100, 60), plain, lines(2, 3, 0, 5), lines(1, 4, 160, 10))
+	plain := linesOf(0, 0, 0, 2)
+	byTime := text(linesOf(1, 0, 0, 100), plain, linesOf(1, 1, 100, 60), plain, linesOf(2, 3, 0, 5), linesOf(1, 4, 160, 10))
 	odd := stretch{stream: 1, first: 165, count: 10, end: ";"}
 	alone := filepath.Join(t.TempDir(), "web_00000")
 	if err := os.WriteFile(alone, []byte("alone\n"), 0o600); err != nil {
@@ -326,10 +326,10 @@ func TestCatDedupe(t *testing.T) {
 	}{
 		{webs[:2], exitOK, byTime, ""},
 		{[]string{webs[1], webs[0]}, exitOK, byTime, ""},
-		{[]string{webs[0], webs[0]}, exitOK, text(lines(1, 0, 0, 100), plain, plain, lines(1, 0, 150, 10), lines(2, 3, 0, 5)), ""},
-		{[]string{c, a, d, b}, exitOK, text(lines(1, 0, 90, 70), plain, lines(1, 0, 0, 90), plain, lines(1, 0, 160, 10), lines(2, 0, 0, 5)), ""},
-		{webs, exitFailed, byTime + text(odd, lines(2, 0, 5, 2)), "up to 5 entries may be twice"},
-		{[]string{raw, alone}, exitOK, text(odd, lines(2, 0, 3, 4)) + "alone\n", "no manifest says what it holds"},
+		{[]string{webs[0], webs[0]}, exitOK, text(linesOf(1, 0, 0, 100), plain, plain, linesOf(1, 0, 150, 10), linesOf(2, 3, 0, 5)), ""},
+		{[]string{c, a, d, b}, exitOK, text(linesOf(1, 0, 90, 70), plain, linesOf(1, 0, 0, 90), plain, linesOf(1, 0, 160, 10), linesOf(2, 0, 0, 5)), ""},
+		{webs, exitFailed, byTime + text(odd, linesOf(2, 0, 5, 2)), "up to 5 entries may be twice"},
+		{[]string{raw, alone}, exitOK, text(odd, linesOf(2, 0, 3, 4)) + "alone\n", "no manifest says what it holds"},
 		{[]string{t.TempDir()}, exitFailed, "", "no files of category"},
 		{[]string{"-f", webs[0]}, exitUsage, "", "do not go together"},
 	}
@@ -344,14 +344,14 @@ func TestCatDedupe(t *testing.T) {
 // Of a file with too many spans it is known what it holds, and not where.
 func TestCatDedupeWithoutOrder(t *testing.T) {
 	one, two := newShelf(t), newShelf(t)
-	first := one.file("web", rotate.Gzip, false, lines(1, 0, 0, 5), lines(2, 0, 0, 5))
-	later := two.file("web", rotate.Gzip, false, lines(2, 1, 3, 2), lines(1, 1, 4, 9))
+	first := one.file("web", rotate.Gzip, false, linesOf(1, 0, 0, 5), linesOf(2, 0, 0, 5))
+	later := two.file("web", rotate.Gzip, false, linesOf(2, 1, 3, 2), linesOf(1, 1, 4, 9))
 	name := filepath.Base(later)
 	two.told("web", false, &manifest.File{Name: name, Entries: 11, Unordered: true, Spans: []manifest.Span{
 		{Stream: stream.ID{1}, First: 4, Count: 9, Bytes: 39}, {Stream: stream.ID{2}, First: 3, Count: 2, Bytes: 8}}})
-	text := lines(1, 0, 0, 5).text() + lines(2, 0, 0, 5).text()
+	text := linesOf(1, 0, 0, 5).text() + linesOf(2, 0, 0, 5).text()
 	r := inkwell(t, nil, "cat", "--dedupe", first, later)
-	if want := text + lines(2, 1, 3, 2).text() + lines(1, 1, 4, 9).text(); r.code != exitFailed || r.stdout != want || !strings.Contains(r.stderr, "the 3 entries stand") {
+	if want := text + linesOf(2, 1, 3, 2).text() + linesOf(1, 1, 4, 9).text(); r.code != exitFailed || r.stdout != want || !strings.Contains(r.stderr, "the 3 entries stand") {
 		t.Errorf("%+v", r)
 	}
 	two.told("web", false, &manifest.File{Name: name, Entries: 11, Unordered: true, Spans: []manifest.Span{{Stream: stream.ID{1}, First: 1, Count: 2}}})
@@ -363,7 +363,7 @@ func TestCatDedupeWithoutOrder(t *testing.T) {
 // Bytes that no manifest knows of are not lost.
 func TestCatDedupeBeyondTheManifest(t *testing.T) {
 	one := newShelf(t)
-	path := one.file("web", rotate.None, false, lines(1, 0, 0, 5))
+	path := one.file("web", rotate.None, false, linesOf(1, 0, 0, 5))
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +373,7 @@ func TestCatDedupeBeyondTheManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := inkwell(t, nil, "cat", "--dedupe", path)
-	if r.code != exitOK || r.stdout != lines(1, 0, 0, 5).text()+"more\n" || !strings.Contains(r.stderr, "the last 5 B") {
+	if r.code != exitOK || r.stdout != linesOf(1, 0, 0, 5).text()+"more\n" || !strings.Contains(r.stderr, "the last 5 B") {
 		t.Errorf("%+v", r)
 	}
 	if err := os.Truncate(path, 7); err != nil {
@@ -387,7 +387,7 @@ func TestCatDedupeBeyondTheManifest(t *testing.T) {
 // A damaged manifest is told, and the rest of it counts.
 func TestCatDedupeWithADamagedManifest(t *testing.T) {
 	one := newShelf(t)
-	one.file("web", rotate.Gzip, false, lines(1, 0, 0, 10))
+	one.file("web", rotate.Gzip, false, linesOf(1, 0, 0, 10))
 	web := filepath.Join(one.dir, "web")
 	name := filepath.Join(web, manifest.Name)
 	data, err := os.ReadFile(name)
@@ -399,7 +399,7 @@ func TestCatDedupeWithADamagedManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := inkwell(t, nil, "cat", "--dedupe", web, web)
-	if want := lines(1, 0, 0, 10).text(); r.code != exitOK || r.stdout != want || !strings.Contains(r.stderr, name+": damaged lines") {
+	if want := linesOf(1, 0, 0, 10).text(); r.code != exitOK || r.stdout != want || !strings.Contains(r.stderr, name+": damaged lines") {
 		t.Errorf("code %d, %q, %q", r.code, r.stdout, r.stderr)
 	}
 }

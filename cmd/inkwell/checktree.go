@@ -9,9 +9,12 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"inkwell/forwarder/lines"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/rotate"
+	"inkwell/store"
 )
 
 // node is a line of a tree, and what hangs on it.
@@ -33,6 +36,34 @@ func (n node) draw(w *strings.Builder, before string) {
 	}
 }
 
+// followed tells of a <tail> block in one line.
+func followedText(t config.Tail) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s ← files %s", conf.Quote(t.Category), conf.Quote(t.Glob))
+	for _, x := range t.Exclude {
+		fmt.Fprintf(&b, " but not %s", conf.Quote(x))
+	}
+	from := "start"
+	if t.FromEnd {
+		from = "end"
+	}
+	fmt.Fprintf(&b, " from their %s", from)
+	if t.Lines.Encoding != lines.Auto {
+		fmt.Fprintf(&b, ", %s", t.Lines.Encoding)
+	}
+	if t.Lines.Format != lines.None {
+		fmt.Fprintf(&b, ", format %s", t.Lines.Format)
+	}
+	if t.Lines.Stamp {
+		b.WriteString(" with time and stream")
+	}
+	if t.Lines.Start != "" {
+		fmt.Fprintf(&b, ", messages that begin with %s, of %d lines at most, complete after %s", conf.Quote(t.Lines.Start), t.Lines.MaxLines, t.Lines.Wait)
+	}
+	fmt.Fprintf(&b, ", lines up to %s", humanize.IBytes(uint64(t.Lines.MaxLine)))
+	return b.String()
+}
+
 // drawing is what a configuration comes to, as a tree.
 func drawing(c *config.Config) string {
 	root := node{text: conf.Quote(c.File.Name), on: []node{{text: served(c)}, {text: kept(c)}, {text: queued(c)}}}
@@ -40,11 +71,7 @@ func drawing(c *config.Config) string {
 		root.on = append(root.on, node{text: allowed(r)})
 	}
 	for _, t := range c.Tails {
-		from := "start"
-		if t.FromEnd {
-			from = "end"
-		}
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← files %s from their %s, lines up to %s", conf.Quote(t.Category), conf.Quote(t.Glob), from, humanize.IBytes(uint64(t.MaxLine)))})
+		root.on = append(root.on, node{text: followedText(t)})
 	}
 	for _, p := range c.Pipes {
 		full := "waits when full"
@@ -101,10 +128,7 @@ func served(c *config.Config) string {
 
 // kept tells what is done before a call is answered.
 func kept(c *config.Config) string {
-	state := c.StateDir
-	if state == "" {
-		state = "the directory of the system"
-	}
+	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
 	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
 	if c.User != "" {
 		text += fmt.Sprintf(", as user %s when root starts it", conf.Quote(c.User))
@@ -121,7 +145,11 @@ func queued(c *config.Config) string {
 	if c.LongestPrefix {
 		prefix = "the longest prefix wins"
 	}
-	return fmt.Sprintf("queues: %s, of up to %d bytes, %d at most; checked every %s; %s", how, c.MaxQueueSize, c.MaxCategories, c.CheckInterval, prefix)
+	size := "bounded by the journal"
+	if c.MaxQueueSize != config.NoLimit {
+		size = fmt.Sprintf("of up to %d bytes", c.MaxQueueSize)
+	}
+	return fmt.Sprintf("queues: %s, %s, %d at most; checked every %s; %s", how, size, c.MaxCategories, c.CheckInterval, prefix)
 }
 
 func drawStore(c *config.Config, s *config.Store) node {
@@ -164,7 +192,11 @@ func drawSink(s config.Sink) node {
 	case config.Network:
 		return node{text: networkText(s)}
 	case config.Buffer:
-		return node{text: bufferText(s), on: []node{labelled("primary", s.Primary), labelled("secondary", s.Secondary)}}
+		n := node{text: bufferText(s), on: []node{labelled("primary", s.Primary)}}
+		if s.SpoolDir == "" {
+			n.on = append(n.on, labelled("secondary", s.Secondary))
+		}
+		return n
 	case config.Bucket:
 		return drawBucket(s)
 	case config.Multi:
@@ -224,7 +256,7 @@ func fileText(f config.File) string {
 		on   bool
 		text string
 	}{
-		{f.AddNewlines, "add_newlines"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
+		{f.Form.Newlines == store.NewlinesAlways, "add_newlines"}, {f.Form.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
 		{f.Chunk > 0, fmt.Sprintf("chunk_size %d", f.Chunk)},
 	}
 	for _, s := range switches {
@@ -232,13 +264,33 @@ func fileText(f config.File) string {
 			parts = append(parts, s.text)
 		}
 	}
-	if c := f.Compress; c != nil && c.Keep > 0 {
-		parts = append(parts, "kept for "+days(c.Keep))
-	}
-	if c := f.Compress; c != nil && c.KeepBytes > 0 {
-		parts = append(parts, fmt.Sprintf("kept up to %d bytes", c.KeepBytes))
+	if f.Compress != nil {
+		parts = append(parts, publishedText(f.Compress)...)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// publishedText tells what is done with files that are finished.
+func publishedText(c *config.Compress) (parts []string) {
+	if c.Codec == rotate.None {
+		parts = append(parts, "never changed when finished")
+	}
+	if c.KeepOpen {
+		parts = append(parts, "left open at the end")
+	}
+	if c.Keep > 0 {
+		parts = append(parts, "kept for "+days(c.Keep))
+	}
+	if c.KeepBytes > 0 {
+		parts = append(parts, fmt.Sprintf("kept up to %d bytes", c.KeepBytes))
+	}
+	if c.KeepTotal > 0 {
+		parts = append(parts, fmt.Sprintf("kept up to %d bytes of all categories", c.KeepTotal))
+	}
+	if c.DoneMarkers {
+		parts = append(parts, fmt.Sprintf("marked when complete, senders waited for up to %s", c.Lateness))
+	}
+	return parts
 }
 
 // days tells a duration, in days if it is of whole ones.
@@ -287,6 +339,9 @@ func bufferText(b config.Buffer) string {
 	}
 	if b.SpoolMax > 0 {
 		text += ", up to " + humanize.IBytes(uint64(b.SpoolMax)) + " on disk"
+	}
+	if b.SpoolDir != "" {
+		text += " in " + conf.Quote(b.SpoolDir)
 	}
 	return text
 }

@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"inkwell/forwarder"
+	"inkwell/forwarder/lines"
 	"inkwell/internal/faultfs"
 )
 
@@ -213,25 +215,58 @@ func TestVersionCompletionAndManual(t *testing.T) {
 // TestTailBlocksHaveTheirOwnChoices reads a configuration whose <tail> blocks differ; a flag beats them.
 func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "forward.conf")
-	text := "inkwell 1\n<tail>\ncategory=a\npath=/a\nfrom_end=yes\nmax_line=1KiB\n</tail>\n<tail>\ncategory=b\npath=/b\n</tail>\n" +
+	text := "inkwell 1\nmax_categories=9\n<tail>\ncategory=a\npath=/a\nfrom_end=yes\nmax_line=1KiB\nformat=cri\nexclude=x\n</tail>\n<tail>\ncategory=b\npath=/b\n</tail>\n" +
 		"<store>\ncategory=default\ntype=network\nremote_host=logs\nremote_port=1463\n</store>\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a := &app{screen: newScreen(&bytes.Buffer{}, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
-	for flag, longest := range map[string][2]int{"--once": {1 << 10, 16 << 20}, "--max-line=2KiB": {0, 0}} {
-		cmd, o, user := a.forward(), new(forwarder.Options), ""
-		if err := cmd.ParseFlags([]string{flag}); err != nil {
+	of := func(longest int) lines.Options {
+		return lines.Options{MaxLine: longest, MaxLines: 500, Wait: 5 * time.Second}
+	}
+	for _, c := range []struct {
+		args   []string
+		change func(a, b *forwarder.Input)
+	}{
+		{[]string{"--once"}, func(*forwarder.Input, *forwarder.Input) {}},
+		{[]string{"--max-line=2KiB"}, func(a, b *forwarder.Input) { a.Lines.MaxLine, b.Lines.MaxLine = 0, 0 }},
+		{[]string{"--exclude=y", "--exclude=z"}, func(a, b *forwarder.Input) { a.Exclude, b.Exclude = []string{"x", "y", "z"}, []string{"y", "z"} }},
+		{[]string{"--format=docker", "--encoding=utf-16le", "--stamp", "--multiline-start=^x", "--multiline-lines=3", "--multiline-wait=1s"},
+			func(a, b *forwarder.Input) {
+				o := lines.Options{Encoding: lines.UTF16LE, Format: lines.Docker, Stamp: true, Start: "^x", MaxLines: 3, Wait: time.Second}
+				a.Lines, b.Lines = o, o
+				a.Lines.MaxLine, b.Lines.MaxLine = 1<<10, 16<<20
+			}},
+	} {
+		cmd, o := a.forward(), new(forwarder.Options)
+		if err := cmd.ParseFlags(c.args); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.configureForward(cmd, o, forwardConfig{file: file, user: &user, feeds: new(feedFlags)}); err != nil {
+		conf, hop, err := readForwarding(file, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
-		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, MaxLine: longest[0]}, {Category: "b", Glob: "/b", MaxLine: longest[1]}}
-		if !slices.Equal(o.Inputs, want) || o.FromEnd {
-			t.Errorf("%s: %+v, want %+v", flag, o.Inputs, want)
+		if err := (&forwarding{c: conf, hop: hop, file: file, flags: lineFlagsOf(t, c.args), feeds: new(feedFlags)}).configure(cmd, o, a.lookup); err != nil {
+			t.Fatal(err)
+		}
+		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, Exclude: []string{"x"}, Lines: of(1 << 10)}, {Category: "b", Glob: "/b", Lines: of(16 << 20)}}
+		want[0].Lines.Format = lines.CRI
+		c.change(&want[0], &want[1])
+		if !reflect.DeepEqual(o.Inputs, want) || o.FromEnd || o.MaxCategories != 9 {
+			t.Errorf("%s: %+v, want %+v", c.args, o.Inputs, want)
 		}
 	}
+}
+
+func lineFlagsOf(t *testing.T, args []string) *lineFlags {
+	t.Helper()
+	f, flags := new(lineFlags), pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.register(flags)
+	flags.ParseErrorsWhitelist.UnknownFlags = true
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // TestASenderKeepsWhatItCannotSend refuses a buffer that would have its spool wherever the program was started.

@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"inkwell/forwarder"
 	"inkwell/internal/conf"
+	"inkwell/internal/config"
 )
 
 func (a *app) pipe() *cobra.Command {
@@ -39,17 +39,18 @@ within a second is the first one.`,
 			return exactly("CATEGORY")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if file != "" {
-				if err := configurePipe(file, o); err != nil {
-					return err
-				}
-			} else {
-				o.Category = args[0]
-			}
 			if echo {
 				o.Echo = a.stdout
 			}
-			return a.runPipe(cmd, o)
+			c, hop, err := readForwarding(file, func() (string, error) { return flagText(cmd, args, pipeLines) })
+			if err != nil {
+				return err
+			}
+			spools, err := configurePipe(c, hop, o)
+			if err != nil {
+				return err
+			}
+			return a.runPipe(cmd, o, spools)
 		},
 	}
 	flags := cmd.Flags()
@@ -64,28 +65,30 @@ within a second is the first one.`,
 	return cmd
 }
 
-// configurePipe fills o from a configuration; an address that was given stands.
-func configurePipe(file string, o *forwarder.PipeOptions) error {
-	c, hop, err := readForwarding(file)
-	if err != nil {
-		return err
-	}
+// configurePipe fills o from the configuration; an address and a spool that were given stand. It returns where the spool is to be, and
+// where an older Inkwell had it with the same words.
+func configurePipe(c *config.Config, hop nextHop, o *forwarder.PipeOptions) (spools [2]stateDir, err error) {
 	if len(c.Pipes) != 1 {
-		return fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", file, len(c.Pipes))
+		return spools, fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", c.File.Name, len(c.Pipes))
 	}
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
 	o.Calls = hop.with(o.Calls.TLS)
-	if hop.spooled && o.SpoolDir == "" {
-		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, url.PathEscape(c.Pipes[0].Category)+".spool"), hop.spoolMax
-	}
 	p := c.Pipes[0]
-	o.Category, o.DrainTimeout = p.Category, p.DrainTimeout
+	o.Category, o.DrainTimeout = p.Category, max(p.DrainTimeout, 1) // 0 stands for the default of the option
 	if p.DropWhenFull {
 		o.WhenFull = forwarder.Drop
 	}
-	return nil
+	if o.SpoolDir != "" {
+		hop.spool, hop.exact = o.SpoolDir, true
+	} else if hop.spooled {
+		o.SpoolMax = hop.spoolMax
+	}
+	if hop.spool != "" {
+		spools[0], spools[1] = hop.spools(url.PathEscape(p.Category), "")
+	}
+	return spools, nil
 }
 
 func parseWhenFull(s string) (forwarder.WhenFull, error) {
@@ -104,7 +107,7 @@ func parseDrain(s string) (time.Duration, error) {
 	return max(d, 1), err
 }
 
-func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
+func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]stateDir) error {
 	if err := needTo(o.To); err != nil {
 		return err
 	}
@@ -120,6 +123,9 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
 	}
 	ctx, abort, stop := a.untilSignals(cmd.Context(), log) // from before anything is taken
 	defer stop()
+	if spools[0].dir != "" {
+		o.SpoolDir = followed{categories: []string{o.Category}}.spoolOf(spools[0], spools[1], log).dir
+	}
 	defer takeGroupSignals()()
 	o.Logger = log
 	p, err := forwarder.OpenPipe(a.stdin, *o)

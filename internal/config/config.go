@@ -20,13 +20,18 @@
 package config
 
 import (
+	"math"
 	"time"
 
+	"inkwell/forwarder/lines"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 )
 
 //go:generate go test -run TestDocument -update .
+
+// NoLimit is a number of bytes that nothing reaches.
+const NoLimit = math.MaxInt64
 
 // Config is a configuration file, understood.
 type Config struct {
@@ -40,7 +45,7 @@ type Config struct {
 	TLS                  TLS      // of the listeners; network stores without their own use it, too
 	Allow                *access.Rules
 	MaxMessagesPerSecond int64 // 0 = no limit
-	MaxQueueSize         int64 // bytes
+	MaxQueueSize         int64 // bytes; NoLimit = the journal bounds what waits
 	MaxFrame             int   // bytes
 	MaxEntries           int   // of a call; 0 = one for each 64 bytes of MaxFrame
 	MaxMessage           int   // bytes; 0 = what a frame holds
@@ -56,6 +61,7 @@ type Config struct {
 	ServerThreads        int  // has no effect
 
 	Durability string // sync, write or memory
+	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
 	JournalMax int64  // bytes
@@ -101,10 +107,11 @@ type Sink interface {
 // Tail is a <tail> block: files to follow.
 type Tail struct {
 	Line     int
-	Category string
+	Category string // can use the names of Glob
 	Glob     string
+	Exclude  []string
 	FromEnd  bool // files that stand there when they are first seen are begun at their end
-	MaxLine  int  // bytes
+	Lines    lines.Options
 }
 
 // Pipe is a <pipe> block: standard input.

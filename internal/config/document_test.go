@@ -43,6 +43,9 @@ func TestDocument(t *testing.T) {
 			if fallback != "" {
 				fallback = "`" + fallback + "`"
 			}
+			if o.newer != "" {
+				fallback += ", new style: `" + o.newer + "`"
+			}
 			d.Options = append(d.Options, documentedOption{Key: o.key, Kind: kinds[o.kind], Default: fallback, Meaning: o.meaning, Ours: o.ours && !slices.Contains(ownBlocks, s.name)})
 		}
 		all = append(all, d)

@@ -23,12 +23,14 @@ const (
 	decimalOctets      // decimal, of bytes
 	seconds            // count, of seconds
 	milliseconds       // count, of milliseconds
+	newlines           // oneOrZero, or a word of store.ParseNewlines
 )
 
 // kinds tells an operator what to write.
 var kinds = map[kind]string{
 	text: "text", count: "number", decimal: "number, base 10", ratio: "fraction", exactly: "`yes` or `no`", unless: "`no` or `yes`", oneOrZero: "`1` or `0`",
 	size: "size, as `64MiB`", duration: "duration, as `30d`", octets: "bytes", decimalOctets: "bytes, base 10", seconds: "seconds", milliseconds: "milliseconds",
+	newlines: "`1`, `0`, `never`, `always` or `if-missing`",
 }
 
 // option is one key that a block understands.
@@ -36,8 +38,26 @@ type option struct {
 	key     string
 	kind    kind
 	value   string // when the key is missing, as it would be written; "" = nothing
+	newer   string // the same in a file of the new style, "" = as value
 	meaning string // one sentence or two, for an operator
 	ours    bool   // the original did not have it
+}
+
+// fallback is what stands for the key where it is missing.
+func (o option) fallback(newStyle bool) string {
+	if newStyle && o.newer != "" {
+		return o.newer
+	}
+	return o.value
+}
+
+// Default is what a file of the new style means that does not have the key in a block of that section (global, or the type of a store).
+func Default(name, key string) string {
+	s, ok := find(name)
+	if !ok {
+		panic("config: no section " + name)
+	}
+	return s.option(key).fallback(true)
 }
 
 // section is the options of one kind of block.

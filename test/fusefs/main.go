@@ -3,7 +3,9 @@
 //	fusefs BACKING MOUNTPOINT CONTROL
 //
 // While CONTROL/fsync exists every fsync fails with EIO, of files and of directories; while CONTROL/write exists every write fails with
-// ENOSPC. Everything else goes to BACKING. It prints "mounted" when it is ready and unmounts at SIGTERM. It needs /dev/fuse and root.
+// ENOSPC; while CONTROL/read exists every read fails with EIO; while CONTROL/stale exists what is read of a file that was removed, or
+// replaced, fails with ESTALE, as under NFS; while CONTROL/hang exists nothing that looks or reads comes back. Everything else goes to
+// BACKING. It prints "mounted" when it is ready and unmounts at SIGTERM. It needs /dev/fuse and root.
 package main
 
 import (
@@ -14,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -35,6 +38,34 @@ func (n *node) fails(what string) bool {
 	return err == nil
 }
 
+// hang waits as long as it is to hang, or until whoever asked is killed.
+func (n *node) hang(ctx context.Context) syscall.Errno {
+	for n.fails("hang") {
+		select {
+		case <-ctx.Done():
+			return syscall.EINTR
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return 0
+}
+
+// Lookup finds a name.
+func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if errno := n.hang(ctx); errno != 0 {
+		return nil, errno
+	}
+	return n.LoopbackNode.Lookup(ctx, name, out)
+}
+
+// Getattr is stat and fstat.
+func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if errno := n.hang(ctx); errno != 0 {
+		return errno
+	}
+	return n.LoopbackNode.Getattr(ctx, f, out)
+}
+
 // Fsync is fsync and fdatasync, of files and of directories.
 func (n *node) Fsync(ctx context.Context, f fs.FileHandle, flags uint32) syscall.Errno {
 	if n.fails("fsync") {
@@ -47,18 +78,39 @@ func (n *node) Fsync(ctx context.Context, f fs.FileHandle, flags uint32) syscall
 }
 
 // file is an open file whose writes come to the node, and are not passed through by the kernel.
-type file struct{ *fs.LoopbackFile }
+type file struct {
+	*fs.LoopbackFile
+	n *node
+}
+
+// Read reads, or fails.
+func (f file) Read(ctx context.Context, buf []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	if errno := f.n.hang(ctx); errno != 0 {
+		return nil, errno
+	}
+	if f.n.fails("read") {
+		return nil, syscall.EIO
+	}
+	var out fuse.AttrOut
+	if errno := f.Getattr(ctx, &out); errno == 0 && out.Nlink == 0 && f.n.fails("stale") {
+		return nil, syscall.ESTALE
+	}
+	return f.LoopbackFile.Read(ctx, buf, off)
+}
 
 // PassthroughFd says that there is none.
 func (file) PassthroughFd() (int, bool) { return -1, false }
 
 // Open opens a file.
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if errno := n.hang(ctx); errno != 0 {
+		return nil, 0, errno
+	}
 	h, fuseFlags, errno := n.LoopbackNode.Open(ctx, flags)
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	return file{h.(*fs.LoopbackFile)}, fuseFlags, 0
+	return file{h.(*fs.LoopbackFile), n}, fuseFlags, 0
 }
 
 // Create makes a file and opens it.
@@ -67,11 +119,14 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if errno != 0 {
 		return nil, nil, 0, errno
 	}
-	return inode, file{h.(*fs.LoopbackFile)}, fuseFlags, 0
+	return inode, file{h.(*fs.LoopbackFile), n}, fuseFlags, 0
 }
 
 // OpendirHandle makes the handle ask control as well.
 func (n *node) OpendirHandle(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if errno := n.hang(ctx); errno != 0 {
+		return nil, 0, errno
+	}
 	h, fuseFlags, errno := n.LoopbackNode.OpendirHandle(ctx, flags)
 	if errno != 0 {
 		return nil, 0, errno

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"inkwell/forwarder"
+	"inkwell/forwarder/lines"
+	"inkwell/internal/conf"
+)
+
+// lineFlags are the flags of forward that say what is left out, and how the bytes of files become messages.
+type lineFlags struct {
+	exclude []string
+	lines   lines.Options
+}
+
+func (f *lineFlags) register(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.exclude, "exclude", nil, "a `PATTERN` of files, or of directories with all in them, that are not followed; can be repeated")
+	flags.Var(conf.Value(&f.lines.Encoding, "auto", "encoding", lines.ParseEncoding), "encoding", "of the files: auto, utf-8, utf-16le or utf-16be")
+	flags.Var(conf.Value(&f.lines.Format, "none", "format", lines.ParseFormat), "format", "of container logs, which are unpacked: auto, cri, docker or none")
+	flags.BoolVar(&f.lines.Stamp, "stamp", false, "put time and stream of a container line before the message")
+	flags.StringVar(&f.lines.Start, "multiline-start", "", "a line that matches this `REGEXP` begins a message of several lines")
+	flags.Var(conf.Value(&f.lines.MaxLines, "500", "lines", parseLines), "multiline-lines", "a message of so many lines is complete")
+	flags.Var(conf.Value(&f.lines.Wait, "5s", "duration", parseWait), "multiline-wait", "a message is complete when nothing was added to it for so long")
+}
+
+// apply gives the flags to an input: all of them, or those that were given if it comes from a configuration.
+func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
+	in.Exclude = append(in.Exclude, f.exclude...)
+	if given("encoding") {
+		in.Lines.Encoding = f.lines.Encoding
+	}
+	if given("format") {
+		in.Lines.Format = f.lines.Format
+	}
+	if given("stamp") {
+		in.Lines.Stamp = f.lines.Stamp
+	}
+	if given("multiline-start") {
+		in.Lines.Start = f.lines.Start
+	}
+	if given("multiline-lines") {
+		in.Lines.MaxLines = f.lines.MaxLines
+	}
+	if given("multiline-wait") {
+		in.Lines.Wait = f.lines.Wait
+	}
+	if given("max-line") {
+		in.Lines.MaxLine = 0 // that of Options
+	}
+}
+
+func parseLines(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, errors.New("must be a number of lines")
+	}
+	return n, nil
+}
+
+func parseWait(s string) (time.Duration, error) {
+	d, err := conf.ParseDuration(s)
+	if err == nil && d <= 0 {
+		err = errors.New("must be more than 0")
+	}
+	return d, err
+}

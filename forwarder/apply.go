@@ -1,0 +1,367 @@
+package forwarder
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"inkwell/store/stream"
+)
+
+// apply does what was decided.
+func (v *volume) apply(d *directory, x action) {
+	var err error
+	switch x.verb {
+	case follow:
+		err = v.follow(d, x)
+	case resume:
+		err = v.resume(d, x.gen, x.arrival)
+	case restart:
+		err = v.restart(x.gen, x.arrival)
+	case inherit:
+		err = v.inherit(d, x.gen, x.arrival)
+	case fallBack:
+		err = v.fallBack(d, x)
+	case finish:
+		err = v.finishChanged(x.gen, x.arrival)
+	case pass:
+		err = v.pass(d, x)
+	case wait, owe:
+		v.postpone(d, x.arrival, x.verb == owe)
+	case lose:
+		v.lose(x.gen, "no file holds what was read of it any more")
+	}
+	switch {
+	case err != nil && x.arrival != nil:
+		v.cannotOpen(d, x.arrival, err)
+	case err != nil:
+		v.readFailed(x.gen, err)
+	}
+}
+
+// postpone remembers an arrival until the next look.
+func (v *volume) postpone(d *directory, a *arrival, owed bool) {
+	w := d.waiting[a.look.id]
+	if w == nil {
+		w = &undecided{since: d.listed}
+		d.waiting[a.look.id] = w
+	}
+	w.owed = w.owed || owed
+	d.again = true
+	if a.err != nil && (a.home != nil || a.known != nil || w.owed) {
+		v.cannotOpen(d, a, a.err)
+	}
+}
+
+// adopt makes a generation known by what a shows.
+func (v *volume) adopt(d *directory, g *generation, a *arrival) {
+	if old := v.known[a.look.id]; old != nil && old != g && old.packed {
+		d.forget(old)
+	}
+	if v.known[g.id] == g && g.id != a.look.id {
+		delete(v.known, g.id)
+	}
+	g.id = a.look.id
+	v.known[g.id] = g
+	delete(d.waiting, g.id)
+}
+
+// pollSoon makes a generation that was opened be looked at.
+func (v *volume) pollSoon(g *generation) {
+	g.pollAt, g.every = time.Time{}, v.timing.poll
+	g.grewAt = time.Now()
+	v.soon = true
+	if !g.polled {
+		g.polled = true
+		v.opened = append(v.opened, g)
+	}
+}
+
+// follow begins to read a file.
+func (v *volume) follow(d *directory, x action) error {
+	a, t := x.arrival, x.trail
+	if !v.room(d) {
+		return nil
+	}
+	g := &generation{fd: -1, source: t.source, trail: t}
+	g.position = position{id: a.look.id, state: active, category: string(t.category), path: t.path}
+	if err := g.open(a.path, a.look); err != nil {
+		return err
+	}
+	if (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t {
+		if err := g.seekEnd(); err != nil {
+			return joinClose(err, g.fd)
+		}
+	}
+	if a.home != t {
+		v.count.recovered.Add(1)
+		v.log.Info("a rotated file that was not seen before is read", "file", a.path, "path", t.path)
+	}
+	v.adopt(d, g, a)
+	d.known = append(d.known, g)
+	t.insert(g)
+	v.pollSoon(g)
+	v.found(g)
+	v.note(g)
+	return nil
+}
+
+// found counts what there is to read of a file that is met at the start.
+func (v *volume) found(g *generation) {
+	if !v.started {
+		v.count.total.Add(g.look.size - g.offset)
+	}
+}
+
+// resume reads a generation on, in the file that it is now.
+func (v *volume) resume(d *directory, g *generation, a *arrival) error {
+	if g.fd >= 0 && g.id == a.look.id {
+		v.renamed(g, a)
+		return nil
+	}
+	if !v.room(d) {
+		return nil
+	}
+	old := *g
+	if err := g.open(a.path, a.look); err != nil {
+		return err
+	}
+	if g.id != a.look.id {
+		v.log.Info("file is another one on disk and holds what was read; it is read on", "file", a.path, "offset", g.offset)
+		v.moved(old.without())
+		if old.fd >= 0 {
+			v.leaveBehind(d, &old)
+		}
+	}
+	g.past = nil
+	v.adopt(d, g, a)
+	v.enter(g, a)
+	return nil
+}
+
+// leaveBehind keeps the file that g was read from until another one took its place: a daemon may still write to it.
+func (v *volume) leaveBehind(d *directory, o *generation) {
+	o.stream, o.number, o.state = stream.ID{}, 0, finished
+	if err := o.seek(o.look.size); err != nil {
+		o.close(v.log)
+		return
+	}
+	o.reading, o.polled, o.parcel = false, false, 0
+	v.pollSoon(o)
+	if !o.retired {
+		o.retired = true
+		v.retired++
+	}
+	d.known = append(d.known, o)
+	v.known[o.id] = o
+}
+
+// renamed notes the name of an open file, and has it read as the one at its path again if it is back there.
+func (v *volume) renamed(g *generation, a *arrival) {
+	g.name, g.seen, g.lostAt = a.path, true, time.Time{}
+	if a.isAt(g) && g.retired && !v.once {
+		g.retired = false
+		v.retired--
+		g.state = active
+		g.trail.insert(g)
+	}
+}
+
+// enter puts an open file into its trail, or among the retired ones if that is done with it.
+func (v *volume) enter(g *generation, a *arrival) {
+	if g.state == ignored && a.home != nil {
+		v.moved(g.without())
+		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.category)
+	}
+	inTrail := false
+	for _, o := range g.trail.gens {
+		inTrail = inTrail || o == g
+	}
+	switch {
+	case inTrail:
+	case g.state == finished && !a.isAt(g):
+		if !g.retired {
+			g.retired = true
+			v.retired++
+		}
+	default:
+		g.state = active
+		g.trail.insert(g)
+	}
+	v.pollSoon(g)
+	v.found(g)
+	v.note(g)
+}
+
+// without is the position that says that there is none any more.
+func (g *generation) without() position {
+	p := g.position
+	p.state = removed
+	return p
+}
+
+// restart reads a file from its start that was written anew.
+func (v *volume) restart(g *generation, a *arrival) error {
+	v.count.truncated.Add(1)
+	v.log.Info("file was truncated or written anew; it is read from its start", "file", a.path, "offset", g.offset)
+	if g.fd < 0 {
+		if err := g.open(a.path, a.look); err != nil {
+			return err
+		}
+		g.restart()
+		v.enter(g, a)
+	} else {
+		g.restart()
+		now := time.Now()
+		g.grewAt, g.pollAt, g.every = now, now, v.timing.poll
+		v.soon = true
+		v.note(g)
+	}
+	v.cur.close()
+	return nil
+}
+
+// inherit reads from a copy what was not read of a file before that was written anew.
+func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
+	c := a.known
+	if c == nil || c == g {
+		c = &generation{fd: -1}
+		d.known = append(d.known, c)
+	}
+	past, was := g.position, c.position
+	c.position, c.source, c.trail = past, g.source, g.trail
+	c.id, c.state = a.look.id, active
+	if was.path != "" && was.key() != c.key() {
+		was.state = removed
+		v.moved(was)
+	}
+	v.adopt(d, c, a)
+	if c.fd < 0 {
+		if err := c.open(a.path, a.look); err != nil {
+			return err
+		}
+	}
+	v.log.Info("the rest of a file that was truncated is read from its copy", "file", a.path, "path", g.path, "offset", c.offset)
+	if c.look.size == c.offset {
+		c.close(v.log)
+		c.state = ignored
+		v.note(c)
+		return nil
+	}
+	v.count.recovered.Add(1)
+	v.note(c)
+	v.pollSoon(c)
+	if g.retired {
+		c.retired = true
+		v.retired++
+		return nil
+	}
+	g.trail.insertBefore(c, g)
+	return nil
+}
+
+// fallBack reads a file on from an older place.
+func (v *volume) fallBack(d *directory, x action) error {
+	g, a := x.gen, x.arrival
+	if g.fd < 0 {
+		if !v.room(d) {
+			return nil
+		}
+		if err := g.open(a.path, a.look); err != nil {
+			return err
+		}
+	}
+	v.log.Info("file lost its end when the machine stopped; it is read on from an older position",
+		"file", a.path, "offset", g.offset, "older", x.place.offset)
+	g.goTo(x.place)
+	g.past, g.rewritten = nil, false
+	if g.state != active && a.look.size > g.offset {
+		g.state = active
+	}
+	v.adopt(d, g, a)
+	v.enter(g, a)
+	return nil
+}
+
+// finishChanged notes that a file that was done holds something else now.
+func (v *volume) finishChanged(g *generation, a *arrival) error {
+	if g.state == active && g.look.size > g.offset {
+		v.lose(g, "it was changed after it was rotated, before it was read")
+	}
+	open := g.fd >= 0
+	if !open {
+		if err := g.open(a.path, a.look); err != nil {
+			return err
+		}
+	}
+	l, err := statFile(g.fd)
+	if err == nil {
+		err = g.seek(l.size)
+	}
+	if err != nil {
+		return err
+	}
+	g.look.size, g.look.mtime, g.look.changed = l.size, l.mtime, l.changed
+	g.state, g.rewritten, g.past = finished, false, nil
+	g.stream, g.number = stream.ID{}, 0
+	v.note(g)
+	if !open {
+		g.close(v.log)
+	} else if !g.retired {
+		g.trail.remove(g)
+		g.retired = true
+		v.retired++
+	}
+	return nil
+}
+
+// pass remembers a file as one that is not to be read.
+func (v *volume) pass(d *directory, x action) error {
+	a, t := x.arrival, x.trail
+	g := &generation{fd: -1, source: t.source, trail: t}
+	g.position = position{id: a.look.id, state: ignored, category: string(t.category), path: t.path}
+	if a.packed && a.source != nil {
+		v.sayOnce(a.path, "compressed file is passed over")
+	}
+	if err := g.open(a.path, a.look); err != nil {
+		return err
+	}
+	defer g.close(v.log)
+	if err := g.seek(g.look.size); err != nil {
+		return err
+	}
+	v.adopt(d, g, a)
+	d.known = append(d.known, g)
+	if g.packed = a.packed; !g.packed {
+		v.note(g)
+		v.cur.close()
+	}
+	return nil
+}
+
+// lose tells that what was not read of a file cannot be read any more.
+func (v *volume) lose(g *generation, why string) {
+	g.lost = true
+	if g.seen && g.look.size == g.offset {
+		return // nothing is missing
+	}
+	v.count.lost.Add(1)
+	v.log.Warn("what was not read of a file is lost: "+why, "path", g.path, "offset", g.offset)
+}
+
+func (d *directory) forget(g *generation) {
+	for i, o := range d.known {
+		if o == g {
+			d.known = append(d.known[:i], d.known[i+1:]...)
+			return
+		}
+	}
+}
+
+func (v *volume) cannotOpen(d *directory, a *arrival, err error) {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		v.again(d)
+		return
+	}
+	v.unreadable(d, a.path, err)
+}

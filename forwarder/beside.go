@@ -1,0 +1,104 @@
+package forwarder
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// beside is a directory in which the rotated files of a path stand that is a symbolic link: that of what it points to.
+type beside struct {
+	path   string
+	bases  map[string]*trail // by the name of what the link points to
+	mtime  time.Time         // at the last listing …
+	listed time.Time         // … which was then
+	names  []entry
+}
+
+// resolve notes to what a link points, all links on the way followed.
+func (v *volume) resolve(d *directory, t *trail) {
+	real, err := filepath.EvalSymlinks(t.path)
+	if err != nil {
+		return // it is asked again when it points to something else
+	}
+	dir, name := filepath.Split(real)
+	dir = filepath.Clean(dir)
+	b := d.beside[dir]
+	if b == nil {
+		b = &beside{path: dir, bases: make(map[string]*trail)}
+		d.beside[dir] = b
+		v.beside[dir] = d
+	}
+	b.bases[name] = t
+}
+
+// changed says whether there may be other names in it than at the last listing.
+func (b *beside) changed() bool {
+	l, err := statPath(b.path)
+	return err != nil || !l.mtime.Equal(b.mtime) || b.listed.Sub(b.mtime).Abs() < settleTime
+}
+
+// list lists it, if it has changed.
+func (b *beside) list(now time.Time) error {
+	l, err := statPath(b.path)
+	if err != nil || l.mtime.Equal(b.mtime) && b.listed.Sub(b.mtime).Abs() >= settleTime {
+		return err
+	}
+	names, err := (&directory{path: b.path, patterns: make([]wanting, 1)}).names()
+	if err != nil {
+		return err
+	}
+	b.names, b.mtime, b.listed = names, l.mtime, now
+	return nil
+}
+
+// base returns the trail whose rotated file name could be.
+func (b *beside) base(name string) (t *trail) {
+	bases(name, func(base string) bool {
+		t = b.bases[base]
+		return t == nil
+	})
+	return t
+}
+
+// listBeside looks at the rotated files of links. With all, it looks at every file there: one is missing.
+func (v *volume) listBeside(d *directory, all bool, now time.Time) (list []*arrival) {
+	for path, b := range d.beside {
+		if path == d.path {
+			continue
+		}
+		if err := b.list(now); err != nil {
+			v.unreadable(d, path, err)
+			continue
+		}
+		v.watch.add(path)
+		for _, e := range b.names {
+			t := b.base(e.name)
+			if e.link || e.odd || isCompressedName(e.name) || t == nil && !all {
+				continue
+			}
+			name := filepath.Join(path, e.name)
+			switch l, err := lstatPath(name); {
+			case err != nil:
+				v.unreadable(d, name, err)
+			case l.regular:
+				list = append(list, &arrival{path: name, look: l, base: t})
+			}
+		}
+	}
+	return list
+}
+
+// pruneBeside forgets the directories of links that are no more.
+func (v *volume) pruneBeside(d *directory) {
+	for path, b := range d.beside {
+		for name, t := range b.bases {
+			if d.trails[filepath.Base(t.path)] != t {
+				delete(b.bases, name)
+			}
+		}
+		if len(b.bases) == 0 {
+			delete(d.beside, path)
+			delete(v.beside, path)
+		}
+	}
+}

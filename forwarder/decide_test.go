@@ -1,0 +1,256 @@
+package forwarder
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// scene is a directory with the log a.log, of which much was read, at noon. What happened is told by changing it; the arrivals are what a
+// look finds.
+type scene struct {
+	view
+	trail    *trail      // of a.log
+	log      *generation // what was read of it: 10,000 of its 10,000 bytes
+	arrivals []*arrival
+}
+
+var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
+const read = 10_000
+
+func newScene() *scene {
+	s := new(scene)
+	s.view = view{waiting: make(map[identity]*undecided), listed: noon.Add(-time.Second), window: 10 * time.Second, linger: time.Second}
+	s.trail = &trail{path: "a.log", there: true, live: number(1), changed: noon.Add(-time.Hour)}
+	s.log = s.know(1, "a.log", read)
+	s.log.fd = 3
+	return s
+}
+
+// number is the identity of a file.
+func number(n uint64) identity { return identity{dev: 1, ino: n} }
+
+// know adds a generation of a.log of which that many bytes were read.
+func (s *scene) know(n uint64, name string, offset int64) *generation {
+	g := &generation{fd: -1, name: name, trail: s.trail}
+	g.position = position{id: number(n), state: active, offset: offset, path: "a.log"}
+	g.look = look{id: g.id, size: offset, born: noon.Add(-2 * time.Hour), changed: noon.Add(-time.Minute)}
+	s.known = append(s.known, g)
+	return g
+}
+
+// arrive adds a file that the look finds. a.log is wanted, other names are so with want.
+func (s *scene) arrive(n uint64, name string, size int64, holds ...*generation) *arrival {
+	a := &arrival{path: name, holds: holds}
+	a.look = look{id: number(n), size: size, mtime: noon.Add(-time.Second), born: noon.Add(-time.Second)}
+	if name == "a.log" {
+		a.home = s.trail
+		s.trail.live, s.trail.there = a.look.id, true
+	} else {
+		a.base = s.trail
+	}
+	for _, g := range s.known {
+		if g.id == a.look.id {
+			a.known = g
+		}
+	}
+	s.arrivals = append(s.arrivals, a)
+	return a
+}
+
+// want has an input want the name of a.
+func (s *scene) want(a *arrival) { a.home = &trail{path: a.path, fresh: true, changed: noon} }
+
+// rotated says that something else stands at the path since now.
+func (s *scene) rotated() { s.trail.changed = noon }
+
+// rest says that nothing is open: the forwarder has just been started.
+func (s *scene) restarted() {
+	s.trail.changed, s.first, s.listed = noon, true, time.Time{}
+	for _, g := range s.known {
+		g.fd, g.look = -1, look{}
+	}
+}
+
+// TestDecide has a row for each thing that tools do to logs. An action is written as VERB NAME, and with = the number of the generation.
+func TestDecide(t *testing.T) {
+	for _, row := range []struct {
+		style  string
+		happen func(s *scene)
+		want   string
+	}{
+		{"nothing", func(s *scene) { s.arrive(1, "a.log", read) }, "resume a.log=1"},
+		{"the forwarder is started again", func(s *scene) { s.restarted(); s.arrive(1, "a.log", read, s.log) }, "resume a.log=1"},
+		{"a new path", func(s *scene) { s.known = nil; s.trail.fresh = true; s.arrive(1, "a.log", 5) }, "follow a.log"},
+		{"a new path with old rotated files", func(s *scene) {
+			s.known, s.trail.fresh, s.first = nil, true, true
+			s.arrive(1, "a.log", 5)
+			s.arrive(2, "a.log.1", 500)
+		}, "pass a.log.1, follow a.log"},
+		{"rename, create", func(s *scene) { s.rotated(); s.arrive(1, "a.log.1", read); s.arrive(2, "a.log", 5) },
+			"resume a.log.1=1, follow a.log"},
+		{"rename, create: the new one begins with all that was read", func(s *scene) {
+			s.rotated()
+			s.log.offset = 70
+			s.arrive(1, "a.log.1", read)
+			s.arrive(2, "a.log", 90, s.log)
+		}, "resume a.log.1=1, follow a.log"},
+		{"rename, create, while down", func(s *scene) { s.restarted(); s.arrive(1, "a.log.1", read, s.log); s.arrive(2, "a.log", 5) },
+			"resume a.log.1=1, follow a.log"},
+		{"three renames between two looks", func(s *scene) {
+			s.rotated()
+			s.arrive(4, "a.log", 5)
+			s.arrive(3, "a.log.1", 50).look.mtime = noon.Add(-time.Second)
+			s.arrive(2, "a.log.2", 50).look.mtime = noon.Add(-2 * time.Second)
+			s.arrive(1, "a.log.3", read)
+		}, "resume a.log.3=1, follow a.log.2, follow a.log.1, follow a.log"},
+		{"a file that was rotated away, unreadable: create 0600", func(s *scene) { s.rotated(); s.arrive(2, "a.log.1", 50).err = errFault },
+			"owe a.log.1"},
+		{"… and readable later, long after the rotation", func(s *scene) {
+			s.waiting[number(2)] = &undecided{since: noon.Add(-time.Hour), owed: true}
+			s.arrive(1, "a.log", read)
+			s.arrive(2, "a.log.1", 50)
+		}, "resume a.log=1, follow a.log.1"},
+		{"copytruncate, the copy just made", func(s *scene) { s.arrive(1, "a.log", read); s.arrive(2, "a.log.1", read, s.log) },
+			"resume a.log=1, pass a.log.1"},
+		{"copytruncate, the copy being made", func(s *scene) { s.arrive(1, "a.log", read); s.arrive(2, "a.log.1", 500).part = s.log },
+			"resume a.log=1, wait a.log.1"},
+		{"copytruncate", func(s *scene) { s.log.rewritten = true; s.arrive(1, "a.log", 3); s.arrive(2, "a.log.1", read+9, s.log) },
+			"inherit a.log.1=1, restart a.log=1"},
+		{"copytruncate, while down", func(s *scene) { s.restarted(); s.arrive(1, "a.log", 3); s.arrive(2, "a.log.1", read+9, s.log) },
+			"inherit a.log.1=1, restart a.log=1"},
+		{"copytruncate twice, while down", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", 3)
+			s.arrive(3, "a.log.1", 50)
+			s.arrive(2, "a.log.2", read+9, s.log)
+		}, "inherit a.log.2=1, restart a.log=1, follow a.log.1"},
+		{"copytruncate with a glob that matches the copy", func(s *scene) {
+			s.arrive(1, "a.log", read)
+			s.want(s.arrive(2, "a.log.1", read, s.log))
+			s.log.offset = nearby
+		}, "resume a.log=1, pass a.log.1"},
+		{"truncated", func(s *scene) { s.log.rewritten = true; s.arrive(1, "a.log", 3) }, "restart a.log=1"},
+		{"deleted, created", func(s *scene) { s.rotated(); s.log.look.gone = true; s.arrive(2, "a.log", 5) }, "follow a.log"},
+		{"deleted, created with the same lines", func(s *scene) {
+			s.rotated()
+			s.log.look.gone, s.log.look.changed = true, noon.Add(-2*time.Second)
+			s.arrive(2, "a.log", read, s.log)
+		}, "follow a.log"},
+		{"deleted while down", func(s *scene) { s.restarted(); s.once = true }, "lose =1"},
+		{"rsync, sed -i: another file took its place", func(s *scene) {
+			s.rotated()
+			s.log.look.gone, s.log.look.changed = true, noon
+			s.arrive(2, "a.log", read+80, s.log)
+		}, "resume a.log=1"},
+		{"an editor that keeps a backup", func(s *scene) {
+			s.rotated()
+			s.arrive(1, "a.log.bak", read)
+			s.arrive(2, "a.log", read+80, s.log)
+		}, "resume a.log=1"},
+		{"an edit before the position", func(s *scene) { s.rotated(); s.log.look.gone = true; s.arrive(2, "a.log", read+80) }, "follow a.log"},
+		{"mounted under another device number", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", read+30, s.log).look.id.dev = 2
+			s.arrivals[0].known = nil
+		}, "resume a.log=1"},
+		{"a file with the number of a rotated one that is gone", func(s *scene) { s.restarted(); s.arrive(1, "a.log.1", 50); s.arrive(2, "a.log", 5) },
+			"follow a.log.1, follow a.log"},
+		{"renamecopy, into another file system, while down", func(s *scene) {
+			s.restarted()
+			s.arrive(7, "a.log.1", read+9, s.log)
+			s.arrive(2, "a.log", 5)
+		}, "resume a.log.1=1, follow a.log"},
+		{"somebody edits a rotated file in place", func(s *scene) {
+			old := s.know(2, "a.log.1", 900)
+			old.state = finished
+			s.arrive(1, "a.log", read)
+			s.arrive(2, "a.log.1", 950).begins = []*generation{old}
+		}, "resume a.log=1, finish a.log.1=2"},
+		{"sed -i on a rotated file", func(s *scene) {
+			s.know(2, "a.log.1", 900).state = finished
+			s.arrive(1, "a.log", read)
+			s.arrive(3, "a.log.1", 950)
+		}, "resume a.log=1, pass a.log.1"},
+		{"an editor's backup long after a rotation", func(s *scene) {
+			s.waiting[number(3)] = &undecided{since: noon.Add(-time.Minute)}
+			s.arrive(1, "a.log", read)
+			s.arrive(3, "a.log.orig", 950)
+		}, "resume a.log=1, pass a.log.orig"},
+		{"workers whose logs begin alike", func(s *scene) {
+			s.log.offset = 24
+			s.arrive(1, "a.log", 24)
+			s.want(s.arrive(2, "a-1.log", 24, s.log))
+		}, "resume a.log=1, wait a-1.log"},
+		{"… and nothing was truncated", func(s *scene) {
+			s.log.offset = 24
+			s.waiting[number(2)] = &undecided{since: noon.Add(-copyPatience)}
+			s.arrive(1, "a.log", 24)
+			s.want(s.arrive(2, "a-1.log", 24, s.log))
+		}, "resume a.log=1, follow a-1.log"},
+		{"a replaced file under NFS, whose descriptor is stale", func(s *scene) {
+			s.rotated()
+			s.log.fd, s.log.lostAt = -1, noon.Add(-time.Minute)
+			s.arrive(2, "a.log", 5)
+		}, "follow a.log, lose =1"},
+		{"compressed in place", func(s *scene) {
+			s.know(2, "a.log.1", 900).state = finished
+			s.arrive(1, "a.log", read)
+			s.arrive(3, "a.log.1.zip", 95).packed = true
+		}, "resume a.log=1, pass a.log.1.zip"},
+		{"a power cut that took the end of the file", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", read-50).older = map[*generation]place{s.log: {offset: 4096}}
+		}, "fall back a.log=1"},
+		{"a power cut after copytruncate", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", 4100).older = map[*generation]place{s.log: {offset: 4096}}
+			s.arrive(2, "a.log.1", read+9, s.log)
+		}, "inherit a.log.1=1, restart a.log=1"},
+		{"a rotated file is truncated before it is read", func(s *scene) {
+			s.rotated()
+			s.log.rewritten = true
+			s.arrive(1, "a.log.1", 0)
+			s.arrive(2, "a.log", 5)
+		}, "finish a.log.1=1, follow a.log"},
+	} {
+		t.Run(row.style, func(t *testing.T) {
+			s := newScene()
+			row.happen(s)
+			var got []string
+			for _, x := range decide(&s.view, s.arrivals, noon) {
+				text := x.verb.String() + " "
+				if x.arrival != nil {
+					text += x.arrival.path
+				}
+				if x.gen != nil {
+					text += fmt.Sprintf("=%d", x.gen.id.ino)
+				}
+				got = append(got, text)
+			}
+			if text := strings.Join(got, ", "); text != row.want {
+				t.Errorf("%s\nwant: %s", text, row.want)
+			}
+		})
+	}
+}
+
+// TestBases: whose rotated file a name can be.
+func TestBases(t *testing.T) {
+	for name, want := range map[string]string{
+		"app.log.1": "app.log", "app.log-20261123": "app.log", "app.log_old": "app.log", "app.log.2026-11-29_10-20-30": "app.log",
+		"app-20261123.log": "app.log", "app.1.log": "app.log", "app1.log": "app.log", "app-2026-11-29T10-00-00.000.log": "app.log",
+		"api-out__2026-11-29_00-00-00.log": "api-out.log", "0.log.20261129-112233": "0.log", "access.2026-11-29.0.log": "access.log",
+		"@400000006929a1b2075bcd15.s": "current", "@400000006929a1b2075bcd15.u": "current", "b7-json.log.2": "b7-json.log",
+	} {
+		var got []string
+		bases(name, func(base string) bool { got = append(got, base); return true })
+		if !slices.Contains(got, want) {
+			t.Errorf("%s: %q has no %s", name, got, want)
+		}
+	}
+	bases("current", func(base string) bool { t.Errorf("current is taken for a rotated %s", base); return true })
+}

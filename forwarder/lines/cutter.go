@@ -1,0 +1,49 @@
+package lines
+
+import (
+	"bytes"
+
+	"inkwell/proto"
+)
+
+// Cutter cuts bytes into plain lines.
+type Cutter struct {
+	Category []byte
+	Max      int // bytes of a line, newline included; longer ones are split
+	Full     int // canonical bytes at which a batch takes no more
+}
+
+// Cut is what a Cutter took.
+type Cut struct {
+	Bytes   int
+	Entries int
+	Split   int  // lines that were begun to be split
+	Broken  bool // the last entry is a piece of a line that goes on
+}
+
+// Take appends the lines that begin data to b, until it is full. What is left of data then is a line without an end, or b is full.
+// broken says that data begins within a line.
+func (c Cutter) Take(b *proto.Batch, data []byte, broken bool) Cut {
+	t := Cut{Broken: broken}
+	for t.Bytes < len(data) && b.Size() < c.Full {
+		line := data[t.Bytes:]
+		end := bytes.IndexByte(line[:min(len(line), c.Max)], '\n')
+		switch {
+		case end >= 0:
+			line = line[:end+1]
+			t.Broken = false
+		case len(line) < c.Max:
+			return t
+		default:
+			line = line[:c.Max]
+			if !t.Broken {
+				t.Split++
+			}
+			t.Broken = true
+		}
+		b.Append(c.Category, line)
+		t.Bytes += len(line)
+		t.Entries++
+	}
+	return t
+}

@@ -1,0 +1,355 @@
+package forwarder
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says something.
+func (v *volume) rescan(now time.Time) {
+	all := !now.Before(v.scanAt)
+	if !all && !v.hinted {
+		return
+	}
+	v.hinted = false
+	for _, d := range v.dirs {
+		switch {
+		case d.gone && len(d.known) == 0:
+			v.drop(d)
+		case d.urgent:
+			v.scan(d, now)
+		case d.hinted && now.Sub(d.listed) < max(hintPause, hintRescan*d.cost):
+			v.hinted = true // later
+		case d.hinted || all && d.due(now):
+			v.scan(d, now)
+		}
+	}
+	if all {
+		v.scanAt = now.Add(min(max(v.timing.rescan, slowRescan*time.Since(now)), maxRescan))
+		v.started = true
+		if v.full && !v.starved() {
+			v.full = false
+			v.log.Info("descriptors are free again")
+		}
+	}
+}
+
+// scan lists d, decides on what is found, and does what was decided.
+func (v *volume) scan(d *directory, now time.Time) {
+	v.at(&d.path)
+	d.hinted, d.urgent, d.again, d.starved = false, false, false, false
+	before, refused := d.failed, d.refused
+	d.failed, d.refused = make(map[string]error), 0
+	l, err := statPath(d.path)
+	var names []entry
+	if err == nil {
+		names, err = d.names()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDirectory) {
+		d.again = true
+		d.failed[d.path] = err
+		for path := range before { // they still cannot
+			d.failed[path] = before[path]
+		}
+		d.listed, d.refused = now, refused
+		v.tellFailed(d, before)
+		return
+	}
+	if err == nil {
+		v.watch.add(d.path)
+	}
+	list := v.listWanted(d, names)
+	d.notePaths(list, now)
+	list = append(list, v.listSiblings(d, names, now)...)
+	list = v.examine(d, list)
+	actions := decide(v.viewOf(d), list, now)
+	d.mtime, d.listed = l.mtime, now
+	for _, x := range actions {
+		v.apply(d, x)
+	}
+	d.first = false
+	for _, t := range d.trails {
+		t.fresh = false
+	}
+	v.prune(d, list, now)
+	v.tellFailed(d, before)
+	v.categories.refused.Add(int64(d.refused - refused))
+	d.cost = time.Since(now)
+}
+
+func (v *volume) viewOf(d *directory) *view {
+	return &view{known: d.known, waiting: d.waiting, first: d.first, listed: d.listed,
+		once: v.once, window: v.window, linger: v.linger}
+}
+
+// listWanted looks at the files that an input wants.
+func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
+	before := d.links
+	d.links = make(map[string]identity, len(before))
+	matched, odd := make(map[*source]int), make(map[string]string)
+	defer func() {
+		d.tellMatched(matched)
+		d.odd = odd
+	}()
+	for _, e := range names {
+		s, other := d.match(e.name)
+		if s == nil {
+			continue
+		}
+		path := filepath.Join(d.path, e.name)
+		if isCompressedName(e.name) {
+			v.sayOnce(path, "compressed file is passed over")
+			continue
+		}
+		if other != nil {
+			v.tellOther(path, s, other)
+		}
+		l, err := statPath(path)
+		if e.link {
+			d.links[e.name] = l.id
+		}
+		switch {
+		case err != nil && !(e.link && errors.Is(err, fs.ErrNotExist)):
+			v.unreadable(d, path, err)
+		case l.regular:
+			matched[s]++
+			if t := v.trail(d, e.name, s); t != nil {
+				list = append(list, &arrival{path: path, look: l, source: s, home: t})
+				if e.link && before[e.name] != l.id {
+					v.resolve(d, t)
+				}
+			}
+		case err == nil:
+			v.tellOdd(d, odd, path)
+		}
+	}
+	return list
+}
+
+// listSiblings looks at the files no input wants that could be rotated files of those that are followed.
+func (v *volume) listSiblings(d *directory, names []entry, now time.Time) (list []*arrival) {
+	missing := d.misses()
+	for _, e := range names {
+		if e.link || e.odd || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
+			continue
+		}
+		if s, _ := d.match(e.name); s != nil {
+			continue
+		}
+		path := filepath.Join(d.path, e.name)
+		l, err := lstatPath(path)
+		switch {
+		case err != nil:
+			v.unreadable(d, path, err)
+		case l.regular:
+			list = append(list, &arrival{path: path, look: l, base: d.base(e.name)})
+		}
+	}
+	return append(list, v.listBeside(d, missing, now)...)
+}
+
+// misses says whether a file of d is to be read whose name is not known.
+func (d *directory) misses() bool {
+	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.state == active })
+}
+
+// notePaths notes what each path shows now.
+func (d *directory) notePaths(list []*arrival, now time.Time) {
+	shown := make(map[*trail]identity, len(list))
+	for _, a := range list {
+		shown[a.home] = a.look.id
+	}
+	for _, t := range d.trails {
+		id, there := shown[t]
+		if t.changed.IsZero() || t.live != id || t.there != there {
+			t.live, t.there, t.changed = id, there, now
+		}
+	}
+}
+
+// examine finds out what decide has to know of the files. Each file comes once, under the first of its names.
+func (v *volume) examine(d *directory, list []*arrival) []*arrival {
+	seen := make(map[identity]bool, len(list))
+	list = slices.DeleteFunc(list, func(a *arrival) bool {
+		again := seen[a.look.id]
+		seen[a.look.id] = true
+		return again
+	})
+	for _, a := range list {
+		a.known = v.known[a.look.id]
+		if a.home != nil {
+			a.base = d.base(filepath.Base(a.path))
+		}
+	}
+	for _, g := range d.known {
+		if g.fd < 0 {
+			continue
+		}
+		if l, err := statFile(g.fd); err == nil {
+			g.look.gone, g.look.changed = l.gone, l.changed
+		}
+	}
+	for !v.examineAll(d, list) {
+	}
+	return list
+}
+
+// examineAll is false if it found that an open file was written anew: then everything has to be seen in that light.
+func (v *volume) examineAll(d *directory, list []*arrival) bool {
+	compare := slices.ContainsFunc(d.known, func(g *generation) bool { return g.rewritten })
+	for _, a := range list {
+		g := a.known
+		if g != nil && g.fd >= 0 && !g.rewritten {
+			continue
+		}
+		a.unchanged = g != nil && !g.rewritten && g.look.same(a.look)
+		if a.unchanged && !compare {
+			continue
+		}
+		v.at(&a.path)
+		a.examine(d.candidates(a))
+		for _, o := range a.like() {
+			if o != g && o.fd >= 0 && !o.rewritten && !o.isWhole() {
+				o.rewritten = true
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isWhole says whether an open file still holds what was read of it, as far as can be told.
+func (g *generation) isWhole() bool {
+	l, err := statFile(g.fd)
+	if err != nil {
+		return true
+	}
+	same, err := g.place().isIn(g.fd, l)
+	return same || err != nil
+}
+
+// candidates are the generations that a could be, or be a copy of.
+func (d *directory) candidates(a *arrival) (list []*generation) {
+	for _, g := range d.known {
+		if g.trail == a.home || g.trail == a.base || g == a.known || a.home == nil && a.base == nil {
+			list = append(list, g)
+		}
+	}
+	if a.known != nil && !slices.Contains(list, a.known) {
+		list = append(list, a.known)
+	}
+	return list
+}
+
+// prune forgets files that are gone for good.
+func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
+	seen := make(map[identity]bool, len(list))
+	for _, a := range list {
+		seen[a.look.id] = true
+	}
+	for id := range d.waiting {
+		if !seen[id] {
+			delete(d.waiting, id)
+		}
+	}
+	used := make(map[*trail]bool)
+	d.known = slices.DeleteFunc(d.known, func(g *generation) bool {
+		if g.fd >= 0 || seen[g.id] && v.known[g.id] == g {
+			g.lostAt = time.Time{}
+			used[g.trail] = true
+			return false
+		}
+		if g.lostAt.IsZero() {
+			g.lostAt = now
+			d.again = d.again || g.state == active
+		}
+		keep := v.forget
+		if !g.seen {
+			keep = max(keep, forgetUnseen)
+		}
+		if now.Sub(g.lostAt) < keep {
+			used[g.trail] = true
+			return false
+		}
+		v.forgetFile(g)
+		return true
+	})
+	for name, t := range d.trails {
+		if !used[t] && !t.there && now.Sub(t.changed) >= v.forget {
+			v.end(d, name)
+		}
+	}
+	v.pruneBeside(d)
+}
+
+// forgetUnseen is how long the position of a file is kept that was not found since the start: its file system may be mounted late.
+const forgetUnseen = 24 * time.Hour
+
+func (v *volume) forgetFile(g *generation) {
+	if v.known[g.id] == g {
+		delete(v.known, g.id)
+	}
+	if g.packed {
+		return
+	}
+	g.state = removed
+	v.note(g)
+}
+
+// tellFailed tells what cannot be read, and what can again.
+func (v *volume) tellFailed(d *directory, before map[string]error) {
+	v.count.unreadable.Add(int64(len(d.failed) - len(before)))
+	for path, err := range d.failed {
+		if before[path] == nil {
+			v.log.Warn("cannot be read; it is tried again", "file", path, "err", err)
+		}
+	}
+	for path := range before {
+		if d.failed[path] == nil {
+			v.log.Info("can be read again, or is gone", "file", path)
+		}
+	}
+}
+
+// unreadable notes that something could not be opened.
+func (v *volume) unreadable(d *directory, path string, err error) {
+	d.again = true
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMoved) {
+		d.hinted, v.hinted = true, true
+		return
+	}
+	d.failed[path] = err
+}
+
+func (v *volume) sayOnce(path, msg string, args ...any) {
+	if len(v.said) > 10_000 {
+		clear(v.said)
+	}
+	if !v.said[path] {
+		v.said[path] = true
+		v.log.Info(msg, append([]any{"file", path}, args...)...)
+	}
+}
+
+// hintFile makes the file be looked at now.
+func (v *volume) hintFile(path string) {
+	d := v.dirs[filepath.Dir(path)]
+	if d == nil {
+		return
+	}
+	if t := d.trails[filepath.Base(path)]; t != nil && len(t.gens) > 0 {
+		t.gens[0].pollAt = time.Time{}
+	}
+}
+
+// hintDir makes the directory be listed soon.
+func (v *volume) hintDir(path string) {
+	for _, d := range []*directory{v.dirs[path], v.beside[path]} {
+		if d != nil {
+			d.hinted, v.hinted = true, true
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package forwarder
+
+import (
+	"cmp"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// bases calls f with every name whose rotated file name could be, the longest first, until f returns false:
+//
+//	app.log.1  app.log-20261123  app.log_old  → app.log …      what follows a dot, a dash or an underscore
+//	app-20261123.log  app.1.log  app1.log     → app.log        digits before the extension
+//	@400000006929a1b2075bcd15.s  .u           → current        multilog, svlogd, s6-log
+func bases(name string, f func(base string) bool) {
+	for i := len(name) - 2; i > 0; i-- {
+		if isSeparator(name[i]) && !f(name[:i]) {
+			return
+		}
+	}
+	ext := filepath.Ext(name)
+	stem := strings.TrimSuffix(name, ext)
+	if ext == "" || stem == "" {
+		return
+	}
+	if isTAI64N(stem) {
+		f("current")
+		return
+	}
+	if bare := strings.TrimRight(stem, "0123456789"); bare != stem && bare != "" && !isSeparator(bare[len(bare)-1]) && !f(bare+ext) {
+		return
+	}
+	for i := len(stem) - 2; i > 0; i-- {
+		if !isStamp(stem[i+1:]) {
+			return
+		}
+		if isSeparator(stem[i]) && !f(stem[:i]+ext) {
+			return
+		}
+	}
+}
+
+func isSeparator(c byte) bool { return c == '.' || c == '-' || c == '_' }
+
+// isStamp says whether s could be the date or number in a rotated file's name.
+func isStamp(s string) bool {
+	return strings.Trim(s, "0123456789-_.:T") == "" && strings.ContainsAny(s, "0123456789")
+}
+
+// isTAI64N says whether s is a time as multilog writes it.
+func isTAI64N(s string) bool {
+	return len(s) == 25 && s[0] == '@' && strings.Trim(s[1:], "0123456789abcdef") == ""
+}
+
+var compressedSuffixes = []string{".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip", ".Z"}
+
+func isCompressedName(name string) bool {
+	for _, suffix := range compressedSuffixes {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// byAge orders arrivals, the oldest first and what a path shows last.
+func byAge(a, b *arrival) int {
+	if (a.home != nil) != (b.home != nil) {
+		if a.home != nil {
+			return 1
+		}
+		return -1
+	}
+	return compareAge(a.path, a.look.mtime, b.path, b.look.mtime)
+}
+
+// compareAge orders generations, oldest first: by the time of their last byte; where that is the same, .2 is older than .1, and dates
+// and longer numbers tell themselves.
+func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
+	if c := aTime.Compare(bTime); c != 0 {
+		return c
+	}
+	x, xok := rotationNumber(a)
+	y, yok := rotationNumber(b)
+	if xok && yok {
+		return cmp.Compare(y, x)
+	}
+	return cmp.Compare(a, b)
+}
+
+func rotationNumber(path string) (int, bool) {
+	digits := strings.TrimPrefix(filepath.Ext(path), ".")
+	if len(digits) == 0 || len(digits) > 3 { // longer ones count up
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil
+}

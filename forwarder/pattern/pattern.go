@@ -1,0 +1,146 @@
+// Package pattern finds the files that an input follows, and derives their categories from their paths.
+//
+//	k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log
+//
+// A pattern is a path whose parts, between the slashes, can have *, ?, [abc] and {name}; ** stands for any number of directories, none
+// included, and {a,b} for a or b, which may have slashes in them. {name} is a * that must not be empty and whose text the category can
+// use. A part that does not begin with a dot matches no hidden file or directory, as in a shell. ** does not follow symbolic links to
+// directories; every other part does. A backslash takes away the meaning of the character behind it.
+//
+// Names are bytes. Nothing here opens a file; a Finder lists directories.
+package pattern
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for concurrent use.
+type Pattern struct {
+	text         string
+	alternatives []alternative
+	excludes     excludes
+	category     *template
+}
+
+// alternative is a pattern without {a,b}.
+type alternative struct {
+	parts []part // of an absolute path, without the slashes
+}
+
+// Options are what goes with a pattern.
+type Options struct {
+	Category string   // may use the names of the pattern
+	Exclude  []string // patterns of what is not followed: of paths if they have a slash, else of names; what is below such a directory is not either
+}
+
+// Compile reads a pattern. A relative one is taken from the working directory.
+func Compile(text string, o Options) (*Pattern, error) {
+	abs, err := filepath.Abs(text)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %s: %w", text, err)
+	}
+	p := &Pattern{text: abs}
+	expanded, err := expand(abs)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %s: %w", text, err)
+	}
+	for _, one := range expanded {
+		a, err := compile(one)
+		if err != nil {
+			return nil, fmt.Errorf("pattern %s: %w", text, err)
+		}
+		p.alternatives = append(p.alternatives, a)
+	}
+	var problems []error
+	for _, x := range o.Exclude {
+		e, err := newExclude(x)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("exclude %s: %w", x, err))
+		}
+		p.excludes = append(p.excludes, e)
+	}
+	if p.category, err = newTemplate(o.Category, p.alternatives); err != nil {
+		problems = append(problems, fmt.Errorf("category %s of %s: %w", o.Category, text, err))
+	}
+	return p, errors.Join(problems...)
+}
+
+// String returns the pattern as it was given, but absolute.
+func (p *Pattern) String() string { return p.text }
+
+// Fixed returns the category, and whether it is the same for all paths.
+func (p *Pattern) Fixed() (category string, is bool) { return p.category.fixed(), !p.category.varies() }
+
+// Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
+func (p *Pattern) Match(path string) (category string, ok bool) {
+	names := split(path)
+	for i := range p.alternatives {
+		a := &p.alternatives[i]
+		if !a.matches(names, 0) {
+			continue
+		}
+		if p.excluded(path, a.fixed()) {
+			return "", false
+		}
+		if !p.category.varies() {
+			return p.category.fixed(), true
+		}
+		values := make(map[string]string)
+		a.capture(names, 0, values)
+		return p.category.fill(values), true
+	}
+	return "", false
+}
+
+// matches says whether the parts from i on match names.
+func (a *alternative) matches(names []string, i int) bool {
+	for ; i < len(a.parts); i++ {
+		if a.parts[i].deep {
+			for skip := 0; skip <= len(names); skip++ {
+				if skip > 0 && hidden(names[skip-1]) {
+					return false
+				}
+				if a.matches(names[skip:], i+1) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(names) == 0 || !a.parts[i].matches(names[0]) {
+			return false
+		}
+		names = names[1:]
+	}
+	return len(names) == 0
+}
+
+// capture fills values with the texts of the names, which match.
+func (a *alternative) capture(names []string, i int, values map[string]string) {
+	for ; i < len(a.parts); i++ {
+		p := &a.parts[i]
+		for p.deep && !a.matches(names, i+1) {
+			names = names[1:]
+		}
+		if p.deep {
+			continue
+		}
+		for k, text := range p.texts(names[0]) {
+			values[p.names[k]] = text
+		}
+		names = names[1:]
+	}
+}
+
+func hidden(name string) bool { return strings.HasPrefix(name, ".") }
+
+// split returns the parts of an absolute path.
+func split(path string) []string {
+	path = strings.Trim(path, "/")
+	if path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
