@@ -21,7 +21,7 @@ func TestFill(t *testing.T) {
 		{"{host}{host}", "100%", "100%25100%25"},
 		{"{host}", "getty@tty1.service", "getty%40tty1.service"},
 	} {
-		tmpl, err := Parse(c.text, "host", "app")
+		tmpl, err := ParseKnown(c.text, "host", "app")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestFill(t *testing.T) {
 			t.Errorf("%s with %q is %q, want %q", c.text, c.host, got, c.want)
 		}
 	}
-	tmpl, err := Parse("{host}", "host")
+	tmpl, err := ParseKnown("{host}", "host")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestFill(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	for _, text := range []string{"", "{", "}", "a}b", "{}", "{ho st}", "{unknown}", "{host", "{host}}"} {
-		if _, err := Parse(text, "host"); err == nil {
+		if _, err := ParseKnown(text, "host"); err == nil {
 			t.Errorf("%q was accepted", text)
 		}
 	}

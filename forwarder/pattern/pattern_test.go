@@ -103,7 +103,7 @@ func TestCategories(t *testing.T) {
 	p := compileOrFail(t, "/l/{v}", Options{Category: "x.{v}"})
 	a, _ := p.Match("/l/" + strings.Repeat("a", 250) + "1")
 	b, _ := p.Match("/l/" + strings.Repeat("a", 250) + "2")
-	if len(a) != longestCategory || len(b) != longestCategory || a == b {
+	if len(a) != 200 || len(b) != 200 || a == b {
 		t.Errorf("two long names: %q, %q", a, b)
 	}
 }
