@@ -162,8 +162,18 @@ func TestSyslogOfHAProxy(t *testing.T) {
 	s.c.Stop(t)
 }
 
-// rsyslogd is where .ci/deps unpacks rsyslog: it cannot be installed beside syslog-ng.
-const rsyslogd = "/usr/local/lib/inkwell-test/rsyslog"
+// unpacked is where .ci/deps unpacks the packages of rsyslog and syslog-ng, which cannot be installed beside each other.
+const unpacked = "/usr/local/lib/inkwell-test/"
+
+// modulesOf is the directory in which an unpacked program has its modules.
+func modulesOf(t *testing.T, pattern string) string {
+	t.Helper()
+	dirs, err := filepath.Glob(unpacked + pattern)
+	if err != nil || len(dirs) != 1 {
+		t.Fatalf("%q, %v: run .ci/deps", dirs, err)
+	}
+	return dirs[0]
+}
 
 // rsyslogConf sends what comes to a socket in five ways.
 const rsyslogConf = `module(load="imuxsock" SysSock.Use="off")
@@ -186,12 +196,8 @@ func TestSyslogOfRsyslog(t *testing.T) {
 	}
 	conf, in := filepath.Join(s.tmp, "rsyslog.conf"), filepath.Join(s.tmp, "in")
 	harness.WriteFile(t, conf, fmt.Sprintf(rsyslogConf, in, s.tmp, host, port))
-	modules, err := filepath.Glob(rsyslogd + "/usr/lib/*/rsyslog")
-	if err != nil || len(modules) != 1 {
-		t.Fatalf("%q, %v: run .ci/deps", modules, err)
-	}
-	daemon := ink.Start(t, harness.Command{Program: rsyslogd + "/usr/sbin/rsyslogd",
-		Args: []string{"-n", "-f", conf, "-i", filepath.Join(s.tmp, "pid"), "-M", modules[0]}})
+	daemon := ink.Start(t, harness.Command{Program: unpacked + "rsyslog/usr/sbin/rsyslogd",
+		Args: []string{"-n", "-f", conf, "-i", filepath.Join(s.tmp, "pid"), "-M", modulesOf(t, "rsyslog/usr/lib/*/rsyslog")}})
 	n := amount(10_000)
 	logTo(t, in, n)
 	for _, category := range []string{"udp", "lines", "counted"} {
@@ -251,7 +257,8 @@ func TestSyslogOfSyslogNG(t *testing.T) {
 	}
 	conf, in := filepath.Join(s.tmp, "syslog-ng.conf"), filepath.Join(s.tmp, "in")
 	harness.WriteFile(t, conf, fmt.Sprintf(syslogNGConf, in, host, port, s.at("stream")))
-	daemon := ink.Start(t, harness.Command{Program: "/usr/sbin/syslog-ng", Args: []string{"-F", "--no-caps", "-f", conf,
+	modules := modulesOf(t, "syslog-ng-core/usr/lib/syslog-ng/[0-9]*")
+	daemon := ink.Start(t, harness.Command{Program: unpacked + "syslog-ng-core/usr/sbin/syslog-ng", Env: []string{"LD_LIBRARY_PATH=" + filepath.Dir(modules)}, Args: []string{"-F", "--no-caps", "-f", conf, "--module-path", modules,
 		"-R", filepath.Join(s.tmp, "persist"), "-p", filepath.Join(s.tmp, "pid"), "-c", filepath.Join(s.tmp, "ctl")}})
 	n := amount(10_000)
 	logTo(t, in, n)
