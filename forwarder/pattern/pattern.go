@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"inkwell/forwarder/category"
 )
 
 // Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for concurrent use.
@@ -22,7 +24,7 @@ type Pattern struct {
 	text         string
 	alternatives []alternative
 	excludes     excludes
-	category     *template
+	category     *category.Template
 }
 
 // alternative is a pattern without {a,b}.
@@ -62,7 +64,7 @@ func Compile(text string, o Options) (*Pattern, error) {
 		}
 		p.excludes = append(p.excludes, e)
 	}
-	if p.category, err = newTemplate(o.Category, p.alternatives); err != nil {
+	if p.category, err = p.template(o.Category); err != nil {
 		problems = append(problems, fmt.Errorf("category %s of %s: %w", o.Category, text, err))
 	}
 	return p, errors.Join(problems...)
@@ -72,7 +74,7 @@ func Compile(text string, o Options) (*Pattern, error) {
 func (p *Pattern) String() string { return p.text }
 
 // Fixed returns the category, and whether it is the same for all paths.
-func (p *Pattern) Fixed() (category string, is bool) { return p.category.fixed(), !p.category.varies() }
+func (p *Pattern) Fixed() (category string, is bool) { return p.category.Fixed() }
 
 // Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
 func (p *Pattern) Match(path string) (category string, ok bool) {
@@ -85,12 +87,12 @@ func (p *Pattern) Match(path string) (category string, ok bool) {
 		if p.excluded(path, a.fixed()) {
 			return "", false
 		}
-		if !p.category.varies() {
-			return p.category.fixed(), true
+		if fixed, is := p.category.Fixed(); is {
+			return fixed, true
 		}
 		values := make(map[string]string)
 		a.capture(names, 0, values)
-		return p.category.fill(values), true
+		return p.category.Fill(func(name string) string { return values[name] }), true
 	}
 	return "", false
 }
