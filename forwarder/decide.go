@@ -244,7 +244,9 @@ func (d *decision) replaces(a *arrival, g *generation) bool {
 	switch {
 	case g.fd >= 0 && g.look.gone && !made.IsZero():
 		return !made.After(left)
-	case g.fd >= 0 && !g.look.gone || d.at[g] != nil: // it stands elsewhere: rotated, or an editor's backup
+	case d.at[g] != nil: // it has another name: it was rotated, unless that is an editor's
+		return g.offset >= certain && isBackupName(d.at[g].path)
+	case g.fd >= 0 && !g.look.gone:
 		return g.offset >= certain
 	}
 	return true
