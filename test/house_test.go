@@ -20,15 +20,18 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":              {"internal/config", "forwarder", "forwarder/lines", "forwarder/pattern", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access"},
-	"internal/config":          {"internal/conf", "rotate", "store/plain", "internal/access", "forwarder/lines", "forwarder/pattern"},
+	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending"},
+	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
+	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {},
-	"forwarder":                {"forwarder/lines", "forwarder/pattern", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
-	"collector":                {"internal/config", "store", "store/hop", "store/plain", "store/queue", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/audit":              {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/manifest":           {"store/stream", "internal/faultfs"},
@@ -39,6 +42,7 @@ var edges = map[string][]string{
 	"internal/access":          {},
 	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint"},
 	"internal/conf":            {},
+	"internal/ending":          {},
 	"internal/stats":           {},
 	"internal/faultfs":         {"internal/killpoint"},
 	"internal/killpoint":       {},
@@ -56,15 +60,16 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
-	"collector":    {"rotate", "store/spool"},
-	"internal/rpc": {"proto/gen/scribe"},
-	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
-	"store":        {"internal/faultfs/crashfs"},
-	"store/hop":    {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
-	"store/spool":  {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
-	"test":         {"test/harness", "internal/killpoint"}, // the list of the points
-	"test/bench":   {"test/harness"},
-	"test/chaos":   {"test/harness"},
+	"collector":     {"rotate", "store/spool"},
+	"internal/rpc":  {"proto/gen/scribe"},
+	"proto":         {"proto/gen/scribe", "proto/gen/fb303"},
+	"store":         {"internal/faultfs/crashfs"},
+	"store/journal": {"internal/faultfs/crashfs", "store/series"},
+	"store/hop":     {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
+	"store/spool":   {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
+	"test":          {"test/harness", "internal/killpoint"}, // the list of the points
+	"test/bench":    {"test/harness"},
+	"test/chaos":    {"test/harness"},
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.
