@@ -62,7 +62,7 @@ fuzz: ## every fuzz test for FUZZTIME, one on each core
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 .PHONY: bench
-bench: build ## every benchmark, those of the whole program last
+bench: build ## every benchmark, those of the whole program last, with a table of what is to be reached (INKWELL_BENCH_…: test/bench/main_test.go)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $$($(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/gen)
 	$(GO) test -v -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
 

@@ -1,7 +1,7 @@
-// Package collector is the central daemon: it accepts Thrift calls, checks what comes in, appends it to the files and answers.
+// Package collector is the central daemon: it accepts Thrift calls, checks what comes in, makes it durable and answers; the
+// engine (store/journal) brings it to where the configuration says.
 //
-//	listener ─► rpc.Server ─┬─► gate (who may write what) ─┬─► intake (check, count) ─► store.Files (journal … files) ─► answer
-//	                        │                              └─► routed (route, count, refuse) ─► queue.Journal ─► answer    with a configuration
+//	listener ─► rpc.Server ─┬─► gate (who may write what) ─► intake (route, count, refuse) ─► journal.Journal ─► answer
 //	                        └─► fb303 (status, counters; reload, shutdown for those who may)
 //
 // OK is answered only when Append returned: the entries are as durable as the configured durability says. Goroutines start in Run and
@@ -20,24 +20,23 @@ import (
 	"sync"
 	"time"
 
-	"inkwell/internal/access"
+	"inkwell/internal/config"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
-	"inkwell/store"
 )
 
-// Options says where a collector listens and writes. The zero value of a field is its default.
+// Options says where a collector listens, and what it does. The zero value of a field is its default.
 type Options struct {
-	Listen  []string           // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463
-	TLS     rpc.TLSFiles       // for those with tls://; with a CA every client needs a certificate
-	Allow   *access.Rules      // who may write what; nil = everybody everything. With Routed its configuration says it
-	Files   store.FilesOptions // where entries go, unless Routed says it
-	Routed  *Routed
-	Limits  Limits
-	Drop    func() error // called when it listens, before anything is read or written: gives up what only listening needs
-	Version string       // for fb303 getVersion
-	Logger  *slog.Logger
-	Stats   *stats.Set
+	Listen    []string              // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463. No store may send there
+	TLS       rpc.TLSFiles          // for those with tls://; with a CA every client needs a certificate
+	Load      func() *config.Config // reads the configuration, at the start and at each reload
+	StateDir  string                // journal and checkpoint
+	StateRoot string                // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
+	Limits    Limits
+	Drop      func() error // called when it listens, before anything is read or written: gives up what only listening needs
+	Version   string       // for fb303 getVersion
+	Logger    *slog.Logger
+	Stats     *stats.Set
 }
 
 // drainGrace bounds the time that calls in progress get when the collector stops.
@@ -48,22 +47,11 @@ type Collector struct {
 	log       *slog.Logger
 	stats     *stats.Set
 	gate      *gate
-	to        destination
+	intake    *intake
 	server    *rpc.Server
 	listen    []string // of listeners
 	listeners []net.Listener
 	control   *control
-}
-
-// destination is what a collector does with what comes in. Safe for concurrent use.
-type destination interface {
-	rpc.Handler
-	// trouble is what is wrong now, "" if nothing is.
-	trouble() string
-	// figures are those of Status that the destination knows.
-	figures() Status
-	// Close finishes what was acknowledged and releases everything. No call is in progress.
-	Close() error
 }
 
 // Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
@@ -98,28 +86,14 @@ func Open(o Options) (_ *Collector, err error) {
 	if err := secure(c.listeners, o); err != nil {
 		return nil, err
 	}
-	if c.to, err = c.openDestination(o); err != nil {
+	if c.intake, err = openIntake(&o, c.gate); err != nil {
 		return nil, err
 	}
-	c.gate.to = c.to
-	c.control = newControl(c.to, o.Stats, o.Version)
+	c.gate.to = c.intake
+	c.control = newControl(c.intake, o.Stats, o.Version)
 	c.control.gate = c.gate
 	c.server = rpc.NewServer(o.server(), c.gate, c.control.processor())
 	return c, nil
-}
-
-// openDestination returns nil, and not a nil of some type, with an error.
-func (c *Collector) openDestination(o Options) (destination, error) {
-	if o.Routed == nil {
-		o.Files.Logger, o.Files.Stats = o.Logger, o.Stats
-		return openFiles(o)
-	}
-	o.Routed.gate = c.gate
-	d, err := openRouted(*o.Routed, o.Logger, o.Stats)
-	if err != nil {
-		return nil, err
-	}
-	return d, nil
 }
 
 // Addrs is where the collector listens.
@@ -155,7 +129,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	defer cancel()
 	err := c.server.Shutdown(grace)
 	serving.Wait()
-	c.log.Info("bringing the journal into the files", "bytes", c.to.figures().Backlog)
+	c.log.Info("bringing the journal into the files", "bytes", c.intake.figures().Backlog)
 	err = errors.Join(err, c.release())
 	c.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond))
 	return err
@@ -182,8 +156,8 @@ func (c *Collector) release() error {
 			errs = append(errs, err)
 		}
 	}
-	if c.to != nil {
-		errs = append(errs, c.to.Close())
+	if c.intake != nil {
+		errs = append(errs, c.intake.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -197,7 +171,7 @@ type Status struct {
 
 // Status says how the collector is doing.
 func (c *Collector) Status() Status {
-	s := c.to.figures()
+	s := c.intake.figures()
 	s.Connections = int(c.stats.Get(stats.Overall + ":connections"))
 	return s
 }

@@ -1,9 +1,11 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"inkwell/internal/config"
@@ -21,20 +23,40 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/proto/gen/fb303"
-	"inkwell/rotate"
-	"inkwell/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// launch starts a collector of plain files on a free port; stop ends it and waits.
+// filesIn is a configuration of plain files in dir that have their names when they are finished. lines come before the store's.
+func filesIn(dir string, lines ...string) func() *config.Config {
+	text := strings.Join(append(append([]string{"inkwell 1"}, lines...), "<store>", "category=default", "type=file", "publish=yes", "rotate_period=daily", "file_path="+dir, "</store>"), "\n")
+	return func() *config.Config { return config.Load("test.conf", []byte(text)) }
+}
+
+// taken is an intake of plain files in dir.
+func taken(t *testing.T, set *stats.Set, dir string, lines ...string) *intake {
+	t.Helper()
+	o := Options{Load: filesIn(dir, lines...), StateDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Stats: set}
+	i, err := openIntake(&o, newGate(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := i.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return i
+}
+
+// launch starts a collector on a free port, of plain files unless o says otherwise; stop ends it and waits.
 func launch(t *testing.T, o Options) (c *Collector, stop func() error) {
 	t.Helper()
 	o.Listen = []string{"127.0.0.1:0"}
-	if o.Files.Dir == "" {
-		o.Files.Dir = t.TempDir()
+	o.StateDir = cmp.Or(o.StateDir, t.TempDir())
+	if o.Load == nil {
+		o.Load = filesIn(t.TempDir())
 	}
-	o.Files.Codec = rotate.None
 	c, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +106,7 @@ func contents(t *testing.T, dir, category string) string {
 
 func TestCollectorWritesAndCounts(t *testing.T) {
 	dir := t.TempDir()
-	c, stop := launch(t, Options{Files: store.FilesOptions{Dir: dir}})
+	c, stop := launch(t, Options{Load: filesIn(dir)})
 	client := dial(t, c)
 	for range 3 {
 		code, err := client.Log(context.Background(), []*proto.Batch{batch("a", "1\n", "a", "2\n", "", "lost", "b", "3\n"), batch("a", "4\n", "../x", "5\n")})
@@ -112,7 +134,7 @@ func TestCollectorWritesAndCounts(t *testing.T) {
 	for name := range want {
 		got[name] = all[name]
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if err := stop(); err != nil {
@@ -180,45 +202,56 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// refusing is a store that fails every Append with err.
-type refusing struct{ err error }
-
-func (r refusing) Append(context.Context, *proto.Batch) error { return r.err }
-func (r refusing) Close() error                               { return nil }
-
+// What cannot be made durable now is answered TRY_LATER and not counted as received.
 func TestIntakeAnswers(t *testing.T) {
-	other := errors.New("other")
-	for _, test := range []struct {
-		err, fails error
-		code       proto.ResultCode
-		good       int64
-	}{
-		{nil, nil, proto.OK, 1},
-		{fmt.Errorf("wrapped: %w", store.ErrTryLater), nil, proto.TryLater, 0},
-		{store.ErrClosed, nil, proto.TryLater, 0},
-		{other, other, proto.TryLater, 0},
-	} {
-		set := stats.New()
-		i := newIntake(refusing{test.err}, set, 10)
-		code, err := i.Log(context.Background(), batch("c", "m"))
-		if code != test.code || !errors.Is(err, test.fails) || set.Get("c:received good") != test.good {
-			t.Errorf("%v: got %v %v, good %d", test.err, code, err, set.Get("c:received good"))
+	set := stats.New()
+	dir := filepath.Join(t.TempDir(), "file") // so that nothing leaves the journal
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i := taken(t, set, dir, "journal_max=1MiB")
+	long := strings.Repeat("x", 1<<19)
+	answers := map[proto.ResultCode]int64{}
+	for range 4 {
+		code, err := i.Log(t.Context(), batch("c", long, "", "blank"))
+		if err != nil {
+			t.Fatal(err)
 		}
+		answers[code]++
+	}
+	if answers[proto.OK] == 0 || answers[proto.TryLater] == 0 {
+		t.Errorf("a journal of 1 MiB answers %v", answers)
+	}
+	if err := i.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := i.Log(t.Context(), batch("c", "m")); code != proto.TryLater || err != nil {
+		t.Errorf("closed: %v %v", code, err)
+	}
+	got := map[string]int64{}
+	for _, name := range []string{"c:received good", "scribe_overall:received blank category", "scribe_overall:denied for queue size"} {
+		got[name] = set.Get(name)
+	}
+	want := map[string]int64{"c:received good": answers[proto.OK], "scribe_overall:received blank category": answers[proto.OK],
+		"scribe_overall:denied for queue size": answers[proto.TryLater]}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
+// A peer that makes up categories makes no counters of them beyond the limit.
 func TestIntakeBoundsItsCounters(t *testing.T) {
 	set := stats.New()
-	i := newIntake(refusing{nil}, set, 5)
+	i := taken(t, set, t.TempDir(), "max_categories=5")
 	for n := range 100 {
-		if _, err := i.Log(context.Background(), batch(fmt.Sprintf("c%d", n), "m")); err != nil {
-			t.Fatal(err)
+		if code, err := i.Log(t.Context(), batch(fmt.Sprintf("c%d", n), "m")); code != proto.OK || err != nil {
+			t.Fatal(code, err)
 		}
 	}
 	if n := set.Get("_overflow:received good"); n != 95 {
 		t.Errorf("overflow counts %d, want 95", n)
 	}
-	if n := i.count(); n != 6 {
+	if n := i.figures().Categories; n != 6 {
 		t.Errorf("%d categories, want 5 and the overflow", n)
 	}
 }
@@ -234,22 +267,19 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, o := range map[string]Options{
-		"choose another with --listen": {Listen: []string{ln.Addr().String()}, Files: store.FilesOptions{Dir: t.TempDir()}},
-		"open output directory":        {Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: file}},
-		"raise the limit":              {Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: t.TempDir()}, Limits: Limits{MaxConnections: 1 << 40}},
+		"choose another with --listen": {Listen: []string{ln.Addr().String()}, StateDir: t.TempDir()},
+		"open state directory":         {Listen: []string{"127.0.0.1:0"}, StateDir: file},
 	} {
+		o.Load = filesIn(t.TempDir())
 		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v %v, want an error with %q", c, err, want)
 		}
 	}
 }
 
-// TestConfiguredStateInUse has the second collector say so: its destination, which it could not open, is not closed.
-func TestConfiguredStateInUse(t *testing.T) {
-	state := t.TempDir()
-	o := Options{Listen: []string{"127.0.0.1:0"}, Routed: &Routed{StateDir: state, Load: func() *config.Config {
-		return config.Load("f", []byte("<store>\ncategory=default\ntype=null\n</store>"))
-	}}}
+// TestStateInUse has the second collector say so: the intake, which it could not open, is not closed.
+func TestStateInUse(t *testing.T) {
+	o := Options{Listen: []string{"127.0.0.1:0"}, StateDir: t.TempDir(), Load: filesIn(t.TempDir())}
 	first, err := Open(o)
 	if err != nil {
 		t.Fatal(err)

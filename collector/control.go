@@ -25,7 +25,7 @@ const maxOptions = 1000
 
 // control answers the fb303 methods, under the names and with the texts of the original. Safe for concurrent use.
 type control struct {
-	to       destination
+	to       *intake
 	gate     *gate
 	stats    *stats.Set
 	version  string
@@ -40,7 +40,7 @@ type control struct {
 	asked   bool
 }
 
-func newControl(to destination, set *stats.Set, version string) *control {
+func newControl(to *intake, set *stats.Set, version string) *control {
 	return &control{to: to, stats: set, version: version, since: time.Now(), shutdown: make(chan struct{}), status: starting, options: make(map[string]string)}
 }
 
@@ -140,17 +140,13 @@ func (c *control) Reinitialize(ctx context.Context) error {
 
 // reload reads the configuration again; the error says why the one of before stays in use.
 func (c *control) reload() error {
-	r, ok := c.to.(interface{ reload() error })
-	if !ok {
-		return nil
-	}
 	c.reloading.Lock()
 	defer c.reloading.Unlock()
 	if !c.swap(alive, starting) {
 		return nil // it is about to end
 	}
 	defer c.swap(starting, alive)
-	return r.reload()
+	return c.to.reload()
 }
 
 // swap changes the status if it is as expected.

@@ -10,14 +10,21 @@ import (
 	"inkwell/internal/access"
 	"inkwell/internal/rpc"
 	"inkwell/proto"
-	"inkwell/store"
+	"inkwell/store/books"
 )
 
-// gate stands between the server and a destination: it lets through what the caller may write and what is not too long, and says who may
+// taker takes what the gate lets through: the intake.
+type taker interface {
+	rpc.Handler
+	// account has entries that were kept out counted for audits.
+	account([]books.Refusal)
+}
+
+// gate stands between the server and the intake: it lets through what the caller may write and what is not too long, and says who may
 // control the server. Entries that it keeps out are dropped, counted and answered OK: offered again they would be kept out again. Safe
 // for concurrent use.
 type gate struct {
-	to         rpc.Handler
+	to         taker
 	log        *slog.Logger
 	maxMessage int // bytes, 0 = no limit
 	rules      atomic.Pointer[access.Rules]
@@ -39,14 +46,11 @@ type pass struct {
 	runs    []proto.Run
 	allowed []bool // of the runs
 	kept    proto.Batch
-	dropped []store.Refusal
+	dropped []books.Refusal
 }
 
-// accountant is a destination that wants to know what was kept out of it.
-type accountant interface{ account(list []store.Refusal) }
-
 // drop notes that an entry is kept out. The list aliases category.
-func drop(list []store.Refusal, category []byte, s proto.Span, why string) []store.Refusal {
+func drop(list []books.Refusal, category []byte, s proto.Span, why string) []books.Refusal {
 	if k := len(list) - 1; k >= 0 {
 		l := &list[k]
 		next := l.Stream == s.Stream && (s.Stream == [16]byte{} || l.First+l.Entries == s.First)
@@ -55,14 +59,12 @@ func drop(list []store.Refusal, category []byte, s proto.Span, why string) []sto
 			return list
 		}
 	}
-	return append(list, store.Refusal{Category: category, Stream: s.Stream, First: s.First, Entries: 1, Why: why})
+	return append(list, books.Refusal{Category: category, Stream: s.Stream, First: s.First, Entries: 1, Why: why})
 }
 
 func newGate(o Options) *gate {
-	g := &gate{log: o.Logger, maxMessage: o.Limits.MaxMessage, passes: sync.Pool{New: func() any { return new(pass) }},
+	return &gate{log: o.Logger, maxMessage: o.Limits.MaxMessage, passes: sync.Pool{New: func() any { return new(pass) }},
 		denied: o.Stats.Overall("refused not allowed"), long: o.Stats.Overall("refused message size"), uncontrolled: o.Stats.Overall("refused control")}
-	g.rules.Store(o.Allow)
-	return g
 }
 
 // Log hands on what may come in. It implements rpc.Handler.
@@ -96,9 +98,7 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 	}
 	if code == proto.OK && err == nil { // otherwise the call comes again
 		g.tell(caller, denied, long)
-		if a, ok := g.to.(accountant); ok {
-			a.account(p.dropped)
-		}
+		g.to.account(p.dropped)
 	}
 	return code, err
 }
@@ -110,43 +110,26 @@ func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Siz
 func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	p.kept.Reset()
 	p.dropped = p.dropped[:0]
-	spans := spanCursor{spans: b.Spans()}
 	cur := b.Cursor()
 	for i, r := range p.runs {
 		for range r.Count {
 			cur.Next()
-			number, numbered := spans.next()
 			fits := g.maxMessage == 0 || len(cur.Message()) <= g.maxMessage
 			if p.allowed[i] && !fits {
 				long++
 			}
 			switch {
 			case !p.allowed[i]:
-				p.dropped = drop(p.dropped, r.Category, number, "not allowed")
+				p.dropped = drop(p.dropped, r.Category, cur.Number(), "not allowed")
 				continue
 			case !fits:
-				p.dropped = drop(p.dropped, r.Category, number, "message too long")
+				p.dropped = drop(p.dropped, r.Category, cur.Number(), "message too long")
 				continue
 			}
-			p.kept.Append(cur.Category(), cur.Message())
-			if numbered {
-				extend(&p.kept, number)
-			}
+			p.kept.AppendFrom(&cur, cur.Message())
 		}
 	}
 	return long
-}
-
-// extend gives the entry that was appended last its number: in the last span, if it goes on there.
-func extend(b *proto.Batch, s proto.Span) {
-	if spans := b.Spans(); len(spans) > 0 {
-		last := &spans[len(spans)-1]
-		if last.Stream == s.Stream && (last.Stream == [16]byte{} || last.First+int64(last.Count) == s.First) {
-			last.Count += s.Count
-			return
-		}
-	}
-	b.AppendSpan(s)
 }
 
 // tell counts entries that were kept out and logs that once a minute.
@@ -186,28 +169,4 @@ func peerName(c *access.Caller) string {
 		return "unknown"
 	}
 	return c.String()
-}
-
-// spanCursor walks the spans of a batch entry by entry.
-type spanCursor struct {
-	spans []proto.Span
-	used  int32 // of spans[0]
-}
-
-// next returns the span of the next entry alone; numbered is false for the entries behind all spans. What has no number is in a span
-// without a stream, so that the spans of those that are kept stay in step with them.
-func (c *spanCursor) next() (s proto.Span, numbered bool) {
-	for len(c.spans) > 0 && c.used >= c.spans[0].Count {
-		c.spans, c.used = c.spans[1:], 0
-	}
-	if len(c.spans) == 0 {
-		return s, false
-	}
-	s = c.spans[0]
-	if s.Stream != [16]byte{} {
-		s.First += int64(c.used)
-	}
-	s.Count = 1
-	c.used++
-	return s, true
 }

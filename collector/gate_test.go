@@ -22,7 +22,7 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
-	"inkwell/store"
+	"inkwell/store/books"
 )
 
 // taking is a handler that notes what it gets.
@@ -31,6 +31,7 @@ type taking struct {
 	calls   int
 	entries []string
 	spans   []proto.Span
+	refused int64 // that were accounted for
 }
 
 func (h *taking) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, error) {
@@ -42,11 +43,17 @@ func (h *taking) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, error
 	return h.code, nil
 }
 
+func (h *taking) account(list []books.Refusal) {
+	for _, r := range list {
+		h.refused += r.Entries
+	}
+}
+
 // gated is a gate before h.
-func gated(t *testing.T, o Options, h *taking, rules ...access.Rule) *gate {
+func gated(t *testing.T, o Options, h taker, rules ...access.Rule) *gate {
 	t.Helper()
-	var err error
-	if o.Allow, err = access.Parse(rules); err != nil {
+	allow, err := access.Parse(rules)
+	if err != nil {
 		t.Fatal(err)
 	}
 	o.Stats = stats.New()
@@ -55,6 +62,7 @@ func gated(t *testing.T, o Options, h *taking, rules ...access.Rule) *gate {
 	}
 	g := newGate(o)
 	g.to = h
+	g.rules.Store(allow)
 	return g
 }
 
@@ -106,6 +114,9 @@ func TestGate(t *testing.T) {
 				if diff := cmp.Diff(tt.entries, h.entries) + cmp.Diff(tt.spans, h.spans); diff != "" {
 					t.Error(diff)
 				}
+				if h.refused != tt.denied+tt.long {
+					t.Errorf("%d are accounted for, want %d", h.refused, tt.denied+tt.long)
+				}
 			}
 			if g.denied.Load() != 2*tt.denied || g.long.Load() != 2*tt.long {
 				t.Errorf("denied %d, long %d", g.denied.Load(), g.long.Load())
@@ -114,7 +125,7 @@ func TestGate(t *testing.T) {
 	}
 	h := &taking{code: proto.TryLater}
 	g := gated(t, Options{}, h, rule)
-	if code, err := g.Log(by("10.0.0.1"), batch("x", "1", "mail", "2")); code != proto.TryLater || err != nil || g.denied.Load() != 0 {
+	if code, err := g.Log(by("10.0.0.1"), batch("x", "1", "mail", "2")); code != proto.TryLater || err != nil || g.denied.Load()+h.refused != 0 {
 		t.Errorf("%v %v, counted %d: such a call comes again", code, err, g.denied.Load())
 	}
 }
@@ -123,8 +134,7 @@ func TestGateAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		return // the detector drops what is pooled on purpose
 	}
-	g := gated(t, Options{Limits: Limits{MaxMessage: 3}}, nil, access.Rule{From: "10.0.0.0/8", Categories: "a"})
-	g.to = quiet{}
+	g := gated(t, Options{Limits: Limits{MaxMessage: 3}}, quiet{}, access.Rule{From: "10.0.0.0/8", Categories: "a"})
 	b, ctx := batch("a", "1", "b", "2", "a", "12345"), by("10.0.0.1")
 	if n := testing.AllocsPerRun(1000, func() { g.Log(ctx, b) }); n >= 1 {
 		t.Errorf("%v allocations a call", n)
@@ -134,6 +144,7 @@ func TestGateAllocatesNothing(t *testing.T) {
 type quiet struct{}
 
 func (quiet) Log(context.Context, *proto.Batch) (proto.ResultCode, error) { return proto.OK, nil }
+func (quiet) account([]books.Refusal)                                     {}
 
 func TestControlIsForThoseWhoMay(t *testing.T) {
 	rule := access.Rule{From: "192.0.2.1", Control: true}
@@ -149,7 +160,7 @@ func TestControlIsForThoseWhoMay(t *testing.T) {
 			var log bytes.Buffer
 			g := gated(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, nil, rule)
 			set := stats.New()
-			c := newControl(written{newIntake(refusing{}, set, 1), nil}, set, "")
+			c := newControl(taken(t, set, t.TempDir()), set, "")
 			c.gate = g
 			setErr := c.SetOption(tt.ctx, "k", "v")
 			if v, err := c.GetOption(tt.ctx, "k"); (setErr == nil) != tt.may || (v == "v") != tt.may || err != nil {
@@ -188,7 +199,7 @@ func TestRulesAreReloaded(t *testing.T) {
 	}
 	rules := text("<allow>\nfrom=loopback\ncategories=a\n</allow>\n")
 	load := func() *config.Config { return config.Load("test.conf", []byte(rules)) }
-	c, stop := launch(t, Options{Routed: &Routed{Load: load, StateDir: t.TempDir()}})
+	c, stop := launch(t, Options{Load: load})
 	client := dial(t, c)
 	send := func() {
 		t.Helper()
@@ -234,7 +245,7 @@ func TestListenSaysWhatIsMissing(t *testing.T) {
 		"want HOST:PORT":            {Listen: []string{"tls:/127.0.0.1:0"}},
 		"no such file":              {Listen: []string{"tls://127.0.0.1:0"}, TLS: rpc.TLSFiles{Cert: "/none", Key: "/none"}},
 	} {
-		o.Files = store.FilesOptions{Dir: t.TempDir()}
+		o.Load, o.StateDir = filesIn(t.TempDir()), t.TempDir()
 		if c, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v %v, want an error with %q", c, err, want)
 		}
@@ -245,7 +256,7 @@ func TestListenSaysWhatIsMissing(t *testing.T) {
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 	open := func(path string) error {
-		c, err := Open(Options{Listen: []string{"unix:" + path}, Files: store.FilesOptions{Dir: t.TempDir()}})
+		c, err := Open(Options{Listen: []string{"unix:" + path}, Load: filesIn(t.TempDir()), StateDir: t.TempDir()})
 		if err == nil {
 			info, statErr := os.Lstat(path)
 			if statErr != nil || info.Mode() != fs.ModeSocket|0o666 {
@@ -297,7 +308,7 @@ func TestUnixSockets(t *testing.T) {
 // What those who may set options make the server remember is bounded; what is known can always be changed.
 func TestOptionsAreBounded(t *testing.T) {
 	set := stats.New()
-	c := newControl(written{newIntake(refusing{}, set, 1), nil}, set, "")
+	c := newControl(taken(t, set, t.TempDir()), set, "")
 	c.gate = gated(t, Options{}, nil)
 	ctx := by("127.0.0.1")
 	for i := range maxOptions + 10 {

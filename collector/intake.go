@@ -3,175 +3,340 @@ package collector
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
+	"inkwell/store/books"
+	"inkwell/store/journal"
+	"inkwell/store/spool"
 )
 
-// intake looks at each entry of a call once, appends the batch, counts. Safe for concurrent use.
+// stopLimit bounds the time that stores get to take what is in the journal when the collector ends, reloadLimit when it gets a new
+// configuration. What they do not take stays in the journal.
+const (
+	stopLimit   = 60 * time.Second
+	reloadLimit = 5 * time.Second
+)
+
+// intake takes calls by a configuration: it looks where their entries go, makes them durable in the journal and counts them. Safe for
+// concurrent use.
+//
+// A call holds mu for reading from its first look at the routes until its entries are in the journal, so that the routes by which it
+// was judged are those by which the engine delivers it.
 type intake struct {
-	to    store.Store
-	stats *stats.Set
-	limit int // categories that are counted by name
+	o       *Options
+	gate    *gate // gets the rules of each configuration
+	log     *slog.Logger
+	stats   *stats.Set
+	journal *journal.Journal
+	limiter limiter
 
-	good, bytes    *atomic.Int64
-	blank, refused *atomic.Int64
-	unsafe         *atomic.Int64
-	tallies        sync.Pool // *tally
+	good, bytes         *atomic.Int64
+	blank, bad, unsafe  *atomic.Int64
+	deniedRate, deniedQ *atomic.Int64
+	visits              sync.Pool // *visit
 
-	mu         sync.RWMutex
-	categories map[string]*counters
+	mu      sync.RWMutex
+	router  *router
+	refused string // why the last reload was not taken
+	closed  bool
 }
 
-// counters are those of one category.
-type counters struct{ good, bytes *atomic.Int64 }
-
-// tally is what one call brings.
-type tally struct {
-	runs     []proto.Run
-	counters []*counters // of the runs; nil without a category
-	blank    int64
-	filtered proto.Batch     // the call without its blank entries
-	dropped  []store.Refusal // those
-}
-
-// written is the destination that writes files.
-type written struct {
-	*intake
-	files *store.Files
-}
-
-func openFiles(o Options) (destination, error) {
-	files, err := store.OpenFiles(o.Files)
+func openIntake(o *Options, g *gate) (*intake, error) {
+	c, log, set := o.Load(), o.Logger, o.Stats
+	durability, err := spool.ParseDurability(c.Durability)
+	if err != nil {
+		return nil, fmt.Errorf("durability=: %w", err)
+	}
+	j, err := journal.Open(journal.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set})
 	if err != nil {
 		return nil, err
 	}
-	return written{newIntake(files, o.Stats, o.Files.MaxCategories), files}, nil
+	i := &intake{o: o, gate: g, log: log, stats: set, journal: j,
+		good: set.Overall("received good"), bytes: set.Overall("received good bytes"), blank: set.Overall("received blank category"),
+		bad: set.Overall("received bad"), unsafe: set.Overall("received unsafe category"),
+		deniedRate: set.Overall("denied for rate"), deniedQ: set.Overall("denied for queue size"),
+		visits: sync.Pool{New: func() any { return new(visit) }}}
+	i.use(c)
+	return i, nil
 }
 
-func (w written) trouble() string { return w.files.Status() }
-
-func (w written) figures() Status {
-	backlog, _ := w.files.Backlog()
-	return Status{Entries: w.good.Load(), Bytes: w.bytes.Load(), Backlog: backlog, Categories: w.count()}
-}
-
-// account has what was kept out counted for audits.
-func (w written) account(list []store.Refusal) { account(w.files, list) }
-
-func account(files *store.Files, list []store.Refusal) {
-	for _, r := range list {
-		files.Refused(r)
+// use begins to route by c. The caller holds mu, or is the only one who knows i.
+func (i *intake) use(c *config.Config) {
+	c.RefuseLoops(i.o.Listen)
+	i.gate.rules.Store(c.Allow)
+	for _, p := range c.Problems {
+		level := slog.LevelWarn
+		if p.Error {
+			level = slog.LevelError
+		}
+		i.log.Log(context.Background(), level, "configuration: "+p.String())
 	}
+	i.limiter.set(c.MaxMessagesPerSecond)
+	i.router = newRouter(c, i.journal, newOpener(c, i.o.StateDir, i.journal, i.o), i.stats)
+	if c.Status != "" { // what is in the journal waits for a better one
+		i.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
+		return
+	}
+	i.journal.Start(i.router.routes())
 }
 
-// Close brings what was acknowledged into finished files.
-func (w written) Close() error { return w.files.Close() }
-
-func newIntake(to store.Store, set *stats.Set, limit int) *intake {
-	return &intake{to: to, stats: set, limit: limit,
-		good: set.Overall("received good"), bytes: set.Overall("received good bytes"),
-		blank: set.Overall("received blank category"), refused: set.Overall("denied for queue size"), unsafe: set.Overall("received unsafe category"),
-		tallies: sync.Pool{New: func() any { return new(tally) }}, categories: make(map[string]*counters)}
+// visit is what one call brings; it is used again.
+type visit struct {
+	runs    []proto.Run
+	targets []*target       // of the runs; nil for a blank category
+	homed   proto.Batch     // the entries that have a store
+	dropped []books.Refusal // the others
 }
 
-// Log appends the entries of b and answers OK when they are durable, TRY_LATER when they cannot be now. It implements rpc.Handler.
+// Log takes the entries of b, as a whole or not at all: OK says that those with a store are durable in the journal. It implements
+// rpc.Handler.
 func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
-	t := i.tallies.Get().(*tally)
-	defer i.tallies.Put(t)
-	i.look(t, b)
-	if t.blank > 0 {
-		t.filter(b)
-		b = &t.filtered
+	if !i.limiter.admit(b.Count(), time.Now()) {
+		i.deniedRate.Add(1)
+		return proto.TryLater, nil
 	}
-	if err := i.to.Append(ctx, b); err != nil {
-		if errors.Is(err, store.ErrTryLater) || errors.Is(err, store.ErrClosed) {
-			i.refused.Add(1)
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if i.closed {
+		return proto.TryLater, nil
+	}
+	v := i.visits.Get().(*visit)
+	defer i.visits.Put(v)
+	whole := i.look(v, b)
+	if full := i.full(v); full != nil {
+		i.deniedQ.Add(1)
+		i.stats.Category(full.Name(), "denied for queue size").Add(1)
+		return proto.TryLater, nil
+	}
+	if !whole {
+		v.filter(b)
+		b = &v.homed
+	}
+	v.expect(1)
+	if err := i.journal.Append(ctx, b); err != nil {
+		v.expect(-1)
+		if errors.Is(err, store.ErrTryLater) { // the journal is full, or cannot be written
+			i.deniedQ.Add(1)
 			return proto.TryLater, nil
 		}
 		return proto.TryLater, err
 	}
-	i.blank.Add(t.blank)
-	if a, ok := i.to.(*store.Files); ok && t.blank > 0 {
-		account(a, t.dropped)
+	i.count(v)
+	if !whole {
+		i.account(v.dropped)
 	}
-	var count, size int64
-	for k, r := range t.runs {
-		if c := t.counters[k]; c != nil {
-			c.good.Add(int64(r.Count))
-			c.bytes.Add(r.Bytes)
-			count += int64(r.Count)
-			size += r.Bytes
-		}
-	}
-	i.good.Add(count)
-	i.bytes.Add(size)
 	return proto.OK, nil
 }
 
-// look leaves the sums of b in t.
-func (i *intake) look(t *tally, b *proto.Batch) {
-	t.runs, t.counters, t.blank = b.AppendRuns(t.runs[:0]), t.counters[:0], 0
-	for _, r := range t.runs {
-		var c *counters
-		if len(r.Category) == 0 {
-			t.blank += int64(r.Count)
-		} else {
-			c = i.counters(r.Category)
+// look finds where the entries of b go, and says whether all of them have a place.
+func (i *intake) look(v *visit, b *proto.Batch) (whole bool) {
+	v.runs, v.targets, whole = b.AppendRuns(v.runs[:0]), v.targets[:0], true
+	for _, r := range v.runs {
+		var t *target
+		if len(r.Category) > 0 {
+			t = i.router.find(r.Category)
 		}
-		t.counters = append(t.counters, c)
+		v.targets = append(v.targets, t)
+		whole = whole && t != nil && t.stored
 	}
+	return whole
 }
 
-// filter leaves in t.filtered the entries of b that have a category.
-func (t *tally) filter(b *proto.Batch) {
-	t.filtered.Reset()
-	t.dropped = t.dropped[:0]
-	spans := spanCursor{spans: b.Spans()}
-	for cur := b.Cursor(); cur.Next(); {
-		number, numbered := spans.next()
-		if len(cur.Category()) == 0 {
-			t.dropped = drop(t.dropped, nil, number, "no category")
+// full returns the first outlet of the call's categories in which too much waits, nil if there is none.
+func (i *intake) full(v *visit) *journal.Outlet {
+	limit := i.router.conf.MaxQueueSize
+	if limit == config.NoLimit {
+		return nil
+	}
+	for _, t := range v.targets {
+		if t == nil {
 			continue
 		}
-		t.filtered.Append(cur.Category(), cur.Message())
-		if numbered {
-			extend(&t.filtered, number)
+		for _, o := range t.Outlets {
+			if o.Full(limit) {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// filter leaves in v.homed the entries of b that have a store, with their numbers, and in v.dropped the others.
+func (v *visit) filter(b *proto.Batch) {
+	v.homed.Reset()
+	v.dropped = v.dropped[:0]
+	for k, r := range v.runs {
+		t := v.targets[k]
+		if t != nil && t.stored {
+			v.homed.AppendRun(b, r)
+			continue
+		}
+		why := "no category"
+		if t != nil {
+			why = "no store"
+		}
+		cur := b.CursorAt(r.From)
+		for range r.Count {
+			cur.Next()
+			v.dropped = drop(v.dropped, r.Category, cur.Number(), why)
 		}
 	}
 }
 
-// counters returns those of a category, of UnsafeCategory for one that is no name, of OverflowCategory beyond the limit.
-func (i *intake) counters(name []byte) *counters {
-	i.mu.RLock()
-	c := i.categories[string(name)]
-	i.mu.RUnlock()
-	if c != nil {
-		return c
+// account has what was kept out counted for audits.
+func (i *intake) account(list []books.Refusal) {
+	for _, r := range list {
+		i.journal.Refused(r)
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	as := string(name)
-	switch {
-	case !store.SafeCategory(name):
-		as = store.UnsafeCategory
-		i.unsafe.Add(1)
-	case len(i.categories) >= i.limit:
-		as = store.OverflowCategory
-	}
-	if c = i.categories[as]; c == nil {
-		c = &counters{good: i.stats.Category(as, "received good"), bytes: i.stats.Category(as, "received good bytes")}
-		i.categories[as] = c
-	}
-	return c
 }
 
-// count is the number of categories seen.
-func (i *intake) count() int {
+// expect tells the outlets what is about to come to them (sign 1), or does not come after all (-1).
+func (v *visit) expect(sign int64) {
+	for i, t := range v.targets {
+		if t == nil {
+			continue
+		}
+		for _, o := range t.Outlets {
+			o.Expect(sign * v.runs[i].Bytes)
+		}
+	}
+}
+
+// count adds up a call that was taken.
+func (i *intake) count(v *visit) {
+	var good, bytes, bad, blank, unsafe int64
+	for k, t := range v.targets {
+		r := v.runs[k]
+		switch {
+		case t == nil:
+			blank += int64(r.Count)
+		case !t.stored:
+			bad += int64(r.Count)
+			t.bad.Add(int64(r.Count))
+			t.complain(i.log)
+		default:
+			good += int64(r.Count)
+			bytes += r.Bytes
+			t.good.Add(int64(r.Count))
+			t.bytes.Add(r.Bytes)
+			if t.name == store.UnsafeCategory {
+				unsafe++
+			}
+		}
+	}
+	for _, sum := range []struct {
+		to *atomic.Int64
+		n  int64
+	}{{i.good, good}, {i.bytes, bytes}, {i.bad, bad}, {i.blank, blank}, {i.unsafe, unsafe}} {
+		if sum.n > 0 {
+			sum.to.Add(sum.n)
+		}
+	}
+}
+
+// reload reads the configuration again and uses it, unless something in it is wrong: then the one of before stays in use. Calls wait
+// meanwhile; nothing that was taken is lost or forgotten.
+func (i *intake) reload() error {
+	c := i.o.Load()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return nil
+	}
+	if why := flaw(c); why != "" {
+		i.refused = "reload refused, the former configuration stays in use: " + why
+		i.log.Error("configuration was not reloaded: the former one stays in use", "reason", why)
+		return errors.New(i.refused)
+	}
+	if c.Port != i.router.conf.Port {
+		i.log.Warn("the port is changed by a restart only", "in use", i.router.conf.Port, "configured", c.Port)
+	}
+	if old := i.router.conf; c.TLS != old.TLS || !slices.Equal(c.Listen, old.Listen) {
+		i.log.Warn("where and how the server listens is changed by a restart only", "in use", old.Listen, "configured", c.Listen)
+	}
+	began := time.Now()
+	i.journal.Stop(reloadLimit)
+	i.use(c)
+	i.refused = ""
+	i.log.Info("configuration reloaded", "stores", len(c.Stores), "after", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// flaw is why a configuration should not replace one that works, "" if it may.
+func flaw(c *config.Config) string {
+	if c.Status != "" {
+		return c.Status
+	}
+	for _, p := range c.Problems {
+		if p.Error {
+			return p.String()
+		}
+	}
+	return badStore(c)
+}
+
+// badStore is the text of the last block that is no store, as the original tells it.
+func badStore(c *config.Config) string {
+	text := ""
+	for _, s := range c.Stores {
+		if s.Sink == nil {
+			text = s.Status
+		}
+	}
+	return text
+}
+
+// badPart is what is wrong in the first store of which no queue can tell: because it runs without a part of it, or is a model.
+func badPart(c *config.Config) string {
+	for _, s := range c.Stores {
+		if s.Status != "" {
+			return s.Status
+		}
+	}
+	return ""
+}
+
+func (i *intake) trouble() string {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	return len(i.categories)
+	for _, text := range []string{i.refused, i.router.conf.Status, badStore(i.router.conf), i.journal.Status()} {
+		if text != "" {
+			return text
+		}
+	}
+	if text := i.journal.StoreStatus(); text != "" {
+		return text
+	}
+	return badPart(i.router.conf)
+}
+
+func (i *intake) figures() Status {
+	backlog, _ := i.journal.Backlog()
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return Status{Entries: i.good.Load(), Bytes: i.bytes.Load(), Backlog: backlog, Categories: i.router.count()}
+}
+
+// Close brings what is in the journal to the stores, as far as they take it.
+func (i *intake) Close() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return nil
+	}
+	i.closed = true
+	i.journal.Stop(stopLimit)
+	if bytes, entries := i.journal.Backlog(); entries > 0 {
+		i.log.Warn("not everything could be delivered: it stays in the journal for the next start", "entries", entries, "bytes", bytes, "state", i.o.StateDir)
+	}
+	return i.journal.Close()
 }

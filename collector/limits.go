@@ -7,15 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"inkwell/internal/config"
 	"inkwell/internal/rpc"
-)
-
-// The defaults, and the descriptors that are needed besides connections and output files.
-const (
-	defaultConnections = 1024
-	defaultCategories  = 4096
-	otherDescriptors   = 64
-	descriptorsPerName = 2 // of a category: its directory, and the file in it that is written
 )
 
 // Limits bound what peers can make a collector do. The zero value of a field is its default.
@@ -23,7 +16,7 @@ type Limits struct {
 	MaxFrame       int           // bytes; 0 = 64 MiB
 	MaxEntries     int           // of a call; 0 = one for each 64 bytes of MaxFrame
 	MaxMessage     int           // bytes; 0 = what a frame holds
-	MaxConnections int           // 0 = 1024, with Routed as many as there are descriptors for
+	MaxConnections int           // 0 = as many as there are descriptors for
 	MaxPerAddress  int           // connections of one address but those of this machine; 0 = 256, below 0 = no limit
 	MaxInFlight    int64         // bytes of large calls at once; 0 = 256 MiB
 	IdleTimeout    time.Duration // between two calls; 0 = 10 minutes
@@ -37,46 +30,46 @@ func (o *Options) server() rpc.ServerOptions {
 		MaxInFlight: l.MaxInFlight, IdleTimeout: l.IdleTimeout, HeaderTimeout: l.HeaderTimeout, Logger: o.Logger, Stats: o.Stats}
 }
 
-// fitDescriptors lowers the limit of categories so that with every connection open and every category written the process stays
-// within its limit of open files, or says that it cannot be done.
+// fitDescriptors lowers the limit of connections so that they leave half of the open files that the process may have to the stores, which
+// tell when they cannot be opened and are tried again.
 func fitDescriptors(o *Options) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("read the limit of open files: %w", err)
 	}
-	if o.Routed != nil { // its stores tell when they cannot be opened, and are tried again
-		most := max(int(min(limit.Cur, 1<<20))/2, 1)
-		o.Limits.MaxConnections = min(cmp.Or(o.Limits.MaxConnections, most), most)
-		return nil
-	}
-	o.Limits.MaxConnections = cmp.Or(o.Limits.MaxConnections, defaultConnections)
-	o.Files.MaxCategories = cmp.Or(o.Files.MaxCategories, defaultCategories)
-	room := (int64(min(limit.Cur, 1<<30)) - int64(o.Limits.MaxConnections) - otherDescriptors) / descriptorsPerName
-	room -= 2 // _overflow and _unsafe
-	if room < 16 {
-		return fmt.Errorf("this process may open %d files, too few for %d connections (raise the limit, e.g. with ulimit -n, or lower --max-connections)", limit.Cur, o.Limits.MaxConnections)
-	}
-	if room < int64(o.Files.MaxCategories) {
-		o.Logger.Warn("fewer categories than asked for: each needs two open files (raise the limit, e.g. with ulimit -n)",
-			"categories", room, "asked", o.Files.MaxCategories, "open files", limit.Cur)
-		o.Files.MaxCategories = int(room)
-	}
+	most := max(int(min(limit.Cur, 1<<20))/2, 1)
+	o.Limits.MaxConnections = min(cmp.Or(o.Limits.MaxConnections, most), most)
 	return nil
 }
 
-// descriptorsPerCategory is what a category of a configuration may take: a file or a connection, and a spool with its lock.
-const descriptorsPerCategory = 6
+// The open files that a category may take: its directory and the file in it that is written; or, where something is sent, a connection, and
+// a spool with its lock and two files.
+const (
+	descriptorsOfFiles = 2
+	descriptorsOfAny   = 6
+)
 
-// fitCategories is how many categories there can be at once, of those asked for, within the limit of open files.
-func fitCategories(asked int, log *slog.Logger) int {
+// fitCategories is how many categories there can be at once, of those asked for, within the limit of open files: half of them are for
+// connections.
+func fitCategories(c *config.Config, log *slog.Logger) int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return asked // what cannot be opened will be told by its store
+		return c.MaxCategories // what cannot be opened will be told by its store
 	}
-	room := max(int(min(limit.Cur, 1<<30)/2/descriptorsPerCategory), 16)
-	if room < asked {
+	each := int64(descriptorsOfFiles)
+	for _, b := range c.Stores {
+		if _, file := b.Sink.(config.File); !file {
+			each = descriptorsOfAny
+		}
+	}
+	connections := cmp.Or(int64(c.MaxConnections), int64(limit.Cur)/2)
+	room := max(int((int64(min(limit.Cur, 1<<30))-min(connections, int64(limit.Cur)/2)-otherDescriptors)/each), 16)
+	if room < c.MaxCategories {
 		log.Warn("fewer categories than allowed: each needs open files (raise the limit, e.g. with ulimit -n); further ones go to _overflow",
-			"categories", room, "asked", asked, "open files", limit.Cur)
+			"categories", room, "asked", c.MaxCategories, "open files", limit.Cur)
 	}
-	return min(asked, room)
+	return min(c.MaxCategories, room)
 }
+
+// otherDescriptors are those of the journal, the books and the log.
+const otherDescriptors = 64

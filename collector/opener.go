@@ -15,8 +15,11 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/hop"
+	"inkwell/store/journal"
 	"inkwell/store/plain"
+	"inkwell/store/series"
 	"inkwell/store/spool"
 )
 
@@ -27,13 +30,15 @@ type opener struct {
 	stats *stats.Set
 	pool  *hop.Pool // of connections, for use_conn_pool
 
-	encoders *store.Encoders
-	refused  string // directory for what peers refuse for good
-	limit    int    // categories at once
+	encoders *series.Encoders
+	refused  string                     // directory for what peers refuse for good
+	limit    int                        // categories at once
+	own      func(stream [16]byte) bool // the streams of this collector's own making
 }
 
-func newOpener(c *config.Config, state string, log *slog.Logger, set *stats.Set) *opener {
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: store.NewEncoders(), refused: state, limit: fitCategories(c.MaxCategories, log)}
+func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
+	log, set := o.Logger, o.Stats
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, own: j.Own, limit: fitCategories(c, log)}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -42,9 +47,9 @@ const connectTimeout = 5 * time.Second
 // opening is one store tree in the making.
 type opening struct {
 	*opener
-	name   string      // of the queue
-	shared bool        // by categories of other names
-	saved  store.Marks // how files stood at the last checkpoint
+	name   string       // of the queue
+	shared bool         // by categories of other names
+	saved  store.States // how files stood at the last checkpoint
 }
 
 // open opens the store that s describes, with everything beneath it.
@@ -125,19 +130,15 @@ func (o opening) late(s config.Sink) *store.Reopened {
 }
 
 func (o opening) file(s config.File) (store.Store, error) {
-	f := s.Options
-	f.Logger, f.Stats, f.Quote = o.log, o.stats, ourName(o.name)
+	f := s.PlainOptions
+	f.Logger, f.Stats, f.Form.Quote, f.Own = o.log, o.stats, ourName(o.name), o.own
 	if c := s.Compress; c != nil {
-		newlines := store.NewlinesNever
-		if f.AddNewlines {
-			newlines = store.NewlinesAlways
-		}
-		return store.NewCompressed(store.CompressedOptions{
+		return series.OpenCompressed(series.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
-			Keep: c.Keep, KeepBytes: c.KeepBytes, Newlines: newlines, Quote: f.Quote, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
+			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) }, Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
 		}, o.saved)
 	}
-	return plain.Open(f, o.saved)
+	return series.OpenPlain(f, o.saved)
 }
 
 // network opens a store that sends. alone says that there is no buffer before it, which would set aside what a peer refuses.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"inkwell/internal/rpc"
+	"inkwell/proto"
 	"inkwell/store"
 )
 
@@ -28,12 +29,14 @@ func newCourier(st store.Store, log *slog.Logger) courier {
 
 // deliver offers the batch until the store takes it. When ctx ends the call under way is broken off and a store that refuses is not
 // asked again.
-func (c *courier) deliver(ctx context.Context, p *parcel) error {
-	if p.batch.Count() == 0 {
+func (c *courier) deliver(ctx context.Context, p *parcel) error { return c.bring(ctx, &p.batch) }
+
+func (c *courier) bring(ctx context.Context, b *proto.Batch) error {
+	if b.Count() == 0 {
 		return nil
 	}
 	for {
-		err := c.call(ctx, p)
+		err := c.call(ctx, b)
 		c.changed(err)
 		if err == nil {
 			c.pause.Reset()
@@ -47,13 +50,13 @@ func (c *courier) deliver(ctx context.Context, p *parcel) error {
 	}
 }
 
-func (c *courier) call(ctx context.Context, p *parcel) error {
+func (c *courier) call(ctx context.Context, b *proto.Batch) error {
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.mu.Lock()
 	c.since, c.cancel = time.Now(), cancel
 	c.mu.Unlock()
-	err := c.store.Append(call, &p.batch)
+	err := c.store.Append(call, b)
 	c.mu.Lock()
 	c.since, c.cancel = time.Time{}, nil
 	c.mu.Unlock()

@@ -31,6 +31,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/forwarder/feed"
 	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
@@ -53,9 +54,10 @@ type Options struct {
 	SpoolRoot string // SpoolDir lies beneath it, and no link is followed on the way; "" = SpoolDir
 	SpoolMax  int64  // bytes the spool may take; 0 = unbounded
 	Inputs    []Input
-	FromEnd   bool // files that stand when a state first meets their path are followed from their end, not from their start
-	Once      bool // read every file to its end, deliver, return
-	MaxLine   int  // bytes; longer lines are split; 0 = 16 MiB
+	Feeds     []feed.Feed // inputs that are no files; Open opens them, Run closes them
+	FromEnd   bool        // files that stand when a state first meets their path are followed from their end, not from their start
+	Once      bool        // read every file to its end, deliver, return
+	MaxLine   int         // bytes; longer lines are split; 0 = 16 MiB
 
 	MaxCategories int // of all inputs; files of further ones are not followed; 0 = 4096
 	Logger        *slog.Logger
@@ -83,6 +85,7 @@ type Forwarder struct {
 	hop       *nextHop
 	ship      *shipper
 	follower  *follower
+	feeds     *feeds
 	entries   atomic.Int64
 	bytes     atomic.Int64
 	unsaved   bool // positions could not be written, and that was logged
@@ -134,7 +137,8 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	f.follower = newFollower(sources, f.ship, o.Logger)
 	f.follower.configure(o)
 	f.follower.load(f.positions)
-	return nil
+	f.feeds, err = openFeeds(o.Feeds, f)
+	return err
 }
 
 // sources returns the inputs as they are used, or every problem with them.
@@ -143,8 +147,8 @@ func (o *Options) sources() (sources []*source, err error) {
 	if o.MaxLine < 0 || o.SpoolMax < 0 {
 		problems = append(problems, errors.New("the longest line and the size of the spool must not be negative"))
 	}
-	if len(o.Inputs) == 0 {
-		problems = append(problems, errors.New("nothing to follow: give at least one CATEGORY=GLOB"))
+	if len(o.Inputs)+len(o.Feeds) == 0 {
+		problems = append(problems, errors.New("nothing to follow: give at least one CATEGORY=GLOB, --journal or --syslog"))
 	}
 	for i, in := range o.Inputs {
 		in.Lines.MaxLine = cmp.Or(in.Lines.MaxLine, max(o.MaxLine, 0))
@@ -198,8 +202,10 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	defer cancel()
 	shipped := make(chan error, 1)
 	go func() { shipped <- f.ship.run(hard) }()
+	f.feeds.run(ctx, hard)
 	followErr := f.follower.run(ctx)
 	shipErr := f.waitShipped(ctx, cancel, shipped)
+	shipErr = errors.Join(shipErr, f.feeds.wait(ctx, cancel))
 	if !f.once {
 		return nil // what was not shipped is in the files, and read again
 	}
@@ -255,6 +261,9 @@ func (f *Forwarder) Status() Status {
 // close releases what Open took, as far as it came.
 func (f *Forwarder) close() error {
 	var errs []error
+	if f.feeds != nil {
+		errs = append(errs, f.feeds.close())
+	}
 	if f.hop != nil {
 		errs = append(errs, f.hop.Close())
 	}

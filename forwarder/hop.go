@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -17,9 +18,16 @@ import (
 
 // nextHop is the way to the next hop: the network, with a spool before it if there is a directory for one.
 type nextHop struct {
+	o       hopOptions
 	network *hop.Network
-	buffer  *hop.Buffer  // nil = there is no spool
-	dir     *faultfs.Dir // the spool's
+	dir     *faultfs.Dir  // the spool's; nil = there is none
+	spooled chan struct{} // closed when buffer stands
+
+	end     context.CancelFunc // ends the wait for the spool
+	waiting sync.WaitGroup
+
+	buffer    *hop.Buffer // behind spooled
+	inherited int64       // entries that the spool held when it was opened; behind spooled
 }
 
 // Calls says how the next hop is called. The zero value of a field is hop.NetworkOptions' default.
@@ -31,17 +39,18 @@ type Calls struct {
 }
 
 type hopOptions struct {
-	to    []string
-	calls Calls
-	root  string // dir lies beneath it, and no link is followed on the way; "" = dir
-	dir   string // "" = no spool
-	max   int64  // bytes of the spool; 0 = unbounded
-	log   *slog.Logger
-	stats *stats.Set
+	to      []string
+	calls   Calls
+	root    string // dir lies beneath it, and no link is followed on the way; "" = dir
+	dir     string // "" = no spool
+	max     int64  // bytes of the spool; 0 = unbounded
+	patient bool   // a spool that another process has is waited for (see succession.go)
+	log     *slog.Logger
+	stats   *stats.Set
 }
 
 func openHop(o hopOptions) (_ *nextHop, err error) {
-	h := new(nextHop)
+	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}}
 	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
@@ -51,25 +60,61 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 	if h.dir, err = faultfs.OpenBeneath(o.root, o.dir, nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
 	}
-	log, err := spool.Open(h.dir, spool.Options{MaxBytes: o.max, Logger: o.log})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open spool (each needs a directory of its own): %w", err), h.Close())
+	err = h.takeSpool()
+	if o.patient && errors.Is(err, faultfs.ErrLocked) {
+		h.awaitSpool()
+		err = nil
 	}
-	h.buffer = hop.OpenBuffer(h.network, log, hop.BufferOptions{Logger: o.log, Stats: o.stats, Refused: h.dir})
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
 	return h, nil
+}
+
+// takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it.
+func (h *nextHop) takeSpool() error {
+	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log})
+	if err != nil {
+		return fmt.Errorf("open spool (each needs a directory of its own): %w", err)
+	}
+	_, h.inherited = log.Backlog()
+	h.buffer = hop.OpenBuffer(h.network, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
+	close(h.spooled)
+	return nil
+}
+
+// before is how many entries the spool held when it was opened.
+func (h *nextHop) before() int64 {
+	if !h.hasSpool() {
+		return 0
+	}
+	return h.inherited
+}
+
+// hasSpool says whether what the network does not take goes to the spool.
+func (h *nextHop) hasSpool() bool {
+	select {
+	case <-h.spooled:
+		return true
+	default:
+		return false
+	}
 }
 
 // Append is that of the buffer, or of the network.
 func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
-	if h.buffer != nil {
+	switch {
+	case h.hasSpool():
 		return h.buffer.Append(ctx, b)
+	case h.dir != nil:
+		return h.appendWaiting(ctx, b)
 	}
 	return h.network.Append(ctx, b)
 }
 
 // backlog is what the spool holds.
 func (h *nextHop) backlog() (bytes, entries int64) {
-	if h.buffer == nil {
+	if !h.hasSpool() {
 		return 0, 0
 	}
 	return h.buffer.Backlog()
@@ -77,16 +122,25 @@ func (h *nextHop) backlog() (bytes, entries int64) {
 
 // drain waits until the spool is empty, or ctx ends.
 func (h *nextHop) drain(ctx context.Context) error {
-	if h.buffer == nil {
+	if !h.hasSpool() {
 		return nil
 	}
 	return h.buffer.Drain(ctx)
 }
 
+// abort has Close wait for no call.
+func (h *nextHop) abort() {
+	if h.hasSpool() {
+		h.buffer.Abort()
+	}
+}
+
 // Close releases everything, as far as it was opened.
 func (h *nextHop) Close() error {
+	h.end()
+	h.waiting.Wait()
 	var errs []error
-	if h.buffer != nil {
+	if h.hasSpool() {
 		errs = append(errs, h.buffer.Close()) // the network's too
 	} else {
 		errs = append(errs, h.network.Close())

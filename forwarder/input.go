@@ -37,6 +37,16 @@ func (in Input) validate() error {
 	return err
 }
 
+// Has says whether a file with an absolute path is followed, as one of a category.
+func (in Input) Has(path, category string) bool {
+	s, err := newSource(in, 0)
+	if err != nil {
+		return false
+	}
+	of, ok := s.pattern.Match(path)
+	return ok && of == category
+}
+
 // Finds says whether there is a file to follow now.
 func (in Input) Finds() (bool, error) {
 	s, err := newSource(in, 0)

@@ -8,7 +8,6 @@ import (
 
 	"inkwell/forwarder/lines"
 	"inkwell/proto"
-	"inkwell/store"
 	"inkwell/store/stream"
 )
 
@@ -22,7 +21,7 @@ type load struct {
 	received *atomic.Int64
 	lines    *atomic.Int64
 	drop     bool
-	spool    bool // the store has a spool: a call that is broken off is durable nevertheless
+	spooled  func() bool // the store has a spool: a call that is broken off is durable nevertheless
 
 	work chan struct{} // holds a value when there is something to ship
 	room chan struct{} // holds a value when a parcel became free
@@ -39,14 +38,14 @@ type load struct {
 	dropped int64
 }
 
-func newLoad(st store.Store, o PipeOptions) *load {
+func newLoad(st *nextHop, o PipeOptions) *load {
 	l := &load{
 		courier:  newCourier(st, o.Logger),
 		cutter:   lines.Cutter{Category: []byte(o.Category), Max: defaultLine, Full: parcelFull},
 		received: o.Stats.Category(o.Category, "received good"),
 		lines:    o.Stats.Overall("lines read"),
 		drop:     o.WhenFull == Drop,
-		spool:    o.SpoolDir != "",
+		spooled:  st.hasSpool,
 		work:     make(chan struct{}, 1),
 		room:     make(chan struct{}, 1),
 		current:  new(parcel),
@@ -144,10 +143,11 @@ func (l *load) discard(data []byte) int {
 func (l *load) waitRoom(hard context.Context) bool {
 	for {
 		lasted, failing := l.lasted()
-		if lasted >= pipePatience && l.spool {
+		spooled := l.spooled()
+		if lasted >= pipePatience && spooled {
 			l.breakOff()
 		}
-		if l.drop && (failing || lasted >= pipePatience && !l.spool) {
+		if l.drop && (failing || lasted >= pipePatience && !spooled) {
 			return false
 		}
 		select {

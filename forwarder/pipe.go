@@ -7,8 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
+	"inkwell/internal/ending"
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 )
 
@@ -26,8 +29,6 @@ const (
 	pipeParcels = 5
 	// pipePatience is how long a call may last while the memory is full; then its batch goes to the spool.
 	pipePatience = time.Second
-	// pipeGrace is how long, after ctx ended, the end of a line that was begun is waited for.
-	pipeGrace = time.Second
 	// drainDefault is how long the end waits for the network.
 	drainDefault = 10 * time.Second
 )
@@ -56,15 +57,14 @@ type Counts struct {
 // Pipe hands on the lines that come from a pipe. It reads whatever the network does: what the next hop does not take at once stays
 // in memory (some 16 MiB), then in the spool. Only when both are full the writer of the pipe has to wait, or lines are dropped.
 type Pipe struct {
-	o      PipeOptions
-	in     *os.File
-	hop    *nextHop
-	before int64 // entries in the spool at the start
-	load   *load
+	o    PipeOptions
+	in   *os.File
+	hop  *nextHop
+	load *load
 }
 
-// OpenPipe opens the spool and does everything else that can fail; the error is faultfs.ErrLocked when another process has the spool.
-// Nothing is read before Run, which must be called, and which releases what OpenPipe took; r stays the caller's.
+// OpenPipe opens the spool and does everything else that can fail. A spool that another process has is waited for while Run reads (see
+// succession.go). Nothing is read before Run, which must be called, and which releases what OpenPipe took; r stays the caller's.
 func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.Category == "" {
 		return nil, errors.New("a pipe needs a category")
@@ -78,30 +78,30 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = drainDefault
 	}
-	h, err := openHop(hopOptions{to: o.To, calls: o.Calls, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	h, err := openHop(hopOptions{to: o.To, calls: o.Calls, dir: o.SpoolDir, max: o.SpoolMax, patient: true, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return nil, err
 	}
-	p := &Pipe{o: o, in: r, hop: h, load: newLoad(h, o)}
-	_, p.before = h.backlog()
-	return p, nil
+	return &Pipe{o: o, in: r, hop: h, load: newLoad(h, o)}, nil
 }
 
-// Run reads until the end of input, or until ctx ends: then to the end of the line that was begun, and what is behind it stays in the
-// pipe. Then it delivers what was read; what the network does not take within DrainTimeout stays in the spool, and the error is
-// ErrLeftInSpool. Run may be called once.
-func (p *Pipe) Run(ctx context.Context) (Counts, error) {
+// Run reads until the end of input, or after ctx ended until the writers of the pipe have ended, five seconds at most, and then to the
+// end of the line that was begun; what is behind it stays in the pipe. Then it delivers what was read; what the network does not take
+// within DrainTimeout stays in the spool, and the error is ErrLeftInSpool. That takes no time when another process waits for the spool,
+// or when abort ends, which also ends the reading. Without a spool the error says how much is lost; it is faultfs.ErrLocked, too, if
+// another process has the spool still. Run may be called once.
+func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	atEnd := func() { time.AfterFunc(p.o.DrainTimeout, cancel) }
-	stop := context.AfterFunc(ctx, atEnd)
+	defer context.AfterFunc(abort, cancel)()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(ending.Linger+p.o.DrainTimeout, cancel) })()
 	shipped := make(chan error, 1)
 	go func() { shipped <- p.load.ship(hard) }()
 
-	readErr := p.read(ctx, hard)
-	if stop() {
-		atEnd()
-	}
+	readErr := p.read(ctx, abort, hard)
+	time.AfterFunc(p.o.DrainTimeout, cancel)
+	var watch sync.WaitGroup
+	watch.Go(func() { p.hop.whenWanted(hard, cancel) })
 	p.load.close()
 	shipErr := <-shipped
 	if shipErr == nil {
@@ -109,18 +109,21 @@ func (p *Pipe) Run(ctx context.Context) (Counts, error) {
 	}
 	if hard.Err() != nil {
 		shipErr = nil // count says what is left
+		p.hop.abort()
 	}
+	cancel()
+	watch.Wait()
 	closeErr := p.hop.Close() // which still may have delivered something
 	counts, err := p.count()
 	return counts, errors.Join(readErr, err, shipErr, closeErr)
 }
 
-func (p *Pipe) read(ctx, hard context.Context) error {
-	r, err := newLineReader(p.in, p.o)
+func (p *Pipe) read(ctx, abort, hard context.Context) error {
+	r, err := newLineReader(ctx, abort, p.in, p.o)
 	if err != nil {
 		return err
 	}
-	err = r.run(ctx, func(data []byte, rest bool) int { return p.load.put(hard, data, rest) })
+	err = r.run(func(data []byte, rest bool) int { return p.load.put(hard, data, rest) })
 	return errors.Join(err, r.close())
 }
 
@@ -130,10 +133,13 @@ func (p *Pipe) count() (Counts, error) {
 	left := p.load.left()
 	c.Dropped += left
 	c.SpooledBytes, c.Spooled = p.hop.backlog()
-	c.Delivered = p.before + c.Read - c.Dropped - c.Spooled
+	c.Delivered = p.hop.before() + c.Read - c.Dropped - c.Spooled
 	var err error
 	if left > 0 {
 		err = fmt.Errorf("%d entries could be neither delivered nor spooled and are lost", left)
+		if p.o.SpoolDir != "" && !p.hop.hasSpool() {
+			err = fmt.Errorf("%w: spool in %s: %w", err, p.o.SpoolDir, faultfs.ErrLocked)
+		}
 	}
 	if c.Spooled > 0 {
 		err = errors.Join(fmt.Errorf("%w: %d entries, %d bytes in %s; the next run with this spool delivers them",

@@ -25,6 +25,7 @@ type pipeRig struct {
 	store  *memStore
 	pipe   *Pipe
 	cancel context.CancelFunc
+	abort  context.CancelFunc
 	done   chan error
 	counts Counts
 }
@@ -49,10 +50,12 @@ func newPipeRig(t *testing.T, o PipeOptions) *pipeRig {
 
 func (g *pipeRig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	g.cancel = cancel
+	abort, now := context.WithCancel(context.Background())
+	g.cancel, g.abort = cancel, now
 	g.t.Cleanup(cancel)
+	g.t.Cleanup(now)
 	go func() {
-		counts, err := g.pipe.Run(ctx)
+		counts, err := g.pipe.Run(ctx, abort)
 		g.counts = counts
 		g.done <- err
 	}()
@@ -140,40 +143,40 @@ func TestPipeShipsWithoutWaitingForMore(t *testing.T) {
 	}
 }
 
-func TestPipeStopsAtNewline(t *testing.T) {
+// TestPipeReadsOnUntilItsWritersEnd is told to end while a daemon has still something to say, the last of it without a newline.
+func TestPipeReadsOnUntilItsWritersEnd(t *testing.T) {
 	g := newPipeRig(t, PipeOptions{})
 	g.start()
 	g.write("one\ntw")
 	g.until("the line", func() bool { return g.store.count("c") == 1 })
 	g.cancel()
-	time.Sleep(20 * time.Millisecond)
-	g.write("o\nthree\nfour\n")
-	if err := g.wait(); err != nil {
+	g.write("o\nthree\n")
+	g.until("the lines", func() bool { return g.store.count("c") == 3 })
+	g.write("bye")
+	if err := g.end(); err != nil {
 		t.Fatal(err)
 	}
-	if got := g.store.get("c"); !slices.Equal(got, []string{"one\n", "two\n"}) {
+	if got := g.store.get("c"); !slices.Equal(got, []string{"one\n", "two\n", "three\n", "bye\n"}) {
 		t.Errorf("got %q", got)
-	}
-	if err := g.w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	rest, err := io.ReadAll(g.r)
-	if err != nil || string(rest) != "three\nfour\n" {
-		t.Errorf("in the pipe: %q, %v", rest, err)
 	}
 }
 
-func TestPipeStopsWithinALineThatDoesNotEnd(t *testing.T) {
-	g := newPipeRig(t, PipeOptions{})
+// TestPipeIsAborted reads no further, hands on what there is of a line, and does not wait for a next hop that takes nothing.
+func TestPipeIsAborted(t *testing.T) {
+	g := newPipeRig(t, PipeOptions{DrainTimeout: time.Hour})
 	g.start()
 	g.write("one\ntw")
 	g.until("the line", func() bool { return g.store.count("c") == 1 })
+	g.store.mu.Lock()
+	g.store.fail = func(int) (error, error) { return errFault, nil }
+	g.store.mu.Unlock()
 	g.cancel()
-	if err := g.wait(); err != nil {
-		t.Fatal(err)
+	g.abort()
+	if err := g.wait(); err == nil || !strings.Contains(err.Error(), "1 entries") {
+		t.Errorf("err = %v", err)
 	}
-	if got := g.store.get("c"); !slices.Equal(got, []string{"one\n", "tw\n"}) {
-		t.Errorf("got %q", got)
+	if g.counts != (Counts{Read: 2, Delivered: 1, Dropped: 1}) {
+		t.Errorf("counts = %+v", g.counts)
 	}
 }
 

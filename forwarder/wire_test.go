@@ -303,7 +303,7 @@ func runPipe(t *testing.T, o PipeOptions, data string) (Counts, error) {
 		}
 		w.Close()
 	}()
-	return p.Run(context.Background())
+	return p.Run(context.Background(), context.Background())
 }
 
 func TestPipeLeavesInTheSpoolWhatTheNextRunDelivers(t *testing.T) {

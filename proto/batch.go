@@ -1,7 +1,6 @@
 package proto
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 )
@@ -18,23 +17,11 @@ type Batch struct {
 	data    []byte // canonical, checked on the way in
 	count   int
 	spans   []Span
+	covered int    // entries that the spans are about
 	aliased bool   // data is somebody else's
 	memory  []byte // b's own, while data is not
 	runs    []run
 	blind   bool // runs are not known
-}
-
-// Run is a stretch of entries of one category.
-type Run struct {
-	Category []byte // aliases the batch
-	Count    int
-	Bytes    int64 // of the messages
-}
-
-// run is a Run whose category is the n bytes at data[at:].
-type run struct {
-	at, n, count int
-	bytes        int64
 }
 
 // Span says that the next Count entries of a Log call are numbers First … of a stream. A stream of zero bytes is none: those entries
@@ -56,37 +43,6 @@ func (b *Batch) Append(category, message []byte) {
 	}
 }
 
-// categoryAt is where the category stands in an entry.
-const categoryAt = 7
-
-// appendRun adds r to runs, to the last of them if it is of the same category.
-func appendRun(runs []run, data []byte, r run) []run {
-	if k := len(runs) - 1; k >= 0 {
-		if last := &runs[k]; last.n == r.n && bytes.Equal(data[last.at:last.at+last.n], data[r.at:r.at+r.n]) {
-			last.count += r.count
-			last.bytes += r.bytes
-			return runs
-		}
-	}
-	return append(runs, r)
-}
-
-// AppendRuns appends the runs of b, in order, to dst. They are valid until the batch is changed.
-func (b *Batch) AppendRuns(dst []Run) []Run {
-	if b.blind {
-		b.runs = b.runs[:0]
-		start := 0
-		for c := b.Cursor(); c.Next(); start = c.end {
-			b.runs = appendRun(b.runs, b.data, run{at: start + categoryAt, n: len(c.category), count: 1, bytes: int64(len(c.message))})
-		}
-		b.blind = false
-	}
-	for _, r := range b.runs {
-		dst = append(dst, Run{Category: b.data[r.at : r.at+r.n : r.at+r.n], Count: r.count, Bytes: r.bytes})
-	}
-	return dst
-}
-
 // AppendEntry appends the canonical encoding of one entry to dst.
 func AppendEntry(dst, category, message []byte) []byte {
 	dst = append(dst, 0x0b, 0, 1)
@@ -101,7 +57,9 @@ func AppendEntry(dst, category, message []byte) []byte {
 // AppendBatch adds the entries and spans of o, copying them.
 func (b *Batch) AppendBatch(o *Batch) {
 	b.own()
-	b.spans = o.AppendSpans(b.spans, b.count)
+	for _, s := range o.spans {
+		b.joinSpan(s)
+	}
 	b.blind = b.blind || o.blind
 	at := len(b.data)
 	b.data = append(b.data, o.data...)
@@ -115,7 +73,24 @@ func (b *Batch) AppendBatch(o *Batch) {
 }
 
 // AppendSpan says that the next s.Count entries that have no span yet are numbered; the spans of a batch follow its entries in order.
-func (b *Batch) AppendSpan(s Span) { b.spans = append(b.spans, s) }
+func (b *Batch) AppendSpan(s Span) {
+	b.covered += int(s.Count)
+	b.spans = append(b.spans, s)
+}
+
+// joinSpan numbers entries that come behind those that b has: in its last span, if that goes on so. The entries of b that have no span
+// yet get one without numbers.
+func (b *Batch) joinSpan(s Span) {
+	if free := b.count - b.covered; free > 0 {
+		b.AppendSpan(Span{Count: int32(free)})
+	}
+	if k := len(b.spans) - 1; k >= 0 && b.spans[k].joins(s) {
+		b.spans[k].Count += s.Count
+		b.covered += int(s.Count)
+		return
+	}
+	b.AppendSpan(s)
+}
 
 // AppendSpans appends b's spans to dst, the spans of a call in which before entries stand before b's.
 func (b *Batch) AppendSpans(dst []Span, before int) []Span {
@@ -137,12 +112,8 @@ func (b *Batch) AppendSpans(dst []Span, before int) []Span {
 
 // checkSpans says whether the spans are about entries that are there.
 func (b *Batch) checkSpans() error {
-	sum := 0
-	for i := range b.spans {
-		sum += int(b.spans[i].Count)
-	}
-	if sum > b.count {
-		return malformed("spans of %d entries, %d are there", sum, b.count)
+	if b.covered > b.count {
+		return malformed("spans of %d entries, %d are there", b.covered, b.count)
 	}
 	return nil
 }
@@ -151,7 +122,7 @@ func (b *Batch) checkSpans() error {
 // and are aliased, not copied: b is valid as long as they are, and never writes to them.
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
-	b.spans, b.runs, b.blind = b.spans[:0], b.runs[:0], true
+	b.spans, b.covered, b.runs, b.blind = b.spans[:0], 0, b.runs[:0], true
 }
 
 // CheckEntries is SetEntries for bytes that may be anything: it leaves b empty and says why if they are not canonical.
@@ -198,40 +169,6 @@ func (b *Batch) Reset() {
 	if b.aliased {
 		b.data, b.memory, b.aliased = b.memory, nil, false
 	}
-	b.data, b.count, b.spans = b.data[:0], 0, b.spans[:0]
+	b.data, b.count, b.spans, b.covered = b.data[:0], 0, b.spans[:0], 0
 	b.runs, b.blind = b.runs[:0], false
 }
-
-// Cursor walks the entries of canonical bytes.
-type Cursor struct {
-	data              []byte
-	end               int
-	category, message []byte
-}
-
-// Cursor returns a cursor before the first entry; it is valid until the batch is changed.
-func (b *Batch) Cursor() Cursor { return Cursor{data: b.data} }
-
-// Next moves to the next entry and says whether there is one. The bytes must be canonical: a Batch never holds others.
-func (c *Cursor) Next() bool {
-	if c.end >= len(c.data) {
-		return false
-	}
-	p := c.data[c.end:]
-	n := int(binary.BigEndian.Uint32(p[3:7]))
-	c.category = p[7 : 7+n : 7+n]
-	p = p[7+n:]
-	m := int(binary.BigEndian.Uint32(p[3:7]))
-	c.message = p[7 : 7+m : 7+m]
-	c.end += n + m + EntryOverhead
-	return true
-}
-
-// Category is the current entry's category; it aliases the batch.
-func (c *Cursor) Category() []byte { return c.category }
-
-// Message is the current entry's message; it aliases the batch.
-func (c *Cursor) Message() []byte { return c.message }
-
-// End is the offset just behind the current entry in the batch's canonical bytes.
-func (c *Cursor) End() int { return c.end }

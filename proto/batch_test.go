@@ -2,9 +2,8 @@ package proto
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestRunsAreTheSameHoweverABatchCameToBe(t *testing.T) {
@@ -37,8 +36,16 @@ func TestRunsAreTheSameHoweverABatchCameToBe(t *testing.T) {
 	want := []Run{{Category: []byte("a"), Count: 2, Bytes: 1}, {Category: []byte("b"), Count: 1, Bytes: 2}, {Category: []byte{}, Count: 2, Bytes: 7},
 		{Category: []byte("a"), Count: 1, Bytes: 5}, {Category: []byte("ab"), Count: 2, Bytes: 13}}
 	for name, b := range map[string]*Batch{"built": &built, "merged": &merged, "loaded": &loaded, "blind": &blind, "decoded": &decoded} {
-		if diff := cmp.Diff(want, b.AppendRuns(nil)); diff != "" {
-			t.Errorf("%s: %s", name, diff)
+		runs, end := b.AppendRuns(nil), 0
+		for i := range runs {
+			if runs[i].From.Bytes != end {
+				t.Errorf("%s: run %d begins at %d, want %d", name, i, runs[i].From.Bytes, end)
+			}
+			end += runs[i].Size()
+			runs[i].From = Place{}
+		}
+		if !reflect.DeepEqual(runs, want) || end != b.Size() {
+			t.Errorf("%s: %v, %d bytes, want %v, %d", name, runs, end, want, b.Size())
 		}
 	}
 	if err := loaded.CheckEntries([]byte("junk")); err == nil || loaded.Count() != 0 || len(loaded.AppendRuns(nil)) != 0 {

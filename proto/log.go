@@ -142,14 +142,14 @@ func (d *decoder) spans(b *Batch) error {
 	if err != nil {
 		return err
 	}
-	b.spans = b.spans[:0]
+	b.ClearSpans()
 	for range n {
 		s, err := d.span()
 		if err != nil {
 			return err
 		}
 		if s.Count > 0 {
-			b.spans = append(b.spans, s)
+			b.AppendSpan(s)
 		}
 	}
 	return nil

@@ -43,40 +43,19 @@ func (b *Batch) SetRecord(data []byte) error {
 	return nil
 }
 
-// Part is some entries of a batch that follow each other.
-type Part struct {
-	From, Size   int // their bytes
-	First, Count int // their entries
-}
-
-// SetPart makes b a part of o, with the spans of its entries. b aliases o.
-func (b *Batch) SetPart(o *Batch, p Part) {
-	end := p.From + p.Size
-	b.SetEntries(o.data[p.From:end:end], p.Count)
-	b.spans = AppendSpanPart(b.spans, o.spans, p.First, p.Count)
-}
-
-// AppendSpanPart appends to dst, which must be empty, the spans of count entries, of which the first is number first of those that
-// spans begin with. A span that begins with entries without a number is one of the zero stream.
-func AppendSpanPart(dst, spans []Span, first, count int) []Span {
-	for _, s := range spans {
-		if count == 0 {
-			break
-		}
-		n := int(s.Count)
-		if first >= n {
-			first -= n
-			continue
-		}
-		part := Span{Stream: s.Stream, First: s.First, Count: int32(min(n-first, count))}
-		if s.Numbered() {
-			part.First += int64(first)
-		}
-		dst = append(dst, part)
-		count -= int(part.Count)
-		first = 0
+// SetPart makes b the entries of o between two places, with their numbers. b aliases o.
+func (b *Batch) SetPart(o *Batch, from, to Place) {
+	b.SetEntries(o.data[from.Bytes:to.Bytes:to.Bytes], to.Entries-from.Entries)
+	for s := range o.spansFrom(from, b.count) {
+		b.AppendSpan(s)
 	}
-	return dst
+}
+
+// Place is where so many entries, of so many bytes, stand before in b.
+func (b *Batch) Place(entries, bytes int) Place {
+	p := Place{Bytes: bytes}
+	p.pass(b.spans, entries)
+	return p
 }
 
 // Numbered says whether the span's entries have numbers.
@@ -89,22 +68,12 @@ func (s *Span) joins(next Span) bool {
 }
 
 // ClearSpans takes the numbers from b's entries.
-func (b *Batch) ClearSpans() { b.spans = b.spans[:0] }
+func (b *Batch) ClearSpans() { b.spans, b.covered = b.spans[:0], 0 }
 
 // Number gives the last count entries of b the numbers first … of a stream; the span before grows if they follow it. The entries
 // before them that have no span have no numbers.
 func (b *Batch) Number(stream [16]byte, first int64, count int) {
-	covered := 0
-	for i := range b.spans {
-		covered += int(b.spans[i].Count)
-	}
-	if free := b.count - count - covered; free > 0 {
-		b.spans = append(b.spans, Span{Count: int32(free)})
-	}
-	next := Span{Stream: stream, First: first, Count: int32(count)}
-	if k := len(b.spans) - 1; k >= 0 && b.spans[k].joins(next) {
-		b.spans[k].Count += next.Count
-		return
-	}
-	b.spans = append(b.spans, next)
+	b.count -= count
+	b.joinSpan(Span{Stream: stream, First: first, Count: int32(count)})
+	b.count += count
 }

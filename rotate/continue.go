@@ -16,7 +16,7 @@ import (
 type LostError struct {
 	File string // path of the file under its final name
 	Want int64  // bytes it had when the State was saved
-	Have int64  // bytes it has; -1: it is gone
+	Have int64  // bytes it has; -1: it is gone; with Want or more it is another file
 	Kept string // path where the bytes are now, "" if there are none
 }
 
@@ -25,15 +25,28 @@ func (e *LostError) Error() string {
 		return fmt.Sprintf("output file %s is gone: %d bytes of it had been written (if it was moved away, give it another name of its series; the series goes on with a new file)",
 			e.File, e.Want)
 	}
-	return fmt.Sprintf("output file %s has %d bytes, %d had been written: was it restored from a backup, or is the disk damaged? (what is left is in %s and can be read with inkwell cat or zcat; the series goes on with a new file)",
-		e.File, e.Have, e.Want, e.Kept)
+	what := fmt.Sprintf("has %d bytes, %d had been written", e.Have, e.Want)
+	if e.Have >= e.Want {
+		what = fmt.Sprintf("is not the one that was written: the last of its %d bytes are others", e.Want)
+	}
+	return fmt.Sprintf("output file %s %s: was it restored from a backup, or is the disk damaged? (what is left is in %s and can be read with inkwell cat or zcat; the series goes on with a new file)",
+		e.File, what, e.Kept)
+}
+
+// Bytes is how much of what had been written is lost.
+func (e *LostError) Bytes() int64 {
+	if e.Have >= e.Want {
+		return e.Want
+	}
+	return e.Want - max(e.Have, 0)
 }
 
 // Open opens the series in dir, which it takes over: Close closes it, and so does Open when it fails.
 //
 // A nil st means that nothing is known of the series: open files that are found are set aside as .NAME.orphan, and logged. Otherwise st
 // is the State that was saved last: what it lists as sealed is published, the open file is cut back to its mark to be continued (or
-// sealed, if the codec is another one now), and any other open file is removed, because what was in it will be appended again.
+// sealed, if the codec is another one now), and any open file that was begun later is removed, because what was in it will be appended
+// again. An older one, as of a directory that was moved away and back, is set aside.
 //
 // When the file that st calls open is gone or too short, Open succeeds all the same, logs an error, sets aside what is left, and Lost
 // says so; the next Append begins a new file.
@@ -70,6 +83,7 @@ func (s *Series) recover(st *State) error {
 	known := State{}
 	if st != nil {
 		known = *st
+		s.begunBefore(known)
 	}
 	for _, name := range known.Sealed {
 		if err := s.publishKnown(name, hiddenFiles[name]); err != nil {
@@ -87,7 +101,7 @@ func (s *Series) recover(st *State) error {
 		if f.kind != open || f.odd || !hiddenFiles[f.name] {
 			continue
 		}
-		if st != nil {
+		if st != nil && (s.newest == nil || f.compare(*s.newest) > 0) { // begun after the state was saved
 			if err := s.dir.Remove(Hidden(f.name)); err != nil {
 				return fmt.Errorf("remove %s, which will be written again: %w", s.path(Hidden(f.name)), err)
 			}
@@ -98,9 +112,17 @@ func (s *Series) recover(st *State) error {
 		if err := s.setAside(f.name); err != nil {
 			return err
 		}
-		s.o.Logger.Warn("an open file that nothing is known of was set aside", "file", s.path(orphan(f.name)))
+		s.o.Logger.Warn("an open file that nothing is known of was set aside", "file", s.path(Orphan(f.name)))
 	}
 	return s.syncNames()
+}
+
+// begunBefore learns from a State which files were begun before it was saved.
+func (s *Series) begunBefore(st State) {
+	s.newest, s.newestName = known(s.o.Base, st.Newest)
+	if s.newest == nil && st.Open != nil {
+		s.newest, s.newestName = known(s.o.Base, st.Open.File)
+	}
 }
 
 // publishKnown publishes a file that a State lists as sealed.
@@ -148,7 +170,15 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	if err != nil {
 		return fmt.Errorf("continue %s: %w", s.path(name), err)
 	}
-	if info.Size() < m.Bytes {
+	same := info.Size() >= m.Bytes
+	if same && m.Tail != 0 {
+		sum, err := TailSum(f, m.Bytes)
+		if err != nil {
+			return fmt.Errorf("continue %s: %w", s.path(name), err)
+		}
+		same = sum == m.Tail
+	}
+	if !same {
 		s.cur = nil
 		if err := f.Close(); err != nil {
 			return fmt.Errorf("close %s: %w", s.path(name), err)
@@ -175,7 +205,7 @@ func (s *Series) giveUp(m Mark, have int64, unpublished bool) error {
 		if err := s.setAside(m.File); err != nil {
 			return err
 		}
-		s.lost.Kept = s.path(orphan(m.File))
+		s.lost.Kept = s.path(Orphan(m.File))
 	case have >= 0:
 		s.lost.Kept = s.lost.File
 	}
@@ -185,12 +215,12 @@ func (s *Series) giveUp(m Mark, have int64, unpublished bool) error {
 
 // setAside renames an open file so that it is neither written, published nor removed.
 func (s *Series) setAside(name string) error {
-	taken, err := exists(s.dir, orphan(name))
+	taken, err := exists(s.dir, Orphan(name))
 	if err == nil && taken {
-		err = fmt.Errorf("there is %s already (move it away)", orphan(name))
+		err = fmt.Errorf("there is %s already (move it away)", Orphan(name))
 	}
 	if err == nil {
-		err = s.dir.Rename(Hidden(name), orphan(name))
+		err = s.dir.Rename(Hidden(name), Orphan(name))
 	}
 	if err != nil {
 		return fmt.Errorf("set aside %s: %w", s.path(Hidden(name)), err)

@@ -140,7 +140,7 @@ func TestStrays(t *testing.T) {
 
 func TestLostOpenFile(t *testing.T) {
 	for _, c := range allCodecs {
-		for _, how := range []string{"gone", "short", "published", "visible and short"} {
+		for _, how := range []string{"gone", "short", "replaced", "published", "visible and short"} {
 			if how == "published" && c == None || how == "visible and short" && c != None {
 				continue
 			}
@@ -158,7 +158,10 @@ func TestLostOpenFile(t *testing.T) {
 					must(t, os.Remove(disk))
 				case "short":
 					must(t, os.Truncate(disk, st.Open.Bytes-1))
-					want = orphan(name) + " "
+					want = Orphan(name) + " "
+				case "replaced":
+					must(t, os.WriteFile(disk, make([]byte, st.Open.Bytes), 0o600))
+					want = Orphan(name) + " "
 				case "published":
 					must(t, os.Rename(disk, filepath.Join(path, name)))
 					want = name + " "
@@ -185,10 +188,7 @@ func TestLostOpenFile(t *testing.T) {
 				}
 				must(t, s.Append(enc, []byte("third\n")))
 				finish(t, s)
-				if want += "web-2026-11-23_00001" + c.Suffix(); how == "gone" {
-					want = "web-2026-11-23_00000" + c.Suffix()
-				}
-				wantNames(t, path, want)
+				wantNames(t, path, want+"web-2026-11-23_00001"+c.Suffix())
 			})
 		}
 	}

@@ -3,6 +3,7 @@ package rotate
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
@@ -24,7 +25,7 @@ type Encoder struct {
 	codec Codec
 	gzip  *flate.Writer
 	zstd  *zstd.Encoder
-	out   buffer
+	out   []byte // of encode
 }
 
 // buffer is a byte slice that is an io.Writer.
@@ -35,12 +36,17 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// block is a chunk and what it is on disk.
-type block struct {
-	chunk []byte
-	data  []byte // valid until the encoder's next block
+// Block is a chunk as it stands in a file. It is as long valid as the memory it was made in.
+type Block struct {
+	codec Codec
+	data  []byte
+	raw   int64  // bytes of the chunk
+	crc   uint32 // its CRC-32; gzip only
 	count int64  // frames with zstd, else 1
 }
+
+// Size is the number of bytes that the block takes in a file.
+func (b *Block) Size() int { return len(b.data) }
 
 // NewEncoder makes an encoder. Levels: gzip 1 (fast) to 9 (small), zstd 1 to 22, none ignores it; 0 is the codec's default.
 func NewEncoder(c Codec, level int) (*Encoder, error) {
@@ -71,33 +77,42 @@ func NewEncoder(c Codec, level int) (*Encoder, error) {
 	return e, nil
 }
 
-// encode compresses chunk, which is not empty.
-func (e *Encoder) encode(chunk []byte) (block, error) {
-	b := block{chunk: chunk, data: chunk, count: 1}
-	if cap(e.out) > keepBuffer {
-		e.out = nil
-	}
-	e.out = e.out[:0]
+// Encode compresses chunk, which is not empty, into memory behind dst: the block is valid as long as that is, with none as long as chunk.
+func (e *Encoder) Encode(dst, chunk []byte) (Block, error) {
+	b := Block{codec: e.codec, data: chunk, raw: int64(len(chunk)), count: 1}
+	out := buffer(dst)
 	switch e.codec {
 	case Gzip:
-		e.gzip.Reset(&e.out)
+		e.gzip.Reset(&out)
 		if _, err := e.gzip.Write(chunk); err != nil {
-			return block{}, err
+			return Block{}, err
 		}
 		if err := e.gzip.Flush(); err != nil {
-			return block{}, err
+			return Block{}, err
 		}
-		b.data = e.out
+		b.data, b.crc = out[len(dst):], crc32.ChecksumIEEE(chunk)
 	case Zstd:
 		b.count = 0
 		for rest := chunk; len(rest) > 0; b.count++ {
 			part := rest[:min(len(rest), maxChunk)]
 			rest = rest[len(part):]
-			e.out = e.zstd.EncodeAll(part, e.out)
+			out = e.zstd.EncodeAll(part, out)
 		}
-		b.data = e.out
+		b.data = out[len(dst):]
 	}
 	return b, nil
+}
+
+// encode compresses chunk, which is not empty, into e's own memory.
+func (e *Encoder) encode(chunk []byte) (Block, error) {
+	if cap(e.out) > keepBuffer {
+		e.out = nil
+	}
+	b, err := e.Encode(e.out[:0], chunk)
+	if e.codec != None && cap(b.data) > cap(e.out) {
+		e.out = b.data[:0]
+	}
+	return b, err
 }
 
 // MaxChunk is the largest chunk that always fits into an empty file under maxSize bytes (0 = no limit), whatever is in it: at least 1, at

@@ -3,7 +3,6 @@ package rotate
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"time"
 
@@ -31,12 +30,12 @@ func create(dir *faultfs.Dir, m Mark, c Codec) (*file, error) {
 }
 
 // sizeWith is how long the file would be if it were sealed with b.
-func (w *file) sizeWith(b block) int64 {
+func (w *file) sizeWith(b Block) int64 {
 	return w.Bytes + int64(len(b.data)) + tailSize(w.codec, w.Blocks+b.count)
 }
 
 // append writes a block. On error the file is cut back.
-func (w *file) append(b block) error {
+func (w *file) append(b Block) error {
 	if err := w.trim(); err != nil {
 		return err
 	}
@@ -48,10 +47,10 @@ func (w *file) append(b block) error {
 		return err
 	}
 	w.Bytes += int64(len(head) + len(b.data))
-	w.Raw += int64(len(b.chunk))
+	w.Raw += b.raw
 	w.Blocks += b.count
 	if w.codec == Gzip {
-		w.CRC = crc32.Update(w.CRC, crc32.IEEETable, b.chunk)
+		w.CRC = joinCRC(w.CRC, b.crc, b.raw)
 	}
 	return nil
 }

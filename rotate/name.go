@@ -62,11 +62,20 @@ func parseName(base, name string) (id ident, c Codec, ok bool) {
 	return id, c, id.name(base, c) == name
 }
 
+// known is what a final name of the series says, nil if it is none.
+func known(base, name string) (*ident, string) {
+	id, _, ok := parseName(base, name)
+	if !ok {
+		return nil, ""
+	}
+	return &id, name
+}
+
 // Hidden is the name of a file before it is published.
 func Hidden(name string) string { return "." + name + openSuffix }
 
-// orphan is the name of a file that was set aside.
-func orphan(name string) string { return "." + name + orphanSuffix }
+// Orphan is the name of a file that was set aside.
+func Orphan(name string) string { return "." + name + orphanSuffix }
 
 // kind says what the name of a found file means.
 type kind int
@@ -88,7 +97,7 @@ type found struct {
 
 // onDisk is the name that the file has now.
 func (f found) onDisk() string {
-	return [...]func(string) string{func(s string) string { return s }, Hidden, orphan}[f.kind](f.name)
+	return [...]func(string) string{func(s string) string { return s }, Hidden, Orphan}[f.kind](f.name)
 }
 
 // scan lists the files of a series, in no particular order.
@@ -128,9 +137,7 @@ func (s *Series) nextIdent(now time.Time) (ident, error) {
 		return id, err
 	}
 	if s.newest == nil && s.o.After != nil {
-		if before, _, ok := parseName(s.o.Base, s.o.After()); ok {
-			s.newest = &before
-		}
+		s.newest, s.newestName = known(s.o.Base, s.o.After())
 	}
 	if s.newest != nil && s.newest.date == id.date {
 		id.number = s.newest.number + 1
@@ -203,4 +210,26 @@ func exists(dir *faultfs.Dir, name string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// BaseOf is what a final name of a series has before its date and number. It takes names as they are given here, so that a base that ends
+// in a date is not told from a date.
+func BaseOf(name string) (base string, ok bool) {
+	for _, c := range []Codec{Gzip, Zstd} {
+		if cut, packed := strings.CutSuffix(name, c.Suffix()); packed {
+			name = cut
+			break
+		}
+	}
+	k := strings.LastIndexByte(name, '_')
+	if k < 0 || len(name)-k-1 < 5 || strings.Trim(name[k+1:], "0123456789") != "" {
+		return "", false
+	}
+	base = name[:k]
+	if at := len(base) - len("-"+time.DateOnly); at >= 0 && base[at] == '-' {
+		if _, err := time.Parse(time.DateOnly, base[at+1:]); err == nil {
+			base = base[:at]
+		}
+	}
+	return base, base != ""
 }

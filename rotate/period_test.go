@@ -230,3 +230,14 @@ func TestAContinuedFileKeepsItsTime(t *testing.T) {
 	finish(t, s)
 	wantNames(t, path, "web-2026-11-23_00000.gz web-2026-11-23_00001.gz")
 }
+
+func TestBaseOf(t *testing.T) {
+	for name, want := range map[string]string{
+		"web-2026-11-25_00000.gz": "web", "web-2026-11-25_00000": "web", "web_00001.zst": "web", "a_b-c_123456": "a_b-c", "web-2026-13-25_00000": "web-2026-13-25",
+		"web_1": "", "_00000": "", "web_current": "", ".web_00000.gz.open": "", "web.gz": "",
+	} {
+		if base, ok := BaseOf(name); base != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v", name, base, ok)
+		}
+	}
+}

@@ -49,32 +49,35 @@ type Options struct {
 
 // Mark is a place in the open file up to which it is durable. It is stored in checkpoints as JSON.
 type Mark struct {
-	File   string `json:"file"`          // final name
-	Bytes  int64  `json:"bytes"`         // on disk
-	Raw    int64  `json:"raw"`           // bytes that were appended
-	CRC    uint32 `json:"crc,omitempty"` // CRC-32 of those, gzip only
-	Blocks int64  `json:"blocks"`        // gzip: chunks, zstd: frames, none: chunks
-	Opened int64  `json:"opened"`        // when the file was begun, in Unix seconds: decides when the clock ends it
+	File   string `json:"file"`           // final name
+	Bytes  int64  `json:"bytes"`          // on disk
+	Raw    int64  `json:"raw"`            // bytes that were appended
+	CRC    uint32 `json:"crc,omitempty"`  // CRC-32 of those, gzip only
+	Blocks int64  `json:"blocks"`         // gzip: chunks, zstd: frames, none: chunks
+	Tail   uint32 `json:"tail,omitempty"` // CRC-32C of the last bytes before the mark: is the file still the one that was written? 0 = not known
+	Opened int64  `json:"opened"`         // when the file was begun, in Unix seconds: decides when the clock ends it
 }
 
 // State is what a series has on disk that has to be known after a crash. It is stored in checkpoints as JSON.
 type State struct {
 	Open   *Mark    `json:"open,omitempty"`   // nil: no file is open
 	Sealed []string `json:"sealed,omitempty"` // final names of files that are finished and durable but perhaps not published
+	Newest string   `json:"newest,omitempty"` // final name of the file that was begun last, also when it is gone; "" = not known
 }
 
 // Series is one series of files. It is not safe for concurrent use.
 type Series struct {
-	dir     *faultfs.Dir
-	o       Options
-	cur     *file    // nil: none is open
-	sealed  []string // finished and durable, under their hidden names
-	newest  *ident   // of the last file that was begun, as far as is known; nil: none yet
-	renamed bool     // names in dir changed since its last fsync
-	linked  string   // where the link points to, "" if that is not known
-	noLink  bool     // the link could not be made the last time
-	lost    *LostError
-	broken  error // an fsync failed: nothing more is believed of the files
+	dir        *faultfs.Dir
+	o          Options
+	cur        *file    // nil: none is open
+	sealed     []sealed // finished and durable, under their hidden names
+	newest     *ident   // of the last file that was begun, as far as is known; nil: none yet
+	newestName string   // its final name
+	renamed    bool     // names in dir changed since its last fsync
+	linked     string   // where the link points to, "" if that is not known
+	noLink     bool     // the link could not be made the last time
+	lost       *LostError
+	broken     error // an fsync failed: nothing more is believed of the files
 }
 
 // ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the last Sync is not
@@ -88,12 +91,20 @@ func (s *Series) Append(enc *Encoder, chunk []byte) error {
 	if s.broken != nil || len(chunk) == 0 {
 		return s.broken
 	}
-	if enc.codec != s.o.Codec {
-		return fmt.Errorf("append to %s: the encoder is for %v, the series for %v", s.path(s.o.Base), enc.codec, s.o.Codec)
-	}
 	b, err := enc.encode(chunk)
 	if err != nil {
 		return fmt.Errorf("compress for %s: %w", s.path(s.o.Base), err)
+	}
+	return s.Write(b)
+}
+
+// Write is Append for a chunk that was compressed before.
+func (s *Series) Write(b Block) error {
+	if s.broken != nil || b.raw == 0 {
+		return s.broken
+	}
+	if b.codec != s.o.Codec {
+		return fmt.Errorf("append to %s: the encoder is for %v, the series for %v", s.path(s.o.Base), b.codec, s.o.Codec)
 	}
 	now := s.now()
 	if s.cur != nil && (s.due(now) || s.o.MaxSize > 0 && s.cur.sizeWith(b) > s.o.MaxSize) {
@@ -116,8 +127,7 @@ func (s *Series) Append(enc *Encoder, chunk []byte) error {
 	}
 	killpoint.Reach("rotate.block.written")
 	if begun {
-		id, _, _ := parseName(s.o.Base, s.cur.File)
-		s.newest = &id
+		s.newest, s.newestName = known(s.o.Base, s.cur.File)
 	}
 	return nil
 }
@@ -137,6 +147,9 @@ func (s *Series) Seal() error {
 	if s.broken != nil || s.cur == nil {
 		return s.broken
 	}
+	if err := s.look(s.cur); err != nil {
+		return s.breakdown("seal", s.cur.File, err)
+	}
 	w := s.cur
 	if err := w.finish(); err != nil {
 		var table *tableError
@@ -146,13 +159,14 @@ func (s *Series) Seal() error {
 		s.o.Logger.Error("a zstd file is sealed without its seek table: readers do not need it", "file", s.path(w.File), "error", err)
 	}
 	killpoint.Reach("rotate.seal.written")
-	if err := errors.Join(w.f.Sync(), w.f.Close()); err != nil {
+	info, err := w.f.Stat()
+	if err := errors.Join(err, w.f.Sync(), w.f.Close()); err != nil {
 		return s.breakdown("seal", w.File, err)
 	}
 	killpoint.Reach("rotate.seal.synced")
 	s.cur = nil
 	if !w.visible {
-		s.sealed = append(s.sealed, w.File)
+		s.sealed = append(s.sealed, sealed{w.File, info})
 	}
 	return nil
 }
@@ -166,7 +180,11 @@ func (s *Series) Sync() (State, error) {
 	}
 	killpoint.Reach("rotate.sync.written")
 	if s.cur != nil && s.cur.dirty {
-		if err := s.cur.f.Sync(); err != nil {
+		err := s.cur.f.Sync()
+		if err == nil {
+			s.cur.Tail, err = TailSum(s.cur.f, s.cur.Bytes)
+		}
+		if err != nil {
 			return State{}, s.breakdown("sync", s.cur.File, err)
 		}
 		s.cur.dirty = false
@@ -176,7 +194,13 @@ func (s *Series) Sync() (State, error) {
 		return State{}, err
 	}
 	killpoint.Reach("rotate.sync.done")
-	st := State{Sealed: slices.Clone(s.sealed)}
+	if err := s.standing(); err != nil {
+		return State{}, s.breakdown("sync", s.o.Base, err)
+	}
+	st := State{Newest: s.newestName}
+	for _, f := range s.sealed {
+		st.Sealed = append(st.Sealed, f.name)
+	}
 	if s.cur != nil {
 		m := s.cur.Mark
 		st.Open = &m
@@ -192,7 +216,7 @@ func (s *Series) Publish(st State) error {
 	}
 	newest := ""
 	for _, name := range st.Sealed {
-		i := slices.Index(s.sealed, name)
+		i := slices.IndexFunc(s.sealed, func(f sealed) bool { return f.name == name })
 		if i < 0 {
 			continue // by an earlier call
 		}
@@ -223,6 +247,14 @@ func (s *Series) Current() string {
 		return ""
 	}
 	return s.cur.File
+}
+
+// Raw is how many bytes were appended to the open file.
+func (s *Series) Raw() int64 {
+	if s.cur == nil {
+		return 0
+	}
+	return s.cur.Raw
 }
 
 // Idle says whether there is neither an open file nor one that has to be published.

@@ -57,7 +57,7 @@ func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 		if k.o.Kind == "random" {
 			i = 1 + chance.IntN(len(k.parts)-1)
 		}
-		k.shares[i].Append(c.Category(), k.stored(c.Message()))
+		k.shares[i].AppendFrom(&c, k.stored(c.Message()))
 	}
 	done := k.memory.recall(b, len(k.parts))
 	left := 0
@@ -173,7 +173,7 @@ func (k *Bucket) stored(message []byte) []byte {
 }
 
 // Mark, Publish, Check, Status and Close ask the children.
-func (k *Bucket) Mark(m Marks) error        { return k.parts.mark(m) }
+func (k *Bucket) Mark(m *Marks) error       { return k.parts.mark(m) }
 func (k *Bucket) Publish() error            { return k.parts.publish() }
 func (k *Bucket) Check(now time.Time) error { return k.parts.check(now) }
 func (k *Bucket) Status() string            { return k.parts.status() }

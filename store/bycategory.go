@@ -99,11 +99,7 @@ func (k *ByCategory) spread(b *proto.Batch) (names []string, opened bool) {
 		c.share.Reset()
 	}
 	seen := make(map[string]bool)
-	var part proto.Batch
-	p := proto.Part{}
 	for _, r := range b.AppendRuns(nil) {
-		p.From, p.First = p.From+p.Size, p.First+p.Count
-		p.Size, p.Count = r.Count*(proto.EntryOverhead+len(r.Category))+int(r.Bytes), r.Count
 		name := k.name(r.Category)
 		c := k.children[name]
 		if c == nil {
@@ -115,8 +111,7 @@ func (k *ByCategory) spread(b *proto.Batch) (names []string, opened bool) {
 			seen[name] = true
 			opened = c.prepare() || opened
 		}
-		part.SetPart(b, p)
-		c.share.AppendBatch(&part)
+		c.share.AppendRun(b, r)
 	}
 	return slices.Sorted(maps.Keys(seen)), opened
 }
@@ -164,7 +159,7 @@ func (k *ByCategory) all() parts {
 }
 
 // Mark, Publish, Check, Status and Close ask the children.
-func (k *ByCategory) Mark(m Marks) error        { return k.all().mark(m) }
+func (k *ByCategory) Mark(m *Marks) error       { return k.all().mark(m) }
 func (k *ByCategory) Publish() error            { return k.all().publish() }
 func (k *ByCategory) Check(now time.Time) error { return k.all().check(now) }
 func (k *ByCategory) Status() string            { return k.all().status() }

@@ -110,7 +110,7 @@ func (f *Failover) Connect(ctx context.Context) {
 func (f *Failover) parts() parts { return parts{f.primary, f.secondary} }
 
 // Mark, Publish and Check ask both stores.
-func (f *Failover) Mark(m Marks) error { return f.parts().mark(m) }
+func (f *Failover) Mark(m *Marks) error { return f.parts().mark(m) }
 
 // Publish tells both stores that their marks were saved.
 func (f *Failover) Publish() error { return f.parts().publish() }

@@ -49,7 +49,7 @@ func (m *Multi) Append(ctx context.Context, b *proto.Batch) error {
 }
 
 // Mark, Publish, Check, Status and Close ask the children.
-func (m *Multi) Mark(to Marks) error       { return m.parts.mark(to) }
+func (m *Multi) Mark(to *Marks) error      { return m.parts.mark(to) }
 func (m *Multi) Publish() error            { return m.parts.publish() }
 func (m *Multi) Check(now time.Time) error { return m.parts.check(now) }
 func (m *Multi) Status() string            { return m.parts.status() }

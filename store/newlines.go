@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Newlines says whether a message gets a "\n" behind it in the files.
 type Newlines int
@@ -28,7 +31,29 @@ func ParseNewlines(s string) (Newlines, error) {
 // String is the word that ParseNewlines reads.
 func (n Newlines) String() string { return [...]string{"never", "always", "if-missing"}[n] }
 
-// missing says whether message needs a newline behind it.
-func (n Newlines) missing(message []byte) bool {
-	return n == NewlinesAlways || n == NewlinesIfMissing && (len(message) == 0 || message[len(message)-1] != '\n')
+// Form is how messages stand in files.
+type Form struct {
+	Newlines Newlines
+	Quote    bool // entries of many categories come together: the quoted category before each message, and each on a line of its own
+}
+
+// Append appends a message as it stands in a file.
+func (f Form) Append(dst, category, message []byte) []byte {
+	if f.Quote {
+		dst = append(strconv.AppendQuote(dst, string(category)), ' ')
+	}
+	dst = append(dst, message...)
+	ended := len(message) > 0 && message[len(message)-1] == '\n'
+	if f.Newlines == NewlinesAlways || !ended && (f.Quote || f.Newlines == NewlinesIfMissing) {
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+// Room is how many bytes a message may need in a file.
+func (f Form) Room(category, message []byte) int {
+	if f.Quote {
+		return len(message) + 4*len(category) + 4 // \xff for a byte at worst
+	}
+	return len(message) + 1
 }

@@ -21,7 +21,7 @@ func (p parts) prepare() (opened bool) {
 	return opened
 }
 
-func (p parts) mark(m Marks) error {
+func (p parts) mark(m *Marks) error {
 	return p.each(func(s Store) error {
 		if k, ok := s.(Keeper); ok {
 			return k.Mark(m)

@@ -136,7 +136,7 @@ func (r *Reopened) does(what func(parts) error) error {
 }
 
 // Mark makes durable what the store was given.
-func (r *Reopened) Mark(m Marks) error { return r.does(func(p parts) error { return p.mark(m) }) }
+func (r *Reopened) Mark(m *Marks) error { return r.does(func(p parts) error { return p.mark(m) }) }
 
 // Publish tells the store that its marks were saved.
 func (r *Reopened) Publish() error { return r.does(parts.publish) }

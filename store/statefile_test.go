@@ -33,7 +33,7 @@ func TestStateFileStandsByWhatWasRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { dir.Close() })
-		return StateFile{Dir: dir, Name: checkpointName, Log: slog.New(slog.DiscardHandler)}
+		return StateFile{Dir: dir, Name: "checkpoint", Log: slog.New(slog.DiscardHandler)}
 	}
 	read := func(s StateFile) (v string) {
 		if found, err := s.Load(&v); err != nil || !found {

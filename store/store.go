@@ -2,6 +2,10 @@
 //
 //	Store      takes batches
 //	Keeper     is durable only with a checkpoint: the outputs of a collector
+//	Urgent     a Keeper that can be in a hurry for that
+//	Dated      a Keeper with a file for each hour or day
+//	Ahead      a Keeper that compresses
+//	Exact      a Keeper whose files may stand as they were left
 //	Sealer     finishes what it writes at the end of a run
 //	Checker    has something to do from time to time
 //	Reporter   can say what is wrong
@@ -12,10 +16,8 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -31,19 +33,40 @@ type Store interface {
 	Close() error
 }
 
-// Marks is how files stand: path → state. A state is what the store that made it needs to continue the file after a crash.
-type Marks map[string]json.RawMessage
-
 // Keeper is a store whose entries are durable with the next checkpoint only, not when Append returns: whoever appends to it keeps
-// the entries, as a journal does, until a checkpoint with its marks was saved. After a crash it is opened with those marks and
+// the entries, as a journal does, until a checkpoint with its marks was saved. After a crash it is opened with the states in them, and
 // everything that came behind them is appended again.
 type Keeper interface {
 	Store
-	// Mark makes what was appended durable and enters the state of every file into m. After an error the store must be closed and
-	// opened anew with the marks that were saved last.
-	Mark(m Marks) error
+	// Mark makes what was appended durable and enters into m how every file stands, and what was added to it. It fails when a file is
+	// not where its readers look for it. After an error the store must be closed and opened anew with the states that were saved last.
+	Mark(m *Marks) error
 	// Publish says that the marks of the last Mark were saved.
 	Publish() error
+}
+
+// Urgent is a Keeper that can want its next Mark before it is time for one: a file waits for its name, or there is much to be said.
+type Urgent interface {
+	Urgent() bool
+}
+
+// Dated is a Keeper that is told when the first entry of a batch came in: it goes into the file of that time, which may be over.
+type Dated interface {
+	AppendDated(ctx context.Context, b *proto.Batch, since time.Time) error
+}
+
+// Ahead is a Keeper of whose work a part can be done before it is a batch's turn, for several batches side by side.
+type Ahead interface {
+	// Prepare does that part for b, and does not retain b. Safe for concurrent use, beside all other methods.
+	Prepare(b *proto.Batch) (any, error)
+	// Write is AppendDated for the batch of which Prepare made p.
+	Write(p any, since time.Time) error
+}
+
+// Exact is a Keeper that can say, when it was opened, that its files stand exactly as the states say with which it was opened. Then no
+// checkpoint has to know of it before something is appended.
+type Exact interface {
+	Exact() bool
 }
 
 // Sealer is a Keeper with files that are finished at the end of a run, before the last Mark.
@@ -166,9 +189,4 @@ func SafeCategory(name []byte) bool {
 		}
 	}
 	return string(name) != UnsafeCategory && string(name) != OverflowCategory
-}
-
-// appendPrefix appends what tells the category of a message that is kept under another: the name as a quoted string and a blank.
-func appendPrefix(dst, category []byte) []byte {
-	return append(strconv.AppendQuote(dst, string(category)), ' ')
 }

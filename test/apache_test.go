@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -260,4 +261,40 @@ func TestApachePipesItsLog(t *testing.T) {
 	c.Stop(t)
 	harness.Clean(t, dir)
 	sameLines(t, contentLines(t, dir, "apache.pipe"), truth)
+}
+
+// TestApacheRestartsGracefullyWhileTheCollectorIsAway restarts httpd at rest and under load. Each restart starts a pipe on the spool that
+// the one before still has: nothing that httpd logged is missing.
+func TestApacheRestartsGracefullyWhileTheCollectorIsAway(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	c := ink.NewCollector(t, dir)
+	h := startHTTPD(t, root, fmt.Sprintf("|%s pipe --to %s --spool %s apache.pipe", ink.Path, c.Addr, filepath.Join(root, "spool")))
+	drive := func(n int) {
+		if got, err := h.drive(t.Context(), n); err != nil || got != n {
+			t.Errorf("%d of %d requests were answered: %v", got, n, err)
+		}
+	}
+	for range 3 {
+		drive(200)
+		h.graceful(t)
+		drive(100)
+	}
+	var load sync.WaitGroup
+	load.Go(func() { drive(amount(20_000)) })
+	before := len(h.truth(t))
+	harness.Until(t, "requests come in", func() bool { return len(h.truth(t)) > before+1000 })
+	h.graceful(t)
+	load.Wait()
+	h.drained(t)
+	truth := h.truth(t)
+	c.Begin(t)
+	c.Listening(t)
+	c.Received(t, len(truth))
+	h.Stop(t)
+	c.Stop(t)
+	harness.Clean(t, dir)
+	sameLines(t, contentLines(t, dir, "apache.pipe"), truth)
+	if text := h.Stderr() + string(h.errors()); !strings.Contains(text, "took the spool over") {
+		t.Errorf("no pipe took the spool over from another:\n%s", text)
+	}
 }

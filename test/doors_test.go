@@ -40,7 +40,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"forwarder/pattern/finder.go":  {"os.OpenFile", "lists a directory on the way of a pattern: reads only, and links are part of what is followed"},
 	"forwarder/disk.go":            {"unix.Open", "opens a file that is followed: reads only"},
 	"cmd/inkwell/nexthop.go":       {"os.ReadFile", "a configuration, by its path on the command line"},
-	"cmd/inkwell/scribed.go":       {"os.ReadFile", "a configuration, by its path on the command line"},
+	"cmd/inkwell/configured.go":    {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/check.go":         {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/logging.go":       {"os.OpenFile os.Lchown", "--log-file, by its path on the command line"},
 	"cmd/inkwell/user.go":          {"os.Mkdir os.Mkdir os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},

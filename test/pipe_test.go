@@ -166,24 +166,106 @@ func TestPipeWhileTheCollectorComesAndGoes(t *testing.T) {
 	harness.Audit(t, dir, "cat").Exactly(t, map[string]int{"pipe": n})
 }
 
-// TestPipeSpoolHasOneOwner ends with 111 when another process has the spool, and takes nothing from its pipe.
+// TestPipeSpoolHasOneOwner gives a second pipe the spool of one that goes on: it sends all the same, and takes the spool over when the
+// first has ended.
 func TestPipeSpoolHasOneOwner(t *testing.T) {
 	t.Parallel()
 	dir, spool := t.TempDir(), t.TempDir()
 	c := ink.Collect(t, dir)
 	p, w := pipe(t, "--to", c.Addr, "--spool", spool, "cat")
-	feed(t, w, "pipe", 0, 10)
+	feed(t, w, "first", 0, 10)
 	c.Received(t, 10)
 	second, w2 := pipe(t, "--to", c.Addr, "--spool", spool, "cat")
-	second.Expect(t, 111)
-	if err := w2.Close(); err != nil {
-		t.Fatal(err)
+	feed(t, w2, "second", 0, 10)
+	c.Received(t, 10)
+	c.Stop(t)
+	feed(t, w, "first", 10, 20)
+	feed(t, w2, "second", 10, 20)
+	if got := finish(t, p, w, 75); got.read != 20 || got.spooled != 10 {
+		t.Errorf("the first says %+v", got)
+	}
+	harness.Until(t, "the second takes the spool", func() bool { return strings.Contains(second.Stderr(), "took the spool over") })
+	c.Restart(t)
+	if got := finish(t, second, w2, 0); got.read != 20 || got.delivered != 30 {
+		t.Errorf("the second says %+v", got)
+	}
+	c.Stop(t)
+	harness.Audit(t, dir, "cat").Exactly(t, map[string]int{"first": 20, "second": 20})
+}
+
+// TestPipeWithoutItsSpool cannot deliver, and its spool belongs to another to the end: it says how much is lost, and why.
+func TestPipeWithoutItsSpool(t *testing.T) {
+	t.Parallel()
+	spool, addr := t.TempDir(), harness.FreeAddr(t)
+	p, w := pipe(t, "--to", addr, "--spool", spool, "--drain-timeout", "0s", "cat")
+	feed(t, w, "first", 0, 10)
+	harness.Until(t, "the first has the spool", func() bool { return strings.Contains(p.Stderr(), "go to the spool") })
+	second, w2 := pipe(t, "--to", addr, "--spool", spool, "--drain-timeout", "100ms", "cat")
+	feed(t, w2, "second", 0, 10)
+	if got := finish(t, second, w2, 111); got != (counts{read: 10, dropped: 10}) {
+		t.Errorf("says %+v", got)
 	}
 	if !strings.Contains(second.Stderr(), spool) {
 		t.Errorf("does not name the spool:\n%s", second.Stderr())
 	}
-	finish(t, p, w, 0)
-	c.Stop(t)
+	finish(t, p, w, 75)
+}
+
+// farewell is a daemon that says something more when it is told to end.
+const farewell = `trap 'echo finishing; sleep 0.3; echo connections closed; sleep 0.3; printf bye; exit 0' TERM INT
+i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.05; done`
+
+// TestPipeAndItsDaemonAreToldToEnd gives the signal to the whole group, once as systemd does and twice as timeout(1) does.
+func TestPipeAndItsDaemonAreToldToEnd(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, 2} {
+		t.Run(strconv.Itoa(times), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			c := ink.Collect(t, dir, "--compress", "none")
+			script := fmt.Sprintf("(%s) | (exec %s pipe --to %s cat); exit 7", farewell, ink.Path, c.Addr)
+			p := ink.Start(t, harness.Command{Program: "/bin/sh", Args: []string{"-c", "trap : TERM; " + script}, Group: true})
+			c.Received(t, 3)
+			for range times {
+				if err := syscall.Kill(-p.PID(), syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.Expect(t, 7)
+			c.Stop(t)
+			text := string(harness.Contents(t, dir, "cat"))
+			if !strings.HasSuffix(text, "finishing\nconnections closed\nbye\n") {
+				t.Errorf("the last lines are missing: %q", text[max(0, len(text)-60):])
+			}
+			if got := said(t, p); got.read != strings.Count(text, "\n") || got.delivered != got.read || got.dropped != 0 {
+				t.Errorf("says %+v", got)
+			}
+		})
+	}
+}
+
+// TestPipeAlwaysSaysWhatItDropped is told to end by timeout(1), which signals twice, and by somebody who loses patience.
+func TestPipeAlwaysSaysWhatItDropped(t *testing.T) {
+	t.Parallel()
+	addr := harness.FreeAddr(t)
+	for range 5 {
+		p := ink.Start(t, harness.Command{Program: "/bin/sh", Args: []string{"-c", fmt.Sprintf(
+			"seq 5 | timeout 0.3 %s pipe --to %s --drain-timeout 600ms cat", ink.Path, addr)}, Group: true})
+		p.Wait(t)
+		if got := said(t, p); got != (counts{read: 5, dropped: 5}) {
+			t.Errorf("says %+v", got)
+		}
+	}
+	p, w := pipe(t, "--to", addr, "--drain-timeout", "1h", "cat")
+	feed(t, w, "pipe", 0, 5)
+	harness.Until(t, "the lines are tried", func() bool { return strings.Contains(p.Stderr(), "cannot hand lines on") })
+	p.Signal(syscall.SIGTERM)
+	harness.Until(t, "the signal is taken", func() bool { return strings.Contains(p.Stderr(), "ending") })
+	p.Signal(syscall.SIGINT)
+	p.Expect(t, 1)
+	if got := said(t, p); got != (counts{read: 5, dropped: 5}) {
+		t.Errorf("says %+v", got)
+	}
 }
 
 // TestPipeStopsAtANewline is stopped again and again while a FIFO is written to; each successor goes on with the line behind the last.
@@ -228,7 +310,7 @@ func TestPipeStopsAtANewline(t *testing.T) {
 		got := said(t, p)
 		read, delivered = read+got.read, delivered+got.delivered
 	}
-	for range 6 {
+	for range 2 { // of five seconds each: the FIFO has a writer that does not end
 		before := c.Counter(t, "received good")
 		p := start()
 		harness.Until(t, "lines arrive", func() bool { return c.Counter(t, "received good") > before+100 })

@@ -61,7 +61,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 	c.Signal(syscall.SIGTERM)
 	select {
-	case <-time.After(500 * time.Millisecond):
+	case <-time.After(1100 * time.Millisecond): // within a second it is the same signal
 		c.Signal(syscall.SIGTERM)
 	case <-ended(c.Process):
 	}

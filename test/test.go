@@ -11,6 +11,7 @@
 //	golden_test   what the original scribed wrote           clients_test   clients of scribed, in several languages and manners
 //	original_*    the original's own test suite             oldpeer_test   next hops that know only Log, in every mood
 //	takeover_test buffers that the original left, and back  scribedkill_test  kill -9 of scribed and of relays
+//	takeoverstate_test  states that an earlier build left behind (testdata/state)
 //
 // INKWELL_TEST_SCALE multiplies the amounts of data; 1 is the full size (1 GB through the tail test), the default is 0.2. With
 // INKWELL_TEST_RACE=1, or when the tests themselves run under the race detector, so do the processes they start.

@@ -2,19 +2,22 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"inkwell/collector"
+	"inkwell/internal/config"
 	"inkwell/internal/rpc"
 	"inkwell/proto"
-	"inkwell/store"
 )
 
 // A call with refused entries comes again, because its answer was lost: what is missing beside them is told all the same.
 func TestAuditOfRefusedEntriesThatCameTwice(t *testing.T) {
 	dir := t.TempDir()
-	c, err := collector.Open(collector.Options{Listen: []string{"127.0.0.1:0"}, Files: store.FilesOptions{Dir: dir}, Limits: collector.Limits{MaxMessage: 3}})
+	text := "inkwell 1\n<store>\ncategory=default\ntype=file\ncompress=gzip\nfile_path=" + dir + "\n</store>\n"
+	c, err := collector.Open(collector.Options{Listen: []string{"127.0.0.1:0"}, StateDir: filepath.Join(dir, ".inkwell"),
+		Load: func() *config.Config { return config.Load("test.conf", []byte(text)) }, Limits: collector.Limits{MaxMessage: 3}})
 	if err != nil {
 		t.Fatal(err)
 	}

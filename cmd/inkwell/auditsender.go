@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"inkwell/forwarder"
+	"inkwell/forwarder/journald"
 	"inkwell/internal/faultfs"
 	"inkwell/store/audit"
 	"inkwell/store/stream"
@@ -28,6 +29,17 @@ func addSender(sum *audit.Audit, path string) error {
 	if bad > 0 {
 		sum.Notef("%s: positions that were not written to their end and are passed over: %d", path, bad)
 	}
+	journals, damaged, err := journald.ReadPositions(path)
+	if err != nil {
+		return err
+	}
+	if damaged > 0 {
+		sum.Notef("%s: lines of the state of journals that were not written to their end and are passed over: %d", path, damaged)
+	}
+	for _, p := range journals {
+		sum.Acknowledged(p.Stream, p.Category, p.Journal, p.Number)
+	}
+	positions = positions || len(journals) > 0
 	without := 0
 	for _, p := range list {
 		if p.Stream == [16]byte{} {

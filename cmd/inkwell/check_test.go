@@ -62,7 +62,6 @@ func TestCheckUsage(t *testing.T) {
 		"check --print -- collect":                  "--dir DIR is missing",
 		"check --print -- collect --dir":            "--dir",
 		"check --print -- collect --dir x y":        `"y" is one argument too many`,
-		"check --print -- collect --dir a#b":        "# is a comment there",
 		"check --print -- forward --to h:1 a=/x":    "--state DIR is missing",
 		"check --print -- forward --state s a=/x":   "--to HOST:PORT is missing",
 		"check --print -- forward --to h --state s": "want HOST:PORT",
@@ -171,63 +170,41 @@ func TestCheckPrintsFlags(t *testing.T) {
 	cases := []struct{ args, want string }{
 		{"collect --dir /srv/logs --max-size 256MiB --rotate-at 04:30 --keep 30d --keep-open --add-newlines if-missing", `inkwell 1
 listen=127.0.0.1:1463
-state_dir=/srv/logs/.inkwell
-durability=sync
-journal_max=32GiB
-stream_ttl=30d
+state=/srv/logs/.inkwell
 max_frame_size=64MiB
 max_conn=1024
-max_categories=4096
-max_conn_per_address=256
-max_entries=0
-max_message_size=0
 max_in_flight=256MiB
-idle_timeout=10m
-header_timeout=1m
 
 <store>
 category=default
 type=file
 file_path=/srv/logs
 compress=gzip
-level=0
 rotate_period=daily
 rotate_hour=4
 rotate_minute=30
 max_size=256MiB
+add_newlines=if-missing
 keep=30d
-keep_bytes=0
-# --add-newlines if-missing: stays a flag
-# --keep-open true: stays a flag
+keep_open=yes
 </store>
 `},
 		{"collect --dir /d --listen h:1,i:2 --state /s --compress none --rotate 1h30m --add-newlines always", `inkwell 1
 listen=h:1
 listen=i:2
-state_dir=/s
-durability=sync
-journal_max=32GiB
-stream_ttl=30d
+state=/s
 max_frame_size=64MiB
 max_conn=1024
-max_categories=4096
-max_conn_per_address=256
-max_entries=0
-max_message_size=0
 max_in_flight=256MiB
-idle_timeout=10m
-header_timeout=1m
 
 <store>
 category=default
 type=file
 file_path=/d
-compress=none
-rotate_period=5400s
-rotate_hour=0
-rotate_minute=0
+publish=yes
+rotate_period=1h30m
 max_size=1GB
-add_newlines=yes
+add_newlines=always
 </store>
 `},
 		{"collect --dir /d --listen tls://h:1 --listen unix:/s/sock --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem --allow *.example.com=web*,mail --allow unix:uid=33=* --compress none", `inkwell 1
@@ -236,19 +213,10 @@ listen=unix:/s/sock
 tls_cert=c.pem
 tls_key=k.pem
 tls_ca=ca.pem
-state_dir=/d/.inkwell
-durability=sync
-journal_max=32GiB
-stream_ttl=30d
+state=/d/.inkwell
 max_frame_size=64MiB
 max_conn=1024
-max_categories=4096
-max_conn_per_address=256
-max_entries=0
-max_message_size=0
 max_in_flight=256MiB
-idle_timeout=10m
-header_timeout=1m
 
 <allow>
 from=*.example.com
@@ -264,61 +232,55 @@ categories=*
 category=default
 type=file
 file_path=/d
-compress=none
+publish=yes
 rotate_period=daily
 rotate_hour=0
 rotate_minute=0
 max_size=1GB
-add_newlines=no
 </store>
 `},
 		{"pipe --to tls://a:1,unix:/s/sock --tls-ca ca.pem --tls-server-name logs web", `inkwell 1
 
 <pipe>
 category=web
-when_full=block
-drain_timeout=10s
 </pipe>
 
 <store>
-category=web
+category=default
 type=network
 service_list=tls://a:1 unix:/s/sock
 service_order=listed
+timeout=30s
 tls_ca=ca.pem
 tls_server_name=logs
 </store>
 `},
 		{"forward --to a:1,b:2 --state /s --from end web=/var/log/*.log app=/x", `inkwell 1
-state_dir=/s
+state=/s
 
 <tail>
 category=web
 path=/var/log/*.log
 from_end=yes
-max_line=16MiB
 </tail>
 
 <tail>
 category=app
 path=/x
 from_end=yes
-max_line=16MiB
 </tail>
 
 <store>
 category=default
 type=buffer
+spool_dir=/s/spool
 spool_max=8GiB
 <primary>
 type=network
 service_list=a:1 b:2
 service_order=listed
+timeout=30s
 </primary>
-<secondary>
-type=file
-file_path=/s/spool
-</secondary>
 </store>
 `},
 		{"pipe --to a:1 --when-full drop web", `inkwell 1
@@ -326,37 +288,33 @@ file_path=/s/spool
 <pipe>
 category=web
 when_full=drop
-drain_timeout=10s
 </pipe>
 
 <store>
-category=web
+category=default
 type=network
 service_list=a:1
 service_order=listed
+timeout=30s
 </store>
 `},
 		{"pipe --to a:1 --spool /s web", `inkwell 1
 
 <pipe>
 category=web
-when_full=block
-drain_timeout=10s
 </pipe>
 
 <store>
-category=web
+category=default
 type=buffer
+spool_dir=/s
 spool_max=1GiB
 <primary>
 type=network
 service_list=a:1
 service_order=listed
+timeout=30s
 </primary>
-<secondary>
-type=file
-file_path=/s
-</secondary>
 </store>
 `},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/rotate"
+	"inkwell/store"
 )
 
 // node is a line of a tree, and what hangs on it.
@@ -34,7 +37,7 @@ func (n node) draw(w *strings.Builder, before string) {
 }
 
 // followed tells of a <tail> block in one line.
-func followed(t config.Tail) string {
+func followedText(t config.Tail) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s ← files %s", conf.Quote(t.Category), conf.Quote(t.Glob))
 	for _, x := range t.Exclude {
@@ -68,7 +71,7 @@ func drawing(c *config.Config) string {
 		root.on = append(root.on, node{text: allowed(r)})
 	}
 	for _, t := range c.Tails {
-		root.on = append(root.on, node{text: followed(t)})
+		root.on = append(root.on, node{text: followedText(t)})
 	}
 	for _, p := range c.Pipes {
 		full := "waits when full"
@@ -76,6 +79,13 @@ func drawing(c *config.Config) string {
 			full = "drops when full"
 		}
 		root.on = append(root.on, node{text: fmt.Sprintf("%s ← standard input, %s, waits %s at its end", conf.Quote(p.Category), full, p.DrainTimeout)})
+	}
+	for _, j := range c.Journals {
+		o := journalOptions(j)
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← %s, units %s", conf.Quote(j.Category), conf.Quote(o.Name()), conf.Quote(cmp.Or(strings.Join(j.Units, " "), "all")))})
+	}
+	for _, s := range c.Syslogs {
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← syslog %s", conf.Quote(s.Category), conf.Quote(strings.Join(s.Listen, " ")))})
 	}
 	for _, s := range c.Stores {
 		root.on = append(root.on, drawStore(c, s))
@@ -118,10 +128,7 @@ func served(c *config.Config) string {
 
 // kept tells what is done before a call is answered.
 func kept(c *config.Config) string {
-	state := c.StateDir
-	if state == "" {
-		state = "the directory of the system"
-	}
+	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
 	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
 	if c.User != "" {
 		text += fmt.Sprintf(", as user %s when root starts it", conf.Quote(c.User))
@@ -138,7 +145,11 @@ func queued(c *config.Config) string {
 	if c.LongestPrefix {
 		prefix = "the longest prefix wins"
 	}
-	return fmt.Sprintf("queues: %s, of up to %d bytes, %d at most; checked every %s; %s", how, c.MaxQueueSize, c.MaxCategories, c.CheckInterval, prefix)
+	size := "bounded by the journal"
+	if c.MaxQueueSize != config.NoLimit {
+		size = fmt.Sprintf("of up to %d bytes", c.MaxQueueSize)
+	}
+	return fmt.Sprintf("queues: %s, %s, %d at most; checked every %s; %s", how, size, c.MaxCategories, c.CheckInterval, prefix)
 }
 
 func drawStore(c *config.Config, s *config.Store) node {
@@ -181,7 +192,11 @@ func drawSink(s config.Sink) node {
 	case config.Network:
 		return node{text: networkText(s)}
 	case config.Buffer:
-		return node{text: bufferText(s), on: []node{labelled("primary", s.Primary), labelled("secondary", s.Secondary)}}
+		n := node{text: bufferText(s), on: []node{labelled("primary", s.Primary)}}
+		if s.SpoolDir == "" {
+			n.on = append(n.on, labelled("secondary", s.Secondary))
+		}
+		return n
 	case config.Bucket:
 		return drawBucket(s)
 	case config.Multi:
@@ -241,7 +256,7 @@ func fileText(f config.File) string {
 		on   bool
 		text string
 	}{
-		{f.AddNewlines, "add_newlines"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
+		{f.Form.Newlines == store.NewlinesAlways, "add_newlines"}, {f.Form.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
 		{f.Chunk > 0, fmt.Sprintf("chunk_size %d", f.Chunk)},
 	}
 	for _, s := range switches {
@@ -249,13 +264,33 @@ func fileText(f config.File) string {
 			parts = append(parts, s.text)
 		}
 	}
-	if c := f.Compress; c != nil && c.Keep > 0 {
-		parts = append(parts, "kept for "+days(c.Keep))
-	}
-	if c := f.Compress; c != nil && c.KeepBytes > 0 {
-		parts = append(parts, fmt.Sprintf("kept up to %d bytes", c.KeepBytes))
+	if f.Compress != nil {
+		parts = append(parts, publishedText(f.Compress)...)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// publishedText tells what is done with files that are finished.
+func publishedText(c *config.Compress) (parts []string) {
+	if c.Codec == rotate.None {
+		parts = append(parts, "never changed when finished")
+	}
+	if c.KeepOpen {
+		parts = append(parts, "left open at the end")
+	}
+	if c.Keep > 0 {
+		parts = append(parts, "kept for "+days(c.Keep))
+	}
+	if c.KeepBytes > 0 {
+		parts = append(parts, fmt.Sprintf("kept up to %d bytes", c.KeepBytes))
+	}
+	if c.KeepTotal > 0 {
+		parts = append(parts, fmt.Sprintf("kept up to %d bytes of all categories", c.KeepTotal))
+	}
+	if c.DoneMarkers {
+		parts = append(parts, fmt.Sprintf("marked when complete, senders waited for up to %s", c.Lateness))
+	}
+	return parts
 }
 
 // days tells a duration, in days if it is of whole ones.
@@ -304,6 +339,9 @@ func bufferText(b config.Buffer) string {
 	}
 	if b.SpoolMax > 0 {
 		text += ", up to " + humanize.IBytes(uint64(b.SpoolMax)) + " on disk"
+	}
+	if b.SpoolDir != "" {
+		text += " in " + conf.Quote(b.SpoolDir)
 	}
 	return text
 }

@@ -22,19 +22,34 @@ import (
 // defaultPort is the one that the field has agreed on.
 const defaultPort = 1463
 
-// configured is a collector that a file describes.
+// configured is a collector that a configuration describes: that of a file, or of flags.
 type configured struct {
-	name     string // of the subcommand; the state goes into a directory of this name and the port
+	name     string // of the subcommand; the state goes into a directory of this name and the port, unless the configuration names it
 	version  string // for fb303
 	file     string
-	user     string // to become; "" = that of the file
-	port     int    // where the file names none
-	host     string // "" = what the style of the file says
+	text     string // of the configuration, in place of a file
+	user     string // to become; "" = that of the configuration
+	port     int    // where the configuration names none
+	host     string // "" = what the style of the configuration says
 	tolerant bool   // a file with mistakes is served as far as it goes
 }
 
-// runConfigured serves what s describes until a signal or a peer ends it.
-func (a *app) runConfigured(parent context.Context, s *configured) error {
+// load reads the configuration. One that cannot be read is none, which is told by its status: the original goes on to serve then, and
+// can be given a better one by a reload.
+func (s *configured) load() *config.Config {
+	if s.file == "" {
+		return config.Load("flags", []byte(s.text))
+	}
+	data, err := os.ReadFile(s.file)
+	c := config.Load(s.file, data)
+	if err != nil {
+		c.Status = "No stores configured successfully: " + err.Error()
+	}
+	return c
+}
+
+// runCollect serves what s describes until a signal or a peer ends it.
+func (a *app) runCollect(parent context.Context, s *configured) error {
 	c := s.load()
 	acc, err := a.account(cmp.Or(s.user, c.User))
 	if err != nil {
@@ -46,7 +61,7 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 	}
 	var running atomic.Pointer[collector.Collector]
 	ctx, stop := a.untilSignal(parent, log, func() {
-		if c := running.Load(); c != nil {
+		if c := running.Load(); c != nil && s.file != "" {
 			_ = c.Reload() // it has logged what is wrong
 		}
 	})
@@ -60,30 +75,30 @@ func (a *app) runConfigured(parent context.Context, s *configured) error {
 		log.Info(fmt.Sprintf("port %d from conf file overriding old port %d", c.Port, s.port))
 	}
 	port := cmp.Or(c.Port, listened(c), s.port, defaultPort)
-	state, err := stateDir(c, a.lookup)
+	state, err := s.stateOf(c, port, a.lookup)
 	if err != nil {
 		return err
 	}
-	listen := s.listen(c, port)
-	o := collector.Options{
-		Listen: listen, TLS: rpc.TLSFiles(c.TLS), Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(),
-		Routed: &collector.Routed{Load: s.load, Listen: listen, StateRoot: state, StateDir: filepath.Join(state, s.name+"-"+strconv.Itoa(port))},
-	}
-	dirs := []string{o.Routed.StateDir}
+	dirs := []string{state.dir}
 	for _, st := range c.Stores {
 		dirs = append(dirs, fileDirs(st.Sink)...)
 	}
 	if err := acc.make(dirs...); err != nil {
 		return err
 	}
-	o.Drop = func() error { return acc.serve(s.file) }
+	if c.State != "" {
+		former := filepath.Join(c.State, s.name+"-"+strconv.Itoa(port))
+		state = journalOf(state, stateDir{root: c.State, dir: former}, log)
+	}
+	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, StateRoot: state.root, StateDir: state.dir,
+		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)
 	if err != nil {
 		return err
 	}
 	running.Store(d)
-	log.Info("recovered", "configuration", s.file, "state", o.Routed.StateDir, "after", time.Since(began).Round(time.Millisecond))
+	log.Info("recovered", "configuration", cmp.Or(s.file, "flags"), "state", state.dir, "after", time.Since(began).Round(time.Millisecond))
 	return a.run(ctx, job{log: log, stats: o.Stats, work: d.Run, read: func() reading {
 		s := d.Status()
 		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
@@ -133,8 +148,33 @@ func listened(c *config.Config) int {
 	return 0
 }
 
-// stateDir is where journals are kept: INKWELL_STATE, state_dir= of the file, or the place that the system has for it.
-func stateDir(c *config.Config, lookup func(string) (string, bool)) (string, error) {
+// stateDir is where a daemon keeps its state: beneath root, from where on no link is followed; "" = nobody else writes above it.
+type stateDir struct{ root, dir string }
+
+// stateOf is where a collector keeps journal and checkpoint: state=, or a directory for its command and port in that of stateRoot.
+func (s *configured) stateOf(c *config.Config, port int, lookup func(string) (string, bool)) (stateDir, error) {
+	if c.State != "" {
+		return stateDir{root: outputAround(c, c.State), dir: c.State}, nil
+	}
+	root, err := stateRoot(c, lookup)
+	return stateDir{root: root, dir: filepath.Join(root, s.name+"-"+strconv.Itoa(port))}, err
+}
+
+// outputAround is the directory of a store in which dir lies, "" if it lies in none.
+func outputAround(c *config.Config, dir string) string {
+	for _, st := range c.Stores {
+		for _, around := range fileDirs(st.Sink) {
+			if rest, err := filepath.Rel(around, dir); err == nil && filepath.IsLocal(rest) {
+				return around
+			}
+		}
+	}
+	return ""
+}
+
+// stateRoot is where states are kept that the configuration does not name: INKWELL_STATE, state_dir=, or the place that the system has
+// for it.
+func stateRoot(c *config.Config, lookup func(string) (string, bool)) (string, error) {
 	if dir, ok := lookup("INKWELL_STATE"); ok && dir != "" {
 		return dir, nil
 	}
@@ -149,7 +189,7 @@ func stateDir(c *config.Config, lookup func(string) (string, bool)) (string, err
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("find a directory for the journal (set state_dir= in the configuration, or INKWELL_STATE): %w", err)
+		return "", fmt.Errorf("find a directory for the journal (set state= in the configuration, or INKWELL_STATE): %w", err)
 	}
 	return filepath.Join(home, ".local", "state", "inkwell"), nil
 }

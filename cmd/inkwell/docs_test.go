@@ -84,3 +84,20 @@ func TestReadmeTellsFlagsAndDefaults(t *testing.T) {
 		t.Errorf("only %d commands are in the table", rows)
 	}
 }
+
+// TestDocumentsPrintWhatCheckPrints runs the examples of check --print -- FLAGS.
+func TestDocumentsPrintWhatCheckPrints(t *testing.T) {
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```\n\\$ inkwell (check --print -- [^\n]*)\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	for _, m := range examples {
+		if r := inkwell(t, nil, strings.Fields(strings.ReplaceAll(m[1], "'", ""))...); r.code != exitOK || r.stdout != m[2] {
+			t.Errorf("%s: code %d, %s prints\n%s", m[1], r.code, r.stderr, r.stdout)
+		}
+	}
+	if len(examples) != 2 {
+		t.Errorf("%d examples", len(examples))
+	}
+}

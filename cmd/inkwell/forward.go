@@ -4,24 +4,30 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"inkwell/forwarder"
 	"inkwell/internal/conf"
+	"inkwell/internal/config"
 	"inkwell/internal/stats"
 )
 
 func (a *app) forward() *cobra.Command {
-	o, w, file, userName := new(forwarder.Options), new(lineFlags), "", ""
+	o, w, feeds, file, userName := new(forwarder.Options), new(lineFlags), new(feedFlags), "", ""
 	cmd := &cobra.Command{
-		Use:   "forward (-c FILE | --to HOST:PORT --state DIR CATEGORY=GLOB...)",
-		Short: "follow files and send their lines",
+		Use:   "forward (-c FILE | --to HOST:PORT --state DIR [--journal WORDS] [--syslog ADDRESS] CATEGORY=GLOB...)",
+		Short: "follow files, the journal and syslog, and send their lines",
 		Long: `forward follows the files that match each GLOB, through rotation and restarts, and sends their lines to the first of the --to
-addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found. With -c the <tail> blocks of a
-configuration say what to follow, and its <store> where to send.
+addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found.
+--journal reads the systemd journal, --syslog takes syslog messages in; with them no GLOB is needed.
+
+The flags stand for a configuration, which 'inkwell check --print -- forward FLAGS' prints. With -c the <tail>, <journal> and <syslog>
+blocks of a file say what to follow, and its <store> where to send; what was printed finds the positions and the spool of the flags.
 
 In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text CATEGORY can use.
 
@@ -29,21 +35,25 @@ Positions move only behind what the next hop, or the spool, has taken. SIGTERM f
 with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
   inkwell forward --to logs:1463 --state /var/lib/inkwell --format cri 'k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log'
+  inkwell forward --to localhost:1463 --state /var/lib/inkwell --journal 'unit=nginx.service unit=app-*.service'
+  inkwell forward --to localhost:1463 --state /var/lib/inkwell --syslog 'udp://127.0.0.1:514 category=syslog.{app}'
   inkwell forward -c /etc/inkwell/forward.conf
   inkwell forward --once --to localhost:1463 --state /tmp/import old=/srv/archive/app.log`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if file != "" {
 				return exactly()(cmd, args)
 			}
+			if !feeds.empty() {
+				return nil
+			}
 			return several("CATEGORY=GLOB")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if file != "" {
-				if err := a.configureForward(cmd, o, forwardConfig{file: file, flags: w, user: &userName}); err != nil {
-					return err
-				}
+			c, hop, err := readForwarding(file, func() (string, error) { return flagText(cmd, args, forwardLines) })
+			if err != nil {
+				return err
 			}
-			return a.runForward(cmd, o, forwarding{inputs: args, flags: w, user: userName})
+			return a.runForward(cmd, o, &forwarding{c: c, hop: hop, flags: w, feeds: feeds, file: file, user: cmp.Or(userName, c.User)})
 		},
 	}
 	flags := cmd.Flags()
@@ -55,50 +65,90 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	userFlag(flags, &userName)
+	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
 	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "categories that a {name} can come to; what is beyond is not followed")
 	w.register(flags)
 	return cmd
 }
 
-// forwardConfig is what goes with a configuration of the forwarder.
-type forwardConfig struct {
-	file  string
+// forwarding is what of a command line and its configuration is not an option of the forwarder.
+type forwarding struct {
+	c     *config.Config
+	file  string // of the configuration, "" = it is that of the flags
 	flags *lineFlags
-	user  *string // becomes that of the configuration unless a flag gave one
+	feeds *feedFlags
+	hop   nextHop
+	user  string // to become, "" = none
+	ours  followed
+	state [2]stateDir // where positions are to be, and where an older Inkwell had them with the same words
 }
 
-// configureForward fills o from a configuration; flags that were given stand.
-func (a *app) configureForward(cmd *cobra.Command, o *forwarder.Options, w forwardConfig) error {
-	c, hop, err := readForwarding(w.file)
+// configure fills o from the configuration; flags that were given stand.
+func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup func(string) (string, bool)) error {
+	if w.file == "" { // the configuration has what the flags say
+		w.feeds = new(feedFlags)
+	}
+	if err := w.feeds.configure(w.c); err != nil {
+		return err
+	}
+	if len(w.c.Tails) == 0 && w.feeds.empty() {
+		return fmt.Errorf("%s: no <tail>, <journal> or <syslog> block: what shall be followed?", w.c.File.Name)
+	}
+	if !cmd.Flags().Changed("max-categories") {
+		o.MaxCategories = w.c.MaxCategories
+	}
+	if len(o.To) == 0 {
+		o.To = w.hop.to
+	}
+	o.Calls = w.hop.with(o.Calls.TLS)
+	if w.hop.spooled {
+		o.SpoolMax = w.hop.spoolMax
+	}
+	w.ours.categories = make([]string, 0, len(w.c.Tails))
+	for _, t := range w.c.Tails {
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		if w.file != "" {
+			w.flags.apply(&in, cmd.Flags().Changed)
+		}
+		if o.Once { // without it nothing is asked of a file system here: it may hang
+			if found, err := in.Finds(); err == nil && !found {
+				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+			}
+		}
+		o.Inputs, w.ours.categories = append(o.Inputs, in), append(w.ours.categories, in.Category)
+	}
+	w.ours.inputs = o.Inputs
+	dir := w.c.State
+	if given(cmd, "state") || dir == "" {
+		dir = o.StateDir
+	}
+	if dir != "" {
+		w.state = [2]stateDir{{dir: dir}, {root: dir, dir: filepath.Join(dir, "forward")}}
+		return nil
+	}
+	root, err := stateRoot(w.c, lookup)
+	w.state = [2]stateDir{{root: root, dir: filepath.Join(root, "forward")}, {dir: root}}
+	return err
+}
+
+// given says whether a flag stood on the command line.
+func given(cmd *cobra.Command, name string) (yes bool) {
+	cmd.Flags().Visit(func(f *pflag.Flag) { yes = yes || f.Name == name })
+	return yes
+}
+
+// settle says where positions and spool are.
+func (w *forwarding) settle(o *forwarder.Options, log *slog.Logger) error {
+	state, err := w.ours.positionsOf(w.state[0], w.state[1], log)
 	if err != nil {
 		return err
 	}
-	if len(c.Tails) == 0 {
-		return fmt.Errorf("%s: no <tail> block: what shall be followed?", w.file)
-	}
-	*w.user = cmp.Or(*w.user, c.User)
-	if !cmd.Flags().Changed("max-categories") {
-		o.MaxCategories = c.MaxCategories
-	}
-	if len(o.To) == 0 {
-		o.To = hop.to
-	}
-	o.Calls = hop.with(o.Calls.TLS)
-	if hop.spooled {
-		o.SpoolRoot, o.SpoolDir, o.SpoolMax = hop.spoolDir, filepath.Join(hop.spoolDir, "forward.spool"), hop.spoolMax
-	}
-	if o.StateDir == "" {
-		dir, err := stateDir(c, a.lookup)
-		if err != nil {
-			return err
-		}
-		o.StateRoot, o.StateDir = dir, filepath.Join(dir, "forward")
-	}
-	for _, t := range c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
-		w.flags.apply(&in, cmd.Flags().Changed)
-		o.Inputs = append(o.Inputs, in)
+	o.StateRoot, o.StateDir = state.root, state.dir
+	if w.hop.spooled {
+		here, there := w.hop.spools("forward", w.state[0].dir)
+		spool := w.ours.spoolOf(here, there, log)
+		o.SpoolRoot, o.SpoolDir = spool.root, spool.dir
 	}
 	return nil
 }
@@ -119,39 +169,23 @@ func parseLine(s string) (int, error) {
 	return int(n), err
 }
 
-// forwarding is what of a command line is not an option of the forwarder.
-type forwarding struct {
-	inputs []string // CATEGORY=GLOB
-	flags  *lineFlags
-	user   string // to become, "" = none
-}
-
-func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding) error {
+func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w *forwarding) error {
+	if err := w.configure(cmd, o, a.lookup); err != nil {
+		return err
+	}
 	if err := needTo(o.To); err != nil {
 		return err
 	}
 	if err := needTLS(cmd, o.To, o.Calls.TLS); err != nil {
 		return err
 	}
-	if o.StateDir == "" {
-		return usagef("--state DIR is missing: where shall positions and spool be kept?")
-	}
-	for _, arg := range w.inputs {
-		in, err := forwarder.ParseInput(arg)
-		if err != nil {
-			return usageError{err}
-		}
-		w.flags.apply(&in, func(string) bool { return true })
-		if o.Once { // without it nothing is asked of a file system here: it may hang
-			if found, err := in.Finds(); err == nil && !found {
-				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
-			}
-		}
-		o.Inputs = append(o.Inputs, in)
+	if err := w.feeds.listen(o.Once); err != nil {
+		return err
 	}
 	acc, err := a.account(w.user)
 	if err == nil {
-		err = acc.make(o.StateDir, cmp.Or(o.SpoolRoot, o.SpoolDir))
+		here, _ := w.hop.spools("forward", w.state[0].dir)
+		err = acc.make(w.state[0].dir, cmp.Or(here.root, here.dir))
 	}
 	if err != nil {
 		return err
@@ -165,7 +199,11 @@ func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w forwarding)
 	}
 	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
 	defer stop()
+	if err := w.settle(o, log); err != nil {
+		return err
+	}
 	o.Logger, o.Stats = log, stats.New()
+	o.Feeds = w.feeds.feeds(o, log, o.Stats)
 	f, err := forwarder.Open(*o)
 	if err != nil {
 		return err

@@ -4,40 +4,39 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"inkwell/collector"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/rpc"
 )
 
 // guardFlags are what keeps peers of a collector in their bounds: who they are, what they may write, and how much.
-func guardFlags(flags *pflag.FlagSet, o *collector.Options, rules *allowValue) {
-	l := &o.Limits
-	flags.StringVar(&o.TLS.Cert, "tls-cert", "", "PEM `FILE` with the certificate of tls:// listeners, read again when it changes")
-	flags.StringVar(&o.TLS.Key, "tls-key", "", "PEM `FILE` with its private key")
-	flags.StringVar(&o.TLS.CA, "tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
-	flags.Var(rules, "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
-	flags.Var(conf.Value(&l.MaxPerAddress, "256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
-	flags.IntVar(&l.MaxEntries, "max-entries", 0, "messages of one call; 0 = one for each 64 bytes of --max-frame")
-	flags.Var(conf.Value(&l.MaxMessage, "0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
-	flags.Var(conf.Value(&l.MaxInFlight, "256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
-	flags.Var(conf.Value(&l.IdleTimeout, "10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")
-	flags.Var(conf.Value(&l.HeaderTimeout, "1m", "duration", parseTimeout), "header-timeout", "how long a new connection has until its first call begins, with the TLS handshake")
+func guardFlags(flags *pflag.FlagSet) {
+	flags.String("tls-cert", "", "PEM `FILE` with the certificate of tls:// listeners, read again when it changes")
+	flags.String("tls-key", "", "PEM `FILE` with its private key")
+	flags.String("tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
+	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
+	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
+	flags.Int("max-entries", 0, "messages of one call; 0 = one for each 64 bytes of --max-frame")
+	flags.Var(checked("0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
+	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
+	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")
+	flags.Var(checked("1m", "duration", parseTimeout), "header-timeout", "how long a new connection has until its first call begins, with the TLS handshake")
 }
 
-// parsePerAddress reads a number of connections; 0 is no limit.
-func parsePerAddress(s string) (int, error) {
-	n, err := conf.ParseSize(s)
-	if err != nil || n > 1<<30 {
-		return 0, fmt.Errorf("%q: want a number of connections, 0 for no limit", s)
+// parsePerAddress reads a number of connections.
+func parsePerAddress(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 30)
+	if err != nil {
+		err = fmt.Errorf("%q: want a number of connections, 0 for no limit", s)
 	}
-	return perAddress(int(n)), nil
+	return n, err
 }
 
 // perAddress is a number of connections, of which 0 is no limit, as the collector has it.
@@ -93,27 +92,37 @@ func (v *allowValue) String() string {
 	return strings.Join(texts, " ")
 }
 
-// guard checks what a collector's flags say of its peers, and fills in the rules.
-func (v *allowValue) guard(o *collector.Options) (err error) {
-	secure := slices.ContainsFunc(o.Listen, isTLS)
+// checkGuard checks what a collector's flags say of its peers.
+func (l *flagLines) checkGuard() error {
+	listen := l.list("listen")
+	secure := slices.ContainsFunc(listen, isTLS)
+	files := rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca")}
 	switch {
-	case secure && o.TLS.Cert == "":
+	case secure && files.Cert == "":
 		return usagef("--listen tls://… needs --tls-cert and --tls-key")
-	case !secure && o.TLS != rpc.TLSFiles{}:
+	case !secure && files != rpc.TLSFiles{}:
 		return usagef("--tls-cert, --tls-key and --tls-ca are for --listen tls://HOST:PORT, and there is none")
-	case o.Limits.MaxEntries < 0:
-		return usagef("--max-entries must not be below 0")
 	}
-	if err := pair(o.TLS); err != nil {
+	if err := pair(files); err != nil {
 		return err
 	}
-	for _, addr := range o.Listen {
+	for _, addr := range listen {
 		if _, err := rpc.ParseAddress(addr); err != nil {
 			return usagef("--listen: %w", err)
 		}
 	}
-	o.Allow, err = access.Parse(v.rules)
-	return err
+	for _, name := range []string{"max-categories", "max-connections"} {
+		if n, err := l.flags.GetInt(name); err != nil || n < 1 {
+			return usagef("--%s must be above 0", name)
+		}
+	}
+	if n, err := l.flags.GetInt("max-entries"); err != nil || n < 0 {
+		return usagef("--max-entries must not be below 0")
+	}
+	if n, err := l.flags.GetInt("level"); err != nil || n < 0 {
+		return usagef("--level must not be below 0")
+	}
+	return nil
 }
 
 func isTLS(addr string) bool { return strings.HasPrefix(addr, "tls://") }

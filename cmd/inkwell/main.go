@@ -10,8 +10,9 @@
 //
 // By the names of names.go it is the tool of that name.
 //
-// Each subcommand has a file of its own that turns flags into the options of a package and nothing more. What they share: flags from
-// the environment (internal/conf), the log, signals, the status line and the exit codes, each in the file of that name.
+// Each subcommand has a file of its own that turns flags into the options of a package and nothing more; those of collect, forward and
+// pipe go by way of a configuration (flaglines.go). What they share: flags from the environment (internal/conf), the log, signals, the
+// status line and the exit codes, each in the file of that name.
 package main
 
 import (

@@ -238,11 +238,15 @@ func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 				a.Lines.MaxLine, b.Lines.MaxLine = 1<<10, 16<<20
 			}},
 	} {
-		cmd, o, user := a.forward(), new(forwarder.Options), ""
+		cmd, o := a.forward(), new(forwarder.Options)
 		if err := cmd.ParseFlags(c.args); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.configureForward(cmd, o, forwardConfig{file: file, flags: lineFlagsOf(t, c.args), user: &user}); err != nil {
+		conf, hop, err := readForwarding(file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&forwarding{c: conf, hop: hop, file: file, flags: lineFlagsOf(t, c.args), feeds: new(feedFlags)}).configure(cmd, o, a.lookup); err != nil {
 			t.Fatal(err)
 		}
 		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, Exclude: []string{"x"}, Lines: of(1 << 10)}, {Category: "b", Glob: "/b", Lines: of(16 << 20)}}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"inkwell/forwarder"
 	"inkwell/internal/config"
@@ -15,15 +16,39 @@ type nextHop struct {
 	to       []string
 	calls    forwarder.Calls
 	spooled  bool   // there is a buffer
-	spoolDir string // in which the spool is to stand
+	spool    string // its directory, or that in which it stands
+	exact    bool   // it is the spool itself
 	spoolMax int64  // bytes, 0 = no bound
 }
 
-// readForwarding reads a configuration for a forwarder or a pipe: its inputs, and the one store that they go to.
-func readForwarding(file string) (*config.Config, nextHop, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, nextHop{}, fmt.Errorf("read configuration: %w", err)
+// spools are where the spool of that name is, and where an older Inkwell had it with the same words. state is above it if that is around it.
+func (h nextHop) spools(name, state string) (here, there stateDir) {
+	below := stateDir{root: h.spool, dir: filepath.Join(h.spool, name+".spool")}
+	itself := stateDir{dir: h.spool}
+	if rest, err := filepath.Rel(state, h.spool); err == nil && state != "" && filepath.IsLocal(rest) {
+		itself.root = state
+	}
+	if h.exact {
+		return itself, below
+	}
+	return below, itself
+}
+
+// readForwarding reads the configuration of a forwarder or a pipe, from a file or, without one, of its flags: its inputs, and the one
+// store that they go to.
+func readForwarding(file string, flags func() (string, error)) (*config.Config, nextHop, error) {
+	var data []byte
+	if file == "" {
+		text, err := flags()
+		if err != nil {
+			return nil, nextHop{}, err
+		}
+		file, data = "flags", []byte(text)
+	} else {
+		var err error
+		if data, err = os.ReadFile(file); err != nil {
+			return nil, nextHop{}, fmt.Errorf("read configuration: %w", err)
+		}
 	}
 	c := config.Load(file, data)
 	if err := mistakes(c); err != nil {
@@ -42,12 +67,14 @@ func readForwarding(file string) (*config.Config, nextHop, error) {
 func hopOf(s *config.Store) (nextHop, error) {
 	sink, hop := s.Sink, nextHop{}
 	if b, ok := sink.(config.Buffer); ok {
-		sink, hop.spooled, hop.spoolMax = b.Primary, true, b.SpoolMax
+		sink, hop.spooled, hop.spoolMax, hop.spool, hop.exact = b.Primary, true, b.SpoolMax, b.SpoolDir, b.SpoolDir != ""
 		f, ok := b.Secondary.(config.File)
-		if !ok {
-			return hop, errors.New("what cannot be sent is kept on disk: want a <secondary> with type=file and a file_path")
+		switch {
+		case ok:
+			hop.spool = f.Dir
+		case !hop.exact:
+			return hop, errors.New("what cannot be sent is kept on disk: want spool_dir=DIR, or a <secondary> with type=file and a file_path")
 		}
-		hop.spoolDir = f.Dir
 	}
 	n, ok := sink.(config.Network)
 	if !ok || n.Mapping != nil {

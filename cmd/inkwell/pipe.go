@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"inkwell/forwarder"
 	"inkwell/internal/conf"
+	"inkwell/internal/config"
 )
 
 func (a *app) pipe() *cobra.Command {
@@ -25,7 +25,11 @@ configuration names the category, and its <store> where to send.
 
 At the end of input it delivers what it holds for up to --drain-timeout and prints how many lines it read, delivered, spooled and
 dropped. It ends with 0 when all is delivered and with 75 when some of it stays in the spool: the next run with the same --spool
-delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
+delivers that. A spool that another pipe still has is waited for while this one reads.
+
+SIGTERM or Ctrl-C ends it when whoever writes into the pipe has ended, but after five seconds at the end of a line, so that the last
+lines of a daemon that was signalled with it are not lost. A second signal ends it at once, after it has said its counts; the same signal
+within a second is the first one.`,
 		Example: `  mydaemon 2>&1 | inkwell pipe --to logs.example.com:1463 --spool /var/spool/inkwell/mydaemon mydaemon
   CustomLog "|/usr/local/bin/inkwell pipe --to localhost:1463 --spool /var/spool/inkwell/apache apache.access" combined`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -35,17 +39,18 @@ delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
 			return exactly("CATEGORY")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if file != "" {
-				if err := configurePipe(file, o); err != nil {
-					return err
-				}
-			} else {
-				o.Category = args[0]
-			}
 			if echo {
 				o.Echo = a.stdout
 			}
-			return a.runPipe(cmd, o)
+			c, hop, err := readForwarding(file, func() (string, error) { return flagText(cmd, args, pipeLines) })
+			if err != nil {
+				return err
+			}
+			spools, err := configurePipe(c, hop, o)
+			if err != nil {
+				return err
+			}
+			return a.runPipe(cmd, o, spools)
 		},
 	}
 	flags := cmd.Flags()
@@ -60,28 +65,30 @@ delivers that. SIGTERM stops at a newline and leaves the rest in the pipe.`,
 	return cmd
 }
 
-// configurePipe fills o from a configuration; an address that was given stands.
-func configurePipe(file string, o *forwarder.PipeOptions) error {
-	c, hop, err := readForwarding(file)
-	if err != nil {
-		return err
-	}
+// configurePipe fills o from the configuration; an address and a spool that were given stand. It returns where the spool is to be, and
+// where an older Inkwell had it with the same words.
+func configurePipe(c *config.Config, hop nextHop, o *forwarder.PipeOptions) (spools [2]stateDir, err error) {
 	if len(c.Pipes) != 1 {
-		return fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", file, len(c.Pipes))
+		return spools, fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", c.File.Name, len(c.Pipes))
 	}
 	if len(o.To) == 0 {
 		o.To = hop.to
 	}
 	o.Calls = hop.with(o.Calls.TLS)
-	if hop.spooled && o.SpoolDir == "" {
-		o.SpoolDir, o.SpoolMax = filepath.Join(hop.spoolDir, url.PathEscape(c.Pipes[0].Category)+".spool"), hop.spoolMax
-	}
 	p := c.Pipes[0]
-	o.Category, o.DrainTimeout = p.Category, p.DrainTimeout
+	o.Category, o.DrainTimeout = p.Category, max(p.DrainTimeout, 1) // 0 stands for the default of the option
 	if p.DropWhenFull {
 		o.WhenFull = forwarder.Drop
 	}
-	return nil
+	if o.SpoolDir != "" {
+		hop.spool, hop.exact = o.SpoolDir, true
+	} else if hop.spooled {
+		o.SpoolMax = hop.spoolMax
+	}
+	if hop.spool != "" {
+		spools[0], spools[1] = hop.spools(url.PathEscape(p.Category), "")
+	}
+	return spools, nil
 }
 
 func parseWhenFull(s string) (forwarder.WhenFull, error) {
@@ -100,7 +107,7 @@ func parseDrain(s string) (time.Duration, error) {
 	return max(d, 1), err
 }
 
-func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
+func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]stateDir) error {
 	if err := needTo(o.To); err != nil {
 		return err
 	}
@@ -114,14 +121,18 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
+	ctx, abort, stop := a.untilSignals(cmd.Context(), log) // from before anything is taken
 	defer stop()
+	if spools[0].dir != "" {
+		o.SpoolDir = followed{categories: []string{o.Category}}.spoolOf(spools[0], spools[1], log).dir
+	}
+	defer takeGroupSignals()()
 	o.Logger = log
 	p, err := forwarder.OpenPipe(a.stdin, *o)
 	if err != nil {
 		return err
 	}
-	counts, err := p.Run(ctx)
+	counts, err := p.Run(ctx, abort)
 	fmt.Fprintln(a.screen, countsLine(counts))
 	return err
 }

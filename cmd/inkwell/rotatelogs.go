@@ -7,15 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"inkwell/internal/ending"
 	"inkwell/rotate/pipelog"
 )
 
@@ -86,7 +84,7 @@ func (a *app) rotateLogs(ctx context.Context, args []string) int {
 		dumpRotatelogs(a.screen, o)
 	}
 	o.Logger = slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: max(level, a.log.level)}))
-	err = runRotatelogs(ctx, a.stdin, o)
+	err = a.runRotatelogs(ctx, o)
 	if err != nil {
 		say(a.screen, "rotatelogs: %v%s\n", err, cure(err))
 	}
@@ -105,20 +103,16 @@ func (a *app) rotateLogs(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
-// runRotatelogs writes until the end of input, or some seconds behind the first SIGINT or SIGTERM; the second ends the process. A web server that sends
-// SIGHUP or SIGUSR1 to its group means itself. Signals are taken, not ignored, so that the program of -p does not inherit that.
-func runRotatelogs(ctx context.Context, in *os.File, o pipelog.Options) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+// runRotatelogs writes until the end of input, or some seconds behind the first SIGINT or SIGTERM; the second ends the process.
+func (a *app) runRotatelogs(ctx context.Context, o pipelog.Options) error {
+	ctx, stop := a.untilSignal(ctx, o.Logger, func() {})
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	others := make(chan os.Signal, 1)
-	signal.Notify(others, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE, syscall.SIGXFSZ)
-	defer signal.Stop(others)
-	until, err := pipelog.Until(ctx, in)
+	defer takeGroupSignals()()
+	in, err := ending.Until(ctx, context.Background(), a.stdin)
 	if err != nil {
 		return fmt.Errorf("%w: %w", pipelog.ErrRead, err)
 	}
-	return errors.Join(pipelog.Run(ctx, until, o), until.Close())
+	return errors.Join(pipelog.Run(ctx, in, o), in.Close())
 }
 
 // plainError is a mistake that rotatelogs tells without its usage.

@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"inkwell/internal/config"
 )
 
 // scribedConfig is where the original looks when nobody names a file.
@@ -41,7 +38,7 @@ says why. SIGTERM and fb303 shutdown deliver what can be delivered and end with 
 				s.file = scribedConfig
 			}
 			s.name, s.version, s.tolerant = "scribed", scribedVersion, true
-			return a.runConfigured(cmd.Context(), s)
+			return a.runCollect(cmd.Context(), s)
 		},
 	}
 	s.flags(cmd.Flags())
@@ -64,17 +61,6 @@ func exactlyOneOf(low, high int) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// load reads the configuration. One that cannot be read is none, which is told by its status: the original goes on to serve then, and
-// can be given a better one by a reload.
-func (s *configured) load() *config.Config {
-	data, err := os.ReadFile(s.file)
-	c := config.Load(s.file, data)
-	if err != nil {
-		c.Status = "No stores configured successfully: " + err.Error()
-	}
-	return c
 }
 
 // scribedAs is `inkwell scribed` for the arguments of scribed, whose answer to -h, and to what it does not know, is its usage and 0.

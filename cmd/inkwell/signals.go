@@ -6,17 +6,37 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"inkwell/internal/ending"
 )
 
 // untilSignal returns a context that ends at the first SIGINT or SIGTERM; the second ends the process at once, which loses nothing that
 // was acknowledged. SIGHUP makes the log file be opened anew, then calls hup. stop gives the signals back and waits.
 func (a *app) untilSignal(parent context.Context, log *slog.Logger, hup func()) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
+	giveBack := a.onSignals(log, hup, cancel)
+	return ctx, func() { giveBack(); cancel() }
+}
+
+// untilSignals is untilSignal for a command that would lose something if the second signal ended it: that ends abort, the third ends
+// the process.
+func (a *app) untilSignals(parent context.Context, log *slog.Logger) (ctx, abort context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	abort, now := context.WithCancel(context.WithoutCancel(parent))
+	giveBack := a.onSignals(log, func() {}, cancel, now)
+	return ctx, abort, func() { giveBack(); cancel(); now() }
+}
+
+// onSignals calls the steps one after the other, one for each SIGINT or SIGTERM; when there is none left the process ends. A signal that
+// comes twice within a second is one.
+func (a *app) onSignals(log *slog.Logger, hup func(), steps ...func()) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		var repeats ending.Repeats
 		for s := range signals {
 			switch {
 			case s == syscall.SIGHUP:
@@ -25,18 +45,28 @@ func (a *app) untilSignal(parent context.Context, log *slog.Logger, hup func()) 
 				}
 				log.Info("log file opened anew")
 				hup()
-			case ctx.Err() == nil:
-				log.Info("ending", "signal", s.String())
-				cancel()
-			default:
+			case repeats.Same(s, time.Now()):
+			case len(steps) == 0:
+				log.Warn("ended before all was done", "signal", s.String())
 				os.Exit(128 + int(s.(syscall.Signal)))
+			default:
+				log.Info("ending", "signal", s.String())
+				steps[0]()
+				steps = steps[1:]
 			}
 		}
 	}()
-	return ctx, func() {
+	return func() {
 		signal.Stop(signals)
 		close(signals)
 		<-done
-		cancel()
 	}
+}
+
+// takeGroupSignals has signals do nothing that a web server sends to its whole group and means for itself. They are taken, not ignored,
+// so that a program that this one starts does not inherit that. The result gives them back.
+func takeGroupSignals() (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE, syscall.SIGXFSZ)
+	return func() { signal.Stop(signals) }
 }

@@ -149,9 +149,9 @@ func (c *account) become() error {
 	return nil
 }
 
-// serve is become for a daemon that reads file again at a reload.
+// serve is become for a daemon that reads file again at a reload, if it is not "".
 func (c *account) serve(file string) error {
-	if err := c.become(); err != nil || c == nil {
+	if err := c.become(); err != nil || c == nil || file == "" {
 		return err
 	}
 	if _, err := os.ReadFile(file); err != nil && !errors.Is(err, fs.ErrNotExist) {

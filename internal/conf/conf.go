@@ -6,9 +6,10 @@
 //	bytes ─ Parse ─► blocks of blocks and KEY=VALUE, with the line of each, and every problem ─► package config gives them a meaning
 //
 // A value that cannot be used is answered with the forms that can. The grammar is that of the original, line by line: nothing is
-// quoted, escaped or included, # begins a comment wherever it stands, and numbers are those of C.
+// quoted, escaped or included, # begins a comment wherever it stands, and numbers are those of C. In a file of the new style a value
+// can stand between double quotes, as in Go, so that every text can be said: file_path="/srv/logs #2".
 //
-// Limitations: environment variables that are set to nothing count as not set; a value of a file cannot contain #.
+// Limitations: environment variables that are set to nothing count as not set; a value of a file of the old style cannot contain #.
 package conf
 
 import (
@@ -18,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
@@ -84,6 +87,16 @@ func (v *value[T]) Set(s string) error {
 
 func (v *value[T]) String() string { return v.text }
 func (v *value[T]) Type() string   { return v.kind }
+
+// Line is the line of a file of the new style that sets key to value, with double quotes around a value that needs them.
+func Line(key, value string) string {
+	odd := strings.Trim(value, " \t") != value || strings.HasPrefix(value, `"`) || strings.Contains(value, "#") ||
+		!utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl)
+	if odd {
+		value = strconv.Quote(value)
+	}
+	return key + "=" + value
+}
 
 // FromEnvironment sets each flag that was not given on the command line from the variable that stands for it, if that is set. The
 // error names every variable whose value cannot be used.

@@ -65,8 +65,7 @@ func (p *parser) top() *Block { return p.stack[len(p.stack)-1] }
 // statement reads one line. Only spaces and tabs count as white space, as always, and the end of a line of the DOS kind.
 func (p *parser) statement(line string) {
 	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
-	line, _, _ = strings.Cut(line, "#")
-	line = strings.Trim(line, " \t\r")
+	line = strings.Trim(p.uncommented(line), " \t\r")
 	if line == "" {
 		return
 	}
@@ -81,6 +80,25 @@ func (p *parser) statement(line string) {
 	case p.skipped == 0:
 		p.pair(line)
 	}
+}
+
+// uncommented is line up to its comment. In a file of the new style a # in a value between double quotes begins none.
+func (p *parser) uncommented(line string) string {
+	before, _, _ := strings.Cut(line, "#")
+	if !p.file.New {
+		return before
+	}
+	key, value, ok := strings.Cut(line, "=")
+	if !ok || len(key) > len(before) {
+		return before
+	}
+	quoted, err := strconv.QuotedPrefix(strings.TrimLeft(value, " \t"))
+	if err != nil || quoted[0] != '"' {
+		return before
+	}
+	_, behind, _ := strings.Cut(value, quoted)
+	behind, _, _ = strings.Cut(behind, "#")
+	return key + "=" + quoted + behind
 }
 
 // version says whether the first statement of the file is the mark of the new style.
@@ -161,6 +179,14 @@ func (p *parser) pair(line string) {
 		return
 	}
 	key, value = strings.Trim(key, " \t"), strings.Trim(value, " \t")
+	if p.file.New && strings.HasPrefix(value, `"`) {
+		text, err := strconv.Unquote(value)
+		if err != nil {
+			p.mistake(fmt.Sprintf("%s is no text between double quotes", Quote(value)), `write "TEXT", with \" for a double quote and \\ for a backslash in it`)
+			return
+		}
+		value = text
+	}
 	if before, again := p.top().set(Pair{Key: key, Setting: Setting{Text: value, Line: p.line}}); again && !slices.Contains(p.repeat, key) {
 		p.report(Problem{Line: p.line, Text: fmt.Sprintf("Bad config - duplicate key %s: %s is used, not %s of line %d", Quote(key), Quote(value), Quote(before.Text), before.Line), Cure: "remove one of them"})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/quick"
 	"unicode"
 )
 
@@ -55,6 +56,14 @@ func TestParse(t *testing.T) {
 			"4: error: </x> closes nothing and is ignored (remove it; the original did not read anything behind it)",
 			"5: error: Bad config - line foo is missing an = (write KEY=VALUE, or # before a comment)",
 		}},
+		{"double quotes", "inkwell 1\na = \" x #y \\\"z\\\\\" # a comment\nb=\"\\xff\\n\"\nc=x\"y\"", "a= x #y \"z\\ b=\xff\n c=x\"y\"", nil},
+		{"# before the quotes", "inkwell 1\n#a=\"x\"\na#b=\"x\"", "", []string{"3: error: Bad config - line a is missing an = (write KEY=VALUE, or # before a comment)"}},
+		{"not between double quotes", "inkwell 1\na=\"x\nb=\"x\" y\nc=\"\\q\"", "", []string{
+			`2: error: "x is no text between double quotes (write "TEXT", with \" for a double quote and \\ for a backslash in it)`,
+			`3: error: "x" y is no text between double quotes (write "TEXT", with \" for a double quote and \\ for a backslash in it)`,
+			`4: error: "\q" is no text between double quotes (write "TEXT", with \" for a double quote and \\ for a backslash in it)`,
+		}},
+		{"no quotes in the old style", "a=\"x#y\"", "a=\"x", nil},
 		{"too new", "inkwell 2\na=1", "a=1", []string{"1: error: version 2 of the grammar is not known (write inkwell 1, or use the Inkwell that the file was written for)"}},
 		{"the mark stands first", "a=1\ninkwell 1", "a=1", []string{"2: warning: Bad config - line inkwell 1 is missing an = (write KEY=VALUE, or # before a comment)"}},
 		{"not printable", "\x1b[2J\x00", "", []string{`1: warning: Bad config - line \x1b[2J\x00 is missing an = (write KEY=VALUE, or # before a comment)`}},
@@ -73,6 +82,29 @@ func TestParse(t *testing.T) {
 				t.Errorf("%s: problem %q\nwant %q", c.name, p, "f:"+c.problems[i])
 			}
 		}
+	}
+}
+
+// TestLine reads what Line writes, whatever the text is.
+func TestLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "k=", "/srv/logs": "k=/srv/logs", "/a b/$c=d%": "k=/a b/$c=d%", "é": "k=é", `a"b`: `k=a"b`,
+		" a": `k=" a"`, "a\t": `k="a\t"`, "/srv/a#b": `k="/srv/a#b"`, `"a`: `k="\"a"`, "a\nb": `k="a\nb"`, "\xff": `k="\xff"`, `#\`: `k="#\\"`,
+	} {
+		if got := Line("k", text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+	back := func(text string) bool {
+		f, problems := Parse("f", []byte("inkwell 1\n"+Line("k", text)+"\n"))
+		v, ok := f.Root.Literal("k")
+		return ok && len(problems) == 0 && v.Text == text
+	}
+	if err := quick.Check(back, &quick.Config{MaxCount: 2000}); err != nil {
+		t.Error(err)
+	}
+	if err := quick.Check(func(b []byte) bool { return back(string(b)) }, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -11,6 +11,26 @@ import (
 	"inkwell/internal/conf"
 )
 
+// spools refuses stores that only a forwarder or a pipe can have.
+func (l *loader) spools() {
+	if c := l.config; len(c.Tails)+len(c.Pipes)+len(c.Journals)+len(c.Syslogs) > 0 {
+		return
+	}
+	for _, s := range l.config.Stores {
+		alone := false
+		if s.Sink != nil {
+			Walk(s.Sink, func(sink Sink) {
+				b, ok := sink.(Buffer)
+				alone = alone || ok && b.SpoolDir != ""
+			})
+		}
+		if alone {
+			l.config.refuse(s, &refusal{status: "Bad config - spool_dir in a file without an input", line: s.Line, cure: "a server keeps what waits beside the files of a <secondary>: write type=file and file_path=DIR in one"})
+			s.Sink = nil
+		}
+	}
+}
+
 // hiddenPrefixes warns of patterns that never match because a shorter one does.
 func (l *loader) hiddenPrefixes() {
 	if l.config.LongestPrefix {

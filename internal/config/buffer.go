@@ -19,6 +19,7 @@ var bufferOptions = []option{
 	{key: "buffer_send_rate", kind: count, value: "1", meaning: "Has no effect: what waits is replayed as fast as the primary takes it."},
 	{key: "buffer_bypass_max_ratio", kind: ratio, value: "0.75", meaning: "Has no effect: the replay does not hold up new messages."},
 	{key: "spool_max", kind: size, value: "0", ours: true, meaning: "Bytes that may wait on disk for the primary, 0 = no bound. What is above waits in the journal."},
+	{key: "spool_dir", kind: text, ours: true, meaning: "For `inkwell forward` and `inkwell pipe`, in place of a `<secondary>`: the directory itself in which waits what cannot be sent."},
 }
 
 const bufferIntro = "Gives everything to its `<primary>`, of any type but `multi`, and while that fails to its `<secondary>`, of type `file` or `null`, from where it is replayed. " +
@@ -31,19 +32,29 @@ func (l *loader) buffer(b *conf.Block, p place) (Sink, error) {
 	s := Buffer{
 		RetryInterval: o.seconds("retry_interval"), RetryRange: o.seconds("retry_interval_range"), Replay: o.yes("replay_buffer"), FlushStreaming: o.yes("flush_streaming"),
 		Adaptive: o.yes("adaptive_backoff"), MinRetry: o.seconds("min_retry_interval"), MaxRetry: o.seconds("max_retry_interval"), MaxOffset: o.seconds("max_random_offset"),
-		SendRate: int(min(o.count("buffer_send_rate"), 1<<30)), BypassRatio: o.ratio("buffer_bypass_max_ratio"), SpoolMax: o.bytes("spool_max"),
+		SendRate: int(min(o.count("buffer_send_rate"), 1<<30)), BypassRatio: o.ratio("buffer_bypass_max_ratio"), SpoolMax: o.bytes("spool_max"), SpoolDir: o.text("spool_dir"),
 	}
 	l.waits(o, &s)
 	secondary, primary := b.Sub("secondary"), b.Sub("primary")
 	inside := p
 	inside.readable = s.Replay
+	var err error
+	if s.SpoolDir != "" {
+		if secondary != nil {
+			l.warn(secondary.Line, "<secondary> has no effect beside spool_dir", "remove one of them")
+		}
+		s.Secondary = Null{}
+		if s.Primary, err = l.primary(b, primary, p); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
 	if l.noSecondary(b, secondary) {
 		return l.primary(b, primary, p)
 	}
 	if kind, _ := secondary.Literal("type"); s.Replay && isType(kind.Text) && kind.Text != "file" && kind.Text != "thriftfile" && kind.Text != "null" {
 		return nil, &refusal{status: "Bad config - buffer secondary store cannot be read back", line: kind.Line, cure: "write type=file, or replay_buffer=no for a store that keeps what it gets"}
 	}
-	var err error
 	if s.Secondary, err = l.sub(secondary, "", inside); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,7 @@
 // is wrong with the file, line by line.
 //
 //	bytes ─ conf.Parse ─► blocks ─ Load ─► Config ─┬─ Stores: categories → Sink (file | buffer | network | bucket | multi | category | null)
-//	                                               ├─ Tails, Pipes: where a forwarder takes lines from
+//	                                               ├─ Tails, Pipes, Journals, Syslogs: where a forwarder takes lines from
 //	                                               └─ Problems: file:line, what, the cure
 //
 // A Sink is the description of a store, not the store: it holds nothing open and is not changed once it was loaded, so it can be shared,
@@ -20,6 +20,7 @@
 package config
 
 import (
+	"math"
 	"time"
 
 	"inkwell/forwarder/lines"
@@ -28,6 +29,9 @@ import (
 )
 
 //go:generate go test -run TestDocument -update .
+
+// NoLimit is a number of bytes that nothing reaches.
+const NoLimit = math.MaxInt64
 
 // Config is a configuration file, understood.
 type Config struct {
@@ -41,7 +45,7 @@ type Config struct {
 	TLS                  TLS      // of the listeners; network stores without their own use it, too
 	Allow                *access.Rules
 	MaxMessagesPerSecond int64 // 0 = no limit
-	MaxQueueSize         int64 // bytes
+	MaxQueueSize         int64 // bytes; NoLimit = the journal bounds what waits
 	MaxFrame             int   // bytes
 	MaxEntries           int   // of a call; 0 = one for each 64 bytes of MaxFrame
 	MaxMessage           int   // bytes; 0 = what a frame holds
@@ -57,14 +61,17 @@ type Config struct {
 	ServerThreads        int  // has no effect
 
 	Durability string // sync, write or memory
+	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
 	JournalMax int64  // bytes
 	StreamTTL  time.Duration
 
-	Stores []*Store // in the byte order of the names of their blocks
-	Tails  []Tail
-	Pipes  []Pipe
+	Stores   []*Store // in the byte order of the names of their blocks
+	Tails    []Tail
+	Pipes    []Pipe
+	Journals []Journal
+	Syslogs  []Syslog
 }
 
 // TLS names PEM files. The zero value is: no certificate, and the authorities of the system.

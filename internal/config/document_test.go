@@ -43,7 +43,10 @@ func TestDocument(t *testing.T) {
 			if fallback != "" {
 				fallback = "`" + fallback + "`"
 			}
-			d.Options = append(d.Options, documentedOption{Key: o.key, Kind: kinds[o.kind], Default: fallback, Meaning: o.meaning, Ours: o.ours && s.name != "tail" && s.name != "pipe" && s.name != "allow"})
+			if o.newer != "" {
+				fallback += ", new style: `" + o.newer + "`"
+			}
+			d.Options = append(d.Options, documentedOption{Key: o.key, Kind: kinds[o.kind], Default: fallback, Meaning: o.meaning, Ours: o.ours && !slices.Contains(ownBlocks, s.name)})
 		}
 		all = append(all, d)
 	}

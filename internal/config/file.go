@@ -3,11 +3,14 @@ package config
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"inkwell/internal/conf"
 	"inkwell/rotate"
-	"inkwell/store/plain"
+	"inkwell/store"
+	"inkwell/store/series"
 )
 
 var fileOptions = []option{
@@ -23,17 +26,25 @@ var fileOptions = []option{
 	{key: "max_size", kind: octets, value: "1000000000", meaning: "The next file is begun when one has more bytes than this, 0 = no limit. With `compress` a file on disk never has more."},
 	{key: "max_write_size", kind: octets, value: "1000000", meaning: "Bytes that are gathered for one write; never more than `max_size`."},
 	{key: "chunk_size", kind: octets, value: "0", meaning: "Zero bytes are put between messages so that none crosses a multiple of this in the file, 0 = never."},
-	{key: "add_newlines", kind: oneOrZero, value: "0", meaning: "`1`: a newline is put behind every message. A number: `yes` is read as 0, as it always was."},
+	{key: "add_newlines", kind: newlines, value: "0", newer: "never", meaning: "`1` or `always`: a newline is put behind every message. `if-missing`: only behind those that do not end in one. A number otherwise: `yes` is read as 0, as it always was."},
 	{key: "write_category", kind: exactly, value: "no", meaning: "`yes`: a line with its category stands before every message."},
 	{key: "write_meta", kind: exactly, value: "no", meaning: "`yes`: a file ends with `scribe_meta<new_logfile>: ` and the path of the next."},
 	{key: "write_stats", kind: exactly, value: "no", meaning: "`yes`: a line about every file that is finished is appended to `scribe_stats` in its directory."},
 	{key: "rotate_on_reopen", kind: exactly, value: "no", meaning: "`yes`: a start begins a new file instead of going on with the newest."},
 	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. With any other, as `hdfs`, which is not supported, the files of the store cannot be opened: its messages wait."},
 	{key: "compress", kind: text, value: "none", ours: true, meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the one being written (see files.md)."},
+	{key: "publish", kind: exactly, value: "no", ours: true, meaning: "`yes`: the same without compression: `.NAME.open` is the file being written, and finished ones never change. What follows *with `compress`* holds for it, too, but for `level`."},
 	{key: "level", kind: count, value: "0", ours: true, meaning: "With `compress`: how hard to try, 1 to 9 for gzip and 1 to 22 for zstd, 0 = the codec's default."},
 	{key: "keep", kind: duration, value: "0", ours: true, meaning: "With `compress`: finished files that are older are removed, 0 = never."},
 	{key: "keep_bytes", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files are removed while those of their category take more together, 0 = never."},
+	{key: "keep_total", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files of all categories are removed while they take more together, 0 = never."},
+	{key: "keep_open", kind: exactly, value: "no", ours: true, meaning: "With `compress`: `yes`: the end of the server leaves the files being written open, and its next start goes on with them. `no`: it finishes them."},
+	{key: "done_markers", kind: exactly, value: "no", ours: true, meaning: "With `compress` and a `rotate_period`: `yes`: `_SUCCESS.PERIOD` beside the files tells when those of a day or an hour are all there (see files.md)."},
+	{key: "lateness", kind: duration, value: "10m", ours: true, meaning: "With `done_markers`: how long a marker waits for senders that have not moved on."},
 }
+
+// publishedKeys are those that have a meaning only where finished files do not change.
+var publishedKeys = []string{"keep", "keep_bytes", "keep_total", "keep_open", "done_markers", "lateness"}
 
 const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-DD_NNNNN` if they are rotated by the clock. Where each category has files of its own that is " +
 	"`DIR/CATEGORY/CATEGORY_NNNNN`. What is in them is the messages and nothing else, byte for byte, unless an option below puts something between them."
@@ -41,7 +52,7 @@ const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-
 const multifileIntro = "A `category` store with a `file` model whose options stand in the block itself. Its files are `DIR/CATEGORY/CATEGORY_NNNNN` with " +
 	"`new_thread_per_category=no`; otherwise the category stands twice in the path. Options are inherited as `multifile::KEY`."
 
-var thriftfileOptions = append(without(fileOptions, "add_newlines", "write_category", "write_meta", "compress", "level", "keep", "keep_bytes"),
+var thriftfileOptions = append(without(fileOptions, append([]string{"add_newlines", "write_category", "write_meta", "compress", "publish", "level"}, publishedKeys...)...),
 	option{key: "flush_frequency_ms", kind: count, value: "0", meaning: "Has no effect: what a call brought is written at once."},
 	option{key: "msg_buffer_size", kind: octets, value: "0", meaning: "Has no effect."},
 	option{key: "use_simple_file", kind: oneOrZero, value: "0", meaning: "`1`: the messages stand in the file without lengths and padding. A number: `yes` is read as 0."},
@@ -55,7 +66,7 @@ const thriftmultifileIntro = "A `category` store with a `thriftfile` model whose
 // plainFile reads a block of the types file, thriftfile, multifile and thriftmultifile.
 func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 	o := l.block(b, kind)
-	f := File{Options: plain.Options{
+	f := File{PlainOptions: series.PlainOptions{
 		Dir: o.text("file_path"), Sub: o.text("sub_directory"), Base: o.text("base_filename"), Symlink: o.text("base_symlink_name"),
 		NoSymlink: !o.yes("create_symlink"), Thrift: strings.HasPrefix(kind, "thrift"),
 		MaxSize: o.bytes("max_size"), MaxWrite: o.bytes("max_write_size"), Chunk: o.bytes("chunk_size"),
@@ -82,12 +93,24 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 		}
 		return l.secondary(o, f, p)
 	}
-	f.AddNewlines, f.WriteCategory, f.WriteMeta = o.yes("add_newlines"), o.yes("write_category"), o.yes("write_meta")
+	f.Form.Newlines, f.WriteCategory, f.WriteMeta = o.newlines("add_newlines"), o.yes("write_category"), o.yes("write_meta")
 	if !p.readable {
 		l.compress(o, &f)
 	}
 	l.period(o, &f)
+	if f.Compress != nil {
+		l.markers(o, f.Compress)
+	}
 	return l.secondary(o, f, p)
+}
+
+// markers reads whether and when it is told that the files of a period are all there.
+func (l *loader) markers(o block, c *Compress) {
+	c.DoneMarkers, c.Lateness = o.yes("done_markers"), o.duration("lateness")
+	if v, _ := o.Get("done_markers"); c.DoneMarkers && c.Period.Next(time.Now(), c.At).IsZero() {
+		l.fail(v.Line, "done_markers=yes has no effect with rotate_period=never: no file is complete then", "write rotate_period=daily, hourly or another period")
+		c.DoneMarkers = false
+	}
 }
 
 // names reads what the files of f are called and where they are.
@@ -127,7 +150,7 @@ func (l *loader) period(o block, f *File) {
 		}
 		f.Compress.Period, err = rotate.ParsePeriod(text)
 	} else {
-		f.Period, err = plain.ParsePeriod(v.Text)
+		f.Period, err = series.ParsePeriod(v.Text)
 	}
 	if err != nil {
 		l.warn(v.Line, fmt.Sprintf("rotate_period=%s is not understood: never is used", conf.Quote(v.Text)), "write hourly, daily, never, or a number with w, d, h, m or s, as in 15m")
@@ -137,7 +160,7 @@ func (l *loader) period(o block, f *File) {
 		f.Compress.Period, _ = rotate.ParsePeriod(v.Text)
 	}
 	if err != nil || f.Compress != nil {
-		f.Period, _ = plain.ParsePeriod(option.value)
+		f.Period, _ = series.ParsePeriod(option.value)
 	}
 	f.Rotate = v.Text
 	clock := func(key string, most uint64) int {
@@ -156,27 +179,40 @@ func (l *loader) period(o block, f *File) {
 // compress reads the options for compressed files.
 func (l *loader) compress(o block, f *File) {
 	codec, _ := rotate.ParseCodec(o.choice("compress", "gzip", "zstd", "none"))
-	c := Compress{Codec: codec, Keep: o.duration("keep"), KeepBytes: o.bytes("keep_bytes")}
-	level := o.count("level")
-	most := map[rotate.Codec]uint64{rotate.Gzip: 9, rotate.Zstd: 22}[codec]
+	c := Compress{Codec: codec, Keep: o.duration("keep"), KeepBytes: o.bytes("keep_bytes"), KeepTotal: o.bytes("keep_total"), KeepOpen: o.yes("keep_open")}
+	publish := o.yes("publish") || codec != rotate.None
 	if codec == rotate.None {
-		for _, key := range []string{"level", "keep", "keep_bytes"} {
+		idle := []string{"level"}
+		if !publish {
+			idle = append(idle, publishedKeys...)
+		}
+		for _, key := range idle {
 			if v, ok := o.Get(key); ok {
 				l.warn(v.Line, fmt.Sprintf("%s has no effect without compress", key), "add compress=gzip or compress=zstd, or remove it")
 			}
 		}
+	}
+	if !publish {
 		return
 	}
-	if v, ok := o.Get("level"); ok && level > most {
-		level = uint64(o.fallback("level", v, fmt.Sprintf("is more than %d", most)))
+	if codec != rotate.None {
+		c.Level = l.level(o, map[rotate.Codec]uint64{rotate.Gzip: 9, rotate.Zstd: 22}[codec])
 	}
-	c.Level = int(level)
 	for _, key := range []string{"chunk_size", "write_meta", "write_stats", "create_symlink", "base_symlink_name"} {
 		if v, ok := o.Get(key); ok {
-			l.warn(v.Line, fmt.Sprintf("%s has no effect with compress", key), "remove one of them")
+			l.warn(v.Line, fmt.Sprintf("%s has no effect with compress or publish", key), "remove one of them")
 		}
 	}
 	f.Compress = &c
+}
+
+// level reads how hard to try.
+func (l *loader) level(o block, most uint64) int {
+	level := o.count("level")
+	if v, ok := o.Get("level"); ok && level > most {
+		level = uint64(o.fallback("level", v, fmt.Sprintf("is more than %d", most)))
+	}
+	return int(level)
 }
 
 // secondary makes f what it is when a buffer reads it back: in files of the original's kind, which are neither padded nor cut by the
@@ -188,13 +224,13 @@ func (l *loader) secondary(o block, f File, p place) (Sink, error) {
 	if f.Thrift {
 		return nil, refuse(o.Block, "Bad config - buffer secondary store cannot be read back", "write type=file, or replay_buffer=no")
 	}
-	for _, key := range []string{"add_newlines", "compress"} {
-		if v, ok := o.Literal(key); ok && v.Text != "0" && v.Text != "none" {
+	for _, key := range []string{"add_newlines", "compress", "publish"} {
+		if v, ok := o.Literal(key); ok && !slices.Contains([]string{"0", "never", "none", "no"}, v.Text) {
 			l.warn(v.Line, key+" has no effect in the secondary of a buffer, which keeps messages as they came", "put it where they are written in the end")
 		}
 	}
-	f.AddNewlines, f.Chunk, f.NoSymlink, f.WriteCategory = false, 0, true, f.WriteCategory || p.shared
+	f.Form.Newlines, f.Chunk, f.NoSymlink, f.WriteCategory = store.NewlinesNever, 0, true, f.WriteCategory || p.shared
 	f.Rotate = "never"
-	f.Period, _ = plain.ParsePeriod(f.Rotate)
+	f.Period, _ = series.ParsePeriod(f.Rotate)
 	return f, nil
 }

@@ -17,7 +17,7 @@ var globalOptions = []option{
 	{key: "tls_key", kind: text, ours: true, meaning: "PEM file with its private key."},
 	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the certificates of peers. With it every client of a `tls://` listener must show one; without it clients stay anonymous, and network stores trust the system's authorities."},
 	{key: "max_msg_per_second", kind: count, value: "0", meaning: "Calls that would take the messages of this second above it are answered TRY_LATER, 0 = no limit. A call with more than half of it is never refused and not counted."},
-	{key: "max_queue_size", kind: decimalOctets, value: "5000000", meaning: "While the queue of a category of a call holds more bytes of messages than this, the call is answered TRY_LATER. Base 10: `0x100` is 0."},
+	{key: "max_queue_size", kind: decimalOctets, value: "5000000", newer: "none", meaning: "While the queue of a category of a call holds more bytes of messages than this, the call is answered TRY_LATER. Base 10: `0x100` is 0. In a file of the new style it can be `none`: then `journal_max` is the only bound."},
 	{key: "check_interval", kind: seconds, value: "5", meaning: "How often a store looks whether to rotate its files or to try its primary again, 0 = 1."},
 	{key: "new_thread_per_category", kind: unless, value: "yes", meaning: "`no`: the blocks for `default`, prefixes and `categories` have one queue and one store each, for all their categories together."},
 	{key: "num_thrift_server_threads", kind: count, value: "3", meaning: "Has no effect: every connection is served at once. 0 is an error, as it was."},
@@ -25,7 +25,8 @@ var globalOptions = []option{
 	{key: "max_conn_per_address", kind: count, value: "256", ours: true, meaning: "Connections at once of one address (IPv6: of one /64), but for those of this machine; surplus ones are closed at once. 0 = no limit. Raise it for clients behind one NAT."},
 	{key: "prefix_match", kind: text, value: "shortest", ours: true, meaning: "Which prefix takes a category that several match: `shortest` (the first pattern in byte order, as it always was) or `longest`."},
 	{key: "durability", kind: text, value: "sync", ours: true, meaning: "What the answer OK promises: `sync` (it is on the disk), `write` (it survives a killed process), `memory` (it was queued, as the original did it)."},
-	{key: "state_dir", kind: text, ours: true, meaning: "Directory of the journal and the checkpoint, in a directory of its own for each command and port. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
+	{key: "state", kind: text, ours: true, meaning: "The directory of the journal and the checkpoint itself, or of the positions of `inkwell forward`: what `--state` says. It beats `state_dir` and `$INKWELL_STATE`, and two daemons cannot share it."},
+	{key: "state_dir", kind: text, ours: true, meaning: "Where there is no `state`: the directory in which each command and port has a directory of its own for that, as `collect-1463`, `scribed-1463` and `forward`. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
 	{key: "user", kind: text, ours: true, meaning: "`NAME` or `NAME:GROUP` that the daemon becomes after it listens, when root starts it; `--user` beats it. Directories of this file that are missing are made and given to that user, who must be able to read this file. A change needs a restart."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "stream_ttl", kind: duration, value: "30d", ours: true, meaning: "How long it is remembered which numbered messages of a sender that has become silent are there; what it sends again after that is written again."},
@@ -53,7 +54,7 @@ func (l *loader) global() {
 	}
 	c.Listen, c.TLS = l.listen(b), l.globalTLS(b)
 	c.MaxMessagesPerSecond = int64(min(b.count("max_msg_per_second"), 1<<62))
-	c.MaxQueueSize = b.bytes("max_queue_size")
+	c.MaxQueueSize = l.queueSize(b)
 	if v, ok := b.Get("max_queue_size"); ok && c.MaxQueueSize == 0 {
 		l.warn(v.Line, fmt.Sprintf("max_queue_size=%s is 0: every call is refused while its categories have anything queued", conf.Quote(v.Text)), "write bytes in decimal digits, as in 5000000")
 	}
@@ -66,7 +67,10 @@ func (l *loader) global() {
 	}
 	c.LongestPrefix = b.choice("prefix_match", "shortest", "longest") == "longest"
 	c.Durability = b.choice("durability", "sync", "write", "memory")
-	c.StateDir = b.text("state_dir")
+	c.State, c.StateDir = b.text("state"), b.text("state_dir")
+	if v, ok := b.Get("state_dir"); ok && c.State != "" {
+		l.warn(v.Line, "state_dir has no effect beside state", "remove one of them")
+	}
 	c.User = b.text("user")
 	c.JournalMax = b.bytes("journal_max")
 	if v, ok := b.Get("journal_max"); ok && c.JournalMax < 1<<20 {
@@ -83,6 +87,14 @@ func (l *loader) global() {
 	}
 	c.MaxFrame = int(frame)
 	l.limits(b)
+}
+
+// queueSize reads how much may wait for a store.
+func (l *loader) queueSize(b block) int64 {
+	if _, v := b.value("max_queue_size"); l.file.New && v.Text == "none" {
+		return NoLimit
+	}
+	return b.bytes("max_queue_size")
 }
 
 // limits reads what bounds peers, beside the size of a frame.

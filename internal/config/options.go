@@ -23,12 +23,14 @@ const (
 	decimalOctets      // decimal, of bytes
 	seconds            // count, of seconds
 	milliseconds       // count, of milliseconds
+	newlines           // oneOrZero, or a word of store.ParseNewlines
 )
 
 // kinds tells an operator what to write.
 var kinds = map[kind]string{
 	text: "text", count: "number", decimal: "number, base 10", ratio: "fraction", exactly: "`yes` or `no`", unless: "`no` or `yes`", oneOrZero: "`1` or `0`",
 	size: "size, as `64MiB`", duration: "duration, as `30d`", octets: "bytes", decimalOctets: "bytes, base 10", seconds: "seconds", milliseconds: "milliseconds",
+	newlines: "`1`, `0`, `never`, `always` or `if-missing`",
 }
 
 // option is one key that a block understands.
@@ -36,13 +38,31 @@ type option struct {
 	key     string
 	kind    kind
 	value   string // when the key is missing, as it would be written; "" = nothing
+	newer   string // the same in a file of the new style, "" = as value
 	meaning string // one sentence or two, for an operator
 	ours    bool   // the original did not have it
 }
 
+// fallback is what stands for the key where it is missing.
+func (o option) fallback(newStyle bool) string {
+	if newStyle && o.newer != "" {
+		return o.newer
+	}
+	return o.value
+}
+
+// Default is what a file of the new style means that does not have the key in a block of that section (global, or the type of a store).
+func Default(name, key string) string {
+	s, ok := find(name)
+	if !ok {
+		panic("config: no section " + name)
+	}
+	return s.option(key).fallback(true)
+}
+
 // section is the options of one kind of block.
 type section struct {
-	name    string // of the type, or global, store, tail, pipe, allow
+	name    string // of the type, global, store, or one of ownBlocks
 	title   string
 	intro   string
 	options []option
@@ -65,11 +85,16 @@ var sections = []section{
 	{name: "null", title: "type=null", options: nil, intro: nullIntro},
 	{name: "tail", title: "<tail>", options: tailOptions, intro: tailIntro},
 	{name: "pipe", title: "<pipe>", options: pipeOptions, intro: pipeIntro},
+	{name: "journal", title: "<journal>", options: journalOptions, intro: journalIntro},
+	{name: "syslog", title: "<syslog>", options: syslogOptions, intro: syslogIntro},
 	{name: "allow", title: "<allow>", options: allowOptions, intro: allowIntro},
 }
 
 // notTypes are the sections that no type= names.
-var notTypes = []string{"global", "store", "tail", "pipe", "allow"}
+var notTypes = append([]string{"global", "store"}, ownBlocks...)
+
+// ownBlocks are the sections of blocks at the top that are no stores.
+var ownBlocks = []string{"tail", "pipe", "journal", "syslog", "allow"}
 
 // find returns the section of that name.
 func find(name string) (*section, bool) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"inkwell/internal/conf"
+	"inkwell/store"
 )
 
 // block is a block of the file, read by the options of its section.
@@ -32,7 +33,7 @@ func (b block) value(key string) (option, conf.Setting) {
 	if v, ok := b.Get(key); ok {
 		return o, v
 	}
-	return o, conf.Setting{Text: o.value}
+	return o, conf.Setting{Text: o.fallback(b.l.file.New)}
 }
 
 // text returns a text.
@@ -89,7 +90,7 @@ func (b block) unit(o option, v conf.Setting) uint64 {
 		return uint64(n)
 	}
 	b.l.fail(v.Line, fmt.Sprintf("%s: %v", o.key, err), "write digits only, or a number with a unit if it is of bytes or of time")
-	fallback, _ := conf.Unsigned(o.value)
+	fallback, _ := conf.Unsigned(o.fallback(true))
 	return fallback
 }
 
@@ -138,7 +139,7 @@ func (b block) duration(key string) time.Duration {
 func (b block) yes(key string) bool {
 	o, v := b.value(key)
 	switch o.kind {
-	case oneOrZero:
+	case oneOrZero, newlines:
 		if b.l.file.New && (v.Text == "yes" || v.Text == "no") {
 			return v.Text == "yes"
 		}
@@ -153,6 +154,18 @@ func (b block) yes(key string) bool {
 	}
 	b.doubt(o, v, v.Text == "yes")
 	return v.Text == "yes"
+}
+
+// newlines returns what is put behind messages: a word, or what yes makes of the value.
+func (b block) newlines(key string) store.Newlines {
+	_, v := b.value(key)
+	if n, err := store.ParseNewlines(v.Text); err == nil {
+		return n
+	}
+	if b.yes(key) {
+		return store.NewlinesAlways
+	}
+	return store.NewlinesNever
 }
 
 // doubt warns of a text that is neither yes nor no.

@@ -7,7 +7,7 @@ import (
 
 // sample is a file with a good block of a section, in which a line about some key has a meaning, and line in it.
 func sample(section, about, line string) string {
-	null := store("category=other", "type=null")
+	null := storeText("category=other", "type=null")
 	switch section {
 	case "global":
 		return line + "\n" + globalSample(about) + null
@@ -18,25 +18,34 @@ func sample(section, about, line string) string {
 		return "<tail>\n" + line + "\n" + missing(about, "category=a\n") + missing(about, "path=/x\n") + "</tail>\n" + null
 	case "pipe":
 		return "<pipe>\n" + line + "\n" + missing(about, "category=a\n") + "</pipe>\n" + null
+	case "journal":
+		return "<journal>\n" + line + "\n" + "</journal>\n" + null
+	case "syslog":
+		return "<syslog>\n" + line + "\n" + missing(about, "listen=udp://h:1\n") + "</syslog>\n" + null
 	case "allow":
 		return "<allow>\n" + line + "\n" + missing(about, "from=loopback\n") + missing(about, "categories=x\n") + "</allow>\n" + null
 	case "buffer":
-		return store("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
+		if about == "spool_dir" && line != "" {
+			return storeText("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>") + "<tail>\ncategory=a\npath=/x\n</tail>\n"
+		}
+		return storeText("category=a", "type=buffer", line, "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "</secondary>")
 	case "network":
 		return networkSample(about, line)
 	case "bucket":
 		return bucketSample(about, line)
 	case "multi":
-		return store("category=a", "type=multi", line, "<store>", "type=null", "</store>")
+		return storeText("category=a", "type=multi", line, "<store>", "type=null", "</store>")
 	}
-	return store("category=a", "type="+section, extra(about), line)
+	return storeText("category=a", "type="+section, extra(about), line)
 }
 
 // extra is what a line of a file store needs to have a meaning.
 func extra(about string) string {
 	switch about {
-	case "level", "keep", "keep_bytes":
+	case "level", "keep", "keep_bytes", "keep_total", "keep_open":
 		return "compress=gzip"
+	case "done_markers", "lateness":
+		return "compress=gzip\nrotate_period=hourly"
 	}
 	return ""
 }
@@ -56,11 +65,11 @@ func globalSample(about string) string {
 func networkSample(about, line string) string {
 	switch about {
 	case "list_default_port":
-		return store("category=a", "type=network", "service_list=a:1 b", line)
+		return storeText("category=a", "type=network", "service_list=a:1 b", line)
 	case "service_order":
-		return store("category=a", "type=network", "service_list=a:1 b:2 c:3", line)
+		return storeText("category=a", "type=network", "service_list=a:1 b:2 c:3", line)
 	case "bucket_id", "bucket_updater_port", "bucket_updater_host", "bucket_updater_ttl", "dynamic_config_type":
-		return store("category=a", "type=network", missing(about, "bucket_id=1"), missing(about, "bucket_updater_host=h"), missing(about, "bucket_updater_port=1"),
+		return storeText("category=a", "type=network", missing(about, "bucket_id=1"), missing(about, "bucket_updater_host=h"), missing(about, "bucket_updater_port=1"),
 			missing(about, "dynamic_config_type=thrift_bucket"), line)
 	}
 	switch about {
@@ -71,12 +80,12 @@ func networkSample(about, line string) string {
 	case "tls_ca", "tls_server_name":
 		line += "\ntls=yes"
 	}
-	return store("category=a", "type=network", missing(about, "remote_host=h"), missing(about, "remote_port=1"), line)
+	return storeText("category=a", "type=network", missing(about, "remote_host=h"), missing(about, "remote_port=1"), line)
 }
 
 // bucketSample is a bucket store in which line has a meaning.
 func bucketSample(about, line string) string {
-	return store("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "file_path=/x", "</bucket>")
+	return storeText("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "file_path=/x", "</bucket>")
 }
 
 // missing is line, unless that is about the key.
@@ -94,6 +103,9 @@ func another(o option) string {
 		"dynamic_config_type": "thrift_bucket", "bucket_type": "random", "report_success": "any", "when_full": "drop", "fs_type": "std", "delimiter": "59", "path": "/y/*",
 		"encoding": "utf-16be", "format": "docker", "retry_interval": "77", "max_retry_interval": "77",
 	}
+	if o.key == "format" && o.value != "none" { // of a feed, not of files
+		return "message"
+	}
 	if word, ok := words[o.key]; ok {
 		return word
 	}
@@ -105,6 +117,8 @@ func another(o option) string {
 		return "yes"
 	case oneOrZero:
 		return "1"
+	case newlines:
+		return "if-missing"
 	case ratio:
 		return "0.5"
 	case size:

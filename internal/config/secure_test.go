@@ -16,14 +16,14 @@ func TestTLSOfStores(t *testing.T) {
 		addrs      []string
 		tls        TLS
 	}{
-		{"plain", store("category=a", "type=network", "remote_host=h", "remote_port=1"), []string{"h:1"}, TLS{}},
-		{"tls=yes", store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes", "tls_ca=/x"), []string{"tls://h:1"}, TLS{CA: "/x"}},
-		{"the top's", top + store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes"), []string{"tls://h:1"}, TLS{Cert: "/c", Key: "/k", CA: "/ca"}},
-		{"its own", top + store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes", "tls_cert=/1", "tls_key=/2", "tls_server_name=n"), []string{"tls://h:1"}, TLS{Cert: "/1", Key: "/2", CA: "/ca", ServerName: "n"}},
-		{"a list", store("category=a", "type=network", "service_list=tls://a:1 b:2 tls://[::1]:3 tls://c unix:/s", "list_default_port=7"),
+		{"plain", storeText("category=a", "type=network", "remote_host=h", "remote_port=1"), []string{"h:1"}, TLS{}},
+		{"tls=yes", storeText("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes", "tls_ca=/x"), []string{"tls://h:1"}, TLS{CA: "/x"}},
+		{"the top's", top + storeText("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes"), []string{"tls://h:1"}, TLS{Cert: "/c", Key: "/k", CA: "/ca"}},
+		{"its own", top + storeText("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes", "tls_cert=/1", "tls_key=/2", "tls_server_name=n"), []string{"tls://h:1"}, TLS{Cert: "/1", Key: "/2", CA: "/ca", ServerName: "n"}},
+		{"a list", storeText("category=a", "type=network", "service_list=tls://a:1 b:2 tls://[::1]:3 tls://c unix:/s", "list_default_port=7"),
 			[]string{"tls://a:1", "b:2", "tls://[::1]:3", "tls://c:7", "unix:/s"}, TLS{}},
-		{"a list with tls=yes", store("category=a", "type=network", "service_list=tls://a:1 b:2 unix:/s", "tls=yes"), []string{"tls://a:1", "tls://b:2", "unix:/s"}, TLS{}},
-		{"inherited", "network::tls=yes\nnetwork::tls_ca=/i\n" + store("category=a", "type=network", "remote_host=h", "remote_port=1"), []string{"tls://h:1"}, TLS{CA: "/i"}},
+		{"a list with tls=yes", storeText("category=a", "type=network", "service_list=tls://a:1 b:2 unix:/s", "tls=yes"), []string{"tls://a:1", "tls://b:2", "unix:/s"}, TLS{}},
+		{"inherited", "network::tls=yes\nnetwork::tls_ca=/i\n" + storeText("category=a", "type=network", "remote_host=h", "remote_port=1"), []string{"tls://h:1"}, TLS{CA: "/i"}},
 	} {
 		loaded, problems := load(c.text)
 		if len(problems) > 0 || loaded.Status != "" {
@@ -38,7 +38,7 @@ func TestTLSOfStores(t *testing.T) {
 }
 
 func TestAllow(t *testing.T) {
-	null := store("category=other", "type=null")
+	null := storeText("category=other", "type=null")
 	c, problems := load("<allow>\nfrom=10.0.0.0/8 *.example.com\ncategories=web* mail\n</allow>\n<allow>\nfrom=unix:uid=0\ncontrol=yes\n</allow>\n" + null)
 	want := []access.Rule{{From: "10.0.0.0/8 *.example.com", Categories: "web* mail"}, {From: "unix:uid=0", Control: true}}
 	if diff := cmp.Diff(want, c.Allow.Written()); diff != "" || len(problems) > 0 || len(c.Stores) != 1 {
@@ -71,15 +71,15 @@ func TestAllow(t *testing.T) {
 			t.Errorf("%s: %q", text, problems)
 		}
 	}
-	bad, _ := load(store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes", "tls_cert=/x"))
+	bad, _ := load(storeText("category=a", "type=network", "remote_host=h", "remote_port=1", "tls=yes", "tls_cert=/x"))
 	if !strings.Contains(bad.Stores[0].Status, "need each other") || bad.Stores[0].Sink.String() != "nothing: "+bad.Stores[0].Status {
 		t.Errorf("half a pair: %+v", bad.Stores[0])
 	}
-	bad, _ = load(store("category=a", "type=network", "remote_host=h", "remote_port=1", "tls_ca=/x"))
+	bad, _ = load(storeText("category=a", "type=network", "remote_host=h", "remote_port=1", "tls_ca=/x"))
 	if !strings.Contains(bad.Stores[0].Status, "without tls=yes") || bad.Stores[0].Sink.String() != "nothing: "+bad.Stores[0].Status {
 		t.Errorf("a lock beside the door: %+v", bad.Stores[0])
 	}
-	bad, _ = load("listen=tls://127.0.0.1:9\ntls_cert=/c\ntls_key=/k\n" + store("category=a", "type=network", "remote_host=localhost", "remote_port=9", "tls=yes"))
+	bad, _ = load("listen=tls://127.0.0.1:9\ntls_cert=/c\ntls_key=/k\n" + storeText("category=a", "type=network", "remote_host=localhost", "remote_port=9", "tls=yes"))
 	if !strings.Contains(bad.Status, "sends to this server itself") {
 		t.Errorf("a loop over TLS: %q", bad.Status)
 	}

@@ -8,24 +8,28 @@ import (
 	"time"
 
 	"inkwell/rotate"
-	"inkwell/store/plain"
+	"inkwell/store/series"
 )
 
 // File is a file or thriftfile store.
 type File struct {
-	plain.Options
+	series.PlainOptions
 	Rotate   string    // the text of rotate_period
 	Compress *Compress // nil: plain files, byte for byte as the original writes them
 }
 
-// Compress is what a file store with compress= does instead of plain files.
+// Compress is what a file store with compress= or publish= does instead of plain files: a file has its final name when it is finished.
 type Compress struct {
-	Codec     rotate.Codec
-	Level     int // 0 = the codec's default
-	Period    rotate.Period
-	At        rotate.Clock
-	Keep      time.Duration // finished files that are older are removed, 0 = never
-	KeepBytes int64         // the oldest finished files are removed while all take more, 0 = never
+	Codec       rotate.Codec // rotate.None with publish= alone
+	Level       int          // 0 = the codec's default
+	Period      rotate.Period
+	At          rotate.Clock
+	Keep        time.Duration // finished files that are older are removed, 0 = never
+	KeepBytes   int64         // the oldest finished files of a category are removed while they take more together, 0 = never
+	KeepTotal   int64         // the oldest finished files of all categories are removed while they take more together, 0 = never
+	KeepOpen    bool          // the end of the server leaves open files to be continued, and does not finish them
+	DoneMarkers bool          // a file _SUCCESS.PERIOD tells when the files of a period are all there
+	Lateness    time.Duration // how long that waits for a stream that has not moved on
 }
 
 // For puts the category behind the directory and makes it the base of the names.
@@ -39,6 +43,8 @@ func (f File) For(category string) Sink {
 func (f File) String() string {
 	kind := "file "
 	switch {
+	case f.Compress != nil && f.Compress.Codec == rotate.None:
+		kind = "published file "
 	case f.Compress != nil:
 		kind = f.Compress.Codec.String() + " file "
 	case f.Thrift:
@@ -59,6 +65,7 @@ type Buffer struct {
 	SendRate                  int           // has no effect
 	BypassRatio               float64       // has no effect
 	SpoolMax                  int64         // bytes that may wait on disk, 0 = no bound
+	SpoolDir                  string        // of a forwarder or pipe: where they wait, and Secondary is Null; "" = Secondary says it
 	Twin                      int           // buffers before it in the configuration that have the same secondary
 }
 

@@ -11,7 +11,8 @@ import (
 
 	"inkwell/forwarder/lines"
 	"inkwell/rotate"
-	"inkwell/store/plain"
+	"inkwell/store"
+	"inkwell/store/series"
 )
 
 // sinks loads a file without problems and returns its stores.
@@ -24,9 +25,9 @@ func sinks(t *testing.T, text string) []*Store {
 	return c.Stores
 }
 
-func period(t *testing.T, text string) plain.Period {
+func period(t *testing.T, text string) series.Period {
 	t.Helper()
-	p, err := plain.ParsePeriod(text)
+	p, err := series.ParsePeriod(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func period(t *testing.T, text string) plain.Period {
 
 // standard is a file store without options.
 func standard(t *testing.T) File {
-	return File{Options: plain.Options{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}, Rotate: "never"}
+	return File{PlainOptions: series.PlainOptions{Dir: "/tmp", Base: "a", Period: period(t, "never"), RotateHour: 1, RotateMinute: 15, MaxSize: 1_000_000_000, MaxWrite: 1_000_000}, Rotate: "never"}
 }
 
 func TestFile(t *testing.T) {
@@ -58,45 +59,52 @@ func TestFile(t *testing.T) {
 		{"max_size=50", func(f *File) { f.MaxSize, f.MaxWrite = 50, 50 }},
 		{"max_size=0x400\nmax_write_size=100", func(f *File) { f.MaxSize, f.MaxWrite = 1024, 100 }},
 		{"max_size=0", func(f *File) { f.MaxSize = 0 }},
-		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.AddNewlines, f.WriteCategory = 1024, true, true }},
+		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.Form.Newlines, f.WriteCategory = 1024, store.NewlinesAlways, true }},
 		{"write_meta=yes\nwrite_stats=yes\nrotate_on_reopen=yes\nfs_type=std", func(f *File) { f.WriteMeta, f.WriteStats, f.RotateOnReopen = true, true, true }},
 		{"compress=gzip\nlevel=6\nrotate_period=daily\nkeep=30d\nkeep_bytes=1GB", func(f *File) {
 			f.Rotate = "daily"
 			daily, _ := rotate.ParsePeriod("daily")
-			f.Compress = &Compress{Codec: rotate.Gzip, Level: 6, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, Keep: 30 * 24 * time.Hour, KeepBytes: 1e9}
+			f.Compress = &Compress{Codec: rotate.Gzip, Level: 6, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, Keep: 30 * 24 * time.Hour, KeepBytes: 1e9, Lateness: 10 * time.Minute}
 		}},
+		{"publish=yes\nrotate_period=daily\nkeep_total=1GB\nkeep_open=yes\ndone_markers=yes\nlateness=1h\nadd_newlines=if-missing", func(f *File) {
+			f.Rotate, f.Form.Newlines = "daily", store.NewlinesIfMissing
+			daily, _ := rotate.ParsePeriod("daily")
+			f.Compress = &Compress{Codec: rotate.None, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, KeepTotal: 1e9, KeepOpen: true, DoneMarkers: true, Lateness: time.Hour}
+		}},
+		{"add_newlines=never", func(*File) {}},
+		{"add_newlines=always", func(f *File) { f.Form.Newlines = store.NewlinesAlways }},
 		{"compress=zstd\nrotate_period=900", func(f *File) {
 			f.Rotate = "900"
 			quarter, _ := rotate.ParsePeriod("15m")
-			f.Compress = &Compress{Codec: rotate.Zstd, Period: quarter, At: rotate.Clock{Hour: 1, Minute: 15}}
+			f.Compress = &Compress{Codec: rotate.Zstd, Period: quarter, At: rotate.Clock{Hour: 1, Minute: 15}, Lateness: 10 * time.Minute}
 		}},
 	}
 	for _, c := range cases {
 		want := standard(t)
 		c.want(&want)
-		got := sinks(t, store("category=a", "type=file", c.lines))[0].Sink
+		got := sinks(t, storeText("category=a", "type=file", c.lines))[0].Sink
 		if !reflect.DeepEqual(got, Sink(want)) {
 			t.Errorf("%s\n got %+v\nwant %+v", c.lines, got, want)
 		}
 	}
 	want := standard(t)
 	want.Thrift = true
-	got := sinks(t, store("category=a", "type=thriftfile", "flush_frequency_ms=1", "msg_buffer_size=1"))[0].Sink
+	got := sinks(t, storeText("category=a", "type=thriftfile", "flush_frequency_ms=1", "msg_buffer_size=1"))[0].Sink
 	if !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("thriftfile:\n got %+v\nwant %+v", got, want)
 	}
 }
 
 func TestQueueOptions(t *testing.T) {
-	s := sinks(t, store("category=a", "type=null"))[0]
+	s := sinks(t, storeText("category=a", "type=null"))[0]
 	if s.TargetWriteSize != 16384 || s.MaxWriteInterval != time.Second || !s.MustSucceed || s.Name != "store0" || s.Line != 1 {
 		t.Errorf("%+v", s)
 	}
-	s = sinks(t, store("category=a", "type=null", "target_write_size=20480", "max_write_interval=0", "must_succeed=no"))[0]
+	s = sinks(t, storeText("category=a", "type=null", "target_write_size=20480", "max_write_interval=0", "must_succeed=no"))[0]
 	if s.TargetWriteSize != 20480 || s.MaxWriteInterval != time.Second || s.MustSucceed {
 		t.Errorf("%+v", s)
 	}
-	s = sinks(t, "null::target_write_size=7\n"+store("category=a", "type=null", "null::max_write_interval=9"))[0]
+	s = sinks(t, "null::target_write_size=7\n"+storeText("category=a", "type=null", "null::max_write_interval=9"))[0]
 	if s.TargetWriteSize != 7 || s.MaxWriteInterval != 9*time.Second {
 		t.Errorf("inherited: %+v", s)
 	}
@@ -104,7 +112,7 @@ func TestQueueOptions(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	c, problems := load("inkwell 1\nmax_queue_size=1MiB\ncheck_interval=2m\n" +
-		store("category=a", "type=buffer", "retry_interval=1h", "<primary>", "type=network", "service_list=a:1", "timeout=1.5s", "</primary>", "<secondary>", "type=file", "max_size=1GB", "</secondary>"))
+		storeText("category=a", "type=buffer", "retry_interval=1h", "<primary>", "type=network", "service_list=a:1", "timeout=1.5s", "</primary>", "<secondary>", "type=file", "max_size=1GB", "</secondary>"))
 	b := c.Stores[0].Sink.(Buffer)
 	if len(problems) > 0 || c.MaxQueueSize != 1<<20 || c.CheckInterval != 2*time.Minute || b.RetryInterval != time.Hour || b.Primary.(Network).Timeout != 1500*time.Millisecond || b.Secondary.(File).MaxSize != 1e9 {
 		t.Errorf("%q %+v %+v", problems, c, b)
@@ -128,7 +136,7 @@ state_dir=/var/lib/x
 journal_max=1GiB
 max_frame_size=64MiB
 max_categories=7
-` + store("category=a", "type=null"))
+` + storeText("category=a", "type=null"))
 	if len(problems) > 0 || c.Port != 1463 || strings.Join(c.Listen, " ") != "10.0.0.1:1464 unix:/run/inkwell.sock [::1]:0" || c.MaxMessagesPerSecond != 2e6 || c.MaxQueueSize != 10 ||
 		c.CheckInterval != time.Second || c.ThreadPerCategory || c.ServerThreads != 4 || c.MaxConnections != 200 || !c.LongestPrefix || c.Durability != "memory" ||
 		c.StateDir != "/var/lib/x" || c.JournalMax != 1<<30 || c.MaxFrame != 64<<20 || c.MaxCategories != 7 || c.New {
@@ -149,7 +157,7 @@ func TestCategories(t *testing.T) {
 		{"category=c\ncategories=m1 m2", "c,m1,m2", "m1 m2", true},
 	}
 	for _, c := range cases {
-		s := sinks(t, store(c.lines, "type=null"))[0]
+		s := sinks(t, storeText(c.lines, "type=null"))[0]
 		if strings.Join(s.Categories, ",") != c.categories || s.Handled != c.handled || s.List != c.list {
 			t.Errorf("%q: %+v", c.lines, s)
 		}
@@ -163,7 +171,7 @@ func TestBuffer(t *testing.T) {
 	file.Dir, file.MaxSize, file.NoSymlink = "/buf", 3_000_000, true
 	want := Buffer{Primary: network, Secondary: file, RetryInterval: 300 * time.Second, RetryRange: 60 * time.Second, Replay: true, MinRetry: 5 * time.Second, MaxRetry: 100 * time.Second,
 		MaxOffset: 20 * time.Second, SendRate: 1, BypassRatio: 0.75}
-	if got := sinks(t, store(append(lines, "category=a")...))[0].Sink; !reflect.DeepEqual(got, Sink(want)) {
+	if got := sinks(t, storeText(append(lines, "category=a")...))[0].Sink; !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
 	more := append(lines, "category=default", "retry_interval=4", "retry_interval_range=2", "replay_buffer=no", "flush_streaming=yes", "adaptive_backoff=yes", "min_retry_interval=1",
@@ -171,7 +179,7 @@ func TestBuffer(t *testing.T) {
 	file.Base, file.NoSymlink, file.Rotate, file.Period = "default", false, "daily", period(t, "daily")
 	want = Buffer{Primary: network, Secondary: file, RetryInterval: 4 * time.Second, RetryRange: 2 * time.Second, FlushStreaming: true, Adaptive: true, MinRetry: time.Second, MaxRetry: 20 * time.Second,
 		MaxOffset: 4 * time.Second, SendRate: 5, BypassRatio: 0.5, SpoolMax: 1 << 30}
-	got := sinks(t, store(more...))[0].Sink
+	got := sinks(t, storeText(more...))[0].Sink
 	if !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
@@ -182,14 +190,14 @@ func TestBuffer(t *testing.T) {
 	}
 	// One buffer for several categories writes down which entry is of which.
 	for text, shared := range map[string]bool{
-		"new_thread_per_category=no\n" + store(append(lines, "category=default")...):                        true,
-		"new_thread_per_category=no\n" + store(append(lines, "category=x*")...):                             true,
-		"new_thread_per_category=no\nfile::base_filename=b\n" + store(append(lines, "categories=m1 m2")...): true,
-		"new_thread_per_category=no\n" + store(append(lines, "category=a")...):                              false,
-		store(append(lines, "category=default")...):                                                         false,
+		"new_thread_per_category=no\n" + storeText(append(lines, "category=default")...):                        true,
+		"new_thread_per_category=no\n" + storeText(append(lines, "category=x*")...):                             true,
+		"new_thread_per_category=no\nfile::base_filename=b\n" + storeText(append(lines, "categories=m1 m2")...): true,
+		"new_thread_per_category=no\n" + storeText(append(lines, "category=a")...):                              false,
+		storeText(append(lines, "category=default")...):                                                         false,
 	} {
 		f := sinks(t, text)[0].Sink.(Buffer).Secondary.(File)
-		if f.WriteCategory != shared || f.Chunk != 0 || f.AddNewlines {
+		if f.WriteCategory != shared || f.Chunk != 0 || f.Form.Newlines != store.NewlinesNever {
 			t.Errorf("%s: %+v", text, f)
 		}
 	}
@@ -219,12 +227,12 @@ func TestNetwork(t *testing.T) {
 		if c.want.MaxBatch == 0 {
 			c.want.MaxBatch = 4 << 20
 		}
-		got := sinks(t, store("category=a", "type=network", c.lines))[0].Sink
+		got := sinks(t, storeText("category=a", "type=network", c.lines))[0].Sink
 		if !reflect.DeepEqual(got, Sink(c.want)) || !reflect.DeepEqual(got.For("x"), got) {
 			t.Errorf("%s\n got %+v\nwant %+v", c.lines, got, c.want)
 		}
 	}
-	c, problems := load(store("category=a", "type=network", "remote_host=h", "remote_port=1", "timeout=0"))
+	c, problems := load(storeText("category=a", "type=network", "remote_host=h", "remote_port=1", "timeout=0"))
 	if n := c.Stores[0].Sink.(Network); n.Timeout != 5*time.Second || len(problems) != 1 {
 		t.Errorf("timeout=0: %v %q", n.Timeout, problems)
 	}
@@ -241,18 +249,18 @@ func dirs(t *testing.T, b Sink) string {
 
 func TestBucket(t *testing.T) {
 	one := []string{"category=bk", "type=bucket", "num_buckets=2", "bucket_type=key_range", "bucket_range=100", "delimiter=59", "remove_key=yes", "bucket_subdir=b", "<bucket>", "type=file", "file_path=/x", "base_filename=f", "</bucket>"}
-	s := sinks(t, store(one...))[0].Sink.(Bucket)
+	s := sinks(t, storeText(one...))[0].Sink.(Bucket)
 	if s.Kind != "key_range" || s.Range != 100 || s.Delimiter != ';' || !s.RemoveKey || dirs(t, s) != "/x/b000/f /x/b001/f /x/b002/f" {
 		t.Errorf("%+v %s", s, dirs(t, s))
 	}
-	s = sinks(t, store(append(one, "bucket_offset=1046", "failure_bucket=oops")...))[0].Sink.(Bucket)
+	s = sinks(t, storeText(append(one, "bucket_offset=1046", "failure_bucket=oops")...))[0].Sink.(Bucket)
 	if dirs(t, s) != "/x/oops/f /x/b1047/f /x/b1048/f" {
 		t.Errorf("offset: %s", dirs(t, s))
 	}
 	if copied := s.For("cat").(Bucket); dirs(t, copied) != "/x/oops/cat/cat /x/b1047/cat/cat /x/b1048/cat/cat" || !copied.RemoveKey || copied.Range != 100 {
 		t.Errorf("copy: %s", dirs(t, copied))
 	}
-	s = sinks(t, store("category=bk", "type=bucket", "num_buckets=1", "bucket_subdir=b", "<bucket>", "type=file", "file_path=/tmp", "</bucket>"))[0].Sink.(Bucket)
+	s = sinks(t, storeText("category=bk", "type=bucket", "num_buckets=1", "bucket_subdir=b", "<bucket>", "type=file", "file_path=/tmp", "</bucket>"))[0].Sink.(Bucket)
 	if s.Kind != "context_log" || s.Delimiter != ':' || s.RemoveKey || dirs(t, s) != "/tmp/b000/bk /tmp/b001/bk" {
 		t.Errorf("defaults: %+v", s)
 	}
@@ -285,26 +293,26 @@ type=null
 }
 
 func TestMultiAndCategory(t *testing.T) {
-	m := sinks(t, store("category=a", "type=multi", "report_success=any", "<store>", "type=file", "file_path=/m0", "</store>", "<store>", "type=null", "</store>"))[0].Sink.(Multi)
+	m := sinks(t, storeText("category=a", "type=multi", "report_success=any", "<store>", "type=file", "file_path=/m0", "</store>", "<store>", "type=null", "</store>"))[0].Sink.(Multi)
 	if !m.Any || len(m.Children) != 2 || m.Children[0].(File).Dir != "/m0" || m.For("x").(Multi).Children[0].(File).Dir != "/m0/x" || !m.For("x").(Multi).Any {
 		t.Errorf("%+v", m)
 	}
-	m = sinks(t, store("category=a", "type=multi", "<store1>", "type=null", "</store1>", "<store2>", "type=null", "</store2>"))[0].Sink.(Multi)
+	m = sinks(t, storeText("category=a", "type=multi", "<store1>", "type=null", "</store1>", "<store2>", "type=null", "</store2>"))[0].Sink.(Multi)
 	if m.Any || len(m.Children) != 2 {
 		t.Errorf("from 1: %+v", m)
 	}
 	for _, lines := range []string{"type=multifile\nfile_path=/x\nmultifile::add_newlines=1", "type=category\nfile::file_path=/not\n<model>\ntype=file\nfile_path=/x\nadd_newlines=1\n</model>"} {
-		s := sinks(t, store("category=a", lines))[0].Sink.(ByCategory)
+		s := sinks(t, storeText("category=a", lines))[0].Sink.(ByCategory)
 		f := s.Model.(File)
-		if f.Dir != "/x" || !f.AddNewlines || s.Model.For("c").(File).Dir != "/x/c" || s.For("c").(ByCategory).Model.For("c").(File).Dir != "/x/c/c" {
+		if f.Dir != "/x" || f.Form.Newlines != store.NewlinesAlways || s.Model.For("c").(File).Dir != "/x/c" || s.For("c").(ByCategory).Model.For("c").(File).Dir != "/x/c/c" {
 			t.Errorf("%s: %+v", lines, f)
 		}
 	}
-	if f := sinks(t, store("category=a", "type=thriftmultifile"))[0].Sink.(ByCategory).Model.(File); !f.Thrift {
+	if f := sinks(t, storeText("category=a", "type=thriftmultifile"))[0].Sink.(ByCategory).Model.(File); !f.Thrift {
 		t.Errorf("%+v", f)
 	}
 	// The model does not inherit from the category block, but from what is around it.
-	f := sinks(t, "file::max_size=5\n"+store("category=a", "type=category", "file::max_size=6", "<model>", "type=file", "</model>"))[0].Sink.(ByCategory).Model.(File)
+	f := sinks(t, "file::max_size=5\n"+storeText("category=a", "type=category", "file::max_size=6", "<model>", "type=file", "</model>"))[0].Sink.(ByCategory).Model.(File)
 	if f.MaxSize != 5 {
 		t.Errorf("max_size %d", f.MaxSize)
 	}
@@ -334,13 +342,13 @@ type=file
 </store>`)
 	m := stores[0].Sink.(Multi)
 	a, b, c := m.Children[0].(File), m.Children[1].(File), stores[1].Sink.(File)
-	if a.Dir != "/x" || !a.AddNewlines || a.MaxSize != 2000 || b.Dir != "/y" || b.AddNewlines || b.MaxSize != 1e9 || c.Dir != "/tmp" || !c.AddNewlines {
+	if a.Dir != "/x" || a.Form.Newlines != store.NewlinesAlways || a.MaxSize != 2000 || b.Dir != "/y" || b.Form.Newlines != store.NewlinesNever || b.MaxSize != 1e9 || c.Dir != "/tmp" || c.Form.Newlines != store.NewlinesAlways {
 		t.Errorf("%+v\n%+v\n%+v", a, b, c)
 	}
 }
 
 func TestFor(t *testing.T) {
-	f := sinks(t, store("category=default", "type=file", "file_path=/x", "base_filename=ignored", "sub_directory=s", "base_symlink_name=l", "write_stats=yes", "chunk_size=5"))[0].Sink
+	f := sinks(t, storeText("category=default", "type=file", "file_path=/x", "base_filename=ignored", "sub_directory=s", "base_symlink_name=l", "write_stats=yes", "chunk_size=5"))[0].Sink
 	want := standard(t)
 	want.Root, want.Dir, want.Base, want.Sub, want.Symlink, want.WriteStats, want.Chunk = "/x", "/x/web", "web", "s", "l", true, 5
 	if got := f.For("web"); !reflect.DeepEqual(got, Sink(want)) || got.String() != "file /x/web/s/web" {
@@ -375,11 +383,11 @@ func TestLoops(t *testing.T) {
 			loop       bool
 		}{"port=1463", net.JoinHostPort(a.(*net.IPNet).IP.String(), "1463"), true})
 	}
-	good := store("category=good", "type=null")
+	good := storeText("category=good", "type=null")
 	for _, c := range cases {
 		for _, s := range []string{
-			store("category=a", "type=network", "service_list=192.0.2.7:1463 "+c.to),
-			store("category=a", "type=buffer", "<primary>", "type=network", "service_list="+c.to, "</primary>", "<secondary>", "type=null", "</secondary>"),
+			storeText("category=a", "type=network", "service_list=192.0.2.7:1463 "+c.to),
+			storeText("category=a", "type=buffer", "<primary>", "type=network", "service_list="+c.to, "</primary>", "<secondary>", "type=null", "</secondary>"),
 		} {
 			got, problems := load(c.listen + "\n" + s + good)
 			want := ""
@@ -391,7 +399,7 @@ func TestLoops(t *testing.T) {
 			}
 		}
 	}
-	c, _ := load(store("category=a", "type=network", "service_list=127.0.0.1:5"))
+	c, _ := load(storeText("category=a", "type=network", "service_list=127.0.0.1:5"))
 	c.RefuseLoops([]string{":5"})
 	if c.Status != "No stores configured successfully: Bad config - network store sends to this server itself: 127.0.0.1:5" || len(c.Problems) != 1 || c.Problems[0].Line != 1 {
 		t.Errorf("%q %v", c.Status, c.Problems)
@@ -401,7 +409,7 @@ func TestLoops(t *testing.T) {
 func TestInputs(t *testing.T) {
 	c, problems := load("inkwell 1\n<tail>\ncategory=a\npath=/x/*.log\n</tail>\n<tail>\ncategory=b.{n}\npath=/y/{n}\nexclude=*.gz\nexclude=/y/a\nfrom_end=yes\nmax_line=1MiB\n" +
 		"encoding=utf-16le\nformat=cri\nstamp=yes\nmultiline_start=^[0-9]\nmultiline_lines=7\nmultiline_wait=1s\n</tail>\n<pipe>\ncategory=p\nwhen_full=drop\ndrain_timeout=1m\n</pipe>\n" +
-		store("category=default", "type=null"))
+		storeText("category=default", "type=null"))
 	tails := []Tail{
 		{Line: 2, Category: "a", Glob: "/x/*.log", Lines: lines.Options{MaxLine: 16 << 20, MaxLines: 500, Wait: 5 * time.Second}},
 		{Line: 6, Category: "b.{n}", Glob: "/y/{n}", Exclude: []string{"*.gz", "/y/a"}, FromEnd: true, Lines: lines.Options{Encoding: lines.UTF16LE, Format: lines.CRI,
@@ -431,7 +439,7 @@ func TestInputsWithMistakes(t *testing.T) {
 		"path=/x/{n}\nmultiline_wait=0s":            "must be more than 0",
 		"path=/x/{n}\nmultiline_wait=5 years or so": "5s is used",
 	} {
-		_, problems := load("inkwell 1\n<tail>\ncategory=b.{n}\n" + text + "\n</tail>\n" + store("category=default", "type=null"))
+		_, problems := load("inkwell 1\n<tail>\ncategory=b.{n}\n" + text + "\n</tail>\n" + storeText("category=default", "type=null"))
 		if len(problems) != 1 || !strings.Contains(problems[0], want) {
 			t.Errorf("%q: %q, want %q", text, problems, want)
 		}
@@ -451,7 +459,7 @@ func TestStrings(t *testing.T) {
 		{"type=bucket\nnum_buckets=1\nbucket_type=random\nbucket_subdir=s\n<bucket>\ntype=file\nfile_path=/x\n</bucket>", "bucket random of 1 (file /x/s000/a, file /x/s001/a)"},
 	}
 	for _, c := range cases {
-		if got := sinks(t, store("category=a", c.lines))[0].Sink.String(); got != c.want {
+		if got := sinks(t, storeText("category=a", c.lines))[0].Sink.String(); got != c.want {
 			t.Errorf("%s: %q, want %q", c.lines, got, c.want)
 		}
 	}
@@ -462,9 +470,9 @@ func TestTwins(t *testing.T) {
 	buffer := func(base string) string {
 		return "type=buffer\n<primary>\ntype=network\nremote_host=h\nremote_port=1\n</primary>\n<secondary>\ntype=file\nfile_path=/x\nbase_filename=" + base + "\n</secondary>"
 	}
-	stores := Load("test.conf", []byte(store("category=a", buffer("same"))+store("category=b", buffer("same"))+store("category=c", buffer("other"))+
-		store("category=default", buffer("same"))+store("category=d*", buffer("same"))+store("category=default", buffer("same"))+
-		store("category=e", "type=bucket\nnum_buckets=1\n<bucket0>\n"+buffer("same")+"\n</bucket0>\n<bucket1>\n"+buffer("own")+"\n</bucket1>"))).Stores
+	stores := Load("test.conf", []byte(storeText("category=a", buffer("same"))+storeText("category=b", buffer("same"))+storeText("category=c", buffer("other"))+
+		storeText("category=default", buffer("same"))+storeText("category=d*", buffer("same"))+storeText("category=default", buffer("same"))+
+		storeText("category=e", "type=bucket\nnum_buckets=1\n<bucket0>\n"+buffer("same")+"\n</bucket0>\n<bucket1>\n"+buffer("own")+"\n</bucket1>"))).Stores
 	for i, want := range []int{0, 1, 0, 0, 0, 1} {
 		if got := stores[i].Sink.(Buffer).Twin; got != want {
 			t.Errorf("store %d is twin %d, want %d", i, got, want)

@@ -37,7 +37,7 @@ func refuse(b *conf.Block, status, cure string) error {
 func (l *loader) topLevel(b *conf.Block) {
 	if _, typed := b.Literal("type"); !typed {
 		switch b.Tag {
-		case "tail", "pipe":
+		case "tail", "pipe", "journal", "syslog":
 			l.input(b)
 			return
 		case "allow":

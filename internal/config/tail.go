@@ -32,7 +32,8 @@ var tailOptions = []option{
 		meaning: "A message to which nothing was added for so long is complete, and so is a line of a container whose last part does not come."},
 }
 
-const tailIntro = "Lines of files, for `inkwell forward`. The block can stand several times; its lines go to the one store of the file, of type `network` or `buffer`, whatever `category` that has."
+const tailIntro = "Lines of files, for `inkwell forward`. The block can stand several times; its lines go to the one store of the file, of type `network` or `buffer`, whatever `category` that has. " +
+	"What cannot be sent waits in the `spool_dir` of the `buffer`, or in `forward.spool` in the directory of its `<secondary>`; with `network` in `spool` in the directory of the positions."
 
 var pipeOptions = []option{
 	{key: "category", kind: text, ours: true, meaning: "The category of the lines. Must be given."},
@@ -40,12 +41,20 @@ var pipeOptions = []option{
 	{key: "drain_timeout", kind: duration, value: "10s", ours: true, meaning: "How long the end of input waits for the network."},
 }
 
-const pipeIntro = "Lines of standard input, for `inkwell pipe`."
+const pipeIntro = "Lines of standard input, for `inkwell pipe`. What cannot be sent waits in the `spool_dir` of a `buffer`, or in `CATEGORY.spool` in the directory of its `<secondary>`; with `network` in memory."
 
-// input reads a <tail> or <pipe> block.
+// input reads a <tail>, <pipe>, <journal> or <syslog> block.
 func (l *loader) input(b *conf.Block) {
 	o := l.block(b, b.Tag)
 	l.unknown(b, true)
+	switch b.Tag {
+	case "journal":
+		l.journal(b, o)
+		return
+	case "syslog":
+		l.syslog(b, o)
+		return
+	}
 	category := o.text("category")
 	if category == "" {
 		l.fail(b.Line, fmt.Sprintf("<%s> without category is not used", b.Tag), "add category=NAME")

@@ -37,7 +37,7 @@ func sectionsOf(b *conf.Block, top bool) ([]*section, bool) {
 	switch {
 	case b.Parent == nil:
 		name = "global"
-	case !typed && top && (b.Tag == "tail" || b.Tag == "pipe" || b.Tag == "allow"):
+	case !typed && top && slices.Contains(ownBlocks, b.Tag):
 		name, top = b.Tag, false
 	case !isType(name):
 		return nil, false
@@ -128,7 +128,7 @@ func belongs(s section) string {
 		return "no block, at the top of the file"
 	case "store":
 		return "a block at the top of the file"
-	case "tail", "pipe", "allow":
+	case "tail", "pipe", "journal", "syslog", "allow":
 		return "a <" + s.name + "> block"
 	}
 	return "a block with type=" + s.name

@@ -122,3 +122,17 @@ func (d *Dir) Lock(name string) (*File, error) {
 	}
 	return f, nil
 }
+
+// Locked says whether another process holds the advisory lock file name. A lock that it had to take to find out is given back at once.
+func (d *Dir) Locked(name string) (bool, error) {
+	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return false, err
+	}
+	err = syscall.Flock(int(f.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	cerr := f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, cerr
+	}
+	return false, errors.Join(err, cerr)
+}

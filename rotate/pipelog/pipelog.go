@@ -108,7 +108,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Run writes what in yields until that ends; see Until for an input that ends when it is told to. When ctx has ended a disk that
+// Run writes what in yields until that ends; see ending.Until for an input that ends when it is told to. When ctx has ended a disk that
 // refuses is waited for a few seconds more, no longer. The error wraps ErrOpen, ErrRead, ErrEcho or ErrLost.
 func Run(ctx context.Context, in io.Reader, o Options) error {
 	if err := o.Validate(); err != nil {

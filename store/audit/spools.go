@@ -61,7 +61,6 @@ func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Re
 		end = s.End
 	}
 	var b proto.Batch
-	var runs []proto.Run
 	damaged := 0
 	for rec, err := range spool.Records(dir) {
 		if err == nil {
@@ -71,8 +70,9 @@ func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Re
 		var c *spool.CorruptError
 		switch {
 		case err == nil:
-			runs = b.AppendRuns(runs[:0])
-			split(runs, b.Spans(), func(p piece) { take(p, rec) })
+			for p := range b.Pieces {
+				take(piece{category: string(p.Category), id: p.Span.Stream, first: p.Span.First, count: int64(p.Span.Count)}, rec)
+			}
 		case errors.As(err, &c), errors.Is(err, proto.ErrMalformed):
 			damaged++
 		case errors.Is(err, fs.ErrNotExist): // everything in it was acknowledged meanwhile
@@ -84,28 +84,4 @@ func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Re
 		a.note(fmt.Sprintf("%s: damaged places that are passed over (inkwell spool verify names them): %d", dir.Path(), damaged))
 	}
 	return nil
-}
-
-// split gives take the pieces of a batch, in order.
-func split(runs []proto.Run, spans []proto.Span, take func(piece)) {
-	k, done := 0, int64(0) // entries of spans[k] that are passed
-	for _, r := range runs {
-		for left := int64(r.Count); left > 0; {
-			p := piece{category: string(r.Category), count: left}
-			if k < len(spans) {
-				s := &spans[k]
-				p.count = min(left, int64(s.Count)-done)
-				if s.Numbered() {
-					p.id, p.first = s.Stream, s.First+done
-				}
-				if done += p.count; done == int64(s.Count) {
-					k, done = k+1, 0
-				}
-			}
-			if p.count > 0 {
-				take(p)
-			}
-			left -= p.count
-		}
-	}
 }

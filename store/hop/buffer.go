@@ -288,6 +288,12 @@ func (b *Buffer) Drain(ctx context.Context) error {
 	}
 }
 
+// Abort ends the replay, and the call that is under way, at once: Close, which is to follow, waits for nothing but the disk then.
+func (b *Buffer) Abort() {
+	b.stop()
+	b.abort()
+}
+
 // Close ends the replay (a call that is under way gets a few seconds), waits for pending Appends and closes primary and spool. What
 // is in the spool stays there for the next Buffer.
 func (b *Buffer) Close() error {

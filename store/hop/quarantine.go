@@ -83,16 +83,16 @@ func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
 // section is the count entries of b from one on; it aliases b.
 func section(b *proto.Batch, from, count int) *proto.Batch {
 	c := b.Cursor()
-	start := 0
+	var start proto.Place
 	for range from {
 		c.Next()
-		start = c.End()
+		start = c.Place()
 	}
 	for range count {
 		c.Next()
 	}
 	part := new(proto.Batch)
-	part.SetPart(b, proto.Part{From: start, Size: c.End() - start, First: from, Count: count})
+	part.SetPart(b, start, c.Place())
 	return part
 }
 

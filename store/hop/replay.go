@@ -160,7 +160,7 @@ func (r *replay) deliver(life, calls context.Context, run []record) bool {
 		return r.ack(life, run[len(run)-1].end)
 	}
 	var b proto.Batch
-	b.SetPart(&r.batch, proto.Part{From: run[0].from, Size: run[len(run)-1].to - run[0].from, First: run[0].first, Count: count})
+	b.SetPart(&r.batch, r.batch.Place(run[0].first, run[0].from), r.batch.Place(run[0].first+count, run[len(run)-1].to))
 	err := r.offer(life, calls, &b, len(run) > 1)
 	switch half := len(run) / 2; {
 	case err == nil:

@@ -36,7 +36,7 @@ func buffered(root, dir, base string) (_ []string, err error) {
 	}
 	var files []found
 	for _, e := range list {
-		if n, ok := number(base, e.Name()); ok && e.Type().IsRegular() && e.Name() == fileName(base, n) {
+		if n, ok := Number(base, e.Name()); ok && e.Type().IsRegular() && e.Name() == FileName(base, n) {
 			files = append(files, found{e.Name(), n})
 		}
 	}

@@ -146,8 +146,8 @@ func (c *central) Close() error { return nil }
 // keeping is a central that is a store.Keeper.
 type keeping struct{ central }
 
-func (k *keeping) Mark(store.Marks) error { return nil }
-func (k *keeping) Publish() error         { return nil }
+func (k *keeping) Mark(*store.Marks) error { return nil }
+func (k *keeping) Publish() error          { return nil }
 
 // atOnce is a store.Schedule without pauses.
 type atOnce struct{}
@@ -155,7 +155,7 @@ type atOnce struct{}
 func (atOnce) Next() time.Duration { return 0 }
 func (atOnce) Reset()              {}
 
-func takeover(t *testing.T, dir string, primary store.Store, saved store.Marks) store.Store {
+func takeover(t *testing.T, dir string, primary store.Store, saved store.States) store.Store {
 	t.Helper()
 	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: atOnce{}, Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
 	must(t, err)
@@ -195,13 +195,13 @@ func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
 	dir, k := t.TempDir(), new(keeping)
 	must(t, os.WriteFile(filepath.Join(dir, "x_00000"), records("one"), 0o600))
 	s := takeover(t, dir, k, nil).(*Takeover)
-	must(t, s.Mark(make(store.Marks)))
+	must(t, s.Mark(&store.Marks{Files: make(store.States)}))
 	must(t, s.Append(t.Context(), batch("c", "new")))
 	must(t, s.Publish()) // of the mark before
 	if list, _ := Buffered(dir, "x"); len(list) != 1 {
 		t.Error("the file is gone before its entries were marked")
 	}
-	must(t, s.Mark(make(store.Marks)))
+	must(t, s.Mark(&store.Marks{Files: make(store.States)}))
 	must(t, s.Publish())
 	if list, _ := Buffered(dir, "x"); len(list) != 0 {
 		t.Error("the file is still there")
@@ -220,8 +220,8 @@ func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "x_00003"), append(records("four"), 9, 0), 0o600))
 	s := takeover(t, dir, k, nil).(*Takeover)
 	must(t, s.Append(t.Context(), batch("c", "new")))
-	saved := make(store.Marks)
-	must(t, s.Mark(saved))
+	saved := make(store.States)
+	must(t, s.Mark(&store.Marks{Files: saved}))
 	must(t, os.Remove(filepath.Join(dir, "x_00000"))) // as far as Publish came
 
 	s = takeover(t, dir, k, saved).(*Takeover)
@@ -229,12 +229,12 @@ func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
 	if want := []string{"c=one", "c=two", "c=three", "c=four", "c=new", "c=newer"}; !slices.Equal(k.got, want) {
 		t.Errorf("%q was delivered, want %q", k.got, want)
 	}
-	must(t, s.Mark(saved))
+	must(t, s.Mark(&store.Marks{Files: saved}))
 	must(t, s.Publish())
 	if got := tree(t, dir); !strings.HasPrefix(got, "x_00003.corrupt=") {
 		t.Errorf("%q is left", got)
 	}
-	must(t, s.Mark(saved))
+	must(t, s.Mark(&store.Marks{Files: saved}))
 	if len(saved) > 0 {
 		t.Errorf("the marks still speak of %v", saved)
 	}
@@ -244,5 +244,21 @@ func TestTakeoverOfNothingIsTheStoreItself(t *testing.T) {
 	c := new(central)
 	if s := takeover(t, t.TempDir(), c, nil); s != store.Store(c) {
 		t.Errorf("it is a %T", s)
+	}
+}
+
+// TestBufferFileGetsShorter while it is read: that is damage, not its end.
+func TestBufferFileGetsShorter(t *testing.T) {
+	for cut := range 10 {
+		r := NewBufferReader(strings.NewReader(string(records("one", "two")[:14-1-cut])), 14, "c")
+		var err error
+		messages := 0
+		for ; err == nil; messages++ {
+			_, _, err = r.Next()
+		}
+		var damage *DamageError
+		if !errors.As(err, &damage) || damage.Offset+damage.Bytes != 14 || damage.Offset != int64(7*(messages-1)) {
+			t.Errorf("cut by %d: %v after %d messages", cut+1, err, messages-1)
+		}
 	}
 }

@@ -68,7 +68,7 @@ type ended struct {
 
 // NewTakeover returns to if there is nothing to take over, else a Takeover that owns it; primary is the part of it that old entries go
 // to, or it itself. saved are the marks of the last checkpoint: a file of which a part was delivered is gone on with.
-func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.Marks) (store.Store, error) {
+func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.States) (store.Store, error) {
 	o.Root = cmp.Or(o.Root, o.Dir)
 	files, err := buffered(o.Root, o.Dir, o.Base)
 	if err != nil || len(files) == 0 {
@@ -86,11 +86,11 @@ func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.Marks) 
 }
 
 // marks reads from those of a checkpoint how much of each file was delivered.
-func (t *Takeover) marks(saved store.Marks) (map[string]int64, error) {
+func (t *Takeover) marks(saved store.States) (map[string]int64, error) {
 	marked := make(map[string]int64)
 	for path, data := range saved {
 		name := filepath.Base(path)
-		if n, ok := number(t.o.Base, name); !ok || name != fileName(t.o.Base, n) || path != filepath.Join(t.o.Dir, name) {
+		if n, ok := Number(t.o.Base, name); !ok || name != FileName(t.o.Base, n) || path != filepath.Join(t.o.Dir, name) {
 			continue
 		}
 		if !slices.Contains(t.files, name) {
@@ -223,17 +223,17 @@ func (t *Takeover) remove(e ended) (err error) {
 }
 
 // Mark asks the store, and remembers which files it covers.
-func (t *Takeover) Mark(m store.Marks) error {
+func (t *Takeover) Mark(m *store.Marks) error {
 	t.mu.Lock()
 	t.covered = len(t.done)
 	for path := range t.gone {
-		delete(m, path)
+		delete(m.Files, path)
 	}
 	if len(t.files) > 0 && t.offset > 0 {
-		m[t.path()] = json.RawMessage(strconv.FormatInt(t.offset, 10))
+		m.Files[t.path()] = json.RawMessage(strconv.FormatInt(t.offset, 10))
 	}
 	for _, e := range t.done { // they may outlive this process, if only just
-		m[filepath.Join(t.o.Dir, e.name)] = json.RawMessage(strconv.FormatInt(e.offset, 10))
+		m.Files[filepath.Join(t.o.Dir, e.name)] = json.RawMessage(strconv.FormatInt(e.offset, 10))
 	}
 	t.mu.Unlock()
 	if k, ok := t.to.(store.Keeper); ok {

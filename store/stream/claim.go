@@ -13,7 +13,6 @@ import (
 type claim struct {
 	pieces []piece
 	owned  []*entry
-	runs   []proto.Run
 	rest   proto.Batch // what is not there yet
 	part   proto.Batch
 }
@@ -29,23 +28,10 @@ type piece struct {
 
 // split lists the numbered pieces of b.
 func (c *claim) split(b *proto.Batch) {
-	c.runs, c.pieces = b.AppendRuns(c.runs[:0]), c.pieces[:0]
-	index, r, left := 0, 0, 0
-	if len(c.runs) > 0 {
-		left = c.runs[0].Count
-	}
-	for _, s := range b.Spans() {
-		done := 0
-		for done < int(s.Count) {
-			for left == 0 {
-				r++
-				left = c.runs[r].Count
-			}
-			n := min(left, int(s.Count)-done)
-			if s.Numbered() && len(c.runs[r].Category) <= maxName {
-				c.pieces = append(c.pieces, piece{stream: s.Stream, category: c.runs[r].Category, first: s.First + int64(done), count: int64(n), index: index})
-			}
-			index, left, done = index+n, left-n, done+n
+	c.pieces = c.pieces[:0]
+	for p := range b.Pieces {
+		if s := &p.Span; s.Numbered() && len(p.Category) <= maxName {
+			c.pieces = append(c.pieces, piece{stream: s.Stream, category: p.Category, first: s.First, count: int64(s.Count), index: p.Index})
 		}
 	}
 }
@@ -175,16 +161,16 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 		pl := t.place(t.streams[c.pieces[i].stream], c.pieces[i].category)
 		pl.claimed = pl.claimed[:0] // they are claimed once more, one by one
 	}
-	from, start := 0, 0 // of the stretch that is to be kept: its bytes and its index
-	index, end := 0, 0
+	var from, to proto.Place // of the stretch that is to be kept
 	keep := func() {
-		if index > start {
-			c.part.SetPart(b, proto.Part{From: from, Size: end - from, First: start, Count: index - start})
+		if to.Entries > from.Entries {
+			c.part.SetPart(b, from, to)
 			c.rest.AppendBatch(&c.part)
 		}
 	}
 	k := 0
-	for cur := b.Cursor(); cur.Next(); index, end = index+1, cur.End() {
+	for cur := b.Cursor(); cur.Next(); to = cur.Place() {
+		index := to.Entries
 		for k < len(c.pieces) && index >= c.pieces[k].index+int(c.pieces[k].count) {
 			k++
 		}
@@ -194,7 +180,7 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 		p := &c.pieces[k]
 		if n := p.first + int64(index-p.index); t.place(t.streams[p.stream], p.category).claim(n, n+1) == 0 {
 			keep()
-			from, start = cur.End(), index+1
+			from = cur.Place()
 		}
 	}
 	keep()

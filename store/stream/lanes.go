@@ -22,8 +22,7 @@ type lane struct {
 	id    ID
 	next  map[string]*int64 // by category
 	given []given           // in the Append in progress
-	runs  []proto.Run
-	batch proto.Batch // aliases the caller's entries
+	batch proto.Batch       // aliases the caller's entries
 	tail  []byte
 }
 
@@ -62,26 +61,13 @@ func (l *Lanes) Append(b *proto.Batch, write func(tail []byte) error) error {
 
 // number makes n.tail the end of a record of b's entries.
 func (n *lane) number(b *proto.Batch) {
-	n.runs, n.given = b.AppendRuns(n.runs[:0]), n.given[:0]
+	n.given = n.given[:0]
 	n.batch.SetEntries(b.Entries(), b.Count())
-	spans := b.Spans()
-	var used int32 // of spans[0]
-	for _, r := range n.runs {
-		for left := int32(r.Count); left > 0; {
-			for len(spans) > 0 && spans[0].Count == used {
-				spans, used = spans[1:], 0
-			}
-			k := left
-			if len(spans) > 0 {
-				k = min(left, spans[0].Count-used)
-			}
-			if len(spans) > 0 && spans[0].Numbered() {
-				n.batch.AppendSpan(proto.Span{Stream: spans[0].Stream, First: spans[0].First + int64(used), Count: k})
-			} else {
-				n.batch.AppendSpan(proto.Span{Stream: n.id, First: n.give(r.Category, k), Count: k})
-			}
-			used, left = used+k, left-k
+	for p := range b.Pieces {
+		if !p.Span.Numbered() {
+			p.Span.Stream, p.Span.First = n.id, n.give(p.Category, p.Span.Count)
 		}
+		n.batch.AppendSpan(p.Span)
 	}
 	n.tail = n.batch.AppendRecordTail(n.tail[:0])
 }

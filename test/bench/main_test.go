@@ -1,7 +1,16 @@
 // Package bench measures the whole program: real processes on loopback, on the disk that holds the temporary directory, beside small
 // programs that do the bare part of the same work in the same run.
 //
-//	go test ./test/bench -run xxx -bench . -benchtime 1x          INKWELL_BENCH_MB=100 for a tenth of the load
+//	go test ./test/bench -run xxx -bench . -benchtime 1x      about ten minutes; a table of all figures and of what is to be reached is last
+//
+// The environment makes the load smaller or larger:
+//
+//	INKWELL_BENCH_MB=500             MB of the access log that is shipped, and of what BenchmarkIngest and BenchmarkScribed send
+//	INKWELL_BENCH_MESSAGES=400000    messages of 200 bytes for each line of the table of shapes
+//	INKWELL_BENCH_LIMIT=30s          how long one line may take: what is not done then is killed, and told as "> what it had taken"
+//
+// A quick look, in two minutes: INKWELL_BENCH_MB=50 INKWELL_BENCH_MESSAGES=100000 INKWELL_BENCH_LIMIT=8s. Thousands of categories need
+// as many open files: where the limit (ulimit -n) cannot be raised, the column dirs says how many had files of their own.
 //
 // What counts is CPU time of processes, and ratios of it: rates depend on how busy the machine is. On a virtual machine the first touch
 // of memory that the host took back costs ten times as much as the work done in it; so before each measured side a file of the size
@@ -33,7 +42,11 @@ var (
 	// ink is the program under test.
 	ink harness.Inkwell
 	// megabytes is the size of the load.
-	megabytes = 1000
+	megabytes = 500
+	// shapeMessages is how many messages a line of the table of shapes takes, about.
+	shapeMessages = 400_000
+	// cellLimit is how long it may take.
+	cellLimit = 30 * time.Second
 	// accessLog is a file of that size.
 	accessLog string
 )
@@ -68,6 +81,16 @@ func prepare(run func() int) (err error) {
 			return fmt.Errorf("INKWELL_BENCH_MB=%q: must be a whole number above 0", text)
 		}
 	}
+	if text := os.Getenv("INKWELL_BENCH_MESSAGES"); text != "" {
+		if shapeMessages, err = strconv.Atoi(text); err != nil || shapeMessages < 1 {
+			return fmt.Errorf("INKWELL_BENCH_MESSAGES=%q: must be a whole number above 0", text)
+		}
+	}
+	if text := os.Getenv("INKWELL_BENCH_LIMIT"); text != "" {
+		if cellLimit, err = time.ParseDuration(text); err != nil || cellLimit <= 0 {
+			return fmt.Errorf("INKWELL_BENCH_LIMIT=%q: must be a duration above 0, as 40s", text)
+		}
+	}
 	dir, err := os.MkdirTemp("", "inkwell-bench-")
 	if err != nil {
 		return err
@@ -77,7 +100,12 @@ func prepare(run func() int) (err error) {
 		return err
 	}
 	accessLog = filepath.Join(dir, "access.log")
-	return exitCode(run())
+	before := loadAverage()
+	code := run()
+	if err := printReport(os.Stdout, before); err != nil {
+		return err
+	}
+	return exitCode(code)
 }
 
 // load makes the access log if it is not there yet, and says how many bytes and lines it has.

@@ -14,8 +14,8 @@ import (
 	"inkwell/test/harness"
 )
 
-// BenchmarkPathGzip ships the access log into gzip files, in the collector's default durability, and compares the CPU time of both
-// processes with that of compressing the same bytes once.
+// BenchmarkPathGzip ships the access log into gzip files, in the collector's default durability and at its default level, and compares
+// the CPU time of both processes with that of compressing the same bytes once.
 func BenchmarkPathGzip(b *testing.B) {
 	size, lines := load(b)
 	for b.Loop() {
@@ -28,11 +28,10 @@ func BenchmarkPathGzip(b *testing.B) {
 				c.use(p, memory)
 				return c
 			},
-			func() cost { return wholePath(b, "gzip") })
+			func() cost { return wholePath(b, "gzip", flags) },
+			func() cost { return wholePath(b, "gzip", configured) })
 		costs[0].tell(b, "deflate alone, one core", size, lines)
-		costs[1].tell(b, "forward --once → collect", size, lines)
-		b.ReportMetric(float64(costs[1].cpu)/float64(costs[0].cpu), "×deflate")
-		b.ReportMetric(float64(size)/1e6/costs[1].wall.Seconds(), "MB/s")
+		compare(b, costs, "deflate", 1.5, size, lines)
 	}
 }
 
@@ -42,22 +41,36 @@ func BenchmarkPathPlain(b *testing.B) {
 	for b.Loop() {
 		costs := best(b, 2*size,
 			func() cost { return bareCopy(b, "") },
-			func() cost { return wholePath(b, "none") },
+			func() cost { return wholePath(b, "none", flags) },
+			func() cost { return wholePath(b, "none", configured) },
 			func() cost { return bareCopy(b, "-copy") })
 		costs[0].tell(b, "bare copy, read and write", size, lines)
-		costs[2].tell(b, "bare copy, io.Copy", size, lines)
-		costs[1].tell(b, "forward --once → collect", size, lines)
-		b.ReportMetric(float64(costs[1].cpu)/float64(costs[0].cpu), "×copy")
-		b.ReportMetric(float64(costs[1].cpu)/float64(costs[2].cpu), "×io.Copy")
-		b.ReportMetric(float64(size)/1e6/costs[1].wall.Seconds(), "MB/s")
+		costs[3].tell(b, "bare copy, io.Copy", size, lines)
+		compare(b, costs, "copy", 2.3, size, lines)
+		b.ReportMetric(float64(costs[1].cpu)/float64(costs[3].cpu), "×io.Copy")
 	}
 }
 
+// compare tells what the whole path takes by both roads, costs[1] and costs[2], beside the bare part of the work, costs[0].
+func compare(b *testing.B, costs []cost, bare string, reach float64, size int64, lines int) {
+	b.Helper()
+	for _, r := range both {
+		c := costs[1+r]
+		c.tell(b, fmt.Sprintf("forward --once → collect, %s", r), size, lines)
+		tellRow(row{what: fmt.Sprintf("file → forward → collect → files, %s: CPU ÷ %s", r, bare), value: float64(c.cpu) / float64(costs[0].cpu), reach: reach,
+			note: fmt.Sprintf("%.2f CPU s per GB, %.0f MB/s", c.cpu.Seconds()/(float64(size)/1e9), float64(size)/1e6/c.wall.Seconds())})
+	}
+	tellRow(row{what: fmt.Sprintf("file → forward → collect → files, conf ÷ flags, beside %s", bare), value: float64(costs[2].cpu) / float64(costs[1].cpu), reach: 1.05})
+	b.ReportMetric(float64(costs[1].cpu)/float64(costs[0].cpu), "×"+bare)
+	b.ReportMetric(float64(costs[2].cpu)/float64(costs[0].cpu), "×"+bare+"-conf")
+	b.ReportMetric(float64(size)/1e6/costs[1].wall.Seconds(), "MB/s")
+}
+
 // wholePath ships the access log with forward --once to a collector that is then stopped.
-func wholePath(b *testing.B, codec string) cost {
+func wholePath(b *testing.B, codec string, r road) cost {
 	b.Helper()
 	dir, state := b.TempDir(), b.TempDir()
-	c := ink.Collect(b, dir, "--compress", codec)
+	c := r.collect(b, dir, nil, "--compress", codec)
 	collectPeak := watch(c.Process)
 	f := ink.Start(b, harness.Command{Args: []string{"forward", "--once", "--to", c.Addr, "--state", state, "access=" + accessLog}})
 	forwardPeak := watch(f)

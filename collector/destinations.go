@@ -1,0 +1,47 @@
+package collector
+
+import (
+	"path/filepath"
+
+	"inkwell/internal/config"
+	"inkwell/store/books"
+)
+
+// destinations are where files are written. What a buffer keeps is none: it is read back.
+func (r *router) destinations() (all []books.Destination) {
+	var add func(s config.Sink)
+	add = func(s config.Sink) {
+		switch s := s.(type) {
+		case config.File:
+			d := books.Destination{Root: filepath.Join(s.Dir, s.Sub)}
+			if c := s.Compress; c != nil {
+				d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
+				if c.DoneMarkers {
+					d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness}
+				}
+			}
+			all = append(all, d)
+		case config.Buffer:
+			add(s.Primary)
+			if !s.Replay {
+				add(s.Secondary)
+			}
+		case config.Bucket:
+			for _, child := range s.Children {
+				add(child)
+			}
+		case config.Multi:
+			for _, child := range s.Children {
+				add(child)
+			}
+		case config.ByCategory:
+			add(s.Model)
+		}
+	}
+	for _, b := range r.conf.Stores {
+		if b.Sink != nil {
+			add(b.Sink)
+		}
+	}
+	return all
+}

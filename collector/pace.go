@@ -1,0 +1,59 @@
+package collector
+
+import (
+	"slices"
+	"time"
+
+	"inkwell/internal/config"
+	"inkwell/internal/killpoint"
+	"inkwell/rotate"
+	"inkwell/store/journal"
+)
+
+const (
+	blockBytes = 1 << 20          // that are gathered for a block that is compressed
+	blockWait  = 10 * time.Second // for which a smaller one is: small blocks compress badly
+	plainBytes = 256 << 10        // that are gathered for files that are not compressed, and not the original's
+)
+
+// pace has the outlets of files of our kind gather what makes good blocks, and look every second whether their files are still there.
+func pace(o *journal.OutletOptions, place config.Sink) {
+	config.Walk(place, func(s config.Sink) {
+		f, ok := s.(config.File)
+		switch {
+		case !ok || f.Compress == nil:
+			return
+		case f.Compress.Codec == rotate.None:
+			o.Target = max(o.Target, plainBytes)
+		default:
+			o.Target, o.Interval = max(o.Target, blockBytes), max(o.Interval, blockWait)
+		}
+		o.Check = min(o.Check, time.Second)
+	})
+	if f, ok := place.(config.File); ok && f.Compress != nil {
+		o.Turn = func(at time.Time) time.Time { return f.Compress.Period.Next(killpoint.Clock(at), f.Compress.At) }
+	}
+}
+
+// blocks says whether a store may wait for a peer.
+func blocks(s config.Sink) bool {
+	switch s := s.(type) {
+	case config.File, config.Null, config.Unusable:
+		return false
+	case config.Buffer:
+		return blocks(s.Primary) || blocks(s.Secondary)
+	case config.Bucket:
+		return slices.ContainsFunc(s.Children, blocks)
+	case config.Multi:
+		return slices.ContainsFunc(s.Children, blocks)
+	case config.ByCategory:
+		return blocks(s.Model)
+	}
+	return true
+}
+
+// continued says whether the next run goes on with the files that are open at the end.
+func continued(s config.Sink) bool {
+	f, ok := s.(config.File)
+	return ok && f.Compress != nil && f.Compress.KeepOpen
+}

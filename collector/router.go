@@ -1,0 +1,330 @@
+package collector
+
+import (
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/internal/config"
+	"inkwell/internal/stats"
+	"inkwell/store"
+	"inkwell/store/journal"
+)
+
+// router is which outlets take which category, by the rules of the original: those of its own name, else those of the first prefix that
+// fits (in byte order, so the shortest, or the longest if so configured), else the default ones. Safe for concurrent use.
+type router struct {
+	conf    *config.Config
+	journal *journal.Journal
+	opener  *opener
+	stats   *stats.Set
+
+	rules    map[string][]rule // by pattern
+	patterns journal.Patterns
+	refused  []*config.Store // blocks that are no stores
+
+	mu      sync.RWMutex
+	targets map[string]*target
+	owns    map[string]*target // of our own names, by name and block
+}
+
+// rule is a block as it applies to the categories of one pattern.
+type rule struct {
+	block *config.Store
+	copy  bool   // each category gets an outlet and a copy of the store of its own
+	name  string // of the outlet, when they share it
+}
+
+// target is where one category goes.
+type target struct {
+	journal.Target
+	name             string
+	stored           bool          // there is a store; otherwise Target has outlets only for what the journal has from before
+	good, bytes, bad *atomic.Int64 // the last without a store, the others with one
+	complained       atomic.Int64  // when it was last told that there is no store, in Unix seconds
+}
+
+func newRouter(c *config.Config, j *journal.Journal, o *opener, set *stats.Set) *router {
+	r := &router{conf: c, journal: j, opener: o, stats: set, rules: make(map[string][]rule), targets: make(map[string]*target),
+		owns: make(map[string]*target)}
+	for _, b := range c.Stores {
+		switch {
+		case c.Status != "": // of a file that is spoilt as a whole nothing is used
+		case b.Sink != nil:
+			r.add(b)
+		default:
+			r.refused = append(r.refused, b)
+		}
+	}
+	slices.Sort(r.patterns.Prefixes)
+	if c.LongestPrefix {
+		slices.Reverse(r.patterns.Prefixes)
+	}
+	return r
+}
+
+// add spreads a block over the patterns that it is for.
+func (r *router) add(b *config.Store) {
+	for _, pattern := range b.Categories {
+		u := rule{block: b, copy: r.conf.ThreadPerCategory, name: b.Handled}
+		if !strings.HasSuffix(pattern, "*") && pattern != journal.Default {
+			u.copy = u.copy && b.List // a name of its own is no model
+		}
+		r.rules[pattern] = append(r.rules[pattern], u)
+		r.patterns.Add(pattern)
+	}
+}
+
+// routes are what the engine has to know.
+func (r *router) routes() journal.Routes {
+	return journal.Routes{Prepare: r.prepare, Route: func(category []byte) *journal.Target { return &r.find(category).Target },
+		Patterns: r.patterns, Relays: r.relays(), Destinations: r.destinations(), Locate: r.locate}
+}
+
+// relays says whether some of what comes in is sent on.
+func (r *router) relays() (relays bool) {
+	for _, b := range r.conf.Stores {
+		if b.Sink != nil {
+			config.Walk(b.Sink, func(s config.Sink) {
+				_, network := s.(config.Network)
+				relays = relays || network
+			})
+		}
+	}
+	return relays
+}
+
+// locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir` from before there
+// were outlets.
+func (r *router) locate(category string) (key, path string) {
+	for _, u := range r.match(category) {
+		for _, s := range u.places(u.outlet(category)) {
+			if f, ok := s.(config.File); ok && f.Compress != nil {
+				o := options(u.outlet(category), s)
+				return o.Key(), filepath.Join(f.Dir, f.Sub, f.Base)
+			}
+		}
+	}
+	return "", ""
+}
+
+// prepare makes the outlets that are there from the start: of the blocks with a name, of those that many categories share, and of the
+// categories for which a former run left something in a buffer.
+func (r *router) prepare() {
+	for _, name := range r.patterns.Names {
+		r.find([]byte(name))
+	}
+	for _, rules := range r.open() {
+		for _, u := range rules {
+			if !u.copy {
+				r.outlets(u, "")
+			}
+		}
+	}
+	beyond := 0
+	for _, b := range r.conf.Stores {
+		beyond += r.resume(b)
+	}
+	if beyond > 0 {
+		r.opener.log.Warn("buffers of a former run are not looked at, because there are too many categories (raise max_categories, or the limit of open files)", "buffers", beyond)
+	}
+}
+
+// resume makes the outlets of the copies of a block for which a former run left something in a buffer, and says how many are too many.
+func (r *router) resume(b *config.Store) (beyond int) {
+	if b.Sink == nil || !r.conf.ThreadPerCategory {
+		return 0
+	}
+	for _, name := range leftovers(b.Sink) {
+		if ourName(name) {
+			r.resumeOwn(b, name)
+		} else if t := r.find([]byte(name)); t.name != name {
+			beyond++
+		}
+	}
+	return beyond
+}
+
+// resumeOwn makes the outlets of one of our own names, for all that a block is for.
+func (r *router) resumeOwn(b *config.Store, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rules := range r.open() {
+		if slices.ContainsFunc(rules, func(u rule) bool { return u.block == b }) {
+			r.own(name, name, rules)
+		}
+	}
+}
+
+// open are the rules for categories that nobody named, pattern by pattern.
+func (r *router) open() (all [][]rule) {
+	for _, prefix := range r.patterns.Prefixes {
+		all = append(all, r.rules[prefix])
+	}
+	return append(all, r.rules[journal.Default])
+}
+
+// find returns the target of a category, made when it is first asked for.
+func (r *router) find(category []byte) *target {
+	r.mu.RLock()
+	t := r.targets[string(category)]
+	r.mu.RUnlock()
+	if t != nil {
+		return t
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.make(string(category))
+}
+
+// make returns the target of a category. Names that can be no file names, and those beyond the limit, share one of our own.
+func (r *router) make(category string) *target {
+	if t := r.targets[category]; t != nil {
+		return t
+	}
+	rules := r.match(category)
+	switch {
+	case r.patterns.Named(category): // by the operator
+	case !store.SafeCategory([]byte(category)):
+		return r.own(category, store.UnsafeCategory, rules)
+	case len(r.targets) >= r.opener.limit:
+		return r.own(category, store.OverflowCategory, rules)
+	}
+	r.targets[category] = r.target(category, category, rules)
+	return r.targets[category]
+}
+
+// own returns the target of one of our own names, under which a category is kept: one for all that the same blocks take.
+func (r *router) own(category, name string, rules []rule) *target {
+	key := name + "\x00"
+	if len(rules) > 0 {
+		key += rules[0].block.Name
+	}
+	if r.owns[key] == nil {
+		r.owns[key] = r.target(category, name, rules)
+	}
+	return r.owns[key]
+}
+
+// target makes the target of a category that is kept under a name.
+func (r *router) target(category, name string, rules []rule) *target {
+	t := &target{name: name}
+	for _, u := range rules {
+		t.Outlets = append(t.Outlets, r.outlets(u, name)...)
+	}
+	if t.stored = len(t.Outlets) > 0; t.stored {
+		t.good, t.bytes = r.stats.Category(name, "received good"), r.stats.Category(name, "received good bytes")
+	} else {
+		t.bad = r.stats.Category(name, "received bad")
+		t.Outlets = r.wait(category, name)
+	}
+	return t
+}
+
+// match returns the rules for a category.
+func (r *router) match(category string) []rule { return r.rules[r.patterns.Match(category)] }
+
+// outlet is the name of a rule's outlet for a category.
+func (u rule) outlet(category string) string {
+	if u.copy {
+		return category
+	}
+	return u.name
+}
+
+// options say what tells the outlet of a place apart.
+func options(name string, place config.Sink) journal.OutletOptions {
+	_, file := place.(config.File)
+	return journal.OutletOptions{Name: name, Store: place.String(), Single: file}
+}
+
+// outlets returns those of a rule for a category (of a rule that is shared, for any of its categories): one for each place where every
+// entry has to go, so that one that fails does not keep entries from the others.
+func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
+	b, name := u.block, u.outlet(category)
+	for _, place := range u.places(name) {
+		o := options(name, place)
+		o.Category, o.Patterns = u.covers(name)
+		opening := opening{opener: r.opener, name: name, shared: o.Category == ""}
+		o.Open = func(saved store.States) (store.Store, error) {
+			opening.saved = saved
+			return opening.open(place)
+		}
+		o.Target, o.Interval, o.Check, o.Lossy, o.Buffered = b.TargetWriteSize, b.MaxWriteInterval, r.conf.CheckInterval, !b.MustSucceed, setsAside(place)
+		o.Blocks, o.Continued = blocks(place), continued(place)
+		pace(&o, place)
+		all = append(all, r.journal.NewOutlet(o))
+	}
+	return all
+}
+
+// covers says which category an outlet of a name has, or of which patterns it has all.
+func (u rule) covers(name string) (category string, patterns []string) {
+	c := u.block.Categories
+	switch {
+	case ourName(name):
+		return name, c
+	case u.copy || len(c) == 1 && c[0] == name && name != journal.Default:
+		return name, nil
+	}
+	return "", c
+}
+
+// wait returns the outlet in which entries of a category that were taken before wait for a better configuration, if there is a block for
+// them in this one that was refused.
+func (r *router) wait(category, name string) []*journal.Outlet {
+	for _, b := range r.refused {
+		if !slices.ContainsFunc(b.Categories, func(pattern string) bool {
+			prefix, isPrefix := strings.CutSuffix(pattern, "*")
+			return pattern == category || pattern == "default" || isPrefix && strings.HasPrefix(category, prefix)
+		}) {
+			continue
+		}
+		sink := config.Unusable{Status: b.Status, Refusal: b.Status}
+		return []*journal.Outlet{r.journal.NewOutlet(journal.OutletOptions{
+			Name: name, Category: name, Store: sink.String(), Target: 1, Interval: time.Second, Check: r.conf.CheckInterval,
+			Open: func(store.States) (store.Store, error) { return store.NewUnusable(sink.Status, sink.Refusal), nil },
+		})}
+	}
+	return nil
+}
+
+// places are where a rule brings every entry of the categories of a name.
+func (u rule) places(name string) []config.Sink {
+	s := u.block.Sink
+	if u.copy {
+		s = s.For(name)
+	}
+	return places(s)
+}
+
+func places(s config.Sink) []config.Sink {
+	m, ok := s.(config.Multi)
+	if !ok || m.Any {
+		return []config.Sink{s}
+	}
+	var all []config.Sink
+	for _, child := range m.Children {
+		all = append(all, places(child)...)
+	}
+	return all
+}
+
+// count is the number of categories seen.
+func (r *router) count() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.targets) + len(r.owns)
+}
+
+// complain tells once a minute that a category has no store.
+func (t *target) complain(log *slog.Logger) {
+	now := time.Now().Unix()
+	if last := t.complained.Load(); now-last >= 60 && t.complained.CompareAndSwap(last, now) {
+		log.Warn("log entry has invalid category: no store takes it, and there is no default", "category", t.name)
+	}
+}

@@ -1,0 +1,112 @@
+// Package category makes the categories of entries from templates with {name} in them, as safe names of directories.
+//
+//	web.{host} + host="my host" → web.my%20host
+//
+// Categories become directories at the collector, and what stands in for a name comes from outside: a path, a unit, a syslog message.
+package category
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// longest is how many bytes a collector takes as the name of a directory.
+const longest = 200
+
+// Unknown stands in for a name that has no value.
+const Unknown = "unknown"
+
+var nameExpr = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// Template is a category with {name} in it.
+type Template struct {
+	texts []string // one more than names: what stands before, between and behind them
+	names []string
+}
+
+// Parse reads a category whose names must be among known.
+func Parse(text string, known ...string) (*Template, error) {
+	if text == "" {
+		return nil, errors.New("the category must not be empty")
+	}
+	t := &Template{}
+	rest := text
+	for {
+		before, behind, found := strings.Cut(rest, "{")
+		t.texts = append(t.texts, before)
+		if strings.Contains(before, "}") {
+			return nil, fmt.Errorf("category %s: } without {", text)
+		}
+		if !found {
+			return t, nil
+		}
+		name, behind, closed := strings.Cut(behind, "}")
+		if !closed || !nameExpr.MatchString(name) {
+			return nil, fmt.Errorf("category %s: {%s is not a name in braces, as {host}", text, name)
+		}
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("category %s: {%s} is not known here, but {%s}", text, name, strings.Join(known, "}, {"))
+		}
+		t.names = append(t.names, name)
+		rest = behind
+	}
+}
+
+// Varies says whether there are names in it.
+func (t *Template) Varies() bool { return len(t.names) > 0 }
+
+// Fill puts values in the place of their names and makes what comes out a safe name. A value that is empty is Unknown.
+func (t *Template) Fill(value func(name string) string) string {
+	var b strings.Builder
+	for i, text := range t.texts {
+		b.WriteString(text)
+		if i < len(t.names) {
+			v := value(t.names[i])
+			if v == "" {
+				v = Unknown
+			}
+			b.WriteString(safe(v))
+		}
+	}
+	return shorten(undotted(b.String()))
+}
+
+// safe writes every byte but letters, digits, dot, dash and underscore as % and two digits, so that no two texts become the same:
+//
+//	my host → my%20host    ünï → %C3%BCn%C3%AF    100% → 100%25
+func safe(text string) string {
+	const upper = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_':
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'%', upper[c>>4], upper[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// undotted keeps a category from being a hidden file, or the directory itself or the one above.
+func undotted(category string) string {
+	if strings.HasPrefix(category, ".") {
+		return "%2E" + category[1:]
+	}
+	return category
+}
+
+// shorten cuts a category that is too long, and ends it with ~ and 16 digits of the SHA-256 of the whole.
+func shorten(category string) string {
+	if len(category) <= longest {
+		return category
+	}
+	sum := sha256.Sum256([]byte(category))
+	end := "~" + hex.EncodeToString(sum[:8])
+	return category[:longest-len(end)] + end
+}

@@ -1,0 +1,209 @@
+package journald
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+const (
+	pauseMin = 100 * time.Millisecond // before journalctl is started again
+	pauseMax = 30 * time.Second
+)
+
+// errMoved says that the entry at which a child was to begin is gone.
+var errMoved = errors.New("the last entry that was read is not in the journal any more")
+
+// follow reads the journal until ctx ends, or with Options.Once to its end. A child that ends is started again.
+func (in *Input) follow(ctx context.Context) error {
+	if hint := in.hint(ctx); hint != "" {
+		in.log.Warn("journalctl says", "text", hint)
+	}
+	for pause := pauseMin; ctx.Err() == nil; pause = min(2*pause, pauseMax) {
+		n, err := in.read(ctx)
+		if ctx.Err() != nil || err == nil {
+			return nil
+		}
+		if in.o.Once && n == 0 && !errors.Is(err, errMoved) {
+			return fmt.Errorf("read %s: %w", in.o.Name(), err)
+		}
+		in.health.Set(in.o.Name(), err)
+		if n > 0 {
+			pause = pauseMin
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// hint is what journalctl says of rights that are missing: it shows what it may, and ends with 0.
+func (in *Input) hint(ctx context.Context) string {
+	c, err := in.start(ctx, "--lines=0")
+	if err != nil {
+		return ""
+	}
+	_, _ = io.Copy(io.Discard, c.out)
+	_ = c.wait() // read tells of what is wrong
+	return c.said()
+}
+
+// read reads what one child writes, and returns how many entries that were. The error is nil only when Options.Once has come to the end.
+func (in *Input) read(ctx context.Context) (n int, err error) {
+	args, skip, err := in.beginning(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if !in.o.Once {
+		args = append(args, "--follow", "--no-tail")
+	}
+	c, err := in.start(ctx, append(args, "--quiet")...)
+	if err != nil {
+		return 0, err
+	}
+	defer c.stop()
+	for x := newExportReader(c.out); ; n++ {
+		e, err := x.next()
+		if errors.Is(err, io.EOF) {
+			if err := c.wait(); err != nil || !in.o.Once {
+				return n, c.ended(err)
+			}
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		in.health.Set(in.o.Name(), nil)
+		if n == 0 && skip {
+			if e.cursor != in.last.cursor {
+				return n, errMoved
+			}
+			continue
+		}
+		if !in.take(ctx, e) {
+			return n, ctx.Err()
+		}
+	}
+}
+
+// beginning says where a child is to begin: at the last entry that was read, which it is to skip, or where that is gone, at its time.
+// journalctl itself has --after-cursor pass over one entry too many then.
+func (in *Input) beginning(ctx context.Context) (args []string, skip bool, err error) {
+	if in.last.cursor == "" {
+		return nil, false, nil
+	}
+	at := "--cursor=" + in.last.cursor
+	e, err := in.first(ctx, at)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case e != nil && e.cursor == in.last.cursor:
+		return []string{at}, true, nil
+	case in.last.micros > time.Now().UnixMicro():
+		in.log.Warn("the last entry that was read is gone, and was of a time that is still to come: the journal is read from its start",
+			"journal", in.o.Name(), "time", time.UnixMicro(in.last.micros))
+		return nil, false, nil
+	}
+	in.log.Warn("the last entry that was read is not in the journal any more: going on by its time; what was thrown away before it was read is lost",
+		"journal", in.o.Name(), "time", time.UnixMicro(in.last.micros))
+	return []string{fmt.Sprintf("--since=@%d.%06d", in.last.micros/1e6, in.last.micros%1e6)}, false, nil
+}
+
+// first returns the first entry that journalctl shows with args, nil if there is none.
+func (in *Input) first(ctx context.Context, args ...string) (*entry, error) {
+	c, err := in.start(ctx, append(args, "--quiet")...)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	e, err := newExportReader(c.out).next()
+	if errors.Is(err, io.EOF) {
+		if err := c.wait(); err != nil {
+			return nil, c.ended(err)
+		}
+		return nil, nil
+	}
+	return e, err
+}
+
+// end is the last entry of the journal.
+func (in *Input) end() (place, error) {
+	e, err := in.first(context.Background(), "--lines=1")
+	if e == nil {
+		return place{}, err
+	}
+	return e.place(), err
+}
+
+// child is a running journalctl.
+type child struct {
+	cmd    *exec.Cmd
+	out    io.ReadCloser
+	errors limited
+	done   bool
+}
+
+func (in *Input) start(ctx context.Context, args ...string) (*child, error) {
+	args = append([]string{"--no-pager", "--output=export", "--output-fields=" + fields}, args...)
+	if in.o.Directory != "" {
+		args = append(args, "--directory="+in.o.Directory)
+	}
+	if in.o.Namespace != "" {
+		args = append(args, "--namespace="+in.o.Namespace)
+	}
+	c := &child{cmd: exec.CommandContext(ctx, in.program, args...)}
+	c.cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0")
+	c.cmd.Stderr = &c.errors
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // a forwarder that is killed leaves no child behind
+	var err error
+	if c.out, err = c.cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start journalctl: %w", err)
+	}
+	return c, nil
+}
+
+func (c *child) wait() error {
+	c.done = true
+	return c.cmd.Wait()
+}
+
+// stop ends a child that is not needed any more.
+func (c *child) stop() {
+	if c.done {
+		return
+	}
+	_ = c.cmd.Process.Kill() // fails if it has ended
+	_ = c.wait()
+}
+
+func (c *child) said() string { return string(bytes.TrimSpace(c.errors.text)) }
+
+// ended says why a child ended.
+func (c *child) ended(err error) error {
+	switch text := c.said(); {
+	case err == nil:
+		return errors.New("journalctl has ended; it is started again")
+	case text != "":
+		return fmt.Errorf("journalctl: %w: %s", err, text)
+	}
+	return fmt.Errorf("journalctl: %w; it is started again", err)
+}
+
+// limited keeps the first bytes that are written to it.
+type limited struct{ text []byte }
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.text = append(l.text, p[:min(len(p), 4096-len(l.text))]...)
+	return len(p), nil
+}

@@ -1,0 +1,212 @@
+// Package syslog takes syslog messages in, over UDP, TCP and unix sockets:
+//
+//	datagram ─────────────┐
+//	stream ── frames ─────┴─► message: time, host, program, text ── category ──► Queue ──► deliver ──► next hop, or the spool
+//
+// RFC 3164, RFC 5424 and what is neither are told apart by each message, octet counting and lines (RFC 6587) by each frame. What cannot be
+// parsed is kept as it came: nothing is thrown away because of its form. The parsers of the two RFCs are leodido/go-syslog.
+//
+// Everything that a sender chooses has a bound: the length of a message, the number of connections and of categories, the memory that
+// waits for delivery. When that is full streams are not read, so that their senders wait, and the kernel drops datagrams, which is counted.
+//
+// Limitations: syslog has no acknowledgements. What stands in the buffers of the kernel, or was read and is in memory, is lost when the
+// process is killed, and no sender knows; what is in the spool is not. No TLS, no RELP.
+package syslog
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/forwarder/category"
+	"inkwell/forwarder/feed"
+	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
+	"inkwell/store/stream"
+)
+
+// Format is what an entry has of a message.
+type Format int
+
+// The formats.
+const (
+	Line    Format = iota // time, host, program and text, as in the files that a syslog daemon writes
+	Message               // the text alone
+	Raw                   // all of it, as it came
+)
+
+// ParseFormat reads line, message or raw.
+func ParseFormat(s string) (Format, error) {
+	for f, name := range []string{"line", "message", "raw"} {
+		if s == name {
+			return Format(f), nil
+		}
+	}
+	return 0, fmt.Errorf("format %q: must be line, message or raw", s)
+}
+
+// Options say where messages come from and what becomes of them.
+type Options struct {
+	Listen         []string // udp://HOST:PORT, tcp://HOST:PORT, unix:PATH, unixgram:PATH
+	Category       string   // can use {app}, {facility}, {severity}, {host} and {peer}; "" = {app}
+	Format         Format
+	MaxLine        int // bytes of a message, 1 KiB or more; longer ones are split; 0 = 64 KiB
+	MaxConnections int // at once; 0 = 256
+	MaxCategories  int // entries of further ones have "other" for each name of Category; 0 = 4096
+	Logger         *slog.Logger
+	Stats          *stats.Set
+}
+
+const (
+	defaultLine        = 64 << 10
+	defaultConnections = 256
+	defaultCategories  = 4096
+	// quiet is how long nothing must have come, after the input is to end, until it is not read any more; lastCall bounds that.
+	quiet    = 100 * time.Millisecond
+	lastCall = 2 * time.Second
+)
+
+// names are what a category can use.
+var names = []string{"app", "facility", "severity", "host", "peer"}
+
+// Validate reports everything that is wrong.
+func (o *Options) Validate() error {
+	var errs []error
+	if len(o.Listen) == 0 {
+		errs = append(errs, errors.New("syslog needs an address to listen on, as udp://127.0.0.1:514 or unixgram:/dev/log"))
+	}
+	for _, a := range o.Listen {
+		_, err := parseAddress(a)
+		errs = append(errs, err)
+	}
+	_, err := category.Parse(o.template(), names...)
+	return errors.Join(append(errs, err)...)
+}
+
+func (o *Options) template() string {
+	if o.Category == "" {
+		return "{app}"
+	}
+	return o.Category
+}
+
+// Input takes messages in. It is a feed.Feed.
+type Input struct {
+	o        Options
+	log      *slog.Logger
+	hostname string // of this machine
+	sockets  []socket
+	category *category.Namer
+	queue    *feed.Queue[struct{}]
+	readers  sync.WaitGroup
+	conns    chan struct{} // holds a value for each connection
+	crowded  atomic.Int64  // when it was last said that there are too many, Unix seconds
+
+	lines, split, refused, dropped *atomic.Int64
+
+	mu       sync.Mutex
+	received map[string]*atomic.Int64
+}
+
+// Listen opens the sockets of o, which must be valid: as whoever may, before the process becomes somebody else. Nothing is read before Run.
+func Listen(o Options) (_ *Input, err error) {
+	in := &Input{o: o, received: make(map[string]*atomic.Int64)}
+	if in.o.MaxLine == 0 {
+		in.o.MaxLine = defaultLine
+	}
+	if in.o.MaxConnections == 0 {
+		in.o.MaxConnections = defaultConnections
+	}
+	if in.o.MaxCategories == 0 {
+		in.o.MaxCategories = defaultCategories
+	}
+	in.conns = make(chan struct{}, in.o.MaxConnections)
+	if in.hostname, err = os.Hostname(); err != nil {
+		return nil, fmt.Errorf("find out the name of this machine: %w", err)
+	}
+	for _, text := range o.Listen {
+		a, err := parseAddress(text)
+		if err == nil {
+			var s socket
+			if s, err = a.listen(); err == nil {
+				in.sockets = append(in.sockets, s)
+				continue
+			}
+		}
+		return nil, errors.Join(fmt.Errorf("listen for syslog on %s: %w", text, err), in.Close())
+	}
+	return in, nil
+}
+
+// Use gives the input its log and counters, before Open.
+func (in *Input) Use(log *slog.Logger, set *stats.Set) { in.o.Logger, in.o.Stats = log, set }
+
+// Open makes the stream of this run: what is not delivered when it ends is in the spool, with its numbers.
+func (in *Input) Open(*faultfs.Dir) error {
+	in.log = in.o.Logger
+	in.lines = in.o.Stats.Overall("lines read")
+	in.split, in.refused = in.o.Stats.Overall("messages split"), in.o.Stats.Overall("connections refused")
+	in.dropped = in.o.Stats.Overall("datagrams dropped")
+	t, err := category.Parse(in.o.template(), names...)
+	if err != nil {
+		return err
+	}
+	in.category = category.NewNamer(t, in.o.MaxCategories, nil, in.log)
+	var id stream.ID
+	rand.Read(id[:])
+	in.queue = feed.NewQueue[struct{}](id, nil)
+	return nil
+}
+
+// Run takes messages in until ctx ends; what senders have sent by then is read.
+func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
+	shipped := make(chan error, 1)
+	go func() {
+		shipped <- in.queue.Ship(func(b *feed.Batch[struct{}]) error { return deliver(hard, b.Entries()) })
+	}()
+	for _, s := range in.sockets {
+		in.log.Info("listening for syslog", "address", s.String())
+		in.readers.Go(func() { s.serve(ctx, hard, in) })
+	}
+	in.readers.Wait()
+	in.queue.Close()
+	return <-shipped
+}
+
+// take takes a message in; it waits while the memory is full. It is false when hard ended before there was room.
+func (in *Input) take(hard context.Context, m *message) bool {
+	name := in.category.Name(m.value)
+	text := m.format(in.o.Format)
+	return in.queue.Put(hard, func(b *feed.Batch[struct{}]) {
+		b.Append(name, text)
+		in.count(name).Add(1)
+		in.lines.Add(1)
+	})
+}
+
+func (in *Input) count(category string) *atomic.Int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	c := in.received[category]
+	if c == nil {
+		c = in.o.Stats.Category(category, "received good")
+		in.received[category] = c
+	}
+	return c
+}
+
+// Close closes the sockets.
+func (in *Input) Close() error {
+	var errs []error
+	for _, s := range in.sockets {
+		errs = append(errs, s.close())
+	}
+	in.sockets = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,120 @@
+package proto
+
+import "bytes"
+
+// Run is a stretch of entries of one category.
+type Run struct {
+	Category []byte // aliases the batch
+	Count    int
+	Bytes    int64 // of the messages
+	From     Place // where it begins in the batch
+}
+
+// Size is the number of canonical bytes of the run.
+func (r *Run) Size() int { return r.Count*(EntryOverhead+len(r.Category)) + int(r.Bytes) }
+
+// run is a Run whose category is the n bytes at data[at:].
+type run struct {
+	at, n, count int
+	bytes        int64
+}
+
+// categoryAt is where the category stands in an entry.
+const categoryAt = 7
+
+// appendRun adds r to runs, to the last of them if it is of the same category.
+func appendRun(runs []run, data []byte, r run) []run {
+	if k := len(runs) - 1; k >= 0 {
+		if last := &runs[k]; last.n == r.n && bytes.Equal(data[last.at:last.at+last.n], data[r.at:r.at+r.n]) {
+			last.count += r.count
+			last.bytes += r.bytes
+			return runs
+		}
+	}
+	return append(runs, r)
+}
+
+// findRuns makes the runs known.
+func (b *Batch) findRuns() {
+	if !b.blind {
+		return
+	}
+	b.runs = b.runs[:0]
+	for c := b.Cursor(); c.Next(); {
+		b.runs = appendRun(b.runs, b.data, run{at: c.start + categoryAt, n: len(c.category), count: 1, bytes: int64(len(c.message))})
+	}
+	b.blind = false
+}
+
+// runAt is the run r, which begins at a place.
+func (b *Batch) runAt(r run, from Place) Run {
+	from.Bytes = r.at - categoryAt
+	return Run{Category: b.data[r.at : r.at+r.n : r.at+r.n], Count: r.count, Bytes: r.bytes, From: from}
+}
+
+// AppendRuns appends the runs of b, in order, to dst. They are valid until the batch is changed.
+func (b *Batch) AppendRuns(dst []Run) []Run {
+	b.findRuns()
+	var at Place
+	for _, r := range b.runs {
+		dst = append(dst, b.runAt(r, at))
+		at.pass(b.spans, r.count)
+	}
+	return dst
+}
+
+// AppendRun adds a run of o, or a part of one, with its numbers, copying it.
+func (b *Batch) AppendRun(o *Batch, r Run) {
+	if r.Count == 0 {
+		return
+	}
+	b.own()
+	for s := range o.spansFrom(r.From, r.Count) {
+		b.joinSpan(s)
+	}
+	at := len(b.data)
+	b.data = append(b.data, o.data[r.From.Bytes:r.From.Bytes+r.Size()]...)
+	if !b.blind {
+		b.runs = appendRun(b.runs, b.data, run{at: at + categoryAt, n: len(r.Category), count: r.Count, bytes: r.Bytes})
+	}
+	b.count += r.Count
+}
+
+// Behind is what is left of r, a run of b, behind the first at bytes of b's entries: the entries that end later.
+func (b *Batch) Behind(r Run, at int) Run {
+	if at <= r.From.Bytes {
+		return r
+	}
+	for c := b.CursorAt(r.From); r.Count > 0 && c.Next() && c.End() <= at; {
+		r.Count--
+		r.Bytes -= int64(len(c.Message()))
+		r.From = c.Place()
+	}
+	return r
+}
+
+// Piece is entries that follow each other, of one category, whose numbers follow each other.
+type Piece struct {
+	Category []byte // aliases the batch
+	Span     Span   // their numbers; one of the zero Stream has none
+	Index    int    // of the first one in the batch
+}
+
+// Pieces gives yield the pieces of b, in order.
+func (b *Batch) Pieces(yield func(Piece) bool) {
+	b.findRuns()
+	var at Place
+	for _, r := range b.runs {
+		run, done := b.runAt(r, at), 0
+		for s := range b.spansFrom(at, r.count) {
+			if !yield(Piece{Category: run.Category, Span: s, Index: at.Entries + done}) {
+				return
+			}
+			done += int(s.Count)
+		}
+		if left := r.count - done; left > 0 && !yield(Piece{Category: run.Category, Span: Span{Count: int32(left)}, Index: at.Entries + done}) {
+			return
+		}
+		at.pass(b.spans, r.count)
+	}
+}

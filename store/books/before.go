@@ -1,0 +1,111 @@
+package books
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"inkwell/internal/faultfs"
+	"inkwell/store"
+)
+
+const beforeHeader = "inkwell contents 1"
+
+// contentsLine is a line of the books of collectors of before: what one category added to one file. There a file was known by its category.
+type contentsLine struct {
+	Category string `json:"category"`
+	File     string `json:"file"` // "" for entries without bytes that belong to the file that comes next
+	From     uint64 `json:"from"`
+	Through  uint64 `json:"through"`
+	First    int64  `json:"first"`
+	Last     int64  `json:"last"`
+
+	Unordered bool `json:"unordered,omitempty"`
+	spanLines
+}
+
+// readBefore takes over the books of a collector of before. They are removed when the first Save has written them anew.
+func (b *Books) readBefore() error {
+	if b.o.Before == nil {
+		return nil
+	}
+	if _, err := b.o.State.Lstat(beforeName); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	b.anew = true
+	lines := make(map[string][]contentsLine) // by category
+	bad, err := faultfs.ReadLines(b.o.State, beforeName, beforeHeader, func(body []byte) error {
+		var l contentsLine
+		if err := json.Unmarshal(body, &l); err != nil {
+			return err
+		}
+		if l.Category == "" || l.From > l.Through {
+			return errors.New("no line of the books")
+		}
+		list := lines[l.Category]
+		for len(list) > 0 && list[len(list)-1].Through > l.From {
+			list = list[:len(list)-1]
+		}
+		lines[l.Category] = append(list, l)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.damaged(beforeName, faultfs.Damage{Lines: bad})
+	for category, list := range lines {
+		if err := b.takeOver(category, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Takeover says whose a category of a collector of before is now.
+type Takeover struct {
+	Outlet string
+	Dir    string // of its files
+	Open   string // final name of the file that its checkpoint called open, "" for none
+}
+
+// takeOver makes posts of the lines about a category: each file begins with the first of them.
+func (b *Books) takeOver(category string, list []contentsLine) error {
+	of := b.o.Before(category)
+	for i := len(list) - 2; i >= 0; i-- {
+		if list[i].File == "" {
+			list[i].File, list[i].First = list[i+1].File, list[i+1].First
+		}
+	}
+	start := int64(0)
+	for i := range list {
+		l := &list[i]
+		spans, err := l.decode()
+		if err != nil {
+			return fmt.Errorf("%s in %s: %w", beforeName, b.o.State.Path(), err)
+		}
+		if i > 0 && list[i-1].File != l.File {
+			start = 0
+		}
+		add := store.Added{Dir: of.Dir, File: l.File, Start: start, First: l.First, Last: l.Last, Unordered: l.Unordered, Open: l.File == of.Open, Spans: spans}
+		for k := range spans {
+			spans[k].Category = category
+			start += spans[k].Bytes
+		}
+		b.account(of.Outlet).add(post{outlet: of.Outlet, from: l.From, through: l.Through, added: []store.Added{add}})
+	}
+	return nil
+}
+
+// forgetBefore removes the books of before: what they say is in the new ones.
+func (b *Books) forgetBefore() error {
+	if !b.anew {
+		return nil
+	}
+	err := b.o.State.Remove(beforeName)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	b.anew = err != nil
+	return err
+}

@@ -1,0 +1,158 @@
+package books
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+	"inkwell/store"
+)
+
+// Manifest and ManifestHeader name the file in a directory that says what stands in the others.
+const (
+	Manifest       = ".manifest"
+	ManifestHeader = "inkwell manifest 1"
+)
+
+// File is what stands in a file.
+type File struct {
+	Name    string    `json:"file"`
+	Start   int64     `json:"start,omitempty"` // of a line: offset in the content, from where on it takes the place of what was said before
+	Bytes   int64     `json:"bytes"`           // on disk
+	Raw     int64     `json:"raw"`             // before compression
+	Entries int64     `json:"entries"`         // the sum of those of Spans
+	First   time.Time `json:"first"`           // when its first entry came in, by the collector's clock, UTC, to the second
+	Last    time.Time `json:"last"`
+	// Spans in the order in which they stand in the file, but for neighbours without numbers, which are one a category; together they are
+	// all its content. Unordered: there were too many, and those of each hour, category and stream are joined.
+	Spans     []store.Span `json:"-"`
+	Unordered bool         `json:"unordered,omitempty"`
+	Open      bool         `json:"open,omitempty"`    // more was to come when the line was written
+	Removed   string       `json:"removed,omitempty"` // why it is not there any more
+}
+
+// ByRetention is the Removed of files that were too old or too many.
+const ByRetention = "retention"
+
+type fileLine struct {
+	File
+	spanLines
+}
+
+// removalLine is the line about a file that is removed.
+type removalLine struct {
+	Name    string    `json:"file"`
+	Removed string    `json:"removed"`
+	At      time.Time `json:"at"`
+}
+
+// AppendFile appends the body of f's line.
+func AppendFile(dst []byte, f *File) ([]byte, error) {
+	return appendJSON(dst, fileLine{File: *f, spanLines: encodeSpans(f.Spans)})
+}
+
+// ParseFile reads the body of a line.
+func ParseFile(body []byte) (f File, err error) {
+	var line fileLine
+	if err := json.Unmarshal(body, &line); err != nil {
+		return File{}, err
+	}
+	if line.Name == "" || line.Start < 0 {
+		return File{}, errors.New("a line without a file")
+	}
+	f = line.File
+	f.Spans, err = line.decode()
+	return f, err
+}
+
+// fileOf makes one File of what was added to it.
+func fileOf(a *store.Added) File {
+	f := File{Name: a.File, Start: a.Start, First: time.Unix(a.First, 0).UTC(), Last: time.Unix(a.Last, 0).UTC(), Spans: a.Spans, Unordered: a.Unordered, Open: a.Open}
+	for _, s := range a.Spans {
+		f.Entries += s.Count
+		f.Raw += s.Bytes
+	}
+	return f
+}
+
+// lines is what the lines of a manifest say of one file, in the order of the content.
+type lines []File
+
+// add takes over a line, in the place of those about the same content.
+func (l lines) add(f File) lines {
+	if f.Removed != "" {
+		if len(l) == 0 {
+			return lines{f}
+		}
+		l[len(l)-1].Removed = f.Removed
+		return l
+	}
+	for len(l) > 0 && l[len(l)-1].Start >= f.Start {
+		l = l[:len(l)-1]
+	}
+	return append(l, f)
+}
+
+// file is all of them as one.
+func (l lines) file() File {
+	f := l[0]
+	for _, more := range l[1:] {
+		f.Bytes, f.Open, f.Removed = more.Bytes, more.Open, more.Removed
+		if more.Entries > 0 {
+			f.Last = more.Last
+		}
+		f.Unordered = f.Unordered || more.Unordered
+		f.Raw += more.Raw
+		f.Entries += more.Entries
+		f.Spans = append(f.Spans[:len(f.Spans):len(f.Spans)], more.Spans...)
+	}
+	return f
+}
+
+// ReadFiles reads the manifest of a directory; there need not be one. In the order of their first lines, each file once. bad counts lines
+// that are damaged.
+func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
+	var names []string
+	byName := make(map[string]lines)
+	bad, err = faultfs.ReadLines(dir, Manifest, ManifestHeader, func(body []byte) error {
+		f, err := ParseFile(body)
+		if err != nil {
+			if _, other := ParseCount(body); other == nil { // in DIR/.manifest, by a collector of before
+				return nil
+			}
+			return err
+		}
+		l, known := byName[f.Name]
+		if !known {
+			names = append(names, f.Name)
+		}
+		byName[f.Name] = l.add(f)
+		return nil
+	})
+	for _, name := range names {
+		files = append(files, byName[name].file())
+	}
+	return files, bad, err
+}
+
+// Newest is the name of the file of a series that the manifest of its directory lists last, "" if there is none or it cannot be read: the
+// numbers of a series go on behind those of files that are gone.
+func Newest(dir *faultfs.Dir, base string) (name string) {
+	_, err := faultfs.ReadLines(dir, Manifest, ManifestHeader, func(body []byte) error {
+		var line struct {
+			Name    string `json:"file"`
+			Removed string `json:"removed"`
+		}
+		err := json.Unmarshal(body, &line)
+		if of, ok := rotate.BaseOf(line.Name); err == nil && ok && of == base && line.Removed == "" {
+			name = line.Name
+		}
+		return err
+	})
+	if err != nil {
+		return ""
+	}
+	return name
+}

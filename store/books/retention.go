@@ -1,0 +1,217 @@
+package books
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+)
+
+// retainEvery is how often files are looked for that are too old or too many.
+const retainEvery = time.Minute
+
+// keeping is what is remembered of the directories between two looks.
+type keeping map[string]int // directory → finished files in it
+
+// kept is a finished file.
+type kept struct {
+	dir     string
+	name    string
+	base    string
+	of      *Destination
+	size    int64
+	written time.Time // last
+	inUse   bool      // perhaps
+}
+
+// retain removes finished files that are too old or too many. A file that is open, the newest plain one of a series, and what is hidden stay.
+func (b *Books) retain(now time.Time) {
+	if now.Sub(b.pruned) < retainEvery || !slices.ContainsFunc(b.o.Destinations, func(d Destination) bool {
+		return d.Keep > 0 || d.SeriesBytes > 0 || d.TotalBytes > 0 || d.Done != nil
+	}) {
+		return
+	}
+	b.pruned = now
+	open := make(map[string]bool)
+	for _, a := range b.accounts {
+		for _, c := range a.settled {
+			open[filepath.Join(c.Dir, c.File)] = true
+		}
+	}
+	var files []kept
+	counts := make(keeping)
+	seen := make(map[string]bool)
+	for i := range b.o.Destinations {
+		walk(b.o.Destinations[i].Root, func(dir *faultfs.Dir, list []fs.DirEntry) {
+			if path := filepath.Clean(dir.Path()); !seen[path] {
+				seen[path] = true
+				found := b.finished(dir, list, open)
+				counts[path] = len(found)
+				files = append(files, found...)
+			}
+		})
+	}
+	gone := make(map[string][]kept)
+	for _, f := range tooMany(files, now) {
+		gone[f.dir] = append(gone[f.dir], f)
+	}
+	for path := range seen {
+		if list := gone[path]; len(list) > 0 || counts[path] < b.keeping[path] {
+			err := b.remove(path, list, now)
+			b.o.Health.Set("retention in "+path, err)
+			counts[path] -= len(list)
+		}
+	}
+	b.keeping = counts
+}
+
+// walk visits a directory and those beneath it that are not hidden. What cannot be opened or listed is passed over: whoever writes there
+// tells.
+func walk(root string, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
+	dir, err := faultfs.LookBeneath(root, root)
+	if err != nil {
+		return
+	}
+	walkDir(dir, visit)
+	_ = dir.Close() // nothing was written
+}
+
+func walkDir(dir *faultfs.Dir, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
+	list, err := dir.ReadDir()
+	if err != nil {
+		return
+	}
+	visit(dir, list)
+	for _, e := range list {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if sub, err := dir.Sub(e.Name()); err == nil {
+			walkDir(sub, visit)
+			_ = sub.Close()
+		}
+	}
+}
+
+// finished lists the finished files of the series in a directory: those whose base its manifest knows, or that is its own name.
+func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]bool) (files []kept) {
+	if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == Manifest }) {
+		return nil
+	}
+	path := filepath.Clean(dir.Path())
+	known, _, err := ReadFiles(dir)
+	if err != nil {
+		return nil // who writes it tells
+	}
+	bases := map[string]bool{filepath.Base(path): true}
+	for i := range known {
+		if base, ok := rotate.BaseOf(known[i].Name); ok {
+			bases[base] = true
+		}
+	}
+	newest := make(map[string]int) // by base: the plain file that was written last may be being written
+	for _, e := range list {
+		base, ok := rotate.BaseOf(e.Name())
+		if !ok || !bases[base] || !e.Type().IsRegular() {
+			continue
+		}
+		d := b.o.destination(path, base)
+		info, err := e.Info()
+		if d == nil || err != nil {
+			continue
+		}
+		files = append(files, kept{dir: path, name: e.Name(), base: base, of: d, size: info.Size(), written: info.ModTime(), inUse: open[filepath.Join(path, e.Name())]})
+		if plain := filepath.Ext(e.Name()) != ".gz" && filepath.Ext(e.Name()) != ".zst"; plain {
+			if k, known := newest[base]; !known || files[k].compare(files[len(files)-1]) <= 0 {
+				newest[base] = len(files) - 1
+			}
+		}
+	}
+	for _, k := range newest {
+		files[k].inUse = true
+	}
+	return files
+}
+
+// compare orders files by the time at which they were written last.
+func (f kept) compare(o kept) int {
+	return cmp.Or(f.written.Compare(o.written), cmp.Compare(f.name, o.name), cmp.Compare(f.dir, o.dir))
+}
+
+// tooMany are the files that have to go, the oldest first.
+func tooMany(files []kept, now time.Time) (list []kept) {
+	type series struct{ dir, base string }
+	ofSeries, ofAll := make(map[series]int64), make(map[*Destination]int64)
+	for _, f := range files {
+		ofSeries[series{f.dir, f.base}] += f.size
+		ofAll[f.of] += f.size
+	}
+	slices.SortFunc(files, kept.compare)
+	for _, f := range files {
+		s := series{f.dir, f.base}
+		old := f.of.Keep > 0 && now.Sub(f.written) > f.of.Keep
+		many := f.of.SeriesBytes > 0 && ofSeries[s] > f.of.SeriesBytes || f.of.TotalBytes > 0 && ofAll[f.of] > f.of.TotalBytes
+		if !f.inUse && (old || many) {
+			list = append(list, f)
+			ofSeries[s] -= f.size
+			ofAll[f.of] -= f.size
+		}
+	}
+	return list
+}
+
+// remove removes files of a directory, says so in its manifest before, and removes the markers all of whose files are gone.
+func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
+	dir, err := b.o.openDir(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	var bodies [][]byte
+	bytes := int64(0)
+	for _, f := range files {
+		body, err := appendJSON(nil, removalLine{Name: f.name, Removed: ByRetention, At: now.UTC().Truncate(time.Second)})
+		if err != nil {
+			return err
+		}
+		bodies, bytes = append(bodies, body), bytes+f.size
+	}
+	if len(bodies) > 0 {
+		if err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...); err != nil {
+			return err
+		}
+		b.o.Logger.Info("removed old files", "directory", path, "files", len(files), "bytes", bytes, "first", files[0].name, "last", files[len(files)-1].name)
+	}
+	var errs []error
+	for _, f := range files {
+		if err := dir.Remove(f.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", filepath.Join(path, f.name), err))
+		}
+	}
+	list, err := dir.ReadDir()
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	return errors.Join(append(errs, dropMarkers(dir, list))...)
+}
+
+// sizeOf is the length of a finished file, which may wait for its name; 0 when somebody has taken it away already.
+func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
+	for _, n := range []string{name, rotate.Hidden(name)} {
+		info, err := dir.Lstat(n)
+		if err == nil {
+			return info.Size(), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+	}
+	return 0, nil
+}

@@ -1,0 +1,254 @@
+// Package journal is the engine of the collector: it makes a call durable once, in a journal, and from there brings every entry to its
+// outlets, each at its own pace.
+//
+//	Append ─► journal (one fsync a group; Append returns)
+//	             └─ reader ─┬─► outlet ─┐                 ┌─ Append ─► store
+//	                        ├─► outlet ─┼─► benches: step ┼─ Mark ────► saver: checkpoint ─► Publish · acknowledge the journal
+//	                        └─► outlet ─┘                 └─ Check
+//
+// An outlet is one category on its way to one destination. The reader reads the journal once, routes each run of entries once, and adds
+// it to what is pending for the outlets of its category. Benches, one goroutine a processor, step the outlets of local files; the outlet
+// of a store that can block, such as a network store, has a goroutine of its own.
+//
+// All that is pending shares one byte budget. When it is used up, what has waited longest goes first, whatever its size, and the reader
+// waits. An outlet that fails or hangs is fed no more: what comes for it stays in the journal, and when its store works again it reads
+// the journal by itself until it has caught up with the reader. It holds back neither the others nor the callers.
+//
+// The checkpoint says for each outlet up to which journal offset its destination has everything (through), and how its files stood then.
+// After a crash, a failed fsync, or whenever a store says that it is broken, the store is opened with the marks of the last checkpoint and
+// the journal is read again from there: for files nothing is lost and nothing is written twice. What was sent over a network since the
+// checkpoint is sent again, with the same numbers: that is a tenth of a second's.
+//
+// A new configuration is a stop and a start over the same journal; type past says what becomes of entries that were not delivered.
+//
+// Limitations: an outlet that never succeeds holds the journal back until Options.MaxBytes; then Append returns store.ErrTryLater for all.
+package journal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store"
+	"inkwell/store/books"
+	"inkwell/store/spool"
+	"inkwell/store/stream"
+)
+
+// Options says where the journal is. The zero value of a field is its default.
+type Options struct {
+	StateDir   string           // journal and checkpoint; made if it is missing
+	StateRoot  string           // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
+	MaxBytes   int64            // of journal that waits, 0 = 32 GiB
+	Durability spool.Durability // of Append
+	StreamTTL  time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
+	Memory     int64            // bytes of entries that are pending in all outlets together, 0 = 32 MiB
+	Logger     *slog.Logger     // nil = none
+	Stats      *stats.Set       // nil = an own one
+	Injector   faultfs.Injector // faults for tests
+
+	saveEvery, retry time.Duration // for tests, 0 = the constants
+	segmentBytes     int64         // of the journal, for tests
+}
+
+const (
+	saveEvery = 2 * time.Second        // between checkpoints, at least
+	sentWait  = 100 * time.Millisecond // between something sent and a checkpoint that knows it
+	hurryWait = 2 * time.Millisecond   // so that a checkpoint for which somebody waits is one for many
+	retryMin  = time.Second            // before a store that failed is tried again
+	retryMax  = 10 * time.Second       // the longest such wait
+	memory    = 32 << 20               // bytes that are pending in all outlets
+)
+
+// Journal holds what was acknowledged and is not at its destinations yet, and the outlets that bring it there. Safe for concurrent use,
+// but for Start, Stop and Close, which are one goroutine's.
+type Journal struct {
+	o     Options
+	log   *slog.Logger
+	state *faultfs.Dir
+	lock  *faultfs.File
+	spool *spool.Log
+	saver *saver
+	gate  sync.RWMutex // Appends hold it for reading
+
+	reserve store.Reserve
+	loads   sync.Pool // *load
+	streams *stream.Table
+	lanes   *stream.Lanes
+
+	mu  sync.Mutex
+	run *run // of the configuration in use; nil between two
+}
+
+func (o *Options) defaults() {
+	o.MaxBytes = cmp.Or(o.MaxBytes, 32<<30)
+	o.Memory = cmp.Or(o.Memory, memory)
+	o.saveEvery = cmp.Or(o.saveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
+	o.retry = cmp.Or(o.retry, retryMin)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stats == nil {
+		o.Stats = stats.New()
+	}
+}
+
+// Open locks the state directory and reads what a former run left there. The error is faultfs.ErrLocked when another process has it.
+func Open(o Options) (_ *Journal, err error) {
+	o.defaults()
+	j := &Journal{o: o, log: o.Logger, loads: sync.Pool{New: func() any { return new(load) }}, lanes: stream.NewLanes()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.release())
+		}
+	}()
+	if j.state, err = faultfs.OpenBeneath(o.StateRoot, o.StateDir, o.Injector); err != nil {
+		return nil, fmt.Errorf("open state directory %s (it must be a directory this user can write; choose another with state_dir= "+
+			"or INKWELL_STATE): %w", o.StateDir, err)
+	}
+	if j.lock, err = j.state.Lock("lock"); err != nil {
+		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with state_dir= or INKWELL_STATE): %w",
+			o.StateDir, err)
+	}
+	saved, found, err := loadCheckpoint(j.state, j.log)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := j.state.Sub("journal")
+	if err != nil {
+		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
+	}
+	j.spool, err = spool.Open(dir, spool.Options{SegmentBytes: o.segmentBytes, MaxBytes: o.MaxBytes, Durability: o.Durability,
+		Floor: saved.end(), Logger: o.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
+	}
+	acked, end := j.spool.Bounds()
+	saved.begin(acked)
+	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
+		// From here on a journal without a checkpoint is one of before.
+		if err := saved.save(j.state); err != nil {
+			return nil, fmt.Errorf("save checkpoint in %s: %w", o.StateDir, err)
+		}
+	}
+	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
+	if err != nil {
+		return nil, fmt.Errorf("open table of streams: %w", err)
+	}
+	if err := j.streams.Recover(j.spool, saved.Drained); err != nil {
+		return nil, fmt.Errorf("read journal in %s: %w", o.StateDir, err)
+	}
+	j.reserve = store.Reserve{Dir: j.state, Log: j.log}
+	j.reserve.Keep()
+	j.saver = newSaver(j, saved)
+	o.Stats.Gauge(stats.Overall+":journal bytes", func() int64 { b, _ := j.spool.Backlog(); return b })
+	o.Stats.Gauge(stats.Overall+":journal entries", func() int64 { _, n := j.spool.Backlog(); return n })
+	o.Stats.Gauge(stats.Overall+":pending bytes", j.pending)
+	return j, nil
+}
+
+// Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater wraps the reason
+// when the journal is full or cannot be written; nothing of b is taken then.
+func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
+	if b.Count() == 0 {
+		return nil
+	}
+	j.gate.RLock()
+	defer j.gate.RUnlock()
+	if err := j.streams.Append(ctx, b, j.write); err != nil {
+		return fmt.Errorf("%w: append to the journal in %s: %w", store.ErrTryLater, j.o.StateDir, err)
+	}
+	return nil
+}
+
+// write appends what is not there yet. Entries without numbers get some if they may be sent on, so that the next hop knows what it has.
+func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
+	write := func(tail []byte) error {
+		_, err := j.spool.AppendJoined(ctx, b.Entries(), tail, b.Count())
+		return err
+	}
+	var err error
+	if r := j.current(); r != nil && r.routes.Relays {
+		err = j.lanes.Append(b, write)
+	} else {
+		err = write(b.AppendRecordTail(nil))
+	}
+	if ctx.Err() == nil {
+		j.saver.health.Set("journal", err)
+	}
+	return err
+}
+
+// Refused counts entries that were answered OK and thrown away, for audits.
+func (j *Journal) Refused(r books.Refusal) {
+	if b := j.books(); b != nil {
+		b.Refused(r)
+	}
+}
+
+// twice counts entries that came again.
+func (j *Journal) twice(id stream.ID, category string, entries int64) {
+	if b := j.books(); b != nil {
+		b.Twice(id, category, entries)
+	}
+}
+
+// books are those of the run in progress, nil while there are none.
+func (j *Journal) books() *books.Books {
+	if r := j.current(); r != nil {
+		return r.books.Load()
+	}
+	return nil
+}
+
+// Own says whether a stream is one in which this journal has numbered what came without numbers.
+func (j *Journal) Own(id [16]byte) bool { return [8]byte(id[:8]) == j.lanes.Own() }
+
+// quiet runs do while no Append is in progress.
+func (j *Journal) quiet(do func() error) error {
+	j.gate.Lock()
+	defer j.gate.Unlock()
+	return do()
+}
+
+// Backlog is what the journal holds that no checkpoint covers yet, in bytes and entries.
+func (j *Journal) Backlog() (bytes, entries int64) { return j.spool.Backlog() }
+
+// Status is what is wrong with the journal itself, "" if nothing is.
+func (j *Journal) Status() string { return j.saver.health.Status() }
+
+// pending is the bytes of entries that are in memory on their way to outlets.
+func (j *Journal) pending() int64 {
+	if r := j.current(); r != nil {
+		return r.budget.used.Load()
+	}
+	return 0
+}
+
+// Close releases journal and state directory; Stop comes first.
+func (j *Journal) Close() error { return j.release() }
+
+func (j *Journal) release() error {
+	var errs []error
+	if j.spool != nil {
+		errs = append(errs, j.spool.Close())
+	}
+	if j.streams != nil {
+		errs = append(errs, j.streams.Close())
+	}
+	if j.lock != nil {
+		errs = append(errs, j.lock.Close())
+	}
+	if j.state != nil {
+		errs = append(errs, j.state.Close())
+	}
+	return errors.Join(errs...)
+}

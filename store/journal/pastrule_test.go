@@ -1,0 +1,545 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// has is the position of an outlet with a category of its own.
+func has(category string, through uint64) position {
+	return position{Category: category, Through: through}
+}
+
+// shares is the position of an outlet that has all categories of some patterns.
+func shares(through uint64, patterns ...string) position {
+	return position{Patterns: patterns, Through: through}
+}
+
+// keeps is the position of the outlet of one of our own names.
+func keeps(name string, through uint64, patterns ...string) position {
+	return position{Category: name, Patterns: patterns, Through: through}
+}
+
+// ended is a run with rules for some patterns and the rest, which read everything below read and ended when everything below end was known.
+func ended(read, end uint64, outlets map[string]position, patterns ...string) formerRun {
+	f := formerRun{Read: read, End: end, Outlets: outlets}
+	for _, p := range append(patterns, Default) {
+		f.Patterns.Add(p)
+	}
+	return f
+}
+
+// Every row of the rule: which part of the journal is an outlet's to deliver.
+func TestWhatAnOutletHasToDeliver(t *testing.T) {
+	type outlets = map[string]position
+	for _, c := range []struct {
+		name     string
+		past     past
+		category string
+		now      string // keys of the category's outlets
+		want     string // what each has to deliver, "lost" for what nobody has to although somebody had
+	}{
+		{"no run left anything", nil, "web", "A", "A: 0-"},
+		{"it had the category: it goes on", past{ended(1000, 1000, outlets{"A": has("web", 400)})}, "web", "A", "A: 400-"},
+		{"it goes on beside others", past{ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 100)})}, "web", "A B", "A: 400-, B: 100-"},
+		{"it takes nothing over that it has", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A", "A: 1000-"},
+		{"a new one takes over from one that is gone", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A C", "A: 1000-, C: 500-"},
+		{"from all that are gone", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 500)})}, "web", "C D", "C: 500-, D: 500-"},
+		{"from none that is still there", past{ended(1000, 1000, outlets{"A": has("web", 300), "B": has("web", 500)})}, "web", "A B C", "A: 300-, B: 500-, C: 1000-"},
+		{"of another category's outlet it takes nothing", past{ended(1000, 1000, outlets{"A": has("db", 0), "B": has("web", 500)})}, "web", "C", "C: 500-"},
+		{"the category was not met by a run that read it all", past{ended(1000, 1000, outlets{"A": has("db", 0)})}, "web", "C", "C: 1000-"},
+		{"nor by one that did not come so far", past{ended(600, 1000, outlets{"A": has("db", 0)})}, "web", "C", "C: 600-"},
+		{"from a shared outlet to one of its own", past{ended(1000, 1000, outlets{"all": shares(200, "default")})}, "web", "A", "A: 200-"},
+		{"from one of its own to a shared outlet", past{ended(1000, 1000, outlets{"A": has("web", 200)})}, "web", "all", "all: 200-"},
+		{"a shared outlet had another pattern", past{ended(1000, 1000, outlets{"all": shares(200, "db*")}, "db*")}, "web", "A", "A: 1000-"},
+		{"the first prefix that fits says which", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": shares(300, "web*")}, "w*", "web*")}, "web1", "A", "A: 200-"},
+		{"a name goes before a prefix", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": has("web", 300)}, "w*", "web")}, "web", "A", "A: 300-"},
+		{"one too many", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "default")})}, "web", "A", "A: 150-"},
+		{"one too many of other rules", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "db*")}, "db*")}, "web", "A", "A: 1000-"},
+		{"not one too many: it had an own outlet", past{ended(1000, 1000, outlets{"A": has("web", 700), "o": keeps(store.OverflowCategory, 150, "default")})}, "web", "B", "B: 700-"},
+		{"no name of a file", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "../x", "A", "A: 150-"},
+		{"a name of a file is not among those that are none", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "web", "A", "A: 1000-"},
+		{"what has no outlet any more", past{ended(1000, 1000, outlets{"A": has("web", 800), "B": has("web", 500)})}, "web", "", "lost: 500-"},
+		{"what has no outlet any more and was delivered", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("db", 500)})}, "web", "", "lost: 1000-"},
+		{"it got further than the reader of its run", past{ended(600, 1200, outlets{"A": has("web", 1100)})}, "web", "A", "A: 1100-"},
+		{"both runs had it", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"A": has("web", 0)})}, "web", "A", "A: 400-"},
+		{"it took over in the second", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 0)})}, "web", "B", "B: 400-"},
+		{"the second delivered what the first left", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 1700)})}, "web", "C", "C: 1700-"},
+		{"the second did not come to it", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(450, 1000, outlets{"B": has("db", 0)})}, "web", "C", "C: 450-"},
+		{"away and back", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(1500, 1500, outlets{"B": has("web", 0)}), ended(2000, 2000, outlets{"B": has("web", 1100)})},
+			"web", "A", "A: 1100-"},
+		{"it was set beside one that was away, and that is gone now", past{ended(1000, 1000, outlets{"B": has("web", 400)}), ended(2000, 2000, outlets{"A": has("web", 1800), "B": has("web", 400)})},
+			"web", "A", "A: 400-1000, A: 1800-"},
+		{"back, it does not get again what it has", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 400)}), ended(2000, 2000, outlets{"C": has("web", 0)})},
+			"web", "A", "A: 700-"},
+		{"by the floors of a state of before", past{ended(1000, 1000, outlets{"all": {Patterns: []string{"default"}, Through: 100, Floors: &floors{Base: 200, Names: map[string]uint64{"web": 300}}}})}, "web", "all", "all: 300-"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := strings.Fields(c.now)
+			portions := c.past.portions(c.category, now)
+			var got []string
+			for _, key := range append(now, "lost") {
+				for _, part := range merged(portions, func(h portion) bool { return slices.Contains(h.due, key) || key == "lost" && h.lost }) {
+					got = append(got, key+": "+part)
+				}
+			}
+			if text := strings.Join(got, ", "); text != c.want {
+				t.Errorf("%s, want %s", text, c.want)
+			}
+		})
+	}
+}
+
+// merged are the parts of the journal in some portions, as FROM-TO; portions that follow each other are one part.
+func merged(all []portion, in func(portion) bool) (parts []string) {
+	from, open := uint64(0), false
+	for _, h := range all {
+		switch {
+		case in(h) && !open:
+			from, open = h.from, true
+		case !in(h) && open:
+			parts, open = append(parts, fmt.Sprintf("%d-%d", from, h.from)), false
+		}
+	}
+	if open {
+		parts = append(parts, fmt.Sprintf("%d-", from))
+	}
+	return parts
+}
+
+// What the next run has to know of one: nothing if all is delivered, else the outlets of the categories of which something is left.
+func TestWhatIsLeftOfARun(t *testing.T) {
+	type outlets = map[string]position
+	for _, c := range []struct {
+		name string
+		run  formerRun
+		want []string // keys; nil: nothing is left
+	}{
+		{"all is delivered", ended(1000, 1000, outlets{"A": has("web", 1000), "all": shares(1000, "default")}), nil},
+		{"no outlets", ended(1000, 1000, nil), nil},
+		{"of one category", ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 1000), "C": has("db", 1000)}), []string{"A", "B"}},
+		{"shared outlets may have had it, too", ended(1000, 1000, outlets{"A": has("web", 400), "C": has("db", 1000), "all": shares(1000, "default")}), []string{"A", "all"}},
+		{"of a shared outlet: any category", ended(1000, 1000, outlets{"A": has("web", 1000), "all": shares(400, "default")}), []string{"A", "all"}},
+		{"of one of our names: any category", ended(1000, 1000, outlets{"A": has("web", 1000), "o": keeps(store.OverflowCategory, 400, "default")}), []string{"A", "o"}},
+		{"it did not read everything", ended(600, 1000, outlets{"A": has("web", 1000)}), []string{"A"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, ok := c.run.left()
+			if got := slices.Sorted(maps.Keys(f.Outlets)); ok != (c.want != nil) || ok && !slices.Equal(got, c.want) {
+				t.Errorf("%v, %v, want %v", got, ok, c.want)
+			}
+		})
+	}
+}
+
+func TestPatternsMatch(t *testing.T) {
+	var p Patterns
+	for _, pattern := range []string{"web*", "w*", "web", "db", "web*", "db", "aa"} {
+		p.Add(pattern)
+	}
+	want := map[string]string{"web": "web", "web.eu": "web*", "w": "w*", "we": "w*", "db": "db", "db2": "", "": "", "default": "", "aa": "aa"}
+	for category, pattern := range want {
+		if got := p.Match(category); got != pattern {
+			t.Errorf("%q has %q, want %q", category, got, pattern)
+		}
+	}
+	if !slices.Equal(p.Names, []string{"aa", "db", "web"}) || !slices.Equal(p.Prefixes, []string{"web*", "w*"}) || p.Named("web.eu") || !p.Named("db") {
+		t.Errorf("%+v", p)
+	}
+	p.Add(Default)
+	if got := p.Match("db2"); got != Default {
+		t.Errorf("the rest has %q", got)
+	}
+}
+
+// TestThePastIsTheRule plays chains of runs with random configurations, in which outlets are away or get partly through and runs die or
+// stop, and compares which entries the engine's own functions (NewOutlet, due, gather, history, left, and the checkpoint as it is on
+// disk) give to which outlet with a rule that is told entry by entry.
+func TestThePastIsTheRule(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{t: t, c: &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}}
+		for range rapid.IntRange(2, 6).Draw(t, "runs") {
+			w.play(w.draw(), false)
+		}
+		w.play(w.draw(), true)
+		w.check()
+	})
+}
+
+// entryBytes is the size of an entry in the journal of a world.
+const entryBytes = 100
+
+// world is a journal, where its entries went, and where they should have gone.
+type world struct {
+	t       *rapid.T
+	c       *checkpoint
+	entries []*record
+	log     []string
+}
+
+// record is one entry and, by the rule, what became of it.
+type record struct {
+	category string
+	at       uint64
+	seen     bool            // a run had it
+	homeless bool            // a run that had no outlet for it read it
+	lacks    map[string]bool // outlets of its category in the last run that had any: those that were to deliver it and have not
+	got      map[string]int  // how often each outlet has delivered it
+}
+
+// duty is the rule: the outlets of now that have to deliver the entry. One that no run had goes to all. Any other goes to those that were to
+// deliver it and have not, and if one of these is gone to all that do not have it.
+func (e *record) duty(now map[string]bool) map[string]bool {
+	if !e.seen {
+		return now
+	}
+	due, gone := make(map[string]bool), false
+	for k := range e.lacks {
+		if gone = gone || !now[k]; now[k] {
+			due[k] = true
+		}
+	}
+	for k := range now {
+		if gone && e.got[k] == 0 {
+			due[k] = true
+		}
+	}
+	return due
+}
+
+// setup is a configuration: blocks of stores for patterns, as the router of the collector spreads them.
+type setup struct {
+	patterns Patterns
+	blocks   []setupBlock
+	copies   bool // each category has outlets of its own
+	single   bool // outlets are told apart by their stores alone
+	limit    int  // categories
+}
+
+type setupBlock struct {
+	patterns []string
+	store    string
+}
+
+var worldCategories = []string{"a", "ab", "abc", "b", "c", "../x", "./y"}
+
+func (w *world) draw() *setup {
+	s := &setup{copies: rapid.Bool().Draw(w.t, "copies"), single: rapid.Bool().Draw(w.t, "single"), limit: rapid.IntRange(0, 6).Draw(w.t, "limit")}
+	for range rapid.IntRange(0, 4).Draw(w.t, "blocks") {
+		b := setupBlock{store: rapid.SampledFrom([]string{"s0", "s1", "s2"}).Draw(w.t, "store")}
+		b.patterns = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "ab*", "a*", "default", "default"}), 1, 2, rapid.ID[string]).Draw(w.t, "patterns")
+		s.blocks = append(s.blocks, b)
+		for _, p := range b.patterns {
+			s.patterns.Add(p)
+		}
+	}
+	slices.Sort(s.patterns.Prefixes)
+	return s
+}
+
+// outlet is that of a block for a category that is kept under a name.
+func (s *setup) outlet(b setupBlock, pattern, kept string) OutletOptions {
+	name := strings.Join(b.patterns, " ")
+	o := OutletOptions{Name: name, Patterns: b.patterns, Store: b.store, Single: s.single}
+	exact := pattern != Default && !strings.HasSuffix(pattern, "*")
+	switch {
+	case s.copies && !(exact && len(b.patterns) == 1):
+		o.Name, o.Category, o.Store, o.Patterns = kept, kept, b.store+"/"+kept, nil
+		if ours(kept) {
+			o.Patterns = b.patterns
+		}
+	case exact && len(b.patterns) == 1:
+		o.Name, o.Category, o.Patterns = pattern, pattern, nil
+	}
+	return o
+}
+
+// play is one run. The last one delivers everything that is its outlets' to deliver.
+func (w *world) play(s *setup, last bool) {
+	t := w.t
+	for range rapid.IntRange(0, 6).Draw(t, "new entries") {
+		c := rapid.SampledFrom(worldCategories).Draw(t, "category")
+		w.entries = append(w.entries, &record{category: c, at: uint64(len(w.entries)) * entryBytes, got: make(map[string]int)})
+	}
+	p := newPlay(w, s)
+	end := uint64(len(w.entries)) * entryBytes
+	died := !last && rapid.Bool().Draw(t, "dies")
+	readTo := end
+	if died && w.c.Low < end {
+		readTo = w.c.Low + entryBytes*rapid.Uint64Range(0, (end-w.c.Low)/entryBytes).Draw(t, "read")
+	}
+	for _, e := range w.entries {
+		if e.at >= w.c.Low && e.at < readTo {
+			p.feed(e)
+		}
+	}
+	p.r.position = max(readTo, w.c.Low)
+	overshoot := uint64(0)
+	if died && readTo < end {
+		overshoot = entryBytes * rapid.Uint64Range(0, 2).Draw(t, "overshoot")
+	}
+	w.log = append(w.log, fmt.Sprintf("%+v died %v read %d of %d: %v", *s, died, readTo, end, slices.Sorted(maps.Keys(p.r.outlets))))
+	p.deliver(readTo, min(readTo+overshoot, end), last)
+	if died && rapid.IntRange(0, 4).Draw(t, "without a checkpoint") == 0 {
+		return // nothing of it was durable
+	}
+	next, _ := p.r.gather(w.c, !died)
+	p.account(next)
+	w.c = w.reread(next)
+}
+
+// reread is a checkpoint as the next process finds it.
+func (w *world) reread(c *checkpoint) *checkpoint {
+	data, err := json.Marshal(c)
+	read := new(checkpoint)
+	if err == nil {
+		err = json.Unmarshal(data, read)
+	}
+	again, err2 := json.Marshal(read)
+	if err = errors.Join(err, err2); err != nil || !bytes.Equal(data, again) || !c.equal(read) {
+		w.t.Fatalf("%v: %s is read as %s", err, data, again)
+	}
+	read.begin(read.Low)
+	return read
+}
+
+// played is a run without goroutines.
+type played struct {
+	w       *world
+	s       *setup
+	r       *run
+	targets map[string]*Target
+	counts  int
+	due     map[*Outlet][]*record // in order
+	through map[*Outlet]uint64
+	began   map[*record]map[string]bool // duties
+}
+
+func newPlay(w *world, s *setup) *played {
+	j := &Journal{o: Options{Stats: stats.New()}, saver: &saver{saved: w.c}}
+	j.o.defaults()
+	j.log = j.o.Logger
+	idle := new(benches) // on which nothing is stepped
+	idle.work.L = &idle.mu
+	r := &run{j: j, began: w.c, past: w.c.history(), position: w.c.Low, benches: idle, outlets: make(map[string]*Outlet),
+		named: make(map[string][]*Outlet), portions: make(map[string][]portion), routes: Routes{Patterns: s.patterns}}
+	j.run = r
+	p := &played{w: w, s: s, r: r, targets: make(map[string]*Target), due: make(map[*Outlet][]*record), through: make(map[*Outlet]uint64),
+		began: make(map[*record]map[string]bool)}
+	for _, name := range s.patterns.Names {
+		p.route(name)
+	}
+	for _, pattern := range append(slices.Clone(s.patterns.Prefixes), Default) {
+		for _, b := range s.blocks {
+			if o := s.outlet(b, pattern, "model"); slices.Contains(b.patterns, pattern) && o.Category == "" {
+				j.NewOutlet(o)
+			}
+		}
+	}
+	for _, q := range w.c.Outlets {
+		if q.Category != "" && !ours(q.Category) {
+			p.route(q.Category)
+		}
+	}
+	return p
+}
+
+// route is where a category goes; it makes the outlets.
+func (p *played) route(category string) *Target {
+	if t := p.targets[category]; t != nil {
+		return t
+	}
+	pattern, kept := p.s.patterns.Match(category), p.kept(category)
+	t := new(Target)
+	for _, b := range p.s.blocks {
+		if pattern != "" && slices.Contains(b.patterns, pattern) {
+			t.Outlets = append(t.Outlets, p.r.j.NewOutlet(p.s.outlet(b, pattern, kept)))
+		}
+	}
+	if p.targets[category] = t; kept == category {
+		p.counts++
+	}
+	return t
+}
+
+// kept is the name under which a category is kept that was not met before.
+func (p *played) kept(category string) string {
+	switch {
+	case p.s.patterns.Named(category):
+		return category
+	case !store.SafeCategory([]byte(category)):
+		return store.UnsafeCategory
+	case p.counts >= p.s.limit:
+		return store.OverflowCategory
+	}
+	return category
+}
+
+// feed gives an entry to the outlets of its category, as the reader does, and compares that with the rule.
+func (p *played) feed(e *record) {
+	target := p.route(e.category)
+	now := make(map[string]bool)
+	for _, k := range target.keys() {
+		now[k] = true
+	}
+	want := e.duty(now)
+	p.began[e] = want
+	s := e.stretch()
+	for _, o := range uniq(target.Outlets) {
+		takes := false
+		for part := range p.r.due(s, o.key, target) {
+			takes = part.end() > o.taken
+		}
+		if takes != want[o.key] {
+			p.w.t.Fatalf("%q gets entry %d of %s: %v, want %v; %v have it, %v lack it\n%s\npast %+v", o.key, e.at, e.category, takes,
+				want[o.key], e.got, e.lacks, strings.Join(p.w.log, "\n"), p.r.past)
+		}
+		if takes {
+			p.due[o] = append(p.due[o], e)
+		}
+	}
+	if len(target.Outlets) > 0 {
+		return
+	}
+	counted := false
+	for range p.r.lost(s, target) {
+		counted = true
+	}
+	if counted != (!e.seen || len(e.lacks) > 0) {
+		p.w.t.Fatalf("entry %d of %s has no outlet: counted %v, seen %v, lacked by %v\n%s", e.at, e.category, counted, e.seen, e.lacks, strings.Join(p.w.log, "\n"))
+	}
+}
+
+// stretch is the entry as it stands in a journal in which each has entryBytes.
+func (e *record) stretch() stretch {
+	var b proto.Batch
+	b.Append([]byte(e.category), make([]byte, entryBytes-proto.EntryOverhead-len(e.category)))
+	return stretch{run: b.AppendRuns(nil)[0], of: &b, base: e.at}
+}
+
+func uniq(all []*Outlet) (some []*Outlet) {
+	for _, o := range all {
+		if !slices.Contains(some, o) {
+			some = append(some, o)
+		}
+	}
+	return some
+}
+
+// deliver brings each outlet some way through what it was fed. Those that read by themselves and have everything may come as far as beyond.
+func (p *played) deliver(readTo, beyond uint64, all bool) {
+	t := p.w.t
+	reach := make(map[*Outlet]uint64)
+	for _, key := range slices.Sorted(maps.Keys(p.r.outlets)) {
+		o := p.r.outlets[key]
+		n, through := len(p.due[o]), o.start
+		if !all {
+			n = rapid.SampledFrom([]int{0, n, n, rapid.IntRange(0, n).Draw(t, "some")}).Draw(t, "delivered")
+		}
+		for _, e := range p.due[o][:n] {
+			through = e.at + entryBytes
+		}
+		if n < len(p.due[o]) {
+			next := p.due[o][n].at
+			through += entryBytes * rapid.Uint64Range(0, (next-through)/entryBytes).Draw(t, "nothing of its own")
+			o.undone = through + entryBytes*rapid.Uint64Range(0, (next-through)/entryBytes).Draw(t, "undone")
+		} else if beyond > readTo && rapid.Bool().Draw(t, "goes beyond") {
+			reach[o] = beyond
+		}
+		p.put(o, through)
+	}
+	for _, e := range p.w.entries {
+		if e.at < readTo || e.at >= beyond || e.at < p.w.c.Low || len(reach) == 0 {
+			continue
+		}
+		p.feed(e)
+		for o := range reach {
+			if due := p.due[o]; len(due) > 0 && due[len(due)-1] == e {
+				p.put(o, e.at+entryBytes)
+			}
+		}
+	}
+}
+
+// put is what the outlet's last post says.
+func (p *played) put(o *Outlet, through uint64) {
+	o.post, p.through[o] = newPost(through, nil), through
+	close(o.post.saved)
+}
+
+// account brings the rule up to the end of a run that is known as far as next says.
+func (p *played) account(next *checkpoint) {
+	end := next.end()
+	for _, e := range p.w.entries {
+		made, now := p.peek(e.category)
+		switch {
+		case made && e.at < end:
+			due := p.began[e]
+			if due == nil {
+				due = e.duty(now)
+			}
+			e.seen, e.lacks = true, make(map[string]bool)
+			for k := range due {
+				if p.through[p.r.outlets[k]] <= e.at {
+					e.lacks[k] = true
+				} else {
+					e.got[k]++
+				}
+			}
+		case e.at < next.Read:
+			e.homeless = e.homeless || !e.seen || len(e.lacks) > 0
+			e.seen, e.lacks = true, nil
+		}
+	}
+}
+
+// peek is where a category went, or would have gone, and whether there were outlets for it.
+func (p *played) peek(category string) (made bool, now map[string]bool) {
+	now = make(map[string]bool)
+	pattern, kept := p.s.patterns.Match(category), p.kept(category)
+	if t := p.targets[category]; t != nil {
+		for _, k := range t.keys() {
+			now[k] = true
+		}
+		return len(now) > 0, now
+	}
+	made = true
+	for _, b := range p.s.blocks {
+		if pattern != "" && slices.Contains(b.patterns, pattern) {
+			o := p.s.outlet(b, pattern, kept)
+			now[o.Key()] = true
+			made = made && p.r.outlets[o.Key()] != nil
+		}
+	}
+	return made && len(now) > 0, now
+}
+
+// check is at the end, when everything was delivered that was to be: nobody waits for an entry, and it was delivered unless its category
+// had no outlet once.
+func (w *world) check() {
+	for _, e := range w.entries {
+		if len(e.lacks) > 0 || !e.seen {
+			w.t.Fatalf("entry %d of %s: seen %v, lacked by %v\n%s", e.at, e.category, e.seen, e.lacks, strings.Join(w.log, "\n"))
+		}
+		if len(e.got) == 0 && !e.homeless {
+			w.t.Fatalf("entry %d of %s was delivered nowhere\n%s", e.at, e.category, strings.Join(w.log, "\n"))
+		}
+		for k, n := range e.got {
+			if n > 1 {
+				w.t.Fatalf("%q has entry %d of %s %d times\n%s", k, e.at, e.category, n, strings.Join(w.log, "\n"))
+			}
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package journal
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/store"
+	"inkwell/store/books"
+)
+
+// Routes are what a configuration says: which outlets take which category.
+type Routes struct {
+	// Prepare makes the outlets that are known beforehand. It is called once, before anything is read.
+	Prepare func()
+	// Route returns where a category goes. It makes outlets that are missing with Journal.NewOutlet, and gives the same answer as long as it
+	// is in use. Safe for concurrent use.
+	Route        func(category []byte) *Target
+	Patterns     Patterns
+	Destinations []books.Destination // of files
+	Relays       bool                // some entries are sent on, so that all need numbers
+	// Locate returns the key of the outlet for the files of a category, and the path by which the outlet knows them: for the state of a
+	// `collect --dir` that had no outlets yet. nil = there is none.
+	Locate func(category string) (key, path string)
+}
+
+// Target is where the entries of a category go.
+type Target struct {
+	Outlets []*Outlet // none: nowhere
+}
+
+// keys are those of the outlets.
+func (t *Target) keys() []string {
+	keys := make([]string, len(t.Outlets))
+	for i, o := range t.Outlets {
+		keys[i] = o.key
+	}
+	return keys
+}
+
+// phase is how far the end of a run has come.
+type phase int32
+
+const (
+	running  phase = iota
+	draining       // everything is read, and each outlet does what can still be done
+	closing        // a checkpoint knows how all stores stand: they are closed
+)
+
+// run is the time between Start and Stop: the outlets of one configuration, and the reader that brings the journal to them.
+type run struct {
+	j         *Journal
+	routes    Routes
+	began     *checkpoint
+	inherited store.States // how all files stood then
+	before    func(category string) books.Takeover
+	books     atomic.Pointer[books.Books] // opened with the first checkpoint; the saver's, but for counts
+	past      past
+	counted   uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
+
+	ctx     context.Context // of Appends to stores
+	cancel  context.CancelFunc
+	stop    chan struct{} // closed when everything has to come to its end
+	ended   chan struct{} // of the reader
+	phase   atomic.Int32
+	benches *benches
+	budget  budget
+
+	reading  sync.Mutex // held while a run of entries is fed
+	position uint64     // behind the last one
+
+	round    atomic.Int64  // of checkpoints for which every outlet marks
+	owing    atomic.Int64  // outlets that have not had a turn in this round
+	paid     chan struct{} // signalled when there are none
+	markTime atomic.Int64  // nanoseconds spent in Mark since the last checkpoint
+	count    atomic.Int64  // outlets
+
+	mu       sync.Mutex
+	outlets  map[string]*Outlet // by key
+	named    map[string][]*Outlet
+	portions map[string][]portion // by category
+	left     sync.WaitGroup       // outlets with something left to do
+	open     sync.WaitGroup       // outlets that are not closed
+}
+
+// current is the run in progress, nil between two.
+func (j *Journal) current() *run {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.run
+}
+
+// Start begins to bring the journal to the outlets that routes names.
+func (j *Journal) Start(routes Routes) {
+	_, end := j.spool.Bounds()
+	s := j.saver.saved
+	r := &run{j: j, routes: routes, began: s, counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
+		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory), outlets: make(map[string]*Outlet),
+		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.before = s.takeovers(routes.Locate)
+	s.place(routes.Locate)
+	r.past, r.inherited = s.history(), s.states()
+	j.mu.Lock()
+	j.run = r
+	j.mu.Unlock()
+	routes.Prepare()
+	for _, p := range s.Outlets {
+		if p.Category != "" && !ours(p.Category) { // who has that is found out again
+			routes.Route([]byte(p.Category))
+		}
+	}
+	j.saver.start(r)
+	go r.read(j.spool.Reader(s.Low))
+}
+
+// StoreStatus is what is wrong with the first store that is unhappy, in byte order of the names and in that of the blocks for one name,
+// "" if none is.
+func (j *Journal) StoreStatus() string {
+	r := j.current()
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	var outlets []*Outlet
+	for _, name := range slices.Sorted(maps.Keys(r.named)) {
+		outlets = append(outlets, r.named[name]...)
+	}
+	r.mu.Unlock()
+	for _, t := range outlets {
+		if text := t.Status(); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// all are the outlets.
+func (r *run) all() []*Outlet {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.outlets))
+}
+
+// enter begins a phase.
+func (r *run) enter(p phase) {
+	r.phase.Store(int32(p))
+	for _, t := range r.all() {
+		t.task.wake()
+	}
+}
+
+// Stop brings what is in the journal to the stores and closes them. What a store does not take now, or not within limit, stays in the
+// journal. Nothing is appended meanwhile.
+func (j *Journal) Stop(limit time.Duration) {
+	r := j.current()
+	if r == nil {
+		return
+	}
+	timer := time.AfterFunc(limit, r.cancel)
+	defer timer.Stop()
+	close(r.stop)
+	<-r.ended
+	r.enter(draining)
+	r.left.Wait()
+	j.saver.end()
+	j.saver.save(false)
+	r.enter(closing)
+	r.open.Wait()
+	j.saver.save(true)
+	r.cancel()
+	r.benches.end()
+	if b := r.books.Load(); b != nil {
+		if err := b.Close(); err != nil {
+			j.log.Error("close the books", "state", j.o.StateDir, "error", err)
+		}
+	}
+	j.mu.Lock()
+	j.run = nil
+	j.mu.Unlock()
+}
+
+// portionsOf divides the journal among the outlets of a category.
+func (r *run) portionsOf(category string, target *Target) []portion {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, known := r.portions[category]
+	if !known {
+		all = r.past.portions(category, target.keys())
+		r.portions[category] = all
+	}
+	return all
+}
+
+// due are the parts of s that an outlet has to deliver, by what the runs before have left.
+func (r *run) due(s stretch, key string, target *Target) iter.Seq[stretch] {
+	return r.parts(s, target, func(h *portion) bool { return slices.Contains(h.due, key) })
+}
+
+// lost are the parts of s, of a category that has no outlet, that were not delivered.
+func (r *run) lost(s stretch, target *Target) iter.Seq[stretch] {
+	return r.parts(s, target, func(h *portion) bool { return h.lost })
+}
+
+// parts are those of s in portions that are asked for. What came in since the run began is all of it.
+func (r *run) parts(s stretch, target *Target, ok func(*portion) bool) iter.Seq[stretch] {
+	return func(yield func(stretch) bool) {
+		if s.from() >= r.past.end() {
+			yield(s)
+			return
+		}
+		for _, h := range r.portionsOf(string(s.run.Category), target) {
+			if !ok(&h) {
+				continue
+			}
+			if part := s.within(h.from, h.to); part.run.Count > 0 && !yield(part) {
+				return
+			}
+		}
+	}
+}

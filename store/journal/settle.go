@@ -1,0 +1,205 @@
+package journal
+
+import (
+	"errors"
+	"maps"
+	"time"
+
+	"inkwell/internal/killpoint"
+	"inkwell/store"
+)
+
+// open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
+// written to it.
+func (w *stepper) open(now time.Time) {
+	files, known := w.j.saver.before(w.t)
+	if !known { // the status says why
+		w.retryAt = now.Add(w.j.o.retry)
+		w.j.saver.hurry()
+		return
+	}
+	s, err := w.t.o.Open(files)
+	if err != nil {
+		w.failed(err)
+		return
+	}
+	w.store, w.retryAt, w.checked = s, time.Time{}, time.Time{}
+	w.t.mu.Lock()
+	w.t.failing = false
+	w.t.mu.Unlock()
+	if w.load == nil {
+		w.t.trouble.set(nil)
+	}
+	w.t.trouble.watch(s)
+	w.enter(working)
+	if _, ok := s.(store.Keeper); !ok {
+		return
+	}
+	if e, ok := s.(store.Exact); ok && e.Exact() {
+		w.rest()
+		return
+	}
+	w.settle()
+}
+
+// settle posts how the store stands and waits for a checkpoint to know that.
+func (w *stepper) settle() {
+	w.dirty.Store(true)
+	if w.mark(true); w.store != nil {
+		w.enter(settling)
+		w.j.saver.hurry()
+	}
+}
+
+// settled says whether a checkpoint knows how the store stands.
+func (w *stepper) settled() bool {
+	p, _ := w.t.posted()
+	if !p.known() {
+		return false
+	}
+	w.rest()
+	return true
+}
+
+// opened is called when the store opened something that has to be marked before it is written to.
+func (w *stepper) opened() {
+	if w.partly {
+		w.abandon() // nothing can be marked while some parts have the batch: all are opened again
+		return
+	}
+	w.settle()
+}
+
+// check gives the store its time.
+func (w *stepper) check(now time.Time) {
+	if now.Sub(w.checked) < w.t.o.Check {
+		return
+	}
+	w.checked = now
+	c, ok := w.store.(store.Checker)
+	if !ok {
+		return
+	}
+	w.dirty.Store(true)
+	switch err := c.Check(now); {
+	case errors.Is(err, store.ErrOpened):
+		w.opened()
+	case err != nil:
+		w.failed(err)
+	case w.load == nil:
+		w.t.trouble.set(nil) // nobody else would
+	}
+}
+
+// mark makes durable what the store was given and posts it, when a checkpoint is being made, or now.
+func (w *stepper) mark(now bool) {
+	t := w.t
+	k, keeps := w.store.(store.Keeper)
+	if !w.dirty.Load() || w.partly {
+		return
+	}
+	if !keeps {
+		w.dirty.Store(false)
+		t.put(newPost(w.through, nil), w.load != nil)
+		w.j.saver.sent()
+		return
+	}
+	before, _ := t.posted()
+	u, _ := w.store.(store.Urgent)
+	urgent := u != nil && u.Urgent() && before.known()
+	round := t.run.round.Load()
+	if !now && !urgent && w.round == round {
+		return
+	}
+	if w.published(); w.store == nil { // of the post before, while the store still knows what that says
+		return
+	}
+	marks := store.Marks{Files: maps.Clone(before.files)} // with those of stores that are not open again yet
+	if marks.Files == nil {
+		marks.Files = make(store.States)
+	}
+	began := time.Now()
+	err := k.Mark(&marks)
+	t.run.markTime.Add(int64(time.Since(began)))
+	if err != nil {
+		w.failed(errors.Join(err, store.ErrBroken))
+		return
+	}
+	killpoint.Reach("outlet.marked")
+	w.round = round
+	w.dirty.Store(false)
+	t.add(addition{before.through, w.through, marks.Added})
+	t.put(newPost(w.through, marks.Files), w.load != nil || len(w.blocks) > 0)
+	if urgent {
+		w.j.saver.hurry()
+	}
+}
+
+// published tells the store that a checkpoint has its marks.
+func (w *stepper) published() {
+	w.t.mu.Lock()
+	due := w.t.publish
+	w.t.publish = false
+	w.t.mu.Unlock()
+	k, ok := w.store.(store.Keeper)
+	if !due || !ok {
+		return
+	}
+	if err := k.Publish(); err != nil {
+		w.failed(err)
+	}
+}
+
+// abandon closes the store without a word about how it stands; it will be opened as the last checkpoint knows it, and the journal is
+// read again from there.
+func (w *stepper) abandon() {
+	if err := w.store.Close(); err != nil {
+		w.j.log.Debug("close store", "error", err)
+	}
+	w.store, w.partly = nil, false
+	w.dirty.Store(false)
+	w.t.trouble.watch(nil)
+	w.enter(closed)
+	w.dropBlocks()
+	if w.load != nil {
+		w.t.run.budget.release(w.load)
+		w.j.free(w.load)
+		w.load = nil
+	}
+	w.closeReader()
+	w.through = w.j.saver.goBack(w.t)
+}
+
+// finish is the end of a run: everything that was taken is posted for the last checkpoint.
+func (w *stepper) finish() {
+	if w.store != nil {
+		w.published()
+	}
+	if s, ok := w.store.(store.Sealer); ok && !w.partly {
+		w.dirty.Store(true)
+		if err := s.Seal(); err != nil {
+			w.failed(err)
+		}
+	}
+	if w.store != nil {
+		w.mark(true)
+	}
+	w.closeReader()
+	w.ended = true
+	w.t.run.left.Done()
+}
+
+// close closes the store; a checkpoint knows how it stands.
+func (w *stepper) close() {
+	defer w.t.run.open.Done()
+	if w.store == nil {
+		return
+	}
+	w.published()
+	if w.store == nil { // it could not
+		return
+	}
+	if err := w.store.Close(); err != nil {
+		w.j.log.Error("close store", "category", w.t.o.Name, "store", w.t.o.Store, "error", err)
+	}
+}

@@ -1,0 +1,377 @@
+package series
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/rotate"
+	"inkwell/store"
+)
+
+// CompressedOptions say what a Compressed writes where. The zero value of a field is its default.
+type CompressedOptions struct {
+	Root      string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
+	Dir       string // made if it is missing
+	Base      string // the names begin with it
+	Codec     rotate.Codec
+	Level     int
+	Period    rotate.Period
+	At        rotate.Clock
+	MaxSize   int64 // bytes on disk of a file, 0 = unbounded
+	Form      store.Form
+	Own       func(stream [16]byte) bool    // entries of these streams count as such without numbers; nil = none
+	After     func(dir *faultfs.Dir) string // final name of the newest file that there was, as far as somebody knows; nil = nobody does
+	Keep      time.Duration                 // finished files that are older are removed, 0 = never
+	KeepBytes int64                         // the oldest finished files are removed while all take more, 0 = never
+	Encoders  *Encoders                     // nil = own
+	Logger    *slog.Logger                  // nil = none
+	Stats     *stats.Set                    // nil = own; counts "bytes lost"
+
+	Now      func() time.Time // nil = time.Now; its location is that of the dates
+	Injector faultfs.Injector // faults for tests
+}
+
+// Compressed is one series of compressed files behind a checkpoint. It is a store.Keeper, Sealer, Checker and Urgent. Not safe for concurrent
+// use, but for Compress.
+type Compressed struct {
+	o        CompressedOptions
+	path     string
+	dir      *faultfs.Dir // the series closes it
+	series   *rotate.Series
+	contents contents
+	at       time.Time // the time for the series
+	maxChunk int
+	covered  rotate.State // of the last Mark
+	pruned   time.Time
+	err      error // why it has to be opened again, or ErrClosed
+	known    bool  // the states with which it was opened say how it stood
+}
+
+// OpenCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set aside.
+func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stats == nil {
+		o.Stats = stats.New()
+	}
+	if o.Encoders == nil {
+		o.Encoders = NewEncoders()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Compressed{o: o, path: filepath.Join(o.Dir, o.Base), maxChunk: rotate.MaxChunk(o.Codec, o.MaxSize), at: o.Now()}
+	c.contents.dir = o.Dir
+	defer func() {
+		if err != nil {
+			err = &store.StatusError{Text: "File open error", Err: errors.Join(err, c.Close())}
+		}
+	}()
+	var st *rotate.State
+	data, ok := saved[c.path]
+	if c.known = ok; ok {
+		st = new(rotate.State)
+		if err := json.Unmarshal(data, st); err != nil {
+			return nil, fmt.Errorf("read the state of %s: %w", c.path, err)
+		}
+	}
+	if c.dir, err = openDurably(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
+		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
+	}
+	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize,
+		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
+	if err != nil {
+		return nil, fmt.Errorf("continue %s: %w", c.path, err)
+	}
+	if lost := c.series.Lost(); lost != nil {
+		o.Stats.Overall("bytes lost").Add(lost.Bytes())
+		o.Stats.Category(o.Base, "bytes lost").Add(lost.Bytes())
+	}
+	if st != nil && st.Open != nil {
+		c.contents.open, c.contents.end = st.Open.File, st.Open.Raw
+	}
+	return c, nil
+}
+
+// openDurably opens a directory beneath root; one that was made for it survives a power cut.
+func openDurably(root, path string, inj faultfs.Injector) (*faultfs.Dir, error) {
+	_, missing := os.Stat(root)
+	dir, err := faultfs.OpenBeneath(root, path, inj)
+	if err != nil || missing == nil {
+		return dir, err
+	}
+	parent, err := faultfs.OpenDir(filepath.Dir(root), inj)
+	if err == nil {
+		err = errors.Join(parent.Sync(), parent.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return dir, nil
+}
+
+// after is what the options know of the newest file.
+func (c *Compressed) after() string {
+	if c.o.After == nil {
+		return ""
+	}
+	return c.o.After(c.dir)
+}
+
+// Append writes b as a block, or as several if it is too large for one. After an error, which is ErrBroken, the Compressed has to be
+// opened again with the states that were saved last.
+func (c *Compressed) Append(ctx context.Context, b *proto.Batch) error {
+	return c.AppendDated(ctx, b, c.o.Now())
+}
+
+// AppendDated is Append for entries of which the first came in at a time.
+func (c *Compressed) AppendDated(_ context.Context, b *proto.Batch, since time.Time) error {
+	if err := c.standing(); err != nil {
+		return err
+	}
+	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
+	if err != nil {
+		return c.broken("write", err)
+	}
+	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
+	c.at = since
+	return c.broken("write", c.split(enc, b, func(chunk []byte, spans []store.Span) error {
+		if err := c.series.Append(enc.Encoder, chunk); err != nil {
+			return err
+		}
+		c.wrote(int64(len(chunk)), spans)
+		return nil
+	}))
+}
+
+// split gives take the chunks that become blocks, which are valid only meanwhile, and what is in them.
+func (c *Compressed) split(enc *encoder, b *proto.Batch, take func(chunk []byte, spans []store.Span) error) error {
+	r := recorder{own: c.o.Own, hour: c.o.Now().Unix() / 3600}
+	enc.chunk = enc.chunk[:0]
+	end := func() error {
+		err := take(enc.chunk, r.spans.List())
+		r.spans.Reset()
+		enc.chunk = enc.chunk[:0]
+		return err
+	}
+	for cur := b.Cursor(); cur.Next(); {
+		if at := len(enc.chunk); at > 0 && at+c.o.Form.Room(cur.Category(), cur.Message()) > c.maxChunk {
+			if err := end(); err != nil {
+				return err
+			}
+		}
+		at := len(enc.chunk)
+		enc.chunk = c.o.Form.Append(enc.chunk, cur.Category(), cur.Message())
+		r.note(&cur, len(enc.chunk)-at)
+	}
+	return end()
+}
+
+// blocks is a batch as it stands in the files of a series.
+type blocks struct {
+	list []block
+}
+
+type block struct {
+	rotate.Block
+	raw   int64
+	spans []store.Span
+}
+
+// Prepare makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one series can be compressed
+// beside each other and written in their order.
+func (c *Compressed) Prepare(b *proto.Batch) (any, error) {
+	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
+	if err != nil {
+		return nil, err
+	}
+	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
+	k := new(blocks)
+	return k, c.split(enc, b, func(chunk []byte, spans []store.Span) error {
+		if c.o.Codec == rotate.None {
+			chunk = slices.Clone(chunk)
+		}
+		made := block{raw: int64(len(chunk)), spans: slices.Clone(spans)}
+		if len(chunk) > 0 {
+			if made.Block, err = enc.Encode(nil, chunk); err != nil {
+				return err
+			}
+		}
+		k.list = append(k.list, made)
+		return nil
+	})
+}
+
+// Write is AppendDated for the batch of which Prepare made p.
+func (c *Compressed) Write(p any, since time.Time) error {
+	k := p.(*blocks)
+	if err := c.standing(); err != nil {
+		return err
+	}
+	c.at = since
+	for i := range k.list {
+		if err := c.series.Write(k.list[i].Block); err != nil {
+			return c.broken("write", err)
+		}
+		c.wrote(k.list[i].raw, k.list[i].spans)
+	}
+	return nil
+}
+
+// wrote notes what a block brought to the open file. Entries without bytes may have come when none is open.
+func (c *Compressed) wrote(raw int64, spans []store.Span) {
+	c.contents.wrote(c.series.Current(), c.series.Raw()-raw, spans, c.at.Unix())
+}
+
+// Urgent says that there is much to be said at the next Mark.
+func (c *Compressed) Urgent() bool { return c.contents.many() }
+
+// standing fails when what is written would go where nobody looks.
+func (c *Compressed) standing() error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.broken("write", c.series.Standing())
+}
+
+// broken says that the series has to be opened again if err is one, and keeps it from being used until then.
+func (c *Compressed) broken(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	c.err = errors.Join(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)}, store.ErrBroken)
+	return c.err
+}
+
+// Check finishes the open file when its time is over, and looks whether everything is where it should be. It must be called from time to
+// time.
+func (c *Compressed) Check(time.Time) error {
+	if c.err != nil {
+		return nil // it was told
+	}
+	if err := c.standing(); err != nil {
+		return err
+	}
+	if err := c.dir.Writable(); err != nil {
+		return c.broken("write", err)
+	}
+	return c.tick()
+}
+
+// tick seals the open file if its time is over.
+func (c *Compressed) tick() error {
+	c.at = c.o.Now()
+	return c.broken("seal", c.series.Tick())
+}
+
+// Exact says that the files stand as the states said with which the series was opened.
+func (c *Compressed) Exact() bool { return c.known && c.series.Lost() == nil }
+
+// Seal finishes the open file; Mark and Publish bring it under its final name.
+func (c *Compressed) Seal() error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.broken("seal", c.series.Seal())
+}
+
+// Mark makes everything durable and enters how the series stands, and what was added to it.
+func (c *Compressed) Mark(m *store.Marks) error {
+	if c.err != nil {
+		return c.err
+	}
+	if err := c.tick(); err != nil {
+		return err
+	}
+	st, err := c.series.Sync()
+	if err != nil {
+		return c.broken("sync", err)
+	}
+	data, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("mark %s: %w", c.path, err)
+	}
+	c.covered, m.Files[c.path] = st, data
+	c.contents.mark(m, c.series.Current(), c.series.Raw())
+	return nil
+}
+
+// Publish gives finished files that the last Mark named their names, and removes those that are too old or too many.
+func (c *Compressed) Publish() error {
+	if c.err != nil {
+		return nil // it was told
+	}
+	if err := c.series.Publish(c.covered); err != nil {
+		return c.broken("publish", err)
+	}
+	now := c.o.Now()
+	if c.o.Keep == 0 && c.o.KeepBytes == 0 || now.Sub(c.pruned) < time.Minute {
+		return nil
+	}
+	c.pruned = now
+	if err := c.prune(now); err != nil {
+		c.o.Logger.Error("remove old files", "series", c.path, "error", err)
+	}
+	return nil
+}
+
+// prune removes finished files of the series, the oldest first.
+func (c *Compressed) prune(now time.Time) error {
+	files, err := rotate.Files(c.dir, c.o.Base)
+	if err != nil {
+		return err
+	}
+	files = slices.DeleteFunc(files, func(f rotate.File) bool { return f.Open })
+	total := int64(0)
+	for _, f := range files {
+		total += f.Size
+	}
+	for _, f := range files {
+		info, err := c.dir.Lstat(f.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			total -= f.Size
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		old := c.o.Keep > 0 && now.Sub(info.ModTime()) > c.o.Keep
+		if !old && (c.o.KeepBytes == 0 || total <= c.o.KeepBytes) {
+			continue
+		}
+		if err := c.dir.Remove(f.Name); err != nil {
+			return err
+		}
+		total -= f.Size
+		c.o.Logger.Info("removed old file", "file", filepath.Join(c.o.Dir, f.Name), "bytes", f.Size)
+	}
+	return nil
+}
+
+// Close releases what is open, once. It says nothing about how the series stands: what was sealed, marked and published is finished, the
+// rest is continued with the marks that were saved last.
+func (c *Compressed) Close() error {
+	c.err = store.ErrClosed
+	series, dir := c.series, c.dir
+	c.series, c.dir = nil, nil
+	switch {
+	case series != nil:
+		return series.Close()
+	case dir != nil:
+		return dir.Close()
+	}
+	return nil
+}

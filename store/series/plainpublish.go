@@ -1,0 +1,113 @@
+package series
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"inkwell/internal/killpoint"
+)
+
+// show gives the files that a saved state names their names; what is done already is left alone.
+func (f *Plain) show(st state) error {
+	last := ""
+	for _, name := range st.Begun {
+		waiting, err := f.length(hidden(name))
+		if err != nil {
+			return err
+		}
+		there, err := f.length(name)
+		switch {
+		case err != nil:
+			return err
+		case waiting < 0 && there < 0:
+			continue // somebody took it away
+		case waiting >= 0 && there >= 0:
+			return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what was to be published waits in %s)",
+				filepath.Join(f.dir.Path(), name), hidden(name))
+		case waiting >= 0:
+			if err := f.dir.Rename(hidden(name), name); err != nil {
+				return fmt.Errorf("publish %s: %w", filepath.Join(f.dir.Path(), name), err)
+			}
+			killpoint.Reach("plain.shown")
+		}
+		last = name
+	}
+	if last == "" {
+		return nil
+	}
+	f.link(last)
+	killpoint.Reach("plain.linked")
+	return f.syncDir()
+}
+
+// statsName is the file that tells of rotations. Several series of a directory share it.
+const statsName = "scribe_stats"
+
+// stats is what it holds.
+func (f *Plain) stats() ([]byte, error) {
+	there, err := f.dir.ReadFile(statsName)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s in %s: %w", statsName, f.dir.Path(), err)
+	}
+	return there, nil
+}
+
+// tell appends lines to scribe_stats, but for those that are there already, and finishes one of which the beginning is.
+func (f *Plain) tell(lines []string, there []byte) (err error) {
+	torn := there[bytes.LastIndexByte(there, '\n')+1:]
+	var add strings.Builder
+	for _, line := range lines {
+		if bytes.Contains(there, []byte(line+"\n")) {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, string(torn)); ok {
+			line = rest
+		}
+		torn = nil
+		add.WriteString(line + "\n")
+	}
+	if add.Len() == 0 {
+		return nil
+	}
+	file, err := f.dir.OpenFile(statsName, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return fmt.Errorf("open %s in %s: %w", statsName, f.dir.Path(), err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := file.Write([]byte(add.String())); err != nil {
+		return fmt.Errorf("write %s in %s: %w", statsName, f.dir.Path(), err)
+	}
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("sync %s in %s: %w", statsName, f.dir.Path(), err)
+	}
+	killpoint.Reach("plain.told")
+	return nil
+}
+
+// retain removes files of the series that are too old; the open one is none of them.
+func (f *Plain) retain() {
+	if f.o.Keep == 0 {
+		return
+	}
+	list, err := f.dir.ReadDir()
+	if err != nil {
+		f.log.Error("look for old files", "directory", f.dir.Path(), "error", err)
+		return
+	}
+	for _, e := range list {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || e.Name() == f.name || !f.own(e.Name()) || f.o.Now().Sub(info.ModTime()) < f.o.Keep {
+			continue
+		}
+		if err := f.dir.Remove(e.Name()); err != nil {
+			f.log.Error("remove old file", "file", filepath.Join(f.dir.Path(), e.Name()), "error", err)
+			continue
+		}
+		f.log.Info("removed old file", "file", filepath.Join(f.dir.Path(), e.Name()))
+	}
+}
