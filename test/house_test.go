@@ -61,15 +61,16 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
-	"collector":    {"rotate", "store/spool"},
-	"internal/rpc": {"proto/gen/scribe"},
-	"proto":        {"proto/gen/scribe", "proto/gen/fb303"},
-	"store":        {"internal/faultfs/crashfs"},
-	"store/hop":    {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
-	"store/spool":  {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
-	"test":         {"test/harness", "internal/killpoint"}, // the list of the points
-	"test/bench":   {"test/harness"},
-	"test/chaos":   {"test/harness"},
+	"collector":     {"rotate", "store/spool"},
+	"internal/rpc":  {"proto/gen/scribe"},
+	"proto":         {"proto/gen/scribe", "proto/gen/fb303"},
+	"store":         {"internal/faultfs/crashfs"},
+	"store/journal": {"internal/faultfs/crashfs", "store/series"},
+	"store/hop":     {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
+	"store/spool":   {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
+	"test":          {"test/harness", "internal/killpoint"}, // the list of the points
+	"test/bench":    {"test/harness"},
+	"test/chaos":    {"test/harness"},
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.
