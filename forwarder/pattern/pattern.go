@@ -14,7 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"inkwell/forwarder/category"
 )
 
 // Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for concurrent use.
@@ -22,7 +25,8 @@ type Pattern struct {
 	text         string
 	alternatives []alternative
 	excludes     excludes
-	category     *template
+	category     *category.Template
+	fixed        string // the category that does not vary
 }
 
 // alternative is a pattern without {a,b}.
@@ -62,9 +66,10 @@ func Compile(text string, o Options) (*Pattern, error) {
 		}
 		p.excludes = append(p.excludes, e)
 	}
-	if p.category, err = newTemplate(o.Category, p.alternatives); err != nil {
-		problems = append(problems, fmt.Errorf("category %s of %s: %w", o.Category, text, err))
+	if p.category, err = category.Parse(o.Category, p.names()...); err != nil {
+		problems = append(problems, fmt.Errorf("pattern %s: %w", text, err))
 	}
+	p.fixed = o.Category
 	return p, errors.Join(problems...)
 }
 
@@ -72,10 +77,19 @@ func Compile(text string, o Options) (*Pattern, error) {
 func (p *Pattern) String() string { return p.text }
 
 // Fixed returns the category, and whether it is the same for all paths.
-func (p *Pattern) Fixed() (category string, is bool) { return p.category.fixed(), !p.category.varies() }
+func (p *Pattern) Fixed() (name string, is bool) { return p.fixed, !p.category.Varies() }
+
+// names are those that a category can use: of each alternative.
+func (p *Pattern) names() []string {
+	names := p.alternatives[0].names()
+	for _, a := range p.alternatives[1:] {
+		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(a.names(), name) })
+	}
+	return names
+}
 
 // Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
-func (p *Pattern) Match(path string) (category string, ok bool) {
+func (p *Pattern) Match(path string) (name string, ok bool) {
 	names := split(path)
 	for i := range p.alternatives {
 		a := &p.alternatives[i]
@@ -85,12 +99,12 @@ func (p *Pattern) Match(path string) (category string, ok bool) {
 		if p.excluded(path, a.fixed()) {
 			return "", false
 		}
-		if !p.category.varies() {
-			return p.category.fixed(), true
+		if !p.category.Varies() {
+			return p.fixed, true
 		}
 		values := make(map[string]string)
 		a.capture(names, 0, values)
-		return p.category.fill(values), true
+		return p.category.Fill(func(name string) string { return values[name] }), true
 	}
 	return "", false
 }
