@@ -77,7 +77,7 @@ func (p *Pattern) String() string { return p.text }
 func (p *Pattern) Fixed() (category string, is bool) { return p.category.Fixed() }
 
 // Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
-func (p *Pattern) Match(path string) (category string, ok bool) {
+func (p *Pattern) Match(path string) (name string, ok bool) {
 	names := split(path)
 	for i := range p.alternatives {
 		a := &p.alternatives[i]
