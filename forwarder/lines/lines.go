@@ -79,7 +79,7 @@ type Decoder struct {
 // output is what one call of Take has put out.
 type output struct {
 	batch *proto.Batch
-	chunk *Chunk
+	chunk Chunk
 	taken Taken
 }
 
@@ -164,14 +164,14 @@ func (d *Decoder) Take(b *proto.Batch, c Chunk) Taken {
 		cut.Bytes += skipped
 		return Taken{Bytes: cut.Bytes, Seen: cut.Bytes, Entries: cut.Entries, Split: cut.Split, Broken: cut.Broken}
 	}
-	d.out = output{batch: b, chunk: &c, taken: Taken{Broken: c.Broken}}
+	d.out = output{batch: b, chunk: c, taken: Taken{Broken: c.Broken}}
 	d.first = -1
 	return d.finish(d.lines(skipped))
 }
 
 // lines goes through the lines of the chunk from at on, and returns where it stopped.
 func (d *Decoder) lines(at int) int {
-	c := d.out.chunk
+	c := &d.out.chunk
 	data := c.Data
 	if c.End > 0 {
 		data = data[:c.End]
@@ -196,7 +196,7 @@ func (d *Decoder) lines(at int) int {
 
 // finish says where the next position is: at the first byte of the oldest message that is not complete.
 func (d *Decoder) finish(at int) Taken {
-	t, c := &d.out.taken, d.out.chunk
+	t, c := d.out.taken, &d.out.chunk
 	t.Seen = at
 	first, last := at, 0
 	for i := range d.pending {
@@ -211,13 +211,13 @@ func (d *Decoder) finish(at int) Taken {
 		first, last = 0, c.Ahead
 	}
 	t.Bytes, t.Ahead = first, last-first
-	d.out.batch, d.out.chunk = nil, nil
-	return *t
+	d.out = output{}
+	return t
 }
 
 // line takes the source line at data[p.from:p.to].
 func (d *Decoder) line(p *piece) {
-	c := d.out.chunk
+	c := &d.out.chunk
 	p.text, p.at = c.Data[p.from:p.to], p.from
 	if c.Encoding.wide() {
 		d.decoded = c.Encoding.appendUTF8(d.decoded[:0], p.text)
