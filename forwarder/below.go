@@ -41,8 +41,12 @@ func (b *beside) has(name string) bool {
 	return slices.ContainsFunc(b.names, func(e entry) bool { return e.name == name })
 }
 
-// isAway says whether a file that was followed is not in the list, or what it held before it was truncated.
+// isAway says whether a file that was followed is not in the list, or what it held before it was truncated, or whether that is not known
+// because the forwarder has just been started.
 func (d *directory) isAway(list []*arrival) bool {
+	if d.listed.IsZero() && len(d.known) > 0 {
+		return true
+	}
 	listed := make(map[identity]bool, len(list))
 	for _, a := range list {
 		listed[a.look.id] = true

@@ -42,8 +42,11 @@ func (f *follower) search(ctx context.Context, s *source, found chan<- finding) 
 	x := &search{finding: finding{source: s, first: true}, log: f.log}
 	x.finder, x.dirs = pattern.NewFinder(s.pattern), make(map[string]bool)
 	defer x.close()
+	g := &guard{patience: f.hang / 5, stuck: make(map[string]bool)}
+	x.finder.Guard = g.call
 	for ctx.Err() == nil {
 		start := time.Now()
+		g.mounts.read()
 		x.note(x.finder.Look(start))
 		if !x.tell(ctx, found) {
 			return
@@ -75,7 +78,7 @@ func (x *search) note(c *pattern.Changes) {
 		if x.watch == nil {
 			x.watch = newWatcher(x.log)
 		}
-		x.watch.add(dir)
+		x.finder.Guard(dir, func() { x.watch.add(dir) })
 	}
 	x.changed = x.changed || len(c.Added)+len(c.Gone) > 0 || !slices.EqualFunc(x.issues, c.Issues, sameIssue)
 	x.issues = slices.Clone(c.Issues)
@@ -155,7 +158,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 		v := f.assigned[dir]
 		switch {
 		case v == nil:
-			name := f.volumeName(f.mounts.of(dir))
+			name := f.volumeName(f.mounts.of(dir).id)
 			if v = f.volumes[name]; v == nil {
 				v = newVolume(f, name)
 				f.volumes[name], fresh = v, append(fresh, v)
@@ -163,7 +166,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 			f.assigned[dir] = v
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
 			delete(f.loaded, dir)
-		case v.name != f.volumeName(f.mounts.of(dir)):
+		case v.name != f.volumeName(f.mounts.of(dir).id):
 			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // a later look gives it to another
 		case !slices.Equal(now[dir], f.before[dir]):
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})

@@ -23,8 +23,12 @@ const (
 // depends on the names in it, and again only if its time stamp has changed: an idle look is one stat(2) for each of
 // those. Who knows of a change looks at that directory only.
 //
-// A Finder belongs to one goroutine. Looks can block for as long as a file system does that the pattern leads to.
+// A Finder belongs to one goroutine. Look can block for as long as a file system does that the pattern leads to, unless there is a Guard.
 type Finder struct {
+	// Guard makes a call of the file system on which path lies. It is false if that does not answer: the call may still go on then, and
+	// the directory is taken for unchanged. nil = calls are made without it.
+	Guard func(path string, call func()) bool
+
 	pattern *Pattern
 	root    *dir
 	lists   map[string]*dir // those whose names matter, by path
@@ -187,11 +191,23 @@ func (f *Finder) look(d *dir, now time.Time) {
 	}
 }
 
+// guarded makes a call about path, and says whether it came back.
+func (f *Finder) guarded(path string, call func()) bool {
+	if f.Guard == nil {
+		call()
+		return true
+	}
+	return f.Guard(path, call)
+}
+
 // lookForName finds out whether the directory that the pattern names is there.
 func (f *Finder) lookForName(d *dir, name string, now time.Time) {
 	path := filepath.Join(d.path, name)
 	var st unix.Stat_t
-	err := unix.Stat(path, &st)
+	var err error
+	if !f.guarded(path, func() { err = unix.Stat(path, &st) }) {
+		return
+	}
 	is := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 	if is {
 		f.enter(d, name, now)
@@ -236,9 +252,9 @@ func (f *Finder) leave(d *dir, name string) {
 	}
 }
 
-func (f *Finder) isLink(path string) bool {
+func (f *Finder) isLink(path string) (is bool) {
 	var st unix.Stat_t
-	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+	return f.guarded(path, func() { is = unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK }) && is
 }
 
 // allowed leaves out the states of a directory that is excluded.
@@ -260,7 +276,10 @@ func (f *Finder) forget(d *dir) {
 // list lists d if it has changed.
 func (f *Finder) list(d *dir, now time.Time) {
 	var st unix.Stat_t
-	err := unix.Stat(d.path, &st)
+	var err error
+	if !f.guarded(d.path, func() { err = unix.Stat(d.path, &st) }) {
+		return
+	}
 	mtime := time.Unix(st.Mtim.Unix())
 	if err != nil || d.failed != nil || !mtime.Equal(d.mtime) || d.listed.Sub(mtime).Abs() < settleTime ||
 		now.Sub(d.listed) >= fullLook {
@@ -274,12 +293,13 @@ func (f *Finder) list(d *dir, now time.Time) {
 
 // read reads the names in d. If that fails, what was known stays.
 func (f *Finder) read(d *dir, now time.Time) error {
-	file, err := os.OpenFile(d.path, unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return err
+	var entries []fs.DirEntry
+	var err error
+	if !f.guarded(d.path, func() { entries, err = list(d.path) }) {
+		d.listed = time.Time{}
+		return nil
 	}
-	entries, err := file.ReadDir(-1)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err != nil {
 		return err
 	}
 	is := make(map[string]bool)
@@ -288,8 +308,7 @@ func (f *Finder) read(d *dir, now time.Time) error {
 		case fs.ModeDir:
 			is[e.Name()] = true
 		case fs.ModeSymlink:
-			var st unix.Stat_t
-			is[e.Name()] = unix.Stat(filepath.Join(d.path, e.Name()), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+			is[e.Name()] = f.leadsToDir(filepath.Join(d.path, e.Name()))
 		}
 	}
 	for name := range d.subs {
@@ -303,4 +322,26 @@ func (f *Finder) read(d *dir, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+func list(path string) ([]fs.DirEntry, error) {
+	file, err := os.OpenFile(path, unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := file.ReadDir(-1)
+	return entries, errors.Join(err, file.Close())
+}
+
+// leadsToDir says whether a link points to a directory. What it points to may lie on another file system.
+func (f *Finder) leadsToDir(link string) (is bool) {
+	target, err := os.Readlink(link)
+	if err != nil {
+		return false
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(link), target)
+	}
+	var st unix.Stat_t
+	return f.guarded(target, func() { is = unix.Stat(link, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR }) && is
 }
