@@ -18,7 +18,8 @@ type finding struct {
 	first  bool // nothing was found before
 }
 
-// find looks for the directories that match, each pattern in a goroutine of its own: one may lead over a file system that hangs.
+// find looks for the directories that match, each pattern in a goroutine of its own: one may lead over a file system
+// that hangs.
 func (f *follower) find(ctx context.Context) <-chan finding {
 	found := make(chan finding)
 	for _, s := range f.sources {
@@ -38,7 +39,8 @@ type search struct {
 }
 
 func (f *follower) search(ctx context.Context, s *source, found chan<- finding) {
-	x := &search{finding: finding{source: s, first: true}, finder: pattern.NewFinder(s.pattern), dirs: make(map[string]bool), log: f.log}
+	x := &search{finding: finding{source: s, first: true}, log: f.log}
+	x.finder, x.dirs = pattern.NewFinder(s.pattern), make(map[string]bool)
 	defer x.close()
 	g := &guard{patience: f.hang / 5, stuck: make(map[string]bool)}
 	x.finder.Guard = g.call
@@ -118,7 +120,8 @@ func sameIssue(a, b pattern.Issue) bool { return a.Path == b.Path && a.Kind == b
 // wanted is the directories, and the inputs that want files of each, in their order.
 type wanted map[string][]*source
 
-// wanted puts together what the patterns lead to. What was found for the first time stood when the forwarder was started.
+// wanted puts together what the patterns lead to. What was found for the first time stood when the forwarder was
+// started.
 func (f *follower) wanted() (w wanted, first map[string]bool) {
 	w, first = make(wanted), make(map[string]bool)
 	for _, s := range f.sources {
@@ -245,8 +248,8 @@ type obstacle struct {
 	told  bool
 }
 
-// tellPatterns tells which patterns lead to no file, and why, and which directories on the way cannot be looked into: once, and when it
-// changes. A rotation that leaves a path empty for a moment is not worth a word.
+// tellPatterns tells which patterns lead to no file, and why, and which directories on the way cannot be looked into:
+// once, and when it changes. A rotation that leaves a path empty for a moment is not worth a word.
 func (f *follower) tellPatterns(now time.Time) {
 	for _, s := range f.sources {
 		x, known := f.findings[s]
@@ -297,7 +300,8 @@ func (f *follower) tellBlocked(x finding) {
 		now[i.Path] = true
 		if !before[i.Path] {
 			f.count.unreadable.Add(1)
-			f.log.Warn("cannot look into a directory on the way of a pattern; it is tried again", "dir", i.Path, "pattern", x.source.pattern.String(), "err", i.Err)
+			f.log.Warn("cannot look into a directory on the way of a pattern; it is tried again",
+				"dir", i.Path, "pattern", x.source.pattern.String(), "err", i.Err)
 		}
 	}
 	for path := range before {

@@ -2,10 +2,11 @@
 //
 //	k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log
 //
-// A pattern is a path whose parts, between the slashes, can have *, ?, [abc] and {name}; ** stands for any number of directories, none
-// included, and {a,b} for a or b, which may have slashes in them. {name} is a * that must not be empty and whose text the category can
-// use. A part that does not begin with a dot matches no hidden file or directory, as in a shell. ** does not follow symbolic links to
-// directories; every other part does. A backslash takes away the meaning of the character behind it.
+// A pattern is a path whose parts, between the slashes, can have *, ?, [abc] and {name}; ** stands for any number of
+// directories, none included, and {a,b} for a or b, which may have slashes in them. {name} is a * that must not be
+// empty and whose text the category can use. A part that does not begin with a dot matches no hidden file or
+// directory, as in a shell. ** does not follow symbolic links to directories; every other part does. A backslash
+// takes away the meaning of the character behind it.
 //
 // Names are bytes. Nothing here opens a file; a Finder lists directories.
 package pattern
@@ -19,7 +20,8 @@ import (
 	"inkwell/forwarder/category"
 )
 
-// Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for concurrent use.
+// Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for
+// concurrent use.
 type Pattern struct {
 	text         string
 	alternatives []alternative
@@ -34,8 +36,11 @@ type alternative struct {
 
 // Options are what goes with a pattern.
 type Options struct {
-	Category string   // may use the names of the pattern
-	Exclude  []string // patterns of what is not followed: of paths if they have a slash, else of names; what is below such a directory is not either
+	Category string // may use the names of the pattern
+
+	// Exclude are patterns of what is not followed: of files, and of directories with all that is below them. One that does
+	// not begin with a slash is meant wherever it stands.
+	Exclude []string
 }
 
 // Compile reads a pattern. A relative one is taken from the working directory.
