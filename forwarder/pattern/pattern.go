@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"inkwell/forwarder/category"
@@ -69,8 +70,8 @@ func Compile(text string, o Options) (*Pattern, error) {
 		}
 		p.excludes = append(p.excludes, e)
 	}
-	if p.category, err = p.template(o.Category); err != nil {
-		problems = append(problems, fmt.Errorf("category %s of %s: %w", o.Category, text, err))
+	if p.category, err = category.ParseKnown(o.Category, p.names()...); err != nil {
+		problems = append(problems, fmt.Errorf("pattern %s: %w", text, err))
 	}
 	return p, errors.Join(problems...)
 }
@@ -80,6 +81,15 @@ func (p *Pattern) String() string { return p.text }
 
 // Fixed returns the category, and whether it is the same for all paths.
 func (p *Pattern) Fixed() (category string, is bool) { return p.category.Fixed() }
+
+// names are those that a category can use: of each alternative.
+func (p *Pattern) names() []string {
+	names := p.alternatives[0].names()
+	for _, a := range p.alternatives[1:] {
+		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(a.names(), name) })
+	}
+	return names
+}
 
 // Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
 func (p *Pattern) Match(path string) (name string, ok bool) {
