@@ -38,8 +38,9 @@ type Options struct {
 	// that it does not list: nothing more comes to the files of that. The numbers only grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
-	Counter      *Counter                       // of what is in no file; nil = an own one
-	Before       func(category string) Takeover // whose the books of a collector of before are; nil = nobody's
+	Counter      *Counter                                   // of what is in no file; nil = an own one
+	Before       func(category string) Takeover             // whose the books of a collector of before are; nil = nobody's
+	Moved        func(outlet, path string) (string, string) // what they are now, if the state was moved together with the files; nil = they were not
 	Logger       *slog.Logger
 	Health       *stats.Health
 	Injector     faultfs.Injector // of the directories of files; nil = none
@@ -90,6 +91,7 @@ func Open(o Options) (*Books, error) {
 	b.lines, damage, err = faultfs.OpenLines(o.State, booksName, booksHeader, func(body []byte) error {
 		p, err := parsePost(body)
 		if err == nil {
+			p.move(o.Moved)
 			b.account(p.outlet).add(p)
 		}
 		return err

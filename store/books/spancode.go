@@ -118,6 +118,17 @@ func (p *post) append(dst []byte) ([]byte, error) {
 	return appendJSON(dst, line)
 }
 
+// move gives a post the outlet and the directories of now.
+func (p *post) move(moved func(outlet, path string) (string, string)) {
+	if moved == nil {
+		return
+	}
+	for i := range p.added {
+		_, p.added[i].Dir = moved(p.outlet, p.added[i].Dir)
+	}
+	p.outlet, _ = moved(p.outlet, "")
+}
+
 // parsePost reads what append wrote.
 func parsePost(body []byte) (p post, err error) {
 	var line postLine

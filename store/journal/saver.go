@@ -193,7 +193,7 @@ func (s *saver) openBooks(r *run) bool {
 	if r.books != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before, Moved: r.moved,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
@@ -265,7 +265,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 	at := r.position
 	r.reading.Unlock()
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, at), Read: at, Patterns: r.routes.Patterns,
-		Outlets: make(map[string]position)}
+		Outlets: make(map[string]position), Home: saved.Home}
 	low := at
 	outlets := r.all()
 	posts := make(map[*Outlet]*post, len(outlets))
