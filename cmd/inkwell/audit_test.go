@@ -257,7 +257,7 @@ func TestAuditExitCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	configured, itsState := t.TempDir(), t.TempDir() // no manifests, as of a server with a configuration file
-	if err := errors.Join(os.Mkdir(filepath.Join(configured, "web"), 0o755), os.WriteFile(filepath.Join(configured, "web", "web-2026-11-25_00000.gz"), nil, 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(configured, "web"), 0o755), os.WriteFile(filepath.Join(configured, "web", "web-2026-11-25_00000.gz"), []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	cases := []struct {
