@@ -76,7 +76,8 @@ func (s shelf) append(d *faultfs.Dir, name, header string, bodies ...[]byte) {
 	}
 }
 
-// file writes a file of category and says in the manifest, or, while it is open, in the ledger, what is in it. It returns its path.
+// file writes a file of category and says in the manifest, or, while it is open, in the ledger, what is in it. It
+// returns its path.
 func (s shelf) file(category string, codec rotate.Codec, open bool, list ...stretch) string {
 	s.t.Helper()
 	dir := s.open(category)
