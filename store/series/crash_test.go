@@ -23,13 +23,6 @@ func write(t *testing.T, dir, name, text string) {
 	must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 }
 
-func touch(t *testing.T, dir, name, at string) {
-	t.Helper()
-	when, err := time.Parse("2006-01-02 15:04", at)
-	must(t, err)
-	must(t, os.Chtimes(filepath.Join(dir, name), when, when))
-}
-
 // inOrder is the bytes of all files of the series in the order of their numbers; none may be hidden.
 func inOrder(t *testing.T, dir string) string {
 	t.Helper()
