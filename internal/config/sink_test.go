@@ -432,7 +432,7 @@ func TestInputsWithMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"path=/x/{a":                                "{ is not closed",
 		"path=/x/a**":                               "must stand alone",
-		"path=/x/{m}":                               "{n} does not stand in the pattern",
+		"path=/x/{m}":                               "{n} is not known here, but {m}",
 		"path=/x/{n}\nexclude=[":                    "exclude [",
 		"path=/x/{n}\nencoding=latin1":              "latin1",
 		"path=/x/{n}\nformat=json":                  "json",

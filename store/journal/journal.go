@@ -193,24 +193,16 @@ func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 
 // Refused counts entries that were answered OK and thrown away, for audits.
 func (j *Journal) Refused(r books.Refusal) {
-	if b := j.books(); b != nil {
-		b.Refused(r)
+	if run := j.current(); run != nil {
+		run.counter.Refused(r)
 	}
 }
 
 // twice counts entries that came again.
 func (j *Journal) twice(id stream.ID, category string, entries int64) {
-	if b := j.books(); b != nil {
-		b.Twice(id, category, entries)
+	if run := j.current(); run != nil {
+		run.counter.Twice(id, category, entries)
 	}
-}
-
-// books are those of the run in progress, nil while there are none.
-func (j *Journal) books() *books.Books {
-	if r := j.current(); r != nil {
-		return r.books.Load()
-	}
-	return nil
 }
 
 // Own says whether a stream is one in which this journal has numbered what came without numbers.
