@@ -1,14 +1,14 @@
-// Package collector is the central daemon: it accepts Thrift calls, checks what comes in, makes it durable and answers; the
-// engine (store/journal) brings it to where the configuration says.
+// Package collector is the central daemon: it accepts Thrift calls, checks what comes in, makes it durable and answers;
+// the engine (store/journal) brings it to where the configuration says.
 //
 //	listener ─► rpc.Server ─┬─► gate (who may write what) ─► intake (route, count, refuse) ─► journal.Journal ─► answer
 //	                        └─► fb303 (status, counters; reload, shutdown for those who may)
 //
-// OK is answered only when Append returned: the entries are as durable as the configured durability says. Goroutines start in Run and
-// are waited for before it returns; shutting down is starting up in reverse.
+// OK is answered only when Append returned: the entries are as durable as the configured durability says. Goroutines
+// start in Run and are waited for before it returns; shutting down is starting up in reverse.
 //
-// Limitations: entries that are refused for good (no category, not allowed, too long) are counted and answered OK, because sending them again would change
-// nothing.
+// Limitations: entries that are refused for good (no category, not allowed, too long) are counted and answered OK,
+// because sending them again would change nothing.
 package collector
 
 import (
@@ -105,8 +105,8 @@ func (c *Collector) Addrs() []net.Addr {
 	return addrs
 }
 
-// Run serves until ctx ends or a peer calls fb303 shutdown; then it stops accepting, finishes and answers the calls in progress and
-// brings what was acknowledged into finished files. It returns nil when all that was done.
+// Run serves until ctx ends or a peer calls fb303 shutdown; then it stops accepting, finishes and answers the calls in
+// progress and brings what was acknowledged into finished files. It returns nil when all that was done.
 func (c *Collector) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
 	for _, ln := range c.listeners {

@@ -19,18 +19,18 @@ import (
 	"inkwell/store/spool"
 )
 
-// stopLimit bounds the time that stores get to take what is in the journal when the collector ends, reloadLimit when it gets a new
-// configuration. What they do not take stays in the journal.
+// stopLimit bounds the time that stores get to take what is in the journal when the collector ends, reloadLimit when it
+// gets a new configuration. What they do not take stays in the journal.
 const (
 	stopLimit   = 60 * time.Second
 	reloadLimit = 5 * time.Second
 )
 
-// intake takes calls by a configuration: it looks where their entries go, makes them durable in the journal and counts them. Safe for
-// concurrent use.
+// intake takes calls by a configuration: it looks where their entries go, makes them durable in the journal and counts
+// them. Safe for concurrent use.
 //
-// A call holds mu for reading from its first look at the routes until its entries are in the journal, so that the routes by which it
-// was judged are those by which the engine delivers it.
+// A call holds mu for reading from its first look at the routes until its entries are in the journal, so that the
+// routes by which it was judged are those by which the engine delivers it.
 type intake struct {
 	o       *Options
 	gate    *gate // gets the rules of each configuration
@@ -97,8 +97,8 @@ type visit struct {
 	dropped []books.Refusal // the others
 }
 
-// Log takes the entries of b, as a whole or not at all: OK says that those with a store are durable in the journal. It implements
-// rpc.Handler.
+// Log takes the entries of b, as a whole or not at all: OK says that those with a store are durable in the journal. It
+// implements rpc.Handler.
 func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
 	if !i.limiter.admit(b.Count(), time.Now()) {
 		i.deniedRate.Add(1)
@@ -243,8 +243,8 @@ func (i *intake) count(v *visit) {
 	}
 }
 
-// reload reads the configuration again and uses it, unless something in it is wrong: then the one of before stays in use. Calls wait
-// meanwhile; nothing that was taken is lost or forgotten.
+// reload reads the configuration again and uses it, unless something in it is wrong: then the one of before stays in
+// use. Calls wait meanwhile; nothing that was taken is lost or forgotten.
 func (i *intake) reload() error {
 	c := i.o.Load()
 	i.mu.Lock()
@@ -295,7 +295,8 @@ func badStore(c *config.Config) string {
 	return text
 }
 
-// badPart is what is wrong in the first store of which no queue can tell: because it runs without a part of it, or is a model.
+// badPart is what is wrong in the first store of which no queue can tell: because it runs without a part of it, or is a
+// model.
 func badPart(c *config.Config) string {
 	for _, s := range c.Stores {
 		if s.Status != "" {

@@ -16,7 +16,8 @@ const (
 	plainBytes = 256 << 10        // that are gathered for files that are not compressed, and not the original's
 )
 
-// pace has the outlets of files of our kind gather what makes good blocks, and look every second whether their files are still there.
+// pace has the outlets of files of our kind gather what makes good blocks, and look every second whether their files
+// are still there.
 func pace(o *journal.OutletOptions, place config.Sink) {
 	config.Walk(place, func(s config.Sink) {
 		f, ok := s.(config.File)

@@ -15,8 +15,9 @@ import (
 	"inkwell/store/journal"
 )
 
-// router is which outlets take which category, by the rules of the original: those of its own name, else those of the first prefix that
-// fits (in byte order, so the shortest, or the longest if so configured), else the default ones. Safe for concurrent use.
+// router is which outlets take which category, by the rules of the original: those of its own name, else those of the
+// first prefix that fits (in byte order, so the shortest, or the longest if so configured), else the default ones. Safe
+// for concurrent use.
 type router struct {
 	conf    *config.Config
 	journal *journal.Journal
@@ -98,8 +99,8 @@ func (r *router) relays() (relays bool) {
 	return relays
 }
 
-// locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir` from before there
-// were outlets.
+// locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir`
+// from before there were outlets.
 func (r *router) locate(category string) (key, path string) {
 	for _, u := range r.match(category) {
 		for _, s := range u.places(u.outlet(category)) {
@@ -112,8 +113,8 @@ func (r *router) locate(category string) (key, path string) {
 	return "", ""
 }
 
-// prepare makes the outlets that are there from the start: of the blocks with a name, of those that many categories share, and of the
-// categories for which a former run left something in a buffer.
+// prepare makes the outlets that are there from the start: of the blocks with a name, of those that many categories
+// share, and of the categories for which a former run left something in a buffer.
 func (r *router) prepare() {
 	for _, name := range r.patterns.Names {
 		r.find([]byte(name))
@@ -134,7 +135,8 @@ func (r *router) prepare() {
 	}
 }
 
-// resume makes the outlets of the copies of a block for which a former run left something in a buffer, and says how many are too many.
+// resume makes the outlets of the copies of a block for which a former run left something in a buffer, and says how
+// many are too many.
 func (r *router) resume(b *config.Store) (beyond int) {
 	if b.Sink == nil || !r.conf.ThreadPerCategory {
 		return 0
@@ -181,7 +183,8 @@ func (r *router) find(category []byte) *target {
 	return r.make(string(category))
 }
 
-// make returns the target of a category. Names that can be no file names, and those beyond the limit, share one of our own.
+// make returns the target of a category. Names that can be no file names, and those beyond the limit, share one of our
+// own.
 func (r *router) make(category string) *target {
 	if t := r.targets[category]; t != nil {
 		return t
@@ -198,7 +201,8 @@ func (r *router) make(category string) *target {
 	return r.targets[category]
 }
 
-// own returns the target of one of our own names, under which a category is kept: one for all that the same blocks take.
+// own returns the target of one of our own names, under which a category is kept: one for all that the same blocks
+// take.
 func (r *router) own(category, name string, rules []rule) *target {
 	key := name + "\x00"
 	if len(rules) > 0 {
@@ -242,8 +246,8 @@ func options(name string, place config.Sink) journal.OutletOptions {
 	return journal.OutletOptions{Name: name, Store: place.String(), Single: file}
 }
 
-// outlets returns those of a rule for a category (of a rule that is shared, for any of its categories): one for each place where every
-// entry has to go, so that one that fails does not keep entries from the others.
+// outlets returns those of a rule for a category (of a rule that is shared, for any of its categories): one for each
+// place where every entry has to go, so that one that fails does not keep entries from the others.
 func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
 	b, name := u.block, u.outlet(category)
 	for _, place := range u.places(name) {
@@ -274,8 +278,8 @@ func (u rule) covers(name string) (category string, patterns []string) {
 	return "", c
 }
 
-// wait returns the outlet in which entries of a category that were taken before wait for a better configuration, if there is a block for
-// them in this one that was refused.
+// wait returns the outlet in which entries of a category that were taken before wait for a better configuration, if
+// there is a block for them in this one that was refused.
 func (r *router) wait(category, name string) []*journal.Outlet {
 	for _, b := range r.refused {
 		if !slices.ContainsFunc(b.Categories, func(pattern string) bool {

@@ -70,6 +70,7 @@ var testEdges = map[string][]string{
 	"internal/rpc":       {"proto/gen/scribe"},
 	"proto":              {"proto/gen/scribe", "proto/gen/fb303"},
 	"store":              {"internal/faultfs/crashfs"},
+	"store/journal":      {"internal/faultfs/crashfs", "store/series"},
 	"store/hop":          {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
 	"test":               {"test/harness", "internal/killpoint"}, // the list of the points

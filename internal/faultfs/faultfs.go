@@ -64,10 +64,37 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 		if err := d.Sync(); err != nil { // the next attempt has to make it anew, and to sync it
 			return nil, errors.Join(err, d.Remove(name))
 		}
+		return d.enter(name)
 	case !errors.Is(err, fs.ErrExist):
 		return nil, err
 	}
-	return d.enter(name)
+	sub, err := d.enter(name)
+	if err != nil {
+		return nil, err
+	}
+	empty, err := sub.empty()
+	if err == nil && empty { // whoever made it may have been killed before it was durable
+		err = d.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, sub.Close())
+	}
+	return sub, nil
+}
+
+// empty says whether there is nothing in the directory.
+func (d *Dir) empty() (bool, error) {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return false, err
+	}
+	_, err = f.Readdirnames(1)
+	switch cerr := f.Close(); {
+	case errors.Is(err, io.EOF):
+		return true, cerr
+	default:
+		return false, errors.Join(err, cerr)
+	}
 }
 
 // enter opens the directory name beneath d, which must be one.

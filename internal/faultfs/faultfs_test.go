@@ -129,3 +129,44 @@ func TestTheRootMayBeALink(t *testing.T) {
 		must(t, os.Remove(filepath.Join(top, c.made, "x")))
 	}
 }
+
+// syncs counts those of directories.
+type syncs struct{ n int }
+
+func (s *syncs) Inject(op Op, _ string, n int) (int, error) {
+	if op == OpSyncDir {
+		s.n++
+	}
+	return n, nil
+}
+
+// A directory that is there and empty may have been made by a process that was killed before it was durable.
+func TestADirectoryThatIsThereIsMadeDurable(t *testing.T) {
+	path, seen := t.TempDir(), new(syncs)
+	d, err := OpenDir(path, seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := os.Mkdir(filepath.Join(path, "sub"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{1, 2, 2} { // it has a file the third time
+		sub, err := d.Sub("sub")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen.n != want {
+			t.Errorf("%d syncs, want %d", seen.n, want)
+		}
+		if want == 2 {
+			if err := sub.WriteFile("f", nil); err != nil {
+				t.Fatal(err)
+			}
+			seen.n = 2
+		}
+		if err := sub.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -7,8 +7,8 @@ import (
 	"inkwell/store"
 )
 
-// block is a large batch that a bench compresses before it is the batch's turn to be written, so that one busy category can use several
-// processors. The blocks of an outlet are written in their order.
+// block is a large batch that a bench compresses before it is the batch's turn to be written, so that one busy category
+// can use several processors. The blocks of an outlet are written in their order.
 type block struct {
 	t        *Outlet
 	ahead    store.Ahead

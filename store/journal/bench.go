@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// task is an outlet's turn to be stepped: on a bench, or on a goroutine of its own. At most one goroutine steps an outlet at a time.
+// task is an outlet's turn to be stepped: on a bench, or on a goroutine of its own. At most one goroutine steps an
+// outlet at a time.
 type task struct {
 	t     *Outlet
 	timer *time.Timer
@@ -141,7 +142,8 @@ func newBenches() *benches {
 	return b
 }
 
-// start starts a bench. An extra one ends when it finds nothing to do. The caller holds mu, or is the only one who knows b.
+// start starts a bench. An extra one ends when it finds nothing to do. The caller holds mu, or is the only one who
+// knows b.
 func (b *benches) start(extra bool) {
 	b.running++
 	b.wait.Add(1)
@@ -158,7 +160,8 @@ func (b *benches) submit(k turner) {
 // maxBenches bounds the goroutines of a disk that hangs.
 const maxBenches = 64
 
-// stalled says that no turn has ended for longer than the reader has patience although outlets wait for one; another bench is started then.
+// stalled says that no turn has ended for longer than the reader has patience although outlets wait for one; another
+// bench is started then.
 func (b *benches) stalled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// budget bounds what is pending in all outlets together. The reader charges it and waits for it; whoever takes or drops a load releases it.
+// budget bounds what is pending in all outlets together. The reader charges it and waits for it; whoever takes or drops
+// a load releases it.
 type budget struct {
 	limit int64
 	used  atomic.Int64
@@ -47,8 +48,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// relieve waits until the budget is kept: what has waited longest goes first, whatever its size, and what is pending for outlets that are
-// stuck is left to the journal.
+// relieve waits until the budget is kept: what has waited longest goes first, whatever its size, and what is pending
+// for outlets that are stuck is left to the journal.
 func (b *budget) relieve(ctx context.Context) {
 	var asked []waitingLoad
 	tick := time.NewTicker(patience / 10)

@@ -85,7 +85,8 @@ func (w *stepper) closeReader() {
 	w.reader = nil
 }
 
-// skim finds out, for a store that cannot be opened, where the first entry is that waits for it: the journal is needed from there.
+// skim finds out, for a store that cannot be opened, where the first entry is that waits for it: the journal is needed
+// from there.
 func (w *stepper) skim() {
 	t := w.t
 	t.mu.Lock()
@@ -104,8 +105,8 @@ func (w *stepper) skim() {
 	w.putBack()
 }
 
-// meet has the reader feed t again if t has read everything that the reader has and its store is open. covered says that the post covers
-// all of it: then t needs nothing of the journal.
+// meet has the reader feed t again if t has read everything that the reader has and its store is open. covered says
+// that the post covers all of it: then t needs nothing of the journal.
 func (r *run) meet(t *Outlet, readTo uint64, covered bool) bool {
 	r.reading.Lock()
 	defer r.reading.Unlock()

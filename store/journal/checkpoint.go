@@ -103,8 +103,8 @@ func (c *checkpoint) begin(acked uint64) {
 	c.Past = c.Past.without(c.Low)
 }
 
-// history is what the next run has to know of this one and those before. Some outlets may have got further than the reader had when the
-// checkpoint was made: what they took is the run's, too.
+// history is what the next run has to know of this one and those before. Some outlets may have got further than the
+// reader had when the checkpoint was made: what they took is the run's, too.
 func (c *checkpoint) history() past {
 	p := c.Past.without(c.Low)
 	if f, lacks := (formerRun{Read: c.Read, End: c.end(), Patterns: c.Patterns, Outlets: c.Outlets}).left(); lacks {
@@ -113,7 +113,8 @@ func (c *checkpoint) history() past {
 	return p
 }
 
-// start is where in the journal the entries begin that an outlet of the next run, which has this past, may have to deliver.
+// start is where in the journal the entries begin that an outlet of the next run, which has this past, may have to
+// deliver.
 func (c *checkpoint) start(p past) uint64 {
 	if len(p) > 0 {
 		return c.Low

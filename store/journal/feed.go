@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	// maxPending bounds the bytes of one outlet's next batch. The reader waits for an outlet that is at work; one that is not is fed no
-	// more.
+	// maxPending bounds the bytes of one outlet's next batch. The reader waits for an outlet that is at work; one that
+	// is not is fed no more.
 	maxPending = 4 << 20
 	// patience is how long the reader waits for an outlet that seems to be at work.
 	patience = time.Second
 )
 
-// feed adds s to what is pending, or has the outlet read by itself. The reader calls it with its lock held; full says that it should make
-// room before it feeds the outlet again.
+// feed adds s to what is pending, or has the outlet read by itself. The reader calls it with its lock held; full says
+// that it should make room before it feeds the outlet again.
 func (t *Outlet) feed(s stretch) (full bool) {
 	fresh := s.from() < t.run.counted
 	t.mu.Lock()
@@ -87,7 +87,8 @@ func (t *Outlet) full() bool {
 	return t.fed && !t.failing && t.pending != nil && t.pending.batch.Size() >= maxPending
 }
 
-// stuck says that nothing will be taken soon: a step has been at work for longer than the reader has patience, or no bench has time for one.
+// stuck says that nothing will be taken soon: a step has been at work for longer than the reader has patience, or no
+// bench has time for one.
 func (t *Outlet) stuck() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,27 +1,32 @@
-// Package journal is the engine of the collector: it makes a call durable once, in a journal, and from there brings every entry to its
-// outlets, each at its own pace.
+// Package journal is the engine of the collector: it makes a call durable once, in a journal, and from there brings
+// every entry to its outlets, each at its own pace.
 //
 //	Append ─► journal (one fsync a group; Append returns)
 //	             └─ reader ─┬─► outlet ─┐                 ┌─ Append ─► store
 //	                        ├─► outlet ─┼─► benches: step ┼─ Mark ────► saver: checkpoint ─► Publish · acknowledge the journal
 //	                        └─► outlet ─┘                 └─ Check
 //
-// An outlet is one category on its way to one destination. The reader reads the journal once, routes each run of entries once, and adds
-// it to what is pending for the outlets of its category. Benches, one goroutine a processor, step the outlets of local files; the outlet
-// of a store that can block, such as a network store, has a goroutine of its own.
+// An outlet is one category on its way to one destination. The reader reads the journal once, routes each run of
+// entries once, and adds it to what is pending for the outlets of its category. Benches, one goroutine a processor,
+// step the outlets of local files; the outlet of a store that can block, such as a network store, has a goroutine of
+// its own.
 //
-// All that is pending shares one byte budget. When it is used up, what has waited longest goes first, whatever its size, and the reader
-// waits. An outlet that fails or hangs is fed no more: what comes for it stays in the journal, and when its store works again it reads
-// the journal by itself until it has caught up with the reader. It holds back neither the others nor the callers.
+// All that is pending shares one byte budget. When it is used up, what has waited longest goes first, whatever its
+// size, and the reader waits. An outlet that fails or hangs is fed no more: what comes for it stays in the journal, and
+// when its store works again it reads the journal by itself until it has caught up with the reader. It holds back
+// neither the others nor the callers.
 //
-// The checkpoint says for each outlet up to which journal offset its destination has everything (through), and how its files stood then.
-// After a crash, a failed fsync, or whenever a store says that it is broken, the store is opened with the marks of the last checkpoint and
-// the journal is read again from there: for files nothing is lost and nothing is written twice. What was sent over a network since the
-// checkpoint is sent again, with the same numbers: that is a tenth of a second's.
+// The checkpoint says for each outlet up to which journal offset its destination has everything (through), and how its
+// files stood then. After a crash, a failed fsync, or whenever a store says that it is broken, the store is opened with
+// the marks of the last checkpoint and the journal is read again from there: for files nothing is lost and nothing is
+// written twice. What was sent over a network since the checkpoint is sent again, with the same numbers: that is a
+// tenth of a second's.
 //
-// A new configuration is a stop and a start over the same journal; type past says what becomes of entries that were not delivered.
+// A new configuration is a stop and a start over the same journal; type past says what becomes of entries that were not
+// delivered.
 //
-// Limitations: an outlet that never succeeds holds the journal back until Options.MaxBytes; then Append returns store.ErrTryLater for all.
+// Limitations: an outlet that never succeeds holds the journal back until Options.MaxBytes; then Append returns
+// store.ErrTryLater for all.
 package journal
 
 import (
@@ -68,8 +73,8 @@ const (
 	memory    = 32 << 20               // bytes that are pending in all outlets
 )
 
-// Journal holds what was acknowledged and is not at its destinations yet, and the outlets that bring it there. Safe for concurrent use,
-// but for Start, Stop and Close, which are one goroutine's.
+// Journal holds what was acknowledged and is not at its destinations yet, and the outlets that bring it there. Safe for
+// concurrent use, but for Start, Stop and Close, which are one goroutine's.
 type Journal struct {
 	o     Options
 	log   *slog.Logger
@@ -101,7 +106,8 @@ func (o *Options) defaults() {
 	}
 }
 
-// Open locks the state directory and reads what a former run left there. The error is faultfs.ErrLocked when another process has it.
+// Open locks the state directory and reads what a former run left there. The error is faultfs.ErrLocked when another
+// process has it.
 func Open(o Options) (_ *Journal, err error) {
 	o.defaults()
 	j := &Journal{o: o, log: o.Logger, loads: sync.Pool{New: func() any { return new(load) }}, lanes: stream.NewLanes()}
@@ -155,8 +161,8 @@ func Open(o Options) (_ *Journal, err error) {
 	return j, nil
 }
 
-// Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater wraps the reason
-// when the journal is full or cannot be written; nothing of b is taken then.
+// Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater
+// wraps the reason when the journal is full or cannot be written; nothing of b is taken then.
 func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
@@ -169,7 +175,8 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	return nil
 }
 
-// write appends what is not there yet. Entries without numbers get some if they may be sent on, so that the next hop knows what it has.
+// write appends what is not there yet. Entries without numbers get some if they may be sent on, so that the next hop
+// knows what it has.
 func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 	write := func(tail []byte) error {
 		_, err := j.spool.AppendJoined(ctx, b.Entries(), tail, b.Count())

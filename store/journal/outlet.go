@@ -25,8 +25,9 @@ type OutletOptions struct {
 	Blocks    bool // the store can block, as on a network: it gets a goroutine of its own
 	Continued bool // the next run continues the files that are open at the end
 	Lossy     bool // what the store does not take is thrown away ("lost")
-	// Buffered: the original has a buffer before such a store. What the store does not take is set aside: it stays in the journal, does not
-	// make the outlet Full until the store has caught up, is never thrown away, and counts as one of the "retries", not as put back ("requeue").
+	// Buffered: the original has a buffer before such a store. What the store does not take is set aside: it stays in
+	// the journal, does not make the outlet Full until the store has caught up, is never thrown away, and counts as one
+	// of the "retries", not as put back ("requeue").
 	Buffered bool
 }
 
@@ -113,7 +114,8 @@ func (p *post) known() bool {
 	}
 }
 
-// NewOutlet returns the outlet of the run in progress for o.Name and o.Store, which it makes and starts if there is none.
+// NewOutlet returns the outlet of the run in progress for o.Name and o.Store, which it makes and starts if there is
+// none.
 func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 	r := j.current()
 	r.mu.Lock()
@@ -175,7 +177,8 @@ func union(a, b []string) []string {
 	return all
 }
 
-// waitingFor is the bytes of messages that wait for the stores of a name. It holds on to no run: a new one may not have the name.
+// waitingFor is the bytes of messages that wait for the stores of a name. It holds on to no run: a new one may not have
+// the name.
 func (j *Journal) waitingFor(name string) (sum int64) {
 	r := j.current()
 	if r == nil {
@@ -202,7 +205,8 @@ func (t *Outlet) Full(limit int64) bool {
 	return !t.aside
 }
 
-// Expect says that entries with so many bytes of messages are about to be appended to the journal (or, below zero, were not).
+// Expect says that entries with so many bytes of messages are about to be appended to the journal (or, below zero, were
+// not).
 func (t *Outlet) Expect(bytes int64) { t.waiting.Add(bytes) }
 
 // Name is that of its category, or of the block whose categories share it.

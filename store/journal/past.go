@@ -7,17 +7,18 @@ import (
 	"inkwell/store"
 )
 
-// past is the runs before this one that left entries in the journal, the oldest first. It answers one question: which entries that were
-// in the journal before this run are a given outlet's to deliver?
+// past is the runs before this one that left entries in the journal, the oldest first. It answers one question: which
+// entries that were in the journal before this run are a given outlet's to deliver?
 //
-// The rule: an outlet goes on with what it was to deliver and has not. What an outlet that is gone was to deliver and has not goes to all
-// that the entry's category has now, but for those that had the entry themselves.
+// The rule: an outlet goes on with what it was to deliver and has not. What an outlet that is gone was to deliver and
+// has not goes to all that the entry's category has now, but for those that had the entry themselves.
 //
-// Example: web went to the outlets A, which had everything, and B, which was away since offset 500. The next configuration sends web to A
-// and C. A goes on where it was; C gets web from 500 on. Had the configuration named A alone, nothing would be delivered again.
+// Example: web went to the outlets A, which had everything, and B, which was away since offset 500. The next
+// configuration sends web to A and C. A goes on where it was; C gets web from 500 on. Had the configuration named A
+// alone, nothing would be delivered again.
 //
-// What was left by the run before is itself by this rule, hence the chain; a run is forgotten when the journal is needed only from behind
-// its end.
+// What was left by the run before is itself by this rule, hence the chain; a run is forgotten when the journal is
+// needed only from behind its end.
 type past []formerRun
 
 // formerRun is what a checkpoint says of a run that has ended.
@@ -40,8 +41,8 @@ type position struct {
 	Floors   *floors      `json:"floors,omitempty"`
 }
 
-// of returns the keys of the outlets that had a category in the run: its own, and those that it shared, or those under which it was kept
-// because it is no name of a file or was one too many.
+// of returns the keys of the outlets that had a category in the run: its own, and those that it shared, or those under
+// which it was kept because it is no name of a file or was one too many.
 func (f *formerRun) of(category string) (keys []string) {
 	if f.own == nil {
 		f.index()
@@ -92,7 +93,8 @@ func (p past) end() uint64 {
 	return p[len(p)-1].End
 }
 
-// portion is a part of the journal, from an offset up to another, and the outlets of a category that have to deliver its entries there.
+// portion is a part of the journal, from an offset up to another, and the outlets of a category that have to deliver
+// its entries there.
 type portion struct {
 	from, to uint64
 	due      []string // keys
@@ -174,9 +176,9 @@ func (p past) without(low uint64) past {
 	return p
 }
 
-// left is the run as the next one has to know it: the outlets that have not delivered everything below its end, and those that may have
-// had entries with them. ok is false when there are none. Of a run that did not read everything below its end all outlets count: those
-// that are not listed had not come to it.
+// left is the run as the next one has to know it: the outlets that have not delivered everything below its end, and
+// those that may have had entries with them. ok is false when there are none. Of a run that did not read everything
+// below its end all outlets count: those that are not listed had not come to it.
 func (f formerRun) left() (_ formerRun, ok bool) {
 	if f.Read < f.End {
 		return f, true

@@ -8,11 +8,11 @@ import (
 // Default is the pattern of the categories that no other pattern is for.
 const Default = "default"
 
-// Patterns are what the rules of a configuration say of categories: names, prefixes with a * behind them, and Default. They are kept in
-// the checkpoint, so that the next run can tell which rule a category had.
+// Patterns are what the rules of a configuration say of categories: names, prefixes with a * behind them, and Default.
+// They are kept in the checkpoint, so that the next run can tell which rule a category had.
 //
-// Example: with Names {"web"} and Prefixes {"web*", "w*"}, the category "web" has the pattern "web", "web.eu" has "web*" and "db" has
-// Default, if there is one.
+// Example: with Names {"web"} and Prefixes {"web*", "w*"}, the category "web" has the pattern "web", "web.eu" has
+// "web*" and "db" has Default, if there is one.
 type Patterns struct {
 	Names    []string `json:"names,omitempty"`    // sorted
 	Prefixes []string `json:"prefixes,omitempty"` // in the order in which they are tried

@@ -17,14 +17,14 @@ import (
 type Routes struct {
 	// Prepare makes the outlets that are known beforehand. It is called once, before anything is read.
 	Prepare func()
-	// Route returns where a category goes. It makes outlets that are missing with Journal.NewOutlet, and gives the same answer as long as it
-	// is in use. Safe for concurrent use.
+	// Route returns where a category goes. It makes outlets that are missing with Journal.NewOutlet, and gives the same
+	// answer as long as it is in use. Safe for concurrent use.
 	Route        func(category []byte) *Target
 	Patterns     Patterns
 	Destinations []books.Destination // of files
 	Relays       bool                // some entries are sent on, so that all need numbers
-	// Locate returns the key of the outlet for the files of a category, and the path by which the outlet knows them: for the state of a
-	// `collect --dir` that had no outlets yet. nil = there is none.
+	// Locate returns the key of the outlet for the files of a category, and the path by which the outlet knows them:
+	// for the state of a `collect --dir` that had no outlets yet. nil = there is none.
 	Locate func(category string) (key, path string)
 }
 
@@ -51,7 +51,8 @@ const (
 	closing        // a checkpoint knows how all stores stand: they are closed
 )
 
-// run is the time between Start and Stop: the outlets of one configuration, and the reader that brings the journal to them.
+// run is the time between Start and Stop: the outlets of one configuration, and the reader that brings the journal to
+// them.
 type run struct {
 	j         *Journal
 	routes    Routes
@@ -118,8 +119,8 @@ func (j *Journal) Start(routes Routes) {
 	go r.read(j.spool.Reader(s.Low))
 }
 
-// StoreStatus is what is wrong with the first store that is unhappy, in byte order of the names and in that of the blocks for one name,
-// "" if none is.
+// StoreStatus is what is wrong with the first store that is unhappy, in byte order of the names and in that of the
+// blocks for one name, "" if none is.
 func (j *Journal) StoreStatus() string {
 	r := j.current()
 	if r == nil {
@@ -154,14 +155,22 @@ func (r *run) enter(p phase) {
 	}
 }
 
-// Stop brings what is in the journal to the stores and closes them. What a store does not take now, or not within limit, stays in the
-// journal. Nothing is appended meanwhile.
+// expire ends what stores are waited for.
+func (r *run) expire() {
+	r.cancel()
+	for _, t := range r.all() {
+		t.task.wake()
+	}
+}
+
+// Stop brings what is in the journal to the stores and closes them. What a store does not take now, or not within
+// limit, stays in the journal. Nothing is appended meanwhile.
 func (j *Journal) Stop(limit time.Duration) {
 	r := j.current()
 	if r == nil {
 		return
 	}
-	timer := time.AfterFunc(limit, r.cancel)
+	timer := time.AfterFunc(limit, r.expire)
 	defer timer.Stop()
 	close(r.stop)
 	<-r.ended

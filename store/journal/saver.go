@@ -12,13 +12,15 @@ import (
 	"inkwell/store/books"
 )
 
-// saver makes the checkpoints: it has the outlets make durable what they have, gathers how they stand, saves that, tells them, and
-// acknowledges the journal.
+// saver makes the checkpoints: it has the outlets make durable what they have, gathers how they stand, saves that,
+// tells them, and acknowledges the journal.
 //
-// An outlet posts its place and its marks together, so that each post is true by itself; the checkpoint is the last post of each.
+// An outlet posts its place and its marks together, so that each post is true by itself; the checkpoint is the last
+// post of each.
 //
-// A checkpoint comes every saveEvery, or later: what it costs, fsyncs above all, is to be a tenth of the time. The journal has everything
-// meanwhile. What was handed on for good, to a network, gets one soon after, in which the files stand as they did.
+// A checkpoint comes every saveEvery, or later: what it costs, fsyncs above all, is to be a tenth of the time. The
+// journal has everything meanwhile. What was handed on for good, to a network, gets one soon after, in which the files
+// stand as they did.
 type saver struct {
 	j      *Journal
 	health *stats.Health
@@ -52,7 +54,8 @@ func (s *saver) end() {
 // hurry asks for a checkpoint now.
 func (s *saver) hurry() { signal(s.kick) }
 
-// sent asks for a checkpoint soon: what was handed on for good since the last one would be handed on again after a crash.
+// sent asks for a checkpoint soon: what was handed on for good since the last one would be handed on again after a
+// crash.
 func (s *saver) sent() { signal(s.soon) }
 
 // share is the part of the time that checkpoints may take: one of so many.
@@ -144,9 +147,9 @@ func (t *Outlet) owe() bool {
 	return true
 }
 
-// save makes a checkpoint of what the outlets have posted. The last one of a run has the files only of what is not done: the stores of
-// the others were closed in good order, and what becomes of their files now is not ours to undo. That takes a checkpoint before they were
-// closed.
+// save makes a checkpoint of what the outlets have posted. The last one of a run has the files only of what is not
+// done: the stores of the others were closed in good order, and what becomes of their files now is not ours to undo.
+// That takes a checkpoint before they were closed.
 func (s *saver) save(last bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -226,8 +229,8 @@ func (s *saver) write(r *run, next *checkpoint) error {
 	return next.save(s.j.state)
 }
 
-// before returns the file states that an outlet's store must be opened with; known is false while the next process may find others, by
-// which no file may have been cut back further than they say.
+// before returns the file states that an outlet's store must be opened with; known is false while the next process may
+// find others, by which no file may have been cut back further than they say.
 func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -242,8 +245,8 @@ func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
 }
 
-// goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet further on, with
-// other marks, and the journal would not be needed any more from where the outlet goes back to.
+// goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet
+// further on, with other marks, and the journal would not be needed any more from where the outlet goes back to.
 func (s *saver) goBack(t *Outlet) (through uint64) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -255,8 +258,8 @@ func (s *saver) goBack(t *Outlet) (through uint64) {
 	return p.Through
 }
 
-// gather makes the next checkpoint. In the last one an outlet that is done stands without its files, and only if the journal is needed from
-// before its place, unless the next run has to continue its files.
+// gather makes the next checkpoint. In the last one an outlet that is done stands without its files, and only if the
+// journal is needed from before its place, unless the next run has to continue its files.
 func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*post) {
 	r.reading.Lock()
 	at := r.position

@@ -9,8 +9,8 @@ import (
 	"inkwell/store"
 )
 
-// open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before anything is
-// written to it.
+// open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before
+// anything is written to it.
 func (w *stepper) open(now time.Time) {
 	files, known := w.j.saver.before(w.t)
 	if !known { // the status says why
@@ -150,8 +150,8 @@ func (w *stepper) published() {
 	}
 }
 
-// abandon closes the store without a word about how it stands; it will be opened as the last checkpoint knows it, and the journal is
-// read again from there.
+// abandon closes the store without a word about how it stands; it will be opened as the last checkpoint knows it, and
+// the journal is read again from there.
 func (w *stepper) abandon() {
 	if err := w.store.Close(); err != nil {
 		w.j.log.Debug("close store", "error", err)
@@ -175,7 +175,7 @@ func (w *stepper) finish() {
 	if w.store != nil {
 		w.published()
 	}
-	if s, ok := w.store.(store.Sealer); ok && !w.partly {
+	if s, ok := w.store.(store.Sealer); ok && !w.partly && !w.t.o.Continued {
 		w.dirty.Store(true)
 		if err := s.Seal(); err != nil {
 			w.failed(err)

@@ -43,8 +43,8 @@ type stepper struct {
 // turnBytes is how much an outlet handles before it lets others have the bench.
 const turnBytes = 4 << 20
 
-// step does what is due, and returns when something will be due again unless somebody wakes the outlet before. done says that the outlet
-// is closed.
+// step does what is due, and returns when something will be due again unless somebody wakes the outlet before. done
+// says that the outlet is closed.
 func (w *stepper) step(now time.Time) (next time.Time, done bool) {
 	at := phase(w.t.run.phase.Load())
 	if at == closing {
@@ -152,8 +152,8 @@ func (w *stepper) deadline(now time.Time) time.Time {
 	return next
 }
 
-// interval is between the times when a small batch is taken. With many outlets blocks of a few lines would compress badly: as the journal
-// has everything they may wait longer.
+// interval is between the times when a small batch is taken. With many outlets blocks of a few lines would compress
+// badly: as the journal has everything they may wait longer.
 func (w *stepper) interval() time.Duration {
 	d := w.t.o.Interval
 	if w.t.o.Target < blockTarget {
@@ -168,9 +168,9 @@ const (
 	maxSlack     = 6
 )
 
-// take makes the next batch of what is pending, when it is time for one: at every interval, counted also while nothing waits, as the
-// original does. So a call can count on that what it finds waiting stays there for a while, and max_queue_size is a limit between two of
-// these times. It says whether there is a batch.
+// take makes the next batch of what is pending, when it is time for one: at every interval, counted also while nothing
+// waits, as the original does. So a call can count on that what it finds waiting stays there for a while, and
+// max_queue_size is a limit between two of these times. It says whether there is a batch.
 func (w *stepper) take(now time.Time) bool {
 	t := w.t
 	t.mu.Lock()
@@ -264,8 +264,8 @@ func (w *stepper) done() {
 	w.load = nil
 }
 
-// failed notes that the store did not take the batch, or could not be opened. The batch is read from the journal again when it is time for
-// another attempt, unless some parts of the store have it or it will be thrown away.
+// failed notes that the store did not take the batch, or could not be opened. The batch is read from the journal again
+// when it is time for another attempt, unless some parts of the store have it or it will be thrown away.
 func (w *stepper) failed(err error) {
 	t := w.t
 	w.retryAt = time.Now().Add(max(min(t.o.Interval, maxRetry), w.j.o.retry))

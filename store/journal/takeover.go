@@ -12,8 +12,8 @@ import (
 	"inkwell/store/books"
 )
 
-// What a state directory holds that was written before there was one engine: version 1 of the checkpoint, in two kinds. It is taken over
-// once, at the first start.
+// What a state directory holds that was written before there was one engine: version 1 of the checkpoint, in two kinds.
+// It is taken over once, at the first start.
 
 // olderCheckpoint is either kind: of the queues behind a configuration, or of the files of `collect --dir`.
 type olderCheckpoint struct {
@@ -113,7 +113,8 @@ func (c *checkpoint) takeovers(locate func(category string) (key, path string)) 
 	}
 }
 
-// place gives the positions of the files of `collect --dir` to the outlets that now have their categories; see Routes.Locate.
+// place gives the positions of the files of `collect --dir` to the outlets that now have their categories; see
+// Routes.Locate.
 func (c *checkpoint) place(locate func(category string) (key, path string)) {
 	if locate == nil {
 		return
