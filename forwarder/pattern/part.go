@@ -261,7 +261,7 @@ func choicesOf(text string) (list []string, err error) {
 		at += len(t.text)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf(`{%s} is neither a name, as {host}, nor a choice, as {a,b}: write \{ for the character`, text)
+		return nil, fmt.Errorf(`{%s} is neither a name, as {host}, nor a choice, as {a,b}; write \{ for a brace`, text)
 	}
 	return append(list, text[from:]), nil
 }

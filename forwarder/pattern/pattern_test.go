@@ -66,10 +66,10 @@ func TestPatternsThatAreNone(t *testing.T) {
 	}
 	for category, want := range map[string]string{
 		"":      "must not be empty",
-		"{x}":   "does not stand in the pattern",
+		"{x}":   "{x} is not known here, but {a}",
 		"{a":    "not a name in braces",
 		"a}":    "} without {",
-		"a.{b}": "or not in each of its alternatives",
+		"a.{b}": "{b} is not known here, but {a}",
 	} {
 		if _, err := Compile("/l/{{a}_{b},{a}}", Options{Category: category}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", category, err, want)
