@@ -194,7 +194,8 @@ type entry struct {
 	odd  bool // it is neither a file nor a link
 }
 
-// names lists what is in the directory, in byte order. In one that may be searched and not listed, it tries the names that inputs give.
+// names lists what is in the directory, in byte order. In one that may be searched and not listed, it tries the names
+// that inputs give.
 func (d *directory) names() ([]entry, error) {
 	dir, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) && len(d.patterns) == 0 {

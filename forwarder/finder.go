@@ -18,7 +18,8 @@ type finding struct {
 	first  bool // nothing was found before
 }
 
-// find looks for the directories that match, each pattern in a goroutine of its own: one may lead over a file system that hangs.
+// find looks for the directories that match, each pattern in a goroutine of its own: one may lead over a file system
+// that hangs.
 func (f *follower) find(ctx context.Context) <-chan finding {
 	found := make(chan finding)
 	for _, s := range f.sources {
@@ -118,7 +119,8 @@ func sameIssue(a, b pattern.Issue) bool { return a.Path == b.Path && a.Kind == b
 // wanted is the directories, and the inputs that want files of each, in their order.
 type wanted map[string][]*source
 
-// wanted puts together what the patterns lead to. What was found for the first time stood when the forwarder was started.
+// wanted puts together what the patterns lead to. What was found for the first time stood when the forwarder was
+// started.
 func (f *follower) wanted() (w wanted, first map[string]bool) {
 	w, first = make(wanted), make(map[string]bool)
 	for _, s := range f.sources {
@@ -212,7 +214,8 @@ func (f *follower) lookForHangs() {
 		if !v.hangs && time.Since(v.stepped) >= f.hang {
 			v.hangs = true
 			f.count.hanging.Add(1)
-			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile", "mount", v.name, "path", *place)
+			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile",
+				"mount", v.name, "path", *place)
 		}
 	}
 }
@@ -245,8 +248,8 @@ type obstacle struct {
 	told  bool
 }
 
-// tellPatterns tells which patterns lead to no file, and why, and which directories on the way cannot be looked into: once, and when it
-// changes. A rotation that leaves a path empty for a moment is not worth a word.
+// tellPatterns tells which patterns lead to no file, and why, and which directories on the way cannot be looked into:
+// once, and when it changes. A rotation that leaves a path empty for a moment is not worth a word.
 func (f *follower) tellPatterns(now time.Time) {
 	for _, s := range f.sources {
 		x, known := f.findings[s]

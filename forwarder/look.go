@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says something.
+// rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says
+// something.
 func (v *volume) rescan(now time.Time) {
 	all := !now.Before(v.scanAt)
 	if !all && !v.hinted {
@@ -287,18 +288,17 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 	v.pruneBeside(d)
 }
 
-// forgetUnseen is how long the position of a file is kept that was not found since the start: its file system may be mounted late.
+// forgetUnseen is how long the position of a file is kept that was not found since the start: its file system may be
+// mounted late.
 const forgetUnseen = 24 * time.Hour
 
 func (v *volume) forgetFile(g *generation) {
 	if v.known[g.id] == g {
 		delete(v.known, g.id)
 	}
-	if g.packed {
-		return
+	if !g.packed {
+		v.dropPosition(g)
 	}
-	g.state = removed
-	v.note(g)
 }
 
 // tellFailed tells what cannot be read, and what can again.
