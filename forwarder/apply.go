@@ -44,6 +44,9 @@ func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 	w := d.waiting[a.look.id]
 	if w == nil {
 		w = &undecided{since: d.listed}
+		if d.waiting == nil {
+			d.waiting = make(map[identity]*undecided)
+		}
 		d.waiting[a.look.id] = w
 	}
 	w.owed = w.owed || owed

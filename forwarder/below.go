@@ -61,6 +61,9 @@ func (d *directory) isAway(list []*arrival) bool {
 func (d *directory) learnBelow() {
 	for _, g := range d.known {
 		if dir := filepath.Dir(g.name); d.below[dir] == nil && filepath.Dir(dir) == d.path && dir != d.path {
+			if d.below == nil {
+				d.below = make(map[string]*beside)
+			}
 			d.below[dir] = &beside{path: dir}
 		}
 	}

@@ -66,11 +66,6 @@ func newDirectory(path string) *directory {
 		path:     path,
 		literals: make(map[string]*source),
 		trails:   make(map[string]*trail),
-		links:    make(map[string]identity),
-		beside:   make(map[string]*beside),
-		below:    make(map[string]*beside),
-		waiting:  make(map[identity]*undecided),
-		failed:   make(map[string]error),
 		matched:  make(map[*source]int),
 	}
 }
