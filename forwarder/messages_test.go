@@ -231,3 +231,31 @@ func TestFromEndOfAWideFile(t *testing.T) {
 	r.write("a.log", "b\x00\n\x00")
 	r.wantLines("Ċb\n")
 }
+
+// TestAnotherCategoryHasNumbersOfItsOwn: a number that was given in the former category would be missing in the new one.
+func TestAnotherCategoryHasNumbersOfItsOwn(t *testing.T) {
+	r := newRig(t, "a.log")
+	r.write("a.log", "one\ntwo\n")
+	r.start()
+	r.wantLines("one\n", "two\n")
+	r.stop()
+	r.inputs[0].Category = "d"
+	r.write("a.log", "three\n")
+	r.start()
+	r.until("the line in the new category", func() bool { return r.store.count("d") == 1 })
+	r.stop()
+	list, _, err := ReadPositions(r.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := make(map[string]int64)
+	for _, p := range list {
+		numbers[p.Category] += p.Number
+	}
+	if numbers["c"] != 2 || numbers["d"] != 1 {
+		t.Errorf("numbers by category: %v", numbers)
+	}
+	if n := r.store.count("c"); n != 2 {
+		t.Errorf("%d lines in the former category", n)
+	}
+}
