@@ -28,7 +28,6 @@ type Pattern struct {
 	alternatives []alternative
 	excludes     excludes
 	category     *category.Template
-	fixed        string // the category that does not vary
 }
 
 // alternative is a pattern without {a,b}.
@@ -71,10 +70,9 @@ func Compile(text string, o Options) (*Pattern, error) {
 		}
 		p.excludes = append(p.excludes, e)
 	}
-	if p.category, err = category.Parse(o.Category, p.names()...); err != nil {
+	if p.category, err = category.ParseKnown(o.Category, p.names()...); err != nil {
 		problems = append(problems, fmt.Errorf("pattern %s: %w", text, err))
 	}
-	p.fixed = o.Category
 	return p, errors.Join(problems...)
 }
 
@@ -82,7 +80,7 @@ func Compile(text string, o Options) (*Pattern, error) {
 func (p *Pattern) String() string { return p.text }
 
 // Fixed returns the category, and whether it is the same for all paths.
-func (p *Pattern) Fixed() (name string, is bool) { return p.fixed, !p.category.Varies() }
+func (p *Pattern) Fixed() (category string, is bool) { return p.category.Fixed() }
 
 // names are those that a category can use: of each alternative.
 func (p *Pattern) names() []string {
@@ -104,8 +102,8 @@ func (p *Pattern) Match(path string) (name string, ok bool) {
 		if p.excluded(path, a.fixed()) {
 			return "", false
 		}
-		if !p.category.Varies() {
-			return p.fixed, true
+		if fixed, is := p.category.Fixed(); is {
+			return fixed, true
 		}
 		values := make(map[string]string)
 		a.capture(names, 0, values)
