@@ -338,6 +338,7 @@ func TestRotationUnderLoad(t *testing.T) {
 }
 
 func TestRotationsWithinASecondWithRestarts(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "a.log")
 	w := &writer{r: r, name: "a.log"}
 	w.open()
@@ -366,6 +367,7 @@ func TestRotationsWithinASecondWithRestarts(t *testing.T) {
 }
 
 func TestCopyTruncateWhileBehind(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "a.log")
 	first := numbered("a", 0, 400_000)
 	r.write("a.log", joined(first))
@@ -385,6 +387,7 @@ func TestCopyTruncateWhileBehind(t *testing.T) {
 }
 
 func TestDeletedFileIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	lines := numbered("a", 0, 200_000)
 	r.write("a.log", joined(lines))
@@ -399,6 +402,7 @@ func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 
 // TestGenerationsBesideTheTargetOfALink: what a link points to is rotated twice while the forwarder is down, as /var/log/containers has it.
 func TestGenerationsBesideTheTargetOfALink(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "containers/*.log")
 	for _, dir := range []string{"containers", "pods"} {
 		if err := os.Mkdir(r.path(dir), 0o755); err != nil {
