@@ -23,7 +23,7 @@ var edges = map[string][]string{
 	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
-	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/tree", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {},
 	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
@@ -33,6 +33,7 @@ var edges = map[string][]string{
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/tree":               {"store", "proto", "internal/stats"},
 	"store/audit":              {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/manifest":           {"store/stream", "internal/faultfs"},
 	"store/spool":              {"internal/faultfs", "internal/killpoint"},
@@ -64,6 +65,7 @@ var testEdges = map[string][]string{
 	"internal/rpc":  {"proto/gen/scribe"},
 	"proto":         {"proto/gen/scribe", "proto/gen/fb303"},
 	"store":         {"internal/faultfs/crashfs"},
+	"store/tree":    {"store/stream"}, // of numbered entries
 	"store/journal": {"internal/faultfs/crashfs", "store/series"},
 	"store/hop":     {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":   {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
