@@ -153,7 +153,7 @@ func (o opening) alone(s config.Network) hop.QuarantineOptions {
 
 // network opens a store that sends; q says where what its peer does not take is set aside.
 func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store, error) {
-	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
+	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, MaxAge: s.MaxAge, Probe: true, IgnoreError: s.IgnoreError,
 		Logger: o.log, Stats: o.stats}
 	var st store.Store
 	var err error
