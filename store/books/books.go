@@ -5,11 +5,11 @@
 //	                                                                          ├─► ROOT/.counts          refused, came twice
 //	                                                                          └─► retention
 //
-// An outlet is one writer: what it added lies between two offsets of the journal. The books follow the checkpoints:
-// what was added is durable here before the checkpoint that covers it, and what the checkpoint does not cover after a
-// crash is forgotten, because the entries come again. What a saved checkpoint covers is never taken back; when the file
-// is finished, it becomes a line of the manifest in the directory of the file, whatever wrote that, and until then it
-// stays here, whatever happens.
+// An outlet is one writer: what it added lies between two of its Marks, which are numbered. The books follow the
+// checkpoints: what was added is durable here before the checkpoint that covers it, and what the checkpoint does not
+// cover after a crash is forgotten, because the entries come again. What a saved checkpoint covers is never taken back;
+// when the file is finished, it becomes a line of the manifest in the directory of the file, whatever wrote that, and
+// until then it stays here, whatever happens.
 //
 // Each statement is about the content of a file from an offset on, and takes the place of earlier ones about the same:
 // so it does no harm to make one twice, a plain file can be gone on with after it was finished, and of a file about
@@ -36,8 +36,8 @@ import (
 // Options say which books are kept where.
 type Options struct {
 	State *faultfs.Dir // the books' own file is in it
-	// Through is the journal offset up to which the checkpoint that was saved last has what an outlet brought to its
-	// files, also of one that it does not list: nothing more comes to the files of that.
+	// Through is the number of the Mark up to which the checkpoint that was saved last has what an outlet brought to
+	// its files, also of one that it does not list: nothing more comes to the files of that. The numbers only grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
 	Counter      *Counter                       // of what is in no file; nil = an own one
@@ -135,8 +135,8 @@ func (b *Books) account(key string) *account {
 	return a
 }
 
-// Add takes over what an outlet added to its files between two offsets of the journal. What was said before of the
-// outlet behind the first is void: it was taken back.
+// Add takes over what an outlet added to its files between two Marks. What was said before of the outlet behind the
+// first is void: it was taken back.
 func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	if len(added) == 0 {
 		return

@@ -178,15 +178,12 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 // write appends what is not there yet. Entries without numbers get some if they may be sent on, so that the next hop
 // knows what it has.
 func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
-	write := func(tail []byte) error {
-		_, err := j.spool.AppendJoined(ctx, b.Entries(), tail, b.Count())
-		return err
-	}
+	write := func(b *proto.Batch) error { return stream.Keep(ctx, j.spool, b) }
 	var err error
 	if r := j.current(); r != nil && r.routes.Relays {
 		err = j.lanes.Append(b, write)
 	} else {
-		err = write(b.AppendRecordTail(nil))
+		err = write(b)
 	}
 	if ctx.Err() == nil {
 		j.saver.health.Set("journal", err)

@@ -86,14 +86,15 @@ type Outlet struct {
 
 // addition is what was added to files, between what the books knew before and what they know with it.
 type addition struct {
-	from, through uint64
+	from, through uint64 // their numbers
 	added         []store.Added
 }
 
 // noOffset is behind every journal.
 const noOffset = ^uint64(0)
 
-// post is how an outlet stands: its store has every entry below through, and its files stand as files says.
+// post is how an outlet stands: its store has every entry below through, and its files stand as files says, which the
+// Mark of a number said. The numbers only grow, also where an outlet goes back to take over what others left.
 type post struct {
 	through uint64
 	files   store.States
