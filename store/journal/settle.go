@@ -14,7 +14,7 @@ import (
 func (w *stepper) open(now time.Time) {
 	files, known := w.j.saver.before(w.t)
 	if !known { // the status says why
-		w.retryAt = now.Add(w.j.o.retry)
+		w.retryAt = now.Add(w.j.o.Retry)
 		w.j.saver.hurry()
 		return
 	}
