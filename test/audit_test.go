@@ -67,7 +67,7 @@ func TestAuditOfTwoCollectors(t *testing.T) {
 		t.Errorf("cat --dedupe prints %d lines, want %d", n, 3*each)
 	}
 	// Take a line of the manifest away, and what the state would make it anew from: as if nobody had written that file.
-	if err := os.Remove(filepath.Join(first, ".inkwell", "contents")); err != nil {
+	if err := os.Remove(filepath.Join(first, ".inkwell", "books")); err != nil {
 		t.Fatal(err)
 	}
 	manifest := filepath.Join(first, "app", ".manifest")

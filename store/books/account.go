@@ -47,7 +47,9 @@ func (a *account) settle(through uint64, m *markers) {
 		a.through = max(a.through, p.through)
 		for i := range p.added {
 			add := &p.added[i]
-			add.Dir = filepath.Clean(add.Dir)
+			if add.Dir != "" {
+				add.Dir = filepath.Clean(add.Dir)
+			}
 			m.wrote(add)
 			k := slices.IndexFunc(a.settled, func(c *content) bool { return c.File == add.File && c.Dir == add.Dir })
 			if k < 0 {

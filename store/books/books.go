@@ -38,7 +38,9 @@ type Options struct {
 	// that it does not list: nothing more comes to the files of that. The numbers only grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
-	Before       func(category string) Takeover // whose the books of a collector of before are; nil = nobody's
+	Counter      *Counter                                   // of what is in no file; nil = an own one
+	Before       func(category string) Takeover             // whose the books of a collector of before are; nil = nobody's
+	Moved        func(outlet, path string) (string, string) // what they are now, if the state was moved together with the files; nil = they were not
 	Logger       *slog.Logger
 	Health       *stats.Health
 	Injector     faultfs.Injector // of the directories of files; nil = none
@@ -55,7 +57,7 @@ const (
 	maxSpans = 1 << 18 // of files that are not finished: beyond, those with most go into their manifests
 )
 
-// Books is the books of one collector. Their methods belong to whoever makes the checkpoints, one at a time, but for Refused and Twice.
+// Books is the books of one collector. Their methods belong to whoever makes the checkpoints, one at a time.
 type Books struct {
 	o        Options
 	lines    *faultfs.Lines
@@ -65,7 +67,6 @@ type Books struct {
 	spans    int // of all accounts
 	anew     bool
 	markers  *markers
-	none     []*noFile
 	pruned   time.Time
 	keeping  keeping
 }
@@ -79,10 +80,8 @@ func Open(o Options) (*Books, error) {
 		o.now = time.Now
 	}
 	b := &Books{o: o, accounts: make(map[string]*account), touched: make(map[*account]bool), markers: newMarkers(&o)}
-	for _, d := range o.Destinations {
-		if !slices.ContainsFunc(b.none, func(n *noFile) bool { return n.path == d.Root }) {
-			b.none = append(b.none, &noFile{path: d.Root, inj: o.Injector, log: o.Logger})
-		}
+	if o.Counter == nil {
+		b.o.Counter = NewCounter(o.Destinations, o.Logger, o.Injector)
 	}
 	if err := b.readBefore(); err != nil {
 		return nil, err
@@ -92,6 +91,7 @@ func Open(o Options) (*Books, error) {
 	b.lines, damage, err = faultfs.OpenLines(o.State, booksName, booksHeader, func(body []byte) error {
 		p, err := parsePost(body)
 		if err == nil {
+			p.move(o.Moved)
 			b.account(p.outlet).add(p)
 		}
 		return err
@@ -136,8 +136,9 @@ func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	if len(added) == 0 {
 		return
 	}
-	p := post{outlet: outlet, from: from, through: max(from, through), added: added}
 	a := b.account(outlet)
+	from = max(from, a.through) // what a saved checkpoint covers is never taken back
+	p := post{outlet: outlet, from: from, through: max(from, through), added: added}
 	before := a.spans()
 	a.add(p)
 	b.spans += a.spans() - before
@@ -205,7 +206,7 @@ func (b *Books) Publish(now time.Time) {
 		b.spans += a.spans() - before
 	}
 	b.enlist()
-	for _, n := range b.none {
+	for _, n := range b.o.Counter.all {
 		b.o.Health.Set("counts of "+n.path, n.publish())
 	}
 	b.markers.write(now, b.accounts)
@@ -333,7 +334,7 @@ func (b *Books) empty(c *content) {
 			n.Stream = stream.ID(s.Stream).String()
 		}
 		if d := b.o.destination(c.Dir, ""); d != nil {
-			for _, none := range b.none {
+			for _, none := range b.o.Counter.all {
 				if none.path == d.Root {
 					none.count(n, s.First)
 				}
@@ -344,9 +345,5 @@ func (b *Books) empty(c *content) {
 
 // Close releases the files. It saves nothing.
 func (b *Books) Close() error {
-	errs := []error{b.lines.Close()}
-	for _, n := range b.none {
-		errs = append(errs, n.close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(b.lines.Close(), b.o.Counter.close())
 }

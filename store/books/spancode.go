@@ -41,6 +41,9 @@ func encodeSpans(spans []store.Span) (l spanLines) {
 		}
 		l.Spans = append(l.Spans, row)
 	}
+	if len(l.Categories) == 1 && l.Categories[0] == "" {
+		l.Categories = nil
+	}
 	return l
 }
 
@@ -113,6 +116,17 @@ func (p *post) append(dst []byte) ([]byte, error) {
 		line.Files[i] = addedLine{Dir: a.Dir, File: a.File, Start: a.Start, First: a.First, Last: a.Last, Open: a.Open, Unordered: a.Unordered, spanLines: encodeSpans(a.Spans)}
 	}
 	return appendJSON(dst, line)
+}
+
+// move gives a post the outlet and the directories of now.
+func (p *post) move(moved func(outlet, path string) (string, string)) {
+	if moved == nil {
+		return
+	}
+	for i := range p.added {
+		_, p.added[i].Dir = moved(p.outlet, p.added[i].Dir)
+	}
+	p.outlet, _ = moved(p.outlet, "")
 }
 
 // parsePost reads what append wrote.

@@ -23,10 +23,10 @@ type checkpoint struct {
 	Low      uint64              `json:"low"`     // the journal is needed from here
 	Drained  uint64              `json:"drained"` // entries from here on have not been read by any run
 	Read     uint64              `json:"read"`    // how far this run has read
-	Marks    uint64              `json:"marks"`   // the number of the last Mark of an outlet that is not listed, or lower
 	Patterns Patterns            `json:"patterns"`
 	Outlets  map[string]position `json:"outlets"` // by key
 	Past     past                `json:"past,omitempty"`
+	Home     string              `json:"home"` // the directory in which the state directory was
 
 	older  map[string]olderCategory // of version 1, until their outlets are known
 	strays bool                     // open files of categories that are not listed are ours: `collect --dir` of before began them unannounced
@@ -130,7 +130,7 @@ func (c *checkpoint) equal(n *checkpoint) bool {
 }
 
 func (p position) equal(o position) bool {
-	return p.Category == o.Category && p.Through == o.Through && p.Mark == o.Mark && slices.Equal(p.Patterns, o.Patterns) &&
+	return p.Category == o.Category && p.Through == o.Through && p.Booked == o.Booked && slices.Equal(p.Patterns, o.Patterns) &&
 		maps.EqualFunc(p.Files, o.Files, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 

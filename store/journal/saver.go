@@ -180,7 +180,7 @@ func (s *saver) save(last bool) {
 	s.failing.Store(false)
 	killpoint.Reach("checkpoint.saved")
 	s.saved = next
-	r.books.Load().Publish(time.Now())
+	r.books.Publish(time.Now())
 	killpoint.Reach("checkpoint.books.published")
 	for t, p := range posts {
 		t.savedPost(p)
@@ -204,33 +204,32 @@ func (s *saver) failed(r *run) {
 
 // openBooks opens the books of a run, and says whether they are: without them no checkpoint is made.
 func (s *saver) openBooks(r *run) bool {
-	if r.books.Load() != nil {
+	if r.books != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.marked, Destinations: r.routes.Destinations, Before: r.before,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before, Moved: r.moved,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
 	}
 	s.health.Set("books", err)
 	if err == nil {
-		r.books.Store(b)
+		r.books = b
 	}
 	return err == nil
 }
 
-// marked is the number of the last Mark of an outlet that the last checkpoint has: it covers what was added to its files
-// until then.
-func (s *saver) marked(key string) (mark uint64, listed bool) {
+// through is how far the last checkpoint covers what the books know of the files of an outlet.
+func (s *saver) through(key string) (through uint64, listed bool) {
 	if p, listed := s.saved.Outlets[key]; listed {
-		return p.Mark, true
+		return p.Booked, true
 	}
-	return s.saved.Marks, false
+	return ^uint64(0), false // what it did was done before a checkpoint left it out
 }
 
 // write makes next durable, and before it what belongs to it: what stands in the files, and which numbers are there.
 func (s *saver) write(r *run, next *checkpoint) error {
-	if err := r.books.Load().Save(); err != nil {
+	if err := r.books.Save(); err != nil {
 		return err
 	}
 	killpoint.Reach("checkpoint.books.saved")
@@ -269,7 +268,7 @@ func (s *saver) goBack(t *Outlet) (through uint64) {
 	if !t.inCheckpoint() {
 		p.Through = t.start // the marks are another outlet's, or of a former run
 	}
-	t.rewind(newPost(p.Through, p.Files, p.Mark))
+	t.rewind(newPost(p.Through, p.Files, p.Booked))
 	return p.Through
 }
 
@@ -280,7 +279,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 	at := r.position
 	r.reading.Unlock()
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, at), Read: at, Patterns: r.routes.Patterns,
-		Marks: r.j.marks.Load(), Outlets: make(map[string]position)}
+		Outlets: make(map[string]position), Home: saved.Home}
 	low := at
 	outlets := r.all()
 	posts := make(map[*Outlet]*post, len(outlets))
@@ -289,7 +288,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 		p, from, added := t.gather()
 		posts[t] = p
 		for _, a := range added {
-			r.books.Load().Add(t.key, a.from, a.through, a.added)
+			r.books.Add(t.key, a.from, a.through, a.added)
 		}
 		low = min(low, from)
 		through := p.through
@@ -297,10 +296,10 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 			through = max(through, at) // nothing of what was read waits
 		}
 		if last && from >= at && !t.o.Continued && (len(p.files) == 0 || p.known()) {
-			done[t.key] = t.at(through, nil, p.mark)
+			done[t.key] = t.at(through, newPost(through, nil, p.booked))
 			continue
 		}
-		n.Outlets[t.key] = t.at(through, p.files, p.mark)
+		n.Outlets[t.key] = t.at(through, p)
 	}
 	n.Low = max(low, saved.Low)
 	n.Past = r.past.without(n.Low)

@@ -128,9 +128,12 @@ func (w *stepper) mark(now bool) {
 	killpoint.Reach("outlet.marked")
 	w.round = round
 	w.dirty.Store(false)
-	number := w.j.marks.Add(1)
-	t.add(addition{before.mark, number, marks.Added})
-	t.put(newPost(w.through, marks.Files, number), w.load != nil || len(w.blocks) > 0)
+	booked := before.booked
+	if len(marks.Added) > 0 {
+		booked = max(booked+1, w.through)
+		t.add(addition{before.booked, booked, marks.Added})
+	}
+	t.put(newPost(w.through, marks.Files, booked), w.load != nil || len(w.blocks) > 0)
 	if urgent {
 		w.j.saver.hurry()
 	}

@@ -29,9 +29,9 @@ type stepper struct {
 	handled time.Time // when a batch was taken last, or would have been if there had been any
 	idled   bool      // nothing waited at the last turn
 	checked time.Time
-	skimmed bool // it is known where the first entry is that waits for the store, which is not open
-	last    bool // everything is read: this is the last attempt
-	ended   bool // everything that can be done is done
+	skimmed int64 // entries of the first batch that waits for the store, which is not open; 0 = it was not looked for
+	last    bool  // everything is read: this is the last attempt
+	ended   bool  // everything that can be done is done
 	reader  *spool.Reader
 	batch   proto.Batch // of the reader
 	runs    []proto.Run
@@ -75,7 +75,7 @@ func (w *stepper) work(now time.Time) {
 		w.skim()
 		return
 	}
-	w.skimmed = false
+	w.skimmed = 0
 	if w.t.current() == settling && !w.settled() {
 		return
 	}
@@ -285,8 +285,8 @@ func (w *stepper) failed(err error) {
 	}
 	if !errors.Is(err, store.ErrWaiting) {
 		t.trouble.set(err)
-		if w.load != nil && !t.o.Lossy && !t.o.Buffered {
-			w.requeued.add(leftOf(err, w.load))
+		if n := w.refusedBy(err); n > 0 && !t.o.Lossy && !t.o.Buffered {
+			w.requeued.add(n)
 		}
 	}
 	var part *store.PartialError
@@ -324,6 +324,20 @@ func (w *stepper) putBack() {
 	}
 }
 
+// refusedBy is how many entries err keeps from the store: of the batch, or, if the store is not open, of what would be the
+// next one.
+func (w *stepper) refusedBy(err error) int64 {
+	if w.load != nil {
+		return leftOf(err, w.load)
+	}
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	if w.t.pending != nil {
+		return int64(w.t.pending.batch.Count())
+	}
+	return w.skimmed
+}
+
 // leftOf is how many entries of l were not taken.
 func leftOf(err error, l *load) int64 {
 	var part *store.PartialError
@@ -343,7 +357,7 @@ func (w *stepper) loseWithoutStore(now time.Time) {
 		w.lost.add(int64(w.load.batch.Count()))
 		w.done()
 		before, _ := w.t.posted() // the files stand as they did
-		w.t.put(newPost(w.through, before.files, before.mark), false)
+		w.t.put(newPost(w.through, before.files, before.booked), false)
 		w.j.saver.sent()
 	}
 }

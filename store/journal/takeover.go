@@ -94,7 +94,6 @@ func (c *checkpoint) adopt(o *olderCheckpoint) {
 	}
 	c.Patterns.Add(Default)
 	c.older, c.strays = o.Categories, o.Categories != nil
-	c.Marks = c.end()
 }
 
 // takeovers says whose the books of a `collect --dir` from before there were outlets are now; nil if there are none.
@@ -102,10 +101,13 @@ func (c *checkpoint) takeovers(locate func(category string) (key, path string)) 
 	if c.older == nil || locate == nil {
 		return nil
 	}
-	older := c.older
+	older, drained := c.older, c.Drained
 	return func(category string) books.Takeover {
 		key, path := locate(category)
-		t := books.Takeover{Outlet: key, Dir: filepath.Dir(path)}
+		t := books.Takeover{Outlet: key, Dir: filepath.Dir(path), Through: drained} // of one that is complete, or was not known yet
+		if o, known := older[category]; known {
+			t.Through = o.Through
+		}
 		var s rotate.State
 		if json.Unmarshal(older[category].State, &s) == nil && s.Open != nil {
 			t.Open = s.Open.File
@@ -123,7 +125,6 @@ func (c *checkpoint) place(locate func(category string) (key, path string)) {
 	for _, name := range slices.Sorted(maps.Keys(c.older)) {
 		o := c.older[name]
 		p := position{Category: name, Through: max(o.Through, o.Born)}
-		p.Mark = p.Through // the books of before count by offsets of the journal
 		if beyond := c.older[store.OverflowCategory]; o.Through <= o.Born && beyond.Through < o.Born {
 			p.Through = beyond.Through // what was kept as one too many and is not written yet
 		}
@@ -131,8 +132,8 @@ func (c *checkpoint) place(locate func(category string) (key, path string)) {
 			p.Patterns = []string{Default}
 		}
 		if key, at := locate(name); key != "" {
-			p.Files = store.States{at: o.State}
-			c.Outlets[key], c.Marks = p, max(c.Marks, p.Mark)
+			p.Files, p.Booked = store.States{at: o.State}, o.Through
+			c.Outlets[key] = p
 		}
 	}
 	c.older = nil
