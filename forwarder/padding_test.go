@@ -14,6 +14,7 @@ import (
 func TestMappedFile(t *testing.T) {
 	for _, how := range []string{"truncate", "fallocate", "written"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, "a.log")
 			r.start()
 			const size = 1 << 20
@@ -67,6 +68,7 @@ func TestMappedFile(t *testing.T) {
 
 // TestHoles: a writer that does not append goes on at its old offset after a truncation. The hole is passed over.
 func TestHoles(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	f, err := os.Create(r.path("a.log"))
 	if err != nil {

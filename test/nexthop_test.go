@@ -117,10 +117,10 @@ func TestOldPeerThatNeverTakesALine(t *testing.T) {
 }
 
 // TestOldPeerWithBoundsWhileTheForwarderDies: a forwarder that is killed again and again gets all lines to a slow peer that takes few at
-// once, and few of them twice.
+// once and cuts its connections now and then, and few of them twice.
 func TestOldPeerWithBoundsWhileTheForwarderDies(t *testing.T) {
 	t.Parallel()
-	const lines, kills = 15_000, 6
+	const lines, kills = 15_000, 8
 	p := newOldPeer(t, func(_ int, entries []harness.Entry) answer {
 		if len(entries) > 30 {
 			return refuses
@@ -136,11 +136,15 @@ func TestOldPeerWithBoundsWhileTheForwarderDies(t *testing.T) {
 		return ink.Start(t, harness.Command{Args: []string{"forward", "-c", conf, "--state", filepath.Join(dir, "state")}})
 	}
 	f := start()
-	for range kills {
+	for k := range kills {
 		before := p.took()
 		harness.Until(t, "some more arrive", func() bool { return p.took() > before+1500 || p.took() >= lines })
 		if p.took() >= lines {
 			break
+		}
+		if k%2 == 1 {
+			p.cut()
+			continue
 		}
 		f.Kill()
 		f = start()
@@ -152,6 +156,7 @@ func TestOldPeerWithBoundsWhileTheForwarderDies(t *testing.T) {
 	l := p.ledger("cat")
 	l.Known(t, func(source string) bool { return source == "src" })
 	l.All(t, "src", lines)
+	t.Logf("%d of %d lines came twice", l.Of("src").Twice, lines)
 	if twice := l.Of("src").Twice; twice > kills*1000 { // what was under way: a tenth of a second at first, a record of the spool later
 		t.Errorf("%d lines came twice after %d kills", twice, kills)
 	}

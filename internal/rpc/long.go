@@ -52,7 +52,7 @@ func (l *long) receive() error {
 	l.have = copy(l.buf.b, c.unread)
 	c.unread = c.small[:0]
 	for next := 0; l.have < l.n; { // next: where the deadline is set again
-		if l.n > maxHeld && l.have >= spillAfter && c.s.o.SpillDir != "" {
+		if l.spills() && l.have >= spillAfter {
 			return l.spilled()
 		}
 		if l.have == len(l.buf.b) {
@@ -76,12 +76,19 @@ func (l *long) receive() error {
 	return nil
 }
 
+// spills says whether the frame goes to a file.
+func (l *long) spills() bool { return l.n > maxHeld && l.c.s.o.SpillDir != "" }
+
 // grow makes room for more of the frame.
 func (l *long) grow() error {
 	size := 4 * l.have
-	if l.have < freeFrame {
+	switch {
+	case l.have < freeFrame:
 		size = min(size, freeFrame)
-	} else if size = max(size, l.c.last); l.n <= maxHeld || l.c.s.o.SpillDir == "" {
+	case l.spills():
+		size = spillAfter
+	default:
+		size = max(size, l.c.last)
 		if err := l.share(); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,7 +52,12 @@ func TestLongFramesGoThroughFiles(t *testing.T) {
 			go p.send(append(append(framed(frame), framed(small)...), framed(frame)...))
 			p.answer(1, proto.OK)
 			p.answer(2, proto.OK)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			p.answer(1, proto.OK)
+			if runtime.ReadMemStats(&after); !raceEnabled && after.TotalAlloc-before.TotalAlloc > 4*spillAfter {
+				t.Errorf("the second took %d bytes of memory", after.TotalAlloc-before.TotalAlloc)
+			}
 			if got, want := h.entries.Load(), int64(2*b.Count()+1); got != want {
 				t.Errorf("%d entries, want %d", got, want)
 			}

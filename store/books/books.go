@@ -5,14 +5,15 @@
 //	                                                                          ├─► ROOT/.counts          refused, came twice
 //	                                                                          └─► retention
 //
-// An outlet is one writer: what it added lies between two of its Marks, which are numbered. The books follow the checkpoints: what was added is durable
-// here before the checkpoint that covers it, and what the checkpoint does not cover after a crash is forgotten, because the entries come
-// again. What a saved checkpoint covers is never taken back; when the file is finished, it becomes a line of the manifest in the directory of
-// the file, whatever wrote that, and until then it stays here, whatever happens.
+// An outlet is one writer: what it added lies between two of its Marks. The books follow the checkpoints: what was
+// added is durable here before the checkpoint that covers it, and what the checkpoint does not cover after a crash is
+// forgotten, because the entries come again. What a saved checkpoint covers is never taken back; when the file is
+// finished, it becomes a line of the manifest in the directory of the file, whatever wrote that, and until then it
+// stays here, whatever happens.
 //
-// Each statement is about the content of a file from an offset on, and takes the place of earlier ones about the same: so it does no harm to
-// make one twice, a plain file can be gone on with after it was finished, and of a file about which too much is to be remembered a first
-// part goes into the manifest while it is open.
+// Each statement is about the content of a file from an offset on, and takes the place of earlier ones about the same:
+// so it does no harm to make one twice, a plain file can be gone on with after it was finished, and of a file about
+// which too much is to be remembered a first part goes into the manifest while it is open.
 //
 // Limitations: entries without numbers are counted only.
 package books
@@ -23,6 +24,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -34,8 +36,8 @@ import (
 // Options say which books are kept where.
 type Options struct {
 	State *faultfs.Dir // the books' own file is in it
-	// Through is the number of the Mark up to which the checkpoint that was saved last has what an outlet brought to its files, also of one
-	// that it does not list: nothing more comes to the files of that. The numbers only grow.
+	// Through is the number of the Mark up to which the checkpoint that was saved last has what an outlet brought to
+	// its files, also of one that it does not list: nothing more comes to the files of that. The numbers only grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
 	Counter      *Counter                                   // of what is in no file; nil = an own one
@@ -68,7 +70,11 @@ type Books struct {
 	anew     bool
 	markers  *markers
 	pruned   time.Time
-	keeping  keeping
+
+	looking   sync.Mutex     // held while retention looks at the directories
+	looks     sync.WaitGroup // for that
+	keeping   keeping        // of the look in progress
+	appending sync.Mutex     // held while a manifest is appended to
 }
 
 // Open reads the books in o.State and leaves out what the checkpoint does not cover.
@@ -117,7 +123,8 @@ func Open(o Options) (*Books, error) {
 // damaged tells of lines that are passed over.
 func (b *Books) damaged(name string, damage faultfs.Damage) {
 	if damage.Lines > 0 {
-		b.o.Logger.Warn("damaged lines of the books are passed over; manifests may lack entries", "file", filepath.Join(b.o.State.Path(), name), "lines", damage.Lines, "kept as", damage.Aside)
+		b.o.Logger.Warn("damaged lines of the books are passed over; manifests may lack entries", "file",
+			filepath.Join(b.o.State.Path(), name), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 }
 
@@ -130,8 +137,8 @@ func (b *Books) account(key string) *account {
 	return a
 }
 
-// Add takes over what an outlet added to its files between two Marks. What was said before of the outlet behind the first is void: it was
-// taken back.
+// Add takes over what an outlet added to its files between two Marks. What was said before of the outlet behind the
+// first is void: it was taken back.
 func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	if len(added) == 0 {
 		return
@@ -146,7 +153,8 @@ func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	b.unsaved = append(b.unsaved, p)
 }
 
-// Save makes what was added durable; the checkpoint that covers it comes behind. After an error it is saved with the next.
+// Save makes what was added durable; the checkpoint that covers it comes behind. After an error it is saved with the
+// next.
 func (b *Books) Save() error {
 	if err := b.save(); err != nil {
 		return fmt.Errorf("save %s: %w", filepath.Join(b.o.State.Path(), booksName), err)
@@ -195,9 +203,9 @@ func bodiesOf(posts []post) ([][]byte, error) {
 	return bodies, nil
 }
 
-// Publish says that a checkpoint was saved which covers everything that was added. Finished files get their lines in the manifests, periods
-// that are complete their markers, and files that are too old or too many go. What cannot be written is tried again with the next; the
-// health says what it is.
+// Publish says that a checkpoint was saved which covers everything that was added. Finished files get their lines in
+// the manifests, periods that are complete their markers, and files that are too old or too many go. What cannot be
+// written is tried again with the next; the health says what it is.
 func (b *Books) Publish(now time.Time) {
 	for a := range b.touched {
 		through, _ := b.o.Through(a.key)
@@ -300,10 +308,17 @@ func (b *Books) append(path string, list []*content) (err error) {
 			finished = append(finished, f)
 		}
 	}
-	if err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...); err != nil {
+	if err := b.appendTo(dir, bodies); err != nil {
 		return err
 	}
 	return b.mark(dir, path, finished)
+}
+
+// appendTo appends lines to the manifest of a directory: what is finished, or what retention removes.
+func (b *Books) appendTo(dir *faultfs.Dir, bodies [][]byte) error {
+	b.appending.Lock()
+	defer b.appending.Unlock()
+	return faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...)
 }
 
 // mark notes finished files for the markers. Of one that has several lines, the manifest says what it holds.
@@ -343,7 +358,8 @@ func (b *Books) empty(c *content) {
 	}
 }
 
-// Close releases the files. It saves nothing.
+// Close waits for retention and releases the files. It saves nothing.
 func (b *Books) Close() error {
+	b.looks.Wait()
 	return errors.Join(b.lines.Close(), b.o.Counter.close())
 }

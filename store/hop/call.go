@@ -53,17 +53,20 @@ func (n *Network) once(i int, fresh bool) error {
 	if len(batches) == 0 {
 		return errLeft
 	}
-	code, err := proto.OK, error(nil)
+	code, err, probed := proto.OK, error(nil), false
 	if n.o.Probe && !room.ours && n.call.large() {
 		code, err = n.link.client.Log(n.ctx, nil)
+		probed = err != nil || code != proto.OK
 	}
 	began := time.Now()
-	if err == nil && code == proto.OK {
+	if !probed {
 		code, err = n.link.client.Log(n.ctx, batches)
 	}
 	now := time.Now()
 	taken := err == nil && code == proto.OK
 	switch {
+	case probed: // which says nothing about the size
+		n.call.smaller = false
 	case taken:
 		if is, known := n.link.client.Inkwell(); known {
 			room.ours = is
@@ -142,16 +145,19 @@ func (n *Network) finish(taken bool, next size) {
 		if taken {
 			w.taken = w.until
 		}
-		switch {
-		case w.taken.Entries == w.batch.Count():
-			w.done <- struct{}{}
-		case w.left:
-			w.err = errLeft
-			w.done <- struct{}{}
-		default:
+		whole := w.taken.Entries == w.batch.Count()
+		if !whole && !w.left {
 			n.queue[kept] = w
 			kept++
+			continue
 		}
+		if !whole {
+			w.err = errLeft
+		}
+		if w == n.call.first {
+			n.call.first = nil
+		}
+		w.done <- struct{}{} // w is its caller's from here on
 	}
 	n.queue = slices.Delete(n.queue, kept, len(members))
 }

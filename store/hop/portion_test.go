@@ -361,3 +361,32 @@ func TestQuarantineBeforeAJournalHoldsTheLast(t *testing.T) {
 		t.Errorf("something was set aside: %v", err)
 	}
 }
+
+// TestNetworkDoesNotBlameTheSizeForABusyPeer: who says TRY_LATER to an empty call says nothing about how large one may be.
+func TestNetworkDoesNotBlameTheSizeForABusyPeer(t *testing.T) {
+	noLeaks(t)
+	var busy atomic.Bool
+	busy.Store(true)
+	in, set := new(inbox), stats.New()
+	in.judge = func(b *proto.Batch) (proto.ResultCode, error) {
+		if b.Count() == 0 && busy.Load() {
+			return proto.TryLater, nil
+		}
+		return proto.OK, nil
+	}
+	n := wide(openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", in).addr}, Probe: true, Stats: set}))
+	messages := numbers(5000)
+	for range 3 {
+		if err := n.Append(t.Context(), batchOf(messages...)); !errors.Is(err, store.ErrTryLater) {
+			t.Errorf("error %v", err)
+		}
+	}
+	busy.Store(false)
+	if err := n.Append(t.Context(), batchOf(messages...)); err != nil {
+		t.Fatal(err)
+	}
+	wantMessages(t, in, messages...)
+	if got := set.Get("scribe_overall:calls made smaller"); got != 0 || in.begun.Load() != 5 {
+		t.Errorf("%d calls made smaller, %d calls", got, in.begun.Load())
+	}
+}
