@@ -259,6 +259,15 @@ func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
 }
 
+// lists says whether the last checkpoint has an outlet: what it adds to files before one does, the books would take for
+// covered.
+func (s *saver) lists(key string) bool {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	_, listed := s.saved.Outlets[key]
+	return listed
+}
+
 // goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet
 // further on, with other marks, and the journal would not be needed any more from where the outlet goes back to.
 func (s *saver) goBack(t *Outlet) (through uint64) {

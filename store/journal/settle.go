@@ -35,7 +35,7 @@ func (w *stepper) open(now time.Time) {
 	if _, ok := s.(store.Keeper); !ok {
 		return
 	}
-	if e, ok := s.(store.Exact); ok && e.Exact() {
+	if e, ok := s.(store.Exact); ok && e.Exact() && w.j.saver.lists(w.t.key) {
 		w.rest()
 		return
 	}
