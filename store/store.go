@@ -10,8 +10,10 @@
 //	Checker    has something to do from time to time
 //	Reporter   can say what is wrong
 //	Connector  can be asked whether its peer is there
+//	Node       is made of others: a tree of stores
 //
-// The implementations stand beside it: store/hop is the next inkwell or scribed, with a spool before it.
+// The implementations stand in the packages below: store/series are files, store/hop is the next inkwell or scribed, with a spool before
+// it, and store/tree are the stores that are made of stores.
 package store
 
 import (
@@ -83,22 +85,6 @@ type Checker interface {
 type Reporter interface {
 	// Status is what is wrong now, "" if nothing is. Safe for concurrent use.
 	Status() string
-}
-
-// Check gives s its time, if it is a Checker.
-func Check(s Store, now time.Time) error {
-	if c, ok := s.(Checker); ok {
-		return c.Check(now)
-	}
-	return nil
-}
-
-// Status is what is wrong with s now, "" if nothing is or if it is no Reporter.
-func Status(s Store) string {
-	if r, ok := s.(Reporter); ok {
-		return r.Status()
-	}
-	return ""
 }
 
 // Connector is a store that can be asked whether its peer is there.

@@ -231,6 +231,7 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 		{forward, "journal", "all", "<journal>|</journal>", false},
 		{forward, "syslog", "udp://127.0.0.1:514 unix:/s# category={app} format=raw", "<syslog>|listen=udp://127.0.0.1:514|listen=\"unix:/s#\"|category={app}|format=raw|</syslog>", false},
 		{forward, "once", "true", "# --once true: stays a flag", false},
+		{forward, "wait", "5s", "# --wait 5s: stays a flag", false},
 		{forward, "tls-ca", "/a #", `tls_ca="/a #"`, true},
 		{forward, "tls-server-name", "n", "tls_server_name=n", true},
 		{pipe, "spool-max", "1.5GB", "spool_max=1.5GB", false},

@@ -29,6 +29,7 @@ type NetworkOptions struct {
 	TLS     rpc.TLSFiles  // for those with tls://
 	Timeout time.Duration // of one call; dialing takes at most 5 s of it; 0 = 30 s
 	MaxCall int           // bytes of entries in one call; a larger entry has one of its own; 0 = 4 MiB
+	MaxAge  time.Duration // of a connection, which is replaced then, or up to a quarter of that before; 0 = any
 	// Shuffle says that the addresses are equals: one is chosen at random for each connection, the others when it fails or says TRY_LATER.
 	Shuffle bool
 	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER before it has cost much.
@@ -46,7 +47,7 @@ type NetworkOptions struct {
 // A batch that is larger than a call goes in several (see capacity). The sender is a goroutine that lives as long as anybody waits. It
 // offers a call to every address once, the one that works first: on to the next when one cannot be reached, fails or says TRY_LATER;
 // those that said TRY_LATER are offered ever smaller calls at once, down to a single entry. A preferred address that failed is probed
-// again after about a minute, beside the calls. A peer that refuses a call with an exception stays the one in use, because others would
+// again after about ten seconds, beside the calls. A peer that refuses a call with an exception stays the one in use, because others would
 // refuse it as well: it is offered smaller calls, until it is known which entry it refuses.
 //
 // Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a new

@@ -216,12 +216,11 @@ func (w *stepper) handle() {
 		return
 	}
 	w.t.run.budget.release(w.load)
-	err := w.append()
-	if errors.Is(err, store.ErrOpened) {
-		w.opened()
+	if store.Prepare(w.store, &w.load.batch) {
+		w.fresh()
 		return
 	}
-	w.outcome(err)
+	w.outcome(w.append())
 }
 
 // outcome is what became of the batch.
