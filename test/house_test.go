@@ -65,7 +65,7 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
-	"collector":          {"rotate", "store/spool"},
+	"collector":          {"internal/faultfs/crashfs", "rotate", "store/spool", "store/stream"},
 	"internal/rpc":       {"proto/gen/scribe"},
 	"proto":              {"proto/gen/scribe", "proto/gen/fb303"},
 	"store":              {"internal/faultfs/crashfs"},

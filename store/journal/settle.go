@@ -14,7 +14,7 @@ import (
 func (w *stepper) open(now time.Time) {
 	files, known := w.j.saver.before(w.t)
 	if !known { // the status says why
-		w.retryAt = now.Add(w.j.o.retry)
+		w.retryAt = now.Add(w.j.o.Retry)
 		w.j.saver.hurry()
 		return
 	}
@@ -36,7 +36,7 @@ func (w *stepper) open(now time.Time) {
 	if !store.Keeps(s) {
 		return
 	}
-	if e, ok := s.(store.Exact); ok && e.Exact() {
+	if e, ok := s.(store.Exact); ok && e.Exact() && w.j.saver.lists(w.t.key) {
 		w.rest()
 		return
 	}
