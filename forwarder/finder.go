@@ -39,7 +39,8 @@ type search struct {
 }
 
 func (f *follower) search(ctx context.Context, s *source, found chan<- finding) {
-	x := &search{finding: finding{source: s, first: true}, finder: pattern.NewFinder(s.pattern), dirs: make(map[string]bool), log: f.log}
+	x := &search{finding: finding{source: s, first: true}, log: f.log}
+	x.finder, x.dirs = pattern.NewFinder(s.pattern), make(map[string]bool)
 	defer x.close()
 	g := &guard{patience: f.hang / 5, stuck: make(map[string]bool)}
 	x.finder.Guard = g.call
@@ -300,7 +301,8 @@ func (f *follower) tellBlocked(x finding) {
 		now[i.Path] = true
 		if !before[i.Path] {
 			f.count.unreadable.Add(1)
-			f.log.Warn("cannot look into a directory on the way of a pattern; it is tried again", "dir", i.Path, "pattern", x.source.pattern.String(), "err", i.Err)
+			f.log.Warn("cannot look into a directory on the way of a pattern; it is tried again",
+				"dir", i.Path, "pattern", x.source.pattern.String(), "err", i.Err)
 		}
 	}
 	for path := range before {

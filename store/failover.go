@@ -64,7 +64,7 @@ func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 		return err
 	}
 	f.away(err)
-	if second := f.secondary.Append(ctx, b); second != nil {
+	if second := f.secondary.Append(ctx, Rest(b, err)); second != nil {
 		return fmt.Errorf("neither store takes it: %w", errors.Join(second, err))
 	}
 	return nil

@@ -59,37 +59,41 @@ func TestPrintedCollectorGoesOn(t *testing.T) {
 	}
 }
 
-// TestCollectorFindsTheJournalOfAnEarlierFile leaves a journal where the file had it that an older Inkwell printed: with flags what waits
-// there is written, and the next start goes on with the same.
-func TestCollectorFindsTheJournalOfAnEarlierFile(t *testing.T) {
+// TestCollectorFindsTheJournalByEitherRoad changes between flags and a file that an older Inkwell printed for them, with kills in between:
+// whichever came first, what waits in its journal is written, and the next start goes on with the same.
+func TestCollectorFindsTheJournalByEitherRoad(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := ink.NewCollector(t, dir)
-	earlier := filepath.Join(t.TempDir(), "earlier.conf")
-	harness.WriteFile(t, earlier, fmt.Sprintf("inkwell 1\nlisten=%s\nstate_dir=%s/.inkwell\n<store>\ncategory=default\ntype=file\nfile_path=%[2]s\ncompress=gzip\nlevel=0\n"+
-		"rotate_period=daily\nrotate_hour=0\nrotate_minute=0\nmax_size=1GB\n</store>\n", c.Addr, dir))
-	for i := range 3 {
-		if i == 0 {
-			c.Process = ink.Start(t, harness.Command{Args: []string{"collect", "-c", earlier}})
-		} else {
-			c.Begin(t)
+	for first := range 2 {
+		dir := t.TempDir()
+		c := ink.NewCollector(t, dir)
+		earlier := filepath.Join(t.TempDir(), "earlier.conf")
+		harness.WriteFile(t, earlier, fmt.Sprintf("inkwell 1\nlisten=%s\nstate_dir=%s/.inkwell\n<store>\ncategory=default\ntype=file\nfile_path=%[2]s\ncompress=gzip\nlevel=0\n"+
+			"rotate_period=daily\nrotate_hour=0\nrotate_minute=0\nmax_size=1GB\n</store>\n", c.Addr, dir))
+		for i := range 4 {
+			if i%2 == first {
+				c.Begin(t)
+			} else {
+				c.Process = ink.Start(t, harness.Command{Args: []string{"collect", "-c", earlier}})
+			}
+			c.Listening(t)
+			s, err := harness.DialScribe(c.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if code, err := s.Log(harness.Entry{Category: "app", Message: string(harness.Lines("app", 100*i, 100*i+100))}); code != 0 || err != nil {
+				t.Fatalf("code %d, %v", code, err)
+			}
+			s.Close()
+			c.Process.Kill()
 		}
-		c.Listening(t)
-		s, err := harness.DialScribe(c.Addr)
-		if err != nil {
-			t.Fatal(err)
+		c.Restart(t)
+		c.Stop(t)
+		harness.Audit(t, dir, "app").Exactly(t, map[string]int{"app": 400})
+		one, _ := filepath.Glob(filepath.Join(dir, ".inkwell", "journal"))
+		other, _ := filepath.Glob(filepath.Join(dir, ".inkwell", "*", "journal"))
+		if journals := append(one, other...); len(journals) != 1 {
+			t.Errorf("journals %q, want one", journals)
 		}
-		if code, err := s.Log(harness.Entry{Category: "app", Message: string(harness.Lines("app", 100*i, 100*i+100))}); code != 0 || err != nil {
-			t.Fatalf("code %d, %v", code, err)
-		}
-		s.Close()
-		c.Process.Kill()
-	}
-	c.Restart(t)
-	c.Stop(t)
-	harness.Audit(t, dir, "app").Exactly(t, map[string]int{"app": 300})
-	if _, err := os.Stat(filepath.Join(dir, ".inkwell", "journal")); err == nil {
-		t.Error("there are two journals")
 	}
 }
 

@@ -86,10 +86,7 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 	if err := acc.make(dirs...); err != nil {
 		return err
 	}
-	if c.State != "" {
-		former := filepath.Join(c.State, s.name+"-"+strconv.Itoa(port))
-		state = journalOf(state, stateDir{root: c.State, dir: former}, log)
-	}
+	state = journalOf(state, s.formerState(c, state, port), log)
 	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, StateRoot: state.root, StateDir: state.dir,
 		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
@@ -107,7 +104,7 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 
 // limitsOf are the limits of a configuration.
 func limitsOf(c *config.Config) collector.Limits {
-	return collector.Limits{MaxFrame: c.MaxFrame, MaxEntries: c.MaxEntries, MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
+	return collector.Limits{MaxFrame: c.MaxFrame, MaxTrusted: c.MaxTrusted, MaxEntries: c.MaxEntries, MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
 		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 
@@ -158,6 +155,18 @@ func (s *configured) stateOf(c *config.Config, port int, lookup func(string) (st
 	}
 	root, err := stateRoot(c, lookup)
 	return stateDir{root: root, dir: filepath.Join(root, s.name+"-"+strconv.Itoa(port))}, err
+}
+
+// formerState is where an older Inkwell kept the journal of what c says, its dir "" if that cannot be told: with a file where it was kept
+// for flags, if that is in the directory of the files, and with flags where it was kept for the file that was printed for them.
+func (s *configured) formerState(c *config.Config, state stateDir, port int) stateDir {
+	if c.State != "" {
+		return stateDir{root: c.State, dir: filepath.Join(c.State, s.name+"-"+strconv.Itoa(port))}
+	}
+	if around := outputAround(c, state.root); around != "" {
+		return stateDir{root: around, dir: state.root}
+	}
+	return stateDir{}
 }
 
 // outputAround is the directory of a store in which dir lies, "" if it lies in none.

@@ -114,7 +114,7 @@ func (f followed) waitsIn(path string) bool {
 // in that of nobody.
 func journalOf(here, there stateDir, log *slog.Logger) stateDir {
 	journal := filepath.Join(there.dir, "journal")
-	if _, err := os.Stat(filepath.Join(journal, "ack")); err != nil || inUse(there.dir) {
+	if _, err := os.Stat(filepath.Join(journal, "ack")); there.dir == "" || err != nil || inUse(there.dir) {
 		return here
 	}
 	if _, err := os.Stat(filepath.Join(here.dir, "journal", "ack")); err != nil {

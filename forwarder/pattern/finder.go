@@ -19,9 +19,9 @@ const (
 	fullLook = time.Minute
 )
 
-// Finder finds the directories in which files can match one pattern. It lists a directory only if what is below it depends on the names
-// in it, and again only if its time stamp has changed: an idle look is one stat(2) for each of those. Who knows of a change looks at that
-// directory only.
+// Finder finds the directories in which files can match one pattern. It lists a directory only if what is below it
+// depends on the names in it, and again only if its time stamp has changed: an idle look is one stat(2) for each of
+// those. Who knows of a change looks at that directory only.
 //
 // A Finder belongs to one goroutine. Look can block for as long as a file system does that the pattern leads to, unless there is a Guard.
 type Finder struct {
@@ -141,8 +141,8 @@ func (d *dir) enter(name string, link bool) (states []state) {
 
 // Look goes through all directories. What it returns is valid until the next look.
 func (f *Finder) Look(now time.Time) *Changes {
-	f.changes = Changes{Added: f.changes.Added[:0], Gone: f.changes.Gone[:0], Lists: f.changes.Lists[:0], Issues: f.changes.Issues[:0]}
-	f.looks++
+	f.begin()
+	f.changes.Issues = f.changes.Issues[:0]
 	if len(f.root.states) > 0 {
 		f.look(f.root, now)
 	}
@@ -152,15 +152,20 @@ func (f *Finder) Look(now time.Time) *Changes {
 
 // LookAt looks at a directory of which it is known that names in it changed, and at what is new below it.
 func (f *Finder) LookAt(path string, now time.Time) *Changes {
-	issues := slices.Clone(f.changes.Issues)
-	f.changes = Changes{Added: f.changes.Added[:0], Gone: f.changes.Gone[:0], Lists: f.changes.Lists[:0], Issues: f.changes.Issues[:0]}
-	f.looks++
+	f.begin()
+	issues := len(f.changes.Issues)
 	if d := f.lists[path]; d != nil {
 		d.listed = time.Time{}
 		f.list(d, now)
 	}
-	f.changes.Issues = issues
+	f.changes.Issues = f.changes.Issues[:issues]
 	return &f.changes
+}
+
+func (f *Finder) begin() {
+	c := &f.changes
+	c.Added, c.Gone, c.Lists = c.Added[:0], c.Gone[:0], c.Lists[:0]
+	f.looks++
 }
 
 // look looks at d, which is there.
@@ -276,7 +281,8 @@ func (f *Finder) list(d *dir, now time.Time) {
 		return
 	}
 	mtime := time.Unix(st.Mtim.Unix())
-	if err != nil || d.failed != nil || !mtime.Equal(d.mtime) || d.listed.Sub(mtime).Abs() < settleTime || now.Sub(d.listed) >= fullLook {
+	if err != nil || d.failed != nil || !mtime.Equal(d.mtime) || d.listed.Sub(mtime).Abs() < settleTime ||
+		now.Sub(d.listed) >= fullLook {
 		d.mtime, d.listed = mtime, now
 		d.failed = f.read(d, now)
 	}

@@ -75,7 +75,8 @@ func (f *found) files(t testing.TB) (list []string) {
 	return list
 }
 
-// TestFinderFindsWhatMatches changes a tree at random and compares what the finder leads to with a walk through everything.
+// TestFinderFindsWhatMatches changes a tree at random and compares what the finder leads to with a walk through
+// everything.
 func TestFinderFindsWhatMatches(t *testing.T) {
 	root := t.TempDir()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -223,7 +224,8 @@ func TestDirectoryThatMayNotBeListed(t *testing.T) {
 	}
 }
 
-// Links to directories are followed where a part stands for one directory, and never where ** does: that would go in circles.
+// Links to directories are followed where a part stands for one directory, and never where ** does: that would go in
+// circles.
 func TestLinksToDirectories(t *testing.T) {
 	root := t.TempDir()
 	mkdir(t, root, "real")
