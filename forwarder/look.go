@@ -47,6 +47,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	l, err := statPath(d.path)
 	var names []entry
 	if err == nil {
+		v.watch.add(d.path) // before it is listed: nothing that comes in between is missed
 		names, err = d.names()
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDirectory) {
@@ -58,9 +59,6 @@ func (v *volume) scan(d *directory, now time.Time) {
 		d.listed, d.refused = now, refused
 		v.tellFailed(d, before)
 		return
-	}
-	if err == nil {
-		v.watch.add(d.path)
 	}
 	list := v.listWanted(d, names)
 	d.notePaths(list, now)
