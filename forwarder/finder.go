@@ -218,7 +218,8 @@ func (f *follower) lookForHangs() {
 		if !v.hangs && time.Since(v.stepped) >= f.hang {
 			v.hangs = true
 			f.count.hanging.Add(1)
-			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile", "mount", v.name, "path", *place)
+			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile",
+				"mount", v.name, "path", *place)
 		}
 	}
 }

@@ -137,3 +137,47 @@ func TestDanglingLinkIsToldOnce(t *testing.T) {
 		t.Errorf("told %d times", n)
 	}
 }
+
+// TestNumberThatIsUsedAgainAtTheSamePath: a rotated file is deleted and the next log gets its inode. When the old one is forgotten, the
+// position of the new one is not.
+func TestNumberThatIsUsedAgainAtTheSamePath(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a.log")
+	r.timing.forget, r.timing.keepOld, r.timing.keepGone = 300*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond
+	r.write("a.log", "one\n")
+	r.start()
+	r.wantLines("one\n")
+	was, err := statPath(r.path("a.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.rename("a.log", "a.log.1")
+	r.write("a.log", "two\n")
+	r.wantLines("one\n", "two\n")
+	r.until("the first is closed", func() bool {
+		return strings.Contains(readAll(t, r.state), " f ") || strings.HasPrefix(readAll(t, r.state), "f ")
+	})
+	time.Sleep(4 * quick.rescan)
+	r.remove("a.log.1")
+	for i := 0; ; i++ {
+		if i == 100 {
+			t.Fatal("no file gets the inode: the test shows nothing")
+		}
+		r.write("next", "three\n")
+		if l, err := statPath(r.path("next")); err == nil && l.id == was.id {
+			break
+		}
+		r.rename("next", fmt.Sprintf("other%d", i))
+	}
+	r.rename("a.log", "a.log.1")
+	r.rename("next", "a.log")
+	r.wantLines("one\n", "two\n", "three\n")
+	for range 10 { // long enough to forget
+		time.Sleep(100 * time.Millisecond)
+		r.write("touch", "")
+		r.remove("touch")
+	}
+	r.stop()
+	r.start()
+	r.wantLines("one\n", "two\n", "three\n")
+}

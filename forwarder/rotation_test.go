@@ -435,3 +435,38 @@ func TestGenerationsBesideTheTargetOfALink(t *testing.T) {
 	r.write("pods/0.log", "8\n")
 	r.wantLines("1\n", "2\n", "3\n", "4\n", "5\n", "6\n", "7\n", "8\n")
 }
+
+// TestReplacedFileHasOnePosition: of a file that takes the place of another there is one position, also after a restart.
+func TestReplacedFileHasOnePosition(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a.log")
+	lines := numbered("a", 0, 500)
+	r.write("a.log", joined(lines))
+	for i := range 3 {
+		r.start()
+		r.wantLines(lines...)
+		r.copy("a.log", "tmp")
+		more := numbered("more", i, i+1)
+		lines = append(lines, more...)
+		r.write("tmp", joined(more))
+		r.rename("tmp", "a.log")
+		r.wantLines(lines...)
+		r.stop()
+	}
+	p, err := openTestPositions(t, r.state, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := statPath(r.path("a.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range p.live {
+		if k.identity != l.id {
+			t.Errorf("there is a position of a file that is no more: %v", k)
+		}
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+}
