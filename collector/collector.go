@@ -92,7 +92,7 @@ func Open(o Options) (_ *Collector, err error) {
 	c.gate.to = c.intake
 	c.control = newControl(c.intake, o.Stats, o.Version)
 	c.control.gate = c.gate
-	c.server = rpc.NewServer(o.server(), c.gate, c.control.processor())
+	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
 	return c, nil
 }
 

@@ -103,7 +103,7 @@ func (c *control) SetOption(ctx context.Context, key, value string) error {
 	return nil
 }
 
-// isInkwell is the option by which a peer finds out that it talks to an Inkwell; other servers answer "".
+// isInkwell is the option by which senders of before, which do not see it in the answer to a call, find out that they talk to an Inkwell.
 const isInkwell = "inkwell"
 
 // GetOption returns what SetOption set, "" for any other key.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/config"
 	"inkwell/internal/rpc"
 )
@@ -14,7 +15,8 @@ import (
 // Limits bound what peers can make a collector do. The zero value of a field is its default.
 type Limits struct {
 	MaxFrame       int           // bytes; 0 = 64 MiB
-	MaxEntries     int           // of a call; 0 = one for each 64 bytes of MaxFrame
+	MaxTrusted     int           // the same from this machine, or a peer that an <allow> block names, if it is more
+	MaxEntries     int           // of a call; 0 = one for each 32 bytes of the largest frame
 	MaxMessage     int           // bytes; 0 = what a frame holds
 	MaxConnections int           // 0 = as many as there are descriptors for
 	MaxPerAddress  int           // connections of one address but those of this machine; 0 = 256, below 0 = no limit
@@ -23,10 +25,11 @@ type Limits struct {
 	HeaderTimeout  time.Duration // from connecting to the first call; 0 = 1 minute
 }
 
-// server is what the server is told.
-func (o *Options) server() rpc.ServerOptions {
+// server is what the server is told. Large calls go through files beside the journal, which holds them next.
+func (o *Options) server(g *gate) rpc.ServerOptions {
 	l := o.Limits
-	return rpc.ServerOptions{MaxFrame: l.MaxFrame, MaxEntries: l.MaxEntries, MaxConnections: l.MaxConnections, MaxPerAddress: l.MaxPerAddress,
+	trusted := func(c *access.Caller) bool { return c.Local() || g.rules.Load().Names(c) }
+	return rpc.ServerOptions{MaxFrame: l.MaxFrame, MaxTrusted: l.MaxTrusted, Trusted: trusted, SpillDir: o.StateDir, MaxEntries: l.MaxEntries, MaxConnections: l.MaxConnections, MaxPerAddress: l.MaxPerAddress,
 		MaxInFlight: l.MaxInFlight, IdleTimeout: l.IdleTimeout, HeaderTimeout: l.HeaderTimeout, Logger: o.Logger, Stats: o.Stats}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -59,7 +60,7 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	case config.File:
 		return o.file(s)
 	case config.Network:
-		return o.network(s, true)
+		return o.network(s, o.alone(s))
 	case config.Buffer:
 		return o.buffer(s)
 	case config.Bucket:
@@ -143,8 +144,15 @@ func (o opening) file(s config.File) (store.Store, error) {
 	return series.OpenPlain(f, o.saved)
 }
 
-// network opens a store that sends. alone says that there is no buffer before it, which would set aside what a peer refuses.
-func (o opening) network(s config.Network, alone bool) (store.Store, error) {
+// alone is how a network store without a buffer sets aside what its peer does not take: the journal stands before it.
+func (o opening) alone(s config.Network) hop.QuarantineOptions {
+	name := fnv.New64a()
+	fmt.Fprintf(name, "%s %s", o.name, s)
+	return hop.QuarantineOptions{Dir: o.refused, Held: fmt.Sprintf("held.%016x", name.Sum64()), Again: true}
+}
+
+// network opens a store that sends; q says where what its peer does not take is set aside.
+func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store, error) {
 	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
 		Logger: o.log, Stats: o.stats}
 	var st store.Store
@@ -157,10 +165,15 @@ func (o opening) network(s config.Network, alone bool) (store.Store, error) {
 	default:
 		st, err = hop.NewNetwork(n)
 	}
-	if err != nil || !alone {
-		return st, err
+	if err != nil {
+		return nil, err
 	}
-	return hop.NewQuarantine(st, o.refused, o.log, o.stats), nil
+	q.After, q.Logger, q.Stats = s.Quarantine, o.log, o.stats
+	quarantine, err := hop.OpenQuarantine(st, q)
+	if err != nil {
+		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(err, st.Close())}
+	}
+	return quarantine, nil
 }
 
 // schedule is when a buffer tries its primary again.
@@ -180,7 +193,7 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 		}
 		return tree.NewFailover(o.again(s.Primary), other, tree.FailoverOptions{Schedule: schedule(s), Name: o.name, Stats: o.stats}), nil
 	}
-	primary, err := o.primary(s.Primary)
+	primary, err := o.primary(s, secondary)
 	if err != nil {
 		return nil, err
 	}
@@ -209,11 +222,11 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 }
 
 // primary opens what stands behind a buffer.
-func (o opening) primary(s config.Sink) (store.Store, error) {
-	if n, ok := s.(config.Network); ok {
-		return o.network(n, false)
+func (o opening) primary(s config.Buffer, secondary config.File) (store.Store, error) {
+	if n, ok := s.Primary.(config.Network); ok {
+		return o.network(n, hop.QuarantineOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: spoolDir(s, secondary)})
 	}
-	return o.open(s)
+	return o.open(s.Primary)
 }
 
 // keeps says whether a store needs no spool, because it is made of files: what they do not take waits in the journal.

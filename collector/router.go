@@ -303,19 +303,7 @@ func (u rule) places(name string) []config.Sink {
 	if u.copy {
 		s = s.For(name)
 	}
-	return places(s)
-}
-
-func places(s config.Sink) []config.Sink {
-	m, ok := s.(config.Multi)
-	if !ok || m.Any {
-		return []config.Sink{s}
-	}
-	var all []config.Sink
-	for _, child := range m.Children {
-		all = append(all, places(child)...)
-	}
-	return all
+	return config.Places(s)
 }
 
 // count is the number of categories seen.

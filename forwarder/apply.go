@@ -142,7 +142,11 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 // leaveBehind keeps the file that g was read from until another one took its place: a daemon may still write to it.
 func (v *volume) leaveBehind(d *directory, o *generation) {
 	o.stream, o.number, o.state = stream.ID{}, 0, finished
-	if err := o.seek(o.look.size); err != nil {
+	l, err := statFile(o.fd)
+	if err == nil {
+		err = o.seek(l.size)
+	}
+	if err != nil { // it is of no use any more
 		o.close(v.log)
 		return
 	}

@@ -15,12 +15,13 @@ type arrival struct {
 	known  *generation // that has its device and inode; nil = none
 	err    error       // it cannot be opened
 	packed bool        // it is compressed
+	far    bool        // it stands in a directory below
 
 	unchanged bool                  // nothing was done to it since the last look at known
 	holds     []*generation         // those whose place it holds: it has the bytes that were read of them
 	begins    []*generation         // those whose head it has, but not their tail
 	older     map[*generation]place // those of which it holds an older place, where a power cut may have taken the rest
-	part      *generation           // the one at its path, open, of whose contents it has the beginning: a copy that is being made
+	part      *generation           // an open one of whose contents it has the beginning: a copy that is being made
 }
 
 // isAt says whether the arrival stands at the path whose generation g is.
@@ -122,7 +123,7 @@ func (e *examination) compare(g *generation) error {
 // comparePart finds out whether the arrival is the beginning of what the path of g shows. Who copies, copies that, and a copy is not
 // made before its original.
 func (e *examination) comparePart(g *generation) error {
-	if g.fd < 0 || g.rewritten || g.trail == nil || g.trail.replaced(g) || g == e.known || e.look.size == 0 ||
+	if g.fd < 0 || g.rewritten || g.trail == nil || g.trail.replaced(g) && !e.isAt(g) || g == e.known || e.look.size == 0 ||
 		!e.look.born.IsZero() && e.look.born.Before(g.look.born) {
 		return nil
 	}

@@ -12,8 +12,8 @@ import (
 // defaultCategories is how many there can be at once.
 const defaultCategories = 4096
 
-// categories bounds how many categories paths can come to, and keeps a category only as long as there is a path of it. Safe for
-// concurrent use.
+// categories bounds how many categories paths can come to, and keeps a category only as long as there is a path of
+// it. Safe for concurrent use.
 type categories struct {
 	max     int
 	log     *slog.Logger
@@ -67,8 +67,8 @@ func (c *categories) tell(now time.Time) {
 	case n == c.told, n > 0 && c.told > 0 && now.Sub(c.toldAt) < tellEvery:
 		return
 	case n > 0:
-		c.log.Error("files are not followed, because there are more categories than max_categories; raise it, or use fewer names in the category",
-			"files", n, "max_categories", c.max)
+		c.log.Error("there are more categories than max_categories, and files of further ones are not followed; "+
+			"raise it, or use fewer names in the category", "files", n, "max_categories", c.max)
 	default:
 		c.log.Info("all files have a category again")
 	}

@@ -244,7 +244,9 @@ func (d *decision) replaces(a *arrival, g *generation) bool {
 	switch {
 	case g.fd >= 0 && g.look.gone && !made.IsZero():
 		return !made.After(left)
-	case g.fd >= 0 && !g.look.gone || d.at[g] != nil: // it stands elsewhere: rotated, or an editor's backup
+	case d.at[g] != nil: // it has another name: it was rotated, unless that is an editor's
+		return g.offset >= certain && isBackupName(d.at[g].path)
+	case g.fd >= 0 && !g.look.gone:
 		return g.offset >= certain
 	}
 	return true
@@ -304,7 +306,17 @@ func (d *decision) isCopy(a *arrival) bool {
 // mayBeCopy says whether a could be a copy that is being made, or of which nobody has truncated the original yet.
 func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
 	like := a.part != nil || slices.ContainsFunc(a.holds, func(g *generation) bool { return g.trail == a.base && a.base != nil })
-	return like && (a.home == nil || !d.once && d.now.Sub(w.since) < min(d.window, copyPatience))
+	if a.home == nil {
+		return like
+	}
+	return !d.once && (like && d.now.Sub(w.since) < min(d.window, copyPatience) || d.isBlank(a) && d.now.Sub(w.since) < d.linger)
+}
+
+// isBlank says whether a is empty and stands where another file stood until a moment ago: an editor may be about to write that into it.
+func (d *decision) isBlank(a *arrival) bool {
+	return a.look.size == 0 && a.home.changed.After(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
+		return a.isAt(g) && g.fd >= 0 && !g.retired
+	})
 }
 
 // copyPatience is how long a file that an input wants is taken for a copy without a truncation.
@@ -316,7 +328,7 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 	switch {
 	case t.fresh && (d.first || a.look.mtime.Before(d.listed.Add(-clockTick))):
 		return pass // it stood there before the path was met
-	case d.tookOver(a):
+	case d.tookOver(a), a.far && !d.isLater(a):
 		return pass
 	case d.now.Sub(t.changed) < d.window && (a.look.size > 0 || age >= d.linger):
 		return follow
@@ -324,6 +336,18 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 		return pass
 	}
 	return wait
+}
+
+// isLater says whether a was written after the look before, or after a generation that was rotated meanwhile: what stands in a directory
+// below may have been there for long.
+func (d *decision) isLater(a *arrival) bool {
+	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
+		return true
+	}
+	return slices.ContainsFunc(d.known, func(g *generation) bool {
+		b := d.at[g]
+		return b != nil && g.trail == a.base && g.state == active && !b.isAt(g) && !a.look.mtime.Before(b.look.mtime)
+	})
 }
 
 // tookOver says whether a took the name of a generation that was done, without a rotation: somebody changed that.

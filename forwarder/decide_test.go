@@ -98,6 +98,11 @@ func TestDecide(t *testing.T) {
 			s.arrive(1, "a.log.1", read)
 			s.arrive(2, "a.log", 90, s.log)
 		}, "resume a.log.1=1, follow a.log"},
+		{"rename, create: the new one begins with a long banner, and nothing else was read", func(s *scene) {
+			s.rotated()
+			s.arrive(1, "a.log.1", read)
+			s.arrive(2, "a.log", read, s.log)
+		}, "resume a.log.1=1, follow a.log"},
 		{"rename, create, while down", func(s *scene) { s.restarted(); s.arrive(1, "a.log.1", read, s.log); s.arrive(2, "a.log", 5) },
 			"resume a.log.1=1, follow a.log"},
 		{"three renames between two looks", func(s *scene) {
@@ -151,6 +156,11 @@ func TestDecide(t *testing.T) {
 			s.arrive(1, "a.log.bak", read)
 			s.arrive(2, "a.log", read+80, s.log)
 		}, "resume a.log=1"},
+		{"an editor that writes into a new file: it is empty yet", func(s *scene) { s.rotated(); s.arrive(2, "a.log", 0) }, "wait a.log"},
+		{"… and is being written", func(s *scene) {
+			s.rotated()
+			s.arrive(2, "a.log", 4096).part = s.log
+		}, "wait a.log"},
 		{"an edit before the position", func(s *scene) { s.rotated(); s.log.look.gone = true; s.arrive(2, "a.log", read+80) }, "follow a.log"},
 		{"mounted under another device number", func(s *scene) {
 			s.restarted()
@@ -164,6 +174,18 @@ func TestDecide(t *testing.T) {
 			s.arrive(7, "a.log.1", read+9, s.log)
 			s.arrive(2, "a.log", 5)
 		}, "resume a.log.1=1, follow a.log"},
+		{"olddir, twice while down, and older files there", func(s *scene) {
+			s.restarted()
+			for n, name := range []string{0: "", 1: "old/a.log.2", 2: "old/a.log.1", 3: "old/a.log.9"} {
+				if n > 0 {
+					a := s.arrive(uint64(n), name, read)
+					a.far, a.look.mtime = true, noon.Add(-time.Hour)
+				}
+			}
+			s.arrivals[0].holds = []*generation{s.log}
+			s.arrivals[2].look.mtime = noon.Add(-9 * time.Hour)
+			s.arrive(7, "a.log", 5)
+		}, "resume old/a.log.2=1, pass old/a.log.9, follow old/a.log.1, follow a.log"},
 		{"somebody edits a rotated file in place", func(s *scene) {
 			old := s.know(2, "a.log.1", 900)
 			old.state = finished

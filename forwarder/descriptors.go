@@ -28,6 +28,9 @@ func (v *volume) again(d *directory) {
 
 // evict closes the retired file that was quiet for longest. It says whether there was one.
 func (v *volume) evict() bool {
+	if v.retired == 0 { // asked for each of many files that wait
+		return false
+	}
 	now := time.Now()
 	var oldest *generation
 	for _, list := range [][]*generation{v.open, v.opened} {

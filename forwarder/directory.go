@@ -47,6 +47,7 @@ type directory struct {
 
 	links   map[string]identity     // what the symbolic links that match point to
 	beside  map[string]*beside      // where rotated files of links stand, by path
+	below   map[string]*beside      // the directories in it in which rotated files were seen
 	waiting map[identity]*undecided // arrivals that may be missed generations, or not
 	failed  map[string]error        // what in it cannot be read, itself included
 	matched map[*source]int         // files
@@ -67,6 +68,7 @@ func newDirectory(path string) *directory {
 		trails:   make(map[string]*trail),
 		links:    make(map[string]identity),
 		beside:   make(map[string]*beside),
+		below:    make(map[string]*beside),
 		waiting:  make(map[identity]*undecided),
 		failed:   make(map[string]error),
 		matched:  make(map[*source]int),
@@ -188,11 +190,11 @@ var errNotDirectory = unix.ENOTDIR
 type entry struct {
 	name string
 	link bool
+	dir  bool // it is a directory
 	odd  bool // it is neither a file nor a link
 }
 
-// names lists what could be a file that an input wants, and what is none but has the name of one, in byte order. In a directory that may be searched and not listed, it tries the names that
-// inputs give.
+// names lists what is in the directory, in byte order. In one that may be searched and not listed, it tries the names that inputs give.
 func (d *directory) names() ([]entry, error) {
 	dir, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) && len(d.patterns) == 0 {
@@ -207,9 +209,7 @@ func (d *directory) names() ([]entry, error) {
 	}
 	names := make([]entry, 0, len(list))
 	for _, e := range list {
-		if !e.IsDir() || d.literals[e.Name()] != nil { // a pattern may well match directories
-			names = append(names, entryOf(e.Name(), e.Type()))
-		}
+		names = append(names, entryOf(e.Name(), e.Type()))
 	}
 	slices.SortFunc(names, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	return names, nil
@@ -217,7 +217,7 @@ func (d *directory) names() ([]entry, error) {
 
 func entryOf(name string, kind fs.FileMode) entry {
 	link := kind&fs.ModeSymlink != 0
-	return entry{name: name, link: link, odd: kind != 0 && !link}
+	return entry{name: name, link: link, dir: kind.IsDir(), odd: kind != 0 && !link}
 }
 
 func (d *directory) literalNames() (names []entry, err error) {

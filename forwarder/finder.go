@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -15,45 +16,102 @@ type finding struct {
 	dirs   []string // in which its files can be; in order
 	issues []pattern.Issue
 	first  bool // nothing was found before
-	same   bool // nothing has changed since
 }
 
-// find looks for the directories that match, each pattern in a goroutine of its own: one may lead over a file system that hangs.
+// find looks for the directories that match, each pattern in a goroutine of its own: one may lead over a file system
+// that hangs.
 func (f *follower) find(ctx context.Context) <-chan finding {
 	found := make(chan finding)
 	for _, s := range f.sources {
-		go s.find(ctx, f.timing, found)
+		go f.search(ctx, s, found)
 	}
 	return found
 }
 
-func (s *source) find(ctx context.Context, t timing, found chan<- finding) {
-	finder := pattern.NewFinder(s.pattern)
-	dirs := make(map[string]bool)
-	x := finding{source: s, first: true}
+// search is the goroutine that looks for the directories of one input.
+type search struct {
+	finding
+	finder  *pattern.Finder
+	dirs    map[string]bool
+	changed bool     // since it was told
+	watch   *watcher // nil until there is something to watch
+	log     *slog.Logger
+}
+
+func (f *follower) search(ctx context.Context, s *source, found chan<- finding) {
+	x := &search{finding: finding{source: s, first: true}, log: f.log}
+	x.finder, x.dirs = pattern.NewFinder(s.pattern), make(map[string]bool)
+	defer x.close()
+	g := &guard{patience: f.hang / 5, stuck: make(map[string]bool)}
+	x.finder.Guard = g.call
 	for ctx.Err() == nil {
 		start := time.Now()
-		changes := finder.Look(start)
-		for _, dir := range changes.Gone {
-			delete(dirs, dir)
+		g.mounts.read()
+		x.note(x.finder.Look(start))
+		if !x.tell(ctx, found) {
+			return
 		}
-		for _, dir := range changes.Added {
-			dirs[dir] = true
-		}
-		x.same = !x.first && len(changes.Added)+len(changes.Gone) == 0 && slices.EqualFunc(x.issues, changes.Issues, sameIssue)
-		if !x.same {
-			x.dirs, x.issues = slices.Sorted(maps.Keys(dirs)), slices.Clone(changes.Issues)
+		pause := time.NewTimer(min(max(f.rescan, slowRescan*time.Since(start)), maxRescan))
+		for waiting := true; waiting; {
 			select {
-			case found <- x:
+			case <-pause.C:
+				waiting = false
+			case <-x.woken():
+				x.watch.hints(func(string) {}, func(dir string) { x.note(x.finder.LookAt(dir, time.Now())) })
+				waiting = x.tell(ctx, found)
 			case <-ctx.Done():
-				return
+				waiting = false
 			}
-			x.first = false
 		}
-		select {
-		case <-time.After(min(max(t.rescan, slowRescan*time.Since(start)), maxRescan)):
-		case <-ctx.Done():
+	}
+}
+
+// note takes over what a look found, and watches what new names can matter in.
+func (x *search) note(c *pattern.Changes) {
+	for _, dir := range c.Gone {
+		delete(x.dirs, dir)
+	}
+	for _, dir := range c.Added {
+		x.dirs[dir] = true
+	}
+	for _, dir := range c.Lists {
+		if x.watch == nil {
+			x.watch = newWatcher(x.log)
 		}
+		x.finder.Guard(dir, func() { x.watch.add(dir) })
+	}
+	x.changed = x.changed || len(c.Added)+len(c.Gone) > 0 || !slices.EqualFunc(x.issues, c.Issues, sameIssue)
+	x.issues = slices.Clone(c.Issues)
+}
+
+// tell hands on what is there, if that has changed. It is false if ctx ended.
+func (x *search) tell(ctx context.Context, found chan<- finding) bool {
+	if !x.first && !x.changed {
+		return true
+	}
+	x.finding.dirs = slices.Sorted(maps.Keys(x.dirs))
+	select {
+	case found <- x.finding:
+		x.first, x.changed = false, false
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (x *search) woken() <-chan struct{} {
+	if x.watch == nil {
+		return nil
+	}
+	return x.watch.wake
+}
+
+func (x *search) close() {
+	if x.watch == nil {
+		return
+	}
+	if err := x.watch.close(); err != nil {
+		x.log.Warn("cannot close the watch", "err", err)
 	}
 }
 
@@ -62,7 +120,8 @@ func sameIssue(a, b pattern.Issue) bool { return a.Path == b.Path && a.Kind == b
 // wanted is the directories, and the inputs that want files of each, in their order.
 type wanted map[string][]*source
 
-// wanted puts together what the patterns lead to. What was found for the first time stood when the forwarder was started.
+// wanted puts together what the patterns lead to. What was found for the first time stood when the forwarder was
+// started.
 func (f *follower) wanted() (w wanted, first map[string]bool) {
 	w, first = make(wanted), make(map[string]bool)
 	for _, s := range f.sources {
@@ -99,7 +158,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 		v := f.assigned[dir]
 		switch {
 		case v == nil:
-			name := f.volumeName(f.mounts.of(dir))
+			name := f.volumeName(f.mounts.of(dir).id)
 			if v = f.volumes[name]; v == nil {
 				v = newVolume(f, name)
 				f.volumes[name], fresh = v, append(fresh, v)
@@ -107,7 +166,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 			f.assigned[dir] = v
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
 			delete(f.loaded, dir)
-		case v.name != f.volumeName(f.mounts.of(dir)):
+		case v.name != f.volumeName(f.mounts.of(dir).id):
 			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // a later look gives it to another
 		case !slices.Equal(now[dir], f.before[dir]):
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})
@@ -189,8 +248,8 @@ type obstacle struct {
 	told  bool
 }
 
-// tellPatterns tells which patterns lead to no file, and why, and which directories on the way cannot be looked into: once, and when it
-// changes. A rotation that leaves a path empty for a moment is not worth a word.
+// tellPatterns tells which patterns lead to no file, and why, and which directories on the way cannot be looked into:
+// once, and when it changes. A rotation that leaves a path empty for a moment is not worth a word.
 func (f *follower) tellPatterns(now time.Time) {
 	for _, s := range f.sources {
 		x, known := f.findings[s]
@@ -241,7 +300,8 @@ func (f *follower) tellBlocked(x finding) {
 		now[i.Path] = true
 		if !before[i.Path] {
 			f.count.unreadable.Add(1)
-			f.log.Warn("cannot look into a directory on the way of a pattern; it is tried again", "dir", i.Path, "pattern", x.source.pattern.String(), "err", i.Err)
+			f.log.Warn("cannot look into a directory on the way of a pattern; it is tried again",
+				"dir", i.Path, "pattern", x.source.pattern.String(), "err", i.Err)
 		}
 	}
 	for path := range before {

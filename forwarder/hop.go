@@ -20,22 +20,28 @@ import (
 type nextHop struct {
 	o       hopOptions
 	network *hop.Network
-	dir     *faultfs.Dir  // the spool's; nil = there is none
-	spooled chan struct{} // closed when buffer stands
+	direct  *hop.Quarantine // before the network, where there is no spool
+	dir     *faultfs.Dir    // the spool's; nil = there is none
+	spooled chan struct{}   // closed when buffer stands
 
 	end     context.CancelFunc // ends the wait for the spool
 	waiting sync.WaitGroup
 
-	buffer    *hop.Buffer // behind spooled
-	inherited int64       // entries that the spool held when it was opened; behind spooled
+	// Behind spooled:
+
+	buffer    *hop.Buffer
+	held      func() int // entries that the next hop answers with TRY_LATER, past which others went
+	inherited int64      // entries that the spool held when it was opened
 }
 
 // Calls says how the next hop is called. The zero value of a field is hop.NetworkOptions' default.
 type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
-	Shuffle bool          // the addresses are equals
-	TLS     rpc.TLSFiles  // for addresses with tls://
+	// Quarantine is how long an entry is offered that is answered with TRY_LATER while others are taken; hop.QuarantineOptions.After.
+	Quarantine time.Duration
+	Shuffle    bool         // the addresses are equals
+	TLS        rpc.TLSFiles // for addresses with tls://
 }
 
 type hopOptions struct {
@@ -55,7 +61,8 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 		return nil, err
 	}
 	if o.dir == "" {
-		return h, nil
+		h.direct, err = hop.OpenQuarantine(h.network, hop.QuarantineOptions{Again: true, Logger: o.log, Stats: o.stats})
+		return h, err
 	}
 	if h.dir, err = faultfs.OpenBeneath(o.root, o.dir, nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("open spool: %w", err), h.Close())
@@ -77,8 +84,13 @@ func (h *nextHop) takeSpool() error {
 	if err != nil {
 		return fmt.Errorf("open spool (each needs a directory of its own): %w", err)
 	}
+	to, err := hop.OpenQuarantine(h.network, hop.QuarantineOptions{Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine, Logger: h.o.log, Stats: h.o.stats})
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
 	_, h.inherited = log.Backlog()
-	h.buffer = hop.OpenBuffer(h.network, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
+	h.held = to.Held
+	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
 	close(h.spooled)
 	return nil
 }
@@ -109,19 +121,28 @@ func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	case h.dir != nil:
 		return h.appendWaiting(ctx, b)
 	}
-	return h.network.Append(ctx, b)
+	return h.direct.Append(ctx, b)
 }
 
-// backlog is what the spool holds.
+// backlog is what the spool holds, and what is held beside it.
 func (h *nextHop) backlog() (bytes, entries int64) {
 	if !h.hasSpool() {
 		return 0, 0
 	}
-	return h.buffer.Backlog()
+	bytes, entries = h.buffer.Backlog()
+	return bytes, entries + int64(h.held())
 }
 
-// drain waits until the spool is empty, or ctx ends.
+// drain waits until the spool is empty, or ctx ends. A spool that is still waited for is taken now or never: its owner may have let go of it
+// a moment ago.
 func (h *nextHop) drain(ctx context.Context) error {
+	h.end()
+	h.waiting.Wait()
+	if !h.hasSpool() && h.dir != nil {
+		if err := h.takeSpool(); err != nil && !errors.Is(err, faultfs.ErrLocked) {
+			return err
+		}
+	}
 	if !h.hasSpool() {
 		return nil
 	}

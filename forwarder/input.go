@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -57,7 +58,7 @@ func (in Input) Finds() (bool, error) {
 		names := s.pattern.In(dir)
 		if list, only := names.Literal(); only {
 			for _, name := range list {
-				if _, err := os.Stat(dir + "/" + name); err == nil {
+				if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
 					return true, nil
 				}
 			}

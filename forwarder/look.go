@@ -64,6 +64,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	list := v.listWanted(d, names)
 	d.notePaths(list, now)
 	list = append(list, v.listSiblings(d, names, now)...)
+	list = v.listBelow(d, names, list, now)
 	list = v.examine(d, list)
 	actions := decide(v.viewOf(d), list, now)
 	d.mtime, d.listed = l.mtime, now
@@ -74,6 +75,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	for _, t := range d.trails {
 		t.fresh = false
 	}
+	d.learnBelow()
 	v.prune(d, list, now)
 	v.tellFailed(d, before)
 	v.categories.refused.Add(int64(d.refused - refused))
@@ -96,7 +98,7 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	}()
 	for _, e := range names {
 		s, other := d.match(e.name)
-		if s == nil {
+		if s == nil || e.dir && d.literals[e.name] == nil { // a pattern may well match directories
 			continue
 		}
 		path := filepath.Join(d.path, e.name)

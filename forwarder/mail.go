@@ -96,7 +96,9 @@ func (v *volume) leave(d *directory) {
 func (f *follower) giveBack(dir string, known []*generation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loaded[dir] = append(f.loaded[dir], known...)
+	if len(known) > 0 {
+		f.loaded[dir] = append(f.loaded[dir], known...)
+	}
 	delete(f.assigned, dir)
 	f.returned.Store(true)
 }

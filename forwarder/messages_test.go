@@ -25,8 +25,8 @@ func lossy(int) (before, after error) {
 	return nil, nil
 }
 
-// TestMessagesOverRestarts writes files of each form a few bytes at a time, and stops and starts the follower, with a store that loses
-// answers: each message is there once, whole, wherever that was.
+// TestMessagesOverRestarts writes files of each form a few bytes at a time, and stops and starts the follower, with a
+// store that loses answers: each message is there once, whole, wherever that was.
 func TestMessagesOverRestarts(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines lines.Options
@@ -105,8 +105,8 @@ func TestMessagesOverRestarts(t *testing.T) {
 	}
 }
 
-// TestLastMessageIsSent waits for no next one: grafana/loki#4936. What comes later is a message of its own, also when the answer to the
-// call with the first was lost and the follower started anew.
+// TestLastMessageIsSent waits for no next one: grafana/loki#4936. What comes later is a message of its own, also when
+// the answer to the call with the first was lost and the follower started anew.
 func TestLastMessageIsSent(t *testing.T) {
 	r := newRig(t, "a.log")
 	r.inputs[0].Lines = lines.Options{Start: `^\S`, Wait: 100 * time.Millisecond}
@@ -125,7 +125,8 @@ func TestLastMessageIsSent(t *testing.T) {
 	r.wantLines("one\n more\n", "two\n more\n", " late\n", "three\n")
 }
 
-// TestPartWithoutEndAtTheEndOfAFile: a container ended without a newline, and its file is rotated away: grafana/loki#10998.
+// TestPartWithoutEndAtTheEndOfAFile: a container ended without a newline, and its file is rotated away:
+// grafana/loki#10998.
 func TestPartWithoutEndAtTheEndOfAFile(t *testing.T) {
 	r := newRig(t, "a.log")
 	r.inputs[0].Lines = lines.Options{Format: lines.CRI, Wait: time.Hour}
@@ -142,8 +143,8 @@ func TestPartWithoutEndAtTheEndOfAFile(t *testing.T) {
 	}
 }
 
-// TestStreamsThatAreMixedOverARestart has a line of stdout that is not complete while stderr goes on: what was taken of stderr is not
-// taken again.
+// TestStreamsThatAreMixedOverARestart has a line of stdout that is not complete while stderr goes on: what was taken
+// of stderr is not taken again.
 func TestStreamsThatAreMixedOverARestart(t *testing.T) {
 	r := newRig(t, "a.log")
 	r.inputs[0].Lines = lines.Options{Format: lines.CRI, Wait: time.Hour}

@@ -14,7 +14,13 @@ const mountsPath = "/proc/self/mountinfo"
 // mounts tells on which file system a path lies, without a call that could hang where that does not answer.
 type mounts struct {
 	text    []byte
-	systems map[string]string // mount point → MAJOR:MINOR of the file system
+	systems map[string]mounted // by mount point
+}
+
+// mounted is a file system.
+type mounted struct {
+	id     string // MAJOR:MINOR
+	remote bool   // somebody else answers for it: another machine, or a process
 }
 
 // changed says whether something else is mounted than when read was called last.
@@ -32,23 +38,35 @@ func (m *mounts) read() {
 	if !m.changed() && m.systems != nil {
 		return
 	}
-	m.systems = make(map[string]string)
+	m.systems = make(map[string]mounted)
 	for line := range strings.Lines(string(m.text)) {
-		// ID PARENT MAJOR:MINOR ROOT POINT OPTIONS …; a later line covers an earlier one
-		if field := strings.Fields(line); len(field) > 4 {
-			m.systems[unescapeMount(field[4])] = field[2]
+		// ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - TYPE …; a later line covers an earlier one
+		before, behind, _ := strings.Cut(line, " - ")
+		if field := strings.Fields(before); len(field) > 4 {
+			kind, _, _ := strings.Cut(behind, " ")
+			m.systems[unescapeMount(field[4])] = mounted{field[2], isRemote(kind)}
 		}
 	}
 }
 
+// isRemote says whether calls of a file system of that type wait for another machine or a process.
+func isRemote(kind string) bool {
+	for _, start := range []string{"nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "lustre", "afs", "autofs"} {
+		if strings.HasPrefix(kind, start) {
+			return true
+		}
+	}
+	return false
+}
+
 // of is the file system of a path, which is absolute. Links on the way are not followed.
-func (m *mounts) of(path string) string {
+func (m *mounts) of(path string) mounted {
 	for p := path; ; p = filepath.Dir(p) {
-		if id, is := m.systems[p]; is {
-			return id
+		if on, is := m.systems[p]; is {
+			return on
 		}
 		if p == filepath.Dir(p) {
-			return ""
+			return mounted{}
 		}
 	}
 }

@@ -53,6 +53,11 @@ func isTAI64N(s string) bool {
 	return len(s) == 25 && s[0] == '@' && strings.Trim(s[1:], "0123456789abcdef") == ""
 }
 
+// isBackupName says whether editors name like that what they keep of a file before they write it.
+func isBackupName(name string) bool {
+	return strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".bak") || strings.HasSuffix(name, ".orig")
+}
+
 var compressedSuffixes = []string{".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip", ".Z"}
 
 func isCompressedName(name string) bool {

@@ -8,9 +8,10 @@ import (
 	"inkwell/store/stream"
 )
 
-// The entries of a generation are numbered by their place in it, so that what is read again after a crash has the numbers it had. Its
-// stream is drawn at random when the first of them is taken, and is durable, with the position, before that is sent. A file that is
-// written anew gets another one, and so does one whose bytes come to other messages now, because an option is another one.
+// The entries of a generation are numbered by their place in it, so that what is read again after a crash has the
+// numbers it had. Its stream is drawn at random when the first of them is taken, and is durable, with the position,
+// before that is sent. A file that is written anew gets another one, and so does one whose bytes come to other
+// messages now, because an option is another one.
 
 // newStream draws a stream; its last bytes are the fingerprint of what decides how bytes become messages.
 func newStream(options uint32) (id stream.ID) {

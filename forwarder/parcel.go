@@ -9,21 +9,22 @@ const (
 	defaultLine = 16 << 20
 )
 
-// parcel is what goes from the one that reads to the one that ships: a batch and the positions that hold once it is acknowledged.
+// parcel is what goes from the one that reads to the one that ships: a batch and the positions that hold once it is
+// acknowledged.
 type parcel struct {
 	seq       uint64 // no two fillings have the same
 	batch     proto.Batch
 	bytes     int64 // of the files or the pipe
 	positions []position
-	born      []position // durable before it is sent: of generations that get a stream with it, or of which was decided where a message ends
+	born      []position // durable before it is sent: of a generation that gets a stream, or a message with a decided end
 	closed    bool       // takes no more lines: see close
 }
 
 func (p *parcel) empty() bool { return p.batch.Count() == 0 && len(p.positions) == 0 }
 
-// close keeps further lines out of the parcel, because what it says of one file explains what another holds: a copy, a rotated file that
-// is not to be read. A stream that was born with it would be durable before that, and a forwarder that was killed then would read the
-// other file as one that it had missed.
+// close keeps further lines out of the parcel, because what it says of one file explains what another holds: a copy,
+// a rotated file that is not to be read. A stream that was born with it would be durable before that, and a forwarder
+// that was killed then would read the other file as one that it had missed.
 func (p *parcel) close() { p.closed = true }
 
 func (p *parcel) reset(seq uint64) {

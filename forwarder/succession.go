@@ -7,6 +7,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // A spool passes from one process to the next when a daemon is restarted: a web server starts the new logger while the old one still
@@ -76,6 +77,7 @@ func (h *nextHop) appendWaiting(ctx context.Context, b *proto.Batch) error {
 		if err == nil {
 			return nil
 		}
+		b = store.Rest(b, err)
 		select {
 		case <-h.spooled:
 			return h.buffer.Append(ctx, b)

@@ -77,8 +77,9 @@ func TestBytesOnTheWire(t *testing.T) {
 	}{
 		{"call", call, `00000003 "Log" 01 00000102 0f0001 0c 00000001 ` + entryAX + `00`},
 		{"spans", spans, `0f0002 0c 00000001 0b0001 00000010` + stream + `0a0002 0000000000000009 080003 00000001 00 00`},
-		{"OK", AppendLogReply(nil, 1, OK), `00000003 "Log" 02 00000001 080000 00000000 00`},
-		{"TRY_LATER", AppendLogReply([]byte{9}, -1, TryLater), `09 00000003 "Log" 02 ffffffff 080000 00000001 00`},
+		{"OK", AppendLogReply(nil, Reply{SeqID: 1, Code: OK}), `00000003 "Log" 02 00000001 080000 00000000 00`},
+		{"OK, in answer to spans", AppendLogReply(nil, Reply{SeqID: 1, Inkwell: true}), `00000003 "Log" 02 00000001 080000 00000000 080002 00000001 00`},
+		{"TRY_LATER", AppendLogReply([]byte{9}, Reply{SeqID: -1, Code: TryLater}), `09 00000003 "Log" 02 ffffffff 080000 00000001 00`},
 		{"exception", AppendException(nil, Call{Method: "X", SeqID: 5, Strict: true}, UnknownMethod, "no\xff"), `00000001 "X" 03 00000005 0b0001 00000003 "no?" 080002 00000001 00`},
 	}
 	for _, tt := range tests {
@@ -93,26 +94,26 @@ func TestBytesOnTheWire(t *testing.T) {
 func TestDecodeLogReply(t *testing.T) {
 	tests := []struct {
 		name, frame string
-		seqID       int32
-		code        ResultCode
+		want        Reply
 		refusal     *ApplicationError
 	}{
-		{"OK", `00000003 "Log" 02 00000001 080000 00000000 00`, 1, OK, nil},
-		{"TRY_LATER, strict", `80010002 00000003 "Log" 00000002 080000 00000001 00`, 2, TryLater, nil},
-		{"a code of tomorrow and another field", `00000003 "Log" 02 00000001 0b0005 00000001 "x" 080000 00000007 00`, 1, 7, nil},
-		{"exception", `00000003 "Log" 03 00000003 0b0001 00000002 "no" 080002 00000006 00`, 3, 0, &ApplicationError{InternalError, "no"}},
-		{"exception about anything", `00000000 03 00000000 020003 01 00`, 0, 0, &ApplicationError{}},
-		{"a long exception", `00000003 "Log" 03 00000003 0b0001 00001000 "` + strings.Repeat("x", 4096) + `" 00`, 3, 0, &ApplicationError{0, strings.Repeat("x", 1000)}},
+		{"OK", `00000003 "Log" 02 00000001 080000 00000000 00`, Reply{SeqID: 1}, nil},
+		{"OK, from an Inkwell", `00000003 "Log" 02 00000001 080000 00000000 080002 00000001 00`, Reply{SeqID: 1, Inkwell: true}, nil},
+		{"TRY_LATER, strict", `80010002 00000003 "Log" 00000002 080000 00000001 00`, Reply{SeqID: 2, Code: TryLater}, nil},
+		{"a code of tomorrow and another field", `00000003 "Log" 02 00000001 0b0005 00000001 "x" 080000 00000007 00`, Reply{SeqID: 1, Code: 7}, nil},
+		{"exception", `00000003 "Log" 03 00000003 0b0001 00000002 "no" 080002 00000006 00`, Reply{SeqID: 3}, &ApplicationError{InternalError, "no"}},
+		{"exception about anything", `00000000 03 00000000 020003 01 00`, Reply{}, &ApplicationError{}},
+		{"a long exception", `00000003 "Log" 03 00000003 0b0001 00001000 "` + strings.Repeat("x", 4096) + `" 00`, Reply{SeqID: 3}, &ApplicationError{0, strings.Repeat("x", 1000)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			seqID, code, err := DecodeLogReply(unhex(t, tt.frame))
+			got, err := DecodeLogReply(unhex(t, tt.frame))
 			var refusal *ApplicationError
 			if !errors.As(err, &refusal) && err != nil {
 				t.Fatal(err)
 			}
-			if seqID != tt.seqID || code != tt.code || !cmp.Equal(refusal, tt.refusal) {
-				t.Errorf("%d, %d, %v", seqID, code, err)
+			if got != tt.want || !cmp.Equal(refusal, tt.refusal) {
+				t.Errorf("%+v, %v", got, err)
 			}
 		})
 	}
@@ -129,7 +130,7 @@ func TestDecodeLogReply(t *testing.T) {
 	}
 	for _, tt := range bad {
 		t.Run(tt.name, func(t *testing.T) {
-			_, _, err := DecodeLogReply(unhex(t, tt.frame))
+			_, err := DecodeLogReply(unhex(t, tt.frame))
 			if !errors.Is(err, ErrMalformed) {
 				t.Errorf("error %v", err)
 			}

@@ -111,11 +111,12 @@ func FuzzDecodeLog(f *testing.F) {
 }
 
 func FuzzDecodeReply(f *testing.F) {
-	f.Add(AppendLogReply(nil, 1, OK))
+	f.Add(AppendLogReply(nil, Reply{SeqID: 1, Code: OK}))
+	f.Add(AppendLogReply(nil, Reply{SeqID: 1, Inkwell: true}))
 	f.Add(AppendException(nil, Call{Method: "Log"}, InternalError, "no"))
 	f.Add(unhex(f, `80010002 00000003 "Log" 00000002 080000 00000001 00`))
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		seqID, code, err := DecodeLogReply(frame)
+		reply, err := DecodeLogReply(frame)
 		var refusal *ApplicationError
 		switch {
 		case errors.As(err, &refusal):
@@ -127,9 +128,9 @@ func FuzzDecodeReply(f *testing.F) {
 				t.Errorf("error of another kind: %v", err)
 			}
 		default:
-			again, code2, err := DecodeLogReply(AppendLogReply(nil, seqID, code))
-			if err != nil || again != seqID || code2 != code {
-				t.Errorf("%d, %d came back as %d, %d, %v", seqID, code, again, code2, err)
+			again, err := DecodeLogReply(AppendLogReply(nil, reply))
+			if err != nil || again != reply {
+				t.Errorf("%+v came back as %+v, %v", reply, again, err)
 			}
 		}
 	})

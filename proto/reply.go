@@ -8,11 +8,25 @@ import (
 // maxText bounds the text of an exception that is kept or sent, in bytes.
 const maxText = 1000
 
-// AppendLogReply appends the answer to a Log call, without a frame length; 20 bytes, old style whatever the call's style was.
-func AppendLogReply(dst []byte, seqID int32, code ResultCode) []byte {
-	dst = appendHeader(dst, logMethod, TypeReply, seqID)
+// Reply is the answer to a Log call.
+type Reply struct {
+	SeqID   int32
+	Code    ResultCode
+	Inkwell bool // the server says that it is one; said only in answer to spans, which nobody else sends
+}
+
+// inkwellField is the field of a reply that says so. Peers that do not know it skip it.
+const inkwellField = 2
+
+// AppendLogReply appends the answer to a Log call, without a frame length; 20 bytes, or 27 in answer to spans, in the old style whatever
+// the call's style was.
+func AppendLogReply(dst []byte, r Reply) []byte {
+	dst = appendHeader(dst, logMethod, TypeReply, r.SeqID)
 	dst = append(dst, typeI32, 0, 0)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(code))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Code))
+	if r.Inkwell {
+		dst = append(dst, typeI32, 0, inkwellField, 0, 0, 0, 1)
+	}
 	return append(dst, typeStop)
 }
 
@@ -30,46 +44,51 @@ func AppendException(dst []byte, call Call, kind int32, text string) []byte {
 
 // DecodeLogReply reads the answer to a Log call, strict or old style. An answer that the peer cannot serve the call comes back as
 // an *ApplicationError; every other error wraps ErrMalformed.
-func DecodeLogReply(frame []byte) (seqID int32, code ResultCode, err error) {
+func DecodeLogReply(frame []byte) (Reply, error) {
 	call, err := DecodeCall(frame)
 	if err != nil {
-		return 0, 0, err
+		return Reply{}, err
 	}
+	r := Reply{SeqID: call.SeqID}
 	d := decoder{call.Args}
 	switch {
 	case call.Type == TypeException:
 		err = d.exception()
 	case call.Type == TypeReply && call.Method == logMethod:
-		code, err = d.result()
+		err = d.result(&r)
 	default:
 		err = malformed("a message of type %d instead of a reply to Log", call.Type)
 	}
-	return call.SeqID, code, err
+	return r, err
 }
 
 // result reads the struct that a reply to Log holds, to the end of the frame.
-func (d *decoder) result() (code ResultCode, err error) {
+func (d *decoder) result(r *Reply) error {
 	found := false
 	for {
 		typ, id, err := d.field()
 		switch {
 		case err != nil:
-			return 0, err
+			return err
 		case typ == typeStop && !found:
-			return 0, malformed("a reply without a result")
+			return malformed("a reply without a result")
 		case typ == typeStop && len(d.data) > 0:
-			return 0, malformed("%d bytes behind a reply", len(d.data))
+			return malformed("%d bytes behind a reply", len(d.data))
 		case typ == typeStop:
-			return code, nil
-		case typ == typeI32 && id == 0:
+			return nil
+		case typ == typeI32 && (id == 0 || id == inkwellField):
 			var v int32
 			v, err = d.i32()
-			code, found = ResultCode(v), true
+			if id == 0 {
+				r.Code, found = ResultCode(v), true
+			} else {
+				r.Inkwell = v != 0
+			}
 		default:
 			err = d.skip(typ, maxDepth)
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 	}
 }

@@ -29,6 +29,9 @@ struct Span {
 }
 
 service scribe extends fb303.FacebookService {
-  /** The answer covers the whole list: OK, all of it is taken; TRY_LATER, none. */
+  /**
+   * The answer covers the whole list: OK, all of it is taken; TRY_LATER, none. In answer to spans, which only an Inkwell sends, the result has a
+   * field 2, an i32 of 1, beside the code, by which the caller knows that the server is one. Others skip it.
+   */
   ResultCode Log(1: list<LogEntry> messages, 2: optional list<Span> spans),
 }

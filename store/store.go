@@ -140,11 +140,12 @@ func StatusText(err error) string {
 	return err.Error()
 }
 
-// PartialError says that a store of several parts took some of a batch: Left entries are missing somewhere. When the same entries are
-// appended again, the parts that have them are passed over.
+// PartialError says that a store took some of a batch: Left entries are missing somewhere. When the same batch is appended again, what was
+// taken is passed over.
 type PartialError struct {
-	Left int
-	Err  error
+	Left    int
+	InOrder bool // the Left last entries are missing, and all of the others were taken: whoever likes appends only those (Rest)
+	Err     error
 }
 
 func (e *PartialError) Error() string {
@@ -153,6 +154,15 @@ func (e *PartialError) Error() string {
 
 // Unwrap returns the cause.
 func (e *PartialError) Unwrap() error { return e.Err }
+
+// Rest is what is left of b after Append of it ended with err.
+func Rest(b *proto.Batch, err error) *proto.Batch {
+	var part *PartialError
+	if !errors.As(err, &part) || !part.InOrder {
+		return b
+	}
+	return b.Section(b.Count()-part.Left, part.Left)
+}
 
 // Categories of our own making. They are no legal names for a sender, so that what is found in them was put there by Inkwell.
 const (

@@ -101,6 +101,30 @@ func TestExamplesOfOurOwnStyleRunTogether(t *testing.T) {
 	}
 }
 
+// TestExampleOfPods sends what containerd wrote for two pods, one of which is excluded.
+func TestExampleOfPods(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := ink.Collect(t, filepath.Join(dir, "files"), "--compress", "none")
+	sample, err := os.ReadFile("../forwarder/lines/testdata/containerd.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deposit(t, string(sample), dir, "pods", "shop_cart-0_77", "cart", "0.log")
+	deposit(t, string(sample), dir, "pods", "kube-system_dns_78", "dns", "0.log")
+	path := filepath.Join(dir, "forward.conf")
+	harness.WriteFile(t, path, strings.NewReplacer("{DIR}", dir).Replace(example(t, "kubernetes.conf", "logs1.example.com:1463 logs2.example.com:1463", c.Addr, "/var/log/pods", "{DIR}/pods")))
+	ink.Start(t, harness.Command{Args: []string{"forward", "--once", "-c", path, "--state", filepath.Join(dir, "state")}}).Expect(t, 0)
+	c.Stop(t)
+	got := string(harness.Contents(t, filepath.Join(dir, "files"), "k8s.shop.cart"))
+	if want := "Z stderr java.lang.IllegalStateException: <init> & \"quoted\"\n\tat a.B.c(B.java:1)\n\tat a.B.main(B.java:2)\n"; !strings.Contains(got, want) {
+		t.Errorf("%.3000q holds no %q", got, want)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "files", "k8s.kube-system.dns")); !os.IsNotExist(err) {
+		t.Errorf("what is excluded: %v", err)
+	}
+}
+
 // TestExampleThatOthersCanReach serves this machine plainly, and web servers by the names in their certificates.
 func TestExampleThatOthersCanReach(t *testing.T) {
 	t.Parallel()

@@ -156,7 +156,8 @@ func (c *container) put(t *testing.T, stream, tag, text string) {
 	}
 }
 
-// line writes a line of stdout in up to four parts, and one of stderr. within, if there is one, is called in the middle.
+// line writes a line of stdout in up to four parts, and one of stderr. within, if there is one, is called in the
+// middle.
 func (c *container) line(t *testing.T, within func()) {
 	t.Helper()
 	text := strings.TrimSuffix(string(harness.Lines("out", c.next, c.next+1)), "\n")
@@ -182,8 +183,8 @@ func (c *container) line(t *testing.T, within func()) {
 	c.next++
 }
 
-// TestContainerLogsOverKills kills the forwarder in the middle of lines that are in parts, again and again, with rotations as kubelet
-// makes them.
+// TestContainerLogsOverKills kills the forwarder in the middle of lines that are in parts, again and again, with
+// rotations as kubelet makes them.
 func TestContainerLogsOverKills(t *testing.T) {
 	t.Parallel()
 	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
@@ -236,7 +237,8 @@ func auditAgrees(t *testing.T, dir, state string) {
 	}
 }
 
-// TestMultilineOverKills kills the forwarder while messages of several lines are written: each is one entry, and there once.
+// TestMultilineOverKills kills the forwarder while messages of several lines are written: each is one entry, and
+// there once.
 func TestMultilineOverKills(t *testing.T) {
 	t.Parallel()
 	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()

@@ -50,8 +50,16 @@ func TestFileSystemThatHangs(t *testing.T) {
 	c := ink.Collect(t, t.TempDir())
 	addTo(t, slow, "slow 1\n")
 	addTo(t, filepath.Join(in, "quick.log"), "quick 1\n")
-	start := func() *harness.Process {
-		return forward(t, c.Addr, state, "slow="+filepath.Join(d.at, "*.log"), "quick="+filepath.Join(in, "*.log"))
+	root := filepath.Dir(d.at)
+	local := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(root, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		addTo(t, filepath.Join(root, name, "span.log"), text)
+	}
+	start := func() *harness.Process { // the last pattern leads over both file systems
+		return forward(t, c.Addr, state, "span="+filepath.Join(root, "[dl]*", "*.log"), "slow="+filepath.Join(d.at, "*.log"), "quick="+filepath.Join(in, "*.log"))
 	}
 	f := start()
 	c.Received(t, 2)
@@ -61,9 +69,10 @@ func TestFileSystemThatHangs(t *testing.T) {
 	harness.Until(t, "it is told", func() bool { return strings.Contains(f.Stderr(), "file system hangs") })
 	addTo(t, filepath.Join(in, "quick.log"), "quick 2\n")
 	addTo(t, filepath.Join(in, "another.log"), "quick 3\n")
-	c.Received(t, 4)
-	hangs(false)
+	local("local", "span 1\n")
 	c.Received(t, 5)
+	hangs(false)
+	c.Received(t, 6)
 	harness.Until(t, "that is told, too", func() bool { return strings.Contains(f.Stderr(), "answers again") })
 
 	hangs(true)
@@ -74,9 +83,11 @@ func TestFileSystemThatHangs(t *testing.T) {
 	addTo(t, filepath.Join(in, "quick.log"), "quick 4\n")
 	addTo(t, slow, "slow 3\n")
 	f = start()
-	c.Received(t, 6)
+	local("local", "span 2\n")
+	local("local2", "span 3\n")
+	c.Received(t, 9)
 	hangs(false)
-	c.Received(t, 7)
+	c.Received(t, 10)
 	f.Stop(t)
 	c.Stop(t)
 	harness.Clean(t, c.Dir)

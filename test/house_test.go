@@ -20,22 +20,24 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/spool", "store/stream", "store/manifest", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending"},
+	"cmd/inkwell":              {"internal/config", "forwarder", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
-	"forwarder":                {"store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
+	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
 	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/tree", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access"},
 	"forwarder/lines":          {"proto"},
-	"forwarder/pattern":        {},
-	"store":                    {"store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"forwarder/pattern":        {"forwarder/category"},
+	"store":                    {"store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
+	"forwarder/category":       {},
+	"forwarder/feed":           {"store/stream", "proto", "internal/faultfs"},
+	"forwarder/journald":       {"forwarder/category", "forwarder/feed", "store/stream", "internal/faultfs", "internal/stats"},
+	"forwarder/syslog":         {"forwarder/category", "forwarder/feed", "store/stream", "internal/faultfs", "internal/stats"},
 	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
-	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},
-	"store/audit":              {"store", "store/manifest", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
-	"store/manifest":           {"store/stream", "internal/faultfs"},
+	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/spool":              {"internal/faultfs", "internal/killpoint"},
 	"store/stream":             {"store/spool", "proto", "internal/faultfs", "internal/stats"},
 	"rotate":                   {"internal/faultfs", "internal/killpoint"},
@@ -61,17 +63,20 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
-	"collector":     {"rotate", "store/spool"},
-	"internal/rpc":  {"proto/gen/scribe"},
-	"proto":         {"proto/gen/scribe", "proto/gen/fb303"},
-	"store":         {"internal/faultfs/crashfs"},
-	"store/tree":    {"store/stream"}, // of numbered entries
-	"store/journal": {"internal/faultfs/crashfs", "store/series"},
-	"store/hop":     {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
-	"store/spool":   {"internal/faultfs/crashfs", "proto"},  // the examples in docs/format.md hold entries
-	"test":          {"test/harness", "internal/killpoint"}, // the list of the points
-	"test/bench":    {"test/harness"},
-	"test/chaos":    {"test/harness"},
+	"collector":          {"rotate", "store/spool"},
+	"internal/rpc":       {"proto/gen/scribe"},
+	"proto":              {"proto/gen/scribe", "proto/gen/fb303"},
+	"store":              {"internal/faultfs/crashfs"},
+	"store/journal":      {"internal/faultfs/crashfs", "store/series"},
+	"store/hop":          {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
+	"store/spool":        {"internal/faultfs/crashfs", "proto"},
+	"store/audit":        {"internal/stats"},
+	"store/tree":         {"store/stream"},
+	"test":               {"test/harness", "internal/killpoint"},
+	"test/bench":         {"test/harness"},
+	"test/chaos":         {"test/harness"},
+	"forwarder/journald": {"proto"}, // what is delivered
+	"forwarder/syslog":   {"proto"},
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.

@@ -99,7 +99,7 @@ func linesSoFar(t *testing.T, dir, category string) []string {
 	return strings.SplitAfter(strings.TrimSuffix(ink.Run(t, "cat", filepath.Join(dir, category)).Stdout, "\n"), "\n")
 }
 
-// TestJournalIsThereOnce kills the forwarder and journalctl again and again, and stops and starts the collector, while
+// TestJournalIsThereOnce kills the forwarder and journalctl again and again, stops and starts the collector, and kills journald, while
 // programs log and the journal is rotated. In the end each entry is in the files once, in the order in which it was logged.
 func TestJournalIsThereOnce(t *testing.T) {
 	t.Parallel()
@@ -114,11 +114,11 @@ func TestJournalIsThereOnce(t *testing.T) {
 		j.log(t, "two", n, n+500)
 		n += 500
 	}
-	for round := range 8 {
+	for round := range 10 {
 		before := c.Counter(t, "received good")
 		batch()
 		harness.Until(t, "entries arrive", func() bool { return c.Counter(t, "received good") > before })
-		switch round % 4 {
+		switch round % 5 {
 		case 0:
 			f.Kill()
 			batch()
@@ -134,6 +134,10 @@ func TestJournalIsThereOnce(t *testing.T) {
 			f.Kill() // with entries in its spool
 			f = ink.Start(t, harness.Command{Args: args})
 			c.Restart(t)
+		case 4: // with nothing in its socket, which would be lost
+			harness.Until(t, "all entries arrive", func() bool { return len(linesSoFar(t, dir, "j.two")) >= n })
+			j.daemon.Kill()
+			j.start(t)
 		case 3:
 			f.Stop(t)
 			batch()

@@ -99,7 +99,7 @@ func TestTooManyConnections(t *testing.T) {
 func TestFrameLimit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c := ink.Collect(t, dir, "--max-frame", "1MiB")
+	c := ink.Collect(t, dir, "--max-frame", "1MiB", "--max-trusted-frame", "0")
 	s, big := dialScribe(t, c.Addr), dialScribe(t, c.Addr)
 	if code, err := big.Log(harness.Entry{Category: "cat", Message: strings.Repeat("x", 1<<20)}); err == nil {
 		t.Errorf("a frame over the limit is answered %d", code)
@@ -112,6 +112,42 @@ func TestFrameLimit(t *testing.T) {
 	if got := harness.Contents(t, dir, "cat"); len(got) != 1<<20-100 {
 		t.Errorf("%d bytes came out, want %d", len(got), 1<<20-100)
 	}
+}
+
+// TestAnOriginalsFullBuffer is one call, as an original sends that empties its buffer: larger than others may send, and taken from this
+// machine, by collect and by scribed, each line once.
+func TestAnOriginalsFullBuffer(t *testing.T) {
+	t.Parallel()
+	const lines = 500_000
+	entries := entriesOf("cat", "src", 0, lines)
+	size := 0
+	for _, e := range entries {
+		size += len(e.Message)
+	}
+	if size < 80<<20 {
+		t.Fatalf("%d bytes are no large call", size)
+	}
+	t.Run("collect", func(t *testing.T) {
+		dir := t.TempDir()
+		c := ink.Collect(t, dir)
+		mustLog(t, dialScribe(t, c.Addr), entries...)
+		if n := c.Counter(t, "calls on disk"); n != 1 {
+			t.Errorf("%d calls went through a file", n)
+		}
+		c.Stop(t)
+		l := harness.NewLedger()
+		l.Bytes(harness.Contents(t, dir, "cat"))
+		l.Exactly(t, map[string]int{"src": lines})
+	})
+	t.Run("scribed", func(t *testing.T) {
+		out := t.TempDir()
+		s := ink.Scribed(t, strings.Replace("port={PORT}\nmax_queue_size=200000000\n<store>\ncategory=default\ntype=file\nfs_type=std\nfile_path={OUT}\nmax_size=1000000000\n</store>\n", "{OUT}", out, 1))
+		mustLog(t, dialScribe(t, s.Addr), entries...)
+		s.Shutdown(t)
+		l := harness.NewLedger()
+		l.Bytes(harness.Contents(t, out, "cat"))
+		l.Exactly(t, map[string]int{"src": lines})
+	})
 }
 
 // TestPipelinedCalls sends many calls before it reads an answer, and several in one frame: each is answered, in order.

@@ -17,25 +17,27 @@ import (
 func (a *app) audit() *cobra.Command {
 	var o auditOptions
 	cmd := &cobra.Command{
-		Use:   "audit DIR...",
+		Use:   "audit DIR | FILE...",
 		Short: "say what is missing, twice or refused of what collectors took",
-		Long: `audit adds up, per category and hour, what collectors received, wrote, left out as duplicates and refused, from the manifests beside
-their files, and finds what is missing: numbers of a stream that are in no file, journal or spool. Each DIR is the --dir of a collector,
-running or not; of several it also says what is in more than one. With the --state of a forwarder, or the spool of a pipe, it knows how
-far each stream has to be there, and what still waits. It changes nothing. Hours are UTC, by the collector's clock.
+		Long: `audit adds up, per category and hour, what collectors received, wrote, handed on, left out as duplicates and refused, from the
+manifests beside their files, and finds what is missing: numbers of a stream that are in no file, journal or spool. Each DIR is the
+directory of a collector's files, each FILE the configuration of a collector or of a forwarder, which says where everything is. They may
+be running. Of several collectors it also says what is in more than one. With the state of a forwarder, or the spool of a pipe, it knows
+how far each stream has to be there, and what still waits. It changes nothing. Hours are UTC, by the collector's clock.
 
-With --state, give every collector that the forwarder can reach: what only another one has counts as missing.
+With a forwarder, give every collector that it can reach: what only another one has counts as missing.
 
 The exit code is 1 when something is missing, twice in the files of one collector, or not what the manifest says.`,
 		Example: `  inkwell audit /srv/logs
+  inkwell audit /etc/inkwell/collect.conf /etc/inkwell/forward.conf
   inkwell audit /srv/a/logs /srv/b/logs --state /var/lib/inkwell --since 24h
   inkwell audit --json /srv/logs | jq '.categories.web.sums'`,
-		Args: several("DIR"),
+		Args: several("DIR or FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runAudit(cmd, args, &o) },
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.states, "state", nil, "state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
-	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR keeps its state, as DIR=STATE, if not in DIR/.inkwell; can be repeated")
+	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as DIR=STATE, if not in DIR/.inkwell or where FILE says; can be repeated")
 	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show hours from there on only: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now (24h)")
 	f.BoolVar(&o.json, "json", false, "print all that was found as one JSON object")
 	f.BoolVar(&o.verify, "verify", false, "read every file as well and compare it with its manifest")
@@ -67,19 +69,19 @@ func parseSince(s string) (time.Time, error) {
 }
 
 func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error {
-	states, err := collectorStates(args, o.beside)
+	what, err := a.audited(args, o)
 	if err != nil {
 		return err
 	}
 	defer a.screen.show("")
-	sum := audit.New(audit.Options{Since: o.since, Progress: a.steps()})
-	for _, path := range o.states {
-		if err := addSender(sum, path); err != nil {
+	sum := audit.New(audit.Options{Since: o.since, Progress: a.steps(), Destinations: what.destinations})
+	for _, s := range what.senders {
+		if err := s.add(sum); err != nil {
 			return err
 		}
 	}
-	for _, dir := range args {
-		if err := sum.Collector(dir, states[filepath.Clean(dir)]); err != nil {
+	for _, s := range what.sources {
+		if err := sum.Collector(s); err != nil {
 			return err
 		}
 	}
@@ -103,7 +105,33 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 	return err
 }
 
-// collectorStates reads the values of --collector-state; every directory has to be there, and only once.
+// audited is what the arguments name.
+func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
+	states, err := collectorStates(args, o.beside)
+	if err != nil {
+		return nil, err
+	}
+	what := new(audited)
+	for _, path := range o.states {
+		what.senders = append(what.senders, sender{path: path})
+	}
+	for _, arg := range args {
+		state := states[filepath.Clean(arg)]
+		if isDir(arg) {
+			what.sources = append(what.sources, audit.Source{Dirs: []string{arg}, State: state})
+			continue
+		}
+		if err := what.configured(arg, state, a.lookup); err != nil {
+			return nil, err
+		}
+	}
+	if len(what.sources) == 0 {
+		return nil, usagef("no collector is given (give the directory of its files, or its configuration)")
+	}
+	return what, nil
+}
+
+// collectorStates reads the values of --collector-state; everything has to be there, and only once.
 func collectorStates(dirs, beside []string) (states map[string]string, err error) {
 	states = make(map[string]string)
 	known := make([]os.FileInfo, 0, len(dirs))
@@ -112,12 +140,9 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 		if err != nil {
 			return nil, err
 		}
-		if !st.IsDir() {
-			return nil, usagef("%s: no directory (give that of a collector, as in inkwell collect --dir DIR)", dir)
-		}
 		for i, other := range known {
 			if os.SameFile(st, other) {
-				return nil, usagef("%s and %s are the same directory", dirs[i], dir)
+				return nil, usagef("%s and %s are the same", dirs[i], dir)
 			}
 		}
 		known = append(known, st)
@@ -126,7 +151,7 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 	for _, b := range beside {
 		dir, state, two := strings.Cut(b, "=")
 		if _, given := states[filepath.Clean(dir)]; !two || !given || state == "" {
-			return nil, usagef("--collector-state %q: want DIR=STATE with one of the directories that are audited", b)
+			return nil, usagef("--collector-state %q: want DIR=STATE, with one of the directories or configurations that are audited", b)
 		}
 		if _, err := os.Stat(state); err != nil {
 			return nil, usagef("--collector-state %q: %v (give the directory with the journal)", b, err)

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 
 	"inkwell/store/audit"
+	"inkwell/store/books"
 )
 
 const (
@@ -33,7 +35,7 @@ func printAudit(to io.Writer, r *audit.Report) error {
 	}
 	list := gathered(r.Findings)
 	for _, f := range list[:min(len(list), auditFindings)] {
-		fmt.Fprintf(&out, "%s\n", printable(findingText(&f.Finding, f.streams)))
+		out.WriteString(wrapped(printable(findingText(&f.Finding, f.streams))))
 	}
 	if more := len(list) - auditFindings; more > 0 {
 		fmt.Fprintf(&out, "and %s more: see --json\n", humanize.Comma(int64(more)))
@@ -46,29 +48,71 @@ func printAudit(to io.Writer, r *audit.Report) error {
 	return err
 }
 
-// auditTable writes the hours of a category, and their sums if there are several.
+// auditWidth is how wide what is printed may be.
+const auditWidth = 80
+
+// auditColumn is one kind of number.
+type auditColumn struct {
+	title, short string
+	of           func(s *audit.Sums) int64
+	always       bool
+}
+
+var auditColumns = []auditColumn{
+	{"received", "received", func(s *audit.Sums) int64 { return s.Received }, true},
+	{"written", "written", func(s *audit.Sums) int64 { return s.Written }, true},
+	{"in journal", "journal", func(s *audit.Sums) int64 { return s.Journal }, false},
+	{"handed on", "handed", func(s *audit.Sums) int64 { return s.HandedOn }, false},
+	{"duplicated", "twice", func(s *audit.Sums) int64 { return s.Duplicated }, false},
+	{"missing", "missing", func(s *audit.Sums) int64 { return s.Missing }, true},
+	{"refused", "refused", func(s *audit.Sums) int64 { return s.Refused }, false},
+	{"dropped", "dropped", func(s *audit.Sums) int64 { return s.Dropped }, false},
+}
+
+// auditTable writes the hours of a category, and their sums if there are several: without the columns that have nothing but zeros, and shorter
+// where it would be too wide.
 func auditTable(to io.Writer, c *audit.Category) error {
-	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	journal := c.Sums.Journal > 0
+	columns := slices.DeleteFunc(slices.Clone(auditColumns), func(k auditColumn) bool { return !k.always && k.of(&c.Sums) == 0 })
+	for _, short := range []bool{false, true} {
+		var out bytes.Buffer
+		if err := auditRows(&out, c, columns, short); err != nil {
+			return err
+		}
+		first, _, _ := bytes.Cut(out.Bytes(), []byte{'\n'})
+		if len(first) <= auditWidth || short {
+			_, err := to.Write(out.Bytes())
+			return err
+		}
+	}
+	return nil
+}
+
+// auditRows writes the rows of a table, with less around the numbers if it is to be short.
+func auditRows(to io.Writer, c *audit.Category, columns []auditColumn, short bool) error {
+	padding, layout, title := 2, "2006-01-02 15:04", "hour (UTC)"
+	if short {
+		padding, layout = 1, "01-02 15:04"
+	}
+	t := tabwriter.NewWriter(to, 0, 0, padding, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "%s\t", title)
+	for _, k := range columns {
+		if short {
+			k.title = k.short
+		}
+		fmt.Fprintf(t, "%s\t", k.title)
+	}
+	fmt.Fprintln(t)
 	row := func(hour string, s *audit.Sums) {
 		fmt.Fprintf(t, "%s\t", hour)
-		cells := []int64{s.Received, s.Written, s.Journal, s.Duplicated, s.Missing, s.Refused, s.Dropped}
-		for i, n := range cells {
-			if i != 2 || journal {
-				fmt.Fprintf(t, "%s\t", humanize.Comma(n))
-			}
+		for _, k := range columns {
+			fmt.Fprintf(t, "%s\t", humanize.Comma(k.of(s)))
 		}
 		fmt.Fprintln(t)
 	}
-	titles := "hour (UTC)\treceived\twritten\tin journal\tduplicated\tmissing\trefused\tdropped\t\n"
-	if !journal {
-		titles = strings.Replace(titles, "in journal\t", "", 1)
-	}
-	fmt.Fprint(t, titles)
 	for i := range c.Hours {
 		hour := "no hour yet"
 		if at := c.Hours[i].Hour; at != nil {
-			hour = at.Format("2006-01-02 15:04")
+			hour = at.Format(layout)
 		}
 		row(hour, &c.Hours[i].Sums)
 	}
@@ -76,6 +120,27 @@ func auditTable(to io.Writer, c *audit.Category) error {
 		row("all", &c.Sums)
 	}
 	return t.Flush()
+}
+
+// wrapped breaks text at blanks, so that no line is wider than may be, but for words that are.
+func wrapped(text string) string {
+	var out strings.Builder
+	width := 0
+	for i, word := range strings.Split(text, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case width+1+n > auditWidth:
+			out.WriteString("\n    ")
+			width = 4
+		default:
+			out.WriteByte(' ')
+			width++
+		}
+		out.WriteString(word)
+		width += n
+	}
+	return out.String() + "\n"
 }
 
 // gathering is a finding, or several of the same kind.
@@ -128,7 +193,11 @@ func findingText(f *audit.Finding, streams int) string {
 	case audit.Lost:
 		return fmt.Sprintf("%s: the open file %s of %s is not there; %s it held are not counted as written", f.Category, f.File, dirs, n)
 	case audit.Gone:
-		return fmt.Sprintf("%s: finished files of %s are not there any more: %s with %s, which count as written; --keep or somebody removed them", f.Category, dirs, f.Text, n)
+		who := "somebody removed them, or the retention of an older version"
+		if f.Why == books.ByRetention {
+			who = "retention removed them"
+		}
+		return fmt.Sprintf("%s: finished files of %s are not there any more: %s with %s, which count as written; %s", f.Category, dirs, f.Text, n, who)
 	case audit.Damaged:
 		return fmt.Sprintf("%s: file %s of %s with %s: %s", f.Category, f.File, dirs, n, f.Text)
 	}
@@ -159,15 +228,22 @@ func count(n int, thing string) string {
 	return humanize.Comma(int64(n)) + " " + thing
 }
 
-// auditSums is the last line.
+// auditSums is the last line, or two.
 func auditSums(r *audit.Report) string {
-	streams, spooled := 0, int64(0)
-	for _, c := range r.Categories {
+	type input struct{ category, stream string }
+	waiting := make(map[input]int64) // once, however many destinations it is for
+	for category, c := range r.Categories {
+		category, _, _ = strings.Cut(category, " → ")
 		for name, s := range c.Streams {
-			spooled += s.InSpool
-			if name != audit.Unnumbered {
-				streams++
-			}
+			in := input{category, name}
+			waiting[in] = max(waiting[in], s.InSpool)
+		}
+	}
+	streams, spooled := 0, int64(0)
+	for in, n := range waiting {
+		spooled += n
+		if in.stream != audit.Unnumbered {
+			streams++
 		}
 	}
 	s := &r.Sums
@@ -175,10 +251,16 @@ func auditSums(r *audit.Report) string {
 	if s.Journal > 0 {
 		parts = append(parts, "in journal "+humanize.Comma(s.Journal))
 	}
+	if s.HandedOn > 0 {
+		parts = append(parts, "handed on "+humanize.Comma(s.HandedOn))
+	}
 	if spooled > 0 {
 		parts = append(parts, "in spool "+humanize.Comma(spooled))
 	}
 	parts = append(parts, "duplicated "+humanize.Comma(s.Duplicated), "missing "+humanize.Comma(s.Missing), "refused "+humanize.Comma(s.Refused),
-		"dropped "+humanize.Comma(s.Dropped))
-	return strings.Join(parts, ", ") + "; " + count(len(r.Directories), "collector") + ", " + count(streams, "stream") + "\n"
+		"dropped "+humanize.Comma(s.Dropped)+";", count(len(r.Directories), "collector"), count(streams, "stream"))
+	const kept = "\u00a0" // a number stays with its word
+	text := strings.ReplaceAll(strings.Join(parts, ",\x00"), " ", kept)
+	text = strings.ReplaceAll(strings.ReplaceAll(text, ";,\x00", "; "), "\x00", " ")
+	return strings.ReplaceAll(wrapped(text), kept, " ")
 }

@@ -13,25 +13,52 @@ import (
 	"inkwell/store/stream"
 )
 
-// addSender adds what the state of a forwarder, or the spool of a pipe, knows.
-func addSender(sum *audit.Audit, path string) error {
+// add adds what the state of a forwarder, the spool of a pipe, or the spools in a directory know.
+func (s sender) add(sum *audit.Audit) error {
+	if s.spools {
+		_, err := addSpools(sum, s.path, 2)
+		return err
+	}
+	path := s.path
 	if _, err := os.Stat(path); err != nil {
 		return err
 	}
 	if isCollector(path) {
 		return usagef("--state %s: this is of a collector (give its files as DIR, and for --state the state of a forwarder or the spool of a pipe)", path)
 	}
-	list, bad, err := forwarder.ReadPositions(path)
-	positions := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	positions := false
+	for _, in := range []string{path, filepath.Join(path, "forward")} { // an older one with a configuration had a directory of its own in it
+		if !isDir(in) {
+			continue
+		}
+		there, err := addPositions(sum, in)
+		if err != nil {
+			return err
+		}
+		positions = positions || there
+	}
+	spools, err := addSpools(sum, path, 3)
+	if err != nil {
 		return err
+	}
+	if !positions && spools == 0 {
+		return usagef("--state %s: there are no positions and no spool (give the --state of a forwarder, or the --spool of a pipe)", path)
+	}
+	return nil
+}
+
+// addPositions adds the positions of a forwarder, if there are any.
+func addPositions(sum *audit.Audit, path string) (there bool, err error) {
+	list, bad, err := forwarder.ReadPositions(path)
+	if there = err == nil; err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
 	}
 	if bad > 0 {
 		sum.Notef("%s: positions that were not written to their end and are passed over: %d", path, bad)
 	}
 	journals, damaged, err := journald.ReadPositions(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if damaged > 0 {
 		sum.Notef("%s: lines of the state of journals that were not written to their end and are passed over: %d", path, damaged)
@@ -39,7 +66,6 @@ func addSender(sum *audit.Audit, path string) error {
 	for _, p := range journals {
 		sum.Acknowledged(p.Stream, p.Category, p.Journal, p.Number)
 	}
-	positions = positions || len(journals) > 0
 	without := 0
 	for _, p := range list {
 		if p.Stream == [16]byte{} {
@@ -51,28 +77,46 @@ func addSender(sum *audit.Audit, path string) error {
 	if without > 0 {
 		sum.Notef("%s: positions of a version that gave entries no numbers, so that what became of those entries is not known: %d", path, without)
 	}
-	spools := 0
-	for _, below := range []string{".", "spool"} {
-		there, err := addSpool(filepath.Join(path, below), sum.Waiting)
+	return there || len(journals) > 0, nil
+}
+
+// addSpools adds the spools in a directory and down to a depth beneath it, and says how many there are. The journals of collectors are none.
+func addSpools(sum *audit.Audit, path string, depth int) (spools int, err error) {
+	add := sum.Waiting
+	if filepath.Base(path) == "refused" {
+		add = sum.Aside
+	}
+	there, err := addSpool(path, add)
+	if err != nil {
+		return 0, err
+	}
+	if there {
+		spools++
+	}
+	list, err := os.ReadDir(path)
+	if err != nil || depth == 0 {
+		return spools, err
+	}
+	for _, e := range list {
+		if !e.IsDir() || e.Name() == "journal" {
+			continue
+		}
+		below := filepath.Join(path, e.Name())
+		if e.Name() != "refused" && isCollector(below) {
+			continue
+		}
+		n, err := addSpools(sum, below, depth-1)
 		if err != nil {
-			return err
+			return spools, err
 		}
-		if there {
-			spools++
-		}
-		if _, err := addSpool(filepath.Join(path, below, "refused"), sum.Aside); err != nil {
-			return err
-		}
+		spools += n
 	}
-	if !positions && spools == 0 {
-		return usagef("--state %s: there are no positions and no spool (give the --state of a forwarder, or the --spool of a pipe)", path)
-	}
-	return nil
+	return spools, nil
 }
 
 // isCollector says whether a directory is one of a collector: its state, its journal or its files.
 func isCollector(path string) bool {
-	names := []string{"checkpoint", "contents", "journal", audit.StateName}
+	names := []string{"checkpoint", "contents", "books", "journal", audit.StateName}
 	if filepath.Base(path) == "journal" {
 		names = append(names, "../checkpoint")
 	}

@@ -19,6 +19,7 @@ import (
 
 func (a *app) cat() *cobra.Command {
 	var follow, dedupe bool
+	var states []string
 	cmd := &cobra.Command{
 		Use:   "cat [-f | --dedupe] DIR/CATEGORY | FILE...",
 		Short: "print the bytes of a category's files in order, whatever their compression",
@@ -39,7 +40,7 @@ Entries that cannot be told apart, because they are not lines, are printed again
 				return usagef("--dedupe and --follow do not go together")
 			}
 			if dedupe {
-				return a.dedupe(cmd.Context(), args)
+				return a.dedupe(cmd.Context(), args, states)
 			}
 			c := &catter{w: a.output(), every: time.Second / 4}
 			for i, arg := range args {
@@ -51,6 +52,7 @@ Entries that cannot be told apart, because they are not lines, are printed again
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is appended to the last argument")
+	cmd.Flags().StringArrayVar(&states, "state", nil, "with --dedupe: state directory of a collector that is not in .inkwell beside the category, for what its open files hold; can be repeated")
 	cmd.Flags().BoolVar(&dedupe, "dedupe", false, "print each numbered entry once, though several collectors have it")
 	return cmd
 }
@@ -95,7 +97,7 @@ func (c *catter) argument(ctx context.Context, arg string, follow bool) error {
 	if err != nil {
 		return err
 	}
-	list := func() ([]piece, error) { return series(arg) }
+	list := func() ([]piece, error) { return categoryFiles(arg) }
 	if !st.IsDir() {
 		one, err := single(arg)
 		if err != nil {
@@ -144,8 +146,17 @@ func (c *catter) print(p piece) error {
 	return err
 }
 
-// series lists the files of a category directory in order.
-func series(path string) ([]piece, error) {
+// categoryFiles lists the files of a category directory in order.
+func categoryFiles(path string) ([]piece, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return series(path, filepath.Base(abs))
+}
+
+// series lists the files of a series in order.
+func series(path, base string) ([]piece, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -155,7 +166,7 @@ func series(path string) ([]piece, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	files, err := rotate.Files(dir, filepath.Base(abs))
+	files, err := rotate.Files(dir, base)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", path, err)
 	}

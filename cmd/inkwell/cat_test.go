@@ -132,7 +132,7 @@ func TestCatOfACategory(t *testing.T) {
 
 func TestCatOfFiles(t *testing.T) {
 	c := mixed(t, rotate.Gzip)
-	pieces, err := series(c.dir)
+	pieces, err := categoryFiles(c.dir)
 	if err != nil || len(pieces) != 7 {
 		t.Fatalf("%d files, %v", len(pieces), err)
 	}
@@ -157,7 +157,7 @@ func TestCatOfADamagedFile(t *testing.T) {
 	c.open(rotate.Gzip, nil)
 	c.append(numbered("x", 1000))
 	c.finish()
-	pieces, err := series(c.dir)
+	pieces, err := categoryFiles(c.dir)
 	if err != nil || len(pieces) != 1 {
 		t.Fatal(pieces, err)
 	}
@@ -326,7 +326,7 @@ func TestFollowAFinishedFileEnds(t *testing.T) {
 	c.open(rotate.Gzip, nil)
 	c.append("all there is\n")
 	c.finish()
-	pieces, err := series(c.dir)
+	pieces, err := categoryFiles(c.dir)
 	if err != nil || len(pieces) != 1 {
 		t.Fatal(pieces, err)
 	}
@@ -342,7 +342,7 @@ func TestFollowPassesOverFilesThatRetentionRemoved(t *testing.T) {
 	out := follow(t, c.dir)
 	out.await(t, "first\n")
 	c.finish()
-	pieces, err := series(c.dir)
+	pieces, err := categoryFiles(c.dir)
 	if err != nil || len(pieces) != 1 {
 		t.Fatal(pieces, err)
 	}

@@ -7,16 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
-	"inkwell/internal/faultfs"
 	"inkwell/rotate"
+	"inkwell/store"
 	"inkwell/store/audit"
-	"inkwell/store/manifest"
+	"inkwell/store/books"
 )
 
 // deduper prints files of several collectors, each numbered entry once. What stands where in a file its manifest says.
@@ -24,25 +26,27 @@ type deduper struct {
 	w      *bufio.Writer
 	warn   func(format string, args ...any)
 	copies audit.Copies
-	known  map[string]contents // by directory of a category
+	states []string            // state directories of collectors
+	known  map[string]contents // by directory of files
 	doubt  int64               // entries that were written and may have been before
 }
 
-// contents is what files of a category hold, by their final names.
+// contents is what the files in a directory hold, by their final names.
 type contents struct {
-	open, finished map[string]held
+	listed map[string]books.File  // in the manifest
+	held   map[string]store.Added // in the books
 }
 
 // held is what a file holds.
 type held struct {
 	first     time.Time
-	spans     []manifest.Span
+	spans     []store.Span
 	unordered bool // spans do not stand in this order
 }
 
 // dedupe prints what args name: files in the order given, directories that follow each other by the times of their files.
-func (a *app) dedupe(ctx context.Context, args []string) error {
-	d := &deduper{w: bufio.NewWriterSize(a.output(), 64<<10), known: make(map[string]contents)}
+func (a *app) dedupe(ctx context.Context, args, states []string) error {
+	d := &deduper{w: bufio.NewWriterSize(a.output(), 64<<10), states: states, known: make(map[string]contents)}
 	d.warn = func(format string, args ...any) { say(a.screen, "inkwell cat: "+format+"\n", args...) }
 	pieces, err := d.pieces(args)
 	if err != nil {
@@ -71,11 +75,11 @@ func (d *deduper) pieces(args []string) (all []piece, err error) {
 			return nil, err
 		}
 		if st.IsDir() {
-			pieces, err := d.directory(arg)
+			of, err := d.directory(arg)
 			if err != nil {
 				return nil, err
 			}
-			series = append(series, pieces)
+			series = append(series, of...)
 			continue
 		}
 		p, err := single(arg)
@@ -93,8 +97,8 @@ func (d *deduper) pieces(args []string) (all []piece, err error) {
 	return d.merge(all, series), nil
 }
 
-// directory lists the files of a category.
-func (d *deduper) directory(arg string) ([]piece, error) {
+// directory lists the files in a directory, series by series.
+func (d *deduper) directory(arg string) (all [][]piece, err error) {
 	abs, err := filepath.Abs(arg)
 	if err == nil {
 		err = d.read(abs) // before the files are listed: they can only become finished meanwhile
@@ -102,73 +106,41 @@ func (d *deduper) directory(arg string) ([]piece, error) {
 	if err != nil {
 		return nil, err
 	}
-	pieces, err := series(arg)
-	if err == nil && len(pieces) == 0 {
-		err = noFiles(arg)
-	}
-	return pieces, err
-}
-
-// read reads what the manifest of a category and the ledger of its collector say.
-func (d *deduper) read(path string) error {
-	if _, again := d.known[path]; again {
-		return nil
-	}
-	c := contents{open: make(map[string]held), finished: make(map[string]held)}
-	d.known[path] = c
-	if state := filepath.Join(filepath.Dir(path), audit.StateName); isDir(state) {
-		lines, err := readIn(d, filepath.Join(state, manifest.Ledger), manifest.ReadLedger)
-		if err != nil {
-			return err
+	bases := map[string]bool{filepath.Base(abs): true}
+	for name := range d.known[abs].listed {
+		if base, ok := rotate.BaseOf(name); ok {
+			bases[base] = true
 		}
-		for _, l := range lines {
-			if l.Category == filepath.Base(path) {
-				h, more := c.open[l.File]
-				if !more {
-					h.first = time.Unix(l.First, 0)
-				}
-				h.spans, h.unordered = append(h.spans, l.Spans...), h.unordered || l.Unordered
-				c.open[l.File] = h
+	}
+	for name := range d.known[abs].held {
+		if base, ok := rotate.BaseOf(name); ok {
+			bases[base] = true
+		}
+	}
+	if len(bases) == 1 { // nobody says what is here
+		list, err := os.ReadDir(abs)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list {
+			if base, ok := rotate.BaseOf(e.Name()); ok {
+				bases[base] = true
 			}
 		}
 	}
-	files, err := readIn(d, filepath.Join(path, manifest.Name), manifest.ReadFiles)
-	for _, f := range files {
-		c.finished[f.Name] = held{first: f.First, spans: f.Spans, unordered: f.Unordered}
+	for _, base := range slices.Sorted(maps.Keys(bases)) {
+		pieces, err := series(arg, base)
+		if err != nil {
+			return nil, err
+		}
+		if len(pieces) > 0 {
+			all = append(all, pieces)
+		}
 	}
-	return err
-}
-
-func isDir(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && st.IsDir()
-}
-
-// readIn reads a file whose directory is there, and tells of its damage.
-func readIn[T any](d *deduper, path string, read func(*faultfs.Dir) ([]T, int, error)) ([]T, error) {
-	dir, err := faultfs.OpenDir(filepath.Dir(path), nil)
-	if err != nil {
-		return nil, err
+	if len(all) == 0 {
+		return nil, noFiles(arg)
 	}
-	defer dir.Close()
-	list, damaged, err := read(dir)
-	if damaged > 0 {
-		d.warn("%s: damaged lines that are passed over: %d", path, damaged)
-	}
-	return list, err
-}
-
-// held says what p holds, if that is known.
-func (d *deduper) held(p piece) (h held, known bool) {
-	dir, name := filepath.Split(p.final())
-	c := d.known[filepath.Clean(dir)]
-	if h, known = c.open[name]; known && p.open { // a line of the manifest would be of before a crash
-		return h, true
-	}
-	if h, finished := c.finished[name]; finished {
-		return h, true
-	}
-	return h, known
+	return all, nil
 }
 
 // merge appends the pieces of several directories to all, the one that begins first of their next ones at a time.
@@ -201,7 +173,7 @@ func (d *deduper) file(p piece) error {
 	if !known {
 		d.warn("%s: no manifest says what it holds: it is printed whole", p.path)
 	}
-	list := d.copies.File(filepath.Base(filepath.Dir(p.path)), h.spans)
+	list := d.copies.File(h.spans)
 	if h.unordered {
 		return d.unordered(p, list)
 	}

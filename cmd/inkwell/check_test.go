@@ -172,6 +172,7 @@ func TestCheckPrintsFlags(t *testing.T) {
 listen=127.0.0.1:1463
 state=/srv/logs/.inkwell
 max_frame_size=64MiB
+max_trusted_frame_size=256MiB
 max_conn=1024
 max_in_flight=256MiB
 
@@ -194,6 +195,7 @@ listen=h:1
 listen=i:2
 state=/s
 max_frame_size=64MiB
+max_trusted_frame_size=256MiB
 max_conn=1024
 max_in_flight=256MiB
 
@@ -215,6 +217,7 @@ tls_key=k.pem
 tls_ca=ca.pem
 state=/d/.inkwell
 max_frame_size=64MiB
+max_trusted_frame_size=256MiB
 max_conn=1024
 max_in_flight=256MiB
 

@@ -40,8 +40,8 @@ func (n node) draw(w *strings.Builder, before string) {
 func followedText(t config.Tail) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s ← files %s", conf.Quote(t.Category), conf.Quote(t.Glob))
-	for _, x := range t.Exclude {
-		fmt.Fprintf(&b, " but not %s", conf.Quote(x))
+	for i, x := range t.Exclude {
+		b.WriteString([]string{" but not ", ", "}[min(i, 1)] + conf.Quote(x))
 	}
 	from := "start"
 	if t.FromEnd {

@@ -64,6 +64,7 @@ func collectFlags(flags *pflag.FlagSet) {
 	flags.Var(checked("sync", "durability", spool.ParseDurability), "durability", "what OK means: sync (on disk), write (survives a killed process), memory")
 	flags.Var(checked("never", "word", store.ParseNewlines), "add-newlines", "put a newline behind messages: never, always or if-missing")
 	flags.Var(checked("64MiB", "size", parseFrame), "max-frame", "largest call that is accepted")
+	flags.Var(checked("256MiB", "size", parseTrusted), "max-trusted-frame", "the same from this machine, and from those that an --allow names")
 	flags.Int("max-categories", 4096, "categories at once; further ones go to _overflow")
 	flags.Int("max-connections", 1024, "connections at once")
 	flags.Bool("keep-open", false, "leave open files at the end, to be continued by the next start")
@@ -80,7 +81,16 @@ func checked[T any](text, kind string, parse func(string) (T, error)) pflag.Valu
 	return conf.Value(new(T), text, kind, parse)
 }
 
-// parseFrame reads the size of a frame, which must fit into a record of the journal.
+// parseTrusted reads the size of a frame of those that may send more than others; 0 is no more.
+func parseTrusted(s string) (int, error) {
+	n, err := conf.ParseSize(s)
+	if err == nil && n > 256<<20 {
+		err = fmt.Errorf("frame size %q: must be at most 256MiB", s)
+	}
+	return int(n), err
+}
+
+// parseFrame reads the size of a frame.
 func parseFrame(s string) (int, error) {
 	n, err := conf.ParseSize(s)
 	if err == nil && (n < 1<<10 || n > 256<<20) {
@@ -106,7 +116,7 @@ func onlyConfig(cmd *cobra.Command, file string) error {
 // keysOf are the keys of a configuration that flags stand for, by the section that has them.
 var keysOf = map[string][]flagKey{
 	"global": {
-		{"durability", "durability"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"}, {"max_frame_size", "max-frame"}, {"max_conn", "max-connections"},
+		{"durability", "durability"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"}, {"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"}, {"max_conn", "max-connections"},
 		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"}, {"max_entries", "max-entries"},
 		{"max_message_size", "max-message"}, {"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"}, {"header_timeout", "header-timeout"},
 	},

@@ -104,7 +104,7 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 
 // limitsOf are the limits of a configuration.
 func limitsOf(c *config.Config) collector.Limits {
-	return collector.Limits{MaxFrame: c.MaxFrame, MaxEntries: c.MaxEntries, MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
+	return collector.Limits{MaxFrame: c.MaxFrame, MaxTrusted: c.MaxTrusted, MaxEntries: c.MaxEntries, MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
 		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 

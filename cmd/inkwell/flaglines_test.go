@@ -58,6 +58,7 @@ var meanings = []meaning{
 	{"add-newlines", "never", "add_newlines=never", newlines(store.NewlinesNever)},
 	{"add-newlines", "always", "add_newlines=always", newlines(store.NewlinesAlways)},
 	{"add-newlines", "if-missing", "add_newlines=if-missing", newlines(store.NewlinesIfMissing)},
+	{"max-trusted-frame", "8MiB", "max_trusted_frame_size=8MiB", func(c *config.Config, _ config.File) bool { return c.MaxTrusted == 8*mega }},
 	{"max-frame", "1MiB", "max_frame_size=1MiB", func(c *config.Config, _ config.File) bool { return c.MaxFrame == mega }},
 	{"max-categories", "17", "max_categories=17", func(c *config.Config, _ config.File) bool { return c.MaxCategories == 17 }},
 	{"max-connections", "010", "max_conn=8", func(c *config.Config, _ config.File) bool { return c.MaxConnections == 8 }}, // as pflag has it

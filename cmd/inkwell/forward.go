@@ -113,7 +113,8 @@ func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup 
 		}
 		if o.Once { // without it nothing is asked of a file system here: it may hang
 			if found, err := in.Finds(); err == nil && !found {
-				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name)", in.Glob, fs.ErrNotExist)
+				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name, and write DIR/* for those "+
+					"in a directory)", in.Glob, fs.ErrNotExist)
 			}
 		}
 		o.Inputs, w.ours.categories = append(o.Inputs, in), append(w.ours.categories, in.Category)

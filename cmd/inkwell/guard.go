@@ -23,7 +23,7 @@ func guardFlags(flags *pflag.FlagSet) {
 	flags.String("tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
 	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
 	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
-	flags.Int("max-entries", 0, "messages of one call; 0 = one for each 64 bytes of --max-frame")
+	flags.Int("max-entries", 0, "messages of one call; 0 = one for each 32 bytes of the largest call")
 	flags.Var(checked("0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
 	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
 	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")

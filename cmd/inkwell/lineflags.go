@@ -19,13 +19,19 @@ type lineFlags struct {
 }
 
 func (f *lineFlags) register(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.exclude, "exclude", nil, "a `PATTERN` of files, or of directories with all in them, that are not followed; can be repeated")
-	flags.Var(conf.Value(&f.lines.Encoding, "auto", "encoding", lines.ParseEncoding), "encoding", "of the files: auto, utf-8, utf-16le or utf-16be")
-	flags.Var(conf.Value(&f.lines.Format, "none", "format", lines.ParseFormat), "format", "of container logs, which are unpacked: auto, cri, docker or none")
-	flags.BoolVar(&f.lines.Stamp, "stamp", false, "put time and stream of a container line before the message")
-	flags.StringVar(&f.lines.Start, "multiline-start", "", "a line that matches this `REGEXP` begins a message of several lines")
-	flags.Var(conf.Value(&f.lines.MaxLines, "500", "lines", parseLines), "multiline-lines", "a message of so many lines is complete")
-	flags.Var(conf.Value(&f.lines.Wait, "5s", "duration", parseWait), "multiline-wait", "a message is complete when nothing was added to it for so long")
+	o := &f.lines
+	flags.StringArrayVar(&f.exclude, "exclude", nil,
+		"a `PATTERN` of files, or of directories with all in them, that are not followed; can be repeated")
+	flags.Var(conf.Value(&o.Encoding, "auto", "encoding", lines.ParseEncoding), "encoding",
+		"of the files: auto, utf-8, utf-16le or utf-16be")
+	flags.Var(conf.Value(&o.Format, "none", "format", lines.ParseFormat), "format",
+		"of container logs, which are unpacked: auto, cri, docker or none")
+	flags.BoolVar(&o.Stamp, "stamp", false, "put time and stream of a container line before the message")
+	flags.StringVar(&o.Start, "multiline-start", "", "a line that matches this `REGEXP` begins a message of several lines")
+	flags.Var(conf.Value(&o.MaxLines, "500", "lines", parseLines), "multiline-lines",
+		"a message of so many lines is complete")
+	flags.Var(conf.Value(&o.Wait, "5s", "duration", parseWait), "multiline-wait",
+		"a message is complete when nothing was added to it for so long")
 }
 
 // apply gives the flags to an input: all of them, or those that were given if it comes from a configuration.

@@ -21,7 +21,8 @@ const longest = 200
 // Unknown stands in for a name that has no value.
 const Unknown = "unknown"
 
-var nameExpr = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+// IsName says whether a text in braces is a name.
+var IsName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString
 
 // Template is a category with {name} in it.
 type Template struct {
@@ -29,10 +30,24 @@ type Template struct {
 	names []string
 }
 
-// Parse reads a category whose names must be among known.
-func Parse(text string, known ...string) (*Template, error) {
+// ParseKnown reads a category whose names must be among known.
+func ParseKnown(text string, known ...string) (*Template, error) {
+	t, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("category %s: %w", text, err)
+	}
+	for _, name := range t.names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("category %s: {%s} is not known here, but {%s}", text, name, strings.Join(known, "}, {"))
+		}
+	}
+	return t, nil
+}
+
+// Parse reads a category.
+func Parse(text string) (*Template, error) {
 	if text == "" {
-		return nil, errors.New("the category must not be empty")
+		return nil, errors.New("it must not be empty")
 	}
 	t := &Template{}
 	rest := text
@@ -40,25 +55,25 @@ func Parse(text string, known ...string) (*Template, error) {
 		before, behind, found := strings.Cut(rest, "{")
 		t.texts = append(t.texts, before)
 		if strings.Contains(before, "}") {
-			return nil, fmt.Errorf("category %s: } without {", text)
+			return nil, errors.New("} without {")
 		}
 		if !found {
 			return t, nil
 		}
 		name, behind, closed := strings.Cut(behind, "}")
-		if !closed || !nameExpr.MatchString(name) {
-			return nil, fmt.Errorf("category %s: {%s is not a name in braces, as {host}", text, name)
-		}
-		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("category %s: {%s} is not known here, but {%s}", text, name, strings.Join(known, "}, {"))
+		if !closed || !IsName(name) {
+			return nil, fmt.Errorf("{%s is not a name in braces, as {host}", name)
 		}
 		t.names = append(t.names, name)
 		rest = behind
 	}
 }
 
-// Varies says whether there are names in it.
-func (t *Template) Varies() bool { return len(t.names) > 0 }
+// Names are the names in it, in order; one that stands twice is there twice.
+func (t *Template) Names() []string { return t.names }
+
+// Fixed returns the category as it was written, and whether it has no names.
+func (t *Template) Fixed() (category string, is bool) { return t.texts[0], len(t.names) == 0 }
 
 // Fill puts values in the place of their names and makes what comes out a safe name. A value that is empty is Unknown.
 func (t *Template) Fill(value func(name string) string) string {

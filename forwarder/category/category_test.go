@@ -21,7 +21,7 @@ func TestFill(t *testing.T) {
 		{"{host}{host}", "100%", "100%25100%25"},
 		{"{host}", "getty@tty1.service", "getty%40tty1.service"},
 	} {
-		tmpl, err := Parse(c.text, "host", "app")
+		tmpl, err := ParseKnown(c.text, "host", "app")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func TestFill(t *testing.T) {
 			t.Errorf("%s with %q is %q, want %q", c.text, c.host, got, c.want)
 		}
 	}
-	tmpl, err := Parse("{host}", "host")
+	tmpl, err := ParseKnown("{host}", "host")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,24 @@ func TestFill(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	for _, text := range []string{"", "{", "}", "a}b", "{}", "{ho st}", "{unknown}", "{host", "{host}}"} {
-		if _, err := Parse(text, "host"); err == nil {
+		if _, err := ParseKnown(text, "host"); err == nil {
 			t.Errorf("%q was accepted", text)
 		}
 	}
+}
+
+// FuzzSafe: different texts are different categories, and what comes out is safe.
+func FuzzSafe(f *testing.F) {
+	f.Add("a b", "a%20b")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		x, y := safe(a), safe(b)
+		if (a == b) != (x == y) {
+			t.Errorf("%q and %q are %q and %q", a, b, x, y)
+		}
+		for _, c := range []byte(shorten(undotted("x." + x))) {
+			if c <= ' ' || c >= 0x7f || c == '/' {
+				t.Errorf("%q is not safe", x)
+			}
+		}
+	})
 }

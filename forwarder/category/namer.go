@@ -37,10 +37,10 @@ func (n *Namer) rest() string { return n.template.Fill(func(string) string { ret
 
 // Name is the template with the values in it. When it would be one category too many, each name of the template becomes "other".
 func (n *Namer) Name(value func(name string) string) string {
-	name := n.template.Fill(value)
-	if !n.template.Varies() {
-		return name
+	if fixed, is := n.template.Fixed(); is {
+		return fixed
 	}
+	name := n.template.Fill(value)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {

@@ -81,7 +81,9 @@ func (in *Input) read(ctx context.Context) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		in.health.Set(in.o.Name(), nil)
+		if n == 0 {
+			in.health.Set(in.o.Name(), nil)
+		}
 		if n == 0 && skip {
 			if e.cursor != in.last.cursor {
 				return n, errMoved

@@ -98,7 +98,7 @@ type place struct {
 
 // Validate reports everything that is wrong.
 func (o *Options) Validate() error {
-	_, err := category.Parse(o.template(), names...)
+	_, err := category.ParseKnown(o.template(), names...)
 	errs := []error{err}
 	for _, unit := range o.Units {
 		if _, err := path.Match(unit, ""); err != nil || unit == "" {
@@ -156,7 +156,7 @@ func (in *Input) Open(dir *faultfs.Dir) (err error) {
 	in.log, in.health = in.o.Logger, stats.NewHealth(in.o.Logger)
 	in.lines = in.o.Stats.Overall("lines read")
 	in.truncated = in.o.Stats.Overall("messages cut")
-	t, err := category.Parse(in.o.template(), names...)
+	t, err := category.ParseKnown(in.o.template(), names...)
 	if err != nil {
 		return err
 	}
@@ -180,8 +180,8 @@ func (in *Input) Open(dir *faultfs.Dir) (err error) {
 // must not have the numbers of what was sent. With another selection numbers would mean other entries.
 func (in *Input) begin() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return fmt.Errorf("find out when the machine was started: %w", err)
+	if err != nil { // nothing can be said of starts then
+		in.log.Warn("cannot tell whether the machine was started anew", "err", err)
 	}
 	rules := in.rules(boot)
 	if in.state.stream != (stream.ID{}) && binary.BigEndian.Uint32(in.state.stream[12:]) == rules {

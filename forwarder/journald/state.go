@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -165,15 +164,15 @@ type Position struct {
 // ReadPositions reads the states of journals in a forwarder's state directory, which may be in use. bad counts lines that were not
 // written to their end.
 func ReadPositions(stateDir string) (list []Position, bad int, err error) {
-	entries, err := os.ReadDir(stateDir)
-	if err != nil {
-		return nil, 0, err
-	}
-	dir, err := faultfs.OpenDir(stateDir, nil)
+	dir, err := faultfs.LookBeneath("", stateDir)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer dir.Close()
+	entries, err := dir.ReadDir()
+	if err != nil {
+		return nil, 0, err
+	}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), statePrefix) || filepath.Ext(e.Name()) != "" { // .corrupt, and what a write leaves
 			continue

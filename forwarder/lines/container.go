@@ -57,7 +57,8 @@ func (d *Decoder) unpack(p *piece) {
 //	2016-10-06T00:17:09.669794202Z stdout P the beginning of a line
 //	2016-10-06T00:17:09.669794203Z stdout F and its end
 //
-// More tags can follow the first one behind a colon. The text may be empty, and the blank before it may be missing then.
+// More tags can follow the first one behind a colon. The text may be empty, and the blank before it may be missing
+// then.
 func unpackCRI(p *piece) bool {
 	line := p.text
 	at := bytes.IndexByte(line[:min(len(line), 40)], ' ')
@@ -108,7 +109,8 @@ func (p *piece) take(text []byte, i int) {
 	}
 }
 
-// unpackDocker reads a line as Docker's json-file driver writes it; one without a newline within goes on in the next of its stream:
+// unpackDocker reads a line as Docker's json-file driver writes it; one without a newline within goes on in the next
+// of its stream:
 //
 //	{"log":"a line\n","stream":"stdout","time":"2016-02-08T18:33:16.36791762Z"}
 func (d *Decoder) unpackDocker(p *piece) bool {
@@ -153,7 +155,8 @@ func (d *Decoder) unpackDocker(p *piece) bool {
 func dockerTail(rest []byte) (stream, stamp []byte, ok bool) {
 	const before, between, end = `,"stream":"`, `","time":"`, `"}`
 	at := len(before) + len("stdout")
-	if len(rest) < at+len(between) || string(rest[:len(before)]) != before || string(rest[at:at+len(between)]) != between {
+	if len(rest) < at+len(between) || string(rest[:len(before)]) != before ||
+		string(rest[at:at+len(between)]) != between {
 		return nil, nil, false
 	}
 	stream = rest[len(before):at]
@@ -164,8 +167,8 @@ func dockerTail(rest []byte) (stream, stamp []byte, ok bool) {
 	return stream, stamp, ok
 }
 
-// appendUnquoted appends the JSON string that begins in, behind its first quote, to dst, and returns what follows it. It is not ok if the
-// string has something in it that Docker does not write: encoding/json reads that.
+// appendUnquoted appends the JSON string that begins in, behind its first quote, to dst, and returns what follows it.
+// It is not ok if the string has something in it that Docker does not write: encoding/json reads that.
 func appendUnquoted(dst, in []byte) (text, rest []byte, ok bool) {
 	for {
 		i := bytes.IndexAny(in, `"\`)

@@ -21,8 +21,8 @@ type Cut struct {
 	Broken  bool // the last entry is a piece of a line that goes on
 }
 
-// Take appends the lines that begin data to b, until it is full. What is left of data then is a line without an end, or b is full.
-// broken says that data begins within a line.
+// Take appends the lines that begin data to b, until it is full. What is left of data then is a line without an end,
+// or b is full. broken says that data begins within a line.
 func (c Cutter) Take(b *proto.Batch, data []byte, broken bool) Cut {
 	t := Cut{Broken: broken}
 	for t.Bytes < len(data) && b.Size() < c.Full {

@@ -45,8 +45,8 @@ func detect(head []byte) Encoding {
 	return UTF8
 }
 
-// mark is how many bytes of the chunk are no text: a byte order mark at the start of the file, or the second half of a character within
-// which the position stands, because it was written before the file was read as UTF-16.
+// mark is how many bytes of the chunk are no text: a byte order mark at the start of the file, or the second half of
+// a character within which the position stands, because it was written before the file was read as UTF-16.
 func mark(c Chunk) int {
 	switch {
 	case c.Offset == 0 && len(marks[c.Encoding]) > 0 && bytes.HasPrefix(c.Data, []byte(marks[c.Encoding])):
@@ -60,8 +60,8 @@ func mark(c Chunk) int {
 // wide says whether it is one of two bytes a character.
 func (e Encoding) wide() bool { return e == UTF16LE || e == UTF16BE }
 
-// lineEnd returns where the line ends that begins data, newline included. A line longer than longest is cut there, or a little before,
-// and not whole. 0 means that its end is not in data.
+// lineEnd returns where the line ends that begins data, newline included. A line longer than longest is cut there, or
+// a little before, and not whole. 0 means that its end is not in data.
 func (e Encoding) lineEnd(data []byte, longest int) (end int, whole bool) {
 	if !e.wide() {
 		if i := bytes.IndexByte(data[:min(len(data), longest)], '\n'); i >= 0 {
@@ -86,8 +86,8 @@ func (e Encoding) lineEnd(data []byte, longest int) (end int, whole bool) {
 	return longest, false
 }
 
-// newline returns the place behind the first newline of text, 0 if there is none. Half of another character can look like one: Ċ is
-// 0a 01 in UTF-16LE.
+// newline returns the place behind the first newline of text, 0 if there is none. Half of another character can look
+// like one: Ċ is 0a 01 in UTF-16LE.
 func (e Encoding) newline(text []byte) int {
 	for from := 0; ; {
 		i := bytes.IndexByte(text[from:], '\n')
@@ -148,7 +148,8 @@ func (e Encoding) appendUTF8(dst, text []byte) []byte {
 	t.Reset()
 	n, read, err := t.Transform(dst[len(dst):cap(dst)], text, true)
 	if err != nil || read < len(text) {
-		panic(fmt.Sprintf("decode %d bytes of UTF-16: %d read: %v", len(text), read, err)) // there was room, and nothing is invalid
+		// There was room, and nothing is invalid.
+		panic(fmt.Sprintf("decode %d bytes of UTF-16: %d read: %v", len(text), read, err))
 	}
 	return dst[:len(dst)+n]
 }

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzTake: whatever the bytes, and wherever reading is broken off, begun again, or short of room, the same messages come out; plain ones
-// hold the bytes of the file.
+// FuzzTake: whatever the bytes, and wherever reading is broken off, begun again, or short of room, the same messages
+// come out; plain ones hold the bytes of the file.
 func FuzzTake(f *testing.F) {
 	f.Add([]byte("a\nb\n"), uint8(0), uint64(1))
 	f.Add([]byte(t1+" stdout P a\n"+t1+" stderr F b\n"+t1+" stdout F c\n"), uint8(2), uint64(2))

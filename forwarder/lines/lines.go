@@ -4,13 +4,14 @@
 //	                (newline)      (UTF-16 to      (container line   (P pieces and F joined,
 //	                               UTF-8)          unpacked)         lines up to the next start)
 //
-// A Decoder is a function, not a stream: Take is given the bytes behind a position and says which messages they hold and where the
-// next position is. It keeps nothing between two calls. That is what makes a restart exact: whatever is not complete is read again from
-// its first byte, in this process or in the next one, and everything that decides where a message ends stands in the bytes themselves
-// (newlines, the start pattern, container times, sizes), but for Chunk.End, which the caller has to make durable first.
+// A Decoder is a function, not a stream: Take is given the bytes behind a position and says which messages they hold
+// and where the next position is. It keeps nothing between two calls. That is what makes a restart exact: whatever is
+// not complete is read again from its first byte, in this process or in the next one, and everything that decides
+// where a message ends stands in the bytes themselves (newlines, the start pattern, container times, sizes), but for
+// Chunk.End, which the caller has to make durable first.
 //
-// A position is a source offset at which a message begins, and Ahead. Ahead matters when the lines of a container's two streams are
-// mixed. Here a message of stdout has begun at 0 and is not complete, while one of stderr is:
+// A position is a source offset at which a message begins, and Ahead. Ahead matters when the lines of a container's
+// two streams are mixed. Here a message of stdout has begun at 0 and is not complete, while one of stderr is:
 //
 //	0   stdout P …
 //	60  stderr F oops       complete: taken
@@ -29,7 +30,8 @@ import (
 	"inkwell/proto"
 )
 
-// Options say how the bytes of a file become messages. The zero value: plain lines of any bytes, UTF-16 where a byte order mark says so.
+// Options say how the bytes of a file become messages. The zero value: plain lines of any bytes, UTF-16 where a byte
+// order mark says so.
 type Options struct {
 	Encoding Encoding
 	Format   Format
@@ -45,7 +47,8 @@ const (
 	defaultLines = 500
 	defaultWait  = 5 * time.Second
 
-	// idleSpan is how many bytes of the other stream may follow a message before it is complete: it bounds how much is read again.
+	// idleSpan is how many bytes of the other stream may follow a message before it is complete: it bounds how much
+	// is read again.
 	idleSpan = 64 << 10
 )
 
@@ -56,7 +59,8 @@ func (o Options) Validate() error {
 		problems = append(problems, fmt.Errorf("multiline start %q: %w", o.Start, err))
 	}
 	if o.Stamp && o.Format == None {
-		problems = append(problems, errors.New("stamp needs format=auto, cri or docker: plain lines have neither time nor stream"))
+		problems = append(problems,
+			errors.New("stamp needs format=auto, cri or docker: plain lines have neither time nor stream"))
 	}
 	if o.MaxLines < 0 || o.Wait < 0 {
 		problems = append(problems, errors.New("multiline lines and wait must not be negative"))
@@ -79,7 +83,7 @@ type Decoder struct {
 // output is what one call of Take has put out.
 type output struct {
 	batch *proto.Batch
-	chunk *Chunk
+	chunk Chunk
 	taken Taken
 }
 
@@ -98,8 +102,8 @@ func NewDecoder(o Options) *Decoder {
 	return d
 }
 
-// Joins says whether a message can consist of several lines of the file, so that a quiet file may end with complete lines that are not
-// taken yet: after Wait the caller gives a Chunk with End.
+// Joins says whether a message can consist of several lines of the file, so that a quiet file may end with complete
+// lines that are not taken yet: after Wait the caller gives a Chunk with End.
 func (d *Decoder) Joins() bool { return d.o.Format != None || d.start != nil }
 
 // Plain says whether a file of that encoding consists of plain lines.
@@ -108,7 +112,8 @@ func (d *Decoder) Plain(e Encoding) bool { return !d.Joins() && !e.wide() }
 // Wait is how long a file has to be quiet until its last message is complete.
 func (d *Decoder) Wait() time.Duration { return d.o.Wait }
 
-// Encoding is that of a file which begins with head, as far as that is known: of fewer than two bytes it may be another one later.
+// Encoding is that of a file which begins with head, as far as that is known: of fewer than two bytes it may be
+// another one later.
 func (d *Decoder) Encoding(head []byte) Encoding {
 	if d.o.Encoding != Auto {
 		return d.o.Encoding
@@ -122,12 +127,14 @@ func (d *Decoder) Most() int { return d.span() + d.o.MaxLine }
 // span is how many source bytes a message may cover, those of the other stream between its lines included.
 func (d *Decoder) span() int { return d.o.MaxLine + idleSpan }
 
-// Fingerprint tells options apart that make other messages of the same bytes. That of plain lines is their longest length.
+// Fingerprint tells options apart that make other messages of the same bytes. That of plain lines is their longest
+// length.
 func (d *Decoder) Fingerprint(e Encoding) uint32 {
 	if d.Plain(e) {
 		return uint32(d.o.MaxLine)
 	}
-	return crc32.ChecksumIEEE(fmt.Appendf(nil, "%d %d %t %q %d %d %d", e, d.o.Format, d.o.Stamp, d.o.Start, d.o.MaxLines, d.o.Wait, d.o.MaxLine))
+	return crc32.ChecksumIEEE(fmt.Appendf(nil, "%d %d %t %q %d %d %d",
+		e, d.o.Format, d.o.Stamp, d.o.Start, d.o.MaxLines, d.o.Wait, d.o.MaxLine))
 }
 
 // Chunk is bytes of a file.
@@ -152,8 +159,9 @@ type Taken struct {
 	Broken  bool
 }
 
-// Take appends to b the messages that are complete in c, until b is full. With c.End everything before it is taken unless b is full:
-// then Bytes is less. When nothing is taken of as many bytes as Most says, that is a mistake of this package.
+// Take appends to b the messages that are complete in c, until b is full. With c.End everything before it is taken
+// unless b is full: then Bytes is less. When nothing is taken of as many bytes as Most says, that is a mistake of
+// this package.
 func (d *Decoder) Take(b *proto.Batch, c Chunk) Taken {
 	skipped := min(mark(c), len(c.Data))
 	if d.Plain(c.Encoding) && c.End == 0 {
@@ -164,14 +172,14 @@ func (d *Decoder) Take(b *proto.Batch, c Chunk) Taken {
 		cut.Bytes += skipped
 		return Taken{Bytes: cut.Bytes, Seen: cut.Bytes, Entries: cut.Entries, Split: cut.Split, Broken: cut.Broken}
 	}
-	d.out = output{batch: b, chunk: &c, taken: Taken{Broken: c.Broken}}
+	d.out = output{batch: b, chunk: c, taken: Taken{Broken: c.Broken}}
 	d.first = -1
 	return d.finish(d.lines(skipped))
 }
 
 // lines goes through the lines of the chunk from at on, and returns where it stopped.
 func (d *Decoder) lines(at int) int {
-	c := d.out.chunk
+	c := &d.out.chunk
 	data := c.Data
 	if c.End > 0 {
 		data = data[:c.End]
@@ -196,7 +204,7 @@ func (d *Decoder) lines(at int) int {
 
 // finish says where the next position is: at the first byte of the oldest message that is not complete.
 func (d *Decoder) finish(at int) Taken {
-	t, c := &d.out.taken, d.out.chunk
+	t, c := d.out.taken, &d.out.chunk
 	t.Seen = at
 	first, last := at, 0
 	for i := range d.pending {
@@ -211,13 +219,13 @@ func (d *Decoder) finish(at int) Taken {
 		first, last = 0, c.Ahead
 	}
 	t.Bytes, t.Ahead = first, last-first
-	d.out.batch, d.out.chunk = nil, nil
-	return *t
+	d.out = output{}
+	return t
 }
 
 // line takes the source line at data[p.from:p.to].
 func (d *Decoder) line(p *piece) {
-	c := d.out.chunk
+	c := &d.out.chunk
 	p.text, p.at = c.Data[p.from:p.to], p.from
 	if c.Encoding.wide() {
 		d.decoded = c.Encoding.appendUTF8(d.decoded[:0], p.text)

@@ -67,8 +67,8 @@ func (p place) chunk(d *Decoder, data []byte, to, end int) Chunk {
 
 func (p place) plus(t Taken) place { return place{p.offset + t.Bytes, t.Ahead} }
 
-// pieces takes data in chunks of random sizes and batches of random sizes, each time with another decoder, as many restarts would; what
-// is not acknowledged is taken again.
+// pieces takes data in chunks of random sizes and batches of random sizes, each time with another decoder, as many
+// restarts would; what is not acknowledged is taken again.
 func pieces(t testing.TB, o Options, data []byte, rng *rand.Rand) (list []string) {
 	t.Helper()
 	var p place
@@ -227,8 +227,8 @@ func TestPartsOfTwoStreams(t *testing.T) {
 		"xy\n", "z\n", "abc\n", "w\n")
 }
 
-// A container that ends without a newline leaves a part without an end: it is not joined with what its next run writes much later, and
-// does not keep what the other stream says: grafana/loki#10998.
+// A container that ends without a newline leaves a part without an end: it is not joined with what its next run
+// writes much later, and does not keep what the other stream says: grafana/loki#10998.
 func TestPartsThatAreNeverEnded(t *testing.T) {
 	o := options(func(o *Options) { o.Format = CRI; o.Wait = 10 * time.Second })
 	later := "2026-11-29T10:00:11Z"

@@ -74,8 +74,8 @@ func (m *message) append(p *piece, data []byte, stamp bool) {
 	m.stamp = append(m.stamp[:0], p.stamp...)
 }
 
-// settle takes the messages that are complete before p, because p does not go on with them: it comes too late, the message covers too
-// much of the file, or too much of the other stream came meanwhile.
+// settle takes the messages that are complete before p, because p does not go on with them: it comes too late, the
+// message covers too much of the file, or too much of the other stream came meanwhile.
 func (d *Decoder) settle(p *piece) {
 	for i := range d.pending {
 		m := &d.pending[i]
@@ -164,7 +164,8 @@ func (d *Decoder) flushAll() {
 	}
 }
 
-// lateBy says whether b was written more than wait after a; both begin with a time of RFC 3339. Without times it is not.
+// lateBy says whether b was written more than wait after a; both begin with a time of RFC 3339. Without times it is
+// not.
 func lateBy(a, b []byte, wait time.Duration) bool {
 	const toSecond = len("2006-01-02T15:04:05")
 	if len(a) < toSecond || len(b) < toSecond || bytes.Equal(a[:toSecond], b[:toSecond]) && wait >= time.Second {

@@ -29,8 +29,8 @@ func newExclude(text string) (exclude, error) {
 	return exclude{glob: text}, nil
 }
 
-// excluded says whether path is not to be followed, or is below a directory that is not. The first fixed parts of path are what the
-// pattern names itself; they are not asked about.
+// excluded says whether path is not to be followed, or is below a directory that is not. The first fixed parts of
+// path are what the pattern names itself; they are not asked about.
 func (p *Pattern) excluded(path string, fixed int) bool {
 	if len(p.excludes) == 0 {
 		return false

@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -18,22 +19,30 @@ const (
 	fullLook = time.Minute
 )
 
-// Finder finds the directories in which files can match one pattern. It lists a directory only if what is below it depends on the names
-// in it, and again only if its time stamp has changed: an idle look is one stat(2) for each of those.
+// Finder finds the directories in which files can match one pattern. It lists a directory only if what is below it
+// depends on the names in it, and again only if its time stamp has changed: an idle look is one stat(2) for each of
+// those. Who knows of a change looks at that directory only.
 //
-// A Finder belongs to one goroutine. Look can block for as long as a file system does that the pattern leads to.
+// A Finder belongs to one goroutine. Look can block for as long as a file system does that the pattern leads to, unless there is a Guard.
 type Finder struct {
+	// Guard makes a call of the file system on which path lies. It is false if that does not answer: the call may still go on then, and
+	// the directory is taken for unchanged. nil = calls are made without it.
+	Guard func(path string, call func()) bool
+
 	pattern *Pattern
 	root    *dir
+	lists   map[string]*dir // those whose names matter, by path
 	dirs    int
+	looks   int
 	changes Changes
 }
 
 // Changes are what a look found that was not so at the one before.
 type Changes struct {
 	Added  []string // directories in which files can match
-	Gone   []string // directories that do not exist any more, or are not below the pattern any more
-	Issues []Issue  // on the way; all that there are now, in the order of their paths
+	Gone   []string // directories that do not exist any more
+	Lists  []string // directories in which new names can matter; also some of Added
+	Issues []Issue  // on the way; all that there were at the last Look, in the order of their paths
 }
 
 // Issue is something that keeps a pattern from leading anywhere.
@@ -59,7 +68,7 @@ type dir struct {
 	names  []string // those below it that the pattern names
 	lists  bool     // the names in it matter
 	files  bool     // files in it can match
-	told   bool     // it is in some Added
+	looked int      // the look at which that was done
 	subs   map[string]*dir
 	mtime  time.Time // when it was listed …
 	listed time.Time // … which was then
@@ -74,7 +83,7 @@ type state struct {
 
 // NewFinder returns one that has not looked yet.
 func NewFinder(p *Pattern) *Finder {
-	f := &Finder{pattern: p}
+	f := &Finder{pattern: p, lists: make(map[string]*dir)}
 	var states []state
 	for i := range p.alternatives {
 		states = append(states, state{of: &p.alternatives[i]})
@@ -130,50 +139,81 @@ func (d *dir) enter(name string, link bool) (states []state) {
 	return states
 }
 
-// Look goes through the directories. What it returns is valid until the next look.
+// Look goes through all directories. What it returns is valid until the next look.
 func (f *Finder) Look(now time.Time) *Changes {
-	f.changes = Changes{Added: f.changes.Added[:0], Gone: f.changes.Gone[:0], Issues: f.changes.Issues[:0]}
+	f.begin()
+	f.changes.Issues = f.changes.Issues[:0]
 	if len(f.root.states) > 0 {
 		f.look(f.root, now)
 	}
-	slices.SortFunc(f.changes.Issues, func(a, b Issue) int { return compare(a.Path, b.Path) })
+	slices.SortFunc(f.changes.Issues, func(a, b Issue) int { return cmp.Compare(a.Path, b.Path) })
 	return &f.changes
 }
 
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// LookAt looks at a directory of which it is known that names in it changed, and at what is new below it.
+func (f *Finder) LookAt(path string, now time.Time) *Changes {
+	f.begin()
+	issues := len(f.changes.Issues)
+	if d := f.lists[path]; d != nil {
+		d.listed = time.Time{}
+		f.list(d, now)
 	}
-	return 0
+	f.changes.Issues = f.changes.Issues[:issues]
+	return &f.changes
+}
+
+func (f *Finder) begin() {
+	c := &f.changes
+	c.Added, c.Gone, c.Lists = c.Added[:0], c.Gone[:0], c.Lists[:0]
+	f.looks++
 }
 
 // look looks at d, which is there.
 func (f *Finder) look(d *dir, now time.Time) {
-	if d.files && !d.told {
-		d.told = true
+	if d.files && d.looked == 0 {
 		f.changes.Added = append(f.changes.Added, d.path)
 	}
+	if d.lists && d.looked == 0 {
+		f.lists[d.path] = d
+		f.changes.Lists = append(f.changes.Lists, d.path)
+	}
+	d.looked = f.looks
 	if d.lists {
 		f.list(d, now)
 	}
 	for _, name := range d.names {
-		f.lookAt(d, name)
+		f.lookForName(d, name, now)
 	}
 	for _, sub := range d.subs {
-		f.look(sub, now)
+		if sub.looked != f.looks {
+			f.look(sub, now)
+		}
 	}
 }
 
-// lookAt finds out whether the directory that the pattern names is there.
-func (f *Finder) lookAt(d *dir, name string) {
+// guarded makes a call about path, and says whether it came back.
+func (f *Finder) guarded(path string, call func()) bool {
+	if f.Guard == nil {
+		call()
+		return true
+	}
+	return f.Guard(path, call)
+}
+
+// lookForName finds out whether the directory that the pattern names is there.
+func (f *Finder) lookForName(d *dir, name string, now time.Time) {
 	path := filepath.Join(d.path, name)
 	var st unix.Stat_t
-	err := unix.Stat(path, &st)
+	var err error
+	if !f.guarded(path, func() { err = unix.Stat(path, &st) }) {
+		return
+	}
 	is := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
-	f.set(d, name, is)
+	if is {
+		f.enter(d, name, now)
+	} else {
+		f.leave(d, name)
+	}
 	switch {
 	case is || d.lists: // of what is found by chance nothing is expected
 	case err == nil, errors.Is(err, unix.ENOTDIR):
@@ -185,28 +225,36 @@ func (f *Finder) lookAt(d *dir, name string) {
 	}
 }
 
-// set notes that the directory name below d is there, or not.
-func (f *Finder) set(d *dir, name string, is bool) {
-	sub := d.subs[name]
-	switch {
-	case is && sub == nil:
-		path := filepath.Join(d.path, name)
-		if states := f.allowed(path, d.enter(name, f.isLink(path))); len(states) > 0 {
-			if d.subs == nil {
-				d.subs = make(map[string]*dir)
-			}
-			d.subs[name] = newDir(path, states)
-			f.dirs++
-		}
-	case !is && sub != nil:
+// enter looks at the directory name below d, if it is new.
+func (f *Finder) enter(d *dir, name string, now time.Time) {
+	if d.subs[name] != nil {
+		return
+	}
+	path := filepath.Join(d.path, name)
+	states := f.allowed(path, d.enter(name, f.isLink(path)))
+	if len(states) == 0 {
+		return
+	}
+	if d.subs == nil {
+		d.subs = make(map[string]*dir)
+	}
+	sub := newDir(path, states)
+	d.subs[name] = sub
+	f.dirs++
+	f.look(sub, now)
+}
+
+// leave forgets the directory name below d, which is not there any more.
+func (f *Finder) leave(d *dir, name string) {
+	if sub := d.subs[name]; sub != nil {
 		f.forget(sub)
 		delete(d.subs, name)
 	}
 }
 
-func (f *Finder) isLink(path string) bool {
+func (f *Finder) isLink(path string) (is bool) {
 	var st unix.Stat_t
-	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+	return f.guarded(path, func() { is = unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK }) && is
 }
 
 // allowed leaves out the states of a directory that is excluded.
@@ -216,7 +264,8 @@ func (f *Finder) allowed(path string, states []state) []state {
 
 func (f *Finder) forget(d *dir) {
 	f.dirs--
-	if d.told {
+	delete(f.lists, d.path)
+	if d.files {
 		f.changes.Gone = append(f.changes.Gone, d.path)
 	}
 	for _, sub := range d.subs {
@@ -227,11 +276,15 @@ func (f *Finder) forget(d *dir) {
 // list lists d if it has changed.
 func (f *Finder) list(d *dir, now time.Time) {
 	var st unix.Stat_t
-	err := unix.Stat(d.path, &st)
+	var err error
+	if !f.guarded(d.path, func() { err = unix.Stat(d.path, &st) }) {
+		return
+	}
 	mtime := time.Unix(st.Mtim.Unix())
-	if err != nil || d.failed != nil || !mtime.Equal(d.mtime) || d.listed.Sub(mtime).Abs() < settleTime || now.Sub(d.listed) >= fullLook {
+	if err != nil || d.failed != nil || !mtime.Equal(d.mtime) || d.listed.Sub(mtime).Abs() < settleTime ||
+		now.Sub(d.listed) >= fullLook {
 		d.mtime, d.listed = mtime, now
-		d.failed = f.read(d)
+		d.failed = f.read(d, now)
 	}
 	if d.failed != nil && !errors.Is(d.failed, fs.ErrNotExist) {
 		f.changes.Issues = append(f.changes.Issues, Issue{Path: d.path, Kind: Unreadable, Err: d.failed})
@@ -239,13 +292,14 @@ func (f *Finder) list(d *dir, now time.Time) {
 }
 
 // read reads the names in d. If that fails, what was known stays.
-func (f *Finder) read(d *dir) error {
-	file, err := os.OpenFile(d.path, unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return err
+func (f *Finder) read(d *dir, now time.Time) error {
+	var entries []fs.DirEntry
+	var err error
+	if !f.guarded(d.path, func() { entries, err = list(d.path) }) {
+		d.listed = time.Time{}
+		return nil
 	}
-	entries, err := file.ReadDir(-1)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err != nil {
 		return err
 	}
 	is := make(map[string]bool)
@@ -254,19 +308,40 @@ func (f *Finder) read(d *dir) error {
 		case fs.ModeDir:
 			is[e.Name()] = true
 		case fs.ModeSymlink:
-			var st unix.Stat_t
-			is[e.Name()] = unix.Stat(filepath.Join(d.path, e.Name()), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+			is[e.Name()] = f.leadsToDir(filepath.Join(d.path, e.Name()))
 		}
 	}
 	for name := range d.subs {
 		if !is[name] && !slices.Contains(d.names, name) {
-			f.set(d, name, false)
+			f.leave(d, name)
 		}
 	}
 	for name, there := range is {
 		if there && len(d.enter(name, false)) > 0 {
-			f.set(d, name, true)
+			f.enter(d, name, now)
 		}
 	}
 	return nil
+}
+
+func list(path string) ([]fs.DirEntry, error) {
+	file, err := os.OpenFile(path, unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := file.ReadDir(-1)
+	return entries, errors.Join(err, file.Close())
+}
+
+// leadsToDir says whether a link points to a directory. What it points to may lie on another file system.
+func (f *Finder) leadsToDir(link string) (is bool) {
+	target, err := os.Readlink(link)
+	if err != nil {
+		return false
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(filepath.Dir(link), target)
+	}
+	var st unix.Stat_t
+	return f.guarded(target, func() { is = unix.Stat(link, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR }) && is
 }

@@ -37,7 +37,11 @@ func newFound(p *Pattern) *found {
 func (f *found) look(t testing.TB) *Changes {
 	t.Helper()
 	f.now = f.now.Add(time.Second)
-	c := f.Look(f.now)
+	return f.note(t, f.Look(f.now))
+}
+
+func (f *found) note(t testing.TB, c *Changes) *Changes {
+	t.Helper()
 	for _, path := range c.Added {
 		if f.dirs[path] {
 			t.Errorf("%s is added again", path)
@@ -71,7 +75,8 @@ func (f *found) files(t testing.TB) (list []string) {
 	return list
 }
 
-// TestFinderFindsWhatMatches changes a tree at random and compares what the finder leads to with a walk through everything.
+// TestFinderFindsWhatMatches changes a tree at random and compares what the finder leads to with a walk through
+// everything.
 func TestFinderFindsWhatMatches(t *testing.T) {
 	root := t.TempDir()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -120,6 +125,34 @@ func TestFinderFindsWhatMatches(t *testing.T) {
 	for _, f := range finders {
 		if f.look(t); len(f.dirs) > 0 || f.Dirs() > 16 {
 			t.Errorf("%s: %d directories are not forgotten, %v", f.pattern, f.Dirs(), f.dirs)
+		}
+	}
+}
+
+// TestLookAt looks at the directory that has changed only, and finds what is new below it.
+func TestLookAt(t *testing.T) {
+	root := t.TempDir()
+	mkdir(t, root, "a/x")
+	f := newFound(compileOrFail(t, root+"/*/*/*.log", Options{}))
+	if c := f.look(t); !slices.Equal(c.Lists, []string{root, root + "/a"}) {
+		t.Errorf("the directories whose names matter: %q", c.Lists)
+	}
+	mkdir(t, root, "b/y")
+	mkdir(t, root, "a/z")
+	if err := os.RemoveAll(root + "/a/x"); err != nil {
+		t.Fatal(err)
+	}
+	c := f.note(t, f.LookAt(root, f.now))
+	if !slices.Equal(c.Added, []string{root + "/b/y"}) || !slices.Equal(c.Lists, []string{root + "/b"}) || len(c.Gone) > 0 {
+		t.Errorf("a look at the root: %+v", c)
+	}
+	c = f.note(t, f.LookAt(root+"/a", f.now))
+	if !slices.Equal(c.Added, []string{root + "/a/z"}) || !slices.Equal(c.Gone, []string{root + "/a/x"}) {
+		t.Errorf("a look at a: %+v", c)
+	}
+	for _, path := range []string{root + "/b/y", "/nowhere"} {
+		if c := f.note(t, f.LookAt(path, f.now)); len(c.Added)+len(c.Gone) > 0 {
+			t.Errorf("a look at %s: %+v", path, c)
 		}
 	}
 }
@@ -191,7 +224,8 @@ func TestDirectoryThatMayNotBeListed(t *testing.T) {
 	}
 }
 
-// Links to directories are followed where a part stands for one directory, and never where ** does: that would go in circles.
+// Links to directories are followed where a part stands for one directory, and never where ** does: that would go in
+// circles.
 func TestLinksToDirectories(t *testing.T) {
 	root := t.TempDir()
 	mkdir(t, root, "real")

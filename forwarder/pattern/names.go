@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Names are the names of files that a pattern wants in one directory. They do not change, and are safe for concurrent use.
+// Names are the names of files that a pattern wants in one directory. They do not change, and are safe for concurrent
+// use.
 type Names struct {
 	pattern *Pattern
 	dir     string

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"inkwell/forwarder/category"
 )
 
 // part is what is between two slashes.
@@ -215,8 +217,6 @@ func classExpr(text string) string {
 // maxAlternatives bounds what {a,b}{c,d} … can come to.
 const maxAlternatives = 1000
 
-var nameExpr = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // expand returns the patterns that the {a,b} of text stand for.
 func expand(text string) (list []string, err error) {
 	for at := 0; at < len(text); {
@@ -224,7 +224,7 @@ func expand(text string) (list []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if t.kind != group || nameExpr.MatchString(t.text[1:len(t.text)-1]) {
+		if t.kind != group || category.IsName(t.text[1:len(t.text)-1]) {
 			at += len(t.text)
 			continue
 		}
@@ -261,7 +261,7 @@ func choicesOf(text string) (list []string, err error) {
 		at += len(t.text)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf(`{%s} is neither a name, as {host}, nor a choice, as {a,b}: write \{ for the character`, text)
+		return nil, fmt.Errorf(`{%s} is neither a name, as {host}, nor a choice, as {a,b}; write \{ for a brace`, text)
 	}
 	return append(list, text[from:]), nil
 }

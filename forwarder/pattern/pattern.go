@@ -2,10 +2,11 @@
 //
 //	k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log
 //
-// A pattern is a path whose parts, between the slashes, can have *, ?, [abc] and {name}; ** stands for any number of directories, none
-// included, and {a,b} for a or b, which may have slashes in them. {name} is a * that must not be empty and whose text the category can
-// use. A part that does not begin with a dot matches no hidden file or directory, as in a shell. ** does not follow symbolic links to
-// directories; every other part does. A backslash takes away the meaning of the character behind it.
+// A pattern is a path whose parts, between the slashes, can have *, ?, [abc] and {name}; ** stands for any number of
+// directories, none included, and {a,b} for a or b, which may have slashes in them. {name} is a * that must not be
+// empty and whose text the category can use. A part that does not begin with a dot matches no hidden file or
+// directory, as in a shell. ** does not follow symbolic links to directories; every other part does. A backslash
+// takes away the meaning of the character behind it.
 //
 // Names are bytes. Nothing here opens a file; a Finder lists directories.
 package pattern
@@ -14,15 +15,19 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"inkwell/forwarder/category"
 )
 
-// Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for concurrent use.
+// Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for
+// concurrent use.
 type Pattern struct {
 	text         string
 	alternatives []alternative
 	excludes     excludes
-	category     *template
+	category     *category.Template
 }
 
 // alternative is a pattern without {a,b}.
@@ -32,8 +37,11 @@ type alternative struct {
 
 // Options are what goes with a pattern.
 type Options struct {
-	Category string   // may use the names of the pattern
-	Exclude  []string // patterns of what is not followed: of paths if they have a slash, else of names; what is below such a directory is not either
+	Category string // may use the names of the pattern
+
+	// Exclude are patterns of what is not followed: of files, and of directories with all that is below them. One that does
+	// not begin with a slash is meant wherever it stands.
+	Exclude []string
 }
 
 // Compile reads a pattern. A relative one is taken from the working directory.
@@ -62,8 +70,8 @@ func Compile(text string, o Options) (*Pattern, error) {
 		}
 		p.excludes = append(p.excludes, e)
 	}
-	if p.category, err = newTemplate(o.Category, p.alternatives); err != nil {
-		problems = append(problems, fmt.Errorf("category %s of %s: %w", o.Category, text, err))
+	if p.category, err = category.ParseKnown(o.Category, p.names()...); err != nil {
+		problems = append(problems, fmt.Errorf("pattern %s: %w", text, err))
 	}
 	return p, errors.Join(problems...)
 }
@@ -72,10 +80,19 @@ func Compile(text string, o Options) (*Pattern, error) {
 func (p *Pattern) String() string { return p.text }
 
 // Fixed returns the category, and whether it is the same for all paths.
-func (p *Pattern) Fixed() (category string, is bool) { return p.category.fixed(), !p.category.varies() }
+func (p *Pattern) Fixed() (category string, is bool) { return p.category.Fixed() }
+
+// names are those that a category can use: of each alternative.
+func (p *Pattern) names() []string {
+	names := p.alternatives[0].names()
+	for _, a := range p.alternatives[1:] {
+		names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(a.names(), name) })
+	}
+	return names
+}
 
 // Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
-func (p *Pattern) Match(path string) (category string, ok bool) {
+func (p *Pattern) Match(path string) (name string, ok bool) {
 	names := split(path)
 	for i := range p.alternatives {
 		a := &p.alternatives[i]
@@ -85,12 +102,12 @@ func (p *Pattern) Match(path string) (category string, ok bool) {
 		if p.excluded(path, a.fixed()) {
 			return "", false
 		}
-		if !p.category.varies() {
-			return p.category.fixed(), true
+		if fixed, is := p.category.Fixed(); is {
+			return fixed, true
 		}
 		values := make(map[string]string)
 		a.capture(names, 0, values)
-		return p.category.fill(values), true
+		return p.category.Fill(func(name string) string { return values[name] }), true
 	}
 	return "", false
 }

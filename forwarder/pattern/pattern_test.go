@@ -66,10 +66,10 @@ func TestPatternsThatAreNone(t *testing.T) {
 	}
 	for category, want := range map[string]string{
 		"":      "must not be empty",
-		"{x}":   "does not stand in the pattern",
+		"{x}":   "{x} is not known here, but {a}",
 		"{a":    "not a name in braces",
 		"a}":    "} without {",
-		"a.{b}": "or not in each of its alternatives",
+		"a.{b}": "{b} is not known here, but {a}",
 	} {
 		if _, err := Compile("/l/{{a}_{b},{a}}", Options{Category: category}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", category, err, want)
@@ -103,7 +103,7 @@ func TestCategories(t *testing.T) {
 	p := compileOrFail(t, "/l/{v}", Options{Category: "x.{v}"})
 	a, _ := p.Match("/l/" + strings.Repeat("a", 250) + "1")
 	b, _ := p.Match("/l/" + strings.Repeat("a", 250) + "2")
-	if len(a) != longestCategory || len(b) != longestCategory || a == b {
+	if len(a) != 200 || len(b) != 200 || a == b {
 		t.Errorf("two long names: %q, %q", a, b)
 	}
 }
@@ -163,21 +163,5 @@ func FuzzPattern(f *testing.F) {
 			}
 		}
 		t.Errorf("%q matches %q, but not as doublestar has it", pattern, path)
-	})
-}
-
-// FuzzSafe: different texts are different categories, and what comes out is safe.
-func FuzzSafe(f *testing.F) {
-	f.Add("a b", "a%20b")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		x, y := safe(a), safe(b)
-		if (a == b) != (x == y) {
-			t.Errorf("%q and %q are %q and %q", a, b, x, y)
-		}
-		for _, c := range []byte(shorten(undotted("x." + x))) {
-			if c <= ' ' || c >= 0x7f || c == '/' {
-				t.Errorf("%q is not safe", x)
-			}
-		}
 	})
 }

@@ -85,7 +85,7 @@ func (o *Options) Validate() error {
 		_, err := parseAddress(a)
 		errs = append(errs, err)
 	}
-	_, err := category.Parse(o.template(), names...)
+	_, err := category.ParseKnown(o.template(), names...)
 	return errors.Join(append(errs, err)...)
 }
 
@@ -153,7 +153,7 @@ func (in *Input) Open(*faultfs.Dir) error {
 	in.lines = in.o.Stats.Overall("lines read")
 	in.split, in.refused = in.o.Stats.Overall("messages split"), in.o.Stats.Overall("connections refused")
 	in.dropped = in.o.Stats.Overall("datagrams dropped")
-	t, err := category.Parse(in.o.template(), names...)
+	t, err := category.ParseKnown(in.o.template(), names...)
 	if err != nil {
 		return err
 	}

@@ -120,6 +120,15 @@ func (r *Rules) Allows(c *Caller, category []byte) bool {
 	return g.exact[string(category)] || slices.ContainsFunc(g.prefixes, func(p []byte) bool { return bytes.HasPrefix(category, p) })
 }
 
+// Names says whether the rules let c write anything. Where there are none nobody is named.
+func (r *Rules) Names(c *Caller) bool {
+	if r == nil || c == nil {
+		return false
+	}
+	g := r.grant(c)
+	return len(g.exact)+len(g.prefixes) > 0
+}
+
 // Controls says whether c may stop and reload the server.
 func (r *Rules) Controls(c *Caller) bool {
 	switch {

@@ -47,7 +47,8 @@ type Config struct {
 	MaxMessagesPerSecond int64 // 0 = no limit
 	MaxQueueSize         int64 // bytes; NoLimit = the journal bounds what waits
 	MaxFrame             int   // bytes
-	MaxEntries           int   // of a call; 0 = one for each 64 bytes of MaxFrame
+	MaxTrusted           int   // the same from this machine, and from peers that an <allow> block names, if it is more
+	MaxEntries           int   // of a call; 0 = one for each 32 bytes of the largest frame
 	MaxMessage           int   // bytes; 0 = what a frame holds
 	MaxPerAddress        int   // connections; 0 = no limit
 	MaxInFlight          int64 // bytes

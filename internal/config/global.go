@@ -30,9 +30,10 @@ var globalOptions = []option{
 	{key: "user", kind: text, ours: true, meaning: "`NAME` or `NAME:GROUP` that the daemon becomes after it listens, when root starts it; `--user` beats it. Directories of this file that are missing are made and given to that user, who must be able to read this file. A change needs a restart."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "stream_ttl", kind: duration, value: "30d", ours: true, meaning: "How long it is remembered which numbered messages of a sender that has become silent are there; what it sends again after that is written again."},
-	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed."},
+	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed. A call over 16MiB goes through a file in the state directory, not through memory."},
 	{key: "max_message_size", kind: size, value: "0", ours: true, meaning: "Bytes of the largest message; longer ones are dropped, counted as `refused message size` and answered OK. 0 = what a call holds."},
-	{key: "max_entries", kind: count, value: "0", ours: true, meaning: "Messages of one call; a call with more is answered with an exception. 0 = one for each 64 bytes of `max_frame_size`."},
+	{key: "max_trusted_frame_size", kind: size, value: "0", ours: true, meaning: "The same for this machine, and for peers that an `<allow>` block names, if it is more than `max_frame_size`."},
+	{key: "max_entries", kind: count, value: "0", ours: true, meaning: "Messages of one call; a call with more is answered with an exception. 0 = one for each 32 bytes of `max_frame_size`."},
 	{key: "max_in_flight", kind: size, value: "512MiB", ours: true, meaning: "Bytes of calls over 256KiB that are read at once, of all connections; one address gets a quarter, but at least one call. Further ones wait, at most 30 seconds."},
 	{key: "idle_timeout", kind: duration, value: "10m", ours: true, meaning: "How long a connection may be silent between two calls before it is closed."},
 	{key: "header_timeout", kind: duration, value: "1m", ours: true, meaning: "How long a new connection has until its first call begins, with the TLS handshake."},
@@ -86,6 +87,11 @@ func (l *loader) global() {
 		frame = b.fallback("max_frame_size", v, "is not between 1KiB and 256MiB")
 	}
 	c.MaxFrame = int(frame)
+	frame = b.bytes("max_trusted_frame_size")
+	if v, ok := b.Get("max_trusted_frame_size"); ok && frame > 256<<20 {
+		frame = b.fallback("max_trusted_frame_size", v, "is more than 256MiB")
+	}
+	c.MaxTrusted = int(frame)
 	l.limits(b)
 }
 

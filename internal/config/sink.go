@@ -85,9 +85,10 @@ type Network struct {
 	TLS         TLS      // for those with tls://
 	Shuffle     bool     // they are equals: one is chosen at random
 	Timeout     time.Duration
-	Pool        bool // stores with the same addresses share a connection
-	IgnoreError bool // failing is not shown in the status
-	MaxBatch    int  // bytes of a call
+	Pool        bool          // stores with the same addresses share a connection
+	IgnoreError bool          // failing is not shown in the status
+	MaxBatch    int           // bytes of a call
+	Quarantine  time.Duration // an entry that alone is answered with TRY_LATER is set aside after so long
 	Mapping     *Mapping
 }
 

@@ -166,7 +166,7 @@ func TestCategories(t *testing.T) {
 
 func TestBuffer(t *testing.T) {
 	lines := []string{"type=buffer", "<primary>", "type=network", "remote_host=h", "remote_port=1463", "</primary>", "<secondary>", "type=file", "file_path=/buf", "max_size=3000000", "</secondary>"}
-	network := Network{Addrs: []string{"h:1463"}, Timeout: 5 * time.Second, MaxBatch: 4 << 20}
+	network := Network{Addrs: []string{"h:1463"}, Timeout: 5 * time.Second, MaxBatch: 4 << 20, Quarantine: time.Hour}
 	file := standard(t)
 	file.Dir, file.MaxSize, file.NoSymlink = "/buf", 3_000_000, true
 	want := Buffer{Primary: network, Secondary: file, RetryInterval: 300 * time.Second, RetryRange: 60 * time.Second, Replay: true, MinRetry: 5 * time.Second, MaxRetry: 100 * time.Second,
@@ -215,8 +215,8 @@ func TestNetwork(t *testing.T) {
 		{"service_list=[::1]:1 ::2 [::3]\nlist_default_port=2", Network{Addrs: []string{"[::1]:1", "[::2]:2", "[::3]:2"}, Shuffle: true}},
 		{"service_list=a:1 b:2\nservice_order=listed", Network{Addrs: []string{"a:1", "b:2"}}},
 		{"service_list=a:1\nremote_host=h\nremote_port=2", Network{Addrs: []string{"a:1"}, Shuffle: true}},
-		{"remote_host=h\nremote_port=1\ntimeout=200\nuse_conn_pool=yes\nignore_network_error=yes\nmax_batch_size=1MiB",
-			Network{Addrs: []string{"h:1"}, Timeout: 200 * time.Millisecond, Pool: true, IgnoreError: true, MaxBatch: 1 << 20}},
+		{"remote_host=h\nremote_port=1\ntimeout=200\nuse_conn_pool=yes\nignore_network_error=yes\nmax_batch_size=1MiB\nquarantine_after=10m",
+			Network{Addrs: []string{"h:1"}, Timeout: 200 * time.Millisecond, Pool: true, IgnoreError: true, MaxBatch: 1 << 20, Quarantine: 10 * time.Minute}},
 		{"dynamic_config_type=thrift_bucket\nbucket_id=3\nbucket_updater_host=u\nbucket_updater_port=9999\nbucket_updater_ttl=3",
 			Network{Mapping: &Mapping{Addrs: []string{"u:9999"}, Bucket: 3, TTL: 3 * time.Second, Timeout: time.Second}}},
 	}
@@ -226,6 +226,9 @@ func TestNetwork(t *testing.T) {
 		}
 		if c.want.MaxBatch == 0 {
 			c.want.MaxBatch = 4 << 20
+		}
+		if c.want.Quarantine == 0 {
+			c.want.Quarantine = time.Hour
 		}
 		got := sinks(t, storeText("category=a", "type=network", c.lines))[0].Sink
 		if !reflect.DeepEqual(got, Sink(c.want)) || !reflect.DeepEqual(got.For("x"), got) {
@@ -429,7 +432,7 @@ func TestInputsWithMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"path=/x/{a":                                "{ is not closed",
 		"path=/x/a**":                               "must stand alone",
-		"path=/x/{m}":                               "{n} does not stand in the pattern",
+		"path=/x/{m}":                               "{n} is not known here, but {m}",
 		"path=/x/{n}\nexclude=[":                    "exclude [",
 		"path=/x/{n}\nencoding=latin1":              "latin1",
 		"path=/x/{n}\nformat=json":                  "json",

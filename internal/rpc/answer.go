@@ -57,7 +57,7 @@ func (c *conn) call(call proto.Call) (rest []byte, err error) {
 
 // logCall serves Log.
 func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
-	if n := proto.LogCount(call.Args); n > c.s.o.MaxEntries { // before anything is made of them
+	if n := proto.LogCount(call.Args); n > c.maxEntries(n) { // before anything is made of them
 		_, rest, err := proto.SplitArgs(call.Args)
 		if err != nil {
 			return nil, err
@@ -71,9 +71,10 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.Count() > c.s.o.MaxEntries {
+	if b.Count() > c.maxEntries(b.Count()) {
 		return rest, c.tooMany(call, b.Count())
 	}
+	ours := len(b.Spans()) > 0
 	code, err := c.s.handler.Log(c.ctx, b)
 	if err != nil {
 		c.s.complaints.add("call failed", c.nc.RemoteAddr(), err.Error())
@@ -81,14 +82,30 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return rest, nil
 	}
 	killpoint.Reach("rpc.answer.ready")
-	c.out = proto.AppendLogReply(c.out, call.SeqID, code)
+	c.out = proto.AppendLogReply(c.out, proto.Reply{SeqID: call.SeqID, Code: code, Inkwell: ours})
 	return rest, nil
 }
 
-// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sets the call aside.
+// minEntry is how many bytes of the longest frame there must be for each entry of a call.
+const minEntry = 32
+
+// maxEntries is how many entries a call of the peer may have, which is looked up as by maxFrame for one of n.
+func (c *conn) maxEntries(n int) int {
+	o := &c.s.o
+	switch limit := o.MaxFrame / minEntry; {
+	case o.MaxEntries > 0:
+		return o.MaxEntries
+	case n > limit && c.trusted():
+		return max(limit, o.MaxTrusted/minEntry)
+	default:
+		return limit
+	}
+}
+
+// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sends what was in it in smaller ones.
 func (c *conn) tooMany(call proto.Call, n int) error {
 	c.s.tooMany.Add(1)
-	reason := fmt.Sprintf("a call of %d entries, the limit is %d", n, c.s.o.MaxEntries)
+	reason := fmt.Sprintf("a call of %d entries, the limit is %d", n, c.maxEntries(n))
 	c.s.complaints.add("call refused", c.nc.RemoteAddr(), reason)
 	c.out = proto.AppendException(c.out, call, proto.InternalError, reason)
 	return nil

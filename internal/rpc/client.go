@@ -34,6 +34,9 @@ type Client struct {
 	seqID int32
 	out   *bufio.Writer // gathers the parts of a frame into records of TLS; nil without it
 
+	asked   bool // the peer has answered a call with spans
+	inkwell bool // and said that it is an Inkwell
+
 	head, tail []byte
 	spans      []proto.Span
 	parts      [][]byte    // of the frame
@@ -195,15 +198,21 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		}
 		return 0, fmt.Errorf("read the reply: %w", err)
 	}
-	seqID, code, err := proto.DecodeLogReply(frame[4 : 4+n])
-	if err == nil && seqID != c.seqID {
-		err = fmt.Errorf("the reply is to call %d, not to %d", seqID, c.seqID)
+	reply, err := proto.DecodeLogReply(frame[4 : 4+n])
+	if err == nil && reply.SeqID != c.seqID {
+		err = fmt.Errorf("the reply is to call %d, not to %d", reply.SeqID, c.seqID)
 	}
 	if err != nil {
 		cleanRefusal(err)
+	} else if len(c.spans) > 0 {
+		c.asked, c.inkwell = true, reply.Inkwell
 	}
-	return code, err
+	return reply.Code, err
 }
+
+// Inkwell says whether the peer is one. It shows that in its answer to the first call with spans; known is false before. Methods other than
+// Log are for peers that have: there are servers that end when they are asked what they do not know.
+func (c *Client) Inkwell() (is, known bool) { return c.inkwell, c.asked }
 
 // Close ends the connection; a second call does nothing.
 func (c *Client) Close() error {

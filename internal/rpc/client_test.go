@@ -84,7 +84,7 @@ func TestClientAnswers(t *testing.T) {
 
 // A server that does what it should not.
 func TestClientOfABadServer(t *testing.T) {
-	ok := proto.AppendLogReply(nil, 1, proto.OK)
+	ok := proto.AppendLogReply(nil, proto.Reply{SeqID: 1, Code: proto.OK})
 	long := proto.AppendException(nil, proto.Call{Method: "Log", SeqID: 1}, proto.InternalError, strings.Repeat("x", 900))
 	tests := []struct {
 		name  string
@@ -96,7 +96,7 @@ func TestClientOfABadServer(t *testing.T) {
 		{"silence", nil, func(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }},
 		{"half a reply", framed(ok)[:10], func(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }},
 		{"no reply", []byte{}, func(err error) bool { return errors.Is(err, io.EOF) }},
-		{"reply to another call", framed(proto.AppendLogReply(nil, 2, proto.OK)), func(err error) bool { return strings.Contains(err.Error(), "the reply is to call 2") }},
+		{"reply to another call", framed(proto.AppendLogReply(nil, proto.Reply{SeqID: 2, Code: proto.OK})), func(err error) bool { return strings.Contains(err.Error(), "the reply is to call 2") }},
 		{"not Thrift", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), func(err error) bool { return strings.Contains(err.Error(), "a reply of length") }},
 		{"length 0", []byte{0, 0, 0, 0}, func(err error) bool { return strings.Contains(err.Error(), "a reply of length 0") }},
 		{"negative length", []byte{0xff, 0, 0, 0}, func(err error) bool { return strings.Contains(err.Error(), "a reply of length") }},
@@ -224,9 +224,6 @@ func TestWordsOfABadServer(t *testing.T) {
 		"a name that is not there":   framed(header, []byte{0, 0, 0, 1, 0x03, 0xff, 0xff, 0xff}),
 		"a map of a negative length": framed(header, []byte{0x80, 0, 0, 0}),
 	} {
-		if answer, err := Option(context.Background(), answering(t, reply), "inkwell", ClientOptions{Timeout: 200 * time.Millisecond}); err == nil {
-			t.Errorf("%s: option %q", name, answer)
-		}
 		c, closer, err := FB303(answering(t, reply), 200*time.Millisecond, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -301,10 +298,6 @@ func TestAnswersThatDrip(t *testing.T) {
 			_, err = c.GetCounters(context.Background())
 			return err
 		},
-		"an option": func() error {
-			_, err := Option(context.Background(), addr, "inkwell", ClientOptions{Timeout: short})
-			return err
-		},
 		"the mapping of buckets": func() error {
 			_, err := Mapping(context.Background(), addr, "c", short)
 			return err
@@ -323,6 +316,31 @@ func TestAnswersThatDrip(t *testing.T) {
 			}
 		case <-late:
 			t.Fatalf("%s: it still waits", name)
+		}
+	}
+}
+
+// TestClientLearnsWhatThePeerIs by its answer to a call with spans, which is the only kind that an Inkwell answers so.
+func TestClientLearnsWhatThePeerIs(t *testing.T) {
+	r := serve(t, ServerOptions{}, new(sink), nil)
+	other := answering(t, framed(proto.AppendLogReply(nil, proto.Reply{SeqID: 1})))
+	for addr, want := range map[string]bool{r.addr: true, other: false} {
+		c := client(t, addr, ClientOptions{})
+		b := batch("a")
+		if addr == r.addr {
+			if _, err := c.Log(context.Background(), []*proto.Batch{b}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, known := c.Inkwell(); known {
+			t.Error("it is known before a call with numbers was answered")
+		}
+		b.Number([16]byte{1}, 0, 1)
+		if _, err := c.Log(context.Background(), []*proto.Batch{b}); err != nil {
+			t.Fatal(err)
+		}
+		if is, known := c.Inkwell(); !known || is != want {
+			t.Errorf("it is an Inkwell: %v, known: %v, want %v", is, known, want)
 		}
 	}
 }

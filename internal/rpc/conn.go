@@ -109,16 +109,28 @@ func (c *conn) length() (int, error) {
 		}
 	}
 	n := int(int32(binary.BigEndian.Uint32(c.unread)))
+	limit := c.maxFrame(n)
 	switch {
 	case n <= 0:
 		return 0, &fault{c.s.bad, fmt.Sprintf("a frame of length %d", n)}
-	case n > c.s.o.MaxFrame && n>>8 == clientHello:
+	case n > limit && n>>8 == clientHello:
 		return 0, &fault{c.s.tooLarge, "the peer speaks TLS, which this listener does not"}
-	case n > c.s.o.MaxFrame:
-		return 0, &fault{c.s.tooLarge, fmt.Sprintf("a frame of length %d, the limit is %d (if these are no calls but HTTP or unframed Thrift: the peer must use the framed transport)", n, c.s.o.MaxFrame)}
+	case n > limit:
+		return 0, &fault{c.s.tooLarge, fmt.Sprintf("a frame of length %d, the limit is %d (if these are no calls but HTTP or unframed Thrift: the peer must use the framed transport)", n, limit)}
 	}
 	c.unread, c.within, c.fresh = c.unread[4:], true, false
 	return n, nil
+}
+
+// trusted says whether the peer may send more than others.
+func (c *conn) trusted() bool { return c.s.o.Trusted != nil && c.s.o.Trusted(&c.caller) }
+
+// maxFrame is how long a frame of the peer may be, which is looked up only for one of n bytes that is longer than others may send.
+func (c *conn) maxFrame(n int) int {
+	if o := &c.s.o; n > o.MaxFrame && o.MaxTrusted > o.MaxFrame && c.trusted() {
+		return o.MaxTrusted
+	}
+	return c.s.o.MaxFrame
 }
 
 // frame receives the n bytes of a frame and answers the calls in it.
@@ -141,7 +153,7 @@ func (c *conn) frame(n int) error {
 	if err := l.receive(); err != nil {
 		return c.readError(err)
 	}
-	return c.answer(l.buf.b[:n:n])
+	return c.answer(l.frame)
 }
 
 // fill reads once into small, behind what is unread there; replies go out first.

@@ -71,13 +71,3 @@ func FB303(addr string, timeout time.Duration, credentials *Credentials) (*fb303
 	}
 	return fb303.NewFacebookServiceClient(client), closer, nil
 }
-
-// Option asks the fb303 service at addr for an option, within o.Timeout. The answer has less than 64 KiB, or is an error.
-func Option(ctx context.Context, addr, name string, o ClientOptions) (string, error) {
-	client, closer, err := question(ctx, addr, maxArgs, dialOptions{timeout: o.Timeout, tls: o.TLS})
-	if err != nil {
-		return "", err
-	}
-	defer closer.Close()
-	return fb303.NewFacebookServiceClient(client).GetOption(ctx, name)
-}

@@ -103,9 +103,9 @@ func (nobody) Shutdown(context.Context) error                        { return ni
 // FuzzAnswer: whatever a peer answers to a call, a client returns a code or an error, and takes no more than an answer can have.
 func FuzzAnswer(f *testing.F) {
 	reply := func(b []byte) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...) }
-	f.Add(reply(proto.AppendLogReply(nil, 1, proto.OK)))
-	f.Add(reply(proto.AppendLogReply(nil, 1, proto.TryLater)))
-	f.Add(reply(proto.AppendLogReply(nil, 9, proto.OK)))
+	f.Add(reply(proto.AppendLogReply(nil, proto.Reply{SeqID: 1, Code: proto.OK})))
+	f.Add(reply(proto.AppendLogReply(nil, proto.Reply{SeqID: 1, Code: proto.TryLater})))
+	f.Add(reply(proto.AppendLogReply(nil, proto.Reply{SeqID: 9, Code: proto.OK})))
 	f.Add(reply(proto.AppendException(nil, proto.Call{Method: "Log", SeqID: 1}, proto.InternalError, "no")))
 	f.Add([]byte{0x7f, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -116,8 +116,8 @@ func FuzzAnswer(f *testing.F) {
 		b.Append([]byte("c"), []byte("m"))
 		if _, err := c.Log(context.Background(), []*proto.Batch{&b}); err == nil {
 			n := int(binary.BigEndian.Uint32(data))
-			if seqID, _, err := proto.DecodeLogReply(data[4 : 4+n]); err != nil || seqID != 1 {
-				t.Errorf("%d, %v was taken for the answer to call 1", seqID, err)
+			if r, err := proto.DecodeLogReply(data[4 : 4+n]); err != nil || r.SeqID != 1 {
+				t.Errorf("%d, %v was taken for the answer to call 1", r.SeqID, err)
 			}
 		}
 		if call := nc.out.Bytes(); len(call) < 4 || int(binary.BigEndian.Uint32(call)) != len(call)-4 {

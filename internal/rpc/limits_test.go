@@ -118,8 +118,8 @@ func TestEntriesOfACallAreBounded(t *testing.T) {
 	p.answer(1, proto.OK)
 	for range 2 {
 		var refusal *proto.ApplicationError
-		if seqID, _, err := proto.DecodeLogReply(p.frame()); seqID != 2 || !errors.As(err, &refusal) || !strings.Contains(refusal.Text, "4 entries, the limit is 3") {
-			t.Errorf("%d, %v", seqID, err)
+		if r, err := proto.DecodeLogReply(p.frame()); r.SeqID != 2 || !errors.As(err, &refusal) || !strings.Contains(refusal.Text, "4 entries, the limit is 3") {
+			t.Errorf("%d, %v", r.SeqID, err)
 		}
 	}
 	p.answer(3, proto.OK)
@@ -127,8 +127,12 @@ func TestEntriesOfACallAreBounded(t *testing.T) {
 		t.Errorf("counted %d", n)
 	}
 	equal(t, s.got(), "c=a", "c=b", "c=c", "c=e")
-	if o := (ServerOptions{}).withDefaults(); o.MaxEntries != 1<<20 {
-		t.Errorf("the default is %d", o.MaxEntries)
+	local := &conn{s: NewServer(ServerOptions{MaxTrusted: 256 << 20, Trusted: func(c *access.Caller) bool { return c.Local() }}, s, nil)}
+	if n := local.maxEntries(3 << 20); n != 64<<20/32 {
+		t.Errorf("%d entries of anybody", n)
+	}
+	if local.caller.Addr = netip.MustParseAddr("127.0.0.1"); local.maxEntries(1) != 64<<20/32 || local.maxEntries(3<<20) != 256<<20/32 {
+		t.Errorf("%d and %d entries of this machine", local.maxEntries(1), local.maxEntries(3<<20))
 	}
 }
 

@@ -18,11 +18,19 @@ type long struct {
 	buf  *buffer
 	have int   // bytes received
 	held int64 // bytes of MaxInFlight
+
+	spill  *spill // nil: the frame is in buf
+	onDisk int64  // bytes of maxSpilled
+	frame  []byte // all of it
 }
 
 // release gives everything back.
 func (l *long) release() {
 	l.buf.put()
+	l.spill.release()
+	if l.onDisk > 0 {
+		l.c.s.spills.Release(l.onDisk)
+	}
 	if l.held > 0 {
 		s := l.c.s
 		s.budget.Release(l.held)
@@ -33,7 +41,7 @@ func (l *long) release() {
 	}
 }
 
-// receive reads the frame. The buffer is at most four times what has arrived, or what the frame before had: a peer that sent so much
+// receive reads the frame, a very long one into a file. The buffer is at most four times what has arrived, or what the frame before had: a peer that sent so much
 // once is believed to do so again, up to freeFrame.
 func (l *long) receive() error {
 	c := l.c
@@ -44,6 +52,9 @@ func (l *long) receive() error {
 	l.have = copy(l.buf.b, c.unread)
 	c.unread = c.small[:0]
 	for next := 0; l.have < l.n; { // next: where the deadline is set again
+		if l.n > maxHeld && l.have >= spillAfter && c.s.o.SpillDir != "" {
+			return l.spilled()
+		}
 		if l.have == len(l.buf.b) {
 			if err := l.grow(); err != nil {
 				return err
@@ -61,6 +72,7 @@ func (l *long) receive() error {
 			return err
 		}
 	}
+	l.frame = l.buf.b[:l.n:l.n]
 	return nil
 }
 
@@ -69,8 +81,7 @@ func (l *long) grow() error {
 	size := 4 * l.have
 	if l.have < freeFrame {
 		size = min(size, freeFrame)
-	} else {
-		size = max(size, l.c.last)
+	} else if size = max(size, l.c.last); l.n <= maxHeld || l.c.s.o.SpillDir == "" {
 		if err := l.share(); err != nil {
 			return err
 		}

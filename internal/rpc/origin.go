@@ -39,7 +39,7 @@ func (s *Server) admit(c *conn) (ok bool, why string) {
 	if counted {
 		o := s.origins[of]
 		if o == nil {
-			o = &origin{of: of, budget: semaphore.NewWeighted(max(s.o.MaxInFlight/4, min(int64(s.o.MaxFrame), s.o.MaxInFlight)))}
+			o = &origin{of: of, budget: semaphore.NewWeighted(max(s.o.MaxInFlight/4, min(int64(max(s.o.MaxFrame, s.o.MaxTrusted)), s.o.MaxInFlight)))}
 			s.origins[of] = o
 		}
 		if s.o.MaxPerAddress > 0 && o.conns >= s.o.MaxPerAddress {

@@ -5,7 +5,7 @@
 //
 // A connection is one goroutine that takes frames in order, so pipelined calls are answered in order. It holds 4 KiB while it is
 // idle; a frame that is longer goes into a pooled buffer which grows with what has arrived, never with what a length claims, and is
-// given back before the connection waits again. Replies to frames that came together leave together.
+// given back before the connection waits again. One over 16 MiB goes to a file that is mapped, and takes memory only as the kernel likes. Replies to frames that came together leave together.
 //
 // Invariants: a call is answered only after the Handler returned. A peer that sends what is no call (junk, HTTP, a length out of
 // bounds, half a frame and then nothing) loses its connection, costs one log line a minute, and touches no other connection. A lack
@@ -15,7 +15,8 @@
 //
 // Who calls is found out once for each connection and is in the context of its calls (access.From).
 //
-// Not here: unframed transports, other protocols than Thrift binary, revoked certificates.
+// Not here: unframed transports, other protocols than Thrift binary, revoked certificates. A disk that cannot be read where a large frame
+// was just written ends the process.
 package rpc
 
 import (
@@ -25,6 +26,7 @@ import (
 
 	"github.com/apache/thrift/lib/go/thrift"
 
+	"inkwell/internal/access"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 )
@@ -43,17 +45,20 @@ type Handler interface {
 
 // ServerOptions are the limits of a server; the zero value is what the comments say.
 type ServerOptions struct {
-	MaxFrame       int           // bytes; 0 = 64 MiB
-	MaxConnections int           // further ones are closed at once; 0 = 1024
-	MaxPerAddress  int           // connections of one address; 0 = 256, below 0 = no limit. This machine's own have none
-	MaxEntries     int           // of one call; 0 = one for each 64 bytes of MaxFrame
-	MaxInFlight    int64         // bytes of frames over 256 KiB that are held at once by all connections; 0 = 256 MiB. One address gets a quarter
-	HeaderTimeout  time.Duration // from accepting to the first frame, the TLS handshake included; 0 = 1 minute
-	IdleTimeout    time.Duration // between two frames; 0 = 10 minutes
-	ReadTimeout    time.Duration // for a frame that has begun, for each 256 KiB of it; 0 = 30 s
-	WriteTimeout   time.Duration // for a peer to take its replies; 0 = 30 s
-	Logger         *slog.Logger  // nil = discard
-	Stats          *stats.Set    // nil = the server's own
+	MaxFrame       int                       // bytes; 0 = 64 MiB
+	MaxConnections int                       // further ones are closed at once; 0 = 1024
+	MaxPerAddress  int                       // connections of one address; 0 = 256, below 0 = no limit. This machine's own have none
+	MaxEntries     int                       // of one call; 0 = one for each 32 bytes that the longest frame of the peer may have
+	MaxTrusted     int                       // bytes of a frame of peers that are Trusted, if that is more than MaxFrame
+	Trusted        func(*access.Caller) bool // nil = nobody is
+	SpillDir       string                    // frames over 16 MiB are received into files without a name there; "" = into memory
+	MaxInFlight    int64                     // bytes of frames over 256 KiB that are held at once by all connections; 0 = 256 MiB. One address gets a quarter
+	HeaderTimeout  time.Duration             // from accepting to the first frame, the TLS handshake included; 0 = 1 minute
+	IdleTimeout    time.Duration             // between two frames; 0 = 10 minutes
+	ReadTimeout    time.Duration             // for a frame that has begun, for each 256 KiB of it; 0 = 30 s
+	WriteTimeout   time.Duration             // for a peer to take its replies; 0 = 30 s
+	Logger         *slog.Logger              // nil = discard
+	Stats          *stats.Set                // nil = the server's own
 }
 
 func (o ServerOptions) withDefaults() ServerOptions {
@@ -61,7 +66,6 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	o.MaxConnections = orDefault(o.MaxConnections, 1024)
 	o.MaxInFlight = orDefault(o.MaxInFlight, 256<<20)
 	o.MaxPerAddress = orDefault(o.MaxPerAddress, 256)
-	o.MaxEntries = orDefault(o.MaxEntries, o.MaxFrame/64)
 	o.HeaderTimeout = orDefault(o.HeaderTimeout, time.Minute)
 	o.IdleTimeout = orDefault(o.IdleTimeout, 10*time.Minute)
 	o.ReadTimeout = orDefault(o.ReadTimeout, 30*time.Second)

@@ -210,7 +210,7 @@ func logCall(seqID int32, messages ...string) []byte {
 // answer checks that the next frame is a reply to Log.
 func (p *peer) answer(seqID int32, code proto.ResultCode) {
 	p.t.Helper()
-	if want, got := proto.AppendLogReply(nil, seqID, code), p.frame(); !bytes.Equal(got, want) {
+	if want, got := proto.AppendLogReply(nil, proto.Reply{SeqID: seqID, Code: code}), p.frame(); !bytes.Equal(got, want) {
 		p.t.Fatalf("reply %x, want %x", got, want)
 	}
 }

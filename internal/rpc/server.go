@@ -29,11 +29,13 @@ type Server struct {
 	conf       *thrift.TConfiguration               // for the others' arguments
 	complaints *complaints
 	budget     *semaphore.Weighted // bytes of MaxInFlight
+	spills     *semaphore.Weighted // bytes of maxSpilled
 	batches    sync.Pool           // *proto.Batch
 
 	connections, refused, refusedAddress *atomic.Int64
 	tooLarge, bad, timedOut, noRoom      *atomic.Int64
 	tooMany, handshakes, inFlight        *atomic.Int64
+	spilled                              *atomic.Int64
 
 	ctx     context.Context // of the calls
 	cancel  context.CancelFunc
@@ -56,7 +58,7 @@ func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 		connections: o.Stats.Overall("connections"), refused: o.Stats.Overall("connections refused"),
 		refusedAddress: o.Stats.Overall("connections refused by address"), handshakes: o.Stats.Overall("TLS handshakes failed"),
 		tooLarge: o.Stats.Overall("frames too large"), bad: o.Stats.Overall("frames bad"), timedOut: o.Stats.Overall("connections timed out"),
-		noRoom: o.Stats.Overall("frames without room"), tooMany: o.Stats.Overall("calls too many entries"), inFlight: o.Stats.Overall("bytes in flight"),
+		noRoom: o.Stats.Overall("frames without room"), tooMany: o.Stats.Overall("calls too many entries"), inFlight: o.Stats.Overall("bytes in flight"), spilled: o.Stats.Overall("calls on disk"), spills: semaphore.NewWeighted(maxSpilled),
 		stop: make(chan struct{}), drained: make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}), origins: make(map[netip.Prefix]*origin),
 	}

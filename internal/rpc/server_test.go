@@ -56,7 +56,7 @@ func TestFrames(t *testing.T) {
 			go p.Write(bytes.Join(tt.frames, nil)) // the replies come whether or not this is through
 			for range tt.replies {
 				reply := p.frame()
-				if _, code, err := proto.DecodeLogReply(reply); err != nil || code != proto.OK || len(reply) != 20 || reply[0] != 0 {
+				if r, err := proto.DecodeLogReply(reply); err != nil || r.Code != proto.OK || len(reply) != 20 || reply[0] != 0 {
 					t.Fatalf("reply %x: %v", reply, err)
 				}
 			}
@@ -110,8 +110,8 @@ func TestHandlerAnswers(t *testing.T) {
 	p.answer(1, proto.TryLater)
 	p.send(framed(logCall(2, "a", "b")))
 	var refusal *proto.ApplicationError
-	if seqID, _, err := proto.DecodeLogReply(p.frame()); seqID != 2 || !errors.As(err, &refusal) || refusal.Kind != proto.InternalError || !strings.Contains(refusal.Text, "no such disk") {
-		t.Errorf("%d, %v", seqID, err)
+	if r, err := proto.DecodeLogReply(p.frame()); r.SeqID != 2 || !errors.As(err, &refusal) || refusal.Kind != proto.InternalError || !strings.Contains(refusal.Text, "no such disk") {
+		t.Errorf("%d, %v", r.SeqID, err)
 	}
 	p.send(framed(logCall(3, "c")))
 	p.answer(3, proto.OK)
@@ -137,7 +137,7 @@ func TestJunk(t *testing.T) {
 		{"unframed call", "frames too large", append([]byte{0x7f}, logCall(1, "x")...), 0},
 		{"noise in a frame", "frames bad", framed([]byte("noise, noise, noise")), 0},
 		{"another version", "frames bad", framed([]byte{0x80, 2, 0, 1, 0, 0, 0, 0}), 0},
-		{"a reply", "frames bad", framed(proto.AppendLogReply(nil, 1, proto.OK)), 0},
+		{"a reply", "frames bad", framed(proto.AppendLogReply(nil, proto.Reply{SeqID: 1, Code: proto.OK})), 0},
 		{"a list that lies", "frames bad", framed(lying), 0},
 		{"arguments that lie", "frames bad", framed([]byte("\x00\x00\x00\x07getName\x01\x00\x00\x00\x01\x0d\x00\x01\x0b\x0b\x7f\xff\xff\xff")), 0},
 		{"bytes behind a call", "frames bad", framed(logCall(1, "good"), []byte{1}), 1},

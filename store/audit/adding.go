@@ -52,17 +52,19 @@ func (a *Audit) recent(hour int64) bool {
 func (a *Audit) stream(r *Report, k key) {
 	t := a.tallies[k]
 	s := &Stream{Path: t.path, Acknowledged: t.acked, InSpool: t.plainWaiting}
+	hands := t.hands()
 	name := Unnumbered
 	last := t.hour(noHour)
 	last.sums.Journal += t.plainJournal
 	last.sums.Dropped += t.plainAside
 	if k.id != (stream.ID{}) {
 		name = k.id.String()
-		s.InSpool = t.waiting.Count() - intersect(t.waiting, t.have()).Count()
+		s.InSpool = t.waiting.Count() - intersect(t.waiting, t.have(false)).Count()
+		last.sums.HandedOn += hands.Count()
 		for i := range t.places {
 			last.sums.Journal += a.undrained(k, i).Count()
 		}
-		s.Next = max(top(t.have()), top(t.waiting), top(t.aside), t.acked)
+		s.Next = max(top(t.have(true)), top(t.waiting), top(t.aside), t.acked)
 		a.holes(r, k)
 		a.copies(r, k)
 	}
@@ -71,7 +73,7 @@ func (a *Audit) stream(r *Report, k key) {
 	}
 	for _, at := range slices.Sorted(maps.Keys(t.hours)) {
 		h := t.hours[at].sums
-		h.Received = h.Written + h.Journal + h.Duplicated + h.Refused
+		h.Received = h.Written + h.Journal + h.HandedOn + h.Duplicated + h.Refused
 		if h == (Sums{}) || !a.recent(at) {
 			continue
 		}
@@ -135,13 +137,30 @@ func compareHours(a, b Hour) int {
 	return a.Hour.Compare(*b.Hour)
 }
 
-// have is what any collector has.
-func (t *tally) have() (have stream.Ranges) {
+// have is what any collector has; with taken, or had and handed on.
+func (t *tally) have(taken bool) (have stream.Ranges) {
 	for _, p := range t.places {
 		merge(&have, p.written)
 		merge(&have, p.journal)
+		if taken {
+			merge(&have, p.taken)
+		}
 	}
 	return have
+}
+
+// hands is what was taken by collectors that hand it on, and neither waits nor was kept.
+func (t *tally) hands() (hands stream.Ranges) {
+	for _, p := range t.places {
+		for _, r := range p.taken {
+			for _, m := range p.journal.Missing(r.First, r.End) {
+				for _, n := range t.waiting.Missing(m.First, m.End) {
+					merge(&hands, t.aside.Missing(n.First, n.End))
+				}
+			}
+		}
+	}
+	return hands
 }
 
 // undrained is what the journal of a collector has and its files have not.
@@ -166,11 +185,11 @@ func (a *Audit) known(k key) (known stream.Ranges, from int64) {
 			continue
 		}
 		t := a.tallies[other]
-		merge(&known, t.have())
+		merge(&known, t.have(!a.writes[other.category]))
 		merge(&known, t.waiting)
 		merge(&known, t.refused)
 		if kept(k.category) && !kept(other.category) { // what is missing below is missing there
-			from = max(from, top(t.have()), top(t.waiting), top(t.aside), t.acked)
+			from = max(from, top(t.have(true)), top(t.waiting), top(t.aside), t.acked)
 		}
 	}
 	return known, from
@@ -185,11 +204,11 @@ func kept(category string) bool {
 func (a *Audit) holes(r *Report, k key) {
 	t := a.tallies[k]
 	known, from := a.known(k)
-	end := max(top(t.have()), top(t.waiting), top(t.aside), t.acked)
+	end := max(top(t.have(true)), top(t.waiting), top(t.aside), t.acked)
 	index := t.index()
 	dropped := Finding{Kind: Dropped}
 	missing := Finding{Kind: Missing, Fault: true}
-	if len(t.have()) == 0 && a.tallies[key{category: k.category}] != nil {
+	if len(t.have(true)) == 0 && a.tallies[key{category: k.category}] != nil {
 		missing.Text = "no collector knows this stream, and the category has entries without numbers: perhaps they came through a server that passes no numbers on"
 	}
 	var gone, lost stream.Ranges
@@ -253,7 +272,7 @@ func (a *Audit) copies(r *Report, k key) {
 		return
 	}
 	t := a.tallies[k]
-	recent := t.have()
+	recent := t.have(false)
 	if !a.o.Since.IsZero() {
 		recent = nil
 		for at, h := range t.hours {
@@ -301,25 +320,23 @@ func (a *Audit) refusals(r *Report) {
 	}
 }
 
-// gone tells of the finished files that are not there. What they held counts as written: whether it was retention that removed them is not
-// known.
+// gone tells of the finished files that are not there, for each directory and reason. What they held counts as written.
 func (a *Audit) gone(r *Report) {
+	type reason struct{ dir, why string }
 	for _, category := range slices.Sorted(maps.Keys(a.files)) {
-		for _, dir := range a.dirs {
-			files, entries := 0, int64(0)
-			for _, f := range a.files[category] {
-				if f.State == Removed && f.Directory == dir && a.recent(f.Last.Unix()/3600) {
-					files, entries = files+1, entries+f.Entries
-				}
+		files, entries := make(map[reason]int), make(map[reason]int64)
+		for _, f := range a.files[category] {
+			if f.State == Removed && a.recent(f.Last.Unix()/3600) {
+				files[reason{f.Directory, f.Removed}]++
+				entries[reason{f.Directory, f.Removed}] += f.Entries
 			}
+		}
+		for _, k := range slices.SortedFunc(maps.Keys(files), func(x, y reason) int { return cmp.Or(cmp.Compare(x.dir, y.dir), cmp.Compare(x.why, y.why)) }) {
 			text := "1 file"
-			switch {
-			case files == 0:
-				continue
-			case files > 1:
-				text = fmt.Sprintf("%d files", files)
+			if n := files[k]; n > 1 {
+				text = fmt.Sprintf("%d files", n)
 			}
-			r.Findings = append(r.Findings, Finding{Kind: Gone, Category: category, Entries: entries, Directories: []string{dir}, Text: text})
+			r.Findings = append(r.Findings, Finding{Kind: Gone, Category: category, Entries: entries[k], Directories: []string{k.dir}, Text: text, Why: k.why})
 		}
 	}
 }

@@ -1,37 +1,50 @@
-// Package audit adds up what collectors have, from their manifests, and finds what is missing or twice.
+// Package audit adds up what collectors have, from what stands beside their files, and finds what is missing or twice.
 //
-//	DIR/CATEGORY/.manifest   what published files hold  ─┐
-//	STATE/contents           what open files hold        ├─► numbers of each stream, entries of each hour ─► Report
-//	STATE/journal            what is in no file yet      │
-//	DIR/.manifest            what was left out, and why ─┘
+//	DIR/.manifest    what finished files in a directory hold  ─┐
+//	STATE/books      what open files hold                      ├─► numbers of each stream, entries of each hour ─► Report
+//	STATE/journal    what is in no file yet                    │
+//	STATE/streams    what was taken: without files, it was handed on
+//	ROOT/.counts     what was left out, and why               ─┘
 //	a forwarder's positions and spools: up to where a stream has to be there, and what still waits
 //
 // The numbers of a stream begin at 0 and are dense, so that every number up to the highest one known has to be somewhere: in a file, in
-// a journal, in a spool, or refused. What is nowhere is missing. Sets of numbers are added up, not counts, so that what two sources know
-// of is counted once.
+// a journal, in a spool, handed on, or refused. What is nowhere is missing. Sets of numbers are added up, not counts, so that what two
+// sources know of is counted once. A category whose entries have to be in several places is looked at for each of them: its name is then
+// "CATEGORY → PLACE".
 //
-// What is audited may be in use. Sources are read in the order in which entries move (positions, spools, journal, contents, manifests),
+// What is audited may be in use. Sources are read in the order in which entries move (positions, spools, journal, books, streams, manifests),
 // so that an entry is seen at least once; give them in that order: Acknowledged, Waiting, Aside, then Collector.
 //
-// Limitations: entries without numbers are counted, and nothing can be missing of them. Of refused
-// entries a collector keeps the numbers within bounds. Those beyond, and those that older versions counted, are known by stream only: as
-// many numbers that are nowhere count as refused, not as missing, and a note says so.
+// Limitations: entries without numbers are counted, and nothing can be missing of them. What was handed on to a next hop that is not audited
+// counts as arrived. Of refused entries a collector keeps the numbers within bounds. Those beyond, and those that older versions counted,
+// are known by stream only: as many numbers that are nowhere count as refused, not as missing, and a note says so.
 package audit
 
 import (
 	"fmt"
 	"math"
+	"path/filepath"
+	"slices"
 	"time"
 
-	"inkwell/store/manifest"
+	"inkwell/store"
 	"inkwell/store/stream"
 )
 
 // Options are the choices of an Audit.
 type Options struct {
 	Since time.Time // hours before it are left out of the report; zero: none are
+	// Destinations are the places in which the entries of a category have to be. nil, or none: in one, which has no name.
+	Destinations func(category string) []Destination
 	// Progress is told how far a source is; nil = nobody is.
 	Progress func(what string, done, total int64)
+}
+
+// Destination is one of the places where the entries of a category have to be.
+type Destination struct {
+	Name    string
+	Roots   []string // the directories beneath which its files are
+	HandsOn bool     // to a next hop
 }
 
 // Audit gathers what is known. Not safe for concurrent use.
@@ -42,6 +55,7 @@ type Audit struct {
 	byID    map[stream.ID][]key // of tallies
 	refused map[stream.ID]int64 // the entries of a stream that collectors refused, and of which the numbers are not known
 	files   map[string][]File   // by category
+	writes  map[string]bool     // categories that somebody writes to files
 	why     map[cause]int64
 	notes   []Finding
 }
@@ -75,6 +89,7 @@ type tally struct {
 type place struct {
 	written stream.Ranges // in files
 	journal stream.Ranges
+	taken   stream.Ranges // all that it knows to have taken, if it hands it on
 	twice   stream.Ranges // in files more than once
 }
 
@@ -92,7 +107,7 @@ func New(o Options) *Audit {
 		o.Progress = func(string, int64, int64) {}
 	}
 	return &Audit{o: o, tallies: make(map[key]*tally), byID: make(map[stream.ID][]key), refused: make(map[stream.ID]int64),
-		files: make(map[string][]File), why: make(map[cause]int64)}
+		files: make(map[string][]File), writes: make(map[string]bool), why: make(map[cause]int64)}
 }
 
 func (a *Audit) tally(category string, id stream.ID) *tally {
@@ -124,18 +139,81 @@ func (t *tally) hour(at int64) *hour {
 
 // Acknowledged says that the numbers 0 … number-1 of a stream were acknowledged to the input at path: they have to be somewhere.
 func (a *Audit) Acknowledged(id stream.ID, category, path string, number int64) {
-	t := a.tally(category, id)
-	t.path = path
-	t.acked = max(t.acked, number)
+	for _, name := range a.names(category) {
+		t := a.tally(name, id)
+		t.path = path
+		t.acked = max(t.acked, number)
+	}
 }
 
-// written adds what stands in a file.
-func (a *Audit) written(category string, spans []manifest.Span) {
+// destinations are those of a category if there are several.
+func (a *Audit) destinations(category string) []Destination {
+	if a.o.Destinations == nil {
+		return nil
+	}
+	if all := a.o.Destinations(category); len(all) > 1 {
+		return all
+	}
+	return nil
+}
+
+// names are what a category is called here: once for each destination.
+func (a *Audit) names(category string) (names []string) {
+	for _, d := range a.destinations(category) {
+		names = append(names, nameAt(category, d))
+	}
+	if names == nil {
+		names = []string{category}
+	}
+	return names
+}
+
+func nameAt(category string, d Destination) string { return category + " → " + d.Name }
+
+// nameIn is what a category is called in the files of a directory. In one that is of no destination they are of the first next hop.
+func (a *Audit) nameIn(category, dir string) string {
+	all := a.destinations(category)
+	for _, d := range all {
+		if slices.ContainsFunc(d.Roots, func(root string) bool { return beneath(root, dir) }) {
+			return nameAt(category, d)
+		}
+	}
+	for _, d := range all {
+		if d.HandsOn {
+			return nameAt(category, d)
+		}
+	}
+	if len(all) > 0 {
+		return nameAt(category, all[0])
+	}
+	return category
+}
+
+// beneath says whether a directory is root or lies beneath it.
+func beneath(root, dir string) bool {
+	rel, err := filepath.Rel(absolute(root), absolute(dir))
+	return err == nil && filepath.IsLocal(rel)
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// written adds what stands in a file of a directory.
+func (a *Audit) written(dir string, spans []store.Span) {
 	for _, s := range spans {
-		t := a.tally(category, s.Stream)
+		if s.Count == 0 {
+			continue
+		}
+		name := a.nameIn(s.Category, dir)
+		a.writes[name] = true
+		t := a.tally(name, s.Stream)
 		h := t.hour(s.Hour)
 		h.sums.Written += s.Count
-		if s.Stream == (stream.ID{}) {
+		if !s.Numbered() {
 			continue
 		}
 		p := a.place(t)

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/store"
-	"inkwell/store/manifest"
+	"inkwell/store/books"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
@@ -24,8 +25,8 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 func at(hour int) int64 { return noon.Unix()/3600 + int64(hour) }
 
 // span is numbers of stream n in an hour after noon.
-func span(n byte, hour int, first, count int64) manifest.Span {
-	s := manifest.Span{Hour: at(hour), First: first, Count: count, Bytes: 10 * count}
+func span(n byte, hour int, first, count int64) store.Span {
+	s := store.Span{Hour: at(hour), First: first, Count: count, Bytes: 10 * count}
 	if n > 0 {
 		s.Stream = stream.ID{n}
 	}
@@ -44,9 +45,9 @@ func opened(t *testing.T, path ...string) *faultfs.Dir {
 
 func lines(t *testing.T, d *faultfs.Dir, header string, bodies ...[]byte) {
 	t.Helper()
-	name := manifest.Name
-	if header == manifest.LedgerHeader {
-		name = manifest.Ledger
+	name := books.Manifest
+	if header == contentsHeader {
+		name = "contents"
 	}
 	var all [][]byte
 	l, _, err := faultfs.OpenLines(d, name, header, func(b []byte) error { all = append(all, append([]byte(nil), b...)); return nil })
@@ -65,9 +66,9 @@ func lines(t *testing.T, d *faultfs.Dir, header string, bodies ...[]byte) {
 }
 
 // file adds a line about a file of a category; it is there under onDisk, "" for removed.
-func file(t *testing.T, dir, category, name, onDisk string, spans ...manifest.Span) {
+func file(t *testing.T, dir, category, name, onDisk string, spans ...store.Span) {
 	t.Helper()
-	f := manifest.File{Name: name, First: noon, Last: noon, Spans: spans}
+	f := books.File{Name: name, First: noon, Last: noon, Spans: spans}
 	for _, s := range spans {
 		f.Entries += s.Count
 		f.Raw += s.Bytes
@@ -76,11 +77,11 @@ func file(t *testing.T, dir, category, name, onDisk string, spans ...manifest.Sp
 		}
 	}
 	f.Bytes = f.Raw
-	body, err := manifest.AppendFile(nil, &f)
+	body, err := books.AppendFile(nil, &f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines(t, opened(t, dir, category), manifest.Header, body)
+	lines(t, opened(t, dir, category), books.ManifestHeader, body)
 	touch(t, dir, category, onDisk, int(f.Raw))
 }
 
@@ -95,22 +96,36 @@ func touch(t *testing.T, dir, category, onDisk string, size int) {
 	}
 }
 
-// ledger adds a line of contents.
-func ledger(t *testing.T, dir, category, name string, from, through uint64, spans ...manifest.Span) {
+// contentsHeader begins the books of collectors of before.
+const contentsHeader = "inkwell contents 1"
+
+// ledger adds a line to those.
+func ledger(t *testing.T, dir, category, name string, from, through uint64, spans ...store.Span) {
 	t.Helper()
-	c := manifest.Contents{Category: category, File: name, From: from, Through: through, First: noon.Unix(), Last: noon.Unix() + 60, Spans: spans}
-	body, err := c.Append(nil)
+	line := map[string]any{"category": category, "file": name, "from": from, "through": through, "first": noon.Unix(), "last": noon.Unix() + 60}
+	var streams []string
+	var rows [][]int64
+	for _, s := range spans {
+		at := int64(-1)
+		if s.Numbered() {
+			at = int64(len(streams))
+			streams = append(streams, stream.ID(s.Stream).String())
+		}
+		rows = append(rows, []int64{s.Hour, at, s.First, s.Count, s.Bytes})
+	}
+	line["streams"], line["spans"] = streams, rows
+	body, err := json.Marshal(line)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines(t, opened(t, dir, StateName), manifest.LedgerHeader, body)
+	lines(t, opened(t, dir, StateName), contentsHeader, body)
 }
 
-func counted1(t *testing.T, dir string, c manifest.Count) {
+func counted1(t *testing.T, dir string, c books.Count) {
 	t.Helper()
 	body := fmt.Appendf(nil, `{"hour":%q,"category":%q,"stream":%q,"what":%q,"why":%q,"entries":%d,"numbers":%q}`,
 		c.Hour.Format(time.RFC3339), c.Category, c.Stream, c.What, c.Why, c.Entries, c.Numbers)
-	lines(t, opened(t, dir), manifest.Header, body)
+	lines(t, opened(t, dir), books.ManifestHeader, body)
 }
 
 // log appends a record with numbers of stream n (0: none) to a spool.
@@ -259,15 +274,15 @@ func TestAudit(t *testing.T) {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
 				id := stream.ID{1}.String()
 				file(t, one, "web", f0, f0, span(1, 0, 0, 5), span(1, 0, 8, 2))
-				counted1(t, one, manifest.Count{Hour: noon, Category: "web", Stream: id, What: manifest.Duplicate, Entries: 7})
-				counted1(t, one, manifest.Count{Hour: noon, Category: "web", Stream: id, What: manifest.Refused, Why: "too large", Entries: 2})
-				counted1(t, one, manifest.Count{Hour: noon, Category: "", What: manifest.Refused, Why: "blank category", Entries: 1})
+				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Duplicate, Entries: 7})
+				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Refused, Why: "too large", Entries: 2})
+				counted1(t, one, books.Count{Hour: noon, Category: "", What: books.Refused, Why: "blank category", Entries: 1})
 			},
 			sums: "17=7+0+7+3 m1 d0", findings: "missing web 01 1 5-7; refused   1; refused web  2; note   0", fault: true,
 		},
 		"refused numbers that came twice hide nothing": {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
-				c := manifest.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "too large", Entries: 2, Numbers: "3-4"}
+				c := books.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: books.Refused, Why: "too large", Entries: 2, Numbers: "3-4"}
 				file(t, one, "web", f0, f0, span(1, 0, 0, 3), span(1, 0, 5, 2), span(1, 0, 9, 1))
 				counted1(t, one, c)
 				c.Hour = noon.Add(time.Hour)
@@ -280,7 +295,7 @@ func TestAudit(t *testing.T) {
 				a.Acknowledged(stream.ID{1}, "../web", "/var/log/x", 5)
 				const name = store.UnsafeCategory + "-2026-11-25_00000.gz"
 				file(t, one, store.UnsafeCategory, name, name, span(1, 0, 0, 2), span(1, 0, 4, 1))
-				counted1(t, one, manifest.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: manifest.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
+				counted1(t, one, books.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: books.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
 			},
 			sums: "5=3+0+0+2 m0 d0", findings: "refused _unsafe  2",
 		},
@@ -333,12 +348,12 @@ func TestAudit(t *testing.T) {
 			}
 			a := New(o)
 			c.make(t, a, one, two)
-			if err := a.Collector(one, ""); err != nil {
+			if err := a.Collector(Source{Dirs: []string{one}}); err != nil {
 				t.Fatal(err)
 			}
 			if c.two {
 				opened(t, two, StateName)
-				if err := a.Collector(two, ""); err != nil {
+				if err := a.Collector(Source{Dirs: []string{two}}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -370,7 +385,7 @@ func TestStatesOfFiles(t *testing.T) {
 	ledger(t, dir, "web", f2, 0, 100, span(1, 2, 20, 10))
 	touch(t, dir, "web", "."+f2+".open", 1)
 	a := New(Options{})
-	if err := a.Collector(dir, ""); err != nil {
+	if err := a.Collector(Source{Dirs: []string{dir}}); err != nil {
 		t.Fatal(err)
 	}
 	r := a.Report()
@@ -389,8 +404,11 @@ func TestStatesOfFiles(t *testing.T) {
 func TestWhatIsNoCollector(t *testing.T) {
 	dir := t.TempDir()
 	file(t, dir, "web", "web_00000", "web_00000", span(1, 0, 0, 1))
-	for _, path := range []string{t.TempDir(), filepath.Join(dir, "web")} {
-		if err := New(Options{}).Collector(path, ""); !errors.Is(err, ErrNoCollector) {
+	if err := os.Remove(filepath.Join(dir, "web", books.Manifest)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{t.TempDir(), dir, filepath.Join(dir, "web")} {
+		if err := New(Options{}).Collector(Source{Dirs: []string{path}}); !errors.Is(err, ErrNoCollector) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -398,9 +416,10 @@ func TestWhatIsNoCollector(t *testing.T) {
 
 func TestCopies(t *testing.T) {
 	var c Copies
-	got := func(category string, spans ...manifest.Span) string {
+	got := func(category string, spans ...store.Span) string {
 		var list []string
-		for _, s := range c.File(category, spans) {
+		of(category, spans)
+		for _, s := range c.File(spans) {
 			list = append(list, fmt.Sprintf("%s/%d %v", s.Met, s.Count, s.All()))
 		}
 		return strings.Join(list, "; ")
@@ -427,10 +446,10 @@ func TestDamageIsNoted(t *testing.T) {
 	hour := at(0)
 	id := stream.ID{7}
 	touch(t, path, "web", "web_00000.gz", 10)
-	file(t, path, "web", "web_00000.gz", "", manifest.Span{Hour: hour, Stream: id, Count: 10, Bytes: 10})
+	file(t, path, "web", "web_00000.gz", "", store.Span{Hour: hour, Stream: id, Count: 10, Bytes: 10})
 	touch(t, path, "web", ".web_00001.gz.open", 10)
-	ledger(t, path, "web", "web_00001.gz", 0, 10, manifest.Span{Hour: hour, Stream: id, First: 10, Count: 10, Bytes: 10})
-	counted1(t, path, manifest.Count{Hour: noon, Category: "web", Stream: id.String(), What: manifest.Refused, Why: "too large", Entries: 2})
+	ledger(t, path, "web", "web_00001.gz", 0, 10, store.Span{Hour: hour, Stream: id, First: 10, Count: 10, Bytes: 10})
+	counted1(t, path, books.Count{Hour: noon, Category: "web", Stream: id.String(), What: books.Refused, Why: "too large", Entries: 2})
 	for _, name := range []string{"web/.manifest", ".manifest", ".inkwell/contents"} {
 		name = filepath.Join(path, name)
 		whole, err := os.ReadFile(name)
@@ -448,7 +467,7 @@ func TestDamageIsNoted(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := New(Options{})
-			if err := a.Collector(path, ""); err != nil {
+			if err := a.Collector(Source{Dirs: []string{path}}); err != nil {
 				t.Fatalf("%s bit %d: %v", name, bit, err)
 			}
 			if r := a.Report(); !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Kind == Note && strings.Contains(f.Text, name) }) {

@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
+	"slices"
 
 	"inkwell/internal/faultfs"
-	"inkwell/rotate"
 	"inkwell/store"
-	"inkwell/store/manifest"
+	"inkwell/store/books"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
@@ -27,17 +26,27 @@ const (
 )
 
 // ErrNoCollector says that a directory has nothing that a collector leaves.
-var ErrNoCollector = errors.New("no category here has a manifest (give the directory of a collector, as in inkwell collect --dir DIR: a server with a configuration file writes none)")
+var ErrNoCollector = errors.New("nothing here was written by a collector that keeps books (give the directory of its files, or its configuration)")
 
-// collector is one directory while it is read.
+// Source is one collector.
+type Source struct {
+	Name  string   // in reports; "" = the first of Dirs
+	Dirs  []string // its files are in these directories and beneath them
+	State string   // "" = .inkwell in the first of Dirs
+}
+
+// collector is one while it is read.
 type collector struct {
 	*Audit
-	path  string
-	open  map[string]map[string][]manifest.Contents // what open files hold, by category and file
-	plain map[string][]plainRecord                  // entries without numbers in the journal, by category
-	found bool                                      // there is something of a collector
-	told  bool                                      // manifests or contents of open files were read
-	other bool                                      // there are files that nothing is told of
+	Source
+	held   map[string]*store.Added  // what open files hold, by path
+	plain  map[string][]plainRecord // entries without numbers in the journal, by category
+	taken  map[string]bool          // categories of which the table of streams knows something
+	writes map[string]bool          // categories of its files
+	found  bool                     // there is something of a collector
+	told   bool                     // manifests or contents of open files were read
+	other  bool                     // there are files that nothing is told of
+	seen   map[string]bool          // directories
 }
 
 // plainRecord is entries without numbers of one record.
@@ -46,87 +55,92 @@ type plainRecord struct {
 	count int64
 }
 
-// Collector adds what the collector whose files are in path has; its state is in state, "" for path/.inkwell. It may be running.
-func (a *Audit) Collector(path, state string) error {
-	a.dirs = append(a.dirs, path)
-	c := &collector{Audit: a, path: path, open: make(map[string]map[string][]manifest.Contents), plain: make(map[string][]plainRecord)}
-	if state == "" {
-		state = filepath.Join(path, StateName)
+// Collector adds what a collector has. It may be running.
+func (a *Audit) Collector(s Source) error {
+	if s.Name == "" {
+		s.Name = s.Dirs[0]
 	}
-	if err := c.state(state); err != nil {
+	if s.State == "" {
+		s.State = filepath.Join(s.Dirs[0], StateName)
+	}
+	a.dirs = append(a.dirs, s.Name)
+	c := &collector{Audit: a, Source: s, held: make(map[string]*store.Added), plain: make(map[string][]plainRecord), taken: make(map[string]bool),
+		writes: make(map[string]bool), seen: make(map[string]bool)}
+	if err := c.state(); err != nil {
 		return err
 	}
-	list, err := os.ReadDir(path)
-	if err != nil {
-		return err
-	}
-	for i, e := range list {
-		a.o.Progress("manifests of "+path, int64(i), int64(len(list)))
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			if err := c.category(e.Name()); err != nil {
-				return err
-			}
+	for _, dir := range s.Dirs {
+		if err := c.below(dir); err != nil {
+			return err
+		}
+		if err := c.counts(dir); err != nil {
+			return err
 		}
 	}
-	for category, files := range c.open {
-		for name, lines := range files { // their directory is gone
-			c.lost(category, name, lines)
-		}
+	for _, path := range slices.Sorted(maps.Keys(c.held)) { // their directory is gone, or not audited
+		c.lost(c.held[path])
 	}
-	if err := c.counts(); err != nil {
-		return err
-	}
-	if !c.found || c.other && !c.told {
-		return fmt.Errorf("%s: %w", path, ErrNoCollector)
+	c.handedOn()
+	if !c.found || c.other && !c.told && len(c.taken) == 0 {
+		return fmt.Errorf("%s: %w", s.Name, ErrNoCollector)
 	}
 	return nil
 }
 
-// state reads journal, contents and checkpoint, in this order: entries move so.
-func (c *collector) state(path string) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		c.note(fmt.Sprintf("%s: there is no state directory %s: what open files and the journal hold is not counted", c.path, path))
+// state reads journal, books, checkpoint and streams, in this order: entries move so.
+func (c *collector) state() error {
+	if _, err := os.Stat(c.State); errors.Is(err, fs.ErrNotExist) {
+		c.note(fmt.Sprintf("%s: there is no state directory %s: what open files and the journal hold is not counted", c.Name, c.State))
 		return nil
 	} else if err != nil {
 		return err
 	}
-	dir, err := faultfs.OpenDir(path, nil)
+	dir, err := faultfs.OpenDir(c.State, nil)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	c.found = true
-	if err := c.journal(filepath.Join(path, journalName)); err != nil {
+	if err := c.journal(filepath.Join(c.State, journalName)); err != nil {
 		return err
 	}
-	lines, bad, err := manifest.ReadLedger(dir)
+	held, err := books.ReadHeld(dir)
 	if err != nil {
 		return err
 	}
-	c.damaged(filepath.Join(path, manifest.Ledger), bad)
-	c.told = len(lines) > 0
-	through := make(map[string]uint64)
-	for _, l := range lines {
-		if c.open[l.Category] == nil {
-			c.open[l.Category] = make(map[string][]manifest.Contents)
-		}
-		c.open[l.Category][l.File] = append(c.open[l.Category][l.File], l)
-		through[l.Category] = max(through[l.Category], l.Through)
+	for name, bad := range held.Bad {
+		c.damaged(filepath.Join(c.State, name), bad)
 	}
-	if err := c.checkpointed(dir, through); err != nil {
+	c.told = len(held.Files) > 0
+	for i := range held.Files {
+		f := &held.Files[i]
+		if f.Dir = held.DirOf(f, c.firstDir()); f.Dir != "" {
+			c.held[filepath.Join(absolute(f.Dir), f.File)] = f
+		}
+	}
+	if err := c.checkpointed(dir, held.Through); err != nil {
 		return err
 	}
 	for category, records := range c.plain {
 		for _, r := range records {
-			if r.end > through[keptAs(category, through)] {
-				c.tally(category, stream.ID{}).plainJournal += r.count
+			if r.end > held.Through[keptAs(category, held.Through)] {
+				for _, name := range c.names(category) {
+					c.tally(name, stream.ID{}).plainJournal += r.count
+				}
 			}
 		}
 	}
-	return nil
+	return c.streams(dir)
 }
 
-// keptAs is the category under which the files have what was sent for another.
+func (c *collector) firstDir() string {
+	if len(c.Dirs) == 0 {
+		return ""
+	}
+	return c.Dirs[0]
+}
+
+// keptAs is the category under which the files have what was sent for another, by a collector of before.
 func keptAs(category string, through map[string]uint64) string {
 	if _, own := through[category]; own {
 		return category
@@ -148,15 +162,24 @@ func (c *collector) checkpointed(dir *faultfs.Dir, through map[string]uint64) er
 		return err
 	}
 	var saved struct {
-		Categories map[string]struct {
+		Categories map[string]struct { // of a collector of before
 			Through uint64 `json:"through"`
 		} `json:"categories"`
+		Outlets map[string]struct {
+			Category string `json:"category"`
+			Through  uint64 `json:"through"`
+		} `json:"outlets"`
 	}
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&saved); err != nil {
 		c.note(fmt.Sprintf("%s is damaged: entries of the journal that have no numbers may be counted twice", filepath.Join(dir.Path(), checkpoint)))
 	}
 	for category, m := range saved.Categories {
 		through[category] = max(through[category], m.Through)
+	}
+	for _, m := range saved.Outlets {
+		if m.Category != "" {
+			through[m.Category] = max(through[m.Category], m.Through)
+		}
 	}
 	return nil
 }
@@ -178,169 +201,106 @@ func (c *collector) journal(path string) error {
 			c.plain[p.category] = append(c.plain[p.category], plainRecord{end: rec.End, count: p.count})
 			return
 		}
-		c.place(c.tally(p.category, p.id)).journal.Add(p.first, p.first+p.count)
+		for _, name := range c.names(p.category) {
+			c.place(c.tally(name, p.id)).journal.Add(p.first, p.first+p.count)
+		}
 	})
 }
 
-// category adds the files of one.
-func (c *collector) category(name string) error {
-	dir, err := faultfs.OpenDir(filepath.Join(c.path, name), nil)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	files, bad, err := manifest.ReadFiles(dir)
-	if err != nil {
-		return err
-	}
-	c.damaged(filepath.Join(dir.Path(), manifest.Name), bad)
-	there, err := rotate.Files(dir, name)
-	if err != nil {
-		return err
-	}
-	states := make(map[string]State)
-	for _, f := range there {
-		final := f.Name
-		states[final] = Published
-		if f.Open {
-			final = strings.TrimSuffix(strings.TrimPrefix(f.Name, "."), ".open")
-			delete(states, f.Name)
-			states[final] = Open
+// streams reads what was taken.
+func (c *collector) streams(dir *faultfs.Dir) error {
+	bad, err := stream.Read(dir, func(id stream.ID, category string, there stream.Ranges) {
+		c.taken[category] = true
+		for _, name := range c.names(category) {
+			merge(&c.place(c.tally(name, id)).taken, there)
 		}
-	}
-	open := c.open[name]
-	delete(c.open, name)
-	for i := range files {
-		f := &files[i]
-		st, exists := states[f.Name]
-		delete(states, f.Name)
-		if st == Open && len(open[f.Name]) > 0 {
-			c.contents(name, f.Name, open[f.Name])
-		} else {
-			if !exists {
-				st = Removed
+	})
+	c.damaged(filepath.Join(c.State, stream.FileName), bad)
+	return err
+}
+
+// handedOn forgets what was taken of the categories that are written to files here: there it has to be in those.
+func (c *collector) handedOn() {
+	for category := range c.taken {
+		for _, d := range c.destinations(category) {
+			if !d.HandsOn {
+				c.forgetTaken(nameAt(category, d))
 			}
-			c.file(name, f, st)
 		}
-		delete(open, f.Name)
-	}
-	for file, lines := range open {
-		if _, exists := states[file]; !exists {
-			c.lost(name, file, lines)
-			continue
+		if c.destinations(category) == nil && c.writesFiles(category) {
+			c.forgetTaken(category)
 		}
-		delete(states, file)
-		c.contents(name, file, lines)
-	}
-	c.found, c.told = c.found || len(files) > 0, c.told || len(files) > 0
-	c.unknown(name, states)
-	return nil
-}
-
-// file adds a published file, or one that was.
-func (c *collector) file(category string, f *manifest.File, st State) {
-	c.files[category] = append(c.files[category], File{Directory: c.path, File: *f, State: st})
-	c.written(category, f.Spans)
-}
-
-// contents adds a file that is open.
-func (c *collector) contents(category, name string, lines []manifest.Contents) {
-	f := manifest.File{Name: name}
-	for i, l := range lines {
-		first, last := time.Unix(l.First, 0).UTC(), time.Unix(l.Last, 0).UTC()
-		if i == 0 || first.Before(f.First) {
-			f.First = first
-		}
-		if last.After(f.Last) {
-			f.Last = last
-		}
-		for _, s := range l.Spans {
-			f.Entries += s.Count
-			f.Raw += s.Bytes
-		}
-		c.written(category, l.Spans)
-	}
-	c.files[category] = append(c.files[category], File{Directory: c.path, File: f, State: Open})
-}
-
-// lost notes that an open file is not there: what it held is not counted. Entries without bytes are in no file before one comes.
-func (c *collector) lost(category, name string, lines []manifest.Contents) {
-	if name == "" {
-		for _, l := range lines {
-			c.written(category, l.Spans)
-		}
-		return
-	}
-	entries := int64(0)
-	for _, l := range lines {
-		for _, s := range l.Spans {
-			entries += s.Count
-		}
-	}
-	c.notes = append(c.notes, Finding{Kind: Lost, Fault: true, Category: category, Entries: entries, Directories: []string{c.path}, File: name})
-}
-
-// unknown notes files of which no line says what they hold.
-func (c *collector) unknown(category string, states map[string]State) {
-	published, open := 0, 0
-	for _, st := range states {
-		if st == Published {
-			published++
-		} else {
-			open++
-		}
-	}
-	c.other = c.other || published > 0
-	if published > 0 {
-		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", filepath.Join(c.path, category), published))
-	}
-	if open > 0 {
-		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal has: %d", filepath.Join(c.path, category), open))
 	}
 }
 
-func (c *collector) damaged(path string, bad int) {
-	if bad > 0 {
-		c.note(fmt.Sprintf("%s: damaged lines that are passed over and not counted: %d", path, bad))
+// writesFiles says whether the only destination of a category here is files.
+func (c *collector) writesFiles(category string) bool {
+	if c.o.Destinations != nil {
+		if all := c.o.Destinations(category); len(all) == 1 {
+			return !all[0].HandsOn
+		}
+	}
+	return c.writes[category] || c.writes[keptAs(category, nil)]
+}
+
+func (c *collector) forgetTaken(name string) {
+	for k, t := range c.tallies {
+		if k.category == name {
+			c.place(t).taken = nil
+		}
 	}
 }
 
 // counts adds what is in no file.
-func (c *collector) counts() error {
-	dir, err := faultfs.OpenDir(c.path, nil)
+func (c *collector) counts(path string) error {
+	dir, err := faultfs.OpenDir(path, nil)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	counts, bad, err := manifest.ReadCounts(dir)
+	counts, bad, err := books.ReadCounts(dir)
 	if err != nil {
 		return err
 	}
-	c.damaged(filepath.Join(c.path, manifest.Name), bad)
+	c.damaged(filepath.Join(path, books.CountsName), bad)
 	c.found = c.found || len(counts) > 0
-	for _, n := range counts {
-		var id stream.ID
-		if n.Stream != "" {
-			if id, err = stream.ParseID(n.Stream); err != nil {
-				c.note(fmt.Sprintf("%s: %v", filepath.Join(c.path, manifest.Name), err))
-			}
-		}
-		at := n.Hour.Unix() / 3600
-		h := c.tally(n.Category, id).hour(at)
-		switch n.What {
-		case manifest.Duplicate:
-			h.sums.Duplicated += n.Entries
-		case manifest.Refused:
-			h.sums.Refused += n.Entries
-			c.why[cause{n.Category, n.Why, at}] += n.Entries
-			if numbers, err := stream.ParseRanges(n.Numbers); err == nil && len(numbers) > 0 {
-				merge(&c.tally(n.Category, id).refused, numbers)
-			} else if id != (stream.ID{}) {
-				c.refused[id] += n.Entries
-			}
-		default:
-			c.note(fmt.Sprintf("%s: %d entries of %q are %q, which this program does not know", c.path, n.Entries, n.Category, n.What))
+	for i := range counts {
+		if names := c.names(counts[i].Category); len(names) == 1 {
+			c.count(names[0], &counts[i], path)
+		} else {
+			c.count(c.nameIn(counts[i].Category, path), &counts[i], path)
 		}
 	}
 	return nil
+}
+
+// count adds one of them.
+func (c *collector) count(name string, n *books.Count, path string) {
+	var id stream.ID
+	if n.Stream != "" {
+		var err error
+		if id, err = stream.ParseID(n.Stream); err != nil {
+			c.note(fmt.Sprintf("%s: %v", path, err))
+		}
+	}
+	at := n.Hour.Unix() / 3600
+	h := c.tally(name, id).hour(at)
+	numbers, _ := stream.ParseRanges(n.Numbers) // it was parsed before
+	switch n.What {
+	case books.Duplicate:
+		h.sums.Duplicated += n.Entries
+	case books.Empty:
+		h.sums.Written += n.Entries
+		merge(&c.place(c.tally(name, id)).written, numbers)
+	case books.Refused:
+		h.sums.Refused += n.Entries
+		c.why[cause{name, n.Why, at}] += n.Entries
+		if len(numbers) > 0 {
+			merge(&c.tally(name, id).refused, numbers)
+		} else if id != (stream.ID{}) {
+			c.refused[id] += n.Entries
+		}
+	default:
+		c.note(fmt.Sprintf("%s: %d entries of %q are %q, which this program does not know", path, n.Entries, n.Category, n.What))
+	}
 }

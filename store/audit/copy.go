@@ -1,7 +1,7 @@
 package audit
 
 import (
-	"inkwell/store/manifest"
+	"inkwell/store"
 	"inkwell/store/stream"
 )
 
@@ -10,25 +10,25 @@ type Copies struct{ met map[key]*stream.Ranges }
 
 // Stretch is a span of a file and which of its entries were met before: their indices, from 0.
 type Stretch struct {
-	manifest.Span
+	store.Span
 	Met stream.Ranges
 }
 
 // All says whether every entry of the stretch was met.
 func (s *Stretch) All() bool { return s.Count > 0 && s.Met.Count() == s.Count }
 
-// File returns the stretches of a file of category, in order; they are met from then on.
-func (c *Copies) File(category string, spans []manifest.Span) []Stretch {
+// File returns the stretches of a file, in order; they are met from then on.
+func (c *Copies) File(spans []store.Span) []Stretch {
 	if c.met == nil {
 		c.met = make(map[key]*stream.Ranges)
 	}
 	list := make([]Stretch, len(spans))
 	for i, s := range spans {
 		list[i].Span = s
-		if s.Stream == (stream.ID{}) || kept(category) { // see Audit.copies
+		if !s.Numbered() || kept(s.Category) { // see Audit.copies
 			continue
 		}
-		k := key{category, s.Stream}
+		k := key{s.Category, s.Stream}
 		met := c.met[k]
 		if met == nil {
 			met = new(stream.Ranges)

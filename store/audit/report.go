@@ -3,7 +3,7 @@ package audit
 import (
 	"time"
 
-	"inkwell/store/manifest"
+	"inkwell/store/books"
 	"inkwell/store/stream"
 )
 
@@ -44,11 +44,12 @@ type Hour struct {
 	Sums
 }
 
-// Sums counts entries. Received = Written + Journal + Duplicated + Refused.
+// Sums counts entries. Received = Written + Journal + HandedOn + Duplicated + Refused.
 type Sums struct {
 	Received   int64 `json:"received"`
 	Written    int64 `json:"written"`    // to files, open ones too, those that retention has removed since too
 	Journal    int64 `json:"journal"`    // in no file yet
+	HandedOn   int64 `json:"handed_on"`  // to the next hop: taken, and neither here nor waiting
 	Duplicated int64 `json:"duplicated"` // came again, and were left out
 	Missing    int64 `json:"missing"`
 	Refused    int64 `json:"refused"` // answered OK and thrown away
@@ -59,6 +60,7 @@ func (s *Sums) add(o Sums) {
 	s.Received += o.Received
 	s.Written += o.Written
 	s.Journal += o.Journal
+	s.HandedOn += o.HandedOn
 	s.Duplicated += o.Duplicated
 	s.Missing += o.Missing
 	s.Refused += o.Refused
@@ -94,6 +96,7 @@ type Finding struct {
 	Directories []string   `json:"directories,omitempty"`
 	File        string     `json:"file,omitempty"`
 	Text        string     `json:"text,omitempty"`
+	Why         string     `json:"why,omitempty"` // of files that are gone: "retention", or not known
 }
 
 // State is what became of a file.
@@ -110,7 +113,7 @@ const (
 type File struct {
 	Directory string `json:"directory"`
 	State     State  `json:"state"`
-	manifest.File
+	books.File
 }
 
 // Ranges is f.Numbers as a set.

@@ -21,22 +21,26 @@ type piece struct {
 // Waiting adds what waits in a sender's spool.
 func (a *Audit) Waiting(dir *faultfs.Dir) error {
 	return a.records(dir, "spool", func(p piece, _ spool.Record) {
-		t := a.tally(p.category, p.id)
-		if p.id == (stream.ID{}) {
-			t.plainWaiting += p.count
+		for _, name := range a.names(p.category) {
+			t := a.tally(name, p.id)
+			if p.id == (stream.ID{}) {
+				t.plainWaiting += p.count
+			}
+			t.waiting.Add(p.first, p.first+p.count*numbered(p.id))
 		}
-		t.waiting.Add(p.first, p.first+p.count*numbered(p.id))
 	})
 }
 
 // Aside adds what a sender keeps aside because the next hop refused it for ever.
 func (a *Audit) Aside(dir *faultfs.Dir) error {
 	return a.records(dir, "refused records", func(p piece, _ spool.Record) {
-		t := a.tally(p.category, p.id)
-		if p.id == (stream.ID{}) {
-			t.plainAside += p.count
+		for _, name := range a.names(p.category) {
+			t := a.tally(name, p.id)
+			if p.id == (stream.ID{}) {
+				t.plainAside += p.count
+			}
+			t.aside.Add(p.first, p.first+p.count*numbered(p.id))
 		}
-		t.aside.Add(p.first, p.first+p.count*numbered(p.id))
 	})
 }
 

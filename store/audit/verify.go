@@ -33,7 +33,7 @@ func (a *Audit) Verify(ctx context.Context) error {
 		return err
 	}
 	return each(func(category string, f *File) error {
-		path := filepath.Join(f.Directory, category, f.Name)
+		path := filepath.Join(f.Directory, f.Name)
 		wrong, err := a.check(ctx, path, f, func(n int64) {
 			done += n
 			a.o.Progress("verifying", done, total)
@@ -81,8 +81,8 @@ func (a *Audit) check(ctx context.Context, path string, f *File, read func(int64
 		return "", ctx.Err()
 	case err != nil:
 		return err.Error(), nil
-	case raw != f.Raw:
-		return fmt.Sprintf("it has %d bytes uncompressed, the manifest says %d", raw, f.Raw), nil
+	case raw != f.Start+f.Raw:
+		return fmt.Sprintf("it has %d bytes uncompressed, the manifest says %d", raw, f.Start+f.Raw), nil
 	}
 	spans := int64(0)
 	for _, s := range f.Spans {

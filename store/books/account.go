@@ -10,7 +10,7 @@ import (
 // account is what one outlet added to files that are in no manifest yet, or not with all that they hold.
 type account struct {
 	key     string
-	through uint64     // of what is settled
+	through uint64     // the Mark of what is settled
 	settled []*content // what a saved checkpoint covers, file by file in the order in which they were begun
 	posts   []post     // what came behind it
 }
@@ -31,14 +31,14 @@ func (a *account) add(p post) {
 	a.posts = append(a.posts, p)
 }
 
-// rewind forgets what was added behind a journal offset.
+// rewind forgets what was added behind a Mark.
 func (a *account) rewind(through uint64) {
 	for k := len(a.posts); k > 0 && a.posts[k-1].through > through; k-- {
 		a.posts = a.posts[:k-1]
 	}
 }
 
-// settle takes for certain what lies below a journal offset. What lies above is of an outlet that went back to the checkpoint: it will come
+// settle takes for certain what was added up to a Mark. What lies behind it is of an outlet that went back to the checkpoint: it will come
 // again, and take the place of that.
 func (a *account) settle(through uint64, m *markers) {
 	for len(a.posts) > 0 && a.posts[0].through <= through {
@@ -47,7 +47,9 @@ func (a *account) settle(through uint64, m *markers) {
 		a.through = max(a.through, p.through)
 		for i := range p.added {
 			add := &p.added[i]
-			add.Dir = filepath.Clean(add.Dir)
+			if add.Dir != "" {
+				add.Dir = filepath.Clean(add.Dir)
+			}
 			m.wrote(add)
 			k := slices.IndexFunc(a.settled, func(c *content) bool { return c.File == add.File && c.Dir == add.Dir })
 			if k < 0 {

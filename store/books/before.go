@@ -1,7 +1,6 @@
 package books
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,27 +33,12 @@ func (b *Books) readBefore() error {
 		return nil
 	}
 	b.anew = true
-	lines := make(map[string][]contentsLine) // by category
-	bad, err := faultfs.ReadLines(b.o.State, beforeName, beforeHeader, func(body []byte) error {
-		var l contentsLine
-		if err := json.Unmarshal(body, &l); err != nil {
-			return err
-		}
-		if l.Category == "" || l.From > l.Through {
-			return errors.New("no line of the books")
-		}
-		list := lines[l.Category]
-		for len(list) > 0 && list[len(list)-1].Through > l.From {
-			list = list[:len(list)-1]
-		}
-		lines[l.Category] = append(list, l)
-		return nil
-	})
+	lines, err := b.linesBefore()
 	if err != nil {
 		return err
 	}
-	b.damaged(beforeName, faultfs.Damage{Lines: bad})
-	for category, list := range lines {
+	b.damaged(beforeName, faultfs.Damage{Lines: lines.bad})
+	for category, list := range lines.byCategory {
 		if err := b.takeOver(category, list); err != nil {
 			return err
 		}
@@ -67,11 +51,16 @@ type Takeover struct {
 	Outlet string
 	Dir    string // of its files
 	Open   string // final name of the file that its checkpoint called open, "" for none
+	// Through is the journal offset up to which its checkpoint has it.
+	Through uint64
 }
 
 // takeOver makes posts of the lines about a category: each file begins with the first of them.
 func (b *Books) takeOver(category string, list []contentsLine) error {
 	of := b.o.Before(category)
+	for k := len(list); k > 0 && list[k-1].Through > of.Through; k-- {
+		list = list[:k-1]
+	}
 	for i := len(list) - 2; i >= 0; i-- {
 		if list[i].File == "" {
 			list[i].File, list[i].First = list[i+1].File, list[i+1].First

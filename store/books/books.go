@@ -5,7 +5,7 @@
 //	                                                                          ├─► ROOT/.counts          refused, came twice
 //	                                                                          └─► retention
 //
-// An outlet is one writer: what it added lies between two offsets of the journal. The books follow the checkpoints: what was added is durable
+// An outlet is one writer: what it added lies between two of its Marks, which are numbered. The books follow the checkpoints: what was added is durable
 // here before the checkpoint that covers it, and what the checkpoint does not cover after a crash is forgotten, because the entries come
 // again. What a saved checkpoint covers is never taken back; when the file is finished, it becomes a line of the manifest in the directory of
 // the file, whatever wrote that, and until then it stays here, whatever happens.
@@ -34,10 +34,11 @@ import (
 // Options say which books are kept where.
 type Options struct {
 	State *faultfs.Dir // the books' own file is in it
-	// Through is the journal offset up to which the checkpoint that was saved last has what an outlet brought to its files, also of one that
-	// it does not list: nothing more comes to the files of that.
+	// Through is the number of the Mark up to which the checkpoint that was saved last has what an outlet brought to its files, also of one
+	// that it does not list: nothing more comes to the files of that. The numbers only grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
+	Counter      *Counter                       // of what is in no file; nil = an own one
 	Before       func(category string) Takeover // whose the books of a collector of before are; nil = nobody's
 	Logger       *slog.Logger
 	Health       *stats.Health
@@ -55,7 +56,7 @@ const (
 	maxSpans = 1 << 18 // of files that are not finished: beyond, those with most go into their manifests
 )
 
-// Books is the books of one collector. Their methods belong to whoever makes the checkpoints, one at a time, but for Refused and Twice.
+// Books is the books of one collector. Their methods belong to whoever makes the checkpoints, one at a time.
 type Books struct {
 	o        Options
 	lines    *faultfs.Lines
@@ -65,7 +66,6 @@ type Books struct {
 	spans    int // of all accounts
 	anew     bool
 	markers  *markers
-	none     []*noFile
 	pruned   time.Time
 	keeping  keeping
 }
@@ -79,10 +79,8 @@ func Open(o Options) (*Books, error) {
 		o.now = time.Now
 	}
 	b := &Books{o: o, accounts: make(map[string]*account), touched: make(map[*account]bool), markers: newMarkers(&o)}
-	for _, d := range o.Destinations {
-		if !slices.ContainsFunc(b.none, func(n *noFile) bool { return n.path == d.Root }) {
-			b.none = append(b.none, &noFile{path: d.Root, inj: o.Injector, log: o.Logger})
-		}
+	if o.Counter == nil {
+		b.o.Counter = NewCounter(o.Destinations, o.Logger, o.Injector)
 	}
 	if err := b.readBefore(); err != nil {
 		return nil, err
@@ -130,14 +128,15 @@ func (b *Books) account(key string) *account {
 	return a
 }
 
-// Add takes over what an outlet added to its files between two offsets of the journal. What was said before of the outlet behind the first is
-// void: it was taken back.
+// Add takes over what an outlet added to its files between two Marks. What was said before of the outlet behind the first is void: it was
+// taken back.
 func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	if len(added) == 0 {
 		return
 	}
-	p := post{outlet: outlet, from: from, through: max(from, through), added: added}
 	a := b.account(outlet)
+	from = max(from, a.through) // what a saved checkpoint covers is never taken back
+	p := post{outlet: outlet, from: from, through: max(from, through), added: added}
 	before := a.spans()
 	a.add(p)
 	b.spans += a.spans() - before
@@ -205,7 +204,7 @@ func (b *Books) Publish(now time.Time) {
 		b.spans += a.spans() - before
 	}
 	b.enlist()
-	for _, n := range b.none {
+	for _, n := range b.o.Counter.all {
 		b.o.Health.Set("counts of "+n.path, n.publish())
 	}
 	b.markers.write(now, b.accounts)
@@ -333,7 +332,7 @@ func (b *Books) empty(c *content) {
 			n.Stream = stream.ID(s.Stream).String()
 		}
 		if d := b.o.destination(c.Dir, ""); d != nil {
-			for _, none := range b.none {
+			for _, none := range b.o.Counter.all {
 				if none.path == d.Root {
 					none.count(n, s.First)
 				}
@@ -344,9 +343,5 @@ func (b *Books) empty(c *content) {
 
 // Close releases the files. It saves nothing.
 func (b *Books) Close() error {
-	errs := []error{b.lines.Close()}
-	for _, n := range b.none {
-		errs = append(errs, n.close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(b.lines.Close(), b.o.Counter.close())
 }

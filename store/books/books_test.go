@@ -347,7 +347,8 @@ func TestBooksOfBefore(t *testing.T) {
 		body("c1", "c1_00001", 0, 40, 0, 5)))
 	o := m.options()
 	o.Before = func(category string) Takeover {
-		return Takeover{Outlet: category + " → out", Dir: filepath.Join(m.out, category), Open: map[string]string{"c0": "c0_00002"}[category]}
+		return Takeover{Outlet: category + " → out", Dir: filepath.Join(m.out, category), Open: map[string]string{"c0": "c0_00002"}[category],
+			Through: map[string]uint64{"c0": 30, "c1": 40}[category]}
 	}
 	m.saved["c0 → out"].through, m.saved["c1 → out"].through = 30, 40
 	for range 3 { // dies before, and after, the first Save

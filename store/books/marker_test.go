@@ -289,7 +289,7 @@ func TestBooksThatAreLinks(t *testing.T) {
 	for _, path := range links {
 		must(t, os.Symlink(victim, path))
 	}
-	m.books.Refused(Refusal{Category: []byte("c0"), Stream: [16]byte{7}, Entries: 3, Why: "not allowed"})
+	m.books.o.Counter.Refused(Refusal{Category: []byte("c0"), Stream: [16]byte{7}, Entries: 3, Why: "not allowed"})
 	m.wrote("c0-2026-11-25_00004", false, 1, 30)
 	must(t, m.books.Save())
 	for i, path := range []string{links[0], links[1], links[2]} {

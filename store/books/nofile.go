@@ -39,24 +39,47 @@ type noFile struct {
 	counts Counts
 }
 
-// Refused counts entries that were thrown away. Safe for concurrent use.
-func (b *Books) Refused(r Refusal) {
-	c := Count{Category: string(r.Category), What: Refused, Why: r.Why, Entries: r.Entries}
+// Counter counts entries that are in no file, for every destination. It can count before the books are open. Safe for concurrent use.
+type Counter struct{ all []*noFile }
+
+// NewCounter returns a Counter for the directories of destinations, which it does not touch before it belongs to Books.
+func NewCounter(destinations []Destination, log *slog.Logger, inj faultfs.Injector) *Counter {
+	c := new(Counter)
+	for _, d := range destinations {
+		if !slices.ContainsFunc(c.all, func(n *noFile) bool { return n.path == d.Root }) {
+			c.all = append(c.all, &noFile{path: d.Root, inj: inj, log: log})
+		}
+	}
+	return c
+}
+
+// Refused counts entries that were thrown away.
+func (c *Counter) Refused(r Refusal) {
+	n := Count{Category: string(r.Category), What: Refused, Why: r.Why, Entries: r.Entries}
 	if r.Stream != (stream.ID{}) {
-		c.Stream = r.Stream.String()
+		n.Stream = r.Stream.String()
 	}
-	b.count(c, r.First)
+	c.count(n, r.First)
 }
 
-// Twice counts entries that came again. Safe for concurrent use.
-func (b *Books) Twice(id stream.ID, category string, entries int64) {
-	b.count(Count{Category: category, Stream: id.String(), What: Duplicate, Entries: entries}, 0)
+// Twice counts entries that came again.
+func (c *Counter) Twice(id stream.ID, category string, entries int64) {
+	c.count(Count{Category: category, Stream: id.String(), What: Duplicate, Entries: entries}, 0)
 }
 
-func (b *Books) count(c Count, first int64) {
-	for _, n := range b.none {
-		n.count(c, first)
+func (c *Counter) count(n Count, first int64) {
+	for _, of := range c.all {
+		of.count(n, first)
 	}
+}
+
+// close releases the files.
+func (c *Counter) close() error {
+	var errs []error
+	for _, of := range c.all {
+		errs = append(errs, of.close())
+	}
+	return errors.Join(errs...)
 }
 
 func (n *noFile) count(c Count, first int64) {

@@ -14,11 +14,11 @@ import (
 	"inkwell/store/stream"
 )
 
-func opened(t *testing.T, path string, inj faultfs.Injector) *Books {
+func opened(t *testing.T, path string, inj faultfs.Injector) *Counter {
 	t.Helper()
-	b := &Books{none: []*noFile{{path: path, inj: inj, log: slog.New(slog.DiscardHandler)}}}
-	t.Cleanup(func() { b.none[0].close() })
-	return b
+	c := NewCounter([]Destination{{Root: path}}, slog.New(slog.DiscardHandler), inj)
+	t.Cleanup(func() { c.close() })
+	return c
 }
 
 // counted adds up what the file has: the refused entries, their numbers of one stream, and the duplicates.
@@ -74,7 +74,7 @@ func TestCountsOfAHostilePeerAreBounded(t *testing.T) {
 				refused++
 			}
 		}
-		if err := n.none[0].publish(); err != nil {
+		if err := n.all[0].publish(); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(filepath.Join(path, CountsName))
@@ -90,7 +90,7 @@ func TestCountsOfAHostilePeerAreBounded(t *testing.T) {
 	}
 	again := opened(t, path, nil) // the next start writes it anew
 	again.Twice(good, "web", 1)
-	if err := again.none[0].publish(); err != nil {
+	if err := again.all[0].publish(); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(filepath.Join(path, CountsName))
@@ -119,7 +119,7 @@ func TestCountsOutliveFaults(t *testing.T) {
 		refuse := func(first int64) error {
 			n.Refused(Refusal{Category: []byte("web"), Stream: id, First: first, Entries: 2, Why: "x"})
 			n.Twice(id, "web", 1)
-			return n.none[0].publish()
+			return n.all[0].publish()
 		}
 		if err := refuse(0); err != nil {
 			t.Fatal(err)

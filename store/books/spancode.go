@@ -41,6 +41,9 @@ func encodeSpans(spans []store.Span) (l spanLines) {
 		}
 		l.Spans = append(l.Spans, row)
 	}
+	if len(l.Categories) == 1 && l.Categories[0] == "" {
+		l.Categories = nil
+	}
 	return l
 }
 

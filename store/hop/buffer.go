@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,20 @@ import (
 // replayBytes is how much of the spool is replayed in one call of the primary.
 const replayBytes = 4 << 20
 
+// busyTime is how long after it took something a peer that says TRY_LATER is busy, which is no trouble.
+const busyTime = 5 * time.Second
+
+// recordEntries and recordBytes bound a record of the spool, which is acknowledged as a whole: what a slow peer has taken of it is sent
+// again when the process is killed.
+const (
+	recordEntries = 256
+	recordBytes   = 64 << 10
+)
+
+// directTime is how long a batch is on its way to the primary in parts: what passed then can be sent again when the process is killed. The
+// replay acks part by part.
+const directTime = 100 * time.Millisecond
+
 // closeGrace is how long Close lets a replay that is under way go on before it breaks it off.
 const closeGrace = 5 * time.Second
 
@@ -36,8 +51,8 @@ type BufferOptions struct {
 	Name string
 	// FlushStreaming lets new batches overtake what is replayed, as long as the primary takes it.
 	FlushStreaming bool
-	// Refused is where records go that the primary refuses for ever (see Buffer): a spool in the directory "refused" beneath it, for
-	// a person to look into. nil = they are offered for ever, and what is behind them waits.
+	// Refused is where records of the spool go that are no entries: a spool in the directory "refused" beneath it, for a person to look
+	// into. nil = they are counted as lost.
 	Refused *faultfs.Dir
 }
 
@@ -54,10 +69,9 @@ type BufferOptions struct {
 // When the replay runs well and little is left, Appends are held back for the last call or two, so that a busy Buffer finds its way
 // out of the spool; the first failure lets them go.
 //
-// Delivery is at least once: a batch whose outcome at the primary is unknown is spooled and sent again, with its spans, by which an
-// Inkwell knows what it has. What the primary refuses (proto.ApplicationError) is spooled and offered again in ever smaller parts, and so is
-// what its calls break on again and again; a single entry that is refused so often is moved to BufferOptions.Refused. When the replay is
-// ended in the middle of a record that goes in parts, those that were taken are sent again.
+// Delivery is at least once: what the outcome of is unknown is spooled and sent again, with its spans, by which an Inkwell knows what it
+// has. A primary that took a part of a batch (store.PartialError) is offered the rest. An entry that it does not take holds up those behind it;
+// a Quarantine before a Network sees to it that this ends.
 type Buffer struct {
 	primary  store.Store
 	spool    *spool.Log
@@ -78,6 +92,7 @@ type Buffer struct {
 	retry  store.Schedule
 	until  time.Time // the primary is not tried before
 	err    error     // of the last attempt at the primary
+	took   time.Time // when the primary took something
 	closed bool
 	gate   chan struct{} // Appends wait until it is closed; nil = open
 	done   chan struct{} // closed and made anew whenever the replay has emptied the spool
@@ -142,11 +157,39 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 		}
 	}
 	if ctx.Err() == nil && b.direct() {
-		err := b.primary.Append(ctx, batch)
+		if batch = b.pass(ctx, batch); batch.Count() == 0 {
+			return nil
+		}
+	}
+	var records []spool.Part
+	for r := range batch.Parts(recordEntries, recordBytes) {
+		records = append(records, spool.Part{Data: r.Entries(), Tail: r.AppendRecordTail(nil), Count: r.Count()})
+	}
+	if _, err := b.spool.AppendParts(context.WithoutCancel(ctx), records); err != nil {
+		return fmt.Errorf("keep %d entries in the spool: %w", batch.Count(), err)
+	}
+	b.spooled.Add(int64(batch.Count()))
+	return nil
+}
+
+// pass brings a batch to the primary, and returns what is left of it for the spool: nothing, unless the primary fails, or takes so little at
+// once that it has not taken all within directTime.
+func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batch) {
+	began, done := time.Now(), 0
+	for at := (proto.Place{}); done < batch.Count(); {
+		part := portion(b.primary, batch, at)
+		err := b.primary.Append(ctx, part)
+		if n := taken(part, err); n > 0 {
+			done += n
+			at = batch.PlaceBehind(at, n, math.MaxInt)
+		}
 		if err == nil {
 			killpoint.Reach("buffer.direct")
 			b.there()
-			return nil
+			if time.Since(began) < directTime {
+				continue
+			}
+			break
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -155,12 +198,12 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 		default:
 			b.away(err)
 		}
+		break
 	}
-	if _, err := b.spool.AppendJoined(context.WithoutCancel(ctx), batch.Entries(), batch.AppendRecordTail(nil), batch.Count()); err != nil {
-		return fmt.Errorf("keep %d entries in the spool: %w", batch.Count(), err)
+	if done == batch.Count() {
+		return new(proto.Batch)
 	}
-	b.spooled.Add(int64(batch.Count()))
-	return nil
+	return batch.Section(done, batch.Count()-done)
 }
 
 // enter counts an Append in and returns what it has to wait for.
@@ -187,7 +230,7 @@ func (b *Buffer) direct() bool {
 // there notes that the primary took something.
 func (b *Buffer) there() {
 	b.mu.Lock()
-	b.err, b.until = nil, time.Time{}
+	b.err, b.until, b.took = nil, time.Time{}, time.Now()
 	b.retry.Reset()
 	b.mu.Unlock()
 	b.health.Set("next hop", nil)
@@ -197,11 +240,14 @@ func (b *Buffer) there() {
 func (b *Buffer) away(err error) {
 	b.mu.Lock()
 	b.err, b.until = err, time.Now().Add(b.retry.Next())
+	busy := errors.Is(err, store.ErrTryLater) && time.Since(b.took) < busyTime
 	b.mu.Unlock()
 	for _, c := range b.retries {
 		c.Add(1)
 	}
-	b.health.Set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+	if !busy {
+		b.health.Set("next hop", fmt.Errorf("%w; entries go to the spool until it works", err))
+	}
 }
 
 // refused notes that the primary is there and refuses what it was offered; it may be tried again after a pause, for which it is not
@@ -213,7 +259,7 @@ func (b *Buffer) refused(err error, pause time.Duration) {
 	}
 	b.err, b.until = err, time.Now().Add(pause)
 	b.mu.Unlock()
-	b.health.Set("next hop", fmt.Errorf("%w; it is offered again in parts", err))
+	b.health.Set("next hop", fmt.Errorf("%w; it is offered again", err))
 }
 
 // Status is why the primary is not in use, in the original's words where it has any.

@@ -343,7 +343,11 @@ func TestBufferOverNetworkKeepsOrderWhilePeersComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	sp, dir := openSpool(t, t.TempDir(), spool.Options{Durability: spool.Write}, nil)
-	b := newBuffer(t, n, sp, BufferOptions{Refused: dir})
+	q, err := OpenQuarantine(n, QuarantineOptions{Dir: dir.Path()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBuffer(t, q, sp, BufferOptions{Refused: dir})
 	// Connections are broken through the proxy in the middle of calls and answers.
 	n.link.addrs.list[0].name = startRaw(t, func(c net.Conn) { relay(c, addr) })
 	const callers, each = 6, 200
@@ -575,70 +579,29 @@ func damage(t *testing.T, path, text string) {
 	}
 }
 
-// refusing refuses every batch that holds the message poison.
-func refusing(b *proto.Batch) error {
-	for c := b.Cursor(); c.Next(); {
-		if string(c.Message()) == "poison" {
-			return fmt.Errorf("send: %w", &proto.ApplicationError{Kind: 6, Text: "cannot"})
-		}
-	}
-	return nil
-}
-
+// TestBufferSetsPoisonAside: what a peer refuses for good is set aside, entry by entry, not the record that it came in.
 func TestBufferSetsPoisonAside(t *testing.T) {
-	noLeaks(t)
-	s, set := &sink{fault: always(errAway)}, stats.New()
-	sp, dir := openSpool(t, t.TempDir(), spool.Options{}, nil)
-	b := newBuffer(t, s, sp, BufferOptions{Stats: set, Refused: dir})
-	for _, m := range []string{"a", "poison", "b", "poison", "c"} {
-		mustSend(t, b, m)
-	}
-	s.set(refusing)
-	mustDrain(t, b)
-	wantSink(t, s, "a", "b", "c")
-	if got := set.Get("scribe_overall:refused"); got != 2 {
-		t.Errorf("%d refused", got)
-	}
-	sub, err := dir.Sub(refusedDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sub.Close()
-	var kept proto.Batch
-	for rec, err := range spool.Records(sub) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		var one proto.Batch
-		one.SetEntries(rec.Data, rec.Count)
-		kept.AppendBatch(&one)
-	}
-	if want := batchOf("poison", "poison"); string(kept.Entries()) != string(want.Entries()) {
-		t.Errorf("set aside: %q", kept.Entries())
-	}
-	mustSend(t, b, "poison") // refused when it comes straight, too
-	mustDrain(t, b)
-}
-
-// TestBufferSiftsRecords sets aside the entries that are refused, not the record that they came in.
-func TestBufferSiftsRecords(t *testing.T) {
 	noLeaks(t)
 	for _, messages := range [][]string{
 		{"poison"}, {"poison", "a"}, {"a", "poison"}, {"a", "b", "poison", "c", "d", "e", "poison"}, {"a", "b", "c", "poison", "poison", "d"}, {"poison", "poison", "poison"},
 	} {
-		s, set := &sink{}, stats.New()
-		sp, dir := openSpool(t, t.TempDir(), spool.Options{}, nil)
-		b := newBuffer(t, s, sp, BufferOptions{Stats: set, Refused: dir})
-		s.set(refusing)
+		in, set, path := &inbox{judge: refusePoison}, stats.New(), t.TempDir()
+		sp, _ := openSpool(t, path, spool.Options{}, nil)
+		q, err := OpenQuarantine(network(t, in), QuarantineOptions{Dir: path, Stats: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBuffer(t, q, sp, BufferOptions{Stats: set})
 		if err := b.Append(t.Context(), batchOf(messages...)); err != nil {
 			t.Fatal(err)
 		}
 		mustSend(t, b, "z")
 		mustDrain(t, b)
 		good := slices.DeleteFunc(slices.Clone(messages), func(m string) bool { return m == "poison" })
-		wantSink(t, s, append(good, "z")...)
-		if got, want := set.Get("scribe_overall:refused"), int64(len(messages)-len(good)); got != want {
-			t.Errorf("%q: %d refused, want %d", messages, got, want)
+		wantMessages(t, in, append(good, "z")...)
+		kept := recordsIn(t, path, refusedDir)
+		if got, want := set.Get("scribe_overall:refused"), len(messages)-len(good); got != int64(want) || len(kept) != want {
+			t.Errorf("%q: %d refused, %q kept, want %d", messages, got, kept, want)
 		}
 	}
 }
@@ -646,21 +609,25 @@ func TestBufferSiftsRecords(t *testing.T) {
 // TestBufferIsPatientWithRefusals: what is refused alone and then taken was no poison.
 func TestBufferIsPatientWithRefusals(t *testing.T) {
 	noLeaks(t)
-	s, set := &sink{fault: always(errAway)}, stats.New()
-	sp, dir := openSpool(t, t.TempDir(), spool.Options{}, nil)
-	b := newBuffer(t, s, sp, BufferOptions{Stats: set, Refused: dir})
+	var refused atomic.Int64
+	in, set, path := new(inbox), stats.New(), t.TempDir()
+	in.judge = func(b *proto.Batch) (proto.ResultCode, error) {
+		code, err := refusePoison(b)
+		if err != nil && b.Count() == 1 && refused.Add(1) >= maxRefusals {
+			return proto.OK, nil
+		}
+		return code, err
+	}
+	sp, _ := openSpool(t, path, spool.Options{}, nil)
+	q, err := OpenQuarantine(network(t, in), QuarantineOptions{Dir: path, Stats: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBuffer(t, q, sp, BufferOptions{Stats: set})
 	mustSend(t, b, "poison")
 	mustSend(t, b, "z")
-	var refused atomic.Int64
-	s.set(func(b *proto.Batch) error {
-		err := refusing(b)
-		if err != nil && b.Count() == 1 && refused.Add(1) >= maxRefusals {
-			return nil
-		}
-		return err
-	})
 	mustDrain(t, b)
-	wantSink(t, s, "poison", "z")
+	wantMessages(t, in, "poison", "z")
 	if got := set.Get("scribe_overall:refused"); got != 0 || refused.Load() != maxRefusals {
 		t.Errorf("%d are set aside after %d attempts", got, refused.Load())
 	}
@@ -668,18 +635,27 @@ func TestBufferIsPatientWithRefusals(t *testing.T) {
 
 func TestBufferWithoutAPlaceForPoisonKeepsIt(t *testing.T) {
 	noLeaks(t)
-	s := &sink{fault: always(errAway)}
-	b := onDisk(t, s, BufferOptions{})
+	var good atomic.Bool
+	in := new(inbox)
+	in.judge = func(b *proto.Batch) (proto.ResultCode, error) {
+		if good.Load() {
+			return proto.OK, nil
+		}
+		return refusePoison(b)
+	}
+	q, err := OpenQuarantine(network(t, in), QuarantineOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := onDisk(t, q, BufferOptions{})
 	for _, m := range []string{"a", "poison", "b"} {
 		mustSend(t, b, m)
 	}
-	s.set(refusing)
-	until(t, "what is before it arrives", func() bool { return len(s.got()) == 1 })
-	tries := s.tries()
-	until(t, "it is offered on and on", func() bool { return s.tries() > tries+3*maxRefusals })
-	s.set(nil)
+	until(t, "it is offered on and on", func() bool { return in.begun.Load() > 3*maxRefusals })
+	wantMessages(t, in, "a")
+	good.Store(true)
 	mustDrain(t, b)
-	wantSink(t, s, "a", "poison", "b")
+	wantMessages(t, in, "a", "poison", "b")
 }
 
 func TestBufferFindsItsWayOutOfTheSpool(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
-	"inkwell/proto"
+	"inkwell/store"
 )
 
 // link is the one connection of a Network, to one of several addresses. connect, drop, improve, round, worked, failed and close are
@@ -24,20 +24,24 @@ type link struct {
 
 	client *rpc.Client // the sender's, nil when there is none
 	at     int         // index of client's address, -1 when there is none
+	room   []*capacity // by address
+	took   time.Time   // when a call was taken last
 
 	mu      sync.Mutex
 	addrs   addresses
-	inkwell map[string]bool // what is known of peers
-	peer    string          // address of client
-	last    string          // peer before
+	peer    string // address of client
+	last    string // peer before
 	probing bool
 	spare   *rpc.Client // what a probe found, to be taken over before the next call
 	spareAt int
 }
 
-func newLink(addrs []string, shuffle bool, o rpc.ClientOptions, log *slog.Logger) *link {
-	l := &link{options: o, log: log, health: stats.NewHealth(log), at: -1, addrs: newAddresses(addrs), inkwell: make(map[string]bool)}
-	l.addrs.shuffle = shuffle
+func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
+	l := &link{options: o, log: n.Logger, health: stats.NewHealth(n.Logger), at: -1, addrs: newAddresses(n.Addrs)}
+	l.addrs.shuffle = n.Shuffle
+	for range n.Addrs {
+		l.room = append(l.room, newCapacity(n.MaxCall, n.Timeout))
+	}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -51,6 +55,9 @@ func (l *link) round() []int {
 
 // name is the text of address i.
 func (l *link) name(i int) string { return l.addrs.list[i].name }
+
+// capacity is what is known of how much the peer at address i takes.
+func (l *link) capacity(i int) *capacity { return l.room[i] }
 
 // connect makes address i the one that client talks to and says whether it had to be dialed. The connection that stood before stands
 // until the new one does.
@@ -103,6 +110,7 @@ func (l *link) worked(i int) {
 	l.mu.Lock()
 	l.addrs.worked(i)
 	l.mu.Unlock()
+	l.took = time.Now()
 	l.health.Set(l.name(i), nil)
 }
 
@@ -111,7 +119,9 @@ func (l *link) failed(i int, err error) {
 	l.mu.Lock()
 	l.addrs.failed(i, time.Now())
 	l.mu.Unlock()
-	l.health.Set(l.name(i), err)
+	if !errors.Is(err, store.ErrTryLater) || time.Since(l.took) >= busyTime {
+		l.health.Set(l.name(i), err)
+	}
 }
 
 // improve takes over a connection to a better address if a probe found one, else starts a probe when it is time for one.
@@ -179,39 +189,3 @@ func (l *link) refused() {
 		l.drop()
 	}
 }
-
-// probeBytes is how large the messages of a call may be that is sent without a probe.
-const probeBytes = 4096
-
-// large says whether a call should be announced by an empty one.
-func (l *link) large(batches []*proto.Batch) bool {
-	size := 0
-	for _, b := range batches {
-		size += b.Size() - b.Count()*proto.EntryOverhead
-	}
-	return size > probeBytes && !l.isInkwell(l.name(l.at))
-}
-
-// askTimeout bounds how long a peer gets to say what it is.
-const askTimeout = time.Second
-
-// isInkwell says whether the peer at addr is one, which is asked once, over a connection of its own: others may not know the question,
-// answer with an exception or hang up.
-func (l *link) isInkwell(addr string) bool {
-	if is, known := l.inkwell[addr]; known {
-		return is
-	}
-	answer, err := rpc.Option(l.life, addr, "inkwell", rpc.ClientOptions{Timeout: askTimeout, TLS: l.options.TLS})
-	is := err == nil && answer == "1"
-	l.inkwell[addr] = is
-	return is
-}
-
-// brokenCall is the error of a call that was begun, and to which there was no answer: the connection broke, or the time was over.
-type brokenCall struct{ error }
-
-// Unwrap returns the cause.
-func (b brokenCall) Unwrap() error { return b.error }
-
-// isBroken says whether err is of a call that was begun.
-func isBroken(err error) bool { return errors.As(err, new(brokenCall)) }

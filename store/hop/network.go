@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 const (
 	defaultMaxCall = 4 << 20
+	defaultTimeout = 30 * time.Second
 	maxDial        = 5 * time.Second
 )
 
@@ -26,45 +28,47 @@ type NetworkOptions struct {
 	Addrs   []string      // HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred first; at least one
 	TLS     rpc.TLSFiles  // for those with tls://
 	Timeout time.Duration // of one call; dialing takes at most 5 s of it; 0 = 30 s
-	MaxCall int           // bytes of entries that are merged into one call; 0 = 4 MiB
+	MaxCall int           // bytes of entries in one call; a larger entry has one of its own; 0 = 4 MiB
 	// Shuffle says that the addresses are equals: one is chosen at random for each connection, the others when it fails or says TRY_LATER.
 	Shuffle bool
 	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER before it has cost much.
 	Probe       bool
 	IgnoreError bool         // failing to connect, to send or to get an answer is nothing that a status should tell
 	Logger      *slog.Logger // nil = discard
-	Stats       *stats.Set   // nil = own; counts "sent" (entries, also by category) and "failed calls" (TRY_LATER too)
+	Stats       *stats.Set   // nil = own; counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"
 }
 
 // Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one call in
 // progress; batches that come meanwhile wait and go together in the next call:
 //
-//	Append ─► queue ─► call (≤ MaxCall, in order of arrival) ─► sender: Log ─► all of the call return with its result
+//	Append ─► queue ─► call (in order of arrival, as large as the peer takes) ─► sender: Log ─► Appends whose last entry was taken return
 //
-// The sender is a goroutine that lives as long as anybody waits. It offers a call to every address once, the one that works first:
-// on to the next when one cannot be reached, fails or says TRY_LATER. A preferred address that failed is probed again after about a
-// minute, beside the calls. A peer that refuses a call with an exception stays the one in use: others would refuse it as well.
+// A batch that is larger than a call goes in several (see capacity). The sender is a goroutine that lives as long as anybody waits. It
+// offers a call to every address once, the one that works first: on to the next when one cannot be reached, fails or says TRY_LATER;
+// those that said TRY_LATER are offered ever smaller calls at once, down to a single entry. A preferred address that failed is probed
+// again after about a minute, beside the calls. A peer that refuses a call with an exception stays the one in use, because others would
+// refuse it as well: it is offered smaller calls, until it is known which entry it refuses.
 //
 // Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a new
 // connection when the peer hung up before it answered, as a restarted one does) and by the caller.
 type Network struct {
 	o       NetworkOptions
-	maxCall int
 	sent    *tally
 	failed  *atomic.Int64
+	smaller *atomic.Int64
 	waiters sync.Pool
 	running sync.WaitGroup // the sender
 
 	mu      sync.Mutex
 	closed  bool
 	sending bool               // the sender runs
-	queue   []*waiter          // not taken yet, in order of arrival
-	call    []*waiter          // taken by the sender
-	inCall  bool               // the bytes of call are in the client's hands
-	wanted  int                // members of call whose callers have not left
-	ctx     context.Context    // of the call
+	queue   []*waiter          // whose batches are not taken wholly, in order of arrival
+	inCall  int                // so many of them, the first, have entries in the client's hands
+	wanted  int                // members of the call whose callers have not left
+	ctx     context.Context    // of connecting and of the call
 	cancel  context.CancelFunc // ends ctx
-	batches []*proto.Batch     // of call, for the client
+	next    size               // of the next call, as far as is known
+	call    call
 
 	link *link // the sender's
 }
@@ -72,7 +76,9 @@ type Network struct {
 // waiter is one Append.
 type waiter struct {
 	batch *proto.Batch
-	left  bool // its context ended while its bytes were in the client's hands
+	taken proto.Place // in the batch: what is before it was taken
+	until proto.Place // what is before it is in the call
+	left  bool        // its context ended while its bytes were in the client's hands
 	err   error
 	done  chan struct{} // has room for one; err stands when it is filled
 }
@@ -85,9 +91,8 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	if len(o.Addrs) == 0 {
 		return nil, errors.New("no address to send to: give HOST:PORT")
 	}
-	if o.MaxCall == 0 {
-		o.MaxCall = defaultMaxCall
-	}
+	o.MaxCall = cmp.Or(o.MaxCall, defaultMaxCall)
+	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -98,19 +103,21 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials}
-	return &Network{
+	n := &Network{
 		o:       o,
-		maxCall: o.MaxCall,
 		sent:    newTally(o.Stats, "sent"),
 		failed:  o.Stats.Overall("failed calls"),
+		smaller: o.Stats.Overall("calls made smaller"),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
-		link:    newLink(slices.Clone(o.Addrs), o.Shuffle, client, o.Logger),
-	}, nil
+		link:    newLink(o, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials}),
+	}
+	n.next = n.link.capacity(0).next
+	return n, nil
 }
 
-// Append sends b, alone or with the batches of others, and returns when a peer has answered. The error is ErrTryLater when every
-// address said so and a *proto.ApplicationError when a peer refused the call; the others of the same call get it, too.
+// Append sends b, alone or with the batches of others, and returns when a peer has taken all of it. The error is a *store.PartialError
+// when a peer has the entries before one that failed. It wraps store.ErrTryLater when every address said so, to a call of a single entry,
+// and a *proto.ApplicationError when a peer refused the entry for good.
 //
 // When ctx ends, a batch that is not in a call goes at once. One that is in a call is in the connection's hands: the call is broken
 // off if nobody else is in it (whether the peer got it is unknown then), else Append waits for its result, at most Timeout.
@@ -120,7 +127,7 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	w := n.waiters.Get().(*waiter)
 	defer n.waiters.Put(w)
-	w.batch, w.left, w.err = b, false, nil
+	w.batch, w.taken, w.until, w.left, w.err = b, proto.Place{}, proto.Place{}, false, nil
 	if err := n.join(ctx, w); err != nil {
 		return err
 	}
@@ -134,14 +141,19 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 		}
 	}
 	w.batch = nil
-	if w.err == errLeft {
-		return fmt.Errorf("send %d entries: %w", b.Count(), ctx.Err())
+	err, taken := w.err, w.taken.Entries
+	switch {
+	case err == nil:
+		n.sent.add(b)
+		return nil
+	case err == errLeft:
+		err = fmt.Errorf("send %d entries: %w", b.Count(), ctx.Err())
 	}
-	if w.err != nil {
-		return w.err
+	if taken == 0 {
+		return err
 	}
-	n.sent.add(b)
-	return nil
+	n.sent.add(b.Section(0, taken))
+	return &store.PartialError{Left: b.Count() - taken, InOrder: true, Err: err}
 }
 
 // Close waits for pending Appends, then closes the connection.
@@ -161,6 +173,13 @@ func (n *Network) Peer() string {
 	n.link.mu.Lock()
 	defer n.link.mu.Unlock()
 	return n.link.peer
+}
+
+// Portion is how much goes in the next call, as far as is known: whoever has to remember what was taken appends no more at once.
+func (n *Network) Portion() (entries, bytes int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.next.entries, n.next.bytes
 }
 
 // join queues w and sees to it that there is a sender.
@@ -185,104 +204,104 @@ func (n *Network) join(ctx context.Context, w *waiter) error {
 func (n *Network) leave(w *waiter) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if i := slices.Index(n.queue, w); i >= 0 {
+	switch i := slices.Index(n.queue, w); {
+	case i < 0:
+		return false
+	case i < n.inCall:
+		w.left = true
+		if n.wanted--; n.wanted == 0 {
+			n.cancel()
+		}
+		return false
+	default:
 		n.queue = slices.Delete(n.queue, i, i+1)
+		if len(n.queue) == 0 && n.cancel != nil {
+			n.cancel() // the sender may be connecting
+		}
 		return true
 	}
-	i := slices.Index(n.call, w)
-	if i < 0 {
-		return false
-	}
-	n.wanted--
-	if n.wanted == 0 {
-		n.cancel()
-	}
-	if n.inCall {
-		w.left = true
-		return false
-	}
-	n.call = slices.Delete(n.call, i, i+1)
-	return true
 }
 
 // send is the sender.
 func (n *Network) send() {
-	for n.take() {
-		n.release(n.offer())
+	for n.waiting() {
+		n.link.improve()
+		n.offer()
 	}
 }
 
-// take makes the next call of what waits. It returns false, and the sender has to end, when nothing does.
-func (n *Network) take() bool {
+// waiting says whether there is something to send. If not, the sender has to end.
+func (n *Network) waiting() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.queue) == 0 {
 		n.sending = false
 		return false
 	}
-	size, k := n.queue[0].batch.Size(), 1
-	for k < len(n.queue) && size+n.queue[k].batch.Size() <= n.maxCall {
-		size += n.queue[k].batch.Size()
-		k++
-	}
-	n.call = append(n.call[:0], n.queue[:k]...)
-	n.queue = slices.Delete(n.queue, 0, k)
-	n.wanted = k
 	if n.ctx == nil || n.ctx.Err() != nil {
 		n.ctx, n.cancel = context.WithCancel(context.Background())
 	}
 	return true
 }
 
-// release gives the result to all of the call.
-func (n *Network) release(err error) {
+// offer offers what waits to each address until one takes a call of it, or has said what it does not take.
+func (n *Network) offer() {
+	for round := n.link.round(); len(round) > 0; {
+		var failures []error
+		var smaller []int // addresses that may take a smaller call
+		for _, i := range round {
+			err := n.offerTo(i)
+			if n.ctx.Err() != nil || err == errLeft { // nobody waits for it any more
+				return
+			}
+			if err == nil || isRefusal(err) {
+				n.link.worked(i)
+				n.settle(err)
+				return
+			}
+			later := n.call.smaller && errors.Is(err, store.ErrTryLater)
+			if later {
+				smaller = append(smaller, i)
+			}
+			if !later || len(n.o.Addrs) > 1 {
+				n.link.failed(i, err)
+			}
+			n.failed.Add(1)
+			failures = append(failures, err)
+		}
+		if round = smaller; len(round) == 0 {
+			n.giveUp(joinFailures(failures))
+		}
+	}
+}
+
+// settle is the end of a call that a peer answered: what was taken is done; an entry that was refused alone is its caller's again.
+func (n *Network) settle(err error) {
+	if err == nil || n.call.smaller {
+		return
+	}
+	n.failed.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for i, w := range n.call {
-		n.call[i] = nil
+	if len(n.queue) > 0 && n.queue[0] == n.call.first { // else its caller left
+		n.end(1, err)
+	}
+}
+
+// giveUp gives the result to all who wait.
+func (n *Network) giveUp(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.end(len(n.queue), err)
+}
+
+// end gives the result to the first who wait. The caller holds mu.
+func (n *Network) end(count int, err error) {
+	for _, w := range n.queue[:count] {
 		w.err = err
 		w.done <- struct{}{}
 	}
-	n.call = n.call[:0]
-}
-
-// offer offers the call to each address until one answers for good.
-func (n *Network) offer() error {
-	n.link.improve()
-	var failures []error
-	for _, i := range n.link.round() {
-		err := n.offerTo(i)
-		if n.o.IgnoreError && err != nil && !isRefusal(err) {
-			err = &store.StatusError{Err: err}
-		}
-		switch {
-		case err == nil || isRefusal(err):
-			n.link.worked(i)
-			return err
-		case n.ctx.Err() != nil: // nobody waits for it any more
-			return errLeft
-		}
-		n.link.failed(i, err)
-		n.failed.Add(1)
-		failures = append(failures, err)
-	}
-	return joinFailures(failures)
-}
-
-// offerTo offers the call to address i, over the connection that stands if there is one.
-func (n *Network) offerTo(i int) error {
-	fresh, err := n.link.connect(n.ctx, i)
-	if err != nil {
-		return n.unreachable(err)
-	}
-	err = n.once()
-	if fresh || !hungUp(err) {
-		return err
-	}
-	if _, err := n.link.connect(n.ctx, i); err != nil {
-		return n.unreachable(err)
-	}
-	return n.once()
+	n.queue = slices.Delete(n.queue, 0, count)
 }
 
 // unreachable is err with what a status is to tell of it.
@@ -307,63 +326,4 @@ func (n *Network) Connect(ctx context.Context) error {
 		failures = append(failures, n.unreachable(err))
 	}
 	return joinFailures(failures)
-}
-
-// once makes the call over the connection.
-func (n *Network) once() error {
-	batches := n.begin()
-	if len(batches) == 0 {
-		return errLeft
-	}
-	code, err := proto.OK, error(nil)
-	if n.o.Probe && n.link.large(batches) {
-		code, err = n.link.client.Log(n.ctx, nil)
-	}
-	if err == nil && code == proto.OK {
-		code, err = n.link.client.Log(n.ctx, batches)
-	}
-	n.finish(err == nil && code == proto.OK)
-	switch {
-	case err != nil:
-		n.link.drop() // the client is closed
-		if !isRefusal(err) {
-			err = brokenCall{err}
-		}
-	case code == proto.TryLater:
-		defer n.link.refused()
-		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), store.ErrTryLater)
-	case code != proto.OK:
-		err = fmt.Errorf("%s answered with the unknown result %d", n.link.name(n.link.at), code)
-	}
-	return err
-}
-
-// begin puts the bytes of the call into the client's hands.
-func (n *Network) begin() []*proto.Batch {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.batches = n.batches[:0]
-	for _, w := range n.call {
-		n.batches = append(n.batches, w.batch)
-	}
-	n.inCall = true
-	return n.batches
-}
-
-// finish takes them back; with a call that was not accepted those who left meanwhile are let go before the next attempt.
-func (n *Network) finish(accepted bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.inCall = false
-	clear(n.batches)
-	if accepted {
-		return
-	}
-	n.call = slices.DeleteFunc(n.call, func(w *waiter) bool {
-		if w.left {
-			w.err = errLeft
-			w.done <- struct{}{}
-		}
-		return w.left
-	})
 }

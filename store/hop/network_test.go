@@ -25,13 +25,15 @@ const patience = 30 * time.Second // for what must happen some time
 
 // inbox is a peer's Log handler that keeps the messages it accepted.
 type inbox struct {
-	answer func(call int) (proto.ResultCode, error) // nil: OK
-	gate   chan struct{}                            // calls wait for it to be closed; nil: they do not
-	begun  atomic.Int32                             // calls
+	answer func(call int) (proto.ResultCode, error)       // nil: OK
+	judge  func(b *proto.Batch) (proto.ResultCode, error) // nil: OK
+	gate   chan struct{}                                  // calls wait for it to be closed; nil: they do not
+	begun  atomic.Int32                                   // calls
 
 	mu       sync.Mutex
 	messages []string
 	sizes    []int // bytes of each call
+	refused  []int // entries of each call that judge did not like
 }
 
 func (in *inbox) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
@@ -44,6 +46,14 @@ func (in *inbox) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	}
 	if in.answer != nil {
 		if code, err := in.answer(call); err != nil || code != proto.OK {
+			return code, err
+		}
+	}
+	if in.judge != nil {
+		if code, err := in.judge(b); err != nil || code != proto.OK {
+			in.mu.Lock()
+			in.refused = append(in.refused, b.Count())
+			in.mu.Unlock()
 			return code, err
 		}
 	}
@@ -215,7 +225,16 @@ func until(t *testing.T, what string, f func() bool) {
 func (n *Network) queued() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.queue)
+	return len(n.queue) - n.inCall
+}
+
+// wide has n make large calls from the first on.
+func wide(n *Network) *Network {
+	for _, c := range n.link.room {
+		c.next = c.most
+	}
+	n.next = n.link.room[0].next
+	return n
 }
 
 func wantMessages(t *testing.T, in *inbox, want ...string) {
@@ -268,7 +287,7 @@ func TestNetworkMerges(t *testing.T) {
 	noLeaks(t)
 	in := &inbox{gate: make(chan struct{})}
 	p := startPeer(t, "", in)
-	n := openNetwork(t, NetworkOptions{Addrs: []string{p.addr}})
+	n := wide(openNetwork(t, NetworkOptions{Addrs: []string{p.addr}}))
 	const callers = 50
 	var wg sync.WaitGroup
 	wg.Go(func() { mustSend(t, n, "first") })
@@ -292,7 +311,7 @@ func TestNetworkBoundsCalls(t *testing.T) {
 	in := &inbox{gate: make(chan struct{})}
 	p := startPeer(t, "", in)
 	small, large := batchOf(strings.Repeat("s", 80)), batchOf(strings.Repeat("l", 1000))
-	n := openNetwork(t, NetworkOptions{Addrs: []string{p.addr}, MaxCall: 3*small.Size() + 1})
+	n := wide(openNetwork(t, NetworkOptions{Addrs: []string{p.addr}, MaxCall: 3*small.Size() + 1}))
 	var wg sync.WaitGroup
 	put := func(b *proto.Batch) {
 		before := n.queued()
@@ -320,7 +339,7 @@ func TestNetworkKeepsOrderPerCaller(t *testing.T) {
 	noLeaks(t)
 	in := new(inbox)
 	p := startPeer(t, "", in)
-	n := openNetwork(t, NetworkOptions{Addrs: []string{p.addr}, MaxCall: 200})
+	n := wide(openNetwork(t, NetworkOptions{Addrs: []string{p.addr}, MaxCall: 200}))
 	const callers, each = 8, 200
 	appendAll(t, n, callers, each)
 	checkOrder(t, in.got(), callers, each)

@@ -22,7 +22,7 @@ func (r *replay) setAside(life context.Context, data []byte, count int, cause er
 		return true
 	}
 	for {
-		err := r.keep(data, count)
+		err := keepRefused(r.aside, data, count)
 		r.b.health.Set("spool of refused records", err)
 		if err == nil {
 			r.refused.Add(int64(count))
@@ -34,9 +34,6 @@ func (r *replay) setAside(life context.Context, data []byte, count int, cause er
 		}
 	}
 }
-
-// keep appends a record to the spool of refused records.
-func (r *replay) keep(data []byte, count int) error { return keepRefused(r.aside, data, count) }
 
 // keepRefused appends a record to the spool of refused records beneath dir, which is open only meanwhile: it is rarely needed.
 func keepRefused(in *faultfs.Dir, data []byte, count int) (err error) {

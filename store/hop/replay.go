@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -13,18 +14,6 @@ import (
 	"inkwell/internal/rpc"
 	"inkwell/proto"
 	"inkwell/store/spool"
-)
-
-const (
-	// maxRefusals is how often a single entry is offered to a primary that refuses it before it is set aside; with the pauses between
-	// the attempts that is some twenty seconds. provedRefusals is how often if the primary takes others meanwhile.
-	maxRefusals    = 10
-	provedRefusals = 3
-	// maxFailures is how often a run is offered before its halves are: a single refusal says that not all of it is good, but a
-	// connection that breaks again and again may be too bad for so much at once. After a failure that lasts the replay starts small
-	// and doubles with each success. A record is halved only when calls break that were begun: a peer that takes no frames so large
-	// hangs up, and one behind a slow line does not get it in time; one that is away says nothing about it.
-	maxFailures = 3
 )
 
 // replay brings what is in the spool to the primary, in order. It is one goroutine's.
@@ -38,19 +27,17 @@ type replay struct {
 	refused  *atomic.Int64
 
 	read    uint64      // offset behind what was read
-	run     []record    // what is offered together
-	batch   proto.Batch // the bytes of run
-	proved  bool        // the primary has taken a part of the record that it refused
+	run     []record    // what is being delivered
+	batch   proto.Batch // the entries of run
+	done    proto.Place // what is before it the primary has
 	next    proto.Batch // a record that was read but did not fit into run
 	nextEnd uint64
 }
 
 // record is one record of a run.
 type record struct {
-	from, to int    // its bytes in the run's batch
-	first    int    // its first entry there
-	count    int    // entries; 0 for a place that was unreadable
-	end      uint64 // offset behind it in the spool
+	last int    // entries of the run's batch up to its last
+	end  uint64 // offset behind it in the spool
 }
 
 func newReplay(b *Buffer, o BufferOptions) *replay {
@@ -78,7 +65,7 @@ func (r *replay) loop(life, calls context.Context) error {
 			r.pause(life)
 			continue
 		}
-		if !r.deliver(life, calls, r.run) {
+		if !r.deliver(life, calls) {
 			break
 		}
 	}
@@ -89,12 +76,17 @@ func (r *replay) loop(life, calls context.Context) error {
 // gather waits for a record and makes a run of it and of what stands behind it, as far as it is there and fits.
 func (r *replay) gather(ctx context.Context) error {
 	r.batch.Reset()
-	r.run = r.run[:0]
-	if r.next.Count() > 0 {
+	r.run, r.done = r.run[:0], proto.Place{}
+	return r.fill(ctx)
+}
+
+// fill adds to the run what stands behind it.
+func (r *replay) fill(ctx context.Context) error {
+	if r.next.Count() > 0 && len(r.run) == 0 {
 		r.add(&r.next, r.nextEnd)
 		r.next.Reset()
 	}
-	for r.batch.Size() < replayBytes {
+	for r.batch.Size() < replayBytes && r.next.Count() == 0 {
 		rec, ok, err := r.readOne(ctx)
 		var corrupt *spool.CorruptError
 		switch {
@@ -136,9 +128,8 @@ func (r *replay) readOne(ctx context.Context) (spool.Record, bool, error) {
 
 // add puts a record at the end of the run.
 func (r *replay) add(b *proto.Batch, end uint64) {
-	from, first := r.batch.Size(), r.batch.Count()
 	r.batch.AppendBatch(b)
-	r.run = append(r.run, record{from: from, first: first, to: r.batch.Size(), count: b.Count(), end: end})
+	r.run = append(r.run, record{last: r.batch.Count(), end: end})
 }
 
 // reopen starts to read again behind what was read.
@@ -149,88 +140,53 @@ func (r *replay) reopen() {
 	r.reader = r.b.spool.Reader(r.read)
 }
 
-// deliver brings a run to the primary and acks it; a run that the primary does not take goes in halves. It returns false when the
-// replay has to end.
-func (r *replay) deliver(life, calls context.Context, run []record) bool {
-	count := 0
-	for _, rec := range run {
-		count += rec.count
-	}
-	if count == 0 {
-		return r.ack(life, run[len(run)-1].end)
-	}
-	var b proto.Batch
-	b.SetPart(&r.batch, r.batch.Place(run[0].first, run[0].from), r.batch.Place(run[0].first+count, run[len(run)-1].to))
-	err := r.offer(life, calls, &b, len(run) > 1)
-	switch half := len(run) / 2; {
-	case err == nil:
-		return r.ack(life, run[len(run)-1].end)
-	case life.Err() != nil:
-		return false
-	case half > 0:
-		return r.deliver(life, calls, run[:half]) && r.deliver(life, calls, run[half:])
-	}
-	r.proved = false
-	return r.sift(life, calls, &b, err) && r.ack(life, run[0].end)
-}
-
-// sift brings a record that the primary refused with err, or that its calls break on, to it in halves, down to single entries; those that
-// are refused alone are set aside. It returns false when the replay has to end.
-func (r *replay) sift(life, calls context.Context, b *proto.Batch, err error) bool {
-	half := b.Count() / 2
-	if half == 0 {
-		return r.setAside(life, b.Entries(), b.Count(), err)
-	}
-	for _, part := range []*proto.Batch{section(b, 0, half), section(b, half, b.Count()-half)} {
-		err := r.offer(life, calls, part, false)
+// deliver brings the run to the primary, as much at once as that takes, and acks each record when the primary has it. It returns false
+// when the replay has to end; what of a record was taken then is sent again by the next Buffer.
+func (r *replay) deliver(life, calls context.Context) bool {
+	var refusals rpc.Backoff
+	for acked := 0; ; {
+		whole := acked
+		for whole < len(r.run) && r.run[whole].last <= r.done.Entries {
+			whole++
+		}
+		if whole > acked && !r.ack(life, r.run[whole-1].end) {
+			return false
+		}
+		if acked = whole; acked == len(r.run) {
+			return true
+		}
+		if !r.due(life) {
+			return false
+		}
+		part := portion(r.b.primary, &r.batch, r.done)
+		err := r.b.primary.Append(calls, part)
+		r.took(part, err)
 		switch {
 		case err == nil:
-			r.proved = true
-		case life.Err() != nil || !r.sift(life, calls, part, err):
+			refusals.Reset()
+		case life.Err() != nil:
+			return false
+		case isRefusal(err):
+			r.b.refused(err, refusals.Next())
+		default:
+			r.b.away(err)
+		}
+		if err != nil && r.fill(life) != nil { // what is behind an entry that is not taken shows whether others are
 			return false
 		}
 	}
-	return true
 }
 
-// offer offers b until the primary takes it, there is reason to offer less at once, the primary has refused a single entry often
-// enough, or the replay has to end. several says that b is of more than one record.
-func (r *replay) offer(life, calls context.Context, b *proto.Batch, several bool) error {
-	var pauses rpc.Backoff
-	for failures, refused, broken := 1, 0, 0; ; failures++ {
-		if !r.due(life) {
-			return life.Err()
-		}
-		err := r.b.primary.Append(calls, b)
-		if err == nil {
-			killpoint.Reach("replay.delivered")
-			r.b.there()
-			r.replayed.Add(int64(b.Count()))
-			return nil
-		}
-		if life.Err() != nil {
-			return err
-		}
-		switch {
-		case !isRefusal(err):
-			r.b.away(err)
-			if isBroken(err) {
-				broken++
-			}
-			if several && failures == maxFailures || b.Count() > 1 && broken == maxFailures {
-				return err
-			}
-		case b.Count() > 1:
-			r.b.refused(err, 0)
-			return err
-		default:
-			r.b.refused(err, pauses.Next())
-			refused++
-			if r.aside != nil && (refused >= maxRefusals || refused >= provedRefusals && r.proved) {
-				return err
-			}
-		}
+// took notes what the primary took of part, if Append of it ended with err.
+func (r *replay) took(part *proto.Batch, err error) {
+	count := taken(part, err)
+	if count == 0 {
+		return
 	}
+	killpoint.Reach("replay.delivered")
+	r.b.there()
+	r.replayed.Add(int64(count))
+	r.done = r.batch.PlaceBehind(r.done, count, math.MaxInt)
 }
 
 // ack tells the spool that everything below end is done. It returns false when the replay has to end before that was possible; then

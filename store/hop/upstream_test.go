@@ -3,23 +3,21 @@ package hop
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"inkwell/internal/faultfs"
-	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
-	"inkwell/proto/gen/fb303"
 	"inkwell/store"
 	"inkwell/store/spool"
+
+	"github.com/apache/thrift/lib/go/thrift"
 )
 
 func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
@@ -61,21 +59,9 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 	}
 }
 
-// choosy refuses batches with a poisonous message for good.
-type choosy struct{ memo }
-
-func (c *choosy) Append(ctx context.Context, b *proto.Batch) error {
-	for cur := b.Cursor(); cur.Next(); {
-		if strings.HasPrefix(string(cur.Message()), "poison") {
-			return &proto.ApplicationError{Kind: proto.InternalError, Text: "no"}
-		}
-	}
-	return c.memo.Append(ctx, b)
-}
-
 func TestQuarantineKeepsPoisonAside(t *testing.T) {
-	dir, set, to := t.TempDir(), stats.New(), new(choosy)
-	q := NewQuarantine(to, dir, slog.New(slog.DiscardHandler), set)
+	dir, set, in := t.TempDir(), stats.New(), &inbox{judge: refusePoison}
+	q := quarantine(t, network(t, in), QuarantineOptions{Dir: dir, Again: true, Stats: set})
 	messages := []string{"poison 0"}
 	var want []string
 	for i := range 50 {
@@ -84,7 +70,7 @@ func TestQuarantineKeepsPoisonAside(t *testing.T) {
 			continue
 		}
 		messages = append(messages, fmt.Sprint(i))
-		want = append(want, fmt.Sprint("c=", i))
+		want = append(want, fmt.Sprint(i))
 	}
 	b := entriesOf("c", messages...)
 	tries := 1
@@ -93,29 +79,11 @@ func TestQuarantineKeepsPoisonAside(t *testing.T) {
 			t.Fatal("it never ends")
 		}
 	}
-	if !slices.Equal(to.got, want) {
-		t.Errorf("arrived: %q", to.got)
-	}
-	if n := set.Get("scribe_overall:refused"); n != 3 || tries != 3*(maxRefusals-1)+1 {
+	wantMessages(t, in, want...)
+	if n := set.Get("scribe_overall:refused"); n != 3 || tries != 2*(maxRefusals-1)+provedRefusals-1+1 {
 		t.Errorf("%d are refused after %d attempts", n, tries)
 	}
-	d, err := faultfs.OpenDir(filepath.Join(dir, refusedDir), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	var kept []string
-	for rec, err := range spool.Records(d) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b proto.Batch
-		b.SetEntries(rec.Data, rec.Count)
-		for c := b.Cursor(); c.Next(); {
-			kept = append(kept, string(c.Message()))
-		}
-	}
-	if !slices.Equal(kept, []string{"poison 0", "poison 17", "poison 18"}) {
+	if kept := recordsIn(t, dir, refusedDir); !slices.Equal(kept, []string{"poison 0", "poison 17", "poison 18"}) {
 		t.Errorf("kept: %q", kept)
 	}
 }
@@ -181,62 +149,56 @@ func TestEqualsAreChosenAtRandomAndFailOver(t *testing.T) {
 	}
 }
 
-// counting notes the sizes of calls, empty ones too.
-type counting struct {
-	mu    sync.Mutex
-	sizes []int
-}
-
-func (c *counting) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sizes = append(c.sizes, b.Count())
-	return proto.OK, nil
-}
-
-// options is an fb303 service that knows one option.
-type options struct {
-	fb303.FacebookService
-	answer string
-}
-
-func (o options) GetOption(_ context.Context, key string) (string, error) {
-	if key == "inkwell" {
-		return o.answer, nil
-	}
-	return "", nil
-}
-
+// TestLargeCallsAreAnnouncedToOthersOnly: a peer that has shown in an answer that it is an Inkwell is not asked whether it has room, and
+// nobody is ever asked anything but Log.
 func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 	large := strings.Repeat("x", probeBytes)
 	for name, c := range map[string]struct {
-		answer *string // nil: the peer knows Log only
-		want   []int   // entries of each call
-	}{"knows Log only": {nil, []int{1, 0, 2}}, "scribed": {new(string), []int{1, 0, 2}}, "inkwell": {ptr("1"), []int{1, 2}}} {
-		h := new(counting)
-		var service *fb303.FacebookServiceProcessor
-		if c.answer != nil {
-			service = fb303.NewFacebookServiceProcessor(options{answer: *c.answer})
+		numbered bool
+		want     []int // entries of each call
+	}{"without numbers nothing is known": {false, []int{1, 0, 2}}, "an Inkwell": {true, []int{1, 2}}} {
+		var mu sync.Mutex
+		var sizes []int
+		in := &inbox{judge: func(b *proto.Batch) (proto.ResultCode, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			sizes = append(sizes, b.Count())
+			return proto.OK, nil
+		}}
+		asked := new(others)
+		n := wide(openNetwork(t, NetworkOptions{Addrs: []string{startPeerWith(t, "", in, asked).addr}, Probe: true}))
+		for i, b := range []*proto.Batch{batchOf("small"), batchOf(large, "x")} {
+			if c.numbered {
+				b.Number([16]byte{1}, int64(i), b.Count())
+			}
+			if err := n.Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
 		}
-		addr := serve(t, h, service)
-		n := openNetwork(t, NetworkOptions{Addrs: []string{addr}, Probe: true})
-		mustSend(t, n, "small")
-		mustSend(t, n, large, "x")
-		if !slices.Equal(h.sizes, c.want) {
-			t.Errorf("%s: calls of %v, want %v", name, h.sizes, c.want)
+		mu.Lock()
+		defer mu.Unlock()
+		if !slices.Equal(sizes, c.want) || asked.calls.Load() > 0 {
+			t.Errorf("%s: calls of %v, want %v; %d of other methods", name, sizes, c.want, asked.calls.Load())
 		}
 	}
 }
 
-func ptr(s string) *string { return &s }
+// others counts the calls of methods that a server of Log alone does not have.
+type others struct {
+	thrift.TProcessor
+	calls atomic.Int32
+}
 
-// serve is startPeer with a service for the other methods.
-func serve(t *testing.T, h rpc.Handler, service *fb303.FacebookServiceProcessor) string {
-	t.Helper()
-	if service == nil {
-		return startPeer(t, "", h).addr
-	}
-	return startPeerWith(t, "", h, service).addr
+func (o *others) ProcessorMap() map[string]thrift.TProcessorFunction {
+	return map[string]thrift.TProcessorFunction{"getOption": unknown{o}, "getStatus": unknown{o}, "getVersion": unknown{o}, "getName": unknown{o}}
+}
+
+// unknown is a method of others.
+type unknown struct{ *others }
+
+func (o unknown) Process(context.Context, int32, thrift.TProtocol, thrift.TProtocol) (bool, thrift.TException) {
+	o.calls.Add(1)
+	return false, thrift.NewTApplicationException(thrift.UNKNOWN_METHOD, "only Log")
 }
 
 func TestWhoCannotBeReachedIsToldInTheOriginalsWords(t *testing.T) {

@@ -129,7 +129,7 @@ func (c *checkpoint) equal(n *checkpoint) bool {
 }
 
 func (p position) equal(o position) bool {
-	return p.Category == o.Category && p.Through == o.Through && slices.Equal(p.Patterns, o.Patterns) &&
+	return p.Category == o.Category && p.Through == o.Through && p.Booked == o.Booked && slices.Equal(p.Patterns, o.Patterns) &&
 		maps.EqualFunc(p.Files, o.Files, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 

@@ -178,15 +178,12 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 // write appends what is not there yet. Entries without numbers get some if they may be sent on, so that the next hop
 // knows what it has.
 func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
-	write := func(tail []byte) error {
-		_, err := j.spool.AppendJoined(ctx, b.Entries(), tail, b.Count())
-		return err
-	}
+	write := func(b *proto.Batch) error { return stream.Keep(ctx, j.spool, b) }
 	var err error
 	if r := j.current(); r != nil && r.routes.Relays {
 		err = j.lanes.Append(b, write)
 	} else {
-		err = write(b.AppendRecordTail(nil))
+		err = write(b)
 	}
 	if ctx.Err() == nil {
 		j.saver.health.Set("journal", err)
@@ -196,24 +193,16 @@ func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 
 // Refused counts entries that were answered OK and thrown away, for audits.
 func (j *Journal) Refused(r books.Refusal) {
-	if b := j.books(); b != nil {
-		b.Refused(r)
+	if run := j.current(); run != nil {
+		run.counter.Refused(r)
 	}
 }
 
 // twice counts entries that came again.
 func (j *Journal) twice(id stream.ID, category string, entries int64) {
-	if b := j.books(); b != nil {
-		b.Twice(id, category, entries)
+	if run := j.current(); run != nil {
+		run.counter.Twice(id, category, entries)
 	}
-}
-
-// books are those of the run in progress, nil while there are none.
-func (j *Journal) books() *books.Books {
-	if r := j.current(); r != nil {
-		return r.books.Load()
-	}
-	return nil
 }
 
 // Own says whether a stream is one in which this journal has numbered what came without numbers.

@@ -29,8 +29,10 @@ import (
 	"inkwell/proto"
 	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/series"
 	"inkwell/store/spool"
+	"inkwell/store/stream"
 )
 
 // sequences is how many sequences of actions a run of the model plays; INKWELL_SEQUENCES=N plays N.
@@ -225,7 +227,8 @@ func (m *engineModel) try() (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := Routes{Prepare: func() {}, Route: func(category []byte) *Target { return &Target{Outlets: []*Outlet{m.outletOf(j, string(category))}} }}
+	r := Routes{Prepare: func() {}, Route: func(category []byte) *Target { return &Target{Outlets: []*Outlet{m.outletOf(j, string(category))}} },
+		Destinations: []books.Destination{{Root: filepath.Join(m.path, "out")}}}
 	r.Patterns.Add(Default)
 	j.Start(r)
 	return j, nil
@@ -312,6 +315,7 @@ func (m *engineModel) append(n, size int) error {
 		i := len(m.entries)
 		e := modelEntry{category: fmt.Sprintf("c%d", i%3), message: fmt.Sprintf("%d %d %s\n", m.image, i, strings.Repeat(fmt.Sprint(i*i%97), size))}
 		b.Append([]byte(e.category), []byte(e.message))
+		b.AppendSpan(proto.Span{Stream: streamOf(e.category), First: int64(i / 3), Count: 1})
 		m.entries = append(m.entries, e)
 	}
 	err := m.j.Append(context.Background(), &b)
@@ -328,6 +332,12 @@ func (m *engineModel) append(n, size int) error {
 		}
 	}
 	return err
+}
+
+// streamOf is the stream of a category. Its numbers are those of its entries: every third one is of that category.
+func streamOf(category string) (id stream.ID) {
+	copy(id[:], category)
+	return id
 }
 
 // Many appends enough for several segments and files.
@@ -418,7 +428,39 @@ func (m *engineModel) finish() {
 	m.outlet.Continued = false
 	m.open()
 	m.close()
-	m.check()
+	m.checkBooks(m.check())
+}
+
+// checkBooks compares what the manifests say of the files, which are all finished, with what was found in them.
+func (m *engineModel) checkBooks(found []bool) {
+	if m.damaged { // there may be files in which nobody goes on
+		return
+	}
+	for c := range 3 {
+		category := fmt.Sprintf("c%d", c)
+		path := filepath.Join(m.path, "out", category)
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		dir, err := faultfs.OpenDir(path, nil)
+		m.no(err)
+		files, _, err := books.ReadFiles(dir)
+		m.no(errors.Join(err, dir.Close()))
+		var listed stream.Ranges
+		for _, f := range files {
+			for _, s := range f.Spans {
+				if n := listed.Overlap(s.First, s.End()); n > 0 || s.Stream != streamOf(category) {
+					m.t.Fatalf("%s: the manifests have %d entries of %+v twice\n%s", category, n, s, m.listing())
+				}
+				listed.Add(s.First, s.End())
+			}
+		}
+		for i := c; i < len(m.entries); i += 3 {
+			if n := listed.Overlap(int64(i/3), int64(i/3)+1); (n == 1) != found[i] {
+				m.t.Fatalf("entry %d of %s is in the files: %v, and in the manifests: %v\n%v\n%s", i, category, found[i], n == 1, listed, m.listing())
+			}
+		}
+	}
 }
 
 // Kill ends the process, its writes stay, and starts another.
@@ -535,12 +577,12 @@ func (m *engineModel) flip(path, name string, at int64, bit int) {
 
 // check reads all files: every acknowledged entry is there once and in order, every other one at most once, nothing else, and what was
 // published before is what it was.
-func (m *engineModel) check() {
+func (m *engineModel) check() (found []bool) {
 	place := make(map[string]int, len(m.entries))
 	for i, e := range m.entries {
 		place[e.message] = i
 	}
-	found := make([]bool, len(m.entries))
+	found = make([]bool, len(m.entries))
 	for c := range 3 {
 		category, last := fmt.Sprintf("c%d", c), -1
 		for line := range strings.Lines(m.text(category)) {
@@ -574,6 +616,7 @@ func (m *engineModel) check() {
 		}
 	}
 	m.remember()
+	return found
 }
 
 // text is what all files of a category hold, checked by the formats' own sums.

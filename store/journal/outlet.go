@@ -84,24 +84,26 @@ type Outlet struct {
 	task    task
 }
 
-// addition is what was added to files between two offsets of the journal.
+// addition is what was added to files, between what the books knew before and what they know with it.
 type addition struct {
-	from, through uint64
+	from, through uint64 // their numbers
 	added         []store.Added
 }
 
 // noOffset is behind every journal.
 const noOffset = ^uint64(0)
 
-// post is how an outlet stands: its store has every entry below through, and its files stand as files says.
+// post is how an outlet stands: its store has every entry below through, and its files stand as files says, which the
+// Mark of a number said. The numbers only grow, also where an outlet goes back to take over what others left.
 type post struct {
 	through uint64
 	files   store.States
+	booked  uint64        // what the books know of the files: it grows with each addition, and stays where it is otherwise
 	saved   chan struct{} // closed when a checkpoint says so
 }
 
-func newPost(through uint64, files store.States) *post {
-	return &post{through: through, files: files, saved: make(chan struct{})}
+func newPost(through uint64, files store.States, booked uint64) *post {
+	return &post{through: through, files: files, booked: booked, saved: make(chan struct{})}
 }
 
 // known says whether a checkpoint has p.
@@ -127,7 +129,7 @@ func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 	}
 	t := &Outlet{o: o, key: key, run: r, start: r.began.start(r.past), room: make(chan struct{}, 1), undone: noOffset, fed: true}
 	t.taken = t.start
-	t.post = newPost(t.start, r.began.Outlets[key].Files)
+	t.post = newPost(t.start, r.began.Outlets[key].Files, r.began.Outlets[key].Booked)
 	t.trouble = newTrouble(j, &o)
 	t.stepper = stepper{t: t, j: j, through: t.start, counted: t.start, handled: time.Now(),
 		requeued: newTally(j, o.Name, "requeue"), retried: newTally(j, o.Name, "retries"), lost: newTally(j, o.Name, "lost")}
@@ -241,10 +243,10 @@ func (t *Outlet) inCheckpoint() bool {
 }
 
 // at is the outlet's position in a checkpoint.
-func (t *Outlet) at(through uint64, files store.States) position {
+func (t *Outlet) at(through uint64, p *post) position {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return position{Category: t.o.Category, Patterns: t.o.Patterns, Through: through, Files: files}
+	return position{Category: t.o.Category, Patterns: t.o.Patterns, Through: through, Files: p.files, Booked: p.booked}
 }
 
 // savedPost tells the outlet that a checkpoint has p.

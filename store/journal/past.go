@@ -36,8 +36,9 @@ type formerRun struct {
 type position struct {
 	Category string       `json:"category,omitempty"` // the one that it has; "" if it has those of Patterns
 	Patterns []string     `json:"patterns,omitempty"`
-	Through  uint64       `json:"through"`         // the destination has everything below
-	Files    store.States `json:"files,omitempty"` // by path: how they stood then
+	Through  uint64       `json:"through"`          // the destination has everything below
+	Files    store.States `json:"files,omitempty"`  // by path: how they stood then
+	Booked   uint64       `json:"booked,omitempty"` // what the books know of the files: journal offset of the last Mark that added something, at least
 	Floors   *floors      `json:"floors,omitempty"`
 }
 

@@ -475,7 +475,7 @@ func (p *played) deliver(readTo, beyond uint64, all bool) {
 
 // put is what the outlet's last post says.
 func (p *played) put(o *Outlet, through uint64) {
-	o.post, p.through[o] = newPost(through, nil), through
+	o.post, p.through[o] = newPost(through, nil, 0), through
 	close(o.post.saved)
 }
 

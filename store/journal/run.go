@@ -59,7 +59,8 @@ type run struct {
 	began     *checkpoint
 	inherited store.States // how all files stood then
 	before    func(category string) books.Takeover
-	books     atomic.Pointer[books.Books] // opened with the first checkpoint; the saver's, but for counts
+	counter   *books.Counter // of what is in no file
+	books     *books.Books   // opened with the first checkpoint; the saver's
 	past      past
 	counted   uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
 
@@ -99,7 +100,7 @@ func (j *Journal) current() *run {
 func (j *Journal) Start(routes Routes) {
 	_, end := j.spool.Bounds()
 	s := j.saver.saved
-	r := &run{j: j, routes: routes, began: s, counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
+	r := &run{j: j, routes: routes, counter: books.NewCounter(routes.Destinations, j.log, j.o.Injector), began: s, counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
 		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory), outlets: make(map[string]*Outlet),
 		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -183,7 +184,7 @@ func (j *Journal) Stop(limit time.Duration) {
 	j.saver.save(true)
 	r.cancel()
 	r.benches.end()
-	if b := r.books.Load(); b != nil {
+	if b := r.books; b != nil {
 		if err := b.Close(); err != nil {
 			j.log.Error("close the books", "state", j.o.StateDir, "error", err)
 		}

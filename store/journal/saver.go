@@ -174,7 +174,7 @@ func (s *saver) save(last bool) {
 	}
 	killpoint.Reach("checkpoint.saved")
 	s.saved = next
-	r.books.Load().Publish(time.Now())
+	r.books.Publish(time.Now())
 	killpoint.Reach("checkpoint.books.published")
 	for t, p := range posts {
 		t.savedPost(p)
@@ -190,32 +190,32 @@ func (s *saver) save(last bool) {
 
 // openBooks opens the books of a run, and says whether they are: without them no checkpoint is made.
 func (s *saver) openBooks(r *run) bool {
-	if r.books.Load() != nil {
+	if r.books != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Before: r.before,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
 	}
 	s.health.Set("books", err)
 	if err == nil {
-		r.books.Store(b)
+		r.books = b
 	}
 	return err == nil
 }
 
-// through is the journal offset up to which the last checkpoint has what an outlet brought to its files.
+// through is how far the last checkpoint covers what the books know of the files of an outlet.
 func (s *saver) through(key string) (through uint64, listed bool) {
 	if p, listed := s.saved.Outlets[key]; listed {
-		return p.Through, true
+		return p.Booked, true
 	}
-	return s.saved.Drained, false
+	return ^uint64(0), false // what it did was done before a checkpoint left it out
 }
 
 // write makes next durable, and before it what belongs to it: what stands in the files, and which numbers are there.
 func (s *saver) write(r *run, next *checkpoint) error {
-	if err := r.books.Load().Save(); err != nil {
+	if err := r.books.Save(); err != nil {
 		return err
 	}
 	killpoint.Reach("checkpoint.books.saved")
@@ -254,7 +254,7 @@ func (s *saver) goBack(t *Outlet) (through uint64) {
 	if !t.inCheckpoint() {
 		p.Through = t.start // the marks are another outlet's, or of a former run
 	}
-	t.rewind(newPost(p.Through, p.Files))
+	t.rewind(newPost(p.Through, p.Files, p.Booked))
 	return p.Through
 }
 
@@ -274,7 +274,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 		p, from, added := t.gather()
 		posts[t] = p
 		for _, a := range added {
-			r.books.Load().Add(t.key, a.from, a.through, a.added)
+			r.books.Add(t.key, a.from, a.through, a.added)
 		}
 		low = min(low, from)
 		through := p.through
@@ -282,10 +282,10 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 			through = max(through, at) // nothing of what was read waits
 		}
 		if last && from >= at && !t.o.Continued && (len(p.files) == 0 || p.known()) {
-			done[t.key] = t.at(through, nil)
+			done[t.key] = t.at(through, newPost(through, nil, p.booked))
 			continue
 		}
-		n.Outlets[t.key] = t.at(through, p.files)
+		n.Outlets[t.key] = t.at(through, p)
 	}
 	n.Low = max(low, saved.Low)
 	n.Past = r.past.without(n.Low)

@@ -103,7 +103,7 @@ func (w *stepper) mark(now bool) {
 	before, _ := t.posted()
 	if !store.Keeps(w.store) {
 		w.dirty.Store(false)
-		t.put(newPost(w.through, before.files), w.load != nil)
+		t.put(newPost(w.through, before.files, before.booked), w.load != nil)
 		w.j.saver.sent()
 		return
 	}
@@ -130,8 +130,12 @@ func (w *stepper) mark(now bool) {
 	killpoint.Reach("outlet.marked")
 	w.round = round
 	w.dirty.Store(false)
-	t.add(addition{before.through, w.through, marks.Added})
-	t.put(newPost(w.through, marks.Files), w.load != nil || len(w.blocks) > 0)
+	booked := before.booked
+	if len(marks.Added) > 0 {
+		booked = max(booked+1, w.through)
+		t.add(addition{before.booked, booked, marks.Added})
+	}
+	t.put(newPost(w.through, marks.Files, booked), w.load != nil || len(w.blocks) > 0)
 	if urgent {
 		w.j.saver.hurry()
 	}

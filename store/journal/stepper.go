@@ -339,7 +339,7 @@ func (w *stepper) loseWithoutStore(now time.Time) {
 		w.lost.add(int64(w.load.batch.Count()))
 		w.done()
 		before, _ := w.t.posted() // the files stand as they did
-		w.t.put(newPost(w.through, before.files), false)
+		w.t.put(newPost(w.through, before.files, before.booked), false)
 		w.j.saver.sent()
 	}
 }

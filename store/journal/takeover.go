@@ -101,10 +101,13 @@ func (c *checkpoint) takeovers(locate func(category string) (key, path string)) 
 	if c.older == nil || locate == nil {
 		return nil
 	}
-	older := c.older
+	older, drained := c.older, c.Drained
 	return func(category string) books.Takeover {
 		key, path := locate(category)
-		t := books.Takeover{Outlet: key, Dir: filepath.Dir(path)}
+		t := books.Takeover{Outlet: key, Dir: filepath.Dir(path), Through: drained} // of one that is complete, or was not known yet
+		if o, known := older[category]; known {
+			t.Through = o.Through
+		}
 		var s rotate.State
 		if json.Unmarshal(older[category].State, &s) == nil && s.Open != nil {
 			t.Open = s.Open.File
@@ -129,7 +132,7 @@ func (c *checkpoint) place(locate func(category string) (key, path string)) {
 			p.Patterns = []string{Default}
 		}
 		if key, at := locate(name); key != "" {
-			p.Files = store.States{at: o.State}
+			p.Files, p.Booked = store.States{at: o.State}, o.Through
 			c.Outlets[key] = p
 		}
 	}

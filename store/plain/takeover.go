@@ -51,6 +51,7 @@ type Takeover struct {
 	files   []string         // to be delivered, the first perhaps in part
 	marked  map[string]int64 // by file: how much of it was delivered, as the last checkpoint knows
 	offset  int64            // of the first that was delivered
+	taken   int              // entries behind it that were, too
 	done    []ended          // delivered, to be removed when their entries are marked
 	covered int              // of done: marked
 	gone    map[string]bool  // paths: the next mark says nothing of these any more
@@ -185,13 +186,15 @@ func (t *Takeover) file(ctx context.Context, name string) (err error) {
 			return fmt.Errorf("read: %w", err)
 		}
 		if t.batch.Count() > 0 {
-			if store.Prepare(t.primary, &t.batch) {
+			left := t.batch.Section(t.taken, t.batch.Count()-t.taken)
+			if store.Prepare(t.primary, left) {
 				return errFresh
 			}
-			if err := t.primary.Append(ctx, &t.batch); err != nil {
+			if err := t.primary.Append(ctx, left); err != nil {
+				t.taken += left.Count() - store.Rest(left, err).Count()
 				return err
 			}
-			t.offset = r.Offset()
+			t.offset, t.taken = r.Offset(), 0
 		}
 		if damage != nil || err == io.EOF {
 			return t.end(ended{name, r.Offset(), damage})

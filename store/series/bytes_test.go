@@ -357,18 +357,3 @@ func TestEmptyMessagesAreNoPadding(t *testing.T) {
 		}
 	}
 }
-
-// TestKeep removes files of the series that were last written too long ago, and nothing else.
-func TestKeep(t *testing.T) {
-	dir := t.TempDir()
-	names := []string{"k_00000", "k_00001", "j_00000", "k_00000.gz", "k_x_00000", "scribe_stats", "k-2026-01-01_00004"}
-	for _, name := range names {
-		write(t, dir, name, "old")
-		touch(t, dir, name, "2026-11-01 00:00")
-	}
-	touch(t, dir, "k_00001", "2026-11-22 03:00")
-	e := start(t, dir, PlainOptions{MaxSize: 5, Keep: 24 * time.Hour, NoSymlink: true, RotateOnReopen: true})
-	e.append("rotates")
-	e.restartless()
-	wantTree(t, dir, map[string]string{"k_00001": "old", "j_00000": "old", "k_00000.gz": "old", "k_x_00000": "old", "scribe_stats": "old", "k_00002": "rotates", "k_00003": ""})
-}

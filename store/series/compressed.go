@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,22 +21,20 @@ import (
 
 // CompressedOptions say what a Compressed writes where. The zero value of a field is its default.
 type CompressedOptions struct {
-	Root      string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
-	Dir       string // made if it is missing
-	Base      string // the names begin with it
-	Codec     rotate.Codec
-	Level     int
-	Period    rotate.Period
-	At        rotate.Clock
-	MaxSize   int64 // bytes on disk of a file, 0 = unbounded
-	Form      store.Form
-	Own       func(stream [16]byte) bool    // entries of these streams count as such without numbers; nil = none
-	After     func(dir *faultfs.Dir) string // final name of the newest file that there was, as far as somebody knows; nil = nobody does
-	Keep      time.Duration                 // finished files that are older are removed, 0 = never
-	KeepBytes int64                         // the oldest finished files are removed while all take more, 0 = never
-	Encoders  *Encoders                     // nil = own
-	Logger    *slog.Logger                  // nil = none
-	Stats     *stats.Set                    // nil = own; counts "bytes lost"
+	Root     string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
+	Dir      string // made if it is missing
+	Base     string // the names begin with it
+	Codec    rotate.Codec
+	Level    int
+	Period   rotate.Period
+	At       rotate.Clock
+	MaxSize  int64 // bytes on disk of a file, 0 = unbounded
+	Form     store.Form
+	Own      func(stream [16]byte) bool    // entries of these streams count as such without numbers; nil = none
+	After    func(dir *faultfs.Dir) string // final name of the newest file that there was, as far as somebody knows; nil = nobody does
+	Encoders *Encoders                     // nil = own
+	Logger   *slog.Logger                  // nil = none
+	Stats    *stats.Set                    // nil = own; counts "bytes lost"
 
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
 	Injector faultfs.Injector // faults for tests
@@ -54,9 +51,8 @@ type Compressed struct {
 	at       time.Time // the time for the series
 	maxChunk int
 	covered  rotate.State // of the last Mark
-	pruned   time.Time
-	err      error // why it has to be opened again, or ErrClosed
-	known    bool  // the states with which it was opened say how it stood
+	err      error        // why it has to be opened again, or ErrClosed
+	known    bool         // the states with which it was opened say how it stood
 }
 
 // OpenCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set aside.
@@ -309,54 +305,13 @@ func (c *Compressed) Mark(m *store.Marks) error {
 	return nil
 }
 
-// Publish gives finished files that the last Mark named their names, and removes those that are too old or too many.
+// Publish gives finished files that the last Mark named their names.
 func (c *Compressed) Publish() error {
 	if c.err != nil {
 		return nil // it was told
 	}
 	if err := c.series.Publish(c.covered); err != nil {
 		return c.broken("publish", err)
-	}
-	now := c.o.Now()
-	if c.o.Keep == 0 && c.o.KeepBytes == 0 || now.Sub(c.pruned) < time.Minute {
-		return nil
-	}
-	c.pruned = now
-	if err := c.prune(now); err != nil {
-		c.o.Logger.Error("remove old files", "series", c.path, "error", err)
-	}
-	return nil
-}
-
-// prune removes finished files of the series, the oldest first.
-func (c *Compressed) prune(now time.Time) error {
-	files, err := rotate.Files(c.dir, c.o.Base)
-	if err != nil {
-		return err
-	}
-	files = slices.DeleteFunc(files, func(f rotate.File) bool { return f.Open })
-	total := int64(0)
-	for _, f := range files {
-		total += f.Size
-	}
-	for _, f := range files {
-		info, err := c.dir.Lstat(f.Name)
-		if errors.Is(err, fs.ErrNotExist) {
-			total -= f.Size
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		old := c.o.Keep > 0 && now.Sub(info.ModTime()) > c.o.Keep
-		if !old && (c.o.KeepBytes == 0 || total <= c.o.KeepBytes) {
-			continue
-		}
-		if err := c.dir.Remove(f.Name); err != nil {
-			return err
-		}
-		total -= f.Size
-		c.o.Logger.Info("removed old file", "file", filepath.Join(c.o.Dir, f.Name), "bytes", f.Size)
 	}
 	return nil
 }

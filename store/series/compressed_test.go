@@ -291,65 +291,6 @@ func namesIn(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestCompressedKeepsOthersFiles: what is too old or too much is removed of the series only, wherever its directory is.
-func TestCompressedKeepsOthersFiles(t *testing.T) {
-	for name, o := range map[string]CompressedOptions{"by age": {Keep: time.Hour}, "by size": {KeepBytes: 1}} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			long := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
-			others := []string{"other/other_00000", "other/other-2020-01-01_00000.gz", "other/other-2020-01-01_00001", "cat/dog-2020-01-01_00000.gz", "cat/cat_notes", "cat/scribe_stats"}
-			for _, file := range append(slices.Clone(others), "cat/cat-2020-01-01_00000.gz", "cat/cat-2020-01-01_00001.gz") {
-				path := filepath.Join(dir, file)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("x"), 0o644), os.Chtimes(path, long, long)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			r := runCompressed(t, dir, o)
-			r.finish()
-			var left []string
-			for _, sub := range []string{"other", "cat"} {
-				for _, file := range namesIn(t, filepath.Join(dir, sub)) {
-					left = append(left, sub+"/"+file)
-				}
-			}
-			want := slices.Clone(others)
-			if name == "by size" {
-				want = append(want, "cat/cat-2020-01-01_00001.gz") // one byte
-			}
-			slices.Sort(left)
-			slices.Sort(want)
-			if !slices.Equal(left, want) {
-				t.Errorf("left are %q, want %q", left, want)
-			}
-		})
-	}
-}
-
-// TestCompressedKeep removes the oldest first, and with a base that is not the name of the directory.
-func TestCompressedKeep(t *testing.T) {
-	dir := t.TempDir()
-	r := runCompressed(t, dir, CompressedOptions{MaxSize: 300, KeepBytes: 1000})
-	r.check(r.c.Close())
-	r.o.Base, r.saved = "app", nil
-	r.open()
-	var all []string
-	for i := range 20 {
-		all = append(all, fmt.Sprintf("%x\n", noise(i, 100)))
-		r.append(all[i])
-		r.checkpoint()
-	}
-	r.clock = r.clock.Add(time.Hour)
-	r.finish()
-	names := namesIn(t, r.o.Dir)
-	if len(names) < 2 || len(names) > 9 {
-		t.Fatalf("%d files are left: %q", len(names), names)
-	}
-	got := published(t, dir, "cat")
-	if want := strings.Join(all, ""); !strings.HasSuffix(want, got) || len(got) < 400 {
-		t.Errorf("what is left is not the newest: %d bytes", len(got))
-	}
-}
-
 // switched fails writes while it is on.
 type switched struct {
 	mu sync.Mutex

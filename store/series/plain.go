@@ -317,7 +317,6 @@ func (f *Plain) Publish() error {
 	f.fresh = f.fresh[min(len(f.covered.Begun), len(f.fresh)):]
 	f.lines = f.lines[len(f.covered.Stats):]
 	f.covered = state{}
-	f.retain()
 	return nil
 }
 

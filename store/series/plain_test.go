@@ -265,23 +265,6 @@ func TestPlainFilesBehindCompressedOnes(t *testing.T) {
 	}
 }
 
-func TestOldFilesAreRemoved(t *testing.T) {
-	dir := t.TempDir()
-	old := filepath.Join(dir, "b_00000")
-	must(t, os.WriteFile(old, []byte("x"), 0o600))
-	must(t, os.Chtimes(old, noon.Add(-48*time.Hour), noon.Add(-48*time.Hour)))
-	must(t, os.WriteFile(filepath.Join(dir, "other_00000"), []byte("x"), 0o600))
-	must(t, os.Chtimes(filepath.Join(dir, "other_00000"), noon.Add(-48*time.Hour), noon.Add(-48*time.Hour)))
-	f := open(t, PlainOptions{Dir: dir, Base: "b", RotateOnReopen: true, MaxSize: 1, Keep: 24 * time.Hour, NoSymlink: true, Now: (&clock{noon}).now}, nil)
-	settle(t, f)
-	must(t, f.Append(t.Context(), batch("c", "new")))
-	settle(t, f)
-	must(t, f.Close())
-	if got, want := tree(t, dir), "b_00001=new b_00002= other_00000=x"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 // dying stops the world behind some number of disk operations; the one that it dies in is done in part.
 type dying struct{ left int }
 

@@ -37,8 +37,6 @@ type PlainOptions struct {
 	Form           store.Form
 	Own            func(stream [16]byte) bool // entries of these streams count as such without numbers; nil = none
 
-	Keep time.Duration // files of the series that were last written before are removed; 0 = never
-
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
 	Logger   *slog.Logger     // nil = none
 	Stats    *stats.Set       // nil = own: counts "bytes lost", "dropped empty"

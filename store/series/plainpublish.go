@@ -88,26 +88,3 @@ func (f *Plain) tell(lines []string, there []byte) (err error) {
 	killpoint.Reach("plain.told")
 	return nil
 }
-
-// retain removes files of the series that are too old; the open one is none of them.
-func (f *Plain) retain() {
-	if f.o.Keep == 0 {
-		return
-	}
-	list, err := f.dir.ReadDir()
-	if err != nil {
-		f.log.Error("look for old files", "directory", f.dir.Path(), "error", err)
-		return
-	}
-	for _, e := range list {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || e.Name() == f.name || !f.own(e.Name()) || f.o.Now().Sub(info.ModTime()) < f.o.Keep {
-			continue
-		}
-		if err := f.dir.Remove(e.Name()); err != nil {
-			f.log.Error("remove old file", "file", filepath.Join(f.dir.Path(), e.Name()), "error", err)
-			continue
-		}
-		f.log.Info("removed old file", "file", filepath.Join(f.dir.Path(), e.Name()))
-	}
-}

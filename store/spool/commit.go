@@ -9,13 +9,21 @@ import (
 	"inkwell/internal/killpoint"
 )
 
-// waiter is one Append. The leader holds data until done is filled.
+// waiter is one Append. The leader holds the parts until done is filled.
 type waiter struct {
-	data  []byte
-	tail  []byte // stands behind data in the record
-	count int
+	parts []Part
+	one   [1]Part     // of most
 	done  chan result // room for one; nil with Memory
 }
+
+// Part is one record of several that are appended together: the bytes of Data and behind them those of Tail.
+type Part struct {
+	Data, Tail []byte
+	Count      int // entries
+}
+
+// size is the length of the record with its header.
+func (p *Part) size() int64 { return recordHeader + int64(len(p.Data)+len(p.Tail)) }
 
 // result tells a waiter that it leads now, or how its Append ended.
 type result struct {
@@ -27,13 +35,19 @@ type result struct {
 // leaderScratch is memory that leaders use in turn.
 type leaderScratch struct {
 	waiters []*waiter
+	parts   []Part // of all waiters
 	headers []byte
 	bufs    [][]byte
-	ends    []uint64
+	ends    []uint64 // of the parts
 }
 
-// size is the length of the record with its header.
-func (w *waiter) size() int64 { return recordHeader + int64(len(w.data)+len(w.tail)) }
+// size is the length of the records with their headers.
+func (w *waiter) size() (sum int64) {
+	for i := range w.parts {
+		sum += w.parts[i].size()
+	}
+	return sum
+}
 
 // Append adds one record of count entries and blocks until it is durable; end is the offset behind it (0 with Memory, where it is
 // not known yet). data is not retained. On error nothing of it will be read, and a later Append may work: ErrFull at MaxBytes,
@@ -44,13 +58,28 @@ func (l *Log) Append(ctx context.Context, data []byte, count int) (end uint64, e
 
 // AppendJoined is Append for a record whose bytes are those of data and then those of tail.
 func (l *Log) AppendJoined(ctx context.Context, data, tail []byte, count int) (end uint64, err error) {
-	if n := len(data) + len(tail); n > l.o.MaxRecord {
-		return 0, fmt.Errorf("record of %d bytes: the largest is %d", n, l.o.MaxRecord)
+	w := &waiter{one: [1]Part{{Data: data, Tail: tail, Count: count}}}
+	w.parts = w.one[:]
+	return l.append(ctx, w)
+}
+
+// AppendParts is Append for several records: all of them will be read, or none. They may be larger together than a reader should have to
+// hold at once, and stand in as many groups as that takes.
+func (l *Log) AppendParts(ctx context.Context, parts []Part) (end uint64, err error) {
+	return l.append(ctx, &waiter{parts: slices.Clone(parts)})
+}
+
+func (l *Log) append(ctx context.Context, w *waiter) (end uint64, err error) {
+	for i := range w.parts {
+		p := &w.parts[i]
+		if n := len(p.Data) + len(p.Tail); n > l.o.MaxRecord {
+			return 0, fmt.Errorf("record of %d bytes: the largest is %d", n, l.o.MaxRecord)
+		}
+		if l.o.Durability == Memory {
+			p.Data, p.Tail = slices.Concat(p.Data, p.Tail), nil
+		}
 	}
-	w := &waiter{data: data, tail: tail, count: count}
-	if l.o.Durability == Memory {
-		w.data, w.tail = slices.Concat(data, tail), nil
-	} else {
+	if l.o.Durability != Memory {
 		w.done = make(chan result, 1)
 	}
 	lead, err := l.enqueue(ctx, w)
@@ -150,18 +179,21 @@ func (l *Log) lead() (more bool) {
 	defer l.mu.Unlock()
 	l.end, l.entries = end, entries
 	l.queued -= size
+	last := -1
 	for i, w := range s.waiters {
+		last += len(w.parts)
 		switch {
 		case w.done == nil && err != nil:
 			l.memoryErr = err
 		case w.done != nil && err != nil:
 			w.done <- result{err: err}
 		case w.done != nil:
-			w.done <- result{end: s.ends[i]}
+			w.done <- result{end: s.ends[last]}
 		}
 		s.waiters[i] = nil
 	}
 	clear(s.bufs)
+	clear(s.parts)
 	if more = len(l.queue) > 0; !more {
 		l.writing = false
 	} else if next := l.queue[0]; next.done != nil {
@@ -172,8 +204,13 @@ func (l *Log) lead() (more bool) {
 	return more
 }
 
-// commit makes the group of l.groups durable and moves end and entries behind it. It is the leader's.
+// commit makes the parts of l.groups durable and moves end and entries behind them. It is the leader's.
 func (l *Log) commit(end, entries *uint64) error {
+	s := &l.groups
+	s.parts = s.parts[:0]
+	for _, w := range s.waiters {
+		s.parts = append(s.parts, w.parts...)
+	}
 	for try := 0; ; try++ {
 		fresh, err := l.room(*end, *entries)
 		if err != nil {
@@ -182,10 +219,10 @@ func (l *Log) commit(end, entries *uint64) error {
 		if fresh {
 			*end += segmentHeader
 		}
-		size, count := l.encode(*end, *entries)
 		base := l.base()
 		killpoint.Reach("spool.commit.begun")
-		if _, err = l.active.Writev(l.groups.bufs, int64(*end-base)); err != nil {
+		behind, count, err := l.write(*end, *entries, base)
+		if err != nil {
 			return errors.Join(fmt.Errorf("write to %s: %w", l.dir.Path(), err), l.cutBack(*end, base))
 		}
 		killpoint.Reach("spool.commit.written")
@@ -194,8 +231,7 @@ func (l *Log) commit(end, entries *uint64) error {
 		}
 		if err == nil {
 			killpoint.Reach("spool.commit.synced")
-			*end += uint64(size)
-			*entries += uint64(count)
+			*end, *entries = behind, count
 			return nil
 		}
 		// What the file holds now is not known: it is given up, and the next segment begins where it was last known to be good.
@@ -246,35 +282,53 @@ func (l *Log) room(end, entries uint64) (fresh bool, err error) {
 	return true, nil
 }
 
-// encode lays the group out in l.groups.bufs: headers of our own, data of the callers, nothing copied.
-func (l *Log) encode(at, first uint64) (size, count int64) {
+// write writes the parts as one group, or as several that belong together when they are too large for one, from the offset end and the
+// entry number entries on; it returns what comes behind them.
+func (l *Log) write(end, entries, base uint64) (behind, count uint64, err error) {
 	s := &l.groups
-	g := group{at: at, first: first, records: uint32(len(s.waiters))}
-	for _, w := range s.waiters {
-		size += w.size()
-		count += int64(w.count)
-	}
-	g.length, g.entries = uint32(size), uint64(count)
-	need := groupHeader + recordHeader*len(s.waiters)
-	s.headers = appendGroup(slices.Grow(s.headers[:0], need), &g)
-	s.bufs = append(s.bufs[:0], s.headers)
 	s.ends = s.ends[:0]
-	pos := at + groupHeader
-	for _, w := range s.waiters {
+	for left := s.parts; len(left) > 0; {
+		n, size := 1, left[0].size()
+		for n < len(left) && size+left[n].size() <= maxGroup {
+			size += left[n].size()
+			n++
+		}
+		g := group{at: end, first: entries, length: uint32(size), records: uint32(n), more: n < len(left)}
+		for _, p := range left[:n] {
+			g.entries += uint64(p.Count)
+		}
+		l.encode(&g, left[:n])
+		if _, err := l.active.Writev(s.bufs, int64(end-base)); err != nil {
+			return 0, 0, err
+		}
+		left = left[n:]
+		end, entries = g.end(), entries+g.entries
+	}
+	return end, entries, nil
+}
+
+// encode lays a group out in l.groups.bufs: headers of our own, data of the callers, nothing copied.
+func (l *Log) encode(g *group, parts []Part) {
+	s := &l.groups
+	need := groupHeader + recordHeader*len(parts)
+	s.headers = appendGroup(slices.Grow(s.headers[:0], need), g)
+	s.bufs = append(s.bufs[:0], s.headers)
+	pos := g.at + groupHeader
+	for i := range parts {
+		p := &parts[i]
 		start := len(s.headers)
-		s.headers = appendRecord(s.headers, len(w.data)+len(w.tail), w.count)
+		s.headers = appendRecord(s.headers, len(p.Data)+len(p.Tail), p.Count)
 		s.bufs = append(s.bufs, s.headers[start:len(s.headers):len(s.headers)])
-		for _, part := range [2][]byte{w.data, w.tail} {
-			if len(part) > 0 {
-				s.bufs = append(s.bufs, part)
+		for _, bytes := range [2][]byte{p.Data, p.Tail} {
+			if len(bytes) > 0 {
+				s.bufs = append(s.bufs, bytes)
 			}
 		}
-		pos += uint64(w.size())
+		pos += uint64(p.size())
 		s.ends = append(s.ends, pos)
 	}
 	sealGroup(s.headers, s.bufs[1:])
 	s.bufs = append(s.bufs, terminator[:])
-	return groupHeader + size, count
 }
 
 // cutBack removes what a failed write may have left behind the last good group. If even that fails the segment is given up: the base

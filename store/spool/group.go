@@ -17,6 +17,7 @@ const (
 	kindEntries   = 1
 	maxGroup      = 8 << 20 // bytes of a group of several records
 	formatVersion = 1
+	moreBit       = 1 << 31 // in a group's number of records
 )
 
 // terminator stands behind the last group and is overwritten by the next, so that the end of the groups is known in a file that is
@@ -32,6 +33,7 @@ type group struct {
 	records uint32
 	first   uint64 // number of the first entry
 	entries uint64 // in the group
+	more    bool   // the next group belongs to it: both are there, or neither is
 }
 
 func (g *group) end() uint64 { return g.at + groupHeader + uint64(g.length) }
@@ -42,7 +44,11 @@ func appendGroup(dst []byte, g *group) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, g.at)
 	dst = binary.LittleEndian.AppendUint32(dst, g.length)
-	dst = binary.LittleEndian.AppendUint32(dst, g.records)
+	records := g.records
+	if g.more {
+		records |= moreBit
+	}
+	dst = binary.LittleEndian.AppendUint32(dst, records)
 	dst = binary.LittleEndian.AppendUint64(dst, g.first)
 	return binary.LittleEndian.AppendUint64(dst, g.entries)
 }
@@ -61,7 +67,8 @@ func parseGroup(p []byte, at uint64) (g group, ok bool) {
 	if len(p) < groupHeader || binary.LittleEndian.Uint32(p) != groupMagic || binary.LittleEndian.Uint64(p[8:]) != at {
 		return group{}, false
 	}
-	return group{at: at, length: binary.LittleEndian.Uint32(p[16:]), records: binary.LittleEndian.Uint32(p[20:]),
+	records := binary.LittleEndian.Uint32(p[20:])
+	return group{at: at, length: binary.LittleEndian.Uint32(p[16:]), records: records &^ moreBit, more: records&moreBit != 0,
 		first: binary.LittleEndian.Uint64(p[24:]), entries: binary.LittleEndian.Uint64(p[32:])}, true
 }
 

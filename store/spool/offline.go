@@ -269,8 +269,15 @@ func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 	}
 	scan := scanner{f: f, name: s.Name, base: s.Base, pos: s.Base + segmentHeader}
 	defer func() { w.end = scan.pos }()
+	within := false // groups that belong together, the last of which is there
 	for scan.pos < s.End {
+		at := scan.pos
 		g, body, err := scan.next(s.End)
+		if err == nil && last && g.more && !within && !scan.ends(s.End) {
+			scan.pos, w.torn = at, int64(s.End-at)
+			return nil
+		}
+		within = g.more
 		var damage *CorruptError
 		switch {
 		case errors.As(err, &damage):

@@ -123,12 +123,15 @@ func (l *Log) resume(f *faultfs.File, s segment) error {
 	l.entries = first
 	scan := scanner{f: f, name: s.name(), base: s.base, pos: s.base + segmentHeader}
 	limit := s.base + uint64(info.Size())
+	whole := scan.pos // behind the last group that is followed by all that belongs to it
 	for {
 		g, _, err := scan.next(limit)
 		var corrupt *CorruptError
 		switch {
+		case err == nil && g.more:
+			continue
 		case err == nil:
-			l.entries = g.first + g.entries
+			l.entries, whole = g.first+g.entries, scan.pos
 			continue
 		case errors.As(err, &corrupt):
 			continue // the reader will say so
@@ -137,7 +140,8 @@ func (l *Log) resume(f *faultfs.File, s segment) error {
 		}
 		break
 	}
-	l.end = scan.pos
+	scan.pos = whole
+	l.end = whole
 	if err := l.cutTail(&scan, limit); err != nil {
 		return fmt.Errorf("cut the torn end of segment %s: %w", s.name(), err)
 	}

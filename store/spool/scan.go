@@ -97,6 +97,20 @@ func (s *scanner) at(limit uint64) (g group, body []byte, err error) {
 	return g, whole[groupHeader:], nil
 }
 
+// ends says whether the groups from pos on, which belong to one before them, are there to the last.
+func (s *scanner) ends(limit uint64) bool {
+	ahead := scanner{f: s.f, name: s.name, base: s.base, pos: s.pos}
+	for {
+		g, _, err := ahead.next(limit)
+		if errors.As(err, new(*CorruptError)) {
+			continue
+		}
+		if err != nil || !g.more {
+			return err == nil
+		}
+	}
+}
+
 // search moves pos to the next intact group behind it. A group carries its own logical offset, so that bytes of a message, or of the
 // file's former life, are not taken for one.
 func (s *scanner) search(limit uint64) (found bool, err error) {

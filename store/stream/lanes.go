@@ -23,7 +23,6 @@ type lane struct {
 	next  map[string]*int64 // by category
 	given []given           // in the Append in progress
 	batch proto.Batch       // aliases the caller's entries
-	tail  []byte
 }
 
 // given is what has to be taken back when an Append fails.
@@ -45,12 +44,11 @@ func NewLanes() *Lanes {
 // Own is what its streams begin with.
 func (l *Lanes) Own() [8]byte { return l.own }
 
-// Append gives write what stands behind b's entries in a record: the spans of b, and numbers for the entries that have none. b itself
-// is left as it is.
-func (l *Lanes) Append(b *proto.Batch, write func(tail []byte) error) error {
+// Append gives write the entries of b with their numbers, and with some for those that have none. b itself is left as it is.
+func (l *Lanes) Append(b *proto.Batch, write func(*proto.Batch) error) error {
 	n := l.take()
 	n.number(b)
-	err := write(n.tail)
+	err := write(&n.batch)
 	for err != nil && len(n.given) > 0 {
 		last := n.given[len(n.given)-1]
 		*last.next, n.given = last.before, n.given[:len(n.given)-1]
@@ -59,7 +57,7 @@ func (l *Lanes) Append(b *proto.Batch, write func(tail []byte) error) error {
 	return err
 }
 
-// number makes n.tail the end of a record of b's entries.
+// number makes n.batch the entries of b, all with numbers.
 func (n *lane) number(b *proto.Batch) {
 	n.given = n.given[:0]
 	n.batch.SetEntries(b.Entries(), b.Count())
@@ -69,7 +67,6 @@ func (n *lane) number(b *proto.Batch) {
 		}
 		n.batch.AppendSpan(p.Span)
 	}
-	n.tail = n.batch.AppendRecordTail(n.tail[:0])
 }
 
 // give takes the next count numbers of a category.

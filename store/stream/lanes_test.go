@@ -21,17 +21,14 @@ func TestLanesNumberWhatHasNoNumbers(t *testing.T) {
 	}
 	appendTo := func(fail error) []proto.Span {
 		t.Helper()
-		var got proto.Batch
-		err := l.Append(b, func(tail []byte) error {
-			if err := got.SetRecord(slices.Concat(b.Entries(), tail)); err != nil {
-				t.Fatal(err)
-			}
+		var spans []proto.Span
+		err := l.Append(b, func(numbered *proto.Batch) error {
+			spans = slices.Clone(numbered.Spans())
 			return fail
 		})
 		if !errors.Is(err, fail) {
 			t.Fatal(err)
 		}
-		spans := slices.Clone(got.Spans())
 		for i := range spans {
 			if [8]byte(spans[i].Stream[:8]) == own {
 				spans[i].Stream = ID{}
@@ -56,19 +53,12 @@ func TestLanesNumberWhatHasNoNumbers(t *testing.T) {
 
 func TestAppendsAtOnceHaveLanesOfTheirOwn(t *testing.T) {
 	l := NewLanes()
-	id := func(tail []byte) ID {
-		b := batch("a", ID{}, 0, 1)
-		if err := b.SetRecord(slices.Concat(b.Entries(), tail)); err != nil {
-			t.Fatal(err)
-		}
-		return b.Spans()[0].Stream
-	}
 	plain := new(proto.Batch)
 	plain.Append([]byte("a"), []byte("x"))
 	var outer, inner ID
-	err := l.Append(plain, func(tail []byte) error {
-		outer = id(tail)
-		return l.Append(plain, func(tail []byte) error { inner = id(tail); return nil })
+	err := l.Append(plain, func(b *proto.Batch) error {
+		outer = b.Spans()[0].Stream
+		return l.Append(plain, func(b *proto.Batch) error { inner = b.Spans()[0].Stream; return nil })
 	})
 	if err != nil || outer == inner {
 		t.Errorf("both have %v, %v", outer, err)
@@ -82,7 +72,7 @@ func TestLanesAreBounded(t *testing.T) {
 	for i := range laneMax + 1 {
 		b.Append(fmt.Appendf(nil, "c%d", i), nil)
 	}
-	if err := l.Append(b, func([]byte) error { return nil }); err != nil || len(l.free) != 0 {
+	if err := l.Append(b, func(*proto.Batch) error { return nil }); err != nil || len(l.free) != 0 {
 		t.Errorf("%d lanes are kept, %v", len(l.free), err)
 	}
 }

@@ -68,9 +68,11 @@ const (
 	maxName    = 255 // bytes of a category; entries of longer ones are taken as if they had no numbers
 	maxRanges  = 1024
 	fewPlaces  = 16 // of a stream, among which looking is as fast as a map
-	fileName   = "streams"
 	fileHeader = "inkwell streams 1"
 )
+
+// FileName is the name of the file of a Table.
+const FileName = "streams"
 
 // Table knows which entries are there. Safe for concurrent use, but for Save and Close, which are one goroutine's.
 type Table struct {
@@ -125,11 +127,11 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	t.freed = sync.NewCond(&t.mu)
 	var err error
 	var damage faultfs.Damage
-	if t.lines, damage, err = faultfs.OpenLines(dir, fileName, fileHeader, t.read); err != nil {
+	if t.lines, damage, err = faultfs.OpenLines(dir, FileName, fileHeader, t.read); err != nil {
 		return nil, err
 	}
 	if damage.Lines > 0 {
-		o.Logger.Warn("damaged lines of the table of streams are passed over; what is sent again may be written twice", "file", filepath.Join(dir.Path(), fileName), "lines", damage.Lines, "kept as", damage.Aside)
+		o.Logger.Warn("damaged lines of the table of streams are passed over; what is sent again may be written twice", "file", filepath.Join(dir.Path(), FileName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	for _, e := range t.streams {
 		for _, p := range e.places {
@@ -357,4 +359,13 @@ func (t *Table) Each(visit func(id ID, category string, there Ranges)) {
 			visit(id, p.category, p.there)
 		}
 	}
+}
+
+// Read gives visit what the file of a Table in a directory says, which may be in use; there need not be one. bad counts damaged lines.
+func Read(dir *faultfs.Dir, visit func(id ID, category string, there Ranges)) (bad int, err error) {
+	t := &Table{streams: make(map[ID]*entry)}
+	if bad, err = faultfs.ReadLines(dir, FileName, fileHeader, t.read); err == nil {
+		t.Each(visit)
+	}
+	return bad, err
 }

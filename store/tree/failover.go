@@ -58,7 +58,7 @@ func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	f.tried = true
 	f.primary.Leave(err)
-	if second := f.secondary.Append(ctx, b); second != nil {
+	if second := f.secondary.Append(ctx, store.Rest(b, err)); second != nil {
 		return fmt.Errorf("neither store takes it: %w", errors.Join(second, err))
 	}
 	return nil

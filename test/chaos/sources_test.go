@@ -138,7 +138,7 @@ func (l *tailed) run(s *sources) (err error) {
 			return err
 		}
 		if turn%60 == 0 {
-			if err := l.rotate(turn); err != nil {
+			if err := l.rotate(); err != nil {
 				return err
 			}
 		}
@@ -168,28 +168,52 @@ func (l *tailed) write(n int, torn bool) error {
 	return nil
 }
 
-// rotate renames the log as logrotate does: with create the new file stands at once; the writer goes on with the old one for a while,
-// as servers do until they are told.
-func (l *tailed) rotate(turn int) error {
+// rotate has six styles, in turn. Only the first two have a writer that goes on with the old file for a while, as servers do until they
+// are told: what it would write meanwhile is in no file with the others.
+func (l *tailed) rotate() error {
 	n := l.rotations.Add(1)
-	if err := os.Rename(l.path, l.path+"."+strconv.FormatInt(n, 10)); err != nil {
-		return err
-	}
-	if turn%120 == 0 {
-		if err := os.WriteFile(l.path, nil, 0o644); err != nil {
-			return err
+	name := l.path + "." + strconv.FormatInt(n, 10)
+	switch n % 6 {
+	case 1: // rename
+		return errors.Join(os.Rename(l.path, name), l.lag())
+	case 2: // rename, create
+		return errors.Join(os.Rename(l.path, name), os.WriteFile(l.path, nil, 0o644), l.lag())
+	case 3: // three renames at once
+		for _, suffix := range []string{".a", ".b", ".c"} {
+			if err := errors.Join(os.Rename(l.path, name+suffix), l.reopen(), l.write(5, false)); err != nil {
+				return err
+			}
+			time.Sleep(20 * time.Millisecond) // so that their times tell which is older
 		}
+		return nil
+	case 4: // copytruncate
+		return errors.Join(l.copyTo(name), os.Truncate(l.path, 0))
+	case 5: // another file in its place, as by rsync and sed -i
+		return errors.Join(l.copyTo(l.path+".tmp"), os.Rename(l.path+".tmp", l.path), l.reopen())
 	}
+	old := filepath.Join(filepath.Dir(l.path), "old")
+	return errors.Join(os.MkdirAll(old, 0o755), os.Rename(l.path, filepath.Join(old, filepath.Base(name))), l.reopen())
+}
+
+// lag writes to the file that is open for a while, and then to what stands at the path.
+func (l *tailed) lag() error {
 	for range 10 {
 		if err := l.write(3, false); err != nil {
 			return err
 		}
 		time.Sleep(30 * time.Millisecond)
 	}
-	if err := l.file.Close(); err != nil {
+	return l.reopen()
+}
+
+func (l *tailed) reopen() error { return errors.Join(l.file.Close(), l.open()) }
+
+func (l *tailed) copyTo(name string) error {
+	data, err := os.ReadFile(l.path)
+	if err != nil {
 		return err
 	}
-	return l.open()
+	return os.WriteFile(name, data, 0o644)
 }
 
 // client makes Log calls. A modest one never sends anything again, so that it knows of every line what may have become of it; a

@@ -1,0 +1,66 @@
+package forwarder
+
+import (
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// listBelow looks at rotated files in the directories directly below d (logrotate's olddir): where some were seen before, and in all of
+// them when a file is away that was followed. A name belongs to the directory in which its base stands.
+func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now time.Time) []*arrival {
+	away := d.isAway(list)
+	for _, e := range names {
+		path := filepath.Join(d.path, e.name)
+		b := d.below[path]
+		if !e.dir || b == nil && !away || v.dirs[path] != nil {
+			continue
+		}
+		if b == nil {
+			b = &beside{path: path}
+		}
+		v.at(&b.path)
+		if err := b.list(now); err != nil {
+			continue // nobody has asked to look there
+		}
+		for _, file := range b.names {
+			t := d.base(file.name)
+			if file.link || file.odd || file.dir || isCompressedName(file.name) || t == nil || b.has(filepath.Base(t.path)) {
+				continue
+			}
+			name := filepath.Join(path, file.name)
+			if l, err := lstatPath(name); err == nil && l.regular {
+				list = append(list, &arrival{path: name, look: l, base: t, far: true})
+			}
+		}
+	}
+	return list
+}
+
+func (b *beside) has(name string) bool {
+	return slices.ContainsFunc(b.names, func(e entry) bool { return e.name == name })
+}
+
+// isAway says whether a file that was followed is not in the list, or what it held before it was truncated, or whether that is not known
+// because the forwarder has just been started.
+func (d *directory) isAway(list []*arrival) bool {
+	if d.listed.IsZero() && len(d.known) > 0 {
+		return true
+	}
+	listed := make(map[identity]bool, len(list))
+	for _, a := range list {
+		listed[a.look.id] = true
+	}
+	return slices.ContainsFunc(d.known, func(g *generation) bool {
+		return g.rewritten || !listed[g.id] && (g.fd >= 0 && !g.look.gone || g.fd < 0 && g.state == active)
+	})
+}
+
+// learnBelow notes in which directories below d rotated files of it stand.
+func (d *directory) learnBelow() {
+	for _, g := range d.known {
+		if dir := filepath.Dir(g.name); d.below[dir] == nil && filepath.Dir(dir) == d.path && dir != d.path {
+			d.below[dir] = &beside{path: dir}
+		}
+	}
+}

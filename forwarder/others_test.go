@@ -1,0 +1,134 @@
+package forwarder
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What people lost, or had twice, with other programs, by the issues in which they tell it.
+
+// TestNumberOfADeletedFile: a file is deleted while the forwarder is down, and another one gets its inode (fluent-bit 8025, beats 1341:
+// the new one is read from the old offset on, or not at all).
+func TestNumberOfADeletedFile(t *testing.T) {
+	r := newRig(t, "*.log")
+	old := numbered("old", 0, 50)
+	r.write("a.log", joined(old))
+	r.start()
+	r.wantLines(old...)
+	r.stop()
+	was, err := statPath(r.path("a.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.remove("a.log")
+	for i := 0; ; i++ {
+		if i == 100 {
+			t.Fatal("no file gets the inode: the test shows nothing")
+		}
+		r.write("b.log", "")
+		if l, err := statPath(r.path("b.log")); err == nil && l.id == was.id {
+			break
+		}
+		r.rename("b.log", fmt.Sprintf("other%d", i))
+	}
+	fresh := numbered("new", 0, 60)
+	r.write("b.log", joined(fresh))
+	r.start()
+	r.wantLines(append(old, fresh...)...)
+}
+
+// TestOneArchiveThatThePatternMatches: telegraf with max_archives = 1 renames, and deletes the one before, whose inode the next file gets
+// (fluentd 3871, loki 2353: the rotated file is read again).
+func TestOneArchiveThatThePatternMatches(t *testing.T) {
+	r := newRig(t, "*.out")
+	r.start()
+	var want []string
+	for i := range 8 {
+		lines := numbered("m", i*20, i*20+20)
+		want = append(want, lines...)
+		r.write("metrics.out", joined(lines))
+		r.until("these lines", func() bool { return r.store.count("c") >= len(want) })
+		if i == 4 {
+			r.stop()
+		}
+		if i > 0 {
+			r.remove(fmt.Sprintf("metrics.2026-11-29-%02d.out", i-1))
+		}
+		r.rename("metrics.out", fmt.Sprintf("metrics.2026-11-29-%02d.out", i))
+		if i == 4 {
+			r.start()
+		}
+	}
+	r.wantLines(want...)
+}
+
+// TestFilesThatBeginAlike: a banner of 3 kB begins each file (vector 25079, 643: files with the same first lines are taken for one).
+func TestFilesThatBeginAlike(t *testing.T) {
+	r := newRig(t, "*.log")
+	banner := numbered("banner", 0, 220)
+	r.write("a.log", joined(banner))
+	r.write("b.log", joined(banner))
+	r.start()
+	want := append(append([]string(nil), banner...), banner...)
+	r.until("both banners", func() bool { return r.store.count("c") == len(want) })
+	for i := range 3 { // and nothing else stands in a file that is rotated
+		if i == 1 {
+			r.stop()
+		}
+		r.rename("a.log", fmt.Sprintf("a.log-2026112%d", i))
+		r.write("a.log", joined(banner))
+		want = append(want, banner...)
+		if i == 1 {
+			r.start()
+		}
+		r.until("the next banner", func() bool { return r.store.count("c") >= len(want) })
+	}
+	r.settle()
+	if n := r.store.count("c"); n != len(want) {
+		t.Errorf("%d lines, want %d", n, len(want))
+	}
+}
+
+// TestCopytruncateTwiceWithRestarts: two rotations by copytruncate, copies that the pattern matches, and restarts (beats 39731, 45300:
+// everything again, or 35 of 150 lines).
+func TestCopytruncateTwiceWithRestarts(t *testing.T) {
+	r := newRig(t, "a.log*")
+	var want []string
+	for i := range 3 {
+		lines := numbered("a", i*50, i*50+50)
+		want = append(want, lines...)
+		r.write("a.log", joined(lines))
+		r.start()
+		r.until("these lines", func() bool { return r.store.count("c") >= len(want) })
+		if i == 1 {
+			r.stop()
+		}
+		if i > 0 {
+			r.rename("a.log.1", fmt.Sprintf("a.log.%d", i+1))
+		}
+		r.copy("a.log", "a.log.1")
+		r.truncate("a.log")
+		r.settle()
+		r.stop()
+	}
+	r.start()
+	r.wantLines(want...)
+}
+
+// TestDanglingLinkIsToldOnce: what a link points to is gone (loki 377: an error every ten seconds).
+func TestDanglingLinkIsToldOnce(t *testing.T) {
+	r := newRig(t, "*.log")
+	if err := os.Symlink(r.path("nothing"), r.path("a.log")); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.write("b.log", "1\n")
+	r.wantLines("1\n")
+	time.Sleep(4 * quick.rescan)
+	if n := strings.Count(r.logs.String(), "a.log"); n > 1 {
+		t.Errorf("told %d times", n)
+	}
+}

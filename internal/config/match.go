@@ -1,0 +1,130 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// Match returns the blocks that take a category: those of its own name, else those of the first prefix that fits, in byte order or the longest
+// first if so configured, else the default ones.
+func (c *Config) Match(category string) []*Store {
+	type rule struct {
+		text  string
+		block *Store
+	}
+	var exact, others []*Store
+	var prefixes []rule
+	for _, b := range c.Stores {
+		for _, pattern := range b.Categories {
+			text, isPrefix := strings.CutSuffix(pattern, "*")
+			switch {
+			case isPrefix:
+				if strings.HasPrefix(category, text) {
+					prefixes = append(prefixes, rule{text, b})
+				}
+			case pattern == "default":
+				others = append(others, b)
+			case pattern == category:
+				exact = append(exact, b)
+			}
+		}
+	}
+	if len(exact) > 0 || len(prefixes) == 0 {
+		if len(exact) > 0 {
+			return exact
+		}
+		return others
+	}
+	first := slices.MinFunc(prefixes, func(a, b rule) int { // all fit, so that their order is by length
+		if c.LongestPrefix {
+			return len(b.text) - len(a.text)
+		}
+		return len(a.text) - len(b.text)
+	})
+	var list []*Store
+	for _, r := range prefixes {
+		if r.text == first.text {
+			list = append(list, r.block)
+		}
+	}
+	return list
+}
+
+// Places are the parts of a sink each of which gets every entry: the children of a multi store of which all have to take it.
+func Places(s Sink) []Sink {
+	m, ok := s.(Multi)
+	if !ok || m.Any {
+		return []Sink{s}
+	}
+	var all []Sink
+	for _, child := range m.Children {
+		all = append(all, Places(child)...)
+	}
+	return all
+}
+
+// HandsOn says whether a sink gives what it takes away, so that it does not stand in files here, or need not.
+func HandsOn(s Sink) bool {
+	switch s := s.(type) {
+	case Network, Null:
+		return true
+	case Buffer:
+		return HandsOn(s.Primary) || !s.Replay && HandsOn(s.Secondary)
+	case Bucket:
+		return slices.ContainsFunc(s.Children, HandsOn)
+	case Multi:
+		return slices.ContainsFunc(s.Children, HandsOn)
+	case ByCategory:
+		return HandsOn(s.Model)
+	}
+	return false
+}
+
+// Files are the directories beneath which a sink leaves files for good: not those in which a buffer keeps what it will send.
+func Files(s Sink) (dirs []string) {
+	switch s := s.(type) {
+	case File:
+		return []string{s.Dir}
+	case Buffer:
+		dirs = Files(s.Primary)
+		if !s.Replay {
+			dirs = append(dirs, Files(s.Secondary)...)
+		}
+	case Bucket:
+		for _, child := range s.Children {
+			dirs = append(dirs, Files(child)...)
+		}
+	case Multi:
+		for _, child := range s.Children {
+			dirs = append(dirs, Files(child)...)
+		}
+	case ByCategory:
+		return Files(s.Model)
+	}
+	return dirs
+}
+
+// Spools are the directories beneath which the buffers of a sink keep what they will send.
+func Spools(s Sink) (dirs []string) {
+	switch s := s.(type) {
+	case Buffer:
+		dirs = append(Spools(s.Primary), Spools(s.Secondary)...)
+		if f, ok := s.Secondary.(File); ok && s.Replay {
+			dirs = append(dirs, f.Dir)
+		}
+		if s.SpoolDir != "" {
+			dirs = append(dirs, s.SpoolDir)
+		}
+	case Bucket:
+		for _, child := range s.Children {
+			dirs = append(dirs, Spools(child)...)
+		}
+	case Multi:
+		for _, child := range s.Children {
+			dirs = append(dirs, Spools(child)...)
+		}
+	case ByCategory:
+		return Spools(s.Model)
+	}
+	return dirs
+}

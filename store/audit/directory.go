@@ -1,0 +1,208 @@
+package audit
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+	"inkwell/store"
+	"inkwell/store/books"
+)
+
+// below adds the files in a directory and beneath it.
+func (c *collector) below(path string) error {
+	if c.seen[absolute(path)] {
+		return nil
+	}
+	c.seen[absolute(path)] = true
+	list, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	if err := c.directory(path); err != nil {
+		return err
+	}
+	for i, e := range list {
+		c.o.Progress("manifests of "+path, int64(i), int64(len(list)))
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			if err := c.below(filepath.Join(path, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// directory adds the files in one directory.
+func (c *collector) directory(path string) error {
+	dir, err := faultfs.OpenDir(path, nil)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	files, bad, err := books.ReadFiles(dir)
+	if err != nil {
+		return err
+	}
+	c.damaged(filepath.Join(path, books.Manifest), bad)
+	states, empty, err := statesOf(dir)
+	if err != nil {
+		return err
+	}
+	for i := range files {
+		f := &files[i]
+		of(filepath.Base(path), f.Spans)
+		st, there := states[f.Name]
+		delete(states, f.Name)
+		key := filepath.Join(absolute(path), f.Name)
+		held := c.held[key]
+		delete(c.held, key)
+		asHeld, asListed := books.Believe(f, held, st == Open)
+		if asHeld {
+			c.open(path, held, there)
+		}
+		if !there {
+			st = Removed
+		}
+		if asListed {
+			c.file(path, f, st)
+		}
+	}
+	for name := range states {
+		key := filepath.Join(absolute(path), name)
+		if held := c.held[key]; held != nil {
+			delete(c.held, key)
+			delete(states, name)
+			c.open(path, held, true)
+		}
+	}
+	for key, held := range c.held {
+		if filepath.Dir(key) == absolute(path) {
+			delete(c.held, key)
+			c.lost(held)
+		}
+	}
+	c.found, c.told = c.found || len(files) > 0, c.told || len(files) > 0
+	maps.DeleteFunc(states, func(name string, _ State) bool { return empty[name] })
+	c.unknown(path, states)
+	return nil
+}
+
+// statesOf are the files of series in a directory, by their final names, and which of them have no bytes.
+func statesOf(dir *faultfs.Dir) (states map[string]State, empty map[string]bool, err error) {
+	list, err := dir.ReadDir()
+	if err != nil {
+		return nil, nil, err
+	}
+	states, empty = make(map[string]State), make(map[string]bool)
+	for _, e := range list {
+		name, st := e.Name(), Published
+		if inner, hidden := strings.CutPrefix(name, "."); hidden {
+			if name, hidden = strings.CutSuffix(inner, ".open"); !hidden {
+				continue
+			}
+			st = Open
+		}
+		if _, ok := rotate.BaseOf(name); ok && e.Type().IsRegular() && states[name] != Published {
+			states[name] = st
+			info, err := e.Info()
+			empty[name] = err == nil && info.Size() == 0
+		}
+	}
+	return states, empty, nil
+}
+
+// of gives the spans of lines that name no category that of their directory.
+func of(category string, spans []store.Span) {
+	for i := range spans {
+		if spans[i].Category == "" {
+			spans[i].Category = category
+		}
+	}
+}
+
+// file adds a finished file, or one that was.
+func (c *collector) file(dir string, f *books.File, st State) {
+	name := c.filed(dir, f.Spans)
+	c.files[name] = append(c.files[name], File{Directory: dir, File: *f, State: st})
+}
+
+// filed adds the entries of a file, and says under which category it is listed.
+func (c *collector) filed(dir string, spans []store.Span) (name string) {
+	c.written(dir, spans)
+	name = filepath.Base(dir)
+	for i, s := range spans {
+		c.writes[s.Category] = true
+		if i == 0 || s.Category == spans[0].Category {
+			name = c.nameIn(s.Category, dir)
+		} else {
+			return filepath.Base(dir) // of several
+		}
+	}
+	return name
+}
+
+// open adds what the books say of a file that is open, or was when they were written.
+func (c *collector) open(dir string, held *store.Added, there bool) {
+	if !there {
+		c.lost(held)
+		return
+	}
+	of(filepath.Base(dir), held.Spans)
+	f := books.File{Name: held.File, Start: held.Start, First: time.Unix(held.First, 0).UTC(), Last: time.Unix(held.Last, 0).UTC(), Spans: held.Spans}
+	for _, s := range held.Spans {
+		f.Entries += s.Count
+		f.Raw += s.Bytes
+	}
+	c.file(dir, &f, Open)
+}
+
+// lost notes that an open file is not there: what it held is not counted. Entries without bytes are in no file before one comes. A file of
+// a directory that is not audited is passed over.
+func (c *collector) lost(held *store.Added) {
+	if held.File == "" {
+		c.filed(held.Dir, held.Spans)
+		return
+	}
+	if !slices.ContainsFunc(c.Dirs, func(root string) bool { return beneath(root, held.Dir) }) {
+		c.note(fmt.Sprintf("%s: an open file is in %s, which is not audited: %s", c.Name, held.Dir, held.File))
+		return
+	}
+	entries, category := int64(0), filepath.Base(held.Dir)
+	for _, s := range held.Spans {
+		entries += s.Count
+		category = s.Category
+	}
+	c.notes = append(c.notes, Finding{Kind: Lost, Fault: true, Category: category, Entries: entries, Directories: []string{held.Dir}, File: held.File})
+}
+
+// unknown notes files of which no line says what they hold.
+func (c *collector) unknown(path string, states map[string]State) {
+	published, open := 0, 0
+	for _, st := range states {
+		if st == Published {
+			published++
+		} else {
+			open++
+		}
+	}
+	c.other = c.other || published > 0
+	if published > 0 {
+		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", path, published))
+	}
+	if open > 0 {
+		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal has: %d", path, open))
+	}
+}
+
+func (c *collector) damaged(path string, bad int) {
+	if bad > 0 {
+		c.note(fmt.Sprintf("%s: damaged lines that are passed over and not counted: %d", path, bad))
+	}
+}

@@ -1,0 +1,300 @@
+package hop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/proto"
+	"inkwell/store"
+	"inkwell/store/spool"
+)
+
+// proofs is how often in a row an entry must be answered with TRY_LATER and another one be taken after it, until it is held for itself: a
+// peer that has room at times would give the same picture once.
+const proofs = 3
+
+// held are the entries that a peer answers with TRY_LATER. They are in a spool of their own, so that those behind them can go on:
+//
+//	TRY_LATER three times ─► held, in doubt ─── TRY_LATER, and the next entry is taken, three times ──► held
+//	                            │                                                                        │
+//	                            └─ it is taken: nothing was wrong with it                 offered from time to time until it is
+//	                               the next is not taken either: the peer is busy, all wait   taken, or set aside (After)
+//
+// While the last one is in doubt it is offered before anything else, so that a peer that is merely busy gets entries in their order. The
+// Quarantine's mu guards all.
+type held struct {
+	q       *Quarantine
+	count   atomic.Int64  // of list; the one field that anybody may read
+	all     *atomic.Int64 // of all Quarantines
+	dir     *faultfs.Dir  // nil: there are no entries
+	log     *spool.Log
+	reader  *spool.Reader
+	list    []holding   // oldest first
+	first   proto.Batch // the oldest; empty: not read yet
+	last    proto.Batch // the newest, while it is in doubt
+	proved  int         // how often others were taken while the last was not
+	doubt   bool        // the last is in doubt
+	refused bool        // the last was just offered, and not taken
+	passed  time.Time   // when others were taken last
+	running bool
+}
+
+// holding is one entry.
+type holding struct {
+	since time.Time // it was held in this process
+	tried time.Time
+	end   uint64 // offset behind it in the spool
+	done  bool
+
+	refusals int // exceptions
+}
+
+// recover reads what a process of before held.
+func (h *held) recover() error {
+	if h.q.o.Dir == "" {
+		return nil
+	}
+	dir, err := faultfs.OpenBeneath(h.q.o.Root, h.q.o.Dir, nil)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if _, err := dir.Lstat(h.q.o.Held); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := h.open(); err != nil {
+		return err
+	}
+	for {
+		rec, ok, err := h.reader.TryNext()
+		var damage *spool.CorruptError
+		switch {
+		case errors.As(err, &damage):
+			h.q.o.Logger.Error("spool of held entries is damaged: passed over", "bytes", damage.End-damage.Start, "error", damage)
+			continue
+		case err != nil:
+			return errors.Join(err, h.close())
+		case !ok:
+			return h.begin()
+		}
+		h.list = append(h.list, holding{since: time.Now(), end: rec.End})
+	}
+}
+
+// begin has the entries offered from time to time, if there are any.
+func (h *held) begin() error {
+	h.counted(len(h.list))
+	if len(h.list) == 0 {
+		return h.close()
+	}
+	acked, _ := h.log.Bounds()
+	if err := h.reader.Close(); err != nil {
+		return err
+	}
+	h.reader = h.log.Reader(acked)
+	h.run()
+	return nil
+}
+
+// open opens the spool.
+func (h *held) open() error {
+	parent, err := faultfs.OpenBeneath(h.q.o.Root, h.q.o.Dir, nil)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	if h.dir, err = parent.Sub(h.q.o.Held); err != nil {
+		return err
+	}
+	if h.log, err = spool.Open(h.dir, spool.Options{Logger: h.q.o.Logger}); err != nil {
+		return errors.Join(err, h.dir.Close())
+	}
+	acked, _ := h.log.Bounds()
+	h.reader = h.log.Reader(acked)
+	return nil
+}
+
+// close closes the spool. What is in it is offered again by the next Quarantine.
+func (h *held) close() error {
+	if h.log == nil {
+		return nil
+	}
+	if n := len(h.list); n > 0 {
+		h.q.o.Logger.Warn("entries that the peer answered with TRY_LATER are held until they are offered again", "entries", n, "directory", h.dir.Path())
+	}
+	err := errors.Join(h.reader.Close(), h.log.Close(), h.dir.Close())
+	h.all.Add(-int64(len(h.list)))
+	h.log, h.list, h.doubt = nil, nil, false
+	h.first.Reset()
+	return err
+}
+
+// counted notes that n more are held.
+func (h *held) counted(n int) {
+	h.count.Add(int64(n))
+	h.all.Add(int64(n))
+}
+
+// doubtful says whether it is not known yet if the peer takes others than the last.
+func (h *held) doubtful() bool { return h.doubt }
+
+// add holds an entry, and says whether that was possible.
+func (h *held) add(entry *proto.Batch) bool {
+	var err error
+	if h.log == nil {
+		err = h.open()
+	}
+	var end uint64
+	if err == nil {
+		end, err = h.log.AppendJoined(context.Background(), entry.Entries(), entry.AppendRecordTail(nil), entry.Count())
+	}
+	if err != nil {
+		h.q.o.Logger.Error("entry is answered with TRY_LATER, but cannot be held: those behind it wait", "error", err)
+		return false
+	}
+	now := time.Now()
+	h.list = append(h.list, holding{since: now, tried: now, end: end})
+	h.last.Reset()
+	h.last.AppendBatch(entry)
+	h.doubt, h.proved, h.refused = true, 0, true
+	h.counted(1)
+	h.run()
+	return true
+}
+
+// prove offers the last again, which is in doubt, and says how many of so many others may be offered now.
+func (h *held) prove(ctx context.Context, others int) (int, error) {
+	err := h.q.to.Append(ctx, &h.last)
+	h.refused = errors.Is(err, store.ErrTryLater)
+	last := &h.list[len(h.list)-1]
+	switch {
+	case err == nil || last.hopeless(err) && h.q.setAside(&h.last, err):
+		last.done, h.doubt = true, false
+		h.sweep()
+		return others, nil
+	case h.refused:
+		last.tried = time.Now()
+		return 1, nil
+	}
+	return 0, err
+}
+
+// hopeless says whether err is the last of many exceptions.
+func (o *holding) hopeless(err error) bool {
+	if isRefusal(err) {
+		o.refusals++
+	}
+	return o.refusals >= maxRefusals
+}
+
+// othersPass notes that other entries were taken.
+func (h *held) othersPass() {
+	h.passed = time.Now()
+	if !h.doubt || !h.refused {
+		return
+	}
+	h.refused = false
+	if h.proved++; h.proved == proofs {
+		h.doubt = false
+		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are taken: it is held, and they go on", "bytes", h.last.Size(), "directory", h.dir.Path(),
+			"set aside after", h.q.o.After)
+	}
+}
+
+// othersWait notes that no other entry was taken either.
+func (h *held) othersWait() { h.proved = 0 }
+
+// run offers what is held from time to time, until nothing is.
+func (h *held) run() {
+	if h.running {
+		return
+	}
+	h.running = true
+	h.q.looks.Go(func() {
+		tick := time.NewTicker(min(time.Minute, max(h.q.o.After/10, time.Millisecond)))
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-h.q.life.Done():
+				return
+			}
+			h.q.mu.Lock()
+			h.retry(h.q.life)
+			if len(h.list) == 0 {
+				h.running = false
+				h.q.mu.Unlock()
+				return
+			}
+			h.q.mu.Unlock()
+		}
+	})
+}
+
+// retry offers the oldest, and when it was taken or set aside those behind it.
+func (h *held) retry(ctx context.Context) {
+	for h.sweep(); len(h.list) > 0; h.sweep() {
+		if h.first.Count() == 0 {
+			if err := h.read(); err != nil {
+				h.q.o.Logger.Error("held entries cannot be read: they wait", "directory", h.dir.Path(), "error", err)
+				return
+			}
+		}
+		one := &h.list[0]
+		err := h.q.to.Append(ctx, &h.first)
+		over := errors.Is(err, store.ErrTryLater) && time.Since(one.since) >= h.q.o.After && h.passed.After(one.tried) && !(h.doubt && len(h.list) == 1)
+		switch {
+		case err == nil:
+		case (over || one.hopeless(err)) && h.q.setAside(&h.first, err):
+		default:
+			one.tried = time.Now()
+			return
+		}
+		one.done = true
+		h.doubt = h.doubt && len(h.list) > 1
+	}
+}
+
+// read reads the oldest.
+func (h *held) read() error {
+	for {
+		rec, ok, err := h.reader.TryNext()
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			return fmt.Errorf("%d entries are missing", len(h.list))
+		case rec.End < h.list[0].end:
+			continue
+		}
+		var b proto.Batch
+		if err := canonical(&b, rec); err != nil {
+			return err
+		}
+		h.first.Reset()
+		h.first.AppendBatch(&b)
+		return nil
+	}
+}
+
+// sweep forgets the oldest as long as they are done.
+func (h *held) sweep() {
+	for len(h.list) > 0 && h.list[0].done {
+		if err := h.log.Ack(h.list[0].end); err != nil {
+			h.q.o.Logger.Error("held entry is done, but that cannot be noted: it may be sent twice", "directory", h.dir.Path(), "error", err)
+		}
+		h.list = h.list[1:]
+		h.first.Reset()
+		h.counted(-1)
+	}
+	if len(h.list) == 0 && h.log != nil {
+		if err := h.close(); err != nil {
+			h.q.o.Logger.Error("close spool of held entries", "error", err)
+		}
+	}
+}
