@@ -79,7 +79,6 @@ var testEdges = map[string][]string{
 	"test/chaos":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
-	"store/tree":         {"store/stream"}, // of numbered entries
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.
