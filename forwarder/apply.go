@@ -44,6 +44,9 @@ func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 	w := d.waiting[a.look.id]
 	if w == nil {
 		w = &undecided{since: d.listed}
+		if d.waiting == nil {
+			d.waiting = make(map[identity]*undecided)
+		}
 		d.waiting[a.look.id] = w
 	}
 	w.owed = w.owed || owed
@@ -130,8 +133,12 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 		return err
 	}
 	if g.id != a.look.id {
-		v.log.Info("file is another one on disk and holds what was read; it is read on", "file", a.path, "offset", g.offset)
-		v.moved(old.without())
+		v.log.Info("file is another one on disk and holds what was read; it is read on",
+			"file", a.path, "offset", g.offset)
+		if v.known[g.id] == g {
+			delete(v.known, g.id)
+		}
+		v.dropPosition(&old)
 		if old.fd >= 0 {
 			v.leaveBehind(d, &old)
 		}
@@ -177,7 +184,7 @@ func (v *volume) renamed(g *generation, a *arrival) {
 // enter puts an open file into its trail, or among the retired ones if that is done with it.
 func (v *volume) enter(g *generation, a *arrival) {
 	if g.state == ignored && a.home != nil {
-		v.moved(g.without())
+		v.dropPosition(g)
 		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.category)
 	}
 	inTrail := false
@@ -198,13 +205,6 @@ func (v *volume) enter(g *generation, a *arrival) {
 	v.pollSoon(g)
 	v.found(g)
 	v.note(g)
-}
-
-// without is the position that says that there is none any more.
-func (g *generation) without() position {
-	p := g.position
-	p.state = removed
-	return p
 }
 
 // restart reads a file from its start that was written anew.
@@ -239,8 +239,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	c.position, c.source, c.trail = past, g.source, g.trail
 	c.id, c.state = a.look.id, active
 	if was.path != "" && was.key() != c.key() {
-		was.state = removed
-		v.moved(was)
+		v.dropPosition(&generation{position: was})
 	}
 	v.adopt(d, c, a)
 	if c.fd < 0 {
@@ -248,7 +247,8 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 			return err
 		}
 	}
-	v.log.Info("the rest of a file that was truncated is read from its copy", "file", a.path, "path", g.path, "offset", c.offset)
+	v.log.Info("the rest of a file that was truncated is read from its copy",
+		"file", a.path, "path", g.path, "offset", c.offset)
 	if c.look.size == c.offset {
 		c.close(v.log)
 		c.state = ignored

@@ -31,7 +31,8 @@ func (a *arrival) has(g *generation) bool { return slices.Contains(a.holds, g) }
 
 // magics are how the compressed files that a rotation leaves begin.
 var magics = [][]byte{
-	{0x1f, 0x8b, 0x08}, {0x28, 0xb5, 0x2f, 0xfd}, []byte("BZh"), {0xfd, '7', 'z', 'X', 'Z', 0}, {0x04, 0x22, 0x4d, 0x18},
+	{0x1f, 0x8b, 0x08}, {0x28, 0xb5, 0x2f, 0xfd}, []byte("BZh"), {0xfd, '7', 'z', 'X', 'Z', 0},
+	{0x04, 0x22, 0x4d, 0x18},
 }
 
 func hasMagic(head []byte) bool {
@@ -120,10 +121,11 @@ func (e *examination) compare(g *generation) error {
 	return e.comparePart(g)
 }
 
-// comparePart finds out whether the arrival is the beginning of what the path of g shows. Who copies, copies that, and a copy is not
-// made before its original.
+// comparePart finds out whether the arrival is the beginning of what the path of g shows. Who copies, copies that, and
+// a copy is not made before its original.
 func (e *examination) comparePart(g *generation) error {
-	if g.fd < 0 || g.rewritten || g.trail == nil || g.trail.replaced(g) && !e.isAt(g) || g == e.known || e.look.size == 0 ||
+	if g.fd < 0 || g.rewritten || g == e.known || e.look.size == 0 ||
+		g.trail == nil || g.trail.replaced(g) && !e.isAt(g) ||
 		!e.look.born.IsZero() && e.look.born.Before(g.look.born) {
 		return nil
 	}

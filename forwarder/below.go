@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// listBelow looks at rotated files in the directories directly below d (logrotate's olddir): where some were seen before, and in all of
-// them when a file is away that was followed. A name belongs to the directory in which its base stands.
+// listBelow looks at rotated files in the directories directly below d (logrotate's olddir): where some were seen
+// before, and in all of them when a file is away that was followed. A name belongs to the directory in which its base
+// stands.
 func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now time.Time) []*arrival {
 	away := d.isAway(list)
 	for _, e := range names {
@@ -25,7 +26,7 @@ func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now tim
 		}
 		for _, file := range b.names {
 			t := d.base(file.name)
-			if file.link || file.odd || file.dir || isCompressedName(file.name) || t == nil || b.has(filepath.Base(t.path)) {
+			if t == nil || file.link || file.odd || isCompressedName(file.name) || b.has(filepath.Base(t.path)) {
 				continue
 			}
 			name := filepath.Join(path, file.name)
@@ -41,8 +42,8 @@ func (b *beside) has(name string) bool {
 	return slices.ContainsFunc(b.names, func(e entry) bool { return e.name == name })
 }
 
-// isAway says whether a file that was followed is not in the list, or what it held before it was truncated, or whether that is not known
-// because the forwarder has just been started.
+// isAway says whether a file that was followed is not in the list, or what it held before it was truncated, or whether
+// that is not known because the forwarder has just been started.
 func (d *directory) isAway(list []*arrival) bool {
 	if d.listed.IsZero() && len(d.known) > 0 {
 		return true
@@ -60,6 +61,9 @@ func (d *directory) isAway(list []*arrival) bool {
 func (d *directory) learnBelow() {
 	for _, g := range d.known {
 		if dir := filepath.Dir(g.name); d.below[dir] == nil && filepath.Dir(dir) == d.path && dir != d.path {
+			if d.below == nil {
+				d.below = make(map[string]*beside)
+			}
 			d.below[dir] = &beside{path: dir}
 		}
 	}

@@ -25,6 +25,9 @@ func (v *volume) resolve(d *directory, t *trail) {
 	b := d.beside[dir]
 	if b == nil {
 		b = &beside{path: dir, bases: make(map[string]*trail)}
+		if d.beside == nil {
+			d.beside = make(map[string]*beside)
+		}
 		d.beside[dir] = b
 		v.beside[dir] = d
 	}

@@ -10,6 +10,7 @@ import (
 // TestPowerCutTakesTheEndOfAFile plays a power cut: the positions are of before the last lines, which were sent, and the end of the file
 // is not on the disk. What is written after the start stands where those stood, and must not be taken for them.
 func TestPowerCutTakesTheEndOfAFile(t *testing.T) {
+	t.Parallel()
 	g := newWireRig(t)
 	g.peer.store.knowNumbers(t)
 	g.peer.start()

@@ -29,7 +29,7 @@ const (
 	follow   verb = iota + 1 // a new file: it is read from its start, in that trail
 	resume                   // the arrival is the generation, whatever its numbers are now: it is read on
 	restart                  // the generation was written anew: it is read from its start
-	inherit                  // the arrival is a copy of what the generation held before: what was not read of that is read from it
+	inherit                  // the arrival is a copy of what the generation held before: the rest is read from it
 	fallBack                 // the generation lost its end in a power cut: it is read on from that place
 	finish                   // the generation was done, and somebody changed it: it is not read again
 	pass                     // the arrival is not to be read: it is a copy, or somebody else's
@@ -38,8 +38,9 @@ const (
 	lose                     // no arrival holds what was read of the generation
 )
 
-var verbs = [...]string{follow: "follow", resume: "resume", restart: "restart", inherit: "inherit", fallBack: "fall back",
-	finish: "finish", pass: "pass", wait: "wait", owe: "owe", lose: "lose"}
+var verbs = [...]string{follow: "follow", resume: "resume", restart: "restart", inherit: "inherit",
+	fallBack: "fall back",
+	finish:   "finish", pass: "pass", wait: "wait", owe: "owe", lose: "lose"}
 
 func (v verb) String() string { return verbs[v] }
 
@@ -52,14 +53,16 @@ type action struct {
 	place   place       // of fallBack
 }
 
-// decide says what is to be done about what a look at a directory found. It changes nothing. Contents decide, numbers and names are
-// hints:
+// decide says what is to be done about what a look at a directory found. It changes nothing. Contents decide, numbers
+// and names are hints:
 //
-//  1. An arrival with the numbers of a generation that holds what was read of it is that generation, under whatever name.
-//  2. One with its numbers that holds something else was written anew, if it stands at the generation's path. What was not read before
-//     is in a copy, if there is one. Elsewhere, what was done is not read again, and otherwise the system gave the numbers to a new file.
-//  3. One with other numbers that holds what was read of a generation is that generation if it stands at its path (restored, replaced,
-//     mounted elsewhere), or if nothing else is.
+//  1. An arrival with the numbers of a generation that holds what was read of it is that generation, under whatever
+//     name.
+//  2. One with its numbers that holds something else was written anew, if it stands at the generation's path. What was
+//     not read before is in a copy, if there is one. Elsewhere, what was done is not read again, and otherwise the
+//     system gave the numbers to a new file.
+//  3. One with other numbers that holds what was read of a generation is that generation if it stands at its path
+//     (restored, replaced, mounted elsewhere), or if nothing else is.
 //  4. What is left is new: read if an input wants its name, or if it was missed in a rotation that happened lately.
 func decide(v *view, arrivals []*arrival, now time.Time) []action {
 	arrivals = slices.Clone(arrivals)
@@ -120,7 +123,8 @@ func (d *decision) recognize(arrivals []*arrival) {
 	}
 }
 
-// renumbered says whether devices were numbered anew, and a is not g, whose numbers it has, but the generation of its own path.
+// renumbered says whether devices were numbered anew, and a is not g, whose numbers it has, but the generation of its
+// own path.
 func (d *decision) renumbered(a *arrival, g *generation) bool {
 	return !a.isAt(g) && slices.ContainsFunc(a.holds, func(o *generation) bool {
 		return o != g && a.isAt(o) && o.id.ino == g.id.ino && o.id.dev != g.id.dev
@@ -198,8 +202,8 @@ func (d *decision) missing(g *generation) {
 	}
 }
 
-// certain is how many bytes that are the same leave no doubt that two files are: two full fingerprints. Lines without times, as
-// "listening on port 3000", make small files equal that have nothing to do with each other.
+// certain is how many bytes that are the same leave no doubt that two files are: two full fingerprints. Lines without
+// times, as "listening on port 3000", make small files equal that have nothing to do with each other.
 const certain = 2 * printMax
 
 // moved finds generations under other numbers than they had.
@@ -237,8 +241,9 @@ func (d *decision) moved(arrivals []*arrival) {
 	}
 }
 
-// replaces says whether a, which stands at the path of g and holds what was read of it, is the same log in another file, and not a new
-// log that begins as the old one did: rsync, an editor and sed -i make the new file before the old one goes; a daemon after that.
+// replaces says whether a, which stands at the path of g and holds what was read of it, is the same log in another
+// file, and not a new log that begins as the old one did: rsync, an editor and sed -i make the new file before the old
+// one goes; a daemon after that.
 func (d *decision) replaces(a *arrival, g *generation) bool {
 	made, left := a.look.born, g.look.changed
 	switch {
@@ -295,8 +300,8 @@ func (d *decision) unreadable(a *arrival, w *undecided) {
 	d.do(action{verb: v, arrival: a})
 }
 
-// isCopy says whether a is a copy of a generation that is known. Where an input wants the name, and nothing was rotated or truncated,
-// only much that is the same makes one.
+// isCopy says whether a is a copy of a generation that is known. Where an input wants the name, and nothing was rotated
+// or truncated, only much that is the same makes one.
 func (d *decision) isCopy(a *arrival) bool {
 	return slices.ContainsFunc(a.holds, func(g *generation) bool {
 		return g.trail == a.base && a.base != nil && (a.home == nil || g.offset >= nearby)
@@ -305,14 +310,17 @@ func (d *decision) isCopy(a *arrival) bool {
 
 // mayBeCopy says whether a could be a copy that is being made, or of which nobody has truncated the original yet.
 func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
-	like := a.part != nil || slices.ContainsFunc(a.holds, func(g *generation) bool { return g.trail == a.base && a.base != nil })
+	ofBase := func(g *generation) bool { return g.trail == a.base && a.base != nil }
+	like := a.part != nil || slices.ContainsFunc(a.holds, ofBase)
 	if a.home == nil {
 		return like
 	}
-	return !d.once && (like && d.now.Sub(w.since) < min(d.window, copyPatience) || d.isBlank(a) && d.now.Sub(w.since) < d.linger)
+	age := d.now.Sub(w.since)
+	return !d.once && (like && age < min(d.window, copyPatience) || d.isBlank(a) && age < d.linger)
 }
 
-// isBlank says whether a is empty and stands where another file stood until a moment ago: an editor may be about to write that into it.
+// isBlank says whether a is empty and stands where another file stood until a moment ago: an editor may be about to
+// write that into it.
 func (d *decision) isBlank(a *arrival) bool {
 	return a.look.size == 0 && a.home.changed.After(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
 		return a.isAt(g) && g.fd >= 0 && !g.retired
@@ -338,8 +346,8 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 	return wait
 }
 
-// isLater says whether a was written after the look before, or after a generation that was rotated meanwhile: what stands in a directory
-// below may have been there for long.
+// isLater says whether a was written after the look before, or after a generation that was rotated meanwhile: what
+// stands in a directory below may have been there for long.
 func (d *decision) isLater(a *arrival) bool {
 	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
 		return true

@@ -22,7 +22,8 @@ func (v *volume) again(d *directory) {
 	v.count.noRoom.Add(1)
 	if !v.full {
 		v.full = true
-		v.log.Warn("no descriptors are left; some files wait to be read. Raise the limit (ulimit -n)", "dir", d.path, "limit", v.limit)
+		v.log.Warn("no descriptors are left; some files wait to be read. Raise the limit (ulimit -n)",
+			"dir", d.path, "limit", v.limit)
 	}
 }
 

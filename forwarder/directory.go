@@ -66,11 +66,6 @@ func newDirectory(path string) *directory {
 		path:     path,
 		literals: make(map[string]*source),
 		trails:   make(map[string]*trail),
-		links:    make(map[string]identity),
-		beside:   make(map[string]*beside),
-		below:    make(map[string]*beside),
-		waiting:  make(map[identity]*undecided),
-		failed:   make(map[string]error),
 		matched:  make(map[*source]int),
 	}
 }
@@ -194,7 +189,8 @@ type entry struct {
 	odd  bool // it is neither a file nor a link
 }
 
-// names lists what is in the directory, in byte order. In one that may be searched and not listed, it tries the names that inputs give.
+// names lists what is in the directory, in byte order. In one that may be searched and not listed, it tries the names
+// that inputs give.
 func (d *directory) names() ([]entry, error) {
 	dir, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) && len(d.patterns) == 0 {

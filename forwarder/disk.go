@@ -86,8 +86,9 @@ func statFile(fd int) (look, error) {
 	return newLook(&st), nil
 }
 
-// openFile opens a regular file for reading, and never anything else: to open a FIFO or a device is to do something to it. Plain
-// descriptors are used for followed files: 2,000 of them cost nothing but the descriptor, and a look or a read is one system call.
+// openFile opens a regular file for reading, and never anything else: to open a FIFO or a device is to do something to
+// it. Plain descriptors are used for followed files: 2,000 of them cost nothing but the descriptor, and a look or a
+// read is one system call.
 func openFile(path string) (fd int, l look, err error) {
 	if l, err = statPath(path); err != nil {
 		return -1, look{}, err

@@ -74,14 +74,17 @@ func (x *search) note(c *pattern.Changes) {
 	for _, dir := range c.Added {
 		x.dirs[dir] = true
 	}
-	for _, dir := range c.Lists {
+	x.changed = x.changed || len(c.Added)+len(c.Gone) > 0 || !slices.EqualFunc(x.issues, c.Issues, sameIssue)
+	x.issues = slices.Clone(c.Issues)
+	for _, dir := range slices.Clone(c.Lists) {
 		if x.watch == nil {
 			x.watch = newWatcher(x.log)
 		}
 		x.finder.Guard(dir, func() { x.watch.add(dir) })
+		if !x.first { // what came between the look and the watch; at the start the next look is near
+			x.note(x.finder.LookAt(dir, time.Now()))
+		}
 	}
-	x.changed = x.changed || len(c.Added)+len(c.Gone) > 0 || !slices.EqualFunc(x.issues, c.Issues, sameIssue)
-	x.issues = slices.Clone(c.Issues)
 }
 
 // tell hands on what is there, if that has changed. It is false if ctx ended.
@@ -215,7 +218,8 @@ func (f *follower) lookForHangs() {
 		if !v.hangs && time.Since(v.stepped) >= f.hang {
 			v.hangs = true
 			f.count.hanging.Add(1)
-			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile", "mount", v.name, "path", *place)
+			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile",
+				"mount", v.name, "path", *place)
 		}
 	}
 }

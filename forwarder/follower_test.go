@@ -12,6 +12,7 @@ import (
 )
 
 func TestFollowGrowingFile(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.write("a.log", "one\ntwo\n")
 	r.start()
@@ -37,6 +38,7 @@ func TestLinesAreBytes(t *testing.T) {
 }
 
 func TestLongLines(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "a.log")
 	r.opt.MaxLine = 1 << 20
 	whole := strings.Repeat("a", 1<<20-1) + "\n"
@@ -56,6 +58,7 @@ func TestLongLines(t *testing.T) {
 }
 
 func TestSixteenMebibyteLines(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "a.log")
 	line := strings.Repeat("l", defaultLine-1) + "\n"
 	r.write("a.log", line+"short\n"+line+"last\n")
@@ -75,6 +78,7 @@ func TestShortLimit(t *testing.T) {
 }
 
 func TestFromEnd(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.opt.FromEnd = true
 	r.write("a.log", "old\nhal")
@@ -122,6 +126,7 @@ func readAll(t *testing.T, state string) string {
 }
 
 func TestOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.opt.Once = true
 	var want []string
@@ -210,6 +215,7 @@ func TestTwoInputsFirstWins(t *testing.T) {
 }
 
 func TestManyFilesShare(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	big := numbered("big", 0, 300_000)
 	r.write("a.log", joined(big))
@@ -246,6 +252,7 @@ func TestNewDirectoryIsFound(t *testing.T) {
 }
 
 func TestRestartSendsNothingTwice(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	var want []string
 	for i := range 8 {
@@ -261,6 +268,7 @@ func TestRestartSendsNothingTwice(t *testing.T) {
 }
 
 func TestStoreThatFailsAndLosesAnswers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.store.fail = func(n int) (before, after error) {
 		if n%3 == 0 {
@@ -285,6 +293,7 @@ func TestStoreThatFailsAndLosesAnswers(t *testing.T) {
 }
 
 func TestLinkThatIsChanged(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "current")
 	link := func(target string) {
 		t.Helper()
@@ -304,6 +313,7 @@ func TestLinkThatIsChanged(t *testing.T) {
 }
 
 func TestFileThatIsCreatedAndRotatedAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "a.log")
 	r.start()
 	r.until("a scan", func() bool { return strings.Contains(readAll(t, r.state), "inkwell") })

@@ -1,24 +1,29 @@
 // Package forwarder turns the lines of files and pipes into entries and hands them on.
 //
-//	                 ┌───────────────────────── follower ─────────────────────────┐   ┌──── shipper ────┐
-//	globs ─ rescan ─►│ directory ─ trail ─ generation, generation …               │   │                 │
-//	events ─ hints ─►│                        │ readAt 256 KiB, find newlines     │   │ Append ► buffer ─┬─► network
-//	stat ─ poll ────►│                        └─► parcel: batch + positions ──────┼──►│ then positions   └─► spool
+//	patterns ─ find ─► directories, to the volume of their file system
+//	                 ┌────────────────────────── volume ──────────────────────────┐   ┌──── shipper ────┐
+//	events ─ hints ─►│ directory ─ look, decide, apply ─► trail ─ generation …     │   │                 │
+//	stat ─ poll ────►│                        │ readAt 256 KiB, find newlines     │   │ Append ► buffer ─┬─► network
+//	                 │                        └─► parcel: batch + positions ──────┼──►│ then positions   └─► spool
 //	                 └────────────────────────────────────────────────────────────┘   └─────────────────┘
 //	stdin ──────────► pipe reader ──────────► parcel ─────────────────────────────────► Append ► buffer or network
 //
-// A path has a trail of generations: the files that stood there one after the other. A generation is known by its identity (device,
-// inode, and fingerprints of its first bytes and of those before the position), whatever its name is now. The generations of a trail
-// are read one after the other; a new one begins when the one before was rotated away and quiet.
+// A path has a trail of generations: the files that stood there one after the other. What a file holds says which one
+// it is (fingerprints of its first bytes and of those before the position); device, inode and name are hints. A look at
+// a directory collects arrivals and what they hold, decide says what is to be done about them and changes nothing, and
+// apply does it. The generations of a trail are read one after the other; a new one begins when the one before was
+// rotated away and quiet.
 //
-// One goroutine looks at all files and reads them, another ships; there are two parcels, so that one is filled while the other is
-// under way. A parcel is handed over as soon as the shipper is free: what is in it is what came meanwhile, there is no timer.
+// A follower has a volume for each file system, whose goroutine looks at its files and reads them: one that hangs holds
+// up its own files only. Each volume fills a parcel, and one more is under way with the shipper. A parcel is handed
+// over as soon as the shipper is free: what is in it is what came meanwhile, there is no timer.
 //
-// Invariants: a position moves only behind what the store acknowledged, and is written before the next batch is sent; lines of one
-// generation keep their order; a line is never changed, but for one longer than MaxLine, which is split, and for a last line without
-// an end, which gets a newline. What rotation can and cannot lose: docs/following.md.
+// Invariants: a position moves only behind what the store acknowledged, and is written before the next batch is sent;
+// lines of one generation keep their order; a line is never changed, but for one longer than MaxLine, which is split,
+// and for a last line without an end, which gets a newline. What rotation can and cannot lose: docs/following.md.
 //
-// Limitations: Linux. Rotated files are looked for in the directory of the path, not elsewhere, and not once they are compressed.
+// Limitations: Linux. Rotated files are looked for in the directory of the path, in those directly below it, and beside
+// what a link points to, not elsewhere, and not once they are compressed.
 package forwarder
 
 import (
@@ -38,11 +43,12 @@ import (
 	"inkwell/internal/stats"
 )
 
-// ErrLeftInSpool says that some of what was taken over could not be delivered and stays in the spool, from where the next run with
-// the same spool delivers it.
+// ErrLeftInSpool says that some of what was taken over could not be delivered and stays in the spool, from where the
+// next run with the same spool delivers it.
 var ErrLeftInSpool = errors.New("entries are left in the spool")
 
-// stopGrace is how long a call that is under way may go on when the forwarder is to stop; then its batch goes to the spool.
+// stopGrace is how long a call that is under way may go on when the forwarder is to stop; then its batch goes to the
+// spool.
 const stopGrace = 5 * time.Second
 
 // Options says what a Forwarder does.
@@ -94,8 +100,8 @@ type Forwarder struct {
 	unsaved   bool // positions could not be written, and that was logged
 }
 
-// Open takes the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process has the
-// state. Nothing is read before Run, which must be called, and which releases what Open took.
+// Open takes the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process
+// has the state. Nothing is read before Run, which must be called, and which releases what Open took.
 func Open(o Options) (*Forwarder, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -191,8 +197,8 @@ func (f *Forwarder) acked(p *parcel) {
 
 func (f *Forwarder) savePositions() { f.saved(f.positions.sync()) }
 
-// saved logs when positions cannot be written and when they can again. Lines are handed on meanwhile: the price is that they are sent
-// twice if the process dies, and a full disk is no reason to keep them from where they belong.
+// saved logs when positions cannot be written and when they can again. Lines are handed on meanwhile: the price is that
+// they are sent twice if the process dies, and a full disk is no reason to keep them from where they belong.
 func (f *Forwarder) saved(err error) {
 	switch {
 	case err != nil && !f.unsaved:
@@ -203,9 +209,10 @@ func (f *Forwarder) saved(err error) {
 	f.unsaved = err != nil
 }
 
-// Run follows the files until ctx ends, finishes what was taken over, writes the positions and returns nil. With Once it returns nil
-// when every file was read to its end and everything, that of earlier runs included, was delivered; if ctx ends before that the error
-// says what is left, and is ErrLeftInSpool if some of it is in the spool. Run may be called once.
+// Run follows the files until ctx ends, finishes what was taken over, writes the positions and returns nil. With Once
+// it returns nil when every file was read to its end and everything, that of earlier runs included, was delivered; if
+// ctx ends before that the error says what is left, and is ErrLeftInSpool if some of it is in the spool. Run may be
+// called once.
 func (f *Forwarder) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, f.close()) }()
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -12,8 +12,8 @@ import (
 	"inkwell/store/stream"
 )
 
-// generation is one file: what stood at a path for a while. What it holds says which file it is; its numbers and names are hints by
-// which it is found. Only the goroutine of its volume touches it.
+// generation is one file: what stood at a path for a while. What it holds says which file it is; its numbers and names
+// are hints by which it is found. Only the goroutine of its volume touches it.
 type generation struct {
 	position
 	source *source // nil = no input has it any more
@@ -147,8 +147,8 @@ func (g *generation) close(log *slog.Logger) {
 	g.fd = -1
 }
 
-// trail is the generations of one path, in the order in which they are read: the first is being read, the others wait for it to be
-// finished.
+// trail is the generations of one path, in the order in which they are read: the first is being read, the others wait
+// for it to be finished.
 type trail struct {
 	path   string
 	dir    *directory
@@ -168,8 +168,8 @@ type trail struct {
 // replaced says whether g is no longer what its path shows.
 func (t *trail) replaced(g *generation) bool { return !t.there || t.live != g.id }
 
-// insert puts g into the order: what path shows comes last, the one that is being read stays first unless that is it, and the others
-// are sorted by age.
+// insert puts g into the order: what path shows comes last, the one that is being read stays first unless that is it,
+// and the others are sorted by age.
 func (t *trail) insert(g *generation) {
 	at := len(t.gens)
 	for at > 0 && t.before(g, at-1) {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// guard makes calls that may hang, for a search: one that is not back within its patience goes on alone, and until it is back nothing
-// more is asked of its file system. So a pattern that leads over several finds new directories on the others.
+// guard makes calls that may hang, for a search: one that is not back within its patience goes on alone, and until it
+// is back nothing more is asked of its file system. So a pattern that leads over several finds new directories on the
+// others.
 type guard struct {
 	patience time.Duration
 	mounts   mounts // belongs to the search

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says something.
+// rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says
+// something.
 func (v *volume) rescan(now time.Time) {
 	all := !now.Before(v.scanAt)
 	if !all && !v.hinted {
@@ -42,24 +43,22 @@ func (v *volume) scan(d *directory, now time.Time) {
 	v.at(&d.path)
 	d.hinted, d.urgent, d.again, d.starved = false, false, false, false
 	before, refused := d.failed, d.refused
-	d.failed, d.refused = make(map[string]error), 0
+	d.failed, d.refused = nil, 0
 	l, err := statPath(d.path)
 	var names []entry
 	if err == nil {
+		v.watch.add(d.path) // before it is listed: nothing that comes in between is missed
 		names, err = d.names()
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDirectory) {
 		d.again = true
-		d.failed[d.path] = err
+		d.fail(d.path, err)
 		for path := range before { // they still cannot
-			d.failed[path] = before[path]
+			d.fail(path, before[path])
 		}
 		d.listed, d.refused = now, refused
 		v.tellFailed(d, before)
 		return
-	}
-	if err == nil {
-		v.watch.add(d.path)
 	}
 	list := v.listWanted(d, names)
 	d.notePaths(list, now)
@@ -90,7 +89,7 @@ func (v *volume) viewOf(d *directory) *view {
 // listWanted looks at the files that an input wants.
 func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	before := d.links
-	d.links = make(map[string]identity, len(before))
+	d.links = nil
 	matched, odd := make(map[*source]int), make(map[string]string)
 	defer func() {
 		d.tellMatched(matched)
@@ -111,6 +110,9 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 		}
 		l, err := statPath(path)
 		if e.link {
+			if d.links == nil {
+				d.links = make(map[string]identity)
+			}
 			d.links[e.name] = l.id
 		}
 		switch {
@@ -287,18 +289,17 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 	v.pruneBeside(d)
 }
 
-// forgetUnseen is how long the position of a file is kept that was not found since the start: its file system may be mounted late.
+// forgetUnseen is how long the position of a file is kept that was not found since the start: its file system may be
+// mounted late.
 const forgetUnseen = 24 * time.Hour
 
 func (v *volume) forgetFile(g *generation) {
 	if v.known[g.id] == g {
 		delete(v.known, g.id)
 	}
-	if g.packed {
-		return
+	if !g.packed {
+		v.dropPosition(g)
 	}
-	g.state = removed
-	v.note(g)
 }
 
 // tellFailed tells what cannot be read, and what can again.
@@ -322,6 +323,14 @@ func (v *volume) unreadable(d *directory, path string, err error) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMoved) {
 		d.hinted, v.hinted = true, true
 		return
+	}
+	d.fail(path, err)
+}
+
+// fail notes that something cannot be read.
+func (d *directory) fail(path string, err error) {
+	if d.failed == nil {
+		d.failed = make(map[string]error)
 	}
 	d.failed[path] = err
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -105,24 +106,51 @@ func TestMessagesOverRestarts(t *testing.T) {
 	}
 }
 
-// TestLastMessageIsSent waits for no next one: grafana/loki#4936. What comes later is a message of its own, also when
-// the answer to the call with the first was lost and the follower started anew.
+// TestLastMessageIsSent waits for no next one: grafana/loki#4936. What comes later is a message of its own, also when the answer to the
+// call with the first was lost and the follower started anew: it must not make of both one that has the number of the first.
 func TestLastMessageIsSent(t *testing.T) {
 	r := newRig(t, "a.log")
-	r.inputs[0].Lines = lines.Options{Start: `^\S`, Wait: 100 * time.Millisecond}
-	r.store.fail = func(n int) (before, after error) {
-		if n <= 2 {
+	r.inputs[0].Lines = lines.Options{Start: `^\S`, Wait: 300 * time.Millisecond}
+	var deaf atomic.Bool
+	r.store.fail = func(int) (before, after error) {
+		if deaf.Load() {
 			return nil, errFault // it is there, and nobody knows
 		}
 		return nil, nil
 	}
 	r.write("a.log", "one\n more\ntwo\n more\n")
 	r.start()
-	r.until("both messages", func() bool { return r.store.count("c") == 2 })
+	r.until("what is complete", func() bool { return r.store.count("c") == 1 })
+	deaf.Store(true)
+	r.until("the last message", func() bool { return r.store.count("c") == 2 })
 	r.stop()
+	deaf.Store(false)
 	r.write("a.log", " late\nthree\n")
 	r.start()
 	r.wantLines("one\n more\n", "two\n more\n", " late\n", "three\n")
+}
+
+// TestLineWithoutAnEndIsSentOnce does the same with a plain line that was sent without its end, because its file was rotated away.
+func TestLineWithoutAnEndIsSentOnce(t *testing.T) {
+	r := newRig(t, "a.log")
+	var deaf atomic.Bool
+	r.store.fail = func(int) (before, after error) {
+		if deaf.Load() {
+			return nil, errFault
+		}
+		return nil, nil
+	}
+	r.write("a.log", "one\nhalf")
+	r.start()
+	r.wantLines("one\n")
+	deaf.Store(true)
+	r.rename("a.log", "a.log.1")
+	r.until("the half line", func() bool { return r.store.count("c") == 2 })
+	r.stop()
+	deaf.Store(false)
+	r.write("a.log.1", " of it\n")
+	r.start()
+	r.wantLines("one\n", "half\n", " of it\n")
 }
 
 // TestPartWithoutEndAtTheEndOfAFile: a container ended without a newline, and its file is rotated away:
@@ -202,4 +230,32 @@ func TestFromEndOfAWideFile(t *testing.T) {
 	r.until("it is followed", func() bool { return strings.Contains(readAll(t, r.state), "a.log") })
 	r.write("a.log", "b\x00\n\x00")
 	r.wantLines("Ċb\n")
+}
+
+// TestAnotherCategoryHasNumbersOfItsOwn: a number that was given in the former category would be missing in the new one.
+func TestAnotherCategoryHasNumbersOfItsOwn(t *testing.T) {
+	r := newRig(t, "a.log")
+	r.write("a.log", "one\ntwo\n")
+	r.start()
+	r.wantLines("one\n", "two\n")
+	r.stop()
+	r.inputs[0].Category = "d"
+	r.write("a.log", "three\n")
+	r.start()
+	r.until("the line in the new category", func() bool { return r.store.count("d") == 1 })
+	r.stop()
+	list, _, err := ReadPositions(r.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := make(map[string]int64)
+	for _, p := range list {
+		numbers[p.Category] += p.Number
+	}
+	if numbers["c"] != 2 || numbers["d"] != 1 {
+		t.Errorf("numbers by category: %v", numbers)
+	}
+	if n := r.store.count("c"); n != 2 {
+		t.Errorf("%d lines in the former category", n)
+	}
 }

@@ -28,7 +28,8 @@ func bases(name string, f func(base string) bool) {
 		f("current")
 		return
 	}
-	if bare := strings.TrimRight(stem, "0123456789"); bare != stem && bare != "" && !isSeparator(bare[len(bare)-1]) && !f(bare+ext) {
+	bare := strings.TrimRight(stem, "0123456789")
+	if bare != stem && bare != "" && !isSeparator(bare[len(bare)-1]) && !f(bare+ext) {
 		return
 	}
 	for i := len(stem) - 2; i > 0; i-- {
@@ -80,8 +81,8 @@ func byAge(a, b *arrival) int {
 	return compareAge(a.path, a.look.mtime, b.path, b.look.mtime)
 }
 
-// compareAge orders generations, oldest first: by the time of their last byte; where that is the same, .2 is older than .1, and dates
-// and longer numbers tell themselves.
+// compareAge orders generations, oldest first: by the time of their last byte; where that is the same, .2 is older than
+// .1, and dates and longer numbers tell themselves.
 func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
 	if c := aTime.Compare(bTime); c != 0 {
 		return c

@@ -9,26 +9,27 @@ import (
 	"inkwell/forwarder/lines"
 )
 
-// Padding is NULs that nobody wrote as part of a line: a file that was preallocated or mapped into memory ends with them until its
-// lines are there, and a hole reads as NULs (a writer that does not append goes on at its old offset after a truncation). Padding at the
-// end of a file is no content yet. Padding with content behind it is passed over, and ends the line before it.
+// Padding is NULs that nobody wrote as part of a line: a file that was preallocated or mapped into memory ends with
+// them until its lines are there, and a hole reads as NULs (a writer that does not append goes on at its old offset
+// after a truncation). Padding at the end of a file is no content yet. Padding with content behind it is passed over,
+// and ends the line before it.
 //
-// It is told from NULs within a line by its shape: it reaches the end of a block of the file system, or of the file, and is long. Only
-// those ends are looked at, so that files without NULs cost nothing.
+// It is told from NULs within a line by its shape: it reaches the end of a block of the file system, or of the file,
+// and is long. Only those ends are looked at, so that files without NULs cost nothing.
 const (
 	blockSize  = 4096
 	paddingMin = 16 // bytes; UTF-16 and UTF-32 have fewer in a row
 )
 
-// content returns how many bytes of data, which begins at offset off of a file, stand before padding. Bytes before from were read
-// before. atEnd says that data ends where the file does.
+// content returns how many bytes of data, which begins at offset off of a file, stand before padding. Bytes before from
+// were read before. atEnd says that data ends where the file does.
 func content(data []byte, off int64, from int, atEnd bool) int {
 	for end := int(blockSize - off%blockSize); end <= len(data); end += blockSize {
 		if at, is := paddingBefore(data, from, end); is {
 			return at
 		}
 	}
-	if at, is := paddingBefore(data, from, len(data)); is && atEnd {
+	if at, is := paddingBefore(data, from, len(data)); atEnd && (is || at == from) {
 		return at
 	}
 	return len(data)
@@ -40,7 +41,7 @@ func paddingBefore(data []byte, from, end int) (at int, is bool) {
 		return end, false
 	}
 	at = from + len(bytes.TrimRight(data[from:end], "\x00"))
-	return at, at == from || end-at >= paddingMin
+	return at, end-at >= paddingMin
 }
 
 // behindPadding returns where the content begins that follows the padding at off; none = -1. buf is used to read.
@@ -64,8 +65,8 @@ func behindPadding(fd int, off int64, buf []byte) (int64, error) {
 	}
 }
 
-// passPadding goes on behind the padding that follows data, which begins with the bytes that the tail covers, and takes the messages that
-// it ends. It says whether there is content.
+// passPadding goes on behind the padding that follows data, which begins with the bytes that the tail covers, and takes
+// the messages that it ends. It says whether there is content.
 func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (more bool, err error) {
 	rest := len(data) - g.tail.n
 	g.scanned = int64(rest)

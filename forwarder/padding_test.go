@@ -14,6 +14,7 @@ import (
 func TestMappedFile(t *testing.T) {
 	for _, how := range []string{"truncate", "fallocate", "written"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, "a.log")
 			r.start()
 			const size = 1 << 20
@@ -67,6 +68,7 @@ func TestMappedFile(t *testing.T) {
 
 // TestHoles: a writer that does not append goes on at its old offset after a truncation. The hole is passed over.
 func TestHoles(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	f, err := os.Create(r.path("a.log"))
 	if err != nil {
@@ -120,6 +122,7 @@ func TestContentAndPadding(t *testing.T) {
 		{"abc\n" + pad, 0, 0, 4, true},
 		{"abc\n" + pad[:8], 0, 4, 4, true},
 		{"abc" + pad[:8], 0, 0, 11, true},
+		{"abc\n\x00more\n", blockSize - 5, 4, 10, true}, // a NUL that happens to end a block
 		{"abc" + pad[:20], 0, 0, 3, true},
 		{"abc" + pad[:20], 0, 0, 23, false},
 		{"abc" + pad[:20] + "x", 0, 0, 24, true},

@@ -118,7 +118,8 @@ func (v *volume) finish(g *generation) {
 	}
 }
 
-// settleRetired gives the last line its newline when its end did not come, and closes the descriptor when it was kept long enough.
+// settleRetired gives the last line its newline when its end did not come, and closes the descriptor when it was kept
+// long enough.
 func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration) {
 	if g.scanned > 0 {
 		if quiet < v.partial || !v.takeRest(g) {
@@ -138,8 +139,8 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 	}
 }
 
-// suspect has the next look at the directory decide what became of a file that is shorter than the position, or whose bytes before that
-// are not what they were.
+// suspect has the next look at the directory decide what became of a file that is shorter than the position, or whose
+// bytes before that are not what they were.
 func (v *volume) suspect(g *generation) {
 	g.rewritten = true
 	v.askDirectory(g)

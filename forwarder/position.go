@@ -17,7 +17,7 @@ type state byte
 const (
 	active   state = 'a' // is being read
 	finished state = 'f' // was read to its end and has been rotated away or deleted; read on if it should grow
-	ignored  state = 'i' // is not to be read: it stood there already when its path was first met, or is the copy of another
+	ignored  state = 'i' // is not to be read: it stood there before its path was first met, or is the copy of another
 	removed  state = 'r' // does not exist any more: forget it
 )
 
@@ -25,8 +25,8 @@ const (
 //
 //	CRC STATE DEV:INO HEADLEN:HEADSUM TAILLEN:TAILSUM OFFSET AHEAD UNTIL NUMBER STREAM "CATEGORY" "PATH"\n
 //
-// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV, sums and STREAM are hexadecimal. Version 2, that of
-// Inkwell 0.x up to November 2026, had neither AHEAD nor UNTIL.
+// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV, sums and STREAM are hexadecimal.
+// Version 2, that of Inkwell 0.x up to November 2026, had neither AHEAD nor UNTIL.
 type position struct {
 	id       identity
 	state    state
@@ -34,15 +34,15 @@ type position struct {
 	tail     fingerprint // of the bytes before offset
 	offset   int64       // behind a message
 	ahead    int64       // bytes behind offset of which some were taken already: see package lines
-	until    int64       // > 0: the message that is there ends at that offset, whatever follows; durable before it is sent
+	until    int64       // > 0: the message there ends at that offset, whatever follows; durable before it is sent
 	stream   stream.ID   // of its entries; zero: none has been taken
 	number   int64       // of the stream's entry that begins at offset
 	category string
 	path     string // where it was first met: the path whose generation it is
 }
 
-// key tells positions apart. The identity alone does not: when devices are numbered anew at a start of the machine, a file may have
-// the numbers that another one had.
+// key tells positions apart. The identity alone does not: when devices are numbered anew at a start of the machine, a
+// file may have the numbers that another one had.
 type key struct {
 	identity
 	path string
@@ -96,7 +96,7 @@ func parsePosition(body []byte, version int) (p position, err error) {
 		return position{}, errBadPosition
 	}
 	p.stream, err = stream.ParseID(name)
-	if err != nil || p.number < 0 || p.offset < 0 || p.ahead < 0 || p.until < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
+	if err != nil || min(p.number, p.offset, p.ahead, p.until) < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
 		return position{}, errBadPosition
 	}
 	switch p.state {

@@ -24,10 +24,10 @@ const (
 	positionsSlack  = 4 << 20 // bytes that may be appended before the file is written anew
 )
 
-// positions is the file that says how far each generation was taken over: an append-only log of lines (see position), the last line
-// of an identity and path counts. It is written anew when it has grown, atomically; what it says of older places is kept (see past). Lines whose
-// checksum does not match are passed over: what was appended and not synced when the power failed is lost, which makes positions older,
-// never wrong.
+// positions is the file that says how far each generation was taken over: an append-only log of lines (see position),
+// the last line of an identity and path counts. It is written anew when it has grown, atomically; what it says of older
+// places is kept (see past). Lines whose checksum does not match are passed over: what was appended and not synced when
+// the power failed is lost, which makes positions older, never wrong.
 //
 // Not safe for concurrent use.
 type positions struct {
@@ -48,8 +48,9 @@ func newPositions(log *slog.Logger) *positions {
 	return &positions{log: log, live: make(map[key]position), past: make(map[key]past)}
 }
 
-// openPositions reads the file, and writes it anew: from then on there is one that can be appended to. On a full disk that has time
-// until the next sync: a forwarder that cannot be started there would let files be rotated away that it could send.
+// openPositions reads the file, and writes it anew: from then on there is one that can be appended to. On a full disk
+// that has time until the next sync: a forwarder that cannot be started there would let files be rotated away that it
+// could send.
 func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 	p := newPositions(log)
 	p.dir = dir
@@ -123,8 +124,8 @@ func (p *positions) set(pos position) {
 	p.live[k] = pos
 }
 
-// commit makes batch, in order, survive a killed process, with one write. After an error they are remembered and written with the
-// next commit or sync.
+// commit makes batch, in order, survive a killed process, with one write. After an error they are remembered and
+// written with the next commit or sync.
 func (p *positions) commit(batch []position) error {
 	p.buf = p.buf[:0]
 	for i := range batch {
@@ -176,14 +177,14 @@ func (p *positions) rewrite() error {
 	return p.noteBoot()
 }
 
-// appendTo writes what counts, and before each position the older places of its file, as positions of which nothing was taken: who
-// reads them takes the last.
+// appendTo writes what counts, and before each position the older places of its file, as positions of which nothing was
+// taken: who reads them takes the last.
 func (p *positions) appendTo(dst []byte) []byte {
 	for _, k := range slices.SortedFunc(maps.Keys(p.live), compareKeys) {
 		pos := p.live[k]
 		for _, old := range p.past[k] {
-			dst = appendPosition(dst, &position{id: k.identity, state: active, offset: old.offset, head: old.head, tail: old.tail,
-				category: pos.category, path: pos.path})
+			dst = appendPosition(dst, &position{id: k.identity, state: active, category: pos.category, path: pos.path,
+				offset: old.offset, head: old.head, tail: old.tail})
 		}
 		dst = appendPosition(dst, &pos)
 	}

@@ -60,8 +60,20 @@ func openTestPositions(t testing.TB, path string, inj faultfs.Injector) (*positi
 	return openPositions(dir, slog.New(slog.DiscardHandler))
 }
 
+// memoryDir is a directory in memory, where there is one: thousands of fsyncs on a disk would take minutes.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	path, err := os.MkdirTemp("/dev/shm", "inkwell-positions-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(path) })
+	return path
+}
+
 func TestPositionsTornAtEveryByte(t *testing.T) {
-	path := t.TempDir()
+	t.Parallel()
+	path := memoryDir(t)
 	p, err := openTestPositions(t, path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +145,7 @@ func TestPositionsOfAnotherVersion(t *testing.T) {
 // TestDamageToThePositions flips every bit and cuts at every byte: the start succeeds, what the other lines say is known, the file is kept
 // unless only its end is damaged, and an audit reads it too.
 func TestDamageToThePositions(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{positionsHeader + "\n", olderHeader + "\n"} {
 		whole := []byte(version)
 		var all []position
@@ -149,10 +162,7 @@ func TestDamageToThePositions(t *testing.T) {
 		lines := slices.Collect(bytes.Lines(whole))
 		try := func(what string, data []byte, hit int, told, kept bool) {
 			t.Helper()
-			path, err := os.MkdirTemp("/dev/shm", "inkwell-positions-")
-			if err != nil {
-				path = t.TempDir()
-			}
+			path := memoryDir(t)
 			defer os.RemoveAll(path)
 			name := filepath.Join(path, positionsName)
 			if err := os.WriteFile(name, data, 0o600); err != nil {

@@ -130,6 +130,7 @@ func (g *cutRig) from(same int) (off int64) {
 // TestPowerCutGoesOnWhereTheFileStillIsWhatItWas cuts the file around each position that is kept, and has nothing, a few lines or more
 // than was lost written behind it: everything behind the newest position that the file holds comes, and nothing before it.
 func TestPowerCutGoesOnWhereTheFileStillIsWhatItWas(t *testing.T) {
+	t.Parallel()
 	g := newCutRig(t)
 	cuts := []int{0, 1, nearby, len(g.data) / 2, len(g.data) - 1, len(g.data)}
 	for _, old := range g.past {
@@ -165,6 +166,7 @@ func TestPowerCutGoesOnWhereTheFileStillIsWhatItWas(t *testing.T) {
 
 // TestPowerCutOfWhatIsAnotherFile: where the head is another one, and where the machine was not started, a file is read from its start.
 func TestPowerCutOfWhatIsAnotherFile(t *testing.T) {
+	t.Parallel()
 	g := newCutRig(t)
 	short := g.data[:len(g.data)-5*cutLine]
 	other := bytes.Clone(short)
@@ -185,6 +187,7 @@ func TestPowerCutOfWhatIsAnotherFile(t *testing.T) {
 
 // TestPowerCutAndAKillBeforeAnythingWasTaken: the first run after the start of the machine cannot deliver, and notes nothing.
 func TestPowerCutAndAKillBeforeAnythingWasTaken(t *testing.T) {
+	t.Parallel()
 	g := newCutRig(t)
 	at := len(g.data) - 500
 	g.cut(g.data[:at])
@@ -205,6 +208,7 @@ func TestPowerCutAndAKillBeforeAnythingWasTaken(t *testing.T) {
 
 // TestPowerCutOfARotatedFile: the end of a file that was rotated away is lost, and so is all that was read of the new one.
 func TestPowerCutOfARotatedFile(t *testing.T) {
+	t.Parallel()
 	g := newCutRig(t)
 	g.start()
 	g.path += ".1"
@@ -238,6 +242,7 @@ func TestPowerCutOfARotatedFile(t *testing.T) {
 
 // TestPowerCutAfterCopytruncate: what the position says is in the copy, and the file begins as it did: it is new all the same.
 func TestPowerCutAfterCopytruncate(t *testing.T) {
+	t.Parallel()
 	g := newCutRig(t)
 	now := bytes.Clone(g.data[:g.past[0].offset])
 	now = append(now, "and others\n"...)

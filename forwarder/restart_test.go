@@ -13,6 +13,7 @@ import (
 // TestRestartsWithALossyStore stops and starts the follower at random moments, while files grow and are rotated and the store
 // refuses calls or takes them and loses its answer. What was in such a call is sent again and has the same numbers.
 func TestRestartsWithALossyStore(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	lost := 0
 	r.store.fail = func(int) (before, after error) {
@@ -91,6 +92,7 @@ func TestRestartsWithALossyStore(t *testing.T) {
 }
 
 func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.opt.Once = true
 	r.limit = 5
@@ -109,6 +111,7 @@ func TestFewDescriptors(t *testing.T) {
 }
 
 func TestDeletedFilesAreForgotten(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.timing.forget, r.timing.keepGone = 100*time.Millisecond, 100*time.Millisecond
 	r.write("a.log", "1\n")
@@ -128,6 +131,7 @@ func TestDeletedFilesAreForgotten(t *testing.T) {
 }
 
 func TestPartialParcelsWaitForTheStore(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.store.block = make(chan struct{})
 	r.write("a.log", "1\n")
@@ -155,6 +159,7 @@ func TestPartialParcelsWaitForTheStore(t *testing.T) {
 // TestLinesThatAreSplitElsewhere restarts with another limit of lines when the answer to a call was lost: what is cut elsewhere must not
 // be taken for what the store has.
 func TestLinesThatAreSplitElsewhere(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	r.opt.MaxLine = 20
 	var lost atomic.Bool

@@ -338,6 +338,7 @@ func TestRotationUnderLoad(t *testing.T) {
 }
 
 func TestRotationsWithinASecondWithRestarts(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "a.log")
 	w := &writer{r: r, name: "a.log"}
 	w.open()
@@ -366,6 +367,7 @@ func TestRotationsWithinASecondWithRestarts(t *testing.T) {
 }
 
 func TestCopyTruncateWhileBehind(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "a.log")
 	first := numbered("a", 0, 400_000)
 	r.write("a.log", joined(first))
@@ -385,6 +387,7 @@ func TestCopyTruncateWhileBehind(t *testing.T) {
 }
 
 func TestDeletedFileIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "*.log")
 	lines := numbered("a", 0, 200_000)
 	r.write("a.log", joined(lines))
@@ -399,6 +402,7 @@ func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 
 // TestGenerationsBesideTheTargetOfALink: what a link points to is rotated twice while the forwarder is down, as /var/log/containers has it.
 func TestGenerationsBesideTheTargetOfALink(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, "containers/*.log")
 	for _, dir := range []string{"containers", "pods"} {
 		if err := os.Mkdir(r.path(dir), 0o755); err != nil {
@@ -430,4 +434,39 @@ func TestGenerationsBesideTheTargetOfALink(t *testing.T) {
 	}
 	r.write("pods/0.log", "8\n")
 	r.wantLines("1\n", "2\n", "3\n", "4\n", "5\n", "6\n", "7\n", "8\n")
+}
+
+// TestReplacedFileHasOnePosition: of a file that takes the place of another there is one position, also after a restart.
+func TestReplacedFileHasOnePosition(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "a.log")
+	lines := numbered("a", 0, 500)
+	r.write("a.log", joined(lines))
+	for i := range 3 {
+		r.start()
+		r.wantLines(lines...)
+		r.copy("a.log", "tmp")
+		more := numbered("more", i, i+1)
+		lines = append(lines, more...)
+		r.write("tmp", joined(more))
+		r.rename("tmp", "a.log")
+		r.wantLines(lines...)
+		r.stop()
+	}
+	p, err := openTestPositions(t, r.state, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := statPath(r.path("a.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range p.live {
+		if k.identity != l.id {
+			t.Errorf("there is a position of a file that is no more: %v", k)
+		}
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -15,8 +15,8 @@ const longKeep = 1 << 20
 // retiredMax is how many descriptors are kept for late bytes.
 const retiredMax = 256
 
-// volume is the files of one file system. One goroutine looks at them and reads them: where the file system hangs, only that does.
-// Everything belongs to it but what is atomic or stands under mu, and what it shares with its follower.
+// volume is the files of one file system. One goroutine looks at them and reads them: where the file system hangs, only
+// that does. Everything belongs to it but what is atomic or stands under mu, and what it shares with its follower.
 type volume struct {
 	*follower
 	name  string // of the file system
@@ -87,8 +87,8 @@ func (v *volume) fill(p *parcel) {
 // isFull says whether the parcel takes no more lines.
 func (v *volume) isFull() bool { return v.cur.closed || v.cur.batch.Size() >= parcelFull }
 
-// run follows until ctx ends; with once, until everything was read to its end. Every line read was given to the shipper then, but
-// for those of a parcel that was not taken before ctx ended: they are read again the next time.
+// run follows until ctx ends; with once, until everything was read to its end. Every line read was given to the shipper
+// then, but for those of a parcel that was not taken before ctx ended: they are read again the next time.
 func (v *volume) run(ctx context.Context) error {
 	defer close(v.ended)
 	defer v.closeAll()
@@ -214,8 +214,16 @@ func (v *volume) note(g *generation) {
 	v.cur.positions[g.slot] = g.position
 }
 
-// moved puts into the parcel that p holds no more.
-func (v *volume) moved(p position) { v.cur.positions = append(v.cur.positions, p) }
+// dropPosition puts into the parcel that the position of g holds no more, unless it is another file's by now: one that was made later at
+// the same path, and got the same number.
+func (v *volume) dropPosition(g *generation) {
+	if o := v.known[g.id]; o != nil && o != g && o.path == g.path {
+		return
+	}
+	p := g.position
+	p.state = removed
+	v.cur.positions = append(v.cur.positions, p)
+}
 
 func (v *volume) closeAll() {
 	for _, g := range append(v.open, v.opened...) {

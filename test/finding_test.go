@@ -286,6 +286,44 @@ func TestMultilineOverKills(t *testing.T) {
 	auditAgrees(t, dir, state)
 }
 
+// TestQuietFilesOverKills kills the forwarder about when a file has been quiet for long enough to end a message, and goes on with that
+// message then: wherever it was cut, every byte is there once.
+func TestQuietFilesOverKills(t *testing.T) {
+	t.Parallel()
+	dir, in, state := t.TempDir(), t.TempDir(), t.TempDir()
+	c := ink.Collect(t, dir, "--compress", "none")
+	input := []string{"--multiline-start", `^\S`, "--multiline-wait", "100ms", "{n}=" + in + "/{n}.log"}
+	names := []string{"a", "b", "c"}
+	want := make(map[string]string)
+	write := func(text string) {
+		for _, name := range names {
+			if want[name] == "" {
+				deposit(t, "", in, name+".log")
+			}
+			want[name] += text
+			appendBytes(t, filepath.Join(in, name+".log"), []byte(text))
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range 25 {
+		f := forward(t, c.Addr, state, input...)
+		write(fmt.Sprintf("message %d\n more\n", i))
+		time.Sleep(time.Duration(60+rng.IntN(400)) * time.Millisecond)
+		write(" late\n")
+		time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
+		f.Kill()
+		write(" later\n")
+	}
+	forwardOnce(t, c.Addr, state, input...)
+	c.Stop(t)
+	for _, name := range names {
+		if got := string(harness.Contents(t, dir, name)); got != want[name] {
+			t.Errorf("%s: %d bytes, want %d: %q", name, len(got), len(want[name]), got)
+		}
+	}
+	auditAgrees(t, dir, state)
+}
+
 // TestUTF16OverKills writes UTF-16 as SQL Server does, in both orders, kills the forwarder, and rotates.
 func TestUTF16OverKills(t *testing.T) {
 	t.Parallel()

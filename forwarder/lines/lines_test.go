@@ -257,6 +257,8 @@ func TestDocker(t *testing.T) {
 	check(t, o, line("a", "stdout")+line("x", "stderr")+line(`b\n`, "stdout")+line(`y\n`, "stderr"), "ab\n", "xy\n")
 	check(t, o, `{"stream":"stderr","time":"x","attrs":{"a":"b"},"log":"in another order\n"}`+"\n", "in another order\n")
 	check(t, o, `{"log":"attrs\n","stream":"stderr","attrs":{"a":"b"},"time":"x"}`+"\n", "attrs\n")
+	// A run of the container that ended without a newline, and the next one, a minute later: elastic/beats#37741.
+	check(t, o, line("no end", "stdout")+strings.Replace(line(`next run\n`, "stdout"), "18:33", "18:34", 1), "no end\n", "next run\n")
 	odd := []string{`{"log":"torn` + "\n", `{"message":"json of its own"}` + "\n", `{"log":5,"stream":"stdout"}` + "\n", "{}\n", "{\n"}
 	check(t, o, strings.Join(odd, ""), odd...)
 	check(t, options(func(o *Options) { o.Format = Docker; o.Stamp = true }), line(`a\n`, "stderr"), "2016-02-08T18:33:16.36791762Z stderr a\n")
