@@ -36,11 +36,12 @@ type opener struct {
 	refused  string                     // directory for what peers refuse for good
 	limit    int                        // categories at once
 	own      func(stream [16]byte) bool // the streams of this collector's own making
+	tuning   tuning
 }
 
 func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
 	log, set := o.Logger, o.Stats
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, own: j.Own, limit: fitCategories(c, log)}
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, own: j.Own, limit: fitCategories(c, log), tuning: o.tuning}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -69,7 +70,7 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		if s.Any {
 			var children []*store.Child
 			for _, child := range s.Children {
-				children = append(children, store.NewReplaceable(o.again(child), nil))
+				children = append(children, &store.Child{Open: o.again(child), Replaceable: true})
 			}
 			return tree.NewMulti(true, children), nil
 		}
@@ -119,7 +120,7 @@ func (o opening) all(sinks []config.Sink) []*store.Child {
 // part is a child that keeps no entries from the others while it cannot be opened. It tells of that.
 func (o opening) part(s config.Sink) *store.Child {
 	told := false
-	return store.NewChild(func() (store.Store, error) {
+	return &store.Child{Open: func() (store.Store, error) {
 		st, err := o.open(s)
 		switch {
 		case err != nil && !told:
@@ -129,16 +130,17 @@ func (o opening) part(s config.Sink) *store.Child {
 		}
 		told = err != nil
 		return st, err
-	})
+	}}
 }
 
 func (o opening) file(s config.File) (store.Store, error) {
 	f := s.PlainOptions
-	f.Logger, f.Stats, f.Form.Quote, f.Own = o.log, o.stats, ourName(o.name), o.own
+	f.Logger, f.Stats, f.Form.Quote, f.Own, f.Injector = o.log, o.stats, ourName(o.name), o.own, o.tuning.injector
 	if c := s.Compress; c != nil {
 		return series.OpenCompressed(series.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
 			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) }, Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
+			Injector: f.Injector,
 		}, o.saved)
 	}
 	return series.OpenPlain(f, o.saved)

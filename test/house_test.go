@@ -65,7 +65,7 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
-	"collector":          {"rotate", "store/spool"},
+	"collector":          {"internal/faultfs/crashfs", "rotate", "store/spool", "store/stream"},
 	"internal/rpc":       {"proto/gen/scribe"},
 	"proto":              {"proto/gen/scribe", "proto/gen/fb303"},
 	"store":              {"internal/faultfs/crashfs"},
@@ -73,12 +73,12 @@ var testEdges = map[string][]string{
 	"store/hop":          {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},
 	"store/audit":        {"internal/stats"},
+	"store/tree":         {"store/stream"},
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
 	"test/chaos":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
-	"store/tree":         {"store/stream"}, // of numbered entries
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.

@@ -153,14 +153,17 @@ func (r *run) all() []*Outlet {
 // enter begins a phase.
 func (r *run) enter(p phase) {
 	r.phase.Store(int32(p))
-	for _, t := range r.all() {
-		t.task.wake()
-	}
+	r.wake()
 }
 
 // expire ends what stores are waited for.
 func (r *run) expire() {
 	r.cancel()
+	r.wake()
+}
+
+// wake has every outlet look what is due.
+func (r *run) wake() {
 	for _, t := range r.all() {
 		t.task.wake()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"inkwell/internal/killpoint"
@@ -24,6 +25,8 @@ import (
 type saver struct {
 	j      *Journal
 	health *stats.Health
+
+	failing atomic.Bool // the last checkpoint could not be saved
 
 	saving sync.Mutex // held while a checkpoint is made
 	saved  *checkpoint
@@ -63,7 +66,7 @@ const share = 10
 
 func (s *saver) loop(r *run) {
 	defer close(s.done)
-	next := time.NewTimer(s.j.o.saveEvery)
+	next := time.NewTimer(s.j.o.SaveEvery)
 	defer next.Stop()
 	var due, hurried <-chan time.Time
 	lastSent := time.Duration(0) // what the last checkpoint cost that was made because something was sent
@@ -97,7 +100,7 @@ func (s *saver) loop(r *run) {
 		lastSent = time.Since(saving)
 		if whole {
 			cost := time.Duration(r.markTime.Swap(0))/time.Duration(max(1, runtime.GOMAXPROCS(0))) + lastSent
-			next.Reset(max(s.j.o.saveEvery, share*cost) - min(time.Since(began), s.j.o.saveEvery))
+			next.Reset(max(s.j.o.SaveEvery, share*cost) - min(time.Since(began), s.j.o.SaveEvery))
 		}
 	}
 }
@@ -158,6 +161,7 @@ func (s *saver) save(last bool) {
 		return
 	}
 	if !s.openBooks(r) {
+		s.failed(r)
 		return
 	}
 	next, posts := r.gather(s.saved, last)
@@ -169,9 +173,11 @@ func (s *saver) save(last bool) {
 		}
 		s.health.Set("checkpoint", err)
 		if s.unsure = err != nil; err != nil {
+			s.failed(r)
 			return
 		}
 	}
+	s.failing.Store(false)
 	killpoint.Reach("checkpoint.saved")
 	s.saved = next
 	r.books.Publish(time.Now())
@@ -186,6 +192,14 @@ func (s *saver) save(last bool) {
 	s.health.Set("journal acknowledgement", err)
 	killpoint.Reach("checkpoint.acked")
 	s.j.reserve.Keep()
+}
+
+// failed notes that no checkpoint could be saved. At the end of a run nobody waits for another one.
+func (s *saver) failed(r *run) {
+	s.failing.Store(true)
+	if phase(r.phase.Load()) == draining {
+		r.wake()
+	}
 }
 
 // openBooks opens the books of a run, and says whether they are: without them no checkpoint is made.
@@ -243,6 +257,15 @@ func (s *saver) before(t *Outlet) (files store.States, known bool) {
 		}
 	}
 	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
+}
+
+// lists says whether the last checkpoint has an outlet: what it adds to files before one does, the books would take for
+// covered.
+func (s *saver) lists(key string) bool {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	_, listed := s.saved.Outlets[key]
+	return listed
 }
 
 // goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet

@@ -90,6 +90,8 @@ func (w *stepper) work(now time.Time) {
 	}
 	if w.ready(now) {
 		w.mark(false)
+	}
+	if w.ready(now) {
 		w.rest()
 	}
 }
@@ -117,6 +119,9 @@ func (w *stepper) finished() bool {
 	w.t.mu.Lock()
 	left := w.load != nil || len(w.blocks) > 0 || w.t.pending != nil || !w.t.fed || w.t.current() == settling
 	w.t.mu.Unlock()
+	if w.t.current() == settling && w.j.saver.failing.Load() {
+		return true
+	}
 	return !left || !w.retryAt.IsZero() || w.t.run.ctx.Err() != nil
 }
 
@@ -267,7 +272,7 @@ func (w *stepper) done() {
 // when it is time for another attempt, unless some parts of the store have it or it will be thrown away.
 func (w *stepper) failed(err error) {
 	t := w.t
-	w.retryAt = time.Now().Add(max(min(t.o.Interval, maxRetry), w.j.o.retry))
+	w.retryAt = time.Now().Add(max(min(t.o.Interval, maxRetry), w.j.o.Retry))
 	if errors.Is(err, context.Canceled) && t.run.ctx.Err() != nil {
 		return
 	}
