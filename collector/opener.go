@@ -70,7 +70,7 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		if s.Any {
 			var children []*store.Child
 			for _, child := range s.Children {
-				children = append(children, store.NewReplaceable(o.again(child), nil))
+				children = append(children, &store.Child{Open: o.again(child), Replaceable: true})
 			}
 			return tree.NewMulti(true, children), nil
 		}
@@ -120,7 +120,7 @@ func (o opening) all(sinks []config.Sink) []*store.Child {
 // part is a child that keeps no entries from the others while it cannot be opened. It tells of that.
 func (o opening) part(s config.Sink) *store.Child {
 	told := false
-	return store.NewChild(func() (store.Store, error) {
+	return &store.Child{Open: func() (store.Store, error) {
 		st, err := o.open(s)
 		switch {
 		case err != nil && !told:
@@ -130,7 +130,7 @@ func (o opening) part(s config.Sink) *store.Child {
 		}
 		told = err != nil
 		return st, err
-	})
+	}}
 }
 
 func (o opening) file(s config.File) (store.Store, error) {

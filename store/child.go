@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +18,14 @@ const reopenWait = time.Second
 // that works Append fails.
 type Child struct {
 	Name string // in errors; "" = none
+	// Open opens the store, and opens it again later if that failed.
+	Open func() (Store, error)
+	// Replaceable says that others stand in for the store. When it breaks (ErrBroken) it alone is closed, and opened again. Otherwise
+	// the whole tree has to be opened anew.
+	Replaceable bool
+	Pause       func() time.Duration // how long the store is left alone after a failure; nil = a second
 
-	open        func() (Store, error)
-	replaceable bool
-	pause       func() time.Duration // how long it is left alone after a failure
-	fresh       bool                 // the store was opened and has not been marked: a checkpoint has to know how it stands
+	fresh bool // the store was opened and has not been marked: a checkpoint has to know how it stands
 
 	mu    sync.Mutex // never held for long: Status takes it
 	store Store      // nil: not open
@@ -29,24 +33,8 @@ type Child struct {
 	next  time.Time  // with err: it is not tried before
 }
 
-// NewChild returns a Child whose store is opened with open. When it breaks (ErrBroken), the whole tree has to be opened anew.
-func NewChild(open func() (Store, error)) *Child {
-	return &Child{open: open, pause: func() time.Duration { return reopenWait }}
-}
-
-// NewReplaceable returns a Child that others stand in for: when its store breaks, it alone is closed, and opened again with open. pause
-// says how long it is left alone after a failure; nil = a second.
-func NewReplaceable(open func() (Store, error), pause func() time.Duration) *Child {
-	c := NewChild(open)
-	c.replaceable = true
-	if pause != nil {
-		c.pause = pause
-	}
-	return c
-}
-
-// NewOpenChild returns a Child with a store that was opened together with its Node.
-func NewOpenChild(s Store) *Child { return &Child{store: s} }
+// OpenChild returns a Child with a store that was opened together with its Node.
+func OpenChild(s Store) *Child { return &Child{store: s} }
 
 // Now is the store, nil while it is not open, and why it is not or is left alone.
 func (c *Child) Now() (Store, error) {
@@ -64,10 +52,13 @@ func (c *Child) Alone() bool {
 
 // Leave has the store left alone for its pause because of err.
 func (c *Child) Leave(err error) {
-	next := time.Now().Add(c.pause())
+	pause := reopenWait
+	if c.Pause != nil {
+		pause = c.Pause()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.err, c.next = err, next
+	c.err, c.next = err, time.Now().Add(pause)
 }
 
 // Use says that the store works.
@@ -79,23 +70,11 @@ func (c *Child) Use() {
 
 // Append hands b on. The error of a replaceable store is never ErrBroken.
 func (c *Child) Append(ctx context.Context, b *proto.Batch) error {
-	err := c.append(ctx, b)
-	if err != nil && c.Name != "" {
-		return fmt.Errorf("store of %q: %w", c.Name, err)
-	}
-	return err
-}
-
-func (c *Child) append(ctx context.Context, b *proto.Batch) error {
 	s, err := c.Now()
-	switch {
-	case s != nil:
-	case err != nil:
-		return err
-	default:
-		return fmt.Errorf("append to a store that was not opened: %w", ErrWaiting)
+	if s == nil {
+		return cmp.Or(err, errNotOpen)
 	}
-	if err = s.Append(ctx, b); !c.replaceable || !errors.Is(err, ErrBroken) {
+	if err = s.Append(ctx, b); !c.Replaceable || !errors.Is(err, ErrBroken) {
 		return err
 	}
 	_ = s.Close() // what is wrong with it is in err
@@ -106,6 +85,9 @@ func (c *Child) append(ctx context.Context, b *proto.Batch) error {
 	return err
 }
 
+// errNotOpen is of a store that nobody has tried to open.
+var errNotOpen = fmt.Errorf("append to a store that was not opened: %w", ErrWaiting)
+
 // due says whether the store is to be opened now.
 func (c *Child) due() bool {
 	s, _ := c.Now()
@@ -114,12 +96,12 @@ func (c *Child) due() bool {
 
 // tryOpen opens the store, and what is below it.
 func (c *Child) tryOpen() {
-	s, err := c.open()
+	s, err := c.Open()
 	if err != nil {
 		c.Leave(err)
 		return
 	}
-	Prepare(s, nil)
+	prepare(s, nil)
 	c.fresh = Keeps(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()

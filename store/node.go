@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"iter"
 	"sync"
 	"time"
 
@@ -28,12 +30,17 @@ type Share struct {
 }
 
 // Prepare makes a tree ready for b, or, with nil, for its Check: it makes children that are missing, and opens those that are closed
-// when it is time to. fresh says that some were opened and not marked yet. Nothing may be appended before a checkpoint has their marks:
+// when it is time to. fresh is what Fresh says then: if it is true, nothing may be appended before a checkpoint has their marks:
 // after a crash it would not be known how far the files went.
 func Prepare(s Store, b *proto.Batch) (fresh bool) {
+	prepare(s, b)
+	return Fresh(s)
+}
+
+func prepare(s Store, b *proto.Batch) {
 	n, ok := s.(Node)
 	if !ok {
-		return false
+		return
 	}
 	var shares []Share
 	if b != nil {
@@ -45,48 +52,55 @@ func Prepare(s Store, b *proto.Batch) (fresh bool) {
 			due = append(due, c)
 		}
 	}
-	sideBySide(due, (*Child).tryOpen)
+	openAll(due)
+	for _, inner := range open(s) {
+		prepare(inner, nil)
+	}
 	for _, share := range shares {
 		inner, _ := share.Child.Now()
-		fresh = Prepare(inner, share.Batch) || fresh
+		prepare(inner, share.Batch)
 	}
-	for _, c := range n.Children() {
-		inner, _ := c.Now()
-		fresh = inner != nil && c.fresh || Prepare(inner, nil) || fresh
+}
+
+// Fresh says whether something in a tree was opened and not marked yet.
+func Fresh(s Store) bool {
+	for c, inner := range open(s) {
+		if c.fresh || Fresh(inner) {
+			return true
+		}
 	}
-	return fresh
+	return false
 }
 
 // maxOpening bounds how many stores are opened at once: each may wait for its peer.
 const maxOpening = 64
 
-// sideBySide calls do for several children at once, and returns when all calls did.
-func sideBySide(children []*Child, do func(*Child)) {
+// openAll opens stores, several of them at once.
+func openAll(closed []*Child) {
 	var work sync.WaitGroup
 	room := make(chan struct{}, maxOpening)
-	for _, c := range children {
+	for _, c := range closed {
 		room <- struct{}{}
 		work.Go(func() {
-			do(c)
+			c.tryOpen()
 			<-room
 		})
 	}
 	work.Wait()
 }
 
-// walk calls do for the stores of a tree that are open, each before those of which it is made; c is the place of a store, nil at the top.
-// What goes wrong with one does not keep the others from being asked.
-func walk(s Store, c *Child, do func(s Store, c *Child) error) error {
-	errs := []error{do(s, c)}
-	for _, c := range children(s) {
-		if inner, _ := c.Now(); inner != nil {
-			errs = append(errs, walk(inner, c, do))
+// open are the children of a Node that are open, and their stores.
+func open(s Store) iter.Seq2[*Child, Store] {
+	return func(yield func(*Child, Store) bool) {
+		for _, c := range children(s) {
+			if inner, _ := c.Now(); inner != nil && !yield(c, inner) {
+				return
+			}
 		}
 	}
-	return errors.Join(errs...)
 }
 
-// children are those of a Node.
+// children are those of a Node; another store has none.
 func children(s Store) []*Child {
 	if n, ok := s.(Node); ok {
 		return n.Children()
@@ -94,51 +108,47 @@ func children(s Store) []*Child {
 	return nil
 }
 
+// ask calls do for the stores of a tree that are a T and open, each before those of which it is made. What goes wrong with one does not
+// keep the others from being asked.
+func ask[T any](s Store, do func(T) error) error {
+	var errs []error
+	if t, ok := s.(T); ok {
+		errs = append(errs, do(t))
+	}
+	for _, inner := range open(s) {
+		errs = append(errs, ask(inner, do))
+	}
+	return errors.Join(errs...)
+}
+
 // Keeps says whether there is a Keeper among the open stores of a tree.
 func Keeps(s Store) bool {
-	if _, ok := s.(Keeper); ok {
-		return true
+	_, keeps := s.(Keeper)
+	for _, inner := range open(s) {
+		keeps = keeps || Keeps(inner)
 	}
-	for _, c := range children(s) {
-		if inner, _ := c.Now(); inner != nil && Keeps(inner) {
-			return true
-		}
-	}
-	return false
+	return keeps
 }
 
 // Mark has every Keeper of a tree enter into m how its files stand.
 func Mark(s Store, m *Marks) error {
-	return walk(s, nil, func(s Store, c *Child) error {
-		if c != nil {
-			c.fresh = false
-		}
-		if k, ok := s.(Keeper); ok {
-			return k.Mark(m)
-		}
-		return nil
-	})
+	settle(s)
+	return ask(s, func(k Keeper) error { return k.Mark(m) })
+}
+
+// settle says of everything in a tree that it is marked.
+func settle(s Store) {
+	for c, inner := range open(s) {
+		c.fresh = false
+		settle(inner)
+	}
 }
 
 // Publish tells every Keeper of a tree that the marks of the last Mark were saved.
-func Publish(s Store) error {
-	return walk(s, nil, func(s Store, _ *Child) error {
-		if k, ok := s.(Keeper); ok {
-			return k.Publish()
-		}
-		return nil
-	})
-}
+func Publish(s Store) error { return ask(s, Keeper.Publish) }
 
 // Seal finishes the files of a tree.
-func Seal(s Store) error {
-	return walk(s, nil, func(s Store, _ *Child) error {
-		if k, ok := s.(Sealer); ok {
-			return k.Seal()
-		}
-		return nil
-	})
-}
+func Seal(s Store) error { return ask(s, Sealer.Seal) }
 
 // Check gives every Checker of a tree its time. A Node that cannot go on keeps those of which it is made from it, and so does a failure
 // after which a store is left alone.
@@ -149,8 +159,8 @@ func Check(s Store, now time.Time) error {
 		}
 	}
 	var errs []error
-	for _, c := range children(s) {
-		if inner, err := c.Now(); inner != nil && err == nil {
+	for c, inner := range open(s) {
+		if _, err := c.Now(); err == nil {
 			errs = append(errs, Check(inner, now))
 		}
 	}
@@ -158,22 +168,16 @@ func Check(s Store, now time.Time) error {
 }
 
 // Status is the first thing that is wrong in a tree now, "" if nothing is. Safe for concurrent use.
-func Status(s Store) string {
+func Status(s Store) (text string) {
 	if r, ok := s.(Reporter); ok {
-		if text := r.Status(); text != "" {
-			return text
-		}
+		text = r.Status()
 	}
 	for _, c := range children(s) {
 		inner, err := c.Now()
-		if text := StatusText(err); text != "" {
-			return text
-		}
-		if inner != nil {
-			if text := Status(inner); text != "" {
-				return text
-			}
+		text = cmp.Or(text, StatusText(err))
+		if text == "" {
+			text = Status(inner)
 		}
 	}
-	return ""
+	return text
 }

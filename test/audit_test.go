@@ -24,6 +24,17 @@ func audit(t *testing.T, args ...string) (a audited, code int) {
 	return a, r.Code
 }
 
+// auditConfigured audits collectors by their configurations.
+func auditConfigured(t *testing.T, list ...*harness.Scribed) (a audited, code int) {
+	t.Helper()
+	args := []string{"--verify"}
+	for _, s := range list {
+		state := filepath.Join(filepath.Dir(s.Conf), "state", "scribed-"+s.Port)
+		args = append(args, s.Conf, "--collector-state", s.Conf+"="+state)
+	}
+	return audit(t, args...)
+}
+
 // TestAuditOfTwoCollectors lets a forwarder move from one collector to the other, and then takes lines away: from what it has sent, the
 // audit knows how many.
 func TestAuditOfTwoCollectors(t *testing.T) {

@@ -73,12 +73,12 @@ var testEdges = map[string][]string{
 	"store/hop":          {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},
 	"store/audit":        {"internal/stats"},
+	"store/tree":         {"store/stream"},
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
 	"test/chaos":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
-	"store/tree":         {"store/stream"}, // of numbered entries
 }
 
 // outside is what the packages at the bottom may import of other modules; those above choose freely.

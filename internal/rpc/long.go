@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// freeFrame is what a frame may hold, in bytes, without a share of MaxInFlight; and what must arrive within each ReadTimeout.
+// freeFrame is what a frame may hold, in bytes, without a share of MaxInFlight; and what must arrive within each
+// ReadTimeout.
 const freeFrame = 256 << 10
 
 // long is a frame that does not fit into what a connection holds itself.
@@ -41,8 +42,8 @@ func (l *long) release() {
 	}
 }
 
-// receive reads the frame, a very long one into a file. The buffer is at most four times what has arrived, or what the frame before had: a peer that sent so much
-// once is believed to do so again, up to freeFrame.
+// receive reads the frame, a very long one into a file. The buffer is at most four times what has arrived, or what the
+// frame before had: a peer that sent so much once is believed to do so again, up to freeFrame.
 func (l *long) receive() error {
 	c := l.c
 	if err := c.flush(); err != nil {
@@ -97,7 +98,8 @@ func (l *long) grow() error {
 	return nil
 }
 
-// share waits for the frame's share of MaxInFlight, first among the frames of its address: who holds much waits for himself.
+// share waits for the frame's share of MaxInFlight, first among the frames of its address: who holds much waits for
+// himself.
 func (l *long) share() error {
 	s := l.c.s
 	want := min(int64(l.n), s.o.MaxInFlight)

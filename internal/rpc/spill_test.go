@@ -36,7 +36,8 @@ func (l *largest) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, erro
 	return proto.OK, nil
 }
 
-// TestLongFramesGoThroughFiles: a call over 16 MiB is taken whole, leaves nothing behind, and the next one on the connection is read as ever.
+// TestLongFramesGoThroughFiles: a call over 16 MiB is taken whole, leaves nothing behind, and the next one on the
+// connection is read as ever.
 func TestLongFramesGoThroughFiles(t *testing.T) {
 	for name, each := range map[string]int{"many entries": 30, "large entries": 5 << 20} {
 		t.Run(name, func(t *testing.T) {

@@ -5,11 +5,11 @@
 //	                                                                          ├─► ROOT/.counts          refused, came twice
 //	                                                                          └─► retention
 //
-// An outlet is one writer: what it added lies between two of its Marks. The books follow the checkpoints: what was
-// added is durable here before the checkpoint that covers it, and what the checkpoint does not cover after a crash is
-// forgotten, because the entries come again. What a saved checkpoint covers is never taken back; when the file is
-// finished, it becomes a line of the manifest in the directory of the file, whatever wrote that, and until then it
-// stays here, whatever happens.
+// An outlet is one writer: what it added lies between two of its Marks, which are numbered. The books follow the
+// checkpoints: what was added is durable here before the checkpoint that covers it, and what the checkpoint does not
+// cover after a crash is forgotten, because the entries come again. What a saved checkpoint covers is never taken back;
+// when the file is finished, it becomes a line of the manifest in the directory of the file, whatever wrote that, and
+// until then it stays here, whatever happens.
 //
 // Each statement is about the content of a file from an offset on, and takes the place of earlier ones about the same:
 // so it does no harm to make one twice, a plain file can be gone on with after it was finished, and of a file about
@@ -74,7 +74,7 @@ type Books struct {
 	looking   sync.Mutex     // held while retention looks at the directories
 	looks     sync.WaitGroup // for that
 	keeping   keeping        // of the look in progress
-	appending sync.Mutex     // held while a manifest is appended to
+	appending sync.RWMutex   // held by retention while it appends to a manifest, and for reading by those that do beside each other
 }
 
 // Open reads the books in o.State and leaves out what the checkpoint does not cover.
@@ -234,12 +234,7 @@ func (b *Books) enlist() {
 			}
 		}
 	}
-	failed := make(map[string]bool)
-	for dir, list := range byDir {
-		err := b.append(dir, list)
-		b.o.Health.Set("manifest of "+dir, err)
-		failed[dir] = err != nil
-	}
+	failed := b.appendAll(byDir)
 	for a := range b.touched {
 		b.spans -= a.spans()
 		a.settled = slices.DeleteFunc(a.settled, func(c *content) bool {
@@ -256,6 +251,33 @@ func (b *Books) enlist() {
 			delete(b.accounts, a.key)
 		}
 	}
+}
+
+// sideBySide is how many manifests are appended to at once: where a period of many categories ends, each is an fsync.
+const sideBySide = 32
+
+// appendAll writes lines in several directories, and says which of these failed.
+func (b *Books) appendAll(byDir map[string][]*content) (failed map[string]bool) {
+	failed = make(map[string]bool)
+	var work sync.WaitGroup
+	var mu sync.Mutex // guards failed and the markers
+	room := make(chan struct{}, sideBySide)
+	for path, list := range byDir {
+		room <- struct{}{}
+		work.Go(func() {
+			defer func() { <-room }()
+			finished, err := b.append(path, list)
+			b.o.Health.Set("manifest of "+path, err)
+			mu.Lock()
+			defer mu.Unlock()
+			failed[path] = err != nil
+			for _, f := range finished {
+				b.markers.finished(path, f)
+			}
+		})
+	}
+	work.Wait()
+	return failed
 }
 
 // crowded are the open files with most spans, if there are too many of all together.
@@ -285,60 +307,52 @@ func (b *Books) crowded() map[*content]bool {
 	return crowded
 }
 
-// append writes lines about files in a directory.
-func (b *Books) append(path string, list []*content) (err error) {
+// append writes lines about files in a directory, and returns those that markers speak of.
+func (b *Books) append(path string, list []*content) (finished []File, err error) {
 	dir, err := b.o.openDir(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	var bodies [][]byte
-	var finished []File
 	for _, c := range list {
 		f := fileOf(c.said())
 		if f.Bytes, err = sizeOf(dir, f.Name); err != nil {
-			return err
+			return nil, err
 		}
 		body, err := AppendFile(nil, &f)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		bodies = append(bodies, body)
 		if !f.Open {
 			finished = append(finished, f)
 		}
 	}
-	if err := b.appendTo(dir, bodies); err != nil {
-		return err
+	b.appending.RLock()
+	defer b.appending.RUnlock()
+	if err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...); err != nil {
+		return nil, err
 	}
-	return b.mark(dir, path, finished)
+	return b.marked(dir, path, finished)
 }
 
-// appendTo appends lines to the manifest of a directory: what is finished, or what retention removes.
-func (b *Books) appendTo(dir *faultfs.Dir, bodies [][]byte) error {
-	b.appending.Lock()
-	defer b.appending.Unlock()
-	return faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...)
-}
-
-// mark notes finished files for the markers. Of one that has several lines, the manifest says what it holds.
-func (b *Books) mark(dir *faultfs.Dir, path string, finished []File) error {
+// marked are the finished files that markers speak of. Of one that has several lines, the manifest says what it holds.
+func (b *Books) marked(dir *faultfs.Dir, path string, finished []File) ([]File, error) {
 	finished = slices.DeleteFunc(finished, func(f File) bool { return b.markers.of(path, f.Name) == nil })
-	if slices.ContainsFunc(finished, func(f File) bool { return f.Start > 0 }) {
-		all, _, err := ReadFiles(dir)
-		if err != nil {
-			return err
-		}
-		for i := range finished {
-			if k := slices.IndexFunc(all, func(f File) bool { return f.Name == finished[i].Name }); k >= 0 {
-				finished[i] = all[k]
-			}
+	if !slices.ContainsFunc(finished, func(f File) bool { return f.Start > 0 }) {
+		return finished, nil
+	}
+	all, _, err := ReadFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	for i := range finished {
+		if k := slices.IndexFunc(all, func(f File) bool { return f.Name == finished[i].Name }); k >= 0 {
+			finished[i] = all[k]
 		}
 	}
-	for _, f := range finished {
-		b.markers.finished(path, f)
-	}
-	return nil
+	return finished, nil
 }
 
 // empty counts entries that have no bytes, and are in no file because none was open.

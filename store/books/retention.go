@@ -198,7 +198,10 @@ func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 		bodies, bytes = append(bodies, body), bytes+f.size
 	}
 	if len(bodies) > 0 {
-		if err := b.appendTo(dir, bodies); err != nil {
+		b.appending.Lock()
+		err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...)
+		b.appending.Unlock()
+		if err != nil {
 			return err
 		}
 		b.o.Logger.Info("removed old files", "directory", path, "files", len(files), "bytes", bytes, "first", files[0].name,

@@ -45,8 +45,8 @@ func (n *Network) told(err error) error {
 	return err
 }
 
-// once makes a call, as large as the peer takes, over the connection to address i. A connection that was not made for it may have been
-// closed before the call: then its size is not known to be the reason.
+// once makes a call, as large as the peer takes, over the connection to address i. A connection that was not made for
+// it may have been closed before the call: then its size is not known to be the reason.
 func (n *Network) once(i int, fresh bool) error {
 	room := n.link.capacity(i)
 	batches := n.begin(room.next)
@@ -95,8 +95,8 @@ func (n *Network) once(i int, fresh bool) error {
 	return err
 }
 
-// begin puts the bytes of a call into the client's hands: whole batches, as far as there is room; only one that would not fit into a call
-// of its own is split.
+// begin puts the bytes of a call into the client's hands: whole batches, as far as there is room; only one that would
+// not fit into a call of its own is split.
 func (n *Network) begin(room size) []*proto.Batch {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -132,8 +132,8 @@ func (k *call) add(w *waiter) {
 // large says whether the messages of the call are so many bytes that it should be announced by an empty one.
 func (k *call) large() bool { return k.size.bytes-k.size.entries*proto.EntryOverhead > probeBytes }
 
-// finish takes the bytes back. With a call that was taken those who have nothing left are done; after another those who left meanwhile
-// are let go before the next attempt.
+// finish takes the bytes back. With a call that was taken those who have nothing left are done; after another those who
+// left meanwhile are let go before the next attempt.
 func (n *Network) finish(taken bool, next size) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

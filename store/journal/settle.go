@@ -47,9 +47,14 @@ func (w *stepper) open(now time.Time) {
 func (w *stepper) settle() {
 	w.dirty.Store(true)
 	if w.mark(true); w.store != nil {
-		w.enter(settling)
-		w.j.saver.hurry()
+		w.await()
 	}
+}
+
+// await has nothing written to the store before a checkpoint knows how it stands.
+func (w *stepper) await() {
+	w.enter(settling)
+	w.j.saver.hurry()
 }
 
 // settled says whether a checkpoint knows how the store stands.
@@ -120,6 +125,7 @@ func (w *stepper) mark(now bool) {
 	if marks.Files == nil {
 		marks.Files = make(store.States)
 	}
+	fresh := store.Fresh(w.store)
 	began := time.Now()
 	err := store.Mark(w.store, &marks)
 	t.run.markTime.Add(int64(time.Since(began)))
@@ -136,7 +142,10 @@ func (w *stepper) mark(now bool) {
 		t.add(addition{before.booked, booked, marks.Added})
 	}
 	t.put(newPost(w.through, marks.Files, booked), w.load != nil || len(w.blocks) > 0)
-	if urgent {
+	switch {
+	case fresh:
+		w.await()
+	case urgent:
 		w.j.saver.hurry()
 	}
 }
@@ -177,9 +186,7 @@ func (w *stepper) abandon() {
 
 // finish is the end of a run: everything that was taken is posted for the last checkpoint.
 func (w *stepper) finish() {
-	if w.store != nil {
-		w.published()
-	}
+	w.published()
 	if w.store != nil && store.Keeps(w.store) && !w.partly && !w.t.o.Continued {
 		w.dirty.Store(true)
 		if err := store.Seal(w.store); err != nil {

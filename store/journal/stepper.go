@@ -90,6 +90,8 @@ func (w *stepper) work(now time.Time) {
 	}
 	if w.ready(now) {
 		w.mark(false)
+	}
+	if w.ready(now) {
 		w.rest()
 	}
 }

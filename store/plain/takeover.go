@@ -76,7 +76,7 @@ func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.States)
 		return to, err
 	}
 	o.Logger.Info("buffer files of a former server are delivered first", "directory", o.Dir, "files", len(files))
-	t := &Takeover{o: o, to: to, child: store.NewOpenChild(to), primary: primary, files: files, gone: make(map[string]bool),
+	t := &Takeover{o: o, to: to, child: store.OpenChild(to), primary: primary, files: files, gone: make(map[string]bool),
 		lost: []*atomic.Int64{o.Stats.Overall("bytes lost"), o.Stats.Category(o.Name, "bytes lost")}}
 	if t.marked, err = t.marks(saved); err != nil {
 		return nil, err

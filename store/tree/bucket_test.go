@@ -35,7 +35,7 @@ func (m *memo) Close() error { return nil }
 func memos(n int) (children []*store.Child, all []*memo) {
 	for range n {
 		m := new(memo)
-		children, all = append(children, store.NewOpenChild(m)), append(all, m)
+		children, all = append(children, store.OpenChild(m)), append(all, m)
 	}
 	return children, all
 }
@@ -175,13 +175,13 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	children := make(map[string]*memo)
 	bad := errors.New("no such place")
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
-		return store.NewChild(func() (store.Store, error) {
+		return &store.Child{Open: func() (store.Store, error) {
 			if name == "bad" {
 				return nil, bad
 			}
 			children[name] = new(memo)
 			return children[name], nil
-		})
+		}}
 	}})
 	var b proto.Batch
 	for _, c := range []string{"a", "b", "bad", "a", "bad"} {
@@ -214,7 +214,7 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 				t.Errorf("%s is opened twice", name)
 			}
 			children[name] = new(memo)
-			return store.NewChild(func() (store.Store, error) { return children[name], nil })
+			return &store.Child{Open: func() (store.Store, error) { return children[name], nil }}
 		}})
 		if children["kept"] == nil {
 			t.Error("what was kept is not there from the start")
@@ -241,13 +241,13 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 func TestByCategoryHasAStatusWhileAChildWaits(t *testing.T) {
 	peer, begun := &hanging{answer: make(chan struct{})}, make(chan struct{})
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
-		return store.NewChild(func() (store.Store, error) {
+		return &store.Child{Open: func() (store.Store, error) {
 			if name == "bad" {
 				return nil, &store.StatusError{Text: "no such place", Err: errAway}
 			}
 			close(begun)
 			return peer, nil
-		})
+		}}
 	}})
 	var b proto.Batch
 	b.Append([]byte("bad"), []byte("m"))
@@ -285,7 +285,7 @@ func TestByCategoryPassesNumbersOn(t *testing.T) {
 	children := make(map[string]*spanned)
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
 		children[name] = new(spanned)
-		return store.NewChild(func() (store.Store, error) { return children[name], nil })
+		return &store.Child{Open: func() (store.Store, error) { return children[name], nil }}
 	}})
 	b := numbered("a", 7, "x", "y")
 	b.AppendBatch(entries("b", "plain"))
@@ -308,7 +308,7 @@ func TestByCategoryPassesNumbersOn(t *testing.T) {
 // A batch that was given up in one part and the next one, which says the same, are two.
 func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	one, two := new(memo), &memo{fail: errors.New("away")}
-	m := NewMulti(false, []*store.Child{store.NewOpenChild(one), store.NewOpenChild(two)})
+	m := NewMulti(false, []*store.Child{store.OpenChild(one), store.OpenChild(two)})
 	for n := range 2 {
 		if err := offer(t, m, numbered("a", n, "beat")); err == nil {
 			t.Fatal("one part is away, but there is no error")
@@ -326,13 +326,13 @@ func TestLateParts(t *testing.T) {
 		blocked := errors.New("no such place")
 		broken := false
 		good, bad := new(memo), new(memo)
-		late := store.NewChild(func() (store.Store, error) {
+		late := &store.Child{Open: func() (store.Store, error) {
 			if blocked != nil {
 				return nil, blocked
 			}
 			return keeping{bad, &broken}, nil
-		})
-		k := NewBucket(BucketOptions{Kind: "key_hash", Delimiter: ':'}, []*store.Child{store.NewOpenChild(good), late})
+		}}
+		k := NewBucket(BucketOptions{Kind: "key_hash", Delimiter: ':'}, []*store.Child{store.OpenChild(good), late})
 		var b proto.Batch
 		b.Append([]byte("c"), []byte("no key"))
 		b.Append([]byte("c"), []byte("1:x"))
@@ -380,7 +380,7 @@ func (k keeping) Append(ctx context.Context, b *proto.Batch) error {
 	return k.memo.Append(ctx, b)
 }
 func (keeping) Mark(*store.Marks) error { return nil }
-func (keeping) Publish() error    { return nil }
+func (keeping) Publish() error          { return nil }
 
 func TestAtolEndsAtTheLimits(t *testing.T) {
 	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {

@@ -55,9 +55,7 @@ func (k *ByCategory) Shares(b *proto.Batch) []store.Share {
 	}
 	for _, r := range b.AppendRuns(nil) {
 		name := k.name(r.Category)
-		if !k.has(name) {
-			k.add(name)
-		}
+		k.add(name)
 		k.shares[name].AppendRun(b, r)
 	}
 	var shares []store.Share
@@ -69,15 +67,12 @@ func (k *ByCategory) Shares(b *proto.Batch) []store.Share {
 	return k.hand.take(b, shares)
 }
 
-// has says whether there is a child of a name.
-func (k *ByCategory) has(name string) bool { return k.shares[name] != nil }
-
 // add makes the child of a name, if there is none.
 func (k *ByCategory) add(name string) {
-	at, known := slices.BinarySearch(k.names, name)
-	if known {
+	if k.shares[name] != nil {
 		return
 	}
+	at, _ := slices.BinarySearch(k.names, name)
 	c := k.o.Child(name)
 	c.Name = name
 	k.shares[name] = new(proto.Batch)
@@ -94,7 +89,7 @@ func (k *ByCategory) name(category []byte) string {
 		return k.o.Only
 	case !store.SafeCategory(category):
 		return store.UnsafeCategory
-	case !k.has(string(category)) && k.named() >= k.o.Limit:
+	case k.shares[string(category)] == nil && k.named() >= k.o.Limit:
 		return store.OverflowCategory
 	}
 	return string(category)
@@ -104,7 +99,7 @@ func (k *ByCategory) name(category []byte) string {
 func (k *ByCategory) named() int {
 	n := len(k.names)
 	for _, own := range []string{store.UnsafeCategory, store.OverflowCategory} {
-		if k.has(own) {
+		if k.shares[own] != nil {
 			n--
 		}
 	}

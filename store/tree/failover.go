@@ -36,9 +36,9 @@ func NewFailover(open func() (store.Store, error), secondary store.Store, o Fail
 	if o.Stats == nil {
 		o.Stats = stats.New()
 	}
-	f := &Failover{secondary: store.NewOpenChild(secondary), schedule: o.Schedule,
+	f := &Failover{secondary: store.OpenChild(secondary), schedule: o.Schedule,
 		retries: []*atomic.Int64{o.Stats.Overall("retries"), o.Stats.Category(o.Name, "retries")}}
-	f.primary = store.NewReplaceable(open, f.pause)
+	f.primary = &store.Child{Open: open, Replaceable: true, Pause: f.pause}
 	f.family = family{f.primary, f.secondary}
 	return f
 }

@@ -96,7 +96,7 @@ func TestStatusDoesNotWaitForAPeer(t *testing.T) {
 		open := func() (store.Store, error) { return peer, nil }
 		seconds := []*memo{new(memo), new(memo)}
 		stores := []store.Store{NewFailover(open, seconds[0], FailoverOptions{Schedule: every(time.Second)}),
-			NewMulti(true, []*store.Child{store.NewReplaceable(open, nil), store.NewOpenChild(seconds[1])})}
+			NewMulti(true, []*store.Child{{Open: open, Replaceable: true}, store.OpenChild(seconds[1])})}
 		for _, s := range stores {
 			store.Prepare(s, nil)
 			go func() {

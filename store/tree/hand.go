@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"inkwell/proto"
@@ -39,6 +40,9 @@ func (h *hand) deliver(ctx context.Context) error {
 		}
 		err := s.Child.Append(ctx, s.Batch)
 		if h.done[i] = err == nil; err != nil {
+			if s.Child.Name != "" {
+				err = fmt.Errorf("store of %q: %w", s.Child.Name, err)
+			}
 			left += missing(err, s.Batch.Count())
 			errs = append(errs, err)
 		}

@@ -22,11 +22,9 @@ func NewMulti(any bool, children []*store.Child) *Multi { return &Multi{family: 
 // Append gives b to the children, in order. The error is a *store.PartialError; those that took b do not get it again with the next
 // attempt.
 func (m *Multi) Append(ctx context.Context, b *proto.Batch) error {
-	shares := m.Shares(b)
-	if m.hand.holds(b) {
-		m.hand.shares = shares // b itself may be in another place
-	} else {
-		m.hand.take(b, shares)
+	m.hand.shares = m.Shares(b) // b may be in another place than at the last attempt
+	if !m.hand.holds(b) {
+		m.hand.take(b, m.hand.shares)
 	}
 	err := m.hand.deliver(ctx)
 	if err != nil && m.any && slices.Contains(m.hand.done, true) {
