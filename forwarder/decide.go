@@ -242,12 +242,13 @@ func (d *decision) moved(arrivals []*arrival) {
 }
 
 // replaces says whether a, which stands at the path of g and holds what was read of it, is the same log in another
-// file, and not a new log that begins as the old one did: rsync, an editor and sed -i make the new file before the old
-// one goes; a daemon after that.
+// file, and not a new log that begins as the old one did. If the old file still has another name, it was rotated,
+// unless that name is an editor's. If it is gone, much that is the same leaves no doubt; of little, time tells: rsync,
+// an editor and sed -i make the new file before the old one goes, a daemon after that.
 func (d *decision) replaces(a *arrival, g *generation) bool {
 	made, left := a.look.born, g.look.changed
 	switch {
-	case g.fd >= 0 && g.look.gone && !made.IsZero():
+	case g.fd >= 0 && g.look.gone && !made.IsZero() && g.offset < certain:
 		return !made.After(left)
 	case d.at[g] != nil: // it has another name: it was rotated, unless that is an editor's
 		return g.offset >= certain && isBackupName(d.at[g].path)

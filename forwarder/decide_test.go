@@ -140,8 +140,9 @@ func TestDecide(t *testing.T) {
 		}, "resume a.log=1, pass a.log.1"},
 		{"truncated", func(s *scene) { s.log.rewritten = true; s.arrive(1, "a.log", 3) }, "restart a.log=1"},
 		{"deleted, created", func(s *scene) { s.rotated(); s.log.look.gone = true; s.arrive(2, "a.log", 5) }, "follow a.log"},
-		{"deleted, created with the same lines", func(s *scene) {
+		{"deleted, created with the same few lines", func(s *scene) {
 			s.rotated()
+			s.log.offset = 70
 			s.log.look.gone, s.log.look.changed = true, noon.Add(-2*time.Second)
 			s.arrive(2, "a.log", read, s.log)
 		}, "follow a.log"},
@@ -149,6 +150,11 @@ func TestDecide(t *testing.T) {
 		{"rsync, sed -i: another file took its place", func(s *scene) {
 			s.rotated()
 			s.log.look.gone, s.log.look.changed = true, noon
+			s.arrive(2, "a.log", read+80, s.log)
+		}, "resume a.log=1"},
+		{"rsync twice between two looks", func(s *scene) {
+			s.rotated()
+			s.log.look.gone, s.log.look.changed = true, noon.Add(-2*time.Second)
 			s.arrive(2, "a.log", read+80, s.log)
 		}, "resume a.log=1"},
 		{"an editor that keeps a backup", func(s *scene) {
