@@ -29,7 +29,7 @@ func content(data []byte, off int64, from int, atEnd bool) int {
 			return at
 		}
 	}
-	if at, is := paddingBefore(data, from, len(data)); is && atEnd {
+	if at, is := paddingBefore(data, from, len(data)); atEnd && (is || at == from) {
 		return at
 	}
 	return len(data)
@@ -41,7 +41,7 @@ func paddingBefore(data []byte, from, end int) (at int, is bool) {
 		return end, false
 	}
 	at = from + len(bytes.TrimRight(data[from:end], "\x00"))
-	return at, at == from || end-at >= paddingMin
+	return at, end-at >= paddingMin
 }
 
 // behindPadding returns where the content begins that follows the padding at off; none = -1. buf is used to read.

@@ -122,6 +122,7 @@ func TestContentAndPadding(t *testing.T) {
 		{"abc\n" + pad, 0, 0, 4, true},
 		{"abc\n" + pad[:8], 0, 4, 4, true},
 		{"abc" + pad[:8], 0, 0, 11, true},
+		{"abc\n\x00more\n", blockSize - 5, 4, 10, true}, // a NUL that happens to end a block
 		{"abc" + pad[:20], 0, 0, 3, true},
 		{"abc" + pad[:20], 0, 0, 23, false},
 		{"abc" + pad[:20] + "x", 0, 0, 24, true},

@@ -193,8 +193,10 @@ func TestOddLinesThroughTailAndPipe(t *testing.T) {
 	}
 	c.Stop(t)
 	harness.Clean(t, dir)
-	want := append(lines, '\n') // the last line has no end in the file
-	for _, category := range []string{"tailed", "piped"} {
+	for category, want := range map[string][]byte{
+		"tailed": bytes.TrimRight(lines, "\x00"), // NULs that end a file are no content yet
+		"piped":  append(lines, '\n'),            // the last line has no end
+	} {
 		if got := harness.Contents(t, dir, category); !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes came out of %d, equal up to %d", category, len(got), len(want), common(got, want))
 		}

@@ -69,7 +69,7 @@ func TestForwarderStateOfAnotherVersion(t *testing.T) {
 	forwardOnce(t, c.Addr, state, "app="+l.path)
 	path := filepath.Join(state, "positions")
 	text, err := os.ReadFile(path)
-	if err != nil || !bytes.HasPrefix(text, []byte("inkwell positions 2\n")) {
+	if err != nil || !bytes.HasPrefix(text, []byte("inkwell positions 4\n")) {
 		t.Fatalf("%q, %v", text, err)
 	}
 	newer := "inkwell positions 99\nlines that only that program understands\n" // with ours below it the first line would be what is damaged
