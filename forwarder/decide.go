@@ -114,7 +114,7 @@ func (d *decision) recognize(arrivals []*arrival) {
 		case a.err != nil: // it may well be it
 			d.match(a, g)
 			d.do(action{verb: wait, arrival: a})
-		case g.fd >= 0 || a.unchanged || g.packed && a.packed || a.has(g) && !d.renumbered(a, g):
+		case g.fd >= 0 || a.unchanged || g.packed && a.packed || a.has(g) && !d.renumbered(a, g) && !isSuccessor(a, g):
 			d.match(a, g)
 			if d.wants(a, g) {
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -129,6 +129,13 @@ func (d *decision) renumbered(a *arrival, g *generation) bool {
 	return !a.isAt(g) && slices.ContainsFunc(a.holds, func(o *generation) bool {
 		return o != g && a.isAt(o) && o.id.ino == g.id.ino && o.id.dev != g.id.dev
 	})
+}
+
+// isSuccessor says whether a got the numbers of g when that was deleted, and holds the same only because both begin with
+// the same few bytes: "listening on port 3000".
+func isSuccessor(a *arrival, g *generation) bool {
+	made, before := a.look.born, g.look.born
+	return !a.isAt(g) && g.offset < certain && !made.IsZero() && !before.IsZero() && !made.Equal(before)
 }
 
 // wants says whether g, which a is, has to be open.

@@ -84,6 +84,13 @@ func TestDecide(t *testing.T) {
 	}{
 		{"nothing", func(s *scene) { s.arrive(1, "a.log", read) }, "resume a.log=1"},
 		{"the forwarder is started again", func(s *scene) { s.restarted(); s.arrive(1, "a.log", read, s.log) }, "resume a.log=1"},
+		{"a short log is deleted, and another one gets its inode and begins alike", func(s *scene) {
+			s.log.fd, s.log.offset, s.log.state = -1, 70, finished
+			s.trail.there = false
+			a := s.arrive(1, "b.log", 70, s.log)
+			a.base = nil // it is in another directory
+			s.want(a)
+		}, "follow b.log"},
 		{"a new path", func(s *scene) { s.known = nil; s.trail.fresh = true; s.arrive(1, "a.log", 5) }, "follow a.log"},
 		{"a new path with old rotated files", func(s *scene) {
 			s.known, s.trail.fresh, s.first = nil, true, true
