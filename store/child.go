@@ -18,7 +18,7 @@ const reopenWait = time.Second
 // opens it; until that works Append fails.
 type Child struct {
 	Name string // in errors; "" = none
-	// Open opens the store, and opens it again later if that failed.
+	// Open opens the store, and again later if that failed; children of one Node are opened side by side.
 	Open func() (Store, error)
 	// Replaceable says that others stand in for the store. When it breaks (ErrBroken) it alone is closed, and opened
 	// again. Otherwise the whole tree has to be opened anew.

@@ -36,10 +36,9 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	var buckets []*store.Child
 	for _, bucket := range []string{"0", "1"} {
 		buckets = append(buckets, store.OpenChild(NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
-			return &store.Child{Open: func() (store.Store, error) {
-				leaves[bucket+name] = new(kept)
-				return leaves[bucket+name], nil
-			}}
+			leaf := new(kept)
+			leaves[bucket+name] = leaf
+			return &store.Child{Open: func() (store.Store, error) { return leaf, nil }}
 		}})))
 	}
 	k := NewBucket(BucketOptions{Kind: "key_modulo", Delimiter: ':'}, buckets)
@@ -49,7 +48,7 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 		t.Fatal("what was opened need not be marked")
 	}
 	if got := slices.Sorted(maps.Keys(leaves)); !slices.Equal(got, []string{"0a", "1a", "1b"}) {
-		t.Fatalf("opened: %q", got)
+		t.Fatalf("made: %q", got)
 	}
 	if err := store.Mark(k, new(store.Marks)); err != nil || store.Prepare(k, b) {
 		t.Fatalf("error is %v; it is to be marked again", err)
