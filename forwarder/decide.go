@@ -114,7 +114,7 @@ func (d *decision) recognize(arrivals []*arrival) {
 		case a.err != nil: // it may well be it
 			d.match(a, g)
 			d.do(action{verb: wait, arrival: a})
-		case g.fd >= 0 || a.unchanged || g.packed && a.packed || a.has(g) && !d.renumbered(a, g):
+		case g.fd >= 0 || a.unchanged || g.packed && a.packed || a.has(g) && !d.renumbered(a, g) && !isSuccessor(a, g):
 			d.match(a, g)
 			if d.wants(a, g) {
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -129,6 +129,13 @@ func (d *decision) renumbered(a *arrival, g *generation) bool {
 	return !a.isAt(g) && slices.ContainsFunc(a.holds, func(o *generation) bool {
 		return o != g && a.isAt(o) && o.id.ino == g.id.ino && o.id.dev != g.id.dev
 	})
+}
+
+// isSuccessor says whether a got the numbers of g when that was deleted, and holds the same only because both begin with
+// the same few bytes: "listening on port 3000".
+func isSuccessor(a *arrival, g *generation) bool {
+	made, before := a.look.born, g.look.born
+	return !a.isAt(g) && g.offset < certain && !made.IsZero() && !before.IsZero() && !made.Equal(before)
 }
 
 // wants says whether g, which a is, has to be open.
@@ -242,12 +249,13 @@ func (d *decision) moved(arrivals []*arrival) {
 }
 
 // replaces says whether a, which stands at the path of g and holds what was read of it, is the same log in another
-// file, and not a new log that begins as the old one did: rsync, an editor and sed -i make the new file before the old
-// one goes; a daemon after that.
+// file, and not a new log that begins as the old one did. If the old file still has another name, it was rotated,
+// unless that name is an editor's. If it is gone, much that is the same leaves no doubt; of little, time tells: rsync,
+// an editor and sed -i make the new file before the old one goes, a daemon after that.
 func (d *decision) replaces(a *arrival, g *generation) bool {
 	made, left := a.look.born, g.look.changed
 	switch {
-	case g.fd >= 0 && g.look.gone && !made.IsZero():
+	case g.fd >= 0 && g.look.gone && !made.IsZero() && g.offset < certain:
 		return !made.After(left)
 	case d.at[g] != nil: // it has another name: it was rotated, unless that is an editor's
 		return g.offset >= certain && isBackupName(d.at[g].path)

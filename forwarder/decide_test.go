@@ -84,6 +84,13 @@ func TestDecide(t *testing.T) {
 	}{
 		{"nothing", func(s *scene) { s.arrive(1, "a.log", read) }, "resume a.log=1"},
 		{"the forwarder is started again", func(s *scene) { s.restarted(); s.arrive(1, "a.log", read, s.log) }, "resume a.log=1"},
+		{"a short log is deleted, and another one gets its inode and begins alike", func(s *scene) {
+			s.log.fd, s.log.offset, s.log.state = -1, 70, finished
+			s.trail.there = false
+			a := s.arrive(1, "b.log", 70, s.log)
+			a.base = nil // it is in another directory
+			s.want(a)
+		}, "follow b.log"},
 		{"a new path", func(s *scene) { s.known = nil; s.trail.fresh = true; s.arrive(1, "a.log", 5) }, "follow a.log"},
 		{"a new path with old rotated files", func(s *scene) {
 			s.known, s.trail.fresh, s.first = nil, true, true
@@ -140,8 +147,9 @@ func TestDecide(t *testing.T) {
 		}, "resume a.log=1, pass a.log.1"},
 		{"truncated", func(s *scene) { s.log.rewritten = true; s.arrive(1, "a.log", 3) }, "restart a.log=1"},
 		{"deleted, created", func(s *scene) { s.rotated(); s.log.look.gone = true; s.arrive(2, "a.log", 5) }, "follow a.log"},
-		{"deleted, created with the same lines", func(s *scene) {
+		{"deleted, created with the same few lines", func(s *scene) {
 			s.rotated()
+			s.log.offset = 70
 			s.log.look.gone, s.log.look.changed = true, noon.Add(-2*time.Second)
 			s.arrive(2, "a.log", read, s.log)
 		}, "follow a.log"},
@@ -149,6 +157,11 @@ func TestDecide(t *testing.T) {
 		{"rsync, sed -i: another file took its place", func(s *scene) {
 			s.rotated()
 			s.log.look.gone, s.log.look.changed = true, noon
+			s.arrive(2, "a.log", read+80, s.log)
+		}, "resume a.log=1"},
+		{"rsync twice between two looks", func(s *scene) {
+			s.rotated()
+			s.log.look.gone, s.log.look.changed = true, noon.Add(-2*time.Second)
 			s.arrive(2, "a.log", read+80, s.log)
 		}, "resume a.log=1"},
 		{"an editor that keeps a backup", func(s *scene) {

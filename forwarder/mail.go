@@ -63,22 +63,28 @@ func (v *volume) restore(d *directory, known []*generation, now time.Time) {
 	}
 }
 
-// release gives back what is known of d.
+// release gives back what is known of d: the positions, of which another volume makes generations of its own.
 func (v *volume) release(d *directory) {
-	for _, g := range d.known {
-		g.close(v.log)
+	var known []*generation
+	for _, g := range append(d.known, d.foreign...) {
+		if v.known[g.id] == g {
+			delete(v.known, g.id)
+		}
+		if g.fd >= 0 {
+			v.readWorks(g)
+			g.close(v.log)
+		}
 		if g.retired {
 			g.retired = false
 			v.retired--
 		}
-		if v.known[g.id] == g {
-			delete(v.known, g.id)
+		if !g.packed {
+			known = append(known, &generation{position: g.position, past: g.past, fd: -1, name: g.path})
 		}
-		g.trail, g.reading, g.seen = nil, false, false
 	}
 	v.ready = slices.DeleteFunc(v.ready, func(g *generation) bool { return g.fd < 0 })
 	v.leave(d)
-	v.giveBack(d.path, append(d.known, d.foreign...))
+	v.giveBack(d.path, known)
 }
 
 // leave takes back what was told of a directory.
@@ -89,6 +95,9 @@ func (v *volume) leave(d *directory) {
 	v.tellFailed(&directory{}, d.failed)
 	v.categories.refused.Add(int64(-d.refused))
 	d.tellMatched(nil)
+	for path := range d.beside {
+		delete(v.beside, path)
+	}
 	delete(v.dirs, d.path)
 }
 

@@ -6,7 +6,9 @@ import (
 
 // poll looks at the files whose turn it is and says when the next turn is.
 func (v *volume) poll(now time.Time) (next time.Time) {
-	v.open, v.opened = append(v.open, v.opened...), v.opened[:0]
+	v.open = append(v.open, v.opened...)
+	clear(v.opened) // what is gone is not to be held by it
+	v.opened = v.opened[:0]
 	next = now.Add(v.pollMax)
 	kept := 0
 	for _, g := range v.open {

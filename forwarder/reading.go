@@ -46,6 +46,7 @@ func (v *volume) readRound(ctx context.Context, start time.Time) {
 			next = append(round[served:], next...)
 			round = nil
 		}
+		clear(round) // what is gone is not to be held by it
 		v.spare = round
 		v.ready = append(next, v.ready...)
 	}

@@ -101,6 +101,8 @@ func TestVolumeUnderAnotherDeviceNumber(t *testing.T) {
 	tool(t, "", "losetup", "-d", first)
 	taken := tool(t, "", "losetup", "-f", "--show", other) // the number that it had, as a rule
 	second := tool(t, "", "losetup", "-f", "--show", image)
+	f = forward(t, c.Addr, state, input) // before it is mounted
+	harness.Until(t, "it has looked", func() bool { return strings.Contains(f.Stderr(), "no file matches") })
 	tool(t, "", "mount", second, at)
 	t.Cleanup(func() {
 		tool(t, "", "umount", at)
@@ -111,11 +113,14 @@ func TestVolumeUnderAnotherDeviceNumber(t *testing.T) {
 	}
 	addTo(t, log, string(harness.Lines("app", 5, 6)))
 	addTo(t, filepath.Join(at, "big.log"), string(harness.Lines("big", 5000, 5001)))
-	f = forward(t, c.Addr, state, input)
 	c.Received(t, 5007)
 	f.Stop(t)
+	addTo(t, log, string(harness.Lines("app", 6, 7)))
+	f = forward(t, c.Addr, state, input)
+	c.Received(t, 5008)
+	f.Stop(t)
 	c.Stop(t)
-	harness.Audit(t, out, "app").Exactly(t, map[string]int{"app": 6, "big": 5001})
+	harness.Audit(t, out, "app").Exactly(t, map[string]int{"app": 7, "big": 5001})
 }
 
 // TestRotatedFilesThatCannotBeRead: logrotate makes them for root alone, and the forwarder runs as nobody. They are told, and read when

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,7 +92,8 @@ func move(name func(s *styled) string) func(*testing.T, *styled) {
 	}
 }
 
-// TestStylesOfRotation has every style of rotation done by the tool that does it, with the forwarder running, killed and down.
+// TestStylesOfRotation has every style of rotation done by the tool that does it, with the forwarder running, behind,
+// killed and down.
 func TestStylesOfRotation(t *testing.T) {
 	t.Parallel()
 	for _, style := range []struct {
@@ -177,6 +179,13 @@ func styleRun(t *testing.T, s *styled, down bool) {
 		rotate(60)
 		c.Received(t, s.next) // at rest: what is written between the copy and the truncation is in no file
 	}
+	f.Signal(syscall.SIGSTOP) // it is behind
+	rotate(60)
+	if down {
+		rotate(60)
+	}
+	f.Signal(syscall.SIGCONT)
+	c.Received(t, s.next)
 	rotations := []func(){func() { f.Kill() }, func() { f.Stop(t) }}
 	for _, end := range rotations {
 		end()
