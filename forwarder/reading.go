@@ -26,8 +26,8 @@ func (v *volume) makeReady(g *generation) {
 	}
 }
 
-// readRound reads a chunk of each file that has something, in turn, until there is no more, the parcel is full, or
-// for a while.
+// readRound reads a chunk of each file that has something, in turn, until there is no more, the parcel is full, or for
+// a while.
 func (v *volume) readRound(ctx context.Context, start time.Time) {
 	for len(v.ready) > 0 && !v.isFull() && ctx.Err() == nil && time.Since(start) < roundTime {
 		round, next := v.ready, v.spare[:0]
@@ -198,8 +198,8 @@ func (v *volume) readLong(g *generation) (more bool, err error) {
 	return true, nil
 }
 
-// readLine reads length bytes behind the offset and what the tail covers before it. nil means that the file has
-// become shorter.
+// readLine reads length bytes behind the offset and what the tail covers before it. nil means that the file has become
+// shorter.
 func (v *volume) readLine(g *generation, length int64) ([]byte, error) {
 	total := int(length) + g.tail.n
 	if cap(v.long) < total {
@@ -219,8 +219,8 @@ type consumed struct {
 	before int // bytes of data that stood before the offset
 }
 
-// consume takes the messages of data, which begins with the bytes that the tail covers. It takes nothing and is not
-// ok if those are not what they were: the file was written anew.
+// consume takes the messages of data, which begins with the bytes that the tail covers. It takes nothing and is not ok
+// if those are not what they were: the file was written anew.
 func (v *volume) consume(g *generation, code lines.Encoding, data []byte) (ok bool, c consumed) {
 	c.before = g.tail.n
 	if len(data) < c.before || printOf(data[:c.before]) != g.tail {
@@ -267,9 +267,9 @@ func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []
 	return t
 }
 
-// endAt decides that the message which the file ends with ends at that offset, whatever follows. That is durable
-// before the message is sent, so that a restart makes the same one of the same bytes. It is false if it cannot be
-// decided now: what the parcel has of the file already must not be taken for acknowledged by that.
+// endAt decides that the message which the file ends with ends at that offset, whatever follows. That is durable before
+// the message is sent, so that a restart makes the same one of the same bytes. It is false if it cannot be decided now:
+// what the parcel has of the file already must not be taken for acknowledged by that.
 func (v *volume) endAt(g *generation, offset int64) bool {
 	switch {
 	case g.until > 0:
