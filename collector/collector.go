@@ -21,8 +21,10 @@ import (
 	"time"
 
 	"inkwell/internal/config"
+	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/store/journal"
 )
 
 // Options says where a collector listens, and what it does. The zero value of a field is its default.
@@ -37,6 +39,15 @@ type Options struct {
 	Version   string       // for fb303 getVersion
 	Logger    *slog.Logger
 	Stats     *stats.Set
+
+	tuning tuning // for tests
+}
+
+// tuning is what tests choose otherwise; the zero value is what runs.
+type tuning struct {
+	journal  journal.Tuning
+	interval time.Duration    // between small batches, 0 = as configured
+	injector faultfs.Injector // faults of the disk
 }
 
 // drainGrace bounds the time that calls in progress get when the collector stops.

@@ -56,7 +56,8 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durability=: %w", err)
 	}
-	j, err := journal.Open(journal.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set})
+	j, err := journal.Open(journal.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
+		Tuning: o.tuning.journal, Injector: o.tuning.injector})
 	if err != nil {
 		return nil, err
 	}

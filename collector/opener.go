@@ -22,6 +22,7 @@ import (
 	"inkwell/store/plain"
 	"inkwell/store/series"
 	"inkwell/store/spool"
+	"inkwell/store/tree"
 )
 
 // opener makes stores of what a configuration says. Safe for concurrent use.
@@ -35,11 +36,12 @@ type opener struct {
 	refused  string                     // directory for what peers refuse for good
 	limit    int                        // categories at once
 	own      func(stream [16]byte) bool // the streams of this collector's own making
+	tuning   tuning
 }
 
 func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
 	log, set := o.Logger, o.Stats
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, own: j.Own, limit: fitCategories(c, log)}
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, own: j.Own, limit: fitCategories(c, log), tuning: o.tuning}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -63,16 +65,16 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	case config.Buffer:
 		return o.buffer(s)
 	case config.Bucket:
-		return store.NewBucket(store.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}, o.all(s.Children)), nil
+		return tree.NewBucket(tree.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}, o.all(s.Children)), nil
 	case config.Multi:
 		if s.Any {
-			var children []store.Store
+			var children []*store.Child
 			for _, child := range s.Children {
-				children = append(children, o.reopened(child))
+				children = append(children, &store.Child{Open: o.again(child), Replaceable: true})
 			}
-			return store.NewMulti(true, children), nil
+			return tree.NewMulti(true, children), nil
 		}
-		return store.NewMulti(false, o.all(s.Children)), nil
+		return tree.NewMulti(false, o.all(s.Children)), nil
 	case config.ByCategory:
 		return o.byCategory(s.Model), nil
 	case config.Null:
@@ -83,15 +85,14 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
 }
 
-// reopened opens a store that others stand in for. What it wrote since the last checkpoint stays when it is opened again: the journal is
-// not read again for it alone.
-func (o opening) reopened(s config.Sink) *store.Reopened {
-	return store.NewReopened(func(again bool) (store.Store, error) {
-		if again {
-			o.saved = nil
-		}
-		return o.open(s)
-	})
+// again returns what opens a store that others stand in for. What it wrote since the last checkpoint stays when it is opened again: the
+// journal is not read again for it alone.
+func (o opening) again(s config.Sink) func() (store.Store, error) {
+	return func() (store.Store, error) {
+		st, err := o.open(s)
+		o.saved = nil
+		return st, err
+	}
 }
 
 // byCategory opens a store with a child of its own for each category, those first for which something was left in a buffer.
@@ -100,24 +101,26 @@ func (o opening) byCategory(model config.Sink) store.Store {
 	if ourName(o.name) { // one beside the categories has one child
 		only = o.name
 	}
-	return store.NewByCategory(store.ByCategoryOptions{Limit: o.limit, Only: only, Kept: leftovers(model), Open: func(name string) *store.Reopened {
+	return tree.NewByCategory(tree.ByCategoryOptions{Limit: o.limit, Only: only, Kept: leftovers(model), Child: func(name string) *store.Child {
 		child := o
 		child.name, child.shared = name, false
-		return child.late(model.For(name))
+		return child.part(model.For(name))
 	}})
 }
 
-// all opens the stores of a list. One that cannot be opened does not keep entries from the others.
-func (o opening) all(sinks []config.Sink) []store.Store {
-	stores := make([]store.Store, len(sinks))
-	store.SideBySide(len(sinks), func(i int) { stores[i] = o.late(sinks[i]) })
-	return stores
+// all are the children for a list.
+func (o opening) all(sinks []config.Sink) []*store.Child {
+	children := make([]*store.Child, len(sinks))
+	for i, s := range sinks {
+		children[i] = o.part(s)
+	}
+	return children
 }
 
-// late opens a store, now or when it can be, and tells of that.
-func (o opening) late(s config.Sink) *store.Reopened {
+// part is a child that keeps no entries from the others while it cannot be opened. It tells of that.
+func (o opening) part(s config.Sink) *store.Child {
 	told := false
-	return store.NewLate(func() (store.Store, error) {
+	return &store.Child{Open: func() (store.Store, error) {
 		st, err := o.open(s)
 		switch {
 		case err != nil && !told:
@@ -127,16 +130,17 @@ func (o opening) late(s config.Sink) *store.Reopened {
 		}
 		told = err != nil
 		return st, err
-	})
+	}}
 }
 
 func (o opening) file(s config.File) (store.Store, error) {
 	f := s.PlainOptions
-	f.Logger, f.Stats, f.Form.Quote, f.Own = o.log, o.stats, ourName(o.name), o.own
+	f.Logger, f.Stats, f.Form.Quote, f.Own, f.Injector = o.log, o.stats, ourName(o.name), o.own, o.tuning.injector
 	if c := s.Compress; c != nil {
 		return series.OpenCompressed(series.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
 			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) }, Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
+			Injector: f.Injector,
 		}, o.saved)
 	}
 	return series.OpenPlain(f, o.saved)
@@ -151,7 +155,7 @@ func (o opening) alone(s config.Network) hop.QuarantineOptions {
 
 // network opens a store that sends; q says where what its peer does not take is set aside.
 func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store, error) {
-	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, Probe: true, IgnoreError: s.IgnoreError,
+	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, MaxAge: s.MaxAge, Probe: true, IgnoreError: s.IgnoreError,
 		Logger: o.log, Stats: o.stats}
 	var st store.Store
 	var err error
@@ -189,9 +193,7 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 		if err != nil {
 			return nil, err
 		}
-		f := store.NewFailover(o.reopened(s.Primary), other, store.FailoverOptions{Schedule: schedule(s), Name: o.name, Stats: o.stats})
-		connect(f)
-		return f, nil
+		return tree.NewFailover(o.again(s.Primary), other, tree.FailoverOptions{Schedule: schedule(s), Name: o.name, Stats: o.stats}), nil
 	}
 	primary, err := o.primary(s, secondary)
 	if err != nil {
@@ -204,6 +206,9 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 	}()
 	st := primary
 	if !keeps(s.Primary) {
+		if _, node := primary.(store.Node); node {
+			primary = tree.NewSender(primary)
+		}
 		if st, err = o.spooled(s, secondary, primary); err != nil {
 			return nil, err
 		}
@@ -268,15 +273,10 @@ func (o opening) spooled(s config.Buffer, secondary config.File, primary store.S
 		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())}
 	}
 	b := hop.OpenBuffer(primary, sp, hop.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log.With("spool", dir.Path()), Stats: o.stats})
-	connect(b)
-	return b, nil
-}
-
-// connect has a store find out whether its peer is there.
-func connect(s interface{ Connect(ctx context.Context) }) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	s.Connect(ctx)
+	b.Connect(ctx)
+	return b, nil
 }
 
 // spoolDir is where the spool of a buffer with such a secondary is: beside the files that the original would write.

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -261,6 +262,7 @@ func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
 		o.Target, o.Interval, o.Check, o.Lossy, o.Buffered = b.TargetWriteSize, b.MaxWriteInterval, r.conf.CheckInterval, !b.MustSucceed, setsAside(place)
 		o.Blocks, o.Continued = blocks(place), continued(place)
 		pace(&o, place)
+		o.Interval = cmp.Or(r.opener.tuning.interval, o.Interval)
 		all = append(all, r.journal.NewOutlet(o))
 	}
 	return all

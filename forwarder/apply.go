@@ -96,9 +96,12 @@ func (v *volume) follow(d *directory, x action) error {
 			return joinClose(err, g.fd)
 		}
 	}
-	if a.home != t {
+	switch {
+	case a.home != t:
 		v.count.recovered.Add(1)
 		v.log.Info("a rotated file that was not seen before is read", "file", a.path, "path", t.path)
+	case v.started && !v.once: // those that stand at the start are told as a number
+		v.log.Info("new file is followed", "file", a.path, "category", string(t.category))
 	}
 	v.adopt(d, g, a)
 	d.known = append(d.known, g)

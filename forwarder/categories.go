@@ -35,6 +35,7 @@ func newCategories(log *slog.Logger) *categories {
 
 func (c *categories) count(s *stats.Set) {
 	c.stats, c.refused = s, s.Overall("files beyond max_categories")
+	c.refused.Store(0) // what a follower before this one told is over
 }
 
 // take has a path be of a category. It is false if that would be one too many.

@@ -276,6 +276,16 @@ func (f *follower) tellPatterns(now time.Time) {
 	}
 }
 
+// tellFiles tells how many files are followed: once all patterns were looked at, and when that has changed, once a minute.
+func (f *follower) tellFiles(complete bool, now time.Time) {
+	files := f.count.files.Load()
+	if !complete || files == f.told || !f.toldAt.IsZero() && now.Sub(f.toldAt) < time.Minute {
+		return
+	}
+	f.log.Info("following files", "files", files)
+	f.told, f.toldAt = files, now
+}
+
 // obstacle says why nothing matches; "" = something does.
 func (x finding) obstacle() string {
 	if x.source.files.Load() > 0 {

@@ -66,6 +66,9 @@ type follower struct {
 	returned atomic.Bool  // a directory was given back by its volume
 	held     atomic.Int64 // descriptors
 
+	told   int64     // files, as the log has them …
+	toldAt time.Time // … and since when
+
 	findings   map[*source]finding // what each pattern leads to …
 	before     wanted              // … and that put together, when directories were assigned last
 	obstacles  map[*source]*obstacle
@@ -97,6 +100,9 @@ func (c *counters) init(s *stats.Set) {
 	c.hanging = s.Overall("file systems hanging")
 	c.holes = s.Overall("bytes of holes")
 	c.odd = s.Overall("lines not of the format")
+	for _, now := range []*atomic.Int64{c.unreadable, c.noRoom, c.hanging} { // what a follower before this one told is over
+		now.Store(0)
+	}
 }
 
 func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
@@ -179,6 +185,7 @@ func (f *follower) run(ctx context.Context) (err error) {
 		case now := <-watch.C:
 			f.lookForHangs()
 			f.tellPatterns(now)
+			f.tellFiles(complete, now)
 			f.categories.tell(now)
 			if !f.returned.Swap(false) && !f.mounts.changed() {
 				continue

@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,10 +61,11 @@ type Options struct {
 	SpoolRoot string // SpoolDir lies beneath it, and no link is followed on the way; "" = SpoolDir
 	SpoolMax  int64  // bytes the spool may take; 0 = unbounded
 	Inputs    []Input
-	Feeds     []feed.Feed // inputs that are no files; Open opens them, Run closes them
-	FromEnd   bool        // files that stand when a state first meets their path are followed from their end, not from their start
-	Once      bool        // read every file to its end, deliver, return
-	MaxLine   int         // bytes; longer lines are split; 0 = 16 MiB
+	Feeds     []feed.Feed   // inputs that are no files; Open opens them, Run closes them
+	FromEnd   bool          // files that stand when a state first meets their path are followed from their end, not from their start
+	Once      bool          // read every file to its end, deliver, return
+	Wait      time.Duration // Once: how long the next hop may take nothing before Run gives up with ErrAway; 0 = for ever
+	MaxLine   int           // bytes; longer lines are split; 0 = 16 MiB
 
 	MaxCategories int // of all inputs; files of further ones are not followed; 0 = 4096
 	Logger        *slog.Logger
@@ -92,6 +94,7 @@ type Forwarder struct {
 	ship      *shipper
 	follower  *follower
 	feeds     *feeds
+	patience  patience // of a Once
 	entries   atomic.Int64
 	bytes     atomic.Int64
 	unsaved   bool // positions could not be written, and that was logged
@@ -114,6 +117,7 @@ func Open(o Options) (*Forwarder, error) {
 		return nil, err
 	}
 	f := &Forwarder{log: o.Logger, once: o.Once, spoolDir: o.SpoolDir}
+	f.patience = patience{wait: o.Wait, sent: o.Stats.Overall("sent"), waiting: f.hasWork}
 	if err := f.open(o, sources); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -144,6 +148,12 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	f.follower.configure(o)
 	f.follower.load(f.positions)
 	f.feeds, err = openFeeds(o.Feeds, f)
+	return err
+}
+
+// Validate reports every problem with the inputs.
+func (o *Options) Validate() error {
+	_, err := o.sources()
 	return err
 }
 
@@ -207,6 +217,13 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, f.close()) }()
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	ctx, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer end()
+	if f.once && f.patience.wait > 0 {
+		watching.Go(func() { f.patience.watch(ctx, end) })
+	}
 	shipped := make(chan error, 1)
 	go func() { shipped <- f.ship.run(hard) }()
 	f.feeds.run(ctx, hard)
@@ -219,7 +236,9 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	if followErr == nil && shipErr == nil {
 		followErr = f.hop.drain(ctx)
 	}
-	return f.left(errors.Join(followErr, shipErr))
+	end()
+	watching.Wait()
+	return f.patience.judge(f.left(errors.Join(followErr, shipErr)))
 }
 
 // waitShipped waits for the shipper, and once ctx has ended for a while only.

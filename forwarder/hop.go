@@ -38,6 +38,7 @@ type nextHop struct {
 type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
+	MaxAge  time.Duration // of a connection
 	// Quarantine is how long an entry is offered that is answered with TRY_LATER while others are taken; hop.QuarantineOptions.After.
 	Quarantine time.Duration
 	Shuffle    bool         // the addresses are equals
@@ -57,7 +58,7 @@ type hopOptions struct {
 
 func openHop(o hopOptions) (_ *nextHop, err error) {
 	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}}
-	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
+	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, MaxAge: o.calls.MaxAge, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
 	if o.dir == "" {

@@ -103,6 +103,7 @@ func (v *volume) finish(g *generation) {
 			g.state = finished
 		}
 		v.note(g)
+		v.log.Info("file was rotated and is read to its end", "path", t.path, "file", g.name, "offset", g.offset)
 	}
 	t.gens = t.gens[1:]
 	g.retired = true

@@ -24,8 +24,8 @@ type Batch struct {
 	blind   bool // runs are not known
 }
 
-// Span says that the next Count entries of a Log call are numbers First … of a stream. A stream of zero bytes is none: those entries
-// have no numbers.
+// Span says that the next Count entries of a Log call are numbers First … of a stream. A stream of zero bytes is none:
+// those entries have no numbers.
 type Span struct {
 	Stream [16]byte
 	First  int64
@@ -72,14 +72,15 @@ func (b *Batch) AppendBatch(o *Batch) {
 	b.count += o.count
 }
 
-// AppendSpan says that the next s.Count entries that have no span yet are numbered; the spans of a batch follow its entries in order.
+// AppendSpan says that the next s.Count entries that have no span yet are numbered; the spans of a batch follow its
+// entries in order.
 func (b *Batch) AppendSpan(s Span) {
 	b.covered += int(s.Count)
 	b.spans = append(b.spans, s)
 }
 
-// joinSpan numbers entries that come behind those that b has: in its last span, if that goes on so. The entries of b that have no span
-// yet get one without numbers.
+// joinSpan numbers entries that come behind those that b has: in its last span, if that goes on so. The entries of b
+// that have no span yet get one without numbers.
 func (b *Batch) joinSpan(s Span) {
 	if free := b.count - b.covered; free > 0 {
 		b.AppendSpan(Span{Count: int32(free)})
@@ -118,8 +119,8 @@ func (b *Batch) checkSpans() error {
 	return nil
 }
 
-// SetEntries makes b the count entries of data, without spans. The bytes must be canonical (CheckEntries is for those that may not be)
-// and are aliased, not copied: b is valid as long as they are, and never writes to them.
+// SetEntries makes b the count entries of data, without spans. The bytes must be canonical (CheckEntries is for those
+// that may not be) and are aliased, not copied: b is valid as long as they are, and never writes to them.
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
 	b.spans, b.covered, b.runs, b.blind = b.spans[:0], 0, b.runs[:0], true

@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Place is a place between two entries of a batch, and what stands before it. The zero value is before the first entry. It is valid
-// until the batch is changed.
+// Place is a place between two entries of a batch, and what stands before it. The zero value is before the first entry.
+// It is valid until the batch is changed.
 type Place struct {
 	Bytes   int // of the canonical encoding
 	Entries int
@@ -97,7 +97,8 @@ func (c *Cursor) Category() []byte { return c.category }
 // Message is the current entry's message; it aliases the batch.
 func (c *Cursor) Message() []byte { return c.message }
 
-// Number is the span of the current entry alone: its stream and its number. One without a number has the zero Span with a Count of 1.
+// Number is the span of the current entry alone: its stream and its number. One without a number has the zero Span with
+// a Count of 1.
 func (c *Cursor) Number() Span {
 	s := Span{Count: 1}
 	if c.at.span < len(c.spans) {

@@ -2,7 +2,8 @@ package proto
 
 import "iter"
 
-// PlaceBehind is the place behind so many entries and bytes, at most, that follow a place; behind one entry at least, if there is one.
+// PlaceBehind is the place behind so many entries and bytes, at most, that follow a place; behind one entry at least,
+// if there is one.
 func (b *Batch) PlaceBehind(from Place, entries, bytes int) Place {
 	if count := b.count - from.Entries; count <= entries && len(b.data)-from.Bytes <= bytes {
 		from.Bytes = len(b.data)
@@ -10,13 +11,16 @@ func (b *Batch) PlaceBehind(from Place, entries, bytes int) Place {
 		return from
 	}
 	to := from
-	for c := b.CursorAt(from); c.Next() && (to == from || c.at.Entries-from.Entries <= entries && c.at.Bytes-from.Bytes <= bytes); {
-		to = c.at
+	for c := b.CursorAt(from); c.Next(); to = c.at {
+		if to != from && (c.at.Entries-from.Entries > entries || c.at.Bytes-from.Bytes > bytes) {
+			break
+		}
 	}
 	return to
 }
 
-// Parts goes through b in parts of so many entries and bytes, as PlaceBehind. Each is valid until the next; it aliases b.
+// Parts goes through b in parts of so many entries and bytes, as PlaceBehind. Each is valid until the next; it aliases
+// b.
 func (b *Batch) Parts(entries, bytes int) iter.Seq[*Batch] {
 	return func(yield func(*Batch) bool) {
 		var one Batch

@@ -18,8 +18,8 @@ type Reply struct {
 // inkwellField is the field of a reply that says so. Peers that do not know it skip it.
 const inkwellField = 2
 
-// AppendLogReply appends the answer to a Log call, without a frame length; 20 bytes, or 27 in answer to spans, in the old style whatever
-// the call's style was.
+// AppendLogReply appends the answer to a Log call, without a frame length; 20 bytes, or 27 in answer to spans, in the
+// old style whatever the call's style was.
 func AppendLogReply(dst []byte, r Reply) []byte {
 	dst = appendHeader(dst, logMethod, TypeReply, r.SeqID)
 	dst = append(dst, typeI32, 0, 0)
@@ -42,8 +42,8 @@ func AppendException(dst []byte, call Call, kind int32, text string) []byte {
 	return append(dst, typeStop)
 }
 
-// DecodeLogReply reads the answer to a Log call, strict or old style. An answer that the peer cannot serve the call comes back as
-// an *ApplicationError; every other error wraps ErrMalformed.
+// DecodeLogReply reads the answer to a Log call, strict or old style. An answer that the peer cannot serve the call
+// comes back as an *ApplicationError; every other error wraps ErrMalformed.
 func DecodeLogReply(frame []byte) (Reply, error) {
 	call, err := DecodeCall(frame)
 	if err != nil {

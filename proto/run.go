@@ -41,7 +41,8 @@ func (b *Batch) findRuns() {
 	}
 	b.runs = b.runs[:0]
 	for c := b.Cursor(); c.Next(); {
-		b.runs = appendRun(b.runs, b.data, run{at: c.start + categoryAt, n: len(c.category), count: 1, bytes: int64(len(c.message))})
+		b.runs = appendRun(b.runs, b.data, run{at: c.start + categoryAt, n: len(c.category), count: 1,
+			bytes: int64(len(c.message))})
 	}
 	b.blind = false
 }
@@ -112,7 +113,8 @@ func (b *Batch) Pieces(yield func(Piece) bool) {
 			}
 			done += int(s.Count)
 		}
-		if left := r.count - done; left > 0 && !yield(Piece{Category: run.Category, Span: Span{Count: int32(left)}, Index: at.Entries + done}) {
+		if left := r.count - done; left > 0 && !yield(Piece{Category: run.Category, Span: Span{Count: int32(left)},
+			Index: at.Entries + done}) {
 			return
 		}
 		at.pass(b.spans, r.count)

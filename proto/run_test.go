@@ -79,8 +79,8 @@ func TestWalksAgree(t *testing.T) {
 	}
 }
 
-// BenchmarkRuns copies every run of a record to a batch of its own, with categories and numbers that change with each entry: the cost of
-// an entry must not grow with the record.
+// BenchmarkRuns copies every run of a record to a batch of its own, with categories and numbers that change with each
+// entry: the cost of an entry must not grow with the record.
 func BenchmarkRuns(b *testing.B) {
 	for _, entries := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprint(entries), func(b *testing.B) {

@@ -43,13 +43,14 @@ func (e *LostError) Bytes() int64 {
 
 // Open opens the series in dir, which it takes over: Close closes it, and so does Open when it fails.
 //
-// A nil st means that nothing is known of the series: open files that are found are set aside as .NAME.orphan, and logged. Otherwise st
-// is the State that was saved last: what it lists as sealed is published, the open file is cut back to its mark to be continued (or
-// sealed, if the codec is another one now), and any open file that was begun later is removed, because what was in it will be appended
-// again. An older one, as of a directory that was moved away and back, is set aside.
+// A nil st means that nothing is known of the series: open files that are found are set aside as .NAME.orphan, and
+// logged. Otherwise st is the State that was saved last: what it lists as sealed is published, the open file is cut
+// back to its mark to be continued (or sealed, if the codec is another one now), and any open file that was begun later
+// is removed, because what was in it will be appended again. An older one, as of a directory that was moved away and
+// back, is set aside.
 //
-// When the file that st calls open is gone or too short, Open succeeds all the same, logs an error, sets aside what is left, and Lost
-// says so; the next Append begins a new file.
+// When the file that st calls open is gone or too short, Open succeeds all the same, logs an error, sets aside what is
+// left, and Lost says so; the next Append begins a new file.
 func Open(dir *faultfs.Dir, o Options, st *State) (*Series, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -128,7 +129,8 @@ func (s *Series) begunBefore(st State) {
 // publishKnown publishes a file that a State lists as sealed.
 func (s *Series) publishKnown(name string, unpublished bool) error {
 	if _, _, ok := parseName(s.o.Base, name); !ok {
-		return fmt.Errorf("publish %s: that is no name of this series (is the checkpoint of another directory?)", s.path(name))
+		return fmt.Errorf("publish %s: that is no name of this series (is the checkpoint of another directory?)",
+			s.path(name))
 	}
 	if unpublished {
 		return s.publish(name)
@@ -145,10 +147,12 @@ func (s *Series) publishKnown(name string, unpublished bool) error {
 func (s *Series) resume(m Mark, unpublished bool) error {
 	_, codec, ok := parseName(s.o.Base, m.File)
 	if !ok {
-		return fmt.Errorf("continue %s: that is no name of this series (is the checkpoint of another directory?)", s.path(m.File))
+		return fmt.Errorf("continue %s: that is no name of this series (is the checkpoint of another directory?)",
+			s.path(m.File))
 	}
 	if m.Bytes < 0 || m.Raw < 0 || m.Blocks < 0 || codec == Zstd && m.Blocks > m.Bytes/minFrame {
-		return fmt.Errorf("continue %s: %d blocks in %d bytes (%d raw) cannot be (is the checkpoint damaged? move it away)", s.path(m.File), m.Blocks, m.Bytes, m.Raw)
+		return fmt.Errorf("continue %s: %d blocks in %d bytes (%d raw) cannot be (is the checkpoint damaged? move it away)",
+			s.path(m.File), m.Blocks, m.Bytes, m.Raw)
 	}
 	name := Hidden(m.File)
 	if !unpublished {
@@ -196,8 +200,8 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	return nil
 }
 
-// giveUp notes that the open file cannot be continued and sets aside what is left of it. A plain file that is published stays where it
-// is: its bytes are good as far as they go.
+// giveUp notes that the open file cannot be continued and sets aside what is left of it. A plain file that is published
+// stays where it is: its bytes are good as far as they go.
 func (s *Series) giveUp(m Mark, have int64, unpublished bool) error {
 	s.lost = &LostError{File: s.path(m.File), Want: m.Bytes, Have: have}
 	switch {

@@ -1,8 +1,9 @@
 package rotate
 
-// The CRC-32 of two pieces of data, one behind the other, is made of those of the pieces, so that blocks can be compressed in any order
-// and written in theirs. A CRC is a remainder of polynomials over GF(2), with the coefficients from the highest bit down: bytes that come
-// behind shift it, which multiplies it by a power of x. Source: crc32_combine of zlib.
+// The CRC-32 of two pieces of data, one behind the other, is made of those of the pieces, so that blocks can be
+// compressed in any order and written in theirs. A CRC is a remainder of polynomials over GF(2), with the coefficients
+// from the highest bit down: bytes that come behind shift it, which multiplies it by a power of x. Source:
+// crc32_combine of zlib.
 
 const crcPoly = 0xedb88320
 

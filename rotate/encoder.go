@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// Measured on access logs in chunks of 1 MiB: level 5 deflates 275 MB/s to a 7.37th, level 6 217 MB/s to a 7.55th, level 9 38 MB/s
-	// to an 8.81th; zstd's fastest 374 MB/s to a 6.87th, its default 246 MB/s to a 6.90th.
+	// Measured on access logs in chunks of 1 MiB: level 5 deflates 275 MB/s to a 7.37th, level 6 217 MB/s to a 7.55th,
+	// level 9 38 MB/s to an 8.81th; zstd's fastest 374 MB/s to a 6.87th, its default 246 MB/s to a 6.90th.
 	defaultGzipLevel = 5
 	defaultZstdLevel = 1
 
@@ -19,8 +19,9 @@ const (
 	keepBuffer = 4 << 20 // an Encoder lets go of a larger one after use
 )
 
-// Encoder compresses chunks for any number of Series, one after the other; it keeps nothing of one for the next. It is not safe for
-// concurrent use. After a chunk of 1 MiB it holds 1.3 MB with gzip and 1.8 MB with zstd at their default levels.
+// Encoder compresses chunks for any number of Series, one after the other; it keeps nothing of one for the next. It is
+// not safe for concurrent use. After a chunk of 1 MiB it holds 1.3 MB with gzip and 1.8 MB with zstd at their default
+// levels.
 type Encoder struct {
 	codec Codec
 	gzip  *flate.Writer
@@ -48,7 +49,8 @@ type Block struct {
 // Size is the number of bytes that the block takes in a file.
 func (b *Block) Size() int { return len(b.data) }
 
-// NewEncoder makes an encoder. Levels: gzip 1 (fast) to 9 (small), zstd 1 to 22, none ignores it; 0 is the codec's default.
+// NewEncoder makes an encoder. Levels: gzip 1 (fast) to 9 (small), zstd 1 to 22, none ignores it; 0 is the codec's
+// default.
 func NewEncoder(c Codec, level int) (*Encoder, error) {
 	e := &Encoder{codec: c}
 	var err error
@@ -77,7 +79,8 @@ func NewEncoder(c Codec, level int) (*Encoder, error) {
 	return e, nil
 }
 
-// Encode compresses chunk, which is not empty, into memory behind dst: the block is valid as long as that is, with none as long as chunk.
+// Encode compresses chunk, which is not empty, into memory behind dst: the block is valid as long as that is, with none
+// as long as chunk.
 func (e *Encoder) Encode(dst, chunk []byte) (Block, error) {
 	b := Block{codec: e.codec, data: chunk, raw: int64(len(chunk)), count: 1}
 	out := buffer(dst)
@@ -115,23 +118,24 @@ func (e *Encoder) encode(chunk []byte) (Block, error) {
 	return b, err
 }
 
-// MaxChunk is the largest chunk that always fits into an empty file under maxSize bytes (0 = no limit), whatever is in it: at least 1, at
-// most 1 MiB.
+// MaxChunk is the largest chunk that always fits into an empty file under maxSize bytes (0 = no limit), whatever is in
+// it: at least 1, at most 1 MiB.
 func MaxChunk(c Codec, maxSize int64) int {
 	if maxSize <= 0 {
 		return maxChunk
 	}
 	room := maxSize
 	if c != None {
-		// Bytes that cannot be compressed are stored: gzip adds 5 for every 16 KiB at worst, zstd 3 for every 64 KiB, and each block some more.
+		// Bytes that cannot be compressed are stored: gzip adds 5 for every 16 KiB at worst, zstd 3 for every 64 KiB,
+		// and each block some more.
 		room -= int64(len(gzipHeader)) + tailSize(c, 1) + 64
 		room -= room / 2048
 	}
 	return int(max(1, min(room, maxChunk)))
 }
 
-// gzipHeader begins a file: deflate, no flags, no time, no extra flags, unknown system. It is always the same, so that the same bytes
-// make the same file.
+// gzipHeader begins a file: deflate, no flags, no time, no extra flags, unknown system. It is always the same, so that
+// the same bytes make the same file.
 var gzipHeader = [10]byte{0x1f, 0x8b, 8, 9: 0xff}
 
 // appendGzipTail appends the end of a member: a final block of nothing with fixed codes, CRC-32 and length.

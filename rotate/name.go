@@ -126,7 +126,8 @@ func scan(dir *faultfs.Dir, base string) ([]found, error) {
 	return all, nil
 }
 
-// nextIdent is that of a file to be begun at now: one more than any of its date has that exists or that is known to have been begun before.
+// nextIdent is that of a file to be begun at now: one more than any of its date has that exists or that is known to
+// have been begun before.
 func (s *Series) nextIdent(now time.Time) (ident, error) {
 	var id ident
 	if !s.o.Period.never() {
@@ -161,8 +162,8 @@ type File struct {
 	Codec Codec
 }
 
-// Files lists the published and open files of a series in the order of their dates and numbers. It may run while they are written: a file
-// that is published meanwhile is listed once, under one of its names.
+// Files lists the published and open files of a series in the order of their dates and numbers. It may run while they
+// are written: a file that is published meanwhile is listed once, under one of its names.
 func Files(dir *faultfs.Dir, base string) ([]File, error) {
 	all, err := scan(dir, base)
 	for range 100 { // a listing that raced with a rename can hold both names of a file, or neither
@@ -212,8 +213,8 @@ func exists(dir *faultfs.Dir, name string) (bool, error) {
 	return err == nil, err
 }
 
-// BaseOf is what a final name of a series has before its date and number. It takes names as they are given here, so that a base that ends
-// in a date is not told from a date.
+// BaseOf is what a final name of a series has before its date and number. It takes names as they are given here, so
+// that a base that ends in a date is not told from a date.
 func BaseOf(name string) (base string, ok bool) {
 	for _, c := range []Codec{Gzip, Zstd} {
 		if cut, packed := strings.CutSuffix(name, c.Suffix()); packed {

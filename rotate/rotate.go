@@ -1,13 +1,15 @@
-// Package rotate writes one series of output files: it names them, bounds their size, compresses what goes into them block by block,
-// seals them, publishes them under their final names and continues them after a crash. What is in them is opaque bytes.
+// Package rotate writes one series of output files: it names them, bounds their size, compresses what goes into them
+// block by block, seals them, publishes them under their final names and continues them after a crash. What is in them
+// is opaque bytes.
 //
 //	Append ── block ──► .NAME.open ── Seal: end of the format, fsync ──► sealed ── Publish: rename, fsync of the directory ──► NAME
 //	                        └── Sync: fsync, State ──► saved by the caller in its checkpoint ──► Publish · Open after a crash
 //
 //	NAME = BASE-YYYY-MM-DD_NNNNN[.gz|.zst]      without the date when the period is never
 //
-// The date is the local one at which the file was begun, the number the largest that any file of that date has, plus one. A crash
-// leaves State and files; Open cuts the file that State names back to its mark, and what came behind the mark has to be appended again.
+// The date is the local one at which the file was begun, the number the largest that any file of that date has, plus
+// one. A crash leaves State and files; Open cuts the file that State names back to its mark, and what came behind the
+// mark has to be appended again.
 //
 // Formats (docs/files.md has them byte by byte):
 //   - gzip: one member. A block is one chunk, deflated on its own and ended by a sync flush, so it begins and ends on a byte, refers to
@@ -15,9 +17,10 @@
 //   - zstd: a frame for each MiB of a chunk, each with content size and checksum; the end is a seek table in a skippable frame.
 //   - none: the bytes. The file takes its final name at the first Publish and is appended to under it.
 //
-// Invariants: a file that has its final name never changes, but for none, which only grows, or is cut back and grows again by the same
-// bytes after a crash. No existing file is replaced, and a Series uses no name twice. Every file holds at least one block. MaxSize bounds the bytes
-// on disk with everything the format adds, and is passed only by a single chunk that is too large for any file, which gets one of its own.
+// Invariants: a file that has its final name never changes, but for none, which only grows, or is cut back and grows
+// again by the same bytes after a crash. No existing file is replaced, and a Series uses no name twice. Every file
+// holds at least one block. MaxSize bounds the bytes on disk with everything the format adds, and is passed only by a
+// single chunk that is too large for any file, which gets one of its own.
 //
 // Limitations: a Series assumes that it is alone in writing to its series; the caller holds the lock that makes it so.
 package rotate
@@ -80,13 +83,15 @@ type Series struct {
 	broken     error // an fsync failed: nothing more is believed of the files
 }
 
-// ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the last Sync is not
-// known then. The cure: Close, Open again with the State that was saved last, and append again what came after it.
+// ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the
+// last Sync is not known then. The cure: Close, Open again with the State that was saved last, and append again what
+// came after it.
 var ErrBroken = errors.New("what was written since the last checkpoint may not be on disk; open the series again from there")
 
-// Append adds chunk to the open file as one block, compressed by enc, which has to be of the series' codec. Before, it begins a new
-// file when the clock asks for that or when MaxSize would be passed. It does not retain chunk. After an error the file is as it was
-// before, and the same chunk may be offered again, unless the error is ErrBroken. The bytes are durable after Sync.
+// Append adds chunk to the open file as one block, compressed by enc, which has to be of the series' codec. Before, it
+// begins a new file when the clock asks for that or when MaxSize would be passed. It does not retain chunk. After an
+// error the file is as it was before, and the same chunk may be offered again, unless the error is ErrBroken. The bytes
+// are durable after Sync.
 func (s *Series) Append(enc *Encoder, chunk []byte) error {
 	if s.broken != nil || len(chunk) == 0 {
 		return s.broken
@@ -140,9 +145,9 @@ func (s *Series) Tick() error {
 	return s.Seal()
 }
 
-// Seal finishes the open file and makes it durable; it is published by the Publish that follows the next Sync. Without an open file it
-// does nothing. When there is no room for the end of the file it stays open and Seal may be tried again; after a failed fsync the error
-// is ErrBroken.
+// Seal finishes the open file and makes it durable; it is published by the Publish that follows the next Sync. Without
+// an open file it does nothing. When there is no room for the end of the file it stays open and Seal may be tried
+// again; after a failed fsync the error is ErrBroken.
 func (s *Series) Seal() error {
 	if s.broken != nil || s.cur == nil {
 		return s.broken
@@ -156,7 +161,8 @@ func (s *Series) Seal() error {
 		if !errors.As(err, &table) {
 			return fmt.Errorf("seal %s: %w", s.path(w.File), err)
 		}
-		s.o.Logger.Error("a zstd file is sealed without its seek table: readers do not need it", "file", s.path(w.File), "error", err)
+		s.o.Logger.Error("a zstd file is sealed without its seek table: readers do not need it", "file", s.path(w.File),
+			"error", err)
 	}
 	killpoint.Reach("rotate.seal.written")
 	info, err := w.f.Stat()
@@ -171,9 +177,10 @@ func (s *Series) Seal() error {
 	return nil
 }
 
-// Sync makes everything durable that was appended and says how the series stands. The caller saves the State in its checkpoint and then
-// calls Publish with it. After an error the series is broken (ErrBroken): an fsync that failed is not tried again, because the kernel may
-// have dropped the bytes and would report success. Everything up to the State before is still durable.
+// Sync makes everything durable that was appended and says how the series stands. The caller saves the State in its
+// checkpoint and then calls Publish with it. After an error the series is broken (ErrBroken): an fsync that failed is
+// not tried again, because the kernel may have dropped the bytes and would report success. Everything up to the State
+// before is still durable.
 func (s *Series) Sync() (State, error) {
 	if s.broken != nil {
 		return State{}, s.broken
@@ -208,8 +215,9 @@ func (s *Series) Sync() (State, error) {
 	return st, nil
 }
 
-// Publish gives the sealed files that st lists their final names, durably, and for none also the open one; what was sealed after st
-// stays hidden. An existing file is never replaced: that is an error. After an error it may be called again, unless it is ErrBroken.
+// Publish gives the sealed files that st lists their final names, durably, and for none also the open one; what was
+// sealed after st stays hidden. An existing file is never replaced: that is an error. After an error it may be called
+// again, unless it is ErrBroken.
 func (s *Series) Publish(st State) error {
 	if s.broken != nil {
 		return s.broken
@@ -260,7 +268,8 @@ func (s *Series) Raw() int64 {
 // Idle says whether there is neither an open file nor one that has to be published.
 func (s *Series) Idle() bool { return s.cur == nil && len(s.sealed) == 0 }
 
-// Close releases the directory and the open file, which is neither sealed nor synced: Open continues it from the last State.
+// Close releases the directory and the open file, which is neither sealed nor synced: Open continues it from the last
+// State.
 func (s *Series) Close() error {
 	var err error
 	if s.cur != nil {
@@ -297,8 +306,8 @@ func (s *Series) abandon() error {
 	return errors.Join(w.f.Close(), s.dir.Remove(Hidden(w.File)))
 }
 
-// due says whether the clock asks for a new file. A clock that was set back behind the beginning of the file ends it no later than it
-// would end one that was begun now.
+// due says whether the clock asks for a new file. A clock that was set back behind the beginning of the file ends it no
+// later than it would end one that was begun now.
 func (s *Series) due(now time.Time) bool {
 	w := s.cur
 	if w.until.IsZero() {
@@ -330,7 +339,8 @@ func (s *Series) publish(name string) error {
 	return nil
 }
 
-// link points BASE_current to name. A file system without symbolic links must not stop the data, so that failing is only logged.
+// link points BASE_current to name. A file system without symbolic links must not stop the data, so that failing is
+// only logged.
 func (s *Series) link(name string) {
 	if !s.o.Link || s.o.Codec != None || name == "" || name == s.linked {
 		return

@@ -15,8 +15,9 @@ type sealed struct {
 	info fs.FileInfo
 }
 
-// Standing fails when what is being written is not where readers and the next start look for it: the open file or the directory was
-// removed, replaced, cut or moved away, or another file system is mounted over it. After an error the series is broken (ErrBroken).
+// Standing fails when what is being written is not where readers and the next start look for it: the open file or the
+// directory was removed, replaced, cut or moved away, or another file system is mounted over it. After an error the
+// series is broken (ErrBroken).
 func (s *Series) Standing() error {
 	if s.broken != nil {
 		return s.broken
@@ -56,7 +57,8 @@ func (s *Series) look(w *file) error {
 	return StillThere(s.path(name), own, w.Bytes)
 }
 
-// StillThere fails unless at path there is that file, with so many bytes. It looks from the top: the directory may be another one now.
+// StillThere fails unless at path there is that file, with so many bytes. It looks from the top: the directory may be
+// another one now.
 func StillThere(path string, own fs.FileInfo, size int64) error {
 	there, err := os.Lstat(path)
 	switch {

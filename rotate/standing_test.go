@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestStanding takes away what is being written, in every way that does not need another file system: it is noticed by whoever looks, by
-// Sync and by Seal, and nothing is said to be durable that nobody will find.
+// TestStanding takes away what is being written, in every way that does not need another file system: it is noticed by
+// whoever looks, by Sync and by Seal, and nothing is said to be durable that nobody will find.
 func TestStanding(t *testing.T) {
 	aways := map[string]func(dir, open string) error{
 		"removed": func(_, open string) error { return os.Remove(open) },
@@ -65,7 +65,8 @@ func TestSealedFileIsTakenAway(t *testing.T) {
 	must(t, s.Close())
 }
 
-// TestDirectoryMovedAwayAndBack: the file that was open in a directory that is back is not taken for one that will be written again.
+// TestDirectoryMovedAwayAndBack: the file that was open in a directory that is back is not taken for one that will be
+// written again.
 func TestDirectoryMovedAwayAndBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "web")
 	enc := newEncoder(t, Gzip)

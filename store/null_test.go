@@ -3,10 +3,12 @@ package store
 import (
 	"errors"
 	"testing"
+
+	"inkwell/proto"
 )
 
 func TestNull(t *testing.T) {
-	if err := errors.Join(Null{}.Append(t.Context(), entries("c", "a")), Null{}.Close()); err != nil {
+	if err := errors.Join(Null{}.Append(t.Context(), new(proto.Batch)), Null{}.Close()); err != nil {
 		t.Error(err)
 	}
 }

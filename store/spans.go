@@ -23,7 +23,8 @@ func (s *Span) Numbered() bool { return s.Stream != [16]byte{} }
 
 // follows says whether s goes on where before ends, so that the two are one span.
 func (s *Span) follows(before *Span) bool {
-	return before.Hour == s.Hour && before.Stream == s.Stream && (!s.Numbered() || before.End() == s.First) && before.Category == s.Category
+	return before.Hour == s.Hour && before.Stream == s.Stream && (!s.Numbered() || before.End() == s.First) &&
+		before.Category == s.Category
 }
 
 func (s *Span) grow(more *Span) {
@@ -31,9 +32,9 @@ func (s *Span) grow(more *Span) {
 	s.Bytes += more.Bytes
 }
 
-// Spans is the spans of a file in the order in which they stand in it, but for neighbours without numbers: of these there is one for each
-// category and hour, so that entries without numbers of many categories in turn do not make a span each. The zero value is empty. Not safe
-// for concurrent use.
+// Spans is the spans of a file in the order in which they stand in it, but for neighbours without numbers: of these
+// there is one for each category and hour, so that entries without numbers of many categories in turn do not make a
+// span each. The zero value is empty. Not safe for concurrent use.
 type Spans struct {
 	list  []Span
 	plain map[string]int // category → the span without numbers in the stretch of such at the end
@@ -75,12 +76,14 @@ func (l *Spans) Len() int { return len(l.list) }
 // List is the spans, valid until the next call.
 func (l *Spans) List() []Span { return l.list }
 
-// Join gives up the order: spans of the same hour, category and stream whose numbers follow each other become one, whatever stood between
-// them. The numbers of a stream only grow in a file, but for what came late: that keeps spans of its own. It says whether there are fewer.
+// Join gives up the order: spans of the same hour, category and stream whose numbers follow each other become one,
+// whatever stood between them. The numbers of a stream only grow in a file, but for what came late: that keeps spans of
+// its own. It says whether there are fewer.
 func (l *Spans) Join() bool {
 	before := l.list
 	slices.SortStableFunc(before, func(a, b Span) int {
-		return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Category, b.Category), slices.Compare(a.Stream[:], b.Stream[:]), cmp.Compare(a.First, b.First))
+		return cmp.Or(cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Category, b.Category), slices.Compare(a.Stream[:],
+			b.Stream[:]), cmp.Compare(a.First, b.First))
 	})
 	joined := Spans{list: before[:0]}
 	for _, s := range before {

@@ -10,8 +10,10 @@
 //	Checker    has something to do from time to time
 //	Reporter   can say what is wrong
 //	Connector  can be asked whether its peer is there
+//	Node       is made of others: a tree of stores
 //
-// The implementations stand beside it: store/hop is the next inkwell or scribed, with a spool before it.
+// The implementations stand in the packages below: store/series are files, store/hop is the next inkwell or scribed, with a spool before
+// it, and store/tree are the stores that are made of stores.
 package store
 
 import (
@@ -26,31 +28,34 @@ import (
 
 // Store is a place where entries can go.
 type Store interface {
-	// Append returns nil only when every entry of b is as durable as the store promises. On error none may be assumed stored; the
-	// caller may retry the whole batch. Append does not retain b. Safe for concurrent use.
+	// Append returns nil only when every entry of b is as durable as the store promises. On error none may be assumed
+	// stored; the caller may retry the whole batch. Append does not retain b. Safe for concurrent use.
 	Append(ctx context.Context, b *proto.Batch) error
 	// Close waits for pending Appends and releases what the store holds.
 	Close() error
 }
 
-// Keeper is a store whose entries are durable with the next checkpoint only, not when Append returns: whoever appends to it keeps
-// the entries, as a journal does, until a checkpoint with its marks was saved. After a crash it is opened with the states in them, and
-// everything that came behind them is appended again.
+// Keeper is a store whose entries are durable with the next checkpoint only, not when Append returns: whoever appends
+// to it keeps the entries, as a journal does, until a checkpoint with its marks was saved. After a crash it is opened
+// with the states in them, and everything that came behind them is appended again.
 type Keeper interface {
 	Store
-	// Mark makes what was appended durable and enters into m how every file stands, and what was added to it. It fails when a file is
-	// not where its readers look for it. After an error the store must be closed and opened anew with the states that were saved last.
+	// Mark makes what was appended durable and enters into m how every file stands, and what was added to it. It fails
+	// when a file is not where its readers look for it. After an error the store must be closed and opened anew with
+	// the states that were saved last.
 	Mark(m *Marks) error
 	// Publish says that the marks of the last Mark were saved.
 	Publish() error
 }
 
-// Urgent is a Keeper that can want its next Mark before it is time for one: a file waits for its name, or there is much to be said.
+// Urgent is a Keeper that can want its next Mark before it is time for one: a file waits for its name, or there is much
+// to be said.
 type Urgent interface {
 	Urgent() bool
 }
 
-// Dated is a Keeper that is told when the first entry of a batch came in: it goes into the file of that time, which may be over.
+// Dated is a Keeper that is told when the first entry of a batch came in: it goes into the file of that time, which may
+// be over.
 type Dated interface {
 	AppendDated(ctx context.Context, b *proto.Batch, since time.Time) error
 }
@@ -63,8 +68,8 @@ type Ahead interface {
 	Write(p any, since time.Time) error
 }
 
-// Exact is a Keeper that can say, when it was opened, that its files stand exactly as the states say with which it was opened. Then no
-// checkpoint has to know of it before something is appended.
+// Exact is a Keeper that can say, when it was opened, that its files stand exactly as the states say with which it was
+// opened. Then no checkpoint has to know of it before something is appended.
 type Exact interface {
 	Exact() bool
 }
@@ -85,22 +90,6 @@ type Reporter interface {
 	Status() string
 }
 
-// Check gives s its time, if it is a Checker.
-func Check(s Store, now time.Time) error {
-	if c, ok := s.(Checker); ok {
-		return c.Check(now)
-	}
-	return nil
-}
-
-// Status is what is wrong with s now, "" if nothing is or if it is no Reporter.
-func Status(s Store) string {
-	if r, ok := s.(Reporter); ok {
-		return r.Status()
-	}
-	return ""
-}
-
 // Connector is a store that can be asked whether its peer is there.
 type Connector interface {
 	Connect(ctx context.Context) error
@@ -114,7 +103,8 @@ type Schedule interface {
 	Reset()
 }
 
-// ErrTryLater says that a store, or the peer behind it, cannot take entries now; the same batch may be offered again later.
+// ErrTryLater says that a store, or the peer behind it, cannot take entries now; the same batch may be offered again
+// later.
 var ErrTryLater = errors.New("try later")
 
 // ErrClosed is returned by Append after Close.
@@ -154,8 +144,8 @@ func StatusText(err error) string {
 	return err.Error()
 }
 
-// PartialError says that a store took some of a batch: Left entries are missing somewhere. When the same batch is appended again, what was
-// taken is passed over.
+// PartialError says that a store took some of a batch: Left entries are missing somewhere. When the same batch is
+// appended again, what was taken is passed over.
 type PartialError struct {
 	Left    int
 	InOrder bool // the Left last entries are missing, and all of the others were taken: whoever likes appends only those (Rest)
@@ -178,7 +168,8 @@ func Rest(b *proto.Batch, err error) *proto.Batch {
 	return b.Section(b.Count()-part.Left, part.Left)
 }
 
-// Categories of our own making. They are no legal names for a sender, so that what is found in them was put there by Inkwell.
+// Categories of our own making. They are no legal names for a sender, so that what is found in them was put there by
+// Inkwell.
 const (
 	UnsafeCategory   = "_unsafe"   // messages whose category is no safe file name
 	OverflowCategory = "_overflow" // messages of categories beyond the limit
@@ -187,8 +178,9 @@ const (
 // MaxCategory is the longest category in bytes that becomes a file name.
 const MaxCategory = 200
 
-// SafeCategory says whether a category can be the name of a directory and of files in it, everywhere and for every reader: 1 to
-// MaxCategory bytes of printable UTF-8 without slashes, no leading dot (hidden) and none of the names that Inkwell keeps for itself.
+// SafeCategory says whether a category can be the name of a directory and of files in it, everywhere and for every
+// reader: 1 to MaxCategory bytes of printable UTF-8 without slashes, no leading dot (hidden) and none of the names that
+// Inkwell keeps for itself.
 func SafeCategory(name []byte) bool {
 	if len(name) == 0 || len(name) > MaxCategory || name[0] == '.' || !utf8.Valid(name) {
 		return false

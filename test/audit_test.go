@@ -24,6 +24,17 @@ func audit(t *testing.T, args ...string) (a audited, code int) {
 	return a, r.Code
 }
 
+// auditConfigured audits collectors by their configurations.
+func auditConfigured(t *testing.T, list ...*harness.Scribed) (a audited, code int) {
+	t.Helper()
+	args := []string{"--verify"}
+	for _, s := range list {
+		state := filepath.Join(filepath.Dir(s.Conf), "state", "scribed-"+s.Port)
+		args = append(args, s.Conf, "--collector-state", s.Conf+"="+state)
+	}
+	return audit(t, args...)
+}
+
 // TestAuditOfTwoCollectors lets a forwarder move from one collector to the other, and then takes lines away: from what it has sent, the
 // audit knows how many.
 func TestAuditOfTwoCollectors(t *testing.T) {
@@ -67,7 +78,7 @@ func TestAuditOfTwoCollectors(t *testing.T) {
 		t.Errorf("cat --dedupe prints %d lines, want %d", n, 3*each)
 	}
 	// Take a line of the manifest away, and what the state would make it anew from: as if nobody had written that file.
-	if err := os.Remove(filepath.Join(first, ".inkwell", "contents")); err != nil {
+	if err := os.Remove(filepath.Join(first, ".inkwell", "books")); err != nil {
 		t.Fatal(err)
 	}
 	manifest := filepath.Join(first, "app", ".manifest")

@@ -1,10 +1,8 @@
 package test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,59 +12,6 @@ import (
 
 	"inkwell/test/harness"
 )
-
-// journal is a systemd-journald of the test's own, in a namespace.
-type journal struct {
-	namespace string
-	daemon    *harness.Process
-	socket    *net.UnixConn
-}
-
-// startJournal starts journald. It throws nothing away, and its files are small, so that they are rotated.
-func startJournal(t *testing.T) *journal {
-	t.Helper()
-	j := &journal{namespace: fmt.Sprintf("inkwell-test-%d-%s", os.Getpid(), strings.ToLower(t.Name()[len("Test"):]))}
-	conf := filepath.Join("/run/systemd", "journald@"+j.namespace+".conf.d")
-	harness.WriteFile(t, filepath.Join(conf, "test.conf"), "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSystemMaxFileSize=512K\nSystemMaxFiles=100\n")
-	t.Cleanup(func() {
-		files, err := filepath.Glob("/var/log/journal/*." + j.namespace)
-		for _, path := range append(files, conf, "/run/systemd/journal."+j.namespace) {
-			err = errors.Join(err, os.RemoveAll(path))
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	j.start(t)
-	return j
-}
-
-func (j *journal) start(t *testing.T) {
-	t.Helper()
-	j.daemon = ink.Start(t, harness.Command{Program: "/lib/systemd/systemd-journald", Args: []string{j.namespace}})
-	harness.Until(t, "journald listens", func() bool {
-		var err error
-		j.socket, err = net.DialUnix("unixgram", nil, &net.UnixAddr{Name: "/run/systemd/journal." + j.namespace + "/socket", Net: "unixgram"})
-		return err == nil
-	})
-}
-
-// log sends lines from … to-1 of a source to the journal, as its own program.
-func (j *journal) log(t *testing.T, source string, from, to int) {
-	t.Helper()
-	for i := from; i < to; i++ {
-		line := bytes.TrimSuffix(harness.AppendLine(nil, source, i), []byte("\n"))
-		if _, err := fmt.Fprintf(j.socket, "SYSLOG_IDENTIFIER=%s\nPRIORITY=6\nMESSAGE=%s\n", source, line); err != nil {
-			t.Errorf("log to the journal: %v", err)
-			return
-		}
-	}
-}
-
-func (j *journal) rotate(t *testing.T) {
-	t.Helper()
-	harness.Tool(t, "journalctl", "--namespace="+j.namespace, "--rotate")
-}
 
 // journalctlOf is the journalctl that a forwarder has started, 0 if there is none.
 func journalctlOf(t *testing.T, forwarder int) int {
@@ -103,15 +48,16 @@ func linesSoFar(t *testing.T, dir, category string) []string {
 // programs log and the journal is rotated. In the end each entry is in the files once, in the order in which it was logged.
 func TestJournalIsThereOnce(t *testing.T) {
 	t.Parallel()
-	j := startJournal(t)
+	j := ink.Journal(t, "once")
 	dir, state := t.TempDir(), t.TempDir()
 	c := ink.Collect(t, dir, "--compress", "none")
-	args := []string{"forward", "--to", c.Addr, "--state", state, "--journal", "all category=j.{identifier} format=message namespace=" + j.namespace}
+	args := []string{"forward", "--to", c.Addr, "--state", state, "--journal", "all category=j.{identifier} format=message namespace=" + j.Namespace}
 	f := ink.Start(t, harness.Command{Args: args})
 	n := 0
 	batch := func() {
-		j.log(t, "one", n, n+500)
-		j.log(t, "two", n, n+500)
+		if err := errors.Join(j.Log("one", n, n+500), j.Log("two", n, n+500)); err != nil {
+			t.Fatal(err)
+		}
 		n += 500
 	}
 	for round := range 10 {
@@ -127,7 +73,7 @@ func TestJournalIsThereOnce(t *testing.T) {
 			if pid := journalctlOf(t, f.PID()); pid == 0 || syscall.Kill(pid, syscall.SIGKILL) != nil {
 				t.Error("there is no journalctl to kill")
 			}
-			j.rotate(t)
+			j.Rotate(t)
 		case 2:
 			c.Stop(t)
 			batch()
@@ -136,12 +82,12 @@ func TestJournalIsThereOnce(t *testing.T) {
 			c.Restart(t)
 		case 4: // with nothing in its socket, which would be lost
 			harness.Until(t, "all entries arrive", func() bool { return len(linesSoFar(t, dir, "j.two")) >= n })
-			j.daemon.Kill()
-			j.start(t)
+			j.Daemon.Kill()
+			j.Start(t)
 		case 3:
 			f.Stop(t)
 			batch()
-			j.rotate(t)
+			j.Rotate(t)
 			f = ink.Start(t, harness.Command{Args: args})
 		}
 	}

@@ -73,14 +73,19 @@ func newOldPeer(t *testing.T, judge func(call int, entries []harness.Entry) answ
 	})
 	t.Cleanup(func() {
 		_ = p.listen.Close()
-		p.mu.Lock()
-		for conn := range p.conns {
-			_ = conn.Close()
-		}
-		p.mu.Unlock()
+		p.cut()
 		work.Wait()
 	})
 	return p
+}
+
+// cut closes the connections, as a peer does that is restarted.
+func (p *oldPeer) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
 }
 
 func (p *oldPeer) port() string {

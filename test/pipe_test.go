@@ -293,6 +293,7 @@ func TestPipeStopsAtANewline(t *testing.T) {
 			default:
 				feed(t, w, "fifo", n, n+50)
 				n += 50
+				time.Sleep(2 * time.Millisecond) // it writes on for five seconds after each notice
 			}
 		}
 	}()

@@ -61,12 +61,12 @@ func TestSecondSignal(t *testing.T) {
 	}
 	c.Signal(syscall.SIGTERM)
 	select {
-	case <-time.After(1100 * time.Millisecond): // within a second it is the same signal
-		c.Signal(syscall.SIGTERM)
+	case <-time.After(500 * time.Millisecond):
+		c.Signal(syscall.SIGINT) // a second SIGTERM within a second would be the first
 	case <-ended(c.Process):
 	}
-	if code := c.Wait(t); code != 143 && code != 1 {
-		t.Errorf("ended with %d, want 143, or 1 if it gave up first\n%s", code, c.Stderr())
+	if code := c.Wait(t); code != 130 && code != 1 && code != 0 { // without room it may give up before
+		t.Errorf("ended with %d, want 130, or 0 or 1 if it gave up first\n%s", code, c.Stderr())
 	}
 	d.grow(t, 200)
 	c.Restart(t)

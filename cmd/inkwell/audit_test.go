@@ -76,7 +76,8 @@ func (s shelf) append(d *faultfs.Dir, name, header string, bodies ...[]byte) {
 	}
 }
 
-// file writes a file of category and says in the manifest, or, while it is open, in the ledger, what is in it. It returns its path.
+// file writes a file of category and says in the manifest, or, while it is open, in the ledger, what is in it. It
+// returns its path.
 func (s shelf) file(category string, codec rotate.Codec, open bool, list ...stretch) string {
 	s.t.Helper()
 	dir := s.open(category)
@@ -257,7 +258,7 @@ func TestAuditExitCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	configured, itsState := t.TempDir(), t.TempDir() // no manifests, as of a server with a configuration file
-	if err := errors.Join(os.Mkdir(filepath.Join(configured, "web"), 0o755), os.WriteFile(filepath.Join(configured, "web", "web-2026-11-25_00000.gz"), nil, 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(configured, "web"), 0o755), os.WriteFile(filepath.Join(configured, "web", "web-2026-11-25_00000.gz"), []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	cases := []struct {

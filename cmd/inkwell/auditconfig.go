@@ -77,7 +77,8 @@ func (w *audited) addSpools(s config.Sink) {
 	}
 }
 
-// stateRoots are the directories in which a daemon with a configuration can keep its state: it may run in another environment.
+// stateRoots are the directories in which a daemon with a configuration can keep its state: it may run in another
+// environment.
 func stateRoots(c *config.Config, lookup func(string) (string, bool)) (roots []string, err error) {
 	root, err := stateRoot(c, lookup)
 	if c.StateDir != "" && c.StateDir != root {
@@ -136,9 +137,9 @@ func collectorState(c *config.Config, roots []string) (string, error) {
 	return "", usagef("there are several states: %v (say which with --collector-state FILE=STATE)", there)
 }
 
-// destinations are the places in which the entries of a category have to be, by the configurations. Those of collectors that only hand it on
-// say nothing where others write it. Of several that write it to equally many places each stands for the same one of the others; otherwise it
-// is enough that one has it.
+// destinations are the places in which the entries of a category have to be, by the configurations. Those of collectors
+// that only hand it on say nothing where others write it. Of several that write it to equally many places each stands
+// for the same one of the others; otherwise it is enough that one has it.
 func (w *audited) destinations(category string) (all []audit.Destination) {
 	var lists [][]audit.Destination
 	writers := false

@@ -30,7 +30,8 @@ func keptBooks(t *testing.T, state, dir, name string, spans ...store.Span) {
 	check(err)
 	defer in.Close()
 	log := slog.New(slog.DiscardHandler)
-	b, err := books.Open(books.Options{State: in, Through: func(string) (uint64, bool) { return 1 << 40, true }, Logger: log, Health: stats.NewHealth(log)})
+	b, err := books.Open(books.Options{State: in, Through: func(string) (uint64, bool) { return 1 << 40, true },
+		Logger: log, Health: stats.NewHealth(log)})
 	check(err)
 	b.Add(dir, 0, 10, []store.Added{{Dir: dir, File: name, First: noon.Unix(), Last: noon.Unix(), Spans: spans}})
 	check(b.Save())
@@ -39,10 +40,12 @@ func keptBooks(t *testing.T, state, dir, name string, spans ...store.Span) {
 }
 
 func numbers(category string, first, count int64) store.Span {
-	return store.Span{Category: category, Hour: noon.Unix() / 3600, Stream: stream.ID{1}, First: first, Count: count, Bytes: 10 * count}
+	return store.Span{Category: category, Hour: noon.Unix() / 3600, Stream: stream.ID{1}, First: first, Count: count,
+		Bytes: 10 * count}
 }
 
-// TestAuditOfConfigurations: the configurations of a collector with a multi store and of a forwarder say where everything is.
+// TestAuditOfConfigurations: the configurations of a collector with a multi store and of a forwarder say where
+// everything is.
 func TestAuditOfConfigurations(t *testing.T) {
 	top := t.TempDir()
 	at := func(names ...string) string { return filepath.Join(append([]string{top}, names...)...) }
@@ -99,17 +102,21 @@ file_path=TOP/sender/spool
 	spooled(t, at("sender", "spool", "forward.spool"), linesOf(1, 0, 100, 10))
 	r := inkwell(t, nil, "audit", collect, forward)
 	want := fmt.Sprintf("web → %s: stream 01000000 (/var/log/x.log): 10 entries missing: 90-99", at("b"))
-	if r.code != exitFailed || !strings.Contains(flat(r.stdout), want) || strings.Contains(r.stdout, at("a")+": stream") || !strings.Contains(flat(r.stdout), "in spool 10, duplicated 0, missing 10") {
+	if r.code != exitFailed || !strings.Contains(flat(r.stdout), want) || strings.Contains(r.stdout, at("a")+": stream") ||
+		!strings.Contains(flat(r.stdout), "in spool 10, duplicated 0, missing 10") {
 		t.Errorf("code %d, %s\n%s\nwant %q", r.code, r.stderr, r.stdout, want)
 	}
 	for line := range strings.Lines(r.stdout) {
-		if n := len([]rune(strings.TrimRight(line, "\n"))); n > auditWidth && len(strings.Fields(line)) > 1 && !strings.Contains(line, top) {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > auditWidth && len(strings.Fields(line)) > 1 &&
+			!strings.Contains(line, top) {
 			t.Errorf("%d columns: %q", n, line)
 		}
 	}
 	keptBooks(t, state, at("b", "web"), "web_00001", numbers("web", 90, 10))
-	for _, args := range [][]string{{collect, forward}, {collect, "--state", at("sender")}, {at("a"), "--collector-state", at("a") + "=" + state, "--state", at("sender")}} {
-		if r := inkwell(t, nil, append([]string{"audit"}, args...)...); r.code != exitOK || !strings.Contains(flat(r.stdout), "missing 0") {
+	for _, args := range [][]string{{collect, forward}, {collect, "--state", at("sender")}, {at("a"), "--collector-state",
+		at("a") + "=" + state, "--state", at("sender")}} {
+		if r := inkwell(t, nil, append([]string{"audit"}, args...)...); r.code != exitOK || !strings.Contains(flat(r.stdout),
+			"missing 0") {
 			t.Errorf("audit %v: code %d, %s\n%s", args, r.code, r.stderr, r.stdout)
 		}
 	}
@@ -125,7 +132,8 @@ file_path=TOP/a
 	if r := inkwell(t, nil, "audit", other); r.code != exitUsage || !strings.Contains(r.stderr, "there is no journal") {
 		t.Errorf("%+v", r)
 	}
-	if r := inkwell(t, nil, "audit", forward); r.code != exitUsage || !strings.Contains(r.stderr, "no collector is given") {
+	if r := inkwell(t, nil, "audit", forward); r.code != exitUsage || !strings.Contains(r.stderr,
+		"no collector is given") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -146,13 +154,14 @@ func TestAuditTableFits(t *testing.T) {
 			t.Errorf("%d columns: %q", n, line)
 		}
 	}
-	if !strings.Contains(r.stdout, "hour (UTC)  received written journal") && !strings.Contains(r.stdout, "hour (UTC) received") {
+	if !strings.Contains(r.stdout, "hour (UTC)  received written journal") && !strings.Contains(r.stdout,
+		"hour (UTC) received") {
 		t.Errorf("%s", r.stdout)
 	}
 }
 
-// TestCatDedupeOfConfiguredCollectors: plain files of another base, one of which was there before anybody kept books, entries of several
-// categories in one file, and an open file whose books are elsewhere.
+// TestCatDedupeOfConfiguredCollectors: plain files of another base, one of which was there before anybody kept books,
+// entries of several categories in one file, and an open file whose books are elsewhere.
 func TestCatDedupeOfConfiguredCollectors(t *testing.T) {
 	top := t.TempDir()
 	one, two, state := filepath.Join(top, "one"), filepath.Join(top, "two"), filepath.Join(top, "state")
@@ -163,7 +172,8 @@ func TestCatDedupeOfConfiguredCollectors(t *testing.T) {
 		}
 	}
 	span := func(category string, first, count int64) store.Span {
-		return store.Span{Category: category, Hour: noon.Unix() / 3600, Stream: stream.ID{1}, First: first, Count: count, Bytes: 3 * count}
+		return store.Span{Category: category, Hour: noon.Unix() / 3600, Stream: stream.ID{1}, First: first, Count: count,
+			Bytes: 3 * count}
 	}
 	text := func(category string, first, count int) (s string) {
 		for i := range count {
@@ -177,13 +187,15 @@ func TestCatDedupeOfConfiguredCollectors(t *testing.T) {
 	}
 	defer in.Close()
 	log := slog.New(slog.DiscardHandler)
-	b, err := books.Open(books.Options{State: in, Through: func(string) (uint64, bool) { return 1 << 40, true }, Logger: log, Health: stats.NewHealth(log)})
+	b, err := books.Open(books.Options{State: in, Through: func(string) (uint64, bool) { return 1 << 40, true },
+		Logger: log, Health: stats.NewHealth(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	add := func(key, dir, name string, open bool, start int64, spans ...store.Span) {
 		t.Helper()
-		b.Add(key, 0, 10, []store.Added{{Dir: dir, File: name, Start: start, First: noon.Unix(), Last: noon.Unix(), Open: open, Spans: spans}})
+		b.Add(key, 0, 10, []store.Added{{Dir: dir, File: name, Start: start, First: noon.Unix(), Last: noon.Unix(),
+			Open: open, Spans: spans}})
 		if err := b.Save(); err != nil {
 			t.Fatal(err)
 		}

@@ -69,10 +69,13 @@ var auditColumns = []auditColumn{
 	{"dropped", "dropped", func(s *audit.Sums) int64 { return s.Dropped }, false},
 }
 
-// auditTable writes the hours of a category, and their sums if there are several: without the columns that have nothing but zeros, and shorter
-// where it would be too wide.
+// auditTable writes the hours of a category, and their sums if there are several: without the columns that have nothing
+// but zeros, and shorter where it would be too wide.
 func auditTable(to io.Writer, c *audit.Category) error {
-	columns := slices.DeleteFunc(slices.Clone(auditColumns), func(k auditColumn) bool { return !k.always && k.of(&c.Sums) == 0 })
+	columns := slices.DeleteFunc(slices.Clone(auditColumns), func(k auditColumn) bool {
+		return !k.always &&
+			k.of(&c.Sums) == 0
+	})
 	for _, short := range []bool{false, true} {
 		var out bytes.Buffer
 		if err := auditRows(&out, c, columns, short); err != nil {
@@ -185,19 +188,22 @@ func findingText(f *audit.Finding, streams int) string {
 	case audit.Twice:
 		return fmt.Sprintf("%s: %s twice in the files of %s, which must not be: %s", where, n, dirs, numbersText(f))
 	case audit.InBoth:
-		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)", f.Category, n, count(streams, "stream"), dirs)
+		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)", f.Category,
+			n, count(streams, "stream"), dirs)
 	case audit.Dropped:
 		return fmt.Sprintf("%s: %s set aside by their sender, because the next hop refuses them for ever (inkwell spool cat STATE/spool/refused)", f.Category, n)
 	case audit.Refused:
 		return fmt.Sprintf("%s: %s refused%s", f.Category, n, because)
 	case audit.Lost:
-		return fmt.Sprintf("%s: the open file %s of %s is not there; %s it held are not counted as written", f.Category, f.File, dirs, n)
+		return fmt.Sprintf("%s: the open file %s of %s is not there; %s it held are not counted as written", f.Category,
+			f.File, dirs, n)
 	case audit.Gone:
 		who := "somebody removed them, or the retention of an older version"
 		if f.Why == books.ByRetention {
 			who = "retention removed them"
 		}
-		return fmt.Sprintf("%s: finished files of %s are not there any more: %s with %s, which count as written; %s", f.Category, dirs, f.Text, n, who)
+		return fmt.Sprintf("%s: finished files of %s are not there any more: %s with %s, which count as written; %s",
+			f.Category, dirs, f.Text, n, who)
 	case audit.Damaged:
 		return fmt.Sprintf("%s: file %s of %s with %s: %s", f.Category, f.File, dirs, n, f.Text)
 	}
@@ -208,7 +214,8 @@ func findingText(f *audit.Finding, streams int) string {
 func numbersText(f *audit.Finding) string {
 	ranges := f.Ranges()
 	if more := len(ranges) - auditRanges; more > 0 {
-		return fmt.Sprintf("%s and %s", strings.ReplaceAll(ranges[:auditRanges].String(), ",", ", "), count(more, "further range"))
+		return fmt.Sprintf("%s and %s", strings.ReplaceAll(ranges[:auditRanges].String(), ",", ", "), count(more,
+			"further range"))
 	}
 	return strings.ReplaceAll(ranges.String(), ",", ", ")
 }
@@ -257,7 +264,8 @@ func auditSums(r *audit.Report) string {
 	if spooled > 0 {
 		parts = append(parts, "in spool "+humanize.Comma(spooled))
 	}
-	parts = append(parts, "duplicated "+humanize.Comma(s.Duplicated), "missing "+humanize.Comma(s.Missing), "refused "+humanize.Comma(s.Refused),
+	parts = append(parts, "duplicated "+humanize.Comma(s.Duplicated), "missing "+humanize.Comma(s.Missing),
+		"refused "+humanize.Comma(s.Refused),
 		"dropped "+humanize.Comma(s.Dropped)+";", count(len(r.Directories), "collector"), count(streams, "stream"))
 	const kept = "\u00a0" // a number stays with its word
 	text := strings.ReplaceAll(strings.Join(parts, ",\x00"), " ", kept)

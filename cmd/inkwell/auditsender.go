@@ -27,7 +27,8 @@ func (s sender) add(sum *audit.Audit) error {
 		return usagef("--state %s: this is of a collector (give its files as DIR, and for --state the state of a forwarder or the spool of a pipe)", path)
 	}
 	positions := false
-	for _, in := range []string{path, filepath.Join(path, "forward")} { // an older one with a configuration had a directory of its own in it
+	for _, in := range []string{path, filepath.Join(path,
+		"forward")} { // an older one with a configuration had a directory of its own in it
 		if !isDir(in) {
 			continue
 		}
@@ -61,7 +62,8 @@ func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 		return false, err
 	}
 	if damaged > 0 {
-		sum.Notef("%s: lines of the state of journals that were not written to their end and are passed over: %d", path, damaged)
+		sum.Notef("%s: lines of the state of journals that were not written to their end and are passed over: %d", path,
+			damaged)
 	}
 	for _, p := range journals {
 		sum.Acknowledged(p.Stream, p.Category, p.Journal, p.Number)
@@ -80,7 +82,8 @@ func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 	return there || len(journals) > 0, nil
 }
 
-// addSpools adds the spools in a directory and down to a depth beneath it, and says how many there are. The journals of collectors are none.
+// addSpools adds the spools in a directory and down to a depth beneath it, and says how many there are. The journals of
+// collectors are none.
 func addSpools(sum *audit.Audit, path string, depth int) (spools int, err error) {
 	add := sum.Waiting
 	if filepath.Base(path) == "refused" {

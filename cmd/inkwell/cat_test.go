@@ -271,7 +271,8 @@ func TestFollowBeginsWithWhatIsThere(t *testing.T) {
 	}
 }
 
-// A collector that was killed cuts its open file back to the last checkpoint and writes the same bytes again, in other chunks.
+// A collector that was killed cuts its open file back to the last checkpoint and writes the same bytes again, in other
+// chunks.
 func TestFollowAcrossACrash(t *testing.T) {
 	for _, codec := range codecs {
 		t.Run(codec.String(), func(t *testing.T) {

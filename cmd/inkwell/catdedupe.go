@@ -44,7 +44,8 @@ type held struct {
 	unordered bool // spans do not stand in this order
 }
 
-// dedupe prints what args name: files in the order given, directories that follow each other by the times of their files.
+// dedupe prints what args name: files in the order given, directories that follow each other by the times of their
+// files.
 func (a *app) dedupe(ctx context.Context, args, states []string) error {
 	d := &deduper{w: bufio.NewWriterSize(a.output(), 64<<10), states: states, known: make(map[string]contents)}
 	d.warn = func(format string, args ...any) { say(a.screen, "inkwell cat: "+format+"\n", args...) }
@@ -234,7 +235,8 @@ func (d *deduper) open(p piece, use func(r *bufio.Reader) error) error {
 	return err
 }
 
-// uncut finds the stretches that were printed in part and are not made of lines, so that their entries cannot be told apart.
+// uncut finds the stretches that were printed in part and are not made of lines, so that their entries cannot be told
+// apart.
 func (d *deduper) uncut(p piece, list []audit.Stretch) (whole []bool, err error) {
 	whole = make([]bool, len(list))
 	last := -1

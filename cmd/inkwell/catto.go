@@ -16,7 +16,8 @@ const (
 	exitTryLater   = 84 // the server said TRY_LATER ('T', as scribe_cat)
 	scribeCatUsage = "usage (message is stdin): scribe_cat [-h host[:port]] category"
 
-	// catToMax bounds the message: the original takes frames of 256 MiB, which hold the category and some bytes of the call as well.
+	// catToMax bounds the message: the original takes frames of 256 MiB, which hold the category and some bytes of the
+	// call as well.
 	catToMax = 256<<20 - 4096
 )
 

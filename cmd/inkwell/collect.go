@@ -136,6 +136,10 @@ func collectLines(l *flagLines) error {
 	if dir == "" {
 		return usagef("--dir DIR is missing: where shall the files go?")
 	}
+	dir, err := filepath.Abs(dir) // so that it is the same from wherever it is started
+	if err != nil {
+		return fmt.Errorf("find the directory %s: %w", dir, err)
+	}
 	if state == "" {
 		state = filepath.Join(dir, ".inkwell")
 	}

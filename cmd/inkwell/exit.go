@@ -48,7 +48,7 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 	}
 	fmt.Fprintf(a.screen, "%s: %v%s\n", cmd.CommandPath(), err, cure(err))
 	switch {
-	case errors.Is(err, forwarder.ErrLeftInSpool):
+	case errors.Is(err, forwarder.ErrLeftInSpool), errors.Is(err, forwarder.ErrAway):
 		return exitLeft
 	case errors.Is(err, faultfs.ErrLocked):
 		return exitLocked

@@ -22,6 +22,7 @@ type feedFlags struct {
 	journals []journald.Options
 	syslogs  []syslog.Options
 	listened []*syslog.Input // of syslogs
+	spare    []*syslog.Input // of the configuration of before, as far as their sockets were not taken over
 }
 
 // register adds --journal and --syslog.
@@ -136,8 +137,27 @@ func syslogOptions(s config.Syslog) (syslog.Options, error) {
 // empty says whether there are no such inputs.
 func (f *feedFlags) empty() bool { return len(f.journals)+len(f.syslogs) == 0 }
 
-// listen opens the sockets, as the user who started the program.
-func (f *feedFlags) listen(once bool) error {
+// clone is f without its sockets.
+func (f *feedFlags) clone() *feedFlags {
+	return &feedFlags{journals: slices.Clone(f.journals), syslogs: slices.Clone(f.syslogs)}
+}
+
+// listen opens the sockets, as the user who started the program, but for those that former has: they are taken over from there.
+func (f *feedFlags) listen(former *feedFlags) error {
+	f.spare = append(former.listened, former.spare...)
+	former.listened, former.spare = nil, nil
+	for _, o := range f.syslogs {
+		in, err := syslog.Listen(o, f.spare...)
+		if err != nil {
+			return err
+		}
+		f.listened = append(f.listened, in)
+	}
+	return nil
+}
+
+// check checks what the inputs cannot know of each other.
+func (f *feedFlags) check(once bool) error {
 	if once && len(f.syslogs) > 0 {
 		return usagef("--once ends with the input, and syslog has no end")
 	}
@@ -146,22 +166,29 @@ func (f *feedFlags) listen(once bool) error {
 			return usagef("%s is read twice into the same category: give all units at once", j.Name())
 		}
 	}
-	for _, o := range f.syslogs {
-		in, err := syslog.Listen(o)
-		if err != nil {
-			return errors.Join(err, f.close())
-		}
-		f.listened = append(f.listened, in)
-	}
 	return nil
 }
 
-// close closes the sockets of a forwarder that is not run.
+// keptFeed is an input whose sockets are not closed with it: the next forwarder of this process may take them over.
+type keptFeed struct{ *syslog.Input }
+
+// Close leaves the sockets open.
+func (keptFeed) Close() error { return nil }
+
+// close closes the sockets.
 func (f *feedFlags) close() error {
+	f.spare = append(f.spare, f.listened...)
+	f.listened = nil
+	return f.closeSpare()
+}
+
+// closeSpare closes the sockets that are not listened on any more.
+func (f *feedFlags) closeSpare() error {
 	var errs []error
-	for _, in := range f.listened {
+	for _, in := range f.spare {
 		errs = append(errs, in.Close())
 	}
+	f.spare = nil
 	return errors.Join(errs...)
 }
 
@@ -173,7 +200,7 @@ func (f *feedFlags) feeds(o *forwarder.Options, log *slog.Logger, set *stats.Set
 	}
 	for _, in := range f.listened {
 		in.Use(log, set)
-		list = append(list, in)
+		list = append(list, keptFeed{in})
 	}
 	return list
 }

@@ -173,6 +173,7 @@ func forwardLines(l *flagLines) error {
 	l.feeds()
 	l.copyOne("global", flagKey{"max_categories", "max-categories"})
 	l.without("once")
+	l.without("wait")
 	l.buffered(to, filepath.Join(state, "spool"))
 	return nil
 }

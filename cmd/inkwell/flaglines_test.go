@@ -3,6 +3,7 @@ package main
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,11 +28,11 @@ const mega = 1 << 20
 
 var meanings = []meaning{
 	{"dir", "/srv/logs", "file_path=/srv/logs", func(_ *config.Config, f config.File) bool { return f.Dir == "/srv/logs" }},
-	{"dir", "logs", "file_path=logs", func(_ *config.Config, f config.File) bool { return f.Dir == "logs" }},
-	{"dir", "007", "file_path=007", func(_ *config.Config, f config.File) bool { return f.Dir == "007" }},
+	{"dir", "/x/logs", "file_path=/x/logs", func(_ *config.Config, f config.File) bool { return f.Dir == "/x/logs" }},
+	{"dir", "/x/007", "file_path=/x/007", func(_ *config.Config, f config.File) bool { return f.Dir == "/x/007" }},
 	{"dir", "/a b/$c=d%'", "file_path=/a b/$c=d%'", func(_ *config.Config, f config.File) bool { return f.Dir == "/a b/$c=d%'" }},
-	{"dir", " a #1\t", `file_path=" a #1\t"`, func(_ *config.Config, f config.File) bool { return f.Dir == " a #1\t" }},
-	{"dir", `"`, `file_path="\""`, func(_ *config.Config, f config.File) bool { return f.Dir == `"` }},
+	{"dir", "/x/ a #1\t", `file_path="/x/ a #1\t"`, func(_ *config.Config, f config.File) bool { return f.Dir == "/x/ a #1\t" }},
+	{"dir", `/x/"`, `file_path="/x/\""`, func(_ *config.Config, f config.File) bool { return f.Dir == `/x/"` }},
 	{"state", "/var/lib/x #", `state="/var/lib/x #"`, func(c *config.Config, _ config.File) bool { return c.State == "/var/lib/x #" }},
 	{"listen", "127.0.0.1:7,unix:/a b", "listen=127.0.0.1:7|listen=unix:/a b", func(c *config.Config, _ config.File) bool {
 		return slices.Equal(c.Listen, []string{"127.0.0.1:7", "unix:/a b"})
@@ -230,6 +231,7 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 		{forward, "journal", "all", "<journal>|</journal>", false},
 		{forward, "syslog", "udp://127.0.0.1:514 unix:/s# category={app} format=raw", "<syslog>|listen=udp://127.0.0.1:514|listen=\"unix:/s#\"|category={app}|format=raw|</syslog>", false},
 		{forward, "once", "true", "# --once true: stays a flag", false},
+		{forward, "wait", "5s", "# --wait 5s: stays a flag", false},
 		{forward, "tls-ca", "/a #", `tls_ca="/a #"`, true},
 		{forward, "tls-server-name", "n", "tls_server_name=n", true},
 		{pipe, "spool-max", "1.5GB", "spool_max=1.5GB", false},
@@ -316,6 +318,20 @@ func TestStateOf(t *testing.T) {
 		got, err := s.stateOf(loaded, listened(loaded), lookup)
 		if err != nil || got != c.want {
 			t.Errorf("%s with %q: %+v, %v; want %+v", c.text, c.env, got, err, c.want)
+		}
+	}
+}
+
+// TestDirectoryIsTheSameFromEverywhere: a configuration that is printed for a relative --dir finds it from another directory.
+func TestDirectoryIsTheSameFromEverywhere(t *testing.T) {
+	at, err := filepath.Abs("logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := printed(t, "collect", "--dir=logs")
+	for _, want := range []string{"\nstate=" + at + "/.inkwell\n", "\nfile_path=" + at + "\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("want %q in\n%s", want, text)
 		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"inkwell/forwarder"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
-	"inkwell/internal/stats"
 )
 
 func (a *app) forward() *cobra.Command {
@@ -31,8 +30,11 @@ blocks of a file say what to follow, and its <store> where to send; what was pri
 
 In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text CATEGORY can use.
 
+--once waits for a next hop that is away, as long as it takes; with --wait it ends with 75 when that took nothing for so long, and the
+next run goes on.
+
 Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
-with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew.`,
+with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew and, with -c, reads the configuration again.`,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
   inkwell forward --to logs:1463 --state /var/lib/inkwell --format cri 'k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log'
   inkwell forward --to localhost:1463 --state /var/lib/inkwell --journal 'unit=nginx.service unit=app-*.service'
@@ -49,11 +51,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 			return several("CATEGORY=GLOB")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, hop, err := readForwarding(file, func() (string, error) { return flagText(cmd, args, forwardLines) })
-			if err != nil {
-				return err
-			}
-			return a.runForward(cmd, o, &forwarding{c: c, hop: hop, flags: w, feeds: feeds, file: file, user: cmp.Or(userName, c.User)})
+			return a.runForward(&forwardCommand{cmd: cmd, args: args, o: *o, flags: w, feeds: feeds, file: file, user: userName})
 		},
 	}
 	flags := cmd.Flags()
@@ -64,6 +62,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
+	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait", "with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
 	userFlag(flags, &userName)
 	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
@@ -72,8 +71,20 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	return cmd
 }
 
-// forwarding is what of a command line and its configuration is not an option of the forwarder.
+// forwardCommand is a command line of forward.
+type forwardCommand struct {
+	cmd   *cobra.Command
+	args  []string
+	o     forwarder.Options // what flags say
+	flags *lineFlags
+	feeds *feedFlags
+	file  string // of the configuration, "" = it is that of the flags
+	user  string // to become, "" = what the configuration says
+}
+
+// forwarding is what a command line and its configuration come to.
 type forwarding struct {
+	o     forwarder.Options
 	c     *config.Config
 	file  string // of the configuration, "" = it is that of the flags
 	flags *lineFlags
@@ -84,8 +95,28 @@ type forwarding struct {
 	state [2]stateDir // where positions are to be, and where an older Inkwell had them with the same words
 }
 
-// configure fills o from the configuration; flags that were given stand.
-func (w *forwarding) configure(cmd *cobra.Command, o *forwarder.Options, lookup func(string) (string, bool)) error {
+// read reads the configuration, and says what it comes to together with the flags. It can be read several times.
+func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, error) {
+	c, hop, err := readForwarding(f.file, func() (string, error) { return flagText(f.cmd, f.args, forwardLines) })
+	if err != nil {
+		return nil, err
+	}
+	w := &forwarding{o: f.o, c: c, hop: hop, flags: f.flags, feeds: f.feeds.clone(), file: f.file, user: cmp.Or(f.user, c.User)}
+	if err := w.configure(f.cmd, lookup); err != nil {
+		return nil, err
+	}
+	if err := needTo(w.o.To); err != nil {
+		return nil, err
+	}
+	if err := needTLS(f.cmd, w.o.To, w.o.Calls.TLS); err != nil {
+		return nil, err
+	}
+	return w, w.feeds.check(w.o.Once)
+}
+
+// configure fills the options from the configuration; flags that were given stand.
+func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, bool)) error {
+	o := &w.o
 	if w.file == "" { // the configuration has what the flags say
 		w.feeds = new(feedFlags)
 	}
@@ -140,7 +171,8 @@ func given(cmd *cobra.Command, name string) (yes bool) {
 }
 
 // settle says where positions and spool are.
-func (w *forwarding) settle(o *forwarder.Options, log *slog.Logger) error {
+func (w *forwarding) settle(log *slog.Logger) error {
+	o := &w.o
 	state, err := w.ours.positionsOf(w.state[0], w.state[1], log)
 	if err != nil {
 		return err
@@ -168,55 +200,6 @@ func parseLine(s string) (int, error) {
 		err = fmt.Errorf("line size %q: must be between 1KiB and 64MiB", s)
 	}
 	return int(n), err
-}
-
-func (a *app) runForward(cmd *cobra.Command, o *forwarder.Options, w *forwarding) error {
-	if err := w.configure(cmd, o, a.lookup); err != nil {
-		return err
-	}
-	if err := needTo(o.To); err != nil {
-		return err
-	}
-	if err := needTLS(cmd, o.To, o.Calls.TLS); err != nil {
-		return err
-	}
-	if err := w.feeds.listen(o.Once); err != nil {
-		return err
-	}
-	acc, err := a.account(w.user)
-	if err == nil {
-		here, _ := w.hop.spools("forward", w.state[0].dir)
-		err = acc.make(w.state[0].dir, cmp.Or(here.root, here.dir))
-	}
-	if err != nil {
-		return err
-	}
-	log, err := a.log.openFor(a.screen, acc)
-	if err == nil {
-		err = acc.become()
-	}
-	if err != nil {
-		return err
-	}
-	ctx, stop := a.untilSignal(cmd.Context(), log, func() {}) // from before anything is taken
-	defer stop()
-	if err := w.settle(o, log); err != nil {
-		return err
-	}
-	o.Logger, o.Stats = log, stats.New()
-	o.Feeds = w.feeds.feeds(o, log, o.Stats)
-	f, err := forwarder.Open(*o)
-	if err != nil {
-		return err
-	}
-	return a.run(ctx, job{log: log, stats: o.Stats, work: f.Run, read: func() reading {
-		s := f.Status()
-		r := reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: peerNote(s)}
-		if o.Once {
-			r.whole = s.BytesTotal
-		}
-		return r
-	}})
 }
 
 func peerNote(s forwarder.Status) string {

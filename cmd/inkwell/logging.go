@@ -7,26 +7,30 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
-	"gopkg.in/natefinch/lumberjack.v2"
 
 	"inkwell/internal/conf"
 )
 
-// How large a log file of --log-file gets before it is set aside, and how many are kept.
-const (
-	logFileMegabytes = 100
-	logFileBackups   = 5
-)
-
 // logging is where the program's own log goes: standard error, or a file that is rotated.
 type logging struct {
-	level slog.Level
-	path  string
-	file  *lumberjack.Logger // nil = standard error
+	level  slog.Level
+	format logFormat
+	path   string
+	file   *logFile // nil = standard error
 }
+
+// logFormat is what a line of the log looks like.
+type logFormat string
+
+// The formats: key=value for people, and an object a line for programs.
+const (
+	textLog logFormat = "text"
+	jsonLog logFormat = "json"
+)
 
 func (l *logging) flags(flags *pflag.FlagSet) {
 	flags.Var(conf.Value(&l.level, "info", "level", parseLevel), "log-level", "log at least this: debug, info, warn or error")
+	flags.Var(conf.Value(&l.format, string(textLog), "word", parseLogFormat), "log-format", "text, or json: one object a line")
 	flags.StringVar(&l.path, "log-file", "", fmt.Sprintf("log to this `FILE`, set aside at %d MB and kept %d times (default standard error)", logFileMegabytes, logFileBackups))
 }
 
@@ -38,22 +42,28 @@ func parseLevel(s string) (slog.Level, error) {
 	return l, nil
 }
 
+func parseLogFormat(s string) (logFormat, error) {
+	if f := logFormat(s); f == textLog || f == jsonLog {
+		return f, nil
+	}
+	return "", fmt.Errorf("log format %q: must be text or json", s)
+}
+
 // open returns the logger that the flags ask for; fallback is standard error.
 func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 	to := fallback
 	if l.path != "" {
-		// lumberjack opens at the first line and keeps a failure to itself, so ask now.
-		f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+		f, err := openLogFile(l.path)
 		if err != nil {
-			return nil, fmt.Errorf("open --log-file: %w", err)
+			return nil, err
 		}
-		if err := f.Close(); err != nil {
-			return nil, fmt.Errorf("close --log-file: %w", err)
-		}
-		l.file = &lumberjack.Logger{Filename: l.path, MaxSize: logFileMegabytes, MaxBackups: logFileBackups, LocalTime: true}
-		to = l.file
+		l.file, to = f, f
 	}
-	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: l.level})), nil
+	options := &slog.HandlerOptions{Level: l.level}
+	if l.format == jsonLog {
+		return slog.New(slog.NewJSONHandler(to, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(to, options)), nil
 }
 
 // openFor is open for a process that becomes another account: a log file that it makes is the account's.
@@ -69,10 +79,16 @@ func (l *logging) openFor(fallback io.Writer, acc *account) (*slog.Logger, error
 	return log, nil
 }
 
-// reopen closes the log file; the next line opens whatever then has its name.
-func (l *logging) reopen() error {
+// reopen has the next line go to whatever then has the name of the log file, and says so in the log, if there is such a file. Where that
+// cannot be opened, as by a user who must not write in its directory, the log goes on in the file that is open.
+func (l *logging) reopen(log *slog.Logger) {
 	if l.file == nil {
-		return nil
+		return
 	}
-	return l.file.Close()
+	if err := l.file.reopen(); err != nil {
+		log.Error("the log file cannot be opened anew: writing on to the one of before "+
+			"(have the program that rotates it create it for this user, as logrotate's 'create')", "error", err)
+		return
+	}
+	log.Info("log file opened anew", "file", l.path)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -27,13 +28,8 @@ func TestLogFileIsOpenedAnewAfterARename(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Info("second")
-	if err := l.reopen(); err != nil {
-		t.Fatal(err)
-	}
+	l.reopen(log)
 	log.Info("third")
-	if err := l.reopen(); err != nil {
-		t.Fatal(err)
-	}
 	old, err1 := os.ReadFile(path + ".1")
 	now, err2 := os.ReadFile(path)
 	if err := errors.Join(err1, err2); err != nil {
@@ -54,6 +50,30 @@ func TestLogLevel(t *testing.T) {
 	log.Warn("loud")
 	if strings.Contains(b.String(), "quiet") || !strings.Contains(b.String(), "msg=loud") {
 		t.Errorf("%s", b.String())
+	}
+}
+
+func TestLogFormat(t *testing.T) {
+	var b bytes.Buffer
+	log, err := (&logging{format: jsonLog}).open(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("hello", "lines", 3)
+	var line struct {
+		Time  time.Time
+		Level string
+		Msg   string
+		Lines int
+	}
+	if err := json.Unmarshal(b.Bytes(), &line); err != nil {
+		t.Fatalf("%v in %s", err, b.String())
+	}
+	if line.Msg != "hello" || line.Lines != 3 || line.Level != "INFO" || line.Time.IsZero() {
+		t.Errorf("%+v of %s", line, b.String())
+	}
+	if _, err := parseLogFormat("xml"); err == nil {
+		t.Error("xml is taken for a format")
 	}
 }
 
@@ -93,9 +113,6 @@ func TestSignals(t *testing.T) {
 		t.Error("SIGTERM did not end the work")
 	}
 	stop()
-	if err := a.log.reopen(); err != nil {
-		t.Error(err)
-	}
 }
 
 // failing is a standard output whose reader is gone.

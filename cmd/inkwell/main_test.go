@@ -238,7 +238,7 @@ func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 				a.Lines.MaxLine, b.Lines.MaxLine = 1<<10, 16<<20
 			}},
 	} {
-		cmd, o := a.forward(), new(forwarder.Options)
+		cmd := a.forward()
 		if err := cmd.ParseFlags(c.args); err != nil {
 			t.Fatal(err)
 		}
@@ -246,9 +246,11 @@ func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := (&forwarding{c: conf, hop: hop, file: file, flags: lineFlagsOf(t, c.args), feeds: new(feedFlags)}).configure(cmd, o, a.lookup); err != nil {
+		w := &forwarding{c: conf, hop: hop, file: file, flags: lineFlagsOf(t, c.args), feeds: new(feedFlags)}
+		if err := w.configure(cmd, a.lookup); err != nil {
 			t.Fatal(err)
 		}
+		o := &w.o
 		want := []forwarder.Input{{Category: "a", Glob: "/a", FromEnd: true, Exclude: []string{"x"}, Lines: of(1 << 10)}, {Category: "b", Glob: "/b", Lines: of(16 << 20)}}
 		want[0].Lines.Format = lines.CRI
 		c.change(&want[0], &want[1])

@@ -40,10 +40,7 @@ func (a *app) onSignals(log *slog.Logger, hup func(), steps ...func()) (stop fun
 		for s := range signals {
 			switch {
 			case s == syscall.SIGHUP:
-				if err := a.log.reopen(); err != nil {
-					log.Error("reopen log file", "error", err)
-				}
-				log.Info("log file opened anew")
+				a.log.reopen(log)
 				hup()
 			case repeats.Same(s, time.Now()):
 			case len(steps) == 0:

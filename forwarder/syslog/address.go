@@ -63,7 +63,7 @@ func (a address) listen() (socket, error) {
 		if err != nil {
 			return nil, explain(err)
 		}
-		return &streams{listener: l, address: a}, nil
+		return &streams{listener: l.(*net.TCPListener), address: a}, nil // of Listen with tcp
 	}
 	c, err := net.ListenPacket("udp", a.at)
 	if err != nil {
@@ -105,7 +105,7 @@ func (a address) listenUnix() (socket, error) {
 		if err != nil {
 			return nil, err
 		}
-		s = &streams{listener: l, address: a}
+		s = &streams{listener: l.(*net.UnixListener), address: a} // of Listen with unix
 	} else {
 		c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: a.at, Net: "unixgram"})
 		if err != nil {

@@ -65,23 +65,24 @@ type datagrams struct {
 		Close() error
 	}
 	address address
+	drops   uint32 // by the kernel since the socket was made, as far as they are counted
 }
 
 func (d *datagrams) String() string { return d.address.String() }
 
 func (d *datagrams) serve(ctx, hard context.Context, in *Input) {
 	l := &last{conn: d.conn}
+	_ = d.conn.SetReadDeadline(time.Time{}) // it may be the socket of a former input
 	defer l.watch(ctx)()
 	buf, control := make([]byte, 64<<10), make([]byte, 64)
 	parsers := make(map[string]*parser)
-	drops := uint32(0)
 	for {
 		l.before()
 		n, peer, lost, err := d.read(buf, control)
-		if lost != drops {
+		if drops := d.drops; lost != drops && err == nil {
 			in.dropped.Add(int64(lost - drops)) // it may have turned over
 			in.log.Warn("datagrams were dropped, because they came faster than they are taken", "address", d.String(), "dropped", lost-drops)
-			drops = lost
+			d.drops = lost
 		}
 		if err != nil {
 			if l.again(err) {
@@ -157,8 +158,11 @@ func closeSocket(c io.Closer) error {
 
 // streams are connections over which messages come one after the other.
 type streams struct {
-	listener net.Listener
-	address  address
+	listener interface {
+		net.Listener
+		SetDeadline(time.Time) error
+	}
+	address address
 }
 
 func (s *streams) String() string { return s.address.String() }
@@ -166,7 +170,8 @@ func (s *streams) String() string { return s.address.String() }
 func (s *streams) close() error { return closeSocket(s.listener) }
 
 func (s *streams) serve(ctx, hard context.Context, in *Input) {
-	defer context.AfterFunc(ctx, func() { _ = s.listener.Close() })()
+	_ = s.listener.SetDeadline(time.Time{}) // it may be the socket of a former input
+	defer context.AfterFunc(ctx, func() { _ = s.listener.SetDeadline(time.Unix(1, 0)) })()
 	for {
 		c, err := s.listener.Accept()
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,7 +116,9 @@ type Input struct {
 }
 
 // Listen opens the sockets of o, which must be valid: as whoever may, before the process becomes somebody else. Nothing is read before Run.
-func Listen(o Options) (_ *Input, err error) {
+// The sockets of former inputs, whose Run has returned, are taken over where the address is the same: what was sent to them meanwhile is
+// not lost, and who could not open them any more keeps them.
+func Listen(o Options, former ...*Input) (_ *Input, err error) {
 	in := &Input{o: o, received: make(map[string]*atomic.Int64)}
 	if in.o.MaxLine == 0 {
 		in.o.MaxLine = defaultLine
@@ -133,8 +136,11 @@ func Listen(o Options) (_ *Input, err error) {
 	for _, text := range o.Listen {
 		a, err := parseAddress(text)
 		if err == nil {
-			var s socket
-			if s, err = a.listen(); err == nil {
+			s := takeSocket(former, a)
+			if s == nil {
+				s, err = a.listen()
+			}
+			if err == nil {
 				in.sockets = append(in.sockets, s)
 				continue
 			}
@@ -142,6 +148,19 @@ func Listen(o Options) (_ *Input, err error) {
 		return nil, errors.Join(fmt.Errorf("listen for syslog on %s: %w", text, err), in.Close())
 	}
 	return in, nil
+}
+
+// takeSocket takes the socket of an address from the input that has it; nil = none has.
+func takeSocket(former []*Input, a address) socket {
+	for _, in := range former {
+		for i, s := range in.sockets {
+			if s.String() == a.String() {
+				in.sockets = slices.Delete(in.sockets, i, i+1)
+				return s
+			}
+		}
+	}
+	return nil
 }
 
 // Use gives the input its log and counters, before Open.

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Match returns the blocks that take a category: those of its own name, else those of the first prefix that fits, in byte order or the longest
-// first if so configured, else the default ones.
+// Match returns the blocks that take a category: those of its own name, else those of the first prefix that fits, in
+// byte order or the longest first if so configured, else the default ones.
 func (c *Config) Match(category string) []*Store {
 	type rule struct {
 		text  string
@@ -50,7 +50,8 @@ func (c *Config) Match(category string) []*Store {
 	return list
 }
 
-// Places are the parts of a sink each of which gets every entry: the children of a multi store of which all have to take it.
+// Places are the parts of a sink each of which gets every entry: the children of a multi store of which all have to
+// take it.
 func Places(s Sink) []Sink {
 	m, ok := s.(Multi)
 	if !ok || m.Any {
@@ -80,7 +81,8 @@ func HandsOn(s Sink) bool {
 	return false
 }
 
-// Files are the directories beneath which a sink leaves files for good: not those in which a buffer keeps what it will send.
+// Files are the directories beneath which a sink leaves files for good: not those in which a buffer keeps what it will
+// send.
 func Files(s Sink) (dirs []string) {
 	switch s := s.(type) {
 	case File:

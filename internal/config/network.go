@@ -25,6 +25,7 @@ var networkOptions = []option{
 	{key: "use_conn_pool", kind: exactly, value: "no", meaning: "`yes`: all stores that send to the same servers share one connection."},
 	{key: "ignore_network_error", kind: exactly, value: "no", meaning: "`yes`: a failure is not shown in the status."},
 	{key: "max_batch_size", kind: size, value: "4MiB", ours: true, meaning: "Bytes of one call, at most; what waits is sent in several. A larger message has a call of its own. How much a call holds below that follows what the server takes, see [operating.md](operating.md#the-next-hop)."},
+	{key: "max_connection_age", kind: duration, value: "10m", ours: true, meaning: "A connection that is so old, or up to a quarter younger, is replaced by another beside the calls: a balancer, or a name that has moved, gets its share; 0 = never."},
 	{key: "quarantine_after", kind: duration, value: "1h", ours: true, meaning: "A message that the server answers with TRY_LATER again and again, while it takes others, lets those pass, and is set aside after so long (`refused`)."},
 	{key: "dynamic_config_type", kind: text, meaning: "`thrift_bucket`: the server is asked for at a BucketStoreMapping service, by the number of the bucket that the store is in."},
 	{key: "bucket_id", kind: count, meaning: "The number of the bucket, for a store that is in none; a `bucket` store sets it for those in it."},
@@ -56,6 +57,7 @@ func (l *loader) network(b *conf.Block, p place) (Sink, error) {
 	if v, ok := o.Get("max_batch_size"); ok && (n.MaxBatch < 1<<10 || n.MaxBatch > 64<<20) {
 		n.MaxBatch = int(o.fallback("max_batch_size", v, "is not between 1KiB and 64MiB"))
 	}
+	n.MaxAge = o.duration("max_connection_age")
 	if n.Quarantine = o.duration("quarantine_after"); n.Quarantine <= 0 {
 		v, _ := o.Get("quarantine_after")
 		o.fallback("quarantine_after", v, "would set aside what had no chance")

@@ -88,6 +88,7 @@ type Network struct {
 	Pool        bool          // stores with the same addresses share a connection
 	IgnoreError bool          // failing is not shown in the status
 	MaxBatch    int           // bytes of a call
+	MaxAge      time.Duration // of a connection; 0 = any
 	Quarantine  time.Duration // an entry that alone is answered with TRY_LATER is set aside after so long
 	Mapping     *Mapping
 }

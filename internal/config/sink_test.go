@@ -166,7 +166,7 @@ func TestCategories(t *testing.T) {
 
 func TestBuffer(t *testing.T) {
 	lines := []string{"type=buffer", "<primary>", "type=network", "remote_host=h", "remote_port=1463", "</primary>", "<secondary>", "type=file", "file_path=/buf", "max_size=3000000", "</secondary>"}
-	network := Network{Addrs: []string{"h:1463"}, Timeout: 5 * time.Second, MaxBatch: 4 << 20, Quarantine: time.Hour}
+	network := Network{Addrs: []string{"h:1463"}, Timeout: 5 * time.Second, MaxBatch: 4 << 20, MaxAge: 10 * time.Minute, Quarantine: time.Hour}
 	file := standard(t)
 	file.Dir, file.MaxSize, file.NoSymlink = "/buf", 3_000_000, true
 	want := Buffer{Primary: network, Secondary: file, RetryInterval: 300 * time.Second, RetryRange: 60 * time.Second, Replay: true, MinRetry: 5 * time.Second, MaxRetry: 100 * time.Second,
@@ -216,7 +216,7 @@ func TestNetwork(t *testing.T) {
 		{"service_list=a:1 b:2\nservice_order=listed", Network{Addrs: []string{"a:1", "b:2"}}},
 		{"service_list=a:1\nremote_host=h\nremote_port=2", Network{Addrs: []string{"a:1"}, Shuffle: true}},
 		{"remote_host=h\nremote_port=1\ntimeout=200\nuse_conn_pool=yes\nignore_network_error=yes\nmax_batch_size=1MiB\nquarantine_after=10m",
-			Network{Addrs: []string{"h:1"}, Timeout: 200 * time.Millisecond, Pool: true, IgnoreError: true, MaxBatch: 1 << 20, Quarantine: 10 * time.Minute}},
+			Network{Addrs: []string{"h:1"}, Timeout: 200 * time.Millisecond, Pool: true, IgnoreError: true, MaxBatch: 1 << 20, MaxAge: 10 * time.Minute, Quarantine: 10 * time.Minute}},
 		{"dynamic_config_type=thrift_bucket\nbucket_id=3\nbucket_updater_host=u\nbucket_updater_port=9999\nbucket_updater_ttl=3",
 			Network{Mapping: &Mapping{Addrs: []string{"u:9999"}, Bucket: 3, TTL: 3 * time.Second, Timeout: time.Second}}},
 	}
@@ -230,6 +230,7 @@ func TestNetwork(t *testing.T) {
 		if c.want.Quarantine == 0 {
 			c.want.Quarantine = time.Hour
 		}
+		c.want.MaxAge = 10 * time.Minute
 		got := sinks(t, storeText("category=a", "type=network", c.lines))[0].Sink
 		if !reflect.DeepEqual(got, Sink(c.want)) || !reflect.DeepEqual(got.For("x"), got) {
 			t.Errorf("%s\n got %+v\nwant %+v", c.lines, got, c.want)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Standing fails when the directory is not any more what its path leads to: it was removed, moved away or replaced, or another file system
-// was mounted over it.
+// Standing fails when the directory is not any more what its path leads to: it was removed, moved away or replaced, or
+// another file system was mounted over it.
 func (d *Dir) Standing() error {
 	own, err := d.root.Stat(".")
 	if err != nil {
@@ -32,7 +32,8 @@ func (d *Dir) Writable() error {
 		return &os.PathError{Op: "statfs", Path: d.path, Err: err}
 	}
 	if st.Flags&unix.ST_RDONLY != 0 {
-		return &os.PathError{Op: "write", Path: d.path, Err: errors.Join(unix.EROFS, errors.New("the file system was mounted read-only"))}
+		return &os.PathError{Op: "write", Path: d.path, Err: errors.Join(unix.EROFS,
+			errors.New("the file system was mounted read-only"))}
 	}
 	return nil
 }

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// freeFrame is what a frame may hold, in bytes, without a share of MaxInFlight; and what must arrive within each ReadTimeout.
+// freeFrame is what a frame may hold, in bytes, without a share of MaxInFlight; and what must arrive within each
+// ReadTimeout.
 const freeFrame = 256 << 10
 
 // long is a frame that does not fit into what a connection holds itself.
@@ -41,8 +42,8 @@ func (l *long) release() {
 	}
 }
 
-// receive reads the frame, a very long one into a file. The buffer is at most four times what has arrived, or what the frame before had: a peer that sent so much
-// once is believed to do so again, up to freeFrame.
+// receive reads the frame, a very long one into a file. The buffer is at most four times what has arrived, or what the
+// frame before had: a peer that sent so much once is believed to do so again, up to freeFrame.
 func (l *long) receive() error {
 	c := l.c
 	if err := c.flush(); err != nil {
@@ -52,7 +53,7 @@ func (l *long) receive() error {
 	l.have = copy(l.buf.b, c.unread)
 	c.unread = c.small[:0]
 	for next := 0; l.have < l.n; { // next: where the deadline is set again
-		if l.n > maxHeld && l.have >= spillAfter && c.s.o.SpillDir != "" {
+		if l.spills() && l.have >= spillAfter {
 			return l.spilled()
 		}
 		if l.have == len(l.buf.b) {
@@ -76,12 +77,19 @@ func (l *long) receive() error {
 	return nil
 }
 
+// spills says whether the frame goes to a file.
+func (l *long) spills() bool { return l.n > maxHeld && l.c.s.o.SpillDir != "" }
+
 // grow makes room for more of the frame.
 func (l *long) grow() error {
 	size := 4 * l.have
-	if l.have < freeFrame {
+	switch {
+	case l.have < freeFrame:
 		size = min(size, freeFrame)
-	} else if size = max(size, l.c.last); l.n <= maxHeld || l.c.s.o.SpillDir == "" {
+	case l.spills():
+		size = spillAfter
+	default:
+		size = max(size, l.c.last)
 		if err := l.share(); err != nil {
 			return err
 		}
@@ -90,7 +98,8 @@ func (l *long) grow() error {
 	return nil
 }
 
-// share waits for the frame's share of MaxInFlight, first among the frames of its address: who holds much waits for himself.
+// share waits for the frame's share of MaxInFlight, first among the frames of its address: who holds much waits for
+// himself.
 func (l *long) share() error {
 	s := l.c.s
 	want := min(int64(l.n), s.o.MaxInFlight)

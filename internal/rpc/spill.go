@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	maxHeld    = 16 << 20 // bytes of a frame that is received into memory; a longer one goes to a file, if there is a directory for it
+	maxHeld    = 16 << 20 // bytes of a frame that is received into memory, or of any if there is no directory for files
 	spillAfter = 1 << 20  // bytes that must have arrived before that
 	maxSpilled = 1 << 30  // bytes of such frames at once
 )
 
-// spill is a frame in a file without a name, which goes away with the process at the latest. Its bytes are mapped when they are all there:
-// they take no memory that the kernel could not take back.
+// spill is a frame in a file without a name, which goes away with the process at the latest. Its bytes are mapped when
+// they are all there: they take no memory that the kernel could not take back.
 type spill struct {
 	f    *os.File
 	data []byte

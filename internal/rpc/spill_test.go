@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,7 +36,8 @@ func (l *largest) Log(_ context.Context, b *proto.Batch) (proto.ResultCode, erro
 	return proto.OK, nil
 }
 
-// TestLongFramesGoThroughFiles: a call over 16 MiB is taken whole, leaves nothing behind, and the next one on the connection is read as ever.
+// TestLongFramesGoThroughFiles: a call over 16 MiB is taken whole, leaves nothing behind, and the next one on the
+// connection is read as ever.
 func TestLongFramesGoThroughFiles(t *testing.T) {
 	for name, each := range map[string]int{"many entries": 30, "large entries": 5 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +53,12 @@ func TestLongFramesGoThroughFiles(t *testing.T) {
 			go p.send(append(append(framed(frame), framed(small)...), framed(frame)...))
 			p.answer(1, proto.OK)
 			p.answer(2, proto.OK)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			p.answer(1, proto.OK)
+			if runtime.ReadMemStats(&after); !raceEnabled && after.TotalAlloc-before.TotalAlloc > 4*spillAfter {
+				t.Errorf("the second took %d bytes of memory", after.TotalAlloc-before.TotalAlloc)
+			}
 			if got, want := h.entries.Load(), int64(2*b.Count()+1); got != want {
 				t.Errorf("%d entries, want %d", got, want)
 			}

@@ -265,8 +265,8 @@ func (a *Audit) found(r *Report, k key, f Finding, numbers stream.Ranges) {
 	r.Findings = append(r.Findings, f)
 }
 
-// copies finds what collectors have twice, each by itself and together. Numbers are of a stream and a category: where the entries of
-// several are kept, the same one does not mean the same entry.
+// copies finds what collectors have twice, each by itself and together. Numbers are of a stream and a category: where
+// the entries of several are kept, the same one does not mean the same entry.
 func (a *Audit) copies(r *Report, k key) {
 	if kept(k.category) {
 		return

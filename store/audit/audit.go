@@ -7,17 +7,19 @@
 //	ROOT/.counts     what was left out, and why               ─┘
 //	a forwarder's positions and spools: up to where a stream has to be there, and what still waits
 //
-// The numbers of a stream begin at 0 and are dense, so that every number up to the highest one known has to be somewhere: in a file, in
-// a journal, in a spool, handed on, or refused. What is nowhere is missing. Sets of numbers are added up, not counts, so that what two
-// sources know of is counted once. A category whose entries have to be in several places is looked at for each of them: its name is then
-// "CATEGORY → PLACE".
+// The numbers of a stream begin at 0 and are dense, so that every number up to the highest one known has to be
+// somewhere: in a file, in a journal, in a spool, handed on, or refused. What is nowhere is missing. Sets of numbers
+// are added up, not counts, so that what two sources know of is counted once. A category whose entries have to be in
+// several places is looked at for each of them: its name is then "CATEGORY → PLACE".
 //
-// What is audited may be in use. Sources are read in the order in which entries move (positions, spools, journal, books, streams, manifests),
-// so that an entry is seen at least once; give them in that order: Acknowledged, Waiting, Aside, then Collector.
+// What is audited may be in use. Sources are read in the order in which entries move (positions, spools, journal,
+// books, streams, manifests), so that an entry is seen at least once; give them in that order: Acknowledged, Waiting,
+// Aside, then Collector.
 //
-// Limitations: entries without numbers are counted, and nothing can be missing of them. What was handed on to a next hop that is not audited
-// counts as arrived. Of refused entries a collector keeps the numbers within bounds. Those beyond, and those that older versions counted,
-// are known by stream only: as many numbers that are nowhere count as refused, not as missing, and a note says so.
+// Limitations: entries without numbers are counted, and nothing can be missing of them. What was handed on to a next
+// hop that is not audited counts as arrived. Of refused entries a collector keeps the numbers within bounds. Those
+// beyond, and those that older versions counted, are known by stream only: as many numbers that are nowhere count as
+// refused, not as missing, and a note says so.
 package audit
 
 import (
@@ -34,7 +36,8 @@ import (
 // Options are the choices of an Audit.
 type Options struct {
 	Since time.Time // hours before it are left out of the report; zero: none are
-	// Destinations are the places in which the entries of a category have to be. nil, or none: in one, which has no name.
+	// Destinations are the places in which the entries of a category have to be. nil, or none: in one, which has no
+	// name.
 	Destinations func(category string) []Destination
 	// Progress is told how far a source is; nil = nobody is.
 	Progress func(what string, done, total int64)
@@ -137,7 +140,8 @@ func (t *tally) hour(at int64) *hour {
 	return h
 }
 
-// Acknowledged says that the numbers 0 … number-1 of a stream were acknowledged to the input at path: they have to be somewhere.
+// Acknowledged says that the numbers 0 … number-1 of a stream were acknowledged to the input at path: they have to be
+// somewhere.
 func (a *Audit) Acknowledged(id stream.ID, category, path string, number int64) {
 	for _, name := range a.names(category) {
 		t := a.tally(name, id)
@@ -170,7 +174,8 @@ func (a *Audit) names(category string) (names []string) {
 
 func nameAt(category string, d Destination) string { return category + " → " + d.Name }
 
-// nameIn is what a category is called in the files of a directory. In one that is of no destination they are of the first next hop.
+// nameIn is what a category is called in the files of a directory. In one that is of no destination they are of the
+// first next hop.
 func (a *Audit) nameIn(category, dir string) string {
 	all := a.destinations(category)
 	for _, d := range all {

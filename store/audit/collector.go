@@ -64,7 +64,8 @@ func (a *Audit) Collector(s Source) error {
 		s.State = filepath.Join(s.Dirs[0], StateName)
 	}
 	a.dirs = append(a.dirs, s.Name)
-	c := &collector{Audit: a, Source: s, held: make(map[string]*store.Added), plain: make(map[string][]plainRecord), taken: make(map[string]bool),
+	c := &collector{Audit: a, Source: s, held: make(map[string]*store.Added), plain: make(map[string][]plainRecord),
+		taken:  make(map[string]bool),
 		writes: make(map[string]bool), seen: make(map[string]bool)}
 	if err := c.state(); err != nil {
 		return err
@@ -90,7 +91,8 @@ func (a *Audit) Collector(s Source) error {
 // state reads journal, books, checkpoint and streams, in this order: entries move so.
 func (c *collector) state() error {
 	if _, err := os.Stat(c.State); errors.Is(err, fs.ErrNotExist) {
-		c.note(fmt.Sprintf("%s: there is no state directory %s: what open files and the journal hold is not counted", c.Name, c.State))
+		c.note(fmt.Sprintf("%s: there is no state directory %s: what open files and the journal hold is not counted", c.Name,
+			c.State))
 		return nil
 	} else if err != nil {
 		return err
@@ -151,8 +153,9 @@ func keptAs(category string, through map[string]uint64) string {
 	return store.OverflowCategory
 }
 
-// checkpointed raises through to the journal offset below which the files have everything of a category. What stands behind the object,
-// as its checksum, is passed over: what is read decides only about entries without numbers, and those of the journal.
+// checkpointed raises through to the journal offset below which the files have everything of a category. What stands
+// behind the object, as its checksum, is passed over: what is read decides only about entries without numbers, and
+// those of the journal.
 func (c *collector) checkpointed(dir *faultfs.Dir, through map[string]uint64) error {
 	data, err := dir.ReadFile(checkpoint)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -171,7 +174,8 @@ func (c *collector) checkpointed(dir *faultfs.Dir, through map[string]uint64) er
 		} `json:"outlets"`
 	}
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&saved); err != nil {
-		c.note(fmt.Sprintf("%s is damaged: entries of the journal that have no numbers may be counted twice", filepath.Join(dir.Path(), checkpoint)))
+		c.note(fmt.Sprintf("%s is damaged: entries of the journal that have no numbers may be counted twice",
+			filepath.Join(dir.Path(), checkpoint)))
 	}
 	for category, m := range saved.Categories {
 		through[category] = max(through[category], m.Through)
@@ -301,6 +305,7 @@ func (c *collector) count(name string, n *books.Count, path string) {
 			c.refused[id] += n.Entries
 		}
 	default:
-		c.note(fmt.Sprintf("%s: %d entries of %q are %q, which this program does not know", path, n.Entries, n.Category, n.What))
+		c.note(fmt.Sprintf("%s: %d entries of %q are %q, which this program does not know", path, n.Entries, n.Category,
+			n.What))
 	}
 }

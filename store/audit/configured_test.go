@@ -32,7 +32,8 @@ func newHouse(t *testing.T) *house {
 	h.state = opened(t, h.top, "state")
 	log := slog.New(slog.DiscardHandler)
 	var err error
-	h.books, err = books.Open(books.Options{State: h.state, Through: func(string) (uint64, bool) { return h.end, true }, Logger: log, Health: stats.NewHealth(log),
+	h.books, err = books.Open(books.Options{State: h.state, Through: func(string) (uint64, bool) { return h.end, true },
+		Logger: log, Health: stats.NewHealth(log),
 		Destinations: []books.Destination{{Root: h.dir("a")}, {Root: h.dir("b")}}})
 	h.check(err)
 	t.Cleanup(func() { h.check(h.books.Close()) })
@@ -63,7 +64,8 @@ func (h *house) file(dir, name string, open bool, start int64, spans ...store.Sp
 	}
 	h.check(errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, onDisk), make([]byte, size), 0o644)))
 	h.end++
-	h.books.Add(dir, h.end-1, h.end, []store.Added{{Dir: dir, File: name, Start: start, First: noon.Unix(), Last: noon.Unix() + 60, Open: open, Spans: spans}})
+	h.books.Add(dir, h.end-1, h.end, []store.Added{{Dir: dir, File: name, Start: start, First: noon.Unix(),
+		Last: noon.Unix() + 60, Open: open, Spans: spans}})
 	h.check(h.books.Save())
 	h.books.Publish(time.Now())
 }
@@ -105,7 +107,8 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 	}{
 		"files of several categories and directories, finished and open": {
 			write: func(h *house, _ *Audit) []Source {
-				h.file(h.dir("a", "web"), f0, false, 0, entriesOf("web", 1, 0, 10), entriesOf("api", 2, 0, 5), entriesOf("web", 1, 10, 5))
+				h.file(h.dir("a", "web"), f0, false, 0, entriesOf("web", 1, 0, 10), entriesOf("api", 2, 0, 5), entriesOf("web", 1,
+					10, 5))
 				h.file(h.dir("a", "web"), f1, true, 0, entriesOf("web", 1, 15, 5))
 				h.file(h.dir("b"), "app_00000", true, 0, entriesOf("api", 2, 5, 5), entriesOf("api", 0, 0, 3))
 				log(h.t, h.dir("state", "journal"), "web", 1, 18, 4)
@@ -199,8 +202,10 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 				h.check(a.Collector(s))
 			}
 			r := a.Report()
-			if got := sums(r.Sums); got != c.sums || r.Sums.HandedOn != c.handed || found(r) != c.findings || r.Fault != c.fault {
-				t.Errorf("sums %s, handed on %d, fault %v, findings %q; want %s, %d, %v, %q", got, r.Sums.HandedOn, r.Fault, found(r), c.sums, c.handed, c.fault, c.findings)
+			if got := sums(r.Sums); got != c.sums || r.Sums.HandedOn != c.handed || found(r) != c.findings ||
+				r.Fault != c.fault {
+				t.Errorf("sums %s, handed on %d, fault %v, findings %q; want %s, %d, %v, %q", got, r.Sums.HandedOn, r.Fault,
+					found(r), c.sums, c.handed, c.fault, c.findings)
 			}
 		})
 	}
@@ -222,7 +227,8 @@ func TestFilesThatAreGone(t *testing.T) {
 	for _, f := range r.Findings {
 		got = append(got, string(f.Kind)+" "+f.Text+" "+f.Why)
 	}
-	if text := strings.Join(got, "; "); text != "removed 1 file ; removed 1 file retention" || r.Fault || r.Sums.Written != 3 {
+	if text := strings.Join(got, "; "); text != "removed 1 file ; removed 1 file retention" || r.Fault ||
+		r.Sums.Written != 3 {
 		t.Errorf("%q, %+v", text, r.Sums)
 	}
 }

@@ -155,7 +155,8 @@ func (c *collector) open(dir string, held *store.Added, there bool) {
 		return
 	}
 	of(filepath.Base(dir), held.Spans)
-	f := books.File{Name: held.File, Start: held.Start, First: time.Unix(held.First, 0).UTC(), Last: time.Unix(held.Last, 0).UTC(), Spans: held.Spans}
+	f := books.File{Name: held.File, Start: held.Start, First: time.Unix(held.First, 0).UTC(), Last: time.Unix(held.Last,
+		0).UTC(), Spans: held.Spans}
 	for _, s := range held.Spans {
 		f.Entries += s.Count
 		f.Raw += s.Bytes
@@ -163,8 +164,8 @@ func (c *collector) open(dir string, held *store.Added, there bool) {
 	c.file(dir, &f, Open)
 }
 
-// lost notes that an open file is not there: what it held is not counted. Entries without bytes are in no file before one comes. A file of
-// a directory that is not audited is passed over.
+// lost notes that an open file is not there: what it held is not counted. Entries without bytes are in no file before
+// one comes. A file of a directory that is not audited is passed over.
 func (c *collector) lost(held *store.Added) {
 	if held.File == "" {
 		c.filed(held.Dir, held.Spans)
@@ -179,7 +180,8 @@ func (c *collector) lost(held *store.Added) {
 		entries += s.Count
 		category = s.Category
 	}
-	c.notes = append(c.notes, Finding{Kind: Lost, Fault: true, Category: category, Entries: entries, Directories: []string{held.Dir}, File: held.File})
+	c.notes = append(c.notes, Finding{Kind: Lost, Fault: true, Category: category, Entries: entries,
+		Directories: []string{held.Dir}, File: held.File})
 }
 
 // unknown notes files of which no line says what they hold.
@@ -194,10 +196,12 @@ func (c *collector) unknown(path string, states map[string]State) {
 	}
 	c.other = c.other || published > 0
 	if published > 0 {
-		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", path, published))
+		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", path,
+			published))
 	}
 	if open > 0 {
-		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal has: %d", path, open))
+		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal has: %d",
+			path, open))
 	}
 }
 

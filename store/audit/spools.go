@@ -51,7 +51,8 @@ func numbered(id stream.ID) int64 {
 	return 1
 }
 
-// records gives take the pieces of every record of the log in dir that is not acknowledged. Damaged places are passed over and noted.
+// records gives take the pieces of every record of the log in dir that is not acknowledged. Damaged places are passed
+// over and noted.
 func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Record)) error {
 	segments, err := spool.List(dir)
 	if err != nil {

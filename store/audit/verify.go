@@ -13,8 +13,8 @@ import (
 	"inkwell/rotate"
 )
 
-// Verify reads every published file whose hours are reported and notes those that are not what their line says. It comes behind the
-// last Collector.
+// Verify reads every published file whose hours are reported and notes those that are not what their line says. It
+// comes behind the last Collector.
 func (a *Audit) Verify(ctx context.Context) error {
 	var done, total int64
 	each := func(visit func(category string, f *File) error) error {

@@ -38,8 +38,8 @@ func (a *account) rewind(through uint64) {
 	}
 }
 
-// settle takes for certain what was added up to a Mark. What lies behind it is of an outlet that went back to the checkpoint: it will come
-// again, and take the place of that.
+// settle takes for certain what was added up to a Mark. What lies behind it is of an outlet that went back to the
+// checkpoint: it will come again, and take the place of that.
 func (a *account) settle(through uint64, m *markers) {
 	for len(a.posts) > 0 && a.posts[0].through <= through {
 		p := a.posts[0]
@@ -54,7 +54,8 @@ func (a *account) settle(through uint64, m *markers) {
 			k := slices.IndexFunc(a.settled, func(c *content) bool { return c.File == add.File && c.Dir == add.Dir })
 			if k < 0 {
 				k = len(a.settled)
-				a.settled = append(a.settled, &content{Added: store.Added{Dir: add.Dir, File: add.File, Start: add.Start, First: add.First}})
+				a.settled = append(a.settled, &content{Added: store.Added{Dir: add.Dir, File: add.File, Start: add.Start,
+					First: add.First}})
 			}
 			a.settled[k].join(add)
 		}

@@ -11,7 +11,8 @@ import (
 
 const beforeHeader = "inkwell contents 1"
 
-// contentsLine is a line of the books of collectors of before: what one category added to one file. There a file was known by its category.
+// contentsLine is a line of the books of collectors of before: what one category added to one file. There a file was
+// known by its category.
 type contentsLine struct {
 	Category string `json:"category"`
 	File     string `json:"file"` // "" for entries without bytes that belong to the file that comes next
@@ -76,7 +77,8 @@ func (b *Books) takeOver(category string, list []contentsLine) error {
 		if i > 0 && list[i-1].File != l.File {
 			start = 0
 		}
-		add := store.Added{Dir: of.Dir, File: l.File, Start: start, First: l.First, Last: l.Last, Unordered: l.Unordered, Open: l.File == of.Open, Spans: spans}
+		add := store.Added{Dir: of.Dir, File: l.File, Start: start, First: l.First, Last: l.Last, Unordered: l.Unordered,
+			Open: l.File == of.Open, Spans: spans}
 		for k := range spans {
 			spans[k].Category = category
 			start += spans[k].Bytes

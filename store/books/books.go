@@ -5,14 +5,15 @@
 //	                                                                          ├─► ROOT/.counts          refused, came twice
 //	                                                                          └─► retention
 //
-// An outlet is one writer: what it added lies between two of its Marks, which are numbered. The books follow the checkpoints: what was added is durable
-// here before the checkpoint that covers it, and what the checkpoint does not cover after a crash is forgotten, because the entries come
-// again. What a saved checkpoint covers is never taken back; when the file is finished, it becomes a line of the manifest in the directory of
-// the file, whatever wrote that, and until then it stays here, whatever happens.
+// An outlet is one writer: what it added lies between two of its Marks, which are numbered. The books follow the
+// checkpoints: what was added is durable here before the checkpoint that covers it, and what the checkpoint does not
+// cover after a crash is forgotten, because the entries come again. What a saved checkpoint covers is never taken back;
+// when the file is finished, it becomes a line of the manifest in the directory of the file, whatever wrote that, and
+// until then it stays here, whatever happens.
 //
-// Each statement is about the content of a file from an offset on, and takes the place of earlier ones about the same: so it does no harm to
-// make one twice, a plain file can be gone on with after it was finished, and of a file about which too much is to be remembered a first
-// part goes into the manifest while it is open.
+// Each statement is about the content of a file from an offset on, and takes the place of earlier ones about the same:
+// so it does no harm to make one twice, a plain file can be gone on with after it was finished, and of a file about
+// which too much is to be remembered a first part goes into the manifest while it is open.
 //
 // Limitations: entries without numbers are counted only.
 package books
@@ -23,6 +24,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -34,12 +36,13 @@ import (
 // Options say which books are kept where.
 type Options struct {
 	State *faultfs.Dir // the books' own file is in it
-	// Through is the number of the Mark up to which the checkpoint that was saved last has what an outlet brought to its files, also of one
-	// that it does not list: nothing more comes to the files of that. The numbers only grow.
+	// Through is the number of the Mark up to which the checkpoint that was saved last has what an outlet brought to
+	// its files, also of one that it does not list: nothing more comes to the files of that. The numbers only grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
-	Counter      *Counter                       // of what is in no file; nil = an own one
-	Before       func(category string) Takeover // whose the books of a collector of before are; nil = nobody's
+	Counter      *Counter                                   // of what is in no file; nil = an own one
+	Before       func(category string) Takeover             // whose the books of a collector of before are; nil = nobody's
+	Moved        func(outlet, path string) (string, string) // what they are now, if the state was moved together with the files; nil = they were not
 	Logger       *slog.Logger
 	Health       *stats.Health
 	Injector     faultfs.Injector // of the directories of files; nil = none
@@ -67,7 +70,11 @@ type Books struct {
 	anew     bool
 	markers  *markers
 	pruned   time.Time
-	keeping  keeping
+
+	looking   sync.Mutex     // held while retention looks at the directories
+	looks     sync.WaitGroup // for that
+	keeping   keeping        // of the look in progress
+	appending sync.RWMutex   // held by retention while it appends to a manifest, and for reading by those that do beside each other
 }
 
 // Open reads the books in o.State and leaves out what the checkpoint does not cover.
@@ -90,6 +97,7 @@ func Open(o Options) (*Books, error) {
 	b.lines, damage, err = faultfs.OpenLines(o.State, booksName, booksHeader, func(body []byte) error {
 		p, err := parsePost(body)
 		if err == nil {
+			p.move(o.Moved)
 			b.account(p.outlet).add(p)
 		}
 		return err
@@ -115,7 +123,8 @@ func Open(o Options) (*Books, error) {
 // damaged tells of lines that are passed over.
 func (b *Books) damaged(name string, damage faultfs.Damage) {
 	if damage.Lines > 0 {
-		b.o.Logger.Warn("damaged lines of the books are passed over; manifests may lack entries", "file", filepath.Join(b.o.State.Path(), name), "lines", damage.Lines, "kept as", damage.Aside)
+		b.o.Logger.Warn("damaged lines of the books are passed over; manifests may lack entries", "file",
+			filepath.Join(b.o.State.Path(), name), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 }
 
@@ -128,8 +137,8 @@ func (b *Books) account(key string) *account {
 	return a
 }
 
-// Add takes over what an outlet added to its files between two Marks. What was said before of the outlet behind the first is void: it was
-// taken back.
+// Add takes over what an outlet added to its files between two Marks. What was said before of the outlet behind the
+// first is void: it was taken back.
 func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	if len(added) == 0 {
 		return
@@ -144,7 +153,8 @@ func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	b.unsaved = append(b.unsaved, p)
 }
 
-// Save makes what was added durable; the checkpoint that covers it comes behind. After an error it is saved with the next.
+// Save makes what was added durable; the checkpoint that covers it comes behind. After an error it is saved with the
+// next.
 func (b *Books) Save() error {
 	if err := b.save(); err != nil {
 		return fmt.Errorf("save %s: %w", filepath.Join(b.o.State.Path(), booksName), err)
@@ -193,9 +203,9 @@ func bodiesOf(posts []post) ([][]byte, error) {
 	return bodies, nil
 }
 
-// Publish says that a checkpoint was saved which covers everything that was added. Finished files get their lines in the manifests, periods
-// that are complete their markers, and files that are too old or too many go. What cannot be written is tried again with the next; the
-// health says what it is.
+// Publish says that a checkpoint was saved which covers everything that was added. Finished files get their lines in
+// the manifests, periods that are complete their markers, and files that are too old or too many go. What cannot be
+// written is tried again with the next; the health says what it is.
 func (b *Books) Publish(now time.Time) {
 	for a := range b.touched {
 		through, _ := b.o.Through(a.key)
@@ -224,12 +234,7 @@ func (b *Books) enlist() {
 			}
 		}
 	}
-	failed := make(map[string]bool)
-	for dir, list := range byDir {
-		err := b.append(dir, list)
-		b.o.Health.Set("manifest of "+dir, err)
-		failed[dir] = err != nil
-	}
+	failed := b.appendAll(byDir)
 	for a := range b.touched {
 		b.spans -= a.spans()
 		a.settled = slices.DeleteFunc(a.settled, func(c *content) bool {
@@ -246,6 +251,33 @@ func (b *Books) enlist() {
 			delete(b.accounts, a.key)
 		}
 	}
+}
+
+// sideBySide is how many manifests are appended to at once: where a period of many categories ends, each is an fsync.
+const sideBySide = 32
+
+// appendAll writes lines in several directories, and says which of these failed.
+func (b *Books) appendAll(byDir map[string][]*content) (failed map[string]bool) {
+	failed = make(map[string]bool)
+	var work sync.WaitGroup
+	var mu sync.Mutex // guards failed and the markers
+	room := make(chan struct{}, sideBySide)
+	for path, list := range byDir {
+		room <- struct{}{}
+		work.Go(func() {
+			defer func() { <-room }()
+			finished, err := b.append(path, list)
+			b.o.Health.Set("manifest of "+path, err)
+			mu.Lock()
+			defer mu.Unlock()
+			failed[path] = err != nil
+			for _, f := range finished {
+				b.markers.finished(path, f)
+			}
+		})
+	}
+	work.Wait()
+	return failed
 }
 
 // crowded are the open files with most spans, if there are too many of all together.
@@ -275,53 +307,52 @@ func (b *Books) crowded() map[*content]bool {
 	return crowded
 }
 
-// append writes lines about files in a directory.
-func (b *Books) append(path string, list []*content) (err error) {
+// append writes lines about files in a directory, and returns those that markers speak of.
+func (b *Books) append(path string, list []*content) (finished []File, err error) {
 	dir, err := b.o.openDir(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	var bodies [][]byte
-	var finished []File
 	for _, c := range list {
 		f := fileOf(c.said())
 		if f.Bytes, err = sizeOf(dir, f.Name); err != nil {
-			return err
+			return nil, err
 		}
 		body, err := AppendFile(nil, &f)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		bodies = append(bodies, body)
 		if !f.Open {
 			finished = append(finished, f)
 		}
 	}
+	b.appending.RLock()
+	defer b.appending.RUnlock()
 	if err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...); err != nil {
-		return err
+		return nil, err
 	}
-	return b.mark(dir, path, finished)
+	return b.marked(dir, path, finished)
 }
 
-// mark notes finished files for the markers. Of one that has several lines, the manifest says what it holds.
-func (b *Books) mark(dir *faultfs.Dir, path string, finished []File) error {
+// marked are the finished files that markers speak of. Of one that has several lines, the manifest says what it holds.
+func (b *Books) marked(dir *faultfs.Dir, path string, finished []File) ([]File, error) {
 	finished = slices.DeleteFunc(finished, func(f File) bool { return b.markers.of(path, f.Name) == nil })
-	if slices.ContainsFunc(finished, func(f File) bool { return f.Start > 0 }) {
-		all, _, err := ReadFiles(dir)
-		if err != nil {
-			return err
-		}
-		for i := range finished {
-			if k := slices.IndexFunc(all, func(f File) bool { return f.Name == finished[i].Name }); k >= 0 {
-				finished[i] = all[k]
-			}
+	if !slices.ContainsFunc(finished, func(f File) bool { return f.Start > 0 }) {
+		return finished, nil
+	}
+	all, _, err := ReadFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	for i := range finished {
+		if k := slices.IndexFunc(all, func(f File) bool { return f.Name == finished[i].Name }); k >= 0 {
+			finished[i] = all[k]
 		}
 	}
-	for _, f := range finished {
-		b.markers.finished(path, f)
-	}
-	return nil
+	return finished, nil
 }
 
 // empty counts entries that have no bytes, and are in no file because none was open.
@@ -341,7 +372,8 @@ func (b *Books) empty(c *content) {
 	}
 }
 
-// Close releases the files. It saves nothing.
+// Close waits for retention and releases the files. It saves nothing.
 func (b *Books) Close() error {
+	b.looks.Wait()
 	return errors.Join(b.lines.Close(), b.o.Counter.close())
 }

@@ -68,7 +68,8 @@ type model struct {
 }
 
 func newModel(t *testing.T, seed uint64) *model {
-	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 3)), state: memoryDir(t), out: memoryDir(t), now: map[string]*writer{}, posts: map[string]*writer{}, saved: map[string]*writer{}, many: 40}
+	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 3)), state: memoryDir(t), out: memoryDir(t), now: map[string]*writer{},
+		posts: map[string]*writer{}, saved: map[string]*writer{}, many: 40}
 	for i := range 4 {
 		key := fmt.Sprintf("c%d → out", i)
 		m.now[key] = &writer{key: key}
@@ -82,7 +83,8 @@ func (m *model) options() Options {
 	dir, err := faultfs.OpenDir(m.state, nil)
 	must(m.t, err)
 	m.t.Cleanup(func() { dir.Close() })
-	return Options{State: dir, Logger: slog.New(slog.DiscardHandler), Health: stats.NewHealth(slog.New(slog.DiscardHandler)), Destinations: []Destination{{Root: m.out}},
+	return Options{State: dir, Logger: slog.New(slog.DiscardHandler),
+		Health: stats.NewHealth(slog.New(slog.DiscardHandler)), Destinations: []Destination{{Root: m.out}},
 		Through: func(outlet string) (uint64, bool) { w := m.saved[outlet]; return w.through, true }, maxSpans: m.many}
 }
 
@@ -187,7 +189,8 @@ func (m *model) crash() {
 	m.open()
 }
 
-// said is what the manifests say of each file, entry by entry; those without numbers that are neighbours are in no order.
+// said is what the manifests say of each file, entry by entry; those without numbers that are neighbours are in no
+// order.
 func said(t *testing.T, root string) map[string][]string {
 	all := make(map[string][]string)
 	walk(root, func(dir *faultfs.Dir, _ []os.DirEntry) {
@@ -219,7 +222,8 @@ func said(t *testing.T, root string) map[string][]string {
 	return all
 }
 
-// TestBooksFollowTheCheckpoints writes, breaks, crashes and makes checkpoints at random: in the end the manifests say what the files hold.
+// TestBooksFollowTheCheckpoints writes, breaks, crashes and makes checkpoints at random: in the end the manifests say
+// what the files hold.
 func TestBooksFollowTheCheckpoints(t *testing.T) {
 	for seed := range uint64(60) {
 		m := newModel(t, seed)
@@ -269,7 +273,8 @@ func TestBooksFollowTheCheckpoints(t *testing.T) {
 	}
 }
 
-// TestFilesOfAnOutletThatIsGone: when the checkpoint knows nothing of it any more, its files are as finished as they will ever be.
+// TestFilesOfAnOutletThatIsGone: when the checkpoint knows nothing of it any more, its files are as finished as they
+// will ever be.
 func TestFilesOfAnOutletThatIsGone(t *testing.T) {
 	m := newModel(t, 1)
 	w := m.now["c0 → out"]
@@ -299,7 +304,8 @@ func TestAPlainFileIsGoneOnWith(t *testing.T) {
 		return []store.Span{{Category: "c0", Hour: 7, Stream: [16]byte{1}, First: first, Count: 2, Bytes: 20}}
 	}
 	for i := range int64(3) {
-		m.books.Add(key, uint64(i), uint64(i+1), []store.Added{{Dir: dir, File: "c0_00000", Start: 20 * i, First: 1000 + i, Last: 1000 + i, Spans: span(2 * i)}})
+		m.books.Add(key, uint64(i), uint64(i+1), []store.Added{{Dir: dir, File: "c0_00000", Start: 20 * i, First: 1000 + i,
+			Last: 1000 + i, Spans: span(2 * i)}})
 		must(t, m.books.Save())
 		m.saved[key].through = uint64(i + 1)
 		m.books.Publish(time.Now())
@@ -310,7 +316,8 @@ func TestAPlainFileIsGoneOnWith(t *testing.T) {
 			m.books.Publish(time.Now())
 		}
 	}
-	if got, want := said(t, m.out)["c0_00000"], []string{"c0 1 0", "c0 1 1", "c0 1 2", "c0 1 3", "c0 1 4", "c0 1 5"}; !slices.Equal(got, want) {
+	if got, want := said(t, m.out)["c0_00000"], []string{"c0 1 0", "c0 1 1", "c0 1 2", "c0 1 3", "c0 1 4",
+		"c0 1 5"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	dirs, err := faultfs.OpenDir(dir, nil)
@@ -333,7 +340,8 @@ func TestBooksOfBefore(t *testing.T) {
 	m := newModel(t, 1)
 	must(t, m.books.Close())
 	body := func(category, file string, from, through uint64, first, count int64) []byte {
-		data, err := json.Marshal(map[string]any{"category": category, "file": file, "from": from, "through": through, "first": 1000, "last": 1000 + from,
+		data, err := json.Marshal(map[string]any{"category": category, "file": file, "from": from, "through": through,
+			"first": 1000, "last": 1000 + from,
 			"streams": []string{strings.Repeat("01", 16)}, "spans": [][]int64{{7, 0, first, count, 10 * count}}})
 		must(t, err)
 		return data
@@ -347,7 +355,8 @@ func TestBooksOfBefore(t *testing.T) {
 		body("c1", "c1_00001", 0, 40, 0, 5)))
 	o := m.options()
 	o.Before = func(category string) Takeover {
-		return Takeover{Outlet: category + " → out", Dir: filepath.Join(m.out, category), Open: map[string]string{"c0": "c0_00002"}[category],
+		return Takeover{Outlet: category + " → out", Dir: filepath.Join(m.out, category),
+			Open:    map[string]string{"c0": "c0_00002"}[category],
 			Through: map[string]uint64{"c0": 30, "c1": 40}[category]}
 	}
 	m.saved["c0 → out"].through, m.saved["c1 → out"].through = 30, 40
@@ -364,14 +373,16 @@ func TestBooksOfBefore(t *testing.T) {
 	o.Before = nil
 	m.books, err = Open(o)
 	must(t, err)
-	m.books.Add("c0 → out", 30, 50, []store.Added{{Dir: filepath.Join(m.out, "c0"), File: "c0_00002", Start: 10, First: 2000, Last: 2000,
+	m.books.Add("c0 → out", 30, 50, []store.Added{{Dir: filepath.Join(m.out, "c0"), File: "c0_00002", Start: 10,
+		First: 2000, Last: 2000,
 		Spans: []store.Span{{Category: "c0", Hour: 7, Stream: [16]byte{1}, First: 4, Count: 1, Bytes: 10}}}})
 	must(t, m.books.Save())
 	m.saved["c0 → out"].through = 50
 	m.books.Publish(time.Now())
 	must(t, m.books.Close())
 	got := said(t, m.out)
-	want := map[string][]string{"c0_00001": {"c0 1 0", "c0 1 1", "c0 1 2"}, "c0_00002": {"c0 1 3", "c0 1 4"}, "c1_00001": {"c1 1 0", "c1 1 1", "c1 1 2", "c1 1 3", "c1 1 4"}}
+	want := map[string][]string{"c0_00001": {"c0 1 0", "c0 1 1", "c0 1 2"}, "c0_00002": {"c0 1 3", "c0 1 4"},
+		"c1_00001": {"c1 1 0", "c1 1 1", "c1 1 2", "c1 1 3", "c1 1 4"}}
 	if !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -42,7 +42,8 @@ func (c *Count) Append(dst []byte) ([]byte, error) { return appendJSON(dst, c) }
 // ParseCount reads what Append wrote.
 func ParseCount(body []byte) (c Count, err error) {
 	err = json.Unmarshal(body, &c)
-	if year := c.Hour.UTC().Year(); err == nil && (c.What == "" || c.Entries < 0 || year < 0 || year > 9999) { // which could not be written again
+	if year := c.Hour.UTC().Year(); err == nil && (c.What == "" || c.Entries < 0 || year < 0 ||
+		year > 9999) { // which could not be written again
 		err = errors.New("no count")
 	}
 	if err == nil {
@@ -57,7 +58,8 @@ const (
 	CountsHeader = "inkwell counts 1"
 )
 
-// ReadCounts reads the counts of a destination; there need not be any. Collectors of before had them among the lines of a manifest.
+// ReadCounts reads the counts of a destination; there need not be any. Collectors of before had them among the lines of
+// a manifest.
 func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
 	take := func(body []byte) error {
 		c, err := ParseCount(body)
@@ -73,8 +75,8 @@ func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
 	return counts, bad, err
 }
 
-// Counts adds up Counts of the same hour, category, stream, What and Why. A sum keeps at most maxNumbers stretches of numbers; of what is
-// beyond only the entries are counted. The zero value has none. Not safe for concurrent use.
+// Counts adds up Counts of the same hour, category, stream, What and Why. A sum keeps at most maxNumbers stretches of
+// numbers; of what is beyond only the entries are counted. The zero value has none. Not safe for concurrent use.
 type Counts struct {
 	sums map[Count]*sum // by a Count without Entries and Numbers
 }
@@ -156,9 +158,9 @@ func (s *sum) lines(k Count) (list []Count) {
 	return list
 }
 
-// Bodies are the bodies of the lines, hour by hour, so many of an hour whatever peers sent: of more than hourLines sums those with the
-// fewest entries, duplicates before what was refused, are counted together for the category beyond, and numbers that would be more than
-// hourNumbers stretches are left out, also of those with the fewest entries.
+// Bodies are the bodies of the lines, hour by hour, so many of an hour whatever peers sent: of more than hourLines sums
+// those with the fewest entries, duplicates before what was refused, are counted together for the category beyond, and
+// numbers that would be more than hourNumbers stretches are left out, also of those with the fewest entries.
 func (c *Counts) Bodies(beyond string) (bodies [][]byte, err error) {
 	keys := slices.SortedFunc(maps.Keys(c.sums), func(a, b Count) int {
 		x, y := c.sums[a], c.sums[b]

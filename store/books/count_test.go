@@ -60,7 +60,8 @@ func TestCountsAddUp(t *testing.T) {
 	}
 }
 
-// Whatever peers send, an hour has so many lines and numbers, all entries are counted, and the numbers of a stream with many entries stay.
+// Whatever peers send, an hour has so many lines and numbers, all entries are counted, and the numbers of a stream with
+// many entries stay.
 func TestCountsAreBounded(t *testing.T) {
 	var c Counts
 	good := Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: Refused, Why: "x", Entries: 5000}
@@ -78,7 +79,8 @@ func TestCountsAreBounded(t *testing.T) {
 		total++
 	}
 	for i := range int64(3000) { // numbers with holes
-		c.AddNumbers(Count{Hour: noon, Category: "web", Stream: stream.ID{2}.String(), What: Refused, Why: "x", Entries: 1}, 2*i)
+		c.AddNumbers(Count{Hour: noon, Category: "web", Stream: stream.ID{2}.String(), What: Refused, Why: "x", Entries: 1},
+			2*i)
 		total++
 	}
 	lines, size, ranges := sums(t, &c), 0, 0
@@ -103,14 +105,16 @@ func TestCountsAreBounded(t *testing.T) {
 		found = found || n.Stream == good.Stream && n.Numbers == "0-4999"
 	}
 	if total != 0 || ranges > hourNumbers || !found || size > 1<<19 {
-		t.Errorf("%d entries are not counted, %d stretches, %d bytes, the good stream is there: %v", total, ranges, size, found)
+		t.Errorf("%d entries are not counted, %d stretches, %d bytes, the good stream is there: %v", total, ranges, size,
+			found)
 	}
 }
 
 // FuzzParseCount: a line that is read adds up, and comes back as it was.
 func FuzzParseCount(f *testing.F) {
 	for _, n := range []Count{
-		{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: Refused, Why: "x", Entries: 4, Numbers: "0-1,7,9223372036854775806"},
+		{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: Refused, Why: "x", Entries: 4,
+			Numbers: "0-1,7,9223372036854775806"},
 		{Hour: noon, What: Duplicate, Entries: 1},
 	} {
 		body, err := n.Append(nil)

@@ -11,12 +11,13 @@ import (
 	"inkwell/store"
 )
 
-// TestDamageToTheBooks flips a bit of each byte of the books, and cuts them at every byte: they open, what the other lines say is known, and
-// the damage is told.
+// TestDamageToTheBooks flips a bit of each byte of the books, and cuts them at every byte: they open, what the other
+// lines say is known, and the damage is told.
 func TestDamageToTheBooks(t *testing.T) {
 	m := newModel(t, 1)
 	for i, key := range []string{"c0 → out", "c1 → out"} {
-		m.books.Add(key, 0, 10, []store.Added{{Dir: filepath.Join(m.out, key[:2]), File: key[:2] + "_00000", First: 1000, Last: 1000,
+		m.books.Add(key, 0, 10, []store.Added{{Dir: filepath.Join(m.out, key[:2]), File: key[:2] + "_00000", First: 1000,
+			Last:  1000,
 			Spans: []store.Span{{Category: key[:2], Hour: 7, Stream: [16]byte{1}, First: int64(i), Count: 1, Bytes: 10}}}})
 		m.saved[key].through = 10
 	}

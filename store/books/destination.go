@@ -14,8 +14,8 @@ type Destination struct {
 	Has  func(dir, base string) bool // whether it has a series of files; nil = every one in Root and beneath it
 	Done *Done                       // nil: no done markers
 
-	// Finished files are removed: those last written longer ago, then the oldest of a series, then the oldest of all, while they take more
-	// bytes; 0 = never.
+	// Finished files are removed: those last written longer ago, then the oldest of a series, then the oldest of all,
+	// while they take more bytes; 0 = never.
 	Keep                    time.Duration
 	SeriesBytes, TotalBytes int64
 }
@@ -48,7 +48,8 @@ func (o *Options) destination(dir, base string) *Destination {
 	return nil
 }
 
-// openDir opens a directory of files, which is made if it is missing: what was in the files that are gone with it has to be said.
+// openDir opens a directory of files, which is made if it is missing: what was in the files that are gone with it has
+// to be said.
 func (o *Options) openDir(path string) (*faultfs.Dir, error) {
 	root := path
 	for i := range o.Destinations {

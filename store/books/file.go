@@ -25,8 +25,9 @@ type File struct {
 	Entries int64     `json:"entries"`         // the sum of those of Spans
 	First   time.Time `json:"first"`           // when its first entry came in, by the collector's clock, UTC, to the second
 	Last    time.Time `json:"last"`
-	// Spans in the order in which they stand in the file, but for neighbours without numbers, which are one a category; together they are
-	// all its content. Unordered: there were too many, and those of each hour, category and stream are joined.
+	// Spans in the order in which they stand in the file, but for neighbours without numbers, which are one a category;
+	// together they are all its content. Unordered: there were too many, and those of each hour, category and stream
+	// are joined.
 	Spans     []store.Span `json:"-"`
 	Unordered bool         `json:"unordered,omitempty"`
 	Open      bool         `json:"open,omitempty"`    // more was to come when the line was written
@@ -69,7 +70,8 @@ func ParseFile(body []byte) (f File, err error) {
 
 // fileOf makes one File of what was added to it.
 func fileOf(a *store.Added) File {
-	f := File{Name: a.File, Start: a.Start, First: time.Unix(a.First, 0).UTC(), Last: time.Unix(a.Last, 0).UTC(), Spans: a.Spans, Unordered: a.Unordered, Open: a.Open}
+	f := File{Name: a.File, Start: a.Start, First: time.Unix(a.First, 0).UTC(), Last: time.Unix(a.Last, 0).UTC(),
+		Spans: a.Spans, Unordered: a.Unordered, Open: a.Open}
 	for _, s := range a.Spans {
 		f.Entries += s.Count
 		f.Raw += s.Bytes
@@ -111,8 +113,8 @@ func (l lines) file() File {
 	return f
 }
 
-// ReadFiles reads the manifest of a directory; there need not be one. In the order of their first lines, each file once. bad counts lines
-// that are damaged.
+// ReadFiles reads the manifest of a directory; there need not be one. In the order of their first lines, each file
+// once. bad counts lines that are damaged.
 func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 	var names []string
 	byName := make(map[string]lines)
@@ -137,8 +139,8 @@ func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 	return files, bad, err
 }
 
-// Newest is the name of the file of a series that the manifest of its directory lists last, "" if there is none or it cannot be read: the
-// numbers of a series go on behind those of files that are gone.
+// Newest is the name of the file of a series that the manifest of its directory lists last, "" if there is none or it
+// cannot be read: the numbers of a series go on behind those of files that are gone.
 func Newest(dir *faultfs.Dir, base string) (name string) {
 	_, err := faultfs.ReadLines(dir, Manifest, ManifestHeader, func(body []byte) error {
 		var line struct {

@@ -26,7 +26,8 @@ func sound(t *testing.T, spans []store.Span) {
 }
 
 func FuzzParseFile(f *testing.F) {
-	body, err := AppendFile(nil, &File{Name: "web-2026-11-25_00000.gz", Start: 5, Bytes: 10, Raw: 9031, Entries: 109, Spans: someSpans})
+	body, err := AppendFile(nil, &File{Name: "web-2026-11-25_00000.gz", Start: 5, Bytes: 10, Raw: 9031, Entries: 109,
+		Spans: someSpans})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -52,7 +53,8 @@ func FuzzParseFile(f *testing.F) {
 
 func FuzzParsePost(f *testing.F) {
 	p := post{outlet: "web → out", from: 64, through: 1 << 40, added: []store.Added{
-		{Dir: "/out/web", File: "web-2026-11-25_00000.gz", Start: 7, First: 1795996800, Last: 1795996860, Spans: someSpans, Open: true},
+		{Dir: "/out/web", File: "web-2026-11-25_00000.gz", Start: 7, First: 1795996800, Last: 1795996860, Spans: someSpans,
+			Open: true},
 		{Dir: "/out/web", File: "web-2026-11-25_00001.gz", Unordered: true, Spans: someSpans[:1]}}}
 	body, err := p.append(nil)
 	if err != nil {

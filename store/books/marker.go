@@ -17,8 +17,8 @@ import (
 	"inkwell/store"
 )
 
-// MarkerPrefix begins the name of a done marker: _SUCCESS.2026-11-25T04 in a directory of files says that those of that hour are all there.
-// What reads directories of files passes over names that begin with an underscore.
+// MarkerPrefix begins the name of a done marker: _SUCCESS.2026-11-25T04 in a directory of files says that those of that
+// hour are all there. What reads directories of files passes over names that begin with an underscore.
 const MarkerPrefix = "_SUCCESS."
 
 // markersBack is how far back periods without a marker are looked for at the start.
@@ -35,8 +35,8 @@ type Marker struct {
 	Files    []File    `json:"files"`
 }
 
-// markers makes the done markers. A period is done in a directory when it is over, the files that were begun in it are finished, and every
-// stream that wrote to them has written later, or was silent for the lateness.
+// markers makes the done markers. A period is done in a directory when it is over, the files that were begun in it are
+// finished, and every stream that wrote to them has written later, or was silent for the lateness.
 type markers struct {
 	o    *Options
 	log  *slog.Logger
@@ -251,7 +251,8 @@ func (k *markers) setAside(dir *faultfs.Dir, label string) error {
 	if err != nil {
 		return err
 	}
-	k.log.Warn("a done marker is damaged: it is made anew, as version 1", "file", filepath.Join(dir.Path(), MarkerPrefix+label), "set aside", aside)
+	k.log.Warn("a done marker is damaged: it is made anew, as version 1", "file", filepath.Join(dir.Path(),
+		MarkerPrefix+label), "set aside", aside)
 	return errors.Join(dir.Rename(MarkerPrefix+label, aside), dir.Sync())
 }
 
@@ -285,7 +286,10 @@ func dropMarkers(dir *faultfs.Dir, list []fs.DirEntry) error {
 			continue
 		}
 		m, err := readMarker(dir, label)
-		if err != nil || len(m.Files) == 0 || slices.ContainsFunc(m.Files, func(f File) bool { return there[f.Name] || there[rotate.Hidden(f.Name)] }) {
+		if err != nil || len(m.Files) == 0 || slices.ContainsFunc(m.Files, func(f File) bool {
+			return there[f.Name] ||
+				there[rotate.Hidden(f.Name)]
+		}) {
 			continue // what is wrong with it is told elsewhere
 		}
 		errs = append(errs, dir.Remove(e.Name()))

@@ -62,9 +62,11 @@ func (m *model) wrote(file string, open bool, id byte, minute int) {
 	key := "c0 → out"
 	w := m.now[key]
 	dir := filepath.Join(m.out, "c0")
-	a := store.Added{Dir: dir, File: file, Start: w.numbers * 10, First: at(minute).Unix(), Last: at(minute).Unix(), Open: open}
+	a := store.Added{Dir: dir, File: file, Start: w.numbers * 10, First: at(minute).Unix(), Last: at(minute).Unix(),
+		Open: open}
 	if id != 0 {
-		a.Spans = []store.Span{{Category: "c0", Hour: a.First / 3600, Stream: [16]byte{id}, First: w.numbers, Count: 1, Bytes: 10}}
+		a.Spans = []store.Span{{Category: "c0", Hour: a.First / 3600, Stream: [16]byte{id}, First: w.numbers, Count: 1,
+			Bytes: 10}}
 		w.numbers++
 	}
 	m.books.Add(key, w.through, w.through+1, []store.Added{a})
@@ -77,6 +79,7 @@ func (m *model) publish(minute int) map[string]Marker {
 	m.t.Helper()
 	must(m.t, m.books.Save())
 	m.books.Publish(at(minute))
+	m.books.looks.Wait()
 	if text := m.books.o.Health.Status(); text != "" {
 		m.t.Fatal(text)
 	}
@@ -113,7 +116,8 @@ func TestMarkerWaitsForEveryStream(t *testing.T) {
 	}
 }
 
-// A start goes on waiting where the run before did: it knows from the manifest, and from what open files hold, when a stream wrote last.
+// A start goes on waiting where the run before did: it knows from the manifest, and from what open files hold, when a
+// stream wrote last.
 func TestMarkerWaitsAcrossARestart(t *testing.T) {
 	m := marking(t)
 	m.wrote("c0-2026-11-25_00004", false, 1, 58)
@@ -148,25 +152,30 @@ func TestMarkerWaitsAcrossARestart(t *testing.T) {
 	}
 }
 
-// TestRetention removes what is too old, then what is too much of a series, then what is too much of all; the manifest says so, and the
-// markers go with the last of their files. What others put there stays.
+// TestRetention removes what is too old, then what is too much of a series, then what is too much of all; the manifest
+// says so, and the markers go with the last of their files. What others put there stays.
 func TestRetention(t *testing.T) {
 	now := time.Now()
 	put := func(dir, name string, size int, age time.Duration) {
 		path := filepath.Join(dir, name)
-		must(t, errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(path, make([]byte, size), 0o644), os.Chtimes(path, now.Add(-age), now.Add(-age))))
+		must(t, errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(path, make([]byte, size), 0o644), os.Chtimes(path,
+			now.Add(-age), now.Add(-age))))
 	}
 	for name, c := range map[string]struct {
 		of    Destination
 		gone  []string
 		marks int
 	}{
-		"nothing":       {Destination{}, nil, 2},
-		"by age":        {Destination{Keep: 150 * time.Minute}, []string{"web/web-2026-11-25_00000.gz", "web/web-2026-11-25_00001.gz", "plain/app_00000"}, 1},
-		"by series":     {Destination{SeriesBytes: 250}, []string{"web/web-2026-11-25_00000.gz", "web/web-2026-11-25_00001.gz", "plain/app_00000", "plain/app_00001"}, 1},
-		"all of it":     {Destination{TotalBytes: 650}, []string{"web/web-2026-11-25_00000.gz", "plain/app_00000", "web/web-2026-11-25_00001.gz"}, 1},
-		"other one":     {Destination{TotalBytes: 1, Has: func(dir, base string) bool { return base == "other" }}, nil, 2},
-		"one of series": {Destination{Keep: time.Minute, Has: func(dir, base string) bool { return base == "app" }}, []string{"plain/app_00000", "plain/app_00001"}, 2},
+		"nothing": {Destination{}, nil, 2},
+		"by age": {Destination{Keep: 150 * time.Minute}, []string{"web/web-2026-11-25_00000.gz",
+			"web/web-2026-11-25_00001.gz", "plain/app_00000"}, 1},
+		"by series": {Destination{SeriesBytes: 250}, []string{"web/web-2026-11-25_00000.gz",
+			"web/web-2026-11-25_00001.gz", "plain/app_00000", "plain/app_00001"}, 1},
+		"all of it": {Destination{TotalBytes: 650}, []string{"web/web-2026-11-25_00000.gz", "plain/app_00000",
+			"web/web-2026-11-25_00001.gz"}, 1},
+		"other one": {Destination{TotalBytes: 1, Has: func(dir, base string) bool { return base == "other" }}, nil, 2},
+		"one of series": {Destination{Keep: time.Minute, Has: func(dir, base string) bool { return base == "app" }},
+			[]string{"plain/app_00000", "plain/app_00001"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(t, 1)
@@ -191,7 +200,9 @@ func TestRetention(t *testing.T) {
 				must(t, faultfs.AppendLines(d, Manifest, ManifestHeader, body))
 				must(t, d.Close())
 			}
-			for label, files := range map[string][]File{"2026-11-25T00": {{Name: "web-2026-11-25_00000.gz"}, {Name: "web-2026-11-25_00001.gz"}}, "2026-11-25T02": {{Name: "web-2026-11-25_00001.gz"}, {Name: "web-2026-11-25_00002.gz"}}} {
+			for label, files := range map[string][]File{"2026-11-25T00": {{Name: "web-2026-11-25_00000.gz"},
+				{Name: "web-2026-11-25_00001.gz"}}, "2026-11-25T02": {{Name: "web-2026-11-25_00001.gz"},
+				{Name: "web-2026-11-25_00002.gz"}}} {
 				data, err := json.Marshal(Marker{Period: label, Files: files})
 				must(t, err)
 				put(web, MarkerPrefix+label, 0, 0)
@@ -277,15 +288,16 @@ func onDisk(t *testing.T, root string) map[string]bool {
 	return all
 }
 
-// TestBooksThatAreLinks plants links where a manifest, counts and a marker belong: nothing is written through them, the health says where
-// they stand, and what waited is written when they are gone.
+// TestBooksThatAreLinks plants links where a manifest, counts and a marker belong: nothing is written through them, the
+// health says where they stand, and what waited is written when they are gone.
 func TestBooksThatAreLinks(t *testing.T) {
 	m := marking(t)
 	dir := filepath.Join(m.out, "c0")
 	must(t, os.MkdirAll(dir, 0o755))
 	victim := filepath.Join(t.TempDir(), "victim")
 	must(t, os.WriteFile(victim, []byte("untouched"), 0o600))
-	links := []string{filepath.Join(dir, Manifest), filepath.Join(m.out, CountsName), filepath.Join(dir, MarkerPrefix+"2026-11-25T04")}
+	links := []string{filepath.Join(dir, Manifest), filepath.Join(m.out, CountsName), filepath.Join(dir,
+		MarkerPrefix+"2026-11-25T04")}
 	for _, path := range links {
 		must(t, os.Symlink(victim, path))
 	}

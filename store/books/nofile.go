@@ -26,8 +26,8 @@ type Refusal struct {
 	Why      string
 }
 
-// noFile counts entries that are in no file of a destination, for audits: in ROOT/.counts, which is written anew, with the lines of an hour
-// added up, at first and when it has grown. Counts that no checkpoint has written go with a crash.
+// noFile counts entries that are in no file of a destination, for audits: in ROOT/.counts, which is written anew, with
+// the lines of an hour added up, at first and when it has grown. Counts that no checkpoint has written go with a crash.
 type noFile struct {
 	path  string
 	inj   faultfs.Injector
@@ -39,7 +39,8 @@ type noFile struct {
 	counts Counts
 }
 
-// Counter counts entries that are in no file, for every destination. It can count before the books are open. Safe for concurrent use.
+// Counter counts entries that are in no file, for every destination. It can count before the books are open. Safe for
+// concurrent use.
 type Counter struct{ all []*noFile }
 
 // NewCounter returns a Counter for the directories of destinations, which it does not touch before it belongs to Books.
@@ -118,8 +119,8 @@ func (n *noFile) publish() error {
 	return fmt.Errorf("write %s: %w", filepath.Join(n.path, CountsName), errors.Join(err, n.close()))
 }
 
-// write appends counts to the file, which is written anew before that when it is due: by itself, so that it does not matter whether one that
-// failed has replaced it.
+// write appends counts to the file, which is written anew before that when it is due: by itself, so that it does not
+// matter whether one that failed has replaced it.
 func (n *noFile) write(counts *Counts) error {
 	if n.dir != nil && n.dir.Standing() != nil {
 		_ = n.close() // another directory is there now
@@ -165,7 +166,8 @@ func (n *noFile) open(counts *Counts) error {
 		return err
 	})
 	if damage.Lines > 0 {
-		n.log.Warn("damaged lines are passed over; audits do not know what they counted", "file", filepath.Join(n.path, CountsName), "lines", damage.Lines, "kept as", damage.Aside)
+		n.log.Warn("damaged lines are passed over; audits do not know what they counted", "file", filepath.Join(n.path,
+			CountsName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	return err
 }

@@ -53,7 +53,8 @@ func counted(t *testing.T, path string, id stream.ID) (refused int64, numbers st
 	return refused, all.String(), twice
 }
 
-// A peer that makes up streams, for hours of checkpoints, does not make the file grow without bounds, and all its entries are counted.
+// A peer that makes up streams, for hours of checkpoints, does not make the file grow without bounds, and all its
+// entries are counted.
 func TestCountsOfAHostilePeerAreBounded(t *testing.T) {
 	path := memoryDir(t)
 	n := opened(t, path, nil)
@@ -86,7 +87,8 @@ func TestCountsOfAHostilePeerAreBounded(t *testing.T) {
 	r, numbers, d := counted(t, path, good)
 	all, err := stream.ParseRanges(numbers)
 	if err != nil || r != refused || d != twice || all.Count() != 400*50 || largest > 7<<20 {
-		t.Errorf("%d of %d refused, %d of %d duplicates, %d numbers, %v; the file had %d bytes", r, refused, d, twice, all.Count(), err, largest)
+		t.Errorf("%d of %d refused, %d of %d duplicates, %d numbers, %v; the file had %d bytes", r, refused, d, twice,
+			all.Count(), err, largest)
 	}
 	again := opened(t, path, nil) // the next start writes it anew
 	again.Twice(good, "web", 1)
@@ -109,7 +111,8 @@ func (f *failsOnce) Inject(_ faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// Whatever fails while the file is written anew or appended to, nothing that it had goes away, and the next checkpoint has all.
+// Whatever fails while the file is written anew or appended to, nothing that it had goes away, and the next checkpoint
+// has all.
 func TestCountsOutliveFaults(t *testing.T) {
 	for at := int64(1); ; at++ {
 		path := memoryDir(t)

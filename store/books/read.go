@@ -20,7 +20,10 @@ type Held struct {
 // ReadHeld reads the books in a state directory, which may be in use; there need not be any.
 func ReadHeld(state *faultfs.Dir) (*Held, error) {
 	h := &Held{Through: make(map[string]uint64), Bad: make(map[string]int)}
-	before := &Books{o: Options{State: state, Before: func(category string) Takeover { return Takeover{Outlet: category, Through: ^uint64(0)} }}, accounts: make(map[string]*account)}
+	before := &Books{o: Options{State: state, Before: func(category string) Takeover {
+		return Takeover{Outlet: category,
+			Through: ^uint64(0)}
+	}}, accounts: make(map[string]*account)}
 	lines, err := before.linesBefore()
 	if err != nil {
 		return nil, err
@@ -103,8 +106,9 @@ func (b *Books) linesBefore() (l contentsLines, err error) {
 	return l, err
 }
 
-// Believe says which of the manifest and the books to believe of a file that both know. They tell of its content one behind the other, or one is
-// older: the manifest, when the file was cut back by a crash or is gone on with, or the books, when it has just been finished.
+// Believe says which of the manifest and the books to believe of a file that both know. They tell of its content one
+// behind the other, or one is older: the manifest, when the file was cut back by a crash or is gone on with, or the
+// books, when it has just been finished.
 func Believe(f *File, held *store.Added, hidden bool) (asHeld, asListed bool) {
 	if held == nil {
 		return false, true

@@ -31,7 +31,8 @@ type kept struct {
 	inUse   bool      // perhaps
 }
 
-// retain removes finished files that are too old or too many. A file that is open, the newest plain one of a series, and what is hidden stay.
+// retain removes finished files that are too old or too many. A file that is open, the newest plain one of a series,
+// and what is hidden stay.
 func (b *Books) retain(now time.Time) {
 	if now.Sub(b.pruned) < retainEvery || !slices.ContainsFunc(b.o.Destinations, func(d Destination) bool {
 		return d.Keep > 0 || d.SeriesBytes > 0 || d.TotalBytes > 0 || d.Done != nil
@@ -45,6 +46,16 @@ func (b *Books) retain(now time.Time) {
 			open[filepath.Join(c.Dir, c.File)] = true
 		}
 	}
+	if b.looking.TryLock() { // the look before may take longer
+		b.looks.Go(func() {
+			defer b.looking.Unlock()
+			b.look(now, open)
+		})
+	}
+}
+
+// look looks once at all directories, which takes time where there are many. It has keeping for itself.
+func (b *Books) look(now time.Time, open map[string]bool) {
 	var files []kept
 	counts := make(keeping)
 	seen := make(map[string]bool)
@@ -72,8 +83,8 @@ func (b *Books) retain(now time.Time) {
 	b.keeping = counts
 }
 
-// walk visits a directory and those beneath it that are not hidden. What cannot be opened or listed is passed over: whoever writes there
-// tells.
+// walk visits a directory and those beneath it that are not hidden. What cannot be opened or listed is passed over:
+// whoever writes there tells.
 func walk(root string, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
 	dir, err := faultfs.LookBeneath(root, root)
 	if err != nil {
@@ -100,7 +111,8 @@ func walkDir(dir *faultfs.Dir, visit func(dir *faultfs.Dir, list []fs.DirEntry))
 	}
 }
 
-// finished lists the finished files of the series in a directory: those whose base its manifest knows, or that is its own name.
+// finished lists the finished files of the series in a directory: those whose base its manifest knows, or that is its
+// own name.
 func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]bool) (files []kept) {
 	if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == Manifest }) {
 		return nil
@@ -127,7 +139,8 @@ func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]b
 		if d == nil || err != nil {
 			continue
 		}
-		files = append(files, kept{dir: path, name: e.Name(), base: base, of: d, size: info.Size(), written: info.ModTime(), inUse: open[filepath.Join(path, e.Name())]})
+		files = append(files, kept{dir: path, name: e.Name(), base: base, of: d, size: info.Size(), written: info.ModTime(),
+			inUse: open[filepath.Join(path, e.Name())]})
 		if plain := filepath.Ext(e.Name()) != ".gz" && filepath.Ext(e.Name()) != ".zst"; plain {
 			if k, known := newest[base]; !known || files[k].compare(files[len(files)-1]) <= 0 {
 				newest[base] = len(files) - 1
@@ -167,7 +180,8 @@ func tooMany(files []kept, now time.Time) (list []kept) {
 	return list
 }
 
-// remove removes files of a directory, says so in its manifest before, and removes the markers all of whose files are gone.
+// remove removes files of a directory, says so in its manifest before, and removes the markers all of whose files are
+// gone.
 func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 	dir, err := b.o.openDir(path)
 	if err != nil {
@@ -184,10 +198,14 @@ func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 		bodies, bytes = append(bodies, body), bytes+f.size
 	}
 	if len(bodies) > 0 {
-		if err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...); err != nil {
+		b.appending.Lock()
+		err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...)
+		b.appending.Unlock()
+		if err != nil {
 			return err
 		}
-		b.o.Logger.Info("removed old files", "directory", path, "files", len(files), "bytes", bytes, "first", files[0].name, "last", files[len(files)-1].name)
+		b.o.Logger.Info("removed old files", "directory", path, "files", len(files), "bytes", bytes, "first", files[0].name,
+			"last", files[len(files)-1].name)
 	}
 	var errs []error
 	for _, f := range files {

@@ -68,7 +68,8 @@ func (l *spanLines) decode() ([]store.Span, error) {
 		if len(r) > 5 {
 			category = r[5]
 		}
-		if r[1] < -1 || r[1] >= int64(len(ids)) || r[2] < 0 || r[3] < 0 || r[4] < 0 || r[2]+r[3] < 0 || category < 0 || category >= int64(len(categories)) {
+		if r[1] < -1 || r[1] >= int64(len(ids)) || r[2] < 0 || r[3] < 0 || r[4] < 0 || r[2]+r[3] < 0 || category < 0 ||
+			category >= int64(len(categories)) {
 			return nil, fmt.Errorf("span %d is out of range", i)
 		}
 		spans[i] = store.Span{Category: categories[category], Hour: r[0], First: r[2], Count: r[3], Bytes: r[4]}
@@ -84,7 +85,8 @@ func appendJSON(dst []byte, v any) ([]byte, error) {
 	return append(dst, data...), err
 }
 
-// post is what an outlet brought to its files between two offsets of the journal, for one checkpoint: a line of the ledger.
+// post is what an outlet brought to its files between two offsets of the journal, for one checkpoint: a line of the
+// ledger.
 type post struct {
 	outlet        string
 	from, through uint64
@@ -113,9 +115,21 @@ type addedLine struct {
 func (p *post) append(dst []byte) ([]byte, error) {
 	line := postLine{Outlet: p.outlet, From: p.from, Through: p.through, Files: make([]addedLine, len(p.added))}
 	for i, a := range p.added {
-		line.Files[i] = addedLine{Dir: a.Dir, File: a.File, Start: a.Start, First: a.First, Last: a.Last, Open: a.Open, Unordered: a.Unordered, spanLines: encodeSpans(a.Spans)}
+		line.Files[i] = addedLine{Dir: a.Dir, File: a.File, Start: a.Start, First: a.First, Last: a.Last, Open: a.Open,
+			Unordered: a.Unordered, spanLines: encodeSpans(a.Spans)}
 	}
 	return appendJSON(dst, line)
+}
+
+// move gives a post the outlet and the directories of now.
+func (p *post) move(moved func(outlet, path string) (string, string)) {
+	if moved == nil {
+		return
+	}
+	for i := range p.added {
+		_, p.added[i].Dir = moved(p.outlet, p.added[i].Dir)
+	}
+	p.outlet, _ = moved(p.outlet, "")
 }
 
 // parsePost reads what append wrote.
@@ -129,7 +143,8 @@ func parsePost(body []byte) (p post, err error) {
 	}
 	p = post{outlet: line.Outlet, from: line.From, through: line.Through, added: make([]store.Added, len(line.Files))}
 	for i, f := range line.Files {
-		p.added[i] = store.Added{Dir: f.Dir, File: f.File, Start: f.Start, First: f.First, Last: f.Last, Open: f.Open, Unordered: f.Unordered}
+		p.added[i] = store.Added{Dir: f.Dir, File: f.File, Start: f.Start, First: f.First, Last: f.Last, Open: f.Open,
+			Unordered: f.Unordered}
 		if p.added[i].Spans, err = f.decode(); err != nil {
 			return p, err
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // restTime is how long an address that failed stands behind the others, and how often a better one than that in use is probed.
-const restTime = time.Minute
+const restTime = 10 * time.Second
 
 // addresses are the places a Network can send to, the preferred first. An address that failed rests for a while, ± a quarter so that
 // many senders do not come back to a peer at the same moment. Not safe for concurrent use.

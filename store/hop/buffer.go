@@ -25,15 +25,15 @@ const replayBytes = 4 << 20
 // busyTime is how long after it took something a peer that says TRY_LATER is busy, which is no trouble.
 const busyTime = 5 * time.Second
 
-// recordEntries and recordBytes bound a record of the spool, which is acknowledged as a whole: what a slow peer has taken of it is sent
-// again when the process is killed.
+// recordEntries and recordBytes bound a record of the spool, which is acknowledged as a whole: what a slow peer has
+// taken of it is sent again when the process is killed.
 const (
 	recordEntries = 256
 	recordBytes   = 64 << 10
 )
 
-// directTime is how long a batch is on its way to the primary in parts: what passed then can be sent again when the process is killed. The
-// replay acks part by part.
+// directTime is how long a batch is on its way to the primary in parts: what passed then can be sent again when the
+// process is killed. The replay acks part by part.
 const directTime = 100 * time.Millisecond
 
 // closeGrace is how long Close lets a replay that is under way go on before it breaks it off.
@@ -42,17 +42,17 @@ const closeGrace = 5 * time.Second
 // BufferOptions are the choices of a Buffer.
 type BufferOptions struct {
 	Logger *slog.Logger // nil = discard
-	// Stats counts "spooled", "replayed" and "refused" (entries; see Refused) and "bytes lost" (unreadable in the spool), all overall,
-	// and has the gauges "spool bytes" and "spool entries". nil = own.
+	// Stats counts "spooled", "replayed" and "refused" (entries; see Refused) and "bytes lost" (unreadable in the
+	// spool), all overall, and has the gauges "spool bytes" and "spool entries". nil = own.
 	Stats *stats.Set
 	Retry store.Schedule // of attempts at a primary that fails; nil = rpc.Backoff, 100 ms to 10 s
-	// Name is the category for which "retries" (attempts that failed) and the gauges "spool bytes" and "spool entries" are counted beside
-	// overall. With a name the gauges are not overall: there may be other buffers.
+	// Name is the category for which "retries" (attempts that failed) and the gauges "spool bytes" and "spool entries"
+	// are counted beside overall. With a name the gauges are not overall: there may be other buffers.
 	Name string
 	// FlushStreaming lets new batches overtake what is replayed, as long as the primary takes it.
 	FlushStreaming bool
-	// Refused is where records of the spool go that are no entries: a spool in the directory "refused" beneath it, for a person to look
-	// into. nil = they are counted as lost.
+	// Refused is where records of the spool go that are no entries: a spool in the directory "refused" beneath it, for
+	// a person to look into. nil = they are counted as lost.
 	Refused *faultfs.Dir
 }
 
@@ -61,17 +61,18 @@ type BufferOptions struct {
 //	Append ─┬─ spool empty ─► primary ── fails ─┐
 //	        └─ spool not empty ─────────────────┴─► spool ─► replay ─► primary ─► ack
 //
-// The mode is not stored but derived: while the spool holds anything, everything goes through it. So each caller's batches reach the
-// primary in the order of its Appends, and a primary that failed is not tried again by Append: its batch is in the spool, from where
-// the replay, with growing pauses, is the only one who tries until it has delivered all. (If the spool could not take that batch,
-// Append failed, and the next one tries the primary: there is nothing that it could overtake.)
+// The mode is not stored but derived: while the spool holds anything, everything goes through it. So each caller's
+// batches reach the primary in the order of its Appends, and a primary that failed is not tried again by Append: its
+// batch is in the spool, from where the replay, with growing pauses, is the only one who tries until it has delivered
+// all. (If the spool could not take that batch, Append failed, and the next one tries the primary: there is nothing
+// that it could overtake.)
 //
-// When the replay runs well and little is left, Appends are held back for the last call or two, so that a busy Buffer finds its way
-// out of the spool; the first failure lets them go.
+// When the replay runs well and little is left, Appends are held back for the last call or two, so that a busy Buffer
+// finds its way out of the spool; the first failure lets them go.
 //
-// Delivery is at least once: what the outcome of is unknown is spooled and sent again, with its spans, by which an Inkwell knows what it
-// has. A primary that took a part of a batch (store.PartialError) is offered the rest. An entry that it does not take holds up those behind it;
-// a Quarantine before a Network sees to it that this ends.
+// Delivery is at least once: what the outcome of is unknown is spooled and sent again, with its spans, by which an
+// Inkwell knows what it has. A primary that took a part of a batch (store.PartialError) is offered the rest. An entry
+// that it does not take holds up those behind it; a Quarantine before a Network sees to it that this ends.
 type Buffer struct {
 	primary  store.Store
 	spool    *spool.Log
@@ -139,8 +140,9 @@ func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 	return b
 }
 
-// Append returns nil when the primary has b or the spool has it durably. ctx bounds only the wait for the primary: when it ends, b
-// goes to the spool. Errors are those of the spool: spool.ErrFull when it is full, else of its disk; then b may be offered again.
+// Append returns nil when the primary has b or the spool has it durably. ctx bounds only the wait for the primary: when
+// it ends, b goes to the spool. Errors are those of the spool: spool.ErrFull when it is full, else of its disk; then b
+// may be offered again.
 func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 	if batch.Count() == 0 {
 		return nil
@@ -172,8 +174,8 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 	return nil
 }
 
-// pass brings a batch to the primary, and returns what is left of it for the spool: nothing, unless the primary fails, or takes so little at
-// once that it has not taken all within directTime.
+// pass brings a batch to the primary, and returns what is left of it for the spool: nothing, unless the primary fails,
+// or takes so little at once that it has not taken all within directTime.
 func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batch) {
 	began, done := time.Now(), 0
 	for at := (proto.Place{}); done < batch.Count(); {
@@ -250,8 +252,8 @@ func (b *Buffer) away(err error) {
 	}
 }
 
-// refused notes that the primary is there and refuses what it was offered; it may be tried again after a pause, for which it is not
-// left alone longer than if it were away.
+// refused notes that the primary is there and refuses what it was offered; it may be tried again after a pause, for
+// which it is not left alone longer than if it were away.
 func (b *Buffer) refused(err error, pause time.Duration) {
 	b.mu.Lock()
 	if pause > 0 {
@@ -308,8 +310,8 @@ func (b *Buffer) empty() bool {
 // Backlog is what the spool holds for the primary.
 func (b *Buffer) Backlog() (bytes, entries int64) { return b.spool.Backlog() }
 
-// Drain waits until the spool is empty; the primary is tried at once, whatever pause the replay was in. An Append in progress is no
-// part of it.
+// Drain waits until the spool is empty; the primary is tried at once, whatever pause the replay was in. An Append in
+// progress is no part of it.
 func (b *Buffer) Drain(ctx context.Context) error {
 	select {
 	case b.kick <- struct{}{}:
@@ -334,14 +336,15 @@ func (b *Buffer) Drain(ctx context.Context) error {
 	}
 }
 
-// Abort ends the replay, and the call that is under way, at once: Close, which is to follow, waits for nothing but the disk then.
+// Abort ends the replay, and the call that is under way, at once: Close, which is to follow, waits for nothing but the
+// disk then.
 func (b *Buffer) Abort() {
 	b.stop()
 	b.abort()
 }
 
-// Close ends the replay (a call that is under way gets a few seconds), waits for pending Appends and closes primary and spool. What
-// is in the spool stays there for the next Buffer.
+// Close ends the replay (a call that is under way gets a few seconds), waits for pending Appends and closes primary and
+// spool. What is in the spool stays there for the next Buffer.
 func (b *Buffer) Close() error {
 	b.mu.Lock()
 	if b.closed {

@@ -45,25 +45,28 @@ func (n *Network) told(err error) error {
 	return err
 }
 
-// once makes a call, as large as the peer takes, over the connection to address i. A connection that was not made for it may have been
-// closed before the call: then its size is not known to be the reason.
+// once makes a call, as large as the peer takes, over the connection to address i. A connection that was not made for
+// it may have been closed before the call: then its size is not known to be the reason.
 func (n *Network) once(i int, fresh bool) error {
 	room := n.link.capacity(i)
 	batches := n.begin(room.next)
 	if len(batches) == 0 {
 		return errLeft
 	}
-	code, err := proto.OK, error(nil)
+	code, err, probed := proto.OK, error(nil), false
 	if n.o.Probe && !room.ours && n.call.large() {
 		code, err = n.link.client.Log(n.ctx, nil)
+		probed = err != nil || code != proto.OK
 	}
 	began := time.Now()
-	if err == nil && code == proto.OK {
+	if !probed {
 		code, err = n.link.client.Log(n.ctx, batches)
 	}
 	now := time.Now()
 	taken := err == nil && code == proto.OK
 	switch {
+	case probed: // which says nothing about the size
+		n.call.smaller = false
 	case taken:
 		if is, known := n.link.client.Inkwell(); known {
 			room.ours = is
@@ -92,8 +95,8 @@ func (n *Network) once(i int, fresh bool) error {
 	return err
 }
 
-// begin puts the bytes of a call into the client's hands: whole batches, as far as there is room; only one that would not fit into a call
-// of its own is split.
+// begin puts the bytes of a call into the client's hands: whole batches, as far as there is room; only one that would
+// not fit into a call of its own is split.
 func (n *Network) begin(room size) []*proto.Batch {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -129,8 +132,8 @@ func (k *call) add(w *waiter) {
 // large says whether the messages of the call are so many bytes that it should be announced by an empty one.
 func (k *call) large() bool { return k.size.bytes-k.size.entries*proto.EntryOverhead > probeBytes }
 
-// finish takes the bytes back. With a call that was taken those who have nothing left are done; after another those who left meanwhile
-// are let go before the next attempt.
+// finish takes the bytes back. With a call that was taken those who have nothing left are done; after another those who
+// left meanwhile are let go before the next attempt.
 func (n *Network) finish(taken bool, next size) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -142,16 +145,19 @@ func (n *Network) finish(taken bool, next size) {
 		if taken {
 			w.taken = w.until
 		}
-		switch {
-		case w.taken.Entries == w.batch.Count():
-			w.done <- struct{}{}
-		case w.left:
-			w.err = errLeft
-			w.done <- struct{}{}
-		default:
+		whole := w.taken.Entries == w.batch.Count()
+		if !whole && !w.left {
 			n.queue[kept] = w
 			kept++
+			continue
 		}
+		if !whole {
+			w.err = errLeft
+		}
+		if w == n.call.first {
+			n.call.first = nil
+		}
+		w.done <- struct{}{} // w is its caller's from here on
 	}
 	n.queue = slices.Delete(n.queue, kept, len(members))
 }

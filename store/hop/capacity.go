@@ -10,9 +10,9 @@ import (
 // size is how much a call holds.
 type size struct{ entries, bytes int }
 
-// The first call to a peer, how much the next may grow, and how long a size that was not taken is not offered again: a peer that says
-// TRY_LATER may have more room in a moment. One that did not answer at all may have taken the entries, which come to it twice: half of that
-// size is not passed for a while.
+// The first call to a peer, how much the next may grow, and how long a size that was not taken is not offered again: a
+// peer that says TRY_LATER may have more room in a moment. One that did not answer at all may have taken the entries,
+// which come to it twice: half of that size is not passed for a while.
 const (
 	firstEntries = 16
 	firstBytes   = 64 << 10
@@ -21,13 +21,15 @@ const (
 	restBroken   = 5 * time.Minute
 )
 
-// capacity is how large a call one peer takes, as far as is known. The first calls are small and grow with each that is taken, as long as
-// the peer can be expected to answer within half of the time-out; a call that is not taken is followed by one of half its size, and the
-// size that was answered with TRY_LATER is approached in halves from there. An example, with a peer that says TRY_LATER to more than 100 entries:
+// capacity is how large a call one peer takes, as far as is known. The first calls are small and grow with each that is
+// taken, as long as the peer can be expected to answer within half of the time-out; a call that is not taken is
+// followed by one of half its size, and the size that was answered with TRY_LATER is approached in halves from there.
+// An example, with a peer that says TRY_LATER to more than 100 entries:
 //
 //	16 64 256✗ 128✗ 64 96 112✗ 56 84 98 98 98 …          more is tried again after ten seconds
 //
-// A peer that is known to be an Inkwell gets large calls at once, because what comes to it twice it drops. Not safe for concurrent use.
+// A peer that is known to be an Inkwell gets large calls at once, because what comes to it twice it drops. Not safe for
+// concurrent use.
 type capacity struct {
 	most    size          // of any call
 	timeout time.Duration // of one
@@ -48,7 +50,8 @@ func (c *capacity) taken(s size, took time.Duration, now time.Time) {
 	if now.After(c.until) {
 		c.failed = size{}
 	}
-	pace := float64(c.timeout) / float64(2*max(took, time.Microsecond)) // so many of these calls fit into half of the time-out
+	// So many of these calls fit into half of the time-out.
+	pace := float64(c.timeout) / float64(2*max(took, time.Microsecond))
 	step := growth
 	if c.ours {
 		step = math.MaxInt32
@@ -59,8 +62,8 @@ func (c *capacity) taken(s size, took time.Duration, now time.Time) {
 	}
 }
 
-// refused notes that the peer did not take a call, and says whether the next will be smaller. No larger ones follow for the time of rest; 0
-// says that the size need not have been the reason.
+// refused notes that the peer did not take a call, and says whether the next will be smaller. No larger ones follow for
+// the time of rest; 0 says that the size need not have been the reason.
 func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
 	if s.entries <= 1 { // it is not for the size
 		c.failed = size{}
@@ -79,7 +82,8 @@ func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
 // bounds are a capacity's of entries, or of bytes.
 type bounds struct{ next, most, failed int }
 
-// after is how much the next call may hold, after one with so much was taken: step times as much at most, and pace times.
+// after is how much the next call may hold, after one with so much was taken: step times as much at most, and pace
+// times.
 func (b bounds) after(used, step int, pace float64) int {
 	base, n := max(used, b.next), b.next
 	if used > b.next/2 { // there was more to send than was allowed

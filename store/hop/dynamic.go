@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,16 @@ func (d *Dynamic) Append(ctx context.Context, b *proto.Batch) error {
 		return err
 	}
 	return n.Append(ctx, b)
+}
+
+// Portion is that of the server that the bucket has now.
+func (d *Dynamic) Portion() (entries, bytes int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.network == nil {
+		return math.MaxInt, math.MaxInt
+	}
+	return d.network.Portion()
 }
 
 // server is where the bucket goes.

@@ -14,19 +14,20 @@ import (
 	"inkwell/store/spool"
 )
 
-// proofs is how often in a row an entry must be answered with TRY_LATER and another one be taken after it, until it is held for itself: a
-// peer that has room at times would give the same picture once.
+// proofs is how often in a row an entry must be answered with TRY_LATER and another one be taken after it, until it is
+// held for itself: a peer that has room at times would give the same picture once.
 const proofs = 3
 
-// held are the entries that a peer answers with TRY_LATER. They are in a spool of their own, so that those behind them can go on:
+// held are the entries that a peer answers with TRY_LATER. They are in a spool of their own, so that those behind them
+// can go on:
 //
 //	TRY_LATER three times ─► held, in doubt ─── TRY_LATER, and the next entry is taken, three times ──► held
 //	                            │                                                                        │
 //	                            └─ it is taken: nothing was wrong with it                 offered from time to time until it is
 //	                               the next is not taken either: the peer is busy, all wait   taken, or set aside (After)
 //
-// While the last one is in doubt it is offered before anything else, so that a peer that is merely busy gets entries in their order. The
-// Quarantine's mu guards all.
+// While the last one is in doubt it is offered before anything else, so that a peer that is merely busy gets entries in
+// their order. The Quarantine's mu guards all.
 type held struct {
 	q       *Quarantine
 	count   atomic.Int64  // of list; the one field that anybody may read
@@ -75,7 +76,8 @@ func (h *held) recover() error {
 		var damage *spool.CorruptError
 		switch {
 		case errors.As(err, &damage):
-			h.q.o.Logger.Error("spool of held entries is damaged: passed over", "bytes", damage.End-damage.Start, "error", damage)
+			h.q.o.Logger.Error("spool of held entries is damaged: passed over",
+				"bytes", damage.End-damage.Start, "error", damage)
 			continue
 		case err != nil:
 			return errors.Join(err, h.close())
@@ -125,7 +127,8 @@ func (h *held) close() error {
 		return nil
 	}
 	if n := len(h.list); n > 0 {
-		h.q.o.Logger.Warn("entries that the peer answered with TRY_LATER are held until they are offered again", "entries", n, "directory", h.dir.Path())
+		h.q.o.Logger.Warn("entries that the peer answered with TRY_LATER are held until they are offered again",
+			"entries", n, "directory", h.dir.Path())
 	}
 	err := errors.Join(h.reader.Close(), h.log.Close(), h.dir.Close())
 	h.all.Add(-int64(len(h.list)))
@@ -201,8 +204,8 @@ func (h *held) othersPass() {
 	h.refused = false
 	if h.proved++; h.proved == proofs {
 		h.doubt = false
-		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are taken: it is held, and they go on", "bytes", h.last.Size(), "directory", h.dir.Path(),
-			"set aside after", h.q.o.After)
+		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are taken: it is held, and they go on",
+			"bytes", h.last.Size(), "directory", h.dir.Path(), "set aside after", h.q.o.After)
 	}
 }
 
@@ -247,7 +250,8 @@ func (h *held) retry(ctx context.Context) {
 		}
 		one := &h.list[0]
 		err := h.q.to.Append(ctx, &h.first)
-		over := errors.Is(err, store.ErrTryLater) && time.Since(one.since) >= h.q.o.After && h.passed.After(one.tried) && !(h.doubt && len(h.list) == 1)
+		old := time.Since(one.since) >= h.q.o.After && h.passed.After(one.tried) && !(h.doubt && len(h.list) == 1)
+		over := old && errors.Is(err, store.ErrTryLater)
 		switch {
 		case err == nil:
 		case (over || one.hopeless(err)) && h.q.setAside(&h.first, err):
@@ -286,7 +290,8 @@ func (h *held) read() error {
 func (h *held) sweep() {
 	for len(h.list) > 0 && h.list[0].done {
 		if err := h.log.Ack(h.list[0].end); err != nil {
-			h.q.o.Logger.Error("held entry is done, but that cannot be noted: it may be sent twice", "directory", h.dir.Path(), "error", err)
+			h.q.o.Logger.Error("held entry is done, but that cannot be noted: it may be sent twice",
+				"directory", h.dir.Path(), "error", err)
 		}
 		h.list = h.list[1:]
 		h.first.Reset()

@@ -26,11 +26,13 @@ type link struct {
 	at     int         // index of client's address, -1 when there is none
 	room   []*capacity // by address
 	took   time.Time   // when a call was taken last
+	age    age         // of client
 
 	mu      sync.Mutex
 	addrs   addresses
-	peer    string // address of client
-	last    string // peer before
+	known   []known // of the addresses
+	peer    string  // address of client
+	last    string  // peer before
 	probing bool
 	spare   *rpc.Client // what a probe found, to be taken over before the next call
 	spareAt int
@@ -39,6 +41,7 @@ type link struct {
 func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
 	l := &link{options: o, log: n.Logger, health: stats.NewHealth(n.Logger), at: -1, addrs: newAddresses(n.Addrs)}
 	l.addrs.shuffle = n.Shuffle
+	l.known, l.age.most = make([]known, len(n.Addrs)), n.MaxAge
 	for range n.Addrs {
 		l.room = append(l.room, newCapacity(n.MaxCall, n.Timeout))
 	}
@@ -77,9 +80,11 @@ func (l *link) connect(ctx context.Context, i int) (fresh bool, err error) {
 func (l *link) use(c *rpc.Client, i int) {
 	l.drop()
 	l.client, l.at = c, i
+	now := time.Now()
+	l.age.begin(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.peer = l.name(i)
+	l.peer, l.known[i].connected = l.name(i), now
 	if l.peer != l.last {
 		l.log.Info("connected", "peer", l.peer, "before", l.last)
 		l.last = l.peer
@@ -92,10 +97,10 @@ func (l *link) drop() {
 		return
 	}
 	l.discard(l.client, l.at)
-	l.client, l.at = nil, -1
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.peer = ""
+	l.known[l.at].connected = time.Time{}
+	l.client, l.at, l.peer = nil, -1, ""
 }
 
 // discard closes a connection to address i. Nobody depends on what close could tell: only an answer makes a call good.
@@ -109,6 +114,7 @@ func (l *link) discard(c *rpc.Client, i int) {
 func (l *link) worked(i int) {
 	l.mu.Lock()
 	l.addrs.worked(i)
+	l.known[i].ours = l.room[i].ours
 	l.mu.Unlock()
 	l.took = time.Now()
 	l.health.Set(l.name(i), nil)
@@ -117,14 +123,16 @@ func (l *link) worked(i int) {
 // failed notes that address i did not take a call.
 func (l *link) failed(i int, err error) {
 	l.mu.Lock()
-	l.addrs.failed(i, time.Now())
+	now := time.Now()
+	l.addrs.failed(i, now)
+	l.known[i].err, l.known[i].failed = err, now
 	l.mu.Unlock()
 	if !errors.Is(err, store.ErrTryLater) || time.Since(l.took) >= busyTime {
 		l.health.Set(l.name(i), err)
 	}
 }
 
-// improve takes over a connection to a better address if a probe found one, else starts a probe when it is time for one.
+// improve takes over a connection to a better address, or a younger one, if a probe found it, else starts a probe when it is time for one.
 func (l *link) improve() {
 	l.mu.Lock()
 	spare, i := l.spare, l.spareAt
@@ -132,7 +140,7 @@ func (l *link) improve() {
 	l.mu.Unlock()
 	switch {
 	case spare == nil:
-	case l.client == nil || i < l.at:
+	case l.client == nil || i < l.at || i == l.at && l.age.renewing:
 		l.use(spare, i)
 	default: // the sender found its way back by itself
 		l.discard(spare, i)
@@ -140,12 +148,22 @@ func (l *link) improve() {
 	if l.client == nil {
 		return
 	}
+	now := time.Now()
+	if l.age.over(now) && l.addrs.shuffle { // another one may be chosen, as for a first call
+		l.drop()
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.probing {
 		return
 	}
-	if j, ok := l.addrs.better(l.at, time.Now()); ok {
+	j, ok := l.addrs.better(l.at, now)
+	if !ok && l.age.over(now) {
+		l.age.renew(now)
+		j, ok = l.at, true
+	}
+	if ok {
 		l.probing = true
 		l.probes.Go(func() { l.probe(j) })
 	}
@@ -158,7 +176,9 @@ func (l *link) probe(i int) {
 	defer l.mu.Unlock()
 	l.probing = false
 	if err != nil {
-		l.addrs.failed(i, time.Now())
+		now := time.Now()
+		l.addrs.failed(i, now)
+		l.known[i].err, l.known[i].failed = err, now
 		return
 	}
 	l.spare, l.spareAt = c, i

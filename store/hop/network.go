@@ -29,28 +29,33 @@ type NetworkOptions struct {
 	TLS     rpc.TLSFiles  // for those with tls://
 	Timeout time.Duration // of one call; dialing takes at most 5 s of it; 0 = 30 s
 	MaxCall int           // bytes of entries in one call; a larger entry has one of its own; 0 = 4 MiB
-	// Shuffle says that the addresses are equals: one is chosen at random for each connection, the others when it fails or says TRY_LATER.
+	MaxAge  time.Duration // of a connection, which is replaced then, or up to a quarter of that before; 0 = any
+	// Shuffle says that the addresses are equals: one is chosen at random for each connection, the others when it fails
+	// or says TRY_LATER.
 	Shuffle bool
-	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER before it has cost much.
+	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER
+	// before it has cost much.
 	Probe       bool
 	IgnoreError bool         // failing to connect, to send or to get an answer is nothing that a status should tell
 	Logger      *slog.Logger // nil = discard
-	Stats       *stats.Set   // nil = own; counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"
+	// Stats counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"; nil = own.
+	Stats *stats.Set
 }
 
-// Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one call in
-// progress; batches that come meanwhile wait and go together in the next call:
+// Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one
+// call in progress; batches that come meanwhile wait and go together in the next call:
 //
 //	Append ─► queue ─► call (in order of arrival, as large as the peer takes) ─► sender: Log ─► Appends whose last entry was taken return
 //
-// A batch that is larger than a call goes in several (see capacity). The sender is a goroutine that lives as long as anybody waits. It
-// offers a call to every address once, the one that works first: on to the next when one cannot be reached, fails or says TRY_LATER;
-// those that said TRY_LATER are offered ever smaller calls at once, down to a single entry. A preferred address that failed is probed
-// again after about a minute, beside the calls. A peer that refuses a call with an exception stays the one in use, because others would
-// refuse it as well: it is offered smaller calls, until it is known which entry it refuses.
+// A batch that is larger than a call goes in several (see capacity). The sender is a goroutine that lives as long as
+// anybody waits. It offers a call to every address once, the one that works first: on to the next when one cannot be
+// reached, fails or says TRY_LATER; those that said TRY_LATER are offered ever smaller calls at once, down to a single
+// entry. A preferred address that failed is probed again after about ten seconds, beside the calls. A peer that refuses a
+// call with an exception stays the one in use, because others would refuse it as well: it is offered smaller calls,
+// until it is known which entry it refuses.
 //
-// Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a new
-// connection when the peer hung up before it answered, as a restarted one does) and by the caller.
+// Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a
+// new connection when the peer hung up before it answered, as a restarted one does) and by the caller.
 type Network struct {
 	o       NetworkOptions
 	sent    *tally
@@ -115,12 +120,13 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	return n, nil
 }
 
-// Append sends b, alone or with the batches of others, and returns when a peer has taken all of it. The error is a *store.PartialError
-// when a peer has the entries before one that failed. It wraps store.ErrTryLater when every address said so, to a call of a single entry,
-// and a *proto.ApplicationError when a peer refused the entry for good.
+// Append sends b, alone or with the batches of others, and returns when a peer has taken all of it. The error is a
+// *store.PartialError when a peer has the entries before one that failed. It wraps store.ErrTryLater when every address
+// said so, to a call of a single entry, and a *proto.ApplicationError when a peer refused the entry for good.
 //
-// When ctx ends, a batch that is not in a call goes at once. One that is in a call is in the connection's hands: the call is broken
-// off if nobody else is in it (whether the peer got it is unknown then), else Append waits for its result, at most Timeout.
+// When ctx ends, a batch that is not in a call goes at once. One that is in a call is in the connection's hands: the
+// call is broken off if nobody else is in it (whether the peer got it is unknown then), else Append waits for its
+// result, at most Timeout.
 func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
@@ -175,7 +181,8 @@ func (n *Network) Peer() string {
 	return n.link.peer
 }
 
-// Portion is how much goes in the next call, as far as is known: whoever has to remember what was taken appends no more at once.
+// Portion is how much goes in the next call, as far as is known: whoever has to remember what was taken appends no more
+// at once.
 func (n *Network) Portion() (entries, bytes int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -275,7 +282,8 @@ func (n *Network) offer() {
 	}
 }
 
-// settle is the end of a call that a peer answered: what was taken is done; an entry that was refused alone is its caller's again.
+// settle is the end of a call that a peer answered: what was taken is done; an entry that was refused alone is its
+// caller's again.
 func (n *Network) settle(err error) {
 	if err == nil || n.call.smaller {
 		return

@@ -35,8 +35,9 @@ func atMost(n int) func(*proto.Batch) (proto.ResultCode, error) {
 	}
 }
 
-// TestNetworkMakesCallsSmaller: a peer that says TRY_LATER to calls of more than some entries, as Flume with its channel, or that refuses
-// them with an exception, as an Inkwell does, gets smaller ones at once, and every entry once and in order.
+// TestNetworkMakesCallsSmaller: a peer that says TRY_LATER to calls of more than some entries, as Flume with its
+// channel, or that refuses them with an exception, as an Inkwell does, gets smaller ones at once, and every entry once
+// and in order.
 func TestNetworkMakesCallsSmaller(t *testing.T) {
 	noLeaks(t)
 	refuses := func(n int) func(*proto.Batch) (proto.ResultCode, error) {
@@ -124,8 +125,8 @@ func TestNetworkSplitsWhatComesInOnePiece(t *testing.T) {
 	}
 }
 
-// TestNetworkIsPatientWithASlowPeer: a peer that needs a while for each entry gets calls that it can answer in half of the time, and so
-// every entry once.
+// TestNetworkIsPatientWithASlowPeer: a peer that needs a while for each entry gets calls that it can answer in half of
+// the time, and so every entry once.
 func TestNetworkIsPatientWithASlowPeer(t *testing.T) {
 	noLeaks(t)
 	in := &inbox{judge: func(b *proto.Batch) (proto.ResultCode, error) {
@@ -183,7 +184,8 @@ func TestNetworkSaysHowMuchWasTaken(t *testing.T) {
 	}
 }
 
-// TestNetworkDoesNotRepeatWhatTimedOut: a call that was not answered in time is followed by smaller ones, whatever comes of them.
+// TestNetworkDoesNotRepeatWhatTimedOut: a call that was not answered in time is followed by smaller ones, whatever
+// comes of them.
 func TestNetworkDoesNotRepeatWhatTimedOut(t *testing.T) {
 	noLeaks(t)
 	in, over := new(inbox), make(chan struct{})
@@ -241,8 +243,8 @@ func TestBufferAcksWhatPassed(t *testing.T) {
 	wantMessages(t, in, messages...)
 }
 
-// TestQuarantineLetsOthersPass: an entry that a peer answers with TRY_LATER for ever, as fluentd a line that is no JSON, waits by itself,
-// over a restart too, until it is taken, or is set aside.
+// TestQuarantineLetsOthersPass: an entry that a peer answers with TRY_LATER for ever, as fluentd a line that is no
+// JSON, waits by itself, over a restart too, until it is taken, or is set aside.
 func TestQuarantineLetsOthersPass(t *testing.T) {
 	noLeaks(t)
 	var mended atomic.Bool
@@ -338,7 +340,8 @@ func TestQuarantineKeepsTheOrderOfABusyPeer(t *testing.T) {
 	wantMessages(t, in, messages...)
 }
 
-// TestQuarantineBeforeAJournalHoldsTheLast: whoever offers the same batch again and again gets rid of the entry that holds it up.
+// TestQuarantineBeforeAJournalHoldsTheLast: whoever offers the same batch again and again gets rid of the entry that
+// holds it up.
 func TestQuarantineBeforeAJournalHoldsTheLast(t *testing.T) {
 	noLeaks(t)
 	in, set, dir := new(inbox), stats.New(), t.TempDir()
@@ -359,5 +362,35 @@ func TestQuarantineBeforeAJournalHoldsTheLast(t *testing.T) {
 	}
 	if _, err := os.Stat(dir + "/" + refusedDir); !os.IsNotExist(err) {
 		t.Errorf("something was set aside: %v", err)
+	}
+}
+
+// TestNetworkDoesNotBlameTheSizeForABusyPeer: who says TRY_LATER to an empty call says nothing about how large one may
+// be.
+func TestNetworkDoesNotBlameTheSizeForABusyPeer(t *testing.T) {
+	noLeaks(t)
+	var busy atomic.Bool
+	busy.Store(true)
+	in, set := new(inbox), stats.New()
+	in.judge = func(b *proto.Batch) (proto.ResultCode, error) {
+		if b.Count() == 0 && busy.Load() {
+			return proto.TryLater, nil
+		}
+		return proto.OK, nil
+	}
+	n := wide(openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", in).addr}, Probe: true, Stats: set}))
+	messages := numbers(5000)
+	for range 3 {
+		if err := n.Append(t.Context(), batchOf(messages...)); !errors.Is(err, store.ErrTryLater) {
+			t.Errorf("error %v", err)
+		}
+	}
+	busy.Store(false)
+	if err := n.Append(t.Context(), batchOf(messages...)); err != nil {
+		t.Fatal(err)
+	}
+	wantMessages(t, in, messages...)
+	if got := set.Get("scribe_overall:calls made smaller"); got != 0 || in.begun.Load() != 5 {
+		t.Errorf("%d calls made smaller, %d calls", got, in.begun.Load())
 	}
 }

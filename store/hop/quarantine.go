@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// maxRefusals is how often a single entry is offered to a peer that refuses it with an exception before it is set aside.
-	// provedRefusals is how often if the peer has taken others since one was set aside.
+	// maxRefusals is how often a single entry is offered to a peer that refuses it with an exception before it is set
+	// aside. provedRefusals is how often if the peer has taken others since one was set aside.
 	maxRefusals    = 10
 	provedRefusals = 3
 	// defaultAfter is how long an entry is offered that is answered with TRY_LATER while others are taken.
@@ -28,23 +28,23 @@ const (
 
 // QuarantineOptions are the choices of a Quarantine.
 type QuarantineOptions struct {
-	Dir   string        // spools of entries that are set aside, "refused", or wait, Held; "" = no entry is ever passed over
+	Dir   string        // of the spools "refused", of entries set aside, and Held; "" = no entry is ever passed over
 	Root  string        // Dir lies beneath it, and no link is followed on the way; "" = Dir
 	Held  string        // its own, even if others have the same Dir; "" = "held"
 	After time.Duration // 0 = 1 h
-	// Again says that after an error the same batch is appended again, and not what is left of it (store.Rest). Its last entry is held, too:
-	// what is behind it comes only when Append has returned.
+	// Again says that after an error the same batch is appended again, and not what is left of it (store.Rest). Its
+	// last entry is held, too: what is behind it comes only when Append has returned.
 	Again  bool
 	Logger *slog.Logger // nil = discard
 	Stats  *stats.Set   // nil = own; counts "refused" (entries set aside) and "held" (entries that wait at the moment)
 }
 
-// Quarantine stands before a Network and keeps an entry that the peer does not take from holding up all others. It is told of single
-// entries only, because a Network finds them by itself.
+// Quarantine stands before a Network and keeps an entry that the peer does not take from holding up all others. It is
+// told of single entries only, because a Network finds them by itself.
 //
-// An entry that is refused with an exception again and again is set aside: kept in the spool "refused", for a person to look into, counted,
-// and never offered again. TRY_LATER says nothing against an entry as such: it is set aside only when it was held for a time (After) in
-// which others were taken (see held).
+// An entry that is refused with an exception again and again is set aside: kept in the spool "refused", for a person to
+// look into, counted, and never offered again. TRY_LATER says nothing against an entry as such: it is set aside only
+// when it was held for a time (After) in which others were taken (see held).
 //
 // Safe for concurrent use; one Append at a time is at work.
 type Quarantine struct {
@@ -68,7 +68,8 @@ type Quarantine struct {
 	away    atomic.Pointer[error] // why it is not, as far as is known; nil: it is
 }
 
-// OpenQuarantine returns a Quarantine that owns to, if there is no error. Entries that were held when it was closed are offered again.
+// OpenQuarantine returns a Quarantine that owns to, if there is no error. Entries that were held when it was closed are
+// offered again.
 func OpenQuarantine(to store.Store, o QuarantineOptions) (*Quarantine, error) {
 	o.After, o.Held = cmp.Or(o.After, defaultAfter), cmp.Or(o.Held, "held")
 	if o.Logger == nil {
@@ -132,8 +133,8 @@ func (q *Quarantine) resume(b *proto.Batch) (done int) {
 	return 0
 }
 
-// offer offers what is left of b, and says how many entries were taken. While it is not known whether the peer takes others than the entry
-// that was held last, that comes first.
+// offer offers what is left of b, and says how many entries were taken. While it is not known whether the peer takes
+// others than the entry that was held last, that comes first.
 func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int, err error) {
 	left := b.Count() - done
 	if q.held.doubtful() {
@@ -159,7 +160,8 @@ func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int
 	return n, err
 }
 
-// passOver notes that the entry behind those that are done was not taken, and why; it says whether the entry is held or set aside now.
+// passOver notes that the entry behind those that are done was not taken, and why; it says whether the entry is held or
+// set aside now.
 func (q *Quarantine) passOver(b *proto.Batch, done int, err error) bool {
 	entry, last := b.Section(done, 1), done+1 == b.Count()
 	switch {
@@ -187,14 +189,16 @@ func (q *Quarantine) setAside(entry *proto.Batch, cause error) bool {
 	}
 	q.refused.Add(1)
 	q.proved = false
-	q.o.Logger.Error("entry is refused for good: set aside", "bytes", entry.Size(), "directory", q.o.Dir+"/"+refusedDir, "error", cause)
+	q.o.Logger.Error("entry is refused for good: set aside",
+		"bytes", entry.Size(), "directory", q.o.Dir+"/"+refusedDir, "error", cause)
 	return true
 }
 
 // Held is how many entries wait that others went past. It may be called at any time, after Close too.
 func (q *Quarantine) Held() int { return int(q.held.count.Load()) }
 
-// Portion is the store's, as Network.Portion. With an entry that was not taken goes the one behind it, to show whether others are.
+// Portion is the store's, as Network.Portion. With an entry that was not taken goes the one behind it, to show whether
+// others are.
 func (q *Quarantine) Portion() (entries, bytes int) {
 	q.mu.Lock()
 	alone := q.refusals+q.laters > 0
@@ -224,8 +228,8 @@ func (q *Quarantine) Connect(ctx context.Context) error {
 	return err
 }
 
-// Check looks, at first and when it was not there, whether the peer is there, so that the status is true when there is nothing to send,
-// too. It does not wait for that. It gives the store its time.
+// Check looks, at first and when it was not there, whether the peer is there, so that the status is true when there is
+// nothing to send, too. It does not wait for that. It gives the store its time.
 func (q *Quarantine) Check(now time.Time) error {
 	if (!q.asked.Load() || q.away.Load() != nil) && q.looking.CompareAndSwap(false, true) {
 		q.looks.Go(func() {

@@ -53,7 +53,8 @@ func newReplay(b *Buffer, o BufferOptions) *replay {
 	}
 }
 
-// loop replays until life ends; calls bounds the call that is under way then. The error is that of giving up the reader.
+// loop replays until life ends; calls bounds the call that is under way then. The error is that of giving up the
+// reader.
 func (r *replay) loop(life, calls context.Context) error {
 	for life.Err() == nil {
 		if err := r.gather(life); err != nil {
@@ -140,8 +141,8 @@ func (r *replay) reopen() {
 	r.reader = r.b.spool.Reader(r.read)
 }
 
-// deliver brings the run to the primary, as much at once as that takes, and acks each record when the primary has it. It returns false
-// when the replay has to end; what of a record was taken then is sent again by the next Buffer.
+// deliver brings the run to the primary, as much at once as that takes, and acks each record when the primary has it.
+// It returns false when the replay has to end; what of a record was taken then is sent again by the next Buffer.
 func (r *replay) deliver(life, calls context.Context) bool {
 	var refusals rpc.Backoff
 	for acked := 0; ; {
@@ -189,8 +190,8 @@ func (r *replay) took(part *proto.Batch, err error) {
 	r.done = r.batch.PlaceBehind(r.done, count, math.MaxInt)
 }
 
-// ack tells the spool that everything below end is done. It returns false when the replay has to end before that was possible; then
-// the records are replayed again by the next Buffer.
+// ack tells the spool that everything below end is done. It returns false when the replay has to end before that was
+// possible; then the records are replayed again by the next Buffer.
 func (r *replay) ack(life context.Context, end uint64) bool {
 	for {
 		err := r.b.spool.Ack(end)

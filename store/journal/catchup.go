@@ -90,15 +90,15 @@ func (w *stepper) closeReader() {
 func (w *stepper) skim() {
 	t := w.t
 	t.mu.Lock()
-	known := t.fed || t.undone == noOffset || w.skimmed
+	known := t.fed || t.undone == noOffset || w.skimmed > 0
 	t.mu.Unlock()
 	if known || w.load != nil {
 		return
 	}
-	w.skimmed = true
 	if w.catchUp(); w.load == nil {
 		return
 	}
+	w.skimmed = int64(w.load.batch.Count())
 	t.mu.Lock()
 	t.undone = max(t.undone, w.load.from)
 	t.mu.Unlock()

@@ -26,6 +26,7 @@ type checkpoint struct {
 	Patterns Patterns            `json:"patterns"`
 	Outlets  map[string]position `json:"outlets"` // by key
 	Past     past                `json:"past,omitempty"`
+	Home     string              `json:"home"` // the directory in which the state directory was
 
 	older  map[string]olderCategory // of version 1, until their outlets are known
 	strays bool                     // open files of categories that are not listed are ours: `collect --dir` of before began them unannounced

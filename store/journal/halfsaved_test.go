@@ -32,7 +32,7 @@ func (n *noCopy) Inject(op faultfs.Op, name string, size int) (int, error) {
 // back further than the next process may find said.
 func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 	dir, disk := t.TempDir(), new(noCopy)
-	j, err := Open(Options{StateDir: dir, Injector: disk, saveEvery: 20 * time.Millisecond, retry: time.Millisecond})
+	j, err := Open(Options{StateDir: dir, Injector: disk, Tuning: Tuning{SaveEvery: 20 * time.Millisecond, Retry: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}

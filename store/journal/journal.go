@@ -60,8 +60,13 @@ type Options struct {
 	Stats      *stats.Set       // nil = an own one
 	Injector   faultfs.Injector // faults for tests
 
-	saveEvery, retry time.Duration // for tests, 0 = the constants
-	segmentBytes     int64         // of the journal, for tests
+	Tuning // for tests
+}
+
+// Tuning is what tests choose otherwise; 0 = the constants.
+type Tuning struct {
+	SaveEvery, Retry time.Duration
+	SegmentBytes     int64 // of the journal
 }
 
 const (
@@ -96,8 +101,8 @@ type Journal struct {
 func (o *Options) defaults() {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 32<<30)
 	o.Memory = cmp.Or(o.Memory, memory)
-	o.saveEvery = cmp.Or(o.saveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
-	o.retry = cmp.Or(o.retry, retryMin)
+	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
+	o.Retry = cmp.Or(o.Retry, retryMin)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -132,7 +137,7 @@ func Open(o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	j.spool, err = spool.Open(dir, spool.Options{SegmentBytes: o.segmentBytes, MaxBytes: o.MaxBytes, Durability: o.Durability,
+	j.spool, err = spool.Open(dir, spool.Options{SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Durability: o.Durability,
 		Floor: saved.end(), Logger: o.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)

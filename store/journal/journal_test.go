@@ -131,7 +131,7 @@ type life struct {
 
 func begin(t *testing.T, dir string, s *shelf, fault func(string) error) *life {
 	t.Helper()
-	j, err := Open(Options{StateDir: dir, saveEvery: 20 * time.Millisecond, retry: 2 * time.Millisecond, Stats: stats.New()})
+	j, err := Open(Options{StateDir: dir, Tuning: Tuning{SaveEvery: 20 * time.Millisecond, Retry: 2 * time.Millisecond}, Stats: stats.New()})
 	if err != nil {
 		t.Fatal(err)
 	}

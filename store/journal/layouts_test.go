@@ -69,7 +69,7 @@ func (m *mover) phase() {
 	left := m.l.crash(m.t, dir)
 	m.l.end(m.t)
 	m.l = opened(m.t, dir)
-	m.l.j.o.saveEvery, m.l.j.o.retry = 20*time.Millisecond, 2*time.Millisecond
+	m.l.j.o.SaveEvery, m.l.j.o.Retry = 20*time.Millisecond, 2*time.Millisecond
 	m.l.shelf = left
 }
 

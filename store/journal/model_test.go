@@ -178,8 +178,9 @@ type engineModel struct {
 func newModel(t *rapid.T, base, kind string) *engineModel {
 	m := &engineModel{t: t, base: base, kind: kind, fault: &mishap{}, published: make(map[string][sha256.Size]byte)}
 	m.fileBytes = rapid.SampledFrom([]int64{300, 2000}).Draw(t, "file bytes")
-	m.options = Options{MaxBytes: 6000, saveEvery: time.Millisecond, retry: time.Millisecond,
-		Memory: rapid.SampledFrom([]int64{400, 1 << 20}).Draw(t, "memory"), segmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t, "segment bytes")}
+	m.options = Options{MaxBytes: 6000, Tuning: Tuning{SaveEvery: time.Millisecond, Retry: time.Millisecond,
+		SegmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t, "segment bytes")},
+		Memory: rapid.SampledFrom([]int64{400, 1 << 20}).Draw(t, "memory")}
 	m.outlet = OutletOptions{Single: true, Continued: true, Check: time.Millisecond, Target: rapid.SampledFrom([]int64{1, 300}).Draw(t, "target"),
 		Interval: rapid.SampledFrom([]time.Duration{1, 5 * time.Millisecond}).Draw(t, "interval")}
 	m.path = filepath.Join(base, "disk")

@@ -110,7 +110,7 @@ func but(names ...string) layout {
 // joined is a journal with nothing in it.
 func joined(t *testing.T) (*life, *writer) {
 	l := opened(t, t.TempDir())
-	l.j.o.saveEvery, l.j.o.retry = 20*time.Millisecond, 2*time.Millisecond
+	l.j.o.SaveEvery, l.j.o.Retry = 20*time.Millisecond, 2*time.Millisecond
 	l.shelf = newShelf()
 	return l, &writer{next: make(map[string]int), acked: make(map[string]int)}
 }
@@ -237,7 +237,7 @@ func (c closingKeeper) Close() error {
 // A store whose last marks no checkpoint has before it is closed cannot publish what they name: they are kept for the next.
 func TestTheLastMarksAreSavedBeforeAQueueIsForgotten(t *testing.T) {
 	f := new(faults)
-	j, err := Open(Options{StateDir: t.TempDir(), Injector: f, saveEvery: time.Hour, retry: time.Millisecond})
+	j, err := Open(Options{StateDir: t.TempDir(), Injector: f, Tuning: Tuning{SaveEvery: time.Hour, Retry: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}

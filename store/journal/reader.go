@@ -67,7 +67,7 @@ func (d *reader) next(life context.Context) bool {
 		return false
 	case err != nil:
 		r.j.saver.health.Set("journal read", err)
-		return pause(r.j.o.retry, r.stop)
+		return pause(r.j.o.Retry, r.stop)
 	default:
 		r.j.saver.health.Set("journal read", nil)
 		d.feed(rec)

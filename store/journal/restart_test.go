@@ -86,7 +86,7 @@ func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	works := false
 	random := rand.New(rand.NewPCG(1, 2))
 	s, w := newShelf(), &writer{next: make(map[string]int), acked: make(map[string]int)}
-	j, err := Open(Options{StateDir: t.TempDir(), saveEvery: time.Millisecond, retry: time.Microsecond})
+	j, err := Open(Options{StateDir: t.TempDir(), Tuning: Tuning{SaveEvery: time.Millisecond, Retry: time.Microsecond}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,8 +59,9 @@ type run struct {
 	began     *checkpoint
 	inherited store.States // how all files stood then
 	before    func(category string) books.Takeover
-	counter   *books.Counter // of what is in no file
-	books     *books.Books   // opened with the first checkpoint; the saver's
+	moved     func(key, path string) (string, string) // where an outlet and its files of the books are now
+	counter   *books.Counter                          // of what is in no file
+	books     *books.Books                            // opened with the first checkpoint; the saver's
 	past      past
 	counted   uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
 
@@ -106,6 +107,7 @@ func (j *Journal) Start(routes Routes) {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.before = s.takeovers(routes.Locate)
 	s.place(routes.Locate)
+	r.moved = s.follow(home(j.o.StateDir), routes.Locate)
 	r.past, r.inherited = s.history(), s.states()
 	j.mu.Lock()
 	j.run = r
@@ -151,14 +153,17 @@ func (r *run) all() []*Outlet {
 // enter begins a phase.
 func (r *run) enter(p phase) {
 	r.phase.Store(int32(p))
-	for _, t := range r.all() {
-		t.task.wake()
-	}
+	r.wake()
 }
 
 // expire ends what stores are waited for.
 func (r *run) expire() {
 	r.cancel()
+	r.wake()
+}
+
+// wake has every outlet look what is due.
+func (r *run) wake() {
 	for _, t := range r.all() {
 		t.task.wake()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"inkwell/internal/killpoint"
@@ -24,6 +25,8 @@ import (
 type saver struct {
 	j      *Journal
 	health *stats.Health
+
+	failing atomic.Bool // the last checkpoint could not be saved
 
 	saving sync.Mutex // held while a checkpoint is made
 	saved  *checkpoint
@@ -63,7 +66,7 @@ const share = 10
 
 func (s *saver) loop(r *run) {
 	defer close(s.done)
-	next := time.NewTimer(s.j.o.saveEvery)
+	next := time.NewTimer(s.j.o.SaveEvery)
 	defer next.Stop()
 	var due, hurried <-chan time.Time
 	lastSent := time.Duration(0) // what the last checkpoint cost that was made because something was sent
@@ -97,7 +100,7 @@ func (s *saver) loop(r *run) {
 		lastSent = time.Since(saving)
 		if whole {
 			cost := time.Duration(r.markTime.Swap(0))/time.Duration(max(1, runtime.GOMAXPROCS(0))) + lastSent
-			next.Reset(max(s.j.o.saveEvery, share*cost) - min(time.Since(began), s.j.o.saveEvery))
+			next.Reset(max(s.j.o.SaveEvery, share*cost) - min(time.Since(began), s.j.o.SaveEvery))
 		}
 	}
 }
@@ -158,6 +161,7 @@ func (s *saver) save(last bool) {
 		return
 	}
 	if !s.openBooks(r) {
+		s.failed(r)
 		return
 	}
 	next, posts := r.gather(s.saved, last)
@@ -169,9 +173,11 @@ func (s *saver) save(last bool) {
 		}
 		s.health.Set("checkpoint", err)
 		if s.unsure = err != nil; err != nil {
+			s.failed(r)
 			return
 		}
 	}
+	s.failing.Store(false)
 	killpoint.Reach("checkpoint.saved")
 	s.saved = next
 	r.books.Publish(time.Now())
@@ -188,12 +194,20 @@ func (s *saver) save(last bool) {
 	s.j.reserve.Keep()
 }
 
+// failed notes that no checkpoint could be saved. At the end of a run nobody waits for another one.
+func (s *saver) failed(r *run) {
+	s.failing.Store(true)
+	if phase(r.phase.Load()) == draining {
+		r.wake()
+	}
+}
+
 // openBooks opens the books of a run, and says whether they are: without them no checkpoint is made.
 func (s *saver) openBooks(r *run) bool {
 	if r.books != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before, Moved: r.moved,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
@@ -245,6 +259,15 @@ func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
 }
 
+// lists says whether the last checkpoint has an outlet: what it adds to files before one does, the books would take for
+// covered.
+func (s *saver) lists(key string) bool {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	_, listed := s.saved.Outlets[key]
+	return listed
+}
+
 // goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet
 // further on, with other marks, and the journal would not be needed any more from where the outlet goes back to.
 func (s *saver) goBack(t *Outlet) (through uint64) {
@@ -265,7 +288,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 	at := r.position
 	r.reading.Unlock()
 	n := &checkpoint{Version: checkpointVersion, Drained: max(saved.Drained, at), Read: at, Patterns: r.routes.Patterns,
-		Outlets: make(map[string]position)}
+		Outlets: make(map[string]position), Home: saved.Home}
 	low := at
 	outlets := r.all()
 	posts := make(map[*Outlet]*post, len(outlets))

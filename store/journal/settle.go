@@ -14,7 +14,7 @@ import (
 func (w *stepper) open(now time.Time) {
 	files, known := w.j.saver.before(w.t)
 	if !known { // the status says why
-		w.retryAt = now.Add(w.j.o.retry)
+		w.retryAt = now.Add(w.j.o.Retry)
 		w.j.saver.hurry()
 		return
 	}
@@ -23,6 +23,7 @@ func (w *stepper) open(now time.Time) {
 		w.failed(err)
 		return
 	}
+	store.Prepare(s, nil)
 	w.store, w.retryAt, w.checked = s, time.Time{}, time.Time{}
 	w.t.mu.Lock()
 	w.t.failing = false
@@ -32,10 +33,10 @@ func (w *stepper) open(now time.Time) {
 	}
 	w.t.trouble.watch(s)
 	w.enter(working)
-	if _, ok := s.(store.Keeper); !ok {
+	if !store.Keeps(s) {
 		return
 	}
-	if e, ok := s.(store.Exact); ok && e.Exact() {
+	if e, ok := s.(store.Exact); ok && e.Exact() && w.j.saver.lists(w.t.key) {
 		w.rest()
 		return
 	}
@@ -46,9 +47,14 @@ func (w *stepper) open(now time.Time) {
 func (w *stepper) settle() {
 	w.dirty.Store(true)
 	if w.mark(true); w.store != nil {
-		w.enter(settling)
-		w.j.saver.hurry()
+		w.await()
 	}
+}
+
+// await has nothing written to the store before a checkpoint knows how it stands.
+func (w *stepper) await() {
+	w.enter(settling)
+	w.j.saver.hurry()
 }
 
 // settled says whether a checkpoint knows how the store stands.
@@ -61,8 +67,8 @@ func (w *stepper) settled() bool {
 	return true
 }
 
-// opened is called when the store opened something that has to be marked before it is written to.
-func (w *stepper) opened() {
+// fresh is called when something in the store was opened that has to be marked before it is written to.
+func (w *stepper) fresh() {
 	if w.partly {
 		w.abandon() // nothing can be marked while some parts have the batch: all are opened again
 		return
@@ -76,14 +82,16 @@ func (w *stepper) check(now time.Time) {
 		return
 	}
 	w.checked = now
-	c, ok := w.store.(store.Checker)
-	if !ok {
+	_, node := w.store.(store.Node)
+	if _, ok := w.store.(store.Checker); !ok && !node {
 		return
 	}
 	w.dirty.Store(true)
-	switch err := c.Check(now); {
-	case errors.Is(err, store.ErrOpened):
-		w.opened()
+	if store.Prepare(w.store, nil) {
+		w.fresh()
+		return
+	}
+	switch err := store.Check(w.store, now); {
 	case err != nil:
 		w.failed(err)
 	case w.load == nil:
@@ -94,17 +102,16 @@ func (w *stepper) check(now time.Time) {
 // mark makes durable what the store was given and posts it, when a checkpoint is being made, or now.
 func (w *stepper) mark(now bool) {
 	t := w.t
-	k, keeps := w.store.(store.Keeper)
 	if !w.dirty.Load() || w.partly {
 		return
 	}
-	if !keeps {
+	before, _ := t.posted()
+	if !store.Keeps(w.store) {
 		w.dirty.Store(false)
-		t.put(newPost(w.through, nil, 0), w.load != nil)
+		t.put(newPost(w.through, before.files, before.booked), w.load != nil)
 		w.j.saver.sent()
 		return
 	}
-	before, _ := t.posted()
 	u, _ := w.store.(store.Urgent)
 	urgent := u != nil && u.Urgent() && before.known()
 	round := t.run.round.Load()
@@ -118,8 +125,9 @@ func (w *stepper) mark(now bool) {
 	if marks.Files == nil {
 		marks.Files = make(store.States)
 	}
+	fresh := store.Fresh(w.store)
 	began := time.Now()
-	err := k.Mark(&marks)
+	err := store.Mark(w.store, &marks)
 	t.run.markTime.Add(int64(time.Since(began)))
 	if err != nil {
 		w.failed(errors.Join(err, store.ErrBroken))
@@ -134,7 +142,10 @@ func (w *stepper) mark(now bool) {
 		t.add(addition{before.booked, booked, marks.Added})
 	}
 	t.put(newPost(w.through, marks.Files, booked), w.load != nil || len(w.blocks) > 0)
-	if urgent {
+	switch {
+	case fresh:
+		w.await()
+	case urgent:
 		w.j.saver.hurry()
 	}
 }
@@ -145,11 +156,10 @@ func (w *stepper) published() {
 	due := w.t.publish
 	w.t.publish = false
 	w.t.mu.Unlock()
-	k, ok := w.store.(store.Keeper)
-	if !due || !ok {
+	if !due || w.store == nil {
 		return
 	}
-	if err := k.Publish(); err != nil {
+	if err := store.Publish(w.store); err != nil {
 		w.failed(err)
 	}
 }
@@ -176,12 +186,10 @@ func (w *stepper) abandon() {
 
 // finish is the end of a run: everything that was taken is posted for the last checkpoint.
 func (w *stepper) finish() {
-	if w.store != nil {
-		w.published()
-	}
-	if s, ok := w.store.(store.Sealer); ok && !w.partly && !w.t.o.Continued {
+	w.published()
+	if w.store != nil && store.Keeps(w.store) && !w.partly && !w.t.o.Continued {
 		w.dirty.Store(true)
-		if err := s.Seal(); err != nil {
+		if err := store.Seal(w.store); err != nil {
 			w.failed(err)
 		}
 	}

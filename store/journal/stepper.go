@@ -29,9 +29,9 @@ type stepper struct {
 	handled time.Time // when a batch was taken last, or would have been if there had been any
 	idled   bool      // nothing waited at the last turn
 	checked time.Time
-	skimmed bool // it is known where the first entry is that waits for the store, which is not open
-	last    bool // everything is read: this is the last attempt
-	ended   bool // everything that can be done is done
+	skimmed int64 // entries of the first batch that waits for the store, which is not open; 0 = it was not looked for
+	last    bool  // everything is read: this is the last attempt
+	ended   bool  // everything that can be done is done
 	reader  *spool.Reader
 	batch   proto.Batch // of the reader
 	runs    []proto.Run
@@ -75,7 +75,7 @@ func (w *stepper) work(now time.Time) {
 		w.skim()
 		return
 	}
-	w.skimmed = false
+	w.skimmed = 0
 	if w.t.current() == settling && !w.settled() {
 		return
 	}
@@ -90,6 +90,8 @@ func (w *stepper) work(now time.Time) {
 	}
 	if w.ready(now) {
 		w.mark(false)
+	}
+	if w.ready(now) {
 		w.rest()
 	}
 }
@@ -117,6 +119,9 @@ func (w *stepper) finished() bool {
 	w.t.mu.Lock()
 	left := w.load != nil || len(w.blocks) > 0 || w.t.pending != nil || !w.t.fed || w.t.current() == settling
 	w.t.mu.Unlock()
+	if w.t.current() == settling && w.j.saver.failing.Load() {
+		return true
+	}
 	return !left || !w.retryAt.IsZero() || w.t.run.ctx.Err() != nil
 }
 
@@ -213,12 +218,11 @@ func (w *stepper) handle() {
 		return
 	}
 	w.t.run.budget.release(w.load)
-	err := w.append()
-	if errors.Is(err, store.ErrOpened) {
-		w.opened()
+	if store.Prepare(w.store, &w.load.batch) {
+		w.fresh()
 		return
 	}
-	w.outcome(err)
+	w.outcome(w.append())
 }
 
 // outcome is what became of the batch.
@@ -268,7 +272,7 @@ func (w *stepper) done() {
 // when it is time for another attempt, unless some parts of the store have it or it will be thrown away.
 func (w *stepper) failed(err error) {
 	t := w.t
-	w.retryAt = time.Now().Add(max(min(t.o.Interval, maxRetry), w.j.o.retry))
+	w.retryAt = time.Now().Add(max(min(t.o.Interval, maxRetry), w.j.o.Retry))
 	if errors.Is(err, context.Canceled) && t.run.ctx.Err() != nil {
 		return
 	}
@@ -282,8 +286,8 @@ func (w *stepper) failed(err error) {
 	}
 	if !errors.Is(err, store.ErrWaiting) {
 		t.trouble.set(err)
-		if w.load != nil && !t.o.Lossy && !t.o.Buffered {
-			w.requeued.add(leftOf(err, w.load))
+		if n := w.refusedBy(err); n > 0 && !t.o.Lossy && !t.o.Buffered {
+			w.requeued.add(n)
 		}
 	}
 	var part *store.PartialError
@@ -319,6 +323,20 @@ func (w *stepper) putBack() {
 		t.taken = min(t.taken, from)
 		w.closeReader()
 	}
+}
+
+// refusedBy is how many entries err keeps from the store: of the batch, or, if the store is not open, of what would be the
+// next one.
+func (w *stepper) refusedBy(err error) int64 {
+	if w.load != nil {
+		return leftOf(err, w.load)
+	}
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	if w.t.pending != nil {
+		return int64(w.t.pending.batch.Count())
+	}
+	return w.skimmed
 }
 
 // leftOf is how many entries of l were not taken.

@@ -17,7 +17,7 @@ type trouble struct {
 	mu    sync.Mutex
 	err   error
 	since time.Time
-	store store.Reporter // nil: none
+	store store.Store // nil: none is open
 }
 
 func newTrouble(j *Journal, o *OutletOptions) *trouble {
@@ -46,7 +46,7 @@ func (t *trouble) set(err error) {
 func (t *trouble) watch(s store.Store) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.store, _ = s.(store.Reporter)
+	t.store = s
 }
 
 // status is the trouble in words, or what the store says of itself, "" if all is well.
@@ -57,7 +57,7 @@ func (t *trouble) status() string {
 	case t.err != nil:
 		return store.StatusText(t.err)
 	case t.store != nil:
-		return t.store.Status()
+		return store.Status(t.store)
 	}
 	return ""
 }

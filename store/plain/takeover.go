@@ -43,8 +43,8 @@ const takeoverBytes = 1 << 20
 type Takeover struct {
 	o       TakeoverOptions
 	to      store.Store // what is new goes here
+	child   *store.Child
 	primary store.Store // what is old goes here
-	keeps   bool        // primary is a Keeper
 	lost    []*atomic.Int64
 
 	mu      sync.Mutex
@@ -75,9 +75,8 @@ func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.States)
 	if err != nil || len(files) == 0 {
 		return to, err
 	}
-	_, keeps := primary.(store.Keeper)
 	o.Logger.Info("buffer files of a former server are delivered first", "directory", o.Dir, "files", len(files))
-	t := &Takeover{o: o, to: to, primary: primary, keeps: keeps, files: files, gone: make(map[string]bool),
+	t := &Takeover{o: o, to: to, child: store.OpenChild(to), primary: primary, files: files, gone: make(map[string]bool),
 		lost: []*atomic.Int64{o.Stats.Overall("bytes lost"), o.Stats.Category(o.Name, "bytes lost")}}
 	if t.marked, err = t.marks(saved); err != nil {
 		return nil, err
@@ -110,28 +109,48 @@ func (t *Takeover) marks(saved store.States) (map[string]int64, error) {
 // path is that of the file to be delivered next.
 func (t *Takeover) path() string { return filepath.Join(t.o.Dir, t.files[0]) }
 
+// Children are the store to which everything new goes.
+func (t *Takeover) Children() []*store.Child { return []*store.Child{t.child} }
+
+// Shares says that the store gets everything new when the buffer files were delivered, and nothing before.
+func (t *Takeover) Shares(b *proto.Batch) []store.Share {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.files) > 0 {
+		return nil
+	}
+	return []store.Share{{Child: t.child, Batch: b}}
+}
+
 // Append hands b on when the buffer files were delivered; until then the error is ErrWaiting, or why they cannot be.
 func (t *Takeover) Append(ctx context.Context, b *proto.Batch) error {
-	if err := t.deliver(ctx); err != nil {
+	was, err := t.deliver(ctx)
+	if err != nil {
 		return err
+	}
+	if was && store.Prepare(t.to, b) {
+		return errFresh
 	}
 	return t.to.Append(ctx, b)
 }
 
-// deliver brings what is left of the buffer files to the primary.
-func (t *Takeover) deliver(ctx context.Context) error {
+// errFresh says that something was opened which has to be marked before anything is appended; whoever owns the tree will find that.
+var errFresh = fmt.Errorf("%w: what was opened has to be marked first", store.ErrWaiting)
+
+// deliver brings what is left of the buffer files to the primary, and says whether anything was.
+func (t *Takeover) deliver(ctx context.Context) (any bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.files) > 0 {
+	for ; len(t.files) > 0; any = true {
 		if time.Now().Before(t.next) {
-			return fmt.Errorf("deliver %s: %w (%w)", t.path(), store.ErrWaiting, t.err)
+			return any, fmt.Errorf("deliver %s: %w (%w)", t.path(), store.ErrWaiting, t.err)
 		}
 		if err := t.file(ctx, t.files[0]); err != nil {
-			if errors.Is(err, store.ErrOpened) || errors.Is(err, store.ErrBroken) {
-				return err
+			if errors.Is(err, errFresh) || errors.Is(err, store.ErrBroken) {
+				return any, err
 			}
 			t.next, t.err = time.Now().Add(t.o.Schedule.Next()), err
-			return fmt.Errorf("deliver %s: %w", t.path(), err)
+			return any, fmt.Errorf("deliver %s: %w", t.path(), err)
 		}
 		t.files, t.offset, t.err = t.files[1:], 0, nil
 		if len(t.files) > 0 {
@@ -139,7 +158,7 @@ func (t *Takeover) deliver(ctx context.Context) error {
 		}
 		t.o.Schedule.Reset()
 	}
-	return nil
+	return any, nil
 }
 
 // file delivers one buffer file from t.offset on.
@@ -168,6 +187,9 @@ func (t *Takeover) file(ctx context.Context, name string) (err error) {
 		}
 		if t.batch.Count() > 0 {
 			left := t.batch.Section(t.taken, t.batch.Count()-t.taken)
+			if store.Prepare(t.primary, left) {
+				return errFresh
+			}
 			if err := t.primary.Append(ctx, left); err != nil {
 				t.taken += left.Count() - store.Rest(left, err).Count()
 				return err
@@ -199,7 +221,7 @@ func (t *Takeover) gather(r *BufferReader) (*DamageError, error) {
 
 // end is done with a file, at once or when its entries are marked.
 func (t *Takeover) end(e ended) error {
-	if t.keeps {
+	if store.Keeps(t.primary) {
 		t.done = append(t.done, e)
 		return nil
 	}
@@ -225,9 +247,10 @@ func (t *Takeover) remove(e ended) (err error) {
 	return dir.Rename(e.name, e.name+".corrupt")
 }
 
-// Mark asks the store, and remembers which files it covers.
+// Mark enters how far the buffer files were delivered, and remembers which of them that covers.
 func (t *Takeover) Mark(m *store.Marks) error {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.covered = len(t.done)
 	for path := range t.gone {
 		delete(m.Files, path)
@@ -237,10 +260,6 @@ func (t *Takeover) Mark(m *store.Marks) error {
 	}
 	for _, e := range t.done { // they may outlive this process, if only just
 		m.Files[filepath.Join(t.o.Dir, e.name)] = json.RawMessage(strconv.FormatInt(e.offset, 10))
-	}
-	t.mu.Unlock()
-	if k, ok := t.to.(store.Keeper); ok {
-		return k.Mark(m)
 	}
 	return nil
 }
@@ -255,42 +274,22 @@ func (t *Takeover) Publish() error {
 		}
 		t.done = t.done[1:]
 	}
-	if k, ok := t.to.(store.Keeper); ok {
-		return k.Publish()
-	}
 	return nil
 }
 
-// Check goes on with the buffer files, and gives the store its time.
-func (t *Takeover) Check(now time.Time) error {
+// Check goes on with the buffer files.
+func (t *Takeover) Check(time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := t.deliver(ctx); err != nil {
-		return err
-	}
-	if c, ok := t.to.(store.Checker); ok {
-		return c.Check(now)
-	}
-	return nil
+	_, err := t.deliver(ctx)
+	return err
 }
 
-// Seal finishes the files of the store.
-func (t *Takeover) Seal() error {
-	if s, ok := t.to.(store.Sealer); ok {
-		return s.Seal()
-	}
-	return nil
-}
-
-// Status is why the buffer files cannot be delivered, or that of the store.
+// Status is why the buffer files cannot be delivered.
 func (t *Takeover) Status() string {
 	t.mu.Lock()
-	err := t.err
-	t.mu.Unlock()
-	if r, ok := t.to.(store.Reporter); ok && err == nil {
-		return r.Status()
-	}
-	return store.StatusText(err)
+	defer t.mu.Unlock()
+	return store.StatusText(t.err)
 }
 
 // Close closes the store.

@@ -102,7 +102,8 @@ func TestChunksHoldOverBatches(t *testing.T) {
 	}
 }
 
-// TestBySize is the recorded run of the original, with the events counted rightly: files end behind the write that passes the bound.
+// TestBySize is the recorded run of the original, with the events counted rightly: files end behind the write that
+// passes the bound.
 func TestBySize(t *testing.T) {
 	for _, newlines := range []store.Newlines{store.NewlinesNever, store.NewlinesAlways} {
 		dir := t.TempDir()
@@ -134,7 +135,8 @@ func TestBySize(t *testing.T) {
 	}
 }
 
-// TestWritesAreGathered has the original's boundaries: max_size 1000, writes of a little more than 100, messages of 54: 1080 a file.
+// TestWritesAreGathered has the original's boundaries: max_size 1000, writes of a little more than 100, messages of 54:
+// 1080 a file.
 func TestWritesAreGathered(t *testing.T) {
 	dir := t.TempDir()
 	e := start(t, dir, PlainOptions{MaxSize: 1000, MaxWrite: 100, WriteStats: true, NoSymlink: true})
@@ -305,8 +307,8 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestRestartArmsTheClockAgain: a restart counts as the beginning of the file, a crash does not, so that no day goes into the file of
-// another.
+// TestRestartArmsTheClockAgain: a restart counts as the beginning of the file, a crash does not, so that no day goes
+// into the file of another.
 func TestRestartArmsTheClockAgain(t *testing.T) {
 	dir := t.TempDir()
 	e := start(t, dir, PlainOptions{Period: Period{'s', time.Hour}})

@@ -40,8 +40,8 @@ type CompressedOptions struct {
 	Injector faultfs.Injector // faults for tests
 }
 
-// Compressed is one series of compressed files behind a checkpoint. It is a store.Keeper, Sealer, Checker and Urgent. Not safe for concurrent
-// use, but for Compress.
+// Compressed is one series of compressed files behind a checkpoint. It is a store.Keeper, Sealer, Checker and Urgent.
+// Not safe for concurrent use, but for Compress.
 type Compressed struct {
 	o        CompressedOptions
 	path     string
@@ -55,7 +55,8 @@ type Compressed struct {
 	known    bool         // the states with which it was opened say how it stood
 }
 
-// OpenCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set aside.
+// OpenCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set
+// aside.
 func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -87,8 +88,9 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 	if c.dir, err = openDurably(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
-	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At, MaxSize: o.MaxSize,
-		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
+	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At,
+		MaxSize: o.MaxSize,
+		After:   c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
 	if err != nil {
 		return nil, fmt.Errorf("continue %s: %w", c.path, err)
 	}
@@ -127,8 +129,8 @@ func (c *Compressed) after() string {
 	return c.o.After(c.dir)
 }
 
-// Append writes b as a block, or as several if it is too large for one. After an error, which is ErrBroken, the Compressed has to be
-// opened again with the states that were saved last.
+// Append writes b as a block, or as several if it is too large for one. After an error, which is ErrBroken, the
+// Compressed has to be opened again with the states that were saved last.
 func (c *Compressed) Append(ctx context.Context, b *proto.Batch) error {
 	return c.AppendDated(ctx, b, c.o.Now())
 }
@@ -187,8 +189,8 @@ type block struct {
 	spans []store.Span
 }
 
-// Prepare makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one series can be compressed
-// beside each other and written in their order.
+// Prepare makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one
+// series can be compressed beside each other and written in their order.
 func (c *Compressed) Prepare(b *proto.Batch) (any, error) {
 	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
 	if err != nil {
@@ -248,12 +250,13 @@ func (c *Compressed) broken(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	c.err = errors.Join(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)}, store.ErrBroken)
+	c.err = errors.Join(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)},
+		store.ErrBroken)
 	return c.err
 }
 
-// Check finishes the open file when its time is over, and looks whether everything is where it should be. It must be called from time to
-// time.
+// Check finishes the open file when its time is over, and looks whether everything is where it should be. It must be
+// called from time to time.
 func (c *Compressed) Check(time.Time) error {
 	if c.err != nil {
 		return nil // it was told
@@ -316,8 +319,8 @@ func (c *Compressed) Publish() error {
 	return nil
 }
 
-// Close releases what is open, once. It says nothing about how the series stands: what was sealed, marked and published is finished, the
-// rest is continued with the marks that were saved last.
+// Close releases what is open, once. It says nothing about how the series stands: what was sealed, marked and published
+// is finished, the rest is continued with the marks that were saved last.
 func (c *Compressed) Close() error {
 	c.err = store.ErrClosed
 	series, dir := c.series, c.dir

@@ -22,7 +22,8 @@ import (
 	"inkwell/store"
 )
 
-// compressedRun does what a queue does: it keeps the marks that were saved last, and marks the series right after it was opened.
+// compressedRun does what a queue does: it keeps the marks that were saved last, and marks the series right after it
+// was opened.
 type compressedRun struct {
 	t     *testing.T
 	o     CompressedOptions
@@ -156,8 +157,9 @@ func noise(seed, n int) []byte {
 	return out
 }
 
-// TestCompressedKilledAtEveryDiskOperation stops the world behind each disk operation of a run with rotations, recovers, which is stopped
-// as well, and appends again what came behind the marks that were saved last: everything is there once and in order.
+// TestCompressedKilledAtEveryDiskOperation stops the world behind each disk operation of a run with rotations,
+// recovers, which is stopped as well, and appends again what came behind the marks that were saved last: everything is
+// there once and in order.
 func TestCompressedKilledAtEveryDiskOperation(t *testing.T) {
 	for _, codec := range []rotate.Codec{rotate.Gzip, rotate.Zstd} {
 		t.Run(codec.String(), func(t *testing.T) {
@@ -312,7 +314,8 @@ func (s *switched) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestCompressedFullDisk: after a failed write nothing is marked any more, and the series is opened from the last marks.
+// TestCompressedFullDisk: after a failed write nothing is marked any more, and the series is opened from the last
+// marks.
 func TestCompressedFullDisk(t *testing.T) {
 	dir, disk := t.TempDir(), new(switched)
 	r := runCompressed(t, dir, CompressedOptions{Injector: disk})
@@ -339,7 +342,8 @@ func TestCompressedFullDisk(t *testing.T) {
 	}
 }
 
-// TestCompressedRemovedUnderWay: what comes after the file or its directory was taken away is not written where nobody looks.
+// TestCompressedRemovedUnderWay: what comes after the file or its directory was taken away is not written where nobody
+// looks.
 func TestCompressedRemovedUnderWay(t *testing.T) {
 	for name, away := range map[string]func(dir string) error{
 		"the file":           func(dir string) error { return os.Remove(filepath.Join(dir, ".cat-2026-11-23_00000.gz.open")) },

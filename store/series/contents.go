@@ -26,12 +26,14 @@ func (r *recorder) note(c *proto.Cursor, bytes int) {
 		n = proto.Span{}
 	}
 	last := r.spans.Last()
-	if last != nil && last.Stream == n.Stream && last.Hour == r.hour && (!n.Numbered() || last.End() == n.First) && last.Category == string(c.Category()) {
+	if last != nil && last.Stream == n.Stream && last.Hour == r.hour && (!n.Numbered() || last.End() == n.First) &&
+		last.Category == string(c.Category()) {
 		last.Count++
 		last.Bytes += int64(bytes)
 		return
 	}
-	r.spans.Add(store.Span{Category: string(c.Category()), Hour: r.hour, Stream: n.Stream, First: n.First, Count: 1, Bytes: int64(bytes)})
+	r.spans.Add(store.Span{Category: string(c.Category()), Hour: r.hour, Stream: n.Stream, First: n.First, Count: 1,
+		Bytes: int64(bytes)})
 }
 
 // contents is what was added to the files of a series since its last Mark.

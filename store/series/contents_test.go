@@ -92,8 +92,8 @@ func (l ledgers) check(t *testing.T, quoted bool) (entries int) {
 	return entries
 }
 
-// TestAddedIsWhatIsInTheFiles writes entries of several categories and streams, marks now and then, crashes now and then, and compares
-// what was said of the files with what is in them.
+// TestAddedIsWhatIsInTheFiles writes entries of several categories and streams, marks now and then, crashes now and
+// then, and compares what was said of the files with what is in them.
 func TestAddedIsWhatIsInTheFiles(t *testing.T) {
 	own := func(id [16]byte) bool { return id[0] == 9 }
 	kinds := map[string]func(dir string, saved store.States) (store.Keeper, error){
@@ -101,13 +101,15 @@ func TestAddedIsWhatIsInTheFiles(t *testing.T) {
 			return OpenPlain(PlainOptions{Dir: dir, Base: "k", MaxWrite: 200, MaxSize: 1500, NoSymlink: true, Own: own}, saved)
 		},
 		"shared plain": func(dir string, saved store.States) (store.Keeper, error) {
-			return OpenPlain(PlainOptions{Dir: dir, Base: "k", MaxWrite: 200, MaxSize: 1500, NoSymlink: true, Own: own, Form: store.Form{Quote: true}}, saved)
+			return OpenPlain(PlainOptions{Dir: dir, Base: "k", MaxWrite: 200, MaxSize: 1500, NoSymlink: true, Own: own,
+				Form: store.Form{Quote: true}}, saved)
 		},
 		"compressed": func(dir string, saved store.States) (store.Keeper, error) {
 			return OpenCompressed(CompressedOptions{Dir: dir, Base: "k", MaxSize: 700, Own: own}, saved)
 		},
 		"shared compressed": func(dir string, saved store.States) (store.Keeper, error) {
-			return OpenCompressed(CompressedOptions{Dir: dir, Base: "k", MaxSize: 700, Own: own, Form: store.Form{Quote: true}}, saved)
+			return OpenCompressed(CompressedOptions{Dir: dir, Base: "k", MaxSize: 700, Own: own, Form: store.Form{Quote: true}},
+				saved)
 		},
 		"compressed ahead": func(dir string, saved store.States) (store.Keeper, error) {
 			c, err := OpenCompressed(CompressedOptions{Dir: dir, Base: "k", MaxSize: 700, Own: own}, saved)
@@ -182,10 +184,11 @@ func (a *ahead) Append(_ context.Context, b *proto.Batch) error {
 	return a.Write(p, a.o.Now())
 }
 
-// TestEntriesWithoutNumbersAreOneSpan: categories that come in turn, without numbers or with those of this collector's own lanes, do not
-// make a span of each entry.
+// TestEntriesWithoutNumbersAreOneSpan: categories that come in turn, without numbers or with those of this collector's
+// own lanes, do not make a span of each entry.
 func TestEntriesWithoutNumbersAreOneSpan(t *testing.T) {
-	c, err := OpenCompressed(CompressedOptions{Dir: t.TempDir(), Base: "k", Own: func(id [16]byte) bool { return id[0] == 9 }}, nil)
+	c, err := OpenCompressed(CompressedOptions{Dir: t.TempDir(), Base: "k",
+		Own: func(id [16]byte) bool { return id[0] == 9 }}, nil)
 	must(t, err)
 	for range 10 {
 		b := new(proto.Batch)

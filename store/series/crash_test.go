@@ -23,13 +23,6 @@ func write(t *testing.T, dir, name, text string) {
 	must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 }
 
-func touch(t *testing.T, dir, name, at string) {
-	t.Helper()
-	when, err := time.Parse("2006-01-02 15:04", at)
-	must(t, err)
-	must(t, os.Chtimes(filepath.Join(dir, name), when, when))
-}
-
 // inOrder is the bytes of all files of the series in the order of their numbers; none may be hidden.
 func inOrder(t *testing.T, dir string) string {
 	t.Helper()
@@ -46,9 +39,9 @@ func inOrder(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// TestKilledAtEveryDiskOperation stops the world behind each disk operation of a run with rotations, recovers, which is stopped as
-// well, and appends again what came behind the marks that were saved last: every message is there once and in order, and so is every
-// line of statistics.
+// TestKilledAtEveryDiskOperation stops the world behind each disk operation of a run with rotations, recovers, which is
+// stopped as well, and appends again what came behind the marks that were saved last: every message is there once and
+// in order, and so is every line of statistics.
 func TestKilledAtEveryDiskOperation(t *testing.T) {
 	for _, of := range []struct {
 		name string
@@ -151,7 +144,8 @@ func killedAfter(t *testing.T, o PlainOptions, n int) (died bool) {
 	return died
 }
 
-// TestFullDisk fails writes after any number of bytes: the series is opened again, and takes the batch when there is room.
+// TestFullDisk fails writes after any number of bytes: the series is opened again, and takes the batch when there is
+// room.
 func TestFullDisk(t *testing.T) {
 	for _, allow := range []int{0, 1, 9, 30, 70} {
 		inj := &faults{}
@@ -190,7 +184,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestMarkSyncs every file that was written, and the directory if there are new names, before it says how the series stands.
+// TestMarkSyncs every file that was written, and the directory if there are new names, before it says how the series
+// stands.
 func TestMarkSyncs(t *testing.T) {
 	inj := &faults{}
 	e := start(t, t.TempDir(), PlainOptions{MaxSize: 5, Injector: inj})
@@ -246,7 +241,8 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// TestUnpublishedFilesWithoutMarks: the last checkpoint of a run has no marks any more, so what was not published then is all there is.
+// TestUnpublishedFilesWithoutMarks: the last checkpoint of a run has no marks any more, so what was not published then
+// is all there is.
 func TestUnpublishedFilesWithoutMarks(t *testing.T) {
 	dir := t.TempDir()
 	e := start(t, dir, PlainOptions{MaxSize: 5})
@@ -353,7 +349,8 @@ func TestRemovedUnderWay(t *testing.T) {
 	}
 }
 
-// TestRemovedBetweenRotations takes away one of several files that have no name yet: what is not marked is written again.
+// TestRemovedBetweenRotations takes away one of several files that have no name yet: what is not marked is written
+// again.
 func TestRemovedBetweenRotations(t *testing.T) {
 	for _, marked := range []bool{false, true} {
 		dir := t.TempDir()
@@ -399,7 +396,8 @@ func TestRemovedWhileQuiet(t *testing.T) {
 	wantTree(t, filepath.Join(top, "dir"), map[string]string{"k-2026-11-23_00003": "after\n"})
 }
 
-// TestLost says how much is missing of a file that somebody removed or cut while nothing ran, and goes on with a new one.
+// TestLost says how much is missing of a file that somebody removed or cut while nothing ran, and goes on with a new
+// one.
 func TestLost(t *testing.T) {
 	for _, of := range []struct {
 		name string

@@ -7,8 +7,8 @@ import (
 	"inkwell/rotate"
 )
 
-// Encoders lends encoders to series that need one now and then, each with memory for a chunk and for what becomes of it. Safe for
-// concurrent use.
+// Encoders lends encoders to series that need one now and then, each with memory for a chunk and for what becomes of
+// it. Safe for concurrent use.
 type Encoders struct {
 	mu    sync.Mutex
 	pools map[encoderKind]*sync.Pool

@@ -12,8 +12,8 @@ import (
 	"inkwell/store"
 )
 
-// FuzzMark: whatever a checkpoint says of a series, it is gone on with or refused, nothing outside of its directory is touched, and no
-// file but the one that it calls open gets shorter.
+// FuzzMark: whatever a checkpoint says of a series, it is gone on with or refused, nothing outside of its directory is
+// touched, and no file but the one that it calls open gets shorter.
 func FuzzMark(f *testing.F) {
 	for _, seed := range []string{
 		`{"file":"k_00001","bytes":3,"events":1,"opened":1795996800,"begun":["k_00001"],"stats":["a line"]}`, `{"file":"../outside","bytes":1,"begun":["../outside","/etc/passwd"]}`,

@@ -22,7 +22,8 @@ import (
 	"inkwell/store"
 )
 
-// engine does what a queue does: it keeps the marks that were saved last, and marks the series right after it was opened.
+// engine does what a queue does: it keeps the marks that were saved last, and marks the series right after it was
+// opened.
 type engine struct {
 	t     *testing.T
 	o     PlainOptions

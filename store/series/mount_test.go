@@ -40,8 +40,9 @@ func bothKinds() map[string]opened {
 	}
 }
 
-// TestMountedOver mounts another file system over the directory, or above it, while entries come: it is noticed by the clock, by the next
-// entries and by the mark, and what is not marked can be written again. What had been marked is there when the other one is gone.
+// TestMountedOver mounts another file system over the directory, or above it, while entries come: it is noticed by the
+// clock, by the next entries and by the mark, and what is not marked can be written again. What had been marked is
+// there when the other one is gone.
 func TestMountedOver(t *testing.T) {
 	for name, open := range bothKinds() {
 		for _, above := range []bool{false, true} {
@@ -113,7 +114,8 @@ func TestMountedOver(t *testing.T) {
 	}
 }
 
-// TestMountedReadOnly: a file system that turns read-only is noticed although nothing comes, and the series goes on when it can be written.
+// TestMountedReadOnly: a file system that turns read-only is noticed although nothing comes, and the series goes on
+// when it can be written.
 func TestMountedReadOnly(t *testing.T) {
 	top := t.TempDir()
 	mount(t, top)

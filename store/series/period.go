@@ -22,7 +22,8 @@ var (
 // longestPeriod is what longer ones are, so that their end can be computed.
 const longestPeriod = 200 * 365 * 24 * time.Hour
 
-// ParsePeriod reads never, hourly, daily or a number with one of the letters w d h m s behind it, which may be missing for s.
+// ParsePeriod reads never, hourly, daily or a number with one of the letters w d h m s behind it, which may be missing
+// for s.
 func ParsePeriod(text string) (Period, error) {
 	switch text {
 	case "never":

@@ -70,9 +70,10 @@ type ended struct {
 	size int64
 }
 
-// OpenPlain opens the series. saved are the marks of the last checkpoint; with one for this series the open file is cut back to it, and what
-// came behind it has to be appended again, also into a file that the original would not continue (RotateOnReopen, Thrift): the crash
-// leaves no trace. Without one the series is continued as the original does: at its newest file of today, or with a new one.
+// OpenPlain opens the series. saved are the marks of the last checkpoint; with one for this series the open file is cut
+// back to it, and what came behind it has to be appended again, also into a file that the original would not continue
+// (RotateOnReopen, Thrift): the crash leaves no trace. Without one the series is continued as the original does: at its
+// newest file of today, or with a new one.
 //
 // What Open creates has its final name at once, so a mark of the File must be saved before anything is appended.
 func OpenPlain(o PlainOptions, saved store.States) (_ *Plain, err error) {
@@ -91,7 +92,8 @@ func OpenPlain(o PlainOptions, saved store.States) (_ *Plain, err error) {
 	if o.Thrift && o.Chunk == 0 {
 		o.Chunk = thriftChunk
 	}
-	f := &Plain{o: o, log: o.Logger, path: filepath.Join(o.Dir, o.Sub, o.Base), recorder: recorder{own: o.Own}, empty: o.Stats.Overall("dropped empty"), emptyC: o.Stats.Category(o.Base, "dropped empty")}
+	f := &Plain{o: o, log: o.Logger, path: filepath.Join(o.Dir, o.Sub, o.Base), recorder: recorder{own: o.Own},
+		empty: o.Stats.Overall("dropped empty"), emptyC: o.Stats.Category(o.Base, "dropped empty")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(&store.StatusError{Text: "File open error", Err: err}, f.Close())
@@ -153,13 +155,14 @@ func (f *Plain) link(name string) {
 	}
 	err := f.dir.Symlink(name, f.o.Symlink+"_current")
 	if err != nil && !f.noLink {
-		f.log.Warn("the link to the newest file cannot be made", "link", filepath.Join(f.dir.Path(), f.o.Symlink+"_current"), "file", name, "error", err)
+		f.log.Warn("the link to the newest file cannot be made", "link", filepath.Join(f.dir.Path(), f.o.Symlink+"_current"),
+			"file", name, "error", err)
 	}
 	f.noLink = err != nil
 }
 
-// Append writes b behind what is there. After an error, which is store.ErrBroken, nothing may be assumed of b: the File has to be opened
-// again with the marks that were saved last.
+// Append writes b behind what is there. After an error, which is store.ErrBroken, nothing may be assumed of b: the File
+// has to be opened again with the marks that were saved last.
 func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 	switch {
 	case f.dir == nil:
@@ -207,7 +210,8 @@ func (f *Plain) writeLimit() int64 {
 	return f.o.MaxWrite
 }
 
-// counted is how many bytes the open file has, with what was gathered, as the original counts them: in a thriftfile those of messages.
+// counted is how many bytes the open file has, with what was gathered, as the original counts them: in a thriftfile
+// those of messages.
 func (f *Plain) counted() int64 {
 	if f.o.Thrift {
 		return f.payload
@@ -246,7 +250,8 @@ func (f *Plain) fail(text string, err error) error {
 	return errors.Join(&store.StatusError{Text: text, Err: err}, store.ErrBroken)
 }
 
-// Urgent says that a file which was begun waits for Mark and Publish, to have its name, or that there is much to be said.
+// Urgent says that a file which was begun waits for Mark and Publish, to have its name, or that there is much to be
+// said.
 func (f *Plain) Urgent() bool { return len(f.fresh) > 0 || f.contents.many() }
 
 // Seal says that this run writes no more to the open file. The next one may go on with it.
@@ -286,7 +291,8 @@ func (f *Plain) Mark(m *store.Marks) error {
 	if err := f.standing(); err != nil {
 		return f.fail("File write error", err)
 	}
-	f.covered = state{File: f.name, Bytes: f.size, Events: f.events, Opened: f.begun.Unix(), Begun: slices.Clone(f.fresh), Stats: slices.Clone(f.lines), Tail: f.tail}
+	f.covered = state{File: f.name, Bytes: f.size, Events: f.events, Opened: f.begun.Unix(), Begun: slices.Clone(f.fresh),
+		Stats: slices.Clone(f.lines), Tail: f.tail}
 	if f.o.Thrift {
 		f.covered.Count = f.payload
 	}

@@ -161,13 +161,15 @@ func TestClockEndsFilesByTheOriginalsRules(t *testing.T) {
 
 func TestCheckRotatesAndTellsOfIt(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon}
-	f := open(t, PlainOptions{Dir: dir, Base: "b", Period: Daily, RotateHour: 0, RotateMinute: 5, WriteMeta: true, WriteStats: true, Form: store.Form{Newlines: store.NewlinesAlways}, Now: c.now}, nil)
+	f := open(t, PlainOptions{Dir: dir, Base: "b", Period: Daily, RotateHour: 0, RotateMinute: 5, WriteMeta: true,
+		WriteStats: true, Form: store.Form{Newlines: store.NewlinesAlways}, Now: c.now}, nil)
 	settle(t, f)
 	must(t, f.Append(t.Context(), batch("c", "one", "two")))
 	must(t, f.Check(c.t))
 	c.t = noon.Add(12*time.Hour + 5*time.Minute)
 	must(t, f.Check(c.t))
-	if got := tree(t, dir); !strings.Contains(got, ".b-2026-11-24_00000.open=") || !strings.Contains(got, "b_current->b-2026-11-23_00000") {
+	if got := tree(t, dir); !strings.Contains(got, ".b-2026-11-24_00000.open=") || !strings.Contains(got,
+		"b_current->b-2026-11-23_00000") {
 		t.Errorf("before the mark is saved there is %q", got)
 	}
 	settle(t, f)
@@ -208,7 +210,8 @@ func TestSizeIsLookedAtBehindEachWrite(t *testing.T) {
 			got = append(got, info.Size())
 		}
 		if !slices.Equal(got, c.want) {
-			t.Errorf("max_size=%d, max_write_size=%d, %d × %d bytes: files of %v, want %v", c.max, c.write, c.count, c.length, got, c.want)
+			t.Errorf("max_size=%d, max_write_size=%d, %d × %d bytes: files of %v, want %v", c.max, c.write, c.count, c.length,
+				got, c.want)
 		}
 	}
 }
@@ -240,7 +243,8 @@ func TestEmptyMessageOfAThriftFileIsCounted(t *testing.T) {
 	}
 }
 
-// A series that was compressed when the program was killed is gone on with as plain files: the marks are of the other kind.
+// A series that was compressed when the program was killed is gone on with as plain files: the marks are of the other
+// kind.
 func TestPlainFilesBehindCompressedOnes(t *testing.T) {
 	dir := t.TempDir()
 	c, err := OpenCompressed(CompressedOptions{Dir: dir, Base: "k", MaxSize: 1 << 20}, nil)
@@ -280,8 +284,8 @@ func (d *dying) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestEveryMessageIsThereOnceWhereverItDies dies at each disk operation of a run with rotations in every batch, opens again with what
-// was saved last, and appends again what came behind that.
+// TestEveryMessageIsThereOnceWhereverItDies dies at each disk operation of a run with rotations in every batch, opens
+// again with what was saved last, and appends again what came behind that.
 func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 	const batches = 6
 	message := func(i, k int) string { return fmt.Sprintf("%d.%d %s\n", i, k, strings.Repeat("x", 10*k)) }
@@ -291,7 +295,8 @@ func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 		var saved store.States
 		done := 0 // batches that saved covers
 		life := func(inj faultfs.Injector) error {
-			f, err := OpenPlain(PlainOptions{Dir: dir, Base: "b", MaxSize: 60, MaxWrite: 30, WriteStats: true, WriteMeta: true, Injector: inj, Now: (&clock{noon}).now}, saved)
+			f, err := OpenPlain(PlainOptions{Dir: dir, Base: "b", MaxSize: 60, MaxWrite: 30, WriteStats: true, WriteMeta: true,
+				Injector: inj, Now: (&clock{noon}).now}, saved)
 			if err != nil {
 				return err
 			}
@@ -308,7 +313,8 @@ func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 				return err
 			}
 			for i := done; i < batches; i++ {
-				if err := f.Append(t.Context(), batch("c", message(i, 0), message(i, 1), message(i, 2), message(i, 3))); err != nil {
+				if err := f.Append(t.Context(), batch("c", message(i, 0), message(i, 1), message(i, 2), message(i,
+					3))); err != nil {
 					return err
 				}
 				if i%2 == 1 { // two batches for each mark
@@ -350,7 +356,8 @@ func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 		if got.String() != want.String() {
 			t.Errorf("death at operation %d: the files hold\n%q, want\n%q", at, got.String(), want.String())
 		}
-		if target, err := os.Readlink(filepath.Join(dir, "b_current")); err != nil || target != list[slices.IndexFunc(list, func(e os.DirEntry) bool { return e.Name() == "b_current" })-1].Name() {
+		if target, err := os.Readlink(filepath.Join(dir, "b_current")); err != nil || target != list[slices.IndexFunc(list,
+			func(e os.DirEntry) bool { return e.Name() == "b_current" })-1].Name() {
 			t.Errorf("death at operation %d: the link leads to %q, %v", at, target, err)
 		}
 	}
@@ -395,12 +402,15 @@ func TestAFailedWriteIsBroken(t *testing.T) {
 }
 
 func TestParsePeriod(t *testing.T) {
-	for text, want := range map[string]string{"never": "never", "hourly": "hourly", "daily": "daily", "90": "90s", "90s": "90s", "15m": "900s", "2h": "7200s", "1d": "86400s", "1w": "604800s", "+5m": "300s", "3000000000": "3000000000s", "99999999999w": "6306854400s"} {
+	for text, want := range map[string]string{"never": "never", "hourly": "hourly", "daily": "daily", "90": "90s",
+		"90s": "90s", "15m": "900s", "2h": "7200s", "1d": "86400s", "1w": "604800s", "+5m": "300s",
+		"3000000000": "3000000000s", "99999999999w": "6306854400s"} {
 		if p, err := ParsePeriod(text); err != nil || p.String() != want {
 			t.Errorf("%s: %v, %v; want %s", text, p, err, want)
 		}
 	}
-	for _, text := range []string{"", "weekly", "0", "0s", "-1h", "1y", "m", "1.5h", "5 m", "15min", "99999999999999999999"} {
+	for _, text := range []string{"", "weekly", "0", "0s", "-1h", "1y", "m", "1.5h", "5 m", "15min",
+		"99999999999999999999"} {
 		if p, err := ParsePeriod(text); err == nil {
 			t.Errorf("%q is %v", text, p)
 		}

@@ -40,8 +40,9 @@ func (f *Plain) message(dst, category, message []byte) []byte {
 	return append(dst, message...)
 }
 
-// padding is how many bytes must stand before a message of n bytes, at an offset of the gathered bytes, so that it does not cross a chunk.
-// A message that is longer than a chunk begins at one; Thrift's transport leaves a chunk empty before it even where it would.
+// padding is how many bytes must stand before a message of n bytes, at an offset of the gathered bytes, so that it does
+// not cross a chunk. A message that is longer than a chunk begins at one; Thrift's transport leaves a chunk empty
+// before it even where it would.
 func (f *Plain) padding(at, n int) int {
 	if f.o.Chunk == 0 || f.o.Simple {
 		return 0

@@ -29,8 +29,9 @@ func shown(name string) string {
 	return inner[1:]
 }
 
-// newest is the largest number of a stem in dir, -1 if there is none; taken says that what has exactly the name of that number is no
-// file, so that the name has to be passed over. The number counts if only a name like that has it: NAME.gz, or the link.
+// newest is the largest number of a stem in dir, -1 if there is none; taken says that what has exactly the name of that
+// number is no file, so that the name has to be passed over. The number counts if only a name like that has it:
+// NAME.gz, or the link.
 func newest(dir *faultfs.Dir, stem string) (n int, taken bool, err error) {
 	list, err := dir.ReadDir()
 	if err != nil {
@@ -53,7 +54,8 @@ func newest(dir *faultfs.Dir, stem string) (n int, taken bool, err error) {
 // fresh says that Open always begins a file.
 func (o *PlainOptions) fresh() bool { return o.RotateOnReopen || o.Thrift }
 
-// first is the number with which Open begins where there is no file of the date. A file that is counted up to, by a rotation too, is 0.
+// first is the number with which Open begins where there is no file of the date. A file that is counted up to, by a
+// rotation too, is 0.
 func (o *PlainOptions) first(at time.Time) int {
 	if o.Period == Hourly && !o.fresh() {
 		return at.Hour()

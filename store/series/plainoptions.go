@@ -11,7 +11,8 @@ import (
 	"inkwell/store"
 )
 
-// PlainOptions say what a Plain writes where. The zero value of a number is what the configuration language calls 0, not its default.
+// PlainOptions say what a Plain writes where. The zero value of a number is what the configuration language calls 0,
+// not its default.
 type PlainOptions struct {
 	Root      string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
 	Dir       string // with the category, for the copy of a model; made if it is missing

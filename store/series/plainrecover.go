@@ -15,8 +15,8 @@ import (
 	"inkwell/store/plain"
 )
 
-// recover brings the directory to where a saved state says it stood, and says which file to open. known is false when nothing is known
-// of that file.
+// recover brings the directory to where a saved state says it stood, and says which file to open. known is false when
+// nothing is known of that file.
 func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 	data, marked := saved[f.path]
 	if marked {
@@ -110,8 +110,8 @@ func (f *Plain) choose() (state, error) {
 	return state{File: plain.FileName(stem, n)}, nil
 }
 
-// replace says with which file to go on when that of a state is not what it was: a new one, or one without anything in it, which an
-// earlier attempt may have left. What others have written stays as it is.
+// replace says with which file to go on when that of a state is not what it was: a new one, or one without anything in
+// it, which an earlier attempt may have left. What others have written stays as it is.
 func (f *Plain) replace(lost state) (state, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)
@@ -133,8 +133,8 @@ func (f *Plain) replace(lost state) (state, error) {
 	return state{File: plain.FileName(stem, n)}, nil
 }
 
-// adopt gives hidden files their names when no state is known: the run before ended well but for that, or its state was lost. Nobody
-// will append again what is in them.
+// adopt gives hidden files their names when no state is known: the run before ended well but for that, or its state was
+// lost. Nobody will append again what is in them.
 func (f *Plain) adopt() error {
 	list, err := f.dir.ReadDir()
 	if err != nil {
@@ -150,8 +150,8 @@ func (f *Plain) adopt() error {
 	return f.show(st)
 }
 
-// sweep removes hidden files of the series that were begun after a state was saved: what is in them will be appended again. An older one
-// is set aside: it is of a directory that was moved away and is back.
+// sweep removes hidden files of the series that were begun after a state was saved: what is in them will be appended
+// again. An older one is set aside: it is of a directory that was moved away and is back.
 func (f *Plain) sweep(st state) error {
 	list, err := f.dir.ReadDir()
 	if err != nil {
@@ -163,7 +163,8 @@ func (f *Plain) sweep(st state) error {
 			continue
 		}
 		if f.before(name, st.File) {
-			f.log.Warn("a file that was begun long ago, and of which nothing is known, is set aside", "file", filepath.Join(f.dir.Path(), rotate.Orphan(name)))
+			f.log.Warn("a file that was begun long ago, and of which nothing is known, is set aside", "file",
+				filepath.Join(f.dir.Path(), rotate.Orphan(name)))
 			if err := f.dir.Rename(e.Name(), rotate.Orphan(name)); err != nil {
 				return fmt.Errorf("set aside %s: %w", filepath.Join(f.dir.Path(), e.Name()), err)
 			}

@@ -14,7 +14,8 @@ import (
 	"inkwell/store/plain"
 )
 
-// Check rotates when it is time to, and looks whether everything is where it should be. It must be called from time to time.
+// Check rotates when it is time to, and looks whether everything is where it should be. It must be called from time to
+// time.
 func (f *Plain) Check(time.Time) error {
 	if f.broken || f.dir == nil {
 		return nil
@@ -57,7 +58,8 @@ func (f *Plain) rotate() error {
 		return err
 	}
 	if f.o.WriteStats {
-		f.lines = append(f.lines, fmt.Sprintf("%s wrote <%d> bytes in <%d> events to file <%s>", f.o.Now().Format("2006-01-02-15:04"), f.counted(), f.events,
+		f.lines = append(f.lines, fmt.Sprintf("%s wrote <%d> bytes in <%d> events to file <%s>",
+			f.o.Now().Format("2006-01-02-15:04"), f.counted(), f.events,
 			f.o.written(f.name)))
 	}
 	if f.o.WriteMeta {
@@ -68,14 +70,15 @@ func (f *Plain) rotate() error {
 		if _, err := f.file.Write([]byte(meta)); err != nil {
 			return fmt.Errorf("write %s: %w", filepath.Join(f.dir.Path(), f.name), err)
 		}
-		f.contents.wrote(f.name, f.size, []store.Span{{Hour: f.o.Now().Unix() / 3600, Bytes: int64(len(meta))}}, f.o.Now().Unix())
+		f.contents.wrote(f.name, f.size, []store.Span{{Hour: f.o.Now().Unix() / 3600, Bytes: int64(len(meta))}},
+			f.o.Now().Unix())
 		f.size += int64(len(meta))
 	}
 	return f.begin()
 }
 
-// next is the name of the file to be begun now. The name of the open one does not come again, even if that was removed: a saved state
-// may speak of it.
+// next is the name of the file to be begun now. The name of the open one does not come again, even if that was removed:
+// a saved state may speak of it.
 func (f *Plain) next() (string, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)

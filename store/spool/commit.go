@@ -49,9 +49,10 @@ func (w *waiter) size() (sum int64) {
 	return sum
 }
 
-// Append adds one record of count entries and blocks until it is durable; end is the offset behind it (0 with Memory, where it is
-// not known yet). data is not retained. On error nothing of it will be read, and a later Append may work: ErrFull at MaxBytes,
-// ErrClosed, ctx's error if it ended before the record was taken into a group, else what the operating system said.
+// Append adds one record of count entries and blocks until it is durable; end is the offset behind it (0 with Memory,
+// where it is not known yet). data is not retained. On error nothing of it will be read, and a later Append may work:
+// ErrFull at MaxBytes, ErrClosed, ctx's error if it ended before the record was taken into a group, else what the
+// operating system said.
 func (l *Log) Append(ctx context.Context, data []byte, count int) (end uint64, err error) {
 	return l.AppendJoined(ctx, data, nil, count)
 }
@@ -63,8 +64,8 @@ func (l *Log) AppendJoined(ctx context.Context, data, tail []byte, count int) (e
 	return l.append(ctx, w)
 }
 
-// AppendParts is Append for several records: all of them will be read, or none. They may be larger together than a reader should have to
-// hold at once, and stand in as many groups as that takes.
+// AppendParts is Append for several records: all of them will be read, or none. They may be larger together than a
+// reader should have to hold at once, and stand in as many groups as that takes.
 func (l *Log) AppendParts(ctx context.Context, parts []Part) (end uint64, err error) {
 	return l.append(ctx, &waiter{parts: slices.Clone(parts)})
 }
@@ -156,7 +157,8 @@ func (l *Log) withdraw(w *waiter) bool {
 	return true
 }
 
-// lead commits one group from the head of the queue, releases its waiters and passes the lead on. It says whether more waits.
+// lead commits one group from the head of the queue, releases its waiters and passes the lead on. It says whether more
+// waits.
 func (l *Log) lead() (more bool) {
 	l.mu.Lock()
 	s := &l.groups
@@ -234,7 +236,8 @@ func (l *Log) commit(end, entries *uint64) error {
 			*end, *entries = behind, count
 			return nil
 		}
-		// What the file holds now is not known: it is given up, and the next segment begins where it was last known to be good.
+		// What the file holds now is not known: it is given up, and the next segment begins where it was last known to
+		// be good.
 		l.log.Error("sync of the spool failed, going on in a new segment", "directory", l.dir.Path(), "error", err)
 		err = errors.Join(fmt.Errorf("sync %s: %w", l.dir.Path(), err), l.cutBack(*end, base))
 		l.giveUp()
@@ -282,8 +285,8 @@ func (l *Log) room(end, entries uint64) (fresh bool, err error) {
 	return true, nil
 }
 
-// write writes the parts as one group, or as several that belong together when they are too large for one, from the offset end and the
-// entry number entries on; it returns what comes behind them.
+// write writes the parts as one group, or as several that belong together when they are too large for one, from the
+// offset end and the entry number entries on; it returns what comes behind them.
 func (l *Log) write(end, entries, base uint64) (behind, count uint64, err error) {
 	s := &l.groups
 	s.ends = s.ends[:0]
@@ -331,8 +334,8 @@ func (l *Log) encode(g *group, parts []Part) {
 	s.bufs = append(s.bufs, terminator[:])
 }
 
-// cutBack removes what a failed write may have left behind the last good group. If even that fails the segment is given up: the base
-// of the next one says how far it is good.
+// cutBack removes what a failed write may have left behind the last good group. If even that fails the segment is given
+// up: the base of the next one says how far it is good.
 func (l *Log) cutBack(end, base uint64) error {
 	if err := l.active.Truncate(int64(end - base)); err != nil {
 		l.giveUp()

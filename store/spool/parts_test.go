@@ -33,8 +33,8 @@ func counts(t *testing.T, dir *faultfs.Dir) (list []int) {
 	return list
 }
 
-// TestPartsAreThereTogether: records that were appended together are read one by one, and a log that was cut off anywhere within them has
-// none of them.
+// TestPartsAreThereTogether: records that were appended together are read one by one, and a log that was cut off
+// anywhere within them has none of them.
 func TestPartsAreThereTogether(t *testing.T) {
 	path := t.TempDir()
 	dir, err := faultfs.OpenDir(path, nil)

@@ -13,8 +13,8 @@ const (
 	maxPart   = 4 << 20 // bytes of entries in a record of one that is several
 )
 
-// Keep appends b to a log, with its spans. A large batch becomes several records, which are there together or not at all, so that whoever
-// reads the log holds one of them at a time.
+// Keep appends b to a log, with its spans. A large batch becomes several records, which are there together or not at
+// all, so that whoever reads the log holds one of them at a time.
 func Keep(ctx context.Context, l *spool.Log, b *proto.Batch) error {
 	if b.Size() <= maxRecord {
 		_, err := l.AppendJoined(ctx, b.Entries(), b.AppendRecordTail(nil), b.Count())

@@ -1,18 +1,20 @@
 // Package chaos breaks a small fleet at random for minutes, and then compares what every source has sent with what the collectors have,
 // byte by byte:
 //
-//	rotated log ──► inkwell forward ─┐            ┌─► inkwell collect A ─► files
+//	rotated log ─┬► inkwell forward ─┐            ┌─► inkwell collect A ─► files
+//	journald ────┘                   │            │
+//	syslog sender ► inkwell forward ─┤            │
 //	pipe ─────────► inkwell pipe ────┼─ proxies ──┤
 //	Thrift clients ► proxy ► scribed ┘            └─► inkwell collect B ─► files
 //
 //	make chaos MINUTES=20                INKWELL_TEST_SEED=N repeats the dice, not the timing
 //
 // Processes are killed and stopped, connections cut, half-opened, slowed and robbed of answers, disks fill up, the clock that files are
-// named by jumps. Each source keeps a ledger of what it may demand: a followed file and a pipe of every line, in order; a client of what
-// was answered OK. Entries that came to both collectors by a fail-over count as one, but only those.
+// named by jumps. Each source keeps a ledger of what it may demand: a followed file, a journal, a pipe and a sender of syslog of every
+// line, in order; a client of what was answered OK. Entries that came to both collectors by a fail-over count as one, but only those.
 //
-// The pipe is never killed: what a process has read from a pipe dies with it, that is documented. Full disks are file systems of their
-// own, which takes root: without, there are none, and the table says so. After a violation the directory is kept and named.
+// The pipe and the forwarder of syslog are never killed: what a process has read from a pipe or a socket dies with it, that is documented. Full disks are file systems of their
+// own, and journald takes root, too: without, there are none, and the table says so. After a violation the directory is kept and named.
 package chaos
 
 import (

@@ -28,6 +28,9 @@ type fleet struct {
 	proxies   []*harness.Proxy
 	follow    func(flags ...string) *harness.Process
 	piping    func(stdin *os.File) *harness.Process
+	listening func() *harness.Process // for syslog
+	syslog    string                  // its socket
+	journal   *harness.Journal        // nil = there is none
 	clientsTo string
 	clock     string // the file that sets the collectors' clock
 }
@@ -51,7 +54,7 @@ func (f *fleet) environment() []string {
 
 func newFleet(t *testing.T, dir string) *fleet {
 	f := &fleet{t: t, dir: dir, clock: filepath.Join(dir, "clock")}
-	for _, name := range []string{"a", "b", "forward", "pipe", "relay"} {
+	for _, name := range []string{"a", "b", "forward", "pipe", "relay", "syslog"} {
 		f.disks = append(f.disks, newDisk(t, filepath.Join(dir, name)))
 	}
 	flags := []string{"--rotate", "20s", "--max-size", "300000"}
@@ -62,12 +65,24 @@ func newFleet(t *testing.T, dir string) *fleet {
 	toA, toB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
 	f.follow = func(flags ...string) *harness.Process {
 		args := append([]string{"forward", "--to", toA + "," + toB, "--state", filepath.Join(f.disks[2].path, "state")}, flags...)
+		if f.journal != nil {
+			args = append(args, "--journal", "all format=message category={identifier} namespace="+f.journal.Namespace)
+		}
 		return ink.Start(t, harness.Command{Args: append(args, "tailed="+filepath.Join(dir, "in", "app.log")), Env: f.environment()})
 	}
 	pipeA, pipeB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
 	f.piping = func(stdin *os.File) *harness.Process {
 		args := []string{"pipe", "--to", pipeB + "," + pipeA, "--spool", filepath.Join(f.disks[3].path, "spool"), "--drain-timeout", "4m", "piped"}
 		return ink.Start(t, harness.Command{Args: args, Stdin: stdin, Env: f.environment()})
+	}
+	syslogA, syslogB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
+	f.syslog = filepath.Join(dir, "log.socket")
+	f.listening = func() *harness.Process {
+		return ink.Start(t, harness.Command{Env: f.environment(), Args: []string{"forward", "--to", syslogA + "," + syslogB,
+			"--state", f.syslogState(), "--syslog", "unixgram:" + f.syslog + " format=message category={app}"}})
+	}
+	if os.Geteuid() == 0 {
+		f.journal = ink.Journal(t, "chaos")
 	}
 	servers := f.proxy(f.a.Addr) + " " + f.proxy(f.b.Addr)
 	f.relay = ink.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=100000000\n<store>\ncategory=default\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n"+
@@ -78,13 +93,15 @@ func newFleet(t *testing.T, dir string) *fleet {
 	return f
 }
 
+func (f *fleet) syslogState() string { return filepath.Join(f.disks[5].path, "state") }
+
 func (f *fleet) proxy(to string) string {
 	p := harness.NewProxy(f.t, to)
 	f.proxies = append(f.proxies, p)
 	return p.Addr
 }
 
-// start starts everything but the pipe, which its source starts.
+// start starts everything but the pipe and the forwarder of syslog, which their sources start.
 func (f *fleet) start() {
 	for _, c := range []*harness.Collector{f.a, f.b, f.relay.Collector} {
 		c.Restart(f.t)
@@ -124,6 +141,16 @@ func (f *fleet) drain(s *sources) {
 	f.t.Helper()
 	f.supervise()
 	s.pipe.Expect(f.t, 0)
+	s.syslog.Stop(f.t) // what it holds goes into its spool, from where the next one delivers it
+	again := f.listening()
+	harness.Until(f.t, "the spool of syslog is empty", func() bool {
+		if !strings.Contains(again.Stderr(), "listening for syslog") {
+			return false
+		}
+		out := ink.Run(f.t, "spool", "verify", filepath.Join(f.syslogState(), "spool")).Stdout
+		return strings.Contains(strings.Join(strings.Fields(out), " "), "waiting 0 entries")
+	})
+	again.Stop(f.t)
 	f.members[2].p.Stop(f.t)
 	f.follow("--once").Expect(f.t, 0)
 	harness.Until(f.t, "the relay has delivered everything", func() bool {
@@ -144,7 +171,8 @@ func (f *fleet) drain(s *sources) {
 
 // audit has the program itself look for what is missing.
 func (f *fleet) audit() {
-	r := ink.Run(f.t, "audit", "--verify", f.a.Dir, f.b.Dir, "--state", filepath.Join(f.disks[2].path, "state"), "--state", filepath.Join(f.disks[3].path, "spool"))
+	r := ink.Run(f.t, "audit", "--verify", f.a.Dir, f.b.Dir, "--state", filepath.Join(f.disks[2].path, "state"), "--state", filepath.Join(f.disks[3].path, "spool"),
+		"--state", f.syslogState())
 	f.t.Logf("inkwell audit ends with %d\n%s", r.Code, strings.TrimSpace(r.Stdout))
 	if r.Code != 0 {
 		f.t.Errorf("inkwell audit: %d\n%s", r.Code, r.Stderr)

@@ -103,6 +103,9 @@ func (s *sources) judge() {
 		}
 	}
 	known := map[string][]string{"tailed": {"tailed"}, "piped": {"piped"}}
+	for category := range s.logged {
+		known[category] = []string{category}
+	}
 	for _, c := range s.clients {
 		known["called"] = append(known["called"], c.source)
 	}
@@ -124,13 +127,14 @@ func (s *sources) judge() {
 
 // foreign looks for categories that nobody has sent.
 func (s *sources) foreign() {
+	known := append(s.categories(), "systemd-journald") // which has something to say, too
 	for _, dir := range []string{s.f.a.Dir, s.f.b.Dir} {
 		list, err := os.ReadDir(dir)
 		if err != nil {
 			s.t.Error(err)
 		}
 		for _, e := range list {
-			if !strings.HasPrefix(e.Name(), ".") && !slices.Contains([]string{"tailed", "piped", "called"}, e.Name()) {
+			if !strings.HasPrefix(e.Name(), ".") && !slices.Contains(known, e.Name()) {
 				s.t.Errorf("category %s was never sent", e.Name())
 			}
 		}
@@ -155,6 +159,8 @@ func (s *sources) compare(source string, p *pair) {
 		s.complete(source, int(s.tailed.next.Load()), p)
 	case "piped":
 		s.complete(source, int(s.piped.Load()), p)
+	case "syslogged", "journaled":
+		s.complete(source, int(s.logged[source].Load()), p)
 	default:
 		i := slices.IndexFunc(s.clients, func(c *client) bool { return c.source == source })
 		s.answered(s.clients[i], p)

@@ -3,8 +3,11 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,6 +24,8 @@ type sources struct {
 	tailed  *tailed
 	piped   atomic.Int64 // lines written
 	pipe    *harness.Process
+	syslog  *harness.Process
+	logged  map[string]*atomic.Int64 // by category of a logger: its messages
 	clients []*client
 	found   map[string]int64 // by the judge
 
@@ -31,7 +36,11 @@ type sources struct {
 }
 
 func newSources(f *fleet, dir string) *sources {
-	return &sources{t: f.t, f: f, stop: make(chan struct{}), tailed: &tailed{path: filepath.Join(dir, "in", "app.log")},
+	logged := map[string]*atomic.Int64{"syslogged": new(atomic.Int64)}
+	if f.journal != nil {
+		logged["journaled"] = new(atomic.Int64)
+	}
+	return &sources{t: f.t, f: f, logged: logged, stop: make(chan struct{}), tailed: &tailed{path: filepath.Join(dir, "in", "app.log")},
 		clients: []*client{{source: "modest0"}, {source: "modest1"}, {source: "stubborn", stubborn: true}}}
 }
 
@@ -61,6 +70,49 @@ func (s *sources) start() {
 	for _, c := range s.clients {
 		s.work.Go(func() { c.run(s) })
 	}
+	s.syslog = s.f.listening()
+	s.f.members = append(s.f.members, &member{name: "syslog", p: s.syslog}) // which must not be killed
+	s.work.Go(func() { s.check(s.logSyslog()) })
+	if s.f.journal != nil {
+		s.work.Go(func() { s.check(s.log("journaled", s.f.journal.Log)) })
+	}
+}
+
+// log has a logger send a few messages every now and then.
+func (s *sources) log(category string, send func(source string, from, to int) error) error {
+	for next := 0; s.going(50 * time.Millisecond); {
+		if err := send(category, next, next+10); err != nil {
+			return err
+		}
+		next += 10
+		s.logged[category].Store(int64(next))
+	}
+	return nil
+}
+
+// logSyslog is a program that logs to the socket of syslog.
+func (s *sources) logSyslog() error {
+	var conn net.Conn
+	for conn == nil && s.going(50*time.Millisecond) {
+		conn, _ = net.Dial("unixgram", s.f.syslog) // until it is there
+	}
+	if conn == nil {
+		return errors.New("nobody listens for syslog")
+	}
+	defer conn.Close()
+	return s.log("syslogged", func(source string, from, to int) error {
+		for i := from; i < to; i++ {
+			if _, err := fmt.Fprintf(conn, "<13>Nov 29 10:00:00 %s: %s", source, harness.AppendLine(nil, source, i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// categories are those of all sources.
+func (s *sources) categories() []string {
+	return append([]string{"tailed", "piped", "called"}, slices.Sorted(maps.Keys(s.logged))...)
 }
 
 func (s *sources) check(err error) {
@@ -101,7 +153,7 @@ func (s *sources) livesOn() {
 		}
 		return n
 	}
-	for _, category := range []string{"tailed", "piped", "called"} {
+	for _, category := range s.categories() {
 		before := taken(category)
 		harness.Until(s.t, category+" gets through again", func() bool { s.f.supervise(); return taken(category) > before })
 	}
@@ -110,6 +162,9 @@ func (s *sources) livesOn() {
 // progress is a line about what was done so far.
 func (s *sources) progress() string {
 	text := fmt.Sprintf("%d lines tailed (%d rotations), %d piped", s.tailed.next.Load(), s.tailed.rotations.Load(), s.piped.Load())
+	for _, category := range slices.Sorted(maps.Keys(s.logged)) {
+		text += fmt.Sprintf(", %d %s", s.logged[category].Load(), category)
+	}
 	for _, c := range s.clients {
 		text += fmt.Sprintf(", %s %d calls", c.source, c.answered.Load())
 	}

@@ -21,7 +21,7 @@ type wreckers struct {
 
 	rounds, kills, stops, networks, cuts, fulls, clocks atomic.Int64
 
-	busy [8]sync.Mutex // of proxies
+	busy [10]sync.Mutex // of proxies
 }
 
 func newWreckers(f *fleet, rng *rand.Rand) *wreckers { return &wreckers{f: f, rng: rng} }

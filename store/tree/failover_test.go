@@ -1,4 +1,4 @@
-package store
+package tree
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 var errAway = errors.New("away")
@@ -24,39 +25,39 @@ func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second, set := new(memo), new(memo), stats.New()
 		opened := 0
-		f := NewFailover(NewReopened(func(bool) (Store, error) {
-			if first.fail != nil && errors.Is(first.fail, ErrClosed) {
+		f := NewFailover(func() (store.Store, error) {
+			if first.fail != nil && errors.Is(first.fail, store.ErrClosed) {
 				return nil, first.fail
 			}
 			opened++
 			return first, nil
-		}), second, FailoverOptions{Schedule: every(10 * time.Second), Name: "c", Stats: set})
+		}, second, FailoverOptions{Schedule: every(10 * time.Second), Name: "c", Stats: set})
 		send := func(message string) {
 			t.Helper()
-			if err := f.Append(t.Context(), entriesOf("c", message)); err != nil {
+			if err := offer(t, f, entriesOf("c", message)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		send("1")
-		first.fail = &StatusError{Text: "Failed to connect", Err: errAway}
+		first.fail = &store.StatusError{Text: "Failed to connect", Err: errAway}
 		send("2")
-		if f.Status() != "Failed to connect" {
-			t.Errorf("status is %q", f.Status())
+		if store.Status(f) != "Failed to connect" {
+			t.Errorf("status is %q", store.Status(f))
 		}
 		first.fail = nil
 		send("3") // not tried again yet
 		time.Sleep(10 * time.Second)
 		send("4")
-		first.fail = ErrBroken
+		first.fail = store.ErrBroken
 		send("5")
-		first.fail = ErrClosed
+		first.fail = store.ErrClosed
 		time.Sleep(10 * time.Second)
 		send("6") // cannot be opened
 		first.fail = nil
 		time.Sleep(10 * time.Second)
 		send("7")
-		if f.Status() != "" {
-			t.Errorf("status is %q", f.Status())
+		if store.Status(f) != "" {
+			t.Errorf("status is %q", store.Status(f))
 		}
 		if want := []string{"c=1", "c=4", "c=7"}; !slices.Equal(first.got, want) {
 			t.Errorf("the first has %q, want %q", first.got, want)
@@ -71,7 +72,7 @@ func TestFailoverTakesTheSecondStoreUntilItIsTime(t *testing.T) {
 			t.Errorf("retries: %d, overall %d", n, all)
 		}
 		second.fail, first.fail = errAway, errAway
-		if err := f.Append(t.Context(), entriesOf("c", "8")); err == nil {
+		if err := offer(t, f, entriesOf("c", "8")); err == nil {
 			t.Error("neither takes it, and there is no error")
 		}
 	})
@@ -92,13 +93,12 @@ func (h *hanging) Append(context.Context, *proto.Batch) error {
 func TestStatusDoesNotWaitForAPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := &hanging{answer: make(chan struct{})}
-		reopened := func() *Reopened { return NewReopened(func(bool) (Store, error) { return peer, nil }) }
+		open := func() (store.Store, error) { return peer, nil }
 		seconds := []*memo{new(memo), new(memo)}
-		stores := []interface {
-			Store
-			Reporter
-		}{NewFailover(reopened(), seconds[0], FailoverOptions{Schedule: every(time.Second)}), NewMulti(true, []Store{reopened(), seconds[1]})}
+		stores := []store.Store{NewFailover(open, seconds[0], FailoverOptions{Schedule: every(time.Second)}),
+			NewMulti(true, []*store.Child{{Open: open, Replaceable: true}, store.OpenChild(seconds[1])})}
 		for _, s := range stores {
+			store.Prepare(s, nil)
 			go func() {
 				if err := s.Append(t.Context(), entriesOf("c", "1")); err != nil {
 					t.Error(err)
@@ -107,7 +107,7 @@ func TestStatusDoesNotWaitForAPeer(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, s := range stores {
-			if text := s.Status(); text != "" { // or it never returns
+			if text := store.Status(s); text != "" { // or it never returns
 				t.Errorf("status is %q", text)
 			}
 		}

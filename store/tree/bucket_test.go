@@ -1,4 +1,4 @@
-package store
+package tree
 
 import (
 	"context"
@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // memo is a store that remembers what it was given and fails on demand.
@@ -30,12 +32,21 @@ func (m *memo) Append(_ context.Context, b *proto.Batch) error {
 
 func (m *memo) Close() error { return nil }
 
-func memos(n int) (stores []Store, all []*memo) {
+func memos(n int) (children []*store.Child, all []*memo) {
 	for range n {
 		m := new(memo)
-		stores, all = append(stores, m), append(all, m)
+		children, all = append(children, store.OpenChild(m)), append(all, m)
 	}
-	return stores, all
+	return children, all
+}
+
+// offer does what whoever owns a tree does with a batch.
+func offer(t *testing.T, s store.Store, b *proto.Batch) error {
+	t.Helper()
+	if store.Prepare(s, b) {
+		t.Fatal("something was opened that has to be marked")
+	}
+	return s.Append(t.Context(), b)
 }
 
 func entriesOf(category string, messages ...string) *proto.Batch {
@@ -64,8 +75,8 @@ func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 		{"context_log", 5, 0, "a\x01b\x01c\x0118446744073709551614", 5}, {"context_log", 5, 0, "a\x01b\x01c\x019223372036854775808", 0}, {"context_log", 5, 0, "a\x01b\x01c\x0199999999999999999999", 1},
 		{"context_log", 5, 0, "a\x01b\x01c\x01 -3x", 4}, {"context_log", 5, 0, "a\x01b\x01c\x01-99999999999999999999", 1}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
 	} {
-		stores, _ := memos(c.n + 1)
-		k := NewBucket(BucketOptions{Kind: c.kind, Delimiter: ':', Range: c.rng}, stores)
+		children, _ := memos(c.n + 1)
+		k := NewBucket(BucketOptions{Kind: c.kind, Delimiter: ':', Range: c.rng}, children)
 		if got := k.choose([]byte(c.message)); got != c.want {
 			t.Errorf("%s of %d: %q goes to %d, want %d", c.kind, c.n, c.message, got, c.want)
 		}
@@ -73,19 +84,19 @@ func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 }
 
 func TestRandomBucketsAreAllUsedAndStayOverARetry(t *testing.T) {
-	stores, all := memos(5)
-	k := NewBucket(BucketOptions{Kind: "random"}, stores)
+	children, all := memos(5)
+	k := NewBucket(BucketOptions{Kind: "random"}, children)
 	var messages []string
 	for i := range 400 {
 		messages = append(messages, strings.Repeat("x", i))
 	}
 	b := entriesOf("c", messages...)
 	all[3].fail = errors.New("away")
-	if err := k.Append(t.Context(), b); err == nil {
+	if err := offer(t, k, b); err == nil {
 		t.Fatal("no error")
 	}
 	all[3].fail = nil
-	if err := k.Append(t.Context(), b); err != nil {
+	if err := offer(t, k, b); err != nil {
 		t.Fatal(err)
 	}
 	sum := 0
@@ -101,23 +112,23 @@ func TestRandomBucketsAreAllUsedAndStayOverARetry(t *testing.T) {
 }
 
 func TestBucketRepeatsOnlyWhatFailed(t *testing.T) {
-	stores, all := memos(6)
-	k := NewBucket(BucketOptions{Kind: "key_modulo", Delimiter: ':', RemoveKey: true}, stores)
-	all[2].fail, all[4].fail = ErrTryLater, errors.New("disk")
+	children, all := memos(6)
+	k := NewBucket(BucketOptions{Kind: "key_modulo", Delimiter: ':', RemoveKey: true}, children)
+	all[2].fail, all[4].fail = store.ErrTryLater, errors.New("disk")
 	b := entriesOf("c", "0:a", "1:b", "none", "3:d", "1:c")
-	var part *PartialError
-	if err := k.Append(t.Context(), b); !errors.As(err, &part) || part.Left != 3 || !errors.Is(err, ErrTryLater) {
-		t.Fatalf("error is %v, want a PartialError with 3 entries", err)
+	var part *store.PartialError
+	if err := offer(t, k, b); !errors.As(err, &part) || part.Left != 3 || !errors.Is(err, store.ErrTryLater) {
+		t.Fatalf("error is %v, want a store.PartialError with 3 entries", err)
 	}
 	all[4].fail = nil
-	if err := k.Append(t.Context(), b); !errors.As(err, &part) || part.Left != 2 {
-		t.Fatalf("error is %v, want a PartialError with 2 entries", err)
+	if err := offer(t, k, b); !errors.As(err, &part) || part.Left != 2 {
+		t.Fatalf("error is %v, want a store.PartialError with 2 entries", err)
 	}
 	all[2].fail = nil
-	if err := k.Append(t.Context(), b); err != nil {
+	if err := offer(t, k, b); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Append(t.Context(), b); err != nil { // the same bytes again are another batch
+	if err := offer(t, k, b); err != nil { // the same bytes again are another batch
 		t.Fatal(err)
 	}
 	want := [][]string{{"c=none"}, {"c=a"}, {"c=b", "c=c"}, nil, {"c=d"}, nil}
@@ -129,18 +140,18 @@ func TestBucketRepeatsOnlyWhatFailed(t *testing.T) {
 }
 
 func TestMultiAllDoesNotRepeatAndAnyIsContentWithOne(t *testing.T) {
-	stores, all := memos(3)
-	m := NewMulti(false, stores)
+	children, all := memos(3)
+	m := NewMulti(false, children)
 	all[1].fail = errors.New("away")
 	b := entriesOf("c", "1", "2")
 	for range 3 {
-		var part *PartialError
-		if err := m.Append(t.Context(), b); !errors.As(err, &part) || part.Left != 2 {
-			t.Fatalf("error is %v, want a PartialError with 2 entries", err)
+		var part *store.PartialError
+		if err := offer(t, m, b); !errors.As(err, &part) || part.Left != 2 {
+			t.Fatalf("error is %v, want a store.PartialError with 2 entries", err)
 		}
 	}
 	all[1].fail = nil
-	if err := m.Append(t.Context(), b); err != nil {
+	if err := offer(t, m, b); err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range all {
@@ -148,14 +159,14 @@ func TestMultiAllDoesNotRepeatAndAnyIsContentWithOne(t *testing.T) {
 			t.Errorf("child %d has %q", i, s.got)
 		}
 	}
-	stores, all = memos(2)
-	m = NewMulti(true, stores)
+	children, all = memos(2)
+	m = NewMulti(true, children)
 	all[0].fail = errors.New("away")
-	if err := m.Append(t.Context(), b); err != nil {
+	if err := offer(t, m, b); err != nil {
 		t.Errorf("one of two took it, but: %v", err)
 	}
 	all[1].fail = errors.New("away")
-	if err := m.Append(t.Context(), b); err == nil {
+	if err := offer(t, m, b); err == nil {
 		t.Error("none took it, but there is no error")
 	}
 }
@@ -163,23 +174,23 @@ func TestMultiAllDoesNotRepeatAndAnyIsContentWithOne(t *testing.T) {
 func TestByCategoryHasAStoreForEach(t *testing.T) {
 	children := make(map[string]*memo)
 	bad := errors.New("no such place")
-	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
-		return NewLate(func() (Store, error) {
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
+		return &store.Child{Open: func() (store.Store, error) {
 			if name == "bad" {
 				return nil, bad
 			}
 			children[name] = new(memo)
 			return children[name], nil
-		})
+		}}
 	}})
 	var b proto.Batch
 	for _, c := range []string{"a", "b", "bad", "a", "bad"} {
 		b.Append([]byte(c), []byte("m"))
 	}
 	for range 2 {
-		var part *PartialError
-		if err := k.Append(t.Context(), &b); !errors.As(err, &part) || part.Left != 2 || !errors.Is(err, bad) {
-			t.Fatalf("error is %v, want a PartialError with 2 entries", err)
+		var part *store.PartialError
+		if err := offer(t, k, &b); !errors.As(err, &part) || part.Left != 2 || !errors.Is(err, bad) {
+			t.Fatalf("error is %v, want a store.PartialError with 2 entries", err)
 		}
 	}
 	if !slices.Equal(children["a"].got, []string{"a=m", "a=m"}) || !slices.Equal(children["b"].got, []string{"b=m"}) {
@@ -194,16 +205,16 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 		only string
 		want map[string][]string
 	}{
-		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, UnsafeCategory: {"a/b=m", "../c=m", ".d=m"}, OverflowCategory: {"b=m", "c=m"}}},
-		{UnsafeCategory, map[string][]string{"kept": nil, UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
+		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, store.UnsafeCategory: {"a/b=m", "../c=m", ".d=m"}, store.OverflowCategory: {"b=m", "c=m"}}},
+		{store.UnsafeCategory, map[string][]string{"kept": nil, store.UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
 	} {
 		children := make(map[string]*memo)
-		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"}, Open: func(name string) *Reopened {
+		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"}, Child: func(name string) *store.Child {
 			if children[name] != nil {
 				t.Errorf("%s is opened twice", name)
 			}
 			children[name] = new(memo)
-			return NewLate(func() (Store, error) { return children[name], nil })
+			return &store.Child{Open: func() (store.Store, error) { return children[name], nil }}
 		}})
 		if children["kept"] == nil {
 			t.Error("what was kept is not there from the start")
@@ -212,7 +223,7 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 		for _, category := range []string{"a", "a/b", "b", "../c", "kept", "c", ".d"} {
 			b.Append([]byte(category), []byte("m"))
 		}
-		if err := k.Append(t.Context(), &b); err != nil {
+		if err := offer(t, k, &b); err != nil {
 			t.Fatal(err)
 		}
 		for name, m := range children {
@@ -229,22 +240,23 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 // Whoever asks how a store is gets an answer while a child waits for its peer.
 func TestByCategoryHasAStatusWhileAChildWaits(t *testing.T) {
 	peer, begun := &hanging{answer: make(chan struct{})}, make(chan struct{})
-	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
-		return NewLate(func() (Store, error) {
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
+		return &store.Child{Open: func() (store.Store, error) {
 			if name == "bad" {
-				return nil, &StatusError{Text: "no such place", Err: errAway}
+				return nil, &store.StatusError{Text: "no such place", Err: errAway}
 			}
 			close(begun)
 			return peer, nil
-		})
+		}}
 	}})
 	var b proto.Batch
 	b.Append([]byte("bad"), []byte("m"))
 	b.Append([]byte("waits"), []byte("m"))
 	appended, told := make(chan error, 1), make(chan string, 1)
+	store.Prepare(k, &b)
 	go func() { appended <- k.Append(t.Context(), &b) }()
 	<-begun
-	go func() { told <- k.Status() }()
+	go func() { told <- store.Status(k) }()
 	select {
 	case got := <-told:
 		if got != "no such place" {
@@ -271,15 +283,15 @@ func (s *spanned) Close() error { return nil }
 // The next hop knows by the numbers what it has.
 func TestByCategoryPassesNumbersOn(t *testing.T) {
 	children := make(map[string]*spanned)
-	k := NewByCategory(ByCategoryOptions{Limit: 9, Open: func(name string) *Reopened {
+	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
 		children[name] = new(spanned)
-		return NewLate(func() (Store, error) { return children[name], nil })
+		return &store.Child{Open: func() (store.Store, error) { return children[name], nil }}
 	}})
 	b := numbered("a", 7, "x", "y")
 	b.AppendBatch(entries("b", "plain"))
 	b.AppendBatch(numbered("b", 3, "z"))
 	b.AppendBatch(numbered("a", 9, "x"))
-	if err := k.Append(t.Context(), b); err != nil {
+	if err := offer(t, k, b); err != nil {
 		t.Fatal(err)
 	}
 	var all proto.Batch
@@ -296,9 +308,9 @@ func TestByCategoryPassesNumbersOn(t *testing.T) {
 // A batch that was given up in one part and the next one, which says the same, are two.
 func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	one, two := new(memo), &memo{fail: errors.New("away")}
-	m := NewMulti(false, []Store{one, two})
+	m := NewMulti(false, []*store.Child{store.OpenChild(one), store.OpenChild(two)})
 	for n := range 2 {
-		if err := m.Append(t.Context(), numbered("a", n, "beat")); err == nil {
+		if err := offer(t, m, numbered("a", n, "beat")); err == nil {
 			t.Fatal("one part is away, but there is no error")
 		}
 	}
@@ -307,41 +319,52 @@ func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	}
 }
 
-// TestLateParts has a bucket that cannot be opened at first: the others get theirs, and it is opened before anything is given to it.
+// TestLateParts has a bucket that cannot be opened at first: the others get theirs, and before anything is given to it, it is opened and
+// marked.
 func TestLateParts(t *testing.T) {
-	blocked := errors.New("no such place")
-	broken := false
-	good, bad := new(memo), new(memo)
-	late := NewLate(func() (Store, error) {
-		if blocked != nil {
-			return nil, blocked
+	synctest.Test(t, func(t *testing.T) {
+		blocked := errors.New("no such place")
+		broken := false
+		good, bad := new(memo), new(memo)
+		late := &store.Child{Open: func() (store.Store, error) {
+			if blocked != nil {
+				return nil, blocked
+			}
+			return keeping{bad, &broken}, nil
+		}}
+		k := NewBucket(BucketOptions{Kind: "key_hash", Delimiter: ':'}, []*store.Child{store.OpenChild(good), late})
+		var b proto.Batch
+		b.Append([]byte("c"), []byte("no key"))
+		b.Append([]byte("c"), []byte("1:x"))
+		var part *store.PartialError
+		if err := offer(t, k, &b); !errors.As(err, &part) || part.Left != 1 || !errors.Is(err, blocked) || store.Status(k) != "no such place" {
+			t.Fatalf("error is %v, status %q", err, store.Status(k))
 		}
-		return keeping{bad, &broken}, nil
+		blocked = nil
+		if store.Prepare(k, &b); store.Status(k) == "" {
+			t.Fatal("it was tried again at once")
+		}
+		time.Sleep(time.Second)
+		for range 2 {
+			if !store.Prepare(k, &b) || len(bad.got) > 0 {
+				t.Fatalf("what was opened need not be marked; it has %q", bad.got)
+			}
+		}
+		if err := store.Mark(k, new(store.Marks)); err != nil {
+			t.Fatal(err)
+		}
+		if err := offer(t, k, &b); err != nil || store.Status(k) != "" {
+			t.Fatalf("error is %v, status %q", err, store.Status(k))
+		}
+		if !slices.Equal(good.got, []string{"c=no key"}) || !slices.Equal(bad.got, []string{"c=1:x"}) {
+			t.Errorf("they have %q and %q", good.got, bad.got)
+		}
+		broken = true
+		b.Append([]byte("c"), []byte("1:y"))
+		if err := offer(t, k, &b); !errors.Is(err, store.ErrBroken) {
+			t.Errorf("error is %v, want that of all", err)
+		}
 	})
-	k := NewBucket(BucketOptions{Kind: "key_hash", Delimiter: ':'}, []Store{good, late})
-	var b proto.Batch
-	b.Append([]byte("c"), []byte("no key"))
-	b.Append([]byte("c"), []byte("1:x"))
-	var part *PartialError
-	if err := k.Append(t.Context(), &b); !errors.As(err, &part) || part.Left != 1 || !errors.Is(err, blocked) || k.Status() != "no such place" {
-		t.Fatalf("error is %v, status %q", err, k.Status())
-	}
-	blocked = nil
-	late.next = time.Time{}
-	if err := k.Append(t.Context(), &b); !errors.Is(err, ErrOpened) || len(bad.got) > 0 {
-		t.Fatalf("error is %v, want ErrOpened; it has %q", err, bad.got)
-	}
-	if err := k.Append(t.Context(), &b); err != nil || k.Status() != "" {
-		t.Fatalf("error is %v, status %q", err, k.Status())
-	}
-	if !slices.Equal(good.got, []string{"c=no key"}) || !slices.Equal(bad.got, []string{"c=1:x"}) {
-		t.Errorf("they have %q and %q", good.got, bad.got)
-	}
-	broken = true
-	b.Append([]byte("c"), []byte("1:y"))
-	if err := k.Append(t.Context(), &b); !errors.Is(err, ErrBroken) {
-		t.Errorf("error is %v, want that of all", err)
-	}
 }
 
 // keeping is a memo with marks, which breaks.
@@ -352,12 +375,12 @@ type keeping struct {
 
 func (k keeping) Append(ctx context.Context, b *proto.Batch) error {
 	if *k.broken {
-		return ErrBroken
+		return store.ErrBroken
 	}
 	return k.memo.Append(ctx, b)
 }
-func (keeping) Mark(*Marks) error { return nil }
-func (keeping) Publish() error    { return nil }
+func (keeping) Mark(*store.Marks) error { return nil }
+func (keeping) Publish() error          { return nil }
 
 func TestAtolEndsAtTheLimits(t *testing.T) {
 	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {

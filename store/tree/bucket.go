@@ -1,4 +1,4 @@
-package store
+package tree
 
 import (
 	"bytes"
@@ -6,10 +6,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
-	"sync"
-	"time"
 
 	"inkwell/proto"
+	"inkwell/store"
 )
 
 // BucketOptions say how a Bucket chooses.
@@ -27,26 +26,28 @@ type BucketOptions struct {
 //
 // Source: BucketStore of Scribe 2.2, whose files others find by the same rule.
 type Bucket struct {
-	o     BucketOptions
-	parts parts
-
-	mu     sync.Mutex
-	memory memory
+	family
+	o      BucketOptions
+	hand   hand
 	shares []proto.Batch
 }
 
 // NewBucket returns a Bucket that owns its children, of which there are at least two.
-func NewBucket(o BucketOptions, children []Store) *Bucket {
-	return &Bucket{o: o, parts: children, shares: make([]proto.Batch, len(children))}
+func NewBucket(o BucketOptions, children []*store.Child) *Bucket {
+	return &Bucket{family: children, o: o, shares: make([]proto.Batch, len(children))}
 }
 
-// Append gives each child its share of b, in order. The error is ErrOpened when one was opened that could not be before, else a
-// *PartialError; the children that took theirs do not get it again with the same b.
+// Append gives each child its share of b, in order. The error is a *store.PartialError; the children that took theirs do not get it
+// again with the same b.
 func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.parts.prepare() {
-		return ErrOpened
+	k.Shares(b)
+	return k.hand.deliver(ctx)
+}
+
+// Shares spreads b by its keys.
+func (k *Bucket) Shares(b *proto.Batch) []store.Share {
+	if k.hand.holds(b) {
+		return k.hand.shares
 	}
 	for i := range k.shares {
 		k.shares[i].Reset()
@@ -55,31 +56,22 @@ func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 	for c := b.Cursor(); c.Next(); {
 		i := k.choose(c.Message())
 		if k.o.Kind == "random" {
-			i = 1 + chance.IntN(len(k.parts)-1)
+			i = 1 + chance.IntN(len(k.family)-1)
 		}
 		k.shares[i].AppendFrom(&c, k.stored(c.Message()))
 	}
-	done := k.memory.recall(b, len(k.parts))
-	left := 0
-	var errs []error
-	for i, s := range k.parts {
-		n := k.shares[i].Count()
-		if n == 0 || done[i] {
-			continue
+	var shares []store.Share
+	for i, c := range k.family {
+		if k.shares[i].Count() > 0 {
+			shares = append(shares, store.Share{Child: c, Batch: &k.shares[i]})
 		}
-		if err := s.Append(ctx, &k.shares[i]); err != nil {
-			left += missing(err, n)
-			errs = append(errs, err)
-			continue
-		}
-		done[i] = true
 	}
-	return k.memory.keep(b, done, left, errs)
+	return k.hand.take(b, shares)
 }
 
 // choose returns the bucket of a message by its key.
 func (k *Bucket) choose(message []byte) int {
-	n := uint64(len(k.parts) - 1)
+	n := uint64(len(k.family) - 1)
 	switch k.o.Kind {
 	case "key_hash", "key_modulo", "key_range":
 	default:
@@ -171,11 +163,3 @@ func (k *Bucket) stored(message []byte) []byte {
 	}
 	return message
 }
-
-// Mark, Publish, Check, Status and Close ask the children.
-func (k *Bucket) Mark(m *Marks) error       { return k.parts.mark(m) }
-func (k *Bucket) Publish() error            { return k.parts.publish() }
-func (k *Bucket) Check(now time.Time) error { return k.parts.check(now) }
-func (k *Bucket) Status() string            { return k.parts.status() }
-func (k *Bucket) Close() error              { return k.parts.close() }
-func (k *Bucket) Seal() error               { return k.parts.seal() }

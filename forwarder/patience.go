@@ -1,0 +1,57 @@
+package forwarder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// ErrAway says that a Once ended because the next hop took nothing for Options.Wait. What is not delivered is in the spool and in the
+// files, and the next run goes on there.
+var ErrAway = errors.New("the next hop stays away")
+
+// patience ends a Once whose next hop stays away.
+type patience struct {
+	wait    time.Duration
+	sent    *atomic.Int64 // entries that the next hop has taken
+	waiting func() bool   // something is to be sent
+	over    bool          // it has ended it
+}
+
+// watch calls end when nothing was sent for p.wait although something waited all the while. It returns when ctx ends.
+func (p *patience) watch(ctx context.Context, end func()) {
+	tick := time.NewTicker(max(p.wait/100, time.Millisecond))
+	defer tick.Stop()
+	sent, since := p.sent.Load(), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if n := p.sent.Load(); n != sent || !p.waiting() {
+				sent, since = n, now
+			} else if now.Sub(since) >= p.wait {
+				p.over = true
+				end()
+				return
+			}
+		}
+	}
+}
+
+// judge adds to the error of a Once that it ended, if it did.
+func (p *patience) judge(err error) error {
+	if !p.over {
+		return err
+	}
+	return fmt.Errorf("%w: it took nothing for %v: %w", ErrAway, p.wait, err)
+}
+
+// hasWork says whether something is to be sent to the next hop.
+func (f *Forwarder) hasWork() bool {
+	_, entries := f.hop.backlog()
+	lasted, failing := f.ship.lasted()
+	return entries > 0 || lasted > 0 || failing
+}
