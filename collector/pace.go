@@ -19,6 +19,7 @@ const (
 // pace has the outlets of files of our kind gather what makes good blocks, and look every second whether their files
 // are still there.
 func pace(o *journal.OutletOptions, place config.Sink) {
+	wait := time.Duration(killpoint.Tuned("INKWELL_BLOCK_WAIT", int64(blockWait)))
 	config.Walk(place, func(s config.Sink) {
 		f, ok := s.(config.File)
 		switch {
@@ -27,7 +28,7 @@ func pace(o *journal.OutletOptions, place config.Sink) {
 		case f.Compress.Codec == rotate.None:
 			o.Target = max(o.Target, plainBytes)
 		default:
-			o.Target, o.Interval = max(o.Target, blockBytes), max(o.Interval, blockWait)
+			o.Target, o.Interval = max(o.Target, blockBytes), max(o.Interval, wait)
 		}
 		o.Check = min(o.Check, time.Second)
 	})

@@ -39,6 +39,7 @@ type generation struct {
 	lost      bool          // and that was told
 	polled    bool          // it is in the volume's list of open files
 	packed    bool          // it is compressed, and not in the positions
+	behind    time.Time     // when it was first seen to hold something that is not read; zero = it holds nothing
 	failed    time.Time     // since when it cannot be read; zero = it can
 
 	past past // older places, until the file was opened; nil = the machine was not started since position was written

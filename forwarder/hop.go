@@ -32,6 +32,7 @@ type nextHop struct {
 	buffer    *hop.Buffer
 	held      func() int // entries that the next hop answers with TRY_LATER, past which others went
 	inherited int64      // entries that the spool held when it was opened
+	filled    filled
 }
 
 // Calls says how the next hop is called. The zero value of a field is hop.NetworkOptions' default.
@@ -90,6 +91,9 @@ func (h *nextHop) takeSpool() error {
 		return errors.Join(err, log.Close())
 	}
 	_, h.inherited = log.Backlog()
+	if h.inherited > 0 {
+		h.filled.since = h.oldestIn()
+	}
 	h.held = to.Held
 	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
 	close(h.spooled)
@@ -118,11 +122,19 @@ func (h *nextHop) hasSpool() bool {
 func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	switch {
 	case h.hasSpool():
-		return h.buffer.Append(ctx, b)
+		return h.appendBuffered(ctx, b)
 	case h.dir != nil:
 		return h.appendWaiting(ctx, b)
 	}
 	return h.direct.Append(ctx, b)
+}
+
+// appendBuffered is that of the buffer.
+func (h *nextHop) appendBuffered(ctx context.Context, b *proto.Batch) error {
+	look := func() { _, entries := h.buffer.Backlog(); h.filled.look(entries) }
+	look()
+	defer look()
+	return h.buffer.Append(ctx, b)
 }
 
 // backlog is what the spool holds, and what is held beside it.

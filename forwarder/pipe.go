@@ -118,6 +118,9 @@ func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	return counts, errors.Join(readErr, err, shipErr, closeErr)
 }
 
+// Spooled is closed when the pipe has its spool; a pipe without one never closes it.
+func (p *Pipe) Spooled() <-chan struct{} { return p.hop.spooled }
+
 func (p *Pipe) read(ctx, abort, hard context.Context) error {
 	r, err := newLineReader(ctx, abort, p.in, p.o)
 	if err != nil {

@@ -47,6 +47,9 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 		g.every = min(2*g.every, v.pollMax)
 	}
 	g.look, g.pollAt = l, now.Add(g.every)
+	if g.behind.IsZero() && l.size > g.end() {
+		g.behind = now
+	}
 	if !g.retired && g.trail.gens[0] != g {
 		return // it waits
 	}

@@ -65,6 +65,7 @@ func (v *volume) read(g *generation) bool {
 	}
 	v.readWorks(g)
 	if !more {
+		g.behind = time.Time{}
 		g.every = v.timing.poll
 		g.pollAt = time.Now().Add(g.every)
 		if v.once {

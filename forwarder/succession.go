@@ -80,7 +80,7 @@ func (h *nextHop) appendWaiting(ctx context.Context, b *proto.Batch) error {
 		b = store.Rest(b, err)
 		select {
 		case <-h.spooled:
-			return h.buffer.Append(ctx, b)
+			return h.appendBuffered(ctx, b)
 		case <-ctx.Done():
 			return err
 		case <-time.After(resend):

@@ -52,7 +52,8 @@ type volume struct {
 
 	mu    sync.Mutex
 	mail  []assignment
-	wake  chan struct{} // holds a value when there is mail
+	asked []chan<- []FileDetail // by those who wait for an answer
+	wake  chan struct{}         // holds a value when there is mail
 	ended chan struct{}
 }
 
@@ -103,6 +104,7 @@ func (v *volume) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		now := time.Now()
 		v.takeMail(now)
+		v.answer(now)
 		v.rescan(now)
 		v.soon = false
 		next := v.poll(now)

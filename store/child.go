@@ -14,14 +14,14 @@ import (
 // reopenWait is how long a store that could not be opened is left alone.
 const reopenWait = time.Second
 
-// Child is a place in a Node for a store, which may be impossible to open without the others having to wait. Prepare opens it; until
-// that works Append fails.
+// Child is a place in a Node for a store, which may be impossible to open without the others having to wait. Prepare
+// opens it; until that works Append fails.
 type Child struct {
 	Name string // in errors; "" = none
-	// Open opens the store, and opens it again later if that failed.
+	// Open opens the store, and again later if that failed; children of one Node are opened side by side.
 	Open func() (Store, error)
-	// Replaceable says that others stand in for the store. When it breaks (ErrBroken) it alone is closed, and opened again. Otherwise
-	// the whole tree has to be opened anew.
+	// Replaceable says that others stand in for the store. When it breaks (ErrBroken) it alone is closed, and opened
+	// again. Otherwise the whole tree has to be opened anew.
 	Replaceable bool
 	Pause       func() time.Duration // how long the store is left alone after a failure; nil = a second
 

@@ -10,16 +10,17 @@ import (
 	"inkwell/proto"
 )
 
-// Node is a store that is made of others, e.g. a bucket store. It hands entries on to them. Everything else is asked of each store of
-// the tree by the functions below, which whoever owns the tree calls with the store at its top; that may be a single store as well.
+// Node is a store that is made of others, e.g. a bucket store. It hands entries on to them. Everything else is asked of
+// each store of the tree by the functions below, which whoever owns the tree calls with the store at its top; that may
+// be a single store as well.
 //
 // A tree is one goroutine's. Only Status, and so Children, may be called beside anything else.
 type Node interface {
 	Store
 	// Children are the stores of which it is made, in the order in which they are asked.
 	Children() []*Child
-	// Shares says what each child is to get of b. It makes children that b needs and that are missing. The shares are valid until the
-	// next call, or until b changes.
+	// Shares says what each child is to get of b. It makes children that b needs and that are missing. The shares are
+	// valid until the next call, or until b changes.
 	Shares(b *proto.Batch) []Share
 }
 
@@ -29,9 +30,9 @@ type Share struct {
 	Batch *proto.Batch
 }
 
-// Prepare makes a tree ready for b, or, with nil, for its Check: it makes children that are missing, and opens those that are closed
-// when it is time to. fresh is what Fresh says then: if it is true, nothing may be appended before a checkpoint has their marks:
-// after a crash it would not be known how far the files went.
+// Prepare makes a tree ready for b, or, with nil, for its Check: it makes children that are missing, and opens those
+// that are closed when it is time to. fresh is what Fresh says then: if it is true, nothing may be appended before a
+// checkpoint has their marks: after a crash it would not be known how far the files went.
 func Prepare(s Store, b *proto.Batch) (fresh bool) {
 	prepare(s, b)
 	return Fresh(s)
@@ -108,8 +109,8 @@ func children(s Store) []*Child {
 	return nil
 }
 
-// ask calls do for the stores of a tree that are a T and open, each before those of which it is made. What goes wrong with one does not
-// keep the others from being asked.
+// ask calls do for the stores of a tree that are a T and open, each before those of which it is made. What goes wrong
+// with one does not keep the others from being asked.
 func ask[T any](s Store, do func(T) error) error {
 	var errs []error
 	if t, ok := s.(T); ok {
@@ -150,8 +151,8 @@ func Publish(s Store) error { return ask(s, Keeper.Publish) }
 // Seal finishes the files of a tree.
 func Seal(s Store) error { return ask(s, Sealer.Seal) }
 
-// Check gives every Checker of a tree its time. A Node that cannot go on keeps those of which it is made from it, and so does a failure
-// after which a store is left alone.
+// Check gives every Checker of a tree its time. A Node that cannot go on keeps those of which it is made from it, and
+// so does a failure after which a store is left alone.
 func Check(s Store, now time.Time) error {
 	if c, ok := s.(Checker); ok {
 		if err := c.Check(now); err != nil {

@@ -45,6 +45,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/auditconfig.go":     {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/auditsender.go":     {"os.ReadDir", "lists a state directory that an audit is to look at: reads only"},
 	"cmd/inkwell/catdedupe.go":       {"os.ReadDir", "lists a directory of the command line: reads only"},
+	"cmd/inkwell/ctldetail.go":       {"os.Open", "opens a state directory of the command line to reach its socket: reads nothing"},
 	"cmd/inkwell/check.go":           {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/logging.go":         {"os.Lchown", "--log-file, by its path on the command line"},
 	"cmd/inkwell/logfile.go":         {"os.OpenFile", "the same"},

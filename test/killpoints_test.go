@@ -26,7 +26,7 @@ const killTimes = 3
 const atOnce = 4
 
 // tuned makes what is rare in production happen all the time.
-var tuned = []string{"INKWELL_SEGMENT_BYTES=4096", "INKWELL_CUT_EVERY=100000000"}
+var tuned = []string{"INKWELL_SEGMENT_BYTES=4096", "INKWELL_CUT_EVERY=100000000", "INKWELL_BLOCK_WAIT=100000000"}
 
 // killInk is the program with the points in it.
 var killInk = sync.OnceValues(func() (harness.Inkwell, error) {
@@ -39,18 +39,18 @@ func roles(name string) []string {
 	switch stage, _, _ := strings.Cut(name, "."); {
 	case name == "rpc.call.sent" || stage == "buffer" || stage == "replay":
 		return all("forwarder", "relay")
-	case name == "queue.marked" || stage == "plain":
-		return all("scribed")
+	case stage == "plain":
+		return all("scribed", "configured")
 	case name == "spool.retire.unlinked", stage == "rotate", stage == "lines", stage == "rpc": // a forwarder's spool is seldom so full
-		return all("collector", "scribed")
+		return all("collector", "configured", "scribed")
 	case strings.HasPrefix(name, "spool.commit."):
 		return all("collector", "forwarder", "relay")
 	case stage == "spool", stage == "replace":
-		return all("collector", "scribed", "forwarder")
-	case stage == "queue":
-		return all("scribed", "relay")
-	case stage == "files", stage == "manifest":
-		return all("collector")
+		return all("configured", "scribed", "forwarder")
+	case name == "outlet.marked", stage == "manifest", strings.HasPrefix(name, "checkpoint.books."):
+		return all("collector", "configured", "scribed")
+	case stage == "outlet", stage == "checkpoint":
+		return all("configured", "collector", "relay", "scribed")
 	}
 	return all("forwarder")
 }

@@ -17,7 +17,7 @@ import (
 
 // world is a program that is to die, with what sends to it and what it sends to:
 //
-//	collector, scribed: clients, and a forwarder that follows a rotated file ──► victim ──► files
+//	collector, configured, scribed: clients, and a forwarder that follows a rotated file ──► victim ──► files
 //	forwarder:          file ──► victim ──► proxy that refuses now and then ──► collector ──► files
 //	relay:           clients ──► victim, a scribed with a buffer ──► such a proxy ──► collector ──► files
 type world struct {
@@ -41,17 +41,46 @@ type world struct {
 	figures figures
 }
 
+// configured is a configuration with each kind of files.
+const configured = `
+<store>
+category=default
+type=file
+file_path={DIR}
+max_size=8000
+compress=gzip
+</store>
+<store>
+category=packed
+type=file
+file_path={DIR}
+max_size=8000
+publish=yes
+</store>
+<store>
+category=raw
+type=file
+file_path={DIR}
+max_size=8000
+</store>
+`
+
 func newWorld(t *testing.T, program harness.Inkwell, role string) *world {
 	w := &world{t: t, program: program, role: role, stop: make(chan struct{})}
 	w.clients = []*client{{source: "raw", category: "raw"}, {source: "stubborn", category: "raw", stubborn: true}}
-	if role == "scribed" {
+	switch role {
+	case "configured":
+		w.out = t.TempDir()
+		w.server = program.NewConfigured(t, w.out, configured)
+		w.clients = append(w.clients, &client{source: "packed", category: "packed"})
+	case "scribed":
 		conf := "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n" +
 			"<store>\ncategory=default\ntype=file\nfile_path={DIR}/out\nmax_size=8000\nmax_write_size=3000\nwrite_stats=yes\n</store>\n" +
 			"<store>\ncategory=packed\ntype=file\nfile_path={DIR}/out\nmax_size=8000\ncompress=gzip\n</store>\n"
 		s := program.NewScribed(t, conf)
 		w.server, w.out = s.Collector, filepath.Join(s.Dir, "out")
 		w.clients = append(w.clients, &client{source: "packed", category: "packed"})
-	} else {
+	default:
 		w.out = t.TempDir()
 		w.server = program.NewCollector(t, w.out, "--max-size", "8000", "--rotate", "never")
 	}
@@ -196,7 +225,7 @@ func (w *world) read() (l *harness.Ledger, files int) {
 			return err
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular() || e.Name() == ".manifest":
+		case !e.Type().IsRegular() || e.Name() == ".manifest" || e.Name() == ".counts":
 			return nil
 		}
 		data, err := harness.Read(path)

@@ -225,7 +225,7 @@ func TestPipeAndItsDaemonAreToldToEnd(t *testing.T) {
 			c := ink.Collect(t, dir, "--compress", "none")
 			script := fmt.Sprintf("(%s) | (exec %s pipe --to %s cat); exit 7", farewell, ink.Path, c.Addr)
 			p := ink.Start(t, harness.Command{Program: "/bin/sh", Args: []string{"-c", "trap : TERM; " + script}, Group: true})
-			c.Received(t, 3)
+			harness.Until(t, "the daemon is at work", func() bool { return c.Counter(t, "received good") >= 3 })
 			for range times {
 				if err := syscall.Kill(-p.PID(), syscall.SIGTERM); err != nil {
 					t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -16,9 +17,10 @@ import (
 
 func (a *app) ctl() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "ctl COMMAND [PORT|HOST:PORT]",
+		Use:   "ctl COMMAND [PORT|HOST:PORT|STATE...]",
 		Short: "ask a running server how it is, or tell it what to do",
-		Long: `ctl speaks to any server that has fb303: inkwell collect, inkwell scribed, the original scribed. It prints and ends as scribe_ctrl does,
+		Long: `ctl speaks to any server that has fb303: inkwell collect, inkwell scribed, the original scribed; and to a forwarder or a pipe by its
+state or spool directory (with a / in it), in which it has a socket for its user and root. It prints and ends as scribe_ctrl does,
 because scripts depend on that: status ends with 2 when the server is ALIVE and with 3 when it is not or cannot be reached; the other
 commands end with 0, or with 3 when the server cannot be reached. Unlike scribe_ctrl it reaches any host, lets the server decide who may
 stop it, and says on standard error why something failed. The default is localhost:1463; tls://HOST:PORT and unix:PATH are addresses, too. An
@@ -27,6 +29,7 @@ Inkwell lets only its own machine, and whom its rules name, stop and reload it.
 By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl command [port].`,
 		Example: `  inkwell ctl status
   inkwell ctl counters logs.example.com:1463 | grep lost
+  inkwell ctl status -v /var/lib/inkwell
   inkwell ctl watch`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -48,50 +51,78 @@ By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl c
 
 func (a *app) ctlCommand(name, short, long string) *cobra.Command {
 	return &cobra.Command{
-		Use:     name + " [PORT|HOST:PORT]",
+		Use:     name + " [PORT|HOST:PORT|STATE...]",
 		Short:   short,
 		Long:    long,
 		Example: "  inkwell ctl " + name + " logs.example.com:1463",
-		Args:    atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.control(cmd, args)
-			if err != nil {
-				return err
-			}
-			code, _ := c.do(cmd.Context(), name)
-			return exitCode(code)
+			return a.ctlEach(cmd, args, func(c *control) (int, error) {
+				code, _ := c.do(cmd.Context(), name)
+				return code, nil
+			})
 		},
 	}
 }
 
-func (a *app) ctlStatus() *cobra.Command {
-	asJSON := false
-	cmd := a.ctlCommand("status", "print the status", `status prints ALIVE, or another status and what is wrong. The exit code is that of scribe_ctrl: 2 when the server is ALIVE, 3 when it is
-not or cannot be reached. With --json it prints one object: address, status, details, version, alive_since and counters, or address and
-error.`)
-	cmd.Example += "\n  inkwell ctl status --json | jq .details"
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print all there is to know as one JSON object")
-	plain := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !asJSON {
-			return plain(cmd, args)
-		}
-		c, err := a.control(cmd, args)
+// ctlEach does one thing with each of the servers in turn; the exit code is the worst. Several are told apart by a line before each.
+func (a *app) ctlEach(cmd *cobra.Command, args []string, do func(*control) (int, error)) error {
+	targets := [][]string{nil}
+	if len(args) > 0 {
+		targets = slices.Collect(slices.Chunk(args, 1))
+	}
+	worst := exitOK
+	for _, to := range targets {
+		c, err := a.control(cmd, to)
 		if err != nil {
 			return err
 		}
-		s := c.state(cmd.Context())
-		out := json.NewEncoder(plainWriter{a.output()})
-		out.SetEscapeHTML(false)
-		if err := out.Encode(s); err != nil {
+		if len(targets) > 1 {
+			say(a.stdout, "%s:\n", printable(to[0]))
+		}
+		code, err := do(c)
+		if err != nil {
 			return err
 		}
-		if s.Error != "" {
-			return exitCode(ctlFailed)
-		}
-		return exitCode(statusCode(s.status))
+		worst = max(worst, code)
+	}
+	return exitCode(worst)
+}
+
+func (a *app) ctlStatus() *cobra.Command {
+	asJSON, verbose := false, false
+	cmd := a.ctlCommand("status", "print the status", `status prints ALIVE, or another status and what is wrong. The exit code is that of scribe_ctrl: 2 when the server is ALIVE, 3 when it is
+not or cannot be reached. With -v it prints what there is to know beside that: of a forwarder each file with its position, what is unsent and
+how old that is, the next hops and the spool; of a collector who sends to it. With --json it prints one object: address, status, details,
+version, alive_since, counters and detail, or address and error.`)
+	cmd.Example += "\n  inkwell ctl status -v /var/lib/inkwell\n  inkwell ctl status --json | jq .details"
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print all there is to know as one JSON object")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print files, next hops and spool of a forwarder, senders of a collector")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.ctlEach(cmd, args, func(c *control) (int, error) {
+			switch {
+			case asJSON:
+				return c.printState(cmd.Context(), a.output())
+			case verbose:
+				return c.statusInDetail(cmd.Context())
+			}
+			return c.status(cmd.Context()), nil
+		})
 	}
 	return cmd
+}
+
+// printState prints all that a server says of itself as JSON.
+func (c *control) printState(ctx context.Context, to io.Writer) (int, error) {
+	s := c.state(ctx)
+	out := json.NewEncoder(plainWriter{to})
+	out.SetEscapeHTML(false)
+	if err := out.Encode(s); err != nil {
+		return 0, err
+	}
+	if s.Error != "" {
+		return ctlFailed, nil
+	}
+	return statusCode(s.status), nil
 }
 
 // state is all that a server says of itself.
@@ -103,6 +134,7 @@ type state struct {
 	Version    string           `json:"version,omitempty"`
 	AliveSince int64            `json:"alive_since,omitempty"`
 	Counters   map[string]int64 `json:"counters,omitempty"`
+	Detail     json.RawMessage  `json:"detail,omitempty"`
 
 	status fb303.FbStatus
 }
@@ -120,6 +152,7 @@ func (c *control) state(ctx context.Context) state {
 		func() { s.Version, err = ask(ctx, c, (*fb303.FacebookServiceClient).GetVersion) },
 		func() { s.AliveSince, err = ask(ctx, c, (*fb303.FacebookServiceClient).AliveSince) },
 		func() { s.Counters, err = ask(ctx, c, allCounters) },
+		func() { s.Detail, _ = c.detail(ctx) }, // a server need not know the question
 	}
 	for _, step := range steps {
 		if step(); err != nil {
@@ -160,11 +193,13 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 	addr := net.JoinHostPort("localhost", scribePort)
 	if len(args) > 0 {
-		to := args[0]
+		to, err := stateSocket(args[0])
+		if err != nil {
+			return nil, usageError{err}
+		}
 		if _, err := strconv.ParseUint(to, 10, 64); err == nil {
 			to = "localhost:" + to
 		}
-		var err error
 		if addr, err = scribeAddr(to); err != nil {
 			return nil, usageError{err}
 		}

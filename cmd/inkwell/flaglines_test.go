@@ -32,7 +32,7 @@ var meanings = []meaning{
 	{"dir", "/x/007", "file_path=/x/007", func(_ *config.Config, f config.File) bool { return f.Dir == "/x/007" }},
 	{"dir", "/a b/$c=d%'", "file_path=/a b/$c=d%'", func(_ *config.Config, f config.File) bool { return f.Dir == "/a b/$c=d%'" }},
 	{"dir", "/x/ a #1\t", `file_path="/x/ a #1\t"`, func(_ *config.Config, f config.File) bool { return f.Dir == "/x/ a #1\t" }},
-	{"dir", `/x/"`, `file_path="/x/\""`, func(_ *config.Config, f config.File) bool { return f.Dir == `/x/"` }},
+	{"dir", `/x/"`, `file_path=/x/"`, func(_ *config.Config, f config.File) bool { return f.Dir == `/x/"` }},
 	{"state", "/var/lib/x #", `state="/var/lib/x #"`, func(c *config.Config, _ config.File) bool { return c.State == "/var/lib/x #" }},
 	{"listen", "127.0.0.1:7,unix:/a b", "listen=127.0.0.1:7|listen=unix:/a b", func(c *config.Config, _ config.File) bool {
 		return slices.Equal(c.Listen, []string{"127.0.0.1:7", "unix:/a b"})

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"inkwell/forwarder"
+	"inkwell/forwarder/ctl"
 	"inkwell/internal/stats"
 )
 
@@ -41,12 +42,15 @@ func (a *app) runForward(f *forwardCommand) (err error) {
 	}
 	ctx, stop := a.untilSignal(f.cmd.Context(), d.log, d.reload) // from before anything is taken
 	defer stop()
+	ctx, d.end = context.WithCancel(ctx)
+	defer d.end()
 	if err := w.settle(d.log); err != nil {
 		return err
 	}
 	if err := d.open(); err != nil {
 		return err
 	}
+	defer a.answer(d, stateDir{root: d.w.o.StateRoot, dir: d.w.o.StateDir}, ctl.Options{Name: "inkwell forward", Logger: d.log, Stats: d.stats})()
 	return a.run(ctx, job{log: d.log, stats: d.stats, work: d.run, read: d.reading})
 }
 
@@ -57,12 +61,14 @@ type forwardDaemon struct {
 	command *forwardCommand
 	log     *slog.Logger
 	stats   *stats.Set
+	end     context.CancelFunc
 	wanted  chan struct{} // holds a value when the configuration is to be read again
 
 	w *forwarding // that f runs; of the goroutine of run
 
 	mu     sync.Mutex
 	f      *forwarder.Forwarder
+	wrong  string           // why the last reload was refused
 	before forwarder.Status // what those before f have done
 }
 
@@ -80,6 +86,33 @@ func (d *forwardDaemon) open() error {
 	d.f = f
 	return nil
 }
+
+// now is the forwarder that runs, and why the last reload was refused.
+func (d *forwardDaemon) now() (f *forwarder.Forwarder, refused string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.f, d.wrong
+}
+
+// Trouble is for who asks at the control socket.
+func (d *forwardDaemon) Trouble() string {
+	f, refused := d.now()
+	return cmp.Or(refused, f.Trouble())
+}
+
+// Detail is likewise.
+func (d *forwardDaemon) Detail(ctx context.Context) any {
+	f, _ := d.now()
+	detail := f.Detail(ctx)
+	detail.Trouble = d.Trouble()
+	return detail
+}
+
+// Reload is likewise.
+func (d *forwardDaemon) Reload() { d.reload() }
+
+// Stop is likewise.
+func (d *forwardDaemon) Stop() { d.end() }
 
 // reload has the configuration read again, if there is a file of it. With --once it is read once.
 func (d *forwardDaemon) reload() {
@@ -126,7 +159,11 @@ func (d *forwardDaemon) runOne(ctx context.Context) (next *forwarding, err error
 	}
 }
 
+// refuse tells why a configuration is not used, in the status until another is.
 func (d *forwardDaemon) refuse(err error) {
+	d.mu.Lock()
+	d.wrong = "reload refused, " + err.Error()
+	d.mu.Unlock()
 	d.log.Error("reload refused, the configuration of before stays in use", "configuration", d.command.file, "error", err)
 }
 
@@ -166,6 +203,9 @@ func (d *forwardDaemon) change(next *forwarding, ended error) error {
 	before := d.w
 	err := d.use(next)
 	if err == nil {
+		d.mu.Lock()
+		d.wrong = ""
+		d.mu.Unlock()
 		err = next.feeds.closeSpare()
 		d.log.Info("configuration was read again", "configuration", d.command.file, "inputs", len(next.o.Inputs)+len(next.feeds.journals)+len(next.feeds.syslogs))
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"time"
@@ -8,8 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"inkwell/forwarder"
+	"inkwell/forwarder/ctl"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/internal/stats"
 )
 
 func (a *app) pipe() *cobra.Command {
@@ -127,12 +130,16 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 		o.SpoolDir = followed{categories: []string{o.Category}}.spoolOf(spools[0], spools[1], log).dir
 	}
 	defer takeGroupSignals()()
-	o.Logger = log
+	o.Logger, o.Stats = log, stats.New()
 	p, err := forwarder.OpenPipe(a.stdin, *o)
 	if err != nil {
 		return err
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir}, ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats})
 	counts, err := p.Run(ctx, abort)
+	silence()
 	fmt.Fprintln(a.screen, countsLine(counts))
 	return err
 }

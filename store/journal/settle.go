@@ -92,6 +92,8 @@ func (w *stepper) check(now time.Time) {
 		return
 	}
 	switch err := store.Check(w.store, now); {
+	case err != nil && store.Fresh(w.store):
+		w.fresh()
 	case err != nil:
 		w.failed(err)
 	case w.load == nil:

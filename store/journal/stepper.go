@@ -222,7 +222,13 @@ func (w *stepper) handle() {
 		w.fresh()
 		return
 	}
-	w.outcome(w.append())
+	err := w.append()
+	var part *store.PartialError
+	if err != nil && !errors.As(err, &part) && store.Fresh(w.store) {
+		w.fresh() // it opened something on its way, for what a former server left
+		return
+	}
+	w.outcome(err)
 }
 
 // outcome is what became of the batch.

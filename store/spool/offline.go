@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"strings"
+	"time"
 
 	"inkwell/internal/faultfs"
 )
@@ -298,4 +299,17 @@ func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 		}
 	}
 	return nil
+}
+
+// Oldest is when the oldest segment in dir was last written to: what it begins with is at least so old.
+func Oldest(dir *faultfs.Dir) (time.Time, error) {
+	segments, _, err := segmentsIn(dir)
+	if err != nil || len(segments) == 0 {
+		return time.Now(), err
+	}
+	info, err := dir.Lstat(segments[0].name())
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
 }

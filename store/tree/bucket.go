@@ -19,7 +19,8 @@ type BucketOptions struct {
 	Range     uint64 // of key_range
 }
 
-// Bucket spreads entries over other stores by the key with which a message begins. The first store takes those without a key.
+// Bucket spreads entries over other stores by the key with which a message begins. The first store takes those without
+// a key.
 //
 //	key_hash     djb2 over signed chars        key_modulo   the number, as unsigned 64 bits, modulo the buckets
 //	key_range    the number's place in Range   random       any        context_log   the number behind the third \x01
@@ -37,8 +38,8 @@ func NewBucket(o BucketOptions, children []*store.Child) *Bucket {
 	return &Bucket{family: children, o: o, shares: make([]proto.Batch, len(children))}
 }
 
-// Append gives each child its share of b, in order. The error is a *store.PartialError; the children that took theirs do not get it
-// again with the same b.
+// Append gives each child its share of b, in order. The error is a *store.PartialError; the children that took theirs
+// do not get it again with the same b.
 func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 	k.Shares(b)
 	return k.hand.deliver(ctx)
@@ -111,7 +112,8 @@ func contextBucket(message []byte, n uint64) int {
 	return int(uint64(id)%n) + 1
 }
 
-// atol reads the number that text begins with as C does: 0 if there is none, the largest or smallest there is when it does not fit.
+// atol reads the number that text begins with as C does: 0 if there is none, the largest or smallest there is when it
+// does not fit.
 func atol(text []byte) int64 {
 	sign, digits := number(text)
 	v, _ := strconv.ParseInt(sign+digits, 10, 64) // out of range: the limit

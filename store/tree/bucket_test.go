@@ -175,12 +175,15 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	children := make(map[string]*memo)
 	bad := errors.New("no such place")
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
+		m := new(memo)
+		if name != "bad" {
+			children[name] = m
+		}
 		return &store.Child{Open: func() (store.Store, error) {
 			if name == "bad" {
 				return nil, bad
 			}
-			children[name] = new(memo)
-			return children[name], nil
+			return m, nil
 		}}
 	}})
 	var b proto.Batch
@@ -213,8 +216,9 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 			if children[name] != nil {
 				t.Errorf("%s is opened twice", name)
 			}
-			children[name] = new(memo)
-			return &store.Child{Open: func() (store.Store, error) { return children[name], nil }}
+			m := new(memo)
+			children[name] = m
+			return &store.Child{Open: func() (store.Store, error) { return m, nil }}
 		}})
 		if children["kept"] == nil {
 			t.Error("what was kept is not there from the start")
@@ -284,8 +288,9 @@ func (s *spanned) Close() error { return nil }
 func TestByCategoryPassesNumbersOn(t *testing.T) {
 	children := make(map[string]*spanned)
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
-		children[name] = new(spanned)
-		return &store.Child{Open: func() (store.Store, error) { return children[name], nil }}
+		s := new(spanned)
+		children[name] = s
+		return &store.Child{Open: func() (store.Store, error) { return s, nil }}
 	}})
 	b := numbered("a", 7, "x", "y")
 	b.AppendBatch(entries("b", "plain"))

@@ -9,8 +9,8 @@ import (
 	"inkwell/store"
 )
 
-// ByCategory has a store for each category that it meets. Categories that are no safe names of files have one together, and so have those
-// beyond the limit.
+// ByCategory has a store for each category that it meets. Categories that are no safe names of files have one together,
+// and so have those beyond the limit.
 type ByCategory struct {
 	o      ByCategoryOptions
 	hand   hand
@@ -38,14 +38,15 @@ func NewByCategory(o ByCategoryOptions) *ByCategory {
 	return k
 }
 
-// Append gives each child the entries of its category. The error is a *store.PartialError; the children that took theirs do not get it
-// again with the same b.
+// Append gives each child the entries of its category. The error is a *store.PartialError; the children that took
+// theirs do not get it again with the same b.
 func (k *ByCategory) Append(ctx context.Context, b *proto.Batch) error {
 	k.Shares(b)
 	return k.hand.deliver(ctx)
 }
 
-// Shares spreads b by its categories, with its numbers, and makes the children of those that are new. They come in byte order.
+// Shares spreads b by its categories, with its numbers, and makes the children of those that are new. They come in byte
+// order.
 func (k *ByCategory) Shares(b *proto.Batch) []store.Share {
 	if k.hand.holds(b) {
 		return k.hand.shares

@@ -84,7 +84,8 @@ func (f *Failover) pause() time.Duration {
 	return f.schedule.Next()
 }
 
-// Check finds out whether a primary is there that was not used yet, or that failed and is not to be left alone any more.
+// Check finds out whether a primary is there that was not used yet, or that failed and is not to be left alone any
+// more.
 func (f *Failover) Check(time.Time) error {
 	s, err := f.primary.Now()
 	if s == nil || f.tried && err == nil || f.primary.Alone() {

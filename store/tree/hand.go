@@ -10,8 +10,8 @@ import (
 	"inkwell/store"
 )
 
-// hand is the batch that a node has in hand, and which children have taken their share of it. When it failed in others it comes again:
-// they do not get it twice. A batch is known again by its content; another one begins anew.
+// hand is the batch that a node has in hand, and which children have taken their share of it. When it failed in others
+// it comes again: they do not get it twice. A batch is known again by its content; another one begins anew.
 type hand struct {
 	sum    uint64 // of the batch
 	count  int

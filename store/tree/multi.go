@@ -15,12 +15,12 @@ type Multi struct {
 	hand hand
 }
 
-// NewMulti returns a Multi that owns its children. Append succeeds when all of them took the batch, or, with any, when one did: then it
-// is lost for the others.
+// NewMulti returns a Multi that owns its children. Append succeeds when all of them took the batch, or, with any, when
+// one did: then it is lost for the others.
 func NewMulti(any bool, children []*store.Child) *Multi { return &Multi{family: children, any: any} }
 
-// Append gives b to the children, in order. The error is a *store.PartialError; those that took b do not get it again with the next
-// attempt.
+// Append gives b to the children, in order. The error is a *store.PartialError; those that took b do not get it again
+// with the next attempt.
 func (m *Multi) Append(ctx context.Context, b *proto.Batch) error {
 	m.hand.shares = m.Shares(b) // b may be in another place than at the last attempt
 	if !m.hand.holds(b) {

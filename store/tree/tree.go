@@ -5,8 +5,8 @@
 //	ByCategory  one for each category
 //	Failover    a second one for the time when the first one fails
 //
-// They only say who their children are and bring entries to them; whoever owns a tree walks it for the rest (see store.Node). One that
-// cannot be opened, or fails, keeps entries from no other.
+// They only say who their children are and bring entries to them; whoever owns a tree walks it for the rest (see
+// store.Node). One that cannot be opened, or fails, keeps entries from no other.
 package tree
 
 import (

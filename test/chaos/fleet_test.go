@@ -49,7 +49,7 @@ type member struct {
 
 // environment makes checkpoints and segments small enough to see many.
 func (f *fleet) environment() []string {
-	return []string{"INKWELL_CUT_EVERY=300000000", "INKWELL_SEGMENT_BYTES=262144", "INKWELL_CLOCK=" + f.clock}
+	return []string{"INKWELL_CUT_EVERY=300000000", "INKWELL_BLOCK_WAIT=500000000", "INKWELL_SEGMENT_BYTES=262144", "INKWELL_CLOCK=" + f.clock}
 }
 
 func newFleet(t *testing.T, dir string) *fleet {
@@ -57,9 +57,25 @@ func newFleet(t *testing.T, dir string) *fleet {
 	for _, name := range []string{"a", "b", "forward", "pipe", "relay", "syslog"} {
 		f.disks = append(f.disks, newDisk(t, filepath.Join(dir, name)))
 	}
-	flags := []string{"--rotate", "20s", "--max-size", "300000"}
-	f.a = ink.NewCollector(t, filepath.Join(f.disks[0].path, "out"), flags...)
-	f.b = ink.NewCollector(t, filepath.Join(f.disks[1].path, "out"), flags...)
+	f.a = ink.NewCollector(t, filepath.Join(f.disks[0].path, "out"), "--rotate", "20s", "--max-size", "300000")
+	f.b = ink.NewConfigured(t, filepath.Join(f.disks[1].path, "out"), `
+<store>
+category=default
+type=file
+file_path={DIR}
+compress=gzip
+rotate_period=20s
+max_size=300000
+</store>
+<store>
+category=piped
+type=file
+file_path={DIR}
+publish=yes
+rotate_period=20s
+max_size=300000
+</store>
+`)
 	f.a.Env(f.environment()...)
 	f.b.Env(f.environment()...)
 	toA, toB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)

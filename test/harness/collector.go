@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,17 @@ func (k Inkwell) NewCollector(tb testing.TB, dir string, flags ...string) *Colle
 	tb.Helper()
 	c := &Collector{Addr: FreeAddr(tb), Dir: dir, inkwell: k}
 	c.args = append([]string{"collect", "--dir", dir, "--listen", c.Addr}, flags...)
+	return c
+}
+
+// NewConfigured is a `inkwell collect -c FILE` that is not started, with the stores of a text in which {DIR} is dir. Its state is in dir,
+// where that of flags would be.
+func (k Inkwell) NewConfigured(tb testing.TB, dir, stores string) *Collector {
+	tb.Helper()
+	c := &Collector{Addr: FreeAddr(tb), Dir: dir, inkwell: k}
+	file := filepath.Join(tb.TempDir(), "collect.conf")
+	WriteFile(tb, file, "inkwell 1\nlisten="+c.Addr+"\nstate="+filepath.Join(dir, ".inkwell")+"\n"+strings.ReplaceAll(stores, "{DIR}", dir))
+	c.args = []string{"collect", "-c", file}
 	return c
 }
 

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"inkwell/forwarder"
+	"inkwell/forwarder/ctl"
+	"inkwell/internal/faultfs"
+)
+
+// answer lets d be asked on the socket in its state directory, whose lock the caller has. That it cannot be is told, and no reason not to
+// run. The result ends that.
+func (a *app) answer(d ctl.Daemon, state stateDir, o ctl.Options) (stop func()) {
+	o.Version = version()
+	dir, err := faultfs.OpenBeneath(state.root, state.dir, nil)
+	if err != nil {
+		o.Logger.Warn("cannot be asked how it is (inkwell ctl)", "state", state.dir, "error", err)
+		return func() {}
+	}
+	s, err := ctl.Listen(dir, d, o)
+	if err != nil {
+		o.Logger.Warn("cannot be asked how it is (inkwell ctl): remove what stands in the way and start it again", "state", state.dir, "error", err)
+		_ = dir.Close() // nothing was done there
+		return func() {}
+	}
+	return func() {
+		if err := errors.Join(s.Close(), dir.Close()); err != nil {
+			o.Logger.Warn("cannot remove the control socket", "state", state.dir, "error", err)
+		}
+	}
+}
+
+// pipeDaemon is a pipe that can be asked.
+type pipeDaemon struct {
+	*forwarder.Pipe
+	end context.CancelFunc
+}
+
+// Detail is for who asks at the control socket.
+func (p pipeDaemon) Detail(ctx context.Context) any { return p.Pipe.Detail(ctx) }
+
+// Reload does nothing: a pipe is started with the daemon that writes into it.
+func (p pipeDaemon) Reload() {}
+
+// Stop ends the pipe as SIGTERM does.
+func (p pipeDaemon) Stop() { p.end() }
+
+// answerOnce lets a pipe be asked as soon as it has its spool. The result ends that.
+func (a *app) answerOnce(p pipeDaemon, spool stateDir, o ctl.Options) (stop func()) {
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-p.Spooled():
+		case <-ended:
+			return
+		}
+		defer a.answer(p, spool, o)()
+		<-ended
+	}()
+	return func() { close(ended); <-done }
+}

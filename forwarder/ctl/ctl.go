@@ -1,0 +1,186 @@
+// Package ctl lets a forwarder or a pipe be asked how it is, and be told what to do, over a unix socket in its state directory:
+//
+//	inkwell ctl ── STATE/control (mode 0600) ── framed Thrift: fb303 ──► Daemon
+//
+// It speaks what a collector speaks, so that whatever asks a collector can ask a forwarder. Who may connect is the user that the daemon runs
+// as, and root: the kernel sees to it by the mode of the socket. There is no other door, and nothing is taken in by it: a Log call is
+// answered with an exception.
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/rpc"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/proto/gen/fb303"
+)
+
+// Name is that of the socket in a state directory.
+const Name = "control"
+
+// Detail is the key of fb303 getOption under which a daemon tells all there is to know of it, as JSON.
+const Detail = "inkwell.detail"
+
+// maxConnections is how many can ask at once.
+const maxConnections = 16
+
+// Daemon is what is asked. Its methods are called by many goroutines at once.
+type Daemon interface {
+	// Trouble says what is wrong, "" when nothing is.
+	Trouble() string
+	// Detail is all there is to know, to be told as JSON.
+	Detail(ctx context.Context) any
+	// Reload reads the configuration again, and does not wait for that.
+	Reload()
+	// Stop ends the daemon as SIGTERM does, and does not wait for that.
+	Stop()
+}
+
+// Options say what a Server tells beside what the daemon does.
+type Options struct {
+	Name    string // of the program, for fb303 getName
+	Version string
+	Logger  *slog.Logger
+	Stats   *stats.Set // of the daemon
+}
+
+// Server answers on the socket of one state directory.
+type Server struct {
+	dir     *faultfs.Dir
+	own     fs.FileInfo // the socket
+	server  *rpc.Server
+	serving sync.WaitGroup
+	log     *slog.Logger
+}
+
+// Listen begins to answer on the socket in dir, which stays the caller's and must be open until Close has returned. The caller holds the
+// lock of dir.
+func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
+	ln, err := dir.Listen(Name)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, log: o.Logger}
+	if s.own, err = dir.Lstat(Name); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	limits := rpc.ServerOptions{MaxFrame: 64 << 10, MaxConnections: maxConnections, Logger: o.Logger}
+	s.server = rpc.NewServer(limits, refuse{}, fb303.NewFacebookServiceProcessor(&service{d: d, o: o, since: time.Now()}))
+	s.serving.Go(func() { s.serve(ln) })
+	return s, nil
+}
+
+func (s *Server) serve(ln net.Listener) {
+	if err := s.server.Serve(ln); err != nil {
+		s.log.Error("the control socket is not answered any more", "dir", s.dir.Path(), "error", err)
+	}
+}
+
+// closeTime is how long calls may take that are being answered at the end.
+const closeTime = time.Second
+
+// Close ends the answers and removes the socket, unless another process has put its own there.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if err := s.server.Shutdown(ctx); err != nil {
+		s.log.Debug("control socket", "error", err)
+	}
+	s.serving.Wait()
+	now, err := s.dir.Lstat(Name)
+	if err != nil || !os.SameFile(s.own, now) {
+		return nil
+	}
+	return s.dir.Remove(Name)
+}
+
+// refuse answers Log.
+type refuse struct{}
+
+// Log takes nothing.
+func (refuse) Log(context.Context, *proto.Batch) (proto.ResultCode, error) {
+	return 0, errors.New("this is the control socket of a forwarder or pipe: it takes no entries")
+}
+
+// service is the daemon as fb303 knows servers.
+type service struct {
+	d     Daemon
+	o     Options
+	since time.Time
+}
+
+// GetName is the name of the program.
+func (s *service) GetName(context.Context) (string, error) { return s.o.Name, nil }
+
+// GetVersion is its version.
+func (s *service) GetVersion(context.Context) (string, error) { return s.o.Version, nil }
+
+// GetStatus is WARNING while something is wrong, else ALIVE.
+func (s *service) GetStatus(context.Context) (fb303.FbStatus, error) {
+	if s.d.Trouble() != "" {
+		return fb303.FbStatus_WARNING, nil
+	}
+	return fb303.FbStatus_ALIVE, nil
+}
+
+// GetStatusDetails is what is wrong.
+func (s *service) GetStatusDetails(context.Context) (string, error) { return s.d.Trouble(), nil }
+
+// GetCounters returns every counter and gauge.
+func (s *service) GetCounters(context.Context) (map[string]int64, error) {
+	return s.o.Stats.Snapshot(), nil
+}
+
+// GetCounter returns one, 0 if there is none of that name.
+func (s *service) GetCounter(_ context.Context, key string) (int64, error) {
+	return s.o.Stats.Get(key), nil
+}
+
+// SetOption has no effect: there is nothing to set.
+func (s *service) SetOption(context.Context, string, string) error { return nil }
+
+// GetOption returns the details for Detail, "" for any other key.
+func (s *service) GetOption(ctx context.Context, key string) (string, error) {
+	if key != Detail {
+		return "", nil
+	}
+	text, err := json.Marshal(s.d.Detail(ctx))
+	if err != nil {
+		return "", fmt.Errorf("tell details: %w", err)
+	}
+	return string(text), nil
+}
+
+// GetOptions returns none.
+func (s *service) GetOptions(context.Context) (map[string]string, error) {
+	return map[string]string{}, nil
+}
+
+// GetCpuProfile is empty, as a collector's.
+func (s *service) GetCpuProfile(context.Context, int32) (string, error) { return "", nil }
+
+// AliveSince is when the daemon began, in Unix seconds.
+func (s *service) AliveSince(context.Context) (int64, error) { return s.since.Unix(), nil }
+
+// Reinitialize has the configuration read again.
+func (s *service) Reinitialize(context.Context) error {
+	s.d.Reload()
+	return nil
+}
+
+// Shutdown ends the daemon.
+func (s *service) Shutdown(context.Context) error {
+	s.d.Stop()
+	return nil
+}

@@ -1,0 +1,25 @@
+package forwarder
+
+import (
+	"sync"
+	"time"
+)
+
+// filled knows since when a spool has not been empty. Whoever puts something there looks before and behind that. Safe for concurrent use.
+type filled struct {
+	mu    sync.Mutex
+	since time.Time // zero: it is empty
+}
+
+// look notes that the spool holds so many entries now, and returns since when it has held any.
+func (f *filled) look(entries int64) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case entries == 0:
+		f.since = time.Time{}
+	case f.since.IsZero():
+		f.since = time.Now()
+	}
+	return f.since
+}
