@@ -10,8 +10,36 @@ import (
 // catchBytes is how much an outlet that is behind reads at once.
 const catchBytes = 1 << 20
 
-// catchUp reads the next batch from the journal, and has the reader feed the outlet again where it meets it.
+// catchUp has the outlet read on in the journal, with others if it can.
 func (w *stepper) catchUp() {
+	w.wait = 0
+	if w.reader != nil {
+		w.readOn()
+		return
+	}
+	t, r := w.t, w.t.run
+	if !t.joined() {
+		t.mu.Lock()
+		from := t.taken
+		t.mu.Unlock()
+		if r.meet(t, from, !w.dirty.Load()) {
+			return
+		}
+	}
+	wait, ok := r.convoy.pull(t)
+	if w.wait = wait; !ok {
+		w.readOn()
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pending != nil && (t.due || t.enough()) {
+		w.load, t.pending, t.due = t.pending, nil, false
+	}
+}
+
+// readOn reads the next batch from the journal, and has the reader feed the outlet again where it meets it.
+func (w *stepper) readOn() {
 	t, r := w.t, w.t.run
 	if w.reader == nil {
 		t.mu.Lock()
@@ -32,6 +60,7 @@ func (w *stepper) catchUp() {
 		case err != nil:
 			w.failed(err)
 		case ok && w.batch.SetRecord(rec.Data) == nil:
+			r.reread.Add(int64(len(rec.Data)))
 			w.pick(rec, l)
 		}
 		if err != nil || !ok || r.meet(t, rec.End, !w.dirty.Load() && l.batch.Count() == 0) {
@@ -69,7 +98,7 @@ func (w *stepper) add(s stretch, l *load) {
 	if s.behind(t.taken); s.run.Count > 0 {
 		l.add(&s)
 		t.taken = s.end()
-		if s.end() <= w.counted { // taken before
+		if s.end() <= t.counted { // taken before
 			l.waiting -= s.run.Bytes
 		}
 	}
@@ -95,7 +124,7 @@ func (w *stepper) skim() {
 	if known || w.load != nil {
 		return
 	}
-	if w.catchUp(); w.load == nil {
+	if w.readOn(); w.load == nil {
 		return
 	}
 	w.skimmed = int64(w.load.batch.Count())
@@ -115,7 +144,7 @@ func (r *run) meet(t *Outlet, readTo uint64, covered bool) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.fed = !t.failing
+	t.fed, t.called = !t.failing, false
 	t.taken = max(t.taken, readTo)
 	if covered && t.pending == nil {
 		t.undone = noOffset

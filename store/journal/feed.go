@@ -71,7 +71,7 @@ func (t *Outlet) enough() bool {
 
 // drop lets go of what is pending: the outlet will read it from the journal. The caller holds mu.
 func (t *Outlet) drop() {
-	t.fed = false
+	t.fed, t.convoy = false, false
 	if l := t.pending; l != nil {
 		t.pending = nil
 		t.taken = min(t.taken, l.from)

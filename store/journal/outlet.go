@@ -68,6 +68,9 @@ type Outlet struct {
 	fed     bool      // the reader feeds the outlet; otherwise it reads by itself, from taken
 	taken   uint64    // entries below were taken, or are to be passed over
 	due     bool      // what is pending is to go whatever its size
+	convoy  bool      // it reads the journal with others; fed is false
+	called  bool      // the convoy went back for it once since the reader fed it
+	counted uint64    // entries below are not in waiting any more
 	failing bool      // the last attempt failed
 	aside   bool      // of Buffered: the store failed and has not caught up since
 	busy    time.Time // since when a step is at work; zero: none is
@@ -128,10 +131,10 @@ func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 		return t
 	}
 	t := &Outlet{o: o, key: key, run: r, start: r.began.start(r.past), room: make(chan struct{}, 1), undone: noOffset, fed: true}
-	t.taken = t.start
+	t.taken, t.counted = t.start, t.start
 	t.post = newPost(t.start, r.began.Outlets[key].Files, r.began.Outlets[key].Booked)
 	t.trouble = newTrouble(j, &o)
-	t.stepper = stepper{t: t, j: j, through: t.start, counted: t.start, handled: time.Now(),
+	t.stepper = stepper{t: t, j: j, through: t.start, handled: time.Now(),
 		requeued: newTally(j, o.Name, "requeue"), retried: newTally(j, o.Name, "retries"), lost: newTally(j, o.Name, "lost")}
 	r.outlets[key] = t
 	r.count.Add(1)

@@ -72,6 +72,8 @@ type run struct {
 	phase   atomic.Int32
 	benches *benches
 	budget  budget
+	convoy  *convoy
+	reread  atomic.Int64 // bytes that were read for outlets which were behind
 
 	reading  sync.Mutex // held while a run of entries is fed
 	position uint64     // behind the last one
@@ -105,6 +107,7 @@ func (j *Journal) Start(routes Routes) {
 		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory), outlets: make(map[string]*Outlet),
 		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.convoy = &convoy{r: r}
 	r.before = s.takeovers(routes.Locate)
 	s.place(routes.Locate)
 	r.moved = s.follow(home(j.o.StateDir), routes.Locate)
@@ -189,6 +192,7 @@ func (j *Journal) Stop(limit time.Duration) {
 	j.saver.save(true)
 	r.cancel()
 	r.benches.end()
+	r.convoy.end()
 	if b := r.books; b != nil {
 		if err := b.Close(); err != nil {
 			j.log.Error("close the books", "state", j.o.StateDir, "error", err)

@@ -199,6 +199,9 @@ func (w *stepper) finish() {
 		w.mark(true)
 	}
 	w.closeReader()
+	w.t.mu.Lock()
+	w.t.drop() // nobody takes it any more
+	w.t.mu.Unlock()
 	w.ended = true
 	w.t.run.left.Done()
 }

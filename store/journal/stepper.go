@@ -21,7 +21,6 @@ type stepper struct {
 	load    *load       // taken and not handled yet; nil: none
 	partly  bool        // some parts of the store have load
 	through uint64      // the store has everything below
-	counted uint64      // entries below are not in t.waiting any more
 	dirty   atomic.Bool // the store may have something to mark
 	round   int64       // of the last Mark
 
@@ -29,9 +28,10 @@ type stepper struct {
 	handled time.Time // when a batch was taken last, or would have been if there had been any
 	idled   bool      // nothing waited at the last turn
 	checked time.Time
-	skimmed int64 // entries of the first batch that waits for the store, which is not open; 0 = it was not looked for
-	last    bool  // everything is read: this is the last attempt
-	ended   bool  // everything that can be done is done
+	wait    time.Duration // of an outlet that is behind, before it reads on
+	skimmed int64         // entries of the first batch that waits for the store, which is not open; 0 = it was not looked for
+	last    bool          // everything is read: this is the last attempt
+	ended   bool          // everything that can be done is done
 	reader  *spool.Reader
 	batch   proto.Batch // of the reader
 	runs    []proto.Run
@@ -106,8 +106,12 @@ func (w *stepper) rest() {
 	w.t.mu.Lock()
 	defer w.t.mu.Unlock()
 	w.t.state.Store(int32(behind))
-	if w.t.fed {
-		w.t.state.Store(int32(working))
+	if !w.t.fed {
+		return
+	}
+	w.t.state.Store(int32(working))
+	if w.t.pending == nil && w.load == nil && len(w.blocks) == 0 && !w.dirty.Load() {
+		w.t.undone = noOffset // the post covers everything that was taken
 	}
 }
 
@@ -145,7 +149,7 @@ func (w *stepper) deadline(now time.Time) time.Time {
 		sooner(w.retryAt)
 	case len(w.blocks) >= maxAhead: // the first of them will wake it
 	case !w.t.fed:
-		return now
+		return now.Add(w.wait)
 	case w.t.pending != nil && (w.t.due || w.last || w.t.enough()):
 		return now
 	case w.t.pending != nil:
@@ -186,10 +190,10 @@ func (w *stepper) take(now time.Time) bool {
 	w.idled = !waits
 	due := t.due || w.last || now.Sub(w.handled) >= w.interval() || waits && w.turned(now)
 	switch {
-	case t.pending != nil && (due || t.enough() || !t.fed):
+	case t.pending != nil && (due || t.enough() || !t.fed && !t.convoy):
 		w.load, t.pending, t.due = t.pending, nil, false
 		t.mu.Unlock()
-	case t.pending == nil && !t.fed:
+	case !t.fed:
 		t.mu.Unlock()
 		w.catchUp()
 	default:
@@ -200,7 +204,9 @@ func (w *stepper) take(now time.Time) bool {
 	}
 	w.handled = now
 	t.waiting.Add(-w.load.waiting)
-	w.counted = max(w.counted, w.load.end)
+	t.mu.Lock()
+	t.counted = max(t.counted, w.load.end)
+	t.mu.Unlock()
 	signal(t.room)
 	return true
 }
