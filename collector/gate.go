@@ -97,6 +97,7 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 		code, err = g.to.Log(ctx, &p.kept)
 	}
 	if code == proto.OK && err == nil { // otherwise the call comes again
+		rpc.Throw(ctx, denied+long)
 		g.tell(caller, denied, long)
 		g.to.account(p.dropped)
 	}

@@ -13,6 +13,7 @@ import (
 	"inkwell/internal/ending"
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/store/hop"
 )
 
 // WhenFull says what a Pipe does when memory and spool are full.
@@ -50,6 +51,7 @@ type PipeOptions struct {
 // Counts is what a Pipe did, in entries. Delivered includes what earlier runs had left in the spool.
 type Counts struct {
 	Read, Delivered, Spooled, Dropped int64
+	Refused                           int64 // thrown away by the next hop, as it says
 	SpooledBytes                      int64
 	SpoolDir                          string
 }
@@ -136,10 +138,14 @@ func (p *Pipe) count() (Counts, error) {
 	left := p.load.left()
 	c.Dropped += left
 	c.SpooledBytes, c.Spooled = p.hop.backlog()
-	c.Delivered = p.hop.before() + c.Read - c.Dropped - c.Spooled
+	c.Refused = p.o.Stats.Overall(hop.Thrown).Load()
+	c.Delivered = p.hop.before() + c.Read - c.Dropped - c.Spooled - c.Refused
 	var err error
+	if c.Refused > 0 {
+		err = fmt.Errorf("%d entries were thrown away by the next hop: none of its rules lets this sender write their category, or they are too long", c.Refused)
+	}
 	if left > 0 {
-		err = fmt.Errorf("%d entries could be neither delivered nor spooled and are lost", left)
+		err = errors.Join(err, fmt.Errorf("%d entries could be neither delivered nor spooled and are lost", left))
 		if p.o.SpoolDir != "" && !p.hop.hasSpool() {
 			err = fmt.Errorf("%w: spool in %s: %w", err, p.o.SpoolDir, faultfs.ErrLocked)
 		}

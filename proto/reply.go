@@ -13,12 +13,16 @@ type Reply struct {
 	SeqID   int32
 	Code    ResultCode
 	Inkwell bool // the server says that it is one; said only in answer to spans, which nobody else sends
+	Refused int  // with Inkwell: so many entries of the call were thrown away, because they are not allowed or too long
 }
 
-// inkwellField is the field of a reply that says so. Peers that do not know it skip it.
-const inkwellField = 2
+// The fields of a reply that say so. Peers that do not know them skip them.
+const (
+	inkwellField = 2
+	refusedField = 3
+)
 
-// AppendLogReply appends the answer to a Log call, without a frame length; 20 bytes, or 27 in answer to spans, in the
+// AppendLogReply appends the answer to a Log call, without a frame length; 20 bytes, or 27 or 34 in answer to spans, in the
 // old style whatever the call's style was.
 func AppendLogReply(dst []byte, r Reply) []byte {
 	dst = appendHeader(dst, logMethod, TypeReply, r.SeqID)
@@ -26,6 +30,10 @@ func AppendLogReply(dst []byte, r Reply) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Code))
 	if r.Inkwell {
 		dst = append(dst, typeI32, 0, inkwellField, 0, 0, 0, 1)
+	}
+	if r.Inkwell && r.Refused > 0 {
+		dst = append(dst, typeI32, 0, refusedField)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(r.Refused))
 	}
 	return append(dst, typeStop)
 }
@@ -76,13 +84,16 @@ func (d *decoder) result(r *Reply) error {
 			return malformed("%d bytes behind a reply", len(d.data))
 		case typ == typeStop:
 			return nil
-		case typ == typeI32 && (id == 0 || id == inkwellField):
+		case typ == typeI32 && (id == 0 || id == inkwellField || id == refusedField):
 			var v int32
 			v, err = d.i32()
-			if id == 0 {
+			switch id {
+			case 0:
 				r.Code, found = ResultCode(v), true
-			} else {
+			case inkwellField:
 				r.Inkwell = v != 0
+			default:
+				r.Refused = int(max(v, 0))
 			}
 		default:
 			err = d.skip(typ, maxDepth)

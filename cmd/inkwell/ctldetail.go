@@ -51,7 +51,9 @@ func stateSocket(to string) (string, error) {
 
 // detail is what the server tells in detail, empty where it does not.
 func (c *control) detail(ctx context.Context) (json.RawMessage, error) {
-	text, err := ask(ctx, c, func(client *fb303.FacebookServiceClient, ctx context.Context) (string, error) {
+	quiet := *c
+	quiet.reason = nil // not to know the question is no failure
+	text, err := ask(ctx, &quiet, func(client *fb303.FacebookServiceClient, ctx context.Context) (string, error) {
 		return client.GetOption(ctx, ctl.Detail)
 	})
 	if err != nil || !json.Valid([]byte(text)) { // other servers have no such option

@@ -146,5 +146,9 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 
 // countsLine is the last word of a pipe; how much is left where, an error says behind it.
 func countsLine(c forwarder.Counts) string {
-	return fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled, c.Dropped)
+	line := fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled, c.Dropped)
+	if c.Refused > 0 {
+		line += fmt.Sprintf(", refused %d", c.Refused)
+	}
+	return line
 }

@@ -75,6 +75,7 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return rest, c.tooMany(call, b.Count())
 	}
 	ours := len(b.Spans()) > 0
+	c.thrown.Store(0)
 	code, err := c.s.handler.Log(c.ctx, b)
 	if err != nil {
 		c.s.complaints.add("call failed", c.nc.RemoteAddr(), err.Error())
@@ -82,7 +83,7 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return rest, nil
 	}
 	killpoint.Reach("rpc.answer.ready")
-	c.out = proto.AppendLogReply(c.out, proto.Reply{SeqID: call.SeqID, Code: code, Inkwell: ours})
+	c.out = proto.AppendLogReply(c.out, proto.Reply{SeqID: call.SeqID, Code: code, Inkwell: ours, Refused: int(c.thrown.Load())})
 	return rest, nil
 }
 

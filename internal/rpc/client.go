@@ -36,6 +36,7 @@ type Client struct {
 
 	asked   bool // the peer has answered a call with spans
 	inkwell bool // and said that it is an Inkwell
+	refused int  // entries of the last call that it threw away, as it said
 
 	head, tail []byte
 	spans      []proto.Span
@@ -205,7 +206,7 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	if err != nil {
 		cleanRefusal(err)
 	} else if len(c.spans) > 0 {
-		c.asked, c.inkwell = true, reply.Inkwell
+		c.asked, c.inkwell, c.refused = true, reply.Inkwell, reply.Refused
 	}
 	return reply.Code, err
 }
@@ -213,6 +214,9 @@ func (c *Client) answer() (proto.ResultCode, error) {
 // Inkwell says whether the peer is one. It shows that in its answer to the first call with spans; known is false before. Methods other than
 // Log are for peers that have: there are servers that end when they are asked what they do not know.
 func (c *Client) Inkwell() (is, known bool) { return c.inkwell, c.asked }
+
+// Refused is how many entries of the last call the peer threw away for good, as far as it says so: they are not allowed, or too long.
+func (c *Client) Refused() int { return c.refused }
 
 // Close ends the connection; a second call does nothing.
 func (c *Client) Close() error {

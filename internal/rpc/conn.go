@@ -27,6 +27,7 @@ type conn struct {
 	nc     net.Conn
 	caller access.Caller
 	ctx    context.Context // of its calls, knows caller
+	thrown atomic.Int64    // entries of the call that is served which are thrown away, see Throw
 	from   *origin         // nil for this machine's own
 
 	small  [smallFrames]byte

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -28,7 +29,7 @@ func (c *conn) identify() {
 		c.s.log.Debug("peer of a connection is not known", "error", err)
 	}
 	c.caller = access.Caller{Identity: id}
-	c.ctx = access.With(c.s.ctx, &c.caller)
+	c.ctx = context.WithValue(access.With(c.s.ctx, &c.caller), thrownKey{}, &c.thrown)
 }
 
 // handshake shakes hands where the listener speaks TLS; then the peer has names.

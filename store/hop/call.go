@@ -71,6 +71,10 @@ func (n *Network) once(i int, fresh bool) error {
 		if is, known := n.link.client.Inkwell(); known {
 			room.ours = is
 		}
+		if refused := n.link.client.Refused(); refused > 0 {
+			n.refused.Add(int64(refused))
+			n.link.threw(i, refused, now)
+		}
 		room.taken(n.call.size, now.Sub(began), now)
 	case err == nil || isRefusal(err):
 		n.call.smaller = room.refused(n.call.size, restLater, now)

@@ -61,6 +61,7 @@ type Network struct {
 	sent    *tally
 	failed  *atomic.Int64
 	smaller *atomic.Int64
+	refused *atomic.Int64 // entries that a peer has thrown away
 	waiters sync.Pool
 	running sync.WaitGroup // the sender
 
@@ -113,6 +114,7 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 		sent:    newTally(o.Stats, "sent"),
 		failed:  o.Stats.Overall("failed calls"),
 		smaller: o.Stats.Overall("calls made smaller"),
+		refused: o.Stats.Overall(Thrown),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
 		link:    newLink(o, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials}),
 	}
