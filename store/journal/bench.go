@@ -83,6 +83,7 @@ func (k *task) turn() {
 	k.mu.Unlock()
 	now := time.Now()
 	k.t.begin(now)
+	k.t.run.steps.Add(1)
 	next, done := k.t.stepper.step(now)
 	k.t.begin(time.Time{})
 	k.mu.Lock()
@@ -131,11 +132,15 @@ type benches struct {
 	ended   bool
 	turned  time.Time // when a turn ended last, or all were idle
 	wait    sync.WaitGroup
+	watch   *time.Timer // looks whether the benches are stuck
+	watched bool        // it runs
 }
 
 func newBenches() *benches {
 	b := &benches{turned: time.Now()}
 	b.work.L = &b.mu
+	b.watch = time.AfterFunc(patience, b.look)
+	b.watched = true
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		b.start(false)
 	}
@@ -155,21 +160,40 @@ func (b *benches) submit(k turner) {
 	defer b.mu.Unlock()
 	b.queue = append(b.queue, k)
 	b.work.Signal()
+	if b.idle == 0 && !b.watched && !b.ended {
+		b.watched = true
+		b.watch.Reset(patience)
+	}
 }
 
-// maxBenches bounds the goroutines of a disk that hangs.
-const maxBenches = 64
+// look relieves the benches for as long as somebody waits for one.
+func (b *benches) look() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.relieve()
+	if b.watched = len(b.queue) > 0 && !b.ended; b.watched {
+		b.watch.Reset(patience)
+	}
+}
 
-// stalled says that no turn has ended for longer than the reader has patience although outlets wait for one; another
-// bench is started then.
+// maxBenches bounds the goroutines of a disk that hangs, each of which can hold an encoder.
+const maxBenches = 256
+
+// stalled says that no turn has ended for longer than the reader has patience although outlets wait for one.
 func (b *benches) stalled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.relieve()
+}
+
+// relieve starts as many benches again as there are if all of them are stuck, and says whether they were. The caller
+// holds mu.
+func (b *benches) relieve() bool {
 	if b.idle > 0 || len(b.queue) == 0 || time.Since(b.turned) < patience {
 		return false
 	}
-	if b.running < maxBenches {
-		b.turned = time.Now()
+	b.turned = time.Now()
+	for range min(b.running, maxBenches-b.running) {
 		b.start(true)
 	}
 	return true
@@ -211,6 +235,7 @@ func (b *benches) loop(extra bool) {
 func (b *benches) end() {
 	b.mu.Lock()
 	b.ended = true
+	b.watch.Stop()
 	b.work.Broadcast()
 	b.mu.Unlock()
 	b.wait.Wait()

@@ -26,7 +26,7 @@
 // delivered.
 //
 // Limitations: an outlet that never succeeds holds the journal back until Options.MaxBytes; then Append returns
-// store.ErrTryLater for all.
+// store.ErrTryLater for all. When more than 256 outlets of local files hang at once, the other local files wait for them.
 package journal
 
 import (

@@ -332,7 +332,7 @@ func newPlay(w *world, s *setup) *played {
 	j.o.defaults()
 	j.log = j.o.Logger
 	idle := new(benches) // on which nothing is stepped
-	idle.work.L = &idle.mu
+	idle.work.L, idle.watched = &idle.mu, true
 	r := &run{j: j, began: w.c, past: w.c.history(), position: w.c.Low, benches: idle, outlets: make(map[string]*Outlet),
 		named: make(map[string][]*Outlet), portions: make(map[string][]portion), routes: Routes{Patterns: s.patterns}}
 	j.run = r

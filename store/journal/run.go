@@ -82,7 +82,9 @@ type run struct {
 	owing    atomic.Int64  // outlets that have not had a turn in this round
 	paid     chan struct{} // signalled when there are none
 	markTime atomic.Int64  // nanoseconds spent in Mark since the last checkpoint
+	marks    atomic.Int64  // calls of Mark in that time
 	count    atomic.Int64  // outlets
+	steps    atomic.Int64  // of them, for tests
 
 	mu       sync.Mutex
 	outlets  map[string]*Outlet // by key

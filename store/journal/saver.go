@@ -99,10 +99,16 @@ func (s *saver) loop(r *run) {
 		s.save(false)
 		lastSent = time.Since(saving)
 		if whole {
-			cost := time.Duration(r.markTime.Swap(0))/time.Duration(max(1, runtime.GOMAXPROCS(0))) + lastSent
+			cost := r.markCost() + lastSent
 			next.Reset(max(s.j.o.SaveEvery, share*cost) - min(time.Since(began), s.j.o.SaveEvery))
 		}
 	}
+}
+
+// markCost is how long benches have marked since the last call; they do so beside each other.
+func (r *run) markCost() time.Duration {
+	beside := max(1, min(r.marks.Swap(0), int64(runtime.GOMAXPROCS(0))))
+	return time.Duration(r.markTime.Swap(0) / beside)
 }
 
 // markAll has every outlet make durable what it has, and waits for that, but not for outlets that are stuck.

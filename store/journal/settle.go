@@ -131,6 +131,7 @@ func (w *stepper) mark(now bool) {
 	began := time.Now()
 	err := store.Mark(w.store, &marks)
 	t.run.markTime.Add(int64(time.Since(began)))
+	t.run.marks.Add(1)
 	if err != nil {
 		w.failed(errors.Join(err, store.ErrBroken))
 		return

@@ -1,0 +1,210 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"inkwell/proto"
+	"inkwell/store"
+)
+
+// hanging is a store that takes nothing until it is let go, as on a disk or a network that hangs.
+type hanging struct {
+	*keeper
+	free <-chan struct{}
+	held *held
+}
+
+// held is the bytes that are in stores which hang.
+type held struct {
+	mu        sync.Mutex
+	now, most int64
+}
+
+func (h *held) add(n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now += n
+	h.most = max(h.most, h.now)
+}
+
+func (h *hanging) Append(ctx context.Context, b *proto.Batch) error {
+	h.held.add(int64(b.Size()))
+	defer h.held.add(-int64(b.Size()))
+	select {
+	case <-h.free:
+		return h.keeper.Append(ctx, b)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stores that hang, of local files or such as can block, hold back neither the others nor the callers, and what waits for them takes
+// no more memory than there is for everything.
+func TestStoresThatHang(t *testing.T) {
+	for _, blocks := range []bool{false, true} {
+		t.Run(fmt.Sprint("blocks ", blocks), func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) { stuckStores(t, dir, blocks) })
+		})
+	}
+}
+
+func stuckStores(t *testing.T, dir string, blocks bool) {
+	const memory, rounds = 2 << 20, 40
+	stuck := 200 // fewer than there are benches for
+	if blocks {
+		stuck = 300
+	}
+	j, err := Open(Options{StateDir: dir, Memory: memory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, free, held := newShelf(), make(chan struct{}), new(held)
+	l := &life{j: j, shelf: s, known: make(map[string][]*Outlet)}
+	j.Start(routes(func() {}, func(category []byte) []*Outlet {
+		name := string(category)
+		o := OutletOptions{Name: name, Category: name, Store: "file " + name, Target: 16 << 10, Interval: time.Second, Check: time.Second, Blocks: blocks && name != "good"}
+		o.Open = func(saved store.States) (store.Store, error) {
+			st, err := s.open(name, saved, noFault)
+			if err == nil && name != "good" {
+				return &hanging{st.(*keeper), free, held}, nil
+			}
+			return st, err
+		}
+		return []*Outlet{j.NewOutlet(o)}
+	}))
+	message := bytes.Repeat([]byte("x"), 500)
+	most := int64(0)
+	for range rounds {
+		var b proto.Batch
+		for i := range stuck {
+			b.Append(fmt.Appendf(nil, "stuck%d", i), message)
+		}
+		b.Append([]byte("good"), message)
+		if err := j.Append(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond) // of the test's own clock
+		most = max(most, j.pending())
+	}
+	time.Sleep(5 * time.Minute)
+	synctest.Wait()
+	if got := len(s.get("good")); got != rounds*len(message) {
+		t.Errorf("the store that works has %d bytes, want %d", got, rounds*len(message))
+	}
+	if most > memory+1<<20 || held.most > memory+int64(stuck)*(64<<10) {
+		t.Errorf("%d bytes are pending and %d in the stores, there is room for %d", most, held.most, memory)
+	}
+	t.Logf("%d bytes were pending, %d in the stores", most, held.most)
+	close(free)
+	j.Stop(time.Hour)
+	if _, entries := j.Backlog(); entries != 0 {
+		t.Errorf("%d entries are left", entries)
+	}
+	for i := range stuck {
+		if got := len(s.get(fmt.Sprint("stuck", i))); got != rounds*len(message) {
+			t.Fatalf("store %d has %d bytes, want %d", i, got, rounds*len(message))
+		}
+	}
+	if err := l.j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nothing turns in circles: not while all is done, and not while no checkpoint can be saved.
+func TestNothingSpins(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		disk := new(faults)
+		j, err := Open(Options{StateDir: dir, Injector: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
+		const outlets, hour = 20, time.Hour
+		l.start(noFault)
+		quiet := func(what string) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			r := j.current()
+			before := r.steps.Load()
+			time.Sleep(hour)
+			if n := r.steps.Load() - before; n > outlets*int64(3*hour/time.Second) {
+				t.Errorf("%s: %d steps of %d outlets in an hour, each with a look at its store a second", what, n, outlets)
+			}
+		}
+		for i := range outlets {
+			w.write(t, l, fmt.Sprint("c", i), 5)
+		}
+		quiet("all is done")
+		disk.on.Store(true)
+		for i := range outlets {
+			w.write(t, l, fmt.Sprint("c", i), 5)
+		}
+		quiet("no checkpoint can be saved")
+		disk.on.Store(false)
+		quiet("it can again")
+		l.j.Stop(time.Minute)
+		check(t, l.shelf, w)
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// slowKeeper is a store whose Mark takes long, as with fsyncs on a busy disk.
+type slowKeeper struct {
+	*keeper
+	took *atomic.Int64
+}
+
+func (s slowKeeper) Mark(m *store.Marks) error {
+	const cost = 3 * time.Second
+	time.Sleep(cost)
+	s.took.Add(int64(cost))
+	return s.keeper.Mark(m)
+}
+
+// Urgent is not what a slow store is.
+func (s slowKeeper) Urgent() bool { return false }
+
+// What checkpoints cost decides how often they come: about a tenth of the time.
+func TestCheckpointsTakeATenthOfTheTime(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		j, err := Open(Options{StateDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var took atomic.Int64
+		l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
+		var q *Outlet
+		j.Start(routes(func() {
+			q = j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Second,
+				Open: func(saved store.States) (store.Store, error) {
+					st, err := l.shelf.open("a", saved, noFault)
+					return slowKeeper{st.(*keeper), &took}, err
+				}})
+		}, func([]byte) []*Outlet { return []*Outlet{q} }))
+		began := time.Now()
+		for time.Since(began) < time.Hour {
+			w.write(t, l, "a", 1)
+			time.Sleep(time.Second)
+		}
+		if part := float64(took.Load()) / float64(time.Since(began)); part > 0.12 || part < 0.02 {
+			t.Errorf("checkpoints took %.3f of the time", part)
+		}
+		j.Stop(time.Minute)
+		check(t, l.shelf, w)
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
