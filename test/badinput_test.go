@@ -219,23 +219,6 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 	}
 	defer taken.Close()
 	c := ink.Collect(t, t.TempDir())
-	held := filepath.Join(t.TempDir(), "spool")
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	holder := ink.Start(t, harness.Command{Args: []string{"pipe", "--to", c.Addr, "--spool", held, "x"}, Stdin: r})
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	harness.Until(t, "the pipe holds its spool", func() bool {
-		if _, err := w.WriteString("a line\n"); err != nil {
-			t.Fatal(err)
-		}
-		return c.Counter(t, "received good") > 0
-	})
-
 	for _, test := range []struct {
 		args []string
 		code int
@@ -269,7 +252,6 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 		{[]string{"cat", at("out")}, 1, []string{at("out"), "DIR/CATEGORY"}},
 		{[]string{"spool", "ls", at("missing")}, 1, []string{at("missing"), "no such file"}},
 		{[]string{"collect", "--dir", c.Dir, "--listen", "127.0.0.1:0"}, 111, []string{c.Dir, "end the other"}},
-		{[]string{"pipe", "--to", c.Addr, "--spool", held, "x"}, 111, []string{held}},
 	} {
 		got := ink.Run(t, test.args...)
 		if got.Code != test.code || got.Stdout != "" {
@@ -281,10 +263,6 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 			}
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	holder.Expect(t, 0)
 	c.Stop(t)
 }
 

@@ -269,7 +269,7 @@ func (l *life) send(p phase, victim *harness.Process, turn int, group []string) 
 		_, err := conn.Conn.Write(shapeCall(nil, int32(i), parts...))
 		if err == nil {
 			var code int
-			if code, err = conn.LogReply(int32(i)); err == nil && code != harness.OK {
+			if code, err = conn.PeerReply(int32(i)); err == nil && code != harness.OK {
 				i--
 				continue
 			}

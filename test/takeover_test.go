@@ -364,7 +364,22 @@ func TestGoingBackToTheOriginal(t *testing.T) {
 	if !slices.Equal(original.entries, want) {
 		t.Errorf("%q arrived, want %q", original.entries, want)
 	}
-	if names, err := os.ReadDir(filepath.Join(s.Dir, "files")); err != nil || len(names) != 2 || names[0].Name() != "here_00000" || names[1].Name() != "here_current" {
-		t.Errorf("%v, %v", names, err)
+	if names := seen(t, filepath.Join(s.Dir, "files")); !slices.Equal(names, []string{"here_00000", "here_current"}) {
+		t.Errorf("%q", names)
 	}
+}
+
+// seen is the names in a directory, but for those that begin with a point: they are the collector's own, and readers pass over them.
+func seen(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }

@@ -132,7 +132,7 @@ func (s *shape) sendAgain(t *testing.T, words shapeWords) (most map[string]int64
 			if _, err := c.Conn.Write(shapeCall(nil, 1, part{name, from, first, lines})); err != nil {
 				t.Fatal(err)
 			}
-			if code, err := c.LogReply(1); err != nil || code != harness.OK {
+			if code, err := c.PeerReply(1); err != nil || code != harness.OK {
 				t.Fatalf("%s: answer %d, %v", name, code, err)
 			}
 		}

@@ -70,7 +70,7 @@ max_size=300000
 <store>
 category=piped
 type=file
-file_path={DIR}
+file_path={DIR}/piped
 publish=yes
 rotate_period=20s
 max_size=300000

@@ -114,6 +114,25 @@ func (s *Scribe) LogReply(seq int32) (code int, err error) {
 	return int(reply[18]), nil
 }
 
+// PeerReply reads the answer to a Log call that may have had spans: what the original answers, and behind it, if there were spans, the
+// field that tells that the server is one of ours.
+func (s *Scribe) PeerReply(seq int32) (code int, err error) {
+	reply, err := s.Frame()
+	if err != nil {
+		return 0, err
+	}
+	want := append(AppendString(nil, "Log"), 2)
+	want = binary.BigEndian.AppendUint32(want, uint32(seq))
+	want = append(want, typeI32, 0, 0, 0, 0, 0)
+	if len(reply) < 20 || !bytes.Equal(reply[:len(want)], want) || reply[18] > TryLater {
+		return 0, fmt.Errorf("answer % x to call %d", reply, seq)
+	}
+	if rest := reply[19:]; !bytes.Equal(rest, []byte{0}) && !bytes.Equal(rest, []byte{typeI32, 0, 2, 0, 0, 0, 1, 0}) {
+		return 0, fmt.Errorf("answer % x to call %d", reply, seq)
+	}
+	return int(reply[18]), nil
+}
+
 // Frame reads one frame.
 func (s *Scribe) Frame() ([]byte, error) {
 	if err := s.Conn.SetReadDeadline(time.Now().Add(Patience)); err != nil {
