@@ -48,16 +48,16 @@ type FileDetail struct {
 	Position int64         `json:"position"` // up to which it was read
 	Lag      int64         `json:"lag"`
 	Age      time.Duration `json:"oldest_unsent_age"` // of the oldest line behind the position, at least, in nanoseconds
-	State    string        `json:"state"`             // following, waiting (for an older file of its path, or a descriptor), unreadable, done
+	State    string        `json:"state"`             // one of the constants below
 	Error    string        `json:"error,omitempty"`
 }
 
 // The states of a FileDetail.
 const (
 	fileFollowing  = "following"
-	fileWaiting    = "waiting"
+	fileWaiting    = "waiting" // for an older file of its path to be read, or for a descriptor
 	fileUnreadable = "unreadable"
-	fileDone       = "done"
+	fileDone       = "done" // rotated, and read to its end
 )
 
 // askTime is how long a volume gets to tell of its files.
@@ -74,7 +74,9 @@ func (f *Forwarder) Detail(ctx context.Context) Detail {
 		d.Lag += file.Lag
 		d.Oldest = max(d.Oldest, file.Age)
 	}
-	slices.SortFunc(d.Files, func(a, b FileDetail) int { return cmp.Or(cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Path, b.Path)) })
+	slices.SortFunc(d.Files, func(a, b FileDetail) int {
+		return cmp.Or(cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Path, b.Path))
+	})
 	d.Files = d.Files[:min(len(d.Files), maxDetails)]
 	return d
 }
@@ -160,7 +162,8 @@ func (v *volume) detail(g *generation, waits bool, now time.Time) FileDetail {
 			size, mtime = l.size, l.mtime
 		}
 	}
-	d := FileDetail{Path: g.name, Category: g.category, Size: size, Position: g.offset, Lag: max(size-g.offset, 0), State: fileFollowing}
+	d := FileDetail{Path: g.name, Category: g.category, Size: size, Position: g.offset, State: fileFollowing}
+	d.Lag = max(size-g.offset, 0)
 	switch {
 	case !g.failed.IsZero():
 		d.State = fileUnreadable

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// filled knows since when a spool has not been empty. Whoever puts something there looks before and behind that. Safe for concurrent use.
+// filled knows since when a spool has not been empty. Whoever puts something there looks before and behind that. Safe
+// for concurrent use.
 type filled struct {
 	mu    sync.Mutex
 	since time.Time // zero: it is empty

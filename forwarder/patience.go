@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ErrAway says that a Once ended because the next hop took nothing for Options.Wait. What is not delivered is in the spool and in the
-// files, and the next run goes on there.
+// ErrAway says that a Once ended because the next hop took nothing for Options.Wait. What is not delivered is in the
+// spool and in the files, and the next run goes on there.
 var ErrAway = errors.New("the next hop stays away")
 
 // patience ends a Once whose next hop stays away.

@@ -7,7 +7,8 @@ import (
 	"inkwell/store/spool"
 )
 
-// Trouble says what is wrong with a forwarder, "" when nothing is: the next hop first, because nothing arrives without it.
+// Trouble says what is wrong with a forwarder, "" when nothing is: the next hop first, because nothing arrives
+// without it.
 func (f *Forwarder) Trouble() string {
 	if text := f.hop.trouble(); text != "" {
 		return text
@@ -65,7 +66,8 @@ func (h *nextHop) spoolDetail() *SpoolDetail {
 	return d
 }
 
-// oldestIn is when the oldest segment of a spool that was just opened was last written to: something in it is at least so old.
+// oldestIn is when the oldest segment of a spool that was just opened was last written to: something in it is at
+// least so old.
 func (h *nextHop) oldestIn() time.Time {
 	written, err := spool.Oldest(h.dir)
 	if err != nil {

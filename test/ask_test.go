@@ -43,8 +43,8 @@ func ask(t *testing.T, state string) (a asked) {
 	return a
 }
 
-// TestForwarderIsAsked: what it follows, how far it is, what is wrong, who it sends to, with the collector away and there again; its socket
-// is its own, outlives a kill, and goes away with it.
+// TestForwarderIsAsked: what it follows, how far it is, what is wrong, who it sends to, with the collector away and
+// there again; its socket is its own, outlives a kill, and goes away with it.
 func TestForwarderIsAsked(t *testing.T) {
 	t.Parallel()
 	in, state := t.TempDir(), t.TempDir()
@@ -111,7 +111,8 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// TestForwarderTellsWhatIsUnsent: a forwarder whose hop is away, and whose spool is full, tells what is unsent and how old that is.
+// TestForwarderTellsWhatIsUnsent: a forwarder whose hop is away, and whose spool is full, tells what is unsent and
+// how old that is.
 func TestForwarderTellsWhatIsUnsent(t *testing.T) {
 	t.Parallel()
 	in, state := t.TempDir(), t.TempDir()
@@ -133,8 +134,8 @@ func TestForwarderTellsWhatIsUnsent(t *testing.T) {
 	f.Stop(t)
 }
 
-// TestControlSocketFollowsNoPlantedLink: what stands in the way of the socket is left alone, told, and keeps no line from arriving; another
-// user cannot connect.
+// TestControlSocketFollowsNoPlantedLink: what stands in the way of the socket is left alone, told, and keeps no line
+// from arriving; another user cannot connect.
 func TestControlSocketFollowsNoPlantedLink(t *testing.T) {
 	t.Parallel()
 	top := publicDir(t)

@@ -20,7 +20,8 @@ func logged(t *testing.T, path, text string) {
 	})
 }
 
-// TestForwarderTellsWhatItFollows: how many files, new ones, rotations, and a pattern that leads to none, each line an object.
+// TestForwarderTellsWhatItFollows: how many files, new ones, rotations, and a pattern that leads to none, each line
+// an object.
 func TestForwarderTellsWhatItFollows(t *testing.T) {
 	t.Parallel()
 	in := t.TempDir()
@@ -53,8 +54,8 @@ func TestForwarderTellsWhatItFollows(t *testing.T) {
 	f.Stop(t)
 }
 
-// TestLogFileOfAnotherUserOutlivesRotation: a log file in a directory of root, of a process that has become nobody, and SIGHUP: with a
-// file that nobody can open the log goes on there, and else where it was.
+// TestLogFileOfAnotherUserOutlivesRotation: a log file in a directory of root, of a process that has become nobody,
+// and SIGHUP: with a file that nobody can open the log goes on there, and else where it was.
 func TestLogFileOfAnotherUserOutlivesRotation(t *testing.T) {
 	t.Parallel()
 	top := publicDir(t)

@@ -30,8 +30,8 @@ func reloaded(t *testing.T, f *harness.Process, text string, n int) {
 	harness.Until(t, "the log says "+text, func() bool { return strings.Count(f.Stderr(), text) >= n })
 }
 
-// TestForwarderReadsItsConfigurationAgain: under load, another input is followed after SIGHUP, one that is left out is not any more, a file
-// with a mistake changes nothing, and every line is there once.
+// TestForwarderReadsItsConfigurationAgain: under load, another input is followed after SIGHUP, one that is left out
+// is not any more, a file with a mistake changes nothing, and every line is there once.
 func TestForwarderReadsItsConfigurationAgain(t *testing.T) {
 	t.Parallel()
 	in, out, state := t.TempDir(), t.TempDir(), t.TempDir()
@@ -85,8 +85,8 @@ func TestForwarderReadsItsConfigurationAgain(t *testing.T) {
 	harness.Audit(t, out, "app").Exactly(t, map[string]int{"a": taken, "b": b.next})
 }
 
-// TestReloadKeepsSyslogSockets: what is sent to a socket while the configuration is read again arrives; an address that is left out is
-// closed, one that is new is listened on.
+// TestReloadKeepsSyslogSockets: what is sent to a socket while the configuration is read again arrives; an address
+// that is left out is closed, one that is new is listened on.
 func TestReloadKeepsSyslogSockets(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()

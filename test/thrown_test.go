@@ -9,8 +9,8 @@ import (
 	"inkwell/test/harness"
 )
 
-// TestSendersAreToldWhatIsThrownAway: what no rule of the collector allows is not "delivered" for a pipe, which ends with 1, and a WARNING
-// of a forwarder; what is allowed beside it arrives.
+// TestSendersAreToldWhatIsThrownAway: what no rule of the collector allows is not "delivered" for a pipe, which ends
+// with 1, and a WARNING of a forwarder; what is allowed beside it arrives.
 func TestSendersAreToldWhatIsThrownAway(t *testing.T) {
 	t.Parallel()
 	c := ink.Collect(t, t.TempDir(), append(bulk, "--allow", "loopback=good")...)

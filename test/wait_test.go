@@ -9,8 +9,8 @@ import (
 	"inkwell/test/harness"
 )
 
-// TestOnceGivesUpOnAHopThatStaysAway: with --wait it ends with 75, also when the hop takes connections and never answers, and the next run
-// delivers all of it, once.
+// TestOnceGivesUpOnAHopThatStaysAway: with --wait it ends with 75, also when the hop takes connections and never
+// answers, and the next run delivers all of it, once.
 func TestOnceGivesUpOnAHopThatStaysAway(t *testing.T) {
 	t.Parallel()
 	in, state := t.TempDir(), t.TempDir()

@@ -9,8 +9,8 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// answer lets d be asked on the socket in its state directory, whose lock the caller has. That it cannot be is told, and no reason not to
-// run. The result ends that.
+// answer lets d be asked on the socket in its state directory, whose lock the caller has. That it cannot be is told,
+// and no reason not to run. The result ends that.
 func (a *app) answer(d ctl.Daemon, state stateDir, o ctl.Options) (stop func()) {
 	o.Version = version()
 	dir, err := faultfs.OpenBeneath(state.root, state.dir, nil)
@@ -20,7 +20,8 @@ func (a *app) answer(d ctl.Daemon, state stateDir, o ctl.Options) (stop func()) 
 	}
 	s, err := ctl.Listen(dir, d, o)
 	if err != nil {
-		o.Logger.Warn("cannot be asked how it is (inkwell ctl): remove what stands in the way and start it again", "state", state.dir, "error", err)
+		o.Logger.Warn("cannot be asked how it is (inkwell ctl): remove what stands in the way and start it again",
+			"state", state.dir, "error", err)
 		_ = dir.Close() // nothing was done there
 		return func() {}
 	}

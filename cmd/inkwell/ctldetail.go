@@ -21,8 +21,8 @@ import (
 // longSocket is how long the path of a socket may be that is used as it is; a longer one is shortened.
 const longSocket = 100
 
-// stateSocket is the address of the process whose state or spool directory to is; anything else than a directory, by a path with a slash in
-// it, is an address already.
+// stateSocket is the address of the process whose state or spool directory to is; anything else than a directory, by
+// a path with a slash in it, is an address already.
 func stateSocket(to string) (string, error) {
 	info, err := os.Stat(to)
 	if !strings.Contains(to, "/") || err != nil || !info.IsDir() {
@@ -116,7 +116,8 @@ func printDetail(to io.Writer, d *forwarder.Detail, now time.Time) error {
 		if f.Error != "" {
 			path += ": " + printable(f.Error)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%d\t%s\t%s\n", f.State, f.Lag, short(f.Age), f.Position, f.Size, printable(f.Category), path)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%d\t%s\t%s\n",
+			f.State, f.Lag, short(f.Age), f.Position, f.Size, printable(f.Category), path)
 	}
 	if err := t.Flush(); err != nil {
 		return err

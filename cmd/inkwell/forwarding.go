@@ -50,12 +50,13 @@ func (a *app) runForward(f *forwardCommand) (err error) {
 	if err := d.open(); err != nil {
 		return err
 	}
-	defer a.answer(d, stateDir{root: d.w.o.StateRoot, dir: d.w.o.StateDir}, ctl.Options{Name: "inkwell forward", Logger: d.log, Stats: d.stats})()
+	state := stateDir{root: d.w.o.StateRoot, dir: d.w.o.StateDir}
+	defer a.answer(d, state, ctl.Options{Name: "inkwell forward", Logger: d.log, Stats: d.stats})()
 	return a.run(ctx, job{log: d.log, stats: d.stats, work: d.run, read: d.reading})
 }
 
-// forwardDaemon is a forwarder, and after a reload another one over the same state: a reload is a stop and a start, which reads on where
-// the other one has come to. What is sent has the numbers it had.
+// forwardDaemon is a forwarder, and after a reload another one over the same state: a reload is a stop and a start,
+// which reads on where the other one has come to. What is sent has the numbers it had.
 type forwardDaemon struct {
 	a       *app
 	command *forwardCommand
@@ -191,7 +192,8 @@ func (d *forwardDaemon) reread() (*forwarding, error) {
 	return next, next.o.Validate()
 }
 
-// change goes over to next after the forwarder has ended with ended, or back to the configuration of before if that cannot be run.
+// change goes over to next after the forwarder has ended with ended, or back to the configuration of before if that
+// cannot be run.
 func (d *forwardDaemon) change(next *forwarding, ended error) error {
 	if ended != nil {
 		return ended
@@ -207,7 +209,8 @@ func (d *forwardDaemon) change(next *forwarding, ended error) error {
 		d.wrong = ""
 		d.mu.Unlock()
 		err = next.feeds.closeSpare()
-		d.log.Info("configuration was read again", "configuration", d.command.file, "inputs", len(next.o.Inputs)+len(next.feeds.journals)+len(next.feeds.syslogs))
+		d.log.Info("configuration was read again", "configuration", d.command.file,
+			"inputs", len(next.o.Inputs)+len(next.feeds.journals)+len(next.feeds.syslogs))
 		return err
 	}
 	d.refuse(err)
@@ -230,7 +233,8 @@ func (d *forwardDaemon) reading() reading {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.f.Status()
-	r := reading{lines: d.before.Entries + s.Entries, bytes: d.before.Bytes + s.Bytes, backlog: s.Backlog, note: peerNote(s)}
+	r := reading{lines: d.before.Entries + s.Entries, bytes: d.before.Bytes + s.Bytes, backlog: s.Backlog}
+	r.note = peerNote(s)
 	if d.command.o.Once {
 		r.whole = s.BytesTotal
 	}

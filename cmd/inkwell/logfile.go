@@ -14,8 +14,9 @@ const (
 	logFileBackups   = 5
 )
 
-// logFile is the file of --log-file. What cannot be written to the file of that name, because the process has become a user who must not
-// open or rename it, goes to the file that was open before: no line is lost to a rotation. Safe for concurrent use.
+// logFile is the file of --log-file. What cannot be written to the file of that name, because the process has become
+// a user who must not open or rename it, goes to the file that was open before: no line is lost to a rotation. Safe
+// for concurrent use.
 type logFile struct {
 	path string
 
@@ -25,7 +26,8 @@ type logFile struct {
 }
 
 func openLogFile(path string) (*logFile, error) {
-	f := &logFile{path: path, rotated: &lumberjack.Logger{Filename: path, MaxSize: logFileMegabytes, MaxBackups: logFileBackups, LocalTime: true}}
+	f := &logFile{path: path}
+	f.rotated = &lumberjack.Logger{Filename: path, MaxSize: logFileMegabytes, MaxBackups: logFileBackups, LocalTime: true}
 	return f, f.hold()
 }
 

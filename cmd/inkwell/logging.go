@@ -79,8 +79,9 @@ func (l *logging) openFor(fallback io.Writer, acc *account) (*slog.Logger, error
 	return log, nil
 }
 
-// reopen has the next line go to whatever then has the name of the log file, and says so in the log, if there is such a file. Where that
-// cannot be opened, as by a user who must not write in its directory, the log goes on in the file that is open.
+// reopen has the next line go to whatever then has the name of the log file, and says so in the log, if there is such
+// a file. Where that cannot be opened, as by a user who must not write in its directory, the log goes on in the file
+// that is open.
 func (l *logging) reopen(log *slog.Logger) {
 	if l.file == nil {
 		return

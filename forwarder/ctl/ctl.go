@@ -1,10 +1,11 @@
-// Package ctl lets a forwarder or a pipe be asked how it is, and be told what to do, over a unix socket in its state directory:
+// Package ctl lets a forwarder or a pipe be asked how it is, and be told what to do, over a unix socket in its state
+// directory:
 //
 //	inkwell ctl ── STATE/control (mode 0600) ── framed Thrift: fb303 ──► Daemon
 //
-// It speaks what a collector speaks, so that whatever asks a collector can ask a forwarder. Who may connect is the user that the daemon runs
-// as, and root: the kernel sees to it by the mode of the socket. There is no other door, and nothing is taken in by it: a Log call is
-// answered with an exception.
+// It speaks what a collector speaks, so that whatever asks a collector can ask a forwarder. Who may connect is the
+// user that the daemon runs as, and root: the kernel sees to it by the mode of the socket. There is no other door,
+// and nothing is taken in by it: a Log call is answered with an exception.
 package ctl
 
 import (
@@ -64,8 +65,8 @@ type Server struct {
 	log     *slog.Logger
 }
 
-// Listen begins to answer on the socket in dir, which stays the caller's and must be open until Close has returned. The caller holds the
-// lock of dir.
+// Listen begins to answer on the socket in dir, which stays the caller's and must be open until Close has returned.
+// The caller holds the lock of dir.
 func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
 	ln, err := dir.Listen(Name)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// age is how old a connection is, and when it is replaced by another to the same address, so that what stands behind that, as a balancer or a
-// name that moves to another server, gets its share. That is at the greatest age or up to a quarter before it: senders that began together
-// do not come back together. The new connection is made beside the calls, and the old one stands until it is there. Not safe for concurrent
-// use.
+// age is how old a connection is, and when it is replaced by another to the same address, so that what stands behind
+// that, as a balancer or a name that moves to another server, gets its share. That is at the greatest age or up to a
+// quarter before it: senders that began together do not come back together. The new connection is made beside the
+// calls, and the old one stands until it is there. Not safe for concurrent use.
 type age struct {
 	most     time.Duration // 0 = any
 	end      time.Time     // when the connection is to be replaced

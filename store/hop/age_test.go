@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestNetworkRenewsItsConnection: connections of a greatest age follow each other while calls go on, to one address and to one of equals;
-// no call fails by it and every message comes once, in order.
+// TestNetworkRenewsItsConnection: connections of a greatest age follow each other while calls go on, to one address
+// and to one of equals; no call fails by it and every message comes once, in order.
 func TestNetworkRenewsItsConnection(t *testing.T) {
 	for _, equals := range []bool{false, true} {
 		t.Run("equals="+strconv.FormatBool(equals), func(t *testing.T) {

@@ -38,15 +38,18 @@ func (n *Network) Peers() []Peer {
 	return peers
 }
 
-// Thrown is the counter of entries that a peer acknowledged and threw away, as an Inkwell says: no rule of its lets this sender write them, or
-// they are too long.
+// Thrown is the counter of entries that a peer acknowledged and threw away, as an Inkwell says: no rule of its lets
+// this sender write them, or they are too long.
 const Thrown = "refused by the next hop"
 
-// thrownTime is how long a status tells that a peer throws entries away, and the pause between two words of it in the log.
+// thrownTime is how long a status tells that a peer throws entries away, and the pause between two words of it in the
+// log.
 const (
 	thrownTime  = 10 * time.Minute
 	thrownPause = time.Minute
 )
+
+const whyThrown = "none of its rules lets this sender write their categories, or they are too long"
 
 // threw notes that the peer at address i threw entries away.
 func (l *link) threw(i, entries int, now time.Time) {
@@ -59,8 +62,7 @@ func (l *link) threw(i, entries int, now time.Time) {
 	}
 	l.mu.Unlock()
 	if tell {
-		l.log.Warn("the next hop throws entries away: none of its rules lets this sender write their categories, or they are too long; see its log",
-			"peer", l.name(i), "entries", entries)
+		l.log.Warn("the next hop throws entries away: "+whyThrown+"; see its log", "peer", l.name(i), "entries", entries)
 	}
 }
 
@@ -73,8 +75,7 @@ func (n *Network) Trouble() string {
 	defer n.link.mu.Unlock()
 	for i, k := range n.link.known {
 		if k.thrown > 0 && time.Since(k.threw) < thrownTime {
-			return fmt.Sprintf("%s has thrown %d entries away: none of its rules lets this sender write their categories, or they are too long",
-				n.link.name(i), k.thrown)
+			return fmt.Sprintf("%s has thrown %d entries away: %s", n.link.name(i), k.thrown, whyThrown)
 		}
 	}
 	return ""
