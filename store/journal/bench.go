@@ -139,8 +139,9 @@ type benches struct {
 func newBenches() *benches {
 	b := &benches{turned: time.Now()}
 	b.work.L = &b.mu
-	b.watch = time.AfterFunc(patience, b.look)
-	b.watched = true
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watch, b.watched = time.AfterFunc(patience, b.look), true
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		b.start(false)
 	}

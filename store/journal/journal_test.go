@@ -335,7 +335,7 @@ func TestAQueueInTroubleFallsBehindAndCatchesUp(t *testing.T) {
 		t.Errorf("status is %q", got)
 	}
 	broken.Store(false)
-	until(t, "the bad category has caught up", func() bool { return l.j.StoreStatus() == "" && l.known["bad"][0].Waiting() == 0 })
+	until(t, "the bad category has caught up", func() bool { return l.j.StoreStatus() == "" && l.queue("bad").Waiting() == 0 })
 	l.j.Stop(10 * time.Second)
 	check(t, s, w)
 	l.start(noFault)

@@ -121,7 +121,7 @@ func TestASharedQueueTakesOver(t *testing.T) {
 		w.write(t, l, "b", 5)
 		w.write(t, l, "a", 5)
 	}
-	until(t, "a is delivered", func() bool { return len(s.get("a")) > 0 && l.known["a"][0].Waiting() == 0 })
+	until(t, "a is delivered", func() bool { return len(s.get("a")) > 0 && l.queue("a").Waiting() == 0 })
 	l.j.Stop(time.Second)
 	before := s.get("a")
 
@@ -170,12 +170,15 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 				return all
 			}
 			w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-			l.known["a"] = queues("good", "away")
+			both := queues("good", "away")
+			l.mu.Lock()
+			l.known["a"] = both
+			l.mu.Unlock()
 			w.write(t, l, "b", 5)
 			for range 20 {
 				w.write(t, l, "a", 5)
 			}
-			until(t, "all but one are done", func() bool { return l.known["a"][0].Waiting() == 0 && len(s.get("good")) > 0 && len(s.get("b")) > 0 })
+			until(t, "all but one are done", func() bool { return l.queue("a").Waiting() == 0 && len(s.get("good")) > 0 && len(s.get("b")) > 0 })
 			l.j.Stop(time.Second)
 			want, others := s.get("good"), s.get("b")
 			if p := l.saved().Outlets["a\x00good"]; p.Files != nil || p.Through != l.saved().Drained {
