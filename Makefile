@@ -6,7 +6,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 30s
 # Real binaries on two cores, with the race detector: the slowest package needs minutes.
-TESTTIMEOUT ?= 20m
+TESTTIMEOUT ?= 45m
 MINUTES     ?= 2
 
 .PHONY: help

@@ -31,14 +31,13 @@ import (
 
 // site is a collector without a network: a configuration of files in a directory, with the state beside them.
 type site struct {
-	t        testing.TB
-	dir      string
-	lines    []string // of the configuration, before the store
-	kind     []string // of the store
-	tuning   tuning
-	log      *slog.Logger
-	stats    *stats.Set // of the last intake
-	problems []string
+	t      testing.TB
+	dir    string
+	lines  []string // of the configuration, before the store
+	kind   []string // of the store
+	tuning tuning
+	log    *slog.Logger
+	stats  *stats.Set // of the last intake
 }
 
 // The kinds of files that a store can write.
@@ -116,12 +115,6 @@ func (s *site) until(what string, ok func() bool) {
 			s.t.Fatal("never came: " + what)
 		}
 	}
-}
-
-// covered waits until a checkpoint covers everything.
-func (s *site) covered(i *intake) {
-	s.t.Helper()
-	s.until("a checkpoint of everything", func() bool { bytes, _ := i.journal.Backlog(); return bytes == 0 })
 }
 
 // lines makes a batch of one category.

@@ -107,7 +107,7 @@ func TestFailoverLooksForItsPrimary(t *testing.T) {
 }
 
 // unreachable is a store whose peer is away.
-type unreachable struct{ memo }
+type unreachable struct{}
 
 func (unreachable) Append(context.Context, *proto.Batch) error { return errAway }
 func (unreachable) Connect(context.Context) error              { return errAway }
