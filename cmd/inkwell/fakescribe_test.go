@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func startFake(t *testing.T, results map[string]string) *fakeScribe {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fakeScribe{addr: ln.Addr().String(), results: results}
+	s := &fakeScribe{addr: ln.Addr().String(), results: maps.Clone(results)}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
