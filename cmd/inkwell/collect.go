@@ -136,12 +136,15 @@ func collectLines(l *flagLines) error {
 	if dir == "" {
 		return usagef("--dir DIR is missing: where shall the files go?")
 	}
-	dir, err := filepath.Abs(dir) // so that it is the same from wherever it is started
+	dir, err := absolute(dir)
 	if err != nil {
-		return fmt.Errorf("find the directory %s: %w", dir, err)
+		return err
 	}
 	if state == "" {
 		state = filepath.Join(dir, ".inkwell")
+	}
+	if state, err = absolute(state); err != nil {
+		return err
 	}
 	if err := l.checkGuard(); err != nil {
 		return err

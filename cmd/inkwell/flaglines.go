@@ -153,6 +153,9 @@ func forwardLines(l *flagLines) error {
 	if state == "" {
 		return usagef("--state DIR is missing: where shall positions and spool be kept?")
 	}
+	if state, err = absolute(state); err != nil {
+		return err
+	}
 	l.set("state", state)
 	l.user()
 	for _, arg := range l.args {
@@ -160,9 +163,13 @@ func forwardLines(l *flagLines) error {
 		if err != nil {
 			return usageError{err}
 		}
+		path, err := absolute(in.Glob)
+		if err != nil {
+			return err
+		}
 		l.add("", "<tail>")
 		l.set("category", in.Category)
-		l.set("path", in.Glob)
+		l.set("path", path)
 		l.fromEnd()
 		for _, pattern := range l.list("exclude") {
 			l.set("exclude", pattern)
@@ -176,6 +183,15 @@ func forwardLines(l *flagLines) error {
 	l.without("wait")
 	l.buffered(to, filepath.Join(state, "spool"))
 	return nil
+}
+
+// absolute is a path that means the same wherever the program is started.
+func absolute(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", path, err)
+	}
+	return abs, nil
 }
 
 // fromEnd adds where an input is begun that is not known yet.
@@ -226,6 +242,9 @@ func pipeLines(l *flagLines) error {
 	l.without("echo")
 	l.add("</pipe>")
 	if spool := l.text("spool"); spool != "" {
+		if spool, err = absolute(spool); err != nil {
+			return err
+		}
 		l.buffered(to, spool)
 		return nil
 	}
@@ -246,9 +265,9 @@ func (l *flagLines) to() ([]string, error) {
 			return nil, usagef("--to %q: a blank cannot stand in an address", addr)
 		}
 		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-			path, err := filepath.Abs(path)
+			path, err := absolute(path)
 			if err != nil {
-				return nil, fmt.Errorf("--to %s: %w", addr, err)
+				return nil, err
 			}
 			to[i] = "unix:" + path
 			continue

@@ -257,10 +257,27 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 	if len(c.Journals) != 1 || !c.Journals[0].FromEnd || c.Stores[0].Sink.(config.Buffer).SpoolDir != "/s/spool" {
 		t.Errorf("%+v of\n%s", c.Journals, text)
 	}
-	text, _ = printed(t, "forward", "--to", "tls://h:1", "--tls-cert", "c", "--tls-key", "k", "--state", " s #", "a b#=/var/log/a b #[0-9].log")
-	for _, line := range []string{`state=" s #"`, `category="a b#"`, `path="/var/log/a b #[0-9].log"`, `spool_dir=" s #/spool"`, "tls_cert=c", "tls_key=k"} {
+	text, _ = printed(t, "forward", "--to", "tls://h:1", "--tls-cert", "c", "--tls-key", "k", "--state", "/ s #", "a b#=/var/log/a b #[0-9].log")
+	for _, line := range []string{`state="/ s #"`, `category="a b#"`, `path="/var/log/a b #[0-9].log"`, `spool_dir="/ s #/spool"`, "tls_cert=c", "tls_key=k"} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("want %s in\n%s", line, text)
+		}
+	}
+	// The file means the same wherever the program is started with it.
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for args, lines := range map[string][]string{
+		"forward --to h:1 --state s a=logs/*.log": {"state={HERE}/s", "path={HERE}/logs/*.log", "spool_dir={HERE}/s/spool"},
+		"pipe --to h:1 --spool s a":               {"spool_dir={HERE}/s"},
+		"collect --dir out --state s":             {"state={HERE}/s", "file_path={HERE}/out"},
+	} {
+		text, _ := printed(t, strings.Fields(args)...)
+		for _, line := range lines {
+			if line = strings.Replace(line, "{HERE}", here, 1); !strings.Contains(text, "\n"+line+"\n") {
+				t.Errorf("%s: want %s in\n%s", args, line, text)
+			}
 		}
 	}
 	for _, cmd := range []*cobra.Command{(&app{}).forward(), (&app{}).pipe()} {

@@ -89,8 +89,8 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
 	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At,
-		MaxSize: o.MaxSize,
-		After:   c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
+		MaxSize: o.MaxSize, Link: o.Codec == rotate.None,
+		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
 	if err != nil {
 		return nil, fmt.Errorf("continue %s: %w", c.path, err)
 	}
