@@ -79,7 +79,7 @@ func (a *Audit) Collector(s Source) error {
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(c.held)) { // their directory is gone, or not audited
-		c.lost(c.held[path])
+		c.gone(c.held[path])
 	}
 	c.handedOn()
 	if !c.found || c.other && !c.told && len(c.taken) == 0 {
@@ -116,6 +116,7 @@ func (c *collector) state() error {
 	c.told = len(held.Files) > 0
 	for i := range held.Files {
 		f := &held.Files[i]
+		f.Open = f.Open || f.Dir == "" // the books of before do not tell
 		if f.Dir = held.DirOf(f, c.firstDir()); f.Dir != "" {
 			c.held[filepath.Join(absolute(f.Dir), f.File)] = f
 		}

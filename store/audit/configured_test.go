@@ -116,6 +116,17 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 			},
 			sums: "35=33+2+0+0 m0 d0",
 		},
+		"a directory that was removed with its manifest, and two finished files and an open one": {
+			write: func(h *house, _ *Audit) []Source {
+				h.file(h.dir("a", "web"), f0, false, 0, entriesOf("web", 1, 0, 10))
+				h.file(h.dir("a", "web"), f1, false, 0, entriesOf("web", 1, 10, 5))
+				h.file(h.dir("a", "web"), "web-2026-11-25_00002.gz", true, 0, entriesOf("web", 1, 15, 2))
+				h.check(os.RemoveAll(h.dir("a", "web")))
+				h.check(os.Mkdir(h.dir("a", "web"), 0o755))
+				return []Source{h.source(h.dir("a"))}
+			},
+			sums: "15=15+0+0+0 m0 d0", findings: "removed web  15; lost_file web  2", fault: true,
+		},
 		"a plain file that was finished, and gone on with": {
 			write: func(h *house, a *Audit) []Source {
 				a.Acknowledged(stream.ID{1}, "web", "/var/log/x", 12)

@@ -85,7 +85,7 @@ func (c *collector) directory(path string) error {
 	for key, held := range c.held {
 		if filepath.Dir(key) == absolute(path) {
 			delete(c.held, key)
-			c.lost(held)
+			c.gone(held)
 		}
 	}
 	c.found, c.told = c.found || len(files) > 0, c.told || len(files) > 0
@@ -150,18 +150,38 @@ func (c *collector) filed(dir string, spans []store.Span) (name string) {
 
 // open adds what the books say of a file that is open, or was when they were written.
 func (c *collector) open(dir string, held *store.Added, there bool) {
-	if !there {
-		c.lost(held)
-		return
+	if there {
+		c.file(dir, contentsOf(dir, held), Open)
+	} else {
+		c.gone(held)
 	}
+}
+
+// contentsOf is what the books say of a file.
+func contentsOf(dir string, held *store.Added) *books.File {
 	of(filepath.Base(dir), held.Spans)
-	f := books.File{Name: held.File, Start: held.Start, First: time.Unix(held.First, 0).UTC(), Last: time.Unix(held.Last,
+	f := &books.File{Name: held.File, Start: held.Start, First: time.Unix(held.First, 0).UTC(), Last: time.Unix(held.Last,
 		0).UTC(), Spans: held.Spans}
 	for _, s := range held.Spans {
 		f.Entries += s.Count
 		f.Raw += s.Bytes
 	}
-	c.file(dir, &f, Open)
+	return f
+}
+
+// gone adds what the books say of a file that is not there. One that was finished may have taken the manifest that
+// spoke of it along, when somebody removed the directory.
+func (c *collector) gone(held *store.Added) {
+	if held.Open || held.File == "" || !c.audited(held.Dir) {
+		c.lost(held)
+		return
+	}
+	c.file(held.Dir, contentsOf(held.Dir, held), Removed)
+}
+
+// audited says whether a directory is one of those that are looked at.
+func (c *collector) audited(dir string) bool {
+	return slices.ContainsFunc(c.Dirs, func(root string) bool { return beneath(root, dir) })
 }
 
 // lost notes that an open file is not there: what it held is not counted. Entries without bytes are in no file before
@@ -171,7 +191,7 @@ func (c *collector) lost(held *store.Added) {
 		c.filed(held.Dir, held.Spans)
 		return
 	}
-	if !slices.ContainsFunc(c.Dirs, func(root string) bool { return beneath(root, held.Dir) }) {
+	if !c.audited(held.Dir) {
 		c.note(fmt.Sprintf("%s: an open file is in %s, which is not audited: %s", c.Name, held.Dir, held.File))
 		return
 	}
