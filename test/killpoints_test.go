@@ -39,6 +39,8 @@ func roles(name string) []string {
 	switch stage, _, _ := strings.Cut(name, "."); {
 	case name == "rpc.call.sent" || stage == "buffer" || stage == "replay":
 		return all("forwarder", "relay")
+	case name == "plain.told": // who writes scribe_stats
+		return all("scribed")
 	case stage == "plain":
 		return all("scribed", "configured")
 	case name == "spool.retire.unlinked", stage == "rotate", stage == "lines", stage == "rpc": // a forwarder's spool is seldom so full
@@ -188,7 +190,7 @@ func (d *deaths) run(role string) {
 // die has the victim die once at the point. What is reached while a program starts has to be prepared by another death.
 func (d *deaths) die(w *world, i int) {
 	d.t.Helper()
-	for range 30 {
+	for range 100 {
 		limit := 30 * time.Second
 		if strings.Contains(d.point.Name, "recover") {
 			p := w.start()

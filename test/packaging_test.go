@@ -101,20 +101,6 @@ func TestUnitsStartWhatThereIs(t *testing.T) {
 	}
 }
 
-// TestTheOtherCommandOfTheUnit: the README has one for audits, the flags of which are those of the program.
-func TestTheOtherCommandOfTheUnit(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../packaging/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, command, found := strings.Cut(string(text), "ExecStart=/usr/bin/inkwell ")
-	command, _, _ = strings.Cut(command, "\n")
-	if r := ink.Run(t, append(strings.Fields(command), "--help")...); !found || r.Code != 0 || !strings.Contains(r.Stdout, "inkwell collect") {
-		t.Errorf("%q ends with %d\n%s", command, r.Code, r.Stderr)
-	}
-}
-
 // TestPackagedCollectorRuns starts the packaged configuration as the unit does, but for the places.
 func TestPackagedCollectorRuns(t *testing.T) {
 	t.Parallel()

@@ -252,9 +252,11 @@ func (f *Finder) leave(d *dir, name string) {
 	}
 }
 
-func (f *Finder) isLink(path string) (is bool) {
+func (f *Finder) isLink(path string) bool {
 	var st unix.Stat_t
-	return f.guarded(path, func() { is = unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK }) && is
+	is := false // not the result: a call that did not come back writes it later
+	back := f.guarded(path, func() { is = unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK })
+	return back && is
 }
 
 // allowed leaves out the states of a directory that is excluded.
@@ -334,7 +336,7 @@ func list(path string) ([]fs.DirEntry, error) {
 }
 
 // leadsToDir says whether a link points to a directory. What it points to may lie on another file system.
-func (f *Finder) leadsToDir(link string) (is bool) {
+func (f *Finder) leadsToDir(link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil {
 		return false
@@ -343,5 +345,7 @@ func (f *Finder) leadsToDir(link string) (is bool) {
 		target = filepath.Join(filepath.Dir(link), target)
 	}
 	var st unix.Stat_t
-	return f.guarded(target, func() { is = unix.Stat(link, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR }) && is
+	is := false
+	back := f.guarded(target, func() { is = unix.Stat(link, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR })
+	return back && is
 }
