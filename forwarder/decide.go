@@ -354,15 +354,16 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 	return wait
 }
 
-// isLater says whether a was written after the look before, or after a generation that was rotated meanwhile: what
-// stands in a directory below may have been there for long.
+// isLater says whether a was written after the look before, or after a generation that was rotated, whether that was
+// read to its end or not: what stands in a directory below may have been there for long. Example: the forwarder has read
+// app.log.1 to its end and is away while the next file is written and moved to old/app.log.2.
 func (d *decision) isLater(a *arrival) bool {
 	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
 		return true
 	}
 	return slices.ContainsFunc(d.known, func(g *generation) bool {
 		b := d.at[g]
-		return b != nil && g.trail == a.base && g.state == active && !b.isAt(g) && !a.look.mtime.Before(b.look.mtime)
+		return b != nil && g.trail == a.base && !b.isAt(g) && !a.look.mtime.Before(b.look.mtime)
 	})
 }
 
