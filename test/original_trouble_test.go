@@ -72,6 +72,7 @@ func TestBufferBeforeFilesThatCannotBeWritten(t *testing.T) {
 			c := dialScribe(t, s.Addr)
 			mustLog(t, c, harness.Entry{Category: "cat", Message: "first\n"})
 			s.Becomes(t, harness.Warning, "open error")
+			s.Reaches(t, "cat:retries", 1) // a bucket without a part waits for a checkpoint before its first attempt
 			long := harness.Entry{Category: "cat", Message: strings.Repeat("x", 4999) + "\n"}
 			for range 3 {
 				mustLog(t, c, long)
