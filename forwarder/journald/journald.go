@@ -77,7 +77,7 @@ type Input struct {
 	program   string
 	state     *state
 	queue     *feed.Queue[mark]
-	received  map[string]*atomic.Int64
+	received  *stats.PerCategory
 	last      place // of the last entry that was read; its cursor is "" before the first
 	skipped   int   // entries that were not selected since the last that was put
 	unsaved   bool  // the state could not be written, and that was logged
@@ -148,12 +148,13 @@ func New(o Options) *Input {
 	if o.MaxCategories == 0 {
 		o.MaxCategories = defaultCategories
 	}
-	return &Input{o: o, received: make(map[string]*atomic.Int64), zone: time.Local}
+	return &Input{o: o, zone: time.Local}
 }
 
 // Open finds journalctl and reads the state.
 func (in *Input) Open(dir *faultfs.Dir) (err error) {
 	in.log, in.health = in.o.Logger, stats.NewHealth(in.o.Logger)
+	in.received = in.o.Stats.PerCategory("received good")
 	in.lines = in.o.Stats.Overall("lines read")
 	in.truncated = in.o.Stats.Overall("messages cut")
 	t, err := category.ParseKnown(in.o.template(), names...)
@@ -278,7 +279,7 @@ func (in *Input) take(ctx context.Context, e *entry) bool {
 	return in.queue.Put(ctx, func(b *feed.Batch[mark]) {
 		n := int64(0)
 		feed.Pieces(message, in.o.MaxLine, func(piece []byte) { b.Append(name, piece); n++ })
-		in.count(name).Add(n)
+		in.received.Add(name, n)
 		in.lines.Add(n)
 		in.last, in.skipped = e.place(), 0
 		b.Mark.place = in.last
@@ -292,15 +293,6 @@ func (in *Input) selected(unit string) bool {
 		}
 	}
 	return len(in.o.Units) == 0
-}
-
-func (in *Input) count(category string) *atomic.Int64 {
-	c := in.received[category]
-	if c == nil {
-		c = in.o.Stats.Category(category, "received good")
-		in.received[category] = c
-	}
-	return c
 }
 
 // Close releases the state.

@@ -105,21 +105,19 @@ type Input struct {
 	sockets  []socket
 	category *category.Namer
 	queue    *feed.Queue[struct{}]
+	received *stats.PerCategory
 	readers  sync.WaitGroup
 	conns    chan struct{} // holds a value for each connection
 	crowded  atomic.Int64  // when it was last said that there are too many, Unix seconds
 
 	lines, split, refused, dropped *atomic.Int64
-
-	mu       sync.Mutex
-	received map[string]*atomic.Int64
 }
 
 // Listen opens the sockets of o, which must be valid: as whoever may, before the process becomes somebody else. Nothing is read before Run.
 // The sockets of former inputs, whose Run has returned, are taken over where the address is the same: what was sent to them meanwhile is
 // not lost, and who could not open them any more keeps them.
 func Listen(o Options, former ...*Input) (_ *Input, err error) {
-	in := &Input{o: o, received: make(map[string]*atomic.Int64)}
+	in := &Input{o: o}
 	if in.o.MaxLine == 0 {
 		in.o.MaxLine = defaultLine
 	}
@@ -169,6 +167,7 @@ func (in *Input) Use(log *slog.Logger, set *stats.Set) { in.o.Logger, in.o.Stats
 // Open makes the stream of this run: what is not delivered when it ends is in the spool, with its numbers.
 func (in *Input) Open(*faultfs.Dir) error {
 	in.log = in.o.Logger
+	in.received = in.o.Stats.PerCategory("received good")
 	in.lines = in.o.Stats.Overall("lines read")
 	in.split, in.refused = in.o.Stats.Overall("messages split"), in.o.Stats.Overall("connections refused")
 	in.dropped = in.o.Stats.Overall("datagrams dropped")
@@ -204,20 +203,9 @@ func (in *Input) take(hard context.Context, m *message) bool {
 	text := m.format(in.o.Format)
 	return in.queue.Put(hard, func(b *feed.Batch[struct{}]) {
 		b.Append(name, text)
-		in.count(name).Add(1)
+		in.received.Add(name, 1)
 		in.lines.Add(1)
 	})
-}
-
-func (in *Input) count(category string) *atomic.Int64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	c := in.received[category]
-	if c == nil {
-		c = in.o.Stats.Category(category, "received good")
-		in.received[category] = c
-	}
-	return c
 }
 
 // Close closes the sockets.
