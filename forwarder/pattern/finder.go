@@ -253,9 +253,16 @@ func (f *Finder) leave(d *dir, name string) {
 }
 
 func (f *Finder) isLink(path string) bool {
-	var st unix.Stat_t
+	return f.isOf(unix.S_IFLNK, path, func(st *unix.Stat_t) error { return unix.Lstat(path, st) })
+}
+
+// isOf says whether stat, a guarded call about path, came back with a file of the type.
+func (f *Finder) isOf(fileType uint32, path string, stat func(*unix.Stat_t) error) bool {
 	is := false // not the result: a call that did not come back writes it later
-	back := f.guarded(path, func() { is = unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK })
+	back := f.guarded(path, func() {
+		var st unix.Stat_t
+		is = stat(&st) == nil && st.Mode&unix.S_IFMT == fileType
+	})
 	return back && is
 }
 
@@ -344,8 +351,5 @@ func (f *Finder) leadsToDir(link string) bool {
 	if !filepath.IsAbs(target) {
 		target = filepath.Join(filepath.Dir(link), target)
 	}
-	var st unix.Stat_t
-	is := false
-	back := f.guarded(target, func() { is = unix.Stat(link, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR })
-	return back && is
+	return f.isOf(unix.S_IFDIR, target, func(st *unix.Stat_t) error { return unix.Stat(link, st) })
 }

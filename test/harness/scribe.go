@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -100,23 +101,16 @@ func (s *Scribe) Log(entries ...Entry) (code int, err error) {
 }
 
 // LogReply reads the answer to the Log call number seq, which must be byte for byte what the original answers.
-func (s *Scribe) LogReply(seq int32) (code int, err error) {
-	reply, err := s.Frame()
-	if err != nil {
-		return 0, err
-	}
-	want := append(AppendString(nil, "Log"), 2)
-	want = binary.BigEndian.AppendUint32(want, uint32(seq))
-	want = append(want, typeI32, 0, 0, 0, 0, 0)
-	if len(reply) != 20 || !bytes.Equal(reply[:len(want)], want) || reply[18] > TryLater || reply[19] != 0 {
-		return 0, fmt.Errorf("answer % x to call %d", reply, seq)
-	}
-	return int(reply[18]), nil
-}
+func (s *Scribe) LogReply(seq int32) (code int, err error) { return s.reply(seq, "\x00") }
 
 // PeerReply reads the answer to a Log call that may have had spans: what the original answers, and behind it, if there were spans, the
 // field that tells that the server is one of ours.
 func (s *Scribe) PeerReply(seq int32) (code int, err error) {
+	return s.reply(seq, "\x00", string([]byte{typeI32, 0, 2, 0, 0, 0, 1, 0}))
+}
+
+// reply reads an answer, behind whose code one of ends must stand.
+func (s *Scribe) reply(seq int32, ends ...string) (code int, err error) {
 	reply, err := s.Frame()
 	if err != nil {
 		return 0, err
@@ -124,10 +118,7 @@ func (s *Scribe) PeerReply(seq int32) (code int, err error) {
 	want := append(AppendString(nil, "Log"), 2)
 	want = binary.BigEndian.AppendUint32(want, uint32(seq))
 	want = append(want, typeI32, 0, 0, 0, 0, 0)
-	if len(reply) < 20 || !bytes.Equal(reply[:len(want)], want) || reply[18] > TryLater {
-		return 0, fmt.Errorf("answer % x to call %d", reply, seq)
-	}
-	if rest := reply[19:]; !bytes.Equal(rest, []byte{0}) && !bytes.Equal(rest, []byte{typeI32, 0, 2, 0, 0, 0, 1, 0}) {
+	if len(reply) < 20 || !bytes.Equal(reply[:len(want)], want) || reply[18] > TryLater || !slices.Contains(ends, string(reply[19:])) {
 		return 0, fmt.Errorf("answer % x to call %d", reply, seq)
 	}
 	return int(reply[18]), nil
