@@ -443,7 +443,8 @@ func (p *Span) String() string {
 type Scribe interface {
 	fb303.FacebookService
 
-	// The answer covers the whole list: OK, all of it is taken; TRY_LATER, none.
+	// The answer covers the whole list: OK, all of it is taken; TRY_LATER, none. In answer to spans, which only an Inkwell sends, the result has a
+	// field 2, an i32 of 1, beside the code, by which the caller knows that the server is one. Others skip it.
 	//
 	// Parameters:
 	//  - Messages
@@ -469,7 +470,8 @@ func NewScribeClient(c thrift.TClient) *ScribeClient {
 	}
 }
 
-// The answer covers the whole list: OK, all of it is taken; TRY_LATER, none.
+// The answer covers the whole list: OK, all of it is taken; TRY_LATER, none. In answer to spans, which only an Inkwell sends, the result has a
+// field 2, an i32 of 1, beside the code, by which the caller knows that the server is one. Others skip it.
 //
 // Parameters:
 //   - Messages
