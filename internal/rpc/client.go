@@ -145,7 +145,7 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	}
 	c.seqID++
 	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
-	c.tail = proto.AppendLogTrailer(c.tail[:0], c.spans)
+	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{Spans: c.spans})
 	size += len(c.head) - 4 + len(c.tail)
 	if size > maxCall {
 		return fmt.Errorf("a call of %d bytes, the limit is %d", size, maxCall)
