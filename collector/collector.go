@@ -63,6 +63,7 @@ type Collector struct {
 	listen    []string // of listeners
 	listeners []net.Listener
 	control   *control
+	muster    *muster
 }
 
 // Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
@@ -101,8 +102,12 @@ func Open(o Options) (_ *Collector, err error) {
 		return nil, err
 	}
 	c.gate.to = c.intake
+	if c.muster, err = openMuster(&o); err != nil {
+		return nil, err
+	}
+	c.gate.reports = c.muster.hear
 	c.control = newControl(c.intake, o.Stats, o.Version)
-	c.control.gate = c.gate
+	c.control.gate, c.control.fleet = c.gate, c.muster
 	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
 	return c, nil
 }
@@ -166,6 +171,9 @@ func (c *Collector) release() error {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if c.muster != nil { // before the intake lets go of the state directory
+		errs = append(errs, c.muster.close())
 	}
 	if c.intake != nil {
 		errs = append(errs, c.intake.Close())

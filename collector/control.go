@@ -27,6 +27,7 @@ const maxOptions = 1000
 type control struct {
 	to       *intake
 	gate     *gate
+	fleet    *muster // nil = there is none
 	stats    *stats.Set
 	version  string
 	since    time.Time
@@ -107,9 +108,12 @@ func (c *control) SetOption(ctx context.Context, key, value string) error {
 const isInkwell = "inkwell"
 
 // GetOption returns what SetOption set, "" for any other key.
-func (c *control) GetOption(_ context.Context, key string) (string, error) {
-	if key == isInkwell {
+func (c *control) GetOption(ctx context.Context, key string) (string, error) {
+	switch key {
+	case isInkwell:
 		return "1", nil
+	case detailOption:
+		return c.tell(ctx)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 
 	"inkwell/store/audit"
 	"inkwell/store/books"
+	"inkwell/store/stream"
 )
 
 const (
@@ -174,8 +175,8 @@ func gathered(findings []audit.Finding) (list []gathering) {
 func findingText(f *audit.Finding, streams int) string {
 	n := entries(f.Entries)
 	where := f.Category + ": stream " + f.Stream[:min(len(f.Stream), 8)]
-	if f.Path != "" {
-		where += " (" + f.Path + ")"
+	if from := (stream.Source{Host: f.Host, Path: f.Path}); from != (stream.Source{}) {
+		where += " (" + printable(from.String()) + ")"
 	}
 	because := ""
 	if f.Text != "" {

@@ -51,7 +51,8 @@ func (a *Audit) recent(hour int64) bool {
 // stream reports one.
 func (a *Audit) stream(r *Report, k key) {
 	t := a.tallies[k]
-	s := &Stream{Path: t.path, Acknowledged: t.acked, InSpool: t.plainWaiting}
+	host, path := a.source(k)
+	s := &Stream{Host: host, Path: path, Acknowledged: t.acked, InSpool: t.plainWaiting}
 	hands := t.hands()
 	name := Unnumbered
 	last := t.hour(noHour)
@@ -261,7 +262,8 @@ func (a *Audit) found(r *Report, k key, f Finding, numbers stream.Ranges) {
 	if len(numbers) == 0 {
 		return
 	}
-	f.Category, f.Stream, f.Path, f.Numbers = k.category, k.id.String(), a.tallies[k].path, numbers.String()
+	f.Category, f.Stream, f.Numbers = k.category, k.id.String(), numbers.String()
+	f.Host, f.Path = a.source(k)
 	r.Findings = append(r.Findings, f)
 }
 

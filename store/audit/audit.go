@@ -23,6 +23,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -30,6 +31,7 @@ import (
 	"time"
 
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/stream"
 )
 
@@ -58,6 +60,7 @@ type Audit struct {
 	byID    map[stream.ID][]key // of tallies
 	refused map[stream.ID]int64 // the entries of a stream that collectors refused, and of which the numbers are not known
 	files   map[string][]File   // by category
+	sources books.Sources       // where streams come from
 	writes  map[string]bool     // categories that somebody writes to files
 	why     map[cause]int64
 	notes   []Finding
@@ -110,7 +113,7 @@ func New(o Options) *Audit {
 		o.Progress = func(string, int64, int64) {}
 	}
 	return &Audit{o: o, tallies: make(map[key]*tally), byID: make(map[stream.ID][]key), refused: make(map[stream.ID]int64),
-		files: make(map[string][]File), writes: make(map[string]bool), why: make(map[cause]int64)}
+		sources: make(books.Sources), files: make(map[string][]File), writes: make(map[string]bool), why: make(map[cause]int64)}
 }
 
 func (a *Audit) tally(category string, id stream.ID) *tally {
@@ -121,6 +124,21 @@ func (a *Audit) tally(category string, id stream.ID) *tally {
 		a.tallies[k] = t
 	}
 	return t
+}
+
+// named says where streams come from, as far as somebody knows.
+func (a *Audit) named(s books.Sources) {
+	for id, of := range s {
+		if _, known := a.sources[id]; !known {
+			a.sources[id] = of
+		}
+	}
+}
+
+// source is where a stream comes from, as its sender tells; else the path of an input whose state was given.
+func (a *Audit) source(k key) (host, path string) {
+	s := a.sources[k.id]
+	return s.Host, cmp.Or(s.Path, a.tallies[k].path)
 }
 
 // place is that of the collector that is read.

@@ -113,6 +113,7 @@ func (c *collector) state() error {
 	for name, bad := range held.Bad {
 		c.damaged(filepath.Join(c.State, name), bad)
 	}
+	c.named(held.Sources)
 	c.told = len(held.Files) > 0
 	for i := range held.Files {
 		f := &held.Files[i]

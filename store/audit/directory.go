@@ -58,6 +58,7 @@ func (c *collector) directory(path string) error {
 	for i := range files {
 		f := &files[i]
 		of(filepath.Base(path), f.Spans)
+		c.named(f.Sources)
 		st, there := states[f.Name]
 		delete(states, f.Name)
 		key := filepath.Join(absolute(path), f.Name)

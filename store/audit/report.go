@@ -30,6 +30,7 @@ const Unnumbered = "unnumbered"
 
 // Stream is what was found of a stream in a category.
 type Stream struct {
+	Host         string `json:"host,omitempty"` // where it comes from, as its sender tells
 	Path         string `json:"path,omitempty"`
 	Next         int64  `json:"next,omitempty"`         // behind the highest number known
 	Acknowledged int64  `json:"acknowledged,omitempty"` // to the forwarder whose state was given
@@ -89,7 +90,8 @@ type Finding struct {
 	Fault       bool       `json:"fault"` // it makes the audit fail
 	Category    string     `json:"category,omitempty"`
 	Stream      string     `json:"stream,omitempty"`
-	Path        string     `json:"path,omitempty"` // of the input
+	Host        string     `json:"host,omitempty"` // where the stream comes from, as its sender tells
+	Path        string     `json:"path,omitempty"`
 	Entries     int64      `json:"entries,omitempty"`
 	Numbers     string     `json:"numbers,omitempty"` // as in 3400-4599,5000
 	Since       *time.Time `json:"hour,omitempty"`    // the first hour concerned
