@@ -64,7 +64,7 @@ func TestCheckUsage(t *testing.T) {
 		"check --print -- collect --dir x y":        `"y" is one argument too many`,
 		"check --print -- forward --to h:1 a=/x":    "--state DIR is missing",
 		"check --print -- forward --state s a=/x":   "--to HOST:PORT is missing",
-		"check --print -- forward --to h --state s": "want HOST:PORT",
+		"check --print -- forward --to h:x:y --state s": "want HOST:PORT",
 		"check --print -- pipe --to h:1":            "pipe needs one CATEGORY",
 	} {
 		r := inkwell(t, nil, strings.Fields(args)...)

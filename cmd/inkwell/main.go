@@ -66,6 +66,11 @@ type app struct {
 // main runs one command line, until ctx ends, and returns the exit code.
 func (a *app) main(ctx context.Context, args []string) int {
 	root := a.root()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	if cmd, err := mistyped(root, args); err != nil {
+		return a.finish(cmd, err)
+	}
 	root.SetArgs(args)
 	failed, err := root.ExecuteContextC(ctx)
 	return a.finish(failed, err)
