@@ -34,8 +34,7 @@ type configured struct {
 	tolerant bool   // a file with mistakes is served as far as it goes
 }
 
-// load reads the configuration. One that cannot be read is none, which is told by its status: the original goes on to serve then, and
-// can be given a better one by a reload.
+// load reads the configuration. One that cannot be read is none, which is told by its status: a reload refuses it.
 func (s *configured) load() *config.Config {
 	if s.file == "" {
 		return config.Load("flags", []byte(s.text))
@@ -50,6 +49,11 @@ func (s *configured) load() *config.Config {
 
 // runCollect serves what s describes until a signal or a peer ends it.
 func (a *app) runCollect(parent context.Context, s *configured) error {
+	if s.file != "" {
+		if _, err := os.ReadFile(s.file); err != nil {
+			return fmt.Errorf("read configuration: %w (name the file with -c FILE)", err)
+		}
+	}
 	c := s.load()
 	acc, err := a.account(cmp.Or(s.user, c.User))
 	if err != nil {
@@ -84,6 +88,9 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		dirs = append(dirs, fileDirs(st.Sink)...)
 	}
 	if err := acc.make(dirs...); err != nil {
+		return err
+	}
+	if err := acc.makeSocketDirs(s.listen(c, port)); err != nil {
 		return err
 	}
 	state = journalOf(state, s.formerState(c, state, port), log)
