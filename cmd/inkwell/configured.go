@@ -36,25 +36,28 @@ type configured struct {
 
 // load reads the configuration. One that cannot be read is none, which is told by its status: a reload refuses it.
 func (s *configured) load() *config.Config {
-	if s.file == "" {
-		return config.Load("flags", []byte(s.text))
-	}
-	data, err := os.ReadFile(s.file)
-	c := config.Load(s.file, data)
+	c, err := s.read()
 	if err != nil {
 		c.Status = "No stores configured successfully: " + err.Error()
 	}
 	return c
 }
 
+// read reads the configuration; the error is of its file.
+func (s *configured) read() (*config.Config, error) {
+	if s.file == "" {
+		return config.Load("flags", []byte(s.text)), nil
+	}
+	data, err := os.ReadFile(s.file)
+	return config.Load(s.file, data), err
+}
+
 // runCollect serves what s describes until a signal or a peer ends it.
 func (a *app) runCollect(parent context.Context, s *configured) error {
-	if s.file != "" {
-		if _, err := os.ReadFile(s.file); err != nil {
-			return fmt.Errorf("read configuration: %w (name the file with -c FILE)", err)
-		}
+	c, err := s.read()
+	if err != nil {
+		return fmt.Errorf("read configuration: %w (name the file with -c FILE)", err)
 	}
-	c := s.load()
 	acc, err := a.account(cmp.Or(s.user, c.User))
 	if err != nil {
 		return err
