@@ -2,18 +2,16 @@ package inflate
 
 import "encoding/binary"
 
-// fast decodes while at least 32 bytes of input are left and slack bytes of room. end says that the block ended.
+// fast decodes while at least 32 bytes of input are left and Room bytes of room. end says that the block ended.
 //
 // A refill gives at least 56 bits: two literals of the first table (22), and a length with its extra bits (20); then
 // another one a distance with its own (28).
 func (d *Decoder) fast() (end bool, err error) {
 	src, pos, bits, left := d.src, d.pos, d.bits, uint(d.left)
 	out, at := d.out[:cap(d.out)], len(d.out)
-	stop := min(cap(d.out), d.most) - slack
+	stop := min(cap(d.out), d.most) - Room
 	for pos+32 <= len(src) && at <= stop {
-		bits |= binary.LittleEndian.Uint64(src[pos:]) << (left & 63)
-		pos += int((63 - left) >> 3)
-		left |= 56
+		pos, bits, left = refilled(src, pos, bits, left)
 		e := d.litlen[bits&(1<<litlenBits-1)]
 		if e&isLiteral != 0 {
 			bits, left = bits>>(e&31), left-uint(e&31)
@@ -47,9 +45,7 @@ func (d *Decoder) fast() (end bool, err error) {
 		length := int(e>>16&0x1ff) + int(bits&(1<<extra-1))
 		bits, left = bits>>extra, left-extra
 
-		bits |= binary.LittleEndian.Uint64(src[pos:]) << (left & 63)
-		pos += int((63 - left) >> 3)
-		left |= 56
+		pos, bits, left = refilled(src, pos, bits, left)
 		e = d.dist[bits&(1<<distBits-1)]
 		if e&isSub != 0 {
 			bits, left = bits>>distBits, left-distBits
@@ -69,6 +65,12 @@ func (d *Decoder) fast() (end bool, err error) {
 	d.pos, d.left, d.bits = pos, int(left), bits&(1<<(left&63)-1)
 	d.out = d.out[:at]
 	return end, err
+}
+
+// refilled gathers bits, of which there are at least 56 then.
+func refilled(src []byte, pos int, bits uint64, left uint) (int, uint64, uint) {
+	bits |= binary.LittleEndian.Uint64(src[pos:]) << (left & 63)
+	return pos + int((63-left)>>3), bits, left | 56
 }
 
 // copyMatch copies bytes that stand so far before, and up to 15 bytes of nonsense behind them: out has the room.

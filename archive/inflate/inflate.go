@@ -43,15 +43,18 @@ type Decoder struct {
 	history int // where the output begins that matches may refer to
 }
 
-// slack is how much room the fast loop wants behind what it writes: a match of 258 bytes, copied eight bytes at a time,
-// and two literals.
-const slack = 258 + 2 + 16
+// Room is how much capacity Decode wants behind what it writes: a match of 258 bytes, copied eight bytes at a time, and
+// two literals. Output that is allocated with its size and Room is never moved.
+const Room = 258 + 2 + 16
 
 // Result is how a call of Decode ended.
 type Result struct {
 	Out   []byte // dst with the output behind it
 	Used  int    // bytes of src that were consumed
 	Final bool   // the last block was the stream's last one
+	// Whole is how much of src is blocks that are whole and end on a byte, and WholeOut the length of Out behind them:
+	// what is good after an error.
+	Whole, WholeOut int
 }
 
 // Decode appends to dst what src holds, at most so many bytes. It ends behind the stream's last block, or between two
@@ -60,18 +63,19 @@ func (d *Decoder) Decode(dst, src []byte, history, most int) (Result, error) {
 	d.src, d.pos, d.bits, d.left = src, 0, 0, 0
 	d.out, d.history, d.most = dst, history, len(dst)+most
 	defer func() { d.src, d.out = nil, nil }()
-	for {
+	r := Result{WholeOut: len(dst)}
+	var err error
+	for err == nil && !r.Final {
+		if d.left&7 == 0 {
+			r.Whole, r.WholeOut = d.used(), len(d.out)
+		}
 		if d.left == 0 && d.pos == len(d.src) {
-			return Result{Out: d.out, Used: d.pos}, nil
+			break
 		}
-		final, err := d.block()
-		if err != nil {
-			return Result{Out: d.out, Used: d.used()}, err
-		}
-		if final {
-			return Result{Out: d.out, Used: d.used(), Final: true}, nil
-		}
+		r.Final, err = d.block()
 	}
+	r.Out, r.Used = d.out, d.used()
+	return r, err
 }
 
 // used is how many bytes are consumed, one that is begun included.
@@ -162,14 +166,14 @@ func (d *Decoder) stored() error {
 func (d *Decoder) symbols() error {
 	for {
 		if len(d.src)-d.pos >= 32 {
-			if cap(d.out)-len(d.out) < slack && len(d.out)+slack <= d.most {
+			if cap(d.out)-len(d.out) < Room && len(d.out)+Room <= d.most {
 				d.grow()
 			}
 			end, err := d.fast()
 			if end || err != nil {
 				return err
 			}
-			if len(d.src)-d.pos >= 32 && len(d.out)+slack <= d.most {
+			if len(d.src)-d.pos >= 32 && len(d.out)+Room <= d.most {
 				continue // it ended for want of room
 			}
 		}
@@ -181,7 +185,7 @@ func (d *Decoder) symbols() error {
 
 // grow makes room: twice of what there is, within what may be.
 func (d *Decoder) grow() {
-	d.out = slices.Grow(d.out, min(max(2*len(d.out), 64<<10), d.most+slack-len(d.out)))
+	d.out = slices.Grow(d.out, min(max(2*len(d.out), 64<<10), d.most+Room-len(d.out)))
 }
 
 // careful decodes one literal or match.
