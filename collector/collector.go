@@ -32,6 +32,7 @@ type Options struct {
 	Listen    []string              // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463. No store may send there
 	TLS       rpc.TLSFiles          // for those with tls://; with a CA every client needs a certificate
 	Load      func() *config.Config // reads the configuration, at the start and at each reload
+	Fixed     bool                  // what Load reads never changes, as that of flags: a reload is refused
 	StateDir  string                // journal and checkpoint
 	StateRoot string                // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
 	Limits    Limits
@@ -102,7 +103,7 @@ func Open(o Options) (_ *Collector, err error) {
 	}
 	c.gate.to = c.intake
 	c.control = newControl(c.intake, o.Stats, o.Version)
-	c.control.gate = c.gate
+	c.control.gate, c.control.fixed = c.gate, o.Fixed
 	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
 	return c, nil
 }
