@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"inkwell/internal/conf"
+	"inkwell/internal/status"
 )
 
 // logging is where the program's own log goes: standard error, or a file that is rotated.
@@ -17,6 +18,7 @@ type logging struct {
 	format logFormat
 	path   string
 	file   *logFile // nil = standard error
+	events status.Events
 }
 
 // logFormat is what a line of the log looks like.
@@ -60,10 +62,11 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 		l.file, to = f, f
 	}
 	options := &slog.HandlerOptions{Level: l.level}
+	var handler slog.Handler = slog.NewTextHandler(to, options)
 	if l.format == jsonLog {
-		return slog.New(slog.NewJSONHandler(to, options)), nil
+		handler = slog.NewJSONHandler(to, options)
 	}
-	return slog.New(slog.NewTextHandler(to, options)), nil
+	return slog.New(l.events.Handler(handler)), nil
 }
 
 // openFor is open for a process that becomes another account: a log file that it makes is the account's.
