@@ -28,7 +28,7 @@ type HopDetail struct {
 	Address   string     `json:"address"`
 	Connected *time.Time `json:"connected_since,omitempty"`
 	Down      *time.Time `json:"down_since,omitempty"` // since when calls to it fail
-	Inkwell   bool       `json:"inkwell"` // it has shown that it is one
+	Inkwell   bool       `json:"inkwell"`              // it has shown that it is one
 	LastError string     `json:"last_error,omitempty"`
 	Failed    *time.Time `json:"last_error_at,omitempty"`
 }

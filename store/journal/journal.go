@@ -89,7 +89,7 @@ type Journal struct {
 	saver *saver
 	gate  sync.RWMutex // Appends hold it for reading
 
-	ages    ages
+	ages ages
 
 	reserve store.Reserve
 	loads   sync.Pool // *load
