@@ -18,6 +18,7 @@ type logging struct {
 	format logFormat
 	path   string
 	file   *logFile // nil = standard error
+	dress  dress    // of standard error
 	events status.Events
 }
 
@@ -61,12 +62,20 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 		}
 		l.file, to = f, f
 	}
-	options := &slog.HandlerOptions{Level: l.level}
-	var handler slog.Handler = slog.NewTextHandler(to, options)
-	if l.format == jsonLog {
-		handler = slog.NewJSONHandler(to, options)
+	if l.dress == nil || l.file != nil {
+		return slog.New(l.events.Handler(l.handler(to))), nil
 	}
-	return slog.New(l.events.Handler(handler)), nil
+	lines := &dressedLines{w: to, d: l.dress}
+	return slog.New(l.events.Handler(dressedHandler{l.handler(lines), lines})), nil
+}
+
+// handler writes lines of the format.
+func (l *logging) handler(to io.Writer) slog.Handler {
+	options := &slog.HandlerOptions{Level: l.level}
+	if l.format == jsonLog {
+		return slog.NewJSONHandler(to, options)
+	}
+	return slog.NewTextHandler(to, options)
 }
 
 // openFor is open for a process that becomes another account: a log file that it makes is the account's.
