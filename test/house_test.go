@@ -37,6 +37,7 @@ var edges = map[string][]string{
 	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
+	"store/depot":              {"store/books", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},
