@@ -89,17 +89,46 @@ func encryption(q url.Values) (encrypt.ServerSide, error) {
 	}
 }
 
-// Put implements Depot.
+// lookFirst is the size from which on it is looked whether a name is taken before the bytes are sent for nothing.
+const lookFirst = 8 << 20
+
+// Put implements Depot. Whenever it fails, it looks what is there: the answer may have been lost, and a server that
+// refuses a large object can close the connection while that is sent, so that its answer is never seen.
 func (b *bucket) Put(ctx context.Context, name string, data *io.SectionReader) error {
+	if data.Size() > lookFirst {
+		if done, err := b.there(ctx, name, data); done || err != nil {
+			return err
+		}
+	}
 	put := b.whole
 	if data.Size() > b.single {
 		put = b.inParts
 	}
-	err := b.explain("put", name, put(ctx, b.prefix+name, data))
-	if isStatus(err, http.StatusPreconditionFailed) { // perhaps by an attempt whose answer was lost
-		_, err = same(ctx, b, name, data)
+	err := put(ctx, b.prefix+name, data)
+	if err == nil {
+		return nil
 	}
-	return err
+	switch done, look := b.there(ctx, name, data); {
+	case done:
+		return nil
+	case errors.Is(look, ErrTaken):
+		return look
+	}
+	return b.explain("put", name, err)
+}
+
+// there says whether name has these bytes; other bytes are an error.
+func (b *bucket) there(ctx context.Context, name string, data *io.SectionReader) (bool, error) {
+	info, err := b.core.Client.StatObject(ctx, b.name, b.prefix+name, minio.StatObjectOptions{})
+	switch {
+	case isStatus(err, http.StatusNotFound) && minio.ToErrorResponse(err).Code != "NoSuchBucket":
+		return false, nil
+	case err != nil:
+		return false, b.explain("look for", name, err)
+	case info.Size != data.Size():
+		return false, taken("s3://"+path.Join(b.name, b.prefix), name)
+	}
+	return same(ctx, b, name, data)
 }
 
 // Open implements Depot.
@@ -184,11 +213,24 @@ func (b *bucket) explain(doing, name string, err error) error {
 		return &fs.PathError{Op: doing, Path: "s3://" + path.Join(b.name, b.prefix, name), Err: fs.ErrNotExist}
 	}
 	cure := cures[answer.Code]
-	if cure == "" && answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusTooManyRequests {
+	if answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusTooManyRequests {
 		cure = cures["SlowDown"]
 	}
-	if cure != "" {
-		cure = " (" + cure + ")"
+	what := err.Error()
+	if answer.StatusCode != 0 {
+		what = fmt.Sprintf("HTTP %d %s: %s", answer.StatusCode, answer.Code, answer.Message)
 	}
-	return fmt.Errorf("%s s3://%s%s: %w%s", doing, path.Join(b.name, b.prefix), "/"+name, err, cure)
+	if cure != "" {
+		what += " (" + cure + ")"
+	}
+	return &refusal{fmt.Sprintf("%s s3://%s: %s", doing, path.Join(b.name, b.prefix, name), what), err}
 }
+
+// refusal is an error of the library in words that say more.
+type refusal struct {
+	text string
+	err  error
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.err }
