@@ -17,6 +17,7 @@ type logging struct {
 	format logFormat
 	path   string
 	file   *logFile // nil = standard error
+	dress  dress    // of standard error
 }
 
 // logFormat is what a line of the log looks like.
@@ -59,11 +60,20 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 		}
 		l.file, to = f, f
 	}
+	if l.dress == nil || l.file != nil {
+		return slog.New(l.handler(to)), nil
+	}
+	lines := &dressedLines{w: to, d: l.dress}
+	return slog.New(dressedHandler{l.handler(lines), lines}), nil
+}
+
+// handler writes lines of the format.
+func (l *logging) handler(to io.Writer) slog.Handler {
 	options := &slog.HandlerOptions{Level: l.level}
 	if l.format == jsonLog {
-		return slog.New(slog.NewJSONHandler(to, options)), nil
+		return slog.NewJSONHandler(to, options)
 	}
-	return slog.New(slog.NewTextHandler(to, options)), nil
+	return slog.NewTextHandler(to, options)
 }
 
 // openFor is open for a process that becomes another account: a log file that it makes is the account's.
