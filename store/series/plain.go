@@ -174,6 +174,11 @@ func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 		return f.fail("File write error", err)
 	}
 	f.gather = f.gather[:0]
+	if f.full() { // it was when it was opened: as in the original, it ends before the first message
+		if err := f.rotate(); err != nil {
+			return f.fail("File open error", err)
+		}
+	}
 	f.recorder.hour = f.o.Now().Unix() / 3600
 	events := int64(0)
 	for c := b.Cursor(); c.Next(); {
