@@ -101,6 +101,14 @@ func (c *Collector) Counter(tb testing.TB, name string) int64 {
 	return n
 }
 
+// Distinct is how many entries the collector has taken since it started, those that came again counted once. Behind a
+// sender that was killed "received good" says more, and soon.
+func (c *Collector) Distinct(tb testing.TB) int {
+	tb.Helper()
+	n := c.Counter(tb, "received good")
+	return int(n - c.Counter(tb, "duplicates")) // in this order: what is counted as received is counted as a duplicate before
+}
+
 // Received waits until the collector has taken n entries since it started. If they stop to come the test has failed, but goes on, to
 // say which ones are missing.
 func (c *Collector) Received(tb testing.TB, n int) {
