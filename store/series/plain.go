@@ -252,7 +252,7 @@ var errBroken = errors.New("an earlier write or fsync failed")
 // fail makes err the end of f.
 func (f *Plain) fail(text string, err error) error {
 	f.broken = true
-	return errors.Join(&store.StatusError{Text: text, Err: err}, store.ErrBroken)
+	return store.Broken(&store.StatusError{Text: text, Err: err})
 }
 
 // Urgent says that a file which was begun waits for Mark and Publish, to have its name, or that there is much to be

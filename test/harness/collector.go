@@ -73,14 +73,19 @@ func (c *Collector) Listening(tb testing.TB) {
 		if c.Ended() {
 			tb.Fatalf("%s has ended\n%s", c, c.Stderr())
 		}
-		s, err := DialScribe(c.Addr)
-		if err != nil {
-			return false
-		}
-		defer s.Close()
-		_, err = s.Counter("scribe_overall:received good")
-		return err == nil
+		return c.Answers()
 	})
+}
+
+// Answers says whether the collector answers calls.
+func (c *Collector) Answers() bool {
+	s, err := DialScribe(c.Addr)
+	if err != nil {
+		return false
+	}
+	defer s.Close()
+	_, err = s.Counter("scribe_overall:received good")
+	return err == nil
 }
 
 // Counter asks for a counter, one of all entries if no category is given.
