@@ -110,6 +110,7 @@ func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Siz
 // filter leaves in p.kept the entries of b that may come in, with their numbers, and says how many of those that are allowed are too long.
 func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	p.kept.Reset()
+	p.kept.ShareNamings(b)
 	p.dropped = p.dropped[:0]
 	cur := b.Cursor()
 	for i, r := range p.runs {

@@ -175,6 +175,7 @@ func (i *intake) full(v *visit) *journal.Outlet {
 // filter leaves in v.homed the entries of b that have a store, with their numbers, and in v.dropped the others.
 func (v *visit) filter(b *proto.Batch) {
 	v.homed.Reset()
+	v.homed.ShareNamings(b)
 	v.dropped = v.dropped[:0]
 	for k, r := range v.runs {
 		t := v.targets[k]

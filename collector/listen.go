@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 )
 
@@ -68,7 +69,11 @@ const maxSocketPath = 107
 // ours, whom rules are there for, could not pass.
 func listen(a rpc.Address) (net.Listener, error) {
 	if a.Network == "unix" {
-		if err := clearSocket(a.Text); err != nil {
+		_, err := faultfs.MakeSocketDir(a.Text)
+		if err == nil {
+			err = clearSocket(a.Text)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("listen on unix:%s: %w", a.Text, err)
 		}
 	}

@@ -17,6 +17,8 @@ type Batch struct {
 	data    []byte // canonical, checked on the way in
 	count   int
 	spans   []Span
+	namings []byte // the sources that came with a call, encoded; aliases its frame
+	report  []byte // of the sender, likewise
 	covered int    // entries that the spans are about
 	aliased bool   // data is somebody else's
 	memory  []byte // b's own, while data is not
@@ -124,6 +126,7 @@ func (b *Batch) checkSpans() error {
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
 	b.spans, b.covered, b.runs, b.blind = b.spans[:0], 0, b.runs[:0], true
+	b.namings, b.report = nil, nil
 }
 
 // CheckEntries is SetEntries for bytes that may be anything: it leaves b empty and says why if they are not canonical.
@@ -159,6 +162,9 @@ func (b *Batch) Entries() []byte { return b.data }
 // Spans returns the spans, valid until the batch is changed.
 func (b *Batch) Spans() []Span { return b.spans }
 
+// Report is what the sender told of itself with the call, nil if it told nothing. It aliases the call's frame.
+func (b *Batch) Report() []byte { return b.report }
+
 // Count is the number of entries.
 func (b *Batch) Count() int { return b.count }
 
@@ -171,5 +177,5 @@ func (b *Batch) Reset() {
 		b.data, b.memory, b.aliased = b.memory, nil, false
 	}
 	b.data, b.count, b.spans, b.covered = b.data[:0], 0, b.spans[:0], 0
-	b.runs, b.blind = b.runs[:0], false
+	b.runs, b.blind, b.namings, b.report = b.runs[:0], false, nil, nil
 }

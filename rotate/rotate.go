@@ -66,11 +66,13 @@ type State struct {
 	Open   *Mark    `json:"open,omitempty"`   // nil: no file is open
 	Sealed []string `json:"sealed,omitempty"` // final names of files that are finished and durable but perhaps not published
 	Newest string   `json:"newest,omitempty"` // final name of the file that was begun last, also when it is gone; "" = not known
+	Dir    string   `json:"dir,omitempty"`    // which directory it was, as faultfs.Dir.Identity tells; "" = not known
 }
 
 // Series is one series of files. It is not safe for concurrent use.
 type Series struct {
 	dir        *faultfs.Dir
+	identity   string // of dir
 	o          Options
 	cur        *file    // nil: none is open
 	sealed     []sealed // finished and durable, under their hidden names
@@ -80,7 +82,8 @@ type Series struct {
 	linked     string   // where the link points to, "" if that is not known
 	noLink     bool     // the link could not be made the last time
 	lost       *LostError
-	broken     error // an fsync failed: nothing more is believed of the files
+	placed     Placed // of the last block
+	broken     error  // an fsync failed: nothing more is believed of the files
 }
 
 // ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the
@@ -130,6 +133,7 @@ func (s *Series) Write(b Block) error {
 		}
 		return err
 	}
+	s.placed = Placed{Offset: s.cur.Bytes - int64(len(b.data)), Length: int64(len(b.data)), Sum: b.crc}
 	killpoint.Reach("rotate.block.written")
 	if begun {
 		s.newest, s.newestName = known(s.o.Base, s.cur.File)
@@ -204,7 +208,7 @@ func (s *Series) Sync() (State, error) {
 	if err := s.standing(); err != nil {
 		return State{}, s.breakdown("sync", s.o.Base, err)
 	}
-	st := State{Newest: s.newestName}
+	st := State{Newest: s.newestName, Dir: s.identity}
 	for _, f := range s.sealed {
 		st.Sealed = append(st.Sealed, f.name)
 	}
@@ -264,6 +268,15 @@ func (s *Series) Raw() int64 {
 	}
 	return s.cur.Raw
 }
+
+// Placed is where a block stands in the open file.
+type Placed struct {
+	Offset, Length int64
+	Sum            uint32 // CRC-32 of the chunk; gzip only, else 0
+}
+
+// Newest is where the block stands that was written last.
+func (s *Series) Newest() Placed { return s.placed }
 
 // Idle says whether there is neither an open file nor one that has to be published.
 func (s *Series) Idle() bool { return s.cur == nil && len(s.sealed) == 0 }

@@ -20,10 +20,11 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
+	"archive/inflate":          {},
 	"cmd/inkwell":              {"internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
-	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "store/tree"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "store/tree"},
 	"forwarder/ctl":            {"internal/faultfs", "internal/rpc", "internal/stats", "proto", "proto/gen/fb303"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {"forwarder/category"},
@@ -34,9 +35,10 @@ var edges = map[string][]string{
 	"forwarder/syslog":         {"forwarder/category", "forwarder/feed", "store/stream", "internal/faultfs", "internal/stats"},
 	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
-	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/index":              {"internal/faultfs"},
+	"store/series":             {"store", "store/index", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
-	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
+	"store/books":              {"store", "store/index", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},

@@ -54,18 +54,18 @@ func TestCheck(t *testing.T) {
 
 func TestCheckUsage(t *testing.T) {
 	for args, want := range map[string]string{
-		"check":                                     "FILE is missing",
-		"check a b":                                 `"b" is one argument too many`,
-		"check --prnt a":                            "--prnt",
-		"check --print --":                          "COMMAND is missing",
-		"check --print -- cat x":                    `"cat" has no configuration`,
-		"check --print -- collect":                  "--dir DIR is missing",
-		"check --print -- collect --dir":            "--dir",
-		"check --print -- collect --dir x y":        `"y" is one argument too many`,
-		"check --print -- forward --to h:1 a=/x":    "--state DIR is missing",
-		"check --print -- forward --state s a=/x":   "--to HOST:PORT is missing",
-		"check --print -- forward --to h --state s": "want HOST:PORT",
-		"check --print -- pipe --to h:1":            "pipe needs one CATEGORY",
+		"check":                                         "FILE is missing",
+		"check a b":                                     `"b" is one argument too many`,
+		"check --prnt a":                                "--prnt",
+		"check --print --":                              "COMMAND is missing",
+		"check --print -- cat x":                        `"cat" has no configuration`,
+		"check --print -- collect":                      "--dir DIR is missing",
+		"check --print -- collect --dir":                "--dir",
+		"check --print -- collect --dir x y":            `"y" is one argument too many`,
+		"check --print -- forward --to h:1 a=/x":        "--state DIR is missing",
+		"check --print -- forward --state s a=/x":       "--to HOST:PORT is missing",
+		"check --print -- forward --to h:x:y --state s": "want HOST:PORT",
+		"check --print -- pipe --to h:1":                "pipe needs one CATEGORY",
 	} {
 		r := inkwell(t, nil, strings.Fields(args)...)
 		if r.code != exitUsage || !strings.Contains(r.stderr, want) || r.stdout != "" {
@@ -101,7 +101,7 @@ type=file
 file_path=/x
 sub_directory=s
 rotate_period=daily
-add_newlines=1
+add_newlines=always
 write_stats=yes
 </store>
 <store>

@@ -18,6 +18,7 @@ type logging struct {
 	format logFormat
 	path   string
 	file   *logFile // nil = standard error
+	dress  dress    // of standard error
 }
 
 // logFormat is what a line of the log looks like.
@@ -60,11 +61,20 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 		}
 		l.file, to = f, f
 	}
+	if l.dress == nil || l.file != nil {
+		return slog.New(l.handler(to)), nil
+	}
+	lines := &dressedLines{w: to, d: l.dress}
+	return slog.New(dressedHandler{l.handler(lines), lines}), nil
+}
+
+// handler writes lines of the format.
+func (l *logging) handler(to io.Writer) slog.Handler {
 	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: oneLine}
 	if l.format == jsonLog {
-		return slog.New(slog.NewJSONHandler(to, options)), nil
+		return slog.NewJSONHandler(to, options)
 	}
-	return slog.New(slog.NewTextHandler(to, options)), nil
+	return slog.NewTextHandler(to, options)
 }
 
 // oneLine has an error that is made of several be told as "one; the other": errors.Join puts a newline between them,

@@ -23,7 +23,9 @@ type ClientOptions struct {
 	DialTimeout time.Duration // the TLS handshake included; 0 = 5 s
 	Timeout     time.Duration // of a call, from its first byte to its reply; 0 = 30 s
 	MaxReply    int           // bytes; 0 = 64 KiB
-	TLS         *Credentials  // for tls:// addresses; nil = no certificate, and the system's authorities
+	// Source says where a stream comes from, which the peer is told once; nil = nothing is known.
+	Source func(stream [16]byte) (proto.Source, bool)
+	TLS    *Credentials // for tls:// addresses; nil = no certificate, and the system's authorities
 }
 
 // Client sends Log calls over one connection, one at a time. Not safe for concurrent use.
@@ -38,6 +40,7 @@ type Client struct {
 	inkwell bool // and said that it is an Inkwell
 	refused int  // entries of the last call that it threw away, as it said
 
+	naming     naming
 	head, tail []byte
 	spans      []proto.Span
 	parts      [][]byte    // of the frame
@@ -58,6 +61,7 @@ func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{o: o, addr: addr, nc: nc, reply: make([]byte, 256)}
+	c.naming = naming{source: o.Source, told: make(map[[16]byte]bool)}
 	if _, secure := nc.(*tls.Conn); secure {
 		c.out = bufio.NewWriterSize(nc, records)
 	}
@@ -145,7 +149,8 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	}
 	c.seqID++
 	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
-	c.tail = proto.AppendLogTrailer(c.tail[:0], c.spans)
+	c.naming.begin(c.spans)
+	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count})
 	size += len(c.head) - 4 + len(c.tail)
 	if size > maxCall {
 		return fmt.Errorf("a call of %d bytes, the limit is %d", size, maxCall)
@@ -169,9 +174,6 @@ func cleanRefusal(err error) {
 	}
 }
 
-// tlsAlert is what the first two bytes of a TLS alert are, read as the upper ones of a frame's length.
-const tlsAlert = 0x1503
-
 // answer waits for the reply to the call that was sent.
 func (c *Client) answer() (proto.ResultCode, error) {
 	have, err := io.ReadAtLeast(c.nc, c.reply, 4)
@@ -179,8 +181,8 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		return 0, fmt.Errorf("wait for the reply: %w", err)
 	}
 	n := int(int32(binary.BigEndian.Uint32(c.reply)))
-	if n>>16 == tlsAlert && c.out == nil {
-		return 0, errors.New("the peer speaks TLS: write tls:// before the address")
+	if speaksTLS(c.reply) && c.out == nil {
+		return 0, errSpeaksTLS
 	}
 	switch {
 	case n <= 0 || n > c.o.MaxReply:
@@ -207,6 +209,7 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		cleanRefusal(err)
 	} else if len(c.spans) > 0 {
 		c.asked, c.inkwell, c.refused = true, reply.Inkwell, reply.Refused
+		c.naming.end(reply.Code == proto.OK, reply.Inkwell)
 	}
 	return reply.Code, err
 }

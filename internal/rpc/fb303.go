@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"time"
@@ -49,6 +50,9 @@ func question(ctx context.Context, addr string, limit int32, o dialOptions) (*th
 	nc, err := connect(ctx, addr, o)
 	if err != nil {
 		return nil, nil, err
+	}
+	if _, secure := nc.(*tls.Conn); !secure {
+		nc = &plainAnswers{Conn: nc}
 	}
 	client, closer := asking(bounded{nc, by}, limit, o.timeout)
 	return client, closer, nil

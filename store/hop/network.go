@@ -36,8 +36,10 @@ type NetworkOptions struct {
 	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER
 	// before it has cost much.
 	Probe       bool
-	IgnoreError bool         // failing to connect, to send or to get an answer is nothing that a status should tell
-	Logger      *slog.Logger // nil = discard
+	IgnoreError bool // failing to connect, to send or to get an answer is nothing that a status should tell
+	// Source says where a stream comes from, which an Inkwell is told; nil = nothing is known.
+	Source func(stream [16]byte) (proto.Source, bool)
+	Logger *slog.Logger // nil = discard
 	// Stats counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"; nil = own.
 	Stats *stats.Set
 }
@@ -116,7 +118,8 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 		smaller: o.Stats.Overall("calls made smaller"),
 		refused: o.Stats.Overall(Thrown),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
-		link:    newLink(o, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials}),
+		link: newLink(o, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials,
+			Source: o.Source}),
 	}
 	n.next = n.link.capacity(0).next
 	return n, nil

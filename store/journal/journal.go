@@ -93,6 +93,7 @@ type Journal struct {
 	loads   sync.Pool // *load
 	streams *stream.Table
 	lanes   *stream.Lanes
+	names   *stream.Names
 
 	mu  sync.Mutex
 	run *run // of the configuration in use; nil between two
@@ -154,6 +155,9 @@ func Open(o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open table of streams: %w", err)
 	}
+	if j.names, err = stream.OpenNames(j.state, o.StreamTTL, o.Logger); err != nil {
+		return nil, fmt.Errorf("open the sources of streams: %w", err)
+	}
 	if err := j.streams.Recover(j.spool, saved.Drained); err != nil {
 		return nil, fmt.Errorf("read journal in %s: %w", o.StateDir, err)
 	}
@@ -174,6 +178,7 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	j.gate.RLock()
 	defer j.gate.RUnlock()
+	j.names.Learn(b)
 	if err := j.streams.Append(ctx, b, j.write); err != nil {
 		return fmt.Errorf("%w: append to the journal in %s: %w", store.ErrTryLater, j.o.StateDir, err)
 	}
@@ -213,6 +218,9 @@ func (j *Journal) twice(id stream.ID, category string, entries int64) {
 // Own says whether a stream is one in which this journal has numbered what came without numbers.
 func (j *Journal) Own(id [16]byte) bool { return [8]byte(id[:8]) == j.lanes.Own() }
 
+// Source is where a stream comes from, as its sender told, if it did.
+func (j *Journal) Source(id [16]byte) (stream.Source, bool) { return j.names.Source(id) }
+
 // quiet runs do while no Append is in progress.
 func (j *Journal) quiet(do func() error) error {
 	j.gate.Lock()
@@ -244,6 +252,9 @@ func (j *Journal) release() error {
 	}
 	if j.streams != nil {
 		errs = append(errs, j.streams.Close())
+	}
+	if j.names != nil {
+		errs = append(errs, j.names.Close())
 	}
 	if j.lock != nil {
 		errs = append(errs, j.lock.Close())

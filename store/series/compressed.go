@@ -17,6 +17,7 @@ import (
 	"inkwell/proto"
 	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/index"
 )
 
 // CompressedOptions say what a Compressed writes where. The zero value of a field is its default.
@@ -48,6 +49,7 @@ type Compressed struct {
 	dir      *faultfs.Dir // the series closes it
 	series   *rotate.Series
 	contents contents
+	index    indexes
 	at       time.Time // the time for the series
 	maxChunk int
 	covered  rotate.State // of the last Mark
@@ -231,7 +233,22 @@ func (c *Compressed) Write(p any, since time.Time) error {
 
 // wrote notes what a block brought to the open file. Entries without bytes may have come when none is open.
 func (c *Compressed) wrote(raw int64, spans []store.Span) {
+	if len(spans) == 0 {
+		return
+	}
 	c.contents.wrote(c.series.Current(), c.series.Raw()-raw, spans, c.at.Unix())
+	c.index.wrote(c.series.Current(), c.block(raw, spans))
+}
+
+// block is how the block that was written last is known to readers.
+func (c *Compressed) block(raw int64, spans []store.Span) index.Block {
+	at := c.series.Newest()
+	b := index.Block{Offset: at.Offset, Length: at.Length, Raw: raw, Sum: at.Sum, First: c.at, Last: c.o.Now()}
+	for i := range spans {
+		b.Entries += spans[i].Count
+		b.Saw(spans[i].Stream)
+	}
+	return b
 }
 
 // Urgent says that there is much to be said at the next Mark.
@@ -304,6 +321,7 @@ func (c *Compressed) Mark(m *store.Marks) error {
 	}
 	c.covered, m.Files[c.path] = st, data
 	c.contents.mark(m, c.series.Current(), c.series.Raw())
+	c.index.save(c.dir, c.o.Logger)
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"inkwell/internal/stats"
 	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/index"
 )
 
 // compressedRun does what a queue does: it keeps the marks that were saved last, and marks the series right after it
@@ -288,7 +289,9 @@ func namesIn(t *testing.T, dir string) (names []string) {
 		t.Fatal(err)
 	}
 	for _, e := range list {
-		names = append(names, e.Name())
+		if _, isIndex := index.Of(e.Name()); !isIndex {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }
