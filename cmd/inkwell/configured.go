@@ -118,16 +118,17 @@ func limitsOf(c *config.Config) collector.Limits {
 		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 
-// mistakes are the errors of a configuration.
+// mistakes are the errors of a configuration. Its status, which repeats the first of them in the words of the original,
+// is told where there is none: the file is empty, or cannot be read.
 func mistakes(c *config.Config) error {
 	var errs []error
-	if c.Status != "" {
-		errs = append(errs, errors.New(c.Status))
-	}
 	for _, p := range c.Problems {
 		if p.Error {
 			errs = append(errs, errors.New(p.String()))
 		}
+	}
+	if len(errs) == 0 && c.Status != "" {
+		errs = append(errs, errors.New(c.Status))
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -71,11 +72,20 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 
 // handler writes lines of the format.
 func (l *logging) handler(to io.Writer) slog.Handler {
-	options := &slog.HandlerOptions{Level: l.level}
+	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: oneLine}
 	if l.format == jsonLog {
 		return slog.NewJSONHandler(to, options)
 	}
 	return slog.NewTextHandler(to, options)
+}
+
+// oneLine has an error that is made of several be told as "one; the other": errors.Join puts a newline between them,
+// which the log would show as \n.
+func oneLine(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok && strings.Contains(err.Error(), "\n") {
+		a.Value = slog.StringValue(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return a
 }
 
 // openFor is open for a process that becomes another account: a log file that it makes is the account's.

@@ -268,8 +268,7 @@ func (c *Compressed) broken(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	c.err = errors.Join(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)},
-		store.ErrBroken)
+	c.err = store.Broken(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)})
 	return c.err
 }
 
