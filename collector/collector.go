@@ -24,6 +24,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/internal/status"
 	"inkwell/store/journal"
 )
 
@@ -40,6 +41,7 @@ type Options struct {
 	Version   string       // for fb303 getVersion
 	Logger    *slog.Logger
 	Stats     *stats.Set
+	Events    *status.Events // what Logger has logged, for the status; nil = not known
 
 	tuning tuning // for tests
 }
@@ -64,6 +66,8 @@ type Collector struct {
 	listen    []string // of listeners
 	listeners []net.Listener
 	control   *control
+	secret    *rpc.Credentials // of listeners with TLS; nil = there are none
+	monitor   *status.Monitor
 }
 
 // Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
@@ -95,7 +99,7 @@ func Open(o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
-	if err := secure(c.listeners, o); err != nil {
+	if c.secret, err = secure(c.listeners, o); err != nil {
 		return nil, err
 	}
 	if c.intake, err = openIntake(&o, c.gate); err != nil {
@@ -104,6 +108,7 @@ func Open(o Options) (_ *Collector, err error) {
 	c.gate.to = c.intake
 	c.control = newControl(c.intake, o.Stats, o.Version)
 	c.control.gate, c.control.fixed = c.gate, o.Fixed
+	c.monitor = c.newMonitor(&o)
 	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
 	return c, nil
 }
@@ -121,6 +126,10 @@ func (c *Collector) Addrs() []net.Addr {
 // progress and brings what was acknowledged into finished files. It returns nil when all that was done.
 func (c *Collector) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
+	watching, unwatch := context.WithCancel(context.Background())
+	defer serving.Wait()
+	defer unwatch()
+	serving.Go(func() { c.monitor.Run(watching, c.intake.journal.Note) })
 	for _, ln := range c.listeners {
 		serving.Go(func() {
 			if err := c.server.Serve(ln); err != nil {
@@ -140,6 +149,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(context.Background(), drainGrace)
 	defer cancel()
 	err := c.server.Shutdown(grace)
+	unwatch()
 	serving.Wait()
 	c.log.Info("bringing the journal into the files", "bytes", c.intake.figures().Backlog)
 	err = errors.Join(err, c.release())

@@ -71,6 +71,15 @@ func (c *control) GetStatus(context.Context) (fb303.FbStatus, error) {
 	return status, nil
 }
 
+// ready says whether calls are taken now, and what is wrong, "" if nothing is.
+func (c *control) ready() (ready bool, trouble string) {
+	c.mu.Lock()
+	status := c.status
+	c.mu.Unlock()
+	trouble = c.to.trouble()
+	return status == alive && c.to.takes(), trouble
+}
+
 // GetStatusDetails is the trouble behind a WARNING, "" without one.
 func (c *control) GetStatusDetails(context.Context) (string, error) {
 	c.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -200,8 +201,11 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 
 // control is the way from a subcommand of ctl to a server.
 func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
-	addr := net.JoinHostPort("localhost", scribePort)
+	addr, hint := net.JoinHostPort("localhost", scribePort), ""
 	if len(args) > 0 {
+		if isDir(args[0]) && !strings.Contains(args[0], "/") {
+			hint = fmt.Sprintf(" (there is a directory of that name: for the process whose state it is write ./%s)", args[0])
+		}
 		to, err := stateSocket(args[0])
 		if err != nil {
 			return nil, usageError{err}
@@ -217,5 +221,7 @@ func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &control{out: a.stdout, server: server{addr, secret}, clean: true, reason: func(err error) { say(a.screen, "%s: %s\n", cmd.CommandPath(), printable(err.Error())) }}, nil
+	return &control{out: a.stdout, server: server{addr, secret}, clean: true, reason: func(err error) {
+		say(a.screen, "%s: %s\n", cmd.CommandPath(), printable(err.Error()+hint))
+	}}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +106,20 @@ func TestCtl(t *testing.T) {
 		if r := tool(t, 0, "", "inkwell", append([]string{"ctl"}, strings.Fields(args)...)...); r.code != 2 || !strings.Contains(r.stderr, want) {
 			t.Errorf("ctl %s: %+v, want %q", args, r, want)
 		}
+	}
+}
+
+// TestCtlOfADirectory says how a directory is named when its name was taken for that of a host.
+func TestCtlOfADirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("s0.invalid", 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "ctl", "status", "s0.invalid"); r.code != ctlFailed || !strings.Contains(r.stderr, "write ./s0.invalid") {
+		t.Errorf("%+v", r)
+	}
+	if r := inkwell(t, nil, "ctl", "status", "s1.invalid"); r.code != ctlFailed || strings.Contains(r.stderr, "write ./") {
+		t.Errorf("%+v", r)
 	}
 }
 

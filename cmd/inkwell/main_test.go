@@ -320,7 +320,7 @@ func lineFlagsOf(t *testing.T, args []string) *lineFlags {
 	t.Helper()
 	f, flags := new(lineFlags), pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(flags)
-	flags.ParseErrorsWhitelist.UnknownFlags = true
+	flags.ParseErrorsAllowlist.UnknownFlags = true
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
