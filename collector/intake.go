@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -282,17 +283,15 @@ func (i *intake) reload() error {
 	return nil
 }
 
-// flaw is why a configuration should not replace one that works, "" if it may.
+// flaw is why a configuration should not replace one that works, "" if it may. A problem says where it is and what to
+// do; the status is for what has none, as a file that cannot be read.
 func flaw(c *config.Config) string {
-	if c.Status != "" {
-		return c.Status
-	}
 	for _, p := range c.Problems {
 		if p.Error {
 			return p.String()
 		}
 	}
-	return badStore(c)
+	return cmp.Or(c.Status, badStore(c))
 }
 
 // badStore is the text of the last block that is no store, as the original tells it.
@@ -329,6 +328,15 @@ func (i *intake) trouble() string {
 		return text
 	}
 	return badPart(i.router.conf)
+}
+
+// takes says whether a call would be taken: the configuration can be used, and the journal be written and not full.
+func (i *intake) takes() bool {
+	i.mu.RLock()
+	usable := !i.closed && i.router.conf.Status == ""
+	i.mu.RUnlock()
+	bytes, _ := i.journal.Backlog()
+	return usable && i.journal.Status() == "" && bytes < i.journal.Limit()
 }
 
 func (i *intake) figures() Status {

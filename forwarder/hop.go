@@ -74,15 +74,17 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 	err = h.takeSpool()
 	if o.patient && errors.Is(err, faultfs.ErrLocked) {
 		h.awaitSpool()
-		err = nil
+		return h, nil
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
+	close(h.spooled)
 	return h, nil
 }
 
-// takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it.
+// takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it. The caller closes h.spooled
+// then.
 func (h *nextHop) takeSpool() error {
 	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log})
 	if err != nil {
@@ -101,7 +103,6 @@ func (h *nextHop) takeSpool() error {
 	}
 	h.held = to.Held
 	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
-	close(h.spooled)
 	return nil
 }
 
@@ -157,7 +158,10 @@ func (h *nextHop) drain(ctx context.Context) error {
 	h.end()
 	h.waiting.Wait()
 	if !h.hasSpool() && h.dir != nil {
-		if err := h.takeSpool(); err != nil && !errors.Is(err, faultfs.ErrLocked) {
+		err := h.takeSpool()
+		if err == nil {
+			close(h.spooled)
+		} else if !errors.Is(err, faultfs.ErrLocked) {
 			return err
 		}
 	}

@@ -159,7 +159,11 @@ func (p *Pipe) count() (Counts, error) {
 		err = fmt.Errorf("%d entries were thrown away by the next hop: none of its rules lets this sender write their category, or they are too long", c.Refused)
 	}
 	if left > 0 {
-		err = errors.Join(err, fmt.Errorf("%d entries could be neither delivered nor spooled and are lost", left))
+		lost := fmt.Errorf("%d entries could be neither delivered nor spooled and are lost", left)
+		if p.o.SpoolDir == "" {
+			lost = fmt.Errorf("%w (with --spool DIR they would wait there for the next run)", lost)
+		}
+		err = errors.Join(err, lost)
 		if p.o.SpoolDir != "" && !p.hop.hasSpool() {
 			err = fmt.Errorf("%w: spool in %s: %w", err, p.o.SpoolDir, faultfs.ErrLocked)
 		}

@@ -45,6 +45,7 @@ func run(m *testing.M) int {
 	if ink.Race {
 		bulk = []string{"--compress", "none"}
 	}
+	defer harness.ReportNotRun()
 	return m.Run()
 }
 

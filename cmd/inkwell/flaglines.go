@@ -266,8 +266,8 @@ func pipeLines(l *flagLines) error {
 
 // to reads --to, and says each address so that it means the same in a configuration.
 func (l *flagLines) to() ([]string, error) {
-	to := l.list("to")
-	if err := needTo(to); err != nil {
+	to, err := completed(l.list("to"))
+	if err != nil {
 		return nil, err
 	}
 	for i, addr := range to {

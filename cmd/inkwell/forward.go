@@ -56,7 +56,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with <tail> blocks and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
@@ -106,7 +106,7 @@ func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, 
 	if err := w.configure(f.cmd, lookup); err != nil {
 		return nil, err
 	}
-	if err := needTo(w.o.To); err != nil {
+	if w.o.To, err = completed(w.o.To); err != nil {
 		return nil, err
 	}
 	if err := needTLS(f.cmd, w.o.To, w.o.Calls.TLS); err != nil {

@@ -59,7 +59,7 @@ within a second is the first one.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
@@ -118,7 +118,8 @@ func parseDrain(s string) (time.Duration, error) {
 }
 
 func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]stateDir) error {
-	if err := needTo(o.To); err != nil {
+	var err error
+	if o.To, err = completed(o.To); err != nil {
 		return err
 	}
 	if err := needTLS(cmd, o.To, o.Calls.TLS); err != nil {

@@ -184,9 +184,6 @@ func cleanRefusal(err error) {
 	}
 }
 
-// tlsAlert is what the first two bytes of a TLS alert are, read as the upper ones of a frame's length.
-const tlsAlert = 0x1503
-
 // answer waits for the reply to the call that was sent.
 func (c *Client) answer() (proto.ResultCode, error) {
 	have, err := io.ReadAtLeast(c.nc, c.reply, 4)
@@ -194,8 +191,8 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		return 0, fmt.Errorf("wait for the reply: %w", err)
 	}
 	n := int(int32(binary.BigEndian.Uint32(c.reply)))
-	if n>>16 == tlsAlert && c.out == nil {
-		return 0, errors.New("the peer speaks TLS: write tls:// before the address")
+	if speaksTLS(c.reply) && c.out == nil {
+		return 0, errSpeaksTLS
 	}
 	switch {
 	case n <= 0 || n > c.o.MaxReply:
