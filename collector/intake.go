@@ -321,6 +321,15 @@ func (i *intake) trouble() string {
 	return badPart(i.router.conf)
 }
 
+// takes says whether a call would be taken: the configuration can be used, and the journal be written and not full.
+func (i *intake) takes() bool {
+	i.mu.RLock()
+	usable := !i.closed && i.router.conf.Status == ""
+	i.mu.RUnlock()
+	bytes, _ := i.journal.Backlog()
+	return usable && i.journal.Status() == "" && bytes < i.journal.Limit()
+}
+
 func (i *intake) figures() Status {
 	backlog, _ := i.journal.Backlog()
 	i.mu.RLock()

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"inkwell/internal/conf"
+	"inkwell/internal/status"
 )
 
 // logging is where the program's own log goes: standard error, or a file that is rotated.
@@ -19,6 +20,7 @@ type logging struct {
 	path   string
 	file   *logFile // nil = standard error
 	dress  dress    // of standard error
+	events status.Events
 }
 
 // logFormat is what a line of the log looks like.
@@ -62,10 +64,10 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 		l.file, to = f, f
 	}
 	if l.dress == nil || l.file != nil {
-		return slog.New(l.handler(to)), nil
+		return slog.New(l.events.Handler(l.handler(to))), nil
 	}
 	lines := &dressedLines{w: to, d: l.dress}
-	return slog.New(dressedHandler{l.handler(lines), lines}), nil
+	return slog.New(l.events.Handler(dressedHandler{l.handler(lines), lines})), nil
 }
 
 // handler writes lines of the format.

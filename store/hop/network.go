@@ -42,6 +42,7 @@ type NetworkOptions struct {
 	Logger *slog.Logger // nil = discard
 	// Stats counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"; nil = own.
 	Stats *stats.Set
+	Peers *Peers // gets to know the Network until it is closed; nil = nobody does
 }
 
 // Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one
@@ -122,6 +123,7 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 			Source: o.Source}),
 	}
 	n.next = n.link.capacity(0).next
+	o.Peers.add(n)
 	return n, nil
 }
 
@@ -169,6 +171,7 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 
 // Close waits for pending Appends, then closes the connection.
 func (n *Network) Close() error {
+	n.o.Peers.remove(n)
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()

@@ -89,6 +89,8 @@ type Journal struct {
 	saver *saver
 	gate  sync.RWMutex // Appends hold it for reading
 
+	ages ages
+
 	reserve store.Reserve
 	loads   sync.Pool // *load
 	streams *stream.Table
@@ -145,6 +147,11 @@ func Open(o Options) (_ *Journal, err error) {
 	}
 	acked, end := j.spool.Bounds()
 	saved.begin(acked)
+	if acked < end {
+		if written, err := spool.Oldest(dir); err == nil {
+			j.ages.note(written, acked, end)
+		}
+	}
 	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
 		// From here on a journal without a checkpoint is one of before.
 		if err := saved.save(j.state); err != nil {
@@ -166,7 +173,7 @@ func Open(o Options) (_ *Journal, err error) {
 	j.saver = newSaver(j, saved)
 	o.Stats.Gauge(stats.Overall+":journal bytes", func() int64 { b, _ := j.spool.Backlog(); return b })
 	o.Stats.Gauge(stats.Overall+":journal entries", func() int64 { _, n := j.spool.Backlog(); return n })
-	o.Stats.Gauge(stats.Overall+":pending bytes", j.pending)
+	o.Stats.Gauge(stats.Overall+":pending bytes", j.Pending)
 	return j, nil
 }
 
@@ -234,8 +241,11 @@ func (j *Journal) Backlog() (bytes, entries int64) { return j.spool.Backlog() }
 // Status is what is wrong with the journal itself, "" if nothing is.
 func (j *Journal) Status() string { return j.saver.health.Status() }
 
-// pending is the bytes of entries that are in memory on their way to outlets.
-func (j *Journal) pending() int64 {
+// Dir is the state directory.
+func (j *Journal) Dir() string { return j.o.StateDir }
+
+// Pending is the bytes of entries that are in memory on their way to outlets.
+func (j *Journal) Pending() int64 {
 	if r := j.current(); r != nil {
 		return r.budget.used.Load()
 	}
