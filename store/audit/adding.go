@@ -290,6 +290,8 @@ func (a *Audit) copies(r *Report, k key) {
 	for i, p := range t.places {
 		twice := intersect(p.twice, recent)
 		a.found(r, k, Finding{Kind: Twice, Fault: true, Entries: twice.Count(), Directories: a.dirs[i : i+1]}, twice)
+		copied := intersect(p.copied, recent)
+		a.found(r, k, Finding{Kind: Copied, Entries: copied.Count(), Directories: p.dirsOf(copied)}, copied)
 		has := slices.Clone(p.written)
 		merge(&has, p.journal)
 		merge(&both, intersect(seen, has))
@@ -305,6 +307,16 @@ func (a *Audit) copies(r *Report, k key) {
 		}
 	}
 	a.found(r, k, f, both)
+}
+
+// dirsOf are the directories whose files have some of these numbers.
+func (p *place) dirsOf(numbers stream.Ranges) (dirs []string) {
+	for _, dir := range slices.Sorted(maps.Keys(p.in)) {
+		if len(intersect(*p.in[dir], numbers)) > 0 {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // refusals reports why entries were refused.

@@ -97,6 +97,36 @@ type place struct {
 	journal stream.Ranges
 	taken   stream.Ranges // all that it knows to have taken, if it hands it on
 	twice   stream.Ranges // in files more than once
+	// Where no configuration says which directories belong together, the files of several can have the same entries: a
+	// multi store writes all of them to each.
+	in     map[string]*stream.Ranges // written, by directory
+	copied stream.Ranges             // in several of them
+}
+
+// inDir is what was written in one directory.
+func (p *place) inDir(dir string) *stream.Ranges {
+	if p.in == nil {
+		p.in = make(map[string]*stream.Ranges)
+	}
+	if p.in[dir] == nil {
+		p.in[dir] = new(stream.Ranges)
+	}
+	return p.in[dir]
+}
+
+// wrote adds what stands in a file of a directory. together says that all directories of the collector have an entry
+// once.
+func (p *place) wrote(dir string, first, end int64, together bool) {
+	own := &p.written
+	if !together {
+		own = p.inDir(dir)
+		if own.Overlap(first, end) == 0 {
+			merge(&p.copied, overlap(p.written, first, end))
+		}
+	}
+	merge(&p.twice, overlap(*own, first, end))
+	own.Add(first, end)
+	p.written.Add(first, end)
 }
 
 type hour struct {
@@ -239,11 +269,8 @@ func (a *Audit) written(dir string, spans []store.Span) {
 		if !s.Numbered() {
 			continue
 		}
-		p := a.place(t)
-		if p.written.Overlap(s.First, s.End()) > 0 {
-			merge(&p.twice, overlap(p.written, s.First, s.End()))
-		}
-		p.written.Add(s.First, s.End())
+		configured := a.o.Destinations != nil && len(a.o.Destinations(s.Category)) > 0
+		a.place(t).wrote(dir, s.First, s.End(), configured)
 		h.numbers.Add(s.First, s.End())
 	}
 }

@@ -78,6 +78,7 @@ const (
 	Refused Kind = "refused"    // counted by a collector, Text says why
 	InBoth  Kind = "in_both"    // more than one collector has them
 	Twice   Kind = "twice"      // in the files of one collector more than once
+	Copied  Kind = "copied"     // in the files of several directories of one collector, of which no configuration was given
 	Lost    Kind = "lost_file"  // an open file that is not there any more
 	Damaged Kind = "wrong_file" // Verify found something else than the manifest says
 	Gone    Kind = "removed"    // finished files that are not there any more: retention or somebody removed them

@@ -179,6 +179,7 @@ func Open(o Options) (_ *Journal, err error) {
 
 // openStreams learns which entries are there, and where they come from. Below drained the table of streams knows it.
 func (j *Journal) openStreams(drained uint64) (err error) {
+	o := &j.o
 	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
 	if err != nil {
 		return fmt.Errorf("open table of streams: %w", err)
