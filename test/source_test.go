@@ -76,7 +76,9 @@ func TestStreamsAreNamedThroughARelay(t *testing.T) {
 			c.Restart(t)
 		}
 	}
-	harness.Until(t, "all lines arrive", func() bool { return len(linesSoFar(t, out, "app")) >= l.next && len(linesSoFar(t, out, "piped3")) >= 100 })
+	harness.Until(t, "all lines arrive", func() bool {
+		return len(linesSoFar(t, out, "app")) >= l.next && len(linesSoFar(t, out, "piped3")) >= 100
+	})
 	f.Stop(t)
 	relay.Stop(t)
 	c.Stop(t)
