@@ -96,7 +96,7 @@ func codecOf(magic [4]byte) rotate.Codec {
 // Chunk is decoded bytes of a file.
 type Chunk struct {
 	File  *File
-	Data  []byte    // valid until the next call of Next
+	Data  []byte    // memory of its own
 	Raw   int64     // offset of Data in the content of the file; -1: not known, behind damage
 	First time.Time // when the first of its entries came in; zero = not known
 	Last  time.Time // none of its entries came in later; zero = not known

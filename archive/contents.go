@@ -153,6 +153,9 @@ func (c *Contents) Of(f File) Facts {
 // Pending says that a collector writes the file, and its books do not know it yet: what stands in it came a moment ago.
 func (c *Contents) Pending(f File) bool { return f.Open && c.asks && !c.Of(f).Known }
 
+// Asked says that the books of a collector were there to be read.
+func (c *Contents) Asked() bool { return c.asks }
+
 // Blocks is what the index of a file says; nil if there is none.
 func Blocks(f File) []index.Block {
 	dir, err := faultfs.OpenDir(filepath.Dir(f.Path), nil)

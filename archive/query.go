@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
+	"inkwell/rotate"
 	"inkwell/store/index"
 	"inkwell/store/stream"
 )
@@ -23,7 +25,11 @@ type Query struct {
 	Tell         func(format string, args ...any) // what a person should know; nil = nobody does
 	Lost         func(*Damage)                    // nil = nobody wants to know
 
+	Held  bool // a Follower waits until the books know what was written
+	Apart bool // chunks are single blocks, as far as the indexes know them
+
 	patterns []*regexp.Regexp
+	mu       sync.Mutex // guards the maps
 	contents map[string]*Contents
 	once     map[string]bool
 }
@@ -48,8 +54,17 @@ func (q *Query) Prepare() error {
 	return nil
 }
 
+// Forget lets what is known of directories be read again.
+func (q *Query) Forget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	clear(q.contents)
+}
+
 // Contents is what is known of the files of a directory; it is read once.
 func (q *Query) Contents(dir string) (*Contents, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if c := q.contents[dir]; c != nil {
 		return c, nil
 	}
@@ -92,6 +107,7 @@ func (q *Query) during(first, last time.Time) bool {
 type plan struct {
 	file   File
 	facts  Facts
+	kept   bool // somebody keeps books of its directory
 	blocks []index.Block
 	keep   []stretch // of its content, in order; nil = all of it
 }
@@ -102,13 +118,21 @@ type stretch struct {
 	wanted   bool
 }
 
+// narrow says that not everything is wanted.
+func (q *Query) narrow() bool { return len(q.patterns) > 0 || !q.Since.IsZero() || !q.Until.IsZero() }
+
+// pending says that somebody keeps books of the file, and they do not reach to an offset of its content yet.
+func (p *plan) pending(end int64) bool {
+	return p.kept && (p.file.Open || p.file.Codec == rotate.None) && end > p.facts.Raw
+}
+
 // plan says how a file is read; nil: not at all.
 func (q *Query) plan(f File) (*plan, error) {
 	c, err := q.Contents(filepath.Dir(f.Path))
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{file: f, facts: c.Of(f)}
+	p := &plan{file: f, facts: c.Of(f), kept: c.Kept}
 	last := p.facts.Last
 	if !last.IsZero() {
 		last = last.Add(time.Second) // it is to the second
@@ -138,6 +162,8 @@ func inside(q *Query, first, last time.Time) bool {
 
 func (q *Query) tellOnce(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if !q.once[text] {
 		q.once[text] = true
 		q.Tell("%s", text)
@@ -163,7 +189,7 @@ func (q *Query) stretches(facts *Facts, hours bool) (all []stretch) {
 
 // want says whether a block of the index is read.
 func (p *plan) want(q *Query) func(b *index.Block) bool {
-	if q.Since.IsZero() && q.Until.IsZero() && len(q.patterns) == 0 {
+	if !q.narrow() {
 		return nil
 	}
 	prefixes := q.prefixes(&p.facts)
@@ -199,11 +225,16 @@ func (q *Query) prefixes(facts *Facts) map[index.Stream]bool {
 
 // Read gives the chunks of a file that are wanted to use.
 func (q *Query) Read(ctx context.Context, f File, use func(*Chunk) error) error {
+	return q.from(ctx, f, Position{}, use)
+}
+
+// from is Read from a place on.
+func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk) error) error {
 	p, err := q.plan(f)
 	if err != nil || p == nil {
 		return err
 	}
-	r, err := Open(ctx, f, Options{Blocks: p.blocks, Want: p.want(q), Lost: q.Lost})
+	r, err := Open(ctx, f, Options{Blocks: p.blocks, Want: p.want(q), Apart: q.Apart, From: from, Lost: q.Lost})
 	if err != nil {
 		return err
 	}
@@ -245,22 +276,30 @@ func (q *Query) cut(p *plan, c *Chunk, use func(*Chunk) error) error {
 	return nil
 }
 
-// sourceAt tells where the entry at an offset of a file's content comes from, for offsets that grow.
-type sourceAt struct {
-	facts *Facts
-	next  int
-	end   int64
+// Open opens all of a file as a stream of bytes, in which damage is missing.
+func (q *Query) Open(ctx context.Context, f File) (io.ReadCloser, error) {
+	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Lost: q.Lost})
+	if err != nil {
+		return nil, err
+	}
+	return &byteReader{Reader: r}, nil
 }
 
-// at is the source of the entry at raw, and where its stretch ends.
-func (s *sourceAt) at(raw int64) (text string, end int64) {
-	for s.next < len(s.facts.Spans) && s.end <= raw {
-		s.end += s.facts.Spans[s.next].Bytes
-		s.next++
+// byteReader is a Reader as an io.Reader.
+type byteReader struct {
+	*Reader
+	rest []byte
+}
+
+func (b *byteReader) Read(p []byte) (int, error) {
+	for len(b.rest) == 0 {
+		c, err := b.Next()
+		if err != nil {
+			return 0, err
+		}
+		b.rest = c.Data
 	}
-	if s.end <= raw || s.next == 0 || s.facts.Unordered {
-		return "-", 1 << 62
-	}
-	span := &s.facts.Spans[s.next-1]
-	return SourceText(span.Stream, s.facts.Sources.Of(*span)), s.end
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
 }

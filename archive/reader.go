@@ -25,6 +25,7 @@ var ahead = 2 * runtime.GOMAXPROCS(0)
 type Options struct {
 	Blocks []index.Block             // what its index says, in order
 	Want   func(b *index.Block) bool // nil = all; blocks of the index that are not wanted are passed over
+	Apart  bool                      // blocks of the index come one by one, each with its times
 	From   Position                  // where to begin
 	Lost   func(*Damage)             // told what is lost; nil = nobody
 }
@@ -79,6 +80,10 @@ func Open(ctx context.Context, file File, o Options) (*Reader, error) {
 
 // begin starts at r.at, which is where a member begins or a block.
 func (r *Reader) begin() {
+	if r.at.Offset > 0 && r.at.Offset >= r.size {
+		r.err = io.EOF
+		return
+	}
 	if r.file.Codec == rotate.Gzip && r.at.Offset == r.member {
 		head, err := readAt(r.f, r.at.Offset, len(ours))
 		switch {
@@ -104,7 +109,7 @@ func (r *Reader) start() {
 	ctx, stop := context.WithCancel(r.ctx)
 	r.stop = stop
 	r.queue = make(chan *unit, ahead)
-	s := &splitter{f: r.f, codec: r.file.Codec, size: r.size, pos: r.at.Offset, raw: r.at.Raw, blocks: r.o.Blocks, want: r.o.Want, queue: r.queue}
+	s := &splitter{f: r.f, codec: r.file.Codec, size: r.size, pos: r.at.Offset, raw: r.at.Raw, blocks: r.o.Blocks, want: r.o.Want, apart: r.o.Apart, queue: r.queue}
 	s.blocks = s.from(s.blocks)
 	go s.run(ctx)
 }

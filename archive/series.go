@@ -19,7 +19,17 @@ type Series struct {
 	Dir   string // absolute
 	Base  string
 	Files []File
+
+	alone bool // a single file that somebody named
 }
+
+// Alone is a single file as a series.
+func Alone(f File) Series {
+	return Series{Dir: filepath.Dir(f.Path), Base: f.Name(), Files: []File{f}, alone: true}
+}
+
+// Alone says that the series is a single file that somebody named.
+func (s *Series) Alone() bool { return s.alone }
 
 // ReadSeries lists the series in a directory, in the order of their names. It may run while they are written.
 func ReadSeries(path string) ([]Series, error) {
@@ -59,6 +69,9 @@ func ReadSeries(path string) ([]Series, error) {
 
 // Refresh lists the files again.
 func (s *Series) Refresh() error {
+	if s.alone {
+		return s.refreshAlone()
+	}
 	dir, err := faultfs.OpenDir(s.Dir, nil)
 	if err != nil {
 		return err
@@ -72,6 +85,26 @@ func (s *Series) Refresh() error {
 	for _, f := range files {
 		s.Files = append(s.Files, File{Path: filepath.Join(s.Dir, f.Name), Codec: f.Codec, Open: f.Open, Size: f.Size})
 	}
+	return nil
+}
+
+// refreshAlone finds a file under the name that it has now.
+func (s *Series) refreshAlone() error {
+	if len(s.Files) == 0 {
+		return nil
+	}
+	f := s.Files[0]
+	for _, path := range []string{f.Path, f.Final()} {
+		st, err := os.Stat(path)
+		if err == nil {
+			s.Files[0] = File{Path: path, Codec: f.Codec, Open: f.Open && path == f.Path, Size: st.Size()}
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	s.Files = nil
 	return nil
 }
 

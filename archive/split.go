@@ -20,6 +20,7 @@ type splitter struct {
 	raw    int64 // content before pos, -1 = not known
 	blocks []index.Block
 	want   func(b *index.Block) bool // nil = all
+	apart  bool                      // each block of the index is a unit
 	queue  chan<- *unit
 }
 
@@ -108,7 +109,7 @@ func (s *splitter) indexed() (*unit, error) {
 	for len(s.blocks) > 0 && s.blocks[0].Offset == s.pos && s.blocks[0].End() <= s.size {
 		b := s.blocks[0]
 		wanted := s.want == nil || s.want(&b)
-		if len(run) > 0 && (!wanted || raw+b.Raw > unitRaw) {
+		if len(run) > 0 && (!wanted || s.apart || raw+b.Raw > unitRaw) {
 			break
 		}
 		s.blocks, s.pos = s.blocks[1:], b.End()
