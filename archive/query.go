@@ -109,6 +109,7 @@ type plan struct {
 	facts  Facts
 	kept   bool // somebody keeps books of its directory
 	blocks []index.Block
+	before time.Time // until when the chunks before came in
 	keep   []stretch // of its content, in order; nil = all of it
 }
 
@@ -241,6 +242,7 @@ func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk
 	for {
 		c, err := r.Next()
 		if err == nil {
+			p.date(c)
 			err = q.cut(p, c, use)
 		}
 		if err == io.EOF {
@@ -249,6 +251,18 @@ func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk
 		if err != nil {
 			return errors.Join(err, r.Close())
 		}
+	}
+}
+
+// date gives a chunk that no index knows the time behind which it came in: that of the last block before it, or when the
+// file was begun.
+func (p *plan) date(c *Chunk) {
+	if !c.First.IsZero() {
+		p.before = c.Last
+		return
+	}
+	if c.First = p.before; c.First.IsZero() {
+		c.First = p.facts.First
 	}
 }
 
