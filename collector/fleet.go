@@ -12,6 +12,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/fleet"
 	"inkwell/internal/stats"
+	"inkwell/internal/status"
 	"inkwell/store"
 )
 
@@ -106,6 +107,20 @@ func (m *muster) close() error {
 
 // Fleet is who sends to the collector, as far as they say so: forwarders and pipes of Inkwell.
 func (c *Collector) Fleet() fleet.Status { return c.muster.table.Status(time.Now()) }
+
+// senders are those of a fleet that have not ended, as a status tells them.
+func senders(f fleet.Status) []status.Sender {
+	list := make([]status.Sender, 0, len(f.Senders))
+	for i := range f.Senders {
+		s := &f.Senders[i]
+		if s.State == fleet.Ended {
+			continue
+		}
+		list = append(list, status.Sender{Host: s.Host, Path: s.Name, Address: s.Peer, Version: s.Version, State: string(s.State),
+			Lag: s.Lag + s.SpoolBytes, Oldest: max(s.OldestAge, s.SpoolAge), LastSeen: &s.Heard, Entries: s.Sent, Trouble: s.Trouble})
+	}
+	return list
+}
 
 // Detail is what a collector tells of itself when it is asked by whoever may control it.
 type Detail struct {
