@@ -66,6 +66,7 @@ type Collector struct {
 	listen    []string // of listeners
 	listeners []net.Listener
 	control   *control
+	muster    *muster
 	secret    *rpc.Credentials // of listeners with TLS; nil = there are none
 	monitor   *status.Monitor
 }
@@ -106,8 +107,12 @@ func Open(o Options) (_ *Collector, err error) {
 		return nil, err
 	}
 	c.gate.to = c.intake
+	if c.muster, err = openMuster(&o); err != nil {
+		return nil, err
+	}
+	c.gate.reports = c.muster.hear
 	c.control = newControl(c.intake, o.Stats, o.Version)
-	c.control.gate, c.control.fixed = c.gate, o.Fixed
+	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.muster, o.Fixed
 	c.monitor = c.newMonitor(&o)
 	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
 	return c, nil
@@ -177,6 +182,9 @@ func (c *Collector) release() error {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if c.muster != nil { // before the intake lets go of the state directory
+		errs = append(errs, c.muster.close())
 	}
 	if c.intake != nil {
 		errs = append(errs, c.intake.Close())

@@ -28,6 +28,7 @@ const maxOptions = 1000
 type control struct {
 	to       *intake
 	gate     *gate
+	fleet    *muster // nil = there is none
 	stats    *stats.Set
 	version  string
 	fixed    bool // there is nothing to read again
@@ -119,9 +120,12 @@ func (c *control) SetOption(ctx context.Context, key, value string) error {
 }
 
 // GetOption returns what SetOption set, "" for any other key.
-func (c *control) GetOption(_ context.Context, key string) (string, error) {
-	if key == rpc.IsInkwell {
+func (c *control) GetOption(ctx context.Context, key string) (string, error) {
+	switch key {
+	case rpc.IsInkwell:
 		return "1", nil
+	case detailOption:
+		return c.tell(ctx)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
