@@ -35,6 +35,7 @@ type Options struct {
 	HTTP      []string              // the same, for HTTP alone; on Listen it is answered, too
 	TLS       rpc.TLSFiles          // for those with tls://; with a CA every client needs a certificate
 	Load      func() *config.Config // reads the configuration, at the start and at each reload
+	Fixed     bool                  // what Load reads never changes, as that of flags: a reload is refused
 	StateDir  string                // journal and checkpoint
 	StateRoot string                // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
 	Limits    Limits
@@ -68,6 +69,7 @@ type Collector struct {
 	listeners []net.Listener
 	calls     int // the first so many of them take calls, the others only HTTP
 	control   *control
+	muster    *muster
 	secret    *rpc.Credentials // of listeners with TLS; nil = there are none
 	monitor   *status.Monitor
 }
@@ -108,8 +110,12 @@ func Open(o Options) (_ *Collector, err error) {
 		return nil, err
 	}
 	c.gate.to = c.intake
+	if c.muster, err = openMuster(&o); err != nil {
+		return nil, err
+	}
+	c.gate.reports = c.muster.hear
 	c.control = newControl(c.intake, o.Stats, o.Version)
-	c.control.gate = c.gate
+	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.muster, o.Fixed
 	c.monitor = c.newMonitor(&o)
 	limits := o.server(c.gate)
 	limits.HTTP = c.handler()
@@ -173,6 +179,9 @@ func (c *Collector) release() error {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if c.muster != nil { // before the intake lets go of the state directory
+		errs = append(errs, c.muster.close())
 	}
 	if c.intake != nil {
 		errs = append(errs, c.intake.Close())

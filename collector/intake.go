@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/proto"
@@ -59,7 +61,14 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durability=: %w", err)
 	}
-	j, err := journal.Open(journal.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
+	host := c.Host
+	if host == "" {
+		if host, err = os.Hostname(); err != nil {
+			log.Warn("the name of this machine cannot be found out: give host=", "error", err)
+		}
+	}
+	client := func(ctx context.Context) string { return peerKey(access.From(ctx)) }
+	j, err := journal.Open(journal.Options{Host: host, Client: client, StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
 		Tuning: o.tuning.journal, Injector: o.tuning.injector})
 	if err != nil {
 		return nil, err

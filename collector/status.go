@@ -37,6 +37,7 @@ func (c *Collector) Document() *status.Status {
 	s.Journal = journalStatus(c.intake.journal, now)
 	s.Categories = withWaits(s.Categories, c.intake.journal.Waiting(now))
 	s.Hops = hops(peers.List())
+	s.Senders = senders(c.Fleet())
 	s.Certificates = append(s.Certificates, status.CertificateOf(c.secret.Certificate())...)
 	s.Finish()
 	return s

@@ -99,7 +99,7 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	state = journalOf(state, s.formerState(c, state, port), log)
-	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...), TLS: rpc.TLSFiles(c.TLS), Load: s.load, StateRoot: state.root, StateDir: state.dir,
+	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...), TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
 		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events, Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)

@@ -143,6 +143,13 @@ func (l *flagLines) user() {
 	}
 }
 
+// host adds what the machine is called, if that was given.
+func (l *flagLines) host() {
+	if name := l.text("host"); name != "" {
+		l.set("host", name)
+	}
+}
+
 // forwardLines is what the flags of forward stand for.
 func forwardLines(l *flagLines) error {
 	to, err := l.to()
@@ -162,6 +169,7 @@ func forwardLines(l *flagLines) error {
 	}
 	l.set("state", state)
 	l.user()
+	l.host()
 	l.readers()
 	for _, arg := range l.args {
 		in, err := forwarder.ParseInput(arg)
@@ -240,10 +248,12 @@ func pipeLines(l *flagLines) error {
 	if len(l.args) != 1 || l.args[0] == "" {
 		return usagef("pipe needs one CATEGORY")
 	}
+	l.host()
 	l.add("", "<pipe>")
 	l.set("category", l.args[0])
 	l.copyOne("pipe", flagKey{"when_full", "when-full"})
 	l.copyOne("pipe", flagKey{"drain_timeout", "drain-timeout"})
+	l.copyOne("pipe", flagKey{"prefix", "prefix"})
 	l.without("echo")
 	l.add("</pipe>")
 	if spool := l.text("spool"); spool != "" {

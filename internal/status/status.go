@@ -89,6 +89,7 @@ type Sender struct {
 	Category string     `json:"category,omitempty"`
 	Address  string     `json:"address,omitempty"` // from where it is connected, or was last
 	Version  string     `json:"version,omitempty"` // of the sender's program
+	State    string     `json:"state,omitempty"`   // sending, behind, trouble or silent: see package fleet
 	Lag      int64      `json:"lag_bytes"`         // what it has read or spooled and not sent, and what it has not read yet
 	Oldest   float64    `json:"oldest_seconds"`    // how long the oldest of that has waited
 	LastSeen *time.Time `json:"last_seen,omitempty"`

@@ -56,9 +56,13 @@ type Options struct {
 	Durability spool.Durability // of Append
 	StreamTTL  time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
 	Memory     int64            // bytes of entries that are pending in all outlets together, 0 = 32 MiB
-	Logger     *slog.Logger     // nil = none
-	Stats      *stats.Set       // nil = an own one
-	Injector   faultfs.Injector // faults for tests
+	Host       string           // what this machine is called
+	// Client says whose a call is, by its context; nil = that is not known. It names the streams of what comes without
+	// numbers and is sent on.
+	Client   func(context.Context) string
+	Logger   *slog.Logger     // nil = none
+	Stats    *stats.Set       // nil = an own one
+	Injector faultfs.Injector // faults for tests
 
 	Tuning // for tests
 }
@@ -106,6 +110,9 @@ func (o *Options) defaults() {
 	o.Memory = cmp.Or(o.Memory, memory)
 	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
 	o.Retry = cmp.Or(o.Retry, retryMin)
+	if o.Client == nil {
+		o.Client = func(context.Context) string { return "" }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -158,15 +165,8 @@ func Open(o Options) (_ *Journal, err error) {
 			return nil, fmt.Errorf("save checkpoint in %s: %w", o.StateDir, err)
 		}
 	}
-	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
-	if err != nil {
-		return nil, fmt.Errorf("open table of streams: %w", err)
-	}
-	if j.names, err = stream.OpenNames(j.state, o.StreamTTL, o.Logger); err != nil {
-		return nil, fmt.Errorf("open the sources of streams: %w", err)
-	}
-	if err := j.streams.Recover(j.spool, saved.Drained); err != nil {
-		return nil, fmt.Errorf("read journal in %s: %w", o.StateDir, err)
+	if err := j.openStreams(saved.Drained); err != nil {
+		return nil, err
 	}
 	j.reserve = store.Reserve{Dir: j.state, Log: j.log}
 	j.reserve.Keep()
@@ -175,6 +175,23 @@ func Open(o Options) (_ *Journal, err error) {
 	o.Stats.Gauge(stats.Overall+":journal entries", func() int64 { _, n := j.spool.Backlog(); return n })
 	o.Stats.Gauge(stats.Overall+":pending bytes", j.Pending)
 	return j, nil
+}
+
+// openStreams learns which entries are there, and where they come from. Below drained the table of streams knows it.
+func (j *Journal) openStreams(drained uint64) (err error) {
+	o := &j.o
+	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
+	if err != nil {
+		return fmt.Errorf("open table of streams: %w", err)
+	}
+	if j.names, err = stream.OpenNames(j.state, o.StreamTTL, o.Logger); err != nil {
+		return fmt.Errorf("open the sources of streams: %w", err)
+	}
+	j.lanes.Name(j.names, o.Host)
+	if err := j.streams.Recover(j.spool, drained); err != nil {
+		return fmt.Errorf("read journal in %s: %w", o.StateDir, err)
+	}
+	return nil
 }
 
 // Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater
@@ -198,7 +215,7 @@ func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 	write := func(b *proto.Batch) error { return stream.Keep(ctx, j.spool, b) }
 	var err error
 	if r := j.current(); r != nil && r.routes.Relays {
-		err = j.lanes.Append(b, write)
+		err = j.lanes.Append(j.o.Client(ctx), b, write)
 	} else {
 		err = write(b)
 	}
