@@ -1,7 +1,6 @@
 package books
 
 import (
-	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -101,7 +100,6 @@ func TestEntriesWithoutBytes(t *testing.T) {
 	a := newAdding(t)
 	a.add("", false, a.span(1, 0, 1, 0))
 	a.add("", false, a.span(1, 1, 2, 0))
-	must(t, a.books.Save()) // that of the last checkpoint of a run
 	must(t, a.books.Close())
 	a.open()
 	a.add("", false, a.span(1, 3, 1, 0))
@@ -112,19 +110,18 @@ func TestEntriesWithoutBytes(t *testing.T) {
 	defer dir.Close()
 	counts, _, err := ReadCounts(dir)
 	must(t, err)
-	entries, numbers := int64(0), stream.Ranges{}
+	var numbers stream.Ranges
 	for _, c := range counts {
 		if c.What != Empty || c.Category != "c0" {
 			t.Errorf("%+v", c)
 		}
-		entries += c.Entries
 		of, err := stream.ParseRanges(c.Numbers)
 		must(t, err)
 		for _, r := range of {
 			numbers.Add(r.First, r.End)
 		}
 	}
-	if text := fmt.Sprint(entries, " ", numbers); text != "4 0-3" || a.entries() != 2 {
-		t.Errorf("%s are counted, and %d in the manifest", text, a.entries())
+	if numbers.String() != "0-3" || a.entries() != 2 {
+		t.Errorf("%s are counted, and %d in the manifest", numbers, a.entries())
 	}
 }
