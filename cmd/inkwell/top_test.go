@@ -157,13 +157,19 @@ func TestTopOnATerminal(t *testing.T) {
 		return len(l) == 24 && strings.Contains(joined(l), "OK  127.0.0.1:") && l[2] == "OK all is well"
 	})
 	p.press("\x1b[F")
-	p.shows("the end", func(l []string) bool { return strings.Contains(joined(l), "next:1463") && !strings.Contains(joined(l), "DAEMON") })
+	p.shows("the end", func(l []string) bool {
+		return strings.Contains(joined(l), "next:1463") && !strings.Contains(joined(l), "DAEMON")
+	})
 	p.press("g")
 	p.shows("the beginning", func(l []string) bool { return strings.Contains(joined(l), "DAEMON") })
 	p.press("/gory04")
-	p.shows("ten categories", func(l []string) bool { return strings.Count(joined(l), "category04") == 10 && !strings.Contains(joined(l), "category050") })
+	p.shows("ten categories", func(l []string) bool {
+		return strings.Count(joined(l), "category04") == 10 && !strings.Contains(joined(l), "category050")
+	})
 	p.press("2\r")
-	p.shows("one category", func(l []string) bool { return strings.Count(joined(l), "category") == 1 && strings.Contains(l[0], "rows with gory042") })
+	p.shows("one category", func(l []string) bool {
+		return strings.Count(joined(l), "category") == 1 && strings.Contains(l[0], "rows with gory042")
+	})
 	p.press("\x1b")
 	p.shows("all again", func(l []string) bool { return strings.Contains(joined(l), "category003") })
 	p.resize(10, 30)
