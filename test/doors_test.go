@@ -50,7 +50,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/logging.go":         {"os.Lchown", "--log-file, by its path on the command line"},
 	"cmd/inkwell/logfile.go":         {"os.OpenFile", "the same"},
 	"cmd/inkwell/user.go":            {"os.Mkdir os.Mkdir os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},
-	"cmd/inkwell/man.go":             {"os.MkdirAll", "writes manual pages for the person who builds"},
+	"cmd/inkwell/man.go":             {"os.MkdirAll os.WriteFile", "writes manual pages for the person who builds"},
 	"cmd/inkwell/cat.go":             {"os.Open os.Open os.Open", "shows a person a file of the command line: reads only"},
 	"rotate/pipelog/pipelog.go":      {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
 	"rotate/pipelog/turn.go":         {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},
