@@ -66,11 +66,13 @@ type State struct {
 	Open   *Mark    `json:"open,omitempty"`   // nil: no file is open
 	Sealed []string `json:"sealed,omitempty"` // final names of files that are finished and durable but perhaps not published
 	Newest string   `json:"newest,omitempty"` // final name of the file that was begun last, also when it is gone; "" = not known
+	Dir    string   `json:"dir,omitempty"`    // which directory it was, as faultfs.Dir.Identity tells; "" = not known
 }
 
 // Series is one series of files. It is not safe for concurrent use.
 type Series struct {
 	dir        *faultfs.Dir
+	identity   string // of dir
 	o          Options
 	cur        *file    // nil: none is open
 	sealed     []sealed // finished and durable, under their hidden names
@@ -204,7 +206,7 @@ func (s *Series) Sync() (State, error) {
 	if err := s.standing(); err != nil {
 		return State{}, s.breakdown("sync", s.o.Base, err)
 	}
-	st := State{Newest: s.newestName}
+	st := State{Newest: s.newestName, Dir: s.identity}
 	for _, f := range s.sealed {
 		st.Sealed = append(st.Sealed, f.name)
 	}

@@ -231,7 +231,7 @@ func (s *sources) count(source string, seq, sent int, p *pair) {
 		s.found["again, because the client sent it again"] += int64(most - 1)
 	default:
 		s.found["duplicates"] += int64(most - sent)
-		if harness.SpansKeepOnce && s.found["duplicates"] < 20 {
+		if s.found["duplicates"] < 20 {
 			s.t.Errorf("%s: line %d is %d times in one collector, sent %d times", source, seq, most, sent)
 		}
 	}
