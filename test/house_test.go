@@ -62,6 +62,7 @@ var edges = map[string][]string{
 	"test/chaos":               {},
 	"test/demo":                {},
 	"test/harness":             {},
+	"test/packages":            {},
 }
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
@@ -78,6 +79,7 @@ var testEdges = map[string][]string{
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
 	"test/chaos":         {"test/harness"},
+	"test/packages":      {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The life of the deb on a machine: installed, used, upgraded, removed and purged. It runs in a fresh Debian, once as one that systemd has
-# booted (lifecycle.sh booted) and once in a bare chroot. Each expectation that does not hold prints a line with FAIL; the last is END.
+# booted (lifecycle.sh booted) and once in a bare chroot. An expectation that does not hold prints a line with FAIL and ends it; the last line is END.
 export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
 booted=$1
 
@@ -8,27 +8,32 @@ expect() { # WHAT COMMAND…
 	what=$1
 	shift
 	if "$@" >/tmp/said 2>&1; then echo "ok: $what"; else
-		echo "FAIL: $what: $*"
-		cat /tmp/said
+		failed "$what: $*"
 	fi
+}
+failed() { # what is behind it is not looked at: it would wait for what cannot come
+	echo "FAIL: $1"
+	cat /tmp/said
+	if [ "$booted" ]; then journalctl --no-pager --lines 60 -u 'inkwell-*' -u scribed; fi
+	exit 1
 }
 refuse() { # WHAT COMMAND…: it must fail
 	what=$1
 	shift
-	if "$@" >/tmp/said 2>&1; then
-		echo "FAIL: $what: $*"
-		cat /tmp/said
-	else echo "ok: $what"; fi
+	if "$@" >/tmp/said 2>&1; then failed "$what: $*"; else echo "ok: $what"; fi
 }
 # await WHAT COMMAND…: it must succeed within a minute
 await() {
 	what=$1
 	shift
 	for _ in $(seq 600); do
-		if "$@" >/dev/null 2>&1; then break; fi
+		if "$@" >/tmp/said 2>&1; then
+			echo "ok: $what"
+			return
+		fi
 		sleep 0.1
 	done
-	expect "$what" "$@"
+	failed "$what: $*"
 }
 has() { case $(sh -c "$1" 2>&1) in *"$2"*) ;; *) sh -c "$1"; return 1 ;; esac; } # COMMAND TEXT: the command prints it
 units='inkwell-collect inkwell-forward scribed'
@@ -52,7 +57,7 @@ expect 'install another scribed' update-alternatives --install /usr/bin/scribed 
 expect 'give it the name' update-alternatives --set scribed /opt/scribed
 expect 'it has it' has scribed another
 expect 'take the name back' update-alternatives --auto scribed
-expect 'ours has it again' has 'scribed --help' 'inkwell scribed'
+expect 'ours has it again' has 'scribed --help' 'Usage: scribed'
 expect 'remove the other' update-alternatives --remove scribed /opt/scribed
 
 echo '# changed here' >>/etc/inkwell/collect.conf
@@ -61,6 +66,11 @@ if [ "$booted" ]; then
 	for unit in $units; do refuse "$unit is not started" systemctl is-active $unit; done
 	sed -i 's|^listen=.*|listen=127.0.0.1:1463\nlisten=unix:/run/inkwell/collect.sock|' /etc/inkwell/collect.conf
 	sed -i 's|logs.example.com|127.0.0.1|' /etc/inkwell/forward.conf
+	# systemd-nspawn gives its machine a boot id by mounting a file over that of /proc. These three mount /proc anew, with the id of the
+	# host in it, and journalctl finds no entry of this boot then. A machine of its own does not have that.
+	mkdir -p /etc/systemd/system/inkwell-forward.service.d
+	printf '[Service]\nProtectProc=default\nProtectKernelTunables=no\nProtectControlGroups=no\n' >/etc/systemd/system/inkwell-forward.service.d/nspawn.conf
+	systemctl daemon-reload
 	expect 'enable and start' systemctl enable --now inkwell-collect inkwell-forward
 	await 'it takes what is sent' sh -c 'echo first | inkwell cat-to 127.0.0.1 web'
 	expect 'over a socket in /run/inkwell too' sh -c 'echo second | inkwell cat-to unix:/run/inkwell/collect.sock web'
@@ -92,7 +102,6 @@ if [ "$booted" ]; then
 	refuse 'what did not run was not started' systemctl is-active scribed
 	expect 'it is enabled still' systemctl is-enabled inkwell-collect
 	await 'it takes what is sent' sh -c 'echo third | inkwell cat-to 127.0.0.1 web'
-	await 'what came before the upgrade is there once' has 'inkwell cat /var/log/inkwell/web | tr "\n" " "' 'first second third '
 fi
 
 expect 'remove' dpkg -r inkwell
@@ -109,7 +118,7 @@ if [ "$booted" ]; then
 	refuse 'it is not started' systemctl is-active inkwell-collect
 	expect 'start' systemctl start inkwell-collect
 	await 'it takes what is sent' sh -c 'echo fourth | inkwell cat-to 127.0.0.1 web'
-	await 'and goes on' has 'inkwell cat /var/log/inkwell/web | tr "\n" " "' 'first second third fourth '
+	await 'and all that was ever sent is there once' sh -c '[ "$(inkwell cat /var/log/inkwell/web | tr "\n" " ")" = "first second third fourth " ]'
 fi
 
 dpkg -P inkwell >/tmp/purge 2>&1 || echo 'FAIL: purge'

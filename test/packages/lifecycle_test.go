@@ -1,6 +1,7 @@
 package packages
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -19,7 +20,7 @@ const unit = `[Unit]
 After=multi-user.target
 [Service]
 Type=oneshot
-StandardOutput=file:/out
+StandardOutput=append:/out
 StandardError=inherit
 ExecStart=/bin/sh /lifecycle.sh booted
 ExecStopPost=/bin/systemctl poweroff --no-block
@@ -61,7 +62,7 @@ func machine(t *testing.T) string {
 // judge fails the test by what the script said.
 func judge(t *testing.T, out string) {
 	t.Helper()
-	if strings.Contains(out, "FAIL") || !strings.HasSuffix(out, "END\n") || strings.Count(out, "ok: ") < 20 {
+	if strings.Contains(out, "FAIL") || !strings.Contains(out, "\nEND\n") || strings.Count(out, "ok: ") < 20 {
 		t.Errorf("what lifecycle.sh said:\n%s", out)
 	}
 	t.Logf("%d expectations held", strings.Count(out, "ok: "))
@@ -88,7 +89,9 @@ func TestLifeUnderSystemd(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(wants, 0o755), os.Symlink("../lifecycle.service", filepath.Join(wants, "lifecycle.service"))); err != nil {
 		t.Fatal(err)
 	}
-	boot := exec.Command("systemd-nspawn", "--quiet", "--directory="+root, "--register=no", "--keep-unit", "--private-network", "--boot")
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	boot := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--directory="+root, "--register=no", "--keep-unit", "--private-network", "--boot")
 	console, err := boot.CombinedOutput()
 	out, missing := os.ReadFile(filepath.Join(root, "out"))
 	if missing != nil {

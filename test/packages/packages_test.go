@@ -131,3 +131,71 @@ func TestTheTarball(t *testing.T) {
 		t.Errorf("in an empty root directory it says %q", got)
 	}
 }
+
+// TestTheImage builds the Containerfile, and runs the program in what comes of it.
+func TestTheImage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	harness.Tool(t, "tar", "-xzf", only(t, built.old, "*.tar.gz"), "-C", dir)
+	program := filepath.Join(only(t, dir, "inkwell-*"), "usr/local/bin/inkwell")
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(program, filepath.Join(dir, "bin/inkwell")); err != nil {
+		t.Fatal(err)
+	}
+	buildah := func(args ...string) string {
+		t.Helper()
+		all := append([]string{"--storage-driver", "vfs", "--root", filepath.Join(dir, "storage"), "--runroot", filepath.Join(dir, "run")}, args...)
+		return harness.Tool(t, "buildah", all...)
+	}
+	buildah("build", "--isolation", "chroot", "--file", "../../packaging/Containerfile", "--tag", "inkwell", dir)
+	buildah("from", "--name", "one", "inkwell")
+	// What it prints is not looked at: buildah loses it now and then when the program ends at once.
+	buildah("run", "--isolation", "chroot", "one", "--", "/inkwell", "version")
+	got := buildah("inspect", "--format", "{{.OCIv1.Config.Entrypoint}} {{.OCIv1.Config.User}}", "one")
+	if want := "[/inkwell] 65532:65532"; strings.TrimSpace(got) != want {
+		t.Errorf("the image is for %q, want %q", got, want)
+	}
+}
+
+// TestExamplesOfPuppetAndAnsible has both programs read theirs.
+func TestExamplesOfPuppetAndAnsible(t *testing.T) {
+	t.Parallel()
+	harness.Tool(t, "puppet", "parser", "validate", "../../examples/puppet/inkwell.pp")
+	harness.Tool(t, "ansible-playbook", "--syntax-check", "-i", "logs,web,", "../../examples/ansible/inkwell.yml")
+}
+
+// TestInstall: make install puts everything below its two directories, with the units that start what was installed, and does not
+// replace a configuration that is there.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	root := filepath.Join(dir, "root")
+	harness.Tool(t, "tar", "-xzf", only(t, built.old, "*.tar.gz"), "-C", dir)
+	program := filepath.Join(only(t, dir, "inkwell-*"), "usr/local/bin/inkwell")
+	install := func() {
+		t.Helper()
+		harness.Tool(t, "make", "-C", "../..", "--no-print-directory", "--assume-old=build", "install",
+			"PROGRAM="+program, "DESTDIR="+root, "PREFIX=/opt/inkwell", "SYSCONFDIR=/opt/etc")
+	}
+	install()
+	conf := filepath.Join(root, "opt/etc/inkwell/collect.conf")
+	harness.WriteFile(t, conf, "changed")
+	install()
+	if text, err := os.ReadFile(conf); err != nil || string(text) != "changed" {
+		t.Errorf("the configuration is %q, %v", text, err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "opt/inkwell/lib/systemd/system/inkwell-collect.service"))
+	if err != nil || !strings.Contains(string(text), "ExecStart=/opt/inkwell/bin/inkwell collect -c /opt/etc/inkwell/collect.conf") {
+		t.Errorf("the unit starts something else: %v\n%s", err, text)
+	}
+	for _, name := range []string{"bin/inkwell", "share/man/man1/inkwell-collect.1.gz", "share/bash-completion/completions/inkwell", "share/zsh/site-functions/_inkwell", "share/doc/inkwell/README.md"} {
+		if _, err := os.Stat(filepath.Join(root, "opt/inkwell", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if names, err := filepath.Glob(filepath.Join(root, "*")); err != nil || len(names) != 1 {
+		t.Errorf("below the root directory: %q, %v", names, err)
+	}
+}
