@@ -48,6 +48,8 @@ type Options struct {
 	After   func() string    // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" or nil = not known
 	Now     func() time.Time // nil = time.Now; its location is that of the dates
 	Logger  *slog.Logger     // nil = discard
+
+	Published func(name string) // called when a file has got its final name; nil = nobody wants to know
 }
 
 // Mark is a place in the open file up to which it is durable. It is stored in checkpoints as JSON.
@@ -82,7 +84,8 @@ type Series struct {
 	linked     string   // where the link points to, "" if that is not known
 	noLink     bool     // the link could not be made the last time
 	lost       *LostError
-	broken     error // an fsync failed: nothing more is believed of the files
+	placed     Placed // of the last block
+	broken     error  // an fsync failed: nothing more is believed of the files
 }
 
 // ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the
@@ -132,6 +135,7 @@ func (s *Series) Write(b Block) error {
 		}
 		return err
 	}
+	s.placed = Placed{Offset: s.cur.Bytes - int64(len(b.data)), Length: int64(len(b.data)), Sum: b.crc}
 	killpoint.Reach("rotate.block.written")
 	if begun {
 		s.newest, s.newestName = known(s.o.Base, s.cur.File)
@@ -267,6 +271,15 @@ func (s *Series) Raw() int64 {
 	return s.cur.Raw
 }
 
+// Placed is where a block stands in the open file.
+type Placed struct {
+	Offset, Length int64
+	Sum            uint32 // CRC-32 of the chunk; gzip only, else 0
+}
+
+// Newest is where the block stands that was written last.
+func (s *Series) Newest() Placed { return s.placed }
+
 // Idle says whether there is neither an open file nor one that has to be published.
 func (s *Series) Idle() bool { return s.cur == nil && len(s.sealed) == 0 }
 
@@ -338,6 +351,9 @@ func (s *Series) publish(name string) error {
 	}
 	killpoint.Reach("rotate.publish.renamed")
 	s.renamed = true
+	if s.o.Published != nil {
+		s.o.Published(name)
+	}
 	return nil
 }
 

@@ -110,8 +110,17 @@ var ErrTryLater = errors.New("try later")
 // ErrClosed is returned by Append after Close.
 var ErrClosed = errors.New("store is closed")
 
-// ErrBroken is in the error of a Keeper that must be closed and opened anew with the marks that were saved last.
+// ErrBroken is what the error of a Keeper is that must be closed and opened anew with the marks that were saved last;
+// see Broken.
 var ErrBroken = errors.New("must be opened again from the last checkpoint")
+
+// Broken is an error that is err and ErrBroken, and says what err says: opening the store again is its owner's business,
+// not that of who reads the log.
+func Broken(err error) error { return brokenError{err} }
+
+type brokenError struct{ error }
+
+func (e brokenError) Unwrap() []error { return []error{e.error, ErrBroken} }
 
 // ErrWaiting is in the error of a store that did not even try, because the time for the next attempt has not come.
 var ErrWaiting = errors.New("waiting for the next attempt")

@@ -40,9 +40,10 @@ type Options struct {
 	// its files, also of one that it does not list: nothing more comes to the files of that. The numbers only grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
-	Counter      *Counter                                   // of what is in no file; nil = an own one
-	Before       func(category string) Takeover             // whose the books of a collector of before are; nil = nobody's
-	Moved        func(outlet, path string) (string, string) // what they are now, if the state was moved together with the files; nil = they were not
+	Counter      *Counter                                    // of what is in no file; nil = an own one
+	Before       func(category string) Takeover              // whose the books of a collector of before are; nil = nobody's
+	Moved        func(outlet, path string) (string, string)  // what they are now, if the state was moved together with the files; nil = they were not
+	Source       func(stream [16]byte) (stream.Source, bool) // where a stream comes from; nil = that is not known
 	Logger       *slog.Logger
 	Health       *stats.Health
 	Injector     faultfs.Injector // of the directories of files; nil = none
@@ -317,6 +318,7 @@ func (b *Books) append(path string, list []*content) (finished []File, err error
 	var bodies [][]byte
 	for _, c := range list {
 		f := fileOf(c.said())
+		f.Sources = b.sources(f.Spans)
 		if f.Bytes, err = sizeOf(dir, f.Name); err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"errors"
 	"maps"
 	"time"
 
@@ -133,7 +132,7 @@ func (w *stepper) mark(now bool) {
 	t.run.markTime.Add(int64(time.Since(began)))
 	t.run.marks.Add(1)
 	if err != nil {
-		w.failed(errors.Join(err, store.ErrBroken))
+		w.failed(store.Broken(err))
 		return
 	}
 	killpoint.Reach("outlet.marked")
