@@ -7,12 +7,37 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"inkwell/internal/faultfs"
 )
 
-// sealed is a file that waits for its name.
+// sealed is a finished file that is not durable, or waits for its name.
 type sealed struct {
-	name string // final
-	info fs.FileInfo
+	name    string // final
+	info    fs.FileInfo
+	visible bool          // it has its name already
+	file    *faultfs.File // nil: it is closed
+	synced  bool          // it is durable, or will be before Publish
+}
+
+// sync makes the file durable and closes it, or leaves the first to later and the second to Publish.
+func (f *sealed) sync(later *faultfs.Later) error {
+	if f.file == nil {
+		return nil
+	}
+	f.synced = true
+	if err := later.Sync(f.file); err != nil || later != nil {
+		return err
+	}
+	return f.close()
+}
+
+func (f *sealed) close() error {
+	w := f.file
+	if f.file = nil; w == nil {
+		return nil
+	}
+	return w.Close()
 }
 
 // Standing fails when what is being written is not where readers and the next start look for it: the open file or the
@@ -36,7 +61,11 @@ func (s *Series) Standing() error {
 func (s *Series) standing() error {
 	errs := []error{s.dir.Standing(), s.look(s.cur)}
 	for _, f := range s.sealed {
-		errs = append(errs, StillThere(s.path(Hidden(f.name)), f.info, f.info.Size()))
+		name := f.name
+		if !f.visible {
+			name = Hidden(name)
+		}
+		errs = append(errs, StillThere(s.path(name), f.info, f.info.Size()))
 	}
 	return errors.Join(errs...)
 }
