@@ -38,7 +38,7 @@ var Points = []Point{
 	{"rotate.seal.written", "the end of an output file is written, not synced", 6},
 	{"rotate.sync.written", "a checkpoint is due, the open output file is not synced", 6},
 	{"outlet.marked", "a store has said how it stands, not all of it is synced, no checkpoint says so", 10},
-	{"outlet.synced", "the files of several stores are durable, no checkpoint says so", 4},
+	{"outlet.synced", "the files of several stores are durable, no checkpoint says so", 2},
 	{"checkpoint.gathered", "how all outlets stand is gathered, nothing of it is saved", 8},
 	{"lines.written", "numbers or contents are appended to their file, not synced", 12},
 	{"lines.synced", "numbers or contents are durable", 12},
