@@ -43,8 +43,10 @@ generated: ## fail if the generated code is not what the generator makes
 		&& echo "generated code: up to date"
 
 .PHONY: race
-race: ## all tests with the race detector
-	$(GO) test -race -timeout $(TESTTIMEOUT) ./...
+race: ## all tests with the race detector, and what of them this machine could not run
+	@mkdir -p bin && rm -f bin/not-run
+	INKWELL_NOT_RUN=$(CURDIR)/bin/not-run $(GO) test -race -timeout $(TESTTIMEOUT) ./...
+	@if [ -e bin/not-run ]; then sed 's/^/NOT RUN: /' bin/not-run; fi
 
 .PHONY: test
 test: deps lint generated fuzz race ## everything that CI checks
@@ -56,6 +58,10 @@ killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 tim
 .PHONY: chaos
 chaos: ## break a small fleet at random for MINUTES=2, then compare what was sent with what is there
 	INKWELL_CHAOS_MINUTES=$(MINUTES) $(GO) test -race -v -count=1 -timeout $$(( $(MINUTES) + 15 ))m ./test/chaos
+
+.PHONY: peers
+peers: ## send to next hops that others wrote, with bounds: Flume, Node, Ruby (apt-get install maven npm nodejs ruby-thrift)
+	INKWELL_PEERS=1 $(GO) test -v -count=1 -timeout 15m ./test/peers
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, one on each core

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,14 +25,17 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/internal/status"
 	"inkwell/store/journal"
 )
 
 // Options says where a collector listens, and what it does. The zero value of a field is its default.
 type Options struct {
 	Listen    []string              // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463. No store may send there
+	HTTP      []string              // the same, for HTTP alone; on Listen it is answered, too
 	TLS       rpc.TLSFiles          // for those with tls://; with a CA every client needs a certificate
 	Load      func() *config.Config // reads the configuration, at the start and at each reload
+	Fixed     bool                  // what Load reads never changes, as that of flags: a reload is refused
 	StateDir  string                // journal and checkpoint
 	StateRoot string                // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
 	Limits    Limits
@@ -39,6 +43,7 @@ type Options struct {
 	Version   string       // for fb303 getVersion
 	Logger    *slog.Logger
 	Stats     *stats.Set
+	Events    *status.Events // what Logger has logged, for the status; nil = not known
 
 	tuning tuning // for tests
 }
@@ -62,7 +67,11 @@ type Collector struct {
 	server    *rpc.Server
 	listen    []string // of listeners
 	listeners []net.Listener
+	calls     int // the first so many of them take calls, the others only HTTP
 	control   *control
+	muster    *muster
+	secret    *rpc.Credentials // of listeners with TLS; nil = there are none
+	monitor   *status.Monitor
 }
 
 // Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
@@ -85,8 +94,8 @@ func Open(o Options) (_ *Collector, err error) {
 			err = errors.Join(err, c.release())
 		}
 	}()
-	c.listen = o.Listen
-	if c.listeners, err = listenAll(o); err != nil {
+	c.listen, c.calls = slices.Concat(o.Listen, o.HTTP), len(o.Listen)
+	if c.listeners, err = rpc.ListenAll(c.listen); err != nil {
 		return nil, err
 	}
 	if o.Drop != nil {
@@ -94,20 +103,27 @@ func Open(o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
-	if err := secure(c.listeners, o); err != nil {
+	if c.secret, err = rpc.Secure(c.listeners, c.listen, o.TLS, o.Logger); err != nil {
 		return nil, err
 	}
 	if c.intake, err = openIntake(&o, c.gate); err != nil {
 		return nil, err
 	}
 	c.gate.to = c.intake
+	if c.muster, err = openMuster(&o); err != nil {
+		return nil, err
+	}
+	c.gate.reports = c.muster.hear
 	c.control = newControl(c.intake, o.Stats, o.Version)
-	c.control.gate = c.gate
-	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
+	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.muster, o.Fixed
+	c.monitor = c.newMonitor(&o)
+	limits := o.server(c.gate)
+	limits.HTTP = c.handler()
+	c.server = rpc.NewServer(limits, c.gate, c.control.processor())
 	return c, nil
 }
 
-// Addrs is where the collector listens.
+// Addrs is where the collector listens; those for HTTP alone come last.
 func (c *Collector) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(c.listeners))
 	for i, ln := range c.listeners {
@@ -120,9 +136,17 @@ func (c *Collector) Addrs() []net.Addr {
 // progress and brings what was acknowledged into finished files. It returns nil when all that was done.
 func (c *Collector) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
-	for _, ln := range c.listeners {
+	watching, unwatch := context.WithCancel(context.Background())
+	defer serving.Wait()
+	defer unwatch()
+	serving.Go(func() { c.monitor.Run(watching, c.intake.journal.Note) })
+	for i, ln := range c.listeners {
+		serve := c.server.Serve
+		if i >= c.calls {
+			serve = c.server.ServeHTTP
+		}
 		serving.Go(func() {
-			if err := c.server.Serve(ln); err != nil {
+			if err := serve(ln); err != nil {
 				c.log.Error("listener ended", "address", ln.Addr(), "error", err)
 			}
 		})
@@ -139,6 +163,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(context.Background(), drainGrace)
 	defer cancel()
 	err := c.server.Shutdown(grace)
+	unwatch()
 	serving.Wait()
 	c.log.Info("bringing the journal into the files", "bytes", c.intake.figures().Backlog)
 	err = errors.Join(err, c.release())
@@ -146,19 +171,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	return err
 }
 
-func (c *Collector) listening() string {
-	var b strings.Builder
-	for i, a := range c.Addrs() {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		if strings.HasPrefix(c.listen[i], "tls://") {
-			b.WriteString("tls://")
-		}
-		b.WriteString(a.String())
-	}
-	return b.String()
-}
+func (c *Collector) listening() string { return strings.Join(c.addresses(), " ") }
 
 func (c *Collector) release() error {
 	var errs []error
@@ -166,6 +179,9 @@ func (c *Collector) release() error {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if c.muster != nil { // before the intake lets go of the state directory
+		errs = append(errs, c.muster.close())
 	}
 	if c.intake != nil {
 		errs = append(errs, c.intake.Close())

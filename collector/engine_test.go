@@ -160,7 +160,7 @@ func (s *site) read(category string) (string, error) {
 	for _, e := range list {
 		name := e.Name()
 		switch {
-		case e.Type()&os.ModeSymlink != 0, name == books.Manifest, strings.HasSuffix(name, ".orphan"):
+		case e.Type()&os.ModeSymlink != 0, name == books.Manifest, strings.HasSuffix(name, ".orphan"), strings.HasSuffix(name, ".idx"):
 			continue
 		case strings.HasPrefix(name, "."):
 			s.t.Errorf("%s/%s is not published", category, name)
@@ -230,7 +230,8 @@ func (s *site) checkManifest(category string, entries int) {
 	}
 	for _, e := range list {
 		info, err := e.Info()
-		if err == nil && e.Type().IsRegular() && e.Name() != books.Manifest && !listed[e.Name()] && info.Size() > 0 {
+		if err == nil && e.Type().IsRegular() && e.Name() != books.Manifest && !strings.HasSuffix(e.Name(), ".idx") && !listed[e.Name()] &&
+			info.Size() > 0 {
 			s.t.Errorf("%s is not in the manifest", e.Name())
 		}
 	}

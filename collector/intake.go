@@ -1,15 +1,18 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/proto"
@@ -38,11 +41,13 @@ type intake struct {
 	stats   *stats.Set
 	journal *journal.Journal
 	limiter limiter
+	taps    taps
 
 	good, bytes         *atomic.Int64
 	blank, bad, unsafe  *atomic.Int64
 	deniedRate, deniedQ *atomic.Int64
 	visits              sync.Pool // *visit
+	appending           *stats.Histogram
 
 	mu      sync.RWMutex
 	router  *router
@@ -56,7 +61,14 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durability=: %w", err)
 	}
-	j, err := journal.Open(journal.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
+	host := c.Host
+	if host == "" {
+		if host, err = os.Hostname(); err != nil {
+			log.Warn("the name of this machine cannot be found out: give host=", "error", err)
+		}
+	}
+	client := func(ctx context.Context) string { return peerKey(access.From(ctx)) }
+	j, err := journal.Open(journal.Options{Host: host, Client: client, StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
 		Tuning: o.tuning.journal, Injector: o.tuning.injector})
 	if err != nil {
 		return nil, err
@@ -65,7 +77,7 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 		good: set.Overall("received good"), bytes: set.Overall("received good bytes"), blank: set.Overall("received blank category"),
 		bad: set.Overall("received bad"), unsafe: set.Overall("received unsafe category"),
 		deniedRate: set.Overall("denied for rate"), deniedQ: set.Overall("denied for queue size"),
-		visits: sync.Pool{New: func() any { return new(visit) }}}
+		appending: set.Histogram("append"), visits: sync.Pool{New: func() any { return new(visit) }}}
 	i.use(c)
 	return i, nil
 }
@@ -118,11 +130,13 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 		i.stats.Category(full.Name(), "denied for queue size").Add(1)
 		return proto.TryLater, nil
 	}
+	all := b
 	if !whole {
 		v.filter(b)
 		b = &v.homed
 	}
 	v.expect(1)
+	began := time.Now()
 	if err := i.journal.Append(ctx, b); err != nil {
 		v.expect(-1)
 		if errors.Is(err, store.ErrTryLater) { // the journal is full, or cannot be written
@@ -131,7 +145,9 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 		}
 		return proto.TryLater, err
 	}
+	i.appending.Observe(time.Since(began))
 	i.count(v)
+	i.taps.show(all, v)
 	if !whole {
 		i.account(v.dropped)
 	}
@@ -174,6 +190,7 @@ func (i *intake) full(v *visit) *journal.Outlet {
 // filter leaves in v.homed the entries of b that have a store, with their numbers, and in v.dropped the others.
 func (v *visit) filter(b *proto.Batch) {
 	v.homed.Reset()
+	v.homed.ShareNamings(b)
 	v.dropped = v.dropped[:0]
 	for k, r := range v.runs {
 		t := v.targets[k]
@@ -272,17 +289,15 @@ func (i *intake) reload() error {
 	return nil
 }
 
-// flaw is why a configuration should not replace one that works, "" if it may.
+// flaw is why a configuration should not replace one that works, "" if it may. A problem says where it is and what to
+// do; the status is for what has none, as a file that cannot be read.
 func flaw(c *config.Config) string {
-	if c.Status != "" {
-		return c.Status
-	}
 	for _, p := range c.Problems {
 		if p.Error {
 			return p.String()
 		}
 	}
-	return badStore(c)
+	return cmp.Or(c.Status, badStore(c))
 }
 
 // badStore is the text of the last block that is no store, as the original tells it.
@@ -319,6 +334,15 @@ func (i *intake) trouble() string {
 		return text
 	}
 	return badPart(i.router.conf)
+}
+
+// takes says whether a call would be taken: the configuration can be used, and the journal be written and not full.
+func (i *intake) takes() bool {
+	i.mu.RLock()
+	usable := !i.closed && i.router.conf.Status == ""
+	i.mu.RUnlock()
+	bytes, _ := i.journal.Backlog()
+	return usable && i.journal.Status() == "" && bytes < i.journal.Limit()
 }
 
 func (i *intake) figures() Status {

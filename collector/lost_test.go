@@ -138,7 +138,7 @@ func TestContinuesWhatWasKeptOpen(t *testing.T) {
 		s.close(i)
 	}
 	list, err := os.ReadDir(filepath.Join(s.dir, "c"))
-	if err != nil || len(list) != 2 { // with the manifest
+	if err != nil || len(list) != 3 { // with its index and the manifest
 		t.Fatalf("want one file: %v %v", list, err)
 	}
 	if got, want := s.published("c"), "run 0\nrun 1\nrun 2\nrun 3\nrun 4\n"; got != want {

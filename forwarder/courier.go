@@ -76,7 +76,7 @@ func (c *courier) changed(err error) {
 	c.mu.Unlock()
 	switch {
 	case err != nil && failed.IsZero():
-		c.log.Warn("cannot hand lines on, trying again", "err", err)
+		c.log.Error("cannot hand lines on: they wait and are offered again", "error", err)
 	case err == nil && !failed.IsZero():
 		c.log.Info("lines are handed on again", "after", time.Since(failed).Round(time.Millisecond))
 	}

@@ -17,6 +17,8 @@ type Batch struct {
 	data    []byte // canonical, checked on the way in
 	count   int
 	spans   []Span
+	namings []byte // the sources that came with a call, encoded; aliases its frame
+	report  []byte // of the sender, likewise
 	covered int    // entries that the spans are about
 	aliased bool   // data is somebody else's
 	memory  []byte // b's own, while data is not
@@ -33,24 +35,32 @@ type Span struct {
 }
 
 // Append adds one entry; category and message are copied.
-func (b *Batch) Append(category, message []byte) {
+func (b *Batch) Append(category, message []byte) { b.AppendPrefixed(category, nil, message) }
+
+// AppendPrefixed adds one entry whose message is prefix and message; all are copied.
+func (b *Batch) AppendPrefixed(category, prefix, message []byte) {
 	b.own()
 	at := len(b.data)
-	b.data = AppendEntry(b.data, category, message)
+	b.data = appendEntry(b.data, category, prefix, message)
 	b.count++
 	if !b.blind {
-		b.runs = appendRun(b.runs, b.data, run{at: at + categoryAt, n: len(category), count: 1, bytes: int64(len(message))})
+		b.runs = appendRun(b.runs, b.data, run{at: at + categoryAt, n: len(category), count: 1,
+			bytes: int64(len(prefix) + len(message))})
 	}
 }
 
 // AppendEntry appends the canonical encoding of one entry to dst.
 func AppendEntry(dst, category, message []byte) []byte {
+	return appendEntry(dst, category, nil, message)
+}
+
+func appendEntry(dst, category, prefix, message []byte) []byte {
 	dst = append(dst, 0x0b, 0, 1)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(category)))
 	dst = append(dst, category...)
 	dst = append(dst, 0x0b, 0, 2)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(message)))
-	dst = append(dst, message...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(prefix)+len(message)))
+	dst = append(append(dst, prefix...), message...)
 	return append(dst, 0)
 }
 
@@ -124,6 +134,7 @@ func (b *Batch) checkSpans() error {
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
 	b.spans, b.covered, b.runs, b.blind = b.spans[:0], 0, b.runs[:0], true
+	b.namings, b.report = nil, nil
 }
 
 // CheckEntries is SetEntries for bytes that may be anything: it leaves b empty and says why if they are not canonical.
@@ -159,6 +170,9 @@ func (b *Batch) Entries() []byte { return b.data }
 // Spans returns the spans, valid until the batch is changed.
 func (b *Batch) Spans() []Span { return b.spans }
 
+// Report is what the sender told of itself with the call, nil if it told nothing. It aliases the call's frame.
+func (b *Batch) Report() []byte { return b.report }
+
 // Count is the number of entries.
 func (b *Batch) Count() int { return b.count }
 
@@ -171,5 +185,5 @@ func (b *Batch) Reset() {
 		b.data, b.memory, b.aliased = b.memory, nil, false
 	}
 	b.data, b.count, b.spans, b.covered = b.data[:0], 0, b.spans[:0], 0
-	b.runs, b.blind = b.runs[:0], false
+	b.runs, b.blind, b.namings, b.report = b.runs[:0], false, nil, nil
 }

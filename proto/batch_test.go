@@ -25,7 +25,7 @@ func TestRunsAreTheSameHoweverABatchCameToBe(t *testing.T) {
 	}
 	blind.SetEntries(built.Entries(), built.Count())
 	call := AppendLogHeader(nil, 1, built.Count())
-	call = AppendLogTrailer(append(call, built.Entries()...), nil)
+	call = AppendLogTrailer(append(call, built.Entries()...), Trailer{})
 	header, err := DecodeCall(call)
 	if err != nil {
 		t.Fatal(err)

@@ -87,10 +87,29 @@ func AppendLogHeader(dst []byte, seqID int32, count int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(count))
 }
 
-// AppendLogTrailer appends what ends a Log call behind its entries: the spans, if there are any.
-func AppendLogTrailer(dst []byte, spans []Span) []byte {
-	if len(spans) > 0 {
-		dst = appendSpanList(dst, spans)
+// Trailer is what a Log call says behind its entries. Old peers skip it.
+type Trailer struct {
+	Spans   []Span
+	Namings []byte // elements as AppendNaming makes them
+	Sources int    // how many they are
+	Report  []byte // how the sender is, as JSON; of MaxReport bytes at most
+}
+
+// MaxReport is the longest report, in bytes.
+const MaxReport = 64 << 10
+
+// AppendLogTrailer appends what ends a Log call behind its entries.
+func AppendLogTrailer(dst []byte, t Trailer) []byte {
+	if len(t.Spans) > 0 {
+		dst = appendSpanList(dst, t.Spans)
+	}
+	if t.Sources > 0 {
+		dst = appendNamings(dst, t.Sources, t.Namings)
+	}
+	if len(t.Report) > 0 {
+		dst = append(dst, typeString, 0, 4)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(t.Report)))
+		dst = append(dst, t.Report...)
 	}
 	return append(dst, typeStop)
 }

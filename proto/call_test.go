@@ -68,8 +68,8 @@ func TestBytesOnTheWire(t *testing.T) {
 	var b Batch
 	b.Append([]byte("a"), []byte("x"))
 	call := AppendLogHeader(nil, 258, b.Count())
-	call = AppendLogTrailer(append(call, b.Entries()...), nil)
-	spans := AppendLogTrailer(nil, []Span{{Stream: [16]byte(unhex(t, stream)), First: 9, Count: 1}})
+	call = AppendLogTrailer(append(call, b.Entries()...), Trailer{})
+	spans := AppendLogTrailer(nil, Trailer{Spans: []Span{{Stream: [16]byte(unhex(t, stream)), First: 9, Count: 1}}})
 	tests := []struct {
 		name string
 		got  []byte

@@ -144,7 +144,7 @@ func thousand(size int) []byte {
 		binary.BigEndian.PutUint32(m, uint32(i))
 		args = AppendEntry(args, []byte("apache.access"), m)
 	}
-	return AppendLogTrailer(args, nil)
+	return AppendLogTrailer(args, Trailer{})
 }
 
 // BenchmarkDecodeLog decodes a call of 1000 entries of 100 bytes in place and, for the ratio it reports, by the generated code.

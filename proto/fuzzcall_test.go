@@ -48,8 +48,8 @@ const minSpan = 3 + 4 + 16 + 1
 
 // FuzzDecodeSpans: what stands for the spans of a call of some entries is read within the bytes that are there, and comes back the same.
 func FuzzDecodeSpans(f *testing.F) {
-	f.Add(AppendLogTrailer(nil, []Span{{First: 5, Count: 2}}), byte(2))
-	f.Add(AppendLogTrailer(nil, []Span{{Stream: [16]byte{1}, First: -1, Count: 0}, {First: 1 << 62, Count: 1}}), byte(1))
+	f.Add(AppendLogTrailer(nil, Trailer{Spans: []Span{{First: 5, Count: 2}}}), byte(2))
+	f.Add(AppendLogTrailer(nil, Trailer{Spans: []Span{{Stream: [16]byte{1}, First: -1, Count: 0}, {First: 1 << 62, Count: 1}}}), byte(1))
 	f.Add(unhex(f, `0f0002 0c 7fffffff`), byte(3))
 	f.Add(unhex(f, `0f0002 0c 00000001 0b0001 00000010 00000000000000000000000000000000 0a0002 0000000000000001 080003 ffffffff 00 00`), byte(3))
 	f.Fuzz(func(t *testing.T, spans []byte, n byte) {
@@ -77,7 +77,7 @@ func FuzzDecodeSpans(f *testing.F) {
 			t.Errorf("%d spans of %d bytes cover %d of %d entries", len(b.Spans()), len(spans), covered, b.Count())
 		}
 		again := append(AppendLogHeader(nil, 0, b.Count())[12:], b.Entries()...)
-		again = append(AppendLogTrailer(again, b.Spans()), rest...)
+		again = append(AppendLogTrailer(again, Trailer{Spans: b.Spans()}), rest...)
 		var c Batch
 		restAgain, err := DecodeLog(again, &c)
 		if err != nil || !bytes.Equal(rest, restAgain) || len(c.Spans()) != len(b.Spans()) || !bytes.Equal(c.Entries(), b.Entries()) {

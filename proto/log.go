@@ -57,6 +57,12 @@ func DecodeLog(args []byte, b *Batch) (rest []byte, err error) {
 			err = d.entries(b)
 		case typ == typeList && id == 2:
 			err = d.spans(b)
+		case typ == typeList && id == 3:
+			err = d.namings(b)
+		case typ == typeString && id == 4:
+			if b.report, err = d.bytes(); len(b.report) > MaxReport {
+				b.report = nil
+			}
 		default:
 			err = d.skip(typ, maxDepth)
 		}

@@ -234,7 +234,7 @@ func TestBatchSpans(t *testing.T) {
 	}
 	var again Batch
 	args := AppendLogHeader(nil, 1, all.Count())
-	args = AppendLogTrailer(append(args, all.Entries()...), all.Spans())
+	args = AppendLogTrailer(append(args, all.Entries()...), Trailer{Spans: all.Spans()})
 	call, err := DecodeCall(args)
 	if err != nil {
 		t.Fatal(err)

@@ -46,8 +46,9 @@ func (e *LostError) Bytes() int64 {
 // A nil st means that nothing is known of the series: open files that are found are set aside as .NAME.orphan, and
 // logged. Otherwise st is the State that was saved last: what it lists as sealed is published, the open file is cut
 // back to its mark to be continued (or sealed, if the codec is another one now), and any open file that was begun later
-// is removed, because what was in it will be appended again. An older one, as of a directory that was moved away and
-// back, is set aside.
+// is removed, because what was in it will be appended again. In the directory of which st speaks that is every other
+// open file, whatever its name: a clock that went back gives older names. In another directory, as in one that was
+// moved away and back, a file with an older name than the newest that st knows is set aside.
 //
 // When the file that st calls open is gone or too short, Open succeeds all the same, logs an error, sets aside what is
 // left, and Lost says so; the next Append begins a new file.
@@ -58,7 +59,7 @@ func Open(dir *faultfs.Dir, o Options, st *State) (*Series, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Series{dir: dir, o: o}
+	s := &Series{dir: dir, identity: dir.Identity(), o: o}
 	if err := s.recover(st); err != nil {
 		// The cause is what the caller has to know; Close can only fail in its wake.
 		_ = s.Close()
@@ -102,7 +103,8 @@ func (s *Series) recover(st *State) error {
 		if f.kind != open || f.odd || !hiddenFiles[f.name] {
 			continue
 		}
-		if st != nil && (s.newest == nil || f.compare(*s.newest) > 0) { // begun after the state was saved
+		same := known.Dir != "" && known.Dir == s.identity
+		if st != nil && (same || s.newest == nil || f.compare(*s.newest) > 0) { // begun after the state was saved
 			if err := s.dir.Remove(Hidden(f.name)); err != nil {
 				return fmt.Errorf("remove %s, which will be written again: %w", s.path(Hidden(f.name)), err)
 			}

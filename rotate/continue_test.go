@@ -268,3 +268,36 @@ func TestManyCrashes(t *testing.T) {
 		wantBytes(t, readSeries(t, path), saved)
 	}
 }
+
+// A clock that goes back gives a new file a name older than the newest one. Killed before the next State is saved, that
+// file is removed like every other that was begun later: what was in it is appended again.
+func TestBegunAfterTheClockWentBack(t *testing.T) {
+	enc := newEncoder(t, Gzip)
+	path := t.TempDir()
+	c := &clock{noon}
+	o := Options{Now: c.now} // daily
+	s := openSeries(t, path, o, nil)
+	must(t, s.Append(enc, []byte("first")))
+	must(t, s.Seal())
+	saved := checkpoint(t, s)
+	c.t = noon.AddDate(0, 0, -1)
+	must(t, s.Append(enc, []byte("second")))
+	wantNames(t, path, ".web-2026-11-22_00000.gz.open web-2026-11-23_00000.gz")
+	must(t, s.Close())
+
+	s = openSeries(t, path, o, &saved)
+	wantNames(t, path, "web-2026-11-23_00000.gz")
+	must(t, s.Append(enc, []byte("second")))
+	must(t, s.Close())
+
+	// The same name in another directory may be a file of before that was moved back: it is kept.
+	saved.Dir = "another"
+	log, text := logged()
+	o.Logger = log
+	s = openSeries(t, path, o, &saved)
+	wantNames(t, path, ".web-2026-11-22_00000.gz.orphan web-2026-11-23_00000.gz")
+	if !strings.Contains(text.String(), "set aside") {
+		t.Errorf("logged: %q", text)
+	}
+	must(t, s.Close())
+}

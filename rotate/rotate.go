@@ -48,6 +48,8 @@ type Options struct {
 	After   func() string    // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" or nil = not known
 	Now     func() time.Time // nil = time.Now; its location is that of the dates
 	Logger  *slog.Logger     // nil = discard
+
+	Published func(name string) // called when a file has got its final name; nil = nobody wants to know
 }
 
 // Mark is a place in the open file up to which it is durable. It is stored in checkpoints as JSON.
@@ -66,11 +68,13 @@ type State struct {
 	Open   *Mark    `json:"open,omitempty"`   // nil: no file is open
 	Sealed []string `json:"sealed,omitempty"` // final names of files that are finished and durable but perhaps not published
 	Newest string   `json:"newest,omitempty"` // final name of the file that was begun last, also when it is gone; "" = not known
+	Dir    string   `json:"dir,omitempty"`    // which directory it was, as faultfs.Dir.Identity tells; "" = not known
 }
 
 // Series is one series of files. It is not safe for concurrent use.
 type Series struct {
 	dir        *faultfs.Dir
+	identity   string // of dir
 	o          Options
 	cur        *file    // nil: none is open
 	sealed     []sealed // finished, most under their hidden names
@@ -80,7 +84,8 @@ type Series struct {
 	linked     string   // where the link points to, "" if that is not known
 	noLink     bool     // the link could not be made the last time
 	lost       *LostError
-	broken     error // an fsync failed: nothing more is believed of the files
+	placed     Placed // of the last block
+	broken     error  // an fsync failed: nothing more is believed of the files
 }
 
 // ErrBroken is in the error of every call after an fsync or a close failed. What the kernel kept of the bytes since the
@@ -130,6 +135,7 @@ func (s *Series) Write(b Block) error {
 		}
 		return err
 	}
+	s.placed = Placed{Offset: s.cur.Bytes - int64(len(b.data)), Length: int64(len(b.data)), Sum: b.crc}
 	killpoint.Reach("rotate.block.written")
 	if begun {
 		s.newest, s.newestName = known(s.o.Base, s.cur.File)
@@ -210,7 +216,7 @@ func (s *Series) Sync(later *faultfs.Later) (State, error) {
 	if err := s.standing(); err != nil {
 		return State{}, s.breakdown("sync", s.o.Base, err)
 	}
-	st := State{Newest: s.newestName}
+	st := State{Newest: s.newestName, Dir: s.identity}
 	for _, f := range s.sealed {
 		if !f.visible {
 			st.Sealed = append(st.Sealed, f.name)
@@ -283,6 +289,15 @@ func (s *Series) Raw() int64 {
 	}
 	return s.cur.Raw
 }
+
+// Placed is where a block stands in the open file.
+type Placed struct {
+	Offset, Length int64
+	Sum            uint32 // CRC-32 of the chunk; gzip only, else 0
+}
+
+// Newest is where the block stands that was written last.
+func (s *Series) Newest() Placed { return s.placed }
 
 // Idle says whether there is neither an open file nor one that has to be published.
 func (s *Series) Idle() bool { return s.cur == nil && len(s.sealed) == 0 }
@@ -358,6 +373,9 @@ func (s *Series) publish(name string) error {
 	}
 	killpoint.Reach("rotate.publish.renamed")
 	s.renamed = true
+	if s.o.Published != nil {
+		s.o.Published(name)
+	}
 	return nil
 }
 

@@ -156,6 +156,16 @@ func Know(s Store, disks *faultfs.Disks) error {
 	return ask(s, func(k interface{ Dir() *faultfs.Dir }) error { return disks.Know(k.Dir()) })
 }
 
+// Owes says whether an Heir of a tree owes something.
+func Owes(s Store) bool {
+	h, ok := s.(Heir)
+	owes := ok && h.Owes()
+	for _, inner := range open(s) {
+		owes = owes || Owes(inner)
+	}
+	return owes
+}
+
 // Seal finishes the files of a tree.
 func Seal(s Store) error { return ask(s, Sealer.Seal) }
 

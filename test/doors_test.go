@@ -30,10 +30,12 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"internal/rpc/spill.go":          {"os.OpenFile os.CreateTemp os.Remove", "a file without a name in the state directory, for a large call: O_TMPFILE, or a new name that is removed at once"},
 	"internal/rpc/tls.go":            {"os.ReadFile", "certificates and keys, by their paths in the configuration"},
 	"forwarder/audit.go":             {"os.ReadFile", "the positions of a state directory that an audit is to look at: reads only"},
+	"forwarder/origin.go":            {"os.ReadFile", "the kernel's name of the process that writes into a pipe"},
 	"forwarder/boot.go":              {"os.ReadFile", "the kernel's boot id"},
 	"store/audit/directory.go":       {"os.ReadDir", "lists a directory that an audit is to look at: reads only"},
+	"store/depot/directory.go":       {"os.Open filepath.WalkDir", "reads and lists a depot in the operator's directory: what it writes goes through faultfs"},
 	"store/audit/verify.go":          {"os.Open", "a file that an audit is to check: reads only"},
-	"collector/listen.go":            {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
+	"internal/rpc/listen.go":         {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
 	"forwarder/directory.go":         {"os.OpenFile", "lists a directory that is followed: reads only, and links are part of what is followed"},
 	"forwarder/input.go":             {"os.ReadDir", "forward --once: whether there is anything to follow; reads only"},
 	"forwarder/beside.go":            {"filepath.EvalSymlinks", "to what a link points that is followed: reads only"},
@@ -44,14 +46,20 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/configured.go":      {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/auditconfig.go":     {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/auditsender.go":     {"os.ReadDir", "lists a state directory that an audit is to look at: reads only"},
-	"cmd/inkwell/catdedupe.go":       {"os.ReadDir", "lists a directory of the command line: reads only"},
 	"cmd/inkwell/ctldetail.go":       {"os.Open", "opens a state directory of the command line to reach its socket: reads nothing"},
 	"cmd/inkwell/check.go":           {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/logging.go":         {"os.Lchown", "--log-file, by its path on the command line"},
 	"cmd/inkwell/logfile.go":         {"os.OpenFile", "the same"},
-	"cmd/inkwell/user.go":            {"os.Mkdir os.Mkdir os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},
+	"cmd/inkwell/user.go":            {"os.Mkdir os.Mkdir os.Lchown os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},
+	"cmd/inkwell/init.go":            {"os.MkdirAll os.WriteFile", "writes a configuration, by its path on the command line"},
+	"cmd/inkwell/found.go":           {"os.Open", "whether a log that was found can be read: reads nothing"},
+	"cmd/inkwell/bindir.go":          {"os.Link os.Symlink os.Rename os.Remove os.Rename os.Remove os.Remove os.Remove os.ReadFile os.WriteFile", "migrate: puts links in the place of the original's programs, in a directory of the command line"},
+	"cmd/inkwell/spool.go":           {"filepath.WalkDir", "looks for spools below a directory of the command line: reads only"},
+	"internal/faultfs/socketdir.go":  {"os.MkdirAll os.Chmod", "makes the directory of a unix socket of the configuration"},
 	"cmd/inkwell/man.go":             {"os.MkdirAll", "writes manual pages for the person who builds"},
-	"cmd/inkwell/cat.go":             {"os.Open os.Open os.Open", "shows a person a file of the command line: reads only"},
+	"archive/archive.go":             {"os.Open os.Open os.Open", "shows a person a file: reads only"},
+	"archive/series.go":              {"os.ReadDir filepath.WalkDir", "lists a directory that a person names: reads only"},
+	"archive/listing.go":             {"os.ReadDir", "the same"},
 	"rotate/pipelog/pipelog.go":      {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
 	"rotate/pipelog/turn.go":         {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},
 	"forwarder/journald/journald.go": {"os.ReadFile", "the kernel's boot id"},
@@ -60,7 +68,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 
 func TestHouseRulesOfDoors(t *testing.T) {
 	found := make(map[string][]string)
-	for _, top := range []string{"cmd", "collector", "forwarder", "internal", "proto", "rotate", "store"} {
+	for _, top := range []string{"archive", "cmd", "collector", "forwarder", "internal", "proto", "rotate", "store"} {
 		err := filepath.WalkDir(filepath.Join("..", top), func(path string, e fs.DirEntry, err error) error {
 			if err == nil && e.IsDir() && e.Name() == "crashfs" { // for tests only
 				return fs.SkipDir

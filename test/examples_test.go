@@ -48,7 +48,7 @@ func TestExamplesOfCentralAndClientRunTogether(t *testing.T) {
 	central.Reaches(t, "ignore_me:ignored", 1)
 	client.Shutdown(t)
 	central.Shutdown(t)
-	for category, want := range map[string]string{"test2": "test message\n\nno newline\n", "te st": "space\n"} {
+	for category, want := range map[string]string{"test2": "test message\nno newline\n", "te st": "space\n"} {
 		path := filepath.Join(central.Dir, "files", category, category+"-"+time.Now().Format("2006-01-02")+"_00000")
 		if data, err := os.ReadFile(path); err != nil || string(data) != want {
 			t.Errorf("%s: %q, %v; want %q", path, data, err, want)

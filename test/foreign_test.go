@@ -32,6 +32,8 @@ protocol = Binary(transport, strictRead=False, strictWrite=strict)
 client = scribe.Client(protocol)
 transport.open()
 
+none = dict(spans=None, namings=None, report=None)
+
 def check(got, want):
     if got != want: raise SystemExit("got %r, want %r" % (got, want))
 
@@ -39,14 +41,14 @@ def entries(category, messages):
     return [LogEntry(category=category, message=m) for m in messages]
 
 odd = [b"", b"\x00", b"\xff\xfe not text \x80\n", b"\n\n\n", "gr\u00fc\u00dfe\n", bytes(range(256)) * 40, b"no newline"]
-check(client.Log(messages=entries("py.odd", odd), spans=None), ResultCode.OK)
-check(client.Log(messages=[], spans=None), ResultCode.OK)
+check(client.Log(messages=entries("py.odd", odd), **none), ResultCode.OK)
+check(client.Log(messages=[], **none), ResultCode.OK)
 spans = [Span(stream=b"\x01" * 16, first=7, count=2), Span(stream=b"\xff" * 16, first=2**62, count=1)]
-check(client.Log(messages=entries("py.span", [b"one\n", b"two\n", b"three\n"]), spans=spans), ResultCode.OK)
+check(client.Log(messages=entries("py.span", [b"one\n", b"two\n", b"three\n"]), spans=spans, namings=None, report=None), ResultCode.OK)
 for batch in range(20):
     lines = [b"%05d\n" % (batch * 500 + i) for i in range(500)]
-    check(client.Log(messages=entries("py.many", lines), spans=None), ResultCode.OK)
-check(client.Log(messages=[LogEntry(category="py.none", message=None), LogEntry(category="py.none", message=b"x\n")], spans=None), ResultCode.OK)
+    check(client.Log(messages=entries("py.many", lines), **none), ResultCode.OK)
+check(client.Log(messages=[LogEntry(category="py.none", message=None), LogEntry(category="py.none", message=b"x\n")], **none), ResultCode.OK)
 
 check(client.getStatus(), fb_status.ALIVE)
 if not client.getName() or not client.getVersion(): raise SystemExit("no name or version")

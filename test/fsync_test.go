@@ -21,7 +21,7 @@ type failingDisk struct{ at, control string }
 func newFailingDisk(t *testing.T) (d failingDisk, ok bool) {
 	t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil {
-		t.Logf("NOT RUN: %v. The same faults are injected below the program by TestFilesModel, TestModel and TestFaults.", err)
+		harness.NotRun(t, "%v. The same faults are injected below the program by TestFilesModel, TestModel and TestFaults.", err)
 		return d, false
 	}
 	root := t.TempDir()

@@ -21,7 +21,7 @@ func TestGateOfACollector(t *testing.T) {
 	dir, logs := t.TempDir(), t.TempDir()
 	ca := harness.NewAuthority(t, t.TempDir())
 	cert, key := ca.Issue(t, "127.0.0.1")
-	secure, socket := "tls://"+harness.FreeAddr(t), "unix:"+filepath.Join(t.TempDir(), "sock")
+	secure, socket := "tls://"+harness.FreeAddr(t), "unix:"+filepath.Join(t.TempDir(), "run", "inkwell", "sock")
 	c := ink.Collect(t, dir, "--compress", "none", "--listen", secure, "--listen", socket, "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca.CA(),
 		"--allow", "*.example.com=web.*,mail", "--allow", "unix=app", "--max-message", "1000")
 

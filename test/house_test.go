@@ -20,10 +20,13 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"cmd/inkwell":              {"internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog"},
+	"archive":                  {"archive/inflate", "rotate", "store", "store/audit", "store/books", "store/index", "store/stream", "internal/faultfs"},
+	"archive/inflate":          {},
+	"archive/moment":           {},
+	"cmd/inkwell":              {"archive", "archive/moment", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet", "internal/web"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
-	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
-	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "store/tree"},
+	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending", "internal/status", "internal/fleet"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "internal/status", "internal/fleet", "store/tree", "internal/web"},
 	"forwarder/ctl":            {"internal/faultfs", "internal/rpc", "internal/stats", "proto", "proto/gen/fb303"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {"forwarder/category"},
@@ -34,9 +37,11 @@ var edges = map[string][]string{
 	"forwarder/syslog":         {"forwarder/category", "forwarder/feed", "store/stream", "internal/faultfs", "internal/stats"},
 	"store/hop":                {"store", "store/spool", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"store/plain":              {"store", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
-	"store/series":             {"store", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
+	"store/index":              {"internal/faultfs"},
+	"store/series":             {"store", "store/index", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
-	"store/books":              {"store", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
+	"store/books":              {"store", "store/index", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
+	"store/depot":              {"store/books", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},
@@ -46,10 +51,14 @@ var edges = map[string][]string{
 	"rotate":                   {"internal/faultfs", "internal/killpoint"},
 	"rotate/pipelog":           {},
 	"internal/access":          {},
-	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint"},
+	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint", "internal/faultfs"},
 	"internal/conf":            {},
+	"internal/fleet":           {"proto"},
 	"internal/ending":          {},
 	"internal/stats":           {},
+	"internal/web":             {"internal/access", "internal/metrics", "internal/stats", "internal/status"},
+	"internal/metrics":         {"internal/stats", "internal/status"},
+	"internal/status":          {"internal/stats"},
 	"internal/faultfs":         {"internal/killpoint"},
 	"internal/killpoint":       {},
 	"internal/faultfs/crashfs": {"internal/faultfs"},
@@ -62,6 +71,7 @@ var edges = map[string][]string{
 	"test/chaos":               {},
 	"test/demo":                {},
 	"test/harness":             {},
+	"test/peers":               {},
 }
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
@@ -74,10 +84,12 @@ var testEdges = map[string][]string{
 	"store/hop":          {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},
 	"store/audit":        {"internal/stats"},
+	"store/depot":        {"internal/faultfs/crashfs", "test/harness"},
 	"store/tree":         {"store/stream"},
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
 	"test/chaos":         {"test/harness"},
+	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
 }

@@ -70,7 +70,7 @@ func TestMultilog(t *testing.T) {
 func TestVolumeUnderAnotherDeviceNumber(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/dev/loop-control"); err != nil {
-		t.Logf("NOT RUN: %v. TestDecide has the decision.", err)
+		harness.NotRun(t, "%v. TestDecide has the decision.", err)
 		return
 	}
 	dir := t.TempDir()
@@ -128,7 +128,7 @@ func TestVolumeUnderAnotherDeviceNumber(t *testing.T) {
 func TestRotatedFilesThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Log("NOT RUN: it needs root. TestDecide has the decision.")
+		harness.NotRun(t, "it needs root. TestDecide has the decision.")
 		return
 	}
 	const nobody = 65534

@@ -134,26 +134,27 @@ func TestOriginalLettersInNumbers(t *testing.T) {
 	}
 }
 
-// TestConfigurationThatCannotBeRead serves without stores until there is one.
+// TestConfigurationThatCannotBeRead: without its file a server does not start; one that runs goes on when the file is gone. (The original
+// starts without stores.)
 func TestConfigurationThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	s := ink.NewScribed(t, "")
-	s.Flags("-p", s.Port)
-	if err := os.Remove(s.Conf); err != nil {
+	s := ink.Scribed(t, globals+fileStore("category=default", "out"))
+	conf := s.Conf
+	if err := os.Rename(conf, conf+".away"); err != nil {
 		t.Fatal(err)
 	}
-	s.Restart(t)
-	code, details := s.Status(t)
-	if code != harness.Warning || !strings.Contains(details, "No stores configured successfully") || !strings.Contains(details, "no such file") {
-		t.Errorf("status %d %q", code, details)
-	}
-	s.Write(t, globals+fileStore("category=default", "out"))
 	s.Signal(syscall.SIGHUP)
-	s.Becomes(t, harness.Alive, "")
+	harness.Until(t, "the reload is refused", func() bool {
+		code, details := s.Status(t)
+		return code == harness.Warning && strings.Contains(details, "reload refused") && strings.Contains(details, "no such file")
+	})
 	mustLog(t, dialScribe(t, s.Addr), harness.Entry{Category: "cat", Message: "m"})
 	s.Stop(t)
 	if got := read(t, s.Dir, "out/cat/cat_00000"); got != "m" {
 		t.Errorf("%q", got)
+	}
+	if r := ink.Run(t, "scribed", "-p", s.Port, "-c", conf); r.Code != 1 || !strings.Contains(r.Stderr, "no such file") || !strings.Contains(r.Stderr, "-c FILE") {
+		t.Errorf("code %d, %s", r.Code, r.Stderr)
 	}
 }
 
@@ -193,7 +194,7 @@ func TestOriginalReloadTest(t *testing.T) {
 		func() { s.Signal(syscall.SIGHUP) },
 		func() { s.Tell(t, "reinitialize") },
 		func() {
-			if r := ink.Run(t, "ctl", "reload", s.Addr); r.Code != 0 {
+			if r := ink.Run(t, "ctl", "reload", s.Addr); r.Code != 0 || r.Stdout != "reloaded\n" {
 				t.Errorf("ctl reload ends with %d: %s%s", r.Code, r.Stdout, r.Stderr)
 			}
 		},
@@ -203,6 +204,10 @@ func TestOriginalReloadTest(t *testing.T) {
 		before := strings.Count(s.Stderr(), "configuration reloaded")
 		reload()
 		harness.Until(t, "it is reloaded", func() bool { return strings.Count(s.Stderr(), "configuration reloaded") > before })
+	}
+	s.Write(t, globals+"<store>\ncategory=default\ntype=fiel\n</store>\n")
+	if r := ink.Run(t, "ctl", "reload", s.Addr); r.Code != 1 || !strings.HasPrefix(r.Stdout, "reload refused: the former configuration stays in use: ") {
+		t.Errorf("ctl reload of a file with a mistake ends with %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	mustLog(t, c, harness.Entry{Category: "cat", Message: "message 3\n"})
 	if n := s.Counter(t, "cat:received good"); n != 4 {

@@ -27,16 +27,25 @@ func several(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error { return exactly(name)(cmd, args[:min(len(args), 1)]) }
 }
 
-// needTo checks the addresses of --to.
-func needTo(to []string) error {
+// completed checks the addresses of --to and adds the port 1463 where one has none.
+func completed(to []string) ([]string, error) {
 	if len(to) == 0 {
-		return usagef("--to HOST:PORT is missing: where shall the lines go?")
+		return nil, usagef("--to HOST:PORT is missing: where shall the lines go?")
 	}
-	for _, addr := range to {
+	whole := make([]string, len(to))
+	for i, addr := range to {
 		a, err := rpc.ParseAddress(addr)
-		if err != nil || strings.HasPrefix(a.Text, ":") {
-			return usagef("--to %q: want HOST:PORT, as in logs.example.com:1463, tls://HOST:PORT or unix:PATH", addr)
+		if err != nil && addr != "" && !strings.HasPrefix(addr, "unix:") {
+			var text string
+			if text, err = scribeAddr(addr); err == nil {
+				addr = text
+				a, err = rpc.ParseAddress(addr)
+			}
 		}
+		if err != nil || strings.HasPrefix(a.Text, ":") {
+			return nil, usagef("--to %q: want HOST:PORT, as in logs.example.com:1463, HOST for port 1463, tls://HOST:PORT or unix:PATH", addr)
+		}
+		whole[i] = addr
 	}
-	return nil
+	return whole, nil
 }

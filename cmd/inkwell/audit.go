@@ -31,6 +31,7 @@ The exit code is 1 when something is missing, twice in the files of one collecto
 		Example: `  inkwell audit /srv/logs
   inkwell audit /etc/inkwell/collect.conf /etc/inkwell/forward.conf
   inkwell audit /srv/a/logs /srv/b/logs --state /var/lib/inkwell --since 24h
+  inkwell audit --problems /srv/logs
   inkwell audit --json /srv/logs | jq '.categories.web.sums'`,
 		Args: several("DIR or FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runAudit(cmd, args, &o) },
@@ -39,6 +40,7 @@ The exit code is 1 when something is missing, twice in the files of one collecto
 	f.StringArrayVar(&o.states, "state", nil, "state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
 	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as DIR=STATE, if not in DIR/.inkwell or where FILE says; can be repeated")
 	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show hours from there on only: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now (24h)")
+	f.BoolVar(&o.problems, "problems", false, "print only hours and findings in which something is missing, refused, dropped or wrong")
 	f.BoolVar(&o.json, "json", false, "print all that was found as one JSON object")
 	f.BoolVar(&o.verify, "verify", false, "read every file as well and compare it with its manifest")
 	return cmd
@@ -49,6 +51,7 @@ type auditOptions struct {
 	states, beside []string
 	since          time.Time
 	json, verify   bool
+	problems       bool
 }
 
 // parseSince reads a day, a time or a duration before now; "" is the beginning.
@@ -97,7 +100,7 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 		out.SetEscapeHTML(false)
 		err = out.Encode(r)
 	} else {
-		err = printAudit(a.output(), r)
+		err = printAudit(a.output(), r, o.problems)
 	}
 	if err == nil && r.Fault {
 		err = exitCode(exitFailed)
@@ -170,4 +173,9 @@ func (a *app) steps() func(what string, done, total int64) {
 			a.screen.show(fmt.Sprintf("%s %3d %%  %s", bar(done, total, 24), done*100/max(total, 1), printable(what)))
 		}
 	}
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
 }

@@ -110,8 +110,8 @@ func (s shelf) file(category string, codec rotate.Codec, open bool, list ...stre
 	if !open {
 		err = errors.Join(err, series.Seal())
 	}
-	st, serr := series.Sync()
-	if err = errors.Join(err, serr, series.Publish(st), series.Close()); err != nil {
+	st, serr := series.Sync(nil)
+	if err = errors.Join(err, serr, series.Publish(st, nil), series.Close()); err != nil {
 		s.t.Fatal(err)
 	}
 	after, err := rotate.Files(dir, category)
@@ -229,6 +229,18 @@ received 1,382, written 1,373, in spool 40, duplicated 7, missing 700,
 	want = strings.NewReplacer("ONE", one.dir, "TWO", two.dir).Replace(want)
 	if r.code != exitFailed || r.stderr != "" || flat(r.stdout) != flat(want) {
 		t.Errorf("code %d, stderr %q\n%s\nwant\n%s", r.code, r.stderr, r.stdout, want)
+	}
+	r = inkwell(t, nil, "audit", one.dir, two.dir, "--state", state, "--problems")
+	only := strings.ReplaceAll(want, "  2026-11-25 12:00     1,203    1,203           0        0        0\n", "")
+	from, to := strings.Index(only, "web: 10 entries of 1 stream"), strings.Index(only, "web: 2 entries refused")
+	if only = only[:from] + only[to:]; r.code != exitFailed || flat(r.stdout) != flat(only) {
+		t.Errorf("--problems: code %d\n%s\nwant\n%s", r.code, r.stdout, only)
+	}
+	sound := newShelf(t)
+	sound.file("web", rotate.None, false, linesOf(1, 1, 0, 20))
+	sound.open(audit.StateName)
+	if r = inkwell(t, nil, "audit", sound.dir, "--problems"); r.code != exitOK || strings.Contains(r.stdout, "web") {
+		t.Errorf("--problems of what is well: %+v", r)
 	}
 	r = inkwell(t, nil, "audit", one.dir, two.dir, "--since", "2026-11-25T14:20", "--json")
 	var report audit.Report

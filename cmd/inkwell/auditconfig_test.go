@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/store"
+	"inkwell/store/audit"
 	"inkwell/store/books"
 	"inkwell/store/stream"
 )
@@ -157,6 +159,19 @@ func TestAuditTableFits(t *testing.T) {
 	if !strings.Contains(r.stdout, "hour (UTC)  received written journal") && !strings.Contains(r.stdout,
 		"hour (UTC) received") {
 		t.Errorf("%s", r.stdout)
+	}
+	many := audit.Sums{Received: 1e12, Written: 1e12, Journal: 1e9, HandedOn: 1e12, Duplicated: 1e12, Missing: 1e12, Refused: 1e12, Dropped: 1e12}
+	var out bytes.Buffer
+	if err := auditTable(&out, &audit.Category{Hours: []audit.Hour{{Sums: many}, {Sums: many}}, Sums: many}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > auditWidth+1 {
+			t.Errorf("%d columns: %q", len(line), line)
+		}
+	}
+	if n := strings.Count(out.String(), "1,000,000,000,000"); n != 7*3 {
+		t.Errorf("%d of the numbers are there:\n%s", n, out.String())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"inkwell/store/audit"
 	"inkwell/store/books"
+	"inkwell/store/stream"
 )
 
 const (
@@ -21,11 +22,19 @@ const (
 	auditRanges   = 8   // of a finding
 )
 
-// printAudit writes a table for each category, what was found in words, and the sums.
-func printAudit(to io.Writer, r *audit.Report) error {
+// printAudit writes a table for each category, what was found in words, and the sums; with problems only what is not as it should be.
+func printAudit(to io.Writer, r *audit.Report, problems bool) error {
 	var out bytes.Buffer
+	findings := r.Findings
+	if problems {
+		findings = slices.DeleteFunc(slices.Clone(findings), harmless)
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Categories)) {
-		if c := r.Categories[name]; len(c.Hours) > 0 {
+		c := r.Categories[name]
+		if problems {
+			c = withProblems(c)
+		}
+		if len(c.Hours) > 0 {
 			fmt.Fprintf(&out, "%s\n", printable(name))
 			if err := auditTable(&out, c); err != nil {
 				return err
@@ -33,7 +42,7 @@ func printAudit(to io.Writer, r *audit.Report) error {
 			out.WriteByte('\n')
 		}
 	}
-	list := gathered(r.Findings)
+	list := gathered(findings)
 	for _, f := range list[:min(len(list), auditFindings)] {
 		out.WriteString(wrapped(printable(findingText(&f.Finding, f.streams))))
 	}
@@ -46,6 +55,21 @@ func printAudit(to io.Writer, r *audit.Report) error {
 	out.WriteString(auditSums(r))
 	_, err := to.Write(out.Bytes())
 	return err
+}
+
+// withProblems is a category with those of its hours in which entries are missing, refused or dropped.
+func withProblems(c *audit.Category) *audit.Category {
+	only := *c
+	only.Hours = slices.DeleteFunc(slices.Clone(c.Hours), func(h audit.Hour) bool {
+		return h.Missing == 0 && h.Refused == 0 && h.Dropped == 0
+	})
+	return &only
+}
+
+// harmless says whether a finding is of what is as it should be: what two collectors have after a fail-over, or two
+// directories of a multi store, and what retention removed.
+func harmless(f audit.Finding) bool {
+	return f.Kind == audit.InBoth || f.Kind == audit.Copied || f.Kind == audit.Gone && f.Why == books.ByRetention
 }
 
 // auditWidth is how wide what is printed may be.
@@ -69,20 +93,24 @@ var auditColumns = []auditColumn{
 	{"dropped", "dropped", func(s *audit.Sums) int64 { return s.Dropped }, false},
 }
 
-// auditTable writes the hours of a category, and their sums if there are several: without the columns that have nothing
-// but zeros, and shorter where it would be too wide.
+// auditTable writes the hours of a category, and their sums if there are several: without the columns that have nothing but zeros,
+// shorter where it would be too wide, and in tables of three columns, one below the other, where that is not enough.
 func auditTable(to io.Writer, c *audit.Category) error {
 	columns := slices.DeleteFunc(slices.Clone(auditColumns), func(k auditColumn) bool {
-		return !k.always &&
-			k.of(&c.Sums) == 0
+		return !k.always && k.of(&c.Sums) == 0
 	})
-	for _, short := range []bool{false, true} {
+	for _, layout := range []struct {
+		tables [][]auditColumn
+		short  bool
+	}{{[][]auditColumn{columns}, false}, {[][]auditColumn{columns}, true}, {slices.Collect(slices.Chunk(columns, 3)), true}} {
 		var out bytes.Buffer
-		if err := auditRows(&out, c, columns, short); err != nil {
-			return err
+		for _, table := range layout.tables {
+			if err := auditRows(&out, c, table, layout.short); err != nil {
+				return err
+			}
 		}
 		first, _, _ := bytes.Cut(out.Bytes(), []byte{'\n'})
-		if len(first) <= auditWidth || short {
+		if len(first) <= auditWidth || len(layout.tables) > 1 {
 			_, err := to.Write(out.Bytes())
 			return err
 		}
@@ -155,7 +183,7 @@ type gathering struct {
 // gathered makes one of what is in the same directories, and of what is set aside, of each category.
 func gathered(findings []audit.Finding) (list []gathering) {
 	for _, f := range findings {
-		if f.Kind == audit.InBoth || f.Kind == audit.Dropped {
+		if f.Kind == audit.InBoth || f.Kind == audit.Copied || f.Kind == audit.Dropped {
 			i := slices.IndexFunc(list, func(g gathering) bool {
 				return g.Kind == f.Kind && g.Category == f.Category && slices.Equal(g.Directories, f.Directories)
 			})
@@ -174,8 +202,8 @@ func gathered(findings []audit.Finding) (list []gathering) {
 func findingText(f *audit.Finding, streams int) string {
 	n := entries(f.Entries)
 	where := f.Category + ": stream " + f.Stream[:min(len(f.Stream), 8)]
-	if f.Path != "" {
-		where += " (" + f.Path + ")"
+	if from := (stream.Source{Host: f.Host, Path: f.Path}); from != (stream.Source{}) {
+		where += " (" + printable(from.String()) + ")"
 	}
 	because := ""
 	if f.Text != "" {
@@ -190,6 +218,10 @@ func findingText(f *audit.Finding, streams int) string {
 	case audit.InBoth:
 		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)", f.Category,
 			n, count(streams, "stream"), dirs)
+	case audit.Copied:
+		return fmt.Sprintf("%s: %s of %s in several directories of one collector: %s (as a multi store writes them: audit its "+
+			"configuration in place of the directory, and what each has to have is looked at by itself)", f.Category, n,
+			count(streams, "stream"), dirs)
 	case audit.Dropped:
 		return fmt.Sprintf("%s: %s set aside by their sender, because the next hop refuses them for ever (inkwell spool cat STATE/spool/refused)", f.Category, n)
 	case audit.Refused:

@@ -54,18 +54,18 @@ func TestCheck(t *testing.T) {
 
 func TestCheckUsage(t *testing.T) {
 	for args, want := range map[string]string{
-		"check":                                     "FILE is missing",
-		"check a b":                                 `"b" is one argument too many`,
-		"check --prnt a":                            "--prnt",
-		"check --print --":                          "COMMAND is missing",
-		"check --print -- cat x":                    `"cat" has no configuration`,
-		"check --print -- collect":                  "--dir DIR is missing",
-		"check --print -- collect --dir":            "--dir",
-		"check --print -- collect --dir x y":        `"y" is one argument too many`,
-		"check --print -- forward --to h:1 a=/x":    "--state DIR is missing",
-		"check --print -- forward --state s a=/x":   "--to HOST:PORT is missing",
-		"check --print -- forward --to h --state s": "want HOST:PORT",
-		"check --print -- pipe --to h:1":            "pipe needs one CATEGORY",
+		"check":                                         "FILE is missing",
+		"check a b":                                     `"b" is one argument too many`,
+		"check --prnt a":                                "--prnt",
+		"check --print --":                              "COMMAND is missing",
+		"check --print -- cat x":                        `"cat" has no configuration`,
+		"check --print -- collect":                      "--dir DIR is missing",
+		"check --print -- collect --dir":                "--dir",
+		"check --print -- collect --dir x y":            `"y" is one argument too many`,
+		"check --print -- forward --to h:1 a=/x":        "--state DIR is missing",
+		"check --print -- forward --state s a=/x":       "--to HOST:PORT is missing",
+		"check --print -- forward --to h:x:y --state s": "want HOST:PORT",
+		"check --print -- pipe --to h:1":                "pipe needs one CATEGORY",
 	} {
 		r := inkwell(t, nil, strings.Fields(args)...)
 		if r.code != exitUsage || !strings.Contains(r.stderr, want) || r.stdout != "" {
@@ -101,7 +101,7 @@ type=file
 file_path=/x
 sub_directory=s
 rotate_period=daily
-add_newlines=1
+add_newlines=always
 write_stats=yes
 </store>
 <store>
@@ -358,5 +358,16 @@ func TestGuardMistakes(t *testing.T) {
 		if r.code != exitUsage || !strings.Contains(r.stderr, want) {
 			t.Errorf("%s: code %d, %s", args, r.code, r.stderr)
 		}
+	}
+}
+
+// TestMistakesAreToldOnce: the status of a file repeats its first mistake.
+func TestMistakesAreToldOnce(t *testing.T) {
+	err := mistakes(config.Load("FILE", []byte("<store>\ncategory=default\ntype=nett\n</store>\n")))
+	if err == nil || strings.Count(err.Error(), "nett") != 1 || !strings.HasPrefix(err.Error(), "FILE:3: error: ") {
+		t.Errorf("%v", err)
+	}
+	if err := mistakes(config.Load("FILE", nil)); err == nil || !strings.Contains(err.Error(), "no <store> block") {
+		t.Errorf("of an empty file: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -27,30 +28,38 @@ type configured struct {
 	name     string // of the subcommand; the state goes into a directory of this name and the port, unless the configuration names it
 	version  string // for fb303
 	file     string
-	text     string // of the configuration, in place of a file
-	user     string // to become; "" = that of the configuration
-	port     int    // where the configuration names none
-	host     string // "" = what the style of the configuration says
-	tolerant bool   // a file with mistakes is served as far as it goes
+	text     string   // of the configuration, in place of a file
+	user     string   // to become; "" = that of the configuration
+	port     int      // where the configuration names none
+	host     string   // "" = what the style of the configuration says
+	http     []string // where only HTTP is answered, in addition to what the configuration says
+	tolerant bool     // a file with mistakes is served as far as it goes
 }
 
-// load reads the configuration. One that cannot be read is none, which is told by its status: the original goes on to serve then, and
-// can be given a better one by a reload.
+// load reads the configuration. One that cannot be read is none, which is told by its status: a reload refuses it.
 func (s *configured) load() *config.Config {
-	if s.file == "" {
-		return config.Load("flags", []byte(s.text))
-	}
-	data, err := os.ReadFile(s.file)
-	c := config.Load(s.file, data)
+	c, err := s.read()
 	if err != nil {
 		c.Status = "No stores configured successfully: " + err.Error()
 	}
 	return c
 }
 
+// read reads the configuration; the error is of its file.
+func (s *configured) read() (*config.Config, error) {
+	if s.file == "" {
+		return config.Load("flags", []byte(s.text)), nil
+	}
+	data, err := os.ReadFile(s.file)
+	return config.Load(s.file, data), err
+}
+
 // runCollect serves what s describes until a signal or a peer ends it.
 func (a *app) runCollect(parent context.Context, s *configured) error {
-	c := s.load()
+	c, err := s.read()
+	if err != nil {
+		return fmt.Errorf("read configuration: %w (name the file with -c FILE)", err)
+	}
 	acc, err := a.account(cmp.Or(s.user, c.User))
 	if err != nil {
 		return err
@@ -86,9 +95,12 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 	if err := acc.make(dirs...); err != nil {
 		return err
 	}
+	if err := acc.makeSocketDirs(s.listen(c, port)); err != nil {
+		return err
+	}
 	state = journalOf(state, s.formerState(c, state, port), log)
-	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, StateRoot: state.root, StateDir: state.dir,
-		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Drop: func() error { return acc.serve(s.file) }}
+	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...), TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
+		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events, Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)
 	if err != nil {
@@ -108,16 +120,17 @@ func limitsOf(c *config.Config) collector.Limits {
 		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 
-// mistakes are the errors of a configuration.
+// mistakes are the errors of a configuration. Its status, which repeats the first of them in the words of the original,
+// is told where there is none: the file is empty, or cannot be read.
 func mistakes(c *config.Config) error {
 	var errs []error
-	if c.Status != "" {
-		errs = append(errs, errors.New(c.Status))
-	}
 	for _, p := range c.Problems {
 		if p.Error {
 			errs = append(errs, errors.New(p.String()))
 		}
+	}
+	if len(errs) == 0 && c.Status != "" {
+		errs = append(errs, errors.New(c.Status))
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -43,10 +44,10 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 	case err == nil || errors.Is(err, errReaderGone):
 		return exitOK
 	case !a.running || errors.As(err, &wrong):
-		fmt.Fprintf(a.screen, "%s: %v\nTry '%s --help'.\n", cmd.CommandPath(), err, cmd.CommandPath())
+		a.complain(slog.LevelError, "%s: %v\nTry '%s --help'.\n", cmd.CommandPath(), err, cmd.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(a.screen, "%s: %v%s\n", cmd.CommandPath(), err, cure(err))
+	a.complain(slog.LevelError, "%s: %v%s\n", cmd.CommandPath(), err, cure(err))
 	switch {
 	case errors.Is(err, forwarder.ErrLeftInSpool), errors.Is(err, forwarder.ErrAway):
 		return exitLeft
@@ -54,6 +55,11 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 		return exitLocked
 	}
 	return exitFailed
+}
+
+// complain says something of a level on standard error, where there is no log yet or no longer.
+func (a *app) complain(l slog.Level, format string, args ...any) {
+	fmt.Fprint(a.screen, a.log.dress.lines(l, fmt.Sprintf(format, args...)))
 }
 
 // cure is what a user can do about errors of the system that speak for themselves too little.

@@ -56,7 +56,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with <tail> blocks and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
@@ -64,6 +64,8 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait", "with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
 	userFlag(flags, &userName)
+	httpFlags(flags)
+	hostFlag(flags, &o.Host)
 	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
 	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "categories that a {name} can come to; what is beyond is not followed")
@@ -105,7 +107,7 @@ func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, 
 	if err := w.configure(f.cmd, lookup); err != nil {
 		return nil, err
 	}
-	if err := needTo(w.o.To); err != nil {
+	if w.o.To, err = completed(w.o.To); err != nil {
 		return nil, err
 	}
 	if err := needTLS(f.cmd, w.o.To, w.o.Calls.TLS); err != nil {
@@ -132,13 +134,14 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 	if len(o.To) == 0 {
 		o.To = w.hop.to
 	}
+	o.Host, o.Version = cmp.Or(o.Host, w.c.Host), version()
 	o.Calls = w.hop.with(o.Calls.TLS)
 	if w.hop.spooled {
 		o.SpoolMax = w.hop.spoolMax
 	}
 	w.ours.categories = make([]string, 0, len(w.c.Tails))
 	for _, t := range w.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Prefix: t.Prefix, Lines: t.Lines}
 		if w.file != "" {
 			w.flags.apply(&in, cmd.Flags().Changed)
 		}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,6 +76,65 @@ func TestLogFormat(t *testing.T) {
 	}
 	if _, err := parseLogFormat("xml"); err == nil {
 		t.Error("xml is taken for a format")
+	}
+}
+
+// TestLogOfSeveralErrors: they stand in one line, without the \n of errors.Join.
+func TestLogOfSeveralErrors(t *testing.T) {
+	for format, want := range map[logFormat]string{textLog: `error="one; two"`, jsonLog: `"error":"one; two"`} {
+		var b bytes.Buffer
+		log, err := (&logging{format: format}).open(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Error("trouble", "error", errors.Join(errors.New("one"), errors.New("two")))
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s: %s", format, b.String())
+		}
+	}
+}
+
+// TestDressOfALine: the journal is told the priority of each line, a terminal is shown colours, a file neither.
+func TestDressOfALine(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(write.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	stream := fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+	for _, c := range []struct {
+		name, env string
+		terminal  bool
+		want      string
+	}{
+		{"journal", "JOURNAL_STREAM=" + stream, false, "<3>level=ERROR msg=bad a=1\n<6>level=INFO msg=good a=1\n<3>x\n<3>y\n"},
+		{"another journal", "JOURNAL_STREAM=1" + stream, false, "level=ERROR msg=bad a=1\nlevel=INFO msg=good a=1\nx\ny\n"},
+		{"terminal", "TERM=xterm", true, "\x1b[31mlevel=ERROR msg=bad a=1\x1b[0m\nlevel=INFO msg=good a=1\n\x1b[31mx\x1b[0m\n\x1b[31my\x1b[0m\n"},
+		{"no colour", "NO_COLOR=1", true, "level=ERROR msg=bad a=1\nlevel=INFO msg=good a=1\nx\ny\n"},
+		{"dumb", "TERM=dumb", true, "level=ERROR msg=bad a=1\nlevel=INFO msg=good a=1\nx\ny\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			name, value, _ := strings.Cut(c.env, "=")
+			lookup := func(n string) (string, bool) { return value, n == name }
+			var out bytes.Buffer
+			a := &app{screen: newScreen(&out, func() int { return 0 }), log: logging{dress: dressFor(write, c.terminal, lookup)}}
+			log, err := a.log.open(&out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log = log.With("a", 1)
+			log.Error("bad")
+			log.Info("good")
+			a.complain(slog.LevelError, "x\ny\n")
+			if got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(out.String(), ""); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -3,7 +3,7 @@
 //	collect   takes what is sent and writes the files        one per site
 //	forward   follows files and sends their lines            one per machine
 //	pipe      sends the lines of its standard input          one per daemon
-//	cat       the bytes of a category, whatever the codec
+//	cat, ls   what the files of a category hold, and which there are
 //	audit     what is missing, twice or refused, from the manifests of collectors
 //	spool     looks into a spool or journal without its owner
 //	cat-to, ctl, rotatelogs   what scribe_cat, scribe_ctrl and rotatelogs do
@@ -31,7 +31,8 @@ import (
 func main() {
 	// A reader that goes away (inkwell cat … | head) is seen as an error of the write, not as the end of the process.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv, uid: os.Getuid}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv, environ: os.Environ, uid: os.Getuid}
+	a.log.dress = dressFor(os.Stderr, a.screen.terminal(), a.lookup)
 	os.Exit(a.as(context.Background(), filepath.Base(os.Args[0]), os.Args[1:]))
 }
 
@@ -55,6 +56,8 @@ type app struct {
 	lookup func(string) (string, bool)
 	uid    func() int
 
+	environ func() []string // all variables, as NAME=VALUE; nil = they are not looked at
+
 	log     logging
 	tls     rpc.TLSFiles // of ctl
 	running bool         // the command line was understood
@@ -63,6 +66,11 @@ type app struct {
 // main runs one command line, until ctx ends, and returns the exit code.
 func (a *app) main(ctx context.Context, args []string) int {
 	root := a.root()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	if cmd, err := mistyped(root, args); err != nil {
+		return a.finish(cmd, err)
+	}
 	root.SetArgs(args)
 	failed, err := root.ExecuteContextC(ctx)
 	return a.finish(failed, err)

@@ -71,7 +71,9 @@ func TestUsageErrors(t *testing.T) {
 		{"", "forward --to h:1 --state s", "CATEGORY=GLOB is missing"},
 		{"", "forward --to h:1 --state s web", "web"},
 		{"", "forward --to h:1 --state s --from middle a=b", "must be start or end"},
-		{"", "forward --to nohost --state s a=b", `"nohost": want HOST:PORT`},
+		{"", "forward --to :1463 --state s a=b", `":1463": want HOST:PORT`},
+		{"", "forward --to host:x:y --state s a=b", `"host:x:y": want HOST:PORT`},
+		{"", "pipe --to unix: c", `"unix:": want HOST:PORT`},
 		{"", "forward --to h:1 --state s --max-line 1GiB a=b", "between 1KiB and 64MiB"},
 		{"", "pipe c", "--to HOST:PORT is missing"},
 		{"", "pipe --to h:1", "CATEGORY is missing"},
@@ -80,11 +82,65 @@ func TestUsageErrors(t *testing.T) {
 		{"", "spool ls", "DIR is missing"},
 		{"", "spool frobnicate", `unknown command "frobnicate"`},
 		{"", "--log-level loud version", "must be debug, info, warn or error"},
+		{"", "colect --dir d", "did you mean collect?"},
+		{"", "--dir d colect", "did you mean collect?"},
+		{"", "colect --help", "did you mean collect?"},
+		{"", "frobnicate -h", `unknown command "frobnicate"`},
+		{"", "spool veryfi --help", "did you mean verify?"},
+		{"", "ctl frobnicate", "want alive, counters, name, reload, status, stop, version, watch"},
+		{"", "completion tcsh", `unknown command "tcsh"`},
+		{"", "help frobnicate", `unknown command "frobnicate"`},
+		{"", "help spool frobnicate", `unknown command "frobnicate"`},
+		{"", "help collect frobnicate", `"inkwell collect" has no command "frobnicate"`},
 	}
 	for _, c := range cases {
 		r := inkwell(t, strings.Fields(c.env), strings.Fields(c.args)...)
 		if r.code != exitUsage || !strings.Contains(r.stderr, c.want) || !strings.Contains(r.stderr, "--help'") || r.stdout != "" {
 			t.Errorf("%s inkwell %s: code %d, stdout %q, stderr %q; want code 2 and %q", c.env, c.args, r.code, r.stdout, r.stderr, c.want)
+		}
+	}
+}
+
+// TestUnknownVariables: a variable that has no effect because its name is wrong is told, and nothing else is said of it.
+func TestUnknownVariables(t *testing.T) {
+	var out, errs bytes.Buffer
+	a := &app{stdout: &out, screen: newScreen(&errs, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
+	a.environ = func() []string {
+		return []string{"INKWELL_SPOL=/x", "INKWELL_SPOOL=/x", "INKWELL_STATE=/x", "INKWELL_PORT_1463_TCP_ADDR=10.0.0.1", "INKWELL_TEST_KILLS=3", "HOME=/root", "INKWELL_FROBNICATE\x1b=1"}
+	}
+	if code := a.main(t.Context(), []string{"version"}); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	want := "inkwell: the variable INKWELL_SPOL stands for no flag and has no effect: did you mean INKWELL_SPOOL?\n" +
+		"inkwell: the variable INKWELL_FROBNICATE\\x1b stands for no flag and has no effect\n"
+	if errs.String() != want {
+		t.Errorf("%q, want %q", errs.String(), want)
+	}
+}
+
+// TestPortOfAddressesWithoutOne: --to HOST is port 1463 of it, in what runs and in what is printed.
+func TestPortOfAddressesWithoutOne(t *testing.T) {
+	r := inkwell(t, nil, "check", "--print", "--", "pipe", "--to", "localhost,tls://logs,unix:/run/s,h:15,::1", "c")
+	if want := "service_list=localhost:1463 tls://logs:1463 unix:/run/s h:15 [::1]:1463\n"; r.code != 0 || !strings.Contains(r.stdout, want) {
+		t.Errorf("%+v, want %q", r, want)
+	}
+}
+
+// TestCompletionOfValues: a shell completes the values of flags, and offers files only where one is wanted.
+func TestCompletionOfValues(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"collect --compress =", "gzip\nzstd\nnone\n:4\n"},
+		{"forward --format =", "auto\ncri\ndocker\nnone\n:4\n"},
+		{"pipe --when-full =", "block\ndrop\n:4\n"},
+		{"collect --dir =", ":16\n"},
+		{"collect --tls-key =", "pem\nkey\n:8\n"},
+		{"check =", "conf\n:8\n"},
+		{"pipe =", ":4\n"},
+		{"spool verify =", ":16\n"},
+	} {
+		args := append([]string{"__complete"}, strings.Fields(strings.TrimSuffix(c.line, "="))...)
+		if r := inkwell(t, nil, append(args, "")...); r.code != 0 || r.stdout != c.want {
+			t.Errorf("%s: code %d, %q, want %q", c.line, r.code, r.stdout, c.want)
 		}
 	}
 }
@@ -190,7 +246,7 @@ func TestDefaultsAndEnvironment(t *testing.T) {
 	if r := inkwell(t, env, "forward", "a="+missing); r.code != exitFailed || !strings.Contains(r.stderr, missing) {
 		t.Errorf("variables in the place of flags: code %d, %q", r.code, r.stderr)
 	}
-	if r := inkwell(t, append(env, "INKWELL_TO=bad"), "forward", "--to", "bad", "a="+missing); r.code != exitUsage {
+	if r := inkwell(t, append(env, "INKWELL_TO=bad"), "forward", "--to", "bad:x", "a="+missing); r.code != exitUsage {
 		t.Errorf("a flag does not beat the variable: code %d, %q", r.code, r.stderr)
 	}
 }
@@ -264,7 +320,7 @@ func lineFlagsOf(t *testing.T, args []string) *lineFlags {
 	t.Helper()
 	f, flags := new(lineFlags), pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(flags)
-	flags.ParseErrorsWhitelist.UnknownFlags = true
+	flags.ParseErrorsAllowlist.UnknownFlags = true
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}

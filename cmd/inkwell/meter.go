@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
@@ -17,7 +20,7 @@ type reading struct {
 	note         string
 }
 
-// meter shows how fast a daemon is: once a second on a terminal, else once a minute in the log.
+// meter shows how fast a daemon is: once a second on a terminal, else in the log, once a minute in which something was done.
 type meter struct {
 	read   func() reading
 	log    *slog.Logger
@@ -51,9 +54,13 @@ func (m *meter) run(ctx context.Context) {
 func (m *meter) tick() {
 	now, at := m.read(), time.Now()
 	lines, bytes := now.since(m.last, at.Sub(m.at))
+	idle := now.lines == m.last.lines && now.bytes == m.last.bytes && now.backlog == m.last.backlog
 	m.last, m.at = now, at
-	if m.screen.terminal() {
-		m.screen.show(liveLine(now, lines, bytes))
+	if width := m.screen.width(); width > 0 {
+		m.screen.show(liveLine(now, lines, bytes, width))
+		return
+	}
+	if idle {
 		return
 	}
 	attrs := []any{"lines/s", int64(lines), "bytes/s", int64(bytes), "lines", now.lines, "bytes", now.bytes, "backlog", now.backlog}
@@ -69,9 +76,9 @@ func (m *meter) tick() {
 func (m *meter) finish() {
 	now := m.read()
 	m.screen.show("")
-	if now.whole > 0 && m.screen.terminal() {
+	if width := m.screen.width(); now.whole > 0 && width > 0 {
 		lines, bytes := now.since(m.first, time.Since(m.began))
-		fmt.Fprintln(m.screen, liveLine(now, lines, bytes))
+		fmt.Fprintln(m.screen, liveLine(now, lines, bytes, width))
 	}
 }
 
@@ -81,20 +88,53 @@ func (r reading) since(before reading, d time.Duration) (lines, bytes float64) {
 	return float64(r.lines-before.lines) / seconds, float64(r.bytes-before.bytes) / seconds
 }
 
-// liveLine is what a terminal shows: rates in lines and bytes a second and, where there is an end, how far it is.
-func liveLine(r reading, lines, bytes float64) string {
-	line := fmt.Sprintf("%s lines/s  %s/s  backlog %s", humanize.Comma(int64(lines)), size(int64(bytes)), size(r.backlog))
-	if r.whole > 0 {
-		done := min(r.bytes, r.whole)
-		line = fmt.Sprintf("%s %3d %%  %s of %s  %s", bar(done, r.whole, 24), int(float64(done)/float64(r.whole)*100), size(done), size(r.whole), line)
-		if bytes > 0 && done < r.whole {
-			line += "  " + (time.Duration(float64(r.whole-done)/bytes) * time.Second).String() + " left"
+// linePart is a piece of a line; of a line that is too wide those of the highest rank are left out first.
+type linePart struct {
+	text string
+	rank int
+}
+
+// fitted puts parts together, two blanks apart, so that they are narrower than width.
+func fitted(parts []linePart, width int) string {
+	parts = slices.DeleteFunc(parts, func(p linePart) bool { return p.text == "" })
+	for {
+		texts := make([]string, len(parts))
+		last := 0
+		for i, p := range parts {
+			texts[i] = p.text
+			if p.rank >= parts[last].rank {
+				last = i
+			}
 		}
+		line := strings.Join(texts, "  ")
+		if utf8.RuneCountInString(line) < width || len(parts) <= 1 {
+			return line
+		}
+		parts = slices.Delete(parts, last, last+1)
 	}
-	if r.note != "" {
-		line += "  " + r.note
+}
+
+// liveLine is what a terminal shows: rates in lines and bytes a second and, where there is an end, how far it is. What is left and
+// how fast it goes stands before what is nice to have.
+func liveLine(r reading, lines, bytes float64, width int) string {
+	rates := []linePart{
+		{humanize.Comma(int64(lines)) + " lines/s", 2},
+		{size(int64(bytes)) + "/s", 1},
+		{"backlog " + size(r.backlog), 4},
 	}
-	return line
+	if r.whole == 0 {
+		return fitted(append(rates, linePart{r.note, 5}), width)
+	}
+	done := min(r.bytes, r.whole)
+	parts := append([]linePart{
+		{bar(done, r.whole, 24), 6},
+		{fmt.Sprintf("%d %%", int(float64(done)/float64(r.whole)*100)), 0},
+		{size(done) + " of " + size(r.whole), 3},
+	}, rates...)
+	if bytes > 0 && done < r.whole {
+		parts = append(parts, linePart{(time.Duration(float64(r.whole-done)/bytes) * time.Second).String() + " left", 1})
+	}
+	return fitted(append(parts, linePart{r.note, 5}), width)
 }
 
 func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }

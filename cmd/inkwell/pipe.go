@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -10,9 +11,11 @@ import (
 
 	"inkwell/forwarder"
 	"inkwell/forwarder/ctl"
+	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
+	"inkwell/internal/status"
 )
 
 func (a *app) pipe() *cobra.Command {
@@ -58,11 +61,13 @@ within a second is the first one.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
 	flags.Var(conf.Value(&o.WhenFull, "block", "word", parseWhenFull), "when-full", "with memory and spool full: block (the writer waits) or drop (count and throw away)")
+	prefixFlag(flags, &o.Prefix)
+	hostFlag(flags, &o.Host)
 	flags.BoolVar(&echo, "echo", false, "copy the input to standard output")
 	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout", "how long the end of input waits for the network")
 	return cmd
@@ -79,6 +84,10 @@ func configurePipe(c *config.Config, hop nextHop, o *forwarder.PipeOptions) (spo
 	}
 	o.Calls = hop.with(o.Calls.TLS)
 	p := c.Pipes[0]
+	o.Host, o.Version, o.Prefix = cmp.Or(o.Host, c.Host), version(), cmp.Or(o.Prefix, p.Prefix)
+	if _, err := forwarder.ParsePrefix(o.Prefix); err != nil {
+		return spools, fmt.Errorf("%s: %w", c.File.Name, err)
+	}
 	o.Category, o.DrainTimeout = p.Category, max(p.DrainTimeout, 1) // 0 stands for the default of the option
 	if p.DropWhenFull {
 		o.WhenFull = forwarder.Drop
@@ -111,7 +120,8 @@ func parseDrain(s string) (time.Duration, error) {
 }
 
 func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]stateDir) error {
-	if err := needTo(o.To); err != nil {
+	var err error
+	if o.To, err = completed(o.To); err != nil {
 		return err
 	}
 	if err := needTLS(cmd, o.To, o.Calls.TLS); err != nil {
@@ -137,9 +147,12 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir}, ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats})
+	about := status.Daemon{Role: status.Pipe, State: o.SpoolDir}
+	h := a.askableBy(o.Stats, about, (*access.Rules)(nil).Reads, func() describer { return p })
+	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir}, ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats, HTTP: h.handler})
 	counts, err := p.Run(ctx, abort)
 	silence()
+	h.close()
 	fmt.Fprintln(a.screen, countsLine(counts))
 	return err
 }

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"inkwell/internal/conf"
@@ -24,35 +21,27 @@ Exit codes: 0 done, 1 failed, 2 the command line is wrong, 75 some of the input 
 		Example: `  inkwell collect --dir /srv/logs
   inkwell forward --to localhost:1463 --state /var/lib/inkwell apache.access=/var/log/apache2/access.log
   inkwell cat -f /srv/logs/apache.access`,
-		Version:           version(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              unknownCommand,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return conf.FromEnvironment(cmd.Flags(), a.lookup) },
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          unknownCommand,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.warnOfVariables(cmd.Root())
+			return conf.FromEnvironment(cmd.Flags(), a.lookup)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.screen)
 	root.SetVersionTemplate("inkwell {{.Version}}\n")
 	a.log.flags(root.PersistentFlags())
 	root.AddCommand(a.collect(), a.scribed(), a.forward(), a.pipe(), a.cat(), a.spool(), a.version(), a.man())
-	root.AddCommand(a.check(), a.audit())
+	root.AddCommand(a.init(), a.migrate(), a.check(), a.audit(), a.ls())
 	root.AddCommand(a.catTo(), a.ctl(), a.rotatelogs())
+	root.SetHelpCommand(a.help())
+	completes(root)
 	a.markRunning(root)
 	return root
-}
-
-// unknownCommand refuses what is not the name of a subcommand, with those that look like it.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	err := fmt.Errorf("unknown command %q", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w: did you mean %s?", err, strings.Join(near, " or "))
-	}
-	return err
 }
 
 // markRunning lets a tell errors of the command line from those of the work.

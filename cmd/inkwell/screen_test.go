@@ -38,16 +38,23 @@ func TestScreenCutsToItsWidth(t *testing.T) {
 }
 
 func TestLiveLine(t *testing.T) {
-	r := reading{lines: 10, bytes: 50e6, whole: 100e6, backlog: 3e6, note: "to host"}
-	if got, want := liveLine(r, 1234567, 10e6), "[############------------]  50 %  50 MB of 100 MB  1,234,567 lines/s  10 MB/s  backlog 3.0 MB  5s left  to host"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	r = reading{bytes: 120, whole: 100}
-	if got := liveLine(r, 0, 0); !strings.Contains(got, "[########################] 100 %") {
-		t.Errorf("more than all: %q", got)
-	}
-	if got, want := liveLine(reading{}, 0, 0), "0 lines/s  0 B/s  backlog 0 B"; got != want {
-		t.Errorf("%q, want %q", got, want)
+	half := reading{lines: 10, bytes: 50e6, whole: 100e6, backlog: 3e6, note: "to host"}
+	for _, c := range []struct {
+		r     reading
+		width int
+		want  string
+	}{
+		{half, 200, "[############------------]  50 %  50 MB of 100 MB  1,234,567 lines/s  10 MB/s  backlog 3.0 MB  5s left  to host"},
+		{half, 80, "50 %  50 MB of 100 MB  1,234,567 lines/s  10 MB/s  backlog 3.0 MB  5s left"},
+		{half, 60, "50 %  50 MB of 100 MB  1,234,567 lines/s  10 MB/s  5s left"},
+		{half, 20, "50 %  10 MB/s"},
+		{half, 3, "50 %"},
+		{reading{bytes: 120, whole: 100}, 200, "[########################]  100 %  100 B of 100 B  1,234,567 lines/s  10 MB/s  backlog 0 B"},
+		{reading{}, 200, "1,234,567 lines/s  10 MB/s  backlog 0 B"},
+	} {
+		if got := liveLine(c.r, 1234567, 10e6, c.width); got != c.want {
+			t.Errorf("at %d columns %q, want %q", c.width, got, c.want)
+		}
 	}
 }
 
@@ -79,7 +86,7 @@ func TestMeterLeavesTheBarOfWhatIsDone(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		m.run(ctx)
-		if want := "[########################] 100 %  5.0 MB of 5.0 MB  0 lines/s  10 MB/s  backlog 0 B\n"; b.String() != want {
+		if want := "100 %  5.0 MB of 5.0 MB  0 lines/s  10 MB/s  backlog 0 B\n"; b.String() != want {
 			t.Errorf("%q, want %q", b.String(), want)
 		}
 	})
@@ -98,6 +105,28 @@ func TestMeterElsewhereLogsEachMinute(t *testing.T) {
 		}
 		if b.Len() > 0 {
 			t.Errorf("shown: %q", b.String())
+		}
+	})
+}
+
+// TestMeterOfAnIdleDaemonIsSilent: a minute in which nothing changed is no line of the log.
+func TestMeterOfAnIdleDaemonIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		began := time.Now()
+		read := func() reading {
+			r := reading{lines: 5, bytes: 50}
+			if time.Since(began) > 5*time.Minute {
+				r.lines++
+			}
+			return r
+		}
+		m := &meter{read: read, screen: newScreen(&bytes.Buffer{}, func() int { return 0 }), log: slog.New(slog.NewTextHandler(&logged, nil))}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		m.run(ctx)
+		if got := strings.Count(logged.String(), "msg=status"); got != 1 {
+			t.Errorf("%d lines, want one, of the minute in which a line came: %s", got, logged.String())
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,8 @@ func (a *app) spool() *cobra.Command {
 		Use:   "spool",
 		Short: "look into a spool or journal without its daemon",
 		Long: `spool looks into the spool of a forwarder or pipe, or into the journal of a collector. All but repair change nothing and need no lock:
-of one that is in use they see a moment. DIR is the spool itself, or the --state, --spool or --dir directory above it.`,
+of one that is in use they see a moment. DIR is the spool itself, or a directory above it: --state, --spool, --dir, or the files of the
+secondary of a server's buffer.`,
 		Example: `  inkwell spool ls /var/lib/inkwell
   inkwell spool verify /srv/logs
   inkwell spool repair /var/lib/inkwell`,
@@ -31,43 +33,124 @@ of one that is in use they see a moment. DIR is the spool itself, or the --state
 	return cmd
 }
 
-// openSpool opens the spool or journal in path or below it, where collectors and forwarders have it.
-func openSpool(path string) (*faultfs.Dir, error) {
+// spoolDepth is how far below a directory spools are looked for: a server keeps them in FILES/CATEGORY/BASE.spool.
+const spoolDepth = 5
+
+// isSpool says whether path is a spool or journal.
+func isSpool(path string) (bool, error) {
+	_, err := os.Stat(filepath.Join(path, "ack")) // which every spool has
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ownSpool is the spool or journal in path, or where collectors and forwarders have it below; "" if there is none.
+func ownSpool(path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
-		return nil, err
+		return "", err
 	}
 	for _, below := range []string{".", "spool", "journal", ".inkwell/journal"} {
 		dir := filepath.Join(path, below)
-		_, err := os.Stat(filepath.Join(dir, "ack")) // which every spool has
-		if err == nil {
-			return faultfs.OpenDir(dir, nil)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		if is, err := isSpool(dir); is || err != nil {
+			return dir, err
 		}
 	}
-	return nil, fmt.Errorf("%s: there is no spool and no journal (give the --spool or --state of a pipe or forwarder, or the --dir or --state of a collector)", path)
+	return "", nil
+}
+
+// spoolsIn are all spools and journals in path and below it, those of refused and held entries included.
+func spoolsIn(path string) (dirs []string, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(path, func(dir string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		rest, err := filepath.Rel(path, dir)
+		if err != nil {
+			return err
+		}
+		if strings.Count(rest, string(filepath.Separator)) >= spoolDepth {
+			return fs.SkipDir
+		}
+		is, err := isSpool(dir)
+		if is {
+			dirs = append(dirs, dir)
+		}
+		return err
+	})
+	if err == nil && len(dirs) == 0 {
+		err = fmt.Errorf("%s: there is no spool and no journal (give the --spool or --state of a pipe or forwarder, the --dir or --state of a collector, or the file_path of a server's <secondary>)", path)
+	}
+	return dirs, err
+}
+
+// openSpool opens the spool or journal in path or below it. Of several it opens the one where collectors and forwarders have it.
+func openSpool(path string) (*faultfs.Dir, error) {
+	dir, err := ownSpool(path)
+	if err != nil {
+		return nil, err
+	}
+	if dir == "" {
+		dirs, err := spoolsIn(path)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(dirs) > 1:
+			return nil, fmt.Errorf("%s has several spools, give one of them:\n  %s", path, strings.Join(dirs, "\n  "))
+		}
+		dir = dirs[0]
+	}
+	return faultfs.OpenDir(dir, nil)
 }
 
 func (a *app) spoolList() *cobra.Command {
 	return &cobra.Command{
-		Use:     "ls DIR",
-		Short:   "list the segments",
-		Long:    "ls lists the segments of a spool or journal, oldest first, with the offsets they begin and end at.",
-		Example: "  inkwell spool ls /var/lib/inkwell",
+		Use:   "ls DIR",
+		Short: "list the segments",
+		Long: `ls lists the segments of all spools and journals in DIR and below it, oldest first, with the offsets they begin and end at. Several are
+told apart by a line before each.`,
+		Example: "  inkwell spool ls /var/lib/inkwell\n  inkwell spool ls /var/spool/scribe",
 		Args:    exactly("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			dir, err := openSpool(args[0])
+			dirs, err := spoolsIn(args[0])
 			if err != nil {
 				return err
 			}
-			defer dir.Close()
-			segments, err := spool.List(dir)
-			if err != nil {
-				return fmt.Errorf("list %s: %w", dir.Path(), err)
+			for i, path := range dirs {
+				if err := a.listSpool(path, i, len(dirs)); err != nil {
+					return fmt.Errorf("list %s: %w", path, err)
+				}
 			}
-			return listSegments(a.output(), segments)
+			return nil
 		},
 	}
+}
+
+// listSpool lists the segments of the i-th of several spools.
+func (a *app) listSpool(path string, i, of int) error {
+	dir, err := faultfs.OpenDir(path, nil)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	segments, err := spool.List(dir)
+	if err != nil {
+		return err
+	}
+	w := a.output()
+	if of > 1 {
+		gap := "\n"
+		if i == 0 {
+			gap = ""
+		}
+		if _, err := fmt.Fprintf(w, "%s%s:\n", gap, printable(path)); err != nil {
+			return err
+		}
+	}
+	return listSegments(w, segments)
 }
 
 func listSegments(to io.Writer, segments []spool.Segment) error {

@@ -196,3 +196,24 @@ func TestSpoolWhereThereIsNone(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestSpoolsBelowADirectory: ls shows every spool below a directory, as of the categories of a server's buffer; what reads one asks which.
+func TestSpoolsBelowADirectory(t *testing.T) {
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "web", "web.spool"), filepath.Join(dir, "db", "db.spool")
+	writeSpool(t, one, 0, []string{"web one\n"})
+	if r := inkwell(t, nil, "spool", "cat", dir); r.code != 0 || r.stdout != "one\n" {
+		t.Errorf("the only spool: %+v", r)
+	}
+	writeSpool(t, two, 0, []string{"db two\n"})
+	r := inkwell(t, nil, "spool", "ls", dir)
+	if r.code != 0 || !strings.HasPrefix(r.stdout, two+":\n") || !strings.Contains(r.stdout, "\n\n"+one+":\n") || strings.Count(r.stdout, "waiting") != 2 {
+		t.Errorf("ls: %+v", r)
+	}
+	if r := inkwell(t, nil, "spool", "cat", dir); r.code != 1 || !strings.Contains(r.stderr, one) || !strings.Contains(r.stderr, two) {
+		t.Errorf("several: %+v", r)
+	}
+	if r := inkwell(t, nil, "spool", "ls", t.TempDir()); r.code != 1 || !strings.Contains(r.stderr, "there is no spool") {
+		t.Errorf("none: %+v", r)
+	}
+}

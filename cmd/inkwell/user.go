@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"inkwell/internal/config"
+	"inkwell/internal/faultfs"
 )
 
 // account is whom a daemon becomes that root has started: ports below 1024 and directories are root's work, everything else is not. The
@@ -122,6 +123,27 @@ func (c *account) makeOne(path string) error {
 		return err
 	}
 	return os.Lchown(path, c.uid, c.gid) // what stands there by now is not followed if it is a link
+}
+
+// makeSocketDirs makes the directories of the unix sockets among addrs, as far as they are missing, that are the account's.
+func (c *account) makeSocketDirs(addrs []string) error {
+	if c == nil {
+		return nil
+	}
+	for _, addr := range addrs {
+		path, unix := strings.CutPrefix(addr, "unix:")
+		if !unix {
+			continue
+		}
+		made, err := faultfs.MakeSocketDir(path)
+		if err == nil && made {
+			err = os.Lchown(filepath.Dir(path), c.uid, c.gid)
+		}
+		if err != nil {
+			return fmt.Errorf("listen on %s: %w", addr, err)
+		}
+	}
+	return nil
 }
 
 // become gives up root for good, in all threads.

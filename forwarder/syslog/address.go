@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inkwell/internal/faultfs"
 )
 
 // receiveBuffer is what is asked of the kernel for datagrams that wait; it gives what net.core.rmem_max allows.
@@ -84,6 +86,9 @@ func (a address) listen() (socket, error) {
 
 // listenUnix opens a socket that everybody on this machine may write to, as /dev/log. One that a process left which is gone is removed.
 func (a address) listenUnix() (socket, error) {
+	if _, err := faultfs.MakeSocketDir(a.at); err != nil {
+		return nil, err
+	}
 	if info, err := os.Lstat(a.at); err == nil {
 		if info.Mode().Type() != fs.ModeSocket {
 			return nil, fmt.Errorf("%s is there and is no socket: remove it, or choose another path", a.at)

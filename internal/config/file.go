@@ -94,6 +94,10 @@ func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
 		return l.secondary(o, f, p)
 	}
 	f.Form.Newlines, f.WriteCategory, f.WriteMeta = o.newlines("add_newlines"), o.yes("write_category"), o.yes("write_meta")
+	if v, _ := o.Get("add_newlines"); f.Form.Newlines == store.NewlinesAlways && v.Line > 0 && v.Text != "always" {
+		l.warn(v.Line, fmt.Sprintf("add_newlines=%s puts a newline also behind messages that end with one, as those of scribe_pipe and of an inkwell forward or pipe do: an empty line behind each",
+			conf.Quote(v.Text)), "write add_newlines=if-missing, or always if that is meant")
+	}
 	if !p.readable {
 		l.compress(o, &f)
 	}

@@ -13,6 +13,7 @@ import (
 var globalOptions = []option{
 	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces (in a file of the new style, and for `inkwell collect -c`, on the loopback only); it beats `-p`. Without it the port of `-p` is taken, else 1463."},
 	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT`, `tls://HOST:PORT` or `unix:/path`, in place of `port`; the key can stand several times, so that plain and TLS stand side by side."},
+	{key: "http", kind: text, ours: true, meaning: "An address on which only HTTP is answered (`/healthz`, `/metrics`, `/status.json` and the page), as those of `listen`; the key can stand several times. A collector answers HTTP on the addresses of `listen`, too; a forwarder on its control socket."},
 	{key: "tls_cert", kind: text, ours: true, meaning: "PEM file with the certificate of `tls://` listeners and its chain, read again when it changes. Network stores without their own show it, too."},
 	{key: "tls_key", kind: text, ours: true, meaning: "PEM file with its private key."},
 	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the certificates of peers. With it every client of a `tls://` listener must show one; without it clients stay anonymous, and network stores trust the system's authorities."},
@@ -28,6 +29,7 @@ var globalOptions = []option{
 	{key: "state", kind: text, ours: true, meaning: "The directory of the journal and the checkpoint itself, or of the positions of `inkwell forward`: what `--state` says. It beats `state_dir` and `$INKWELL_STATE`, and two daemons cannot share it."},
 	{key: "state_dir", kind: text, ours: true, meaning: "Where there is no `state`: the directory in which each command and port has a directory of its own for that, as `collect-1463`, `scribed-1463` and `forward`. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
 	{key: "user", kind: text, ours: true, meaning: "`NAME` or `NAME:GROUP` that the daemon becomes after it listens, when root starts it; `--user` beats it. Directories of this file that are missing are made and given to that user, who must be able to read this file. A change needs a restart."},
+	{key: "host", kind: text, ours: true, meaning: "What this machine is called in the names of streams, in a `prefix`, and in what `inkwell forward` and `inkwell pipe` tell of themselves; `--host` beats it. Without it what the machine calls itself."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "stream_ttl", kind: duration, value: "30d", ours: true, meaning: "How long it is remembered which numbered messages of a sender that has become silent are there; what it sends again after that is written again."},
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed. A call over 16MiB goes through a file in the state directory, not through memory."},
@@ -53,7 +55,7 @@ func (l *loader) global() {
 	if v, ok := b.Get("num_thrift_server_threads"); ok && c.ServerThreads == 0 {
 		l.spoil(v.Line, fmt.Sprintf("num_thrift_server_threads=%s is 0", conf.Quote(v.Text)), "remove the line: it has no effect otherwise")
 	}
-	c.Listen, c.TLS = l.listen(b), l.globalTLS(b)
+	c.Listen, c.HTTP, c.TLS = l.addresses(b, "listen"), l.addresses(b, "http"), l.globalTLS(b)
 	c.MaxMessagesPerSecond = int64(min(b.count("max_msg_per_second"), 1<<62))
 	c.MaxQueueSize = l.queueSize(b)
 	if v, ok := b.Get("max_queue_size"); ok && c.MaxQueueSize == 0 {
@@ -72,7 +74,7 @@ func (l *loader) global() {
 	if v, ok := b.Get("state_dir"); ok && c.State != "" {
 		l.warn(v.Line, "state_dir has no effect beside state", "remove one of them")
 	}
-	c.User = b.text("user")
+	c.User, c.Host = b.text("user"), b.text("host")
 	c.JournalMax = b.bytes("journal_max")
 	if v, ok := b.Get("journal_max"); ok && c.JournalMax < 1<<20 {
 		c.JournalMax = b.fallback("journal_max", v, "is less than 1MiB")
@@ -123,17 +125,17 @@ func (l *loader) limits(b block) {
 	}
 }
 
-// listen reads the addresses to listen on.
-func (l *loader) listen(b block) []string {
+// addresses reads the addresses to listen on of a key.
+func (l *loader) addresses(b block, key string) []string {
 	var all []string
-	for _, v := range b.All("listen") {
+	for _, v := range b.All(key) {
 		if path, ok := strings.CutPrefix(v.Text, "unix:"); ok && path != "" && path[0] != '@' {
 			all = append(all, v.Text)
 			continue
 		}
 		_, port, err := net.SplitHostPort(strings.TrimPrefix(v.Text, "tls://"))
 		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
-			l.spoil(v.Line, fmt.Sprintf("listen=%s is no address to listen on", conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, tls://HOST:PORT, or unix:/path/of/socket; for several the key stands several times")
+			l.spoil(v.Line, fmt.Sprintf("%s=%s is no address to listen on", key, conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, tls://HOST:PORT, or unix:/path/of/socket; for several the key stands several times")
 			continue
 		}
 		all = append(all, v.Text)

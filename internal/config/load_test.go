@@ -203,6 +203,9 @@ func TestProblems(t *testing.T) {
 		{"two places", "state=/s\nstate_dir=/d\n", "2: warning: state_dir has no effect beside state (remove one of them)"},
 		{"no words where there is a limit", "max_queue_size=none\n", "1: warning: max_queue_size=none is 0: every call is refused while its categories have anything queued (write bytes in decimal digits, as in 5000000)"},
 		{"yes is a number in the old style", storeText("category=a", "type=file", "add_newlines=yes"), "4: warning: add_newlines=yes is read as 0: off (write add_newlines=1 or add_newlines=0: yes and no are not understood here)"},
+		{"newlines twice", storeText("category=a", "type=file", "add_newlines=1"),
+			"4: warning: add_newlines=1 puts a newline also behind messages that end with one, as those of scribe_pipe and of an inkwell forward or pipe do: an empty line behind each (write add_newlines=if-missing, or always if that is meant)"},
+		{"newlines that are meant", storeText("category=a", "type=file", "add_newlines=always"), ""},
 		{"markers of nothing", storeText("category=a", "type=file", "publish=yes", "done_markers=yes"),
 			"5: error: done_markers=yes has no effect with rotate_period=never: no file is complete then (write rotate_period=daily, hourly or another period)"},
 		{"kept how long", storeText("category=a", "type=file", "keep_total=1GB"), "4: warning: keep_total has no effect without compress (add compress=gzip or compress=zstd, or remove it)"},
@@ -322,6 +325,10 @@ func TestSpoolDir(t *testing.T) {
 	_, problems = load(input + strings.Replace(buffer, "</store>", "<secondary>\ntype=file\n</secondary>\n</store>", 1))
 	if len(problems) != 1 || problems[0] != "13: warning: <secondary> has no effect beside spool_dir (remove one of them)" {
 		t.Errorf("%q", problems)
+	}
+	_, problems = load("<tail>\ncategory=a.{b}\npath=/{c}/x\n</tail>\n" + buffer)
+	if len(problems) != 1 || !strings.Contains(problems[0], "{b} is not known here") {
+		t.Errorf("an input with a mistake: %q", problems)
 	}
 	c, problems = load(buffer)
 	if len(problems) != 1 || !strings.Contains(problems[0], "error: Bad config - spool_dir in a file without an input") || c.Stores[0].Sink != nil || c.Status == "" {

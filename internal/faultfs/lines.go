@@ -162,23 +162,49 @@ func appendLine(dst, body []byte) []byte {
 }
 
 // AppendLines adds lines to the file name in d, which is made if it is missing, durably. It is for files of Lines that nobody has open.
-func AppendLines(d *Dir, name, header string, bodies ...[]byte) (err error) {
-	f, err := d.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+func AppendLines(d *Dir, name, header string, bodies ...[]byte) error {
+	f, begun, err := addLines(d, name, header, bodies)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
+	killpoint.Reach("manifest.written")
+	if err := errors.Join(f.Sync(), f.Close()); err != nil || begun {
+		return err
+	}
+	return d.Sync()
+}
+
+// AppendHints is AppendLines for what may be lost: nothing is synced.
+func AppendHints(d *Dir, name, header string, bodies ...[]byte) error {
+	f, _, err := addLines(d, name, header, bodies)
 	if err != nil {
 		return err
+	}
+	return f.Close()
+}
+
+// addLines adds lines to a file, which it returns; begun says that it was there before, with its header.
+func addLines(d *Dir, name, header string, bodies [][]byte) (_ *File, begun bool, err error) {
+	f, err := d.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, false, err
 	}
 	size := info.Size()
 	end := make([]byte, min(size, int64(len(header)))) // of the file: all of it, if it was not begun in full
 	if _, err := f.ReadAt(end, size-int64(len(end))); err != nil {
-		return err
+		return nil, false, err
 	}
 	var data []byte
-	begun := size > int64(len(header)) || string(end) != header[:size]
+	begun = size > int64(len(header)) || string(end) != header[:size]
 	switch {
 	case !begun:
 		data = append(append(data, header[size:]...), '\n')
@@ -189,13 +215,9 @@ func AppendLines(d *Dir, name, header string, bodies ...[]byte) (err error) {
 		data = appendLine(data, body)
 	}
 	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Truncate(size)) // or half a line would be told as damage from now on
+		return nil, false, errors.Join(err, f.Truncate(size)) // or half a line would be told as damage from now on
 	}
-	killpoint.Reach("manifest.written")
-	if err := f.Sync(); err != nil || begun {
-		return err
-	}
-	return d.Sync()
+	return f, begun, nil
 }
 
 // Keep writes what Damage.Aside promises. Rewrite does it, too.

@@ -37,3 +37,20 @@ func (d *Dir) Writable() error {
 	}
 	return nil
 }
+
+// Identity tells the directory from others, also from one that gets its inode number later: "inode.time of birth". It
+// stays the same over renames, mounts and starts of the machine. It is empty where the file system cannot say.
+func (d *Dir) Identity() string {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return ""
+	}
+	defer f.Close() // it was only asked who it is
+	var st unix.Statx_t
+	const wanted = unix.STATX_INO | unix.STATX_BTIME
+	err = unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, wanted, &st)
+	if err != nil || st.Mask&wanted != wanted {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%09d", st.Ino, st.Btime.Sec, st.Btime.Nsec)
+}

@@ -23,7 +23,9 @@ type ClientOptions struct {
 	DialTimeout time.Duration // the TLS handshake included; 0 = 5 s
 	Timeout     time.Duration // of a call, from its first byte to its reply; 0 = 30 s
 	MaxReply    int           // bytes; 0 = 64 KiB
-	TLS         *Credentials  // for tls:// addresses; nil = no certificate, and the system's authorities
+	// Source says where a stream comes from, which the peer is told once; nil = nothing is known.
+	Source func(stream [16]byte) (proto.Source, bool)
+	TLS    *Credentials // for tls:// addresses; nil = no certificate, and the system's authorities
 }
 
 // Client sends Log calls over one connection, one at a time. Not safe for concurrent use.
@@ -38,6 +40,8 @@ type Client struct {
 	inkwell bool // and said that it is an Inkwell
 	refused int  // entries of the last call that it threw away, as it said
 
+	naming     naming
+	report     []byte // to be told with the next call
 	head, tail []byte
 	spans      []proto.Span
 	parts      [][]byte    // of the frame
@@ -58,6 +62,7 @@ func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{o: o, addr: addr, nc: nc, reply: make([]byte, 256)}
+	c.naming = naming{source: o.Source, told: make(map[[16]byte]bool)}
 	if _, secure := nc.(*tls.Conn); secure {
 		c.out = bufio.NewWriterSize(nc, records)
 	}
@@ -76,6 +81,15 @@ func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 		err = ended
 	}
 	return code, errors.Join(fmt.Errorf("call Log of %s: %w", c.addr, err), c.Close())
+}
+
+// Report tells the peer how the sender is, in a call without entries; errors are those of Log. It is for peers that have shown that they
+// are an Inkwell: others skip it.
+func (c *Client) Report(ctx context.Context, report []byte) error {
+	c.report = report
+	defer func() { c.report = nil }()
+	_, err := c.Log(ctx, nil)
+	return err
 }
 
 func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultCode, error) {
@@ -145,7 +159,8 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	}
 	c.seqID++
 	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
-	c.tail = proto.AppendLogTrailer(c.tail[:0], c.spans)
+	c.naming.begin(c.spans)
+	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count, Report: c.report})
 	size += len(c.head) - 4 + len(c.tail)
 	if size > maxCall {
 		return fmt.Errorf("a call of %d bytes, the limit is %d", size, maxCall)
@@ -169,9 +184,6 @@ func cleanRefusal(err error) {
 	}
 }
 
-// tlsAlert is what the first two bytes of a TLS alert are, read as the upper ones of a frame's length.
-const tlsAlert = 0x1503
-
 // answer waits for the reply to the call that was sent.
 func (c *Client) answer() (proto.ResultCode, error) {
 	have, err := io.ReadAtLeast(c.nc, c.reply, 4)
@@ -179,8 +191,8 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		return 0, fmt.Errorf("wait for the reply: %w", err)
 	}
 	n := int(int32(binary.BigEndian.Uint32(c.reply)))
-	if n>>16 == tlsAlert && c.out == nil {
-		return 0, errors.New("the peer speaks TLS: write tls:// before the address")
+	if speaksTLS(c.reply) && c.out == nil {
+		return 0, errSpeaksTLS
 	}
 	switch {
 	case n <= 0 || n > c.o.MaxReply:
@@ -207,6 +219,7 @@ func (c *Client) answer() (proto.ResultCode, error) {
 		cleanRefusal(err)
 	} else if len(c.spans) > 0 {
 		c.asked, c.inkwell, c.refused = true, reply.Inkwell, reply.Refused
+		c.naming.end(reply.Code == proto.OK, reply.Inkwell)
 	}
 	return reply.Code, err
 }

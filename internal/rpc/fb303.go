@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"time"
@@ -13,6 +14,16 @@ import (
 
 // maxReply bounds a reply of fb303 in bytes: the counters of 100,000 categories fit.
 const maxReply = 64 << 20
+
+// The options of fb303 by which an Inkwell is asked and told what fb303 has no method for.
+const (
+	// IsInkwell is answered with "1" by an Inkwell, and with "" by any other server. Senders of before, which do not see it in the answer
+	// to a call, find out by it whom they talk to.
+	IsInkwell = "inkwell"
+	// ReloadOption, when it is set to anything, has an Inkwell read its configuration again. The answer comes when that is done, an
+	// exception says why it was refused: reinitialize has no answer.
+	ReloadOption = "inkwell.reload"
+)
 
 // configuration is the one TConfiguration of a transport and a protocol: they overwrite each other's. Reads accept both styles, writes
 // are old style, as the original does; sizes are held to limit.
@@ -49,6 +60,9 @@ func question(ctx context.Context, addr string, limit int32, o dialOptions) (*th
 	nc, err := connect(ctx, addr, o)
 	if err != nil {
 		return nil, nil, err
+	}
+	if _, secure := nc.(*tls.Conn); !secure {
+		nc = &plainAnswers{Conn: nc}
 	}
 	client, closer := asking(bounded{nc, by}, limit, o.timeout)
 	return client, closer, nil

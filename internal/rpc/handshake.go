@@ -22,6 +22,35 @@ const (
 	lingerBytes = 64 << 10
 )
 
+// alertVersion is a TLS alert in plain bytes: fatal, protocol_version. It tells a client that speaks no TLS that the listener does: an
+// Inkwell knows the bytes (see speaksTLS), any other client finds no frame in them. An exception of Thrift would say it in words, but is
+// for senders the final refusal of their entries.
+var alertVersion = []byte{0x15, 3, 1, 0, 2, 2, 70}
+
+// errSpeaksTLS is what a client that speaks no TLS makes of an alert.
+var errSpeaksTLS = errors.New("the peer speaks TLS: write tls:// before the address")
+
+// speaksTLS says whether the upper two bytes of what should be the length of a frame are those of a TLS alert.
+func speaksTLS(upper []byte) bool { return upper[0] == 0x15 && upper[1] == 3 }
+
+// plainAnswers are the answers on a connection without TLS: an alert of TLS in their place is an error that says so. For one goroutine.
+type plainAnswers struct {
+	net.Conn
+	seen []byte // the first two bytes
+}
+
+// Read reads.
+func (p *plainAnswers) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	if missing := 2 - len(p.seen); missing > 0 && n > 0 {
+		p.seen = append(p.seen, b[:min(n, missing)]...)
+		if len(p.seen) == 2 && speaksTLS(p.seen) {
+			return 0, errSpeaksTLS
+		}
+	}
+	return n, err
+}
+
 // identify finds out who is at the other end. Who cannot be found out has no name and no address, and no rule is for him.
 func (c *conn) identify() {
 	id, err := access.Of(c.nc)
@@ -55,6 +84,10 @@ func (c *conn) handshake() error {
 		return c.readError(err)
 	case c.s.ctx.Err() != nil:
 		return errStopped
+	}
+	var plain tls.RecordHeaderError
+	if errors.As(err, &plain) && plain.Conn != nil {
+		_, _ = plain.Conn.Write(alertVersion) // whether it hears that or not, the connection ends here
 	}
 	c.hangUp(secure.NetConn())
 	return &fault{c.s.handshakes, "TLS: " + explain(err).Error()}

@@ -204,7 +204,7 @@ func batch(messages ...string) *proto.Batch {
 func logCall(seqID int32, messages ...string) []byte {
 	b := batch(messages...)
 	call := append(proto.AppendLogHeader(nil, seqID, b.Count()), b.Entries()...)
-	return proto.AppendLogTrailer(call, nil)
+	return proto.AppendLogTrailer(call, proto.Trailer{})
 }
 
 // answer checks that the next frame is a reply to Log.

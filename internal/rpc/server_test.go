@@ -288,7 +288,7 @@ func TestGeneratedClient(t *testing.T) {
 			entries := []*scribe.LogEntry{{Category: "c", Message: "a\x00\xff"}, {Category: "d", Message: ""}}
 			spans := []*scribe.Span{{Stream: bytes.Repeat([]byte{7}, 16), First: 5, Count: 2}}
 			for range 3 {
-				if code, err := c.Log(context.Background(), entries, spans); code != scribe.ResultCode_OK || err != nil {
+				if code, err := c.Log(context.Background(), entries, spans, nil, nil); code != scribe.ResultCode_OK || err != nil {
 					t.Fatal(code, err)
 				}
 			}

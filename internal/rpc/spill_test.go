@@ -47,8 +47,8 @@ func TestLongFramesGoThroughFiles(t *testing.T) {
 			for b.Size() < 20<<20 {
 				b.Append([]byte("c"), h.message)
 			}
-			frame := proto.AppendLogTrailer(append(proto.AppendLogHeader(nil, 1, b.Count()), b.Entries()...), nil)
-			small := proto.AppendLogTrailer(proto.AppendEntry(proto.AppendLogHeader(nil, 2, 1), []byte("c"), h.message), nil)
+			frame := proto.AppendLogTrailer(append(proto.AppendLogHeader(nil, 1, b.Count()), b.Entries()...), proto.Trailer{})
+			small := proto.AppendLogTrailer(proto.AppendEntry(proto.AppendLogHeader(nil, 2, 1), []byte("c"), h.message), proto.Trailer{})
 			p := r.dial(t)
 			go p.send(append(append(framed(frame), framed(small)...), framed(frame)...))
 			p.answer(1, proto.OK)

@@ -284,13 +284,22 @@ func TestPlainMeetsTLS(t *testing.T) {
 	if err := call(t, addr, TLSFiles{CA: ours.ca()}); err != nil {
 		t.Errorf("TLS: %v", err)
 	}
-	if err := call(t, strings.TrimPrefix(addr, "tls://"), TLSFiles{}); err == nil {
-		t.Error("a TLS listener took a plain call")
+	plain := strings.TrimPrefix(addr, "tls://")
+	if err := call(t, plain, TLSFiles{}); err == nil || !strings.Contains(err.Error(), "the peer speaks TLS: write tls://") {
+		t.Errorf("plain to a TLS listener: %v", err)
+	}
+	client, conn, err := FB303(plain, patience, nil)
+	if err == nil {
+		_, err = client.GetStatus(t.Context())
+		conn.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "the peer speaks TLS: write tls://") {
+		t.Errorf("a plain question to a TLS listener: %v", err)
 	}
 	if err := call(t, "tls://"+r.addr, TLSFiles{CA: ours.ca()}); err == nil || !strings.Contains(err.Error(), "is this a plain listener?") {
 		t.Errorf("TLS to a plain listener: %v", err)
 	}
-	eventually(t, "both mistakes", func() bool { return r.count("TLS handshakes failed") == 1 && r.count("frames too large") == 1 })
+	eventually(t, "both mistakes", func() bool { return r.count("TLS handshakes failed") == 2 && r.count("frames too large") == 1 })
 
 	old := serve(t, ServerOptions{}, nothing{}, nil)
 	addr, _ = old.secure(t, ours.issue("server", leaf{names: []string{"127.0.0.1"}}))

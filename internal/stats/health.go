@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -10,7 +11,8 @@ import (
 // Health remembers what is wrong now, by the part it happened in. A trouble is logged when it comes and when it goes, not while it
 // lasts. Safe for concurrent use.
 type Health struct {
-	log *slog.Logger
+	log   *slog.Logger
+	level slog.Level // of a trouble that comes
 
 	mu      sync.Mutex
 	trouble map[string]trouble
@@ -22,8 +24,11 @@ type trouble struct {
 }
 
 // NewHealth returns a Health without troubles.
-func NewHealth(log *slog.Logger) *Health {
-	return &Health{log: log, trouble: make(map[string]trouble)}
+func NewHealth(log *slog.Logger) *Health { return NewHealthAt(log, slog.LevelError) }
+
+// NewHealthAt is NewHealth with the level at which a trouble is logged when it comes.
+func NewHealthAt(log *slog.Logger, level slog.Level) *Health {
+	return &Health{log: log, level: level, trouble: make(map[string]trouble)}
 }
 
 // Set says how the last attempt at part went.
@@ -34,11 +39,18 @@ func (h *Health) Set(part string, err error) {
 	switch {
 	case err != nil && !bad:
 		h.trouble[part] = trouble{err: err, since: time.Now()}
-		h.log.Error("trouble", "part", part, "error", err)
+		h.log.Log(context.Background(), h.level, "trouble", "part", part, "error", err)
 	case err == nil && bad:
 		delete(h.trouble, part)
 		h.log.Info("recovered", "part", part, "after", time.Since(t.since).Round(time.Millisecond), "from", t.err)
 	}
+}
+
+// Since is when the trouble of a part began, zero when there is none.
+func (h *Health) Since(part string) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.trouble[part].since
 }
 
 // Status is the text of one trouble, "" when there is none.

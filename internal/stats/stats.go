@@ -17,11 +17,13 @@ type Set struct {
 	mu       sync.Mutex
 	counters map[string]*atomic.Int64
 	gauges   map[string]func() int64
+
+	histograms map[string]*Histogram
 }
 
 // New returns an empty set.
 func New() *Set {
-	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64)}
+	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64), histograms: make(map[string]*Histogram)}
 }
 
 // Counter returns the counter of that name, made at zero on first use.
@@ -49,13 +51,21 @@ func (s *Set) Gauge(name string, f func() int64) {
 	s.gauges[name] = f
 }
 
-// Snapshot returns all counters and gauges.
-func (s *Set) Snapshot() map[string]int64 {
+// Counters returns all counters and no gauge, so that nothing is waited for.
+func (s *Set) Counters() map[string]int64 {
 	s.mu.Lock()
-	m := make(map[string]int64, len(s.counters)+len(s.gauges))
+	defer s.mu.Unlock()
+	m := make(map[string]int64, len(s.counters))
 	for name, c := range s.counters {
 		m[name] = c.Load()
 	}
+	return m
+}
+
+// Snapshot returns all counters and gauges.
+func (s *Set) Snapshot() map[string]int64 {
+	m := s.Counters()
+	s.mu.Lock()
 	gauges := make(map[string]func() int64, len(s.gauges))
 	for name, f := range s.gauges {
 		gauges[name] = f

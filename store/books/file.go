@@ -29,6 +29,7 @@ type File struct {
 	// together they are all its content. Unordered: there were too many, and those of each hour, category and stream
 	// are joined.
 	Spans     []store.Span `json:"-"`
+	Sources   Sources      `json:"-"` // of the streams of Spans, as far as they are known
 	Unordered bool         `json:"unordered,omitempty"`
 	Open      bool         `json:"open,omitempty"`    // more was to come when the line was written
 	Removed   string       `json:"removed,omitempty"` // why it is not there any more
@@ -51,7 +52,9 @@ type removalLine struct {
 
 // AppendFile appends the body of f's line.
 func AppendFile(dst []byte, f *File) ([]byte, error) {
-	return appendJSON(dst, fileLine{File: *f, spanLines: encodeSpans(f.Spans)})
+	line := fileLine{File: *f, spanLines: encodeSpans(f.Spans)}
+	line.name(f.Sources)
+	return appendJSON(dst, line)
 }
 
 // ParseFile reads the body of a line.
@@ -64,6 +67,7 @@ func ParseFile(body []byte) (f File, err error) {
 		return File{}, errors.New("a line without a file")
 	}
 	f = line.File
+	f.Sources = line.sources()
 	f.Spans, err = line.decode()
 	return f, err
 }
@@ -109,6 +113,7 @@ func (l lines) file() File {
 		f.Raw += more.Raw
 		f.Entries += more.Entries
 		f.Spans = append(f.Spans[:len(f.Spans):len(f.Spans)], more.Spans...)
+		f.Sources = f.Sources.With(more.Sources)
 	}
 	return f
 }

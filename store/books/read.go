@@ -8,6 +8,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/store"
+	"inkwell/store/stream"
 )
 
 // Held is what the books in a state directory say of files that are in no manifest yet, or not with all that they hold.
@@ -15,6 +16,7 @@ type Held struct {
 	Files   []store.Added     // one for each file. Without a Dir: in that of its category, of a collector of before
 	Through map[string]uint64 // category → journal offset up to which an outlet is known to have brought it to files
 	Bad     map[string]int    // damaged lines, by the name of their file
+	Sources Sources           // where streams come from, as far as the collector knows
 }
 
 // ReadHeld reads the books in a state directory, which may be in use; there need not be any.
@@ -48,6 +50,10 @@ func ReadHeld(state *faultfs.Dir) (*Held, error) {
 	})
 	h.Bad[booksName] = bad
 	h.add(accounts)
+	if err != nil {
+		return h, err
+	}
+	h.Sources, h.Bad[stream.NamesFile], err = readSources(state)
 	return h, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
+	"inkwell/store/index"
 )
 
 // retainEvery is how often files are looked for that are too old or too many.
@@ -217,7 +218,30 @@ func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	return errors.Join(append(errs, dropMarkers(dir, list))...)
+	return errors.Join(append(errs, dropMarkers(dir, list), dropIndexes(dir, list))...)
+}
+
+// dropIndexes removes the indexes of files that are not in a directory any more; list is what there is.
+func dropIndexes(dir *faultfs.Dir, list []fs.DirEntry) error {
+	var errs []error
+	for _, e := range list {
+		file, ok := index.Of(e.Name())
+		if !ok || thereAs(dir, rotate.Hidden(file), rotate.Orphan(file), file) {
+			continue
+		}
+		if err := dir.Remove(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", filepath.Join(dir.Path(), e.Name()), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// thereAs says whether there is a file of one of these names, in the order in which a file can have them.
+func thereAs(dir *faultfs.Dir, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, err := dir.Lstat(name)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // sizeOf is the length of a finished file, which may wait for its name; 0 when somebody has taken it away already.

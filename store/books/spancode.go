@@ -11,9 +11,11 @@ import (
 
 // spanLines is how spans are written: each category and each stream is named once.
 type spanLines struct {
-	Categories []string  `json:"categories,omitempty"` // none in lines of before: the directory tells
-	Streams    []string  `json:"streams,omitempty"`
-	Spans      [][]int64 `json:"spans,omitempty"` // hour, index of the stream or -1, first, count, bytes, and the index of the category if it is not 0
+	Categories []string `json:"categories,omitempty"` // none in lines of before: the directory tells
+	Streams    []string `json:"streams,omitempty"`
+	// Sources are where the streams come from, in the same order; null where that is not known, and none if nothing is.
+	Sources []*stream.Source `json:"sources,omitempty"`
+	Spans   [][]int64        `json:"spans,omitempty"` // hour, index of the stream or -1, first, count, bytes, and the index of the category if it is not 0
 }
 
 func encodeSpans(spans []store.Span) (l spanLines) {
@@ -45,6 +47,41 @@ func encodeSpans(spans []store.Span) (l spanLines) {
 		l.Categories = nil
 	}
 	return l
+}
+
+// name adds what is known of where the streams come from.
+func (l *spanLines) name(sources Sources) {
+	if len(sources) == 0 {
+		return
+	}
+	list := make([]*stream.Source, len(l.Streams))
+	some := false
+	for i, text := range l.Streams {
+		id, err := stream.ParseID(text)
+		if s, known := sources[id]; err == nil && known {
+			list[i], some = &s, true
+		}
+	}
+	if some {
+		l.Sources = list
+	}
+}
+
+// sources are those that the line names.
+func (l *spanLines) sources() Sources {
+	if len(l.Sources) == 0 {
+		return nil
+	}
+	known := make(Sources)
+	for i, s := range l.Sources {
+		if s == nil || i >= len(l.Streams) {
+			continue
+		}
+		if id, err := stream.ParseID(l.Streams[i]); err == nil {
+			known[id] = s.Clean()
+		}
+	}
+	return known
 }
 
 func (l *spanLines) decode() ([]store.Span, error) {

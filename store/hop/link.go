@@ -39,7 +39,7 @@ type link struct {
 }
 
 func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
-	l := &link{options: o, log: n.Logger, health: stats.NewHealth(n.Logger), at: -1, addrs: newAddresses(n.Addrs)}
+	l := &link{options: o, log: n.Logger, health: addressHealth(n), at: -1, addrs: newAddresses(n.Addrs)}
 	l.addrs.shuffle = n.Shuffle
 	l.known, l.age.most = make([]known, len(n.Addrs)), n.MaxAge
 	for range n.Addrs {
@@ -47,6 +47,16 @@ func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
 	}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
+}
+
+// addressHealth remembers which addresses fail. That an only address fails is the error of a call, which is logged by whoever made the
+// call, together with what becomes of the entries: an outage is one line of the log. Of several addresses each is logged as a warning,
+// because the caller hears nothing as long as one of them works.
+func addressHealth(n NetworkOptions) *stats.Health {
+	if len(n.Addrs) == 1 {
+		return stats.NewHealth(slog.New(slog.DiscardHandler))
+	}
+	return stats.NewHealthAt(n.Logger, slog.LevelWarn)
 }
 
 // round lists the addresses to try, in order.

@@ -561,12 +561,25 @@ func TestNetworkReconnectsInSilence(t *testing.T) {
 	}
 }
 
+// TestNetworkLogsChangesOnce: that an only address fails is told by the caller, who has the error; which of several fails is told here.
 func TestNetworkLogsChangesOnce(t *testing.T) {
 	noLeaks(t)
+	for name, c := range map[string]struct {
+		dead []string
+		want map[string]int
+	}{
+		"one":     {nil, map[string]int{"connected": 1, "trouble": 0, "recovered": 0, "level=ERROR": 0}},
+		"several": {[]string{closedAddr(t)}, map[string]int{"connected": 1, "trouble": 2, "recovered": 1, "after=": 1, "level=ERROR": 0}},
+	} {
+		t.Run(name, func(t *testing.T) { checkChangesOnce(t, c.dead, c.want) })
+	}
+}
+
+func checkChangesOnce(t *testing.T, dead []string, wants map[string]int) {
 	in := new(inbox)
 	p := startPeer(t, "", in)
 	log, lines := captureLog()
-	n := openNetwork(t, NetworkOptions{Addrs: []string{p.addr}, Logger: log})
+	n := openNetwork(t, NetworkOptions{Addrs: append([]string{p.addr}, dead...), Logger: log})
 	mustSend(t, n, "a")
 	p.stop()
 	for range 5 {
@@ -579,7 +592,7 @@ func TestNetworkLogsChangesOnce(t *testing.T) {
 		mustSend(t, n, "c")
 	}
 	text := lines()
-	for what, want := range map[string]int{"connected": 1, "trouble": 1, "recovered": 1, "after=": 1} {
+	for what, want := range wants {
 		if got := strings.Count(text, what); got != want {
 			t.Errorf("%q %d times, want %d:\n%s", what, got, want, text)
 		}

@@ -215,6 +215,7 @@ func (s *saver) openBooks(r *run) bool {
 		return true
 	}
 	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before, Moved: r.moved,
+		Source: s.j.Source,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
@@ -247,6 +248,7 @@ func (s *saver) write(r *run, next *checkpoint) error {
 		return err
 	}
 	killpoint.Reach("checkpoint.streams.saved")
+	s.j.names.Save()
 	return next.save(s.j.state)
 }
 

@@ -104,6 +104,18 @@ func (w *stepper) check(now time.Time) {
 	}
 }
 
+// inherit has the store bring to its place what a former server left, before it is offered anything new.
+func (w *stepper) inherit(now time.Time) {
+	w.checked = time.Time{}
+	w.check(now)
+	if !w.ready(now) { // it could not, or has opened something that has to be marked first
+		return
+	}
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	w.t.failing = false
+}
+
 // mark asks the store how it stands, when a checkpoint is being made, or now. That becomes the outlet's post when it was
 // synced.
 func (w *stepper) mark(now bool) {
@@ -137,7 +149,7 @@ func (w *stepper) mark(now bool) {
 	t.run.markTime.Add(int64(time.Since(began)))
 	t.run.marks.Add(1)
 	if err != nil {
-		w.failed(errors.Join(err, store.ErrBroken))
+		w.failed(store.Broken(err))
 		return
 	}
 	killpoint.Reach("outlet.marked")

@@ -16,6 +16,7 @@ import (
 	"inkwell/proto"
 	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/index"
 )
 
 // CompressedOptions say what a Compressed writes where. The zero value of a field is its default.
@@ -33,7 +34,7 @@ type CompressedOptions struct {
 	After    func(dir *faultfs.Dir) string // final name of the newest file that there was, as far as somebody knows; nil = nobody does
 	Encoders *Encoders                     // nil = own
 	Logger   *slog.Logger                  // nil = none
-	Stats    *stats.Set                    // nil = own; counts "bytes lost"
+	Stats    *stats.Set                    // nil = own; counts "bytes lost" and "files published"
 
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
 	Injector faultfs.Injector // faults for tests
@@ -47,6 +48,7 @@ type Compressed struct {
 	dir      *faultfs.Dir // the series closes it
 	series   *rotate.Series
 	contents contents
+	index    indexes
 	at       time.Time // the time for the series
 	maxChunk int
 	covered  rotate.State // of the last Mark
@@ -87,9 +89,10 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 	if c.dir, err = faultfs.OpenLater(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
+	published := o.Stats.Overall("files published")
 	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At,
 		MaxSize: o.MaxSize, Link: o.Codec == rotate.None,
-		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
+		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }, Published: func(string) { published.Add(1) }}, st)
 	if err != nil {
 		return nil, fmt.Errorf("continue %s: %w", c.path, err)
 	}
@@ -213,7 +216,22 @@ func (c *Compressed) Write(p any, since time.Time) error {
 
 // wrote notes what a block brought to the open file. Entries without bytes may have come when none is open.
 func (c *Compressed) wrote(raw int64, spans []store.Span) {
+	if len(spans) == 0 {
+		return
+	}
 	c.contents.wrote(c.series.Current(), c.series.Raw()-raw, spans, c.at.Unix())
+	c.index.wrote(c.series.Current(), c.block(raw, spans))
+}
+
+// block is how the block that was written last is known to readers.
+func (c *Compressed) block(raw int64, spans []store.Span) index.Block {
+	at := c.series.Newest()
+	b := index.Block{Offset: at.Offset, Length: at.Length, Raw: raw, Sum: at.Sum, First: c.at, Last: c.o.Now()}
+	for i := range spans {
+		b.Entries += spans[i].Count
+		b.Saw(spans[i].Stream)
+	}
+	return b
 }
 
 // Urgent says that there is much to be said at the next Mark.
@@ -232,8 +250,7 @@ func (c *Compressed) broken(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	c.err = errors.Join(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)},
-		store.ErrBroken)
+	c.err = store.Broken(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)})
 	return c.err
 }
 
@@ -295,6 +312,7 @@ func (c *Compressed) Mark(m *store.Marks) error {
 	}
 	c.covered, m.Files[c.path] = st, data
 	c.contents.mark(m, c.series.Current(), c.series.Raw())
+	c.index.save(c.dir, c.o.Logger)
 	return nil
 }
 

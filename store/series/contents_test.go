@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/store"
+	"inkwell/store/index"
 )
 
 // ledgers is what a series said of its files: path → content offset → what stands from there on.
@@ -238,4 +241,38 @@ func TestManySpansAreAskedFor(t *testing.T) {
 		t.Errorf("%d spans, unordered %v", len(a.Spans), a.Unordered)
 	}
 	must(t, c.Close())
+}
+
+// TestIndexOfAFile: every block of a file, and nothing of those that a crash took back.
+func TestIndexOfAFile(t *testing.T) {
+	dir := t.TempDir()
+	r := runCompressed(t, dir, CompressedOptions{})
+	r.append("one\n", "two\n")
+	r.checkpoint()
+	r.append("lost\n", "with the crash\n")
+	m, err := marking(r.c, r.saved) // marked, and the checkpoint is not saved
+	r.check(err)
+	r.crash()
+	r.clock = r.clock.Add(time.Minute)
+	r.append("three\n")
+	r.finish()
+	if len(m.Added) != 1 {
+		t.Errorf("%d files were added to", len(m.Added))
+	}
+	d, err := faultfs.OpenDir(filepath.Join(dir, "cat"), nil)
+	r.check(err)
+	defer d.Close()
+	blocks, bad, err := index.Read(d, "cat-2026-11-23_00000.gz")
+	if err != nil || bad != 0 || len(blocks) != 2 {
+		t.Fatalf("%v, %d damaged, %v", blocks, bad, err)
+	}
+	if blocks[0].Entries != 2 || blocks[0].Raw != 8 || blocks[1].Raw != 6 || blocks[1].Offset != blocks[0].End() ||
+		blocks[1].First.Sub(blocks[0].First) != time.Minute {
+		t.Errorf("%+v", blocks)
+	}
+	info, err := d.Lstat("cat-2026-11-23_00000.gz")
+	r.check(err)
+	if blocks[0].Offset != 10 || blocks[1].End()+10 != info.Size() {
+		t.Errorf("blocks from %d to %d of %d bytes", blocks[0].Offset, blocks[1].End(), info.Size())
+	}
 }

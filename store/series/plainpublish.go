@@ -35,6 +35,7 @@ func (f *Plain) show(st state, later *faultfs.Later) error {
 				return fmt.Errorf("publish %s: %w", filepath.Join(f.dir.Path(), name), err)
 			}
 			killpoint.Reach("plain.shown")
+			f.o.Stats.Overall("files published").Add(1)
 		}
 		last = name
 	}

@@ -142,7 +142,7 @@ func (s shipment) watch(ctx context.Context) {
 // written is the size of all category files below out, finished or not.
 func written(out string) (sum int64) {
 	paths, _ := filepath.Glob(filepath.Join(out, "*", "*.gz*")) // the pattern is good
-	hidden, _ := filepath.Glob(filepath.Join(out, "*", ".*.gz*"))
+	hidden, _ := filepath.Glob(filepath.Join(out, "*", ".*.gz.open"))
 	for _, path := range append(paths, hidden...) {
 		if st, err := os.Stat(path); err == nil {
 			sum += st.Size()

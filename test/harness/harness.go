@@ -31,10 +31,6 @@ func patience() time.Duration {
 	return 5 * time.Minute
 }
 
-// SpansKeepOnce says that entries of Inkwell's own senders come once into a collector even if an answer was lost, because they are
-// numbered. Where it is false the tests count what comes twice and do not mind.
-const SpansKeepOnce = true
-
 // Inkwell is the program, built.
 type Inkwell struct {
 	Path string

@@ -440,16 +440,222 @@ func (p *Span) String() string {
 	return fmt.Sprintf("Span(%+v)", *p)
 }
 
+// Where the entries of a stream come from, as its sender says: a host, and the path of a file, or KIND:WHAT of another input
+// (journal:nginx.service, syslog:udp://0.0.0.0:514, pipe:apache2, client:web1). A sender tells it with the first call of a connection that has
+// entries of the stream.
+//
+// Attributes:
+//   - Stream
+//   - Host
+//   - Path
+type Naming struct {
+	Stream []byte `thrift:"stream,1" db:"stream" json:"stream"`
+	Host   string `thrift:"host,2" db:"host" json:"host"`
+	Path   string `thrift:"path,3" db:"path" json:"path"`
+}
+
+func NewNaming() *Naming {
+	return &Naming{}
+}
+
+func (p *Naming) GetStream() []byte {
+	return p.Stream
+}
+
+func (p *Naming) GetHost() string {
+	return p.Host
+}
+
+func (p *Naming) GetPath() string {
+	return p.Path
+}
+func (p *Naming) Read(ctx context.Context, iprot thrift.TProtocol) error {
+	if _, err := iprot.ReadStructBegin(ctx); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T read error: ", p), err)
+	}
+
+	for {
+		_, fieldTypeId, fieldId, err := iprot.ReadFieldBegin(ctx)
+		if err != nil {
+			return thrift.PrependError(fmt.Sprintf("%T field %d read error: ", p, fieldId), err)
+		}
+		if fieldTypeId == thrift.STOP {
+			break
+		}
+		switch fieldId {
+		case 1:
+			if fieldTypeId == thrift.STRING {
+				if err := p.ReadField1(ctx, iprot); err != nil {
+					return err
+				}
+			} else {
+				if err := iprot.Skip(ctx, fieldTypeId); err != nil {
+					return err
+				}
+			}
+		case 2:
+			if fieldTypeId == thrift.STRING {
+				if err := p.ReadField2(ctx, iprot); err != nil {
+					return err
+				}
+			} else {
+				if err := iprot.Skip(ctx, fieldTypeId); err != nil {
+					return err
+				}
+			}
+		case 3:
+			if fieldTypeId == thrift.STRING {
+				if err := p.ReadField3(ctx, iprot); err != nil {
+					return err
+				}
+			} else {
+				if err := iprot.Skip(ctx, fieldTypeId); err != nil {
+					return err
+				}
+			}
+		default:
+			if err := iprot.Skip(ctx, fieldTypeId); err != nil {
+				return err
+			}
+		}
+		if err := iprot.ReadFieldEnd(ctx); err != nil {
+			return err
+		}
+	}
+	if err := iprot.ReadStructEnd(ctx); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T read struct end error: ", p), err)
+	}
+	return nil
+}
+
+func (p *Naming) ReadField1(ctx context.Context, iprot thrift.TProtocol) error {
+	if v, err := iprot.ReadBinary(ctx); err != nil {
+		return thrift.PrependError("error reading field 1: ", err)
+	} else {
+		p.Stream = v
+	}
+	return nil
+}
+
+func (p *Naming) ReadField2(ctx context.Context, iprot thrift.TProtocol) error {
+	if v, err := iprot.ReadString(ctx); err != nil {
+		return thrift.PrependError("error reading field 2: ", err)
+	} else {
+		p.Host = v
+	}
+	return nil
+}
+
+func (p *Naming) ReadField3(ctx context.Context, iprot thrift.TProtocol) error {
+	if v, err := iprot.ReadString(ctx); err != nil {
+		return thrift.PrependError("error reading field 3: ", err)
+	} else {
+		p.Path = v
+	}
+	return nil
+}
+
+func (p *Naming) Write(ctx context.Context, oprot thrift.TProtocol) error {
+	if err := oprot.WriteStructBegin(ctx, "Naming"); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write struct begin error: ", p), err)
+	}
+	if p != nil {
+		if err := p.writeField1(ctx, oprot); err != nil {
+			return err
+		}
+		if err := p.writeField2(ctx, oprot); err != nil {
+			return err
+		}
+		if err := p.writeField3(ctx, oprot); err != nil {
+			return err
+		}
+	}
+	if err := oprot.WriteFieldStop(ctx); err != nil {
+		return thrift.PrependError("write field stop error: ", err)
+	}
+	if err := oprot.WriteStructEnd(ctx); err != nil {
+		return thrift.PrependError("write struct stop error: ", err)
+	}
+	return nil
+}
+
+func (p *Naming) writeField1(ctx context.Context, oprot thrift.TProtocol) (err error) {
+	if err := oprot.WriteFieldBegin(ctx, "stream", thrift.STRING, 1); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field begin error 1:stream: ", p), err)
+	}
+	if err := oprot.WriteBinary(ctx, p.Stream); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T.stream (1) field write error: ", p), err)
+	}
+	if err := oprot.WriteFieldEnd(ctx); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field end error 1:stream: ", p), err)
+	}
+	return err
+}
+
+func (p *Naming) writeField2(ctx context.Context, oprot thrift.TProtocol) (err error) {
+	if err := oprot.WriteFieldBegin(ctx, "host", thrift.STRING, 2); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field begin error 2:host: ", p), err)
+	}
+	if err := oprot.WriteString(ctx, string(p.Host)); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T.host (2) field write error: ", p), err)
+	}
+	if err := oprot.WriteFieldEnd(ctx); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field end error 2:host: ", p), err)
+	}
+	return err
+}
+
+func (p *Naming) writeField3(ctx context.Context, oprot thrift.TProtocol) (err error) {
+	if err := oprot.WriteFieldBegin(ctx, "path", thrift.STRING, 3); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field begin error 3:path: ", p), err)
+	}
+	if err := oprot.WriteString(ctx, string(p.Path)); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T.path (3) field write error: ", p), err)
+	}
+	if err := oprot.WriteFieldEnd(ctx); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field end error 3:path: ", p), err)
+	}
+	return err
+}
+
+func (p *Naming) Equals(other *Naming) bool {
+	if p == other {
+		return true
+	} else if p == nil || other == nil {
+		return false
+	}
+	if bytes.Compare(p.Stream, other.Stream) != 0 {
+		return false
+	}
+	if p.Host != other.Host {
+		return false
+	}
+	if p.Path != other.Path {
+		return false
+	}
+	return true
+}
+
+func (p *Naming) String() string {
+	if p == nil {
+		return "<nil>"
+	}
+	return fmt.Sprintf("Naming(%+v)", *p)
+}
+
 type Scribe interface {
 	fb303.FacebookService
 
 	// The answer covers the whole list: OK, all of it is taken; TRY_LATER, none. In answer to spans, which only an Inkwell sends, the result has a
 	// field 2, an i32 of 1, beside the code, by which the caller knows that the server is one. Others skip it.
+	// To such a server a forwarder tells how it is in `report`: JSON, of 64 KiB at most, as a rule in a call without messages.
 	//
 	// Parameters:
 	//  - Messages
 	//  - Spans
-	Log(ctx context.Context, messages []*LogEntry, spans []*Span) (_r ResultCode, _err error)
+	//  - Namings
+	//  - Report
+	Log(ctx context.Context, messages []*LogEntry, spans []*Span, namings []*Naming, report []byte) (_r ResultCode, _err error)
 }
 
 type ScribeClient struct {
@@ -472,14 +678,19 @@ func NewScribeClient(c thrift.TClient) *ScribeClient {
 
 // The answer covers the whole list: OK, all of it is taken; TRY_LATER, none. In answer to spans, which only an Inkwell sends, the result has a
 // field 2, an i32 of 1, beside the code, by which the caller knows that the server is one. Others skip it.
+// To such a server a forwarder tells how it is in `report`: JSON, of 64 KiB at most, as a rule in a call without messages.
 //
 // Parameters:
 //   - Messages
 //   - Spans
-func (p *ScribeClient) Log(ctx context.Context, messages []*LogEntry, spans []*Span) (_r ResultCode, _err error) {
+//   - Namings
+//   - Report
+func (p *ScribeClient) Log(ctx context.Context, messages []*LogEntry, spans []*Span, namings []*Naming, report []byte) (_r ResultCode, _err error) {
 	var _args0 ScribeLogArgs
 	_args0.Messages = messages
 	_args0.Spans = spans
+	_args0.Namings = namings
+	_args0.Report = report
 	var _result2 ScribeLogResult
 	var _meta1 thrift.ResponseMeta
 	_meta1, _err = p.Client_().Call(ctx, "Log", &_args0, &_result2)
@@ -545,7 +756,7 @@ func (p *scribeProcessorLog) Process(ctx context.Context, seqId int32, iprot, op
 	}
 
 	result := ScribeLogResult{}
-	if retval, err2 := p.handler.Log(ctx, args.Messages, args.Spans); err2 != nil {
+	if retval, err2 := p.handler.Log(ctx, args.Messages, args.Spans, args.Namings, args.Report); err2 != nil {
 		tickerCancel()
 		err = thrift.WrapTException(err2)
 		if errors.Is(err2, thrift.ErrAbandonRequest) {
@@ -595,9 +806,13 @@ func (p *scribeProcessorLog) Process(ctx context.Context, seqId int32, iprot, op
 // Attributes:
 //   - Messages
 //   - Spans
+//   - Namings
+//   - Report
 type ScribeLogArgs struct {
 	Messages []*LogEntry `thrift:"messages,1" db:"messages" json:"messages"`
 	Spans    []*Span     `thrift:"spans,2" db:"spans" json:"spans"`
+	Namings  []*Naming   `thrift:"namings,3" db:"namings" json:"namings"`
+	Report   []byte      `thrift:"report,4" db:"report" json:"report"`
 }
 
 func NewScribeLogArgs() *ScribeLogArgs {
@@ -610,6 +825,14 @@ func (p *ScribeLogArgs) GetMessages() []*LogEntry {
 
 func (p *ScribeLogArgs) GetSpans() []*Span {
 	return p.Spans
+}
+
+func (p *ScribeLogArgs) GetNamings() []*Naming {
+	return p.Namings
+}
+
+func (p *ScribeLogArgs) GetReport() []byte {
+	return p.Report
 }
 func (p *ScribeLogArgs) Read(ctx context.Context, iprot thrift.TProtocol) error {
 	if _, err := iprot.ReadStructBegin(ctx); err != nil {
@@ -638,6 +861,26 @@ func (p *ScribeLogArgs) Read(ctx context.Context, iprot thrift.TProtocol) error 
 		case 2:
 			if fieldTypeId == thrift.LIST {
 				if err := p.ReadField2(ctx, iprot); err != nil {
+					return err
+				}
+			} else {
+				if err := iprot.Skip(ctx, fieldTypeId); err != nil {
+					return err
+				}
+			}
+		case 3:
+			if fieldTypeId == thrift.LIST {
+				if err := p.ReadField3(ctx, iprot); err != nil {
+					return err
+				}
+			} else {
+				if err := iprot.Skip(ctx, fieldTypeId); err != nil {
+					return err
+				}
+			}
+		case 4:
+			if fieldTypeId == thrift.STRING {
+				if err := p.ReadField4(ctx, iprot); err != nil {
 					return err
 				}
 			} else {
@@ -700,6 +943,35 @@ func (p *ScribeLogArgs) ReadField2(ctx context.Context, iprot thrift.TProtocol) 
 	return nil
 }
 
+func (p *ScribeLogArgs) ReadField3(ctx context.Context, iprot thrift.TProtocol) error {
+	_, size, err := iprot.ReadListBegin(ctx)
+	if err != nil {
+		return thrift.PrependError("error reading list begin: ", err)
+	}
+	tSlice := make([]*Naming, 0, size)
+	p.Namings = tSlice
+	for i := 0; i < size; i++ {
+		_elem8 := &Naming{}
+		if err := _elem8.Read(ctx, iprot); err != nil {
+			return thrift.PrependError(fmt.Sprintf("%T error reading struct: ", _elem8), err)
+		}
+		p.Namings = append(p.Namings, _elem8)
+	}
+	if err := iprot.ReadListEnd(ctx); err != nil {
+		return thrift.PrependError("error reading list end: ", err)
+	}
+	return nil
+}
+
+func (p *ScribeLogArgs) ReadField4(ctx context.Context, iprot thrift.TProtocol) error {
+	if v, err := iprot.ReadBinary(ctx); err != nil {
+		return thrift.PrependError("error reading field 4: ", err)
+	} else {
+		p.Report = v
+	}
+	return nil
+}
+
 func (p *ScribeLogArgs) Write(ctx context.Context, oprot thrift.TProtocol) error {
 	if err := oprot.WriteStructBegin(ctx, "Log_args"); err != nil {
 		return thrift.PrependError(fmt.Sprintf("%T write struct begin error: ", p), err)
@@ -709,6 +981,12 @@ func (p *ScribeLogArgs) Write(ctx context.Context, oprot thrift.TProtocol) error
 			return err
 		}
 		if err := p.writeField2(ctx, oprot); err != nil {
+			return err
+		}
+		if err := p.writeField3(ctx, oprot); err != nil {
+			return err
+		}
+		if err := p.writeField4(ctx, oprot); err != nil {
 			return err
 		}
 	}
@@ -759,6 +1037,40 @@ func (p *ScribeLogArgs) writeField2(ctx context.Context, oprot thrift.TProtocol)
 	}
 	if err := oprot.WriteFieldEnd(ctx); err != nil {
 		return thrift.PrependError(fmt.Sprintf("%T write field end error 2:spans: ", p), err)
+	}
+	return err
+}
+
+func (p *ScribeLogArgs) writeField3(ctx context.Context, oprot thrift.TProtocol) (err error) {
+	if err := oprot.WriteFieldBegin(ctx, "namings", thrift.LIST, 3); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field begin error 3:namings: ", p), err)
+	}
+	if err := oprot.WriteListBegin(ctx, thrift.STRUCT, len(p.Namings)); err != nil {
+		return thrift.PrependError("error writing list begin: ", err)
+	}
+	for _, v := range p.Namings {
+		if err := v.Write(ctx, oprot); err != nil {
+			return thrift.PrependError(fmt.Sprintf("%T error writing struct: ", v), err)
+		}
+	}
+	if err := oprot.WriteListEnd(ctx); err != nil {
+		return thrift.PrependError("error writing list end: ", err)
+	}
+	if err := oprot.WriteFieldEnd(ctx); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field end error 3:namings: ", p), err)
+	}
+	return err
+}
+
+func (p *ScribeLogArgs) writeField4(ctx context.Context, oprot thrift.TProtocol) (err error) {
+	if err := oprot.WriteFieldBegin(ctx, "report", thrift.STRING, 4); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field begin error 4:report: ", p), err)
+	}
+	if err := oprot.WriteBinary(ctx, p.Report); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T.report (4) field write error: ", p), err)
+	}
+	if err := oprot.WriteFieldEnd(ctx); err != nil {
+		return thrift.PrependError(fmt.Sprintf("%T write field end error 4:report: ", p), err)
 	}
 	return err
 }

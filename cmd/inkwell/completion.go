@@ -1,0 +1,88 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// flagValues are the values that a shell completes for a flag, of whatever command. Those of a flag that is not here are free text.
+var flagValues = map[string][]cobra.Completion{
+	"log-level":    {"debug", "info", "warn", "error"},
+	"log-format":   {"text", "json"},
+	"compress":     {"gzip", "zstd", "none"},
+	"rotate":       {"daily", "hourly", "never", "15m"},
+	"durability":   {"sync", "write", "memory"},
+	"add-newlines": {"never", "always", "if-missing"},
+	"when-full":    {"block", "drop"},
+	"from":         {"start", "end"},
+	"encoding":     {"auto", "utf-8", "utf-16le", "utf-16be"},
+	"to":           {"localhost:1463"},
+	"listen":       {"127.0.0.1:1463", "0.0.0.0:1463", "tls://0.0.0.0:1464"},
+	"since":        {"24h", "7d"},
+	"keep":         {"7d", "30d", "365d"},
+	"max-size":     {"256MiB", "1GB"},
+}
+
+// formats are the values of --format, which differ from command to command.
+var formats = map[string][]cobra.Completion{
+	"forward": {"auto", "cri", "docker", "none"},
+}
+
+// flagDirs are the flags whose value is a directory. The values of all others but --config and the files of TLS are no files.
+var flagDirs = map[string]bool{"dir": true, "state": true, "spool": true}
+
+// flagFiles are those whose value is a file with one of the endings.
+var flagFiles = map[string][]string{
+	"config":   {"conf"},
+	"tls-cert": {"pem", "crt"}, "tls-key": {"pem", "key"}, "tls-ca": {"pem", "crt"},
+}
+
+// completes lets shells complete the values of the flags of cmd and of all commands below it.
+func completes(cmd *cobra.Command) {
+	flags := func(f *pflag.Flag) {
+		values := flagValues[f.Name]
+		if f.Name == "format" {
+			values = formats[cmd.Name()]
+		}
+		var err error
+		switch {
+		case values != nil:
+			err = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		case flagDirs[f.Name]:
+			err = cmd.MarkFlagDirname(f.Name)
+		case flagFiles[f.Name] != nil:
+			err = cmd.MarkFlagFilename(f.Name, flagFiles[f.Name]...)
+		case f.Name != "log-file" && f.NoOptDefVal == "":
+			err = cmd.RegisterFlagCompletionFunc(f.Name, cobra.NoFileCompletions)
+		}
+		if err != nil {
+			panic(err) // two completions of one flag: a mistake of the program
+		}
+	}
+	cmd.LocalNonPersistentFlags().VisitAll(flags)
+	cmd.PersistentFlags().VisitAll(flags)
+	if len(cmd.Commands()) == 0 && cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = argumentsOf(cmd.Name())
+	}
+	for _, sub := range cmd.Commands() {
+		completes(sub)
+	}
+}
+
+// argumentsOf says what a shell completes for the arguments of a command: directories, configurations, files, or nothing.
+func argumentsOf(name string) cobra.CompletionFunc {
+	only := func(d cobra.ShellCompDirective, endings ...cobra.Completion) cobra.CompletionFunc {
+		return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return endings, d
+		}
+	}
+	switch name {
+	case "check":
+		return only(cobra.ShellCompDirectiveFilterFileExt, "conf")
+	case "ls", "verify", "repair", "export", "man":
+		return only(cobra.ShellCompDirectiveFilterDirs)
+	case "cat", "audit", "grep", "rotatelogs", "status", "watch", "top", "health", "counters", "name", "alive", "stop", "reload":
+		return only(cobra.ShellCompDirectiveDefault)
+	}
+	return only(cobra.ShellCompDirectiveNoFileComp)
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// dress is what stands before and behind a line of a level on standard error. The nil dress is nothing.
+type dress func(slog.Level) (before, after string)
+
+// dressFor chooses the dress of standard error: priorities where systemd takes it to the journal, colours on a terminal, else nothing.
+// A line that begins with <3> has the priority 3 (error) in the journal, so that journalctl -p err finds it.
+func dressFor(stderr *os.File, terminal bool, lookup func(string) (string, bool)) dress {
+	value := func(name string) string {
+		if v, ok := lookup(name); ok {
+			return v
+		}
+		return ""
+	}
+	switch {
+	case isStream(stderr, value("JOURNAL_STREAM")):
+		return priorities
+	case terminal && value("NO_COLOR") == "" && value("TERM") != "dumb":
+		return colours
+	}
+	return nil
+}
+
+// isStream says whether f is the file of that device and inode, DEV:INODE in decimal, which is how systemd says what it reads.
+func isStream(f *os.File, stream string) bool {
+	var st syscall.Stat_t
+	if stream == "" || syscall.Fstat(int(f.Fd()), &st) != nil {
+		return false
+	}
+	return fmt.Sprintf("%d:%d", st.Dev, st.Ino) == stream
+}
+
+// priorities are those of syslog, as sd-daemon(3) has them.
+func priorities(l slog.Level) (before, after string) {
+	switch {
+	case l >= slog.LevelError:
+		return "<3>", ""
+	case l >= slog.LevelWarn:
+		return "<4>", ""
+	case l >= slog.LevelInfo:
+		return "<6>", ""
+	}
+	return "<7>", ""
+}
+
+// colours make errors red, warnings yellow and what is for developers grey.
+func colours(l slog.Level) (before, after string) {
+	switch {
+	case l >= slog.LevelError:
+		return "\x1b[31m", "\x1b[0m"
+	case l >= slog.LevelWarn:
+		return "\x1b[33m", "\x1b[0m"
+	case l >= slog.LevelInfo:
+		return "", ""
+	}
+	return "\x1b[90m", "\x1b[0m"
+}
+
+// lines dresses each line of text.
+func (d dress) lines(l slog.Level, text string) string {
+	if d == nil {
+		return text
+	}
+	before, after := d(l)
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		body, end := strings.CutSuffix(line, "\n")
+		out.WriteString(before + body + after)
+		if end {
+			out.WriteByte('\n')
+		}
+	}
+	return out.String()
+}
+
+// dressedLines is where a dressedHandler's lines go. One line is written at a time.
+type dressedLines struct {
+	w io.Writer
+	d dress
+
+	mu    sync.Mutex
+	level slog.Level // of the line that is being written
+}
+
+// Write writes the line of a record. The caller, a dressedHandler, holds mu.
+func (l *dressedLines) Write(line []byte) (int, error) {
+	if _, err := io.WriteString(l.w, l.d.lines(l.level, string(line))); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// dressedHandler writes the lines of another handler, which writes to lines, in their dress.
+type dressedHandler struct {
+	slog.Handler
+	lines *dressedLines
+}
+
+// Handle writes one record.
+func (h dressedHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.lines.mu.Lock()
+	defer h.lines.mu.Unlock()
+	h.lines.level = r.Level
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs is for slog.
+func (h dressedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return dressedHandler{h.Handler.WithAttrs(attrs), h.lines}
+}
+
+// WithGroup is for slog.
+func (h dressedHandler) WithGroup(name string) slog.Handler {
+	return dressedHandler{h.Handler.WithGroup(name), h.lines}
+}

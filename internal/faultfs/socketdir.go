@@ -1,0 +1,24 @@
+package faultfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// MakeSocketDir makes the directory of a unix socket, if it is missing: /run is empty after each start of the machine. Everybody may pass
+// through it, whatever the umask, because whoever has the way to a socket is to reach it. It says whether it made it.
+func MakeSocketDir(socket string) (made bool, err error) {
+	dir := filepath.Dir(socket)
+	if _, err := os.Stat(dir); err == nil {
+		return false, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return false, fmt.Errorf("make the directory of a socket: %w", err)
+	}
+	return true, os.Chmod(dir, 0o755)
+}
