@@ -151,44 +151,6 @@ func (s *Series) Tick() error {
 	return s.Seal()
 }
 
-// Seal finishes the open file. The next Sync makes it durable, and the Publish that follows gives it its name. Without an
-// open file it does nothing. When there is no room for the end of the file it stays open and Seal may be tried again.
-func (s *Series) Seal() error {
-	if s.broken != nil || s.cur == nil {
-		return s.broken
-	}
-	if err := s.look(s.cur); err != nil {
-		return s.breakdown("seal", s.cur.File, err)
-	}
-	w := s.cur
-	if err := w.finish(); err != nil {
-		var table *tableError
-		if !errors.As(err, &table) {
-			return fmt.Errorf("seal %s: %w", s.path(w.File), err)
-		}
-		s.o.Logger.Error("a zstd file is sealed without its seek table: readers do not need it", "file", s.path(w.File),
-			"error", err)
-	}
-	killpoint.Reach("rotate.seal.written")
-	f := sealed{name: w.File, visible: w.visible, file: w.f}
-	var err error
-	f.info, err = w.f.Stat()
-	if err == nil && len(s.sealed) >= maxUnsynced {
-		err = f.sync(nil)
-	}
-	if err != nil {
-		return s.breakdown("seal", w.File, err)
-	}
-	s.cur = nil
-	if s.sealed = append(s.sealed, f); f.file == nil {
-		s.forgetVisible()
-	}
-	return nil
-}
-
-// maxUnsynced is how many finished files stay open until the next Sync.
-const maxUnsynced = 8
-
 // Sync makes everything durable that was appended, or leaves that to later, and says how the series stands then. The
 // caller saves the State in its checkpoint and then calls Publish with it. After an error the series is broken
 // (ErrBroken): an fsync that failed is not tried again, because the kernel may have dropped the bytes and would report
@@ -227,11 +189,6 @@ func (s *Series) Sync(later *faultfs.Later) (State, error) {
 		st.Open = &m
 	}
 	return st, nil
-}
-
-// forgetVisible forgets finished files that are durable and have their names.
-func (s *Series) forgetVisible() {
-	s.sealed = slices.DeleteFunc(s.sealed, func(f sealed) bool { return f.visible && f.file == nil })
 }
 
 // Publish gives the sealed files that st lists their final names, durably or as later sees to it, and for none also the

@@ -7,38 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-
-	"inkwell/internal/faultfs"
 )
-
-// sealed is a finished file that is not durable, or waits for its name.
-type sealed struct {
-	name    string // final
-	info    fs.FileInfo
-	visible bool          // it has its name already
-	file    *faultfs.File // nil: it is closed
-	synced  bool          // it is durable, or will be before Publish
-}
-
-// sync makes the file durable and closes it, or leaves the first to later and the second to Publish.
-func (f *sealed) sync(later *faultfs.Later) error {
-	if f.file == nil {
-		return nil
-	}
-	f.synced = true
-	if err := later.Sync(f.file); err != nil || later != nil {
-		return err
-	}
-	return f.close()
-}
-
-func (f *sealed) close() error {
-	w := f.file
-	if f.file = nil; w == nil {
-		return nil
-	}
-	return w.Close()
-}
 
 // Standing fails when what is being written is not where readers and the next start look for it: the open file or the
 // directory was removed, replaced, cut or moved away, or another file system is mounted over it. After an error the
