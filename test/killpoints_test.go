@@ -49,7 +49,7 @@ func roles(name string) []string {
 		return all("collector", "forwarder", "relay")
 	case stage == "spool", stage == "replace":
 		return all("configured", "scribed", "forwarder")
-	case name == "outlet.marked", stage == "manifest", strings.HasPrefix(name, "checkpoint.books."):
+	case name == "outlet.marked", name == "outlet.synced", stage == "manifest", strings.HasPrefix(name, "checkpoint.books."):
 		return all("collector", "configured", "scribed")
 	case stage == "outlet", stage == "checkpoint":
 		return all("configured", "collector", "relay", "scribed")
