@@ -21,10 +21,10 @@ import (
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
 	"archive/inflate":          {},
-	"cmd/inkwell":              {"internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog"},
-	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
+	"cmd/inkwell":              {"store/depot", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog"},
+	"internal/config":          {"internal/conf", "rotate", "store", "store/depot", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending"},
-	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "store/tree"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/depot", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "store/tree"},
 	"forwarder/ctl":            {"internal/faultfs", "internal/rpc", "internal/stats", "proto", "proto/gen/fb303"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {"forwarder/category"},
@@ -77,7 +77,7 @@ var testEdges = map[string][]string{
 	"store/hop":          {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},
 	"store/audit":        {"internal/stats"},
-	"store/depot":        {"internal/faultfs/crashfs", "test/harness"},
+	"store/depot":        {"internal/faultfs/crashfs", "store", "test/harness"},
 	"store/tree":         {"store/stream"},
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},

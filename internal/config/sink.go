@@ -30,6 +30,9 @@ type Compress struct {
 	KeepOpen    bool          // the end of the server leaves open files to be continued, and does not finish them
 	DoneMarkers bool          // a file _SUCCESS.PERIOD tells when the files of a period are all there
 	Lateness    time.Duration // how long that waits for a stream that has not moved on
+	Depot       string        // address to which finished files are brought, "" = they stay
+	Who         string        // the name of this collector there, "" = an own one
+	AwayMax     int64         // bytes that may wait for that, 0 = any
 }
 
 // For puts the category behind the directory and makes it the base of the names.
