@@ -24,6 +24,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/internal/status"
 	"inkwell/store/journal"
 )
 
@@ -32,6 +33,7 @@ type Options struct {
 	Listen    []string              // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463. No store may send there
 	TLS       rpc.TLSFiles          // for those with tls://; with a CA every client needs a certificate
 	Load      func() *config.Config // reads the configuration, at the start and at each reload
+	Fixed     bool                  // what Load reads never changes, as that of flags: a reload is refused
 	StateDir  string                // journal and checkpoint
 	StateRoot string                // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
 	Limits    Limits
@@ -39,6 +41,7 @@ type Options struct {
 	Version   string       // for fb303 getVersion
 	Logger    *slog.Logger
 	Stats     *stats.Set
+	Events    *status.Events // what Logger has logged, for the status; nil = not known
 
 	tuning tuning // for tests
 }
@@ -63,6 +66,9 @@ type Collector struct {
 	listen    []string // of listeners
 	listeners []net.Listener
 	control   *control
+	muster    *muster
+	secret    *rpc.Credentials // of listeners with TLS; nil = there are none
+	monitor   *status.Monitor
 }
 
 // Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
@@ -94,15 +100,20 @@ func Open(o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
-	if err := secure(c.listeners, o); err != nil {
+	if c.secret, err = secure(c.listeners, o); err != nil {
 		return nil, err
 	}
 	if c.intake, err = openIntake(&o, c.gate); err != nil {
 		return nil, err
 	}
 	c.gate.to = c.intake
+	if c.muster, err = openMuster(&o); err != nil {
+		return nil, err
+	}
+	c.gate.reports = c.muster.hear
 	c.control = newControl(c.intake, o.Stats, o.Version)
-	c.control.gate = c.gate
+	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.muster, o.Fixed
+	c.monitor = c.newMonitor(&o)
 	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
 	return c, nil
 }
@@ -120,6 +131,10 @@ func (c *Collector) Addrs() []net.Addr {
 // progress and brings what was acknowledged into finished files. It returns nil when all that was done.
 func (c *Collector) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
+	watching, unwatch := context.WithCancel(context.Background())
+	defer serving.Wait()
+	defer unwatch()
+	serving.Go(func() { c.monitor.Run(watching, c.intake.journal.Note) })
 	for _, ln := range c.listeners {
 		serving.Go(func() {
 			if err := c.server.Serve(ln); err != nil {
@@ -139,6 +154,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(context.Background(), drainGrace)
 	defer cancel()
 	err := c.server.Shutdown(grace)
+	unwatch()
 	serving.Wait()
 	c.log.Info("bringing the journal into the files", "bytes", c.intake.figures().Backlog)
 	err = errors.Join(err, c.release())
@@ -166,6 +182,9 @@ func (c *Collector) release() error {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if c.muster != nil { // before the intake lets go of the state directory
+		errs = append(errs, c.muster.close())
 	}
 	if c.intake != nil {
 		errs = append(errs, c.intake.Close())

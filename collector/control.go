@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/thrift/lib/go/thrift"
 
+	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto/gen/fb303"
 )
@@ -27,8 +28,10 @@ const maxOptions = 1000
 type control struct {
 	to       *intake
 	gate     *gate
+	fleet    *muster // nil = there is none
 	stats    *stats.Set
 	version  string
+	fixed    bool // there is nothing to read again
 	since    time.Time
 	shutdown chan struct{} // closed when a peer asked for it
 
@@ -69,6 +72,15 @@ func (c *control) GetStatus(context.Context) (fb303.FbStatus, error) {
 	return status, nil
 }
 
+// ready says whether calls are taken now, and what is wrong, "" if nothing is.
+func (c *control) ready() (ready bool, trouble string) {
+	c.mu.Lock()
+	status := c.status
+	c.mu.Unlock()
+	trouble = c.to.trouble()
+	return status == alive && c.to.takes(), trouble
+}
+
 // GetStatusDetails is the trouble behind a WARNING, "" without one.
 func (c *control) GetStatusDetails(context.Context) (string, error) {
 	c.mu.Lock()
@@ -90,10 +102,14 @@ func (c *control) GetCounter(_ context.Context, key string) (int64, error) {
 	return c.stats.Get(key), nil
 }
 
-// SetOption remembers a value; it has no effect, as in the original. Who may not control the server gets an exception.
+// SetOption remembers a value; it has no effect, as in the original, but for rpc.ReloadOption. Who may not control the server gets an
+// exception.
 func (c *control) SetOption(ctx context.Context, key, value string) error {
 	if !c.gate.controls(ctx, "setOption") {
 		return errors.New("not allowed: only this machine, or a peer of an <allow> block with control=yes, may do that")
+	}
+	if key == rpc.ReloadOption {
+		return c.reload()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,13 +119,13 @@ func (c *control) SetOption(ctx context.Context, key, value string) error {
 	return nil
 }
 
-// isInkwell is the option by which senders of before, which do not see it in the answer to a call, find out that they talk to an Inkwell.
-const isInkwell = "inkwell"
-
 // GetOption returns what SetOption set, "" for any other key.
-func (c *control) GetOption(_ context.Context, key string) (string, error) {
-	if key == isInkwell {
+func (c *control) GetOption(ctx context.Context, key string) (string, error) {
+	switch key {
+	case rpc.IsInkwell:
 		return "1", nil
+	case detailOption:
+		return c.tell(ctx)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,10 +156,13 @@ func (c *control) Reinitialize(ctx context.Context) error {
 
 // reload reads the configuration again; the error says why the one of before stays in use.
 func (c *control) reload() error {
+	if c.fixed {
+		return errors.New("there is nothing to read again: it runs on flags (collect -c FILE reads its file again)")
+	}
 	c.reloading.Lock()
 	defer c.reloading.Unlock()
 	if !c.swap(alive, starting) {
-		return nil // it is about to end
+		return errors.New("the server has not begun to serve yet, or is about to end")
 	}
 	defer c.swap(starting, alive)
 	return c.to.reload()

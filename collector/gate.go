@@ -28,7 +28,8 @@ type gate struct {
 	log        *slog.Logger
 	maxMessage int // bytes, 0 = no limit
 	rules      atomic.Pointer[access.Rules]
-	passes     sync.Pool // *pass
+	passes     sync.Pool                    // *pass
+	reports    func(*access.Caller, []byte) // hears how callers are that may write something; nil = nobody does
 
 	denied, long, uncontrolled *atomic.Int64
 	said                       [3]atomic.Int64 // when something was logged, in Unix seconds: by the constants below
@@ -70,6 +71,9 @@ func newGate(o Options) *gate {
 // Log hands on what may come in. It implements rpc.Handler.
 func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
 	rules := g.rules.Load()
+	if text := b.Report(); text != nil && g.reports != nil && (rules == nil || rules.Names(access.From(ctx))) {
+		g.reports(access.From(ctx), text)
+	}
 	if rules == nil && !g.mayBeLong(b) {
 		return g.to.Log(ctx, b)
 	}

@@ -1,15 +1,18 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/proto"
@@ -60,7 +63,14 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durability=: %w", err)
 	}
-	j, err := journal.Open(journal.Options{StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
+	host := c.Host
+	if host == "" {
+		if host, err = os.Hostname(); err != nil {
+			log.Warn("the name of this machine cannot be found out: give host=", "error", err)
+		}
+	}
+	client := func(ctx context.Context) string { return peerKey(access.From(ctx)) }
+	j, err := journal.Open(journal.Options{Host: host, Client: client, StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
 		Tuning: o.tuning.journal, Injector: o.tuning.injector})
 	if err != nil {
 		return nil, err
@@ -284,17 +294,15 @@ func (i *intake) reload() error {
 	return nil
 }
 
-// flaw is why a configuration should not replace one that works, "" if it may.
+// flaw is why a configuration should not replace one that works, "" if it may. A problem says where it is and what to
+// do; the status is for what has none, as a file that cannot be read.
 func flaw(c *config.Config) string {
-	if c.Status != "" {
-		return c.Status
-	}
 	for _, p := range c.Problems {
 		if p.Error {
 			return p.String()
 		}
 	}
-	return badStore(c)
+	return cmp.Or(c.Status, badStore(c))
 }
 
 // badStore is the text of the last block that is no store, as the original tells it.
@@ -331,6 +339,15 @@ func (i *intake) trouble() string {
 		return text
 	}
 	return badPart(i.router.conf)
+}
+
+// takes says whether a call would be taken: the configuration can be used, and the journal be written and not full.
+func (i *intake) takes() bool {
+	i.mu.RLock()
+	usable := !i.closed && i.router.conf.Status == ""
+	i.mu.RUnlock()
+	bytes, _ := i.journal.Backlog()
+	return usable && i.journal.Status() == "" && bytes < i.journal.Limit()
 }
 
 func (i *intake) figures() Status {

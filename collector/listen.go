@@ -39,15 +39,15 @@ func listenAll(o Options) (all []net.Listener, err error) {
 }
 
 // secure makes those of the listeners speak TLS whose addresses say so. The files are read as the user who reads them again later: what
-// only root can read would be in use until it expires.
-func secure(listeners []net.Listener, o Options) error {
+// only root can read would be in use until it expires. It returns what it read, nil if none speaks TLS.
+func secure(listeners []net.Listener, o Options) (*rpc.Credentials, error) {
 	isTLS := func(addr string) bool { return strings.HasPrefix(addr, "tls://") }
 	if !slices.ContainsFunc(o.Listen, isTLS) {
-		return nil
+		return nil, nil
 	}
 	credentials, err := rpc.OpenTLS(o.TLS, o.Logger)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, addr := range o.Listen {
 		if !isTLS(addr) {
@@ -55,11 +55,11 @@ func secure(listeners []net.Listener, o Options) error {
 		}
 		ln, err := credentials.Listener(listeners[i])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		listeners[i] = ln
 	}
-	return nil
+	return credentials, nil
 }
 
 // maxSocketPath is what the kernel takes as the path of a unix socket, in bytes.

@@ -32,6 +32,7 @@ type opener struct {
 	log   *slog.Logger
 	stats *stats.Set
 	pool  *hop.Pool // of connections, for use_conn_pool
+	peers *hop.Peers
 
 	encoders *series.Encoders
 	refused  string                     // directory for what peers refuse for good
@@ -43,7 +44,8 @@ type opener struct {
 
 func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
 	log, set := o.Logger, o.Stats
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), encoders: series.NewEncoders(), refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning}
+	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
+		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning}
 }
 
 // connectTimeout bounds how long a store is held up to find out whether its peer is there.
@@ -158,7 +160,7 @@ func (o opening) alone(s config.Network) hop.QuarantineOptions {
 // network opens a store that sends; q says where what its peer does not take is set aside.
 func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store, error) {
 	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, MaxAge: s.MaxAge, Probe: true, IgnoreError: s.IgnoreError,
-		Source: o.source, Logger: o.log, Stats: o.stats}
+		Source: o.source, Logger: o.log, Stats: o.stats, Peers: o.peers}
 	var st store.Store
 	var err error
 	switch m := s.Mapping; {

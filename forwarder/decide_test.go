@@ -199,6 +199,16 @@ func TestDecide(t *testing.T) {
 			s.arrivals[2].look.mtime = noon.Add(-9 * time.Hour)
 			s.arrive(7, "a.log", 5)
 		}, "resume old/a.log.2=1, pass old/a.log.9, follow old/a.log.1, follow a.log"},
+		{"olddir, while down, and a rotated file beside the log that was read to its end", func(s *scene) {
+			s.restarted()
+			s.log.state = finished
+			s.arrive(1, "a.log.1", read, s.log).look.mtime = noon.Add(-time.Hour)
+			for n, name := range []string{"old/a.log.2", "old/a.log.9"} {
+				a := s.arrive(uint64(2+n), name, 500)
+				a.far, a.look.mtime = true, noon.Add(-time.Minute-time.Duration(n)*9*time.Hour)
+			}
+			s.arrive(7, "a.log", 5)
+		}, "pass old/a.log.9, follow old/a.log.2, follow a.log"},
 		{"somebody edits a rotated file in place", func(s *scene) {
 			old := s.know(2, "a.log.1", 900)
 			old.state = finished

@@ -27,7 +27,8 @@ type Detail struct {
 type HopDetail struct {
 	Address   string     `json:"address"`
 	Connected *time.Time `json:"connected_since,omitempty"`
-	Inkwell   bool       `json:"inkwell"` // it has shown that it is one
+	Down      *time.Time `json:"down_since,omitempty"` // since when calls to it fail
+	Inkwell   bool       `json:"inkwell"`              // it has shown that it is one
 	LastError string     `json:"last_error,omitempty"`
 	Failed    *time.Time `json:"last_error_at,omitempty"`
 }

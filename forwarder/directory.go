@@ -133,6 +133,7 @@ func (v *volume) trail(d *directory, name string, s *source) *trail {
 	}
 	t.category, t.received = []byte(category), v.categories.stats.Category(category, "received good")
 	t.decoder = v.decoder(s)
+	t.prefix = v.origin.prefix(s.prefix, t.path)
 	d.trails[name] = t
 	return t
 }

@@ -34,6 +34,7 @@ func (fs *feeds) run(ctx, hard context.Context) {
 		c := newCourier(fs.f.hop, fs.f.log)
 		go func() {
 			err := in.Run(ctx, hard, func(ctx context.Context, b *proto.Batch) error {
+				fs.f.hop.origin.tell(b, in.Name())
 				if err := c.bring(ctx, b); err != nil {
 					return err
 				}

@@ -56,6 +56,7 @@ type follower struct {
 	log     *slog.Logger
 	count   counters
 	ship    *shipper
+	origin  *origin
 	limit   int           // descriptors
 	seq     atomic.Uint64 // of parcels
 
@@ -111,6 +112,7 @@ func newFollower(sources []*source, ship *shipper, log *slog.Logger) *follower {
 		sources:  sources,
 		log:      log,
 		ship:     ship,
+		origin:   &origin{names: stream.NewNames(log)},
 		limit:    descriptorLimit(),
 		volumes:  make(map[string]*volume),
 		failed:   make(chan error, volumesMax),

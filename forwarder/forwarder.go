@@ -63,6 +63,8 @@ type Options struct {
 	Inputs    []Input
 	Feeds     []feed.Feed   // inputs that are no files; Open opens them, Run closes them
 	FromEnd   bool          // files that stand when a state first meets their path are followed from their end, not from their start
+	Version   string        // of the program, which a collector is told
+	Host      string        // that this machine is called; "" = what it calls itself
 	Once      bool          // read every file to its end, deliver, return
 	Wait      time.Duration // Once: how long the next hop may take nothing before Run gives up with ErrAway; 0 = for ever
 	MaxLine   int           // bytes; longer lines are split; 0 = 16 MiB
@@ -94,6 +96,7 @@ type Forwarder struct {
 	ship      *shipper
 	follower  *follower
 	feeds     *feeds
+	report    *reporter
 	patience  patience // of a Once
 	entries   atomic.Int64
 	bytes     atomic.Int64
@@ -138,13 +141,16 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 		return fmt.Errorf("open state: %w", err)
 	}
 	f.savePositions() // what there was no room for
-	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, root: o.SpoolRoot, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, host: o.Host, root: o.SpoolRoot, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err
 	}
 	f.ship = newShipper(f.hop, o.Logger)
 	f.ship.first, f.ship.acked, f.ship.idle = f.born, f.acked, f.savePositions
 	f.follower = newFollower(sources, f.ship, o.Logger)
+	f.follower.origin = f.hop.origin
+	f.report = f.hop.newReporter("forward", o.Version, f.state.Path())
+	f.report.detail = f.Detail
 	f.follower.configure(o)
 	f.follower.load(f.positions)
 	f.feeds, err = openFeeds(o.Feeds, f)
@@ -180,6 +186,7 @@ func (o *Options) sources() (sources []*source, err error) {
 
 // born is called before a parcel is offered: what is sent again after a crash has to have the numbers that it has now.
 func (f *Forwarder) born(p *parcel) {
+	f.hop.origin.names.Save()
 	if len(p.born) > 0 {
 		f.saved(errors.Join(f.positions.commit(p.born), f.positions.sync()))
 	}
@@ -227,10 +234,14 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	shipped := make(chan error, 1)
 	go func() { shipped <- f.ship.run(hard) }()
 	f.feeds.run(ctx, hard)
+	watching.Go(func() { f.report.run(ctx) })
 	followErr := f.follower.run(ctx)
 	shipErr := f.waitShipped(ctx, cancel, shipped)
 	shipErr = errors.Join(shipErr, f.feeds.wait(ctx, cancel))
 	if !f.once {
+		end()
+		watching.Wait()
+		f.report.last()
 		return nil // what was not shipped is in the files, and read again
 	}
 	if followErr == nil && shipErr == nil {
@@ -238,6 +249,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	}
 	end()
 	watching.Wait()
+	f.report.last()
 	return f.patience.judge(f.left(errors.Join(followErr, shipErr)))
 }
 

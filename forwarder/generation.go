@@ -26,6 +26,7 @@ type generation struct {
 	code    lines.Encoding // Auto = not known
 	reading bool           // it is in the volume's ready list
 	broken  bool           // the last entry was a piece of a line that goes on
+	named   bool           // it was told where its stream comes from
 	padded  bool           // NULs follow end, to the end of the file: no content yet
 
 	look      look          // as of the last poll or scan
@@ -157,6 +158,7 @@ type trail struct {
 	category []byte
 	received *atomic.Int64
 	decoder  *lines.Decoder // the volume's
+	prefix   []byte         // of its messages
 
 	gens    []*generation
 	live    identity  // what stands at path …

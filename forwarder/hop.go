@@ -19,6 +19,7 @@ import (
 // nextHop is the way to the next hop: the network, with a spool before it if there is a directory for one.
 type nextHop struct {
 	o       hopOptions
+	origin  *origin
 	network *hop.Network
 	direct  *hop.Quarantine // before the network, where there is no spool
 	dir     *faultfs.Dir    // the spool's; nil = there is none
@@ -49,6 +50,7 @@ type Calls struct {
 type hopOptions struct {
 	to      []string
 	calls   Calls
+	host    string // "" = what the machine is called
 	root    string // dir lies beneath it, and no link is followed on the way; "" = dir
 	dir     string // "" = no spool
 	max     int64  // bytes of the spool; 0 = unbounded
@@ -58,8 +60,8 @@ type hopOptions struct {
 }
 
 func openHop(o hopOptions) (_ *nextHop, err error) {
-	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}}
-	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, MaxAge: o.calls.MaxAge, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Logger: o.log, Stats: o.stats}); err != nil {
+	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}, origin: openOrigin(o.host, o.log)}
+	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, MaxAge: o.calls.MaxAge, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Source: h.origin.names.Source, Logger: o.log, Stats: o.stats}); err != nil {
 		return nil, err
 	}
 	if o.dir == "" {
@@ -72,15 +74,17 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 	err = h.takeSpool()
 	if o.patient && errors.Is(err, faultfs.ErrLocked) {
 		h.awaitSpool()
-		err = nil
+		return h, nil
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
+	close(h.spooled)
 	return h, nil
 }
 
-// takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it.
+// takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it. The caller closes h.spooled
+// then.
 func (h *nextHop) takeSpool() error {
 	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log})
 	if err != nil {
@@ -90,13 +94,15 @@ func (h *nextHop) takeSpool() error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
+	if err := h.origin.names.Keep(h.dir); err != nil {
+		h.o.log.Warn("where the entries in the spool come from is not kept", "err", err)
+	}
 	_, h.inherited = log.Backlog()
 	if h.inherited > 0 {
 		h.filled.since = h.oldestIn()
 	}
 	h.held = to.Held
 	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
-	close(h.spooled)
 	return nil
 }
 
@@ -152,7 +158,10 @@ func (h *nextHop) drain(ctx context.Context) error {
 	h.end()
 	h.waiting.Wait()
 	if !h.hasSpool() && h.dir != nil {
-		if err := h.takeSpool(); err != nil && !errors.Is(err, faultfs.ErrLocked) {
+		err := h.takeSpool()
+		if err == nil {
+			close(h.spooled)
+		} else if !errors.Is(err, faultfs.ErrLocked) {
 			return err
 		}
 	}
@@ -174,6 +183,9 @@ func (h *nextHop) Close() error {
 	h.end()
 	h.waiting.Wait()
 	var errs []error
+	if err := h.origin.names.Close(); err != nil { // while the spool is ours
+		errs = append(errs, err)
+	}
 	if h.hasSpool() {
 		errs = append(errs, h.buffer.Close()) // the network's too
 	} else {

@@ -19,6 +19,7 @@ type Input struct {
 	Category string   // can use the names in Glob: see package pattern
 	Glob     string   // matched anew all the time
 	Exclude  []string // patterns of what is not followed
+	Prefix   string   // put before each message, with {host} and {path}; see ParsePrefix
 	FromEnd  bool     // as that of Options, which holds for all inputs
 	Lines    lines.Options
 }
@@ -82,6 +83,7 @@ type source struct {
 	order   int // the first input that matches a file has it
 	pattern *pattern.Pattern
 	fromEnd bool
+	prefix  string
 	lines   lines.Options
 	files   atomic.Int64 // that match now
 }
@@ -94,10 +96,11 @@ func newSource(in Input, order int) (*source, error) {
 	if in.Lines.MaxLine < 0 {
 		err = errors.Join(err, errors.New("the longest line must not be negative"))
 	}
-	if err = errors.Join(err, in.Lines.Validate()); err != nil {
+	_, wrong := ParsePrefix(in.Prefix)
+	if err = errors.Join(err, wrong, in.Lines.Validate()); err != nil {
 		return nil, fmt.Errorf("input %s=%s: %w", in.Category, in.Glob, err)
 	}
-	s := &source{order: order, pattern: p, fromEnd: in.FromEnd, lines: in.Lines}
+	s := &source{order: order, pattern: p, fromEnd: in.FromEnd, prefix: in.Prefix, lines: in.Lines}
 	s.lines.MaxLine = cmp.Or(in.Lines.MaxLine, defaultLine)
 	s.lines.Full = parcelFull
 	return s, nil

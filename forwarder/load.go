@@ -39,9 +39,10 @@ type load struct {
 }
 
 func newLoad(st *nextHop, o PipeOptions) *load {
+	path := "pipe:" + writerName()
 	l := &load{
 		courier:  newCourier(st, o.Logger),
-		cutter:   lines.Cutter{Category: []byte(o.Category), Max: defaultLine, Full: parcelFull},
+		cutter:   lines.Cutter{Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine, Full: parcelFull},
 		received: o.Stats.Category(o.Category, "received good"),
 		lines:    o.Stats.Overall("lines read"),
 		drop:     o.WhenFull == Drop,
@@ -51,6 +52,7 @@ func newLoad(st *nextHop, o PipeOptions) *load {
 		current:  new(parcel),
 		stream:   newStream(defaultLine),
 	}
+	st.origin.names.Tell(l.stream, st.origin.source(path))
 	for range pipeParcels - 1 {
 		l.free = append(l.free, new(parcel))
 	}
@@ -121,7 +123,11 @@ func (l *load) count(entries int) {
 func (l *load) putRest(data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.current.batch.Append(l.cutter.Category, append(data[:len(data):len(data)], '\n'))
+	prefix := l.cutter.Prefix
+	if l.broken {
+		prefix = nil
+	}
+	l.current.batch.AppendPrefixed(l.cutter.Category, prefix, append(data[:len(data):len(data)], '\n'))
 	l.taken(1)
 	signal(l.work)
 }

@@ -34,6 +34,11 @@ func (v *volume) number(g *generation, code lines.Encoding, entries int) {
 		born := g.position
 		born.state = active
 		v.cur.born = append(v.cur.born, born)
+		g.named = false
+	}
+	if !g.named {
+		v.origin.names.Tell(g.stream, v.origin.source(g.trail.path))
+		g.named = true
 	}
 	if entries > 0 {
 		v.cur.batch.Number(g.stream, g.number, entries)

@@ -41,6 +41,9 @@ type PipeOptions struct {
 	SpoolDir     string // "" = memory only
 	SpoolMax     int64  // bytes; 0 = unbounded
 	Category     string
+	Version      string // of the program, which a collector is told
+	Host         string // that this machine is called; "" = what it calls itself
+	Prefix       string // put before each line; see ParsePrefix
 	WhenFull     WhenFull
 	Echo         io.Writer     // gets a copy of what is read, if not nil; after an error no more
 	DrainTimeout time.Duration // how long the end waits for the network; 0 = 10 s
@@ -59,10 +62,11 @@ type Counts struct {
 // Pipe hands on the lines that come from a pipe. It reads whatever the network does: what the next hop does not take at once stays
 // in memory (some 16 MiB), then in the spool. Only when both are full the writer of the pipe has to wait, or lines are dropped.
 type Pipe struct {
-	o    PipeOptions
-	in   *os.File
-	hop  *nextHop
-	load *load
+	o      PipeOptions
+	in     *os.File
+	hop    *nextHop
+	load   *load
+	report *reporter
 }
 
 // OpenPipe opens the spool and does everything else that can fail. A spool that another process has is waited for while Run reads (see
@@ -80,11 +84,13 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = drainDefault
 	}
-	h, err := openHop(hopOptions{to: o.To, calls: o.Calls, dir: o.SpoolDir, max: o.SpoolMax, patient: true, log: o.Logger, stats: o.Stats})
+	h, err := openHop(hopOptions{to: o.To, calls: o.Calls, host: o.Host, dir: o.SpoolDir, max: o.SpoolMax, patient: true, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return nil, err
 	}
-	return &Pipe{o: o, in: r, hop: h, load: newLoad(h, o)}, nil
+	p := &Pipe{o: o, in: r, hop: h, load: newLoad(h, o), report: h.newReporter("pipe", o.Version, o.Category)}
+	p.report.detail = p.Detail
+	return p, nil
 }
 
 // Run reads until the end of input, or after ctx ended until the writers of the pipe have ended, five seconds at most, and then to the
@@ -99,6 +105,9 @@ func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(ending.Linger+p.o.DrainTimeout, cancel) })()
 	shipped := make(chan error, 1)
 	go func() { shipped <- p.load.ship(hard) }()
+	reporting, end := context.WithCancel(hard)
+	var reports sync.WaitGroup
+	reports.Go(func() { p.report.run(reporting) })
 
 	readErr := p.read(ctx, abort, hard)
 	time.AfterFunc(p.o.DrainTimeout, cancel)
@@ -112,6 +121,11 @@ func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	if hard.Err() != nil {
 		shipErr = nil // count says what is left
 		p.hop.abort()
+	}
+	end()
+	reports.Wait()
+	if hard.Err() == nil {
+		p.report.last()
 	}
 	cancel()
 	watch.Wait()

@@ -243,6 +243,7 @@ func (v *volume) consume(g *generation, code lines.Encoding, data []byte) (ok bo
 func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []byte) lines.Taken {
 	before := len(data) - len(c.Data)
 	c.Category, c.Offset, c.Encoding, c.Ahead, c.Broken = g.trail.category, g.offset, code, int(g.ahead), g.broken
+	c.Prefix = g.trail.prefix
 	t := g.trail.decoder.Take(&v.cur.batch, c)
 	if t.Entries == 0 && t.Bytes == 0 {
 		return t

@@ -42,11 +42,13 @@ func (h *nextHop) awaitSpool() {
 
 func (h *nextHop) lookForSpool(ctx context.Context, began time.Time) {
 	var next *faultfs.File
-	defer func() {
+	leave := func() {
 		if next != nil {
 			_ = next.Close() // nothing was written to it
 		}
-	}()
+		next = nil
+	}
+	defer leave()
 	said := false
 	for {
 		waited := time.Since(began)
@@ -61,6 +63,8 @@ func (h *nextHop) lookForSpool(ctx context.Context, began time.Time) {
 		err := h.takeSpool()
 		switch {
 		case err == nil:
+			leave() // first: whenWanted would take this lock for one of another process
+			close(h.spooled)
 			h.o.log.Info("took the spool over", "dir", h.dir.Path(), "after", time.Since(began).Round(time.Millisecond))
 			return
 		case !errors.Is(err, faultfs.ErrLocked) && !said:

@@ -3,10 +3,13 @@ package forwarder
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"slices"
 	"testing"
 	"time"
+
+	"inkwell/internal/stats"
 )
 
 // TestPipeHandsItsSpoolOver ends a pipe whose peer hangs in a call, with all the time in the world to wait for it, while another waits for
@@ -70,5 +73,35 @@ func TestPipeHandsItsSpoolOver(t *testing.T) {
 		if !slices.Equal(of, want) {
 			t.Errorf("%d lines of %c, want %d", len(of), want[0][0], len(want))
 		}
+	}
+}
+
+// TestSuccessorWaitsNoMore: once a process has the spool, its own lock as the one that waits is gone. It would take that
+// for another process's, and leave what it read in the spool at its end.
+func TestSuccessorWaitsNoMore(t *testing.T) {
+	peer := newPeer(t)
+	peer.start()
+	o := hopOptions{to: []string{peer.addr}, dir: t.TempDir(), patient: true, log: slog.New(slog.DiscardHandler), stats: stats.New()}
+	first, err := openHop(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		next, err := openHop(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.whenWanted(t.Context(), func() {})
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-next.spooled
+		if wanted, err := next.dir.Locked(nextLock); wanted || err != nil {
+			t.Fatalf("the lock is taken: %v, %v", wanted, err)
+		}
+		first = next
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -45,6 +45,9 @@ func (h *nextHop) details() (list []HopDetail) {
 		if !p.Connected.IsZero() {
 			d.Connected = &p.Connected
 		}
+		if !p.Down.IsZero() {
+			d.Down = &p.Down
+		}
 		if p.Err != nil {
 			d.LastError, d.Failed = p.Err.Error(), &p.Failed
 		}

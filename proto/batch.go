@@ -35,24 +35,32 @@ type Span struct {
 }
 
 // Append adds one entry; category and message are copied.
-func (b *Batch) Append(category, message []byte) {
+func (b *Batch) Append(category, message []byte) { b.AppendPrefixed(category, nil, message) }
+
+// AppendPrefixed adds one entry whose message is prefix and message; all are copied.
+func (b *Batch) AppendPrefixed(category, prefix, message []byte) {
 	b.own()
 	at := len(b.data)
-	b.data = AppendEntry(b.data, category, message)
+	b.data = appendEntry(b.data, category, prefix, message)
 	b.count++
 	if !b.blind {
-		b.runs = appendRun(b.runs, b.data, run{at: at + categoryAt, n: len(category), count: 1, bytes: int64(len(message))})
+		b.runs = appendRun(b.runs, b.data, run{at: at + categoryAt, n: len(category), count: 1,
+			bytes: int64(len(prefix) + len(message))})
 	}
 }
 
 // AppendEntry appends the canonical encoding of one entry to dst.
 func AppendEntry(dst, category, message []byte) []byte {
+	return appendEntry(dst, category, nil, message)
+}
+
+func appendEntry(dst, category, prefix, message []byte) []byte {
 	dst = append(dst, 0x0b, 0, 1)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(category)))
 	dst = append(dst, category...)
 	dst = append(dst, 0x0b, 0, 2)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(message)))
-	dst = append(dst, message...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(prefix)+len(message)))
+	dst = append(append(dst, prefix...), message...)
 	return append(dst, 0)
 }
 

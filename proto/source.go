@@ -42,11 +42,11 @@ func (s Source) String() string {
 
 // Clean is s as it may be shown and kept: valid UTF-8 of printable characters, and not too long.
 func (s Source) Clean() Source {
-	return Source{Host: clean(s.Host, MaxHost), Path: clean(s.Path, MaxPath)}
+	return Source{Host: CleanText(s.Host, MaxHost), Path: CleanText(s.Path, MaxPath)}
 }
 
-// clean replaces what cannot be printed.
-func clean(text string, most int) string {
+// CleanText replaces what cannot be printed, and cuts what is longer than so many bytes.
+func CleanText(text string, most int) string {
 	odd := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 	if strings.ContainsFunc(text, odd) {
 		text = strings.Map(func(r rune) rune {

@@ -32,8 +32,8 @@ func multiply(a, b uint32) (product uint32) {
 	return product
 }
 
-// joinCRC is the CRC of what has the CRC head with size bytes behind it that have the CRC tail.
-func joinCRC(head, tail uint32, size int64) uint32 {
+// JoinCRC is the CRC-32 of what has the CRC head with size bytes behind it that have the CRC tail.
+func JoinCRC(head, tail uint32, size int64) uint32 {
 	shift := uint32(1 << 31) // 1
 	for i := 2; size != 0; i, size = i+1, size>>1 {
 		if size&1 != 0 {

@@ -50,7 +50,7 @@ func (w *file) append(b Block) error {
 	w.Raw += b.raw
 	w.Blocks += b.count
 	if w.codec == Gzip {
-		w.CRC = joinCRC(w.CRC, b.crc, b.raw)
+		w.CRC = JoinCRC(w.CRC, b.crc, b.raw)
 	}
 	return nil
 }

@@ -48,6 +48,8 @@ type Options struct {
 	After   func() string    // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" or nil = not known
 	Now     func() time.Time // nil = time.Now; its location is that of the dates
 	Logger  *slog.Logger     // nil = discard
+
+	Published func(name string) // called when a file has got its final name; nil = nobody wants to know
 }
 
 // Mark is a place in the open file up to which it is durable. It is stored in checkpoints as JSON.
@@ -349,6 +351,9 @@ func (s *Series) publish(name string) error {
 	}
 	killpoint.Reach("rotate.publish.renamed")
 	s.renamed = true
+	if s.o.Published != nil {
+		s.o.Published(name)
+	}
 	return nil
 }
 

@@ -57,7 +57,19 @@ func seekTable(r io.ReaderAt, m Mark) ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(table, seekFooter), nil
 }
 
-// walkFrame finds out how long the frame at off is, packed and unpacked.
+// ErrUnsized says that a frame does not say how long its content is.
+var ErrUnsized = errors.New("it does not say how long its content is")
+
+// Frame finds out how long the zstd frame at off is, packed and unpacked, by its headers. Skippable ones have no content.
+func Frame(r io.ReaderAt, off int64) (packed, content int64, err error) {
+	var head [8]byte
+	if n, _ := r.ReadAt(head[:], off); n == len(head) && binary.LittleEndian.Uint32(head[:])&^0xf == skippableMagic {
+		return 8 + int64(binary.LittleEndian.Uint32(head[4:])), 0, nil
+	}
+	return walkFrame(r, off)
+}
+
+// walkFrame is Frame for frames that have content.
 func walkFrame(r io.ReaderAt, off int64) (packed, content int64, err error) {
 	var buf [maxFrameHeader]byte
 	if n, err := r.ReadAt(buf[:], off); n < 5 {
@@ -68,7 +80,7 @@ func walkFrame(r io.ReaderAt, off int64) (packed, content int64, err error) {
 		return 0, 0, err
 	}
 	if !h.sized {
-		return 0, 0, errors.New("it does not say how long its content is")
+		return 0, 0, ErrUnsized
 	}
 	packed = int64(h.size)
 	for last := false; !last; {

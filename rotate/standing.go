@@ -27,10 +27,15 @@ func (s *Series) Standing() error {
 		err = s.dir.Standing()
 	}
 	if err != nil {
-		return s.breakdown("look after", s.o.Base, err)
+		s.broken = astrayError{err}
 	}
-	return nil
+	return s.broken
 }
+
+// astrayError is ErrBroken, and says only what happened: no fsync has failed.
+type astrayError struct{ error }
+
+func (e astrayError) Unwrap() []error { return []error{e.error, ErrBroken} }
 
 // standing does the same for every file that is not published.
 func (s *Series) standing() error {

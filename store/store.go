@@ -8,6 +8,7 @@
 //	Exact      a Keeper whose files may stand as they were left
 //	Sealer     finishes what it writes at the end of a run
 //	Checker    has something to do from time to time
+//	Heir       has something of a former server to do first
 //	Reporter   can say what is wrong
 //	Connector  can be asked whether its peer is there
 //	Node       is made of others: a tree of stores
@@ -84,6 +85,13 @@ type Checker interface {
 	Check(now time.Time) error
 }
 
+// Heir is a store that has something of a former server to bring to its place, in Check, before it takes anything new.
+// Nothing new is offered to a tree with one that owes: nothing can be marked while some parts of the tree have a batch
+// and others wait, and what the Heir opens for the old entries has to be marked before it takes them.
+type Heir interface {
+	Owes() bool
+}
+
 // Reporter is a store that can be unhappy although Append works.
 type Reporter interface {
 	// Status is what is wrong now, "" if nothing is. Safe for concurrent use.
@@ -110,8 +118,17 @@ var ErrTryLater = errors.New("try later")
 // ErrClosed is returned by Append after Close.
 var ErrClosed = errors.New("store is closed")
 
-// ErrBroken is in the error of a Keeper that must be closed and opened anew with the marks that were saved last.
+// ErrBroken is what the error of a Keeper is that must be closed and opened anew with the marks that were saved last;
+// see Broken.
 var ErrBroken = errors.New("must be opened again from the last checkpoint")
+
+// Broken is an error that is err and ErrBroken, and says what err says: opening the store again is its owner's business,
+// not that of who reads the log.
+func Broken(err error) error { return brokenError{err} }
+
+type brokenError struct{ error }
+
+func (e brokenError) Unwrap() []error { return []error{e.error, ErrBroken} }
 
 // ErrWaiting is in the error of a store that did not even try, because the time for the next attempt has not come.
 var ErrWaiting = errors.New("waiting for the next attempt")

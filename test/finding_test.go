@@ -208,7 +208,7 @@ func TestContainerLogsOverKills(t *testing.T) {
 		}
 		pod.line(t, func() {
 			before := pod.next
-			harness.Until(t, "what is complete arrives", func() bool { return c.Counter(t, "k8s.shop.cart:received good") >= int64(2*before) })
+			harness.Until(t, "what is complete arrives", func() bool { return c.Distinct(t) >= 2*before })
 			f.Kill()
 		})
 		if round%3 == 1 {
@@ -222,7 +222,7 @@ func TestContainerLogsOverKills(t *testing.T) {
 		}
 		f = forward(t, c.Addr, state, input...)
 	}
-	harness.Until(t, "all lines arrive", func() bool { return c.Counter(t, "k8s.shop.cart:received good") >= int64(2*pod.next) })
+	harness.Until(t, "all lines arrive", func() bool { return c.Distinct(t) == 2*pod.next })
 	f.Stop(t)
 	c.Stop(t)
 	harness.Audit(t, dir, "k8s.shop.cart").Exactly(t, map[string]int{"out": pod.next, "err": pod.next})
@@ -266,17 +266,17 @@ func TestMultilineOverKills(t *testing.T) {
 			}
 			write("\tat a.B(C.java:1)\n\n\tat a.B(C.java:2)\n")
 		}
-		harness.Until(t, "all but the last", func() bool { return c.Counter(t, "app:received good") == int64(messages-1) })
+		harness.Until(t, "all but the last", func() bool { return c.Distinct(t) == messages-1 })
 		f.Kill()
 		write("\tat a.B(C.java:1)\n")
 		f = forward(t, c.Addr, state, input...)
 		write("\tat a.B(C.java:3)\n")
 	}
 	write("2026-11-29 10:00:00 INFO the end\n")
-	harness.Until(t, "all messages arrive", func() bool { return c.Counter(t, "app:received good") == int64(messages) })
+	harness.Until(t, "all messages arrive", func() bool { return c.Distinct(t) == messages })
 	f.Stop(t)
 	forwardOnce(t, c.Addr, state, input...)
-	if n := c.Counter(t, "app:received good"); n != int64(messages+1) {
+	if n := c.Distinct(t); n != messages+1 {
 		t.Errorf("%d entries, want %d", n, messages+1)
 	}
 	c.Stop(t)
@@ -357,7 +357,7 @@ func TestUTF16OverKills(t *testing.T) {
 				}
 				switch round % 3 {
 				case 0:
-					harness.Until(t, "all lines arrive", func() bool { return c.Counter(t, "sql:received good") == int64(n) })
+					harness.Until(t, "all lines arrive", func() bool { return c.Distinct(t) == n })
 					f.Kill()
 					f = forward(t, c.Addr, state, "sql="+path)
 				case 1:
@@ -373,7 +373,7 @@ func TestUTF16OverKills(t *testing.T) {
 					deposit(t, string(encode("\ufeff")), path)
 				}
 			}
-			harness.Until(t, "all lines arrive", func() bool { return c.Counter(t, "sql:received good") >= int64(n) })
+			harness.Until(t, "all lines arrive", func() bool { return c.Distinct(t) == n })
 			f.Stop(t)
 			c.Stop(t)
 			if got := string(harness.Contents(t, dir, "sql")); got != want.String() {

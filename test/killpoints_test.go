@@ -192,27 +192,32 @@ func (d *deaths) run(role string) {
 // die has the victim die once at the point. What is reached while a program starts has to be prepared by another death.
 func (d *deaths) die(w *world, i int) {
 	d.t.Helper()
+	recovers := strings.Contains(d.point.Name, "recover")
 	for range 100 {
-		limit := 30 * time.Second
-		if strings.Contains(d.point.Name, "recover") {
+		if recovers {
 			p := w.start()
 			w.ready()
 			time.Sleep(time.Duration(150+100*i%400) * time.Millisecond)
 			p.Kill()
-			limit = time.Second
 		}
 		n := d.arrival(w.role, i)
 		p := w.start(fmt.Sprintf("INKWELL_KILL=%s:%d", d.point.Name, n))
-		for deadline := time.Now().Add(limit); !p.Ended() && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		}
+		var works time.Time
+		harness.Until(d.t, fmt.Sprintf("%s: the %s dies at arrival %d", d.point.Name, w.role, n), func() bool {
+			if works.IsZero() && recovers && w.works() {
+				works = time.Now()
+			}
+			// Files are brought in order when the first entries come for them: soon, or there was nothing to do.
+			return p.Ended() || !works.IsZero() && time.Since(works) > time.Second
+		})
 		if p.Died() {
 			d.died++
 			return
 		}
-		if p.Ended() || limit > time.Second {
-			d.t.Fatalf("%s: the %s does not die at arrival %d: %s\n%s", d.point.Name, w.role, n, p, p.Stderr())
+		if p.Ended() {
+			d.t.Fatalf("%s: the %s ends by itself: %s\n%s", d.point.Name, w.role, p, p.Stderr())
 		}
-		p.Kill() // there was nothing to bring in order
+		p.Kill()
 	}
 	d.t.Fatalf("%s: the %s does not come by", d.point.Name, w.role)
 }

@@ -136,10 +136,19 @@ func (w *world) start(env ...string) *harness.Process {
 // ready waits until the victim works.
 func (w *world) ready() {
 	w.t.Helper()
-	if w.role != "forwarder" {
-		w.front.Listening(w.t)
-	}
+	harness.Until(w.t, "the "+w.role+" works", w.works)
 }
+
+// works says whether the victim has started.
+func (w *world) works() bool {
+	if w.role == "forwarder" {
+		return follows(w.tail)
+	}
+	return w.front.Answers()
+}
+
+// follows says whether a forwarder has looked at its files.
+func follows(p *harness.Process) bool { return strings.Contains(p.Stderr(), "following files") }
 
 // begin starts what is no victim, and the traffic.
 func (w *world) begin() {
@@ -147,9 +156,11 @@ func (w *world) begin() {
 	if w.proxy != nil {
 		w.server.Env(tuned...)
 		w.server.Restart(w.t)
+		w.met()
 		w.work.Go(w.flap)
 	} else {
 		w.tail = w.follow()
+		harness.Until(w.t, "the file is followed", func() bool { return follows(w.tail) })
 	}
 	for _, c := range w.clients {
 		w.work.Go(func() { c.run(w) })
@@ -164,6 +175,18 @@ func (w *world) begin() {
 			}
 		})
 	}
+}
+
+// met lets the forwarder meet its file before it is killed for the first time: what was rotated away before that is none
+// of its business.
+func (w *world) met() {
+	if w.tailed == nil {
+		return
+	}
+	w.tailed.write(w.t, 15, true)
+	p := w.follow()
+	harness.Until(w.t, "the first lines arrive", func() bool { return w.server.Counter(w.t, "app:received good") >= 15 })
+	p.Kill()
 }
 
 // flap takes the network from the forwarder now and then, so that its spool is in use, and answers, so that it sends again.
@@ -230,7 +253,7 @@ func (w *world) read() (l *harness.Ledger, files int) {
 			return err
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular() || e.Name() == ".manifest" || e.Name() == ".counts" || filepath.Ext(path) == ".idx":
+		case !e.Type().IsRegular() || harness.Beside(e.Name()):
 			return nil
 		}
 		data, err := harness.Read(path)

@@ -1,8 +1,10 @@
 package test
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -46,6 +48,10 @@ func run(m *testing.M) int {
 		bulk = []string{"--compress", "none"}
 	}
 	defer harness.ReportNotRun()
+	// The tests wait for programs more than they work: two of them have a processor. -parallel says otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		return fail(err)
+	}
 	return m.Run()
 }
 

@@ -194,7 +194,7 @@ func TestOriginalReloadTest(t *testing.T) {
 		func() { s.Signal(syscall.SIGHUP) },
 		func() { s.Tell(t, "reinitialize") },
 		func() {
-			if r := ink.Run(t, "ctl", "reload", s.Addr); r.Code != 0 {
+			if r := ink.Run(t, "ctl", "reload", s.Addr); r.Code != 0 || r.Stdout != "reloaded\n" {
 				t.Errorf("ctl reload ends with %d: %s%s", r.Code, r.Stdout, r.Stderr)
 			}
 		},
@@ -204,6 +204,10 @@ func TestOriginalReloadTest(t *testing.T) {
 		before := strings.Count(s.Stderr(), "configuration reloaded")
 		reload()
 		harness.Until(t, "it is reloaded", func() bool { return strings.Count(s.Stderr(), "configuration reloaded") > before })
+	}
+	s.Write(t, globals+"<store>\ncategory=default\ntype=fiel\n</store>\n")
+	if r := ink.Run(t, "ctl", "reload", s.Addr); r.Code != 1 || !strings.HasPrefix(r.Stdout, "reload refused: the former configuration stays in use: ") {
+		t.Errorf("ctl reload of a file with a mistake ends with %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	mustLog(t, c, harness.Entry{Category: "cat", Message: "message 3\n"})
 	if n := s.Counter(t, "cat:received good"); n != 4 {

@@ -247,11 +247,10 @@ func TestOriginalBufferTest(t *testing.T) {
 			primary := filepath.Join(s.Dir, "primary")
 			if !early {
 				s.Restart(t)
-				if err := os.RemoveAll(primary); err != nil {
-					t.Fatal(err)
-				}
 			}
-			harness.WriteFile(t, primary, "no directory")
+			harness.Until(t, "a file takes the place of the primary's directory", func() bool { // which a server makes anew
+				return os.RemoveAll(primary) == nil && os.WriteFile(primary, nil, 0o644) == nil
+			})
 			if early {
 				s.Restart(t)
 			}

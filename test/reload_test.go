@@ -61,11 +61,16 @@ func TestForwarderReadsItsConfigurationAgain(t *testing.T) {
 			}
 		}
 	}()
-	for i := range 5 {
+	for i := range 4 {
 		reloaded(t, f, "configuration was read again", i+1)
 	}
+	if r := ink.Run(t, "ctl", "reload", state); r.Code != 0 || r.Stdout != "reloaded\n" {
+		t.Errorf("ctl reload: %+v", r)
+	}
 	harness.WriteFile(t, conf, forwardConfig(c.Addr, state, "<tail>\nnonsense=1\n</tail>"))
-	reloaded(t, f, "reload refused", 1)
+	if r := ink.Run(t, "ctl", "reload", state); r.Code != 1 || !strings.HasPrefix(r.Stdout, "reload refused: ") || !strings.Contains(r.Stdout, "nonsense") {
+		t.Errorf("ctl reload of a file with a mistake: %+v", r)
+	}
 	harness.WriteFile(t, conf, forwardConfig(c.Addr, t.TempDir(), tailBlock("app", b.path)))
 	reloaded(t, f, "that needs a new start", 1)
 	close(stop)

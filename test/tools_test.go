@@ -106,7 +106,7 @@ func TestCatFollows(t *testing.T) {
 				return err == nil && len(names) > 0
 			})
 			out := new(tape)
-			f := ink.Start(t, harness.Command{Args: []string{"cat", "-f", category}, Stdout: out})
+			f := ink.Start(t, harness.Command{Args: []string{"cat", "-f", "--from", "start", category}, Stdout: out})
 			const calls, each = 10, 50
 			for call := range calls {
 				mustLog(t, s, harness.Entry{Category: "web", Message: string(harness.Lines("f", 1+call*each, 1+(call+1)*each))})

@@ -11,6 +11,7 @@
 package inflate
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -43,6 +44,9 @@ type Decoder struct {
 	history int // where the output begins that matches may refer to
 }
 
+// Flushed is how a sync flush ends: the empty stored block.
+var Flushed = []byte{0, 0, 0xff, 0xff}
+
 // Room is how much capacity Decode wants behind what it writes: a match of 258 bytes, copied eight bytes at a time, and
 // two literals. Output that is allocated with its size and Room is never moved.
 const Room = 258 + 2 + 16
@@ -52,7 +56,7 @@ type Result struct {
 	Out   []byte // dst with the output behind it
 	Used  int    // bytes of src that were consumed
 	Final bool   // the last block was the stream's last one
-	// Whole is how much of src is blocks that are whole and end on a byte, and WholeOut the length of Out behind them:
+	// Whole is how much of src is blocks that are whole, up to a sync flush, and WholeOut the length of Out behind them:
 	// what is good after an error.
 	Whole, WholeOut int
 }
@@ -66,7 +70,7 @@ func (d *Decoder) Decode(dst, src []byte, history, most int) (Result, error) {
 	r := Result{WholeOut: len(dst)}
 	var err error
 	for err == nil && !r.Final {
-		if d.left&7 == 0 {
+		if d.left&7 == 0 && bytes.HasSuffix(src[:d.used()], Flushed) {
 			r.Whole, r.WholeOut = d.used(), len(d.out)
 		}
 		if d.left == 0 && d.pos == len(d.src) {

@@ -41,8 +41,10 @@ type pipeDaemon struct {
 // Detail is for who asks at the control socket.
 func (p pipeDaemon) Detail(ctx context.Context) any { return p.Pipe.Detail(ctx) }
 
-// Reload does nothing: a pipe is started with the daemon that writes into it.
-func (p pipeDaemon) Reload() {}
+// Reload is refused: a pipe is started with the daemon that writes into it.
+func (p pipeDaemon) Reload(context.Context) error {
+	return errors.New("a pipe has nothing to read again: restart the daemon that writes into it")
+}
 
 // Stop ends the pipe as SIGTERM does.
 func (p pipeDaemon) Stop() { p.end() }

@@ -174,3 +174,8 @@ func (a *app) steps() func(what string, done, total int64) {
 		}
 	}
 }
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}

@@ -14,6 +14,7 @@ import (
 
 	"inkwell/store/audit"
 	"inkwell/store/books"
+	"inkwell/store/stream"
 )
 
 const (
@@ -65,9 +66,10 @@ func withProblems(c *audit.Category) *audit.Category {
 	return &only
 }
 
-// harmless says whether a finding is of what is as it should be: what two collectors have after a fail-over, what retention removed.
+// harmless says whether a finding is of what is as it should be: what two collectors have after a fail-over, or two
+// directories of a multi store, and what retention removed.
 func harmless(f audit.Finding) bool {
-	return f.Kind == audit.InBoth || f.Kind == audit.Gone && f.Why == books.ByRetention
+	return f.Kind == audit.InBoth || f.Kind == audit.Copied || f.Kind == audit.Gone && f.Why == books.ByRetention
 }
 
 // auditWidth is how wide what is printed may be.
@@ -181,7 +183,7 @@ type gathering struct {
 // gathered makes one of what is in the same directories, and of what is set aside, of each category.
 func gathered(findings []audit.Finding) (list []gathering) {
 	for _, f := range findings {
-		if f.Kind == audit.InBoth || f.Kind == audit.Dropped {
+		if f.Kind == audit.InBoth || f.Kind == audit.Copied || f.Kind == audit.Dropped {
 			i := slices.IndexFunc(list, func(g gathering) bool {
 				return g.Kind == f.Kind && g.Category == f.Category && slices.Equal(g.Directories, f.Directories)
 			})
@@ -200,8 +202,8 @@ func gathered(findings []audit.Finding) (list []gathering) {
 func findingText(f *audit.Finding, streams int) string {
 	n := entries(f.Entries)
 	where := f.Category + ": stream " + f.Stream[:min(len(f.Stream), 8)]
-	if f.Path != "" {
-		where += " (" + f.Path + ")"
+	if from := (stream.Source{Host: f.Host, Path: f.Path}); from != (stream.Source{}) {
+		where += " (" + printable(from.String()) + ")"
 	}
 	because := ""
 	if f.Text != "" {
@@ -216,6 +218,10 @@ func findingText(f *audit.Finding, streams int) string {
 	case audit.InBoth:
 		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)", f.Category,
 			n, count(streams, "stream"), dirs)
+	case audit.Copied:
+		return fmt.Sprintf("%s: %s of %s in several directories of one collector: %s (as a multi store writes them: audit its "+
+			"configuration in place of the directory, and what each has to have is looked at by itself)", f.Category, n,
+			count(streams, "stream"), dirs)
 	case audit.Dropped:
 		return fmt.Sprintf("%s: %s set aside by their sender, because the next hop refuses them for ever (inkwell spool cat STATE/spool/refused)", f.Category, n)
 	case audit.Refused:

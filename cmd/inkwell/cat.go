@@ -3,213 +3,260 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"inkwell/internal/faultfs"
-	"inkwell/rotate"
+	"inkwell/archive"
 )
 
+// catFlags are the flags of cat beside those of every reading.
+type catFlags struct {
+	selection
+	follow, dedupe, merge bool
+	from                  string
+	tail                  int
+	with                  []string
+}
+
 func (a *app) cat() *cobra.Command {
-	var follow, dedupe bool
-	var states []string
+	var o catFlags
 	cmd := &cobra.Command{
-		Use:   "cat [-f | --dedupe] DIR/CATEGORY | FILE...",
-		Short: "print the bytes of a category's files in order, whatever their compression",
-		Long: `cat prints the bytes of the files of each category directory, oldest first, or of single files, decompressed. The file that is being
-written is part of it, as far as it has got. With -f the last argument is followed: what is appended is printed, and when a file is
-finished the next one of its category is gone on with.
+		Use:   "cat [-f] [--since TIME] [--until TIME] [--source PATTERN] DIR/CATEGORY | FILE...",
+		Short: "print what a category's files hold, in order, whatever their compression",
+		Long: `cat prints the bytes of the files of each category directory, oldest first, or of single files, decompressed on all cores. The file that
+is being written is part of it, as far as it has got. Gzip and zstd files that others wrote are read as well.
+
+--since, --until and --tail read only the blocks that they need, by the indexes beside the files. With -f it begins with the last ten
+lines (--tail), or with everything (--from start), waits for what is not there yet, and goes on with what is appended; a directory
+stands for all categories in it. --merge brings several categories, hosts or collectors together in the order in which blocks came in.
+
+Damage costs the block that it is in: what is lost is told, what stands behind it is printed, and the exit code is 1.
 
 With --dedupe an entry that stands in the files of several collectors is printed once: entries with numbers, as forwarders and pipes send
 them, are known by the manifests beside the files. Directories are printed by the times of their files, single files in the order given.
-Entries that cannot be told apart, because they are not lines, are printed again; that is said, and makes the exit code 1.`,
+Entries that cannot be told apart, because they are not lines, are printed again; that is said, and makes the exit code 1.
+
+On a terminal, characters that would steer it are shown as escapes.
+
+Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 		Example: `  inkwell cat /srv/logs/apache.access | grep ' 500 '
+  inkwell cat --since 14:00 --until 14:10 /srv/logs/apache.access
   inkwell cat -f /srv/logs/apache.access
-  inkwell cat /srv/logs/apache.access/apache.access-2026-11-23_00007.gz
+  inkwell cat -f --merge --with time,source --source 'web*' /srv/logs
+  inkwell cat --tail 100 /srv/logs/apache.error
   inkwell cat --dedupe /srv/a/logs/apache.access /srv/b/logs/apache.access`,
 		Args: several("DIR/CATEGORY or FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if dedupe && follow {
-				return usagef("--dedupe and --follow do not go together")
+			if err := o.check(); err != nil {
+				return err
 			}
-			if dedupe {
-				return a.dedupe(cmd.Context(), args, states)
+			if o.dedupe {
+				return a.dedupe(cmd.Context(), args, o.states)
 			}
-			c := &catter{w: a.output(), every: time.Second / 4}
-			for i, arg := range args {
-				if err := c.argument(cmd.Context(), arg, follow && i == len(args)-1); err != nil {
-					return err
-				}
-			}
-			return nil
+			return a.catSelected(cmd.Context(), args, &o)
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is appended to the last argument")
-	cmd.Flags().StringArrayVar(&states, "state", nil, "with --dedupe: state directory of a collector that is not in .inkwell beside the category, for what its open files hold; can be repeated")
-	cmd.Flags().BoolVar(&dedupe, "dedupe", false, "print each numbered entry once, though several collectors have it")
+	o.flags(cmd)
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
+	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that is there")
+	cmd.Flags().IntVar(&o.tail, "tail", -1, "only the last so many lines (with -f: before those that come; 10)")
+	cmd.Flags().BoolVar(&o.merge, "merge", false, "bring the arguments, and the categories in them, together by the times at which blocks came in")
+	cmd.Flags().BoolVar(&o.dedupe, "dedupe", false, "print each numbered entry once, though several collectors have it")
+	cmd.Flags().StringSliceVar(&o.with, "with", nil, "in front of each line, and a tab: time (when its block came in), source (HOST:PATH, or the stream), or both: time,source")
 	return cmd
 }
 
-// piece is one file of those to print.
-type piece struct {
-	path  string // as it was found, a file being written under its name of the time
-	codec rotate.Codec
-	open  bool // being written when it was found
-}
-
-// final is the path that a file has when it is finished.
-func (p piece) final() string {
-	dir, name := filepath.Split(p.path)
-	if bare, ok := strings.CutSuffix(name, ".open"); ok && p.open {
-		name = strings.TrimPrefix(bare, ".")
+// check refuses flags that do not go together.
+func (o *catFlags) check() error {
+	switch {
+	case o.dedupe && o.follow:
+		return usagef("--dedupe and --follow do not go together")
+	case o.dedupe && (o.merge || o.tail >= 0 || o.since != "" || o.until != "" || len(o.sources) > 0 || len(o.with) > 0):
+		return usagef("--dedupe goes with --state only")
+	case o.from != "" && o.from != "start" && o.from != "end":
+		return usagef("--from %q: want start or end", o.from)
+	case o.from == "start" && o.tail >= 0:
+		return usagef("--from start and --tail do not go together")
+	case o.follow && o.until != "":
+		return usagef("--until and --follow do not go together")
 	}
-	return dir + name
-}
-
-// openFile opens p, which can have been finished since it was found.
-func (p piece) openFile() (*os.File, error) {
-	f, err := os.Open(p.path)
-	if errors.Is(err, fs.ErrNotExist) && p.final() != p.path {
-		return os.Open(p.final())
-	}
-	return f, err
-}
-
-// catter prints the bytes of files.
-type catter struct {
-	w     io.Writer
-	every time.Duration // how often a file that is followed is looked at
-}
-
-// argument prints, and follows if asked to, a category directory or a file.
-func (c *catter) argument(ctx context.Context, arg string, follow bool) error {
-	st, err := os.Stat(arg)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w (want DIR/CATEGORY or a file; what is sent shows after some ten seconds)", err)
-	}
-	if err != nil {
-		return err
-	}
-	list := func() ([]piece, error) { return categoryFiles(arg) }
-	if !st.IsDir() {
-		one, err := single(arg)
-		if err != nil {
-			return err
+	for _, w := range o.with {
+		if w != "time" && w != "source" {
+			return usagef("--with %q: want time, source, or both as in time,source", w)
 		}
-		list = one.alone
 	}
-	if follow {
-		f := &follower{w: c.w, every: c.every, list: list, wait: st.IsDir()}
-		return f.run(ctx)
-	}
-	pieces, err := list()
+	return nil
+}
+
+// catSelected prints what was asked for.
+func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error {
+	r, err := a.query("cat", &o.selection)
 	if err != nil {
 		return err
 	}
-	if len(pieces) == 0 {
-		return noFiles(arg)
+	p := &printer{w: a.output(), query: r.Query, visible: a.onTerminal(), time: slices.Contains(o.with, "time"), source: slices.Contains(o.with, "source")}
+	r.Apart, r.Held = p.time, p.source || len(o.sources) > 0
+	if o.follow {
+		return r.finish((&following{a: a, r: r, p: p, o: o, every: time.Second / 4}).run(ctx, args))
 	}
-	for _, p := range pieces {
-		if err := c.print(p); err != nil {
+	list, err := seriesOf(args, o.merge)
+	if err != nil {
+		return err
+	}
+	bar := a.readingBar(list)
+	defer bar.end()
+	use := func(c *archive.Chunk) error {
+		bar.add(int64(len(c.Data)) / 8) // of the file, about
+		return errors.Join(p.print(c), r.check())
+	}
+	switch {
+	case o.tail >= 0:
+		var chunks []*archive.Chunk
+		if chunks, err = lastLines(ctx, r.Query, list, o.tail); err == nil {
+			err = printAll(chunks, use)
+		}
+	case o.merge:
+		err = r.Merge(ctx, list, use)
+	default:
+		for i := range list {
+			if err = r.Series(ctx, list[i].Files, use); err != nil {
+				break
+			}
+		}
+	}
+	return r.finish(err)
+}
+
+func printAll(chunks []*archive.Chunk, use func(*archive.Chunk) error) error {
+	for _, c := range chunks {
+		if err := use(c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func noFiles(arg string) error {
-	return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY)", arg, filepath.Base(arg))
-}
-
-// print writes the bytes of one file, as far as it has got.
-func (c *catter) print(p piece) error {
-	f, err := p.openFile()
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r, err := rotate.NewReader(f, p.codec, p.open)
-	if err == nil {
-		_, err = io.Copy(c.w, r)
-		err = errors.Join(err, r.Close())
-	}
-	if err != nil && !errors.Is(err, errReaderGone) {
-		err = fmt.Errorf("read %s: %w", p.path, err)
-	}
-	return err
-}
-
-// categoryFiles lists the files of a category directory in order.
-func categoryFiles(path string) ([]piece, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	return series(path, filepath.Base(abs))
-}
-
-// series lists the files of a series in order.
-func series(path, base string) ([]piece, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := faultfs.OpenDir(abs, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	files, err := rotate.Files(dir, base)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", path, err)
-	}
-	pieces := make([]piece, len(files))
-	for i, f := range files {
-		pieces[i] = piece{path: filepath.Join(abs, f.Name), codec: f.Codec, open: f.Open}
-	}
-	return pieces, nil
-}
-
-// single is a file that was named, whose codec its first bytes tell.
-func single(path string) (piece, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return piece{}, err
-	}
-	defer f.Close()
-	var magic [4]byte
-	if _, err := io.ReadFull(f, magic[:]); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return piece{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	return piece{path: path, codec: codecOf(magic), open: strings.HasSuffix(path, ".open")}, nil
-}
-
-// alone lists p as the only file of its series, under the name that it has now.
-func (p piece) alone() ([]piece, error) {
-	for _, q := range []piece{p, {path: p.final(), codec: p.codec}} {
-		if _, err := os.Stat(q.path); err == nil {
-			return []piece{q}, nil
-		} else if !errors.Is(err, fs.ErrNotExist) {
+// lastLines are the last lines of each series, those of all of them by the times of their blocks.
+func lastLines(ctx context.Context, q *archive.Query, list []archive.Series, lines int) (all []*archive.Chunk, err error) {
+	for i := range list {
+		chunks, err := q.Tail(ctx, list[i].Files, lines)
+		if err != nil {
 			return nil, err
 		}
+		all = append(all, chunks...)
 	}
-	return nil, nil
+	if len(list) > 1 {
+		slices.SortStableFunc(all, func(a, b *archive.Chunk) int { return a.First.Compare(b.First) })
+	}
+	return all, nil
 }
 
-// codecOf knows gzip members, zstd frames and zstd's skippable frames by how they begin.
-func codecOf(magic [4]byte) rotate.Codec {
-	switch {
-	case magic[0] == 0x1f && magic[1] == 0x8b:
-		return rotate.Gzip
-	case magic == [4]byte{0x28, 0xb5, 0x2f, 0xfd}, magic[0]>>4 == 5 && [3]byte(magic[1:]) == [3]byte{0x2a, 0x4d, 0x18}:
-		return rotate.Zstd
-	}
-	return rotate.None
+// following is cat -f.
+type following struct {
+	a     *app
+	r     *archiveReading
+	p     *printer
+	o     *catFlags
+	every time.Duration // how often files are looked at
 }
+
+// run goes on until ctx ends, or all arguments are files that are finished.
+func (f *following) run(ctx context.Context, args []string) error {
+	finders := make([]*archive.Finder, len(args))
+	for i, arg := range args {
+		abs, err := filepath.Abs(arg)
+		if err != nil {
+			return err
+		}
+		finders[i] = &archive.Finder{Path: abs}
+		if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
+			f.r.Tell("%s is not there yet: waiting for it", arg)
+		}
+	}
+	lines := 10
+	if f.o.tail >= 0 {
+		lines = f.o.tail
+	}
+	if f.o.from == "start" || f.o.since != "" {
+		lines = -1
+	}
+	var all []*archive.Follower
+	for first := true; ctx.Err() == nil; first = false {
+		begun, err := f.begin(ctx, finders, lines)
+		if err != nil {
+			return err
+		}
+		if all = append(all, begun...); first {
+			lines = -1 // what comes later is new
+		}
+		f.p.headers = len(all) > 1 && !f.o.merge && !f.p.source
+		if err := f.look(ctx, all); err != nil {
+			return err
+		}
+		if len(all) == len(args) && !slices.ContainsFunc(all, goesOn) {
+			return nil
+		}
+		sleep(ctx, f.every)
+	}
+	return nil
+}
+
+// goesOn says whether more can come.
+func goesOn(f *archive.Follower) bool { return !f.Ended() }
+
+// begin begins with the series that are new, and prints their last lines.
+func (f *following) begin(ctx context.Context, finders []*archive.Finder, lines int) (begun []*archive.Follower, err error) {
+	var chunks []*archive.Chunk
+	for _, finder := range finders {
+		list, err := finder.New()
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range list {
+			follower := &archive.Follower{Query: f.r.Query, Series: s}
+			last, err := follower.Begin(ctx, lines)
+			if err != nil {
+				return nil, err
+			}
+			begun, chunks = append(begun, follower), append(chunks, last...)
+		}
+	}
+	if f.o.merge {
+		slices.SortStableFunc(chunks, func(a, b *archive.Chunk) int { return a.First.Compare(b.First) })
+	}
+	f.p.headers = len(begun) > 1 && !f.o.merge && !f.p.source
+	return begun, printAll(chunks, f.p.print)
+}
+
+// look prints what is new in all series.
+func (f *following) look(ctx context.Context, all []*archive.Follower) error {
+	f.r.Forget() // and so what the books say is read again, when it is asked for
+	f.p.origins = nil
+	for _, one := range all {
+		err := one.Look(ctx, func(c *archive.Chunk) error { return errors.Join(f.p.print(c), f.r.check()) })
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sleep waits, and says false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func dirOf(path string) string { return strings.TrimSuffix(filepath.Dir(path), "/") }

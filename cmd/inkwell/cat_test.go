@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"inkwell/archive"
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
 )
@@ -130,15 +131,24 @@ func TestCatOfACategory(t *testing.T) {
 	}
 }
 
+// filesIn lists the files of a category.
+func filesIn(dir string) ([]archive.File, error) {
+	list, err := archive.ReadSeries(dir)
+	if err != nil || len(list) != 1 {
+		return nil, err
+	}
+	return list[0].Files, nil
+}
+
 func TestCatOfFiles(t *testing.T) {
 	c := mixed(t, rotate.Gzip)
-	pieces, err := categoryFiles(c.dir)
+	pieces, err := filesIn(c.dir)
 	if err != nil || len(pieces) != 7 {
 		t.Fatalf("%d files, %v", len(pieces), err)
 	}
 	args := []string{"cat"}
 	for _, p := range pieces {
-		args = append(args, p.path)
+		args = append(args, p.Path)
 	}
 	if r := inkwell(t, nil, args...); r.code != 0 || r.stdout != c.want.String() {
 		t.Errorf("code %d, %d bytes of %d, %s", r.code, len(r.stdout), c.want.Len(), r.stderr)
@@ -157,18 +167,18 @@ func TestCatOfADamagedFile(t *testing.T) {
 	c.open(rotate.Gzip, nil)
 	c.append(numbered("x", 1000))
 	c.finish()
-	pieces, err := categoryFiles(c.dir)
+	pieces, err := filesIn(c.dir)
 	if err != nil || len(pieces) != 1 {
 		t.Fatal(pieces, err)
 	}
-	data, err := os.ReadFile(pieces[0].path)
+	data, err := os.ReadFile(pieces[0].Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(pieces[0].path, data[:len(data)/2], 0o600); err != nil {
+	if err := os.WriteFile(pieces[0].Path, data[:len(data)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := inkwell(t, nil, "cat", c.dir); r.code != exitFailed || !strings.Contains(r.stderr, pieces[0].path) {
+	if r := inkwell(t, nil, "cat", c.dir); r.code != exitFailed || !strings.Contains(r.stderr, pieces[0].Path) {
 		t.Errorf("code %d, %q: half a file passes for a whole one", r.code, r.stderr)
 	}
 }
@@ -224,9 +234,15 @@ func follow(t *testing.T, arg string) *sink {
 	t.Helper()
 	s := &sink{}
 	ctx, cancel := context.WithCancel(context.Background())
+	a := &app{stdout: s, screen: newScreen(io.Discard, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
+	r, err := a.query("cat", &selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error, 1)
 	go func() {
-		done <- (&catter{w: s, every: 5 * time.Millisecond}).argument(ctx, arg, true)
+		f := &following{a: a, r: r, p: &printer{w: s, query: r.Query}, o: &catFlags{from: "start", tail: -1}, every: 5 * time.Millisecond}
+		done <- f.run(ctx, []string{arg})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -327,11 +343,11 @@ func TestFollowAFinishedFileEnds(t *testing.T) {
 	c.open(rotate.Gzip, nil)
 	c.append("all there is\n")
 	c.finish()
-	pieces, err := categoryFiles(c.dir)
+	pieces, err := filesIn(c.dir)
 	if err != nil || len(pieces) != 1 {
 		t.Fatal(pieces, err)
 	}
-	if r := inkwell(t, nil, "cat", "-f", pieces[0].path); r.code != 0 || r.stdout != c.want.String() {
+	if r := inkwell(t, nil, "cat", "-f", pieces[0].Path); r.code != 0 || r.stdout != c.want.String() {
 		t.Errorf("%+v", r)
 	}
 }
@@ -343,45 +359,15 @@ func TestFollowPassesOverFilesThatRetentionRemoved(t *testing.T) {
 	out := follow(t, c.dir)
 	out.await(t, "first\n")
 	c.finish()
-	pieces, err := categoryFiles(c.dir)
+	pieces, err := filesIn(c.dir)
 	if err != nil || len(pieces) != 1 {
 		t.Fatal(pieces, err)
 	}
-	if err := os.Remove(pieces[0].path); err != nil {
+	if err := os.Remove(pieces[0].Path); err != nil {
 		t.Fatal(err)
 	}
 	c.append("second\n")
 	out.await(t, c.want.String())
-}
-
-func TestGrowingTellsWhenAFileIsCutBack(t *testing.T) {
-	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteString("12345"); err != nil {
-		t.Fatal(err)
-	}
-	g := &growing{ctx: t.Context(), f: f, every: time.Millisecond, finished: func() (bool, error) { return true, nil }}
-	for _, step := range []struct {
-		change func() error
-		want   string
-		err    error
-	}{
-		{func() error { return nil }, "12345", nil},
-		{func() error { return f.Truncate(2) }, "", errCutBack},
-		{func() error { _, err := f.WriteAt([]byte("345678"), 2); return err }, "678", nil},
-		{func() error { _, err := f.WriteAt([]byte("xx9"), 6); return err }, "", errCutBack},
-	} {
-		if err := step.change(); err != nil {
-			t.Fatal(err)
-		}
-		g.last = false
-		if got, err := io.ReadAll(g); string(got) != step.want || !errors.Is(err, step.err) {
-			t.Errorf("%q, %v; want %q, %v", got, err, step.want, step.err)
-		}
-	}
 }
 
 func TestOutputKeepsOtherErrors(t *testing.T) {

@@ -7,54 +7,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"github.com/dustin/go-humanize"
 
-	"inkwell/rotate"
-	"inkwell/store"
+	"inkwell/archive"
 	"inkwell/store/audit"
-	"inkwell/store/books"
 )
 
 // deduper prints files of several collectors, each numbered entry once. What stands where in a file its manifest says.
 type deduper struct {
+	ctx    context.Context
 	w      *bufio.Writer
 	warn   func(format string, args ...any)
+	query  *archive.Query
 	copies audit.Copies
-	states []string            // state directories of collectors
-	known  map[string]contents // by directory of files
-	doubt  int64               // entries that were written and may have been before
-}
-
-// contents is what the files in a directory hold, by their final names.
-type contents struct {
-	listed map[string]books.File  // in the manifest
-	held   map[string]store.Added // in the books
-}
-
-// held is what a file holds.
-type held struct {
-	first     time.Time
-	spans     []store.Span
-	unordered bool // spans do not stand in this order
+	doubt  int64 // entries that were written and may have been before
 }
 
 // dedupe prints what args name: files in the order given, directories that follow each other by the times of their
 // files.
 func (a *app) dedupe(ctx context.Context, args, states []string) error {
-	d := &deduper{w: bufio.NewWriterSize(a.output(), 64<<10), states: states, known: make(map[string]contents)}
-	d.warn = func(format string, args ...any) { say(a.screen, "inkwell cat: "+format+"\n", args...) }
-	pieces, err := d.pieces(args)
+	r, err := a.query("cat", &selection{states: states})
 	if err != nil {
 		return err
 	}
-	for _, p := range pieces {
-		if err := errors.Join(ctx.Err(), d.file(p)); err != nil {
+	d := &deduper{ctx: ctx, w: bufio.NewWriterSize(a.output(), 64<<10), query: r.Query, warn: r.Tell}
+	files, err := d.files(args)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := errors.Join(ctx.Err(), d.file(f)); err != nil {
 			return errors.Join(err, d.w.Flush())
 		}
 	}
@@ -64,125 +49,94 @@ func (a *app) dedupe(ctx context.Context, args, states []string) error {
 	if d.doubt > 0 {
 		return fmt.Errorf("up to %s may be twice", entries(d.doubt))
 	}
-	return nil
+	return r.finish(nil)
 }
 
-// pieces lists the files of args in the order in which they are printed.
-func (d *deduper) pieces(args []string) (all []piece, err error) {
-	var series [][]piece // of directories that follow each other
+// files lists the files of args in the order in which they are printed.
+func (d *deduper) files(args []string) (all []archive.File, err error) {
+	var series [][]archive.File // of directories that follow each other
 	for _, arg := range args {
-		st, err := os.Stat(arg)
-		if err != nil {
-			return nil, err
-		}
-		if st.IsDir() {
-			of, err := d.directory(arg)
+		if st, err := os.Stat(arg); err == nil && st.IsDir() {
+			abs, err := filepath.Abs(arg)
+			if err == nil {
+				_, err = d.query.Contents(abs) // before the files are listed: they can only become finished meanwhile
+			}
 			if err != nil {
 				return nil, err
 			}
-			series = append(series, of...)
-			continue
 		}
-		p, err := single(arg)
+		list, err := seriesOf([]string{arg}, false)
 		if err != nil {
 			return nil, err
 		}
-		if p.path, err = filepath.Abs(arg); err == nil {
-			err = d.read(filepath.Dir(p.path))
-		}
-		if err != nil {
-			return nil, err
-		}
-		all, series = append(d.merge(all, series), p), nil
-	}
-	return d.merge(all, series), nil
-}
-
-// directory lists the files in a directory, series by series.
-func (d *deduper) directory(arg string) (all [][]piece, err error) {
-	abs, err := filepath.Abs(arg)
-	if err == nil {
-		err = d.read(abs) // before the files are listed: they can only become finished meanwhile
-	}
-	if err != nil {
-		return nil, err
-	}
-	bases := map[string]bool{filepath.Base(abs): true}
-	for name := range d.known[abs].listed {
-		if base, ok := rotate.BaseOf(name); ok {
-			bases[base] = true
-		}
-	}
-	for name := range d.known[abs].held {
-		if base, ok := rotate.BaseOf(name); ok {
-			bases[base] = true
-		}
-	}
-	if len(bases) == 1 { // nobody says what is here
-		list, err := os.ReadDir(abs)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range list {
-			if base, ok := rotate.BaseOf(e.Name()); ok {
-				bases[base] = true
+		for _, s := range list {
+			if s.Alone() {
+				if all, err = d.merge(all, series); err != nil {
+					return nil, err
+				}
+				all, series = append(all, s.Files...), nil
+				continue
 			}
+			series = append(series, s.Files)
 		}
 	}
-	for _, base := range slices.Sorted(maps.Keys(bases)) {
-		pieces, err := series(arg, base)
-		if err != nil {
-			return nil, err
-		}
-		if len(pieces) > 0 {
-			all = append(all, pieces)
-		}
-	}
-	if len(all) == 0 {
-		return nil, noFiles(arg)
-	}
-	return all, nil
+	return d.merge(all, series)
 }
 
-// merge appends the pieces of several directories to all, the one that begins first of their next ones at a time.
-func (d *deduper) merge(all []piece, series [][]piece) []piece {
+// merge appends the files of several series to all, the one that begins first of their next ones at a time.
+func (d *deduper) merge(all []archive.File, series [][]archive.File) ([]archive.File, error) {
 	for {
 		next := -1
-		var first time.Time
+		var first archive.Facts
 		for i, s := range series {
 			if len(s) == 0 {
 				continue
 			}
-			h, known := d.held(s[0])
-			if !known { // as soon as possible: what is behind it is later
-				h.first = time.Time{}
+			facts, err := d.facts(s[0])
+			if err != nil {
+				return nil, err
 			}
-			if next < 0 || h.first.Before(first) {
-				next, first = i, h.first
+			// One that is not known comes as soon as possible: what is behind it is later.
+			if next < 0 || facts.First.Before(first.First) {
+				next, first = i, facts
 			}
 		}
 		if next < 0 {
-			return all
+			return all, nil
 		}
 		all, series[next] = append(all, series[next][0]), series[next][1:]
 	}
 }
 
-// file prints what of p was not printed yet.
-func (d *deduper) file(p piece) error {
-	h, known := d.held(p)
-	if !known {
-		d.warn("%s: no manifest says what it holds: it is printed whole", p.path)
+// facts is what is known of a file.
+func (d *deduper) facts(f archive.File) (archive.Facts, error) {
+	c, err := d.query.Contents(filepath.Dir(f.Path))
+	if err != nil {
+		return archive.Facts{}, err
 	}
-	list := d.copies.File(h.spans)
-	if h.unordered {
-		return d.unordered(p, list)
+	return c.Of(f), nil
+}
+
+// file prints what of f was not printed yet. What a collector has written since its last checkpoint is left for later:
+// its books will tell what it is in a moment.
+func (d *deduper) file(f archive.File) error {
+	c, err := d.query.Contents(filepath.Dir(f.Path))
+	if err != nil || c.Pending(f) {
+		return err
 	}
-	whole, err := d.uncut(p, list)
+	facts := c.Of(f)
+	if !facts.Known {
+		d.warn("%s: no manifest says what it holds: it is printed whole", f.Path)
+	}
+	list := d.copies.File(facts.Spans)
+	if facts.Unordered {
+		return d.unordered(f, list)
+	}
+	whole, err := d.uncut(f, list)
 	if err != nil {
 		return err
 	}
-	return d.open(p, func(r *bufio.Reader) error {
+	return d.open(f, func(r *bufio.Reader) error {
 		for i := range list {
 			if err := d.stretch(r, &list[i], whole[i]); errors.Is(err, io.EOF) {
 				return errors.New("it ends before what its manifest says")
@@ -190,16 +144,19 @@ func (d *deduper) file(p piece) error {
 				return err
 			}
 		}
+		if facts.Known && f.Open && c.Asked() {
+			return nil
+		}
 		rest, err := io.Copy(d.w, r)
-		if known && rest > 0 {
-			d.warn("%s: no manifest says what the last %s are: they are printed", p.path, size(rest))
+		if facts.Known && rest > 0 {
+			d.warn("%s: no manifest says what the last %s are: they are printed", f.Path, size(rest))
 		}
 		return err
 	})
 }
 
 // unordered prints a file whole of which only numbers are known, not where they stand, unless all of it was printed.
-func (d *deduper) unordered(p piece, list []audit.Stretch) error {
+func (d *deduper) unordered(f archive.File, list []audit.Stretch) error {
 	all, twice := true, int64(0)
 	for i := range list {
 		all = all && list[i].All()
@@ -210,34 +167,29 @@ func (d *deduper) unordered(p piece, list []audit.Stretch) error {
 	}
 	if twice > 0 {
 		d.doubt += twice
-		d.warn("%s: its manifest does not say where the %s stand that were printed already: they are printed again", p.path, entries(twice))
+		d.warn("%s: its manifest does not say where the %s stand that were printed already: they are printed again", f.Path, entries(twice))
 	}
-	return d.open(p, func(r *bufio.Reader) error {
+	return d.open(f, func(r *bufio.Reader) error {
 		_, err := io.Copy(d.w, r)
 		return err
 	})
 }
 
-// open gives the bytes of p to use.
-func (d *deduper) open(p piece, use func(r *bufio.Reader) error) error {
-	f, err := p.openFile()
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r, err := rotate.NewReader(f, p.codec, p.open)
+// open gives the bytes of f to use.
+func (d *deduper) open(f archive.File, use func(r *bufio.Reader) error) error {
+	r, err := d.query.Open(d.ctx, f)
 	if err == nil {
 		err = errors.Join(use(bufio.NewReaderSize(r, 64<<10)), r.Close())
 	}
 	if err != nil {
-		err = fmt.Errorf("read %s: %w", p.path, err)
+		err = fmt.Errorf("read %s: %w", f.Path, err)
 	}
 	return err
 }
 
 // uncut finds the stretches that were printed in part and are not made of lines, so that their entries cannot be told
 // apart.
-func (d *deduper) uncut(p piece, list []audit.Stretch) (whole []bool, err error) {
+func (d *deduper) uncut(f archive.File, list []audit.Stretch) (whole []bool, err error) {
 	whole = make([]bool, len(list))
 	last := -1
 	for i := range list {
@@ -248,7 +200,7 @@ func (d *deduper) uncut(p piece, list []audit.Stretch) (whole []bool, err error)
 	if last < 0 {
 		return whole, nil
 	}
-	return whole, d.open(p, func(r *bufio.Reader) error {
+	return whole, d.open(f, func(r *bufio.Reader) error {
 		for i := range list[:last+1] {
 			s := &list[i]
 			if len(s.Met) == 0 || s.All() {
@@ -270,7 +222,7 @@ func (d *deduper) uncut(p piece, list []audit.Stretch) (whole []bool, err error)
 			if whole[i] = !ended || lines != s.Count; whole[i] {
 				twice := s.Met.Count()
 				d.doubt += twice
-				d.warn("%s: %s of %s cannot be told from the others, because not each is a line: they are printed again", p.path, entries(twice),
+				d.warn("%s: %s of %s cannot be told from the others, because not each is a line: they are printed again", f.Path, entries(twice),
 					humanize.Comma(s.Count))
 			}
 		}

@@ -360,3 +360,14 @@ func TestGuardMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestMistakesAreToldOnce: the status of a file repeats its first mistake.
+func TestMistakesAreToldOnce(t *testing.T) {
+	err := mistakes(config.Load("FILE", []byte("<store>\ncategory=default\ntype=nett\n</store>\n")))
+	if err == nil || strings.Count(err.Error(), "nett") != 1 || !strings.HasPrefix(err.Error(), "FILE:3: error: ") {
+		t.Errorf("%v", err)
+	}
+	if err := mistakes(config.Load("FILE", nil)); err == nil || !strings.Contains(err.Error(), "no <store> block") {
+		t.Errorf("of an empty file: %v", err)
+	}
+}

@@ -150,7 +150,7 @@ var keysOf = map[string][]flagKey{
 		{"max_message_size", "max-message"}, {"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"}, {"header_timeout", "header-timeout"},
 	},
 	"tail": {
-		{"max_line", "max-line"}, {"encoding", "encoding"}, {"format", "format"}, {"stamp", "stamp"}, {"multiline_start", "multiline-start"},
+		{"max_line", "max-line"}, {"encoding", "encoding"}, {"format", "format"}, {"stamp", "stamp"}, {"prefix", "prefix"}, {"multiline_start", "multiline-start"},
 		{"multiline_lines", "multiline-lines"}, {"multiline_wait", "multiline-wait"},
 	},
 	"file": {

@@ -97,8 +97,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	state = journalOf(state, s.formerState(c, state, port), log)
-	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, StateRoot: state.root, StateDir: state.dir,
-		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Drop: func() error { return acc.serve(s.file) }}
+	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
+		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events, Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)
 	if err != nil {
@@ -118,16 +118,17 @@ func limitsOf(c *config.Config) collector.Limits {
 		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 
-// mistakes are the errors of a configuration.
+// mistakes are the errors of a configuration. Its status, which repeats the first of them in the words of the original,
+// is told where there is none: the file is empty, or cannot be read.
 func mistakes(c *config.Config) error {
 	var errs []error
-	if c.Status != "" {
-		errs = append(errs, errors.New(c.Status))
-	}
 	for _, p := range c.Problems {
 		if p.Error {
 			errs = append(errs, errors.New(p.String()))
 		}
+	}
+	if len(errs) == 0 && c.Status != "" {
+		errs = append(errs, errors.New(c.Status))
 	}
 	return errors.Join(errs...)
 }

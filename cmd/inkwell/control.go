@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/apache/thrift/lib/go/thrift"
 
 	"inkwell/internal/rpc"
 	"inkwell/proto/gen/fb303"
@@ -29,13 +32,14 @@ const ctlTimeout = 10 * time.Second
 type control struct {
 	out io.Writer
 	server
-	clean  bool            // show control characters of what the server says as escapes
-	reason func(err error) // is told why something failed; nil = nobody
+	timeout time.Duration   // of a question, 0 = ctlTimeout
+	clean   bool            // show control characters of what the server says as escapes
+	reason  func(err error) // is told why something failed; nil = nobody
 }
 
 // ask has f ask the server over a connection of its own, as scribe_ctrl does: some servers close it behind each answer.
 func ask[T any](ctx context.Context, c *control, f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
-	client, conn, err := rpc.FB303(c.addr, ctlTimeout, c.credentials)
+	client, conn, err := rpc.FB303(c.addr, cmp.Or(c.timeout, ctlTimeout), c.credentials)
 	if err == nil {
 		got, err = f(client, ctx)
 		_ = conn.Close() // the answer is here
@@ -174,6 +178,44 @@ func (c *control) oneway(ctx context.Context, what string, f func(*fb303.Faceboo
 		return ctlFailed
 	}
 	return exitOK
+}
+
+// reloadTimeout is how long a server may take to go over to another configuration.
+const reloadTimeout = 2 * time.Minute
+
+// reload has the server read its configuration again, and prints what came of it.
+func (c *control) reload(ctx context.Context) int {
+	patient := *c
+	patient.timeout, patient.reason = reloadTimeout, nil
+	ours, err := ask(ctx, &patient, func(client *fb303.FacebookServiceClient, ctx context.Context) (string, error) {
+		return client.GetOption(ctx, rpc.IsInkwell)
+	})
+	if err != nil || ours != "1" { // a server that is not there says so again
+		code := c.oneway(ctx, "reload", (*fb303.FacebookServiceClient).Reinitialize)
+		if code == exitOK {
+			say(c.out, "told to reload; this server does not say what came of it: see its status\n")
+		}
+		return code
+	}
+	err = patient.tell(ctx, func(client *fb303.FacebookServiceClient, ctx context.Context) error {
+		return client.SetOption(ctx, rpc.ReloadOption, "now")
+	})
+	var refusal thrift.TApplicationException
+	switch {
+	case err == nil:
+		say(c.out, "reloaded\n")
+		return exitOK
+	case errors.As(err, &refusal):
+		_, why, _ := strings.Cut(refusal.Error(), "processing setOption: ")
+		why = strings.TrimPrefix(cmp.Or(why, refusal.Error()), "reload refused, ")
+		say(c.out, "reload refused: %s\n", c.text(why))
+		return exitFailed
+	}
+	if c.reason != nil {
+		c.reason(err)
+	}
+	say(c.out, "failed to tell the service to  reload\n")
+	return ctlFailed
 }
 
 const (

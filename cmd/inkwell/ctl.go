@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ func (a *app) ctl() *cobra.Command {
 		Long: `ctl speaks to any server that has fb303: inkwell collect, inkwell scribed, the original scribed; and to a forwarder or a pipe by its
 state or spool directory (with a / in it), in which it has a socket for its user and root. It prints and ends as scribe_ctrl does,
 because scripts depend on that: status ends with 2 when the server is ALIVE and with 3 when it is not or cannot be reached; the other
-commands end with 0, or with 3 when the server cannot be reached. Unlike scribe_ctrl it reaches any host, lets the server decide who may
+commands end with 0, or with 3 when the server cannot be reached; reload with 1 when it was refused. Unlike scribe_ctrl it reaches any host, lets the server decide who may
 stop it, and says on standard error why something failed. The default is localhost:1463; tls://HOST:PORT and unix:PATH are addresses, too. An
 Inkwell lets only its own machine, and whom its rules name, stop and reload it.
 
@@ -40,11 +41,10 @@ By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl c
 		{"name", "print the name", "name prints what the server says it is."},
 		{"alive", "print when the server was started", "alive prints when the server was started, in seconds since 1970."},
 		{"stop", "stop the server", "stop tells the server to bring what it holds to its place, and to end."},
-		{"reload", "make the server read its configuration anew", "reload tells the server to read its configuration anew. It does not wait for that: see the status."},
 	} {
 		cmd.AddCommand(a.ctlCommand(c.name, c.short, c.long))
 	}
-	cmd.AddCommand(a.ctlStatus(), a.ctlWatch())
+	cmd.AddCommand(a.ctlStatus(), a.ctlReload(), a.ctlWatch())
 	tlsFlags(cmd.PersistentFlags(), &a.tls)
 	return cmd
 }
@@ -86,6 +86,16 @@ func (a *app) ctlEach(cmd *cobra.Command, args []string, do func(*control) (int,
 		worst = max(worst, code)
 	}
 	return exitCode(worst)
+}
+
+func (a *app) ctlReload() *cobra.Command {
+	cmd := a.ctlCommand("reload", "make the server read its configuration anew", `reload tells the server to read its configuration anew, waits until that is done, and says what came of it. The exit code is 1 when it was
+refused: then the configuration of before stays in use. Other servers than Inkwell do not say what came of it: see their status.`)
+	cmd.Example += "\n  inkwell ctl reload /var/lib/inkwell"
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.ctlEach(cmd, args, func(c *control) (int, error) { return c.reload(cmd.Context()), nil })
+	}
+	return cmd
 }
 
 func (a *app) ctlStatus() *cobra.Command {
@@ -191,8 +201,11 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 
 // control is the way from a subcommand of ctl to a server.
 func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
-	addr := net.JoinHostPort("localhost", scribePort)
+	addr, hint := net.JoinHostPort("localhost", scribePort), ""
 	if len(args) > 0 {
+		if isDir(args[0]) && !strings.Contains(args[0], "/") {
+			hint = fmt.Sprintf(" (there is a directory of that name: for the process whose state it is write ./%s)", args[0])
+		}
 		to, err := stateSocket(args[0])
 		if err != nil {
 			return nil, usageError{err}
@@ -208,5 +221,7 @@ func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &control{out: a.stdout, server: server{addr, secret}, clean: true, reason: func(err error) { say(a.screen, "%s: %s\n", cmd.CommandPath(), printable(err.Error())) }}, nil
+	return &control{out: a.stdout, server: server{addr, secret}, clean: true, reason: func(err error) {
+		say(a.screen, "%s: %s\n", cmd.CommandPath(), printable(err.Error()+hint))
+	}}, nil
 }

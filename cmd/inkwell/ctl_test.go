@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +89,7 @@ func TestCtl(t *testing.T) {
 		{0, "status " + s.addr, result{code: 3, stdout: "WARNING - a \\x1b[31m\"b\"\\nc\n"}},
 		{0, "counters " + s.addr, result{stdout: "gr\u00fc\u00df:sent: 2\nx\\ny:lost: 1\n"}},
 		{0, "alive " + s.addr, result{stdout: "1795426052\n"}},
-		{1000, "reload " + s.addr, result{}}, // the server decides
+		{1000, "reload " + s.addr, result{stdout: "told to reload; this server does not say what came of it: see its status\n"}}, // it decides
 	} {
 		if r := tool(t, c.uid, "", "inkwell", append([]string{"ctl"}, strings.Fields(c.args)...)...); r != c.want {
 			t.Errorf("ctl %s: %+v, want %+v", c.args, r, c.want)
@@ -105,6 +106,20 @@ func TestCtl(t *testing.T) {
 		if r := tool(t, 0, "", "inkwell", append([]string{"ctl"}, strings.Fields(args)...)...); r.code != 2 || !strings.Contains(r.stderr, want) {
 			t.Errorf("ctl %s: %+v, want %q", args, r, want)
 		}
+	}
+}
+
+// TestCtlOfADirectory says how a directory is named when its name was taken for that of a host.
+func TestCtlOfADirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("s0.invalid", 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "ctl", "status", "s0.invalid"); r.code != ctlFailed || !strings.Contains(r.stderr, "write ./s0.invalid") {
+		t.Errorf("%+v", r)
+	}
+	if r := inkwell(t, nil, "ctl", "status", "s1.invalid"); r.code != ctlFailed || strings.Contains(r.stderr, "write ./") {
+		t.Errorf("%+v", r)
 	}
 }
 

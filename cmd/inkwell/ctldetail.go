@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"inkwell/forwarder"
 	"inkwell/forwarder/ctl"
 	"inkwell/internal/faultfs"
+	"inkwell/internal/fleet"
 	"inkwell/proto/gen/fb303"
 )
 
@@ -69,12 +71,16 @@ func (c *control) statusInDetail(ctx context.Context) (int, error) {
 	if err != nil || text == nil {
 		return code, nil // which has been told
 	}
-	var d forwarder.Detail
+	var d struct {
+		forwarder.Detail
+		Fleet fleet.Status `json:"fleet"` // of a collector
+	}
 	if err := json.Unmarshal(text, &d); err != nil {
 		return code, fmt.Errorf("read what %s tells: %w", c.addr, err)
 	}
 	var out bytes.Buffer
-	if err := printDetail(&out, &d, time.Now()); err != nil {
+	now := time.Now()
+	if err := errors.Join(printDetail(&out, &d.Detail, now), printFleet(&out, &d.Fleet, now)); err != nil {
 		return code, err
 	}
 	say(c.out, "%s", out.String())

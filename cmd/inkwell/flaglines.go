@@ -51,8 +51,8 @@ func flagText(cmd *cobra.Command, args []string, render func(*flagLines) error) 
 	return text, nil
 }
 
-// printLines prints the configuration that a command line stands for.
-func (a *app) printLines(args []string) error {
+// linesOf is the configuration that a command line stands for.
+func (a *app) linesOf(args []string) (string, error) {
 	commands := map[string]struct {
 		cmd    *cobra.Command
 		render func(*flagLines) error
@@ -61,23 +61,19 @@ func (a *app) printLines(args []string) error {
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		return usagef("%q has no configuration: give collect, forward or pipe and their flags behind --", args[0])
+		return "", usagef("%q has no configuration: give collect, forward or pipe and their flags behind --", args[0])
 	}
 	if err := command.cmd.ParseFlags(args[1:]); err != nil {
-		return usageError{err}
+		return "", usageError{err}
 	}
 	flags := command.cmd.Flags()
 	if err := conf.FromEnvironment(flags, a.lookup); err != nil {
-		return usageError{err}
+		return "", usageError{err}
 	}
 	if args[0] == "collect" && flags.NArg() > 0 {
-		return usagef("%q is one argument too many", flags.Arg(0))
+		return "", usagef("%q is one argument too many", flags.Arg(0))
 	}
-	text, err := flagText(command.cmd, flags.Args(), command.render)
-	if err == nil {
-		_, err = fmt.Fprint(a.output(), text)
-	}
-	return err
+	return flagText(command.cmd, flags.Args(), command.render)
 }
 
 func (l *flagLines) add(lines ...string) { l.lines = append(l.lines, lines...) }
@@ -143,6 +139,13 @@ func (l *flagLines) user() {
 	}
 }
 
+// host adds what the machine is called, if that was given.
+func (l *flagLines) host() {
+	if name := l.text("host"); name != "" {
+		l.set("host", name)
+	}
+}
+
 // forwardLines is what the flags of forward stand for.
 func forwardLines(l *flagLines) error {
 	to, err := l.to()
@@ -158,6 +161,7 @@ func forwardLines(l *flagLines) error {
 	}
 	l.set("state", state)
 	l.user()
+	l.host()
 	for _, arg := range l.args {
 		in, err := forwarder.ParseInput(arg)
 		if err != nil {
@@ -235,10 +239,12 @@ func pipeLines(l *flagLines) error {
 	if len(l.args) != 1 || l.args[0] == "" {
 		return usagef("pipe needs one CATEGORY")
 	}
+	l.host()
 	l.add("", "<pipe>")
 	l.set("category", l.args[0])
 	l.copyOne("pipe", flagKey{"when_full", "when-full"})
 	l.copyOne("pipe", flagKey{"drain_timeout", "drain-timeout"})
+	l.copyOne("pipe", flagKey{"prefix", "prefix"})
 	l.without("echo")
 	l.add("</pipe>")
 	if spool := l.text("spool"); spool != "" {

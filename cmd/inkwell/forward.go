@@ -64,6 +64,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait", "with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
 	userFlag(flags, &userName)
+	hostFlag(flags, &o.Host)
 	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
 	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "categories that a {name} can come to; what is beyond is not followed")
@@ -132,13 +133,14 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 	if len(o.To) == 0 {
 		o.To = w.hop.to
 	}
+	o.Host, o.Version = cmp.Or(o.Host, w.c.Host), version()
 	o.Calls = w.hop.with(o.Calls.TLS)
 	if w.hop.spooled {
 		o.SpoolMax = w.hop.spoolMax
 	}
 	w.ours.categories = make([]string, 0, len(w.c.Tails))
 	for _, t := range w.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Prefix: t.Prefix, Lines: t.Lines}
 		if w.file != "" {
 			w.flags.apply(&in, cmd.Flags().Changed)
 		}

@@ -67,7 +67,10 @@ type forwardDaemon struct {
 
 	w *forwarding // that f runs; of the goroutine of run
 
+	served []chan<- error // are told what comes of the configuration that is being read; of the goroutine of run
+
 	mu     sync.Mutex
+	asked  []chan<- error // wait for the next reading
 	f      *forwarder.Forwarder
 	wrong  string           // why the last reload was refused
 	before forwarder.Status // what those before f have done
@@ -110,7 +113,30 @@ func (d *forwardDaemon) Detail(ctx context.Context) any {
 }
 
 // Reload is likewise.
-func (d *forwardDaemon) Reload() { d.reload() }
+func (d *forwardDaemon) Reload(ctx context.Context) error {
+	if d.command.file == "" || d.command.o.Once {
+		return errors.New("there is nothing to read again: it runs on flags, or only once (forward -c FILE reads its file again)")
+	}
+	outcome := make(chan error, 1)
+	d.mu.Lock()
+	d.asked = append(d.asked, outcome)
+	d.mu.Unlock()
+	d.reload()
+	select {
+	case err := <-outcome:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the configuration to be read: %w", context.Cause(ctx))
+	}
+}
+
+// tell says what came of a reading to those who asked for it.
+func (d *forwardDaemon) tell(err error) {
+	for _, to := range d.served {
+		to <- err
+	}
+	d.served = nil
+}
 
 // Stop is likewise.
 func (d *forwardDaemon) Stop() { d.end() }
@@ -152,6 +178,9 @@ func (d *forwardDaemon) runOne(ctx context.Context) (next *forwarding, err error
 			return nil, err
 		case <-d.wanted:
 		}
+		d.mu.Lock()
+		d.served, d.asked = append(d.served, d.asked...), nil
+		d.mu.Unlock()
 		if next, err = d.reread(); err == nil {
 			stop()
 			return next, <-ended
@@ -165,6 +194,7 @@ func (d *forwardDaemon) refuse(err error) {
 	d.mu.Lock()
 	d.wrong = "reload refused, " + err.Error()
 	d.mu.Unlock()
+	d.tell(err)
 	d.log.Error("reload refused, the configuration of before stays in use", "configuration", d.command.file, "error", err)
 }
 
@@ -208,6 +238,7 @@ func (d *forwardDaemon) change(next *forwarding, ended error) error {
 		d.mu.Lock()
 		d.wrong = ""
 		d.mu.Unlock()
+		d.tell(nil)
 		err = next.feeds.closeSpare()
 		d.log.Info("configuration was read again", "configuration", d.command.file,
 			"inputs", len(next.o.Inputs)+len(next.feeds.journals)+len(next.feeds.syslogs))

@@ -15,6 +15,7 @@ import (
 // lineFlags are the flags of forward that say what is left out, and how the bytes of files become messages.
 type lineFlags struct {
 	exclude []string
+	prefix  string
 	lines   lines.Options
 }
 
@@ -27,6 +28,7 @@ func (f *lineFlags) register(flags *pflag.FlagSet) {
 	flags.Var(conf.Value(&o.Format, "none", "format", lines.ParseFormat), "format",
 		"of container logs, which are unpacked: auto, cri, docker or none")
 	flags.BoolVar(&o.Stamp, "stamp", false, "put time and stream of a container line before the message")
+	prefixFlag(flags, &f.prefix)
 	flags.StringVar(&o.Start, "multiline-start", "", "a line that matches this `REGEXP` begins a message of several lines")
 	flags.Var(conf.Value(&o.MaxLines, "500", "lines", parseLines), "multiline-lines",
 		"a message of so many lines is complete")
@@ -37,6 +39,9 @@ func (f *lineFlags) register(flags *pflag.FlagSet) {
 // apply gives the flags to an input: all of them, or those that were given if it comes from a configuration.
 func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
 	in.Exclude = append(in.Exclude, f.exclude...)
+	if given("prefix") {
+		in.Prefix = f.prefix
+	}
 	if given("encoding") {
 		in.Lines.Encoding = f.lines.Encoding
 	}
@@ -58,6 +63,17 @@ func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
 	if given("max-line") {
 		in.Lines.MaxLine = 0 // that of Options
 	}
+}
+
+// prefixFlag is of forward and pipe.
+func prefixFlag(flags *pflag.FlagSet, to *string) {
+	flags.Var(conf.Value(to, "", "text", forwarder.ParsePrefix), "prefix",
+		"put before each line, with {host} and {path} for where it comes from, as in '{host} {path} '")
+}
+
+// hostFlag is likewise.
+func hostFlag(flags *pflag.FlagSet, to *string) {
+	flags.StringVar(to, "host", "", "`NAME` of this machine, as others are told it (default what the machine calls itself)")
 }
 
 func parseLines(s string) (int, error) {

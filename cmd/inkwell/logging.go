@@ -5,10 +5,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"inkwell/internal/conf"
+	"inkwell/internal/status"
 )
 
 // logging is where the program's own log goes: standard error, or a file that is rotated.
@@ -18,6 +20,7 @@ type logging struct {
 	path   string
 	file   *logFile // nil = standard error
 	dress  dress    // of standard error
+	events status.Events
 }
 
 // logFormat is what a line of the log looks like.
@@ -61,19 +64,28 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 		l.file, to = f, f
 	}
 	if l.dress == nil || l.file != nil {
-		return slog.New(l.handler(to)), nil
+		return slog.New(l.events.Handler(l.handler(to))), nil
 	}
 	lines := &dressedLines{w: to, d: l.dress}
-	return slog.New(dressedHandler{l.handler(lines), lines}), nil
+	return slog.New(l.events.Handler(dressedHandler{l.handler(lines), lines})), nil
 }
 
 // handler writes lines of the format.
 func (l *logging) handler(to io.Writer) slog.Handler {
-	options := &slog.HandlerOptions{Level: l.level}
+	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: oneLine}
 	if l.format == jsonLog {
 		return slog.NewJSONHandler(to, options)
 	}
 	return slog.NewTextHandler(to, options)
+}
+
+// oneLine has an error that is made of several be told as "one; the other": errors.Join puts a newline between them,
+// which the log would show as \n.
+func oneLine(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok && strings.Contains(err.Error(), "\n") {
+		a.Value = slog.StringValue(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return a
 }
 
 // openFor is open for a process that becomes another account: a log file that it makes is the account's.

@@ -79,6 +79,21 @@ func TestLogFormat(t *testing.T) {
 	}
 }
 
+// TestLogOfSeveralErrors: they stand in one line, without the \n of errors.Join.
+func TestLogOfSeveralErrors(t *testing.T) {
+	for format, want := range map[logFormat]string{textLog: `error="one; two"`, jsonLog: `"error":"one; two"`} {
+		var b bytes.Buffer
+		log, err := (&logging{format: format}).open(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Error("trouble", "error", errors.Join(errors.New("one"), errors.New("two")))
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s: %s", format, b.String())
+		}
+	}
+}
+
 // TestDressOfALine: the journal is told the priority of each line, a terminal is shown colours, a file neither.
 func TestDressOfALine(t *testing.T) {
 	read, write, err := os.Pipe()

@@ -3,7 +3,7 @@
 //	collect   takes what is sent and writes the files        one per site
 //	forward   follows files and sends their lines            one per machine
 //	pipe      sends the lines of its standard input          one per daemon
-//	cat       the bytes of a category, whatever the codec
+//	cat, ls   what the files of a category hold, and which there are
 //	audit     what is missing, twice or refused, from the manifests of collectors
 //	spool     looks into a spool or journal without its owner
 //	cat-to, ctl, rotatelogs   what scribe_cat, scribe_ctrl and rotatelogs do

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -63,6 +64,8 @@ within a second is the first one.`,
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
 	flags.Var(conf.Value(&o.WhenFull, "block", "word", parseWhenFull), "when-full", "with memory and spool full: block (the writer waits) or drop (count and throw away)")
+	prefixFlag(flags, &o.Prefix)
+	hostFlag(flags, &o.Host)
 	flags.BoolVar(&echo, "echo", false, "copy the input to standard output")
 	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout", "how long the end of input waits for the network")
 	return cmd
@@ -79,6 +82,10 @@ func configurePipe(c *config.Config, hop nextHop, o *forwarder.PipeOptions) (spo
 	}
 	o.Calls = hop.with(o.Calls.TLS)
 	p := c.Pipes[0]
+	o.Host, o.Version, o.Prefix = cmp.Or(o.Host, c.Host), version(), cmp.Or(o.Prefix, p.Prefix)
+	if _, err := forwarder.ParsePrefix(o.Prefix); err != nil {
+		return spools, fmt.Errorf("%s: %w", c.File.Name, err)
+	}
 	o.Category, o.DrainTimeout = p.Category, max(p.DrainTimeout, 1) // 0 stands for the default of the option
 	if p.DropWhenFull {
 		o.WhenFull = forwarder.Drop

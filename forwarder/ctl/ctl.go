@@ -42,8 +42,8 @@ type Daemon interface {
 	Trouble() string
 	// Detail is all there is to know, to be told as JSON.
 	Detail(ctx context.Context) any
-	// Reload reads the configuration again, and does not wait for that.
-	Reload()
+	// Reload reads the configuration again. It returns when that is in use, with an error when it is refused, or ctx ended before.
+	Reload(ctx context.Context) error
 	// Stop ends the daemon as SIGTERM does, and does not wait for that.
 	Stop()
 }
@@ -61,7 +61,8 @@ type Server struct {
 	dir     *faultfs.Dir
 	own     fs.FileInfo // the socket
 	server  *rpc.Server
-	serving sync.WaitGroup
+	serving sync.WaitGroup // Serve, and reloads that nobody waits for
+	end     context.CancelFunc
 	log     *slog.Logger
 }
 
@@ -76,8 +77,11 @@ func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
 	if s.own, err = dir.Lstat(Name); err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
+	var life context.Context
+	life, s.end = context.WithCancel(context.Background())
+	reload := func() { s.serving.Go(func() { _ = d.Reload(life) }) } // the daemon logs what it has to say
 	limits := rpc.ServerOptions{MaxFrame: 64 << 10, MaxConnections: maxConnections, Logger: o.Logger}
-	s.server = rpc.NewServer(limits, refuse{}, fb303.NewFacebookServiceProcessor(&service{d: d, o: o, since: time.Now()}))
+	s.server = rpc.NewServer(limits, refuse{}, fb303.NewFacebookServiceProcessor(&service{d: d, o: o, since: time.Now(), reload: reload}))
 	s.serving.Go(func() { s.serve(ln) })
 	return s, nil
 }
@@ -98,6 +102,7 @@ func (s *Server) Close() error {
 	if err := s.server.Shutdown(ctx); err != nil {
 		s.log.Debug("control socket", "error", err)
 	}
+	s.end()
 	s.serving.Wait()
 	now, err := s.dir.Lstat(Name)
 	if err != nil || !os.SameFile(s.own, now) {
@@ -116,9 +121,10 @@ func (refuse) Log(context.Context, *proto.Batch) (proto.ResultCode, error) {
 
 // service is the daemon as fb303 knows servers.
 type service struct {
-	d     Daemon
-	o     Options
-	since time.Time
+	d      Daemon
+	o      Options
+	since  time.Time
+	reload func() // and does not wait for it
 }
 
 // GetName is the name of the program.
@@ -148,12 +154,21 @@ func (s *service) GetCounter(_ context.Context, key string) (int64, error) {
 	return s.o.Stats.Get(key), nil
 }
 
-// SetOption has no effect: there is nothing to set.
-func (s *service) SetOption(context.Context, string, string) error { return nil }
+// SetOption reads the configuration again for rpc.ReloadOption; there is nothing else to set.
+func (s *service) SetOption(ctx context.Context, key, _ string) error {
+	if key == rpc.ReloadOption {
+		return s.d.Reload(ctx)
+	}
+	return nil
+}
 
-// GetOption returns the details for Detail, "" for any other key.
+// GetOption returns the details for Detail, "1" for rpc.IsInkwell, "" for any other key.
 func (s *service) GetOption(ctx context.Context, key string) (string, error) {
-	if key != Detail {
+	switch key {
+	case Detail:
+	case rpc.IsInkwell:
+		return "1", nil
+	default:
 		return "", nil
 	}
 	text, err := json.Marshal(s.d.Detail(ctx))
@@ -176,7 +191,7 @@ func (s *service) AliveSince(context.Context) (int64, error) { return s.since.Un
 
 // Reinitialize has the configuration read again.
 func (s *service) Reinitialize(context.Context) error {
-	s.d.Reload()
+	s.reload()
 	return nil
 }
 

@@ -23,6 +23,8 @@ type Feed interface {
 	// Run takes entries in until ctx ends, or the input if once is true, and delivers them. It returns when all of them are delivered,
 	// or hard ends.
 	Run(ctx, hard context.Context, deliver Deliver) error
+	// Name says what the entries come from, as in journal:nginx.service.
+	Name() string
 	// Close releases what the feed holds, as far as it was opened. Run has returned.
 	Close() error
 }

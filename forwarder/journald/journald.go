@@ -129,6 +129,11 @@ func (o *Options) key() string {
 	return o.Directory + "\x00" + o.Namespace + "\x00" + o.template()
 }
 
+// Name says which journal is read, and of which units, as in journal:nginx.service.
+func (in *Input) Name() string {
+	return strings.TrimSuffix(in.o.Name()+":"+strings.Join(in.o.Units, ","), ":")
+}
+
 // Name is what the journal is called in messages and audits.
 func (o *Options) Name() string {
 	switch {

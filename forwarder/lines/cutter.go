@@ -9,8 +9,9 @@ import (
 // Cutter cuts bytes into plain lines.
 type Cutter struct {
 	Category []byte
-	Max      int // bytes of a line, newline included; longer ones are split
-	Full     int // canonical bytes at which a batch takes no more
+	Max      int    // bytes of a line, newline included; longer ones are split
+	Prefix   []byte // put before each line, not before a piece that goes on with one
+	Full     int    // canonical bytes at which a batch takes no more
 }
 
 // Cut is what a Cutter took.
@@ -26,7 +27,10 @@ type Cut struct {
 func (c Cutter) Take(b *proto.Batch, data []byte, broken bool) Cut {
 	t := Cut{Broken: broken}
 	for t.Bytes < len(data) && b.Size() < c.Full {
-		line := data[t.Bytes:]
+		line, prefix := data[t.Bytes:], c.Prefix
+		if t.Broken {
+			prefix = nil
+		}
 		end := bytes.IndexByte(line[:min(len(line), c.Max)], '\n')
 		switch {
 		case end >= 0:
@@ -41,7 +45,7 @@ func (c Cutter) Take(b *proto.Batch, data []byte, broken bool) Cut {
 			}
 			t.Broken = true
 		}
-		b.Append(c.Category, line)
+		b.AppendPrefixed(c.Category, prefix, line)
 		t.Bytes += len(line)
 		t.Entries++
 	}

@@ -140,6 +140,7 @@ func (d *Decoder) Fingerprint(e Encoding) uint32 {
 // Chunk is bytes of a file.
 type Chunk struct {
 	Category []byte // of the messages
+	Prefix   []byte // put before each message
 	Data     []byte // what stands in the file behind the position
 	Offset   int64  // the position: of Data in the file
 	Encoding Encoding
@@ -165,7 +166,7 @@ type Taken struct {
 func (d *Decoder) Take(b *proto.Batch, c Chunk) Taken {
 	skipped := min(mark(c), len(c.Data))
 	if d.Plain(c.Encoding) && c.End == 0 {
-		cut := Cutter{Category: c.Category, Max: d.o.MaxLine, Full: d.o.Full}.Take(b, c.Data[skipped:], c.Broken)
+		cut := Cutter{Category: c.Category, Prefix: c.Prefix, Max: d.o.MaxLine, Full: d.o.Full}.Take(b, c.Data[skipped:], c.Broken)
 		if cut.Entries == 0 {
 			return Taken{Broken: cut.Broken}
 		}

@@ -139,7 +139,11 @@ func (d *Decoder) split(m *message) {
 }
 
 func (d *Decoder) put(text []byte) {
-	d.out.batch.Append(d.out.chunk.Category, text)
+	prefix := d.out.chunk.Prefix
+	if d.out.taken.Broken {
+		prefix = nil
+	}
+	d.out.batch.AppendPrefixed(d.out.chunk.Category, prefix, text)
 	d.out.taken.Entries++
 }
 

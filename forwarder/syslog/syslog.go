@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,6 +161,9 @@ func takeSocket(former []*Input, a address) socket {
 	}
 	return nil
 }
+
+// Name says where messages come in, as in syslog:udp://127.0.0.1:514.
+func (in *Input) Name() string { return "syslog:" + strings.Join(in.o.Listen, ",") }
 
 // Use gives the input its log and counters, before Open.
 func (in *Input) Use(log *slog.Logger, set *stats.Set) { in.o.Logger, in.o.Stats = log, set }

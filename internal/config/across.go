@@ -13,8 +13,10 @@ import (
 
 // spools refuses stores that only a forwarder or a pipe can have.
 func (l *loader) spools() {
-	if c := l.config; len(c.Tails)+len(c.Pipes)+len(c.Journals)+len(c.Syslogs) > 0 {
-		return
+	for _, b := range l.file.Root.Blocks {
+		if slices.Contains(inputBlocks, b.Tag) { // also one with a mistake, which is told
+			return
+		}
 	}
 	for _, s := range l.config.Stores {
 		alone := false

@@ -65,6 +65,7 @@ type Config struct {
 	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
+	Host       string // what a forwarder or pipe calls this machine, "" = what it calls itself
 	JournalMax int64  // bytes
 	StreamTTL  time.Duration
 
@@ -111,7 +112,8 @@ type Tail struct {
 	Category string // can use the names of Glob
 	Glob     string
 	Exclude  []string
-	FromEnd  bool // files that stand there when they are first seen are begun at their end
+	FromEnd  bool   // files that stand there when they are first seen are begun at their end
+	Prefix   string // before each message; {host} and {path} stand for those
 	Lines    lines.Options
 }
 
@@ -119,6 +121,7 @@ type Tail struct {
 type Pipe struct {
 	Line         int
 	Category     string
+	Prefix       string        // as that of a Tail
 	DropWhenFull bool          // lines are dropped, not waited for, when neither memory nor buffer has room
 	DrainTimeout time.Duration // how long the end of input waits for the network
 }

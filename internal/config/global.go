@@ -28,6 +28,7 @@ var globalOptions = []option{
 	{key: "state", kind: text, ours: true, meaning: "The directory of the journal and the checkpoint itself, or of the positions of `inkwell forward`: what `--state` says. It beats `state_dir` and `$INKWELL_STATE`, and two daemons cannot share it."},
 	{key: "state_dir", kind: text, ours: true, meaning: "Where there is no `state`: the directory in which each command and port has a directory of its own for that, as `collect-1463`, `scribed-1463` and `forward`. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
 	{key: "user", kind: text, ours: true, meaning: "`NAME` or `NAME:GROUP` that the daemon becomes after it listens, when root starts it; `--user` beats it. Directories of this file that are missing are made and given to that user, who must be able to read this file. A change needs a restart."},
+	{key: "host", kind: text, ours: true, meaning: "What this machine is called in the names of streams, in a `prefix`, and in what `inkwell forward` and `inkwell pipe` tell of themselves; `--host` beats it. Without it what the machine calls itself."},
 	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "stream_ttl", kind: duration, value: "30d", ours: true, meaning: "How long it is remembered which numbered messages of a sender that has become silent are there; what it sends again after that is written again."},
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed. A call over 16MiB goes through a file in the state directory, not through memory."},
@@ -72,7 +73,7 @@ func (l *loader) global() {
 	if v, ok := b.Get("state_dir"); ok && c.State != "" {
 		l.warn(v.Line, "state_dir has no effect beside state", "remove one of them")
 	}
-	c.User = b.text("user")
+	c.User, c.Host = b.text("user"), b.text("host")
 	c.JournalMax = b.bytes("journal_max")
 	if v, ok := b.Get("journal_max"); ok && c.JournalMax < 1<<20 {
 		c.JournalMax = b.fallback("journal_max", v, "is less than 1MiB")

@@ -334,6 +334,10 @@ func TestSpoolDir(t *testing.T) {
 	if len(problems) != 1 || problems[0] != "13: warning: <secondary> has no effect beside spool_dir (remove one of them)" {
 		t.Errorf("%q", problems)
 	}
+	_, problems = load("<tail>\ncategory=a.{b}\npath=/{c}/x\n</tail>\n" + buffer)
+	if len(problems) != 1 || !strings.Contains(problems[0], "{b} is not known here") {
+		t.Errorf("an input with a mistake: %q", problems)
+	}
 	c, problems = load(buffer)
 	if len(problems) != 1 || !strings.Contains(problems[0], "error: Bad config - spool_dir in a file without an input") || c.Stores[0].Sink != nil || c.Status == "" {
 		t.Errorf("%q %+v", problems, c.Stores[0])

@@ -94,7 +94,10 @@ var sections = []section{
 var notTypes = append([]string{"global", "store"}, ownBlocks...)
 
 // ownBlocks are the sections of blocks at the top that are no stores.
-var ownBlocks = []string{"tail", "pipe", "journal", "syslog", "allow"}
+var ownBlocks = append([]string{"allow"}, inputBlocks...)
+
+// inputBlocks are those by which entries come into a forwarder or a pipe.
+var inputBlocks = []string{"tail", "pipe", "journal", "syslog"}
 
 // find returns the section of that name.
 func find(name string) (*section, bool) {

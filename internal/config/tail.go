@@ -2,12 +2,16 @@ package config
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"inkwell/forwarder/lines"
 	"inkwell/forwarder/pattern"
 	"inkwell/internal/conf"
 )
+
+const prefixMeaning = "Put before each message, for readers that have only the file: text in which `{host}` and `{path}` stand for where it comes from, as in " +
+	"`\"{host} {path} \"` (quoted, for the blank at its end). `inkwell audit` and the manifests know that without it."
 
 var tailOptions = []option{
 	{key: "category", kind: text, ours: true,
@@ -18,6 +22,7 @@ var tailOptions = []option{
 		"`*.gz` is meant wherever it stands, `/var/log/*.gz` there. The key can stand several times."},
 	{key: "from_end", kind: exactly, value: "no", ours: true,
 		meaning: "`yes`: files that are there when they are first seen are followed from their end, not from their start."},
+	{key: "prefix", kind: text, ours: true, meaning: prefixMeaning},
 	{key: "max_line", kind: size, value: "16MiB", ours: true, meaning: "Longer lines, or messages of several lines, are split; 1KiB to 64MiB."},
 	{key: "encoding", kind: text, value: "auto", ours: true, meaning: "`utf-16le` and `utf-16be` are made UTF-8; `auto` does that where the file " +
 		"begins with a byte order mark. `utf-8` takes bytes of any kind as they are."},
@@ -37,6 +42,7 @@ const tailIntro = "Lines of files, for `inkwell forward`. The block can stand se
 
 var pipeOptions = []option{
 	{key: "category", kind: text, ours: true, meaning: "The category of the lines. Must be given."},
+	{key: "prefix", kind: text, ours: true, meaning: prefixMeaning},
 	{key: "when_full", kind: text, value: "block", ours: true, meaning: "With memory and buffer full: `block` (the writer waits) or `drop` (lines are counted and thrown away)."},
 	{key: "drain_timeout", kind: duration, value: "10s", ours: true, meaning: "How long the end of input waits for the network."},
 }
@@ -65,15 +71,26 @@ func (l *loader) input(b *conf.Block) {
 			l.fail(b.Line, "there is one standard input: a second <pipe> is not used", "remove it")
 			return
 		}
-		l.config.Pipes = append(l.config.Pipes, Pipe{Line: b.Line, Category: category, DropWhenFull: o.choice("when_full", "block", "drop") == "drop", DrainTimeout: o.duration("drain_timeout")})
+		l.config.Pipes = append(l.config.Pipes, Pipe{Line: b.Line, Category: category, Prefix: o.prefix(), DropWhenFull: o.choice("when_full", "block", "drop") == "drop", DrainTimeout: o.duration("drain_timeout")})
 		return
 	}
 	l.tail(b, o)
 }
 
+// prefix reads what is put before each line; single quotes are taken as double ones are.
+func (o block) prefix() string {
+	text := o.text("prefix")
+	if inner, ok := strings.CutPrefix(text, "'"); ok {
+		if inner, ok = strings.CutSuffix(inner, "'"); ok {
+			return inner
+		}
+	}
+	return text
+}
+
 // tail reads a <tail> block, which has a category.
 func (l *loader) tail(b *conf.Block, o block) {
-	t := Tail{Line: b.Line, Category: o.text("category"), Glob: o.text("path"), FromEnd: o.yes("from_end"), Lines: l.lines(o)}
+	t := Tail{Line: b.Line, Category: o.text("category"), Glob: o.text("path"), FromEnd: o.yes("from_end"), Prefix: o.prefix(), Lines: l.lines(o)}
 	if t.Glob == "" {
 		l.fail(b.Line, "<tail> without path is not used", "add path=/var/log/NAME*.log")
 		return

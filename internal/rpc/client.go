@@ -41,6 +41,7 @@ type Client struct {
 	refused int  // entries of the last call that it threw away, as it said
 
 	naming     naming
+	report     []byte // to be told with the next call
 	head, tail []byte
 	spans      []proto.Span
 	parts      [][]byte    // of the frame
@@ -80,6 +81,15 @@ func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 		err = ended
 	}
 	return code, errors.Join(fmt.Errorf("call Log of %s: %w", c.addr, err), c.Close())
+}
+
+// Report tells the peer how the sender is, in a call without entries; errors are those of Log. It is for peers that have shown that they
+// are an Inkwell: others skip it.
+func (c *Client) Report(ctx context.Context, report []byte) error {
+	c.report = report
+	defer func() { c.report = nil }()
+	_, err := c.Log(ctx, nil)
+	return err
 }
 
 func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultCode, error) {
@@ -150,7 +160,7 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	c.seqID++
 	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
 	c.naming.begin(c.spans)
-	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count})
+	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count, Report: c.report})
 	size += len(c.head) - 4 + len(c.tail)
 	if size > maxCall {
 		return fmt.Errorf("a call of %d bytes, the limit is %d", size, maxCall)

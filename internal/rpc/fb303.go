@@ -15,6 +15,16 @@ import (
 // maxReply bounds a reply of fb303 in bytes: the counters of 100,000 categories fit.
 const maxReply = 64 << 20
 
+// The options of fb303 by which an Inkwell is asked and told what fb303 has no method for.
+const (
+	// IsInkwell is answered with "1" by an Inkwell, and with "" by any other server. Senders of before, which do not see it in the answer
+	// to a call, find out by it whom they talk to.
+	IsInkwell = "inkwell"
+	// ReloadOption, when it is set to anything, has an Inkwell read its configuration again. The answer comes when that is done, an
+	// exception says why it was refused: reinitialize has no answer.
+	ReloadOption = "inkwell.reload"
+)
+
 // configuration is the one TConfiguration of a transport and a protocol: they overwrite each other's. Reads accept both styles, writes
 // are old style, as the original does; sizes are held to limit.
 func configuration(limit int32, timeout time.Duration) *thrift.TConfiguration {

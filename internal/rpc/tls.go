@@ -56,6 +56,17 @@ func OpenTLS(files TLSFiles, log *slog.Logger) (*Credentials, error) {
 	return c, nil
 }
 
+// Certificate is the one that is shown to peers, with its file; nil = there is none.
+func (c *Credentials) Certificate() (file string, cert *x509.Certificate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh()
+	if c.cert == nil {
+		return "", nil
+	}
+	return c.files.Cert, c.cert.Leaf
+}
+
 // Listener speaks TLS 1.3 with whoever ln accepts. There must be a certificate.
 func (c *Credentials) Listener(ln net.Listener) (net.Listener, error) {
 	if c.files.Cert == "" {

@@ -46,6 +46,13 @@ func (h *Health) Set(part string, err error) {
 	}
 }
 
+// Since is when the trouble of a part began, zero when there is none.
+func (h *Health) Since(part string) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.trouble[part].since
+}
+
 // Status is the text of one trouble, "" when there is none.
 func (h *Health) Status() string {
 	h.mu.Lock()

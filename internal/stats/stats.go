@@ -49,13 +49,21 @@ func (s *Set) Gauge(name string, f func() int64) {
 	s.gauges[name] = f
 }
 
-// Snapshot returns all counters and gauges.
-func (s *Set) Snapshot() map[string]int64 {
+// Counters returns all counters and no gauge, so that nothing is waited for.
+func (s *Set) Counters() map[string]int64 {
 	s.mu.Lock()
-	m := make(map[string]int64, len(s.counters)+len(s.gauges))
+	defer s.mu.Unlock()
+	m := make(map[string]int64, len(s.counters))
 	for name, c := range s.counters {
 		m[name] = c.Load()
 	}
+	return m
+}
+
+// Snapshot returns all counters and gauges.
+func (s *Set) Snapshot() map[string]int64 {
+	m := s.Counters()
+	s.mu.Lock()
 	gauges := make(map[string]func() int64, len(s.gauges))
 	for name, f := range s.gauges {
 		gauges[name] = f

@@ -51,7 +51,8 @@ func (a *Audit) recent(hour int64) bool {
 // stream reports one.
 func (a *Audit) stream(r *Report, k key) {
 	t := a.tallies[k]
-	s := &Stream{Path: t.path, Acknowledged: t.acked, InSpool: t.plainWaiting}
+	host, path := a.source(k)
+	s := &Stream{Host: host, Path: path, Acknowledged: t.acked, InSpool: t.plainWaiting}
 	hands := t.hands()
 	name := Unnumbered
 	last := t.hour(noHour)
@@ -261,7 +262,8 @@ func (a *Audit) found(r *Report, k key, f Finding, numbers stream.Ranges) {
 	if len(numbers) == 0 {
 		return
 	}
-	f.Category, f.Stream, f.Path, f.Numbers = k.category, k.id.String(), a.tallies[k].path, numbers.String()
+	f.Category, f.Stream, f.Numbers = k.category, k.id.String(), numbers.String()
+	f.Host, f.Path = a.source(k)
 	r.Findings = append(r.Findings, f)
 }
 
@@ -288,6 +290,8 @@ func (a *Audit) copies(r *Report, k key) {
 	for i, p := range t.places {
 		twice := intersect(p.twice, recent)
 		a.found(r, k, Finding{Kind: Twice, Fault: true, Entries: twice.Count(), Directories: a.dirs[i : i+1]}, twice)
+		copied := intersect(p.copied, recent)
+		a.found(r, k, Finding{Kind: Copied, Entries: copied.Count(), Directories: p.dirsOf(copied)}, copied)
 		has := slices.Clone(p.written)
 		merge(&has, p.journal)
 		merge(&both, intersect(seen, has))
@@ -303,6 +307,16 @@ func (a *Audit) copies(r *Report, k key) {
 		}
 	}
 	a.found(r, k, f, both)
+}
+
+// dirsOf are the directories whose files have some of these numbers.
+func (p *place) dirsOf(numbers stream.Ranges) (dirs []string) {
+	for _, dir := range slices.Sorted(maps.Keys(p.in)) {
+		if len(intersect(*p.in[dir], numbers)) > 0 {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // refusals reports why entries were refused.

@@ -23,6 +23,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -30,6 +31,7 @@ import (
 	"time"
 
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/stream"
 )
 
@@ -58,6 +60,7 @@ type Audit struct {
 	byID    map[stream.ID][]key // of tallies
 	refused map[stream.ID]int64 // the entries of a stream that collectors refused, and of which the numbers are not known
 	files   map[string][]File   // by category
+	sources books.Sources       // where streams come from
 	writes  map[string]bool     // categories that somebody writes to files
 	why     map[cause]int64
 	notes   []Finding
@@ -94,6 +97,36 @@ type place struct {
 	journal stream.Ranges
 	taken   stream.Ranges // all that it knows to have taken, if it hands it on
 	twice   stream.Ranges // in files more than once
+	// Where no configuration says which directories belong together, the files of several can have the same entries: a
+	// multi store writes all of them to each.
+	in     map[string]*stream.Ranges // written, by directory
+	copied stream.Ranges             // in several of them
+}
+
+// inDir is what was written in one directory.
+func (p *place) inDir(dir string) *stream.Ranges {
+	if p.in == nil {
+		p.in = make(map[string]*stream.Ranges)
+	}
+	if p.in[dir] == nil {
+		p.in[dir] = new(stream.Ranges)
+	}
+	return p.in[dir]
+}
+
+// wrote adds what stands in a file of a directory. together says that all directories of the collector have an entry
+// once.
+func (p *place) wrote(dir string, first, end int64, together bool) {
+	own := &p.written
+	if !together {
+		own = p.inDir(dir)
+		if own.Overlap(first, end) == 0 {
+			merge(&p.copied, overlap(p.written, first, end))
+		}
+	}
+	merge(&p.twice, overlap(*own, first, end))
+	own.Add(first, end)
+	p.written.Add(first, end)
 }
 
 type hour struct {
@@ -110,7 +143,7 @@ func New(o Options) *Audit {
 		o.Progress = func(string, int64, int64) {}
 	}
 	return &Audit{o: o, tallies: make(map[key]*tally), byID: make(map[stream.ID][]key), refused: make(map[stream.ID]int64),
-		files: make(map[string][]File), writes: make(map[string]bool), why: make(map[cause]int64)}
+		sources: make(books.Sources), files: make(map[string][]File), writes: make(map[string]bool), why: make(map[cause]int64)}
 }
 
 func (a *Audit) tally(category string, id stream.ID) *tally {
@@ -121,6 +154,21 @@ func (a *Audit) tally(category string, id stream.ID) *tally {
 		a.tallies[k] = t
 	}
 	return t
+}
+
+// named says where streams come from, as far as somebody knows.
+func (a *Audit) named(s books.Sources) {
+	for id, of := range s {
+		if _, known := a.sources[id]; !known {
+			a.sources[id] = of
+		}
+	}
+}
+
+// source is where a stream comes from, as its sender tells; else the path of an input whose state was given.
+func (a *Audit) source(k key) (host, path string) {
+	s := a.sources[k.id]
+	return s.Host, cmp.Or(s.Path, a.tallies[k].path)
 }
 
 // place is that of the collector that is read.
@@ -221,11 +269,8 @@ func (a *Audit) written(dir string, spans []store.Span) {
 		if !s.Numbered() {
 			continue
 		}
-		p := a.place(t)
-		if p.written.Overlap(s.First, s.End()) > 0 {
-			merge(&p.twice, overlap(p.written, s.First, s.End()))
-		}
-		p.written.Add(s.First, s.End())
+		configured := a.o.Destinations != nil && len(a.o.Destinations(s.Category)) > 0
+		a.place(t).wrote(dir, s.First, s.End(), configured)
 		h.numbers.Add(s.First, s.End())
 	}
 }

@@ -46,6 +46,7 @@ type collector struct {
 	found  bool                     // there is something of a collector
 	told   bool                     // manifests or contents of open files were read
 	other  bool                     // there are files that nothing is told of
+	young  bool                     // there are files that were written to just now, and of which nothing is told yet
 	seen   map[string]bool          // directories
 }
 
@@ -82,10 +83,18 @@ func (a *Audit) Collector(s Source) error {
 		c.gone(c.held[path])
 	}
 	c.handedOn()
-	if !c.found || c.other && !c.told && len(c.taken) == 0 {
-		return fmt.Errorf("%s: %w", s.Name, ErrNoCollector)
+	if !c.found || (c.other || c.young) && !c.told && len(c.taken)+len(c.plain) == 0 {
+		return fmt.Errorf("%s: %w%s", s.Name, ErrNoCollector, c.early())
 	}
 	return nil
+}
+
+// early says that it may be too early to say that there is no collector.
+func (c *collector) early() string {
+	if !c.young {
+		return ""
+	}
+	return "; if its first files have just been begun, try again in some seconds"
 }
 
 // state reads journal, books, checkpoint and streams, in this order: entries move so.
@@ -113,6 +122,7 @@ func (c *collector) state() error {
 	for name, bad := range held.Bad {
 		c.damaged(filepath.Join(c.State, name), bad)
 	}
+	c.named(held.Sources)
 	c.told = len(held.Files) > 0
 	for i := range held.Files {
 		f := &held.Files[i]

@@ -63,6 +63,12 @@ func (h *house) file(dir, name string, open bool, start int64, spans ...store.Sp
 		onDisk = "." + name + ".open"
 	}
 	h.check(errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, onDisk), make([]byte, size), 0o644)))
+	h.add(dir, name, open, start, spans...)
+}
+
+// add says what came to a file.
+func (h *house) add(dir, name string, open bool, start int64, spans ...store.Span) {
+	h.t.Helper()
 	h.end++
 	h.books.Add(dir, h.end-1, h.end, []store.Added{{Dir: dir, File: name, Start: start, First: noon.Unix(),
 		Last: noon.Unix() + 60, Open: open, Spans: spans}})
@@ -191,6 +197,35 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 				}
 			},
 			sums: "18=8+0+0+0 m2 d0", handed: 10, findings: "missing web → a 01 2 8-9", fault: true,
+		},
+		"both parts of a multi store, whose configuration nobody gave": {
+			write: func(h *house, _ *Audit) []Source {
+				h.file(h.dir("a", "web"), f0, false, 0, entriesOf("web", 1, 0, 10))
+				h.file(h.dir("b", "web"), f0, false, 0, entriesOf("web", 1, 0, 10))
+				h.file(h.dir("b", "web"), f1, false, 0, entriesOf("web", 1, 9, 2))
+				return []Source{h.source(h.dir("a"), h.dir("b"))}
+			},
+			sums: "22=22+0+0+0 m0 d0", findings: "twice web 01 1 9; copied web 01 10 0-9", fault: true,
+		},
+		"a file that was taken away while it was written, and what was taken was nowhere else": {
+			write: func(h *house, _ *Audit) []Source {
+				h.took("web", 1, 0, 10)
+				h.file(h.dir("a", "web"), f0, true, 0, entriesOf("web", 1, 0, 8))
+				h.check(os.Remove(h.dir("a", "web", "."+f0+".open")))
+				h.file(h.dir("a", "web"), f1, false, 0, entriesOf("web", 1, 8, 2))
+				return []Source{h.source(h.dir("a"))}
+			},
+			sums: "2=2+0+0+0 m8 d0", findings: "missing web 01 8 0-7; lost_file web  8", fault: true,
+		},
+		"the same, when the collector has noticed": {
+			write: func(h *house, _ *Audit) []Source {
+				h.file(h.dir("a", "web"), f0, true, 0, entriesOf("web", 1, 0, 8))
+				h.check(os.Remove(h.dir("a", "web", "."+f0+".open")))
+				h.add(h.dir("a", "web"), f0, false, 80) // nothing came, and it ends
+				h.file(h.dir("a", "web"), f1, false, 0, entriesOf("web", 1, 8, 2))
+				return []Source{h.source(h.dir("a"))}
+			},
+			sums: "2=2+0+0+0 m8 d0", findings: "missing web 01 8 0-7; lost_file web  8", fault: true,
 		},
 		"an open file that is gone, and one elsewhere": {
 			write: func(h *house, _ *Audit) []Source {

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,34 +50,38 @@ func (c *collector) directory(path string) error {
 		return err
 	}
 	c.damaged(filepath.Join(path, books.Manifest), bad)
-	states, empty, err := statesOf(dir)
+	there, err := standingIn(dir)
 	if err != nil {
 		return err
 	}
 	for i := range files {
 		f := &files[i]
 		of(filepath.Base(path), f.Spans)
-		st, there := states[f.Name]
-		delete(states, f.Name)
+		c.named(f.Sources)
+		st, stands := there[f.Name]
+		delete(there, f.Name)
 		key := filepath.Join(absolute(path), f.Name)
 		held := c.held[key]
 		delete(c.held, key)
-		asHeld, asListed := books.Believe(f, held, st == Open)
+		asHeld, asListed := books.Believe(f, held, st.State == Open)
 		if asHeld {
-			c.open(path, held, there)
+			c.open(path, held, stands)
 		}
-		if !there {
-			st = Removed
-		}
-		if asListed {
-			c.file(path, f, st)
+		switch {
+		case !asListed:
+		case stands:
+			c.file(path, f, st.State)
+		case f.Bytes == 0 && f.Raw > 0: // it was not there when its line was written
+			c.lost(&store.Added{Dir: path, File: f.Name, Last: f.Last.Unix(), Spans: f.Spans})
+		default:
+			c.file(path, f, Removed)
 		}
 	}
-	for name := range states {
+	for name := range there {
 		key := filepath.Join(absolute(path), name)
 		if held := c.held[key]; held != nil {
 			delete(c.held, key)
-			delete(states, name)
+			delete(there, name)
 			c.open(path, held, true)
 		}
 	}
@@ -89,33 +92,44 @@ func (c *collector) directory(path string) error {
 		}
 	}
 	c.found, c.told = c.found || len(files) > 0, c.told || len(files) > 0
-	maps.DeleteFunc(states, func(name string, _ State) bool { return empty[name] })
-	c.unknown(path, states)
+	c.unknown(path, there)
 	return nil
 }
 
-// statesOf are the files of series in a directory, by their final names, and which of them have no bytes.
-func statesOf(dir *faultfs.Dir) (states map[string]State, empty map[string]bool, err error) {
+// standing is a file that is there.
+type standing struct {
+	State
+	empty bool // it has no bytes
+	young bool // it was written to less than youngTime ago
+}
+
+// youngTime is how long after something was written to a file nobody wonders that no books say what that was: they are
+// written behind the next checkpoint, which with many files takes its time.
+const youngTime = time.Minute
+
+// standingIn are the files of series in a directory, by their final names.
+func standingIn(dir *faultfs.Dir) (map[string]standing, error) {
 	list, err := dir.ReadDir()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	states, empty = make(map[string]State), make(map[string]bool)
+	there := make(map[string]standing)
 	for _, e := range list {
-		name, st := e.Name(), Published
+		name, st := e.Name(), standing{State: Published}
 		if inner, hidden := strings.CutPrefix(name, "."); hidden {
 			if name, hidden = strings.CutSuffix(inner, ".open"); !hidden {
 				continue
 			}
-			st = Open
+			st.State = Open
 		}
-		if _, ok := rotate.BaseOf(name); ok && e.Type().IsRegular() && states[name] != Published {
-			states[name] = st
-			info, err := e.Info()
-			empty[name] = err == nil && info.Size() == 0
+		if _, ok := rotate.BaseOf(name); ok && e.Type().IsRegular() && there[name].State != Published {
+			if info, err := e.Info(); err == nil {
+				st.empty, st.young = info.Size() == 0, time.Since(info.ModTime()) < youngTime
+			}
+			there[name] = st
 		}
 	}
-	return states, empty, nil
+	return there, nil
 }
 
 // of gives the spans of lines that name no category that of their directory.
@@ -199,22 +213,35 @@ func (c *collector) lost(held *store.Added) {
 	for _, s := range held.Spans {
 		entries += s.Count
 		category = s.Category
+		c.writes[category], c.Audit.writes[c.nameIn(category, held.Dir)] = true, true // it was not handed on
+	}
+	if !c.recent(held.Last / 3600) {
+		return
 	}
 	c.notes = append(c.notes, Finding{Kind: Lost, Fault: true, Category: category, Entries: entries,
 		Directories: []string{held.Dir}, File: held.File})
 }
 
 // unknown notes files of which no line says what they hold.
-func (c *collector) unknown(path string, states map[string]State) {
-	published, open := 0, 0
-	for _, st := range states {
-		if st == Published {
+func (c *collector) unknown(path string, there map[string]standing) {
+	published, open, young := 0, 0, 0
+	for _, f := range there {
+		switch {
+		case f.empty:
+		case f.young:
+			young++
+		case f.State == Published:
 			published++
-		} else {
+		default:
 			open++
 		}
 	}
+	c.young = c.young || young > 0
 	c.other = c.other || published > 0
+	if young > 0 {
+		c.note(fmt.Sprintf("%s: files that were written to in the last minute: %d. What they hold is counted as soon as the "+
+			"collector has noted it, in some seconds; until then it counts as being in the journal", path, young))
+	}
 	if published > 0 {
 		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", path,
 			published))

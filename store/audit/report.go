@@ -30,6 +30,7 @@ const Unnumbered = "unnumbered"
 
 // Stream is what was found of a stream in a category.
 type Stream struct {
+	Host         string `json:"host,omitempty"` // where it comes from, as its sender tells
 	Path         string `json:"path,omitempty"`
 	Next         int64  `json:"next,omitempty"`         // behind the highest number known
 	Acknowledged int64  `json:"acknowledged,omitempty"` // to the forwarder whose state was given
@@ -77,6 +78,7 @@ const (
 	Refused Kind = "refused"    // counted by a collector, Text says why
 	InBoth  Kind = "in_both"    // more than one collector has them
 	Twice   Kind = "twice"      // in the files of one collector more than once
+	Copied  Kind = "copied"     // in the files of several directories of one collector, of which no configuration was given
 	Lost    Kind = "lost_file"  // an open file that is not there any more
 	Damaged Kind = "wrong_file" // Verify found something else than the manifest says
 	Gone    Kind = "removed"    // finished files that are not there any more: retention or somebody removed them
@@ -89,7 +91,8 @@ type Finding struct {
 	Fault       bool       `json:"fault"` // it makes the audit fail
 	Category    string     `json:"category,omitempty"`
 	Stream      string     `json:"stream,omitempty"`
-	Path        string     `json:"path,omitempty"` // of the input
+	Host        string     `json:"host,omitempty"` // where the stream comes from, as its sender tells
+	Path        string     `json:"path,omitempty"`
 	Entries     int64      `json:"entries,omitempty"`
 	Numbers     string     `json:"numbers,omitempty"` // as in 3400-4599,5000
 	Since       *time.Time `json:"hour,omitempty"`    // the first hour concerned

@@ -54,6 +54,9 @@ func numbered(id stream.ID) int64 {
 // records gives take the pieces of every record of the log in dir that is not acknowledged. Damaged places are passed
 // over and noted.
 func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Record)) error {
+	if names, _, err := stream.ReadNames(dir); err == nil { // it is not missed
+		a.named(names)
+	}
 	segments, err := spool.List(dir)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", dir.Path(), err)

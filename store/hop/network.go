@@ -42,6 +42,7 @@ type NetworkOptions struct {
 	Logger *slog.Logger // nil = discard
 	// Stats counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"; nil = own.
 	Stats *stats.Set
+	Peers *Peers // gets to know the Network until it is closed; nil = nobody does
 }
 
 // Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one
@@ -76,6 +77,7 @@ type Network struct {
 	ctx     context.Context    // of connecting and of the call
 	cancel  context.CancelFunc // ends ctx
 	next    size               // of the next call, as far as is known
+	report  []byte             // what the peer is to be told of the sender; nil = nothing
 	call    call
 
 	link *link // the sender's
@@ -122,6 +124,7 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 			Source: o.Source}),
 	}
 	n.next = n.link.capacity(0).next
+	o.Peers.add(n)
 	return n, nil
 }
 
@@ -169,6 +172,7 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 
 // Close waits for pending Appends, then closes the connection.
 func (n *Network) Close() error {
+	n.o.Peers.remove(n)
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
@@ -205,11 +209,16 @@ func (n *Network) join(ctx context.Context, w *waiter) error {
 		return fmt.Errorf("send %d entries: %w", w.batch.Count(), err)
 	}
 	n.queue = append(n.queue, w)
+	n.begun()
+	return nil
+}
+
+// begun sees to it that there is a sender. The caller holds mu.
+func (n *Network) begun() {
 	if !n.sending {
 		n.sending = true
 		n.running.Go(n.send)
 	}
-	return nil
 }
 
 // leave takes w out and says whether that was possible; if not, its result comes through w.done.
@@ -238,15 +247,25 @@ func (n *Network) leave(w *waiter) bool {
 func (n *Network) send() {
 	for n.waiting() {
 		n.link.improve()
-		n.offer()
+		n.tell()
+		if n.calls() {
+			n.offer()
+		}
 	}
+}
+
+// calls says whether there is something to offer.
+func (n *Network) calls() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.queue) > 0
 }
 
 // waiting says whether there is something to send. If not, the sender has to end.
 func (n *Network) waiting() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.queue) == 0 {
+	if len(n.queue) == 0 && n.report == nil {
 		n.sending = false
 		return false
 	}

@@ -2,6 +2,8 @@ package hop
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -12,6 +14,70 @@ type Peer struct {
 	Inkwell   bool      // it has shown that it is one
 	Err       error     // of the last attempt that failed; nil = none has
 	Failed    time.Time // when that was
+	Down      time.Time // since when calls to it fail; zero = the last one did not
+}
+
+// Peers are the addresses of several Networks, for example of one for each category. Safe for concurrent use. The zero value is none.
+type Peers struct {
+	mu       sync.Mutex
+	networks []*Network // in the order in which they were made
+}
+
+// add notes a Network; nil notes nothing.
+func (p *Peers) add(n *Network) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.networks = append(p.networks, n)
+}
+
+// remove forgets it.
+func (p *Peers) remove(n *Network) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.networks = slices.DeleteFunc(p.networks, func(m *Network) bool { return m == n })
+}
+
+// List tells of each address once: it is down if one Network finds it so.
+func (p *Peers) List() (list []Peer) {
+	p.mu.Lock()
+	networks := slices.Clone(p.networks)
+	p.mu.Unlock()
+	at := make(map[string]int)
+	for _, n := range networks {
+		for _, peer := range n.Peers() {
+			i, known := at[peer.Address]
+			if !known {
+				at[peer.Address] = len(list)
+				list = append(list, peer)
+				continue
+			}
+			list[i].merge(peer)
+		}
+	}
+	return list
+}
+
+// merge takes over what another Network knows of the same address: the oldest connection, the last error, the longest outage.
+func (p *Peer) merge(o Peer) {
+	p.Inkwell = p.Inkwell || o.Inkwell
+	p.Connected, p.Down = earlier(p.Connected, o.Connected), earlier(p.Down, o.Down)
+	if o.Failed.After(p.Failed) {
+		p.Err, p.Failed = o.Err, o.Failed
+	}
+}
+
+// earlier is the earlier of two times of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // known is what a link remembers of an address for Peers.
@@ -33,7 +99,7 @@ func (n *Network) Peers() []Peer {
 	defer l.mu.Unlock()
 	peers := make([]Peer, len(l.known))
 	for i, k := range l.known {
-		peers[i] = Peer{Address: l.name(i), Connected: k.connected, Inkwell: k.ours, Err: k.err, Failed: k.failed}
+		peers[i] = Peer{Address: l.name(i), Connected: k.connected, Inkwell: k.ours, Err: k.err, Failed: k.failed, Down: l.health.Since(l.name(i))}
 	}
 	return peers
 }

@@ -92,7 +92,7 @@ func stuckStores(t *testing.T, dir string, blocks bool) {
 			t.Fatal(err)
 		}
 		time.Sleep(500 * time.Millisecond) // of the test's own clock
-		most = max(most, j.pending())
+		most = max(most, j.Pending())
 	}
 	time.Sleep(5 * time.Minute)
 	synctest.Wait()

@@ -56,9 +56,13 @@ type Options struct {
 	Durability spool.Durability // of Append
 	StreamTTL  time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
 	Memory     int64            // bytes of entries that are pending in all outlets together, 0 = 32 MiB
-	Logger     *slog.Logger     // nil = none
-	Stats      *stats.Set       // nil = an own one
-	Injector   faultfs.Injector // faults for tests
+	Host       string           // what this machine is called
+	// Client says whose a call is, by its context; nil = that is not known. It names the streams of what comes without
+	// numbers and is sent on.
+	Client   func(context.Context) string
+	Logger   *slog.Logger     // nil = none
+	Stats    *stats.Set       // nil = an own one
+	Injector faultfs.Injector // faults for tests
 
 	Tuning // for tests
 }
@@ -89,6 +93,8 @@ type Journal struct {
 	saver *saver
 	gate  sync.RWMutex // Appends hold it for reading
 
+	ages ages
+
 	reserve store.Reserve
 	loads   sync.Pool // *load
 	streams *stream.Table
@@ -104,6 +110,9 @@ func (o *Options) defaults() {
 	o.Memory = cmp.Or(o.Memory, memory)
 	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
 	o.Retry = cmp.Or(o.Retry, retryMin)
+	if o.Client == nil {
+		o.Client = func(context.Context) string { return "" }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -145,29 +154,44 @@ func Open(o Options) (_ *Journal, err error) {
 	}
 	acked, end := j.spool.Bounds()
 	saved.begin(acked)
+	if acked < end {
+		if written, err := spool.Oldest(dir); err == nil {
+			j.ages.note(written, acked, end)
+		}
+	}
 	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
 		// From here on a journal without a checkpoint is one of before.
 		if err := saved.save(j.state); err != nil {
 			return nil, fmt.Errorf("save checkpoint in %s: %w", o.StateDir, err)
 		}
 	}
-	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
-	if err != nil {
-		return nil, fmt.Errorf("open table of streams: %w", err)
-	}
-	if j.names, err = stream.OpenNames(j.state, o.StreamTTL, o.Logger); err != nil {
-		return nil, fmt.Errorf("open the sources of streams: %w", err)
-	}
-	if err := j.streams.Recover(j.spool, saved.Drained); err != nil {
-		return nil, fmt.Errorf("read journal in %s: %w", o.StateDir, err)
+	if err := j.openStreams(saved.Drained); err != nil {
+		return nil, err
 	}
 	j.reserve = store.Reserve{Dir: j.state, Log: j.log}
 	j.reserve.Keep()
 	j.saver = newSaver(j, saved)
 	o.Stats.Gauge(stats.Overall+":journal bytes", func() int64 { b, _ := j.spool.Backlog(); return b })
 	o.Stats.Gauge(stats.Overall+":journal entries", func() int64 { _, n := j.spool.Backlog(); return n })
-	o.Stats.Gauge(stats.Overall+":pending bytes", j.pending)
+	o.Stats.Gauge(stats.Overall+":pending bytes", j.Pending)
 	return j, nil
+}
+
+// openStreams learns which entries are there, and where they come from. Below drained the table of streams knows it.
+func (j *Journal) openStreams(drained uint64) (err error) {
+	o := &j.o
+	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
+	if err != nil {
+		return fmt.Errorf("open table of streams: %w", err)
+	}
+	if j.names, err = stream.OpenNames(j.state, o.StreamTTL, o.Logger); err != nil {
+		return fmt.Errorf("open the sources of streams: %w", err)
+	}
+	j.lanes.Name(j.names, o.Host)
+	if err := j.streams.Recover(j.spool, drained); err != nil {
+		return fmt.Errorf("read journal in %s: %w", o.StateDir, err)
+	}
+	return nil
 }
 
 // Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater
@@ -191,7 +215,7 @@ func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 	write := func(b *proto.Batch) error { return stream.Keep(ctx, j.spool, b) }
 	var err error
 	if r := j.current(); r != nil && r.routes.Relays {
-		err = j.lanes.Append(b, write)
+		err = j.lanes.Append(j.o.Client(ctx), b, write)
 	} else {
 		err = write(b)
 	}
@@ -234,8 +258,11 @@ func (j *Journal) Backlog() (bytes, entries int64) { return j.spool.Backlog() }
 // Status is what is wrong with the journal itself, "" if nothing is.
 func (j *Journal) Status() string { return j.saver.health.Status() }
 
-// pending is the bytes of entries that are in memory on their way to outlets.
-func (j *Journal) pending() int64 {
+// Dir is the state directory.
+func (j *Journal) Dir() string { return j.o.StateDir }
+
+// Pending is the bytes of entries that are in memory on their way to outlets.
+func (j *Journal) Pending() int64 {
 	if r := j.current(); r != nil {
 		return r.budget.used.Load()
 	}

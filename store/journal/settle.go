@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"errors"
 	"maps"
 	"time"
 
@@ -101,6 +100,18 @@ func (w *stepper) check(now time.Time) {
 	}
 }
 
+// inherit has the store bring to its place what a former server left, before it is offered anything new.
+func (w *stepper) inherit(now time.Time) {
+	w.checked = time.Time{}
+	w.check(now)
+	if !w.ready(now) { // it could not, or has opened something that has to be marked first
+		return
+	}
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	w.t.failing = false
+}
+
 // mark makes durable what the store was given and posts it, when a checkpoint is being made, or now.
 func (w *stepper) mark(now bool) {
 	t := w.t
@@ -133,7 +144,7 @@ func (w *stepper) mark(now bool) {
 	t.run.markTime.Add(int64(time.Since(began)))
 	t.run.marks.Add(1)
 	if err != nil {
-		w.failed(errors.Join(err, store.ErrBroken))
+		w.failed(store.Broken(err))
 		return
 	}
 	killpoint.Reach("outlet.marked")

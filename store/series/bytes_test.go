@@ -337,16 +337,20 @@ func TestRestartArmsTheClockAgain(t *testing.T) {
 	wantTree(t, dir, map[string]string{"k-2026-11-23_00000": "monday\nmonday, too\n", "k-2026-11-24_00000": "tuesday\n"})
 }
 
-// TestCheckLooksAtTheSize of a file that was too large when it was opened.
-func TestCheckLooksAtTheSize(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir, "k_00000", repeat("x", 11))
-	e := start(t, dir, PlainOptions{MaxSize: 10, WriteStats: true})
-	must(t, e.f.Check(e.clock))
-	e.append("m")
-	e.restartless()
-	wantTree(t, dir, map[string]string{"k_00000": repeat("x", 11), "k_00001": "m", "k_current": "-> k_00001",
-		"scribe_stats": "2026-11-23-02:59 wrote <11> bytes in <0> events to file <{DIR}/k_00000>\n"})
+// TestFileThatIsTooLargeWhenItIsOpened ends before the first message, whether the clock or a message comes first.
+func TestFileThatIsTooLargeWhenItIsOpened(t *testing.T) {
+	for _, checked := range []bool{true, false} {
+		dir := t.TempDir()
+		write(t, dir, "k_00000", repeat("x", 11))
+		e := start(t, dir, PlainOptions{MaxSize: 10, WriteStats: true})
+		if checked {
+			must(t, e.f.Check(e.clock))
+		}
+		e.append("m")
+		e.restartless()
+		wantTree(t, dir, map[string]string{"k_00000": repeat("x", 11), "k_00001": "m", "k_current": "-> k_00001",
+			"scribe_stats": "2026-11-23-02:59 wrote <11> bytes in <0> events to file <{DIR}/k_00000>\n"})
+	}
 }
 
 // TestEmptyMessagesAreNoPadding: in a thrift file a length of 0 would be read as such, so it is counted instead.

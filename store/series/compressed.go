@@ -35,7 +35,7 @@ type CompressedOptions struct {
 	After    func(dir *faultfs.Dir) string // final name of the newest file that there was, as far as somebody knows; nil = nobody does
 	Encoders *Encoders                     // nil = own
 	Logger   *slog.Logger                  // nil = none
-	Stats    *stats.Set                    // nil = own; counts "bytes lost"
+	Stats    *stats.Set                    // nil = own; counts "bytes lost" and "files published"
 
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
 	Injector faultfs.Injector // faults for tests
@@ -90,9 +90,10 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 	if c.dir, err = openDurably(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
+	published := o.Stats.Overall("files published")
 	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At,
 		MaxSize: o.MaxSize, Link: o.Codec == rotate.None,
-		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }}, st)
+		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }, Published: func(string) { published.Add(1) }}, st)
 	if err != nil {
 		return nil, fmt.Errorf("continue %s: %w", c.path, err)
 	}
@@ -267,8 +268,7 @@ func (c *Compressed) broken(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	c.err = errors.Join(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)},
-		store.ErrBroken)
+	c.err = store.Broken(&store.StatusError{Text: "File write error", Err: fmt.Errorf("%s %s: %w", what, c.path, err)})
 	return c.err
 }
 

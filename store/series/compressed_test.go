@@ -360,8 +360,12 @@ func TestCompressedRemovedUnderWay(t *testing.T) {
 			r.append("before\n")
 			r.checkpoint()
 			r.check(away(r.o.Dir))
-			if err := r.c.Append(context.Background(), batch("cat", "after\n")); !errors.Is(err, store.ErrBroken) {
+			err := r.c.Append(context.Background(), batch("cat", "after\n"))
+			if !errors.Is(err, store.ErrBroken) {
 				t.Fatalf("error is %v", err)
+			}
+			if text := err.Error(); strings.Contains(text, "\n") || strings.Contains(text, store.ErrBroken.Error()) {
+				t.Errorf("%q does not say just what happened", text)
 			}
 			r.crash()
 			for _, counter := range []string{"cat:bytes lost", "scribe_overall:bytes lost"} {

@@ -174,6 +174,11 @@ func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 		return f.fail("File write error", err)
 	}
 	f.gather = f.gather[:0]
+	if f.full() { // it was when it was opened: as in the original, it ends before the first message
+		if err := f.rotate(); err != nil {
+			return f.fail("File open error", err)
+		}
+	}
 	f.recorder.hour = f.o.Now().Unix() / 3600
 	events := int64(0)
 	for c := b.Cursor(); c.Next(); {
@@ -247,7 +252,7 @@ var errBroken = errors.New("an earlier write or fsync failed")
 // fail makes err the end of f.
 func (f *Plain) fail(text string, err error) error {
 	f.broken = true
-	return errors.Join(&store.StatusError{Text: text, Err: err}, store.ErrBroken)
+	return store.Broken(&store.StatusError{Text: text, Err: err})
 }
 
 // Urgent says that a file which was begun waits for Mark and Publish, to have its name, or that there is much to be

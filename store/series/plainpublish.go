@@ -34,6 +34,7 @@ func (f *Plain) show(st state) error {
 				return fmt.Errorf("publish %s: %w", filepath.Join(f.dir.Path(), name), err)
 			}
 			killpoint.Reach("plain.shown")
+			f.o.Stats.Overall("files published").Add(1)
 		}
 		last = name
 	}

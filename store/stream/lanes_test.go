@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestLanesNumberWhatHasNoNumbers(t *testing.T) {
 	appendTo := func(fail error) []proto.Span {
 		t.Helper()
 		var spans []proto.Span
-		err := l.Append(b, func(numbered *proto.Batch) error {
+		err := l.Append("web1", b, func(numbered *proto.Batch) error {
 			spans = slices.Clone(numbered.Spans())
 			return fail
 		})
@@ -56,9 +57,9 @@ func TestAppendsAtOnceHaveLanesOfTheirOwn(t *testing.T) {
 	plain := new(proto.Batch)
 	plain.Append([]byte("a"), []byte("x"))
 	var outer, inner ID
-	err := l.Append(plain, func(b *proto.Batch) error {
+	err := l.Append("web1", plain, func(b *proto.Batch) error {
 		outer = b.Spans()[0].Stream
-		return l.Append(plain, func(b *proto.Batch) error { inner = b.Spans()[0].Stream; return nil })
+		return l.Append("web1", plain, func(b *proto.Batch) error { inner = b.Spans()[0].Stream; return nil })
 	})
 	if err != nil || outer == inner {
 		t.Errorf("both have %v, %v", outer, err)
@@ -72,7 +73,52 @@ func TestLanesAreBounded(t *testing.T) {
 	for i := range laneMax + 1 {
 		b.Append(fmt.Appendf(nil, "c%d", i), nil)
 	}
-	if err := l.Append(b, func(*proto.Batch) error { return nil }); err != nil || len(l.free) != 0 {
-		t.Errorf("%d lanes are kept, %v", len(l.free), err)
+	if err := l.Append("web1", b, func(*proto.Batch) error { return nil }); err != nil || l.count != 0 {
+		t.Errorf("%d lanes are kept, %v", l.count, err)
 	}
+}
+
+// TestLanesAreOfClients has two clients that take turns: each is named, and none gets a lane of the other.
+func TestLanesAreOfClients(t *testing.T) {
+	l, names := NewLanes(), NewNames(slog.New(slog.DiscardHandler))
+	l.Name(names, "relay")
+	b := new(proto.Batch)
+	b.Append([]byte("a"), []byte("x"))
+	of := make(map[ID]string)
+	for i := range 3 * lanesMax {
+		from := "web1"
+		if i%3 == 1 {
+			from = "web2"
+		} else if i%3 == 2 {
+			from = fmt.Sprint("other", i)
+		}
+		err := l.Append(from, b, func(numbered *proto.Batch) error {
+			id := ID(numbered.Spans()[0].Stream)
+			if before, known := of[id]; known && before != from {
+				return fmt.Errorf("a lane of %s was given to %s", before, from)
+			}
+			of[id] = from
+			return nil
+		})
+		if err != nil || l.count > lanesMax {
+			t.Fatal(err, l.count)
+		}
+	}
+	for id, from := range of {
+		if s, known := names.Source(id); known && s.String() != "relay:client:"+from {
+			t.Fatalf("%s is named %s", from, s)
+		}
+	}
+	if s, _ := names.Source(idOf(of, "web2")); s.Host != "relay" {
+		t.Errorf("web2 is named %q", s)
+	}
+}
+
+func idOf(of map[ID]string, from string) (id ID) {
+	for i, f := range of {
+		if f == from {
+			id = i
+		}
+	}
+	return id
 }

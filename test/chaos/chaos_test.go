@@ -4,7 +4,7 @@
 //	rotated log ─┬► inkwell forward ─┐            ┌─► inkwell collect A ─► files
 //	journald ────┘                   │            │
 //	syslog sender ► inkwell forward ─┤            │
-//	pipe ─────────► inkwell pipe ────┼─ proxies ──┤
+//	pipe ─────────► inkwell pipe ────┼─ proxies ──┤ (from pipe and scribed through next hops that take only so much at once)
 //	Thrift clients ► proxy ► scribed ┘            └─► inkwell collect B ─► files
 //
 //	make chaos MINUTES=20                INKWELL_TEST_SEED=N repeats the dice, not the timing

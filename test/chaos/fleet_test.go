@@ -26,6 +26,7 @@ type fleet struct {
 	members   []*member
 	disks     []*disk
 	proxies   []*harness.Proxy
+	bounds    []*harness.Bound // that take only so much at once
 	follow    func(flags ...string) *harness.Process
 	piping    func(stdin *os.File) *harness.Process
 	listening func() *harness.Process // for syslog
@@ -86,7 +87,7 @@ max_size=300000
 		}
 		return ink.Start(t, harness.Command{Args: append(args, "tailed="+filepath.Join(dir, "in", "app.log")), Env: f.environment()})
 	}
-	pipeA, pipeB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
+	pipeA, pipeB := f.proxy(f.bound(f.a, 7, 64<<10)), f.proxy(f.bound(f.b, 1000, 700))
 	f.piping = func(stdin *os.File) *harness.Process {
 		args := []string{"pipe", "--to", pipeB + "," + pipeA, "--spool", filepath.Join(f.disks[3].path, "spool"), "--drain-timeout", "4m", "piped"}
 		return ink.Start(t, harness.Command{Args: args, Stdin: stdin, Env: f.environment()})
@@ -100,7 +101,7 @@ max_size=300000
 	if os.Geteuid() == 0 {
 		f.journal = ink.Journal(t, "chaos")
 	}
-	servers := f.proxy(f.a.Addr) + " " + f.proxy(f.b.Addr)
+	servers := f.proxy(f.bound(f.a, 20, 64<<10)) + " " + f.proxy(f.bound(f.b, 1000, 2000))
 	f.relay = ink.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=100000000\n<store>\ncategory=default\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n"+
 		"<primary>\ntype=network\nservice_list={SERVERS}\nservice_order=listed\n</primary>\n<secondary>\ntype=file\nfile_path={ROOM}/buffer\n</secondary>\n</store>\n",
 		"{ROOM}", f.disks[4].path, "{SERVERS}", servers)
@@ -110,6 +111,13 @@ max_size=300000
 }
 
 func (f *fleet) syslogState() string { return filepath.Join(f.disks[5].path, "state") }
+
+// bound is a next hop before a collector that takes calls of so many entries and bytes.
+func (f *fleet) bound(c *harness.Collector, entries, bytes int) string {
+	b := harness.NewBound(f.t, c.Addr, entries, bytes)
+	f.bounds = append(f.bounds, b)
+	return b.Addr
+}
 
 func (f *fleet) proxy(to string) string {
 	p := harness.NewProxy(f.t, to)

@@ -115,6 +115,15 @@ func (w *wreckers) broken() (cuts, lost int64) {
 	return cuts, lost
 }
 
+// bounded adds up what the next hops with bounds did.
+func (w *wreckers) bounded() (passed, later int64) {
+	for _, b := range w.f.bounds {
+		passed += b.Passed.Load()
+		later += b.Later.Load()
+	}
+	return passed, later
+}
+
 // table is the outcome.
 func (w *wreckers) table(s *sources) string {
 	cuts, lost := w.broken()
@@ -131,6 +140,9 @@ func (w *wreckers) table(s *sources) string {
 	row("network faults", w.networks.Load()+w.cuts.Load())
 	row("connections cut", cuts)
 	row("answers lost", lost)
+	passed, later := w.bounded()
+	row("calls within the bounds of a next hop", passed)
+	row("calls above them, answered TRY_LATER", later)
 	row("full disks", w.fulls.Load())
 	row("starts that failed for want of room", starts)
 	row("clock jumps", w.clocks.Load())
@@ -150,8 +162,9 @@ func (w *wreckers) table(s *sources) string {
 // enough fails the test if too little happened to mean anything.
 func (w *wreckers) enough(long time.Duration) {
 	_, lost := w.broken()
+	_, later := w.bounded()
 	least := int64(long / (20 * time.Second))
-	for name, n := range map[string]int64{"kills": w.kills.Load(), "stops": w.stops.Load(), "network faults": w.networks.Load(), "lost answers": lost} {
+	for name, n := range map[string]int64{"kills": w.kills.Load(), "stops": w.stops.Load(), "network faults": w.networks.Load(), "lost answers": lost, "calls above the bounds of a next hop": later} {
 		if n < least {
 			w.f.t.Errorf("%d %s in %v: too few to mean much", n, name, long)
 		}

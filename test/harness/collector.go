@@ -73,14 +73,19 @@ func (c *Collector) Listening(tb testing.TB) {
 		if c.Ended() {
 			tb.Fatalf("%s has ended\n%s", c, c.Stderr())
 		}
-		s, err := DialScribe(c.Addr)
-		if err != nil {
-			return false
-		}
-		defer s.Close()
-		_, err = s.Counter("scribe_overall:received good")
-		return err == nil
+		return c.Answers()
 	})
+}
+
+// Answers says whether the collector answers calls.
+func (c *Collector) Answers() bool {
+	s, err := DialScribe(c.Addr)
+	if err != nil {
+		return false
+	}
+	defer s.Close()
+	_, err = s.Counter("scribe_overall:received good")
+	return err == nil
 }
 
 // Counter asks for a counter, one of all entries if no category is given.
@@ -99,6 +104,14 @@ func (c *Collector) Counter(tb testing.TB, name string) int64 {
 		tb.Fatalf("counter %q: %v", name, err)
 	}
 	return n
+}
+
+// Distinct is how many entries the collector has taken since it started, those that came again counted once. Behind a
+// sender that was killed "received good" says more, and soon.
+func (c *Collector) Distinct(tb testing.TB) int {
+	tb.Helper()
+	n := c.Counter(tb, "received good")
+	return int(n - c.Counter(tb, "duplicates")) // in this order: what is counted as received is counted as a duplicate before
 }
 
 // Received waits until the collector has taken n entries since it started. If they stop to come the test has failed, but goes on, to

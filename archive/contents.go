@@ -1,0 +1,171 @@
+package archive
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/store"
+	"inkwell/store/audit"
+	"inkwell/store/books"
+	"inkwell/store/index"
+)
+
+// Facts are what the books and indexes of a collector say of a file.
+type Facts struct {
+	Known     bool      // its manifest or the books know it
+	First     time.Time // when its first entry came in; zero = not known
+	Last      time.Time // when its last one did, to the second; zero = not known, or there is more to come
+	Entries   int64     // -1 = not known
+	Raw       int64     // its content, as far as Spans go
+	Spans     []store.Span
+	Unordered bool // Spans do not stand in the order of the file
+	Sources   books.Sources
+}
+
+// Contents is what is known of the files of a directory.
+type Contents struct {
+	Kept   bool // somebody keeps books of the directory
+	dir    string
+	listed map[string]books.File
+	held   map[string]*store.Added
+	named  books.Sources
+	asks   bool // a state directory was there to ask
+}
+
+// ReadContents reads the manifest of a directory and the books of its collector: those in states, and those of
+// .inkwell beside it or in it. It is read before the files are listed, because they can only become finished meanwhile.
+// Damage is told to warn and passed over.
+func ReadContents(path string, states []string, warn func(format string, args ...any)) (*Contents, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Contents{dir: abs, listed: make(map[string]books.File), held: make(map[string]*store.Added)}
+	for _, state := range append([]string{filepath.Join(abs, audit.StateName), filepath.Join(filepath.Dir(abs), audit.StateName)}, states...) {
+		if err := c.readState(state, warn); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := faultfs.OpenDir(abs, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	files, bad, err := books.ReadFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	if bad > 0 {
+		warn("%s: damaged lines that are passed over: %d", filepath.Join(abs, books.Manifest), bad)
+	}
+	for _, f := range files {
+		c.Kept = true
+		nameSpans(abs, f.Spans)
+		c.listed[f.Name] = f
+	}
+	return c, nil
+}
+
+// readState reads what the books in a state directory, which need not be there, say of the open files.
+func (c *Contents) readState(state string, warn func(format string, args ...any)) error {
+	dir, err := faultfs.OpenDir(state, nil)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // an analyst may read files, and no state
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	held, err := books.ReadHeld(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for name, bad := range held.Bad {
+		if bad > 0 {
+			warn("%s: damaged lines that are passed over: %d", filepath.Join(state, name), bad)
+		}
+	}
+	c.asks = true
+	for i := range held.Files {
+		f := &held.Files[i]
+		if of, err := filepath.Abs(held.DirOf(f, filepath.Dir(state))); err == nil && of == c.dir {
+			nameSpans(c.dir, f.Spans)
+			c.held[f.File], c.Kept = f, true
+		}
+	}
+	c.named = c.named.With(held.Sources)
+	return nil
+}
+
+// nameSpans gives the spans of lines that name no category that of their directory.
+func nameSpans(path string, spans []store.Span) {
+	for i := range spans {
+		if spans[i].Category == "" {
+			spans[i].Category = filepath.Base(path)
+		}
+	}
+}
+
+// Of says what is known of a file of the directory.
+func (c *Contents) Of(f File) Facts {
+	listed, asListed := c.listed[f.Name()]
+	open, asHeld := c.held[f.Name()]
+	if asListed && asHeld {
+		asHeld, asListed = books.Believe(&listed, open, f.Open)
+	}
+	facts := Facts{Entries: -1, Known: asListed || asHeld}
+	start := int64(0)
+	switch {
+	case asListed:
+		facts.First, facts.Last, facts.Spans, facts.Unordered = listed.First, listed.Last, listed.Spans, listed.Unordered
+		start = listed.Start
+	case asHeld:
+		facts.First, start = time.Unix(open.First, 0), open.Start
+	default:
+		return facts
+	}
+	if asHeld {
+		facts.Spans, facts.Unordered = append(slices.Clip(facts.Spans), open.Spans...), facts.Unordered || open.Unordered
+		facts.Last = time.Unix(open.Last, 0)
+	}
+	if start > 0 { // what was there before anybody kept books
+		facts.Spans = append([]store.Span{{Bytes: start}}, facts.Spans...)
+	}
+	facts.Entries = 0
+	for i := range facts.Spans {
+		facts.Entries += facts.Spans[i].Count
+		facts.Raw += facts.Spans[i].Bytes
+	}
+	if f.Open {
+		facts.Last = time.Time{}
+	}
+	facts.Sources = listed.Sources.With(c.named)
+	return facts
+}
+
+// Pending says that a collector writes the file, and its books do not know it yet: what stands in it came a moment ago.
+func (c *Contents) Pending(f File) bool { return f.Open && c.asks && !c.Of(f).Known }
+
+// Asked says that the books of a collector were there to be read.
+func (c *Contents) Asked() bool { return c.asks }
+
+// Blocks is what the index of a file says; nil if there is none.
+func Blocks(f File) []index.Block {
+	dir, err := faultfs.OpenDir(filepath.Dir(f.Path), nil)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	blocks, _, err := index.Read(dir, f.Name())
+	if err != nil {
+		return nil
+	}
+	return blocks
+}

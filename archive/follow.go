@@ -1,0 +1,251 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"inkwell/rotate"
+)
+
+// Follower reads what is added to a series, and goes on with its next files. A file is left behind when it is finished,
+// or a later one stands in the series. Not safe for concurrent use.
+//
+// Between looks it costs two stats: the directory is listed when it has changed.
+type Follower struct {
+	Query  *Query
+	Series Series
+
+	done    map[string]bool // final paths of files that were read to their end
+	current string          // final path of the file that is read
+	at      Position
+	printed int64  // of its content
+	held    int64  // where its content ends that the books do not know; 0 = they know all of it
+	edge    []byte // the last bytes of it before at, by which a file that was written anew is known
+	listed  time.Time
+	changed time.Time // the directory's time when it was listed
+	size    int64     // of the current file at the last look
+}
+
+const edgeBytes = 64
+
+// Begin starts behind the last lines, which it returns: all with fewer than 0.
+func (f *Follower) Begin(ctx context.Context, lines int) (chunks []*Chunk, err error) {
+	f.done = make(map[string]bool)
+	if lines < 0 || len(f.Series.Files) == 0 {
+		return nil, nil
+	}
+	files := f.Series.Files
+	last := files[len(files)-1]
+	for _, old := range files[:len(files)-1] {
+		f.done[old.Final()] = true
+	}
+	f.current = last.Final()
+	// What is read now is what Tail is asked for; what comes meanwhile is read afterwards.
+	if err := f.read(ctx, last, func(*Chunk) error { return nil }); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	end := f.printed
+	chunks, err = f.Query.Tail(ctx, files, lines)
+	if err != nil {
+		return nil, err
+	}
+	var before []*Chunk
+	for _, c := range chunks {
+		if c.File.Final() == f.current && c.Raw >= 0 && c.Raw+int64(len(c.Data)) > end {
+			c.Data = c.Data[:max(0, end-c.Raw)]
+		}
+		before = append(before, c)
+	}
+	return before, nil
+}
+
+// Look gives what is there now to use.
+func (f *Follower) Look(ctx context.Context, use func(*Chunk) error) error {
+	if f.done == nil {
+		f.done = make(map[string]bool)
+	}
+	if err := f.list(); err != nil {
+		return err
+	}
+	for i := range f.Series.Files {
+		file := f.Series.Files[i]
+		if f.done[file.Final()] {
+			continue
+		}
+		if final := file.Final(); final != f.current {
+			f.current, f.at, f.printed, f.edge, f.size, f.held = final, Position{}, 0, nil, -1, 0
+		}
+		err := f.read(ctx, file, use)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed by retention meanwhile
+			return err
+		}
+		if i == len(f.Series.Files)-1 && (file.Open || file.Codec == rotate.None) || f.held > 0 {
+			return nil
+		}
+		f.done[file.Final()] = true
+	}
+	return nil
+}
+
+// list lists the files again if the directory has changed since.
+func (f *Follower) list() error {
+	st, err := os.Stat(f.Series.Dir)
+	if errors.Is(err, fs.ErrNotExist) { // perhaps it will be there again
+		f.Series.Files = nil
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// A change right behind the listing can have its time.
+	if st.ModTime().Equal(f.changed) && f.listed.Sub(f.changed) > time.Second {
+		return nil
+	}
+	f.listed, f.changed = time.Now(), st.ModTime()
+	if err := f.Series.Refresh(); err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(f.Series.Files))
+	for i := range f.Series.Files {
+		if final := f.Series.Files[i].Final(); f.done[final] {
+			known[final] = true
+		}
+	}
+	f.done = known
+	return nil
+}
+
+// read gives what is behind f.at in a file to use.
+func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) error {
+	opened, err := file.open()
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	st, err := opened.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() == f.size && file.Open && f.held == 0 {
+		return nil
+	}
+	if !f.goesOn(opened, st.Size()) { // the collector was killed and goes on from an earlier place, with the same bytes in other blocks
+		f.at = Position{}
+	}
+	p := &plan{file: file}
+	if f.Query.narrow() || f.Query.Held {
+		if p, err = f.Query.plan(file); err != nil {
+			return err
+		}
+		if p == nil {
+			return nil
+		}
+	}
+	r, err := Open(ctx, file, Options{Blocks: p.blocks, Want: p.want(f.Query), Apart: f.Query.Apart, From: f.at, Lost: f.Query.Lost})
+	if err != nil {
+		return err
+	}
+	err = f.chunks(r, p, use)
+	n := min(f.at.Offset, edgeBytes)
+	f.edge, f.size = make([]byte, n), st.Size()
+	if _, rerr := opened.ReadAt(f.edge, f.at.Offset-n); rerr != nil {
+		f.edge = nil
+	}
+	return errors.Join(err, r.Close())
+}
+
+// chunks reads on up to the end, or to what the books of the collector do not know yet, if that is wanted.
+func (f *Follower) chunks(r *Reader, p *plan, use func(*Chunk) error) error {
+	f.held = 0
+	for {
+		f.at = r.Position()
+		c, err := r.Next()
+		if err == io.EOF {
+			f.at = r.Position()
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if end := c.Raw + int64(len(c.Data)); f.Query.Held && c.Raw >= 0 && p.pending(end) {
+			f.held = end
+			return nil
+		}
+		if c.Raw >= 0 && c.Raw < f.printed { // it was printed before the file was cut back
+			drop := min(f.printed-c.Raw, int64(len(c.Data)))
+			c.Data, c.Raw = c.Data[drop:], c.Raw+drop
+		}
+		if len(c.Data) == 0 {
+			continue
+		}
+		if c.First.IsZero() {
+			c.First, c.Last = time.Now(), time.Now()
+		}
+		if c.Raw >= 0 {
+			f.printed = c.Raw + int64(len(c.Data))
+		}
+		if err := f.Query.cut(p, c, use); err != nil {
+			return err
+		}
+	}
+}
+
+// goesOn says whether what was read of a file still stands before f.at.
+func (f *Follower) goesOn(file *os.File, size int64) bool {
+	if size < f.at.Offset {
+		return false
+	}
+	now := make([]byte, len(f.edge))
+	_, err := file.ReadAt(now, f.at.Offset-int64(len(now)))
+	return (err == nil || err == io.EOF && len(now) == 0) && bytes.Equal(now, f.edge)
+}
+
+// Finder finds the series below a path that may not be there yet.
+type Finder struct {
+	Path  string
+	known map[string]bool
+	next  time.Time
+}
+
+// New lists series that were not listed before; it looks once a second.
+func (f *Finder) New() (list []Series, err error) {
+	if time.Now().Before(f.next) {
+		return nil, nil
+	}
+	f.next = time.Now().Add(time.Second)
+	if f.known == nil {
+		f.known = make(map[string]bool)
+	}
+	st, err := os.Stat(f.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !st.IsDir():
+		if f.known[f.Path] {
+			return nil, nil
+		}
+		f.known[f.Path] = true
+		one, err := Single(f.Path)
+		return []Series{Alone(one)}, err
+	}
+	all, err := Tree(f.Path)
+	for _, s := range all {
+		if key := s.Dir + "\x00" + s.Base; !f.known[key] {
+			f.known[key] = true
+			list = append(list, s)
+		}
+	}
+	return list, err
+}
+
+// Ended says that nothing more can come: a single file that is finished was read to its end.
+func (f *Follower) Ended() bool {
+	return f.Series.Alone() && (len(f.Series.Files) == 0 || f.done[f.Series.Files[0].Final()])
+}

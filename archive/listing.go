@@ -1,0 +1,89 @@
+package archive
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"inkwell/store/books"
+)
+
+// Listed is a file as a person wants to see it.
+type Listed struct {
+	Category string    `json:"category"`
+	File     string    `json:"file"` // final name
+	Path     string    `json:"path"` // where it is now
+	First    time.Time `json:"first,omitzero"`
+	Last     time.Time `json:"last,omitzero"`
+	Entries  int64     `json:"entries"` // -1 = not known
+	Bytes    int64     `json:"bytes"`
+	Raw      int64     `json:"raw"` // -1 = not known
+	Sources  []string  `json:"sources,omitempty"`
+	Open     bool      `json:"open,omitempty"`
+	Trouble  string    `json:"trouble,omitempty"`
+}
+
+// List lists the files of a series that are wanted, by what the books say: nothing is read of the files themselves.
+func (q *Query) List(s *Series) (list []Listed, err error) {
+	c, err := q.Contents(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range s.Files {
+		facts := c.Of(f)
+		if !q.during(facts.First, facts.Last) {
+			continue
+		}
+		l := Listed{Category: s.Name(), File: f.Name(), Path: f.Path, First: facts.First, Last: facts.Last, Entries: facts.Entries, Bytes: f.Size, Raw: -1, Open: f.Open}
+		if facts.Known {
+			l.Raw = facts.Raw
+		}
+		wanted := len(q.patterns) == 0
+		for i := range facts.Spans {
+			span := &facts.Spans[i]
+			of := facts.Sources.Of(*span)
+			if text := SourceText(span.Stream, of); span.Count > 0 && !slices.Contains(l.Sources, text) {
+				l.Sources = append(l.Sources, text)
+			}
+			wanted = wanted || q.matches(span.Stream, of)
+		}
+		slices.Sort(l.Sources)
+		if l.Trouble = c.trouble(f, facts); wanted {
+			list = append(list, l)
+		}
+	}
+	return list, nil
+}
+
+// trouble is what can be seen to be wrong with a file from outside.
+func (c *Contents) trouble(f File, facts Facts) string {
+	listed, known := c.listed[f.Name()]
+	switch {
+	case f.Open || !known && c.Kept && facts.Known:
+		return ""
+	case !known && c.Kept:
+		return "not in the manifest"
+	case known && listed.Bytes > 0 && listed.Bytes != f.Size && !listed.Open && !plainFile(f):
+		return "its size is not that in the manifest"
+	}
+	return ""
+}
+
+func plainFile(f File) bool {
+	return !strings.HasSuffix(f.Name(), ".gz") && !strings.HasSuffix(f.Name(), ".zst")
+}
+
+// Complete lists the periods of a directory that are complete, as their markers say, in order.
+func Complete(dir string) (periods []string, err error) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if period, ok := strings.CutPrefix(e.Name(), books.MarkerPrefix); ok {
+			periods = append(periods, period)
+		}
+	}
+	return periods, nil
+}

@@ -1,0 +1,46 @@
+package archive
+
+import (
+	"path/filepath"
+	"sort"
+)
+
+// Origins tells where the entries of a file come from.
+type Origins struct {
+	ends  []int64 // of stretches of the content, in order
+	texts []string
+}
+
+// Origins reads where the entries of a file come from, as far as books know.
+func (q *Query) Origins(f File) (*Origins, error) {
+	c, err := q.Contents(filepath.Dir(f.Path))
+	if err != nil {
+		return nil, err
+	}
+	facts := c.Of(f)
+	o := &Origins{}
+	if facts.Unordered {
+		return o, nil
+	}
+	at := int64(0)
+	for i := range facts.Spans {
+		s := &facts.Spans[i]
+		at += s.Bytes
+		text := SourceText(s.Stream, facts.Sources.Of(*s))
+		if k := len(o.texts) - 1; k >= 0 && o.texts[k] == text {
+			o.ends[k] = at
+			continue
+		}
+		o.ends, o.texts = append(o.ends, at), append(o.texts, text)
+	}
+	return o, nil
+}
+
+// At is the source of the entry at an offset of the content, "-" if that is not known.
+func (o *Origins) At(raw int64) string {
+	k := sort.Search(len(o.ends), func(i int) bool { return raw < o.ends[i] })
+	if raw < 0 || k == len(o.ends) {
+		return "-"
+	}
+	return o.texts[k]
+}

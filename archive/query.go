@@ -1,0 +1,319 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"inkwell/rotate"
+	"inkwell/store/index"
+	"inkwell/store/stream"
+)
+
+// Query says which entries are read: those that came in from Since to Until, exact to a block, of certain sources. The
+// zero value is all of them.
+type Query struct {
+	Since, Until time.Time                        // by the collector's clock; zero = no bound
+	Sources      []string                         // patterns, one of which has to match; none = all
+	States       []string                         // state directories of collectors that are not beside their files
+	Tell         func(format string, args ...any) // what a person should know; nil = nobody does
+	Lost         func(*Damage)                    // nil = nobody wants to know
+
+	Held  bool // a Follower waits until the books know what was written
+	Apart bool // chunks are single blocks, as far as the indexes know them
+
+	patterns []*regexp.Regexp
+	mu       sync.Mutex // guards the maps
+	contents map[string]*Contents
+	once     map[string]bool
+}
+
+// Prepare has to be called before a Query is used.
+func (q *Query) Prepare() error {
+	if q.Tell == nil {
+		q.Tell = func(string, ...any) {}
+	}
+	if q.Lost == nil {
+		q.Lost = func(*Damage) {}
+	}
+	q.contents, q.once = make(map[string]*Contents), make(map[string]bool)
+	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
+		return fmt.Errorf("the end, %s, lies before the beginning, %s", q.Until.Format(time.RFC3339), q.Since.Format(time.RFC3339))
+	}
+	for _, p := range q.Sources {
+		text := regexp.QuoteMeta(p)
+		text = strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(text)
+		q.patterns = append(q.patterns, regexp.MustCompile("^(?s:"+text+")$"))
+	}
+	return nil
+}
+
+// Forget lets what is known of directories be read again.
+func (q *Query) Forget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	clear(q.contents)
+}
+
+// Contents is what is known of the files of a directory; it is read once.
+func (q *Query) Contents(dir string) (*Contents, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if c := q.contents[dir]; c != nil {
+		return c, nil
+	}
+	c, err := ReadContents(dir, q.States, q.Tell)
+	if err == nil {
+		q.contents[dir] = c
+	}
+	return c, err
+}
+
+// SourceText is how a source is shown: HOST:PATH, or the name of the stream when nobody said where it comes from.
+func SourceText(id [16]byte, of stream.Source) string {
+	switch {
+	case id == [16]byte{}:
+		return "-"
+	case of == (stream.Source{}):
+		return stream.ID(id).String()
+	}
+	return of.Host + ":" + of.Path
+}
+
+// matches says whether a stream is wanted.
+func (q *Query) matches(id [16]byte, of stream.Source) bool {
+	for _, p := range q.patterns {
+		for _, text := range []string{SourceText(id, of), of.Host, of.Path, stream.ID(id).String()} {
+			if text != "" && p.MatchString(text) {
+				return true
+			}
+		}
+	}
+	return len(q.patterns) == 0
+}
+
+// during says whether something that came in from first to last is wanted; zero times are not known.
+func (q *Query) during(first, last time.Time) bool {
+	return (q.Since.IsZero() || last.IsZero() || !last.Before(q.Since)) && (q.Until.IsZero() || first.IsZero() || !first.After(q.Until))
+}
+
+// plan is how one file is read.
+type plan struct {
+	file   File
+	facts  Facts
+	kept   bool // somebody keeps books of its directory
+	blocks []index.Block
+	before time.Time // until when the chunks before came in
+	keep   []stretch // of its content, in order; nil = all of it
+}
+
+// stretch is bytes of a file's content.
+type stretch struct {
+	from, to int64
+	wanted   bool
+}
+
+// narrow says that not everything is wanted.
+func (q *Query) narrow() bool { return len(q.patterns) > 0 || !q.Since.IsZero() || !q.Until.IsZero() }
+
+// pending says that somebody keeps books of the file, and they do not reach to an offset of its content yet.
+func (p *plan) pending(end int64) bool {
+	return p.kept && (p.file.Open || p.file.Codec == rotate.None) && end > p.facts.Raw
+}
+
+// plan says how a file is read; nil: not at all.
+func (q *Query) plan(f File) (*plan, error) {
+	c, err := q.Contents(filepath.Dir(f.Path))
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{file: f, facts: c.Of(f), kept: c.Kept}
+	last := p.facts.Last
+	if !last.IsZero() {
+		last = last.Add(time.Second) // it is to the second
+	}
+	if !q.during(p.facts.First, last) {
+		return nil, nil
+	}
+	p.blocks = Blocks(f)
+	timed := (!q.Since.IsZero() || !q.Until.IsZero()) && !inside(q, p.facts.First, last)
+	if timed && len(p.blocks) == 0 {
+		q.tellOnce("%s: no index says when its blocks came: hours are told apart at best (inkwell repair makes an index)", f.Path)
+	}
+	if len(q.patterns) > 0 || timed && len(p.blocks) == 0 && p.facts.Known {
+		p.keep = q.stretches(&p.facts, timed && len(p.blocks) == 0)
+		if p.facts.Unordered {
+			q.tellOnce("%s: its manifest does not say where the entries of which source stand: blocks are told apart at best", f.Path)
+			p.keep = nil
+		}
+	}
+	return p, nil
+}
+
+// inside says that a file lies within the time that is wanted.
+func inside(q *Query, first, last time.Time) bool {
+	return (q.Since.IsZero() || !first.IsZero() && !first.Before(q.Since)) && (q.Until.IsZero() || !last.IsZero() && !last.After(q.Until))
+}
+
+func (q *Query) tellOnce(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.once[text] {
+		q.once[text] = true
+		q.Tell("%s", text)
+	}
+}
+
+// stretches is what is wanted of a file by its spans, with their hours if blocks have no times.
+func (q *Query) stretches(facts *Facts, hours bool) (all []stretch) {
+	at := int64(0)
+	for i := range facts.Spans {
+		s := &facts.Spans[i]
+		begun := time.Unix(s.Hour*3600, 0)
+		wanted := q.matches(s.Stream, facts.Sources.Of(*s)) && (!hours || s.Hour == 0 || q.during(begun, begun.Add(time.Hour)))
+		if k := len(all) - 1; k >= 0 && all[k].wanted == wanted {
+			all[k].to += s.Bytes
+		} else {
+			all = append(all, stretch{at, at + s.Bytes, wanted})
+		}
+		at += s.Bytes
+	}
+	return append(all, stretch{at, 1 << 62, len(q.patterns) == 0}) // what no books know yet
+}
+
+// want says whether a block of the index is read.
+func (p *plan) want(q *Query) func(b *index.Block) bool {
+	if !q.narrow() {
+		return nil
+	}
+	prefixes := q.prefixes(&p.facts)
+	return func(b *index.Block) bool {
+		if !q.during(b.First, b.Last) {
+			return false
+		}
+		if prefixes == nil || b.Many || len(b.Streams) == 0 {
+			return true
+		}
+		for _, s := range b.Streams {
+			if prefixes[s] {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// prefixes are how the names of the streams begin that are wanted; nil = all.
+func (q *Query) prefixes(facts *Facts) map[index.Stream]bool {
+	if len(q.patterns) == 0 || !facts.Known {
+		return nil
+	}
+	known := make(map[index.Stream]bool)
+	for i := range facts.Spans {
+		if s := &facts.Spans[i]; q.matches(s.Stream, facts.Sources.Of(*s)) {
+			known[index.Stream(s.Stream[:4])] = true
+		}
+	}
+	return known
+}
+
+// Read gives the chunks of a file that are wanted to use.
+func (q *Query) Read(ctx context.Context, f File, use func(*Chunk) error) error {
+	return q.from(ctx, f, Position{}, use)
+}
+
+// from is Read from a place on.
+func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk) error) error {
+	p, err := q.plan(f)
+	if err != nil || p == nil {
+		return err
+	}
+	r, err := Open(ctx, f, Options{Blocks: p.blocks, Want: p.want(q), Apart: q.Apart, From: from, Lost: q.Lost})
+	if err != nil {
+		return err
+	}
+	for {
+		c, err := r.Next()
+		if err == nil {
+			p.date(c)
+			err = q.cut(p, c, use)
+		}
+		if err == io.EOF {
+			return r.Close()
+		}
+		if err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
+}
+
+// date gives a chunk that no index knows the time behind which it came in: that of the last block before it, or when the
+// file was begun.
+func (p *plan) date(c *Chunk) {
+	if !c.First.IsZero() {
+		p.before = c.Last
+		return
+	}
+	if c.First = p.before; c.First.IsZero() {
+		c.First = p.facts.First
+	}
+}
+
+// cut gives what is wanted of a chunk to use.
+func (q *Query) cut(p *plan, c *Chunk, use func(*Chunk) error) error {
+	if p.keep == nil {
+		return use(c)
+	}
+	if c.Raw < 0 {
+		q.tellOnce("%s: behind the damage it is not known which entries are wanted: they are left out", c.File.Path)
+		return nil
+	}
+	end := c.Raw + int64(len(c.Data))
+	for _, s := range p.keep {
+		from, to := max(s.from, c.Raw), min(s.to, end)
+		if !s.wanted || from >= to {
+			continue
+		}
+		part := *c
+		part.Data, part.Raw = c.Data[from-c.Raw:to-c.Raw], from
+		if err := use(&part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Open opens all of a file as a stream of bytes, in which damage is missing.
+func (q *Query) Open(ctx context.Context, f File) (io.ReadCloser, error) {
+	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Lost: q.Lost})
+	if err != nil {
+		return nil, err
+	}
+	return &byteReader{Reader: r}, nil
+}
+
+// byteReader is a Reader as an io.Reader.
+type byteReader struct {
+	*Reader
+	rest []byte
+}
+
+func (b *byteReader) Read(p []byte) (int, error) {
+	for len(b.rest) == 0 {
+		c, err := b.Next()
+		if err != nil {
+			return 0, err
+		}
+		b.rest = c.Data
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}

@@ -1,0 +1,265 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"inkwell/archive/inflate"
+	"inkwell/rotate"
+	"inkwell/store/index"
+)
+
+// cores bounds how many units are decoded at once, by all readers.
+var cores = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// ahead is how many units of a reader wait for it.
+var ahead = 2 * runtime.GOMAXPROCS(0)
+
+// Options say what of a file is read. The zero value is all of it.
+type Options struct {
+	Blocks []index.Block             // what its index says, in order
+	Want   func(b *index.Block) bool // nil = all; blocks of the index that are not wanted are passed over
+	Apart  bool                      // blocks of the index come one by one, each with its times
+	From   Position                  // where to begin
+	Lost   func(*Damage)             // told what is lost; nil = nobody
+}
+
+// Position is a place in a file where a block begins; zero is its beginning.
+type Position struct {
+	Offset int64 // in the file
+	Raw    int64 // in its content; -1 = not known
+}
+
+// Reader reads one file. Not safe for concurrent use.
+type Reader struct {
+	file *File
+	o    Options
+	f    *os.File
+	size int64
+
+	ctx    context.Context
+	stop   context.CancelFunc // of the splitter
+	queue  chan *unit
+	at     Position // behind what Next returned
+	member int64    // where the gzip member begins that is read
+	begun  Position // where reading of it began
+	sum    uint32   // of what was read of it
+	whole  bool     // nothing of the member was passed over or is lost
+	stream *streamReader
+	err    error
+	chunk  Chunk
+}
+
+// ours is how a gzip file of ours begins.
+var ours = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
+
+// Open opens a file, as far as it has got. Close releases it.
+func Open(ctx context.Context, file File, o Options) (*Reader, error) {
+	if o.Lost == nil {
+		o.Lost = func(*Damage) {}
+	}
+	r := &Reader{file: &file, o: o, ctx: ctx, at: o.From}
+	var err error
+	if r.f, err = r.file.open(); err != nil {
+		return nil, err
+	}
+	st, err := r.f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, r.f.Close())
+	}
+	r.size = st.Size()
+	r.begin()
+	return r, nil
+}
+
+// begin starts at r.at, which is where a member begins or a block.
+func (r *Reader) begin() {
+	if r.at.Offset > 0 && r.at.Offset >= r.size {
+		r.err = io.EOF
+		return
+	}
+	if r.file.Codec == rotate.Gzip && r.at.Offset == r.member {
+		head, err := readAt(r.f, r.at.Offset, len(ours))
+		switch {
+		case err != nil:
+			r.err = err
+			return
+		case len(head) < len(ours) && r.file.Open, len(head) == 0 && r.size == 0:
+			r.err = io.EOF
+			return
+		case !bytes.Equal(head, ours):
+			r.startStream(0)
+			return
+		}
+		r.at.Offset += int64(len(ours))
+		r.sum, r.whole = 0, r.o.Want == nil
+	}
+	r.begun = r.at
+	r.start()
+}
+
+// start splits the file from r.at on.
+func (r *Reader) start() {
+	ctx, stop := context.WithCancel(r.ctx)
+	r.stop = stop
+	r.queue = make(chan *unit, ahead)
+	s := &splitter{f: r.f, codec: r.file.Codec, size: r.size, pos: r.at.Offset, raw: r.at.Raw, blocks: r.o.Blocks, want: r.o.Want, apart: r.o.Apart, queue: r.queue}
+	s.blocks = s.from(s.blocks)
+	go s.run(ctx)
+}
+
+// halt ends the splitter, and waits for it and what it began.
+func (r *Reader) halt() {
+	if r.stop == nil {
+		return
+	}
+	r.stop()
+	for u := range r.queue {
+		<-u.done
+	}
+	r.stop = nil
+}
+
+// Position is behind the last chunk.
+func (r *Reader) Position() Position { return r.at }
+
+// File is the file that is read, as it is now.
+func (r *Reader) File() *File { return r.file }
+
+// Next returns the next bytes, and io.EOF at the end. Other errors are of the disk: damage is passed over and told.
+func (r *Reader) Next() (*Chunk, error) {
+	for r.err == nil {
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
+		var c *Chunk
+		if r.stream != nil {
+			c = r.fromStream()
+		} else {
+			u, more := <-r.queue
+			if !more {
+				r.err = r.ended()
+				continue
+			}
+			<-u.done
+			c = r.take(u)
+		}
+		if c != nil && len(c.Data) > 0 {
+			return c, nil
+		}
+	}
+	if r.err == io.EOF {
+		return nil, io.EOF
+	}
+	return nil, fmt.Errorf("read %s: %w", r.file.Path, r.err)
+}
+
+// ended is how the file ends when its last unit was taken.
+func (r *Reader) ended() error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	if r.file.Codec == rotate.Gzip && !r.file.Open && r.at.Offset >= r.size {
+		r.lost(&Damage{Offset: r.size, Entries: -1, Err: errors.New("the file ends early")})
+	}
+	return io.EOF
+}
+
+// take returns what a unit gave.
+func (r *Reader) take(u *unit) *Chunk {
+	if u.raw < 0 && r.at.Raw >= 0 && u.off == r.at.Offset {
+		u.raw = r.at.Raw
+	}
+	switch {
+	case u.err == nil && !u.final && (r.file.Codec != rotate.Gzip || bytes.HasSuffix(u.data, inflate.Flushed)):
+		return r.accept(u)
+	case u.final && u.err == nil:
+		return r.finish(u)
+	}
+	return r.trouble(u)
+}
+
+// accept returns the chunk of a unit.
+func (r *Reader) accept(u *unit) *Chunk {
+	r.at.Offset = u.off + int64(u.whole)
+	if r.at.Raw = u.raw; u.raw >= 0 {
+		r.at.Raw += int64(len(u.out))
+	}
+	if r.file.Codec == rotate.Gzip {
+		r.sum = rotate.JoinCRC(r.sum, u.sum, int64(len(u.out)))
+	}
+	r.chunk = Chunk{File: r.file, Data: u.out, Raw: u.raw, First: u.first(), Last: u.latest()}
+	return &r.chunk
+}
+
+// finish ends a gzip member: its sum and length stand behind the last block.
+func (r *Reader) finish(u *unit) *Chunk {
+	c := r.accept(u)
+	r.halt()
+	const size = 8
+	tail, err := readAt(r.f, r.at.Offset, size)
+	switch {
+	case err != nil:
+		r.err = err
+		return c
+	case len(tail) < size:
+		if !r.file.Open {
+			r.lost(&Damage{Offset: r.at.Offset, Entries: -1, Err: errors.New("the file ends before its checksum")})
+		}
+		r.err = io.EOF
+		return c
+	}
+	if r.whole && r.begun.Raw == 0 && r.begun.Offset == r.member+int64(len(ours)) && r.sum != binary.LittleEndian.Uint32(tail) {
+		r.lost(&Damage{Offset: r.member, Entries: -1, Err: errors.New("the checksum is another one: somewhere in it bytes are not what was written. It begins")})
+	}
+	r.at.Offset += size
+	r.nextMember()
+	return c
+}
+
+// nextMember goes on behind a member: with another one, or with zeros, which are passed over as gzip does it.
+func (r *Reader) nextMember() {
+	r.member = r.at.Offset
+	if r.member >= r.size {
+		r.err = io.EOF
+		return
+	}
+	head, err := readAt(r.f, r.member, 4)
+	switch {
+	case err != nil:
+		r.err = err
+	case len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b:
+		r.o.Blocks = nil
+		r.begin()
+	default:
+		if rest, _ := readAt(r.f, r.member, unitPacked); len(bytes.Trim(rest, "\x00")) > 0 {
+			r.lost(&Damage{Offset: r.member, Entries: -1, Err: errors.New("behind its end there is something else")})
+		}
+		r.err = io.EOF
+	}
+}
+
+func (r *Reader) lost(d *Damage) {
+	d.Path = r.file.Path
+	r.whole = false
+	r.o.Lost(d)
+}
+
+// Close releases the file.
+func (r *Reader) Close() error {
+	r.halt()
+	if r.stream != nil {
+		r.stream.close()
+	}
+	r.err = os.ErrClosed
+	return r.f.Close()
+}
+
+// tooLarge says that a unit is more than is decoded in memory.
+func tooLarge(err error) bool { return errors.Is(err, inflate.ErrLarge) || errors.Is(err, errStream) }

@@ -1,0 +1,141 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+)
+
+// Series is the files in a directory whose names have the same beginning, in the order of their dates and numbers.
+type Series struct {
+	Dir   string // absolute
+	Base  string
+	Files []File
+
+	alone bool // a single file that somebody named
+}
+
+// Alone is a single file as a series.
+func Alone(f File) Series {
+	return Series{Dir: filepath.Dir(f.Path), Base: f.Name(), Files: []File{f}, alone: true}
+}
+
+// Alone says that the series is a single file that somebody named.
+func (s *Series) Alone() bool { return s.alone }
+
+// ReadSeries lists the series in a directory, in the order of their names. It may run while they are written.
+func ReadSeries(path string) ([]Series, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	list, err := os.ReadDir(abs)
+	if err != nil {
+		return nil, err
+	}
+	bases := make(map[string]bool)
+	for _, e := range list {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		name := e.Name()
+		if bare, ok := strings.CutSuffix(name, ".open"); ok {
+			name = strings.TrimPrefix(bare, ".")
+		}
+		if base, ok := rotate.BaseOf(name); ok && name[0] != '.' {
+			bases[base] = true
+		}
+	}
+	var all []Series
+	for _, base := range slices.Sorted(maps.Keys(bases)) {
+		s := Series{Dir: abs, Base: base}
+		if err := s.Refresh(); err != nil {
+			return nil, err
+		}
+		if len(s.Files) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+// Refresh lists the files again.
+func (s *Series) Refresh() error {
+	if s.alone {
+		return s.refreshAlone()
+	}
+	dir, err := faultfs.OpenDir(s.Dir, nil)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	files, err := rotate.Files(dir, s.Base)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", s.Dir, err)
+	}
+	s.Files = s.Files[:0]
+	for _, f := range files {
+		s.Files = append(s.Files, File{Path: filepath.Join(s.Dir, f.Name), Codec: f.Codec, Open: f.Open, Size: f.Size})
+	}
+	return nil
+}
+
+// refreshAlone finds a file under the name that it has now.
+func (s *Series) refreshAlone() error {
+	if len(s.Files) == 0 {
+		return nil
+	}
+	f := s.Files[0]
+	for _, path := range []string{f.Path, f.Final()} {
+		st, err := os.Stat(path)
+		if err == nil {
+			s.Files[0] = File{Path: path, Codec: f.Codec, Open: f.Open && path == f.Path, Size: st.Size()}
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	s.Files = nil
+	return nil
+}
+
+// Name is what people call the series: its directory's name, and its base if that is another one.
+func (s *Series) Name() string {
+	if name := filepath.Base(s.Dir); name != s.Base {
+		return name + "/" + s.Base
+	}
+	return s.Base
+}
+
+// Tree lists the series in a directory and in those below it that are not hidden. What is no directory of files has
+// none.
+func Tree(path string) (all []Series, err error) {
+	err = filepath.WalkDir(path, func(sub string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil && sub == path:
+			return err
+		case err != nil: // removed, or not for us
+			return nil
+		case !e.IsDir():
+			return nil
+		case sub != path && strings.HasPrefix(e.Name(), "."):
+			return fs.SkipDir
+		}
+		here, err := ReadSeries(sub)
+		if errors.Is(err, fs.ErrNotExist) && sub != path {
+			return nil
+		}
+		all = append(all, here...)
+		return err
+	})
+	return all, err
+}

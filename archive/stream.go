@@ -1,0 +1,160 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"inkwell/rotate"
+)
+
+// streamReader decodes a file that has no blocks, from a member or frame on, one part ahead of its reader.
+type streamReader struct {
+	parts chan part
+	stop  chan struct{}
+	count *counter
+}
+
+type part struct {
+	data []byte
+	err  error // behind data
+	off  int64 // bytes of the file that were consumed
+}
+
+// counter counts what was read of a file.
+type counter struct {
+	*bufio.Reader
+	src *io.SectionReader
+}
+
+func (c *counter) at() int64 {
+	n, _ := c.src.Seek(0, io.SeekCurrent) // of a section, which cannot fail
+	return n - int64(c.Buffered())
+}
+
+// startStream reads on as a stream, and passes over the first skip bytes.
+func (r *Reader) startStream(skip int64) {
+	from := r.member
+	if r.file.Codec == rotate.Zstd {
+		from = r.at.Offset
+	}
+	src := io.NewSectionReader(r.f, from, r.size-from)
+	s := &streamReader{parts: make(chan part, 2), stop: make(chan struct{}), count: &counter{bufio.NewReaderSize(src, unitPacked), src}}
+	r.stream, r.member = s, from
+	go s.run(r.file.Codec, skip)
+}
+
+func (s *streamReader) run(c rotate.Codec, skip int64) {
+	defer close(s.parts)
+	d, err := s.decoder(c)
+	if err == nil {
+		_, err = io.CopyN(io.Discard, d, skip)
+	}
+	for err == nil {
+		buf := make([]byte, unitRaw)
+		var n int
+		n, err = io.ReadFull(d, buf)
+		if err == io.ErrUnexpectedEOF && n > 0 {
+			if _, more := d.Read(make([]byte, 1)); more == io.EOF { // ReadFull's own word for the end
+				err = io.EOF
+			}
+		}
+		select {
+		case s.parts <- part{data: buf[:n], err: err, off: s.count.at()}:
+		case <-s.stop:
+			return
+		}
+	}
+	select {
+	case s.parts <- part{err: err, off: s.count.at()}:
+	case <-s.stop:
+	}
+}
+
+func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
+	if c == rotate.Gzip {
+		d, err := gzip.NewReader(s.count)
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return d, err
+	}
+	d, err := zstd.NewReader(s.count, zstd.WithDecoderMaxWindow(128<<20))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
+}
+
+func (s *streamReader) close() {
+	close(s.stop)
+	for range s.parts { // it ends with what it has begun
+	}
+}
+
+// fromStream returns the next bytes of the stream.
+func (r *Reader) fromStream() *Chunk {
+	p, more := <-r.stream.parts
+	if !more {
+		r.err = io.EOF
+		return nil
+	}
+	at := r.at.Raw
+	if r.at.Raw >= 0 {
+		r.at.Raw += int64(len(p.data))
+	}
+	r.at.Offset = r.member + p.off
+	if p.err != nil {
+		r.streamEnded(p.err)
+	}
+	r.chunk = Chunk{File: r.file, Data: p.data, Raw: at}
+	return &r.chunk
+}
+
+// streamEnded goes on behind damage with the next member, if there is one.
+func (r *Reader) streamEnded(err error) {
+	r.stream.close()
+	r.stream = nil
+	switch {
+	case err == io.EOF, r.file.Open && errors.Is(err, io.ErrUnexpectedEOF):
+		r.err = io.EOF
+		return
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		r.lost(&Damage{Offset: r.size, Entries: -1, Err: errors.New("the file ends early")})
+		r.err = io.EOF
+		return
+	case errors.Is(err, gzip.ErrHeader) && r.at.Offset > r.member:
+		err = errors.New("behind the end of a member there is something else")
+	}
+	if r.file.Codec == rotate.Zstd {
+		r.nextFrame(err)
+		return
+	}
+	for from := max(r.at.Offset, r.member+1); from < r.size; {
+		data, rerr := readAt(r.f, from, 4*unitRaw)
+		if rerr != nil {
+			r.err = rerr
+			return
+		}
+		k := bytes.Index(data, []byte{0x1f, 0x8b, 8})
+		if k < 0 {
+			from += int64(max(len(data)-2, 1))
+			continue
+		}
+		from += int64(k)
+		if _, herr := gzip.NewReader(io.NewSectionReader(r.f, from, r.size-from)); herr == nil {
+			r.lost(&Damage{Offset: r.at.Offset, Length: from - r.at.Offset, Entries: -1, Err: err})
+			r.member, r.at = from, Position{Offset: from, Raw: -1}
+			r.begin()
+			return
+		}
+		from++
+	}
+	r.lost(&Damage{Offset: r.at.Offset, Length: r.size - r.at.Offset, Entries: -1, Err: fmt.Errorf("%w, and nothing whole behind it,", err)})
+	r.err = io.EOF
+}

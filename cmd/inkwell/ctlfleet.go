@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"inkwell/internal/fleet"
+)
+
+// printFleet prints who sends to a collector, as a table: those with whom something is wrong first.
+func printFleet(to io.Writer, f *fleet.Status, now time.Time) error {
+	if len(f.Senders) == 0 {
+		return nil
+	}
+	var sums []string
+	for _, s := range []fleet.State{fleet.Silent, fleet.Trouble, fleet.Behind, fleet.Sending, fleet.Ended} {
+		if n := f.Count[s]; n > 0 {
+			sums = append(sums, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	fmt.Fprintf(to, "%d senders: %s\n", len(f.Senders), strings.Join(sums, ", "))
+	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "STATE\tHEARD\tUNSENT\tFOR\tSPOOL\tFOR\tFILES\tHOST\tNAME\tPEER\tVERSION\tTROUBLE\n")
+	for i := range f.Senders {
+		s := &f.Senders[i]
+		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(string(s.State)), short(now.Sub(s.Heard)),
+			humanize.IBytes(uint64(max(s.Lag, 0))), seconds(s.OldestAge), humanize.IBytes(uint64(max(s.SpoolBytes, 0))),
+			seconds(s.SpoolAge), s.Files, printable(s.Host), printable(s.Program+" "+s.Name), printable(s.Peer),
+			printable(s.Version), printable(s.Trouble))
+	}
+	return t.Flush()
+}
+
+// seconds is an age as a person reads it; a peer may tell any.
+func seconds(s float64) string {
+	const most = 1e9
+	return short(time.Duration(min(max(s, 0), most) * float64(time.Second)))
+}

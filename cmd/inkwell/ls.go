@@ -1,0 +1,202 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"inkwell/archive"
+)
+
+func (a *app) ls() *cobra.Command {
+	var o selection
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "ls [--since TIME] [--until TIME] [--source PATTERN] [--json] DIR | DIR/CATEGORY...",
+		Short: "list categories, or the files of a category: times, entries, sizes, sources",
+		Long: `ls lists the categories in a directory, or the files of one: when their first and last entries came in, entries, bytes on disk, how much
+smaller than their content that is, where the entries come from, and whether a file is still being written. It says what the manifests and
+the books of the collector say, and reads nothing of the files: inkwell verify does.
+
+Times are those of the collector's clock, shown in the local zone with its offset. A ? is not known: nobody keeps books of the file.
+
+Exit codes: 0 listed, 1 failed or a file has trouble, 2 the command line is wrong.`,
+		Example: `  inkwell ls /srv/logs
+  inkwell ls --since yesterday /srv/logs/apache.access
+  inkwell ls --json /srv/logs | jq '.[] | select(.open)'`,
+		Args: several("DIR or DIR/CATEGORY"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, err := a.query("ls", &o)
+			if err != nil {
+				return err
+			}
+			return a.list(r, args, asJSON)
+		},
+	}
+	o.flags(cmd)
+	must(cmd.Flags().MarkHidden("strict"))
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array with an object for each file")
+	return cmd
+}
+
+// must is for errors of flags that are constants.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// list prints what is there.
+func (a *app) list(r *archiveReading, args []string, asJSON bool) error {
+	all, troubled := []archive.Listed{}, 0
+	var tables []func(w *tabwriter.Writer)
+	for _, arg := range args {
+		series, err := seriesOf([]string{arg}, true)
+		if err != nil {
+			return err
+		}
+		abs, err := filepath.Abs(arg)
+		if err != nil {
+			return err
+		}
+		whole := len(series) > 0 && series[0].Dir != abs && !series[0].Alone()
+		if whole {
+			tables = append(tables, func(w *tabwriter.Writer) {
+				fmt.Fprintln(w, "CATEGORY\tFILES\tFIRST\tLAST\tENTRIES\tBYTES\tRATIO\tOPEN")
+			})
+		}
+		for i := range series {
+			s := &series[i]
+			files, err := r.List(s)
+			if err != nil {
+				return err
+			}
+			all = append(all, files...)
+			for k := range files {
+				if files[k].Trouble != "" {
+					troubled++
+				}
+			}
+			if whole {
+				tables = append(tables, func(w *tabwriter.Writer) { categoryRow(w, s, files) })
+			} else {
+				tables = append(tables, func(w *tabwriter.Writer) { fileRows(w, s, files) })
+			}
+		}
+	}
+	if asJSON {
+		enc := json.NewEncoder(a.output())
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(all); err != nil {
+			return err
+		}
+	} else {
+		w := tabwriter.NewWriter(a.output(), 0, 0, 2, ' ', 0)
+		for _, table := range tables {
+			table(w)
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	if troubled > 0 {
+		return fmt.Errorf("files with trouble: %d (inkwell verify looks into them)", troubled)
+	}
+	return nil
+}
+
+// categoryRow sums up a series.
+func categoryRow(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
+	sum := archive.Listed{}
+	open := 0
+	for i, f := range files {
+		if i == 0 || f.First.Before(sum.First) && !f.First.IsZero() {
+			sum.First = f.First
+		}
+		if sum.Last = later(sum.Last, f.Last); f.Open {
+			open++
+		}
+		sum.Entries, sum.Raw = added(sum.Entries, f.Entries), added(sum.Raw, f.Raw)
+		sum.Bytes += f.Bytes
+	}
+	last := shown(sum.Last)
+	if open > 0 {
+		last = "being written"
+	}
+	fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", visible(s.Name()), len(files), shown(sum.First), last, counted(sum.Entries), size(sum.Bytes), ratio(sum.Raw, sum.Bytes), open)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// added is a sum of which -1 says that it is not known.
+func added(a, b int64) int64 {
+	if a < 0 || b < 0 {
+		return -1
+	}
+	return a + b
+}
+
+// fileRows lists the files of a series, and which periods of it are complete.
+func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
+	fmt.Fprintln(w, "FILE\tFIRST\tLAST\tENTRIES\tBYTES\tRATIO\tSTATE\tSOURCES")
+	for _, f := range files {
+		state, last := "finished", shown(f.Last)
+		if f.Open {
+			state, last = "open", "being written"
+		}
+		if f.Trouble != "" {
+			state = strings.ToUpper(f.Trouble)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries), size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
+	}
+	if periods, err := archive.Complete(s.Dir); err == nil && len(periods) > 0 && !s.Alone() {
+		fmt.Fprintf(w, "complete: %s … %s (%d)\n", visible(periods[0]), visible(periods[len(periods)-1]), len(periods))
+	}
+}
+
+// sourceList names a few sources, and how many there are more.
+func sourceList(sources []string) string {
+	const most = 3
+	list := visible(strings.Join(sources[:min(most, len(sources))], " "))
+	if more := len(sources) - most; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
+}
+
+func shown(t time.Time) string {
+	if t.IsZero() {
+		return "?"
+	}
+	return t.Local().Format("2006-01-02 15:04:05 -0700")
+}
+
+func counted(n int64) string {
+	if n < 0 {
+		return "?"
+	}
+	return humanize.Comma(n)
+}
+
+func ratio(raw, bytes int64) string {
+	if raw <= 0 || bytes <= 0 {
+		return "?"
+	}
+	return fmt.Sprintf("%.1f", float64(raw)/float64(bytes))
+}
+
+// visible is a text of somebody else on one line.
+func visible(text string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(string(appendVisible(nil, []byte(text))))
+}

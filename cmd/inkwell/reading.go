@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/archive"
+	"inkwell/archive/moment"
+)
+
+// selection is the flags by which the commands that read files choose what they read.
+type selection struct {
+	since, until string
+	sources      []string
+	states       []string
+	strict       bool
+}
+
+const timeHelp = "14:00, yesterday, '2026-11-29 14:00', 2h (ago), 2026-11-29T14:00:00+01:00, @1764403200"
+
+func (s *selection) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.since, "since", "", "what came in from this time on, exact to a block (1 MiB or ten seconds): "+timeHelp)
+	f.StringVar(&s.until, "until", "", "what came in up to this time")
+	f.StringArrayVar(&s.sources, "source", nil, "what comes from there: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
+	f.StringArrayVar(&s.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category, for what its open files hold; can be repeated")
+	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of going on behind it")
+}
+
+// archiveReading is one reading of files: what is chosen, and what is lost.
+type archiveReading struct {
+	*archive.Query
+	strict bool
+	lost   atomic.Int64
+	broken chan error // the first damage, with strict
+}
+
+// query makes the query of the flags; name is that of the command, for what it says.
+func (a *app) query(name string, s *selection) (*archiveReading, error) {
+	now := time.Now()
+	q := &archive.Query{Sources: s.sources, States: s.states}
+	var err error
+	if s.since != "" {
+		if q.Since, err = moment.Parse(s.since, now, false); err != nil {
+			return nil, usagef("--since: %w", err)
+		}
+	}
+	if s.until != "" {
+		if q.Until, err = moment.Parse(s.until, now, true); err != nil {
+			return nil, usagef("--until: %w", err)
+		}
+	}
+	r := &archiveReading{Query: q, strict: s.strict, broken: make(chan error, 1)}
+	q.Tell = func(format string, args ...any) { say(a.screen, "inkwell "+name+": "+format+"\n", args...) }
+	q.Lost = func(d *archive.Damage) {
+		r.lost.Add(1)
+		if !s.strict {
+			q.Tell("%v", d)
+			return
+		}
+		select {
+		case r.broken <- d:
+		default:
+		}
+	}
+	if err := q.Prepare(); err != nil {
+		return nil, usageError{err}
+	}
+	return r, nil
+}
+
+// check is the damage that ends the work, with --strict.
+func (r *archiveReading) check() error {
+	select {
+	case err := <-r.broken:
+		return err
+	default:
+		return nil
+	}
+}
+
+// finish is how a reading ended that met damage.
+func (r *archiveReading) finish(err error) error {
+	if err == nil {
+		err = r.check()
+	}
+	if n := r.lost.Load(); err == nil && n > 0 {
+		return fmt.Errorf("damaged places: %d; what stands there is not in the output (inkwell verify shows them)", n)
+	}
+	return err
+}
+
+// seriesOf lists what arguments name: directories of categories, and files. A directory without files of its own stands
+// for the categories in it if below says so.
+func seriesOf(args []string, below bool) (all []archive.Series, err error) {
+	for _, arg := range args {
+		st, err := os.Stat(arg)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w (want DIR/CATEGORY or a file; what is sent shows after some ten seconds)", err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !st.IsDir() {
+			one, err := archive.Single(arg)
+			if err != nil {
+				return nil, err
+			}
+			if one.Path, err = filepath.Abs(arg); err != nil {
+				return nil, err
+			}
+			all = append(all, archive.Alone(one))
+			continue
+		}
+		list, err := archive.ReadSeries(arg)
+		if err == nil && len(list) == 0 && below {
+			list, err = archive.Tree(arg)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, noFiles(arg)
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+func noFiles(arg string) error {
+	return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY; inkwell ls shows them)", arg, filepath.Base(arg))
+}
+
+// readingBar shows on a terminal how far a reading is, when it takes longer than a moment.
+type readingBar struct {
+	a     *app
+	whole int64
+	done  int64
+	began time.Time
+	shown time.Time
+}
+
+// readingBar is none when what is printed goes to the same terminal.
+func (a *app) readingBar(list []archive.Series) *readingBar {
+	p := &readingBar{a: a, began: time.Now()}
+	if !a.screen.terminal() || a.onTerminal() {
+		return nil
+	}
+	for _, s := range list {
+		for _, f := range s.Files {
+			p.whole += f.Size
+		}
+	}
+	return p
+}
+
+// add says that so many bytes more were read.
+func (p *readingBar) add(n int64) {
+	if p == nil {
+		return
+	}
+	p.done += n
+	now := time.Now()
+	if now.Sub(p.began) < time.Second || now.Sub(p.shown) < time.Second/4 {
+		return
+	}
+	p.shown = now
+	rate := float64(p.done) / now.Sub(p.began).Seconds()
+	left := time.Duration(float64(max(0, p.whole-p.done))/max(rate, 1)) * time.Second
+	p.a.screen.show(fmt.Sprintf("%s %s of %s, %s/s, %v left", bar(min(p.done, p.whole), p.whole, 24), size(p.done), size(p.whole), size(int64(rate)), left))
+}
+
+func (p *readingBar) end() {
+	if p != nil {
+		p.a.screen.show("")
+	}
+}

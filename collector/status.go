@@ -1,0 +1,135 @@
+package collector
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"inkwell/internal/config"
+	"inkwell/internal/rpc"
+	"inkwell/internal/status"
+	"inkwell/store/hop"
+	"inkwell/store/journal"
+)
+
+// newMonitor watches what o says.
+func (c *Collector) newMonitor(o *Options) *status.Monitor {
+	m := status.NewMonitor(o.Stats, o.Events, status.Daemon{Role: status.Collector, Version: o.Version, Listen: c.addresses(), State: o.StateDir})
+	m.Disks.Watch(o.StateDir, "journal")
+	return m
+}
+
+// Document is all that there is to know of the collector now. It waits for no store; while the configuration is read again it waits for
+// that, and for a disk that is new since then, five seconds at most.
+func (c *Collector) Document() *status.Status {
+	now := time.Now()
+	conf, peers := c.intake.inUse()
+	for _, dir := range outputs(conf) {
+		c.monitor.Disks.Watch(dir, "files")
+	}
+	s := c.monitor.Begin(now)
+	s.Daemon.Ready, s.Daemon.Trouble = c.control.ready()
+	s.Journal = journalStatus(c.intake.journal, now)
+	s.Categories = withWaits(s.Categories, c.intake.journal.Waiting(now))
+	s.Hops = hops(peers.List())
+	s.Senders = senders(c.Fleet())
+	s.Certificates = append(s.Certificates, certificates(c.secret)...)
+	s.Finish()
+	return s
+}
+
+// addresses are those of the listeners, as they are written in a configuration.
+func (c *Collector) addresses() []string {
+	list := make([]string, len(c.listeners))
+	for i, ln := range c.listeners {
+		switch {
+		case strings.HasPrefix(c.listen[i], "unix:"):
+			list[i] = c.listen[i]
+		case strings.HasPrefix(c.listen[i], "tls://"):
+			list[i] = "tls://" + ln.Addr().String()
+		default:
+			list[i] = ln.Addr().String()
+		}
+	}
+	return list
+}
+
+// inUse is the configuration that is in use, and the peers that its stores send to.
+func (i *intake) inUse() (*config.Config, *hop.Peers) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.router.conf, i.router.opener.peers
+}
+
+// outputs are the directories beneath which stores write files.
+func outputs(c *config.Config) (dirs []string) {
+	for _, b := range c.Stores {
+		if b.Sink == nil {
+			continue
+		}
+		config.Walk(b.Sink, func(s config.Sink) {
+			if f, ok := s.(config.File); ok {
+				dirs = append(dirs, cmp.Or(f.Root, f.Dir))
+			}
+		})
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+// journalStatus is how the journal stands.
+func journalStatus(j *journal.Journal, now time.Time) *status.Store {
+	s := &status.Store{Dir: filepath.Join(j.Dir(), "journal"), Limit: j.Limit(), Oldest: j.Oldest(now).Seconds(), Pending: j.Pending(), Trouble: j.Status()}
+	s.Bytes, s.Entries = j.Backlog()
+	return s
+}
+
+// withWaits enters what waits for stores. A queue that several categories share is told under its own name.
+func withWaits(list []status.Category, all map[string]journal.Waits) []status.Category {
+	enter := func(c *status.Category, w journal.Waits) {
+		c.Backlog, c.Oldest, c.Trouble = w.Bytes, w.Oldest.Seconds(), w.Status
+	}
+	for i := range list {
+		if w, ok := all[list[i].Name]; ok {
+			enter(&list[i], w)
+			delete(all, list[i].Name)
+		}
+	}
+	for name, w := range all {
+		c := status.Category{Name: name}
+		enter(&c, w)
+		list = append(list, c)
+	}
+	return list
+}
+
+// hops tells of the addresses that stores send to.
+func hops(peers []hop.Peer) []status.Hop {
+	list := make([]status.Hop, 0, len(peers))
+	for _, p := range peers {
+		h := status.Hop{Address: p.Address, Up: p.Down.IsZero(), Inkwell: p.Inkwell}
+		since := cmp.Or(p.Down, p.Connected)
+		if !since.IsZero() {
+			h.Since = &since
+		}
+		if p.Err != nil {
+			h.LastError, h.Failed = p.Err.Error(), &p.Failed
+		}
+		list = append(list, h)
+	}
+	return list
+}
+
+// certificates are those that listeners show.
+func certificates(c *rpc.Credentials) []status.Certificate {
+	if c == nil {
+		return nil
+	}
+	file, leaf := c.Certificate()
+	if leaf == nil {
+		return nil
+	}
+	return []status.Certificate{{File: file, Subject: leaf.Subject.String(), Expires: leaf.NotAfter}}
+}

@@ -1,0 +1,79 @@
+package forwarder
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"inkwell/internal/fleet"
+	"inkwell/internal/stats"
+	"inkwell/proto"
+	"inkwell/store/hop"
+)
+
+// reporter tells the next hop how a forwarder or a pipe is, if it is an Inkwell: a second after the start, then every
+// ten, and at the end.
+type reporter struct {
+	report  fleet.Report // what does not change
+	network *hop.Network
+	stats   *stats.Set
+	detail  func(context.Context) Detail
+	log     *slog.Logger
+}
+
+// firstReport is how long after the start the first one comes: by then it is known what the next hop is.
+const firstReport = time.Second
+
+// run reports until ctx ends.
+func (r *reporter) run(ctx context.Context) {
+	for wait := firstReport; ; wait = fleet.Every {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+			r.tell(ctx)
+		}
+	}
+}
+
+// last says that this is the end, in good order.
+func (r *reporter) last() {
+	r.report.Ended = true
+	r.tell(context.Background())
+}
+
+func (r *reporter) tell(ctx context.Context) {
+	d, now := r.detail(ctx), r.report
+	now.Files, now.Lag, now.OldestAge = d.Matched, d.Lag, d.Oldest.Seconds()
+	for _, f := range d.Files {
+		if f.State == fileUnreadable {
+			now.Unreadable++
+		}
+	}
+	if d.Spool != nil {
+		now.SpoolBytes, now.SpoolEntries, now.SpoolAge = d.Spool.Bytes, d.Spool.Entries, d.Spool.Age.Seconds()
+	}
+	now.Trouble = proto.CleanText(d.Trouble, proto.MaxPath)
+	now.Sent, now.Failed = r.stats.Overall("sent").Load(), r.stats.Overall("failed calls").Load()
+	now.Dropped = r.stats.Overall(hop.Thrown).Load() + r.stats.Overall("refused").Load()
+	text, err := json.Marshal(now)
+	if err != nil {
+		r.log.Debug("a report cannot be made", "err", err)
+		return
+	}
+	r.network.Report(text)
+}
+
+// newReporter returns one for what has a next hop.
+func (h *nextHop) newReporter(program, version, name string) *reporter {
+	if program == "forward" {
+		if abs, err := filepath.Abs(name); err == nil {
+			name = abs
+		}
+	}
+	host := h.origin.source("").Clean().Host
+	return &reporter{network: h.network, stats: h.o.stats, log: h.o.log, report: fleet.Report{
+		Host: host, Name: proto.CleanText(name, proto.MaxPath), Program: program, Version: version, Started: time.Now()}}
+}

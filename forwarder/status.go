@@ -1,0 +1,51 @@
+package forwarder
+
+import (
+	"cmp"
+	"context"
+
+	"inkwell/internal/status"
+)
+
+// maxInputs is how many files a status tells of one by one.
+const maxInputs = 1000
+
+// Describe enters into s what only the forwarder knows. It waits a second at most.
+func (f *Forwarder) Describe(ctx context.Context, s *status.Status) {
+	d := f.Detail(ctx)
+	_, failing := f.ship.lasted()
+	s.Daemon.Ready, s.Daemon.Trouble = !failing, d.Trouble
+	d.describe(s)
+	s.Spool = f.hop.spoolStatus()
+	in := &status.Inputs{Count: d.Matched, Lag: d.Lag, Oldest: d.Oldest.Seconds(), Files: []status.Input{}, Hanging: append([]string{}, d.Hanging...)}
+	for _, file := range d.Files[:min(len(d.Files), maxInputs)] {
+		in.Files = append(in.Files, status.Input{Path: file.Path, Category: file.Category, Size: file.Size, Lag: file.Lag, Oldest: file.Age.Seconds(),
+			State: file.State, Error: file.Error})
+	}
+	s.Inputs = in
+}
+
+// Describe enters into s what only the pipe knows.
+func (p *Pipe) Describe(ctx context.Context, s *status.Status) {
+	d := p.Detail(ctx)
+	s.Daemon.Ready, s.Daemon.Trouble = true, d.Trouble
+	d.describe(s)
+	s.Spool = p.hop.spoolStatus()
+}
+
+// describe enters the next hops.
+func (d *Detail) describe(s *status.Status) {
+	for _, h := range d.Hops {
+		s.Hops = append(s.Hops, status.Hop{Address: h.Address, Up: h.Down == nil, Since: cmp.Or(h.Down, h.Connected), Inkwell: h.Inkwell,
+			LastError: h.LastError, Failed: h.Failed})
+	}
+}
+
+// spoolStatus is how the spool stands; nil = there is none.
+func (h *nextHop) spoolStatus() *status.Store {
+	d := h.spoolDetail()
+	if d == nil {
+		return nil
+	}
+	return &status.Store{Dir: d.Dir, Bytes: d.Bytes, Entries: d.Entries, Limit: h.o.max, Oldest: d.Age.Seconds()}
+}

@@ -1,0 +1,121 @@
+// Package fleet is what a collector knows of those who send to it.
+//
+//	forwarder, pipe ── Report, every ten seconds, in a Log call ──► gate: may it write here? ──► Table ──► Status
+//
+// A report is a few hundred bytes of JSON, told only to a peer that has shown that it is an Inkwell. Old clients, and
+// those that send through a relay, are not in the fleet. What a report says is what its sender says: text is cleaned, and
+// numbers are taken as they are. Who it is by its connection stands beside it, and one peer cannot speak for another.
+package fleet
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"inkwell/proto"
+)
+
+// Every is how often a sender tells how it is.
+const Every = 10 * time.Second
+
+// The ages from which on a sender is behind, and silent.
+const (
+	BehindAfter = time.Minute
+	SilentAfter = 3 * Every
+)
+
+// Report is what a forwarder or pipe tells of itself.
+type Report struct {
+	Host    string    `json:"host"`
+	Name    string    `json:"name"`    // which of those on the host: its state directory, or the category of a pipe
+	Program string    `json:"program"` // "forward" or "pipe"
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Ended   bool      `json:"ended,omitempty"` // this is its last word: it ends in good order
+
+	Files      int     `json:"files"`                // that it follows
+	Unreadable int     `json:"unreadable,omitempty"` // of those
+	Lag        int64   `json:"lag_bytes"`            // of files that were not read
+	OldestAge  float64 `json:"oldest_unsent_seconds"`
+	Sent       int64   `json:"sent"` // entries since it started
+
+	SpoolBytes   int64   `json:"spool_bytes"`
+	SpoolEntries int64   `json:"spool_entries"`
+	SpoolAge     float64 `json:"spool_seconds"` // for how long the spool has not been empty
+
+	Trouble string `json:"trouble,omitempty"` // what is wrong, "" when nothing is
+	Failed  int64  `json:"failed_calls,omitempty"`
+	Dropped int64  `json:"dropped,omitempty"` // entries that it has dropped, or that were refused
+}
+
+// State says how a sender is.
+type State string
+
+// The states of a sender. Of several the first that holds is told.
+const (
+	Ended   State = "ended"   // in good order
+	Silent  State = "silent"  // nothing was heard of it for SilentAfter
+	Trouble State = "trouble" // it says that something is wrong
+	Behind  State = "behind"  // something has waited for BehindAfter, in a file or in its spool
+	Sending State = "sending"
+)
+
+// Sender is one of those who send, as the collector knows it.
+type Sender struct {
+	Report
+	Peer  string    `json:"peer"` // who it is by its connection: an address, the name in its certificate, a user
+	First time.Time `json:"first_heard"`
+	Heard time.Time `json:"last_heard"`
+	State State     `json:"state"`
+}
+
+// Status is the fleet at one moment.
+type Status struct {
+	Senders []Sender      `json:"senders"` // those in trouble first: silent, trouble, behind, sending, ended; by host and name
+	Count   map[State]int `json:"count"`
+}
+
+// Parse reads a report and cleans its texts.
+func Parse(data []byte) (r Report, err error) {
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Report{}, fmt.Errorf("a report that is no JSON: %w", err)
+	}
+	for text, most := range map[*string]int{&r.Host: proto.MaxHost, &r.Name: proto.MaxPath, &r.Program: 32, &r.Version: 64,
+		&r.Trouble: proto.MaxPath} {
+		*text = proto.CleanText(*text, most)
+	}
+	if r.Host == "" {
+		return Report{}, errors.New("a report without a host")
+	}
+	if year := r.Started.UTC().Year(); year < 0 || year > 9999 { // which could not be written
+		r.Started = time.Time{}
+	}
+	return r, nil
+}
+
+// state is how a sender is at a time.
+func (s *Sender) state(now time.Time) State {
+	switch {
+	case s.Ended:
+		return Ended
+	case now.Sub(s.Heard) > SilentAfter:
+		return Silent
+	case s.Trouble != "":
+		return Trouble
+	case max(s.OldestAge, s.SpoolAge) >= BehindAfter.Seconds():
+		return Behind
+	}
+	return Sending
+}
+
+// order is how states follow each other in a Status.
+var order = []State{Silent, Trouble, Behind, Sending, Ended}
+
+func compare(a, b Sender) int {
+	return cmp.Or(cmp.Compare(slices.Index(order, a.State), slices.Index(order, b.State)), strings.Compare(a.Host, b.Host),
+		strings.Compare(a.Name, b.Name), strings.Compare(a.Peer, b.Peer))
+}

@@ -1,0 +1,131 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// maxSenders bounds a Table, and maxOfPeer what one peer has in it. Beyond, who was silent for the longest time is
+	// forgotten.
+	maxSenders = 4096
+	maxOfPeer  = 256
+	// keepEnded is how long one that has ended in good order is remembered, keepSilent any other.
+	keepEnded  = time.Hour
+	keepSilent = 30 * 24 * time.Hour
+)
+
+// Table is the fleet of one collector. The zero value is empty. Safe for concurrent use.
+type Table struct {
+	mu      sync.Mutex
+	senders map[key]*Sender
+	changed bool // since the last Changed
+}
+
+// key tells senders apart. The peer is without its port.
+type key struct{ peer, host, name string }
+
+// Hear takes a report that came from a peer.
+func (t *Table) Hear(peer string, r Report, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := key{peer, r.Host, r.Name}
+	s := t.senders[k]
+	if s == nil {
+		t.room(peer)
+		s = &Sender{Peer: peer, First: now}
+		if t.senders == nil {
+			t.senders = make(map[key]*Sender)
+		}
+		t.senders[k] = s
+	}
+	s.Report, s.Heard = r, now
+	t.changed = true
+}
+
+// room makes room for one more of a peer. The caller holds mu.
+func (t *Table) room(peer string) {
+	var all, of []key
+	for k := range t.senders {
+		if all = append(all, k); k.peer == peer {
+			of = append(of, k)
+		}
+	}
+	switch {
+	case len(of) >= maxOfPeer:
+		all = of
+	case len(all) < maxSenders:
+		return
+	}
+	delete(t.senders, slices.MinFunc(all, func(a, b key) int { return t.senders[a].Heard.Compare(t.senders[b].Heard) }))
+}
+
+// forget forgets those of whom nothing was heard for too long. The caller holds mu.
+func (t *Table) forget(now time.Time) {
+	for k, s := range t.senders {
+		keep := keepSilent
+		if s.Ended {
+			keep = keepEnded
+		}
+		if now.Sub(s.Heard) > keep {
+			delete(t.senders, k)
+			t.changed = true
+		}
+	}
+}
+
+// Status is the fleet at a time.
+func (t *Table) Status(now time.Time) Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(now)
+	status := Status{Senders: make([]Sender, 0, len(t.senders)), Count: make(map[State]int)}
+	for _, s := range t.senders {
+		one := *s
+		one.State = one.state(now)
+		status.Senders = append(status.Senders, one)
+		status.Count[one.State]++
+	}
+	slices.SortFunc(status.Senders, compare)
+	return status
+}
+
+// Count is how many are in a state.
+func (t *Table) Count(of State, now time.Time) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(now)
+	for _, s := range t.senders {
+		if s.state(now) == of {
+			n++
+		}
+	}
+	return n
+}
+
+// Changed says whether something was heard since it was asked last, and what a later process has to Restore.
+func (t *Table) Changed() (senders []Sender, changed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.changed {
+		return nil, false
+	}
+	t.changed = false
+	for _, s := range t.senders {
+		senders = append(senders, *s)
+	}
+	slices.SortFunc(senders, compare)
+	return senders, true
+}
+
+// Restore takes over what a former process knew, before the first Hear.
+func (t *Table) Restore(senders []Sender) {
+	slices.SortFunc(senders, func(a, b Sender) int { return cmp.Compare(a.Heard.Unix(), b.Heard.Unix()) })
+	for _, s := range senders {
+		t.Hear(s.Peer, s.Report, s.Heard)
+		t.senders[key{s.Peer, s.Host, s.Name}].First = s.First
+	}
+	t.changed = false
+}
