@@ -23,10 +23,10 @@ var edges = map[string][]string{
 	"archive":                  {"archive/inflate", "rotate", "store", "store/audit", "store/books", "store/index", "store/stream", "internal/faultfs"},
 	"archive/inflate":          {},
 	"archive/moment":           {},
-	"cmd/inkwell":              {"store/depot", "archive", "archive/moment", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet"},
-	"internal/config":          {"internal/conf", "rotate", "store", "store/depot", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
+	"cmd/inkwell":              {"store/depot", "archive", "archive/moment", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet", "internal/web"},
+	"internal/config":          {"store/depot", "internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending", "internal/status", "internal/fleet"},
-	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/depot", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "internal/status", "internal/fleet", "store/tree"},
+	"collector":                {"store/depot", "internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "internal/status", "internal/fleet", "store/tree", "internal/web"},
 	"forwarder/ctl":            {"internal/faultfs", "internal/rpc", "internal/stats", "proto", "proto/gen/fb303"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {"forwarder/category"},
@@ -51,11 +51,13 @@ var edges = map[string][]string{
 	"rotate":                   {"internal/faultfs", "internal/killpoint"},
 	"rotate/pipelog":           {},
 	"internal/access":          {},
-	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint"},
+	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint", "internal/faultfs"},
 	"internal/conf":            {},
 	"internal/fleet":           {"proto"},
 	"internal/ending":          {},
 	"internal/stats":           {},
+	"internal/web":             {"internal/access", "internal/metrics", "internal/stats", "internal/status"},
+	"internal/metrics":         {"internal/stats", "internal/status"},
 	"internal/status":          {"internal/stats"},
 	"internal/faultfs":         {"internal/killpoint"},
 	"internal/killpoint":       {},
@@ -69,6 +71,7 @@ var edges = map[string][]string{
 	"test/chaos":               {},
 	"test/demo":                {},
 	"test/harness":             {},
+	"test/peers":               {},
 }
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
@@ -86,6 +89,7 @@ var testEdges = map[string][]string{
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
 	"test/chaos":         {"test/harness"},
+	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
 }
