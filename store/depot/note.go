@@ -100,9 +100,8 @@ func readNotes(dir *faultfs.Dir) (list []*note, damaged []string, err error) {
 // item is a note on its way. Its lane's mutex guards it.
 type item struct {
 	*note
-	lane   *lane
-	fails  int       // attempts in a row
-	until  time.Time // not before
-	told   bool      // in the status
-	flying bool
+	lane  *lane
+	fails int       // attempts in a row
+	until time.Time // not before
+	told  bool      // in the status
 }
