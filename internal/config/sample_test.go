@@ -46,6 +46,8 @@ func extra(about string) string {
 		return "compress=gzip"
 	case "who", "away_max":
 		return "publish=/depot"
+	case "seek_table":
+		return "compress=zstd"
 	case "done_markers", "lateness":
 		return "compress=gzip\nrotate_period=hourly"
 	}

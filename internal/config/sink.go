@@ -21,6 +21,7 @@ type File struct {
 // Compress is what a file store with compress= or publish= does instead of plain files: a file has its final name when it is finished.
 type Compress struct {
 	Codec       rotate.Codec // rotate.None with publish= alone
+	Seek        bool         // zstd files end with a seek table
 	Level       int          // 0 = the codec's default
 	Period      rotate.Period
 	At          rotate.Clock
