@@ -84,7 +84,7 @@ var testEdges = map[string][]string{
 	"store/hop":          {"proto/gen/bucketupdater", "proto/gen/fb303", "internal/faultfs/crashfs"},
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},
 	"store/audit":        {"internal/stats"},
-	"store/depot":        {"internal/faultfs/crashfs", "test/harness"},
+	"store/depot":        {"internal/faultfs/crashfs", "store", "test/harness"},
 	"store/tree":         {"store/stream", "internal/faultfs"},
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
