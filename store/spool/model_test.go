@@ -48,7 +48,7 @@ func TestModel(t *testing.T) {
 		for part := range parts {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
 				t.Parallel()
-				base := memoryDir(t)
+				base := t.TempDir()
 				n := 0
 				rapid.Check(t, func(r *rapid.T) {
 					n++
@@ -80,17 +80,6 @@ func setFlag(t *testing.T, name, value string) {
 	if err := flag.Set(name, value); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// memoryDir is a directory in memory where there is one.
-func memoryDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "inkwell-model-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 // tally counts by name.
