@@ -87,7 +87,7 @@ var testEdges = map[string][]string{
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},
 	"store/audit":        {"internal/stats"},
 	"store/depot":        {"internal/faultfs/crashfs", "test/harness"},
-	"store/tree":         {"store/stream"},
+	"store/tree":         {"store/stream", "internal/faultfs"},
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
 	"test/chaos":         {"test/harness"},

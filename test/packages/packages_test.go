@@ -36,7 +36,9 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	return m.Run()
+	code := m.Run()
+	harness.ReportNotRun()
+	return code
 }
 
 // only is the one file of a pattern.
