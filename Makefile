@@ -52,7 +52,7 @@ generated: ## fail if the generated code is not what the generator makes
 
 .PHONY: check
 check: lint ## all that fails fast: lint, the tests of the packages without race detector and fuzzing, the rules of the house
-	$(GO) test $(UNITS)
+	$(GO) test -short $(UNITS)
 	$(GO) test ./test -run 'House|PackagesImport|ConflictMarkers|Guarantees|KillPointsAreListed'
 
 .PHONY: race
