@@ -71,6 +71,7 @@ var edges = map[string][]string{
 	"test/chaos":               {},
 	"test/demo":                {},
 	"test/harness":             {},
+	"test/packages":            {},
 	"test/peers":               {},
 }
 
@@ -89,6 +90,7 @@ var testEdges = map[string][]string{
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness"},
 	"test/chaos":         {"test/harness"},
+	"test/packages":      {"test/harness"},
 	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
