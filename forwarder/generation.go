@@ -34,6 +34,7 @@ type generation struct {
 	pollAt    time.Time     // when to look next
 	every     time.Duration // between looks
 	retired   bool          // its trail is done with it, but the descriptor is kept for late bytes
+	asked     bool          // its directory was looked at before the first byte was read
 	left      bool          // another file took its place, and its position: only what a daemon still adds to it is read
 	rewritten bool          // what stands before the position is not what was read: decide says what is to be done
 	seen      bool          // it was found at least once since the forwarder was started

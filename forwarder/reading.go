@@ -58,6 +58,11 @@ func (v *volume) read(g *generation) bool {
 		return false
 	}
 	v.at(&g.name)
+	if v.mayBeTruncated(g) {
+		v.askDirectory(g)
+		g.pollAt = time.Time{}
+		return false
+	}
 	more, err := v.readChunk(g)
 	if err != nil {
 		v.readFailed(g, err)
@@ -73,6 +78,18 @@ func (v *volume) read(g *generation) bool {
 		}
 	}
 	return more
+}
+
+// mayBeTruncated says, once for a file that waited until older ones were read and has grown meanwhile, whether its
+// directory was changed since it was listed. If the file was copied and truncated before anything was read of it, only
+// the copy tells, and that has to be read first.
+func (v *volume) mayBeTruncated(g *generation) bool {
+	if g.asked || g.begun() || g.retired {
+		return false
+	}
+	g.asked = true
+	l, err := statPath(g.trail.dir.path)
+	return err == nil && !l.mtime.Equal(g.trail.dir.mtime)
 }
 
 // readFailed tells that an open file cannot be read. Where that stays so, its path is asked again: a file server may
