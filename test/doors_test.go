@@ -45,6 +45,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/nexthop.go":         {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/configured.go":      {"os.ReadFile", "a configuration, by its path on the command line"},
 	"cmd/inkwell/auditconfig.go":     {"os.ReadFile", "a configuration, by its path on the command line"},
+	"cmd/inkwell/auditdepot.go":      {"os.MkdirTemp os.RemoveAll", "lays out what a depot says in a directory of its own, which is removed"},
 	"cmd/inkwell/auditsender.go":     {"os.ReadDir", "lists a state directory that an audit is to look at: reads only"},
 	"cmd/inkwell/ctldetail.go":       {"os.Open", "opens a state directory of the command line to reach its socket: reads nothing"},
 	"cmd/inkwell/check.go":           {"os.ReadFile", "a configuration, by its path on the command line"},
