@@ -67,10 +67,20 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		m.name = cmp.Or(m.name, prefix+snake(name)+"_seconds")
 		to <- prometheus.MustNewConstHistogram(m.desc(), count, seconds, atMost)
 	}
-	if doc != nil {
-		c.fromDocument(to, doc)
+	if doc == nil {
+		return
+	}
+	c.fromDocument(to, doc)
+	if doc.Journal != nil {
+		for _, name := range gauges {
+			m := table[name]
+			to <- m.of(float64(c.set.Get(stats.Overall + ":" + name)))
+		}
 	}
 }
+
+// gauges are those of a collector that are in the table; the others the document has.
+var gauges = []string{"missing", "streams", "senders well", "senders behind", "senders silent", "senders in trouble"}
 
 // choose gives labels to categories as long as there are some, the largest first.
 func (c *collector) choose(counters map[string]int64) {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,6 +40,10 @@ func gathered(t *testing.T, r *prometheus.Registry, name string) map[string]floa
 func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	set := stats.New()
 	for counter := range table {
+		if slices.Contains(gauges, counter) {
+			set.Gauge(stats.Overall+":"+counter, func() int64 { return 7 })
+			continue
+		}
 		set.Overall(counter).Add(1)
 		set.Category("a", counter).Add(1)
 	}
@@ -56,6 +61,9 @@ func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	var none []promlint.Problem
 	if fmt.Sprint(problems) != fmt.Sprint(none) {
 		t.Error(problems)
+	}
+	if got := gathered(t, r, "inkwell_senders"); len(got) != 4 || got["silent"] != 7 {
+		t.Errorf("senders %v", got)
 	}
 	if got := gathered(t, r, "inkwell_entries_refused_total"); len(got) != 4 {
 		t.Errorf("reasons %v", got)
