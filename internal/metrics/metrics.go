@@ -60,6 +60,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	counters := c.set.Counters()
 	doc := c.document()
 	c.choose(counters)
+	if doc != nil && doc.Journal != nil {
+		begin(counters)
+	}
 	c.counters(to, counters)
 	for name, h := range c.set.Histograms() {
 		atMost, count, seconds := h.Read()
@@ -81,6 +84,19 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 
 // gauges are those of a collector that are in the table; the others the document has.
 var gauges = []string{"missing", "streams", "senders well", "senders behind", "senders silent", "senders in trouble"}
+
+// begin adds the counters of a collector that are made when there is something to count: one that appears with its first value has not grown
+// for Prometheus, and an alert on its growth would miss the first loss.
+func begin(counters map[string]int64) {
+	for _, name := range []string{"journal damaged", "bytes lost"} {
+		counters[stats.Overall+":"+name] += 0
+	}
+	for name := range counters {
+		if category, ok := strings.CutSuffix(name, ":received good"); ok && category != stats.Overall {
+			counters[category+":lost"] += 0
+		}
+	}
+}
 
 // choose gives labels to categories as long as there are some, the largest first.
 func (c *collector) choose(counters map[string]int64) {

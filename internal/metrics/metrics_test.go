@@ -136,3 +136,16 @@ func BenchmarkScrapeOf4096Categories(b *testing.B) {
 		}
 	}
 }
+
+// TestCountersBeginAtZero are those that count from the first time on: Prometheus sees no growth in what appears with a value.
+func TestCountersBeginAtZero(t *testing.T) {
+	set := stats.New()
+	set.Category("a", "received good").Add(5)
+	r := Registry(set, func() *status.Status { return &status.Status{Journal: new(status.Store)} })
+	if got := gathered(t, r, "inkwell_entries_lost_total"); len(got) != 1 || got["a"] != 0 {
+		t.Errorf("lost %v", got)
+	}
+	if got := gathered(t, r, "inkwell_lost_bytes_total"); len(got) != 1 || got[""] != 0 {
+		t.Errorf("lost bytes %v", got)
+	}
+}
