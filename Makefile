@@ -53,6 +53,10 @@ race: ## all tests with the race detector, and what of them this machine could n
 .PHONY: test
 test: deps lint generated fuzz race ## everything that CI checks
 
+.PHONY: depots
+depots: deps ## the depots with a real S3 server, and a real HDFS that loses a DataNode and its NameNode (make test: without HDFS)
+	INKWELL_TEST_HDFS=1 $(GO) test -v -count=1 -timeout 20m ./store/depot
+
 .PHONY: killpoints
 killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 times)
 	INKWELL_TEST_KILLS=20 $(GO) test -race -v -count=1 -timeout 60m -run '^TestKillPoints' ./test
