@@ -70,6 +70,12 @@ var meanings = []meaning{
 	{"max-frame", "1MiB", "max_frame_size=1MiB", func(c *config.Config, _ config.File) bool { return c.MaxFrame == mega }},
 	{"max-categories", "17", "max_categories=17", func(c *config.Config, _ config.File) bool { return c.MaxCategories == 17 }},
 	{"max-connections", "010", "max_conn=8", func(c *config.Config, _ config.File) bool { return c.MaxConnections == 8 }}, // as pflag has it
+	{"publish", "/srv/depot", "publish=/srv/depot", func(_ *config.Config, f config.File) bool { return f.Compress.Depot == "/srv/depot" }},
+	{"publish", "s3://b/p?region=eu", "publish=s3://b/p?region=eu", func(_ *config.Config, f config.File) bool {
+		return f.Compress.Depot == "s3://b/p?region=eu"
+	}},
+	{"who", "web-1.a", "who=web-1.a", func(_ *config.Config, f config.File) bool { return f.Compress.Who == "web-1.a" }},
+	{"away-max", "2TB", "away_max=2TB", func(_ *config.Config, f config.File) bool { return f.Compress.AwayMax == 2e12 }},
 	{"keep-open", "true", "keep_open=yes", func(_ *config.Config, f config.File) bool { return f.Compress.KeepOpen }},
 	{"keep-open", "false", "keep_open=no", func(_ *config.Config, f config.File) bool { return !f.Compress.KeepOpen }},
 	{"keep", "1d12h", "keep=1d12h", func(_ *config.Config, f config.File) bool { return f.Compress.Keep == 36*time.Hour }},
@@ -120,6 +126,9 @@ func TestEveryFlagOfCollectIsConfiguration(t *testing.T) {
 		if m.flag != "dir" {
 			args = append(args, "--dir=/d")
 		}
+		if m.flag == "who" || m.flag == "away-max" {
+			args = append(args, "--publish=/p")
+		}
 		text, c := printed(t, args...)
 		if !m.is(c, c.Stores[0].Sink.(config.File)) {
 			t.Errorf("--%s=%s comes to something else:\n%s", m.flag, m.value, text)
@@ -151,6 +160,10 @@ func TestFlagsOfCollectTogether(t *testing.T) {
 		}
 		if chosen["compress"].value == "none" {
 			delete(chosen, "level") // which is nothing there
+		}
+		if chosen["publish"].value == "" { // without which they are nothing
+			delete(chosen, "who")
+			delete(chosen, "away-max")
 		}
 		args := []string{"collect"}
 		for flag, m := range chosen {
