@@ -148,6 +148,16 @@ func settle(s Store) {
 // Publish tells every Keeper of a tree that the marks of the last Mark were saved.
 func Publish(s Store) error { return ask(s, Keeper.Publish) }
 
+// Owes says whether an Heir of a tree owes something.
+func Owes(s Store) bool {
+	h, ok := s.(Heir)
+	owes := ok && h.Owes()
+	for _, inner := range open(s) {
+		owes = owes || Owes(inner)
+	}
+	return owes
+}
+
 // Seal finishes the files of a tree.
 func Seal(s Store) error { return ask(s, Sealer.Seal) }
 

@@ -8,6 +8,7 @@
 //	Exact      a Keeper whose files may stand as they were left
 //	Sealer     finishes what it writes at the end of a run
 //	Checker    has something to do from time to time
+//	Heir       has something of a former server to do first
 //	Reporter   can say what is wrong
 //	Connector  can be asked whether its peer is there
 //	Node       is made of others: a tree of stores
@@ -82,6 +83,13 @@ type Sealer interface {
 // Checker is a store with something to do from time to time: rotate, connect again.
 type Checker interface {
 	Check(now time.Time) error
+}
+
+// Heir is a store that has something of a former server to bring to its place, in Check, before it takes anything new.
+// Nothing new is offered to a tree with one that owes: nothing can be marked while some parts of the tree have a batch
+// and others wait, and what the Heir opens for the old entries has to be marked before it takes them.
+type Heir interface {
+	Owes() bool
 }
 
 // Reporter is a store that can be unhappy although Append works.

@@ -236,7 +236,7 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 		{[]string{"colect"}, 2, []string{"colect", "collect"}},
 		{[]string{"forward", "--state", at("s"), "a=b"}, 2, []string{"--to HOST:PORT is missing"}},
 		{[]string{"forward", "--to", "127.0.0.1:1", "a=b"}, 2, []string{"--state DIR is missing"}},
-		{[]string{"forward", "--to", "127.0.0.1", "--state", at("s"), "a=b"}, 2, []string{"127.0.0.1", "HOST:PORT"}},
+		{[]string{"forward", "--to", "127.0.0.1:99999", "--state", at("s"), "a=b"}, 2, []string{"127.0.0.1:99999", "port"}},
 		{[]string{"forward", "--to", "127.0.0.1:1", "--state", at("s")}, 2, []string{"CATEGORY=GLOB"}},
 		{[]string{"forward", "--to", "127.0.0.1:1", "--state", at("s"), "no-equals-sign"}, 2, []string{"no-equals-sign", "CATEGORY=GLOB"}},
 		{[]string{"forward", "--to", "127.0.0.1:1", "--state", at("s"), "--from", "middle", "a=b"}, 2, []string{"middle", "start", "end"}},

@@ -194,7 +194,7 @@ func (sc scenario) left(t *testing.T, s *harness.Scribed) {
 		}
 	}
 	for name := range files {
-		if own := filepath.Base(name); own == ".manifest" || own == ".counts" { // what we note beside the files; the original's readers pass over it
+		if harness.Beside(filepath.Base(name)) { // the original's readers pass over it
 			continue
 		}
 		if _, ok := want[name]; !ok {

@@ -248,7 +248,7 @@ func (w *world) read() (l *harness.Ledger, files int) {
 			return err
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular() || e.Name() == ".manifest" || e.Name() == ".counts" || filepath.Ext(path) == ".idx":
+		case !e.Type().IsRegular() || harness.Beside(e.Name()):
 			return nil
 		}
 		data, err := harness.Read(path)

@@ -170,7 +170,7 @@ func outputs(t *testing.T, dir string) (l *harness.Ledger, files int) {
 			return err
 		}
 		switch name := e.Name(); {
-		case name == ".manifest" || name == ".counts":
+		case harness.Beside(name):
 			return nil
 		case strings.HasPrefix(name, "."):
 			t.Errorf("%s is left", path)

@@ -245,6 +245,72 @@ func TestTakeoverOfASharedBuffer(t *testing.T) {
 	}
 }
 
+// bucketsOfBuffers are buckets that are buffers before a store for each category.
+func bucketsOfBuffers() string {
+	conf := "port={PORT}\ncheck_interval=1\nnew_thread_per_category=no\nmax_queue_size=100000000\n" +
+		"<store>\ncategory=default\ntype=bucket\nnum_buckets=2\nbucket_type=key_modulo\ndelimiter=58\n"
+	for i := range 3 {
+		conf += fmt.Sprintf("<bucket%d>\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n"+
+			"<primary>\ntype=category\n<model>\ntype=file\nfile_path={DIR}/out%[1]d\n</model>\n</primary>\n"+
+			"<secondary>\ntype=file\nfile_path={DIR}/buffer/%[1]d\nbase_filename=buf\nwrite_category=yes\n</secondary>\n</bucket%[1]d>\n", i)
+	}
+	return conf + "</store>\n"
+}
+
+// TestTakeoverOfBucketsUnderLoad has so much in the journal at the start that a batch waits for every bucket before the
+// clock has been looked at: what the original left comes first, and everything is there once.
+func TestTakeoverOfBucketsUnderLoad(t *testing.T) {
+	t.Parallel()
+	const each = 300
+	s := ink.NewScribed(t, bucketsOfBuffers())
+	line := func(bucket int, source string, seq int) string {
+		return fmt.Sprintf("%d:%s", bucket-1, harness.AppendLine(nil, source, seq)) // the first bucket has what has no key
+	}
+	var entries []harness.Entry
+	for bucket := 1; bucket <= 2; bucket++ {
+		for seq := range each {
+			for _, category := range []string{"a", "b"} {
+				entries = append(entries, harness.Entry{Category: category, Message: line(bucket, "new", seq)})
+			}
+		}
+		harness.WriteFile(t, filepath.Join(s.Dir, fmt.Sprint("out", bucket)), "no directory yet")
+	}
+	s.Restart(t)
+	mustLog(t, dialScribe(t, s.Addr), entries...)
+	s.Kill()
+	for bucket := 1; bucket <= 2; bucket++ {
+		var old []harness.Entry
+		for seq := range each {
+			for _, category := range []string{"a", "b"} {
+				old = append(old, harness.Entry{Category: category, Message: line(bucket, "old", seq)})
+			}
+		}
+		harness.WriteFile(t, filepath.Join(s.Dir, "buffer", fmt.Sprint(bucket), "buf_00000"), bufferFile(true, old...))
+		if err := os.Remove(filepath.Join(s.Dir, fmt.Sprint("out", bucket))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Restart(t)
+	gone(t, s)
+	s.Becomes(t, harness.Alive, "")
+	s.Shutdown(t)
+	for bucket := 1; bucket <= 2; bucket++ {
+		for _, category := range []string{"a", "b"} {
+			var want strings.Builder
+			for _, source := range []string{"old", "new"} {
+				for seq := range each {
+					want.WriteString(line(bucket, source, seq))
+				}
+			}
+			got := harness.Contents(t, filepath.Join(s.Dir, fmt.Sprint("out", bucket)), category)
+			if string(got) != want.String() {
+				t.Errorf("bucket %d, category %s: %d bytes, want %d, different from byte %d on", bucket, category, len(got), want.Len(),
+					firstDifference(got, []byte(want.String())))
+			}
+		}
+	}
+}
+
 // TestTakeoverOfDamagedBuffers delivers what can be read, keeps what cannot, and says how much that is.
 func TestTakeoverOfDamagedBuffers(t *testing.T) {
 	t.Parallel()

@@ -12,17 +12,22 @@ import (
 )
 
 func (a *app) check() *cobra.Command {
-	var show bool
+	var show, start bool
 	cmd := &cobra.Command{
-		Use:   "check [--print] FILE | --print -- COMMAND FLAGS...",
+		Use:   "check [--print] [--start] FILE | --print|--start -- COMMAND FLAGS...",
 		Short: "say what is wrong with a configuration, and what it comes to",
 		Long: `check reads a configuration, of scribed or of our own style, and prints every problem with its line and the cure. It ends with 0 when
 there is no error, whatever the warnings, and with 1 when there is one.
 
+With --start it also looks at what a start would look at: the user, certificates, ports, directories, what is to be read, and whether the
+next hop answers. Run it as the user that starts the daemon. It changes nothing.
+
 With --print it shows the stores that result, with every default: what categories go where. CATEGORY in a path stands for the category
-of the messages. With -- and the flags of collect, forward or pipe it prints the configuration that these stand for.`,
+of the messages. With -- and the flags of collect, forward or pipe it prints the configuration that these stand for, or, with --start,
+checks whether they would start.`,
 		Example: `  inkwell check /etc/scribe/scribe.conf
   inkwell check --print /etc/scribe/scribe.conf
+  inkwell check --start /etc/inkwell/collect.conf
   inkwell check --print -- collect --dir /srv/logs --rotate hourly > collect.conf`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if cmd.ArgsLenAtDash() == 0 {
@@ -31,18 +36,29 @@ of the messages. With -- and the flags of collect, forward or pipe it prints the
 			return exactly("FILE")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.ArgsLenAtDash() == 0 {
-				return a.printLines(args)
+			if cmd.ArgsLenAtDash() != 0 {
+				return a.checkFile(a.output(), args[0], checks{show: show, start: start})
 			}
-			return checkFile(a.output(), args[0], show)
+			text, err := a.linesOf(args)
+			if err == nil && (show || !start) {
+				_, err = io.WriteString(a.output(), text)
+			}
+			if err == nil && start {
+				err = a.checkStart(a.output(), config.Load("flags", []byte(text)), "flags")
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&show, "print", false, "show what the configuration comes to")
+	cmd.Flags().BoolVar(&start, "start", false, "look at users, certificates, ports, directories and the next hop as a start would")
 	return cmd
 }
 
-// checkFile prints what is wrong with a configuration and, if asked to, what it comes to.
-func checkFile(w io.Writer, name string, show bool) error {
+// checks is what check does beside reading the configuration.
+type checks struct{ show, start bool }
+
+// checkFile prints what is wrong with a configuration and, if asked to, what it comes to and whether it would start.
+func (a *app) checkFile(w io.Writer, name string, do checks) error {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return err
@@ -53,7 +69,7 @@ func checkFile(w io.Writer, name string, show bool) error {
 			return err
 		}
 	}
-	if show {
+	if do.show {
 		if _, err := io.WriteString(w, drawing(c)); err != nil {
 			return err
 		}
@@ -74,6 +90,9 @@ func checkFile(w io.Writer, name string, show bool) error {
 	}
 	if bad > 0 || c.Status != "" {
 		return fmt.Errorf("%s has errors", name)
+	}
+	if do.start {
+		return a.checkStart(w, c, name)
 	}
 	return nil
 }

@@ -51,8 +51,8 @@ func flagText(cmd *cobra.Command, args []string, render func(*flagLines) error) 
 	return text, nil
 }
 
-// printLines prints the configuration that a command line stands for.
-func (a *app) printLines(args []string) error {
+// linesOf is the configuration that a command line stands for.
+func (a *app) linesOf(args []string) (string, error) {
 	commands := map[string]struct {
 		cmd    *cobra.Command
 		render func(*flagLines) error
@@ -61,23 +61,19 @@ func (a *app) printLines(args []string) error {
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		return usagef("%q has no configuration: give collect, forward or pipe and their flags behind --", args[0])
+		return "", usagef("%q has no configuration: give collect, forward or pipe and their flags behind --", args[0])
 	}
 	if err := command.cmd.ParseFlags(args[1:]); err != nil {
-		return usageError{err}
+		return "", usageError{err}
 	}
 	flags := command.cmd.Flags()
 	if err := conf.FromEnvironment(flags, a.lookup); err != nil {
-		return usageError{err}
+		return "", usageError{err}
 	}
 	if args[0] == "collect" && flags.NArg() > 0 {
-		return usagef("%q is one argument too many", flags.Arg(0))
+		return "", usagef("%q is one argument too many", flags.Arg(0))
 	}
-	text, err := flagText(command.cmd, flags.Args(), command.render)
-	if err == nil {
-		_, err = fmt.Fprint(a.output(), text)
-	}
-	return err
+	return flagText(command.cmd, flags.Args(), command.render)
 }
 
 func (l *flagLines) add(lines ...string) { l.lines = append(l.lines, lines...) }

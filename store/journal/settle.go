@@ -100,6 +100,18 @@ func (w *stepper) check(now time.Time) {
 	}
 }
 
+// inherit has the store bring to its place what a former server left, before it is offered anything new.
+func (w *stepper) inherit(now time.Time) {
+	w.checked = time.Time{}
+	w.check(now)
+	if !w.ready(now) { // it could not, or has opened something that has to be marked first
+		return
+	}
+	w.t.mu.Lock()
+	defer w.t.mu.Unlock()
+	w.t.failing = false
+}
+
 // mark makes durable what the store was given and posts it, when a checkpoint is being made, or now.
 func (w *stepper) mark(now bool) {
 	t := w.t

@@ -81,6 +81,9 @@ func (w *stepper) work(now time.Time) {
 	}
 	w.published()
 	w.writeBlocks()
+	if w.ready(now) && store.Owes(w.store) {
+		w.inherit(now)
+	}
 	for sum := 0; sum < turnBytes && w.ready(now) && len(w.blocks) < maxAhead && (w.load != nil || w.take(now)); {
 		sum += w.load.batch.Size()
 		w.handle()

@@ -285,6 +285,13 @@ func (t *Takeover) Check(time.Time) error {
 	return err
 }
 
+// Owes says whether there are buffer files to be delivered.
+func (t *Takeover) Owes() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.files) > 0
+}
+
 // Status is why the buffer files cannot be delivered.
 func (t *Takeover) Status() string {
 	t.mu.Lock()

@@ -37,6 +37,11 @@ func Published(tb testing.TB, dir, category string) []string {
 	return paths
 }
 
+// Beside says whether a file is one in which a collector notes, beside the files of a category, what they hold.
+func Beside(name string) bool {
+	return name == ".manifest" || name == ".counts" || strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".idx")
+}
+
 // less orders files of a category by date and then by number, which can have more than five digits.
 func less(a, b string) bool {
 	as, an := splitName(a)

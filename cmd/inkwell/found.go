@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"inkwell/internal/conf"
+)
+
+// logPlace is where programs of this kind write their logs, and the category that they get.
+type logPlace struct {
+	what     string // for a person
+	category string
+	globs    []string // each that finds a file becomes a <tail> block
+	lines    []string // further lines of the block
+	instead  bool     // the systemd journal has the same, where there is one
+}
+
+// logPlaces are those that init knows, as Debian, Red Hat and Kubernetes have them.
+var logPlaces = []logPlace{
+	{what: "Apache's access logs", category: "apache.access", globs: []string{"/var/log/apache2/*access.log", "/var/log/httpd/*access_log"}},
+	{what: "Apache's error logs", category: "apache.error", globs: []string{"/var/log/apache2/*error.log", "/var/log/httpd/*error_log"}},
+	{what: "nginx's access logs", category: "nginx.access", globs: []string{"/var/log/nginx/*access.log"}},
+	{what: "nginx's error logs", category: "nginx.error", globs: []string{"/var/log/nginx/*error.log"}},
+	{what: "the logs of containers", category: "k8s.{ns}.{container}", globs: []string{"/var/log/pods/{ns}_{pod}_*/{container}/*.log"}, lines: []string{"format=cri"}},
+	{what: "syslog", category: "syslog", globs: []string{"/var/log/syslog", "/var/log/messages"}, instead: true},
+	{what: "syslog of log-ins", category: "auth", globs: []string{"/var/log/auth.log", "/var/log/secure"}, instead: true},
+	{what: "syslog of mail", category: "mail", globs: []string{"/var/log/mail.log", "/var/log/maillog"}, instead: true},
+}
+
+// foundInputs are the inputs of this machine, as the blocks of a configuration.
+type foundInputs struct {
+	blocks []string // text
+	names  []string // what they are, for a person
+	unread []string // files that are there and cannot be read by who asks
+}
+
+// findInputs looks for logs below root, "" for those of this machine, whose paths it writes without root. journal says that the systemd
+// journal can be read.
+func findInputs(root string, journal bool) (f foundInputs) {
+	for _, p := range logPlaces {
+		for _, glob := range p.globs {
+			paths, err := filepath.Glob(root + starred(glob))
+			if err != nil || len(paths) == 0 {
+				continue
+			}
+			f.add(p, glob, journal)
+			for _, path := range paths {
+				if file, err := os.Open(path); err != nil {
+					f.unread = append(f.unread, strings.TrimPrefix(path, root))
+				} else {
+					_ = file.Close() // nothing was done with it
+				}
+			}
+		}
+	}
+	if journal {
+		f.blocks = append(f.blocks, "# The systemd journal: what services print, the kernel, and what is sent to syslog.\n<journal>\ncategory=journal.{unit}\n</journal>\n")
+		f.names = append(f.names, "the systemd journal")
+	}
+	return f
+}
+
+// starred is a pattern of a <tail> block as a glob: {name} is a *.
+func starred(glob string) string {
+	var out strings.Builder
+	for glob != "" {
+		before, rest, found := strings.Cut(glob, "{")
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		out.WriteByte('*')
+		_, glob, _ = strings.Cut(rest, "}")
+	}
+	return out.String()
+}
+
+// add adds a block, as a comment if the journal has the same.
+func (f *foundInputs) add(p logPlace, glob string, journal bool) {
+	lines := []string{"<tail>", conf.Line("category", p.category), conf.Line("path", glob)}
+	lines = append(append(lines, p.lines...), "</tail>")
+	head := fmt.Sprintf("# %s%s.\n", strings.ToUpper(p.what[:1]), p.what[1:])
+	if p.instead && journal {
+		for i := range lines {
+			lines[i] = "#" + lines[i]
+		}
+		head = fmt.Sprintf("# %s%s: the journal below has the same; take the # away, and the journal out, to read the file instead.\n", strings.ToUpper(p.what[:1]), p.what[1:])
+	} else if !slices.Contains(f.names, p.what) {
+		f.names = append(f.names, p.what)
+	}
+	f.blocks = append(f.blocks, head+strings.Join(lines, "\n")+"\n")
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"inkwell/internal/conf"
+	"inkwell/internal/config"
+	"inkwell/internal/rpc"
+)
+
+// initOptions are the flags of init.
+type initOptions struct {
+	output string // file, - = standard output, "" = where the system has it
+	force  bool
+	dir    string // of a collector's files
+	listen string
+	to     string // of a forwarder
+	root   string // where logs are looked for, for tests
+}
+
+func (a *app) init() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "init collect|forward",
+		Short: "write a configuration for this machine",
+		Long: `init writes a configuration with comments for this machine, checks whether a start with it would succeed, and says the next command.
+It finds by itself what it can, and overwrites nothing. root's is written to /etc/inkwell, that of others to ~/.config/inkwell.`,
+		Example: `  inkwell init collect --dir /srv/logs
+  inkwell init forward --to logs.example.com`,
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.initCollect(), a.initForward())
+	return cmd
+}
+
+func (o *initOptions) flags(cmd *cobra.Command, name string) {
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "`FILE` to write, - for standard output (default "+name+".conf in /etc/inkwell or ~/.config/inkwell)")
+	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite FILE if it is there")
+}
+
+func (a *app) initCollect() *cobra.Command {
+	o := new(initOptions)
+	cmd := &cobra.Command{
+		Use:   "collect",
+		Short: "write the configuration of a collector",
+		Long: `collect writes the configuration of a collector, which takes what is sent and writes files per category: compressed, begun anew each day,
+kept for 30 days. Without --dir the files go to /var/log/inkwell, or for users other than root to ~/inkwell.`,
+		Example: "  inkwell init collect --dir /srv/logs\n  inkwell init collect -o - --listen 0.0.0.0:1463",
+		Args:    exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			text, err := a.collectorText(o)
+			if err != nil {
+				return err
+			}
+			return a.writeInitial(o, "collect", text)
+		},
+	}
+	o.flags(cmd, "collect")
+	cmd.Flags().StringVar(&o.dir, "dir", "", "`DIR` for the files")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:1463", "`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on")
+	return cmd
+}
+
+func (a *app) initForward() *cobra.Command {
+	o := new(initOptions)
+	cmd := &cobra.Command{
+		Use:   "forward",
+		Short: "write the configuration of a forwarder",
+		Long: `forward writes the configuration of a forwarder. It looks for the logs of Apache, nginx, containers, the systemd journal, and, where there is
+no journal, for the files of syslog. Without --to it sends to a collector on this machine, if there is one, or asks on a terminal.`,
+		Example: "  inkwell init forward --to logs.example.com\n  inkwell init forward --to tls://logs.example.com:1464 -o forward.conf",
+		Args:    exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			text, err := a.forwarderText(o)
+			if err != nil {
+				return err
+			}
+			return a.writeInitial(o, "forward", text)
+		},
+	}
+	o.flags(cmd, "forward")
+	cmd.Flags().StringVar(&o.to, "to", "", "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the collector")
+	return cmd
+}
+
+// collectorText is the configuration of a collector.
+func (a *app) collectorText(o *initOptions) (string, error) {
+	dir := o.dir
+	if dir == "" {
+		dir = "/var/log/inkwell"
+		if a.uid() != 0 {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return "", fmt.Errorf("find a directory for the files (give one with --dir): %w", err)
+			}
+			dir = filepath.Join(home, "inkwell")
+		}
+	}
+	dir, err := absolute(dir)
+	if err != nil {
+		return "", err
+	}
+	return `inkwell 1
+# A collector: takes what forwarders and Scribe clients send, and writes a file for each category.
+# Every option: docs/configuration.md. What is wrong with this file: inkwell check --start FILE.
+
+# Anybody who reaches this address can write logs. For other machines name an address of the inner network, as in 10.0.0.5:1463, or use
+# TLS: listen=tls://0.0.0.0:1464 with tls_cert=, tls_key=, tls_ca= and <allow> blocks (docs/security.md).
+` + conf.Line("listen", o.listen) + `
+
+<store>
+category=default
+type=file
+` + conf.Line("file_path", dir) + `
+# gzip, zstd, or none for plain files.
+compress=gzip
+# Begun anew daily or hourly, and before a file has max_size bytes on the disk.
+rotate_period=daily
+rotate_hour=0
+rotate_minute=0
+max_size=1GB
+# Older files are removed. keep_total=500GB bounds all of them together.
+keep=30d
+# A newline behind each message that has none: messages are lines then.
+add_newlines=if-missing
+</store>
+`, nil
+}
+
+// forwarderText is the configuration of a forwarder.
+func (a *app) forwarderText(o *initOptions) (string, error) {
+	to, err := a.collectorFor(o)
+	if err != nil {
+		return "", err
+	}
+	if to, err = completed(to); err != nil {
+		return "", err
+	}
+	spool, err := a.initialSpool(o.root)
+	if err != nil {
+		return "", err
+	}
+	found := findInputs(o.root, hasJournal(o.root))
+	if len(found.blocks) == 0 {
+		found.blocks = []string{"# No logs were found in the usual places. Name yours, and take the # away:\n#<tail>\n#category=app\n#path=/srv/app/log/*.log\n#</tail>\n"}
+	}
+	if len(found.names) > 0 {
+		say(a.screen, "found %s\n", strings.Join(found.names, ", "))
+	}
+	for _, path := range found.unread {
+		say(a.screen, "%s cannot be read by this user: run the forwarder as one who can (on Debian one in the group adm)\n", path)
+	}
+	return `inkwell 1
+# A forwarder: follows logs and sends their lines to a collector.
+# Every option: docs/configuration.md. What is wrong with this file: inkwell check --start FILE.
+
+` + strings.Join(found.blocks, "\n") + `
+<store>
+category=default
+type=buffer
+# What cannot be sent waits here, on the disk, until the collector is back.
+` + conf.Line("spool_dir", spool) + `
+spool_max=8GB
+<primary>
+type=network
+# Several with blanks between them: the first that works is used.
+` + conf.Line("service_list", strings.Join(to, " ")) + `
+service_order=listed
+</primary>
+</store>
+`, nil
+}
+
+// collectorFor is where a forwarder of this machine sends.
+func (a *app) collectorFor(o *initOptions) ([]string, error) {
+	if o.to != "" {
+		return strings.Split(o.to, ","), nil
+	}
+	here := "localhost:" + scribePort
+	if reach(here, rpc.TLSFiles{}) == nil {
+		say(a.screen, "found a collector at %s\n", here)
+		return []string{here}, nil
+	}
+	if a.stdin == nil || !term.IsTerminal(int(a.stdin.Fd())) {
+		return nil, usagef("there is no collector at %s: say where it is with --to HOST[:PORT]", here)
+	}
+	say(a.screen, "There is no collector at %s. Where is it (HOST[:PORT])? ", here)
+	line, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if text := strings.TrimSpace(line); text != "" {
+		return []string{text}, nil
+	}
+	return nil, errors.Join(usagef("no collector was named: say where it is with --to HOST[:PORT]"), err)
+}
+
+// hasJournal says whether the systemd journal can be read here.
+func hasJournal(root string) bool {
+	if _, err := exec.LookPath("journalctl"); err != nil {
+		return false
+	}
+	for _, dir := range []string{"/var/log/journal", "/run/log/journal"} {
+		if list, err := filepath.Glob(filepath.Join(root, dir, "*", "*.journal")); err == nil && len(list) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// unitDirs are where systemd looks for units.
+var unitDirs = []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+
+// hasUnit says whether a unit of ours is installed.
+func hasUnit(root, name string) bool {
+	for _, dir := range unitDirs {
+		if _, err := os.Stat(filepath.Join(root, dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// initialSpool is where what cannot be sent waits: where the unit may write, or else beside the positions.
+func (a *app) initialSpool(root string) (string, error) {
+	if a.uid() == 0 && hasUnit(root, "inkwell-forward.service") {
+		return "/var/lib/inkwell-forward/spool", nil
+	}
+	state, err := stateRoot(config.Load("flags", nil), a.lookup)
+	return filepath.Join(state, "spool"), err
+}
+
+// writeInitial writes the configuration, checks it, and says what comes next.
+func (a *app) writeInitial(o *initOptions, name, text string) error {
+	if o.output == "-" {
+		_, err := fmt.Fprint(a.output(), text)
+		return err
+	}
+	path := o.output
+	if path == "" {
+		dir := "/etc/inkwell"
+		if a.uid() != 0 {
+			base, err := os.UserConfigDir()
+			if err != nil {
+				return fmt.Errorf("find a place for the configuration (name it with -o FILE): %w", err)
+			}
+			dir = filepath.Join(base, "inkwell")
+		}
+		path = filepath.Join(dir, name+".conf")
+	}
+	if _, err := os.Lstat(path); err == nil && !o.force {
+		return fmt.Errorf("%s is there already, and stays as it is (write another with -o FILE, or over it with --force)", path)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o644) // the daemon's user must be able to read it
+	}
+	if err != nil {
+		return fmt.Errorf("write the configuration (to another place with -o FILE): %w", err)
+	}
+	say(a.stdout, "wrote %s\n", path)
+	err = a.checkFile(a.output(), path, checks{start: true})
+	next := fmt.Sprintf("inkwell %s -c %s", name, path)
+	if unit := "inkwell-" + name; a.uid() == 0 && filepath.Dir(path) == "/etc/inkwell" && hasUnit(o.root, unit+".service") {
+		next = "systemctl enable --now " + unit
+	}
+	if err != nil {
+		return fmt.Errorf("%w; correct %s, look again with 'inkwell check --start %s', and then: %s", err, path, path, next)
+	}
+	say(a.stdout, "next: %s\n", next)
+	return nil
+}
