@@ -59,6 +59,10 @@ killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 tim
 chaos: ## break a small fleet at random for MINUTES=2, then compare what was sent with what is there
 	INKWELL_CHAOS_MINUTES=$(MINUTES) $(GO) test -race -v -count=1 -timeout $$(( $(MINUTES) + 15 ))m ./test/chaos
 
+.PHONY: peers
+peers: ## send to next hops that others wrote, with bounds: Flume, Node, Ruby (apt-get install maven npm nodejs ruby-thrift)
+	INKWELL_PEERS=1 $(GO) test -v -count=1 -timeout 15m ./test/peers
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, one on each core
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz

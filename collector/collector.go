@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ import (
 // Options says where a collector listens, and what it does. The zero value of a field is its default.
 type Options struct {
 	Listen    []string              // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463. No store may send there
+	HTTP      []string              // the same, for HTTP alone; on Listen it is answered, too
 	TLS       rpc.TLSFiles          // for those with tls://; with a CA every client needs a certificate
 	Load      func() *config.Config // reads the configuration, at the start and at each reload
 	Fixed     bool                  // what Load reads never changes, as that of flags: a reload is refused
@@ -65,6 +67,7 @@ type Collector struct {
 	server    *rpc.Server
 	listen    []string // of listeners
 	listeners []net.Listener
+	calls     int // the first so many of them take calls, the others only HTTP
 	control   *control
 	muster    *muster
 	secret    *rpc.Credentials // of listeners with TLS; nil = there are none
@@ -91,8 +94,8 @@ func Open(o Options) (_ *Collector, err error) {
 			err = errors.Join(err, c.release())
 		}
 	}()
-	c.listen = o.Listen
-	if c.listeners, err = listenAll(o); err != nil {
+	c.listen, c.calls = slices.Concat(o.Listen, o.HTTP), len(o.Listen)
+	if c.listeners, err = rpc.ListenAll(c.listen); err != nil {
 		return nil, err
 	}
 	if o.Drop != nil {
@@ -100,7 +103,7 @@ func Open(o Options) (_ *Collector, err error) {
 			return nil, err
 		}
 	}
-	if c.secret, err = secure(c.listeners, o); err != nil {
+	if c.secret, err = rpc.Secure(c.listeners, c.listen, o.TLS, o.Logger); err != nil {
 		return nil, err
 	}
 	if c.intake, err = openIntake(&o, c.gate); err != nil {
@@ -114,11 +117,13 @@ func Open(o Options) (_ *Collector, err error) {
 	c.control = newControl(c.intake, o.Stats, o.Version)
 	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.muster, o.Fixed
 	c.monitor = c.newMonitor(&o)
-	c.server = rpc.NewServer(o.server(c.gate), c.gate, c.control.processor())
+	limits := o.server(c.gate)
+	limits.HTTP = c.handler()
+	c.server = rpc.NewServer(limits, c.gate, c.control.processor())
 	return c, nil
 }
 
-// Addrs is where the collector listens.
+// Addrs is where the collector listens; those for HTTP alone come last.
 func (c *Collector) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(c.listeners))
 	for i, ln := range c.listeners {
@@ -135,9 +140,13 @@ func (c *Collector) Run(ctx context.Context) error {
 	defer serving.Wait()
 	defer unwatch()
 	serving.Go(func() { c.monitor.Run(watching, c.intake.journal.Note) })
-	for _, ln := range c.listeners {
+	for i, ln := range c.listeners {
+		serve := c.server.Serve
+		if i >= c.calls {
+			serve = c.server.ServeHTTP
+		}
 		serving.Go(func() {
-			if err := c.server.Serve(ln); err != nil {
+			if err := serve(ln); err != nil {
 				c.log.Error("listener ended", "address", ln.Addr(), "error", err)
 			}
 		})
@@ -162,19 +171,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	return err
 }
 
-func (c *Collector) listening() string {
-	var b strings.Builder
-	for i, a := range c.Addrs() {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		if strings.HasPrefix(c.listen[i], "tls://") {
-			b.WriteString("tls://")
-		}
-		b.WriteString(a.String())
-	}
-	return b.String()
-}
+func (c *Collector) listening() string { return strings.Join(c.addresses(), " ") }
 
 func (c *Collector) release() error {
 	var errs []error

@@ -41,11 +41,13 @@ type intake struct {
 	stats   *stats.Set
 	journal *journal.Journal
 	limiter limiter
+	taps    taps
 
 	good, bytes         *atomic.Int64
 	blank, bad, unsafe  *atomic.Int64
 	deniedRate, deniedQ *atomic.Int64
 	visits              sync.Pool // *visit
+	appending           *stats.Histogram
 
 	mu      sync.RWMutex
 	router  *router
@@ -75,7 +77,7 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 		good: set.Overall("received good"), bytes: set.Overall("received good bytes"), blank: set.Overall("received blank category"),
 		bad: set.Overall("received bad"), unsafe: set.Overall("received unsafe category"),
 		deniedRate: set.Overall("denied for rate"), deniedQ: set.Overall("denied for queue size"),
-		visits: sync.Pool{New: func() any { return new(visit) }}}
+		appending: set.Histogram("append"), visits: sync.Pool{New: func() any { return new(visit) }}}
 	i.use(c)
 	return i, nil
 }
@@ -128,11 +130,13 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 		i.stats.Category(full.Name(), "denied for queue size").Add(1)
 		return proto.TryLater, nil
 	}
+	all := b
 	if !whole {
 		v.filter(b)
 		b = &v.homed
 	}
 	v.expect(1)
+	began := time.Now()
 	if err := i.journal.Append(ctx, b); err != nil {
 		v.expect(-1)
 		if errors.Is(err, store.ErrTryLater) { // the journal is full, or cannot be written
@@ -141,7 +145,9 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 		}
 		return proto.TryLater, err
 	}
+	i.appending.Observe(time.Since(began))
 	i.count(v)
+	i.taps.show(all, v)
 	if !whole {
 		i.account(v.dropped)
 	}

@@ -2,14 +2,17 @@ package collector
 
 import (
 	"cmp"
+	"context"
+	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"inkwell/internal/access"
 	"inkwell/internal/config"
 	"inkwell/internal/rpc"
 	"inkwell/internal/status"
+	"inkwell/internal/web"
 	"inkwell/store/hop"
 	"inkwell/store/journal"
 )
@@ -35,25 +38,20 @@ func (c *Collector) Document() *status.Status {
 	s.Categories = withWaits(s.Categories, c.intake.journal.Waiting(now))
 	s.Hops = hops(peers.List())
 	s.Senders = senders(c.Fleet())
-	s.Certificates = append(s.Certificates, certificates(c.secret)...)
+	s.Certificates = append(s.Certificates, status.CertificateOf(c.secret.Certificate())...)
 	s.Finish()
 	return s
 }
 
-// addresses are those of the listeners, as they are written in a configuration.
+// addresses are those of the listeners, as they are written in a configuration; those for HTTP alone as URLs.
 func (c *Collector) addresses() []string {
-	list := make([]string, len(c.listeners))
-	for i, ln := range c.listeners {
-		switch {
-		case strings.HasPrefix(c.listen[i], "unix:"):
-			list[i] = c.listen[i]
-		case strings.HasPrefix(c.listen[i], "tls://"):
-			list[i] = "tls://" + ln.Addr().String()
-		default:
-			list[i] = ln.Addr().String()
-		}
-	}
-	return list
+	return append(rpc.Addresses(c.listeners[:c.calls], c.listen, false), rpc.Addresses(c.listeners[c.calls:], c.listen[c.calls:], true)...)
+}
+
+// handler answers HTTP.
+func (c *Collector) handler() http.Handler {
+	return web.Handler(web.Options{Status: func(context.Context) *status.Status { return c.Document() }, Listen: c.listen, Stats: c.stats,
+		Reads: func(caller *access.Caller) bool { return c.gate.rules.Load().Reads(caller) }, Files: files{c.intake}})
 }
 
 // inUse is the configuration that is in use, and the peers that its stores send to.
@@ -120,16 +118,4 @@ func hops(peers []hop.Peer) []status.Hop {
 		list = append(list, h)
 	}
 	return list
-}
-
-// certificates are those that listeners show.
-func certificates(c *rpc.Credentials) []status.Certificate {
-	if c == nil {
-		return nil
-	}
-	file, leaf := c.Certificate()
-	if leaf == nil {
-		return nil
-	}
-	return []status.Certificate{{File: file, Subject: leaf.Subject.String(), Expires: leaf.NotAfter}}
 }

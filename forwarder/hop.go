@@ -86,7 +86,7 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 // takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it. The caller closes h.spooled
 // then.
 func (h *nextHop) takeSpool() error {
-	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log})
+	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log, Synced: h.o.stats.Histogram("fsync").Observe})
 	if err != nil {
 		return fmt.Errorf("open spool (each needs a directory of its own): %w", err)
 	}

@@ -35,7 +35,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"store/audit/directory.go":       {"os.ReadDir", "lists a directory that an audit is to look at: reads only"},
 	"store/depot/directory.go":       {"os.Open filepath.WalkDir", "reads and lists a depot in the operator's directory: what it writes goes through faultfs"},
 	"store/audit/verify.go":          {"os.Open", "a file that an audit is to check: reads only"},
-	"collector/listen.go":            {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
+	"internal/rpc/listen.go":         {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
 	"forwarder/directory.go":         {"os.OpenFile", "lists a directory that is followed: reads only, and links are part of what is followed"},
 	"forwarder/input.go":             {"os.ReadDir", "forward --once: whether there is anything to follow; reads only"},
 	"forwarder/beside.go":            {"filepath.EvalSymlinks", "to what a link points that is followed: reads only"},

@@ -26,10 +26,10 @@ var edges = map[string][]string{
 	"archive/search":           {},
 	"archive/format":           {},
 	"archive/tally":            {},
-	"cmd/inkwell":              {"archive", "archive/moment", "archive/search", "archive/format", "archive/tally", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet"},
+	"cmd/inkwell":              {"archive", "archive/moment", "archive/search", "archive/format", "archive/tally", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet", "internal/web"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending", "internal/status", "internal/fleet"},
-	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "internal/status", "internal/fleet", "store/tree"},
+	"collector":                {"internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "internal/status", "internal/fleet", "store/tree", "internal/web"},
 	"forwarder/ctl":            {"internal/faultfs", "internal/rpc", "internal/stats", "proto", "proto/gen/fb303"},
 	"forwarder/lines":          {"proto"},
 	"forwarder/pattern":        {"forwarder/category"},
@@ -54,11 +54,13 @@ var edges = map[string][]string{
 	"rotate":                   {"internal/faultfs", "internal/killpoint"},
 	"rotate/pipelog":           {},
 	"internal/access":          {},
-	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint"},
+	"internal/rpc":             {"internal/access", "proto", "proto/gen/bucketupdater", "proto/gen/fb303", "internal/stats", "internal/killpoint", "internal/faultfs"},
 	"internal/conf":            {},
 	"internal/fleet":           {"proto"},
 	"internal/ending":          {},
 	"internal/stats":           {},
+	"internal/web":             {"internal/access", "internal/metrics", "internal/stats", "internal/status"},
+	"internal/metrics":         {"internal/stats", "internal/status"},
 	"internal/status":          {"internal/stats"},
 	"internal/faultfs":         {"internal/killpoint"},
 	"internal/killpoint":       {},
@@ -72,6 +74,7 @@ var edges = map[string][]string{
 	"test/chaos":               {},
 	"test/demo":                {},
 	"test/harness":             {},
+	"test/peers":               {},
 }
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
@@ -89,6 +92,7 @@ var testEdges = map[string][]string{
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness", "store/index", "internal/faultfs"},
 	"test/chaos":         {"test/harness"},
+	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},
 }

@@ -152,6 +152,7 @@ func collectLines(l *flagLines) error {
 	for _, addr := range l.list("listen") {
 		l.set("listen", addr)
 	}
+	l.http()
 	l.tls()
 	l.set("state", state)
 	l.user()

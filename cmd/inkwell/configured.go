@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -27,11 +28,12 @@ type configured struct {
 	name     string // of the subcommand; the state goes into a directory of this name and the port, unless the configuration names it
 	version  string // for fb303
 	file     string
-	text     string // of the configuration, in place of a file
-	user     string // to become; "" = that of the configuration
-	port     int    // where the configuration names none
-	host     string // "" = what the style of the configuration says
-	tolerant bool   // a file with mistakes is served as far as it goes
+	text     string   // of the configuration, in place of a file
+	user     string   // to become; "" = that of the configuration
+	port     int      // where the configuration names none
+	host     string   // "" = what the style of the configuration says
+	http     []string // where only HTTP is answered, in addition to what the configuration says
+	tolerant bool     // a file with mistakes is served as far as it goes
 }
 
 // load reads the configuration. One that cannot be read is none, which is told by its status: a reload refuses it.
@@ -97,7 +99,7 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	state = journalOf(state, s.formerState(c, state, port), log)
-	o := collector.Options{Listen: s.listen(c, port), TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
+	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...), TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
 		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events, Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)

@@ -159,9 +159,14 @@ func forwardLines(l *flagLines) error {
 	if state, err = absolute(state); err != nil {
 		return err
 	}
+	l.http()
+	if slices.ContainsFunc(l.list("http"), isTLS) {
+		l.tls()
+	}
 	l.set("state", state)
 	l.user()
 	l.host()
+	l.readers()
 	for _, arg := range l.args {
 		in, err := forwarder.ParseInput(arg)
 		if err != nil {
@@ -300,6 +305,23 @@ func (l *flagLines) rules() {
 		l.set("from", r.From)
 		l.set("categories", r.Categories)
 		l.add("</allow>")
+	}
+	l.readers()
+}
+
+// readers adds the rules of --allow-status.
+func (l *flagLines) readers() {
+	for _, from := range l.list("allow-status") {
+		l.add("", "<allow>")
+		l.set("from", from)
+		l.add("status=yes", "</allow>")
+	}
+}
+
+// http adds where HTTP is answered.
+func (l *flagLines) http() {
+	for _, addr := range l.list("http") {
+		l.set("http", addr)
 	}
 }
 

@@ -64,6 +64,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
 	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait", "with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
 	userFlag(flags, &userName)
+	httpFlags(flags)
 	hostFlag(flags, &o.Host)
 	feeds.register(flags)
 	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")

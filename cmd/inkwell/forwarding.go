@@ -10,6 +10,8 @@ import (
 
 	"inkwell/forwarder"
 	"inkwell/forwarder/ctl"
+	"inkwell/internal/access"
+	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 )
 
@@ -22,6 +24,10 @@ func (a *app) runForward(f *forwardCommand) (err error) {
 		return err
 	}
 	d := &forwardDaemon{a: a, command: f, w: w, stats: stats.New(), wanted: make(chan struct{}, 1)}
+	listeners, err := rpc.ListenAll(w.c.HTTP)
+	if err != nil {
+		return err
+	}
 	defer func() { err = errors.Join(err, d.w.feeds.close()) }()
 	if err := w.feeds.listen(new(feedFlags)); err != nil {
 		return err
@@ -50,8 +56,13 @@ func (a *app) runForward(f *forwardCommand) (err error) {
 	if err := d.open(); err != nil {
 		return err
 	}
+	h, err := d.askable(listeners)
+	if err != nil {
+		return err
+	}
+	defer h.close()
 	state := stateDir{root: d.w.o.StateRoot, dir: d.w.o.StateDir}
-	defer a.answer(d, state, ctl.Options{Name: "inkwell forward", Logger: d.log, Stats: d.stats})()
+	defer a.answer(d, state, ctl.Options{Name: "inkwell forward", Logger: d.log, Stats: d.stats, HTTP: h.handler})()
 	return a.run(ctx, job{log: d.log, stats: d.stats, work: d.run, read: d.reading})
 }
 
@@ -74,6 +85,7 @@ type forwardDaemon struct {
 	f      *forwarder.Forwarder
 	wrong  string           // why the last reload was refused
 	before forwarder.Status // what those before f have done
+	allow  *access.Rules
 }
 
 // open makes the forwarder of d.w.
@@ -87,7 +99,7 @@ func (d *forwardDaemon) open() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.f = f
+	d.f, d.allow = f, d.w.c.Allow
 	return nil
 }
 

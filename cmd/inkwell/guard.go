@@ -22,12 +22,19 @@ func guardFlags(flags *pflag.FlagSet) {
 	flags.String("tls-key", "", "PEM `FILE` with its private key")
 	flags.String("tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
 	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
+	httpFlags(flags)
 	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
 	flags.Int("max-entries", 0, "messages of one call; 0 = one for each 32 bytes of the largest call")
 	flags.Var(checked("0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
 	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
 	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")
 	flags.Var(checked("1m", "duration", parseTimeout), "header-timeout", "how long a new connection has until its first call begins, with the TLS handshake")
+}
+
+// httpFlags are where HTTP is answered, and who may see more than whether all is well.
+func httpFlags(flags *pflag.FlagSet) {
+	flags.StringSlice("http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is answered: /healthz, /metrics, /status.json and the page; several times")
+	flags.StringSlice("allow-status", nil, "let `FROM` (as in --allow) read status, metrics and files over HTTP, in addition to this machine; several times")
 }
 
 // parsePerAddress reads a number of connections.
@@ -94,21 +101,21 @@ func (v *allowValue) String() string {
 
 // checkGuard checks what a collector's flags say of its peers.
 func (l *flagLines) checkGuard() error {
-	listen := l.list("listen")
+	listen := slices.Concat(l.list("listen"), l.list("http"))
 	secure := slices.ContainsFunc(listen, isTLS)
 	files := rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca")}
 	switch {
 	case secure && files.Cert == "":
-		return usagef("--listen tls://… needs --tls-cert and --tls-key")
+		return usagef("--listen tls://… and --http tls://… need --tls-cert and --tls-key")
 	case !secure && files != rpc.TLSFiles{}:
-		return usagef("--tls-cert, --tls-key and --tls-ca are for --listen tls://HOST:PORT, and there is none")
+		return usagef("--tls-cert, --tls-key and --tls-ca are for --listen tls://HOST:PORT or --http tls://HOST:PORT, and there is none")
 	}
 	if err := pair(files); err != nil {
 		return err
 	}
 	for _, addr := range listen {
 		if _, err := rpc.ParseAddress(addr); err != nil {
-			return usagef("--listen: %w", err)
+			return usagef("--listen or --http: %w", err)
 		}
 	}
 	for _, name := range []string{"max-categories", "max-connections"} {

@@ -11,9 +11,11 @@ import (
 
 	"inkwell/forwarder"
 	"inkwell/forwarder/ctl"
+	"inkwell/internal/access"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
+	"inkwell/internal/status"
 )
 
 func (a *app) pipe() *cobra.Command {
@@ -145,9 +147,12 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir}, ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats})
+	about := status.Daemon{Role: status.Pipe, State: o.SpoolDir}
+	h := a.askableBy(o.Stats, about, (*access.Rules)(nil).Reads, func() describer { return p })
+	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir}, ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats, HTTP: h.handler})
 	counts, err := p.Run(ctx, abort)
 	silence()
+	h.close()
 	fmt.Fprintln(a.screen, countsLine(counts))
 	return err
 }

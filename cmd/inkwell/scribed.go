@@ -50,6 +50,7 @@ func (s *configured) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&s.port, "port", "p", 0, "`PORT` to listen on, where the file names none")
 	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (default "+scribedConfig+")")
 	userFlag(flags, &s.user)
+	flags.StringSliceVar(&s.http, "http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is answered, in addition to http= of the file; several times")
 	flags.StringVar(&s.host, "listen", "", "`HOST` to bind the port on (default all interfaces for an old configuration, 127.0.0.1 for one that begins with 'inkwell 1')")
 }
 

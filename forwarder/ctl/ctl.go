@@ -5,7 +5,8 @@
 //
 // It speaks what a collector speaks, so that whatever asks a collector can ask a forwarder. Who may connect is the
 // user that the daemon runs as, and root: the kernel sees to it by the mode of the socket. There is no other door,
-// and nothing is taken in by it: a Log call is answered with an exception.
+// and nothing is taken in by it: a Log call is answered with an exception. HTTP is answered there, too, with what Options
+// has for it.
 package ctl
 
 import (
@@ -16,6 +17,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -53,7 +55,8 @@ type Options struct {
 	Name    string // of the program, for fb303 getName
 	Version string
 	Logger  *slog.Logger
-	Stats   *stats.Set // of the daemon
+	Stats   *stats.Set   // of the daemon
+	HTTP    http.Handler // answers what speaks HTTP; nil = nothing does
 }
 
 // Server answers on the socket of one state directory.
@@ -80,7 +83,7 @@ func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
 	var life context.Context
 	life, s.end = context.WithCancel(context.Background())
 	reload := func() { s.serving.Go(func() { _ = d.Reload(life) }) } // the daemon logs what it has to say
-	limits := rpc.ServerOptions{MaxFrame: 64 << 10, MaxConnections: maxConnections, Logger: o.Logger}
+	limits := rpc.ServerOptions{MaxFrame: 64 << 10, MaxConnections: maxConnections, HTTP: o.HTTP, Logger: o.Logger}
 	s.server = rpc.NewServer(limits, refuse{}, fb303.NewFacebookServiceProcessor(&service{d: d, o: o, since: time.Now(), reload: reload}))
 	s.serving.Go(func() { s.serve(ln) })
 	return s, nil

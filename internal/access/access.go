@@ -4,8 +4,8 @@
 //	<allow> blocks, --allow ─ Parse ─► Rules ─────────────────────────┴─► Allows(category)?  Controls?
 //
 // A rule names peers and the categories that they may write. Without rules whoever can connect may write everything; with rules what no
-// rule allows is refused. Control (fb303 shutdown, reinitialize, setOption) is for this machine, that is the loopback and unix sockets,
-// and for peers of a rule with control=yes.
+// rule allows is refused, unless all rules are about reading only (status=yes). Control (fb303 shutdown, reinitialize, setOption) is for this machine, that is the loopback and unix sockets,
+// and for peers of a rule with control=yes; reading over HTTP is for this machine and for peers of a rule with status=yes.
 //
 // Invariants: a name comes from a certificate that was verified against the listener's tls_ca, never from the peer's word, and only from
 // its subject alternative names. What is not understood allows nothing. A verdict costs no allocation.
@@ -26,6 +26,7 @@ type Rule struct {
 	From       string // words with blanks between them: *, loopback, unix, unix:uid=N, unix:gid=N, an address, a range, or a name with *
 	Categories string // words with blanks between them: NAME, PREFIX* or *
 	Control    bool   // such a peer may stop and reload the server
+	Status     bool   // such a peer may read its status, metrics and files over HTTP
 }
 
 // ParseFlag reads FROM=PATTERN[,PATTERN…]; the last = divides.
@@ -45,6 +46,7 @@ func (r Rule) String() string { return r.From + "=" + strings.Join(strings.Field
 // Rules are rules that were understood. They never change and may be used by any number of goroutines. nil is that there are none.
 type Rules struct {
 	rules   []rule
+	writes  bool // some rule is about more than reading; if none is, everybody may write everything
 	written []Rule
 }
 
@@ -52,6 +54,7 @@ type rule struct {
 	from       []source
 	categories []string
 	control    bool
+	status     bool
 }
 
 // Parse understands rules; it returns nil for none. The error is about the first that cannot be.
@@ -61,7 +64,7 @@ func Parse(rules []Rule) (*Rules, error) {
 	}
 	all := &Rules{written: slices.Clone(rules)}
 	for _, written := range rules {
-		r := rule{categories: strings.Fields(written.Categories), control: written.Control}
+		r := rule{categories: strings.Fields(written.Categories), control: written.Control, status: written.Status}
 		for _, word := range strings.Fields(written.From) {
 			s, err := parseSource(word)
 			if err != nil {
@@ -72,7 +75,7 @@ func Parse(rules []Rule) (*Rules, error) {
 		switch {
 		case len(r.from) == 0:
 			return nil, fmt.Errorf("a rule without from=: whom is it for?")
-		case len(r.categories) == 0 && !r.control:
+		case len(r.categories) == 0 && !r.control && !r.status:
 			return nil, fmt.Errorf("the rule for %q allows nothing: name categories, or * for all", written.From)
 		}
 		for _, c := range r.categories {
@@ -81,6 +84,7 @@ func Parse(rules []Rule) (*Rules, error) {
 			}
 		}
 		all.rules = append(all.rules, r)
+		all.writes = all.writes || len(r.categories) > 0 || r.control
 	}
 	return all, nil
 }
@@ -106,12 +110,13 @@ type grant struct {
 	exact    map[string]bool
 	prefixes [][]byte
 	control  bool
+	status   bool
 }
 
 // Allows says whether c may write a category. A caller that is not known may write only where there are no rules.
 func (r *Rules) Allows(c *Caller, category []byte) bool {
 	switch {
-	case r == nil:
+	case r == nil || !r.writes:
 		return true
 	case c == nil:
 		return false
@@ -140,6 +145,17 @@ func (r *Rules) Controls(c *Caller) bool {
 	return r != nil && r.grant(c).control
 }
 
+// Reads says whether c may read status, metrics and files over HTTP.
+func (r *Rules) Reads(c *Caller) bool {
+	switch {
+	case c == nil:
+		return false
+	case c.Local():
+		return true
+	}
+	return r != nil && r.grant(c).status
+}
+
 // grant returns what r gives to c; it is found out once for each connection.
 func (r *Rules) grant(c *Caller) *grant {
 	if c.by == r {
@@ -150,7 +166,7 @@ func (r *Rules) grant(c *Caller) *grant {
 		if !slices.ContainsFunc(rule.from, func(s source) bool { return s.matches(&c.Identity) }) {
 			continue
 		}
-		g.control = g.control || rule.control
+		g.control, g.status = g.control || rule.control, g.status || rule.status
 		for _, category := range rule.categories {
 			if prefix, ok := strings.CutSuffix(category, "*"); ok {
 				g.prefixes = append(g.prefixes, []byte(prefix))

@@ -192,3 +192,38 @@ func TestNamesOfACertificate(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestReading is apart from writing: a rule about nothing else leaves writing to everybody, and reading over HTTP is for nobody else.
+func TestReading(t *testing.T) {
+	rules := func(list ...Rule) *Rules {
+		r, err := Parse(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	local, monitor, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8")
+	reading := Rule{From: "192.0.2.7", Status: true}
+	for _, x := range []struct {
+		name          string
+		rules         *Rules
+		from          netip.Addr
+		reads, writes bool
+	}{
+		{"no rules, this machine", nil, local, true, true},
+		{"no rules, another", nil, other, false, true},
+		{"a rule for reading, whom it names", rules(reading), monitor, true, true},
+		{"a rule for reading, another", rules(reading), other, false, true},
+		{"with one for writing, the reader", rules(reading, Rule{From: "192.0.2.8", Categories: "*"}), monitor, true, false},
+		{"with one for writing, the writer", rules(reading, Rule{From: "192.0.2.8", Categories: "*"}), other, false, true},
+		{"with one for control, another", rules(reading, Rule{From: "192.0.2.9", Control: true}), other, false, false},
+	} {
+		c := &Caller{Identity: Identity{Addr: x.from}}
+		if reads, writes := x.rules.Reads(c), x.rules.Allows(c, []byte("a")); reads != x.reads || writes != x.writes {
+			t.Errorf("%s: reads %v, writes %v", x.name, reads, writes)
+		}
+	}
+	if rules(reading).Reads(nil) {
+		t.Error("who is not known reads")
+	}
+}

@@ -14,6 +14,7 @@ import (
 type Identity struct {
 	Addr  netip.Addr // zero for a unix socket
 	Unix  *Peer      // nil for anything else
+	TLS   bool       // it speaks TLS, with a certificate of its own or without
 	Names []string   // of its verified certificate: DNS names, URIs, mail addresses, which their form tells apart (kindOf); none without one
 }
 
@@ -28,6 +29,7 @@ func Of(nc net.Conn) (Identity, error) {
 	switch c := nc.(type) {
 	case *tls.Conn:
 		id, err := Of(c.NetConn())
+		id.TLS = true
 		if state := c.ConnectionState(); err == nil && state.HandshakeComplete && len(state.VerifiedChains) > 0 {
 			id.Names = names(state.VerifiedChains[0][0])
 		}

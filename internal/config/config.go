@@ -42,6 +42,7 @@ type Config struct {
 
 	Port                 int      // of port=; 0: none was given
 	Listen               []string // of listen=: HOST:PORT, tls://HOST:PORT or unix:/path
+	HTTP                 []string // of http=: addresses on which only HTTP is answered
 	TLS                  TLS      // of the listeners; network stores without their own use it, too
 	Allow                *access.Rules
 	MaxMessagesPerSecond int64 // 0 = no limit

@@ -13,6 +13,7 @@ import (
 var globalOptions = []option{
 	{key: "port", kind: count, meaning: "TCP port to listen on, on all interfaces (in a file of the new style, and for `inkwell collect -c`, on the loopback only); it beats `-p`. Without it the port of `-p` is taken, else 1463."},
 	{key: "listen", kind: text, ours: true, meaning: "An address to listen on, `HOST:PORT`, `tls://HOST:PORT` or `unix:/path`, in place of `port`; the key can stand several times, so that plain and TLS stand side by side."},
+	{key: "http", kind: text, ours: true, meaning: "An address on which only HTTP is answered (`/healthz`, `/metrics`, `/status.json` and the page), as those of `listen`; the key can stand several times. A collector answers HTTP on the addresses of `listen`, too; a forwarder on its control socket."},
 	{key: "tls_cert", kind: text, ours: true, meaning: "PEM file with the certificate of `tls://` listeners and its chain, read again when it changes. Network stores without their own show it, too."},
 	{key: "tls_key", kind: text, ours: true, meaning: "PEM file with its private key."},
 	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the certificates of peers. With it every client of a `tls://` listener must show one; without it clients stay anonymous, and network stores trust the system's authorities."},
@@ -54,7 +55,7 @@ func (l *loader) global() {
 	if v, ok := b.Get("num_thrift_server_threads"); ok && c.ServerThreads == 0 {
 		l.spoil(v.Line, fmt.Sprintf("num_thrift_server_threads=%s is 0", conf.Quote(v.Text)), "remove the line: it has no effect otherwise")
 	}
-	c.Listen, c.TLS = l.listen(b), l.globalTLS(b)
+	c.Listen, c.HTTP, c.TLS = l.addresses(b, "listen"), l.addresses(b, "http"), l.globalTLS(b)
 	c.MaxMessagesPerSecond = int64(min(b.count("max_msg_per_second"), 1<<62))
 	c.MaxQueueSize = l.queueSize(b)
 	if v, ok := b.Get("max_queue_size"); ok && c.MaxQueueSize == 0 {
@@ -124,17 +125,17 @@ func (l *loader) limits(b block) {
 	}
 }
 
-// listen reads the addresses to listen on.
-func (l *loader) listen(b block) []string {
+// addresses reads the addresses to listen on of a key.
+func (l *loader) addresses(b block, key string) []string {
 	var all []string
-	for _, v := range b.All("listen") {
+	for _, v := range b.All(key) {
 		if path, ok := strings.CutPrefix(v.Text, "unix:"); ok && path != "" && path[0] != '@' {
 			all = append(all, v.Text)
 			continue
 		}
 		_, port, err := net.SplitHostPort(strings.TrimPrefix(v.Text, "tls://"))
 		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n > 65535 {
-			l.spoil(v.Line, fmt.Sprintf("listen=%s is no address to listen on", conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, tls://HOST:PORT, or unix:/path/of/socket; for several the key stands several times")
+			l.spoil(v.Line, fmt.Sprintf("%s=%s is no address to listen on", key, conf.Quote(v.Text)), "write HOST:PORT, as in 0.0.0.0:1463 or [::1]:1463, tls://HOST:PORT, or unix:/path/of/socket; for several the key stands several times")
 			continue
 		}
 		all = append(all, v.Text)

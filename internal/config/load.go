@@ -12,7 +12,7 @@ import (
 // Load reads a configuration file; name is what problems call it. It never returns nil: whatever is wrong with the file is in Problems,
 // in the Status of the stores it is about, and in the Status of the Config if nothing is left.
 func Load(name string, data []byte) *Config {
-	file, problems := conf.Parse(name, data, "listen", "exclude", "unit", "tail", "pipe", "journal", "syslog", "allow")
+	file, problems := conf.Parse(name, data, "listen", "http", "exclude", "unit", "tail", "pipe", "journal", "syslog", "allow")
 	l := &loader{file: file, config: &Config{File: file, New: file.New}, told: make(map[conf.Problem]bool)}
 	for _, p := range problems {
 		l.report(p)

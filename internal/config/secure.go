@@ -11,6 +11,7 @@ import (
 var allowOptions = []option{
 	{key: "from", kind: text, ours: true, meaning: "Whom the block is for, several with blanks: a name in a verified certificate (DNS, URI or mail address, with `*` for any characters), an address, a range as `10.0.0.0/8`, `loopback`, `unix`, `unix:uid=33`, `unix:gid=33`, or `*` for everybody. Must be given."},
 	{key: "categories", kind: text, ours: true, meaning: "The categories that they may write, several with blanks: `NAME`, `PREFIX*` or `*`."},
+	{key: "status", kind: exactly, value: "no", ours: true, meaning: "`yes`: they may read the status, the metrics and the finished files over HTTP; without it only this machine may. A block with nothing else leaves writing as it is without it."},
 	{key: "control", kind: exactly, value: "no", ours: true, meaning: "`yes`: they may also stop the server and have it read its configuration again; without it only this machine may."},
 }
 
@@ -21,7 +22,7 @@ const allowIntro = "Who may write what. The block can stand several times, in an
 func (l *loader) allow(b *conf.Block) {
 	o := l.block(b, "allow")
 	l.unknown(b, true)
-	r := access.Rule{From: o.text("from"), Categories: o.text("categories"), Control: o.yes("control")}
+	r := access.Rule{From: o.text("from"), Categories: o.text("categories"), Control: o.yes("control"), Status: o.yes("status")}
 	if _, err := access.Parse([]access.Rule{r}); err != nil {
 		l.spoil(b.Line, "<allow>: "+err.Error(), "see docs/security.md: a rule that is not understood must not be passed over")
 		return
@@ -41,9 +42,11 @@ func (l *loader) useRules() {
 // globalTLS reads the files of the listeners.
 func (l *loader) globalTLS(b block) TLS {
 	t := TLS{Cert: b.text("tls_cert"), Key: b.text("tls_key"), CA: b.text("tls_ca")}
-	for _, v := range b.All("listen") {
-		if strings.HasPrefix(v.Text, "tls://") && t.Cert == "" {
-			l.spoil(v.Line, fmt.Sprintf("listen=%s has no certificate", conf.Quote(v.Text)), "add tls_cert=FILE and tls_key=FILE")
+	for _, key := range []string{"listen", "http"} {
+		for _, v := range b.All(key) {
+			if strings.HasPrefix(v.Text, "tls://") && t.Cert == "" {
+				l.spoil(v.Line, fmt.Sprintf("%s=%s has no certificate", key, conf.Quote(v.Text)), "add tls_cert=FILE and tls_key=FILE")
+			}
 		}
 	}
 	if (t.Cert == "") != (t.Key == "") {

@@ -10,7 +10,12 @@ import (
 
 // Serve accepts connections until Shutdown, which closes ln, and returns nil then. When accepting fails (too many open files) it waits
 // and tries again; it gives up only when somebody else closed ln. It may be called for several listeners at once.
-func (s *Server) Serve(ln net.Listener) error {
+func (s *Server) Serve(ln net.Listener) error { return s.accept(ln, false) }
+
+// ServeHTTP is Serve for a listener on which only HTTP is spoken.
+func (s *Server) ServeHTTP(ln net.Listener) error { return s.accept(ln, true) }
+
+func (s *Server) accept(ln net.Listener, onlyHTTP bool) error {
 	if !s.listen(ln) {
 		return closeListener(ln)
 	}
@@ -21,7 +26,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if err == nil {
 			trouble.over()
 			pause.Reset()
-			s.start(nc)
+			s.start(nc, onlyHTTP)
 			continue
 		}
 		if s.isStopping() {

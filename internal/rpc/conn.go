@@ -30,6 +30,8 @@ type conn struct {
 	thrown atomic.Int64    // entries of the call that is served which are thrown away, see Throw
 	from   *origin         // nil for this machine's own
 
+	onlyHTTP bool // so its listener
+
 	small  [smallFrames]byte
 	unread []byte    // of small: received, not yet taken
 	last   int       // length of the frame before, bytes: the next is likely to be alike
@@ -68,8 +70,11 @@ func (c *conn) run() {
 	defer c.s.ended(c)
 	defer c.nc.Close()
 	err := c.handshake()
-	if err == nil {
+	if err == nil && !c.onlyHTTP {
 		err = c.serve()
+	}
+	if c.onlyHTTP && err == nil || err == errHTTP {
+		err = c.serveHTTP()
 	}
 	if e := c.flush(); err == nil {
 		err = e
@@ -114,6 +119,8 @@ func (c *conn) length() (int, error) {
 	switch {
 	case n <= 0:
 		return 0, &fault{c.s.bad, fmt.Sprintf("a frame of length %d", n)}
+	case n > limit && c.speaksHTTP():
+		return 0, errHTTP
 	case n > limit && n>>8 == clientHello:
 		return 0, &fault{c.s.tooLarge, "the peer speaks TLS, which this listener does not"}
 	case n > limit:

@@ -12,6 +12,7 @@ import (
 type origin struct {
 	of     netip.Prefix
 	conns  int
+	web    int                 // of them, those that speak HTTP
 	budget *semaphore.Weighted // its share of MaxInFlight
 }
 

@@ -1,7 +1,8 @@
 // Package rpc moves Scribe calls over TCP, TLS or unix sockets: a framed server that decodes Log in place, and a client that writes it without a copy.
 //
 //	accept ─► (TLS) ─► conn: 4-byte length ─► frame ─► messages ─┬─ Log ─► Handler.Log ────────┬─► replies, one write ─► peer
-//	                                                             └─ any other ─► TProcessor ───┘
+//	                                                 │           └─ any other ─► TProcessor ───┘
+//	                                                 └─ not a length but "GET " ─► net/http ─► ServerOptions.HTTP (web.go)
 //
 // A connection is one goroutine that takes frames in order, so pipelined calls are answered in order. It holds 4 KiB while it is
 // idle; a frame that is longer goes into a pooled buffer which grows with what has arrived, never with what a length claims, and is
@@ -22,6 +23,7 @@ package rpc
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/apache/thrift/lib/go/thrift"
@@ -57,6 +59,7 @@ type ServerOptions struct {
 	IdleTimeout    time.Duration             // between two frames; 0 = 10 minutes
 	ReadTimeout    time.Duration             // for a frame that has begun, for each 256 KiB of it; 0 = 30 s
 	WriteTimeout   time.Duration             // for a peer to take its replies; 0 = 30 s
+	HTTP           http.Handler              // answers connections that begin with a request of HTTP; access.From knows their peer. nil = they are closed
 	Logger         *slog.Logger              // nil = discard
 	Stats          *stats.Set                // nil = the server's own
 }

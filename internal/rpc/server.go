@@ -31,6 +31,7 @@ type Server struct {
 	budget     *semaphore.Weighted // bytes of MaxInFlight
 	spills     *semaphore.Weighted // bytes of maxSpilled
 	batches    sync.Pool           // *proto.Batch
+	web        *web                // nil = HTTP is not answered
 
 	connections, refused, refusedAddress *atomic.Int64
 	tooLarge, bad, timedOut, noRoom      *atomic.Int64
@@ -62,6 +63,7 @@ func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 		stop: make(chan struct{}), drained: make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}), origins: make(map[netip.Prefix]*origin),
 	}
+	s.web = newWeb(o.HTTP, &o)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if other != nil {
 		s.others = other.ProcessorMap()
@@ -102,6 +104,9 @@ func (s *Server) beginStop() error {
 	for ln := range s.listeners {
 		errs = append(errs, closeListener(ln))
 	}
+	if s.web != nil {
+		s.web.SetKeepAlivesEnabled(false)
+	}
 	by := time.Now().Add(drainRead)
 	for c := range s.conns {
 		c.stop(by)
@@ -136,8 +141,9 @@ func (s *Server) listen(ln net.Listener) bool {
 }
 
 // start serves a new connection on a goroutine of its own, or closes it if there are too many.
-func (s *Server) start(nc net.Conn) {
+func (s *Server) start(nc net.Conn, onlyHTTP bool) {
 	c := newConn(s, nc)
+	c.onlyHTTP = onlyHTTP
 	s.mu.Lock()
 	accepted, why := false, ""
 	if !s.stopping {

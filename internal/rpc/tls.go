@@ -56,8 +56,11 @@ func OpenTLS(files TLSFiles, log *slog.Logger) (*Credentials, error) {
 	return c, nil
 }
 
-// Certificate is the one that is shown to peers, with its file; nil = there is none.
+// Certificate is the one that is shown to peers, with its file; nil = there is none. c may be nil.
 func (c *Credentials) Certificate() (file string, cert *x509.Certificate) {
+	if c == nil {
+		return "", nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refresh()

@@ -17,11 +17,13 @@ type Set struct {
 	mu       sync.Mutex
 	counters map[string]*atomic.Int64
 	gauges   map[string]func() int64
+
+	histograms map[string]*Histogram
 }
 
 // New returns an empty set.
 func New() *Set {
-	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64)}
+	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64), histograms: make(map[string]*Histogram)}
 }
 
 // Counter returns the counter of that name, made at zero on first use.

@@ -29,8 +29,11 @@ type disk struct {
 	asked time.Time // when the look in progress began; zero = none is
 }
 
-// Watch adds a directory, unless it is watched already, and looks at it once.
+// Watch adds a directory, unless it is watched already, and looks at it once. "" is none.
 func (d *Disks) Watch(path, use string) {
+	if path == "" {
+		return
+	}
 	d.mu.Lock()
 	for _, known := range d.list {
 		if known.Path == path {

@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -79,6 +80,14 @@ func (m *Monitor) Begin(now time.Time) *Status {
 	s.Daemon.Uptime = now.Sub(s.Daemon.Started).Seconds()
 	m.Meter.Fill(s)
 	return s
+}
+
+// CertificateOf tells of a certificate that a daemon shows; nil is none.
+func CertificateOf(file string, cert *x509.Certificate) []Certificate {
+	if cert == nil {
+		return nil
+	}
+	return []Certificate{{File: file, Subject: cert.Subject.String(), Expires: cert.NotAfter}}
 }
 
 // Finish puts the lists in order and judges.

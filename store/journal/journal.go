@@ -148,7 +148,7 @@ func Open(o Options) (_ *Journal, err error) {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
 	j.spool, err = spool.Open(dir, spool.Options{SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Durability: o.Durability,
-		Floor: saved.end(), Logger: o.Logger})
+		Floor: saved.end(), Logger: o.Logger, Synced: o.Stats.Histogram("fsync").Observe})
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}

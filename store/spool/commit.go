@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"inkwell/internal/killpoint"
 )
@@ -229,7 +230,7 @@ func (l *Log) commit(end, entries *uint64) error {
 		}
 		killpoint.Reach("spool.commit.written")
 		if l.o.Durability == Sync {
-			err = l.active.SyncData()
+			err = l.sync()
 		}
 		if err == nil {
 			killpoint.Reach("spool.commit.synced")
@@ -245,6 +246,16 @@ func (l *Log) commit(end, entries *uint64) error {
 			return err
 		}
 	}
+}
+
+// sync makes what was written to the active segment durable.
+func (l *Log) sync() error {
+	began := time.Now()
+	err := l.active.SyncData()
+	if l.o.Synced != nil {
+		l.o.Synced(time.Since(began))
+	}
+	return err
 }
 
 // base is the base of the active segment.

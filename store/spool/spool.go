@@ -29,6 +29,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
@@ -65,6 +66,8 @@ type Options struct {
 	Durability   Durability   // Sync
 	Floor        uint64       // offsets below are known to have been given out, whatever is left here: they are not given out again
 	Logger       *slog.Logger // nil = none
+
+	Synced func(took time.Duration) // called after each fsync of a group; nil = nobody wants to know
 }
 
 // Errors of Append, to be told apart with errors.Is. Those of the operating system come back wrapped.

@@ -1,9 +1,10 @@
-package collector
+package rpc
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -11,11 +12,10 @@ import (
 	"syscall"
 
 	"inkwell/internal/faultfs"
-	"inkwell/internal/rpc"
 )
 
-// listenAll opens every listener, or none.
-func listenAll(o Options) (all []net.Listener, err error) {
+// ListenAll opens a listener for each address (as ParseAddress has it), or none. Those with TLS do not speak it before Secure.
+func ListenAll(addrs []string) (all []net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			for _, ln := range all {
@@ -24,8 +24,8 @@ func listenAll(o Options) (all []net.Listener, err error) {
 			all = nil
 		}
 	}()
-	for _, addr := range o.Listen {
-		a, err := rpc.ParseAddress(addr)
+	for _, addr := range addrs {
+		a, err := ParseAddress(addr)
 		if err != nil {
 			return all, err
 		}
@@ -38,18 +38,18 @@ func listenAll(o Options) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// secure makes those of the listeners speak TLS whose addresses say so. The files are read as the user who reads them again later: what
+// Secure makes those of the listeners speak TLS whose addresses say so. The files are read as the user who reads them again later: what
 // only root can read would be in use until it expires. It returns what it read, nil if none speaks TLS.
-func secure(listeners []net.Listener, o Options) (*rpc.Credentials, error) {
+func Secure(listeners []net.Listener, addrs []string, files TLSFiles, log *slog.Logger) (*Credentials, error) {
 	isTLS := func(addr string) bool { return strings.HasPrefix(addr, "tls://") }
-	if !slices.ContainsFunc(o.Listen, isTLS) {
+	if !slices.ContainsFunc(addrs, isTLS) {
 		return nil, nil
 	}
-	credentials, err := rpc.OpenTLS(o.TLS, o.Logger)
+	credentials, err := OpenTLS(files, log)
 	if err != nil {
 		return nil, err
 	}
-	for i, addr := range o.Listen {
+	for i, addr := range addrs {
 		if !isTLS(addr) {
 			continue
 		}
@@ -67,7 +67,7 @@ const maxSocketPath = 107
 
 // listen opens one listener. Whoever has the way to a unix socket can connect: its own mode is no second lock, which other users than
 // ours, whom rules are there for, could not pass.
-func listen(a rpc.Address) (net.Listener, error) {
+func listen(a Address) (net.Listener, error) {
 	if a.Network == "unix" {
 		_, err := faultfs.MakeSocketDir(a.Text)
 		if err == nil {
@@ -123,4 +123,25 @@ func listenCure(err error) string {
 		return " (this user may not use the port: choose one above 1023 with --listen)"
 	}
 	return ""
+}
+
+// Addresses are where listeners listen that were opened for addrs, as those are written but with the port that was chosen for 0; with http
+// as URLs.
+func Addresses(listeners []net.Listener, addrs []string, http bool) []string {
+	list := make([]string, len(listeners))
+	for i, ln := range listeners {
+		plain, secure := "", "tls://"
+		if http {
+			plain, secure = "http://", "https://"
+		}
+		switch {
+		case strings.HasPrefix(addrs[i], "unix:"):
+			list[i] = addrs[i]
+		case strings.HasPrefix(addrs[i], "tls://"):
+			list[i] = secure + ln.Addr().String()
+		default:
+			list[i] = plain + ln.Addr().String()
+		}
+	}
+	return list
 }

@@ -1,0 +1,148 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"inkwell/internal/config"
+	"inkwell/internal/faultfs"
+	"inkwell/internal/web"
+	"inkwell/rotate"
+	"inkwell/store"
+	"inkwell/store/books"
+)
+
+// files are the output files of the categories of an intake, to be looked at. A category that it does not know has none, so that a name
+// can never become a path. No link is followed and only finished files of the category's own series are opened.
+type files struct{ of *intake }
+
+// places are where the stores of a category write files.
+func (f files) places(category string) (all []config.File) {
+	if !store.SafeCategory([]byte(category)) && !ourName(category) {
+		return nil
+	}
+	f.of.mu.RLock()
+	defer f.of.mu.RUnlock()
+	r := f.of.router
+	r.mu.RLock()
+	known := r.targets[category] != nil || ourName(category)
+	r.mu.RUnlock()
+	if !known {
+		return nil
+	}
+	for _, u := range r.match(category) {
+		for _, place := range u.places(u.outlet(category)) {
+			config.Walk(place, func(s config.Sink) {
+				if by, ok := s.(config.ByCategory); ok {
+					s = by.Model.For(category)
+				}
+				if file, ok := s.(config.File); ok {
+					all = append(all, file)
+				}
+			})
+		}
+	}
+	return all
+}
+
+// look opens the directory of a file store.
+func look(s config.File) (*faultfs.Dir, error) {
+	return faultfs.LookBeneath(cmp.Or(s.Root, s.Dir), filepath.Join(s.Dir, s.Sub))
+}
+
+// List implements web.Files.
+func (f files) List(category string) (all []web.File, err error) {
+	for _, s := range f.places(category) {
+		list, err := listFiles(s)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("list the files of %s: %w", s, err)
+		}
+		all = append(all, list...)
+	}
+	if len(all) == 0 {
+		return nil, fs.ErrNotExist
+	}
+	slices.SortFunc(all, func(a, b web.File) int { return cmp.Or(b.Written.Compare(a.Written), cmp.Compare(b.Name, a.Name)) })
+	return all, nil
+}
+
+// listFiles are the finished files of one store.
+func listFiles(s config.File) (all []web.File, err error) {
+	dir, err := look(s)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir()
+	if err != nil {
+		return nil, err
+	}
+	counted := make(map[string]int64)
+	if known, _, err := books.ReadFiles(dir); err == nil {
+		for i := range known {
+			counted[known[i].Name] = known[i].Entries
+		}
+	}
+	for _, e := range entries {
+		if base, ok := rotate.BaseOf(e.Name()); !ok || base != s.Base || !e.Type().IsRegular() {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			continue // it went away
+		}
+		one := web.File{Name: e.Name(), Bytes: info.Size(), Written: info.ModTime(), Entries: -1}
+		if n, ok := counted[e.Name()]; ok {
+			one.Entries = n
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// Open implements web.Files.
+func (f files) Open(category, name string) (io.ReadSeekCloser, web.File, error) {
+	for _, s := range f.places(category) {
+		if base, ok := rotate.BaseOf(name); !ok || base != s.Base || filepath.Base(name) != name {
+			continue
+		}
+		file, err := openFinished(s, name)
+		if errors.Is(err, fs.ErrNotExist) || faultfs.IsMisplaced(err) {
+			continue
+		}
+		if err != nil {
+			return nil, web.File{}, fmt.Errorf("open %s of %s: %w", name, s, err)
+		}
+		info, err := file.Stat()
+		if err != nil {
+			return nil, web.File{}, errors.Join(err, file.Close())
+		}
+		return file, web.File{Name: name, Bytes: info.Size(), Written: info.ModTime()}, nil
+	}
+	return nil, web.File{}, fs.ErrNotExist
+}
+
+// openFinished opens a file of a store.
+func openFinished(s config.File, name string) (*faultfs.File, error) {
+	dir, err := look(s)
+	if err != nil {
+		return nil, err
+	}
+	file, err := dir.OpenFile(name, os.O_RDONLY, 0)
+	if cerr := dir.Close(); err == nil && cerr != nil {
+		err = errors.Join(cerr, file.Close())
+	}
+	return file, err
+}
+
+// Tail implements web.Files.
+func (f files) Tail(ctx context.Context, category string, each func(message []byte, skipped int64) error) error {
+	return f.of.taps.look(ctx, category, each)
+}

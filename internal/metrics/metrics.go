@@ -1,0 +1,152 @@
+// Package metrics tells a daemon's counters and its status to Prometheus.
+//
+//	stats.Set ──────┐
+//	status.Status ──┴─► Collector ─► prometheus.Registry ─► /metrics
+//
+// The counters are those that fb303 getCounters tells, read from the same stats.Set when somebody scrapes: there is one registry of what is
+// counted, and no second count that could differ. This package only knows what each is called by the conventions of Prometheus (names.go).
+//
+// Invariants: a counter never falls while the process lives, and no label has more than maxCategories values and "other". A category that
+// has a label keeps it until the process ends, and one that is counted in "other" stays there: a sum from which something large is taken
+// away looks like a restart, and one to which it is added like a burst.
+//
+// Limitations: which categories have labels of their own is decided by bytes when there are too many for the first time, so that one that
+// becomes large later is in "other" until the next start. /status.json has all of them.
+package metrics
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"inkwell/internal/stats"
+	"inkwell/internal/status"
+)
+
+// maxCategories is how many values the label "category" has beside Other.
+const maxCategories = 200
+
+// Other is the label of all categories that have none of their own.
+const Other = "other"
+
+// Registry returns a registry of the counters in set, of what document tells, and of the Go runtime and the process. document is called
+// once for each scrape; nil is that it cannot be told now, and then a scrape has the counters only.
+func Registry(set *stats.Set, document func() *status.Status) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&collector{set: set, document: document, own: make(map[string]bool)})
+	return r
+}
+
+// collector makes the metrics of a scrape. Safe for concurrent use.
+type collector struct {
+	set      *stats.Set
+	document func() *status.Status
+
+	mu   sync.Mutex
+	own  map[string]bool // categories with a label of their own
+	full bool            // there are as many as there may be: every other category is in Other
+}
+
+// Describe tells nothing: which metrics there are depends on what the daemon does (an unchecked collector).
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	counters := c.set.Counters()
+	doc := c.document()
+	c.choose(counters)
+	c.counters(to, counters)
+	for name, h := range c.set.Histograms() {
+		atMost, count, seconds := h.Read()
+		m := histograms[name]
+		m.name = cmp.Or(m.name, prefix+snake(name)+"_seconds")
+		to <- prometheus.MustNewConstHistogram(m.desc(), count, seconds, atMost)
+	}
+	if doc != nil {
+		c.fromDocument(to, doc)
+	}
+}
+
+// choose gives labels to categories as long as there are some, the largest first.
+func (c *collector) choose(counters map[string]int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full {
+		return
+	}
+	var fresh []string
+	for name := range counters {
+		if category, _, ok := split(name); ok && category != stats.Overall && !c.own[category] {
+			c.own[category] = true
+			fresh = append(fresh, category)
+		}
+	}
+	if len(c.own) <= maxCategories {
+		return
+	}
+	size := func(category string) int64 {
+		return max(counters[category+":received good bytes"], counters[category+":received good"])
+	}
+	slices.SortFunc(fresh, func(a, b string) int { return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(a, b)) })
+	c.full = true
+	for _, category := range fresh[len(fresh)-(len(c.own)-maxCategories):] {
+		delete(c.own, category)
+	}
+}
+
+// label is the value of the label "category".
+func (c *collector) label(category string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.own[category] || !c.full {
+		return strings.ToValidUTF8(category, "\uFFFD")
+	}
+	return Other
+}
+
+// split divides the name of a counter at its last colon.
+func split(name string) (category, counter string, ok bool) {
+	i := strings.LastIndexByte(name, ':')
+	if i < 0 {
+		return "", "", false
+	}
+	return name[:i], name[i+1:], true
+}
+
+// counters tells the counters, those of categories where the table says so, else their sums. A sum that is told by category is not told
+// beside it: the two would be added up.
+func (c *collector) counters(to chan<- prometheus.Metric, all map[string]int64) {
+	sums := make(map[metric]map[string]int64) // by label
+	add := func(m metric, label string, n int64) {
+		if sums[m] == nil {
+			sums[m] = make(map[string]int64)
+		}
+		sums[m][label] += n
+	}
+	for name, n := range all {
+		category, counter, ok := split(name)
+		if !ok {
+			continue
+		}
+		m := named(counter)
+		switch overall := category == stats.Overall; {
+		case m.label == "category" && !overall:
+			add(m, c.label(category), n)
+		case m.label != "category" && overall:
+			add(m, m.value, n)
+		}
+	}
+	for m, values := range sums {
+		value := m.value
+		for label, n := range values {
+			m.value = label
+			to <- m.of(float64(n))
+		}
+		m.value = value
+	}
+}

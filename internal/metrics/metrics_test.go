@@ -1,0 +1,130 @@
+package metrics
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"inkwell/internal/stats"
+	"inkwell/internal/status"
+)
+
+// gathered are the values of a metric by its first label.
+func gathered(t *testing.T, r *prometheus.Registry, name string) map[string]float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]float64)
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			label := ""
+			if len(m.GetLabel()) > 0 {
+				label = m.GetLabel()[0].GetValue()
+			}
+			values[label] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+func TestEveryMetricIsAsItShouldBe(t *testing.T) {
+	set := stats.New()
+	for counter := range table {
+		set.Overall(counter).Add(1)
+		set.Category("a", counter).Add(1)
+	}
+	set.Overall("bucketupdater.bucket_updated").Add(1)
+	set.Histogram("append").Observe(time.Millisecond)
+	set.Histogram("fsync").Observe(time.Hour)
+	doc := &status.Status{Daemon: status.Daemon{Role: "collector", Version: "1"}, Journal: &status.Store{Limit: 1}, Spool: &status.Store{}, Inputs: &status.Inputs{},
+		Categories: []status.Category{{Name: "a\xff"}}, Hops: []status.Hop{{Address: "h:1"}}, Disks: []status.Disk{{Path: "/", Total: 1}},
+		Certificates: []status.Certificate{{File: "c.pem"}}}
+	r := Registry(set, func() *status.Status { return doc })
+	problems, err := testutil.GatherAndLint(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none []promlint.Problem
+	if fmt.Sprint(problems) != fmt.Sprint(none) {
+		t.Error(problems)
+	}
+	if got := gathered(t, r, "inkwell_entries_refused_total"); len(got) != 4 {
+		t.Errorf("reasons %v", got)
+	}
+}
+
+// TestLabelsAreBoundedAndNothingFalls has more and more categories, and one that comes late and is the largest.
+func TestLabelsAreBoundedAndNothingFalls(t *testing.T) {
+	set := stats.New()
+	r := Registry(set, func() *status.Status { return nil })
+	before := make(map[string]float64)
+	total := 0
+	for round := range 10 {
+		for i := range 50 * round * round { // 4050 in the end
+			n := int64(1 + i%7)
+			set.Category(fmt.Sprint("c", i), "received good").Add(n)
+			total += int(n)
+		}
+		now := gathered(t, r, "inkwell_entries_received_total")
+		if len(now) > maxCategories+1 {
+			t.Fatalf("round %d: %d labels", round, len(now))
+		}
+		sum := 0.0
+		for label, v := range now {
+			sum += v
+			if v < before[label] {
+				t.Errorf("round %d: %s fell from %v to %v", round, label, before[label], v)
+			}
+		}
+		for label := range before {
+			if _, still := now[label]; !still {
+				t.Errorf("round %d: %s is gone", round, label)
+			}
+		}
+		if int(sum) != total {
+			t.Errorf("round %d: the sum is %v, want %d", round, sum, total)
+		}
+		before = now
+	}
+	if before[Other] == 0 {
+		t.Errorf("nothing is in %q: %v", Other, len(before))
+	}
+}
+
+func TestTheLargestHaveLabels(t *testing.T) {
+	set := stats.New()
+	for i := range 1000 {
+		set.Category(fmt.Sprint("c", i), "received good bytes").Add(int64(i))
+		set.Category(fmt.Sprint("c", i), "received good").Add(1)
+	}
+	got := gathered(t, Registry(set, func() *status.Status { return nil }), "inkwell_received_bytes_total")
+	if got["c999"] != 999 || got["c800"] != 800 || got["c799"] != 0 || got[Other] != 799*800/2 {
+		t.Errorf("c999 %v, c800 %v, c799 %v, other %v", got["c999"], got["c800"], got["c799"], got[Other])
+	}
+}
+
+func BenchmarkScrapeOf4096Categories(b *testing.B) {
+	set := stats.New()
+	doc := new(status.Status)
+	for i := range 4096 {
+		for _, counter := range []string{"received good", "received good bytes", "requeue", "lost", "sent"} {
+			set.Category(fmt.Sprint("c", i), counter).Add(1)
+		}
+		doc.Categories = append(doc.Categories, status.Category{Name: fmt.Sprint("c", i)})
+	}
+	r := Registry(set, func() *status.Status { return doc })
+	for b.Loop() {
+		if _, err := r.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package stats
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Bounds are the upper bounds of the buckets of every Histogram, in seconds: from a fast disk's fsync to a caller's patience.
+var Bounds = [...]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+
+// Histogram counts how long something took. Safe for concurrent use; an observation costs a few comparisons and two additions.
+type Histogram struct {
+	buckets [len(Bounds) + 1]atomic.Uint64 // of each bound alone; the last is for what took longer
+	nanos   atomic.Int64
+}
+
+// Observe counts one.
+func (h *Histogram) Observe(took time.Duration) {
+	seconds, i := took.Seconds(), 0
+	for i < len(Bounds) && seconds > Bounds[i] {
+		i++
+	}
+	h.buckets[i].Add(1)
+	h.nanos.Add(int64(took))
+}
+
+// Read returns how many took at most each bound, how many there are, and the seconds that all of them took.
+func (h *Histogram) Read() (atMost map[float64]uint64, count uint64, seconds float64) {
+	atMost = make(map[float64]uint64, len(Bounds))
+	for i := range h.buckets {
+		count += h.buckets[i].Load()
+		if i < len(Bounds) {
+			atMost[Bounds[i]] = count
+		}
+	}
+	return atMost, count, time.Duration(h.nanos.Load()).Seconds()
+}
+
+// Histogram returns the histogram of that name, made empty on first use. It is not one of the counters.
+func (s *Set) Histogram(name string) *Histogram {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.histograms[name]
+	if h == nil {
+		h = new(Histogram)
+		s.histograms[name] = h
+	}
+	return h
+}
+
+// Histograms returns all histograms by their names.
+func (s *Set) Histograms() map[string]*Histogram {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]*Histogram, len(s.histograms))
+	for name, h := range s.histograms {
+		all[name] = h
+	}
+	return all
+}

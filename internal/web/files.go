@@ -1,0 +1,123 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path/filepath"
+	"time"
+)
+
+// Files are the output files of a collector, and what comes in. Safe for concurrent use.
+type Files interface {
+	// List are the files of a category, the newest first; finished ones only. The error is fs.ErrNotExist if it has none.
+	List(category string) ([]File, error)
+	// Open opens one of those. The error is fs.ErrNotExist for any other name.
+	Open(category, name string) (io.ReadSeekCloser, File, error)
+	// Tail hands the messages of a category to each as they come, until ctx ends or each fails. skipped is how many were left out before
+	// because each was too slow. No message and 0 says that nothing came for a while.
+	Tail(ctx context.Context, category string, each func(message []byte, skipped int64) error) error
+}
+
+// File is a finished file.
+type File struct {
+	Name    string
+	Bytes   int64
+	Written time.Time // last
+	Entries int64     // as the manifest has it; -1 = it is not in there
+}
+
+// patience is how long a reader may take for what it was sent.
+const patience = 30 * time.Second
+
+// patient is an answer that may take long, as long as its reader takes something now and then.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func wait(w http.ResponseWriter) patient { return patient{w, http.NewResponseController(w)} }
+
+// Write implements io.Writer.
+func (p patient) Write(data []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return p.ResponseWriter.Write(data)
+}
+
+// file hands out a finished file of a category, as it is on disk.
+func (h *handler) file(w http.ResponseWriter, r *http.Request) {
+	category, name := r.URL.Query().Get("category"), r.URL.Query().Get("name")
+	f, info, err := h.o.Files.Open(category, name)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	defer f.Close()
+	w.Header().Set("Content-Type", kindOf(name))
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	http.ServeContent(wait(w), r, "", info.Written, f)
+}
+
+// kindOf is the media type of a file. None of them is one that a browser would show as a page.
+func kindOf(name string) string {
+	switch filepath.Ext(name) {
+	case ".gz":
+		return "application/gzip"
+	case ".zst":
+		return "application/zstd"
+	}
+	return "application/octet-stream"
+}
+
+// refuse answers that something cannot be read.
+func refuse(w http.ResponseWriter, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		say(w, http.StatusNotFound, "no such file of that category: see its page")
+		return
+	}
+	say(w, http.StatusInternalServerError, err.Error())
+}
+
+// maxTails is how many follow what comes in at once.
+const maxTails = 8
+
+// tail shows what comes in for a category, as text that does not end.
+func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
+	select {
+	case h.tails <- struct{}{}:
+		defer func() { <-h.tails }()
+	default:
+		say(w, http.StatusServiceUnavailable, fmt.Sprintf("%d others look on already: try again later", maxTails))
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	to := wait(w)
+	if _, err := to.Write(nil); err != nil || to.control.Flush() != nil || r.Method == http.MethodHead {
+		return
+	}
+	err := h.o.Files.Tail(r.Context(), r.URL.Query().Get("category"), func(message []byte, skipped int64) error {
+		if skipped > 0 {
+			if _, err := fmt.Fprintf(to, "… %d entries came faster than they could be shown …\n", skipped); err != nil {
+				return err
+			}
+		}
+		if len(message) > 0 {
+			if message[len(message)-1] != '\n' {
+				message = append(message, '\n')
+			}
+			if _, err := to.Write(message); err != nil {
+				return err
+			}
+		}
+		return to.control.Flush()
+	})
+	if err != nil && r.Context().Err() == nil {
+		_, _ = io.WriteString(to, err.Error()+"\n") // who has gone does not read it
+	}
+}

@@ -1,0 +1,236 @@
+// Package web answers HTTP about one daemon: /healthz and /readyz for everybody who can connect, and for those who may read more
+// /status.json, /metrics, the page, and the files of a collector.
+//
+//	rpc.Server ─► Handler ─┬─ /healthz, /readyz, OPTIONS   one line, 200 or 503
+//	                       ├─ may read? (access) ─ is the host ours? ─┬─ /status.json, / and /category   from one status.Status
+//	                       │                                          └─ /file, /tail                    Files
+//	                       └─ may read? ─ /metrics                        internal/metrics
+//
+// All views show the same status.Status, which is made at most once a second, however many ask, and off the goroutine of who asks: one that
+// hangs is an answer (503) after makeWait, never a request that hangs with it.
+//
+// Nothing here changes anything: only GET, HEAD and OPTIONS are answered, so that no foreign page can make a browser do something.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"inkwell/internal/access"
+	"inkwell/internal/metrics"
+	"inkwell/internal/stats"
+	"inkwell/internal/status"
+)
+
+// Options says what a handler tells of. Its functions are called by many goroutines at once.
+type Options struct {
+	Status func(ctx context.Context) *status.Status // of the daemon, now
+	Reads  func(c *access.Caller) bool              // whether a peer may see more than /healthz and /readyz
+	Listen []string                                 // addresses whose hosts are names of this machine, in addition to its own
+	Stats  *stats.Set                               // for /metrics; counts requests, too
+	Files  Files                                    // of a collector; nil = there are none to be read
+}
+
+// handler answers requests.
+type handler struct {
+	o       Options
+	latest  latest
+	mux     *http.ServeMux
+	scrape  http.Handler
+	asked   *atomic.Int64
+	refused *atomic.Int64
+	tails   chan struct{} // holds a value for each who looks on
+}
+
+// Handler returns what answers for o. The peer of a request is in its context (access.From).
+func Handler(o Options) http.Handler {
+	h := &handler{o: o, mux: http.NewServeMux(), latest: latest{build: o.Status}, tails: make(chan struct{}, maxTails),
+		asked: o.Stats.Overall("HTTP requests"), refused: o.Stats.Overall("HTTP requests refused")}
+	registry := metrics.Registry(o.Stats, func() *status.Status {
+		s, _ := h.latest.get(context.Background()) // without it a scrape has the counters
+		return s
+	})
+	h.scrape = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+	h.mux.HandleFunc("/healthz", h.healthz)
+	h.mux.HandleFunc("/readyz", h.readyz)
+	h.mux.HandleFunc("/metrics", h.reading(h.scrape.ServeHTTP))
+	h.mux.HandleFunc("/status.json", h.reading(h.ours(h.statusJSON)))
+	h.mux.HandleFunc("/{$}", h.reading(h.ours(h.index)))
+	h.mux.HandleFunc("/page.css", asset("page.css", "text/css; charset=utf-8"))
+	h.mux.HandleFunc("/page.js", asset("page.js", "text/javascript; charset=utf-8"))
+	if o.Files != nil {
+		h.mux.HandleFunc("/category", h.reading(h.ours(h.category)))
+		h.mux.HandleFunc("/file", h.reading(h.ours(h.file)))
+		h.mux.HandleFunc("/tail", h.reading(h.ours(h.tail)))
+	}
+	return h
+}
+
+// maxScrapes is how many scrapes are answered at once; further ones are told 503.
+const maxScrapes = 4
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.asked.Add(1)
+	head := w.Header()
+	for _, x := range headers {
+		head.Set(x[0], x[1])
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
+		head.Set("Allow", "GET, HEAD, OPTIONS")
+		h.end(w, http.StatusMethodNotAllowed, "only GET, HEAD and OPTIONS are answered: nothing can be changed here (see inkwell ctl)")
+		return
+	}
+	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+		h.end(w, http.StatusBadRequest, "a request with a body, for which there is no use")
+		return
+	}
+	if r.Method == http.MethodOptions { // the check of a load balancer (haproxy's option httpchk)
+		h.readyz(w, r)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// end answers a request that nobody should make, and the connection with it: what is behind the headers is not waited for.
+func (h *handler) end(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // where it cannot be set, nothing is waited for
+	say(w, code, text)
+}
+
+// headers go out with every answer: no request goes anywhere else, nothing is run that is not ours, and nobody keeps or frames it.
+var headers = [][2]string{
+	{"Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
+	{"X-Content-Type-Options", "nosniff"},
+	{"Referrer-Policy", "no-referrer"},
+	{"Cross-Origin-Resource-Policy", "same-origin"},
+	{"Cross-Origin-Opener-Policy", "same-origin"},
+	{"Cache-Control", "no-store"},
+}
+
+// say answers with a line of text.
+func say(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, strings.ToValidUTF8(oneLine(text), "\uFFFD")+"\n") // who has gone does not read it
+}
+
+// oneLine has no control characters.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// healthz is 503 when something is critical, and says what is the worst.
+func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
+	s, err := h.latest.get(r.Context())
+	switch {
+	case err != nil:
+		say(w, http.StatusServiceUnavailable, "unknown: "+err.Error())
+	case s.Verdict.Level == status.Critical:
+		say(w, http.StatusServiceUnavailable, "critical: "+s.Verdict.Text)
+	default:
+		say(w, http.StatusOK, string(s.Verdict.Level)+": "+s.Verdict.Text)
+	}
+}
+
+// readyz is 200 when entries are taken.
+func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
+	s, err := h.latest.get(r.Context())
+	switch {
+	case err != nil:
+		say(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
+	case !s.Daemon.Ready:
+		text := "not ready"
+		if s.Daemon.Trouble != "" {
+			text += ": " + s.Daemon.Trouble
+		}
+		say(w, http.StatusServiceUnavailable, text)
+	default:
+		say(w, http.StatusOK, "ready")
+	}
+}
+
+// statusJSON is the document.
+func (h *handler) statusJSON(w http.ResponseWriter, r *http.Request) {
+	s, ok := h.document(w, r)
+	if !ok {
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s) // who has gone does not read it
+}
+
+// document is the status for an answer; it is not ok when the answer is that there is none now.
+func (h *handler) document(w http.ResponseWriter, r *http.Request) (s *status.Status, ok bool) {
+	s, err := h.latest.get(r.Context())
+	if err != nil {
+		say(w, http.StatusServiceUnavailable, err.Error())
+	}
+	return s, err == nil
+}
+
+// reading lets those through who may read.
+func (h *handler) reading(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if h.o.Reads(access.From(r.Context())) {
+			next(w, r)
+			return
+		}
+		h.refused.Add(1)
+		say(w, http.StatusForbidden, "not allowed: this is for this machine, and for peers of an <allow> block with status=yes (--allow-status); everybody may ask /healthz")
+	}
+}
+
+// ours lets requests through that name this machine. A page of somebody else, whose name suddenly means our address (DNS rebinding), could
+// otherwise have a browser of this machine read everything.
+func (h *handler) ours(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		caller := access.From(r.Context())
+		if h.known(r.Host) || caller != nil && caller.TLS {
+			next(w, r)
+			return
+		}
+		h.refused.Add(1)
+		say(w, http.StatusForbidden, fmt.Sprintf("not under the name %q: use an address, localhost, the name of this machine (%s), or TLS", r.Host, hostname()))
+	}
+}
+
+// known says whether a Host header names this machine: an address, localhost, its own name, or a host of Options.Listen. No header is none of
+// a browser's. A name that only begins like ours is anybody's.
+func (h *handler) known(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || host == "" || host == "localhost" {
+		return true
+	}
+	mine := strings.ToLower(hostname())
+	first, _, _ := strings.Cut(mine, ".")
+	return host == mine || host == first || slices.ContainsFunc(h.o.Listen, func(addr string) bool {
+		name, _, err := net.SplitHostPort(strings.TrimPrefix(addr, "tls://"))
+		return err == nil && strings.EqualFold(name, host)
+	})
+}
+
+// errLate says that a status cannot be made.
+var errLate = errors.New("the daemon does not say how it is: it reads its configuration again, or something hangs; see the log")
