@@ -18,6 +18,11 @@ func (a *app) printCounts(sum *tally.Tally, o *statsFlags) error {
 	if o.every == 0 {
 		rows = rows[:min(o.top, len(rows))]
 	}
+	for i := range rows {
+		if o.every > 0 {
+			rows[i].Rate = float64(rows[i].Count) / o.every.Seconds()
+		}
+	}
 	switch o.output {
 	case "json":
 		enc := json.NewEncoder(a.output())
