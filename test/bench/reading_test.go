@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,7 +132,7 @@ func BenchmarkSince(b *testing.B) {
 		at := begun.Add(time.Duration(k) * 24 * time.Hour / blocks)
 		list = append(list, index.Block{Offset: 10 + k*length, Length: length, Raw: 1 << 20, Entries: 9000, First: at, Last: at.Add(time.Second)})
 	}
-	list = append(list, index.Block{Offset: end, Length: int64(len(packed)) - 20, Raw: int64(len(line)), Entries: 100, First: time.Now().Add(time.Hour), Last: time.Now().Add(time.Hour)})
+	list = append(list, index.Block{Offset: end, Length: int64(len(packed)) - 20, Raw: int64(len(line)), Entries: 100, Sum: crc32.ChecksumIEEE([]byte(line)), First: time.Now().Add(time.Hour), Last: time.Now().Add(time.Hour)})
 	d, err := faultfs.OpenDir(filepath.Dir(path), nil)
 	if err == nil {
 		err = index.Write(d, filepath.Base(path), list)
