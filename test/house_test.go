@@ -20,12 +20,13 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"archive":                  {"archive/inflate", "rotate", "store", "store/audit", "store/books", "store/index", "store/stream", "internal/faultfs"},
+	"archive":                  {"archive/columns", "archive/format", "archive/inflate", "rotate", "store", "store/audit", "store/books", "store/index", "store/stream", "internal/faultfs"},
 	"archive/inflate":          {},
 	"archive/moment":           {},
 	"archive/search":           {},
 	"archive/format":           {},
 	"archive/tally":            {},
+	"archive/columns":          {},
 	"cmd/inkwell":              {"archive", "archive/moment", "archive/search", "archive/format", "archive/tally", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet", "internal/web"},
 	"internal/config":          {"internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending", "internal/status", "internal/fleet"},

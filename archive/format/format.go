@@ -58,6 +58,24 @@ func New(text string, fields []string) (*Reader, error) {
 	return r, nil
 }
 
+// Fields are those that lines of a format have; json and logfmt do not say.
+func Fields(text string) ([]string, error) {
+	kind, pattern, _ := strings.Cut(text, "=")
+	switch kind {
+	case "combined", "common":
+		return slices.DeleteFunc(slices.Clone(accessFields), func(f string) bool { return f == "ident" || f == "request" }), nil
+	case "syslog":
+		return syslogFields, nil
+	case "regexp":
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, err
+		}
+		return slices.DeleteFunc(re.SubexpNames(), func(f string) bool { return f == "" }), nil
+	}
+	return nil, fmt.Errorf("%s has no fields of its own: name those that are wanted", kind)
+}
+
 // optional are fields that may be asked for of every format.
 var optional = []string{"time", "status", "bytes", "duration", "url"}
 

@@ -36,7 +36,7 @@ Exit codes: 0 done, 1 failed, 2 the command line is wrong, 75 some of the input 
 	root.SetVersionTemplate("inkwell {{.Version}}\n")
 	a.log.flags(root.PersistentFlags())
 	root.AddCommand(a.collect(), a.scribed(), a.forward(), a.pipe(), a.cat(), a.spool(), a.version(), a.man())
-	root.AddCommand(a.init(), a.migrate(), a.check(), a.audit(), a.ls(), a.grep(), a.stats(), a.wait(), a.verify(), a.repair())
+	root.AddCommand(a.init(), a.migrate(), a.check(), a.audit(), a.ls(), a.grep(), a.stats(), a.convert(), a.wait(), a.verify(), a.repair())
 	root.AddCommand(a.catTo(), a.ctl(), a.rotatelogs())
 	root.SetHelpCommand(a.help())
 	completes(root)

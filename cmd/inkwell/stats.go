@@ -77,7 +77,7 @@ type counter struct {
 	o      *statsFlags
 	tally  *tally.Tally
 	key    []byte
-	times  timeReader
+	times  format.Times
 }
 
 // count counts what args name.
@@ -196,7 +196,7 @@ func (k *counter) add(c chunkText) {
 			k.tally.Unread++
 			continue
 		}
-		at := k.times.read(values[3])
+		at := k.times.Read(values[3])
 		if at.IsZero() {
 			at = c.at
 		}
