@@ -160,7 +160,7 @@ func (v *volume) leaveBehind(d *directory, o *generation) {
 		o.close(v.log)
 		return
 	}
-	o.reading, o.polled, o.parcel = false, false, 0
+	o.reading, o.polled, o.parcel, o.left = false, false, 0, true
 	v.pollSoon(o)
 	if !o.retired {
 		o.retired = true

@@ -89,7 +89,8 @@ type examination struct {
 
 func (e *examination) compare(g *generation) error {
 	begins := g.head.n <= len(e.head) && printOf(e.head[:g.head.n]) == g.head
-	if g.offset > 0 && begins && g.offset <= e.look.size {
+	// Of a generation of which nothing was acknowledged yet, the head may be known: it was noted before the first call.
+	if begins && g.offset <= e.look.size && (g.begun() || g == e.known) {
 		ok, err := g.tail.isAt(e.fd, g.offset-int64(g.tail.n))
 		if err != nil {
 			return err
@@ -99,7 +100,7 @@ func (e *examination) compare(g *generation) error {
 			return nil
 		}
 	}
-	if g.offset == 0 && g == e.known {
+	if e.continues(g) {
 		e.holds = append(e.holds, g)
 		return nil
 	}
@@ -119,6 +120,16 @@ func (e *examination) compare(g *generation) error {
 		}
 	}
 	return e.comparePart(g)
+}
+
+// continues says whether the arrival begins with all that is in an open file of which nothing was read yet, and which was
+// deleted: who puts another file in the place of a log copies it first.
+func (e *examination) continues(g *generation) bool {
+	if g.fd < 0 || !g.look.gone || g.begun() || g == e.known {
+		return false
+	}
+	was, err := statFile(g.fd)
+	return err == nil && was.size > 0 && was.size <= e.look.size && sameBytes(e.fd, g.fd, was.size)
 }
 
 // comparePart finds out whether the arrival is the beginning of what the path of g shows. Who copies, copies that, and

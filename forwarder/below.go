@@ -7,10 +7,11 @@ import (
 )
 
 // listBelow looks at rotated files in the directories directly below d (logrotate's olddir): where some were seen
-// before, and in all of them when a file is away that was followed. A name belongs to the directory in which its base
+// before, and in all of them when a file is away that was followed, or when a path shows another file than at the last
+// look: between the two there may have been a third. A name belongs to the directory in which its base
 // stands.
 func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now time.Time) []*arrival {
-	away := d.isAway(list)
+	away := d.isAway(list) || d.hasRotated(now)
 	for _, e := range names {
 		path := filepath.Join(d.path, e.name)
 		b := d.below[path]
@@ -53,8 +54,18 @@ func (d *directory) isAway(list []*arrival) bool {
 		listed[a.look.id] = true
 	}
 	return slices.ContainsFunc(d.known, func(g *generation) bool {
-		return g.rewritten || !listed[g.id] && (g.fd >= 0 && !g.look.gone || g.fd < 0 && g.state == active)
+		return g.rewritten || !listed[g.id] && (g.fd >= 0 || g.state == active)
 	})
+}
+
+// hasRotated says whether a path that was known shows another file than at the last look, or none.
+func (d *directory) hasRotated(now time.Time) bool {
+	for _, t := range d.trails {
+		if t.changed.Equal(now) && !t.fresh {
+			return true
+		}
+	}
+	return false
 }
 
 // learnBelow notes in which directories below d rotated files of it stand.

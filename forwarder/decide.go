@@ -162,7 +162,7 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		}
 		old, lostEnd := a.older[g]
 		switch c := d.copyOf(g, arrivals); {
-		case a.isAt(g) && g.state == active:
+		case g.state == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
 			d.match(a, g)
 			if c != nil {
 				d.settle(c)
@@ -180,11 +180,17 @@ func (d *decision) rewritten(arrivals []*arrival) {
 			d.do(action{verb: finish, arrival: a, gen: g})
 		}
 	}
+	for _, g := range d.known { // which were replaced after that
+		if c := d.copyOf(g, arrivals); c != nil && g.rewritten && d.at[g] == nil {
+			d.settle(c)
+			d.do(action{verb: inherit, arrival: c, gen: g})
+		}
+	}
 }
 
 // copyOf finds what holds what g held before it was written anew: the newest, if there are several.
 func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
-	if g.offset == 0 {
+	if !g.begun() {
 		return nil
 	}
 	for _, a := range arrivals {
@@ -225,12 +231,12 @@ func (d *decision) moved(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known {
-		if d.at[g] != nil || g.fd >= 0 || g.state == ignored || g.state == removed {
+		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.state == ignored || g.state == removed {
 			continue
 		}
 		var found *arrival
 		for _, a := range arrivals {
-			if d.is[a] != nil || d.done[a] || !a.has(g) || a.home != nil && g.offset < certain {
+			if d.is[a] != nil || d.done[a] || !a.has(g) || a.home != nil && g.offset < certain || !d.replaces(a, g) {
 				continue
 			}
 			if found == nil || a.look.mtime.After(found.look.mtime) {
@@ -309,20 +315,26 @@ func (d *decision) unreadable(a *arrival, w *undecided) {
 }
 
 // isCopy says whether a is a copy of a generation that is known. Where an input wants the name, and nothing was rotated
-// or truncated, only much that is the same makes one.
+// or truncated, only much that is the same makes one. Elsewhere a file that has more than what little was read of g may
+// be a later generation that begins with the same banner.
 func (d *decision) isCopy(a *arrival) bool {
 	return slices.ContainsFunc(a.holds, func(g *generation) bool {
-		return g.trail == a.base && a.base != nil && (a.home == nil || g.offset >= nearby)
+		enough := g.offset >= nearby
+		if a.home == nil {
+			enough = g.offset >= certain || g.offset == a.look.size || a.part == g
+		}
+		return g.trail == a.base && a.base != nil && enough
 	}) || a.home == nil && a.part != nil && d.now.Sub(a.look.mtime) > d.window
 }
 
 // mayBeCopy says whether a could be a copy that is being made, or of which nobody has truncated the original yet.
 func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
-	ofBase := func(g *generation) bool { return g.trail == a.base && a.base != nil }
-	like := a.part != nil || slices.ContainsFunc(a.holds, ofBase)
 	if a.home == nil {
-		return like
+		return a.part != nil
 	}
+	like := a.part != nil || slices.ContainsFunc(a.holds, func(g *generation) bool {
+		return g.trail == a.base && a.base != nil
+	})
 	age := d.now.Sub(w.since)
 	return !d.once && (like && age < min(d.window, copyPatience) || d.isBlank(a) && age < d.linger)
 }

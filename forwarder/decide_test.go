@@ -37,6 +37,7 @@ func number(n uint64) identity { return identity{dev: 1, ino: n} }
 func (s *scene) know(n uint64, name string, offset int64) *generation {
 	g := &generation{fd: -1, name: name, trail: s.trail}
 	g.position = position{id: number(n), state: active, offset: offset, path: "a.log"}
+	g.head.n = int(min(offset, printMax))
 	g.look = look{id: g.id, size: offset, born: noon.Add(-2 * time.Hour), changed: noon.Add(-time.Minute)}
 	s.known = append(s.known, g)
 	return g
@@ -199,6 +200,51 @@ func TestDecide(t *testing.T) {
 			s.arrivals[2].look.mtime = noon.Add(-9 * time.Hour)
 			s.arrive(7, "a.log", 5)
 		}, "resume old/a.log.2=1, pass old/a.log.9, follow old/a.log.1, follow a.log"},
+		{"two renames while down, of files that begin with the same banner", func(s *scene) {
+			s.restarted()
+			s.log.offset = 70
+			s.arrive(1, "a.log.2", read, s.log)
+			s.arrive(2, "a.log.1", read, s.log).look.mtime = noon.Add(-time.Second)
+			s.arrive(3, "a.log", 90)
+		}, "resume a.log.2=1, follow a.log.1, follow a.log"},
+		{"rsync, then rename: what took the place of the log is rotated", func(s *scene) {
+			s.rotated()
+			s.log.look.gone = true
+			s.arrive(2, "a.log.1", read+80, s.log)
+			s.arrive(3, "a.log", 5)
+		}, "resume a.log.1=1, follow a.log"},
+		{"… into a directory below", func(s *scene) {
+			s.rotated()
+			s.log.look.gone = true
+			s.arrive(2, "old/a.log.1", read+80, s.log).far = true
+			s.arrive(3, "a.log", 5)
+		}, "resume old/a.log.1=1, follow a.log"},
+		{"copytruncate, then rename", func(s *scene) {
+			s.rotated()
+			s.log.rewritten = true
+			s.arrive(2, "a.log.1", read+9, s.log)
+			s.arrive(1, "a.log.2", 50)
+			s.arrive(3, "a.log", 5)
+		}, "inherit a.log.1=1, restart a.log.2=1, follow a.log"},
+		{"copytruncate, then rsync", func(s *scene) {
+			s.rotated()
+			s.log.rewritten, s.log.look.gone = true, true
+			s.arrive(2, "a.log.1", read+9, s.log)
+			s.arrive(3, "a.log", 50)
+		}, "inherit a.log.1=1, follow a.log, finish =1"},
+		{"started after the first call, and replaced: only its head is known", func(s *scene) {
+			s.restarted()
+			s.log.offset = 0
+			s.log.head.n = printMax
+			s.arrive(2, "a.log", read, s.log)
+		}, "resume a.log=1"},
+		{"started after the first call, and its number is another file's", func(s *scene) {
+			s.restarted()
+			s.log.offset = 0
+			s.log.head.n = printMax
+			s.arrive(1, "a.log.1", read)
+			s.arrive(2, "a.log", 5)
+		}, "follow a.log.1, follow a.log"},
 		{"olddir, while down, and a rotated file beside the log that was read to its end", func(s *scene) {
 			s.restarted()
 			s.log.state = finished

@@ -34,6 +34,7 @@ type generation struct {
 	pollAt    time.Time     // when to look next
 	every     time.Duration // between looks
 	retired   bool          // its trail is done with it, but the descriptor is kept for late bytes
+	left      bool          // another file took its place, and its position: only what a daemon still adds to it is read
 	rewritten bool          // what stands before the position is not what was read: decide says what is to be done
 	seen      bool          // it was found at least once since the forwarder was started
 	lostAt    time.Time     // since when no directory shows it; zero = it is seen
@@ -51,6 +52,9 @@ type generation struct {
 
 // end is how far the file was looked through.
 func (g *generation) end() int64 { return g.offset + g.scanned }
+
+// begun says whether anything was read of the file, so that its contents tell which it is.
+func (g *generation) begun() bool { return g.offset > 0 || g.head.n > 0 }
 
 // quietSince is when the last byte was written, as far as can be known.
 func (g *generation) quietSince(now time.Time) time.Time {
@@ -198,7 +202,7 @@ func (t *trail) before(g *generation, i int) bool {
 		return false
 	case !t.replaced(o):
 		return true
-	case i == 0:
+	case i == 0 && o.offset > 0: // it is being read
 		return false
 	}
 	if l, err := statFile(o.fd); err == nil { // it may have been written to since it was opened

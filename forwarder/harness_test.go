@@ -310,7 +310,7 @@ func (r *rig) wantLines(want ...string) {
 	r.settle()
 	got := r.store.get("c")
 	if len(got) != len(want) {
-		r.t.Fatalf("%d lines, want %d: %.2000q", len(got), len(want), got)
+		r.t.Fatalf("%d lines, want %d: %.60q …", len(got), len(want), got[:min(len(got), 20)])
 	}
 	for i := range want {
 		if got[i] != want[i] {

@@ -238,6 +238,9 @@ func (g *generation) isWhole() bool {
 // candidates are the generations that a could be, or be a copy of.
 func (d *directory) candidates(a *arrival) (list []*generation) {
 	for _, g := range d.known {
+		if g.left {
+			continue
+		}
 		if g.trail == a.home || g.trail == a.base || g == a.known || a.home == nil && a.base == nil {
 			list = append(list, g)
 		}

@@ -40,6 +40,7 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 		return
 	}
 	l.born = g.look.born
+	shrank := l.size < g.look.size && !g.begun() // nothing was read of it yet, so that only its size tells
 	grew := l.size != g.look.size
 	if grew {
 		g.grewAt, g.every = now, v.timing.poll
@@ -50,7 +51,11 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 	if g.behind.IsZero() && l.size > g.end() {
 		g.behind = now
 	}
-	if !g.retired && g.trail.gens[0] != g {
+	switch {
+	case shrank:
+		v.suspect(g)
+		return
+	case !g.retired && g.trail.gens[0] != g:
 		return // it waits
 	}
 	switch {
@@ -142,9 +147,10 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 }
 
 // suspect has the next look at the directory decide what became of a file that is shorter than the position, or whose
-// bytes before that are not what they were.
+// bytes before that are not what they were. That is as good as a rotation: there may be a copy.
 func (v *volume) suspect(g *generation) {
 	g.rewritten = true
+	g.trail.changed = time.Now()
 	v.askDirectory(g)
 }
 

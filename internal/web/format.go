@@ -40,7 +40,7 @@ func rate(perSecond float64) string {
 	return humanize.Comma(int64(perSecond)) + "/s"
 }
 
-// age is a duration in its two largest units.
+// age is a duration, as exactly as matters.
 func age(seconds float64) string {
 	if seconds <= 0 {
 		return "–"
@@ -49,8 +49,10 @@ func age(seconds float64) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < time.Hour:
+	case d < 10*time.Minute:
 		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	}
