@@ -339,10 +339,14 @@ timeout=30s
 // TestGuardMistakes: what a user believes to be a lock must be one.
 func TestGuardMistakes(t *testing.T) {
 	for args, want := range map[string]string{
-		"collect --dir /d --listen tls://h:1":               "needs --tls-cert",
+		"collect --dir /d --listen tls://h:1":               "need --tls-cert",
 		"collect --dir /d --tls-cert c --tls-key k":         "there is none",
 		"collect --dir /d --listen tls://h:1 --tls-cert c":  "need each other",
 		"collect --dir /d --listen tls:/h:1":                "want HOST:PORT",
+		"collect --dir /d --http localhost":                 "want HOST:PORT",
+		"collect --dir /d --http tls://h:1":                 "need --tls-cert",
+		"collect --dir /d --allow-status 10.0.0.0/99":       "neither an address nor a range",
+		"forward --to h:1 --state /s --http x a=/b":         "is no address to listen on",
 		"collect --dir /d --allow 10.0.0.0/99=x":            "neither an address nor a range",
 		"collect --dir /d --allow everybody":                "want FROM=CATEGORY",
 		"collect --dir /d --idle-timeout 1ms":               "must be 1s or more",

@@ -14,7 +14,7 @@ import (
 )
 
 // foreign are flags of other programs that the documents use.
-var foreign = []string{"inplace", "append", "bind", "now"}
+var foreign = []string{"inplace", "append", "bind", "now", "unix-socket"}
 
 // TestDocumentsNameEveryFlag, and no flag that there is not.
 func TestDocumentsNameEveryFlag(t *testing.T) {

@@ -37,6 +37,12 @@ var meanings = []meaning{
 	{"listen", "127.0.0.1:7,unix:/a b", "listen=127.0.0.1:7|listen=unix:/a b", func(c *config.Config, _ config.File) bool {
 		return slices.Equal(c.Listen, []string{"127.0.0.1:7", "unix:/a b"})
 	}},
+	{"http", "127.0.0.1:7,unix:/a b", "http=127.0.0.1:7|http=unix:/a b", func(c *config.Config, _ config.File) bool {
+		return slices.Equal(c.HTTP, []string{"127.0.0.1:7", "unix:/a b"})
+	}},
+	{"allow-status", "10.0.0.9,*.example.com", "<allow>|from=10.0.0.9|status=yes|</allow>||<allow>|from=*.example.com|status=yes|</allow>", func(c *config.Config, _ config.File) bool {
+		return len(c.Allow.Written()) == 2 && c.Allow.Written()[1].Status
+	}},
 	{"compress", "gzip", "compress=gzip", func(_ *config.Config, f config.File) bool { return f.Compress.Codec == rotate.Gzip }},
 	{"compress", "zstd", "compress=zstd", func(_ *config.Config, f config.File) bool { return f.Compress.Codec == rotate.Zstd }},
 	{"compress", "none", "publish=yes", func(_ *config.Config, f config.File) bool { return f.Compress.Codec == rotate.None }},
@@ -223,6 +229,8 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 		{forward, "prefix", "{host} {path} ", `prefix="{host} {path} "`, false},
 		{pipe, "host", "web1", "host=web1", false},
 		{pipe, "prefix", "{host} ", `prefix="{host} "`, false},
+		{forward, "http", "127.0.0.1:9", "http=127.0.0.1:9", false},
+		{forward, "allow-status", "10.0.0.9", "<allow>|from=10.0.0.9|status=yes|</allow>", false},
 		{forward, "exclude", "*.gz #", `exclude="*.gz #"`, false},
 		{forward, "encoding", "utf-16le", "encoding=utf-16le", false},
 		{forward, "format", "cri", "format=cri", false},

@@ -134,6 +134,9 @@ func (r *Rules) Names(c *Caller) bool {
 	return len(g.exact)+len(g.prefixes) > 0
 }
 
+// Writes says whether c may write anything.
+func (r *Rules) Writes(c *Caller) bool { return r == nil || !r.writes || r.Names(c) }
+
 // Controls says whether c may stop and reload the server.
 func (r *Rules) Controls(c *Caller) bool {
 	switch {

@@ -219,7 +219,7 @@ func TestReading(t *testing.T) {
 		{"with one for control, another", rules(reading, Rule{From: "192.0.2.9", Control: true}), other, false, false},
 	} {
 		c := &Caller{Identity: Identity{Addr: x.from}}
-		if reads, writes := x.rules.Reads(c), x.rules.Allows(c, []byte("a")); reads != x.reads || writes != x.writes {
+		if reads, writes := x.rules.Reads(c), x.rules.Allows(c, []byte("a")); reads != x.reads || writes != x.writes || x.rules.Writes(c) != x.writes {
 			t.Errorf("%s: reads %v, writes %v", x.name, reads, writes)
 		}
 	}
