@@ -65,7 +65,7 @@ func TestRecipesOfReading(t *testing.T) {
 			if engines == "" {
 				with = "python3"
 			}
-			code = strings.ReplaceAll(strings.ReplaceAll(code, "/srv/logs", dir), "*.gz", "*"+suffix)
+			code = strings.NewReplacer("/srv/logs", dir, "/srv/parquet", filepath.Join(t.TempDir(), "parquet"), "*.gz", "*"+suffix).Replace(code)
 			cmd := exec.Command(with, "-c", code)
 			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(ink.Path)+":"+os.Getenv("PATH"))
 			out, err := cmd.CombinedOutput()
