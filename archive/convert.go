@@ -57,7 +57,7 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 	if err != nil {
 		return 0, path, err
 	}
-	rows, err = q.convert(ctx, f, &facts, o, w)
+	rows, err = q.convert(ctx, f, o, w)
 	if err == nil {
 		err = w.Sync()
 	}
@@ -75,7 +75,12 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 }
 
 // convert writes the rows of a file, and fails if they are not what its manifest says.
-func (q *Query) convert(ctx context.Context, f File, facts *Facts, o Conversion, out io.Writer) (rows int64, err error) {
+func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer) (rows int64, err error) {
+	contents, err := q.Contents(filepath.Dir(f.Path))
+	if err != nil {
+		return 0, err
+	}
+	facts := contents.Of(f)
 	var fields []string
 	var reader *format.Reader
 	if o.Format != "" {
