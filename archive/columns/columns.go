@@ -40,7 +40,7 @@ type Writer struct {
 	file   string
 	fields []string
 	place  map[string]int // of columns
-	w      *parquet.Writer
+	w      *parquet.GenericWriter[any]
 	rows   []Row
 	cells  []parquet.Value
 	out    []parquet.Row
@@ -78,7 +78,7 @@ func New(w io.Writer, file string, fields []string, about map[string]string) *Wr
 	for k, v := range about {
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
-	c := &Writer{file: file, place: make(map[string]int), w: parquet.NewWriter(w, options...)}
+	c := &Writer{file: file, place: make(map[string]int), w: parquet.NewGenericWriter[any](w, options...)}
 	for i, path := range schema.Columns() {
 		c.place[path[0]] = i
 	}
