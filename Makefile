@@ -8,6 +8,8 @@ FUZZTIME    ?= 30s
 # Real binaries on two cores, with the race detector: the slowest package needs minutes.
 TESTTIMEOUT ?= 45m
 MINUTES     ?= 2
+PREFIX      ?= /usr/local
+SYSCONFDIR  ?= /etc
 
 .PHONY: help
 help: ## this list
@@ -71,6 +73,14 @@ fuzz: ## every fuzz test for FUZZTIME, one on each core
 bench: build ## every benchmark, those of the whole program last, with a table of what is to be reached (INKWELL_BENCH_…: test/bench/main_test.go)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $$($(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/gen)
 	$(GO) test -v -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
+
+.PHONY: packages
+packages: ## a deb, an rpm and a tarball with a static program for ARCH, in bin/packages: the same bytes for the same commit
+	@GO='$(GO)' packaging/build
+
+.PHONY: install
+install: build ## below DESTDIR, PREFIX (/usr/local) and SYSCONFDIR (/etc): the program, manual pages, completions, units, configurations
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' PROGRAM='$(PROGRAM)' packaging/install
 
 .PHONY: man
 man: build ## the manual pages, in bin/man

@@ -76,9 +76,9 @@ func write(t testing.TB, c rotate.Codec, chunks, each int, open bool) made {
 	if !open {
 		must(t, s.Seal())
 	}
-	st, err := s.Sync()
+	st, err := s.Sync(nil)
 	must(t, err)
-	must(t, s.Publish(st))
+	must(t, s.Publish(st, nil))
 	must(t, s.Close())
 	if m.path = filepath.Join(path, name); open && c != rotate.None {
 		m.path = filepath.Join(path, rotate.Hidden(name))

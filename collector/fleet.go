@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	fleetName  = "fleet" // of the file in the state directory
-	fleetEvery = time.Minute
+	fleetName  = "fleet"     // of the file in the state directory
+	fleetEvery = time.Minute // between two saves, unless somebody came or ended:
+	fleetSoon  = time.Second // then it is no longer than that
 )
 
-// muster keeps the fleet: it hears reports, and saves what was heard once a minute, and at the end.
+// muster keeps the fleet: it hears reports, and saves what was heard once a minute, when somebody came or ended, and at the end.
 type muster struct {
 	table fleet.Table
 	file  store.StateFile
@@ -52,12 +53,15 @@ func openMuster(o *Options) (*muster, error) {
 }
 
 func (m *muster) keep() {
-	tick := time.NewTicker(fleetEvery)
+	tick := time.NewTicker(fleetSoon)
 	defer tick.Stop()
-	for {
+	for saved := time.Now(); ; {
 		select {
-		case <-tick.C:
-			m.save()
+		case now := <-tick.C:
+			if m.table.News() || now.Sub(saved) >= fleetEvery {
+				m.save()
+				saved = now
+			}
 		case <-m.done:
 			return
 		}

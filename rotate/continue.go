@@ -117,7 +117,7 @@ func (s *Series) recover(st *State) error {
 		}
 		s.o.Logger.Warn("an open file that nothing is known of was set aside", "file", s.path(Orphan(f.name)))
 	}
-	return s.syncNames()
+	return s.syncNames(nil)
 }
 
 // begunBefore learns from a State which files were begun before it was saved.

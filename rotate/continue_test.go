@@ -42,7 +42,7 @@ func TestCutAtEveryBlockAndContinued(t *testing.T) {
 					}
 					st := syncState(t, s)
 					if cut%2 == 0 { // for none: continued under its final name
-						must(t, s.Publish(st))
+						must(t, s.Publish(st, nil))
 					}
 					disk := filepath.Join(path, s.cur.f.Name())
 					if c == None && cut%2 == 0 {
@@ -166,7 +166,7 @@ func TestLostOpenFile(t *testing.T) {
 					must(t, os.Rename(disk, filepath.Join(path, name)))
 					want = name + " "
 				case "visible and short":
-					must(t, s.Publish(st))
+					must(t, s.Publish(st, nil))
 					must(t, os.Truncate(filepath.Join(path, name), st.Open.Bytes-1))
 					want = name + " "
 				}
@@ -256,7 +256,7 @@ func TestManyCrashes(t *testing.T) {
 					st = syncState(t, s)
 					saved = append([]byte(nil), want...)
 					if rnd[0]%8 == 0 {
-						must(t, s.Publish(st))
+						must(t, s.Publish(st, nil))
 					}
 				}
 			}

@@ -68,7 +68,7 @@ func TestFullDisk(t *testing.T) {
 					}
 					wantBytes(t, readSeries(t, path), want)
 					if i%4 == 0 {
-						st, err := s.Sync()
+						st, err := s.Sync(nil)
 						must(t, err)
 						must(t, s.Close())
 						s = openFaulty(t, path, inj, Options{Codec: c, MaxSize: 4000}, &st)
@@ -106,7 +106,7 @@ func TestFullDiskThatCannotBeCutBack(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		st, err := s.Sync()
+		st, err := s.Sync(nil)
 		must(t, err)
 		inj.set(nil)
 		if c == Zstd { // its end is longer than what was left behind
@@ -161,16 +161,17 @@ func TestFailedSync(t *testing.T) {
 			case "sync":
 				must(t, s.Append(enc, []byte("two\n")))
 				inj.set(every(faultfs.OpSync, 0, syscall.EIO))
-				_, err = s.Sync()
+				_, err = s.Sync(nil)
 			case "sync while sealing":
 				must(t, s.Append(enc, []byte("two\n")))
 				inj.set(every(faultfs.OpSync, 0, syscall.EIO))
-				err = s.Seal()
+				must(t, s.Seal())
+				_, err = s.Sync(nil)
 			case "sync of the directory":
 				must(t, s.Seal())
 				must(t, s.Append(enc, []byte("two\n")))
 				inj.set(every(faultfs.OpSyncDir, 0, syscall.EIO))
-				_, err = s.Sync()
+				_, err = s.Sync(nil)
 			case "sync of the directory while publishing":
 				must(t, s.Append(enc, []byte("two\n")))
 				must(t, s.Seal())
@@ -179,7 +180,7 @@ func TestFailedSync(t *testing.T) {
 				}
 				next := syncState(t, s)
 				inj.set(every(faultfs.OpSyncDir, 0, syscall.EIO))
-				if err = s.Publish(next); err != nil {
+				if err = s.Publish(next, nil); err != nil {
 					st = next
 				}
 			}
@@ -187,12 +188,12 @@ func TestFailedSync(t *testing.T) {
 				t.Fatalf("%v, %s: %v", c, fail, err)
 			}
 			inj.set(nil)
-			for _, again := range []error{s.Append(enc, []byte("x")), s.Seal(), s.Publish(st), s.Tick()} {
+			for _, again := range []error{s.Append(enc, []byte("x")), s.Seal(), s.Publish(st, nil), s.Tick()} {
 				if !errors.Is(again, ErrBroken) {
 					t.Errorf("%v, %s: a later call says %v", c, fail, again)
 				}
 			}
-			if _, again := s.Sync(); !errors.Is(again, ErrBroken) {
+			if _, again := s.Sync(nil); !errors.Is(again, ErrBroken) {
 				t.Errorf("%v, %s: a second Sync says %v", c, fail, again)
 			}
 			_ = s.Close() // the descriptor may be closed already
@@ -303,10 +304,10 @@ func (l *life) run() error {
 }
 
 func (l *life) checkpoint() error {
-	st, err := l.s.Sync()
+	st, err := l.s.Sync(nil)
 	if err != nil {
 		return err
 	}
 	l.st, l.saved = st, l.next
-	return l.s.Publish(st)
+	return l.s.Publish(st, nil)
 }

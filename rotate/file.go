@@ -18,6 +18,7 @@ type file struct {
 	visible bool      // it has its final name already
 	dirty   bool      // since the last fsync
 	ragged  bool      // there may be bytes behind the good ones
+	cached  int64     // Bytes when the page cache was dropped
 }
 
 // create makes a new file under its hidden name.
@@ -107,4 +108,20 @@ func (w *file) trim() error {
 	}
 	w.ragged = false
 	return nil
+}
+
+// dropBytes is how much a file grows before what is durable of it leaves the page cache.
+const dropBytes = 1 << 20
+
+// sync makes the good bytes durable, or leaves that to later.
+func (w *file) sync(later *faultfs.Later) (err error) {
+	if err := later.Sync(w.f); err != nil {
+		return err
+	}
+	w.dirty = false
+	if w.Tail, err = TailSum(w.f, w.Bytes); err == nil && w.Bytes-w.cached >= dropBytes {
+		w.f.DropCache() // of what is synced; the rest follows
+		w.cached = w.Bytes
+	}
+	return err
 }

@@ -38,11 +38,11 @@ func FuzzContinue(f *testing.F) {
 			return
 		}
 		sealErr := s.Seal()
-		st, err := s.Sync()
+		st, err := s.Sync(nil)
 		if err != nil || sealErr != nil {
 			return
 		}
-		must(t, s.Publish(st))
+		must(t, s.Publish(st, nil))
 		if lost := s.Lost(); lost != nil {
 			if out := readFileOf(t, path, "web-2026-11-23_00001"+c.Suffix(), c); lost.Kept != "" && string(out) != "more\n" {
 				t.Errorf("behind a file that is lost stands %q", out)

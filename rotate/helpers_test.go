@@ -87,7 +87,7 @@ func must(t testing.TB, err error) {
 // sync makes a checkpoint without publishing.
 func syncState(t testing.TB, s *Series) State {
 	t.Helper()
-	st, err := s.Sync()
+	st, err := s.Sync(nil)
 	must(t, err)
 	return st
 }
@@ -96,7 +96,7 @@ func syncState(t testing.TB, s *Series) State {
 func checkpoint(t testing.TB, s *Series) State {
 	t.Helper()
 	st := syncState(t, s)
-	must(t, s.Publish(st))
+	must(t, s.Publish(st, nil))
 	return st
 }
 

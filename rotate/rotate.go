@@ -2,7 +2,7 @@
 // block by block, seals them, publishes them under their final names and continues them after a crash. What is in them
 // is opaque bytes.
 //
-//	Append ── block ──► .NAME.open ── Seal: end of the format, fsync ──► sealed ── Publish: rename, fsync of the directory ──► NAME
+//	Append ── block ──► .NAME.open ── Seal: end of the format ──► sealed ── Publish: rename, fsync of the directory ──► NAME
 //	                        └── Sync: fsync, State ──► saved by the caller in its checkpoint ──► Publish · Open after a crash
 //
 //	NAME = BASE-YYYY-MM-DD_NNNNN[.gz|.zst]      without the date when the period is never
@@ -77,7 +77,7 @@ type Series struct {
 	identity   string // of dir
 	o          Options
 	cur        *file    // nil: none is open
-	sealed     []sealed // finished and durable, under their hidden names
+	sealed     []sealed // finished, most under their hidden names
 	newest     *ident   // of the last file that was begun, as far as is known; nil: none yet
 	newestName string   // its final name
 	renamed    bool     // names in dir changed since its last fsync
@@ -151,68 +151,38 @@ func (s *Series) Tick() error {
 	return s.Seal()
 }
 
-// Seal finishes the open file and makes it durable; it is published by the Publish that follows the next Sync. Without
-// an open file it does nothing. When there is no room for the end of the file it stays open and Seal may be tried
-// again; after a failed fsync the error is ErrBroken.
-func (s *Series) Seal() error {
-	if s.broken != nil || s.cur == nil {
-		return s.broken
-	}
-	if err := s.look(s.cur); err != nil {
-		return s.breakdown("seal", s.cur.File, err)
-	}
-	w := s.cur
-	if err := w.finish(); err != nil {
-		var table *tableError
-		if !errors.As(err, &table) {
-			return fmt.Errorf("seal %s: %w", s.path(w.File), err)
-		}
-		s.o.Logger.Error("a zstd file is sealed without its seek table: readers do not need it", "file", s.path(w.File),
-			"error", err)
-	}
-	killpoint.Reach("rotate.seal.written")
-	info, err := w.f.Stat()
-	if err := errors.Join(err, w.f.Sync(), w.f.Close()); err != nil {
-		return s.breakdown("seal", w.File, err)
-	}
-	killpoint.Reach("rotate.seal.synced")
-	s.cur = nil
-	if !w.visible {
-		s.sealed = append(s.sealed, sealed{w.File, info})
-	}
-	return nil
-}
-
-// Sync makes everything durable that was appended and says how the series stands. The caller saves the State in its
-// checkpoint and then calls Publish with it. After an error the series is broken (ErrBroken): an fsync that failed is
-// not tried again, because the kernel may have dropped the bytes and would report success. Everything up to the State
-// before is still durable.
-func (s *Series) Sync() (State, error) {
+// Sync makes everything durable that was appended, or leaves that to later, and says how the series stands then. The
+// caller saves the State in its checkpoint and then calls Publish with it. After an error the series is broken
+// (ErrBroken): an fsync that failed is not tried again, because the kernel may have dropped the bytes and would report
+// success. Whoever syncs what is in later closes the series after an error. Everything up to the State before is still
+// durable.
+func (s *Series) Sync(later *faultfs.Later) (State, error) {
 	if s.broken != nil {
 		return State{}, s.broken
 	}
 	killpoint.Reach("rotate.sync.written")
-	if s.cur != nil && s.cur.dirty {
-		err := s.cur.f.Sync()
-		if err == nil {
-			s.cur.Tail, err = TailSum(s.cur.f, s.cur.Bytes)
+	for i := range s.sealed {
+		if err := s.sealed[i].sync(later); err != nil {
+			return State{}, s.breakdown("sync", s.sealed[i].name, err)
 		}
-		if err != nil {
+	}
+	s.forgetVisible()
+	if s.cur != nil && s.cur.dirty {
+		if err := s.cur.sync(later); err != nil {
 			return State{}, s.breakdown("sync", s.cur.File, err)
 		}
-		s.cur.dirty = false
-		s.cur.f.DropCache()
 	}
-	if err := s.syncNames(); err != nil {
+	if err := s.syncNames(later); err != nil {
 		return State{}, err
 	}
-	killpoint.Reach("rotate.sync.done")
 	if err := s.standing(); err != nil {
 		return State{}, s.breakdown("sync", s.o.Base, err)
 	}
 	st := State{Newest: s.newestName, Dir: s.identity}
 	for _, f := range s.sealed {
-		st.Sealed = append(st.Sealed, f.name)
+		if !f.visible {
+			st.Sealed = append(st.Sealed, f.name)
+		}
 	}
 	if s.cur != nil {
 		m := s.cur.Mark
@@ -221,13 +191,21 @@ func (s *Series) Sync() (State, error) {
 	return st, nil
 }
 
-// Publish gives the sealed files that st lists their final names, durably, and for none also the open one; what was
-// sealed after st stays hidden. An existing file is never replaced: that is an error. After an error it may be called
+// Publish gives the sealed files that st lists their final names, durably or as later sees to it, and for none also the
+// open one; what was sealed after st stays hidden. An existing file is never replaced: that is an error. After an error it may be called
 // again, unless it is ErrBroken.
-func (s *Series) Publish(st State) error {
+func (s *Series) Publish(st State, later *faultfs.Later) error {
 	if s.broken != nil {
 		return s.broken
 	}
+	for i := range s.sealed {
+		if f := &s.sealed[i]; f.synced {
+			if err := f.close(); err != nil {
+				return s.breakdown("publish", f.name, err)
+			}
+		}
+	}
+	s.forgetVisible()
 	newest := ""
 	for _, name := range st.Sealed {
 		i := slices.IndexFunc(s.sealed, func(f sealed) bool { return f.name == name })
@@ -250,9 +228,7 @@ func (s *Series) Publish(st State) error {
 		newest = w.File
 	}
 	s.link(newest)
-	err := s.syncNames()
-	killpoint.Reach("rotate.publish.synced")
-	return err
+	return s.syncNames(later)
 }
 
 // Current is the final name of the open file, "" if none is.
@@ -290,6 +266,9 @@ func (s *Series) Close() error {
 	if s.cur != nil {
 		err = s.cur.f.Close()
 		s.cur = nil
+	}
+	for i := range s.sealed {
+		err = errors.Join(err, s.sealed[i].close())
 	}
 	if s.broken == nil {
 		s.broken = errors.New("the series is closed")
@@ -375,12 +354,12 @@ func (s *Series) link(name string) {
 	s.noLink = err != nil
 }
 
-// syncNames makes the names in the directory durable.
-func (s *Series) syncNames() error {
+// syncNames makes the names in the directory durable, or leaves that to later.
+func (s *Series) syncNames(later *faultfs.Later) error {
 	if !s.renamed {
 		return nil
 	}
-	if err := s.dir.Sync(); err != nil {
+	if err := later.Sync(s.dir); err != nil {
 		return s.breakdown("sync directory of", s.o.Base, err)
 	}
 	s.renamed = false

@@ -62,9 +62,9 @@ func TestNamesAreCommits(t *testing.T) {
 	if s.Idle() {
 		t.Error("idle with files to publish")
 	}
-	must(t, s.Publish(st))
+	must(t, s.Publish(st, nil))
 	wantNames(t, path, ".web-2026-11-23_00001.gz.open web-2026-11-23_00000.gz")
-	must(t, s.Publish(st))
+	must(t, s.Publish(st, nil))
 	finish(t, s)
 	wantNames(t, path, "web-2026-11-23_00000.gz web-2026-11-23_00001.gz")
 }
@@ -106,7 +106,7 @@ func TestNothingIsReplaced(t *testing.T) {
 			must(t, s.Seal())
 		}
 		st := syncState(t, s)
-		err := s.Publish(st)
+		err := s.Publish(st, nil)
 		if err == nil || !strings.Contains(err.Error(), "move it away") {
 			t.Fatalf("%v: publish over a foreign file: %v", c, err)
 		}
@@ -114,7 +114,7 @@ func TestNothingIsReplaced(t *testing.T) {
 			t.Errorf("%v: the foreign file is now %q", c, got)
 		}
 		must(t, os.Remove(foreign))
-		must(t, s.Publish(st))
+		must(t, s.Publish(st, nil))
 		finish(t, s)
 		wantBytes(t, readSeries(t, path), []byte("ours"))
 	}

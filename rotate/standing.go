@@ -9,12 +9,6 @@ import (
 	"os"
 )
 
-// sealed is a file that waits for its name.
-type sealed struct {
-	name string // final
-	info fs.FileInfo
-}
-
 // Standing fails when what is being written is not where readers and the next start look for it: the open file or the
 // directory was removed, replaced, cut or moved away, or another file system is mounted over it. After an error the
 // series is broken (ErrBroken).
@@ -41,7 +35,11 @@ func (e astrayError) Unwrap() []error { return []error{e.error, ErrBroken} }
 func (s *Series) standing() error {
 	errs := []error{s.dir.Standing(), s.look(s.cur)}
 	for _, f := range s.sealed {
-		errs = append(errs, StillThere(s.path(Hidden(f.name)), f.info, f.info.Size()))
+		name := f.name
+		if !f.visible {
+			name = Hidden(name)
+		}
+		errs = append(errs, StillThere(s.path(name), f.info, f.info.Size()))
 	}
 	return errors.Join(errs...)
 }

@@ -30,7 +30,7 @@ func TestStanding(t *testing.T) {
 					do   func(s *Series) error
 				}{
 					{"Standing", (*Series).Standing},
-					{"Sync", func(s *Series) error { _, err := s.Sync(); return err }},
+					{"Sync", func(s *Series) error { _, err := s.Sync(nil); return err }},
 					{"Seal", (*Series).Seal},
 				} {
 					dir := filepath.Join(t.TempDir(), "above", "web")
@@ -59,7 +59,7 @@ func TestSealedFileIsTakenAway(t *testing.T) {
 	must(t, s.Append(newEncoder(t, Gzip), []byte("first\n")))
 	must(t, s.Seal())
 	must(t, os.Remove(filepath.Join(dir, Hidden("web-2026-11-23_00000.gz"))))
-	if _, err := s.Sync(); !errors.Is(err, ErrBroken) {
+	if _, err := s.Sync(nil); !errors.Is(err, ErrBroken) {
 		t.Error(err)
 	}
 	must(t, s.Close())

@@ -1,6 +1,10 @@
 package store
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"inkwell/internal/faultfs"
+)
 
 // States is how files stand: path → state. A state is what the store that made it needs to continue the file after a
 // crash.
@@ -8,8 +12,9 @@ type States map[string]json.RawMessage
 
 // Marks is what a Keeper says of its files when it makes them durable.
 type Marks struct {
-	Files States  // how they stand now; what is in it of other stores stays
-	Added []Added // what came to them since the Mark before
+	Files States         // how they stand now; what is in it of other stores stays
+	Added []Added        // what came to them since the Mark before
+	Later *faultfs.Later // gets what has to be synced before Files is true; nil: the Keeper syncs it
 }
 
 // Added is what one file got. What it says takes the place of whatever was said before of the content of the file from

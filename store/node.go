@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/proto"
 )
 
@@ -146,7 +147,14 @@ func settle(s Store) {
 }
 
 // Publish tells every Keeper of a tree that the marks of the last Mark were saved.
-func Publish(s Store) error { return ask(s, Keeper.Publish) }
+func Publish(s Store, later *faultfs.Later) error {
+	return ask(s, func(k Keeper) error { return k.Publish(later) })
+}
+
+// Know tells disks of the directories in which the stores of a tree write.
+func Know(s Store, disks *faultfs.Disks) error {
+	return ask(s, func(k interface{ Dir() *faultfs.Dir }) error { return disks.Know(k.Dir()) })
+}
 
 // Owes says whether an Heir of a tree owes something.
 func Owes(s Store) bool {

@@ -24,6 +24,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"inkwell/internal/faultfs"
 	"inkwell/proto"
 )
 
@@ -41,12 +42,13 @@ type Store interface {
 // with the states in them, and everything that came behind them is appended again.
 type Keeper interface {
 	Store
-	// Mark makes what was appended durable and enters into m how every file stands, and what was added to it. It fails
-	// when a file is not where its readers look for it. After an error the store must be closed and opened anew with
+	// Mark makes what was appended durable, or leaves that to m.Later, and enters into m how every file stands, and what
+	// was added to it. It fails when a file is not where its readers look for it. After an error the store must be closed and opened anew with
 	// the states that were saved last.
 	Mark(m *Marks) error
-	// Publish says that the marks of the last Mark were saved.
-	Publish() error
+	// Publish says that the marks of the last Mark were saved. Names that it changes are durable on return, or when what it
+	// leaves to later was synced.
+	Publish(later *faultfs.Later) error
 }
 
 // Urgent is a Keeper that can want its next Mark before it is time for one: a file waits for its name, or there is much

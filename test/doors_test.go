@@ -56,7 +56,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/bindir.go":          {"os.Link os.Symlink os.Rename os.Remove os.Rename os.Remove os.Remove os.Remove os.ReadFile os.WriteFile", "migrate: puts links in the place of the original's programs, in a directory of the command line"},
 	"cmd/inkwell/spool.go":           {"filepath.WalkDir", "looks for spools below a directory of the command line: reads only"},
 	"internal/faultfs/socketdir.go":  {"os.MkdirAll os.Chmod", "makes the directory of a unix socket of the configuration"},
-	"cmd/inkwell/man.go":             {"os.MkdirAll", "writes manual pages for the person who builds"},
+	"cmd/inkwell/man.go":             {"os.MkdirAll os.WriteFile", "writes manual pages for the person who builds"},
 	"archive/archive.go":             {"os.Open os.Open os.Open", "shows a person a file: reads only"},
 	"archive/series.go":              {"os.ReadDir filepath.WalkDir", "lists a directory that a person names: reads only"},
 	"archive/listing.go":             {"os.ReadDir", "the same"},

@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,10 +64,14 @@ func TestCollectorKnowsItsFleet(t *testing.T) {
 	}
 	bad.Stop(t)
 	harness.Until(t, "one has ended", func() bool { return fleetOf(t, c.Addr)[badName] == "ended" })
-	c.Stop(t)
+	harness.Until(t, "that is saved", func() bool {
+		text, err := os.ReadFile(filepath.Join(out, ".inkwell", "fleet"))
+		return err == nil && strings.Contains(string(text), `"ended":true`)
+	})
+	c.Kill()
 	c.Restart(t)
 	if f := fleetOf(t, c.Addr); f[badName] != "ended" || f[wellName] == "" {
-		t.Errorf("after a restart: %v", f)
+		t.Errorf("after a kill: %v", f)
 	}
 	well.Stop(t)
 	c.Stop(t)

@@ -75,6 +75,7 @@ var edges = map[string][]string{
 	"test/chaos":               {},
 	"test/demo":                {},
 	"test/harness":             {},
+	"test/packages":            {},
 	"test/peers":               {},
 }
 
@@ -89,10 +90,11 @@ var testEdges = map[string][]string{
 	"store/spool":        {"internal/faultfs/crashfs", "proto"},
 	"store/audit":        {"internal/stats"},
 	"store/depot":        {"internal/faultfs/crashfs", "test/harness"},
-	"store/tree":         {"store/stream"},
+	"store/tree":         {"store/stream", "internal/faultfs"},
 	"test":               {"test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness", "store/index", "internal/faultfs"},
 	"test/chaos":         {"test/harness"},
+	"test/packages":      {"test/harness"},
 	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
 	"forwarder/syslog":   {"proto"},

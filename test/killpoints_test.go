@@ -49,7 +49,7 @@ func roles(name string) []string {
 		return all("collector", "forwarder", "relay")
 	case stage == "spool", stage == "replace":
 		return all("configured", "scribed", "forwarder")
-	case name == "outlet.marked", stage == "manifest", strings.HasPrefix(name, "checkpoint.books."):
+	case name == "outlet.marked", name == "outlet.synced", stage == "manifest", strings.HasPrefix(name, "checkpoint.books."):
 		return all("collector", "configured", "scribed")
 	case stage == "outlet", stage == "checkpoint":
 		return all("configured", "collector", "relay", "scribed")
@@ -195,6 +195,7 @@ func (d *deaths) die(w *world, i int) {
 		if recovers {
 			p := w.start()
 			w.ready()
+			harness.Until(d.t, "the files are written to", func() bool { return w.wrote(p) })
 			time.Sleep(time.Duration(150+100*i%400) * time.Millisecond)
 			p.Kill()
 		}
@@ -202,10 +203,10 @@ func (d *deaths) die(w *world, i int) {
 		p := w.start(fmt.Sprintf("INKWELL_KILL=%s:%d", d.point.Name, n))
 		var works time.Time
 		harness.Until(d.t, fmt.Sprintf("%s: the %s dies at arrival %d", d.point.Name, w.role, n), func() bool {
-			if works.IsZero() && recovers && w.works() {
+			if works.IsZero() && recovers && w.works() && w.wrote(p) {
 				works = time.Now()
 			}
-			// Files are brought in order when the first entries come for them: soon, or there was nothing to do.
+			// One file was brought in order, or there was nothing to do; the others come with the first entries for them.
 			return p.Ended() || !works.IsZero() && time.Since(works) > time.Second
 		})
 		if p.Died() {

@@ -142,6 +142,26 @@ func (w *world) works() bool {
 	return w.front.Answers()
 }
 
+// wrote says whether the files were written to since the victim was started. Without files it says yes.
+func (w *world) wrote(p *harness.Process) bool {
+	if w.role == "forwarder" || w.role == "relay" {
+		return true
+	}
+	written := false
+	_ = filepath.WalkDir(w.out, func(path string, e fs.DirEntry, err error) error { // files come and go
+		switch {
+		case err != nil:
+		case e.IsDir() && e.Name() == ".inkwell":
+			return fs.SkipDir
+		case e.Type().IsRegular() && !harness.Beside(e.Name()):
+			info, err := e.Info()
+			written = written || err == nil && info.ModTime().After(p.Started)
+		}
+		return nil
+	})
+	return written
+}
+
 // follows says whether a forwarder has looked at its files.
 func follows(p *harness.Process) bool { return strings.Contains(p.Stderr(), "following files") }
 

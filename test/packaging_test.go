@@ -23,7 +23,7 @@ type unit struct {
 
 func units(t *testing.T) (all []unit) {
 	t.Helper()
-	paths, err := filepath.Glob("../packaging/*.service")
+	paths, err := filepath.Glob("../packaging/systemd/*.service")
 	if err != nil || len(paths) != 3 {
 		t.Fatalf("units %q, %v", paths, err)
 	}
@@ -116,4 +116,22 @@ func TestPackagedCollectorRuns(t *testing.T) {
 	sendTo(t, addr, 0, "web")
 	c.Stop(t)
 	harness.Audit(t, filepath.Join(top, "log"), "web").Exactly(t, map[string]int{"web": 1})
+}
+
+// TestPackagedExamplesAreRight: what stands behind # in the packaged configurations is right when it is taken in.
+func TestPackagedExamplesAreRight(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../packaging/forward.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := regexp.MustCompile(`(?m)^#(</?[a-z]+>|[a-z_]+=)`).ReplaceAllString(string(text), "$1")
+	if strings.Count(all, "\n<tail>\n") != 3 {
+		t.Fatalf("not taken in:\n%s", all)
+	}
+	conf := filepath.Join(t.TempDir(), "forward.conf")
+	harness.WriteFile(t, conf, all)
+	if r := ink.Run(t, "check", conf); r.Code != 0 || !strings.Contains(r.Stdout, "0 errors, 0 warnings") {
+		t.Errorf("check ends with %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
 }

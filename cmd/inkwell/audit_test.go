@@ -110,8 +110,8 @@ func (s shelf) file(category string, codec rotate.Codec, open bool, list ...stre
 	if !open {
 		err = errors.Join(err, series.Seal())
 	}
-	st, serr := series.Sync()
-	if err = errors.Join(err, serr, series.Publish(st), series.Close()); err != nil {
+	st, serr := series.Sync(nil)
+	if err = errors.Join(err, serr, series.Publish(st, nil), series.Close()); err != nil {
 		s.t.Fatal(err)
 	}
 	after, err := rotate.Files(dir, category)

@@ -75,9 +75,9 @@ func (c *category) append(text string) rotate.State {
 
 func (c *category) publish() rotate.State {
 	c.t.Helper()
-	st, err := c.series.Sync()
+	st, err := c.series.Sync(nil)
 	if err == nil {
-		err = c.series.Publish(st)
+		err = c.series.Publish(st, nil)
 	}
 	if err != nil {
 		c.t.Fatal(err)

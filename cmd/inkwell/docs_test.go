@@ -14,7 +14,7 @@ import (
 )
 
 // foreign are flags of other programs that the documents use.
-var foreign = []string{"inplace", "append", "bind", "now", "unix-socket"}
+var foreign = []string{"inplace", "append", "bind", "now", "strip-components", "install", "set", "auto", "create", "unix-socket"}
 
 // TestDocumentsNameEveryFlag, and no flag that there is not.
 func TestDocumentsNameEveryFlag(t *testing.T) {

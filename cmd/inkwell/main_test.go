@@ -251,20 +251,12 @@ func TestDefaultsAndEnvironment(t *testing.T) {
 	}
 }
 
-func TestVersionCompletionAndManual(t *testing.T) {
+func TestVersionAndCompletion(t *testing.T) {
 	if r := inkwell(t, nil, "version"); r.code != 0 || !strings.HasPrefix(r.stdout, "inkwell ") {
 		t.Errorf("version: %+v", r)
 	}
 	if r := inkwell(t, nil, "completion", "bash"); r.code != 0 || !strings.Contains(r.stdout, "inkwell") {
 		t.Errorf("completion: code %d, %q", r.code, r.stderr)
-	}
-	dir := filepath.Join(t.TempDir(), "man")
-	if r := inkwell(t, nil, "man", dir); r.code != 0 {
-		t.Fatalf("man: %+v", r)
-	}
-	page, err := os.ReadFile(filepath.Join(dir, "inkwell-collect.1"))
-	if err != nil || !bytes.Contains(page, []byte("max\\-size")) && !bytes.Contains(page, []byte("max-size")) {
-		t.Errorf("manual page: %v, %q", err, page)
 	}
 }
 

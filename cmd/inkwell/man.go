@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 )
 
 func (a *app) man() *cobra.Command {
@@ -17,14 +18,33 @@ func (a *app) man() *cobra.Command {
 		Args:    exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return err
+				return fmt.Errorf("make the directory of the manual pages: %w", err)
 			}
-			root := cmd.Root()
-			root.DisableAutoGenTag = true
-			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "inkwell " + version()}, args[0]); err != nil {
-				return fmt.Errorf("write manual pages to %s: %w", args[0], err)
-			}
-			return nil
+			return writeManual(args[0], cmd.Root())
 		},
 	}
 }
+
+// writeManual writes the page of cmd, and those of the commands below it that are not hidden, to dir. The pages of the shells of
+// completion are left out: that of completion names them.
+func writeManual(dir string, cmd *cobra.Command) error {
+	path := filepath.Join(dir, pageName(cmd)+".1")
+	if err := os.WriteFile(path, manualPage(cmd), 0o644); err != nil {
+		return fmt.Errorf("write a manual page: %w", err)
+	}
+	if cmd.Name() == "completion" {
+		return nil
+	}
+	for _, sub := range cmd.Commands() {
+		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+			continue
+		}
+		if err := writeManual(dir, sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pageName is the name of a command's manual page: inkwell-spool-ls.
+func pageName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }

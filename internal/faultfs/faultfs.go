@@ -19,7 +19,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"inkwell/internal/killpoint"
 )
@@ -39,6 +41,7 @@ const (
 	OpMkdir    Op = "mkdir"
 	OpSymlink  Op = "symlink"
 	OpSyncDir  Op = "syncdir"
+	OpSyncAll  Op = "syncfs"
 )
 
 // An Injector decides whether an operation fails. It must be safe for concurrent use.
@@ -52,49 +55,77 @@ type Injector interface {
 type Dir struct {
 	root *os.Root
 	path string
+	dev  uint64 // of the file system
+	ino  uint64 // of the directory
 	inj  Injector
 	obs  Observer // inj, if it is one
+
+	mu    sync.Mutex
+	loose []entry // directories on the way to this one, or this one, whose names may not be durable: OpenLater left that to Sync
 }
 
-// Sub opens the directory name beneath d, which is made if it is missing; a directory that was made is durable in d on return. A symbolic
+// entry is a directory with a name in another one.
+type entry struct {
+	path string
+	ino  uint64
+}
+
+// settled are the entries that this process has made durable.
+var settled sync.Map
+
+// Sub opens the directory name beneath d, which is made if it is missing; its name is durable in d on return. A symbolic
 // link is refused (ErrSymlink).
 func (d *Dir) Sub(name string) (*Dir, error) {
-	switch err := d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.root.Mkdir(name, 0o750) }); {
-	case err == nil:
-		if err := d.Sync(); err != nil { // the next attempt has to make it anew, and to sync it
-			return nil, errors.Join(err, d.Remove(name))
-		}
-		return d.enter(name)
-	case !errors.Is(err, fs.ErrExist):
-		return nil, err
-	}
-	sub, err := d.enter(name)
+	sub, err := d.sub(name)
 	if err != nil {
 		return nil, err
 	}
-	empty, err := sub.empty()
-	if err == nil && empty { // whoever made it may have been killed before it was durable
-		err = d.Sync()
-	}
-	if err != nil {
+	if err := sub.settle(); err != nil { // the next attempt has to sync it, too
 		return nil, errors.Join(err, sub.Close())
 	}
 	return sub, nil
 }
 
-// empty says whether there is nothing in the directory.
-func (d *Dir) empty() (bool, error) {
-	f, err := d.root.Open(".")
+// sub opens the directory name beneath d, which is made if it is missing. Its name is durable after its Sync: also of one that
+// was there, because whoever made it may have been killed before it was.
+func (d *Dir) sub(name string) (*Dir, error) {
+	made := d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.root.Mkdir(name, 0o750) })
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return nil, made
+	}
+	sub, err := d.enter(name)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	_, err = f.Readdirnames(1)
-	switch cerr := f.Close(); {
-	case errors.Is(err, io.EOF):
-		return true, cerr
-	default:
-		return false, errors.Join(err, cerr)
+	own := entry{sub.path, sub.ino}
+	if made == nil { // the number may be that of one before
+		settled.Delete(own)
 	}
+	sub.loose = slices.Clip(d.loose)
+	if _, known := settled.Load(own); !known {
+		sub.loose = append(sub.loose, own)
+	}
+	return sub, nil
+}
+
+// Settled says that the names on the way to d are durable.
+func (d *Dir) Settled() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.loose) == 0
+}
+
+// settle makes the names on the way to d durable that may not be.
+func (d *Dir) settle() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for ; len(d.loose) > 0; d.loose = d.loose[1:] {
+		if err := syncAbove(filepath.Dir(d.loose[0].path), d.inj, d.obs); err != nil {
+			return err
+		}
+		settled.Store(d.loose[0], true)
+	}
+	return nil
 }
 
 // enter opens the directory name beneath d, which must be one.
@@ -117,7 +148,9 @@ func (d *Dir) enter(name string) (*Dir, error) {
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
-	return &Dir{root: root, path: filepath.Join(d.path, name), inj: d.inj, obs: d.obs}, nil
+	sub := &Dir{root: root, path: filepath.Join(d.path, name), inj: d.inj, obs: d.obs}
+	sub.number(opened)
+	return sub, nil
 }
 
 // Path is where the directory was found when it was opened, for messages.
@@ -142,7 +175,7 @@ func (d *Dir) openFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{f: f, name: name, inj: d.inj, obs: d.obs}, nil
+	return &File{f: f, name: name, dev: d.dev, inj: d.inj, obs: d.obs}, nil
 }
 
 func (d *Dir) open(name string, flag int, perm fs.FileMode) (*os.File, error) {
@@ -219,8 +252,11 @@ func (d *Dir) ReadFile(name string) (data []byte, err error) {
 // ReadDir lists d itself in byte order of names.
 func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return fs.ReadDir(d.root.FS(), ".") }
 
-// Sync makes the names in d durable.
+// Sync makes the names in d durable, and those on the way to it that OpenLater made.
 func (d *Dir) Sync() error {
+	if err := d.settle(); err != nil {
+		return err
+	}
 	return d.change(Change{Op: OpSyncDir, Name: "."}, func() error {
 		f, err := d.root.Open(".")
 		if err != nil {

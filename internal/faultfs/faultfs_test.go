@@ -5,6 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -140,7 +143,8 @@ func (s *syncs) Inject(op Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// A directory that is there and empty may have been made by a process that was killed before it was durable.
+// A directory that is there may have been made by a process that was killed before it was durable. Once that is made sure of, it is
+// known.
 func TestADirectoryThatIsThereIsMadeDurable(t *testing.T) {
 	path, seen := t.TempDir(), new(syncs)
 	d, err := OpenDir(path, seen)
@@ -151,7 +155,12 @@ func TestADirectoryThatIsThereIsMadeDurable(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(path, "sub"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []int{1, 2, 2} { // it has a file the third time
+	for i, want := range []int{1, 1, 2} {
+		if i == 2 {
+			if err := errors.Join(os.Rename(filepath.Join(path, "sub"), filepath.Join(path, "old")), os.Mkdir(filepath.Join(path, "sub"), 0o750)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		sub, err := d.Sub("sub")
 		if err != nil {
 			t.Fatal(err)
@@ -159,14 +168,111 @@ func TestADirectoryThatIsThereIsMadeDurable(t *testing.T) {
 		if seen.n != want {
 			t.Errorf("%d syncs, want %d", seen.n, want)
 		}
-		if want == 2 {
-			if err := sub.WriteFile("f", nil); err != nil {
-				t.Fatal(err)
-			}
-			seen.n = 2
-		}
 		if err := sub.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// OpenLater leaves the names of directories to a Sync, also those that another Dir has made.
+func TestNamesThatAreSyncedLater(t *testing.T) {
+	path, seen := t.TempDir(), new(syncs)
+	var dirs []*Dir
+	for _, name := range []string{"a/b", "a/c"} {
+		d, err := OpenLater(path, filepath.Join(path, name), seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		dirs = append(dirs, d)
+	}
+	if seen.n != 0 || dirs[0].Settled() || dirs[1].Settled() {
+		t.Errorf("%d syncs", seen.n)
+	}
+	if err := dirs[1].Sync(); err != nil || seen.n != 3 || !dirs[1].Settled() || dirs[0].Settled() {
+		t.Errorf("%v, %d syncs", err, seen.n)
+	}
+}
+
+// failing fails an operation.
+type failing struct {
+	op   Op
+	seen []Op
+}
+
+func (f *failing) Inject(op Op, _ string, n int) (int, error) {
+	f.seen = append(f.seen, op)
+	if op == f.op {
+		return 0, syscall.EIO
+	}
+	return n, nil
+}
+
+// Many files get one syncfs, few an fsync each, and so do many when the syncfs fails: it says nothing of any of them.
+func TestManyFilesAreSyncedTogether(t *testing.T) {
+	for _, c := range []struct {
+		many int
+		fail Op
+		want []Op
+		err  bool
+	}{
+		{3, "", []Op{OpSync, OpSync}, false},
+		{2, "", []Op{OpSyncAll}, false},
+		{2, OpSyncAll, []Op{OpSyncAll, OpSync, OpSync}, false},
+		{2, OpSync, []Op{OpSyncAll}, false},
+		{3, OpSync, []Op{OpSync, OpSync}, true},
+	} {
+		inj := &locked{inner: &failing{op: c.fail}}
+		d, err := OpenDir(t.TempDir(), inj)
+		if err != nil {
+			t.Fatal(err)
+		}
+		disks := &Disks{Many: c.many}
+		if err := disks.Know(d); err != nil {
+			t.Fatal(err)
+		}
+		later := new(Later)
+		var files []*File
+		for _, name := range []string{"a", "b"} {
+			f, err := d.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o640)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, f)
+			for range 2 {
+				if err := later.Sync(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		inj.inner.seen = nil
+		got := errors.Join(disks.Sync(later.Take())...)
+		if (got != nil) != c.err || !slices.Equal(inj.inner.seen, c.want) {
+			t.Errorf("many are %d, %q fails: %v, %v", c.many, c.fail, inj.inner.seen, got)
+		}
+		if err := errors.Join(disks.Close(), files[0].Close(), files[1].Close(), d.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// locked is failing for several goroutines.
+type locked struct {
+	mu    sync.Mutex
+	inner *failing
+}
+
+func (l *locked) Inject(op Op, name string, n int) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inner.Inject(op, name, n)
+}
+
+// A syncfs is believed only from the kernel on that says whether it failed.
+func TestKernelsThatReportErrors(t *testing.T) {
+	for release, want := range map[string]bool{"5.16.12": false, "5.17": true, "5.17-rc3": true, "6.1.0-13-amd64": true, "4.19.0": false, "10.0": true, "x": false, "6": false, "": false} {
+		if since517(release) != want {
+			t.Errorf("%q: %v", release, !want)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 type File struct {
 	f    *os.File
 	name string
+	dev  uint64 // of the file system
 	inj  Injector
 	obs  Observer // inj, if it is one
 }

@@ -34,13 +34,29 @@ func OpenDir(path string, inj Injector) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{root: root, path: path, inj: inj, obs: obs}, nil
+	info, err := root.Stat(".")
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	d := &Dir{root: root, path: path, inj: inj, obs: obs}
+	d.number(info)
+	return d, nil
 }
 
 // OpenBeneath opens the directory path, which is made if it is missing. It is root, or lies beneath it: then root is opened as OpenDir
 // does and each directory on the way from there as Sub does, so that no link is followed. A path elsewhere, and any for the root "", is
 // opened as OpenDir does.
 func OpenBeneath(root, path string, inj Injector) (*Dir, error) {
+	return openBeneath(root, path, inj, (*Dir).Sub)
+}
+
+// OpenLater is OpenBeneath, but the names of directories that were made on the way from root are durable only after the Sync
+// of the Dir.
+func OpenLater(root, path string, inj Injector) (*Dir, error) {
+	return openBeneath(root, path, inj, (*Dir).sub)
+}
+
+func openBeneath(root, path string, inj Injector, down func(d *Dir, name string) (*Dir, error)) (*Dir, error) {
 	names, ok := between(root, path)
 	if !ok {
 		return OpenDir(path, inj)
@@ -51,7 +67,7 @@ func OpenBeneath(root, path string, inj Injector) (*Dir, error) {
 			break
 		}
 		var sub *Dir
-		if sub, err = d.Sub(name); err == nil {
+		if sub, err = down(d, name); err == nil {
 			d, err = sub, d.Close()
 		} else {
 			err = errors.Join(err, d.Close())

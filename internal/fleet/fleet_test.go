@@ -75,14 +75,19 @@ func TestRestore(t *testing.T) {
 	var table, later Table
 	table.Hear("p", Report{Host: "a", Name: "/state", Lag: 7, Started: noon}, noon)
 	table.Hear("p", Report{Host: "a", Name: "/state", Lag: 8, Started: noon}, noon.Add(Every))
+	news := table.News()
 	senders, changed := table.Changed()
-	if _, again := table.Changed(); !changed || again {
+	if _, again := table.Changed(); !changed || again || !news || table.News() {
 		t.Error("changed")
 	}
 	text, err := json.Marshal(senders)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if table.Hear("p", senders[0].Report, noon.Add(2*Every)); table.News() {
+		t.Error("what was heard again is news")
+	}
+	table.Hear("p", senders[0].Report, noon.Add(Every))
 	var read []Sender
 	if err := json.Unmarshal(text, &read); err != nil {
 		t.Fatal(err)

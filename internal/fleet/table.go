@@ -22,6 +22,7 @@ type Table struct {
 	mu      sync.Mutex
 	senders map[key]*Sender
 	changed bool // since the last Changed
+	news    bool // and that is that somebody came or ended
 }
 
 // key tells senders apart. The peer is without its port.
@@ -41,6 +42,7 @@ func (t *Table) Hear(peer string, r Report, now time.Time) {
 		}
 		t.senders[k] = s
 	}
+	t.news = t.news || s.Heard.IsZero() || s.Ended != r.Ended
 	s.Report, s.Heard = r, now
 	t.changed = true
 }
@@ -105,6 +107,13 @@ func (t *Table) Count(of State, now time.Time) (n int) {
 	return n
 }
 
+// News says whether somebody was heard for the first time, or ended, since Changed was asked last.
+func (t *Table) News() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.news
+}
+
 // Changed says whether something was heard since it was asked last, and what a later process has to Restore.
 func (t *Table) Changed() (senders []Sender, changed bool) {
 	t.mu.Lock()
@@ -112,7 +121,7 @@ func (t *Table) Changed() (senders []Sender, changed bool) {
 	if !t.changed {
 		return nil, false
 	}
-	t.changed = false
+	t.changed, t.news = false, false
 	for _, s := range t.senders {
 		senders = append(senders, *s)
 	}
@@ -127,5 +136,5 @@ func (t *Table) Restore(senders []Sender) {
 		t.Hear(s.Peer, s.Report, s.Heard)
 		t.senders[key{s.Peer, s.Host, s.Name}].First = s.First
 	}
-	t.changed = false
+	t.changed, t.news = false, false
 }

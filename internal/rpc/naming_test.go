@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 
 	"inkwell/proto"
@@ -11,9 +12,12 @@ import (
 // TestClientTellsSourcesOnce tells each stream once a connection, again after a call that was not taken, and nothing
 // more to a peer that is no Inkwell.
 func TestClientTellsSourcesOnce(t *testing.T) {
+	var mu sync.Mutex
 	var told []string
 	later := true
 	s := &sink{before: func(_ context.Context, b *proto.Batch) (proto.ResultCode, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		for n := range b.Namings {
 			told = append(told, n.Source.String())
 		}
@@ -28,7 +32,9 @@ func TestClientTellsSourcesOnce(t *testing.T) {
 	}})
 	send := func(streams ...byte) {
 		t.Helper()
+		mu.Lock()
 		told = nil
+		mu.Unlock()
 		b := new(proto.Batch)
 		for i, id := range streams {
 			b.Append([]byte("c"), []byte("m"))
@@ -40,13 +46,17 @@ func TestClientTellsSourcesOnce(t *testing.T) {
 	}
 	want := func(list ...string) {
 		t.Helper()
+		mu.Lock()
+		defer mu.Unlock()
 		if !slices.Equal(told, list) {
 			t.Errorf("told %q, want %q", told, list)
 		}
 	}
 	send(1, 2, 1)
 	want("h:b", "h:c")
+	mu.Lock()
 	later = false
+	mu.Unlock()
 	send(2, 1)
 	want("h:c", "h:b")
 	send(1, 3, 2)

@@ -305,8 +305,14 @@ func (c *collector) count(name string, n *books.Count, path string) {
 	case books.Duplicate:
 		h.sums.Duplicated += n.Entries
 	case books.Empty:
-		h.sums.Written += n.Entries
-		merge(&c.place(c.tally(name, id)).written, numbers)
+		p := c.place(c.tally(name, id))
+		if len(numbers) == 0 {
+			h.sums.Written += n.Entries
+		}
+		for _, r := range numbers { // a restart counts some again
+			h.sums.Written += p.written.Missing(r.First, r.End).Count()
+		}
+		merge(&p.written, numbers)
 	case books.Refused:
 		h.sums.Refused += n.Entries
 		c.why[cause{name, n.Why, at}] += n.Entries

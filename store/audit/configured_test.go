@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -226,6 +227,18 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 				return []Source{h.source(h.dir("a"))}
 			},
 			sums: "2=2+0+0+0 m8 d0", findings: "missing web 01 8 0-7; lost_file web  8", fault: true,
+		},
+		"entries without bytes, some of which a restart counted again": {
+			write: func(h *house, _ *Audit) []Source {
+				h.file(h.dir("a", "web"), f0, false, 0, entriesOf("web", 1, 5, 5))
+				line := func(numbers string, entries int) []byte {
+					return fmt.Appendf(nil, `{"hour":"2026-11-25T13:00:00Z","category":"web","stream":"%s","what":"empty","entries":%d,"numbers":"%s"}`,
+						stream.ID{1}, entries, numbers)
+				}
+				h.check(faultfs.AppendLines(opened(h.t, h.dir("a")), books.CountsName, books.CountsHeader, line("0-2", 3), line("0-4", 5)))
+				return []Source{h.source(h.dir("a"))}
+			},
+			sums: "10=10+0+0+0 m0 d0",
 		},
 		"an open file that is gone, and one elsewhere": {
 			write: func(h *house, _ *Audit) []Source {

@@ -146,7 +146,7 @@ func (r *run) meet(t *Outlet, readTo uint64, covered bool) bool {
 	defer t.mu.Unlock()
 	t.fed, t.called = !t.failing, false
 	t.taken = max(t.taken, readTo)
-	if covered && t.pending == nil {
+	if covered && t.pending == nil && t.marked == nil {
 		t.undone = noOffset
 	}
 	return true

@@ -113,7 +113,7 @@ func (t *Outlet) rewind(p *post) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.drop()
-	t.post, t.publish, t.added = p, false, nil
+	t.post, t.publish, t.added, t.marked, t.broken = p, false, nil, nil, nil
 	t.taken = p.through
 	t.undone = min(t.undone, p.through)
 }

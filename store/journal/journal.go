@@ -71,6 +71,7 @@ type Options struct {
 type Tuning struct {
 	SaveEvery, Retry time.Duration
 	SegmentBytes     int64 // of the journal
+	SyncAll          int   // faultfs.Disks.Many
 }
 
 const (

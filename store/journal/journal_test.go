@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -106,7 +107,7 @@ func (k *keeper) Mark(m *store.Marks) error {
 // Urgent makes the worker mark as often as it can.
 func (k *keeper) Urgent() bool { return true }
 
-func (k *keeper) Publish() error {
+func (k *keeper) Publish(*faultfs.Later) error {
 	if k.saved == nil {
 		return nil
 	}

@@ -179,7 +179,7 @@ func newModel(t *rapid.T, base, kind string) *engineModel {
 	m := &engineModel{t: t, base: base, kind: kind, fault: &mishap{}, published: make(map[string][sha256.Size]byte)}
 	m.fileBytes = rapid.SampledFrom([]int64{300, 2000}).Draw(t, "file bytes")
 	m.options = Options{MaxBytes: 6000, Tuning: Tuning{SaveEvery: time.Millisecond, Retry: time.Millisecond,
-		SegmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t, "segment bytes")},
+		SegmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t, "segment bytes"), SyncAll: rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "syncfs from")},
 		Memory: rapid.SampledFrom([]int64{400, 1 << 20}).Draw(t, "memory")}
 	m.outlet = OutletOptions{Single: true, Continued: true, Check: time.Millisecond, Target: rapid.SampledFrom([]int64{1, 300}).Draw(t, "target"),
 		Interval: rapid.SampledFrom([]time.Duration{1, 5 * time.Millisecond}).Draw(t, "interval")}
@@ -388,7 +388,7 @@ func (m *engineModel) Full(t *rapid.T) {
 // Fault lets some operations fail.
 func (m *engineModel) Fault(t *rapid.T) {
 	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove,
-		faultfs.OpSyncDir, faultfs.OpTruncate, faultfs.OpMkdir, faultfs.OpSymlink, ""}).Draw(t, "operation"),
+		faultfs.OpSyncDir, faultfs.OpSyncAll, faultfs.OpTruncate, faultfs.OpMkdir, faultfs.OpSymlink, ""}).Draw(t, "operation"),
 		rapid.IntRange(0, 5).Draw(t, "after"), rapid.IntRange(1, 4).Draw(t, "times"),
 		rapid.SampledFrom([]error{syscall.EIO, syscall.ENOSPC}).Draw(t, "error"))
 }

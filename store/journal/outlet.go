@@ -75,7 +75,9 @@ type Outlet struct {
 	aside   bool      // of Buffered: the store failed and has not caught up since
 	busy    time.Time // since when a step is at work; zero: none is
 	room    chan struct{}
-	post    *post      // how the store stood at the last Mark
+	post    *post      // how the store stood at the last Mark that was synced
+	marked  *mark      // the one after that, while it is not synced
+	broken  error      // a sync has failed: the store has to be opened again
 	listed  bool       // a checkpoint of this run has a post
 	undone  uint64     // journal offset of the first entry that the post does not cover; noOffset: there is none
 	publish bool       // the post was saved
@@ -262,36 +264,11 @@ func (t *Outlet) savedPost(p *post) {
 	}
 	close(p.saved)
 	wake := t.current() == settling
-	if t.post == p && len(p.files) > 0 {
+	if t.post == p && t.marked == nil && len(p.files) > 0 {
 		t.publish, wake = true, true
 	}
 	t.mu.Unlock()
 	if wake {
 		t.task.wake()
-	}
-}
-
-// add notes what was added to files; put follows.
-func (t *Outlet) add(a addition) {
-	if len(a.added) == 0 {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.added = append(t.added, a)
-}
-
-// put makes p the outlet's post. left says that entries which were taken lie behind it.
-func (t *Outlet) put(p *post, left bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.post, t.publish = p, false // the store knows only its last marks
-	switch {
-	case !left && t.fed && t.pending == nil:
-		t.undone = noOffset
-	case t.undone != noOffset:
-		t.undone = max(t.undone, p.through)
-	default:
-		t.undone = p.through
 	}
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/store"
 	"inkwell/store/books"
 )
@@ -65,15 +67,16 @@ type run struct {
 	past      past
 	counted   uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
 
-	ctx     context.Context // of Appends to stores
-	cancel  context.CancelFunc
-	stop    chan struct{} // closed when everything has to come to its end
-	ended   chan struct{} // of the reader
-	phase   atomic.Int32
-	benches *benches
-	budget  budget
-	convoy  *convoy
-	reread  atomic.Int64 // bytes that were read for outlets which were behind
+	ctx      context.Context // of Appends to stores
+	cancel   context.CancelFunc
+	stop     chan struct{} // closed when everything has to come to its end
+	ended    chan struct{} // of the reader
+	phase    atomic.Int32
+	benches  *benches
+	budget   budget
+	convoy   *convoy
+	unsynced marks
+	reread   atomic.Int64 // bytes that were read for outlets which were behind
 
 	reading  sync.Mutex // held while a run of entries is fed
 	position uint64     // behind the last one
@@ -110,6 +113,7 @@ func (j *Journal) Start(routes Routes) {
 		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.convoy = &convoy{r: r}
+	r.unsynced.disks.Many = j.o.SyncAll
 	r.before = s.takeovers(routes.Locate)
 	s.place(routes.Locate)
 	r.moved = s.follow(home(j.o.StateDir), routes.Locate)
@@ -188,10 +192,11 @@ func (j *Journal) Stop(limit time.Duration) {
 	r.enter(draining)
 	r.left.Wait()
 	j.saver.end()
+	r.syncMarks(0)
 	j.saver.save(false)
 	r.enter(closing)
 	r.open.Wait()
-	j.saver.save(true)
+	j.saver.save(r.close())
 	r.cancel()
 	r.benches.end()
 	r.convoy.end()
@@ -203,6 +208,28 @@ func (j *Journal) Stop(limit time.Duration) {
 	j.mu.Lock()
 	j.run = nil
 	j.mu.Unlock()
+}
+
+// drains says that the run comes to its end.
+func (r *run) drains() bool { return phase(r.phase.Load()) != running }
+
+// close closes the stores, and says whether the names that their files got at the end are durable.
+func (r *run) close() bool {
+	var dirs []faultfs.Syncer
+	for _, t := range r.all() {
+		dirs = append(dirs, t.stepper.later.Take()...)
+	}
+	err := errors.Join(r.unsynced.disks.Sync(dirs)...)
+	if err != nil {
+		r.j.log.Error("sync the names of finished files: the next start does it again", "error", err)
+	}
+	for _, t := range r.all() {
+		t.stepper.close()
+	}
+	if cerr := r.unsynced.disks.Close(); cerr != nil {
+		r.j.log.Error("close file systems", "error", cerr)
+	}
+	return err == nil
 }
 
 // portionsOf divides the journal among the outlets of a category.

@@ -96,6 +96,7 @@ func (s *saver) loop(r *run) {
 			r.markAll(s.stop)
 		}
 		saving := time.Now()
+		r.syncMarks(patience)
 		s.save(false)
 		lastSent = time.Since(saving)
 		if whole {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"maps"
 	"time"
 
@@ -23,6 +24,10 @@ func (w *stepper) open(now time.Time) {
 		return
 	}
 	store.Prepare(s, nil)
+	if err := store.Know(s, &w.t.run.unsynced.disks); err != nil {
+		w.failed(errors.Join(err, s.Close()))
+		return
+	}
 	w.store, w.retryAt, w.checked = s, time.Time{}, time.Time{}
 	w.t.mu.Lock()
 	w.t.failing = false
@@ -58,8 +63,7 @@ func (w *stepper) await() {
 
 // settled says whether a checkpoint knows how the store stands.
 func (w *stepper) settled() bool {
-	p, _ := w.t.posted()
-	if !p.known() {
+	if p, _ := w.t.posted(); w.t.unsynced() || !p.known() {
 		return false
 	}
 	w.rest()
@@ -112,16 +116,17 @@ func (w *stepper) inherit(now time.Time) {
 	w.t.failing = false
 }
 
-// mark makes durable what the store was given and posts it, when a checkpoint is being made, or now.
+// mark asks the store how it stands, when a checkpoint is being made, or now. That becomes the outlet's post when it was
+// synced.
 func (w *stepper) mark(now bool) {
 	t := w.t
-	if !w.dirty.Load() || w.partly {
+	if !w.dirty.Load() || w.partly || t.unsynced() {
 		return
 	}
 	before, _ := t.posted()
 	if !store.Keeps(w.store) {
 		w.dirty.Store(false)
-		t.put(newPost(w.through, before.files, before.booked), w.load != nil)
+		t.offer(&mark{t: t, post: newPost(w.through, before.files, before.booked), left: w.load != nil})
 		w.j.saver.sent()
 		return
 	}
@@ -134,13 +139,13 @@ func (w *stepper) mark(now bool) {
 	if w.published(); w.store == nil { // of the post before, while the store still knows what that says
 		return
 	}
-	marks := store.Marks{Files: maps.Clone(before.files)} // with those of stores that are not open again yet
+	marks := store.Marks{Files: maps.Clone(before.files), Later: &w.later} // with those of stores that are not open again yet
 	if marks.Files == nil {
 		marks.Files = make(store.States)
 	}
 	fresh := store.Fresh(w.store)
 	began := time.Now()
-	err := store.Mark(w.store, &marks)
+	err := errors.Join(store.Know(w.store, &t.run.unsynced.disks), store.Mark(w.store, &marks))
 	t.run.markTime.Add(int64(time.Since(began)))
 	t.run.marks.Add(1)
 	if err != nil {
@@ -153,9 +158,9 @@ func (w *stepper) mark(now bool) {
 	booked := before.booked
 	if len(marks.Added) > 0 {
 		booked = max(booked+1, w.through)
-		t.add(addition{before.booked, booked, marks.Added})
 	}
-	t.put(newPost(w.through, marks.Files, booked), w.load != nil || len(w.blocks) > 0)
+	t.offer(&mark{t: t, post: newPost(w.through, marks.Files, booked), added: addition{before.booked, booked, marks.Added},
+		files: w.later.Take(), left: w.load != nil || len(w.blocks) > 0})
 	switch {
 	case fresh:
 		w.await()
@@ -173,7 +178,7 @@ func (w *stepper) published() {
 	if !due || w.store == nil {
 		return
 	}
-	if err := store.Publish(w.store); err != nil {
+	if err := store.Publish(w.store, &w.later); err != nil {
 		w.failed(err)
 	}
 }
@@ -181,10 +186,14 @@ func (w *stepper) published() {
 // abandon closes the store without a word about how it stands; it will be opened as the last checkpoint knows it, and
 // the journal is read again from there.
 func (w *stepper) abandon() {
+	w.t.mu.Lock()
+	w.t.marked = nil // its files are closed, perhaps while they are synced
+	w.t.mu.Unlock()
 	if err := w.store.Close(); err != nil {
 		w.j.log.Debug("close store", "error", err)
 	}
 	w.store, w.partly = nil, false
+	w.later.Take()
 	w.dirty.Store(false)
 	w.t.trouble.watch(nil)
 	w.enter(closed)
@@ -212,20 +221,25 @@ func (w *stepper) finish() {
 	}
 	w.closeReader()
 	w.t.mu.Lock()
-	w.t.drop() // nobody takes it any more
+	if w.t.pending != nil {
+		w.t.drop() // nobody takes it any more
+	}
 	w.t.mu.Unlock()
 	w.ended = true
 	w.t.run.left.Done()
 }
 
-// close closes the store; a checkpoint knows how it stands.
-func (w *stepper) close() {
+// release gives files their names; a checkpoint knows how they stand. Their directories are synced before close.
+func (w *stepper) release() {
 	defer w.t.run.open.Done()
-	if w.store == nil {
-		return
+	if w.store != nil {
+		w.published()
 	}
-	w.published()
-	if w.store == nil { // it could not
+}
+
+// close closes the store.
+func (w *stepper) close() {
+	if w.store == nil { // it failed, or never worked
 		return
 	}
 	if err := w.store.Close(); err != nil {

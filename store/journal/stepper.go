@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
 	"inkwell/proto"
 	"inkwell/store"
@@ -17,12 +18,13 @@ type stepper struct {
 	t *Outlet
 	j *Journal
 
-	store   store.Store // nil: not open
-	load    *load       // taken and not handled yet; nil: none
-	partly  bool        // some parts of the store have load
-	through uint64      // the store has everything below
-	dirty   atomic.Bool // the store may have something to mark
-	round   int64       // of the last Mark
+	store   store.Store   // nil: not open
+	load    *load         // taken and not handled yet; nil: none
+	partly  bool          // some parts of the store have load
+	through uint64        // the store has everything below
+	dirty   atomic.Bool   // the store may have something to mark
+	later   faultfs.Later // what has to be synced with the next Mark
+	round   int64         // of the last Mark
 
 	retryAt time.Time // the store is not tried before
 	handled time.Time // when a batch was taken last, or would have been if there had been any
@@ -48,7 +50,7 @@ const turnBytes = 4 << 20
 func (w *stepper) step(now time.Time) (next time.Time, done bool) {
 	at := phase(w.t.run.phase.Load())
 	if at == closing {
-		w.close()
+		w.release()
 		return time.Time{}, true
 	}
 	if w.ended {
@@ -67,6 +69,9 @@ func (w *stepper) step(now time.Time) (next time.Time, done bool) {
 
 // work brings the outlet from state to state as far as it goes now.
 func (w *stepper) work(now time.Time) {
+	if err := w.t.failure(); err != nil && w.store != nil {
+		w.failed(errors.Join(err, store.ErrBroken))
+	}
 	if w.store == nil && !now.Before(w.retryAt) {
 		w.open(now)
 	}
@@ -113,7 +118,7 @@ func (w *stepper) rest() {
 		return
 	}
 	w.t.state.Store(int32(working))
-	if w.t.pending == nil && w.load == nil && len(w.blocks) == 0 && !w.dirty.Load() {
+	if w.t.pending == nil && w.load == nil && len(w.blocks) == 0 && !w.dirty.Load() && w.t.marked == nil {
 		w.t.undone = noOffset // the post covers everything that was taken
 	}
 }
@@ -124,7 +129,7 @@ func (w *stepper) enter(s state) { w.t.state.Store(int32(s)) }
 // finished says, when no more is to come, whether nothing is left that could be done now.
 func (w *stepper) finished() bool {
 	w.t.mu.Lock()
-	left := w.load != nil || len(w.blocks) > 0 || w.t.pending != nil || !w.t.fed || w.t.current() == settling
+	left := w.load != nil || len(w.blocks) > 0 || w.t.pending != nil || !w.t.fed || w.t.marked != nil || w.t.current() == settling
 	w.t.mu.Unlock()
 	if w.t.current() == settling && w.j.saver.failing.Load() {
 		return true
@@ -373,7 +378,7 @@ func (w *stepper) loseWithoutStore(now time.Time) {
 		w.lost.add(int64(w.load.batch.Count()))
 		w.done()
 		before, _ := w.t.posted() // the files stand as they did
-		w.t.put(newPost(w.through, before.files, before.booked), false)
+		w.t.offer(&mark{t: w.t, post: newPost(w.through, before.files, before.booked)})
 		w.j.saver.sent()
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -146,8 +147,8 @@ func (c *central) Close() error { return nil }
 // keeping is a central that is a store.Keeper.
 type keeping struct{ central }
 
-func (k *keeping) Mark(*store.Marks) error { return nil }
-func (k *keeping) Publish() error          { return nil }
+func (k *keeping) Mark(*store.Marks) error      { return nil }
+func (k *keeping) Publish(*faultfs.Later) error { return nil }
 
 // atOnce is a store.Schedule without pauses.
 type atOnce struct{}
@@ -197,12 +198,12 @@ func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
 	s := takeover(t, dir, k, nil).(*Takeover)
 	must(t, s.Mark(&store.Marks{Files: make(store.States)}))
 	must(t, s.Append(t.Context(), batch("c", "new")))
-	must(t, s.Publish()) // of the mark before
+	must(t, s.Publish(nil)) // of the mark before
 	if list, _ := Buffered(dir, "x"); len(list) != 1 {
 		t.Error("the file is gone before its entries were marked")
 	}
 	must(t, s.Mark(&store.Marks{Files: make(store.States)}))
-	must(t, s.Publish())
+	must(t, s.Publish(nil))
 	if list, _ := Buffered(dir, "x"); len(list) != 0 {
 		t.Error("the file is still there")
 	}
@@ -230,7 +231,7 @@ func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
 		t.Errorf("%q was delivered, want %q", k.got, want)
 	}
 	must(t, s.Mark(&store.Marks{Files: saved}))
-	must(t, s.Publish())
+	must(t, s.Publish(nil))
 	if got := tree(t, dir); !strings.HasPrefix(got, "x_00003.corrupt=") {
 		t.Errorf("%q is left", got)
 	}

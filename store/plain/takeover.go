@@ -265,7 +265,7 @@ func (t *Takeover) Mark(m *store.Marks) error {
 }
 
 // Publish removes the files whose entries were marked.
-func (t *Takeover) Publish() error {
+func (t *Takeover) Publish(*faultfs.Later) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for ; t.covered > 0; t.covered-- {

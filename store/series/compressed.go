@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -87,7 +86,7 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 			return nil, fmt.Errorf("read the state of %s: %w", c.path, err)
 		}
 	}
-	if c.dir, err = openDurably(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
+	if c.dir, err = faultfs.OpenLater(cmp.Or(o.Root, o.Dir), o.Dir, o.Injector); err != nil {
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
 	published := o.Stats.Overall("files published")
@@ -105,23 +104,6 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 		c.contents.open, c.contents.end = st.Open.File, st.Open.Raw
 	}
 	return c, nil
-}
-
-// openDurably opens a directory beneath root; one that was made for it survives a power cut.
-func openDurably(root, path string, inj faultfs.Injector) (*faultfs.Dir, error) {
-	_, missing := os.Stat(root)
-	dir, err := faultfs.OpenBeneath(root, path, inj)
-	if err != nil || missing == nil {
-		return dir, err
-	}
-	parent, err := faultfs.OpenDir(filepath.Dir(root), inj)
-	if err == nil {
-		err = errors.Join(parent.Sync(), parent.Close())
-	}
-	if err != nil {
-		return nil, errors.Join(err, dir.Close())
-	}
-	return dir, nil
 }
 
 // after is what the options know of the newest file.
@@ -293,6 +275,9 @@ func (c *Compressed) tick() error {
 	return c.broken("seal", c.series.Tick())
 }
 
+// Dir is where the files are.
+func (c *Compressed) Dir() *faultfs.Dir { return c.dir }
+
 // Exact says that the files stand as the states said with which the series was opened.
 func (c *Compressed) Exact() bool { return c.known && c.series.Lost() == nil }
 
@@ -312,7 +297,12 @@ func (c *Compressed) Mark(m *store.Marks) error {
 	if err := c.tick(); err != nil {
 		return err
 	}
-	st, err := c.series.Sync()
+	if !c.dir.Settled() {
+		if err := m.Later.Sync(c.dir); err != nil {
+			return c.broken("sync directory of", err)
+		}
+	}
+	st, err := c.series.Sync(m.Later)
 	if err != nil {
 		return c.broken("sync", err)
 	}
@@ -327,11 +317,11 @@ func (c *Compressed) Mark(m *store.Marks) error {
 }
 
 // Publish gives finished files that the last Mark named their names.
-func (c *Compressed) Publish() error {
+func (c *Compressed) Publish(later *faultfs.Later) error {
 	if c.err != nil {
 		return nil // it was told
 	}
-	if err := c.series.Publish(c.covered); err != nil {
+	if err := c.series.Publish(c.covered, later); err != nil {
 		return c.broken("publish", err)
 	}
 	return nil

@@ -68,7 +68,7 @@ func (r *compressedRun) checkpoint() {
 	m, err := marking(r.c, r.saved)
 	r.check(err)
 	r.saved, r.added = m.Files, append(r.added, m.Added...)
-	r.check(r.c.Publish())
+	r.check(r.c.Publish(nil))
 }
 
 func (r *compressedRun) append(messages ...string) {
@@ -196,7 +196,7 @@ func compressedKilledAfter(t *testing.T, codec rotate.Codec, n int) (died bool) 
 				return err
 			}
 			saved, done = m.Files, i
-			return c.Publish()
+			return c.Publish(nil)
 		}
 		if err := save(done); err != nil {
 			return err

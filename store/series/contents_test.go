@@ -128,13 +128,13 @@ func TestAddedIsWhatIsInTheFiles(t *testing.T) {
 				must(t, err)
 				m, err := marking(k, nil)
 				must(t, err)
-				must(t, k.Publish())
+				must(t, k.Publish(nil))
 				var waiting []*proto.Batch
 				total, next := 0, [10]int64{}
 				mark := func() {
 					m, err = marking(k, m.Files)
 					must(t, err)
-					must(t, k.Publish())
+					must(t, k.Publish(nil))
 					said.add(t, m.Added)
 					waiting = nil
 				}

@@ -94,7 +94,7 @@ func killedAfter(t *testing.T, o PlainOptions, n int) (died bool) {
 			if i%4 == 3 && i < batches {
 				return nil // the next Publish comes after further batches
 			}
-			return f.Publish()
+			return f.Publish(nil)
 		}
 		if err := save(done); err != nil {
 			return err
@@ -173,7 +173,7 @@ func TestFullDisk(t *testing.T) {
 			wantBroken(t, e.f.Append(context.Background(), batch("k", "not tried")), "File write error")
 			wantBroken(t, e.f.Mark(&store.Marks{Files: make(store.States)}), "File write error")
 			must(t, e.f.Check(e.clock))
-			must(t, e.f.Publish())
+			must(t, e.f.Publish(nil))
 			e.crash()
 		}
 		inj.set(nil)
@@ -206,7 +206,7 @@ func TestMarkSyncs(t *testing.T) {
 	e.append("full again")
 	inj.set(nil)
 	e.mark()
-	want("sync k_00000", "sync .k_00001.open", "sync .k_00002.open", "syncdir .", "read .k_00002.open")
+	want("sync k_00000", "sync .k_00001.open", "sync .k_00002.open", "read .k_00002.open", "syncdir .")
 	for _, op := range []faultfs.Op{faultfs.OpSync, faultfs.OpSyncDir} {
 		e.append("full of it")
 		inj.set(only(op, 0, syscall.EIO))
@@ -229,10 +229,10 @@ func TestPublish(t *testing.T) {
 	e.append("1 is full")
 	e.append("2")
 	wantTree(t, dir, map[string]string{"k_00000": "0 is full", ".k_00001.open": "1 is full", ".k_00002.open": "2", "k_current": "-> k_00000"})
-	must(t, e.f.Publish())
+	must(t, e.f.Publish(nil))
 	stats := "2026-11-23-02:59 wrote <9> bytes in <1> events to file <{DIR}/k_00000>\n"
 	wantTree(t, dir, map[string]string{"k_00000": "0 is full", "k_00001": "1 is full", ".k_00002.open": "2", "k_current": "-> k_00001", "scribe_stats": stats})
-	must(t, e.f.Publish()) // nothing new was saved
+	must(t, e.f.Publish(nil)) // nothing new was saved
 	e.checkpoint()
 	stats += "2026-11-23-02:59 wrote <9> bytes in <1> events to file <{DIR}/k_00001>\n"
 	wantTree(t, dir, map[string]string{"k_00000": "0 is full", "k_00001": "1 is full", "k_00002": "2", "k_current": "-> k_00002", "scribe_stats": stats})
@@ -266,7 +266,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 	e.append("1")
 	e.mark()
 	write(t, dir, "k_00001", "somebody else's\n")
-	wantBroken(t, e.f.Publish(), "File open error")
+	wantBroken(t, e.f.Publish(nil), "File open error")
 	must(t, e.f.Close())
 	if _, err := OpenPlain(e.o, e.saved); err == nil || !strings.Contains(err.Error(), "k_00001") {
 		t.Errorf("a name that is taken was not told: %v", err)
@@ -458,7 +458,7 @@ func TestTornStats(t *testing.T) {
 		e.append(message)
 		e.mark()
 		inj.set(only(faultfs.OpWrite, 30, syscall.ENOSPC))
-		wantBroken(t, e.f.Publish(), "File write error")
+		wantBroken(t, e.f.Publish(nil), "File write error")
 		inj.set(nil)
 		e.crash()
 	}

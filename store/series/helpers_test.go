@@ -75,7 +75,7 @@ func (e *engine) mark() {
 func (e *engine) checkpoint() {
 	e.t.Helper()
 	e.mark()
-	must(e.t, e.f.Publish())
+	must(e.t, e.f.Publish(nil))
 }
 
 func (e *engine) append(messages ...string) {

@@ -46,6 +46,7 @@ type Plain struct {
 	events  int64     // messages that were written to it
 	begun   time.Time // when it was opened
 	synced  bool      // all that was written is
+	named   bool      // a name was made in the directory and is not synced
 	tail    uint32    // rotate.TailSum then
 	closed  []ended   // files of the series that were rotated away and are not synced
 	fresh   []string  // final names of files under their hidden names, the open one included
@@ -137,14 +138,16 @@ func (f *Plain) openFile(st state, known bool) error {
 		f.contents.open, f.contents.end = f.name, f.size
 	}
 	f.link(f.name)
-	return f.syncDir()
+	f.named = true
+	return nil
 }
 
-// syncDir makes the names in the directory durable.
-func (f *Plain) syncDir() error {
-	if err := f.dir.Sync(); err != nil {
+// syncDir makes the names in the directory durable, or leaves that to later.
+func (f *Plain) syncDir(later *faultfs.Later) error {
+	if err := later.Sync(f.dir); err != nil {
 		return fmt.Errorf("sync directory %s: %w", f.dir.Path(), err)
 	}
+	f.named = false
 	return nil
 }
 
@@ -255,6 +258,9 @@ func (f *Plain) fail(text string, err error) error {
 	return store.Broken(&store.StatusError{Text: text, Err: err})
 }
 
+// Dir is where the files are.
+func (f *Plain) Dir() *faultfs.Dir { return f.dir }
+
 // Urgent says that a file which was begun waits for Mark and Publish, to have its name, or that there is much to be
 // said.
 func (f *Plain) Urgent() bool { return len(f.fresh) > 0 || f.contents.many() }
@@ -270,28 +276,8 @@ func (f *Plain) Mark(m *store.Marks) error {
 	if f.broken {
 		return f.fail("File write error", errBroken)
 	}
-	for len(f.closed) > 0 {
-		old := f.closed[0]
-		f.closed = f.closed[1:]
-		err := f.look(old)
-		if err := errors.Join(err, old.file.Sync(), old.file.Close()); err != nil {
-			return f.fail("File write error", fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), old.name), err))
-		}
-		killpoint.Reach("plain.rotated.synced")
-	}
-	if !f.synced {
-		err := f.file.Sync()
-		if err == nil && len(f.fresh) > 0 {
-			err = f.dir.Sync()
-		}
-		if err == nil {
-			f.tail, err = rotate.TailSum(f.file, f.size)
-		}
-		if err != nil {
-			return f.fail("File write error", fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), f.name), err))
-		}
-		killpoint.Reach("plain.synced")
-		f.synced = true
+	if err := f.sync(m.Later); err != nil {
+		return f.fail("File write error", err)
 	}
 	if err := f.standing(); err != nil {
 		return f.fail("File write error", err)
@@ -314,12 +300,39 @@ func (f *Plain) Mark(m *store.Marks) error {
 	return nil
 }
 
+// sync makes everything durable, or leaves that to later.
+func (f *Plain) sync(later *faultfs.Later) error {
+	for len(f.closed) > 0 {
+		old := f.closed[0]
+		f.closed = f.closed[1:]
+		err := f.look(old)
+		if err := errors.Join(err, old.file.Sync(), old.file.Close()); err != nil {
+			return fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), old.name), err)
+		}
+		killpoint.Reach("plain.rotated.synced")
+	}
+	if !f.synced {
+		err := later.Sync(f.file)
+		if err == nil {
+			f.tail, err = rotate.TailSum(f.file, f.size)
+		}
+		if err != nil {
+			return fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), f.name), err)
+		}
+		f.synced = true
+	}
+	if f.named || len(f.fresh) > 0 {
+		return f.syncDir(later)
+	}
+	return nil
+}
+
 // Publish gives the files that the last Mark named their names.
-func (f *Plain) Publish() error {
+func (f *Plain) Publish(later *faultfs.Later) error {
 	if len(f.covered.Begun) == 0 && len(f.covered.Stats) == 0 || f.broken {
 		return nil
 	}
-	if err := f.show(f.covered); err != nil {
+	if err := f.show(f.covered, later); err != nil {
 		return f.fail("File open error", err)
 	}
 	if err := f.tell(f.covered.Stats, nil); err != nil {

@@ -56,7 +56,7 @@ func settle(t *testing.T, f *Plain) store.States {
 	t.Helper()
 	m := make(store.States)
 	must(t, f.Mark(&store.Marks{Files: m}))
-	must(t, f.Publish())
+	must(t, f.Publish(nil))
 	return m
 }
 
@@ -307,7 +307,7 @@ func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 					return err
 				}
 				saved, done = m, through
-				return f.Publish()
+				return f.Publish(nil)
 			}
 			if err := keep(done); err != nil {
 				return err

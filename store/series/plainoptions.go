@@ -46,7 +46,7 @@ type PlainOptions struct {
 
 // openDir opens the directory of the files.
 func (o *PlainOptions) openDir() (*faultfs.Dir, error) {
-	return faultfs.OpenBeneath(cmp.Or(o.Root, o.Dir), filepath.Join(o.Dir, o.Sub), o.Injector)
+	return faultfs.OpenLater(cmp.Or(o.Root, o.Dir), filepath.Join(o.Dir, o.Sub), o.Injector)
 }
 
 // written is the path of a file as the original writes it into files: with the directories as they were configured.

@@ -9,11 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
 )
 
-// show gives the files that a saved state names their names; what is done already is left alone.
-func (f *Plain) show(st state) error {
+// show gives the files that a saved state names their names, durably or as later sees to it; what is done already is left alone.
+func (f *Plain) show(st state, later *faultfs.Later) error {
 	last := ""
 	for _, name := range st.Begun {
 		waiting, err := f.length(hidden(name))
@@ -43,7 +44,7 @@ func (f *Plain) show(st state) error {
 	}
 	f.link(last)
 	killpoint.Reach("plain.linked")
-	return f.syncDir()
+	return f.syncDir(later)
 }
 
 // statsName is the file that tells of rotations. Several series of a directory share it.

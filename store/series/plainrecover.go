@@ -34,7 +34,7 @@ func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 		st, err = f.choose()
 		return st, false, err
 	}
-	if err := f.show(st); err != nil {
+	if err := f.show(st, nil); err != nil {
 		return st, false, err
 	}
 	killpoint.Reach("plain.recover.shown")
@@ -147,7 +147,7 @@ func (f *Plain) adopt() error {
 			st.Begun = append(st.Begun, name)
 		}
 	}
-	return f.show(st)
+	return f.show(st, nil)
 }
 
 // sweep removes hidden files of the series that were begun after a state was saved: what is in them will be appended

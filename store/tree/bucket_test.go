@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/store"
 )
@@ -384,8 +385,8 @@ func (k keeping) Append(ctx context.Context, b *proto.Batch) error {
 	}
 	return k.memo.Append(ctx, b)
 }
-func (keeping) Mark(*store.Marks) error { return nil }
-func (keeping) Publish() error          { return nil }
+func (keeping) Mark(*store.Marks) error      { return nil }
+func (keeping) Publish(*faultfs.Later) error { return nil }
 
 func TestAtolEndsAtTheLimits(t *testing.T) {
 	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/proto"
 	"inkwell/store"
 )
@@ -19,10 +20,10 @@ type kept struct {
 	asked []string
 }
 
-func (k *kept) Mark(m *store.Marks) error { return k.ask("mark") }
-func (k *kept) Publish() error            { return k.ask("publish") }
-func (k *kept) Seal() error               { return k.ask("seal") }
-func (k *kept) Check(time.Time) error     { return k.ask("check") }
+func (k *kept) Mark(m *store.Marks) error    { return k.ask("mark") }
+func (k *kept) Publish(*faultfs.Later) error { return k.ask("publish") }
+func (k *kept) Seal() error                  { return k.ask("seal") }
+func (k *kept) Check(time.Time) error        { return k.ask("check") }
 
 func (k *kept) ask(what string) error {
 	k.asked = append(k.asked, what)
@@ -61,7 +62,7 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	leaves["0a"].fail = broken
-	for _, err := range []error{store.Publish(k), store.Check(k, time.Now()), store.Seal(k)} {
+	for _, err := range []error{store.Publish(k, nil), store.Check(k, time.Now()), store.Seal(k)} {
 		if !errors.Is(err, broken) {
 			t.Errorf("error is %v", err)
 		}
