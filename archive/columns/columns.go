@@ -47,6 +47,10 @@ type Writer struct {
 	Rows   int64 // that were added
 }
 
+// few are the fields that have few values, as a rule: they are written by dictionary, which costs others more than it
+// saves.
+var few = []string{"method", "protocol", "user", "agent", "app", "level"}
+
 // own are the columns beside the fields.
 var own = []string{"arrival", "file", "line", "number", "source", "time"}
 
@@ -64,7 +68,9 @@ func New(w io.Writer, file string, fields []string, about map[string]string) *Wr
 		case "duration":
 			group[f] = parquet.Optional(parquet.Leaf(parquet.DoubleType))
 		default:
-			group[f] = parquet.Encoded(text, &parquet.RLEDictionary)
+			if group[f] = text; slices.Contains(few, f) {
+				group[f] = parquet.Encoded(text, &parquet.RLEDictionary)
+			}
 		}
 	}
 	moment := parquet.Optional(parquet.Timestamp(parquet.Millisecond))
