@@ -4,7 +4,13 @@
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME    ?= 30s
+# In make test it is a check that nothing is broken in what the fuzz tests found before, and a short look around: 30 s a target would be ten
+# minutes of the twenty. Look longer every night: make fuzz FUZZTIME=5m
+FUZZTIME    ?= 10s
+# What make race runs.
+PKG         ?= ./...
+# The packages whose tests need no real process and no Debian package.
+UNITS        = $(shell $(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/gen)
 # Real binaries on two cores, with the race detector: the slowest package needs minutes.
 TESTTIMEOUT ?= 45m
 MINUTES     ?= 2
@@ -44,14 +50,23 @@ generated: ## fail if the generated code is not what the generator makes
 	@old=$$(mktemp -d) && trap 'rm -rf "$$old"' EXIT && cp -r proto/gen "$$old" && $(GO) generate ./proto && diff -r "$$old/gen" proto/gen \
 		&& echo "generated code: up to date"
 
+.PHONY: check
+check: lint ## all that fails fast: lint, the tests of the packages without race detector and fuzzing, the rules of the house
+	$(GO) test -short $(UNITS)
+	$(GO) test ./test -run 'House|PackagesImport|ConflictMarkers|Guarantees|KillPointsAreListed'
+
 .PHONY: race
-race: ## all tests with the race detector, and what of them this machine could not run
+race: ## the tests of PKG=./... with the race detector, and what of them this machine could not run
 	@mkdir -p bin && rm -f bin/not-run
-	INKWELL_NOT_RUN=$(CURDIR)/bin/not-run $(GO) test -race -timeout $(TESTTIMEOUT) ./...
+	INKWELL_NOT_RUN=$(CURDIR)/bin/not-run $(GO) test -race -timeout $(TESTTIMEOUT) $(PKG)
 	@if [ -e bin/not-run ]; then sed 's/^/NOT RUN: /' bin/not-run; fi
 
 .PHONY: test
 test: deps lint generated fuzz race ## everything that CI checks
+
+.PHONY: depots
+depots: deps ## the depots with a real S3 server, and a real HDFS that loses a DataNode and its NameNode (make test: without HDFS)
+	INKWELL_TEST_HDFS=1 $(GO) test -v -count=1 -timeout 20m ./store/depot
 
 .PHONY: killpoints
 killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 times)

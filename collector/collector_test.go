@@ -15,7 +15,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
+	"inkwell/internal/testkit"
 
 	"inkwell/internal/config"
 	"inkwell/internal/faultfs"
@@ -25,7 +25,7 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // filesIn is a configuration of plain files in dir that have their names when they are finished. lines come before the store's.
 func filesIn(dir string, lines ...string) func() *config.Config {

@@ -25,7 +25,7 @@ type remains struct {
 func leave(t *testing.T, kind []string) remains {
 	t.Helper()
 	s := newSite(t, kind, "keep_open=yes")
-	r := remains{dir: s.dir, copy: filepath.Join(memoryDir(t), "copy"), kind: kind}
+	r := remains{dir: s.dir, copy: filepath.Join(t.TempDir(), "copy"), kind: kind}
 	i := s.open()
 	for k := range 3 {
 		r.covered = append(r.covered, fmt.Sprintf("covered %d\n", k))

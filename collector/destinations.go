@@ -9,18 +9,26 @@ import (
 
 // destinations are where files are written. What a buffer keeps is none: it is read back.
 func (r *router) destinations() (all []books.Destination) {
+	for _, f := range r.files() {
+		d := books.Destination{Root: filepath.Join(f.Dir, f.Sub)}
+		if c := f.Compress; c != nil {
+			d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
+			if c.DoneMarkers {
+				d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness}
+			}
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// files are the stores that write files for readers.
+func (r *router) files() (all []config.File) {
 	var add func(s config.Sink)
 	add = func(s config.Sink) {
 		switch s := s.(type) {
 		case config.File:
-			d := books.Destination{Root: filepath.Join(s.Dir, s.Sub)}
-			if c := s.Compress; c != nil {
-				d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
-				if c.DoneMarkers {
-					d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness}
-				}
-			}
-			all = append(all, d)
+			all = append(all, s)
 		case config.Buffer:
 			add(s.Primary)
 			if !s.Replay {

@@ -49,23 +49,8 @@ var (
 )
 
 func newSite(t testing.TB, kind []string, more ...string) *site {
-	return &site{t: t, dir: memoryDir(t), kind: append(slices.Clone(kind), more...), log: slog.New(slog.DiscardHandler),
+	return &site{t: t, dir: t.TempDir(), kind: append(slices.Clone(kind), more...), log: slog.New(slog.DiscardHandler),
 		tuning: tuning{interval: time.Millisecond, journal: journal.Tuning{SaveEvery: 5 * time.Millisecond, Retry: 5 * time.Millisecond}}}
-}
-
-// memoryDir is a directory in memory where there is one.
-func memoryDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "inkwell-collector-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
 
 func (s *site) state() string { return filepath.Join(s.dir, ".inkwell") }

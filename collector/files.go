@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"inkwell/internal/config"
 	"inkwell/internal/faultfs"
@@ -71,6 +72,29 @@ func (f files) List(category string) (all []web.File, err error) {
 	}
 	slices.SortFunc(all, func(a, b web.File) int { return cmp.Or(b.Written.Compare(a.Written), cmp.Compare(b.Name, a.Name)) })
 	return all, nil
+}
+
+// maxComplete is how many periods are told that are complete.
+const maxComplete = 400
+
+// Complete implements web.Files.
+func (f files) Complete(category string) (periods []string) {
+	for _, s := range f.places(category) {
+		dir, err := look(s)
+		if err != nil {
+			continue // List tells
+		}
+		entries, _ := dir.ReadDir()
+		for _, e := range entries {
+			if period, ok := strings.CutPrefix(e.Name(), books.MarkerPrefix); ok {
+				periods = append(periods, period)
+			}
+		}
+		_ = dir.Close() // nothing was written
+	}
+	slices.Sort(periods)
+	slices.Reverse(periods)
+	return periods[:min(len(periods), maxComplete)]
 }
 
 // listFiles are the finished files of one store.

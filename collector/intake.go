@@ -18,15 +18,18 @@ import (
 	"inkwell/proto"
 	"inkwell/store"
 	"inkwell/store/books"
+	"inkwell/store/depot"
 	"inkwell/store/journal"
 	"inkwell/store/spool"
 )
 
 // stopLimit bounds the time that stores get to take what is in the journal when the collector ends, reloadLimit when it
-// gets a new configuration. What they do not take stays in the journal.
+// gets a new configuration. What they do not take stays in the journal. A depot gets depotLimit at the end to take the
+// files that were finished by it; what it does not take is brought by the next start.
 const (
 	stopLimit   = 60 * time.Second
 	reloadLimit = 5 * time.Second
+	depotLimit  = 20 * time.Second
 )
 
 // intake takes calls by a configuration: it looks where their entries go, makes them durable in the journal and counts
@@ -51,7 +54,8 @@ type intake struct {
 
 	mu      sync.RWMutex
 	router  *router
-	refused string // why the last reload was not taken
+	depots  *depot.Shipper // nil: no files go elsewhere
+	refused string         // why the last reload was not taken
 	closed  bool
 }
 
@@ -99,7 +103,9 @@ func (i *intake) use(c *config.Config) {
 		i.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
 		return
 	}
-	i.journal.Start(i.router.routes())
+	routes := i.router.routes()
+	routes.Depot = i.openDepots()
+	i.journal.Start(routes)
 }
 
 // visit is what one call brings; it is used again.
@@ -128,6 +134,10 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	if full := i.full(v); full != nil {
 		i.deniedQ.Add(1)
 		i.stats.Category(full.Name(), "denied for queue size").Add(1)
+		return proto.TryLater, nil
+	}
+	if i.depots != nil && i.depots.Full() != nil {
+		i.deniedQ.Add(1)
 		return proto.TryLater, nil
 	}
 	all := b
@@ -283,6 +293,7 @@ func (i *intake) reload() error {
 	}
 	began := time.Now()
 	i.journal.Stop(reloadLimit)
+	i.closeDepots(0)
 	i.use(c)
 	i.refused = ""
 	i.log.Info("configuration reloaded", "stores", len(c.Stores), "after", time.Since(began).Round(time.Millisecond))
@@ -325,7 +336,7 @@ func badPart(c *config.Config) string {
 func (i *intake) trouble() string {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	for _, text := range []string{i.refused, i.router.conf.Status, badStore(i.router.conf), i.journal.Status()} {
+	for _, text := range []string{i.refused, i.router.conf.Status, badStore(i.router.conf), i.journal.Status(), i.depotStatus()} {
 		if text != "" {
 			return text
 		}
@@ -361,6 +372,7 @@ func (i *intake) Close() error {
 	}
 	i.closed = true
 	i.journal.Stop(stopLimit)
+	i.closeDepots(depotLimit)
 	if bytes, entries := i.journal.Backlog(); entries > 0 {
 		i.log.Warn("not everything could be delivered: it stays in the journal for the next start", "entries", entries, "bytes", bytes, "state", i.o.StateDir)
 	}

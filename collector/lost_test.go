@@ -247,7 +247,7 @@ func TestWithoutSyncAfterAPowerCut(t *testing.T) {
 	})
 	process.Kill()
 	_ = i.Close()
-	image := filepath.Join(memoryDir(t), "left")
+	image := filepath.Join(t.TempDir(), "left")
 	if err := disk.Image(image, crashfs.Cut{Names: crashfs.NoNames, Bytes: crashfs.NoBytes}); err != nil {
 		t.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func (s *Series) resume(m Mark, unpublished bool) error {
 	if err != nil {
 		return fmt.Errorf("continue %s: %w", s.path(name), err)
 	}
-	s.cur = &file{Mark: m, codec: codec, f: f, visible: !unpublished, dirty: true, ragged: true}
+	s.cur = &file{Mark: m, codec: codec, f: f, seek: s.o.Seek, visible: !unpublished, dirty: true, ragged: true}
 	s.renamed = s.renamed || s.cur.visible // the fsync of the directory may be what was missing
 	info, err := f.Stat()
 	if err != nil {

@@ -126,7 +126,7 @@ func TestSealWithoutRoom(t *testing.T) {
 	for _, c := range []Codec{Gzip, Zstd} {
 		path := t.TempDir()
 		inj := &faults{}
-		s := openFaulty(t, path, inj, Options{Codec: c}, nil)
+		s := openFaulty(t, path, inj, Options{Codec: c, Seek: true}, nil)
 		enc := newEncoder(t, c)
 		must(t, s.Append(enc, []byte("one\n")))
 		inj.set(every(faultfs.OpWrite, 4, syscall.ENOSPC))

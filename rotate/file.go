@@ -15,6 +15,7 @@ type file struct {
 	codec   Codec
 	f       *faultfs.File
 	until   time.Time // when the clock ends it; zero: never
+	seek    bool      // zstd: it ends with a seek table
 	visible bool      // it has its final name already
 	dirty   bool      // since the last fsync
 	ragged  bool      // there may be bytes behind the good ones
@@ -32,7 +33,11 @@ func create(dir *faultfs.Dir, m Mark, c Codec) (*file, error) {
 
 // sizeWith is how long the file would be if it were sealed with b.
 func (w *file) sizeWith(b Block) int64 {
-	return w.Bytes + int64(len(b.data)) + tailSize(w.codec, w.Blocks+b.count)
+	size := w.Bytes + int64(len(b.data))
+	if w.codec == Zstd && !w.seek {
+		return size
+	}
+	return size + tailSize(w.codec, w.Blocks+b.count)
 }
 
 // append writes a block. On error the file is cut back.
@@ -70,6 +75,9 @@ func (w *file) finish() error {
 	case Gzip:
 		tail = appendGzipTail(nil, w.CRC, w.Raw)
 	case Zstd:
+		if !w.seek {
+			return nil
+		}
 		if tail, tableErr = seekTable(w.f, w.Mark); tableErr != nil {
 			tableErr = &tableError{tableErr}
 		}

@@ -30,7 +30,7 @@ type written struct {
 func writeFile(t testing.TB, c Codec, all [][]byte) written {
 	t.Helper()
 	dir := t.TempDir()
-	s := openSeries(t, dir, Options{Codec: c}, nil)
+	s := openSeries(t, dir, Options{Codec: c, Seek: true}, nil)
 	enc := newEncoder(t, c)
 	var w written
 	for _, chunk := range all {
@@ -143,11 +143,31 @@ func TestZstdSeekTable(t *testing.T) {
 	}
 }
 
+// TestZstdWithoutSeekTable sees that a file is its frames and nothing else: Trino takes no skippable one.
+func TestZstdWithoutSeekTable(t *testing.T) {
+	path := t.TempDir()
+	s := openSeries(t, path, Options{Codec: Zstd}, nil)
+	enc := newEncoder(t, Zstd)
+	must(t, s.Append(enc, []byte("one\n")))
+	must(t, s.Append(enc, []byte("two\n")))
+	size := s.cur.Bytes
+	finish(t, s)
+	data := readFile(t, path, "web-2026-11-23_00000.zst")
+	d, err := zstd.NewReader(bytes.NewReader(data))
+	must(t, err)
+	defer d.Close()
+	text, err := io.ReadAll(d)
+	must(t, err)
+	if int64(len(data)) != size || string(text) != "one\ntwo\n" {
+		t.Errorf("%d bytes, of which %d are frames, with %q", len(data), size, text)
+	}
+}
+
 // TestSealWithDamagedFrames writes over a frame header of an open file: it is sealed without a table and keeps what is good.
 func TestSealWithDamagedFrames(t *testing.T) {
 	path := t.TempDir()
 	log, text := logged()
-	s := openSeries(t, path, Options{Codec: Zstd, Logger: log}, nil)
+	s := openSeries(t, path, Options{Codec: Zstd, Seek: true, Logger: log}, nil)
 	enc := newEncoder(t, Zstd)
 	must(t, s.Append(enc, []byte("good")))
 	first := s.cur.Bytes

@@ -14,7 +14,7 @@
 // Formats (docs/files.md has them byte by byte):
 //   - gzip: one member. A block is one chunk, deflated on its own and ended by a sync flush, so it begins and ends on a byte, refers to
 //     nothing before it and can be cut off; the end is an empty final block, the CRC-32 and the length.
-//   - zstd: a frame for each MiB of a chunk, each with content size and checksum; the end is a seek table in a skippable frame.
+//   - zstd: a frame for each MiB of a chunk, each with content size and checksum; with Options.Seek the end is a seek table in a skippable frame.
 //   - none: the bytes. The file takes its final name at the first Publish and is appended to under it.
 //
 // Invariants: a file that has its final name never changes, but for none, which only grows, or is cut back and grows
@@ -44,6 +44,7 @@ type Options struct {
 	Period  Period           // after which a new file is begun
 	At      Clock            // the time of day when days begin, and the minute when hours do
 	MaxSize int64            // bytes of a file on disk; 0 = no limit
+	Seek    bool             // a zstd file ends with a seek table, which some readers (Trino) stumble over
 	Link    bool             // keep a link BASE_current to the newest published file; for none only
 	After   func() string    // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" or nil = not known
 	Now     func() time.Time // nil = time.Now; its location is that of the dates
@@ -288,7 +289,7 @@ func (s *Series) begin(now time.Time) error {
 		return fmt.Errorf("begin %s: %w", s.path(name), err)
 	}
 	killpoint.Reach("rotate.file.created")
-	w.until = s.boundary(now)
+	w.until, w.seek = s.boundary(now), s.o.Seek
 	s.cur, s.renamed = w, true
 	return nil
 }

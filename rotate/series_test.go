@@ -289,7 +289,7 @@ func TestMaxSizeIsUsed(t *testing.T) {
 		if c == Gzip {
 			size += int64(len(gzipHeader))
 		}
-		s := openSeries(t, path, Options{Codec: c, MaxSize: size}, nil)
+		s := openSeries(t, path, Options{Codec: c, Seek: true, MaxSize: size}, nil)
 		for range 7 {
 			must(t, s.Append(enc, chunk))
 		}

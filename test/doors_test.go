@@ -55,6 +55,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/found.go":           {"os.Open", "whether a log that was found can be read: reads nothing"},
 	"cmd/inkwell/bindir.go":          {"os.Link os.Symlink os.Rename os.Remove os.Rename os.Remove os.Remove os.Remove os.ReadFile os.WriteFile", "migrate: puts links in the place of the original's programs, in a directory of the command line"},
 	"cmd/inkwell/spool.go":           {"filepath.WalkDir", "looks for spools below a directory of the command line: reads only"},
+	"internal/testkit/testkit.go":    {"os.MkdirTemp os.RemoveAll", "for tests only: where their temporary directories are"},
 	"internal/faultfs/socketdir.go":  {"os.MkdirAll os.Chmod", "makes the directory of a unix socket of the configuration"},
 	"cmd/inkwell/man.go":             {"os.MkdirAll os.WriteFile", "writes manual pages for the person who builds"},
 	"archive/archive.go":             {"os.Open os.Open os.Open", "shows a person a file: reads only"},

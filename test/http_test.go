@@ -155,8 +155,12 @@ func TestFilesOverHTTP(t *testing.T) {
 	c := ink.Collect(t, dir, "--compress", "none")
 	mustLog(t, dialScribe(t, c.Addr), harness.Entry{Category: "web", Message: "secret line\n"}, harness.Entry{Category: "linked", Message: "x\n"})
 	harness.WriteFile(t, filepath.Join(dir, "web", "other.txt"), "not ours")
+	harness.WriteFile(t, filepath.Join(dir, "web", "_SUCCESS.2026-01-01"), "{}")
 	harness.WriteFile(t, filepath.Join(dir, "outside-2026-01-01_00000"), "outside")
 	name := fetched(t, "/file?category=web", "http://"+c.Addr+"/category?name=web")
+	if !strings.Contains(name, "<li>2026-01-01</li>") {
+		t.Errorf("the complete day is not told: %s", name)
+	}
 	_, name, _ = strings.Cut(name, `download>`)
 	name, _, _ = strings.Cut(name, "<")
 	if body, code := curl(t, "http://"+c.Addr+"/file?category=web&name="+name); code != "200" || body != "secret line\n" {

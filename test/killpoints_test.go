@@ -39,6 +39,8 @@ func roles(name string) []string {
 	switch stage, _, _ := strings.Cut(name, "."); {
 	case name == "rpc.call.sent" || stage == "buffer" || stage == "replay":
 		return all("forwarder", "relay")
+	case stage == "depot":
+		return all("configured")
 	case name == "plain.told": // who writes scribe_stats
 		return all("scribed")
 	case stage == "plain":

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ type world struct {
 	server  *harness.Collector // what writes the files
 	front   *harness.Collector // what the clients send to: the same, or the relay
 	out     string             // where the files are
+	depot   string             // where the compressed ones go from there; "": nowhere
 	tailed  *logger            // nil: nothing is followed
 	follow  func(env ...string) *harness.Process
 	tail    *harness.Process
@@ -49,6 +51,8 @@ type=file
 file_path={DIR}
 max_size=8000
 compress=gzip
+publish={DEPOT}
+who=w1
 </store>
 <store>
 category=packed
@@ -71,7 +75,8 @@ func newWorld(t *testing.T, program harness.Inkwell, role string) *world {
 	switch role {
 	case "configured":
 		w.out = t.TempDir()
-		w.server = program.NewConfigured(t, w.out, configured)
+		w.depot = t.TempDir()
+		w.server = program.NewConfigured(t, w.out, strings.ReplaceAll(configured, "{DEPOT}", w.depot))
 		w.clients = append(w.clients, &client{source: "packed", category: "packed"})
 	case "scribed":
 		conf := "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n" +
@@ -333,6 +338,40 @@ func (w *world) judge() {
 		w.figures.lost += int(w.proxy.Lost.Load())
 	}
 	w.figures.files += files
+	if w.depot != "" {
+		w.compareDepot()
+	}
+}
+
+// compareDepot sees that the depot has each compressed file once, as it is, and its manifest, and nothing else.
+func (w *world) compareDepot() {
+	w.t.Helper()
+	want, got, manifests := make(map[string]string), make(map[string]string), 0
+	gather := func(root string, into map[string]string) {
+		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			switch {
+			case err != nil || !e.Type().IsRegular():
+			case filepath.Ext(path) == ".manifest" && !strings.HasPrefix(e.Name(), "."):
+				manifests++
+			case filepath.Ext(path) == ".gz":
+				name := strings.Replace(e.Name(), "_w1_", "_", 1)
+				var data []byte
+				data, err = harness.Read(path)
+				into[name] = string(data)
+			case root == w.depot:
+				w.t.Errorf("%s is left in the depot", path)
+			}
+			return err
+		})
+		if err != nil {
+			w.t.Error(err)
+		}
+	}
+	gather(w.out, want)
+	gather(w.depot, got)
+	if !maps.Equal(got, want) || manifests != len(want) || len(want) == 0 {
+		w.t.Errorf("%d files are here, %d in the depot, with %d manifests", len(want), len(got), manifests)
+	}
 }
 
 // client makes Log calls of numbered lines of its own. One that is stubborn sends a call again until it is answered, as old clients

@@ -164,7 +164,8 @@ func TestSyslogOfHAProxy(t *testing.T) {
 	s.c.Stop(t)
 }
 
-// unpacked is where .ci/deps unpacks the packages of rsyslog and syslog-ng, which cannot be installed beside each other.
+// unpacked is where .ci/deps unpacks the packages of rsyslog and syslog-ng, which cannot be installed beside each other, and of Nagios, which
+// wants a web server and a mail server.
 const unpacked = "/usr/local/lib/inkwell-test/"
 
 // modulesOf is the directory in which an unpacked program has its modules.

@@ -11,6 +11,7 @@ import (
 	"inkwell/internal/conf"
 	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/depot"
 	"inkwell/store/spool"
 )
 
@@ -67,6 +68,9 @@ func collectFlags(flags *pflag.FlagSet) {
 	flags.Var(checked("256MiB", "size", parseTrusted), "max-trusted-frame", "the same from this machine, and from those that an --allow names")
 	flags.Int("max-categories", 4096, "categories at once; further ones go to _overflow")
 	flags.Int("max-connections", 1024, "connections at once")
+	flags.Var(checked("", "address", parsePublish), "publish", "bring finished files to `ADDRESS` as well: s3://BUCKET/PREFIX?endpoint=URL, hdfs://NAMENODE:PORT/PATH or a directory")
+	flags.Var(checked("", "name", parseWho), "who", "the name of this collector in the names there (default: the host and four digits)")
+	flags.Var(checked("0", "size", conf.ParseSize), "away-max", "bytes that may wait for --publish before senders are told to try later; 0 = what the disk holds")
 	flags.Bool("keep-open", false, "leave open files at the end, to be continued by the next start")
 	flags.Var(checked("0", "duration", conf.ParseDuration), "keep", "remove finished files older than this (30d); 0 = never")
 	flags.Var(checked("0", "size", conf.ParseSize), "keep-bytes", "remove the oldest finished files while all take more than this (500GB); 0 = never")
@@ -99,6 +103,31 @@ func parseFrame(s string) (int, error) {
 	return int(n), err
 }
 
+// parsePublish checks the address of a depot.
+func parsePublish(s string) (string, error) {
+	if s == "" {
+		return s, nil
+	}
+	_, err := depot.ParseAddress(s)
+	return s, err
+}
+
+// parseWho checks the name of a writer.
+func parseWho(s string) (string, error) {
+	if s == "" {
+		return s, nil
+	}
+	return s, depot.ValidWriter(s)
+}
+
+// absoluteDepot is the address of a depot that means the same from everywhere.
+func absoluteDepot(address string) (string, error) {
+	if depot.IsAddress(address) {
+		return address, nil
+	}
+	return absolute(address)
+}
+
 // onlyConfig refuses flags beside -c FILE that say what the file says.
 func onlyConfig(cmd *cobra.Command, file string) error {
 	var extra []string
@@ -125,7 +154,7 @@ var keysOf = map[string][]flagKey{
 		{"multiline_lines", "multiline-lines"}, {"multiline_wait", "multiline-wait"},
 	},
 	"file": {
-		{"max_size", "max-size"}, {"add_newlines", "add-newlines"}, {"keep", "keep"}, {"keep_total", "keep-bytes"},
+		{"who", "who"}, {"away_max", "away-max"}, {"max_size", "max-size"}, {"add_newlines", "add-newlines"}, {"keep", "keep"}, {"keep_total", "keep-bytes"},
 		{"keep_open", "keep-open"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
 	},
 }
@@ -160,8 +189,17 @@ func collectLines(l *flagLines) error {
 	l.rules()
 	l.add("", "<store>", "category=default", "type=file")
 	l.set("file_path", dir)
+	if l.text("publish") != "" {
+		address, err := absoluteDepot(l.text("publish"))
+		if err != nil {
+			return err
+		}
+		l.set("publish", address)
+	}
 	if codec := l.text("compress"); codec == "none" {
-		l.add("publish=yes")
+		if l.text("publish") == "" {
+			l.add("publish=yes")
+		}
 	} else {
 		l.set("compress", codec)
 		l.copyOne("file", flagKey{"level", "level"})

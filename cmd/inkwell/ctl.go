@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"inkwell/internal/rpc"
 	"inkwell/proto/gen/fb303"
 )
 
@@ -191,37 +192,49 @@ func (p plainWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// atMostOne takes the address of a server, or nothing.
-func atMostOne(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return exactly("PORT|HOST:PORT")(cmd, args)
-}
-
 // control is the way from a subcommand of ctl to a server.
 func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
-	addr, hint := net.JoinHostPort("localhost", scribePort), ""
+	to := net.JoinHostPort("localhost", scribePort)
 	if len(args) > 0 {
-		if isDir(args[0]) && !strings.Contains(args[0], "/") {
-			hint = fmt.Sprintf(" (there is a directory of that name: for the process whose state it is write ./%s)", args[0])
-		}
-		to, err := stateSocket(args[0])
-		if err != nil {
-			return nil, usageError{err}
-		}
-		if _, err := strconv.ParseUint(to, 10, 64); err == nil {
-			to = "localhost:" + to
-		}
-		if addr, err = scribeAddr(to); err != nil {
-			return nil, usageError{err}
-		}
+		to = args[0]
 	}
-	secret, err := credentials(addr, a.tls)
+	s, err := a.server(to)
+	if err == nil {
+		err = checkTLS([]string{s.addr}, a.tls)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &control{out: a.stdout, server: server{addr, secret}, clean: true, reason: func(err error) {
-		say(a.screen, "%s: %s\n", cmd.CommandPath(), printable(err.Error()+hint))
+	return &control{out: a.stdout, server: s, clean: true, reason: func(err error) {
+		say(a.screen, "%s: %s\n", cmd.CommandPath(), printable(err.Error()+directoryHint(to)))
 	}}, nil
+}
+
+// directoryHint says how a directory is named, where there is one of that name that was taken for a host.
+func directoryHint(arg string) string {
+	if isDir(arg) && !strings.Contains(arg, "/") {
+		return fmt.Sprintf(" (there is a directory of that name: for the process whose state it is write ./%s)", arg)
+	}
+	return ""
+}
+
+// server finds the server that an argument names: a port of this machine, an address, or a state directory.
+func (a *app) server(arg string) (server, error) {
+	to, err := stateSocket(arg)
+	if err != nil {
+		return server{}, usageError{err}
+	}
+	if _, err := strconv.ParseUint(to, 10, 64); err == nil {
+		to = "localhost:" + to
+	}
+	addr, err := scribeAddr(to)
+	if err != nil {
+		return server{}, usageError{err}
+	}
+	files := a.tls
+	if !isTLS(addr) {
+		files = rpc.TLSFiles{} // of several servers those with tls:// need them
+	}
+	secret, err := credentials(addr, files)
+	return server{addr, secret}, err
 }

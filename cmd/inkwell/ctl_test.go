@@ -100,7 +100,7 @@ func TestCtl(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for args, want := range map[string]string{
-		"frobnicate": "unknown command", "statos": "did you mean status?", "watch a b": "one argument too many", "status h:x": "the port must be",
+		"frobnicate": "unknown command", "statos": "did you mean status?", "watch a:b:c": "a:b:c", "status h:x": "the port must be",
 		"watch --every 1ms": "10ms or more",
 	} {
 		if r := tool(t, 0, "", "inkwell", append([]string{"ctl"}, strings.Fields(args)...)...); r.code != 2 || !strings.Contains(r.stderr, want) {

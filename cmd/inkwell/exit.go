@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,9 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 		return exitOK
 	case !a.running || errors.As(err, &wrong):
 		a.complain(slog.LevelError, "%s: %v\nTry '%s --help'.\n", cmd.CommandPath(), err, cmd.CommandPath())
+		if own, err := strconv.Atoi(cmd.Annotations[usageCode]); err == nil {
+			return own
+		}
 		return exitUsage
 	}
 	a.complain(slog.LevelError, "%s: %v%s\n", cmd.CommandPath(), err, cure(err))

@@ -41,7 +41,8 @@ var meanings = []meaning{
 		return slices.Equal(c.HTTP, []string{"127.0.0.1:7", "unix:/a b"})
 	}},
 	{"allow-status", "10.0.0.9,*.example.com", "<allow>|from=10.0.0.9|status=yes|</allow>||<allow>|from=*.example.com|status=yes|</allow>", func(c *config.Config, _ config.File) bool {
-		return len(c.Allow.Written()) == 2 && c.Allow.Written()[1].Status
+		last := c.Allow.Written()[len(c.Allow.Written())-1]
+		return last.Status && last.From == "*.example.com"
 	}},
 	{"compress", "gzip", "compress=gzip", func(_ *config.Config, f config.File) bool { return f.Compress.Codec == rotate.Gzip }},
 	{"compress", "zstd", "compress=zstd", func(_ *config.Config, f config.File) bool { return f.Compress.Codec == rotate.Zstd }},
@@ -69,6 +70,12 @@ var meanings = []meaning{
 	{"max-frame", "1MiB", "max_frame_size=1MiB", func(c *config.Config, _ config.File) bool { return c.MaxFrame == mega }},
 	{"max-categories", "17", "max_categories=17", func(c *config.Config, _ config.File) bool { return c.MaxCategories == 17 }},
 	{"max-connections", "010", "max_conn=8", func(c *config.Config, _ config.File) bool { return c.MaxConnections == 8 }}, // as pflag has it
+	{"publish", "/srv/depot", "publish=/srv/depot", func(_ *config.Config, f config.File) bool { return f.Compress.Depot == "/srv/depot" }},
+	{"publish", "s3://b/p?region=eu", "publish=s3://b/p?region=eu", func(_ *config.Config, f config.File) bool {
+		return f.Compress.Depot == "s3://b/p?region=eu"
+	}},
+	{"who", "web-1.a", "who=web-1.a", func(_ *config.Config, f config.File) bool { return f.Compress.Who == "web-1.a" }},
+	{"away-max", "2TB", "away_max=2TB", func(_ *config.Config, f config.File) bool { return f.Compress.AwayMax == 2e12 }},
 	{"keep-open", "true", "keep_open=yes", func(_ *config.Config, f config.File) bool { return f.Compress.KeepOpen }},
 	{"keep-open", "false", "keep_open=no", func(_ *config.Config, f config.File) bool { return !f.Compress.KeepOpen }},
 	{"keep", "1d12h", "keep=1d12h", func(_ *config.Config, f config.File) bool { return f.Compress.Keep == 36*time.Hour }},
@@ -86,7 +93,7 @@ var meanings = []meaning{
 	{"header-timeout", "6s", "header_timeout=6s", func(c *config.Config, _ config.File) bool { return c.HeaderTimeout == 6*time.Second }},
 	{"user", "nobody:#x", `user="nobody:#x"`, func(c *config.Config, _ config.File) bool { return c.User == "nobody:#x" }},
 	{"allow", "10.0.0.0/8=a#b,c*", `<allow>|from=10.0.0.0/8|categories="a#b c*"|</allow>`, func(c *config.Config, _ config.File) bool {
-		return len(c.Allow.Written()) == 1 && c.Allow.Written()[0].Categories == "a#b c*"
+		return c.Allow.Written()[0].Categories == "a#b c*"
 	}},
 }
 
@@ -119,6 +126,9 @@ func TestEveryFlagOfCollectIsConfiguration(t *testing.T) {
 		if m.flag != "dir" {
 			args = append(args, "--dir=/d")
 		}
+		if m.flag == "who" || m.flag == "away-max" {
+			args = append(args, "--publish=/p")
+		}
 		text, c := printed(t, args...)
 		if !m.is(c, c.Stores[0].Sink.(config.File)) {
 			t.Errorf("--%s=%s comes to something else:\n%s", m.flag, m.value, text)
@@ -150,6 +160,10 @@ func TestFlagsOfCollectTogether(t *testing.T) {
 		}
 		if chosen["compress"].value == "none" {
 			delete(chosen, "level") // which is nothing there
+		}
+		if chosen["publish"].value == "" { // without which they are nothing
+			delete(chosen, "who")
+			delete(chosen, "away-max")
 		}
 		args := []string{"collect"}
 		for flag, m := range chosen {

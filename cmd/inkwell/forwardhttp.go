@@ -20,6 +20,7 @@ import (
 // askable is how a forwarder or a pipe answers HTTP: on its control socket, and on listeners for that alone.
 type askable struct {
 	handler http.Handler
+	monitor *status.Monitor
 	server  *rpc.Server // of the listeners
 	running sync.WaitGroup
 	stop    context.CancelFunc // ends the monitor
@@ -36,7 +37,7 @@ func (a *app) askableBy(set *stats.Set, d status.Daemon, reads func(*access.Call
 	monitor := status.NewMonitor(set, &a.log.events, d)
 	monitor.Disks.Watch(d.State, "state")
 	ctx, stop := context.WithCancel(context.Background())
-	h := &askable{stop: stop}
+	h := &askable{monitor: monitor, stop: stop}
 	h.running.Go(func() { monitor.Run(ctx, nil) })
 	h.handler = web.Handler(web.Options{Stats: set, Reads: reads, Listen: d.Listen, Status: func(ctx context.Context) *status.Status {
 		s := monitor.Begin(time.Now())
@@ -79,6 +80,7 @@ func (d *forwardDaemon) askable(listeners []net.Listener) (*askable, error) {
 	}
 	about := status.Daemon{Role: status.Forwarder, State: d.w.o.StateDir, Listen: rpc.Addresses(listeners, c.HTTP, true)}
 	h := d.a.askableBy(d.stats, about, d.reads, func() describer { return described{d, secret} })
+	h.monitor.Disks.Watch(d.w.o.SpoolDir, "spool")
 	if len(listeners) > 0 {
 		h.listen(listeners, d.log)
 		d.log.Info("answering HTTP", "listen", strings.Join(about.Listen, " "))

@@ -24,6 +24,9 @@ func (a *app) as(ctx context.Context, name string, args []string) int {
 	if tool, ok := tools[name]; ok {
 		return tool(a, ctx, args)
 	}
+	if strings.HasPrefix(name, muninPrefix) {
+		return a.muninPlugin(ctx, name, args)
+	}
 	return a.main(ctx, args)
 }
 

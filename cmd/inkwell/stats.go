@@ -85,7 +85,7 @@ func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
 	if o.top <= 0 {
 		o.top = math.MaxInt
 	}
-	limit, err := parseLimit(o.failIf)
+	limit, err := parseThreshold(o.failIf)
 	if err != nil {
 		return usageError{err}
 	}

@@ -87,16 +87,16 @@ func length(seconds float64, timed int64) string {
 	return strconv.FormatFloat(seconds*1e6, 'g', 3, 64) + "µs"
 }
 
-// limit is what --fail-if says; the zero value is never so.
-type limit struct {
+// threshold is what --fail-if says; the zero value is never so.
+type threshold struct {
 	what    string
 	above   bool
 	bound   float64
 	percent bool
 }
 
-// parseLimit reads WHAT<NUMBER or WHAT>NUMBER, with % behind it for a share of all lines.
-func parseLimit(text string) (l limit, err error) {
+// parseThreshold reads WHAT<NUMBER or WHAT>NUMBER, with % behind it for a share of all lines.
+func parseThreshold(text string) (l threshold, err error) {
 	if text == "" {
 		return l, nil
 	}
@@ -105,7 +105,7 @@ func parseLimit(text string) (l limit, err error) {
 		return l, fmt.Errorf("--fail-if %q: want one of failures, count, rate, avg, p50, p95, p99, max, then < or >, then a number, as in 'failures>1%%' or 'p95>0.5'", text)
 	}
 	bound, percent := strings.CutSuffix(strings.TrimSpace(text[k+1:]), "%")
-	l = limit{what: strings.TrimSpace(text[:k]), above: text[k] == '>', percent: percent}
+	l = threshold{what: strings.TrimSpace(text[:k]), above: text[k] == '>', percent: percent}
 	if l.bound, err = strconv.ParseFloat(bound, 64); err != nil {
 		return l, fmt.Errorf("--fail-if %q: %q is no number", text, bound)
 	}
@@ -115,7 +115,7 @@ func parseLimit(text string) (l limit, err error) {
 	return l, nil
 }
 
-func (l limit) of(r tally.Row) (v float64, ok bool) {
+func (l threshold) of(r tally.Row) (v float64, ok bool) {
 	v, ok = map[string]float64{"failures": float64(r.Failures), "count": float64(r.Count), "rate": r.Rate, "avg": r.Avg, "p50": r.P50, "p95": r.P95, "p99": r.P99, "max": r.Max}[l.what]
 	if l.percent && r.Count > 0 {
 		v = 100 * v / float64(r.Count)
@@ -123,13 +123,13 @@ func (l limit) of(r tally.Row) (v float64, ok bool) {
 	return v, ok
 }
 
-func (l limit) exceeded(r tally.Row) bool {
+func (l threshold) exceeded(r tally.Row) bool {
 	v, ok := l.of(r)
 	return ok && (l.above && v > l.bound || !l.above && v < l.bound)
 }
 
 // value is how it is, for people.
-func (l limit) value(r tally.Row) string {
+func (l threshold) value(r tally.Row) string {
 	v, _ := l.of(r)
 	text := "it is " + strconv.FormatFloat(v, 'g', 4, 64)
 	if l.percent {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -24,8 +25,8 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-// watched are the counters that watch shows, in the order of its columns, with the words above them.
-var watched = []struct{ counter, title string }{
+// watchedCounters are the counters that watch shows, in the order of its columns, with the words above them.
+var watchedCounters = []struct{ counter, title string }{
 	{"received good", "received/s"},
 	{"received good bytes", "bytes/s"},
 	{"sent", "sent/s"},
@@ -43,23 +44,30 @@ const watchRows = 50
 func (a *app) ctlWatch() *cobra.Command {
 	every := 2 * time.Second
 	cmd := &cobra.Command{
-		Use:   "watch [PORT|HOST:PORT]",
+		Use:   "watch [PORT|HOST:PORT|STATE...]",
 		Short: "show how much is done a second, by category",
 		Long: `watch shows, until Ctrl-C, how much a second the most important counters grow, in all and by category, the busiest first. A terminal is
-drawn over in place; elsewhere each period is a block of lines with an empty one behind it. Columns of counters that the server does not
-have are left out. A server that goes away is waited for.`,
+drawn over in place, several servers one below the other; elsewhere each period is a block of lines for each server, with an empty one behind
+it. Columns of counters that a server does not have are left out. A server that goes away is waited for.`,
 		Example: `  inkwell ctl watch
+  inkwell ctl watch logs1 logs2 /var/lib/inkwell
   inkwell ctl watch --every 10s logs.example.com:1463 >> rates.txt`,
-		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.control(cmd, args)
-			if err != nil {
-				return err
+			targets := [][]string{nil}
+			if len(args) > 0 {
+				targets = slices.Collect(slices.Chunk(args, 1))
+			}
+			w := &watcher{to: a.output(), every: every, size: sizeOf(a.stdout)}
+			for _, to := range targets {
+				c, err := a.control(cmd, to)
+				if err != nil {
+					return err
+				}
+				c.reason = nil // it stands in the block
+				w.servers = append(w.servers, &watched{control: c})
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			c.reason = nil // it stands in the block
-			w := &watcher{control: c, to: a.output(), every: every, size: sizeOf(a.stdout)}
 			return w.run(ctx)
 		},
 	}
@@ -90,16 +98,22 @@ func sizeOf(w io.Writer) func() (lines, columns int) {
 	}
 }
 
-// watcher shows the rates of a server.
+// watcher shows the rates of servers.
 type watcher struct {
-	*control
-	to    io.Writer
-	every time.Duration
-	size  func() (lines, columns int)
+	servers []*watched
+	to      io.Writer
+	every   time.Duration
+	size    func() (lines, columns int)
 
-	last  map[string]int64
-	at    time.Time
 	drawn int // lines that stand on the terminal
+}
+
+// watched is one server, and what it said last.
+type watched struct {
+	*control
+
+	last map[string]int64
+	at   time.Time
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -117,41 +131,58 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
-// show draws one block; the first only says that it waits for a second look.
+// show asks all servers at once and draws a block of each.
 func (w *watcher) show(ctx context.Context) error {
-	status, err := ask(ctx, w.control, (*fb303.FacebookServiceClient).GetStatus)
-	var details string
-	var counters map[string]int64
-	if err == nil {
-		details, err = ask(ctx, w.control, (*fb303.FacebookServiceClient).GetStatusDetails)
+	lines, _ := w.size()
+	rows := watchRows
+	if lines > 0 {
+		rows = max((lines-1)/len(w.servers)-3, 1) // the state, the titles, the rest; and the cursor
 	}
-	if err == nil {
-		counters, err = ask(ctx, w.control, allCounters)
+	blocks, errs := make([][]byte, len(w.servers)), make([]error, len(w.servers))
+	var asking sync.WaitGroup
+	for i, s := range w.servers {
+		asking.Go(func() { blocks[i], errs[i] = s.block(ctx, rows) })
 	}
-	if ctx.Err() != nil {
-		return nil
+	asking.Wait()
+	if err := errors.Join(errs...); err != nil || ctx.Err() != nil {
+		return err
 	}
-	now := time.Now()
-	var block bytes.Buffer
-	fmt.Fprintf(&block, "%s  %s  ", now.Format("15:04:05"), w.addr)
-	if err != nil {
-		w.last = nil
-		fmt.Fprintf(&block, "%s\n", printable(err.Error()))
-		return w.draw(block.Bytes())
+	if lines > 0 {
+		return w.draw(bytes.Join(blocks, nil))
 	}
-	fmt.Fprintf(&block, "%s\n", printable(statusText(status, details)))
-	if w.last != nil {
-		lines, _ := w.size()
-		rows := watchRows
-		if lines > 0 {
-			rows = max(lines-4, 1) // the state, the titles, the rest, the cursor
-		}
-		if err := table(&block, rates(w.last, counters, now.Sub(w.at)), rows); err != nil {
+	for _, block := range blocks {
+		if err := w.draw(block); err != nil {
 			return err
 		}
 	}
-	w.last, w.at = counters, now
-	return w.draw(block.Bytes())
+	return nil
+}
+
+// block is what there is to show of a server; the first only says that it waits for a second look.
+func (s *watched) block(ctx context.Context, rows int) ([]byte, error) {
+	status, err := ask(ctx, s.control, (*fb303.FacebookServiceClient).GetStatus)
+	var details string
+	var counters map[string]int64
+	if err == nil {
+		details, err = ask(ctx, s.control, (*fb303.FacebookServiceClient).GetStatusDetails)
+	}
+	if err == nil {
+		counters, err = ask(ctx, s.control, allCounters)
+	}
+	now := time.Now()
+	var block bytes.Buffer
+	fmt.Fprintf(&block, "%s  %s  ", now.Format("15:04:05"), s.addr)
+	if err != nil {
+		s.last = nil
+		fmt.Fprintf(&block, "%s\n", printable(err.Error()))
+		return block.Bytes(), nil
+	}
+	fmt.Fprintf(&block, "%s\n", printable(statusText(status, details)))
+	if s.last != nil {
+		err = table(&block, rates(s.last, counters, now.Sub(s.at)), rows)
+	}
+	s.last, s.at = counters, now
+	return block.Bytes(), err
 }
 
 // draw replaces the block on a terminal, and elsewhere adds it.
@@ -168,10 +199,7 @@ func (w *watcher) draw(block []byte) error {
 	out.WriteString("\r\x1b[J")
 	w.drawn = 0
 	for line := range strings.Lines(string(block)) {
-		if runes := []rune(strings.TrimSuffix(line, "\n")); len(runes) > columns {
-			line = string(runes[:columns]) + "\n" // a line that wraps would count as two
-		}
-		out.WriteString(line)
+		out.WriteString(cutTo(strings.TrimSuffix(line, "\n"), columns) + "\n") // a line that wraps would count as two
 		w.drawn++
 	}
 	_, err := w.to.Write(out.Bytes())
@@ -193,13 +221,13 @@ func rates(before, now map[string]int64, d time.Duration) []row {
 		if at < 0 {
 			continue
 		}
-		column := slices.IndexFunc(watched, func(c struct{ counter, title string }) bool { return c.counter == key[at+1:] })
+		column := slices.IndexFunc(watchedCounters, func(c struct{ counter, title string }) bool { return c.counter == key[at+1:] })
 		if column < 0 {
 			continue
 		}
 		r := byCategory[key[:at]]
 		if r == nil {
-			r = &row{category: key[:at], known: make([]bool, len(watched)), rate: make([]float64, len(watched))}
+			r = &row{category: key[:at], known: make([]bool, len(watchedCounters)), rate: make([]float64, len(watchedCounters))}
 			byCategory[key[:at]] = r
 		}
 		grown := value - before[key]
@@ -224,14 +252,14 @@ func rates(before, now map[string]int64, d time.Duration) []row {
 // table writes rows, those that are too many as one line.
 func table(to io.Writer, rows []row, limit int) error {
 	var columns []int
-	for i := range watched {
+	for i := range watchedCounters {
 		if slices.ContainsFunc(rows, func(r row) bool { return r.known[i] }) {
 			columns = append(columns, i)
 		}
 	}
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, i := range columns {
-		fmt.Fprintf(t, "%s\t", watched[i].title)
+		fmt.Fprintf(t, "%s\t", watchedCounters[i].title)
 	}
 	fmt.Fprint(t, "  category\n")
 	for _, r := range rows[:min(len(rows), limit)] {

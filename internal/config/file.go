@@ -33,8 +33,12 @@ var fileOptions = []option{
 	{key: "rotate_on_reopen", kind: exactly, value: "no", meaning: "`yes`: a start begins a new file instead of going on with the newest."},
 	{key: "fs_type", kind: text, value: "std", meaning: "`std`, the local file system. With any other, as `hdfs`, which is not supported, the files of the store cannot be opened: its messages wait."},
 	{key: "compress", kind: text, value: "none", ours: true, meaning: "`gzip` or `zstd`: finished files are compressed ones that never change, and `.NAME.open` is the one being written (see files.md)."},
-	{key: "publish", kind: exactly, value: "no", ours: true, meaning: "`yes`: the same without compression: `.NAME.open` is the file being written, and finished ones never change. What follows *with `compress`* holds for it, too, but for `level`."},
+	{key: "publish", kind: text, value: "no", ours: true, meaning: "`yes`: the same without compression: `.NAME.open` is the file being written, and finished ones never change. What follows *with `compress`* holds for it, too, but for `level`. " +
+		"An address, `s3://BUCKET/PREFIX?endpoint=URL&region=REGION`, `hdfs://NAMENODE:PORT/PATH` or `/a/directory`: finished files are brought there as well (see scale-out.md); those here stay for as long as `keep` says, and until they are there."},
+	{key: "who", kind: text, ours: true, meaning: "With an address in `publish`: the name of this collector in the names of files there, letters, digits, dots and hyphens; without it the name of the host and four digits that are drawn once."},
+	{key: "away_max", kind: size, value: "0", ours: true, meaning: "With an address in `publish`: bytes of finished files that may wait for it before every call is answered TRY_LATER, 0 = what the disk holds."},
 	{key: "level", kind: count, value: "0", ours: true, meaning: "With `compress`: how hard to try, 1 to 9 for gzip and 1 to 22 for zstd, 0 = the codec's default."},
+	{key: "seek_table", kind: exactly, value: "no", ours: true, meaning: "With `compress=zstd`: `yes`: a file ends with a seek table in a skippable frame, for tools that begin in the middle. Trino cannot read such a file."},
 	{key: "keep", kind: duration, value: "0", ours: true, meaning: "With `compress`: finished files that are older are removed, 0 = never."},
 	{key: "keep_bytes", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files are removed while those of their category take more together, 0 = never."},
 	{key: "keep_total", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files of all categories are removed while they take more together, 0 = never."},
@@ -52,7 +56,7 @@ const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-
 const multifileIntro = "A `category` store with a `file` model whose options stand in the block itself. Its files are `DIR/CATEGORY/CATEGORY_NNNNN` with " +
 	"`new_thread_per_category=no`; otherwise the category stands twice in the path. Options are inherited as `multifile::KEY`."
 
-var thriftfileOptions = append(without(fileOptions, append([]string{"add_newlines", "write_category", "write_meta", "compress", "publish", "level"}, publishedKeys...)...),
+var thriftfileOptions = append(without(fileOptions, append([]string{"add_newlines", "write_category", "write_meta", "compress", "publish", "who", "away_max", "level", "seek_table"}, publishedKeys...)...),
 	option{key: "flush_frequency_ms", kind: count, value: "0", meaning: "Has no effect: what a call brought is written at once."},
 	option{key: "msg_buffer_size", kind: octets, value: "0", meaning: "Has no effect."},
 	option{key: "use_simple_file", kind: oneOrZero, value: "0", meaning: "`1`: the messages stand in the file without lengths and padding. A number: `yes` is read as 0."},
@@ -183,10 +187,11 @@ func (l *loader) period(o block, f *File) {
 // compress reads the options for compressed files.
 func (l *loader) compress(o block, f *File) {
 	codec, _ := rotate.ParseCodec(o.choice("compress", "gzip", "zstd", "none"))
-	c := Compress{Codec: codec, Keep: o.duration("keep"), KeepBytes: o.bytes("keep_bytes"), KeepTotal: o.bytes("keep_total"), KeepOpen: o.yes("keep_open")}
-	publish := o.yes("publish") || codec != rotate.None
+	published, address := l.publish(o)
+	c := Compress{Depot: address, Codec: codec, Keep: o.duration("keep"), KeepBytes: o.bytes("keep_bytes"), KeepTotal: o.bytes("keep_total"), KeepOpen: o.yes("keep_open")}
+	publish := published || codec != rotate.None
 	if codec == rotate.None {
-		idle := []string{"level"}
+		idle := []string{"level", "seek_table"}
 		if !publish {
 			idle = append(idle, publishedKeys...)
 		}
@@ -200,6 +205,7 @@ func (l *loader) compress(o block, f *File) {
 		return
 	}
 	if codec != rotate.None {
+		c.Seek = l.seek(o, codec)
 		c.Level = l.level(o, map[rotate.Codec]uint64{rotate.Gzip: 9, rotate.Zstd: 22}[codec])
 	}
 	for _, key := range []string{"chunk_size", "write_meta", "write_stats", "create_symlink", "base_symlink_name"} {
@@ -208,6 +214,16 @@ func (l *loader) compress(o block, f *File) {
 		}
 	}
 	f.Compress = &c
+	l.away(o, f)
+}
+
+// seek reads whether zstd files end with a seek table.
+func (l *loader) seek(o block, codec rotate.Codec) bool {
+	yes := o.yes("seek_table")
+	if v, _ := o.Get("seek_table"); yes && codec != rotate.Zstd {
+		l.warn(v.Line, "seek_table has no effect without compress=zstd", "remove it")
+	}
+	return yes && codec == rotate.Zstd
 }
 
 // level reads how hard to try.

@@ -21,6 +21,7 @@ type File struct {
 // Compress is what a file store with compress= or publish= does instead of plain files: a file has its final name when it is finished.
 type Compress struct {
 	Codec       rotate.Codec // rotate.None with publish= alone
+	Seek        bool         // zstd files end with a seek table
 	Level       int          // 0 = the codec's default
 	Period      rotate.Period
 	At          rotate.Clock
@@ -30,6 +31,9 @@ type Compress struct {
 	KeepOpen    bool          // the end of the server leaves open files to be continued, and does not finish them
 	DoneMarkers bool          // a file _SUCCESS.PERIOD tells when the files of a period are all there
 	Lateness    time.Duration // how long that waits for a stream that has not moved on
+	Depot       string        // address to which finished files are brought, "" = they stay
+	Who         string        // the name of this collector there, "" = an own one
+	AwayMax     int64         // bytes that may wait for that, 0 = any
 }
 
 // For puts the category behind the directory and makes it the base of the names.

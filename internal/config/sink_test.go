@@ -71,6 +71,16 @@ func TestFile(t *testing.T) {
 			daily, _ := rotate.ParsePeriod("daily")
 			f.Compress = &Compress{Codec: rotate.None, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, KeepTotal: 1e9, KeepOpen: true, DoneMarkers: true, Lateness: time.Hour}
 		}},
+		{"publish=s3://b/p?region=eu\ncompress=gzip\nrotate_period=daily\nwho=web1\naway_max=1TB", func(f *File) {
+			f.Rotate = "daily"
+			daily, _ := rotate.ParsePeriod("daily")
+			f.Compress = &Compress{Codec: rotate.Gzip, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, Lateness: 10 * time.Minute, Depot: "s3://b/p?region=eu", Who: "web1", AwayMax: 1e12}
+		}},
+		{"publish=/srv/depot\nrotate_period=daily", func(f *File) {
+			f.Rotate = "daily"
+			daily, _ := rotate.ParsePeriod("daily")
+			f.Compress = &Compress{Codec: rotate.None, Period: daily, At: rotate.Clock{Hour: 1, Minute: 15}, Lateness: 10 * time.Minute, Depot: "/srv/depot"}
+		}},
 		{"add_newlines=never", func(*File) {}},
 		{"add_newlines=always", func(f *File) { f.Form.Newlines = store.NewlinesAlways }},
 		{"compress=zstd\nrotate_period=900", func(f *File) {

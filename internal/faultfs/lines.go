@@ -161,6 +161,21 @@ func appendLine(dst, body []byte) []byte {
 	return append(append(dst, body...), '\n')
 }
 
+// FormatLines is a file of Lines with these bodies.
+func FormatLines(header string, bodies ...[]byte) []byte {
+	data := append([]byte(header), '\n')
+	for _, body := range bodies {
+		data = appendLine(data, body)
+	}
+	return data
+}
+
+// ParseLines is ReadLines for a file that is somewhere else; name is for messages.
+func ParseLines(name, header string, data []byte, take func(body []byte) error) (damaged int, err error) {
+	damaged, _, err = parseLines(name, header, data, take)
+	return damaged, err
+}
+
 // AppendLines adds lines to the file name in d, which is made if it is missing, durably. It is for files of Lines that nobody has open.
 func AppendLines(d *Dir, name, header string, bodies ...[]byte) error {
 	f, begun, err := addLines(d, name, header, bodies)

@@ -49,6 +49,7 @@ var Points = []Point{
 	{"replace.renamed", "a state file was replaced, its name is not durable", 8},
 	{"checkpoint.saved", "the checkpoint is saved, nothing is published", 8},
 	{"rotate.publish.renamed", "a finished file has its final name, which is not durable", 6},
+	{"depot.noted", "it is durable that a finished file is to go to the depot, its manifest does not list it", 6},
 	{"manifest.written", "a manifest has its new lines, not synced", 8},
 	{"checkpoint.books.published", "manifests have what is finished, no store knows of the checkpoint", 8},
 	{"spool.ack.begun", "an acknowledgement is to be written", 8},
@@ -58,6 +59,8 @@ var Points = []Point{
 	{"spool.retire.unlinked", "a segment was removed, which is not durable", 5},
 	{"spool.retire.done", "the names of what was retired are durable", 5},
 	{"checkpoint.acked", "the journal is acknowledged up to the checkpoint, the stores have not published", 8},
+	{"depot.put", "the depot has a file, its manifest is not there", 6},
+	{"depot.manifest", "the depot has a file and its manifest, the note says that it is to go there", 6},
 
 	{"plain.written", "bytes are in a plain file, not synced", 60},
 	{"plain.begun", "a plain file is full and its successor is there, hidden and empty", 10},

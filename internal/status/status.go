@@ -133,7 +133,7 @@ type Store struct {
 	Bytes   int64   `json:"bytes"`
 	Entries int64   `json:"entries"`
 	Limit   int64   `json:"limit_bytes"`    // 0 = none
-	Oldest  float64 `json:"oldest_seconds"` // how long the oldest entry has been there
+	Oldest  float64 `json:"oldest_seconds"` // how long the oldest entry has been there; of a spool, how long it has not been empty
 	Pending int64   `json:"pending_bytes"`  // of a journal: in memory, on the way to the stores
 	Trouble string  `json:"trouble,omitempty"`
 }

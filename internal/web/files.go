@@ -16,6 +16,8 @@ import (
 type Files interface {
 	// List are the files of a category, the newest first; finished ones only. The error is fs.ErrNotExist if it has none.
 	List(category string) ([]File, error)
+	// Complete are the periods of a category whose files are all there (done markers), the newest first.
+	Complete(category string) []string
 	// Open opens one of those. The error is fs.ErrNotExist for any other name.
 	Open(category, name string) (io.ReadSeekCloser, File, error)
 	// Tail hands the messages of a category to each as they come, until ctx ends or each fails. skipped is how many were left out before
@@ -50,9 +52,63 @@ func (p patient) Write(data []byte) (int, error) {
 	return p.ResponseWriter.Write(data)
 }
 
+// maxReads is how many requests are with a disk at once. One that hangs keeps so many at most, and the other connections answer.
+const maxReads = 8
+
+// listWait is how long the list of a category's files is waited for.
+const listWait = 5 * time.Second
+
+var (
+	errBusy = errors.New("others read files already, or a file system does not answer: try again later")
+	errHang = errors.New("the file system does not answer")
+)
+
+// reads takes room for a request that reads from a disk; leave gives it back.
+func (h *handler) reads() (leave func(), err error) {
+	select {
+	case h.reading <- struct{}{}:
+		return func() { <-h.reading }, nil
+	default:
+		return nil, errBusy
+	}
+}
+
+// list is Files.List and Files.Complete, which are waited for no longer than listWait.
+func (h *handler) list(category string) (files []File, complete []string, err error) {
+	leave, err := h.reads()
+	if err != nil {
+		return nil, nil, err
+	}
+	type result struct {
+		files    []File
+		complete []string
+		err      error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer leave()
+		files, err := h.o.Files.List(category)
+		done <- result{files, h.o.Files.Complete(category), err}
+	}()
+	timer := time.NewTimer(listWait)
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		return r.files, r.complete, r.err
+	case <-timer.C:
+		return nil, nil, errHang
+	}
+}
+
 // file hands out a finished file of a category, as it is on disk.
 func (h *handler) file(w http.ResponseWriter, r *http.Request) {
 	category, name := r.URL.Query().Get("category"), r.URL.Query().Get("name")
+	leave, err := h.reads()
+	if err != nil {
+		say(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	defer leave()
 	f, info, err := h.o.Files.Open(category, name)
 	if err != nil {
 		refuse(w, err)

@@ -105,6 +105,7 @@ type categoryPage struct {
 	*status.Status
 	Category status.Category
 	Files    []File
+	Complete []string // periods
 	Trouble  string
 }
 
@@ -122,7 +123,7 @@ func (h *handler) category(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Category = s.Categories[i]
 	var err error
-	if p.Files, err = h.o.Files.List(p.Category.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if p.Files, p.Complete, err = h.list(p.Category.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		p.Trouble = err.Error()
 	}
 	render(w, "category.html", p)

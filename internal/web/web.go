@@ -52,11 +52,12 @@ type handler struct {
 	asked   *atomic.Int64
 	refused *atomic.Int64
 	tails   chan struct{} // holds a value for each who looks on
+	reading chan struct{} // holds a value for each request that is with a disk
 }
 
 // Handler returns what answers for o. The peer of a request is in its context (access.From).
 func Handler(o Options) http.Handler {
-	h := &handler{o: o, mux: http.NewServeMux(), latest: latest{build: o.Status}, tails: make(chan struct{}, maxTails),
+	h := &handler{o: o, mux: http.NewServeMux(), latest: latest{build: o.Status}, tails: make(chan struct{}, maxTails), reading: make(chan struct{}, maxReads),
 		asked: o.Stats.Overall("HTTP requests"), refused: o.Stats.Overall("HTTP requests refused")}
 	registry := metrics.Registry(o.Stats, func() *status.Status {
 		s, _ := h.latest.get(context.Background()) // without it a scrape has the counters
@@ -65,15 +66,15 @@ func Handler(o Options) http.Handler {
 	h.scrape = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
 	h.mux.HandleFunc("/healthz", h.healthz)
 	h.mux.HandleFunc("/readyz", h.readyz)
-	h.mux.HandleFunc("/metrics", h.reading(h.scrape.ServeHTTP))
-	h.mux.HandleFunc("/status.json", h.reading(h.ours(h.statusJSON)))
-	h.mux.HandleFunc("/{$}", h.reading(h.ours(h.index)))
+	h.mux.HandleFunc("/metrics", h.mayRead(h.scrape.ServeHTTP))
+	h.mux.HandleFunc("/status.json", h.mayRead(h.ours(h.statusJSON)))
+	h.mux.HandleFunc("/{$}", h.mayRead(h.ours(h.index)))
 	h.mux.HandleFunc("/page.css", asset("page.css", "text/css; charset=utf-8"))
 	h.mux.HandleFunc("/page.js", asset("page.js", "text/javascript; charset=utf-8"))
 	if o.Files != nil {
-		h.mux.HandleFunc("/category", h.reading(h.ours(h.category)))
-		h.mux.HandleFunc("/file", h.reading(h.ours(h.file)))
-		h.mux.HandleFunc("/tail", h.reading(h.ours(h.tail)))
+		h.mux.HandleFunc("/category", h.mayRead(h.ours(h.category)))
+		h.mux.HandleFunc("/file", h.mayRead(h.ours(h.file)))
+		h.mux.HandleFunc("/tail", h.mayRead(h.ours(h.tail)))
 	}
 	return h
 }
@@ -188,8 +189,8 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request) (s *status.St
 	return s, err == nil
 }
 
-// reading lets those through who may read.
-func (h *handler) reading(next http.HandlerFunc) http.HandlerFunc {
+// mayRead lets those through who may read.
+func (h *handler) mayRead(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if h.o.Reads(access.From(r.Context())) {
 			next(w, r)

@@ -48,6 +48,8 @@ func (noFiles) List(category string) ([]File, error) {
 	return []File{{Name: "a-2026-01-02_00000.gz", Bytes: 5, Written: time.Unix(1e9, 0), Entries: 7}}, nil
 }
 
+func (noFiles) Complete(string) []string { return []string{"2026-01-02T03"} }
+
 func (f noFiles) Open(category, name string) (io.ReadSeekCloser, File, error) {
 	list, err := f.List(category)
 	if err != nil || list[0].Name != name {
@@ -201,6 +203,9 @@ func TestPageShowsSome(t *testing.T) {
 func TestFilesAndTail(t *testing.T) {
 	h := fixed(document(status.Category{Name: "a"}))
 	page := ask(h, "GET", "/category?name=a", "localhost", "127.0.0.1").Body.String()
+	if !strings.Contains(page, "<li>2026-01-02T03</li>") {
+		t.Error(page)
+	}
 	if !strings.Contains(page, "/file?category=a&amp;name=a-2026-01-02_00000.gz") || !strings.Contains(page, `data-url="/tail?category=a"`) {
 		t.Error(page)
 	}
@@ -263,6 +268,42 @@ func TestOneStatusForAllWhoAsk(t *testing.T) {
 		time.Sleep(fresh)
 		if late := askAll(); late != 0 || made.Load() != 3 {
 			t.Errorf("after that: %d late, %d made", late, made.Load())
+		}
+	})
+}
+
+// hanging are files of a file system that does not answer.
+type hanging struct {
+	noFiles
+	until chan struct{}
+}
+
+func (f hanging) List(string) ([]File, error) { <-f.until; return nil, fs.ErrNotExist }
+
+// TestAHangingDiskTakesNoRoom asks for the files of a category more often than there is room, and for the health in between.
+func TestAHangingDiskTakesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until := make(chan struct{})
+		s := document(status.Category{Name: "a"})
+		h := Handler(Options{Status: func(context.Context) *status.Status { return s }, Reads: readsLocal, Stats: stats.New(), Files: hanging{until: until}})
+		for i := range 2 * maxReads {
+			began := time.Now()
+			w := ask(h, "GET", "/category?name=a", "localhost", "127.0.0.1")
+			want, most := errHang.Error(), listWait
+			if i >= maxReads {
+				want, most = errBusy.Error(), 0
+			}
+			if w.Code != 200 || !strings.Contains(w.Body.String(), want) || time.Since(began) > most {
+				t.Errorf("request %d: %d after %v, want %q", i, w.Code, time.Since(began), want)
+			}
+			if w := ask(h, "GET", "/healthz", "", "127.0.0.1"); w.Code != 200 {
+				t.Errorf("healthz: %d", w.Code)
+			}
+		}
+		close(until)
+		synctest.Wait()
+		if w := ask(h, "GET", "/category?name=a", "localhost", "127.0.0.1"); strings.Contains(w.Body.String(), errBusy.Error()) {
+			t.Error("the room was not given back")
 		}
 	})
 }

@@ -44,6 +44,7 @@ type Options struct {
 	Before       func(category string) Takeover              // whose the books of a collector of before are; nil = nobody's
 	Moved        func(outlet, path string) (string, string)  // what they are now, if the state was moved together with the files; nil = they were not
 	Source       func(stream [16]byte) (stream.Source, bool) // where a stream comes from; nil = that is not known
+	Depot        Depot                                       // where finished files go from here; nil = they stay
 	Logger       *slog.Logger
 	Health       *stats.Health
 	Injector     faultfs.Injector // of the directories of files; nil = none

@@ -68,7 +68,7 @@ type model struct {
 }
 
 func newModel(t *testing.T, seed uint64) *model {
-	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 3)), state: memoryDir(t), out: memoryDir(t), now: map[string]*writer{},
+	m := &model{t: t, r: rand.New(rand.NewPCG(seed, 3)), state: t.TempDir(), out: t.TempDir(), now: map[string]*writer{},
 		posts: map[string]*writer{}, saved: map[string]*writer{}, many: 40}
 	for i := range 4 {
 		key := fmt.Sprintf("c%d → out", i)
@@ -386,15 +386,4 @@ func TestBooksOfBefore(t *testing.T) {
 	if !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("%q, want %q", got, want)
 	}
-}
-
-// memoryDir is a directory in memory where there is one.
-func memoryDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "inkwell-books-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }

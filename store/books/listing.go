@@ -108,6 +108,7 @@ func (b *Books) append(path string, list []*content) (finished []File, err error
 	if err != nil {
 		return nil, err
 	}
+	var anew []File // finished, and not in the manifest
 	for _, c := range list {
 		f := fileOf(c.said())
 		f.Sources = b.sources(f.Spans)
@@ -120,10 +121,16 @@ func (b *Books) append(path string, list []*content) (finished []File, err error
 		}
 		if !known[string(body)] {
 			bodies = append(bodies, body)
+			if !f.Open {
+				anew = append(anew, f)
+			}
 		}
 		if !f.Open {
 			finished = append(finished, f)
 		}
+	}
+	if err := b.hand(dir, path, anew); err != nil {
+		return nil, err
 	}
 	b.appending.RLock()
 	defer b.appending.RUnlock()

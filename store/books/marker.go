@@ -178,6 +178,11 @@ func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
 		m.Entries += f.Entries
 		m.Bytes += f.Bytes
 	}
+	if k.o.Depot != nil {
+		if err := k.o.Depot.Mark(key.dir, &m); err != nil {
+			return err
+		}
+	}
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err

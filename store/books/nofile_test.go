@@ -56,7 +56,7 @@ func counted(t *testing.T, path string, id stream.ID) (refused int64, numbers st
 // A peer that makes up streams, for hours of checkpoints, does not make the file grow without bounds, and all its
 // entries are counted.
 func TestCountsOfAHostilePeerAreBounded(t *testing.T) {
-	path := memoryDir(t)
+	path := t.TempDir()
 	n := opened(t, path, nil)
 	good := stream.ID{1}
 	var refused, twice int64
@@ -115,7 +115,7 @@ func (f *failsOnce) Inject(_ faultfs.Op, _ string, n int) (int, error) {
 // has all.
 func TestCountsOutliveFaults(t *testing.T) {
 	for at := int64(1); ; at++ {
-		path := memoryDir(t)
+		path := t.TempDir()
 		inj := new(failsOnce)
 		n := opened(t, path, inj)
 		id := stream.ID{1}

@@ -141,7 +141,7 @@ func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]b
 			continue
 		}
 		files = append(files, kept{dir: path, name: e.Name(), base: base, of: d, size: info.Size(), written: info.ModTime(),
-			inUse: open[filepath.Join(path, e.Name())]})
+			inUse: open[filepath.Join(path, e.Name())] || b.o.held(path, e.Name())})
 		if plain := filepath.Ext(e.Name()) != ".gz" && filepath.Ext(e.Name()) != ".zst"; plain {
 			if k, known := newest[base]; !known || files[k].compare(files[len(files)-1]) <= 0 {
 				newest[base] = len(files) - 1

@@ -27,7 +27,7 @@ func (j *Journal) newLoad() *load {
 }
 
 // maxKept is the memory of a load that is kept for the next one.
-const maxKept = 2 << 20
+const maxKept = maxPending + maxPending/8
 
 // free gives a load's memory back.
 func (j *Journal) free(l *load) {

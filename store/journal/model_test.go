@@ -71,7 +71,7 @@ func TestEngineModel(t *testing.T) {
 		for _, kind := range kinds {
 			t.Run(kind, func(t *testing.T) {
 				t.Parallel()
-				base := memoryDir(t)
+				base := t.TempDir()
 				n := 0
 				rapid.Check(t, func(r *rapid.T) {
 					n++
@@ -98,17 +98,6 @@ func TestEngineModel(t *testing.T) {
 
 // kinds are those of files: compressed ones, those of collect that are not, and those of the original.
 var kinds = []string{"gzip", "zstd", "none", "plain"}
-
-// memoryDir is a directory in memory where there is one.
-func memoryDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "inkwell-model-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
 
 // mishap fails operations for a while.
 type mishap struct {

@@ -24,6 +24,7 @@ type Routes struct {
 	Route        func(category []byte) *Target
 	Patterns     Patterns
 	Destinations []books.Destination // of files
+	Depot        books.Depot         // takes finished files elsewhere; nil = they stay
 	Relays       bool                // some entries are sent on, so that all need numbers
 	// Locate returns the key of the outlet for the files of a category, and the path by which the outlet knows them:
 	// for the state of a `collect --dir` that had no outlets yet. nil = there is none.

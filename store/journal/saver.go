@@ -64,6 +64,9 @@ func (s *saver) sent() { signal(s.soon) }
 // share is the part of the time that checkpoints may take: one of so many.
 const share = 10
 
+// hurryShare is the same for those that somebody waits for: thousands of new categories want one each.
+const hurryShare = 3
+
 func (s *saver) loop(r *run) {
 	defer close(s.done)
 	next := time.NewTimer(s.j.o.SaveEvery)
@@ -82,7 +85,7 @@ func (s *saver) loop(r *run) {
 			continue
 		case <-s.kick:
 			if hurried == nil {
-				hurried = time.After(max(hurryWait, lastSent))
+				hurried = time.After(max(hurryWait, hurryShare*lastSent))
 			}
 			continue
 		case <-due:
@@ -214,7 +217,7 @@ func (s *saver) openBooks(r *run) bool {
 	if r.books != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before, Moved: r.moved,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before, Moved: r.moved, Depot: r.routes.Depot,
 		Source: s.j.Source,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {

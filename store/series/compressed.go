@@ -26,6 +26,7 @@ type CompressedOptions struct {
 	Base     string // the names begin with it
 	Codec    rotate.Codec
 	Level    int
+	Seek     bool // zstd files end with a seek table
 	Period   rotate.Period
 	At       rotate.Clock
 	MaxSize  int64 // bytes on disk of a file, 0 = unbounded
@@ -90,7 +91,7 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 		return nil, fmt.Errorf("open directory of %s: %w", c.path, err)
 	}
 	published := o.Stats.Overall("files published")
-	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Period: o.Period, At: o.At,
+	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Seek: o.Seek, Period: o.Period, At: o.At,
 		MaxSize: o.MaxSize, Link: o.Codec == rotate.None,
 		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }, Published: func(string) { published.Add(1) }}, st)
 	if err != nil {

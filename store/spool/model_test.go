@@ -35,7 +35,11 @@ func TestModel(t *testing.T) {
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if !given["rapid.checks"] {
-		setFlag(t, "rapid.checks", fmt.Sprint(sequences/parts))
+		all := sequences
+		if testing.Short() { // make check
+			all /= 10
+		}
+		setFlag(t, "rapid.checks", fmt.Sprint(all/parts))
 		setFlag(t, "rapid.steps", "12")
 	}
 	if !given["rapid.seed"] && !given["rapid.failfile"] {
@@ -48,7 +52,7 @@ func TestModel(t *testing.T) {
 		for part := range parts {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
 				t.Parallel()
-				base := memoryDir(t)
+				base := t.TempDir()
 				n := 0
 				rapid.Check(t, func(r *rapid.T) {
 					n++
@@ -65,7 +69,7 @@ func TestModel(t *testing.T) {
 	})
 	t.Logf("actions: %v", &played)
 	t.Logf("what came of them: %v", &seen)
-	if t.Failed() || given["rapid.failfile"] || given["rapid.checks"] {
+	if t.Failed() || given["rapid.failfile"] || given["rapid.checks"] || testing.Short() {
 		return
 	}
 	for _, what := range []string{"wraps", "segments", "full", "failed appends", "failed acknowledgements", "failed opens", "power cuts", "kills", "records hit by damage", "torn ends"} {
@@ -80,17 +84,6 @@ func setFlag(t *testing.T, name, value string) {
 	if err := flag.Set(name, value); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// memoryDir is a directory in memory where there is one.
-func memoryDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "inkwell-model-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 // tally counts by name.

@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"inkwell/internal/testkit"
 
 	"inkwell/internal/faultfs"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 var ctx = context.Background()
 
@@ -293,7 +293,7 @@ func asideCount(t *testing.T, path string) int {
 // told it before, and the log opens and goes on.
 func TestFlipEveryBit(t *testing.T) {
 	path, want, groups := small(t)
-	c := filepath.Join(memoryDir(t), "c")
+	c := filepath.Join(t.TempDir(), "c")
 	list, err := List(openDir(t, path, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -347,7 +347,7 @@ func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := filepath.Join(memoryDir(t), "c")
+	c := filepath.Join(t.TempDir(), "c")
 	for _, s := range list[:len(list)-1] {
 		for size := range s.End - s.Base {
 			if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)), os.Truncate(filepath.Join(c, s.Name), int64(size))); err != nil {
@@ -385,7 +385,7 @@ func TestDamageToTheAcknowledgement(t *testing.T) {
 		}
 	}
 	mustClose(t, l)
-	c := filepath.Join(memoryDir(t), "c")
+	c := filepath.Join(t.TempDir(), "c")
 	for bit := range (ackSlot + ackSize) * 8 {
 		flipped(t, path, c, ackName, bit)
 		l := mustOpen(t, c, Options{})

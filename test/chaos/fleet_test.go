@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -200,6 +201,34 @@ func (f *fleet) audit() {
 	f.t.Logf("inkwell audit ends with %d\n%s", r.Code, strings.TrimSpace(r.Stdout))
 	if r.Code != 0 {
 		f.t.Errorf("inkwell audit: %d\n%s", r.Code, r.Stderr)
+	}
+	f.named()
+}
+
+// named counts the streams of which the collectors know where they come from. A name that had no room on a full disk
+// goes with a kill, if nothing more is sent of its stream.
+func (f *fleet) named() {
+	var a struct {
+		Categories map[string]struct {
+			Streams map[string]struct{ Host, Path string }
+		}
+	}
+	text := ink.Run(f.t, "audit", "--json", f.a.Dir, f.b.Dir).Stdout
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		f.t.Errorf("inkwell audit --json: %v", err)
+	}
+	all, named := 0, 0
+	for _, c := range a.Categories {
+		for _, s := range c.Streams {
+			all++
+			if s.Host != "" && s.Path != "" {
+				named++
+			}
+		}
+	}
+	f.t.Logf("%d of %d streams have a name", named, all)
+	if 2*named < all {
+		f.t.Errorf("%d of %d streams have no name", all-named, all)
 	}
 }
 

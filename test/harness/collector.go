@@ -71,6 +71,9 @@ func (c *Collector) Stop(tb testing.TB) {
 	}
 }
 
+// Config is the file of a collector that has one.
+func (c *Collector) Config() string { return c.args[len(c.args)-1] }
+
 // Env sets what the next start finds in its environment, beside what every start does.
 func (c *Collector) Env(env ...string) { c.extra = env }
 

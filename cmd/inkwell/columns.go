@@ -1,0 +1,75 @@
+package main
+
+import (
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/width"
+)
+
+// columnsOf is how many columns of a terminal a character takes.
+func columnsOf(r rune) int {
+	switch k := width.LookupRune(r).Kind(); {
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case k == width.EastAsianWide || k == width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+// cutTo is the beginning of a line that takes no more than so many columns.
+func cutTo(line string, columns int) string {
+	used := 0
+	for i, r := range line {
+		if used += columnsOf(r); used > columns {
+			return line[:i]
+		}
+	}
+	return line
+}
+
+// columnCount is how many columns text takes.
+func columnCount(text string) (n int) {
+	for _, r := range text {
+		n += columnsOf(r)
+	}
+	return n
+}
+
+// cells is a table: rows of cells; all but the last column are aligned to the right, as numbers are, and the last is a name of any length.
+type cells struct {
+	title []string
+	rows  [][]string
+}
+
+// lines are the rows that have word in them, whatever the case, under the title; none if there is no row.
+func (c *cells) lines(word string) (list []string) {
+	rows := c.rows[:0:0]
+	for _, row := range c.rows {
+		if word == "" || strings.Contains(strings.ToLower(strings.Join(row, " ")), strings.ToLower(word)) {
+			rows = append(rows, row)
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	widths := make([]int, len(c.title))
+	for _, row := range append([][]string{c.title}, rows...) {
+		for i, text := range row {
+			widths[i] = max(widths[i], columnCount(text))
+		}
+	}
+	for _, row := range append([][]string{c.title}, rows...) {
+		var out strings.Builder
+		for i, text := range row {
+			if i == len(row)-1 {
+				out.WriteString(text)
+				break
+			}
+			out.WriteString(strings.Repeat(" ", widths[i]-columnCount(text)) + text + "  ")
+		}
+		list = append(list, out.String())
+	}
+	return list
+}

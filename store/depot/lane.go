@@ -1,0 +1,320 @@
+package depot
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
+	"inkwell/rotate"
+	"inkwell/store/books"
+)
+
+const (
+	workers  = 4               // files that are brought to one depot at the same time
+	retryMin = time.Second     // before a depot, or a file, that failed is tried again
+	retryMax = time.Minute     // the longest such wait
+	nameWait = time.Second / 4 // before a file that has not got its name yet is looked for again
+	stalled  = 5 * time.Minute // without a byte: the attempt is given up
+	tellFrom = 3               // failures in a row are told in the status
+)
+
+// errStalled is why an attempt was given up.
+var errStalled = errors.New("nothing was taken for five minutes")
+
+// errNotYet says that it is not an item's turn.
+var errNotYet = errors.New("not yet")
+
+// lane brings the files of one route. After a failure one file at a time is tried, later and later, until one works.
+type lane struct {
+	s      *Shipper
+	route  *Route
+	layout layout
+	bytes  atomic.Int64 // that wait
+	files  atomic.Int64
+	kick   chan struct{}
+	ctx    context.Context
+	end    context.CancelCauseFunc
+
+	mu     sync.Mutex
+	queue  []*item // in order
+	later  []*item // that failed, or whose turn it is not
+	flying int
+	fails  int       // of the depot, in a row
+	until  time.Time // the depot is not tried before
+}
+
+func newLane(s *Shipper, r *Route) *lane {
+	l := &lane{s: s, route: r, layout: layout{root: r.Root, who: cmp.Or(r.Who, s.who)}, kick: make(chan struct{}, workers)}
+	l.ctx, l.end = context.WithCancelCause(context.Background())
+	return l
+}
+
+// start starts the workers.
+func (l *lane) start() {
+	for range cmp.Or(l.s.o.tuning.workers, workers) {
+		l.s.work.Go(l.loop)
+	}
+}
+
+// push adds an item at the end.
+func (l *lane) push(it *item) {
+	l.bytes.Add(it.Size)
+	l.files.Add(1)
+	l.mu.Lock()
+	l.queue = append(l.queue, it)
+	l.mu.Unlock()
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (l *lane) loop() {
+	for l.ctx.Err() == nil {
+		it, wait := l.next(time.Now())
+		if it != nil {
+			l.settle(it, l.bring(it))
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-l.ctx.Done():
+		case <-l.kick:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// next takes the item that is to be brought now; nil: none for so long, unless one is pushed.
+func (l *lane) next(now time.Time) (it *item, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wait = retryMax
+	if l.fails > 0 {
+		if l.flying > 0 {
+			return nil, wait
+		}
+		if d := l.until.Sub(now); d > 0 {
+			return nil, d
+		}
+	}
+	for i, late := range l.later {
+		if d := late.until.Sub(now); d > 0 {
+			wait = min(wait, d)
+			continue
+		}
+		it = late
+		l.later = slices.Delete(l.later, i, i+1)
+		break
+	}
+	if it == nil && len(l.queue) > 0 {
+		it = l.queue[0]
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+	}
+	if it != nil {
+		l.flying++
+	}
+	return it, wait
+}
+
+// settle notes how an attempt ended.
+func (l *lane) settle(it *item, err error) {
+	if err == nil {
+		l.s.done(it)
+		l.bytes.Add(-it.Size)
+		l.files.Add(-1)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flying--
+	about := "depot: " + it.path()
+	switch {
+	case err == nil:
+		l.works()
+		if it.told {
+			l.s.health.Set(about, nil)
+		}
+	case l.ctx.Err() != nil:
+	case errors.Is(err, errNotYet):
+		it.until = time.Now().Add(cmp.Or(l.s.o.tuning.retry, nameWait))
+		l.later = append(l.later, it)
+	default:
+		l.failed(it, about, err)
+	}
+	for range workers { // the others may go on, or wait anew
+		select {
+		case l.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// works notes that the depot does. The caller holds mu.
+func (l *lane) works() {
+	if l.fails > 0 {
+		l.fails = 0
+		l.s.health.Set("depot "+l.route.Address, nil)
+	}
+}
+
+// failed notes an attempt that failed: because of that one file, or of the depot. The caller holds mu.
+func (l *lane) failed(it *item, about string, err error) {
+	l.s.o.Stats.Overall("depot failures").Add(1)
+	it.fails++
+	it.until = time.Now().Add(l.backoff(it.fails))
+	l.later = append(l.later, it)
+	var own *fileError
+	if errors.Is(err, ErrTaken) || errors.As(err, &own) {
+		if errors.Is(err, ErrTaken) {
+			l.works()
+		}
+		it.told = true
+		l.s.health.Set(about, err)
+		return
+	}
+	l.fails++
+	l.until = time.Now().Add(l.backoff(l.fails))
+	if l.fails >= tellFrom {
+		l.s.health.Set("depot "+l.route.Address, fmt.Errorf("%w (%d files wait, nothing is lost)", err, l.files.Load()))
+	}
+}
+
+// backoff is how long to wait after so many failures, with some chance in it.
+func (l *lane) backoff(fails int) time.Duration {
+	d := min(cmp.Or(l.s.o.tuning.retry, retryMin)<<min(fails-1, 16), retryMax)
+	return d*3/4 + rand.N(d/2+1)
+}
+
+// drain ends the lane when it has brought everything, does not get on, or has had its time.
+func (l *lane) drain(deadline time.Time) {
+	for time.Now().Before(deadline) {
+		l.mu.Lock()
+		over := l.fails > 0 || len(l.queue) == 0 && l.flying == 0 &&
+			!slices.ContainsFunc(l.later, func(it *item) bool { return it.fails == 0 })
+		l.mu.Unlock()
+		if over {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.end(errors.New("the collector ends"))
+}
+
+// fileError is something wrong with a file, not with the depot.
+type fileError struct{ err error }
+
+func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
+// bring does everything that is to be done about an item. Each step may have been done before.
+func (l *lane) bring(it *item) error {
+	if it.Marker != nil {
+		return l.bringMarker(it)
+	}
+	file, err := l.open(it)
+	if err != nil {
+		return err
+	}
+	err = l.put(it.Name, file, it.Size)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	killpoint.Reach("depot.put")
+	manifest := faultfs.FormatLines(books.ManifestHeader, it.Line)
+	if err := l.put(manifestOf(it.Name), bytes.NewReader(manifest), int64(len(manifest))); err != nil {
+		return err
+	}
+	killpoint.Reach("depot.manifest")
+	if err := it.forget(l.s.o.State); err != nil {
+		return &fileError{err}
+	}
+	l.s.o.Stats.Overall("depot files").Add(1)
+	l.s.o.Stats.Overall("depot bytes").Add(it.Size)
+	l.s.o.Logger.Debug("a file is in the depot", "file", it.path(), "depot", l.route.Address, "name", it.Name)
+	return nil
+}
+
+// bringMarker puts a marker when the files are there that it lists.
+func (l *lane) bringMarker(it *item) error {
+	for _, file := range it.After {
+		if l.s.Holds(it.Dir, file) {
+			return errNotYet
+		}
+	}
+	err := l.put(it.Name, bytes.NewReader(it.Marker), int64(len(it.Marker)))
+	if err != nil && !errors.Is(err, ErrTaken) { // by an attempt at another time: the name is ours alone
+		return err
+	}
+	if err := it.forget(l.s.o.State); err != nil {
+		return &fileError{err}
+	}
+	return nil
+}
+
+// open opens the file that is to be brought. It may still have to get its name.
+func (l *lane) open(it *item) (_ *faultfs.File, err error) {
+	dir, err := faultfs.LookBeneath(l.route.Root, it.Dir)
+	if err != nil {
+		return nil, &fileError{fmt.Errorf("bring %s to the depot: %w", it.path(), err)}
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	f, err := dir.OpenFile(it.File, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, hidden := dir.Lstat(rotate.Hidden(it.File)); hidden == nil {
+			return nil, errNotYet
+		}
+		return nil, &fileError{fmt.Errorf("bring %s to the depot: it was removed or moved away before (bring it back, or remove the note %s)",
+			it.path(), filepath.Join(l.s.o.State.Path(), it.id()))}
+	}
+	if err != nil {
+		return nil, &fileError{fmt.Errorf("bring %s to the depot: %w", it.path(), err)}
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() != it.Size {
+		err = fmt.Errorf("it has %d bytes, and had %d when it was finished (was it damaged, or replaced?)", info.Size(), it.Size)
+	}
+	if err != nil {
+		return nil, &fileError{errors.Join(fmt.Errorf("bring %s to the depot: %w", it.path(), err), f.Close())}
+	}
+	return f, nil
+}
+
+// put gives the depot an object, as long as that gets on.
+func (l *lane) put(name string, data io.ReaderAt, size int64) error {
+	ctx, cancel := context.WithCancelCause(l.ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(stalled, func() { cancel(errStalled) })
+	defer timer.Stop()
+	err := l.route.Depot.Put(ctx, name, io.NewSectionReader(&watched{data, timer}, 0, size))
+	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
+		err = fmt.Errorf("%w: %w", errStalled, err)
+	}
+	return err
+}
+
+// watched is data whose readers are alive.
+type watched struct {
+	io.ReaderAt
+	timer *time.Timer
+}
+
+// ReadAt implements io.ReaderAt.
+func (w *watched) ReadAt(p []byte, off int64) (int, error) {
+	w.timer.Reset(stalled)
+	return w.ReaderAt.ReadAt(p, off)
+}
