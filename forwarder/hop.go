@@ -97,6 +97,7 @@ func (h *nextHop) takeSpool() error {
 	if err := h.origin.names.Keep(h.dir); err != nil {
 		h.o.log.Warn("where the entries in the spool come from is not kept", "err", err)
 	}
+	h.origin.names.Save() // what was told while another process had the spool
 	_, h.inherited = log.Backlog()
 	if h.inherited > 0 {
 		h.filled.since = h.oldestIn()

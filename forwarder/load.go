@@ -53,6 +53,7 @@ func newLoad(st *nextHop, o PipeOptions) *load {
 		stream:   newStream(defaultLine),
 	}
 	st.origin.names.Tell(l.stream, st.origin.source(path))
+	st.origin.names.Save()
 	for range pipeParcels - 1 {
 		l.free = append(l.free, new(parcel))
 	}

@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,6 +133,38 @@ func TestSpoolKeepsNames(t *testing.T) {
 	f.Stop(t)
 	c.Stop(t)
 	if got := sources(t, out); !slices.Equal(got, []string{"gone web1:" + l.path}) {
+		t.Errorf("sources %q", got)
+	}
+}
+
+// TestSpoolOfAKilledPipeKeepsNames: what a killed pipe left in its spool is named when the next one delivers it.
+func TestSpoolOfAKilledPipeKeepsNames(t *testing.T) {
+	t.Parallel()
+	out, spool := t.TempDir(), t.TempDir()
+	c := ink.NewCollector(t, out, bulk...)
+	args := []string{"pipe", "--to", c.Addr, "--spool", spool, "app"}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := ink.Start(t, harness.Command{Args: append(args, "--host", "before"), Stdin: r})
+	if _, err := w.Write(harness.Lines("app", 0, 100)); err != nil {
+		t.Fatal(err)
+	}
+	harness.Until(t, "the lines are in the spool", func() bool {
+		_, err := os.Lstat(filepath.Join(spool, "control"))
+		return err == nil && ask(t, spool).Detail.Spool.Entries == 100
+	})
+	p.Kill()
+	if err := errors.Join(r.Close(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	c.Restart(t)
+	if r := ink.RunCommand(t, harness.Command{Args: append(args, "--host", "after")}); r.Code != 0 {
+		t.Errorf("the next pipe: %+v", r)
+	}
+	c.Stop(t)
+	if got := sources(t, out); !slices.Equal(got, []string{"app before:pipe:" + programName(t)}) {
 		t.Errorf("sources %q", got)
 	}
 }
