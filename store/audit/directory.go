@@ -147,6 +147,13 @@ func (c *collector) file(dir string, f *books.File, st State) {
 	c.files[name] = append(c.files[name], File{Directory: dir, File: *f, State: st})
 }
 
+// listed adds a file of which the books speak.
+func (c *collector) listed(dir string, held *store.Added, st State) {
+	of(filepath.Base(dir), held.Spans)
+	f := books.FileOf(held)
+	c.file(dir, &f, st)
+}
+
 // filed adds the entries of a file, and says under which category it is listed.
 func (c *collector) filed(dir string, spans []store.Span) (name string) {
 	c.written(dir, spans)
@@ -165,22 +172,10 @@ func (c *collector) filed(dir string, spans []store.Span) (name string) {
 // open adds what the books say of a file that is open, or was when they were written.
 func (c *collector) open(dir string, held *store.Added, there bool) {
 	if there {
-		c.file(dir, contentsOf(dir, held), Open)
+		c.listed(dir, held, Open)
 	} else {
 		c.gone(held)
 	}
-}
-
-// contentsOf is what the books say of a file.
-func contentsOf(dir string, held *store.Added) *books.File {
-	of(filepath.Base(dir), held.Spans)
-	f := &books.File{Name: held.File, Start: held.Start, First: time.Unix(held.First, 0).UTC(), Last: time.Unix(held.Last,
-		0).UTC(), Spans: held.Spans}
-	for _, s := range held.Spans {
-		f.Entries += s.Count
-		f.Raw += s.Bytes
-	}
-	return f
 }
 
 // gone adds what the books say of a file that is not there. One that was finished may have taken the manifest that
@@ -190,7 +185,7 @@ func (c *collector) gone(held *store.Added) {
 		c.lost(held)
 		return
 	}
-	c.file(held.Dir, contentsOf(held.Dir, held), Removed)
+	c.listed(held.Dir, held, Removed)
 }
 
 // audited says whether a directory is one of those that are looked at.

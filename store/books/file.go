@@ -72,8 +72,8 @@ func ParseFile(body []byte) (f File, err error) {
 	return f, err
 }
 
-// fileOf makes one File of what was added to it.
-func fileOf(a *store.Added) File {
+// FileOf is what was added to a file.
+func FileOf(a *store.Added) File {
 	f := File{Name: a.File, Start: a.Start, First: time.Unix(a.First, 0).UTC(), Last: time.Unix(a.Last, 0).UTC(),
 		Spans: a.Spans, Unordered: a.Unordered, Open: a.Open}
 	for _, s := range a.Spans {

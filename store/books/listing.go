@@ -110,7 +110,7 @@ func (b *Books) append(path string, list []*content) (finished []File, err error
 	}
 	var anew []File // finished, and not in the manifest
 	for _, c := range list {
-		f := fileOf(c.said())
+		f := FileOf(c.said())
 		f.Sources = b.sources(f.Spans)
 		if f.Bytes, err = sizeOf(dir, f.Name); err != nil {
 			return nil, err
