@@ -53,7 +53,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"cmd/inkwell/logfile.go":         {"os.OpenFile", "the same"},
 	"cmd/inkwell/user.go":            {"os.Mkdir os.Mkdir os.Lchown os.Lchown os.ReadFile", "root makes the directories of the command line and gives them away, before anything is in them"},
 	"cmd/inkwell/init.go":            {"os.MkdirAll os.WriteFile", "writes a configuration, by its path on the command line"},
-	"cmd/inkwell/found.go":           {"os.Open", "whether a log that was found can be read: reads nothing"},
+	"cmd/inkwell/found.go":           {"os.Open os.Open", "whether a log that was found can be read: reads nothing"},
 	"cmd/inkwell/bindir.go":          {"os.Link os.Symlink os.Rename os.Remove os.Rename os.Remove os.Remove os.Remove os.ReadFile os.WriteFile", "migrate: puts links in the place of the original's programs, in a directory of the command line"},
 	"cmd/inkwell/spool.go":           {"filepath.WalkDir", "looks for spools below a directory of the command line: reads only"},
 	"internal/testkit/testkit.go":    {"os.MkdirTemp os.RemoveAll", "for tests only: where their temporary directories are"},
