@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"inkwell/forwarder"
@@ -221,6 +222,7 @@ func (d *forwardDaemon) reread() (*forwarding, error) {
 		{"the directory of the state", now.state[0].dir, next.state[0].dir},
 		{"the directory of the spool", now.hop.spool, next.hop.spool},
 		{"the user", now.user, next.user},
+		{"where HTTP is answered", strings.Join(now.c.HTTP, " "), strings.Join(next.c.HTTP, " ")},
 	} {
 		if x.before != x.after {
 			return nil, fmt.Errorf("%s would change from %q to %q: that needs a new start", x.what, x.before, x.after)

@@ -37,7 +37,6 @@ func (c *collector) fromDocument(to chan<- prometheus.Metric, s *status.Status) 
 	}
 	if s.Journal != nil {
 		tell("pending_bytes", "Bytes of entries in memory on their way from the journal to the stores.", float64(s.Journal.Pending))
-		tell("senders", "Senders that are known.", float64(len(s.Senders)))
 	}
 	for _, d := range s.Disks {
 		if d.Total > 0 {

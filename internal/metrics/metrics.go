@@ -60,6 +60,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	counters := c.set.Counters()
 	doc := c.document()
 	c.choose(counters)
+	if doc != nil && doc.Journal != nil {
+		begin(counters)
+	}
 	c.counters(to, counters)
 	for name, h := range c.set.Histograms() {
 		atMost, count, seconds := h.Read()
@@ -67,8 +70,31 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		m.name = cmp.Or(m.name, prefix+snake(name)+"_seconds")
 		to <- prometheus.MustNewConstHistogram(m.desc(), count, seconds, atMost)
 	}
-	if doc != nil {
-		c.fromDocument(to, doc)
+	if doc == nil {
+		return
+	}
+	c.fromDocument(to, doc)
+	if doc.Journal != nil {
+		for _, name := range gauges {
+			m := table[name]
+			to <- m.of(float64(c.set.Get(stats.Overall + ":" + name)))
+		}
+	}
+}
+
+// gauges are those of a collector that are in the table; the others the document has.
+var gauges = []string{"missing", "streams", "senders well", "senders behind", "senders silent", "senders in trouble"}
+
+// begin adds the counters of a collector that are made when there is something to count: one that appears with its first value has not grown
+// for Prometheus, and an alert on its growth would miss the first loss.
+func begin(counters map[string]int64) {
+	for _, name := range []string{"journal damaged", "bytes lost"} {
+		counters[stats.Overall+":"+name] += 0
+	}
+	for name := range counters {
+		if category, ok := strings.CutSuffix(name, ":received good"); ok && category != stats.Overall {
+			counters[category+":lost"] += 0
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,6 +40,10 @@ func gathered(t *testing.T, r *prometheus.Registry, name string) map[string]floa
 func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	set := stats.New()
 	for counter := range table {
+		if slices.Contains(gauges, counter) {
+			set.Gauge(stats.Overall+":"+counter, func() int64 { return 7 })
+			continue
+		}
 		set.Overall(counter).Add(1)
 		set.Category("a", counter).Add(1)
 	}
@@ -56,6 +61,9 @@ func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	var none []promlint.Problem
 	if fmt.Sprint(problems) != fmt.Sprint(none) {
 		t.Error(problems)
+	}
+	if got := gathered(t, r, "inkwell_senders"); len(got) != 4 || got["silent"] != 7 {
+		t.Errorf("senders %v", got)
 	}
 	if got := gathered(t, r, "inkwell_entries_refused_total"); len(got) != 4 {
 		t.Errorf("reasons %v", got)
@@ -126,5 +134,18 @@ func BenchmarkScrapeOf4096Categories(b *testing.B) {
 		if _, err := r.Gather(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestCountersBeginAtZero are those that count from the first time on: Prometheus sees no growth in what appears with a value.
+func TestCountersBeginAtZero(t *testing.T) {
+	set := stats.New()
+	set.Category("a", "received good").Add(5)
+	r := Registry(set, func() *status.Status { return &status.Status{Journal: new(status.Store)} })
+	if got := gathered(t, r, "inkwell_entries_lost_total"); len(got) != 1 || got["a"] != 0 {
+		t.Errorf("lost %v", got)
+	}
+	if got := gathered(t, r, "inkwell_lost_bytes_total"); len(got) != 1 || got[""] != 0 {
+		t.Errorf("lost bytes %v", got)
 	}
 }

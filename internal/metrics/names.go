@@ -61,6 +61,8 @@ func snake(s string) string {
 	}, s)
 }
 
+const sendersHelp = "Forwarders and pipes that report to this collector, by how they are."
+
 const (
 	refusedHelp = "Entries that were dropped and answered OK, because sending them again would change nothing, by reason."
 	laterHelp   = "Calls that were not taken, by reason: answered TRY_LATER (rate, queue) or with an exception (entries)."
@@ -97,6 +99,12 @@ var table = map[string]metric{
 	"duplicates":                     {"inkwell_entries_duplicate_total", "Entries that came again and were left out.", counter, "", ""},
 	"streams forgotten":              {"inkwell_streams_forgotten_total", "Streams that had to make room for others.", counter, "", ""},
 	"files finished early":           {"inkwell_files_finished_early_total", "Files that were finished because too much was to be remembered of open ones.", counter, "", ""},
+	"missing":                        {"inkwell_entries_missing", "Numbers of entries that were skipped and have not come.", gauge, "", ""},
+	"streams":                        {"inkwell_streams", "Streams of numbered entries that are remembered.", gauge, "", ""},
+	"senders well":                   {"inkwell_senders", sendersHelp, gauge, "state", "well"},
+	"senders behind":                 {"inkwell_senders", sendersHelp, gauge, "state", "behind"},
+	"senders silent":                 {"inkwell_senders", sendersHelp, gauge, "state", "silent"},
+	"senders in trouble":             {"inkwell_senders", sendersHelp, gauge, "state", "trouble"},
 	"requeue":                        {"inkwell_entries_requeued_total", "Entries that a store did not take, once for each attempt.", counter, "category", ""},
 	"retries":                        {"inkwell_buffer_retries_total", "How often a buffer had to stand in for its store.", counter, "", ""},
 	"lost":                           {"inkwell_entries_lost_total", "Entries that were thrown away, as the configuration says.", counter, "category", ""},

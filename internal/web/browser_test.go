@@ -217,6 +217,9 @@ func TestPageInABrowser(t *testing.T) {
 	if title := value[string](b, "document.title"); strings.Contains(title, "run") || value[int](b, `document.images.length`) != 0 {
 		t.Errorf("something ran: %q", title)
 	}
+	if wide := value[int](b, `document.querySelector(".verdict").offsetWidth`); wide < 1000 {
+		t.Errorf("the verdict is %d pixels wide, of 1280: the style is broken", wide)
+	}
 	b.picture("light")
 	b.scheme("dark")
 	if ground := value[string](b, `getComputedStyle(document.body).backgroundColor`); ground != "rgb(13, 17, 23)" {
