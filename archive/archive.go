@@ -100,6 +100,9 @@ type Chunk struct {
 	Raw   int64     // offset of Data in the content of the file; -1: not known, behind damage
 	First time.Time // when the first of its entries came in; zero = not known
 	Last  time.Time // none of its entries came in later; zero = not known
+
+	Offset, Length int64  // where it stands in the file, whole blocks; no Length: it is of a stream
+	Sum            uint32 // CRC-32 of Data; gzip only
 }
 
 // Damage is a part of a file that cannot be read.

@@ -11,9 +11,12 @@ const maxCarry = 256 << 20
 // Lines gathers chunks so that each ends with a line. The zero value is ready. Not safe for concurrent use.
 type Lines struct{ carry []byte }
 
-// Add returns the whole lines that there are now: memory of its own, nil for none.
+// Add returns the whole lines that there are now, nil for none; it takes data over.
 func (l *Lines) Add(data []byte) []byte {
 	end := bytes.LastIndexByte(data, '\n') + 1
+	if len(l.carry) == 0 && end == len(data) {
+		return data
+	}
 	if end == 0 && len(l.carry)+len(data) < maxCarry {
 		l.carry = append(l.carry, data...)
 		return nil

@@ -74,8 +74,8 @@ func plainFile(f File) bool {
 	return !strings.HasSuffix(f.Name(), ".gz") && !strings.HasSuffix(f.Name(), ".zst")
 }
 
-// Complete lists the periods of a directory that are complete, as their markers say, in order.
-func Complete(dir string) (periods []string, err error) {
+// Periods lists the periods of a directory that are complete, as their markers say, in order.
+func Periods(dir string) (periods []string, err error) {
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err

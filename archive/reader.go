@@ -194,7 +194,7 @@ func (r *Reader) accept(u *unit) *Chunk {
 	if r.file.Codec == rotate.Gzip {
 		r.sum = rotate.JoinCRC(r.sum, u.sum, int64(len(u.out)))
 	}
-	r.chunk = Chunk{File: r.file, Data: u.out, Raw: u.raw, First: u.first(), Last: u.latest()}
+	r.chunk = Chunk{File: r.file, Data: u.out, Raw: u.raw, First: u.first(), Last: u.latest(), Offset: u.off, Length: int64(u.whole), Sum: u.sum}
 	return &r.chunk
 }
 

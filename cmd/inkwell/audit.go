@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func (a *app) audit() *cobra.Command {
 		Short: "say what is missing, twice or refused of what collectors took",
 		Long: `audit adds up, per category and hour, what collectors received, wrote, handed on, left out as duplicates and refused, from the
 manifests beside their files, and finds what is missing: numbers of a stream that are in no file, journal or spool. Each DIR is the
-directory of a collector's files, each FILE the configuration of a collector or of a forwarder, which says where everything is. They may
+directory of a collector's files, or a depot (s3://BUCKET/PREFIX?…, hdfs://NAMENODE:PORT/PATH), each FILE the configuration of a collector or of a forwarder, which says where everything is. They may
 be running. Of several collectors it also says what is in more than one. With the state of a forwarder, or the spool of a pipe, it knows
 how far each stream has to be there, and what still waits. It changes nothing. Hours are UTC, by the collector's clock.
 
@@ -88,6 +89,11 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 			return err
 		}
 	}
+	for _, address := range what.depots {
+		if err := a.auditDepot(cmd.Context(), sum, address); err != nil {
+			return err
+		}
+	}
 	if o.verify {
 		if err := sum.Verify(cmd.Context()); err != nil {
 			return err
@@ -110,11 +116,20 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 
 // audited is what the arguments name.
 func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
+	what := new(audited)
+	for _, arg := range args {
+		if isDepot(arg) {
+			what.depots = append(what.depots, arg)
+		}
+	}
+	if o.verify && len(what.depots) > 0 {
+		return nil, usagef("--verify reads files of directories, not those of %s: leave it out", what.depots[0])
+	}
+	args = slices.DeleteFunc(slices.Clone(args), isDepot)
 	states, err := collectorStates(args, o.beside)
 	if err != nil {
 		return nil, err
 	}
-	what := new(audited)
 	for _, path := range o.states {
 		what.senders = append(what.senders, sender{path: path})
 	}
@@ -128,7 +143,7 @@ func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
 			return nil, err
 		}
 	}
-	if len(what.sources) == 0 {
+	if len(what.sources)+len(what.depots) == 0 {
 		return nil, usagef("no collector is given (give the directory of its files, or its configuration)")
 	}
 	return what, nil

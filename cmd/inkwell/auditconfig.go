@@ -16,6 +16,7 @@ type audited struct {
 	sources []audit.Source
 	senders []sender
 	configs []*config.Config // of collectors
+	depots  []string         // addresses, or directories
 }
 
 // sender is what knows how far a stream has to be there, or keeps what is on its way.

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// binDir is the directory with the programs of the original. What is changed in it is changed by one rename each, so that there is a
-// program of each name at every moment, and is noted before in a record, by which it is taken back.
+// binDir is the directory with the programs of the original. What is changed in it is changed by one rename each, so
+// that there is a program of each name at every moment, and is noted before in a record, by which it is taken back.
 type binDir struct{ path string }
 
 // openBin is the directory that was named, or that of the scribed in PATH, or where it would be installed.

@@ -22,8 +22,8 @@ import (
 	"inkwell/internal/rpc"
 )
 
-// startCheck looks at what a start with a configuration would look at: the user, certificates, directories, ports, what is to be read
-// and where it is sent. It changes nothing: a port is bound for a moment, nothing is made.
+// startCheck looks at what a start with a configuration would look at: the user, certificates, directories, ports, what
+// is to be read and where it is sent. It changes nothing: a port is bound for a moment, nothing is made.
 type startCheck struct {
 	a    *app
 	c    *config.Config
@@ -35,8 +35,8 @@ type startCheck struct {
 	err            error // of out
 }
 
-// checkStart prints what would keep a daemon with this configuration from starting, or from working then, and says with an error if
-// there is something. root is the user that a unit or a person starts it as: who runs the check.
+// checkStart prints what would keep a daemon with this configuration from starting, or from working then, and says with
+// an error if there is something. root is the user that a unit or a person starts it as: who runs the check.
 func (a *app) checkStart(w io.Writer, c *config.Config, name string) error {
 	s := &startCheck{a: a, c: c, out: w, name: name}
 	s.user()
@@ -288,8 +288,8 @@ func (s *startCheck) who() string {
 	return fmt.Sprintf("user %d", os.Geteuid())
 }
 
-// may says whether the user may do to a file what bits say. Of a user that is another one than who runs the check the mode alone is known,
-// not an ACL, and not the way to the file.
+// may says whether the user may do to a file what bits say. Of a user that is another one than who runs the check the
+// mode alone is known, not an ACL, and not the way to the file.
 func (s *startCheck) may(info os.FileInfo, path string, bits uint32) bool {
 	if s.acc == nil {
 		return unix.Access(path, bits) == nil

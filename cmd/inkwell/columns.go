@@ -37,7 +37,8 @@ func columnCount(text string) (n int) {
 	return n
 }
 
-// cells is a table: rows of cells; all but the last column are aligned to the right, as numbers are, and the last is a name of any length.
+// cells is a table: rows of cells; all but the last column are aligned to the right, as numbers are, and the last is a
+// name of any length.
 type cells struct {
 	title []string
 	rows  [][]string

@@ -5,7 +5,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagValues are the values that a shell completes for a flag, of whatever command. Those of a flag that is not here are free text.
+// flagValues are the values that a shell completes for a flag, of whatever command. Those of a flag that is not here
+// are free text.
 var flagValues = map[string][]cobra.Completion{
 	"log-level":    {"debug", "info", "warn", "error"},
 	"log-format":   {"text", "json"},
@@ -28,7 +29,8 @@ var formats = map[string][]cobra.Completion{
 	"forward": {"auto", "cri", "docker", "none"},
 }
 
-// flagDirs are the flags whose value is a directory. The values of all others but --config and the files of TLS are no files.
+// flagDirs are the flags whose value is a directory. The values of all others but --config and the files of TLS are no
+// files.
 var flagDirs = map[string]bool{"dir": true, "state": true, "spool": true}
 
 // flagFiles are those whose value is a file with one of the endings.
@@ -69,7 +71,8 @@ func completes(cmd *cobra.Command) {
 	}
 }
 
-// argumentsOf says what a shell completes for the arguments of a command: directories, configurations, files, or nothing.
+// argumentsOf says what a shell completes for the arguments of a command: directories, configurations, files, or
+// nothing.
 func argumentsOf(name string) cobra.CompletionFunc {
 	only := func(d cobra.ShellCompDirective, endings ...cobra.Completion) cobra.CompletionFunc {
 		return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

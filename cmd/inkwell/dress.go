@@ -14,8 +14,9 @@ import (
 // dress is what stands before and behind a line of a level on standard error. The nil dress is nothing.
 type dress func(slog.Level) (before, after string)
 
-// dressFor chooses the dress of standard error: priorities where systemd takes it to the journal, colours on a terminal, else nothing.
-// A line that begins with <3> has the priority 3 (error) in the journal, so that journalctl -p err finds it.
+// dressFor chooses the dress of standard error: priorities where systemd takes it to the journal, colours on a
+// terminal, else nothing. A line that begins with <3> has the priority 3 (error) in the journal, so that journalctl -p
+// err finds it.
 func dressFor(stderr *os.File, terminal bool, lookup func(string) (string, bool)) dress {
 	value := func(name string) string {
 		if v, ok := lookup(name); ok {
@@ -32,7 +33,8 @@ func dressFor(stderr *os.File, terminal bool, lookup func(string) (string, bool)
 	return nil
 }
 
-// isStream says whether f is the file of that device and inode, DEV:INODE in decimal, which is how systemd says what it reads.
+// isStream says whether f is the file of that device and inode, DEV:INODE in decimal, which is how systemd says what it
+// reads.
 func isStream(f *os.File, stream string) bool {
 	var st syscall.Stat_t
 	if stream == "" || syscall.Fstat(int(f.Fd()), &st) != nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,16 +37,17 @@ var logPlaces = []logPlace{
 type foundInputs struct {
 	blocks []string // text
 	names  []string // what they are, for a person
-	unread []string // files that are there and cannot be read by who asks
+	unread []string // files and directories that are there and cannot be read by who asks
 }
 
-// findInputs looks for logs below root, "" for those of this machine, whose paths it writes without root. journal says that the systemd
-// journal can be read.
+// findInputs looks for logs below root, "" for those of this machine, whose paths it writes without root. journal says
+// that the systemd journal can be read.
 func findInputs(root string, journal bool) (f foundInputs) {
 	for _, p := range logPlaces {
 		for _, glob := range p.globs {
 			paths, err := filepath.Glob(root + starred(glob))
 			if err != nil || len(paths) == 0 {
+				f.closed(root, filepath.Dir(glob))
 				continue
 			}
 			f.add(p, glob, journal)
@@ -62,6 +65,17 @@ func findInputs(root string, journal bool) (f foundInputs) {
 		f.names = append(f.names, "the systemd journal")
 	}
 	return f
+}
+
+// closed notes a directory in which nothing was found because it cannot be looked into.
+func (f *foundInputs) closed(root, dir string) {
+	d, err := os.Open(root + dir)
+	if err == nil {
+		_ = d.Close() // nothing was done with it
+	}
+	if errors.Is(err, fs.ErrPermission) && !slices.Contains(f.unread, dir) {
+		f.unread = append(f.unread, dir)
+	}
 }
 
 // starred is a pattern of a <tail> block as a glob: {name} is a *.

@@ -15,8 +15,8 @@ import (
 	"inkwell/internal/status"
 )
 
-// levels are those of health, from the best to the worst, with the codes and words of Nagios. What is not known is worse than a warning,
-// because nobody knows, and better than what is known to be critical.
+// levels are those of health, from the best to the worst, with the codes and words of Nagios. What is not known is
+// worse than a warning, because nobody knows, and better than what is known to be critical.
 var levels = []struct {
 	level status.Level
 	code  int

@@ -160,7 +160,7 @@ func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries), size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
 	}
-	if periods, err := archive.Complete(s.Dir); err == nil && len(periods) > 0 && !s.Alone() {
+	if periods, err := archive.Periods(s.Dir); err == nil && len(periods) > 0 && !s.Alone() {
 		fmt.Fprintf(w, "complete: %s … %s (%d)\n", visible(periods[0]), visible(periods[len(periods)-1]), len(periods))
 	}
 }

@@ -196,8 +196,8 @@ func (g *muninGraph) config(to io.Writer, name string, values []muninValue) erro
 	return err
 }
 
-// muninPlugin is `inkwell munin` by the name of a link, with the address from that or from env.address. What munin-node does not ask is
-// not looked at.
+// muninPlugin is `inkwell munin` by the name of a link, with the address from that or from env.address. What munin-node
+// does not ask is not looked at.
 func (a *app) muninPlugin(ctx context.Context, name string, args []string) int {
 	figure, place, _ := strings.Cut(strings.TrimPrefix(name, muninPrefix), "_")
 	line := []string{"munin", "--", figure}

@@ -33,8 +33,8 @@ type probe struct {
 	verdict status.Verdict
 }
 
-// prober asks daemons how they are: for /status.json; where that is not for us for /healthz, which everybody may ask; and servers that speak
-// no HTTP, as the original scribed, by fb303. Safe for concurrent use.
+// prober asks daemons how they are: for /status.json; where that is not for us for /healthz, which everybody may ask;
+// and servers that speak no HTTP, as the original scribed, by fb303. Safe for concurrent use.
 type prober struct {
 	servers    []server
 	names      []string
@@ -73,7 +73,8 @@ func (p *prober) ask(ctx context.Context) []probe {
 	return answers
 }
 
-// one asks one daemon. HTTP has half of the time: a server that has none may wait for the rest of what it takes for a call.
+// one asks one daemon. HTTP has half of the time: a server that has none may wait for the rest of what it takes for a
+// call.
 func (p *prober) one(ctx context.Context, i int) probe {
 	to := p.servers[i]
 	answer := probe{name: p.names[i]}
@@ -224,8 +225,8 @@ func (p *prober) fb303(ctx context.Context, to server, why error) status.Verdict
 	return verdictOf(level, statusText(code, details), "see its log")
 }
 
-// parseLimit reads WARN[,CRIT] of numbers that parse reads. Without CRIT it stays at its default, unless that is reached before WARN: then
-// nothing is critical.
+// parseLimit reads WARN[,CRIT] of numbers that parse reads. Without CRIT it stays at its default, unless that is
+// reached before WARN: then nothing is critical.
 func parseLimit(text string, parse func(string) (float64, error), byDefault status.Limit, high bool) (status.Limit, error) {
 	warn, crit, two := strings.Cut(text, ",")
 	l := byDefault

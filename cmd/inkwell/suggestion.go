@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// unknownCommand refuses what is not the name of a subcommand, with those that look like it, or with all if they are few.
+// unknownCommand refuses what is not the name of a subcommand, with those that look like it, or with all if they are
+// few.
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -34,8 +35,9 @@ func subcommands(cmd *cobra.Command) (names []string) {
 	return names
 }
 
-// mistyped finds a word of a command line that stands where the name of a subcommand is expected and is none, before cobra parses the
-// flags: 'colect --dir x' is a mistyped command, not an unknown flag, and 'foo --help' is no question about inkwell.
+// mistyped finds a word of a command line that stands where the name of a subcommand is expected and is none, before
+// cobra parses the flags: 'colect --dir x' is a mistyped command, not an unknown flag, and 'foo --help' is no question
+// about inkwell.
 func mistyped(root *cobra.Command, args []string) (*cobra.Command, error) {
 	cmd, rest, err := root.Find(args)
 	if err != nil || !cmd.HasAvailableSubCommands() {
@@ -48,7 +50,8 @@ func mistyped(root *cobra.Command, args []string) (*cobra.Command, error) {
 	return cmd, unknownCommand(cmd, []string{word})
 }
 
-// firstWord is the first argument that is neither a flag nor the value of one. What stands behind an unknown flag is taken for its value.
+// firstWord is the first argument that is neither a flag nor the value of one. What stands behind an unknown flag is
+// taken for its value.
 func firstWord(args []string, known ...*pflag.FlagSet) string {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]

@@ -69,7 +69,8 @@ func (a *app) printTop(ctx context.Context, p *prober) error {
 	return nil
 }
 
-// topScreen is top on a terminal. What it shows is drawn anew as a whole whenever something changes: the answers, a key, the size.
+// topScreen is top on a terminal. What it shows is drawn anew as a whole whenever something changes: the answers, a
+// key, the size.
 type topScreen struct {
 	prober *prober
 	every  time.Duration
@@ -212,7 +213,8 @@ func (t *topScreen) scroll(key string) {
 	}
 }
 
-// draw shows a line of what this is, the verdicts, as far as a third of the screen holds them, and the body from where it was scrolled to.
+// draw shows a line of what this is, the verdicts, as far as a third of the screen holds them, and the body from where
+// it was scrolled to.
 func (t *topScreen) draw() error {
 	t.view.now = time.Now()
 	lines, columns := t.size()

@@ -40,7 +40,8 @@ func (v *topView) verdicts() (list []string) {
 	return list
 }
 
-// body is everything below the verdicts: tables of daemons, categories, senders and next hops, of which only rows with word.
+// body is everything below the verdicts: tables of daemons, categories, senders and next hops, of which only rows with
+// word.
 func (v *topView) body(word string) (list []string) {
 	for i, table := range []*cells{v.daemons(), v.categories(), v.senders(), v.hops()} {
 		if lines := table.lines(word); len(lines) > 0 {

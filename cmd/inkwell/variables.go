@@ -13,8 +13,8 @@ import (
 	"inkwell/internal/conf"
 )
 
-// notOurs are variables that begin with INKWELL_ and are nobody's mistake: those of the tests, and those that Kubernetes and Docker set
-// for a service of that name (INKWELL_SERVICE_HOST, INKWELL_PORT_1463_TCP_ADDR).
+// notOurs are variables that begin with INKWELL_ and are nobody's mistake: those of the tests, and those that
+// Kubernetes and Docker set for a service of that name (INKWELL_SERVICE_HOST, INKWELL_PORT_1463_TCP_ADDR).
 var notOurs = regexp.MustCompile(`^INKWELL_(TEST_|BENCH_|CHAOS_|KILL$|CLOCK$|SERVICE_|PORT$|PORT_|ENV_|NAME$)`)
 
 // warnOfVariables says on standard error which variables begin with INKWELL_ and stand for no flag of any command.
@@ -54,7 +54,8 @@ func variables(root *cobra.Command) []string {
 	return slices.Compact(names)
 }
 
-// nearest is ": did you mean …?" with the names that a name looks like, "" if there is none. cobra knows which commands a word looks like.
+// nearest is ": did you mean …?" with the names that a name looks like, "" if there is none. cobra knows which commands
+// a word looks like.
 func nearest(name string, known []string) string {
 	words := &cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, k := range known {

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 )
 
-// MakeSocketDir makes the directory of a unix socket, if it is missing: /run is empty after each start of the machine. Everybody may pass
-// through it, whatever the umask, because whoever has the way to a socket is to reach it. It says whether it made it.
+// MakeSocketDir makes the directory of a unix socket, if it is missing: /run is empty after each start of the machine.
+// Everybody may pass through it, whatever the umask, because whoever has the way to a socket is to reach it. It says
+// whether it made it.
 func MakeSocketDir(socket string) (made bool, err error) {
 	dir := filepath.Dir(socket)
 	if _, err := os.Stat(dir); err == nil {

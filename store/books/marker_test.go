@@ -12,6 +12,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
 	"inkwell/store"
+	"inkwell/store/index"
 )
 
 // markersIn returns the markers of a directory, by period.
@@ -182,7 +183,9 @@ func TestRetention(t *testing.T) {
 			must(t, m.books.Close())
 			web, plain := filepath.Join(m.out, "web"), filepath.Join(m.out, "plain")
 			for i, age := range []time.Duration{4 * time.Hour, 3 * time.Hour, 2 * time.Hour, time.Hour} {
-				put(web, "web-2026-11-25_0000"+string(rune('0'+i))+".gz", 100, age)
+				name := "web-2026-11-25_0000" + string(rune('0'+i)) + ".gz"
+				put(web, name, 100, age)
+				put(web, index.Name(name), 100, age)
 			}
 			put(plain, "app_00000", 100, 200*time.Minute)
 			put(plain, "app_00001", 100, 2*time.Hour)
@@ -225,10 +228,12 @@ func TestRetention(t *testing.T) {
 			}
 			after := onDisk(t, m.out)
 			for _, name := range c.gone {
-				if after[name] {
-					t.Errorf("%s is still there", name)
+				beside := filepath.Join(filepath.Dir(name), index.Name(filepath.Base(name)))
+				if after[name] || after[beside] {
+					t.Errorf("%s, or its index, is still there", name)
 				}
 				delete(before, name)
+				delete(before, beside)
 			}
 			if n := len(markersIn(t, web)); n != c.marks {
 				t.Errorf("%d markers are left, want %d", n, c.marks)

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	manifests      = "_inkwell/manifests"
+	// Manifests is the directory in a depot of what says what is in its files.
+	Manifests      = "_inkwell/manifests"
 	manifestSuffix = ".manifest"
 )
 
@@ -49,7 +50,7 @@ func (l layout) file(dir string, f *books.File) string {
 }
 
 // manifestOf is the name of the object that says what is in a file.
-func manifestOf(name string) string { return path.Join(manifests, name) + manifestSuffix }
+func manifestOf(name string) string { return path.Join(Manifests, name) + manifestSuffix }
 
 // marker is the name of a done marker, beside the first of the files that it lists. A version that takes the place of one
 // before has a name of its own: nothing is replaced.

@@ -180,7 +180,7 @@ func (w *world) check(when string) {
 	must(w.t, d.List(w.t.Context(), "", func(o Object) error {
 		data := read(w.t, d, o.Name, Whole)
 		switch {
-		case strings.HasPrefix(o.Name, manifests+"/"):
+		case strings.HasPrefix(o.Name, Manifests+"/"):
 			listed++
 			f := manifestIn(w.t, data)
 			if size := int64(len(want["a/dt=2026-11-29/"+f.Name])); size != f.Bytes || manifestOf("a/dt=2026-11-29/"+f.Name) != o.Name {

@@ -121,6 +121,28 @@ func Append(dir *faultfs.Dir, file string, blocks []Block) error {
 	return nil
 }
 
+// Write replaces the index of a file, durably.
+func Write(dir *faultfs.Dir, file string, blocks []Block) error {
+	lines, _, err := faultfs.OpenLines(dir, Name(file), Header, func([]byte) error { return nil })
+	if err == nil {
+		err = lines.Rewrite(func(yield func([]byte) bool) {
+			var body []byte
+			for i := range blocks {
+				if body = blocks[i].AppendBody(body[:0]); !yield(body) {
+					return
+				}
+			}
+		})
+	}
+	if err == nil {
+		err = lines.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("write the index of %s: %w", file, err)
+	}
+	return nil
+}
+
 // Read reads the index of a file, of which nothing need be there. bad counts damaged lines.
 func Read(dir *faultfs.Dir, file string) (blocks []Block, bad int, err error) {
 	bad, err = faultfs.ReadLines(dir, Name(file), Header, func(body []byte) error {

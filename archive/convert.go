@@ -1,0 +1,184 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"inkwell/archive/columns"
+	"inkwell/archive/format"
+	"inkwell/internal/faultfs"
+	"inkwell/rotate"
+)
+
+// Conversion says how files become Parquet.
+type Conversion struct {
+	Out    string   // directory: OUT/CATEGORY/dt=DAY/NAME.parquet
+	Format string   // "" = only lines
+	Fields []string // of the format; none = those that it has
+}
+
+// errNotWhole says that a file is not converted.
+var errNotWhole = errors.New("it is not converted")
+
+// Convert makes a Parquet file of a finished one, unless there is one already, and says of how many rows; -1 = there was
+// one. It has its name when it is complete; what a process left that was killed is written over.
+func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (rows int64, path string, err error) {
+	c, err := q.Contents(s.Dir)
+	if err != nil {
+		return 0, "", err
+	}
+	facts := c.Of(f)
+	day := "unknown"
+	if !facts.First.IsZero() {
+		day = facts.First.Local().Format("2006-01-02")
+	}
+	target := filepath.Join(o.Out, s.Name(), "dt="+day)
+	dir, err := faultfs.OpenBeneath(o.Out, target, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	name := f.Name() + ".parquet"
+	path = filepath.Join(target, name)
+	if _, err := dir.Lstat(name); err == nil {
+		return -1, path, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return 0, path, err
+	}
+	hidden := "." + name + ".tmp"
+	w, err := dir.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return 0, path, err
+	}
+	rows, err = q.convert(ctx, f, o, w)
+	if err == nil {
+		err = w.Sync()
+	}
+	err = errors.Join(err, w.Close())
+	if err == nil {
+		err = dir.Rename(hidden, name)
+	}
+	if err == nil {
+		err = dir.Sync()
+	}
+	if err != nil {
+		return rows, path, fmt.Errorf("convert %s: %w", f.Path, errors.Join(err, dir.Remove(hidden)))
+	}
+	return rows, path, nil
+}
+
+// convert writes the rows of a file, and fails if they are not what its manifest says.
+func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer) (rows int64, err error) {
+	contents, err := q.Contents(filepath.Dir(f.Path))
+	if err != nil {
+		return 0, err
+	}
+	facts := contents.Of(f)
+	var fields []string
+	var reader *format.Reader
+	if o.Format != "" {
+		if fields = o.Fields; len(fields) == 0 {
+			if fields, err = format.Fields(o.Format); err != nil {
+				return 0, err
+			}
+		}
+		if reader, err = format.New(o.Format, fields); err != nil {
+			return 0, err
+		}
+	}
+	w := columns.New(out, f.Name(), fields, map[string]string{"inkwell.file": f.Name(), "inkwell.raw": strconv.FormatInt(facts.Raw, 10)})
+	origins, err := q.Origins(f)
+	if err != nil {
+		return 0, err
+	}
+	var lost error
+	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Apart: true, Lost: func(d *Damage) { lost = d }})
+	if err != nil {
+		return 0, err
+	}
+	v := converter{w: w, reader: reader, origins: origins, fields: fields}
+	err = v.read(r)
+	if err = errors.Join(err, r.Close()); err == nil {
+		err = w.Close()
+	}
+	switch {
+	case err != nil:
+	case lost != nil:
+		err = fmt.Errorf("%w: %w", errNotWhole, lost)
+	case facts.Known && f.Codec != rotate.None && v.raw != facts.Raw:
+		err = fmt.Errorf("%w: it holds %d bytes, its manifest says %d", errNotWhole, v.raw, facts.Raw)
+	}
+	return w.Rows, err
+}
+
+// converter makes rows of chunks.
+type converter struct {
+	w       *columns.Writer
+	reader  *format.Reader
+	origins *Origins
+	fields  []string
+	times   format.Times
+	lines   Lines
+	raw     int64 // bytes that came
+	done    int64 // bytes of whole lines
+	number  int64
+}
+
+func (v *converter) read(r *Reader) error {
+	var last *Chunk
+	for {
+		c, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		last = c
+		own := *c
+		v.raw += int64(len(c.Data))
+		if own.Data = v.lines.Add(c.Data); own.Data != nil {
+			if err := v.add(&own); err != nil {
+				return err
+			}
+		}
+	}
+	if rest := v.lines.Rest(); len(rest) > 0 {
+		own := *last
+		own.Data = rest
+		return v.add(&own)
+	}
+	return nil
+}
+
+// add adds the lines of a text.
+func (v *converter) add(c *Chunk) error {
+	for line := range bytes.Lines(c.Data) {
+		v.number++
+		row := columns.Row{Line: bytes.TrimRight(line, "\r\n"), Arrival: c.First, Source: v.origins.At(v.done), Number: v.number}
+		v.done += int64(len(line))
+		if v.reader != nil {
+			values, ok := v.reader.Read(row.Line)
+			if ok {
+				row.Values = make([]string, len(values))
+				for i, value := range values {
+					row.Values[i] = string(value)
+					if v.fields[i] == "time" {
+						row.Time = v.times.Read(value)
+					}
+				}
+			}
+		}
+		if err := v.w.Add(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package format
+
+import (
+	"bytes"
+	"slices"
+)
+
+var accessFields = []string{"host", "ident", "user", "time", "request", "method", "url", "protocol", "status", "bytes", "referer", "agent", "duration"}
+
+// accessReader reads what web servers write: %h %l %u [%t] "%r" %>s %b, then "%{Referer}i" "%{User-agent}i" if they are
+// there, and a number at the end, as of %D (microseconds) or $request_time (seconds).
+func accessReader(fields []string) func([]byte, [][]byte) bool {
+	place := make([]int, len(accessFields)) // of each field in values; -1 = not asked for
+	for i, f := range accessFields {
+		place[i] = slices.Index(fields, f)
+	}
+	return func(line []byte, values [][]byte) bool {
+		set := func(field int, value []byte) {
+			if k := place[field]; k >= 0 {
+				values[k] = value
+			}
+		}
+		rest := line
+		for field := range 3 {
+			k := bytes.IndexByte(rest, ' ')
+			if k <= 0 {
+				return false
+			}
+			set(field, rest[:k])
+			rest = rest[k+1:]
+		}
+		if len(rest) == 0 || rest[0] != '[' {
+			return false
+		}
+		k := bytes.IndexByte(rest, ']')
+		if k < 0 {
+			return false
+		}
+		set(3, rest[1:k])
+		request, rest, ok := quoted(rest[k+1:])
+		if !ok {
+			return false
+		}
+		set(4, request)
+		splitRequest(request, set)
+		status, rest := word(rest)
+		size, rest := word(rest)
+		if len(status) != 3 {
+			return false
+		}
+		set(8, status)
+		set(9, size)
+		if referer, after, ok := quoted(rest); ok {
+			set(10, referer)
+			rest = after
+			if agent, after, ok := quoted(rest); ok {
+				set(11, agent)
+				rest = after
+			}
+		}
+		if k := bytes.LastIndexByte(bytes.TrimRight(rest, " "), ' '); k >= 0 {
+			if last := bytes.TrimRight(rest[k+1:], " "); len(last) > 0 && last[0] >= '0' && last[0] <= '9' {
+				set(12, last)
+			}
+		}
+		return true
+	}
+}
+
+func splitRequest(request []byte, set func(int, []byte)) {
+	method, rest, ok := bytes.Cut(request, []byte{' '})
+	if !ok {
+		set(6, request)
+		return
+	}
+	set(5, method)
+	if k := bytes.LastIndexByte(rest, ' '); k >= 0 && bytes.HasPrefix(rest[k+1:], []byte("HTTP/")) {
+		set(7, rest[k+1:])
+		rest = rest[:k]
+	}
+	set(6, rest)
+}
+
+// word is the next one behind spaces.
+func word(text []byte) (value, rest []byte) {
+	text = bytes.TrimLeft(text, " ")
+	if k := bytes.IndexByte(text, ' '); k >= 0 {
+		return text[:k], text[k:]
+	}
+	return text, nil
+}
+
+// quoted is what stands in quotes behind spaces, in which a backslash takes the next byte along.
+func quoted(text []byte) (value, rest []byte, ok bool) {
+	text = bytes.TrimLeft(text, " ")
+	if len(text) == 0 || text[0] != '"' {
+		return nil, text, false
+	}
+	for i := 1; i < len(text); {
+		k := bytes.IndexByte(text[i:], '"')
+		if k < 0 {
+			return nil, text, false
+		}
+		i += k
+		back := 0
+		for text[i-1-back] == '\\' {
+			back++
+		}
+		if back%2 == 0 {
+			return text[1:i], text[i+1:], true
+		}
+		i++
+	}
+	return nil, text, false
+}
+
+var syslogFields = []string{"time", "host", "app", "pid", "message"}
+
+// syslogReader reads what syslog daemons write: "Nov 29 14:00:00 HOST APP[PID]: …", or a time as of RFC 3339 in front.
+func syslogReader(fields []string) func([]byte, [][]byte) bool {
+	place := make([]int, len(syslogFields))
+	for i, f := range syslogFields {
+		place[i] = slices.Index(fields, f)
+	}
+	return func(line []byte, values [][]byte) bool {
+		set := func(field int, value []byte) {
+			if k := place[field]; k >= 0 {
+				values[k] = value
+			}
+		}
+		n := bytes.IndexByte(line, ' ')
+		if n < 0 {
+			return false
+		}
+		if line[0] < '0' || line[0] > '9' {
+			if n = len("Nov 29 14:00:00"); len(line) <= n || line[n] != ' ' || line[n-3] != ':' {
+				return false
+			}
+		}
+		set(0, line[:n])
+		host, rest := word(line[n:])
+		set(1, host)
+		tag, message, ok := bytes.Cut(bytes.TrimLeft(rest, " "), []byte(": "))
+		if !ok {
+			return len(host) > 0
+		}
+		if app, pid, ok := bytes.Cut(tag, []byte{'['}); ok {
+			set(2, app)
+			set(3, bytes.TrimSuffix(pid, []byte{']'}))
+		} else {
+			set(2, tag)
+		}
+		set(4, message)
+		return true
+	}
+}

@@ -1,0 +1,110 @@
+// Package format finds fields in log lines.
+//
+//	combined, common   host user time method url protocol request status bytes referer agent, and duration: a number at the end
+//	json               fields by their names, those of objects within by a.b
+//	logfmt             fields by their names
+//	syslog             time host app pid message
+//	regexp=PATTERN     the named groups of an RE2 pattern
+//
+// A Reader looks for the fields it was made for, and for nothing else. Text is bytes; nothing is retained.
+package format
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Reader finds fields in lines. Not safe for concurrent use: each goroutine has its own.
+type Reader struct {
+	read   func(line []byte, values [][]byte) bool
+	values [][]byte
+	copies []int // which value each is a copy of: a field may be asked for twice
+}
+
+// New makes a Reader of a format, for these fields.
+func New(text string, fields []string) (*Reader, error) {
+	r := &Reader{values: make([][]byte, len(fields)), copies: make([]int, len(fields))}
+	for i, f := range fields {
+		r.copies[i] = slices.Index(fields, f)
+	}
+	kind, pattern, _ := strings.Cut(text, "=")
+	known := map[string][]string{"combined": accessFields, "common": accessFields, "syslog": syslogFields}[kind]
+	switch kind {
+	case "combined", "common":
+		r.read = accessReader(fields)
+	case "syslog":
+		r.read = syslogReader(fields)
+	case "json":
+		r.read = jsonReader(fields)
+	case "logfmt":
+		r.read = logfmtReader(fields)
+	case "regexp":
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("regexp=%s: %w", pattern, err)
+		}
+		known = re.SubexpNames()[1:]
+		r.read = regexpReader(re, fields)
+	default:
+		return nil, fmt.Errorf("%q is no format (use combined, common, json, logfmt, syslog, or regexp=PATTERN with named groups)", text)
+	}
+	for _, f := range fields {
+		if known != nil && !slices.Contains(known, f) && !slices.Contains(optional, f) {
+			return nil, fmt.Errorf("there is no field %q in %s (it has %s)", f, kind, strings.Join(known, ", "))
+		}
+	}
+	return r, nil
+}
+
+// Fields are those that lines of a format have; json and logfmt do not say.
+func Fields(text string) ([]string, error) {
+	kind, pattern, _ := strings.Cut(text, "=")
+	switch kind {
+	case "combined", "common":
+		return slices.DeleteFunc(slices.Clone(accessFields), func(f string) bool { return f == "ident" || f == "request" }), nil
+	case "syslog":
+		return syslogFields, nil
+	case "regexp":
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, err
+		}
+		return slices.DeleteFunc(re.SubexpNames(), func(f string) bool { return f == "" }), nil
+	}
+	return nil, fmt.Errorf("%s has no fields of its own: name those that are wanted", kind)
+}
+
+// optional are fields that may be asked for of every format.
+var optional = []string{"time", "status", "bytes", "duration", "url"}
+
+// Read returns the fields of a line, nil for those that it has not; they are valid until the next call. It fails on a
+// line of another format.
+func (r *Reader) Read(line []byte) (values [][]byte, ok bool) {
+	clear(r.values)
+	ok = r.read(line, r.values)
+	for i, k := range r.copies {
+		r.values[i] = r.values[k]
+	}
+	return r.values, ok
+}
+
+func regexpReader(re *regexp.Regexp, fields []string) func([]byte, [][]byte) bool {
+	groups := make([]int, len(fields))
+	for i, f := range fields {
+		groups[i] = re.SubexpIndex(f)
+	}
+	return func(line []byte, values [][]byte) bool {
+		m := re.FindSubmatchIndex(line)
+		if m == nil {
+			return false
+		}
+		for i, g := range groups {
+			if g > 0 && m[2*g] >= 0 {
+				values[i] = line[m[2*g]:m[2*g+1]]
+			}
+		}
+		return true
+	}
+}

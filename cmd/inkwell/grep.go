@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/archive"
+	"inkwell/archive/search"
+)
+
+// grepFlags are those of grep, with GNU grep's meanings, beside those of every reading.
+type grepFlags struct {
+	selection
+	patterns                          []string
+	fixed, ignoreCase, invert         bool
+	count, only, files, quiet, number bool
+	withName, noName                  bool
+	most, after, before, around       int
+	perl, extended                    bool // what RE2 is anyway
+	separate                          bool // -- stands where lines were passed over
+}
+
+func (a *app) grep() *cobra.Command {
+	var o grepFlags
+	cmd := &cobra.Command{
+		Use:   "grep [-ivconlqHhF] [-m N] [-A N] [-B N] [-C N] [-e PATTERN] PATTERN DIR/CATEGORY | FILE...",
+		Short: "print the lines of categories that match a pattern, as grep does",
+		Long: `grep searches the files of categories, the open one included, on all cores: literals first, then RE2. The flags, what is printed and the
+exit codes are those of GNU grep, with these differences:
+
+- patterns are RE2 (github.com/google/re2/wiki/Syntax), which has no references back and never takes long because of a pattern;
+- a category is searched as one text: -c counts its lines, -m is its bound, its name stands in front of lines when there are several;
+  -l lists files, and -n counts the lines within each file;
+- every text is text, as with grep -a; on a terminal what would steer it is shown as escapes.
+
+--since, --until and --source choose as for inkwell cat, and only the blocks that they need are read.
+
+Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged (what is whole was searched), or the command line is wrong.`,
+		Example: `  inkwell grep ' 500 ' /srv/logs/apache.access
+  inkwell grep -c -i timeout --since 1h /srv/logs
+  inkwell grep -n -C 2 -F 'Traceback (most recent call last)' --source 'web1*' /srv/logs/app
+  inkwell grep -o -e 'user=[a-z]+' -e 'uid=[0-9]+' /srv/logs/auth | sort | uniq -c
+  inkwell grep -l needle /srv/logs/apache.access`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(o.patterns) == 0 {
+				return several2(args)
+			}
+			return several("DIR/CATEGORY or FILE")(nil, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(o.patterns) == 0 {
+				o.patterns, args = args[:1], args[1:]
+			}
+			for _, name := range []string{"after-context", "before-context", "context"} {
+				o.separate = o.separate || cmd.Flags().Changed(name)
+			}
+			found, err := a.grepSelected(cmd.Context(), args, &o)
+			var wrong usageError
+			switch {
+			case err != nil && o.quiet && found:
+				return nil
+			case errors.As(err, &wrong) || errors.Is(err, errReaderGone):
+				return err
+			case err != nil:
+				say(a.screen, "inkwell grep: %v%s\n", err, cure(err))
+				return exitCode(2)
+			case !found:
+				return exitCode(1)
+			}
+			return nil
+		},
+	}
+	o.selection.flags(cmd)
+	o.flags(cmd)
+	return cmd
+}
+
+// several2 wants a pattern and something to search.
+func several2(args []string) error {
+	if len(args) == 0 {
+		return exactly("PATTERN")(nil, args)
+	}
+	return several("DIR/CATEGORY or FILE")(nil, args[1:])
+}
+
+func (o *grepFlags) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVarP(&o.patterns, "regexp", "e", nil, "a pattern; can be repeated, and may begin with -")
+	f.BoolVarP(&o.fixed, "fixed-strings", "F", false, "patterns are plain text")
+	f.BoolVarP(&o.extended, "extended-regexp", "E", false, "as it is anyway")
+	f.BoolVarP(&o.perl, "perl-regexp", "P", false, "as it is anyway, as far as RE2 goes")
+	f.BoolVarP(&o.ignoreCase, "ignore-case", "i", false, "capitals and small letters are the same")
+	f.BoolVarP(&o.invert, "invert-match", "v", false, "select lines that do not match")
+	f.BoolVarP(&o.count, "count", "c", false, "print how many lines of each category were selected")
+	f.BoolVarP(&o.only, "only-matching", "o", false, "print only what matches, each on a line")
+	f.BoolVarP(&o.number, "line-number", "n", false, "print the number of each line in its file")
+	f.BoolVarP(&o.files, "files-with-matches", "l", false, "print the names of files with selected lines")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing, and end with the first selected line")
+	f.BoolVarP(&o.withName, "with-filename", "H", false, "print the name of the category with each line, also of a single one")
+	f.BoolVar(&o.noName, "no-filename", false, "never print it")
+	f.IntVarP(&o.most, "max-count", "m", math.MaxInt, "stop behind so many selected lines of a category")
+	f.IntVarP(&o.after, "after-context", "A", 0, "print so many lines behind each")
+	f.IntVarP(&o.before, "before-context", "B", 0, "print so many lines before each")
+	f.IntVarP(&o.around, "context", "C", 0, "print so many lines before and behind each")
+}
+
+// check refuses what does not go together, and fills in what follows from the rest.
+func (o *grepFlags) check() error {
+	if o.most < 0 {
+		o.most = math.MaxInt
+	}
+	if o.after < 0 || o.before < 0 || o.around < 0 {
+		return usagef("-A, -B and -C want numbers of lines, 0 or more")
+	}
+	o.after, o.before = max(o.after, o.around), max(o.before, o.around)
+	if o.only || o.count || o.files || o.quiet {
+		o.after, o.before = 0, 0
+	}
+	if o.number && (o.since != "" || o.until != "" || len(o.sources) > 0) {
+		return usagef("-n does not go with --since, --until and --source: what is passed over is not counted")
+	}
+	return nil
+}
+
+// grepSelected searches what args name.
+func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (found bool, err error) {
+	if err := o.check(); err != nil {
+		return false, err
+	}
+	pattern, err := search.Compile(o.patterns, search.Options{Fixed: o.fixed, IgnoreCase: o.ignoreCase, Invert: o.invert})
+	if err != nil {
+		return false, usageError{err}
+	}
+	r, err := a.query("grep", &o.selection)
+	if err != nil {
+		return false, err
+	}
+	list, err := seriesOf(args, true)
+	if err != nil {
+		return false, err
+	}
+	bar := a.readingBar(list)
+	defer bar.end()
+	g := &grepper{o: o, pattern: pattern, r: r, bar: bar, w: a.output(), terminal: a.onTerminal()}
+	g.named = o.withName || len(list) > 1 && !o.noName
+	for i := range list {
+		some, err := g.series(ctx, &list[i])
+		found = found || some
+		if err != nil || found && o.quiet {
+			return found, err
+		}
+	}
+	return found, r.finish(nil)
+}
+
+// nameOf is how a series stands in front of lines.
+func nameOf(s *archive.Series) string {
+	if s.Alone() {
+		return s.Files[0].Path
+	}
+	return strings.TrimSuffix(s.Name(), "/")
+}

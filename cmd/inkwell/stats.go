@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/archive"
+	"inkwell/archive/format"
+	"inkwell/archive/tally"
+	"inkwell/internal/conf"
+)
+
+// exitThreshold says that what --fail-if says is so.
+const exitThreshold = 3
+
+// statsFlags are those of stats beside those of every reading.
+type statsFlags struct {
+	selection
+	format, output, failIf string
+	by                     []string
+	every                  time.Duration
+	fold                   bool
+	top                    int
+	status, bytes, took    string // names of fields
+}
+
+func (a *app) stats() *cobra.Command {
+	var o statsFlags
+	cmd := &cobra.Command{
+		Use:   "stats [--format FORMAT] [--by FIELD,...] [--every 1m] DIR/CATEGORY | FILE...",
+		Short: "count the lines of categories by field: how many, how many failed, bytes, how long they took",
+		Long: `stats reads the lines of categories as a format and counts them by the values of fields: lines, failures (status 500 and above), lines a
+second, bytes, and the least, mean, median, 95th and 99th percentile and largest of the duration. Counts are exact; percentiles are those of
+a sketch, wrong by at most one percent of the value.
+
+Formats: combined and common (host user time method url protocol status bytes referer agent, and duration: a number at the end, in microseconds, or
+in seconds with a dot), json, logfmt, syslog (time host app pid message), and regexp=PATTERN with named groups. URLs are counted without their
+query; --fold makes numbers and ids in paths {n}. Of the field sql statements are counted with their values taken out.
+
+Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what --fail-if says is so.`,
+		Example: `  inkwell stats --by url --fold --since 1h /srv/logs/apache.access
+  inkwell stats --by status --every 5m --output csv /srv/logs/apache.access
+  inkwell stats --format json --by level --took elapsed /srv/logs/app
+  inkwell stats --since 5m --fail-if 'failures>1%' /srv/logs/apache.access || page-somebody`,
+		Args: several("DIR/CATEGORY or FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.count(cmd.Context(), args, &o)
+		},
+	}
+	o.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", "combined", "how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
+	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
+	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each stretch of this length by itself; 0 = all in one")
+	f.BoolVar(&o.fold, "fold", false, "make numbers and ids in the paths of URLs {n}")
+	f.IntVar(&o.top, "top", 50, "print the most frequent keys only, so many; 0 = all")
+	f.StringVar(&o.output, "output", "text", "text, csv or json")
+	f.StringVar(&o.failIf, "fail-if", "", "end with 3 if this is so of all lines together: failures, count, rate, avg, p50, p95, p99 or max, < or >, and a number; % is of all lines, as in 'failures>1%'")
+	f.StringVar(&o.status, "status", "status", "the field of the status")
+	f.StringVar(&o.bytes, "bytes", "bytes", "the field of the size")
+	f.StringVar(&o.took, "took", "duration", "the field of the duration: microseconds, seconds with a dot, or with a unit as in 5ms")
+	return cmd
+}
+
+// fields are those that are read of a line.
+func (o *statsFlags) fields() []string {
+	return append([]string{o.status, o.bytes, o.took, "time"}, o.by...)
+}
+
+// counter counts the lines of one part of a text.
+type counter struct {
+	reader *format.Reader
+	o      *statsFlags
+	tally  *tally.Tally
+	key    []byte
+	times  format.Times
+}
+
+// count counts what args name.
+func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
+	if o.top <= 0 {
+		o.top = math.MaxInt
+	}
+	limit, err := parseThreshold(o.failIf)
+	if err != nil {
+		return usageError{err}
+	}
+	if o.output != "text" && o.output != "csv" && o.output != "json" {
+		return usagef("--output %q: want text, csv or json", o.output)
+	}
+	if _, err := format.New(o.format, o.fields()); err != nil {
+		return usageError{err}
+	}
+	r, err := a.query("stats", &o.selection)
+	if err != nil {
+		return err
+	}
+	r.Apart = o.every > 0
+	list, err := seriesOf(args, true)
+	if err != nil {
+		return err
+	}
+	sum, err := a.countSeries(ctx, r, list, o)
+	if err != nil {
+		return err
+	}
+	if err := a.printCounts(sum, o); err != nil {
+		return err
+	}
+	if sum.Unread > 0 {
+		r.Tell("%s lines are not %s, and not counted", counted(sum.Unread), o.format)
+	}
+	total, err := sum.Total()
+	if err == nil {
+		err = r.finish(nil)
+	}
+	if err == nil && limit.exceeded(total) {
+		say(a.screen, "inkwell stats: %s: %s\n", o.failIf, limit.value(total))
+		return exitCode(exitThreshold)
+	}
+	return err
+}
+
+// chunkText is whole lines, and when they came in.
+type chunkText struct {
+	text []byte
+	at   time.Time
+}
+
+// countSeries counts all files, parts of them beside each other.
+func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally, error) {
+	bar := a.readingBar(list)
+	defer bar.end()
+	idle := make(chan *counter, 64)
+	ordered := archive.Ordered[chunkText, *counter]{
+		Work: func(c chunkText) *counter {
+			var k *counter
+			select {
+			case k = <-idle:
+			default:
+				reader, _ := format.New(o.format, o.fields()) // which was made before
+				k = &counter{reader: reader, o: o, tally: new(tally.Tally)}
+			}
+			k.add(c)
+			return k
+		},
+		Use: func(k *counter) error {
+			idle <- k
+			return nil
+		},
+	}
+	for i := range list {
+		for _, f := range list[i].Files {
+			var lines archive.Lines
+			var at time.Time
+			err := r.Series(ctx, []archive.File{f}, func(c *archive.Chunk) error {
+				bar.add(int64(len(c.Data)) / 8)
+				if at = c.First; r.check() != nil {
+					return r.check()
+				}
+				if text := lines.Add(c.Data); text != nil {
+					return ordered.Add(ctx, chunkText{text, c.First})
+				}
+				return nil
+			})
+			if rest := lines.Rest(); err == nil && len(rest) > 0 {
+				err = ordered.Add(ctx, chunkText{rest, at})
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := ordered.Flush(); err != nil {
+		return nil, err
+	}
+	close(idle)
+	sum := new(tally.Tally)
+	for k := range idle {
+		if err := sum.Merge(k.tally); err != nil {
+			return nil, err
+		}
+	}
+	return sum, nil
+}
+
+// add counts lines.
+func (k *counter) add(c chunkText) {
+	for line := range bytes.Lines(c.text) {
+		values, ok := k.reader.Read(bytes.TrimRight(line, "\r\n"))
+		if !ok {
+			k.tally.Unread++
+			continue
+		}
+		at := k.times.Read(values[3])
+		if at.IsZero() {
+			at = c.at
+		}
+		k.key = k.key[:0]
+		if k.o.every > 0 {
+			k.key = at.Local().Truncate(k.o.every).AppendFormat(k.key, "2006-01-02T15:04:05-07:00")
+		}
+		for i, name := range k.o.by {
+			if len(k.key) > 0 || i > 0 {
+				k.key = append(k.key, ' ')
+			}
+			k.key = k.appendValue(name, values[4+i])
+		}
+		k.tally.Add(k.key, &tally.Sample{Time: at, Status: values[0], Bytes: values[1], Duration: values[2]})
+	}
+}
+
+func (k *counter) appendValue(name string, value []byte) []byte {
+	switch {
+	case len(value) == 0:
+		return append(k.key, '-')
+	case name == "url":
+		return tally.Path(k.key, value, k.o.fold)
+	case name == "sql":
+		return tally.SQL(k.key, value)
+	}
+	return append(k.key, value...)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"inkwell/archive"
+	"inkwell/archive/moment"
+	"inkwell/internal/conf"
+)
+
+// exitLate says that a period is complete, and was told so before all of it was there.
+const exitLate = 3
+
+func (a *app) wait() *cobra.Command {
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "wait [--timeout 30m] DIR/CATEGORY DAY | HOUR",
+		Short: "wait until a day or an hour of a category is complete",
+		Long: `wait ends when everything that came in during a day or an hour stands in finished files: the period is over, its files are listed by done
+markers (collect --done-markers), and so every sender has sent something later, or was silent for --lateness. It prints how many entries that
+are.
+
+A day is 2026-11-29, today or yesterday; an hour 2026-11-29T04, 04:00 or 'yesterday 04:00'. They are those of the local clock, which has to be
+that of the collector.
+
+Exit codes: 0 complete, 3 complete, and some entries came after it had been complete before (read it again), 75 not complete in the time of
+--timeout, 1 failed, 2 the command line is wrong.`,
+		Example: `  inkwell wait --timeout 2h /srv/logs/apache.access yesterday && make report
+  inkwell wait /srv/logs/apache.access 2026-11-29T04`,
+		Args: exactly("DIR/CATEGORY", "DAY or HOUR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			during, err := periodOf(args[1], time.Now())
+			if err != nil {
+				return usageError{err}
+			}
+			return a.waitFor(cmd.Context(), args[0], during, timeout)
+		},
+	}
+	cmd.Flags().Var(conf.Value(&timeout, "0", "duration", conf.ParseDuration), "timeout", "end with 75 when it is not complete after this time; 0 = wait for ever")
+	return cmd
+}
+
+// periodOf is the day or hour that a person names.
+func periodOf(text string, now time.Time) (archive.Span, error) {
+	if s, ok := archive.ParsePeriod(strings.ToUpper(text)); ok && s.To.After(s.From) {
+		return s, nil
+	}
+	t, err := moment.Parse(text, now, false)
+	if err != nil {
+		return archive.Span{}, err
+	}
+	t = t.Local()
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "today", "yesterday":
+		return archive.Span{From: t, To: t.AddDate(0, 0, 1)}, nil
+	}
+	hour := t.Truncate(time.Minute).Add(-time.Duration(t.Minute()) * time.Minute)
+	return archive.Span{From: hour, To: hour.Add(time.Hour)}, nil
+}
+
+// waitFor looks once a second.
+func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
+	began := time.Now()
+	for told := false; ; {
+		c, err := archive.Complete(path, during, time.Now())
+		if err != nil {
+			return err
+		}
+		if c.Complete {
+			fmt.Fprintf(a.stdout, "complete: %s entries in %d files\n", counted(c.Entries), c.Files)
+			if c.Late {
+				return exitCode(exitLate)
+			}
+			return nil
+		}
+		if !c.Marked && !told {
+			told = true
+			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n", path)
+		}
+		pause := time.Second
+		if timeout > 0 {
+			if pause = min(pause, timeout-time.Since(began)); pause <= 0 {
+				say(a.screen, "inkwell wait: %s is not complete from %s to %s after %v\n", path, shown(during.From), shown(during.To), timeout)
+				return exitCode(exitLeft)
+			}
+		}
+		if !sleep(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
