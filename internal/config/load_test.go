@@ -271,7 +271,7 @@ func TestProblems(t *testing.T) {
 		{"other categories in the same directory", storeText("category=default", "type=file", "file_path=/x") + storeText("category=a*", "type=file", "file_path=/x"), ""},
 		{"newlines in a secondary", storeText("category=a", "type=buffer", "<primary>", "type=null", "</primary>", "<secondary>", "type=file", "add_newlines=1", "</secondary>"),
 			"9: warning: add_newlines has no effect in the secondary of a buffer, which keeps messages as they came (put it where they are written in the end)"},
-		{"inherited by a secondary", "file::add_newlines=1\nfile::compress=gzip\n" + storeText("category=a", "type=buffer", "<primary>", "type=file", "file_path=/x", "</primary>", "<secondary>", "type=file", "</secondary>"), ""},
+		{"inherited by a secondary", "file::add_newlines=always\nfile::compress=gzip\n" + storeText("category=a", "type=buffer", "<primary>", "type=file", "file_path=/x", "</primary>", "<secondary>", "type=file", "</secondary>"), ""},
 		{"tail", "<tail>\ncategory=a\n</tail>", "1: error: <tail> without path is not used (add path=/var/log/NAME*.log)"},
 		{"pattern", "<tail>\ncategory=a\npath=/x/[\n</tail>", `3: error: pattern /x/[: [ is not closed: write \[ for the character (see docs/following.md for what a pattern can be)`},
 		{"pipe", "<pipe>\n</pipe>", "1: error: <pipe> without category is not used (add category=NAME)"},

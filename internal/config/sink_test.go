@@ -59,7 +59,7 @@ func TestFile(t *testing.T) {
 		{"max_size=50", func(f *File) { f.MaxSize, f.MaxWrite = 50, 50 }},
 		{"max_size=0x400\nmax_write_size=100", func(f *File) { f.MaxSize, f.MaxWrite = 1024, 100 }},
 		{"max_size=0", func(f *File) { f.MaxSize = 0 }},
-		{"chunk_size=1024\nadd_newlines=1\nwrite_category=yes", func(f *File) { f.Chunk, f.Form.Newlines, f.WriteCategory = 1024, store.NewlinesAlways, true }},
+		{"chunk_size=1024\nadd_newlines=always\nwrite_category=yes", func(f *File) { f.Chunk, f.Form.Newlines, f.WriteCategory = 1024, store.NewlinesAlways, true }},
 		{"write_meta=yes\nwrite_stats=yes\nrotate_on_reopen=yes\nfs_type=std", func(f *File) { f.WriteMeta, f.WriteStats, f.RotateOnReopen = true, true, true }},
 		{"compress=gzip\nlevel=6\nrotate_period=daily\nkeep=30d\nkeep_bytes=1GB", func(f *File) {
 			f.Rotate = "daily"
@@ -315,7 +315,7 @@ func TestMultiAndCategory(t *testing.T) {
 	if m.Any || len(m.Children) != 2 {
 		t.Errorf("from 1: %+v", m)
 	}
-	for _, lines := range []string{"type=multifile\nfile_path=/x\nmultifile::add_newlines=1", "type=category\nfile::file_path=/not\n<model>\ntype=file\nfile_path=/x\nadd_newlines=1\n</model>"} {
+	for _, lines := range []string{"type=multifile\nfile_path=/x\nmultifile::add_newlines=always", "type=category\nfile::file_path=/not\n<model>\ntype=file\nfile_path=/x\nadd_newlines=always\n</model>"} {
 		s := sinks(t, storeText("category=a", lines))[0].Sink.(ByCategory)
 		f := s.Model.(File)
 		if f.Dir != "/x" || f.Form.Newlines != store.NewlinesAlways || s.Model.For("c").(File).Dir != "/x/c" || s.For("c").(ByCategory).Model.For("c").(File).Dir != "/x/c/c" {
@@ -335,7 +335,7 @@ func TestMultiAndCategory(t *testing.T) {
 func TestInheritance(t *testing.T) {
 	stores := sinks(t, `port=1463
 file::fs_type=std
-file::add_newlines=1
+file::add_newlines=always
 <store>
 category=default
 file::file_path=/x
