@@ -237,7 +237,7 @@ func TestVersionHelpAndCompletion(t *testing.T) {
 	}
 	pages := t.TempDir()
 	must(t, "man", pages)
-	if page, err := os.ReadFile(filepath.Join(pages, "inkwell-collect.1")); err != nil || !bytes.Contains(page, []byte("max-size")) {
+	if page, err := os.ReadFile(filepath.Join(pages, "inkwell-collect.1")); err != nil || !bytes.Contains(page, []byte(`max\-size`)) {
 		t.Errorf("man page: %v", err)
 	}
 }
