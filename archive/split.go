@@ -123,7 +123,9 @@ func (s *splitter) indexed() (*unit, error) {
 		run, packed, raw = append(run, b), packed+b.Length, raw+b.Raw
 	}
 	if len(run) == 0 {
-		s.blocks = s.from(s.blocks)
+		if s.blocks = s.from(s.blocks); len(s.blocks) > 0 && s.blocks[0].Offset == s.pos {
+			s.blocks = nil // it ends behind the end of the file: the index is of another one
+		}
 		return nil, nil
 	}
 	data, err := readAt(s.f, from, int(packed))

@@ -21,6 +21,7 @@ type arrival struct {
 	holds     []*generation         // those whose place it holds: it has the bytes that were read of them
 	begins    []*generation         // those whose head it has, but not their tail
 	older     map[*generation]place // those of which it holds an older place, where a power cut may have taken the rest
+	whole     []*generation         // deleted ones of which it begins with all that they hold, and that is much
 	part      *generation           // an open one of whose contents it has the beginning: a copy that is being made
 }
 
@@ -54,7 +55,7 @@ func (a *arrival) like() []*generation {
 
 // examine finds out which of the candidates the arrival could be, by what it holds.
 func (a *arrival) examine(candidates []*generation) {
-	a.holds, a.begins, a.older, a.part = nil, nil, nil, nil
+	a.holds, a.begins, a.older, a.whole, a.part = nil, nil, nil, nil, nil
 	fd, l, err := openFile(a.path)
 	if err == nil {
 		defer closeQuietly(fd)
@@ -88,6 +89,13 @@ type examination struct {
 }
 
 func (e *examination) compare(g *generation) error {
+	if size := e.continues(g); size > 0 {
+		e.holds = append(e.holds, g)
+		if size >= certain {
+			e.whole = append(e.whole, g)
+		}
+		return nil
+	}
 	begins := g.head.n <= len(e.head) && printOf(e.head[:g.head.n]) == g.head
 	// Of a generation of which nothing was acknowledged yet, the head may be known: it was noted before the first call.
 	if begins && g.offset <= e.look.size && (g.begun() || g == e.known) {
@@ -99,10 +107,6 @@ func (e *examination) compare(g *generation) error {
 			e.holds = append(e.holds, g)
 			return nil
 		}
-	}
-	if e.continues(g) {
-		e.holds = append(e.holds, g)
-		return nil
 	}
 	if begins {
 		e.begins = append(e.begins, g)
@@ -122,14 +126,17 @@ func (e *examination) compare(g *generation) error {
 	return e.comparePart(g)
 }
 
-// continues says whether the arrival begins with all that is in an open file of which nothing was read yet, and which was
-// deleted: who puts another file in the place of a log copies it first.
-func (e *examination) continues(g *generation) bool {
-	if g.fd < 0 || !g.look.gone || g.begun() || g == e.known {
-		return false
+// continues tells how many bytes an open file has that was deleted, if little of it was read and the arrival begins with
+// all of them, and 0 otherwise: who puts another file in the place of a log copies it first.
+func (e *examination) continues(g *generation) int64 {
+	if g.fd < 0 || !g.look.gone || g.rewritten || g.offset >= certain || g == e.known {
+		return 0
 	}
 	was, err := statFile(g.fd)
-	return err == nil && was.size > 0 && was.size <= e.look.size && sameBytes(e.fd, g.fd, was.size)
+	if err != nil || was.size < max(g.offset, 1) || was.size > e.look.size || !sameBytes(e.fd, g.fd, was.size) {
+		return 0
+	}
+	return was.size
 }
 
 // comparePart finds out whether the arrival is the beginning of what the path of g shows. Who copies, copies that, and

@@ -261,6 +261,8 @@ func (d *decision) moved(arrivals []*arrival) {
 func (d *decision) replaces(a *arrival, g *generation) bool {
 	made, left := a.look.born, g.look.changed
 	switch {
+	case slices.Contains(a.whole, g):
+		return true
 	case g.fd >= 0 && g.look.gone && !made.IsZero() && g.offset < certain:
 		return !made.After(left)
 	case d.at[g] != nil: // it has another name: it was rotated, unless that is an editor's
