@@ -180,7 +180,17 @@ func closedAddr(t *testing.T) string {
 }
 
 // noLeaks wants no goroutine to be left when all that is cleaned up after this has been.
-func noLeaks(t testing.TB) { t.Cleanup(func() { goleak.VerifyNone(t) }) }
+func noLeaks(t testing.TB) {
+	t.Cleanup(func() {
+		err := goleak.Find()
+		for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = goleak.Find() {
+			time.Sleep(10 * time.Millisecond) // on a busy machine what was closed takes its time to end
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
 
 func openNetwork(t testing.TB, o NetworkOptions) *Network {
 	t.Helper()
