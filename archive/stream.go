@@ -84,7 +84,8 @@ func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
 		}
 		return d, err
 	}
-	d, err := zstd.NewReader(s.count, zstd.WithDecoderMaxWindow(128<<20))
+	// One at a time: with goroutines of its own the decoder would read while run asks how far it has got.
+	d, err := zstd.NewReader(s.count, zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, err
 	}
