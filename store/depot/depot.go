@@ -28,14 +28,14 @@ import (
 
 // Depot is where finished files go. Names are paths with slashes below its root. Safe for concurrent use.
 type Depot interface {
-	// Put gives name to data, at once, whole and durably. Nothing is replaced: when other bytes have the name, the error
-	// is ErrTaken; when the same bytes have it, as after an answer that was lost, Put is done.
+	// Put gives name to data, at once, whole and durably. Nothing is replaced: when other bytes have the name, the
+	// error is ErrTaken; when the same bytes have it, as after an answer that was lost, Put is done.
 	Put(ctx context.Context, name string, data *io.SectionReader) error
-	// Open reads length bytes of name from an offset on, or as many as there are; all of them with a length below 0. The
-	// error is fs.ErrNotExist when there is no such name.
+	// Open reads length bytes of name from an offset on, or as many as there are; all of them with a length below 0.
+	// The error is fs.ErrNotExist when there is no such name.
 	Open(ctx context.Context, name string, r Range) (io.ReadCloser, error)
-	// List calls each for what lies in directory dir and beneath it ("" = everything), in no particular order, until that
-	// returns an error. A directory that is missing is empty.
+	// List calls each for what lies in directory dir and beneath it ("" = everything), in no particular order, until
+	// that returns an error. A directory that is missing is empty.
 	List(ctx context.Context, dir string, each func(Object) error) error
 	// Close releases connections.
 	Close() error

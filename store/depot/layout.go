@@ -52,8 +52,8 @@ func (l layout) file(dir string, f *books.File) string {
 // manifestOf is the name of the object that says what is in a file.
 func manifestOf(name string) string { return path.Join(Manifests, name) + manifestSuffix }
 
-// marker is the name of a done marker, beside the first of the files that it lists. A version that takes the place of one
-// before has a name of its own: nothing is replaced.
+// marker is the name of a done marker, beside the first of the files that it lists. A version that takes the place of
+// one before has a name of its own: nothing is replaced.
 func (l layout) marker(dir string, m *books.Marker) string {
 	name := books.MarkerPrefix + m.Period + "_" + l.who
 	if m.Version > 1 {

@@ -215,8 +215,8 @@ func manifestIn(t *testing.T, data string) (f books.File) {
 	return f
 }
 
-// TestProtocol dies at each operation on the disk of noting, putting, listing and forgetting, with and without a loss of
-// power, is restarted, dies again on its way back, and has to come to the same end: everything is in the depot, once
+// TestProtocol dies at each operation on the disk of noting, putting, listing and forgetting, with and without a loss
+// of power, is restarted, dies again on its way back, and has to come to the same end: everything is in the depot, once
 // and under one name.
 func TestProtocol(t *testing.T) {
 	for n := int64(0); ; n++ {
@@ -253,7 +253,8 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// TestProtocolWithFaults has calls of the depot fail before and after they did something, and processes die beside that.
+// TestProtocolWithFaults has calls of the depot fail before and after they did something, and processes die beside
+// that.
 func TestProtocolWithFaults(t *testing.T) {
 	for seed := range uint64(100) {
 		w := newWorld(t)

@@ -199,8 +199,8 @@ var cures = map[string]string{
 	"SlowDown":              "the service throttles: it is tried again, more slowly",
 }
 
-// explain says what was being done, and what to do about it. Credentials that are refused are asked for again before the
-// next attempt: a file or a service may have new ones.
+// explain says what was being done, and what to do about it. Credentials that are refused are asked for again before
+// the next attempt: a file or a service may have new ones.
 func (b *bucket) explain(doing, name string, err error) error {
 	if err == nil {
 		return nil

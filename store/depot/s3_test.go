@@ -127,7 +127,8 @@ func TestS3LargeObjects(t *testing.T) {
 	}
 }
 
-// TestS3Faults has each request fail in a way that users of other sinks reported, and then sees that the same Put works.
+// TestS3Faults has each request fail in a way that users of other sinks reported, and then sees that the same Put
+// works.
 func TestS3Faults(t *testing.T) {
 	b, g, f := atGateway(t)
 	if b == nil {

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// restTime is how long an address that failed stands behind the others, and how often a better one than that in use is probed.
+// restTime is how long an address that failed stands behind the others, and how often a better one than that in use is
+// probed.
 const restTime = 10 * time.Second
 
-// addresses are the places a Network can send to, the preferred first. An address that failed rests for a while, ± a quarter so that
-// many senders do not come back to a peer at the same moment. Not safe for concurrent use.
+// addresses are the places a Network can send to, the preferred first. An address that failed rests for a while, ± a
+// quarter so that many senders do not come back to a peer at the same moment. Not safe for concurrent use.
 type addresses struct {
 	list    []address
 	rest    time.Duration
@@ -38,8 +39,8 @@ func (a *addresses) failed(i int, now time.Time) {
 // worked says that address i took a call.
 func (a *addresses) worked(i int) { a.list[i].until = time.Time{} }
 
-// round lists all addresses in the order in which to try them: first the one in use (-1: none), then the healthy and rested in their
-// order, then those that rest, the one whose rest ends soonest first.
+// round lists all addresses in the order in which to try them: first the one in use (-1: none), then the healthy and
+// rested in their order, then those that rest, the one whose rest ends soonest first.
 func (a *addresses) round(inUse int, now time.Time) []int {
 	order := make([]int, len(a.list))
 	for i := range order {

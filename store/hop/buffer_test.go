@@ -27,8 +27,8 @@ import (
 	"inkwell/store/spool"
 )
 
-// sink is a primary that does what fault says: nil takes the batch, errLost takes it and loses the answer, another error does not
-// take it.
+// sink is a primary that does what fault says: nil takes the batch, errLost takes it and loses the answer, another
+// error does not take it.
 type sink struct {
 	mu       sync.Mutex
 	fault    func(*proto.Batch) error
@@ -356,7 +356,8 @@ func TestBufferOverNetworkKeepsOrderWhilePeersComeAndGo(t *testing.T) {
 	checkOrder(t, in.got(), callers, each)
 }
 
-// A peer that takes only small calls hangs up on larger ones: a record is brought to it in parts, each entry once and in order.
+// A peer that takes only small calls hangs up on larger ones: a record is brought to it in parts, each entry once and
+// in order.
 func TestBufferOverNetworkToAPeerOfSmallFrames(t *testing.T) {
 	noLeaks(t)
 	in := &inbox{}
@@ -479,7 +480,8 @@ func TestBufferDiskFull(t *testing.T) {
 	if err := b.Append(t.Context(), batchOf("b")); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("error %v, want ENOSPC", err)
 	}
-	// The disk stays full: the ack cannot be written, but what is there arrives, and all comes right when there is room.
+	// The disk stays full: the ack cannot be written, but what is there arrives, and all comes right when there is
+	// room.
 	s.set(nil)
 	until(t, "the entry arrives", func() bool { return len(s.got()) > 0 })
 	inj.set(nil)

@@ -25,8 +25,8 @@ type DynamicOptions struct {
 	Network      NetworkOptions // for the server, but for its address
 }
 
-// Dynamic sends to the server that a BucketStoreMapping service names for a bucket of a category, and follows when that changes. While
-// the service is away the server of before stays in use. Safe for concurrent use.
+// Dynamic sends to the server that a BucketStoreMapping service names for a bucket of a category, and follows when that
+// changes. While the service is away the server of before stays in use. Safe for concurrent use.
 type Dynamic struct {
 	o   DynamicOptions
 	log *slog.Logger

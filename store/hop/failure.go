@@ -18,8 +18,9 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refusal)
 }
 
-// hungUp says whether err is what a connection gives that was closed before anything was answered: by the peer, or by the client when
-// the call before it was given up at the moment it was answered. Part of an answer, or none in time, is another matter.
+// hungUp says whether err is what a connection gives that was closed before anything was answered: by the peer, or by
+// the client when the call before it was given up at the moment it was answered. Part of an answer, or none in time, is
+// another matter.
 func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }

@@ -12,8 +12,8 @@ import (
 	"inkwell/store"
 )
 
-// link is the one connection of a Network, to one of several addresses. connect, drop, improve, round, worked, failed and close are
-// for one goroutine at a time, the sender; a probe of a better address runs beside it.
+// link is the one connection of a Network, to one of several addresses. connect, drop, improve, round, worked, failed
+// and close are for one goroutine at a time, the sender; a probe of a better address runs beside it.
 type link struct {
 	options rpc.ClientOptions
 	log     *slog.Logger
@@ -49,9 +49,9 @@ func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
 	return l
 }
 
-// addressHealth remembers which addresses fail. That an only address fails is the error of a call, which is logged by whoever made the
-// call, together with what becomes of the entries: an outage is one line of the log. Of several addresses each is logged as a warning,
-// because the caller hears nothing as long as one of them works.
+// addressHealth remembers which addresses fail. That an only address fails is the error of a call, which is logged by
+// whoever made the call, together with what becomes of the entries: an outage is one line of the log. Of several
+// addresses each is logged as a warning, because the caller hears nothing as long as one of them works.
 func addressHealth(n NetworkOptions) *stats.Health {
 	if len(n.Addrs) == 1 {
 		return stats.NewHealth(slog.New(slog.DiscardHandler))
@@ -72,8 +72,8 @@ func (l *link) name(i int) string { return l.addrs.list[i].name }
 // capacity is what is known of how much the peer at address i takes.
 func (l *link) capacity(i int) *capacity { return l.room[i] }
 
-// connect makes address i the one that client talks to and says whether it had to be dialed. The connection that stood before stands
-// until the new one does.
+// connect makes address i the one that client talks to and says whether it had to be dialed. The connection that stood
+// before stands until the new one does.
 func (l *link) connect(ctx context.Context, i int) (fresh bool, err error) {
 	if l.client != nil && l.at == i {
 		return false, nil
@@ -142,7 +142,8 @@ func (l *link) failed(i int, err error) {
 	}
 }
 
-// improve takes over a connection to a better address, or a younger one, if a probe found it, else starts a probe when it is time for one.
+// improve takes over a connection to a better address, or a younger one, if a probe found it, else starts a probe when
+// it is time for one.
 func (l *link) improve() {
 	l.mu.Lock()
 	spare, i := l.spare, l.spareAt

@@ -40,7 +40,8 @@ type NetworkOptions struct {
 	// Source says where a stream comes from, which an Inkwell is told; nil = nothing is known.
 	Source func(stream [16]byte) (proto.Source, bool)
 	Logger *slog.Logger // nil = discard
-	// Stats counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"; nil = own.
+	// Stats counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"; nil =
+	// own.
 	Stats *stats.Set
 	Peers *Peers // gets to know the Network until it is closed; nil = nobody does
 }
@@ -53,8 +54,8 @@ type NetworkOptions struct {
 // A batch that is larger than a call goes in several (see capacity). The sender is a goroutine that lives as long as
 // anybody waits. It offers a call to every address once, the one that works first: on to the next when one cannot be
 // reached, fails or says TRY_LATER; those that said TRY_LATER are offered ever smaller calls at once, down to a single
-// entry. A preferred address that failed is probed again after about ten seconds, beside the calls. A peer that refuses a
-// call with an exception stays the one in use, because others would refuse it as well: it is offered smaller calls,
+// entry. A preferred address that failed is probed again after about ten seconds, beside the calls. A peer that refuses
+// a call with an exception stays the one in use, because others would refuse it as well: it is offered smaller calls,
 // until it is known which entry it refuses.
 //
 // Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a

@@ -134,7 +134,8 @@ func startLimited(t testing.TB, addr string, srv *rpc.Server) *peer {
 	return p
 }
 
-// startRaw serves each connection with f, which is to return when its connection is closed: at the end of the test at the latest.
+// startRaw serves each connection with f, which is to return when its connection is closed: at the end of the test at
+// the latest.
 func startRaw(t testing.TB, f func(net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -561,7 +562,8 @@ func TestNetworkReconnectsInSilence(t *testing.T) {
 	}
 }
 
-// TestNetworkLogsChangesOnce: that an only address fails is told by the caller, who has the error; which of several fails is told here.
+// TestNetworkLogsChangesOnce: that an only address fails is told by the caller, who has the error; which of several
+// fails is told here.
 func TestNetworkLogsChangesOnce(t *testing.T) {
 	noLeaks(t)
 	for name, c := range map[string]struct {

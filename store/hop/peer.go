@@ -17,7 +17,8 @@ type Peer struct {
 	Down      time.Time // since when calls to it fail; zero = the last one did not
 }
 
-// Peers are the addresses of several Networks, for example of one for each category. Safe for concurrent use. The zero value is none.
+// Peers are the addresses of several Networks, for example of one for each category. Safe for concurrent use. The zero
+// value is none.
 type Peers struct {
 	mu       sync.Mutex
 	networks []*Network // in the order in which they were made
@@ -63,7 +64,8 @@ func (p *Peers) List() (list []Peer) {
 	return list
 }
 
-// merge takes over what another Network knows of the same address: the oldest connection, the last error, the longest outage.
+// merge takes over what another Network knows of the same address: the oldest connection, the last error, the longest
+// outage.
 func (p *Peer) merge(o Peer) {
 	p.Inkwell = p.Inkwell || o.Inkwell
 	p.Connected, p.Down = earlier(p.Connected, o.Connected), earlier(p.Down, o.Down)

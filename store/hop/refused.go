@@ -13,8 +13,8 @@ import (
 // refusedDir is where records are kept that the primary refuses: a spool of its own, for `inkwell spool` to look into.
 const refusedDir = "refused"
 
-// setAside keeps a record that cannot be delivered, durably, so that what is behind it can go on. It returns false when the replay
-// has to end before that was possible.
+// setAside keeps a record that cannot be delivered, durably, so that what is behind it can go on. It returns false when
+// the replay has to end before that was possible.
 func (r *replay) setAside(life context.Context, data []byte, count int, cause error) bool {
 	if r.aside == nil {
 		r.lost.Add(int64(len(data)))
@@ -35,7 +35,8 @@ func (r *replay) setAside(life context.Context, data []byte, count int, cause er
 	}
 }
 
-// keepRefused appends a record to the spool of refused records beneath dir, which is open only meanwhile: it is rarely needed.
+// keepRefused appends a record to the spool of refused records beneath dir, which is open only meanwhile: it is rarely
+// needed.
 func keepRefused(in *faultfs.Dir, data []byte, count int) (err error) {
 	dir, err := in.Sub(refusedDir)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// FixedSchedule waits for Interval, give or take half of Range, as retry_interval and retry_interval_range of the original. In whole
-// seconds, as there.
+// FixedSchedule waits for Interval, give or take half of Range, as retry_interval and retry_interval_range of the
+// original. In whole seconds, as there.
 type FixedSchedule struct {
 	Interval, Range time.Duration
 }
@@ -24,8 +24,8 @@ func (s FixedSchedule) Next() time.Duration {
 // Reset does nothing: every failure is the first.
 func (FixedSchedule) Reset() {}
 
-// AdaptiveSchedule waits longer with each failure and less with each success, as adaptive_backoff of the original. In whole seconds, as
-// there.
+// AdaptiveSchedule waits longer with each failure and less with each success, as adaptive_backoff of the original. In
+// whole seconds, as there.
 type AdaptiveSchedule struct {
 	Min, Max, Offset time.Duration
 

@@ -149,8 +149,8 @@ func TestEqualsAreChosenAtRandomAndFailOver(t *testing.T) {
 	}
 }
 
-// TestLargeCallsAreAnnouncedToOthersOnly: a peer that has shown in an answer that it is an Inkwell is not asked whether it has room, and
-// nobody is ever asked anything but Log.
+// TestLargeCallsAreAnnouncedToOthersOnly: a peer that has shown in an answer that it is an Inkwell is not asked whether
+// it has room, and nobody is ever asked anything but Log.
 func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 	large := strings.Repeat("x", probeBytes)
 	for name, c := range map[string]struct {

@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// maxAges bounds the memory of ages: at one a second these are more than an hour exactly, and many days by and by less so.
+// maxAges bounds the memory of ages: at one a second these are more than an hour exactly, and many days by and by less
+// so.
 const maxAges = 4096
 
-// ages remembers when the journal had come how far, so that it can be told how old an entry is by its offset. Safe for concurrent use.
+// ages remembers when the journal had come how far, so that it can be told how old an entry is by its offset. Safe for
+// concurrent use.
 type ages struct {
 	mu   sync.Mutex
 	list []reached // in order of time and of end
@@ -20,8 +22,8 @@ type reached struct {
 	end uint64
 }
 
-// note remembers how far the journal has come, and forgets what lies below acked. When there is too much, the older half keeps every
-// second: an entry then looks younger than it is, by at most what its neighbours are apart.
+// note remembers how far the journal has come, and forgets what lies below acked. When there is too much, the older
+// half keeps every second: an entry then looks younger than it is, by at most what its neighbours are apart.
 func (a *ages) note(now time.Time, acked, end uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,7 +66,8 @@ func (j *Journal) Note(now time.Time) {
 	j.ages.note(now, acked, end)
 }
 
-// Oldest is how long the oldest entry has been in the journal that no checkpoint covers, as far as Note has seen; 0 = there is none.
+// Oldest is how long the oldest entry has been in the journal that no checkpoint covers, as far as Note has seen; 0 =
+// there is none.
 func (j *Journal) Oldest(now time.Time) time.Duration {
 	acked, end := j.spool.Bounds()
 	if acked >= end {

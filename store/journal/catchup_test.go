@@ -11,8 +11,8 @@ import (
 	"inkwell/store"
 )
 
-// A queue that is behind reads on as fast as its store takes what it reads: max_write_interval is for what comes in, or a queue with more
-// than a batch an interval would never catch up.
+// A queue that is behind reads on as fast as its store takes what it reads: max_write_interval is for what comes in, or
+// a queue with more than a batch an interval would never catch up.
 func TestCatchingUpWaitsForNoInterval(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)

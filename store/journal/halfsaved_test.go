@@ -28,8 +28,8 @@ func (n *noCopy) Inject(op faultfs.Op, name string, size int) (int, error) {
 	return size, nil
 }
 
-// TestNoStoreIsOpenedBehindTheCheckpointOnDisk breaks a store while it is not known whether the last checkpoint was saved: it is not cut
-// back further than the next process may find said.
+// TestNoStoreIsOpenedBehindTheCheckpointOnDisk breaks a store while it is not known whether the last checkpoint was
+// saved: it is not cut back further than the next process may find said.
 func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 	dir, disk := t.TempDir(), new(noCopy)
 	j, err := Open(Options{StateDir: dir, Injector: disk, Tuning: Tuning{SaveEvery: 20 * time.Millisecond, Retry: time.Millisecond}})

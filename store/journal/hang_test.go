@@ -45,8 +45,8 @@ func (h *hanging) Append(ctx context.Context, b *proto.Batch) error {
 	}
 }
 
-// Stores that hang, of local files or such as can block, hold back neither the others nor the callers, and what waits for them takes
-// no more memory than there is for everything.
+// Stores that hang, of local files or such as can block, hold back neither the others nor the callers, and what waits
+// for them takes no more memory than there is for everything.
 func TestStoresThatHang(t *testing.T) {
 	for name, c := range map[string]struct {
 		stuck  int

@@ -26,7 +26,8 @@
 // delivered.
 //
 // Limitations: an outlet that never succeeds holds the journal back until Options.MaxBytes; then Append returns
-// store.ErrTryLater for all. When more than 256 outlets of local files hang at once, the other local files wait for them.
+// store.ErrTryLater for all. When more than 256 outlets of local files hang at once, the other local files wait for
+// them.
 package journal
 
 import (

@@ -21,7 +21,8 @@ import (
 	"inkwell/store"
 )
 
-// shelf is what stays of the stores when the process dies: a file's bytes, appended to by a keeper and cut back by the next one.
+// shelf is what stays of the stores when the process dies: a file's bytes, appended to by a keeper and cut back by the
+// next one.
 type shelf struct {
 	mu        sync.Mutex
 	files     map[string][]byte

@@ -11,8 +11,9 @@ import (
 	"inkwell/store"
 )
 
-// Whatever way categories move between queues of their own and a shared one, and whatever fails meanwhile: everything is delivered, and once,
-// unless the process dies: then only what a file held that is not opened again may be there twice.
+// Whatever way categories move between queues of their own and a shared one, and whatever fails meanwhile: everything
+// is delivered, and once, unless the process dies: then only what a file held that is not opened again may be there
+// twice.
 func TestCategoriesMoveBetweenQueues(t *testing.T) {
 	for i := range 4 {
 		seed := rand.Uint64()
@@ -91,7 +92,8 @@ func (m *mover) check() {
 	}
 }
 
-// A store that is away gets another one beside it, and is given up later: what it had not taken goes to the other, which gets nothing twice.
+// A store that is away gets another one beside it, and is given up later: what it had not taken goes to the other,
+// which gets nothing twice.
 func TestAStoreIsReplacedInTwoSteps(t *testing.T) {
 	l, w := joined(t)
 	use := func(stores ...string) {

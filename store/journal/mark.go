@@ -101,8 +101,8 @@ func (k *marks) sync(s *syncing) {
 	close(s.done)
 }
 
-// syncMarks syncs what waits for it. One whose disk hangs is waited for no longer than limit, 0 = for ever; a checkpoint
-// comes when it has ended. all says that none was left.
+// syncMarks syncs what waits for it. One whose disk hangs is waited for no longer than limit, 0 = for ever; a
+// checkpoint comes when it has ended. all says that none was left.
 func (r *run) syncMarks(limit time.Duration) (all bool) {
 	var expired <-chan time.Time
 	if limit > 0 {
@@ -142,8 +142,8 @@ func (t *Outlet) offer(m *mark) {
 	t.run.unsynced.add(m)
 }
 
-// end makes m the outlet's post, or has the store opened again when a sync has failed. Meanwhile the outlet may have gone
-// back, and knows nothing of m.
+// end makes m the outlet's post, or has the store opened again when a sync has failed. Meanwhile the outlet may have
+// gone back, and knows nothing of m.
 func (m *mark) end(err error) {
 	t := m.t
 	t.mu.Lock()

@@ -38,10 +38,10 @@ import (
 // sequences is how many sequences of actions a run of the model plays; INKWELL_SEQUENCES=N plays N.
 const sequences = 200
 
-// TestEngineModel plays random sequences of appends, faults, kills, power cuts and damage on a whole engine (journal, checkpoint and the
-// files of each kind of series) with tiny segments and files, and compares what is in the files with what was appended. A failure is printed
-// with its seed; the goroutines of the engine make each run of a sequence a little different, so that shrinking finds a short one, not the
-// shortest.
+// TestEngineModel plays random sequences of appends, faults, kills, power cuts and damage on a whole engine (journal,
+// checkpoint and the files of each kind of series) with tiny segments and files, and compares what is in the files with
+// what was appended. A failure is printed with its seed; the goroutines of the engine make each run of a sequence a
+// little different, so that shrinking finds a short one, not the shortest.
 func TestEngineModel(t *testing.T) {
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -565,8 +565,8 @@ func (m *engineModel) flip(path, name string, at int64, bit int) {
 	m.no(f.Sync())
 }
 
-// check reads all files: every acknowledged entry is there once and in order, every other one at most once, nothing else, and what was
-// published before is what it was.
+// check reads all files: every acknowledged entry is there once and in order, every other one at most once, nothing
+// else, and what was published before is what it was.
 func (m *engineModel) check() (found []bool) {
 	place := make(map[string]int, len(m.entries))
 	for i, e := range m.entries {
@@ -643,7 +643,8 @@ func (m *engineModel) text(category string) string {
 	return all.String()
 }
 
-// plainText is what the plain files of a directory hold, in the order of their numbers; those that are to get their names are the last.
+// plainText is what the plain files of a directory hold, in the order of their numbers; those that are to get their
+// names are the last.
 func (m *engineModel) plainText(dir string) string {
 	names, err := filepath.Glob(filepath.Join(dir, "c?_0*"))
 	m.no(err)

@@ -70,7 +70,8 @@ func TestAFileWhoseBlockIsCalledOtherwise(t *testing.T) {
 	}
 }
 
-// Blocks that write one file share its queue, whichever of them made it: what waits for it is not lost when another one does next.
+// Blocks that write one file share its queue, whichever of them made it: what waits for it is not lost when another one
+// does next.
 func TestBlocksThatWriteOneFile(t *testing.T) {
 	l, w := joined(t)
 	var away atomic.Bool

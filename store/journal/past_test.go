@@ -140,8 +140,8 @@ func TestACategoryGetsAQueueOfItsOwn(t *testing.T) {
 	expect(t, l.shelf, "all", lines("b", 0, 5))
 }
 
-// What a category's own queue could not deliver goes to the shared one that takes it in, however far that has come itself: not less, also
-// when the process dies or the store breaks while it catches up, and nothing twice.
+// What a category's own queue could not deliver goes to the shared one that takes it in, however far that has come
+// itself: not less, also when the process dies or the store breaks while it catches up, and nothing twice.
 func TestASharedQueueTakesACategoryIn(t *testing.T) {
 	l, w := joined(t)
 	l.use(but("a"), "a")
@@ -174,7 +174,8 @@ func TestASharedQueueTakesACategoryIn(t *testing.T) {
 	expect(t, l.shelf, "all", lines("b", 0, 5)+lines("a", 0, 5)+lines("b", 5, 10))
 }
 
-// A shared queue that takes over from queues of which some were done passes over what these have, also after it died meanwhile.
+// A shared queue that takes over from queues of which some were done passes over what these have, also after it died
+// meanwhile.
 func TestATakeoverThatDies(t *testing.T) {
 	l, w := joined(t)
 	l.use(apart, "b")
@@ -234,7 +235,8 @@ func (c closingKeeper) Close() error {
 	return nil
 }
 
-// A store whose last marks no checkpoint has before it is closed cannot publish what they name: they are kept for the next.
+// A store whose last marks no checkpoint has before it is closed cannot publish what they name: they are kept for the
+// next.
 func TestTheLastMarksAreSavedBeforeAQueueIsForgotten(t *testing.T) {
 	f := new(faults)
 	j, err := Open(Options{StateDir: t.TempDir(), Injector: f, Tuning: Tuning{SaveEvery: time.Hour, Retry: time.Millisecond}})

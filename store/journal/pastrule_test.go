@@ -32,7 +32,8 @@ func keeps(name string, through uint64, patterns ...string) position {
 	return position{Category: name, Patterns: patterns, Through: through}
 }
 
-// ended is a run with rules for some patterns and the rest, which read everything below read and ended when everything below end was known.
+// ended is a run with rules for some patterns and the rest, which read everything below read and ended when everything
+// below end was known.
 func ended(read, end uint64, outlets map[string]position, patterns ...string) formerRun {
 	f := formerRun{Read: read, End: end, Outlets: outlets}
 	for _, p := range append(patterns, Default) {
@@ -119,7 +120,8 @@ func merged(all []portion, in func(portion) bool) (parts []string) {
 	return parts
 }
 
-// What the next run has to know of one: nothing if all is delivered, else the outlets of the categories of which something is left.
+// What the next run has to know of one: nothing if all is delivered, else the outlets of the categories of which
+// something is left.
 func TestWhatIsLeftOfARun(t *testing.T) {
 	type outlets = map[string]position
 	for _, c := range []struct {
@@ -164,9 +166,9 @@ func TestPatternsMatch(t *testing.T) {
 	}
 }
 
-// TestThePastIsTheRule plays chains of runs with random configurations, in which outlets are away or get partly through and runs die or
-// stop, and compares which entries the engine's own functions (NewOutlet, due, gather, history, left, and the checkpoint as it is on
-// disk) give to which outlet with a rule that is told entry by entry.
+// TestThePastIsTheRule plays chains of runs with random configurations, in which outlets are away or get partly through
+// and runs die or stop, and compares which entries the engine's own functions (NewOutlet, due, gather, history, left,
+// and the checkpoint as it is on disk) give to which outlet with a rule that is told entry by entry.
 func TestThePastIsTheRule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, c: &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}}
@@ -199,8 +201,8 @@ type record struct {
 	got      map[string]int  // how often each outlet has delivered it
 }
 
-// duty is the rule: the outlets of now that have to deliver the entry. One that no run had goes to all. Any other goes to those that were to
-// deliver it and have not, and if one of these is gone to all that do not have it.
+// duty is the rule: the outlets of now that have to deliver the entry. One that no run had goes to all. Any other goes
+// to those that were to deliver it and have not, and if one of these is gone to all that do not have it.
 func (e *record) duty(now map[string]bool) map[string]bool {
 	if !e.seen {
 		return now
@@ -438,7 +440,8 @@ func uniq(all []*Outlet) (some []*Outlet) {
 	return some
 }
 
-// deliver brings each outlet some way through what it was fed. Those that read by themselves and have everything may come as far as beyond.
+// deliver brings each outlet some way through what it was fed. Those that read by themselves and have everything may
+// come as far as beyond.
 func (p *played) deliver(readTo, beyond uint64, all bool) {
 	t := p.w.t
 	reach := make(map[*Outlet]uint64)
@@ -526,8 +529,8 @@ func (p *played) peek(category string) (made bool, now map[string]bool) {
 	return made && len(now) > 0, now
 }
 
-// check is at the end, when everything was delivered that was to be: nobody waits for an entry, and it was delivered unless its category
-// had no outlet once.
+// check is at the end, when everything was delivered that was to be: nobody waits for an entry, and it was delivered
+// unless its category had no outlet once.
 func (w *world) check() {
 	for _, e := range w.entries {
 		if len(e.lacks) > 0 || !e.seen {

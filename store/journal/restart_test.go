@@ -61,7 +61,8 @@ func TestNumbersInTheJournalAreKnown(t *testing.T) {
 	}
 }
 
-// The checkpoint that a lost journal left must not be taken for one of entries that came since, when those are killed before another.
+// The checkpoint that a lost journal left must not be taken for one of entries that came since, when those are killed
+// before another.
 func TestKilledBehindALostJournal(t *testing.T) {
 	dir := t.TempDir()
 	s, w := newShelf(), &writer{next: make(map[string]int), acked: make(map[string]int)}
@@ -80,7 +81,8 @@ func TestKilledBehindALostJournal(t *testing.T) {
 	check(t, s, w)
 }
 
-// A store that breaks while a checkpoint is made is opened with the marks to which its queue goes back, not with those of another.
+// A store that breaks while a checkpoint is made is opened with the marks to which its queue goes back, not with those
+// of another.
 func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	var mu sync.Mutex
 	works := false
@@ -109,7 +111,8 @@ func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	check(t, s, w)
 }
 
-// A queue that many categories share takes over from those that each had: what one of these has delivered is passed over.
+// A queue that many categories share takes over from those that each had: what one of these has delivered is passed
+// over.
 func TestASharedQueueTakesOver(t *testing.T) {
 	s := newShelf()
 	dir := t.TempDir()
@@ -146,8 +149,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	}
 }
 
-// What takes the place of a queue that could not be emptied gets what that left; the queues beside it get nothing again, whether the
-// name is theirs alone or they are shared.
+// What takes the place of a queue that could not be emptied gets what that left; the queues beside it get nothing
+// again, whether the name is theirs alone or they are shared.
 func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
@@ -205,7 +208,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 	}
 }
 
-// Entries whose store could not take them, and for which the next configuration has none, hold nothing back: they are counted.
+// Entries whose store could not take them, and for which the next configuration has none, hold nothing back: they are
+// counted.
 func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)

@@ -116,8 +116,8 @@ func (w *stepper) inherit(now time.Time) {
 	w.t.failing = false
 }
 
-// mark asks the store how it stands, when a checkpoint is being made, or now. That becomes the outlet's post when it was
-// synced.
+// mark asks the store how it stands, when a checkpoint is being made, or now. That becomes the outlet's post when it
+// was synced.
 func (w *stepper) mark(now bool) {
 	t := w.t
 	if !w.dirty.Load() || w.partly || t.unsynced() {

@@ -345,8 +345,8 @@ func (w *stepper) putBack() {
 	}
 }
 
-// refusedBy is how many entries err keeps from the store: of the batch, or, if the store is not open, of what would be the
-// next one.
+// refusedBy is how many entries err keeps from the store: of the batch, or, if the store is not open, of what would be
+// the next one.
 func (w *stepper) refusedBy(err error) int64 {
 	if w.load != nil {
 		return leftOf(err, w.load)

@@ -13,7 +13,8 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// Buffered lists the buffer files that the original left in dir for a base name, lowest number first. A dir that is not there has none.
+// Buffered lists the buffer files that the original left in dir for a base name, lowest number first. A dir that is not
+// there has none.
 func Buffered(dir, base string) ([]string, error) { return buffered(dir, dir, base) }
 
 // buffered is Buffered for a dir beneath root, to which no link may lead.
@@ -58,8 +59,8 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("buffer file is damaged: %d bytes from offset %d on cannot be read", e.Bytes, e.Offset)
 }
 
-// BufferReader reads a buffer file of the original: records of a u32 little-endian length and so many bytes. A record is a message; with
-// categories, a record "category\n" stands before each. Not safe for concurrent use.
+// BufferReader reads a buffer file of the original: records of a u32 little-endian length and so many bytes. A record
+// is a message; with categories, a record "category\n" stands before each. Not safe for concurrent use.
 type BufferReader struct {
 	r          io.ReaderAt
 	size       int64
@@ -69,12 +70,14 @@ type BufferReader struct {
 	message    []byte
 }
 
-// NewBufferReader reads the size bytes of r from an offset on. category is that of all messages; "" says that each has its own before it.
+// NewBufferReader reads the size bytes of r from an offset on. category is that of all messages; "" says that each has
+// its own before it.
 func NewBufferReader(r io.ReaderAt, size int64, category string) *BufferReader {
 	return &BufferReader{r: r, size: size, categories: category == "", category: []byte(category)}
 }
 
-// Next returns the next entry, valid until the next call; io.EOF at the end, a *DamageError where the file makes no sense any more.
+// Next returns the next entry, valid until the next call; io.EOF at the end, a *DamageError where the file makes no
+// sense any more.
 func (b *BufferReader) Next() (category, message []byte, err error) {
 	start := b.offset
 	if b.categories {

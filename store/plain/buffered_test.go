@@ -212,7 +212,8 @@ func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
 	}
 }
 
-// What a checkpoint says was delivered is not delivered again when the process died before it removed the files, or some of them.
+// What a checkpoint says was delivered is not delivered again when the process died before it removed the files, or
+// some of them.
 func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
 	dir, k := t.TempDir(), new(keeping)
 	for i, message := range []string{"one", "two", "three"} {

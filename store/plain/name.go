@@ -9,8 +9,8 @@ import (
 // FileName is the name that the original gives a file: of what its names begin with, and a number.
 func FileName(stem string, number int) string { return fmt.Sprintf("%s_%05d", stem, number) }
 
-// Number reads the number of a file of a stem as the original does, with a C++ stream: blanks, a sign and digits behind the last
-// underscore, whatever follows. A text without digits, as that of the link, is 0.
+// Number reads the number of a file of a stem as the original does, with a C++ stream: blanks, a sign and digits behind
+// the last underscore, whatever follows. A text without digits, as that of the link, is 0.
 func Number(stem, name string) (n int, ok bool) {
 	rest, ok := strings.CutPrefix(name, stem+"_")
 	if !ok || strings.ContainsRune(rest, '_') {

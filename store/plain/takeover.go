@@ -36,10 +36,10 @@ type TakeoverOptions struct {
 // takeoverBytes is how much of a buffer file is delivered at once.
 const takeoverBytes = 1 << 20
 
-// Takeover stands before a store while there are buffer files of the original: they are delivered first, to the store's primary, in the
-// order of their numbers, and each is removed when all of it was delivered (and, for a Keeper, marked). What cannot be read is counted
-// and kept aside as NAME.corrupt. Until that is done Append refuses what is new with ErrWaiting, so that it waits in the journal.
-// Afterwards it hands everything through.
+// Takeover stands before a store while there are buffer files of the original: they are delivered first, to the store's
+// primary, in the order of their numbers, and each is removed when all of it was delivered (and, for a Keeper, marked).
+// What cannot be read is counted and kept aside as NAME.corrupt. Until that is done Append refuses what is new with
+// ErrWaiting, so that it waits in the journal. Afterwards it hands everything through.
 type Takeover struct {
 	o       TakeoverOptions
 	to      store.Store // what is new goes here
@@ -67,8 +67,9 @@ type ended struct {
 	damage *DamageError
 }
 
-// NewTakeover returns to if there is nothing to take over, else a Takeover that owns it; primary is the part of it that old entries go
-// to, or it itself. saved are the marks of the last checkpoint: a file of which a part was delivered is gone on with.
+// NewTakeover returns to if there is nothing to take over, else a Takeover that owns it; primary is the part of it that
+// old entries go to, or it itself. saved are the marks of the last checkpoint: a file of which a part was delivered is
+// gone on with.
 func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.States) (store.Store, error) {
 	o.Root = cmp.Or(o.Root, o.Dir)
 	files, err := buffered(o.Root, o.Dir, o.Base)
@@ -134,7 +135,8 @@ func (t *Takeover) Append(ctx context.Context, b *proto.Batch) error {
 	return t.to.Append(ctx, b)
 }
 
-// errFresh says that something was opened which has to be marked before anything is appended; whoever owns the tree will find that.
+// errFresh says that something was opened which has to be marked before anything is appended; whoever owns the tree
+// will find that.
 var errFresh = fmt.Errorf("%w: what was opened has to be marked first", store.ErrWaiting)
 
 // deliver brings what is left of the buffer files to the primary, and says whether anything was.

@@ -76,7 +76,8 @@ func appendAck(dst []byte, sequence uint64, p position) []byte {
 	return dst
 }
 
-// write records p with one write(2). After one that failed the same slot is written again: the other one may be the only whole one.
+// write records p with one write(2). After one that failed the same slot is written again: the other one may be the
+// only whole one.
 func (a *ackFile) write(p position) error {
 	next := a.sequence + 1
 	_, err := a.f.WriteAt(appendAck(nil, next, p), int64(next%2)*ackSlot)
@@ -86,8 +87,8 @@ func (a *ackFile) write(p position) error {
 	return err
 }
 
-// sync makes what was written last durable. After an fsync that failed both slots are written again first: trying the fsync alone
-// proves nothing.
+// sync makes what was written last durable. After an fsync that failed both slots are written again first: trying the
+// fsync alone proves nothing.
 func (a *ackFile) sync() error {
 	for n := 0; a.unsure && n < 2; n++ {
 		if err := a.write(a.last); err != nil {

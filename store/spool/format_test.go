@@ -83,7 +83,8 @@ func TestTheDocumentIsTrue(t *testing.T) {
 	}
 }
 
-// FuzzRecover opens a log whose only segment holds any bytes: it opens, reads without a panic, takes a record and gives it back.
+// FuzzRecover opens a log whose only segment holds any bytes: it opens, reads without a panic, takes a record and gives
+// it back.
 func FuzzRecover(f *testing.F) {
 	good := appendSegmentHeader(nil, 0, 0)
 	g := group{at: segmentHeader, length: 15, records: 1, entries: 1}

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// resealed is data as the groups of a segment: what begins like a group gets the offset and the checksum of one, so that what is behind the
-// checksum is tried, too.
+// resealed is data as the groups of a segment: what begins like a group gets the offset and the checksum of one, so
+// that what is behind the checksum is tried, too.
 func resealed(data []byte) []byte {
 	file := append(appendSegmentHeader(nil, 0, 0), data...)
 	magic := binary.LittleEndian.AppendUint32(nil, groupMagic)
@@ -29,8 +29,8 @@ func resealed(data []byte) []byte {
 	return file
 }
 
-// FuzzScan reads any bytes as groups with right checksums: what comes out of it fits into what went in, damage is told as such, and what
-// reads without its owner reads the same.
+// FuzzScan reads any bytes as groups with right checksums: what comes out of it fits into what went in, damage is told
+// as such, and what reads without its owner reads the same.
 func FuzzScan(f *testing.F) {
 	group := func(records ...string) []byte {
 		var body []byte

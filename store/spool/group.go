@@ -20,8 +20,8 @@ const (
 	moreBit       = 1 << 31 // in a group's number of records
 )
 
-// terminator stands behind the last group and is overwritten by the next, so that the end of the groups is known in a file that is
-// used again.
+// terminator stands behind the last group and is overwritten by the next, so that the end of the groups is known in a
+// file that is used again.
 var terminator [8]byte
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

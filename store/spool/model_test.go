@@ -28,9 +28,9 @@ const (
 	parts     = 4
 )
 
-// TestModel plays random sequences of appends, reads, acknowledgements, rotations, faults, kills, power cuts and damage on a log whose
-// segments are tiny, and compares what it holds with what it was given. A failure is shrunk, and printed with its seed;
-// -rapid.checks=N plays N sequences in each part, -rapid.seed=N the same ones again.
+// TestModel plays random sequences of appends, reads, acknowledgements, rotations, faults, kills, power cuts and damage
+// on a log whose segments are tiny, and compares what it holds with what it was given. A failure is shrunk, and printed
+// with its seed; -rapid.checks=N plays N sequences in each part, -rapid.seed=N the same ones again.
 func TestModel(t *testing.T) {
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -583,8 +583,8 @@ func (m *model) cut(cut crashfs.Cut) {
 	m.seen.add("torn ends", int64(len(torn)))
 }
 
-// check reads everything that is not acknowledged. The first record that comes is none below low; with exact set the ones that are
-// acknowledged are known to the log.
+// check reads everything that is not acknowledged. The first record that comes is none below low; with exact set the
+// ones that are acknowledged are known to the log.
 func (m *model) check(low int, exact bool) {
 	if m.fault.armed() { // reading would use the fault up
 		return
@@ -630,8 +630,8 @@ func (m *model) check(low int, exact bool) {
 	}
 }
 
-// tookBack notes that acknowledgements behind first are not known any more: those records come again, or, where their segment has gone
-// already, not.
+// tookBack notes that acknowledgements behind first are not known any more: those records come again, or, where their
+// segment has gone already, not.
 func (m *model) tookBack(first int) {
 	for i := first; i < m.consumed; i++ {
 		if m.records[i].fate == durable {
@@ -641,7 +641,8 @@ func (m *model) tookBack(first int) {
 	m.consumed = min(m.consumed, first)
 }
 
-// Corrupt flips bits of a file of the log while nobody has it open. At most the group that was hit is lost, and that is told.
+// Corrupt flips bits of a file of the log while nobody has it open. At most the group that was hit is lost, and that is
+// told.
 func (m *model) Corrupt(t *rapid.T) {
 	m.stop()
 	m.corrupted = true
@@ -706,7 +707,8 @@ func (m *model) flip(name string, at int, mask byte) {
 	m.no(f.Sync())
 }
 
-// victims are the records in the group that the byte at of the segment belongs to, all of the segment if it belongs to the header.
+// victims are the records in the group that the byte at of the segment belongs to, all of the segment if it belongs to
+// the header.
 func (m *model) victims(name string, at uint64) (hit []int) {
 	dir, err := faultfs.OpenDir(m.path, nil)
 	m.no(err)

@@ -43,7 +43,8 @@ type Damage struct {
 	Entries int64 // of those
 }
 
-// List lists the segments of the log in dir, oldest first. It takes no lock and changes nothing; of a log in use it sees a moment.
+// List lists the segments of the log in dir, oldest first. It takes no lock and changes nothing; of a log in use it
+// sees a moment.
 func List(dir *faultfs.Dir) ([]Segment, error) {
 	segments, _, err := segmentsIn(dir)
 	if err != nil {
@@ -81,8 +82,8 @@ func ackedIn(dir *faultfs.Dir) (uint64, error) {
 	return p.offset, errors.Join(err, f.Close())
 }
 
-// Verify reads the whole log in dir, as List does, and says what it holds and what is damaged. progress (may be nil) is told the bytes
-// read and the bytes there are.
+// Verify reads the whole log in dir, as List does, and says what it holds and what is damaged. progress (may be nil) is
+// told the bytes read and the bytes there are.
 func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) {
 	var r Report
 	list, err := List(dir)
@@ -184,8 +185,8 @@ func asideIn(dir *faultfs.Dir) ([]string, error) {
 	return names, nil
 }
 
-// Records returns the records in dir that are not acknowledged, as Verify reads them; a damaged place comes as a *CorruptError, with
-// what is behind it following. Data is valid until the next record.
+// Records returns the records in dir that are not acknowledged, as Verify reads them; a damaged place comes as a
+// *CorruptError, with what is behind it following. Data is valid until the next record.
 func Records(dir *faultfs.Dir) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		list, err := List(dir)
@@ -249,8 +250,8 @@ type walker struct {
 // visitor is told of an intact group, or of a damaged place, and says whether to go on.
 type visitor func(g group, body []byte, damage *CorruptError) bool
 
-// walk calls visit for each group and each damaged place of s. What stands behind the last intact group of the last segment is no
-// damage: it was never acknowledged.
+// walk calls visit for each group and each damaged place of s. What stands behind the last intact group of the last
+// segment is no damage: it was never acknowledged.
 func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 	dir := w.dir
 	f, err := dir.OpenFile(s.Name, os.O_RDONLY, 0)

@@ -17,7 +17,8 @@ type Record struct {
 	Data       []byte // valid until the next call
 }
 
-// Reader reads a log's records in order. It sees only what is durable. Not safe for concurrent use; a log may have several.
+// Reader reads a log's records in order. It sees only what is durable. Not safe for concurrent use; a log may have
+// several.
 type Reader struct {
 	l    *Log
 	from uint64
@@ -34,8 +35,8 @@ const maxDelivered = 4096
 // Reader returns a reader whose first record is the first that ends behind from.
 func (l *Log) Reader(from uint64) *Reader { return &Reader{l: l, from: from, pos: from} }
 
-// Next returns the next record and waits for one to be durable. Each damaged place gives a *CorruptError once; the next call goes on
-// behind it. io.EOF: the log is closed and all is read.
+// Next returns the next record and waits for one to be durable. Each damaged place gives a *CorruptError once; the next
+// call goes on behind it. io.EOF: the log is closed and all is read.
 func (r *Reader) Next(ctx context.Context) (Record, error) {
 	l := r.l
 	for {
@@ -201,8 +202,8 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// locate returns the segment that pos stands in and the offset up to which it may be read now; ok is false when nothing behind pos is
-// durable. A pos below all that is left, or in a gap that a lost segment left, is moved.
+// locate returns the segment that pos stands in and the offset up to which it may be read now; ok is false when nothing
+// behind pos is durable. A pos below all that is left, or in a gap that a lost segment left, is moved.
 func (l *Log) locate(pos *uint64) (s segment, limit uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

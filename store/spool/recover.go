@@ -86,7 +86,8 @@ func (l *Log) oldest() (position, error) {
 	return position{offset: s.base, entries: first}, errors.Join(err, f.Close())
 }
 
-// recoverLast opens the last segment for writing, behind its last intact group. Files that are no segments are set aside.
+// recoverLast opens the last segment for writing, behind its last intact group. Files that are no segments are set
+// aside.
 func (l *Log) recoverLast() error {
 	for len(l.segments) > 0 {
 		last := l.segments[len(l.segments)-1]
@@ -110,7 +111,8 @@ func (l *Log) recoverLast() error {
 	return nil
 }
 
-// resume makes f, the segment s, the active one, cuts off what stands behind its last intact group and makes the rest durable.
+// resume makes f, the segment s, the active one, cuts off what stands behind its last intact group and makes the rest
+// durable.
 func (l *Log) resume(f *faultfs.File, s segment) error {
 	first, err := readSegmentHeader(l.dir, f, s.base)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // readAhead is how much a scanner reads at once.
 const readAhead = 1 << 20
 
-// CorruptError is a damaged place in a log: the bytes with the logical offsets Start ≤ x < End of a segment are not what was written,
-// or are missing.
+// CorruptError is a damaged place in a log: the bytes with the logical offsets Start ≤ x < End of a segment are not
+// what was written, or are missing.
 type CorruptError struct {
 	Segment    string // file name
 	Start, End uint64
@@ -57,8 +57,8 @@ func (s *scanner) fill(n int, limit uint64) ([]byte, error) {
 	return s.buf[:min(n, got)], nil
 }
 
-// next returns the group at pos with its body and moves behind it. It looks at nothing behind limit. Without an intact group at pos
-// it returns a CorruptError and moves to the next intact one, or, where there is none, errTail and stays.
+// next returns the group at pos with its body and moves behind it. It looks at nothing behind limit. Without an intact
+// group at pos it returns a CorruptError and moves to the next intact one, or, where there is none, errTail and stays.
 func (s *scanner) next(limit uint64) (g group, body []byte, err error) {
 	g, body, err = s.at(limit)
 	if !errors.Is(err, errTail) || s.pos >= limit {
@@ -111,8 +111,8 @@ func (s *scanner) ends(limit uint64) bool {
 	}
 }
 
-// search moves pos to the next intact group behind it. A group carries its own logical offset, so that bytes of a message, or of the
-// file's former life, are not taken for one.
+// search moves pos to the next intact group behind it. A group carries its own logical offset, so that bytes of a
+// message, or of the file's former life, are not taken for one.
 func (s *scanner) search(limit uint64) (found bool, err error) {
 	magic := binary.LittleEndian.AppendUint32(nil, groupMagic)
 	for s.pos++; s.pos < limit; {

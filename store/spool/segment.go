@@ -86,7 +86,8 @@ func setAside(dir *faultfs.Dir, name string) error {
 	return dir.Rename(name, aside)
 }
 
-// behindAside is the offset behind the segments at end or behind it that were set aside: those below it may have been given out.
+// behindAside is the offset behind the segments at end or behind it that were set aside: those below it may have been
+// given out.
 func behindAside(dir *faultfs.Dir, end uint64) (beyond uint64, err error) {
 	names, err := asideIn(dir)
 	if err != nil {
@@ -159,8 +160,8 @@ func readSegmentHeader(dir *faultfs.Dir, f io.ReaderAt, base uint64) (first uint
 	return binary.LittleEndian.Uint64(h[24:]), nil
 }
 
-// createSegment makes the segment at base, durable with its name, from a spare file if there is one: overwriting blocks and cached
-// pages that exist costs a fraction of getting new ones.
+// createSegment makes the segment at base, durable with its name, from a spare file if there is one: overwriting blocks
+// and cached pages that exist costs a fraction of getting new ones.
 func createSegment(dir *faultfs.Dir, base, first uint64, spare string) (*faultfs.File, error) {
 	tmp := spare
 	if tmp == "" {

@@ -1,23 +1,25 @@
-// Package spool is a segmented, checksummed, append-only log on disk: the forwarder's buffer and the collector's journal are the same
-// type.
+// Package spool is a segmented, checksummed, append-only log on disk: the forwarder's buffer and the collector's
+// journal are the same type.
 //
 //	Append ─► group (one write, one fsync, one checksum) ─► segment 0000000000000000.log, 00000000040001a8.log, …
 //	Reader ◄── everything durable, in order                 Ack ─► ack file; segments below it are used again or removed
 //
-// A position is a logical offset: the number of bytes written since the log was made. A segment's name is the offset it begins at, a
-// group carries its own. docs/format.md has every byte.
+// A position is a logical offset: the number of bytes written since the log was made. A segment's name is the offset it
+// begins at, a group carries its own. docs/format.md has every byte.
 //
 // Commits have no timer: the first caller writes its group; whoever comes while its fsync runs is in the next one.
 //
-// Recovery is by rule. Only the last segment is looked at when a log is opened, whatever the backlog. A group is trusted if its
-// checksum is right and it stands where it says. A bad group at the end of the last segment was never acknowledged: its bytes are kept
-// aside (.torn) and cut off. A bad place anywhere else is a CorruptError of the reader, which goes on behind it; the segment is kept
-// aside (.corrupt) when it is done with. What a following segment's base says bounds what is trusted of the one before.
+// Recovery is by rule. Only the last segment is looked at when a log is opened, whatever the backlog. A group is
+// trusted if its checksum is right and it stands where it says. A bad group at the end of the last segment was never
+// acknowledged: its bytes are kept aside (.torn) and cut off. A bad place anywhere else is a CorruptError of the
+// reader, which goes on behind it; the segment is kept aside (.corrupt) when it is done with. What a following
+// segment's base says bounds what is trusted of the one before.
 //
-// An fsync that failed is not tried again on that file: the segment is closed and the group, still in memory, goes to a new one.
+// An fsync that failed is not tried again on that file: the segment is closed and the group, still in memory, goes to a
+// new one.
 //
-// Limitations: one process at a time (lock). Acknowledgements are written at once but fsynced only when a segment goes away and at
-// Close: a power cut can bring back what was acknowledged last. A record is at most MaxRecord bytes.
+// Limitations: one process at a time (lock). Acknowledgements are written at once but fsynced only when a segment goes
+// away and at Close: a power cut can bring back what was acknowledged last. A record is at most MaxRecord bytes.
 package spool
 
 import (
@@ -112,8 +114,8 @@ type Log struct {
 	ack   *ackFile
 }
 
-// Open opens the log in dir, made if it is empty, and brings it in order after a crash. The error is faultfs.ErrLocked when another
-// process has it and a *VersionError when it is of another version. The log does not own dir.
+// Open opens the log in dir, made if it is empty, and brings it in order after a crash. The error is faultfs.ErrLocked
+// when another process has it and a *VersionError when it is of another version. The log does not own dir.
 func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned("INKWELL_SEGMENT_BYTES", segmentBytes(o.MaxBytes)))
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
@@ -137,8 +139,8 @@ func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 	return l, nil
 }
 
-// segmentBytes is how large segments are in a log of so many bytes (0 = unbounded): what is acknowledged goes away by the segment, and a
-// log that is to be small must not keep much of it.
+// segmentBytes is how large segments are in a log of so many bytes (0 = unbounded): what is acknowledged goes away by
+// the segment, and a log that is to be small must not keep much of it.
 func segmentBytes(most int64) int64 {
 	if most <= 0 {
 		return 64 << 20
@@ -163,8 +165,8 @@ func (l *Log) Backlog() (bytes, entries int64) {
 	return int64(l.end - l.acked.offset), int64(l.entries - l.acked.entries)
 }
 
-// Sync makes durable what Write or Memory has written. It does not hold up an Append: it syncs the segment through a file of its own.
-// Those before were synced when they were full.
+// Sync makes durable what Write or Memory has written. It does not hold up an Append: it syncs the segment through a
+// file of its own. Those before were synced when they were full.
 func (l *Log) Sync() error {
 	last := ""
 	l.mu.Lock()
@@ -188,9 +190,9 @@ func (l *Log) Sync() error {
 	return nil
 }
 
-// Ack says that everything below end, the End of a record, is done. It is written at once (see the package for its durability);
-// segments that are wholly below go away. After an error nothing has changed, or only segments are left that a later Ack or Open
-// removes.
+// Ack says that everything below end, the End of a record, is done. It is written at once (see the package for its
+// durability); segments that are wholly below go away. After an error nothing has changed, or only segments are left
+// that a later Ack or Open removes.
 func (l *Log) Ack(end uint64) error {
 	l.ackMu.Lock()
 	defer l.ackMu.Unlock()
@@ -241,7 +243,8 @@ func (l *Log) advance(p position) (gone []segment) {
 	return gone
 }
 
-// retire removes segments that are done with, or keeps their files to be used again. The acknowledgement is durable before.
+// retire removes segments that are done with, or keeps their files to be used again. The acknowledgement is durable
+// before.
 func (l *Log) retire(gone []segment) error {
 	if len(gone) == 0 {
 		return nil
@@ -277,7 +280,8 @@ func (l *Log) retire(gone []segment) error {
 	return errors.Join(errs...)
 }
 
-// Close waits for pending Appends, makes everything durable and releases the files. Readers get what is left and then io.EOF.
+// Close waits for pending Appends, makes everything durable and releases the files. Readers get what is left and then
+// io.EOF.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {

@@ -167,7 +167,8 @@ func TestAckMovesTheBoundsAndRemovesSegments(t *testing.T) {
 	}
 }
 
-// TestFilesAreUsedAgain lets segments be overwritten many times, without a clean end, and looks for what was in them before.
+// TestFilesAreUsedAgain lets segments be overwritten many times, without a clean end, and looks for what was in them
+// before.
 func TestFilesAreUsedAgain(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{SegmentBytes: 400})
@@ -215,7 +216,8 @@ func copyDir(t testing.TB, from string) string {
 	return to
 }
 
-// small makes a log of three segments with one record a group and returns its files, its messages, and the place of each group.
+// small makes a log of three segments with one record a group and returns its files, its messages, and the place of
+// each group.
 func small(t *testing.T) (path string, want []string, groups []group) {
 	path = t.TempDir()
 	l := mustOpen(t, path, Options{SegmentBytes: 400})
@@ -238,7 +240,8 @@ func small(t *testing.T) (path string, want []string, groups []group) {
 	return path, want, groups
 }
 
-// TestCutAtEveryByte cuts the last segment at every byte: what was whole before the cut is there, nothing else, and the log goes on.
+// TestCutAtEveryByte cuts the last segment at every byte: what was whole before the cut is there, nothing else, and the
+// log goes on.
 func TestCutAtEveryByte(t *testing.T) {
 	path, want, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -289,8 +292,8 @@ func asideCount(t *testing.T, path string) int {
 	return len(names)
 }
 
-// TestFlipEveryBit flips every bit of every segment in turn: at most the hit group is lost, it is told by the reader or set aside, verify
-// told it before, and the log opens and goes on.
+// TestFlipEveryBit flips every bit of every segment in turn: at most the hit group is lost, it is told by the reader or
+// set aside, verify told it before, and the log opens and goes on.
 func TestFlipEveryBit(t *testing.T) {
 	path, want, groups := small(t)
 	c := filepath.Join(t.TempDir(), "c")
@@ -339,8 +342,8 @@ func TestFlipEveryBit(t *testing.T) {
 	t.Logf("flipped %d bits", bits)
 }
 
-// TestCutEverySegmentAtEveryByte cuts each segment but the last at every byte: what was whole before the cut and what the others hold is
-// there, and the rest is told.
+// TestCutEverySegmentAtEveryByte cuts each segment but the last at every byte: what was whole before the cut and what
+// the others hold is there, and the rest is told.
 func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	path, want, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -371,8 +374,8 @@ func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	}
 }
 
-// TestDamageToTheAcknowledgement flips every bit of the acknowledgement and cuts it at every byte: what is known of it is the last or the
-// one before, or nothing.
+// TestDamageToTheAcknowledgement flips every bit of the acknowledgement and cuts it at every byte: what is known of it
+// is the last or the one before, or nothing.
 func TestDamageToTheAcknowledgement(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{})
@@ -407,8 +410,8 @@ func TestDamageToTheAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestRepair tears the end and damages the header of the last segment: repair sets that aside, replaces nothing that was set aside before,
-// and the log is sound then.
+// TestRepair tears the end and damages the header of the last segment: repair sets that aside, replaces nothing that
+// was set aside before, and the log is sound then.
 func TestRepair(t *testing.T) {
 	path, want, groups := small(t)
 	if aside, err := Repair(openDir(t, path, nil)); err != nil || len(aside) > 0 {
@@ -480,8 +483,8 @@ func TestVerifyExplains(t *testing.T) {
 	}
 }
 
-// TestVerifyCountsBySegments damages the first group of a log, and those on both sides of the border between two segments: the segments' own
-// headers tell how much was lost where.
+// TestVerifyCountsBySegments damages the first group of a log, and those on both sides of the border between two
+// segments: the segments' own headers tell how much was lost where.
 func TestVerifyCountsBySegments(t *testing.T) {
 	path, _, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -587,7 +590,8 @@ func TestADamagedSegmentIsKeptWhenItIsDone(t *testing.T) {
 	}
 }
 
-// TestOffsetsAreNotGivenOutTwice takes the last segment away: what was acknowledged, or what the owner has seen, keeps its offsets.
+// TestOffsetsAreNotGivenOutTwice takes the last segment away: what was acknowledged, or what the owner has seen, keeps
+// its offsets.
 func TestOffsetsAreNotGivenOutTwice(t *testing.T) {
 	for _, seen := range []bool{false, true} {
 		path := t.TempDir()
@@ -854,8 +858,8 @@ func (p *plan) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestFaults fails each operation in turn, once or some times: what was acknowledged is read once and in order, before and after a
-// restart; what was not acknowledged comes at most once; the log goes on by itself.
+// TestFaults fails each operation in turn, once or some times: what was acknowledged is read once and in order, before
+// and after a restart; what was not acknowledged comes at most once; the log goes on by itself.
 func TestFaults(t *testing.T) {
 	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove, faultfs.OpSyncDir, faultfs.OpTruncate} {
 		for skip := range 25 {

@@ -36,9 +36,9 @@ func (c *claim) split(b *proto.Batch) {
 	}
 }
 
-// Append gives the entries of b that are not there yet to write, if there are any, and notes that they are there when it succeeds.
-// A stream is one Append's at a time: what is sent again while its first attempt is in progress waits for the outcome of that.
-// ctx bounds the wait.
+// Append gives the entries of b that are not there yet to write, if there are any, and notes that they are there when
+// it succeeds. A stream is one Append's at a time: what is sent again while its first attempt is in progress waits for
+// the outcome of that. ctx bounds the wait.
 func (t *Table) Append(ctx context.Context, b *proto.Batch, write func(context.Context, *proto.Batch) error) error {
 	if len(b.Spans()) == 0 {
 		return write(ctx, b)
@@ -96,8 +96,8 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 	return nil
 }
 
-// claim adds the numbers first … end-1 to those that the Append in progress brings, and says how many of them are neither there nor
-// brought already: a sender that replays a spool may have a batch in it twice.
+// claim adds the numbers first … end-1 to those that the Append in progress brings, and says how many of them are
+// neither there nor brought already: a sender that replays a spool may have a batch in it twice.
 func (pl *place) claim(first, end int64) (fresh int64) {
 	if k := len(pl.there) - 1; k < 0 || first >= pl.there[k].End { // the next of a stream, nearly always
 		fresh = end - first - pl.claimed.Overlap(first, end)
@@ -194,7 +194,8 @@ func (pl *place) release() {
 	}
 }
 
-// evict makes room: it forgets streams that have more than a sixteenth of it, which no sender needs, then those that were silent longest.
+// evict makes room: it forgets streams that have more than a sixteenth of it, which no sender needs, then those that
+// were silent longest.
 func (t *Table) evict() {
 	type old struct {
 		*entry

@@ -7,9 +7,10 @@ import (
 	"inkwell/proto"
 )
 
-// Lanes number the entries that come without numbers, where they are made durable for the first time on their way to another
-// collector. A lane is a stream that one Append has for itself at a time, so that its numbers stand in the journal in their order, and
-// those of an Append that failed are given again. Each client has lanes of its own, as many as it had Appends at once. Safe for concurrent use.
+// Lanes number the entries that come without numbers, where they are made durable for the first time on their way to
+// another collector. A lane is a stream that one Append has for itself at a time, so that its numbers stand in the
+// journal in their order, and those of an Append that failed are given again. Each client has lanes of its own, as many
+// as it had Appends at once. Safe for concurrent use.
 type Lanes struct {
 	own   [8]byte
 	names *Names // is told whose a lane is; nil = nobody is
@@ -55,8 +56,8 @@ func (l *Lanes) Own() [8]byte { return l.own }
 // Name has names told that a lane is of a client that sends to a host. It comes before the first Append.
 func (l *Lanes) Name(names *Names, host string) { l.names, l.host = names, host }
 
-// Append gives write the entries of b with their numbers, and with some for those that have none, which came from a client. b itself
-// is left as it is.
+// Append gives write the entries of b with their numbers, and with some for those that have none, which came from a
+// client. b itself is left as it is.
 func (l *Lanes) Append(from string, b *proto.Batch, write func(*proto.Batch) error) error {
 	n := l.take(from)
 	n.number(b)

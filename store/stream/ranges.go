@@ -43,7 +43,8 @@ func (r *Ranges) AddWithin(limit int, n Range) bool {
 	return true
 }
 
-// addBounded is Add for a set of at most maxRanges ranges, of which the lowest are forgotten; it says how many numbers were.
+// addBounded is Add for a set of at most maxRanges ranges, of which the lowest are forgotten; it says how many numbers
+// were.
 func (r *Ranges) addBounded(first, end int64) (forgotten int64) {
 	if s := *r; len(s) == maxRanges && end < s[0].First {
 		return end - first // at once: a peer that counts down would have all of them moved each time

@@ -3,16 +3,19 @@
 //	Log with spans ─► Append: what is there already is left out ─► write (the journal) ─► the rest is there
 //	journal record ─► Drained ─► Save: durable before the journal may forget the record
 //
-// A stream is the ordered entries of one input (proto.Span). Which entries are there is kept by stream and category, as a set of
-// numbers, not only as the next one: two ways from one sender to here, a bucket, or a buffer that lets new entries overtake may bring
-// numbers out of order, and nothing may be dropped that is not there. Numbers that are skipped are counted as missing until they come.
+// A stream is the ordered entries of one input (proto.Span). Which entries are there is kept by stream and category, as
+// a set of numbers, not only as the next one: two ways from one sender to here, a bucket, or a buffer that lets new
+// entries overtake may bring numbers out of order, and nothing may be dropped that is not there. Numbers that are
+// skipped are counted as missing until they come.
 //
-// What is known is what the journal holds, from which it is read again at the start, and what Save wrote. Save knows only what was
-// drained from the journal, so that it never claims entries which a power cut took away with the end of the journal.
+// What is known is what the journal holds, from which it is read again at the start, and what Save wrote. Save knows
+// only what was drained from the journal, so that it never claims entries which a power cut took away with the end of
+// the journal.
 //
-// Limitations: a stream that was silent for TTL is forgotten, and so are those that were silent longest when there are Max stretches, after
-// those that have too many of them: what comes again after that is written again. At most maxRanges stretches are remembered for a
-// stream and category; the lowest are forgotten. What peers send costs time and memory in proportion to its length, whatever numbers it has.
+// Limitations: a stream that was silent for TTL is forgotten, and so are those that were silent longest when there are
+// Max stretches, after those that have too many of them: what comes again after that is written again. At most
+// maxRanges stretches are remembered for a stream and category; the lowest are forgotten. What peers send costs time
+// and memory in proportion to its length, whatever numbers it has.
 package stream
 
 import (
@@ -361,7 +364,8 @@ func (t *Table) Each(visit func(id ID, category string, there Ranges)) {
 	}
 }
 
-// Read gives visit what the file of a Table in a directory says, which may be in use; there need not be one. bad counts damaged lines.
+// Read gives visit what the file of a Table in a directory says, which may be in use; there need not be one. bad counts
+// damaged lines.
 func Read(dir *faultfs.Dir, visit func(id ID, category string, there Ranges)) (bad int, err error) {
 	t := &Table{streams: make(map[ID]*entry)}
 	if bad, err = faultfs.ReadLines(dir, FileName, fileHeader, t.read); err == nil {

@@ -277,8 +277,8 @@ func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
 	}
 }
 
-// A peer that numbers its entries so that it costs most: a category each, downwards, with gaps. What is kept is bounded, and the work
-// is, too: with any that grows by the square this test would not end.
+// A peer that numbers its entries so that it costs most: a category each, downwards, with gaps. What is kept is
+// bounded, and the work is, too: with any that grows by the square this test would not end.
 func TestNumbersOfAHostilePeer(t *testing.T) {
 	const many = 100_000
 	tab := open(t, t.TempDir(), Options{Max: 1 << 16})

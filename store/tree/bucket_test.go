@@ -202,8 +202,8 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	}
 }
 
-// TestByCategoryHasOneChildForOneName has categories that cannot be names of files, and more than there may be: a child for each of them would
-// have the same files as the others, or take a descriptor.
+// TestByCategoryHasOneChildForOneName has categories that cannot be names of files, and more than there may be: a child
+// for each of them would have the same files as the others, or take a descriptor.
 func TestByCategoryHasOneChildForOneName(t *testing.T) {
 	for _, c := range []struct {
 		only string
@@ -325,8 +325,8 @@ func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	}
 }
 
-// TestLateParts has a bucket that cannot be opened at first: the others get theirs, and before anything is given to it, it is opened and
-// marked.
+// TestLateParts has a bucket that cannot be opened at first: the others get theirs, and before anything is given to it,
+// it is opened and marked.
 func TestLateParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blocked := errors.New("no such place")

@@ -30,8 +30,8 @@ func (k *kept) ask(what string) error {
 	return k.fail
 }
 
-// TestTreeIsWalkedToItsLeaves has buckets with a store for each category: they are made for what their bucket gets, opened, not written
-// to before they are marked, and asked for everything, also when one of them fails.
+// TestTreeIsWalkedToItsLeaves has buckets with a store for each category: they are made for what their bucket gets,
+// opened, not written to before they are marked, and asked for everything, also when one of them fails.
 func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	leaves := make(map[string]*kept)
 	var buckets []*store.Child
@@ -74,7 +74,8 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	}
 }
 
-// TestFailoverLeavesAFailedPrimaryAlone does not have a primary checked that failed: what goes wrong there would be the whole tree's.
+// TestFailoverLeavesAFailedPrimaryAlone does not have a primary checked that failed: what goes wrong there would be the
+// whole tree's.
 func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := new(kept), new(kept)
