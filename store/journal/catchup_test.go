@@ -17,7 +17,8 @@ func TestCatchingUpWaitsForNoInterval(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
 	opening, work := make(chan bool), make(chan bool)
-	q := l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Hour, Check: time.Hour,
+	q := l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Hour,
+		Check: time.Hour,
 		Open: func(saved store.States) (store.Store, error) {
 			close(opening)
 			<-work
@@ -56,7 +57,8 @@ func TestABrokenStoreForWhichNothingWaits(t *testing.T) {
 	s, w := newShelf(), &writer{next: make(map[string]int), acked: make(map[string]int)}
 	l := begin(t, t.TempDir(), s, noFault)
 	var broken atomic.Bool
-	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Millisecond,
+	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+		Interval: time.Millisecond, Check: time.Millisecond,
 		Open: func(saved store.States) (store.Store, error) {
 			if broken.Load() {
 				return nil, errors.New("the directory is gone")

@@ -51,7 +51,8 @@ func TestStoresThatHang(t *testing.T) {
 	for name, c := range map[string]struct {
 		stuck  int
 		blocks bool
-	}{"files": {200, false}, "more files than there are benches for": {maxBenches + 50, false}, "networks": {300, true}} {
+	}{"files": {200, false}, "more files than there are benches for": {maxBenches + 50, false}, "networks": {300,
+		true}} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) { stuckStores(t, dir, c.stuck, c.blocks) })
@@ -69,7 +70,8 @@ func stuckStores(t *testing.T, dir string, stuck int, blocks bool) {
 	l := &life{j: j, shelf: s, known: make(map[string][]*Outlet)}
 	j.Start(routes(func() {}, func(category []byte) []*Outlet {
 		name := string(category)
-		o := OutletOptions{Name: name, Category: name, Store: "file " + name, Target: 16 << 10, Interval: time.Second, Check: time.Second, Blocks: blocks && name != "good"}
+		o := OutletOptions{Name: name, Category: name, Store: "file " + name, Target: 16 << 10, Interval: time.Second,
+			Check: time.Second, Blocks: blocks && name != "good"}
 		o.Open = func(saved store.States) (store.Store, error) {
 			st, err := s.open(name, saved, noFault)
 			if err == nil && name != "good" {
@@ -139,7 +141,8 @@ func TestNothingSpins(t *testing.T) {
 			before := r.steps.Load()
 			time.Sleep(hour)
 			if n := r.steps.Load() - before; n > outlets*int64(3*hour/time.Second) {
-				t.Errorf("%s: %d steps of %d outlets in an hour, each with a look at its store a second", what, n, outlets)
+				t.Errorf("%s: %d steps of %d outlets in an hour, each with a look at its store a second", what, n,
+					outlets)
 			}
 		}
 		for i := range outlets {
@@ -189,7 +192,8 @@ func TestCheckpointsTakeATenthOfTheTime(t *testing.T) {
 		l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
 		var q *Outlet
 		j.Start(routes(func() {
-			q = j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Second,
+			q = j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+				Interval: time.Millisecond, Check: time.Second,
 				Open: func(saved store.States) (store.Store, error) {
 					st, err := l.shelf.open("a", saved, noFault)
 					return slowKeeper{st.(*keeper), &took}, err

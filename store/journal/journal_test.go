@@ -113,7 +113,8 @@ func (k *keeper) Publish(*faultfs.Later) error {
 		return nil
 	}
 	var n int
-	if err := json.Unmarshal(k.saved().Outlets[k.path+"\x00file "+k.path].Files[k.path], &n); err != nil || n < k.bytes {
+	if err := json.Unmarshal(k.saved().Outlets[k.path+"\x00file "+k.path].Files[k.path], &n); err != nil ||
+		n < k.bytes {
 		k.shelf.mu.Lock()
 		defer k.shelf.mu.Unlock()
 		k.shelf.early = append(k.shelf.early, k.path)
@@ -133,7 +134,8 @@ type life struct {
 
 func begin(t *testing.T, dir string, s *shelf, fault func(string) error) *life {
 	t.Helper()
-	j, err := Open(Options{StateDir: dir, Tuning: Tuning{SaveEvery: 20 * time.Millisecond, Retry: 2 * time.Millisecond}, Stats: stats.New()})
+	j, err := Open(Options{StateDir: dir, Tuning: Tuning{SaveEvery: 20 * time.Millisecond,
+		Retry: 2 * time.Millisecond}, Stats: stats.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +151,8 @@ func (l *life) start(fault func(string) error) {
 		defer l.mu.Unlock()
 		name := string(category)
 		if l.known[name] == nil {
-			l.known[name] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: name, Category: name, Store: "file " + name, Target: 64, Interval: time.Millisecond, Check: time.Second,
+			l.known[name] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: name, Category: name, Store: "file " + name,
+				Target: 64, Interval: time.Millisecond, Check: time.Second,
 				Open: func(saved store.States) (store.Store, error) {
 					s, err := l.shelf.open(name, saved, fault)
 					if k, ok := s.(*keeper); ok {
@@ -164,7 +167,8 @@ func (l *life) start(fault func(string) error) {
 
 // routes are what a run needs, of patterns for every category by its own name.
 func routes(prepare func(), route func([]byte) []*Outlet, patterns ...string) Routes {
-	r := Routes{Prepare: prepare, Route: func(category []byte) *Target { return &Target{Outlets: route(category)} }, Relays: true}
+	r := Routes{Prepare: prepare, Route: func(category []byte) *Target { return &Target{Outlets: route(category)} },
+		Relays: true}
 	for _, p := range append(patterns, Default) {
 		r.Patterns.Add(p)
 	}
@@ -298,7 +302,8 @@ func TestAQueueInTroubleFallsBehindAndCatchesUp(t *testing.T) {
 	l := begin(t, t.TempDir(), s, noFault)
 	defer l.end(t)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-	l.known["bad"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "bad", Category: "bad", Store: "file bad", Target: 64, Interval: time.Millisecond, Check: time.Second,
+	l.known["bad"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "bad", Category: "bad", Store: "file bad", Target: 64,
+		Interval: time.Millisecond, Check: time.Second,
 		Open: func(saved store.States) (store.Store, error) {
 			return s.open("bad", saved, func(op string) error {
 				if op == "append" && broken.Load() {
@@ -337,7 +342,8 @@ func TestAQueueInTroubleFallsBehindAndCatchesUp(t *testing.T) {
 		t.Errorf("status is %q", got)
 	}
 	broken.Store(false)
-	until(t, "the bad category has caught up", func() bool { return l.j.StoreStatus() == "" && l.queue("bad").Waiting() == 0 })
+	until(t, "the bad category has caught up",
+		func() bool { return l.j.StoreStatus() == "" && l.queue("bad").Waiting() == 0 })
 	l.j.Stop(10 * time.Second)
 	check(t, s, w)
 	l.start(noFault)

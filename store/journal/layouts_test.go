@@ -99,7 +99,8 @@ func TestAStoreIsReplacedInTwoSteps(t *testing.T) {
 	use := func(stores ...string) {
 		route := func([]byte) (all []*Outlet) {
 			for _, path := range stores {
-				all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: path, Target: 1, Interval: time.Millisecond, Check: time.Hour,
+				all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: path, Target: 1,
+					Interval: time.Millisecond, Check: time.Hour,
 					Open: func(saved store.States) (store.Store, error) {
 						if path == "away" {
 							return nil, errors.New("away")

@@ -64,7 +64,8 @@ func TestEngineModel(t *testing.T) {
 	set("rapid.seed", seed)
 	t.Logf("-rapid.seed=%s", seed)
 	seen := map[string]*atomic.Int64{}
-	for _, what := range []string{"sequences", "power cuts", "kills", "failed appends", "failed opens", "journal full", "entries hit by damage", "published files", "checkpoints", "torn journals"} {
+	for _, what := range []string{"sequences", "power cuts", "kills", "failed appends", "failed opens", "journal full",
+		"entries hit by damage", "published files", "checkpoints", "torn journals"} {
 		seen[what] = new(atomic.Int64)
 	}
 	t.Run("kinds", func(t *testing.T) {
@@ -168,9 +169,11 @@ func newModel(t *rapid.T, base, kind string) *engineModel {
 	m := &engineModel{t: t, base: base, kind: kind, fault: &mishap{}, published: make(map[string][sha256.Size]byte)}
 	m.fileBytes = rapid.SampledFrom([]int64{300, 2000}).Draw(t, "file bytes")
 	m.options = Options{MaxBytes: 6000, Tuning: Tuning{SaveEvery: time.Millisecond, Retry: time.Millisecond,
-		SegmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t, "segment bytes"), SyncAll: rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "syncfs from")},
+		SegmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t,
+			"segment bytes"), SyncAll: rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "syncfs from")},
 		Memory: rapid.SampledFrom([]int64{400, 1 << 20}).Draw(t, "memory")}
-	m.outlet = OutletOptions{Single: true, Continued: true, Check: time.Millisecond, Target: rapid.SampledFrom([]int64{1, 300}).Draw(t, "target"),
+	m.outlet = OutletOptions{Single: true, Continued: true, Check: time.Millisecond,
+		Target:   rapid.SampledFrom([]int64{1, 300}).Draw(t, "target"),
 		Interval: rapid.SampledFrom([]time.Duration{1, 5 * time.Millisecond}).Draw(t, "interval")}
 	m.path = filepath.Join(base, "disk")
 	m.no(os.MkdirAll(m.path, 0o750))
@@ -212,7 +215,8 @@ func (m *engineModel) try() (*Journal, error) {
 	m.proc = m.disk.Process(m.fault)
 	m.stats = stats.New()
 	o := m.options
-	o.StateRoot, o.StateDir, o.Injector, o.Stats = filepath.Join(m.path, "out"), filepath.Join(m.path, "out", ".inkwell"), m.proc, m.stats
+	o.StateRoot, o.StateDir, o.Injector, o.Stats = filepath.Join(m.path, "out"), filepath.Join(m.path, "out",
+		".inkwell"), m.proc, m.stats
 	j, err := Open(o)
 	if err != nil {
 		return nil, err
@@ -231,13 +235,15 @@ func (m *engineModel) outletOf(j *Journal, category string) *Outlet {
 	root := filepath.Dir(dir)
 	o.Open = func(saved store.States) (store.Store, error) {
 		if m.kind == "plain" {
-			return series.OpenPlain(series.PlainOptions{Root: root, Dir: dir, Base: category, MaxSize: m.fileBytes, MaxWrite: 200, Stats: set, Injector: proc}, saved)
+			return series.OpenPlain(series.PlainOptions{Root: root, Dir: dir, Base: category, MaxSize: m.fileBytes,
+				MaxWrite: 200, Stats: set, Injector: proc}, saved)
 		}
 		codec, err := rotate.ParseCodec(m.kind)
 		if err != nil {
 			return nil, err
 		}
-		return series.OpenCompressed(series.CompressedOptions{Root: root, Dir: dir, Base: category, Codec: codec, MaxSize: m.fileBytes, Stats: set, Injector: proc}, saved)
+		return series.OpenCompressed(series.CompressedOptions{Root: root, Dir: dir, Base: category, Codec: codec,
+			MaxSize: m.fileBytes, Stats: set, Injector: proc}, saved)
 	}
 	return j.NewOutlet(o)
 }
@@ -303,7 +309,8 @@ func (m *engineModel) append(n, size int) error {
 	first := len(m.entries)
 	for range n {
 		i := len(m.entries)
-		e := modelEntry{category: fmt.Sprintf("c%d", i%3), message: fmt.Sprintf("%d %d %s\n", m.image, i, strings.Repeat(fmt.Sprint(i*i%97), size))}
+		e := modelEntry{category: fmt.Sprintf("c%d", i%3),
+			message: fmt.Sprintf("%d %d %s\n", m.image, i, strings.Repeat(fmt.Sprint(i*i%97), size))}
 		b.Append([]byte(e.category), []byte(e.message))
 		b.AppendSpan(proto.Span{Stream: streamOf(e.category), First: int64(i / 3), Count: 1})
 		m.entries = append(m.entries, e)
@@ -357,14 +364,16 @@ func (m *engineModel) soon(what string, f func() bool) {
 	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(300 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			bytes, entries := m.j.Backlog()
-			m.t.Fatalf("never came: %s; %d bytes and %d entries wait; status %q, %q", what, bytes, entries, m.j.Status(), m.j.StoreStatus())
+			m.t.Fatalf("never came: %s; %d bytes and %d entries wait; status %q, %q", what, bytes, entries,
+				m.j.Status(), m.j.StoreStatus())
 		}
 	}
 }
 
 // Full lets no output be written until the journal is full, and then again.
 func (m *engineModel) Full(t *rapid.T) {
-	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpSync, faultfs.OpTruncate, faultfs.OpWrite}).Draw(t, "operation"), 8, 1<<30, syscall.ENOSPC)
+	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpSync, faultfs.OpTruncate, faultfs.OpWrite}).Draw(t,
+		"operation"), 8, 1<<30, syscall.ENOSPC)
 	for range 60 {
 		if m.append(2, 100) != nil {
 			break
@@ -376,7 +385,8 @@ func (m *engineModel) Full(t *rapid.T) {
 
 // Fault lets some operations fail.
 func (m *engineModel) Fault(t *rapid.T) {
-	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove,
+	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename,
+		faultfs.OpRemove,
 		faultfs.OpSyncDir, faultfs.OpSyncAll, faultfs.OpTruncate, faultfs.OpMkdir, faultfs.OpSymlink, ""}).Draw(t, "operation"),
 		rapid.IntRange(0, 5).Draw(t, "after"), rapid.IntRange(1, 4).Draw(t, "times"),
 		rapid.SampledFrom([]error{syscall.EIO, syscall.ENOSPC}).Draw(t, "error"))
@@ -447,7 +457,8 @@ func (m *engineModel) checkBooks(found []bool) {
 		}
 		for i := c; i < len(m.entries); i += 3 {
 			if n := listed.Overlap(int64(i/3), int64(i/3)+1); (n == 1) != found[i] {
-				m.t.Fatalf("entry %d of %s is in the files: %v, and in the manifests: %v\n%v\n%s", i, category, found[i], n == 1, listed, m.listing())
+				m.t.Fatalf("entry %d of %s is in the files: %v, and in the manifests: %v\n%v\n%s", i, category,
+					found[i], n == 1, listed, m.listing())
 			}
 		}
 	}
@@ -519,7 +530,8 @@ func (m *engineModel) Corrupt(t *rapid.T) {
 	}
 	m.damaged = true
 	before := m.readable(journal)
-	m.flip(journal, filepath.Base(name), rapid.Int64Range(0, info.Size()-1).Draw(t, "byte"), rapid.IntRange(0, 7).Draw(t, "bit"))
+	m.flip(journal, filepath.Base(name), rapid.Int64Range(0, info.Size()-1).Draw(t, "byte"),
+		rapid.IntRange(0, 7).Draw(t, "bit"))
 	after := m.readable(journal)
 	for i := range m.entries {
 		if e := &m.entries[i]; before[e.message] && !after[e.message] {

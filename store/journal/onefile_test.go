@@ -24,7 +24,8 @@ func (l *life) useOneFile(away *atomic.Bool, blocks ...storeBlock) {
 				if c != string(category) {
 					continue
 				}
-				o := OutletOptions{Name: b.name, Category: own(b.name, b.patterns), Patterns: b.patterns, Store: "file x", Single: true, Target: 1, Interval: time.Millisecond, Check: time.Hour,
+				o := OutletOptions{Name: b.name, Category: own(b.name, b.patterns), Patterns: b.patterns,
+					Store: "file x", Single: true, Target: 1, Interval: time.Millisecond, Check: time.Hour,
 					Open: func(saved store.States) (store.Store, error) {
 						return l.shelf.open("x", saved, func(op string) error {
 							if op == "append" && away.Load() {

@@ -23,7 +23,8 @@ func (l *life) use(at layout, away ...string) {
 	l.mu.Unlock()
 	route := func(category []byte) []*Outlet {
 		name, patterns := at(string(category))
-		q := l.j.NewOutlet(OutletOptions{Name: name, Category: own(name, patterns), Patterns: patterns, Store: "file " + name, Target: 1, Interval: time.Millisecond, Check: time.Hour,
+		q := l.j.NewOutlet(OutletOptions{Name: name, Category: own(name, patterns), Patterns: patterns,
+			Store: "file " + name, Target: 1, Interval: time.Millisecond, Check: time.Hour,
 			Open: func(saved store.States) (store.Store, error) {
 				return l.shelf.open(name, saved, func(op string) error {
 					for _, n := range away {
@@ -239,13 +240,15 @@ func (c closingKeeper) Close() error {
 // next.
 func TestTheLastMarksAreSavedBeforeAQueueIsForgotten(t *testing.T) {
 	f := new(faults)
-	j, err := Open(Options{StateDir: t.TempDir(), Injector: f, Tuning: Tuning{SaveEvery: time.Hour, Retry: time.Millisecond}})
+	j, err := Open(Options{StateDir: t.TempDir(), Injector: f,
+		Tuning: Tuning{SaveEvery: time.Hour, Retry: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
 	route := func([]byte) []*Outlet {
-		return []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Hour,
+		return []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+			Interval: time.Millisecond, Check: time.Hour,
 			Open: func(saved store.States) (store.Store, error) {
 				s, err := l.shelf.open("a", saved, noFault)
 				return closingKeeper{s.(*keeper), func() { f.on.Store(false) }}, err

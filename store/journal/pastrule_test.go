@@ -53,46 +53,84 @@ func TestWhatAnOutletHasToDeliver(t *testing.T) {
 		want     string // what each has to deliver, "lost" for what nobody has to although somebody had
 	}{
 		{"no run left anything", nil, "web", "A", "A: 0-"},
-		{"it had the category: it goes on", past{ended(1000, 1000, outlets{"A": has("web", 400)})}, "web", "A", "A: 400-"},
-		{"it goes on beside others", past{ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 100)})}, "web", "A B", "A: 400-, B: 100-"},
-		{"it takes nothing over that it has", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A", "A: 1000-"},
-		{"a new one takes over from one that is gone", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A C", "A: 1000-, C: 500-"},
-		{"from all that are gone", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 500)})}, "web", "C D", "C: 500-, D: 500-"},
-		{"from none that is still there", past{ended(1000, 1000, outlets{"A": has("web", 300), "B": has("web", 500)})}, "web", "A B C", "A: 300-, B: 500-, C: 1000-"},
-		{"of another category's outlet it takes nothing", past{ended(1000, 1000, outlets{"A": has("db", 0), "B": has("web", 500)})}, "web", "C", "C: 500-"},
-		{"the category was not met by a run that read it all", past{ended(1000, 1000, outlets{"A": has("db", 0)})}, "web", "C", "C: 1000-"},
-		{"nor by one that did not come so far", past{ended(600, 1000, outlets{"A": has("db", 0)})}, "web", "C", "C: 600-"},
-		{"from a shared outlet to one of its own", past{ended(1000, 1000, outlets{"all": shares(200, "default")})}, "web", "A", "A: 200-"},
-		{"from one of its own to a shared outlet", past{ended(1000, 1000, outlets{"A": has("web", 200)})}, "web", "all", "all: 200-"},
-		{"a shared outlet had another pattern", past{ended(1000, 1000, outlets{"all": shares(200, "db*")}, "db*")}, "web", "A", "A: 1000-"},
-		{"the first prefix that fits says which", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": shares(300, "web*")}, "w*", "web*")}, "web1", "A", "A: 200-"},
-		{"a name goes before a prefix", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": has("web", 300)}, "w*", "web")}, "web", "A", "A: 300-"},
-		{"one too many", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "default")})}, "web", "A", "A: 150-"},
-		{"one too many of other rules", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "db*")}, "db*")}, "web", "A", "A: 1000-"},
-		{"not one too many: it had an own outlet", past{ended(1000, 1000, outlets{"A": has("web", 700), "o": keeps(store.OverflowCategory, 150, "default")})}, "web", "B", "B: 700-"},
-		{"no name of a file", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "../x", "A", "A: 150-"},
-		{"a name of a file is not among those that are none", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "web", "A", "A: 1000-"},
-		{"what has no outlet any more", past{ended(1000, 1000, outlets{"A": has("web", 800), "B": has("web", 500)})}, "web", "", "lost: 500-"},
-		{"what has no outlet any more and was delivered", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("db", 500)})}, "web", "", "lost: 1000-"},
-		{"it got further than the reader of its run", past{ended(600, 1200, outlets{"A": has("web", 1100)})}, "web", "A", "A: 1100-"},
-		{"both runs had it", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"A": has("web", 0)})}, "web", "A", "A: 400-"},
-		{"it took over in the second", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 0)})}, "web", "B", "B: 400-"},
-		{"the second delivered what the first left", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 1700)})}, "web", "C", "C: 1700-"},
-		{"the second did not come to it", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(450, 1000, outlets{"B": has("db", 0)})}, "web", "C", "C: 450-"},
-		{"away and back", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(1500, 1500, outlets{"B": has("web", 0)}), ended(2000, 2000, outlets{"B": has("web", 1100)})},
+		{"it had the category: it goes on", past{ended(1000, 1000, outlets{"A": has("web", 400)})}, "web", "A",
+			"A: 400-"},
+		{"it goes on beside others", past{ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 100)})},
+			"web", "A B", "A: 400-, B: 100-"},
+		{"it takes nothing over that it has",
+			past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A", "A: 1000-"},
+		{"a new one takes over from one that is gone",
+			past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A C",
+			"A: 1000-, C: 500-"},
+		{"from all that are gone", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 500)})}, "web",
+			"C D", "C: 500-, D: 500-"},
+		{"from none that is still there", past{ended(1000, 1000, outlets{"A": has("web", 300), "B": has("web", 500)})},
+			"web", "A B C", "A: 300-, B: 500-, C: 1000-"},
+		{"of another category's outlet it takes nothing",
+			past{ended(1000, 1000, outlets{"A": has("db", 0), "B": has("web", 500)})}, "web", "C", "C: 500-"},
+		{"the category was not met by a run that read it all", past{ended(1000, 1000, outlets{"A": has("db", 0)})},
+			"web", "C", "C: 1000-"},
+		{"nor by one that did not come so far", past{ended(600, 1000, outlets{"A": has("db", 0)})}, "web", "C",
+			"C: 600-"},
+		{"from a shared outlet to one of its own", past{ended(1000, 1000, outlets{"all": shares(200, "default")})},
+			"web", "A", "A: 200-"},
+		{"from one of its own to a shared outlet", past{ended(1000, 1000, outlets{"A": has("web", 200)})}, "web",
+			"all", "all: 200-"},
+		{"a shared outlet had another pattern", past{ended(1000, 1000, outlets{"all": shares(200, "db*")}, "db*")},
+			"web", "A", "A: 1000-"},
+		{"the first prefix that fits says which",
+			past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": shares(300, "web*")}, "w*", "web*")}, "web1",
+			"A", "A: 200-"},
+		{"a name goes before a prefix", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": has("web", 300)},
+			"w*", "web")}, "web", "A", "A: 300-"},
+		{"one too many", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "default")})}, "web",
+			"A", "A: 150-"},
+		{"one too many of other rules", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "db*")},
+			"db*")}, "web", "A", "A: 1000-"},
+		{"not one too many: it had an own outlet",
+			past{ended(1000, 1000, outlets{"A": has("web", 700), "o": keeps(store.OverflowCategory, 150, "default")})},
+			"web", "B", "B: 700-"},
+		{"no name of a file", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})},
+			"../x", "A", "A: 150-"},
+		{"a name of a file is not among those that are none",
+			past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "web", "A", "A: 1000-"},
+		{"what has no outlet any more", past{ended(1000, 1000, outlets{"A": has("web", 800), "B": has("web", 500)})},
+			"web", "", "lost: 500-"},
+		{"what has no outlet any more and was delivered",
+			past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("db", 500)})}, "web", "", "lost: 1000-"},
+		{"it got further than the reader of its run", past{ended(600, 1200, outlets{"A": has("web", 1100)})}, "web",
+			"A", "A: 1100-"},
+		{"both runs had it", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(2000, 2000, outlets{"A": has("web", 0)})}, "web", "A", "A: 400-"},
+		{"it took over in the second", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(2000, 2000, outlets{"B": has("web", 0)})}, "web", "B", "B: 400-"},
+		{"the second delivered what the first left",
+			past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 1700)})},
+			"web", "C", "C: 1700-"},
+		{"the second did not come to it", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(450, 1000, outlets{"B": has("db", 0)})}, "web", "C", "C: 450-"},
+		{"away and back", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(1500, 1500, outlets{"B": has("web", 0)}), ended(2000, 2000, outlets{"B": has("web", 1100)})},
 			"web", "A", "A: 1100-"},
-		{"it was set beside one that was away, and that is gone now", past{ended(1000, 1000, outlets{"B": has("web", 400)}), ended(2000, 2000, outlets{"A": has("web", 1800), "B": has("web", 400)})},
+		{"it was set beside one that was away, and that is gone now",
+			past{ended(1000, 1000, outlets{"B": has("web", 400)}),
+				ended(2000, 2000, outlets{"A": has("web", 1800), "B": has("web", 400)})},
 			"web", "A", "A: 400-1000, A: 1800-"},
-		{"back, it does not get again what it has", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 400)}), ended(2000, 2000, outlets{"C": has("web", 0)})},
+		{"back, it does not get again what it has",
+			past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 400)}),
+				ended(2000, 2000, outlets{"C": has("web", 0)})},
 			"web", "A", "A: 700-"},
-		{"by the floors of a state of before", past{ended(1000, 1000, outlets{"all": {Patterns: []string{"default"}, Through: 100, Floors: &floors{Base: 200, Names: map[string]uint64{"web": 300}}}})}, "web", "all", "all: 300-"},
+		{"by the floors of a state of before",
+			past{ended(1000, 1000, outlets{"all": {Patterns: []string{"default"}, Through: 100,
+				Floors: &floors{Base: 200, Names: map[string]uint64{"web": 300}}}})}, "web", "all", "all: 300-"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			now := strings.Fields(c.now)
 			portions := c.past.portions(c.category, now)
 			var got []string
 			for _, key := range append(now, "lost") {
-				for _, part := range merged(portions, func(h portion) bool { return slices.Contains(h.due, key) || key == "lost" && h.lost }) {
+				for _, part := range merged(portions,
+					func(h portion) bool { return slices.Contains(h.due, key) || key == "lost" && h.lost }) {
 					got = append(got, key+": "+part)
 				}
 			}
@@ -131,14 +169,20 @@ func TestWhatIsLeftOfARun(t *testing.T) {
 	}{
 		{"all is delivered", ended(1000, 1000, outlets{"A": has("web", 1000), "all": shares(1000, "default")}), nil},
 		{"no outlets", ended(1000, 1000, nil), nil},
-		{"of one category", ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 1000), "C": has("db", 1000)}), []string{"A", "B"}},
-		{"shared outlets may have had it, too", ended(1000, 1000, outlets{"A": has("web", 400), "C": has("db", 1000), "all": shares(1000, "default")}), []string{"A", "all"}},
-		{"of a shared outlet: any category", ended(1000, 1000, outlets{"A": has("web", 1000), "all": shares(400, "default")}), []string{"A", "all"}},
-		{"of one of our names: any category", ended(1000, 1000, outlets{"A": has("web", 1000), "o": keeps(store.OverflowCategory, 400, "default")}), []string{"A", "o"}},
+		{"of one category", ended(1000, 1000,
+			outlets{"A": has("web", 400), "B": has("web", 1000), "C": has("db", 1000)}), []string{"A", "B"}},
+		{"shared outlets may have had it, too",
+			ended(1000, 1000, outlets{"A": has("web", 400), "C": has("db", 1000), "all": shares(1000, "default")}),
+			[]string{"A", "all"}},
+		{"of a shared outlet: any category", ended(1000, 1000,
+			outlets{"A": has("web", 1000), "all": shares(400, "default")}), []string{"A", "all"}},
+		{"of one of our names: any category",
+			ended(1000, 1000, outlets{"A": has("web", 1000), "o": keeps(store.OverflowCategory, 400, "default")}),
+			[]string{"A", "o"}},
 		{"it did not read everything", ended(600, 1000, outlets{"A": has("web", 1000)}), []string{"A"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, ok := c.run.left()
+			f, ok := c.run.unfinished()
 			if got := slices.Sorted(maps.Keys(f.Outlets)); ok != (c.want != nil) || ok && !slices.Equal(got, c.want) {
 				t.Errorf("%v, %v, want %v", got, ok, c.want)
 			}
@@ -151,13 +195,15 @@ func TestPatternsMatch(t *testing.T) {
 	for _, pattern := range []string{"web*", "w*", "web", "db", "web*", "db", "aa"} {
 		p.Add(pattern)
 	}
-	want := map[string]string{"web": "web", "web.eu": "web*", "w": "w*", "we": "w*", "db": "db", "db2": "", "": "", "default": "", "aa": "aa"}
+	want := map[string]string{"web": "web", "web.eu": "web*", "w": "w*", "we": "w*", "db": "db", "db2": "", "": "",
+		"default": "", "aa": "aa"}
 	for category, pattern := range want {
 		if got := p.Match(category); got != pattern {
 			t.Errorf("%q has %q, want %q", category, got, pattern)
 		}
 	}
-	if !slices.Equal(p.Names, []string{"aa", "db", "web"}) || !slices.Equal(p.Prefixes, []string{"web*", "w*"}) || p.Named("web.eu") || !p.Named("db") {
+	if !slices.Equal(p.Names, []string{"aa", "db", "web"}) || !slices.Equal(p.Prefixes, []string{"web*", "w*"}) ||
+		p.Named("web.eu") || !p.Named("db") {
 		t.Errorf("%+v", p)
 	}
 	p.Add(Default)
@@ -238,10 +284,12 @@ type setupBlock struct {
 var worldCategories = []string{"a", "ab", "abc", "b", "c", "../x", "./y"}
 
 func (w *world) draw() *setup {
-	s := &setup{copies: rapid.Bool().Draw(w.t, "copies"), single: rapid.Bool().Draw(w.t, "single"), limit: rapid.IntRange(0, 6).Draw(w.t, "limit")}
+	s := &setup{copies: rapid.Bool().Draw(w.t, "copies"), single: rapid.Bool().Draw(w.t, "single"),
+		limit: rapid.IntRange(0, 6).Draw(w.t, "limit")}
 	for range rapid.IntRange(0, 4).Draw(w.t, "blocks") {
 		b := setupBlock{store: rapid.SampledFrom([]string{"s0", "s1", "s2"}).Draw(w.t, "store")}
-		b.patterns = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "ab*", "a*", "default", "default"}), 1, 2, rapid.ID[string]).Draw(w.t, "patterns")
+		b.patterns = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "ab*", "a*", "default", "default"}),
+			1, 2, rapid.ID[string]).Draw(w.t, "patterns")
 		s.blocks = append(s.blocks, b)
 		for _, p := range b.patterns {
 			s.patterns.Add(p)
@@ -273,7 +321,8 @@ func (w *world) play(s *setup, last bool) {
 	t := w.t
 	for range rapid.IntRange(0, 6).Draw(t, "new entries") {
 		c := rapid.SampledFrom(worldCategories).Draw(t, "category")
-		w.entries = append(w.entries, &record{category: c, at: uint64(len(w.entries)) * entryBytes, got: make(map[string]int)})
+		w.entries = append(w.entries, &record{category: c, at: uint64(len(w.entries)) * entryBytes,
+			got: make(map[string]int)})
 	}
 	p := newPlay(w, s)
 	end := uint64(len(w.entries)) * entryBytes
@@ -292,7 +341,8 @@ func (w *world) play(s *setup, last bool) {
 	if died && readTo < end {
 		overshoot = entryBytes * rapid.Uint64Range(0, 2).Draw(t, "overshoot")
 	}
-	w.log = append(w.log, fmt.Sprintf("%+v died %v read %d of %d: %v", *s, died, readTo, end, slices.Sorted(maps.Keys(p.r.outlets))))
+	w.log = append(w.log, fmt.Sprintf("%+v died %v read %d of %d: %v", *s, died, readTo, end,
+		slices.Sorted(maps.Keys(p.r.outlets))))
 	p.deliver(readTo, min(readTo+overshoot, end), last)
 	if died && rapid.IntRange(0, 4).Draw(t, "without a checkpoint") == 0 {
 		return // nothing of it was durable
@@ -313,7 +363,7 @@ func (w *world) reread(c *checkpoint) *checkpoint {
 	if err = errors.Join(err, err2); err != nil || !bytes.Equal(data, again) || !c.equal(read) {
 		w.t.Fatalf("%v: %s is read as %s", err, data, again)
 	}
-	read.begin(read.Low)
+	read.skipAcked(read.Low)
 	return read
 }
 
@@ -335,11 +385,13 @@ func newPlay(w *world, s *setup) *played {
 	j.log = j.o.Logger
 	idle := new(benches) // on which nothing is stepped
 	idle.work.L, idle.watched = &idle.mu, true
-	r := &run{j: j, began: w.c, past: w.c.history(), position: w.c.Low, benches: idle, outlets: make(map[string]*Outlet),
-		named: make(map[string][]*Outlet), portions: make(map[string][]portion), routes: Routes{Patterns: s.patterns}}
+	r := &run{j: j, initial: w.c, past: w.c.history(), position: w.c.Low, benches: idle,
+		outlets: make(map[string]*Outlet),
+		named:   make(map[string][]*Outlet), portions: make(map[string][]portion), routes: Routes{Patterns: s.patterns}}
 	j.run = r
-	p := &played{w: w, s: s, r: r, targets: make(map[string]*Target), due: make(map[*Outlet][]*record), through: make(map[*Outlet]uint64),
-		began: make(map[*record]map[string]bool)}
+	p := &played{w: w, s: s, r: r, targets: make(map[string]*Target), due: make(map[*Outlet][]*record),
+		through: make(map[*Outlet]uint64),
+		began:   make(map[*record]map[string]bool)}
 	for _, name := range s.patterns.Names {
 		p.route(name)
 	}
@@ -405,7 +457,8 @@ func (p *played) feed(e *record) {
 			takes = part.end() > o.taken
 		}
 		if takes != want[o.key] {
-			p.w.t.Fatalf("%q gets entry %d of %s: %v, want %v; %v have it, %v lack it\n%s\npast %+v", o.key, e.at, e.category, takes,
+			p.w.t.Fatalf("%q gets entry %d of %s: %v, want %v; %v have it, %v lack it\n%s\npast %+v", o.key, e.at,
+				e.category, takes,
 				want[o.key], e.got, e.lacks, strings.Join(p.w.log, "\n"), p.r.past)
 		}
 		if takes {
@@ -420,7 +473,8 @@ func (p *played) feed(e *record) {
 		counted = true
 	}
 	if counted != (!e.seen || len(e.lacks) > 0) {
-		p.w.t.Fatalf("entry %d of %s has no outlet: counted %v, seen %v, lacked by %v\n%s", e.at, e.category, counted, e.seen, e.lacks, strings.Join(p.w.log, "\n"))
+		p.w.t.Fatalf("entry %d of %s has no outlet: counted %v, seen %v, lacked by %v\n%s", e.at, e.category, counted,
+			e.seen, e.lacks, strings.Join(p.w.log, "\n"))
 	}
 }
 
@@ -428,7 +482,7 @@ func (p *played) feed(e *record) {
 func (e *record) stretch() stretch {
 	var b proto.Batch
 	b.Append([]byte(e.category), make([]byte, entryBytes-proto.EntryOverhead-len(e.category)))
-	return stretch{run: b.AppendRuns(nil)[0], of: &b, base: e.at}
+	return stretch{run: b.AppendRuns(nil)[0], batch: &b, base: e.at}
 }
 
 func uniq(all []*Outlet) (some []*Outlet) {
@@ -478,8 +532,8 @@ func (p *played) deliver(readTo, beyond uint64, all bool) {
 
 // put is what the outlet's last post says.
 func (p *played) put(o *Outlet, through uint64) {
-	o.post, p.through[o] = newPost(through, nil, 0), through
-	close(o.post.saved)
+	o.report, p.through[o] = newReport(through, nil, 0), through
+	close(o.report.saved)
 }
 
 // account brings the rule up to the end of a run that is known as far as next says.
@@ -534,7 +588,8 @@ func (p *played) peek(category string) (made bool, now map[string]bool) {
 func (w *world) check() {
 	for _, e := range w.entries {
 		if len(e.lacks) > 0 || !e.seen {
-			w.t.Fatalf("entry %d of %s: seen %v, lacked by %v\n%s", e.at, e.category, e.seen, e.lacks, strings.Join(w.log, "\n"))
+			w.t.Fatalf("entry %d of %s: seen %v, lacked by %v\n%s", e.at, e.category, e.seen, e.lacks,
+				strings.Join(w.log, "\n"))
 		}
 		if len(e.got) == 0 && !e.homeless {
 			w.t.Fatalf("entry %d of %s was delivered nowhere\n%s", e.at, e.category, strings.Join(w.log, "\n"))

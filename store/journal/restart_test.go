@@ -118,7 +118,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	dir := t.TempDir()
 	l := begin(t, dir, s, noFault)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-	l.known["b"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
+	l.known["b"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1,
+		Interval: time.Millisecond, Check: time.Second,
 		Open: func(store.States) (store.Store, error) { return nil, errors.New("away") }})}
 	for range 20 {
 		w.write(t, l, "b", 5)
@@ -130,7 +131,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 
 	var shared *Outlet
 	l.j.Start(routes(func() {
-		shared = l.j.NewOutlet(OutletOptions{Name: "all", Patterns: []string{"default"}, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
+		shared = l.j.NewOutlet(OutletOptions{Name: "all", Patterns: []string{"default"}, Store: "file all", Target: 1,
+			Interval: time.Millisecond, Check: time.Second,
 			Open: func(saved store.States) (store.Store, error) { return s.open("all", saved, noFault) }})
 	}, func([]byte) []*Outlet { return []*Outlet{shared} }))
 	w.write(t, l, "c", 5)
@@ -145,7 +147,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 		}
 	}
 	if got := s.get("all"); got != want.String() {
-		t.Errorf("the shared queue has %d bytes, want %d; they differ at %d", len(got), want.Len(), differ(got, want.String()))
+		t.Errorf("the shared queue has %d bytes, want %d; they differ at %d", len(got), want.Len(),
+			differ(got, want.String()))
 	}
 }
 
@@ -162,7 +165,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			}
 			queues := func(stores ...string) (all []*Outlet) {
 				for _, path := range stores {
-					all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: category, Patterns: patterns, Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
+					all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: category, Patterns: patterns,
+						Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
 						Open: func(saved store.States) (store.Store, error) {
 							if path == "away" {
 								return nil, errors.New("away")
@@ -181,7 +185,10 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			for range 20 {
 				w.write(t, l, "a", 5)
 			}
-			until(t, "all but one are done", func() bool { return l.queue("a").Waiting() == 0 && len(s.get("good")) > 0 && len(s.get("b")) > 0 })
+			until(t, "all but one are done", func() bool {
+				return l.queue("a").Waiting() == 0 &&
+					len(s.get("good")) > 0 && len(s.get("b")) > 0
+			})
 			l.j.Stop(time.Second)
 			want, others := s.get("good"), s.get("b")
 			if p := l.saved().Outlets["a\x00good"]; p.Files != nil || p.Through != l.saved().Drained {
@@ -191,7 +198,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			var replaced, b []*Outlet
 			l.j.Start(routes(func() {
 				replaced = queues("good", "instead")
-				b = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
+				b = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1,
+					Interval: time.Millisecond, Check: time.Second,
 					Open: func(saved store.States) (store.Store, error) { return s.open("b", saved, noFault) }})}
 			}, func(category []byte) []*Outlet {
 				if string(category) == "a" {
@@ -202,7 +210,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			until(t, "the rest is delivered", func() bool { return len(s.get("instead")) >= len(want) })
 			l.end(t)
 			if s.get("good") != want || s.get("instead") != want || s.get("b") != others {
-				t.Errorf("good has %d bytes, its successor %d, want %d; b has %d, want %d", len(s.get("good")), len(s.get("instead")), len(want), len(s.get("b")), len(others))
+				t.Errorf("good has %d bytes, its successor %d, want %d; b has %d, want %d", len(s.get("good")),
+					len(s.get("instead")), len(want), len(s.get("b")), len(others))
 			}
 		})
 	}
@@ -213,7 +222,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
-	away := []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "away", Target: 1, Interval: time.Millisecond, Check: time.Second,
+	away := []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "away", Target: 1,
+		Interval: time.Millisecond, Check: time.Second,
 		Open: func(store.States) (store.Store, error) { return nil, errors.New("away") }})}
 	l.known["a"] = away
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
@@ -265,7 +275,8 @@ func TestNoMarkWithinABatch(t *testing.T) {
 	l := begin(t, t.TempDir(), s, noFault)
 	var works atomic.Bool
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Millisecond,
+	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+		Interval: time.Millisecond, Check: time.Millisecond,
 		Open: func(saved store.States) (store.Store, error) {
 			st, err := s.open("a", saved, noFault)
 			if err != nil {
@@ -276,7 +287,10 @@ func TestNoMarkWithinABatch(t *testing.T) {
 	w.write(t, l, "a", 10)
 	until(t, "the half", func() bool { return len(s.get("a")) > 0 })
 	w.write(t, l, "b", 10)
-	until(t, "a checkpoint behind it", func() bool { return l.saved().Outlets["b\x00file b"].Files != nil && len(s.get("b")) > 0 })
+	until(t, "a checkpoint behind it", func() bool {
+		return l.saved().Outlets["b\x00file b"].Files != nil &&
+			len(s.get("b")) > 0
+	})
 	time.Sleep(50 * time.Millisecond) // a mark would come in less
 	dir := t.TempDir()
 	left := l.crash(t, dir)
