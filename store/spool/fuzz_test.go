@@ -37,7 +37,8 @@ func FuzzScan(f *testing.F) {
 		for _, r := range records {
 			body = append(appendRecord(body, len(r), 1), r...)
 		}
-		g := group{at: segmentHeader, length: uint32(len(body)), records: uint32(len(records)), entries: uint64(len(records))}
+		g := group{at: segmentHeader, length: uint32(len(body)), records: uint32(len(records)),
+			entries: uint64(len(records))}
 		return append(appendGroup(nil, &g), body...)
 	}
 	f.Add(group("abc"))
@@ -93,7 +94,8 @@ func FuzzScan(f *testing.F) {
 func FuzzAck(f *testing.F) {
 	one := appendAck(nil, 1, position{offset: 100, entries: 3})
 	f.Add(one, true)
-	f.Add(append(append(bytes.Clone(one), make([]byte, ackSlot-len(one))...), appendAck(nil, 2, position{offset: 200, entries: 6})...), true)
+	f.Add(append(append(bytes.Clone(one), make([]byte, ackSlot-len(one))...),
+		appendAck(nil, 2, position{offset: 200, entries: 6})...), true)
 	f.Add([]byte{}, false)
 	f.Fuzz(func(t *testing.T, data []byte, seal bool) {
 		data = data[:min(len(data), 2*ackSlot)]
@@ -101,7 +103,8 @@ func FuzzAck(f *testing.F) {
 			for _, at := range []int{0, ackSlot} {
 				if at+ackSize <= len(data) {
 					slot := data[at : at+ackSize]
-					copy(slot, appendAck(nil, binary.LittleEndian.Uint64(slot[8:]), position{binary.LittleEndian.Uint64(slot[16:]), binary.LittleEndian.Uint64(slot[24:])}))
+					copy(slot, appendAck(nil, binary.LittleEndian.Uint64(slot[8:]),
+						position{binary.LittleEndian.Uint64(slot[16:]), binary.LittleEndian.Uint64(slot[24:])}))
 				}
 			}
 		}

@@ -47,7 +47,7 @@ func TestModel(t *testing.T) {
 		setFlag(t, "rapid.seed", fmt.Sprint(seed))
 		t.Logf("-rapid.seed=%d", seed)
 	}
-	var played, seen tally
+	var played, seen eventCounts
 	t.Run("parts", func(t *testing.T) {
 		for part := range parts {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
@@ -72,7 +72,8 @@ func TestModel(t *testing.T) {
 	if t.Failed() || given["rapid.failfile"] || given["rapid.checks"] || testing.Short() {
 		return
 	}
-	for _, what := range []string{"wraps", "segments", "full", "failed appends", "failed acknowledgements", "failed opens", "power cuts", "kills", "records hit by damage", "torn ends"} {
+	for _, what := range []string{"wraps", "segments", "full", "failed appends", "failed acknowledgements",
+		"failed opens", "power cuts", "kills", "records hit by damage", "torn ends"} {
 		if seen.get(what) == 0 {
 			t.Errorf("the model never saw %s: it tests less than it says", what)
 		}
@@ -87,21 +88,21 @@ func setFlag(t *testing.T, name, value string) {
 }
 
 // tally counts by name.
-type tally struct{ m sync.Map }
+type eventCounts struct{ m sync.Map }
 
-func (c *tally) add(what string, n int64) {
+func (c *eventCounts) add(what string, n int64) {
 	v, _ := c.m.LoadOrStore(what, new(atomic.Int64))
 	v.(*atomic.Int64).Add(n)
 }
 
-func (c *tally) get(what string) int64 {
+func (c *eventCounts) get(what string) int64 {
 	if v, ok := c.m.Load(what); ok {
 		return v.(*atomic.Int64).Load()
 	}
 	return 0
 }
 
-func (c *tally) String() string {
+func (c *eventCounts) String() string {
 	var all []string
 	c.m.Range(func(k, v any) bool { all = append(all, fmt.Sprintf("%s %d", k, v.(*atomic.Int64).Load())); return true })
 	slices.Sort(all)
@@ -130,7 +131,7 @@ type modelRecord struct {
 type model struct {
 	t     *rapid.T
 	base  string
-	seen  *tally
+	seen  *eventCounts
 	disk  *crashfs.Disk
 	proc  *crashfs.Process
 	fault *plan
@@ -151,7 +152,7 @@ type model struct {
 	unsure    bool   // an fsync has failed: what the kernel shows of unacknowledged records need not be on disk
 }
 
-func newModel(t *rapid.T, base string, seen *tally) *model {
+func newModel(t *rapid.T, base string, seen *eventCounts) *model {
 	m := &model{t: t, base: base, seen: seen, index: make(map[string]int)}
 	m.o = Options{
 		SegmentBytes: int64(rapid.SampledFrom([]int{200, 600, 1500}).Draw(t, "segment bytes")),
@@ -247,7 +248,7 @@ func (m *model) listing() string {
 }
 
 // actions are the steps of a sequence; the one without a name is done behind each.
-func (m *model) actions(played *tally) map[string]func(*rapid.T) {
+func (m *model) actions(played *eventCounts) map[string]func(*rapid.T) {
 	actions := map[string]func(*rapid.T){
 		"Append":     m.Append,
 		"Group":      m.Group,
@@ -490,7 +491,8 @@ func (m *model) Hard(t *rapid.T) {
 
 // Fault lets an operation fail soon.
 func (m *model) Fault(t *rapid.T) {
-	op := rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove,
+	op := rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename,
+		faultfs.OpRemove,
 		faultfs.OpSyncDir, faultfs.OpTruncate, faultfs.OpRead}).Draw(t, "operation")
 	m.fault.arm(&plan{op: op, skip: rapid.IntRange(0, 3).Draw(t, "after"), fail: rapid.IntRange(1, 4).Draw(t, "times"),
 		allow: rapid.SampledFrom([]int{0, 17, 500}).Draw(t, "bytes"),
@@ -538,8 +540,9 @@ func (m *model) Crash(t *rapid.T) {
 
 // Torn kills the process or cuts the power in the middle of something.
 func (m *model) Torn(t *rapid.T) {
-	m.fault.arm(&plan{skip: rapid.IntRange(0, 8).Draw(t, "operations"), fail: 1 << 30, allow: rapid.SampledFrom([]int{0, 30, 520}).Draw(t, "bytes"),
-		err: crashfs.ErrKilled})
+	m.fault.arm(&plan{skip: rapid.IntRange(0, 8).Draw(t, "operations"), fail: 1 << 30,
+		allow: rapid.SampledFrom([]int{0, 30, 520}).Draw(t, "bytes"),
+		err:   crashfs.ErrKilled})
 	switch rapid.IntRange(0, 3).Draw(t, "what") {
 	case 0:
 		m.append(700)

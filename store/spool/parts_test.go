@@ -16,7 +16,8 @@ import (
 // large are parts that need several groups.
 func large(n int) (parts []Part) {
 	for i := range n {
-		parts = append(parts, Part{Data: bytes.Repeat([]byte{byte('a' + i)}, maxGroup/2+1), Tail: []byte("tail"), Count: i + 1})
+		parts = append(parts, Part{Data: bytes.Repeat([]byte{byte('a' + i)}, maxGroup/2+1), Tail: []byte("tail"),
+			Count: i + 1})
 	}
 	return parts
 }
@@ -112,7 +113,8 @@ func TestPartsAreThereTogether(t *testing.T) {
 		if _, entries := l.Backlog(); entries != 10 {
 			t.Errorf("cut at %d: %d entries", at, entries)
 		}
-		if _, err := l.AppendParts(t.Context(), []Part{{Data: []byte("x"), Count: 7}, {Data: []byte("y"), Count: 8}}); err != nil {
+		if _, err := l.AppendParts(t.Context(),
+			[]Part{{Data: []byte("x"), Count: 7}, {Data: []byte("y"), Count: 8}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := errors.Join(l.Close()); err != nil {

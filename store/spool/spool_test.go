@@ -230,7 +230,8 @@ func small(t *testing.T) (path string, want []string, groups []group) {
 		t.Fatalf("want three segments: %v %v", list, err)
 	}
 	for i, s := range list {
-		if err := w.walk(s, i == len(list)-1, func(g group, _ []byte, _ *CorruptError) bool { groups = append(groups, g); return true }); err != nil {
+		if err := w.walk(s, i == len(list)-1,
+			func(g group, _ []byte, _ *CorruptError) bool { groups = append(groups, g); return true }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -353,7 +354,8 @@ func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	c := filepath.Join(t.TempDir(), "c")
 	for _, s := range list[:len(list)-1] {
 		for size := range s.End - s.Base {
-			if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)), os.Truncate(filepath.Join(c, s.Name), int64(size))); err != nil {
+			if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)),
+				os.Truncate(filepath.Join(c, s.Name), int64(size))); err != nil {
 				t.Fatal(err)
 			}
 			l := mustOpen(t, c, Options{})
@@ -399,7 +401,8 @@ func TestDamageToTheAcknowledgement(t *testing.T) {
 	}
 	t.Logf("flipped %d bits", (ackSlot+ackSize)*8)
 	for size := range ackSlot + ackSize {
-		if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)), os.Truncate(filepath.Join(c, ackName), int64(size))); err != nil {
+		if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)),
+			os.Truncate(filepath.Join(c, ackName), int64(size))); err != nil {
 			t.Fatal(err)
 		}
 		l := mustOpen(t, c, Options{})
@@ -478,7 +481,8 @@ func TestVerifyExplains(t *testing.T) {
 		t.Fatalf("%+v %v", report, err)
 	}
 	d := report.Damaged[0]
-	if d.Lost != 1 || d.Groups != len(groups)-2 || d.Entries != int64(len(groups)-2) || d.Start != groups[1].at || d.End != groups[1].end() || d.Header || d.Last {
+	if d.Lost != 1 || d.Groups != len(groups)-2 || d.Entries != int64(len(groups)-2) || d.Start != groups[1].at ||
+		d.End != groups[1].end() || d.Header || d.Last {
 		t.Errorf("%+v", d)
 	}
 }
@@ -577,7 +581,8 @@ func TestADamagedSegmentIsKeptWhenItIsDone(t *testing.T) {
 	l := mustOpen(t, path, Options{})
 	got, damage := rest(t, l, 0)
 	equal(t, got, append([]string{want[0]}, want[2:]...))
-	if len(damage) != 1 || damage[0].Start != groups[1].at || damage[0].End != groups[2].at || damage[0].Segment != list[0].Name {
+	if len(damage) != 1 || damage[0].Start != groups[1].at || damage[0].End != groups[2].at ||
+		damage[0].Segment != list[0].Name {
 		t.Errorf("damage: %v", damage)
 	}
 	_, end := l.Bounds()
@@ -706,7 +711,8 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	var version *VersionError
-	if _, err := Open(openDir(t, path, nil), Options{}); !errors.As(err, &version) || version.Version != 9 || !strings.Contains(err.Error(), path) {
+	if _, err := Open(openDir(t, path, nil), Options{}); !errors.As(err, &version) || version.Version != 9 ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -818,7 +824,8 @@ func TestOfflineReading(t *testing.T) {
 	equal(t, got, want[5:])
 	var done, total int64
 	report, err := Verify(dir, func(d, n int64) { done, total = d, n })
-	if err != nil || report.Entries < int64(len(got)) || report.Waiting != int64(len(got)) || len(report.Damaged) > 0 || report.Acked != groups[4].end() {
+	if err != nil || report.Entries < int64(len(got)) || report.Waiting != int64(len(got)) ||
+		len(report.Damaged) > 0 || report.Acked != groups[4].end() {
 		t.Errorf("%+v %v", report, err)
 	}
 	if done == 0 || done != total {
@@ -861,7 +868,8 @@ func (p *plan) Inject(op faultfs.Op, _ string, n int) (int, error) {
 // TestFaults fails each operation in turn, once or some times: what was acknowledged is read once and in order, before
 // and after a restart; what was not acknowledged comes at most once; the log goes on by itself.
 func TestFaults(t *testing.T) {
-	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove, faultfs.OpSyncDir, faultfs.OpTruncate} {
+	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename,
+		faultfs.OpRemove, faultfs.OpSyncDir, faultfs.OpTruncate} {
 		for skip := range 25 {
 			for _, fail := range []int{1, 2, 5} {
 				t.Run(fmt.Sprintf("%s/%d/%d", op, skip, fail), func(t *testing.T) {
