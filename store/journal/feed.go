@@ -93,8 +93,8 @@ func (t *Outlet) full() bool {
 func (t *Outlet) stuck() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.busy.IsZero() && time.Since(t.busy) > patience || t.busy.IsZero() && !t.o.Blocks &&
-		t.run.benches.stalled()
+	return !t.busy.IsZero() && time.Since(t.busy) > patience ||
+		t.busy.IsZero() && !t.o.Blocks && t.run.benches.stalled()
 }
 
 // makeRoom waits until the outlet can take more entries, or is stuck.

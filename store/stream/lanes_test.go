@@ -39,7 +39,8 @@ func TestLanesNumberWhatHasNoNumbers(t *testing.T) {
 	}
 	check := func(got []proto.Span, a, b int64) {
 		t.Helper()
-		want := []proto.Span{{Stream: ID{}, First: a, Count: 1}, {Stream: ID{7}, First: 40, Count: 1}, {Stream: ID{}, First: b, Count: 1}, {Stream: ID{}, First: a + 1, Count: 1}}
+		want := []proto.Span{{Stream: ID{}, First: a, Count: 1}, {Stream: ID{7}, First: 40, Count: 1},
+			{Stream: ID{}, First: b, Count: 1}, {Stream: ID{}, First: a + 1, Count: 1}}
 		if !slices.Equal(got, want) {
 			t.Errorf("spans %v, want %v", got, want)
 		}

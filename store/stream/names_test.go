@@ -65,11 +65,13 @@ func TestLearn(t *testing.T) {
 	n := openNames(t, t.TempDir())
 	trailer := proto.Trailer{Spans: []proto.Span{{Stream: [16]byte{1}, Count: 1}}}
 	for _, id := range []byte{1, 2} {
-		trailer.Namings, _ = proto.AppendNaming(trailer.Namings, proto.Naming{Stream: [16]byte{id}, Source: Source{Host: "h", Path: "/p"}})
+		trailer.Namings, _ = proto.AppendNaming(trailer.Namings,
+			proto.Naming{Stream: [16]byte{id}, Source: Source{Host: "h", Path: "/p"}})
 		trailer.Sources++
 	}
 	var b proto.Batch
-	call := proto.AppendLogTrailer(proto.AppendEntry(proto.AppendLogHeader(nil, 1, 1)[12:], []byte("c"), []byte("m")), trailer)
+	call := proto.AppendLogTrailer(proto.AppendEntry(proto.AppendLogHeader(nil, 1, 1)[12:], []byte("c"), []byte("m")),
+		trailer)
 	if _, err := proto.DecodeLog(call, &b); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,8 @@ func TestLearn(t *testing.T) {
 
 // TestNamesAreBounded in their number and in their bytes; those that were spoken of last stay.
 func TestNamesAreBounded(t *testing.T) {
-	for path, many := range map[string]int{"/p": maxNames, strings.Repeat("p", proto.MaxPath): maxNameBytes / proto.MaxPath} {
+	for path, many := range map[string]int{"/p": maxNames,
+		strings.Repeat("p", proto.MaxPath): maxNameBytes / proto.MaxPath} {
 		t.Run(fmt.Sprint(many), func(t *testing.T) {
 			n := NewNames(slog.New(slog.DiscardHandler))
 			for i := range many + 1 {
@@ -160,14 +163,14 @@ func TestNamesOnABrokenDisk(t *testing.T) {
 }
 
 func FuzzNames(f *testing.F) {
-	f.Add(appendName(nil, ID{1}, &named{source: Source{Host: "web1", Path: "/a b\"c"}, seen: 7}))
+	f.Add(appendName(nil, ID{1}, &knownSource{source: Source{Host: "web1", Path: "/a b\"c"}, seen: 7}))
 	f.Add([]byte(`00000000000000000000000000000000 -1 "" ""`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		id, s, seen, err := parseName(body)
 		if err != nil {
 			return
 		}
-		again, t2, seen2, err := parseName(appendName(nil, id, &named{source: s, seen: seen}))
+		again, t2, seen2, err := parseName(appendName(nil, id, &knownSource{source: s, seen: seen}))
 		if err != nil || again != id || t2 != s || seen2 != seen {
 			t.Errorf("%v %q %d came back as %v %q %d, %v", id, s, seen, again, t2, seen2, err)
 		}

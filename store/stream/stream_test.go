@@ -107,7 +107,11 @@ func TestWhatIsThereIsLeftOut(t *testing.T) {
 	plain := new(proto.Batch)
 	plain.Append([]byte("a"), []byte("x"))
 	wrote = nil
-	if err := tab.Append(t.Context(), plain, func(_ context.Context, b *proto.Batch) error { wrote = messages(b); return nil }); err != nil || len(wrote) != 1 {
+	if err := tab.Append(t.Context(), plain, func(_ context.Context,
+		b *proto.Batch) error {
+		wrote = messages(b)
+		return nil
+	}); err != nil || len(wrote) != 1 {
 		t.Errorf("an entry without a number: %q, %v", wrote, err)
 	}
 }
@@ -120,7 +124,8 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	long := batch(strings.Repeat("l", maxName+1), ID{1}, 0, 1)
 	wrote := 0
 	for range 2 {
-		if err := tab.Append(t.Context(), long, func(context.Context, *proto.Batch) error { wrote++; return nil }); err != nil {
+		if err := tab.Append(t.Context(), long,
+			func(context.Context, *proto.Batch) error { wrote++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,11 +157,13 @@ func TestAStreamAtWorkIsNotForgotten(t *testing.T) {
 func TestWhatFailedIsNotThere(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{})
 	no := errors.New("no")
-	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), func(context.Context, *proto.Batch) error { return no }); !errors.Is(err, no) {
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2),
+		func(context.Context, *proto.Batch) error { return no }); !errors.Is(err, no) {
 		t.Fatal(err)
 	}
 	wrote := 0
-	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 2 {
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2),
+		func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 2 {
 		t.Fatalf("wrote %d, %v", wrote, err)
 	}
 }
@@ -218,7 +225,8 @@ func TestSaveKnowsWhatWasDrained(t *testing.T) {
 	})
 	again.note(batch("a b\"", ID{9}, 30, 5), false) // as from the journal
 	wrote := 0
-	if err := again.Append(t.Context(), batch("a b\"", ID{9}, 20, 20), func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 10 {
+	if err := again.Append(t.Context(), batch("a b\"", ID{9}, 20, 20),
+		func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 10 {
 		t.Errorf("wrote %d, %v", wrote, err)
 	}
 }
@@ -249,7 +257,7 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	if err := tab.Save(); err != nil {
 		t.Fatal(err)
 	}
-	if len(tab.streams) != 0 || tab.places != 0 {
+	if len(tab.streams) != 0 || tab.categories != 0 {
 		t.Errorf("%d streams are remembered beyond their time", len(tab.streams))
 	}
 }
@@ -260,7 +268,8 @@ func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
 	tab := open(t, path, Options{TTL: time.Hour})
 	silent, late := ID{1}, ID{2}
 	for _, id := range []ID{silent, late} {
-		if err := tab.Append(t.Context(), batch("a", id, 0, 3), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+		if err := tab.Append(t.Context(), batch("a", id, 0, 3),
+			func(context.Context, *proto.Batch) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		tab.Drained(batch("a", id, 0, 3))
@@ -271,7 +280,8 @@ func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tab := range []*Table{tab, open(t, path, Options{TTL: time.Hour})} {
-		if len(tab.streams) != 1 || tab.streams[late] == nil || tab.streams[late].places[0].there.String() != "0-2" {
+		if len(tab.streams) != 1 || tab.streams[late] == nil ||
+			tab.streams[late].categories[0].present.String() != "0-2" {
 			t.Errorf("remembered: %v", tab.streams)
 		}
 	}
@@ -320,15 +330,17 @@ func TestNumbersOfAHostilePeer(t *testing.T) {
 	}
 	size, places, holes := 0, 0, int64(0)
 	for _, e := range tab.streams {
-		for _, p := range e.places {
-			if len(p.there) > maxRanges || len(p.drained) > maxRanges || p.held != p.there.Count() {
-				t.Errorf("%v in %q: %d and %d stretches, %d of %d numbers", e.id, p.category, len(p.there), len(p.drained), p.held, p.there.Count())
+		for _, p := range e.categories {
+			if len(p.present) > maxRanges || len(p.drained) > maxRanges || p.presentCount != p.present.Count() {
+				t.Errorf("%v in %q: %d and %d stretches, %d of %d numbers", e.id, p.category, len(p.present),
+					len(p.drained), p.presentCount, p.present.Count())
 			}
-			size, places, holes = size+max(1, len(p.there)), places+1, holes+p.holes()
+			size, places, holes = size+max(1, len(p.present)), places+1, holes+p.holes()
 		}
 	}
-	if size > 1<<16 || tab.size != size || tab.places != places || tab.holes != holes {
-		t.Errorf("%d stretches in %d places with %d holes, counted %d, %d and %d", size, places, holes, tab.size, tab.places, tab.holes)
+	if size > 1<<16 || tab.ranges != size || tab.categories != places || tab.holes != holes {
+		t.Errorf("%d stretches in %d places with %d holes, counted %d, %d and %d", size, places, holes, tab.ranges,
+			tab.categories, tab.holes)
 	}
 	if tab.streams[quiet] == nil || tab.streams[ID{2}] != nil {
 		t.Error("a stream that needs little was forgotten, not the one that took all the room")
@@ -341,7 +353,8 @@ func TestNumbersOfAHostilePeer(t *testing.T) {
 // What was heard of just now is not forgotten, drained or not.
 func TestStreamsThatAreHeardOfAreKept(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{TTL: time.Minute})
-	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 1), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 1),
+		func(context.Context, *proto.Batch) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := tab.Save(); err != nil {
@@ -400,7 +413,8 @@ func TestRangesAgainstAMap(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"x", "1-", "-1", "3-2", "1-2,2-3", "1,2", "5,1", "0-9223372036854775807", strings.Repeat("9", 30)} {
+	for _, bad := range []string{"x", "1-", "-1", "3-2", "1-2,2-3", "1,2", "5,1", "0-9223372036854775807",
+		strings.Repeat("9", 30)} {
 		if r, err := ParseRanges(bad); err == nil {
 			t.Errorf("%q is read as %v", bad, r)
 		}

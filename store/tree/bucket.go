@@ -28,9 +28,9 @@ type BucketOptions struct {
 // Source: BucketStore of Scribe 2.2, whose files others find by the same rule.
 type Bucket struct {
 	family
-	o      BucketOptions
-	hand   hand
-	shares []proto.Batch
+	o        BucketOptions
+	delivery delivery
+	shares   []proto.Batch
 }
 
 // NewBucket returns a Bucket that owns its children, of which there are at least two.
@@ -42,13 +42,13 @@ func NewBucket(o BucketOptions, children []*store.Child) *Bucket {
 // do not get it again with the same b.
 func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 	k.Shares(b)
-	return k.hand.deliver(ctx)
+	return k.delivery.run(ctx)
 }
 
 // Shares spreads b by its keys.
 func (k *Bucket) Shares(b *proto.Batch) []store.Share {
-	if k.hand.holds(b) {
-		return k.hand.shares
+	if k.delivery.isFor(b) {
+		return k.delivery.shares
 	}
 	for i := range k.shares {
 		k.shares[i].Reset()
@@ -67,7 +67,7 @@ func (k *Bucket) Shares(b *proto.Batch) []store.Share {
 			shares = append(shares, store.Share{Child: c, Batch: &k.shares[i]})
 		}
 	}
-	return k.hand.take(b, shares)
+	return k.delivery.start(b, shares)
 }
 
 // choose returns the bucket of a message by its key.

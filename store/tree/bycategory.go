@@ -12,9 +12,9 @@ import (
 // ByCategory has a store for each category that it meets. Categories that are no safe names of files have one together,
 // and so have those beyond the limit.
 type ByCategory struct {
-	o      ByCategoryOptions
-	hand   hand
-	shares map[string]*proto.Batch // by the name of a child
+	o        ByCategoryOptions
+	delivery delivery
+	shares   map[string]*proto.Batch // by the name of a child
 
 	mu       sync.Mutex // held while names and children are changed, or read beside the owner
 	names    []string   // in byte order
@@ -42,14 +42,14 @@ func NewByCategory(o ByCategoryOptions) *ByCategory {
 // theirs do not get it again with the same b.
 func (k *ByCategory) Append(ctx context.Context, b *proto.Batch) error {
 	k.Shares(b)
-	return k.hand.deliver(ctx)
+	return k.delivery.run(ctx)
 }
 
 // Shares spreads b by its categories, with its numbers, and makes the children of those that are new. They come in byte
 // order.
 func (k *ByCategory) Shares(b *proto.Batch) []store.Share {
-	if k.hand.holds(b) {
-		return k.hand.shares
+	if k.delivery.isFor(b) {
+		return k.delivery.shares
 	}
 	for _, share := range k.shares {
 		share.Reset()
@@ -65,7 +65,7 @@ func (k *ByCategory) Shares(b *proto.Batch) []store.Share {
 			shares = append(shares, store.Share{Child: k.children[i], Batch: share})
 		}
 	}
-	return k.hand.take(b, shares)
+	return k.delivery.start(b, shares)
 }
 
 // add makes the child of a name, if there is none.

@@ -12,34 +12,34 @@ import (
 
 // hand is the batch that a node has in hand, and which children have taken their share of it. When it failed in others
 // it comes again: they do not get it twice. A batch is known again by its content; another one begins anew.
-type hand struct {
+type delivery struct {
 	sum    uint64 // of the batch
 	count  int
 	shares []store.Share
-	done   []bool // by share
+	taken  []bool // by share
 }
 
 // holds says whether b is in hand.
-func (h *hand) holds(b *proto.Batch) bool {
-	return h.done != nil && h.count == b.Count() && h.sum == b.Fingerprint()
+func (h *delivery) isFor(b *proto.Batch) bool {
+	return h.taken != nil && h.count == b.Count() && h.sum == b.Fingerprint()
 }
 
 // take makes b, of which the children get shares, the batch in hand.
-func (h *hand) take(b *proto.Batch, shares []store.Share) []store.Share {
-	h.sum, h.count, h.shares, h.done = b.Fingerprint(), b.Count(), shares, make([]bool, len(shares))
+func (h *delivery) start(b *proto.Batch, shares []store.Share) []store.Share {
+	h.sum, h.count, h.shares, h.taken = b.Fingerprint(), b.Count(), shares, make([]bool, len(shares))
 	return shares
 }
 
 // deliver offers the children what they have not taken. When nothing is left the same content is another batch.
-func (h *hand) deliver(ctx context.Context) error {
+func (h *delivery) run(ctx context.Context) error {
 	left := 0
 	var errs []error
 	for i, s := range h.shares {
-		if h.done[i] {
+		if h.taken[i] {
 			continue
 		}
 		err := s.Child.Append(ctx, s.Batch)
-		if h.done[i] = err == nil; err != nil {
+		if h.taken[i] = err == nil; err != nil {
 			if s.Child.Name != "" {
 				err = fmt.Errorf("store of %q: %w", s.Child.Name, err)
 			}
@@ -48,7 +48,7 @@ func (h *hand) deliver(ctx context.Context) error {
 		}
 	}
 	if len(errs) == 0 {
-		h.done = nil
+		h.taken = nil
 		return nil
 	}
 	// A child that only waits is not what is wrong.

@@ -51,7 +51,7 @@ func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 	err := f.primary.Append(ctx, b)
 	switch {
 	case err == nil:
-		f.works()
+		f.setWorking()
 		return nil
 	case ctx.Err() != nil:
 		return err
@@ -70,7 +70,7 @@ func (f *Failover) Shares(b *proto.Batch) []store.Share {
 }
 
 // works notes that the primary works.
-func (f *Failover) works() {
+func (f *Failover) setWorking() {
 	f.tried = true
 	f.schedule.Reset()
 	f.primary.Use()
@@ -100,6 +100,6 @@ func (f *Failover) Check(time.Time) error {
 			return nil
 		}
 	}
-	f.works()
+	f.setWorking()
 	return nil
 }

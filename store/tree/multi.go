@@ -12,7 +12,7 @@ import (
 type Multi struct {
 	family
 	any  bool
-	hand hand
+	hand delivery
 }
 
 // NewMulti returns a Multi that owns its children. Append succeeds when all of them took the batch, or, with any, when
@@ -23,12 +23,12 @@ func NewMulti(any bool, children []*store.Child) *Multi { return &Multi{family: 
 // with the next attempt.
 func (m *Multi) Append(ctx context.Context, b *proto.Batch) error {
 	m.hand.shares = m.Shares(b) // b may be in another place than at the last attempt
-	if !m.hand.holds(b) {
-		m.hand.take(b, m.hand.shares)
+	if !m.hand.isFor(b) {
+		m.hand.start(b, m.hand.shares)
 	}
-	err := m.hand.deliver(ctx)
-	if err != nil && m.any && slices.Contains(m.hand.done, true) {
-		m.hand.done = nil
+	err := m.hand.run(ctx)
+	if err != nil && m.any && slices.Contains(m.hand.taken, true) {
+		m.hand.taken = nil
 		return nil
 	}
 	return err
