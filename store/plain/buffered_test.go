@@ -113,7 +113,8 @@ func FuzzBufferReader(f *testing.F) {
 
 func TestBufferedListsByNumber(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"x_00010", "x_00002", "x_100000", "x_current", "xy_00001", "x_00003.corrupt", "x_00001.gz", ".x_00004.open"} {
+	for _, name := range []string{"x_00010", "x_00002", "x_100000", "x_current", "xy_00001", "x_00003.corrupt",
+		"x_00001.gz", ".x_00004.open"} {
 		must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 	}
 	must(t, os.Mkdir(filepath.Join(dir, "x.spool"), 0o700))
@@ -158,7 +159,8 @@ func (atOnce) Reset()              {}
 
 func takeover(t *testing.T, dir string, primary store.Store, saved store.States) store.Store {
 	t.Helper()
-	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: atOnce{}, Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
+	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: atOnce{},
+		Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
 	must(t, err)
 	return s
 }

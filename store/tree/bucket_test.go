@@ -67,14 +67,20 @@ func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 		message string
 		want    int
 	}{
-		{"key_hash", 5, 0, "123:v", 5}, {"key_hash", 5, 0, "1:v", 3}, {"key_hash", 5, 0, "abc:v", 4}, {"key_hash", 5, 0, "café:v", 1}, {"key_hash", 5, 0, "zürich:x", 3},
-		{"key_hash", 1200, 0, "123:v", 460}, {"key_hash", 5, 0, "nokey", 0}, {"key_hash", 5, 0, ":empty", 0}, {"key_hash", 5, 0, "123\x00x:v", 5}, {"key_hash", 5, 0, "\x00x:v", 0},
-		{"key_modulo", 5, 0, "0:a", 1}, {"key_modulo", 5, 0, "1:b", 2}, {"key_modulo", 5, 0, "7:c", 3}, {"key_modulo", 5, 0, "-7:d", 5}, {"key_modulo", 5, 0, "x:e", 1},
+		{"key_hash", 5, 0, "123:v", 5}, {"key_hash", 5, 0, "1:v", 3}, {"key_hash", 5, 0, "abc:v", 4}, {"key_hash", 5,
+			0, "café:v", 1}, {"key_hash", 5, 0, "zürich:x", 3},
+		{"key_hash", 1200, 0, "123:v", 460}, {"key_hash", 5, 0, "nokey", 0}, {"key_hash", 5, 0, ":empty",
+			0}, {"key_hash", 5, 0, "123\x00x:v", 5}, {"key_hash", 5, 0, "\x00x:v", 0},
+		{"key_modulo", 5, 0, "0:a", 1}, {"key_modulo", 5, 0, "1:b", 2}, {"key_modulo", 5, 0, "7:c", 3}, {"key_modulo",
+			5, 0, "-7:d", 5}, {"key_modulo", 5, 0, "x:e", 1},
 		{"key_modulo", 5, 0, "99999999999999999999:f", 3}, {"key_modulo", 5, 0, "nokey", 0},
-		{"key_range", 5, 100, "0:a", 1}, {"key_range", 5, 100, "99:b", 5}, {"key_range", 5, 100, "100:c", 1}, {"key_range", 5, 100, "150:d", 3}, {"key_range", 5, 0, "150:d", 0},
+		{"key_range", 5, 100, "0:a", 1}, {"key_range", 5, 100, "99:b", 5}, {"key_range", 5, 100, "100:c",
+			1}, {"key_range", 5, 100, "150:d", 3}, {"key_range", 5, 0, "150:d", 0},
 		{"context_log", 5, 0, "a\x01b\x01c\x017\x01rest", 3}, {"context_log", 5, 0, "a\x01b\x01c\x010", 0},
-		{"context_log", 5, 0, "a\x01b\x01c\x0118446744073709551614", 5}, {"context_log", 5, 0, "a\x01b\x01c\x019223372036854775808", 0}, {"context_log", 5, 0, "a\x01b\x01c\x0199999999999999999999", 1},
-		{"context_log", 5, 0, "a\x01b\x01c\x01 -3x", 4}, {"context_log", 5, 0, "a\x01b\x01c\x01-99999999999999999999", 1}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
+		{"context_log", 5, 0, "a\x01b\x01c\x0118446744073709551614", 5}, {"context_log", 5, 0,
+			"a\x01b\x01c\x019223372036854775808", 0}, {"context_log", 5, 0, "a\x01b\x01c\x0199999999999999999999", 1},
+		{"context_log", 5, 0, "a\x01b\x01c\x01 -3x", 4}, {"context_log", 5, 0, "a\x01b\x01c\x01-99999999999999999999",
+			1}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
 	} {
 		children, _ := memos(c.n + 1)
 		k := NewBucket(BucketOptions{Kind: c.kind, Delimiter: ':', Range: c.rng}, children)
@@ -209,18 +215,21 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 		only string
 		want map[string][]string
 	}{
-		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, store.UnsafeCategory: {"a/b=m", "../c=m", ".d=m"}, store.OverflowCategory: {"b=m", "c=m"}}},
-		{store.UnsafeCategory, map[string][]string{"kept": nil, store.UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
+		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, store.UnsafeCategory: {"a/b=m", "../c=m", ".d=m"},
+			store.OverflowCategory: {"b=m", "c=m"}}},
+		{store.UnsafeCategory, map[string][]string{"kept": nil,
+			store.UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
 	} {
 		children := make(map[string]*memo)
-		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"}, Child: func(name string) *store.Child {
-			if children[name] != nil {
-				t.Errorf("%s is opened twice", name)
-			}
-			m := new(memo)
-			children[name] = m
-			return &store.Child{Open: func() (store.Store, error) { return m, nil }}
-		}})
+		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"},
+			Child: func(name string) *store.Child {
+				if children[name] != nil {
+					t.Errorf("%s is opened twice", name)
+				}
+				m := new(memo)
+				children[name] = m
+				return &store.Child{Open: func() (store.Store, error) { return m, nil }}
+			}})
 		if children["kept"] == nil {
 			t.Error("what was kept is not there from the start")
 		}
@@ -343,7 +352,8 @@ func TestLateParts(t *testing.T) {
 		b.Append([]byte("c"), []byte("no key"))
 		b.Append([]byte("c"), []byte("1:x"))
 		var part *store.PartialError
-		if err := offer(t, k, &b); !errors.As(err, &part) || part.Left != 1 || !errors.Is(err, blocked) || store.Status(k) != "no such place" {
+		if err := offer(t, k, &b); !errors.As(err, &part) || part.Left != 1 || !errors.Is(err, blocked) ||
+			store.Status(k) != "no such place" {
 			t.Fatalf("error is %v, status %q", err, store.Status(k))
 		}
 		blocked = nil
@@ -389,7 +399,8 @@ func (keeping) Mark(*store.Marks) error      { return nil }
 func (keeping) Publish(*faultfs.Later) error { return nil }
 
 func TestAtolEndsAtTheLimits(t *testing.T) {
-	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {
+	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0,
+		"99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {
 		if got := atol([]byte(text)); got != want {
 			t.Errorf("%q is %d, want %d", text, got, want)
 		}

@@ -10,27 +10,29 @@ import (
 	"inkwell/store"
 )
 
-// hand is the batch that a node has in hand, and which children have taken their share of it. When it failed in others
-// it comes again: they do not get it twice. A batch is known again by its content; another one begins anew.
+// delivery records which children of a node have taken their share of the current batch. When the batch is appended
+// again because other children failed, they do not get it twice. A batch is recognized by its content; a different
+// batch begins a new delivery.
 type delivery struct {
-	sum    uint64 // of the batch
+	sum    uint64 // fingerprint of the batch
 	count  int
 	shares []store.Share
 	taken  []bool // by share
 }
 
-// holds says whether b is in hand.
+// isFor reports whether b is the current batch.
 func (h *delivery) isFor(b *proto.Batch) bool {
 	return h.taken != nil && h.count == b.Count() && h.sum == b.Fingerprint()
 }
 
-// take makes b, of which the children get shares, the batch in hand.
+// start makes b the current batch, divided into shares.
 func (h *delivery) start(b *proto.Batch, shares []store.Share) []store.Share {
 	h.sum, h.count, h.shares, h.taken = b.Fingerprint(), b.Count(), shares, make([]bool, len(shares))
 	return shares
 }
 
-// deliver offers the children what they have not taken. When nothing is left the same content is another batch.
+// run offers each child its share unless it has taken it. When all have, the delivery is over: the same content then
+// counts as a new batch.
 func (h *delivery) run(ctx context.Context) error {
 	left := 0
 	var errs []error
@@ -51,6 +53,7 @@ func (h *delivery) run(ctx context.Context) error {
 		h.taken = nil
 		return nil
 	}
+	// Children that only wait for their next attempt are not the cause: do not mention them beside real errors.
 	// A child that only waits is not what is wrong.
 	waits := func(err error) bool { return errors.Is(err, store.ErrWaiting) }
 	if slices.ContainsFunc(errs, func(err error) bool { return !waits(err) }) {
@@ -59,7 +62,7 @@ func (h *delivery) run(ctx context.Context) error {
 	return &store.PartialError{Left: min(left, h.count), Err: errors.Join(errs...)}
 }
 
-// missing is how many of count entries a child did not take.
+// missing returns how many of count entries a child did not take.
 func missing(err error, count int) int {
 	var part *store.PartialError
 	if errors.As(err, &part) {

@@ -36,11 +36,12 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	leaves := make(map[string]*kept)
 	var buckets []*store.Child
 	for _, bucket := range []string{"0", "1"} {
-		buckets = append(buckets, store.OpenChild(NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
-			leaf := new(kept)
-			leaves[bucket+name] = leaf
-			return &store.Child{Open: func() (store.Store, error) { return leaf, nil }}
-		}})))
+		buckets = append(buckets, store.OpenChild(NewByCategory(ByCategoryOptions{Limit: 9,
+			Child: func(name string) *store.Child {
+				leaf := new(kept)
+				leaves[bucket+name] = leaf
+				return &store.Child{Open: func() (store.Store, error) { return leaf, nil }}
+			}})))
 	}
 	k := NewBucket(BucketOptions{Kind: "key_modulo", Delimiter: ':'}, buckets)
 	b := entriesOf("a", "no key", "1:x")
@@ -79,7 +80,8 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := new(kept), new(kept)
-		f := NewFailover(func() (store.Store, error) { return first, nil }, second, FailoverOptions{Schedule: every(time.Minute)})
+		f := NewFailover(func() (store.Store, error) { return first, nil }, second,
+			FailoverOptions{Schedule: every(time.Minute)})
 		store.Prepare(f, nil)
 		first.fail = errAway
 		if err := f.Append(t.Context(), entriesOf("c", "1")); err != nil {
@@ -93,7 +95,8 @@ func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 		}
 		first.fail = nil
 		time.Sleep(time.Minute)
-		if err := store.Check(f, time.Now()); err != nil || store.Status(f) != "" || !slices.Contains(first.asked, "check") {
+		if err := store.Check(f, time.Now()); err != nil || store.Status(f) != "" ||
+			!slices.Contains(first.asked, "check") {
 			t.Errorf("error is %v, status %q; the first was asked for %q", err, store.Status(f), first.asked)
 		}
 	})
@@ -101,7 +104,8 @@ func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 
 // TestFailoverLooksForItsPrimary finds out whether its peer is there before anything has to be sent.
 func TestFailoverLooksForItsPrimary(t *testing.T) {
-	f := NewFailover(func() (store.Store, error) { return unreachable{}, nil }, new(memo), FailoverOptions{Schedule: every(time.Minute)})
+	f := NewFailover(func() (store.Store, error) { return unreachable{}, nil }, new(memo),
+		FailoverOptions{Schedule: every(time.Minute)})
 	store.Prepare(f, nil)
 	if err := store.Check(f, time.Now()); err != nil || store.Status(f) != errAway.Error() {
 		t.Errorf("error is %v, status %q", err, store.Status(f))
@@ -134,7 +138,8 @@ func TestSenderOpensWhatItNeeds(t *testing.T) {
 		if err := s.Check(time.Now()); err != nil || s.Status() != "" {
 			t.Errorf("error is %v, status %q", err, s.Status())
 		}
-		if err := errors.Join(s.Append(t.Context(), b), s.Close()); err != nil || !slices.Equal(m.got, []string{"c=1"}) {
+		if err := errors.Join(s.Append(t.Context(), b), s.Close()); err != nil ||
+			!slices.Equal(m.got, []string{"c=1"}) {
 			t.Errorf("error is %v; it has %q", err, m.got)
 		}
 	})
