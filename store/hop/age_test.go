@@ -56,7 +56,7 @@ func TestAgeHasJitter(t *testing.T) {
 	seen := make(map[time.Duration]bool)
 	for range 100 {
 		a := age{most: time.Hour}
-		a.begin(now)
+		a.start(now)
 		d := a.end.Sub(now)
 		if d < 45*time.Minute || d > time.Hour {
 			t.Fatalf("a connection is renewed after %v", d)
@@ -67,7 +67,7 @@ func TestAgeHasJitter(t *testing.T) {
 		t.Errorf("%d ages of 100 connections", len(seen))
 	}
 	a := new(age)
-	if a.begin(now); a.over(now.Add(1000 * time.Hour)) {
+	if a.start(now); a.expired(now.Add(1000 * time.Hour)) {
 		t.Error("without a greatest age a connection is renewed")
 	}
 }

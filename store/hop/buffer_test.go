@@ -585,7 +585,8 @@ func damage(t *testing.T, path, text string) {
 func TestBufferSetsPoisonAside(t *testing.T) {
 	noLeaks(t)
 	for _, messages := range [][]string{
-		{"poison"}, {"poison", "a"}, {"a", "poison"}, {"a", "b", "poison", "c", "d", "e", "poison"}, {"a", "b", "c", "poison", "poison", "d"}, {"poison", "poison", "poison"},
+		{"poison"}, {"poison", "a"}, {"a", "poison"}, {"a", "b", "poison", "c", "d", "e", "poison"}, {"a", "b", "c",
+			"poison", "poison", "d"}, {"poison", "poison", "poison"},
 	} {
 		in, set, path := &inbox{judge: refusePoison}, stats.New(), t.TempDir()
 		sp, _ := openSpool(t, path, spool.Options{}, nil)
@@ -602,7 +603,8 @@ func TestBufferSetsPoisonAside(t *testing.T) {
 		good := slices.DeleteFunc(slices.Clone(messages), func(m string) bool { return m == "poison" })
 		wantMessages(t, in, append(good, "z")...)
 		kept := recordsIn(t, path, refusedDir)
-		if got, want := set.Get("scribe_overall:refused"), len(messages)-len(good); got != int64(want) || len(kept) != want {
+		if got, want := set.Get("scribe_overall:refused"), len(messages)-len(good); got != int64(want) ||
+			len(kept) != want {
 			t.Errorf("%q: %d refused, %q kept, want %d", messages, got, kept, want)
 		}
 	}

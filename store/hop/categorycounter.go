@@ -8,11 +8,11 @@ import (
 	"inkwell/proto"
 )
 
-// tallyCategories bounds the categories that are counted one by one; those that come later count only in the sum.
-const tallyCategories = 4096
+// maxCounted bounds the categories that are counted separately; entries of later ones are only in the sum.
+const maxCounted = 4096
 
-// tally counts entries under one name, in sum and by category. Safe for concurrent use.
-type tally struct {
+// categoryCounter counts entries under one name, in total and by category. Safe for concurrent use.
+type categoryCounter struct {
 	set  *stats.Set
 	name string
 	sum  *atomic.Int64
@@ -21,12 +21,12 @@ type tally struct {
 	byCategory map[string]*atomic.Int64
 }
 
-func newTally(set *stats.Set, name string) *tally {
-	return &tally{set: set, name: name, sum: set.Overall(name), byCategory: make(map[string]*atomic.Int64)}
+func newCategoryCounter(set *stats.Set, name string) *categoryCounter {
+	return &categoryCounter{set: set, name: name, sum: set.Overall(name), byCategory: make(map[string]*atomic.Int64)}
 }
 
 // add counts the entries of b; a run of entries of one category costs one addition.
-func (t *tally) add(b *proto.Batch) {
+func (t *categoryCounter) add(b *proto.Batch) {
 	t.sum.Add(int64(b.Count()))
 	var few [8]proto.Run
 	for _, r := range b.AppendRuns(few[:0]) {
@@ -34,7 +34,7 @@ func (t *tally) add(b *proto.Batch) {
 	}
 }
 
-func (t *tally) addRun(category []byte, n int64) {
+func (t *categoryCounter) addRun(category []byte, n int64) {
 	t.mu.RLock()
 	c := t.byCategory[string(category)]
 	t.mu.RUnlock()
@@ -46,12 +46,12 @@ func (t *tally) addRun(category []byte, n int64) {
 	c.Add(n)
 }
 
-// learn makes the counter of a category, nil when there are too many.
-func (t *tally) learn(category string) *atomic.Int64 {
+// learn creates the counter of a category; nil if there are too many.
+func (t *categoryCounter) learn(category string) *atomic.Int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.byCategory[category]
-	if c == nil && len(t.byCategory) < tallyCategories {
+	if c == nil && len(t.byCategory) < maxCounted {
 		c = t.set.Category(category, t.name)
 		t.byCategory[category] = c
 	}

@@ -247,7 +247,8 @@ func wantMessages(t *testing.T, in *inbox, want ...string) {
 
 func TestNetworkOptions(t *testing.T) {
 	for _, addrs := range [][]string{nil, {"localhost"}, {"127.0.0.1:1463", ":"}, {"a:1:2"}} {
-		if _, err := NewNetwork(NetworkOptions{Addrs: addrs}); err == nil || !strings.Contains(err.Error(), "HOST:PORT") {
+		if _, err := NewNetwork(NetworkOptions{Addrs: addrs}); err == nil ||
+			!strings.Contains(err.Error(), "HOST:PORT") {
 			t.Errorf("%q: %v", addrs, err)
 		}
 	}
@@ -277,7 +278,8 @@ func TestNetworkDelivers(t *testing.T) {
 	if got := p.ln.accepted.Load(); got != 1 {
 		t.Errorf("%d connections", got)
 	}
-	for name, want := range map[string]int64{"scribe_overall:sent": 5, "web:sent": 4, "mail:sent": 1, "scribe_overall:failed calls": 0} {
+	for name, want := range map[string]int64{"scribe_overall:sent": 5, "web:sent": 4, "mail:sent": 1,
+		"scribe_overall:failed calls": 0} {
 		if got := set.Get(name); got != want {
 			t.Errorf("%s = %d, want %d", name, got, want)
 		}
@@ -519,9 +521,13 @@ func TestNetworkSilentPeer(t *testing.T) {
 func TestNetworkPeerThatBreaksOff(t *testing.T) {
 	noLeaks(t)
 	for name, f := range map[string]func(net.Conn){
-		"at once":           func(net.Conn) {},
-		"within the call":   func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 10)) },
-		"within the answer": func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 30)); _, _ = c.Write([]byte{0, 0, 0, 20, 0, 0}) },
+		"at once":         func(net.Conn) {},
+		"within the call": func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 10)) },
+		"within the answer": func(c net.Conn) {
+			_, _ = io.ReadFull(c, make([]byte, 30))
+			_,
+				_ = c.Write([]byte{0, 0, 0, 20, 0, 0})
+		},
 		"with junk": func(c net.Conn) {
 			_, _ = io.ReadFull(c, make([]byte, 30))
 			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
@@ -570,8 +576,9 @@ func TestNetworkLogsChangesOnce(t *testing.T) {
 		dead []string
 		want map[string]int
 	}{
-		"one":     {nil, map[string]int{"connected": 1, "trouble": 0, "recovered": 0, "level=ERROR": 0}},
-		"several": {[]string{closedAddr(t)}, map[string]int{"connected": 1, "trouble": 2, "recovered": 1, "after=": 1, "level=ERROR": 0}},
+		"one": {nil, map[string]int{"connected": 1, "trouble": 0, "recovered": 0, "level=ERROR": 0}},
+		"several": {[]string{closedAddr(t)}, map[string]int{"connected": 1, "trouble": 2, "recovered": 1, "after=": 1,
+			"level=ERROR": 0}},
 	} {
 		t.Run(name, func(t *testing.T) { checkChangesOnce(t, c.dead, c.want) })
 	}

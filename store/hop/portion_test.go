@@ -134,7 +134,8 @@ func TestNetworkIsPatientWithASlowPeer(t *testing.T) {
 		return proto.OK, nil
 	}}
 	set := stats.New()
-	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", in).addr}, Timeout: 2 * time.Second, Stats: set})
+	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", in).addr}, Timeout: 2 * time.Second,
+		Stats: set})
 	messages := numbers(4000)
 	if err := n.Append(t.Context(), batchOf(messages...)); err != nil {
 		t.Fatal(err)
@@ -333,7 +334,8 @@ func TestQuarantineKeepsTheOrderOfABusyPeer(t *testing.T) {
 	}
 	for len(in.got()) < len(messages) {
 		before := in.begun.Load()
-		until(t, "it is busy for some attempts", func() bool { return in.begun.Load() > before+7 || len(in.got()) == len(messages) })
+		until(t, "it is busy for some attempts",
+			func() bool { return in.begun.Load() > before+7 || len(in.got()) == len(messages) })
 		room.Store(25)
 	}
 	mustDrain(t, b)

@@ -52,7 +52,8 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 	if s.current != 5*time.Second {
 		t.Errorf("after many: %v", s.current)
 	}
-	for _, early := range []*AdaptiveSchedule{{Min: time.Second, Max: 100 * time.Second, Offset: time.Second}, {Min: 20 * time.Second, Max: 100 * time.Second, Offset: time.Second}} {
+	for _, early := range []*AdaptiveSchedule{{Min: time.Second, Max: 100 * time.Second, Offset: time.Second},
+		{Min: 20 * time.Second, Max: 100 * time.Second, Offset: time.Second}} {
 		if d := early.Next(); d != 7*time.Second { // it begins at 5, whatever its bounds
 			t.Errorf("from %v: %v", early.Min, d)
 		}
@@ -140,7 +141,8 @@ func TestEqualsAreChosenAtRandomAndFailOver(t *testing.T) {
 	}
 	full := &inbox{answer: func(int) (proto.ResultCode, error) { return proto.TryLater, nil }}
 	good := new(inbox)
-	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", full).addr, startPeer(t, "", good).addr, closedAddr(t)}, Shuffle: true})
+	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", full).addr, startPeer(t, "", good).addr,
+		closedAddr(t)}, Shuffle: true})
 	for range 20 {
 		mustSend(t, n, "x")
 	}
@@ -190,7 +192,8 @@ type others struct {
 }
 
 func (o *others) ProcessorMap() map[string]thrift.TProcessorFunction {
-	return map[string]thrift.TProcessorFunction{"getOption": unknown{o}, "getStatus": unknown{o}, "getVersion": unknown{o}, "getName": unknown{o}}
+	return map[string]thrift.TProcessorFunction{"getOption": unknown{o}, "getStatus": unknown{o},
+		"getVersion": unknown{o}, "getName": unknown{o}}
 }
 
 // unknown is a method of others.
