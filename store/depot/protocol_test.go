@@ -38,7 +38,8 @@ func newWorld(t *testing.T) *world {
 		must(t, os.MkdirAll(filepath.Join(w.root, dir), 0o755))
 	}
 	for i := range 3 {
-		f := books.File{Name: fmt.Sprintf("a-2026-11-29_%05d.gz", i), Entries: 1, First: time.Unix(1000, 0), Last: time.Unix(int64(2000+i), 0),
+		f := books.File{Name: fmt.Sprintf("a-2026-11-29_%05d.gz", i), Entries: 1, First: time.Unix(1000, 0),
+			Last:  time.Unix(int64(2000+i), 0),
 			Spans: []store.Span{{Category: "a", Count: 1, Bytes: 5}}}
 		data := strings.Repeat(fmt.Sprint(i), 700*(i+1)) // more than a sector
 		f.Bytes, f.Raw = int64(len(data)), 5
@@ -125,7 +126,9 @@ func (w *world) run(inj faultfs.Injector, again bool) (done bool) {
 		d = w.faults
 	}
 	logs := filepath.Join(w.root, "logs")
-	s, err := NewShipper(ShipperOptions{State: state, Routes: []Route{{Root: logs, Address: "depot", Depot: d, Who: "w1"}}, tuning: tuning{retry: time.Millisecond, workers: 1}})
+	s, err := NewShipper(ShipperOptions{State: state,
+		Routes: []Route{{Root: logs, Address: "depot", Depot: d, Who: "w1"}},
+		tuning: tuning{retry: time.Millisecond, workers: 1}})
 	if err != nil {
 		must(w.t, state.Close())
 		return false
@@ -183,7 +186,8 @@ func (w *world) check(when string) {
 		case strings.HasPrefix(o.Name, Manifests+"/"):
 			listed++
 			f := manifestIn(w.t, data)
-			if size := int64(len(want["a/dt=2026-11-29/"+f.Name])); size != f.Bytes || manifestOf("a/dt=2026-11-29/"+f.Name) != o.Name {
+			if size := int64(len(want["a/dt=2026-11-29/"+f.Name])); size != f.Bytes ||
+				manifestOf("a/dt=2026-11-29/"+f.Name) != o.Name {
 				w.t.Errorf("%s: %s says %+v", when, o.Name, f)
 			}
 		case strings.Contains(o.Name, books.MarkerPrefix):
@@ -194,7 +198,8 @@ func (w *world) check(when string) {
 		return nil
 	}))
 	if !maps.Equal(got, want) || listed != len(want) || marks != 1 {
-		w.t.Errorf("%s: the depot has %q, %d manifests and %d markers", when, slices.Sorted(maps.Keys(got)), listed, marks)
+		w.t.Errorf("%s: the depot has %q, %d manifests and %d markers", when, slices.Sorted(maps.Keys(got)), listed,
+			marks)
 	}
 	notes, err := filepath.Glob(filepath.Join(w.root, "state/depot/*"+noteSuffix))
 	if must(w.t, err); len(notes) > 0 {
@@ -221,8 +226,10 @@ func manifestIn(t *testing.T, data string) (f books.File) {
 func TestProtocol(t *testing.T) {
 	for n := int64(0); ; n++ {
 		finished := false
-		for kind, cut := range map[string]*crashfs.Cut{"killed": nil, "power cut": {Names: crashfs.Ordered, Choose: rand.New(rand.NewPCG(1, uint64(n))).IntN},
-			"any names and bytes": {Names: crashfs.Subset, Bytes: crashfs.SomeBytes, Choose: rand.New(rand.NewPCG(2, uint64(n))).IntN}} {
+		for kind, cut := range map[string]*crashfs.Cut{"killed": nil,
+			"power cut": {Names: crashfs.Ordered, Choose: rand.New(rand.NewPCG(1, uint64(n))).IntN},
+			"any names and bytes": {Names: crashfs.Subset, Bytes: crashfs.SomeBytes,
+				Choose: rand.New(rand.NewPCG(2, uint64(n))).IntN}} {
 			w := newWorld(t)
 			when := fmt.Sprintf("%s behind operation %d", kind, n)
 			for i, left := range []int64{n, n % 17, n % 5} {

@@ -224,7 +224,8 @@ func TestS3Headers(t *testing.T) {
 	d, err := Open("s3://bucket/p?path_style=yes&region=eu-1&sse=aws:kms&kms_key=arn:1&storage_class=STANDARD_IA&endpoint="+server.URL, Options{})
 	must(t, err)
 	must(t, d.Put(t.Context(), "a/b", section("x")))
-	for key, want := range map[string]string{"If-None-Match": "*", "X-Amz-Server-Side-Encryption": "aws:kms", "X-Amz-Storage-Class": "STANDARD_IA",
+	for key, want := range map[string]string{"If-None-Match": "*", "X-Amz-Server-Side-Encryption": "aws:kms",
+		"X-Amz-Storage-Class":                         "STANDARD_IA",
 		"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": "arn:1"} {
 		if got.Get(key) != want {
 			t.Errorf("%s: %q, want %q", key, got.Get(key), want)
@@ -242,7 +243,8 @@ func TestS3Credentials(t *testing.T) {
 		must(t, os.WriteFile(file, []byte("[default]\naws_access_key_id="+key+"\naws_secret_access_key=s\n"), 0o600))
 	}
 	write("old")
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_PROFILE"} {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY",
+		"AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
@@ -285,7 +287,8 @@ func TestS3IsAsFastAsItsServer(t *testing.T) {
 	for i := range 50 {
 		must(t, direct.Put(t.Context(), fmt.Sprint("small/", i), section("x")))
 	}
-	t.Logf("32 MiB in %v, a small object in %v", took.Round(time.Millisecond), (time.Since(began) / 50).Round(10*time.Microsecond))
+	t.Logf("32 MiB in %v, a small object in %v", took.Round(time.Millisecond),
+		(time.Since(began) / 50).Round(10*time.Microsecond))
 	if got := read(t, direct, "x", Whole); got != data {
 		t.Error("it is not what was put")
 	}
