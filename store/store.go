@@ -190,7 +190,7 @@ func Rest(b *proto.Batch, err error) *proto.Batch {
 	return b.Section(b.Count()-part.Left, part.Left)
 }
 
-// Categories that Inkwell creates itself. SafeCategory rejects them for senders, so whatever is in them was put there by
+// Categories that Inkwell creates itself. SafeCategory rejects them for senders, so everything in them was put there by
 // Inkwell.
 const (
 	UnsafeCategory   = "_unsafe"   // messages whose category is no safe file name

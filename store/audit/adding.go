@@ -192,7 +192,7 @@ func (a *Audit) accountedFor(k key) (known stream.Ranges, from int64) {
 		merge(&known, t.present(!a.writes[other.category]))
 		merge(&known, t.waiting)
 		merge(&known, t.refused)
-		if kept(k.category) && !kept(other.category) { // lower numbers that are missing are reported for the other category
+		if kept(k.category) && !kept(other.category) { // the other category reports lower numbers
 			from = max(from, endOf(t.present(true)), endOf(t.waiting), endOf(t.aside), t.acked)
 		}
 	}
@@ -213,7 +213,8 @@ func (a *Audit) findMissing(r *Report, k key) {
 	dropped := Finding{Kind: Dropped}
 	missing := Finding{Kind: Missing, Fault: true}
 	if len(t.present(true)) == 0 && a.streamsByKey[key{category: k.category}] != nil {
-		missing.Text = "no collector knows this stream, and the category has entries without numbers: perhaps they came through a server that passes no numbers on"
+		missing.Text = "no collector knows this stream, and the category has entries without numbers: perhaps they " +
+			"came through a server that passes no numbers on"
 	}
 	var gone, lost stream.Ranges
 	guessed := int64(0)
@@ -246,7 +247,8 @@ func (a *Audit) findMissing(r *Report, k key) {
 		missing.Text = "collectors refused other entries among these numbers"
 	}
 	if guessed > 0 {
-		a.note(fmt.Sprintf("%s: stream %s: %d numbers that are nowhere count as refused: collectors counted refused entries of it without their numbers", k.category, k.id, guessed))
+		a.note(fmt.Sprintf("%s: stream %s: %d numbers that are nowhere count as refused: collectors counted refused "+
+			"entries of it without their numbers", k.category, k.id, guessed))
 	}
 	a.addFinding(r, k, dropped, gone)
 	a.addFinding(r, k, missing, lost)

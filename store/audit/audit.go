@@ -2,7 +2,7 @@
 // are missing or stored twice.
 //
 //	DIR/.manifest    content of finished files in a directory  ─┐
-//	STATE/books      content of open files                      ├─► numbers of each stream, entries of each hour ─► Report
+//	STATE/books      content of open files                      ├─► numbers by stream, entries by hour ─► Report
 //	STATE/journal    entries that are in no file yet            │
 //	STATE/streams    numbers taken: without files, handed on    │
 //	ROOT/.counts     entries that were left out, and why       ─┘
@@ -147,7 +147,8 @@ func New(o Options) *Audit {
 	}
 	return &Audit{o: o, streamsByKey: make(map[key]*categoryStream), byID: make(map[stream.ID][]key),
 		refused: make(map[stream.ID]int64),
-		sources: make(books.Sources), files: make(map[string][]File), writes: make(map[string]bool), why: make(map[cause]int64)}
+		sources: make(books.Sources), files: make(map[string][]File), writes: make(map[string]bool),
+		why: make(map[cause]int64)}
 }
 
 func (a *Audit) categoryStream(category string, id stream.ID) *categoryStream {

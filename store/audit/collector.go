@@ -27,7 +27,8 @@ const (
 )
 
 // ErrNoCollector says that a directory contains nothing that a collector has written.
-var ErrNoCollector = errors.New("nothing here was written by a collector that keeps books (give the directory of its files, or its configuration)")
+var ErrNoCollector = errors.New("nothing here was written by a collector that keeps books (give the directory of " +
+	"its files, or its configuration)")
 
 // Source describes a collector to be audited.
 type Source struct {

@@ -39,13 +39,15 @@ func ParseAddress(text string) (Address, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		if text == "" {
-			return Address{}, errors.New("an empty address (write s3://bucket/prefix, hdfs://namenode:9000/path or a directory)")
+			return Address{}, errors.New("an empty address (write s3://bucket/prefix, hdfs://namenode:9000/path or " +
+				"a directory)")
 		}
 		return Address{Path: filepath.Clean(text)}, nil
 	}
 	a := Address{Scheme: scheme}
 	if keys[scheme] == nil {
-		return a, fmt.Errorf("address %q: unknown scheme %q (write s3://bucket/prefix, hdfs://namenode:9000/path or a directory)", text, scheme)
+		return a, fmt.Errorf("address %q: unknown scheme %q (write s3://bucket/prefix, hdfs://namenode:9000/path or "+
+			"a directory)", text, scheme)
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	a.Host, a.Path, _ = strings.Cut(rest, "/")

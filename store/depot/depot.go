@@ -63,7 +63,8 @@ type Object struct {
 }
 
 // ErrTaken says that a name has other content.
-var ErrTaken = errors.New("there is something else of that name, which is not replaced (move it away, or give this collector a name of its own with who=)")
+var ErrTaken = errors.New("there is something else of that name, which is not replaced (move it away, or give this " +
+	"collector a name of its own with who=)")
 
 // Options configure a depot besides its address. The zero value of a field is its default.
 type Options struct {

@@ -280,7 +280,8 @@ func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 		if _, hidden := dir.Lstat(rotate.Hidden(it.File)); hidden == nil {
 			return nil, errNotYet
 		}
-		return nil, &fileError{fmt.Errorf("bring %s to the depot: it was removed or moved away before (bring it back, or remove the note %s)",
+		return nil, &fileError{fmt.Errorf("bring %s to the depot: it was removed or moved away before (bring it "+
+			"back, or remove the note %s)",
 			it.path(), filepath.Join(l.s.o.State.Path(), it.id()))}
 	}
 	if err != nil {

@@ -193,14 +193,17 @@ func isStatus(err error, status int) bool {
 
 // cures are the remedies for error codes of a server.
 var cures = map[string]string{
-	"ExpiredToken":          "the credentials have expired: renew them; the file of credentials is read again, the environment is not",
-	"ExpiredTokenException": "the credentials have expired: renew them; the file of credentials is read again, the environment is not",
+	"ExpiredToken": "the credentials have expired: renew them; the file of credentials is read again, the " +
+		"environment is not",
+	"ExpiredTokenException": "the credentials have expired: renew them; the file of credentials is read again, the " +
+		"environment is not",
 	"InvalidAccessKeyId":    "the key is not known there: is AWS_ACCESS_KEY_ID, or the profile, of that account?",
 	"SignatureDoesNotMatch": "the secret is not that of the key, or the clock of this machine is wrong",
 	"RequestTimeTooSkewed":  "the clock of this machine is wrong",
-	"AccessDenied":          "the credentials need s3:PutObject, s3:GetObject and s3:ListBucket, and a KMS key its own permission",
-	"NoSuchBucket":          "make the bucket: it is not made by itself",
-	"SlowDown":              "the service throttles: it is tried again, more slowly",
+	"AccessDenied": "the credentials need s3:PutObject, s3:GetObject and s3:ListBucket, and a KMS key its " +
+		"own permission",
+	"NoSuchBucket": "make the bucket: it is not made by itself",
+	"SlowDown":     "the service throttles: it is tried again, more slowly",
 }
 
 // explain adds to an error what was being done and how to remedy it. Credentials that were refused are read again

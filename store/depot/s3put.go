@@ -57,7 +57,8 @@ func (b *bucket) inParts(ctx context.Context, key string, data *io.SectionReader
 	// The first request has no condition: only that of the last request counts.
 	id, err := b.core.NewMultipartUpload(ctx, b.name, key,
 		minio.PutObjectOptions{ContentType: "application/octet-stream",
-			StorageClass: b.class, ServerSideEncryption: b.sse, UserMetadata: map[string]string{"X-Amz-Checksum-Algorithm": "CRC32C"}})
+			StorageClass: b.class, ServerSideEncryption: b.sse,
+			UserMetadata: map[string]string{"X-Amz-Checksum-Algorithm": "CRC32C"}})
 	if err != nil {
 		return err
 	}

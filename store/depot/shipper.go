@@ -76,7 +76,8 @@ func NewShipper(o ShipperOptions) (_ *Shipper, err error) {
 		return nil, err
 	}
 	if len(damaged) > 0 {
-		o.Logger.Warn("notes of files that are to go to the depot cannot be read: if they were not cut by a crash, the files of that time have to be compared with the depot (inkwell audit)",
+		o.Logger.Warn("notes of files that are to go to the depot cannot be read: if they were not cut by a crash, "+
+			"the files of that time have to be compared with the depot (inkwell audit)",
 			"state", o.State.Path(), "notes", damaged)
 	}
 	slices.SortFunc(list, func(a, b *note) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Name, b.Name)) })
@@ -89,7 +90,8 @@ func NewShipper(o ShipperOptions) (_ *Shipper, err error) {
 		}
 	}
 	if orphans > 0 {
-		o.Logger.Warn("files of directories that have no depot any more are not brought anywhere (publish= of their store brings them)", "files", orphans)
+		o.Logger.Warn("files of directories that have no depot any more are not brought anywhere (publish= of their "+
+			"store brings them)", "files", orphans)
 	}
 	s.gauges()
 	for _, l := range s.lanes {

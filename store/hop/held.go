@@ -23,8 +23,9 @@ const proofs = 3
 //
 //	TRY_LATER three times ─► held, in doubt ─── TRY_LATER, and the next entry is taken, three times ──► held
 //	                            │                                                                        │
-//	                            ├─ it is taken: nothing was wrong with it            offered from time to time until it is taken
-//	                            └─ the next is not taken either: the peer is busy, and all entries wait     or set aside (After)
+//	                            ├─ it is taken: nothing was wrong with it                         offered from time
+//	                            └─ the next is not taken either: the peer is busy,                to time until taken,
+//	                               and all entries wait                                           or set aside (After)
 //
 // While the newest entry is in doubt, it is offered before anything else, so that a peer that is merely busy gets the
 // entries in order. The mutex of the Quarantine guards all fields but count.

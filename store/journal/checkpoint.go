@@ -59,7 +59,8 @@ func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (c *checkpoint, found bo
 	case checkpointVersion:
 		err = json.Unmarshal(text, c)
 	default:
-		err = fmt.Errorf("it is of version %d, this program reads versions 1 and %d (use the program that wrote it, or another state directory)",
+		err = fmt.Errorf("it is of version %d, this program reads versions 1 and %d (use the program that wrote it, "+
+			"or another state directory)",
 			head.Version, checkpointVersion)
 	}
 	if err != nil {

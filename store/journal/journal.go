@@ -3,7 +3,7 @@
 //
 //	Append ─► journal (one fsync a group; Append returns)
 //	             └─ reader ─┬─► outlet ─┐                 ┌─ Append ─► store
-//	                        ├─► outlet ─┼─► benches: step ┼─ Mark ────► saver: checkpoint ─► Publish · acknowledge the journal
+//	                        ├─► outlet ─┼─► benches: step ┼─ Mark ────► saver: checkpoint ─► Publish, Ack
 //	                        └─► outlet ─┘                 └─ Check
 //
 // An outlet is one category on its way to one destination. The reader reads the journal once, routes each run of
@@ -134,11 +134,12 @@ func Open(o Options) (_ *Journal, err error) {
 		}
 	}()
 	if j.state, err = faultfs.OpenBeneath(o.StateRoot, o.StateDir, o.Injector); err != nil {
-		return nil, fmt.Errorf("open state directory %s (it must be a directory this user can write; choose another with state_dir= "+
-			"or INKWELL_STATE): %w", o.StateDir, err)
+		return nil, fmt.Errorf("open state directory %s (it must be a directory this user can write; choose another "+
+			"with state_dir= or INKWELL_STATE): %w", o.StateDir, err)
 	}
 	if j.lock, err = j.state.Lock("lock"); err != nil {
-		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with state_dir= or INKWELL_STATE): %w",
+		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with "+
+			"state_dir= or INKWELL_STATE): %w",
 			o.StateDir, err)
 	}
 	saved, found, err := loadCheckpoint(j.state, j.log)

@@ -112,8 +112,9 @@ func (j *Journal) Start(routes Routes) {
 	s := j.saver.saved
 	r := &run{j: j, routes: routes, counter: books.NewCounter(routes.Destinations, j.log, j.o.Injector), initial: s,
 		counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
-		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory), outlets: make(map[string]*Outlet),
-		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
+		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory),
+		outlets: make(map[string]*Outlet),
+		named:   make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.convoy = &convoy{r: r}
 	r.unsynced.disks.Many = j.o.SyncAll
@@ -126,7 +127,7 @@ func (j *Journal) Start(routes Routes) {
 	j.mu.Unlock()
 	routes.Prepare()
 	for _, p := range s.Outlets {
-		if p.Category != "" && !ours(p.Category) { // the outlets of _unsafe and _overflow are created when they are needed
+		if p.Category != "" && !ours(p.Category) { // those are created when they are needed
 			routes.Route([]byte(p.Category))
 		}
 	}

@@ -45,7 +45,8 @@ func (l *Log) recover() error {
 	l.acked = oldest
 	next := max(l.acked.offset, beyond)
 	if l.o.Floor > max(next, l.end) {
-		l.log.Warn("the log ends before what its owner has seen of it (files were removed or damaged, or lost in a power cut without sync): what it held behind that is lost",
+		l.log.Warn("the log ends before what its owner has seen of it (files were removed or damaged, or lost in a "+
+			"power cut without sync): what it held behind that is lost",
 			"directory", l.dir.Path(), "end", l.end, "seen", l.o.Floor)
 		next = l.o.Floor
 	}

@@ -133,7 +133,8 @@ type VersionError struct {
 
 // Error names the file and what to do.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s is of format version %d, this program reads version %d (use the program that wrote it, or another directory)", e.Path, e.Version, formatVersion)
+	return fmt.Sprintf("%s is of format version %d, this program reads version %d (use the program that wrote it, "+
+		"or another directory)", e.Path, e.Version, formatVersion)
 }
 
 // readSegmentHeader checks the header of f, the segment at base, and returns the number of its first entry.

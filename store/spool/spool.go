@@ -2,7 +2,7 @@
 // journal are the same type.
 //
 //	Append ─► group (one write, one fsync, one checksum) ─► segment 0000000000000000.log, 00000000040001a8.log, …
-//	Reader ◄── everything durable, in order                 Ack ─► ack file; segments below it are used again or removed
+//	Reader ◄── everything durable, in order                 Ack ─► ack file; segments below are removed or reused
 //
 // A position is a logical offset: the number of bytes written since the log was created. The name of a segment is the
 // offset at which it begins, and each group contains its own offset. docs/format.md describes every byte.
@@ -130,7 +130,8 @@ func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Floor > maxOffset {
-		return nil, fmt.Errorf("open log in %s: no log has ever come to offset %d, which its owner says it has seen (move the owner's state away, or give it its own)", dir.Path(), o.Floor)
+		return nil, fmt.Errorf("open log in %s: no log has ever come to offset %d, which its owner says it has seen "+
+			"(move the owner's state away, or give it its own)", dir.Path(), o.Floor)
 	}
 	l := &Log{dir: dir, o: o, log: o.Logger}
 	l.changed = sync.NewCond(&l.mu)

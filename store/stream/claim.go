@@ -227,6 +227,7 @@ func (t *Table) evict() {
 		}
 	}
 	t.forgotten.Add(int64(forgotten))
-	t.o.Logger.Warn("too many streams: those that were silent longest are forgotten; what they send again is written again",
+	t.o.Logger.Warn("too many streams: those that were silent longest are forgotten; what they send again is "+
+		"written again",
 		"limit", t.o.Max, "forgotten", forgotten)
 }

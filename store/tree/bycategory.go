@@ -26,7 +26,7 @@ type ByCategoryOptions struct {
 	Child func(name string) *store.Child // creates a child with the first entry of its category; ByCategory owns it
 	Kept  []string                       // names whose children are created at the start
 	Limit int                            // limit of the number of children, not counting _unsafe and _overflow
-	Only  string                         // the name of a single child for all categories; "" = a child for each category
+	Only  string                         // the name of a single child for everything; "" = a child for each category
 }
 
 // NewByCategory returns a ByCategory.
