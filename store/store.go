@@ -13,8 +13,8 @@
 //	Connector  can check whether its peer is reachable
 //	Node       is made of other stores, which makes a tree
 //
-// The implementations stand in the packages below: store/series are files, store/hop is the next inkwell or scribed,
-// with a spool before it, and store/tree are the stores that are made of stores.
+// The implementations are in the packages below: store/series writes files, store/hop sends to the next inkwell or
+// scribed, with a spool in front of it, and store/tree has the stores that are made of other stores.
 package store
 
 import (

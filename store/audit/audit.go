@@ -90,7 +90,6 @@ type categoryStream struct {
 	refused     stream.Ranges // answered with OK and discarded by a collector
 	hours       map[int64]*hour
 	// Counts of entries without numbers.
-	// Entries without numbers, which are in no set.
 	plainWaiting, plainJournal, plainAside int64
 }
 

@@ -1,33 +1,33 @@
-// Package journal is the engine of the collector: it makes a call durable once, in a journal, and from there brings
-// every entry to its outlets, each at its own pace.
+// Package journal is the engine of the collector: it makes a call durable once, in a journal, and delivers every entry
+// from there to its outlets, each at its own pace.
 //
 //	Append ─► journal (one fsync a group; Append returns)
 //	             └─ reader ─┬─► outlet ─┐                 ┌─ Append ─► store
 //	                        ├─► outlet ─┼─► benches: step ┼─ Mark ────► saver: checkpoint ─► Publish, Ack
 //	                        └─► outlet ─┘                 └─ Check
 //
-// An outlet is one category on its way to one destination. The reader reads the journal once, routes each run of
-// entries once, and adds it to what is pending for the outlets of its category. Benches, one goroutine a processor,
-// step the outlets of local files; the outlet of a store that can block, such as a network store, has a goroutine of
-// its own.
+// An outlet delivers one category to one destination. The reader reads the journal once, routes each run of entries
+// once, and adds it to the pending entries of the outlets of its category. Benches, one goroutine for each processor,
+// step the outlets of local files. The outlet of a store that can block, such as a network store, has a goroutine of its
+// own.
 //
-// All that is pending shares one byte budget. When it is used up, what has waited longest goes first, whatever its
-// size, and the reader waits. An outlet that fails or hangs is fed no more: what comes for it stays in the journal, and
-// when its store works again it reads the journal by itself until it has caught up with the reader. It holds back
-// neither the others nor the callers.
+// The pending entries of all outlets share one budget of bytes. When it is used up, the reader waits, and the oldest
+// pending entries are delivered first, whatever the size of the batch. An outlet that fails or hangs is no longer fed,
+// so it holds up neither the other outlets nor the callers: its entries stay in the journal, and when its store works
+// again, it reads the journal itself until it has caught up with the reader.
 //
-// The checkpoint says for each outlet up to which journal offset its destination has everything (through), and how its
-// files stood then. After a crash, a failed fsync, or whenever a store says that it is broken, the store is opened with
-// the marks of the last checkpoint and the journal is read again from there: for files nothing is lost and nothing is
-// written twice. What was sent over a network since the checkpoint is sent again, with the same numbers: that is a
-// tenth of a second's.
+// The checkpoint records for each outlet the journal offset up to which the destination has everything (through), and
+// the states of its files at that point. After a crash or a failed fsync, or when a store says that it is broken, the
+// store is opened with the states of the last checkpoint, and the journal is replayed from there: in files, nothing is
+// lost and nothing is written twice. Entries that were sent over a network since the checkpoint, about the last tenth of
+// a second, are sent again with the same numbers.
 //
-// A new configuration is a stop and a start over the same journal; type past says what becomes of entries that were not
-// delivered.
+// A new configuration is a stop and a start over the same journal; type past determines what happens to entries that
+// were not delivered.
 //
-// Limitations: an outlet that never succeeds holds the journal back until Options.MaxBytes; then Append returns
-// store.ErrTryLater for all. When more than 256 outlets of local files hang at once, the other local files wait for
-// them.
+// Limitations: an outlet that never succeeds keeps the journal from shrinking, until it has Options.MaxBytes; then
+// Append returns store.ErrTryLater for all callers. When more than 256 outlets of local files hang at once, the other
+// local files wait for them.
 package journal
 
 import (

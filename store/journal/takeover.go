@@ -12,8 +12,8 @@ import (
 	"inkwell/store/books"
 )
 
-// What a state directory holds that was written before there was one engine: version 1 of the checkpoint, in two kinds.
-// It is taken over once, at the first start.
+// This file converts checkpoints of version 1, of which there are two kinds, for queues and for `collect --dir`. The
+// conversion takes place once, at the first start of this version.
 
 // olderCheckpoint is a checkpoint of version 1, of either kind: with the queues of a configuration, or with the
 // categories of `collect --dir`.

@@ -54,7 +54,6 @@ func (h *delivery) run(ctx context.Context) error {
 		return nil
 	}
 	// Children that only wait for their next attempt are not the cause: do not mention them beside real errors.
-	// A child that only waits is not what is wrong.
 	waits := func(err error) bool { return errors.Is(err, store.ErrWaiting) }
 	if slices.ContainsFunc(errs, func(err error) bool { return !waits(err) }) {
 		errs = slices.DeleteFunc(errs, waits)
