@@ -14,7 +14,7 @@ import (
 	"inkwell/store"
 )
 
-// noCopy is a disk that takes a checkpoint, but for a while not its copy.
+// noCopy is a disk on which a checkpoint can be written but, for a while, not its copy.
 type noCopy struct {
 	on       atomic.Bool
 	attempts atomic.Int64 // to write the copy
@@ -28,8 +28,8 @@ func (n *noCopy) Inject(op faultfs.Op, name string, size int) (int, error) {
 	return size, nil
 }
 
-// TestNoStoreIsOpenedBehindTheCheckpointOnDisk breaks a store while it is not known whether the last checkpoint was
-// saved: it is not cut back further than the next process may find said.
+// TestNoStoreIsOpenedBehindTheCheckpointOnDisk breaks a store while it is unknown whether the last checkpoint was
+// saved. The store must not be truncated below the states that the next process may find.
 func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 	dir, disk := t.TempDir(), new(noCopy)
 	j, err := Open(Options{StateDir: dir, Injector: disk,

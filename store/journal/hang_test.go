@@ -14,14 +14,14 @@ import (
 	"inkwell/store"
 )
 
-// hanging is a store that takes nothing until it is let go, as on a disk or a network that hangs.
+// hanging is a store that takes nothing until it is released, like one on a disk or a network that hangs.
 type hanging struct {
 	*keeper
 	free <-chan struct{}
 	held *held
 }
 
-// held is the bytes that are in stores which hang.
+// held counts the bytes that are in hanging stores.
 type held struct {
 	mu        sync.Mutex
 	now, most int64
@@ -45,8 +45,8 @@ func (h *hanging) Append(ctx context.Context, b *proto.Batch) error {
 	}
 }
 
-// Stores that hang, of local files or such as can block, hold back neither the others nor the callers, and what waits
-// for them takes no more memory than there is for everything.
+// Stores that hang, whether of local files or with goroutines of their own, hold up neither the other stores nor the
+// callers, and their pending entries stay within the common memory limit.
 func TestStoresThatHang(t *testing.T) {
 	for name, c := range map[string]struct {
 		stuck  int
@@ -122,7 +122,7 @@ func stuckStores(t *testing.T, dir string, stuck int, blocks bool) {
 	}
 }
 
-// Nothing turns in circles: not while all is done, and not while no checkpoint can be saved.
+// No goroutine spins, neither when everything is delivered nor while no checkpoint can be saved.
 func TestNothingSpins(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestNothingSpins(t *testing.T) {
 	})
 }
 
-// slowKeeper is a store whose Mark takes long, as with fsyncs on a busy disk.
+// slowKeeper is a store whose Mark takes long, as fsyncs do on a busy disk.
 type slowKeeper struct {
 	*keeper
 	took *atomic.Int64
@@ -177,10 +177,10 @@ func (s slowKeeper) Mark(m *store.Marks) error {
 	return s.keeper.Mark(m)
 }
 
-// Urgent is not what a slow store is.
+// A slow store never asks for an early Mark.
 func (s slowKeeper) Urgent() bool { return false }
 
-// What checkpoints cost decides how often they come: about a tenth of the time.
+// The cost of checkpoints determines their interval, so that they take about a tenth of the time.
 func TestCheckpointsTakeATenthOfTheTime(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,23 +17,23 @@ import (
 	"inkwell/store"
 )
 
-// has is the position of an outlet with a category of its own.
+// has returns the position of an outlet with a single category.
 func has(category string, through uint64) position {
 	return position{Category: category, Through: through}
 }
 
-// shares is the position of an outlet that has all categories of some patterns.
+// shares returns the position of an outlet that has all categories of some patterns.
 func shares(through uint64, patterns ...string) position {
 	return position{Patterns: patterns, Through: through}
 }
 
-// keeps is the position of the outlet of one of our own names.
+// keeps returns the position of the outlet of _unsafe or _overflow.
 func keeps(name string, through uint64, patterns ...string) position {
 	return position{Category: name, Patterns: patterns, Through: through}
 }
 
-// ended is a run with rules for some patterns and the rest, which read everything below read and ended when everything
-// below end was known.
+// ended returns a run with rules for some patterns and Default, which read everything below read; entries from end on
+// belong to the next run.
 func ended(read, end uint64, outlets map[string]position, patterns ...string) formerRun {
 	f := formerRun{Read: read, End: end, Outlets: outlets}
 	for _, p := range append(patterns, Default) {
@@ -42,7 +42,7 @@ func ended(read, end uint64, outlets map[string]position, patterns ...string) fo
 	return f
 }
 
-// Every row of the rule: which part of the journal is an outlet's to deliver.
+// Each row of the rule: which parts of the journal an outlet has to deliver.
 func TestWhatAnOutletHasToDeliver(t *testing.T) {
 	type outlets = map[string]position
 	for _, c := range []struct {
@@ -50,7 +50,7 @@ func TestWhatAnOutletHasToDeliver(t *testing.T) {
 		past     past
 		category string
 		now      string // keys of the category's outlets
-		want     string // what each has to deliver, "lost" for what nobody has to although somebody had
+		want     string // what each outlet has to deliver; "lost" for entries that had an outlet and have none any more
 	}{
 		{"no run left anything", nil, "web", "A", "A: 0-"},
 		{"it had the category: it goes on", past{ended(1000, 1000, outlets{"A": has("web", 400)})}, "web", "A",
@@ -141,7 +141,7 @@ func TestWhatAnOutletHasToDeliver(t *testing.T) {
 	}
 }
 
-// merged are the parts of the journal in some portions, as FROM-TO; portions that follow each other are one part.
+// merged returns the ranges of some portions as FROM-TO, with adjacent ones merged.
 func merged(all []portion, in func(portion) bool) (parts []string) {
 	from, open := uint64(0), false
 	for _, h := range all {
@@ -158,8 +158,8 @@ func merged(all []portion, in func(portion) bool) (parts []string) {
 	return parts
 }
 
-// What the next run has to know of one: nothing if all is delivered, else the outlets of the categories of which
-// something is left.
+// The next run must know nothing about a run that delivered everything; otherwise it must know the outlets of the
+// categories with undelivered entries.
 func TestWhatIsLeftOfARun(t *testing.T) {
 	type outlets = map[string]position
 	for _, c := range []struct {
@@ -212,9 +212,9 @@ func TestPatternsMatch(t *testing.T) {
 	}
 }
 
-// TestThePastIsTheRule plays chains of runs with random configurations, in which outlets are away or get partly through
-// and runs die or stop, and compares which entries the engine's own functions (NewOutlet, due, gather, history, left,
-// and the checkpoint as it is on disk) give to which outlet with a rule that is told entry by entry.
+// TestThePastIsTheRule plays chains of runs with random configurations, in which stores fail, outlets deliver only a
+// part, and runs die or stop. It compares which entries the functions of the engine (NewOutlet, due, gather, history,
+// unfinished, and the saved checkpoint) assign to which outlet with a simple rule that is applied to each entry.
 func TestThePastIsTheRule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, c: &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}}
@@ -229,7 +229,7 @@ func TestThePastIsTheRule(t *testing.T) {
 // entryBytes is the size of an entry in the journal of a world.
 const entryBytes = 100
 
-// world is a journal, where its entries went, and where they should have gone.
+// world is a journal, the outlets its entries went to, and the outlets they should have gone to.
 type world struct {
 	t       *rapid.T
 	c       *checkpoint
@@ -237,18 +237,19 @@ type world struct {
 	log     []string
 }
 
-// record is one entry and, by the rule, what became of it.
+// record is one entry and, according to the rule, what happened to it.
 type record struct {
 	category string
 	at       uint64
 	seen     bool            // a run had it
-	homeless bool            // a run that had no outlet for it read it
-	lacks    map[string]bool // outlets of its category in the last run that had any: those that were to deliver it and have not
+	homeless bool            // a run in which it had no outlet has read it
+	lacks    map[string]bool // outlets that had to deliver it in the last run in which it had any, and have not
 	got      map[string]int  // how often each outlet has delivered it
 }
 
-// duty is the rule: the outlets of now that have to deliver the entry. One that no run had goes to all. Any other goes
-// to those that were to deliver it and have not, and if one of these is gone to all that do not have it.
+// duty is the rule: it returns the current outlets that have to deliver the entry. An entry that no run has handled
+// goes to all. Any other entry goes to those outlets that had to deliver it and have not. If one of these does not
+// exist any more, it also goes to all outlets that have not delivered it.
 func (e *record) duty(now map[string]bool) map[string]bool {
 	if !e.seen {
 		return now
@@ -267,7 +268,7 @@ func (e *record) duty(now map[string]bool) map[string]bool {
 	return due
 }
 
-// setup is a configuration: blocks of stores for patterns, as the router of the collector spreads them.
+// setup is a configuration: blocks of stores for patterns, distributed like by the router of the collector.
 type setup struct {
 	patterns Patterns
 	blocks   []setupBlock
@@ -299,7 +300,7 @@ func (w *world) draw() *setup {
 	return s
 }
 
-// outlet is that of a block for a category that is kept under a name.
+// outlet returns the options of the outlet of a block for a category that is kept under a name.
 func (s *setup) outlet(b setupBlock, pattern, kept string) OutletOptions {
 	name := strings.Join(b.patterns, " ")
 	o := OutletOptions{Name: name, Patterns: b.patterns, Store: b.store, Single: s.single}
@@ -316,7 +317,7 @@ func (s *setup) outlet(b setupBlock, pattern, kept string) OutletOptions {
 	return o
 }
 
-// play is one run. The last one delivers everything that is its outlets' to deliver.
+// play plays one run. In the last run, all outlets deliver everything that they have to.
 func (w *world) play(s *setup, last bool) {
 	t := w.t
 	for range rapid.IntRange(0, 6).Draw(t, "new entries") {
@@ -352,7 +353,7 @@ func (w *world) play(s *setup, last bool) {
 	w.c = w.reread(next)
 }
 
-// reread is a checkpoint as the next process finds it.
+// reread returns a checkpoint as the next process reads it.
 func (w *world) reread(c *checkpoint) *checkpoint {
 	data, err := json.Marshal(c)
 	read := new(checkpoint)
@@ -410,7 +411,7 @@ func newPlay(w *world, s *setup) *played {
 	return p
 }
 
-// route is where a category goes; it makes the outlets.
+// route returns the target of a category, creating outlets.
 func (p *played) route(category string) *Target {
 	if t := p.targets[category]; t != nil {
 		return t
@@ -428,7 +429,7 @@ func (p *played) route(category string) *Target {
 	return t
 }
 
-// kept is the name under which a category is kept that was not met before.
+// kept returns the name under which a new category is kept.
 func (p *played) kept(category string) string {
 	switch {
 	case p.s.patterns.Named(category):
@@ -441,7 +442,7 @@ func (p *played) kept(category string) string {
 	return category
 }
 
-// feed gives an entry to the outlets of its category, as the reader does, and compares that with the rule.
+// feed feeds an entry to the outlets of its category, like the reader, and compares that with the rule.
 func (p *played) feed(e *record) {
 	target := p.route(e.category)
 	now := make(map[string]bool)
@@ -478,7 +479,7 @@ func (p *played) feed(e *record) {
 	}
 }
 
-// stretch is the entry as it stands in a journal in which each has entryBytes.
+// stretch returns the entry as a stretch of a journal in which each entry has entryBytes.
 func (e *record) stretch() stretch {
 	var b proto.Batch
 	b.Append([]byte(e.category), make([]byte, entryBytes-proto.EntryOverhead-len(e.category)))
@@ -494,8 +495,8 @@ func uniq(all []*Outlet) (some []*Outlet) {
 	return some
 }
 
-// deliver brings each outlet some way through what it was fed. Those that read by themselves and have everything may
-// come as far as beyond.
+// deliver advances each outlet by a random amount. Outlets that read the journal themselves and have everything may
+// have read up to beyond.
 func (p *played) deliver(readTo, beyond uint64, all bool) {
 	t := p.w.t
 	reach := make(map[*Outlet]uint64)
@@ -530,13 +531,13 @@ func (p *played) deliver(readTo, beyond uint64, all bool) {
 	}
 }
 
-// put is what the outlet's last post says.
+// put sets the last report of an outlet.
 func (p *played) put(o *Outlet, through uint64) {
 	o.report, p.through[o] = newReport(through, nil, 0), through
 	close(o.report.saved)
 }
 
-// account brings the rule up to the end of a run that is known as far as next says.
+// account updates the rule at the end of a run, as far as the checkpoint next knows the run.
 func (p *played) account(next *checkpoint) {
 	end := next.end()
 	for _, e := range p.w.entries {
@@ -562,7 +563,7 @@ func (p *played) account(next *checkpoint) {
 	}
 }
 
-// peek is where a category went, or would have gone, and whether there were outlets for it.
+// peek returns whether a category has outlets, and which it has or would have.
 func (p *played) peek(category string) (made bool, now map[string]bool) {
 	now = make(map[string]bool)
 	pattern, kept := p.s.patterns.Match(category), p.kept(category)
@@ -583,8 +584,8 @@ func (p *played) peek(category string) (made bool, now map[string]bool) {
 	return made && len(now) > 0, now
 }
 
-// check is at the end, when everything was delivered that was to be: nobody waits for an entry, and it was delivered
-// unless its category had no outlet once.
+// check verifies, when everything was delivered, that no outlet lacks an entry, and that each entry was delivered
+// unless its category had no outlet in some run.
 func (w *world) check() {
 	for _, e := range w.entries {
 		if len(e.lacks) > 0 || !e.seen {

@@ -17,7 +17,7 @@ import (
 	"inkwell/store"
 )
 
-// opened is a journal from which nothing is brought to the queues.
+// opened returns a journal that delivers nothing.
 func opened(t *testing.T, dir string) *life {
 	t.Helper()
 	j, err := Open(Options{StateDir: dir})
@@ -27,7 +27,7 @@ func opened(t *testing.T, dir string) *life {
 	return &life{j: j}
 }
 
-// killed ends l and returns a copy of its state as a kill would have left it.
+// killed ends l and returns a copy of its state directory as a kill would have left it.
 func killed(t *testing.T, l *life) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -40,7 +40,7 @@ func killed(t *testing.T, l *life) (dir string) {
 	return dir
 }
 
-// Numbers that only the journal has are known after a crash.
+// Numbers that are only in the journal are known after a crash.
 func TestNumbersInTheJournalAreKnown(t *testing.T) {
 	l := opened(t, t.TempDir())
 	var b proto.Batch
@@ -61,8 +61,8 @@ func TestNumbersInTheJournalAreKnown(t *testing.T) {
 	}
 }
 
-// The checkpoint that a lost journal left must not be taken for one of entries that came since, when those are killed
-// before another.
+// The checkpoint that belongs to a lost journal must not be applied to entries received since, when the process is
+// killed before it saves another checkpoint.
 func TestKilledBehindALostJournal(t *testing.T) {
 	dir := t.TempDir()
 	s, w := newShelf(), &writer{next: make(map[string]int), acked: make(map[string]int)}
@@ -81,8 +81,8 @@ func TestKilledBehindALostJournal(t *testing.T) {
 	check(t, s, w)
 }
 
-// A store that breaks while a checkpoint is made is opened with the marks to which its queue goes back, not with those
-// of another.
+// A store that breaks while a checkpoint is made is reopened with the states of the checkpoint to which its outlet goes
+// back, not with those of another one.
 func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	var mu sync.Mutex
 	works := false
@@ -111,8 +111,8 @@ func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	check(t, s, w)
 }
 
-// A queue that many categories share takes over from those that each had: what one of these has delivered is passed
-// over.
+// An outlet that many categories share takes over from outlets of single categories: it skips what one of these has
+// delivered.
 func TestASharedQueueTakesOver(t *testing.T) {
 	s := newShelf()
 	dir := t.TempDir()
@@ -152,8 +152,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 	}
 }
 
-// What takes the place of a queue that could not be emptied gets what that left; the queues beside it get nothing
-// again, whether the name is theirs alone or they are shared.
+// The outlet that replaces one with undelivered entries gets these entries. Other outlets of the category get nothing
+// again, whether they have one category or share several.
 func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
@@ -217,8 +217,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 	}
 }
 
-// Entries whose store could not take them, and for which the next configuration has none, hold nothing back: they are
-// counted.
+// Undelivered entries that have no store in the next configuration do not keep the journal from being acknowledged, and
+// are counted.
 func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
@@ -241,7 +241,7 @@ func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	}
 }
 
-// halving is a keeper that takes half of a batch, and then nothing until it works.
+// halving is a keeper that takes half of a batch, and then nothing until it is told to work.
 type halving struct {
 	*keeper
 	works *atomic.Bool
@@ -266,10 +266,11 @@ func (h *halving) Append(ctx context.Context, b *proto.Batch) error {
 	return &store.PartialError{Left: b.Count() - half, Err: errors.New("half of it is away")}
 }
 
-// Check makes the worker ask for marks all the time.
+// Check makes the outlet mark the store all the time.
 func (h *halving) Check(time.Time) error { return nil }
 
-// What a store has of half a batch is no place to start from: there is no mark before it has the rest.
+// A store that has only half of a batch must not be marked before it has the rest, because a restart cannot begin
+// within a batch.
 func TestNoMarkWithinABatch(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
