@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestNetworkRenewsItsConnection: connections of a greatest age follow each other while calls go on, to one address
-// and to one of equals; no call fails by it and every message comes once, in order.
+// TestNetworkRenewsItsConnection: with MaxAge, connections are replaced while calls go on, to one address and to one of
+// several equal ones. No call fails because of that, and every message arrives once and in order.
 func TestNetworkRenewsItsConnection(t *testing.T) {
 	for _, equals := range []bool{false, true} {
 		t.Run("equals="+strconv.FormatBool(equals), func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestNetworkRenewsItsConnection(t *testing.T) {
 	}
 }
 
-// TestNetworkKeepsAnOldConnection: while no other one can be made, calls go over the one that stands.
+// TestNetworkKeepsAnOldConnection: while no new connection can be made, calls use the old one.
 func TestNetworkKeepsAnOldConnection(t *testing.T) {
 	noLeaks(t)
 	in := new(inbox)

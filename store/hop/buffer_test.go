@@ -76,7 +76,7 @@ func (s *sink) tries() int {
 
 func always(err error) func(*proto.Batch) error { return func(*proto.Batch) error { return err } }
 
-// stuck is a primary that answers only when it is given up.
+// stuck is a primary that returns only when its call is cancelled.
 type stuck struct{ begun chan struct{} }
 
 func (s stuck) Append(ctx context.Context, _ *proto.Batch) error {
@@ -87,10 +87,10 @@ func (s stuck) Append(ctx context.Context, _ *proto.Batch) error {
 
 func (stuck) Close() error { return nil }
 
-// soon are the pauses of tests.
+// soon returns the short pauses of tests.
 func soon() store.Schedule { return &rpc.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond} }
 
-// toggled fails the operations op while it is on.
+// toggled makes the operations op fail while it is on.
 type toggled struct {
 	mu   sync.Mutex
 	ops  []faultfs.Op
@@ -356,8 +356,8 @@ func TestBufferOverNetworkKeepsOrderWhilePeersComeAndGo(t *testing.T) {
 	checkOrder(t, in.got(), callers, each)
 }
 
-// A peer that takes only small calls hangs up on larger ones: a record is brought to it in parts, each entry once and
-// in order.
+// A peer that takes only small calls hangs up on larger ones: a record is sent to it in parts, each entry once and in
+// order.
 func TestBufferOverNetworkToAPeerOfSmallFrames(t *testing.T) {
 	noLeaks(t)
 	in := &inbox{}
@@ -581,7 +581,8 @@ func damage(t *testing.T, path, text string) {
 	}
 }
 
-// TestBufferSetsPoisonAside: what a peer refuses for good is set aside, entry by entry, not the record that it came in.
+// TestBufferSetsPoisonAside: only the entries that a peer refuses for good are set aside, not the records that contain
+// them.
 func TestBufferSetsPoisonAside(t *testing.T) {
 	noLeaks(t)
 	for _, messages := range [][]string{
@@ -610,7 +611,7 @@ func TestBufferSetsPoisonAside(t *testing.T) {
 	}
 }
 
-// TestBufferIsPatientWithRefusals: what is refused alone and then taken was no poison.
+// TestBufferIsPatientWithRefusals: an entry that is refused a few times and then taken is not set aside.
 func TestBufferIsPatientWithRefusals(t *testing.T) {
 	noLeaks(t)
 	var refused atomic.Int64

@@ -169,7 +169,7 @@ func startRaw(t testing.TB, f func(net.Conn)) string {
 // silent reads and never answers.
 func silent(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
-// closedAddr is an address where nobody listens.
+// closedAddr returns an address on which nothing listens.
 func closedAddr(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,7 +180,7 @@ func closedAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// noLeaks wants no goroutine to be left when all that is cleaned up after this has been.
+// noLeaks checks at the end of the test, after later cleanups, that no goroutine is left.
 func noLeaks(t testing.TB) { t.Cleanup(func() { goleak.VerifyNone(t) }) }
 
 func openNetwork(t testing.TB, o NetworkOptions) *Network {
@@ -229,7 +229,7 @@ func (n *Network) queued() int {
 	return len(n.queue) - n.inCall
 }
 
-// wide has n make large calls from the first on.
+// wide makes n send large calls from the beginning.
 func wide(n *Network) *Network {
 	for _, c := range n.link.room {
 		c.next = c.most
@@ -351,7 +351,7 @@ func TestNetworkKeepsOrderPerCaller(t *testing.T) {
 	}
 }
 
-// appendAll has each caller append its messages "caller n", one by one, each until it is taken.
+// appendAll has each caller append its messages "caller n" one by one, repeating each until it is taken.
 func appendAll(t *testing.T, s store.Store, callers, each int) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -371,7 +371,8 @@ func appendAll(t *testing.T, s store.Store, callers, each int) {
 	wg.Wait()
 }
 
-// checkOrder wants every message of every caller, and the first arrivals of each caller in order.
+// checkOrder checks that every message of every caller arrived, and that the first arrivals of each caller are in
+// order.
 func checkOrder(t *testing.T, messages []string, callers, each int) {
 	t.Helper()
 	next := make([]int, callers)
@@ -568,8 +569,8 @@ func TestNetworkReconnectsInSilence(t *testing.T) {
 	}
 }
 
-// TestNetworkLogsChangesOnce: that an only address fails is told by the caller, who has the error; which of several
-// fails is told here.
+// TestNetworkLogsChangesOnce: the failure of an only address is left to the caller, who gets the error; the failures of
+// several addresses are logged by the Network.
 func TestNetworkLogsChangesOnce(t *testing.T) {
 	noLeaks(t)
 	for name, c := range map[string]struct {

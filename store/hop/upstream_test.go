@@ -151,8 +151,8 @@ func TestEqualsAreChosenAtRandomAndFailOver(t *testing.T) {
 	}
 }
 
-// TestLargeCallsAreAnnouncedToOthersOnly: a peer that has shown in an answer that it is an Inkwell is not asked whether
-// it has room, and nobody is ever asked anything but Log.
+// TestLargeCallsAreAnnouncedToOthersOnly: a peer that has shown that it is an Inkwell gets no probes, and no peer gets
+// calls of other methods than Log.
 func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 	large := strings.Repeat("x", probeBytes)
 	for name, c := range map[string]struct {
@@ -185,7 +185,7 @@ func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 	}
 }
 
-// others counts the calls of methods that a server of Log alone does not have.
+// others counts calls of methods that a server with only Log does not have.
 type others struct {
 	thrift.TProcessor
 	calls atomic.Int32

@@ -18,7 +18,7 @@ func crcOf(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli))
 }
 
-// examples are the hex dumps of docs/format.md by the word behind ```hex.
+// examples returns the hex dumps of docs/format.md, by the word behind ```hex.
 func examples(t *testing.T) map[string][]byte {
 	t.Helper()
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "format.md"))

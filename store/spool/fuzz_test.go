@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// resealed is data as the groups of a segment: what begins like a group gets the offset and the checksum of one, so
-// that what is behind the checksum is tried, too.
+// resealed returns data as the groups of a segment: whatever begins like a group gets the right offset and checksum, so
+// that the parsing behind the checksum is tested, too.
 func resealed(data []byte) []byte {
 	file := append(appendSegmentHeader(nil, 0, 0), data...)
 	magic := binary.LittleEndian.AppendUint32(nil, groupMagic)

@@ -87,7 +87,7 @@ func setFlag(t *testing.T, name, value string) {
 	}
 }
 
-// tally counts by name.
+// eventCounts counts events by name.
 type eventCounts struct{ m sync.Map }
 
 func (c *eventCounts) add(what string, n int64) {
@@ -109,7 +109,7 @@ func (c *eventCounts) String() string {
 	return strings.Join(all, ", ")
 }
 
-// fate is what is known of a record.
+// fate is what the test knows about a record.
 type fate int
 
 const (
@@ -127,7 +127,7 @@ type modelRecord struct {
 	fate  fate
 }
 
-// model is a log, the disk below it, and what it should hold.
+// model is a log, its disk, and its expected content.
 type model struct {
 	t     *rapid.T
 	base  string
@@ -179,7 +179,7 @@ func (m *model) newDisk() {
 	m.disk = disk
 }
 
-// open starts a process. The first attempt may hit the fault that is armed.
+// open starts a process. The first attempt may hit an armed fault.
 func (m *model) open() {
 	m.start()
 	l, err := Open(m.dir, m.o)
@@ -247,7 +247,7 @@ func (m *model) listing() string {
 	return s.String()
 }
 
-// actions are the steps of a sequence; the one without a name is done behind each.
+// actions returns the steps of a sequence; the one without a name runs after each other step.
 func (m *model) actions(played *eventCounts) map[string]func(*rapid.T) {
 	actions := map[string]func(*rapid.T){
 		"Append":     m.Append,
@@ -274,7 +274,7 @@ func (m *model) actions(played *eventCounts) map[string]func(*rapid.T) {
 	return actions
 }
 
-// newRecord makes a record of some size that is no other.
+// newRecord makes a unique record of some size.
 func (m *model) newRecord(size int) modelRecord {
 	r := modelRecord{count: len(m.records)%3 + 1, fate: failed}
 	r.data = fmt.Sprintf("%d.%d.%s", m.image, len(m.records), strings.Repeat(string(rune('a'+len(m.records)%26)), size))
@@ -283,7 +283,7 @@ func (m *model) newRecord(size int) modelRecord {
 	return r
 }
 
-// outcome notes what an Append returned.
+// outcome records the result of an Append.
 func (m *model) outcome(i int, err error) {
 	switch {
 	case err == nil:
@@ -309,7 +309,7 @@ func (m *model) append(size int) {
 	m.outcome(i, err)
 }
 
-// Group appends several records in one group: they wait while a leader seems to be busy.
+// Group appends several records as one group: they wait while a leader seems to be writing.
 func (m *model) Group(t *rapid.T) {
 	l, n := m.log, rapid.IntRange(2, 4).Draw(t, "records")
 	l.mu.Lock()
@@ -349,7 +349,7 @@ func refusals(errs []error) (n int) {
 	return n
 }
 
-// Read reads up to three records on, from where the last Read stopped.
+// Read reads up to three more records.
 func (m *model) Read(t *rapid.T) {
 	for range rapid.IntRange(1, 3).Draw(t, "records") {
 		rec, ok, err := m.reader.TryNext()
@@ -376,14 +376,14 @@ func (m *model) Read(t *rapid.T) {
 	}
 }
 
-// rewind begins to read again behind what is acknowledged.
+// rewind starts reading again behind the acknowledged records.
 func (m *model) rewind() {
 	m.reader.Close()
 	acked, _ := m.log.Bounds()
 	m.reader, m.readEnd, m.read, m.unacked = m.log.Reader(acked), acked, m.consumed, m.consumed
 }
 
-// passed checks that nothing durable stands between the records from and to.
+// passed checks that no durable record was skipped between two records.
 func (m *model) passed(from, to int) {
 	if to < from {
 		m.t.Fatalf("record %d is read again behind %d", to, from-1)
@@ -395,7 +395,7 @@ func (m *model) passed(from, to int) {
 	}
 }
 
-// deliver notes that a reader returned record i: from then on it is durable.
+// deliver records that a reader returned record i, which proves that it is durable.
 func (m *model) deliver(i int) {
 	switch m.records[i].fate {
 	case failed:
@@ -407,7 +407,7 @@ func (m *model) deliver(i int) {
 	}
 }
 
-// Ack acknowledges what was read.
+// Ack acknowledges the records that were read.
 func (m *model) Ack(t *rapid.T) { m.ack() }
 
 func (m *model) ack() {
@@ -436,7 +436,7 @@ func (m *model) ack() {
 // Rotate appends a record that fills a segment.
 func (m *model) Rotate(*rapid.T) { m.append(int(m.o.SegmentBytes)) }
 
-// Wrap appends, reads and acknowledges until files are used again.
+// Wrap appends, reads and acknowledges until files are reused.
 func (m *model) Wrap(t *rapid.T) {
 	for range 3 {
 		m.append(int(m.o.SegmentBytes) / 2)
@@ -451,7 +451,7 @@ func (m *model) Wrap(t *rapid.T) {
 	}
 }
 
-// Full appends until the log is full; what was refused for that is never read.
+// Full appends until the log is full; records that were refused for that are never read.
 func (m *model) Full(t *rapid.T) {
 	for range 40 {
 		i := len(m.records)
@@ -463,7 +463,7 @@ func (m *model) Full(t *rapid.T) {
 	t.Fatalf("%d bytes bound nothing", m.o.MaxBytes)
 }
 
-// Drain reads and acknowledges everything: then there is room again.
+// Drain reads and acknowledges everything, so that the log has room again.
 func (m *model) Drain(t *rapid.T) {
 	m.fault.clear()
 	m.rewind()
@@ -499,7 +499,8 @@ func (m *model) Fault(t *rapid.T) {
 		err:   rapid.SampledFrom([]error{syscall.EIO, syscall.ENOSPC}).Draw(t, "error")})
 }
 
-// Checkpoint acknowledges what was read and ends in order: the acknowledgement is durable then, and every byte.
+// Checkpoint acknowledges the records that were read and shuts the process down: the acknowledgement and all records
+// are durable then.
 func (m *model) Checkpoint(t *rapid.T) {
 	m.fault.clear()
 	m.ack()
@@ -511,7 +512,7 @@ func (m *model) Checkpoint(t *rapid.T) {
 	m.check(m.consumed, true)
 }
 
-// Reopen ends the process in order and starts another.
+// Reopen shuts the process down and starts another one.
 func (m *model) Reopen(t *rapid.T) {
 	m.fault.clear()
 	m.reader.Close()
@@ -522,7 +523,7 @@ func (m *model) Reopen(t *rapid.T) {
 	m.rewind()
 }
 
-// Kill ends the process, its writes stay, and starts another.
+// Kill kills the process, keeping what it wrote, and starts another one.
 func (m *model) Kill(t *rapid.T) {
 	m.seen.add("kills", 1)
 	m.stop()
@@ -573,7 +574,7 @@ func (m *model) draw(t *rapid.T) crashfs.Cut {
 	return cut
 }
 
-// cut cuts the power and starts a process on what is left.
+// cut cuts the power and starts a process on what remains.
 func (m *model) cut(cut crashfs.Cut) {
 	m.seen.add("power cuts", 1)
 	m.stop()
@@ -586,8 +587,8 @@ func (m *model) cut(cut crashfs.Cut) {
 	m.seen.add("torn ends", int64(len(torn)))
 }
 
-// check reads everything that is not acknowledged. The first record that comes is none below low; with exact set the
-// ones that are acknowledged are known to the log.
+// check reads everything that is not acknowledged. The first record must not be below low. With exact set, the log must
+// know all acknowledgements.
 func (m *model) check(low int, exact bool) {
 	if m.fault.armed() { // reading would use the fault up
 		return
@@ -633,8 +634,8 @@ func (m *model) check(low int, exact bool) {
 	}
 }
 
-// tookBack notes that acknowledgements behind first are not known any more: those records come again, or, where their
-// segment has gone already, not.
+// tookBack records that acknowledgements behind first were lost: these records are read again, unless their segment was
+// removed before.
 func (m *model) tookBack(first int) {
 	for i := first; i < m.consumed; i++ {
 		if m.records[i].fate == durable {
@@ -644,8 +645,8 @@ func (m *model) tookBack(first int) {
 	m.consumed = min(m.consumed, first)
 }
 
-// Corrupt flips bits of a file of the log while nobody has it open. At most the group that was hit is lost, and that is
-// told.
+// Corrupt flips bits of a file of the log while it is not open. At most the group that was hit is lost, and that is
+// reported.
 func (m *model) Corrupt(t *rapid.T) {
 	m.stop()
 	m.corrupted = true
@@ -710,8 +711,8 @@ func (m *model) flip(name string, at int, mask byte) {
 	m.no(f.Sync())
 }
 
-// victims are the records in the group that the byte at of the segment belongs to, all of the segment if it belongs to
-// the header.
+// victims returns the records of the group that contains a byte of the segment, or all records of the segment if the
+// byte belongs to its header.
 func (m *model) victims(name string, at uint64) (hit []int) {
 	dir, err := faultfs.OpenDir(m.path, nil)
 	m.no(err)
@@ -742,7 +743,7 @@ func (m *model) victims(name string, at uint64) (hit []int) {
 	return hit
 }
 
-// damage says whether a reader reports any.
+// damage reports whether a reader reports damage.
 func (m *model) damage() (told bool) {
 	acked, _ := m.log.Bounds()
 	r := m.log.Reader(acked)
@@ -775,7 +776,7 @@ func (m *model) aside() (n int) {
 	return n
 }
 
-// arm makes p a fault that is to come.
+// arm replaces p by the next fault.
 func (p *plan) arm(next *plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -784,6 +785,6 @@ func (p *plan) arm(next *plan) {
 
 func (p *plan) clear() { p.arm(&plan{}) }
 
-// armed says whether the fault may still come, used whether it did.
+// armed reports whether the fault can still happen, used whether it did.
 func (p *plan) armed() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.fail > 0 }
 func (p *plan) used() bool  { p.mu.Lock(); defer p.mu.Unlock(); return p.struck }

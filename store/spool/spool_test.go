@@ -61,7 +61,7 @@ func mustAppend(t testing.TB, l *Log, messages ...string) (end uint64) {
 	return end
 }
 
-// rest reads everything that is durable behind from, and the damaged places.
+// rest reads everything durable behind from, including the damaged ranges.
 func rest(t testing.TB, l *Log, from uint64) (messages []string, damage []*CorruptError) {
 	t.Helper()
 	r := l.Reader(from)
@@ -167,8 +167,8 @@ func TestAckMovesTheBoundsAndRemovesSegments(t *testing.T) {
 	}
 }
 
-// TestFilesAreUsedAgain lets segments be overwritten many times, without a clean end, and looks for what was in them
-// before.
+// TestFilesAreUsedAgain has segments overwritten many times, without a proper shutdown, and checks that their earlier
+// content is never read.
 func TestFilesAreUsedAgain(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{SegmentBytes: 400})
@@ -216,8 +216,8 @@ func copyDir(t testing.TB, from string) string {
 	return to
 }
 
-// small makes a log of three segments with one record a group and returns its files, its messages, and the place of
-// each group.
+// small creates a log of three segments with one record per group, and returns its directory, its messages, and its
+// groups.
 func small(t *testing.T) (path string, want []string, groups []group) {
 	path = t.TempDir()
 	l := mustOpen(t, path, Options{SegmentBytes: 400})
@@ -241,8 +241,8 @@ func small(t *testing.T) (path string, want []string, groups []group) {
 	return path, want, groups
 }
 
-// TestCutAtEveryByte cuts the last segment at every byte: what was whole before the cut is there, nothing else, and the
-// log goes on.
+// TestCutAtEveryByte cuts the last segment off at every byte: exactly the groups that were complete before the cut can
+// be read, and the log continues to work.
 func TestCutAtEveryByte(t *testing.T) {
 	path, want, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -267,7 +267,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// flipped makes a copy of a log with one bit of a file changed.
+// flipped copies a log with one bit of a file changed.
 func flipped(t *testing.T, from, to, name string, bit int) {
 	t.Helper()
 	if err := errors.Join(os.RemoveAll(to), os.CopyFS(to, os.DirFS(from))); err != nil {
@@ -283,7 +283,7 @@ func flipped(t *testing.T, from, to, name string, bit int) {
 	}
 }
 
-// asideCount is how many files were set aside in a log.
+// asideCount returns how many files of a log were set aside.
 func asideCount(t *testing.T, path string) int {
 	t.Helper()
 	names, err := asideIn(openDir(t, path, nil))
@@ -293,8 +293,8 @@ func asideCount(t *testing.T, path string) int {
 	return len(names)
 }
 
-// TestFlipEveryBit flips every bit of every segment in turn: at most the hit group is lost, it is told by the reader or
-// set aside, verify told it before, and the log opens and goes on.
+// TestFlipEveryBit flips every bit of every segment in turn: at most the group that was hit is lost; the reader reports
+// it or it is set aside; Verify reports it beforehand; and the log can be opened and used.
 func TestFlipEveryBit(t *testing.T) {
 	path, want, groups := small(t)
 	c := filepath.Join(t.TempDir(), "c")
@@ -343,8 +343,8 @@ func TestFlipEveryBit(t *testing.T) {
 	t.Logf("flipped %d bits", bits)
 }
 
-// TestCutEverySegmentAtEveryByte cuts each segment but the last at every byte: what was whole before the cut and what
-// the others hold is there, and the rest is told.
+// TestCutEverySegmentAtEveryByte cuts each segment but the last off at every byte: the groups before the cut and those
+// of other segments can be read, and the loss is reported.
 func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	path, want, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -376,8 +376,8 @@ func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	}
 }
 
-// TestDamageToTheAcknowledgement flips every bit of the acknowledgement and cuts it at every byte: what is known of it
-// is the last or the one before, or nothing.
+// TestDamageToTheAcknowledgement flips every bit of the acknowledgement and cuts it off at every byte: the result is
+// the last acknowledgement, the one before, or none.
 func TestDamageToTheAcknowledgement(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{})
@@ -413,8 +413,8 @@ func TestDamageToTheAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestRepair tears the end and damages the header of the last segment: repair sets that aside, replaces nothing that
-// was set aside before, and the log is sound then.
+// TestRepair damages the end or the header of the last segment: Repair sets it aside, replaces no file that was set
+// aside before, and leaves a sound log.
 func TestRepair(t *testing.T) {
 	path, want, groups := small(t)
 	if aside, err := Repair(openDir(t, path, nil)); err != nil || len(aside) > 0 {
@@ -471,7 +471,7 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// TestVerifyExplains damages one group and looks at what verify knows of it.
+// TestVerifyExplains damages one group and checks the report of Verify.
 func TestVerifyExplains(t *testing.T) {
 	path, _, groups := small(t)
 	c := filepath.Join(t.TempDir(), "c")
@@ -487,8 +487,8 @@ func TestVerifyExplains(t *testing.T) {
 	}
 }
 
-// TestVerifyCountsBySegments damages the first group of a log, and those on both sides of the border between two
-// segments: the segments' own headers tell how much was lost where.
+// TestVerifyCountsBySegments damages the first group of a log, and the groups on both sides of the border between two
+// segments: by the headers of the segments, Verify knows how much was lost in which.
 func TestVerifyCountsBySegments(t *testing.T) {
 	path, _, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -595,8 +595,8 @@ func TestADamagedSegmentIsKeptWhenItIsDone(t *testing.T) {
 	}
 }
 
-// TestOffsetsAreNotGivenOutTwice takes the last segment away: what was acknowledged, or what the owner has seen, keeps
-// its offsets.
+// TestOffsetsAreNotGivenOutTwice removes the last segment: offsets that were acknowledged or seen by the owner are not
+// assigned again.
 func TestOffsetsAreNotGivenOutTwice(t *testing.T) {
 	for _, seen := range []bool{false, true} {
 		path := t.TempDir()
@@ -662,7 +662,7 @@ func TestFullIsAState(t *testing.T) {
 	mustAppend(t, l, message[:50])
 }
 
-// What is done with goes away also from a log that is never full.
+// Acknowledged segments are removed even from a log that never becomes full.
 func TestABoundedLogIsSmallOnDisk(t *testing.T) {
 	const most = 1 << 20
 	path := t.TempDir()
@@ -836,7 +836,7 @@ func TestOfflineReading(t *testing.T) {
 	}
 }
 
-// plan is an injector that fails the n-th operation of a kind, and the next ones as long as it says.
+// plan is an injector that fails the n-th operation of a kind, and as many more as it says.
 type plan struct {
 	mu     sync.Mutex
 	op     faultfs.Op // "" = all that change something
@@ -865,8 +865,8 @@ func (p *plan) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestFaults fails each operation in turn, once or some times: what was acknowledged is read once and in order, before
-// and after a restart; what was not acknowledged comes at most once; the log goes on by itself.
+// TestFaults fails each operation in turn, once or several times: acknowledged records are read once and in order,
+// before and after a restart; other records are read at most once; and the log recovers without help.
 func TestFaults(t *testing.T) {
 	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename,
 		faultfs.OpRemove, faultfs.OpSyncDir, faultfs.OpTruncate} {

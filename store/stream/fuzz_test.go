@@ -6,7 +6,7 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// FuzzLine: a line of the table that is taken can be used, and comes back the same.
+// FuzzLine: a line of the table that is accepted can be used, and is written back unchanged.
 func FuzzLine(f *testing.F) {
 	const id = "000102030405060708090a0b0c0d0e0f"
 	for _, seed := range []string{id + ` 1795996800 0-99,200-299 "web"`, id + ` 0  ""`, id + ` -1 5 "a b\""`, id +

@@ -35,7 +35,7 @@ func open(t *testing.T, path string, o Options) *Table {
 	return tab
 }
 
-// batch is count entries of a stream from number first; each says what it is.
+// batch returns count entries of a stream with the numbers from first on; each message contains its number.
 func batch(category string, id ID, first int64, count int) *proto.Batch {
 	b := new(proto.Batch)
 	for i := range count {
@@ -45,7 +45,7 @@ func batch(category string, id ID, first int64, count int) *proto.Batch {
 	return b
 }
 
-// messages are those of b, in order.
+// messages returns the messages of b in order.
 func messages(b *proto.Batch) (list []string) {
 	for c := b.Cursor(); c.Next(); {
 		list = append(list, string(c.Message()))
@@ -116,7 +116,7 @@ func TestWhatIsThereIsLeftOut(t *testing.T) {
 	}
 }
 
-// Streams that begin here, and names that no file can have, are not remembered.
+// Streams that begin on this machine, and categories with names that are too long, are not recorded.
 func TestWhatIsNotRemembered(t *testing.T) {
 	own := [8]byte{9, 9}
 	tab := open(t, t.TempDir(), Options{Own: own})
@@ -134,7 +134,7 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	}
 }
 
-// A stream whose Append is in progress is not forgotten, however many others come.
+// A stream with an Append in progress is not forgotten, however many other streams appear.
 func TestAStreamAtWorkIsNotForgotten(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{Max: 4})
 	ok := func(context.Context, *proto.Batch) error { return nil }
@@ -262,7 +262,7 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	}
 }
 
-// What is written anew keeps the streams that were not silent for so long, and a start knows them by that.
+// When the file is rewritten, streams that were used within their TTL are kept, also for the next start.
 func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
 	path := t.TempDir()
 	tab := open(t, path, Options{TTL: time.Hour})
@@ -287,8 +287,8 @@ func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
 	}
 }
 
-// A peer that numbers its entries so that it costs most: a category each, downwards, with gaps. What is kept is
-// bounded, and the work is, too: with any that grows by the square this test would not end.
+// A peer chooses numbers so that they cost most: a category each, descending, with gaps. Memory and work are bounded;
+// with quadratic work this test would not end.
 func TestNumbersOfAHostilePeer(t *testing.T) {
 	const many = 100_000
 	tab := open(t, t.TempDir(), Options{Max: 1 << 16})
@@ -350,7 +350,7 @@ func TestNumbersOfAHostilePeer(t *testing.T) {
 	}
 }
 
-// What was heard of just now is not forgotten, drained or not.
+// Streams that were used just now are not forgotten, whether drained or not.
 func TestStreamsThatAreHeardOfAreKept(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{TTL: time.Minute})
 	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 1),
@@ -365,7 +365,7 @@ func TestStreamsThatAreHeardOfAreKept(t *testing.T) {
 	}
 }
 
-// A set does what a map of numbers does.
+// A set behaves like a map of numbers.
 func TestRangesAgainstAMap(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
