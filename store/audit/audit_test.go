@@ -24,7 +24,7 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 func at(hour int) int64 { return noon.Unix()/3600 + int64(hour) }
 
-// span is numbers of stream n in an hour after noon.
+// span returns numbers of stream n, received some hours after noon.
 func span(n byte, hour int, first, count int64) store.Span {
 	s := store.Span{Hour: at(hour), First: first, Count: count, Bytes: 10 * count}
 	if n > 0 {
@@ -66,7 +66,8 @@ func lines(t *testing.T, d *faultfs.Dir, header string, bodies ...[]byte) {
 	}
 }
 
-// file adds a line about a file of a category; it is there under onDisk, "" for removed.
+// file adds the line of a file to the manifest of a category. The file exists under the name onDisk; "" = it was
+// removed.
 func file(t *testing.T, dir, category, name, onDisk string, spans ...store.Span) {
 	t.Helper()
 	f := books.File{Name: name, First: noon, Last: noon, Spans: spans}
@@ -97,10 +98,10 @@ func touch(t *testing.T, dir, category, onDisk string, size int) {
 	}
 }
 
-// contentsHeader begins the books of collectors of before.
+// contentsHeader is the header of the books of older collectors.
 const contentsHeader = "inkwell contents 1"
 
-// ledger adds a line to those.
+// ledger adds a line to those books.
 func ledger(t *testing.T, dir, category, name string, from, through uint64, spans ...store.Span) {
 	t.Helper()
 	line := map[string]any{"category": category, "file": name, "from": from, "through": through, "first": noon.Unix(),
@@ -150,7 +151,7 @@ func log(t *testing.T, path, category string, n byte, first int64, count int) {
 	}
 }
 
-// found is the findings as short texts.
+// found returns the findings as short texts.
 func found(r *Report) string {
 	var list []string
 	for _, f := range r.Findings {
@@ -451,7 +452,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// Whatever bit of what a collector keeps is wrong, an audit reads the rest and says so.
+// Whichever bit of the files of a collector is wrong, an audit reads the rest and says so.
 func TestDamageIsNoted(t *testing.T) {
 	path := t.TempDir()
 	hour := at(0)

@@ -18,7 +18,7 @@ import (
 	"inkwell/store/stream"
 )
 
-// house is a configured collector that a test writes: files in several directories, state elsewhere.
+// house is a configured collector written by a test: its files are in several directories, its state elsewhere.
 type house struct {
 	t     *testing.T
 	top   string
@@ -52,7 +52,7 @@ func (h *house) dir(names ...string) string {
 	return filepath.Join(append([]string{h.top}, names...)...)
 }
 
-// file writes a file, which ends with the given spans, and says so.
+// file writes a file that ends with the given spans, and records it in the books.
 func (h *house) file(dir, name string, open bool, start int64, spans ...store.Span) {
 	h.t.Helper()
 	size := start
@@ -67,7 +67,7 @@ func (h *house) file(dir, name string, open bool, start int64, spans ...store.Sp
 	h.add(dir, name, open, start, spans...)
 }
 
-// add says what came to a file.
+// add records what was added to a file.
 func (h *house) add(dir, name string, open bool, start int64, spans ...store.Span) {
 	h.t.Helper()
 	h.end++
@@ -77,14 +77,14 @@ func (h *house) add(dir, name string, open bool, start int64, spans ...store.Spa
 	h.books.Publish(time.Now())
 }
 
-// entriesOf is entries of a stream and category.
+// entriesOf returns a span of a stream and category.
 func entriesOf(category string, n byte, first, count int64) store.Span {
 	s := span(n, 0, first, count)
 	s.Category = category
 	return s
 }
 
-// took says that the collector took numbers of a stream, and its journal needs them no more.
+// took records that the collector has taken numbers of a stream, which its journal does not need any more.
 func (h *house) took(category string, n byte, first int64, count int) {
 	h.t.Helper()
 	table, err := stream.Open(h.state, stream.Options{})
@@ -274,7 +274,7 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 	}
 }
 
-// TestFilesThatAreGone: it is told whether retention removed them.
+// TestFilesThatAreGone: the report says whether retention removed them.
 func TestFilesThatAreGone(t *testing.T) {
 	h := newHouse(t)
 	for i, name := range []string{"web-2026-11-25_00000.gz", "web-2026-11-25_00001.gz", "web-2026-11-25_00002.gz"} {

@@ -28,7 +28,7 @@ func section(data string) *io.SectionReader {
 	return io.NewSectionReader(strings.NewReader(data), 0, int64(len(data)))
 }
 
-// noise is bytes that do not compress.
+// noise returns bytes that do not compress.
 func noise(n int) string {
 	b := make([]byte, n)
 	for i, r := 0, rand.New(rand.NewPCG(1, uint64(n))); i < n; i++ {
@@ -60,7 +60,7 @@ func names(t *testing.T, d Depot, dir string) []string {
 	return all
 }
 
-// contract is what every depot holds to.
+// contract checks what every depot guarantees.
 func contract(t *testing.T, d Depot) {
 	ctx := t.Context()
 	large := noise(3<<20 + 17)
@@ -122,7 +122,7 @@ func contract(t *testing.T, d Depot) {
 	}
 }
 
-// race has several writers put different bytes under one name: one of them wins, and its bytes stay.
+// race has several writers put different content under one name: one of them wins, and its content stays.
 func race(t *testing.T, d Depot) {
 	for round := range 5 {
 		name := fmt.Sprintf("race/%d", round)

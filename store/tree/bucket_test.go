@@ -15,7 +15,7 @@ import (
 	"inkwell/store"
 )
 
-// memo is a store that remembers what it was given and fails on demand.
+// memo is a store that records what it was given and fails on demand.
 type memo struct {
 	got  []string
 	fail error
@@ -41,7 +41,7 @@ func memos(n int) (children []*store.Child, all []*memo) {
 	return children, all
 }
 
-// offer does what whoever owns a tree does with a batch.
+// offer appends a batch in the way the owner of a tree does.
 func offer(t *testing.T, s store.Store, b *proto.Batch) error {
 	t.Helper()
 	if store.Prepare(s, b) {
@@ -58,7 +58,7 @@ func entriesOf(category string, messages ...string) *proto.Batch {
 	return &b
 }
 
-// The buckets that the original was seen to choose.
+// The buckets that the original was observed to choose.
 func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 	for _, c := range []struct {
 		kind    string
@@ -208,8 +208,8 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	}
 }
 
-// TestByCategoryHasOneChildForOneName has categories that cannot be names of files, and more than there may be: a child
-// for each of them would have the same files as the others, or take a descriptor.
+// TestByCategoryHasOneChildForOneName has categories that cannot be file names, and more categories than the limit. A
+// child for each of them would use the same files as others, or a file descriptor more.
 func TestByCategoryHasOneChildForOneName(t *testing.T) {
 	for _, c := range []struct {
 		only string
@@ -251,7 +251,7 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 	}
 }
 
-// Whoever asks how a store is gets an answer while a child waits for its peer.
+// The status is available while a child waits for its peer.
 func TestByCategoryHasAStatusWhileAChildWaits(t *testing.T) {
 	peer, begun := &hanging{answer: make(chan struct{})}, make(chan struct{})
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
@@ -285,7 +285,7 @@ func TestByCategoryHasAStatusWhileAChildWaits(t *testing.T) {
 	}
 }
 
-// spanned is a store that keeps the spans of what it gets.
+// spanned is a store that records the spans it gets.
 type spanned struct{ spans []proto.Span }
 
 func (s *spanned) Append(_ context.Context, b *proto.Batch) error {
@@ -294,7 +294,7 @@ func (s *spanned) Append(_ context.Context, b *proto.Batch) error {
 }
 func (s *spanned) Close() error { return nil }
 
-// The next hop knows by the numbers what it has.
+// The numbers of the entries are kept, because the next hop recognizes duplicates by them.
 func TestByCategoryPassesNumbersOn(t *testing.T) {
 	children := make(map[string]*spanned)
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
@@ -320,7 +320,7 @@ func TestByCategoryPassesNumbersOn(t *testing.T) {
 	}
 }
 
-// A batch that was given up in one part and the next one, which says the same, are two.
+// A batch of which a part was given up, and a following batch with the same content, are two batches.
 func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	one, two := new(memo), &memo{fail: errors.New("away")}
 	m := NewMulti(false, []*store.Child{store.OpenChild(one), store.OpenChild(two)})
@@ -334,8 +334,8 @@ func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	}
 }
 
-// TestLateParts has a bucket that cannot be opened at first: the others get theirs, and before anything is given to it,
-// it is opened and marked.
+// TestLateParts has a bucket that cannot be opened at first: the others get their shares, and it is opened and marked
+// before it gets anything.
 func TestLateParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blocked := errors.New("no such place")
@@ -383,7 +383,7 @@ func TestLateParts(t *testing.T) {
 	})
 }
 
-// keeping is a memo with marks, which breaks.
+// keeping is a memo that is a Keeper and can break.
 type keeping struct {
 	*memo
 	broken *bool

@@ -14,7 +14,7 @@ import (
 	"inkwell/store"
 )
 
-// kept is a store.Keeper that notes what it is asked.
+// kept is a store.Keeper that records its calls.
 type kept struct {
 	memo
 	asked []string
@@ -30,8 +30,8 @@ func (k *kept) ask(what string) error {
 	return k.fail
 }
 
-// TestTreeIsWalkedToItsLeaves has buckets with a store for each category: they are made for what their bucket gets,
-// opened, not written to before they are marked, and asked for everything, also when one of them fails.
+// TestTreeIsWalkedToItsLeaves has buckets with a store for each category. The stores are created for what their bucket
+// gets, opened, not written to before they are marked, and visited for everything else, even if one of them fails.
 func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	leaves := make(map[string]*kept)
 	var buckets []*store.Child
@@ -75,8 +75,8 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	}
 }
 
-// TestFailoverLeavesAFailedPrimaryAlone does not have a primary checked that failed: what goes wrong there would be the
-// whole tree's.
+// TestFailoverLeavesAFailedPrimaryAlone: Check is not called for a failed primary, because its error would be that of
+// the whole tree.
 func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := new(kept), new(kept)
@@ -102,7 +102,7 @@ func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 	})
 }
 
-// TestFailoverLooksForItsPrimary finds out whether its peer is there before anything has to be sent.
+// TestFailoverLooksForItsPrimary: it is found out whether the primary is reachable before anything has to be sent.
 func TestFailoverLooksForItsPrimary(t *testing.T) {
 	f := NewFailover(func() (store.Store, error) { return unreachable{}, nil }, new(memo),
 		FailoverOptions{Schedule: every(time.Minute)})
@@ -112,14 +112,14 @@ func TestFailoverLooksForItsPrimary(t *testing.T) {
 	}
 }
 
-// unreachable is a store whose peer is away.
+// unreachable is a store whose peer is not reachable.
 type unreachable struct{}
 
 func (unreachable) Append(context.Context, *proto.Batch) error { return errAway }
 func (unreachable) Connect(context.Context) error              { return errAway }
 func (unreachable) Close() error                               { return nil }
 
-// TestSenderOpensWhatItNeeds has nobody who prepares the tree for it.
+// TestSenderOpensWhatItNeeds: a Sender prepares its tree itself.
 func TestSenderOpensWhatItNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		away, m := true, new(memo)
