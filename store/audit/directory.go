@@ -235,7 +235,8 @@ func (c *collector) noteUnlisted(path string, there map[string]existingFile) {
 	c.hasUnlisted = c.hasUnlisted || published > 0
 	if young > 0 {
 		c.note(fmt.Sprintf("%s: files that were written to in the last minute: %d. What they hold is counted as "+
-			"soon as the collector has noted it, in some seconds; until then it counts as being in the journal", path, young))
+			"soon as the collector has noted it, in some seconds; until then it counts as being in the journal",
+			path, young))
 	}
 	if published > 0 {
 		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", path,

@@ -8,8 +8,7 @@
 //
 // An outlet delivers one category to one destination. The reader reads the journal once, routes each run of entries
 // once, and adds it to the pending entries of the outlets of its category. Benches, one goroutine for each processor,
-// step the outlets of local files. The outlet of a store that can block, such as a network store, has a goroutine of its
-// own.
+// step the outlets of local files. The outlet of a store that can block, such as a network store, has its own goroutine.
 //
 // The pending entries of all outlets share one budget of bytes. When it is used up, the reader waits, and the oldest
 // pending entries are delivered first, whatever the size of the batch. An outlet that fails or hangs is no longer fed,
@@ -19,8 +18,8 @@
 // The checkpoint records for each outlet the journal offset up to which the destination has everything (through), and
 // the states of its files at that point. After a crash or a failed fsync, or when a store says that it is broken, the
 // store is opened with the states of the last checkpoint, and the journal is replayed from there: in files, nothing is
-// lost and nothing is written twice. Entries that were sent over a network since the checkpoint, about the last tenth of
-// a second, are sent again with the same numbers.
+// lost and nothing is written twice. Entries that were sent over a network since the checkpoint, about a tenth of a
+// second's, are sent again with the same numbers.
 //
 // A new configuration is a stop and a start over the same journal; type past determines what happens to entries that
 // were not delivered.

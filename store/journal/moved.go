@@ -8,8 +8,8 @@ import (
 )
 
 // A state directory may be moved or copied together with the files, as in `mv /srv/logs /data/logs`. The checkpoint
-// identifies outlets and files by their paths. It therefore records its own location (Home); when it is found at another
-// one, the paths in it are translated.
+// identifies outlets and files by their paths. It therefore records its own location (Home), and when that has
+// changed, the paths in it are translated.
 
 // home returns the parent of a state directory.
 func home(stateDir string) string {

@@ -57,7 +57,7 @@ type Options struct {
 	// Max limits the ranges of numbers in the table, at least one for each stream and category. Default: 1 Mi.
 	Max    int
 	Logger *slog.Logger // nil = none
-	Stats  *stats.Set   // nil = a new set; has "duplicates", "streams forgotten", and the gauges "missing" and "streams"
+	Stats  *stats.Set   // nil = a new set; has "duplicates", "streams forgotten", and gauges "missing" and "streams"
 	// Twice is called with the number of entries that were left out as duplicates; may be nil.
 	Twice func(id ID, category string, entries int64)
 	// Own is the prefix of streams that begin on this machine (see Lanes) and need not be recorded. Zero = none.

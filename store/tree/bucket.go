@@ -124,7 +124,7 @@ func atol(text []byte) int64 {
 	return v
 }
 
-// strtoul is the unsigned atol: a negative number -n is the unsigned complement of n.
+// strtoul is the unsigned atol: -n is 2^64 - n.
 func strtoul(text []byte) uint64 {
 	sign, digits := number(text)
 	v, err := strconv.ParseUint(digits, 10, 64)
