@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// Newlines says whether a message gets a "\n" behind it in the files.
+// Newlines says whether a "\n" is written behind each message in the files.
 type Newlines int
 
-// The three worlds of Scribe's clients: those that send the newline, those that do not, and a mixture.
+// Clients of Scribe are of three kinds: some send the newline, some do not, and some send a mixture.
 const (
-	NewlinesNever     Newlines = iota // bytes come out as they went in
-	NewlinesAlways                    // behind every message, also behind one that ends in a newline
-	NewlinesIfMissing                 // only where a message does not end in one
+	NewlinesNever     Newlines = iota // messages are written as they came
+	NewlinesAlways                    // behind every message, even one that ends in a newline
+	NewlinesIfMissing                 // only behind messages that do not end in one
 )
 
 // ParseNewlines reads never, always or if-missing.
@@ -28,16 +28,16 @@ func ParseNewlines(s string) (Newlines, error) {
 	return 0, fmt.Errorf("newlines %q: must be never, always or if-missing", s)
 }
 
-// String is the word that ParseNewlines reads.
+// String returns the word that ParseNewlines accepts.
 func (n Newlines) String() string { return [...]string{"never", "always", "if-missing"}[n] }
 
-// Form is how messages stand in files.
+// Form is the representation of messages in files.
 type Form struct {
 	Newlines Newlines
-	Quote    bool // entries of many categories come together: the quoted category before each message, and each on a line of its own
+	Quote    bool // for files of many categories: each message is on a line of its own, behind its quoted category
 }
 
-// Append appends a message as it stands in a file.
+// Append appends a message to dst in the representation of the files.
 func (f Form) Append(dst, category, message []byte) []byte {
 	if f.Quote {
 		dst = append(strconv.AppendQuote(dst, string(category)), ' ')
@@ -50,10 +50,10 @@ func (f Form) Append(dst, category, message []byte) []byte {
 	return dst
 }
 
-// Room is how many bytes a message may need in a file.
+// Room returns the largest number of bytes that a message may take in a file.
 func (f Form) Room(category, message []byte) int {
 	if f.Quote {
-		return len(message) + 4*len(category) + 4 // \xff for a byte at worst
+		return len(message) + 4*len(category) + 4 // quoting turns a byte into at most four, e.g. \xff
 	}
 	return len(message) + 1
 }

@@ -11,29 +11,29 @@ import (
 	"inkwell/proto"
 )
 
-// Node is a store that is made of others, e.g. a bucket store. It hands entries on to them. Everything else is asked of
-// each store of the tree by the functions below, which whoever owns the tree calls with the store at its top; that may
-// be a single store as well.
+// Node is a store that is made of other stores, e.g. a bucket store. It only distributes entries among them. For
+// everything else, such as Mark or Check, the owner of the tree calls the functions below with the store at the top,
+// and they visit each store of the tree; a single store is a tree too.
 //
-// A tree is one goroutine's. Only Status, and so Children, may be called beside anything else.
+// A tree belongs to one goroutine. Only Status, and with it Children, may be called concurrently.
 type Node interface {
 	Store
-	// Children are the stores of which it is made, in the order in which they are asked.
+	// Children returns the stores of the node, in the order in which they are visited.
 	Children() []*Child
-	// Shares says what each child is to get of b. It makes children that b needs and that are missing. The shares are
-	// valid until the next call, or until b changes.
+	// Shares says which part of b goes to which child, and creates children that b needs, e.g. for a new category. The
+	// shares are valid until the next call, or until b changes.
 	Shares(b *proto.Batch) []Share
 }
 
-// Share is what one child gets of a batch.
+// Share is the part of a batch that goes to one child.
 type Share struct {
 	Child *Child
 	Batch *proto.Batch
 }
 
-// Prepare makes a tree ready for b, or, with nil, for its Check: it makes children that are missing, and opens those
-// that are closed when it is time to. fresh is what Fresh says then: if it is true, nothing may be appended before a
-// checkpoint has their marks: after a crash it would not be known how far the files went.
+// Prepare makes a tree ready for b, or for Check if b is nil: it creates missing children and opens closed ones whose
+// pause is over. The result is that of Fresh. If it is true, nothing may be appended before a checkpoint has recorded
+// the newly opened stores: after a crash nobody would know how much of their files to keep.
 func Prepare(s Store, b *proto.Batch) (fresh bool) {
 	prepare(s, b)
 	return Fresh(s)
@@ -64,7 +64,7 @@ func prepare(s Store, b *proto.Batch) {
 	}
 }
 
-// Fresh says whether something in a tree was opened and not marked yet.
+// Fresh reports whether a store of the tree was opened since the last Mark.
 func Fresh(s Store) bool {
 	for c, inner := range open(s) {
 		if c.fresh || Fresh(inner) {
@@ -74,10 +74,10 @@ func Fresh(s Store) bool {
 	return false
 }
 
-// maxOpening bounds how many stores are opened at once: each may wait for its peer.
+// maxOpening bounds how many stores are opened at once: each may have to wait for its peer.
 const maxOpening = 64
 
-// openAll opens stores, several of them at once.
+// openAll opens stores concurrently and waits for all of them.
 func openAll(closed []*Child) {
 	var work sync.WaitGroup
 	room := make(chan struct{}, maxOpening)
@@ -91,7 +91,7 @@ func openAll(closed []*Child) {
 	work.Wait()
 }
 
-// open are the children of a Node that are open, and their stores.
+// open iterates over the open children of a Node and their stores.
 func open(s Store) iter.Seq2[*Child, Store] {
 	return func(yield func(*Child, Store) bool) {
 		for _, c := range children(s) {
@@ -102,7 +102,7 @@ func open(s Store) iter.Seq2[*Child, Store] {
 	}
 }
 
-// children are those of a Node; another store has none.
+// children returns the children of a Node; a store that is no Node has none.
 func children(s Store) []*Child {
 	if n, ok := s.(Node); ok {
 		return n.Children()
@@ -110,8 +110,8 @@ func children(s Store) []*Child {
 	return nil
 }
 
-// ask calls do for the stores of a tree that are a T and open, each before those of which it is made. What goes wrong
-// with one does not keep the others from being asked.
+// ask calls do for each open store of the tree that implements T, parents before children. An error of one store does
+// not keep the others from being called.
 func ask[T any](s Store, do func(T) error) error {
 	var errs []error
 	if t, ok := s.(T); ok {
@@ -123,7 +123,7 @@ func ask[T any](s Store, do func(T) error) error {
 	return errors.Join(errs...)
 }
 
-// Keeps says whether there is a Keeper among the open stores of a tree.
+// Keeps reports whether an open store of the tree is a Keeper.
 func Keeps(s Store) bool {
 	_, keeps := s.(Keeper)
 	for _, inner := range open(s) {
@@ -132,13 +132,13 @@ func Keeps(s Store) bool {
 	return keeps
 }
 
-// Mark has every Keeper of a tree enter into m how its files stand.
+// Mark has every Keeper of a tree report the states of its files in m.
 func Mark(s Store, m *Marks) error {
 	settle(s)
 	return ask(s, func(k Keeper) error { return k.Mark(m) })
 }
 
-// settle says of everything in a tree that it is marked.
+// settle records that every open store of the tree was marked.
 func settle(s Store) {
 	for c, inner := range open(s) {
 		c.fresh = false
@@ -146,17 +146,17 @@ func settle(s Store) {
 	}
 }
 
-// Publish tells every Keeper of a tree that the marks of the last Mark were saved.
+// Publish tells every Keeper of a tree that the checkpoint with its last marks was saved.
 func Publish(s Store, later *faultfs.Later) error {
 	return ask(s, func(k Keeper) error { return k.Publish(later) })
 }
 
-// Know tells disks of the directories in which the stores of a tree write.
+// Know registers with disks the directories in which the stores of a tree write.
 func Know(s Store, disks *faultfs.Disks) error {
 	return ask(s, func(k interface{ Dir() *faultfs.Dir }) error { return disks.Know(k.Dir()) })
 }
 
-// Owes says whether an Heir of a tree owes something.
+// Owes reports whether an Heir of the tree still has entries of a former server to deliver.
 func Owes(s Store) bool {
 	h, ok := s.(Heir)
 	owes := ok && h.Owes()
@@ -169,8 +169,8 @@ func Owes(s Store) bool {
 // Seal finishes the files of a tree.
 func Seal(s Store) error { return ask(s, Sealer.Seal) }
 
-// Check gives every Checker of a tree its time. A Node that cannot go on keeps those of which it is made from it, and
-// so does a failure after which a store is left alone.
+// Check calls every Checker of a tree. Below a Node that returns an error, and below a child that is paused after a
+// failure, nothing is called.
 func Check(s Store, now time.Time) error {
 	if c, ok := s.(Checker); ok {
 		if err := c.Check(now); err != nil {
@@ -186,7 +186,7 @@ func Check(s Store, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// Status is the first thing that is wrong in a tree now, "" if nothing is. Safe for concurrent use.
+// Status returns the first problem found in a tree, "" if there is none. Safe for concurrent use.
 func Status(s Store) (text string) {
 	if r, ok := s.(Reporter); ok {
 		text = r.Status()

@@ -15,14 +15,14 @@ const (
 	reserveBytes = 1 << 20
 )
 
-// Reserve is room on the disk of a state directory that only a checkpoint may take: when the journal has filled the disk, a checkpoint
-// is what lets it shrink.
+// Reserve is disk space in a state directory that only a checkpoint may use. When the journal has filled the disk, the
+// journal can only shrink after a checkpoint, and that needs space.
 type Reserve struct {
 	Dir *faultfs.Dir
 	Log *slog.Logger
 }
 
-// Keep makes the reserve where it is missing; on a full disk that is tried again at the next checkpoint.
+// Keep creates the reserve if it is missing. On a full disk this fails and is retried at the next checkpoint.
 func (r Reserve) Keep() {
 	_, err := r.Dir.Lstat(reserveName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,8 +33,8 @@ func (r Reserve) Keep() {
 	}
 }
 
-// Save saves a checkpoint, on a full disk in the room of the reserve. quiet runs what it is given while nobody writes to the journal,
-// who would take that room.
+// Save saves a checkpoint with save. If the disk is full, it gives up the reserve and tries again. quiet calls its
+// argument while nothing is written to the journal, which would otherwise take the freed space.
 func (r Reserve) Save(save func() error, quiet func(func() error) error) error {
 	err := save()
 	if !errors.Is(err, syscall.ENOSPC) {

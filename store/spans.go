@@ -5,23 +5,23 @@ import (
 	"slices"
 )
 
-// Span is entries of one category that follow each other in a file, and whose numbers follow each other.
+// Span is a run of entries of one category that are adjacent in a file and have consecutive numbers.
 type Span struct {
 	Category string
-	Hour     int64    // when they came in: hours since 1970, UTC
-	Stream   [16]byte // zero: they have no numbers
-	First    int64    // the number of the first
+	Hour     int64    // when they were received: hours since 1970, UTC
+	Stream   [16]byte // zero: the entries have no numbers
+	First    int64    // number of the first entry
 	Count    int64    // entries
-	Bytes    int64    // in the file before compression, with everything that stands around the messages
+	Bytes    int64    // in the file before compression, including newlines and quoted categories
 }
 
-// End is behind the number of the last entry.
+// End returns the number behind that of the last entry.
 func (s *Span) End() int64 { return s.First + s.Count }
 
-// Numbered says whether the entries have numbers.
+// Numbered reports whether the entries have numbers.
 func (s *Span) Numbered() bool { return s.Stream != [16]byte{} }
 
-// follows says whether s goes on where before ends, so that the two are one span.
+// follows reports whether s continues before, so that both can be merged into one span.
 func (s *Span) follows(before *Span) bool {
 	return before.Hour == s.Hour && before.Stream == s.Stream && (!s.Numbered() || before.End() == s.First) &&
 		before.Category == s.Category
@@ -32,15 +32,15 @@ func (s *Span) grow(more *Span) {
 	s.Bytes += more.Bytes
 }
 
-// Spans is the spans of a file in the order in which they stand in it, but for neighbours without numbers: of these
-// there is one for each category and hour, so that entries without numbers of many categories in turn do not make a
-// span each. The zero value is empty. Not safe for concurrent use.
+// Spans is the list of the spans of a file, in the order of the file. Between two numbered spans, the entries without
+// numbers make one span for each category and hour, whatever their order; otherwise entries of many categories in turn
+// would make a span each. The zero value is empty. Not safe for concurrent use.
 type Spans struct {
 	list  []Span
-	plain map[string]int // category → the span without numbers in the stretch of such at the end
+	plain map[string]int // category → index of its span without numbers behind the last numbered span
 }
 
-// Add puts s behind the others.
+// Add appends s, merging it with an earlier span where possible.
 func (l *Spans) Add(s Span) {
 	if k := len(l.list) - 1; k >= 0 && s.follows(&l.list[k]) {
 		l.list[k].grow(&s)
@@ -62,7 +62,7 @@ func (l *Spans) Add(s Span) {
 	l.list = append(l.list, s)
 }
 
-// Last is the span that was added or grew last if that is the last one, nil if there is none.
+// Last returns the span at the end of the list, nil if the list is empty.
 func (l *Spans) Last() *Span {
 	if k := len(l.list) - 1; k >= 0 {
 		return &l.list[k]
@@ -70,15 +70,15 @@ func (l *Spans) Last() *Span {
 	return nil
 }
 
-// Len is the number of spans.
+// Len returns the number of spans.
 func (l *Spans) Len() int { return len(l.list) }
 
-// List is the spans, valid until the next call.
+// List returns the spans; the slice is valid until the next call.
 func (l *Spans) List() []Span { return l.list }
 
-// Join gives up the order: spans of the same hour, category and stream whose numbers follow each other become one,
-// whatever stood between them. The numbers of a stream only grow in a file, but for what came late: that keeps spans of
-// its own. It says whether there are fewer.
+// Join sorts the spans and merges those of the same hour, category and stream whose numbers are consecutive, whatever
+// was between them in the file. The numbers of a stream only grow in a file, except for late entries, which keep spans
+// of their own. Join reports whether the list became shorter.
 func (l *Spans) Join() bool {
 	before := l.list
 	slices.SortStableFunc(before, func(a, b Span) int {

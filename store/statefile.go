@@ -19,15 +19,15 @@ const (
 	sumPrefix     = "crc32c "
 )
 
-// StateFile is a small file that must not be lost: JSON with a checksum, replaced atomically and durably, and kept twice, so that
-// damage to one of the two costs nothing (docs/format.md).
+// StateFile is a small file that must not be lost. It holds JSON with a checksum, is replaced atomically and durably,
+// and is stored twice, so that damage to one copy does no harm (docs/format.md).
 type StateFile struct {
 	Dir  *faultfs.Dir
 	Name string
 	Log  *slog.Logger
 }
 
-// Save replaces both. After an error the old or the new content stands, in either.
+// Save replaces both copies. After an error each copy holds either the old or the new content.
 func (s StateFile) Save(v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -42,8 +42,9 @@ func (s StateFile) Save(v any) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Load reads the first of the two that is whole into v; found is false when there is none. What is damaged is set aside. The names are
-// durable then: a process that was killed may have left one that is not, and what follows from what was read must not outlive it.
+// Load reads the first intact copy into v; found is false if there is none. Damaged copies are set aside. Load also
+// syncs the directory: a process that was killed may have left a name that is not durable yet, and nothing that is
+// derived from the content may outlive it.
 func (s StateFile) Load(v any) (found bool, err error) {
 	var damaged []string
 	for _, name := range []string{s.Name, s.Name + copySuffix} {
@@ -73,7 +74,7 @@ func (s StateFile) Load(v any) (found bool, err error) {
 	return found, s.Dir.Sync()
 }
 
-// whole returns the JSON in data if it is what was written. The checksum is missing in files of older programs.
+// whole returns the JSON in data and whether its checksum is right. Files of older versions have no checksum.
 func whole(data []byte) (body []byte, ok bool) {
 	body, sum, _ := bytes.Cut(data, []byte{'\n'})
 	if !json.Valid(body) {
@@ -82,7 +83,7 @@ func whole(data []byte) (body []byte, ok bool) {
 	return body, len(sum) == 0 || string(sum) == fmt.Sprintf("%s%08x\n", sumPrefix, crc32.Checksum(body, castagnoli))
 }
 
-// setAside renames a damaged file: nothing that was set aside before is replaced.
+// setAside renames a damaged file to a name that is free, so that earlier damaged files are kept.
 func (s StateFile) setAside(name string, healed bool) error {
 	aside, err := s.Dir.FreeName(name, damagedSuffix)
 	if err != nil {
@@ -91,7 +92,8 @@ func (s StateFile) setAside(name string, healed bool) error {
 	if healed {
 		s.Log.Error("state is damaged, its copy is used", "file", filepath.Join(s.Dir.Path(), name), "set aside", aside)
 	} else {
-		s.Log.Error("state is damaged, and so is its copy: what it knew is not known any more", "file", filepath.Join(s.Dir.Path(), name), "set aside", aside)
+		s.Log.Error("state is damaged, and so is its copy: what it knew is not known any more",
+			"file", filepath.Join(s.Dir.Path(), name), "set aside", aside)
 	}
 	return errors.Join(s.Dir.Rename(name, aside), s.Dir.Sync())
 }

@@ -19,8 +19,8 @@ func (noNames) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestStateFileStandsByWhatWasRead kills a process between giving a checkpoint its name and syncing that, has the next one read it, and cuts
-// the power: what was read and acted upon must be what is read again.
+// TestStateFileStandsByWhatWasRead kills a process between the rename and the sync of a checkpoint, has the next
+// process read it, and cuts the power. What was read and acted upon must be read again.
 func TestStateFileStandsByWhatWasRead(t *testing.T) {
 	path := t.TempDir()
 	disk, err := crashfs.New(path)

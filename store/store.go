@@ -1,20 +1,20 @@
-// Package store says what a store is: a place where entries can go, and what may be asked of it.
+// Package store defines what a store is, a destination for entries, and the optional interfaces it may implement.
 //
 //	Store      takes batches
-//	Keeper     is durable only with a checkpoint: the outputs of a collector
-//	Urgent     a Keeper that can be in a hurry for that
+//	Keeper     makes entries durable with a checkpoint: the file outputs of a collector
+//	Urgent     a Keeper that can ask for an early checkpoint
 //	Dated      a Keeper with a file for each hour or day
-//	Ahead      a Keeper that compresses
-//	Exact      a Keeper whose files may stand as they were left
-//	Sealer     finishes what it writes at the end of a run
-//	Checker    has something to do from time to time
-//	Heir       has something of a former server to do first
-//	Reporter   can say what is wrong
-//	Connector  can be asked whether its peer is there
-//	Node       is made of others: a tree of stores
+//	Ahead      a Keeper that can do a part of its work in advance, e.g. compress
+//	Exact      a Keeper that can tell that its files match the checkpoint exactly
+//	Sealer     a Keeper that finishes its files at the end of a run
+//	Checker    has periodic work
+//	Heir       delivers entries that a former server left, before it takes new ones
+//	Reporter   reports problems
+//	Connector  can check whether its peer is reachable
+//	Node       is made of other stores, which makes a tree
 //
-// The implementations stand in the packages below: store/series are files, store/hop is the next inkwell or scribed, with a spool before
-// it, and store/tree are the stores that are made of stores.
+// The implementations are in the packages below: store/series writes files, store/hop sends to the next inkwell or
+// scribed, with a spool in front of it, and store/tree has the stores that are made of other stores.
 package store
 
 import (
@@ -28,88 +28,89 @@ import (
 	"inkwell/proto"
 )
 
-// Store is a place where entries can go.
+// Store is a destination for entries.
 type Store interface {
-	// Append returns nil only when every entry of b is as durable as the store promises. On error none may be assumed
-	// stored; the caller may retry the whole batch. Append does not retain b. Safe for concurrent use.
+	// Append returns nil only when every entry of b is as durable as the store promises. After an error the caller must
+	// not assume that any entry was stored, and may retry the whole batch. Append does not retain b. Safe for
+	// concurrent use.
 	Append(ctx context.Context, b *proto.Batch) error
 	// Close waits for pending Appends and releases what the store holds.
 	Close() error
 }
 
-// Keeper is a store whose entries are durable with the next checkpoint only, not when Append returns: whoever appends
-// to it keeps the entries, as a journal does, until a checkpoint with its marks was saved. After a crash it is opened
-// with the states in them, and everything that came behind them is appended again.
+// Keeper is a store whose entries become durable with the next checkpoint, not when Append returns. Whoever appends to
+// it must be able to replay the entries, as a journal is, until a checkpoint with the marks of the Keeper was saved.
+// After a crash the Keeper is opened with the states in that checkpoint, and everything behind it is appended again.
 type Keeper interface {
 	Store
-	// Mark makes what was appended durable, or leaves that to m.Later, and enters into m how every file stands, and what
-	// was added to it. It fails when a file is not where its readers look for it. After an error the store must be closed and opened anew with
-	// the states that were saved last.
+	// Mark makes everything that was appended durable, or leaves the syncing to m.Later, and adds to m the state of
+	// each file and what was written to it. It fails when a file is not where its readers look for it, e.g. because
+	// somebody removed it. After an error the store must be closed, and reopened with the states that were saved last.
 	Mark(m *Marks) error
-	// Publish says that the marks of the last Mark were saved. Names that it changes are durable on return, or when what it
-	// leaves to later was synced.
+	// Publish tells the Keeper that the marks of the last Mark were saved: it may give finished files their final
+	// names. The names are durable on return, or when everything left to later was synced.
 	Publish(later *faultfs.Later) error
 }
 
-// Urgent is a Keeper that can want its next Mark before it is time for one: a file waits for its name, or there is much
-// to be said.
+// Urgent is a Keeper that can ask for a Mark before the regular time, e.g. because a finished file waits for its final
+// name or because much was written.
 type Urgent interface {
 	Urgent() bool
 }
 
-// Dated is a Keeper that is told when the first entry of a batch came in: it goes into the file of that time, which may
-// be over.
+// Dated is a Keeper that is told when the first entry of a batch was received. The batch goes into the file of that
+// time, even if its period is over.
 type Dated interface {
 	AppendDated(ctx context.Context, b *proto.Batch, since time.Time) error
 }
 
-// Ahead is a Keeper of whose work a part can be done before it is a batch's turn, for several batches side by side.
+// Ahead is a Keeper that can do a part of its work before it is the turn of a batch, for several batches concurrently.
 type Ahead interface {
-	// Prepare does that part for b, and does not retain b. Safe for concurrent use, beside all other methods.
+	// Prepare does that part for b, and does not retain b. Safe for concurrent use with all other methods.
 	Prepare(b *proto.Batch) (any, error)
-	// Write is AppendDated for the batch of which Prepare made p.
+	// Write is AppendDated for the batch from which Prepare made p.
 	Write(p any, since time.Time) error
 }
 
-// Exact is a Keeper that can say, when it was opened, that its files stand exactly as the states say with which it was
-// opened. Then no checkpoint has to know of it before something is appended.
+// Exact is a Keeper that can tell, when it was opened, that its files match exactly the states with which it was
+// opened. Then entries can be appended without a checkpoint first.
 type Exact interface {
 	Exact() bool
 }
 
-// Sealer is a Keeper with files that are finished at the end of a run, before the last Mark.
+// Sealer is a Keeper whose files are finished at the end of a run, before the last Mark.
 type Sealer interface {
 	Seal() error
 }
 
-// Checker is a store with something to do from time to time: rotate, connect again.
+// Checker is a store with periodic work, e.g. rotation or reconnecting.
 type Checker interface {
 	Check(now time.Time) error
 }
 
-// Heir is a store that has something of a former server to bring to its place, in Check, before it takes anything new.
-// Nothing new is offered to a tree with one that owes: nothing can be marked while some parts of the tree have a batch
-// and others wait, and what the Heir opens for the old entries has to be marked before it takes them.
+// Heir is a store that first delivers, in Check, entries that a former server left behind. While one Heir of a tree
+// owes entries, the whole tree gets no new ones: a tree cannot be marked while one part of it has taken a batch and
+// another has not, and the stores that the Heir opens for the old entries must be marked before they take them.
 type Heir interface {
 	Owes() bool
 }
 
-// Reporter is a store that can be unhappy although Append works.
+// Reporter is a store that can have a problem even though Append works.
 type Reporter interface {
-	// Status is what is wrong now, "" if nothing is. Safe for concurrent use.
+	// Status describes the current problem, "" if there is none. Safe for concurrent use.
 	Status() string
 }
 
-// Connector is a store that can be asked whether its peer is there.
+// Connector is a store that can check whether its peer is reachable.
 type Connector interface {
 	Connect(ctx context.Context) error
 }
 
-// Schedule says when something that failed is tried again. Not safe for concurrent use.
+// Schedule determines when a failed operation is tried again. Not safe for concurrent use.
 type Schedule interface {
-	// Next is called after an attempt that failed.
+	// Next is called after a failed attempt and returns the time to wait.
 	Next() time.Duration
-	// Reset is called after one that worked.
+	// Reset is called after a successful attempt.
 	Reset()
 }
 
@@ -120,22 +121,22 @@ var ErrTryLater = errors.New("try later")
 // ErrClosed is returned by Append after Close.
 var ErrClosed = errors.New("store is closed")
 
-// ErrBroken is what the error of a Keeper is that must be closed and opened anew with the marks that were saved last;
+// ErrBroken is wrapped by the error of a Keeper that must be closed, and reopened with the marks that were saved last;
 // see Broken.
 var ErrBroken = errors.New("must be opened again from the last checkpoint")
 
-// Broken is an error that is err and ErrBroken, and says what err says: opening the store again is its owner's business,
-// not that of who reads the log.
+// Broken wraps err so that it also is ErrBroken. The text stays that of err: that the store has to be reopened concerns
+// its owner, not the readers of the log.
 func Broken(err error) error { return brokenError{err} }
 
 type brokenError struct{ error }
 
 func (e brokenError) Unwrap() []error { return []error{e.error, ErrBroken} }
 
-// ErrWaiting is in the error of a store that did not even try, because the time for the next attempt has not come.
+// ErrWaiting is wrapped by the error of a store that made no attempt because the time for the next one has not come.
 var ErrWaiting = errors.New("waiting for the next attempt")
 
-// StatusError carries, beside the error, the words in which the original told it through fb303.
+// StatusError is an error together with the words in which the original scribed reported it through fb303.
 type StatusError struct {
 	Text string // "Failed to connect"
 	Err  error
@@ -151,7 +152,7 @@ func (e *StatusError) Error() string {
 // Unwrap returns the cause.
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// StatusText is what to show for err: the words of the original if it has any, "" for nil.
+// StatusText returns the text to show for err: the words of the original if there are any, "" for nil.
 func StatusText(err error) string {
 	var status *StatusError
 	switch {
@@ -163,11 +164,13 @@ func StatusText(err error) string {
 	return err.Error()
 }
 
-// PartialError says that a store took some of a batch: Left entries are missing somewhere. When the same batch is
-// appended again, what was taken is passed over.
+// PartialError says that a store took only a part of a batch: Left entries are missing in at least one destination.
+// When the same batch is appended again, the entries that were taken are skipped.
 type PartialError struct {
-	Left    int
-	InOrder bool // the Left last entries are missing, and all of the others were taken: whoever likes appends only those (Rest)
+	Left int
+	// the last Left entries are missing and all others were taken, so that it is enough to append those again (see
+	// Rest)
+	InOrder bool
 	Err     error
 }
 
@@ -178,7 +181,7 @@ func (e *PartialError) Error() string {
 // Unwrap returns the cause.
 func (e *PartialError) Unwrap() error { return e.Err }
 
-// Rest is what is left of b after Append of it ended with err.
+// Rest returns the part of b that is still to be appended after Append of b returned err.
 func Rest(b *proto.Batch, err error) *proto.Batch {
 	var part *PartialError
 	if !errors.As(err, &part) || !part.InOrder {
@@ -187,7 +190,7 @@ func Rest(b *proto.Batch, err error) *proto.Batch {
 	return b.Section(b.Count()-part.Left, part.Left)
 }
 
-// Categories of our own making. They are no legal names for a sender, so that what is found in them was put there by
+// Categories that Inkwell creates itself. SafeCategory rejects them for senders, so everything in them was put there by
 // Inkwell.
 const (
 	UnsafeCategory   = "_unsafe"   // messages whose category is no safe file name

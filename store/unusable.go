@@ -7,10 +7,11 @@ import (
 	"inkwell/proto"
 )
 
-// Unusable stands where a store was configured that cannot be. It takes nothing, so that entries wait for a better configuration.
+// Unusable takes the place of a store that is configured wrongly. It refuses every entry, so that the entries wait
+// until the configuration is corrected.
 type Unusable struct{ status, refusal string }
 
-// NewUnusable returns an Unusable for the reason status; its errors tell refusal through fb303.
+// NewUnusable returns an Unusable with the problem status; its errors show refusal through fb303.
 func NewUnusable(status, refusal string) Unusable {
 	return Unusable{status: status, refusal: refusal}
 }
@@ -20,7 +21,7 @@ func (u Unusable) Append(context.Context, *proto.Batch) error {
 	return &StatusError{Text: u.refusal, Err: errors.New(u.status)}
 }
 
-// Status is what is wrong.
+// Status returns the problem of the configuration.
 func (u Unusable) Status() string { return u.status }
 
 // Close does nothing.

@@ -11,14 +11,14 @@ import (
 	"inkwell/store/stream"
 )
 
-// Report adds up what was gathered. The Audit is done with then.
+// Report evaluates everything that was gathered. The Audit must not be used afterwards.
 func (a *Audit) Report() *Report {
 	r := &Report{Directories: a.dirs, Categories: make(map[string]*Category), Findings: []Finding{}}
 	if !a.o.Since.IsZero() {
 		since := a.o.Since.UTC().Truncate(time.Hour)
 		r.Since = &since
 	}
-	keys := slices.SortedFunc(maps.Keys(a.tallies), func(x, y key) int {
+	keys := slices.SortedFunc(maps.Keys(a.streamsByKey), func(x, y key) int {
 		return cmp.Or(cmp.Compare(x.category, y.category), slices.Compare(x.id[:], y.id[:]))
 	})
 	for _, k := range keys {
@@ -26,10 +26,10 @@ func (a *Audit) Report() *Report {
 	}
 	for i, k := range keys {
 		a.o.Progress("adding up", int64(i), int64(len(keys)))
-		a.stream(r, k)
+		a.reportStream(r, k)
 	}
-	a.refusals(r)
-	a.gone(r)
+	a.reportRefused(r)
+	a.reportRemoved(r)
 	r.Findings = append(r.Findings, a.notes...)
 	for name, c := range r.Categories {
 		for _, f := range a.files[name] {
@@ -43,31 +43,31 @@ func (a *Audit) Report() *Report {
 	return r
 }
 
-// recent says whether an hour is to be reported.
+// recent reports whether an hour belongs into the report.
 func (a *Audit) recent(hour int64) bool {
 	return a.o.Since.IsZero() || hour == noHour || hour >= a.o.Since.Unix()/3600
 }
 
-// stream reports one.
-func (a *Audit) stream(r *Report, k key) {
-	t := a.tallies[k]
+// reportStream adds one stream of a category to the report.
+func (a *Audit) reportStream(r *Report, k key) {
+	t := a.streamsByKey[k]
 	host, path := a.source(k)
 	s := &Stream{Host: host, Path: path, Acknowledged: t.acked, InSpool: t.plainWaiting}
-	hands := t.hands()
+	hands := t.handedOn()
 	name := Unnumbered
 	last := t.hour(noHour)
 	last.sums.Journal += t.plainJournal
 	last.sums.Dropped += t.plainAside
 	if k.id != (stream.ID{}) {
 		name = k.id.String()
-		s.InSpool = t.waiting.Count() - intersect(t.waiting, t.have(false)).Count()
+		s.InSpool = t.waiting.Count() - intersect(t.waiting, t.present(false)).Count()
 		last.sums.HandedOn += hands.Count()
-		for i := range t.places {
+		for i := range t.byCollector {
 			last.sums.Journal += a.undrained(k, i).Count()
 		}
-		s.Next = max(top(t.have(true)), top(t.waiting), top(t.aside), t.acked)
-		a.holes(r, k)
-		a.copies(r, k)
+		s.Next = max(endOf(t.present(true)), endOf(t.waiting), endOf(t.aside), t.acked)
+		a.findMissing(r, k)
+		a.findCopies(r, k)
 	}
 	if last.sums.Dropped > 0 && name == Unnumbered {
 		r.Findings = append(r.Findings, Finding{Kind: Dropped, Category: k.category, Entries: last.sums.Dropped})
@@ -102,7 +102,7 @@ func hourTime(at int64) *time.Time {
 	return &t
 }
 
-// addHours adds what is in more to the hours of list; both are ascending.
+// addHours merges more into list; both are sorted by hour.
 func addHours(list, more []Hour) (sum []Hour) {
 	for len(list) > 0 || len(more) > 0 {
 		order := -1
@@ -125,7 +125,7 @@ func addHours(list, more []Hour) (sum []Hour) {
 	return sum
 }
 
-// compareHours orders hours, that which is not known last.
+// compareHours orders hours; the unknown hour is the last.
 func compareHours(a, b Hour) int {
 	switch {
 	case a.Hour == nil && b.Hour == nil:
@@ -138,9 +138,9 @@ func compareHours(a, b Hour) int {
 	return a.Hour.Compare(*b.Hour)
 }
 
-// have is what any collector has; with taken, or had and handed on.
-func (t *tally) have(taken bool) (have stream.Ranges) {
-	for _, p := range t.places {
+// present returns the numbers that collectors have; with taken set, also those that they have taken and handed on.
+func (t *categoryStream) present(taken bool) (have stream.Ranges) {
+	for _, p := range t.byCollector {
 		merge(&have, p.written)
 		merge(&have, p.journal)
 		if taken {
@@ -150,9 +150,10 @@ func (t *tally) have(taken bool) (have stream.Ranges) {
 	return have
 }
 
-// hands is what was taken by collectors that hand it on, and neither waits nor was kept.
-func (t *tally) hands() (hands stream.Ranges) {
-	for _, p := range t.places {
+// handedOn returns the numbers that were taken by collectors that hand them on, except those that still wait or were
+// set aside.
+func (t *categoryStream) handedOn() (hands stream.Ranges) {
+	for _, p := range t.byCollector {
 		for _, r := range p.taken {
 			for _, m := range p.journal.Missing(r.First, r.End) {
 				for _, n := range t.waiting.Missing(m.First, m.End) {
@@ -164,13 +165,13 @@ func (t *tally) hands() (hands stream.Ranges) {
 	return hands
 }
 
-// undrained is what the journal of a collector has and its files have not.
+// undrained returns the numbers that are in the journal of a collector and not in its files.
 func (a *Audit) undrained(k key, at int) stream.Ranges {
-	journal := a.tallies[k].places[at].journal
+	journal := a.streamsByKey[k].byCollector[at].journal
 	var rest, written stream.Ranges
 	for _, other := range a.byID[k.id] {
-		if t := a.tallies[other]; (other == k || kept(other.category)) && at < len(t.places) {
-			merge(&written, t.places[at].written)
+		if t := a.streamsByKey[other]; (other == k || kept(other.category)) && at < len(t.byCollector) {
+			merge(&written, t.byCollector[at].written)
 		}
 	}
 	for _, r := range journal {
@@ -179,38 +180,41 @@ func (a *Audit) undrained(k key, at int) stream.Ranges {
 	return rest
 }
 
-// known is what is somewhere, with the category's own numbers and those of the entries that collectors keep elsewhere.
-func (a *Audit) known(k key) (known stream.Ranges, from int64) {
+// accountedFor returns the numbers that are somewhere: those of the category itself, and those of entries that
+// collectors keep under another category. Numbers below from are not looked for, because they are reported for another
+// category.
+func (a *Audit) accountedFor(k key) (known stream.Ranges, from int64) {
 	for _, other := range a.byID[k.id] {
 		if other.category != k.category && !kept(k.category) && !kept(other.category) {
 			continue
 		}
-		t := a.tallies[other]
-		merge(&known, t.have(!a.writes[other.category]))
+		t := a.streamsByKey[other]
+		merge(&known, t.present(!a.writes[other.category]))
 		merge(&known, t.waiting)
 		merge(&known, t.refused)
-		if kept(k.category) && !kept(other.category) { // what is missing below is missing there
-			from = max(from, top(t.have(true)), top(t.waiting), top(t.aside), t.acked)
+		if kept(k.category) && !kept(other.category) { // the other category reports lower numbers
+			from = max(from, endOf(t.present(true)), endOf(t.waiting), endOf(t.aside), t.acked)
 		}
 	}
 	return known, from
 }
 
-// kept says whether a category holds the entries of others.
+// kept reports whether a category holds entries of other categories.
 func kept(category string) bool {
 	return category == store.UnsafeCategory || category == store.OverflowCategory
 }
 
-// holes finds what is nowhere of a stream.
-func (a *Audit) holes(r *Report, k key) {
-	t := a.tallies[k]
-	known, from := a.known(k)
-	end := max(top(t.have(true)), top(t.waiting), top(t.aside), t.acked)
+// findMissing adds findings on the numbers of a stream that are nowhere.
+func (a *Audit) findMissing(r *Report, k key) {
+	t := a.streamsByKey[k]
+	known, from := a.accountedFor(k)
+	end := max(endOf(t.present(true)), endOf(t.waiting), endOf(t.aside), t.acked)
 	index := t.index()
 	dropped := Finding{Kind: Dropped}
 	missing := Finding{Kind: Missing, Fault: true}
-	if len(t.have(true)) == 0 && a.tallies[key{category: k.category}] != nil {
-		missing.Text = "no collector knows this stream, and the category has entries without numbers: perhaps they came through a server that passes no numbers on"
+	if len(t.present(true)) == 0 && a.streamsByKey[key{category: k.category}] != nil {
+		missing.Text = "no collector knows this stream, and the category has entries without numbers: perhaps they " +
+			"came through a server that passes no numbers on"
 	}
 	var gone, lost stream.Ranges
 	guessed := int64(0)
@@ -220,7 +224,7 @@ func (a *Audit) holes(r *Report, k key) {
 		for _, d := range overlap(t.aside, hole.First, hole.End) {
 			h.sums.Dropped += d.End - d.First
 			if a.recent(at) {
-				dropped.first(at, d.End-d.First)
+				dropped.count(at, d.End-d.First)
 				gone.Add(d.First, d.End)
 			}
 		}
@@ -234,7 +238,7 @@ func (a *Audit) holes(r *Report, k key) {
 			}
 			h.sums.Missing += n
 			if a.recent(at) {
-				missing.first(at, n)
+				missing.count(at, n)
 				lost.Add(m.First, m.End)
 			}
 		}
@@ -243,22 +247,23 @@ func (a *Audit) holes(r *Report, k key) {
 		missing.Text = "collectors refused other entries among these numbers"
 	}
 	if guessed > 0 {
-		a.note(fmt.Sprintf("%s: stream %s: %d numbers that are nowhere count as refused: collectors counted refused entries of it without their numbers", k.category, k.id, guessed))
+		a.note(fmt.Sprintf("%s: stream %s: %d numbers that are nowhere count as refused: collectors counted refused "+
+			"entries of it without their numbers", k.category, k.id, guessed))
 	}
-	a.found(r, k, dropped, gone)
-	a.found(r, k, missing, lost)
+	a.addFinding(r, k, dropped, gone)
+	a.addFinding(r, k, missing, lost)
 }
 
-// first counts entries of an hour, the first of which is kept.
-func (f *Finding) first(at, entries int64) {
+// count adds entries of an hour to the finding and updates its first hour.
+func (f *Finding) count(at, entries int64) {
 	f.Entries += entries
 	if t := hourTime(at); t != nil && (f.Since == nil || t.Before(*f.Since)) {
 		f.Since = t
 	}
 }
 
-// found adds f, which is about numbers of a stream, if there are any.
-func (a *Audit) found(r *Report, k key, f Finding, numbers stream.Ranges) {
+// addFinding adds f, a finding on numbers of a stream, unless there are none.
+func (a *Audit) addFinding(r *Report, k key, f Finding, numbers stream.Ranges) {
 	if len(numbers) == 0 {
 		return
 	}
@@ -267,14 +272,15 @@ func (a *Audit) found(r *Report, k key, f Finding, numbers stream.Ranges) {
 	r.Findings = append(r.Findings, f)
 }
 
-// copies finds what collectors have twice, each by itself and together. Numbers are of a stream and a category: where
-// the entries of several are kept, the same one does not mean the same entry.
-func (a *Audit) copies(r *Report, k key) {
+// findCopies adds findings on entries that one collector has twice, or that several collectors have. A number
+// identifies an entry only together with its category; in categories that hold entries of several others, the same
+// number does not mean the same entry.
+func (a *Audit) findCopies(r *Report, k key) {
 	if kept(k.category) {
 		return
 	}
-	t := a.tallies[k]
-	recent := t.have(false)
+	t := a.streamsByKey[k]
+	recent := t.present(false)
 	if !a.o.Since.IsZero() {
 		recent = nil
 		for at, h := range t.hours {
@@ -282,16 +288,17 @@ func (a *Audit) copies(r *Report, k key) {
 				merge(&recent, h.numbers)
 			}
 		}
-		for _, p := range t.places {
+		for _, p := range t.byCollector {
 			merge(&recent, p.journal)
 		}
 	}
 	var seen, both stream.Ranges
-	for i, p := range t.places {
+	for i, p := range t.byCollector {
 		twice := intersect(p.twice, recent)
-		a.found(r, k, Finding{Kind: Twice, Fault: true, Entries: twice.Count(), Directories: a.dirs[i : i+1]}, twice)
+		a.addFinding(r, k, Finding{Kind: Twice, Fault: true, Entries: twice.Count(), Directories: a.dirs[i : i+1]},
+			twice)
 		copied := intersect(p.copied, recent)
-		a.found(r, k, Finding{Kind: Copied, Entries: copied.Count(), Directories: p.dirsOf(copied)}, copied)
+		a.addFinding(r, k, Finding{Kind: Copied, Entries: copied.Count(), Directories: p.dirsOf(copied)}, copied)
 		has := slices.Clone(p.written)
 		merge(&has, p.journal)
 		merge(&both, intersect(seen, has))
@@ -301,26 +308,26 @@ func (a *Audit) copies(r *Report, k key) {
 		return
 	}
 	f := Finding{Kind: InBoth, Entries: both.Count()}
-	for i, p := range t.places {
+	for i, p := range t.byCollector {
 		if len(intersect(p.written, both)) > 0 || len(intersect(p.journal, both)) > 0 {
 			f.Directories = append(f.Directories, a.dirs[i])
 		}
 	}
-	a.found(r, k, f, both)
+	a.addFinding(r, k, f, both)
 }
 
-// dirsOf are the directories whose files have some of these numbers.
-func (p *place) dirsOf(numbers stream.Ranges) (dirs []string) {
-	for _, dir := range slices.Sorted(maps.Keys(p.in)) {
-		if len(intersect(*p.in[dir], numbers)) > 0 {
+// dirsOf returns the directories whose files contain some of these numbers.
+func (p *holdings) dirsOf(numbers stream.Ranges) (dirs []string) {
+	for _, dir := range slices.Sorted(maps.Keys(p.byDir)) {
+		if len(intersect(*p.byDir[dir], numbers)) > 0 {
 			dirs = append(dirs, dir)
 		}
 	}
 	return dirs
 }
 
-// refusals reports why entries were refused.
-func (a *Audit) refusals(r *Report) {
+// reportRefused adds findings on why entries were refused.
+func (a *Audit) reportRefused(r *Report) {
 	sums := make(map[cause]int64)
 	for c, n := range a.why {
 		if a.recent(c.hour) {
@@ -334,8 +341,9 @@ func (a *Audit) refusals(r *Report) {
 	}
 }
 
-// gone tells of the finished files that are not there, for each directory and reason. What they held counts as written.
-func (a *Audit) gone(r *Report) {
+// reportRemoved adds findings on finished files that do not exist any more, for each directory and reason. Their
+// entries count as written.
+func (a *Audit) reportRemoved(r *Report) {
 	type reason struct{ dir, why string }
 	for _, category := range slices.Sorted(maps.Keys(a.files)) {
 		files, entries := make(map[reason]int), make(map[reason]int64)
@@ -345,20 +353,22 @@ func (a *Audit) gone(r *Report) {
 				entries[reason{f.Directory, f.Removed}] += f.Entries
 			}
 		}
-		for _, k := range slices.SortedFunc(maps.Keys(files), func(x, y reason) int { return cmp.Or(cmp.Compare(x.dir, y.dir), cmp.Compare(x.why, y.why)) }) {
+		for _, k := range slices.SortedFunc(maps.Keys(files),
+			func(x, y reason) int { return cmp.Or(cmp.Compare(x.dir, y.dir), cmp.Compare(x.why, y.why)) }) {
 			text := "1 file"
 			if n := files[k]; n > 1 {
 				text = fmt.Sprintf("%d files", n)
 			}
-			r.Findings = append(r.Findings, Finding{Kind: Gone, Category: category, Entries: entries[k], Directories: []string{k.dir}, Text: text, Why: k.why})
+			r.Findings = append(r.Findings, Finding{Kind: Gone, Category: category, Entries: entries[k],
+				Directories: []string{k.dir}, Text: text, Why: k.why})
 		}
 	}
 }
 
-// index tells the hour in which a stretch of numbers was begun.
+// index maps the first number of a span to the hour in which it was written.
 type index map[int64]int64
 
-func (t *tally) index() index {
+func (t *categoryStream) index() index {
 	x := make(index)
 	for at, h := range t.hours {
 		for _, r := range h.numbers {
@@ -368,7 +378,7 @@ func (t *tally) index() index {
 	return x
 }
 
-// hour is that of number n, noHour if no stretch of a file begins there.
+// hour returns the hour of the span that begins with number n, noHour if there is none.
 func (x index) hour(n int64) int64 {
 	if at, known := x[n]; known {
 		return at

@@ -1,25 +1,26 @@
-// Package audit adds up what collectors have, from what stands beside their files, and finds what is missing or twice.
+// Package audit adds up what collectors have, from the books that they keep beside their files, and finds entries that
+// are missing or stored twice.
 //
-//	DIR/.manifest    what finished files in a directory hold  ─┐
-//	STATE/books      what open files hold                      ├─► numbers of each stream, entries of each hour ─► Report
-//	STATE/journal    what is in no file yet                    │
-//	STATE/streams    what was taken: without files, it was handed on
-//	ROOT/.counts     what was left out, and why               ─┘
-//	a forwarder's positions and spools: up to where a stream has to be there, and what still waits
+//	DIR/.manifest    content of finished files in a directory  ─┐
+//	STATE/books      content of open files                      ├─► numbers by stream, entries by hour ─► Report
+//	STATE/journal    entries that are in no file yet            │
+//	STATE/streams    numbers taken: without files, handed on    │
+//	ROOT/.counts     entries that were left out, and why       ─┘
+//	positions and spools of a forwarder: numbers that must be somewhere, and entries that still wait
 //
-// The numbers of a stream begin at 0 and are dense, so that every number up to the highest one known has to be
-// somewhere: in a file, in a journal, in a spool, handed on, or refused. What is nowhere is missing. Sets of numbers
-// are added up, not counts, so that what two sources know of is counted once. A category whose entries have to be in
-// several places is looked at for each of them: its name is then "CATEGORY → PLACE".
+// The numbers of a stream begin at 0 and have no gaps. So every number up to the highest known one must be somewhere:
+// in a file, in a journal, in a spool, handed on, or refused; otherwise it is missing. The audit merges sets of numbers
+// instead of adding counts, so that an entry found in two sources is counted once. A category whose entries must be in
+// several places is audited for each place, under the name "CATEGORY → PLACE".
 //
-// What is audited may be in use. Sources are read in the order in which entries move (positions, spools, journal,
-// books, streams, manifests), so that an entry is seen at least once; give them in that order: Acknowledged, Waiting,
-// Aside, then Collector.
+// What is audited may be in use. So that every entry is seen at least once, the sources must be read in the order in
+// which entries move: positions, spools, journal, books, streams, manifests. Call Acknowledged, Waiting and Aside
+// first, then Collector.
 //
-// Limitations: entries without numbers are counted, and nothing can be missing of them. What was handed on to a next
-// hop that is not audited counts as arrived. Of refused entries a collector keeps the numbers within bounds. Those
-// beyond, and those that older versions counted, are known by stream only: as many numbers that are nowhere count as
-// refused, not as missing, and a note says so.
+// Limitations: entries without numbers are only counted, so none of them can be found missing. Entries handed on to a
+// next hop that is not audited count as arrived. A collector keeps the numbers of refused entries only up to a limit.
+// Of those beyond it, and of those counted by older versions, only the stream and their count are known: as many
+// missing numbers of the stream count as refused, and a note says so.
 package audit
 
 import (
@@ -35,88 +36,89 @@ import (
 	"inkwell/store/stream"
 )
 
-// Options are the choices of an Audit.
+// Options configure an Audit.
 type Options struct {
-	Since time.Time // hours before it are left out of the report; zero: none are
-	// Destinations are the places in which the entries of a category have to be. nil, or none: in one, which has no
-	// name.
+	Since time.Time // earlier hours are left out of the report; zero: none are
+	// Destinations returns the places where the entries of a category must be. If it is nil or returns none, there is
+	// one place without a name.
 	Destinations func(category string) []Destination
-	// Progress is told how far a source is; nil = nobody is.
+	// Progress is called with how much of a source was read; may be nil.
 	Progress func(what string, done, total int64)
 }
 
-// Destination is one of the places where the entries of a category have to be.
+// Destination is one of the places where the entries of a category must be.
 type Destination struct {
 	Name    string
-	Roots   []string // the directories beneath which its files are
-	HandsOn bool     // to a next hop
+	Roots   []string // the directories that contain its files, at any depth
+	HandsOn bool     // it is a next hop
 }
 
-// Audit gathers what is known. Not safe for concurrent use.
+// Audit gathers what collectors and senders have. Not safe for concurrent use.
 type Audit struct {
-	o       Options
-	dirs    []string
-	tallies map[key]*tally
-	byID    map[stream.ID][]key // of tallies
-	refused map[stream.ID]int64 // the entries of a stream that collectors refused, and of which the numbers are not known
-	files   map[string][]File   // by category
-	sources books.Sources       // where streams come from
-	writes  map[string]bool     // categories that somebody writes to files
+	o            Options
+	dirs         []string
+	streamsByKey map[key]*categoryStream
+	byID         map[stream.ID][]key // keys of streamsByKey
+	// number of refused entries by stream, where the collectors did not keep their numbers
+	refused map[stream.ID]int64
+	files   map[string][]File // by category
+	sources books.Sources     // the sources of streams
+	writes  map[string]bool   // categories that are written to files
 	why     map[cause]int64
 	notes   []Finding
 }
 
-// key is a stream in a category; the zero stream is of what has no numbers.
+// key identifies a stream in a category; the zero stream stands for entries without numbers.
 type key struct {
 	category string
 	id       stream.ID
 }
 
-// cause is why entries of a category were refused in an hour.
+// cause is a reason for which entries of a category were refused in an hour.
 type cause struct {
 	category, why string
 	hour          int64
 }
 
-// tally is what is known of a stream in a category.
-type tally struct {
-	path    string // of its input, where a forwarder's state tells it
-	acked   int64  // numbers below are acknowledged
-	places  []place
-	waiting stream.Ranges // in spools
-	aside   stream.Ranges // in spools of what was refused
-	refused stream.Ranges // answered OK and thrown away by a collector
-	hours   map[int64]*hour
-	// Entries without numbers, which are in no set.
+// categoryStream is everything that is known about a stream in a category.
+type categoryStream struct {
+	path        string        // of the input, according to the state of a forwarder
+	acked       int64         // numbers below are acknowledged
+	byCollector []holdings    // in the order of Audit.dirs
+	waiting     stream.Ranges // in spools
+	aside       stream.Ranges // in spools of refused entries
+	refused     stream.Ranges // answered with OK and discarded by a collector
+	hours       map[int64]*hour
+	// Counts of entries without numbers.
 	plainWaiting, plainJournal, plainAside int64
 }
 
-// place is what a collector has of a stream.
-type place struct {
+// holdings are the numbers of a stream that a collector has.
+type holdings struct {
 	written stream.Ranges // in files
 	journal stream.Ranges
-	taken   stream.Ranges // all that it knows to have taken, if it hands it on
-	twice   stream.Ranges // in files more than once
-	// Where no configuration says which directories belong together, the files of several can have the same entries: a
-	// multi store writes all of them to each.
-	in     map[string]*stream.Ranges // written, by directory
-	copied stream.Ranges             // in several of them
+	taken   stream.Ranges // all numbers that it has taken, if it hands the category on
+	twice   stream.Ranges // more than once in files
+	// Without a configuration it is unknown which directories belong together. Then files of several directories may
+	// contain the same entries, because a multi store writes all entries to each of its directories.
+	byDir  map[string]*stream.Ranges // written, by directory
+	copied stream.Ranges             // in files of several directories
 }
 
-// inDir is what was written in one directory.
-func (p *place) inDir(dir string) *stream.Ranges {
-	if p.in == nil {
-		p.in = make(map[string]*stream.Ranges)
+// inDir returns the numbers written in one directory.
+func (p *holdings) inDir(dir string) *stream.Ranges {
+	if p.byDir == nil {
+		p.byDir = make(map[string]*stream.Ranges)
 	}
-	if p.in[dir] == nil {
-		p.in[dir] = new(stream.Ranges)
+	if p.byDir[dir] == nil {
+		p.byDir[dir] = new(stream.Ranges)
 	}
-	return p.in[dir]
+	return p.byDir[dir]
 }
 
-// wrote adds what stands in a file of a directory. together says that all directories of the collector have an entry
-// once.
-func (p *place) wrote(dir string, first, end int64, together bool) {
+// addWritten adds numbers that are in a file of a directory. together says that an entry must be only once in all
+// directories of the collector.
+func (p *holdings) addWritten(dir string, first, end int64, together bool) {
 	own := &p.written
 	if !together {
 		own = p.inDir(dir)
@@ -134,30 +136,32 @@ type hour struct {
 	numbers stream.Ranges // of what was written
 }
 
-// noHour is that of entries of which it is not known: they are in no file.
+// noHour is the hour of entries whose hour is unknown because they are in no file.
 const noHour = math.MaxInt64
 
-// New returns an Audit of nothing.
+// New returns an empty Audit.
 func New(o Options) *Audit {
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	return &Audit{o: o, tallies: make(map[key]*tally), byID: make(map[stream.ID][]key), refused: make(map[stream.ID]int64),
-		sources: make(books.Sources), files: make(map[string][]File), writes: make(map[string]bool), why: make(map[cause]int64)}
+	return &Audit{o: o, streamsByKey: make(map[key]*categoryStream), byID: make(map[stream.ID][]key),
+		refused: make(map[stream.ID]int64),
+		sources: make(books.Sources), files: make(map[string][]File), writes: make(map[string]bool),
+		why: make(map[cause]int64)}
 }
 
-func (a *Audit) tally(category string, id stream.ID) *tally {
+func (a *Audit) categoryStream(category string, id stream.ID) *categoryStream {
 	k := key{category, id}
-	t := a.tallies[k]
+	t := a.streamsByKey[k]
 	if t == nil {
-		t = &tally{hours: make(map[int64]*hour)}
-		a.tallies[k] = t
+		t = &categoryStream{hours: make(map[int64]*hour)}
+		a.streamsByKey[k] = t
 	}
 	return t
 }
 
-// named says where streams come from, as far as somebody knows.
-func (a *Audit) named(s books.Sources) {
+// addSources adds the sources of streams; those that are known already are kept.
+func (a *Audit) addSources(s books.Sources) {
 	for id, of := range s {
 		if _, known := a.sources[id]; !known {
 			a.sources[id] = of
@@ -165,21 +169,21 @@ func (a *Audit) named(s books.Sources) {
 	}
 }
 
-// source is where a stream comes from, as its sender tells; else the path of an input whose state was given.
+// source returns the source of a stream according to its sender, else the path of the input whose state was given.
 func (a *Audit) source(k key) (host, path string) {
 	s := a.sources[k.id]
-	return s.Host, cmp.Or(s.Path, a.tallies[k].path)
+	return s.Host, cmp.Or(s.Path, a.streamsByKey[k].path)
 }
 
-// place is that of the collector that is read.
-func (a *Audit) place(t *tally) *place {
-	for len(t.places) < len(a.dirs) {
-		t.places = append(t.places, place{})
+// holdings returns the holdings of the current collector.
+func (a *Audit) holdings(t *categoryStream) *holdings {
+	for len(t.byCollector) < len(a.dirs) {
+		t.byCollector = append(t.byCollector, holdings{})
 	}
-	return &t.places[len(a.dirs)-1]
+	return &t.byCollector[len(a.dirs)-1]
 }
 
-func (t *tally) hour(at int64) *hour {
+func (t *categoryStream) hour(at int64) *hour {
 	h := t.hours[at]
 	if h == nil {
 		h = new(hour)
@@ -188,17 +192,17 @@ func (t *tally) hour(at int64) *hour {
 	return h
 }
 
-// Acknowledged says that the numbers 0 … number-1 of a stream were acknowledged to the input at path: they have to be
-// somewhere.
+// Acknowledged says that the numbers 0 … number-1 of a stream were acknowledged to the input at path, so that they must
+// be somewhere.
 func (a *Audit) Acknowledged(id stream.ID, category, path string, number int64) {
 	for _, name := range a.names(category) {
-		t := a.tally(name, id)
+		t := a.categoryStream(name, id)
 		t.path = path
 		t.acked = max(t.acked, number)
 	}
 }
 
-// destinations are those of a category if there are several.
+// destinations returns the destinations of a category if there are several.
 func (a *Audit) destinations(category string) []Destination {
 	if a.o.Destinations == nil {
 		return nil
@@ -209,7 +213,7 @@ func (a *Audit) destinations(category string) []Destination {
 	return nil
 }
 
-// names are what a category is called here: once for each destination.
+// names returns the names of a category in the report, one for each destination.
 func (a *Audit) names(category string) (names []string) {
 	for _, d := range a.destinations(category) {
 		names = append(names, nameAt(category, d))
@@ -222,8 +226,8 @@ func (a *Audit) names(category string) (names []string) {
 
 func nameAt(category string, d Destination) string { return category + " → " + d.Name }
 
-// nameIn is what a category is called in the files of a directory. In one that is of no destination they are of the
-// first next hop.
+// nameIn returns the name, in the report, of a category in files of a directory. Files in a directory of no destination
+// count for the first next hop.
 func (a *Audit) nameIn(category, dir string) string {
 	all := a.destinations(category)
 	for _, d := range all {
@@ -242,7 +246,7 @@ func (a *Audit) nameIn(category, dir string) string {
 	return category
 }
 
-// beneath says whether a directory is root or lies beneath it.
+// beneath reports whether dir is root or below it.
 func beneath(root, dir string) bool {
 	rel, err := filepath.Rel(absolute(root), absolute(dir))
 	return err == nil && filepath.IsLocal(rel)
@@ -255,7 +259,7 @@ func absolute(path string) string {
 	return path
 }
 
-// written adds what stands in a file of a directory.
+// written adds the spans of a file in a directory.
 func (a *Audit) written(dir string, spans []store.Span) {
 	for _, s := range spans {
 		if s.Count == 0 {
@@ -263,32 +267,32 @@ func (a *Audit) written(dir string, spans []store.Span) {
 		}
 		name := a.nameIn(s.Category, dir)
 		a.writes[name] = true
-		t := a.tally(name, s.Stream)
+		t := a.categoryStream(name, s.Stream)
 		h := t.hour(s.Hour)
 		h.sums.Written += s.Count
 		if !s.Numbered() {
 			continue
 		}
 		configured := a.o.Destinations != nil && len(a.o.Destinations(s.Category)) > 0
-		a.place(t).wrote(dir, s.First, s.End(), configured)
+		a.holdings(t).addWritten(dir, s.First, s.End(), configured)
 		h.numbers.Add(s.First, s.End())
 	}
 }
 
-// Notef adds a note to the report: what could not be read, as a rule.
+// Notef adds a note to the report, usually on something that could not be read.
 func (a *Audit) Notef(format string, args ...any) { a.note(fmt.Sprintf(format, args...)) }
 
-// note is something that whoever reads the report should know, and that is no fault.
+// note adds a finding that readers of the report should know but that is no fault.
 func (a *Audit) note(text string) {
 	a.notes = append(a.notes, Finding{Kind: Note, Text: text})
 }
 
-// overlap is the part of first … end-1 that is in r.
+// overlap returns the numbers first … end-1 that are in r.
 func overlap(r stream.Ranges, first, end int64) stream.Ranges {
 	return r.Missing(first, end).Missing(first, end)
 }
 
-// intersect is what is in both.
+// intersect returns the numbers that are in both sets.
 func intersect(a, b stream.Ranges) (both stream.Ranges) {
 	for _, r := range b {
 		both = append(both, overlap(a, r.First, r.End)...)
@@ -303,8 +307,8 @@ func merge(a *stream.Ranges, b stream.Ranges) {
 	}
 }
 
-// top is behind the highest number.
-func top(r stream.Ranges) int64 {
+// endOf returns the number behind the highest one.
+func endOf(r stream.Ranges) int64 {
 	if len(r) == 0 {
 		return 0
 	}

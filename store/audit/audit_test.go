@@ -24,7 +24,7 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 func at(hour int) int64 { return noon.Unix()/3600 + int64(hour) }
 
-// span is numbers of stream n in an hour after noon.
+// span returns numbers of stream n, received some hours after noon.
 func span(n byte, hour int, first, count int64) store.Span {
 	s := store.Span{Hour: at(hour), First: first, Count: count, Bytes: 10 * count}
 	if n > 0 {
@@ -50,7 +50,8 @@ func lines(t *testing.T, d *faultfs.Dir, header string, bodies ...[]byte) {
 		name = "contents"
 	}
 	var all [][]byte
-	l, _, err := faultfs.OpenLines(d, name, header, func(b []byte) error { all = append(all, append([]byte(nil), b...)); return nil })
+	l, _, err := faultfs.OpenLines(d, name, header,
+		func(b []byte) error { all = append(all, append([]byte(nil), b...)); return nil })
 	if err == nil {
 		err = l.Rewrite(func(yield func([]byte) bool) {
 			for _, b := range append(all, bodies...) {
@@ -65,7 +66,8 @@ func lines(t *testing.T, d *faultfs.Dir, header string, bodies ...[]byte) {
 	}
 }
 
-// file adds a line about a file of a category; it is there under onDisk, "" for removed.
+// file adds the line of a file to the manifest of a category. The file exists under the name onDisk; "" = it was
+// removed.
 func file(t *testing.T, dir, category, name, onDisk string, spans ...store.Span) {
 	t.Helper()
 	f := books.File{Name: name, First: noon, Last: noon, Spans: spans}
@@ -96,13 +98,14 @@ func touch(t *testing.T, dir, category, onDisk string, size int) {
 	}
 }
 
-// contentsHeader begins the books of collectors of before.
+// contentsHeader is the header of the books of older collectors.
 const contentsHeader = "inkwell contents 1"
 
-// ledger adds a line to those.
+// ledger adds a line to those books.
 func ledger(t *testing.T, dir, category, name string, from, through uint64, spans ...store.Span) {
 	t.Helper()
-	line := map[string]any{"category": category, "file": name, "from": from, "through": through, "first": noon.Unix(), "last": noon.Unix() + 60}
+	line := map[string]any{"category": category, "file": name, "from": from, "through": through, "first": noon.Unix(),
+		"last": noon.Unix() + 60}
 	var streams []string
 	var rows [][]int64
 	for _, s := range spans {
@@ -148,18 +151,20 @@ func log(t *testing.T, path, category string, n byte, first int64, count int) {
 	}
 }
 
-// found is the findings as short texts.
+// found returns the findings as short texts.
 func found(r *Report) string {
 	var list []string
 	for _, f := range r.Findings {
 		id := strings.TrimRight(f.Stream, "0")
-		list = append(list, strings.TrimSpace(fmt.Sprintf("%s %s %s %d %s", f.Kind, f.Category, id, f.Entries, f.Numbers)))
+		list = append(list, strings.TrimSpace(fmt.Sprintf("%s %s %s %d %s", f.Kind, f.Category, id, f.Entries,
+			f.Numbers)))
 	}
 	return strings.Join(list, "; ")
 }
 
 func sums(s Sums) string {
-	return fmt.Sprintf("%d=%d+%d+%d+%d m%d d%d", s.Received, s.Written, s.Journal, s.Duplicated, s.Refused, s.Missing, s.Dropped)
+	return fmt.Sprintf("%d=%d+%d+%d+%d m%d d%d", s.Received, s.Written, s.Journal, s.Duplicated, s.Refused, s.Missing,
+		s.Dropped)
 }
 
 func TestAudit(t *testing.T) {
@@ -274,15 +279,19 @@ func TestAudit(t *testing.T) {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
 				id := stream.ID{1}.String()
 				file(t, one, "web", f0, f0, span(1, 0, 0, 5), span(1, 0, 8, 2))
-				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Duplicate, Entries: 7})
-				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Refused, Why: "too large", Entries: 2})
-				counted1(t, one, books.Count{Hour: noon, Category: "", What: books.Refused, Why: "blank category", Entries: 1})
+				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Duplicate,
+					Entries: 7})
+				counted1(t, one, books.Count{Hour: noon, Category: "web", Stream: id, What: books.Refused,
+					Why: "too large", Entries: 2})
+				counted1(t, one, books.Count{Hour: noon, Category: "", What: books.Refused, Why: "blank category",
+					Entries: 1})
 			},
 			sums: "17=7+0+7+3 m1 d0", findings: "missing web 01 1 5-7; refused   1; refused web  2; note   0", fault: true,
 		},
 		"refused numbers that came twice hide nothing": {
 			make: func(t *testing.T, _ *Audit, one, _ string) {
-				c := books.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: books.Refused, Why: "too large", Entries: 2, Numbers: "3-4"}
+				c := books.Count{Hour: noon, Category: "web", Stream: stream.ID{1}.String(), What: books.Refused,
+					Why: "too large", Entries: 2, Numbers: "3-4"}
 				file(t, one, "web", f0, f0, span(1, 0, 0, 3), span(1, 0, 5, 2), span(1, 0, 9, 1))
 				counted1(t, one, c)
 				c.Hour = noon.Add(time.Hour)
@@ -295,7 +304,8 @@ func TestAudit(t *testing.T) {
 				a.Acknowledged(stream.ID{1}, "../web", "/var/log/x", 5)
 				const name = store.UnsafeCategory + "-2026-11-25_00000.gz"
 				file(t, one, store.UnsafeCategory, name, name, span(1, 0, 0, 2), span(1, 0, 4, 1))
-				counted1(t, one, books.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(), What: books.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
+				counted1(t, one, books.Count{Hour: noon, Category: store.UnsafeCategory, Stream: stream.ID{1}.String(),
+					What: books.Refused, Why: "x", Entries: 2, Numbers: "2-3"})
 			},
 			sums: "5=3+0+0+2 m0 d0", findings: "refused _unsafe  2",
 		},
@@ -359,7 +369,8 @@ func TestAudit(t *testing.T) {
 			}
 			r := a.Report()
 			if got := sums(r.Sums); got != c.sums || found(r) != c.findings || r.Fault != c.fault {
-				t.Errorf("sums %s, fault %v, findings %q; want %s, %v, %q", got, r.Fault, found(r), c.sums, c.fault, c.findings)
+				t.Errorf("sums %s, fault %v, findings %q; want %s, %v, %q", got, r.Fault, found(r), c.sums, c.fault,
+					c.findings)
 			}
 			for category, of := range r.Categories {
 				var byStream, byHour Sums
@@ -396,7 +407,8 @@ func TestStatesOfFiles(t *testing.T) {
 	if s := strings.Join(got, "; "); s != f0+" removed 10; "+f1+" published 10; "+f2+" open 10" {
 		t.Error(s)
 	}
-	if s := r.Categories["web"].Streams[stream.ID{1}.String()]; s.Next != 30 || len(s.Hours) != 3 || !s.Hours[0].Hour.Equal(noon) {
+	if s := r.Categories["web"].Streams[stream.ID{1}.String()]; s.Next != 30 || len(s.Hours) != 3 ||
+		!s.Hours[0].Hour.Equal(noon) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -418,7 +430,7 @@ func TestCopies(t *testing.T) {
 	var c Copies
 	got := func(category string, spans ...store.Span) string {
 		var list []string
-		of(category, spans)
+		fillCategory(category, spans)
 		for _, s := range c.File(spans) {
 			list = append(list, fmt.Sprintf("%s/%d %v", s.Met, s.Count, s.All()))
 		}
@@ -440,7 +452,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// Whatever bit of what a collector keeps is wrong, an audit reads the rest and says so.
+// Whichever bit of the files of a collector is wrong, an audit reads the rest and says so.
 func TestDamageIsNoted(t *testing.T) {
 	path := t.TempDir()
 	hour := at(0)
@@ -449,7 +461,8 @@ func TestDamageIsNoted(t *testing.T) {
 	file(t, path, "web", "web_00000.gz", "", store.Span{Hour: hour, Stream: id, Count: 10, Bytes: 10})
 	touch(t, path, "web", ".web_00001.gz.open", 10)
 	ledger(t, path, "web", "web_00001.gz", 0, 10, store.Span{Hour: hour, Stream: id, First: 10, Count: 10, Bytes: 10})
-	counted1(t, path, books.Count{Hour: noon, Category: "web", Stream: id.String(), What: books.Refused, Why: "too large", Entries: 2})
+	counted1(t, path, books.Count{Hour: noon, Category: "web", Stream: id.String(), What: books.Refused,
+		Why: "too large", Entries: 2})
 	for _, name := range []string{"web/.manifest", ".manifest", ".inkwell/contents"} {
 		name = filepath.Join(path, name)
 		whole, err := os.ReadFile(name)
@@ -470,7 +483,8 @@ func TestDamageIsNoted(t *testing.T) {
 			if err := a.Collector(Source{Dirs: []string{path}}); err != nil {
 				t.Fatalf("%s bit %d: %v", name, bit, err)
 			}
-			if r := a.Report(); !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Kind == Note && strings.Contains(f.Text, name) }) {
+			if r := a.Report(); !slices.ContainsFunc(r.Findings,
+				func(f Finding) bool { return f.Kind == Note && strings.Contains(f.Text, name) }) {
 				t.Errorf("%s bit %d: %+v", name, bit, r.Findings)
 			}
 		}

@@ -20,43 +20,45 @@ import (
 
 // The names of what a collector keeps beside its files.
 const (
-	StateName   = ".inkwell" // in the directory of its files, unless it was told another place
+	// The names of the files of a collector.
+	StateName   = ".inkwell" // in the first directory of its files, unless configured otherwise
 	journalName = "journal"
 	checkpoint  = "checkpoint"
 )
 
-// ErrNoCollector says that a directory has nothing that a collector leaves.
-var ErrNoCollector = errors.New("nothing here was written by a collector that keeps books (give the directory of its files, or its configuration)")
+// ErrNoCollector says that a directory contains nothing that a collector has written.
+var ErrNoCollector = errors.New("nothing here was written by a collector that keeps books (give the directory of " +
+	"its files, or its configuration)")
 
-// Source is one collector.
+// Source describes a collector to be audited.
 type Source struct {
-	Name  string   // in reports; "" = the first of Dirs
-	Dirs  []string // its files are in these directories and beneath them
-	State string   // "" = .inkwell in the first of Dirs
+	Name  string   // in the report; "" = the first of Dirs
+	Dirs  []string // the directories that contain its files, at any depth
+	State string   // state directory; "" = .inkwell in the first of Dirs
 }
 
-// collector is one while it is read.
+// collector is the state of reading one collector.
 type collector struct {
 	*Audit
 	Source
-	held   map[string]*store.Added  // what open files hold, by path
-	plain  map[string][]plainRecord // entries without numbers in the journal, by category
-	taken  map[string]bool          // categories of which the table of streams knows something
-	writes map[string]bool          // categories of its files
-	found  bool                     // there is something of a collector
-	told   bool                     // manifests or contents of open files were read
-	other  bool                     // there are files that nothing is told of
-	young  bool                     // there are files that were written to just now, and of which nothing is told yet
-	seen   map[string]bool          // directories
+	held        map[string]*store.Added  // content of open files, by path
+	plain       map[string][]plainRecord // entries without numbers in the journal, by category
+	taken       map[string]bool          // categories in the table of streams
+	writes      map[string]bool          // categories in files
+	found       bool                     // something that a collector has written was found
+	hasBooks    bool                     // manifests, or the content of open files, were found
+	hasUnlisted bool                     // there are files that no manifest lists
+	hasRecent   bool                     // there are files that were written to just now and are not listed yet
+	seen        map[string]bool          // directories that were read
 }
 
-// plainRecord is entries without numbers of one record.
+// plainRecord is the number of entries without numbers in one record of the journal.
 type plainRecord struct {
 	end   uint64
 	count int64
 }
 
-// Collector adds what a collector has. It may be running.
+// Collector adds everything that a collector has. The collector may be running.
 func (a *Audit) Collector(s Source) error {
 	if s.Name == "" {
 		s.Name = s.Dirs[0]
@@ -68,39 +70,40 @@ func (a *Audit) Collector(s Source) error {
 	c := &collector{Audit: a, Source: s, held: make(map[string]*store.Added), plain: make(map[string][]plainRecord),
 		taken:  make(map[string]bool),
 		writes: make(map[string]bool), seen: make(map[string]bool)}
-	if err := c.state(); err != nil {
+	if err := c.readState(); err != nil {
 		return err
 	}
 	for _, dir := range s.Dirs {
-		if err := c.below(dir); err != nil {
+		if err := c.addTree(dir); err != nil {
 			return err
 		}
-		if err := c.counts(dir); err != nil {
+		if err := c.readCounts(dir); err != nil {
 			return err
 		}
 	}
-	for _, path := range slices.Sorted(maps.Keys(c.held)) { // their directory is gone, or not audited
-		c.gone(c.held[path])
+	for _, path := range slices.Sorted(maps.Keys(c.held)) { // those whose directory does not exist or is not audited
+		c.addRemoved(c.held[path])
 	}
-	c.handedOn()
-	if !c.found || (c.other || c.young) && !c.told && len(c.taken)+len(c.plain) == 0 {
-		return fmt.Errorf("%s: %w%s", s.Name, ErrNoCollector, c.early())
+	c.dropTaken()
+	if !c.found || (c.hasUnlisted || c.hasRecent) && !c.hasBooks && len(c.taken)+len(c.plain) == 0 {
+		return fmt.Errorf("%s: %w%s", s.Name, ErrNoCollector, c.hint())
 	}
 	return nil
 }
 
-// early says that it may be too early to say that there is no collector.
-func (c *collector) early() string {
-	if !c.young {
+// hint returns a text that is appended to ErrNoCollector when the first files were just begun.
+func (c *collector) hint() string {
+	if !c.hasRecent {
 		return ""
 	}
 	return "; if its first files have just been begun, try again in some seconds"
 }
 
-// state reads journal, books, checkpoint and streams, in this order: entries move so.
-func (c *collector) state() error {
+// readState reads the journal, the books, the checkpoint and the streams, in the order in which entries move.
+func (c *collector) readState() error {
 	if _, err := os.Stat(c.State); errors.Is(err, fs.ErrNotExist) {
-		c.note(fmt.Sprintf("%s: there is no state directory %s: what open files and the journal hold is not counted", c.Name,
+		c.note(fmt.Sprintf("%s: there is no state directory %s: what open files and the journal hold is not counted",
+			c.Name,
 			c.State))
 		return nil
 	} else if err != nil {
@@ -112,7 +115,7 @@ func (c *collector) state() error {
 	}
 	defer dir.Close()
 	c.found = true
-	if err := c.journal(filepath.Join(c.State, journalName)); err != nil {
+	if err := c.readJournal(filepath.Join(c.State, journalName)); err != nil {
 		return err
 	}
 	held, err := books.ReadHeld(dir)
@@ -120,30 +123,30 @@ func (c *collector) state() error {
 		return err
 	}
 	for name, bad := range held.Bad {
-		c.damaged(filepath.Join(c.State, name), bad)
+		c.noteDamaged(filepath.Join(c.State, name), bad)
 	}
-	c.named(held.Sources)
-	c.told = len(held.Files) > 0
+	c.addSources(held.Sources)
+	c.hasBooks = len(held.Files) > 0
 	for i := range held.Files {
 		f := &held.Files[i]
-		f.Open = f.Open || f.Dir == "" // the books of before do not tell
+		f.Open = f.Open || f.Dir == "" // the books of older versions do not say whether a file is open
 		if f.Dir = held.DirOf(f, c.firstDir()); f.Dir != "" {
 			c.held[filepath.Join(absolute(f.Dir), f.File)] = f
 		}
 	}
-	if err := c.checkpointed(dir, held.Through); err != nil {
+	if err := c.readCheckpoint(dir, held.Through); err != nil {
 		return err
 	}
 	for category, records := range c.plain {
 		for _, r := range records {
 			if r.end > held.Through[keptAs(category, held.Through)] {
 				for _, name := range c.names(category) {
-					c.tally(name, stream.ID{}).plainJournal += r.count
+					c.categoryStream(name, stream.ID{}).plainJournal += r.count
 				}
 			}
 		}
 	}
-	return c.streams(dir)
+	return c.readStreams(dir)
 }
 
 func (c *collector) firstDir() string {
@@ -153,7 +156,7 @@ func (c *collector) firstDir() string {
 	return c.Dirs[0]
 }
 
-// keptAs is the category under which the files have what was sent for another, by a collector of before.
+// keptAs returns the category under which an older collector kept the entries of a category in its files.
 func keptAs(category string, through map[string]uint64) string {
 	if _, own := through[category]; own {
 		return category
@@ -164,10 +167,10 @@ func keptAs(category string, through map[string]uint64) string {
 	return store.OverflowCategory
 }
 
-// checkpointed raises through to the journal offset below which the files have everything of a category. What stands
-// behind the object, as its checksum, is passed over: what is read decides only about entries without numbers, and
-// those of the journal.
-func (c *collector) checkpointed(dir *faultfs.Dir, through map[string]uint64) error {
+// readCheckpoint raises through to the journal offsets below which the files have every entry of a category. What
+// follows the JSON object, such as a checksum, is ignored: the result only matters for entries without numbers in the
+// journal.
+func (c *collector) readCheckpoint(dir *faultfs.Dir, through map[string]uint64) error {
 	data, err := dir.ReadFile(checkpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -176,7 +179,7 @@ func (c *collector) checkpointed(dir *faultfs.Dir, through map[string]uint64) er
 		return err
 	}
 	var saved struct {
-		Categories map[string]struct { // of a collector of before
+		Categories map[string]struct { // of an older collector
 			Through uint64 `json:"through"`
 		} `json:"categories"`
 		Outlets map[string]struct {
@@ -199,8 +202,8 @@ func (c *collector) checkpointed(dir *faultfs.Dir, through map[string]uint64) er
 	return nil
 }
 
-// journal reads what is not behind a checkpoint yet.
-func (c *collector) journal(path string) error {
+// readJournal reads the entries of the journal that are not acknowledged.
+func (c *collector) readJournal(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
@@ -217,25 +220,26 @@ func (c *collector) journal(path string) error {
 			return
 		}
 		for _, name := range c.names(p.category) {
-			c.place(c.tally(name, p.id)).journal.Add(p.first, p.first+p.count)
+			c.holdings(c.categoryStream(name, p.id)).journal.Add(p.first, p.first+p.count)
 		}
 	})
 }
 
-// streams reads what was taken.
-func (c *collector) streams(dir *faultfs.Dir) error {
+// readStreams reads the table of streams: the numbers that were taken.
+func (c *collector) readStreams(dir *faultfs.Dir) error {
 	bad, err := stream.Read(dir, func(id stream.ID, category string, there stream.Ranges) {
 		c.taken[category] = true
 		for _, name := range c.names(category) {
-			merge(&c.place(c.tally(name, id)).taken, there)
+			merge(&c.holdings(c.categoryStream(name, id)).taken, there)
 		}
 	})
-	c.damaged(filepath.Join(c.State, stream.FileName), bad)
+	c.noteDamaged(filepath.Join(c.State, stream.FileName), bad)
 	return err
 }
 
-// handedOn forgets what was taken of the categories that are written to files here: there it has to be in those.
-func (c *collector) handedOn() {
+// dropTaken drops the numbers taken of categories that are written to files here, because these entries must be in the
+// files.
+func (c *collector) dropTaken() {
 	for category := range c.taken {
 		for _, d := range c.destinations(category) {
 			if !d.HandsOn {
@@ -248,7 +252,7 @@ func (c *collector) handedOn() {
 	}
 }
 
-// writesFiles says whether the only destination of a category here is files.
+// writesFiles reports whether the only destination of a category here is files.
 func (c *collector) writesFiles(category string) bool {
 	if c.o.Destinations != nil {
 		if all := c.o.Destinations(category); len(all) == 1 {
@@ -259,15 +263,15 @@ func (c *collector) writesFiles(category string) bool {
 }
 
 func (c *collector) forgetTaken(name string) {
-	for k, t := range c.tallies {
+	for k, t := range c.streamsByKey {
 		if k.category == name {
-			c.place(t).taken = nil
+			c.holdings(t).taken = nil
 		}
 	}
 }
 
-// counts adds what is in no file.
-func (c *collector) counts(path string) error {
+// readCounts adds the counts of entries that are in no file.
+func (c *collector) readCounts(path string) error {
 	dir, err := faultfs.OpenDir(path, nil)
 	if err != nil {
 		return err
@@ -277,20 +281,20 @@ func (c *collector) counts(path string) error {
 	if err != nil {
 		return err
 	}
-	c.damaged(filepath.Join(path, books.CountsName), bad)
+	c.noteDamaged(filepath.Join(path, books.CountsName), bad)
 	c.found = c.found || len(counts) > 0
 	for i := range counts {
 		if names := c.names(counts[i].Category); len(names) == 1 {
-			c.count(names[0], &counts[i], path)
+			c.addCount(names[0], &counts[i], path)
 		} else {
-			c.count(c.nameIn(counts[i].Category, path), &counts[i], path)
+			c.addCount(c.nameIn(counts[i].Category, path), &counts[i], path)
 		}
 	}
 	return nil
 }
 
-// count adds one of them.
-func (c *collector) count(name string, n *books.Count, path string) {
+// addCount adds one of these counts.
+func (c *collector) addCount(name string, n *books.Count, path string) {
 	var id stream.ID
 	if n.Stream != "" {
 		var err error
@@ -299,17 +303,17 @@ func (c *collector) count(name string, n *books.Count, path string) {
 		}
 	}
 	at := n.Hour.Unix() / 3600
-	h := c.tally(name, id).hour(at)
-	numbers, _ := stream.ParseRanges(n.Numbers) // it was parsed before
+	h := c.categoryStream(name, id).hour(at)
+	numbers, _ := stream.ParseRanges(n.Numbers) // ReadCounts has checked it
 	switch n.What {
 	case books.Duplicate:
 		h.sums.Duplicated += n.Entries
 	case books.Empty:
-		p := c.place(c.tally(name, id))
+		p := c.holdings(c.categoryStream(name, id))
 		if len(numbers) == 0 {
 			h.sums.Written += n.Entries
 		}
-		for _, r := range numbers { // a restart counts some again
+		for _, r := range numbers { // after a restart some may be counted again
 			h.sums.Written += p.written.Missing(r.First, r.End).Count()
 		}
 		merge(&p.written, numbers)
@@ -317,7 +321,7 @@ func (c *collector) count(name string, n *books.Count, path string) {
 		h.sums.Refused += n.Entries
 		c.why[cause{name, n.Why, at}] += n.Entries
 		if len(numbers) > 0 {
-			merge(&c.tally(name, id).refused, numbers)
+			merge(&c.categoryStream(name, id).refused, numbers)
 		} else if id != (stream.ID{}) {
 			c.refused[id] += n.Entries
 		}

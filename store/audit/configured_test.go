@@ -18,7 +18,7 @@ import (
 	"inkwell/store/stream"
 )
 
-// house is a configured collector that a test writes: files in several directories, state elsewhere.
+// house is a configured collector written by a test: its files are in several directories, its state elsewhere.
 type house struct {
 	t     *testing.T
 	top   string
@@ -52,7 +52,7 @@ func (h *house) dir(names ...string) string {
 	return filepath.Join(append([]string{h.top}, names...)...)
 }
 
-// file writes a file, which ends with the given spans, and says so.
+// file writes a file that ends with the given spans, and records it in the books.
 func (h *house) file(dir, name string, open bool, start int64, spans ...store.Span) {
 	h.t.Helper()
 	size := start
@@ -67,7 +67,7 @@ func (h *house) file(dir, name string, open bool, start int64, spans ...store.Sp
 	h.add(dir, name, open, start, spans...)
 }
 
-// add says what came to a file.
+// add records what was added to a file.
 func (h *house) add(dir, name string, open bool, start int64, spans ...store.Span) {
 	h.t.Helper()
 	h.end++
@@ -77,14 +77,14 @@ func (h *house) add(dir, name string, open bool, start int64, spans ...store.Spa
 	h.books.Publish(time.Now())
 }
 
-// entriesOf is entries of a stream and category.
+// entriesOf returns a span of a stream and category.
 func entriesOf(category string, n byte, first, count int64) store.Span {
 	s := span(n, 0, first, count)
 	s.Category = category
 	return s
 }
 
-// took says that the collector took numbers of a stream, and its journal needs them no more.
+// took records that the collector has taken numbers of a stream, which its journal does not need any more.
 func (h *house) took(category string, n byte, first int64, count int) {
 	h.t.Helper()
 	table, err := stream.Open(h.state, stream.Options{})
@@ -114,8 +114,9 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 	}{
 		"files of several categories and directories, finished and open": {
 			write: func(h *house, _ *Audit) []Source {
-				h.file(h.dir("a", "web"), f0, false, 0, entriesOf("web", 1, 0, 10), entriesOf("api", 2, 0, 5), entriesOf("web", 1,
-					10, 5))
+				h.file(h.dir("a", "web"), f0, false, 0, entriesOf("web", 1, 0, 10), entriesOf("api", 2, 0, 5),
+					entriesOf("web", 1,
+						10, 5))
 				h.file(h.dir("a", "web"), f1, true, 0, entriesOf("web", 1, 15, 5))
 				h.file(h.dir("b"), "app_00000", true, 0, entriesOf("api", 2, 5, 5), entriesOf("api", 0, 0, 3))
 				log(h.t, h.dir("state", "journal"), "web", 1, 18, 4)
@@ -152,7 +153,8 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 			},
 			of: func(h *house) func(string) []Destination {
 				return func(string) []Destination {
-					return []Destination{{Name: "a", Roots: []string{h.dir("a")}}, {Name: "b", Roots: []string{h.dir("b")}}}
+					return []Destination{{Name: "a", Roots: []string{h.dir("a")}},
+						{Name: "b", Roots: []string{h.dir("b")}}}
 				}
 			},
 			sums: "17=17+0+0+0 m3 d0", findings: "missing web → b 01 3 7-9", fault: true,
@@ -235,7 +237,8 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 					return fmt.Appendf(nil, `{"hour":"2026-11-25T13:00:00Z","category":"web","stream":"%s","what":"empty","entries":%d,"numbers":"%s"}`,
 						stream.ID{1}, entries, numbers)
 				}
-				h.check(faultfs.AppendLines(opened(h.t, h.dir("a")), books.CountsName, books.CountsHeader, line("0-2", 3), line("0-4", 5)))
+				h.check(faultfs.AppendLines(opened(h.t, h.dir("a")), books.CountsName, books.CountsHeader,
+					line("0-2", 3), line("0-4", 5)))
 				return []Source{h.source(h.dir("a"))}
 			},
 			sums: "10=10+0+0+0 m0 d0",
@@ -263,14 +266,15 @@ func TestAuditOfConfiguredCollectors(t *testing.T) {
 			r := a.Report()
 			if got := sums(r.Sums); got != c.sums || r.Sums.HandedOn != c.handed || found(r) != c.findings ||
 				r.Fault != c.fault {
-				t.Errorf("sums %s, handed on %d, fault %v, findings %q; want %s, %d, %v, %q", got, r.Sums.HandedOn, r.Fault,
+				t.Errorf("sums %s, handed on %d, fault %v, findings %q; want %s, %d, %v, %q", got, r.Sums.HandedOn,
+					r.Fault,
 					found(r), c.sums, c.handed, c.fault, c.findings)
 			}
 		})
 	}
 }
 
-// TestFilesThatAreGone: it is told whether retention removed them.
+// TestFilesThatAreGone: the report says whether retention removed them.
 func TestFilesThatAreGone(t *testing.T) {
 	h := newHouse(t)
 	for i, name := range []string{"web-2026-11-25_00000.gz", "web-2026-11-25_00001.gz", "web-2026-11-25_00002.gz"} {
@@ -278,7 +282,8 @@ func TestFilesThatAreGone(t *testing.T) {
 	}
 	dir := opened(t, h.top, "a", "web")
 	h.check(errors.Join(dir.Remove("web-2026-11-25_00000.gz"), dir.Remove("web-2026-11-25_00001.gz"),
-		faultfs.AppendLines(dir, books.Manifest, books.ManifestHeader, []byte(`{"file":"web-2026-11-25_00000.gz","removed":"retention","at":"2026-11-26T00:00:00Z"}`))))
+		faultfs.AppendLines(dir, books.Manifest, books.ManifestHeader,
+			[]byte(`{"file":"web-2026-11-25_00000.gz","removed":"retention","at":"2026-11-26T00:00:00Z"}`))))
 	a := New(Options{})
 	h.check(a.Collector(h.source(h.dir("a"))))
 	r := a.Report()

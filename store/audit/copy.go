@@ -5,19 +5,20 @@ import (
 	"inkwell/store/stream"
 )
 
-// Copies tells which entries were met before, file by file. The zero value has met none. Not safe for concurrent use.
+// Copies finds entries that are in several files when the files are read one after the other. The zero value has read
+// none. Not safe for concurrent use.
 type Copies struct{ met map[key]*stream.Ranges }
 
-// Stretch is a span of a file and which of its entries were met before: their indices, from 0.
+// Stretch is a span of a file, and the indexes, from 0, of those of its entries that were in earlier files.
 type Stretch struct {
 	store.Span
 	Met stream.Ranges
 }
 
-// All says whether every entry of the stretch was met.
+// All reports whether every entry of the span was in earlier files.
 func (s *Stretch) All() bool { return s.Count > 0 && s.Met.Count() == s.Count }
 
-// File returns the stretches of a file, in order; they are met from then on.
+// File returns the stretches of the next file, in order.
 func (c *Copies) File(spans []store.Span) []Stretch {
 	if c.met == nil {
 		c.met = make(map[key]*stream.Ranges)

@@ -14,8 +14,8 @@ import (
 	"inkwell/store/books"
 )
 
-// below adds the files in a directory and beneath it.
-func (c *collector) below(path string) error {
+// addTree adds the files in a directory and its subdirectories.
+func (c *collector) addTree(path string) error {
 	if c.seen[absolute(path)] {
 		return nil
 	}
@@ -24,13 +24,13 @@ func (c *collector) below(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.directory(path); err != nil {
+	if err := c.addDirectory(path); err != nil {
 		return err
 	}
 	for i, e := range list {
 		c.o.Progress("manifests of "+path, int64(i), int64(len(list)))
 		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			if err := c.below(filepath.Join(path, e.Name())); err != nil {
+			if err := c.addTree(filepath.Join(path, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -38,8 +38,8 @@ func (c *collector) below(path string) error {
 	return nil
 }
 
-// directory adds the files in one directory.
-func (c *collector) directory(path string) error {
+// addDirectory adds the files in one directory.
+func (c *collector) addDirectory(path string) error {
 	dir, err := faultfs.OpenDir(path, nil)
 	if err != nil {
 		return err
@@ -49,15 +49,15 @@ func (c *collector) directory(path string) error {
 	if err != nil {
 		return err
 	}
-	c.damaged(filepath.Join(path, books.Manifest), bad)
-	there, err := standingIn(dir)
+	c.noteDamaged(filepath.Join(path, books.Manifest), bad)
+	there, err := existingFiles(dir)
 	if err != nil {
 		return err
 	}
 	for i := range files {
 		f := &files[i]
-		of(filepath.Base(path), f.Spans)
-		c.named(f.Sources)
+		fillCategory(filepath.Base(path), f.Spans)
+		c.addSources(f.Sources)
 		st, stands := there[f.Name]
 		delete(there, f.Name)
 		key := filepath.Join(absolute(path), f.Name)
@@ -65,16 +65,16 @@ func (c *collector) directory(path string) error {
 		delete(c.held, key)
 		asHeld, asListed := books.Believe(f, held, st.State == Open)
 		if asHeld {
-			c.open(path, held, stands)
+			c.addOpen(path, held, stands)
 		}
 		switch {
 		case !asListed:
 		case stands:
-			c.file(path, f, st.State)
-		case f.Bytes == 0 && f.Raw > 0: // it was not there when its line was written
-			c.lost(&store.Added{Dir: path, File: f.Name, Last: f.Last.Unix(), Spans: f.Spans})
+			c.addFile(path, f, st.State)
+		case f.Bytes == 0 && f.Raw > 0: // the file was missing when its line was written
+			c.addLost(&store.Added{Dir: path, File: f.Name, Last: f.Last.Unix(), Spans: f.Spans})
 		default:
-			c.file(path, f, Removed)
+			c.addFile(path, f, Removed)
 		}
 	}
 	for name := range there {
@@ -82,40 +82,40 @@ func (c *collector) directory(path string) error {
 		if held := c.held[key]; held != nil {
 			delete(c.held, key)
 			delete(there, name)
-			c.open(path, held, true)
+			c.addOpen(path, held, true)
 		}
 	}
 	for key, held := range c.held {
 		if filepath.Dir(key) == absolute(path) {
 			delete(c.held, key)
-			c.gone(held)
+			c.addRemoved(held)
 		}
 	}
-	c.found, c.told = c.found || len(files) > 0, c.told || len(files) > 0
-	c.unknown(path, there)
+	c.found, c.hasBooks = c.found || len(files) > 0, c.hasBooks || len(files) > 0
+	c.noteUnlisted(path, there)
 	return nil
 }
 
-// standing is a file that is there.
-type standing struct {
+// existingFile is a file that exists in a directory.
+type existingFile struct {
 	State
-	empty bool // it has no bytes
-	young bool // it was written to less than youngTime ago
+	empty  bool // the file has no bytes
+	recent bool // the file was written to less than youngTime ago
 }
 
-// youngTime is how long after something was written to a file nobody wonders that no books say what that was: they are
-// written behind the next checkpoint, which with many files takes its time.
+// youngTime is how long a file may be unlisted after a write: the books are written with the next checkpoint, which
+// takes a while with many files.
 const youngTime = time.Minute
 
-// standingIn are the files of series in a directory, by their final names.
-func standingIn(dir *faultfs.Dir) (map[string]standing, error) {
+// existingFiles returns the files of series in a directory, by their final names.
+func existingFiles(dir *faultfs.Dir) (map[string]existingFile, error) {
 	list, err := dir.ReadDir()
 	if err != nil {
 		return nil, err
 	}
-	there := make(map[string]standing)
+	there := make(map[string]existingFile)
 	for _, e := range list {
-		name, st := e.Name(), standing{State: Published}
+		name, st := e.Name(), existingFile{State: Published}
 		if inner, hidden := strings.CutPrefix(name, "."); hidden {
 			if name, hidden = strings.CutSuffix(inner, ".open"); !hidden {
 				continue
@@ -124,7 +124,7 @@ func standingIn(dir *faultfs.Dir) (map[string]standing, error) {
 		}
 		if _, ok := rotate.BaseOf(name); ok && e.Type().IsRegular() && there[name].State != Published {
 			if info, err := e.Info(); err == nil {
-				st.empty, st.young = info.Size() == 0, time.Since(info.ModTime()) < youngTime
+				st.empty, st.recent = info.Size() == 0, time.Since(info.ModTime()) < youngTime
 			}
 			there[name] = st
 		}
@@ -132,8 +132,8 @@ func standingIn(dir *faultfs.Dir) (map[string]standing, error) {
 	return there, nil
 }
 
-// of gives the spans of lines that name no category that of their directory.
-func of(category string, spans []store.Span) {
+// fillCategory sets the category of spans without one to that of their directory.
+func fillCategory(category string, spans []store.Span) {
 	for i := range spans {
 		if spans[i].Category == "" {
 			spans[i].Category = category
@@ -141,21 +141,21 @@ func of(category string, spans []store.Span) {
 	}
 }
 
-// file adds a finished file, or one that was.
-func (c *collector) file(dir string, f *books.File, st State) {
-	name := c.filed(dir, f.Spans)
+// addFile adds a finished file, or one that was removed.
+func (c *collector) addFile(dir string, f *books.File, st State) {
+	name := c.addEntries(dir, f.Spans)
 	c.files[name] = append(c.files[name], File{Directory: dir, File: *f, State: st})
 }
 
-// listed adds a file of which the books speak.
-func (c *collector) listed(dir string, held *store.Added, st State) {
-	of(filepath.Base(dir), held.Spans)
+// addListed adds a file that is listed in the books.
+func (c *collector) addListed(dir string, held *store.Added, st State) {
+	fillCategory(filepath.Base(dir), held.Spans)
 	f := books.FileOf(held)
-	c.file(dir, &f, st)
+	c.addFile(dir, &f, st)
 }
 
-// filed adds the entries of a file, and says under which category it is listed.
-func (c *collector) filed(dir string, spans []store.Span) (name string) {
+// addEntries adds the entries of a file and returns the category under which the file is reported.
+func (c *collector) addEntries(dir string, spans []store.Span) (name string) {
 	c.written(dir, spans)
 	name = filepath.Base(dir)
 	for i, s := range spans {
@@ -163,41 +163,41 @@ func (c *collector) filed(dir string, spans []store.Span) (name string) {
 		if i == 0 || s.Category == spans[0].Category {
 			name = c.nameIn(s.Category, dir)
 		} else {
-			return filepath.Base(dir) // of several
+			return filepath.Base(dir) // the file has several categories
 		}
 	}
 	return name
 }
 
-// open adds what the books say of a file that is open, or was when they were written.
-func (c *collector) open(dir string, held *store.Added, there bool) {
+// addOpen adds a file that the books list as open, or that was open when they were written.
+func (c *collector) addOpen(dir string, held *store.Added, there bool) {
 	if there {
-		c.listed(dir, held, Open)
+		c.addListed(dir, held, Open)
 	} else {
-		c.gone(held)
+		c.addRemoved(held)
 	}
 }
 
-// gone adds what the books say of a file that is not there. One that was finished may have taken the manifest that
-// spoke of it along, when somebody removed the directory.
-func (c *collector) gone(held *store.Added) {
+// addRemoved adds a file of the books that does not exist. If it was finished, its manifest may have been removed
+// together with it, for example with the whole directory.
+func (c *collector) addRemoved(held *store.Added) {
 	if held.Open || held.File == "" || !c.audited(held.Dir) {
-		c.lost(held)
+		c.addLost(held)
 		return
 	}
-	c.listed(held.Dir, held, Removed)
+	c.addListed(held.Dir, held, Removed)
 }
 
-// audited says whether a directory is one of those that are looked at.
+// audited reports whether a directory belongs to the audited ones.
 func (c *collector) audited(dir string) bool {
 	return slices.ContainsFunc(c.Dirs, func(root string) bool { return beneath(root, dir) })
 }
 
-// lost notes that an open file is not there: what it held is not counted. Entries without bytes are in no file before
-// one comes. A file of a directory that is not audited is passed over.
-func (c *collector) lost(held *store.Added) {
+// addLost adds a finding on an open file that does not exist, whose entries are not counted. Entries without bytes need
+// no file. A file in a directory that is not audited is only noted.
+func (c *collector) addLost(held *store.Added) {
 	if held.File == "" {
-		c.filed(held.Dir, held.Spans)
+		c.addEntries(held.Dir, held.Spans)
 		return
 	}
 	if !c.audited(held.Dir) {
@@ -208,7 +208,7 @@ func (c *collector) lost(held *store.Added) {
 	for _, s := range held.Spans {
 		entries += s.Count
 		category = s.Category
-		c.writes[category], c.Audit.writes[c.nameIn(category, held.Dir)] = true, true // it was not handed on
+		c.writes[category], c.Audit.writes[c.nameIn(category, held.Dir)] = true, true // so it was not handed on
 	}
 	if !c.recent(held.Last / 3600) {
 		return
@@ -217,13 +217,13 @@ func (c *collector) lost(held *store.Added) {
 		Directories: []string{held.Dir}, File: held.File})
 }
 
-// unknown notes files of which no line says what they hold.
-func (c *collector) unknown(path string, there map[string]standing) {
+// noteUnlisted adds notes on files that no manifest and no books list.
+func (c *collector) noteUnlisted(path string, there map[string]existingFile) {
 	published, open, young := 0, 0, 0
 	for _, f := range there {
 		switch {
 		case f.empty:
-		case f.young:
+		case f.recent:
 			young++
 		case f.State == Published:
 			published++
@@ -231,23 +231,25 @@ func (c *collector) unknown(path string, there map[string]standing) {
 			open++
 		}
 	}
-	c.young = c.young || young > 0
-	c.other = c.other || published > 0
+	c.hasRecent = c.hasRecent || young > 0
+	c.hasUnlisted = c.hasUnlisted || published > 0
 	if young > 0 {
-		c.note(fmt.Sprintf("%s: files that were written to in the last minute: %d. What they hold is counted as soon as the "+
-			"collector has noted it, in some seconds; until then it counts as being in the journal", path, young))
+		c.note(fmt.Sprintf("%s: files that were written to in the last minute: %d. What they hold is counted as "+
+			"soon as the collector has noted it, in some seconds; until then it counts as being in the journal",
+			path, young))
 	}
 	if published > 0 {
 		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", path,
 			published))
 	}
 	if open > 0 {
-		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal has: %d",
+		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal "+
+			"has: %d",
 			path, open))
 	}
 }
 
-func (c *collector) damaged(path string, bad int) {
+func (c *collector) noteDamaged(path string, bad int) {
 	if bad > 0 {
 		c.note(fmt.Sprintf("%s: damaged lines that are passed over and not counted: %d", path, bad))
 	}

@@ -11,18 +11,18 @@ import (
 	"inkwell/store/stream"
 )
 
-// piece is entries of one category and stream that a record holds.
+// piece is a run of entries of one category and one stream in a record.
 type piece struct {
 	category     string
-	id           stream.ID // zero: they have no numbers
+	id           stream.ID // zero: the entries have no numbers
 	first, count int64
 }
 
-// Waiting adds what waits in a sender's spool.
+// Waiting adds the entries that wait in the spool of a sender.
 func (a *Audit) Waiting(dir *faultfs.Dir) error {
 	return a.records(dir, "spool", func(p piece, _ spool.Record) {
 		for _, name := range a.names(p.category) {
-			t := a.tally(name, p.id)
+			t := a.categoryStream(name, p.id)
 			if p.id == (stream.ID{}) {
 				t.plainWaiting += p.count
 			}
@@ -31,11 +31,11 @@ func (a *Audit) Waiting(dir *faultfs.Dir) error {
 	})
 }
 
-// Aside adds what a sender keeps aside because the next hop refused it for ever.
+// Aside adds the entries that a sender has set aside because the next hop refuses them for good.
 func (a *Audit) Aside(dir *faultfs.Dir) error {
 	return a.records(dir, "refused records", func(p piece, _ spool.Record) {
 		for _, name := range a.names(p.category) {
-			t := a.tally(name, p.id)
+			t := a.categoryStream(name, p.id)
 			if p.id == (stream.ID{}) {
 				t.plainAside += p.count
 			}
@@ -51,11 +51,11 @@ func numbered(id stream.ID) int64 {
 	return 1
 }
 
-// records gives take the pieces of every record of the log in dir that is not acknowledged. Damaged places are passed
-// over and noted.
+// records calls take with the pieces of every unacknowledged record of the log in dir. Damaged ranges are skipped and
+// noted.
 func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Record)) error {
-	if names, _, err := stream.ReadNames(dir); err == nil { // it is not missed
-		a.named(names)
+	if names, _, err := stream.ReadNames(dir); err == nil { // names are optional
+		a.addSources(names)
 	}
 	segments, err := spool.List(dir)
 	if err != nil {
@@ -79,7 +79,8 @@ func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Re
 		switch {
 		case err == nil:
 			for p := range b.Pieces {
-				take(piece{category: string(p.Category), id: p.Span.Stream, first: p.Span.First, count: int64(p.Span.Count)}, rec)
+				take(piece{category: string(p.Category), id: p.Span.Stream, first: p.Span.First,
+					count: int64(p.Span.Count)}, rec)
 			}
 		case errors.As(err, &c), errors.Is(err, proto.ErrMalformed):
 			damaged++
@@ -89,7 +90,8 @@ func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Re
 		}
 	}
 	if damaged > 0 {
-		a.note(fmt.Sprintf("%s: damaged places that are passed over (inkwell spool verify names them): %d", dir.Path(), damaged))
+		a.note(fmt.Sprintf("%s: damaged places that are passed over (inkwell spool verify names them): %d", dir.Path(),
+			damaged))
 	}
 	return nil
 }

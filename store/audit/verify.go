@@ -13,8 +13,8 @@ import (
 	"inkwell/rotate"
 )
 
-// Verify reads every published file whose hours are reported and notes those that are not what their line says. It
-// comes behind the last Collector.
+// Verify reads every published file whose hours are reported, and adds findings on files whose content is not what the
+// manifest says. It must be called after the last Collector.
 func (a *Audit) Verify(ctx context.Context) error {
 	var done, total int64
 	each := func(visit func(category string, f *File) error) error {
@@ -50,7 +50,7 @@ func (a *Audit) Verify(ctx context.Context) error {
 	})
 }
 
-// check reads a file and says what is wrong with it; the error is of what keeps it from being read at all.
+// check reads a file and returns what is wrong with it. The error says why it could not be read at all.
 func (a *Audit) check(ctx context.Context, path string, f *File, read func(int64)) (wrong string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -70,7 +70,7 @@ func (a *Audit) check(ctx context.Context, path string, f *File, read func(int64
 			codec = c
 		}
 	}
-	r, err := rotate.NewReader(&counted{ctx: ctx, r: file, read: read}, codec, false)
+	r, err := rotate.NewReader(&progressReader{ctx: ctx, r: file, read: read}, codec, false)
 	raw := int64(0)
 	if err == nil {
 		raw, err = io.Copy(io.Discard, r)
@@ -94,14 +94,14 @@ func (a *Audit) check(ctx context.Context, path string, f *File, read func(int64
 	return "", nil
 }
 
-// counted tells of what is read, and ends when ctx does.
-type counted struct {
+// progressReader reports the bytes read, and fails when ctx ends.
+type progressReader struct {
 	ctx  context.Context
 	r    io.Reader
 	read func(int64)
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *progressReader) Read(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}

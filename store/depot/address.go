@@ -10,42 +10,44 @@ import (
 	"strings"
 )
 
-// Address says where a depot is:
+// Address is the location of a depot:
 //
 //	s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION&…
 //	hdfs://NAMENODE:PORT,NAMENODE:PORT/PATH?user=NAME&…
 //	/a/directory
 type Address struct {
 	Scheme string // s3, hdfs, or "" for a directory
-	Host   string // the bucket, or the namenodes with commas
-	Path   string // of S3 without a slash at its ends; of HDFS and a directory absolute
+	Host   string // the bucket, or the namenodes separated by commas
+	Path   string // S3: without slashes at either end; HDFS and directories: absolute
 	Query  url.Values
 }
 
-// keys are those that a query may have, by scheme.
+// keys are the options that the query of an address may have, by scheme.
 var keys = map[string][]string{
 	"s3":   {"endpoint", "region", "path_style", "sse", "kms_key", "storage_class"},
 	"hdfs": {"user", "replication", "hostnames", "principal", "keytab", "krb5", "service", "protection"},
 }
 
-// IsAddress says whether a text names a depot that is no directory, as s3://bucket/prefix does.
+// IsAddress reports whether a text is an address with a scheme, like s3://bucket/prefix, and not a directory.
 func IsAddress(text string) bool {
 	scheme, _, ok := strings.Cut(text, "://")
 	return ok && keys[scheme] != nil
 }
 
-// ParseAddress reads an address.
+// ParseAddress parses an address.
 func ParseAddress(text string) (Address, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		if text == "" {
-			return Address{}, errors.New("an empty address (write s3://bucket/prefix, hdfs://namenode:9000/path or a directory)")
+			return Address{}, errors.New("an empty address (write s3://bucket/prefix, hdfs://namenode:9000/path or " +
+				"a directory)")
 		}
 		return Address{Path: filepath.Clean(text)}, nil
 	}
 	a := Address{Scheme: scheme}
 	if keys[scheme] == nil {
-		return a, fmt.Errorf("address %q: unknown scheme %q (write s3://bucket/prefix, hdfs://namenode:9000/path or a directory)", text, scheme)
+		return a, fmt.Errorf("address %q: unknown scheme %q (write s3://bucket/prefix, hdfs://namenode:9000/path or "+
+			"a directory)", text, scheme)
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	a.Host, a.Path, _ = strings.Cut(rest, "/")
@@ -62,7 +64,8 @@ func ParseAddress(text string) (Address, error) {
 	}
 	for key, values := range a.Query {
 		if !slices.Contains(keys[scheme], key) {
-			return a, fmt.Errorf("address %q: unknown option %q (there are %s)", text, key, strings.Join(keys[scheme], ", "))
+			return a, fmt.Errorf("address %q: unknown option %q (there are %s)", text, key,
+				strings.Join(keys[scheme], ", "))
 		}
 		if len(values) > 1 {
 			return a, fmt.Errorf("address %q: option %q stands there twice", text, key)
@@ -71,7 +74,7 @@ func ParseAddress(text string) (Address, error) {
 	return a, nil
 }
 
-// String is the address as it would be written.
+// String formats the address for ParseAddress.
 func (a Address) String() string {
 	if a.Scheme == "" {
 		return a.Path
@@ -83,7 +86,8 @@ func (a Address) String() string {
 	return text
 }
 
-// Parent is the address of the directory in which a lies, and the name of a in it; "" for the root of a depot.
+// Parent returns the address of the parent directory of a, and the name of a in it; the name is "" for the root of a
+// depot.
 func (a Address) Parent() (Address, string) {
 	dir, name := path.Split(a.Path)
 	if name == "" {

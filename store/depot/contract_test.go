@@ -28,7 +28,7 @@ func section(data string) *io.SectionReader {
 	return io.NewSectionReader(strings.NewReader(data), 0, int64(len(data)))
 }
 
-// noise is bytes that do not compress.
+// noise returns bytes that do not compress.
 func noise(n int) string {
 	b := make([]byte, n)
 	for i, r := 0, rand.New(rand.NewPCG(1, uint64(n))); i < n; i++ {
@@ -60,17 +60,19 @@ func names(t *testing.T, d Depot, dir string) []string {
 	return all
 }
 
-// contract is what every depot holds to.
+// contract checks what every depot guarantees.
 func contract(t *testing.T, d Depot) {
 	ctx := t.Context()
 	large := noise(3<<20 + 17)
-	for name, data := range map[string]string{"a/dt=2026-11-29/a_00000.gz": "first", "a/dt=2026-11-30/a_00000.gz": large, "b c/ü_1": "", "_inkwell/x": "x"} {
+	for name, data := range map[string]string{"a/dt=2026-11-29/a_00000.gz": "first",
+		"a/dt=2026-11-30/a_00000.gz": large, "b c/ü_1": "", "_inkwell/x": "x"} {
 		must(t, d.Put(ctx, name, section(data)))
 		if got := read(t, d, name, Whole); got != data {
 			t.Errorf("%s: %d bytes came back of %d", name, len(got), len(data))
 		}
 		must(t, d.Put(ctx, name, section(data))) // its answer was lost
-		for _, other := range []string{data + "x", "other", strings.Repeat("y", len(data)) + strings.Repeat("z", 1-min(1, len(data)))} {
+		for _, other := range []string{data + "x", "other", strings.Repeat("y", len(data)) +
+			strings.Repeat("z", 1-min(1, len(data)))} {
 			if err := d.Put(ctx, name, section(other)); !errors.Is(err, ErrTaken) {
 				t.Errorf("%s was given to other bytes: %v", name, err)
 			}
@@ -79,7 +81,8 @@ func contract(t *testing.T, d Depot) {
 			t.Errorf("%s was replaced", name)
 		}
 	}
-	for _, r := range []Range{{0, 1}, {0, 0}, {5, 10}, {1 << 20, 2 << 20}, {int64(len(large)) - 3, 10}, {int64(len(large)) - 3, -1}, {int64(len(large)), -1}} {
+	for _, r := range []Range{{0, 1}, {0, 0}, {5, 10}, {1 << 20, 2 << 20}, {int64(len(large)) - 3, 10},
+		{int64(len(large)) - 3, -1}, {int64(len(large)), -1}} {
 		want := large[r.From:]
 		if r.Length >= 0 {
 			want = want[:min(int64(len(want)), r.Length)]
@@ -119,7 +122,7 @@ func contract(t *testing.T, d Depot) {
 	}
 }
 
-// race has several writers put different bytes under one name: one of them wins, and its bytes stay.
+// race has several writers put different content under one name: one of them wins, and its content stays.
 func race(t *testing.T, d Depot) {
 	for round := range 5 {
 		name := fmt.Sprintf("race/%d", round)
@@ -185,12 +188,14 @@ func TestParseAddress(t *testing.T) {
 			t.Errorf("%s became %s, want %s (%v)", text, a, want, err)
 		}
 	}
-	for _, text := range []string{"", "ftp://a/b", "s3:///a", "s3://b/a?endpiont=x", "s3://b/a?region=a&region=b", "hdfs://"} {
+	for _, text := range []string{"", "ftp://a/b", "s3:///a", "s3://b/a?endpiont=x", "s3://b/a?region=a&region=b",
+		"hdfs://"} {
 		if a, err := ParseAddress(text); err == nil {
 			t.Errorf("%q was taken for %v", text, a)
 		}
 	}
-	for text, want := range map[string][2]string{"s3://b/p/x.gz?region=r": {"s3://b/p?region=r", "x.gz"}, "s3://b/x": {"s3://b/", "x"}, "s3://b": {"s3://b/", ""},
+	for text, want := range map[string][2]string{"s3://b/p/x.gz?region=r": {"s3://b/p?region=r", "x.gz"},
+		"s3://b/x": {"s3://b/", "x"}, "s3://b": {"s3://b/", ""},
 		"hdfs://n/x": {"hdfs://n/", "x"}, "hdfs://n/a/x": {"hdfs://n/a", "x"}, "/a": {"/", "a"}} {
 		a, err := ParseAddress(text)
 		must(t, err)

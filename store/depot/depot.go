@@ -1,18 +1,23 @@
-// Package depot brings finished files to where their readers are: another directory, S3 or HDFS.
+// Package depot uploads finished files to where their readers are: another directory, S3 or HDFS.
 //
 //	books ─► Shipper.Add: a note in STATE/depot ─► Put(file) ─► Put(its manifest) ─► the note is removed
 //	                                                  └── Depot: Directory, S3, HDFS
 //
-//	CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz                              the file; WHO is the writer, so no two writers share a name
-//	CATEGORY/dt=DATE/_SUCCESS.PERIOD_WHO                                     all files of that writer for that period are there
-//	_inkwell/manifests/CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz.manifest  what is in the file, for audits
+// Objects in a depot. WHO is the name of the writer, so that no two writers use the same name:
 //
-// A note is durable before the file is listed in the local manifest, and goes when the depot has file and manifest. So
-// a process that is killed anywhere, or an answer that is lost, is followed by the same Put, which finds its own bytes
-// there and is done. Nothing is replaced: a name is given once.
+//	CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz
+//		a file
+//	CATEGORY/dt=DATE/_SUCCESS.PERIOD_WHO
+//		a done marker: all files of that writer for that period are in the depot
+//	_inkwell/manifests/CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz.manifest
+//		the content of the file, for audits
 //
-// Limitations: on HDFS and in a directory, "is the name free?" and the rename are two steps, so that a foreign program
-// that takes exactly this name at this moment can lose its file; no Inkwell has a name of another one.
+// A note is durable before the local manifest lists the file, and is removed when the depot has the file and its
+// manifest. So when a process is killed at any point, or an answer is lost, the same Put is made again, finds the
+// content stored already, and succeeds. Nothing is ever replaced.
+//
+// Limitations: on HDFS and in a directory, checking that a name is free and renaming are two steps. A foreign program
+// that takes exactly this name in between can lose its file; Inkwells never share a name.
 package depot
 
 import (
@@ -26,48 +31,49 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// Depot is where finished files go. Names are paths with slashes below its root. Safe for concurrent use.
+// Depot is a destination for finished files. Names are paths with slashes, relative to the root of the depot. Safe for
+// concurrent use.
 type Depot interface {
-	// Put gives name to data, at once, whole and durably. Nothing is replaced: when other bytes have the name, the error
-	// is ErrTaken; when the same bytes have it, as after an answer that was lost, Put is done.
+	// Put stores data under name, atomically and durably. Nothing is replaced: if name has other content, the error is
+	// ErrTaken. If it has the same content, as after a lost answer, Put succeeds.
 	Put(ctx context.Context, name string, data *io.SectionReader) error
-	// Open reads length bytes of name from an offset on, or as many as there are; all of them with a length below 0. The
-	// error is fs.ErrNotExist when there is no such name.
+	// Open reads the range r of name, or as much of it as exists. The error is fs.ErrNotExist if there is no such name.
 	Open(ctx context.Context, name string, r Range) (io.ReadCloser, error)
-	// List calls each for what lies in directory dir and beneath it ("" = everything), in no particular order, until that
-	// returns an error. A directory that is missing is empty.
+	// List calls each for every object in directory dir and below it ("" = everything), in no particular order, until
+	// each returns an error. A missing directory is empty.
 	List(ctx context.Context, dir string, each func(Object) error) error
 	// Close releases connections.
 	Close() error
 }
 
-// Range is a part of an object.
+// Range is a range of bytes of an object.
 type Range struct {
 	From   int64
 	Length int64 // below 0: up to the end
 }
 
-// Whole is all of an object.
+// Whole is the range of a whole object.
 var Whole = Range{Length: -1}
 
-// Object is what List finds.
+// Object describes an object that List found.
 type Object struct {
 	Name     string
 	Size     int64
 	Modified time.Time
 }
 
-// ErrTaken says that other bytes have a name.
-var ErrTaken = errors.New("there is something else of that name, which is not replaced (move it away, or give this collector a name of its own with who=)")
+// ErrTaken says that a name has other content.
+var ErrTaken = errors.New("there is something else of that name, which is not replaced (move it away, or give this " +
+	"collector a name of its own with who=)")
 
-// Options are what a depot needs beside its address. The zero value of a field is its default.
+// Options configure a depot besides its address. The zero value of a field is its default.
 type Options struct {
 	Logger   *slog.Logger     // nil = none
-	Injector faultfs.Injector // faults of a directory, for tests
+	Injector faultfs.Injector // faults of a directory depot, for tests
 }
 
-// Open returns the depot at an address (ParseAddress). It opens no connection: a depot that is away shows at the first
-// use.
+// Open returns the depot at an address (see ParseAddress). It does not connect: an unreachable depot is noticed at its
+// first use.
 func Open(address string, o Options) (Depot, error) {
 	a, err := ParseAddress(address)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// directory is a depot in a directory, which has to be there: one that was made in place of a volume that is not
-// mounted would fill the disk beneath.
+// directory is a depot in a local directory. The directory must exist: if it were created in place of a volume that is
+// not mounted, the files would fill the disk below it.
 type directory struct {
 	path string
 	inj  faultfs.Injector
@@ -32,10 +32,10 @@ func openDirectory(path string, inj faultfs.Injector) (*directory, error) {
 	return &directory{path: path, inj: inj}, nil
 }
 
-// Put implements Depot: it writes a hidden file beside its place and renames it. What a killed process left of that is
-// written anew.
+// Put implements Depot. It writes a hidden file next to the final name and renames it. A hidden file that a killed
+// process left is written again.
 func (d *directory) Put(ctx context.Context, name string, data *io.SectionReader) (err error) {
-	if done, err := d.there(ctx, name, data); done || err != nil {
+	if done, err := d.hasSame(ctx, name, data); done || err != nil {
 		return err
 	}
 	root, err := d.open()
@@ -59,7 +59,7 @@ func (d *directory) Put(ctx context.Context, name string, data *io.SectionReader
 	return dir.Sync()
 }
 
-// open opens the root.
+// open opens the root of the depot.
 func (d *directory) open() (*faultfs.Dir, error) {
 	if _, err := os.Stat(d.path); err != nil {
 		return nil, fmt.Errorf("open the depot %s (is its volume mounted? it is not made by itself): %w", d.path, err)
@@ -67,8 +67,8 @@ func (d *directory) open() (*faultfs.Dir, error) {
 	return faultfs.OpenDir(d.path, d.inj)
 }
 
-// there says whether name has these bytes; other bytes are an error.
-func (d *directory) there(ctx context.Context, name string, data *io.SectionReader) (bool, error) {
+// hasSame reports whether name exists with this content; other content is an error.
+func (d *directory) hasSame(ctx context.Context, name string, data *io.SectionReader) (bool, error) {
 	switch info, err := os.Lstat(filepath.Join(d.path, name)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
@@ -80,7 +80,7 @@ func (d *directory) there(ctx context.Context, name string, data *io.SectionRead
 	if done, err := same(ctx, d, name, data); !done || err != nil {
 		return false, err
 	}
-	return true, d.syncDir(name) // the process that renamed it may have died before that
+	return true, d.syncDir(name) // the process that renamed it may have been killed before its sync
 }
 
 // syncDir makes the name of an object durable.
@@ -97,7 +97,7 @@ func (d *directory) syncDir(name string) (err error) {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// stage writes the file that will be renamed, durably.
+// stage writes the hidden file durably.
 func stage(ctx context.Context, dir *faultfs.Dir, staged string, data *io.SectionReader) error {
 	if err := dir.Remove(staged); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -117,7 +117,7 @@ func stage(ctx context.Context, dir *faultfs.Dir, staged string, data *io.Sectio
 	return nil
 }
 
-// descend opens a directory beneath root, whose parts are made if they are missing.
+// descend opens a directory below root, creating missing parts of the path.
 func descend(root *faultfs.Dir, below string) (*faultfs.Dir, error) {
 	dir := root
 	for part := range strings.SplitSeq(below, "/") {

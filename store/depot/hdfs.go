@@ -24,25 +24,26 @@ import (
 
 // cluster is a depot in HDFS.
 //
-// The client does not recover a pipeline: when a DataNode dies, the file is written again, as a whole and under a new
-// temporary name. Its rename replaces what has the name, so that the name is looked for before.
+// The client does not recover a pipeline: when a DataNode dies, the whole file is written again under a new temporary
+// name. A rename in HDFS would replace an existing file, so Put checks before that the name is free.
 type cluster struct {
 	path        string // absolute
 	options     hdfs.ClientOptions
-	replication int // 0 = that of the cluster
+	replication int // 0 = the default of the cluster
 
 	mu     sync.Mutex
 	client *hdfs.Client // nil: not connected
-	staged int          // attempts, for temporary names
+	staged int          // number of attempts, for temporary names
 }
 
-// silence is how long a server may say nothing before the connection is given up.
+// silence is how long a server may send nothing before the connection is given up.
 const silence = 2 * time.Minute
 
 func openHDFS(a Address) (*cluster, error) {
 	q := a.Query
 	c := &cluster{path: a.Path, options: hdfs.ClientOptions{Addresses: strings.Split(a.Host, ","),
-		User: cmp.Or(q.Get("user"), os.Getenv("HADOOP_USER_NAME"), os.Getenv("USER"), "inkwell"), UseDatanodeHostname: q.Get("hostnames") == "yes",
+		User: cmp.Or(q.Get("user"), os.Getenv("HADOOP_USER_NAME"), os.Getenv("USER"),
+			"inkwell"), UseDatanodeHostname: q.Get("hostnames") == "yes",
 		NamenodeDialFunc: dial, DatanodeDialFunc: dial, DataTransferProtection: q.Get("protection")}}
 	if text := q.Get("replication"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -57,7 +58,7 @@ func openHDFS(a Address) (*cluster, error) {
 	return c, c.kerberos(q.Get)
 }
 
-// kerberos logs in with a keytab. It is not tested against a real KDC.
+// kerberos configures the login with a keytab. It has not been tested with a real KDC.
 func (c *cluster) kerberos(get func(string) string) error {
 	name, realm, ok := strings.Cut(get("principal"), "@")
 	if !ok {
@@ -76,33 +77,33 @@ func (c *cluster) kerberos(get func(string) string) error {
 	return nil
 }
 
-// dial opens a connection that does not wait for ever.
+// dial opens a connection whose reads and writes time out.
 func dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: 20 * time.Second}).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	return impatient{conn}, nil
+	return timeoutConn{conn}, nil
 }
 
-// impatient gives every read and write its own time.
-type impatient struct{ net.Conn }
+// timeoutConn is a connection with a deadline for each read and write.
+type timeoutConn struct{ net.Conn }
 
-func (c impatient) Read(p []byte) (int, error) {
+func (c timeoutConn) Read(p []byte) (int, error) {
 	if err := c.SetReadDeadline(time.Now().Add(silence)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c impatient) Write(p []byte) (int, error) {
+func (c timeoutConn) Write(p []byte) (int, error) {
 	if err := c.SetWriteDeadline(time.Now().Add(silence)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
 }
 
-// connect returns the client, which is made when it is needed.
+// connect returns the client, creating it at the first call.
 func (c *cluster) connect() (*hdfs.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +112,8 @@ func (c *cluster) connect() (*hdfs.Client, error) {
 	}
 	made, err := hdfs.NewClient(c.options)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the namenode at %s (user %s): %w", strings.Join(c.options.Addresses, ","), c.options.User, err)
+		return nil, fmt.Errorf("connect to the namenode at %s (user %s): %w", strings.Join(c.options.Addresses, ","),
+			c.options.User, err)
 	}
 	c.client = made
 	return made, nil
@@ -124,26 +126,26 @@ func (c *cluster) Put(ctx context.Context, name string, data *io.SectionReader) 
 		return err
 	}
 	to := path.Join(c.path, name)
-	if done, err := c.there(ctx, cl, name, data); done || err != nil {
+	if done, err := c.hasSame(ctx, cl, name, data); done || err != nil {
 		return err
 	}
 	staged := path.Join(c.path, "_inkwell/stage", c.stageName(name))
 	if err := c.stage(ctx, cl, staged, data); err != nil {
-		return fmt.Errorf("stage hdfs:%s: %w", to, errors.Join(err, removed(cl, staged)))
+		return fmt.Errorf("stage hdfs:%s: %w", to, errors.Join(err, removeStaged(cl, staged)))
 	}
 	if err := cl.MkdirAll(path.Dir(to), 0o755); err != nil {
-		return fmt.Errorf("make the directory of hdfs:%s: %w", to, errors.Join(err, removed(cl, staged)))
+		return fmt.Errorf("make the directory of hdfs:%s: %w", to, errors.Join(err, removeStaged(cl, staged)))
 	}
-	if done, err := c.there(ctx, cl, name, data); done || err != nil { // the rename would replace it
-		return errors.Join(err, removed(cl, staged))
+	if done, err := c.hasSame(ctx, cl, name, data); done || err != nil { // the rename would replace it
+		return errors.Join(err, removeStaged(cl, staged))
 	}
 	if err := cl.Rename(staged, to); err != nil {
-		return fmt.Errorf("publish hdfs:%s: %w", to, errors.Join(err, removed(cl, staged)))
+		return fmt.Errorf("publish hdfs:%s: %w", to, errors.Join(err, removeStaged(cl, staged)))
 	}
 	return nil
 }
 
-// stageName is a new one for each attempt: a file whose DataNode died can be in use for an hour.
+// stageName returns a new name for each attempt: after its DataNode died, a file can stay locked for an hour.
 func (c *cluster) stageName(name string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,16 +155,16 @@ func (c *cluster) stageName(name string) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// removed removes a staged file, so that its writer cannot write on.
-func removed(cl *hdfs.Client, staged string) error {
+// removeStaged removes a staged file. Its writer cannot write to it any more.
+func removeStaged(cl *hdfs.Client, staged string) error {
 	if err := cl.Remove(staged); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// there says whether name has these bytes; other bytes are an error.
-func (c *cluster) there(ctx context.Context, cl *hdfs.Client, name string, data *io.SectionReader) (bool, error) {
+// hasSame reports whether name exists with this content; other content is an error.
+func (c *cluster) hasSame(ctx context.Context, cl *hdfs.Client, name string, data *io.SectionReader) (bool, error) {
 	info, err := cl.Stat(path.Join(c.path, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -175,7 +177,7 @@ func (c *cluster) there(ctx context.Context, cl *hdfs.Client, name string, data 
 	return same(ctx, c, name, data)
 }
 
-// stage writes a file as a whole.
+// stage writes a whole file.
 func (c *cluster) stage(ctx context.Context, cl *hdfs.Client, staged string, data *io.SectionReader) error {
 	defaults, err := cl.ServerDefaults()
 	if err != nil {
@@ -191,7 +193,7 @@ func (c *cluster) stage(ctx context.Context, cl *hdfs.Client, staged string, dat
 	if _, err := io.Copy(w, reading(ctx, data)); err != nil {
 		return errors.Join(err, w.Close())
 	}
-	if err := closed(ctx, w); err != nil {
+	if err := closeFile(ctx, w); err != nil {
 		return err
 	}
 	info, err := cl.Stat(staged)
@@ -201,8 +203,8 @@ func (c *cluster) stage(ctx context.Context, cl *hdfs.Client, staged string, dat
 	return err
 }
 
-// closed closes a file. While its last block has too few copies, the NameNode asks to try again.
-func closed(ctx context.Context, w *hdfs.FileWriter) error {
+// closeFile closes a file. While the last block has too few replicas, the NameNode asks to try again.
+func closeFile(ctx context.Context, w *hdfs.FileWriter) error {
 	err := w.Close()
 	for pause := 50 * time.Millisecond; hdfs.IsErrReplicating(err); pause = min(2*pause, 2*time.Second) {
 		select {

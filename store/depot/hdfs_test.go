@@ -11,7 +11,7 @@ import (
 	"inkwell/test/harness"
 )
 
-// disturbed calls something when half of its bytes are read.
+// disturbed calls a function when half of its bytes were read.
 type disturbed struct {
 	io.ReaderAt
 	half int64
@@ -26,7 +26,7 @@ func (d *disturbed) ReadAt(p []byte, off int64) (int, error) {
 	return d.ReaderAt.ReadAt(p, off)
 }
 
-// TestHDFS runs a NameNode and two DataNodes, of which one is killed in the middle of a file, and then the NameNode.
+// TestHDFS runs a NameNode and two DataNodes. One DataNode is killed while a file is written, and then the NameNode.
 func TestHDFS(t *testing.T) {
 	h, ok := harness.NewHDFS(t, 2)
 	if !ok {

@@ -23,41 +23,43 @@ import (
 )
 
 const (
-	workers  = 4               // files that are brought to one depot at the same time
-	retryMin = time.Second     // before a depot, or a file, that failed is tried again
-	retryMax = time.Minute     // the longest such wait
-	nameWait = time.Second / 4 // before a file that has not got its name yet is looked for again
-	stalled  = 5 * time.Minute // without a byte: the attempt is given up
-	tellFrom = 3               // failures in a row are told in the status
+	workers  = 4               // files uploaded to one depot concurrently
+	retryMin = time.Second     // delay before a failed depot or file is tried again
+	retryMax = time.Minute     // longest such delay
+	nameWait = time.Second / 4 // delay before looking again for a file that does not have its final name yet
+	stalled  = 5 * time.Minute // an attempt is given up after so long without progress
+	tellFrom = 3               // consecutive failures from which on the status mentions them
 )
 
-// errStalled is why an attempt was given up.
+// errStalled is the reason for giving up an attempt.
 var errStalled = errors.New("nothing was taken for five minutes")
 
-// errNotYet says that it is not an item's turn.
+// errNotYet says that an item has to wait for something else.
 var errNotYet = errors.New("not yet")
 
-// lane brings the files of one route. After a failure one file at a time is tried, later and later, until one works.
+// lane uploads the files of one route. After a failure of the depot, one file at a time is tried, with growing delays,
+// until one succeeds.
 type lane struct {
 	s      *Shipper
 	route  *Route
 	layout layout
-	bytes  atomic.Int64 // that wait
-	files  atomic.Int64
+	bytes  atomic.Int64 // of waiting files
+	files  atomic.Int64 // number of waiting files
 	kick   chan struct{}
 	ctx    context.Context
 	end    context.CancelCauseFunc
 
-	mu     sync.Mutex
-	queue  []*item // in order
-	later  []*item // that failed, or whose turn it is not
-	flying int
-	fails  int       // of the depot, in a row
-	until  time.Time // the depot is not tried before
+	mu       sync.Mutex
+	queue    []*item   // in order
+	later    []*item   // items that failed or have to wait
+	inFlight int       // items being uploaded
+	fails    int       // consecutive failures of the depot
+	until    time.Time // no attempt before this time
 }
 
 func newLane(s *Shipper, r *Route) *lane {
-	l := &lane{s: s, route: r, layout: layout{root: r.Root, who: cmp.Or(r.Who, s.who)}, kick: make(chan struct{}, workers)}
+	l := &lane{s: s, route: r, layout: layout{root: r.Root, who: cmp.Or(r.Who, s.who)},
+		kick: make(chan struct{}, workers)}
 	l.ctx, l.end = context.WithCancelCause(context.Background())
 	return l
 }
@@ -69,7 +71,7 @@ func (l *lane) start() {
 	}
 }
 
-// push adds an item at the end.
+// push adds an item to the queue.
 func (l *lane) push(it *item) {
 	l.bytes.Add(it.Size)
 	l.files.Add(1)
@@ -86,7 +88,7 @@ func (l *lane) loop() {
 	for l.ctx.Err() == nil {
 		it, wait := l.next(time.Now())
 		if it != nil {
-			l.settle(it, l.bring(it))
+			l.endAttempt(it, l.upload(it))
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -99,13 +101,13 @@ func (l *lane) loop() {
 	}
 }
 
-// next takes the item that is to be brought now; nil: none for so long, unless one is pushed.
+// next takes the item to be uploaded now. nil: there is none for the time wait, unless one is pushed.
 func (l *lane) next(now time.Time) (it *item, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	wait = retryMax
 	if l.fails > 0 {
-		if l.flying > 0 {
+		if l.inFlight > 0 {
 			return nil, wait
 		}
 		if d := l.until.Sub(now); d > 0 {
@@ -127,13 +129,13 @@ func (l *lane) next(now time.Time) (it *item, wait time.Duration) {
 		l.queue = l.queue[1:]
 	}
 	if it != nil {
-		l.flying++
+		l.inFlight++
 	}
 	return it, wait
 }
 
-// settle notes how an attempt ended.
-func (l *lane) settle(it *item, err error) {
+// endAttempt handles the result of an attempt to upload an item.
+func (l *lane) endAttempt(it *item, err error) {
 	if err == nil {
 		l.s.done(it)
 		l.bytes.Add(-it.Size)
@@ -141,11 +143,11 @@ func (l *lane) settle(it *item, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flying--
+	l.inFlight--
 	about := "depot: " + it.path()
 	switch {
 	case err == nil:
-		l.works()
+		l.worked()
 		if it.told {
 			l.s.health.Set(about, nil)
 		}
@@ -156,7 +158,7 @@ func (l *lane) settle(it *item, err error) {
 	default:
 		l.failed(it, about, err)
 	}
-	for range workers { // the others may go on, or wait anew
+	for range workers { // wake the other workers, which may continue or have to wait again
 		select {
 		case l.kick <- struct{}{}:
 		default:
@@ -164,15 +166,15 @@ func (l *lane) settle(it *item, err error) {
 	}
 }
 
-// works notes that the depot does. The caller holds mu.
-func (l *lane) works() {
+// worked records that the depot works. The caller holds mu.
+func (l *lane) worked() {
 	if l.fails > 0 {
 		l.fails = 0
 		l.s.health.Set("depot "+l.route.Address, nil)
 	}
 }
 
-// failed notes an attempt that failed: because of that one file, or of the depot. The caller holds mu.
+// failed records a failed attempt, caused by the file or by the depot. The caller holds mu.
 func (l *lane) failed(it *item, about string, err error) {
 	l.s.o.Stats.Overall("depot failures").Add(1)
 	it.fails++
@@ -181,7 +183,7 @@ func (l *lane) failed(it *item, about string, err error) {
 	var own *fileError
 	if errors.Is(err, ErrTaken) || errors.As(err, &own) {
 		if errors.Is(err, ErrTaken) {
-			l.works()
+			l.worked()
 		}
 		it.told = true
 		l.s.health.Set(about, err)
@@ -194,17 +196,17 @@ func (l *lane) failed(it *item, about string, err error) {
 	}
 }
 
-// backoff is how long to wait after so many failures, with some chance in it.
+// backoff returns the delay after so many failures, with a random part.
 func (l *lane) backoff(fails int) time.Duration {
 	d := min(cmp.Or(l.s.o.tuning.retry, retryMin)<<min(fails-1, 16), retryMax)
 	return d*3/4 + rand.N(d/2+1)
 }
 
-// drain ends the lane when it has brought everything, does not get on, or has had its time.
+// drain ends the lane when everything was uploaded, when an upload fails, or at the deadline.
 func (l *lane) drain(deadline time.Time) {
 	for time.Now().Before(deadline) {
 		l.mu.Lock()
-		over := l.fails > 0 || len(l.queue) == 0 && l.flying == 0 &&
+		over := l.fails > 0 || len(l.queue) == 0 && l.inFlight == 0 &&
 			!slices.ContainsFunc(l.later, func(it *item) bool { return it.fails == 0 })
 		l.mu.Unlock()
 		if over {
@@ -215,16 +217,16 @@ func (l *lane) drain(deadline time.Time) {
 	l.end(errors.New("the collector ends"))
 }
 
-// fileError is something wrong with a file, not with the depot.
+// fileError is an error caused by a file, not by the depot.
 type fileError struct{ err error }
 
 func (e *fileError) Error() string { return e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
 
-// bring does everything that is to be done about an item. Each step may have been done before.
-func (l *lane) bring(it *item) error {
+// upload does all steps for an item. Each step may have been done before.
+func (l *lane) upload(it *item) error {
 	if it.Marker != nil {
-		return l.bringMarker(it)
+		return l.uploadMarker(it)
 	}
 	file, err := l.open(it)
 	if err != nil {
@@ -249,15 +251,15 @@ func (l *lane) bring(it *item) error {
 	return nil
 }
 
-// bringMarker puts a marker when the files are there that it lists.
-func (l *lane) bringMarker(it *item) error {
+// uploadMarker uploads a marker after the files that it lists.
+func (l *lane) uploadMarker(it *item) error {
 	for _, file := range it.After {
 		if l.s.Holds(it.Dir, file) {
 			return errNotYet
 		}
 	}
 	err := l.put(it.Name, bytes.NewReader(it.Marker), int64(len(it.Marker)))
-	if err != nil && !errors.Is(err, ErrTaken) { // by an attempt at another time: the name is ours alone
+	if err != nil && !errors.Is(err, ErrTaken) { // taken by an earlier attempt: nobody else uses the name
 		return err
 	}
 	if err := it.forget(l.s.o.State); err != nil {
@@ -266,7 +268,7 @@ func (l *lane) bringMarker(it *item) error {
 	return nil
 }
 
-// open opens the file that is to be brought. It may still have to get its name.
+// open opens the file to be uploaded. Its final name may be missing yet.
 func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 	dir, err := faultfs.LookBeneath(l.route.Root, it.Dir)
 	if err != nil {
@@ -278,7 +280,8 @@ func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 		if _, hidden := dir.Lstat(rotate.Hidden(it.File)); hidden == nil {
 			return nil, errNotYet
 		}
-		return nil, &fileError{fmt.Errorf("bring %s to the depot: it was removed or moved away before (bring it back, or remove the note %s)",
+		return nil, &fileError{fmt.Errorf("bring %s to the depot: it was removed or moved away before (bring it "+
+			"back, or remove the note %s)",
 			it.path(), filepath.Join(l.s.o.State.Path(), it.id()))}
 	}
 	if err != nil {
@@ -286,7 +289,8 @@ func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 	}
 	info, err := f.Stat()
 	if err == nil && info.Size() != it.Size {
-		err = fmt.Errorf("it has %d bytes, and had %d when it was finished (was it damaged, or replaced?)", info.Size(), it.Size)
+		err = fmt.Errorf("it has %d bytes, and had %d when it was finished (was it damaged, or replaced?)",
+			info.Size(), it.Size)
 	}
 	if err != nil {
 		return nil, &fileError{errors.Join(fmt.Errorf("bring %s to the depot: %w", it.path(), err), f.Close())}
@@ -294,27 +298,27 @@ func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 	return f, nil
 }
 
-// put gives the depot an object, as long as that gets on.
+// put uploads an object, and gives up when there is no progress.
 func (l *lane) put(name string, data io.ReaderAt, size int64) error {
 	ctx, cancel := context.WithCancelCause(l.ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(stalled, func() { cancel(errStalled) })
 	defer timer.Stop()
-	err := l.route.Depot.Put(ctx, name, io.NewSectionReader(&watched{data, timer}, 0, size))
+	err := l.route.Depot.Put(ctx, name, io.NewSectionReader(&watchedReader{data, timer}, 0, size))
 	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
 		err = fmt.Errorf("%w: %w", errStalled, err)
 	}
 	return err
 }
 
-// watched is data whose readers are alive.
-type watched struct {
+// watchedReader resets a timer with each read.
+type watchedReader struct {
 	io.ReaderAt
 	timer *time.Timer
 }
 
 // ReadAt implements io.ReaderAt.
-func (w *watched) ReadAt(p []byte, off int64) (int, error) {
+func (w *watchedReader) ReadAt(p []byte, off int64) (int, error) {
 	w.timer.Reset(stalled)
 	return w.ReaderAt.ReadAt(p, off)
 }

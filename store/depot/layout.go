@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// Manifests is the directory in a depot of what says what is in its files.
+	// Manifests is the directory in a depot for the manifests of its files.
 	Manifests      = "_inkwell/manifests"
 	manifestSuffix = ".manifest"
 )
 
-// layout is where the files of one collector go in a depot.
+// layout determines the names of the files of one collector in a depot.
 type layout struct {
-	root string // the directory of its files
+	root string // the local directory of the files
 	who  string
 }
 
-// directory is that of a category: where it lies below root, or for files in root itself their base.
+// directory returns the directory of a category: its path relative to root, or for files in root itself their base.
 func (l layout) directory(dir, base string) string {
 	rel, err := filepath.Rel(l.root, dir)
 	if err != nil || rel == "." || !filepath.IsLocal(rel) {
@@ -31,9 +31,9 @@ func (l layout) directory(dir, base string) string {
 	return filepath.ToSlash(rel)
 }
 
-// file is the name of a file in the depot: access-2026-11-29_00007.gz of web1 is
-// access/dt=2026-11-29/access-2026-11-29_web1_00007.gz. Without a date in its name it is in the partition of its first
-// entry.
+// file returns the name of a file in the depot. For example, access-2026-11-29_00007.gz of the writer web1 becomes
+// access/dt=2026-11-29/access-2026-11-29_web1_00007.gz. A file without a date in its name goes into the partition of
+// its first entry.
 func (l layout) file(dir string, f *books.File) string {
 	at := strings.LastIndexByte(f.Name, '_')
 	if at < 0 {
@@ -49,11 +49,11 @@ func (l layout) file(dir string, f *books.File) string {
 	return path.Join(l.directory(dir, stem), "dt="+date, base+"_"+l.who+number)
 }
 
-// manifestOf is the name of the object that says what is in a file.
+// manifestOf returns the name of the manifest of a file.
 func manifestOf(name string) string { return path.Join(Manifests, name) + manifestSuffix }
 
-// marker is the name of a done marker, beside the first of the files that it lists. A version that takes the place of one
-// before has a name of its own: nothing is replaced.
+// marker returns the name of a done marker, next to the first of the files that it lists. A new version of a marker
+// gets a name of its own, because nothing is replaced.
 func (l layout) marker(dir string, m *books.Marker) string {
 	name := books.MarkerPrefix + m.Period + "_" + l.who
 	if m.Version > 1 {

@@ -19,30 +19,30 @@ const (
 	noteHeader = "inkwell depot 1"
 )
 
-// note says what is to be brought to the depot. It is a file in the state directory from before the local manifest
-// lists the file until the depot has it.
+// note says that a file is to be uploaded. It is stored in the state directory before the local manifest lists the
+// file, and removed when the depot has it.
 type note struct {
-	Dir  string `json:"dir"`            // local
-	File string `json:"file"`           // in it
-	Name string `json:"name"`           // in the depot
+	Dir  string `json:"dir"`            // local directory of the file
+	File string `json:"file"`           // name in Dir
+	Name string `json:"name"`           // name in the depot
 	Size int64  `json:"size"`           // bytes of the file
-	Line []byte `json:"line,omitempty"` // what is in it, as a line of a manifest
-	// Of a done marker: its content, and the files that have to be there before.
+	Line []byte `json:"line,omitempty"` // the content of the file, as a line of a manifest
+	// For a done marker: its content, and the files that must be uploaded before it.
 	Marker []byte   `json:"marker,omitempty"`
 	After  []string `json:"after,omitempty"`
-	At     int64    `json:"at"` // Unix seconds; older ones go first
+	At     int64    `json:"at"` // Unix seconds; lower ones are uploaded first
 }
 
-// path is where the file is.
+// path returns the local path of the file.
 func (n *note) path() string { return filepath.Join(n.Dir, n.File) }
 
-// id is the name of the note's own file.
+// id returns the name of the file in which the note is stored.
 func (n *note) id() string {
 	sum := sha256.Sum256([]byte(n.path()))
 	return hex.EncodeToString(sum[:16]) + noteSuffix
 }
 
-// save makes a note durable.
+// save makes the note durable.
 func (n *note) save(dir *faultfs.Dir) error {
 	body, err := json.Marshal(n)
 	if err != nil {
@@ -54,7 +54,7 @@ func (n *note) save(dir *faultfs.Dir) error {
 	return nil
 }
 
-// forget removes a note. If that is not durable, the depot is found to have the file.
+// forget removes the note. If the removal is not durable, a repeated upload finds the file in the depot.
 func (n *note) forget(dir *faultfs.Dir) error {
 	if err := dir.Remove(n.id()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget that %s was to go to the depot: %w", n.path(), err)
@@ -62,8 +62,8 @@ func (n *note) forget(dir *faultfs.Dir) error {
 	return nil
 }
 
-// readNotes reads what a run before left. A note that was cut by a crash is not one yet: it will be written again. One
-// without a good line that is older than that is damaged, and kept.
+// readNotes reads the notes that an earlier run left. A note that was cut off by a crash is ignored, because it will be
+// written again. It cannot be distinguished from a damaged one, so both are returned in damaged and kept.
 func readNotes(dir *faultfs.Dir) (list []*note, damaged []string, err error) {
 	entries, err := dir.ReadDir()
 	if err != nil {
@@ -97,11 +97,11 @@ func readNotes(dir *faultfs.Dir) (list []*note, damaged []string, err error) {
 	return list, damaged, nil
 }
 
-// item is a note on its way. Its lane's mutex guards it.
+// item is a note that is being processed. The mutex of its lane guards it.
 type item struct {
 	*note
 	lane  *lane
-	fails int       // attempts in a row
-	until time.Time // not before
-	told  bool      // in the status
+	fails int       // consecutive failures
+	until time.Time // no attempt before this time
+	told  bool      // the status mentions its failure
 }

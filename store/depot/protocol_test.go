@@ -21,7 +21,7 @@ import (
 	"inkwell/store/books"
 )
 
-// world is a collector's directory, its state and a depot on one disk that loses power.
+// world is the directory of a collector, its state and a depot, on one disk that can lose power.
 type world struct {
 	t      *testing.T
 	root   string
@@ -38,7 +38,8 @@ func newWorld(t *testing.T) *world {
 		must(t, os.MkdirAll(filepath.Join(w.root, dir), 0o755))
 	}
 	for i := range 3 {
-		f := books.File{Name: fmt.Sprintf("a-2026-11-29_%05d.gz", i), Entries: 1, First: time.Unix(1000, 0), Last: time.Unix(int64(2000+i), 0),
+		f := books.File{Name: fmt.Sprintf("a-2026-11-29_%05d.gz", i), Entries: 1, First: time.Unix(1000, 0),
+			Last:  time.Unix(int64(2000+i), 0),
 			Spans: []store.Span{{Category: "a", Count: 1, Bytes: 5}}}
 		data := strings.Repeat(fmt.Sprint(i), 700*(i+1)) // more than a sector
 		f.Bytes, f.Raw = int64(len(data)), 5
@@ -50,7 +51,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// inMemory is a directory whose syncs cost nothing: what they do is the model's business.
+// inMemory returns a directory in which syncs cost nothing; the test simulates their effect.
 func inMemory(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "inkwell-depot-")
 	if err != nil {
@@ -60,20 +61,20 @@ func inMemory(t *testing.T) string {
 	return dir
 }
 
-// boot begins with what is on the disk.
+// boot starts with the content of the disk.
 func (w *world) boot() {
 	disk, err := crashfs.New(w.root)
 	must(w.t, err)
 	w.disk = disk
 }
 
-// powerCut makes the disk what a power cut leaves.
+// powerCut sets the disk to the state after a power cut.
 func (w *world) powerCut(cut crashfs.Cut) {
 	must(w.t, w.disk.Image(w.root+".new", cut), os.RemoveAll(w.root), os.Rename(w.root+".new", w.root))
 	w.boot()
 }
 
-// dies stops a process at its n-th operation on the disk.
+// dies kills a process at its n-th operation on the disk.
 type dies struct{ left atomic.Int64 }
 
 func (d *dies) Inject(op faultfs.Op, _ string, n int) (int, error) {
@@ -83,7 +84,7 @@ func (d *dies) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// flaky is a depot of which some calls fail before they did anything, and some after they did everything.
+// flaky is a depot of which some calls fail before they do anything, and others after they did everything.
 type flaky struct {
 	Depot
 	draw *rand.Rand
@@ -108,8 +109,8 @@ func (f *flaky) Put(ctx context.Context, name string, data *io.SectionReader) er
 	return errors.New("the answer is lost")
 }
 
-// run is a process: it notes what is not noted, as the books do behind a checkpoint, and ends when everything is in the
-// depot or it was killed.
+// run runs a process: it adds the missing notes, like the books do after a checkpoint, and ends when everything was
+// uploaded or the process was killed.
 func (w *world) run(inj faultfs.Injector, again bool) (done bool) {
 	w.t.Helper()
 	proc := w.disk.Process(inj)
@@ -125,7 +126,9 @@ func (w *world) run(inj faultfs.Injector, again bool) (done bool) {
 		d = w.faults
 	}
 	logs := filepath.Join(w.root, "logs")
-	s, err := NewShipper(ShipperOptions{State: state, Routes: []Route{{Root: logs, Address: "depot", Depot: d, Who: "w1"}}, tuning: tuning{retry: time.Millisecond, workers: 1}})
+	s, err := NewShipper(ShipperOptions{State: state,
+		Routes: []Route{{Root: logs, Address: "depot", Depot: d, Who: "w1"}},
+		tuning: tuning{retry: time.Millisecond, workers: 1}})
 	if err != nil {
 		must(w.t, state.Close())
 		return false
@@ -183,7 +186,8 @@ func (w *world) check(when string) {
 		case strings.HasPrefix(o.Name, Manifests+"/"):
 			listed++
 			f := manifestIn(w.t, data)
-			if size := int64(len(want["a/dt=2026-11-29/"+f.Name])); size != f.Bytes || manifestOf("a/dt=2026-11-29/"+f.Name) != o.Name {
+			if size := int64(len(want["a/dt=2026-11-29/"+f.Name])); size != f.Bytes ||
+				manifestOf("a/dt=2026-11-29/"+f.Name) != o.Name {
 				w.t.Errorf("%s: %s says %+v", when, o.Name, f)
 			}
 		case strings.Contains(o.Name, books.MarkerPrefix):
@@ -194,7 +198,8 @@ func (w *world) check(when string) {
 		return nil
 	}))
 	if !maps.Equal(got, want) || listed != len(want) || marks != 1 {
-		w.t.Errorf("%s: the depot has %q, %d manifests and %d markers", when, slices.Sorted(maps.Keys(got)), listed, marks)
+		w.t.Errorf("%s: the depot has %q, %d manifests and %d markers", when, slices.Sorted(maps.Keys(got)), listed,
+			marks)
 	}
 	notes, err := filepath.Glob(filepath.Join(w.root, "state/depot/*"+noteSuffix))
 	if must(w.t, err); len(notes) > 0 {
@@ -202,7 +207,7 @@ func (w *world) check(when string) {
 	}
 }
 
-// manifestIn is the file that a manifest of a depot speaks of.
+// manifestIn returns the file that a manifest in a depot describes.
 func manifestIn(t *testing.T, data string) (f books.File) {
 	t.Helper()
 	damaged, err := faultfs.ParseLines("manifest", books.ManifestHeader, []byte(data), func(body []byte) (err error) {
@@ -215,14 +220,16 @@ func manifestIn(t *testing.T, data string) (f books.File) {
 	return f
 }
 
-// TestProtocol dies at each operation on the disk of noting, putting, listing and forgetting, with and without a loss of
-// power, is restarted, dies again on its way back, and has to come to the same end: everything is in the depot, once
-// and under one name.
+// TestProtocol kills a process at each disk operation of adding a note, uploading, listing and removing the note, with
+// and without a power cut. The process is restarted and killed again during its recovery. The result must always be the
+// same: everything is in the depot, once and under one name.
 func TestProtocol(t *testing.T) {
 	for n := int64(0); ; n++ {
 		finished := false
-		for kind, cut := range map[string]*crashfs.Cut{"killed": nil, "power cut": {Names: crashfs.Ordered, Choose: rand.New(rand.NewPCG(1, uint64(n))).IntN},
-			"any names and bytes": {Names: crashfs.Subset, Bytes: crashfs.SomeBytes, Choose: rand.New(rand.NewPCG(2, uint64(n))).IntN}} {
+		for kind, cut := range map[string]*crashfs.Cut{"killed": nil,
+			"power cut": {Names: crashfs.Ordered, Choose: rand.New(rand.NewPCG(1, uint64(n))).IntN},
+			"any names and bytes": {Names: crashfs.Subset, Bytes: crashfs.SomeBytes,
+				Choose: rand.New(rand.NewPCG(2, uint64(n))).IntN}} {
 			w := newWorld(t)
 			when := fmt.Sprintf("%s behind operation %d", kind, n)
 			for i, left := range []int64{n, n % 17, n % 5} {
@@ -253,7 +260,8 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// TestProtocolWithFaults has calls of the depot fail before and after they did something, and processes die beside that.
+// TestProtocolWithFaults makes calls of the depot fail before and after they took effect, and kills processes in
+// addition.
 func TestProtocolWithFaults(t *testing.T) {
 	for seed := range uint64(100) {
 		w := newWorld(t)

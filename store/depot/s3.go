@@ -19,22 +19,22 @@ import (
 	"github.com/minio/minio-go/v7/pkg/encrypt"
 )
 
-// bucket is a depot in a bucket of S3, or of what speaks its protocol.
+// bucket is a depot in a bucket of S3 or of a compatible service.
 type bucket struct {
 	core   minio.Core
 	creds  *credentials.Credentials
 	name   string
-	prefix string // with a slash at its end, or ""
+	prefix string // ends in a slash, or is ""
 
-	sse     encrypt.ServerSide // nil: what the bucket does by itself
-	class   string             // of storage, "" = that of the bucket
-	single  int64              // bytes that go in one request; more than that goes in parts
+	sse     encrypt.ServerSide // nil: the default of the bucket
+	class   string             // storage class, "" = the default of the bucket
+	single  int64              // largest object in bytes that is uploaded in one request
 	partLen int64
 }
 
 const (
-	singlePut = 1 << 30  // a default max_size fits: nothing is left of an upload that was cut
-	partBytes = 64 << 20 // of 10,000
+	singlePut = 1 << 30  // larger than the default max_size, because such an upload leaves nothing behind when it fails
+	partBytes = 64 << 20 // of at most 10,000 parts
 )
 
 func openS3(a Address) (*bucket, error) {
@@ -42,7 +42,8 @@ func openS3(a Address) (*bucket, error) {
 	if a.Path != "" {
 		b.prefix = a.Path + "/"
 	}
-	endpoint, secure, err := endpointOf(cmp.Or(a.Query.Get("endpoint"), os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL"),
+	endpoint, secure, err := endpointOf(cmp.Or(a.Query.Get("endpoint"), os.Getenv("AWS_ENDPOINT_URL_S3"),
+		os.Getenv("AWS_ENDPOINT_URL"),
 		"https://s3.amazonaws.com"))
 	if err != nil {
 		return nil, err
@@ -50,14 +51,16 @@ func openS3(a Address) (*bucket, error) {
 	if b.sse, err = encryption(a.Query); err != nil {
 		return nil, err
 	}
-	b.creds = credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{},
+	b.creds = credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{},
+		&credentials.FileAWSCredentials{},
 		&credentials.IAM{Client: &http.Client{Timeout: 10 * time.Second}}})
 	lookup := minio.BucketLookupAuto
 	if a.Query.Get("path_style") == "yes" {
 		lookup = minio.BucketLookupPath
 	}
-	client, err := minio.New(endpoint, &minio.Options{Creds: b.creds, Secure: secure, BucketLookup: lookup, MaxRetries: 1,
-		Region: cmp.Or(a.Query.Get("region"), os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))})
+	client, err := minio.New(endpoint, &minio.Options{Creds: b.creds, Secure: secure, BucketLookup: lookup,
+		MaxRetries: 1,
+		Region:     cmp.Or(a.Query.Get("region"), os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func openS3(a Address) (*bucket, error) {
 	return b, nil
 }
 
-// endpointOf takes the URL of an endpoint apart.
+// endpointOf parses the URL of an endpoint.
 func endpointOf(text string) (host string, secure bool, err error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -75,7 +78,7 @@ func endpointOf(text string) (host string, secure bool, err error) {
 	return u.Host, u.Scheme == "https", nil
 }
 
-// encryption is how the server is to encrypt what it stores.
+// encryption returns how the server is to encrypt objects.
 func encryption(q url.Values) (encrypt.ServerSide, error) {
 	switch kind := q.Get("sse"); kind {
 	case "":
@@ -89,14 +92,14 @@ func encryption(q url.Values) (encrypt.ServerSide, error) {
 	}
 }
 
-// lookFirst is the size from which on it is looked whether a name is taken before the bytes are sent for nothing.
+// lookFirst is the size in bytes from which on Put checks whether a name is taken before it sends the content.
 const lookFirst = 8 << 20
 
-// Put implements Depot. Whenever it fails, it looks what is there: the answer may have been lost, and a server that
-// refuses a large object can close the connection while that is sent, so that its answer is never seen.
+// Put implements Depot. After an error it checks what is stored under the name: the answer may have been lost, or the
+// server may have refused a large object and closed the connection before its answer could be read.
 func (b *bucket) Put(ctx context.Context, name string, data *io.SectionReader) error {
 	if data.Size() > lookFirst {
-		if done, err := b.there(ctx, name, data); done || err != nil {
+		if done, err := b.hasSame(ctx, name, data); done || err != nil {
 			return err
 		}
 	}
@@ -108,7 +111,7 @@ func (b *bucket) Put(ctx context.Context, name string, data *io.SectionReader) e
 	if err == nil {
 		return nil
 	}
-	switch done, look := b.there(ctx, name, data); {
+	switch done, look := b.hasSame(ctx, name, data); {
 	case done:
 		return nil
 	case errors.Is(look, ErrTaken):
@@ -117,8 +120,8 @@ func (b *bucket) Put(ctx context.Context, name string, data *io.SectionReader) e
 	return b.explain("put", name, err)
 }
 
-// there says whether name has these bytes; other bytes are an error.
-func (b *bucket) there(ctx context.Context, name string, data *io.SectionReader) (bool, error) {
+// hasSame reports whether name exists with this content; other content is an error.
+func (b *bucket) hasSame(ctx context.Context, name string, data *io.SectionReader) (bool, error) {
 	info, err := b.core.Client.StatObject(ctx, b.name, b.prefix+name, minio.StatObjectOptions{})
 	switch {
 	case isStatus(err, http.StatusNotFound) && minio.ToErrorResponse(err).Code != "NoSuchBucket":
@@ -149,7 +152,7 @@ func (b *bucket) Open(ctx context.Context, name string, r Range) (io.ReadCloser,
 	body, _, _, err := b.core.GetObject(ctx, b.name, b.prefix+name, o)
 	switch {
 	case isStatus(err, http.StatusRequestedRangeNotSatisfiable):
-		return http.NoBody, nil // nothing is there from that offset on
+		return http.NoBody, nil // the object ends before that offset
 	case err != nil:
 		return nil, b.explain("read", name, err)
 	}
@@ -169,9 +172,10 @@ func (b *bucket) List(ctx context.Context, dir string, each func(Object) error) 
 			return b.explain("list", dir, o.Err)
 		}
 		if strings.HasSuffix(o.Key, "/") {
-			continue // what some tools make to stand for a directory
+			continue // an object that some tools create to represent a directory
 		}
-		if err := each(Object{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size, Modified: o.LastModified}); err != nil {
+		if err := each(Object{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size,
+			Modified: o.LastModified}); err != nil {
 			return err
 		}
 	}
@@ -181,26 +185,29 @@ func (b *bucket) List(ctx context.Context, dir string, each func(Object) error) 
 // Close implements Depot.
 func (b *bucket) Close() error { return nil }
 
-// isStatus says whether an error is an answer with that HTTP status.
+// isStatus reports whether an error is an answer with that HTTP status.
 func isStatus(err error, status int) bool {
 	var answer minio.ErrorResponse
 	return errors.As(err, &answer) && answer.StatusCode == status
 }
 
-// cures say what to do about what a server answers, by its code.
+// cures are the remedies for error codes of a server.
 var cures = map[string]string{
-	"ExpiredToken":          "the credentials have expired: renew them; the file of credentials is read again, the environment is not",
-	"ExpiredTokenException": "the credentials have expired: renew them; the file of credentials is read again, the environment is not",
+	"ExpiredToken": "the credentials have expired: renew them; the file of credentials is read again, the " +
+		"environment is not",
+	"ExpiredTokenException": "the credentials have expired: renew them; the file of credentials is read again, the " +
+		"environment is not",
 	"InvalidAccessKeyId":    "the key is not known there: is AWS_ACCESS_KEY_ID, or the profile, of that account?",
 	"SignatureDoesNotMatch": "the secret is not that of the key, or the clock of this machine is wrong",
 	"RequestTimeTooSkewed":  "the clock of this machine is wrong",
-	"AccessDenied":          "the credentials need s3:PutObject, s3:GetObject and s3:ListBucket, and a KMS key its own permission",
-	"NoSuchBucket":          "make the bucket: it is not made by itself",
-	"SlowDown":              "the service throttles: it is tried again, more slowly",
+	"AccessDenied": "the credentials need s3:PutObject, s3:GetObject and s3:ListBucket, and a KMS key its " +
+		"own permission",
+	"NoSuchBucket": "make the bucket: it is not made by itself",
+	"SlowDown":     "the service throttles: it is tried again, more slowly",
 }
 
-// explain says what was being done, and what to do about it. Credentials that are refused are asked for again before the
-// next attempt: a file or a service may have new ones.
+// explain adds to an error what was being done and how to remedy it. Credentials that were refused are read again
+// before the next attempt, because a file or a service may have new ones.
 func (b *bucket) explain(doing, name string, err error) error {
 	if err == nil {
 		return nil
@@ -226,7 +233,7 @@ func (b *bucket) explain(doing, name string, err error) error {
 	return &refusal{fmt.Sprintf("%s s3://%s: %s", doing, path.Join(b.name, b.prefix, name), what), err}
 }
 
-// refusal is an error of the library in words that say more.
+// refusal is an error of the library with a more helpful text.
 type refusal struct {
 	text string
 	err  error

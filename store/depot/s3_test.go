@@ -18,7 +18,7 @@ import (
 	"inkwell/test/harness"
 )
 
-// atGateway opens a depot in a real S3 server, seen through a proxy; ok is false when there is none.
+// atGateway opens a depot on a real S3 server behind a proxy.
 func atGateway(t *testing.T) (*bucket, *harness.Gateway, *front) {
 	t.Helper()
 	g, ok := harness.NewGateway(t, "logs")
@@ -39,13 +39,13 @@ func openBucket(t *testing.T, endpoint string) *bucket {
 	return d.(*bucket)
 }
 
-// front stands before the server and does to requests what each test likes.
+// front is a proxy in front of the server that treats requests as a test wants.
 type front struct {
 	*httptest.Server
 	meddle atomic.Pointer[meddler] // nil: nothing
 }
 
-// meddler handles a request itself, or calls pass, and says whether the answer is to be lost.
+// meddler handles a request itself or calls pass, and returns whether the answer is to be lost.
 type meddler func(w http.ResponseWriter, r *http.Request, pass http.Handler)
 
 func newFront(t *testing.T, addr string) *front {
@@ -69,7 +69,7 @@ func newFront(t *testing.T, addr string) *front {
 func (f *front) with(m meddler) { f.meddle.Store(&m) }
 func (f *front) without()       { f.meddle.Store(nil) }
 
-// refuses is an answer of S3 that is an error.
+// refuses answers with an error of S3.
 func refuses(status int, code string) meddler {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -88,7 +88,7 @@ func TestS3(t *testing.T) {
 	race(t, b)
 }
 
-// TestS3LargeObjects puts everything in parts: the condition has to be on the request that completes the upload.
+// TestS3LargeObjects uploads everything in parts: the condition must be on the request that completes the upload.
 func TestS3LargeObjects(t *testing.T) {
 	b, g, f := atGateway(t)
 	if b == nil {
@@ -127,7 +127,8 @@ func TestS3LargeObjects(t *testing.T) {
 	}
 }
 
-// TestS3Faults has each request fail in a way that users of other sinks reported, and then sees that the same Put works.
+// TestS3Faults makes each request fail in a way that users of other sinks reported, and checks that the same Put then
+// works.
 func TestS3Faults(t *testing.T) {
 	b, g, f := atGateway(t)
 	if b == nil {
@@ -182,7 +183,7 @@ func TestS3Faults(t *testing.T) {
 	must(t, b.Put(t.Context(), "a/away", section("x")))
 }
 
-// TestS3Damage changes a byte on the way: the server has to find that out by the checksum.
+// TestS3Damage changes a byte in transit: the server must notice by the checksum.
 func TestS3Damage(t *testing.T) {
 	b, g, f := atGateway(t)
 	if b == nil {
@@ -208,7 +209,7 @@ func TestS3Damage(t *testing.T) {
 	}
 }
 
-// TestS3Headers looks at what is sent for KMS and storage classes, which the server of the tests does not have.
+// TestS3Headers checks the headers for KMS and storage classes, which the server of the tests does not support.
 func TestS3Headers(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "k")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
@@ -223,7 +224,8 @@ func TestS3Headers(t *testing.T) {
 	d, err := Open("s3://bucket/p?path_style=yes&region=eu-1&sse=aws:kms&kms_key=arn:1&storage_class=STANDARD_IA&endpoint="+server.URL, Options{})
 	must(t, err)
 	must(t, d.Put(t.Context(), "a/b", section("x")))
-	for key, want := range map[string]string{"If-None-Match": "*", "X-Amz-Server-Side-Encryption": "aws:kms", "X-Amz-Storage-Class": "STANDARD_IA",
+	for key, want := range map[string]string{"If-None-Match": "*", "X-Amz-Server-Side-Encryption": "aws:kms",
+		"X-Amz-Storage-Class":                         "STANDARD_IA",
 		"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": "arn:1"} {
 		if got.Get(key) != want {
 			t.Errorf("%s: %q, want %q", key, got.Get(key), want)
@@ -234,14 +236,15 @@ func TestS3Headers(t *testing.T) {
 	}
 }
 
-// TestS3Credentials renews the file of credentials after a refusal, as whatever renews them does.
+// TestS3Credentials renews the file of credentials after a refusal, like a tool for that would.
 func TestS3Credentials(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "credentials")
 	write := func(key string) {
 		must(t, os.WriteFile(file, []byte("[default]\naws_access_key_id="+key+"\naws_secret_access_key=s\n"), 0o600))
 	}
 	write("old")
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_PROFILE"} {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY",
+		"AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
@@ -270,7 +273,7 @@ func TestS3Addresses(t *testing.T) {
 	}
 }
 
-// TestS3IsAsFastAsItsServer is a figure for the log, not an assertion.
+// TestS3IsAsFastAsItsServer logs a figure and asserts nothing.
 func TestS3IsAsFastAsItsServer(t *testing.T) {
 	g, ok := harness.NewGateway(t, "logs")
 	if !ok {
@@ -284,7 +287,8 @@ func TestS3IsAsFastAsItsServer(t *testing.T) {
 	for i := range 50 {
 		must(t, direct.Put(t.Context(), fmt.Sprint("small/", i), section("x")))
 	}
-	t.Logf("32 MiB in %v, a small object in %v", took.Round(time.Millisecond), (time.Since(began) / 50).Round(10*time.Microsecond))
+	t.Logf("32 MiB in %v, a small object in %v", took.Round(time.Millisecond),
+		(time.Since(began) / 50).Round(10*time.Microsecond))
 	if got := read(t, direct, "x", Whole); got != data {
 		t.Error("it is not what was put")
 	}

@@ -15,7 +15,7 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum is the value of the header by which a server checks what it got.
+// checksum returns the value of the header by which a server checks the content it receives.
 func checksum(ctx context.Context, data *io.SectionReader) (string, error) {
 	sum := crc32.New(castagnoli)
 	if _, err := io.Copy(sum, reading(ctx, data)); err != nil {
@@ -26,15 +26,16 @@ func checksum(ctx context.Context, data *io.SectionReader) (string, error) {
 
 const checksumHeader = "X-Amz-Checksum-Crc32c"
 
-// options are those of both ways to put an object: nothing of the name may be there.
+// options returns the options of both ways to upload an object; they require that the name is free.
 func (b *bucket) options() minio.PutObjectOptions {
-	o := minio.PutObjectOptions{ContentType: "application/octet-stream", StorageClass: b.class, ServerSideEncryption: b.sse}
+	o := minio.PutObjectOptions{ContentType: "application/octet-stream", StorageClass: b.class,
+		ServerSideEncryption: b.sse}
 	o.SetMatchETagExcept("*")
 	return o
 }
 
-// whole puts an object in one request. minio-go would cut a larger one into parts, and give the condition to the
-// request that begins the upload, not to the one that completes it: it would replace what is there.
+// whole uploads an object in one request. minio-go would split a larger one into parts and send the condition with the
+// request that begins the upload, instead of the one that completes it; that would replace an existing object.
 func (b *bucket) whole(ctx context.Context, key string, data *io.SectionReader) error {
 	sum, err := checksum(ctx, data)
 	if err != nil {
@@ -47,15 +48,17 @@ func (b *bucket) whole(ctx context.Context, key string, data *io.SectionReader) 
 	return err
 }
 
-// inParts puts a large object in parts, with the condition on the request that completes it. What an earlier attempt
-// left is removed: it costs money and is in no listing.
+// inParts uploads a large object in parts, with the condition on the request that completes it. It first removes the
+// parts of earlier attempts, which cost money but show in no listing.
 func (b *bucket) inParts(ctx context.Context, key string, data *io.SectionReader) (err error) {
 	if err := b.abortOthers(ctx, key); err != nil {
 		return err
 	}
-	// The first request has no condition: the one that counts is the last.
-	id, err := b.core.NewMultipartUpload(ctx, b.name, key, minio.PutObjectOptions{ContentType: "application/octet-stream",
-		StorageClass: b.class, ServerSideEncryption: b.sse, UserMetadata: map[string]string{"X-Amz-Checksum-Algorithm": "CRC32C"}})
+	// The first request has no condition: only that of the last request counts.
+	id, err := b.core.NewMultipartUpload(ctx, b.name, key,
+		minio.PutObjectOptions{ContentType: "application/octet-stream",
+			StorageClass: b.class, ServerSideEncryption: b.sse,
+			UserMetadata: map[string]string{"X-Amz-Checksum-Algorithm": "CRC32C"}})
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,8 @@ func (b *bucket) inParts(ctx context.Context, key string, data *io.SectionReader
 		if err != nil {
 			return err
 		}
-		p, err := b.core.PutObjectPart(ctx, b.name, key, id, len(parts)+1, newBody(ctx, data, from, part.Size()), part.Size(),
+		p, err := b.core.PutObjectPart(ctx, b.name, key, id, len(parts)+1, newBody(ctx, data, from, part.Size()),
+			part.Size(),
 			minio.PutObjectPartOptions{CustomHeader: http.Header{checksumHeader: {sum}}})
 		if err != nil {
 			return err
@@ -87,7 +91,7 @@ func (b *bucket) inParts(ctx context.Context, key string, data *io.SectionReader
 	return err
 }
 
-// abortOthers ends uploads of a key that were begun and neither completed nor aborted. The key is this writer's alone.
+// abortOthers aborts unfinished uploads of a key, which only this writer uses.
 func (b *bucket) abortOthers(ctx context.Context, key string) error {
 	list, err := b.core.ListMultipartUploads(ctx, b.name, key, "", "", "", 1000)
 	if err != nil {
@@ -103,7 +107,7 @@ func (b *bucket) abortOthers(ctx context.Context, key string) error {
 	return nil
 }
 
-// body is what a request reads; the client may begin again.
+// body is the body of a request; the client may read it again from the beginning.
 type body struct {
 	*io.SectionReader
 	ctx context.Context

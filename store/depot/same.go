@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// same says whether an object has these bytes; the error is ErrTaken when it has others. It reads both: that happens
-// only where an answer was lost, or a process killed between two steps.
+// same reports whether an object has the content data; if it has other content, the error is ErrTaken. It reads both.
+// That is needed only where an answer was lost or a process was killed between two steps.
 func same(ctx context.Context, d Depot, name string, data *io.SectionReader) (bool, error) {
 	r, err := d.Open(ctx, name, Whole)
 	if err != nil {
@@ -25,7 +25,7 @@ func same(ctx context.Context, d Depot, name string, data *io.SectionReader) (bo
 	return true, nil
 }
 
-// taken is the error about a name.
+// taken returns the error for a name that has other content.
 func taken(root, name string) error {
 	if root != "" {
 		name = root + "/" + name
@@ -33,7 +33,7 @@ func taken(root, name string) error {
 	return fmt.Errorf("%s: %w", name, ErrTaken)
 }
 
-// equal says whether two readers have the same bytes.
+// equal reports whether two readers have the same content.
 func equal(a, b io.Reader) (bool, error) {
 	x, y := make([]byte, 128<<10), make([]byte, 128<<10)
 	for {
@@ -53,7 +53,7 @@ func equal(a, b io.Reader) (bool, error) {
 	}
 }
 
-// reading reads data from its beginning until the context ends.
+// reading returns a reader of data that fails when ctx ends.
 func reading(ctx context.Context, data *io.SectionReader) io.Reader {
 	return &contextReader{ctx: ctx, from: io.NewSectionReader(data, 0, data.Size())}
 }
@@ -71,14 +71,14 @@ func (r *contextReader) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// part is a reader of some bytes of what is closed in the end.
+// part reads a part of something, which Close closes.
 type part struct {
 	io.Reader
 	io.Closer
 	length int64
 }
 
-// limited ends after the length, if there is one.
+// limited returns a reader that ends after the length, if there is one.
 func (p part) limited() io.ReadCloser {
 	if p.length >= 0 {
 		p.Reader = io.LimitReader(p.Reader, p.length)

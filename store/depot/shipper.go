@@ -18,33 +18,33 @@ import (
 	"inkwell/store/books"
 )
 
-// Route says to which depot the files of a directory go.
+// Route says to which depot the files of a directory are uploaded.
 type Route struct {
-	Root    string // the directory, with everything beneath it
+	Root    string // the directory, including everything below it
 	Address string // of the depot, for messages
 	Depot   Depot
-	Who     string // the writer in names; "" = the shipper's own name
-	AwayMax int64  // bytes of files that may wait before Full says so; 0 = any
+	Who     string // name of the writer, for the names of files; "" = the name of the Shipper
+	AwayMax int64  // limit of bytes waiting, beyond which Full returns an error; 0 = unlimited
 }
 
-// ShipperOptions say what a Shipper works with. The zero value of a field is its default.
+// ShipperOptions configure a Shipper. The zero value of a field is its default.
 type ShipperOptions struct {
-	State  *faultfs.Dir // notes are in it; the Shipper closes it
+	State  *faultfs.Dir // directory of the notes; the Shipper closes it
 	Routes []Route
 	Logger *slog.Logger // nil = none
-	Stats  *stats.Set   // nil = an own one
+	Stats  *stats.Set   // nil = a new set
 
 	tuning tuning // for tests
 }
 
-// tuning is what tests choose otherwise; 0 = the constants.
+// tuning overrides constants for tests; 0 = the constant.
 type tuning struct {
 	retry   time.Duration
 	workers int
 }
 
-// Shipper brings finished files to depots, beside everything else. It is a books.Depot. All methods are safe for
-// concurrent use; Close comes last.
+// Shipper uploads finished files to depots in the background. It implements books.Depot. All methods are safe for
+// concurrent use, but none may be called after Close.
 type Shipper struct {
 	o      ShipperOptions
 	who    string
@@ -56,7 +56,7 @@ type Shipper struct {
 	pending map[string]*item // by local path
 }
 
-// NewShipper begins to bring what a run before left.
+// NewShipper returns a Shipper, which first uploads what an earlier run left.
 func NewShipper(o ShipperOptions) (_ *Shipper, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -76,7 +76,8 @@ func NewShipper(o ShipperOptions) (_ *Shipper, err error) {
 		return nil, err
 	}
 	if len(damaged) > 0 {
-		o.Logger.Warn("notes of files that are to go to the depot cannot be read: if they were not cut by a crash, the files of that time have to be compared with the depot (inkwell audit)",
+		o.Logger.Warn("notes of files that are to go to the depot cannot be read: if they were not cut by a crash, "+
+			"the files of that time have to be compared with the depot (inkwell audit)",
 			"state", o.State.Path(), "notes", damaged)
 	}
 	slices.SortFunc(list, func(a, b *note) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Name, b.Name)) })
@@ -89,7 +90,8 @@ func NewShipper(o ShipperOptions) (_ *Shipper, err error) {
 		}
 	}
 	if orphans > 0 {
-		o.Logger.Warn("files of directories that have no depot any more are not brought anywhere (publish= of their store brings them)", "files", orphans)
+		o.Logger.Warn("files of directories that have no depot any more are not brought anywhere (publish= of their "+
+			"store brings them)", "files", orphans)
 	}
 	s.gauges()
 	for _, l := range s.lanes {
@@ -98,7 +100,7 @@ func NewShipper(o ShipperOptions) (_ *Shipper, err error) {
 	return s, nil
 }
 
-// gauges tells how much is to be brought.
+// gauges registers the gauges of waiting files.
 func (s *Shipper) gauges() {
 	sum := func(of func(*lane) int64) func() int64 {
 		return func() (n int64) {
@@ -115,7 +117,7 @@ func (s *Shipper) gauges() {
 	}
 }
 
-// lane is the one of a directory, nil if its files stay.
+// lane returns the lane for the files of a directory, nil if they stay where they are.
 func (s *Shipper) lane(dir string) *lane {
 	for _, l := range s.lanes {
 		if rel, err := filepath.Rel(l.route.Root, dir); err == nil && filepath.IsLocal(rel) {
@@ -134,7 +136,7 @@ func (s *Shipper) Add(dir string, files []books.File) error {
 	for _, f := range files {
 		n := &note{Dir: dir, File: f.Name, Name: l.layout.file(dir, &f), Size: f.Bytes, At: f.Last.Unix()}
 		if f.Bytes == 0 || s.Holds(dir, f.Name) {
-			continue // somebody took it away; or it is noted
+			continue // the file was removed, or has a note already
 		}
 		f.Name = path.Base(n.Name)
 		body, err := books.AppendFile(nil, &f)
@@ -186,7 +188,7 @@ func (s *Shipper) Holds(dir, file string) bool {
 	return s.pending[filepath.Join(dir, file)] != nil
 }
 
-// add gives a note to its lane.
+// add adds a note to its lane.
 func (s *Shipper) add(l *lane, n *note) {
 	it := &item{note: n, lane: l}
 	s.mu.Lock()
@@ -198,24 +200,25 @@ func (s *Shipper) add(l *lane, n *note) {
 	}
 }
 
-// done forgets an item that the depot has.
+// done removes an item that was uploaded.
 func (s *Shipper) done(it *item) {
 	s.mu.Lock()
 	delete(s.pending, it.path())
 	s.mu.Unlock()
 }
 
-// Full says why nothing more should be taken in: too much waits for a depot. It is nil otherwise.
+// Full returns an error if no more entries should be received because too many bytes wait for a depot.
 func (s *Shipper) Full() error {
 	for _, l := range s.lanes {
 		if n := l.bytes.Load(); l.route.AwayMax > 0 && n >= l.route.AwayMax {
-			return fmt.Errorf("%d bytes wait for the depot %s, at most %d may (away_max)", n, l.route.Address, l.route.AwayMax)
+			return fmt.Errorf("%d bytes wait for the depot %s, at most %d may (away_max)", n, l.route.Address,
+				l.route.AwayMax)
 		}
 	}
 	return nil
 }
 
-// Status is what is wrong, "" if nothing is.
+// Status describes the current problem, "" if there is none.
 func (s *Shipper) Status() string {
 	text := s.health.Status()
 	if err := s.Full(); err != nil {
@@ -224,8 +227,8 @@ func (s *Shipper) Status() string {
 	return text
 }
 
-// Close gives the lanes so long to bring what waits, as far as they get on, and ends them. What is left is brought by
-// the next run.
+// Close gives the lanes the time limit to upload waiting files, as long as the depots work, and ends them. The next run
+// uploads the rest.
 func (s *Shipper) Close(limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for _, l := range s.lanes {

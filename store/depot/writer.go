@@ -15,8 +15,9 @@ import (
 
 const writerName = "who"
 
-// writer is the name by which a collector is known in a depot: that of the host and four digits that were drawn when
-// the state was new. A collector that lost its state, and counts its files from the beginning, is another writer.
+// writer returns the name by which a collector is known in a depot: the name of the host and four random digits, chosen
+// when the state directory was new. A collector that lost its state is therefore another writer; its file numbers begin
+// again.
 func writer(state *faultfs.Dir) (string, error) {
 	data, err := state.ReadFile(writerName)
 	if who := strings.TrimSpace(string(data)); err == nil && ValidWriter(who) == nil {
@@ -45,9 +46,10 @@ func writer(state *faultfs.Dir) (string, error) {
 	return who, nil
 }
 
-// ValidWriter says why a text cannot be the name of a writer.
+// ValidWriter returns why a text cannot be the name of a writer, nil if it can.
 func ValidWriter(who string) error {
-	if who == "" || len(who) > 64 || strings.Trim(who, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != "" {
+	if who == "" || len(who) > 64 || strings.Trim(who,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != "" {
 		return fmt.Errorf("%q: want up to 64 letters, digits, dots and hyphens", who)
 	}
 	return nil

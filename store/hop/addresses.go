@@ -6,20 +6,22 @@ import (
 	"time"
 )
 
-// restTime is how long an address that failed stands behind the others, and how often a better one than that in use is probed.
+// restTime is how long an address that failed is tried only after the others, and how often an address that is
+// preferred to the current one is probed.
 const restTime = 10 * time.Second
 
-// addresses are the places a Network can send to, the preferred first. An address that failed rests for a while, ± a quarter so that
-// many senders do not come back to a peer at the same moment. Not safe for concurrent use.
+// addresses are the addresses of a Network, the preferred one first. An address that failed rests: it is tried after
+// the others for a while, ± a quarter, so that many senders do not return to a peer at the same moment. Not safe for
+// concurrent use.
 type addresses struct {
 	list    []address
 	rest    time.Duration
-	shuffle bool // none is preferred
+	shuffle bool // no address is preferred
 }
 
 type address struct {
 	name  string
-	until time.Time // rests until then; zero: healthy
+	until time.Time // the address rests until then; zero: it works
 }
 
 func newAddresses(names []string) addresses {
@@ -30,16 +32,16 @@ func newAddresses(names []string) addresses {
 	return a
 }
 
-// failed makes address i rest from now on.
+// failed lets address i rest from now on.
 func (a *addresses) failed(i int, now time.Time) {
 	a.list[i].until = now.Add(a.rest*3/4 + rand.N(a.rest/2))
 }
 
-// worked says that address i took a call.
+// worked records that address i took a call.
 func (a *addresses) worked(i int) { a.list[i].until = time.Time{} }
 
-// round lists all addresses in the order in which to try them: first the one in use (-1: none), then the healthy and rested in their
-// order, then those that rest, the one whose rest ends soonest first.
+// round returns the indexes of all addresses in the order in which to try them: the current one (-1: none), then those
+// that do not rest, then those that rest, ordered by the end of their rest.
 func (a *addresses) round(inUse int, now time.Time) []int {
 	order := make([]int, len(a.list))
 	for i := range order {

@@ -5,26 +5,27 @@ import (
 	"time"
 )
 
-// age is how old a connection is, and when it is replaced by another to the same address, so that what stands behind
-// that, as a balancer or a name that moves to another server, gets its share. That is at the greatest age or up to a
-// quarter before it: senders that began together do not come back together. The new connection is made beside the
-// calls, and the old one stands until it is there. Not safe for concurrent use.
+// age determines when a connection is replaced by a new one to the same address. That gives every server behind the
+// address its share, for example when the address is a load balancer or a name that moves to another server. The time
+// is the greatest age or up to a quarter less, at random, so that senders that started together do not reconnect
+// together. The new connection is made concurrently with calls, which use the old one until then. Not safe for
+// concurrent use.
 type age struct {
-	most     time.Duration // 0 = any
+	most     time.Duration // greatest age; 0 = unlimited
 	end      time.Time     // when the connection is to be replaced
-	renewing bool          // another one is being made
+	renewing bool          // the new connection is being made
 }
 
-// begin notes a new connection.
-func (a *age) begin(now time.Time) {
+// start records that a new connection was made.
+func (a *age) start(now time.Time) {
 	a.renewing = false
 	if a.most > 0 {
 		a.end = now.Add(a.most - rand.N(a.most/4+1))
 	}
 }
 
-// over says whether the connection is to be replaced.
-func (a *age) over(now time.Time) bool { return a.most > 0 && !now.Before(a.end) }
+// expired reports whether the connection is to be replaced.
+func (a *age) expired(now time.Time) bool { return a.most > 0 && !now.Before(a.end) }
 
-// renew notes that another connection is being made; if that fails it is tried again after a while.
+// renew records that a new connection is being made. If that fails it is tried again after restTime.
 func (a *age) renew(now time.Time) { a.renewing, a.end = true, now.Add(restTime) }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestNetworkRenewsItsConnection: connections of a greatest age follow each other while calls go on, to one address
-// and to one of equals; no call fails by it and every message comes once, in order.
+// TestNetworkRenewsItsConnection: with MaxAge, connections are replaced while calls go on, to one address and to one of
+// several equal ones. No call fails because of that, and every message arrives once and in order.
 func TestNetworkRenewsItsConnection(t *testing.T) {
 	for _, equals := range []bool{false, true} {
 		t.Run("equals="+strconv.FormatBool(equals), func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestNetworkRenewsItsConnection(t *testing.T) {
 	}
 }
 
-// TestNetworkKeepsAnOldConnection: while no other one can be made, calls go over the one that stands.
+// TestNetworkKeepsAnOldConnection: while no new connection can be made, calls use the old one.
 func TestNetworkKeepsAnOldConnection(t *testing.T) {
 	noLeaks(t)
 	in := new(inbox)
@@ -56,7 +56,7 @@ func TestAgeHasJitter(t *testing.T) {
 	seen := make(map[time.Duration]bool)
 	for range 100 {
 		a := age{most: time.Hour}
-		a.begin(now)
+		a.start(now)
 		d := a.end.Sub(now)
 		if d < 45*time.Minute || d > time.Hour {
 			t.Fatalf("a connection is renewed after %v", d)
@@ -67,7 +67,7 @@ func TestAgeHasJitter(t *testing.T) {
 		t.Errorf("%d ages of 100 connections", len(seen))
 	}
 	a := new(age)
-	if a.begin(now); a.over(now.Add(1000 * time.Hour)) {
+	if a.start(now); a.expired(now.Add(1000 * time.Hour)) {
 		t.Error("without a greatest age a connection is renewed")
 	}
 }

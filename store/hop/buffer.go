@@ -19,60 +19,61 @@ import (
 	"inkwell/store/spool"
 )
 
-// replayBytes is how much of the spool is replayed in one call of the primary.
+// replayBytes is how many bytes of the spool are replayed in one call of the primary.
 const replayBytes = 4 << 20
 
-// busyTime is how long after it took something a peer that says TRY_LATER is busy, which is no trouble.
+// busyTime is how long a peer that answers TRY_LATER counts as merely busy after it took something.
 const busyTime = 5 * time.Second
 
-// recordEntries and recordBytes bound a record of the spool, which is acknowledged as a whole: what a slow peer has
-// taken of it is sent again when the process is killed.
 const (
+	// recordEntries and recordBytes bound a record of the spool. A record is acknowledged as a whole: when the process
+	// is killed, the part of it that a slow peer has taken is sent again.
 	recordEntries = 256
 	recordBytes   = 64 << 10
 )
 
-// directTime is how long a batch is on its way to the primary in parts: what passed then can be sent again when the
-// process is killed. The replay acks part by part.
+// directTime limits how long a batch is sent to the primary in parts without going through the spool. When the process
+// is killed, all parts may be sent again, whereas the replay acknowledges each part.
 const directTime = 100 * time.Millisecond
 
-// closeGrace is how long Close lets a replay that is under way go on before it breaks it off.
+// closeGrace is how long Close lets a call of the replay finish before it cancels the call.
 const closeGrace = 5 * time.Second
 
-// BufferOptions are the choices of a Buffer.
+// BufferOptions configure a Buffer.
 type BufferOptions struct {
 	Logger *slog.Logger // nil = discard
 	// Stats counts "spooled", "replayed" and "refused" (entries; see Refused) and "bytes lost" (unreadable in the
-	// spool), all overall, and has the gauges "spool bytes" and "spool entries". nil = own.
+	// spool), all overall, and has the gauges "spool bytes" and "spool entries". nil = a new set.
 	Stats *stats.Set
-	Retry store.Schedule // of attempts at a primary that fails; nil = rpc.Backoff, 100 ms to 10 s
-	// Name is the category for which "retries" (attempts that failed) and the gauges "spool bytes" and "spool entries"
-	// are counted beside overall. With a name the gauges are not overall: there may be other buffers.
+	Retry store.Schedule // for attempts after the primary failed; nil = rpc.Backoff, 100 ms to 10 s
+	// Name is a category for which "retries" (failed attempts) are counted besides overall. The gauges are those of the
+	// category instead of overall, because there may be other buffers.
 	Name string
-	// FlushStreaming lets new batches overtake what is replayed, as long as the primary takes it.
+	// FlushStreaming lets new batches overtake the replay while the primary accepts entries.
 	FlushStreaming bool
-	// Refused is where records of the spool go that are no entries: a spool in the directory "refused" beneath it, for
-	// a person to look into. nil = they are counted as lost.
+	// Refused is the directory for records of the spool that contain no valid entries: they are kept in a spool named
+	// "refused" in it, for a person to look into. nil = they are counted as lost.
 	Refused *faultfs.Dir
 }
 
-// Buffer stands before another store, the primary, and keeps on disk what that does not take:
+// Buffer stands in front of another store, the primary, and keeps on disk what the primary does not take:
 //
 //	Append ─┬─ spool empty ─► primary ── fails ─┐
 //	        └─ spool not empty ─────────────────┴─► spool ─► replay ─► primary ─► ack
 //
-// The mode is not stored but derived: while the spool holds anything, everything goes through it. So each caller's
-// batches reach the primary in the order of its Appends, and a primary that failed is not tried again by Append: its
-// batch is in the spool, from where the replay, with growing pauses, is the only one who tries until it has delivered
-// all. (If the spool could not take that batch, Append failed, and the next one tries the primary: there is nothing
-// that it could overtake.)
+// There is no stored mode: while the spool holds anything, everything goes through it. Therefore the batches of each
+// caller reach the primary in the order of its Appends. After a failure, Append does not try the primary again: the
+// batch is in the spool, and only the replay tries, with growing pauses, until it has delivered everything. (If the
+// spool could not take that batch, Append failed, and the next Append tries the primary, as there is nothing that it
+// could overtake.)
 //
-// When the replay runs well and little is left, Appends are held back for the last call or two, so that a busy Buffer
-// finds its way out of the spool; the first failure lets them go.
+// When the replay succeeds and little is left, Appends are held back during its last one or two calls. Otherwise a busy
+// Buffer would never empty its spool. The first failure releases them.
 //
-// Delivery is at least once: what the outcome of is unknown is spooled and sent again, with its spans, by which an
-// Inkwell knows what it has. A primary that took a part of a batch (store.PartialError) is offered the rest. An entry
-// that it does not take holds up those behind it; a Quarantine before a Network sees to it that this ends.
+// Delivery is at least once: when the result of a call is unknown, the entries are spooled and sent again with their
+// spans, by which an Inkwell recognizes duplicates. When the primary took a part of a batch (store.PartialError), it is
+// offered the rest. An entry that the primary does not take blocks those behind it; a Quarantine in front of a Network
+// limits for how long.
 type Buffer struct {
 	primary  store.Store
 	spool    *spool.Log
@@ -81,25 +82,25 @@ type Buffer struct {
 	spooled  *atomic.Int64
 	retries  []*atomic.Int64
 	flush    bool
-	stop     context.CancelFunc // ends the replay between two calls
-	abort    context.CancelFunc // ends its call
+	stop     context.CancelFunc // ends the replay after its current call
+	abort    context.CancelFunc // cancels the current call of the replay
 	replayed sync.WaitGroup     // the replay
 	appends  sync.WaitGroup
 	kick     chan struct{} // ends a pause of the replay
 
-	replayErr error // of the replay, to be read when it has ended
+	replayErr error // result of the replay; valid when replayed is done
 
 	mu     sync.Mutex
 	retry  store.Schedule
-	until  time.Time // the primary is not tried before
-	err    error     // of the last attempt at the primary
-	took   time.Time // when the primary took something
+	until  time.Time // no attempt at the primary before this time
+	err    error     // of the last attempt, nil after a success
+	took   time.Time // when the primary last took something
 	closed bool
-	gate   chan struct{} // Appends wait until it is closed; nil = open
-	done   chan struct{} // closed and made anew whenever the replay has emptied the spool
+	gate   chan struct{} // Appends wait until it is closed; nil = they need not wait
+	done   chan struct{} // closed, and replaced by a new channel, whenever the replay has emptied the spool
 }
 
-// OpenBuffer returns a Buffer that owns primary and sp, and starts to replay what sp holds.
+// OpenBuffer returns a Buffer that owns primary and sp, and starts to replay the content of sp.
 func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -140,9 +141,9 @@ func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 	return b
 }
 
-// Append returns nil when the primary has b or the spool has it durably. ctx bounds only the wait for the primary: when
-// it ends, b goes to the spool. Errors are those of the spool: spool.ErrFull when it is full, else of its disk; then b
-// may be offered again.
+// Append returns nil when the primary has taken the batch, or the spool holds it durably. ctx only bounds the wait for
+// the primary; when it ends, the batch goes to the spool. The errors are those of the spool: spool.ErrFull, or an error
+// of its disk. The batch may then be offered again.
 func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 	if batch.Count() == 0 {
 		return nil
@@ -174,8 +175,8 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 	return nil
 }
 
-// pass brings a batch to the primary, and returns what is left of it for the spool: nothing, unless the primary fails,
-// or takes so little at once that it has not taken all within directTime.
+// pass sends a batch to the primary and returns the part of it for the spool: nothing, unless the primary fails, or
+// takes so little per call that it has not taken everything within directTime.
 func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batch) {
 	began, done := time.Now(), 0
 	for at := (proto.Place{}); done < batch.Count(); {
@@ -187,7 +188,7 @@ func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batc
 		}
 		if err == nil {
 			killpoint.Reach("buffer.direct")
-			b.there()
+			b.primaryWorked()
 			if time.Since(began) < directTime {
 				continue
 			}
@@ -196,9 +197,9 @@ func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batc
 		switch {
 		case ctx.Err() != nil:
 		case isRefusal(err):
-			b.refused(err, 0)
+			b.primaryRefused(err, 0)
 		default:
-			b.away(err)
+			b.primaryFailed(err)
 		}
 		break
 	}
@@ -208,7 +209,7 @@ func (b *Buffer) pass(ctx context.Context, batch *proto.Batch) (left *proto.Batc
 	return batch.Section(done, batch.Count()-done)
 }
 
-// enter counts an Append in and returns what it has to wait for.
+// enter registers an Append and returns the gate that it has to wait for.
 func (b *Buffer) enter() (gate chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -219,7 +220,7 @@ func (b *Buffer) enter() (gate chan struct{}, err error) {
 	return b.gate, nil
 }
 
-// direct says whether a batch may go to the primary without passing through the spool.
+// direct reports whether a batch may go to the primary without passing through the spool.
 func (b *Buffer) direct() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -229,8 +230,8 @@ func (b *Buffer) direct() bool {
 	return b.empty() || b.flush && b.err == nil
 }
 
-// there notes that the primary took something.
-func (b *Buffer) there() {
+// primaryWorked records that the primary took something.
+func (b *Buffer) primaryWorked() {
 	b.mu.Lock()
 	b.err, b.until, b.took = nil, time.Time{}, time.Now()
 	b.retry.Reset()
@@ -238,8 +239,8 @@ func (b *Buffer) there() {
 	b.health.Set("next hop", nil)
 }
 
-// away notes that the primary failed, and when it is tried again.
-func (b *Buffer) away(err error) {
+// primaryFailed records that the primary failed, and when it is tried again.
+func (b *Buffer) primaryFailed(err error) {
 	b.mu.Lock()
 	b.err, b.until = err, time.Now().Add(b.retry.Next())
 	busy := errors.Is(err, store.ErrTryLater) && time.Since(b.took) < busyTime
@@ -252,9 +253,9 @@ func (b *Buffer) away(err error) {
 	}
 }
 
-// refused notes that the primary is there and refuses what it was offered; it may be tried again after a pause, for
-// which it is not left alone longer than if it were away.
-func (b *Buffer) refused(err error, pause time.Duration) {
+// primaryRefused records that the primary is reachable but refuses what it was offered. It is tried again after a
+// pause, which is no longer than after a failure.
+func (b *Buffer) primaryRefused(err error, pause time.Duration) {
 	b.mu.Lock()
 	if pause > 0 {
 		pause = min(pause, b.retry.Next())
@@ -264,7 +265,7 @@ func (b *Buffer) refused(err error, pause time.Duration) {
 	b.health.Set("next hop", fmt.Errorf("%w; it is offered again", err))
 }
 
-// Status is why the primary is not in use, in the original's words where it has any.
+// Status returns why the primary is not in use, in the words of the original if it has any.
 func (b *Buffer) Status() string {
 	b.mu.Lock()
 	err := b.err
@@ -275,20 +276,20 @@ func (b *Buffer) Status() string {
 	return store.Status(b.primary)
 }
 
-// Connect finds out whether the primary is there, before the first batch or when there is none.
+// Connect checks whether the primary is reachable, before the first batch or while there is none.
 func (b *Buffer) Connect(ctx context.Context) {
 	c, ok := b.primary.(store.Connector)
 	if !ok {
 		return
 	}
 	if err := c.Connect(ctx); err != nil {
-		b.away(err)
+		b.primaryFailed(err)
 		return
 	}
-	b.there()
+	b.primaryWorked()
 }
 
-// Check tries a primary that failed while there was nothing to replay, and gives the primary its time.
+// Check tries a failed primary when there is nothing to replay, and calls its periodic work.
 func (b *Buffer) Check(now time.Time) error {
 	b.mu.Lock()
 	due := b.err != nil && !now.Before(b.until)
@@ -301,17 +302,17 @@ func (b *Buffer) Check(now time.Time) error {
 	return store.Check(b.primary, now)
 }
 
-// empty says whether the primary has everything.
+// empty reports whether the spool is empty.
 func (b *Buffer) empty() bool {
 	acked, end := b.spool.Bounds()
 	return acked >= end
 }
 
-// Backlog is what the spool holds for the primary.
+// Backlog returns how much the spool holds for the primary.
 func (b *Buffer) Backlog() (bytes, entries int64) { return b.spool.Backlog() }
 
-// Drain waits until the spool is empty; the primary is tried at once, whatever pause the replay was in. An Append in
-// progress is no part of it.
+// Drain waits until the spool is empty. It ends a pause of the replay, so that the primary is tried at once. It does
+// not wait for Appends in progress.
 func (b *Buffer) Drain(ctx context.Context) error {
 	select {
 	case b.kick <- struct{}{}:
@@ -331,20 +332,20 @@ func (b *Buffer) Drain(ctx context.Context) error {
 		case <-done:
 		case <-ctx.Done():
 			bytes, entries := b.spool.Backlog()
-			return fmt.Errorf("deliver what is in the spool: %d entries (%d bytes) are left: %w", entries, bytes, ctx.Err())
+			return fmt.Errorf("deliver what is in the spool: %d entries (%d bytes) are left: %w", entries, bytes,
+				ctx.Err())
 		}
 	}
 }
 
-// Abort ends the replay, and the call that is under way, at once: Close, which is to follow, waits for nothing but the
-// disk then.
+// Abort ends the replay and cancels its current call. The Close that must follow then only waits for the disk.
 func (b *Buffer) Abort() {
 	b.stop()
 	b.abort()
 }
 
-// Close ends the replay (a call that is under way gets a few seconds), waits for pending Appends and closes primary and
-// spool. What is in the spool stays there for the next Buffer.
+// Close ends the replay (its current call gets a few seconds), waits for pending Appends, and closes the primary and
+// the spool. The content of the spool stays there for the next Buffer.
 func (b *Buffer) Close() error {
 	b.mu.Lock()
 	if b.closed {
@@ -367,7 +368,7 @@ func (b *Buffer) Close() error {
 	return errors.Join(b.replayErr, b.primary.Close(), b.spool.Close())
 }
 
-// hold makes Appends wait until release: the replay is about to empty the spool.
+// hold makes Appends wait until release, because the replay is about to empty the spool.
 func (b *Buffer) hold() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -376,7 +377,7 @@ func (b *Buffer) hold() {
 	}
 }
 
-// release lets Appends go on.
+// release lets Appends continue.
 func (b *Buffer) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -386,7 +387,7 @@ func (b *Buffer) release() {
 	}
 }
 
-// wake makes Drain look again.
+// wake makes Drain check the spool again.
 func (b *Buffer) wake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

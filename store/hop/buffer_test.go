@@ -27,8 +27,8 @@ import (
 	"inkwell/store/spool"
 )
 
-// sink is a primary that does what fault says: nil takes the batch, errLost takes it and loses the answer, another error does not
-// take it.
+// sink is a primary that does what fault says: nil takes the batch, errLost takes it and loses the answer, another
+// error does not take it.
 type sink struct {
 	mu       sync.Mutex
 	fault    func(*proto.Batch) error
@@ -76,7 +76,7 @@ func (s *sink) tries() int {
 
 func always(err error) func(*proto.Batch) error { return func(*proto.Batch) error { return err } }
 
-// stuck is a primary that answers only when it is given up.
+// stuck is a primary that returns only when its call is cancelled.
 type stuck struct{ begun chan struct{} }
 
 func (s stuck) Append(ctx context.Context, _ *proto.Batch) error {
@@ -87,10 +87,10 @@ func (s stuck) Append(ctx context.Context, _ *proto.Batch) error {
 
 func (stuck) Close() error { return nil }
 
-// soon are the pauses of tests.
+// soon returns the short pauses of tests.
 func soon() store.Schedule { return &rpc.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond} }
 
-// toggled fails the operations op while it is on.
+// toggled makes the operations op fail while it is on.
 type toggled struct {
 	mu   sync.Mutex
 	ops  []faultfs.Op
@@ -356,7 +356,8 @@ func TestBufferOverNetworkKeepsOrderWhilePeersComeAndGo(t *testing.T) {
 	checkOrder(t, in.got(), callers, each)
 }
 
-// A peer that takes only small calls hangs up on larger ones: a record is brought to it in parts, each entry once and in order.
+// A peer that takes only small calls hangs up on larger ones: a record is sent to it in parts, each entry once and in
+// order.
 func TestBufferOverNetworkToAPeerOfSmallFrames(t *testing.T) {
 	noLeaks(t)
 	in := &inbox{}
@@ -479,7 +480,8 @@ func TestBufferDiskFull(t *testing.T) {
 	if err := b.Append(t.Context(), batchOf("b")); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("error %v, want ENOSPC", err)
 	}
-	// The disk stays full: the ack cannot be written, but what is there arrives, and all comes right when there is room.
+	// The disk stays full: the ack cannot be written, but what is there arrives, and all comes right when there is
+	// room.
 	s.set(nil)
 	until(t, "the entry arrives", func() bool { return len(s.got()) > 0 })
 	inj.set(nil)
@@ -579,11 +581,13 @@ func damage(t *testing.T, path, text string) {
 	}
 }
 
-// TestBufferSetsPoisonAside: what a peer refuses for good is set aside, entry by entry, not the record that it came in.
+// TestBufferSetsPoisonAside: only the entries that a peer refuses for good are set aside, not the records that contain
+// them.
 func TestBufferSetsPoisonAside(t *testing.T) {
 	noLeaks(t)
 	for _, messages := range [][]string{
-		{"poison"}, {"poison", "a"}, {"a", "poison"}, {"a", "b", "poison", "c", "d", "e", "poison"}, {"a", "b", "c", "poison", "poison", "d"}, {"poison", "poison", "poison"},
+		{"poison"}, {"poison", "a"}, {"a", "poison"}, {"a", "b", "poison", "c", "d", "e", "poison"}, {"a", "b", "c",
+			"poison", "poison", "d"}, {"poison", "poison", "poison"},
 	} {
 		in, set, path := &inbox{judge: refusePoison}, stats.New(), t.TempDir()
 		sp, _ := openSpool(t, path, spool.Options{}, nil)
@@ -600,13 +604,14 @@ func TestBufferSetsPoisonAside(t *testing.T) {
 		good := slices.DeleteFunc(slices.Clone(messages), func(m string) bool { return m == "poison" })
 		wantMessages(t, in, append(good, "z")...)
 		kept := recordsIn(t, path, refusedDir)
-		if got, want := set.Get("scribe_overall:refused"), len(messages)-len(good); got != int64(want) || len(kept) != want {
+		if got, want := set.Get("scribe_overall:refused"), len(messages)-len(good); got != int64(want) ||
+			len(kept) != want {
 			t.Errorf("%q: %d refused, %q kept, want %d", messages, got, kept, want)
 		}
 	}
 }
 
-// TestBufferIsPatientWithRefusals: what is refused alone and then taken was no poison.
+// TestBufferIsPatientWithRefusals: an entry that is refused a few times and then taken is not set aside.
 func TestBufferIsPatientWithRefusals(t *testing.T) {
 	noLeaks(t)
 	var refused atomic.Int64

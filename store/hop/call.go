@@ -9,45 +9,46 @@ import (
 	"inkwell/store"
 )
 
-// probeBytes is how large the messages of a call may be that is sent without a probe.
+// probeBytes is the largest size of the messages of a call that is sent without a probe.
 const probeBytes = 4096
 
-// call is what the sender puts into the client's hands. Its memory is used again.
+// call is the current call of the sender. Its memory is reused.
 type call struct {
 	batches []*proto.Batch
-	part    proto.Batch // of the first, if that goes in several calls
+	part    proto.Batch // the part of the first batch, if that needs several calls
 	first   *waiter
 	size    size
-	smaller bool // it was not taken, and the next one will be smaller
+	smaller bool // the call was not taken, and the next one will be smaller
 }
 
-// offerTo offers a call to address i, over the connection that stands if there is one.
+// offerTo sends a call to address i, over the existing connection if there is one.
 func (n *Network) offerTo(i int) error {
 	n.call.smaller = false
 	fresh, err := n.link.connect(n.ctx, i)
 	if err == nil {
-		err = n.once(i, fresh)
+		err = n.callOnce(i, fresh)
 		if fresh || !hungUp(err) {
-			return n.told(err)
+			return n.forStatus(err)
 		}
 		if _, err = n.link.connect(n.ctx, i); err == nil {
-			return n.told(n.once(i, true))
+			return n.forStatus(n.callOnce(i, true))
 		}
 	}
 	return n.unreachable(err)
 }
 
-// told is err with what a status is to tell of it.
-func (n *Network) told(err error) error {
+// forStatus wraps err for the status.
+func (n *Network) forStatus(err error) error {
 	if n.o.IgnoreError && err != nil && err != errLeft && !isRefusal(err) {
 		return &store.StatusError{Err: err}
 	}
 	return err
 }
 
-// once makes a call, as large as the peer takes, over the connection to address i. A connection that was not made for
-// it may have been closed before the call: then its size is not known to be the reason.
-func (n *Network) once(i int, fresh bool) error {
+// callOnce sends a call, as large as the peer is expected to take, over the connection to address i. fresh says that
+// the connection was made for this call. An older one may have been closed before the call, so that an error need not
+// be caused by its size.
+func (n *Network) callOnce(i int, fresh bool) error {
 	room := n.link.capacity(i)
 	batches := n.begin(room.next)
 	if len(batches) == 0 {
@@ -65,7 +66,7 @@ func (n *Network) once(i int, fresh bool) error {
 	now := time.Now()
 	taken := err == nil && code == proto.OK
 	switch {
-	case probed: // which says nothing about the size
+	case probed: // a probe says nothing about the size
 		n.call.smaller = false
 	case taken:
 		if is, known := n.link.client.Inkwell(); known {
@@ -73,7 +74,7 @@ func (n *Network) once(i int, fresh bool) error {
 		}
 		if refused := n.link.client.Refused(); refused > 0 {
 			n.refused.Add(int64(refused))
-			n.link.threw(i, refused, now)
+			n.link.recordThrown(i, refused, now)
 		}
 		room.taken(n.call.size, now.Sub(began), now)
 	case err == nil || isRefusal(err):
@@ -91,7 +92,7 @@ func (n *Network) once(i int, fresh bool) error {
 	case err != nil:
 		n.link.drop() // the client is closed
 	case code == proto.TryLater:
-		defer n.link.refused()
+		defer n.link.peerBusy()
 		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), store.ErrTryLater)
 	case code != proto.OK:
 		err = fmt.Errorf("%s answered with the unknown result %d", n.link.name(n.link.at), code)
@@ -99,8 +100,8 @@ func (n *Network) once(i int, fresh bool) error {
 	return err
 }
 
-// begin puts the bytes of a call into the client's hands: whole batches, as far as there is room; only one that would
-// not fit into a call of its own is split.
+// begin selects the entries of a call: whole batches, as far as there is room. A batch is split only if it does not fit
+// into a call of its own.
 func (n *Network) begin(room size) []*proto.Batch {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -121,7 +122,7 @@ func (n *Network) begin(room size) []*proto.Batch {
 	return k.batches
 }
 
-// add puts a waiter's part into the call.
+// add adds the entries of a waiter to the call.
 func (k *call) add(w *waiter) {
 	b := w.batch
 	if count := w.until.Entries - w.taken.Entries; count < b.Count() {
@@ -133,11 +134,11 @@ func (k *call) add(w *waiter) {
 	k.size.bytes += b.Size()
 }
 
-// large says whether the messages of the call are so many bytes that it should be announced by an empty one.
+// large reports whether the messages of the call are so large that a probe should be sent first.
 func (k *call) large() bool { return k.size.bytes-k.size.entries*proto.EntryOverhead > probeBytes }
 
-// finish takes the bytes back. With a call that was taken those who have nothing left are done; after another those who
-// left meanwhile are let go before the next attempt.
+// finish ends a call. If it was taken, waiters without remaining entries are done. In any case, waiters whose callers
+// left during the call are removed from the queue.
 func (n *Network) finish(taken bool, next size) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -161,7 +162,7 @@ func (n *Network) finish(taken bool, next size) {
 		if w == n.call.first {
 			n.call.first = nil
 		}
-		w.done <- struct{}{} // w is its caller's from here on
+		w.done <- struct{}{} // w belongs to its caller from now on
 	}
 	n.queue = slices.Delete(n.queue, kept, len(members))
 }

@@ -7,12 +7,13 @@ import (
 	"inkwell/proto"
 )
 
-// size is how much a call holds.
+// size is the size of a call.
 type size struct{ entries, bytes int }
 
-// The first call to a peer, how much the next may grow, and how long a size that was not taken is not offered again: a
-// peer that says TRY_LATER may have more room in a moment. One that did not answer at all may have taken the entries,
-// which come to it twice: half of that size is not passed for a while.
+// The limits of the first call to a peer, the greatest growth from one call to the next, and how long a size that was
+// not taken is avoided. After TRY_LATER that time is short, because the peer may have room again soon. A peer that did
+// not answer at all may have taken the entries and gets them twice; therefore half of that size is not exceeded for a
+// longer time.
 const (
 	firstEntries = 16
 	firstBytes   = 64 << 10
@@ -21,23 +22,23 @@ const (
 	restBroken   = 5 * time.Minute
 )
 
-// capacity is how large a call one peer takes, as far as is known. The first calls are small and grow with each that is
-// taken, as long as the peer can be expected to answer within half of the time-out; a call that is not taken is
-// followed by one of half its size, and the size that was answered with TRY_LATER is approached in halves from there.
-// An example, with a peer that says TRY_LATER to more than 100 entries:
+// capacity estimates how large a call a peer takes. The first calls are small. They grow with each call that is taken,
+// as long as the peer can be expected to answer within half of the time-out. A call that is not taken is followed by
+// one of half its size, and from there the size that failed is approached again in halves. For example, with a peer
+// that answers TRY_LATER to more than 100 entries:
 //
 //	16 64 256✗ 128✗ 64 96 112✗ 56 84 98 98 98 …          more is tried again after ten seconds
 //
-// A peer that is known to be an Inkwell gets large calls at once, because what comes to it twice it drops. Not safe for
-// concurrent use.
+// A peer that is known to be an Inkwell gets large calls at once, because it drops duplicates. Not safe for concurrent
+// use.
 type capacity struct {
-	most    size          // of any call
-	timeout time.Duration // of one
+	most    size          // limit of every call
+	timeout time.Duration // of a call
 	ours    bool          // the peer is an Inkwell
-	next    size          // of the next call
+	next    size          // expected size of the next call
 
-	failed size // the smallest that was not taken lately; zero: none
-	until  time.Time
+	failed size      // the smallest size that was not taken lately; zero: none
+	until  time.Time // when failed is forgotten
 }
 
 func newCapacity(bytes int, timeout time.Duration) *capacity {
@@ -45,7 +46,7 @@ func newCapacity(bytes int, timeout time.Duration) *capacity {
 	return &capacity{most: most, timeout: timeout, next: size{min(most.entries, firstEntries), min(bytes, firstBytes)}}
 }
 
-// taken notes that the peer took a call, and how long that was.
+// taken records that the peer took a call, and how long that took.
 func (c *capacity) taken(s size, took time.Duration, now time.Time) {
 	if now.After(c.until) {
 		c.failed = size{}
@@ -62,10 +63,10 @@ func (c *capacity) taken(s size, took time.Duration, now time.Time) {
 	}
 }
 
-// refused notes that the peer did not take a call, and says whether the next will be smaller. No larger ones follow for
-// the time of rest; 0 says that the size need not have been the reason.
+// refused records that the peer did not take a call, and reports whether the next one will be smaller. Larger calls are
+// avoided for the time rest; 0 says that the size need not have been the cause.
 func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
-	if s.entries <= 1 { // it is not for the size
+	if s.entries <= 1 { // a single entry cannot be refused for the number of entries
 		c.failed = size{}
 		return false
 	}
@@ -79,14 +80,14 @@ func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
 	return true
 }
 
-// bounds are a capacity's of entries, or of bytes.
+// bounds are the bounds of a capacity, for the entries or the bytes.
 type bounds struct{ next, most, failed int }
 
-// after is how much the next call may hold, after one with so much was taken: step times as much at most, and pace
-// times.
+// after returns the limit of the next call after one with the size used was taken: at most step times and at most pace
+// times as much.
 func (b bounds) after(used, step int, pace float64) int {
 	base, n := max(used, b.next), b.next
-	if used > b.next/2 { // there was more to send than was allowed
+	if used > b.next/2 { // the limit was nearly reached: there may be more to send
 		n = min(step*base, b.most)
 	}
 	if b.failed > base && n >= b.failed {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// calls lets a peer judge one call after the other, each as large as the capacity allows, and returns their entries;
-// those that it did not take are below zero. A message has 100 bytes.
+// calls simulates a peer that judges one call after the other, each as large as the capacity allows, and returns the
+// numbers of their entries, negative for calls that were not taken. A message has 100 bytes.
 func calls(c *capacity, count int, judge func(size) (took time.Duration, err bool)) (made []int) {
 	for range count {
 		n := max(1, min(c.next.entries, c.next.bytes/100))
@@ -64,8 +64,8 @@ func TestCapacityFollowsAPeer(t *testing.T) {
 	}
 }
 
-// TestCapacityForgetsWhatWasRefused: after a while a peer is offered more again, by no more than it took before it was
-// full.
+// TestCapacityForgetsWhatWasRefused: after a while larger calls are tried again, starting from the size that the peer
+// took before.
 func TestCapacityForgetsWhatWasRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := newCapacity(1<<20, 5*time.Second)
@@ -83,7 +83,7 @@ func TestCapacityForgetsWhatWasRefused(t *testing.T) {
 	})
 }
 
-// TestCapacityOfBytes: messages of many bytes are bounded by these.
+// TestCapacityOfBytes: calls with large messages are bounded by their bytes.
 func TestCapacityOfBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room := newCapacity(1<<20, time.Minute)

@@ -16,17 +16,17 @@ import (
 	"inkwell/store"
 )
 
-// DynamicOptions say whom to ask where a bucket goes.
+// DynamicOptions configure the mapping service that a Dynamic asks.
 type DynamicOptions struct {
 	Service      []string // HOST:PORT of the mapping service, the preferred first
 	Bucket       int
 	Category     string
-	TTL, Timeout time.Duration  // how long an answer holds; how long one may take
-	Network      NetworkOptions // for the server, but for its address
+	TTL, Timeout time.Duration  // how long an answer is valid, and how long to wait for one
+	Network      NetworkOptions // for the connection to the server, without its address
 }
 
-// Dynamic sends to the server that a BucketStoreMapping service names for a bucket of a category, and follows when that changes. While
-// the service is away the server of before stays in use. Safe for concurrent use.
+// Dynamic sends to the server that a BucketStoreMapping service names for a bucket of a category, and follows changes.
+// While the service is unreachable the last known server stays in use. Safe for concurrent use.
 type Dynamic struct {
 	o   DynamicOptions
 	log *slog.Logger
@@ -34,13 +34,13 @@ type Dynamic struct {
 	unreachable, empty, noMapping, updated *atomic.Int64
 
 	mu      sync.Mutex
-	addr    string   // of network
-	network *Network // nil: no server is known
-	asked   time.Time
-	err     error // of the last question
+	addr    string    // the address of network
+	network *Network  // nil: no server is known yet
+	asked   time.Time // when the service was last asked
+	err     error     // of the last request to the service
 }
 
-// NewDynamic returns a Dynamic that has asked nobody yet.
+// NewDynamic returns a Dynamic that has not asked the service yet.
 func NewDynamic(o DynamicOptions) (*Dynamic, error) {
 	if len(o.Service) == 0 {
 		return nil, errors.New("no mapping service: give HOST:PORT")
@@ -52,10 +52,11 @@ func NewDynamic(o DynamicOptions) (*Dynamic, error) {
 		o.Network.Logger = slog.New(slog.DiscardHandler)
 	}
 	count := func(name string) *atomic.Int64 { return o.Network.Stats.Overall("bucketupdater." + name) }
-	return &Dynamic{o: o, log: o.Network.Logger, unreachable: count("err.thrift_call"), empty: count("err.empty_result"), noMapping: count("err.nobidmapping"), updated: count("bucket_updated")}, nil
+	return &Dynamic{o: o, log: o.Network.Logger, unreachable: count("err.thrift_call"),
+		empty: count("err.empty_result"), noMapping: count("err.nobidmapping"), updated: count("bucket_updated")}, nil
 }
 
-// Append sends b to the server that the bucket has now.
+// Append sends b to the current server of the bucket.
 func (d *Dynamic) Append(ctx context.Context, b *proto.Batch) error {
 	n, err := d.server(ctx)
 	if err != nil {
@@ -64,7 +65,7 @@ func (d *Dynamic) Append(ctx context.Context, b *proto.Batch) error {
 	return n.Append(ctx, b)
 }
 
-// Portion is that of the server that the bucket has now.
+// Portion is Network.Portion of the current server.
 func (d *Dynamic) Portion() (entries, bytes int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -74,7 +75,8 @@ func (d *Dynamic) Portion() (entries, bytes int) {
 	return d.network.Portion()
 }
 
-// server is where the bucket goes.
+// server returns the connection to the current server of the bucket, after asking the service if its last answer is too
+// old.
 func (d *Dynamic) server(ctx context.Context) (*Network, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -88,7 +90,7 @@ func (d *Dynamic) server(ctx context.Context) (*Network, error) {
 	return d.network, nil
 }
 
-// ask asks the service and follows its answer.
+// ask asks the service and switches to the server it names.
 func (d *Dynamic) ask(ctx context.Context) error {
 	var servers map[int]string
 	var errs []error
@@ -120,7 +122,8 @@ func (d *Dynamic) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.log.Info("bucket goes to another server", "category", d.o.Category, "bucket", d.o.Bucket, "server", addr, "before", d.addr)
+	d.log.Info("bucket goes to another server", "category", d.o.Category, "bucket", d.o.Bucket, "server", addr,
+		"before", d.addr)
 	d.updated.Add(1)
 	old := d.network
 	d.network, d.addr = n, addr
@@ -130,7 +133,7 @@ func (d *Dynamic) ask(ctx context.Context) error {
 	return old.Close()
 }
 
-// Connect finds out whether the server of the bucket can be reached.
+// Connect checks whether the server of the bucket is reachable.
 func (d *Dynamic) Connect(ctx context.Context) error {
 	n, err := d.server(ctx)
 	if err != nil {
@@ -139,7 +142,7 @@ func (d *Dynamic) Connect(ctx context.Context) error {
 	return n.Connect(ctx)
 }
 
-// Check asks the service when its last answer is too old.
+// Check asks the service if its last answer is too old.
 func (d *Dynamic) Check(time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d.o.Timeout)
 	defer cancel()

@@ -60,8 +60,10 @@ func (m *mapping) serve(t *testing.T) string {
 	if err := socket.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	strict := &thrift.TConfiguration{TBinaryStrictRead: thrift.BoolPtr(false), TBinaryStrictWrite: thrift.BoolPtr(false)}
-	server := thrift.NewTSimpleServer4(bucketupdater.NewBucketStoreMappingProcessor(m), socket, thrift.NewTFramedTransportFactoryConf(thrift.NewTTransportFactory(), strict),
+	strict := &thrift.TConfiguration{TBinaryStrictRead: thrift.BoolPtr(false),
+		TBinaryStrictWrite: thrift.BoolPtr(false)}
+	server := thrift.NewTSimpleServer4(bucketupdater.NewBucketStoreMappingProcessor(m), socket,
+		thrift.NewTFramedTransportFactoryConf(thrift.NewTTransportFactory(), strict),
 		thrift.NewTBinaryProtocolFactoryConf(strict))
 	done := make(chan struct{})
 	go func() {
@@ -82,7 +84,8 @@ func TestDynamicFollowsTheMapping(t *testing.T) {
 	first, second := startPeer(t, "", one).addr, startPeer(t, "", two).addr
 	m.point(t, 3, first)
 	set := stats.New()
-	d, err := NewDynamic(DynamicOptions{Service: []string{service}, Bucket: 3, Category: "web", TTL: time.Nanosecond, Timeout: 5 * time.Second, Network: NetworkOptions{Stats: set}})
+	d, err := NewDynamic(DynamicOptions{Service: []string{service}, Bucket: 3, Category: "web", TTL: time.Nanosecond,
+		Timeout: 5 * time.Second, Network: NetworkOptions{Stats: set}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +122,8 @@ func TestDynamicWithoutAServerSaysSo(t *testing.T) {
 	m.point(t, 1, "127.0.0.1:1")
 	set := stats.New()
 	for _, bucket := range []int{2, 99} { // not there, and no address
-		d, err := NewDynamic(DynamicOptions{Service: []string{service}, Bucket: bucket, Category: "web", TTL: time.Minute, Timeout: 5 * time.Second, Network: NetworkOptions{Stats: set}})
+		d, err := NewDynamic(DynamicOptions{Service: []string{service}, Bucket: bucket, Category: "web",
+			TTL: time.Minute, Timeout: 5 * time.Second, Network: NetworkOptions{Stats: set}})
 		if err != nil {
 			t.Fatal(err)
 		}

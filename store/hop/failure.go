@@ -12,19 +12,20 @@ import (
 	"inkwell/store"
 )
 
-// isRefusal says whether err is a peer's exception.
+// isRefusal reports whether err is an exception of the peer.
 func isRefusal(err error) bool {
 	var refusal *proto.ApplicationError
 	return errors.As(err, &refusal)
 }
 
-// hungUp says whether err is what a connection gives that was closed before anything was answered: by the peer, or by the client when
-// the call before it was given up at the moment it was answered. Part of an answer, or none in time, is another matter.
+// hungUp reports whether err means that the connection was closed before an answer began: by the peer, or by the client
+// because the call before was cancelled just as its answer came. An incomplete answer and a time-out do not count.
 func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, net.ErrClosed)
 }
 
-// joinFailures makes one error of what the addresses said; it is store.ErrTryLater only if all said that.
+// joinFailures joins the errors of several addresses. The result wraps store.ErrTryLater only if all of them do.
 func joinFailures(errs []error) error {
 	all := !slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, store.ErrTryLater) })
 	var joined error

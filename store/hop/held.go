@@ -14,48 +14,49 @@ import (
 	"inkwell/store/spool"
 )
 
-// proofs is how often in a row an entry must be answered with TRY_LATER and another one be taken after it, until it is
-// held for itself: a peer that has room at times would give the same picture once.
+// proofs is how many times in a row an entry must be answered with TRY_LATER and another entry be taken after it,
+// before the entry counts as the cause. Once is not enough: a peer that has room only at times behaves the same.
 const proofs = 3
 
-// held are the entries that a peer answers with TRY_LATER. They are in a spool of their own, so that those behind them
-// can go on:
+// held is the list of entries that a peer answers with TRY_LATER. They are kept in a spool of their own, so that later
+// entries can be sent:
 //
 //	TRY_LATER three times ─► held, in doubt ─── TRY_LATER, and the next entry is taken, three times ──► held
 //	                            │                                                                        │
-//	                            └─ it is taken: nothing was wrong with it                 offered from time to time until it is
-//	                               the next is not taken either: the peer is busy, all wait   taken, or set aside (After)
+//	                            ├─ it is taken: nothing was wrong with it                         offered from time
+//	                            └─ the next is not taken either: the peer is busy,                to time until taken,
+//	                               and all entries wait                                           or set aside (After)
 //
-// While the last one is in doubt it is offered before anything else, so that a peer that is merely busy gets entries in
-// their order. The Quarantine's mu guards all.
+// While the newest entry is in doubt, it is offered before anything else, so that a peer that is merely busy gets the
+// entries in order. The mutex of the Quarantine guards all fields but count.
 type held struct {
 	q       *Quarantine
-	count   atomic.Int64  // of list; the one field that anybody may read
-	all     *atomic.Int64 // of all Quarantines
-	dir     *faultfs.Dir  // nil: there are no entries
+	count   atomic.Int64  // length of list; the only field that may be read without the mutex
+	all     *atomic.Int64 // sum of count over all Quarantines
+	dir     *faultfs.Dir  // nil: there are no held entries
 	log     *spool.Log
 	reader  *spool.Reader
 	list    []holding   // oldest first
-	first   proto.Batch // the oldest; empty: not read yet
-	last    proto.Batch // the newest, while it is in doubt
-	proved  int         // how often others were taken while the last was not
-	doubt   bool        // the last is in doubt
-	refused bool        // the last was just offered, and not taken
-	passed  time.Time   // when others were taken last
+	first   proto.Batch // the oldest entry; empty: not read yet
+	last    proto.Batch // the newest entry, while it is in doubt
+	proved  int         // how many times in a row others were taken and last was not
+	doubt   bool        // last is in doubt
+	refused bool        // last was just offered and not taken
+	passed  time.Time   // when other entries were last taken
 	running bool
 }
 
-// holding is one entry.
+// holding is one held entry.
 type holding struct {
-	since time.Time // it was held in this process
+	since time.Time // since when this process has held it
 	tried time.Time
 	end   uint64 // offset behind it in the spool
 	done  bool
 
-	refusals int // exceptions
+	refusals int // number of exceptions in answer to it
 }
 
-// recover reads what a process of before held.
+// recover reads the entries that an earlier process held.
 func (h *held) recover() error {
 	if h.q.o.Dir == "" {
 		return nil
@@ -82,15 +83,15 @@ func (h *held) recover() error {
 		case err != nil:
 			return errors.Join(err, h.close())
 		case !ok:
-			return h.begin()
+			return h.start()
 		}
 		h.list = append(h.list, holding{since: time.Now(), end: rec.End})
 	}
 }
 
-// begin has the entries offered from time to time, if there are any.
-func (h *held) begin() error {
-	h.counted(len(h.list))
+// start begins to offer the recovered entries, if there are any.
+func (h *held) start() error {
+	h.addCount(len(h.list))
 	if len(h.list) == 0 {
 		return h.close()
 	}
@@ -99,7 +100,7 @@ func (h *held) begin() error {
 		return err
 	}
 	h.reader = h.log.Reader(acked)
-	h.run()
+	h.offerPeriodically()
 	return nil
 }
 
@@ -121,7 +122,7 @@ func (h *held) open() error {
 	return nil
 }
 
-// close closes the spool. What is in it is offered again by the next Quarantine.
+// close closes the spool. The next Quarantine will offer its content again.
 func (h *held) close() error {
 	if h.log == nil {
 		return nil
@@ -137,16 +138,16 @@ func (h *held) close() error {
 	return err
 }
 
-// counted notes that n more are held.
-func (h *held) counted(n int) {
+// addCount adds n to the number of held entries.
+func (h *held) addCount(n int) {
 	h.count.Add(int64(n))
 	h.all.Add(int64(n))
 }
 
-// doubtful says whether it is not known yet if the peer takes others than the last.
+// doubtful reports whether the newest entry is in doubt.
 func (h *held) doubtful() bool { return h.doubt }
 
-// add holds an entry, and says whether that was possible.
+// add holds an entry and reports whether that succeeded.
 func (h *held) add(entry *proto.Batch) bool {
 	var err error
 	if h.log == nil {
@@ -165,12 +166,12 @@ func (h *held) add(entry *proto.Batch) bool {
 	h.last.Reset()
 	h.last.AppendBatch(entry)
 	h.doubt, h.proved, h.refused = true, 0, true
-	h.counted(1)
-	h.run()
+	h.addCount(1)
+	h.offerPeriodically()
 	return true
 }
 
-// prove offers the last again, which is in doubt, and says how many of so many others may be offered now.
+// prove offers the newest entry, which is in doubt, again. It returns how many of the other entries may be offered now.
 func (h *held) prove(ctx context.Context, others int) (int, error) {
 	err := h.q.to.Append(ctx, &h.last)
 	h.refused = errors.Is(err, store.ErrTryLater)
@@ -187,7 +188,7 @@ func (h *held) prove(ctx context.Context, others int) (int, error) {
 	return 0, err
 }
 
-// hopeless says whether err is the last of many exceptions.
+// hopeless counts err if it is an exception, and reports whether there were too many.
 func (o *holding) hopeless(err error) bool {
 	if isRefusal(err) {
 		o.refusals++
@@ -195,7 +196,7 @@ func (o *holding) hopeless(err error) bool {
 	return o.refusals >= maxRefusals
 }
 
-// othersPass notes that other entries were taken.
+// othersPass records that other entries were taken.
 func (h *held) othersPass() {
 	h.passed = time.Now()
 	if !h.doubt || !h.refused {
@@ -209,11 +210,11 @@ func (h *held) othersPass() {
 	}
 }
 
-// othersWait notes that no other entry was taken either.
+// othersWait records that other entries were not taken either.
 func (h *held) othersWait() { h.proved = 0 }
 
-// run offers what is held from time to time, until nothing is.
-func (h *held) run() {
+// offerPeriodically offers the held entries from time to time until there are none.
+func (h *held) offerPeriodically() {
 	if h.running {
 		return
 	}
@@ -239,7 +240,7 @@ func (h *held) run() {
 	})
 }
 
-// retry offers the oldest, and when it was taken or set aside those behind it.
+// retry offers the oldest entry and, as long as the entries are taken or set aside, the next ones.
 func (h *held) retry(ctx context.Context) {
 	for h.sweep(); len(h.list) > 0; h.sweep() {
 		if h.first.Count() == 0 {
@@ -264,7 +265,7 @@ func (h *held) retry(ctx context.Context) {
 	}
 }
 
-// read reads the oldest.
+// read reads the oldest entry.
 func (h *held) read() error {
 	for {
 		rec, ok, err := h.reader.TryNext()
@@ -286,7 +287,7 @@ func (h *held) read() error {
 	}
 }
 
-// sweep forgets the oldest as long as they are done.
+// sweep removes the entries at the head of the list that are done.
 func (h *held) sweep() {
 	for len(h.list) > 0 && h.list[0].done {
 		if err := h.log.Ack(h.list[0].end); err != nil {
@@ -295,7 +296,7 @@ func (h *held) sweep() {
 		}
 		h.list = h.list[1:]
 		h.first.Reset()
-		h.counted(-1)
+		h.addCount(-1)
 	}
 	if len(h.list) == 0 && h.log != nil {
 		if err := h.close(); err != nil {

@@ -45,7 +45,7 @@ func network(t *testing.T, in *inbox) *Network {
 	return n
 }
 
-// has says whether a message of b begins with text.
+// has reports whether a message of b begins with text.
 func has(b *proto.Batch, text string) bool {
 	for c := b.Cursor(); c.Next(); {
 		if strings.HasPrefix(string(c.Message()), text) {
@@ -63,7 +63,7 @@ func refusePoison(b *proto.Batch) (proto.ResultCode, error) {
 	return proto.OK, nil
 }
 
-// recordsIn are the messages in the spool name beneath dir.
+// recordsIn returns the messages in the spool name below dir.
 func recordsIn(t *testing.T, dir, name string) (messages []string) {
 	t.Helper()
 	d, err := faultfs.OpenDir(filepath.Join(dir, name), nil)

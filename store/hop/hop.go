@@ -1,13 +1,17 @@
 // Package hop sends entries to the next hop, an inkwell or a scribed:
 //
-//	Buffer ── a spool on disk for the time when the next hop is away             the forwarder's, and the original's buffer store
-//	   └─► Quarantine ── what it does not take does not hold up what it takes    behind a journal it stands alone
-//	          └─► Network ── one connection, one call in progress, as large as it takes     or a Dynamic: a service says where
+//	Buffer            a spool on disk for the time while the next hop is unreachable: of the forwarder, and of the
+//	   │              buffer stores of the original
+//	   └─► Quarantine   keeps an entry that the peer does not take from blocking others; behind a journal it is used
+//	          │         without a Buffer
+//	          └─► Network   one connection with one call in progress, as large as the peer takes; or a Dynamic, which
+//	                        asks a service for the address
 //
-// What a store took of a batch is in its error (store.PartialError), so that nothing is offered twice that was taken: a
-// Network finds out how much a peer takes (capacity) and which entry it does not; a Quarantine decides what becomes of
-// that entry; a Buffer acknowledges its spool as far as it got.
+// A store that has taken a part of a batch says so in its error (store.PartialError), so that no entry is offered twice
+// that was taken. A Network finds out how much a peer takes (capacity) and which entry it refuses, a Quarantine decides
+// what happens to that entry, and a Buffer acknowledges the delivered part of its spool.
 //
-// Delivery is at least once: a call whose answer got lost is sent again. Spans (proto.Span) tell an Inkwell what it has
-// already. Nothing but Log is called on a peer, unless its answers have shown that it is an Inkwell.
+// Delivery is at least once: a call whose answer was lost is sent again. By the spans (proto.Span), an Inkwell
+// recognizes entries that it has already. Only Log is called on a peer until its answers have shown that it is an
+// Inkwell.
 package hop

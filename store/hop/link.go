@@ -12,36 +12,36 @@ import (
 	"inkwell/store"
 )
 
-// link is the one connection of a Network, to one of several addresses. connect, drop, improve, round, worked, failed and close are
-// for one goroutine at a time, the sender; a probe of a better address runs beside it.
+// link is the connection of a Network, to one of several addresses. Its methods may only be called by one goroutine at
+// a time, the sender; a probe of another address runs concurrently.
 type link struct {
 	options rpc.ClientOptions
 	log     *slog.Logger
 	health  *stats.Health
-	life    context.Context // ends the probe
+	life    context.Context // cancelled to end the probe
 	end     context.CancelFunc
 	probes  sync.WaitGroup
 
-	client *rpc.Client // the sender's, nil when there is none
-	at     int         // index of client's address, -1 when there is none
+	client *rpc.Client // used only by the sender; nil: no connection
+	at     int         // index of the address of client, -1 without a connection
 	room   []*capacity // by address
-	took   time.Time   // when a call was taken last
-	age    age         // of client
+	took   time.Time   // when a call was last taken
+	age    age         // of the connection
 
 	mu      sync.Mutex
 	addrs   addresses
-	known   []known // of the addresses
-	peer    string  // address of client
-	last    string  // peer before
+	info    []addressInfo // by address
+	peer    string        // address of client, "" without a connection
+	last    string        // previous value of peer
 	probing bool
-	spare   *rpc.Client // what a probe found, to be taken over before the next call
+	spare   *rpc.Client // the connection made by a probe, to be used from the next call on
 	spareAt int
 }
 
 func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
 	l := &link{options: o, log: n.Logger, health: addressHealth(n), at: -1, addrs: newAddresses(n.Addrs)}
 	l.addrs.shuffle = n.Shuffle
-	l.known, l.age.most = make([]known, len(n.Addrs)), n.MaxAge
+	l.info, l.age.most = make([]addressInfo, len(n.Addrs)), n.MaxAge
 	for range n.Addrs {
 		l.room = append(l.room, newCapacity(n.MaxCall, n.Timeout))
 	}
@@ -49,9 +49,10 @@ func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
 	return l
 }
 
-// addressHealth remembers which addresses fail. That an only address fails is the error of a call, which is logged by whoever made the
-// call, together with what becomes of the entries: an outage is one line of the log. Of several addresses each is logged as a warning,
-// because the caller hears nothing as long as one of them works.
+// addressHealth returns the health that records which addresses fail. With a single address, its failure is the error
+// of the call, and the caller logs it together with what happens to the entries; so an outage is one line of the log.
+// With several addresses, the failure of each is logged as a warning, because the caller gets no error as long as one
+// of them works.
 func addressHealth(n NetworkOptions) *stats.Health {
 	if len(n.Addrs) == 1 {
 		return stats.NewHealth(slog.New(slog.DiscardHandler))
@@ -59,21 +60,21 @@ func addressHealth(n NetworkOptions) *stats.Health {
 	return stats.NewHealthAt(n.Logger, slog.LevelWarn)
 }
 
-// round lists the addresses to try, in order.
+// round returns the addresses to try, in order.
 func (l *link) round() []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.addrs.round(l.at, time.Now())
 }
 
-// name is the text of address i.
+// name returns address i as text.
 func (l *link) name(i int) string { return l.addrs.list[i].name }
 
-// capacity is what is known of how much the peer at address i takes.
+// capacity returns the capacity of the peer at address i.
 func (l *link) capacity(i int) *capacity { return l.room[i] }
 
-// connect makes address i the one that client talks to and says whether it had to be dialed. The connection that stood before stands
-// until the new one does.
+// connect makes sure that client is connected to address i, and reports whether it had to dial. An existing connection
+// is kept until the new one is made.
 func (l *link) connect(ctx context.Context, i int) (fresh bool, err error) {
 	if l.client != nil && l.at == i {
 		return false, nil
@@ -86,15 +87,15 @@ func (l *link) connect(ctx context.Context, i int) (fresh bool, err error) {
 	return true, nil
 }
 
-// use puts a connection in the place of the one before.
+// use replaces the connection by another one.
 func (l *link) use(c *rpc.Client, i int) {
 	l.drop()
 	l.client, l.at = c, i
 	now := time.Now()
-	l.age.begin(now)
+	l.age.start(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.peer, l.known[i].connected = l.name(i), now
+	l.peer, l.info[i].connected = l.name(i), now
 	if l.peer != l.last {
 		l.log.Info("connected", "peer", l.peer, "before", l.last)
 		l.last = l.peer
@@ -109,40 +110,42 @@ func (l *link) drop() {
 	l.discard(l.client, l.at)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known[l.at].connected = time.Time{}
+	l.info[l.at].connected = time.Time{}
 	l.client, l.at, l.peer = nil, -1, ""
 }
 
-// discard closes a connection to address i. Nobody depends on what close could tell: only an answer makes a call good.
+// discard closes a connection to address i. An error of that is not important, because only an answer makes a call
+// good.
 func (l *link) discard(c *rpc.Client, i int) {
 	if err := c.Close(); err != nil {
 		l.log.Debug("close connection", "peer", l.name(i), "error", err)
 	}
 }
 
-// worked notes that address i answered.
+// worked records that address i answered.
 func (l *link) worked(i int) {
 	l.mu.Lock()
 	l.addrs.worked(i)
-	l.known[i].ours = l.room[i].ours
+	l.info[i].ours = l.room[i].ours
 	l.mu.Unlock()
 	l.took = time.Now()
 	l.health.Set(l.name(i), nil)
 }
 
-// failed notes that address i did not take a call.
+// failed records that address i did not take a call.
 func (l *link) failed(i int, err error) {
 	l.mu.Lock()
 	now := time.Now()
 	l.addrs.failed(i, now)
-	l.known[i].err, l.known[i].failed = err, now
+	l.info[i].err, l.info[i].failed = err, now
 	l.mu.Unlock()
 	if !errors.Is(err, store.ErrTryLater) || time.Since(l.took) >= busyTime {
 		l.health.Set(l.name(i), err)
 	}
 }
 
-// improve takes over a connection to a better address, or a younger one, if a probe found it, else starts a probe when it is time for one.
+// improve replaces the connection by the one a probe has made, to a preferred address or to the same one, if it is
+// still useful. Then it starts a probe if it is time for one.
 func (l *link) improve() {
 	l.mu.Lock()
 	spare, i := l.spare, l.spareAt
@@ -152,14 +155,14 @@ func (l *link) improve() {
 	case spare == nil:
 	case l.client == nil || i < l.at || i == l.at && l.age.renewing:
 		l.use(spare, i)
-	default: // the sender found its way back by itself
+	default: // the sender has reached the address by itself
 		l.discard(spare, i)
 	}
 	if l.client == nil {
 		return
 	}
 	now := time.Now()
-	if l.age.over(now) && l.addrs.shuffle { // another one may be chosen, as for a first call
+	if l.age.expired(now) && l.addrs.shuffle { // choose an address at random, as for a first call
 		l.drop()
 		return
 	}
@@ -169,7 +172,7 @@ func (l *link) improve() {
 		return
 	}
 	j, ok := l.addrs.better(l.at, now)
-	if !ok && l.age.over(now) {
+	if !ok && l.age.expired(now) {
 		l.age.renew(now)
 		j, ok = l.at, true
 	}
@@ -179,7 +182,7 @@ func (l *link) improve() {
 	}
 }
 
-// probe dials address i while calls go on with the connection that stands.
+// probe dials address i while calls continue over the existing connection.
 func (l *link) probe(i int) {
 	c, err := rpc.Dial(l.life, l.name(i), l.options)
 	l.mu.Lock()
@@ -188,13 +191,13 @@ func (l *link) probe(i int) {
 	if err != nil {
 		now := time.Now()
 		l.addrs.failed(i, now)
-		l.known[i].err, l.known[i].failed = err, now
+		l.info[i].err, l.info[i].failed = err, now
 		return
 	}
 	l.spare, l.spareAt = c, i
 }
 
-// close gives up connection and probe. No call may be in progress.
+// close closes the connection and ends the probe. No call may be in progress.
 func (l *link) close() error {
 	l.end()
 	l.probes.Wait()
@@ -213,8 +216,9 @@ func (l *link) close() error {
 	return err
 }
 
-// refused notes that the peer said TRY_LATER: of equals another one may be chosen next.
-func (l *link) refused() {
+// peerBusy is called when the peer answered TRY_LATER. With Shuffle, it closes the connection, so that another address
+// may be chosen.
+func (l *link) peerBusy() {
 	if l.addrs.shuffle {
 		l.drop()
 	}

@@ -23,45 +23,47 @@ const (
 	maxDial        = 5 * time.Second
 )
 
-// NetworkOptions says where a Network sends.
+// NetworkOptions configure where and how a Network sends.
 type NetworkOptions struct {
-	Addrs   []string      // HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred first; at least one
-	TLS     rpc.TLSFiles  // for those with tls://
-	Timeout time.Duration // of one call; dialing takes at most 5 s of it; 0 = 30 s
-	MaxCall int           // bytes of entries in one call; a larger entry has one of its own; 0 = 4 MiB
-	MaxAge  time.Duration // of a connection, which is replaced then, or up to a quarter of that before; 0 = any
-	// Shuffle says that the addresses are equals: one is chosen at random for each connection, the others when it fails
-	// or says TRY_LATER.
+	Addrs   []string      // HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred address first; at least one
+	TLS     rpc.TLSFiles  // for addresses with tls://
+	Timeout time.Duration // of a call; dialing takes at most 5 s of it; 0 = 30 s
+	MaxCall int           // bytes of entries in a call; a larger entry is sent in a call of its own; 0 = 4 MiB
+	MaxAge  time.Duration // after which a connection is replaced, or up to a quarter earlier; 0 = unlimited
+	// Shuffle says that no address is preferred: each connection is made to a random one, and the others are tried when
+	// it fails or answers TRY_LATER.
 	Shuffle bool
-	// Probe sends an empty call before one of more than probeBytes to a peer that is no Inkwell, to hear TRY_LATER
-	// before it has cost much.
+	// Probe sends an empty call before a call of more than probeBytes to a peer that is no Inkwell, so that a TRY_LATER
+	// costs little.
 	Probe       bool
-	IgnoreError bool // failing to connect, to send or to get an answer is nothing that a status should tell
-	// Source says where a stream comes from, which an Inkwell is told; nil = nothing is known.
+	IgnoreError bool // failures to connect, to send or to get an answer do not show in the status
+	// Source returns the source of a stream, which an Inkwell is told; nil = no source is known.
 	Source func(stream [16]byte) (proto.Source, bool)
 	Logger *slog.Logger // nil = discard
-	// Stats counts "sent" (entries, also by category), "failed calls" (TRY_LATER too) and "calls made smaller"; nil = own.
+	// Stats counts "sent" (entries, also by category), "failed calls" (including TRY_LATER) and "calls made smaller";
+	// nil = a new set.
 	Stats *stats.Set
-	Peers *Peers // gets to know the Network until it is closed; nil = nobody does
+	Peers *Peers // lists the Network until it is closed; may be nil
 }
 
 // Network sends batches to the next inkwell or scribed. It has one connection, made when it is first needed, and one
-// call in progress; batches that come meanwhile wait and go together in the next call:
+// call in progress. Batches that are appended during a call wait and are sent together in the next one:
 //
-//	Append ─► queue ─► call (in order of arrival, as large as the peer takes) ─► sender: Log ─► Appends whose last entry was taken return
+//	Append ─► queue ─► call ─► sender: Log ─► Appends whose last entry was taken return
+//	                   in order of arrival, as large as the peer takes
 //
-// A batch that is larger than a call goes in several (see capacity). The sender is a goroutine that lives as long as
-// anybody waits. It offers a call to every address once, the one that works first: on to the next when one cannot be
-// reached, fails or says TRY_LATER; those that said TRY_LATER are offered ever smaller calls at once, down to a single
-// entry. A preferred address that failed is probed again after about ten seconds, beside the calls. A peer that refuses a
-// call with an exception stays the one in use, because others would refuse it as well: it is offered smaller calls,
-// until it is known which entry it refuses.
+// A batch that is larger than a call is sent in several (see capacity). The sender is a goroutine that lives as long as
+// batches wait. It offers a call to each address once, beginning with the current one, and continues with the next
+// address when one is unreachable, fails or answers TRY_LATER. Addresses that answered TRY_LATER are then offered
+// smaller and smaller calls, down to a single entry. A preferred address that failed is probed after about ten seconds,
+// concurrently with calls. A peer that refuses a call with an exception stays the current one, because the others would
+// refuse the call as well; it is offered smaller calls until it is known which entry it refuses.
 //
-// Delivery is at least once: a call whose answer got lost is offered again, here (to the next address, or once over a
-// new connection when the peer hung up before it answered, as a restarted one does) and by the caller.
+// Delivery is at least once: a call whose answer was lost is sent again, by the Network (to the next address, or once
+// over a new connection if the peer hung up before it answered, as after a restart) and by the caller.
 type Network struct {
 	o       NetworkOptions
-	sent    *tally
+	sent    *categoryCounter
 	failed  *atomic.Int64
 	smaller *atomic.Int64
 	refused *atomic.Int64 // entries that a peer has thrown away
@@ -71,32 +73,32 @@ type Network struct {
 	mu      sync.Mutex
 	closed  bool
 	sending bool               // the sender runs
-	queue   []*waiter          // whose batches are not taken wholly, in order of arrival
-	inCall  int                // so many of them, the first, have entries in the client's hands
-	wanted  int                // members of the call whose callers have not left
+	queue   []*waiter          // waiters with entries to send, in order of arrival
+	inCall  int                // how many waiters at the head of queue are in the current call
+	wanted  int                // how many of these still wait
 	ctx     context.Context    // of connecting and of the call
 	cancel  context.CancelFunc // ends ctx
-	next    size               // of the next call, as far as is known
-	report  []byte             // what the peer is to be told of the sender; nil = nothing
+	next    size               // expected size of the next call
+	report  []byte             // to be sent to the peer; nil = nothing
 	call    call
 
-	link *link // the sender's
+	link *link // used only by the sender
 }
 
-// waiter is one Append.
+// waiter is one Append in progress.
 type waiter struct {
 	batch *proto.Batch
-	taken proto.Place // in the batch: what is before it was taken
-	until proto.Place // what is before it is in the call
-	left  bool        // its context ended while its bytes were in the client's hands
+	taken proto.Place // entries of the batch before this place were taken
+	until proto.Place // entries from taken to here are in the current call
+	left  bool        // its context ended while its entries were in a call
 	err   error
-	done  chan struct{} // has room for one; err stands when it is filled
+	done  chan struct{} // has a capacity of one; err is valid when it is filled
 }
 
-// errLeft is the result of a waiter whose context ended; Append has the better error.
+// errLeft is the result of a waiter whose context ended. Append replaces it by a better error.
 var errLeft = errors.New("given up by its caller")
 
-// NewNetwork returns a Network that has not connected yet.
+// NewNetwork returns a Network that has no connection yet.
 func NewNetwork(o NetworkOptions) (*Network, error) {
 	if len(o.Addrs) == 0 {
 		return nil, errors.New("no address to send to: give HOST:PORT")
@@ -115,7 +117,7 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	}
 	n := &Network{
 		o:       o,
-		sent:    newTally(o.Stats, "sent"),
+		sent:    newCategoryCounter(o.Stats, "sent"),
 		failed:  o.Stats.Overall("failed calls"),
 		smaller: o.Stats.Overall("calls made smaller"),
 		refused: o.Stats.Overall(Thrown),
@@ -128,13 +130,14 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	return n, nil
 }
 
-// Append sends b, alone or with the batches of others, and returns when a peer has taken all of it. The error is a
-// *store.PartialError when a peer has the entries before one that failed. It wraps store.ErrTryLater when every address
-// said so, to a call of a single entry, and a *proto.ApplicationError when a peer refused the entry for good.
+// Append sends b, alone or together with the batches of other callers, and returns when a peer has taken all of it. The
+// error is a *store.PartialError if the first entries were taken. It wraps store.ErrTryLater when every address
+// answered that, even to a call of a single entry, and a *proto.ApplicationError when a peer refused an entry with an
+// exception.
 //
-// When ctx ends, a batch that is not in a call goes at once. One that is in a call is in the connection's hands: the
-// call is broken off if nobody else is in it (whether the peer got it is unknown then), else Append waits for its
-// result, at most Timeout.
+// When ctx ends, a batch that is not in a call is withdrawn at once. If it is in a call, the call is cancelled if no
+// other caller is in it, and it is unknown whether the peer took the entries; otherwise Append waits for the result, at
+// most Timeout.
 func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
@@ -183,22 +186,22 @@ func (n *Network) Close() error {
 	return nil
 }
 
-// Peer is the address in use, "" when there is no connection. It may be called at any time.
+// Peer returns the address in use, "" if there is no connection. It may be called at any time.
 func (n *Network) Peer() string {
 	n.link.mu.Lock()
 	defer n.link.mu.Unlock()
 	return n.link.peer
 }
 
-// Portion is how much goes in the next call, as far as is known: whoever has to remember what was taken appends no more
-// at once.
+// Portion returns how much the next call will hold, as far as is known. A caller that has to record what was taken
+// should append no more than that at a time.
 func (n *Network) Portion() (entries, bytes int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.next.entries, n.next.bytes
 }
 
-// join queues w and sees to it that there is a sender.
+// join queues w and starts a sender if there is none.
 func (n *Network) join(ctx context.Context, w *waiter) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -209,19 +212,19 @@ func (n *Network) join(ctx context.Context, w *waiter) error {
 		return fmt.Errorf("send %d entries: %w", w.batch.Count(), err)
 	}
 	n.queue = append(n.queue, w)
-	n.begun()
+	n.ensureSender()
 	return nil
 }
 
-// begun sees to it that there is a sender. The caller holds mu.
-func (n *Network) begun() {
+// ensureSender starts the sender if there is none. The caller holds mu.
+func (n *Network) ensureSender() {
 	if !n.sending {
 		n.sending = true
 		n.running.Go(n.send)
 	}
 }
 
-// leave takes w out and says whether that was possible; if not, its result comes through w.done.
+// leave withdraws w and reports whether that was possible. If not, the result comes through w.done.
 func (n *Network) leave(w *waiter) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -243,26 +246,26 @@ func (n *Network) leave(w *waiter) bool {
 	}
 }
 
-// send is the sender.
+// send is the goroutine of the sender.
 func (n *Network) send() {
-	for n.waiting() {
+	for n.hasWork() {
 		n.link.improve()
-		n.tell()
-		if n.calls() {
+		n.sendReport()
+		if n.hasQueued() {
 			n.offer()
 		}
 	}
 }
 
-// calls says whether there is something to offer.
-func (n *Network) calls() bool {
+// hasQueued reports whether batches are queued.
+func (n *Network) hasQueued() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.queue) > 0
 }
 
-// waiting says whether there is something to send. If not, the sender has to end.
-func (n *Network) waiting() bool {
+// hasWork reports whether there is something to send. If not, it records that the sender ends.
+func (n *Network) hasWork() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.queue) == 0 && n.report == nil {
@@ -275,19 +278,19 @@ func (n *Network) waiting() bool {
 	return true
 }
 
-// offer offers what waits to each address until one takes a call of it, or has said what it does not take.
+// offer offers calls to each address in turn, until one takes a call or has refused a single entry.
 func (n *Network) offer() {
 	for round := n.link.round(); len(round) > 0; {
 		var failures []error
 		var smaller []int // addresses that may take a smaller call
 		for _, i := range round {
 			err := n.offerTo(i)
-			if n.ctx.Err() != nil || err == errLeft { // nobody waits for it any more
+			if n.ctx.Err() != nil || err == errLeft { // no caller waits for it any more
 				return
 			}
 			if err == nil || isRefusal(err) {
 				n.link.worked(i)
-				n.settle(err)
+				n.endAnswered(err)
 				return
 			}
 			later := n.call.smaller && errors.Is(err, store.ErrTryLater)
@@ -306,9 +309,8 @@ func (n *Network) offer() {
 	}
 }
 
-// settle is the end of a call that a peer answered: what was taken is done; an entry that was refused alone is its
-// caller's again.
-func (n *Network) settle(err error) {
+// endAnswered handles the end of a call that a peer answered. If a single entry was refused, its caller gets the error.
+func (n *Network) endAnswered(err error) {
 	if err == nil || n.call.smaller {
 		return
 	}
@@ -320,14 +322,14 @@ func (n *Network) settle(err error) {
 	}
 }
 
-// giveUp gives the result to all who wait.
+// giveUp ends all queued waiters with err.
 func (n *Network) giveUp(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.end(len(n.queue), err)
 }
 
-// end gives the result to the first who wait. The caller holds mu.
+// end ends the first count waiters of the queue with err. The caller holds mu.
 func (n *Network) end(count int, err error) {
 	for _, w := range n.queue[:count] {
 		w.err = err
@@ -336,7 +338,7 @@ func (n *Network) end(count int, err error) {
 	n.queue = slices.Delete(n.queue, 0, count)
 }
 
-// unreachable is err with what a status is to tell of it.
+// unreachable wraps err for the status.
 func (n *Network) unreachable(err error) error {
 	if n.o.IgnoreError {
 		return &store.StatusError{Err: err}
@@ -344,7 +346,7 @@ func (n *Network) unreachable(err error) error {
 	return &store.StatusError{Text: "Failed to connect", Err: err}
 }
 
-// Connect finds out whether any of the addresses can be reached. Nothing is sent.
+// Connect checks whether any of the addresses is reachable. Nothing is sent.
 func (n *Network) Connect(ctx context.Context) error {
 	var failures []error
 	for _, addr := range n.o.Addrs {

@@ -17,7 +17,7 @@ import (
 	"inkwell/store"
 )
 
-// captureLog returns a logger and what it was told so far.
+// captureLog returns a logger, and a function that returns its output so far.
 func captureLog() (*slog.Logger, func() string) {
 	w := new(lockedBuffer)
 	return slog.New(slog.NewTextHandler(w, nil)), w.String
@@ -40,7 +40,7 @@ func (w *lockedBuffer) String() string {
 	return w.buf.String()
 }
 
-// appender is an Append that can be given up.
+// appender is an Append that can be cancelled.
 type appender struct {
 	cancel context.CancelFunc
 	err    chan error

@@ -134,7 +134,8 @@ func startLimited(t testing.TB, addr string, srv *rpc.Server) *peer {
 	return p
 }
 
-// startRaw serves each connection with f, which is to return when its connection is closed: at the end of the test at the latest.
+// startRaw serves each connection with f, which is to return when its connection is closed: at the end of the test at
+// the latest.
 func startRaw(t testing.TB, f func(net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -168,7 +169,7 @@ func startRaw(t testing.TB, f func(net.Conn)) string {
 // silent reads and never answers.
 func silent(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
-// closedAddr is an address where nobody listens.
+// closedAddr returns an address on which nothing listens.
 func closedAddr(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -179,7 +180,7 @@ func closedAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// noLeaks wants no goroutine to be left when all that is cleaned up after this has been.
+// noLeaks checks at the end of the test, after later cleanups, that no goroutine is left.
 func noLeaks(t testing.TB) {
 	t.Cleanup(func() {
 		err := goleak.Find()
@@ -238,7 +239,7 @@ func (n *Network) queued() int {
 	return len(n.queue) - n.inCall
 }
 
-// wide has n make large calls from the first on.
+// wide makes n send large calls from the beginning.
 func wide(n *Network) *Network {
 	for _, c := range n.link.room {
 		c.next = c.most
@@ -256,7 +257,8 @@ func wantMessages(t *testing.T, in *inbox, want ...string) {
 
 func TestNetworkOptions(t *testing.T) {
 	for _, addrs := range [][]string{nil, {"localhost"}, {"127.0.0.1:1463", ":"}, {"a:1:2"}} {
-		if _, err := NewNetwork(NetworkOptions{Addrs: addrs}); err == nil || !strings.Contains(err.Error(), "HOST:PORT") {
+		if _, err := NewNetwork(NetworkOptions{Addrs: addrs}); err == nil ||
+			!strings.Contains(err.Error(), "HOST:PORT") {
 			t.Errorf("%q: %v", addrs, err)
 		}
 	}
@@ -286,7 +288,8 @@ func TestNetworkDelivers(t *testing.T) {
 	if got := p.ln.accepted.Load(); got != 1 {
 		t.Errorf("%d connections", got)
 	}
-	for name, want := range map[string]int64{"scribe_overall:sent": 5, "web:sent": 4, "mail:sent": 1, "scribe_overall:failed calls": 0} {
+	for name, want := range map[string]int64{"scribe_overall:sent": 5, "web:sent": 4, "mail:sent": 1,
+		"scribe_overall:failed calls": 0} {
 		if got := set.Get(name); got != want {
 			t.Errorf("%s = %d, want %d", name, got, want)
 		}
@@ -358,7 +361,7 @@ func TestNetworkKeepsOrderPerCaller(t *testing.T) {
 	}
 }
 
-// appendAll has each caller append its messages "caller n", one by one, each until it is taken.
+// appendAll has each caller append its messages "caller n" one by one, repeating each until it is taken.
 func appendAll(t *testing.T, s store.Store, callers, each int) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -378,7 +381,8 @@ func appendAll(t *testing.T, s store.Store, callers, each int) {
 	wg.Wait()
 }
 
-// checkOrder wants every message of every caller, and the first arrivals of each caller in order.
+// checkOrder checks that every message of every caller arrived, and that the first arrivals of each caller are in
+// order.
 func checkOrder(t *testing.T, messages []string, callers, each int) {
 	t.Helper()
 	next := make([]int, callers)
@@ -528,9 +532,13 @@ func TestNetworkSilentPeer(t *testing.T) {
 func TestNetworkPeerThatBreaksOff(t *testing.T) {
 	noLeaks(t)
 	for name, f := range map[string]func(net.Conn){
-		"at once":           func(net.Conn) {},
-		"within the call":   func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 10)) },
-		"within the answer": func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 30)); _, _ = c.Write([]byte{0, 0, 0, 20, 0, 0}) },
+		"at once":         func(net.Conn) {},
+		"within the call": func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 10)) },
+		"within the answer": func(c net.Conn) {
+			_, _ = io.ReadFull(c, make([]byte, 30))
+			_,
+				_ = c.Write([]byte{0, 0, 0, 20, 0, 0})
+		},
 		"with junk": func(c net.Conn) {
 			_, _ = io.ReadFull(c, make([]byte, 30))
 			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
@@ -571,15 +579,17 @@ func TestNetworkReconnectsInSilence(t *testing.T) {
 	}
 }
 
-// TestNetworkLogsChangesOnce: that an only address fails is told by the caller, who has the error; which of several fails is told here.
+// TestNetworkLogsChangesOnce: the failure of an only address is left to the caller, who gets the error; the failures of
+// several addresses are logged by the Network.
 func TestNetworkLogsChangesOnce(t *testing.T) {
 	noLeaks(t)
 	for name, c := range map[string]struct {
 		dead []string
 		want map[string]int
 	}{
-		"one":     {nil, map[string]int{"connected": 1, "trouble": 0, "recovered": 0, "level=ERROR": 0}},
-		"several": {[]string{closedAddr(t)}, map[string]int{"connected": 1, "trouble": 2, "recovered": 1, "after=": 1, "level=ERROR": 0}},
+		"one": {nil, map[string]int{"connected": 1, "trouble": 0, "recovered": 0, "level=ERROR": 0}},
+		"several": {[]string{closedAddr(t)}, map[string]int{"connected": 1, "trouble": 2, "recovered": 1, "after=": 1,
+			"level=ERROR": 0}},
 	} {
 		t.Run(name, func(t *testing.T) { checkChangesOnce(t, c.dead, c.want) })
 	}

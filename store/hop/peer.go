@@ -7,23 +7,24 @@ import (
 	"time"
 )
 
-// Peer is what is known of one of the addresses of a Network.
+// Peer describes one address of a Network.
 type Peer struct {
 	Address   string
-	Connected time.Time // since when it has the connection; zero = it has none
-	Inkwell   bool      // it has shown that it is one
-	Err       error     // of the last attempt that failed; nil = none has
+	Connected time.Time // when the current connection was made; zero = there is none
+	Inkwell   bool      // the peer has shown that it is an Inkwell
+	Err       error     // of the last failed attempt; nil = none has failed
 	Failed    time.Time // when that was
-	Down      time.Time // since when calls to it fail; zero = the last one did not
+	Down      time.Time // since when calls to it fail; zero = the last one succeeded
 }
 
-// Peers are the addresses of several Networks, for example of one for each category. Safe for concurrent use. The zero value is none.
+// Peers lists the addresses of several Networks, for example of one for each category. Safe for concurrent use. The
+// zero value is empty.
 type Peers struct {
 	mu       sync.Mutex
-	networks []*Network // in the order in which they were made
+	networks []*Network // in the order of their creation
 }
 
-// add notes a Network; nil notes nothing.
+// add adds a Network; with a nil p it does nothing.
 func (p *Peers) add(n *Network) {
 	if p == nil {
 		return
@@ -33,7 +34,7 @@ func (p *Peers) add(n *Network) {
 	p.networks = append(p.networks, n)
 }
 
-// remove forgets it.
+// remove removes a Network.
 func (p *Peers) remove(n *Network) {
 	if p == nil {
 		return
@@ -43,7 +44,8 @@ func (p *Peers) remove(n *Network) {
 	p.networks = slices.DeleteFunc(p.networks, func(m *Network) bool { return m == n })
 }
 
-// List tells of each address once: it is down if one Network finds it so.
+// List returns each address once, although several Networks may use it; the address is down if one of them finds it
+// down.
 func (p *Peers) List() (list []Peer) {
 	p.mu.Lock()
 	networks := slices.Clone(p.networks)
@@ -63,7 +65,8 @@ func (p *Peers) List() (list []Peer) {
 	return list
 }
 
-// merge takes over what another Network knows of the same address: the oldest connection, the last error, the longest outage.
+// merge adds what another Network knows about the same address: the oldest connection, the last error and the longest
+// outage count.
 func (p *Peer) merge(o Peer) {
 	p.Inkwell = p.Inkwell || o.Inkwell
 	p.Connected, p.Down = earlier(p.Connected, o.Connected), earlier(p.Down, o.Down)
@@ -72,7 +75,7 @@ func (p *Peer) merge(o Peer) {
 	}
 }
 
-// earlier is the earlier of two times of which zero is none.
+// earlier returns the earlier of two times; the zero time does not count.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -80,36 +83,36 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// known is what a link remembers of an address for Peers.
-type known struct {
+// addressInfo is what a link records about an address for Peers.
+type addressInfo struct {
 	connected time.Time
 	ours      bool
 	err       error
 	failed    time.Time
 
-	thrown int64     // entries that it threw away
-	threw  time.Time // the last of them
+	thrown int64     // entries that the peer discarded
+	threw  time.Time // when it last did
 	told   time.Time // when that was logged
 }
 
-// Peers tells of each address, in their order. It may be called at any time.
+// Peers describes each address, in their order. It may be called at any time.
 func (n *Network) Peers() []Peer {
 	l := n.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	peers := make([]Peer, len(l.known))
-	for i, k := range l.known {
-		peers[i] = Peer{Address: l.name(i), Connected: k.connected, Inkwell: k.ours, Err: k.err, Failed: k.failed, Down: l.health.Since(l.name(i))}
+	peers := make([]Peer, len(l.info))
+	for i, k := range l.info {
+		peers[i] = Peer{Address: l.name(i), Connected: k.connected, Inkwell: k.ours, Err: k.err, Failed: k.failed,
+			Down: l.health.Since(l.name(i))}
 	}
 	return peers
 }
 
-// Thrown is the counter of entries that a peer acknowledged and threw away, as an Inkwell says: no rule of its lets
-// this sender write them, or they are too long.
+// Thrown is the counter of entries that a peer acknowledged but discarded, as an Inkwell reports in its answer: no rule
+// of it lets this sender write their categories, or they are too long.
 const Thrown = "refused by the next hop"
 
-// thrownTime is how long a status tells that a peer throws entries away, and the pause between two words of it in the
-// log.
+// The status mentions discarded entries for thrownTime. The log mentions them at most once per thrownPause.
 const (
 	thrownTime  = 10 * time.Minute
 	thrownPause = time.Minute
@@ -117,10 +120,10 @@ const (
 
 const whyThrown = "none of its rules lets this sender write their categories, or they are too long"
 
-// threw notes that the peer at address i threw entries away.
-func (l *link) threw(i, entries int, now time.Time) {
+// recordThrown records that the peer at address i discarded entries.
+func (l *link) recordThrown(i, entries int, now time.Time) {
 	l.mu.Lock()
-	k := &l.known[i]
+	k := &l.info[i]
 	k.thrown, k.threw = k.thrown+int64(entries), now
 	tell := now.Sub(k.told) >= thrownPause
 	if tell {
@@ -128,18 +131,19 @@ func (l *link) threw(i, entries int, now time.Time) {
 	}
 	l.mu.Unlock()
 	if tell {
-		l.log.Warn("the next hop throws entries away: "+whyThrown+"; see its log", "peer", l.name(i), "entries", entries)
+		l.log.Warn("the next hop throws entries away: "+whyThrown+"; see its log", "peer", l.name(i), "entries",
+			entries)
 	}
 }
 
-// Trouble says what is wrong with the addresses, "" when nothing is.
+// Trouble describes the problem of an address, "" if there is none.
 func (n *Network) Trouble() string {
 	if text := n.link.health.Status(); text != "" {
 		return text
 	}
 	n.link.mu.Lock()
 	defer n.link.mu.Unlock()
-	for i, k := range n.link.known {
+	for i, k := range n.link.info {
 		if k.thrown > 0 && time.Since(k.threw) < thrownTime {
 			return fmt.Sprintf("%s has thrown %d entries away: %s", n.link.name(i), k.thrown, whyThrown)
 		}

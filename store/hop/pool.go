@@ -8,13 +8,14 @@ import (
 	"inkwell/store"
 )
 
-// Pool lets stores with the same targets share a Network: one connection, whose calls hold what all of them send. Safe for concurrent use.
+// Pool lets stores with the same targets share a Network: one connection, and calls with the entries of all of them.
+// Safe for concurrent use.
 type Pool struct {
 	mu       sync.Mutex
 	networks map[string]*shared
 }
 
-// shared is a Network with its users.
+// shared is a Network with the number of its users.
 type shared struct {
 	*Network
 	pool  *Pool
@@ -25,7 +26,8 @@ type shared struct {
 // NewPool returns an empty Pool.
 func NewPool() *Pool { return &Pool{networks: make(map[string]*shared)} }
 
-// Network returns the Network for the addresses, the timeout and the TLS files of o, made with o if there is none. It is closed with its last user.
+// Network returns the Network for the addresses, the timeout and the TLS files of o. It is created with o if there is
+// none, and closed by its last user.
 func (p *Pool) Network(o NetworkOptions) (store.Store, error) {
 	key := fmt.Sprintf("%v %s %q", o.Timeout, strings.Join(o.Addrs, " "), o.TLS)
 	p.mu.Lock()
@@ -43,7 +45,7 @@ func (p *Pool) Network(o NetworkOptions) (store.Store, error) {
 	return s, nil
 }
 
-// Close gives the Network back.
+// Close releases the Network.
 func (s *shared) Close() error {
 	s.pool.mu.Lock()
 	s.users--

@@ -7,12 +7,12 @@ import (
 	"inkwell/store"
 )
 
-// portioner is a store that knows how much it takes in one piece.
+// portioner is a store that knows how much it takes per call.
 type portioner interface {
 	Portion() (entries, bytes int)
 }
 
-// taken is how many entries of a batch a store took whose Append ended with err.
+// taken returns how many entries of b a store has taken when Append returned err.
 func taken(b *proto.Batch, err error) int {
 	if err == nil {
 		return b.Count()
@@ -20,7 +20,7 @@ func taken(b *proto.Batch, err error) int {
 	return b.Count() - store.Rest(b, err).Count()
 }
 
-// portion is what of b, behind a place, is offered to a primary at once.
+// portion returns the part of b behind a place that is offered to a primary in one call.
 func portion(primary store.Store, b *proto.Batch, from proto.Place) *proto.Batch {
 	entries, bytes := math.MaxInt, math.MaxInt
 	if p, ok := primary.(portioner); ok {

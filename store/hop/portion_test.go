@@ -17,7 +17,7 @@ import (
 	"inkwell/store/spool"
 )
 
-// numbers are n messages that say which they are.
+// numbers returns n distinct messages.
 func numbers(n int) (messages []string) {
 	for i := range n {
 		messages = append(messages, fmt.Sprintf("%06d", i))
@@ -35,9 +35,9 @@ func atMost(n int) func(*proto.Batch) (proto.ResultCode, error) {
 	}
 }
 
-// TestNetworkMakesCallsSmaller: a peer that says TRY_LATER to calls of more than some entries, as Flume with its
-// channel, or that refuses them with an exception, as an Inkwell does, gets smaller ones at once, and every entry once
-// and in order.
+// TestNetworkMakesCallsSmaller: a peer that answers TRY_LATER to calls of more than some entries, like Flume with its
+// channel, or refuses them with an exception, like an Inkwell, gets smaller calls at once, and every entry once and in
+// order.
 func TestNetworkMakesCallsSmaller(t *testing.T) {
 	noLeaks(t)
 	refuses := func(n int) func(*proto.Batch) (proto.ResultCode, error) {
@@ -73,7 +73,7 @@ func TestNetworkMakesCallsSmaller(t *testing.T) {
 	}
 }
 
-// TestNetworkKeepsNumbersInParts: the entries of a batch that goes in several calls keep their numbers.
+// TestNetworkKeepsNumbersInParts: the entries of a batch that is sent in several calls keep their numbers.
 func TestNetworkKeepsNumbersInParts(t *testing.T) {
 	noLeaks(t)
 	var next atomic.Int64
@@ -102,7 +102,7 @@ func TestNetworkKeepsNumbersInParts(t *testing.T) {
 	}
 }
 
-// TestNetworkSplitsWhatComesInOnePiece: max_batch_size holds for a batch that is larger, too.
+// TestNetworkSplitsWhatComesInOnePiece: max_batch_size also applies to a single larger batch.
 func TestNetworkSplitsWhatComesInOnePiece(t *testing.T) {
 	noLeaks(t)
 	in := new(inbox)
@@ -125,8 +125,8 @@ func TestNetworkSplitsWhatComesInOnePiece(t *testing.T) {
 	}
 }
 
-// TestNetworkIsPatientWithASlowPeer: a peer that needs a while for each entry gets calls that it can answer in half of
-// the time, and so every entry once.
+// TestNetworkIsPatientWithASlowPeer: a peer that needs some time for each entry gets calls that it can answer within
+// half of the time-out, and therefore every entry once.
 func TestNetworkIsPatientWithASlowPeer(t *testing.T) {
 	noLeaks(t)
 	in := &inbox{judge: func(b *proto.Batch) (proto.ResultCode, error) {
@@ -134,7 +134,8 @@ func TestNetworkIsPatientWithASlowPeer(t *testing.T) {
 		return proto.OK, nil
 	}}
 	set := stats.New()
-	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", in).addr}, Timeout: 2 * time.Second, Stats: set})
+	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", in).addr}, Timeout: 2 * time.Second,
+		Stats: set})
 	messages := numbers(4000)
 	if err := n.Append(t.Context(), batchOf(messages...)); err != nil {
 		t.Fatal(err)
@@ -145,7 +146,7 @@ func TestNetworkIsPatientWithASlowPeer(t *testing.T) {
 	}
 }
 
-// TestNetworkSaysHowMuchWasTaken: what passed before a call failed is not offered again.
+// TestNetworkSaysHowMuchWasTaken: entries that were taken before a call failed are not offered again.
 func TestNetworkSaysHowMuchWasTaken(t *testing.T) {
 	noLeaks(t)
 	for name, fail := range map[string]struct {
@@ -184,8 +185,7 @@ func TestNetworkSaysHowMuchWasTaken(t *testing.T) {
 	}
 }
 
-// TestNetworkDoesNotRepeatWhatTimedOut: a call that was not answered in time is followed by smaller ones, whatever
-// comes of them.
+// TestNetworkDoesNotRepeatWhatTimedOut: a call that timed out is followed by smaller ones, whatever their result.
 func TestNetworkDoesNotRepeatWhatTimedOut(t *testing.T) {
 	noLeaks(t)
 	in, over := new(inbox), make(chan struct{})
@@ -210,7 +210,7 @@ func TestNetworkDoesNotRepeatWhatTimedOut(t *testing.T) {
 	}
 }
 
-// TestBufferAcksWhatPassed: a replay that a slow peer keeps busy is not begun anew when it is broken off.
+// TestBufferAcksWhatPassed: a replay to a slow peer that is interrupted does not start from the beginning.
 func TestBufferAcksWhatPassed(t *testing.T) {
 	noLeaks(t)
 	in, path := new(inbox), t.TempDir()
@@ -243,8 +243,8 @@ func TestBufferAcksWhatPassed(t *testing.T) {
 	wantMessages(t, in, messages...)
 }
 
-// TestQuarantineLetsOthersPass: an entry that a peer answers with TRY_LATER for ever, as fluentd a line that is no
-// JSON, waits by itself, over a restart too, until it is taken, or is set aside.
+// TestQuarantineLetsOthersPass: an entry that a peer always answers with TRY_LATER, like fluentd a line that is no
+// JSON, is held separately, also over a restart, until it is taken or set aside.
 func TestQuarantineLetsOthersPass(t *testing.T) {
 	noLeaks(t)
 	var mended atomic.Bool
@@ -333,15 +333,16 @@ func TestQuarantineKeepsTheOrderOfABusyPeer(t *testing.T) {
 	}
 	for len(in.got()) < len(messages) {
 		before := in.begun.Load()
-		until(t, "it is busy for some attempts", func() bool { return in.begun.Load() > before+7 || len(in.got()) == len(messages) })
+		until(t, "it is busy for some attempts",
+			func() bool { return in.begun.Load() > before+7 || len(in.got()) == len(messages) })
 		room.Store(25)
 	}
 	mustDrain(t, b)
 	wantMessages(t, in, messages...)
 }
 
-// TestQuarantineBeforeAJournalHoldsTheLast: whoever offers the same batch again and again gets rid of the entry that
-// holds it up.
+// TestQuarantineBeforeAJournalHoldsTheLast: with Again, even the last entry of a batch is held, so that a caller that
+// repeats its batch is not blocked.
 func TestQuarantineBeforeAJournalHoldsTheLast(t *testing.T) {
 	noLeaks(t)
 	in, set, dir := new(inbox), stats.New(), t.TempDir()
@@ -365,8 +366,7 @@ func TestQuarantineBeforeAJournalHoldsTheLast(t *testing.T) {
 	}
 }
 
-// TestNetworkDoesNotBlameTheSizeForABusyPeer: who says TRY_LATER to an empty call says nothing about how large one may
-// be.
+// TestNetworkDoesNotBlameTheSizeForABusyPeer: a TRY_LATER to an empty call does not change the size of calls.
 func TestNetworkDoesNotBlameTheSizeForABusyPeer(t *testing.T) {
 	noLeaks(t)
 	var busy atomic.Bool

@@ -18,58 +18,61 @@ import (
 )
 
 const (
-	// maxRefusals is how often a single entry is offered to a peer that refuses it with an exception before it is set
-	// aside. provedRefusals is how often if the peer has taken others since one was set aside.
+	// maxRefusals is how many times a single entry is offered to a peer that refuses it with an exception, before the
+	// entry is set aside. provedRefusals is the same number if the peer has taken other entries since an entry was last
+	// set aside.
 	maxRefusals    = 10
 	provedRefusals = 3
-	// defaultAfter is how long an entry is offered that is answered with TRY_LATER while others are taken.
+	// defaultAfter is how long an entry is held that the peer answers with TRY_LATER while it takes others.
 	defaultAfter = time.Hour
 )
 
-// QuarantineOptions are the choices of a Quarantine.
+// QuarantineOptions configure a Quarantine.
 type QuarantineOptions struct {
-	Dir   string        // of the spools "refused", of entries set aside, and Held; "" = no entry is ever passed over
-	Root  string        // Dir lies beneath it, and no link is followed on the way; "" = Dir
-	Held  string        // its own, even if others have the same Dir; "" = "held"
-	After time.Duration // 0 = 1 h
-	// Again says that after an error the same batch is appended again, and not what is left of it (store.Rest). Its
-	// last entry is held, too: what is behind it comes only when Append has returned.
+	// Dir contains the spool "refused", of entries that were set aside, and the spool Held. "" = no entry is ever
+	// skipped
+	Dir   string
+	Root  string        // an ancestor of Dir; symbolic links below it are not followed. "" = Dir
+	Held  string        // name of the spool of held entries, which must be unique in Dir; "" = "held"
+	After time.Duration // how long an entry is held before it is set aside; 0 = 1 h
+	// Again says that after an error the caller appends the same batch again, instead of the rest of it (store.Rest).
+	// Then even the last entry of a batch can be held: the next batch comes only when Append has returned nil.
 	Again  bool
 	Logger *slog.Logger // nil = discard
-	Stats  *stats.Set   // nil = own; counts "refused" (entries set aside) and "held" (entries that wait at the moment)
+	Stats  *stats.Set   // nil = a new set; counts "refused" (entries set aside) and "held" (entries held now)
 }
 
-// Quarantine stands before a Network and keeps an entry that the peer does not take from holding up all others. It is
-// told of single entries only, because a Network finds them by itself.
+// Quarantine stands in front of a Network and prevents an entry that the peer does not take from blocking all others.
+// It only has to deal with errors of single entries, because the Network narrows an error down to one.
 //
-// An entry that is refused with an exception again and again is set aside: kept in the spool "refused", for a person to
-// look into, counted, and never offered again. TRY_LATER says nothing against an entry as such: it is set aside only
-// when it was held for a time (After) in which others were taken (see held).
+// An entry that is refused with exceptions again and again is set aside: it is stored in the spool "refused" for a
+// person to look into, counted, and never offered again. TRY_LATER need not be caused by the entry: the entry is set
+// aside only after it was held for the time After during which others were taken (see held).
 //
-// Safe for concurrent use; one Append at a time is at work.
+// Safe for concurrent use, but Appends run one after the other.
 type Quarantine struct {
 	to      store.Store
 	o       QuarantineOptions
 	refused *atomic.Int64
 
 	mu       sync.Mutex // held while the store is used
-	sum      uint64     // of the batch that failed last; 0: there is none
-	taken    int        // entries at its beginning that are done
-	refusals int        // of the entry behind them: exceptions
-	laters   int        // and TRY_LATERs
+	sum      uint64     // fingerprint of the batch that failed last; 0: none
+	taken    int        // how many entries at its beginning are done
+	refusals int        // exceptions in answer to the entry behind them
+	laters   int        // TRY_LATERs in answer to that entry
 	proved   bool       // the peer has taken entries since one was set aside
 	held     held
 
-	life    context.Context // ends with Close
-	stop    context.CancelFunc
-	looks   sync.WaitGroup
-	looking atomic.Bool
-	asked   atomic.Bool           // whether the peer is there
-	away    atomic.Pointer[error] // why it is not, as far as is known; nil: it is
+	life         context.Context // cancelled by Close
+	stop         context.CancelFunc
+	looks        sync.WaitGroup        // goroutines that connect or offer held entries
+	looking      atomic.Bool           // Check is connecting
+	connectTried atomic.Bool           // Connect was called
+	connectErr   atomic.Pointer[error] // why the peer is not reachable; nil: it is, as far as is known
 }
 
-// OpenQuarantine returns a Quarantine that owns to, if there is no error. Entries that were held when it was closed are
-// offered again.
+// OpenQuarantine returns a Quarantine that owns to unless there is an error. Entries that an earlier Quarantine held
+// are offered again.
 func OpenQuarantine(to store.Store, o QuarantineOptions) (*Quarantine, error) {
 	o.After, o.Held = cmp.Or(o.After, defaultAfter), cmp.Or(o.Held, "held")
 	if o.Logger == nil {
@@ -121,7 +124,7 @@ func (q *Quarantine) Append(ctx context.Context, b *proto.Batch) error {
 	return nil
 }
 
-// resume says how many entries of b are done, from an Append of it that failed.
+// resume returns how many entries of b are done from an earlier Append of b that failed.
 func (q *Quarantine) resume(b *proto.Batch) (done int) {
 	if q.sum == 0 {
 		return 0
@@ -133,8 +136,8 @@ func (q *Quarantine) resume(b *proto.Batch) (done int) {
 	return 0
 }
 
-// offer offers what is left of b, and says how many entries were taken. While it is not known whether the peer takes
-// others than the entry that was held last, that comes first.
+// offer offers the rest of b and returns how many entries were taken. While the newest held entry is in doubt, that is
+// offered first.
 func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int, err error) {
 	left := b.Count() - done
 	if q.held.doubtful() {
@@ -148,7 +151,7 @@ func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int
 	}
 	err = q.to.Append(ctx, part)
 	if err == nil {
-		q.away.Store(nil)
+		q.connectErr.Store(nil)
 		q.held.othersPass()
 		return left, nil
 	}
@@ -160,8 +163,7 @@ func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int
 	return n, err
 }
 
-// passOver notes that the entry behind those that are done was not taken, and why; it says whether the entry is held or
-// set aside now.
+// passOver handles the error of the first entry that is not done, and reports whether that entry was held or set aside.
 func (q *Quarantine) passOver(b *proto.Batch, done int, err error) bool {
 	entry, last := b.Section(done, 1), done+1 == b.Count()
 	switch {
@@ -177,7 +179,7 @@ func (q *Quarantine) passOver(b *proto.Batch, done int, err error) bool {
 	return false
 }
 
-// setAside keeps an entry that is not offered any more.
+// setAside stores an entry that will not be offered any more.
 func (q *Quarantine) setAside(entry *proto.Batch, cause error) bool {
 	dir, err := faultfs.OpenBeneath(q.o.Root, q.o.Dir, nil)
 	if err == nil {
@@ -194,11 +196,11 @@ func (q *Quarantine) setAside(entry *proto.Batch, cause error) bool {
 	return true
 }
 
-// Held is how many entries wait that others went past. It may be called at any time, after Close too.
+// Held returns the number of held entries. It may be called at any time, also after Close.
 func (q *Quarantine) Held() int { return int(q.held.count.Load()) }
 
-// Portion is the store's, as Network.Portion. With an entry that was not taken goes the one behind it, to show whether
-// others are.
+// Portion is Network.Portion of the store. If an entry was not taken, it is two entries: that one and the next, to find
+// out whether others are taken.
 func (q *Quarantine) Portion() (entries, bytes int) {
 	q.mu.Lock()
 	alone := q.refusals+q.laters > 0
@@ -212,45 +214,45 @@ func (q *Quarantine) Portion() (entries, bytes int) {
 	return math.MaxInt, math.MaxInt
 }
 
-// Connect finds out whether the store's peer is there.
+// Connect checks whether the peer of the store is reachable.
 func (q *Quarantine) Connect(ctx context.Context) error {
-	q.asked.Store(true)
+	q.connectTried.Store(true)
 	c, ok := q.to.(store.Connector)
 	if !ok {
 		return nil
 	}
 	err := c.Connect(ctx)
 	if err == nil {
-		q.away.Store(nil)
+		q.connectErr.Store(nil)
 	} else {
-		q.away.Store(&err)
+		q.connectErr.Store(&err)
 	}
 	return err
 }
 
-// Check looks, at first and when it was not there, whether the peer is there, so that the status is true when there is
-// nothing to send, too. It does not wait for that. It gives the store its time.
+// Check connects in the background if the peer was not tried yet or was not reachable, so that the status is right even
+// when there is nothing to send. It also calls the periodic work of the store.
 func (q *Quarantine) Check(now time.Time) error {
-	if (!q.asked.Load() || q.away.Load() != nil) && q.looking.CompareAndSwap(false, true) {
+	if (!q.connectTried.Load() || q.connectErr.Load() != nil) && q.looking.CompareAndSwap(false, true) {
 		q.looks.Go(func() {
 			defer q.looking.Store(false)
 			ctx, cancel := context.WithTimeout(q.life, maxDial)
 			defer cancel()
-			_ = q.Connect(ctx) // it is in the status
+			_ = q.Connect(ctx) // the status shows the error
 		})
 	}
 	return store.Check(q.to, now)
 }
 
-// Status is why the peer could not be reached, in the original's words.
+// Status returns why the peer is not reachable, in the words of the original.
 func (q *Quarantine) Status() string {
-	if err := q.away.Load(); err != nil {
+	if err := q.connectErr.Load(); err != nil {
 		return store.StatusText(*err)
 	}
 	return store.Status(q.to)
 }
 
-// Close closes the store behind.
+// Close closes the Quarantine and the store.
 func (q *Quarantine) Close() error {
 	q.stop()
 	q.looks.Wait()

@@ -10,11 +10,11 @@ import (
 	"inkwell/store/spool"
 )
 
-// refusedDir is where records are kept that the primary refuses: a spool of its own, for `inkwell spool` to look into.
+// refusedDir is the name of the spool of refused records, for `inkwell spool` to look into.
 const refusedDir = "refused"
 
-// setAside keeps a record that cannot be delivered, durably, so that what is behind it can go on. It returns false when the replay
-// has to end before that was possible.
+// setAside stores a record that cannot be delivered, durably, so that the replay can continue. It returns false when
+// the replay has to end before that was possible.
 func (r *replay) setAside(life context.Context, data []byte, count int, cause error) bool {
 	if r.aside == nil {
 		r.lost.Add(int64(len(data)))
@@ -26,7 +26,8 @@ func (r *replay) setAside(life context.Context, data []byte, count int, cause er
 		r.b.health.Set("spool of refused records", err)
 		if err == nil {
 			r.refused.Add(int64(count))
-			r.b.log.Error("record cannot be delivered: set aside", "entries", count, "bytes", len(data), "directory", r.aside.Path()+"/"+refusedDir, "error", cause)
+			r.b.log.Error("record cannot be delivered: set aside", "entries", count, "bytes", len(data), "directory",
+				r.aside.Path()+"/"+refusedDir, "error", cause)
 			return true
 		}
 		if !r.pause(life) {
@@ -35,7 +36,8 @@ func (r *replay) setAside(life context.Context, data []byte, count int, cause er
 	}
 }
 
-// keepRefused appends a record to the spool of refused records beneath dir, which is open only meanwhile: it is rarely needed.
+// keepRefused appends a record to the spool of refused records in a directory. The spool is open only during the call,
+// because it is rarely needed.
 func keepRefused(in *faultfs.Dir, data []byte, count int) (err error) {
 	dir, err := in.Sub(refusedDir)
 	if err != nil {
@@ -50,7 +52,7 @@ func keepRefused(in *faultfs.Dir, data []byte, count int) (err error) {
 	return errors.Join(err, l.Close())
 }
 
-// skip passes over a place in the spool that cannot be read; it is acked with what is before it.
+// skip skips a damaged range of the spool. The range is acknowledged together with the records before it.
 func (r *replay) skip(c *spool.CorruptError) {
 	r.lost.Add(int64(c.End - c.Start))
 	r.b.log.Error("spool is damaged: passed over", "bytes", c.End-c.Start, "error", c)
@@ -58,7 +60,7 @@ func (r *replay) skip(c *spool.CorruptError) {
 	r.add(&proto.Batch{}, c.End)
 }
 
-// canonical makes b what the record holds, or says why it cannot be sent as it is.
+// canonical sets b to the content of a record, or returns why the record cannot be sent.
 func canonical(b *proto.Batch, rec spool.Record) error {
 	if err := b.SetRecord(rec.Data); err != nil {
 		return err

@@ -16,27 +16,27 @@ import (
 	"inkwell/store/spool"
 )
 
-// replay brings what is in the spool to the primary, in order. It is one goroutine's.
+// replay delivers the content of the spool to the primary, in order. It belongs to one goroutine.
 type replay struct {
 	b        *Buffer
 	reader   *spool.Reader
-	trouble  rpc.Backoff // with the spool itself
+	trouble  rpc.Backoff // pauses after errors of the spool
 	aside    *faultfs.Dir
 	replayed *atomic.Int64
 	lost     *atomic.Int64
 	refused  *atomic.Int64
 
-	read    uint64      // offset behind what was read
-	run     []record    // what is being delivered
+	read    uint64      // offset behind the last record that was read
+	run     []record    // the records that are being delivered
 	batch   proto.Batch // the entries of run
-	done    proto.Place // what is before it the primary has
+	done    proto.Place // the primary has the entries before this place
 	next    proto.Batch // a record that was read but did not fit into run
 	nextEnd uint64
 }
 
 // record is one record of a run.
 type record struct {
-	last int    // entries of the run's batch up to its last
+	last int    // number of entries of the batch up to the end of the record
 	end  uint64 // offset behind it in the spool
 }
 
@@ -53,8 +53,7 @@ func newReplay(b *Buffer, o BufferOptions) *replay {
 	}
 }
 
-// loop replays until life ends; calls bounds the call that is under way then. The error is that of giving up the
-// reader.
+// loop replays until life ends; calls is the context of calls of the primary. The error is that of closing the reader.
 func (r *replay) loop(life, calls context.Context) error {
 	for life.Err() == nil {
 		if err := r.gather(life); err != nil {
@@ -74,14 +73,14 @@ func (r *replay) loop(life, calls context.Context) error {
 	return r.reader.Close()
 }
 
-// gather waits for a record and makes a run of it and of what stands behind it, as far as it is there and fits.
+// gather waits for a record and starts a run with it and the records behind it, as far as they exist and fit.
 func (r *replay) gather(ctx context.Context) error {
 	r.batch.Reset()
 	r.run, r.done = r.run[:0], proto.Place{}
 	return r.fill(ctx)
 }
 
-// fill adds to the run what stands behind it.
+// fill adds the next records to the run.
 func (r *replay) fill(ctx context.Context) error {
 	if r.next.Count() > 0 && len(r.run) == 0 {
 		r.add(&r.next, r.nextEnd)
@@ -94,7 +93,7 @@ func (r *replay) fill(ctx context.Context) error {
 		case errors.As(err, &corrupt):
 			r.skip(corrupt)
 			continue
-		case len(r.run) > 0 && (err != nil || !ok): // an error comes again
+		case len(r.run) > 0 && (err != nil || !ok): // the next call returns the error again
 			return nil
 		case err != nil:
 			return err
@@ -118,7 +117,7 @@ func (r *replay) fill(ctx context.Context) error {
 	return nil
 }
 
-// readOne reads the next record; it waits only when the run is empty.
+// readOne reads the next record. It waits for one only when the run is empty.
 func (r *replay) readOne(ctx context.Context) (spool.Record, bool, error) {
 	if len(r.run) > 0 {
 		return r.reader.TryNext()
@@ -127,13 +126,13 @@ func (r *replay) readOne(ctx context.Context) (spool.Record, bool, error) {
 	return rec, err == nil, err
 }
 
-// add puts a record at the end of the run.
+// add appends a record to the run.
 func (r *replay) add(b *proto.Batch, end uint64) {
 	r.batch.AppendBatch(b)
 	r.run = append(r.run, record{last: r.batch.Count(), end: end})
 }
 
-// reopen starts to read again behind what was read.
+// reopen opens a new reader behind the last record that was read.
 func (r *replay) reopen() {
 	if err := r.reader.Close(); err != nil {
 		r.b.log.Warn("close spool reader", "error", err)
@@ -141,8 +140,8 @@ func (r *replay) reopen() {
 	r.reader = r.b.spool.Reader(r.read)
 }
 
-// deliver brings the run to the primary, as much at once as that takes, and acks each record when the primary has it.
-// It returns false when the replay has to end; what of a record was taken then is sent again by the next Buffer.
+// deliver sends the run to the primary, in portions that it takes, and acknowledges each record that the primary has.
+// It returns false when the replay has to end; a partly sent record is then sent again by the next Buffer.
 func (r *replay) deliver(life, calls context.Context) bool {
 	var refusals rpc.Backoff
 	for acked := 0; ; {
@@ -161,37 +160,37 @@ func (r *replay) deliver(life, calls context.Context) bool {
 		}
 		part := portion(r.b.primary, &r.batch, r.done)
 		err := r.b.primary.Append(calls, part)
-		r.took(part, err)
+		r.recordTaken(part, err)
 		switch {
 		case err == nil:
 			refusals.Reset()
 		case life.Err() != nil:
 			return false
 		case isRefusal(err):
-			r.b.refused(err, refusals.Next())
+			r.b.primaryRefused(err, refusals.Next())
 		default:
-			r.b.away(err)
+			r.b.primaryFailed(err)
 		}
-		if err != nil && r.fill(life) != nil { // what is behind an entry that is not taken shows whether others are
+		if err != nil && r.fill(life) != nil { // with more entries the primary can tell which one it refuses
 			return false
 		}
 	}
 }
 
-// took notes what the primary took of part, if Append of it ended with err.
-func (r *replay) took(part *proto.Batch, err error) {
+// recordTaken records what the primary took of part when Append returned err.
+func (r *replay) recordTaken(part *proto.Batch, err error) {
 	count := taken(part, err)
 	if count == 0 {
 		return
 	}
 	killpoint.Reach("replay.delivered")
-	r.b.there()
+	r.b.primaryWorked()
 	r.replayed.Add(int64(count))
 	r.done = r.batch.PlaceBehind(r.done, count, math.MaxInt)
 }
 
-// ack tells the spool that everything below end is done. It returns false when the replay has to end before that was
-// possible; then the records are replayed again by the next Buffer.
+// ack acknowledges everything below end in the spool. It returns false when the replay has to end before that was
+// possible; the records are then replayed again by the next Buffer.
 func (r *replay) ack(life context.Context, end uint64) bool {
 	for {
 		err := r.b.spool.Ack(end)
@@ -213,7 +212,8 @@ func (r *replay) ack(life context.Context, end uint64) bool {
 	return true
 }
 
-// due waits until the primary may be tried; Appends need not wait for it. It returns false when the replay has to end.
+// due waits until the primary may be tried, and lets Appends continue meanwhile. It returns false when the replay has
+// to end.
 func (r *replay) due(life context.Context) bool {
 	r.b.mu.Lock()
 	until := r.b.until
@@ -221,10 +221,10 @@ func (r *replay) due(life context.Context) bool {
 	return r.wait(life, time.Until(until))
 }
 
-// pause waits after a trouble with the spool.
+// pause waits after an error of the spool.
 func (r *replay) pause(life context.Context) bool { return r.wait(life, r.trouble.Next()) }
 
-// wait returns false when the replay has to end.
+// wait waits for d. It returns false when the replay has to end.
 func (r *replay) wait(life context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return life.Err() == nil

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// reportTime bounds how long a call that only reports may take.
+// reportTime bounds a call that only reports.
 const reportTime = 2 * time.Second
 
-// Report has the peer in use told how the sender is, between two calls, if it has shown that it is an Inkwell: what no
-// such peer can be told at once is forgotten. text is not changed any more. Close waits until it was told.
+// Report sends text, a report on the sender, to the current peer between two calls, if the peer has shown that it is an
+// Inkwell. Otherwise the report is dropped. text must not be changed any more. Close waits until it was sent.
 func (n *Network) Report(text []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -17,12 +17,11 @@ func (n *Network) Report(text []byte) {
 		return
 	}
 	n.report = text
-	n.begun()
+	n.ensureSender()
 }
 
-// tell tells what is to be reported. A connection is made for that to an address that was an Inkwell when it was used
-// last.
-func (n *Network) tell() {
+// sendReport sends the pending report. If necessary, it connects to an address whose peer was an Inkwell the last time.
+func (n *Network) sendReport() {
 	n.mu.Lock()
 	text := n.report
 	n.report = nil
@@ -37,7 +36,7 @@ func (n *Network) tell() {
 		return
 	}
 	if _, err := n.link.connect(ctx, round[0]); err != nil {
-		return // the next call finds out what there is to tell of it
+		return // the next call will report the error
 	}
 	if err := n.link.client.Report(ctx, text); err != nil {
 		n.link.drop() // the client is closed

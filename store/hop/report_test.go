@@ -9,7 +9,7 @@ import (
 	"inkwell/proto"
 )
 
-// hearing is a peer that hears reports.
+// hearing is a peer that accepts reports.
 type hearing struct {
 	mu    sync.Mutex
 	heard []string
@@ -33,15 +33,15 @@ func (h *hearing) told() ([]string, int) {
 	return slices.Clone(h.heard), h.calls
 }
 
-// numbered is an entry with a number, in answer to which an Inkwell shows that it is one.
+// numbered returns an entry with a number, in answer to which an Inkwell shows that it is one.
 func numbered(number int64) *proto.Batch {
 	b := entriesOf("c", "m")
 	b.Number([16]byte{1}, number, 1)
 	return b
 }
 
-// TestReportsAreForInkwells: nobody is told anything, nor connected to, before a peer has shown what it is; then it is
-// told, also over a new connection when it was started again, and Close waits for the last word.
+// TestReportsAreForInkwells: a report is neither sent nor a connection made for it before a peer has shown that it is
+// an Inkwell. Then reports are sent, also over a new connection after its restart, and Close waits for the last one.
 func TestReportsAreForInkwells(t *testing.T) {
 	h := new(hearing)
 	p := startPeer(t, "", h)

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// FixedSchedule waits for Interval, give or take half of Range, as retry_interval and retry_interval_range of the original. In whole
-// seconds, as there.
+// FixedSchedule waits for Interval, give or take half of Range, like retry_interval and retry_interval_range of the
+// original. As there, times are in whole seconds.
 type FixedSchedule struct {
 	Interval, Range time.Duration
 }
 
-// Next is Interval - Range/2 + a random part of Range.
+// Next returns Interval - Range/2 plus a random part of Range.
 func (s FixedSchedule) Next() time.Duration {
 	spread := s.Range / time.Second
 	if spread < 1 {
@@ -24,18 +24,18 @@ func (s FixedSchedule) Next() time.Duration {
 // Reset does nothing: every failure is the first.
 func (FixedSchedule) Reset() {}
 
-// AdaptiveSchedule waits longer with each failure and less with each success, as adaptive_backoff of the original. In whole seconds, as
-// there.
+// AdaptiveSchedule waits longer with each failure and less with each success, like adaptive_backoff of the original. As
+// there, times are in whole seconds.
 type AdaptiveSchedule struct {
 	Min, Max, Offset time.Duration
 
-	current time.Duration // 0: not begun
+	current time.Duration // 0: not started
 }
 
-// adaptiveStart is where an AdaptiveSchedule begins, whatever its bounds.
+// adaptiveStart is the initial value of every AdaptiveSchedule, whatever its bounds.
 const adaptiveStart = 5 * time.Second
 
-// Next is 1.414 times what it was, and a random part of Offset, at most Max.
+// Next returns 1.414 times the previous value plus a random part of Offset, at most Max.
 func (s *AdaptiveSchedule) Next() time.Duration {
 	grown := time.Duration(float64(cmp.Or(s.current, adaptiveStart)/time.Second)*1.414) * time.Second
 	if spread := s.Offset / time.Second; spread > 0 {
@@ -45,7 +45,7 @@ func (s *AdaptiveSchedule) Next() time.Duration {
 	return s.current
 }
 
-// Reset takes two seconds off, down to Min.
+// Reset subtracts two seconds, down to Min.
 func (s *AdaptiveSchedule) Reset() {
 	s.current = max(cmp.Or(s.current, adaptiveStart)-2*time.Second, s.Min)
 }

@@ -2,7 +2,7 @@ package hop
 
 import "inkwell/internal/rpc"
 
-// credentialsFor checks the addresses of o and reads its TLS files, if there is an address that needs them.
+// credentialsFor checks the addresses of o and reads its TLS files if an address needs them.
 func credentialsFor(o NetworkOptions) (*rpc.Credentials, error) {
 	secure := false
 	for _, addr := range o.Addrs {

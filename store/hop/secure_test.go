@@ -28,7 +28,8 @@ func TestNetworkChecksAddressesAndFiles(t *testing.T) {
 	}
 	pool := NewPool()
 	var stores []store.Store
-	for _, o := range []NetworkOptions{{Addrs: []string{"tls://h:1"}}, {Addrs: []string{"tls://h:1"}}, {Addrs: []string{"tls://h:1"}, TLS: rpc.TLSFiles{ServerName: "n"}}, {Addrs: []string{"h:1"}}} {
+	for _, o := range []NetworkOptions{{Addrs: []string{"tls://h:1"}}, {Addrs: []string{"tls://h:1"}},
+		{Addrs: []string{"tls://h:1"}, TLS: rpc.TLSFiles{ServerName: "n"}}, {Addrs: []string{"h:1"}}} {
 		s, err := pool.Network(o)
 		if err != nil {
 			t.Fatal(err)

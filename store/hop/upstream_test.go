@@ -52,7 +52,8 @@ func TestSchedulesAreThoseOfTheOriginal(t *testing.T) {
 	if s.current != 5*time.Second {
 		t.Errorf("after many: %v", s.current)
 	}
-	for _, early := range []*AdaptiveSchedule{{Min: time.Second, Max: 100 * time.Second, Offset: time.Second}, {Min: 20 * time.Second, Max: 100 * time.Second, Offset: time.Second}} {
+	for _, early := range []*AdaptiveSchedule{{Min: time.Second, Max: 100 * time.Second, Offset: time.Second},
+		{Min: 20 * time.Second, Max: 100 * time.Second, Offset: time.Second}} {
 		if d := early.Next(); d != 7*time.Second { // it begins at 5, whatever its bounds
 			t.Errorf("from %v: %v", early.Min, d)
 		}
@@ -140,7 +141,8 @@ func TestEqualsAreChosenAtRandomAndFailOver(t *testing.T) {
 	}
 	full := &inbox{answer: func(int) (proto.ResultCode, error) { return proto.TryLater, nil }}
 	good := new(inbox)
-	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", full).addr, startPeer(t, "", good).addr, closedAddr(t)}, Shuffle: true})
+	n := openNetwork(t, NetworkOptions{Addrs: []string{startPeer(t, "", full).addr, startPeer(t, "", good).addr,
+		closedAddr(t)}, Shuffle: true})
 	for range 20 {
 		mustSend(t, n, "x")
 	}
@@ -149,8 +151,8 @@ func TestEqualsAreChosenAtRandomAndFailOver(t *testing.T) {
 	}
 }
 
-// TestLargeCallsAreAnnouncedToOthersOnly: a peer that has shown in an answer that it is an Inkwell is not asked whether it has room, and
-// nobody is ever asked anything but Log.
+// TestLargeCallsAreAnnouncedToOthersOnly: a peer that has shown that it is an Inkwell gets no probes, and no peer gets
+// calls of other methods than Log.
 func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 	large := strings.Repeat("x", probeBytes)
 	for name, c := range map[string]struct {
@@ -183,14 +185,15 @@ func TestLargeCallsAreAnnouncedToOthersOnly(t *testing.T) {
 	}
 }
 
-// others counts the calls of methods that a server of Log alone does not have.
+// others counts calls of methods that a server with only Log does not have.
 type others struct {
 	thrift.TProcessor
 	calls atomic.Int32
 }
 
 func (o *others) ProcessorMap() map[string]thrift.TProcessorFunction {
-	return map[string]thrift.TProcessorFunction{"getOption": unknown{o}, "getStatus": unknown{o}, "getVersion": unknown{o}, "getName": unknown{o}}
+	return map[string]thrift.TProcessorFunction{"getOption": unknown{o}, "getStatus": unknown{o},
+		"getVersion": unknown{o}, "getName": unknown{o}}
 }
 
 // unknown is a method of others.

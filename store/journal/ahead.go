@@ -8,7 +8,7 @@ import (
 )
 
 // block is a large batch that a bench compresses before it is the batch's turn to be written, so that one busy category
-// can use several processors. The blocks of an outlet are written in their order.
+// can use several processors. The blocks of an outlet are written in order.
 type block struct {
 	t        *Outlet
 	ahead    store.Ahead
@@ -16,16 +16,16 @@ type block struct {
 	prepared any
 	err      error
 	done     atomic.Bool
-	dropped  atomic.Bool // nobody wants it any more
+	dropped  atomic.Bool // the result is not needed any more
 }
 
-// aheadBytes is how large a batch must be to be worth the detour.
+// aheadBytes is the least size of a batch for which a block pays off.
 const aheadBytes = 256 << 10
 
-// maxAhead bounds the blocks of one outlet.
+// maxAhead bounds the number of blocks of one outlet.
 var maxAhead = runtime.GOMAXPROCS(0) + 1
 
-// turn compresses the block, on a bench.
+// turn compresses the block. It runs on a bench.
 func (b *block) turn() {
 	if !b.dropped.Load() {
 		b.prepared, b.err = b.ahead.Prepare(&b.load.batch)
@@ -36,13 +36,13 @@ func (b *block) turn() {
 	b.t.task.wake()
 }
 
-// defers says that the batch which was taken goes to a bench first, because it is large or others are ahead of it.
-func (w *stepper) defers() bool {
+// shouldDefer reports whether the current batch becomes a block, because it is large or because blocks are ahead of it.
+func (w *stepper) shouldDefer() bool {
 	_, can := w.store.(store.Ahead)
 	return can && w.t.o.Target >= blockTarget && (len(w.blocks) > 0 || w.load.batch.Size() >= aheadBytes)
 }
 
-// deferLoad hands the batch that was taken to a bench.
+// deferLoad turns the current batch into a block and submits it to a bench.
 func (w *stepper) deferLoad() {
 	b := &block{t: w.t, ahead: w.store.(store.Ahead), load: w.load}
 	w.blocks = append(w.blocks, b)
@@ -51,7 +51,7 @@ func (w *stepper) deferLoad() {
 	w.t.run.benches.submit(b)
 }
 
-// writeBlocks writes the blocks that are ready, in their order.
+// writeBlocks writes the finished blocks at the head of the list, in order.
 func (w *stepper) writeBlocks() {
 	for len(w.blocks) > 0 && w.blocks[0].done.Load() && w.store != nil {
 		b := w.blocks[0]
@@ -61,20 +61,21 @@ func (w *stepper) writeBlocks() {
 		}
 		w.load = b.load
 		w.blocks = w.blocks[1:]
-		w.outcome(err)
+		w.endAttempt(err)
 		if err != nil {
 			return
 		}
 	}
 }
 
-// dropBlocks leaves the blocks to the journal, and returns the offset of the first.
+// dropBlocks drops all blocks, whose entries will be read from the journal again. It returns the offset of the first
+// entry.
 func (w *stepper) dropBlocks() (from uint64, any bool) {
 	for i, b := range w.blocks {
 		if i == 0 {
 			from, any = b.load.from, true
 		}
-		b.dropped.Store(true) // its memory is given back by the garbage collector
+		b.dropped.Store(true) // the garbage collector frees its memory
 	}
 	w.blocks = nil
 	return from, any

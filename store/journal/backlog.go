@@ -5,23 +5,25 @@ import (
 	"time"
 )
 
-// maxAges bounds the memory of ages: at one a second these are more than an hour exactly, and many days by and by less so.
+// maxAges bounds the memory of ages. With one note a second, the last hour is exact, and older notes become sparser.
 const maxAges = 4096
 
-// ages remembers when the journal had come how far, so that it can be told how old an entry is by its offset. Safe for concurrent use.
+// ages records how far the journal had grown at which time, so that the age of an entry can be derived from its offset.
+// Safe for concurrent use.
 type ages struct {
 	mu   sync.Mutex
-	list []reached // in order of time and of end
+	list []reached // sorted by time, and so by end
 }
 
-// reached says that at a time the journal held everything below end.
+// reached says that at a certain time the journal held everything below end.
 type reached struct {
 	at  time.Time
 	end uint64
 }
 
-// note remembers how far the journal has come, and forgets what lies below acked. When there is too much, the older half keeps every
-// second: an entry then looks younger than it is, by at most what its neighbours are apart.
+// note records the end of the journal, and forgets what is below acked. When the list is full, every second note of its
+// older half is dropped: entries there then look younger than they are, by at most the distance between the remaining
+// notes.
 func (a *ages) note(now time.Time, acked, end uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -46,8 +48,8 @@ func (a *ages) note(now time.Time, acked, end uint64) {
 	a.list = append(a.list, reached{now, end})
 }
 
-// of is the age of the entry at an offset; 0 if it came after the last note.
-func (a *ages) of(offset uint64, now time.Time) time.Duration {
+// age returns the age of the entry at an offset; 0 if it was appended after the last note.
+func (a *ages) age(offset uint64, now time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.list {
@@ -58,32 +60,32 @@ func (a *ages) of(offset uint64, now time.Time) time.Duration {
 	return 0
 }
 
-// Note remembers how far the journal has come at a time. Whoever wants to know ages calls it about once a second.
+// Note records how far the journal has grown at a time. A caller that wants to know ages calls it about once a second.
 func (j *Journal) Note(now time.Time) {
 	acked, end := j.spool.Bounds()
 	j.ages.note(now, acked, end)
 }
 
-// Oldest is how long the oldest entry has been in the journal that no checkpoint covers, as far as Note has seen; 0 = there is none.
+// Oldest returns the age of the oldest entry beyond the last checkpoint, as far as Note has seen; 0 = there is none.
 func (j *Journal) Oldest(now time.Time) time.Duration {
 	acked, end := j.spool.Bounds()
 	if acked >= end {
 		return 0
 	}
-	return j.ages.of(acked, now)
+	return j.ages.age(acked, now)
 }
 
-// Limit is how many bytes may wait in the journal.
+// Limit returns how many undelivered bytes the journal may hold.
 func (j *Journal) Limit() int64 { return j.o.MaxBytes }
 
-// Waits is what waits for the stores of one name.
+// Waits describes what waits for the stores of one name.
 type Waits struct {
-	Bytes  int64         // of messages that no store was offered yet
-	Oldest time.Duration // for how long the oldest entry has waited that some store does not have durably; 0 = there is none
-	Status string        // what is wrong with a store, "" if nothing is
+	Bytes  int64         // of messages that have not been offered to a store
+	Oldest time.Duration // age of the oldest entry that some store does not have durably; 0 = there is none
+	Status string        // the problem of a store, "" if there is none
 }
 
-// Waiting tells what waits for the outlets, by their names.
+// Waiting returns what waits for the outlets, by their names.
 func (j *Journal) Waiting(now time.Time) map[string]Waits {
 	r := j.current()
 	if r == nil {
@@ -93,8 +95,8 @@ func (j *Journal) Waiting(now time.Time) map[string]Waits {
 	for _, t := range r.all() {
 		w := all[t.o.Name]
 		w.Bytes += t.Waiting()
-		if _, undone := t.posted(); undone != noOffset {
-			w.Oldest = max(w.Oldest, j.ages.of(undone, now))
+		if _, undone := t.lastReport(); undone != noOffset {
+			w.Oldest = max(w.Oldest, j.ages.age(undone, now))
 		}
 		if w.Status == "" {
 			w.Status = t.Status()

@@ -16,7 +16,7 @@ func TestAges(t *testing.T) {
 		offset uint64
 		want   time.Duration
 	}{{0, 30 * time.Second}, {99, 30 * time.Second}, {100, 20 * time.Second}, {200, 0}} {
-		if got := a.of(x.offset, at(30)); got != x.want {
+		if got := a.age(x.offset, at(30)); got != x.want {
 			t.Errorf("entry at %d is %v old, want %v", x.offset, got, x.want)
 		}
 	}
@@ -31,10 +31,10 @@ func TestAges(t *testing.T) {
 	if len(a.list) > maxAges {
 		t.Errorf("%d notes", len(a.list))
 	}
-	if got := a.of(0, at(3*day)); got != 3*day*time.Second {
+	if got := a.age(0, at(3*day)); got != 3*day*time.Second {
 		t.Errorf("the oldest entry is %v old", got)
 	}
-	if got := a.of(3*day-3600, at(3*day)); got > time.Hour || got < 50*time.Minute {
+	if got := a.age(3*day-3600, at(3*day)); got > time.Hour || got < 50*time.Minute {
 		t.Errorf("one of an hour is %v old", got)
 	}
 }

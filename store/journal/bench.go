@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// task is an outlet's turn to be stepped: on a bench, or on a goroutine of its own. At most one goroutine steps an
-// outlet at a time.
+// task schedules the steps of an outlet, on a bench or on a goroutine of its own. At most one goroutine steps an outlet
+// at a time.
 type task struct {
 	t     *Outlet
 	timer *time.Timer
-	own   chan struct{} // of an outlet whose store can block; nil: it is stepped on a bench
+	own   chan struct{} // signals the outlet's own goroutine if its store can block; nil: it is stepped on a bench
 
 	mu      sync.Mutex
-	queued  bool      // it waits for a turn
-	running bool      // a step is at work
-	again   bool      // another turn was asked for meanwhile
-	ended   bool      // no more turns
-	at      time.Time // when the timer fires; zero: it does not
+	queued  bool      // a turn was requested and has not begun
+	running bool      // a step is running
+	again   bool      // another turn was requested during the step
+	ended   bool      // the outlet is closed: no more turns
+	at      time.Time // when the timer fires; zero: it is not set
 }
 
-// begin makes the first turn.
+// begin requests the first turn.
 func (k *task) begin(t *Outlet) {
 	k.t = t
 	k.timer = time.AfterFunc(time.Hour, k.wake)
@@ -37,7 +37,7 @@ func (k *task) begin(t *Outlet) {
 	k.wake()
 }
 
-// wake asks for a turn as soon as possible.
+// wake requests a turn as soon as possible.
 func (k *task) wake() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -54,20 +54,20 @@ func (k *task) wake() {
 
 func (k *task) submit() {
 	if k.own != nil {
-		k.own <- struct{}{} // there is room: it is queued once
+		k.own <- struct{}{} // cannot block: the channel has room for one, and only one turn is queued
 		return
 	}
 	k.t.run.benches.submit(k)
 }
 
-// wakeIn asks for a turn in d, unless there is one before.
+// wakeIn requests a turn after d, unless the timer is set to an earlier time.
 func (k *task) wakeIn(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.setTimer(time.Now().Add(d))
 }
 
-// setTimer has the timer fire at a time, unless it does before. The caller holds mu.
+// setTimer sets the timer to a time, unless it is set to an earlier one. The caller holds mu.
 func (k *task) setTimer(at time.Time) {
 	if k.ended || !k.at.IsZero() && k.at.Before(at) && k.at.After(time.Now()) {
 		return
@@ -76,16 +76,16 @@ func (k *task) setTimer(at time.Time) {
 	k.timer.Reset(max(0, time.Until(at)))
 }
 
-// turn steps the outlet.
+// turn runs one step of the outlet.
 func (k *task) turn() {
 	k.mu.Lock()
 	k.queued, k.running, k.at = false, true, time.Time{}
 	k.mu.Unlock()
 	now := time.Now()
-	k.t.begin(now)
+	k.t.setBusy(now)
 	k.t.run.steps.Add(1)
 	next, done := k.t.stepper.step(now)
-	k.t.begin(time.Time{})
+	k.t.setBusy(time.Time{})
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.running = false
@@ -104,8 +104,9 @@ func (k *task) turn() {
 	}
 }
 
-// begin notes since when a step is at work; the zero time says that none is.
-func (t *Outlet) begin(at time.Time) {
+// setBusy records when a step began; the zero time says that no step is running. A checkpoint that waits for the outlet
+// to be stepped is told when the step ends.
+func (t *Outlet) setBusy(at time.Time) {
 	t.mu.Lock()
 	t.busy = at
 	paid := at.IsZero() && t.owes
@@ -119,21 +120,22 @@ func (t *Outlet) begin(at time.Time) {
 	}
 }
 
-// turner is work for a bench.
+// turner is work for a bench: a task or a block.
 type turner interface{ turn() }
 
-// benches are goroutines that step outlets, as many as there are processors; more when all of them are stuck.
+// benches are goroutines that step outlets, as many as there are processors. More are started while all of them are
+// stuck, e.g. on a disk that hangs.
 type benches struct {
 	mu      sync.Mutex
-	work    sync.Cond // queue or ended changed
+	work    sync.Cond // signalled when queue or ended changed
 	queue   []turner
-	running int // goroutines
+	running int // number of goroutines
 	idle    int
 	ended   bool
-	turned  time.Time // when a turn ended last, or all were idle
+	turned  time.Time // when a turn last ended, or a bench last stopped being idle
 	wait    sync.WaitGroup
-	watch   *time.Timer // looks whether the benches are stuck
-	watched bool        // it runs
+	watch   *time.Timer // calls checkStuck
+	watched bool        // watch is set
 }
 
 func newBenches() *benches {
@@ -141,15 +143,14 @@ func newBenches() *benches {
 	b.work.L = &b.mu
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.watch, b.watched = time.AfterFunc(patience, b.look), true
+	b.watch, b.watched = time.AfterFunc(patience, b.checkStuck), true
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		b.start(false)
 	}
 	return b
 }
 
-// start starts a bench. An extra one ends when it finds nothing to do. The caller holds mu, or is the only one who
-// knows b.
+// start starts a bench. An extra one ends when the queue is empty. The caller holds mu.
 func (b *benches) start(extra bool) {
 	b.running++
 	b.wait.Add(1)
@@ -167,29 +168,29 @@ func (b *benches) submit(k turner) {
 	}
 }
 
-// look relieves the benches for as long as somebody waits for one.
-func (b *benches) look() {
+// checkStuck starts more benches if all are stuck, and checks again later while the queue is not empty.
+func (b *benches) checkStuck() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.relieve()
+	b.relieveIfStuck()
 	if b.watched = len(b.queue) > 0 && !b.ended; b.watched {
 		b.watch.Reset(patience)
 	}
 }
 
-// maxBenches bounds the goroutines of a disk that hangs, each of which can hold an encoder.
+// maxBenches bounds the goroutines that a hanging disk can block. Each of them can hold an encoder.
 const maxBenches = 256
 
-// stalled says that no turn has ended for longer than the reader has patience although outlets wait for one.
+// stalled reports whether outlets wait for a bench and no turn has ended for longer than patience.
 func (b *benches) stalled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.relieve()
+	return b.relieveIfStuck()
 }
 
-// relieve starts as many benches again as there are if all of them are stuck, and says whether they were. The caller
+// relieveIfStuck doubles the number of benches if all of them are stuck, and reports whether they were. The caller
 // holds mu.
-func (b *benches) relieve() bool {
+func (b *benches) relieveIfStuck() bool {
 	if b.idle > 0 || len(b.queue) == 0 || time.Since(b.turned) < patience {
 		return false
 	}
@@ -200,7 +201,7 @@ func (b *benches) relieve() bool {
 	return true
 }
 
-// turning says whether a turn has ended within the reader's patience.
+// turning reports whether a turn has ended within patience.
 func (b *benches) turning() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -232,7 +233,7 @@ func (b *benches) loop(extra bool) {
 	}
 }
 
-// end waits for the goroutines; nothing is submitted any more.
+// end waits for the goroutines to finish the queue. Nothing may be submitted any more.
 func (b *benches) end() {
 	b.mu.Lock()
 	b.ended = true

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// budget bounds what is pending in all outlets together. The reader charges it and waits for it; whoever takes or drops
-// a load releases it.
+// budget bounds the bytes that are pending in all outlets together. The reader charges it and waits when it is
+// exceeded; whoever takes or drops a load releases the bytes of that load.
 type budget struct {
 	limit int64
 	used  atomic.Int64
-	ahead atomic.Int64 // of used, what is being compressed
+	ahead atomic.Int64 // the part of used that belongs to blocks
 	freed chan struct{}
 
-	order []waitingLoad // oldest first; the reader's
+	order []waitingLoad // pending loads, oldest first; only the reader uses it
 }
 
-// waitingLoad is a load that was pending when it was queued.
+// waitingLoad is a load that was pending for t when it was queued.
 type waitingLoad struct {
 	t *Outlet
 	l *load
@@ -25,7 +25,7 @@ type waitingLoad struct {
 
 func newBudget(limit int64) budget { return budget{limit: limit, freed: make(chan struct{}, 1)} }
 
-// charge counts bytes that were added to what is pending for t. first says that they began its load.
+// charge adds the size of entries that became pending for t. first says that they are the first of their load.
 func (b *budget) charge(t *Outlet, bytes int64, first bool) {
 	b.used.Add(bytes)
 	if first {
@@ -33,14 +33,14 @@ func (b *budget) charge(t *Outlet, bytes int64, first bool) {
 	}
 }
 
-// release forgets a load that is not pending any more.
+// release subtracts the size of a load that is not pending any more.
 func (b *budget) release(l *load) {
 	b.used.Add(-l.charged)
 	l.charged = 0
 	signal(b.freed)
 }
 
-// signal fills c, which has room for one, if it is empty.
+// signal sends to c, which has a capacity of one, unless it is full.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -48,9 +48,9 @@ func signal(c chan struct{}) {
 	}
 }
 
-// relieve waits until the budget is kept: what has waited longest goes first, whatever its size, and what is pending
-// for outlets that are stuck is left to the journal.
-func (b *budget) relieve(ctx context.Context) {
+// makeRoom waits until the budget is not exceeded. Meanwhile it has the oldest loads delivered first, whatever their
+// size, and drops the loads of stuck outlets, which will read them from the journal again.
+func (b *budget) makeRoom(ctx context.Context) {
 	var asked []waitingLoad
 	tick := time.NewTicker(patience / 10)
 	defer tick.Stop()
@@ -72,7 +72,7 @@ func (b *budget) relieve(ctx context.Context) {
 		case <-tick.C:
 			for _, w := range asked {
 				if w.t.stuck() {
-					w.t.leave(w.l)
+					w.t.dropLoad(w.l)
 				}
 			}
 		case <-ctx.Done():
@@ -80,14 +80,14 @@ func (b *budget) relieve(ctx context.Context) {
 	}
 }
 
-// tidy forgets loads at the front that were taken meanwhile.
+// tidy removes loads at the front of order that are not pending any more.
 func (b *budget) tidy() {
 	for len(b.order) > 0 && b.order[0].t.charged(b.order[0].l) == 0 {
 		b.order = b.order[1:]
 	}
 }
 
-// hasten has l go as soon as possible if it is still pending, and returns its bytes.
+// hasten has l delivered as soon as possible if it is still pending, and returns its size in bytes.
 func (t *Outlet) hasten(l *load) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,7 +99,7 @@ func (t *Outlet) hasten(l *load) int64 {
 	return l.charged
 }
 
-// charged is the bytes of l if it is still pending.
+// charged returns the size of l in bytes if it is still pending, else 0.
 func (t *Outlet) charged(l *load) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,8 +109,8 @@ func (t *Outlet) charged(l *load) int64 {
 	return l.charged
 }
 
-// leave drops l if it is still pending.
-func (t *Outlet) leave(l *load) {
+// dropLoad drops l if it is still pending.
+func (t *Outlet) dropLoad(l *load) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.pending == l {

@@ -7,10 +7,10 @@ import (
 	"inkwell/store/spool"
 )
 
-// catchBytes is how much an outlet that is behind reads at once.
+// catchBytes is how many bytes of entries an outlet that is behind reads at a time.
 const catchBytes = 1 << 20
 
-// catchUp has the outlet read on in the journal, with others if it can.
+// catchUp advances an outlet that is behind: through the convoy if it can join it, else with a reader of its own.
 func (w *stepper) catchUp() {
 	w.wait = 0
 	if w.reader != nil {
@@ -38,7 +38,8 @@ func (w *stepper) catchUp() {
 	}
 }
 
-// readOn reads the next batch from the journal, and has the reader feed the outlet again where it meets it.
+// readOn reads the next batch from the journal. When the outlet has caught up with the reader of the run, that one
+// feeds the outlet again.
 func (w *stepper) readOn() {
 	t, r := w.t, w.t.run
 	if w.reader == nil {
@@ -55,7 +56,7 @@ func (w *stepper) readOn() {
 		rec, ok, err := w.reader.TryNext()
 		var corrupt *spool.CorruptError
 		switch {
-		case errors.As(err, &corrupt): // the reader tells of it
+		case errors.As(err, &corrupt): // the reader of the run reports it
 			rec, ok, err = spool.Record{End: corrupt.End}, true, nil
 		case err != nil:
 			w.failed(err)
@@ -75,7 +76,7 @@ func (w *stepper) readOn() {
 	w.load = l
 }
 
-// pick adds to l what is the outlet's own in a record.
+// pick adds to l the entries of a record that belong to the outlet.
 func (w *stepper) pick(rec spool.Record, l *load) {
 	t, r := w.t, w.t.run
 	w.runs = w.batch.AppendRuns(w.runs[:0])
@@ -90,15 +91,15 @@ func (w *stepper) pick(rec spool.Record, l *load) {
 	}
 }
 
-// add adds to l what of s was not taken yet.
+// add adds to l the entries of s that were not taken yet.
 func (w *stepper) add(s stretch, l *load) {
 	t := w.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.behind(t.taken); s.run.Count > 0 {
+	if s.skipTo(t.taken); s.run.Count > 0 {
 		l.add(&s)
 		t.taken = s.end()
-		if s.end() <= t.counted { // taken before
+		if s.end() <= t.counted { // Outlet.waiting was reduced when they were first taken
 			l.waiting -= s.run.Bytes
 		}
 	}
@@ -114,8 +115,8 @@ func (w *stepper) closeReader() {
 	w.reader = nil
 }
 
-// skim finds out, for a store that cannot be opened, where the first entry is that waits for it: the journal is needed
-// from there.
+// skim reads ahead for a store that cannot be opened, to find the first entry that waits for it: the journal has to be
+// kept from there on.
 func (w *stepper) skim() {
 	t := w.t
 	t.mu.Lock()
@@ -134,8 +135,9 @@ func (w *stepper) skim() {
 	w.putBack()
 }
 
-// meet has the reader feed t again if t has read everything that the reader has and its store is open. covered says
-// that the post covers all of it: then t needs nothing of the journal.
+// meet has the reader of the run feed t again, if t has read up to where that reader is and its last attempt did not
+// fail. covered says that the store was marked after everything that t has taken, so that t needs nothing of the
+// journal before the meeting point.
 func (r *run) meet(t *Outlet, readTo uint64, covered bool) bool {
 	r.reading.Lock()
 	defer r.reading.Unlock()

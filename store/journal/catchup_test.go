@@ -11,13 +11,14 @@ import (
 	"inkwell/store"
 )
 
-// A queue that is behind reads on as fast as its store takes what it reads: max_write_interval is for what comes in, or a queue with more
-// than a batch an interval would never catch up.
+// An outlet that is behind reads as fast as its store takes entries. max_write_interval only applies to new entries;
+// otherwise an outlet that receives more than one batch per interval would never catch up.
 func TestCatchingUpWaitsForNoInterval(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
 	opening, work := make(chan bool), make(chan bool)
-	q := l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Hour, Check: time.Hour,
+	q := l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Hour,
+		Check: time.Hour,
 		Open: func(saved store.States) (store.Store, error) {
 			close(opening)
 			<-work
@@ -51,12 +52,14 @@ func TestCatchingUpWaitsForNoInterval(t *testing.T) {
 	l.end(t)
 }
 
-// A store that broke while nothing waited for it, and cannot be opened, holds back no journal of others.
+// A store that broke while it had no pending entries, and cannot be reopened, must not keep the journal from being
+// acknowledged.
 func TestABrokenStoreForWhichNothingWaits(t *testing.T) {
 	s, w := newShelf(), &writer{next: make(map[string]int), acked: make(map[string]int)}
 	l := begin(t, t.TempDir(), s, noFault)
 	var broken atomic.Bool
-	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Millisecond,
+	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+		Interval: time.Millisecond, Check: time.Millisecond,
 		Open: func(saved store.States) (store.Store, error) {
 			if broken.Load() {
 				return nil, errors.New("the directory is gone")
@@ -77,7 +80,7 @@ func TestABrokenStoreForWhichNothingWaits(t *testing.T) {
 	check(t, s, w)
 }
 
-// breaking is a keeper that breaks when it is asked how it is.
+// breaking is a keeper that breaks when Mark is called.
 type breaking struct {
 	*keeper
 	broken *atomic.Bool

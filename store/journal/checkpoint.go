@@ -20,19 +20,20 @@ const (
 // checkpoint is what is known for certain about the destinations (format: docs/format.md).
 type checkpoint struct {
 	Version  int                 `json:"version"`
-	Low      uint64              `json:"low"`     // the journal is needed from here
-	Drained  uint64              `json:"drained"` // entries from here on have not been read by any run
-	Read     uint64              `json:"read"`    // how far this run has read
+	Low      uint64              `json:"low"`     // the journal is still needed from this offset on
+	Drained  uint64              `json:"drained"` // no run has read entries from this offset on
+	Read     uint64              `json:"read"`    // this run has read the journal up to here
 	Patterns Patterns            `json:"patterns"`
 	Outlets  map[string]position `json:"outlets"` // by key
 	Past     past                `json:"past,omitempty"`
-	Home     string              `json:"home"` // the directory in which the state directory was
+	Home     string              `json:"home"` // the parent of the state directory when the checkpoint was saved
 
-	older  map[string]olderCategory // of version 1, until their outlets are known
-	strays bool                     // open files of categories that are not listed are ours: `collect --dir` of before began them unannounced
+	older map[string]olderCategory // from a checkpoint of version 1, until their outlets are known
+	// Open files of unlisted categories belong to Inkwell: an early `collect --dir` began files without recording them.
+	strays bool
 }
 
-// loadCheckpoint reads the checkpoint in dir, the empty one where there is none.
+// loadCheckpoint reads the checkpoint in dir; without one it returns an empty checkpoint and found is false.
 func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (c *checkpoint, found bool, err error) {
 	var text json.RawMessage
 	file := store.StateFile{Dir: dir, Name: checkpointName, Log: log}
@@ -58,13 +59,14 @@ func loadCheckpoint(dir *faultfs.Dir, log *slog.Logger) (c *checkpoint, found bo
 	case checkpointVersion:
 		err = json.Unmarshal(text, c)
 	default:
-		err = fmt.Errorf("it is of version %d, this program reads versions 1 and %d (use the program that wrote it, or another state directory)",
+		err = fmt.Errorf("it is of version %d, this program reads versions 1 and %d (use the program that wrote it, "+
+			"or another state directory)",
 			head.Version, checkpointVersion)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("read checkpoint in %s: %w", dir.Path(), err)
 	}
-	if c.Outlets == nil { // "outlets":null takes the map away
+	if c.Outlets == nil { // "outlets":null sets the map to nil
 		c.Outlets = make(map[string]position)
 	}
 	return c, true, nil
@@ -75,7 +77,7 @@ func (c *checkpoint) save(dir *faultfs.Dir) error {
 	return store.StateFile{Dir: dir, Name: checkpointName}.Save(c)
 }
 
-// end is the offset behind everything that c says of the journal.
+// end returns the highest journal offset that c mentions: the journal must have been at least that long.
 func (c *checkpoint) end() uint64 {
 	end := max(c.Low, c.Drained, c.Read)
 	for _, p := range c.Outlets {
@@ -90,8 +92,8 @@ func (c *checkpoint) end() uint64 {
 	return end
 }
 
-// begin leaves out what the journal has been acknowledged to hold no more.
-func (c *checkpoint) begin(acked uint64) {
+// skipAcked raises all offsets to acked: below it, the journal does not hold entries any more.
+func (c *checkpoint) skipAcked(acked uint64) {
 	c.Low, c.Drained, c.Read = max(c.Low, acked), max(c.Drained, acked), max(c.Read, acked)
 	for key, p := range c.Outlets {
 		p.Through = max(p.Through, acked)
@@ -104,18 +106,20 @@ func (c *checkpoint) begin(acked uint64) {
 	c.Past = c.Past.without(c.Low)
 }
 
-// history is what the next run has to know of this one and those before. Some outlets may have got further than the
-// reader had when the checkpoint was made: what they took is the run's, too.
+// history returns what the next run has to know about this run and the earlier ones. An outlet may have delivered
+// entries beyond Read, because the checkpoint is taken while the reader goes on; the range of this run therefore ends
+// at c.end().
 func (c *checkpoint) history() past {
 	p := c.Past.without(c.Low)
-	if f, lacks := (formerRun{Read: c.Read, End: c.end(), Patterns: c.Patterns, Outlets: c.Outlets}).left(); lacks {
+	if f, lacks := (formerRun{Read: c.Read, End: c.end(), Patterns: c.Patterns,
+		Outlets: c.Outlets}).unfinished(); lacks {
 		p = append(slices.Clip(p), f)
 	}
 	return p
 }
 
-// start is where in the journal the entries begin that an outlet of the next run, which has this past, may have to
-// deliver.
+// start returns the journal offset from which on an outlet of the next run may have entries to deliver. p is the
+// history of that run.
 func (c *checkpoint) start(p past) uint64 {
 	if len(p) > 0 {
 		return c.Low
@@ -123,18 +127,20 @@ func (c *checkpoint) start(p past) uint64 {
 	return c.Drained
 }
 
-// equal says whether n says nothing new.
+// equal reports whether c and n have the same content.
 func (c *checkpoint) equal(n *checkpoint) bool {
-	return c.Low == n.Low && c.Drained == n.Drained && c.Read == n.Read && len(c.Past) == len(n.Past) && c.Patterns.equal(&n.Patterns) &&
+	return c.Low == n.Low && c.Drained == n.Drained && c.Read == n.Read && len(c.Past) == len(n.Past) &&
+		c.Patterns.equal(&n.Patterns) &&
 		maps.EqualFunc(c.Outlets, n.Outlets, position.equal)
 }
 
 func (p position) equal(o position) bool {
-	return p.Category == o.Category && p.Through == o.Through && p.Booked == o.Booked && slices.Equal(p.Patterns, o.Patterns) &&
+	return p.Category == o.Category && p.Through == o.Through && p.Booked == o.Booked &&
+		slices.Equal(p.Patterns, o.Patterns) &&
 		maps.EqualFunc(p.Files, o.Files, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 
-// states are how all files stood.
+// states returns the states of the files of all outlets.
 func (c *checkpoint) states() store.States {
 	all := make(store.States)
 	for _, p := range c.Outlets {

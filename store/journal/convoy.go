@@ -10,32 +10,33 @@ import (
 	"inkwell/store/spool"
 )
 
-// convoy brings outlets that are behind through the journal together: it is read once for all of them and not once for
-// each, which would never end when a disk was full under hundreds of categories.
+// convoy reads the journal once for all outlets that are behind. If each of them read it alone, catching up would never
+// end, for example after a full disk under hundreds of categories.
 //
-// An outlet joins when it has nothing to do; the convoy goes back to it if it must, and the others pass over what they
-// have. One member, the driver, reads on in its turns and leaves with the others what is theirs. Where the convoy meets
-// the reader, the reader feeds its members again. A member that fails leaves, and one that cannot take what it gets is
-// left behind: it reads by itself.
+// An outlet that has nothing pending joins. If it is further behind than the convoy, the convoy starts again from its
+// offset, and the other members skip what they have. One member, the driver, reads during its turns and adds to each
+// member the entries that belong to it. When the convoy has caught up with the reader of the run, that reader feeds the
+// members again. A member that fails leaves the convoy, and so does one that does not deliver as fast as it gets
+// entries: it reads the journal alone.
 type convoy struct {
 	r *run
 
 	mu       sync.Mutex
-	reader   *spool.Reader // nil: nobody is under way
-	position uint64        // of the reader
-	members  []*Outlet     // some may have left
+	reader   *spool.Reader // nil: the convoy has no members
+	position uint64        // journal offset up to which reader has read
+	members  []*Outlet     // including some that have left
 	driver   *Outlet
 	batch    proto.Batch // of the reader
 	runs     []proto.Run
 }
 
 const (
-	convoyWait  = 20 * time.Millisecond // before the driver looks again whether there is room
-	convoyWatch = time.Second           // before a member looks whether there still is a driver
+	convoyWait  = 20 * time.Millisecond // before the driver checks again whether the budget has room
+	convoyWatch = time.Second           // before a member checks whether there still is a driver
 )
 
-// pull brings the convoy on if t drives it. ok is false when t has to read by itself; wait is when it has to be asked
-// again, unless somebody wakes the outlet before.
+// pull advances the convoy if t is its driver. ok is false when t has to read the journal alone; wait is when pull has
+// to be called again unless the outlet is woken before.
 func (c *convoy) pull(t *Outlet) (wait time.Duration, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,26 +55,26 @@ func (c *convoy) pull(t *Outlet) (wait time.Duration, ok bool) {
 		rec, more, err := c.reader.TryNext()
 		var corrupt *spool.CorruptError
 		switch {
-		case errors.As(err, &corrupt): // the reader of the run tells of it
+		case errors.As(err, &corrupt): // the reader of the run reports it
 			rec, more = spool.Record{End: corrupt.End}, true
-		case err != nil: // whoever reads by himself tells of it
+		case err != nil: // each member reports it when it reads alone
 			c.dissolve(false)
 			return 0, false
 		case more && c.batch.SetRecord(rec.Data) == nil:
-			c.hand(rec)
+			c.distribute(rec)
 		}
 		if more {
 			c.position, sum = rec.End, sum+len(rec.Data)
 			c.r.reread.Add(int64(len(rec.Data)))
 		}
-		if c.arrive(!more) {
+		if c.finishIfCaughtUp(!more) {
 			break
 		}
 	}
 	return 0, true
 }
 
-// join makes t a member, unless the convoy had to go back for it once more.
+// join makes t a member. It returns false if the convoy would have to go back for t a second time.
 func (c *convoy) join(t *Outlet) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,15 +96,15 @@ func (c *convoy) join(t *Outlet) bool {
 	return true
 }
 
-// joined says whether the outlet is a member.
+// joined reports whether the outlet is a member.
 func (t *Outlet) joined() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.convoy
 }
 
-// hand gives the entries of a record to the members.
-func (c *convoy) hand(rec spool.Record) {
+// distribute adds the entries of a record to the loads of the members.
+func (c *convoy) distribute(rec spool.Record) {
 	c.runs = c.batch.AppendRuns(c.runs[:0])
 	for s := range stretches(rec, &c.batch, c.runs) {
 		target := c.r.routes.Route(s.run.Category)
@@ -118,15 +119,15 @@ func (c *convoy) hand(rec spool.Record) {
 	}
 }
 
-// receive adds s to what is pending for a member.
+// receive adds s to the pending entries of a member.
 func (t *Outlet) receive(s stretch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.behind(t.taken); s.run.Count == 0 || !t.convoy {
+	if s.skipTo(t.taken); s.run.Count == 0 || !t.convoy {
 		return
 	}
 	if t.pending != nil && t.pending.batch.Size() >= maxPending {
-		t.convoy = false // from here on it reads by itself
+		t.convoy = false // too slow: from now on it reads the journal alone
 		return
 	}
 	if t.pending == nil {
@@ -134,7 +135,7 @@ func (t *Outlet) receive(s stretch) {
 	}
 	t.pending.add(&s)
 	t.taken = s.end()
-	if s.end() <= t.counted { // taken before
+	if s.end() <= t.counted { // Outlet.waiting was reduced when they were first taken
 		t.pending.waiting -= s.run.Bytes
 	}
 	t.pending.charged += int64(s.run.Size())
@@ -144,7 +145,7 @@ func (t *Outlet) receive(s stretch) {
 	}
 }
 
-// unload has the members bring away what they have; those that are stuck leave it to the journal.
+// unload has the members deliver their pending entries, and drops the entries of members that are stuck.
 func (c *convoy) unload() {
 	for _, t := range c.members {
 		stuck := t.stuck()
@@ -161,8 +162,9 @@ func (c *convoy) unload() {
 	}
 }
 
-// arrive ends the journey if the convoy has read everything that the reader has.
-func (c *convoy) arrive(end bool) bool {
+// finishIfCaughtUp dissolves the convoy if it has caught up with the reader of the run, or if end says that there is
+// nothing more to read. It reports whether it did.
+func (c *convoy) finishIfCaughtUp(end bool) bool {
 	c.r.reading.Lock()
 	defer c.r.reading.Unlock()
 	if c.position < c.r.position && !end {
@@ -172,7 +174,8 @@ func (c *convoy) arrive(end bool) bool {
 	return true
 }
 
-// dissolve lets all members go: to the reader of the run, which the convoy has met, or on their own.
+// dissolve releases all members. If met is true, the reader of the run feeds them from now on; otherwise they read
+// alone.
 func (c *convoy) dissolve(met bool) {
 	for _, t := range c.members {
 		t.mu.Lock()
@@ -191,7 +194,7 @@ func (c *convoy) dissolve(met bool) {
 	c.close()
 }
 
-// end closes what the outlets of a run have left.
+// end closes the reader at the end of a run.
 func (c *convoy) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

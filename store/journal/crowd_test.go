@@ -10,7 +10,8 @@ import (
 	"inkwell/proto"
 )
 
-// Many outlets that fell behind together, because a disk was full, catch up together: the journal is not read once for each of them.
+// Many outlets that fell behind together, e.g. because of a full disk, catch up together: the journal is not read once
+// for each of them.
 func TestManyOutletsCatchUp(t *testing.T) {
 	const outlets, size = 200, 8 << 20
 	s := newShelf()

@@ -6,32 +6,32 @@ import (
 )
 
 const (
-	// maxPending bounds the bytes of one outlet's next batch. The reader waits for an outlet that is at work; one that
-	// is not is fed no more.
+	// maxPending bounds the bytes of one outlet's next batch. When it is reached, the reader waits for an outlet that
+	// is working; an outlet that is not is no longer fed and reads the journal itself.
 	maxPending = 4 << 20
-	// patience is how long the reader waits for an outlet that seems to be at work.
+	// patience is how long a step may take before the outlet counts as stuck and the reader stops waiting for it.
 	patience = time.Second
 )
 
-// feed adds s to what is pending, or has the outlet read by itself. The reader calls it with its lock held; full says
-// that it should make room before it feeds the outlet again.
+// feed adds s to the pending entries, or makes the outlet read the journal itself if there are too many. The reader
+// calls it with run.reading held. If full is true, the reader should call makeRoom before the next feed.
 func (t *Outlet) feed(s stretch) (full bool) {
-	fresh := s.from() < t.run.counted
+	fresh := s.start() < t.run.counted
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.behind(t.taken)
+	s.skipTo(t.taken)
 	if s.run.Count == 0 {
 		return false
 	}
 	if fresh {
 		t.waiting.Add(s.run.Bytes)
 	}
-	t.undone = min(t.undone, s.from())
+	t.undone = min(t.undone, s.start())
 	if !t.fed {
 		return false
 	}
 	if t.pending != nil && t.pending.batch.Size() >= maxPending {
-		t.fed = false // from here on it reads by itself
+		t.fed = false // from now on the outlet reads the journal itself
 		return false
 	}
 	first := t.pending == nil
@@ -52,7 +52,7 @@ func (t *Outlet) feed(s stretch) (full bool) {
 	return t.pending.batch.Size() >= maxPending
 }
 
-// firstTurn is when what has just begun to be pending has to be looked at. The caller holds mu.
+// firstTurn returns when a load that has just begun must be checked. The caller holds mu.
 func (t *Outlet) firstTurn() time.Duration {
 	if t.o.Turn == nil {
 		return t.o.Interval
@@ -64,12 +64,13 @@ func (t *Outlet) firstTurn() time.Duration {
 	return min(t.o.Interval, l.turn.Sub(l.since))
 }
 
-// enough says whether the next batch is large enough to be taken at once. The caller holds mu.
+// enough reports whether the pending batch is large enough to be taken at once. The caller holds mu.
 func (t *Outlet) enough() bool {
 	return t.pending.messages >= t.o.Target || t.pending.batch.Size() >= maxPending
 }
 
-// drop lets go of what is pending: the outlet will read it from the journal. The caller holds mu.
+// drop drops the pending entries and stops the feeding: the outlet will read them from the journal. The caller holds
+// mu.
 func (t *Outlet) drop() {
 	t.fed, t.convoy = false, false
 	if l := t.pending; l != nil {
@@ -80,22 +81,23 @@ func (t *Outlet) drop() {
 	}
 }
 
-// full says that the reader has to wait for the outlet, which will take what is pending.
+// full reports whether the reader has to wait until the outlet has taken its pending entries.
 func (t *Outlet) full() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.fed && !t.failing && t.pending != nil && t.pending.batch.Size() >= maxPending
 }
 
-// stuck says that nothing will be taken soon: a step has been at work for longer than the reader has patience, or no
-// bench has time for one.
+// stuck reports whether nothing will be taken soon: a step has been running for longer than patience, or no bench is
+// free for one.
 func (t *Outlet) stuck() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.busy.IsZero() && time.Since(t.busy) > patience || t.busy.IsZero() && !t.o.Blocks && t.run.benches.stalled()
+	return !t.busy.IsZero() && time.Since(t.busy) > patience ||
+		t.busy.IsZero() && !t.o.Blocks && t.run.benches.stalled()
 }
 
-// makeRoom waits until the outlet can take more, or it is clear that it will not soon.
+// makeRoom waits until the outlet can take more entries, or is stuck.
 func (t *Outlet) makeRoom(ctx context.Context) {
 	for t.full() && !t.stuck() && ctx.Err() == nil {
 		timer := time.NewTimer(patience / 10)
@@ -108,12 +110,12 @@ func (t *Outlet) makeRoom(ctx context.Context) {
 	}
 }
 
-// rewind makes the outlet read the journal again from through, where the files stood as the post says.
-func (t *Outlet) rewind(p *post) {
+// rewind makes the outlet read the journal again from p.through, with p as its last report.
+func (t *Outlet) rewind(p *report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.drop()
-	t.post, t.publish, t.added, t.marked, t.broken = p, false, nil, nil, nil
+	t.report, t.publish, t.added, t.marked, t.broken = p, false, nil, nil, nil
 	t.taken = p.through
 	t.undone = min(t.undone, p.through)
 }

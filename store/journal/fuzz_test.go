@@ -35,8 +35,8 @@ func FuzzCheckpoint(f *testing.F) {
 			return
 		}
 		const acked = 100
-		c.begin(acked)
-		c.place(func(category string) (key, path string) { return "file " + category, "/x/" + category })
+		c.skipAcked(acked)
+		c.assignOlder(func(category string) (key, path string) { return "file " + category, "/x/" + category })
 		end := c.end()
 		for key, p := range c.Outlets {
 			if p.Through < acked || p.Through > end {

@@ -14,7 +14,7 @@ import (
 	"inkwell/store"
 )
 
-// noCopy is a disk that takes a checkpoint, but for a while not its copy.
+// noCopy is a disk on which a checkpoint can be written but, for a while, not its copy.
 type noCopy struct {
 	on       atomic.Bool
 	attempts atomic.Int64 // to write the copy
@@ -28,11 +28,12 @@ func (n *noCopy) Inject(op faultfs.Op, name string, size int) (int, error) {
 	return size, nil
 }
 
-// TestNoStoreIsOpenedBehindTheCheckpointOnDisk breaks a store while it is not known whether the last checkpoint was saved: it is not cut
-// back further than the next process may find said.
+// TestNoStoreIsOpenedBehindTheCheckpointOnDisk breaks a store while it is unknown whether the last checkpoint was
+// saved. The store must not be truncated below the states that the next process may find.
 func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 	dir, disk := t.TempDir(), new(noCopy)
-	j, err := Open(Options{StateDir: dir, Injector: disk, Tuning: Tuning{SaveEvery: 20 * time.Millisecond, Retry: time.Millisecond}})
+	j, err := Open(Options{StateDir: dir, Injector: disk,
+		Tuning: Tuning{SaveEvery: 20 * time.Millisecond, Retry: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,8 @@ func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 	l := &life{j: j, shelf: s}
 	var a *Outlet
 	j.Start(routes(func() {
-		a = j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Second,
+		a = j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond,
+			Check: time.Second,
 			Open: func(saved store.States) (store.Store, error) {
 				if found := onDisk(); found != string(saved["a"]) {
 					t.Errorf("opened at %q, on disk is %q", saved["a"], found)
@@ -77,7 +79,8 @@ func TestNoStoreIsOpenedBehindTheCheckpointOnDisk(t *testing.T) {
 	w.write(t, l, "a", 3)
 	until(t, "the store to break", func() bool { return !breaks.Load() })
 	then := disk.attempts.Load()
-	until(t, "more attempts to save a checkpoint", func() bool { return disk.attempts.Load() > then+2 || opens.Load() > 1 })
+	until(t, "more attempts to save a checkpoint",
+		func() bool { return disk.attempts.Load() > then+2 || opens.Load() > 1 })
 	disk.on.Store(false)
 	until(t, "the store to be opened again", func() bool { return opens.Load() > 1 })
 	l.end(t)

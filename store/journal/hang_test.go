@@ -14,14 +14,14 @@ import (
 	"inkwell/store"
 )
 
-// hanging is a store that takes nothing until it is let go, as on a disk or a network that hangs.
+// hanging is a store that takes nothing until it is released, like one on a disk or a network that hangs.
 type hanging struct {
 	*keeper
 	free <-chan struct{}
 	held *held
 }
 
-// held is the bytes that are in stores which hang.
+// held counts the bytes that are in hanging stores.
 type held struct {
 	mu        sync.Mutex
 	now, most int64
@@ -45,13 +45,14 @@ func (h *hanging) Append(ctx context.Context, b *proto.Batch) error {
 	}
 }
 
-// Stores that hang, of local files or such as can block, hold back neither the others nor the callers, and what waits for them takes
-// no more memory than there is for everything.
+// Stores that hang, whether of local files or with goroutines of their own, hold up neither the other stores nor the
+// callers, and their pending entries stay within the common memory limit.
 func TestStoresThatHang(t *testing.T) {
 	for name, c := range map[string]struct {
 		stuck  int
 		blocks bool
-	}{"files": {200, false}, "more files than there are benches for": {maxBenches + 50, false}, "networks": {300, true}} {
+	}{"files": {200, false}, "more files than there are benches for": {maxBenches + 50, false}, "networks": {300,
+		true}} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) { stuckStores(t, dir, c.stuck, c.blocks) })
@@ -69,7 +70,8 @@ func stuckStores(t *testing.T, dir string, stuck int, blocks bool) {
 	l := &life{j: j, shelf: s, known: make(map[string][]*Outlet)}
 	j.Start(routes(func() {}, func(category []byte) []*Outlet {
 		name := string(category)
-		o := OutletOptions{Name: name, Category: name, Store: "file " + name, Target: 16 << 10, Interval: time.Second, Check: time.Second, Blocks: blocks && name != "good"}
+		o := OutletOptions{Name: name, Category: name, Store: "file " + name, Target: 16 << 10, Interval: time.Second,
+			Check: time.Second, Blocks: blocks && name != "good"}
 		o.Open = func(saved store.States) (store.Store, error) {
 			st, err := s.open(name, saved, noFault)
 			if err == nil && name != "good" {
@@ -120,7 +122,7 @@ func stuckStores(t *testing.T, dir string, stuck int, blocks bool) {
 	}
 }
 
-// Nothing turns in circles: not while all is done, and not while no checkpoint can be saved.
+// No goroutine spins, neither when everything is delivered nor while no checkpoint can be saved.
 func TestNothingSpins(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -139,7 +141,8 @@ func TestNothingSpins(t *testing.T) {
 			before := r.steps.Load()
 			time.Sleep(hour)
 			if n := r.steps.Load() - before; n > outlets*int64(3*hour/time.Second) {
-				t.Errorf("%s: %d steps of %d outlets in an hour, each with a look at its store a second", what, n, outlets)
+				t.Errorf("%s: %d steps of %d outlets in an hour, each with a look at its store a second", what, n,
+					outlets)
 			}
 		}
 		for i := range outlets {
@@ -161,7 +164,7 @@ func TestNothingSpins(t *testing.T) {
 	})
 }
 
-// slowKeeper is a store whose Mark takes long, as with fsyncs on a busy disk.
+// slowKeeper is a store whose Mark takes long, as fsyncs do on a busy disk.
 type slowKeeper struct {
 	*keeper
 	took *atomic.Int64
@@ -174,10 +177,10 @@ func (s slowKeeper) Mark(m *store.Marks) error {
 	return s.keeper.Mark(m)
 }
 
-// Urgent is not what a slow store is.
+// A slow store never asks for an early Mark.
 func (s slowKeeper) Urgent() bool { return false }
 
-// What checkpoints cost decides how often they come: about a tenth of the time.
+// The cost of checkpoints determines their interval, so that they take about a tenth of the time.
 func TestCheckpointsTakeATenthOfTheTime(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -189,7 +192,8 @@ func TestCheckpointsTakeATenthOfTheTime(t *testing.T) {
 		l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
 		var q *Outlet
 		j.Start(routes(func() {
-			q = j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Second,
+			q = j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+				Interval: time.Millisecond, Check: time.Second,
 				Open: func(saved store.States) (store.Store, error) {
 					st, err := l.shelf.open("a", saved, noFault)
 					return slowKeeper{st.(*keeper), &took}, err

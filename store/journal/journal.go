@@ -1,32 +1,32 @@
-// Package journal is the engine of the collector: it makes a call durable once, in a journal, and from there brings
-// every entry to its outlets, each at its own pace.
+// Package journal is the engine of the collector: it makes a call durable once, in a journal, and delivers every entry
+// from there to its outlets, each at its own pace.
 //
 //	Append ─► journal (one fsync a group; Append returns)
 //	             └─ reader ─┬─► outlet ─┐                 ┌─ Append ─► store
-//	                        ├─► outlet ─┼─► benches: step ┼─ Mark ────► saver: checkpoint ─► Publish · acknowledge the journal
+//	                        ├─► outlet ─┼─► benches: step ┼─ Mark ────► saver: checkpoint ─► Publish, Ack
 //	                        └─► outlet ─┘                 └─ Check
 //
-// An outlet is one category on its way to one destination. The reader reads the journal once, routes each run of
-// entries once, and adds it to what is pending for the outlets of its category. Benches, one goroutine a processor,
-// step the outlets of local files; the outlet of a store that can block, such as a network store, has a goroutine of
-// its own.
+// An outlet delivers one category to one destination. The reader reads the journal once, routes each run of entries
+// once, and adds it to the pending entries of the outlets of its category. Benches, one goroutine for each processor,
+// step the outlets of local files. The outlet of a store that can block, such as a network store, has its own goroutine.
 //
-// All that is pending shares one byte budget. When it is used up, what has waited longest goes first, whatever its
-// size, and the reader waits. An outlet that fails or hangs is fed no more: what comes for it stays in the journal, and
-// when its store works again it reads the journal by itself until it has caught up with the reader. It holds back
-// neither the others nor the callers.
+// The pending entries of all outlets share one budget of bytes. When it is used up, the reader waits, and the oldest
+// pending entries are delivered first, whatever the size of the batch. An outlet that fails or hangs is no longer fed,
+// so it holds up neither the other outlets nor the callers: its entries stay in the journal, and when its store works
+// again, it reads the journal itself until it has caught up with the reader.
 //
-// The checkpoint says for each outlet up to which journal offset its destination has everything (through), and how its
-// files stood then. After a crash, a failed fsync, or whenever a store says that it is broken, the store is opened with
-// the marks of the last checkpoint and the journal is read again from there: for files nothing is lost and nothing is
-// written twice. What was sent over a network since the checkpoint is sent again, with the same numbers: that is a
-// tenth of a second's.
+// The checkpoint records for each outlet the journal offset up to which the destination has everything (through), and
+// the states of its files at that point. After a crash or a failed fsync, or when a store says that it is broken, the
+// store is opened with the states of the last checkpoint, and the journal is replayed from there: in files, nothing is
+// lost and nothing is written twice. Entries that were sent over a network since the checkpoint, about a tenth of a
+// second's, are sent again with the same numbers.
 //
-// A new configuration is a stop and a start over the same journal; type past says what becomes of entries that were not
-// delivered.
+// A new configuration is a stop and a start over the same journal; type past determines what happens to entries that
+// were not delivered.
 //
-// Limitations: an outlet that never succeeds holds the journal back until Options.MaxBytes; then Append returns
-// store.ErrTryLater for all. When more than 256 outlets of local files hang at once, the other local files wait for them.
+// Limitations: an outlet that never succeeds keeps the journal from shrinking, until it has Options.MaxBytes; then
+// Append returns store.ErrTryLater for all callers. When more than 256 outlets of local files hang at once, the other
+// local files wait for them.
 package journal
 
 import (
@@ -50,24 +50,24 @@ import (
 
 // Options says where the journal is. The zero value of a field is its default.
 type Options struct {
-	StateDir   string           // journal and checkpoint; made if it is missing
-	StateRoot  string           // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
-	MaxBytes   int64            // of journal that waits, 0 = 32 GiB
-	Durability spool.Durability // of Append
-	StreamTTL  time.Duration    // a stream that was silent for so long is forgotten, 0 = 30 days
+	StateDir   string           // holds the journal and the checkpoint; created if it is missing
+	StateRoot  string           // an ancestor of StateDir; symbolic links below it are not followed. "" = StateDir
+	MaxBytes   int64            // limit of undelivered bytes in the journal, 0 = 32 GiB
+	Durability spool.Durability // of entries when Append returns
+	StreamTTL  time.Duration    // a stream without entries for so long is forgotten, 0 = 30 days
 	Memory     int64            // bytes of entries that are pending in all outlets together, 0 = 32 MiB
-	Host       string           // what this machine is called
-	// Client says whose a call is, by its context; nil = that is not known. It names the streams of what comes without
-	// numbers and is sent on.
+	Host       string           // name of this machine
+	// Client returns the name of the client of a call, given the context of the call; nil = unknown. Entries that
+	// arrive without numbers and are relayed get numbers in a stream of that name.
 	Client   func(context.Context) string
 	Logger   *slog.Logger     // nil = none
-	Stats    *stats.Set       // nil = an own one
+	Stats    *stats.Set       // nil = a new set
 	Injector faultfs.Injector // faults for tests
 
 	Tuning // for tests
 }
 
-// Tuning is what tests choose otherwise; 0 = the constants.
+// Tuning overrides constants for tests; 0 = the constant.
 type Tuning struct {
 	SaveEvery, Retry time.Duration
 	SegmentBytes     int64 // of the journal
@@ -75,16 +75,16 @@ type Tuning struct {
 }
 
 const (
-	saveEvery = 2 * time.Second        // between checkpoints, at least
-	sentWait  = 100 * time.Millisecond // between something sent and a checkpoint that knows it
-	hurryWait = 2 * time.Millisecond   // so that a checkpoint for which somebody waits is one for many
-	retryMin  = time.Second            // before a store that failed is tried again
-	retryMax  = 10 * time.Second       // the longest such wait
-	memory    = 32 << 20               // bytes that are pending in all outlets
+	saveEvery = 2 * time.Second        // least time between two regular checkpoints
+	sentWait  = 100 * time.Millisecond // from sending entries to the checkpoint that records it
+	hurryWait = 2 * time.Millisecond   // delay of an urgent checkpoint, so that one serves many outlets
+	retryMin  = time.Second            // delay before a failed store is tried again
+	retryMax  = 10 * time.Second       // longest such delay
+	memory    = 32 << 20               // bytes pending in all outlets together
 )
 
-// Journal holds what was acknowledged and is not at its destinations yet, and the outlets that bring it there. Safe for
-// concurrent use, but for Start, Stop and Close, which are one goroutine's.
+// Journal stores acknowledged entries until they are at their destinations, and owns the outlets that deliver them.
+// Safe for concurrent use, except that Start, Stop and Close must be called by one goroutine.
 type Journal struct {
 	o     Options
 	log   *slog.Logger
@@ -92,7 +92,7 @@ type Journal struct {
 	lock  *faultfs.File
 	spool *spool.Log
 	saver *saver
-	gate  sync.RWMutex // Appends hold it for reading
+	gate  sync.RWMutex // held for reading during Append, for writing to keep Appends out
 
 	ages ages
 
@@ -103,7 +103,7 @@ type Journal struct {
 	names   *stream.Names
 
 	mu  sync.Mutex
-	run *run // of the configuration in use; nil between two
+	run *run // the run of the current configuration; nil between two runs
 }
 
 func (o *Options) defaults() {
@@ -122,8 +122,8 @@ func (o *Options) defaults() {
 	}
 }
 
-// Open locks the state directory and reads what a former run left there. The error is faultfs.ErrLocked when another
-// process has it.
+// Open locks the state directory and reads what an earlier run left in it. The error wraps faultfs.ErrLocked when
+// another process has the directory locked.
 func Open(o Options) (_ *Journal, err error) {
 	o.defaults()
 	j := &Journal{o: o, log: o.Logger, loads: sync.Pool{New: func() any { return new(load) }}, lanes: stream.NewLanes()}
@@ -133,11 +133,12 @@ func Open(o Options) (_ *Journal, err error) {
 		}
 	}()
 	if j.state, err = faultfs.OpenBeneath(o.StateRoot, o.StateDir, o.Injector); err != nil {
-		return nil, fmt.Errorf("open state directory %s (it must be a directory this user can write; choose another with state_dir= "+
-			"or INKWELL_STATE): %w", o.StateDir, err)
+		return nil, fmt.Errorf("open state directory %s (it must be a directory this user can write; choose another "+
+			"with state_dir= or INKWELL_STATE): %w", o.StateDir, err)
 	}
 	if j.lock, err = j.state.Lock("lock"); err != nil {
-		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with state_dir= or INKWELL_STATE): %w",
+		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with "+
+			"state_dir= or INKWELL_STATE): %w",
 			o.StateDir, err)
 	}
 	saved, found, err := loadCheckpoint(j.state, j.log)
@@ -148,20 +149,21 @@ func Open(o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
-	j.spool, err = spool.Open(dir, spool.Options{SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes, Durability: o.Durability,
-		Floor: saved.end(), Logger: o.Logger, Synced: o.Stats.Histogram("fsync").Observe})
+	j.spool, err = spool.Open(dir, spool.Options{SegmentBytes: o.SegmentBytes, MaxBytes: o.MaxBytes,
+		Durability: o.Durability,
+		Floor:      saved.end(), Logger: o.Logger, Synced: o.Stats.Histogram("fsync").Observe})
 	if err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", o.StateDir, err)
 	}
 	acked, end := j.spool.Bounds()
-	saved.begin(acked)
+	saved.skipAcked(acked)
 	if acked < end {
 		if written, err := spool.Oldest(dir); err == nil {
 			j.ages.note(written, acked, end)
 		}
 	}
 	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
-		// From here on a journal without a checkpoint is one of before.
+
 		if err := saved.save(j.state); err != nil {
 			return nil, fmt.Errorf("save checkpoint in %s: %w", o.StateDir, err)
 		}
@@ -178,10 +180,12 @@ func Open(o Options) (_ *Journal, err error) {
 	return j, nil
 }
 
-// openStreams learns which entries are there, and where they come from. Below drained the table of streams knows it.
+// openStreams opens the table of streams, which says which numbers the journal has taken, and the names of the sources.
+// The table is complete below drained; the rest is read from the journal.
 func (j *Journal) openStreams(drained uint64) (err error) {
 	o := &j.o
-	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice, Logger: o.Logger, Stats: o.Stats})
+	j.streams, err = stream.Open(j.state, stream.Options{TTL: o.StreamTTL, Own: j.lanes.Own(), Twice: j.twice,
+		Logger: o.Logger, Stats: o.Stats})
 	if err != nil {
 		return fmt.Errorf("open table of streams: %w", err)
 	}
@@ -195,8 +199,8 @@ func (j *Journal) openStreams(drained uint64) (err error) {
 	return nil
 }
 
-// Append makes b durable in the journal, but for entries whose numbers say that they are there already. ErrTryLater
-// wraps the reason when the journal is full or cannot be written; nothing of b is taken then.
+// Append makes b durable in the journal, except for entries whose numbers show that they were taken before. If the
+// journal is full or cannot be written, the error wraps store.ErrTryLater, and nothing of b is taken.
 func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
@@ -210,8 +214,8 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	return nil
 }
 
-// write appends what is not there yet. Entries without numbers get some if they may be sent on, so that the next hop
-// knows what it has.
+// write appends the entries that are new. If the configuration relays entries, those without numbers get some, so that
+// the next hop can recognize duplicates.
 func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 	write := func(b *proto.Batch) error { return stream.Keep(ctx, j.spool, b) }
 	var err error
@@ -226,43 +230,43 @@ func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
 	return err
 }
 
-// Refused counts entries that were answered OK and thrown away, for audits.
+// Refused counts entries that were answered with OK but discarded. Audits need the count.
 func (j *Journal) Refused(r books.Refusal) {
 	if run := j.current(); run != nil {
 		run.counter.Refused(r)
 	}
 }
 
-// twice counts entries that came again.
+// twice counts entries that were received again.
 func (j *Journal) twice(id stream.ID, category string, entries int64) {
 	if run := j.current(); run != nil {
 		run.counter.Twice(id, category, entries)
 	}
 }
 
-// Own says whether a stream is one in which this journal has numbered what came without numbers.
+// Own reports whether this journal assigned the numbers of a stream, to entries that arrived without any.
 func (j *Journal) Own(id [16]byte) bool { return [8]byte(id[:8]) == j.lanes.Own() }
 
-// Source is where a stream comes from, as its sender told, if it did.
+// Source returns the source of a stream, if its sender announced one.
 func (j *Journal) Source(id [16]byte) (stream.Source, bool) { return j.names.Source(id) }
 
-// quiet runs do while no Append is in progress.
+// quiet calls do while no Append is in progress.
 func (j *Journal) quiet(do func() error) error {
 	j.gate.Lock()
 	defer j.gate.Unlock()
 	return do()
 }
 
-// Backlog is what the journal holds that no checkpoint covers yet, in bytes and entries.
+// Backlog returns how much the journal holds beyond the last checkpoint, in bytes and entries.
 func (j *Journal) Backlog() (bytes, entries int64) { return j.spool.Backlog() }
 
-// Status is what is wrong with the journal itself, "" if nothing is.
+// Status describes a problem of the journal itself, "" if there is none.
 func (j *Journal) Status() string { return j.saver.health.Status() }
 
-// Dir is the state directory.
+// Dir returns the state directory.
 func (j *Journal) Dir() string { return j.o.StateDir }
 
-// Pending is the bytes of entries that are in memory on their way to outlets.
+// Pending returns how many bytes of entries are in memory on their way to outlets.
 func (j *Journal) Pending() int64 {
 	if r := j.current(); r != nil {
 		return r.budget.used.Load()
@@ -270,7 +274,7 @@ func (j *Journal) Pending() int64 {
 	return 0
 }
 
-// Close releases journal and state directory; Stop comes first.
+// Close releases the journal and the state directory. Stop must have returned.
 func (j *Journal) Close() error { return j.release() }
 
 func (j *Journal) release() error {

@@ -21,7 +21,8 @@ import (
 	"inkwell/store"
 )
 
-// shelf is what stays of the stores when the process dies: a file's bytes, appended to by a keeper and cut back by the next one.
+// shelf is the content of the stores that survives the end of the process: the bytes of each file, which one keeper
+// appends to and the next truncates.
 type shelf struct {
 	mu        sync.Mutex
 	files     map[string][]byte
@@ -39,7 +40,7 @@ func (s *shelf) get(path string) string {
 	return string(s.files[path])
 }
 
-// copy is the shelf as it is now.
+// copy returns a copy of the current content.
 func (s *shelf) copy() *shelf {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,13 +52,13 @@ func (s *shelf) copy() *shelf {
 	return c
 }
 
-// keeper is a store of one file on a shelf. fault decides what goes wrong.
+// keeper is a store with one file on a shelf. fault decides which operations fail.
 type keeper struct {
 	shelf *shelf
 	path  string
 	fault func(op string) error
 	bytes int                // at the last Mark
-	saved func() *checkpoint // nil: nobody looks
+	saved func() *checkpoint // nil: not needed
 }
 
 func (s *shelf) open(path string, saved store.States, fault func(string) error) (store.Store, error) {
@@ -104,7 +105,7 @@ func (k *keeper) Mark(m *store.Marks) error {
 	return nil
 }
 
-// Urgent makes the worker mark as often as it can.
+// Urgent makes the outlet mark the store as often as possible.
 func (k *keeper) Urgent() bool { return true }
 
 func (k *keeper) Publish(*faultfs.Later) error {
@@ -112,7 +113,8 @@ func (k *keeper) Publish(*faultfs.Later) error {
 		return nil
 	}
 	var n int
-	if err := json.Unmarshal(k.saved().Outlets[k.path+"\x00file "+k.path].Files[k.path], &n); err != nil || n < k.bytes {
+	if err := json.Unmarshal(k.saved().Outlets[k.path+"\x00file "+k.path].Files[k.path], &n); err != nil ||
+		n < k.bytes {
 		k.shelf.mu.Lock()
 		defer k.shelf.mu.Unlock()
 		k.shelf.early = append(k.shelf.early, k.path)
@@ -132,7 +134,8 @@ type life struct {
 
 func begin(t *testing.T, dir string, s *shelf, fault func(string) error) *life {
 	t.Helper()
-	j, err := Open(Options{StateDir: dir, Tuning: Tuning{SaveEvery: 20 * time.Millisecond, Retry: 2 * time.Millisecond}, Stats: stats.New()})
+	j, err := Open(Options{StateDir: dir, Tuning: Tuning{SaveEvery: 20 * time.Millisecond,
+		Retry: 2 * time.Millisecond}, Stats: stats.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +151,8 @@ func (l *life) start(fault func(string) error) {
 		defer l.mu.Unlock()
 		name := string(category)
 		if l.known[name] == nil {
-			l.known[name] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: name, Category: name, Store: "file " + name, Target: 64, Interval: time.Millisecond, Check: time.Second,
+			l.known[name] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: name, Category: name, Store: "file " + name,
+				Target: 64, Interval: time.Millisecond, Check: time.Second,
 				Open: func(saved store.States) (store.Store, error) {
 					s, err := l.shelf.open(name, saved, fault)
 					if k, ok := s.(*keeper); ok {
@@ -161,23 +165,25 @@ func (l *life) start(fault func(string) error) {
 	}, "a"))
 }
 
-// routes are what a run needs, of patterns for every category by its own name.
+// routes returns the routes of a run, with patterns for all categories.
 func routes(prepare func(), route func([]byte) []*Outlet, patterns ...string) Routes {
-	r := Routes{Prepare: prepare, Route: func(category []byte) *Target { return &Target{Outlets: route(category)} }, Relays: true}
+	r := Routes{Prepare: prepare, Route: func(category []byte) *Target { return &Target{Outlets: route(category)} },
+		Relays: true}
 	for _, p := range append(patterns, Default) {
 		r.Patterns.Add(p)
 	}
 	return r
 }
 
-// saved is the last checkpoint.
+// saved returns the last checkpoint.
 func (l *life) saved() *checkpoint {
 	l.j.saver.saving.Lock()
 	defer l.j.saver.saving.Unlock()
 	return l.j.saver.saved
 }
 
-// crash is what a process that dies now leaves: state directory and shelf. No checkpoint is made meanwhile.
+// crash returns what a process that dies now would leave: the state directory, copied to a directory, and the shelf. No
+// checkpoint is made meanwhile.
 func (l *life) crash(t *testing.T, to string) *shelf {
 	t.Helper()
 	l.j.saver.saving.Lock()
@@ -198,7 +204,7 @@ func (l *life) end(t *testing.T) {
 
 func noFault(string) error { return nil }
 
-// writer appends numbered lines to categories and remembers which were acknowledged.
+// writer appends numbered lines to categories and records which were acknowledged.
 type writer struct {
 	next  map[string]int
 	acked map[string]int // lines below
@@ -297,7 +303,8 @@ func TestAQueueInTroubleFallsBehindAndCatchesUp(t *testing.T) {
 	l := begin(t, t.TempDir(), s, noFault)
 	defer l.end(t)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-	l.known["bad"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "bad", Category: "bad", Store: "file bad", Target: 64, Interval: time.Millisecond, Check: time.Second,
+	l.known["bad"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "bad", Category: "bad", Store: "file bad", Target: 64,
+		Interval: time.Millisecond, Check: time.Second,
 		Open: func(saved store.States) (store.Store, error) {
 			return s.open("bad", saved, func(op string) error {
 				if op == "append" && broken.Load() {
@@ -336,7 +343,8 @@ func TestAQueueInTroubleFallsBehindAndCatchesUp(t *testing.T) {
 		t.Errorf("status is %q", got)
 	}
 	broken.Store(false)
-	until(t, "the bad category has caught up", func() bool { return l.j.StoreStatus() == "" && l.queue("bad").Waiting() == 0 })
+	until(t, "the bad category has caught up",
+		func() bool { return l.j.StoreStatus() == "" && l.queue("bad").Waiting() == 0 })
 	l.j.Stop(10 * time.Second)
 	check(t, s, w)
 	l.start(noFault)

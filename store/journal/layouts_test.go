@@ -11,8 +11,8 @@ import (
 	"inkwell/store"
 )
 
-// Whatever way categories move between queues of their own and a shared one, and whatever fails meanwhile: everything is delivered, and once,
-// unless the process dies: then only what a file held that is not opened again may be there twice.
+// However categories move between outlets of their own and a shared one, and whatever fails meanwhile, everything is
+// delivered once. Only after a crash, entries in files that are not opened again may be delivered twice.
 func TestCategoriesMoveBetweenQueues(t *testing.T) {
 	for i := range 4 {
 		seed := rand.Uint64()
@@ -41,7 +41,7 @@ type mover struct {
 	did    []string
 }
 
-// some are some of the names.
+// some returns a random part of the names.
 func (m *mover) some(names ...string) (some []string) {
 	for _, n := range names {
 		if m.random.IntN(2) == 0 {
@@ -51,7 +51,7 @@ func (m *mover) some(names ...string) (some []string) {
 	return some
 }
 
-// phase is one configuration, with some stores away.
+// phase runs one configuration while some stores fail.
 func (m *mover) phase() {
 	own, away := m.some(movers...), m.some(append(movers, "all")...)
 	m.did = append(m.did, fmt.Sprintf("own %v away %v", own, away))
@@ -91,13 +91,15 @@ func (m *mover) check() {
 	}
 }
 
-// A store that is away gets another one beside it, and is given up later: what it had not taken goes to the other, which gets nothing twice.
+// A second store is configured next to one that fails, and the failing store is removed later. What it had not taken
+// goes to the second one, which gets nothing twice.
 func TestAStoreIsReplacedInTwoSteps(t *testing.T) {
 	l, w := joined(t)
 	use := func(stores ...string) {
 		route := func([]byte) (all []*Outlet) {
 			for _, path := range stores {
-				all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: path, Target: 1, Interval: time.Millisecond, Check: time.Hour,
+				all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: path, Target: 1,
+					Interval: time.Millisecond, Check: time.Hour,
 					Open: func(saved store.States) (store.Store, error) {
 						if path == "away" {
 							return nil, errors.New("away")

@@ -6,16 +6,16 @@ import (
 	"inkwell/proto"
 )
 
-// load is entries on their way to a store. It belongs to one outlet at a time.
+// load is a batch of entries on its way to a store. It belongs to one outlet at a time.
 type load struct {
 	batch    proto.Batch
 	messages int64     // bytes of messages
-	waiting  int64     // of those, what counts as waiting (Outlet.Waiting)
+	waiting  int64     // the part of messages that is counted in Outlet.waiting
 	from     uint64    // journal offset of the first entry
-	end      uint64    // behind the last
-	since    time.Time // when the first came in
-	turn     time.Time // when the clock ends the file into which it belongs; zero: never
-	charged  int64     // bytes that the budget has counted
+	end      uint64    // journal offset behind the last entry
+	since    time.Time // when the first entry was received
+	turn     time.Time // when the file of these entries ends by the clock; zero: never
+	charged  int64     // bytes charged to the budget
 }
 
 // newLoad returns an empty load.
@@ -26,10 +26,10 @@ func (j *Journal) newLoad() *load {
 	return l
 }
 
-// maxKept is the memory of a load that is kept for the next one.
+// maxKept is the largest load whose memory is reused.
 const maxKept = maxPending + maxPending/8
 
-// free gives a load's memory back.
+// free returns the memory of a load to the pool.
 func (j *Journal) free(l *load) {
 	if l.batch.Size() > maxKept {
 		return
@@ -37,12 +37,12 @@ func (j *Journal) free(l *load) {
 	j.loads.Put(l)
 }
 
-// add appends a stretch to the load.
+// add appends the entries of a stretch.
 func (l *load) add(s *stretch) {
 	if l.batch.Count() == 0 {
-		l.from, l.since = s.from(), time.Now()
+		l.from, l.since = s.start(), time.Now()
 	}
-	l.batch.AppendRun(s.of, s.run)
+	l.batch.AppendRun(s.batch, s.run)
 	l.messages += s.run.Bytes
 	l.waiting += s.run.Bytes
 	l.end = s.end()

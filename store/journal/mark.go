@@ -10,41 +10,42 @@ import (
 	"inkwell/store"
 )
 
-// mark is how the store of an outlet said that it stands. That becomes the outlet's post when the files are synced.
+// mark is the result of a Mark of an outlet's store. Its report becomes that of the outlet when the files are synced.
 type mark struct {
-	t     *Outlet
-	post  *post
-	added addition
-	files []faultfs.Syncer
-	taken uint64 // Outlet.taken when the store was asked
-	left  bool   // there were entries behind it then
+	t      *Outlet
+	report *report
+	added  addition
+	files  []faultfs.Syncer
+	taken  uint64 // Outlet.taken at the time of the Mark
+	left   bool   // there were entries behind the mark then
 }
 
-// marks are those that wait to be synced. They are synced together, by file system: with thousands of files one call
-// for all of them costs a fraction of an fsync for each.
+// marks are the marks that wait for their files to be synced. Files are synced together by file system: with thousands
+// of files, one call for all of them costs a fraction of an fsync for each.
 type marks struct {
 	disks faultfs.Disks
 
 	mu      sync.Mutex
 	waiting []*mark
-	under   []*syncing // not ended
+	under   []*syncing // being synced
 }
 
-// syncing is the marks of a file system that are being synced.
+// syncing is a group of marks on one file system whose files are being synced.
 type syncing struct {
 	device uint64
 	marks  []*mark
 	done   chan struct{}
 }
 
-// add has m synced with the next checkpoint.
+// add has the files of m synced before the next checkpoint.
 func (k *marks) add(m *mark) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.waiting = append(k.waiting, m)
 }
 
-// begin begins to sync what waits, except on file systems on which that is under way.
+// begin starts syncing all waiting marks, except those on file systems where a sync is in progress. It returns all
+// syncs in progress.
 func (k *marks) begin() []*syncing {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -73,7 +74,7 @@ func (k *marks) begin() []*syncing {
 	return append([]*syncing(nil), k.under...)
 }
 
-// sync syncs the files of marks, and tells their outlets.
+// sync syncs the files of s and tells the outlets the results.
 func (k *marks) sync(s *syncing) {
 	var files []faultfs.Syncer
 	for _, m := range s.marks {
@@ -89,7 +90,7 @@ func (k *marks) sync(s *syncing) {
 			}
 		}
 		errs = errs[len(m.files):]
-		m.end(err)
+		m.synced(err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -101,8 +102,8 @@ func (k *marks) sync(s *syncing) {
 	close(s.done)
 }
 
-// syncMarks syncs what waits for it. One whose disk hangs is waited for no longer than limit, 0 = for ever; a checkpoint
-// comes when it has ended. all says that none was left.
+// syncMarks syncs all waiting marks. It waits for at most limit, 0 = without limit, for a disk that hangs; when such a
+// sync ends later, it requests a checkpoint. all reports whether every mark was synced.
 func (r *run) syncMarks(limit time.Duration) (all bool) {
 	var expired <-chan time.Time
 	if limit > 0 {
@@ -129,22 +130,22 @@ func (r *run) syncMarks(limit time.Duration) (all bool) {
 	}
 }
 
-// offer makes m the outlet's post as soon as its files are synced.
+// offer makes the report of m that of the outlet as soon as the files are synced.
 func (t *Outlet) offer(m *mark) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	m.taken, m.left = t.taken, m.left || !t.fed || t.pending != nil
 	if len(m.files) == 0 {
-		t.put(m)
+		t.accept(m)
 		return
 	}
-	t.marked, t.publish = m, false // the store knows only its last marks
+	t.marked, t.publish = m, false // the store can publish only its last marks
 	t.run.unsynced.add(m)
 }
 
-// end makes m the outlet's post, or has the store opened again when a sync has failed. Meanwhile the outlet may have gone
-// back, and knows nothing of m.
-func (m *mark) end(err error) {
+// synced makes the report of m that of the outlet, or, after an error, has the store reopened. If the outlet was
+// rewound since the Mark, m is ignored.
+func (m *mark) synced(err error) {
 	t := m.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -153,7 +154,7 @@ func (m *mark) end(err error) {
 	}
 	t.marked = nil
 	if err == nil {
-		t.put(m)
+		t.accept(m)
 	} else {
 		t.broken = &store.StatusError{Text: "File write error", Err: fmt.Errorf("sync what was written: %w", err)}
 	}
@@ -162,15 +163,15 @@ func (m *mark) end(err error) {
 	}
 }
 
-// put makes m the outlet's post. The caller holds mu.
-func (t *Outlet) put(m *mark) {
-	p := m.post
-	t.post, t.publish = p, false // the store knows only its last marks
+// accept makes the report of m that of the outlet. The caller holds mu.
+func (t *Outlet) accept(m *mark) {
+	p := m.report
+	t.report, t.publish = p, false // the store can publish only its last marks
 	if len(m.added.added) > 0 {
 		t.added = append(t.added, m.added)
 	}
 	switch {
-	case !m.left && t.taken == m.taken && t.fed && t.pending == nil: // nothing was taken since
+	case !m.left && t.taken == m.taken && t.fed && t.pending == nil: // nothing was taken since the Mark
 		t.undone = noOffset
 	case t.undone != noOffset:
 		t.undone = max(t.undone, p.through)
@@ -179,14 +180,14 @@ func (t *Outlet) put(m *mark) {
 	}
 }
 
-// unsynced says whether a mark waits to be synced.
+// unsynced reports whether a mark waits to be synced.
 func (t *Outlet) unsynced() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.marked != nil
 }
 
-// failure is why the store has to be opened again, nil as a rule.
+// failure returns why the store must be reopened, nil if it need not be.
 func (t *Outlet) failure() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

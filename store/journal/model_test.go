@@ -35,13 +35,13 @@ import (
 	"inkwell/store/stream"
 )
 
-// sequences is how many sequences of actions a run of the model plays; INKWELL_SEQUENCES=N plays N.
+// sequences is how many sequences of actions the model plays in a run; INKWELL_SEQUENCES=N changes it.
 const sequences = 200
 
-// TestEngineModel plays random sequences of appends, faults, kills, power cuts and damage on a whole engine (journal, checkpoint and the
-// files of each kind of series) with tiny segments and files, and compares what is in the files with what was appended. A failure is printed
-// with its seed; the goroutines of the engine make each run of a sequence a little different, so that shrinking finds a short one, not the
-// shortest.
+// TestEngineModel plays random sequences of appends, faults, kills, power cuts and damage on a whole engine (journal,
+// checkpoint and the files of each kind of series) with tiny segments and files, and compares what is in the files with
+// what was appended. A failure is printed with its seed; the goroutines of the engine make each run of a sequence a
+// little different, so that shrinking finds a short one, not the shortest.
 func TestEngineModel(t *testing.T) {
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -64,7 +64,8 @@ func TestEngineModel(t *testing.T) {
 	set("rapid.seed", seed)
 	t.Logf("-rapid.seed=%s", seed)
 	seen := map[string]*atomic.Int64{}
-	for _, what := range []string{"sequences", "power cuts", "kills", "failed appends", "failed opens", "journal full", "entries hit by damage", "published files", "checkpoints", "torn journals"} {
+	for _, what := range []string{"sequences", "power cuts", "kills", "failed appends", "failed opens", "journal full",
+		"entries hit by damage", "published files", "checkpoints", "torn journals"} {
 		seen[what] = new(atomic.Int64)
 	}
 	t.Run("kinds", func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestEngineModel(t *testing.T) {
 	var all []string
 	for what, n := range seen {
 		all = append(all, fmt.Sprintf("%s %d", what, n.Load()))
-		if n.Load() == 0 && !t.Failed() && !given["rapid.checks"] && !given["rapid.failfile"] {
+		if n.Load() == 0 && !t.Failed() && !testing.Short() && !given["rapid.checks"] && !given["rapid.failfile"] {
 			t.Errorf("the model never saw %s: it tests less than it says", what)
 		}
 	}
@@ -96,7 +97,7 @@ func TestEngineModel(t *testing.T) {
 	t.Log(strings.Join(all, ", "))
 }
 
-// kinds are those of files: compressed ones, those of collect that are not, and those of the original.
+// kinds are the kinds of files: compressed, uncompressed by `inkwell collect`, and those of the original.
 var kinds = []string{"gzip", "zstd", "none", "plain"}
 
 // mishap fails operations for a while.
@@ -140,7 +141,7 @@ type modelEntry struct {
 	sure              bool // acknowledged, and not damaged since
 }
 
-// engineModel is an engine, the disk below it, and what should be in the files.
+// engineModel is an engine, its disk, and the expected content of the files.
 type engineModel struct {
 	t     *rapid.T
 	seen  map[string]*atomic.Int64
@@ -168,9 +169,11 @@ func newModel(t *rapid.T, base, kind string) *engineModel {
 	m := &engineModel{t: t, base: base, kind: kind, fault: &mishap{}, published: make(map[string][sha256.Size]byte)}
 	m.fileBytes = rapid.SampledFrom([]int64{300, 2000}).Draw(t, "file bytes")
 	m.options = Options{MaxBytes: 6000, Tuning: Tuning{SaveEvery: time.Millisecond, Retry: time.Millisecond,
-		SegmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t, "segment bytes"), SyncAll: rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "syncfs from")},
+		SegmentBytes: rapid.SampledFrom([]int64{300, 2000}).Draw(t,
+			"segment bytes"), SyncAll: rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "syncfs from")},
 		Memory: rapid.SampledFrom([]int64{400, 1 << 20}).Draw(t, "memory")}
-	m.outlet = OutletOptions{Single: true, Continued: true, Check: time.Millisecond, Target: rapid.SampledFrom([]int64{1, 300}).Draw(t, "target"),
+	m.outlet = OutletOptions{Single: true, Continued: true, Check: time.Millisecond,
+		Target:   rapid.SampledFrom([]int64{1, 300}).Draw(t, "target"),
 		Interval: rapid.SampledFrom([]time.Duration{1, 5 * time.Millisecond}).Draw(t, "interval")}
 	m.path = filepath.Join(base, "disk")
 	m.no(os.MkdirAll(m.path, 0o750))
@@ -192,7 +195,7 @@ func (m *engineModel) newDisk() {
 	m.disk = disk
 }
 
-// open starts a process; the first attempt may meet the fault that is armed.
+// open starts a process; the first attempt may hit an armed fault.
 func (m *engineModel) open() {
 	j, err := m.try()
 	if err != nil {
@@ -212,7 +215,8 @@ func (m *engineModel) try() (*Journal, error) {
 	m.proc = m.disk.Process(m.fault)
 	m.stats = stats.New()
 	o := m.options
-	o.StateRoot, o.StateDir, o.Injector, o.Stats = filepath.Join(m.path, "out"), filepath.Join(m.path, "out", ".inkwell"), m.proc, m.stats
+	o.StateRoot, o.StateDir, o.Injector, o.Stats = filepath.Join(m.path, "out"), filepath.Join(m.path, "out",
+		".inkwell"), m.proc, m.stats
 	j, err := Open(o)
 	if err != nil {
 		return nil, err
@@ -224,20 +228,22 @@ func (m *engineModel) try() (*Journal, error) {
 	return j, nil
 }
 
-// outletOf is the outlet of a category, of files below out/CATEGORY.
+// outletOf returns the outlet of a category, with files below out/CATEGORY.
 func (m *engineModel) outletOf(j *Journal, category string) *Outlet {
 	o, proc, set, dir := m.outlet, m.proc, m.stats, filepath.Join(m.path, "out", category)
 	o.Name, o.Category, o.Store = category, category, "file "+filepath.Join("out", category)
 	root := filepath.Dir(dir)
 	o.Open = func(saved store.States) (store.Store, error) {
 		if m.kind == "plain" {
-			return series.OpenPlain(series.PlainOptions{Root: root, Dir: dir, Base: category, MaxSize: m.fileBytes, MaxWrite: 200, Stats: set, Injector: proc}, saved)
+			return series.OpenPlain(series.PlainOptions{Root: root, Dir: dir, Base: category, MaxSize: m.fileBytes,
+				MaxWrite: 200, Stats: set, Injector: proc}, saved)
 		}
 		codec, err := rotate.ParseCodec(m.kind)
 		if err != nil {
 			return nil, err
 		}
-		return series.OpenCompressed(series.CompressedOptions{Root: root, Dir: dir, Base: category, Codec: codec, MaxSize: m.fileBytes, Stats: set, Injector: proc}, saved)
+		return series.OpenCompressed(series.CompressedOptions{Root: root, Dir: dir, Base: category, Codec: codec,
+			MaxSize: m.fileBytes, Stats: set, Injector: proc}, saved)
 	}
 	return j.NewOutlet(o)
 }
@@ -252,7 +258,7 @@ func (m *engineModel) stop() {
 	m.end(time.Millisecond)
 }
 
-// end ends the process in order, within a limit, and says whether nothing is left in the journal.
+// end shuts the process down within a limit, and reports whether the journal is empty.
 func (m *engineModel) end(limit time.Duration) bool {
 	m.j.Stop(limit)
 	empty := m.empty()
@@ -262,7 +268,7 @@ func (m *engineModel) end(limit time.Duration) bool {
 	return empty && err == nil
 }
 
-// note remembers whether damage was counted.
+// note records whether damage was counted.
 func (m *engineModel) note() {
 	m.told = m.told || m.stats.Overall("journal damaged").Load() > 0
 }
@@ -303,7 +309,8 @@ func (m *engineModel) append(n, size int) error {
 	first := len(m.entries)
 	for range n {
 		i := len(m.entries)
-		e := modelEntry{category: fmt.Sprintf("c%d", i%3), message: fmt.Sprintf("%d %d %s\n", m.image, i, strings.Repeat(fmt.Sprint(i*i%97), size))}
+		e := modelEntry{category: fmt.Sprintf("c%d", i%3),
+			message: fmt.Sprintf("%d %d %s\n", m.image, i, strings.Repeat(fmt.Sprint(i*i%97), size))}
 		b.Append([]byte(e.category), []byte(e.message))
 		b.AppendSpan(proto.Span{Stream: streamOf(e.category), First: int64(i / 3), Count: 1})
 		m.entries = append(m.entries, e)
@@ -324,13 +331,14 @@ func (m *engineModel) append(n, size int) error {
 	return err
 }
 
-// streamOf is the stream of a category. Its numbers are those of its entries: every third one is of that category.
+// streamOf returns the stream of a category. Its numbers are those of the entries of the test, of which every third
+// belongs to the category.
 func streamOf(category string) (id stream.ID) {
 	copy(id[:], category)
 	return id
 }
 
-// Many appends enough for several segments and files.
+// Many appends enough entries for several segments and files.
 func (m *engineModel) Many(t *rapid.T) {
 	for range 6 {
 		m.append(3, 60)
@@ -340,14 +348,14 @@ func (m *engineModel) Many(t *rapid.T) {
 // Rotate appends an entry that is larger than a file may be.
 func (m *engineModel) Rotate(*rapid.T) { m.append(1, int(m.fileBytes)) }
 
-// Checkpoint waits until one covers everything.
+// Checkpoint waits for a checkpoint that covers everything.
 func (m *engineModel) Checkpoint(*rapid.T) {
 	m.fault.clear()
 	m.seen["checkpoints"].Add(1)
 	m.soon("a checkpoint of everything", m.empty)
 }
 
-// empty says whether the journal holds nothing that no checkpoint covers.
+// empty reports whether a checkpoint covers the whole journal.
 func (m *engineModel) empty() bool {
 	bytes, entries := m.j.Backlog()
 	return bytes <= 64 || entries == 0 // a segment has a header; entries are not known for certain behind damage
@@ -357,14 +365,16 @@ func (m *engineModel) soon(what string, f func() bool) {
 	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(300 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			bytes, entries := m.j.Backlog()
-			m.t.Fatalf("never came: %s; %d bytes and %d entries wait; status %q, %q", what, bytes, entries, m.j.Status(), m.j.StoreStatus())
+			m.t.Fatalf("never came: %s; %d bytes and %d entries wait; status %q, %q", what, bytes, entries,
+				m.j.Status(), m.j.StoreStatus())
 		}
 	}
 }
 
-// Full lets no output be written until the journal is full, and then again.
+// Full makes all writes to files fail until the journal is full, and then lets them succeed again.
 func (m *engineModel) Full(t *rapid.T) {
-	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpSync, faultfs.OpTruncate, faultfs.OpWrite}).Draw(t, "operation"), 8, 1<<30, syscall.ENOSPC)
+	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpSync, faultfs.OpTruncate, faultfs.OpWrite}).Draw(t,
+		"operation"), 8, 1<<30, syscall.ENOSPC)
 	for range 60 {
 		if m.append(2, 100) != nil {
 			break
@@ -376,7 +386,8 @@ func (m *engineModel) Full(t *rapid.T) {
 
 // Fault lets some operations fail.
 func (m *engineModel) Fault(t *rapid.T) {
-	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove,
+	m.fault.arm(rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename,
+		faultfs.OpRemove,
 		faultfs.OpSyncDir, faultfs.OpSyncAll, faultfs.OpTruncate, faultfs.OpMkdir, faultfs.OpSymlink, ""}).Draw(t, "operation"),
 		rapid.IntRange(0, 5).Draw(t, "after"), rapid.IntRange(1, 4).Draw(t, "times"),
 		rapid.SampledFrom([]error{syscall.EIO, syscall.ENOSPC}).Draw(t, "error"))
@@ -390,14 +401,14 @@ func (m *engineModel) Hard(t *rapid.T) {
 	m.fault.clear()
 }
 
-// Reopen ends the process in order, looks at the files, and starts another.
+// Reopen shuts the process down, checks the files, and starts another process.
 func (m *engineModel) Reopen(*rapid.T) {
 	m.close()
 	m.check()
 	m.open()
 }
 
-// close ends the process in order. What a fault left behind may take it a second attempt.
+// close shuts the process down. After a fault a second attempt may be necessary.
 func (m *engineModel) close() {
 	m.fault.clear()
 	if !m.end(10 * time.Second) {
@@ -408,7 +419,7 @@ func (m *engineModel) close() {
 	}
 }
 
-// finish ends the last process, cuts the power, and looks at what is published.
+// finish shuts the last process down, cuts the power, and checks the published files.
 func (m *engineModel) finish() {
 	m.close()
 	m.check()
@@ -421,7 +432,7 @@ func (m *engineModel) finish() {
 	m.checkBooks(m.check())
 }
 
-// checkBooks compares what the manifests say of the files, which are all finished, with what was found in them.
+// checkBooks compares the manifests of the files, which are all finished, with the content of the files.
 func (m *engineModel) checkBooks(found []bool) {
 	if m.damaged { // there may be files in which nobody goes on
 		return
@@ -447,13 +458,14 @@ func (m *engineModel) checkBooks(found []bool) {
 		}
 		for i := c; i < len(m.entries); i += 3 {
 			if n := listed.Overlap(int64(i/3), int64(i/3)+1); (n == 1) != found[i] {
-				m.t.Fatalf("entry %d of %s is in the files: %v, and in the manifests: %v\n%v\n%s", i, category, found[i], n == 1, listed, m.listing())
+				m.t.Fatalf("entry %d of %s is in the files: %v, and in the manifests: %v\n%v\n%s", i, category,
+					found[i], n == 1, listed, m.listing())
 			}
 		}
 	}
 }
 
-// Kill ends the process, its writes stay, and starts another.
+// Kill kills the process, keeping what it wrote, and starts another one.
 func (m *engineModel) Kill(t *rapid.T) {
 	m.seen["kills"].Add(1)
 	time.Sleep(time.Duration(rapid.IntRange(0, 3).Draw(t, "milliseconds")) * time.Millisecond)
@@ -486,7 +498,7 @@ func (m *engineModel) imageNow(cut crashfs.Cut) {
 	m.newDisk()
 }
 
-// Torn kills the process or cuts the power some operations later, whatever those are.
+// Torn kills the process or cuts the power after a few operations of any kind.
 func (m *engineModel) Torn(t *rapid.T) {
 	m.fault.arm("", rapid.IntRange(0, 30).Draw(t, "operations"), 1<<30, crashfs.ErrKilled)
 	for i := 0; i < 6 && !m.fault.used(); i++ {
@@ -501,7 +513,7 @@ func (m *engineModel) Torn(t *rapid.T) {
 	m.crash(t)
 }
 
-// Corrupt flips a bit of the journal while nobody has it open.
+// Corrupt flips a bit of the journal while it is not open.
 func (m *engineModel) Corrupt(t *rapid.T) {
 	m.stop()
 	defer m.open()
@@ -519,7 +531,8 @@ func (m *engineModel) Corrupt(t *rapid.T) {
 	}
 	m.damaged = true
 	before := m.readable(journal)
-	m.flip(journal, filepath.Base(name), rapid.Int64Range(0, info.Size()-1).Draw(t, "byte"), rapid.IntRange(0, 7).Draw(t, "bit"))
+	m.flip(journal, filepath.Base(name), rapid.Int64Range(0, info.Size()-1).Draw(t, "byte"),
+		rapid.IntRange(0, 7).Draw(t, "bit"))
 	after := m.readable(journal)
 	for i := range m.entries {
 		if e := &m.entries[i]; before[e.message] && !after[e.message] {
@@ -565,8 +578,8 @@ func (m *engineModel) flip(path, name string, at int64, bit int) {
 	m.no(f.Sync())
 }
 
-// check reads all files: every acknowledged entry is there once and in order, every other one at most once, nothing else, and what was
-// published before is what it was.
+// check reads all files: they must contain every acknowledged entry once and in order, every other entry at most once,
+// and nothing else. Published files must not have changed.
 func (m *engineModel) check() (found []bool) {
 	place := make(map[string]int, len(m.entries))
 	for i, e := range m.entries {
@@ -609,7 +622,7 @@ func (m *engineModel) check() (found []bool) {
 	return found
 }
 
-// text is what all files of a category hold, checked by the formats' own sums.
+// text returns the content of all files of a category, after verifying their checksums.
 func (m *engineModel) text(category string) string {
 	path := filepath.Join(m.path, "out", category)
 	if _, err := os.Stat(path); err != nil { // opening would make it, behind the back of the disk
@@ -643,7 +656,8 @@ func (m *engineModel) text(category string) string {
 	return all.String()
 }
 
-// plainText is what the plain files of a directory hold, in the order of their numbers; those that are to get their names are the last.
+// plainText returns the content of the plain files of a directory, in the order of their numbers; files without their
+// final names come last.
 func (m *engineModel) plainText(dir string) string {
 	names, err := filepath.Glob(filepath.Join(dir, "c?_0*"))
 	m.no(err)
@@ -661,7 +675,7 @@ func (m *engineModel) plainText(dir string) string {
 	return all.String()
 }
 
-// knows says whether the last checkpoint has a file that has not its final name.
+// knows reports whether the last checkpoint lists a file that does not have its final name yet.
 func (m *engineModel) knows(name string) bool {
 	dir, err := faultfs.OpenDir(filepath.Join(m.path, "out", ".inkwell"), nil)
 	m.no(err)
@@ -677,7 +691,7 @@ func (m *engineModel) knows(name string) bool {
 	return false
 }
 
-// remember notes what compressed files are published.
+// remember records the published compressed files.
 func (m *engineModel) remember() {
 	if m.kind == "plain" || m.kind == "none" {
 		m.seen["published files"].Add(1) // they may still grow

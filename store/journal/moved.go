@@ -8,10 +8,10 @@ import (
 )
 
 // A state directory may be moved or copied together with the files, as in `mv /srv/logs /data/logs`. The checkpoint
-// knows outlets and files by their paths, so it says where it stood, and what is found at another place is known by its
-// new paths.
+// identifies outlets and files by their paths. It therefore records its own location (Home), and when that has
+// changed, the paths in it are translated.
 
-// home is the directory in which a state directory stands.
+// home returns the parent of a state directory.
 func home(stateDir string) string {
 	abs, err := filepath.Abs(stateDir)
 	if err != nil {
@@ -20,13 +20,15 @@ func home(stateDir string) string {
 	return filepath.Dir(abs)
 }
 
-// follow gives the outlets of categories whose files were moved with the state directory their new keys and paths.
-// locate tells those of now; see Routes.Locate. It returns what puts a new path in the place of an old one for an
-// outlet that was moved, by its old key.
-func (c *checkpoint) follow(to string, locate func(category string) (key, path string)) (moved func(key, path string) (string, string)) {
+// relocate gives outlets whose files were moved together with the state directory their new keys and paths. locate
+// returns the current ones; see Routes.Locate. The result translates the old key of an outlet, and a path of one of its
+// files, to the new ones; for an outlet that was not moved it returns them unchanged.
+func (c *checkpoint) relocate(
+	to string, locate func(category string) (key, path string),
+) (moved func(key, path string) (string, string)) {
 	from := c.Home
 	c.Home = to
-	there := func(path string) string { return strings.ReplaceAll(path, from+"/", to+"/") }
+	relocated := func(path string) string { return strings.ReplaceAll(path, from+"/", to+"/") }
 	keys := make(map[string]string)
 	if locate == nil || from == "" || from == to {
 		return func(key, path string) (string, string) { return key, path }
@@ -35,21 +37,21 @@ func (c *checkpoint) follow(to string, locate func(category string) (key, path s
 		if p.Category == "" {
 			continue
 		}
-		if now, _ := locate(p.Category); now == "" || now == key || now != there(key) {
+		if now, _ := locate(p.Category); now == "" || now == key || now != relocated(key) {
 			continue
 		}
 		files := make(store.States)
 		for path, state := range p.Files {
-			files[there(path)] = state
+			files[relocated(path)] = state
 		}
 		p.Files = files
-		keys[key] = there(key)
+		keys[key] = relocated(key)
 		delete(c.Outlets, key)
-		c.Outlets[there(key)] = p
+		c.Outlets[relocated(key)] = p
 	}
 	return func(key, path string) (string, string) {
 		if now := keys[key]; now != "" {
-			return now, there(path)
+			return now, relocated(path)
 		}
 		return key, path
 	}

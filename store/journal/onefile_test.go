@@ -9,14 +9,14 @@ import (
 	"inkwell/store"
 )
 
-// storeBlock is one of a configuration in which all write one file.
+// storeBlock is a block of a configuration in which all blocks write one file.
 type storeBlock struct {
 	name       string
 	patterns   []string // nil: it is for the category of its name
 	categories []string
 }
 
-// useOneFile starts a run in which the queues of some blocks, made in their order, have the same file on the shelf.
+// useOneFile starts a run in which the outlets of the blocks, created in order, have the same file on the shelf.
 func (l *life) useOneFile(away *atomic.Bool, blocks ...storeBlock) {
 	route := func(category []byte) (queues []*Outlet) {
 		for _, b := range blocks {
@@ -24,7 +24,8 @@ func (l *life) useOneFile(away *atomic.Bool, blocks ...storeBlock) {
 				if c != string(category) {
 					continue
 				}
-				o := OutletOptions{Name: b.name, Category: own(b.name, b.patterns), Patterns: b.patterns, Store: "file x", Single: true, Target: 1, Interval: time.Millisecond, Check: time.Hour,
+				o := OutletOptions{Name: b.name, Category: own(b.name, b.patterns), Patterns: b.patterns,
+					Store: "file x", Single: true, Target: 1, Interval: time.Millisecond, Check: time.Hour,
 					Open: func(saved store.States) (store.Store, error) {
 						return l.shelf.open("x", saved, func(op string) error {
 							if op == "append" && away.Load() {
@@ -47,7 +48,7 @@ func (l *life) useOneFile(away *atomic.Bool, blocks ...storeBlock) {
 	}, route, "a", "b", "c"))
 }
 
-// What waits for a file is not lost when its block gets another name, because a category was added to it.
+// Entries that wait for a file are not lost when its block gets another name because a category was added to it.
 func TestAFileWhoseBlockIsCalledOtherwise(t *testing.T) {
 	two := storeBlock{name: "a b", patterns: []string{"a", "b"}, categories: []string{"a", "b"}}
 	three := storeBlock{name: "a b c", patterns: []string{"a", "b", "c"}, categories: []string{"a", "b", "c"}}
@@ -70,7 +71,8 @@ func TestAFileWhoseBlockIsCalledOtherwise(t *testing.T) {
 	}
 }
 
-// Blocks that write one file share its queue, whichever of them made it: what waits for it is not lost when another one does next.
+// Blocks that write one file share its outlet, whichever of them created it. Its pending entries are not lost when
+// another block creates it in the next run.
 func TestBlocksThatWriteOneFile(t *testing.T) {
 	l, w := joined(t)
 	var away atomic.Bool

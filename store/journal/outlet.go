@@ -8,30 +8,34 @@ import (
 	"inkwell/store"
 )
 
-// OutletOptions says what an outlet is.
+// OutletOptions describes an outlet.
 type OutletOptions struct {
-	Name     string   // in logs and counters: of its category, or of the block whose categories it has
-	Category string   // the one category that it has; "" if it has all of Patterns
-	Patterns []string // of the rules whose categories come to it; of one with a Category they matter only for names of our own
-	Store    string   // what its store is, e.g. "file /srv/logs/a/a": Name and Store tell outlets apart, also after a restart
-	Single   bool     // there may be only one outlet for such a store, whatever the names
+	Name     string // for logs and counters: the category, or the block that several categories share
+	Category string // the only category of the outlet; "" if it has all categories of Patterns
+	// Patterns of the rules whose categories the outlet takes. With a Category they matter only if it is _unsafe or
+	// _overflow.
+	Patterns []string
+	// Store describes the store, e.g. "file /srv/logs/a/a". Name and Store identify the outlet, also after a restart.
+	Store  string
+	Single bool // Store alone identifies the outlet: there may be only one for that store
 	// Open opens the store with the file states of the last checkpoint. It is called again after a failure.
 	Open     func(saved store.States) (store.Store, error)
-	Target   int64         // bytes of messages that make a batch worth while
-	Interval time.Duration // between the times when a smaller one is, too
-	Check    time.Duration // between two calls of the store's Check
-	// Turn is when the clock ends the file into which an entry of a time goes; zero: never. nil = it ends none.
+	Target   int64         // bytes of messages that make a full batch, which is taken at once
+	Interval time.Duration // after which a smaller batch is taken, too
+	Check    time.Duration // between two calls of Check of the store
+	// Turn returns when the file for an entry received at a given time ends by the clock, e.g. at the next full hour;
+	// zero: never. nil = files do not end by the clock.
 	Turn      func(time.Time) time.Time
-	Blocks    bool // the store can block, as on a network: it gets a goroutine of its own
-	Continued bool // the next run continues the files that are open at the end
-	Lossy     bool // what the store does not take is thrown away ("lost")
-	// Buffered: the original has a buffer before such a store. What the store does not take is set aside: it stays in
-	// the journal, does not make the outlet Full until the store has caught up, is never thrown away, and counts as one
-	// of the "retries", not as put back ("requeue").
+	Blocks    bool // calls of the store can block, as on a network: the outlet gets its own goroutine
+	Continued bool // the next run continues files that are open at the end of this one
+	Lossy     bool // entries that the store refuses are discarded and counted as "lost"
+	// Buffered says that the original has a buffer in front of such a store. Entries that the store refuses stay in the
+	// journal: they do not make the outlet Full until the store has caught up, are never discarded, and are counted as
+	// "retries" instead of "requeue".
 	Buffered bool
 }
 
-// Key tells the outlet from others.
+// Key returns the identity of the outlet.
 func (o *OutletOptions) Key() string {
 	if o.Single {
 		return o.Store
@@ -39,80 +43,82 @@ func (o *OutletOptions) Key() string {
 	return o.Name + "\x00" + o.Store
 }
 
-// state is what an outlet is doing. Whoever steps the outlet changes it.
+// outletState is what an outlet is doing. Only the goroutine that steps the outlet changes it.
 //
 //	closed ──open──► settling ──checkpoint──► working ◄──caught up── behind
 //	  ▲                                        │ error                ▲
 //	  └────── the store is broken ─────────────┴──► waiting ──retry───┘
-type state int32
+type outletState int32
 
 const (
-	closed   state = iota // the store is not open; it is not tried before retryAt
-	settling              // the store is open, and waits for a checkpoint that knows how its files stand
-	working               // the reader feeds the outlet
-	behind                // the outlet reads the journal by itself
-	waiting               // the store did not take a batch; it is not tried before retryAt
+	closed   outletState = iota // the store is not open, and is not opened before retryAt
+	settling                    // the store is open, and waits for a checkpoint that records the states of its files
+	working                     // the reader feeds the outlet
+	behind                      // the outlet reads the journal itself
+	waiting                     // the store refused a batch, and is not tried before retryAt
 )
 
-// Outlet is one category, or those that share a store, on the way to one destination.
+// Outlet delivers one category, or the categories that share a store, to one destination.
 type Outlet struct {
 	o       OutletOptions
 	key     string
 	run     *run
-	start   uint64 // entries below are none of its business
+	start   uint64 // the outlet ignores entries below this offset
 	waiting atomic.Int64
-	state   atomic.Int32 // a state; changed with mu held
+	state   atomic.Int32 // an outletState; changed while mu is held
 
 	mu      sync.Mutex
-	pending *load     // what the reader fed and no step has taken; nil: nothing
-	fed     bool      // the reader feeds the outlet; otherwise it reads by itself, from taken
-	taken   uint64    // entries below were taken, or are to be passed over
-	due     bool      // what is pending is to go whatever its size
-	convoy  bool      // it reads the journal with others; fed is false
-	called  bool      // the convoy went back for it once since the reader fed it
-	counted uint64    // entries below are not in waiting any more
+	pending *load     // entries fed by the reader that no step has taken yet; nil: none
+	fed     bool      // the reader feeds the outlet; otherwise the outlet reads the journal itself from taken on
+	taken   uint64    // entries below this offset were taken, or are to be skipped
+	due     bool      // the pending entries are to be delivered whatever their size
+	convoy  bool      // the outlet is a member of the convoy, which reads the journal for it; fed is false
+	called  bool      // the convoy went back for this outlet once since the reader last fed it
+	counted uint64    // entries below this offset are no longer part of waiting
 	failing bool      // the last attempt failed
-	aside   bool      // of Buffered: the store failed and has not caught up since
-	busy    time.Time // since when a step is at work; zero: none is
+	aside   bool      // with Buffered: the store failed and has not caught up yet
+	busy    time.Time // start of the current step; zero: no step is running
 	room    chan struct{}
-	post    *post      // how the store stood at the last Mark that was synced
-	marked  *mark      // the one after that, while it is not synced
-	broken  error      // a sync has failed: the store has to be opened again
-	listed  bool       // a checkpoint of this run has a post
-	undone  uint64     // journal offset of the first entry that the post does not cover; noOffset: there is none
-	publish bool       // the post was saved
-	owes    bool       // a checkpoint waits for a turn
-	added   []addition // that no checkpoint has gathered
+	report  *report    // from the last Mark whose files were synced
+	marked  *mark      // the next one, while its files are being synced
+	broken  error      // a sync failed: the store must be reopened
+	listed  bool       // a checkpoint of this run contains a report of this outlet
+	undone  uint64     // journal offset of the first entry that the report does not cover; noOffset: none
+	publish bool       // the report was saved, and the store has not been told yet
+	owes    bool       // a checkpoint waits until the outlet was stepped
+	added   []addition // not yet gathered by a checkpoint
 
 	trouble *trouble
 	stepper stepper
 	task    task
 }
 
-// addition is what was added to files, between what the books knew before and what they know with it.
+// addition is what one Mark added to files. from is the Booked number before it and through the one after it, so that
+// the books can tell whether they have it already.
 type addition struct {
-	from, through uint64 // their numbers
+	from, through uint64
 	added         []store.Added
 }
 
-// noOffset is behind every journal.
+// noOffset is greater than every journal offset.
 const noOffset = ^uint64(0)
 
-// post is how an outlet stands: its store has every entry below through, and its files stand as files says, which the
-// Mark of a number said. The numbers only grow, also where an outlet goes back to take over what others left.
-type post struct {
+// report is what an outlet contributes to a checkpoint: its store has every entry below through, and files are the
+// states of its files at that point. booked numbers the additions to files: it grows with each addition, even when the
+// outlet reads older entries again because it takes them over from an outlet that is gone.
+type report struct {
 	through uint64
 	files   store.States
-	booked  uint64        // what the books know of the files: it grows with each addition, and stays where it is otherwise
-	saved   chan struct{} // closed when a checkpoint says so
+	booked  uint64        // number of the last addition that the books were told of
+	saved   chan struct{} // closed when a checkpoint contains the report
 }
 
-func newPost(through uint64, files store.States, booked uint64) *post {
-	return &post{through: through, files: files, booked: booked, saved: make(chan struct{})}
+func newReport(through uint64, files store.States, booked uint64) *report {
+	return &report{through: through, files: files, booked: booked, saved: make(chan struct{})}
 }
 
-// known says whether a checkpoint has p.
-func (p *post) known() bool {
+// known reports whether a checkpoint contains p.
+func (p *report) known() bool {
 	select {
 	case <-p.saved:
 		return true
@@ -121,7 +127,7 @@ func (p *post) known() bool {
 	}
 }
 
-// NewOutlet returns the outlet of the run in progress for o.Name and o.Store, which it makes and starts if there is
+// NewOutlet returns the outlet of the current run for o.Name and o.Store. It creates and starts the outlet if there is
 // none.
 func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 	r := j.current()
@@ -132,12 +138,14 @@ func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 		t.join(&o)
 		return t
 	}
-	t := &Outlet{o: o, key: key, run: r, start: r.began.start(r.past), room: make(chan struct{}, 1), undone: noOffset, fed: true}
+	t := &Outlet{o: o, key: key, run: r, start: r.initial.start(r.past), room: make(chan struct{}, 1),
+		undone: noOffset, fed: true}
 	t.taken, t.counted = t.start, t.start
-	t.post = newPost(t.start, r.began.Outlets[key].Files, r.began.Outlets[key].Booked)
+	t.report = newReport(t.start, r.initial.Outlets[key].Files, r.initial.Outlets[key].Booked)
 	t.trouble = newTrouble(j, &o)
 	t.stepper = stepper{t: t, j: j, through: t.start, handled: time.Now(),
-		requeued: newTally(j, o.Name, "requeue"), retried: newTally(j, o.Name, "retries"), lost: newTally(j, o.Name, "lost")}
+		requeued: newEventCounter(j, o.Name, "requeue"), retried: newEventCounter(j, o.Name,
+			"retries"), lost: newEventCounter(j, o.Name, "lost")}
 	r.outlets[key] = t
 	r.count.Add(1)
 	r.named[o.Name] = append(r.named[o.Name], t)
@@ -148,7 +156,7 @@ func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 	return t
 }
 
-// join notes the categories of another block that writes the same file. The caller holds run.mu.
+// join adds the categories of another block that writes the same file. The caller holds run.mu.
 func (t *Outlet) join(o *OutletOptions) {
 	if o.Category == t.o.Category && o.Category != "" && !ours(o.Category) {
 		return
@@ -161,7 +169,7 @@ func (t *Outlet) join(o *OutletOptions) {
 	}
 }
 
-// patterns are those of the categories that an outlet has.
+// patterns returns the patterns of the categories of the outlet.
 func (o *OutletOptions) patterns() []string {
 	if o.Category != "" && len(o.Patterns) == 0 {
 		return []string{o.Category}
@@ -169,7 +177,7 @@ func (o *OutletOptions) patterns() []string {
 	return o.Patterns
 }
 
-// union returns a new list of what stands in either.
+// union returns a new slice with the strings that are in a or b.
 func union(a, b []string) []string {
 	all := append([]string(nil), a...)
 	for _, p := range b {
@@ -184,8 +192,8 @@ func union(a, b []string) []string {
 	return all
 }
 
-// waitingFor is the bytes of messages that wait for the stores of a name. It holds on to no run: a new one may not have
-// the name.
+// waitingFor returns how many bytes of messages wait for the outlets of a name. It looks at the current run on each
+// call, because a gauge outlives the run for which it was made.
 func (j *Journal) waitingFor(name string) (sum int64) {
 	r := j.current()
 	if r == nil {
@@ -199,10 +207,11 @@ func (j *Journal) waitingFor(name string) (sum int64) {
 	return sum
 }
 
-// Waiting is the bytes of messages that the store was not offered yet.
+// Waiting returns how many bytes of messages have not been offered to the store yet.
 func (t *Outlet) Waiting() int64 { return max(0, t.waiting.Load()) }
 
-// Full says whether more than limit bytes of messages wait for a store that works, or that nothing stands in for.
+// Full reports whether more than limit bytes of messages wait. It is always false while a Buffered store has failed,
+// because its entries count as buffered then.
 func (t *Outlet) Full(limit int64) bool {
 	if t.Waiting() <= limit {
 		return false
@@ -212,50 +221,50 @@ func (t *Outlet) Full(limit int64) bool {
 	return !t.aside
 }
 
-// Expect says that entries with so many bytes of messages are about to be appended to the journal (or, below zero, were
-// not).
+// Expect announces entries with so many bytes of messages that are about to be appended to the journal. A negative
+// number takes back an announcement after a failed append.
 func (t *Outlet) Expect(bytes int64) { t.waiting.Add(bytes) }
 
-// Name is that of its category, or of the block whose categories share it.
+// Name returns the name of the category, or of the block whose categories share the outlet.
 func (t *Outlet) Name() string { return t.o.Name }
 
-// Status is what is wrong, "" if nothing is. Safe for concurrent use.
+// Status describes the current problem, "" if there is none. Safe for concurrent use.
 func (t *Outlet) Status() string { return t.trouble.status() }
 
-// current is what the outlet is doing.
-func (t *Outlet) current() state { return state(t.state.Load()) }
+// current returns the state of the outlet.
+func (t *Outlet) current() outletState { return outletState(t.state.Load()) }
 
-// posted is the last post, and the offset of the first entry that it does not cover.
-func (t *Outlet) posted() (*post, uint64) {
+// lastReport returns the last report, and the offset of the first entry that it does not cover.
+func (t *Outlet) lastReport() (*report, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.post, t.undone
+	return t.report, t.undone
 }
 
-// gather is posted, with what was added to files since the last call.
-func (t *Outlet) gather() (p *post, undone uint64, added []addition) {
+// gather is lastReport for a checkpoint: it also returns what was added to files since the last call.
+func (t *Outlet) gather() (p *report, undone uint64, added []addition) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	added, t.added = t.added, nil
-	return t.post, t.undone, added
+	return t.report, t.undone, added
 }
 
-// inCheckpoint says whether a checkpoint of this run has the outlet.
+// inCheckpoint reports whether a checkpoint of this run contains the outlet.
 func (t *Outlet) inCheckpoint() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.listed
 }
 
-// at is the outlet's position in a checkpoint.
-func (t *Outlet) at(through uint64, p *post) position {
+// positionAt returns the position of the outlet as a checkpoint records it, with the given offset and report.
+func (t *Outlet) positionAt(through uint64, p *report) position {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return position{Category: t.o.Category, Patterns: t.o.Patterns, Through: through, Files: p.files, Booked: p.booked}
 }
 
-// savedPost tells the outlet that a checkpoint has p.
-func (t *Outlet) savedPost(p *post) {
+// reportSaved tells the outlet that a checkpoint with the report p was saved.
+func (t *Outlet) reportSaved(p *report) {
 	t.mu.Lock()
 	t.listed = true
 	if p.known() {
@@ -264,7 +273,7 @@ func (t *Outlet) savedPost(p *post) {
 	}
 	close(p.saved)
 	wake := t.current() == settling
-	if t.post == p && t.marked == nil && len(p.files) > 0 {
+	if t.report == p && t.marked == nil && len(p.files) > 0 {
 		t.publish, wake = true, true
 	}
 	t.mu.Unlock()

@@ -7,44 +7,48 @@ import (
 	"inkwell/store"
 )
 
-// past is the runs before this one that left entries in the journal, the oldest first. It answers one question: which
-// entries that were in the journal before this run are a given outlet's to deliver?
+// past is the list of earlier runs that left entries in the journal, the oldest first. It answers one question: which
+// of the entries that were in the journal before this run must a given outlet deliver?
 //
-// The rule: an outlet goes on with what it was to deliver and has not. What an outlet that is gone was to deliver and
-// has not goes to all that the entry's category has now, but for those that had the entry themselves.
+// The rule: an outlet continues with the entries that it had to deliver and did not. What an outlet that no longer
+// exists had to deliver and did not goes to all current outlets of the category, except those that delivered the entry
+// themselves.
 //
-// Example: web went to the outlets A, which had everything, and B, which was away since offset 500. The next
-// configuration sends web to A and C. A goes on where it was; C gets web from 500 on. Had the configuration named A
-// alone, nothing would be delivered again.
+// Example: the category web went to outlet A, which delivered everything, and to outlet B, which failed from offset 500
+// on. The next configuration sends web to A and C. A continues where it was, and C gets web from 500 on. If the new
+// configuration named A alone, nothing would be delivered again.
 //
-// What was left by the run before is itself by this rule, hence the chain; a run is forgotten when the journal is
-// needed only from behind its end.
+// What each run left depends, by the same rule, on the runs before it; therefore the list. A run is dropped from it
+// when the journal is no longer needed below its end.
 type past []formerRun
 
-// formerRun is what a checkpoint says of a run that has ended.
+// formerRun is what a checkpoint records about a run that has ended.
 type formerRun struct {
-	Read     uint64              `json:"read"` // how far it read the journal
-	End      uint64              `json:"end"`  // entries from here on belong to the run behind it
+	Read     uint64              `json:"read"` // how far the run had read the journal
+	End      uint64              `json:"end"`  // entries from this offset on belong to the next run
 	Patterns Patterns            `json:"patterns"`
-	Outlets  map[string]position `json:"outlets"` // by key: of categories for which something is left
+	Outlets  map[string]position `json:"outlets"` // by key: only outlets of categories that have undelivered entries
 
-	own    map[string][]string // keys by category; nil: they were not looked for yet
-	shared []string            // keys of those that have many categories
+	own    map[string][]string // index: category → keys of its own outlets; nil: not built yet
+	shared []string            // index: keys of outlets with many categories
 }
 
-// position is how far one outlet got, and which categories it has.
+// position is how far one outlet came, and which categories it has.
 type position struct {
-	Category string       `json:"category,omitempty"` // the one that it has; "" if it has those of Patterns
+	Category string       `json:"category,omitempty"` // the only category; "" if the outlet has those of Patterns
 	Patterns []string     `json:"patterns,omitempty"`
-	Through  uint64       `json:"through"`          // the destination has everything below
-	Files    store.States `json:"files,omitempty"`  // by path: how they stood then
-	Booked   uint64       `json:"booked,omitempty"` // what the books know of the files: journal offset of the last Mark that added something, at least
-	Floors   *floors      `json:"floors,omitempty"`
+	Through  uint64       `json:"through"`         // the destination has every entry below this offset
+	Files    store.States `json:"files,omitempty"` // by path, as of Through
+	// Booked is the number of the last addition to files that the books were told of, see report.booked. It is at least
+	// the journal offset of that addition.
+	Booked uint64  `json:"booked,omitempty"`
+	Floors *floors `json:"floors,omitempty"`
 }
 
-// of returns the keys of the outlets that had a category in the run: its own, and those that it shared, or those under
-// which it was kept because it is no name of a file or was one too many.
-func (f *formerRun) of(category string) (keys []string) {
+// outletsOf returns the keys of the outlets that had a category in the run: its own outlets and those that it shared
+// with others. If there are none, they are the outlets of _unsafe or _overflow, where the category was kept because its
+// name is unsafe or there were too many categories.
+func (f *formerRun) outletsOf(category string) (keys []string) {
 	if f.own == nil {
 		f.index()
 	}
@@ -66,7 +70,7 @@ func (f *formerRun) of(category string) (keys []string) {
 	return keys
 }
 
-// index finds the outlets of the categories.
+// index fills own and shared.
 func (f *formerRun) index() {
 	f.own = make(map[string][]string)
 	for _, key := range slices.Sorted(maps.Keys(f.Outlets)) {
@@ -78,7 +82,7 @@ func (f *formerRun) index() {
 	}
 }
 
-// keptAs is the name of ours under which a category can be kept.
+// keptAs returns the category of Inkwell's own under which a category may have been kept.
 func keptAs(category string) string {
 	if store.SafeCategory([]byte(category)) {
 		return store.OverflowCategory
@@ -86,7 +90,7 @@ func keptAs(category string) string {
 	return store.UnsafeCategory
 }
 
-// end is where the entries of this run begin.
+// end returns the offset at which the entries of the current run begin.
 func (p past) end() uint64 {
 	if len(p) == 0 {
 		return 0
@@ -94,20 +98,20 @@ func (p past) end() uint64 {
 	return p[len(p)-1].End
 }
 
-// portion is a part of the journal, from an offset up to another, and the outlets of a category that have to deliver
-// its entries there.
+// portion is a range of the journal, with the outlets of one category that have to deliver the entries of that category
+// in it.
 type portion struct {
 	from, to uint64
-	due      []string // keys
-	lost     bool     // nobody has to although somebody had: the category has no outlet any more
+	due      []string // keys of the outlets
+	lost     bool     // the entries were not delivered, and the category has no outlet any more
 }
 
-// portions divides the journal for a category among the outlets that it has now, by their keys.
+// portions divides the journal into ranges for a category; now are the keys of its current outlets.
 func (p past) portions(category string, now []string) []portion {
-	then := make([][]string, len(p)) // the outlets that it had
+	then := make([][]string, len(p)) // then[i]: the outlets that the category had in run i
 	bounds := []uint64{0}
 	for i := range p {
-		then[i] = p[i].of(category)
+		then[i] = p[i].outletsOf(category)
 		bounds = append(bounds, p[i].Read, p[i].End)
 		for _, key := range then[i] {
 			bounds = append(bounds, p[i].Outlets[key].through(category))
@@ -121,26 +125,27 @@ func (p past) portions(category string, now []string) []portion {
 		if i > 0 {
 			all[i-1].to = from
 		}
-		e := p.fate(category, from, then)
+		e := p.fateOf(category, from, then)
 		all[i].due = e.due(now)
 		all[i].lost = len(now) == 0 && (!e.seen || len(e.owing) > 0)
 	}
 	return all
 }
 
-// fate is what has become of an entry.
+// fate says which outlets have delivered an entry and which still have to.
 type fate struct {
-	seen  bool     // some run had it
-	owing []string // outlets that are to deliver it and have not
+	seen  bool     // a run has handled the entry
+	owing []string // outlets that have to deliver it and have not
 	had   []string // outlets that have delivered it
 }
 
-// fate is that of the entry of a category at an offset. then are the outlets that the category had in each of the runs.
-func (p past) fate(category string, at uint64, then [][]string) (e fate) {
+// fateOf returns the fate of the entry of a category at an offset. then[i] are the outlets that the category had in run
+// i.
+func (p past) fateOf(category string, at uint64, then [][]string) (e fate) {
 	for i := range p {
 		f := &p[i]
 		switch {
-		case at >= f.End: // it came later
+		case at >= f.End: // the entry was appended after this run
 		case len(then[i]) > 0:
 			due := e.due(then[i])
 			e.seen, e.owing = true, nil
@@ -151,14 +156,14 @@ func (p past) fate(category string, at uint64, then [][]string) (e fate) {
 					e.owing = append(e.owing, key)
 				}
 			}
-		case at < f.Read: // there was no outlet for it, or all had delivered it
+		case at < f.Read: // the category had no outlet, or all its outlets had delivered the entry
 			e.seen, e.owing = true, nil
 		}
 	}
 	return e
 }
 
-// due are the outlets of a category that have to deliver the entry, by the rule, of those that it has now.
+// due returns those of the current outlets of a category that have to deliver the entry, by the rule of type past.
 func (e *fate) due(now []string) (due []string) {
 	gone := !e.seen || slices.ContainsFunc(e.owing, func(key string) bool { return !slices.Contains(now, key) })
 	for _, key := range now {
@@ -169,7 +174,7 @@ func (e *fate) due(now []string) (due []string) {
 	return due
 }
 
-// without forgets the runs that the journal is not needed for any more.
+// without drops the runs that ended at or below low, where the journal is no longer needed.
 func (p past) without(low uint64) past {
 	for len(p) > 0 && p[0].End <= low {
 		p = p[1:]
@@ -177,10 +182,10 @@ func (p past) without(low uint64) past {
 	return p
 }
 
-// left is the run as the next one has to know it: the outlets that have not delivered everything below its end, and
-// those that may have had entries with them. ok is false when there are none. Of a run that did not read everything
-// below its end all outlets count: those that are not listed had not come to it.
-func (f formerRun) left() (_ formerRun, ok bool) {
+// unfinished returns the part of the run that the next run has to know: the outlets that have not delivered everything
+// below its end, and the outlets that share categories with them. ok is false if everything was delivered. If the run
+// did not read up to its end, all outlets are kept, because an outlet that is not listed may have been created later.
+func (f formerRun) unfinished() (_ formerRun, ok bool) {
 	if f.Read < f.End {
 		return f, true
 	}
@@ -202,10 +207,10 @@ func (f formerRun) left() (_ formerRun, ok bool) {
 	return f, ok
 }
 
-// through is where the entries of a category begin that the destination may not have.
+// through returns the offset below which the destination has every entry of a category.
 func (p position) through(category string) uint64 {
 	if p.Floors == nil {
 		return p.Through
 	}
-	return max(p.Through, p.Floors.of(category))
+	return max(p.Through, p.Floors.floor(category))
 }

@@ -13,17 +13,18 @@ import (
 	"inkwell/store"
 )
 
-// layout says which queue takes a category: its name, and the patterns of one that is shared.
+// layout says which queue takes a category: the name of the queue, and the patterns of one that is shared.
 type layout func(category string) (name string, patterns []string)
 
-// use starts a run in which each queue has a file of its name on the shelf; those in away take nothing.
+// use starts a run in which each outlet has a file of its name on the shelf. The outlets in away take nothing.
 func (l *life) use(at layout, away ...string) {
 	l.mu.Lock()
 	l.known = make(map[string][]*Outlet)
 	l.mu.Unlock()
 	route := func(category []byte) []*Outlet {
 		name, patterns := at(string(category))
-		q := l.j.NewOutlet(OutletOptions{Name: name, Category: own(name, patterns), Patterns: patterns, Store: "file " + name, Target: 1, Interval: time.Millisecond, Check: time.Hour,
+		q := l.j.NewOutlet(OutletOptions{Name: name, Category: own(name, patterns), Patterns: patterns,
+			Store: "file " + name, Target: 1, Interval: time.Millisecond, Check: time.Hour,
 			Open: func(saved store.States) (store.Store, error) {
 				return l.shelf.open(name, saved, func(op string) error {
 					for _, n := range away {
@@ -57,7 +58,7 @@ func (l *life) use(at layout, away ...string) {
 	}, route, named...))
 }
 
-// own is the one category of a queue, if there is one.
+// own returns the single category of an outlet, "" if it has several.
 func own(name string, patterns []string) string {
 	if len(patterns) > 0 && name != store.OverflowCategory {
 		return ""
@@ -65,7 +66,7 @@ func own(name string, patterns []string) string {
 	return name
 }
 
-// queue is the one of a name, nil if there is none yet.
+// queue returns the outlet of a name, nil if there is none.
 func (l *life) queue(name string) *Outlet {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +76,7 @@ func (l *life) queue(name string) *Outlet {
 	return l.known[name][0]
 }
 
-// lines are those from first to last-1 of a category.
+// lines returns the lines first … last-1 of a category.
 func lines(name string, first, last int) string {
 	var b strings.Builder
 	for i := first; i < last; i++ {
@@ -95,7 +96,7 @@ func together(string) (string, []string) { return "all", []string{"default"} }
 
 func apart(category string) (string, []string) { return category, nil }
 
-// but gives some categories queues of their own.
+// but returns a layout with a shared outlet, except that some categories have outlets of their own.
 func but(names ...string) layout {
 	return func(category string) (string, []string) {
 		for _, n := range names {
@@ -107,7 +108,7 @@ func but(names ...string) layout {
 	}
 }
 
-// joined is a journal with nothing in it.
+// joined returns an empty journal.
 func joined(t *testing.T) (*life, *writer) {
 	l := opened(t, t.TempDir())
 	l.j.o.SaveEvery, l.j.o.Retry = 20*time.Millisecond, 2*time.Millisecond
@@ -115,7 +116,7 @@ func joined(t *testing.T) (*life, *writer) {
 	return l, &writer{next: make(map[string]int), acked: make(map[string]int)}
 }
 
-// What a shared queue could not deliver of a category goes to the queue of its own that the category gets.
+// What a shared outlet could not deliver of a category goes to the new outlet that has this category alone.
 func TestACategoryGetsAQueueOfItsOwn(t *testing.T) {
 	l, w := joined(t)
 	l.use(together, "all")
@@ -140,8 +141,8 @@ func TestACategoryGetsAQueueOfItsOwn(t *testing.T) {
 	expect(t, l.shelf, "all", lines("b", 0, 5))
 }
 
-// What a category's own queue could not deliver goes to the shared one that takes it in, however far that has come itself: not less, also
-// when the process dies or the store breaks while it catches up, and nothing twice.
+// What a category's own outlet could not deliver goes to the shared outlet that takes it over, however far that one has
+// read: nothing is missing, even if the process dies or the store breaks meanwhile, and nothing is delivered twice.
 func TestASharedQueueTakesACategoryIn(t *testing.T) {
 	l, w := joined(t)
 	l.use(but("a"), "a")
@@ -174,7 +175,8 @@ func TestASharedQueueTakesACategoryIn(t *testing.T) {
 	expect(t, l.shelf, "all", lines("b", 0, 5)+lines("a", 0, 5)+lines("b", 5, 10))
 }
 
-// A shared queue that takes over from queues of which some were done passes over what these have, also after it died meanwhile.
+// A shared outlet takes over from outlets some of which had delivered everything: it skips their entries, even if the
+// process dies meanwhile.
 func TestATakeoverThatDies(t *testing.T) {
 	l, w := joined(t)
 	l.use(apart, "b")
@@ -195,7 +197,7 @@ func TestATakeoverThatDies(t *testing.T) {
 	expect(t, l.shelf, "all", lines("b", 0, 5)+lines("c", 0, 1))
 }
 
-// A category that was one too many has a place after a restart: what waited with those beyond the limit goes there.
+// A category beyond the limit gets an outlet after a restart, which takes its entries from the overflow category.
 func TestACategoryThatWasOneTooMany(t *testing.T) {
 	l, w := joined(t)
 	l.use(func(category string) (string, []string) {
@@ -223,7 +225,7 @@ func (f *faults) Inject(_ faultfs.Op, name string, n int) (int, error) {
 	return n, nil
 }
 
-// closing is a keeper that says when it is closed.
+// closingKeeper is a keeper that records when it is closed.
 type closingKeeper struct {
 	*keeper
 	closed func()
@@ -234,16 +236,19 @@ func (c closingKeeper) Close() error {
 	return nil
 }
 
-// A store whose last marks no checkpoint has before it is closed cannot publish what they name: they are kept for the next.
+// If no checkpoint has the last marks of a store before it is closed, the store cannot publish the files in them. The
+// next checkpoint must keep them.
 func TestTheLastMarksAreSavedBeforeAQueueIsForgotten(t *testing.T) {
 	f := new(faults)
-	j, err := Open(Options{StateDir: t.TempDir(), Injector: f, Tuning: Tuning{SaveEvery: time.Hour, Retry: time.Millisecond}})
+	j, err := Open(Options{StateDir: t.TempDir(), Injector: f,
+		Tuning: Tuning{SaveEvery: time.Hour, Retry: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l, w := &life{j: j, shelf: newShelf()}, &writer{next: make(map[string]int), acked: make(map[string]int)}
 	route := func([]byte) []*Outlet {
-		return []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Hour,
+		return []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+			Interval: time.Millisecond, Check: time.Hour,
 			Open: func(saved store.States) (store.Store, error) {
 				s, err := l.shelf.open("a", saved, noFault)
 				return closingKeeper{s.(*keeper), func() { f.on.Store(false) }}, err

@@ -17,22 +17,23 @@ import (
 	"inkwell/store"
 )
 
-// has is the position of an outlet with a category of its own.
+// has returns the position of an outlet with a single category.
 func has(category string, through uint64) position {
 	return position{Category: category, Through: through}
 }
 
-// shares is the position of an outlet that has all categories of some patterns.
+// shares returns the position of an outlet that has all categories of some patterns.
 func shares(through uint64, patterns ...string) position {
 	return position{Patterns: patterns, Through: through}
 }
 
-// keeps is the position of the outlet of one of our own names.
+// keeps returns the position of the outlet of _unsafe or _overflow.
 func keeps(name string, through uint64, patterns ...string) position {
 	return position{Category: name, Patterns: patterns, Through: through}
 }
 
-// ended is a run with rules for some patterns and the rest, which read everything below read and ended when everything below end was known.
+// ended returns a run with rules for some patterns and Default, which read everything below read; entries from end on
+// belong to the next run.
 func ended(read, end uint64, outlets map[string]position, patterns ...string) formerRun {
 	f := formerRun{Read: read, End: end, Outlets: outlets}
 	for _, p := range append(patterns, Default) {
@@ -41,7 +42,7 @@ func ended(read, end uint64, outlets map[string]position, patterns ...string) fo
 	return f
 }
 
-// Every row of the rule: which part of the journal is an outlet's to deliver.
+// Each row of the rule: which parts of the journal an outlet has to deliver.
 func TestWhatAnOutletHasToDeliver(t *testing.T) {
 	type outlets = map[string]position
 	for _, c := range []struct {
@@ -49,49 +50,87 @@ func TestWhatAnOutletHasToDeliver(t *testing.T) {
 		past     past
 		category string
 		now      string // keys of the category's outlets
-		want     string // what each has to deliver, "lost" for what nobody has to although somebody had
+		want     string // what each outlet has to deliver; "lost" for entries that had an outlet and have none any more
 	}{
 		{"no run left anything", nil, "web", "A", "A: 0-"},
-		{"it had the category: it goes on", past{ended(1000, 1000, outlets{"A": has("web", 400)})}, "web", "A", "A: 400-"},
-		{"it goes on beside others", past{ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 100)})}, "web", "A B", "A: 400-, B: 100-"},
-		{"it takes nothing over that it has", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A", "A: 1000-"},
-		{"a new one takes over from one that is gone", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A C", "A: 1000-, C: 500-"},
-		{"from all that are gone", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 500)})}, "web", "C D", "C: 500-, D: 500-"},
-		{"from none that is still there", past{ended(1000, 1000, outlets{"A": has("web", 300), "B": has("web", 500)})}, "web", "A B C", "A: 300-, B: 500-, C: 1000-"},
-		{"of another category's outlet it takes nothing", past{ended(1000, 1000, outlets{"A": has("db", 0), "B": has("web", 500)})}, "web", "C", "C: 500-"},
-		{"the category was not met by a run that read it all", past{ended(1000, 1000, outlets{"A": has("db", 0)})}, "web", "C", "C: 1000-"},
-		{"nor by one that did not come so far", past{ended(600, 1000, outlets{"A": has("db", 0)})}, "web", "C", "C: 600-"},
-		{"from a shared outlet to one of its own", past{ended(1000, 1000, outlets{"all": shares(200, "default")})}, "web", "A", "A: 200-"},
-		{"from one of its own to a shared outlet", past{ended(1000, 1000, outlets{"A": has("web", 200)})}, "web", "all", "all: 200-"},
-		{"a shared outlet had another pattern", past{ended(1000, 1000, outlets{"all": shares(200, "db*")}, "db*")}, "web", "A", "A: 1000-"},
-		{"the first prefix that fits says which", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": shares(300, "web*")}, "w*", "web*")}, "web1", "A", "A: 200-"},
-		{"a name goes before a prefix", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": has("web", 300)}, "w*", "web")}, "web", "A", "A: 300-"},
-		{"one too many", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "default")})}, "web", "A", "A: 150-"},
-		{"one too many of other rules", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "db*")}, "db*")}, "web", "A", "A: 1000-"},
-		{"not one too many: it had an own outlet", past{ended(1000, 1000, outlets{"A": has("web", 700), "o": keeps(store.OverflowCategory, 150, "default")})}, "web", "B", "B: 700-"},
-		{"no name of a file", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "../x", "A", "A: 150-"},
-		{"a name of a file is not among those that are none", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "web", "A", "A: 1000-"},
-		{"what has no outlet any more", past{ended(1000, 1000, outlets{"A": has("web", 800), "B": has("web", 500)})}, "web", "", "lost: 500-"},
-		{"what has no outlet any more and was delivered", past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("db", 500)})}, "web", "", "lost: 1000-"},
-		{"it got further than the reader of its run", past{ended(600, 1200, outlets{"A": has("web", 1100)})}, "web", "A", "A: 1100-"},
-		{"both runs had it", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"A": has("web", 0)})}, "web", "A", "A: 400-"},
-		{"it took over in the second", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 0)})}, "web", "B", "B: 400-"},
-		{"the second delivered what the first left", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 1700)})}, "web", "C", "C: 1700-"},
-		{"the second did not come to it", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(450, 1000, outlets{"B": has("db", 0)})}, "web", "C", "C: 450-"},
-		{"away and back", past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(1500, 1500, outlets{"B": has("web", 0)}), ended(2000, 2000, outlets{"B": has("web", 1100)})},
+		{"it had the category: it goes on", past{ended(1000, 1000, outlets{"A": has("web", 400)})}, "web", "A",
+			"A: 400-"},
+		{"it goes on beside others", past{ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 100)})},
+			"web", "A B", "A: 400-, B: 100-"},
+		{"it takes nothing over that it has",
+			past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A", "A: 1000-"},
+		{"a new one takes over from one that is gone",
+			past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("web", 500)})}, "web", "A C",
+			"A: 1000-, C: 500-"},
+		{"from all that are gone", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 500)})}, "web",
+			"C D", "C: 500-, D: 500-"},
+		{"from none that is still there", past{ended(1000, 1000, outlets{"A": has("web", 300), "B": has("web", 500)})},
+			"web", "A B C", "A: 300-, B: 500-, C: 1000-"},
+		{"of another category's outlet it takes nothing",
+			past{ended(1000, 1000, outlets{"A": has("db", 0), "B": has("web", 500)})}, "web", "C", "C: 500-"},
+		{"the category was not met by a run that read it all", past{ended(1000, 1000, outlets{"A": has("db", 0)})},
+			"web", "C", "C: 1000-"},
+		{"nor by one that did not come so far", past{ended(600, 1000, outlets{"A": has("db", 0)})}, "web", "C",
+			"C: 600-"},
+		{"from a shared outlet to one of its own", past{ended(1000, 1000, outlets{"all": shares(200, "default")})},
+			"web", "A", "A: 200-"},
+		{"from one of its own to a shared outlet", past{ended(1000, 1000, outlets{"A": has("web", 200)})}, "web",
+			"all", "all: 200-"},
+		{"a shared outlet had another pattern", past{ended(1000, 1000, outlets{"all": shares(200, "db*")}, "db*")},
+			"web", "A", "A: 1000-"},
+		{"the first prefix that fits says which",
+			past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": shares(300, "web*")}, "w*", "web*")}, "web1",
+			"A", "A: 200-"},
+		{"a name goes before a prefix", past{ended(1000, 1000, outlets{"w": shares(200, "w*"), "web": has("web", 300)},
+			"w*", "web")}, "web", "A", "A: 300-"},
+		{"one too many", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "default")})}, "web",
+			"A", "A: 150-"},
+		{"one too many of other rules", past{ended(1000, 1000, outlets{"o": keeps(store.OverflowCategory, 150, "db*")},
+			"db*")}, "web", "A", "A: 1000-"},
+		{"not one too many: it had an own outlet",
+			past{ended(1000, 1000, outlets{"A": has("web", 700), "o": keeps(store.OverflowCategory, 150, "default")})},
+			"web", "B", "B: 700-"},
+		{"no name of a file", past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})},
+			"../x", "A", "A: 150-"},
+		{"a name of a file is not among those that are none",
+			past{ended(1000, 1000, outlets{"u": keeps(store.UnsafeCategory, 150, "default")})}, "web", "A", "A: 1000-"},
+		{"what has no outlet any more", past{ended(1000, 1000, outlets{"A": has("web", 800), "B": has("web", 500)})},
+			"web", "", "lost: 500-"},
+		{"what has no outlet any more and was delivered",
+			past{ended(1000, 1000, outlets{"A": has("web", 1000), "B": has("db", 500)})}, "web", "", "lost: 1000-"},
+		{"it got further than the reader of its run", past{ended(600, 1200, outlets{"A": has("web", 1100)})}, "web",
+			"A", "A: 1100-"},
+		{"both runs had it", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(2000, 2000, outlets{"A": has("web", 0)})}, "web", "A", "A: 400-"},
+		{"it took over in the second", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(2000, 2000, outlets{"B": has("web", 0)})}, "web", "B", "B: 400-"},
+		{"the second delivered what the first left",
+			past{ended(1000, 1000, outlets{"A": has("web", 400)}), ended(2000, 2000, outlets{"B": has("web", 1700)})},
+			"web", "C", "C: 1700-"},
+		{"the second did not come to it", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(450, 1000, outlets{"B": has("db", 0)})}, "web", "C", "C: 450-"},
+		{"away and back", past{ended(1000, 1000, outlets{"A": has("web", 400)}),
+			ended(1500, 1500, outlets{"B": has("web", 0)}), ended(2000, 2000, outlets{"B": has("web", 1100)})},
 			"web", "A", "A: 1100-"},
-		{"it was set beside one that was away, and that is gone now", past{ended(1000, 1000, outlets{"B": has("web", 400)}), ended(2000, 2000, outlets{"A": has("web", 1800), "B": has("web", 400)})},
+		{"it was set beside one that was away, and that is gone now",
+			past{ended(1000, 1000, outlets{"B": has("web", 400)}),
+				ended(2000, 2000, outlets{"A": has("web", 1800), "B": has("web", 400)})},
 			"web", "A", "A: 400-1000, A: 1800-"},
-		{"back, it does not get again what it has", past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 400)}), ended(2000, 2000, outlets{"C": has("web", 0)})},
+		{"back, it does not get again what it has",
+			past{ended(1000, 1000, outlets{"A": has("web", 700), "B": has("web", 400)}),
+				ended(2000, 2000, outlets{"C": has("web", 0)})},
 			"web", "A", "A: 700-"},
-		{"by the floors of a state of before", past{ended(1000, 1000, outlets{"all": {Patterns: []string{"default"}, Through: 100, Floors: &floors{Base: 200, Names: map[string]uint64{"web": 300}}}})}, "web", "all", "all: 300-"},
+		{"by the floors of a state of before",
+			past{ended(1000, 1000, outlets{"all": {Patterns: []string{"default"}, Through: 100,
+				Floors: &floors{Base: 200, Names: map[string]uint64{"web": 300}}}})}, "web", "all", "all: 300-"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			now := strings.Fields(c.now)
 			portions := c.past.portions(c.category, now)
 			var got []string
 			for _, key := range append(now, "lost") {
-				for _, part := range merged(portions, func(h portion) bool { return slices.Contains(h.due, key) || key == "lost" && h.lost }) {
+				for _, part := range merged(portions,
+					func(h portion) bool { return slices.Contains(h.due, key) || key == "lost" && h.lost }) {
 					got = append(got, key+": "+part)
 				}
 			}
@@ -102,7 +141,7 @@ func TestWhatAnOutletHasToDeliver(t *testing.T) {
 	}
 }
 
-// merged are the parts of the journal in some portions, as FROM-TO; portions that follow each other are one part.
+// merged returns the ranges of some portions as FROM-TO, with adjacent ones merged.
 func merged(all []portion, in func(portion) bool) (parts []string) {
 	from, open := uint64(0), false
 	for _, h := range all {
@@ -119,7 +158,8 @@ func merged(all []portion, in func(portion) bool) (parts []string) {
 	return parts
 }
 
-// What the next run has to know of one: nothing if all is delivered, else the outlets of the categories of which something is left.
+// The next run must know nothing about a run that delivered everything; otherwise it must know the outlets of the
+// categories with undelivered entries.
 func TestWhatIsLeftOfARun(t *testing.T) {
 	type outlets = map[string]position
 	for _, c := range []struct {
@@ -129,14 +169,20 @@ func TestWhatIsLeftOfARun(t *testing.T) {
 	}{
 		{"all is delivered", ended(1000, 1000, outlets{"A": has("web", 1000), "all": shares(1000, "default")}), nil},
 		{"no outlets", ended(1000, 1000, nil), nil},
-		{"of one category", ended(1000, 1000, outlets{"A": has("web", 400), "B": has("web", 1000), "C": has("db", 1000)}), []string{"A", "B"}},
-		{"shared outlets may have had it, too", ended(1000, 1000, outlets{"A": has("web", 400), "C": has("db", 1000), "all": shares(1000, "default")}), []string{"A", "all"}},
-		{"of a shared outlet: any category", ended(1000, 1000, outlets{"A": has("web", 1000), "all": shares(400, "default")}), []string{"A", "all"}},
-		{"of one of our names: any category", ended(1000, 1000, outlets{"A": has("web", 1000), "o": keeps(store.OverflowCategory, 400, "default")}), []string{"A", "o"}},
+		{"of one category", ended(1000, 1000,
+			outlets{"A": has("web", 400), "B": has("web", 1000), "C": has("db", 1000)}), []string{"A", "B"}},
+		{"shared outlets may have had it, too",
+			ended(1000, 1000, outlets{"A": has("web", 400), "C": has("db", 1000), "all": shares(1000, "default")}),
+			[]string{"A", "all"}},
+		{"of a shared outlet: any category", ended(1000, 1000,
+			outlets{"A": has("web", 1000), "all": shares(400, "default")}), []string{"A", "all"}},
+		{"of one of our names: any category",
+			ended(1000, 1000, outlets{"A": has("web", 1000), "o": keeps(store.OverflowCategory, 400, "default")}),
+			[]string{"A", "o"}},
 		{"it did not read everything", ended(600, 1000, outlets{"A": has("web", 1000)}), []string{"A"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, ok := c.run.left()
+			f, ok := c.run.unfinished()
 			if got := slices.Sorted(maps.Keys(f.Outlets)); ok != (c.want != nil) || ok && !slices.Equal(got, c.want) {
 				t.Errorf("%v, %v, want %v", got, ok, c.want)
 			}
@@ -149,13 +195,15 @@ func TestPatternsMatch(t *testing.T) {
 	for _, pattern := range []string{"web*", "w*", "web", "db", "web*", "db", "aa"} {
 		p.Add(pattern)
 	}
-	want := map[string]string{"web": "web", "web.eu": "web*", "w": "w*", "we": "w*", "db": "db", "db2": "", "": "", "default": "", "aa": "aa"}
+	want := map[string]string{"web": "web", "web.eu": "web*", "w": "w*", "we": "w*", "db": "db", "db2": "", "": "",
+		"default": "", "aa": "aa"}
 	for category, pattern := range want {
 		if got := p.Match(category); got != pattern {
 			t.Errorf("%q has %q, want %q", category, got, pattern)
 		}
 	}
-	if !slices.Equal(p.Names, []string{"aa", "db", "web"}) || !slices.Equal(p.Prefixes, []string{"web*", "w*"}) || p.Named("web.eu") || !p.Named("db") {
+	if !slices.Equal(p.Names, []string{"aa", "db", "web"}) || !slices.Equal(p.Prefixes, []string{"web*", "w*"}) ||
+		p.Named("web.eu") || !p.Named("db") {
 		t.Errorf("%+v", p)
 	}
 	p.Add(Default)
@@ -164,9 +212,9 @@ func TestPatternsMatch(t *testing.T) {
 	}
 }
 
-// TestThePastIsTheRule plays chains of runs with random configurations, in which outlets are away or get partly through and runs die or
-// stop, and compares which entries the engine's own functions (NewOutlet, due, gather, history, left, and the checkpoint as it is on
-// disk) give to which outlet with a rule that is told entry by entry.
+// TestThePastIsTheRule plays chains of runs with random configurations, in which stores fail, outlets deliver only a
+// part, and runs die or stop. It compares which entries the functions of the engine (NewOutlet, due, gather, history,
+// unfinished, and the saved checkpoint) assign to which outlet with a simple rule that is applied to each entry.
 func TestThePastIsTheRule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, c: &checkpoint{Version: checkpointVersion, Outlets: make(map[string]position)}}
@@ -181,7 +229,7 @@ func TestThePastIsTheRule(t *testing.T) {
 // entryBytes is the size of an entry in the journal of a world.
 const entryBytes = 100
 
-// world is a journal, where its entries went, and where they should have gone.
+// world is a journal, the outlets its entries went to, and the outlets they should have gone to.
 type world struct {
 	t       *rapid.T
 	c       *checkpoint
@@ -189,18 +237,19 @@ type world struct {
 	log     []string
 }
 
-// record is one entry and, by the rule, what became of it.
+// record is one entry and, according to the rule, what happened to it.
 type record struct {
 	category string
 	at       uint64
 	seen     bool            // a run had it
-	homeless bool            // a run that had no outlet for it read it
-	lacks    map[string]bool // outlets of its category in the last run that had any: those that were to deliver it and have not
+	homeless bool            // a run in which it had no outlet has read it
+	lacks    map[string]bool // outlets that had to deliver it in the last run in which it had any, and have not
 	got      map[string]int  // how often each outlet has delivered it
 }
 
-// duty is the rule: the outlets of now that have to deliver the entry. One that no run had goes to all. Any other goes to those that were to
-// deliver it and have not, and if one of these is gone to all that do not have it.
+// duty is the rule: it returns the current outlets that have to deliver the entry. An entry that no run has handled
+// goes to all. Any other entry goes to those outlets that had to deliver it and have not. If one of these does not
+// exist any more, it also goes to all outlets that have not delivered it.
 func (e *record) duty(now map[string]bool) map[string]bool {
 	if !e.seen {
 		return now
@@ -219,7 +268,7 @@ func (e *record) duty(now map[string]bool) map[string]bool {
 	return due
 }
 
-// setup is a configuration: blocks of stores for patterns, as the router of the collector spreads them.
+// setup is a configuration: blocks of stores for patterns, distributed like by the router of the collector.
 type setup struct {
 	patterns Patterns
 	blocks   []setupBlock
@@ -236,10 +285,12 @@ type setupBlock struct {
 var worldCategories = []string{"a", "ab", "abc", "b", "c", "../x", "./y"}
 
 func (w *world) draw() *setup {
-	s := &setup{copies: rapid.Bool().Draw(w.t, "copies"), single: rapid.Bool().Draw(w.t, "single"), limit: rapid.IntRange(0, 6).Draw(w.t, "limit")}
+	s := &setup{copies: rapid.Bool().Draw(w.t, "copies"), single: rapid.Bool().Draw(w.t, "single"),
+		limit: rapid.IntRange(0, 6).Draw(w.t, "limit")}
 	for range rapid.IntRange(0, 4).Draw(w.t, "blocks") {
 		b := setupBlock{store: rapid.SampledFrom([]string{"s0", "s1", "s2"}).Draw(w.t, "store")}
-		b.patterns = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "ab*", "a*", "default", "default"}), 1, 2, rapid.ID[string]).Draw(w.t, "patterns")
+		b.patterns = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "ab*", "a*", "default", "default"}),
+			1, 2, rapid.ID[string]).Draw(w.t, "patterns")
 		s.blocks = append(s.blocks, b)
 		for _, p := range b.patterns {
 			s.patterns.Add(p)
@@ -249,7 +300,7 @@ func (w *world) draw() *setup {
 	return s
 }
 
-// outlet is that of a block for a category that is kept under a name.
+// outlet returns the options of the outlet of a block for a category that is kept under a name.
 func (s *setup) outlet(b setupBlock, pattern, kept string) OutletOptions {
 	name := strings.Join(b.patterns, " ")
 	o := OutletOptions{Name: name, Patterns: b.patterns, Store: b.store, Single: s.single}
@@ -266,12 +317,13 @@ func (s *setup) outlet(b setupBlock, pattern, kept string) OutletOptions {
 	return o
 }
 
-// play is one run. The last one delivers everything that is its outlets' to deliver.
+// play plays one run. In the last run, all outlets deliver everything that they have to.
 func (w *world) play(s *setup, last bool) {
 	t := w.t
 	for range rapid.IntRange(0, 6).Draw(t, "new entries") {
 		c := rapid.SampledFrom(worldCategories).Draw(t, "category")
-		w.entries = append(w.entries, &record{category: c, at: uint64(len(w.entries)) * entryBytes, got: make(map[string]int)})
+		w.entries = append(w.entries, &record{category: c, at: uint64(len(w.entries)) * entryBytes,
+			got: make(map[string]int)})
 	}
 	p := newPlay(w, s)
 	end := uint64(len(w.entries)) * entryBytes
@@ -290,7 +342,8 @@ func (w *world) play(s *setup, last bool) {
 	if died && readTo < end {
 		overshoot = entryBytes * rapid.Uint64Range(0, 2).Draw(t, "overshoot")
 	}
-	w.log = append(w.log, fmt.Sprintf("%+v died %v read %d of %d: %v", *s, died, readTo, end, slices.Sorted(maps.Keys(p.r.outlets))))
+	w.log = append(w.log, fmt.Sprintf("%+v died %v read %d of %d: %v", *s, died, readTo, end,
+		slices.Sorted(maps.Keys(p.r.outlets))))
 	p.deliver(readTo, min(readTo+overshoot, end), last)
 	if died && rapid.IntRange(0, 4).Draw(t, "without a checkpoint") == 0 {
 		return // nothing of it was durable
@@ -300,7 +353,7 @@ func (w *world) play(s *setup, last bool) {
 	w.c = w.reread(next)
 }
 
-// reread is a checkpoint as the next process finds it.
+// reread returns a checkpoint as the next process reads it.
 func (w *world) reread(c *checkpoint) *checkpoint {
 	data, err := json.Marshal(c)
 	read := new(checkpoint)
@@ -311,7 +364,7 @@ func (w *world) reread(c *checkpoint) *checkpoint {
 	if err = errors.Join(err, err2); err != nil || !bytes.Equal(data, again) || !c.equal(read) {
 		w.t.Fatalf("%v: %s is read as %s", err, data, again)
 	}
-	read.begin(read.Low)
+	read.skipAcked(read.Low)
 	return read
 }
 
@@ -333,11 +386,13 @@ func newPlay(w *world, s *setup) *played {
 	j.log = j.o.Logger
 	idle := new(benches) // on which nothing is stepped
 	idle.work.L, idle.watched = &idle.mu, true
-	r := &run{j: j, began: w.c, past: w.c.history(), position: w.c.Low, benches: idle, outlets: make(map[string]*Outlet),
-		named: make(map[string][]*Outlet), portions: make(map[string][]portion), routes: Routes{Patterns: s.patterns}}
+	r := &run{j: j, initial: w.c, past: w.c.history(), position: w.c.Low, benches: idle,
+		outlets: make(map[string]*Outlet),
+		named:   make(map[string][]*Outlet), portions: make(map[string][]portion), routes: Routes{Patterns: s.patterns}}
 	j.run = r
-	p := &played{w: w, s: s, r: r, targets: make(map[string]*Target), due: make(map[*Outlet][]*record), through: make(map[*Outlet]uint64),
-		began: make(map[*record]map[string]bool)}
+	p := &played{w: w, s: s, r: r, targets: make(map[string]*Target), due: make(map[*Outlet][]*record),
+		through: make(map[*Outlet]uint64),
+		began:   make(map[*record]map[string]bool)}
 	for _, name := range s.patterns.Names {
 		p.route(name)
 	}
@@ -356,7 +411,7 @@ func newPlay(w *world, s *setup) *played {
 	return p
 }
 
-// route is where a category goes; it makes the outlets.
+// route returns the target of a category, creating outlets.
 func (p *played) route(category string) *Target {
 	if t := p.targets[category]; t != nil {
 		return t
@@ -374,7 +429,7 @@ func (p *played) route(category string) *Target {
 	return t
 }
 
-// kept is the name under which a category is kept that was not met before.
+// kept returns the name under which a new category is kept.
 func (p *played) kept(category string) string {
 	switch {
 	case p.s.patterns.Named(category):
@@ -387,7 +442,7 @@ func (p *played) kept(category string) string {
 	return category
 }
 
-// feed gives an entry to the outlets of its category, as the reader does, and compares that with the rule.
+// feed feeds an entry to the outlets of its category, like the reader, and compares that with the rule.
 func (p *played) feed(e *record) {
 	target := p.route(e.category)
 	now := make(map[string]bool)
@@ -403,7 +458,8 @@ func (p *played) feed(e *record) {
 			takes = part.end() > o.taken
 		}
 		if takes != want[o.key] {
-			p.w.t.Fatalf("%q gets entry %d of %s: %v, want %v; %v have it, %v lack it\n%s\npast %+v", o.key, e.at, e.category, takes,
+			p.w.t.Fatalf("%q gets entry %d of %s: %v, want %v; %v have it, %v lack it\n%s\npast %+v", o.key, e.at,
+				e.category, takes,
 				want[o.key], e.got, e.lacks, strings.Join(p.w.log, "\n"), p.r.past)
 		}
 		if takes {
@@ -418,15 +474,16 @@ func (p *played) feed(e *record) {
 		counted = true
 	}
 	if counted != (!e.seen || len(e.lacks) > 0) {
-		p.w.t.Fatalf("entry %d of %s has no outlet: counted %v, seen %v, lacked by %v\n%s", e.at, e.category, counted, e.seen, e.lacks, strings.Join(p.w.log, "\n"))
+		p.w.t.Fatalf("entry %d of %s has no outlet: counted %v, seen %v, lacked by %v\n%s", e.at, e.category, counted,
+			e.seen, e.lacks, strings.Join(p.w.log, "\n"))
 	}
 }
 
-// stretch is the entry as it stands in a journal in which each has entryBytes.
+// stretch returns the entry as a stretch of a journal in which each entry has entryBytes.
 func (e *record) stretch() stretch {
 	var b proto.Batch
 	b.Append([]byte(e.category), make([]byte, entryBytes-proto.EntryOverhead-len(e.category)))
-	return stretch{run: b.AppendRuns(nil)[0], of: &b, base: e.at}
+	return stretch{run: b.AppendRuns(nil)[0], batch: &b, base: e.at}
 }
 
 func uniq(all []*Outlet) (some []*Outlet) {
@@ -438,7 +495,8 @@ func uniq(all []*Outlet) (some []*Outlet) {
 	return some
 }
 
-// deliver brings each outlet some way through what it was fed. Those that read by themselves and have everything may come as far as beyond.
+// deliver advances each outlet by a random amount. Outlets that read the journal themselves and have everything may
+// have read up to beyond.
 func (p *played) deliver(readTo, beyond uint64, all bool) {
 	t := p.w.t
 	reach := make(map[*Outlet]uint64)
@@ -473,13 +531,13 @@ func (p *played) deliver(readTo, beyond uint64, all bool) {
 	}
 }
 
-// put is what the outlet's last post says.
+// put sets the last report of an outlet.
 func (p *played) put(o *Outlet, through uint64) {
-	o.post, p.through[o] = newPost(through, nil, 0), through
-	close(o.post.saved)
+	o.report, p.through[o] = newReport(through, nil, 0), through
+	close(o.report.saved)
 }
 
-// account brings the rule up to the end of a run that is known as far as next says.
+// account updates the rule at the end of a run, as far as the checkpoint next knows the run.
 func (p *played) account(next *checkpoint) {
 	end := next.end()
 	for _, e := range p.w.entries {
@@ -505,7 +563,7 @@ func (p *played) account(next *checkpoint) {
 	}
 }
 
-// peek is where a category went, or would have gone, and whether there were outlets for it.
+// peek returns whether a category has outlets, and which it has or would have.
 func (p *played) peek(category string) (made bool, now map[string]bool) {
 	now = make(map[string]bool)
 	pattern, kept := p.s.patterns.Match(category), p.kept(category)
@@ -526,12 +584,13 @@ func (p *played) peek(category string) (made bool, now map[string]bool) {
 	return made && len(now) > 0, now
 }
 
-// check is at the end, when everything was delivered that was to be: nobody waits for an entry, and it was delivered unless its category
-// had no outlet once.
+// check verifies, when everything was delivered, that no outlet lacks an entry, and that each entry was delivered
+// unless its category had no outlet in some run.
 func (w *world) check() {
 	for _, e := range w.entries {
 		if len(e.lacks) > 0 || !e.seen {
-			w.t.Fatalf("entry %d of %s: seen %v, lacked by %v\n%s", e.at, e.category, e.seen, e.lacks, strings.Join(w.log, "\n"))
+			w.t.Fatalf("entry %d of %s: seen %v, lacked by %v\n%s", e.at, e.category, e.seen, e.lacks,
+				strings.Join(w.log, "\n"))
 		}
 		if len(e.got) == 0 && !e.homeless {
 			w.t.Fatalf("entry %d of %s was delivered nowhere\n%s", e.at, e.category, strings.Join(w.log, "\n"))

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// Default is the pattern of the categories that no other pattern is for.
+// Default is the pattern for categories that no other pattern matches.
 const Default = "default"
 
-// Patterns are what the rules of a configuration say of categories: names, prefixes with a * behind them, and Default.
-// They are kept in the checkpoint, so that the next run can tell which rule a category had.
+// Patterns are the categories named by the rules of a configuration: names, prefixes followed by *, and Default. The
+// checkpoint records them, so that the next run knows which rule a category had.
 //
 // Example: with Names {"web"} and Prefixes {"web*", "w*"}, the category "web" has the pattern "web", "web.eu" has
-// "web*" and "db" has Default, if there is one.
+// "web*", and "db" has Default if there is a rule for it.
 type Patterns struct {
 	Names    []string `json:"names,omitempty"`    // sorted
 	Prefixes []string `json:"prefixes,omitempty"` // in the order in which they are tried
 	Rest     bool     `json:"rest,omitempty"`     // there is a rule for Default
 }
 
-// Add adds a pattern; a prefix is tried behind those that are there.
+// Add adds a pattern. A prefix is tried after those that were added before.
 func (p *Patterns) Add(pattern string) {
 	switch {
 	case pattern == Default:
@@ -35,13 +35,13 @@ func (p *Patterns) Add(pattern string) {
 	}
 }
 
-// Named says whether a category is one of the names.
+// Named reports whether a category is one of the names.
 func (p *Patterns) Named(category string) bool {
 	_, named := slices.BinarySearch(p.Names, category)
 	return named
 }
 
-// equal says whether p and o have the same patterns, in the same order.
+// equal reports whether p and o have the same patterns in the same order.
 func (p *Patterns) equal(o *Patterns) bool {
 	return p.Rest == o.Rest && slices.Equal(p.Names, o.Names) && slices.Equal(p.Prefixes, o.Prefixes)
 }

@@ -11,20 +11,20 @@ import (
 	"inkwell/store/spool"
 )
 
-// ours says whether a name is one under which entries of many categories are kept.
+// ours reports whether a category is one of Inkwell's own, in which entries of many categories are kept.
 func ours(name string) bool { return name == store.OverflowCategory || name == store.UnsafeCategory }
 
-// reader reads the journal once and feeds the outlets. One goroutine.
+// reader reads the journal once and feeds the outlets. It belongs to one goroutine.
 type reader struct {
 	r       *run
 	from    *spool.Reader
 	batch   proto.Batch
 	runs    []proto.Run
-	targets map[string]*Target // of categories that were met
-	full    []*Outlet
+	targets map[string]*Target // of the categories seen so far
+	full    []*Outlet          // outlets that need room before they are fed again
 }
 
-// read feeds the outlets until Stop was called and nothing is left.
+// read feeds the outlets until Stop was called and the journal is read to its end.
 func (r *run) read(from *spool.Reader) {
 	defer close(r.ended)
 	d := &reader{r: r, from: from, targets: make(map[string]*Target)}
@@ -47,7 +47,7 @@ func (r *run) read(from *spool.Reader) {
 	}
 }
 
-// next feeds the next record, and says whether more may come.
+// next feeds the next record and reports whether there may be more. life ends when Stop is called.
 func (d *reader) next(life context.Context) bool {
 	r := d.r
 	rec, ok, err := d.from.TryNext()
@@ -62,7 +62,7 @@ func (d *reader) next(life context.Context) bool {
 	switch {
 	case errors.As(err, &corrupt):
 		r.damaged("damaged place in the journal is passed over", err)
-		r.advance(corrupt.End) // or nothing would ever acknowledge it
+		r.advance(corrupt.End) // otherwise the damaged place would never be acknowledged
 	case errors.Is(err, io.EOF):
 		return false
 	case err != nil:
@@ -75,20 +75,20 @@ func (d *reader) next(life context.Context) bool {
 	return true
 }
 
-// damaged tells of bytes in the journal that nobody can read.
+// damaged reports bytes in the journal that cannot be read.
 func (r *run) damaged(what string, err error) {
 	r.j.log.Error(what, "error", err)
 	r.j.o.Stats.Overall("journal damaged").Add(1)
 }
 
-// advance notes that everything below an offset was fed.
+// advance records that everything below an offset was fed.
 func (r *run) advance(to uint64) {
 	r.reading.Lock()
 	defer r.reading.Unlock()
 	r.position = max(r.position, to)
 }
 
-// feed gives the entries of a record to their outlets.
+// feed feeds the entries of a record to the outlets of their categories.
 func (d *reader) feed(rec spool.Record) {
 	r := d.r
 	err := d.batch.SetRecord(rec.Data)
@@ -96,27 +96,27 @@ func (d *reader) feed(rec spool.Record) {
 		r.damaged("record in the journal holds no entries, passed over", err)
 	}
 	r.j.streams.Drained(&d.batch)
-	d.runs = d.batch.AppendRuns(d.runs[:0]) // none after an error
+	d.runs = d.batch.AppendRuns(d.runs[:0]) // empty after an error
 	for s := range stretches(rec, &d.batch, d.runs) {
 		t := d.targets[string(s.run.Category)]
 		if t == nil {
 			t = r.routes.Route(s.run.Category)
 			d.targets[string(s.run.Category)] = t
 		}
-		d.spread(s, t)
+		d.distribute(s, t)
 		for _, o := range d.full {
 			o.makeRoom(r.ctx)
 		}
 		d.full = d.full[:0]
 		if r.budget.used.Load() > r.budget.limit {
-			r.budget.relieve(r.ctx)
+			r.budget.makeRoom(r.ctx)
 		}
 	}
 	r.advance(rec.End)
 }
 
-// spread gives a stretch to the outlets of its category.
-func (d *reader) spread(s stretch, t *Target) {
+// distribute feeds a stretch to the outlets of its category.
+func (d *reader) distribute(s stretch, t *Target) {
 	r := d.r
 	r.reading.Lock()
 	defer r.reading.Unlock()
@@ -132,18 +132,20 @@ func (d *reader) spread(s stretch, t *Target) {
 		return
 	}
 	for part := range r.lost(s, t) {
-		r.homeless(&part)
+		r.countUndeliverable(&part)
 	}
 }
 
-// homeless counts entries that were taken when their category had a store, and have none any more.
-func (r *run) homeless(s *stretch) {
+// countUndeliverable counts and logs entries that were received while their category had a store, and whose category
+// has none in the new configuration.
+func (r *run) countUndeliverable(s *stretch) {
 	name := string(s.run.Category)
-	r.j.log.Error("entries in the journal have no store in the new configuration: they are lost", "category", name, "entries", s.run.Count)
-	newTally(r.j, name, "lost").add(int64(s.run.Count))
+	r.j.log.Error("entries in the journal have no store in the new configuration: they are lost", "category", name,
+		"entries", s.run.Count)
+	newEventCounter(r.j, name, "lost").add(int64(s.run.Count))
 }
 
-// pause waits and returns false if stop was closed meanwhile.
+// pause waits for d and returns true, or returns false as soon as stop is closed.
 func pause(d time.Duration, stop <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

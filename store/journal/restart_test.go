@@ -17,7 +17,7 @@ import (
 	"inkwell/store"
 )
 
-// opened is a journal from which nothing is brought to the queues.
+// opened returns a journal that delivers nothing.
 func opened(t *testing.T, dir string) *life {
 	t.Helper()
 	j, err := Open(Options{StateDir: dir})
@@ -27,7 +27,7 @@ func opened(t *testing.T, dir string) *life {
 	return &life{j: j}
 }
 
-// killed ends l and returns a copy of its state as a kill would have left it.
+// killed ends l and returns a copy of its state directory as a kill would have left it.
 func killed(t *testing.T, l *life) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -40,7 +40,7 @@ func killed(t *testing.T, l *life) (dir string) {
 	return dir
 }
 
-// Numbers that only the journal has are known after a crash.
+// Numbers that are only in the journal are known after a crash.
 func TestNumbersInTheJournalAreKnown(t *testing.T) {
 	l := opened(t, t.TempDir())
 	var b proto.Batch
@@ -61,7 +61,8 @@ func TestNumbersInTheJournalAreKnown(t *testing.T) {
 	}
 }
 
-// The checkpoint that a lost journal left must not be taken for one of entries that came since, when those are killed before another.
+// The checkpoint that belongs to a lost journal must not be applied to entries received since, when the process is
+// killed before it saves another checkpoint.
 func TestKilledBehindALostJournal(t *testing.T) {
 	dir := t.TempDir()
 	s, w := newShelf(), &writer{next: make(map[string]int), acked: make(map[string]int)}
@@ -80,7 +81,8 @@ func TestKilledBehindALostJournal(t *testing.T) {
 	check(t, s, w)
 }
 
-// A store that breaks while a checkpoint is made is opened with the marks to which its queue goes back, not with those of another.
+// A store that breaks while a checkpoint is made is reopened with the states of the checkpoint to which its outlet goes
+// back, not with those of another one.
 func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	var mu sync.Mutex
 	works := false
@@ -109,13 +111,15 @@ func TestStoresBreakWhileCheckpointsAreMade(t *testing.T) {
 	check(t, s, w)
 }
 
-// A queue that many categories share takes over from those that each had: what one of these has delivered is passed over.
+// An outlet that many categories share takes over from outlets of single categories: it skips what one of these has
+// delivered.
 func TestASharedQueueTakesOver(t *testing.T) {
 	s := newShelf()
 	dir := t.TempDir()
 	l := begin(t, dir, s, noFault)
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-	l.known["b"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
+	l.known["b"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1,
+		Interval: time.Millisecond, Check: time.Second,
 		Open: func(store.States) (store.Store, error) { return nil, errors.New("away") }})}
 	for range 20 {
 		w.write(t, l, "b", 5)
@@ -127,7 +131,8 @@ func TestASharedQueueTakesOver(t *testing.T) {
 
 	var shared *Outlet
 	l.j.Start(routes(func() {
-		shared = l.j.NewOutlet(OutletOptions{Name: "all", Patterns: []string{"default"}, Store: "file all", Target: 1, Interval: time.Millisecond, Check: time.Second,
+		shared = l.j.NewOutlet(OutletOptions{Name: "all", Patterns: []string{"default"}, Store: "file all", Target: 1,
+			Interval: time.Millisecond, Check: time.Second,
 			Open: func(saved store.States) (store.Store, error) { return s.open("all", saved, noFault) }})
 	}, func([]byte) []*Outlet { return []*Outlet{shared} }))
 	w.write(t, l, "c", 5)
@@ -142,12 +147,13 @@ func TestASharedQueueTakesOver(t *testing.T) {
 		}
 	}
 	if got := s.get("all"); got != want.String() {
-		t.Errorf("the shared queue has %d bytes, want %d; they differ at %d", len(got), want.Len(), differ(got, want.String()))
+		t.Errorf("the shared queue has %d bytes, want %d; they differ at %d", len(got), want.Len(),
+			differ(got, want.String()))
 	}
 }
 
-// What takes the place of a queue that could not be emptied gets what that left; the queues beside it get nothing again, whether the
-// name is theirs alone or they are shared.
+// The outlet that replaces one with undelivered entries gets these entries. Other outlets of the category get nothing
+// again, whether they have one category or share several.
 func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
@@ -159,7 +165,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			}
 			queues := func(stores ...string) (all []*Outlet) {
 				for _, path := range stores {
-					all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: category, Patterns: patterns, Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
+					all = append(all, l.j.NewOutlet(OutletOptions{Name: "a", Category: category, Patterns: patterns,
+						Store: path, Target: 1, Interval: time.Millisecond, Check: time.Second,
 						Open: func(saved store.States) (store.Store, error) {
 							if path == "away" {
 								return nil, errors.New("away")
@@ -178,7 +185,10 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			for range 20 {
 				w.write(t, l, "a", 5)
 			}
-			until(t, "all but one are done", func() bool { return l.queue("a").Waiting() == 0 && len(s.get("good")) > 0 && len(s.get("b")) > 0 })
+			until(t, "all but one are done", func() bool {
+				return l.queue("a").Waiting() == 0 &&
+					len(s.get("good")) > 0 && len(s.get("b")) > 0
+			})
 			l.j.Stop(time.Second)
 			want, others := s.get("good"), s.get("b")
 			if p := l.saved().Outlets["a\x00good"]; p.Files != nil || p.Through != l.saved().Drained {
@@ -188,7 +198,8 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			var replaced, b []*Outlet
 			l.j.Start(routes(func() {
 				replaced = queues("good", "instead")
-				b = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1, Interval: time.Millisecond, Check: time.Second,
+				b = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "b", Category: "b", Store: "file b", Target: 1,
+					Interval: time.Millisecond, Check: time.Second,
 					Open: func(saved store.States) (store.Store, error) { return s.open("b", saved, noFault) }})}
 			}, func(category []byte) []*Outlet {
 				if string(category) == "a" {
@@ -199,17 +210,20 @@ func TestOthersGetNothingAgainWhenOneIsReplaced(t *testing.T) {
 			until(t, "the rest is delivered", func() bool { return len(s.get("instead")) >= len(want) })
 			l.end(t)
 			if s.get("good") != want || s.get("instead") != want || s.get("b") != others {
-				t.Errorf("good has %d bytes, its successor %d, want %d; b has %d, want %d", len(s.get("good")), len(s.get("instead")), len(want), len(s.get("b")), len(others))
+				t.Errorf("good has %d bytes, its successor %d, want %d; b has %d, want %d", len(s.get("good")),
+					len(s.get("instead")), len(want), len(s.get("b")), len(others))
 			}
 		})
 	}
 }
 
-// Entries whose store could not take them, and for which the next configuration has none, hold nothing back: they are counted.
+// Undelivered entries that have no store in the next configuration do not keep the journal from being acknowledged, and
+// are counted.
 func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
-	away := []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "away", Target: 1, Interval: time.Millisecond, Check: time.Second,
+	away := []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "away", Target: 1,
+		Interval: time.Millisecond, Check: time.Second,
 		Open: func(store.States) (store.Store, error) { return nil, errors.New("away") }})}
 	l.known["a"] = away
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
@@ -227,7 +241,7 @@ func TestEntriesWithoutAStoreAreCounted(t *testing.T) {
 	}
 }
 
-// halving is a keeper that takes half of a batch, and then nothing until it works.
+// halving is a keeper that takes half of a batch, and then nothing until it is told to work.
 type halving struct {
 	*keeper
 	works *atomic.Bool
@@ -252,16 +266,18 @@ func (h *halving) Append(ctx context.Context, b *proto.Batch) error {
 	return &store.PartialError{Left: b.Count() - half, Err: errors.New("half of it is away")}
 }
 
-// Check makes the worker ask for marks all the time.
+// Check makes the outlet mark the store all the time.
 func (h *halving) Check(time.Time) error { return nil }
 
-// What a store has of half a batch is no place to start from: there is no mark before it has the rest.
+// A store that has only half of a batch must not be marked before it has the rest, because a restart cannot begin
+// within a batch.
 func TestNoMarkWithinABatch(t *testing.T) {
 	s := newShelf()
 	l := begin(t, t.TempDir(), s, noFault)
 	var works atomic.Bool
 	w := &writer{next: make(map[string]int), acked: make(map[string]int)}
-	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1, Interval: time.Millisecond, Check: time.Millisecond,
+	l.known["a"] = []*Outlet{l.j.NewOutlet(OutletOptions{Name: "a", Category: "a", Store: "file a", Target: 1,
+		Interval: time.Millisecond, Check: time.Millisecond,
 		Open: func(saved store.States) (store.Store, error) {
 			st, err := s.open("a", saved, noFault)
 			if err != nil {
@@ -272,7 +288,10 @@ func TestNoMarkWithinABatch(t *testing.T) {
 	w.write(t, l, "a", 10)
 	until(t, "the half", func() bool { return len(s.get("a")) > 0 })
 	w.write(t, l, "b", 10)
-	until(t, "a checkpoint behind it", func() bool { return l.saved().Outlets["b\x00file b"].Files != nil && len(s.get("b")) > 0 })
+	until(t, "a checkpoint behind it", func() bool {
+		return l.saved().Outlets["b\x00file b"].Files != nil &&
+			len(s.get("b")) > 0
+	})
 	time.Sleep(50 * time.Millisecond) // a mark would come in less
 	dir := t.TempDir()
 	left := l.crash(t, dir)

@@ -15,28 +15,28 @@ import (
 	"inkwell/store/books"
 )
 
-// Routes are what a configuration says: which outlets take which category.
+// Routes say, for one configuration, which outlets take which category.
 type Routes struct {
-	// Prepare makes the outlets that are known beforehand. It is called once, before anything is read.
+	// Prepare creates the outlets that are known in advance. It is called once, before the journal is read.
 	Prepare func()
-	// Route returns where a category goes. It makes outlets that are missing with Journal.NewOutlet, and gives the same
-	// answer as long as it is in use. Safe for concurrent use.
+	// Route returns the target of a category. It creates missing outlets with Journal.NewOutlet, and returns the same
+	// answer as long as the configuration is in use. Safe for concurrent use.
 	Route        func(category []byte) *Target
 	Patterns     Patterns
-	Destinations []books.Destination // of files
-	Depot        books.Depot         // takes finished files elsewhere; nil = they stay
-	Relays       bool                // some entries are sent on, so that all need numbers
-	// Locate returns the key of the outlet for the files of a category, and the path by which the outlet knows them:
-	// for the state of a `collect --dir` that had no outlets yet. nil = there is none.
+	Destinations []books.Destination // the directories of files
+	Depot        books.Depot         // takes finished files elsewhere; nil = files stay where they are
+	Relays       bool                // some entries are relayed to another server, so that all need numbers
+	// Locate returns the key of the outlet for the files of a category, and the path by which the outlet knows them. It
+	// is needed for the state of an early `collect --dir` that had no outlets. nil = no such state.
 	Locate func(category string) (key, path string)
 }
 
-// Target is where the entries of a category go.
+// Target says where the entries of a category go.
 type Target struct {
-	Outlets []*Outlet // none: nowhere
+	Outlets []*Outlet // empty: the entries are discarded
 }
 
-// keys are those of the outlets.
+// keys returns the keys of the outlets.
 func (t *Target) keys() []string {
 	keys := make([]string, len(t.Outlets))
 	for i, o := range t.Outlets {
@@ -45,86 +45,89 @@ func (t *Target) keys() []string {
 	return keys
 }
 
-// phase is how far the end of a run has come.
+// phase is how far the shutdown of a run has progressed.
 type phase int32
 
 const (
 	running  phase = iota
-	draining       // everything is read, and each outlet does what can still be done
-	closing        // a checkpoint knows how all stores stand: they are closed
+	draining       // the journal is read to its end, and each outlet finishes what it can
+	closing        // a checkpoint has the reports of all outlets: the stores are closed
 )
 
-// run is the time between Start and Stop: the outlets of one configuration, and the reader that brings the journal to
+// run is the time between Start and Stop: the outlets of one configuration, and the reader that feeds the journal to
 // them.
 type run struct {
 	j         *Journal
 	routes    Routes
-	began     *checkpoint
-	inherited store.States // how all files stood then
+	initial   *checkpoint  // the checkpoint with which the run began
+	inherited store.States // the states of all files in initial
 	before    func(category string) books.Takeover
-	moved     func(key, path string) (string, string) // where an outlet and its files of the books are now
-	counter   *books.Counter                          // of what is in no file
-	books     *books.Books                            // opened with the first checkpoint; the saver's
-	past      past
-	counted   uint64 // entries below were in the journal when the run began: nobody has told the outlets of their sizes
+	// translates the key and the path of an outlet whose files were moved
+	moved   func(key, path string) (string, string)
+	counter *books.Counter // counts entries that are in no file
+	books   *books.Books   // opened with the first checkpoint; only the saver uses it
+	past    past
+	counted uint64 // end of the journal when the run began: entries below were not announced with Outlet.Expect
 
-	ctx      context.Context // of Appends to stores
+	ctx      context.Context // for Append of the stores
 	cancel   context.CancelFunc
-	stop     chan struct{} // closed when everything has to come to its end
-	ended    chan struct{} // of the reader
+	stop     chan struct{} // closed when Stop is called
+	ended    chan struct{} // closed when the reader has ended
 	phase    atomic.Int32
 	benches  *benches
 	budget   budget
 	convoy   *convoy
 	unsynced marks
-	reread   atomic.Int64 // bytes that were read for outlets which were behind
+	reread   atomic.Int64 // bytes that were read again for outlets that were behind
 
-	reading  sync.Mutex // held while a run of entries is fed
-	position uint64     // behind the last one
+	reading  sync.Mutex // held while a stretch is fed
+	position uint64     // journal offset behind the last stretch
 
-	round    atomic.Int64  // of checkpoints for which every outlet marks
-	owing    atomic.Int64  // outlets that have not had a turn in this round
-	paid     chan struct{} // signalled when there are none
+	round    atomic.Int64  // number of the current regular checkpoint, for which each outlet marks its store
+	owing    atomic.Int64  // number of outlets that were not stepped yet in this round
+	paid     chan struct{} // signalled when owing becomes 0
 	markTime atomic.Int64  // nanoseconds spent in Mark since the last checkpoint
 	marks    atomic.Int64  // calls of Mark in that time
-	count    atomic.Int64  // outlets
-	steps    atomic.Int64  // of them, for tests
+	count    atomic.Int64  // number of outlets
+	steps    atomic.Int64  // number of steps, for tests
 
 	mu       sync.Mutex
 	outlets  map[string]*Outlet // by key
 	named    map[string][]*Outlet
 	portions map[string][]portion // by category
-	left     sync.WaitGroup       // outlets with something left to do
+	left     sync.WaitGroup       // outlets that are not drained
 	open     sync.WaitGroup       // outlets that are not closed
 }
 
-// current is the run in progress, nil between two.
+// current returns the current run, nil between two runs.
 func (j *Journal) current() *run {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.run
 }
 
-// Start begins to bring the journal to the outlets that routes names.
+// Start begins to deliver the journal to the outlets that routes names.
 func (j *Journal) Start(routes Routes) {
 	_, end := j.spool.Bounds()
 	s := j.saver.saved
-	r := &run{j: j, routes: routes, counter: books.NewCounter(routes.Destinations, j.log, j.o.Injector), began: s, counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
-		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory), outlets: make(map[string]*Outlet),
-		named: make(map[string][]*Outlet), portions: make(map[string][]portion)}
+	r := &run{j: j, routes: routes, counter: books.NewCounter(routes.Destinations, j.log, j.o.Injector), initial: s,
+		counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
+		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory),
+		outlets: make(map[string]*Outlet),
+		named:   make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.convoy = &convoy{r: r}
 	r.unsynced.disks.Many = j.o.SyncAll
 	r.before = s.takeovers(routes.Locate)
-	s.place(routes.Locate)
-	r.moved = s.follow(home(j.o.StateDir), routes.Locate)
+	s.assignOlder(routes.Locate)
+	r.moved = s.relocate(home(j.o.StateDir), routes.Locate)
 	r.past, r.inherited = s.history(), s.states()
 	j.mu.Lock()
 	j.run = r
 	j.mu.Unlock()
 	routes.Prepare()
 	for _, p := range s.Outlets {
-		if p.Category != "" && !ours(p.Category) { // who has that is found out again
+		if p.Category != "" && !ours(p.Category) { // those are created when they are needed
 			routes.Route([]byte(p.Category))
 		}
 	}
@@ -132,8 +135,8 @@ func (j *Journal) Start(routes Routes) {
 	go r.read(j.spool.Reader(s.Low))
 }
 
-// StoreStatus is what is wrong with the first store that is unhappy, in byte order of the names and in that of the
-// blocks for one name, "" if none is.
+// StoreStatus returns the problem of the first store that has one, "" if there is none. Stores are ordered by name in
+// byte order, and those of one name in the order of their blocks.
 func (j *Journal) StoreStatus() string {
 	r := j.current()
 	if r == nil {
@@ -153,34 +156,34 @@ func (j *Journal) StoreStatus() string {
 	return ""
 }
 
-// all are the outlets.
+// all returns the outlets, in no particular order.
 func (r *run) all() []*Outlet {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Collect(maps.Values(r.outlets))
 }
 
-// enter begins a phase.
+// enter begins a phase of the shutdown.
 func (r *run) enter(p phase) {
 	r.phase.Store(int32(p))
 	r.wake()
 }
 
-// expire ends what stores are waited for.
+// expire cancels pending calls of stores when the time limit of Stop is over.
 func (r *run) expire() {
 	r.cancel()
 	r.wake()
 }
 
-// wake has every outlet look what is due.
+// wake requests a turn for every outlet.
 func (r *run) wake() {
 	for _, t := range r.all() {
 		t.task.wake()
 	}
 }
 
-// Stop brings what is in the journal to the stores and closes them. What a store does not take now, or not within
-// limit, stays in the journal. Nothing is appended meanwhile.
+// Stop delivers the content of the journal to the stores and closes them. Entries that a store does not take, or not
+// within limit, stay in the journal. Append must not be called meanwhile.
 func (j *Journal) Stop(limit time.Duration) {
 	r := j.current()
 	if r == nil {
@@ -211,10 +214,10 @@ func (j *Journal) Stop(limit time.Duration) {
 	j.mu.Unlock()
 }
 
-// drains says that the run comes to its end.
+// drains reports whether the run is being shut down.
 func (r *run) drains() bool { return phase(r.phase.Load()) != running }
 
-// close closes the stores, and says whether the names that their files got at the end are durable.
+// close closes the stores. It reports whether the final names of their files are durable.
 func (r *run) close() bool {
 	var dirs []faultfs.Syncer
 	for _, t := range r.all() {
@@ -233,7 +236,7 @@ func (r *run) close() bool {
 	return err == nil
 }
 
-// portionsOf divides the journal among the outlets of a category.
+// portionsOf returns the portions of the journal for a category; it computes them once.
 func (r *run) portionsOf(category string, target *Target) []portion {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -245,20 +248,21 @@ func (r *run) portionsOf(category string, target *Target) []portion {
 	return all
 }
 
-// due are the parts of s that an outlet has to deliver, by what the runs before have left.
+// due returns the parts of s that an outlet has to deliver, according to the history of earlier runs.
 func (r *run) due(s stretch, key string, target *Target) iter.Seq[stretch] {
 	return r.parts(s, target, func(h *portion) bool { return slices.Contains(h.due, key) })
 }
 
-// lost are the parts of s, of a category that has no outlet, that were not delivered.
+// lost returns the parts of s that were not delivered and never will be, because the category has no outlet any more.
 func (r *run) lost(s stretch, target *Target) iter.Seq[stretch] {
 	return r.parts(s, target, func(h *portion) bool { return h.lost })
 }
 
-// parts are those of s in portions that are asked for. What came in since the run began is all of it.
+// parts returns the parts of s in portions for which ok returns true. Entries that were appended during this run are
+// returned whatever the portions say.
 func (r *run) parts(s stretch, target *Target, ok func(*portion) bool) iter.Seq[stretch] {
 	return func(yield func(stretch) bool) {
-		if s.from() >= r.past.end() {
+		if s.start() >= r.past.end() {
 			yield(s)
 			return
 		}
@@ -266,7 +270,7 @@ func (r *run) parts(s stretch, target *Target, ok func(*portion) bool) iter.Seq[
 			if !ok(&h) {
 				continue
 			}
-			if part := s.within(h.from, h.to); part.run.Count > 0 && !yield(part) {
+			if part := s.clip(h.from, h.to); part.run.Count > 0 && !yield(part) {
 				return
 			}
 		}

@@ -13,15 +13,15 @@ import (
 	"inkwell/store/books"
 )
 
-// saver makes the checkpoints: it has the outlets make durable what they have, gathers how they stand, saves that,
-// tells them, and acknowledges the journal.
+// saver makes the checkpoints: it has the outlets make their entries durable, gathers their reports, saves them as a
+// checkpoint, tells the outlets, and acknowledges the journal.
 //
-// An outlet posts its place and its marks together, so that each post is true by itself; the checkpoint is the last
-// post of each.
+// Each report holds an offset together with the file states at that offset, so it is consistent by itself. A checkpoint
+// consists of the last report of each outlet.
 //
-// A checkpoint comes every saveEvery, or later: what it costs, fsyncs above all, is to be a tenth of the time. The
-// journal has everything meanwhile. What was handed on for good, to a network, gets one soon after, in which the files
-// stand as they did.
+// A checkpoint is made every saveEvery, or less often if it is expensive: its cost, mostly fsyncs, is kept to a tenth
+// of the time. Until then the entries are safe in the journal. Entries that were sent over a network cannot be taken
+// back, so a checkpoint is made soon after that, without marking the files again.
 type saver struct {
 	j      *Journal
 	health *stats.Health
@@ -30,41 +30,41 @@ type saver struct {
 
 	saving sync.Mutex // held while a checkpoint is made
 	saved  *checkpoint
-	unsure bool // a newer one could not be saved, or was for all that is known
+	unsure bool // a newer checkpoint failed to be saved, but may be on the disk all the same
 
-	kick chan struct{}
-	soon chan struct{}
+	kick chan struct{} // requests of hurry
+	soon chan struct{} // requests of sent
 	stop chan struct{}
 	done chan struct{}
 }
 
 func newSaver(j *Journal, saved *checkpoint) *saver {
-	return &saver{j: j, health: stats.NewHealth(j.log), saved: saved, kick: make(chan struct{}, 1), soon: make(chan struct{}, 1)}
+	return &saver{j: j, health: stats.NewHealth(j.log), saved: saved, kick: make(chan struct{}, 1),
+		soon: make(chan struct{}, 1)}
 }
 
-// start begins to save in the background.
+// start starts the goroutine that makes checkpoints.
 func (s *saver) start(r *run) {
 	s.stop, s.done = make(chan struct{}), make(chan struct{})
 	go s.loop(r)
 }
 
-// end stops that.
+// end stops that goroutine.
 func (s *saver) end() {
 	close(s.stop)
 	<-s.done
 }
 
-// hurry asks for a checkpoint now.
+// hurry requests a checkpoint now.
 func (s *saver) hurry() { signal(s.kick) }
 
-// sent asks for a checkpoint soon: what was handed on for good since the last one would be handed on again after a
-// crash.
+// sent requests a checkpoint soon: after a crash, everything that was sent since the last checkpoint is sent again.
 func (s *saver) sent() { signal(s.soon) }
 
-// share is the part of the time that checkpoints may take: one of so many.
+// share limits the time spent on checkpoints to one part in so many.
 const share = 10
 
-// hurryShare is the same for those that somebody waits for: thousands of new categories want one each.
+// hurryShare is share for urgent checkpoints. It is smaller, because thousands of new categories need one each.
 const hurryShare = 3
 
 func (s *saver) loop(r *run) {
@@ -72,7 +72,7 @@ func (s *saver) loop(r *run) {
 	next := time.NewTimer(s.j.o.SaveEvery)
 	defer next.Stop()
 	var due, hurried <-chan time.Time
-	lastSent := time.Duration(0) // what the last checkpoint cost that was made because something was sent
+	lastSent := time.Duration(0) // cost of the last save
 	for {
 		whole := false
 		select {
@@ -109,13 +109,14 @@ func (s *saver) loop(r *run) {
 	}
 }
 
-// markCost is how long benches have marked since the last call; they do so beside each other.
+// markCost returns the time spent in Mark since the last call, divided by the number of benches that worked
+// concurrently.
 func (r *run) markCost() time.Duration {
 	beside := max(1, min(r.marks.Swap(0), int64(runtime.GOMAXPROCS(0))))
 	return time.Duration(r.markTime.Swap(0) / beside)
 }
 
-// markAll has every outlet make durable what it has, and waits for that, but not for outlets that are stuck.
+// markAll has every outlet mark its store, and waits for all but stuck outlets.
 func (r *run) markAll(stop <-chan struct{}) {
 	r.round.Add(1)
 	select {
@@ -148,7 +149,7 @@ func (r *run) markAll(stop <-chan struct{}) {
 	}
 }
 
-// owe notes that the outlet has to have a turn before a checkpoint is made, and says whether it did not owe one before.
+// owe records that a checkpoint waits for the next step of the outlet. It returns false if one was waiting already.
 func (t *Outlet) owe() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,9 +161,9 @@ func (t *Outlet) owe() bool {
 	return true
 }
 
-// save makes a checkpoint of what the outlets have posted. The last one of a run has the files only of what is not
-// done: the stores of the others were closed in good order, and what becomes of their files now is not ours to undo.
-// That takes a checkpoint before they were closed.
+// save makes a checkpoint of the reports of the outlets. The last checkpoint of a run, with last set, omits the files
+// of outlets that have delivered everything: their stores were closed properly, and the next run must not undo what is
+// done to the files after that. The checkpoint before the stores are closed makes this possible.
 func (s *saver) save(last bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -174,7 +175,7 @@ func (s *saver) save(last bool) {
 		s.failed(r)
 		return
 	}
-	next, posts := r.gather(s.saved, last)
+	next, reports := r.gather(s.saved, last)
 	if s.unsure || !next.equal(s.saved) {
 		killpoint.Reach("checkpoint.gathered")
 		err := s.j.reserve.Save(func() error { return s.write(r, next) }, s.j.quiet)
@@ -192,8 +193,8 @@ func (s *saver) save(last bool) {
 	s.saved = next
 	r.books.Publish(time.Now())
 	killpoint.Reach("checkpoint.books.published")
-	for t, p := range posts {
-		t.savedPost(p)
+	for t, p := range reports {
+		t.reportSaved(p)
 	}
 	err := s.j.spool.Ack(next.Low)
 	if err != nil {
@@ -204,7 +205,8 @@ func (s *saver) save(last bool) {
 	s.j.reserve.Keep()
 }
 
-// failed notes that no checkpoint could be saved. At the end of a run nobody waits for another one.
+// failed records that no checkpoint could be saved, and wakes the outlets during shutdown so that they do not wait for
+// one.
 func (s *saver) failed(r *run) {
 	s.failing.Store(true)
 	if phase(r.phase.Load()) == draining {
@@ -212,12 +214,14 @@ func (s *saver) failed(r *run) {
 	}
 }
 
-// openBooks opens the books of a run, and says whether they are: without them no checkpoint is made.
+// openBooks opens the books of the run unless they are open, and reports whether they are. Without books no checkpoint
+// is made.
 func (s *saver) openBooks(r *run) bool {
 	if r.books != nil {
 		return true
 	}
-	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations, Counter: r.counter, Before: r.before, Moved: r.moved, Depot: r.routes.Depot,
+	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations,
+		Counter: r.counter, Before: r.before, Moved: r.moved, Depot: r.routes.Depot,
 		Source: s.j.Source,
 		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
 	if err != nil {
@@ -230,21 +234,22 @@ func (s *saver) openBooks(r *run) bool {
 	return err == nil
 }
 
-// through is how far the last checkpoint covers what the books know of the files of an outlet.
+// through returns the number of the last addition to files of an outlet that the last checkpoint covers.
 func (s *saver) through(key string) (through uint64, listed bool) {
 	if p, listed := s.saved.Outlets[key]; listed {
 		return p.Booked, true
 	}
-	return ^uint64(0), false // what it did was done before a checkpoint left it out
+	return ^uint64(0), false // an outlet that is not listed was complete when it was left out
 }
 
-// write makes next durable, and before it what belongs to it: what stands in the files, and which numbers are there.
+// write makes next durable. Before it, it saves the books, which say what is in the files, and the table of streams,
+// which says which numbers were taken.
 func (s *saver) write(r *run, next *checkpoint) error {
 	if err := r.books.Save(); err != nil {
 		return err
 	}
 	killpoint.Reach("checkpoint.books.saved")
-	if err := s.j.spool.Sync(); err != nil { // numbers must not be known longer than what they are of
+	if err := s.j.spool.Sync(); err != nil { // a number must not be recorded as taken before its entry is durable
 		return err
 	}
 	if err := s.j.streams.Save(); err != nil {
@@ -255,24 +260,25 @@ func (s *saver) write(r *run, next *checkpoint) error {
 	return next.save(s.j.state)
 }
 
-// before returns the file states that an outlet's store must be opened with; known is false while the next process may
-// find others, by which no file may have been cut back further than they say.
+// before returns the states with which the store of an outlet must be opened. known is false while it is uncertain
+// whether the last checkpoint reached the disk: a file must not be truncated below the states that the next process may
+// find.
 func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	if p, listed := s.saved.Outlets[t.key]; listed {
 		return p.Files, !s.unsure
 	}
-	if locate := t.run.routes.Locate; t.run.began.strays && locate != nil && t.o.Category != "" {
+	if locate := t.run.routes.Locate; t.run.initial.strays && locate != nil && t.o.Category != "" {
 		if key, path := locate(t.o.Category); key == t.key {
 			return store.States{path: []byte("{}")}, !s.unsure
 		}
 	}
-	return t.run.inherited, !s.unsure // it may have taken over the file of an outlet that is gone
+	return t.run.inherited, !s.unsure // the outlet may have taken over a file of an outlet that is gone
 }
 
-// lists says whether the last checkpoint has an outlet: what it adds to files before one does, the books would take for
-// covered.
+// lists reports whether the last checkpoint contains an outlet. Until it does, the outlet must not add to files,
+// because the books would take the additions for covered.
 func (s *saver) lists(key string) bool {
 	s.saving.Lock()
 	defer s.saving.Unlock()
@@ -280,22 +286,24 @@ func (s *saver) lists(key string) bool {
 	return listed
 }
 
-// goBack has an outlet go back to where the last checkpoint has it. None is made meanwhile: it would know the outlet
-// further on, with other marks, and the journal would not be needed any more from where the outlet goes back to.
+// goBack rewinds an outlet to its position in the last checkpoint. The lock keeps a new checkpoint from being made
+// meanwhile: it would contain the outlet at the later position, and the journal would be acknowledged beyond the offset
+// to which the outlet goes back.
 func (s *saver) goBack(t *Outlet) (through uint64) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	p := s.saved.Outlets[t.key]
 	if !t.inCheckpoint() {
-		p.Through = t.start // the marks are another outlet's, or of a former run
+		p.Through = t.start // the position belongs to a former run
 	}
-	t.rewind(newPost(p.Through, p.Files, p.Booked))
+	t.rewind(newReport(p.Through, p.Files, p.Booked))
 	return p.Through
 }
 
-// gather makes the next checkpoint. In the last one an outlet that is done stands without its files, and only if the
-// journal is needed from before its place, unless the next run has to continue its files.
-func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*post) {
+// gather builds the next checkpoint. In the last one of a run, an outlet that has delivered everything is listed
+// without its files, and only if the journal is needed from below its position. The exception is an outlet whose files
+// the next run continues.
+func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*report) {
 	r.reading.Lock()
 	at := r.position
 	r.reading.Unlock()
@@ -303,24 +311,24 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 		Outlets: make(map[string]position), Home: saved.Home}
 	low := at
 	outlets := r.all()
-	posts := make(map[*Outlet]*post, len(outlets))
+	reports := make(map[*Outlet]*report, len(outlets))
 	done := make(map[string]position)
 	for _, t := range outlets {
 		p, from, added := t.gather()
-		posts[t] = p
+		reports[t] = p
 		for _, a := range added {
 			r.books.Add(t.key, a.from, a.through, a.added)
 		}
 		low = min(low, from)
 		through := p.through
 		if from >= at {
-			through = max(through, at) // nothing of what was read waits
+			through = max(through, at) // nothing that was read is left to deliver
 		}
 		if last && from >= at && !t.o.Continued && (len(p.files) == 0 || p.known()) {
-			done[t.key] = t.at(through, newPost(through, nil, p.booked))
+			done[t.key] = t.positionAt(through, newReport(through, nil, p.booked))
 			continue
 		}
-		n.Outlets[t.key] = t.at(through, p)
+		n.Outlets[t.key] = t.positionAt(through, p)
 	}
 	n.Low = max(low, saved.Low)
 	n.Past = r.past.without(n.Low)
@@ -329,5 +337,5 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*po
 			n.Outlets[key] = p
 		}
 	}
-	return n, posts
+	return n, reports
 }

@@ -9,11 +9,11 @@ import (
 	"inkwell/store"
 )
 
-// open opens the store as it stood at the last checkpoint, and sees to it that a checkpoint knows how it stands before
-// anything is written to it.
+// open opens the store with the states of the last checkpoint. Nothing is written to it before a checkpoint has
+// recorded the states that it reports then.
 func (w *stepper) open(now time.Time) {
 	files, known := w.j.saver.before(w.t)
-	if !known { // the status says why
+	if !known { // the health of the saver shows the reason
 		w.retryAt = now.Add(w.j.o.Retry)
 		w.j.saver.hurry()
 		return
@@ -41,45 +41,46 @@ func (w *stepper) open(now time.Time) {
 		return
 	}
 	if e, ok := s.(store.Exact); ok && e.Exact() && w.j.saver.lists(w.t.key) {
-		w.rest()
+		w.setHealthy()
 		return
 	}
 	w.settle()
 }
 
-// settle posts how the store stands and waits for a checkpoint to know that.
+// settle marks the store and waits for a checkpoint with its report.
 func (w *stepper) settle() {
 	w.dirty.Store(true)
 	if w.mark(true); w.store != nil {
-		w.await()
+		w.awaitCheckpoint()
 	}
 }
 
-// await has nothing written to the store before a checkpoint knows how it stands.
-func (w *stepper) await() {
+// awaitCheckpoint keeps the outlet from writing to the store until a checkpoint has its report.
+func (w *stepper) awaitCheckpoint() {
 	w.enter(settling)
 	w.j.saver.hurry()
 }
 
-// settled says whether a checkpoint knows how the store stands.
+// settled reports whether a checkpoint has the report of the store.
 func (w *stepper) settled() bool {
-	if p, _ := w.t.posted(); w.t.unsynced() || !p.known() {
+	if p, _ := w.t.lastReport(); w.t.unsynced() || !p.known() {
 		return false
 	}
-	w.rest()
+	w.setHealthy()
 	return true
 }
 
-// fresh is called when something in the store was opened that has to be marked before it is written to.
-func (w *stepper) fresh() {
+// recordOpened is called when a part of the store was opened, which must be recorded in a checkpoint before it is
+// written to.
+func (w *stepper) recordOpened() {
 	if w.partly {
-		w.abandon() // nothing can be marked while some parts have the batch: all are opened again
+		w.abandon() // the store cannot be marked while only some parts have the batch: reopen all of it
 		return
 	}
 	w.settle()
 }
 
-// check gives the store its time.
+// check calls the periodic work of the store when it is time for it.
 func (w *stepper) check(now time.Time) {
 	if now.Sub(w.checked) < w.t.o.Check {
 		return
@@ -91,24 +92,24 @@ func (w *stepper) check(now time.Time) {
 	}
 	w.dirty.Store(true)
 	if store.Prepare(w.store, nil) {
-		w.fresh()
+		w.recordOpened()
 		return
 	}
 	switch err := store.Check(w.store, now); {
 	case err != nil && store.Fresh(w.store):
-		w.fresh()
+		w.recordOpened()
 	case err != nil:
 		w.failed(err)
 	case w.load == nil:
-		w.t.trouble.set(nil) // nobody else would
+		w.t.trouble.set(nil) // without a batch, nothing else would clear the error
 	}
 }
 
-// inherit has the store bring to its place what a former server left, before it is offered anything new.
-func (w *stepper) inherit(now time.Time) {
+// deliverInherited has the store deliver what a former server left, before it is offered anything new.
+func (w *stepper) deliverInherited(now time.Time) {
 	w.checked = time.Time{}
 	w.check(now)
-	if !w.ready(now) { // it could not, or has opened something that has to be marked first
+	if !w.ready(now) { // it failed, or opened something that must be recorded first
 		return
 	}
 	w.t.mu.Lock()
@@ -116,17 +117,17 @@ func (w *stepper) inherit(now time.Time) {
 	w.t.failing = false
 }
 
-// mark asks the store how it stands, when a checkpoint is being made, or now. That becomes the outlet's post when it was
-// synced.
+// mark has the store report its states, if a checkpoint is being made or if now is set. When the files are synced, the
+// result becomes the report of the outlet.
 func (w *stepper) mark(now bool) {
 	t := w.t
 	if !w.dirty.Load() || w.partly || t.unsynced() {
 		return
 	}
-	before, _ := t.posted()
+	before, _ := t.lastReport()
 	if !store.Keeps(w.store) {
 		w.dirty.Store(false)
-		t.offer(&mark{t: t, post: newPost(w.through, before.files, before.booked), left: w.load != nil})
+		t.offer(&mark{t: t, report: newReport(w.through, before.files, before.booked), left: w.load != nil})
 		w.j.saver.sent()
 		return
 	}
@@ -136,10 +137,11 @@ func (w *stepper) mark(now bool) {
 	if !now && !urgent && w.round == round {
 		return
 	}
-	if w.published(); w.store == nil { // of the post before, while the store still knows what that says
+	if w.publish(); w.store == nil { // for the report before: after Mark the store cannot publish it any more
 		return
 	}
-	marks := store.Marks{Files: maps.Clone(before.files), Later: &w.later} // with those of stores that are not open again yet
+	// before.files: keep the states of stores that are not open again yet
+	marks := store.Marks{Files: maps.Clone(before.files), Later: &w.later}
 	if marks.Files == nil {
 		marks.Files = make(store.States)
 	}
@@ -159,18 +161,19 @@ func (w *stepper) mark(now bool) {
 	if len(marks.Added) > 0 {
 		booked = max(booked+1, w.through)
 	}
-	t.offer(&mark{t: t, post: newPost(w.through, marks.Files, booked), added: addition{before.booked, booked, marks.Added},
+	t.offer(&mark{t: t, report: newReport(w.through, marks.Files, booked),
+		added: addition{before.booked, booked, marks.Added},
 		files: w.later.Take(), left: w.load != nil || len(w.blocks) > 0})
 	switch {
 	case fresh:
-		w.await()
+		w.awaitCheckpoint()
 	case urgent:
 		w.j.saver.hurry()
 	}
 }
 
-// published tells the store that a checkpoint has its marks.
-func (w *stepper) published() {
+// publish tells the store that a checkpoint has its marks.
+func (w *stepper) publish() {
 	w.t.mu.Lock()
 	due := w.t.publish
 	w.t.publish = false
@@ -183,11 +186,11 @@ func (w *stepper) published() {
 	}
 }
 
-// abandon closes the store without a word about how it stands; it will be opened as the last checkpoint knows it, and
-// the journal is read again from there.
+// abandon closes the store without marking it. It will be reopened from the last checkpoint, and the journal is read
+// again from there.
 func (w *stepper) abandon() {
 	w.t.mu.Lock()
-	w.t.marked = nil // its files are closed, perhaps while they are synced
+	w.t.marked = nil // its files are closed, perhaps during their sync
 	w.t.mu.Unlock()
 	if err := w.store.Close(); err != nil {
 		w.j.log.Debug("close store", "error", err)
@@ -207,9 +210,9 @@ func (w *stepper) abandon() {
 	w.through = w.j.saver.goBack(w.t)
 }
 
-// finish is the end of a run: everything that was taken is posted for the last checkpoint.
+// finish ends the work of the outlet in a run: everything that was taken is marked for the last checkpoint.
 func (w *stepper) finish() {
-	w.published()
+	w.publish()
 	if w.store != nil && store.Keeps(w.store) && !w.partly && !w.t.o.Continued {
 		w.dirty.Store(true)
 		if err := store.Seal(w.store); err != nil {
@@ -222,24 +225,25 @@ func (w *stepper) finish() {
 	w.closeReader()
 	w.t.mu.Lock()
 	if w.t.pending != nil {
-		w.t.drop() // nobody takes it any more
+		w.t.drop() // it stays in the journal for the next run
 	}
 	w.t.mu.Unlock()
 	w.ended = true
 	w.t.run.left.Done()
 }
 
-// release gives files their names; a checkpoint knows how they stand. Their directories are synced before close.
+// release gives finished files their final names, after a checkpoint with their states was saved. run.close syncs their
+// directories.
 func (w *stepper) release() {
 	defer w.t.run.open.Done()
 	if w.store != nil {
-		w.published()
+		w.publish()
 	}
 }
 
 // close closes the store.
 func (w *stepper) close() {
-	if w.store == nil { // it failed, or never worked
+	if w.store == nil { // it failed, or was never opened
 		return
 	}
 	if err := w.store.Close(); err != nil {

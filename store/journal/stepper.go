@@ -13,40 +13,41 @@ import (
 	"inkwell/store/spool"
 )
 
-// stepper is what only the goroutine that steps an outlet may touch: its store, and the batch on its way there.
+// stepper is the part of an outlet that only the goroutine stepping it may touch: the store, and the batch on its way
+// to it.
 type stepper struct {
 	t *Outlet
 	j *Journal
 
 	store   store.Store   // nil: not open
-	load    *load         // taken and not handled yet; nil: none
-	partly  bool          // some parts of the store have load
-	through uint64        // the store has everything below
+	load    *load         // the current batch, taken and not delivered yet; nil: none
+	partly  bool          // some parts of the store have the current batch
+	through uint64        // the store has every entry below this offset
 	dirty   atomic.Bool   // the store may have something to mark
-	later   faultfs.Later // what has to be synced with the next Mark
-	round   int64         // of the last Mark
+	later   faultfs.Later // the files to be synced with the next Mark
+	round   int64         // run.round at the last Mark
 
-	retryAt time.Time // the store is not tried before
-	handled time.Time // when a batch was taken last, or would have been if there had been any
-	idled   bool      // nothing waited at the last turn
+	retryAt time.Time // no attempt before this time
+	handled time.Time // when a batch was last taken, or would have been if entries had been pending
+	idled   bool      // nothing was pending at the last turn
 	checked time.Time
-	wait    time.Duration // of an outlet that is behind, before it reads on
-	skimmed int64         // entries of the first batch that waits for the store, which is not open; 0 = it was not looked for
-	last    bool          // everything is read: this is the last attempt
-	ended   bool          // everything that can be done is done
+	wait    time.Duration // before an outlet that is behind continues to read
+	skimmed int64         // entries of the next batch of a store that is not open; 0 = not determined
+	last    bool          // the journal is read to its end: this is the last attempt
+	ended   bool          // the outlet is drained
 	reader  *spool.Reader
-	batch   proto.Batch // of the reader
+	batch   proto.Batch // the record that reader is at
 	runs    []proto.Run
-	blocks  []*block // that are being compressed, in their order
+	blocks  []*block // being compressed, in order
 
-	requeued, retried, lost tally
+	requeued, retried, lost eventCounter
 }
 
-// turnBytes is how much an outlet handles before it lets others have the bench.
+// turnBytes is how many bytes an outlet delivers before it lets other outlets use the bench.
 const turnBytes = 4 << 20
 
-// step does what is due, and returns when something will be due again unless somebody wakes the outlet before. done
-// says that the outlet is closed.
+// step does everything that is due. It returns when the next step is due, unless the outlet is woken before. done says
+// that the outlet is closed.
 func (w *stepper) step(now time.Time) (next time.Time, done bool) {
 	at := phase(w.t.run.phase.Load())
 	if at == closing {
@@ -67,7 +68,7 @@ func (w *stepper) step(now time.Time) (next time.Time, done bool) {
 	return w.deadline(now), false
 }
 
-// work brings the outlet from state to state as far as it goes now.
+// work advances the outlet through its states as far as possible now.
 func (w *stepper) work(now time.Time) {
 	if err := w.t.failure(); err != nil && w.store != nil {
 		w.failed(errors.Join(err, store.ErrBroken))
@@ -84,33 +85,33 @@ func (w *stepper) work(now time.Time) {
 	if w.t.current() == settling && !w.settled() {
 		return
 	}
-	w.published()
+	w.publish()
 	w.writeBlocks()
 	if w.ready(now) && store.Owes(w.store) {
-		w.inherit(now)
+		w.deliverInherited(now)
 	}
 	for sum := 0; sum < turnBytes && w.ready(now) && len(w.blocks) < maxAhead && (w.load != nil || w.take(now)); {
 		sum += w.load.batch.Size()
 		w.handle()
 	}
-	if w.ready(now) { // behind what came in before the clock ended a file
+	if w.ready(now) { // after the batches, because they may belong to the file that the clock ends
 		w.check(now)
 	}
 	if w.ready(now) {
 		w.mark(false)
 	}
 	if w.ready(now) {
-		w.rest()
+		w.setHealthy()
 	}
 }
 
-// ready says whether the store can be given something.
+// ready reports whether the store can be written to.
 func (w *stepper) ready(now time.Time) bool {
 	return w.store != nil && !now.Before(w.retryAt) && w.t.current() != settling
 }
 
-// rest sets the state of an outlet in which nothing is wrong.
-func (w *stepper) rest() {
+// setHealthy sets the state of an outlet that has no problem.
+func (w *stepper) setHealthy() {
 	w.t.mu.Lock()
 	defer w.t.mu.Unlock()
 	w.t.state.Store(int32(behind))
@@ -119,17 +120,18 @@ func (w *stepper) rest() {
 	}
 	w.t.state.Store(int32(working))
 	if w.t.pending == nil && w.load == nil && len(w.blocks) == 0 && !w.dirty.Load() && w.t.marked == nil {
-		w.t.undone = noOffset // the post covers everything that was taken
+		w.t.undone = noOffset // the report covers every entry that was taken
 	}
 }
 
 // enter sets the state.
-func (w *stepper) enter(s state) { w.t.state.Store(int32(s)) }
+func (w *stepper) enter(s outletState) { w.t.state.Store(int32(s)) }
 
-// finished says, when no more is to come, whether nothing is left that could be done now.
+// finished reports, during shutdown, whether there is nothing left that could be done now.
 func (w *stepper) finished() bool {
 	w.t.mu.Lock()
-	left := w.load != nil || len(w.blocks) > 0 || w.t.pending != nil || !w.t.fed || w.t.marked != nil || w.t.current() == settling
+	left := w.load != nil || len(w.blocks) > 0 || w.t.pending != nil || !w.t.fed || w.t.marked != nil ||
+		w.t.current() == settling
 	w.t.mu.Unlock()
 	if w.t.current() == settling && w.j.saver.failing.Load() {
 		return true
@@ -137,7 +139,7 @@ func (w *stepper) finished() bool {
 	return !left || !w.retryAt.IsZero() || w.t.run.ctx.Err() != nil
 }
 
-// deadline is when something will be due.
+// deadline returns when the next step is due.
 func (w *stepper) deadline(now time.Time) time.Time {
 	if w.store == nil || now.Before(w.retryAt) {
 		return w.retryAt
@@ -152,10 +154,10 @@ func (w *stepper) deadline(now time.Time) time.Time {
 	defer w.t.mu.Unlock()
 	switch {
 	case w.t.current() == settling:
-		return now.Add(time.Minute) // a checkpoint will wake it
+		return now.Add(time.Minute) // a checkpoint wakes the outlet
 	case w.load != nil:
 		sooner(w.retryAt)
-	case len(w.blocks) >= maxAhead: // the first of them will wake it
+	case len(w.blocks) >= maxAhead: // the first finished block wakes the outlet
 	case !w.t.fed:
 		return now.Add(w.wait)
 	case w.t.pending != nil && (w.t.due || w.last || w.t.enough()):
@@ -169,8 +171,8 @@ func (w *stepper) deadline(now time.Time) time.Time {
 	return next
 }
 
-// interval is between the times when a small batch is taken. With many outlets blocks of a few lines would compress
-// badly: as the journal has everything they may wait longer.
+// interval returns after which time a small batch is taken. With many outlets, each gets few lines in that time, which
+// compress badly; as the journal has them, the interval can be longer then.
 func (w *stepper) interval() time.Duration {
 	d := w.t.o.Interval
 	if w.t.o.Target < blockTarget {
@@ -180,14 +182,14 @@ func (w *stepper) interval() time.Duration {
 }
 
 const (
-	blockTarget  = 512 << 10 // bytes: an outlet that gathers more does so to compress well
-	slackOutlets = 200       // for so many outlets a block may wait once more as long
-	maxSlack     = 6
+	blockTarget  = 512 << 10 // bytes: an outlet with at least this target gathers batches to compress them well
+	slackOutlets = 200       // the interval grows by its length for each so many outlets
+	maxSlack     = 6         // largest factor
 )
 
-// take makes the next batch of what is pending, when it is time for one: at every interval, counted also while nothing
-// waits, as the original does. So a call can count on that what it finds waiting stays there for a while, and
-// max_queue_size is a limit between two of these times. It says whether there is a batch.
+// take makes the pending entries the current batch if it is time for that, and reports whether there is a batch. Like
+// in the original, the time comes at fixed intervals, which also pass while nothing is pending. So entries that wait
+// keep waiting for a predictable time, and max_queue_size limits what is received between two such times.
 func (w *stepper) take(now time.Time) bool {
 	t := w.t
 	t.mu.Lock()
@@ -219,34 +221,34 @@ func (w *stepper) take(now time.Time) bool {
 	return true
 }
 
-// turned says whether the clock has ended the file into which what is pending belongs. The caller holds t.mu.
+// turned reports whether the file for the pending entries has ended by the clock. The caller holds t.mu.
 func (w *stepper) turned(now time.Time) bool {
 	l := w.t.pending
 	return l != nil && !l.turn.IsZero() && !now.Before(l.turn)
 }
 
-// handle offers the batch to the store.
+// handle offers the current batch to the store.
 func (w *stepper) handle() {
-	if w.defers() {
+	if w.shouldDefer() {
 		w.deferLoad()
 		return
 	}
 	w.t.run.budget.release(w.load)
 	if store.Prepare(w.store, &w.load.batch) {
-		w.fresh()
+		w.recordOpened()
 		return
 	}
 	err := w.append()
 	var part *store.PartialError
 	if err != nil && !errors.As(err, &part) && store.Fresh(w.store) {
-		w.fresh() // it opened something on its way, for what a former server left
+		w.recordOpened() // Append opened something for entries that a former server left
 		return
 	}
-	w.outcome(err)
+	w.endAttempt(err)
 }
 
-// outcome is what became of the batch.
-func (w *stepper) outcome(err error) {
+// endAttempt handles the result of offering the current batch to the store.
+func (w *stepper) endAttempt(err error) {
 	t := w.t
 	if err != nil {
 		lossy := w.lossy(err)
@@ -260,14 +262,14 @@ func (w *stepper) outcome(err error) {
 	}
 	killpoint.Reach("outlet.taken")
 	w.retryAt = time.Time{}
-	w.done()
+	w.endLoad()
 	t.mu.Lock()
 	t.failing = false
 	t.aside = t.aside && (!t.fed || t.pending != nil)
 	t.mu.Unlock()
 }
 
-// append gives the batch to the store; the time when it came in decides into which file it goes.
+// append appends the current batch to the store. The time when the batch was received decides into which file it goes.
 func (w *stepper) append() error {
 	if d, ok := w.store.(store.Dated); ok {
 		return d.AppendDated(w.t.run.ctx, &w.load.batch, w.load.since)
@@ -275,21 +277,21 @@ func (w *stepper) append() error {
 	return w.store.Append(w.t.run.ctx, &w.load.batch)
 }
 
-// lossy says whether the batch that failed is thrown away.
+// lossy reports whether a batch that failed with err is discarded.
 func (w *stepper) lossy(err error) bool {
 	return w.t.o.Lossy && !w.t.o.Buffered && w.t.run.ctx.Err() == nil && !errors.Is(err, store.ErrWaiting)
 }
 
-// done is the end of the batch: the store has it, or it is lost.
-func (w *stepper) done() {
+// endLoad finishes the current batch: the store has it, or it is lost.
+func (w *stepper) endLoad() {
 	w.through, w.partly = w.load.end, false
 	w.dirty.Store(true)
 	w.j.free(w.load)
 	w.load = nil
 }
 
-// failed notes that the store did not take the batch, or could not be opened. The batch is read from the journal again
-// when it is time for another attempt, unless some parts of the store have it or it will be thrown away.
+// failed handles an error of the store, in opening it or in taking the batch. The batch will be read from the journal
+// again for the next attempt, unless some parts of the store have it or it is discarded.
 func (w *stepper) failed(err error) {
 	t := w.t
 	w.retryAt = time.Now().Add(max(min(t.o.Interval, maxRetry), w.j.o.Retry))
@@ -323,10 +325,10 @@ func (w *stepper) failed(err error) {
 	}
 }
 
-// maxRetry bounds how long a store is left alone because of its interval.
+// maxRetry bounds the wait after a failure when the interval of the outlet is longer.
 const maxRetry = 2 * time.Second
 
-// putBack leaves what was taken and what is pending to the journal.
+// putBack drops the current batch and the pending entries; they will be read from the journal again.
 func (w *stepper) putBack() {
 	t := w.t
 	from, blocks := w.dropBlocks()
@@ -334,7 +336,7 @@ func (w *stepper) putBack() {
 	defer t.mu.Unlock()
 	t.drop()
 	if w.load != nil && !w.partly {
-		from, blocks = w.load.from, true // it comes before the blocks
+		from, blocks = w.load.from, true // the current batch is older than the blocks
 		t.run.budget.release(w.load)
 		w.j.free(w.load)
 		w.load = nil
@@ -345,8 +347,8 @@ func (w *stepper) putBack() {
 	}
 }
 
-// refusedBy is how many entries err keeps from the store: of the batch, or, if the store is not open, of what would be the
-// next one.
+// refusedBy returns how many entries err keeps from the store: those of the current batch, or, if the store is not
+// open, those of the next batch.
 func (w *stepper) refusedBy(err error) int64 {
 	if w.load != nil {
 		return leftOf(err, w.load)
@@ -359,7 +361,7 @@ func (w *stepper) refusedBy(err error) int64 {
 	return w.skimmed
 }
 
-// leftOf is how many entries of l were not taken.
+// leftOf returns how many entries of l were not taken.
 func leftOf(err error, l *load) int64 {
 	var part *store.PartialError
 	if errors.As(err, &part) {
@@ -368,7 +370,7 @@ func leftOf(err error, l *load) int64 {
 	return int64(l.batch.Count())
 }
 
-// loseWithoutStore throws away what comes for a store that cannot be opened and must not succeed.
+// loseWithoutStore discards the entries for a lossy store that cannot be opened.
 func (w *stepper) loseWithoutStore(now time.Time) {
 	if !w.t.o.Lossy || w.t.o.Buffered || w.t.run.ctx.Err() != nil {
 		return
@@ -376,9 +378,9 @@ func (w *stepper) loseWithoutStore(now time.Time) {
 	for w.load != nil || w.take(now) {
 		w.t.run.budget.release(w.load)
 		w.lost.add(int64(w.load.batch.Count()))
-		w.done()
-		before, _ := w.t.posted() // the files stand as they did
-		w.t.offer(&mark{t: w.t, post: newPost(w.through, before.files, before.booked)})
+		w.endLoad()
+		before, _ := w.t.lastReport() // the states of the files have not changed
+		w.t.offer(&mark{t: w.t, report: newReport(w.through, before.files, before.booked)})
 		w.j.saver.sent()
 	}
 }

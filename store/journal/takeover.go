@@ -12,10 +12,11 @@ import (
 	"inkwell/store/books"
 )
 
-// What a state directory holds that was written before there was one engine: version 1 of the checkpoint, in two kinds.
-// It is taken over once, at the first start.
+// This file converts checkpoints of version 1, of which there are two kinds, for queues and for `collect --dir`. The
+// conversion takes place once, at the first start of this version.
 
-// olderCheckpoint is either kind: of the queues behind a configuration, or of the files of `collect --dir`.
+// olderCheckpoint is a checkpoint of version 1, of either kind: with the queues of a configuration, or with the
+// categories of `collect --dir`.
 type olderCheckpoint struct {
 	Low        uint64                   `json:"low"`
 	Drained    uint64                   `json:"drained"`
@@ -23,33 +24,33 @@ type olderCheckpoint struct {
 	Categories map[string]olderCategory `json:"categories"`
 }
 
-// olderQueue is how far one queue got.
+// olderQueue is the position of one queue.
 type olderQueue struct {
-	Name     string       `json:"name"`     // of the category, or of the block whose categories share the queue
-	Shared   bool         `json:"shared"`   // by all categories of a block, or of those that write one file
-	Patterns []string     `json:"patterns"` // of a shared one
+	Name     string       `json:"name"`     // the category, or the block whose categories share the queue
+	Shared   bool         `json:"shared"`   // by all categories of a block, or by categories that write to one file
+	Patterns []string     `json:"patterns"` // of a shared queue
 	Through  uint64       `json:"through"`
 	Past     *floors      `json:"past"`
 	Done     bool         `json:"done"`
 	Files    store.States `json:"files"`
 }
 
-// olderCategory is how far the files of one category got.
+// olderCategory is the position of the files of one category.
 type olderCategory struct {
-	Born    uint64          `json:"born"` // entries below are in OverflowCategory
+	Born    uint64          `json:"born"` // entries of the category below this offset are in OverflowCategory
 	Through uint64          `json:"through"`
 	State   json.RawMessage `json:"state"` // of a rotate.Series
 }
 
-// floors say for each category of a queue where those of its entries begin that the queue is to have.
+// floors say, for each category of a queue, from which offset on the queue takes its entries.
 type floors struct {
 	Base     uint64            `json:"base"`
 	Names    map[string]uint64 `json:"names,omitempty"`
 	Prefixes map[string]uint64 `json:"prefixes,omitempty"`
 }
 
-// of is the floor of a category: by its name, else by its prefix, else the rest's.
-func (f *floors) of(category string) uint64 {
+// floor returns the floor of a category: by its name, else by its prefix, else Base.
+func (f *floors) floor(category string) uint64 {
 	if at, known := f.Names[category]; known {
 		return at
 	}
@@ -65,7 +66,7 @@ func (f *floors) of(category string) uint64 {
 	return f.Base
 }
 
-// adopt makes c what an older checkpoint says.
+// adopt converts an older checkpoint into c.
 func (c *checkpoint) adopt(o *olderCheckpoint) {
 	c.Low, c.Drained, c.Read = o.Low, o.Drained, o.Drained
 	names, patterns := []string(nil), []string(nil)
@@ -96,7 +97,8 @@ func (c *checkpoint) adopt(o *olderCheckpoint) {
 	c.older, c.strays = o.Categories, o.Categories != nil
 }
 
-// takeovers says whose the books of a `collect --dir` from before there were outlets are now; nil if there are none.
+// takeovers returns a function that says which outlet takes over the books of a category of an early `collect --dir`;
+// nil if there are none.
 func (c *checkpoint) takeovers(locate func(category string) (key, path string)) func(category string) books.Takeover {
 	if c.older == nil || locate == nil {
 		return nil
@@ -104,7 +106,8 @@ func (c *checkpoint) takeovers(locate func(category string) (key, path string)) 
 	older, drained := c.older, c.Drained
 	return func(category string) books.Takeover {
 		key, path := locate(category)
-		t := books.Takeover{Outlet: key, Dir: filepath.Dir(path), Through: drained} // of one that is complete, or was not known yet
+		// drained: for a category that is complete or was unknown
+		t := books.Takeover{Outlet: key, Dir: filepath.Dir(path), Through: drained}
 		if o, known := older[category]; known {
 			t.Through = o.Through
 		}
@@ -116,9 +119,9 @@ func (c *checkpoint) takeovers(locate func(category string) (key, path string)) 
 	}
 }
 
-// place gives the positions of the files of `collect --dir` to the outlets that now have their categories; see
-// Routes.Locate.
-func (c *checkpoint) place(locate func(category string) (key, path string)) {
+// assignOlder gives the positions of the files of an early `collect --dir` to the outlets that have their categories
+// now; see Routes.Locate.
+func (c *checkpoint) assignOlder(locate func(category string) (key, path string)) {
 	if locate == nil {
 		return
 	}
@@ -126,7 +129,7 @@ func (c *checkpoint) place(locate func(category string) (key, path string)) {
 		o := c.older[name]
 		p := position{Category: name, Through: max(o.Through, o.Born)}
 		if beyond := c.older[store.OverflowCategory]; o.Through <= o.Born && beyond.Through < o.Born {
-			p.Through = beyond.Through // what was kept as one too many and is not written yet
+			p.Through = beyond.Through // the category has entries in OverflowCategory that are not written yet
 		}
 		if name == store.OverflowCategory || name == store.UnsafeCategory {
 			p.Patterns = []string{Default}

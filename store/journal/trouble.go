@@ -9,10 +9,11 @@ import (
 	"inkwell/store"
 )
 
-// trouble is what is wrong with an outlet now. It is logged when it comes and when it goes. Safe for concurrent use.
+// trouble holds the current problem of an outlet. It is logged when it appears and when it is over. Safe for concurrent
+// use.
 type trouble struct {
 	log  *slog.Logger
-	then string // what becomes of entries that are not taken
+	then string // for the log: what happens to entries that the store refuses
 
 	mu    sync.Mutex
 	err   error
@@ -28,7 +29,7 @@ func newTrouble(j *Journal, o *OutletOptions) *trouble {
 	return t
 }
 
-// set says how the last attempt went.
+// set records the result of the last attempt.
 func (t *trouble) set(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -42,14 +43,14 @@ func (t *trouble) set(err error) {
 	t.err = err
 }
 
-// watch says which store is open; nil for none.
+// watch sets the open store, nil for none.
 func (t *trouble) watch(s store.Store) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.store = s
 }
 
-// status is the trouble in words, or what the store says of itself, "" if all is well.
+// status describes the problem of the outlet or of its store, "" if there is none.
 func (t *trouble) status() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -62,17 +63,17 @@ func (t *trouble) status() string {
 	return ""
 }
 
-// tally counts for an outlet and overall; the counters are made when there is something to count.
-type tally struct {
+// eventCounter counts for an outlet and overall. The metrics are created with the first event.
+type eventCounter struct {
 	set           *stats.Set
 	name, counter string
 }
 
-func newTally(j *Journal, name, counter string) tally {
-	return tally{set: j.o.Stats, name: name, counter: counter}
+func newEventCounter(j *Journal, name, counter string) eventCounter {
+	return eventCounter{set: j.o.Stats, name: name, counter: counter}
 }
 
-func (t tally) add(n int64) {
+func (t eventCounter) add(n int64) {
 	t.set.Category(t.name, t.counter).Add(n)
 	t.set.Overall(t.counter).Add(n)
 }

@@ -13,10 +13,11 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// Buffered lists the buffer files that the original left in dir for a base name, lowest number first. A dir that is not there has none.
+// Buffered lists the buffer files that the original scribed left in dir for a base name, lowest number first. If dir
+// does not exist, there are none.
 func Buffered(dir, base string) ([]string, error) { return buffered(dir, dir, base) }
 
-// buffered is Buffered for a dir beneath root, to which no link may lead.
+// buffered is Buffered for a dir below root; symbolic links between the two are not followed.
 func buffered(root, dir, base string) (_ []string, err error) {
 	d, err := faultfs.LookBeneath(root, dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -50,7 +51,7 @@ func buffered(root, dir, base string) (_ []string, err error) {
 
 // DamageError says that a buffer file cannot be read from an offset on.
 type DamageError struct {
-	Offset int64 // of the first byte that makes no sense
+	Offset int64 // where the first unreadable record begins
 	Bytes  int64 // from there to the end of the file
 }
 
@@ -58,23 +59,25 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("buffer file is damaged: %d bytes from offset %d on cannot be read", e.Bytes, e.Offset)
 }
 
-// BufferReader reads a buffer file of the original: records of a u32 little-endian length and so many bytes. A record is a message; with
-// categories, a record "category\n" stands before each. Not safe for concurrent use.
+// BufferReader reads a buffer file of the original. A record is a little-endian u32 length and so many bytes, which are
+// a message. With categories, each message follows a record "category\n". Not safe for concurrent use.
 type BufferReader struct {
 	r          io.ReaderAt
 	size       int64
 	categories bool
-	offset     int64 // behind what was read
+	offset     int64 // end of the last entry
 	category   []byte
 	message    []byte
 }
 
-// NewBufferReader reads the size bytes of r from an offset on. category is that of all messages; "" says that each has its own before it.
+// NewBufferReader reads a file of size bytes. category is the category of all messages; "" says that each message
+// follows a record with its category.
 func NewBufferReader(r io.ReaderAt, size int64, category string) *BufferReader {
 	return &BufferReader{r: r, size: size, categories: category == "", category: []byte(category)}
 }
 
-// Next returns the next entry, valid until the next call; io.EOF at the end, a *DamageError where the file makes no sense any more.
+// Next returns the next entry, which is valid until the next call. The error is io.EOF at the end, and a *DamageError
+// where the file cannot be read.
 func (b *BufferReader) Next() (category, message []byte, err error) {
 	start := b.offset
 	if b.categories {
@@ -99,10 +102,10 @@ func (b *BufferReader) Next() (category, message []byte, err error) {
 	return b.category, message, nil
 }
 
-// Offset is behind the last entry.
+// Offset returns the offset behind the last entry.
 func (b *BufferReader) Offset() int64 { return b.offset }
 
-// fail goes back to where an entry began and says what is wrong.
+// fail returns to the beginning of the entry and converts the error.
 func (b *BufferReader) fail(start int64, err error) error {
 	b.offset = start
 	if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -111,7 +114,7 @@ func (b *BufferReader) fail(start int64, err error) error {
 	return err
 }
 
-// record reads one into dst, whose memory is used again. No more is taken than the file has.
+// record reads a record into dst, growing it if necessary, but never by more than the file has.
 func (b *BufferReader) record(dst []byte) ([]byte, error) {
 	left := b.size - b.offset
 	if left == 0 {
@@ -136,7 +139,7 @@ func (b *BufferReader) record(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// readAt reads all of p. A file that has become shorter is damaged, not at its end.
+// readAt fills p. A file that has become shorter counts as damaged, not as read to its end.
 func (b *BufferReader) readAt(p []byte, off int64) error {
 	n, err := b.r.ReadAt(p, off)
 	switch {

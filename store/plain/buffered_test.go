@@ -21,7 +21,7 @@ import (
 	"inkwell/store"
 )
 
-// records are buffer records as the original writes them.
+// records returns buffer records in the format of the original.
 func records(texts ...string) []byte {
 	var b []byte
 	for _, text := range texts {
@@ -30,7 +30,7 @@ func records(texts ...string) []byte {
 	return b
 }
 
-// readAll reads a buffer file; damage is nil if it ends well.
+// readAll reads a buffer file; damage is nil if it can be read to its end.
 func readAll(t *testing.T, data []byte, category string) (all []string, damage *DamageError) {
 	t.Helper()
 	r := NewBufferReader(bytes.NewReader(data), int64(len(data)), category)
@@ -113,7 +113,8 @@ func FuzzBufferReader(f *testing.F) {
 
 func TestBufferedListsByNumber(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"x_00010", "x_00002", "x_100000", "x_current", "xy_00001", "x_00003.corrupt", "x_00001.gz", ".x_00004.open"} {
+	for _, name := range []string{"x_00010", "x_00002", "x_100000", "x_current", "xy_00001", "x_00003.corrupt",
+		"x_00001.gz", ".x_00004.open"} {
 		must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 	}
 	must(t, os.Mkdir(filepath.Join(dir, "x.spool"), 0o700))
@@ -126,7 +127,7 @@ func TestBufferedListsByNumber(t *testing.T) {
 	}
 }
 
-// central is a store that takes messages, or does not.
+// central is a store that takes or refuses messages.
 type central struct {
 	away bool
 	got  []string
@@ -158,7 +159,8 @@ func (atOnce) Reset()              {}
 
 func takeover(t *testing.T, dir string, primary store.Store, saved store.States) store.Store {
 	t.Helper()
-	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: atOnce{}, Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
+	s, err := NewTakeover(primary, primary, TakeoverOptions{Dir: dir, Base: "x", Category: "c", Schedule: atOnce{},
+		Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}, saved)
 	must(t, err)
 	return s
 }
@@ -212,7 +214,8 @@ func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
 	}
 }
 
-// What a checkpoint says was delivered is not delivered again when the process died before it removed the files, or some of them.
+// What was delivered according to a checkpoint is not delivered again when the process was killed before it had removed
+// all files.
 func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
 	dir, k := t.TempDir(), new(keeping)
 	for i, message := range []string{"one", "two", "three"} {
@@ -248,7 +251,7 @@ func TestTakeoverOfNothingIsTheStoreItself(t *testing.T) {
 	}
 }
 
-// TestBufferFileGetsShorter while it is read: that is damage, not its end.
+// TestBufferFileGetsShorter while it is read: that counts as damage, not as its end.
 func TestBufferFileGetsShorter(t *testing.T) {
 	for cut := range 10 {
 		r := NewBufferReader(strings.NewReader(string(records("one", "two")[:14-1-cut])), 14, "c")

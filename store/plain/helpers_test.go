@@ -25,7 +25,7 @@ func batch(category string, messages ...string) *proto.Batch {
 	return &b
 }
 
-// tree is what is in a directory: "name=content", "name->target", in byte order.
+// tree returns the content of a directory, "name=content" or "name->target", in byte order.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var all []string

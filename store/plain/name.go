@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// FileName is the name that the original gives a file: of what its names begin with, and a number.
+// FileName returns the name that the original gives to the file with a number.
 func FileName(stem string, number int) string { return fmt.Sprintf("%s_%05d", stem, number) }
 
-// Number reads the number of a file of a stem as the original does, with a C++ stream: blanks, a sign and digits behind the last
-// underscore, whatever follows. A text without digits, as that of the link, is 0.
+// Number parses the number in a file name like the original, which uses a C++ stream: it accepts white space, a sign
+// and digits behind the last underscore, and ignores what follows. Without digits, as in the name of the link
+// CATEGORY_current, the number is 0.
 func Number(stem, name string) (n int, ok bool) {
 	rest, ok := strings.CutPrefix(name, stem+"_")
 	if !ok || strings.ContainsRune(rest, '_') {

@@ -1,3 +1,3 @@
-// Package plain reads what the original Scribe leaves: the buffer files in which it kept what it could not send, and the numbers in the
-// names of its files. How it writes files is in package series.
+// Package plain reads what the original Scribe leaves behind: the buffer files with entries that it could not send, and
+// the numbers in its file names. Package series writes such files.
 package plain

@@ -22,53 +22,54 @@ import (
 	"inkwell/store"
 )
 
-// TakeoverOptions say which buffer files of the original to deliver.
+// TakeoverOptions configure which buffer files of the original are delivered.
 type TakeoverOptions struct {
-	Root      string // Dir lies beneath it, and no link is followed on the way; "" = Dir
+	Root      string // an ancestor of Dir; symbolic links below it are not followed. "" = Dir
 	Dir, Base string
-	Category  string // of all messages; "" says that each has its own before it
-	Name      string // the category for which "bytes lost" is counted, beside overall
+	Category  string // of all messages; "" says that each message follows a record with its category
+	Name      string // the category for which "bytes lost" is counted, besides overall
 	Schedule  store.Schedule
 	Logger    *slog.Logger
 	Stats     *stats.Set
 }
 
-// takeoverBytes is how much of a buffer file is delivered at once.
+// takeoverBytes is how many bytes of a buffer file are delivered in one batch.
 const takeoverBytes = 1 << 20
 
-// Takeover stands before a store while there are buffer files of the original: they are delivered first, to the store's primary, in the
-// order of their numbers, and each is removed when all of it was delivered (and, for a Keeper, marked). What cannot be read is counted
-// and kept aside as NAME.corrupt. Until that is done Append refuses what is new with ErrWaiting, so that it waits in the journal.
-// Afterwards it hands everything through.
+// Takeover stands in front of a store while there are buffer files of the original. It delivers them first, to the
+// primary of the store, in the order of their numbers. A file is removed when all of it was delivered and, if the
+// primary is a Keeper, marked. What cannot be read is counted, and the file is kept as NAME.corrupt. Meanwhile Append
+// refuses new entries with ErrWaiting, so that they wait in the journal. Afterwards it passes everything to the store.
 type Takeover struct {
 	o       TakeoverOptions
-	to      store.Store // what is new goes here
+	to      store.Store // takes new entries
 	child   *store.Child
-	primary store.Store // what is old goes here
+	primary store.Store // takes the entries of the buffer files
 	lost    []*atomic.Int64
 
 	mu      sync.Mutex
-	files   []string         // to be delivered, the first perhaps in part
-	marked  map[string]int64 // by file: how much of it was delivered, as the last checkpoint knows
+	files   []string         // still to be delivered; a part of the first may have been
+	marked  map[string]int64 // by file: how many bytes were delivered according to the last checkpoint
 	offset  int64            // of the first that was delivered
-	taken   int              // entries behind it that were, too
-	done    []ended          // delivered, to be removed when their entries are marked
-	covered int              // of done: marked
-	gone    map[string]bool  // paths: the next mark says nothing of these any more
+	taken   int              // how many entries behind offset were delivered, too
+	done    []ended          // delivered files, to be removed when their entries are marked
+	covered int              // how many of done the last Mark covers
+	gone    map[string]bool  // paths of files that the next Mark leaves out
 	next    time.Time
 	err     error
 	batch   proto.Batch
 }
 
-// ended is a buffer file that was read to its end, or to where it makes no sense.
+// ended is a buffer file that was read to its end, or to where it is damaged.
 type ended struct {
 	name   string
-	offset int64 // of what was delivered
+	offset int64 // how many bytes were delivered
 	damage *DamageError
 }
 
-// NewTakeover returns to if there is nothing to take over, else a Takeover that owns it; primary is the part of it that old entries go
-// to, or it itself. saved are the marks of the last checkpoint: a file of which a part was delivered is gone on with.
+// NewTakeover returns to if there are no buffer files, else a Takeover that owns to. primary is the part of to that
+// takes the entries of the files; it may be to itself. saved are the states of the last checkpoint, which say how much
+// of each file was delivered.
 func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.States) (store.Store, error) {
 	o.Root = cmp.Or(o.Root, o.Dir)
 	files, err := buffered(o.Root, o.Dir, o.Base)
@@ -76,7 +77,8 @@ func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.States)
 		return to, err
 	}
 	o.Logger.Info("buffer files of a former server are delivered first", "directory", o.Dir, "files", len(files))
-	t := &Takeover{o: o, to: to, child: store.OpenChild(to), primary: primary, files: files, gone: make(map[string]bool),
+	t := &Takeover{o: o, to: to, child: store.OpenChild(to), primary: primary, files: files,
+		gone: make(map[string]bool),
 		lost: []*atomic.Int64{o.Stats.Overall("bytes lost"), o.Stats.Category(o.Name, "bytes lost")}}
 	if t.marked, err = t.marks(saved); err != nil {
 		return nil, err
@@ -85,16 +87,17 @@ func NewTakeover(to, primary store.Store, o TakeoverOptions, saved store.States)
 	return t, nil
 }
 
-// marks reads from those of a checkpoint how much of each file was delivered.
+// marks returns how much of each file was delivered according to a checkpoint.
 func (t *Takeover) marks(saved store.States) (map[string]int64, error) {
 	marked := make(map[string]int64)
 	for path, data := range saved {
 		name := filepath.Base(path)
-		if n, ok := Number(t.o.Base, name); !ok || name != FileName(t.o.Base, n) || path != filepath.Join(t.o.Dir, name) {
+		if n, ok := Number(t.o.Base, name); !ok || name != FileName(t.o.Base, n) ||
+			path != filepath.Join(t.o.Dir, name) {
 			continue
 		}
 		if !slices.Contains(t.files, name) {
-			t.gone[path] = true // it was removed after the checkpoint
+			t.gone[path] = true // the file was removed after the checkpoint
 			continue
 		}
 		var offset int64
@@ -106,13 +109,13 @@ func (t *Takeover) marks(saved store.States) (map[string]int64, error) {
 	return marked, nil
 }
 
-// path is that of the file to be delivered next.
+// path returns the path of the file that is delivered next.
 func (t *Takeover) path() string { return filepath.Join(t.o.Dir, t.files[0]) }
 
-// Children are the store to which everything new goes.
+// Children returns the store that takes new entries.
 func (t *Takeover) Children() []*store.Child { return []*store.Child{t.child} }
 
-// Shares says that the store gets everything new when the buffer files were delivered, and nothing before.
+// Shares gives b to the store if all buffer files were delivered, else to nobody.
 func (t *Takeover) Shares(b *proto.Batch) []store.Share {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +125,8 @@ func (t *Takeover) Shares(b *proto.Batch) []store.Share {
 	return []store.Share{{Child: t.child, Batch: b}}
 }
 
-// Append hands b on when the buffer files were delivered; until then the error is ErrWaiting, or why they cannot be.
+// Append passes b to the store if all buffer files were delivered. Otherwise the error is ErrWaiting, or the reason for
+// which they cannot be delivered.
 func (t *Takeover) Append(ctx context.Context, b *proto.Batch) error {
 	was, err := t.deliver(ctx)
 	if err != nil {
@@ -134,10 +138,11 @@ func (t *Takeover) Append(ctx context.Context, b *proto.Batch) error {
 	return t.to.Append(ctx, b)
 }
 
-// errFresh says that something was opened which has to be marked before anything is appended; whoever owns the tree will find that.
+// errFresh says that a store was opened, which has to be marked before anything is appended. The owner of the tree
+// notices with store.Fresh.
 var errFresh = fmt.Errorf("%w: what was opened has to be marked first", store.ErrWaiting)
 
-// deliver brings what is left of the buffer files to the primary, and says whether anything was.
+// deliver delivers the rest of the buffer files to the primary. any says whether a file was finished.
 func (t *Takeover) deliver(ctx context.Context) (any bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -177,7 +182,7 @@ func (t *Takeover) file(ctx context.Context, name string) (err error) {
 		return err
 	}
 	r := NewBufferReader(f, info.Size(), t.o.Category)
-	if t.offset <= info.Size() { // otherwise it is another file
+	if t.offset <= info.Size() { // if it is shorter, it is another file of that name
 		r.offset = t.offset
 	}
 	for {
@@ -202,7 +207,7 @@ func (t *Takeover) file(ctx context.Context, name string) (err error) {
 	}
 }
 
-// gather reads the next batch; io.EOF says that it is the last.
+// gather reads the next batch; io.EOF says that it is the last one.
 func (t *Takeover) gather(r *BufferReader) (*DamageError, error) {
 	t.batch.Reset()
 	for t.batch.Size() < takeoverBytes {
@@ -219,7 +224,7 @@ func (t *Takeover) gather(r *BufferReader) (*DamageError, error) {
 	return nil, nil
 }
 
-// end is done with a file, at once or when its entries are marked.
+// end removes a delivered file, or leaves that to Publish if the primary is a Keeper.
 func (t *Takeover) end(e ended) error {
 	if store.Keeps(t.primary) {
 		t.done = append(t.done, e)
@@ -228,7 +233,7 @@ func (t *Takeover) end(e ended) error {
 	return t.remove(e)
 }
 
-// remove removes a file that was delivered, or keeps it aside.
+// remove removes a delivered file, or renames it if it is damaged.
 func (t *Takeover) remove(e ended) (err error) {
 	dir, err := faultfs.LookBeneath(t.o.Root, t.o.Dir)
 	if err != nil {
@@ -247,7 +252,7 @@ func (t *Takeover) remove(e ended) (err error) {
 	return dir.Rename(e.name, e.name+".corrupt")
 }
 
-// Mark enters how far the buffer files were delivered, and remembers which of them that covers.
+// Mark adds to m how much of the buffer files was delivered, and notes how many finished files that covers.
 func (t *Takeover) Mark(m *store.Marks) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -258,7 +263,7 @@ func (t *Takeover) Mark(m *store.Marks) error {
 	if len(t.files) > 0 && t.offset > 0 {
 		m.Files[t.path()] = json.RawMessage(strconv.FormatInt(t.offset, 10))
 	}
-	for _, e := range t.done { // they may outlive this process, if only just
+	for _, e := range t.done { // they still exist until Publish
 		m.Files[filepath.Join(t.o.Dir, e.name)] = json.RawMessage(strconv.FormatInt(e.offset, 10))
 	}
 	return nil
@@ -277,7 +282,7 @@ func (t *Takeover) Publish(*faultfs.Later) error {
 	return nil
 }
 
-// Check goes on with the buffer files.
+// Check continues the delivery of the buffer files.
 func (t *Takeover) Check(time.Time) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -285,14 +290,14 @@ func (t *Takeover) Check(time.Time) error {
 	return err
 }
 
-// Owes says whether there are buffer files to be delivered.
+// Owes reports whether there are buffer files to be delivered.
 func (t *Takeover) Owes() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.files) > 0
 }
 
-// Status is why the buffer files cannot be delivered.
+// Status returns why the buffer files cannot be delivered, "" if they can.
 func (t *Takeover) Status() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

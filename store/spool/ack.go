@@ -13,25 +13,26 @@ import (
 
 const (
 	ackName = "ack"
-	ackSlot = 512 // a slot has a sector of its own
+	ackSlot = 512 // bytes: each slot has a sector of its own
 	ackSize = 32
 )
 
-// position is what the acknowledgement file holds.
+// position is the content of the acknowledgement file.
 type position struct {
-	offset  uint64 // everything below is done
-	entries uint64 // number of the first entry that is not
+	offset  uint64 // everything below is acknowledged
+	entries uint64 // number of the first entry that is not acknowledged
 }
 
-// ackFile keeps a position in two slots that are written in turn, so that one is whole whatever happens to the other.
+// ackFile stores a position in two slots that are written alternately, so that one is intact if a crash damages the
+// other.
 type ackFile struct {
 	f        *faultfs.File
 	sequence uint64
-	last     position // written last
-	unsure   bool     // an fsync has failed: what was written before it may never reach the disk
+	last     position // the position written last
+	unsure   bool     // an fsync has failed: earlier writes may never reach the disk
 }
 
-// openAck opens the file and returns the newest position in it; known is false when there is none.
+// openAck opens the file and returns the newest position in it; known is false if it holds none.
 func openAck(dir *faultfs.Dir) (a *ackFile, p position, known bool, err error) {
 	f, err := dir.OpenFile(ackName, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -64,7 +65,7 @@ func readAck(f io.ReaderAt) (newest position, sequence uint64, known bool, err e
 	return newest, sequence, known, nil
 }
 
-// appendAck appends a slot's bytes.
+// appendAck appends the encoding of a slot.
 func appendAck(dst []byte, sequence uint64, p position) []byte {
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
@@ -76,7 +77,8 @@ func appendAck(dst []byte, sequence uint64, p position) []byte {
 	return dst
 }
 
-// write records p with one write(2). After one that failed the same slot is written again: the other one may be the only whole one.
+// write records p with one write(2). After a failed write it uses the same slot again, because the other slot may be
+// the only intact one.
 func (a *ackFile) write(p position) error {
 	next := a.sequence + 1
 	_, err := a.f.WriteAt(appendAck(nil, next, p), int64(next%2)*ackSlot)
@@ -86,8 +88,8 @@ func (a *ackFile) write(p position) error {
 	return err
 }
 
-// sync makes what was written last durable. After an fsync that failed both slots are written again first: trying the fsync alone
-// proves nothing.
+// sync makes the last position durable. After a failed fsync it first writes both slots again: that a second fsync
+// succeeds does not prove that the data of the first reached the disk.
 func (a *ackFile) sync() error {
 	for n := 0; a.unsure && n < 2; n++ {
 		if err := a.write(a.last); err != nil {

@@ -8,7 +8,7 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// unsyncable counts writes, and has syncs fail while it is told to.
+// unsyncable counts writes, and makes syncs fail while it is told to.
 type unsyncable struct {
 	fail   bool
 	writes int
@@ -24,7 +24,8 @@ func (a *unsyncable) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// After a sync that failed neither slot is known to be on the disk: both are written again before the next one counts.
+// After a failed sync it is unknown whether either slot is on the disk: both are written again before the next sync
+// counts.
 func TestBothSlotsAreWrittenAgainAfterAFailedSync(t *testing.T) {
 	inj := new(unsyncable)
 	dir, err := faultfs.OpenDir(t.TempDir(), inj)

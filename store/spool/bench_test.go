@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// BenchmarkGroupCommit lets 64 callers append records of 16 kB in sync, and writes the same with an fsync each, side by side.
+// BenchmarkGroupCommit lets 64 callers append records of 16 kB in sync, and writes the same with an fsync each, side by
+// side.
 func BenchmarkGroupCommit(b *testing.B) {
 	const callers, size = 64, 16 << 10
 	record := bytes.Repeat([]byte("x"), size)

@@ -10,39 +10,39 @@ import (
 	"inkwell/internal/killpoint"
 )
 
-// waiter is one Append. The leader holds the parts until done is filled.
+// waiter is one call of Append. The leader may use parts until it sends to done.
 type waiter struct {
 	parts []Part
-	one   [1]Part     // of most
-	done  chan result // room for one; nil with Memory
+	one   [1]Part     // backs parts of calls with a single record
+	done  chan result // has a capacity of one; nil with Memory
 }
 
-// Part is one record of several that are appended together: the bytes of Data and behind them those of Tail.
+// Part is one of several records that are appended together. Its content is Data followed by Tail.
 type Part struct {
 	Data, Tail []byte
 	Count      int // entries
 }
 
-// size is the length of the record with its header.
+// size returns the length of the record including its header.
 func (p *Part) size() int64 { return recordHeader + int64(len(p.Data)+len(p.Tail)) }
 
-// result tells a waiter that it leads now, or how its Append ended.
+// result tells a waiter that it is the leader now, or the outcome of its Append.
 type result struct {
 	lead bool
 	end  uint64
 	err  error
 }
 
-// leaderScratch is memory that leaders use in turn.
+// leaderScratch is memory that successive leaders reuse.
 type leaderScratch struct {
 	waiters []*waiter
 	parts   []Part // of all waiters
 	headers []byte
 	bufs    [][]byte
-	ends    []uint64 // of the parts
+	ends    []uint64 // offset behind each part
 }
 
-// size is the length of the records with their headers.
+// size returns the length of all records including their headers.
 func (w *waiter) size() (sum int64) {
 	for i := range w.parts {
 		sum += w.parts[i].size()
@@ -50,23 +50,23 @@ func (w *waiter) size() (sum int64) {
 	return sum
 }
 
-// Append adds one record of count entries and blocks until it is durable; end is the offset behind it (0 with Memory,
-// where it is not known yet). data is not retained. On error nothing of it will be read, and a later Append may work:
-// ErrFull at MaxBytes, ErrClosed, ctx's error if it ended before the record was taken into a group, else what the
-// operating system said.
+// Append appends one record of count entries and blocks until it is durable. end is the offset behind the record; with
+// Memory it is 0, because it is not known yet. data is not retained. After an error no part of the record will ever be
+// read, and a later Append may succeed. Errors: ErrFull at MaxBytes, ErrClosed, the error of ctx if it ended before the
+// record was taken into a group, otherwise the error of the operating system.
 func (l *Log) Append(ctx context.Context, data []byte, count int) (end uint64, err error) {
 	return l.AppendJoined(ctx, data, nil, count)
 }
 
-// AppendJoined is Append for a record whose bytes are those of data and then those of tail.
+// AppendJoined is Append for a record whose content is data followed by tail.
 func (l *Log) AppendJoined(ctx context.Context, data, tail []byte, count int) (end uint64, err error) {
 	w := &waiter{one: [1]Part{{Data: data, Tail: tail, Count: count}}}
 	w.parts = w.one[:]
 	return l.append(ctx, w)
 }
 
-// AppendParts is Append for several records: all of them will be read, or none. They may be larger together than a
-// reader should have to hold at once, and stand in as many groups as that takes.
+// AppendParts is Append for several records: either all of them will be read or none. Together they may be larger than
+// a reader should hold in memory; they are then written as several groups.
 func (l *Log) AppendParts(ctx context.Context, parts []Part) (end uint64, err error) {
 	return l.append(ctx, &waiter{parts: slices.Clone(parts)})
 }
@@ -111,7 +111,7 @@ func (l *Log) append(ctx context.Context, w *waiter) (end uint64, err error) {
 	return r.end, r.err
 }
 
-// enqueue puts w into the queue and says whether its caller is to lead.
+// enqueue adds w to the queue and reports whether the caller has to lead.
 func (l *Log) enqueue(ctx context.Context, w *waiter) (lead bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -128,7 +128,8 @@ func (l *Log) enqueue(ctx context.Context, w *waiter) (lead bool, err error) {
 		err, l.memoryErr = l.memoryErr, nil
 		return false, fmt.Errorf("entries taken before were lost: %w", err)
 	case l.o.MaxBytes > 0 && int64(l.end-l.acked.offset)+l.queued+size+groupHeader > l.o.MaxBytes:
-		return false, fmt.Errorf("%w: %d of %d bytes are in use", ErrFull, int64(l.end-l.acked.offset)+l.queued, l.o.MaxBytes)
+		return false, fmt.Errorf("%w: %d of %d bytes are in use", ErrFull, int64(l.end-l.acked.offset)+l.queued,
+			l.o.MaxBytes)
 	}
 	l.queue = append(l.queue, w)
 	l.queued += size
@@ -137,7 +138,7 @@ func (l *Log) enqueue(ctx context.Context, w *waiter) (lead bool, err error) {
 	}
 	l.writing = true
 	if w.done == nil {
-		l.writers.Go(func() { // nobody waits who could lead
+		l.writers.Go(func() { // no caller waits that could lead
 			for l.lead() {
 			}
 		})
@@ -145,7 +146,7 @@ func (l *Log) enqueue(ctx context.Context, w *waiter) (lead bool, err error) {
 	return true, nil
 }
 
-// withdraw takes w out of the queue unless a leader has it, or it was made the leader.
+// withdraw removes w from the queue. It returns false if a leader has taken w or w was made the leader.
 func (l *Log) withdraw(w *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -158,8 +159,8 @@ func (l *Log) withdraw(w *waiter) bool {
 	return true
 }
 
-// lead commits one group from the head of the queue, releases its waiters and passes the lead on. It says whether more
-// waits.
+// lead commits one group from the head of the queue, sends the results to its waiters and makes the next waiter the
+// leader. It reports whether the queue has more.
 func (l *Log) lead() (more bool) {
 	l.mu.Lock()
 	s := &l.groups
@@ -207,7 +208,7 @@ func (l *Log) lead() (more bool) {
 	return more
 }
 
-// commit makes the parts of l.groups durable and moves end and entries behind them. It is the leader's.
+// commit makes the parts of l.groups.waiters durable and advances end and entries. Only the leader calls it.
 func (l *Log) commit(end, entries *uint64) error {
 	s := &l.groups
 	s.parts = s.parts[:0]
@@ -215,7 +216,7 @@ func (l *Log) commit(end, entries *uint64) error {
 		s.parts = append(s.parts, w.parts...)
 	}
 	for try := 0; ; try++ {
-		fresh, err := l.room(*end, *entries)
+		fresh, err := l.ensureSegment(*end, *entries)
 		if err != nil {
 			return err
 		}
@@ -237,7 +238,7 @@ func (l *Log) commit(end, entries *uint64) error {
 			*end, *entries = behind, count
 			return nil
 		}
-		// What the file holds now is not known: it is given up, and the next segment begins where it was last known to
+		// What the file holds now is unknown. Give it up: the next segment begins at the last offset that is known to
 		// be good.
 		l.log.Error("sync of the spool failed, going on in a new segment", "directory", l.dir.Path(), "error", err)
 		err = errors.Join(fmt.Errorf("sync %s: %w", l.dir.Path(), err), l.cutBack(*end, base))
@@ -248,7 +249,7 @@ func (l *Log) commit(end, entries *uint64) error {
 	}
 }
 
-// sync makes what was written to the active segment durable.
+// sync makes the active segment durable.
 func (l *Log) sync() error {
 	began := time.Now()
 	err := l.active.SyncData()
@@ -258,20 +259,21 @@ func (l *Log) sync() error {
 	return err
 }
 
-// base is the base of the active segment.
+// base returns the base of the active segment.
 func (l *Log) base() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.segments[len(l.segments)-1].base
 }
 
-// room sees to it that there is an active segment for the next group, and says whether it is a new one.
-func (l *Log) room(end, entries uint64) (fresh bool, err error) {
+// ensureSegment makes sure that there is an active segment with room for the next group. fresh says that it was just
+// created.
+func (l *Log) ensureSegment(end, entries uint64) (fresh bool, err error) {
 	if l.active != nil {
 		if int64(end-l.base()) < l.o.SegmentBytes {
 			return false, nil
 		}
-		if l.o.Durability != Sync { // what was written without a sync is at least on its way
+		if l.o.Durability != Sync { // the log syncs a full segment whatever its Durability
 			if err := l.active.SyncData(); err != nil {
 				return false, fmt.Errorf("sync %s: %w", l.dir.Path(), err)
 			}
@@ -296,8 +298,9 @@ func (l *Log) room(end, entries uint64) (fresh bool, err error) {
 	return true, nil
 }
 
-// write writes the parts as one group, or as several that belong together when they are too large for one, from the
-// offset end and the entry number entries on; it returns what comes behind them.
+// write writes the parts, beginning at the offset end with the entry number entries. Parts that are too large for one
+// group are written as several groups, marked as belonging together. It returns the offset and the entry number behind
+// them.
 func (l *Log) write(end, entries, base uint64) (behind, count uint64, err error) {
 	s := &l.groups
 	s.ends = s.ends[:0]
@@ -321,7 +324,7 @@ func (l *Log) write(end, entries, base uint64) (behind, count uint64, err error)
 	return end, entries, nil
 }
 
-// encode lays a group out in l.groups.bufs: headers of our own, data of the callers, nothing copied.
+// encode lays out a group in l.groups.bufs: the headers, and the callers' data without copying it.
 func (l *Log) encode(g *group, parts []Part) {
 	s := &l.groups
 	need := groupHeader + recordHeader*len(parts)
@@ -345,8 +348,8 @@ func (l *Log) encode(g *group, parts []Part) {
 	s.bufs = append(s.bufs, terminator[:])
 }
 
-// cutBack removes what a failed write may have left behind the last good group. If even that fails the segment is given
-// up: the base of the next one says how far it is good.
+// cutBack truncates the segment behind the last good group, because a failed write may have left something there. If
+// that fails too, the segment is given up; the base of the next segment then says how far this one is valid.
 func (l *Log) cutBack(end, base uint64) error {
 	if err := l.active.Truncate(int64(end - base)); err != nil {
 		l.giveUp()
@@ -355,7 +358,7 @@ func (l *Log) cutBack(end, base uint64) error {
 	return nil
 }
 
-// giveUp closes the active segment; its bytes are synced, or worthless.
+// giveUp closes the active segment. Its content was synced before, or is not needed.
 func (l *Log) giveUp() {
 	if l.active == nil {
 		return

@@ -18,7 +18,7 @@ func crcOf(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli))
 }
 
-// examples are the hex dumps of docs/format.md by the word behind ```hex.
+// examples returns the hex dumps of docs/format.md, by the word behind ```hex.
 func examples(t *testing.T) map[string][]byte {
 	t.Helper()
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "format.md"))
@@ -83,7 +83,8 @@ func TestTheDocumentIsTrue(t *testing.T) {
 	}
 }
 
-// FuzzRecover opens a log whose only segment holds any bytes: it opens, reads without a panic, takes a record and gives it back.
+// FuzzRecover opens a log whose only segment holds any bytes: it opens, reads without a panic, takes a record and gives
+// it back.
 func FuzzRecover(f *testing.F) {
 	good := appendSegmentHeader(nil, 0, 0)
 	g := group{at: segmentHeader, length: 15, records: 1, entries: 1}

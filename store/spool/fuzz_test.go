@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// resealed is data as the groups of a segment: what begins like a group gets the offset and the checksum of one, so that what is behind the
-// checksum is tried, too.
+// resealed returns data as the groups of a segment: whatever begins like a group gets the right offset and checksum, so
+// that the parsing behind the checksum is tested, too.
 func resealed(data []byte) []byte {
 	file := append(appendSegmentHeader(nil, 0, 0), data...)
 	magic := binary.LittleEndian.AppendUint32(nil, groupMagic)
@@ -29,15 +29,16 @@ func resealed(data []byte) []byte {
 	return file
 }
 
-// FuzzScan reads any bytes as groups with right checksums: what comes out of it fits into what went in, damage is told as such, and what
-// reads without its owner reads the same.
+// FuzzScan reads any bytes as groups with right checksums: what comes out of it fits into what went in, damage is told
+// as such, and what reads without its owner reads the same.
 func FuzzScan(f *testing.F) {
 	group := func(records ...string) []byte {
 		var body []byte
 		for _, r := range records {
 			body = append(appendRecord(body, len(r), 1), r...)
 		}
-		g := group{at: segmentHeader, length: uint32(len(body)), records: uint32(len(records)), entries: uint64(len(records))}
+		g := group{at: segmentHeader, length: uint32(len(body)), records: uint32(len(records)),
+			entries: uint64(len(records))}
 		return append(appendGroup(nil, &g), body...)
 	}
 	f.Add(group("abc"))
@@ -93,7 +94,8 @@ func FuzzScan(f *testing.F) {
 func FuzzAck(f *testing.F) {
 	one := appendAck(nil, 1, position{offset: 100, entries: 3})
 	f.Add(one, true)
-	f.Add(append(append(bytes.Clone(one), make([]byte, ackSlot-len(one))...), appendAck(nil, 2, position{offset: 200, entries: 6})...), true)
+	f.Add(append(append(bytes.Clone(one), make([]byte, ackSlot-len(one))...),
+		appendAck(nil, 2, position{offset: 200, entries: 6})...), true)
 	f.Add([]byte{}, false)
 	f.Fuzz(func(t *testing.T, data []byte, seal bool) {
 		data = data[:min(len(data), 2*ackSlot)]
@@ -101,7 +103,8 @@ func FuzzAck(f *testing.F) {
 			for _, at := range []int{0, ackSlot} {
 				if at+ackSize <= len(data) {
 					slot := data[at : at+ackSize]
-					copy(slot, appendAck(nil, binary.LittleEndian.Uint64(slot[8:]), position{binary.LittleEndian.Uint64(slot[16:]), binary.LittleEndian.Uint64(slot[24:])}))
+					copy(slot, appendAck(nil, binary.LittleEndian.Uint64(slot[8:]),
+						position{binary.LittleEndian.Uint64(slot[16:]), binary.LittleEndian.Uint64(slot[24:])}))
 				}
 			}
 		}

@@ -12,16 +12,17 @@ const (
 	recordHeader  = 12
 )
 
+// Constants of the format, and a limit.
 const (
 	groupMagic    = 0x4b4e4967 // "gINK", little-endian
 	kindEntries   = 1
-	maxGroup      = 8 << 20 // bytes of a group of several records
+	maxGroup      = 8 << 20 // bytes of a group that has several records
 	formatVersion = 1
-	moreBit       = 1 << 31 // in a group's number of records
+	moreBit       = 1 << 31 // flag in the number of records of a group
 )
 
-// terminator stands behind the last group and is overwritten by the next, so that the end of the groups is known in a file that is
-// used again.
+// terminator is written behind the last group, and the next group overwrites it. In a file that is reused, it separates
+// the groups from older content.
 var terminator [8]byte
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -32,13 +33,13 @@ type group struct {
 	length  uint32 // bytes of the body
 	records uint32
 	first   uint64 // number of the first entry
-	entries uint64 // in the group
-	more    bool   // the next group belongs to it: both are there, or neither is
+	entries uint64 // number of entries in the group
+	more    bool   // the next group belongs to this one: either both are valid or neither is
 }
 
 func (g *group) end() uint64 { return g.at + groupHeader + uint64(g.length) }
 
-// appendGroup appends g's header to dst with room for the checksum, which is to be put in by seal.
+// appendGroup appends the header of g to dst. sealGroup fills in the checksum later.
 func appendGroup(dst []byte, g *group) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, groupMagic)
 	dst = binary.LittleEndian.AppendUint32(dst, 0)
@@ -53,7 +54,7 @@ func appendGroup(dst []byte, g *group) []byte {
 	return binary.LittleEndian.AppendUint64(dst, g.entries)
 }
 
-// sealGroup writes the checksum of what stands behind it in header and of the body into header.
+// sealGroup computes the checksum of the header behind the checksum field and of the body, and stores it in header.
 func sealGroup(header []byte, body [][]byte) {
 	crc := crc32.Checksum(header[8:groupHeader], castagnoli)
 	for _, b := range body {
@@ -62,22 +63,23 @@ func sealGroup(header []byte, body [][]byte) {
 	binary.LittleEndian.PutUint32(header[4:], crc)
 }
 
-// parseGroup reads the header in p and says whether it is one that was written for the logical offset at.
+// parseGroup parses the header in p. ok is false unless it was written for the logical offset at.
 func parseGroup(p []byte, at uint64) (g group, ok bool) {
 	if len(p) < groupHeader || binary.LittleEndian.Uint32(p) != groupMagic || binary.LittleEndian.Uint64(p[8:]) != at {
 		return group{}, false
 	}
 	records := binary.LittleEndian.Uint32(p[20:])
-	return group{at: at, length: binary.LittleEndian.Uint32(p[16:]), records: records &^ moreBit, more: records&moreBit != 0,
+	return group{at: at, length: binary.LittleEndian.Uint32(p[16:]), records: records &^ moreBit,
+		more:  records&moreBit != 0,
 		first: binary.LittleEndian.Uint64(p[24:]), entries: binary.LittleEndian.Uint64(p[32:])}, true
 }
 
-// intact says whether whole, a group with header and body, has the checksum it was written with.
+// intact reports whether whole, a group with header and body, matches its checksum.
 func intact(whole []byte) bool {
 	return crc32.Checksum(whole[8:], castagnoli) == binary.LittleEndian.Uint32(whole[4:])
 }
 
-// appendRecord appends a record's header to dst.
+// appendRecord appends the header of a record to dst.
 func appendRecord(dst []byte, length, count int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(length))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(count))
@@ -85,7 +87,7 @@ func appendRecord(dst []byte, length, count int) []byte {
 	return binary.LittleEndian.AppendUint16(dst, 0)
 }
 
-// parseRecord reads the header of the record at the head of p and says whether the record is whole.
+// parseRecord parses the header of the record at the head of p; ok says that the whole record is in p.
 func parseRecord(p []byte) (length, count int, ok bool) {
 	if len(p) < recordHeader || binary.LittleEndian.Uint16(p[8:]) != kindEntries {
 		return 0, 0, false

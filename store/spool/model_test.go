@@ -28,9 +28,9 @@ const (
 	parts     = 4
 )
 
-// TestModel plays random sequences of appends, reads, acknowledgements, rotations, faults, kills, power cuts and damage on a log whose
-// segments are tiny, and compares what it holds with what it was given. A failure is shrunk, and printed with its seed;
-// -rapid.checks=N plays N sequences in each part, -rapid.seed=N the same ones again.
+// TestModel plays random sequences of appends, reads, acknowledgements, rotations, faults, kills, power cuts and damage
+// on a log whose segments are tiny, and compares what it holds with what it was given. A failure is shrunk, and printed
+// with its seed; -rapid.checks=N plays N sequences in each part, -rapid.seed=N the same ones again.
 func TestModel(t *testing.T) {
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -47,7 +47,7 @@ func TestModel(t *testing.T) {
 		setFlag(t, "rapid.seed", fmt.Sprint(seed))
 		t.Logf("-rapid.seed=%d", seed)
 	}
-	var played, seen tally
+	var played, seen eventCounts
 	t.Run("parts", func(t *testing.T) {
 		for part := range parts {
 			t.Run(fmt.Sprint(part), func(t *testing.T) {
@@ -72,7 +72,8 @@ func TestModel(t *testing.T) {
 	if t.Failed() || given["rapid.failfile"] || given["rapid.checks"] || testing.Short() {
 		return
 	}
-	for _, what := range []string{"wraps", "segments", "full", "failed appends", "failed acknowledgements", "failed opens", "power cuts", "kills", "records hit by damage", "torn ends"} {
+	for _, what := range []string{"wraps", "segments", "full", "failed appends", "failed acknowledgements",
+		"failed opens", "power cuts", "kills", "records hit by damage", "torn ends"} {
 		if seen.get(what) == 0 {
 			t.Errorf("the model never saw %s: it tests less than it says", what)
 		}
@@ -86,29 +87,29 @@ func setFlag(t *testing.T, name, value string) {
 	}
 }
 
-// tally counts by name.
-type tally struct{ m sync.Map }
+// eventCounts counts events by name.
+type eventCounts struct{ m sync.Map }
 
-func (c *tally) add(what string, n int64) {
+func (c *eventCounts) add(what string, n int64) {
 	v, _ := c.m.LoadOrStore(what, new(atomic.Int64))
 	v.(*atomic.Int64).Add(n)
 }
 
-func (c *tally) get(what string) int64 {
+func (c *eventCounts) get(what string) int64 {
 	if v, ok := c.m.Load(what); ok {
 		return v.(*atomic.Int64).Load()
 	}
 	return 0
 }
 
-func (c *tally) String() string {
+func (c *eventCounts) String() string {
 	var all []string
 	c.m.Range(func(k, v any) bool { all = append(all, fmt.Sprintf("%s %d", k, v.(*atomic.Int64).Load())); return true })
 	slices.Sort(all)
 	return strings.Join(all, ", ")
 }
 
-// fate is what is known of a record.
+// fate is what the test knows about a record.
 type fate int
 
 const (
@@ -126,11 +127,11 @@ type modelRecord struct {
 	fate  fate
 }
 
-// model is a log, the disk below it, and what it should hold.
+// model is a log, its disk, and its expected content.
 type model struct {
 	t     *rapid.T
 	base  string
-	seen  *tally
+	seen  *eventCounts
 	disk  *crashfs.Disk
 	proc  *crashfs.Process
 	fault *plan
@@ -151,7 +152,7 @@ type model struct {
 	unsure    bool   // an fsync has failed: what the kernel shows of unacknowledged records need not be on disk
 }
 
-func newModel(t *rapid.T, base string, seen *tally) *model {
+func newModel(t *rapid.T, base string, seen *eventCounts) *model {
 	m := &model{t: t, base: base, seen: seen, index: make(map[string]int)}
 	m.o = Options{
 		SegmentBytes: int64(rapid.SampledFrom([]int{200, 600, 1500}).Draw(t, "segment bytes")),
@@ -178,7 +179,7 @@ func (m *model) newDisk() {
 	m.disk = disk
 }
 
-// open starts a process. The first attempt may hit the fault that is armed.
+// open starts a process. The first attempt may hit an armed fault.
 func (m *model) open() {
 	m.start()
 	l, err := Open(m.dir, m.o)
@@ -246,8 +247,8 @@ func (m *model) listing() string {
 	return s.String()
 }
 
-// actions are the steps of a sequence; the one without a name is done behind each.
-func (m *model) actions(played *tally) map[string]func(*rapid.T) {
+// actions returns the steps of a sequence; the one without a name runs after each other step.
+func (m *model) actions(played *eventCounts) map[string]func(*rapid.T) {
 	actions := map[string]func(*rapid.T){
 		"Append":     m.Append,
 		"Group":      m.Group,
@@ -273,7 +274,7 @@ func (m *model) actions(played *tally) map[string]func(*rapid.T) {
 	return actions
 }
 
-// newRecord makes a record of some size that is no other.
+// newRecord makes a unique record of some size.
 func (m *model) newRecord(size int) modelRecord {
 	r := modelRecord{count: len(m.records)%3 + 1, fate: failed}
 	r.data = fmt.Sprintf("%d.%d.%s", m.image, len(m.records), strings.Repeat(string(rune('a'+len(m.records)%26)), size))
@@ -282,7 +283,7 @@ func (m *model) newRecord(size int) modelRecord {
 	return r
 }
 
-// outcome notes what an Append returned.
+// outcome records the result of an Append.
 func (m *model) outcome(i int, err error) {
 	switch {
 	case err == nil:
@@ -308,7 +309,7 @@ func (m *model) append(size int) {
 	m.outcome(i, err)
 }
 
-// Group appends several records in one group: they wait while a leader seems to be busy.
+// Group appends several records as one group: they wait while a leader seems to be writing.
 func (m *model) Group(t *rapid.T) {
 	l, n := m.log, rapid.IntRange(2, 4).Draw(t, "records")
 	l.mu.Lock()
@@ -348,7 +349,7 @@ func refusals(errs []error) (n int) {
 	return n
 }
 
-// Read reads up to three records on, from where the last Read stopped.
+// Read reads up to three more records.
 func (m *model) Read(t *rapid.T) {
 	for range rapid.IntRange(1, 3).Draw(t, "records") {
 		rec, ok, err := m.reader.TryNext()
@@ -375,14 +376,14 @@ func (m *model) Read(t *rapid.T) {
 	}
 }
 
-// rewind begins to read again behind what is acknowledged.
+// rewind starts reading again behind the acknowledged records.
 func (m *model) rewind() {
 	m.reader.Close()
 	acked, _ := m.log.Bounds()
 	m.reader, m.readEnd, m.read, m.unacked = m.log.Reader(acked), acked, m.consumed, m.consumed
 }
 
-// passed checks that nothing durable stands between the records from and to.
+// passed checks that no durable record was skipped between two records.
 func (m *model) passed(from, to int) {
 	if to < from {
 		m.t.Fatalf("record %d is read again behind %d", to, from-1)
@@ -394,7 +395,7 @@ func (m *model) passed(from, to int) {
 	}
 }
 
-// deliver notes that a reader returned record i: from then on it is durable.
+// deliver records that a reader returned record i, which proves that it is durable.
 func (m *model) deliver(i int) {
 	switch m.records[i].fate {
 	case failed:
@@ -406,7 +407,7 @@ func (m *model) deliver(i int) {
 	}
 }
 
-// Ack acknowledges what was read.
+// Ack acknowledges the records that were read.
 func (m *model) Ack(t *rapid.T) { m.ack() }
 
 func (m *model) ack() {
@@ -435,7 +436,7 @@ func (m *model) ack() {
 // Rotate appends a record that fills a segment.
 func (m *model) Rotate(*rapid.T) { m.append(int(m.o.SegmentBytes)) }
 
-// Wrap appends, reads and acknowledges until files are used again.
+// Wrap appends, reads and acknowledges until files are reused.
 func (m *model) Wrap(t *rapid.T) {
 	for range 3 {
 		m.append(int(m.o.SegmentBytes) / 2)
@@ -450,7 +451,7 @@ func (m *model) Wrap(t *rapid.T) {
 	}
 }
 
-// Full appends until the log is full; what was refused for that is never read.
+// Full appends until the log is full; records that were refused for that are never read.
 func (m *model) Full(t *rapid.T) {
 	for range 40 {
 		i := len(m.records)
@@ -462,7 +463,7 @@ func (m *model) Full(t *rapid.T) {
 	t.Fatalf("%d bytes bound nothing", m.o.MaxBytes)
 }
 
-// Drain reads and acknowledges everything: then there is room again.
+// Drain reads and acknowledges everything, so that the log has room again.
 func (m *model) Drain(t *rapid.T) {
 	m.fault.clear()
 	m.rewind()
@@ -490,14 +491,16 @@ func (m *model) Hard(t *rapid.T) {
 
 // Fault lets an operation fail soon.
 func (m *model) Fault(t *rapid.T) {
-	op := rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove,
+	op := rapid.SampledFrom([]faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename,
+		faultfs.OpRemove,
 		faultfs.OpSyncDir, faultfs.OpTruncate, faultfs.OpRead}).Draw(t, "operation")
 	m.fault.arm(&plan{op: op, skip: rapid.IntRange(0, 3).Draw(t, "after"), fail: rapid.IntRange(1, 4).Draw(t, "times"),
 		allow: rapid.SampledFrom([]int{0, 17, 500}).Draw(t, "bytes"),
 		err:   rapid.SampledFrom([]error{syscall.EIO, syscall.ENOSPC}).Draw(t, "error")})
 }
 
-// Checkpoint acknowledges what was read and ends in order: the acknowledgement is durable then, and every byte.
+// Checkpoint acknowledges the records that were read and shuts the process down: the acknowledgement and all records
+// are durable then.
 func (m *model) Checkpoint(t *rapid.T) {
 	m.fault.clear()
 	m.ack()
@@ -509,7 +512,7 @@ func (m *model) Checkpoint(t *rapid.T) {
 	m.check(m.consumed, true)
 }
 
-// Reopen ends the process in order and starts another.
+// Reopen shuts the process down and starts another one.
 func (m *model) Reopen(t *rapid.T) {
 	m.fault.clear()
 	m.reader.Close()
@@ -520,7 +523,7 @@ func (m *model) Reopen(t *rapid.T) {
 	m.rewind()
 }
 
-// Kill ends the process, its writes stay, and starts another.
+// Kill kills the process, keeping what it wrote, and starts another one.
 func (m *model) Kill(t *rapid.T) {
 	m.seen.add("kills", 1)
 	m.stop()
@@ -538,8 +541,9 @@ func (m *model) Crash(t *rapid.T) {
 
 // Torn kills the process or cuts the power in the middle of something.
 func (m *model) Torn(t *rapid.T) {
-	m.fault.arm(&plan{skip: rapid.IntRange(0, 8).Draw(t, "operations"), fail: 1 << 30, allow: rapid.SampledFrom([]int{0, 30, 520}).Draw(t, "bytes"),
-		err: crashfs.ErrKilled})
+	m.fault.arm(&plan{skip: rapid.IntRange(0, 8).Draw(t, "operations"), fail: 1 << 30,
+		allow: rapid.SampledFrom([]int{0, 30, 520}).Draw(t, "bytes"),
+		err:   crashfs.ErrKilled})
 	switch rapid.IntRange(0, 3).Draw(t, "what") {
 	case 0:
 		m.append(700)
@@ -570,7 +574,7 @@ func (m *model) draw(t *rapid.T) crashfs.Cut {
 	return cut
 }
 
-// cut cuts the power and starts a process on what is left.
+// cut cuts the power and starts a process on what remains.
 func (m *model) cut(cut crashfs.Cut) {
 	m.seen.add("power cuts", 1)
 	m.stop()
@@ -583,8 +587,8 @@ func (m *model) cut(cut crashfs.Cut) {
 	m.seen.add("torn ends", int64(len(torn)))
 }
 
-// check reads everything that is not acknowledged. The first record that comes is none below low; with exact set the ones that are
-// acknowledged are known to the log.
+// check reads everything that is not acknowledged. The first record must not be below low. With exact set, the log must
+// know all acknowledgements.
 func (m *model) check(low int, exact bool) {
 	if m.fault.armed() { // reading would use the fault up
 		return
@@ -630,8 +634,8 @@ func (m *model) check(low int, exact bool) {
 	}
 }
 
-// tookBack notes that acknowledgements behind first are not known any more: those records come again, or, where their segment has gone
-// already, not.
+// tookBack records that acknowledgements behind first were lost: these records are read again, unless their segment was
+// removed before.
 func (m *model) tookBack(first int) {
 	for i := first; i < m.consumed; i++ {
 		if m.records[i].fate == durable {
@@ -641,7 +645,8 @@ func (m *model) tookBack(first int) {
 	m.consumed = min(m.consumed, first)
 }
 
-// Corrupt flips bits of a file of the log while nobody has it open. At most the group that was hit is lost, and that is told.
+// Corrupt flips bits of a file of the log while it is not open. At most the group that was hit is lost, and that is
+// reported.
 func (m *model) Corrupt(t *rapid.T) {
 	m.stop()
 	m.corrupted = true
@@ -706,7 +711,8 @@ func (m *model) flip(name string, at int, mask byte) {
 	m.no(f.Sync())
 }
 
-// victims are the records in the group that the byte at of the segment belongs to, all of the segment if it belongs to the header.
+// victims returns the records of the group that contains a byte of the segment, or all records of the segment if the
+// byte belongs to its header.
 func (m *model) victims(name string, at uint64) (hit []int) {
 	dir, err := faultfs.OpenDir(m.path, nil)
 	m.no(err)
@@ -737,7 +743,7 @@ func (m *model) victims(name string, at uint64) (hit []int) {
 	return hit
 }
 
-// damage says whether a reader reports any.
+// damage reports whether a reader reports damage.
 func (m *model) damage() (told bool) {
 	acked, _ := m.log.Bounds()
 	r := m.log.Reader(acked)
@@ -770,7 +776,7 @@ func (m *model) aside() (n int) {
 	return n
 }
 
-// arm makes p a fault that is to come.
+// arm replaces p by the next fault.
 func (p *plan) arm(next *plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -779,6 +785,6 @@ func (p *plan) arm(next *plan) {
 
 func (p *plan) clear() { p.arm(&plan{}) }
 
-// armed says whether the fault may still come, used whether it did.
+// armed reports whether the fault can still happen, used whether it did.
 func (p *plan) armed() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.fail > 0 }
 func (p *plan) used() bool  { p.mu.Lock(); defer p.mu.Unlock(); return p.struck }

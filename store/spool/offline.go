@@ -13,37 +13,38 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// Segment describes one segment of a log that nobody need have open.
+// Segment describes one segment of a log, which need not be open.
 type Segment struct {
 	Name      string
-	Base, End uint64 // offsets; End is what the file or the next segment allows
+	Base, End uint64 // offsets; End is bounded by the size of the file and the base of the next segment
 	Acked     bool   // everything in it is acknowledged
 }
 
-// Report is what Verify found.
+// Report is the result of Verify.
 type Report struct {
 	Segments   int
 	Groups     int
 	Records    int
 	Entries    int64  // in intact groups
-	Waiting    int64  // entries of those that are not acknowledged
-	Acked, End uint64 // bounds
+	Waiting    int64  // entries that are not acknowledged
+	Acked, End uint64 // offsets
 	Damaged    []Damage
-	TornBytes  int64    // behind the last intact group of the last segment: never acknowledged
-	Aside      []string // files that were set aside by earlier runs
+	TornBytes  int64    // behind the last intact group of the last segment: an Append that was never confirmed
+	Aside      []string // files that earlier runs set aside
 }
 
-// Damage is a damaged place that Verify found.
+// Damage describes one damaged range that Verify found.
 type Damage struct {
 	CorruptError
-	Header  bool  // the segment's own header is bad: nothing in it is read
-	Last    bool  // it is the last segment
-	Lost    int64 // entries that stood there, -1 if nothing intact behind it tells
-	Groups  int   // intact ones behind it, in all segments
-	Entries int64 // of those
+	Header  bool  // the header of the segment is bad, so nothing in the segment can be read
+	Last    bool  // it is in the last segment
+	Lost    int64 // entries lost in the range, -1 if no intact group follows that would tell
+	Groups  int   // intact groups behind the range, in all segments
+	Entries int64 // in those groups
 }
 
-// List lists the segments of the log in dir, oldest first. It takes no lock and changes nothing; of a log in use it sees a moment.
+// List lists the segments of the log in dir, oldest first. It takes no lock and changes nothing; the segments of a log
+// in use may change right after.
 func List(dir *faultfs.Dir) ([]Segment, error) {
 	segments, _, err := segmentsIn(dir)
 	if err != nil {
@@ -68,7 +69,7 @@ func List(dir *faultfs.Dir) ([]Segment, error) {
 	return list, nil
 }
 
-// ackedIn returns the acknowledged offset, 0 if none is known.
+// ackedIn returns the acknowledged offset, 0 if there is none.
 func ackedIn(dir *faultfs.Dir) (uint64, error) {
 	f, err := dir.OpenFile(ackName, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,8 +82,8 @@ func ackedIn(dir *faultfs.Dir) (uint64, error) {
 	return p.offset, errors.Join(err, f.Close())
 }
 
-// Verify reads the whole log in dir, as List does, and says what it holds and what is damaged. progress (may be nil) is told the bytes
-// read and the bytes there are.
+// Verify reads the whole log in dir, without a lock like List, and reports its content and its damage. progress, which
+// may be nil, is called with the bytes read so far and in total.
 func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) {
 	var r Report
 	list, err := List(dir)
@@ -97,7 +98,7 @@ func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) 
 		total += int64(s.End - s.Base)
 	}
 	var c counter
-	w := walker{dir: dir, begin: func(first uint64) { c.comes(&r, first) }}
+	w := walker{dir: dir, onSegment: func(first uint64) { c.advanceTo(&r, first) }}
 	for i, s := range list {
 		err := w.walk(s, i == len(list)-1, func(g group, body []byte, damage *CorruptError) bool {
 			if damage != nil {
@@ -125,22 +126,25 @@ func Verify(dir *faultfs.Dir, progress func(done, total int64)) (Report, error) 
 	return r, err
 }
 
-// counter adds to a Report what a walker sees.
+// counter collects in a Report what a walker finds.
 type counter struct {
-	next  uint64 // number of the entry that should come
+	next  uint64 // number of the entry that is expected next
 	known bool
-	open  int // damaged places since the last intact group
+	open  int // damaged ranges since the last intact group
 }
 
 func (c *counter) damage(r *Report, d Damage) {
-	d.Lost, d.Groups, d.Entries = -1, r.Groups, r.Entries // what is before it, until all is seen
+	// Groups and Entries are the counts before the range; Verify subtracts them from the totals
+	d.Lost, d.Groups, d.Entries = -1, r.Groups, r.Entries
 	r.Damaged = append(r.Damaged, d)
 	c.open++
 }
 
-// comes is told the number of an entry that comes next: what should have come before it was lost.
-func (c *counter) comes(r *Report, first uint64) {
-	if c.open > 0 && c.known && first >= c.next { // of several places the last is said to have had all
+// advanceTo is called with the number of the next entry found. The entries between the expected number and this one
+// were lost in the damaged ranges before it.
+func (c *counter) advanceTo(r *Report, first uint64) {
+	// if there are several ranges, all lost entries are counted for the last
+	if c.open > 0 && c.known && first >= c.next {
 		for i := len(r.Damaged) - c.open; i < len(r.Damaged); i++ {
 			r.Damaged[i].Lost = 0
 		}
@@ -150,7 +154,7 @@ func (c *counter) comes(r *Report, first uint64) {
 }
 
 func (c *counter) group(r *Report, g group, body []byte) {
-	c.comes(r, g.first)
+	c.advanceTo(r, g.first)
 	c.next += g.entries
 	r.Groups++
 	r.Entries += int64(g.entries)
@@ -169,7 +173,7 @@ func (c *counter) group(r *Report, g group, body []byte) {
 	}
 }
 
-// asideIn lists the files that recovery set aside.
+// asideIn lists the files in dir that recovery set aside.
 func asideIn(dir *faultfs.Dir) ([]string, error) {
 	list, err := dir.ReadDir()
 	if err != nil {
@@ -184,8 +188,8 @@ func asideIn(dir *faultfs.Dir) ([]string, error) {
 	return names, nil
 }
 
-// Records returns the records in dir that are not acknowledged, as Verify reads them; a damaged place comes as a *CorruptError, with
-// what is behind it following. Data is valid until the next record.
+// Records iterates over the unacknowledged records in dir, read like those of Verify. A damaged range is yielded as a
+// *CorruptError, and the iteration continues behind it. Data is valid until the next record.
 func Records(dir *faultfs.Dir) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		list, err := List(dir)
@@ -229,7 +233,8 @@ func yieldRecords(g group, body []byte, acked uint64, yield func(Record, error) 
 		if !ok {
 			return true
 		}
-		rec := Record{Start: at + recordHeader, End: at + recordHeader + uint64(length), Count: count, Data: body[recordHeader : recordHeader+length]}
+		rec := Record{Start: at + recordHeader, End: at + recordHeader + uint64(length), Count: count,
+			Data: body[recordHeader : recordHeader+length]}
 		at, body = rec.End, body[recordHeader+length:]
 		if rec.End > acked && !yield(rec, nil) {
 			return false
@@ -238,19 +243,19 @@ func yieldRecords(g group, body []byte, acked uint64, yield func(Record, error) 
 	return true
 }
 
-// walker reads segments that nobody need have open.
+// walker reads the segments of a log that need not be open.
 type walker struct {
-	dir   *faultfs.Dir
-	begin func(first uint64) // told of each segment by the number of its first entry; may be nil
-	end   uint64             // behind the last intact group seen
-	torn  int64              // bytes that were written behind it at the end of the last segment
+	dir       *faultfs.Dir
+	onSegment func(first uint64) // called for each segment with the number of its first entry; may be nil
+	end       uint64             // offset behind the last intact group
+	torn      int64              // bytes behind end in the last segment
 }
 
-// visitor is told of an intact group, or of a damaged place, and says whether to go on.
+// visitor is called with an intact group or a damaged range; it returns whether to continue.
 type visitor func(g group, body []byte, damage *CorruptError) bool
 
-// walk calls visit for each group and each damaged place of s. What stands behind the last intact group of the last segment is no
-// damage: it was never acknowledged.
+// walk calls visit for each group and each damaged range of s. What follows the last intact group of the last segment
+// does not count as damage, because its Append was never confirmed.
 func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 	dir := w.dir
 	f, err := dir.OpenFile(s.Name, os.O_RDONLY, 0)
@@ -265,16 +270,16 @@ func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 		return nil
 	case err != nil:
 		return fmt.Errorf("read segment %s: %w", s.Name, err)
-	case w.begin != nil:
-		w.begin(first)
+	case w.onSegment != nil:
+		w.onSegment(first)
 	}
 	scan := scanner{f: f, name: s.Name, base: s.Base, pos: s.Base + segmentHeader}
 	defer func() { w.end = scan.pos }()
-	within := false // groups that belong together, the last of which is there
+	within := false // the group belongs to earlier ones, and the last group of them exists
 	for scan.pos < s.End {
 		at := scan.pos
 		g, body, err := scan.next(s.End)
-		if err == nil && last && g.more && !within && !scan.ends(s.End) {
+		if err == nil && last && g.more && !within && !scan.isComplete(s.End) {
 			scan.pos, w.torn = at, int64(s.End-at)
 			return nil
 		}
@@ -301,7 +306,8 @@ func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 	return nil
 }
 
-// Oldest is when the oldest segment in dir was last written to: what it begins with is at least so old.
+// Oldest returns when the oldest segment in dir was last written to. The entries at its beginning are at least that
+// old.
 func Oldest(dir *faultfs.Dir) (time.Time, error) {
 	segments, _, err := segmentsIn(dir)
 	if err != nil || len(segments) == 0 {

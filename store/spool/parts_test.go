@@ -13,15 +13,16 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// large are parts that need several groups.
+// large returns parts that need several groups.
 func large(n int) (parts []Part) {
 	for i := range n {
-		parts = append(parts, Part{Data: bytes.Repeat([]byte{byte('a' + i)}, maxGroup/2+1), Tail: []byte("tail"), Count: i + 1})
+		parts = append(parts, Part{Data: bytes.Repeat([]byte{byte('a' + i)}, maxGroup/2+1), Tail: []byte("tail"),
+			Count: i + 1})
 	}
 	return parts
 }
 
-// counts are the entries of the records in dir.
+// counts returns the numbers of entries of the records in dir.
 func counts(t *testing.T, dir *faultfs.Dir) (list []int) {
 	t.Helper()
 	for rec, err := range Records(dir) {
@@ -34,7 +35,7 @@ func counts(t *testing.T, dir *faultfs.Dir) (list []int) {
 }
 
 // TestPartsAreThereTogether: records that were appended together are read one by one, and a log that was cut off
-// anywhere within them has none of them.
+// anywhere within them contains none of them.
 func TestPartsAreThereTogether(t *testing.T) {
 	path := t.TempDir()
 	dir, err := faultfs.OpenDir(path, nil)
@@ -112,7 +113,8 @@ func TestPartsAreThereTogether(t *testing.T) {
 		if _, entries := l.Backlog(); entries != 10 {
 			t.Errorf("cut at %d: %d entries", at, entries)
 		}
-		if _, err := l.AppendParts(t.Context(), []Part{{Data: []byte("x"), Count: 7}, {Data: []byte("y"), Count: 8}}); err != nil {
+		if _, err := l.AppendParts(t.Context(),
+			[]Part{{Data: []byte("x"), Count: 7}, {Data: []byte("y"), Count: 8}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := errors.Join(l.Close()); err != nil {
@@ -125,7 +127,7 @@ func TestPartsAreThereTogether(t *testing.T) {
 	}
 }
 
-// failsAt fails the nth write of many bytes.
+// failsAt fails the n-th write of many bytes.
 type failsAt struct{ left int }
 
 func (f *failsAt) Inject(op faultfs.Op, _ string, n int) (int, error) {
@@ -137,7 +139,8 @@ func (f *failsAt) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestPartsThatDoNotFitLeaveNothing: when the disk is full in the middle, none of them is there, and the log goes on.
+// TestPartsThatDoNotFitLeaveNothing: if the disk becomes full while the parts are written, none of them can be read,
+// and the log continues to work.
 func TestPartsThatDoNotFitLeaveNothing(t *testing.T) {
 	for _, durability := range []Durability{Sync, Memory} {
 		dir, err := faultfs.OpenDir(t.TempDir(), &failsAt{left: 3})

@@ -10,32 +10,33 @@ import (
 	"slices"
 )
 
-// Record is one record, as appended.
+// Record is one record as it was appended.
 type Record struct {
-	Start, End uint64 // offsets of the first byte of Data and of what follows
+	Start, End uint64 // offset of the first byte of Data, and offset behind its last byte
 	Count      int    // entries
 	Data       []byte // valid until the next call
 }
 
-// Reader reads a log's records in order. It sees only what is durable. Not safe for concurrent use; a log may have several.
+// Reader reads the records of a log in order. It sees only durable records. Not safe for concurrent use, but a log may
+// have several readers.
 type Reader struct {
 	l    *Log
-	from uint64
+	from uint64  // records that end at or below this offset are skipped
 	pos  uint64  // offset of the next group
-	scan scanner // of the segment that was read last; f is nil at first
-	body []byte  // records of the current group that are still to come
+	scan scanner // of the current segment; scan.f is nil before the first
+	body []byte  // remaining records of the current group
 	at   uint64  // offset of body
-	next uint64  // number of the entry that follows
+	next uint64  // number of the first entry in body
 }
 
-// maxDelivered bounds what is remembered of records that are read but not acknowledged.
+// maxDelivered bounds Log.delivered, the list of delivered records that are not acknowledged.
 const maxDelivered = 4096
 
-// Reader returns a reader whose first record is the first that ends behind from.
+// Reader returns a reader that begins with the first record that ends behind from.
 func (l *Log) Reader(from uint64) *Reader { return &Reader{l: l, from: from, pos: from} }
 
-// Next returns the next record and waits for one to be durable. Each damaged place gives a *CorruptError once; the next call goes on
-// behind it. io.EOF: the log is closed and all is read.
+// Next returns the next record, waiting until one is durable. Each damaged range is returned once as a *CorruptError,
+// and the next call continues behind it. io.EOF says that the log is closed and everything was read.
 func (r *Reader) Next(ctx context.Context) (Record, error) {
 	l := r.l
 	for {
@@ -64,12 +65,12 @@ func (r *Reader) Next(ctx context.Context) (Record, error) {
 	}
 }
 
-// TryNext is Next without waiting: ok is false when nothing more is durable.
+// TryNext is Next without waiting: ok is false if there is no further durable record.
 func (r *Reader) TryNext() (rec Record, ok bool, err error) {
 	for {
 		for len(r.body) > 0 {
 			length, count, whole := parseRecord(r.body)
-			if !whole { // the checksum was right: written by a program with a fault
+			if !whole { // the checksum was right, so the writer was faulty
 				damage := &CorruptError{Segment: r.scan.name, Start: r.at, End: r.at + uint64(len(r.body))}
 				r.body = nil
 				return Record{}, false, damage
@@ -88,14 +89,14 @@ func (r *Reader) TryNext() (rec Record, ok bool, err error) {
 	}
 }
 
-// deliver remembers where a record ends, so that Ack can count entries.
+// deliver records where a record ends, so that Ack can count entries.
 func (l *Log) deliver(p position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := len(l.delivered); n > 0 && l.delivered[n-1].offset >= p.offset {
-		return // a second reader
+		return // another reader has delivered it
 	}
-	if len(l.delivered) >= maxDelivered { // every other one will do: Ack then counts a little late
+	if len(l.delivered) >= maxDelivered { // keep every second: Ack then counts some entries a little later
 		kept := l.delivered[:0]
 		for i := 1; i < len(l.delivered); i += 2 {
 			kept = append(kept, l.delivered[i])
@@ -105,7 +106,7 @@ func (l *Log) deliver(p position) {
 	l.delivered = append(l.delivered, p)
 }
 
-// load makes the next group that holds something behind from the current one.
+// load reads the next group that contains a record behind from.
 func (r *Reader) load() (more bool, err error) {
 	for {
 		s, limit, ok := r.l.locate(&r.pos)
@@ -113,9 +114,9 @@ func (r *Reader) load() (more bool, err error) {
 			return false, nil
 		}
 		if r.scan.f == nil || r.scan.base != s.base {
-			switch err := r.enter(s); {
+			switch err := r.openSegment(s); {
 			case errors.Is(err, fs.ErrNotExist) && !r.l.holds(s):
-				continue // acknowledged meanwhile
+				continue // it was acknowledged and removed meanwhile
 			case errors.Is(err, errBadSegment) || errors.Is(err, fs.ErrNotExist):
 				return false, r.damaged(&CorruptError{Segment: s.name(), Start: r.pos, End: limit})
 			case err != nil:
@@ -146,8 +147,8 @@ func (r *Reader) load() (more bool, err error) {
 	}
 }
 
-// enter opens segment s. Where from stands in it, groups that end before are passed over by their headers.
-func (r *Reader) enter(s segment) error {
+// openSegment opens segment s. If pos is inside it, groups that end at or below pos are skipped by their headers.
+func (r *Reader) openSegment(s segment) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (r *Reader) enter(s segment) error {
 	return nil
 }
 
-// damaged moves behind c and remembers that its segment is to be kept.
+// damaged skips the range of c and marks its segment, which will be kept.
 func (r *Reader) damaged(c *CorruptError) error {
 	r.pos = c.End
 	r.l.mu.Lock()
@@ -191,7 +192,7 @@ func (r *Reader) damaged(c *CorruptError) error {
 	return c
 }
 
-// Close releases the reader's file; the reader must not be used afterwards.
+// Close closes the file of the reader, which must not be used afterwards.
 func (r *Reader) Close() error {
 	if r.scan.f == nil {
 		return nil
@@ -201,8 +202,9 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// locate returns the segment that pos stands in and the offset up to which it may be read now; ok is false when nothing behind pos is
-// durable. A pos below all that is left, or in a gap that a lost segment left, is moved.
+// locate returns the segment that contains pos and the offset up to which it may be read now; ok is false if nothing
+// behind pos is durable. A pos in front of the first segment, or in a gap left by a lost one, is moved to the next
+// segment.
 func (l *Log) locate(pos *uint64) (s segment, limit uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,7 +231,7 @@ func (l *Log) locate(pos *uint64) (s segment, limit uint64, ok bool) {
 	return l.segments[i], limit, *pos < l.end
 }
 
-// holds says whether s still belongs to the log.
+// holds reports whether s still belongs to the log.
 func (l *Log) holds(s segment) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"inkwell/internal/killpoint"
 )
 
-// recover finds the log's bounds. Nobody else uses l yet.
+// recover determines the bounds of the log. It is called before l is shared.
 func (l *Log) recover() error {
 	began := time.Now()
 	segments, spares, err := segmentsIn(l.dir)
@@ -28,7 +28,7 @@ func (l *Log) recover() error {
 		return err
 	}
 	killpoint.Reach("spool.recover.scanned")
-	beyond, err := behindAside(l.dir, l.end)
+	beyond, err := endOfAside(l.dir, l.end)
 	if err != nil {
 		return fmt.Errorf("list what was set aside in %s: %w", l.dir.Path(), err)
 	}
@@ -45,31 +45,33 @@ func (l *Log) recover() error {
 	l.acked = oldest
 	next := max(l.acked.offset, beyond)
 	if l.o.Floor > max(next, l.end) {
-		l.log.Warn("the log ends before what its owner has seen of it (files were removed or damaged, or lost in a power cut without sync): what it held behind that is lost",
+		l.log.Warn("the log ends before what its owner has seen of it (files were removed or damaged, or lost in a "+
+			"power cut without sync): what it held behind that is lost",
 			"directory", l.dir.Path(), "end", l.end, "seen", l.o.Floor)
 		next = l.o.Floor
 	}
-	if next > l.end { // offsets are never given out twice
+	if next > l.end { // an offset must never be assigned twice
 		l.giveUp()
 		l.end, l.entries = next, max(l.entries, l.acked.entries)
 	}
-	if len(l.segments) == 0 { // nothing is left that anyone could read, and acknowledge
+	if len(l.segments) == 0 { // there is nothing left to read, so nobody would acknowledge it
 		l.acked = position{offset: l.end, entries: l.entries}
 	}
 	l.acked.entries = min(l.acked.entries, l.entries)
-	for range 2 { // both slots have their place on disk before it is full
+	for range 2 { // allocate both slots on the disk before it is full
 		if err := l.ack.write(l.acked); err != nil {
 			return fmt.Errorf("write acknowledgement in %s: %w", l.dir.Path(), err)
 		}
 	}
 	killpoint.Reach("spool.recover.done")
 	if bytes, entries := l.Backlog(); bytes > 0 {
-		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries, "after", time.Since(began).Round(time.Millisecond))
+		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries, "after",
+			time.Since(began).Round(time.Millisecond))
 	}
 	return nil
 }
 
-// oldest is the position at which the oldest segment begins.
+// oldest returns the position at which the oldest segment begins.
 func (l *Log) oldest() (position, error) {
 	if len(l.segments) == 0 {
 		return position{}, nil
@@ -80,13 +82,14 @@ func (l *Log) oldest() (position, error) {
 		return position{}, fmt.Errorf("open segment: %w", err)
 	}
 	first, err := readSegmentHeader(l.dir, f, s.base)
-	if errors.Is(err, errBadSegment) { // the reader will say so when it comes there
+	if errors.Is(err, errBadSegment) { // the reader reports it when it gets there
 		err = nil
 	}
 	return position{offset: s.base, entries: first}, errors.Join(err, f.Close())
 }
 
-// recoverLast opens the last segment for writing, behind its last intact group. Files that are no segments are set aside.
+// recoverLast opens the last segment for writing behind its last intact group. Files without a valid segment header are
+// set aside, and the segment before becomes the last.
 func (l *Log) recoverLast() error {
 	for len(l.segments) > 0 {
 		last := l.segments[len(l.segments)-1]
@@ -110,7 +113,8 @@ func (l *Log) recoverLast() error {
 	return nil
 }
 
-// resume makes f, the segment s, the active one, cuts off what stands behind its last intact group and makes the rest durable.
+// resume makes f, the file of segment s, the active segment: it cuts off what follows the last intact group and syncs
+// the rest.
 func (l *Log) resume(f *faultfs.File, s segment) error {
 	first, err := readSegmentHeader(l.dir, f, s.base)
 	if err != nil {
@@ -123,7 +127,7 @@ func (l *Log) resume(f *faultfs.File, s segment) error {
 	l.entries = first
 	scan := scanner{f: f, name: s.name(), base: s.base, pos: s.base + segmentHeader}
 	limit := s.base + uint64(info.Size())
-	whole := scan.pos // behind the last group that is followed by all that belongs to it
+	whole := scan.pos // end of the last group that is complete, with all groups that belong to it
 	for {
 		g, _, err := scan.next(limit)
 		var corrupt *CorruptError
@@ -134,7 +138,7 @@ func (l *Log) resume(f *faultfs.File, s segment) error {
 			l.entries, whole = g.first+g.entries, scan.pos
 			continue
 		case errors.As(err, &corrupt):
-			continue // the reader will say so
+			continue // the reader reports it
 		case !errors.Is(err, errTail):
 			return fmt.Errorf("read segment %s: %w", s.name(), err)
 		}
@@ -145,14 +149,14 @@ func (l *Log) resume(f *faultfs.File, s segment) error {
 	if err := l.cutTail(&scan, limit); err != nil {
 		return fmt.Errorf("cut the torn end of segment %s: %w", s.name(), err)
 	}
-	if err := f.Sync(); err != nil { // a process that was killed before its fsync left groups that are trusted from now on
+	if err := f.Sync(); err != nil { // a killed process may have left groups that it had not synced
 		return fmt.Errorf("sync segment %s: %w", s.name(), err)
 	}
 	l.active = f
 	return nil
 }
 
-// cutTail cuts off what stands behind the last intact group. Unless nothing was written there it is kept aside first.
+// cutTail cuts off what follows the last intact group. Data that was written there is first saved in a file.
 func (l *Log) cutTail(scan *scanner, limit uint64) error {
 	if scan.pos >= limit {
 		return nil
@@ -169,7 +173,8 @@ func (l *Log) cutTail(scan *scanner, limit uint64) error {
 		if err != nil {
 			return err
 		}
-		l.log.Warn("end of the last segment is torn: it was never acknowledged; kept aside", "directory", l.dir.Path(), "file", aside, "bytes", len(tail))
+		l.log.Warn("end of the last segment is torn: it was never acknowledged; kept aside", "directory", l.dir.Path(),
+			"file", aside, "bytes", len(tail))
 		if err := l.dir.WriteFile(aside, tail); err != nil {
 			return err
 		}

@@ -6,10 +6,10 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// Repair does to the log in dir what opening and closing it would do: the torn end of the last segment, and a last segment that is none,
-// are set aside. A segment further ahead that is damaged stays: what is intact in it waits to be delivered. It returns the names of what
-// it set aside. The error is faultfs.ErrLocked when another process has the log, and a *VersionError when it is of another version;
-// nothing was changed then.
+// Repair does to the log in dir what opening and closing it would do: it sets aside the torn end of the last segment,
+// or the last segment if its header is bad. A damaged segment further ahead stays in place, because its intact groups
+// are still to be delivered. Repair returns the names of the files it set aside. The error is faultfs.ErrLocked when
+// another process has the log open, and a *VersionError when the log has another version; nothing was changed then.
 func Repair(dir *faultfs.Dir) (aside []string, err error) {
 	before, err := asideIn(dir)
 	if err != nil {

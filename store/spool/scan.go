@@ -10,35 +10,35 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// readAhead is how much a scanner reads at once.
+// readAhead is how many bytes a scanner reads at a time.
 const readAhead = 1 << 20
 
-// CorruptError is a damaged place in a log: the bytes with the logical offsets Start ≤ x < End of a segment are not what was written,
-// or are missing.
+// CorruptError describes a damaged range of a log: the bytes of a segment with the logical offsets Start ≤ x < End are
+// missing or are not those that were written.
 type CorruptError struct {
 	Segment    string // file name
 	Start, End uint64
 }
 
-// Error names the place.
+// Error describes the range.
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("damaged: %d bytes of segment %s from offset %d on", e.End-e.Start, e.Segment, e.Start)
 }
 
-// errTail says that no intact group stands at the scanner's position or behind it.
+// errTail says that there is no intact group at or behind the position of the scanner.
 var errTail = errors.New("end of the groups")
 
-// scanner walks the groups of one segment. The bytes of a group are valid until the next call.
+// scanner iterates over the groups of one segment. The bytes of a group are valid until the next call.
 type scanner struct {
 	f      *faultfs.File
 	name   string
 	base   uint64
 	pos    uint64 // logical offset of the next group
-	buf    []byte // the file's bytes from logical offset window on
+	buf    []byte // content of the file from the logical offset window on
 	window uint64
 }
 
-// fill sees to it that buf holds n bytes from pos on, as far as limit and the file allow, and returns what there is.
+// fill returns up to n bytes from pos on, fewer if limit or the file ends before.
 func (s *scanner) fill(n int, limit uint64) ([]byte, error) {
 	n = int(min(uint64(n), limit-min(s.pos, limit)))
 	if s.pos >= s.window && s.pos+uint64(n) <= s.window+uint64(len(s.buf)) {
@@ -57,10 +57,11 @@ func (s *scanner) fill(n int, limit uint64) ([]byte, error) {
 	return s.buf[:min(n, got)], nil
 }
 
-// next returns the group at pos with its body and moves behind it. It looks at nothing behind limit. Without an intact group at pos
-// it returns a CorruptError and moves to the next intact one, or, where there is none, errTail and stays.
+// next returns the group at pos with its body and advances behind it. Nothing behind limit is read. If there is no
+// intact group at pos, next returns a CorruptError and advances to the next intact group; if there is none either, it
+// returns errTail and does not advance.
 func (s *scanner) next(limit uint64) (g group, body []byte, err error) {
-	g, body, err = s.at(limit)
+	g, body, err = s.readGroup(limit)
 	if !errors.Is(err, errTail) || s.pos >= limit {
 		return g, body, err
 	}
@@ -76,8 +77,8 @@ func (s *scanner) next(limit uint64) (g group, body []byte, err error) {
 	return group{}, nil, &CorruptError{Segment: s.name, Start: start, End: s.pos}
 }
 
-// at returns the group at pos, or errTail.
-func (s *scanner) at(limit uint64) (g group, body []byte, err error) {
+// readGroup returns the group at pos, or errTail if it is not intact.
+func (s *scanner) readGroup(limit uint64) (g group, body []byte, err error) {
 	head, err := s.fill(groupHeader, limit)
 	if err != nil {
 		return group{}, nil, err
@@ -97,8 +98,8 @@ func (s *scanner) at(limit uint64) (g group, body []byte, err error) {
 	return g, whole[groupHeader:], nil
 }
 
-// ends says whether the groups from pos on, which belong to one before them, are there to the last.
-func (s *scanner) ends(limit uint64) bool {
+// isComplete reports whether the groups from pos on that belong to an earlier group are all there, up to the last.
+func (s *scanner) isComplete(limit uint64) bool {
 	ahead := scanner{f: s.f, name: s.name, base: s.base, pos: s.pos}
 	for {
 		g, _, err := ahead.next(limit)
@@ -111,8 +112,8 @@ func (s *scanner) ends(limit uint64) bool {
 	}
 }
 
-// search moves pos to the next intact group behind it. A group carries its own logical offset, so that bytes of a message, or of the
-// file's former life, are not taken for one.
+// search advances pos to the next intact group. A group contains its own logical offset, so neither the content of a
+// message nor older content of a reused file can be mistaken for one.
 func (s *scanner) search(limit uint64) (found bool, err error) {
 	magic := binary.LittleEndian.AppendUint32(nil, groupMagic)
 	for s.pos++; s.pos < limit; {
@@ -130,7 +131,7 @@ func (s *scanner) search(limit uint64) (found bool, err error) {
 		}
 		s.pos += uint64(i)
 		at := s.pos
-		switch _, _, err := s.at(limit); {
+		switch _, _, err := s.readGroup(limit); {
 		case err == nil:
 			s.pos = at
 			return true, nil

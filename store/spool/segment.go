@@ -27,15 +27,15 @@ const (
 
 var segmentMagic = []byte("INKSPOOL")
 
-// segment is one file of a log: the logical offsets from base on, the byte at base+n being the file's byte n.
+// segment is one file of a log. It holds the logical offsets from base on: byte n of the file has the offset base+n.
 type segment struct {
 	base    uint64
-	damaged bool // a reader found a damaged place: kept when it is done with
+	damaged bool // a reader found damage: the file is kept after it is acknowledged
 }
 
 func (s segment) name() string { return fmt.Sprintf("%016x%s", s.base, segmentSuffix) }
 
-// parseSegmentName returns the base that a segment's file name carries.
+// parseSegmentName returns the base that is encoded in the file name of a segment.
 func parseSegmentName(name string) (base uint64, ok bool) {
 	digits, ok := strings.CutSuffix(name, segmentSuffix)
 	if !ok || len(digits) != 16 {
@@ -45,7 +45,7 @@ func parseSegmentName(name string) (base uint64, ok bool) {
 	return base, err == nil
 }
 
-// segmentsIn lists the segments in dir in the order of their bases, and the names of the spare files.
+// segmentsIn lists the segments in dir, ordered by base, and the names of the spare files.
 func segmentsIn(dir *faultfs.Dir) (segments []segment, spares []string, err error) {
 	list, err := dir.ReadDir()
 	if err != nil {
@@ -58,11 +58,11 @@ func segmentsIn(dir *faultfs.Dir) (segments []segment, spares []string, err erro
 			spares = append(spares, e.Name())
 		}
 	}
-	slices.SortFunc(segments, func(a, b segment) int { return bytes.Compare(be(a.base), be(b.base)) })
+	slices.SortFunc(segments, func(a, b segment) int { return bytes.Compare(bigEndian(a.base), bigEndian(b.base)) })
 	return segments, spares, nil
 }
 
-// asideName returns a free name for what is set aside of the file name: nothing that was set aside before is replaced.
+// asideName returns a free name for setting aside the file name, so that files that were set aside earlier are kept.
 func asideName(dir *faultfs.Dir, name, suffix string) (string, error) {
 	for n := 1; ; n++ {
 		aside := name + suffix
@@ -77,7 +77,7 @@ func asideName(dir *faultfs.Dir, name, suffix string) (string, error) {
 	}
 }
 
-// setAside renames a segment that is damaged.
+// setAside renames a damaged segment.
 func setAside(dir *faultfs.Dir, name string) error {
 	aside, err := asideName(dir, name, corruptSuffix)
 	if err != nil {
@@ -86,8 +86,9 @@ func setAside(dir *faultfs.Dir, name string) error {
 	return dir.Rename(name, aside)
 }
 
-// behindAside is the offset behind the segments at end or behind it that were set aside: those below it may have been given out.
-func behindAside(dir *faultfs.Dir, end uint64) (beyond uint64, err error) {
+// endOfAside returns the highest end of the segments that were set aside at or behind end: offsets below it may have
+// been assigned.
+func endOfAside(dir *faultfs.Dir, end uint64) (beyond uint64, err error) {
 	names, err := asideIn(dir)
 	if err != nil {
 		return 0, err
@@ -107,9 +108,9 @@ func behindAside(dir *faultfs.Dir, end uint64) (beyond uint64, err error) {
 	return beyond, nil
 }
 
-func be(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+func bigEndian(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// appendSegmentHeader appends the header of a segment that begins at base with entry number first.
+// appendSegmentHeader appends the header of a segment with the given base, whose first entry has the number first.
 func appendSegmentHeader(dst []byte, base, first uint64) []byte {
 	start := len(dst)
 	dst = append(dst, segmentMagic...)
@@ -121,21 +122,22 @@ func appendSegmentHeader(dst []byte, base, first uint64) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// errBadSegment says that a file does not begin with the header of the segment that its name says.
+// errBadSegment says that a file does not begin with the segment header that belongs to its name.
 var errBadSegment = errors.New("no segment of that name")
 
-// VersionError says that a log was written by a program of another version.
+// VersionError says that a log has the format of another version.
 type VersionError struct {
 	Path    string
 	Version uint32
 }
 
-// Error names the file and the cure.
+// Error names the file and what to do.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s is of format version %d, this program reads version %d (use the program that wrote it, or another directory)", e.Path, e.Version, formatVersion)
+	return fmt.Sprintf("%s is of format version %d, this program reads version %d (use the program that wrote it, "+
+		"or another directory)", e.Path, e.Version, formatVersion)
 }
 
-// readSegmentHeader checks that f is the segment at base and returns the number of its first entry.
+// readSegmentHeader checks the header of f, the segment at base, and returns the number of its first entry.
 func readSegmentHeader(dir *faultfs.Dir, f io.ReaderAt, base uint64) (first uint64, err error) {
 	var h [segmentHeader]byte
 	if _, err := f.ReadAt(h[:], 0); err != nil {
@@ -159,8 +161,8 @@ func readSegmentHeader(dir *faultfs.Dir, f io.ReaderAt, base uint64) (first uint
 	return binary.LittleEndian.Uint64(h[24:]), nil
 }
 
-// createSegment makes the segment at base, durable with its name, from a spare file if there is one: overwriting blocks and cached
-// pages that exist costs a fraction of getting new ones.
+// createSegment creates the segment at base and makes it and its name durable. It reuses a spare file if there is one:
+// to overwrite existing blocks and cached pages costs a fraction of allocating new ones.
 func createSegment(dir *faultfs.Dir, base, first uint64, spare string) (*faultfs.File, error) {
 	tmp := spare
 	if tmp == "" {

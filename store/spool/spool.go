@@ -1,23 +1,26 @@
-// Package spool is a segmented, checksummed, append-only log on disk: the forwarder's buffer and the collector's journal are the same
-// type.
+// Package spool is a segmented, checksummed, append-only log on disk: the forwarder's buffer and the collector's
+// journal are the same type.
 //
 //	Append ─► group (one write, one fsync, one checksum) ─► segment 0000000000000000.log, 00000000040001a8.log, …
-//	Reader ◄── everything durable, in order                 Ack ─► ack file; segments below it are used again or removed
+//	Reader ◄── everything durable, in order                 Ack ─► ack file; segments below are removed or reused
 //
-// A position is a logical offset: the number of bytes written since the log was made. A segment's name is the offset it begins at, a
-// group carries its own. docs/format.md has every byte.
+// A position is a logical offset: the number of bytes written since the log was created. The name of a segment is the
+// offset at which it begins, and each group contains its own offset. docs/format.md describes every byte.
 //
-// Commits have no timer: the first caller writes its group; whoever comes while its fsync runs is in the next one.
+// Commits need no timer: the first caller writes its group, and callers that arrive during its fsync form the next one.
 //
-// Recovery is by rule. Only the last segment is looked at when a log is opened, whatever the backlog. A group is trusted if its
-// checksum is right and it stands where it says. A bad group at the end of the last segment was never acknowledged: its bytes are kept
-// aside (.torn) and cut off. A bad place anywhere else is a CorruptError of the reader, which goes on behind it; the segment is kept
-// aside (.corrupt) when it is done with. What a following segment's base says bounds what is trusted of the one before.
+// When a log is opened, only its last segment is read, whatever the backlog. A group is valid if its checksum is right
+// and it is at the offset that it contains. A bad group at the end of the last segment belongs to an Append that was
+// never confirmed: its bytes are saved in a file (.torn) and cut off. The reader returns any other damaged range as a
+// CorruptError and continues behind it; when that segment is acknowledged, it is renamed (.corrupt) and kept. A segment
+// is valid at most up to the base of the next one.
 //
-// An fsync that failed is not tried again on that file: the segment is closed and the group, still in memory, goes to a new one.
+// A failed fsync is not repeated on the same file: the segment is closed, and the group, which is still in memory, is
+// written to a new segment.
 //
-// Limitations: one process at a time (lock). Acknowledgements are written at once but fsynced only when a segment goes away and at
-// Close: a power cut can bring back what was acknowledged last. A record is at most MaxRecord bytes.
+// Limitations: one process at a time (lock). Acknowledgements are written at once, but synced only when a segment is
+// removed and at Close: after a power cut, the entries that were acknowledged last may be delivered again. A record has
+// at most MaxRecord bytes.
 package spool
 
 import (
@@ -38,11 +41,11 @@ import (
 // Durability says when Append returns.
 type Durability int
 
-// One code path, three release points.
+// The values share one code path and differ in when Append is released.
 const (
-	Sync   Durability = iota // when the group was fsynced
-	Write                    // when it was written: survives a killed process, not a power cut
-	Memory                   // at once: bounded bytes wait in memory to be written
+	Sync   Durability = iota // when the group was synced
+	Write                    // when it was written: survives the end of the process, not a power cut
+	Memory                   // immediately: a bounded number of bytes waits in memory to be written
 )
 
 // ParseDurability reads sync, write or memory.
@@ -55,31 +58,36 @@ func ParseDurability(s string) (Durability, error) {
 	return 0, fmt.Errorf("durability %q: must be sync, write or memory", s)
 }
 
-// String is the word that ParseDurability reads.
+// String returns the word that ParseDurability accepts.
 func (d Durability) String() string { return [...]string{"sync", "write", "memory"}[d] }
 
-// Options are the choices of a log; the zero value of a field is its default.
+// Options configure a log; the zero value of a field is its default.
 type Options struct {
-	SegmentBytes int64        // 64 MiB, or an eighth of MaxBytes if that is less; a new segment begins when this would be passed
-	MaxBytes     int64        // not acknowledged, with headers; 0 = unbounded
-	MaxRecord    int          // bytes of a record, 256 MiB
-	Durability   Durability   // Sync
-	Floor        uint64       // offsets below are known to have been given out, whatever is left here: they are not given out again
-	Logger       *slog.Logger // nil = none
+	// A group that would make a segment larger than this begins a new one. Default: 64 MiB, or an eighth of MaxBytes if
+	// that is less.
+	SegmentBytes int64
+	MaxBytes     int64      // limit of unacknowledged bytes, with headers; 0 = unbounded
+	MaxRecord    int        // largest record in bytes; default: 256 MiB
+	Durability   Durability // default: Sync
+	// Floor is an offset that the owner has seen: offsets below it were assigned and are not assigned again, even if
+	// the files are gone.
+	Floor  uint64
+	Logger *slog.Logger // nil = none
 
-	Synced func(took time.Duration) // called after each fsync of a group; nil = nobody wants to know
+	Synced func(took time.Duration) // called after each fsync of a group; may be nil
 }
 
 // Errors of Append, to be told apart with errors.Is. Those of the operating system come back wrapped.
 var (
+	// Errors of Append, for errors.Is. Errors of the operating system are wrapped.
 	ErrFull   = errors.New("spool is full")
 	ErrClosed = errors.New("spool is closed")
 )
 
 const (
-	memoryBytes = 64 << 20 // that may wait to be written with Memory
-	maxSpares   = 4        // files that are kept to be used again
-	maxOffset   = 1 << 62  // no log comes so far
+	memoryBytes = 64 << 20 // limit of bytes waiting to be written with Memory
+	maxSpares   = 4        // files kept for reuse
+	maxOffset   = 1 << 62  // no log grows so large; a greater offset is a mistake
 )
 
 // Log is an open log. All methods are safe for concurrent use.
@@ -88,32 +96,33 @@ type Log struct {
 	o       Options
 	log     *slog.Logger
 	lock    *faultfs.File
-	writers sync.WaitGroup // of Memory
+	writers sync.WaitGroup // goroutines that write with Memory
 
 	mu        sync.Mutex
-	changed   *sync.Cond // end or closed moved, or memory was freed
+	changed   *sync.Cond // signalled when end or closed changed, or memory was freed
 	closed    bool
-	queue     []*waiter // not yet in a group, in order
-	queued    int64     // their bytes with headers
+	queue     []*waiter // waiters that are not in a group yet, in order
+	queued    int64     // bytes of the queue with headers
 	writing   bool      // there is a leader
-	memoryErr error     // of a group that was released before it failed
-	segments  []segment // oldest first; the last is being written unless the leader has given it up
+	memoryErr error     // with Memory: the error of a group whose Appends had returned before
+	segments  []segment // oldest first; the last one is active unless the leader gave it up
 	spares    []string
-	end       uint64 // durable
-	entries   uint64 // number of the entry that comes next at end
+	end       uint64 // everything below is durable
+	entries   uint64 // number of the entry that will be written at end
 	acked     position
-	delivered []position // behind records that readers delivered and nobody acknowledged, in order
+	delivered []position // ends of records that were read and not acknowledged, in order
 
-	// The leader's, or whoever holds mu while there is none.
-	active *faultfs.File // nil: the next group begins a segment
+	// These belong to the leader, or to the holder of mu while there is no leader.
+	active *faultfs.File // nil: the next group creates a segment
 	groups leaderScratch
 
-	ackMu sync.Mutex // orders writes of the acknowledgement
+	ackMu sync.Mutex // serializes writes of the acknowledgement
 	ack   *ackFile
 }
 
-// Open opens the log in dir, made if it is empty, and brings it in order after a crash. The error is faultfs.ErrLocked when another
-// process has it and a *VersionError when it is of another version. The log does not own dir.
+// Open opens the log in dir, creating it if dir is empty, and recovers it after a crash. The error is faultfs.ErrLocked
+// when another process has the log open, and a *VersionError when the log has another version. The caller keeps dir and
+// closes it after the log.
 func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned("INKWELL_SEGMENT_BYTES", segmentBytes(o.MaxBytes)))
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
@@ -121,7 +130,8 @@ func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Floor > maxOffset {
-		return nil, fmt.Errorf("open log in %s: no log has ever come to offset %d, which its owner says it has seen (move the owner's state away, or give it its own)", dir.Path(), o.Floor)
+		return nil, fmt.Errorf("open log in %s: no log has ever come to offset %d, which its owner says it has seen "+
+			"(move the owner's state away, or give it its own)", dir.Path(), o.Floor)
 	}
 	l := &Log{dir: dir, o: o, log: o.Logger}
 	l.changed = sync.NewCond(&l.mu)
@@ -137,8 +147,8 @@ func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 	return l, nil
 }
 
-// segmentBytes is how large segments are in a log of so many bytes (0 = unbounded): what is acknowledged goes away by the segment, and a
-// log that is to be small must not keep much of it.
+// segmentBytes returns the default size of a segment for a log of at most so many bytes (0 = unbounded). Acknowledged
+// data is removed by whole segments, so a small log needs small segments.
 func segmentBytes(most int64) int64 {
 	if most <= 0 {
 		return 64 << 20
@@ -146,14 +156,14 @@ func segmentBytes(most int64) int64 {
 	return min(64<<20, max(most/8, 64<<10))
 }
 
-// Bounds returns the offsets below which everything is acknowledged, and durable.
+// Bounds returns two offsets: everything below acked is acknowledged, and everything below end is durable.
 func (l *Log) Bounds() (acked, end uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.acked.offset, l.end
 }
 
-// Backlog is what is not acknowledged, in bytes with headers and in entries.
+// Backlog returns how much is not acknowledged, in bytes with headers and in entries.
 func (l *Log) Backlog() (bytes, entries int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,8 +173,8 @@ func (l *Log) Backlog() (bytes, entries int64) {
 	return int64(l.end - l.acked.offset), int64(l.entries - l.acked.entries)
 }
 
-// Sync makes durable what Write or Memory has written. It does not hold up an Append: it syncs the segment through a file of its own.
-// Those before were synced when they were full.
+// Sync makes durable what was written with the durability Write or Memory. It syncs the last segment through a
+// descriptor of its own, so that no Append is held up; earlier segments were synced when they were full.
 func (l *Log) Sync() error {
 	last := ""
 	l.mu.Lock()
@@ -176,7 +186,7 @@ func (l *Log) Sync() error {
 		return nil
 	}
 	f, err := l.dir.OpenFile(last, os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) { // acknowledged meanwhile
+	if errors.Is(err, fs.ErrNotExist) { // it was acknowledged and removed meanwhile
 		return nil
 	}
 	if err == nil {
@@ -188,13 +198,13 @@ func (l *Log) Sync() error {
 	return nil
 }
 
-// Ack says that everything below end, the End of a record, is done. It is written at once (see the package for its durability);
-// segments that are wholly below go away. After an error nothing has changed, or only segments are left that a later Ack or Open
-// removes.
+// Ack acknowledges everything below end, which must be the End of a record. The acknowledgement is written at once (see
+// the package comment for its durability), and segments that are completely below end are removed. After an error
+// either nothing has changed, or segments are left that a later Ack or Open removes.
 func (l *Log) Ack(end uint64) error {
 	l.ackMu.Lock()
 	defer l.ackMu.Unlock()
-	p, err := l.position(end)
+	p, err := l.positionFor(end)
 	if err != nil || p.offset <= l.acked.offset { // only Ack writes acked
 		return err
 	}
@@ -206,8 +216,8 @@ func (l *Log) Ack(end uint64) error {
 	return l.retire(l.advance(p))
 }
 
-// position is what acknowledging everything below end comes to.
-func (l *Log) position(end uint64) (position, error) {
+// positionFor returns the position that results from acknowledging everything below end.
+func (l *Log) positionFor(end uint64) (position, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -226,7 +236,7 @@ func (l *Log) position(end uint64) (position, error) {
 	return p, nil
 }
 
-// advance makes p what is acknowledged and takes out the segments below.
+// advance sets the acknowledged position to p and takes the segments below it off the list.
 func (l *Log) advance(p position) (gone []segment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -241,7 +251,7 @@ func (l *Log) advance(p position) (gone []segment) {
 	return gone
 }
 
-// retire removes segments that are done with, or keeps their files to be used again. The acknowledgement is durable before.
+// retire removes acknowledged segments, or keeps their files for reuse. It makes the acknowledgement durable first.
 func (l *Log) retire(gone []segment) error {
 	if len(gone) == 0 {
 		return nil
@@ -277,7 +287,8 @@ func (l *Log) retire(gone []segment) error {
 	return errors.Join(errs...)
 }
 
-// Close waits for pending Appends, makes everything durable and releases the files. Readers get what is left and then io.EOF.
+// Close waits for pending Appends, makes everything durable and releases the files. Readers get the remaining records
+// and then io.EOF.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -298,11 +309,12 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	l.writers.Wait()
 	errs := []error{err}
-	if l.active != nil { // what a file that was used again holds behind the end is cut off
+	if l.active != nil { // cut off the older content of a reused file
 		errs = append(errs, l.active.Truncate(int64(end-last.base)), l.active.Sync(), l.active.Close())
 	}
 	for _, name := range spares {
-		if err := l.dir.Remove(name); !errors.Is(err, fs.ErrNotExist) { // gone: a segment was made of it, and then failed
+		// a spare may be missing: a segment was created from it and failed
+		if err := l.dir.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}

@@ -61,7 +61,7 @@ func mustAppend(t testing.TB, l *Log, messages ...string) (end uint64) {
 	return end
 }
 
-// rest reads everything that is durable behind from, and the damaged places.
+// rest reads everything durable behind from, including the damaged ranges.
 func rest(t testing.TB, l *Log, from uint64) (messages []string, damage []*CorruptError) {
 	t.Helper()
 	r := l.Reader(from)
@@ -167,7 +167,8 @@ func TestAckMovesTheBoundsAndRemovesSegments(t *testing.T) {
 	}
 }
 
-// TestFilesAreUsedAgain lets segments be overwritten many times, without a clean end, and looks for what was in them before.
+// TestFilesAreUsedAgain has segments overwritten many times, without a proper shutdown, and checks that their earlier
+// content is never read.
 func TestFilesAreUsedAgain(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{SegmentBytes: 400})
@@ -215,7 +216,8 @@ func copyDir(t testing.TB, from string) string {
 	return to
 }
 
-// small makes a log of three segments with one record a group and returns its files, its messages, and the place of each group.
+// small creates a log of three segments with one record per group, and returns its directory, its messages, and its
+// groups.
 func small(t *testing.T) (path string, want []string, groups []group) {
 	path = t.TempDir()
 	l := mustOpen(t, path, Options{SegmentBytes: 400})
@@ -228,7 +230,8 @@ func small(t *testing.T) (path string, want []string, groups []group) {
 		t.Fatalf("want three segments: %v %v", list, err)
 	}
 	for i, s := range list {
-		if err := w.walk(s, i == len(list)-1, func(g group, _ []byte, _ *CorruptError) bool { groups = append(groups, g); return true }); err != nil {
+		if err := w.walk(s, i == len(list)-1,
+			func(g group, _ []byte, _ *CorruptError) bool { groups = append(groups, g); return true }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -238,7 +241,8 @@ func small(t *testing.T) (path string, want []string, groups []group) {
 	return path, want, groups
 }
 
-// TestCutAtEveryByte cuts the last segment at every byte: what was whole before the cut is there, nothing else, and the log goes on.
+// TestCutAtEveryByte cuts the last segment off at every byte: exactly the groups that were complete before the cut can
+// be read, and the log continues to work.
 func TestCutAtEveryByte(t *testing.T) {
 	path, want, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -263,7 +267,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// flipped makes a copy of a log with one bit of a file changed.
+// flipped copies a log with one bit of a file changed.
 func flipped(t *testing.T, from, to, name string, bit int) {
 	t.Helper()
 	if err := errors.Join(os.RemoveAll(to), os.CopyFS(to, os.DirFS(from))); err != nil {
@@ -279,7 +283,7 @@ func flipped(t *testing.T, from, to, name string, bit int) {
 	}
 }
 
-// asideCount is how many files were set aside in a log.
+// asideCount returns how many files of a log were set aside.
 func asideCount(t *testing.T, path string) int {
 	t.Helper()
 	names, err := asideIn(openDir(t, path, nil))
@@ -289,8 +293,8 @@ func asideCount(t *testing.T, path string) int {
 	return len(names)
 }
 
-// TestFlipEveryBit flips every bit of every segment in turn: at most the hit group is lost, it is told by the reader or set aside, verify
-// told it before, and the log opens and goes on.
+// TestFlipEveryBit flips every bit of every segment in turn: at most the group that was hit is lost; the reader reports
+// it or it is set aside; Verify reports it beforehand; and the log can be opened and used.
 func TestFlipEveryBit(t *testing.T) {
 	path, want, groups := small(t)
 	c := filepath.Join(t.TempDir(), "c")
@@ -339,8 +343,8 @@ func TestFlipEveryBit(t *testing.T) {
 	t.Logf("flipped %d bits", bits)
 }
 
-// TestCutEverySegmentAtEveryByte cuts each segment but the last at every byte: what was whole before the cut and what the others hold is
-// there, and the rest is told.
+// TestCutEverySegmentAtEveryByte cuts each segment but the last off at every byte: the groups before the cut and those
+// of other segments can be read, and the loss is reported.
 func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	path, want, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -350,7 +354,8 @@ func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	c := filepath.Join(t.TempDir(), "c")
 	for _, s := range list[:len(list)-1] {
 		for size := range s.End - s.Base {
-			if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)), os.Truncate(filepath.Join(c, s.Name), int64(size))); err != nil {
+			if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)),
+				os.Truncate(filepath.Join(c, s.Name), int64(size))); err != nil {
 				t.Fatal(err)
 			}
 			l := mustOpen(t, c, Options{})
@@ -371,8 +376,8 @@ func TestCutEverySegmentAtEveryByte(t *testing.T) {
 	}
 }
 
-// TestDamageToTheAcknowledgement flips every bit of the acknowledgement and cuts it at every byte: what is known of it is the last or the
-// one before, or nothing.
+// TestDamageToTheAcknowledgement flips every bit of the acknowledgement and cuts it off at every byte: the result is
+// the last acknowledgement, the one before, or none.
 func TestDamageToTheAcknowledgement(t *testing.T) {
 	path := t.TempDir()
 	l := mustOpen(t, path, Options{})
@@ -396,7 +401,8 @@ func TestDamageToTheAcknowledgement(t *testing.T) {
 	}
 	t.Logf("flipped %d bits", (ackSlot+ackSize)*8)
 	for size := range ackSlot + ackSize {
-		if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)), os.Truncate(filepath.Join(c, ackName), int64(size))); err != nil {
+		if err := errors.Join(os.RemoveAll(c), os.CopyFS(c, os.DirFS(path)),
+			os.Truncate(filepath.Join(c, ackName), int64(size))); err != nil {
 			t.Fatal(err)
 		}
 		l := mustOpen(t, c, Options{})
@@ -407,8 +413,8 @@ func TestDamageToTheAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestRepair tears the end and damages the header of the last segment: repair sets that aside, replaces nothing that was set aside before,
-// and the log is sound then.
+// TestRepair damages the end or the header of the last segment: Repair sets it aside, replaces no file that was set
+// aside before, and leaves a sound log.
 func TestRepair(t *testing.T) {
 	path, want, groups := small(t)
 	if aside, err := Repair(openDir(t, path, nil)); err != nil || len(aside) > 0 {
@@ -465,7 +471,7 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// TestVerifyExplains damages one group and looks at what verify knows of it.
+// TestVerifyExplains damages one group and checks the report of Verify.
 func TestVerifyExplains(t *testing.T) {
 	path, _, groups := small(t)
 	c := filepath.Join(t.TempDir(), "c")
@@ -475,13 +481,14 @@ func TestVerifyExplains(t *testing.T) {
 		t.Fatalf("%+v %v", report, err)
 	}
 	d := report.Damaged[0]
-	if d.Lost != 1 || d.Groups != len(groups)-2 || d.Entries != int64(len(groups)-2) || d.Start != groups[1].at || d.End != groups[1].end() || d.Header || d.Last {
+	if d.Lost != 1 || d.Groups != len(groups)-2 || d.Entries != int64(len(groups)-2) || d.Start != groups[1].at ||
+		d.End != groups[1].end() || d.Header || d.Last {
 		t.Errorf("%+v", d)
 	}
 }
 
-// TestVerifyCountsBySegments damages the first group of a log, and those on both sides of the border between two segments: the segments' own
-// headers tell how much was lost where.
+// TestVerifyCountsBySegments damages the first group of a log, and the groups on both sides of the border between two
+// segments: by the headers of the segments, Verify knows how much was lost in which.
 func TestVerifyCountsBySegments(t *testing.T) {
 	path, _, groups := small(t)
 	list, err := List(openDir(t, path, nil))
@@ -574,7 +581,8 @@ func TestADamagedSegmentIsKeptWhenItIsDone(t *testing.T) {
 	l := mustOpen(t, path, Options{})
 	got, damage := rest(t, l, 0)
 	equal(t, got, append([]string{want[0]}, want[2:]...))
-	if len(damage) != 1 || damage[0].Start != groups[1].at || damage[0].End != groups[2].at || damage[0].Segment != list[0].Name {
+	if len(damage) != 1 || damage[0].Start != groups[1].at || damage[0].End != groups[2].at ||
+		damage[0].Segment != list[0].Name {
 		t.Errorf("damage: %v", damage)
 	}
 	_, end := l.Bounds()
@@ -587,7 +595,8 @@ func TestADamagedSegmentIsKeptWhenItIsDone(t *testing.T) {
 	}
 }
 
-// TestOffsetsAreNotGivenOutTwice takes the last segment away: what was acknowledged, or what the owner has seen, keeps its offsets.
+// TestOffsetsAreNotGivenOutTwice removes the last segment: offsets that were acknowledged or seen by the owner are not
+// assigned again.
 func TestOffsetsAreNotGivenOutTwice(t *testing.T) {
 	for _, seen := range []bool{false, true} {
 		path := t.TempDir()
@@ -653,7 +662,7 @@ func TestFullIsAState(t *testing.T) {
 	mustAppend(t, l, message[:50])
 }
 
-// What is done with goes away also from a log that is never full.
+// Acknowledged segments are removed even from a log that never becomes full.
 func TestABoundedLogIsSmallOnDisk(t *testing.T) {
 	const most = 1 << 20
 	path := t.TempDir()
@@ -702,7 +711,8 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	var version *VersionError
-	if _, err := Open(openDir(t, path, nil), Options{}); !errors.As(err, &version) || version.Version != 9 || !strings.Contains(err.Error(), path) {
+	if _, err := Open(openDir(t, path, nil), Options{}); !errors.As(err, &version) || version.Version != 9 ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -814,7 +824,8 @@ func TestOfflineReading(t *testing.T) {
 	equal(t, got, want[5:])
 	var done, total int64
 	report, err := Verify(dir, func(d, n int64) { done, total = d, n })
-	if err != nil || report.Entries < int64(len(got)) || report.Waiting != int64(len(got)) || len(report.Damaged) > 0 || report.Acked != groups[4].end() {
+	if err != nil || report.Entries < int64(len(got)) || report.Waiting != int64(len(got)) ||
+		len(report.Damaged) > 0 || report.Acked != groups[4].end() {
 		t.Errorf("%+v %v", report, err)
 	}
 	if done == 0 || done != total {
@@ -825,7 +836,7 @@ func TestOfflineReading(t *testing.T) {
 	}
 }
 
-// plan is an injector that fails the n-th operation of a kind, and the next ones as long as it says.
+// plan is an injector that fails the n-th operation of a kind, and as many more as it says.
 type plan struct {
 	mu     sync.Mutex
 	op     faultfs.Op // "" = all that change something
@@ -854,10 +865,11 @@ func (p *plan) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestFaults fails each operation in turn, once or some times: what was acknowledged is read once and in order, before and after a
-// restart; what was not acknowledged comes at most once; the log goes on by itself.
+// TestFaults fails each operation in turn, once or several times: acknowledged records are read once and in order,
+// before and after a restart; other records are read at most once; and the log recovers without help.
 func TestFaults(t *testing.T) {
-	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename, faultfs.OpRemove, faultfs.OpSyncDir, faultfs.OpTruncate} {
+	for _, op := range []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpOpen, faultfs.OpRename,
+		faultfs.OpRemove, faultfs.OpSyncDir, faultfs.OpTruncate} {
 		for skip := range 25 {
 			for _, fail := range []int{1, 2, 5} {
 				t.Run(fmt.Sprintf("%s/%d/%d", op, skip, fail), func(t *testing.T) {

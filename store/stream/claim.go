@@ -9,36 +9,37 @@ import (
 	"inkwell/proto"
 )
 
-// claim is one Append: the pieces of its batch, and the streams it has for itself.
+// claim is an Append in progress: the pieces of its batch, and the streams that are locked for it.
 type claim struct {
 	pieces []piece
 	owned  []*entry
-	rest   proto.Batch // what is not there yet
+	fresh  proto.Batch // the entries that are not duplicates
 	part   proto.Batch
 }
 
-// piece is entries of one span and one category, in their order.
+// piece is a run of entries of one span and one category.
 type piece struct {
 	stream       ID
 	category     []byte // aliases the batch
-	first, count int64  // numbers
-	index        int    // of the first entry in the batch
-	twice        int64  // how many are there already, or came earlier in the batch
+	first, count int64  // the numbers first … first+count-1
+	index        int    // index of the first entry in the batch
+	duplicates   int64  // how many of the entries were taken before, or appear earlier in the batch
 }
 
-// split lists the numbered pieces of b.
+// split lists the pieces of b that have numbers.
 func (c *claim) split(b *proto.Batch) {
 	c.pieces = c.pieces[:0]
 	for p := range b.Pieces {
 		if s := &p.Span; s.Numbered() && len(p.Category) <= maxName {
-			c.pieces = append(c.pieces, piece{stream: s.Stream, category: p.Category, first: s.First, count: int64(s.Count), index: p.Index})
+			c.pieces = append(c.pieces, piece{stream: s.Stream, category: p.Category, first: s.First,
+				count: int64(s.Count), index: p.Index})
 		}
 	}
 }
 
-// Append gives the entries of b that are not there yet to write, if there are any, and notes that they are there when it succeeds.
-// A stream is one Append's at a time: what is sent again while its first attempt is in progress waits for the outcome of that.
-// ctx bounds the wait.
+// Append calls write with the entries of b that were not taken before, if there are any, and records them as taken if
+// write succeeds. The streams of b are locked meanwhile: entries that are sent again while the first attempt is in
+// progress wait for its result. ctx bounds that wait.
 func (t *Table) Append(ctx context.Context, b *proto.Batch, write func(context.Context, *proto.Batch) error) error {
 	if len(b.Spans()) == 0 {
 		return write(ctx, b)
@@ -50,19 +51,19 @@ func (t *Table) Append(ctx context.Context, b *proto.Batch, write func(context.C
 		return err
 	}
 	var err error
-	switch twice := c.twice(); {
+	switch twice := c.duplicates(); {
 	case twice == 0:
 		err = write(ctx, b)
 	case twice == int64(b.Count()):
 	default:
-		t.leaveOut(c, b)
-		err = write(ctx, &c.rest)
+		t.filter(c, b)
+		err = write(ctx, &c.fresh)
 	}
 	t.release(c, err == nil)
 	return err
 }
 
-// take makes the streams of c its own and finds out what is there.
+// take locks the streams of c and counts the duplicates.
 func (t *Table) take(ctx context.Context, c *claim) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -80,7 +81,7 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 			t.freed.Wait()
 		}
 	}
-	if t.size >= t.o.Max {
+	if t.ranges >= t.o.Max {
 		t.evict()
 	}
 	c.owned = c.owned[:0]
@@ -91,27 +92,27 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 			e.owner = c
 			c.owned = append(c.owned, e)
 		}
-		p.twice = p.count - t.place(e, p.category).claim(p.first, p.first+p.count)
+		p.duplicates = p.count - t.category(e, p.category).claim(p.first, p.first+p.count)
 	}
 	return nil
 }
 
-// claim adds the numbers first … end-1 to those that the Append in progress brings, and says how many of them are neither there nor
-// brought already: a sender that replays a spool may have a batch in it twice.
-func (pl *place) claim(first, end int64) (fresh int64) {
-	if k := len(pl.there) - 1; k < 0 || first >= pl.there[k].End { // the next of a stream, nearly always
+// claim adds the numbers first … end-1 to those claimed by the Append in progress, and returns how many of them are
+// neither present nor claimed already. The latter happens when a sender replays a spool that contains a batch twice.
+func (pl *categorySet) claim(first, end int64) (fresh int64) {
+	if k := len(pl.present) - 1; k < 0 || first >= pl.present[k].End { // the usual case: the next numbers of a stream
 		fresh = end - first - pl.claimed.Overlap(first, end)
 		pl.claimed.addBounded(first, end)
 		return fresh
 	}
-	for _, m := range pl.there.Missing(first, end) {
+	for _, m := range pl.present.Missing(first, end) {
 		fresh += m.End - m.First - pl.claimed.Overlap(m.First, m.End)
 		pl.claimed.addBounded(m.First, m.End)
 	}
 	return fresh
 }
 
-// busy says whether another Append has one of the streams of c.
+// busy reports whether another Append has locked one of the streams of c.
 func (t *Table) busy(c *claim) bool {
 	return slices.ContainsFunc(c.pieces, func(p piece) bool {
 		e := t.streams[p.stream]
@@ -119,22 +120,22 @@ func (t *Table) busy(c *claim) bool {
 	})
 }
 
-// release ends c; with written what it brought is there.
+// release unlocks the streams of c. If written is true, its entries are recorded as taken.
 func (t *Table) release(c *claim, written bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now().Unix()
 	for i := range c.pieces {
 		p := &c.pieces[i]
-		pl := t.place(t.entry(p.stream), p.category)
+		pl := t.category(t.entry(p.stream), p.category)
 		pl.release()
 		if !written {
 			continue
 		}
 		t.add(pl, p)
-		if p.twice > 0 {
-			t.o.Twice(p.stream, pl.category, p.twice)
-			t.duplicates.Add(p.twice)
+		if p.duplicates > 0 {
+			t.o.Twice(p.stream, pl.category, p.duplicates)
+			t.duplicates.Add(p.duplicates)
 		}
 	}
 	for i, e := range c.owned {
@@ -144,28 +145,28 @@ func (t *Table) release(c *claim, written bool) {
 	t.freed.Broadcast()
 }
 
-// twice is how many entries are there already.
-func (c *claim) twice() (sum int64) {
+// duplicates returns the number of entries that are duplicates.
+func (c *claim) duplicates() (sum int64) {
 	for i := range c.pieces {
-		sum += c.pieces[i].twice
+		sum += c.pieces[i].duplicates
 	}
 	return sum
 }
 
-// leaveOut leaves in c.rest the entries of b that are not there yet, with their numbers.
-func (t *Table) leaveOut(c *claim, b *proto.Batch) {
+// filter copies the entries of b that are not duplicates to c.fresh, with their numbers.
+func (t *Table) filter(c *claim, b *proto.Batch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c.rest.Reset()
+	c.fresh.Reset()
 	for i := range c.pieces {
-		pl := t.place(t.streams[c.pieces[i].stream], c.pieces[i].category)
-		pl.claimed = pl.claimed[:0] // they are claimed once more, one by one
+		pl := t.category(t.streams[c.pieces[i].stream], c.pieces[i].category)
+		pl.claimed = pl.claimed[:0] // the loop below claims them again, one by one
 	}
-	var from, to proto.Place // of the stretch that is to be kept
+	var from, to proto.Place // bounds of the entries to be copied next
 	keep := func() {
 		if to.Entries > from.Entries {
 			c.part.SetPart(b, from, to)
-			c.rest.AppendBatch(&c.part)
+			c.fresh.AppendBatch(&c.part)
 		}
 	}
 	k := 0
@@ -178,7 +179,7 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 			continue
 		}
 		p := &c.pieces[k]
-		if n := p.first + int64(index-p.index); t.place(t.streams[p.stream], p.category).claim(n, n+1) == 0 {
+		if n := p.first + int64(index-p.index); t.category(t.streams[p.stream], p.category).claim(n, n+1) == 0 {
 			keep()
 			from = cur.Place()
 		}
@@ -187,14 +188,15 @@ func (t *Table) leaveOut(c *claim, b *proto.Batch) {
 	c.part.Reset()
 }
 
-// release ends what claim began.
-func (pl *place) release() {
-	if pl.claimed = pl.claimed[:0]; cap(pl.claimed) > fewPlaces {
+// release forgets the numbers claimed by the Append in progress.
+func (pl *categorySet) release() {
+	if pl.claimed = pl.claimed[:0]; cap(pl.claimed) > fewCategories {
 		pl.claimed = nil
 	}
 }
 
-// evict makes room: it forgets streams that have more than a sixteenth of it, which no sender needs, then those that were silent longest.
+// evict frees an eighth of the table. It first forgets streams that use more than a sixteenth of the table, which no
+// proper sender does, then those that were silent longest.
 func (t *Table) evict() {
 	type old struct {
 		*entry
@@ -203,7 +205,7 @@ func (t *Table) evict() {
 	all := make([]old, 0, len(t.streams))
 	for _, e := range t.streams {
 		cost := 0
-		for _, p := range e.places {
+		for _, p := range e.categories {
 			cost += p.cost()
 		}
 		all = append(all, old{e, cost > t.o.Max/16})
@@ -216,7 +218,7 @@ func (t *Table) evict() {
 	})
 	forgotten := 0
 	for _, e := range all {
-		if t.size <= t.o.Max*7/8 {
+		if t.ranges <= t.o.Max*7/8 {
 			break
 		}
 		if e.owner == nil {
@@ -225,5 +227,7 @@ func (t *Table) evict() {
 		}
 	}
 	t.forgotten.Add(int64(forgotten))
-	t.o.Logger.Warn("too many streams: those that were silent longest are forgotten; what they send again is written again", "limit", t.o.Max, "forgotten", forgotten)
+	t.o.Logger.Warn("too many streams: those that were silent longest are forgotten; what they send again is "+
+		"written again",
+		"limit", t.o.Max, "forgotten", forgotten)
 }

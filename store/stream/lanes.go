@@ -7,97 +7,98 @@ import (
 	"inkwell/proto"
 )
 
-// Lanes number the entries that come without numbers, where they are made durable for the first time on their way to another
-// collector. A lane is a stream that one Append has for itself at a time, so that its numbers stand in the journal in their order, and
-// those of an Append that failed are given again. Each client has lanes of its own, as many as it had Appends at once. Safe for concurrent use.
+// Lanes assign numbers to entries that arrive without any, where they first become durable on their way to another
+// collector. A lane is a stream that only one Append uses at a time, so that its numbers are in order in the journal,
+// and the numbers of a failed Append are assigned again. Each client has its own lanes, as many as it had concurrent
+// Appends. Safe for concurrent use.
 type Lanes struct {
 	own   [8]byte
-	names *Names // is told whose a lane is; nil = nobody is
-	host  string // of this machine
+	names *Names // records the client of each lane; nil = not recorded
+	host  string // name of this machine
 
 	mu    sync.Mutex
 	free  map[string][]*lane // by client
 	count int                // of free
 }
 
-// lane is one stream and the numbers that come next in it.
+// lane is a stream and its next numbers.
 type lane struct {
-	id    ID
-	from  string            // the client
-	named bool              // it was told that it is the client's
-	next  map[string]*int64 // by category
-	given []given           // in the Append in progress
-	batch proto.Batch       // aliases the caller's entries
+	id       ID
+	from     string            // the client
+	named    bool              // the client was recorded in Names
+	next     map[string]*int64 // next number by category
+	assigned []assignment      // by the Append in progress
+	batch    proto.Batch       // aliases the caller's entries
 }
 
-// given is what has to be taken back when an Append fails.
-type given struct {
+// assignment is the information to undo an assignment of numbers when an Append fails.
+type assignment struct {
 	next   *int64
 	before int64
 }
 
-// laneMax bounds the categories of a lane; beyond it another lane takes its place.
+// laneMax bounds the categories of a lane; a lane with more is replaced by a new one.
 const laneMax = 4096
 
-// lanesMax bounds the lanes that wait for their clients; beyond, one is given up.
+// lanesMax bounds the lanes that are not in use; beyond it, one of them is dropped.
 const lanesMax = 4096
 
-// NewLanes draws the name that all its streams begin with.
+// NewLanes returns Lanes with a random prefix for the IDs of their streams.
 func NewLanes() *Lanes {
 	l := &Lanes{free: make(map[string][]*lane)}
 	rand.Read(l.own[:])
 	return l
 }
 
-// Own is what its streams begin with.
+// Own returns the prefix of the IDs of the streams.
 func (l *Lanes) Own() [8]byte { return l.own }
 
-// Name has names told that a lane is of a client that sends to a host. It comes before the first Append.
+// Name has the client of each lane recorded in names, with host as its host. It must be called before the first Append.
 func (l *Lanes) Name(names *Names, host string) { l.names, l.host = names, host }
 
-// Append gives write the entries of b with their numbers, and with some for those that have none, which came from a client. b itself
-// is left as it is.
+// Append calls write with the entries of b, of which those without numbers get numbers in a lane of the client from. b
+// itself is not changed.
 func (l *Lanes) Append(from string, b *proto.Batch, write func(*proto.Batch) error) error {
 	n := l.take(from)
 	n.number(b)
 	l.name(n)
 	err := write(&n.batch)
-	for err != nil && len(n.given) > 0 {
-		last := n.given[len(n.given)-1]
-		*last.next, n.given = last.before, n.given[:len(n.given)-1]
+	for err != nil && len(n.assigned) > 0 {
+		last := n.assigned[len(n.assigned)-1]
+		*last.next, n.assigned = last.before, n.assigned[:len(n.assigned)-1]
 	}
 	l.put(n)
 	return err
 }
 
-// number makes n.batch the entries of b, all with numbers.
+// number sets n.batch to the entries of b, all with numbers.
 func (n *lane) number(b *proto.Batch) {
-	n.given = n.given[:0]
+	n.assigned = n.assigned[:0]
 	n.batch.SetEntries(b.Entries(), b.Count())
 	for p := range b.Pieces {
 		if !p.Span.Numbered() {
-			p.Span.Stream, p.Span.First = n.id, n.give(p.Category, p.Span.Count)
+			p.Span.Stream, p.Span.First = n.id, n.assign(p.Category, p.Span.Count)
 		}
 		n.batch.AppendSpan(p.Span)
 	}
 }
 
-// give takes the next count numbers of a category.
-func (n *lane) give(category []byte, count int32) (first int64) {
+// assign returns the first of the next count numbers of a category.
+func (n *lane) assign(category []byte, count int32) (first int64) {
 	next := n.next[string(category)]
 	if next == nil {
 		next = new(int64)
 		n.next[string(category)] = next
 	}
 	first = *next
-	n.given = append(n.given, given{next, first})
+	n.assigned = append(n.assigned, assignment{next, first})
 	*next += int64(count)
 	return first
 }
 
-// name tells whose the lane is, once it has numbered something.
+// name records the client of the lane with the first numbers it assigns.
 func (l *Lanes) name(n *lane) {
-	if n.named || l.names == nil || len(n.given) == 0 {
+	if n.named || l.names == nil || len(n.assigned) == 0 {
 		return
 	}
 	n.named = true
@@ -117,7 +118,7 @@ func (l *Lanes) take(from string) *lane {
 	return n
 }
 
-// pop takes a lane of a client that is free; nil = there is none. The caller holds mu.
+// pop takes a free lane of a client; nil = there is none. The caller holds mu.
 func (l *Lanes) pop(from string) *lane {
 	list := l.free[from]
 	k := len(list) - 1

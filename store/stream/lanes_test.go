@@ -39,7 +39,8 @@ func TestLanesNumberWhatHasNoNumbers(t *testing.T) {
 	}
 	check := func(got []proto.Span, a, b int64) {
 		t.Helper()
-		want := []proto.Span{{Stream: ID{}, First: a, Count: 1}, {Stream: ID{7}, First: 40, Count: 1}, {Stream: ID{}, First: b, Count: 1}, {Stream: ID{}, First: a + 1, Count: 1}}
+		want := []proto.Span{{Stream: ID{}, First: a, Count: 1}, {Stream: ID{7}, First: 40, Count: 1},
+			{Stream: ID{}, First: b, Count: 1}, {Stream: ID{}, First: a + 1, Count: 1}}
 		if !slices.Equal(got, want) {
 			t.Errorf("spans %v, want %v", got, want)
 		}
@@ -66,7 +67,7 @@ func TestAppendsAtOnceHaveLanesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// A lane in too many categories is given up: its counters are memory.
+// A lane with too many categories is replaced, because its counters take memory.
 func TestLanesAreBounded(t *testing.T) {
 	l := NewLanes()
 	b := new(proto.Batch)
@@ -78,7 +79,8 @@ func TestLanesAreBounded(t *testing.T) {
 	}
 }
 
-// TestLanesAreOfClients has two clients that take turns: each is named, and none gets a lane of the other.
+// TestLanesAreOfClients has two clients append in turn: each lane is named after its client, and no client gets a lane
+// of the other.
 func TestLanesAreOfClients(t *testing.T) {
 	l, names := NewLanes(), NewNames(slog.New(slog.DiscardHandler))
 	l.Name(names, "relay")

@@ -17,15 +17,15 @@ import (
 	"inkwell/proto"
 )
 
-// Source is where the entries of a stream come from, as their sender says.
+// Source is the origin of the entries of a stream, as announced by the sender.
 type Source = proto.Source
 
-// Names knows where streams come from, and keeps that in a file beside what holds their entries: a collector's journal,
-// a forwarder's spool. What was told of a stream first stays. It is for people who read, so that nothing depends on it:
-// a sender tells it once a connection, and what is told by one that may write entries is believed.
+// Names records the sources of streams, in a file next to the entries: the journal of a collector or the spool of a
+// forwarder. The first source announced for a stream is kept. Names are only shown to people. As nothing else depends
+// on them, a sender announces them once per connection, and every sender that may write entries is trusted.
 //
-// Limitations: at most maxNames streams and maxNameBytes of text are known; those that nobody spoke of for the longest
-// time are forgotten first, and those of which nothing was heard for Options.TTL. Safe for concurrent use.
+// Limitations: at most maxNames streams and maxNameBytes of text are kept. The streams that were announced or looked up
+// least recently are forgotten first, and so are those that were silent for Options.TTL. Safe for concurrent use.
 type Names struct {
 	ttl   time.Duration
 	log   *slog.Logger
@@ -33,16 +33,16 @@ type Names struct {
 	lines *faultfs.Lines
 
 	mu      sync.Mutex
-	known   map[ID]*named
+	known   map[ID]*knownSource
 	bytes   int
 	unsaved []ID
-	failed  bool // it was logged that they cannot be saved
+	failed  bool // the last save failed, which was logged
 }
 
-// named is a stream whose source is known.
-type named struct {
+// knownSource is the source of a stream.
+type knownSource struct {
 	source Source
-	seen   int64 // Unix seconds of when somebody spoke of it
+	seen   int64 // when the stream was last announced or looked up, in Unix seconds
 }
 
 const (
@@ -54,20 +54,20 @@ const (
 	namesHeader = "inkwell sources 1"
 )
 
-// NewNames returns Names that are kept in memory until Keep.
+// NewNames returns Names that are only in memory until Keep is called.
 func NewNames(log *slog.Logger) *Names {
-	return &Names{ttl: DefaultTTL, log: log, known: make(map[ID]*named)}
+	return &Names{ttl: DefaultTTL, log: log, known: make(map[ID]*knownSource)}
 }
 
-// OpenNames returns Names that are kept in a directory. ttl is that of Options; 0 = 30 days.
+// OpenNames returns Names that are stored in a directory. ttl is that of Options; 0 = 30 days.
 func OpenNames(dir *faultfs.Dir, ttl time.Duration, log *slog.Logger) (*Names, error) {
 	n := NewNames(log)
 	n.ttl = cmp.Or(ttl, n.ttl)
 	return n, n.Keep(dir)
 }
 
-// Keep reads what was kept in a directory, and keeps there what is known from now on. The directory stays the caller's,
-// and must be open until Close has returned.
+// Keep reads the names stored in a directory, and stores them there from now on. The directory still belongs to the
+// caller, and must stay open until Close has returned.
 func (n *Names) Keep(dir *faultfs.Dir) error {
 	n.save.Lock()
 	defer n.save.Unlock()
@@ -83,7 +83,7 @@ func (n *Names) Keep(dir *faultfs.Dir) error {
 	return nil
 }
 
-// read takes a line of the file: STREAM SEEN "HOST" "PATH".
+// read parses a line of the file: STREAM SEEN "HOST" "PATH".
 func (n *Names) read(body []byte) error {
 	id, s, seen, err := parseName(body)
 	if err != nil {
@@ -121,20 +121,20 @@ func parseName(body []byte) (id ID, s Source, seen int64, err error) {
 	return id, s.Clean(), seen, err
 }
 
-func appendName(dst []byte, id ID, of *named) []byte {
+func appendName(dst []byte, id ID, of *knownSource) []byte {
 	dst = append(dst, id.String()...)
 	dst = strconv.AppendInt(append(dst, ' '), of.seen, 10)
 	dst = strconv.AppendQuote(append(dst, ' '), of.source.Host)
 	return strconv.AppendQuote(append(dst, ' '), of.source.Path)
 }
 
-// add says whether a stream was not known before. The caller holds mu.
+// add adds the source of a stream and reports whether the stream is new. The caller holds mu.
 func (n *Names) add(id ID, s Source, seen int64) (fresh bool) {
 	if of := n.known[id]; of != nil {
 		of.seen = max(of.seen, seen)
 		return false
 	}
-	n.known[id] = &named{source: s, seen: seen}
+	n.known[id] = &knownSource{source: s, seen: seen}
 	n.bytes += len(s.Host) + len(s.Path)
 	if len(n.known) > maxNames || n.bytes > maxNameBytes {
 		n.evict()
@@ -142,9 +142,10 @@ func (n *Names) add(id ID, s Source, seen int64) (fresh bool) {
 	return true
 }
 
-// evict forgets an eighth of the streams, those that were not spoken of for the longest time. The caller holds mu.
+// evict forgets an eighth of the streams, those that were announced or looked up least recently. The caller holds mu.
 func (n *Names) evict() {
-	ids := slices.SortedFunc(maps.Keys(n.known), func(a, b ID) int { return cmp.Compare(n.known[a].seen, n.known[b].seen) })
+	ids := slices.SortedFunc(maps.Keys(n.known),
+		func(a, b ID) int { return cmp.Compare(n.known[a].seen, n.known[b].seen) })
 	for _, id := range ids[:(len(ids)+7)/8] {
 		n.drop(id)
 	}
@@ -156,7 +157,7 @@ func (n *Names) drop(id ID) {
 	delete(n.known, id)
 }
 
-// Tell says where a stream comes from. Save makes that durable.
+// Tell records the source of a stream. Save makes it durable.
 func (n *Names) Tell(id ID, s Source) {
 	s = s.Clean()
 	if s == (Source{}) {
@@ -169,7 +170,7 @@ func (n *Names) Tell(id ID, s Source) {
 	}
 }
 
-// Learn takes what a call tells of the streams of its entries, and makes it durable.
+// Learn records the sources that a batch announces for the streams of its entries, and saves them.
 func (n *Names) Learn(b *proto.Batch) {
 	if !b.HasNamings() {
 		return
@@ -186,7 +187,7 @@ func (n *Names) Learn(b *proto.Batch) {
 	n.Save()
 }
 
-// Source is where a stream comes from, if that is known.
+// Source returns the source of a stream, if it is known.
 func (n *Names) Source(id [16]byte) (s Source, known bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -198,7 +199,7 @@ func (n *Names) Source(id [16]byte) (s Source, known bool) {
 	return of.source, true
 }
 
-// Save makes what was told durable. What cannot be saved is tried again with the next Save, and logged once.
+// Save makes the recorded sources durable. A failure is logged once, and the next Save tries again.
 func (n *Names) Save() {
 	n.mu.Lock()
 	idle := len(n.unsaved) == 0
@@ -211,7 +212,7 @@ func (n *Names) Save() {
 	if n.lines == nil {
 		return
 	}
-	ids, bodies, anew := n.due()
+	ids, bodies, anew := n.pendingLines()
 	var err error
 	switch {
 	case anew:
@@ -232,8 +233,9 @@ func (n *Names) Save() {
 	n.failed = err != nil
 }
 
-// due are the lines to be written: all of them, or those of ids. The caller holds save.
-func (n *Names) due() (ids []ID, bodies [][]byte, anew bool) {
+// pendingLines returns the lines to be written. If anew is true, they replace the whole file; otherwise they are those
+// of ids and are appended. The caller holds save.
+func (n *Names) pendingLines() (ids []ID, bodies [][]byte, anew bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	ids, n.unsaved = n.unsaved, nil
@@ -256,7 +258,7 @@ func (n *Names) due() (ids []ID, bodies [][]byte, anew bool) {
 	return ids, bodies, false
 }
 
-// Close saves what was told and releases the file.
+// Close saves the recorded sources and releases the file.
 func (n *Names) Close() error {
 	n.Save()
 	n.save.Lock()
@@ -269,8 +271,8 @@ func (n *Names) Close() error {
 	return err
 }
 
-// ReadNames reads what Names kept in a directory, which may be in use; there need not be anything. bad counts damaged
-// lines.
+// ReadNames reads the names stored in a directory, which may be in use; without a file the result is empty. bad counts
+// damaged lines.
 func ReadNames(dir *faultfs.Dir) (names map[ID]Source, bad int, err error) {
 	names = make(map[ID]Source)
 	bad, err = faultfs.ReadLines(dir, NamesFile, namesHeader, func(body []byte) error {

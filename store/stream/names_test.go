@@ -28,7 +28,7 @@ func openNames(t *testing.T, path string) *Names {
 	return n
 }
 
-// TestNamesSurvive has names kept over a process that is killed, and over one that ends; what was told first stays.
+// TestNamesSurvive: names are kept when a process is killed and when it ends; the first name of a stream is kept.
 func TestNamesSurvive(t *testing.T) {
 	path := t.TempDir()
 	a := Source{Host: "web1", Path: `/var/log/"odd" name.log`}
@@ -60,16 +60,18 @@ func TestNamesSurvive(t *testing.T) {
 	}
 }
 
-// TestLearn takes names only of streams that the call has entries of.
+// TestLearn: only names of streams with entries in the call are accepted.
 func TestLearn(t *testing.T) {
 	n := openNames(t, t.TempDir())
 	trailer := proto.Trailer{Spans: []proto.Span{{Stream: [16]byte{1}, Count: 1}}}
 	for _, id := range []byte{1, 2} {
-		trailer.Namings, _ = proto.AppendNaming(trailer.Namings, proto.Naming{Stream: [16]byte{id}, Source: Source{Host: "h", Path: "/p"}})
+		trailer.Namings, _ = proto.AppendNaming(trailer.Namings,
+			proto.Naming{Stream: [16]byte{id}, Source: Source{Host: "h", Path: "/p"}})
 		trailer.Sources++
 	}
 	var b proto.Batch
-	call := proto.AppendLogTrailer(proto.AppendEntry(proto.AppendLogHeader(nil, 1, 1)[12:], []byte("c"), []byte("m")), trailer)
+	call := proto.AppendLogTrailer(proto.AppendEntry(proto.AppendLogHeader(nil, 1, 1)[12:], []byte("c"), []byte("m")),
+		trailer)
 	if _, err := proto.DecodeLog(call, &b); err != nil {
 		t.Fatal(err)
 	}
@@ -82,9 +84,10 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// TestNamesAreBounded in their number and in their bytes; those that were spoken of last stay.
+// TestNamesAreBounded in number and in bytes; those that were used last are kept.
 func TestNamesAreBounded(t *testing.T) {
-	for path, many := range map[string]int{"/p": maxNames, strings.Repeat("p", proto.MaxPath): maxNameBytes / proto.MaxPath} {
+	for path, many := range map[string]int{"/p": maxNames,
+		strings.Repeat("p", proto.MaxPath): maxNameBytes / proto.MaxPath} {
 		t.Run(fmt.Sprint(many), func(t *testing.T) {
 			n := NewNames(slog.New(slog.DiscardHandler))
 			for i := range many + 1 {
@@ -106,7 +109,7 @@ func TestNamesAreBounded(t *testing.T) {
 	}
 }
 
-// TestOldNamesAreForgotten when the file is written anew.
+// TestOldNamesAreForgotten when the file is rewritten.
 func TestOldNamesAreForgotten(t *testing.T) {
 	path := t.TempDir()
 	n := openNames(t, path)
@@ -120,7 +123,7 @@ func TestOldNamesAreForgotten(t *testing.T) {
 	}
 }
 
-// brokenDisk refuses to be written to, while it is broken.
+// brokenDisk makes writes fail while it is broken.
 type brokenDisk struct{ broken atomic.Bool }
 
 // Inject implements faultfs.Injector.
@@ -131,7 +134,7 @@ func (d *brokenDisk) Inject(op faultfs.Op, _ string, _ int) (int, error) {
 	return 0, nil
 }
 
-// TestNamesOnABrokenDisk are known all the same, and saved when that works again.
+// TestNamesOnABrokenDisk: names are known even if they cannot be saved, and are saved when the disk works again.
 func TestNamesOnABrokenDisk(t *testing.T) {
 	path := t.TempDir()
 	disk := new(brokenDisk)
@@ -160,14 +163,14 @@ func TestNamesOnABrokenDisk(t *testing.T) {
 }
 
 func FuzzNames(f *testing.F) {
-	f.Add(appendName(nil, ID{1}, &named{source: Source{Host: "web1", Path: "/a b\"c"}, seen: 7}))
+	f.Add(appendName(nil, ID{1}, &knownSource{source: Source{Host: "web1", Path: "/a b\"c"}, seen: 7}))
 	f.Add([]byte(`00000000000000000000000000000000 -1 "" ""`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		id, s, seen, err := parseName(body)
 		if err != nil {
 			return
 		}
-		again, t2, seen2, err := parseName(appendName(nil, id, &named{source: s, seen: seen}))
+		again, t2, seen2, err := parseName(appendName(nil, id, &knownSource{source: s, seen: seen}))
 		if err != nil || again != id || t2 != s || seen2 != seen {
 			t.Errorf("%v %q %d came back as %v %q %d, %v", id, s, seen, again, t2, seen2, err)
 		}

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// Range is the numbers First … End-1.
+// Range is the set of the numbers First … End-1.
 type Range struct{ First, End int64 }
 
 // Ranges is a set of numbers: ascending ranges that neither overlap nor touch.
 type Ranges []Range
 
-// Add puts the numbers first … end-1 into the set.
+// Add adds the numbers first … end-1 to the set.
 func (r *Ranges) Add(first, end int64) {
 	if first >= end {
 		return
 	}
 	s := *r
-	if k := len(s) - 1; k >= 0 && s[k].End == first { // the next of a stream, nearly always
+	if k := len(s) - 1; k >= 0 && s[k].End == first { // the usual case: the next numbers of a stream
 		s[k].End = end
 		return
 	}
-	from := s.behind(first - 1) // the first that overlaps or touches
+	from := s.indexAfter(first - 1) // the first range that overlaps or touches the new one
 	to := from
 	for to < len(s) && s[to].First <= end {
 		first, end = min(first, s[to].First), max(end, s[to].End)
@@ -32,10 +32,10 @@ func (r *Ranges) Add(first, end int64) {
 	*r = slices.Replace(s, from, to, Range{first, end})
 }
 
-// AddWithin is Add of n, unless the set would have more than limit ranges then; it says whether n is in the set.
+// AddWithin adds n to the set unless that would make more than limit ranges. It reports whether n is in the set.
 func (r *Ranges) AddWithin(limit int, n Range) bool {
 	if len(*r) >= limit {
-		if i := r.behind(n.First - 1); i == len(*r) || (*r)[i].First > n.End {
+		if i := r.indexAfter(n.First - 1); i == len(*r) || (*r)[i].First > n.End {
 			return false
 		}
 	}
@@ -43,10 +43,11 @@ func (r *Ranges) AddWithin(limit int, n Range) bool {
 	return true
 }
 
-// addBounded is Add for a set of at most maxRanges ranges, of which the lowest are forgotten; it says how many numbers were.
+// addBounded is Add for a set of at most maxRanges ranges: it forgets the lowest ranges beyond that, and returns how
+// many numbers it forgot.
 func (r *Ranges) addBounded(first, end int64) (forgotten int64) {
 	if s := *r; len(s) == maxRanges && end < s[0].First {
-		return end - first // at once: a peer that counts down would have all of them moved each time
+		return end - first // a shortcut, lest a peer that counts down has all ranges moved for each entry
 	}
 	r.Add(first, end)
 	if over := len(*r) - maxRanges; over > 0 {
@@ -56,8 +57,8 @@ func (r *Ranges) addBounded(first, end int64) (forgotten int64) {
 	return forgotten
 }
 
-// behind is the index of the first range that goes beyond n.
-func (r Ranges) behind(n int64) int {
+// indexAfter returns the index of the first range that ends behind n.
+func (r Ranges) indexAfter(n int64) int {
 	i, _ := slices.BinarySearchFunc(r, n, func(a Range, n int64) int {
 		if a.End <= n {
 			return -1
@@ -67,23 +68,23 @@ func (r Ranges) behind(n int64) int {
 	return i
 }
 
-// Has says whether n is in the set.
+// Has reports whether n is in the set.
 func (r Ranges) Has(n int64) bool {
-	i := r.behind(n)
+	i := r.indexAfter(n)
 	return i < len(r) && r[i].First <= n
 }
 
-// Overlap is how many of the numbers first … end-1 are in the set.
+// Overlap returns how many of the numbers first … end-1 are in the set.
 func (r Ranges) Overlap(first, end int64) (sum int64) {
-	for i := r.behind(first); i < len(r) && r[i].First < end; i++ {
+	for i := r.indexAfter(first); i < len(r) && r[i].First < end; i++ {
 		sum += min(r[i].End, end) - max(r[i].First, first)
 	}
 	return sum
 }
 
-// Missing yields the parts of first … end-1 that are not in the set.
+// Missing returns those of the numbers first … end-1 that are not in the set.
 func (r Ranges) Missing(first, end int64) (missing Ranges) {
-	for i := r.behind(first); i < len(r) && r[i].First < end; i++ {
+	for i := r.indexAfter(first); i < len(r) && r[i].First < end; i++ {
 		if r[i].First > first {
 			missing = append(missing, Range{first, r[i].First})
 		}
@@ -95,7 +96,7 @@ func (r Ranges) Missing(first, end int64) (missing Ranges) {
 	return missing
 }
 
-// Count is the number of numbers in the set.
+// Count returns how many numbers are in the set.
 func (r Ranges) Count() (sum int64) {
 	for _, x := range r {
 		sum += x.End - x.First
@@ -103,7 +104,7 @@ func (r Ranges) Count() (sum int64) {
 	return sum
 }
 
-// String is the set as ParseRanges reads it: 0-99,200-299, both ends included.
+// String formats the set for ParseRanges, e.g. 0-99,200-299, with both ends included.
 func (r Ranges) String() string {
 	var b []byte
 	for i, x := range r {
@@ -118,7 +119,7 @@ func (r Ranges) String() string {
 	return string(b)
 }
 
-// ParseRanges reads what String wrote.
+// ParseRanges parses the result of String.
 func ParseRanges(s string) (r Ranges, err error) {
 	if s == "" {
 		return nil, nil
@@ -130,7 +131,8 @@ func ParseRanges(s string) (r Ranges, err error) {
 		}
 		first, err1 := strconv.ParseInt(a, 10, 64)
 		last, err2 := strconv.ParseInt(b, 10, 64)
-		if err1 != nil || err2 != nil || first < 0 || last < first || last == 1<<63-1 || len(r) > 0 && first <= r[len(r)-1].End {
+		if err1 != nil || err2 != nil || first < 0 || last < first || last == 1<<63-1 ||
+			len(r) > 0 && first <= r[len(r)-1].End {
 			return nil, fmt.Errorf("%q is no set of numbers", s)
 		}
 		r = append(r, Range{first, last + 1})

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	maxRecord = 8 << 20 // bytes of a batch that is one record
-	maxPart   = 4 << 20 // bytes of entries in a record of one that is several
+	maxRecord = 8 << 20 // bytes of a batch that is stored as one record
+	maxPart   = 4 << 20 // bytes of entries in each record of a larger batch
 )
 
-// Keep appends b to a log, with its spans. A large batch becomes several records, which are there together or not at
-// all, so that whoever reads the log holds one of them at a time.
+// Keep appends b to a log, together with its spans. A large batch is stored as several records, of which either all or
+// none will be read, so that a reader needs to hold only one of them in memory.
 func Keep(ctx context.Context, l *spool.Log, b *proto.Batch) error {
 	if b.Size() <= maxRecord {
 		_, err := l.AppendJoined(ctx, b.Entries(), b.AppendRecordTail(nil), b.Count())

@@ -10,7 +10,7 @@ import (
 	"inkwell/store/spool"
 )
 
-// TestKeepMakesSeveralRecordsOfALargeBatch: together they are the batch, with its numbers.
+// TestKeepMakesSeveralRecordsOfALargeBatch: the records together are the batch, with its numbers.
 func TestKeepMakesSeveralRecordsOfALargeBatch(t *testing.T) {
 	dir, err := faultfs.OpenDir(t.TempDir(), nil)
 	if err != nil {

@@ -1,18 +1,20 @@
-// Package stream keeps a collector from writing an entry twice: it knows which numbers of each stream it has.
+// Package stream keeps a collector from writing an entry twice: it records which numbers of each stream were taken.
 //
-//	Log with spans ─► Append: what is there already is left out ─► write (the journal) ─► the rest is there
-//	journal record ─► Drained ─► Save: durable before the journal may forget the record
+//	batch with spans ─► Append: duplicates are left out ─► write (the journal) ─► the rest is recorded as taken
+//	journal record   ─► Drained ─► Save: durable before the journal is acknowledged
 //
-// A stream is the ordered entries of one input (proto.Span). Which entries are there is kept by stream and category, as a set of
-// numbers, not only as the next one: two ways from one sender to here, a bucket, or a buffer that lets new entries overtake may bring
-// numbers out of order, and nothing may be dropped that is not there. Numbers that are skipped are counted as missing until they come.
+// A stream is the ordered entries of one input (proto.Span), numbered by category. For each stream and category, the
+// table holds the set of the numbers that were taken, not only the next one, because entries may arrive out of order:
+// over two paths from one sender, through a bucket, or from a buffer that new entries may overtake. Nothing may be
+// dropped that was not taken. Skipped numbers are counted as missing until they arrive.
 //
-// What is known is what the journal holds, from which it is read again at the start, and what Save wrote. Save knows only what was
-// drained from the journal, so that it never claims entries which a power cut took away with the end of the journal.
+// At the start, the table is made of what Save wrote and of what the journal holds. Save writes only numbers that were
+// drained from the journal, so it never records entries that a power cut may remove from the end of the journal.
 //
-// Limitations: a stream that was silent for TTL is forgotten, and so are those that were silent longest when there are Max stretches, after
-// those that have too many of them: what comes again after that is written again. At most maxRanges stretches are remembered for a
-// stream and category; the lowest are forgotten. What peers send costs time and memory in proportion to its length, whatever numbers it has.
+// Limitations: streams that were silent for TTL are forgotten. When there are Max ranges, streams with excessively many
+// ranges are forgotten, then those that were silent longest. Entries of a forgotten stream that are sent again are
+// written again. At most maxRanges ranges are kept for each stream and category; the lowest are forgotten. The time and
+// memory for a batch are proportional to its length, whatever numbers a peer sends.
 package stream
 
 import (
@@ -35,13 +37,13 @@ import (
 	"inkwell/store/spool"
 )
 
-// ID names a stream. The zero ID is none.
+// ID identifies a stream. The zero ID stands for no stream.
 type ID [16]byte
 
-// String is the ID in hexadecimal.
+// String returns the ID in hexadecimal.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// ParseID reads what String wrote.
+// ParseID parses the result of String.
 func ParseID(s string) (id ID, err error) {
 	if n, err := hex.Decode(id[:], []byte(s[:min(len(s), 32)])); err != nil || n != len(id) || len(s) != 32 {
 		return ID{}, fmt.Errorf("%q is no name of a stream", s)
@@ -49,32 +51,34 @@ func ParseID(s string) (id ID, err error) {
 	return id, nil
 }
 
-// Options are the choices of a Table; the zero value of a field is its default.
+// Options configure a Table; the zero value of a field is its default.
 type Options struct {
-	TTL    time.Duration // 30 days; a stream that was silent for so long is forgotten
-	Max    int           // stretches of numbers, of which a stream has one for each category, and more where numbers are missing; 1 Mi
-	Logger *slog.Logger  // nil = none
-	Stats  *stats.Set    // nil = own; "duplicates" and "streams forgotten" overall, the gauges "missing" and "streams"
-	// Twice is told of entries that were left out because they are there; nil = nobody is.
+	TTL time.Duration // a stream that was silent for so long is forgotten; default: 30 days
+	// Max limits the ranges of numbers in the table, at least one for each stream and category. Default: 1 Mi.
+	Max    int
+	Logger *slog.Logger // nil = none
+	Stats  *stats.Set   // nil = a new set; has "duplicates", "streams forgotten", and gauges "missing" and "streams"
+	// Twice is called with the number of entries that were left out as duplicates; may be nil.
 	Twice func(id ID, category string, entries int64)
-	// Own are the first bytes of streams that need not be known, because they begin here: see Lanes. Zero = none are.
+	// Own is the prefix of streams that begin on this machine (see Lanes) and need not be recorded. Zero = none.
 	Own [8]byte
 }
 
 const (
-	// DefaultTTL is for how long a silent stream is remembered.
-	DefaultTTL = 30 * 24 * time.Hour
-	defaultMax = 1 << 20
-	maxName    = 255 // bytes of a category; entries of longer ones are taken as if they had no numbers
-	maxRanges  = 1024
-	fewPlaces  = 16 // of a stream, among which looking is as fast as a map
-	fileHeader = "inkwell streams 1"
+	// DefaultTTL is how long a silent stream is remembered.
+	DefaultTTL    = 30 * 24 * time.Hour
+	defaultMax    = 1 << 20
+	maxName       = 255 // bytes of a category; entries of longer ones are treated as if they had no numbers
+	maxRanges     = 1024
+	fewCategories = 16 // of a stream; up to so many, a linear search is as fast as a map
+	fileHeader    = "inkwell streams 1"
 )
 
-// FileName is the name of the file of a Table.
+// FileName is the name of the file in which a Table is stored.
 const FileName = "streams"
 
-// Table knows which entries are there. Safe for concurrent use, but for Save and Close, which are one goroutine's.
+// Table records which entries were taken. Safe for concurrent use, except that Save and Close must be called by one
+// goroutine.
 type Table struct {
 	o          Options
 	lines      *faultfs.Lines
@@ -82,36 +86,36 @@ type Table struct {
 	forgotten  *atomic.Int64
 	claims     sync.Pool // *claim
 
-	mu      sync.Mutex
-	freed   *sync.Cond // an owner has gone
-	streams map[ID]*entry
-	changed []*place // drained has grown since the last Save
-	places  int
-	size    int // stretches, as Max counts them
-	holes   int64
+	mu         sync.Mutex
+	freed      *sync.Cond // signalled when an Append has unlocked its streams
+	streams    map[ID]*entry
+	changed    []*categorySet // those whose drained has grown since the last Save
+	categories int
+	ranges     int // number of ranges, as limited by Options.Max
+	holes      int64
 }
 
-// entry is one stream.
+// entry is the state of one stream.
 type entry struct {
-	id     ID
-	owner  *claim // whose Append is in progress; nil: nobody's
-	seen   int64  // when something came last, Unix seconds
-	places []*place
-	byName map[string]*place // places, when they are many
+	id         ID
+	owner      *claim // the Append that has locked the stream; nil: none
+	seen       int64  // when the stream was last used, in Unix seconds
+	categories []*categorySet
+	byName     map[string]*categorySet // index of categories; nil if there are only few
 }
 
-// place is what is there of a stream in one category.
-type place struct {
-	of       *entry
-	category string
-	there    Ranges // in the journal or behind it
-	held     int64  // numbers in there
-	drained  Ranges // behind it
-	claimed  Ranges // what the Append in progress brings and is not there yet
-	changed  bool   // it is in Table.changed
+// categorySet is the set of the numbers that were taken of one stream in one category.
+type categorySet struct {
+	entry        *entry
+	category     string
+	present      Ranges // taken: in the journal, or drained from it
+	presentCount int64  // how many numbers are in present
+	drained      Ranges // drained from the journal
+	claimed      Ranges // new numbers in the Append in progress
+	changed      bool   // the set is in Table.changed
 }
 
-// Open reads the table that is kept in dir. What the journal holds beyond it is learnt by Recover.
+// Open reads the table stored in dir. Recover adds what the journal holds beyond it.
 func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	o.TTL, o.Max = cmp.Or(o.TTL, DefaultTTL), cmp.Or(o.Max, defaultMax)
 	if o.Logger == nil {
@@ -123,7 +127,8 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	if o.Twice == nil {
 		o.Twice = func(ID, string, int64) {}
 	}
-	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"), forgotten: o.Stats.Overall("streams forgotten"), claims: sync.Pool{New: func() any { return new(claim) }}}
+	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"),
+		forgotten: o.Stats.Overall("streams forgotten"), claims: sync.Pool{New: func() any { return new(claim) }}}
 	t.freed = sync.NewCond(&t.mu)
 	var err error
 	var damage faultfs.Damage
@@ -131,19 +136,25 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 		return nil, err
 	}
 	if damage.Lines > 0 {
-		o.Logger.Warn("damaged lines of the table of streams are passed over; what is sent again may be written twice", "file", filepath.Join(dir.Path(), FileName), "lines", damage.Lines, "kept as", damage.Aside)
+		o.Logger.Warn("damaged lines of the table of streams are passed over; what is sent again may be written twice",
+			"file", filepath.Join(dir.Path(), FileName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	for _, e := range t.streams {
-		for _, p := range e.places {
+		for _, p := range e.categories {
 			t.holes += p.holes()
 		}
 	}
-	o.Stats.Gauge(stats.Overall+":streams", func() int64 { t.mu.Lock(); defer t.mu.Unlock(); return int64(t.places) })
+	o.Stats.Gauge(stats.Overall+":streams", func() int64 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return int64(t.categories)
+	})
 	o.Stats.Gauge(stats.Overall+":missing", func() int64 { t.mu.Lock(); defer t.mu.Unlock(); return t.holes })
 	return t, nil
 }
 
-// read takes a line of the file: STREAM SEEN RANGES "CATEGORY". The last line of a stream and category counts.
+// read parses a line of the file: STREAM SEEN RANGES "CATEGORY". A later line replaces an earlier one of the same
+// stream and category.
 func (t *Table) read(body []byte) error {
 	f := strings.SplitN(string(body), " ", 4)
 	if len(f) != 4 {
@@ -167,21 +178,21 @@ func (t *Table) read(body []byte) error {
 	}
 	e := t.entry(id)
 	e.seen = max(e.seen, seen)
-	p := t.place(e, []byte(category))
-	t.size -= p.cost()
-	p.there, p.held, p.drained = r, r.Count(), append(Ranges(nil), r...)
-	t.size += p.cost()
+	p := t.category(e, []byte(category))
+	t.ranges -= p.cost()
+	p.present, p.presentCount, p.drained = r, r.Count(), append(Ranges(nil), r...)
+	t.ranges += p.cost()
 	return nil
 }
 
-func (p *place) appendTo(dst []byte) []byte {
-	dst = append(dst, p.of.id.String()...)
-	dst = strconv.AppendInt(append(dst, ' '), p.of.seen, 10)
+func (p *categorySet) appendTo(dst []byte) []byte {
+	dst = append(dst, p.entry.id.String()...)
+	dst = strconv.AppendInt(append(dst, ' '), p.entry.seen, 10)
 	dst = append(append(dst, ' '), p.drained.String()...)
 	return strconv.AppendQuote(append(dst, ' '), p.category)
 }
 
-// entry finds or makes the entry of a stream.
+// entry returns the entry of a stream, creating it if necessary.
 func (t *Table) entry(id ID) *entry {
 	e := t.streams[id]
 	if e == nil {
@@ -191,43 +202,45 @@ func (t *Table) entry(id ID) *entry {
 	return e
 }
 
-// place finds or makes the place of a category.
-func (t *Table) place(e *entry, category []byte) *place {
+// category returns the set of a category, creating it if necessary.
+func (t *Table) category(e *entry, category []byte) *categorySet {
 	if e.byName != nil {
 		if p := e.byName[string(category)]; p != nil {
 			return p
 		}
-	} else if i := slices.IndexFunc(e.places, func(p *place) bool { return p.category == string(category) }); i >= 0 {
-		return e.places[i]
+	} else if i := slices.IndexFunc(e.categories, func(p *categorySet) bool {
+		return p.category == string(category)
+	}); i >= 0 {
+		return e.categories[i]
 	}
-	p := &place{of: e, category: string(category)}
-	e.places = append(e.places, p)
-	t.places++
-	t.size += p.cost()
+	p := &categorySet{entry: e, category: string(category)}
+	e.categories = append(e.categories, p)
+	t.categories++
+	t.ranges += p.cost()
 	switch {
 	case e.byName != nil:
 		e.byName[p.category] = p
-	case len(e.places) > fewPlaces:
-		e.byName = make(map[string]*place)
-		for _, p := range e.places {
+	case len(e.categories) > fewCategories:
+		e.byName = make(map[string]*categorySet)
+		for _, p := range e.categories {
 			e.byName[p.category] = p
 		}
 	}
 	return p
 }
 
-// cost is what p counts against Max.
-func (p *place) cost() int { return max(1, len(p.there)) }
+// cost returns how much p counts against Options.Max.
+func (p *categorySet) cost() int { return max(1, len(p.present)) }
 
-// holes is how many numbers are missing between the lowest and the highest.
-func (p *place) holes() int64 {
-	if len(p.there) == 0 {
+// holes returns how many numbers are missing between the lowest and the highest.
+func (p *categorySet) holes() int64 {
+	if len(p.present) == 0 {
 		return 0
 	}
-	return p.there[len(p.there)-1].End - p.there[0].First - p.held
+	return p.present[len(p.present)-1].End - p.present[0].First - p.presentCount
 }
 
-// Recover learns what the journal holds from an offset on, beyond what Save knew. It comes before the first Append.
+// Recover adds the entries that the journal holds from an offset on. It must be called before the first Append.
 func (t *Table) Recover(journal *spool.Log, from uint64) error {
 	var b proto.Batch
 	r := journal.Reader(from)
@@ -235,7 +248,7 @@ func (t *Table) Recover(journal *spool.Log, from uint64) error {
 		rec, ok, err := r.TryNext()
 		var corrupt *spool.CorruptError
 		switch {
-		case errors.As(err, &corrupt): // whoever drains the journal tells of it
+		case errors.As(err, &corrupt): // whoever drains the journal reports it
 			continue
 		case err != nil || !ok:
 			return errors.Join(err, r.Close())
@@ -246,7 +259,7 @@ func (t *Table) Recover(journal *spool.Log, from uint64) error {
 	}
 }
 
-// Drained says that b was read from the journal to where it belongs; the next Save will know it.
+// Drained records that b was drained from the journal: the next Save includes it.
 func (t *Table) Drained(b *proto.Batch) { t.note(b, true) }
 
 func (t *Table) note(b *proto.Batch, drained bool) {
@@ -266,7 +279,7 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 		}
 		e := t.entry(p.stream)
 		e.seen = max(e.seen, now)
-		pl := t.place(e, p.category)
+		pl := t.category(e, p.category)
 		t.add(pl, p)
 		if !drained {
 			continue
@@ -279,15 +292,16 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 	}
 }
 
-// add notes that a piece is there.
-func (t *Table) add(pl *place, p *piece) {
+// add records the numbers of a piece as present.
+func (t *Table) add(pl *categorySet, p *piece) {
 	holes, cost := pl.holes(), pl.cost()
-	pl.held += p.count - pl.there.Overlap(p.first, p.first+p.count) - pl.there.addBounded(p.first, p.first+p.count)
+	pl.presentCount += p.count - pl.present.Overlap(p.first, p.first+p.count) - pl.present.addBounded(p.first,
+		p.first+p.count)
 	t.holes += pl.holes() - holes
-	t.size += pl.cost() - cost
+	t.ranges += pl.cost() - cost
 }
 
-// Save makes what was drained before the call durable.
+// Save makes durable what was drained before the call.
 func (t *Table) Save() error {
 	t.mu.Lock()
 	anew := t.lines.Due()
@@ -295,7 +309,7 @@ func (t *Table) Save() error {
 	if anew {
 		t.forget(time.Now().Add(-t.o.TTL).Unix())
 		for _, e := range t.streams {
-			for _, p := range e.places {
+			for _, p := range e.categories {
 				if len(p.drained) > 0 {
 					bodies = append(bodies, p.appendTo(nil))
 				}
@@ -329,7 +343,7 @@ func (t *Table) Save() error {
 	return t.lines.Sync()
 }
 
-// forget forgets the streams that were silent since before.
+// forget drops the streams that were last used before a time.
 func (t *Table) forget(before int64) {
 	for id, e := range t.streams {
 		if e.seen < before && e.owner == nil {
@@ -339,10 +353,10 @@ func (t *Table) forget(before int64) {
 }
 
 func (t *Table) drop(id ID) {
-	for _, p := range t.streams[id].places {
+	for _, p := range t.streams[id].categories {
 		t.holes -= p.holes()
-		t.size -= p.cost()
-		t.places--
+		t.ranges -= p.cost()
+		t.categories--
 	}
 	delete(t.streams, id)
 }
@@ -350,18 +364,19 @@ func (t *Table) drop(id ID) {
 // Close releases the file.
 func (t *Table) Close() error { return t.lines.Close() }
 
-// Each shows what is there: stream, category and numbers. visit must neither keep there nor call t.
+// Each calls visit with each stream, category and set of numbers. visit must not retain the set or call t.
 func (t *Table) Each(visit func(id ID, category string, there Ranges)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, e := range t.streams {
-		for _, p := range e.places {
-			visit(id, p.category, p.there)
+		for _, p := range e.categories {
+			visit(id, p.category, p.present)
 		}
 	}
 }
 
-// Read gives visit what the file of a Table in a directory says, which may be in use; there need not be one. bad counts damaged lines.
+// Read calls visit like Each, for the table stored in a directory, which may be in use; without a file there is nothing
+// to visit. bad counts damaged lines.
 func Read(dir *faultfs.Dir, visit func(id ID, category string, there Ranges)) (bad int, err error) {
 	t := &Table{streams: make(map[ID]*entry)}
 	if bad, err = faultfs.ReadLines(dir, FileName, fileHeader, t.read); err == nil {

@@ -35,7 +35,7 @@ func open(t *testing.T, path string, o Options) *Table {
 	return tab
 }
 
-// batch is count entries of a stream from number first; each says what it is.
+// batch returns count entries of a stream with the numbers from first on; each message contains its number.
 func batch(category string, id ID, first int64, count int) *proto.Batch {
 	b := new(proto.Batch)
 	for i := range count {
@@ -45,7 +45,7 @@ func batch(category string, id ID, first int64, count int) *proto.Batch {
 	return b
 }
 
-// messages are those of b, in order.
+// messages returns the messages of b in order.
 func messages(b *proto.Batch) (list []string) {
 	for c := b.Cursor(); c.Next(); {
 		list = append(list, string(c.Message()))
@@ -107,12 +107,16 @@ func TestWhatIsThereIsLeftOut(t *testing.T) {
 	plain := new(proto.Batch)
 	plain.Append([]byte("a"), []byte("x"))
 	wrote = nil
-	if err := tab.Append(t.Context(), plain, func(_ context.Context, b *proto.Batch) error { wrote = messages(b); return nil }); err != nil || len(wrote) != 1 {
+	if err := tab.Append(t.Context(), plain, func(_ context.Context,
+		b *proto.Batch) error {
+		wrote = messages(b)
+		return nil
+	}); err != nil || len(wrote) != 1 {
 		t.Errorf("an entry without a number: %q, %v", wrote, err)
 	}
 }
 
-// Streams that begin here, and names that no file can have, are not remembered.
+// Streams that begin on this machine, and categories with names that are too long, are not recorded.
 func TestWhatIsNotRemembered(t *testing.T) {
 	own := [8]byte{9, 9}
 	tab := open(t, t.TempDir(), Options{Own: own})
@@ -120,7 +124,8 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	long := batch(strings.Repeat("l", maxName+1), ID{1}, 0, 1)
 	wrote := 0
 	for range 2 {
-		if err := tab.Append(t.Context(), long, func(context.Context, *proto.Batch) error { wrote++; return nil }); err != nil {
+		if err := tab.Append(t.Context(), long,
+			func(context.Context, *proto.Batch) error { wrote++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,7 +134,7 @@ func TestWhatIsNotRemembered(t *testing.T) {
 	}
 }
 
-// A stream whose Append is in progress is not forgotten, however many others come.
+// A stream with an Append in progress is not forgotten, however many other streams appear.
 func TestAStreamAtWorkIsNotForgotten(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{Max: 4})
 	ok := func(context.Context, *proto.Batch) error { return nil }
@@ -152,11 +157,13 @@ func TestAStreamAtWorkIsNotForgotten(t *testing.T) {
 func TestWhatFailedIsNotThere(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{})
 	no := errors.New("no")
-	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), func(context.Context, *proto.Batch) error { return no }); !errors.Is(err, no) {
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2),
+		func(context.Context, *proto.Batch) error { return no }); !errors.Is(err, no) {
 		t.Fatal(err)
 	}
 	wrote := 0
-	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2), func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 2 {
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 2),
+		func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 2 {
 		t.Fatalf("wrote %d, %v", wrote, err)
 	}
 }
@@ -218,7 +225,8 @@ func TestSaveKnowsWhatWasDrained(t *testing.T) {
 	})
 	again.note(batch("a b\"", ID{9}, 30, 5), false) // as from the journal
 	wrote := 0
-	if err := again.Append(t.Context(), batch("a b\"", ID{9}, 20, 20), func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 10 {
+	if err := again.Append(t.Context(), batch("a b\"", ID{9}, 20, 20),
+		func(_ context.Context, b *proto.Batch) error { wrote = b.Count(); return nil }); err != nil || wrote != 10 {
 		t.Errorf("wrote %d, %v", wrote, err)
 	}
 }
@@ -249,18 +257,19 @@ func TestSilentStreamsAreForgotten(t *testing.T) {
 	if err := tab.Save(); err != nil {
 		t.Fatal(err)
 	}
-	if len(tab.streams) != 0 || tab.places != 0 {
+	if len(tab.streams) != 0 || tab.categories != 0 {
 		t.Errorf("%d streams are remembered beyond their time", len(tab.streams))
 	}
 }
 
-// What is written anew keeps the streams that were not silent for so long, and a start knows them by that.
+// When the file is rewritten, streams that were used within their TTL are kept, also for the next start.
 func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
 	path := t.TempDir()
 	tab := open(t, path, Options{TTL: time.Hour})
 	silent, late := ID{1}, ID{2}
 	for _, id := range []ID{silent, late} {
-		if err := tab.Append(t.Context(), batch("a", id, 0, 3), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+		if err := tab.Append(t.Context(), batch("a", id, 0, 3),
+			func(context.Context, *proto.Batch) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		tab.Drained(batch("a", id, 0, 3))
@@ -271,14 +280,15 @@ func TestStreamsWithinTheirTimeAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tab := range []*Table{tab, open(t, path, Options{TTL: time.Hour})} {
-		if len(tab.streams) != 1 || tab.streams[late] == nil || tab.streams[late].places[0].there.String() != "0-2" {
+		if len(tab.streams) != 1 || tab.streams[late] == nil ||
+			tab.streams[late].categories[0].present.String() != "0-2" {
 			t.Errorf("remembered: %v", tab.streams)
 		}
 	}
 }
 
-// A peer that numbers its entries so that it costs most: a category each, downwards, with gaps. What is kept is bounded, and the work
-// is, too: with any that grows by the square this test would not end.
+// A peer chooses numbers so that they cost most: a category each, descending, with gaps. Memory and work are bounded;
+// with quadratic work this test would not end.
 func TestNumbersOfAHostilePeer(t *testing.T) {
 	const many = 100_000
 	tab := open(t, t.TempDir(), Options{Max: 1 << 16})
@@ -320,15 +330,17 @@ func TestNumbersOfAHostilePeer(t *testing.T) {
 	}
 	size, places, holes := 0, 0, int64(0)
 	for _, e := range tab.streams {
-		for _, p := range e.places {
-			if len(p.there) > maxRanges || len(p.drained) > maxRanges || p.held != p.there.Count() {
-				t.Errorf("%v in %q: %d and %d stretches, %d of %d numbers", e.id, p.category, len(p.there), len(p.drained), p.held, p.there.Count())
+		for _, p := range e.categories {
+			if len(p.present) > maxRanges || len(p.drained) > maxRanges || p.presentCount != p.present.Count() {
+				t.Errorf("%v in %q: %d and %d stretches, %d of %d numbers", e.id, p.category, len(p.present),
+					len(p.drained), p.presentCount, p.present.Count())
 			}
-			size, places, holes = size+max(1, len(p.there)), places+1, holes+p.holes()
+			size, places, holes = size+max(1, len(p.present)), places+1, holes+p.holes()
 		}
 	}
-	if size > 1<<16 || tab.size != size || tab.places != places || tab.holes != holes {
-		t.Errorf("%d stretches in %d places with %d holes, counted %d, %d and %d", size, places, holes, tab.size, tab.places, tab.holes)
+	if size > 1<<16 || tab.ranges != size || tab.categories != places || tab.holes != holes {
+		t.Errorf("%d stretches in %d places with %d holes, counted %d, %d and %d", size, places, holes, tab.ranges,
+			tab.categories, tab.holes)
 	}
 	if tab.streams[quiet] == nil || tab.streams[ID{2}] != nil {
 		t.Error("a stream that needs little was forgotten, not the one that took all the room")
@@ -338,10 +350,11 @@ func TestNumbersOfAHostilePeer(t *testing.T) {
 	}
 }
 
-// What was heard of just now is not forgotten, drained or not.
+// Streams that were used just now are not forgotten, whether drained or not.
 func TestStreamsThatAreHeardOfAreKept(t *testing.T) {
 	tab := open(t, t.TempDir(), Options{TTL: time.Minute})
-	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 1), func(context.Context, *proto.Batch) error { return nil }); err != nil {
+	if err := tab.Append(t.Context(), batch("a", ID{1}, 0, 1),
+		func(context.Context, *proto.Batch) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := tab.Save(); err != nil {
@@ -352,7 +365,7 @@ func TestStreamsThatAreHeardOfAreKept(t *testing.T) {
 	}
 }
 
-// A set does what a map of numbers does.
+// A set behaves like a map of numbers.
 func TestRangesAgainstAMap(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -400,7 +413,8 @@ func TestRangesAgainstAMap(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"x", "1-", "-1", "3-2", "1-2,2-3", "1,2", "5,1", "0-9223372036854775807", strings.Repeat("9", 30)} {
+	for _, bad := range []string{"x", "1-", "-1", "3-2", "1-2,2-3", "1,2", "5,1", "0-9223372036854775807",
+		strings.Repeat("9", 30)} {
 		if r, err := ParseRanges(bad); err == nil {
 			t.Errorf("%q is read as %v", bad, r)
 		}

@@ -11,49 +11,53 @@ import (
 	"inkwell/store"
 )
 
-// BucketOptions say how a Bucket chooses.
+// BucketOptions configure how a Bucket distributes messages.
 type BucketOptions struct {
 	Kind      string // key_hash, key_modulo, key_range, random; anything else is context_log
 	Delimiter byte   // ends the key
-	RemoveKey bool   // and the delimiter, from what is stored; not with context_log
-	Range     uint64 // of key_range
+	RemoveKey bool   // the key and the delimiter are not stored; has no effect with context_log
+	Range     uint64 // for key_range
 }
 
-// Bucket spreads entries over other stores by the key with which a message begins. The first store takes those without
-// a key.
+// Bucket distributes messages over its children by the key at the beginning of each message. The first child takes the
+// messages without a key.
 //
-//	key_hash     djb2 over signed chars        key_modulo   the number, as unsigned 64 bits, modulo the buckets
-//	key_range    the number's place in Range   random       any        context_log   the number behind the third \x01
+//	key_hash      djb2 over signed chars
+//	key_modulo    the key as an unsigned 64-bit number, modulo the number of buckets
+//	key_range     the position of the key in Range
+//	random        any bucket
+//	context_log   the number behind the third \x01
 //
-// Source: BucketStore of Scribe 2.2, whose files others find by the same rule.
+// Source: BucketStore of Scribe 2.2. Programs that read its files find a key by the same rule.
 type Bucket struct {
 	family
-	o      BucketOptions
-	hand   hand
-	shares []proto.Batch
+	o        BucketOptions
+	delivery delivery
+	shares   []proto.Batch
 }
 
-// NewBucket returns a Bucket that owns its children, of which there are at least two.
+// NewBucket returns a Bucket that owns its children; there must be at least two.
 func NewBucket(o BucketOptions, children []*store.Child) *Bucket {
 	return &Bucket{family: children, o: o, shares: make([]proto.Batch, len(children))}
 }
 
-// Append gives each child its share of b, in order. The error is a *store.PartialError; the children that took theirs
-// do not get it again with the same b.
+// Append gives each child its share of b, in order. The error is a *store.PartialError; children that took their share
+// do not get it again when the same b is appended again.
 func (k *Bucket) Append(ctx context.Context, b *proto.Batch) error {
 	k.Shares(b)
-	return k.hand.deliver(ctx)
+	return k.delivery.run(ctx)
 }
 
-// Shares spreads b by its keys.
+// Shares distributes the messages of b by their keys.
 func (k *Bucket) Shares(b *proto.Batch) []store.Share {
-	if k.hand.holds(b) {
-		return k.hand.shares
+	if k.delivery.isFor(b) {
+		return k.delivery.shares
 	}
 	for i := range k.shares {
 		k.shares[i].Reset()
 	}
-	chance := rand.New(rand.NewPCG(b.Fingerprint(), 0)) // the same for the same b, because it may come again
+	// seeded by b, so that the shares are the same when b is appended again
+	chance := rand.New(rand.NewPCG(b.Fingerprint(), 0))
 	for c := b.Cursor(); c.Next(); {
 		i := k.choose(c.Message())
 		if k.o.Kind == "random" {
@@ -67,7 +71,7 @@ func (k *Bucket) Shares(b *proto.Batch) []store.Share {
 			shares = append(shares, store.Share{Child: c, Batch: &k.shares[i]})
 		}
 	}
-	return k.hand.take(b, shares)
+	return k.delivery.start(b, shares)
 }
 
 // choose returns the bucket of a message by its key.
@@ -96,7 +100,7 @@ func (k *Bucket) choose(message []byte) int {
 	return int(float64(within)/float64(k.o.Range)*float64(n)) + 1
 }
 
-// contextBucket is by the number behind the third \x01.
+// contextBucket returns the bucket for the number behind the third \x01.
 func contextBucket(message []byte, n uint64) int {
 	for range 3 {
 		_, rest, found := bytes.Cut(message, []byte{1})
@@ -112,15 +116,15 @@ func contextBucket(message []byte, n uint64) int {
 	return int(uint64(id)%n) + 1
 }
 
-// atol reads the number that text begins with as C does: 0 if there is none, the largest or smallest there is when it
-// does not fit.
+// atol parses the number at the beginning of text like the C function: 0 if there is none, and the largest or smallest
+// value if it is out of range.
 func atol(text []byte) int64 {
 	sign, digits := number(text)
 	v, _ := strconv.ParseInt(sign+digits, 10, 64) // out of range: the limit
 	return v
 }
 
-// strtoul is atol without a sign: what is below 0 counts from the largest number down.
+// strtoul is the unsigned atol: -n is 2^64 - n.
 func strtoul(text []byte) uint64 {
 	sign, digits := number(text)
 	v, err := strconv.ParseUint(digits, 10, 64)
@@ -130,7 +134,7 @@ func strtoul(text []byte) uint64 {
 	return v
 }
 
-// number is the decimal number that text begins with.
+// number returns the sign and the digits of the decimal number at the beginning of text.
 func number(text []byte) (sign, digits string) {
 	text = bytes.TrimLeft(text, " \t\n\v\f\r")
 	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
@@ -152,7 +156,7 @@ func djb2(key []byte) uint32 {
 	return h
 }
 
-// stored is what is kept of a message.
+// stored returns the part of a message that is stored.
 func (k *Bucket) stored(message []byte) []byte {
 	if !k.o.RemoveKey {
 		return message

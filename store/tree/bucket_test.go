@@ -15,7 +15,7 @@ import (
 	"inkwell/store"
 )
 
-// memo is a store that remembers what it was given and fails on demand.
+// memo is a store that records what it was given and fails on demand.
 type memo struct {
 	got  []string
 	fail error
@@ -41,7 +41,7 @@ func memos(n int) (children []*store.Child, all []*memo) {
 	return children, all
 }
 
-// offer does what whoever owns a tree does with a batch.
+// offer appends a batch in the way the owner of a tree does.
 func offer(t *testing.T, s store.Store, b *proto.Batch) error {
 	t.Helper()
 	if store.Prepare(s, b) {
@@ -58,7 +58,7 @@ func entriesOf(category string, messages ...string) *proto.Batch {
 	return &b
 }
 
-// The buckets that the original was seen to choose.
+// The buckets that the original was observed to choose.
 func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 	for _, c := range []struct {
 		kind    string
@@ -67,14 +67,20 @@ func TestBucketsAreThoseOfTheOriginal(t *testing.T) {
 		message string
 		want    int
 	}{
-		{"key_hash", 5, 0, "123:v", 5}, {"key_hash", 5, 0, "1:v", 3}, {"key_hash", 5, 0, "abc:v", 4}, {"key_hash", 5, 0, "café:v", 1}, {"key_hash", 5, 0, "zürich:x", 3},
-		{"key_hash", 1200, 0, "123:v", 460}, {"key_hash", 5, 0, "nokey", 0}, {"key_hash", 5, 0, ":empty", 0}, {"key_hash", 5, 0, "123\x00x:v", 5}, {"key_hash", 5, 0, "\x00x:v", 0},
-		{"key_modulo", 5, 0, "0:a", 1}, {"key_modulo", 5, 0, "1:b", 2}, {"key_modulo", 5, 0, "7:c", 3}, {"key_modulo", 5, 0, "-7:d", 5}, {"key_modulo", 5, 0, "x:e", 1},
+		{"key_hash", 5, 0, "123:v", 5}, {"key_hash", 5, 0, "1:v", 3}, {"key_hash", 5, 0, "abc:v", 4}, {"key_hash", 5,
+			0, "café:v", 1}, {"key_hash", 5, 0, "zürich:x", 3},
+		{"key_hash", 1200, 0, "123:v", 460}, {"key_hash", 5, 0, "nokey", 0}, {"key_hash", 5, 0, ":empty",
+			0}, {"key_hash", 5, 0, "123\x00x:v", 5}, {"key_hash", 5, 0, "\x00x:v", 0},
+		{"key_modulo", 5, 0, "0:a", 1}, {"key_modulo", 5, 0, "1:b", 2}, {"key_modulo", 5, 0, "7:c", 3}, {"key_modulo",
+			5, 0, "-7:d", 5}, {"key_modulo", 5, 0, "x:e", 1},
 		{"key_modulo", 5, 0, "99999999999999999999:f", 3}, {"key_modulo", 5, 0, "nokey", 0},
-		{"key_range", 5, 100, "0:a", 1}, {"key_range", 5, 100, "99:b", 5}, {"key_range", 5, 100, "100:c", 1}, {"key_range", 5, 100, "150:d", 3}, {"key_range", 5, 0, "150:d", 0},
+		{"key_range", 5, 100, "0:a", 1}, {"key_range", 5, 100, "99:b", 5}, {"key_range", 5, 100, "100:c",
+			1}, {"key_range", 5, 100, "150:d", 3}, {"key_range", 5, 0, "150:d", 0},
 		{"context_log", 5, 0, "a\x01b\x01c\x017\x01rest", 3}, {"context_log", 5, 0, "a\x01b\x01c\x010", 0},
-		{"context_log", 5, 0, "a\x01b\x01c\x0118446744073709551614", 5}, {"context_log", 5, 0, "a\x01b\x01c\x019223372036854775808", 0}, {"context_log", 5, 0, "a\x01b\x01c\x0199999999999999999999", 1},
-		{"context_log", 5, 0, "a\x01b\x01c\x01 -3x", 4}, {"context_log", 5, 0, "a\x01b\x01c\x01-99999999999999999999", 1}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
+		{"context_log", 5, 0, "a\x01b\x01c\x0118446744073709551614", 5}, {"context_log", 5, 0,
+			"a\x01b\x01c\x019223372036854775808", 0}, {"context_log", 5, 0, "a\x01b\x01c\x0199999999999999999999", 1},
+		{"context_log", 5, 0, "a\x01b\x01c\x01 -3x", 4}, {"context_log", 5, 0, "a\x01b\x01c\x01-99999999999999999999",
+			1}, {"context_log", 5, 0, "none", 0}, {"what", 5, 0, "a\x01b\x01c\x017", 3},
 	} {
 		children, _ := memos(c.n + 1)
 		k := NewBucket(BucketOptions{Kind: c.kind, Delimiter: ':', Range: c.rng}, children)
@@ -202,25 +208,28 @@ func TestByCategoryHasAStoreForEach(t *testing.T) {
 	}
 }
 
-// TestByCategoryHasOneChildForOneName has categories that cannot be names of files, and more than there may be: a child for each of them would
-// have the same files as the others, or take a descriptor.
+// TestByCategoryHasOneChildForOneName has categories that cannot be file names, and more categories than the limit. A
+// child for each of them would use the same files as others, or a file descriptor more.
 func TestByCategoryHasOneChildForOneName(t *testing.T) {
 	for _, c := range []struct {
 		only string
 		want map[string][]string
 	}{
-		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, store.UnsafeCategory: {"a/b=m", "../c=m", ".d=m"}, store.OverflowCategory: {"b=m", "c=m"}}},
-		{store.UnsafeCategory, map[string][]string{"kept": nil, store.UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
+		{"", map[string][]string{"kept": {"kept=m"}, "a": {"a=m"}, store.UnsafeCategory: {"a/b=m", "../c=m", ".d=m"},
+			store.OverflowCategory: {"b=m", "c=m"}}},
+		{store.UnsafeCategory, map[string][]string{"kept": nil,
+			store.UnsafeCategory: {"a=m", "a/b=m", "b=m", "../c=m", "kept=m", "c=m", ".d=m"}}},
 	} {
 		children := make(map[string]*memo)
-		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"}, Child: func(name string) *store.Child {
-			if children[name] != nil {
-				t.Errorf("%s is opened twice", name)
-			}
-			m := new(memo)
-			children[name] = m
-			return &store.Child{Open: func() (store.Store, error) { return m, nil }}
-		}})
+		k := NewByCategory(ByCategoryOptions{Limit: 2, Only: c.only, Kept: []string{"kept"},
+			Child: func(name string) *store.Child {
+				if children[name] != nil {
+					t.Errorf("%s is opened twice", name)
+				}
+				m := new(memo)
+				children[name] = m
+				return &store.Child{Open: func() (store.Store, error) { return m, nil }}
+			}})
 		if children["kept"] == nil {
 			t.Error("what was kept is not there from the start")
 		}
@@ -242,7 +251,7 @@ func TestByCategoryHasOneChildForOneName(t *testing.T) {
 	}
 }
 
-// Whoever asks how a store is gets an answer while a child waits for its peer.
+// The status is available while a child waits for its peer.
 func TestByCategoryHasAStatusWhileAChildWaits(t *testing.T) {
 	peer, begun := &hanging{answer: make(chan struct{})}, make(chan struct{})
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
@@ -276,7 +285,7 @@ func TestByCategoryHasAStatusWhileAChildWaits(t *testing.T) {
 	}
 }
 
-// spanned is a store that keeps the spans of what it gets.
+// spanned is a store that records the spans it gets.
 type spanned struct{ spans []proto.Span }
 
 func (s *spanned) Append(_ context.Context, b *proto.Batch) error {
@@ -285,7 +294,7 @@ func (s *spanned) Append(_ context.Context, b *proto.Batch) error {
 }
 func (s *spanned) Close() error { return nil }
 
-// The next hop knows by the numbers what it has.
+// The numbers of the entries are kept, because the next hop recognizes duplicates by them.
 func TestByCategoryPassesNumbersOn(t *testing.T) {
 	children := make(map[string]*spanned)
 	k := NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
@@ -311,7 +320,7 @@ func TestByCategoryPassesNumbersOn(t *testing.T) {
 	}
 }
 
-// A batch that was given up in one part and the next one, which says the same, are two.
+// A batch of which a part was given up, and a following batch with the same content, are two batches.
 func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	one, two := new(memo), &memo{fail: errors.New("away")}
 	m := NewMulti(false, []*store.Child{store.OpenChild(one), store.OpenChild(two)})
@@ -325,8 +334,8 @@ func TestTheSameAgainIsAnotherBatch(t *testing.T) {
 	}
 }
 
-// TestLateParts has a bucket that cannot be opened at first: the others get theirs, and before anything is given to it, it is opened and
-// marked.
+// TestLateParts has a bucket that cannot be opened at first: the others get their shares, and it is opened and marked
+// before it gets anything.
 func TestLateParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blocked := errors.New("no such place")
@@ -343,7 +352,8 @@ func TestLateParts(t *testing.T) {
 		b.Append([]byte("c"), []byte("no key"))
 		b.Append([]byte("c"), []byte("1:x"))
 		var part *store.PartialError
-		if err := offer(t, k, &b); !errors.As(err, &part) || part.Left != 1 || !errors.Is(err, blocked) || store.Status(k) != "no such place" {
+		if err := offer(t, k, &b); !errors.As(err, &part) || part.Left != 1 || !errors.Is(err, blocked) ||
+			store.Status(k) != "no such place" {
 			t.Fatalf("error is %v, status %q", err, store.Status(k))
 		}
 		blocked = nil
@@ -373,7 +383,7 @@ func TestLateParts(t *testing.T) {
 	})
 }
 
-// keeping is a memo with marks, which breaks.
+// keeping is a memo that is a Keeper and can break.
 type keeping struct {
 	*memo
 	broken *bool
@@ -389,7 +399,8 @@ func (keeping) Mark(*store.Marks) error      { return nil }
 func (keeping) Publish(*faultfs.Later) error { return nil }
 
 func TestAtolEndsAtTheLimits(t *testing.T) {
-	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0, "99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {
+	for text, want := range map[string]int64{"": 0, " 12x": 12, "-7": -7, "+3": 3, "x1": 0,
+		"99999999999999999999": math.MaxInt64, "-99999999999999999999": math.MinInt64} {
 		if got := atol([]byte(text)); got != want {
 			t.Errorf("%q is %d, want %d", text, got, want)
 		}

@@ -9,24 +9,24 @@ import (
 	"inkwell/store"
 )
 
-// ByCategory has a store for each category that it meets. Categories that are no safe names of files have one together,
-// and so have those beyond the limit.
+// ByCategory has a child for each category. Categories whose names are not safe as file names share one child, and so
+// do the categories beyond the limit.
 type ByCategory struct {
-	o      ByCategoryOptions
-	hand   hand
-	shares map[string]*proto.Batch // by the name of a child
+	o        ByCategoryOptions
+	delivery delivery
+	shares   map[string]*proto.Batch // by the name of a child
 
-	mu       sync.Mutex // held while names and children are changed, or read beside the owner
+	mu       sync.Mutex // held while names and children are changed, or read by another goroutine than the owner
 	names    []string   // in byte order
-	children family     // of these names
+	children family     // in the order of names
 }
 
-// ByCategoryOptions say which children a ByCategory has.
+// ByCategoryOptions configure the children of a ByCategory.
 type ByCategoryOptions struct {
-	Child func(name string) *store.Child // makes one, at the first entry of its category; ByCategory owns it
-	Kept  []string                       // names whose child is there from the start
-	Limit int                            // children at once, beside those of our own names
-	Only  string                         // the name of the one child that there is; "" = one for each category
+	Child func(name string) *store.Child // creates a child with the first entry of its category; ByCategory owns it
+	Kept  []string                       // names whose children are created at the start
+	Limit int                            // limit of the number of children, not counting _unsafe and _overflow
+	Only  string                         // the name of a single child for everything; "" = a child for each category
 }
 
 // NewByCategory returns a ByCategory.
@@ -38,18 +38,18 @@ func NewByCategory(o ByCategoryOptions) *ByCategory {
 	return k
 }
 
-// Append gives each child the entries of its category. The error is a *store.PartialError; the children that took
-// theirs do not get it again with the same b.
+// Append gives each child the entries of its category. The error is a *store.PartialError; children that took their
+// share do not get it again when the same b is appended again.
 func (k *ByCategory) Append(ctx context.Context, b *proto.Batch) error {
 	k.Shares(b)
-	return k.hand.deliver(ctx)
+	return k.delivery.run(ctx)
 }
 
-// Shares spreads b by its categories, with its numbers, and makes the children of those that are new. They come in byte
-// order.
+// Shares distributes b by category, keeping the numbers, and creates children for new categories. The shares are in
+// byte order of the names.
 func (k *ByCategory) Shares(b *proto.Batch) []store.Share {
-	if k.hand.holds(b) {
-		return k.hand.shares
+	if k.delivery.isFor(b) {
+		return k.delivery.shares
 	}
 	for _, share := range k.shares {
 		share.Reset()
@@ -65,10 +65,10 @@ func (k *ByCategory) Shares(b *proto.Batch) []store.Share {
 			shares = append(shares, store.Share{Child: k.children[i], Batch: share})
 		}
 	}
-	return k.hand.take(b, shares)
+	return k.delivery.start(b, shares)
 }
 
-// add makes the child of a name, if there is none.
+// add creates the child of a name if there is none.
 func (k *ByCategory) add(name string) {
 	if k.shares[name] != nil {
 		return
@@ -80,10 +80,11 @@ func (k *ByCategory) add(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.names = slices.Insert(k.names, at, name)
-	k.children = slices.Insert(slices.Clone(k.children), at, c) // who has the former ones may go on reading them
+	// cloned, because other goroutines may still read the old slice
+	k.children = slices.Insert(slices.Clone(k.children), at, c)
 }
 
-// name is that of the child for a category.
+// name returns the name of the child for a category.
 func (k *ByCategory) name(category []byte) string {
 	switch {
 	case k.o.Only != "":
@@ -96,7 +97,7 @@ func (k *ByCategory) name(category []byte) string {
 	return string(category)
 }
 
-// named is how many children there are beside those of our own names.
+// named returns the number of children, not counting _unsafe and _overflow.
 func (k *ByCategory) named() int {
 	n := len(k.names)
 	for _, own := range []string{store.UnsafeCategory, store.OverflowCategory} {
@@ -107,7 +108,7 @@ func (k *ByCategory) named() int {
 	return n
 }
 
-// Children are those of all categories, in byte order.
+// Children returns the children in byte order of their names.
 func (k *ByCategory) Children() []*store.Child {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -12,26 +12,27 @@ import (
 	"inkwell/store"
 )
 
-// Failover has a second store for the time when the first one fails; what went there stays there.
+// Failover has a secondary store for the time while the primary fails. Entries that went to the secondary stay there.
 type Failover struct {
 	family
 	primary, secondary *store.Child
 	retries            []*atomic.Int64
 	schedule           store.Schedule
-	tried              bool // it is known whether the primary is there
+	tried              bool // it was found out whether the primary works
 }
 
-// connectTimeout bounds a look at a primary that failed.
+// connectTimeout bounds an attempt to connect a primary that failed.
 const connectTimeout = 5 * time.Second
 
-// FailoverOptions are the choices of a Failover.
+// FailoverOptions configure a Failover.
 type FailoverOptions struct {
-	Schedule store.Schedule // when the primary is tried again
-	Name     string         // the category for which "retries" (attempts that failed) are counted, beside overall
-	Stats    *stats.Set     // nil = own
+	Schedule store.Schedule // determines when the primary is tried again
+	Name     string         // the category for which failed attempts are counted as "retries", besides overall
+	Stats    *stats.Set     // nil = a new set
 }
 
-// NewFailover returns a Failover that owns both stores. The primary is opened with open, and again when it broke.
+// NewFailover returns a Failover that owns both stores. The primary is opened with open, and opened again after it
+// broke.
 func NewFailover(open func() (store.Store, error), secondary store.Store, o FailoverOptions) *Failover {
 	if o.Stats == nil {
 		o.Stats = stats.New()
@@ -43,7 +44,7 @@ func NewFailover(open func() (store.Store, error), secondary store.Store, o Fail
 	return f
 }
 
-// Append gives b to the primary, or, if that fails or is left alone after a failure, to the secondary.
+// Append gives b to the primary. If that fails, or is paused after a failure, the secondary gets b.
 func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 	if s, _ := f.primary.Now(); s == nil || f.primary.Alone() {
 		return f.secondary.Append(ctx, b)
@@ -51,7 +52,7 @@ func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 	err := f.primary.Append(ctx, b)
 	switch {
 	case err == nil:
-		f.works()
+		f.setWorking()
 		return nil
 	case ctx.Err() != nil:
 		return err
@@ -64,19 +65,19 @@ func (f *Failover) Append(ctx context.Context, b *proto.Batch) error {
 	return nil
 }
 
-// Shares says that either store may get b: the secondary at once when the primary fails.
+// Shares gives b to both children, because the secondary gets it immediately when the primary fails.
 func (f *Failover) Shares(b *proto.Batch) []store.Share {
 	return []store.Share{{Child: f.primary, Batch: b}, {Child: f.secondary, Batch: b}}
 }
 
-// works notes that the primary works.
-func (f *Failover) works() {
+// setWorking records that the primary works.
+func (f *Failover) setWorking() {
 	f.tried = true
 	f.schedule.Reset()
 	f.primary.Use()
 }
 
-// pause counts a failure of the primary, and is how long it is left alone for it.
+// pause counts a failure of the primary and returns how long it is paused.
 func (f *Failover) pause() time.Duration {
 	for _, c := range f.retries {
 		c.Add(1)
@@ -84,8 +85,7 @@ func (f *Failover) pause() time.Duration {
 	return f.schedule.Next()
 }
 
-// Check finds out whether a primary is there that was not used yet, or that failed and is not to be left alone any
-// more.
+// Check finds out whether the primary works, if it was not used yet or if its pause after a failure is over.
 func (f *Failover) Check(time.Time) error {
 	s, err := f.primary.Now()
 	if s == nil || f.tried && err == nil || f.primary.Alone() {
@@ -100,6 +100,6 @@ func (f *Failover) Check(time.Time) error {
 			return nil
 		}
 	}
-	f.works()
+	f.setWorking()
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 var errAway = errors.New("away")
 
-// every is a Schedule of equal pauses.
+// every is a Schedule with equal pauses.
 type every time.Duration
 
 func (e every) Next() time.Duration { return time.Duration(e) }
@@ -89,7 +89,7 @@ func (h *hanging) Append(context.Context, *proto.Batch) error {
 	return errAway
 }
 
-// TestStatusDoesNotWaitForAPeer: whoever asks how a store is gets an answer while one in it waits for its peer.
+// TestStatusDoesNotWaitForAPeer: the status is available while a store of the tree waits for its peer.
 func TestStatusDoesNotWaitForAPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := &hanging{answer: make(chan struct{})}

@@ -14,7 +14,7 @@ func entries(category string, messages ...string) *proto.Batch {
 	return b
 }
 
-// numbered is entries with the numbers from first on in the stream of their category.
+// numbered returns entries with the numbers from first on in the stream of their category.
 func numbered(category string, first int, messages ...string) *proto.Batch {
 	b := entries(category, messages...)
 	id := stream.ID{0: 1}

@@ -8,33 +8,33 @@ import (
 	"inkwell/store"
 )
 
-// Multi gives every batch to several stores.
+// Multi gives every batch to all of its children.
 type Multi struct {
 	family
-	any  bool
-	hand hand
+	any      bool
+	delivery delivery
 }
 
-// NewMulti returns a Multi that owns its children. Append succeeds when all of them took the batch, or, with any, when
-// one did: then it is lost for the others.
+// NewMulti returns a Multi that owns its children. Append succeeds when all of them took the batch; if any is true,
+// when at least one did, and the batch is then lost for the others.
 func NewMulti(any bool, children []*store.Child) *Multi { return &Multi{family: children, any: any} }
 
-// Append gives b to the children, in order. The error is a *store.PartialError; those that took b do not get it again
-// with the next attempt.
+// Append gives b to the children, in order. The error is a *store.PartialError; children that took b do not get it
+// again when the same b is appended again.
 func (m *Multi) Append(ctx context.Context, b *proto.Batch) error {
-	m.hand.shares = m.Shares(b) // b may be in another place than at the last attempt
-	if !m.hand.holds(b) {
-		m.hand.take(b, m.hand.shares)
+	m.delivery.shares = m.Shares(b) // b may be another batch object with the same content
+	if !m.delivery.isFor(b) {
+		m.delivery.start(b, m.delivery.shares)
 	}
-	err := m.hand.deliver(ctx)
-	if err != nil && m.any && slices.Contains(m.hand.done, true) {
-		m.hand.done = nil
+	err := m.delivery.run(ctx)
+	if err != nil && m.any && slices.Contains(m.delivery.taken, true) {
+		m.delivery.taken = nil
 		return nil
 	}
 	return err
 }
 
-// Shares says that each child gets b.
+// Shares gives b to each child.
 func (m *Multi) Shares(b *proto.Batch) []store.Share {
 	shares := make([]store.Share, len(m.family))
 	for i, c := range m.family {

@@ -1,12 +1,12 @@
-// Package tree holds the stores that are made of stores:
+// Package tree contains the stores that are made of other stores:
 //
-//	Bucket      one of several for each message, by its key
-//	Multi       several for every batch
-//	ByCategory  one for each category
-//	Failover    a second one for the time when the first one fails
+//	Bucket      chooses one of several stores for each message, by its key
+//	Multi       gives every batch to several stores
+//	ByCategory  has a store for each category
+//	Failover    has a second store for the time while the first one fails
 //
-// They only say who their children are and bring entries to them; whoever owns a tree walks it for the rest (see
-// store.Node). One that cannot be opened, or fails, keeps entries from no other.
+// They only name their children and distribute entries among them; the owner of a tree does the rest by walking it (see
+// store.Node). A child that cannot be opened or fails does not keep entries from the others.
 package tree
 
 import (
@@ -19,13 +19,13 @@ import (
 	"inkwell/store"
 )
 
-// family are the children of a node that has the same ones all its life.
+// family is the list of the children of a node whose children do not change.
 type family []*store.Child
 
-// Children are all of them.
+// Children returns all children.
 func (f family) Children() []*store.Child { return f }
 
-// Close closes all of them.
+// Close closes all children.
 func (f family) Close() error {
 	var errs []error
 	for _, c := range f {
@@ -34,7 +34,7 @@ func (f family) Close() error {
 	return errors.Join(errs...)
 }
 
-// Sender owns a tree that stands behind a spool: several goroutines may use it, and no checkpoint knows of it.
+// Sender owns a tree behind a spool. Several goroutines may use it, and the tree takes part in no checkpoint.
 type Sender struct {
 	mu   sync.Mutex
 	tree store.Store
@@ -43,7 +43,7 @@ type Sender struct {
 // NewSender returns a Sender that owns a tree.
 func NewSender(tree store.Store) *Sender { return &Sender{tree: tree} }
 
-// Append makes the tree ready for b and hands it on.
+// Append prepares the tree for b and appends b to it.
 func (s *Sender) Append(ctx context.Context, b *proto.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +51,7 @@ func (s *Sender) Append(ctx context.Context, b *proto.Batch) error {
 	return s.tree.Append(ctx, b)
 }
 
-// Check opens what could not be opened before, and gives the tree its time.
+// Check tries to open closed stores and calls the periodic work of the tree.
 func (s *Sender) Check(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +59,7 @@ func (s *Sender) Check(now time.Time) error {
 	return store.Check(s.tree, now)
 }
 
-// Status is that of the tree.
+// Status returns the status of the tree.
 func (s *Sender) Status() string { return store.Status(s.tree) }
 
 // Close closes the tree.

@@ -14,7 +14,7 @@ import (
 	"inkwell/store"
 )
 
-// kept is a store.Keeper that notes what it is asked.
+// kept is a store.Keeper that records its calls.
 type kept struct {
 	memo
 	asked []string
@@ -30,17 +30,18 @@ func (k *kept) ask(what string) error {
 	return k.fail
 }
 
-// TestTreeIsWalkedToItsLeaves has buckets with a store for each category: they are made for what their bucket gets, opened, not written
-// to before they are marked, and asked for everything, also when one of them fails.
+// TestTreeIsWalkedToItsLeaves has buckets with a store for each category. The stores are created for what their bucket
+// gets, opened, not written to before they are marked, and visited for everything else, even if one of them fails.
 func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	leaves := make(map[string]*kept)
 	var buckets []*store.Child
 	for _, bucket := range []string{"0", "1"} {
-		buckets = append(buckets, store.OpenChild(NewByCategory(ByCategoryOptions{Limit: 9, Child: func(name string) *store.Child {
-			leaf := new(kept)
-			leaves[bucket+name] = leaf
-			return &store.Child{Open: func() (store.Store, error) { return leaf, nil }}
-		}})))
+		buckets = append(buckets, store.OpenChild(NewByCategory(ByCategoryOptions{Limit: 9,
+			Child: func(name string) *store.Child {
+				leaf := new(kept)
+				leaves[bucket+name] = leaf
+				return &store.Child{Open: func() (store.Store, error) { return leaf, nil }}
+			}})))
 	}
 	k := NewBucket(BucketOptions{Kind: "key_modulo", Delimiter: ':'}, buckets)
 	b := entriesOf("a", "no key", "1:x")
@@ -74,11 +75,13 @@ func TestTreeIsWalkedToItsLeaves(t *testing.T) {
 	}
 }
 
-// TestFailoverLeavesAFailedPrimaryAlone does not have a primary checked that failed: what goes wrong there would be the whole tree's.
+// TestFailoverLeavesAFailedPrimaryAlone: Check is not called for a failed primary, because its error would be that of
+// the whole tree.
 func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := new(kept), new(kept)
-		f := NewFailover(func() (store.Store, error) { return first, nil }, second, FailoverOptions{Schedule: every(time.Minute)})
+		f := NewFailover(func() (store.Store, error) { return first, nil }, second,
+			FailoverOptions{Schedule: every(time.Minute)})
 		store.Prepare(f, nil)
 		first.fail = errAway
 		if err := f.Append(t.Context(), entriesOf("c", "1")); err != nil {
@@ -92,29 +95,31 @@ func TestFailoverLeavesAFailedPrimaryAlone(t *testing.T) {
 		}
 		first.fail = nil
 		time.Sleep(time.Minute)
-		if err := store.Check(f, time.Now()); err != nil || store.Status(f) != "" || !slices.Contains(first.asked, "check") {
+		if err := store.Check(f, time.Now()); err != nil || store.Status(f) != "" ||
+			!slices.Contains(first.asked, "check") {
 			t.Errorf("error is %v, status %q; the first was asked for %q", err, store.Status(f), first.asked)
 		}
 	})
 }
 
-// TestFailoverLooksForItsPrimary finds out whether its peer is there before anything has to be sent.
+// TestFailoverLooksForItsPrimary: it is found out whether the primary is reachable before anything has to be sent.
 func TestFailoverLooksForItsPrimary(t *testing.T) {
-	f := NewFailover(func() (store.Store, error) { return unreachable{}, nil }, new(memo), FailoverOptions{Schedule: every(time.Minute)})
+	f := NewFailover(func() (store.Store, error) { return unreachable{}, nil }, new(memo),
+		FailoverOptions{Schedule: every(time.Minute)})
 	store.Prepare(f, nil)
 	if err := store.Check(f, time.Now()); err != nil || store.Status(f) != errAway.Error() {
 		t.Errorf("error is %v, status %q", err, store.Status(f))
 	}
 }
 
-// unreachable is a store whose peer is away.
+// unreachable is a store whose peer is not reachable.
 type unreachable struct{}
 
 func (unreachable) Append(context.Context, *proto.Batch) error { return errAway }
 func (unreachable) Connect(context.Context) error              { return errAway }
 func (unreachable) Close() error                               { return nil }
 
-// TestSenderOpensWhatItNeeds has nobody who prepares the tree for it.
+// TestSenderOpensWhatItNeeds: a Sender prepares its tree itself.
 func TestSenderOpensWhatItNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		away, m := true, new(memo)
@@ -133,7 +138,8 @@ func TestSenderOpensWhatItNeeds(t *testing.T) {
 		if err := s.Check(time.Now()); err != nil || s.Status() != "" {
 			t.Errorf("error is %v, status %q", err, s.Status())
 		}
-		if err := errors.Join(s.Append(t.Context(), b), s.Close()); err != nil || !slices.Equal(m.got, []string{"c=1"}) {
+		if err := errors.Join(s.Append(t.Context(), b), s.Close()); err != nil ||
+			!slices.Equal(m.got, []string{"c=1"}) {
 			t.Errorf("error is %v; it has %q", err, m.got)
 		}
 	})
