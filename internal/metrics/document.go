@@ -9,7 +9,7 @@ import (
 	"inkwell/internal/status"
 )
 
-// fromDocument tells what a status knows beside the counters.
+// fromDocument adds the metrics that come from the status and are not counters.
 func (c *collector) fromDocument(to chan<- prometheus.Metric, s *status.Status) {
 	tell := func(name, help string, v float64, labels ...string) {
 		var names, values []string
@@ -57,7 +57,7 @@ func (c *collector) fromDocument(to chan<- prometheus.Metric, s *status.Status) 
 	}
 }
 
-// backlog tells what waits in each category; what the categories without a label have is added up.
+// backlog adds the backlog of each category; categories without a label of their own are added up under Other.
 func (c *collector) backlog(tell func(name, help string, v float64, labels ...string), s *status.Status) {
 	bytes, oldest := make(map[string]int64), make(map[string]float64)
 	for i := range s.Categories {

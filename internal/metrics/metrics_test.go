@@ -137,7 +137,8 @@ func BenchmarkScrapeOf4096Categories(b *testing.B) {
 	}
 }
 
-// TestCountersBeginAtZero are those that count from the first time on: Prometheus sees no growth in what appears with a value.
+// TestCountersBeginAtZero are those that count from the first time on: Prometheus sees no growth in what appears with a
+// value.
 func TestCountersBeginAtZero(t *testing.T) {
 	set := stats.New()
 	set.Category("a", "received good").Add(5)

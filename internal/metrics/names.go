@@ -8,7 +8,7 @@ import (
 
 const prefix = "inkwell_"
 
-// metric is what Prometheus knows something as.
+// metric describes how a counter is exported: its Prometheus name, help text, type and labels.
 type metric struct {
 	name  string
 	help  string
@@ -29,7 +29,7 @@ func (m metric) desc() *prometheus.Desc {
 	return prometheus.NewDesc(m.name, m.help, []string{m.label}, nil)
 }
 
-// of is the metric with a value.
+// of returns the metric with a value.
 func (m metric) of(v float64) prometheus.Metric {
 	if m.label == "" {
 		return prometheus.MustNewConstMetric(m.desc(), m.kind, v)
@@ -37,7 +37,8 @@ func (m metric) of(v float64) prometheus.Metric {
 	return prometheus.MustNewConstMetric(m.desc(), m.kind, v, m.value)
 }
 
-// named is the metric of a counter of fb303. One that is not in the table is told as it is, without a type.
+// named returns the metric of an fb303 counter. A counter that is not in the table is exported under its own name,
+// untyped.
 func named(counter string) metric {
 	if m, ok := table[counter]; ok {
 		return m
@@ -48,7 +49,7 @@ func named(counter string) metric {
 	return metric{name: prefix + snake(counter), help: "The counter " + `"` + counter + `"` + " of fb303.", kind: prometheus.UntypedValue}
 }
 
-// snake is a name in the letters that Prometheus has for one.
+// snake converts a name to the characters that Prometheus allows in one.
 func snake(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -69,7 +70,7 @@ const (
 	closedHelp  = "Connections that were closed on a peer that did something wrong, by reason."
 )
 
-// table has the counters of fb303 (docs/operating.md explains them).
+// table lists the counters of fb303 (docs/operating.md explains them).
 var table = map[string]metric{
 	"received good":                  {"inkwell_entries_received_total", "Entries that were taken.", counter, "category", ""},
 	"received good bytes":            {"inkwell_received_bytes_total", "Bytes of the messages of entries that were taken.", counter, "category", ""},
@@ -136,7 +137,7 @@ var table = map[string]metric{
 	"files waiting for descriptors":  {"inkwell_files_waiting_for_descriptors", "Files that are not open because the process may open no more.", gauge, "", ""},
 }
 
-// histograms has the names under which durations are observed.
+// histograms maps the names under which durations are observed to their metrics.
 var histograms = map[string]metric{
 	"append": {name: "inkwell_append_seconds", help: "How long a call waited until its entries were durable in the journal."},
 	"fsync":  {name: "inkwell_fsync_seconds", help: "How long an fsync of the journal or spool took."},

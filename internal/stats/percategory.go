@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// PerCategory is one counter for each category, which is found without putting its name together for every message. Safe
-// for concurrent use.
+// PerCategory is one counter for each category. It is found without building its full name for every message. Safe for
+// concurrent use.
 type PerCategory struct {
 	set     *Set
 	counter string
@@ -14,7 +14,7 @@ type PerCategory struct {
 	of      map[string]*atomic.Int64
 }
 
-// PerCategory returns the counters of a name in s.
+// PerCategory returns the per-category counters called name.
 func (s *Set) PerCategory(counter string) *PerCategory {
 	return &PerCategory{set: s, counter: counter, of: make(map[string]*atomic.Int64)}
 }
