@@ -79,7 +79,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	if doc.Journal != nil {
 		for _, name := range gauges {
 			m := table[name]
-			to <- m.of(float64(c.set.Get(stats.Overall + ":" + name)))
+			to <- m.withValue(float64(c.set.Get(stats.Overall + ":" + name)))
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (c *collector) counters(to chan<- prometheus.Metric, all map[string]int64) 
 		value := m.value
 		for label, n := range values {
 			m.value = label
-			to <- m.of(float64(n))
+			to <- m.withValue(float64(n))
 		}
 		m.value = value
 	}

@@ -29,8 +29,8 @@ func (m metric) desc() *prometheus.Desc {
 	return prometheus.NewDesc(m.name, m.help, []string{m.label}, nil)
 }
 
-// of returns the metric with a value.
-func (m metric) of(v float64) prometheus.Metric {
+// withValue returns the metric with a value.
+func (m metric) withValue(v float64) prometheus.Metric {
 	if m.label == "" {
 		return prometheus.MustNewConstMetric(m.desc(), m.kind, v)
 	}

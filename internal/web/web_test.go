@@ -280,7 +280,8 @@ type hanging struct {
 
 func (f hanging) List(string) ([]File, error) { <-f.until; return nil, fs.ErrNotExist }
 
-// TestAHangingDiskTakesNoRoom asks for the files of a category more often than there is room, and for the health in between.
+// TestAHangingDiskTakesNoRoom asks for the files of a category more often than there is room, and for the health in
+// between.
 func TestAHangingDiskTakesNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := make(chan struct{})
