@@ -55,7 +55,7 @@ type auditOptions struct {
 	problems       bool
 }
 
-// parseSince reads a day, a time or a duration before now; "" is the beginning.
+// parseSince parses a day, a time or a duration before now; "" gives the zero time.
 func parseSince(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -114,7 +114,7 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 	return err
 }
 
-// audited is what the arguments name.
+// audited resolves the arguments to the directories, states and spools to audit.
 func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
 	what := new(audited)
 	for _, arg := range args {
@@ -149,7 +149,7 @@ func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
 	return what, nil
 }
 
-// collectorStates reads the values of --collector-state; everything has to be there, and only once.
+// collectorStates parses the values of --collector-state. Each directory must exist and may be given only once.
 func collectorStates(dirs, beside []string) (states map[string]string, err error) {
 	states = make(map[string]string)
 	known := make([]os.FileInfo, 0, len(dirs))
@@ -179,7 +179,7 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 	return states, nil
 }
 
-// steps shows on a terminal what is being done and how far it is, ten times a second at most.
+// steps shows the current step and its progress on a terminal, at most ten times a second.
 func (a *app) steps() func(what string, done, total int64) {
 	var shown time.Time
 	return func(what string, done, total int64) {

@@ -15,7 +15,7 @@ import (
 	"inkwell/archive"
 )
 
-// catFlags are the flags of cat beside those of every reading.
+// catFlags are the flags that cat has in addition to those of every reading command.
 type catFlags struct {
 	selection
 	follow, dedupe, merge bool
@@ -72,7 +72,7 @@ Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 	return cmd
 }
 
-// check refuses flags that do not go together.
+// check refuses flags that contradict each other.
 func (o *catFlags) check() error {
 	switch {
 	case o.dedupe && o.follow:
@@ -94,7 +94,7 @@ func (o *catFlags) check() error {
 	return nil
 }
 
-// catSelected prints what was asked for.
+// catSelected prints what the flags select.
 func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error {
 	r, err := a.query("cat", &o.selection)
 	if err != nil {
@@ -142,7 +142,8 @@ func printAll(chunks []*archive.Chunk, use func(*archive.Chunk) error) error {
 	return nil
 }
 
-// lastLines are the last lines of each series, those of all of them by the times of their blocks.
+// lastLines returns the last lines of each series; with several series, those of all of them by the times of their
+// blocks.
 func lastLines(ctx context.Context, q *archive.Query, list []archive.Series, lines int) (all []*archive.Chunk, err error) {
 	for i := range list {
 		chunks, err := q.Tail(ctx, list[i].Files, lines)
@@ -157,7 +158,7 @@ func lastLines(ctx context.Context, q *archive.Query, list []archive.Series, lin
 	return all, nil
 }
 
-// following is cat -f.
+// following is the state of cat -f.
 type following struct {
 	a     *app
 	r     *archiveReading
@@ -166,7 +167,7 @@ type following struct {
 	every time.Duration // how often files are looked at
 }
 
-// run goes on until ctx ends, or all arguments are files that are finished.
+// run prints until ctx ends, or until all arguments are finished files.
 func (f *following) run(ctx context.Context, args []string) error {
 	finders := make([]*archive.Finder, len(args))
 	for i, arg := range args {
@@ -207,10 +208,10 @@ func (f *following) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// goesOn says whether more can come.
+// goesOn reports whether more can come.
 func goesOn(f *archive.Follower) bool { return !f.Ended() }
 
-// begin begins with the series that are new, and prints their last lines.
+// begin starts with the series that are new, and prints their last lines.
 func (f *following) begin(ctx context.Context, finders []*archive.Finder, lines int) (begun []*archive.Follower, err error) {
 	var chunks []*archive.Chunk
 	for _, finder := range finders {
@@ -247,7 +248,7 @@ func (f *following) look(ctx context.Context, all []*archive.Follower) error {
 	return nil
 }
 
-// sleep waits, and says false when ctx ended first.
+// sleep waits; it returns false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -54,10 +54,11 @@ checks whether they would start.`,
 	return cmd
 }
 
-// checks is what check does beside reading the configuration.
+// checks says what check does besides reading the configuration.
 type checks struct{ show, start bool }
 
-// checkFile prints what is wrong with a configuration and, if asked to, what it comes to and whether it would start.
+// checkFile prints the mistakes in a configuration and, if asked to, the stores that result from it and whether a
+// daemon would start with it.
 func (a *app) checkFile(w io.Writer, name string, do checks) error {
 	data, err := os.ReadFile(name)
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 	"inkwell/store"
 )
 
-// node is a line of a tree, and what hangs on it.
+// node is a line of a tree with its children.
 type node struct {
 	text string
 	on   []node
 }
 
-// draw writes n and what hangs on it; before stands before all lines but the first.
+// draw writes n and its children; before is the indentation of all lines but the first.
 func (n node) draw(w *strings.Builder, before string) {
 	w.WriteString(n.text + "\n")
 	for i, child := range n.on {
@@ -36,7 +36,7 @@ func (n node) draw(w *strings.Builder, before string) {
 	}
 }
 
-// followed tells of a <tail> block in one line.
+// followed describes a <tail> block in one line.
 func followedText(t config.Tail) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s ← files %s", conf.Quote(t.Category), conf.Quote(t.Glob))
@@ -64,7 +64,7 @@ func followedText(t config.Tail) string {
 	return b.String()
 }
 
-// drawing is what a configuration comes to, as a tree.
+// drawing draws the stores that result from a configuration as a tree.
 func drawing(c *config.Config) string {
 	root := node{text: conf.Quote(c.File.Name), on: []node{{text: served(c)}, {text: kept(c)}, {text: queued(c)}}}
 	for _, r := range c.Allow.Written() {
@@ -95,7 +95,7 @@ func drawing(c *config.Config) string {
 	return w.String()
 }
 
-// allowed tells what a rule gives to whom.
+// allowed describes whom a rule allows what.
 func allowed(r access.Rule) string {
 	var may []string
 	if r.Categories != "" {
@@ -107,7 +107,7 @@ func allowed(r access.Rule) string {
 	return conf.Quote(r.From) + " " + strings.Join(may, ", ")
 }
 
-// served tells where calls come in, and when they are refused.
+// served describes where calls are accepted, and when they are refused.
 func served(c *config.Config) string {
 	where := strings.Join(c.Listen, " ")
 	switch {
@@ -126,7 +126,7 @@ func served(c *config.Config) string {
 	return text
 }
 
-// kept tells what is done before a call is answered.
+// kept describes what is made durable before a call is answered.
 func kept(c *config.Config) string {
 	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
 	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
@@ -136,7 +136,7 @@ func kept(c *config.Config) string {
 	return text
 }
 
-// queued tells how many queues there are and how far they may fill.
+// queued describes how many queues there are and how far they may fill.
 func queued(c *config.Config) string {
 	how, prefix := "one for each category", "the shortest prefix wins"
 	if !c.ThreadPerCategory {
@@ -178,7 +178,7 @@ func drawStore(c *config.Config, s *config.Store) node {
 	return n
 }
 
-// labelled puts a label before the line of a sink.
+// labelled puts a label in front of the first line of a sink.
 func labelled(label string, s config.Sink) node {
 	n := drawSink(s)
 	n.text = label + ": " + n.text
@@ -270,7 +270,7 @@ func fileText(f config.File) string {
 	return strings.Join(parts, ", ")
 }
 
-// publishedText tells what is done with files that are finished.
+// publishedText describes what is done with finished files.
 func publishedText(c *config.Compress) (parts []string) {
 	if c.Codec == rotate.None {
 		parts = append(parts, "never changed when finished")
@@ -293,7 +293,7 @@ func publishedText(c *config.Compress) (parts []string) {
 	return parts
 }
 
-// days tells a duration, in days if it is of whole ones.
+// days formats a duration, in days if it is a whole number of them.
 func days(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d%day == 0 {
@@ -302,7 +302,7 @@ func days(d time.Duration) string {
 	return d.String()
 }
 
-// rotation tells when files are rotated.
+// rotation describes when files are rotated.
 func rotation(f config.File) string {
 	var when []string
 	switch f.Rotate {

@@ -52,7 +52,8 @@ reads that again; what was printed finds the journal and the files of the flags.
 	return cmd
 }
 
-// collectFlags are those of the files. Their values are checked here and go into the configuration as they were given: see collectLines.
+// collectFlags are the flags about the output files. Their values are checked here and go into the configuration as the
+// user wrote them: see collectLines.
 func collectFlags(flags *pflag.FlagSet) {
 	flags.String("dir", "", "`DIR` to write the files to (required)")
 	flags.StringSlice("listen", []string{"127.0.0.1:1463"}, "`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on; several with commas, or several times")
@@ -80,12 +81,12 @@ func collectFlags(flags *pflag.FlagSet) {
 	flags.Var(checked("32GiB", "size", conf.ParseSize), "journal-max", "bytes that may wait for the files before senders are told to try later")
 }
 
-// checked is a flag whose text parse can read, and which is used as a text.
+// checked is a flag that keeps its value as text once parse has accepted it.
 func checked[T any](text, kind string, parse func(string) (T, error)) pflag.Value {
 	return conf.Value(new(T), text, kind, parse)
 }
 
-// parseTrusted reads the size of a frame of those that may send more than others; 0 is no more.
+// parseTrusted parses the largest frame of trusted peers; 0 gives them no more than others.
 func parseTrusted(s string) (int, error) {
 	n, err := conf.ParseSize(s)
 	if err == nil && n > 256<<20 {
@@ -94,7 +95,7 @@ func parseTrusted(s string) (int, error) {
 	return int(n), err
 }
 
-// parseFrame reads the size of a frame.
+// parseFrame parses the size of a frame.
 func parseFrame(s string) (int, error) {
 	n, err := conf.ParseSize(s)
 	if err == nil && (n < 1<<10 || n > 256<<20) {
@@ -120,7 +121,8 @@ func parseWho(s string) (string, error) {
 	return s, depot.ValidWriter(s)
 }
 
-// absoluteDepot is the address of a depot that means the same from everywhere.
+// absoluteDepot returns the address of a depot with an absolute path, so that it does not depend on the working
+// directory.
 func absoluteDepot(address string) (string, error) {
 	if depot.IsAddress(address) {
 		return address, nil
@@ -128,7 +130,7 @@ func absoluteDepot(address string) (string, error) {
 	return absolute(address)
 }
 
-// onlyConfig refuses flags beside -c FILE that say what the file says.
+// onlyConfig refuses, beside -c FILE, flags for what the file says.
 func onlyConfig(cmd *cobra.Command, file string) error {
 	var extra []string
 	cmd.Flags().Visit(func(f *pflag.Flag) { // those that were given on the command line
@@ -142,7 +144,7 @@ func onlyConfig(cmd *cobra.Command, file string) error {
 	return nil
 }
 
-// keysOf are the keys of a configuration that flags stand for, by the section that has them.
+// keysOf lists the keys of a configuration that flags stand for, by their section.
 var keysOf = map[string][]flagKey{
 	"global": {
 		{"durability", "durability"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"}, {"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"}, {"max_conn", "max-connections"},
@@ -159,7 +161,7 @@ var keysOf = map[string][]flagKey{
 	},
 }
 
-// collectLines is what the flags of collect stand for.
+// collectLines writes the configuration that the flags of collect stand for.
 func collectLines(l *flagLines) error {
 	dir, state := l.text("dir"), l.text("state")
 	if dir == "" {
@@ -210,7 +212,7 @@ func collectLines(l *flagLines) error {
 	return nil
 }
 
-// rotation adds when the next file is begun: how often, and the time at which days and hours begin.
+// rotation adds the keys for the rotation: the interval, and the time at which days and hours begin.
 func (l *flagLines) rotation() {
 	period := l.text("rotate")
 	l.set("rotate_period", period)

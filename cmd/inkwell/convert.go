@@ -64,7 +64,7 @@ Exit codes: 0 all are there, 1 failed or something is damaged, 2 the command lin
 	return cmd
 }
 
-// convertAll converts what is finished, a file on each core.
+// convertAll converts the finished files, one on each core at a time.
 func (a *app) convertAll(ctx context.Context, args []string, o *selection, c archive.Conversion) error {
 	out, err := filepath.Abs(c.Out)
 	if err != nil {

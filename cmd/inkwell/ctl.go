@@ -65,7 +65,8 @@ func (a *app) ctlCommand(name, short, long string) *cobra.Command {
 	}
 }
 
-// ctlEach does one thing with each of the servers in turn; the exit code is the worst. Several are told apart by a line before each.
+// ctlEach runs one command for each server in turn and returns the worst exit code. If there are several servers, a
+// line with the name precedes the output of each.
 func (a *app) ctlEach(cmd *cobra.Command, args []string, do func(*control) (int, error)) error {
 	targets := [][]string{nil}
 	if len(args) > 0 {
@@ -122,7 +123,7 @@ version, alive_since, counters and detail, or address and error.`)
 	return cmd
 }
 
-// printState prints all that a server says of itself as JSON.
+// printState prints everything that a server says about itself as JSON.
 func (c *control) printState(ctx context.Context, to io.Writer) (int, error) {
 	s := c.state(ctx)
 	out := json.NewEncoder(plainWriter{to})
@@ -136,7 +137,7 @@ func (c *control) printState(ctx context.Context, to io.Writer) (int, error) {
 	return statusCode(s.status), nil
 }
 
-// state is all that a server says of itself.
+// state is everything that a server says about itself.
 type state struct {
 	Address    string           `json:"address"`
 	Error      string           `json:"error,omitempty"`
@@ -174,7 +175,8 @@ func (c *control) state(ctx context.Context) state {
 	return s
 }
 
-// plainWriter writes JSON with the control characters that JSON allows as escapes: it may be shown on a terminal.
+// plainWriter writes JSON whose control characters are escaped, also those that JSON allows in a string: it may be
+// shown on a terminal.
 type plainWriter struct{ w io.Writer }
 
 func (p plainWriter) Write(b []byte) (int, error) {
@@ -192,7 +194,7 @@ func (p plainWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// control is the way from a subcommand of ctl to a server.
+// control holds the flags with which a subcommand of ctl reaches a server.
 func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 	to := net.JoinHostPort("localhost", scribePort)
 	if len(args) > 0 {
@@ -210,7 +212,8 @@ func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 	}}, nil
 }
 
-// directoryHint says how a directory is named, where there is one of that name that was taken for a host.
+// directoryHint explains how to name a directory, if an argument that was taken for a host is also the name of a
+// directory.
 func directoryHint(arg string) string {
 	if isDir(arg) && !strings.Contains(arg, "/") {
 		return fmt.Sprintf(" (there is a directory of that name: for the process whose state it is write ./%s)", arg)
@@ -218,7 +221,7 @@ func directoryHint(arg string) string {
 	return ""
 }
 
-// server finds the server that an argument names: a port of this machine, an address, or a state directory.
+// server resolves an argument to a server: a port of this machine, an address, or a state directory.
 func (a *app) server(arg string) (server, error) {
 	to, err := stateSocket(arg)
 	if err != nil {

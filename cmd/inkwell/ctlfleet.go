@@ -12,7 +12,7 @@ import (
 	"inkwell/internal/fleet"
 )
 
-// printFleet prints who sends to a collector, as a table: those with whom something is wrong first.
+// printFleet prints the senders of a collector as a table, those with a problem first.
 func printFleet(to io.Writer, f *fleet.Status, now time.Time) error {
 	if len(f.Senders) == 0 {
 		return nil
@@ -36,7 +36,7 @@ func printFleet(to io.Writer, f *fleet.Status, now time.Time) error {
 	return t.Flush()
 }
 
-// seconds is an age as a person reads it; a peer may tell any.
+// seconds formats an age for a person. A peer may claim any value.
 func seconds(s float64) string {
 	const most = 1e9
 	return short(time.Duration(min(max(s, 0), most) * float64(time.Second)))

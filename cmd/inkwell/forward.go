@@ -84,7 +84,7 @@ type forwardCommand struct {
 	user  string // to become, "" = what the configuration says
 }
 
-// forwarding is what a command line and its configuration come to.
+// forwarding is what results from a command line and its configuration.
 type forwarding struct {
 	o     forwarder.Options
 	c     *config.Config
@@ -97,7 +97,7 @@ type forwarding struct {
 	state [2]stateDir // where positions are to be, and where an older Inkwell had them with the same words
 }
 
-// read reads the configuration, and says what it comes to together with the flags. It can be read several times.
+// read reads the configuration and combines it with the flags. It may be called several times.
 func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, error) {
 	c, hop, err := readForwarding(f.file, func() (string, error) { return flagText(f.cmd, f.args, forwardLines) })
 	if err != nil {
@@ -116,7 +116,7 @@ func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, 
 	return w, w.feeds.check(w.o.Once)
 }
 
-// configure fills the options from the configuration; flags that were given stand.
+// configure fills the options from the configuration; a flag that was given overrides it.
 func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, bool)) error {
 	o := &w.o
 	if w.file == "" { // the configuration has what the flags say
@@ -167,13 +167,13 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 	return err
 }
 
-// given says whether a flag stood on the command line.
+// given reports whether a flag was given on the command line.
 func given(cmd *cobra.Command, name string) (yes bool) {
 	cmd.Flags().Visit(func(f *pflag.Flag) { yes = yes || f.Name == name })
 	return yes
 }
 
-// settle says where positions and spool are.
+// settle decides where positions and spool are.
 func (w *forwarding) settle(log *slog.Logger) error {
 	o := &w.o
 	state, err := w.ours.positionsOf(w.state[0], w.state[1], log)
@@ -189,7 +189,7 @@ func (w *forwarding) settle(log *slog.Logger) error {
 	return nil
 }
 
-// parseFrom says whether files are begun at their end.
+// parseFrom reports whether new files are begun at their end.
 func parseFrom(s string) (bool, error) {
 	if s != "start" && s != "end" {
 		return false, fmt.Errorf("place %q: must be start or end", s)

@@ -12,7 +12,7 @@ import (
 	"inkwell/internal/conf"
 )
 
-// logPlace is where programs of this kind write their logs, and the category that they get.
+// logPlace is a path where programs write their logs, with the category for it.
 type logPlace struct {
 	what     string // for a person
 	category string
@@ -21,7 +21,7 @@ type logPlace struct {
 	instead  bool     // the systemd journal has the same, where there is one
 }
 
-// logPlaces are those that init knows, as Debian, Red Hat and Kubernetes have them.
+// logPlaces are the places that init looks in, as on Debian, Red Hat and Kubernetes.
 var logPlaces = []logPlace{
 	{what: "Apache's access logs", category: "apache.access", globs: []string{"/var/log/apache2/*access.log", "/var/log/httpd/*access_log"}},
 	{what: "Apache's error logs", category: "apache.error", globs: []string{"/var/log/apache2/*error.log", "/var/log/httpd/*error_log"}},
@@ -40,8 +40,8 @@ type foundInputs struct {
 	unread []string // files and directories that are there and cannot be read by who asks
 }
 
-// findInputs looks for logs below root, "" for those of this machine, whose paths it writes without root. journal says
-// that the systemd journal can be read.
+// findInputs looks for logs below root, which is "" for this machine; the paths that it writes do not contain root.
+// journal says that the systemd journal can be read.
 func findInputs(root string, journal bool) (f foundInputs) {
 	for _, p := range logPlaces {
 		for _, glob := range p.globs {
@@ -67,7 +67,7 @@ func findInputs(root string, journal bool) (f foundInputs) {
 	return f
 }
 
-// closed notes a directory in which nothing was found because it cannot be looked into.
+// closed notes a directory that must not be read and in which nothing was found for that reason.
 func (f *foundInputs) closed(root, dir string) {
 	d, err := os.Open(root + dir)
 	if err == nil {
@@ -78,7 +78,7 @@ func (f *foundInputs) closed(root, dir string) {
 	}
 }
 
-// starred is a pattern of a <tail> block as a glob: {name} is a *.
+// starred converts a pattern of a <tail> block to a glob: {name} becomes *.
 func starred(glob string) string {
 	var out strings.Builder
 	for glob != "" {
@@ -93,7 +93,7 @@ func starred(glob string) string {
 	return out.String()
 }
 
-// add adds a block, as a comment if the journal has the same.
+// add adds a block. It is commented out if the journal has the same lines.
 func (f *foundInputs) add(p logPlace, glob string, journal bool) {
 	lines := []string{"<tail>", conf.Line("category", p.category), conf.Line("path", glob)}
 	lines = append(append(lines, p.lines...), "</tail>")

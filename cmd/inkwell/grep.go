@@ -12,7 +12,7 @@ import (
 	"inkwell/archive/search"
 )
 
-// grepFlags are those of grep, with GNU grep's meanings, beside those of every reading.
+// grepFlags are the flags of grep, with the meanings of GNU grep, besides those of every reading command.
 type grepFlags struct {
 	selection
 	patterns                          []string
@@ -79,7 +79,7 @@ Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged 
 	return cmd
 }
 
-// several2 wants a pattern and something to search.
+// several2 requires a pattern and something to search.
 func several2(args []string) error {
 	if len(args) == 0 {
 		return exactly("PATTERN")(nil, args)
@@ -108,7 +108,7 @@ func (o *grepFlags) flags(cmd *cobra.Command) {
 	f.IntVarP(&o.around, "context", "C", 0, "print so many lines before and behind each")
 }
 
-// check refuses what does not go together, and fills in what follows from the rest.
+// check refuses flags that contradict each other, and sets those that follow from others.
 func (o *grepFlags) check() error {
 	if o.most < 0 {
 		o.most = math.MaxInt
@@ -126,7 +126,7 @@ func (o *grepFlags) check() error {
 	return nil
 }
 
-// grepSelected searches what args name.
+// grepSelected searches the arguments.
 func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (found bool, err error) {
 	if err := o.check(); err != nil {
 		return false, err
@@ -157,7 +157,7 @@ func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (fo
 	return found, r.finish(nil)
 }
 
-// nameOf is how a series stands in front of lines.
+// nameOf returns the name of a series that is printed before its lines.
 func nameOf(s *archive.Series) string {
 	if s.Alone() {
 		return s.Files[0].Path

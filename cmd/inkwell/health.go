@@ -15,15 +15,15 @@ import (
 	"inkwell/internal/status"
 )
 
-// levels are those of health, from the best to the worst, with the codes and words of Nagios. What is not known is
-// worse than a warning, because nobody knows, and better than what is known to be critical.
+// levels are the verdicts of health from the best to the worst, with the codes and words of Nagios. An unknown state is
+// worse than a warning, because it may hide anything, but better than one that is known to be critical.
 var levels = []struct {
 	level status.Level
 	code  int
 	word  string
 }{{status.Good, 0, "OK"}, {status.Warning, 1, "WARNING"}, {unknown, 3, "UNKNOWN"}, {status.Critical, 2, "CRITICAL"}}
 
-// levelRank is how bad a level is.
+// levelRank returns the severity of a level.
 func levelRank(l status.Level) int {
 	for i, x := range levels {
 		if x.level == l {
@@ -40,7 +40,8 @@ type healthOptions struct {
 	limits  status.Thresholds
 }
 
-// usageCode is the annotation of a command whose code for a wrong command line is not 2: for Nagios that is "critical".
+// usageCode is the annotation of a command whose exit code for a wrong command line is not 2, which Nagios takes for
+// "critical".
 const usageCode = "usage code"
 
 func (a *app) health() *cobra.Command {
@@ -95,7 +96,7 @@ A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to
 	return cmd
 }
 
-// parseSeconds reads a duration.
+// parseSeconds parses a duration.
 func parseSeconds(s string) (float64, error) {
 	d, err := conf.ParseDuration(s)
 	return d.Seconds(), err
@@ -108,7 +109,7 @@ func parseHealthFormat(s string) (string, error) {
 	return s, nil
 }
 
-// printNagios writes a line with the verdict and performance data, and a line for each reason.
+// printNagios writes a line with the verdict and performance data, and one line for each reason.
 func printNagios(to io.Writer, answers []probe, worst probe, t status.Thresholds) error {
 	var out strings.Builder
 	text := worst.verdict.Text
@@ -147,12 +148,12 @@ func printNagios(to io.Writer, answers []probe, worst probe, t status.Thresholds
 	return err
 }
 
-// nagiosText is text of a daemon in a line of a plugin: a | would begin the performance data.
+// nagiosText makes a daemon's text safe for a plugin's output, where a | would begin the performance data.
 func nagiosText(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(printable(s), "|", "/"), "\n", " ")
 }
 
-// performance is the performance data of a daemon: 'label'=value[unit];warning;critical.
+// performance formats the performance data of a daemon: 'label'=value[unit];warning;critical.
 func performance(prefix string, s *status.Status, t status.Thresholds) (data []string) {
 	if s == nil {
 		return nil
@@ -192,7 +193,7 @@ func performance(prefix string, s *status.Status, t status.Thresholds) (data []s
 	return data
 }
 
-// oldest is how long the oldest entry has waited anywhere in a daemon, in seconds.
+// oldest returns how long the oldest entry has waited anywhere in a daemon, in seconds.
 func oldest(s *status.Status) (age float64) {
 	for _, store := range []*status.Store{s.Journal, s.Spool} {
 		if store != nil {
@@ -215,7 +216,7 @@ type healthDocument struct {
 	Daemons []healthDaemon `json:"daemons"`
 }
 
-// healthDaemon is one of them.
+// healthDaemon is the part of one daemon in it.
 type healthDaemon struct {
 	Address string `json:"address"` // as it was asked for
 	status.Verdict

@@ -93,7 +93,7 @@ no journal, for the files of syslog. Without --to it sends to a collector on thi
 	return cmd
 }
 
-// collectorText is the configuration of a collector.
+// collectorText writes the configuration of a collector.
 func (a *app) collectorText(o *initOptions) (string, error) {
 	dir := o.dir
 	if dir == "" {
@@ -137,7 +137,7 @@ add_newlines=if-missing
 `, nil
 }
 
-// forwarderText is the configuration of a forwarder.
+// forwarderText writes the configuration of a forwarder.
 func (a *app) forwarderText(o *initOptions) (string, error) {
 	to, err := a.collectorFor(o)
 	if err != nil {
@@ -181,7 +181,7 @@ service_order=listed
 `, nil
 }
 
-// collectorFor is where a forwarder of this machine sends.
+// collectorFor returns the address to which a forwarder of this machine sends.
 func (a *app) collectorFor(o *initOptions) ([]string, error) {
 	if o.to != "" {
 		return strings.Split(o.to, ","), nil
@@ -202,7 +202,7 @@ func (a *app) collectorFor(o *initOptions) ([]string, error) {
 	return nil, errors.Join(usagef("no collector was named: say where it is with --to HOST[:PORT]"), err)
 }
 
-// hasJournal says whether the systemd journal can be read here.
+// hasJournal reports whether the systemd journal can be read here.
 func hasJournal(root string) bool {
 	if _, err := exec.LookPath("journalctl"); err != nil {
 		return false
@@ -215,10 +215,10 @@ func hasJournal(root string) bool {
 	return false
 }
 
-// unitDirs are where systemd looks for units.
+// unitDirs are the directories in which systemd looks for units.
 var unitDirs = []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
-// hasUnit says whether a unit of ours is installed.
+// hasUnit reports whether one of Inkwell's units is installed.
 func hasUnit(root, name string) bool {
 	for _, dir := range unitDirs {
 		if _, err := os.Stat(filepath.Join(root, dir, name)); err == nil {
@@ -228,7 +228,7 @@ func hasUnit(root, name string) bool {
 	return false
 }
 
-// initialSpool is where what cannot be sent waits: where the unit may write, or else beside the positions.
+// initialSpool returns a spool directory: one that the unit may write to, or else one beside the positions.
 func (a *app) initialSpool(root string) (string, error) {
 	if a.uid() == 0 && hasUnit(root, "inkwell-forward.service") {
 		return "/var/lib/inkwell-forward/spool", nil
@@ -237,7 +237,7 @@ func (a *app) initialSpool(root string) (string, error) {
 	return filepath.Join(state, "spool"), err
 }
 
-// writeInitial writes the configuration, checks it, and says what comes next.
+// writeInitial writes the configuration, checks it, and prints the next command.
 func (a *app) writeInitial(o *initOptions, name, text string) error {
 	if o.output == "-" {
 		_, err := fmt.Fprint(a.output(), text)

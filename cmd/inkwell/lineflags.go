@@ -12,7 +12,7 @@ import (
 	"inkwell/internal/conf"
 )
 
-// lineFlags are the flags of forward that say what is left out, and how the bytes of files become messages.
+// lineFlags are the flags of forward that say which files are left out, and how bytes become messages.
 type lineFlags struct {
 	exclude []string
 	prefix  string
@@ -36,7 +36,8 @@ func (f *lineFlags) register(flags *pflag.FlagSet) {
 		"a message is complete when nothing was added to it for so long")
 }
 
-// apply gives the flags to an input: all of them, or those that were given if it comes from a configuration.
+// apply sets the options of an input from the flags: from all of them or, if the input comes from a configuration, only
+// from those that were given.
 func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
 	in.Exclude = append(in.Exclude, f.exclude...)
 	if given("prefix") {
@@ -65,13 +66,13 @@ func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
 	}
 }
 
-// prefixFlag is of forward and pipe.
+// prefixFlag defines --prefix, for forward and pipe.
 func prefixFlag(flags *pflag.FlagSet, to *string) {
 	flags.Var(conf.Value(to, "", "text", forwarder.ParsePrefix), "prefix",
 		"put before each line, with {host} and {path} for where it comes from, as in '{host} {path} '")
 }
 
-// hostFlag is likewise.
+// hostFlag defines --host, for forward and pipe.
 func hostFlag(flags *pflag.FlagSet, to *string) {
 	flags.StringVar(to, "host", "", "`NAME` of this machine, as others are told it (default what the machine calls itself)")
 }

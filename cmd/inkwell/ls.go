@@ -45,14 +45,14 @@ Exit codes: 0 listed, 1 failed or a file has trouble, 2 the command line is wron
 	return cmd
 }
 
-// must is for errors of flags that are constants.
+// must panics if a flag that the program itself names does not exist.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// list prints what is there.
+// list prints the categories and files.
 func (a *app) list(r *archiveReading, args []string, asJSON bool) error {
 	all, troubled := []archive.Listed{}, 0
 	var tables []func(w *tabwriter.Writer)
@@ -139,7 +139,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// added is a sum of which -1 says that it is not known.
+// added adds two numbers, of which -1 means unknown.
 func added(a, b int64) int64 {
 	if a < 0 || b < 0 {
 		return -1
@@ -147,7 +147,7 @@ func added(a, b int64) int64 {
 	return a + b
 }
 
-// fileRows lists the files of a series, and which periods of it are complete.
+// fileRows lists the files of a series and says which of its periods are complete.
 func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 	fmt.Fprintln(w, "FILE\tFIRST\tLAST\tENTRIES\tBYTES\tRATIO\tSTATE\tSOURCES")
 	for _, f := range files {
@@ -165,7 +165,7 @@ func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 	}
 }
 
-// sourceList names a few sources, and how many there are more.
+// sourceList names the first sources and the number of the others.
 func sourceList(sources []string) string {
 	const most = 3
 	list := visible(strings.Join(sources[:min(most, len(sources))], " "))
@@ -196,7 +196,7 @@ func ratio(raw, bytes int64) string {
 	return fmt.Sprintf("%.1f", float64(raw)/float64(bytes))
 }
 
-// visible is a text of somebody else on one line.
+// visible makes a foreign text safe to print on one line.
 func visible(text string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(string(appendVisible(nil, []byte(text))))
 }

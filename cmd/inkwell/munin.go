@@ -14,11 +14,11 @@ import (
 	"inkwell/internal/status"
 )
 
-// muninPrefix begins the names by which the program is a plugin of munin: a link inkwell_FIGURE, inkwell_FIGURE_HOST or
-// inkwell_FIGURE_HOST_PORT to it. FIGURE is one of muninGraphs.
+// muninPrefix begins the names under which the program is a plugin of munin: a link inkwell_FIGURE, inkwell_FIGURE_HOST
+// or inkwell_FIGURE_HOST_PORT to it. FIGURE is one of muninGraphs.
 const muninPrefix = "inkwell_"
 
-// muninGraph is one figure that munin draws.
+// muninGraph is one graph that munin draws.
 type muninGraph struct {
 	name, title, label string
 	args               string // graph_args
@@ -33,7 +33,7 @@ type muninValue struct {
 	warning, critical string
 }
 
-// muninGraphs are all figures, in the order of the help.
+// muninGraphs are all graphs, in the order of the help.
 var muninGraphs = []muninGraph{
 	{"entries", "entries", "entries per ${graph_period}", "--base 1000 -l 0", func(s *status.Status, _ status.Thresholds) []muninValue {
 		refused := int64(0)
@@ -89,7 +89,7 @@ var muninGraphs = []muninGraph{
 	}},
 }
 
-// muninNumber is a number to a thousandth.
+// muninNumber formats a number with three decimals at most.
 func muninNumber(v float64) string { return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64) }
 
 func (a *app) munin() *cobra.Command {
@@ -139,7 +139,7 @@ munin's plugin-conf.d says.`,
 	return cmd
 }
 
-// muninQuestion is what munin-node asks.
+// muninQuestion is a request of munin-node.
 type muninQuestion struct {
 	to      []string // the daemon, or nothing
 	word    string   // config, autoconf, or nothing: the values
@@ -176,7 +176,7 @@ func (a *app) runMunin(ctx context.Context, g *muninGraph, q muninQuestion) erro
 	return err
 }
 
-// config says how the graph is drawn.
+// config prints how the graph is drawn.
 func (g *muninGraph) config(to io.Writer, name string, values []muninValue) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "graph_title Inkwell %s of %s\ngraph_category inkwell\ngraph_vlabel %s\ngraph_args %s\n", g.title, printable(name), g.label, g.args)
@@ -196,8 +196,8 @@ func (g *muninGraph) config(to io.Writer, name string, values []muninValue) erro
 	return err
 }
 
-// muninPlugin is `inkwell munin` by the name of a link, with the address from that or from env.address. What munin-node
-// does not ask is not looked at.
+// muninPlugin is `inkwell munin` under the name of a link. The address comes from env.address or from that name. Only
+// the first argument counts, as munin-node gives no other.
 func (a *app) muninPlugin(ctx context.Context, name string, args []string) int {
 	figure, place, _ := strings.Cut(strings.TrimPrefix(name, muninPrefix), "_")
 	line := []string{"munin", "--", figure}

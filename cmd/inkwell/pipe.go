@@ -73,8 +73,8 @@ within a second is the first one.`,
 	return cmd
 }
 
-// configurePipe fills o from the configuration; an address and a spool that were given stand. It returns where the spool is to be, and
-// where an older Inkwell had it with the same words.
+// configurePipe fills o from the configuration. An address and a spool that were given by flags override it. It returns
+// the place of the spool, and the place in which an older version had it for the same configuration.
 func configurePipe(c *config.Config, hop nextHop, o *forwarder.PipeOptions) (spools [2]stateDir, err error) {
 	if len(c.Pipes) != 1 {
 		return spools, fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", c.File.Name, len(c.Pipes))
@@ -113,7 +113,8 @@ func parseWhenFull(s string) (forwarder.WhenFull, error) {
 	return 0, fmt.Errorf("%q: must be block or drop", s)
 }
 
-// parseDrain reads a duration; 0 is the shortest there is, because the zero value of the option stands for the default.
+// parseDrain parses a duration. It turns 0 into the shortest duration, because the zero value of the option means the
+// default.
 func parseDrain(s string) (time.Duration, error) {
 	d, err := conf.ParseDuration(s)
 	return max(d, 1), err
@@ -157,7 +158,7 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 	return err
 }
 
-// countsLine is the last word of a pipe; how much is left where, an error says behind it.
+// countsLine is the last line that a pipe prints. If entries are left, an error follows that says how many and where.
 func countsLine(c forwarder.Counts) string {
 	line := fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled, c.Dropped)
 	if c.Refused > 0 {

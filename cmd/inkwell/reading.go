@@ -15,7 +15,7 @@ import (
 	"inkwell/archive/moment"
 )
 
-// selection is the flags by which the commands that read files choose what they read.
+// selection holds the flags with which the reading commands select files and entries.
 type selection struct {
 	since, until string
 	sources      []string
@@ -34,7 +34,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of going on behind it")
 }
 
-// archiveReading is one reading of files: what is chosen, and what is lost.
+// archiveReading is one run over files: what is selected, and what was lost.
 type archiveReading struct {
 	*archive.Query
 	strict bool
@@ -42,7 +42,7 @@ type archiveReading struct {
 	broken chan error // the first damage, with strict
 }
 
-// query makes the query of the flags; name is that of the command, for what it says.
+// query builds the query of the flags; name is the name of the command, for its messages.
 func (a *app) query(name string, s *selection) (*archiveReading, error) {
 	now := time.Now()
 	q := &archive.Query{Sources: s.sources, States: s.states}
@@ -76,7 +76,7 @@ func (a *app) query(name string, s *selection) (*archiveReading, error) {
 	return r, nil
 }
 
-// check is the damage that ends the work, with --strict.
+// check returns the damage that ends the work under --strict.
 func (r *archiveReading) check() error {
 	select {
 	case err := <-r.broken:
@@ -86,7 +86,7 @@ func (r *archiveReading) check() error {
 	}
 }
 
-// finish is how a reading ended that met damage.
+// finish returns the error of a reading that found damage.
 func (r *archiveReading) finish(err error) error {
 	if err == nil {
 		err = r.check()
@@ -97,8 +97,8 @@ func (r *archiveReading) finish(err error) error {
 	return err
 }
 
-// seriesOf lists what arguments name: directories of categories, and files. A directory without files of its own stands
-// for the categories in it if below says so.
+// seriesOf lists the series that arguments name: directories of categories, and files. If below is set, a directory
+// without files of its own stands for the categories in it.
 func seriesOf(args []string, below bool) (all []archive.Series, err error) {
 	for _, arg := range args {
 		st, err := os.Stat(arg)
@@ -138,7 +138,7 @@ func noFiles(arg string) error {
 	return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY; inkwell ls shows them)", arg, filepath.Base(arg))
 }
 
-// readingBar shows on a terminal how far a reading is, when it takes longer than a moment.
+// readingBar shows the progress of a reading on a terminal if it takes longer than a moment.
 type readingBar struct {
 	a     *app
 	whole int64
@@ -147,7 +147,7 @@ type readingBar struct {
 	shown time.Time
 }
 
-// readingBar is none when what is printed goes to the same terminal.
+// readingBar returns nil if the output goes to the same terminal.
 func (a *app) readingBar(list []archive.Series) *readingBar {
 	p := &readingBar{a: a, began: time.Now()}
 	if !a.screen.terminal() || a.onTerminal() {
@@ -161,7 +161,7 @@ func (a *app) readingBar(list []archive.Series) *readingBar {
 	return p
 }
 
-// add says that so many bytes more were read.
+// add counts bytes that were read.
 func (p *readingBar) add(n int64) {
 	if p == nil {
 		return

@@ -11,7 +11,7 @@ import (
 	"inkwell/archive/tally"
 )
 
-// printCounts prints the rows, those of a series in the order of time.
+// printCounts prints the rows; those of a time series in the order of time.
 func (a *app) printCounts(sum *tally.Tally, o *statsFlags) error {
 	rows := sum.Rows(o.every > 0)
 	if o.every == 0 {
@@ -71,7 +71,7 @@ func share(n, of int64) string {
 	return fmt.Sprintf("%s (%.1f%%)", counted(n), 100*float64(n)/float64(of))
 }
 
-// length is a duration to three digits, or - where none was read.
+// length formats a duration with three digits, or "-" if there is none.
 func length(seconds float64, timed int64) string {
 	if timed == 0 {
 		return "-"
@@ -87,7 +87,7 @@ func length(seconds float64, timed int64) string {
 	return strconv.FormatFloat(seconds*1e6, 'g', 3, 64) + "µs"
 }
 
-// threshold is what --fail-if says; the zero value is never so.
+// threshold is the condition of --fail-if; the zero value never holds.
 type threshold struct {
 	what    string
 	above   bool
@@ -95,7 +95,7 @@ type threshold struct {
 	percent bool
 }
 
-// parseThreshold reads WHAT<NUMBER or WHAT>NUMBER, with % behind it for a share of all lines.
+// parseThreshold parses WHAT<NUMBER or WHAT>NUMBER; a % after it makes it a share of all lines.
 func parseThreshold(text string) (l threshold, err error) {
 	if text == "" {
 		return l, nil
@@ -128,7 +128,7 @@ func (l threshold) exceeded(r tally.Row) bool {
 	return ok && (l.above && v > l.bound || !l.above && v < l.bound)
 }
 
-// value is how it is, for people.
+// value formats the actual value for people.
 func (l threshold) value(r tally.Row) string {
 	v, _ := l.of(r)
 	text := "it is " + strconv.FormatFloat(v, 'g', 4, 64)

@@ -57,7 +57,8 @@ Exit codes: 0 everything is whole now, 1 something is damaged or failed, 2 the c
 	return cmd
 }
 
-// repairFile makes what a file lacks.
+// repairFile makes the missing index of a file. If to is a directory, it also writes there what can be read of a
+// damaged or unfinished file.
 func (a *app) repairFile(ctx context.Context, f archive.File, v *archive.Verdict, to string) error {
 	if v.Index == archive.IndexMissing && len(v.Lost) == 0 {
 		if err := v.MakeIndex(f); err != nil {
@@ -80,7 +81,7 @@ func (a *app) repairFile(ctx context.Context, f archive.File, v *archive.Verdict
 	return err
 }
 
-// verifyAll reads what args name, tells what is wrong, and gives each file to mend.
+// verifyAll reads the files of args, prints what is wrong, and calls mend for each file.
 func (a *app) verifyAll(ctx context.Context, args []string, o *selection, mend func(archive.File, *archive.Verdict) error) error {
 	r, err := a.query("verify", o)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // release is set by the linker: make build.
 var release string
 
-// version is the release, or for a build without one what the Go tool knows of it.
+// version returns the release or, in a build without one, what the Go tool recorded.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -13,7 +13,7 @@ import (
 	"inkwell/internal/conf"
 )
 
-// exitLate says that a period is complete, and was told so before all of it was there.
+// exitLate is the exit code for a period that was declared complete before all of its entries had come.
 const exitLate = 3
 
 func (a *app) wait() *cobra.Command {
@@ -45,7 +45,7 @@ Exit codes: 0 complete, 3 complete, and some entries came after it had been comp
 	return cmd
 }
 
-// periodOf is the day or hour that a person names.
+// periodOf parses a day or an hour.
 func periodOf(text string, now time.Time) (archive.Span, error) {
 	if s, ok := archive.ParsePeriod(strings.ToUpper(text)); ok && s.To.After(s.From) {
 		return s, nil
@@ -63,7 +63,7 @@ func periodOf(text string, now time.Time) (archive.Span, error) {
 	return archive.Span{From: hour, To: hour.Add(time.Hour)}, nil
 }
 
-// waitFor looks once a second.
+// waitFor checks once a second.
 func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
 	began := time.Now()
 	for told := false; ; {
