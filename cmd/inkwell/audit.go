@@ -38,10 +38,12 @@ The exit code is 1 when something is missing, twice in the files of one collecto
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runAudit(cmd, args, &o) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.states, "state", nil, "state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
+	f.StringArrayVar(&o.states, "state", nil,
+		"state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
 	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as DIR=STATE, if not in DIR/.inkwell or where FILE says; can be repeated")
 	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show hours from there on only: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now (24h)")
-	f.BoolVar(&o.problems, "problems", false, "print only hours and findings in which something is missing, refused, dropped or wrong")
+	f.BoolVar(&o.problems, "problems", false,
+		"print only hours and findings in which something is missing, refused, dropped or wrong")
 	f.BoolVar(&o.json, "json", false, "print all that was found as one JSON object")
 	f.BoolVar(&o.verify, "verify", false, "read every file as well and compare it with its manifest")
 	return cmd
@@ -60,7 +62,8 @@ func parseSince(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04", time.RFC3339} {
+	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04",
+		time.RFC3339} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC(), nil
 		}

@@ -40,7 +40,8 @@ func (a *app) auditDepot(ctx context.Context, sum *audit.Audit, address string) 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	m := &mirror{depot: d, there: make(map[string]int64), lines: make(map[string][][]byte), names: make(map[string][]string)}
+	m := &mirror{depot: d, there: make(map[string]int64), lines: make(map[string][][]byte),
+		names: make(map[string][]string)}
 	if err := m.read(ctx); err != nil {
 		return fmt.Errorf("audit %s: %w", address, err)
 	}

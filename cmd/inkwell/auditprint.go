@@ -104,7 +104,8 @@ func auditTable(to io.Writer, c *audit.Category) error {
 	for _, layout := range []struct {
 		tables [][]auditColumn
 		short  bool
-	}{{[][]auditColumn{columns}, false}, {[][]auditColumn{columns}, true}, {slices.Collect(slices.Chunk(columns, 3)), true}} {
+	}{{[][]auditColumn{columns}, false}, {[][]auditColumn{columns}, true}, {slices.Collect(slices.Chunk(columns, 3)),
+		true}} {
 		var out bytes.Buffer
 		for _, table := range layout.tables {
 			if err := auditRows(&out, c, table, layout.short); err != nil {
@@ -218,7 +219,8 @@ func findingText(f *audit.Finding, streams int) string {
 	case audit.Twice:
 		return fmt.Sprintf("%s: %s twice in the files of %s, which must not be: %s", where, n, dirs, numbersText(f))
 	case audit.InBoth:
-		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)", f.Category,
+		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)",
+			f.Category,
 			n, count(streams, "stream"), dirs)
 	case audit.Copied:
 		return fmt.Sprintf("%s: %s of %s in several directories of one collector: %s (as a multi store writes them: audit its "+

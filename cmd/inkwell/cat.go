@@ -66,7 +66,8 @@ Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
 	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that is there")
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only the last so many lines (with -f: before those that come; 10)")
-	cmd.Flags().BoolVar(&o.merge, "merge", false, "bring the arguments, and the categories in them, together by the times at which blocks came in")
+	cmd.Flags().BoolVar(&o.merge, "merge", false,
+		"bring the arguments, and the categories in them, together by the times at which blocks came in")
 	cmd.Flags().BoolVar(&o.dedupe, "dedupe", false, "print each numbered entry once, though several collectors have it")
 	cmd.Flags().StringSliceVar(&o.with, "with", nil, "in front of each line, and a tab: time (when its block came in), source (HOST:PATH, or the stream), or both: time,source")
 	return cmd
@@ -77,7 +78,8 @@ func (o *catFlags) check() error {
 	switch {
 	case o.dedupe && o.follow:
 		return usagef("--dedupe and --follow do not go together")
-	case o.dedupe && (o.merge || o.tail >= 0 || o.since != "" || o.until != "" || len(o.sources) > 0 || len(o.with) > 0):
+	case o.dedupe && (o.merge || o.tail >= 0 || o.since != "" || o.until != "" || len(o.sources) > 0 ||
+		len(o.with) > 0):
 		return usagef("--dedupe goes with --state only")
 	case o.from != "" && o.from != "start" && o.from != "end":
 		return usagef("--from %q: want start or end", o.from)
@@ -100,7 +102,8 @@ func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error
 	if err != nil {
 		return err
 	}
-	p := &printer{w: a.output(), query: r.Query, visible: a.onTerminal(), time: slices.Contains(o.with, "time"), source: slices.Contains(o.with, "source")}
+	p := &printer{w: a.output(), query: r.Query, visible: a.onTerminal(), time: slices.Contains(o.with, "time"),
+		source: slices.Contains(o.with, "source")}
 	r.Apart, r.Held = p.time, p.source || len(o.sources) > 0
 	if o.follow {
 		return r.finish((&following{a: a, r: r, p: p, o: o, every: time.Second / 4}).run(ctx, args))
@@ -144,7 +147,8 @@ func printAll(chunks []*archive.Chunk, use func(*archive.Chunk) error) error {
 
 // lastLines returns the last lines of each series; with several series, those of all of them by the times of their
 // blocks.
-func lastLines(ctx context.Context, q *archive.Query, list []archive.Series, lines int) (all []*archive.Chunk, err error) {
+func lastLines(ctx context.Context, q *archive.Query, list []archive.Series,
+	lines int) (all []*archive.Chunk, err error) {
 	for i := range list {
 		chunks, err := q.Tail(ctx, list[i].Files, lines)
 		if err != nil {
@@ -212,7 +216,8 @@ func (f *following) run(ctx context.Context, args []string) error {
 func goesOn(f *archive.Follower) bool { return !f.Ended() }
 
 // begin starts with the series that are new, and prints their last lines.
-func (f *following) begin(ctx context.Context, finders []*archive.Finder, lines int) (begun []*archive.Follower, err error) {
+func (f *following) begin(ctx context.Context, finders []*archive.Finder,
+	lines int) (begun []*archive.Follower, err error) {
 	var chunks []*archive.Chunk
 	for _, finder := range finders {
 		list, err := finder.New()

@@ -168,7 +168,8 @@ func (d *deduper) unordered(f archive.File, list []audit.Stretch) error {
 	}
 	if twice > 0 {
 		d.doubt += twice
-		d.warn("%s: its manifest does not say where the %s stand that were printed already: they are printed again", f.Path, entries(twice))
+		d.warn("%s: its manifest does not say where the %s stand that were printed already: they are printed again",
+			f.Path, entries(twice))
 	}
 	return d.open(f, func(r *bufio.Reader) error {
 		_, err := io.Copy(d.w, r)

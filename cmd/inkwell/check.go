@@ -50,7 +50,8 @@ checks whether they would start.`,
 		},
 	}
 	cmd.Flags().BoolVar(&show, "print", false, "show what the configuration comes to")
-	cmd.Flags().BoolVar(&start, "start", false, "look at users, certificates, ports, directories and the next hop as a start would")
+	cmd.Flags().BoolVar(&start, "start", false,
+		"look at users, certificates, ports, directories and the next hop as a start would")
 	return cmd
 }
 
@@ -82,7 +83,8 @@ func (a *app) checkFile(w io.Writer, name string, do checks) error {
 		}
 	}
 	bad := c.Errors()
-	summary := fmt.Sprintf("%s: %d of %s usable, %s, %s", name, usable, english.Plural(len(c.Stores), "store", ""), english.Plural(bad, "error", ""), english.Plural(len(c.Problems)-bad, "warning", ""))
+	summary := fmt.Sprintf("%s: %d of %s usable, %s, %s", name, usable, english.Plural(len(c.Stores), "store", ""),
+		english.Plural(bad, "error", ""), english.Plural(len(c.Problems)-bad, "warning", ""))
 	if c.Status != "" {
 		summary += "\n" + name + ": nothing of it is used: " + c.Status
 	}

@@ -169,7 +169,8 @@ func (s *startCheck) ports() {
 		case err == nil:
 			err = ln.Close()
 		case errors.Is(err, syscall.EADDRINUSE):
-			s.bad("port %s is taken%s: end the program that has it (ss -ltnp shows which), or choose another", addr, s.owner(at.Text))
+			s.bad("port %s is taken%s: end the program that has it (ss -ltnp shows which), or choose another", addr,
+				s.owner(at.Text))
 			continue
 		case errors.Is(err, syscall.EACCES):
 			s.bad("port %s is for root: choose one above 1023, or start it as root with user= in the file", addr)
@@ -259,7 +260,8 @@ func (s *startCheck) writable(dir, what string) {
 		return
 	case missing && s.acc != nil && s.a.uid() == 0: // root makes it and gives it away
 	case !s.may(info, at, unix.W_OK|unix.X_OK):
-		s.bad("%s: %s must not write in %s: change its owner or mode (chown), or run as another user", what, s.who(), at)
+		s.bad("%s: %s must not write in %s: change its owner or mode (chown), or run as another user", what, s.who(),
+			at)
 		return
 	}
 	var st unix.Statfs_t
@@ -312,14 +314,17 @@ func (s *startCheck) may(info os.FileInfo, path string, bits uint32) bool {
 // inputs checks that there is something to read.
 func (s *startCheck) inputs() {
 	for _, t := range s.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd,
+			Lines: t.Lines}
 		if found, err := in.Finds(); err != nil {
 			s.bad("%s: %v", t.Glob, err)
 		} else if !found {
-			s.odd("%s: there is no such file now, or its directory cannot be read; it is followed when it is there", t.Glob)
+			s.odd("%s: there is no such file now, or its directory cannot be read; it is followed when it is there",
+				t.Glob)
 		}
 		if info, err := os.Stat(t.Glob); err == nil && !s.may(info, t.Glob, unix.R_OK) {
-			s.odd("%s: %s must not read it (on Debian logs are for the group adm: usermod -aG adm USER)", t.Glob, s.who())
+			s.odd("%s: %s must not read it (on Debian logs are for the group adm: usermod -aG adm USER)", t.Glob,
+				s.who())
 		}
 	}
 	if len(s.c.Journals) > 0 {

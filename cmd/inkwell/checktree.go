@@ -58,7 +58,8 @@ func followedText(t config.Tail) string {
 		b.WriteString(" with time and stream")
 	}
 	if t.Lines.Start != "" {
-		fmt.Fprintf(&b, ", messages that begin with %s, of %d lines at most, complete after %s", conf.Quote(t.Lines.Start), t.Lines.MaxLines, t.Lines.Wait)
+		fmt.Fprintf(&b, ", messages that begin with %s, of %d lines at most, complete after %s",
+			conf.Quote(t.Lines.Start), t.Lines.MaxLines, t.Lines.Wait)
 	}
 	fmt.Fprintf(&b, ", lines up to %s", humanize.IBytes(uint64(t.Lines.MaxLine)))
 	return b.String()
@@ -78,14 +79,17 @@ func drawing(c *config.Config) string {
 		if p.DropWhenFull {
 			full = "drops when full"
 		}
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← standard input, %s, waits %s at its end", conf.Quote(p.Category), full, p.DrainTimeout)})
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← standard input, %s, waits %s at its end",
+			conf.Quote(p.Category), full, p.DrainTimeout)})
 	}
 	for _, j := range c.Journals {
 		o := journalOptions(j)
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← %s, units %s", conf.Quote(j.Category), conf.Quote(o.Name()), conf.Quote(cmp.Or(strings.Join(j.Units, " "), "all")))})
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← %s, units %s", conf.Quote(j.Category),
+			conf.Quote(o.Name()), conf.Quote(cmp.Or(strings.Join(j.Units, " "), "all")))})
 	}
 	for _, s := range c.Syslogs {
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← syslog %s", conf.Quote(s.Category), conf.Quote(strings.Join(s.Listen, " ")))})
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← syslog %s", conf.Quote(s.Category),
+			conf.Quote(strings.Join(s.Listen, " ")))})
 	}
 	for _, s := range c.Stores {
 		root.on = append(root.on, drawStore(c, s))
@@ -129,7 +133,8 @@ func served(c *config.Config) string {
 // kept describes what is made durable before a call is answered.
 func kept(c *config.Config) string {
 	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
-	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
+	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state),
+		humanize.IBytes(uint64(c.JournalMax)))
 	if c.User != "" {
 		text += fmt.Sprintf(", as user %s when root starts it", conf.Quote(c.User))
 	}
@@ -149,7 +154,8 @@ func queued(c *config.Config) string {
 	if c.MaxQueueSize != config.NoLimit {
 		size = fmt.Sprintf("of up to %d bytes", c.MaxQueueSize)
 	}
-	return fmt.Sprintf("queues: %s, %s, %d at most; checked every %s; %s", how, size, c.MaxCategories, c.CheckInterval, prefix)
+	return fmt.Sprintf("queues: %s, %s, %d at most; checked every %s; %s", how, size, c.MaxCategories, c.CheckInterval,
+		prefix)
 }
 
 func drawStore(c *config.Config, s *config.Store) node {
@@ -209,7 +215,8 @@ func drawSink(s config.Sink) node {
 		}
 		return n
 	case config.ByCategory:
-		return node{text: "category, for each category a store of its own", on: []node{drawSink(s.Model.For("CATEGORY"))}}
+		return node{text: "category, for each category a store of its own",
+			on: []node{drawSink(s.Model.For("CATEGORY"))}}
 	}
 	return node{text: s.String()}
 }
@@ -256,7 +263,10 @@ func fileText(f config.File) string {
 		on   bool
 		text string
 	}{
-		{f.Form.Newlines == store.NewlinesAlways, "add_newlines"}, {f.Form.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
+		{f.Form.Newlines == store.NewlinesAlways, "add_newlines"},
+		{f.Form.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"},
+		{f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"},
+		{f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
 		{f.Chunk > 0, fmt.Sprintf("chunk_size %d", f.Chunk)},
 	}
 	for _, s := range switches {
@@ -324,7 +334,8 @@ func rotation(f config.File) string {
 }
 
 func bufferText(b config.Buffer) string {
-	when := fmt.Sprintf("tried again after %s to %s", b.RetryInterval-b.RetryRange/2, b.RetryInterval+(b.RetryRange+1)/2-time.Second)
+	when := fmt.Sprintf("tried again after %s to %s", b.RetryInterval-b.RetryRange/2,
+		b.RetryInterval+(b.RetryRange+1)/2-time.Second)
 	if b.Adaptive {
 		when = fmt.Sprintf("tried again after %s to %s, adaptively", b.MinRetry, b.MaxRetry)
 	}
@@ -349,7 +360,8 @@ func bufferText(b config.Buffer) string {
 func networkText(n config.Network) string {
 	text := "network " + conf.Quote(strings.Join(n.Addrs, " "))
 	if m := n.Mapping; m != nil {
-		text = fmt.Sprintf("network, where bucket %d is by %s, asked every %s", m.Bucket, conf.Quote(strings.Join(m.Addrs, " ")), m.TTL)
+		text = fmt.Sprintf("network, where bucket %d is by %s, asked every %s", m.Bucket,
+			conf.Quote(strings.Join(m.Addrs, " ")), m.TTL)
 	}
 	if n.Shuffle && len(n.Addrs) > 1 {
 		text += ", any of them"

@@ -49,7 +49,8 @@ func completes(cmd *cobra.Command) {
 		var err error
 		switch {
 		case values != nil:
-			err = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+			err = cmd.RegisterFlagCompletionFunc(f.Name,
+				cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 		case flagDirs[f.Name]:
 			err = cmd.MarkFlagDirname(f.Name)
 		case flagFiles[f.Name] != nil:
@@ -84,7 +85,8 @@ func argumentsOf(name string) cobra.CompletionFunc {
 		return only(cobra.ShellCompDirectiveFilterFileExt, "conf")
 	case "ls", "verify", "repair", "export", "man":
 		return only(cobra.ShellCompDirectiveFilterDirs)
-	case "cat", "audit", "grep", "rotatelogs", "status", "watch", "top", "health", "counters", "name", "alive", "stop", "reload":
+	case "cat", "audit", "grep", "rotatelogs", "status", "watch", "top", "health", "counters", "name", "alive", "stop",
+		"reload":
 		return only(cobra.ShellCompDirectiveDefault)
 	}
 	return only(cobra.ShellCompDirectiveNoFileComp)

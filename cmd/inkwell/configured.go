@@ -99,7 +99,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	state = journalOf(state, s.formerState(c, state, port), log)
-	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...), TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
+	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...),
+		TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
 		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events, Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)
@@ -107,7 +108,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	running.Store(d)
-	log.Info("recovered", "configuration", cmp.Or(s.file, "flags"), "state", state.dir, "after", time.Since(began).Round(time.Millisecond))
+	log.Info("recovered", "configuration", cmp.Or(s.file, "flags"), "state", state.dir, "after",
+		time.Since(began).Round(time.Millisecond))
 	return a.run(ctx, job{log: log, stats: o.Stats, work: d.Run, read: func() reading {
 		s := d.Status()
 		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
@@ -116,7 +118,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 
 // limitsOf returns the limits of a configuration.
 func limitsOf(c *config.Config) collector.Limits {
-	return collector.Limits{MaxFrame: c.MaxFrame, MaxTrusted: c.MaxTrusted, MaxEntries: c.MaxEntries, MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
+	return collector.Limits{MaxFrame: c.MaxFrame, MaxTrusted: c.MaxTrusted, MaxEntries: c.MaxEntries,
+		MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
 		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 

@@ -39,7 +39,8 @@ type control struct {
 
 // ask calls f with a new connection to the server, as scribe_ctrl does: some servers close the connection after each
 // answer.
-func ask[T any](ctx context.Context, c *control, f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
+func ask[T any](ctx context.Context, c *control,
+	f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
 	client, conn, err := rpc.FB303(c.addr, cmp.Or(c.timeout, ctlTimeout), c.credentials)
 	if err == nil {
 		got, err = f(client, ctx)
@@ -164,7 +165,8 @@ func (c *control) counters(ctx context.Context) int {
 }
 
 // scalar prints one answer. The two blanks before a failure are the original's.
-func (c *control) scalar(ctx context.Context, what string, f func(*fb303.FacebookServiceClient, context.Context) (string, error)) int {
+func (c *control) scalar(ctx context.Context, what string,
+	f func(*fb303.FacebookServiceClient, context.Context) (string, error)) int {
 	answer, err := ask(ctx, c, f)
 	if err != nil {
 		say(c.out, "failed to get  %s\n", what)
@@ -174,7 +176,8 @@ func (c *control) scalar(ctx context.Context, what string, f func(*fb303.Faceboo
 	return exitOK
 }
 
-func (c *control) oneway(ctx context.Context, what string, f func(*fb303.FacebookServiceClient, context.Context) error) int {
+func (c *control) oneway(ctx context.Context, what string,
+	f func(*fb303.FacebookServiceClient, context.Context) error) int {
 	if err := c.tell(ctx, f); err != nil {
 		say(c.out, "failed to tell the service to  %s\n", what)
 		return ctlFailed

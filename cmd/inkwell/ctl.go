@@ -40,7 +40,8 @@ By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl c
 		{"counters", "print the counters", "counters prints each counter as NAME: VALUE, in the order of the names."},
 		{"version", "print the version", "version prints what the server says its version is: 2.2 for the original."},
 		{"name", "print the name", "name prints what the server says it is."},
-		{"alive", "print when the server was started", "alive prints when the server was started, in seconds since 1970."},
+		{"alive", "print when the server was started",
+			"alive prints when the server was started, in seconds since 1970."},
 		{"stop", "stop the server", "stop tells the server to bring what it holds to its place, and to end."},
 	} {
 		cmd.AddCommand(a.ctlCommand(c.name, c.short, c.long))
@@ -108,7 +109,8 @@ how old that is, the next hops and the spool; of a collector who sends to it. Wi
 version, alive_since, counters and detail, or address and error.`)
 	cmd.Example += "\n  inkwell ctl status -v /var/lib/inkwell\n  inkwell ctl status --json | jq .details"
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print all there is to know as one JSON object")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print files, next hops and spool of a forwarder, senders of a collector")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
+		"print files, next hops and spool of a forwarder, senders of a collector")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.ctlEach(cmd, args, func(c *control) (int, error) {
 			switch {

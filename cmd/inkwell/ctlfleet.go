@@ -28,7 +28,8 @@ func printFleet(to io.Writer, f *fleet.Status, now time.Time) error {
 	fmt.Fprint(t, "STATE\tHEARD\tUNSENT\tFOR\tSPOOL\tFOR\tFILES\tHOST\tNAME\tPEER\tVERSION\tTROUBLE\n")
 	for i := range f.Senders {
 		s := &f.Senders[i]
-		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(string(s.State)), short(now.Sub(s.Heard)),
+		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(string(s.State)),
+			short(now.Sub(s.Heard)),
 			humanize.IBytes(uint64(max(s.Lag, 0))), seconds(s.OldestAge), humanize.IBytes(uint64(max(s.SpoolBytes, 0))),
 			seconds(s.SpoolAge), s.Files, printable(s.Host), printable(s.Program+" "+s.Name), printable(s.Peer),
 			printable(s.Version), printable(s.Trouble))

@@ -71,7 +71,8 @@ func (f *feedFlags) addJournal(words []string) error {
 		case word == "format=message" || word == "format=line":
 			o.Bare = value == "message"
 		default:
-			return fmt.Errorf("%q: want all, unit=…, category=…, format=line or message, directory=… or namespace=…", word)
+			return fmt.Errorf("%q: want all, unit=…, category=…, format=line or message, directory=… or namespace=…",
+				word)
 		}
 	}
 	f.journals = append(f.journals, o)
@@ -125,13 +126,15 @@ func (f *feedFlags) configure(c *config.Config) error {
 }
 
 func journalOptions(j config.Journal) journald.Options {
-	return journald.Options{Category: j.Category, Units: j.Units, Directory: j.Directory, Namespace: j.Namespace, Bare: j.Bare,
+	return journald.Options{Category: j.Category, Units: j.Units, Directory: j.Directory, Namespace: j.Namespace,
+		Bare:    j.Bare,
 		FromEnd: j.FromEnd, MaxLine: j.MaxLine}
 }
 
 func syslogOptions(s config.Syslog) (syslog.Options, error) {
 	format, err := syslog.ParseFormat(s.Format)
-	return syslog.Options{Listen: s.Listen, Category: s.Category, Format: format, MaxLine: s.MaxLine, MaxConnections: s.MaxConnections}, err
+	return syslog.Options{Listen: s.Listen, Category: s.Category, Format: format, MaxLine: s.MaxLine,
+		MaxConnections: s.MaxConnections}, err
 }
 
 // empty reports whether there are no such inputs.

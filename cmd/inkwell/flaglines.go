@@ -288,7 +288,8 @@ func (l *flagLines) to() ([]string, error) {
 		colon := strings.LastIndexByte(addr, ':')
 		to[i] = addr[:colon+1] + strings.TrimLeft(addr[colon+1:], "0") // which would make it octal
 	}
-	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"), ServerName: l.text("tls-server-name")})
+	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"),
+		ServerName: l.text("tls-server-name")})
 }
 
 // tls adds the TLS files that were given.

@@ -103,7 +103,8 @@ func (f followed) waitsIn(path string) bool {
 			continue
 		}
 		for entries := batch.Cursor(); entries.Next(); {
-			if f.categories == nil || slices.ContainsFunc(f.categories, func(name string) bool { return bytes.Equal(entries.Category(), []byte(name)) }) {
+			if f.categories == nil || slices.ContainsFunc(f.categories,
+				func(name string) bool { return bytes.Equal(entries.Category(), []byte(name)) }) {
 				return true
 			}
 		}

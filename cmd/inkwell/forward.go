@@ -51,7 +51,8 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 			return several("CATEGORY=GLOB")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.runForward(&forwardCommand{cmd: cmd, args: args, o: *o, flags: w, feeds: feeds, file: file, user: userName})
+			return a.runForward(&forwardCommand{cmd: cmd, args: args, o: *o, flags: w, feeds: feeds, file: file,
+				user: userName})
 		},
 	}
 	flags := cmd.Flags()
@@ -59,10 +60,13 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
-	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
-	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
+	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max",
+		"bytes the spool may take; 0 = no bound")
+	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from",
+		"where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
-	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait", "with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
+	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait",
+		"with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
 	userFlag(flags, &userName)
 	httpFlags(flags)
 	hostFlag(flags, &o.Host)
@@ -103,7 +107,8 @@ func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, 
 	if err != nil {
 		return nil, err
 	}
-	w := &forwarding{o: f.o, c: c, hop: hop, flags: f.flags, feeds: f.feeds.clone(), file: f.file, user: cmp.Or(f.user, c.User)}
+	w := &forwarding{o: f.o, c: c, hop: hop, flags: f.flags, feeds: f.feeds.clone(), file: f.file,
+		user: cmp.Or(f.user, c.User)}
 	if err := w.configure(f.cmd, lookup); err != nil {
 		return nil, err
 	}
@@ -141,7 +146,8 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 	}
 	w.ours.categories = make([]string, 0, len(w.c.Tails))
 	for _, t := range w.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Prefix: t.Prefix, Lines: t.Lines}
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd,
+			Prefix: t.Prefix, Lines: t.Lines}
 		if w.file != "" {
 			w.flags.apply(&in, cmd.Flags().Changed)
 		}

@@ -33,19 +33,21 @@ type describer interface {
 
 // askableBy starts to monitor the daemon that now returns, and to answer for it on its control socket. reads decides
 // who may read.
-func (a *app) askableBy(set *stats.Set, d status.Daemon, reads func(*access.Caller) bool, now func() describer) *askable {
+func (a *app) askableBy(set *stats.Set, d status.Daemon, reads func(*access.Caller) bool,
+	now func() describer) *askable {
 	d.Version = version()
 	monitor := status.NewMonitor(set, &a.log.events, d)
 	monitor.Disks.Watch(d.State, "state")
 	ctx, stop := context.WithCancel(context.Background())
 	h := &askable{monitor: monitor, stop: stop}
 	h.running.Go(func() { monitor.Run(ctx, nil) })
-	h.handler = web.Handler(web.Options{Stats: set, Reads: reads, Listen: d.Listen, Status: func(ctx context.Context) *status.Status {
-		s := monitor.Begin(time.Now())
-		now().Describe(ctx, s)
-		s.Finish()
-		return s
-	}})
+	h.handler = web.Handler(web.Options{Stats: set, Reads: reads, Listen: d.Listen,
+		Status: func(ctx context.Context) *status.Status {
+			s := monitor.Begin(time.Now())
+			now().Describe(ctx, s)
+			s.Finish()
+			return s
+		}})
 	return h
 }
 
@@ -79,7 +81,8 @@ func (d *forwardDaemon) askable(listeners []net.Listener) (*askable, error) {
 	if err != nil {
 		return nil, err
 	}
-	about := status.Daemon{Role: status.Forwarder, State: d.w.o.StateDir, Listen: rpc.Addresses(listeners, c.HTTP, true)}
+	about := status.Daemon{Role: status.Forwarder, State: d.w.o.StateDir,
+		Listen: rpc.Addresses(listeners, c.HTTP, true)}
 	h := d.a.askableBy(d.stats, about, d.reads, func() describer { return described{d, secret} })
 	h.monitor.Disks.Watch(d.w.o.SpoolDir, "spool")
 	if len(listeners) > 0 {

@@ -23,13 +23,17 @@ type logPlace struct {
 
 // logPlaces are the places that init looks in, as on Debian, Red Hat and Kubernetes.
 var logPlaces = []logPlace{
-	{what: "Apache's access logs", category: "apache.access", globs: []string{"/var/log/apache2/*access.log", "/var/log/httpd/*access_log"}},
-	{what: "Apache's error logs", category: "apache.error", globs: []string{"/var/log/apache2/*error.log", "/var/log/httpd/*error_log"}},
+	{what: "Apache's access logs", category: "apache.access",
+		globs: []string{"/var/log/apache2/*access.log", "/var/log/httpd/*access_log"}},
+	{what: "Apache's error logs", category: "apache.error",
+		globs: []string{"/var/log/apache2/*error.log", "/var/log/httpd/*error_log"}},
 	{what: "nginx's access logs", category: "nginx.access", globs: []string{"/var/log/nginx/*access.log"}},
 	{what: "nginx's error logs", category: "nginx.error", globs: []string{"/var/log/nginx/*error.log"}},
-	{what: "the logs of containers", category: "k8s.{ns}.{container}", globs: []string{"/var/log/pods/{ns}_{pod}_*/{container}/*.log"}, lines: []string{"format=cri"}},
+	{what: "the logs of containers", category: "k8s.{ns}.{container}",
+		globs: []string{"/var/log/pods/{ns}_{pod}_*/{container}/*.log"}, lines: []string{"format=cri"}},
 	{what: "syslog", category: "syslog", globs: []string{"/var/log/syslog", "/var/log/messages"}, instead: true},
-	{what: "syslog of log-ins", category: "auth", globs: []string{"/var/log/auth.log", "/var/log/secure"}, instead: true},
+	{what: "syslog of log-ins", category: "auth", globs: []string{"/var/log/auth.log", "/var/log/secure"},
+		instead: true},
 	{what: "syslog of mail", category: "mail", globs: []string{"/var/log/mail.log", "/var/log/maillog"}, instead: true},
 }
 

@@ -100,7 +100,8 @@ func (o *grepFlags) flags(cmd *cobra.Command) {
 	f.BoolVarP(&o.number, "line-number", "n", false, "print the number of each line in its file")
 	f.BoolVarP(&o.files, "files-with-matches", "l", false, "print the names of files with selected lines")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing, and end with the first selected line")
-	f.BoolVarP(&o.withName, "with-filename", "H", false, "print the name of the category with each line, also of a single one")
+	f.BoolVarP(&o.withName, "with-filename", "H", false,
+		"print the name of the category with each line, also of a single one")
 	f.BoolVar(&o.noName, "no-filename", false, "never print it")
 	f.IntVarP(&o.most, "max-count", "m", math.MaxInt, "stop behind so many selected lines of a category")
 	f.IntVarP(&o.after, "after-context", "A", 0, "print so many lines behind each")
@@ -131,7 +132,8 @@ func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (fo
 	if err := o.check(); err != nil {
 		return false, err
 	}
-	pattern, err := search.Compile(o.patterns, search.Options{Fixed: o.fixed, IgnoreCase: o.ignoreCase, Invert: o.invert})
+	pattern, err := search.Compile(o.patterns,
+		search.Options{Fixed: o.fixed, IgnoreCase: o.ignoreCase, Invert: o.invert})
 	if err != nil {
 		return false, usageError{err}
 	}

@@ -23,12 +23,17 @@ func guardFlags(flags *pflag.FlagSet) {
 	flags.String("tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
 	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
 	httpFlags(flags)
-	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
+	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address",
+		"connections at once of one address but those of this machine; 0 = no limit")
 	flags.Int("max-entries", 0, "messages of one call; 0 = one for each 32 bytes of the largest call")
-	flags.Var(checked("0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
-	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
-	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")
-	flags.Var(checked("1m", "duration", parseTimeout), "header-timeout", "how long a new connection has until its first call begins, with the TLS handshake")
+	flags.Var(checked("0", "size", parseMessage), "max-message",
+		"longer messages are dropped and counted; 0 = what a call holds")
+	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight",
+		"bytes of calls over 256KiB that are read at once; one address gets a quarter")
+	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout",
+		"how long a connection may be silent between two calls")
+	flags.Var(checked("1m", "duration", parseTimeout), "header-timeout",
+		"how long a new connection has until its first call begins, with the TLS handshake")
 }
 
 // httpFlags say where HTTP is answered, and who may see more than /healthz and /readyz.
@@ -137,9 +142,11 @@ func isTLS(addr string) bool { return strings.HasPrefix(addr, "tls://") }
 // tlsFlags are the TLS flags of a client.
 func tlsFlags(flags *pflag.FlagSet, files *rpc.TLSFiles) {
 	flags.StringVar(&files.CA, "tls-ca", "", "PEM `FILE` with the authorities of tls:// servers (default those of the system)")
-	flags.StringVar(&files.Cert, "tls-cert", "", "PEM `FILE` with the certificate to show to a tls:// server, read again when it changes")
+	flags.StringVar(&files.Cert, "tls-cert", "",
+		"PEM `FILE` with the certificate to show to a tls:// server, read again when it changes")
 	flags.StringVar(&files.Key, "tls-key", "", "PEM `FILE` with its private key")
-	flags.StringVar(&files.ServerName, "tls-server-name", "", "`NAME` that the server's certificate must have, in place of the host")
+	flags.StringVar(&files.ServerName, "tls-server-name", "",
+		"`NAME` that the server's certificate must have, in place of the host")
 }
 
 // checkTLS refuses TLS files that would not be used: whoever gives them believes that the connection is encrypted.

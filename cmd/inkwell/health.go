@@ -69,7 +69,10 @@ A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to
 			}
 			p.thresholds = o.limits
 			answers := p.ask(cmd.Context())
-			worst := slices.MaxFunc(answers, func(a, b probe) int { return levelRank(a.verdict.Level) - levelRank(b.verdict.Level) })
+			worst := slices.MaxFunc(answers, func(a,
+				b probe) int {
+				return levelRank(a.verdict.Level) - levelRank(b.verdict.Level)
+			})
 			if o.format == "json" {
 				err = printHealth(a.output(), answers, worst)
 			} else {
@@ -84,9 +87,11 @@ A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to
 	flags := cmd.Flags()
 	limit := func(to *status.Limit, name, text, usage string, parse func(string) (float64, error), high bool) {
 		was := *to
-		flags.Var(conf.Value(to, text, "limit", func(s string) (status.Limit, error) { return parseLimit(s, parse, was, high) }), name, usage)
+		flags.Var(conf.Value(to, text, "limit",
+			func(s string) (status.Limit, error) { return parseLimit(s, parse, was, high) }), name, usage)
 	}
-	limit(&o.limits.Backlog, "backlog-age", "5m,1h", "how long the oldest entry may have waited for its store or next hop", parseSeconds, true)
+	limit(&o.limits.Backlog, "backlog-age", "5m,1h",
+		"how long the oldest entry may have waited for its store or next hop", parseSeconds, true)
 	limit(&o.limits.Store, "spool", "80%,95%", "how full a journal or spool may be", parsePercent, true)
 	limit(&o.limits.Disk, "disk", "10%,3%", "how much of a disk must be free", parsePercent, false)
 	limit(&o.limits.Certificate, "certificate", "14d,2d", "how long certificates must be valid", parseSeconds, false)
@@ -141,7 +146,8 @@ func printNagios(to io.Writer, answers []probe, worst probe, t status.Thresholds
 	out.WriteByte('\n')
 	for _, p := range answers {
 		for _, r := range p.verdict.Reasons {
-			fmt.Fprintf(&out, "%s: %s: %s (%s)\n", levels[levelRank(r.Level)].word, nagiosText(p.name), nagiosText(r.Text), nagiosText(r.Cure))
+			fmt.Fprintf(&out, "%s: %s: %s (%s)\n", levels[levelRank(r.Level)].word, nagiosText(p.name),
+				nagiosText(r.Text), nagiosText(r.Cure))
 		}
 	}
 	_, err := io.WriteString(to, out.String())
@@ -183,7 +189,8 @@ func performance(prefix string, s *status.Status, t status.Thresholds) (data []s
 	}
 	for _, d := range s.Disks {
 		l := t.Disk
-		add("free "+d.Path, fmt.Sprintf("%.1f%%;%s:;%s:", 100*d.Fraction(), number(100*l.Warning), number(max(100*l.Critical, 0))))
+		add("free "+d.Path, fmt.Sprintf("%.1f%%;%s:;%s:", 100*d.Fraction(), number(100*l.Warning),
+			number(max(100*l.Critical, 0))))
 	}
 	refused := int64(0)
 	for _, r := range s.Refused {
@@ -226,7 +233,8 @@ type healthDaemon struct {
 }
 
 func printHealth(to io.Writer, answers []probe, worst probe) error {
-	d := healthDocument{Level: worst.verdict.Level, Text: worst.name + ": " + worst.verdict.Text, Daemons: []healthDaemon{}}
+	d := healthDocument{Level: worst.verdict.Level, Text: worst.name + ": " + worst.verdict.Text,
+		Daemons: []healthDaemon{}}
 	for _, p := range answers {
 		h := healthDaemon{Address: p.name, Verdict: p.verdict}
 		if p.status != nil {

@@ -44,7 +44,8 @@ It finds by itself what it can, and overwrites nothing. root's is written to /et
 }
 
 func (o *initOptions) flags(cmd *cobra.Command, name string) {
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "`FILE` to write, - for standard output (default "+name+".conf in /etc/inkwell or ~/.config/inkwell)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "",
+		"`FILE` to write, - for standard output (default "+name+".conf in /etc/inkwell or ~/.config/inkwell)")
 	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite FILE if it is there")
 }
 
@@ -67,7 +68,8 @@ kept for 30 days. Without --dir the files go to /var/log/inkwell, or for users o
 	}
 	o.flags(cmd, "collect")
 	cmd.Flags().StringVar(&o.dir, "dir", "", "`DIR` for the files")
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:1463", "`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:1463",
+		"`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on")
 	return cmd
 }
 
@@ -274,7 +276,8 @@ func (a *app) writeInitial(o *initOptions, name, text string) error {
 		next = "systemctl enable --now " + unit
 	}
 	if err != nil {
-		return fmt.Errorf("%w; correct %s, look again with 'inkwell check --start %s', and then: %s", err, path, path, next)
+		return fmt.Errorf("%w; correct %s, look again with 'inkwell check --start %s', and then: %s", err, path, path,
+			next)
 	}
 	say(a.stdout, "next: %s\n", next)
 	return nil

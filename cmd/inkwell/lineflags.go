@@ -29,7 +29,8 @@ func (f *lineFlags) register(flags *pflag.FlagSet) {
 		"of container logs, which are unpacked: auto, cri, docker or none")
 	flags.BoolVar(&o.Stamp, "stamp", false, "put time and stream of a container line before the message")
 	prefixFlag(flags, &f.prefix)
-	flags.StringVar(&o.Start, "multiline-start", "", "a line that matches this `REGEXP` begins a message of several lines")
+	flags.StringVar(&o.Start, "multiline-start", "",
+		"a line that matches this `REGEXP` begins a message of several lines")
 	flags.Var(conf.Value(&o.MaxLines, "500", "lines", parseLines), "multiline-lines",
 		"a message of so many lines is complete")
 	flags.Var(conf.Value(&o.Wait, "5s", "duration", parseWait), "multiline-wait",

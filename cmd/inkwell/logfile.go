@@ -26,7 +26,8 @@ type logFile struct {
 
 func openLogFile(path string) (*logFile, error) {
 	f := &logFile{path: path}
-	f.rotated = &lumberjack.Logger{Filename: path, MaxSize: logFileMegabytes, MaxBackups: logFileBackups, LocalTime: true}
+	f.rotated = &lumberjack.Logger{Filename: path, MaxSize: logFileMegabytes, MaxBackups: logFileBackups,
+		LocalTime: true}
 	return f, f.hold()
 }
 

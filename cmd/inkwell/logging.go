@@ -33,8 +33,10 @@ const (
 )
 
 func (l *logging) flags(flags *pflag.FlagSet) {
-	flags.Var(conf.Value(&l.level, "info", "level", parseLevel), "log-level", "log at least this: debug, info, warn or error")
-	flags.Var(conf.Value(&l.format, string(textLog), "word", parseLogFormat), "log-format", "text, or json: one object a line")
+	flags.Var(conf.Value(&l.level, "info", "level", parseLevel), "log-level",
+		"log at least this: debug, info, warn or error")
+	flags.Var(conf.Value(&l.format, string(textLog), "word", parseLogFormat), "log-format",
+		"text, or json: one object a line")
 	flags.StringVar(&l.path, "log-file", "", fmt.Sprintf("log to this `FILE`, set aside at %d MB and kept %d times (default standard error)", logFileMegabytes, logFileBackups))
 }
 

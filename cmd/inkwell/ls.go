@@ -129,7 +129,8 @@ func categoryRow(w *tabwriter.Writer, s *archive.Series, files []archive.Listed)
 	if open > 0 {
 		last = "being written"
 	}
-	fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", visible(s.Name()), len(files), shown(sum.First), last, counted(sum.Entries), size(sum.Bytes), ratio(sum.Raw, sum.Bytes), open)
+	fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", visible(s.Name()), len(files), shown(sum.First), last,
+		counted(sum.Entries), size(sum.Bytes), ratio(sum.Raw, sum.Bytes), open)
 }
 
 func later(a, b time.Time) time.Time {
@@ -158,7 +159,8 @@ func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 		if f.Trouble != "" {
 			state = strings.ToUpper(f.Trouble)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries), size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries),
+			size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
 	}
 	if periods, err := archive.Periods(s.Dir); err == nil && len(periods) > 0 && !s.Alone() {
 		fmt.Fprintf(w, "complete: %s … %s (%d)\n", visible(periods[0]), visible(periods[len(periods)-1]), len(periods))

@@ -32,7 +32,8 @@ import (
 func main() {
 	// When a reader goes away (inkwell cat … | head), the write must fail; SIGPIPE must not kill the process.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv, environ: os.Environ, uid: os.Getuid}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv,
+		environ: os.Environ, uid: os.Getuid}
 	a.log.dress = dressFor(os.Stderr, a.screen.terminal(), a.lookup)
 	os.Exit(a.as(context.Background(), filepath.Base(os.Args[0]), os.Args[1:]))
 }

@@ -65,7 +65,8 @@ func (m *meter) tick() {
 	if idle {
 		return
 	}
-	attrs := []any{"lines/s", int64(lines), "bytes/s", int64(bytes), "lines", now.lines, "bytes", now.bytes, "backlog", now.backlog}
+	attrs := []any{"lines/s", int64(lines), "bytes/s", int64(bytes), "lines", now.lines, "bytes", now.bytes, "backlog",
+		now.backlog}
 	if now.whole > 0 {
 		attrs = append(attrs, "of", now.whole)
 	}
@@ -134,7 +135,8 @@ func liveLine(r reading, lines, bytes float64, width int) string {
 		{size(done) + " of " + size(r.whole), 3},
 	}, rates...)
 	if bytes > 0 && done < r.whole {
-		parts = append(parts, linePart{(time.Duration(float64(r.whole-done)/bytes) * time.Second).String() + " left", 1})
+		parts = append(parts, linePart{(time.Duration(float64(r.whole-done)/bytes) * time.Second).String() + " left",
+			1})
 	}
 	return fitted(append(parts, linePart{r.note, 5}), width)
 }

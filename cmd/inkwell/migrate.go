@@ -73,7 +73,8 @@ does not read.`,
 			return m.forth(o.apply)
 		},
 	}
-	cmd.Flags().StringVarP(&o.file, "config", "c", "", "configuration `FILE` of scribed (default: looked for, "+scribedConfig+" first)")
+	cmd.Flags().StringVarP(&o.file, "config", "c", "",
+		"configuration `FILE` of scribed (default: looked for, "+scribedConfig+" first)")
 	cmd.Flags().StringVar(&o.bin, "bin", "", "`DIR` of the programs (default: of the scribed in PATH, else /usr/local/bin)")
 	cmd.Flags().BoolVar(&o.apply, "apply", false, "do it")
 	cmd.Flags().BoolVar(&o.back, "back", false, "take it back")
@@ -130,7 +131,8 @@ func (m *migration) forth(apply bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(m.a.output(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "journal\t%s\tis made by the first start: what was answered OK waits there for its store\n", state.dir)
+	fmt.Fprintf(w, "journal\t%s\tis made by the first start: what was answered OK waits there for its store\n",
+		state.dir)
 	for _, s := range steps {
 		fmt.Fprintf(w, "program\t%s\t%s\n", filepath.Join(m.bin.path, s.name), s.text(m.program))
 	}
@@ -194,7 +196,8 @@ func (m *migration) held() (texts []string, err error) {
 	}
 	dirs := make([]string, 0, len(roots))
 	for _, root := range roots {
-		dirs = append(dirs, filepath.Join(cmp.Or(m.c.State, filepath.Join(root, "scribed-"+strconv.Itoa(m.port()))), "journal"))
+		dirs = append(dirs, filepath.Join(cmp.Or(m.c.State, filepath.Join(root, "scribed-"+strconv.Itoa(m.port()))),
+			"journal"))
 	}
 	for _, st := range m.c.Stores {
 		dirs = append(dirs, config.Spools(st.Sink)...)

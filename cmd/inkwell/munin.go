@@ -35,46 +35,52 @@ type muninValue struct {
 
 // muninGraphs are all graphs, in the order of the help.
 var muninGraphs = []muninGraph{
-	{"entries", "entries", "entries per ${graph_period}", "--base 1000 -l 0", func(s *status.Status, _ status.Thresholds) []muninValue {
-		refused := int64(0)
-		for _, r := range s.Refused {
-			refused += r.Count
-		}
-		return []muninValue{{field: "received", label: "received", value: float64(s.Received.Entries), derive: true},
-			{field: "refused", label: "refused or lost", value: float64(refused), derive: true}}
-	}},
-	{"bytes", "bytes", "bytes per ${graph_period}", "--base 1024 -l 0", func(s *status.Status, _ status.Thresholds) []muninValue {
-		return []muninValue{{field: "received", label: "received", value: float64(s.Received.Bytes), derive: true}}
-	}},
-	{"backlog", "backlog", "bytes that wait", "--base 1024 -l 0", func(s *status.Status, t status.Thresholds) (list []muninValue) {
-		add := func(field, label string, store *status.Store) {
-			if store == nil {
-				return
+	{"entries", "entries", "entries per ${graph_period}", "--base 1000 -l 0",
+		func(s *status.Status, _ status.Thresholds) []muninValue {
+			refused := int64(0)
+			for _, r := range s.Refused {
+				refused += r.Count
 			}
-			v := muninValue{field: field, label: label, value: float64(store.Bytes)}
-			if store.Limit > 0 {
-				v.warning = muninNumber(float64(store.Limit) * t.Store.Warning)
-				v.critical = muninNumber(float64(store.Limit) * t.Store.Critical)
+			return []muninValue{{field: "received", label: "received", value: float64(s.Received.Entries), derive: true},
+				{field: "refused", label: "refused or lost", value: float64(refused), derive: true}}
+		}},
+	{"bytes", "bytes", "bytes per ${graph_period}", "--base 1024 -l 0",
+		func(s *status.Status, _ status.Thresholds) []muninValue {
+			return []muninValue{{field: "received", label: "received", value: float64(s.Received.Bytes), derive: true}}
+		}},
+	{"backlog", "backlog", "bytes that wait", "--base 1024 -l 0",
+		func(s *status.Status, t status.Thresholds) (list []muninValue) {
+			add := func(field, label string, store *status.Store) {
+				if store == nil {
+					return
+				}
+				v := muninValue{field: field, label: label, value: float64(store.Bytes)}
+				if store.Limit > 0 {
+					v.warning = muninNumber(float64(store.Limit) * t.Store.Warning)
+					v.critical = muninNumber(float64(store.Limit) * t.Store.Critical)
+				}
+				list = append(list, v)
 			}
-			list = append(list, v)
-		}
-		add("journal", "in the journal", s.Journal)
-		add("spool", "in the spool", s.Spool)
-		if s.Inputs != nil {
-			list = append(list, muninValue{field: "files", label: "not read yet", value: float64(s.Inputs.Lag)})
-		}
-		return list
-	}},
-	{"age", "age of the oldest entry that waits", "seconds", "--base 1000 -l 0", func(s *status.Status, t status.Thresholds) []muninValue {
-		return []muninValue{{field: "oldest", label: "oldest", value: oldest(s), warning: muninNumber(t.Backlog.Warning), critical: muninNumber(t.Backlog.Critical)}}
-	}},
-	{"disk", "free disk", "% free", "--base 1000 -l 0 -u 100", func(s *status.Status, t status.Thresholds) (list []muninValue) {
-		for i, d := range s.Disks {
-			list = append(list, muninValue{field: fmt.Sprintf("disk%d", i), label: d.Path, value: 100 * d.Fraction(),
-				warning: muninNumber(100*t.Disk.Warning) + ":", critical: muninNumber(100*t.Disk.Critical) + ":"})
-		}
-		return list
-	}},
+			add("journal", "in the journal", s.Journal)
+			add("spool", "in the spool", s.Spool)
+			if s.Inputs != nil {
+				list = append(list, muninValue{field: "files", label: "not read yet", value: float64(s.Inputs.Lag)})
+			}
+			return list
+		}},
+	{"age", "age of the oldest entry that waits", "seconds", "--base 1000 -l 0",
+		func(s *status.Status, t status.Thresholds) []muninValue {
+			return []muninValue{{field: "oldest", label: "oldest", value: oldest(s),
+				warning: muninNumber(t.Backlog.Warning), critical: muninNumber(t.Backlog.Critical)}}
+		}},
+	{"disk", "free disk", "% free", "--base 1000 -l 0 -u 100",
+		func(s *status.Status, t status.Thresholds) (list []muninValue) {
+			for i, d := range s.Disks {
+				list = append(list, muninValue{field: fmt.Sprintf("disk%d", i), label: d.Path, value: 100 * d.Fraction(),
+					warning: muninNumber(100*t.Disk.Warning) + ":", critical: muninNumber(100*t.Disk.Critical) + ":"})
+			}
+			return list
+		}},
 	{"problems", "problems", "reasons", "--base 1000 -l 0", func(s *status.Status, t status.Thresholds) []muninValue {
 		warnings, criticals := 0.0, 0.0
 		for _, r := range s.Judge(t).Reasons {
@@ -112,7 +118,8 @@ munin's plugin-conf.d says.`,
 			}
 			return several("FIGURE")(cmd, args)
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(*cobra.Command, []string, string) (names []cobra.Completion,
+			_ cobra.ShellCompDirective) {
 			for _, g := range muninGraphs {
 				names = append(names, g.name)
 			}
@@ -129,7 +136,8 @@ munin's plugin-conf.d says.`,
 			}
 			for i := range muninGraphs {
 				if muninGraphs[i].name == figure {
-					return a.runMunin(cmd.Context(), &muninGraphs[i], muninQuestion{to: rest, word: word, timeout: timeout})
+					return a.runMunin(cmd.Context(), &muninGraphs[i],
+						muninQuestion{to: rest, word: word, timeout: timeout})
 				}
 			}
 			return usagef("%q is no figure: want entries, bytes, backlog, age, disk or problems", figure)
@@ -179,7 +187,8 @@ func (a *app) runMunin(ctx context.Context, g *muninGraph, q muninQuestion) erro
 // config prints how the graph is drawn.
 func (g *muninGraph) config(to io.Writer, name string, values []muninValue) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "graph_title Inkwell %s of %s\ngraph_category inkwell\ngraph_vlabel %s\ngraph_args %s\n", g.title, printable(name), g.label, g.args)
+	fmt.Fprintf(&out, "graph_title Inkwell %s of %s\ngraph_category inkwell\ngraph_vlabel %s\ngraph_args %s\n", g.title,
+		printable(name), g.label, g.args)
 	for _, v := range values {
 		fmt.Fprintf(&out, "%s.label %s\n", v.field, printable(v.label))
 		if v.derive {

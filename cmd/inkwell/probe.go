@@ -85,10 +85,12 @@ func (p *prober) one(ctx context.Context, i int) probe {
 	switch {
 	case err == nil:
 		answer.status, answer.verdict = s, s.Judge(p.thresholds)
-	case errors.As(err, &refused) && (refused.code == http.StatusForbidden || refused.code == http.StatusServiceUnavailable):
+	case errors.As(err, &refused) && (refused.code == http.StatusForbidden ||
+		refused.code == http.StatusServiceUnavailable):
 		answer.verdict = p.health(ctx, to, refused)
 	case isDialError(err):
-		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+dialText(err), "start it, or open the way to it")
+		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+dialText(err),
+			"start it, or open the way to it")
 	case errors.Is(err, errDocument):
 		answer.verdict = verdictOf(unknown, err.Error(), "use the inkwell of that version")
 	default:
@@ -160,9 +162,10 @@ func (p *prober) document(ctx context.Context, to server) (*status.Status, error
 
 // get fetches a path over a connection of its own.
 func (p *prober) get(ctx context.Context, to server, path string) ([]byte, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return rpc.Connect(ctx, to.addr, p.timeout, to.credentials)
-	}}
+	transport := &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return rpc.Connect(ctx, to.addr, p.timeout, to.credentials)
+		}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
 		return nil, err
@@ -211,9 +214,11 @@ func (p *prober) fb303(ctx context.Context, to server, why error) status.Verdict
 	}
 	if err != nil {
 		if errors.Is(why, context.DeadlineExceeded) && errors.Is(err, os.ErrDeadlineExceeded) {
-			return verdictOf(status.Critical, fmt.Sprintf("it does not answer within %v", p.timeout), "see whether it hangs, or is overloaded")
+			return verdictOf(status.Critical, fmt.Sprintf("it does not answer within %v", p.timeout),
+				"see whether it hangs, or is overloaded")
 		}
-		return verdictOf(status.Critical, fmt.Sprintf("it does not say how it is: %v; %v", why, err), "see whether a Scribe server listens there, and of what version")
+		return verdictOf(status.Critical, fmt.Sprintf("it does not say how it is: %v; %v", why, err),
+			"see whether a Scribe server listens there, and of what version")
 	}
 	level := status.Warning
 	switch code {
@@ -227,7 +232,8 @@ func (p *prober) fb303(ctx context.Context, to server, why error) status.Verdict
 
 // parseLimit parses WARN[,CRIT], two values that parse reads. Without CRIT the default stays, unless WARN is beyond it:
 // then nothing is critical.
-func parseLimit(text string, parse func(string) (float64, error), byDefault status.Limit, high bool) (status.Limit, error) {
+func parseLimit(text string, parse func(string) (float64, error), byDefault status.Limit,
+	high bool) (status.Limit, error) {
 	warn, crit, two := strings.Cut(text, ",")
 	l := byDefault
 	var err error

@@ -29,7 +29,8 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.since, "since", "", "what came in from this time on, exact to a block (1 MiB or ten seconds): "+timeHelp)
 	f.StringVar(&s.until, "until", "", "what came in up to this time")
-	f.StringArrayVar(&s.sources, "source", nil, "what comes from there: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
+	f.StringArrayVar(&s.sources, "source", nil,
+		"what comes from there: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
 	f.StringArrayVar(&s.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category, for what its open files hold; can be repeated")
 	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of going on behind it")
 }
@@ -174,7 +175,8 @@ func (p *readingBar) add(n int64) {
 	p.shown = now
 	rate := float64(p.done) / now.Sub(p.began).Seconds()
 	left := time.Duration(float64(max(0, p.whole-p.done))/max(rate, 1)) * time.Second
-	p.a.screen.show(fmt.Sprintf("%s %s of %s, %s/s, %v left", bar(min(p.done, p.whole), p.whole, 24), size(p.done), size(p.whole), size(int64(rate)), left))
+	p.a.screen.show(fmt.Sprintf("%s %s of %s, %s/s, %v left", bar(min(p.done, p.whole), p.whole, 24), size(p.done),
+		size(p.whole), size(int64(rate)), left))
 }
 
 func (p *readingBar) end() {

@@ -105,7 +105,8 @@ func printReport(to io.Writer, path string, r spool.Report) error {
 		fmt.Fprintf(w, "set aside\t%s\n", name)
 	}
 	for _, d := range r.Damaged {
-		fmt.Fprintf(w, "damaged\t%s from %d to %d: %d bytes, %s; intact behind it: %d groups, %d entries\n", d.Segment, d.Start, d.End, d.End-d.Start, lost(d), d.Groups, d.Entries)
+		fmt.Fprintf(w, "damaged\t%s from %d to %d: %d bytes, %s; intact behind it: %d groups, %d entries\n", d.Segment,
+			d.Start, d.End, d.End-d.Start, lost(d), d.Groups, d.Entries)
 		fmt.Fprintf(w, "\t%s\n", fate(d, r.Acked))
 	}
 	if err := w.Flush(); err != nil {

@@ -53,9 +53,11 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what 
 	}
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "combined", "how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
+	f.StringVar(&o.format, "format", "combined",
+		"how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
-	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each stretch of this length by itself; 0 = all in one")
+	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every",
+		"count each stretch of this length by itself; 0 = all in one")
 	f.BoolVar(&o.fold, "fold", false, "make numbers and ids in the paths of URLs {n}")
 	f.IntVar(&o.top, "top", 50, "print the most frequent keys only, so many; 0 = all")
 	f.StringVar(&o.output, "output", "text", "text, csv or json")
@@ -132,7 +134,8 @@ type chunkText struct {
 }
 
 // countSeries counts all files, several parts of them in parallel.
-func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally, error) {
+func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally,
+	error) {
 	bar := a.readingBar(list)
 	defer bar.end()
 	idle := make(chan *counter, 64)

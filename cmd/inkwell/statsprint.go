@@ -34,7 +34,8 @@ func (a *app) printCounts(sum *tally.Tally, o *statsFlags) error {
 		}
 		for i := range rows {
 			r := &rows[i]
-			line := []string{r.Key, strconv.FormatInt(r.Count, 10), strconv.FormatInt(r.Failures, 10), number(r.Rate), strconv.FormatInt(r.Bytes, 10), strconv.FormatInt(r.Timed, 10)}
+			line := []string{r.Key, strconv.FormatInt(r.Count, 10), strconv.FormatInt(r.Failures, 10), number(r.Rate),
+				strconv.FormatInt(r.Bytes, 10), strconv.FormatInt(r.Timed, 10)}
 			for _, v := range []float64{r.Min, r.Avg, r.P50, r.P95, r.P99, r.Max} {
 				line = append(line, number(v))
 			}
@@ -116,7 +117,8 @@ func parseThreshold(text string) (l threshold, err error) {
 }
 
 func (l threshold) of(r tally.Row) (v float64, ok bool) {
-	v, ok = map[string]float64{"failures": float64(r.Failures), "count": float64(r.Count), "rate": r.Rate, "avg": r.Avg, "p50": r.P50, "p95": r.P95, "p99": r.P99, "max": r.Max}[l.what]
+	v, ok = map[string]float64{"failures": float64(r.Failures), "count": float64(r.Count), "rate": r.Rate, "avg": r.Avg,
+		"p50": r.P50, "p95": r.P95, "p99": r.P99, "max": r.Max}[l.what]
 	if l.percent && r.Count > 0 {
 		v = 100 * v / float64(r.Count)
 	}

@@ -103,7 +103,8 @@ func (a *app) help() *cobra.Command {
 			about.InitDefaultHelpFlag()
 			return about.Help()
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string,
+			_ cobra.ShellCompDirective) {
 			if about, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
 				names = subcommands(about)
 			}

@@ -256,7 +256,8 @@ func (t *topScreen) head() string {
 
 // coloured adds a colour to a line according to its level.
 func coloured(line string) string {
-	for word, colour := range map[string]string{"CRITICAL ": "\x1b[31m", "UNKNOWN ": "\x1b[35m", "WARNING ": "\x1b[33m", "OK ": "\x1b[32m"} {
+	for word, colour := range map[string]string{"CRITICAL ": "\x1b[31m", "UNKNOWN ": "\x1b[35m", "WARNING ": "\x1b[33m",
+		"OK ": "\x1b[32m"} {
 		if strings.HasPrefix(line, word) {
 			return colour + line + "\x1b[0m"
 		}

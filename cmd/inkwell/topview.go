@@ -67,8 +67,10 @@ func (v *topView) daemons() *cells {
 		if len(s.Disks) > 0 {
 			free = fmt.Sprintf("%.0f%%", 100*lowest(s))
 		}
-		c.rows = append(c.rows, []string{rate(s.Received.EntriesPerSecond), size(int64(s.Received.BytesPerSecond)), size(waiting(s)), ages(oldest(s)), free,
-			humanize.Comma(int64(len(s.Senders))), ages(s.Daemon.Uptime), level, printable(fmt.Sprintf("%s (%s on %s)", p.name, s.Daemon.Role, s.Daemon.Host))})
+		c.rows = append(c.rows, []string{rate(s.Received.EntriesPerSecond), size(int64(s.Received.BytesPerSecond)),
+			size(waiting(s)), ages(oldest(s)), free,
+			humanize.Comma(int64(len(s.Senders))), ages(s.Daemon.Uptime), level, printable(fmt.Sprintf("%s (%s on %s)",
+				p.name, s.Daemon.Role, s.Daemon.Host))})
 	}
 	return c
 }
@@ -130,11 +132,14 @@ func (v *topView) categories() *cells {
 			if g.Trouble != "" {
 				name += ": " + printable(g.Trouble)
 			}
-			rows = append(rows, topRow{g.BytesPerSecond, []string{rate(g.EntriesPerSecond), size(int64(g.BytesPerSecond)), humanize.Comma(g.Entries), size(g.Bytes), size(g.Backlog),
-				ages(g.Oldest), v.ago(g.LastEntry), name}})
+			rows = append(rows, topRow{g.BytesPerSecond,
+				[]string{rate(g.EntriesPerSecond), size(int64(g.BytesPerSecond)), humanize.Comma(g.Entries),
+					size(g.Bytes), size(g.Backlog),
+					ages(g.Oldest), v.ago(g.LastEntry), name}})
 		}
 	}
-	return &cells{[]string{"entries/s", "bytes/s", "entries", "bytes", "waits", "oldest", "last", "CATEGORY"}, sorted(rows)}
+	return &cells{[]string{"entries/s", "bytes/s", "entries", "bytes", "waits", "oldest", "last", "CATEGORY"},
+		sorted(rows)}
 }
 
 func (v *topView) senders() *cells {
@@ -155,7 +160,9 @@ func (v *topView) senders() *cells {
 			if s.Trouble != "" {
 				name += ": " + printable(s.Trouble)
 			}
-			rows = append(rows, topRow{s.Oldest, []string{size(s.Lag), ages(s.Oldest), humanize.Comma(s.Entries), v.ago(s.LastSeen), cmp.Or(printable(s.Version), "-"), name}})
+			rows = append(rows, topRow{s.Oldest,
+				[]string{size(s.Lag), ages(s.Oldest), humanize.Comma(s.Entries), v.ago(s.LastSeen),
+					cmp.Or(printable(s.Version), "-"), name}})
 		}
 	}
 	return &cells{[]string{"behind", "oldest", "entries", "seen", "version", "SENDER"}, sorted(rows)}

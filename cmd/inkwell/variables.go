@@ -32,7 +32,8 @@ func (a *app) warnOfVariables(root *cobra.Command) {
 			known = variables(root)
 		}
 		if !slices.Contains(known, name) {
-			a.complain(slog.LevelWarn, "inkwell: the variable %s stands for no flag and has no effect%s\n", printable(name), nearest(name, known))
+			a.complain(slog.LevelWarn, "inkwell: the variable %s stands for no flag and has no effect%s\n",
+				printable(name), nearest(name, known))
 		}
 	}
 }

@@ -28,7 +28,8 @@ func (a *app) version() *cobra.Command {
 		Example: "  inkwell version",
 		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.output(), "inkwell %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(a.output(), "inkwell %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS,
+				runtime.GOARCH)
 			return err
 		},
 	}

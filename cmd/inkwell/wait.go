@@ -41,7 +41,8 @@ Exit codes: 0 complete, 3 complete, and some entries came after it had been comp
 			return a.waitFor(cmd.Context(), args[0], during, timeout)
 		},
 	}
-	cmd.Flags().Var(conf.Value(&timeout, "0", "duration", conf.ParseDuration), "timeout", "end with 75 when it is not complete after this time; 0 = wait for ever")
+	cmd.Flags().Var(conf.Value(&timeout, "0", "duration", conf.ParseDuration), "timeout",
+		"end with 75 when it is not complete after this time; 0 = wait for ever")
 	return cmd
 }
 
@@ -80,12 +81,14 @@ func (a *app) waitFor(ctx context.Context, path string, during archive.Span, tim
 		}
 		if !c.Marked && !told {
 			told = true
-			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n", path)
+			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n",
+				path)
 		}
 		pause := time.Second
 		if timeout > 0 {
 			if pause = min(pause, timeout-time.Since(began)); pause <= 0 {
-				say(a.screen, "inkwell wait: %s is not complete from %s to %s after %v\n", path, shown(during.From), shown(during.To), timeout)
+				say(a.screen, "inkwell wait: %s is not complete from %s to %s after %v\n", path, shown(during.From),
+					shown(during.To), timeout)
 				return exitCode(exitLeft)
 			}
 		}

@@ -221,13 +221,15 @@ func rates(before, now map[string]int64, d time.Duration) []row {
 		if at < 0 {
 			continue
 		}
-		column := slices.IndexFunc(watchedCounters, func(c struct{ counter, title string }) bool { return c.counter == key[at+1:] })
+		column := slices.IndexFunc(watchedCounters,
+			func(c struct{ counter, title string }) bool { return c.counter == key[at+1:] })
 		if column < 0 {
 			continue
 		}
 		r := byCategory[key[:at]]
 		if r == nil {
-			r = &row{category: key[:at], known: make([]bool, len(watchedCounters)), rate: make([]float64, len(watchedCounters))}
+			r = &row{category: key[:at], known: make([]bool, len(watchedCounters)),
+				rate: make([]float64, len(watchedCounters))}
 			byCategory[key[:at]] = r
 		}
 		grown := value - before[key]

@@ -85,7 +85,8 @@ func Parse(data []byte) (r Report, err error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Report{}, fmt.Errorf("a report that is no JSON: %w", err)
 	}
-	for text, most := range map[*string]int{&r.Host: proto.MaxHost, &r.Name: proto.MaxPath, &r.Program: 32, &r.Version: 64,
+	for text, most := range map[*string]int{&r.Host: proto.MaxHost, &r.Name: proto.MaxPath, &r.Program: 32,
+		&r.Version: 64,
 		&r.Trouble: proto.MaxPath} {
 		*text = proto.CleanText(*text, most)
 	}
@@ -117,6 +118,7 @@ func (s *Sender) state(now time.Time) State {
 var order = []State{Silent, Trouble, Behind, Sending, Ended}
 
 func compare(a, b Sender) int {
-	return cmp.Or(cmp.Compare(slices.Index(order, a.State), slices.Index(order, b.State)), strings.Compare(a.Host, b.Host),
+	return cmp.Or(cmp.Compare(slices.Index(order, a.State), slices.Index(order, b.State)),
+		strings.Compare(a.Host, b.Host),
 		strings.Compare(a.Name, b.Name), strings.Compare(a.Peer, b.Peer))
 }

@@ -100,7 +100,8 @@ func TestRestore(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	text, err := json.Marshal(Report{Host: "web1", Name: "/var/lib/inkwell", Program: "forward", Started: noon, Trouble: "a\nb"})
+	text, err := json.Marshal(Report{Host: "web1", Name: "/var/lib/inkwell", Program: "forward", Started: noon,
+		Trouble: "a\nb"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -112,7 +113,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.Host == "" || len(r.Host) > 255 || strings.ContainsAny(r.Host+r.Name+r.Trouble+r.Version+r.Program, "\n\x1b\x00") {
+		if r.Host == "" || len(r.Host) > 255 ||
+			strings.ContainsAny(r.Host+r.Name+r.Trouble+r.Version+r.Program, "\n\x1b\x00") {
 			t.Errorf("%+v", r)
 		}
 		again, err := json.Marshal(r)

@@ -50,8 +50,10 @@ func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	set.Overall("bucketupdater.bucket_updated").Add(1)
 	set.Histogram("append").Observe(time.Millisecond)
 	set.Histogram("fsync").Observe(time.Hour)
-	doc := &status.Status{Daemon: status.Daemon{Role: "collector", Version: "1"}, Journal: &status.Store{Limit: 1}, Spool: &status.Store{}, Inputs: &status.Inputs{},
-		Categories: []status.Category{{Name: "a\xff"}}, Hops: []status.Hop{{Address: "h:1"}}, Disks: []status.Disk{{Path: "/", Total: 1}},
+	doc := &status.Status{Daemon: status.Daemon{Role: "collector", Version: "1"}, Journal: &status.Store{Limit: 1},
+		Spool: &status.Store{}, Inputs: &status.Inputs{},
+		Categories: []status.Category{{Name: "a\xff"}}, Hops: []status.Hop{{Address: "h:1"}},
+		Disks:        []status.Disk{{Path: "/", Total: 1}},
 		Certificates: []status.Certificate{{File: "c.pem"}}}
 	r := Registry(set, func() *status.Status { return doc })
 	problems, err := testutil.GatherAndLint(r)

@@ -7,7 +7,8 @@ import (
 
 // Bounds are the upper bounds of the buckets of every Histogram, in seconds: from an fsync on a fast disk up to the
 // patience of a caller.
-var Bounds = [...]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+var Bounds = [...]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+	10}
 
 // Histogram counts durations. Safe for concurrent use; an observation costs a few comparisons and two additions.
 type Histogram struct {

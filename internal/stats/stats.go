@@ -23,7 +23,8 @@ type Set struct {
 
 // New returns an empty set.
 func New() *Set {
-	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64), histograms: make(map[string]*Histogram)}
+	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64),
+		histograms: make(map[string]*Histogram)}
 }
 
 // Counter returns the counter of that name, which is created at zero on first use.

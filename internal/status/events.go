@@ -79,7 +79,8 @@ func (h *eventHandler) Handle(ctx context.Context, r slog.Record) error {
 		r.Attrs(add)
 		detail := b.String()
 		detail = strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "\uFFFD")
-		h.to.add(Event{At: r.Time.Round(time.Millisecond), Level: strings.ToLower(r.Level.String()), Message: r.Message, Detail: detail})
+		h.to.add(Event{At: r.Time.Round(time.Millisecond), Level: strings.ToLower(r.Level.String()), Message: r.Message,
+			Detail: detail})
 	}
 	if !h.Handler.Enabled(ctx, r.Level) {
 		return nil
@@ -89,7 +90,8 @@ func (h *eventHandler) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs returns a handler that adds attrs to every record.
 func (h *eventHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &eventHandler{Handler: h.Handler.WithAttrs(attrs), to: h.to, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+	return &eventHandler{Handler: h.Handler.WithAttrs(attrs), to: h.to,
+		attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
 }
 
 // WithGroup returns a handler that puts records into a group. The remembered events ignore the group.

@@ -24,8 +24,10 @@ const filesPublished = stats.Overall + ":files published"
 // refusals are the counters of entries that did not go where their sender wanted them.
 var refusals = []string{
 	"received blank category", "received bad", "denied for rate", "denied for queue size", "refused not allowed",
-	"refused message size", "refused control", "connections refused", "frames too large", "frames bad", "frames without room",
-	"calls too many entries", "TLS handshakes failed", "lost", "bytes lost", "refused", "held", "refused by the next hop", "datagrams dropped", "files lost",
+	"refused message size", "refused control", "connections refused", "frames too large", "frames bad",
+	"frames without room",
+	"calls too many entries", "TLS handshakes failed", "lost", "bytes lost", "refused", "held",
+	"refused by the next hop", "datagrams dropped", "files lost",
 	"files beyond max_categories", "streams forgotten", "journal damaged",
 }
 
@@ -183,5 +185,6 @@ func (m *Meter) Fill(s *Status) {
 			s.Files.Last = &at
 		}
 	}
-	s.History = History{Step: Step.Seconds(), End: m.end, Entries: slices.Clone(m.entries), Bytes: slices.Clone(m.bytes)}
+	s.History = History{Step: Step.Seconds(), End: m.end, Entries: slices.Clone(m.entries),
+		Bytes: slices.Clone(m.bytes)}
 }

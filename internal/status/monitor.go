@@ -94,11 +94,13 @@ func CertificateOf(file string, cert *x509.Certificate) []Certificate {
 func (s *Status) Finish() {
 	t := DefaultThresholds()
 	slices.SortFunc(s.Categories, func(a, b Category) int {
-		return cmp.Or(compareBool(b.behind(t), a.behind(t)), cmp.Compare(b.BytesPerSecond, a.BytesPerSecond), cmp.Compare(b.EntriesPerSecond, a.EntriesPerSecond), cmp.Compare(b.Bytes, a.Bytes),
+		return cmp.Or(compareBool(b.behind(t), a.behind(t)), cmp.Compare(b.BytesPerSecond, a.BytesPerSecond),
+			cmp.Compare(b.EntriesPerSecond, a.EntriesPerSecond), cmp.Compare(b.Bytes, a.Bytes),
 			cmp.Compare(b.Entries, a.Entries), cmp.Compare(a.Name, b.Name))
 	})
 	slices.SortFunc(s.Senders, func(a, b Sender) int {
-		return cmp.Or(cmp.Compare(b.Oldest, a.Oldest), cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(b.Oldest, a.Oldest), cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Host, b.Host),
+			cmp.Compare(a.Path, b.Path))
 	})
 	s.CategoryCount = len(s.Categories)
 	s.Verdict = s.Judge(t)

@@ -142,7 +142,8 @@ func (j *judge) add(r Reason) {
 func (j *judge) daemon() {
 	d := &j.s.Daemon
 	if !d.Ready {
-		j.add(Reason{Level: Critical, Code: NotReady, Text: cmp.Or(d.Trouble, "it starts, or stops, and takes no entries"),
+		j.add(Reason{Level: Critical, Code: NotReady,
+			Text: cmp.Or(d.Trouble, "it starts, or stops, and takes no entries"),
 			Cure: "wait a moment; if it stays so, see the log"})
 	}
 }
@@ -175,13 +176,16 @@ func (j *judge) stores() {
 			continue
 		}
 		if s.Trouble != "" {
-			j.add(Reason{Level: Critical, Code: StoreTrouble, Subject: s.Dir, Text: "the " + x.name + " fails: " + s.Trouble,
+			j.add(Reason{Level: Critical, Code: StoreTrouble, Subject: s.Dir,
+				Text: "the " + x.name + " fails: " + s.Trouble,
 				Cure: "make " + s.Dir + " writable and give it room; it goes on by itself"})
 		}
 		j.add(Reason{Level: j.t.Store.above(s.Fraction()), Code: StoreFull, Subject: s.Dir, Cure: x.cure,
-			Text: fmt.Sprintf("the %s is %.0f%% full: %s of %s", x.name, 100*s.Fraction(), size(s.Bytes), size(s.Limit))})
+			Text: fmt.Sprintf("the %s is %.0f%% full: %s of %s", x.name, 100*s.Fraction(), size(s.Bytes),
+				size(s.Limit))})
 		j.add(Reason{Level: j.t.Backlog.above(s.Oldest), Code: BacklogOld, Subject: s.Dir,
-			Text: fmt.Sprintf("the oldest entry of the %s has waited for %s", x.name, age(s.Oldest)), Cure: "see what does not take its entries: the categories, the next hop, the log"})
+			Text: fmt.Sprintf("the oldest entry of the %s has waited for %s", x.name,
+				age(s.Oldest)), Cure: "see what does not take its entries: the categories, the next hop, the log"})
 	}
 }
 
@@ -204,16 +208,20 @@ func (j *judge) categories() {
 			more++
 			continue
 		}
-		r := Reason{Level: level, Code: StoreTrouble, Subject: c.Name, Cure: "see the log for its cause; the journal keeps the entries until the store takes them"}
+		r := Reason{Level: level, Code: StoreTrouble, Subject: c.Name,
+			Cure: "see the log for its cause; the journal keeps the entries until the store takes them"}
 		if c.Trouble == "" {
-			r.Code, r.Text = BacklogOld, fmt.Sprintf("category %q: %s wait for the store, the oldest for %s", c.Name, size(c.Backlog), age(c.Oldest))
+			r.Code, r.Text = BacklogOld, fmt.Sprintf("category %q: %s wait for the store, the oldest for %s", c.Name,
+				size(c.Backlog), age(c.Oldest))
 		} else {
-			r.Text = fmt.Sprintf("category %q: %s; %s wait, the oldest for %s", c.Name, c.Trouble, size(c.Backlog), age(c.Oldest))
+			r.Text = fmt.Sprintf("category %q: %s; %s wait, the oldest for %s", c.Name, c.Trouble, size(c.Backlog),
+				age(c.Oldest))
 		}
 		j.add(r)
 	}
 	if more > 0 {
-		j.add(Reason{Level: Warning, Code: StoreTrouble, Text: fmt.Sprintf("%d more categories are behind", more), Cure: "see the list of categories"})
+		j.add(Reason{Level: Warning, Code: StoreTrouble, Text: fmt.Sprintf("%d more categories are behind", more),
+			Cure: "see the list of categories"})
 	}
 }
 
@@ -238,10 +246,14 @@ func (j *judge) inputs() {
 	if in == nil {
 		return
 	}
-	j.add(Reason{Level: j.t.Backlog.above(in.Oldest), Code: BacklogOld, Text: fmt.Sprintf("%s of the files are not read, the oldest line has waited for %s", size(in.Lag), age(in.Oldest)),
+	j.add(Reason{Level: j.t.Backlog.above(in.Oldest), Code: BacklogOld,
+		Text: fmt.Sprintf("%s of the files are not read, the oldest line has waited for %s", size(in.Lag),
+			age(in.Oldest)),
 		Cure: "see whether the next hop takes entries, and whether the spool is full"})
 	for _, mount := range in.Hanging {
-		j.add(Reason{Level: Warning, Code: Unreadable, Subject: mount, Text: "the file system " + mount + " does not answer", Cure: "bring it back; its files are read on from where they were"})
+		j.add(Reason{Level: Warning, Code: Unreadable, Subject: mount,
+			Text: "the file system " + mount +
+				" does not answer", Cure: "bring it back; its files are read on from where they were"})
 	}
 }
 
@@ -249,7 +261,8 @@ func (j *judge) disks() {
 	for i := range j.s.Disks {
 		d := &j.s.Disks[i]
 		if d.Error != "" {
-			j.add(Reason{Level: Warning, Code: DiskFull, Subject: d.Path, Text: fmt.Sprintf("the disk of %s (%s) does not say how full it is: %s", d.Path, d.Use, d.Error),
+			j.add(Reason{Level: Warning, Code: DiskFull, Subject: d.Path,
+				Text: fmt.Sprintf("the disk of %s (%s) does not say how full it is: %s", d.Path, d.Use, d.Error),
 				Cure: "see whether it is mounted, and answers"})
 			continue
 		}

@@ -58,7 +58,8 @@ func (h *handler) index(w http.ResponseWriter, r *http.Request) {
 // matching returns a new list of the categories whose names contain a text.
 func matching(list []status.Category, text string) []status.Category {
 	text = strings.ToLower(text)
-	return slices.DeleteFunc(slices.Clone(list), func(c status.Category) bool { return !strings.Contains(strings.ToLower(c.Name), text) })
+	return slices.DeleteFunc(slices.Clone(list),
+		func(c status.Category) bool { return !strings.Contains(strings.ToLower(c.Name), text) })
 }
 
 // sortBy orders categories by a column. Any other word keeps the order of the status, by importance.

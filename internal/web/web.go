@@ -58,8 +58,9 @@ type handler struct {
 
 // Handler returns the handler for o. It takes the peer of a request from the request's context (access.From).
 func Handler(o Options) http.Handler {
-	h := &handler{o: o, mux: http.NewServeMux(), latest: latest{build: o.Status}, tails: make(chan struct{}, maxTails), reading: make(chan struct{}, maxReads),
-		asked: o.Stats.Overall("HTTP requests"), refused: o.Stats.Overall("HTTP requests refused")}
+	h := &handler{o: o, mux: http.NewServeMux(), latest: latest{build: o.Status}, tails: make(chan struct{}, maxTails),
+		reading: make(chan struct{}, maxReads),
+		asked:   o.Stats.Overall("HTTP requests"), refused: o.Stats.Overall("HTTP requests refused")}
 	registry := metrics.Registry(o.Stats, func() *status.Status {
 		s, _ := h.latest.get(context.Background()) // without it a scrape has the counters
 		return s
@@ -92,7 +93,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
 		head.Set("Allow", "GET, HEAD, OPTIONS")
-		h.end(w, http.StatusMethodNotAllowed, "only GET, HEAD and OPTIONS are answered: nothing can be changed here (see inkwell ctl)")
+		h.end(w, http.StatusMethodNotAllowed,
+			"only GET, HEAD and OPTIONS are answered: nothing can be changed here (see inkwell ctl)")
 		return
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
