@@ -46,7 +46,8 @@ func FuzzDecodeCall(f *testing.F) {
 // minSpan is the fewest bytes of a span: its stream and its end.
 const minSpan = 3 + 4 + 16 + 1
 
-// FuzzDecodeSpans: what stands for the spans of a call of some entries is read within the bytes that are there, and comes back the same.
+// FuzzDecodeSpans: what stands for the spans of a call of some entries is read within the bytes that are there, and
+// comes back the same.
 func FuzzDecodeSpans(f *testing.F) {
 	f.Add(AppendLogTrailer(nil, Trailer{Spans: []Span{{First: 5, Count: 2}}}), byte(2))
 	f.Add(AppendLogTrailer(nil, Trailer{Spans: []Span{{Stream: [16]byte{1}, First: -1, Count: 0}, {First: 1 << 62, Count: 1}}}), byte(1))

@@ -134,8 +134,8 @@ type chunkText struct {
 }
 
 // countSeries counts all files, several parts of them in parallel.
-func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally,
-	error) {
+func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series,
+	o *statsFlags) (*tally.Tally, error) {
 	bar := a.readingBar(list)
 	defer bar.end()
 	idle := make(chan *counter, 64)

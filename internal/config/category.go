@@ -13,7 +13,7 @@ func (l *loader) byCategory(b *conf.Block, p place) (Sink, error) {
 	if model == nil {
 		return nil, refuse(b, "CATEGORYSTORE: NO stores found, invalid store.", "add a <model> block with type=file")
 	}
-	// As it always was: the model inherits from what is around the category block, not from that.
+	// The model inherits from the parent of the category block and not from that block itself, as in the original.
 	model.Parent = b.Parent
 	p.model, p.shared, p.single = true, false, true
 	sink, err := l.sub(model, "CATEGORYSTORE: Store is missing type.", p)

@@ -66,7 +66,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// shown says whether a text that may have words from a file in it can be shown: nothing for a terminal, and not endless.
+// shown says whether a text that may have words from a file in it can be shown: nothing for a terminal, and not
+// endless.
 func shown(text string) bool {
 	return len(text) < 16<<10 && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -58,7 +58,8 @@ func TestBadBlocks(t *testing.T) {
 	}
 }
 
-// TestBadStores has stores in which something is wrong: they are there, and messages for them wait for a better configuration.
+// TestBadStores has stores in which something is wrong: they are there, and messages for them wait for a better
+// configuration.
 func TestBadStores(t *testing.T) {
 	file := someFile
 	for _, c := range []badStore{

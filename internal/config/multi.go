@@ -17,7 +17,8 @@ func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
 	o := l.block(b, "multi")
 	report, v := o.value("report_success")
 	if v.Text != "all" && v.Text != "any" {
-		return nil, &refusal{status: "MULTI: Invalid report_success value.", line: v.Line, cure: fmt.Sprintf("write %s=all or %s=any", report.key, report.key)}
+		return nil, &refusal{status: "MULTI: Invalid report_success value.", line: v.Line,
+			cure: fmt.Sprintf("write %s=all or %s=any", report.key, report.key)}
 	}
 	s := Multi{Any: v.Text == "any"}
 	used := make(map[string]bool)
@@ -41,7 +42,8 @@ func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
 	}
 	for _, sub := range b.Blocks {
 		if o.section.takes(sub.Name) && !used[sub.Name] {
-			l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because there is none with the number before it", sub.Name), "number the blocks without a gap, or call each of them <store>")
+			l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because there is none with the number before it",
+				sub.Name), "number the blocks without a gap, or call each of them <store>")
 		}
 	}
 	if len(s.Children) == 0 {
