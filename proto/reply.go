@@ -12,8 +12,8 @@ const maxText = 1000
 type Reply struct {
 	SeqID   int32
 	Code    ResultCode
-	Inkwell bool // the server says that it is one; said only in answer to spans, which nobody else sends
-	Refused int  // with Inkwell: so many entries of the call were thrown away, because they are not allowed or too long
+	Inkwell bool // the server is an Inkwell; sent only in answer to spans, which only an Inkwell sends
+	Refused int  // with Inkwell: number of entries of the call that were discarded, because they are not allowed or too long
 }
 
 // The optional fields of a reply. Peers that do not know them skip them.

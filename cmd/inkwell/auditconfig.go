@@ -23,7 +23,7 @@ type audited struct {
 // that are still under way.
 type sender struct {
 	path   string // state, or spool
-	spools bool   // it is a directory with spools, and nothing else is looked for
+	spools bool   // search only for spools below path
 }
 
 // configured adds what a configuration file names: a collector with its files, or a forwarder with its state.
@@ -65,7 +65,7 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	w.senders = append(w.senders, sender{path: s.State, spools: true}) // what its peers refuse for ever
+	w.senders = append(w.senders, sender{path: s.State, spools: true}) // entries that the next hop refuses permanently
 	w.sources, w.configs = append(w.sources, s), append(w.configs, c)
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	auditFindings = 200 // that are told in words; --json has them all
+	auditFindings = 200 // of a finding that are printed; --json has all of them
 	auditRanges   = 8   // of a finding
 )
 

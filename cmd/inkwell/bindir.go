@@ -139,7 +139,7 @@ func (b binDir) recorded() ([]string, error) {
 	}
 	var names []string
 	for _, name := range strings.Fields(string(data)) {
-		for _, known := range scribeTools { // whatever else stands there is no name to be removed
+		for _, known := range scribeTools { // other words are not names of links
 			if name == known {
 				names = append(names, name)
 			}

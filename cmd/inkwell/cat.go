@@ -198,7 +198,7 @@ func (f *following) run(ctx context.Context, args []string) error {
 			return err
 		}
 		if all = append(all, begun...); first {
-			lines = -1 // what comes later is new
+			lines = -1 // series that appear later are new
 		}
 		f.p.headers = len(all) > 1 && !f.o.merge && !f.p.source
 		if err := f.look(ctx, all); err != nil {

@@ -258,7 +258,7 @@ func (s *startCheck) writable(dir, what string) {
 	case !info.IsDir():
 		s.bad("%s: %s is no directory", what, at)
 		return
-	case missing && s.acc != nil && s.a.uid() == 0: // root makes it and gives it away
+	case missing && s.acc != nil && s.a.uid() == 0: // root creates it and gives it to the user
 	case !s.may(info, at, unix.W_OK|unix.X_OK):
 		s.bad("%s: %s must not write in %s: change its owner or mode (chown), or run as another user", what, s.who(),
 			at)

@@ -31,9 +31,9 @@ type configured struct {
 	text     string   // of the configuration, in place of a file
 	user     string   // to become; "" = that of the configuration
 	port     int      // where the configuration names none
-	host     string   // "" = what the style of the configuration says
-	http     []string // where only HTTP is answered, in addition to what the configuration says
-	tolerant bool     // a file with mistakes is served as far as it goes
+	host     string   // "" = the default for the style of the configuration
+	http     []string // addresses for HTTP alone, in addition to those of the configuration
+	tolerant bool     // the usable part of a file with mistakes is served
 }
 
 // load reads the configuration. A configuration that cannot be read shows in the status; a reload refuses it.

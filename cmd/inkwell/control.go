@@ -34,7 +34,7 @@ type control struct {
 	server
 	timeout time.Duration   // of a question, 0 = ctlTimeout
 	clean   bool            // show control characters of what the server says as escapes
-	reason  func(err error) // is told why something failed; nil = nobody
+	reason  func(err error) // is called with the cause of a failure; may be nil
 }
 
 // ask calls f with a new connection to the server, as scribe_ctrl does: some servers close the connection after each
@@ -195,7 +195,7 @@ func (c *control) reload(ctx context.Context) int {
 	ours, err := ask(ctx, &patient, func(client *fb303.FacebookServiceClient, ctx context.Context) (string, error) {
 		return client.GetOption(ctx, rpc.IsInkwell)
 	})
-	if err != nil || ours != "1" { // a server that is not there says so again
+	if err != nil || ours != "1" { // if the server is down the next call fails as well
 		code := c.oneway(ctx, "reload", (*fb303.FacebookServiceClient).Reinitialize)
 		if code == exitOK {
 			say(c.out, "told to reload; this server does not say what came of it: see its status\n")
@@ -253,7 +253,7 @@ func (a *app) scribeCtrl(ctx context.Context, args []string) int {
 		say(a.stdout, scribeCtrlRoot)
 		return ctlNotRoot
 	}
-	lines, _ := sizeOf(a.stdout)() // what a script reads is as it came, a terminal is shown no control characters
+	lines, _ := sizeOf(a.stdout)() // scripts get the text unchanged, a terminal gets no control characters
 	c := &control{out: a.stdout, server: server{addr: addr}, clean: lines > 0}
 	code, known := c.do(ctx, args[0])
 	if !known {

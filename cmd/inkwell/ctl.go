@@ -139,8 +139,8 @@ func (c *control) printState(ctx context.Context, to io.Writer) (int, error) {
 	return statusCode(s.status), nil
 }
 
-// state is everything that a server says about itself.
-type state struct {
+// serverState is everything that a server says about itself.
+type serverState struct {
 	Address    string           `json:"address"`
 	Error      string           `json:"error,omitempty"`
 	Status     string           `json:"status,omitempty"`
@@ -153,8 +153,8 @@ type state struct {
 	status fb303.FbStatus
 }
 
-func (c *control) state(ctx context.Context) state {
-	s := state{Address: c.addr}
+func (c *control) state(ctx context.Context) serverState {
+	s := serverState{Address: c.addr}
 	var err error
 	steps := []func(){
 		func() { s.status, err = ask(ctx, c, (*fb303.FacebookServiceClient).GetStatus) },
@@ -170,7 +170,7 @@ func (c *control) state(ctx context.Context) state {
 	}
 	for _, step := range steps {
 		if step(); err != nil {
-			return state{Address: c.addr, Error: err.Error()}
+			return serverState{Address: c.addr, Error: err.Error()}
 		}
 	}
 	s.Status = s.status.String()

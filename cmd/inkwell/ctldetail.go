@@ -69,7 +69,7 @@ func (c *control) statusInDetail(ctx context.Context) (int, error) {
 	code := c.status(ctx)
 	text, err := c.detail(ctx)
 	if err != nil || text == nil {
-		return code, nil // which has been told
+		return code, nil // which has been reported
 	}
 	var d struct {
 		forwarder.Detail

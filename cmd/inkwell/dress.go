@@ -92,7 +92,7 @@ type dressedLines struct {
 	d dress
 
 	mu    sync.Mutex
-	level slog.Level // of the line that is being written
+	level slog.Level // level of the line that is being written
 }
 
 // Write writes the line of a record. The caller, a dressedHandler, holds mu.

@@ -54,8 +54,8 @@ func (f followed) positionsOf(here, there stateDir, log *slog.Logger) (stateDir,
 // positionsFound describes the positions in a directory.
 type positionsFound struct {
 	known bool  // some are of files that are followed
-	empty bool  // nothing of any file was taken yet
-	time  int64 // when they were last written, in nanoseconds; 0 = there are none
+	empty bool  // no file has been read yet
+	time  int64 // time of the last write, in nanoseconds; 0 = there are no positions
 }
 
 func (f followed) positionsIn(dir string) (found positionsFound) {

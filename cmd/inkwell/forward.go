@@ -81,11 +81,11 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 type forwardCommand struct {
 	cmd   *cobra.Command
 	args  []string
-	o     forwarder.Options // what flags say
+	o     forwarder.Options // the values of flags
 	flags *lineFlags
 	feeds *feedFlags
 	file  string // of the configuration, "" = it is that of the flags
-	user  string // to become, "" = what the configuration says
+	user  string // user to become, "" = that of the configuration
 }
 
 // forwarding is what results from a command line and its configuration.
@@ -151,7 +151,7 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 		if w.file != "" {
 			w.flags.apply(&in, cmd.Flags().Changed)
 		}
-		if o.Once { // without it nothing is asked of a file system here: it may hang
+		if o.Once { // otherwise no file system is accessed here, because it may hang
 			if found, err := in.Finds(); err == nil && !found {
 				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name, and write DIR/* for those "+
 					"in a directory)", in.Glob, fs.ErrNotExist)

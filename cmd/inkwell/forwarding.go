@@ -79,13 +79,13 @@ type forwardDaemon struct {
 
 	w *forwarding // that f runs; of the goroutine of run
 
-	served []chan<- error // are told what comes of the configuration that is being read; of the goroutine of run
+	served []chan<- error // receive the outcome of the reload; used by the goroutine of run only
 
 	mu     sync.Mutex
 	asked  []chan<- error // wait for the next reading
 	f      *forwarder.Forwarder
 	wrong  string           // why the last reload was refused
-	before forwarder.Status // what those before f have done
+	before forwarder.Status // totals of the forwarders before f
 	allow  *access.Rules
 }
 

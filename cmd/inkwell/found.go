@@ -18,7 +18,7 @@ type logPlace struct {
 	category string
 	globs    []string // each that finds a file becomes a <tail> block
 	lines    []string // further lines of the block
-	instead  bool     // the systemd journal has the same, where there is one
+	instead  bool     // the systemd journal has the same lines, if there is one
 }
 
 // logPlaces are the places that init looks in, as on Debian, Red Hat and Kubernetes.
@@ -41,7 +41,7 @@ var logPlaces = []logPlace{
 type foundInputs struct {
 	blocks []string // text
 	names  []string // what they are, for a person
-	unread []string // files and directories that are there and cannot be read by who asks
+	unread []string // existing files and directories that this user cannot read
 }
 
 // findInputs looks for logs below root, which is "" for this machine; the paths that it writes do not contain root.

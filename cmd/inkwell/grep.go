@@ -20,8 +20,8 @@ type grepFlags struct {
 	count, only, files, quiet, number bool
 	withName, noName                  bool
 	most, after, before, around       int
-	perl, extended                    bool // what RE2 is anyway
-	separate                          bool // -- stands where lines were passed over
+	perl, extended                    bool // accepted, because RE2 is extended anyway
+	separate                          bool // -- separates groups of lines
 }
 
 func (a *app) grep() *cobra.Command {

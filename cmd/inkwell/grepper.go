@@ -22,7 +22,7 @@ type grepper struct {
 	bar      *readingBar
 	w        io.Writer
 	terminal bool
-	named    bool // the name of the series stands in front of lines
+	named    bool // the name of the series precedes its lines
 
 	name     string
 	selected int

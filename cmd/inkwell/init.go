@@ -20,7 +20,7 @@ import (
 
 // initOptions are the flags of init.
 type initOptions struct {
-	output string // file, - = standard output, "" = where the system has it
+	output string // file, - = standard output, "" = the system's place
 	force  bool
 	dir    string // of a collector's files
 	listen string

@@ -15,7 +15,7 @@ import (
 // reading holds the totals of a daemon at one moment; the first two never fall.
 type reading struct {
 	lines, bytes int64
-	whole        int64 // bytes there are to do; 0 = there is no end
+	whole        int64 // bytes to process in all; 0 = without an end
 	backlog      int64 // bytes
 	note         string
 }

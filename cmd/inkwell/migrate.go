@@ -249,7 +249,7 @@ var scribeTools = []string{"scribed", "scribe_cat", "scribe_ctrl", "scribe_pipe"
 // binStep is a change to one program.
 type binStep struct {
 	name string
-	keep bool // there is a program of that name, which is kept
+	keep bool // a program of that name exists and is kept
 	done bool // it is a link to inkwell already
 }
 

@@ -15,9 +15,9 @@ import (
 type nextHop struct {
 	to       []string
 	calls    forwarder.Calls
-	spooled  bool   // there is a buffer
-	spool    string // its directory, or that in which it stands
-	exact    bool   // it is the spool itself
+	spooled  bool   // the store is a buffer
+	spool    string // the directory of the spool, or its parent
+	exact    bool   // spool is the directory of the spool itself
 	spoolMax int64  // bytes, 0 = no bound
 }
 

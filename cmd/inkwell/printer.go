@@ -26,8 +26,8 @@ type printer struct {
 	query   *archive.Query
 	source  bool // in front of each line
 	time    bool
-	visible bool // escapes what steers a terminal
-	headers bool // ==> NAME <== where another series goes on
+	visible bool // escape characters that control a terminal
+	headers bool // print ==> NAME <== when the series changes
 	open    bool // the last line has no end
 	last    string
 	buf     []byte

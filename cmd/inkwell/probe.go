@@ -29,7 +29,7 @@ const unknown status.Level = "unknown"
 // probe is the answer of one daemon to a query of its status.
 type probe struct {
 	name    string         // as it was asked for
-	status  *status.Status // nil: it has told no more than verdict
+	status  *status.Status // nil: only the verdict is known
 	verdict status.Verdict
 }
 

@@ -54,7 +54,7 @@ func (a *app) rotatelogs() *cobra.Command {
 		Long:  rotatelogsHelp,
 		Example: `  CustomLog "|/usr/local/bin/inkwell rotatelogs -l /var/log/apache2/access.%Y-%m-%d 86400 1G" combined
   mydaemon 2>&1 | inkwell rotatelogs -n 5 /var/log/mydaemon.log 100M`,
-		DisableFlagParsing: true, // its flags are not those of the rest
+		DisableFlagParsing: true, // it parses its flags itself
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == "--help" {
 				return cmd.Help()

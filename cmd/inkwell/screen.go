@@ -14,7 +14,7 @@ type screen struct {
 
 	mu   sync.Mutex
 	w    io.Writer
-	live string // what stands on the last line
+	live string // the text on the last line
 }
 
 func newScreen(w io.Writer, width func() int) *screen { return &screen{w: w, width: width} }

@@ -110,13 +110,13 @@ func parseThreshold(text string) (l threshold, err error) {
 	if l.bound, err = strconv.ParseFloat(bound, 64); err != nil {
 		return l, fmt.Errorf("--fail-if %q: %q is no number", text, bound)
 	}
-	if _, ok := l.of(tally.Row{}); !ok || percent && l.what != "failures" {
+	if _, ok := l.measure(tally.Row{}); !ok || percent && l.what != "failures" {
 		return l, fmt.Errorf("--fail-if %q: there is no %q (failures, count, rate, avg, p50, p95, p99, max; %% goes with failures)", text, l.what)
 	}
 	return l, nil
 }
 
-func (l threshold) of(r tally.Row) (v float64, ok bool) {
+func (l threshold) measure(r tally.Row) (v float64, ok bool) {
 	v, ok = map[string]float64{"failures": float64(r.Failures), "count": float64(r.Count), "rate": r.Rate, "avg": r.Avg,
 		"p50": r.P50, "p95": r.P95, "p99": r.P99, "max": r.Max}[l.what]
 	if l.percent && r.Count > 0 {
@@ -126,13 +126,13 @@ func (l threshold) of(r tally.Row) (v float64, ok bool) {
 }
 
 func (l threshold) exceeded(r tally.Row) bool {
-	v, ok := l.of(r)
+	v, ok := l.measure(r)
 	return ok && (l.above && v > l.bound || !l.above && v < l.bound)
 }
 
 // value formats the actual value for people.
 func (l threshold) value(r tally.Row) string {
-	v, _ := l.of(r)
+	v, _ := l.measure(r)
 	text := "it is " + strconv.FormatFloat(v, 'g', 4, 64)
 	if l.percent {
 		text += "%"

@@ -40,10 +40,10 @@ func subcommands(cmd *cobra.Command) (names []string) {
 func mistyped(root *cobra.Command, args []string) (*cobra.Command, error) {
 	cmd, rest, err := root.Find(args)
 	if err != nil || !cmd.HasAvailableSubCommands() {
-		return root, nil // cobra says it, or there is nothing to mistype
+		return root, nil // cobra reports it, or there is no word to check
 	}
 	word := firstWord(rest, cmd.Flags(), cmd.InheritedFlags(), cmd.PersistentFlags())
-	if word == "" || strings.HasPrefix(word, "__") { // what the completion of a shell calls
+	if word == "" || strings.HasPrefix(word, "__") { // called by the completion of a shell
 		return cmd, nil
 	}
 	return cmd, unknownCommand(cmd, []string{word})

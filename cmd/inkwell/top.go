@@ -112,7 +112,7 @@ func (t *topScreen) run(ctx context.Context, keys *os.File) (err error) {
 	answers := make(chan []probe, 1)
 	ask := func() { answers <- t.prober.ask(ctx) }
 	go ask()
-	next := time.NewTimer(time.Hour) // begins with the first answers: nothing is asked twice at once
+	next := time.NewTimer(time.Hour) // runs from the first answers on, so that queries do not overlap
 	defer next.Stop()
 	for !t.finished {
 		if err := t.draw(); err != nil {

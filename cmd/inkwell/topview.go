@@ -112,8 +112,8 @@ func sorted(rows []topRow) (list [][]string) {
 	return list
 }
 
-// of returns "NAME on DAEMON" if there are several daemons, else the name.
-func (v *topView) of(name, daemon string) string {
+// qualify returns "NAME on DAEMON" if there are several daemons, else the name.
+func (v *topView) qualify(name, daemon string) string {
 	if len(v.answers) > 1 {
 		name += " on " + daemon
 	}
@@ -128,7 +128,7 @@ func (v *topView) categories() *cells {
 		}
 		for i := range p.status.Categories {
 			g := &p.status.Categories[i]
-			name := v.of(g.Name, p.name)
+			name := v.qualify(g.Name, p.name)
 			if g.Trouble != "" {
 				name += ": " + printable(g.Trouble)
 			}
@@ -156,7 +156,7 @@ func (v *topView) senders() *cells {
 			if s.Category != "" {
 				name += " (" + s.Category + ")"
 			}
-			name = v.of(name, p.name)
+			name = v.qualify(name, p.name)
 			if s.Trouble != "" {
 				name += ": " + printable(s.Trouble)
 			}
@@ -179,7 +179,7 @@ func (v *topView) hops() *cells {
 			if !h.Up {
 				state, weight = "down", 1
 			}
-			name := v.of(h.Address, p.name)
+			name := v.qualify(h.Address, p.name)
 			if h.LastError != "" && !h.Up {
 				name += ": " + printable(h.LastError)
 			}

@@ -122,7 +122,7 @@ func (c *account) makeOne(path string) error {
 	case err != nil:
 		return err
 	}
-	return os.Lchown(path, c.uid, c.gid) // what stands there by now is not followed if it is a link
+	return os.Lchown(path, c.uid, c.gid) // if a link has appeared there, it is not followed
 }
 
 // makeSocketDirs creates the missing directories of the unix sockets among addrs and gives them to the account.

@@ -63,7 +63,7 @@ it. Columns of counters that a server does not have are left out. A server that 
 				if err != nil {
 					return err
 				}
-				c.reason = nil // it stands in the block
+				c.reason = nil // it is in the block
 				w.servers = append(w.servers, &watched{control: c})
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -105,7 +105,7 @@ type watcher struct {
 	every   time.Duration
 	size    func() (lines, columns int)
 
-	drawn int // lines that stand on the terminal
+	drawn int // lines on the terminal
 }
 
 // watched is one server with its latest answer.

@@ -14,7 +14,7 @@ import (
 // spools refuses stores that only a forwarder or a pipe can have.
 func (l *loader) spools() {
 	for _, b := range l.file.Root.Blocks {
-		if slices.Contains(inputBlocks, b.Tag) { // also one with a mistake, which is told
+		if slices.Contains(inputBlocks, b.Tag) { // also one with a mistake, which has been reported
 			return
 		}
 	}

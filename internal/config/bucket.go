@@ -37,7 +37,7 @@ from which they are made: its files are in directories DIR/SUBDIR000, DIR/SUBDIR
 const maxBuckets = 10_000
 
 // bucket reads a block of the type bucket.
-func (l *loader) bucket(b *conf.Block, p place) (Sink, error) {
+func (l *loader) bucket(b *conf.Block, p position) (Sink, error) {
 	o := l.block(b, "bucket")
 	s := Bucket{Kind: o.choice("bucket_type", "key_hash", "key_modulo", "key_range", "random", "context_log"),
 		RemoveKey: o.yes("remove_key"), Range: o.count("bucket_range")}
@@ -74,7 +74,7 @@ func (l *loader) bucket(b *conf.Block, p place) (Sink, error) {
 
 // bucketPlace is the place of the children of a bucket store, with the number of buckets besides bucket 0.
 type bucketPlace struct {
-	place
+	position
 	n int
 }
 
@@ -114,7 +114,7 @@ func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 				fmt.Sprintf("num_buckets=%d means bucket0 to bucket%d: add <%s>, or one <bucket> for all", p.n, p.n,
 					name))
 		}
-		at := p.place
+		at := p.position
 		at.bucket, at.inBucket = i, true
 		child, err := l.sub(sub, "store contained in a bucket store must have a type", at)
 		if err != nil {
@@ -148,7 +148,7 @@ func (l *loader) bucketsOf(o block, model *conf.Block, p bucketPlace) ([]Sink, e
 		return nil, refuse(model, "file store contained by bucketizer must have a file_path",
 			"add file_path=DIRECTORY: those of the buckets are made in it")
 	}
-	sink, err := l.sub(model, "", p.place)
+	sink, err := l.sub(model, "", p.position)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ const bufferIntro = "Gives everything to its `<primary>`, of any type but `multi
 	"Without a `<secondary>` what the primary does not take waits in the journal."
 
 // buffer reads a block of the type buffer.
-func (l *loader) buffer(b *conf.Block, p place) (Sink, error) {
+func (l *loader) buffer(b *conf.Block, p position) (Sink, error) {
 	o := l.block(b, "buffer")
 	s := Buffer{
 		RetryInterval: o.seconds("retry_interval"), RetryRange: o.seconds("retry_interval_range"),
@@ -90,7 +90,7 @@ func (l *loader) noSecondary(b, secondary *conf.Block) bool {
 }
 
 // primary reads the primary of the buffer b.
-func (l *loader) primary(b, primary *conf.Block, p place) (Sink, error) {
+func (l *loader) primary(b, primary *conf.Block, p position) (Sink, error) {
 	if primary == nil {
 		return nil, refuse(b, "Bad config - buffer store doesn't have primary store",
 			"add a <primary> block, usually with type=network")

@@ -8,7 +8,7 @@ const categoryIntro = "Has a store of its own, made from its `<model>` block, fo
 const nullIntro = "Drops everything and counts it as `ignored`."
 
 // byCategory reads a block of the type category.
-func (l *loader) byCategory(b *conf.Block, p place) (Sink, error) {
+func (l *loader) byCategory(b *conf.Block, p position) (Sink, error) {
 	model := b.Sub("model")
 	if model == nil {
 		return nil, refuse(b, "CATEGORYSTORE: NO stores found, invalid store.", "add a <model> block with type=file")

@@ -40,7 +40,7 @@ type Config struct {
 	File     *conf.File
 	New      bool // in a file of the new style unknown words are errors, and one error spoils the file
 	Problems []conf.Problem
-	Status   string // why nothing can be configured, in the original's words and with the cause behind them; "" = fine
+	Status   string // why nothing of the file can be used, in the original's words followed by the cause; "" = fine
 
 	Port                 int      // of port=; 0: none was given
 	Listen               []string // of listen=: HOST:PORT, tls://HOST:PORT or unix:/path
@@ -48,7 +48,7 @@ type Config struct {
 	TLS                  TLS      // of the listeners; network stores without their own use it, too
 	Allow                *access.Rules
 	MaxMessagesPerSecond int64 // 0 = no limit
-	MaxQueueSize         int64 // bytes; NoLimit = the journal bounds what waits
+	MaxQueueSize         int64 // bytes; NoLimit = only the journal limits the queue
 	MaxFrame             int   // bytes
 	MaxTrusted           int   // the same from this machine, and from peers that an <allow> block names, if it is more
 	MaxEntries           int   // of a call; 0 = one for each 32 bytes of the largest frame
@@ -68,7 +68,7 @@ type Config struct {
 	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
-	Host       string // what a forwarder or pipe calls this machine, "" = what it calls itself
+	Host       string // name of this machine for a forwarder or pipe, "" = its host name
 	JournalMax int64  // bytes
 	StreamTTL  time.Duration
 
@@ -98,7 +98,7 @@ type Store struct {
 	MaxWriteInterval time.Duration
 	MustSucceed      bool
 
-	Sink Sink // nil, Unusable or a part of what was meant if Status is not ""
+	Sink Sink // if Status is not "": nil, Unusable or the usable part
 }
 
 // Sink says where a batch goes. Its dynamic type is one of the structs of this package (not a pointer to one). It is
@@ -116,7 +116,7 @@ type Tail struct {
 	Category string // can use the names of Glob
 	Glob     string
 	Exclude  []string
-	FromEnd  bool   // files that stand there when they are first seen are begun at their end
+	FromEnd  bool   // existing files are read from their end when they are first seen
 	Prefix   string // before each message; {host} and {path} stand for those
 	Lines    lines.Options
 }

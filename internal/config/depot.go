@@ -37,8 +37,8 @@ func (l *loader) publish(o block) (published bool, address string) {
 	return published, ""
 }
 
-// away reads the options that belong to the address of a depot.
-func (l *loader) away(o block, f *File) {
+// depotOptions reads the options that belong to the address of a depot.
+func (l *loader) depotOptions(o block, f *File) {
 	c := f.Compress
 	if c.Depot == "" {
 		return

@@ -85,7 +85,7 @@ const thriftfileIntro = "Files named and rotated as those of `file`, with the ev
 const thriftmultifileIntro = "A `category` store with a `thriftfile` model whose options stand in the block itself. Options are inherited as `thriftmultifile::KEY`."
 
 // plainFile reads a block of the types file, thriftfile, multifile and thriftmultifile.
-func (l *loader) plainFile(b *conf.Block, kind string, p place) (Sink, error) {
+func (l *loader) plainFile(b *conf.Block, kind string, p position) (Sink, error) {
 	o := l.block(b, kind)
 	f := File{PlainOptions: series.PlainOptions{
 		Dir: o.text("file_path"), Sub: o.text("sub_directory"), Base: o.text("base_filename"),
@@ -143,7 +143,7 @@ func (l *loader) markers(o block, c *Compress) {
 }
 
 // names reads the names of f's files and the directory for them.
-func (l *loader) names(o block, f *File, p place) {
+func (l *loader) names(o block, f *File, p position) {
 	if f.Base == "" {
 		f.Base = p.handled
 		if p.shared && strings.ContainsAny(p.handled, " \t") {
@@ -242,7 +242,7 @@ func (l *loader) compress(o block, f *File) {
 		}
 	}
 	f.Compress = &c
-	l.away(o, f)
+	l.depotOptions(o, f)
 }
 
 // seek reads whether zstd files end with a seek table.
@@ -265,7 +265,7 @@ func (l *loader) level(o block, most uint64) int {
 
 // secondary turns f into files that a buffer can read back, in the format of the original: without padding, without
 // rotation by the clock and without links, and with the category of each message if there are several.
-func (l *loader) secondary(o block, f File, p place) (Sink, error) {
+func (l *loader) secondary(o block, f File, p position) (Sink, error) {
 	if !p.readable {
 		return f, nil
 	}

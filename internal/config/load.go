@@ -41,7 +41,7 @@ type loader struct {
 	config *Config
 	told   map[conf.Problem]bool
 	rules  []access.Rule
-	spoilt string // what is wrong with the file as a whole, "" if nothing is
+	spoilt string // what is wrong with the whole file, "" if nothing is
 }
 
 func (l *loader) report(p conf.Problem) {

@@ -13,7 +13,7 @@ var multiOptions = []option{
 const multiIntro = "Gives everything to several stores: blocks `<store>` in it, or `<store0>`, `<store1>` … without a gap, from 0 or 1."
 
 // multi reads a block of the type multi.
-func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
+func (l *loader) multi(b *conf.Block, p position) (Sink, error) {
 	o := l.block(b, "multi")
 	report, v := o.value("report_success")
 	if v.Text != "all" && v.Text != "any" {
@@ -33,7 +33,7 @@ func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
 		used[sub.Name] = true
 		child, err := l.sub(sub, "MULTI: Store is missing type.", p)
 		if err != nil && len(s.Children) > 0 {
-			return s, err // as it always was, those before it get the messages
+			return s, err // as with the original, the stores before it get the messages
 		}
 		if err != nil {
 			return nil, err

@@ -52,7 +52,7 @@ const mappingTimeout = time.Second
 const badLocation = "Bad config - invalid location for remote server"
 
 // network reads a block of the type network.
-func (l *loader) network(b *conf.Block, p place) (Sink, error) {
+func (l *loader) network(b *conf.Block, p position) (Sink, error) {
 	o := l.block(b, "network")
 	n := Network{Timeout: o.milliseconds("timeout"), Pool: o.yes("use_conn_pool"),
 		IgnoreError: o.yes("ignore_network_error"), MaxBatch: int(min(o.bytes("max_batch_size"), 1<<30))}
@@ -165,7 +165,7 @@ func (l *loader) servers(o block, list conf.Setting) []string {
 }
 
 // mapping reads where to ask for the server of a bucket.
-func (l *loader) mapping(o block, p place) (*Mapping, error) {
+func (l *loader) mapping(o block, p position) (*Mapping, error) {
 	m := &Mapping{Bucket: p.bucket, TTL: o.seconds("bucket_updater_ttl"), Timeout: mappingTimeout}
 	if v, ok := o.Get("bucket_id"); ok {
 		m.Bucket = int(min(o.count("bucket_id"), 1<<31-1))

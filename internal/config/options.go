@@ -39,7 +39,7 @@ var kinds = map[kind]string{
 type option struct {
 	key     string
 	kind    kind
-	value   string // when the key is missing, as it would be written; "" = nothing
+	value   string // the default, as it would be written; "" = none
 	newer   string // the same in a file of the new style, "" = as value
 	meaning string // one sentence or two, for an operator
 	ours    bool   // the original did not have it
@@ -69,7 +69,7 @@ type section struct {
 	title   string
 	intro   string
 	options []option
-	blocks  []string // that can stand in it; N stands for digits
+	blocks  []string // names of the blocks allowed in it; N stands for digits
 }
 
 // sections is the table of all options, in the order of the documentation.

@@ -30,10 +30,10 @@ type Compress struct {
 	KeepBytes   int64         // the oldest finished files of a category are removed while they take more together, 0 = never
 	KeepTotal   int64         // the oldest finished files of all categories are removed while they take more together, 0 = never
 	KeepOpen    bool          // the end of the server leaves open files to be continued, and does not finish them
-	DoneMarkers bool          // a file _SUCCESS.PERIOD tells when the files of a period are all there
+	DoneMarkers bool          // write _SUCCESS.PERIOD when the files of a period are complete
 	Lateness    time.Duration // how long that waits for a stream that has not moved on
 	Depot       string        // address to which finished files are brought, "" = they stay
-	Who         string        // the name of this collector there, "" = an own one
+	Who         string        // the name of this collector in the depot, "" = a generated one
 	AwayMax     int64         // bytes that may wait for that, 0 = any
 }
 
@@ -62,7 +62,7 @@ func (f File) String() string {
 type Buffer struct {
 	Primary, Secondary        Sink
 	RetryInterval, RetryRange time.Duration // the next attempt comes after RetryInterval ± half of RetryRange; both above 0
-	Replay                    bool          // what went to the secondary is sent to the primary later
+	Replay                    bool          // entries of the secondary are sent to the primary later
 	FlushStreaming            bool          // new entries do not wait for the replay
 	Adaptive                  bool          // the next three say when to try again, not the two above
 	MinRetry, MaxRetry        time.Duration // 0 < MinRetry <= MaxRetry
@@ -121,7 +121,7 @@ type Bucket struct {
 	Delimiter byte
 	RemoveKey bool
 	Range     uint64
-	Children  []Sink // Children[0] takes what has no key; the others are the buckets
+	Children  []Sink // Children[0] gets messages without a key; the others are the buckets
 }
 
 // For copies every child.
@@ -136,7 +136,7 @@ func (b Bucket) String() string {
 
 // Multi is a store that passes everything to all of its children.
 type Multi struct {
-	Any      bool // it is enough when one of them takes it
+	Any      bool // it is enough if one of them accepts an entry
 	Children []Sink
 }
 

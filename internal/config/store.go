@@ -103,7 +103,7 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 		s.Handled = prefix
 	}
 	several := s.List || slices.ContainsFunc(s.Categories, isPattern)
-	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several &&
+	p := position{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several &&
 		!l.config.ThreadPerCategory}
 	var err error
 	if s.Sink, err = l.sink(b, p); err != nil && s.Sink == nil {
@@ -161,19 +161,19 @@ func unsafe(category string) bool {
 	return strings.ContainsAny(category, "/\x00") || category == "." || category == ".."
 }
 
-// place is the position of a sink within a store.
-type place struct {
-	handled  string // what the queue is called: the base of names where none is given
-	model    bool   // there will be copies of it
+// position describes where a sink is within a store, which decides the options that it has.
+type position struct {
+	handled  string // the name of the queue, and the default base of file names
+	model    bool   // the sink is a model, of which copies will be made
 	shared   bool   // it takes entries of several categories
-	single   bool   // it is given messages one at a time
+	single   bool   // it gets messages one at a time
 	readable bool   // it is a secondary that is read back
 	bucket   int    // the number of the bucket that it is in, if inBucket
 	inBucket bool
 }
 
 // sink reads a block of a known type. Together with an error it returns the part that can still be used, or nil.
-func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
+func (l *loader) sink(b *conf.Block, p position) (Sink, error) {
 	kind, _ := b.Literal("type")
 	switch kind.Text {
 	case "file", "thriftfile":
@@ -203,7 +203,7 @@ func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
 }
 
 // sub reads a block within another one. A block without a type is refused with the status untyped.
-func (l *loader) sub(b *conf.Block, untyped string, p place) (Sink, error) {
+func (l *loader) sub(b *conf.Block, untyped string, p position) (Sink, error) {
 	if kind, _ := b.Literal("type"); kind.Text == "" {
 		return nil, refuse(b, untyped, "add a line type=file, network …")
 	}

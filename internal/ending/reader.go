@@ -90,7 +90,7 @@ func (r *reader) Read(p []byte) (int, error) {
 				if wait += lineGrace; wait <= 0 || r.last == '\n' {
 					return 0, io.EOF
 				}
-				p = p[:1] // what is behind the line is not for us
+				p = p[:1] // what follows the line is left for the next reader
 			}
 		}
 		n, err := r.read(p, wait)

@@ -59,7 +59,7 @@ type State string
 // The states of a sender. If several apply, the first one is reported.
 const (
 	Ended   State = "ended"   // in good order
-	Silent  State = "silent"  // nothing was heard of it for SilentAfter
+	Silent  State = "silent"  // no report came for SilentAfter
 	Trouble State = "trouble" // it says that something is wrong
 	Behind  State = "behind"  // something has waited for BehindAfter, in a file or in its spool
 	Sending State = "sending"
@@ -68,7 +68,7 @@ const (
 // Sender is a forwarder or pipe as the collector knows it.
 type Sender struct {
 	Report
-	Peer  string    `json:"peer"` // who it is by its connection: an address, the name in its certificate, a user
+	Peer  string    `json:"peer"` // identity of the connection: an address, the name in its certificate, a user
 	First time.Time `json:"first_heard"`
 	Heard time.Time `json:"last_heard"`
 	State State     `json:"state"`
@@ -76,7 +76,7 @@ type Sender struct {
 
 // Status describes the fleet at one moment.
 type Status struct {
-	Senders []Sender      `json:"senders"` // those in trouble first: silent, trouble, behind, sending, ended; by host and name
+	Senders []Sender      `json:"senders"` // by state (silent, trouble, behind, sending, ended), host and name
 	Count   map[State]int `json:"count"`
 }
 

@@ -22,7 +22,7 @@ type Table struct {
 	mu      sync.Mutex
 	senders map[key]*Sender
 	changed bool // since the last Changed
-	news    bool // and that is that somebody came or ended
+	news    bool // the change is that a sender appeared or ended
 }
 
 // key identifies a sender. The peer is an address without its port.

@@ -18,7 +18,7 @@ package killpoint
 // Point is the name of a place where the process can be killed.
 type Point struct {
 	Name string // package.step.moment
-	What string // has happened when it is reached, and what has not
+	What string // has happened when the point is reached, and what has not
 	Most int    // arrivals that a short run has for sure: the latest one to die at
 }
 

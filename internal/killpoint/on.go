@@ -44,7 +44,7 @@ func known(name string) bool {
 // Reach kills the process with SIGKILL if the environment names this point and this arrival at it.
 func Reach(name string) {
 	if name == victim && arrivals.Add(1) == nth {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing comes back from it
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // SIGKILL does not return
 		select {}
 	}
 }

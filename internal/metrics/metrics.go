@@ -51,7 +51,7 @@ type collector struct {
 
 	mu   sync.Mutex
 	own  map[string]bool // categories with a label of their own
-	full bool            // there are as many as there may be: every other category is in Other
+	full bool            // all labels are taken: every other category is in Other
 }
 
 // Describe sends nothing, because the set of metrics depends on what the daemon does (an unchecked collector).

@@ -12,7 +12,7 @@ var Bounds = [...]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 
 // Histogram counts durations. Safe for concurrent use; an observation costs a few comparisons and two additions.
 type Histogram struct {
-	buckets [len(Bounds) + 1]atomic.Uint64 // of each bound alone; the last is for what took longer
+	buckets [len(Bounds) + 1]atomic.Uint64 // one for each bound, not cumulative; the last counts longer durations
 	nanos   atomic.Int64
 }
 

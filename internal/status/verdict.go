@@ -30,7 +30,7 @@ type Verdict struct {
 type Reason struct {
 	Level   Level  `json:"level"`
 	Code    string `json:"code"`              // one of the constants below: for programs
-	Subject string `json:"subject,omitempty"` // the category, address, path or file that it is about
+	Subject string `json:"subject,omitempty"` // the category, address, path or file concerned
 	Text    string `json:"text"`              // what is wrong
 	Cure    string `json:"cure"`              // what to do
 }

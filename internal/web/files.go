@@ -32,7 +32,7 @@ type File struct {
 	Name    string
 	Bytes   int64
 	Written time.Time // last
-	Entries int64     // as the manifest has it; -1 = it is not in there
+	Entries int64     // by the manifest; -1 = not in the manifest
 }
 
 // patience is how long a reader may take to receive what was written to it.

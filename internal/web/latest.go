@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	fresh    = time.Second     // how long a status is told again
+	fresh    = time.Second     // how long a status may be reused
 	makeWait = 5 * time.Second // how long one is waited for
 )
 
@@ -21,7 +21,7 @@ type latest struct {
 	mu     sync.Mutex
 	doc    *status.Status
 	at     time.Time     // when doc was made
-	making chan struct{} // closed when the one being made is there; nil = none is
+	making chan struct{} // closed when the status being made is ready; nil = none is being made
 }
 
 // get returns a status that is not older than fresh. It waits for makeWait at most. If making a status hangs, only one

@@ -34,7 +34,7 @@ type page struct {
 	Fleet       []status.Sender
 	Entries     chart
 	Bytes       chart
-	Tails       bool // there are files and entries to be looked at
+	Tails       bool // files and entries can be viewed
 }
 
 // index serves the page.

@@ -41,7 +41,7 @@ type Options struct {
 	Reads  func(c *access.Caller) bool              // whether a peer may see more than /healthz and /readyz
 	Listen []string                                 // addresses whose hosts are names of this machine, in addition to its own
 	Stats  *stats.Set                               // for /metrics; counts requests, too
-	Files  Files                                    // of a collector; nil = there are none to be read
+	Files  Files                                    // of a collector; nil = no files are served
 }
 
 // handler implements http.Handler.
@@ -53,7 +53,7 @@ type handler struct {
 	asked   *atomic.Int64
 	refused *atomic.Int64
 	tails   chan struct{} // holds a value for each who looks on
-	reading chan struct{} // holds a value for each request that is with a disk
+	reading chan struct{} // holds a value for each request that reads from a disk
 }
 
 // Handler returns the handler for o. It takes the peer of a request from the request's context (access.From).
@@ -111,7 +111,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // end answers a request that is malformed or not allowed and closes the connection, without reading the request's body.
 func (h *handler) end(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // where it cannot be set, nothing is waited for
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // if it cannot be set, the body is not read either
 	say(w, code, text)
 }
 

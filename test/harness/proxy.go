@@ -15,7 +15,7 @@ type Fault int
 const (
 	Pass        Fault = iota
 	Refuse            // connections are closed as soon as they are made
-	Swallow           // half-open: bytes vanish in both directions, nobody is told
+	Swallow           // half-open: bytes vanish in both directions without an error
 	Pause             // bytes wait
 	LoseAnswers       // requests arrive; with the first byte of an answer the connection breaks
 	Slow              // a few bytes at a time
