@@ -14,7 +14,7 @@ import (
 	"inkwell/internal/status"
 )
 
-// gathered are the values of a metric by its first label.
+// gathered holds the values of a metric by its first label.
 func gathered(t *testing.T, r *prometheus.Registry, name string) map[string]float64 {
 	t.Helper()
 	families, err := r.Gather()
@@ -72,7 +72,7 @@ func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	}
 }
 
-// TestLabelsAreBoundedAndNothingFalls has more and more categories, and one that comes late and is the largest.
+// TestLabelsAreBoundedAndNothingFalls adds more and more categories, the last of which is the largest.
 func TestLabelsAreBoundedAndNothingFalls(t *testing.T) {
 	set := stats.New()
 	r := Registry(set, func() *status.Status { return nil })
@@ -139,8 +139,8 @@ func BenchmarkScrapeOf4096Categories(b *testing.B) {
 	}
 }
 
-// TestCountersBeginAtZero are those that count from the first time on: Prometheus sees no growth in what appears with a
-// value.
+// TestCountersBeginAtZero for counters whose first increment matters: Prometheus sees no growth in a counter that
+// appears with a value.
 func TestCountersBeginAtZero(t *testing.T) {
 	set := stats.New()
 	set.Category("a", "received good").Add(5)

@@ -12,7 +12,7 @@ import (
 	"inkwell/internal/stats"
 )
 
-// well is a document of a collector in which nothing is wrong.
+// well is a document of a collector without problems.
 func well(now time.Time) *Status {
 	return &Status{Now: now, Daemon: Daemon{Role: Collector, Ready: true},
 		Journal:    &Store{Dir: "/j", Bytes: 1, Limit: 100, Oldest: 3},
@@ -162,7 +162,7 @@ func TestEventsRememberWarningsOnce(t *testing.T) {
 	}
 }
 
-// TestDocumentHasNoNullLists keeps programs that read the JSON from a case of their own for lists that are empty.
+// TestDocumentHasNoNullLists has empty lists instead, so that programs that read the JSON need no special case.
 func TestDocumentHasNoNullLists(t *testing.T) {
 	s := NewMonitor(stats.New(), nil, Daemon{Role: Forwarder}).Begin(time.Now())
 	s.Finish()

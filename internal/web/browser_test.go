@@ -33,7 +33,7 @@ type browser struct {
 	problems []string // what the browser logged: blocked by the policy, not found
 }
 
-// browse opens a tab; its profile, and what it says, are in a directory of the test.
+// browse opens a tab; its profile and its log are in a directory of the test.
 func browse(t *testing.T) *browser {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -69,7 +69,7 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// value is what an expression of JavaScript gives.
+// value returns the value of a JavaScript expression.
 func value[T any](b *browser, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -89,7 +89,7 @@ func (b *browser) await(expression string) {
 	}
 }
 
-// scheme makes the browser prefer light or dark.
+// scheme makes the browser prefer a light or dark page.
 func (b *browser) scheme(name string) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
@@ -100,7 +100,7 @@ func (b *browser) scheme(name string) {
 	}))
 }
 
-// scripts lets the pages to come run scripts or not.
+// scripts turns scripts on or off for the following pages.
 func (b *browser) scripts(on bool) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
@@ -110,7 +110,7 @@ func (b *browser) scripts(on bool) {
 	}))
 }
 
-// picture keeps a screenshot in the directory of INKWELL_SCREENSHOTS, for a person to look at.
+// picture saves a screenshot in the directory of INKWELL_SCREENSHOTS, for a person to look at.
 func (b *browser) picture(name string) {
 	b.t.Helper()
 	dir := os.Getenv("INKWELL_SCREENSHOTS")
@@ -126,7 +126,7 @@ func (b *browser) picture(name string) {
 	}
 }
 
-// clean fails if the browser had something to complain of, or asked anybody else.
+// clean fails the test if the browser reported errors or contacted another host.
 func (b *browser) clean(base string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -141,7 +141,7 @@ func (b *browser) clean(base string) {
 	}
 }
 
-// serveStatus serves what get returns at the time.
+// serveStatus serves the status that get returns at the time of the request.
 func serveStatus(t *testing.T, get func() *status.Status) (base string) {
 	h := Handler(Options{Status: func(context.Context) *status.Status { return get() }, Reads: readsLocal,
 		Stats: stats.New(), Files: new(noFiles)})
@@ -155,7 +155,8 @@ func serveStatus(t *testing.T, get func() *status.Status) (base string) {
 
 const evil = `"><img src=x onerror="document.title='run'"><script>document.title='run'</script>`
 
-// full is a document with something in every part, in which all names are hostile, and so many categories and senders.
+// full returns a document with something in every part, in which all names are hostile, with that many categories and
+// senders.
 func full(categories, senders int) *status.Status {
 	now := time.Now()
 	ago := now.Add(-3 * time.Minute)
@@ -248,7 +249,7 @@ func TestPageInABrowser(t *testing.T) {
 	}
 	b.picture("narrow")
 	b.do(chromedp.EmulateViewport(1280, 900))
-	// Every region that can be moved has a name and can be reached by keys.
+	// Every region that can be scrolled has a name and can be reached by keys.
 	if n := value[int](b, `document.querySelectorAll(".scroll:not([tabindex]), .scroll:not([aria-labelledby]), svg:not([aria-label]), th:not([scope])").length`); n > 0 {
 		t.Errorf("%d parts are without a name", n)
 	}
@@ -272,7 +273,8 @@ func TestPageInABrowser(t *testing.T) {
 	}
 }
 
-// TestPageOfAGreatFleet measures it: 2,000 categories and 500 senders, all shown. The figures are told, not judged.
+// TestPageOfAGreatFleet measures the page with 2,000 categories and 500 senders, all shown. The figures are printed,
+// not checked.
 func TestPageOfAGreatFleet(t *testing.T) {
 	s := full(2000, 500)
 	base := serveStatus(t, func() *status.Status { return s })

@@ -21,7 +21,7 @@ import (
 	"inkwell/internal/status"
 )
 
-// readsLocal lets this machine read, as where there are no rules.
+// readsLocal lets this machine read, as without rules.
 func readsLocal(c *access.Caller) bool { return (*access.Rules)(nil).Reads(c) }
 
 // document is a collector with categories.
@@ -33,7 +33,7 @@ func document(categories ...status.Category) *status.Status {
 	return s
 }
 
-// fixed is a handler that tells of s.
+// fixed returns a handler that serves s.
 func fixed(s *status.Status) http.Handler {
 	return Handler(Options{Status: func(context.Context) *status.Status { return s }, Reads: readsLocal,
 		Stats: stats.New(), Files: new(noFiles)})
@@ -70,7 +70,7 @@ type nopCloser struct{ *strings.Reader }
 
 func (nopCloser) Close() error { return nil }
 
-// ask sends a request of a peer at an address; host is the Host header.
+// ask sends a request from a peer to an address; host is the Host header.
 func ask(h http.Handler, method, target, host, from string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, nil)
 	r.Host = host
@@ -240,7 +240,7 @@ func TestFilesAndTail(t *testing.T) {
 	}
 }
 
-// TestOneStatusForAllWhoAsk makes one a second, however many ask, and tells those who wait that it hangs.
+// TestOneStatusForAllWhoAsk makes one status a second, however many ask, and answers with an error when that hangs.
 func TestOneStatusForAllWhoAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int64
@@ -280,7 +280,7 @@ func TestOneStatusForAllWhoAsk(t *testing.T) {
 	})
 }
 
-// hanging are files of a file system that does not answer.
+// hanging are files on a file system that does not answer.
 type hanging struct {
 	noFiles
 	until chan struct{}
@@ -288,7 +288,7 @@ type hanging struct {
 
 func (f hanging) List(string) ([]File, error) { <-f.until; return nil, fs.ErrNotExist }
 
-// TestAHangingDiskTakesNoRoom asks for the files of a category more often than there is room, and for the health in
+// TestAHangingDiskTakesNoRoom asks for the files of a category more often than there are slots, and for the health in
 // between.
 func TestAHangingDiskTakesNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
