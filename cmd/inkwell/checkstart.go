@@ -36,8 +36,7 @@ type startCheck struct {
 }
 
 // checkStart prints what would keep a daemon with this configuration from starting or from working properly, and
-// returns an error if there is something. root says that a unit or a person starts the daemon as root; otherwise it is
-// started by the user who runs the check.
+// returns an error if the start would fail. The user who runs the check stands for the one who would start the daemon.
 func (a *app) checkStart(w io.Writer, c *config.Config, name string) error {
 	s := &startCheck{a: a, c: c, out: w, name: name}
 	s.user()
