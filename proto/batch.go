@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// EntryOverhead is what the canonical encoding adds to the bytes of category and message.
+// EntryOverhead is the number of bytes that the canonical encoding needs in addition to category and message.
 const EntryOverhead = 15
 
 // Batch is a run of entries as contiguous bytes: the canonical Thrift encoding of each LogEntry, back to back,
@@ -26,8 +26,8 @@ type Batch struct {
 	blind   bool // runs are not known
 }
 
-// Span says that the next Count entries of a Log call are numbers First … of a stream. A stream of zero bytes is none:
-// those entries have no numbers.
+// Span numbers the next Count entries of a Log call: they are the entries First, First+1, … of a stream. The zero
+// stream means that these entries have no numbers.
 type Span struct {
 	Stream [16]byte
 	First  int64
@@ -64,7 +64,7 @@ func appendEntry(dst, category, prefix, message []byte) []byte {
 	return append(dst, 0)
 }
 
-// AppendBatch adds the entries and spans of o, copying them.
+// AppendBatch adds copies of the entries and spans of o.
 func (b *Batch) AppendBatch(o *Batch) {
 	b.own()
 	for _, s := range o.spans {
@@ -82,15 +82,15 @@ func (b *Batch) AppendBatch(o *Batch) {
 	b.count += o.count
 }
 
-// AppendSpan says that the next s.Count entries that have no span yet are numbered; the spans of a batch follow its
-// entries in order.
+// AppendSpan numbers the next s.Count entries that have no span yet. The spans of a batch are in the order of its
+// entries.
 func (b *Batch) AppendSpan(s Span) {
 	b.covered += int(s.Count)
 	b.spans = append(b.spans, s)
 }
 
-// joinSpan numbers entries that come behind those that b has: in its last span, if that goes on so. The entries of b
-// that have no span yet get one without numbers.
+// joinSpan adds a span for entries that are about to be appended to b. It extends the last span if the numbers
+// continue. Entries of b that have no span yet get one without numbers first.
 func (b *Batch) joinSpan(s Span) {
 	if free := b.count - b.covered; free > 0 {
 		b.AppendSpan(Span{Count: int32(free)})
@@ -103,7 +103,7 @@ func (b *Batch) joinSpan(s Span) {
 	b.AppendSpan(s)
 }
 
-// AppendSpans appends b's spans to dst, the spans of a call in which before entries stand before b's.
+// AppendSpans appends b's spans to dst, for a call in which before other entries precede those of b.
 func (b *Batch) AppendSpans(dst []Span, before int) []Span {
 	if len(b.spans) == 0 {
 		return dst
@@ -121,7 +121,7 @@ func (b *Batch) AppendSpans(dst []Span, before int) []Span {
 	return append(dst, b.spans...)
 }
 
-// checkSpans says whether the spans are about entries that are there.
+// checkSpans verifies that the spans do not cover more entries than there are.
 func (b *Batch) checkSpans() error {
 	if b.covered > b.count {
 		return malformed("spans of %d entries, %d are there", b.covered, b.count)
@@ -129,15 +129,15 @@ func (b *Batch) checkSpans() error {
 	return nil
 }
 
-// SetEntries makes b the count entries of data, without spans. The bytes must be canonical (CheckEntries is for those
-// that may not be) and are aliased, not copied: b is valid as long as they are, and never writes to them.
+// SetEntries makes b the count entries of data, without spans. The bytes must be canonical; CheckEntries is for bytes
+// that may not be. They are aliased, not copied: b is valid as long as they are, and never writes to them.
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
 	b.spans, b.covered, b.runs, b.blind = b.spans[:0], 0, b.runs[:0], true
 	b.namings, b.report = nil, nil
 }
 
-// CheckEntries is SetEntries for bytes that may be anything: it leaves b empty and says why if they are not canonical.
+// CheckEntries is SetEntries for untrusted bytes. If they are not canonical it returns the reason and leaves b empty.
 func (b *Batch) CheckEntries(data []byte) error {
 	b.Reset()
 	end, count := scan(data, math.MaxInt, &b.runs)
@@ -157,7 +157,7 @@ func (b *Batch) alias(data []byte, count int) {
 	b.data, b.count, b.aliased = data, count, true
 }
 
-// own makes the entries b's own bytes, which it may append to.
+// own copies the entries to memory of b's own, to which it may append.
 func (b *Batch) own() {
 	if b.aliased {
 		b.data, b.memory, b.aliased = append(b.memory[:0], b.data...), nil, false
@@ -170,16 +170,16 @@ func (b *Batch) Entries() []byte { return b.data }
 // Spans returns the spans, valid until the batch is changed.
 func (b *Batch) Spans() []Span { return b.spans }
 
-// Report is what the sender told of itself with the call, nil if it told nothing. It aliases the call's frame.
+// Report returns what the sender reported about itself with the call, nil if nothing. It aliases the call's frame.
 func (b *Batch) Report() []byte { return b.report }
 
-// Count is the number of entries.
+// Count returns the number of entries.
 func (b *Batch) Count() int { return b.count }
 
-// Size is the number of canonical bytes.
+// Size returns the number of canonical bytes.
 func (b *Batch) Size() int { return len(b.data) }
 
-// Reset empties b and keeps its own memory.
+// Reset empties b and keeps its own memory for reuse.
 func (b *Batch) Reset() {
 	if b.aliased {
 		b.data, b.memory, b.aliased = b.memory, nil, false

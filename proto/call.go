@@ -8,7 +8,7 @@ const (
 	maxMethod   = 256 // bytes of a method's name; the longest of Scribe and fb303 has 16
 )
 
-// logMethod is the one name that is not copied out of a frame.
+// logMethod is the method name that decoding does not have to copy out of a frame.
 const logMethod = "Log"
 
 // Call is the header of one message in a frame.
@@ -63,7 +63,7 @@ func DecodeCall(frame []byte) (Call, error) {
 	return c, nil
 }
 
-// SplitArgs returns the arguments of a call of any method, and what comes behind them; both alias data.
+// SplitArgs returns the arguments of a call of any method, and the bytes after them; both alias data.
 func SplitArgs(data []byte) (args, rest []byte, err error) {
 	d := decoder{data}
 	if err := d.skipStruct(maxDepth); err != nil {
@@ -87,7 +87,7 @@ func AppendLogHeader(dst []byte, seqID int32, count int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(count))
 }
 
-// Trailer is what a Log call says behind its entries. Old peers skip it.
+// Trailer is the part of a Log call after its entries. Old peers skip it.
 type Trailer struct {
 	Spans   []Span
 	Namings []byte // elements as AppendNaming makes them
@@ -98,7 +98,7 @@ type Trailer struct {
 // MaxReport is the longest report, in bytes.
 const MaxReport = 64 << 10
 
-// AppendLogTrailer appends what ends a Log call behind its entries.
+// AppendLogTrailer appends the part of a Log call after its entries.
 func AppendLogTrailer(dst []byte, t Trailer) []byte {
 	if len(t.Spans) > 0 {
 		dst = appendSpanList(dst, t.Spans)

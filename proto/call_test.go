@@ -63,7 +63,7 @@ func TestSplitArgs(t *testing.T) {
 	}
 }
 
-// The bytes that the original's clients and server exchange.
+// These are the bytes that the original's clients and server exchange.
 func TestBytesOnTheWire(t *testing.T) {
 	var b Batch
 	b.Append([]byte("a"), []byte("x"))

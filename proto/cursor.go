@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Place is a place between two entries of a batch, and what stands before it. The zero value is before the first entry.
-// It is valid until the batch is changed.
+// Place is a position between two entries of a batch, with the totals of what precedes it. The zero value is the
+// position before the first entry. It is valid until the batch is changed.
 type Place struct {
 	Bytes   int // of the canonical encoding
 	Entries int
@@ -14,7 +14,7 @@ type Place struct {
 	used    int32 // entries of that span before the place
 }
 
-// pass moves over n entries whose bytes are counted elsewhere.
+// pass advances the place by n entries; the caller counts their bytes.
 func (p *Place) pass(spans []Span, n int) {
 	p.Entries += n
 	for ; p.span < len(spans); p.span, p.used = p.span+1, 0 {
@@ -27,7 +27,7 @@ func (p *Place) pass(spans []Span, n int) {
 	}
 }
 
-// spansFrom are the spans of count entries from a place on. Entries behind the last span of b have none.
+// spansFrom returns the spans of count entries from a place on. Entries after the last span of b have none.
 func (b *Batch) spansFrom(p Place, count int) iter.Seq[Span] {
 	return func(yield func(Span) bool) {
 		used := p.used
@@ -45,7 +45,7 @@ func (b *Batch) spansFrom(p Place, count int) iter.Seq[Span] {
 	}
 }
 
-// Cursor walks the entries of a batch, and their numbers.
+// Cursor iterates over the entries of a batch and their numbers.
 type Cursor struct {
 	category, message []byte
 	data              []byte
@@ -60,7 +60,8 @@ func (b *Batch) Cursor() Cursor { return Cursor{data: b.data, spans: b.spans} }
 // CursorAt returns a cursor before the entry at p, a place in b.
 func (b *Batch) CursorAt(p Place) Cursor { return Cursor{data: b.data, spans: b.spans, at: p} }
 
-// Next moves to the next entry and says whether there is one. The bytes must be canonical: a Batch never holds others.
+// Next moves to the next entry and reports whether there is one. The bytes must be canonical, as those of a Batch
+// always are.
 func (c *Cursor) Next() bool {
 	if c.at.Bytes >= len(c.data) {
 		return false
@@ -80,7 +81,7 @@ func (c *Cursor) Next() bool {
 	return true
 }
 
-// count passes one entry in the spans.
+// count advances the spans by one entry.
 func (c *Cursor) count() {
 	for c.at.used == c.spans[c.at.span].Count {
 		c.at.span, c.at.used = c.at.span+1, 0
@@ -91,14 +92,14 @@ func (c *Cursor) count() {
 	c.at.used++
 }
 
-// Category is the current entry's category; it aliases the batch.
+// Category returns the current entry's category; it aliases the batch.
 func (c *Cursor) Category() []byte { return c.category }
 
-// Message is the current entry's message; it aliases the batch.
+// Message returns the current entry's message; it aliases the batch.
 func (c *Cursor) Message() []byte { return c.message }
 
-// Number is the span of the current entry alone: its stream and its number. One without a number has the zero Span with
-// a Count of 1.
+// Number returns a span for the current entry alone: its stream and its number. For an entry without a number that is
+// the zero Span with a Count of 1.
 func (c *Cursor) Number() Span {
 	s := Span{Count: 1}
 	if c.at.span < len(c.spans) {
@@ -109,7 +110,7 @@ func (c *Cursor) Number() Span {
 	return s
 }
 
-// AppendFrom adds a message in the category of the entry that c is at, and with its number, copying it.
+// AppendFrom appends a message with the category and the number of c's current entry; both are copied.
 func (b *Batch) AppendFrom(c *Cursor, message []byte) {
 	if s := c.Number(); s.Numbered() {
 		b.joinSpan(s)
@@ -117,7 +118,7 @@ func (b *Batch) AppendFrom(c *Cursor, message []byte) {
 	b.Append(c.category, message)
 }
 
-// Before is the place before the current entry.
+// Before returns the place before the current entry.
 func (c *Cursor) Before() Place {
 	p := c.at
 	p.Bytes, p.Entries = c.start, p.Entries-1
@@ -127,8 +128,8 @@ func (c *Cursor) Before() Place {
 	return p
 }
 
-// Place is the place behind the current entry.
+// Place returns the place after the current entry.
 func (c *Cursor) Place() Place { return c.at }
 
-// End is the offset just behind the current entry in the batch's canonical bytes.
+// End returns the offset of the first byte after the current entry in the batch's canonical bytes.
 func (c *Cursor) End() int { return c.at.Bytes }

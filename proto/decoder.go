@@ -14,13 +14,14 @@ const (
 	typeList   = 15
 )
 
-// fixedSizes holds the sizes in bytes of the types that have one.
-var fixedSizes = [17]int{2: 1 /* bool */, 3: 1 /* byte */, 4: 8 /* double */, 6: 2 /* i16 */, 8: 4 /* i32 */, 10: 8 /* i64 */, 16: 16 /* uuid */}
+// fixedSizes holds the sizes in bytes of the types of fixed size.
+var fixedSizes = [17]int{2: 1 /* bool */, 3: 1 /* byte */, 4: 8 /* double */, 6: 2 /* i16 */, 8: 4, /* i32 */
+	10: 8 /* i64 */, 16: 16 /* uuid */}
 
-// maxDepth is how deep an unknown field may be nested: the Thrift library's limit.
+// maxDepth is the greatest depth of nesting in an unknown field, which is the Thrift library's limit.
 const maxDepth = 64
 
-// decoder reads Thrift binary values off the front of data; it never looks behind its end.
+// decoder reads Thrift binary values from the front of data; it never reads beyond the end.
 type decoder struct{ data []byte }
 
 // take returns the next n bytes.
@@ -57,7 +58,7 @@ func (d *decoder) i64() (int64, error) {
 	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
-// size reads a length or a count: not negative, and not more than there are bytes.
+// size reads a length or a count. It must not be negative or greater than the number of bytes left.
 func (d *decoder) size() (int, error) {
 	n, err := d.i32()
 	if err != nil {
@@ -90,7 +91,8 @@ func (d *decoder) field() (typ byte, id int16, err error) {
 	return typ, int16(binary.BigEndian.Uint16(b)), nil
 }
 
-// list reads the header of a list or set whose elements have type want; an empty one may say any type, as some encoders do.
+// list reads the header of a list or set whose elements have type want. An empty one may state any type, as some
+// encoders do.
 func (d *decoder) list(want byte) (int, error) {
 	typ, err := d.byte()
 	if err != nil {
@@ -103,7 +105,7 @@ func (d *decoder) list(want byte) (int, error) {
 	return n, err
 }
 
-// skip passes over a value of type typ in which depth levels may be nested.
+// skip passes over a value of type typ, in which at most depth levels may be nested.
 func (d *decoder) skip(typ byte, depth int) error {
 	if depth <= 0 {
 		return malformed("nested deeper than %d", maxDepth)
@@ -142,8 +144,8 @@ func (d *decoder) skipStruct(depth int) error {
 	}
 }
 
-// skipElements passes over what is left of a list, set or map: the last element type, a count and the elements; keys holds the key
-// type of a map.
+// skipElements passes over the rest of a list, set or map: the type of the (last) element, a count and the elements;
+// keys is the key type of a map.
 func (d *decoder) skipElements(depth int, keys ...byte) error {
 	typ, err := d.byte()
 	if err != nil {

@@ -4,7 +4,8 @@ import "hash/maphash"
 
 var fingerprintSeed = maphash.MakeSeed()
 
-// Fingerprint tells batches apart within one process, by their entries and by their numbers: the same messages may come again.
+// Fingerprint distinguishes batches within one process by their entries and numbers. The numbers matter because the
+// same messages may come again.
 func (b *Batch) Fingerprint() uint64 {
 	var h maphash.Hash
 	h.SetSeed(fingerprintSeed)

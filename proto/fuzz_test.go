@@ -16,7 +16,7 @@ import (
 	"inkwell/proto/gen/scribe"
 )
 
-// generated decodes arguments of Log as the code that the Thrift compiler wrote does, and returns what is left behind them.
+// generated decodes the arguments of Log with the code of the Thrift compiler, and returns the remaining bytes.
 func generated(args []byte) (*scribe.ScribeLogArgs, []byte, error) {
 	in := bytes.NewBuffer(args)
 	p := thrift.NewTBinaryProtocolConf(&thrift.TMemoryBuffer{Buffer: in}, &thrift.TConfiguration{})
@@ -25,8 +25,8 @@ func generated(args []byte) (*scribe.ScribeLogArgs, []byte, error) {
 	return a, in.Bytes(), err
 }
 
-// stricter says whether the generated code accepts what DecodeLog must not: lists of something else, spans that make no sense,
-// entries without any field that take many times their bytes when made canonical.
+// stricter reports whether the generated code accepts what DecodeLog must not: lists of other types, meaningless spans,
+// entries without any field, whose canonical form is many times larger.
 func stricter(a *scribe.ScribeLogArgs, args []byte) bool {
 	size, spanned := 0, 0
 	for _, e := range a.Messages {
@@ -41,8 +41,8 @@ func stricter(a *scribe.ScribeLogArgs, args []byte) bool {
 	return size > len(args)+4096 || spanned > len(a.Messages) || oddList(args)
 }
 
-// oddList says whether a list of the arguments holds something else than structs; or is followed by one of the same field, and so is
-// lost to the comparison.
+// oddList reports whether a list in the arguments holds anything but structs, or is followed by one of the same field
+// and so cannot be compared.
 func oddList(args []byte) bool {
 	d := decoder{args}
 	seen := make(map[int16]bool)
@@ -136,7 +136,7 @@ func FuzzDecodeReply(f *testing.F) {
 	})
 }
 
-// thousand is the arguments of a Log call of 1000 entries of size bytes each.
+// thousand returns the arguments of a Log call of 1000 entries of size bytes each.
 func thousand(size int) []byte {
 	args := AppendLogHeader(nil, 1, 1000)[12:]
 	for i := range 1000 {
@@ -147,7 +147,8 @@ func thousand(size int) []byte {
 	return AppendLogTrailer(args, Trailer{})
 }
 
-// BenchmarkDecodeLog decodes a call of 1000 entries of 100 bytes in place and, for the ratio it reports, by the generated code.
+// BenchmarkDecodeLog decodes a call of 1000 entries of 100 bytes in place, and with the generated code for the ratio
+// that it reports.
 func BenchmarkDecodeLog(b *testing.B) {
 	args := thousand(100)
 	b.SetBytes(int64(len(args)))

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzDecodeCall: a header that is read is written again as it was, or in the old style as one that is read alike.
+// FuzzDecodeCall encodes a decoded header again: the result is the same, or in the old style one that is decoded to the
+// same.
 func FuzzDecodeCall(f *testing.F) {
 	f.Add(AppendLogHeader(nil, 7, 0))
 	f.Add(append(appendHeader(nil, "getStatus", TypeCall, 1), 0))
@@ -43,10 +44,11 @@ func FuzzDecodeCall(f *testing.F) {
 	})
 }
 
-// minSpan is the fewest bytes of a span: its stream and its end.
+// minSpan is the smallest size of a span: its stream and its end.
 const minSpan = 3 + 4 + 16 + 1
 
-// FuzzDecodeSpans: what stands for the spans of a call of some entries is read within the bytes that are there, and comes back the same.
+// FuzzDecodeSpans decodes spans of a call of some entries without reading beyond the bytes, and encodes them to the
+// same.
 func FuzzDecodeSpans(f *testing.F) {
 	f.Add(AppendLogTrailer(nil, Trailer{Spans: []Span{{First: 5, Count: 2}}}), byte(2))
 	f.Add(AppendLogTrailer(nil, Trailer{Spans: []Span{{Stream: [16]byte{1}, First: -1, Count: 0}, {First: 1 << 62, Count: 1}}}), byte(1))
@@ -91,7 +93,7 @@ func FuzzDecodeSpans(f *testing.F) {
 	})
 }
 
-// FuzzCheckEntries: bytes of a spool are entries, whole, or refused.
+// FuzzCheckEntries either accepts bytes of a spool as complete entries or refuses them.
 func FuzzCheckEntries(f *testing.F) {
 	two := AppendEntry(AppendEntry(nil, []byte("c"), []byte("m")), nil, nil)
 	f.Add(two)

@@ -10,8 +10,8 @@ func notCanonical(data []byte, end, count int) error {
 	return malformed("entry %d, at byte %d of %d, is not canonical", count, end, len(data))
 }
 
-// scan walks over canonical entries at the front of data, at most limit of them, and says where it stopped and how many there were.
-// Their runs are appended to runs, if it is not nil.
+// scan walks over at most limit canonical entries at the front of data. It returns the offset at which it stopped and
+// the number of entries. Unless runs is nil, the runs of the entries are appended to it.
 func scan(data []byte, limit int, runs *[]run) (end, count int) {
 	const (
 		category = 0x0b0001 // type and id of a field, above a length and the byte behind it
@@ -39,9 +39,9 @@ func scan(data []byte, limit int, runs *[]run) (end, count int) {
 	return len(data) - len(p), count
 }
 
-// DecodeLog decodes the arguments of a Log call into b and returns the bytes behind the call (a frame can hold several). Canonical
-// entries stay where they are: b aliases args then; any others are made canonical in b's own memory, which is never more than twice
-// what args takes. After an error, which wraps ErrMalformed, b is empty.
+// DecodeLog decodes the arguments of a Log call into b and returns the bytes after the call (a frame can hold several
+// calls). Canonical entries are not copied: b aliases args then. Other entries are encoded canonically in b's own
+// memory, which never exceeds twice the size of args. After an error, which wraps ErrMalformed, b is empty.
 func DecodeLog(args []byte, b *Batch) (rest []byte, err error) {
 	b.Reset()
 	d := decoder{args}
@@ -73,8 +73,8 @@ func DecodeLog(args []byte, b *Batch) (rest []byte, err error) {
 	}
 }
 
-// LogCount is how many entries the arguments of a Log call say that they have, as far as that can be seen before they are decoded:
-// their list comes first in what every client writes. 0 if it does not.
+// LogCount returns the number of entries that the arguments of a Log call announce, without decoding them. The list
+// comes first in what every client writes; if it does not, LogCount returns 0.
 func LogCount(args []byte) int {
 	d := decoder{args}
 	if typ, id, err := d.field(); err != nil || typ != typeList || id != 1 {
@@ -87,7 +87,7 @@ func LogCount(args []byte) int {
 	return n
 }
 
-// entries reads the list of entries into b in place of those it has.
+// entries reads the list of entries into b, replacing its own.
 func (d *decoder) entries(b *Batch) error {
 	n, err := d.list(typeStruct)
 	if err != nil {
@@ -103,7 +103,7 @@ func (d *decoder) entries(b *Batch) error {
 	return d.recode(b, n)
 }
 
-// recode reads a list of n entries into b's own memory, for lists that are not canonical throughout.
+// recode reads a list of n entries into b's own memory, for lists that are not entirely canonical.
 func (d *decoder) recode(b *Batch, n int) error {
 	limit := 2*len(d.data) + 4096 // only entries without any field, 1 byte each, come to more
 	d.data = d.data[len(b.data):]
@@ -142,7 +142,7 @@ func (d *decoder) entry() (category, message []byte, err error) {
 	}
 }
 
-// spans reads the list of spans into b in place of those it has.
+// spans reads the list of spans into b, replacing its own.
 func (d *decoder) spans(b *Batch) error {
 	n, err := d.list(typeStruct)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// entry is what a test expects of one.
+// entry is an expected entry.
 type entry struct{ Category, Message string }
 
 func entriesOf(b *Batch) []entry {
@@ -46,7 +46,7 @@ const (
 	entryBY = `0b0001 00000001 "b" 0b0002 00000001 "y" 00 `
 )
 
-// The encodings of the arguments of Log that are accepted; cases without the word "own" must not be copied.
+// These encodings of the arguments of Log are accepted; cases without the word "own" must not be copied.
 var goodLogs = []struct {
 	name, args string
 	want       []entry
@@ -180,7 +180,7 @@ func TestDecodeLogRefuses(t *testing.T) {
 	})
 }
 
-// checkEntries says how many entries the canonical bytes hold.
+// checkEntries returns the number of entries in the canonical bytes.
 func checkEntries(data []byte) (int, error) {
 	var b Batch
 	err := b.CheckEntries(data)

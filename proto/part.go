@@ -2,8 +2,8 @@ package proto
 
 import "iter"
 
-// PlaceBehind is the place behind so many entries and bytes, at most, that follow a place; behind one entry at least,
-// if there is one.
+// PlaceBehind returns the place after as many entries and bytes as allowed that follow a place. If any entry follows,
+// it passes at least one, even if that is larger than allowed.
 func (b *Batch) PlaceBehind(from Place, entries, bytes int) Place {
 	if count := b.count - from.Entries; count <= entries && len(b.data)-from.Bytes <= bytes {
 		from.Bytes = len(b.data)
@@ -19,8 +19,8 @@ func (b *Batch) PlaceBehind(from Place, entries, bytes int) Place {
 	return to
 }
 
-// Parts goes through b in parts of so many entries and bytes, as PlaceBehind. Each is valid until the next; it aliases
-// b.
+// Parts splits b into parts of at most so many entries and bytes, as PlaceBehind counts them. Each part is valid until
+// the next one; it aliases b.
 func (b *Batch) Parts(entries, bytes int) iter.Seq[*Batch] {
 	return func(yield func(*Batch) bool) {
 		var one Batch
@@ -34,7 +34,7 @@ func (b *Batch) Parts(entries, bytes int) iter.Seq[*Batch] {
 	}
 }
 
-// Section returns count entries of b from one on, with their numbers; it aliases b.
+// Section returns count entries of b with their numbers, beginning with entry from, counted from 0. It aliases b.
 func (b *Batch) Section(from, count int) *Batch {
 	c := b.Cursor()
 	for range from {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestPartsAreTheBatch: the parts of a batch are within their bounds, and together they are the batch, with its numbers.
+// TestPartsAreTheBatch checks that the parts of a batch are within their bounds, and that together they are the batch,
+// with its numbers.
 func TestPartsAreTheBatch(t *testing.T) {
 	var b Batch
 	for i := range 100 {

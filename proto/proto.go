@@ -1,4 +1,4 @@
-// Package proto holds the words of the Scribe protocol: bytes only, no I/O, no goroutines.
+// Package proto encodes and decodes the Scribe protocol: bytes only, no I/O, no goroutines.
 //
 //	call    [i32 0x80010000|type, i32 len, name] or old style [i32 len, name, byte type]   i32 seqid   arguments
 //	Log     0f 0001 0c i32 n   n entries   [0f 0002 0c i32 m   m spans]   [0f 0003 0c i32 k   k namings]   [0b 0004 i32 len report]   00
@@ -7,11 +7,12 @@
 //	naming  0b 0001 00000010 stream   0b 0002 i32 len host   0b 0003 i32 len path   00
 //	reply   00000003 "Log" 02   i32 seqid   08 0000 i32 code   00              always old style
 //
-// (the Thrift binary protocol: all numbers big-endian; a frame adds its length before a call, which is package rpc's). Everything
-// is checked against the bytes that are there before anything is allocated. What Thrift allows besides the canonical form (fields
-// in another order, missing, twice, unknown) is read as the generated code in gen/ reads it and made canonical.
+// (the Thrift binary protocol: all numbers are big-endian; package rpc puts the length of the frame before a call).
+// Lengths and counts are checked against the bytes that are present before anything is allocated. Whatever Thrift
+// allows besides the canonical form, such as fields that are in another order, missing, repeated or unknown, is read as
+// the generated code in gen/ reads it, and made canonical.
 //
-// Not here: the compact and JSON protocols, and other methods than Log, which the generated code serves.
+// Limitations: no compact or JSON protocol, and no methods other than Log, which are left to the generated code.
 package proto
 
 import (
@@ -21,7 +22,7 @@ import (
 
 //go:generate ./generate.sh
 
-// ResultCode is the answer to a Log call; it covers the whole list.
+// ResultCode is the answer to a Log call; it applies to the whole list.
 type ResultCode int32
 
 // The answers.
@@ -44,21 +45,21 @@ const (
 	InternalError int32 = 6
 )
 
-// ErrMalformed is wrapped by every error of a decoder: the bytes are not what they should be, and would not be at a second look.
+// ErrMalformed is wrapped by every error of a decoder. The bytes are invalid, so decoding them again would fail again.
 var ErrMalformed = errors.New("malformed")
 
-// malformed makes an ErrMalformed that says what is wrong.
+// malformed returns an ErrMalformed with a description.
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// ApplicationError is a peer's answer that it cannot serve a call (a TApplicationException).
+// ApplicationError is the answer of a peer that cannot serve a call (a TApplicationException).
 type ApplicationError struct {
 	Kind int32  // UnknownMethod …
 	Text string // what the peer says, cut at 1000 bytes
 }
 
-// Error says what the peer said.
+// Error returns the peer's message.
 func (e *ApplicationError) Error() string {
 	return fmt.Sprintf("the peer cannot serve the call: %q (kind %d)", e.Text, e.Kind)
 }

@@ -2,11 +2,11 @@ package proto
 
 import "math"
 
-// A record is how a batch is kept on disk: its canonical entries, and behind them its spans, if it has any, as field 2 of the
-// arguments of a Log call has them. An entry begins with another byte than that field, so that the end of the entries is where the
-// first byte says it.
+// A record is the form of a batch on disk: its canonical entries, followed by its spans, if it has any, encoded like
+// field 2 of the arguments of a Log call. An entry and that field begin with different bytes, so that a reader finds
+// the end of the entries without a count.
 
-// AppendRecordTail appends what stands behind b's entries in a record; nothing for a batch without spans.
+// AppendRecordTail appends the part of a record after b's entries, which is empty for a batch without spans.
 func (b *Batch) AppendRecordTail(dst []byte) []byte {
 	if len(b.spans) == 0 {
 		return dst
@@ -14,8 +14,8 @@ func (b *Batch) AppendRecordTail(dst []byte) []byte {
 	return appendSpanList(dst, b.spans)
 }
 
-// SetRecord makes b what a record holds. The bytes may be anything: the error, which wraps ErrMalformed, says why they are no record,
-// and b is empty then. Otherwise b aliases them, and is valid as long as they are.
+// SetRecord makes b the batch of a record. The bytes may be anything: if they are no record, the error, which wraps
+// ErrMalformed, says why, and b is empty. Otherwise b aliases them and is valid as long as they are.
 func (b *Batch) SetRecord(data []byte) error {
 	b.Reset()
 	end, count := scan(data, math.MaxInt, &b.runs)
@@ -51,27 +51,27 @@ func (b *Batch) SetPart(o *Batch, from, to Place) {
 	}
 }
 
-// Place is where so many entries, of so many bytes, stand before in b.
+// Place returns the place after the first entries of b, of which the number and the bytes are given.
 func (b *Batch) Place(entries, bytes int) Place {
 	p := Place{Bytes: bytes}
 	p.pass(b.spans, entries)
 	return p
 }
 
-// Numbered says whether the span's entries have numbers.
+// Numbered reports whether the span's entries have numbers.
 func (s *Span) Numbered() bool { return s.Stream != [16]byte{} }
 
-// joins says whether the entries of next follow those of s in the same stream.
+// joins reports whether the entries of next directly follow those of s in the same stream.
 func (s *Span) joins(next Span) bool {
 	sum := int64(s.Count) + int64(next.Count)
 	return s.Stream == next.Stream && sum <= math.MaxInt32 && (!s.Numbered() || s.First+int64(s.Count) == next.First)
 }
 
-// ClearSpans takes the numbers from b's entries.
+// ClearSpans removes the numbers of b's entries.
 func (b *Batch) ClearSpans() { b.spans, b.covered = b.spans[:0], 0 }
 
-// Number gives the last count entries of b the numbers first … of a stream; the span before grows if they follow it. The entries
-// before them that have no span have no numbers.
+// Number gives the last count entries of b the numbers first, first+1, … of a stream. The last span is extended if the
+// numbers continue it. Earlier entries that have no span count as not numbered.
 func (b *Batch) Number(stream [16]byte, first int64, count int) {
 	b.count -= count
 	b.joinSpan(Span{Stream: stream, First: first, Count: int32(count)})

@@ -11,7 +11,7 @@ func testStream(b byte) (id [16]byte) {
 	return id
 }
 
-// numbered returns a batch of entries a0 … with two numbered stretches around one that has no numbers.
+// numbered returns a batch of entries a0 … with two numbered ranges and one without numbers between them.
 func numbered() *Batch {
 	b := new(Batch)
 	for i := range 3 {

@@ -12,18 +12,18 @@ const maxText = 1000
 type Reply struct {
 	SeqID   int32
 	Code    ResultCode
-	Inkwell bool // the server says that it is one; said only in answer to spans, which nobody else sends
-	Refused int  // with Inkwell: so many entries of the call were thrown away, because they are not allowed or too long
+	Inkwell bool // the server is an Inkwell; sent only in answer to spans, which only an Inkwell sends
+	Refused int  // with Inkwell: number of entries of the call that were discarded, because they are not allowed or too long
 }
 
-// The fields of a reply that say so. Peers that do not know them skip them.
+// The optional fields of a reply. Peers that do not know them skip them.
 const (
 	inkwellField = 2
 	refusedField = 3
 )
 
-// AppendLogReply appends the answer to a Log call, without a frame length; 20 bytes, or 27 or 34 in answer to spans, in the
-// old style whatever the call's style was.
+// AppendLogReply appends the answer to a Log call, without a frame length. It has 20 bytes, or 27 or 34 in answer to
+// spans, and is in the old style whatever the style of the call was.
 func AppendLogReply(dst []byte, r Reply) []byte {
 	dst = appendHeader(dst, logMethod, TypeReply, r.SeqID)
 	dst = append(dst, typeI32, 0, 0)
@@ -38,7 +38,7 @@ func AppendLogReply(dst []byte, r Reply) []byte {
 	return append(dst, typeStop)
 }
 
-// AppendException appends the answer that call cannot be served (a TApplicationException), without a frame length.
+// AppendException appends the answer that a call cannot be served (a TApplicationException), without a frame length.
 func AppendException(dst []byte, call Call, kind int32, text string) []byte {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "?")
 	dst = appendHeader(dst, call.Method, TypeException, call.SeqID)
@@ -50,8 +50,8 @@ func AppendException(dst []byte, call Call, kind int32, text string) []byte {
 	return append(dst, typeStop)
 }
 
-// DecodeLogReply reads the answer to a Log call, strict or old style. An answer that the peer cannot serve the call
-// comes back as an *ApplicationError; every other error wraps ErrMalformed.
+// DecodeLogReply decodes the answer to a Log call, strict or old style. If the peer answered that it cannot serve the
+// call, the error is an *ApplicationError; every other error wraps ErrMalformed.
 func DecodeLogReply(frame []byte) (Reply, error) {
 	call, err := DecodeCall(frame)
 	if err != nil {
@@ -70,7 +70,7 @@ func DecodeLogReply(frame []byte) (Reply, error) {
 	return r, err
 }
 
-// result reads the struct that a reply to Log holds, to the end of the frame.
+// result reads the struct of a reply to Log, up to the end of the frame.
 func (d *decoder) result(r *Reply) error {
 	found := false
 	for {
@@ -104,7 +104,7 @@ func (d *decoder) result(r *Reply) error {
 	}
 }
 
-// exception reads a TApplicationException and returns it, or why it cannot be read.
+// exception reads a TApplicationException and returns it, or the reason why it cannot be read.
 func (d *decoder) exception() error {
 	e := new(ApplicationError)
 	for {

@@ -2,7 +2,7 @@ package proto
 
 import "bytes"
 
-// Run is a stretch of entries of one category.
+// Run is a sequence of consecutive entries of one category.
 type Run struct {
 	Category []byte // aliases the batch
 	Count    int
@@ -19,10 +19,10 @@ type run struct {
 	bytes        int64
 }
 
-// categoryAt is where the category stands in an entry.
+// categoryAt is the offset of the category in an entry.
 const categoryAt = 7
 
-// appendRun adds r to runs, to the last of them if it is of the same category.
+// appendRun appends r to runs, or extends the last run if that has the same category.
 func appendRun(runs []run, data []byte, r run) []run {
 	if k := len(runs) - 1; k >= 0 {
 		if last := &runs[k]; last.n == r.n && bytes.Equal(data[last.at:last.at+last.n], data[r.at:r.at+r.n]) {
@@ -34,7 +34,7 @@ func appendRun(runs []run, data []byte, r run) []run {
 	return append(runs, r)
 }
 
-// findRuns makes the runs known.
+// findRuns computes the runs, unless they are known.
 func (b *Batch) findRuns() {
 	if !b.blind {
 		return
@@ -47,7 +47,7 @@ func (b *Batch) findRuns() {
 	b.blind = false
 }
 
-// runAt is the run r, which begins at a place.
+// runAt returns the run r, which begins at a place.
 func (b *Batch) runAt(r run, from Place) Run {
 	from.Bytes = r.at - categoryAt
 	return Run{Category: b.data[r.at : r.at+r.n : r.at+r.n], Count: r.count, Bytes: r.bytes, From: from}
@@ -64,7 +64,7 @@ func (b *Batch) AppendRuns(dst []Run) []Run {
 	return dst
 }
 
-// AppendRun adds a run of o, or a part of one, with its numbers, copying it.
+// AppendRun adds copies of the entries of a run of o, or of a part of one, with their numbers.
 func (b *Batch) AppendRun(o *Batch, r Run) {
 	if r.Count == 0 {
 		return
@@ -81,7 +81,8 @@ func (b *Batch) AppendRun(o *Batch, r Run) {
 	b.count += r.Count
 }
 
-// Behind is what is left of r, a run of b, behind the first at bytes of b's entries: the entries that end later.
+// Behind returns the part of r, a run of b, after the first at bytes of b's entries: those of its entries that end
+// later.
 func (b *Batch) Behind(r Run, at int) Run {
 	if at <= r.From.Bytes {
 		return r
@@ -94,14 +95,14 @@ func (b *Batch) Behind(r Run, at int) Run {
 	return r
 }
 
-// Piece is entries that follow each other, of one category, whose numbers follow each other.
+// Piece is a sequence of consecutive entries of one category with consecutive numbers.
 type Piece struct {
 	Category []byte // aliases the batch
 	Span     Span   // their numbers; one of the zero Stream has none
 	Index    int    // of the first one in the batch
 }
 
-// Pieces gives yield the pieces of b, in order.
+// Pieces calls yield with the pieces of b, in order.
 func (b *Batch) Pieces(yield func(Piece) bool) {
 	b.findRuns()
 	var at Place

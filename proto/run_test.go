@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// oneByOne is every entry of a batch with its number.
+// oneByOne returns every entry of a batch with its number.
 func oneByOne(b *Batch) (list []string) {
 	for c := b.Cursor(); c.Next(); {
 		s := c.Number()
@@ -16,7 +16,7 @@ func oneByOne(b *Batch) (list []string) {
 	return list
 }
 
-// TestWalksAgree compares every way to walk over batches of random categories and spans with the entries one by one.
+// TestWalksAgree compares every way to iterate over batches of random categories and spans with the entries one by one.
 func TestWalksAgree(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -80,7 +80,7 @@ func TestWalksAgree(t *testing.T) {
 }
 
 // BenchmarkRuns copies every run of a record to a batch of its own, with categories and numbers that change with each
-// entry: the cost of an entry must not grow with the record.
+// entry: the cost per entry must not grow with the record.
 func BenchmarkRuns(b *testing.B) {
 	for _, entries := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprint(entries), func(b *testing.B) {

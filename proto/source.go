@@ -7,32 +7,32 @@ import (
 	"unicode/utf8"
 )
 
-// Source says where the entries of a stream come from. It is what the sender says, so that it may be anything that
-// Clean leaves.
+// Source says where the entries of a stream come from. The sender chooses the text, so it may be anything that Clean
+// lets through.
 type Source struct {
 	Host string `json:"host,omitempty"`
-	// Path is that of a file; for inputs that are none KIND:WHAT, as in journal:nginx.service, syslog:udp://0.0.0.0:514,
-	// pipe:apache2 or client:web1.
+	// Path is the path of a file. For other inputs it is KIND:WHAT, as in journal:nginx.service,
+	// syslog:udp://0.0.0.0:514, pipe:apache2 or client:web1.
 	Path string `json:"path,omitempty"`
 }
 
-// Naming is a source, and the stream whose it is.
+// Naming assigns a source to a stream.
 type Naming struct {
 	Stream [16]byte
 	Source
 }
 
-// The longest text of a Source, in bytes; what is longer is cut.
+// The longest text of a Source, in bytes; a longer one is cut.
 const (
 	MaxHost = 255
 	MaxPath = 1024
 )
 
-// maxNamings bounds the sources that one call tells, in bytes: those that do not fit are told by the next call that has
+// maxNamings bounds the sources of one call, in bytes. Those that do not fit are sent with the next call that has
 // entries of their streams.
 const maxNamings = 1 << 20
 
-// String is HOST:PATH.
+// String returns HOST:PATH.
 func (s Source) String() string {
 	if s.Host == "" {
 		return s.Path
@@ -40,12 +40,12 @@ func (s Source) String() string {
 	return s.Host + ":" + s.Path
 }
 
-// Clean is s as it may be shown and kept: valid UTF-8 of printable characters, and not too long.
+// Clean returns s in a form that may be shown and stored: valid UTF-8 of printable characters, and not too long.
 func (s Source) Clean() Source {
 	return Source{Host: CleanText(s.Host, MaxHost), Path: CleanText(s.Path, MaxPath)}
 }
 
-// CleanText replaces what cannot be printed, and cuts what is longer than so many bytes.
+// CleanText replaces characters that cannot be printed, and cuts text that is longer than so many bytes.
 func CleanText(text string, most int) string {
 	odd := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 	if strings.ContainsFunc(text, odd) {
@@ -63,7 +63,8 @@ func CleanText(text string, most int) string {
 	return text
 }
 
-// Namings gives yield the sources that came with the batch, as they were told: whoever keeps one cleans it before.
+// Namings calls yield with the sources that came with the batch. They are as the sender wrote them: whoever stores one
+// must clean it first.
 func (b *Batch) Namings(yield func(Naming) bool) {
 	d := decoder{b.namings}
 	for len(d.data) > 0 {
@@ -74,7 +75,7 @@ func (b *Batch) Namings(yield func(Naming) bool) {
 	}
 }
 
-// HasNamings says whether there are any.
+// HasNamings reports whether there are any.
 func (b *Batch) HasNamings() bool { return len(b.namings) > 0 }
 
 // ShareNamings gives b the sources that came with o, which it aliases.
@@ -104,7 +105,7 @@ func appendNamings(dst []byte, count int, elements []byte) []byte {
 	return append(dst, elements...)
 }
 
-// namings reads the list of sources, in place of those that b has. They stay where they are.
+// namings reads the list of sources, replacing those that b has. The bytes are aliased.
 func (d *decoder) namings(b *Batch) error {
 	n, err := d.list(typeStruct)
 	if err != nil {
@@ -120,7 +121,7 @@ func (d *decoder) namings(b *Batch) error {
 	return nil
 }
 
-// naming reads an element. Text that is too long is cut.
+// naming reads one element of the list. Text that is too long is cut.
 func (d *decoder) naming() (n Naming, err error) {
 	var id, host, path []byte
 	for {

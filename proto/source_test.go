@@ -43,7 +43,7 @@ func TestNamings(t *testing.T) {
 	}
 }
 
-// TestNamingsAreBounded fills the sources of a call; what does not fit is told by a later one.
+// TestNamingsAreBounded fills the sources of a call; those that do not fit are sent with a later one.
 func TestNamingsAreBounded(t *testing.T) {
 	long := Naming{Stream: [16]byte{1}, Source: Source{Host: strings.Repeat("h", 9999), Path: strings.Repeat("p", 9999)}}
 	var list []byte
@@ -56,7 +56,7 @@ func TestNamingsAreBounded(t *testing.T) {
 	}
 }
 
-// TestOddNamings reads what nobody should send.
+// TestOddNamings decodes sources that nobody should send.
 func TestOddNamings(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args string

@@ -9,8 +9,8 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// answer lets d be asked on the socket in its state directory, whose lock the caller has. That it cannot be is told,
-// and no reason not to run. The result ends that.
+// answer makes d answer on the control socket in its state directory, whose lock the caller holds. If the socket cannot
+// be opened that is logged, and the daemon runs without it. The result closes the socket.
 func (a *app) answer(d ctl.Daemon, state stateDir, o ctl.Options) (stop func()) {
 	o.Version = version()
 	dir, err := faultfs.OpenBeneath(state.root, state.dir, nil)
@@ -32,16 +32,16 @@ func (a *app) answer(d ctl.Daemon, state stateDir, o ctl.Options) (stop func()) 
 	}
 }
 
-// pipeDaemon is a pipe that can be asked.
+// pipeDaemon makes a pipe answer on its control socket.
 type pipeDaemon struct {
 	*forwarder.Pipe
 	end context.CancelFunc
 }
 
-// Detail is for who asks at the control socket.
+// Detail describes the pipe in full.
 func (p pipeDaemon) Detail(ctx context.Context) any { return p.Pipe.Detail(ctx) }
 
-// Reload is refused: a pipe is started with the daemon that writes into it.
+// Reload is refused: a pipe is restarted with the daemon that writes into it.
 func (p pipeDaemon) Reload(context.Context) error {
 	return errors.New("a pipe has nothing to read again: restart the daemon that writes into it")
 }
@@ -49,7 +49,7 @@ func (p pipeDaemon) Reload(context.Context) error {
 // Stop ends the pipe as SIGTERM does.
 func (p pipeDaemon) Stop() { p.end() }
 
-// answerOnce lets a pipe be asked as soon as it has its spool. The result ends that.
+// answerOnce opens the control socket of a pipe as soon as the pipe has its spool. The result closes the socket.
 func (a *app) answerOnce(p pipeDaemon, spool stateDir, o ctl.Options) (stop func()) {
 	ended, done := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -9,7 +9,7 @@ import (
 	"inkwell/internal/rpc"
 )
 
-// exactly takes one argument for each name.
+// exactly requires exactly one argument for each name.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -22,12 +22,12 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// several takes one argument or more.
+// several requires at least one argument.
 func several(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error { return exactly(name)(cmd, args[:min(len(args), 1)]) }
 }
 
-// completed checks the addresses of --to and adds the port 1463 where one has none.
+// completed checks the addresses of --to and adds the port 1463 where an address has none.
 func completed(to []string) ([]string, error) {
 	if len(to) == 0 {
 		return nil, usagef("--to HOST:PORT is missing: where shall the lines go?")

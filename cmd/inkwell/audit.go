@@ -38,10 +38,12 @@ The exit code is 1 when something is missing, twice in the files of one collecto
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runAudit(cmd, args, &o) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.states, "state", nil, "state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
+	f.StringArrayVar(&o.states, "state", nil,
+		"state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
 	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as DIR=STATE, if not in DIR/.inkwell or where FILE says; can be repeated")
 	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show hours from there on only: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now (24h)")
-	f.BoolVar(&o.problems, "problems", false, "print only hours and findings in which something is missing, refused, dropped or wrong")
+	f.BoolVar(&o.problems, "problems", false,
+		"print only hours and findings in which something is missing, refused, dropped or wrong")
 	f.BoolVar(&o.json, "json", false, "print all that was found as one JSON object")
 	f.BoolVar(&o.verify, "verify", false, "read every file as well and compare it with its manifest")
 	return cmd
@@ -55,12 +57,13 @@ type auditOptions struct {
 	problems       bool
 }
 
-// parseSince reads a day, a time or a duration before now; "" is the beginning.
+// parseSince parses a day, a time or a duration before now; "" gives the zero time.
 func parseSince(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04", time.RFC3339} {
+	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04",
+		time.RFC3339} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC(), nil
 		}
@@ -114,7 +117,7 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 	return err
 }
 
-// audited is what the arguments name.
+// audited resolves the arguments to the directories, states and spools to audit.
 func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
 	what := new(audited)
 	for _, arg := range args {
@@ -149,7 +152,7 @@ func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
 	return what, nil
 }
 
-// collectorStates reads the values of --collector-state; everything has to be there, and only once.
+// collectorStates parses the values of --collector-state. Each directory must exist and may be given only once.
 func collectorStates(dirs, beside []string) (states map[string]string, err error) {
 	states = make(map[string]string)
 	known := make([]os.FileInfo, 0, len(dirs))
@@ -179,7 +182,7 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 	return states, nil
 }
 
-// steps shows on a terminal what is being done and how far it is, ten times a second at most.
+// steps shows the current step and its progress on a terminal, at most ten times a second.
 func (a *app) steps() func(what string, done, total int64) {
 	var shown time.Time
 	return func(what string, done, total int64) {

@@ -24,7 +24,7 @@ import (
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// stretch is entries of a stream (0: none) in an hour after noon: "STREAM:NUMBER" and end, for each.
+// stretch is a range of entries of a stream (0: none) in an hour after noon: from "STREAM:NUMBER" up to end, for each.
 type stretch struct {
 	stream byte
 	hour   int64
@@ -45,7 +45,7 @@ func linesOf(stream byte, hour, first, count int64) stretch {
 	return stretch{stream: stream, hour: hour, first: first, count: count, end: "\n"}
 }
 
-// shelf is the directory of a collector that a test writes.
+// shelf is the directory of a collector that a test fills.
 type shelf struct {
 	t   *testing.T
 	dir string
@@ -63,7 +63,7 @@ func (s shelf) open(below ...string) *faultfs.Dir {
 	return d
 }
 
-// append adds lines to a file of them.
+// append adds lines to one of its files.
 func (s shelf) append(d *faultfs.Dir, name, header string, bodies ...[]byte) {
 	s.t.Helper()
 	var all [][]byte
@@ -76,7 +76,7 @@ func (s shelf) append(d *faultfs.Dir, name, header string, bodies ...[]byte) {
 	}
 }
 
-// file writes a file of category and says in the manifest, or, while it is open, in the ledger, what is in it. It
+// file writes a file of category and records its contents in the manifest or, while it is open, in the books. It
 // returns its path.
 func (s shelf) file(category string, codec rotate.Codec, open bool, list ...stretch) string {
 	s.t.Helper()
@@ -125,7 +125,7 @@ func (s shelf) file(category string, codec rotate.Codec, open bool, list ...stre
 	return filepath.Join(s.dir, category, last.Name)
 }
 
-// told writes the line about a file.
+// told writes the manifest line about a file.
 func (s shelf) told(category string, open bool, f *books.File) {
 	s.t.Helper()
 	body, err := books.AppendFile(nil, f)
@@ -153,7 +153,7 @@ func (s shelf) count(hour int64, what, why string, entries int64) {
 	s.append(s.open(), books.CountsName, books.CountsHeader, body)
 }
 
-// positions writes those of a forwarder; each is STREAM NUMBER CATEGORY PATH.
+// positions writes the positions of a forwarder; each is STREAM NUMBER CATEGORY PATH.
 func writePositions(t *testing.T, state string, list ...string) {
 	t.Helper()
 	s := shelf{t: t, dir: state}
@@ -193,7 +193,7 @@ func spooled(t *testing.T, path string, part stretch) {
 	}
 }
 
-// flat is text without its line breaks.
+// flat returns text without its line breaks.
 func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func TestAuditTells(t *testing.T) {
@@ -366,7 +366,7 @@ func TestCatDedupe(t *testing.T) {
 	}
 }
 
-// Of a file with too many spans it is known what it holds, and not where.
+// For a file with too many spans the contents are known, but not their places.
 func TestCatDedupeWithoutOrder(t *testing.T) {
 	one, two := newShelf(t), newShelf(t)
 	first := one.file("web", rotate.Gzip, false, linesOf(1, 0, 0, 5), linesOf(2, 0, 0, 5))
@@ -385,7 +385,7 @@ func TestCatDedupeWithoutOrder(t *testing.T) {
 	}
 }
 
-// Bytes that no manifest knows of are not lost.
+// Bytes that are in no manifest do not count as lost.
 func TestCatDedupeBeyondTheManifest(t *testing.T) {
 	one := newShelf(t)
 	path := one.file("web", rotate.None, false, linesOf(1, 0, 0, 5))
@@ -409,7 +409,7 @@ func TestCatDedupeBeyondTheManifest(t *testing.T) {
 	}
 }
 
-// A damaged manifest is told, and the rest of it counts.
+// A damaged manifest is reported, and the rest of it counts.
 func TestCatDedupeWithADamagedManifest(t *testing.T) {
 	one := newShelf(t)
 	one.file("web", rotate.Gzip, false, linesOf(1, 0, 0, 10))

@@ -11,7 +11,7 @@ import (
 	"inkwell/store/audit"
 )
 
-// audited is what is to be audited: directories, and what configurations name.
+// audited lists what to audit: directories, and what configurations name.
 type audited struct {
 	sources []audit.Source
 	senders []sender
@@ -19,10 +19,11 @@ type audited struct {
 	depots  []string         // addresses, or directories
 }
 
-// sender is what knows how far a stream has to be there, or keeps what is on its way.
+// sender is the state of a forwarder or a spool: it records the numbers that its streams have reached, or holds entries
+// that are still under way.
 type sender struct {
 	path   string // state, or spool
-	spools bool   // it is a directory with spools, and nothing else is looked for
+	spools bool   // search only for spools below path
 }
 
 // configured adds what a configuration file names: a collector with its files, or a forwarder with its state.
@@ -64,7 +65,7 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	w.senders = append(w.senders, sender{path: s.State, spools: true}) // what its peers refuse for ever
+	w.senders = append(w.senders, sender{path: s.State, spools: true}) // entries that the next hop refuses permanently
 	w.sources, w.configs = append(w.sources, s), append(w.configs, c)
 	return nil
 }
@@ -78,8 +79,8 @@ func (w *audited) addSpools(s config.Sink) {
 	}
 }
 
-// stateRoots are the directories in which a daemon with a configuration can keep its state: it may run in another
-// environment.
+// stateRoots lists the directories in which a daemon with this configuration may keep its state. There can be several,
+// because the daemon may run with other environment variables than this command.
 func stateRoots(c *config.Config, lookup func(string) (string, bool)) (roots []string, err error) {
 	root, err := stateRoot(c, lookup)
 	if c.StateDir != "" && c.StateDir != root {
@@ -88,7 +89,7 @@ func stateRoots(c *config.Config, lookup func(string) (string, bool)) (roots []s
 	return []string{root}, err
 }
 
-// firstThere is the first of paths in which there is something of a forwarder, or else the first that is not "".
+// firstThere returns the first of paths that holds the state of a forwarder, or else the first that is not "".
 func firstThere(paths []string) (first string) {
 	for _, path := range paths {
 		if path == "" {
@@ -106,7 +107,7 @@ func firstThere(paths []string) (first string) {
 	return first
 }
 
-// collectorState is where a collector with a configuration keeps its journal.
+// collectorState returns the directory in which a collector with a configuration keeps its journal.
 func collectorState(c *config.Config, roots []string) (string, error) {
 	port := c.Port
 	if port == 0 {
@@ -138,9 +139,10 @@ func collectorState(c *config.Config, roots []string) (string, error) {
 	return "", usagef("there are several states: %v (say which with --collector-state FILE=STATE)", there)
 }
 
-// destinations are the places in which the entries of a category have to be, by the configurations. Those of collectors
-// that only hand it on say nothing where others write it. Of several that write it to equally many places each stands
-// for the same one of the others; otherwise it is enough that one has it.
+// destinations returns the places that must have the entries of a category according to the configurations. A collector
+// that only forwards the category says nothing about the places in which others write it. If several collectors write
+// it to the same number of places, the first place of one is paired with the first places of the others, and so on;
+// otherwise it is enough that one of the places has the entries.
 func (w *audited) destinations(category string) (all []audit.Destination) {
 	var lists [][]audit.Destination
 	writers := false
@@ -174,7 +176,8 @@ func (w *audited) destinations(category string) (all []audit.Destination) {
 	return all
 }
 
-// placesOf are the places in which one collector has the entries of a category, and whether it writes them to files.
+// placesOf returns the places in which one collector has the entries of a category, and whether it writes them to
+// files.
 func placesOf(c *config.Config, category string) (list []audit.Destination, writes bool) {
 	for _, b := range c.Match(category) {
 		if b.Sink == nil {
@@ -188,7 +191,7 @@ func placesOf(c *config.Config, category string) (list []audit.Destination, writ
 	return list, writes
 }
 
-// placeName is what a destination is called in a report.
+// placeName returns the name of a destination in a report.
 func placeName(s config.Sink) string {
 	switch s := s.(type) {
 	case config.File:

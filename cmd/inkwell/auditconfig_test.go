@@ -19,7 +19,7 @@ import (
 	"inkwell/store/stream"
 )
 
-// keptBooks writes a finished file of a directory into the books of a state directory.
+// keptBooks adds a finished file of a directory to the books of a state directory.
 func keptBooks(t *testing.T, state, dir, name string, spans ...store.Span) {
 	t.Helper()
 	check := func(err error) {
@@ -46,8 +46,8 @@ func numbers(category string, first, count int64) store.Span {
 		Bytes: 10 * count}
 }
 
-// TestAuditOfConfigurations: the configurations of a collector with a multi store and of a forwarder say where
-// everything is.
+// TestAuditOfConfigurations takes all directories from the configurations of a collector with a multi store and of a
+// forwarder.
 func TestAuditOfConfigurations(t *testing.T) {
 	top := t.TempDir()
 	at := func(names ...string) string { return filepath.Join(append([]string{top}, names...)...) }
@@ -175,8 +175,8 @@ func TestAuditTableFits(t *testing.T) {
 	}
 }
 
-// TestCatDedupeOfConfiguredCollectors: plain files of another base, one of which was there before anybody kept books,
-// entries of several categories in one file, and an open file whose books are elsewhere.
+// TestCatDedupeOfConfiguredCollectors reads plain files of another base, one of which is older than the books, entries
+// of several categories in one file, and an open file whose books are in another directory.
 func TestCatDedupeOfConfiguredCollectors(t *testing.T) {
 	top := t.TempDir()
 	one, two, state := filepath.Join(top, "one"), filepath.Join(top, "two"), filepath.Join(top, "state")

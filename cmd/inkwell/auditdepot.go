@@ -19,13 +19,13 @@ import (
 	"inkwell/store/depot"
 )
 
-// isDepot says whether an argument is a depot: an address, or a directory in which an Inkwell has put manifests.
+// isDepot reports whether an argument is a depot: an address, or a directory in which Inkwell has put manifests.
 func isDepot(arg string) bool {
 	return depot.IsAddress(arg) || isDir(filepath.Join(arg, depot.Manifests))
 }
 
-// mirror is what the manifests of a depot say, laid out as a collector's directories are: for each object of which they
-// speak, and that is there with its length, an empty file.
+// mirror lays out what the manifests of a depot say like the directories of a collector. It makes an empty file for
+// each object that a manifest lists and that exists in the depot with the listed length.
 type mirror struct {
 	depot depot.Depot
 	there map[string]int64    // objects and their lengths
@@ -33,14 +33,15 @@ type mirror struct {
 	names map[string][]string // by directory: files to make
 }
 
-// audit adds a depot to an audit.
+// auditDepot adds a depot to an audit.
 func (a *app) auditDepot(ctx context.Context, sum *audit.Audit, address string) (err error) {
 	d, err := depot.Open(address, depot.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	m := &mirror{depot: d, there: make(map[string]int64), lines: make(map[string][][]byte), names: make(map[string][]string)}
+	m := &mirror{depot: d, there: make(map[string]int64), lines: make(map[string][][]byte),
+		names: make(map[string][]string)}
 	if err := m.read(ctx); err != nil {
 		return fmt.Errorf("audit %s: %w", address, err)
 	}
@@ -117,7 +118,7 @@ func (m *mirror) take(name string, data []byte) error {
 	return err
 }
 
-// lay makes the directories.
+// lay makes the directories of the mirror.
 func (m *mirror) lay(root string) error {
 	for dir, names := range m.names {
 		if err := layDir(filepath.Join(root, filepath.FromSlash(dir)), root, names, m.lines[dir]); err != nil {

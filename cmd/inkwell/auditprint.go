@@ -18,11 +18,12 @@ import (
 )
 
 const (
-	auditFindings = 200 // that are told in words; --json has them all
+	auditFindings = 200 // of a finding that are printed; --json has all of them
 	auditRanges   = 8   // of a finding
 )
 
-// printAudit writes a table for each category, what was found in words, and the sums; with problems only what is not as it should be.
+// printAudit writes a table for each category, the findings as sentences, and the totals. With problems it leaves out
+// everything that is in order.
 func printAudit(to io.Writer, r *audit.Report, problems bool) error {
 	var out bytes.Buffer
 	findings := r.Findings
@@ -57,7 +58,7 @@ func printAudit(to io.Writer, r *audit.Report, problems bool) error {
 	return err
 }
 
-// withProblems is a category with those of its hours in which entries are missing, refused or dropped.
+// withProblems returns a category with only those hours in which entries are missing, refused or dropped.
 func withProblems(c *audit.Category) *audit.Category {
 	only := *c
 	only.Hours = slices.DeleteFunc(slices.Clone(c.Hours), func(h audit.Hour) bool {
@@ -66,13 +67,13 @@ func withProblems(c *audit.Category) *audit.Category {
 	return &only
 }
 
-// harmless says whether a finding is of what is as it should be: what two collectors have after a fail-over, or two
-// directories of a multi store, and what retention removed.
+// harmless reports whether a finding is expected: entries that two collectors have after a fail-over, or two
+// directories of a multi store, and files that retention removed.
 func harmless(f audit.Finding) bool {
 	return f.Kind == audit.InBoth || f.Kind == audit.Copied || f.Kind == audit.Gone && f.Why == books.ByRetention
 }
 
-// auditWidth is how wide what is printed may be.
+// auditWidth is the largest width of the output.
 const auditWidth = 80
 
 // auditColumn is one kind of number.
@@ -93,8 +94,9 @@ var auditColumns = []auditColumn{
 	{"dropped", "dropped", func(s *audit.Sums) int64 { return s.Dropped }, false},
 }
 
-// auditTable writes the hours of a category, and their sums if there are several: without the columns that have nothing but zeros,
-// shorter where it would be too wide, and in tables of three columns, one below the other, where that is not enough.
+// auditTable writes the hours of a category, and their sums if there are several. Columns that hold only zeros are left
+// out. A table that would be too wide has shorter titles, and if that does not suffice it is split into tables of three
+// columns, one below the other.
 func auditTable(to io.Writer, c *audit.Category) error {
 	columns := slices.DeleteFunc(slices.Clone(auditColumns), func(k auditColumn) bool {
 		return !k.always && k.of(&c.Sums) == 0
@@ -102,7 +104,8 @@ func auditTable(to io.Writer, c *audit.Category) error {
 	for _, layout := range []struct {
 		tables [][]auditColumn
 		short  bool
-	}{{[][]auditColumn{columns}, false}, {[][]auditColumn{columns}, true}, {slices.Collect(slices.Chunk(columns, 3)), true}} {
+	}{{[][]auditColumn{columns}, false}, {[][]auditColumn{columns}, true}, {slices.Collect(slices.Chunk(columns, 3)),
+		true}} {
 		var out bytes.Buffer
 		for _, table := range layout.tables {
 			if err := auditRows(&out, c, table, layout.short); err != nil {
@@ -118,7 +121,7 @@ func auditTable(to io.Writer, c *audit.Category) error {
 	return nil
 }
 
-// auditRows writes the rows of a table, with less around the numbers if it is to be short.
+// auditRows writes the rows of a table, with less space around the numbers if it is to be short.
 func auditRows(to io.Writer, c *audit.Category, columns []auditColumn, short bool) error {
 	padding, layout, title := 2, "2006-01-02 15:04", "hour (UTC)"
 	if short {
@@ -153,7 +156,7 @@ func auditRows(to io.Writer, c *audit.Category, columns []auditColumn, short boo
 	return t.Flush()
 }
 
-// wrapped breaks text at blanks, so that no line is wider than may be, but for words that are.
+// wrapped breaks text at blanks, so that only a single long word can make a line wider than allowed.
 func wrapped(text string) string {
 	var out strings.Builder
 	width := 0
@@ -174,13 +177,13 @@ func wrapped(text string) string {
 	return out.String() + "\n"
 }
 
-// gathering is a finding, or several of the same kind.
+// gathering is one finding, or several of the same kind that are printed as one.
 type gathering struct {
 	audit.Finding
 	streams int
 }
 
-// gathered makes one of what is in the same directories, and of what is set aside, of each category.
+// gathered combines findings of the same directories, and those about set-aside entries, for each category.
 func gathered(findings []audit.Finding) (list []gathering) {
 	for _, f := range findings {
 		if f.Kind == audit.InBoth || f.Kind == audit.Copied || f.Kind == audit.Dropped {
@@ -198,7 +201,7 @@ func gathered(findings []audit.Finding) (list []gathering) {
 	return list
 }
 
-// findingText is a finding in words.
+// findingText puts a finding into words.
 func findingText(f *audit.Finding, streams int) string {
 	n := entries(f.Entries)
 	where := f.Category + ": stream " + f.Stream[:min(len(f.Stream), 8)]
@@ -216,7 +219,8 @@ func findingText(f *audit.Finding, streams int) string {
 	case audit.Twice:
 		return fmt.Sprintf("%s: %s twice in the files of %s, which must not be: %s", where, n, dirs, numbersText(f))
 	case audit.InBoth:
-		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)", f.Category,
+		return fmt.Sprintf("%s: %s of %s in more than one collector: %s (inkwell cat --dedupe writes them once)",
+			f.Category,
 			n, count(streams, "stream"), dirs)
 	case audit.Copied:
 		return fmt.Sprintf("%s: %s of %s in several directories of one collector: %s (as a multi store writes them: audit its "+
@@ -242,7 +246,7 @@ func findingText(f *audit.Finding, streams int) string {
 	return f.Text
 }
 
-// numbersText is the numbers of a finding, the first of them if they are many.
+// numbersText lists the numbers of a finding, only the first ones if there are many.
 func numbersText(f *audit.Finding) string {
 	ranges := f.Ranges()
 	if more := len(ranges) - auditRanges; more > 0 {
@@ -259,7 +263,7 @@ func entries(n int64) string {
 	return humanize.Comma(n) + " entries"
 }
 
-// count is a number of things.
+// count formats a number of things.
 func count(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
@@ -267,7 +271,7 @@ func count(n int, thing string) string {
 	return humanize.Comma(int64(n)) + " " + thing
 }
 
-// auditSums is the last line, or two.
+// auditSums returns the closing lines of the report.
 func auditSums(r *audit.Report) string {
 	type input struct{ category, stream string }
 	waiting := make(map[input]int64) // once, however many destinations it is for

@@ -12,8 +12,8 @@ import (
 	"inkwell/proto"
 )
 
-// A call with refused entries comes again, because its answer was lost: what is missing beside them is told all the
-// same.
+// A call with refused entries comes again, because its answer was lost: missing entries beside them are reported
+// nevertheless.
 func TestAuditOfRefusedEntriesThatCameTwice(t *testing.T) {
 	dir := t.TempDir()
 	text := "inkwell 1\n<store>\ncategory=default\ntype=file\ncompress=gzip\nfile_path=" + dir + "\n</store>\n"

@@ -13,7 +13,7 @@ import (
 	"inkwell/store/stream"
 )
 
-// add adds what the state of a forwarder, the spool of a pipe, or the spools in a directory know.
+// add adds what the state of a forwarder, the spool of a pipe, or a directory of spools records.
 func (s sender) add(sum *audit.Audit) error {
 	if s.spools {
 		_, err := addSpools(sum, s.path, 2)
@@ -82,8 +82,8 @@ func addPositions(sum *audit.Audit, path string) (there bool, err error) {
 	return there || len(journals) > 0, nil
 }
 
-// addSpools adds the spools in a directory and down to a depth beneath it, and says how many there are. The journals of
-// collectors are none.
+// addSpools adds the spools in a directory, down to a depth below it, and returns their number. The journals of
+// collectors are left out.
 func addSpools(sum *audit.Audit, path string, depth int) (spools int, err error) {
 	add := sum.Waiting
 	if filepath.Base(path) == "refused" {
@@ -117,7 +117,7 @@ func addSpools(sum *audit.Audit, path string, depth int) (spools int, err error)
 	return spools, nil
 }
 
-// isCollector says whether a directory is one of a collector: its state, its journal or its files.
+// isCollector reports whether a directory belongs to a collector: its state, its journal or its files.
 func isCollector(path string) bool {
 	names := []string{"checkpoint", "contents", "books", "journal", audit.StateName}
 	if filepath.Base(path) == "journal" {
@@ -131,7 +131,7 @@ func isCollector(path string) bool {
 	return false
 }
 
-// addSpool gives the spool at path to add, if there is one.
+// addSpool passes the spool at path to add, if there is one.
 func addSpool(path string, add func(*faultfs.Dir) error) (there bool, err error) {
 	if _, err := os.Stat(filepath.Join(path, "ack")); errors.Is(err, fs.ErrNotExist) { // which every spool has
 		return false, nil

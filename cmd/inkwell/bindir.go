@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// binDir is the directory with the programs of the original. What is changed in it is changed by one rename each, so
-// that there is a program of each name at every moment, and is noted before in a record, by which it is taken back.
+// binDir is the directory with the programs of the original. Each change in it is a single rename, so that every
+// program exists at every moment, and is recorded beforehand, so that it can be taken back.
 type binDir struct{ path string }
 
-// openBin is the directory that was named, or that of the scribed in PATH, or where it would be installed.
+// openBin opens the directory that was named, or that of the scribed in PATH, or the one into which it would be
+// installed.
 func openBin(named string) (binDir, error) {
 	path := named
 	if path == "" {
@@ -37,10 +38,10 @@ func openBin(named string) (binDir, error) {
 	return binDir{path}, nil
 }
 
-// in is the path of a name in the directory.
+// in returns the path of a name in the directory.
 func (b binDir) in(name string) string { return filepath.Join(b.path, name) }
 
-// plan says what becomes of each program.
+// plan returns what has to be done to each program.
 func (b binDir) plan(program string) (steps []binStep, err error) {
 	for _, name := range scribeTools {
 		s := binStep{name: name, done: isLinkTo(b.in(name), program)}
@@ -59,7 +60,7 @@ func (b binDir) plan(program string) (steps []binStep, err error) {
 	return steps, nil
 }
 
-// apply makes the links. After an error nothing is changed.
+// apply makes the links. After an error nothing has changed.
 func (b binDir) apply(steps []binStep, program string) error {
 	names, err := b.recorded()
 	if err != nil {
@@ -82,7 +83,7 @@ func (b binDir) apply(steps []binStep, program string) error {
 	return nil
 }
 
-// link puts a link in the place of one program, which is kept under another name.
+// link replaces one program by a link and keeps the program under another name.
 func (b binDir) link(s binStep, program string) error {
 	if s.keep {
 		if err := os.Link(b.in(s.name), b.in(s.name+keptSuffix)); err != nil {
@@ -99,7 +100,7 @@ func (b binDir) link(s binStep, program string) error {
 	return nil
 }
 
-// back gives the old programs their names, and removes the links where there was none. It says what it did.
+// back gives the old programs their names again, and removes links that replaced nothing. It returns what it did.
 func (b binDir) back(program string) (done []string, err error) {
 	names, err := b.recorded()
 	if err != nil {
@@ -130,7 +131,7 @@ func (b binDir) back(program string) (done []string, err error) {
 	return done, nil
 }
 
-// recorded are the names of the links that were made.
+// recorded returns the names of the links that were made.
 func (b binDir) recorded() ([]string, error) {
 	data, err := os.ReadFile(b.in(binRecord))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -138,7 +139,7 @@ func (b binDir) recorded() ([]string, error) {
 	}
 	var names []string
 	for _, name := range strings.Fields(string(data)) {
-		for _, known := range scribeTools { // whatever else stands there is no name to be removed
+		for _, known := range scribeTools { // other words are not names of links
 			if name == known {
 				names = append(names, name)
 			}
@@ -147,7 +148,7 @@ func (b binDir) recorded() ([]string, error) {
 	return names, err
 }
 
-// record notes the names of links before they are made.
+// record writes down the names of links before they are made.
 func (b binDir) record(names []string) error {
 	if err := os.WriteFile(b.in(binRecord), []byte(strings.Join(names, "\n")+"\n"), 0o644); err != nil {
 		return fmt.Errorf("note what is changed (run it as root?): %w", err)

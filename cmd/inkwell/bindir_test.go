@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// programs makes a directory with old programs, and one that stands for inkwell.
+// programs makes a directory with old programs, and one with a program in place of inkwell.
 func programs(t *testing.T, old ...string) (b binDir, inkwell string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func migrateThere(t *testing.T, b binDir, inkwell string) error {
 	return b.apply(steps, inkwell)
 }
 
-// listing is what stands in the directory: NAME=its text, or NAME>what it links to.
+// listing returns the contents of the directory: NAME=text, or NAME>target for a link.
 func listing(t *testing.T, b binDir) string {
 	t.Helper()
 	list, err := os.ReadDir(b.path)
@@ -53,7 +53,8 @@ func listing(t *testing.T, b binDir) string {
 	return strings.Join(all, ", ")
 }
 
-// TestBinDirForthAndBack: the old programs are kept and come back; links where there was none go away; doing either twice changes nothing.
+// TestBinDirForthAndBack keeps the old programs and restores them; links that replaced nothing are removed; doing
+// either twice changes nothing.
 func TestBinDirForthAndBack(t *testing.T) {
 	b, inkwell := programs(t, "scribed", "scribe_ctrl", "other")
 	before := listing(t, b)
@@ -77,7 +78,7 @@ func TestBinDirForthAndBack(t *testing.T) {
 	}
 }
 
-// TestBinDirLeavesWhatOthersMade: a link that was there before is not taken back, and a file that is no longer ours stays.
+// TestBinDirLeavesWhatOthersMade does not remove a link that existed before, nor a file that has been replaced since.
 func TestBinDirLeavesWhatOthersMade(t *testing.T) {
 	b, inkwell := programs(t)
 	if err := os.Symlink(inkwell, b.in("scribe_cat")); err != nil {
@@ -98,7 +99,8 @@ func TestBinDirLeavesWhatOthersMade(t *testing.T) {
 	}
 }
 
-// TestBinDirStopsHalfWay: what dies, or fails, between two steps can be taken back; what fails takes back itself what it did.
+// TestBinDirStopsHalfWay dies or fails between two steps: the steps so far can be undone; after a failure they have
+// been.
 func TestBinDirStopsHalfWay(t *testing.T) {
 	b, inkwell := programs(t, "scribed", "scribe_ctrl")
 	before := listing(t, b)

@@ -15,7 +15,7 @@ import (
 	"inkwell/archive"
 )
 
-// catFlags are the flags of cat beside those of every reading.
+// catFlags are the flags that cat has in addition to those of every reading command.
 type catFlags struct {
 	selection
 	follow, dedupe, merge bool
@@ -66,18 +66,20 @@ Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
 	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that is there")
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only the last so many lines (with -f: before those that come; 10)")
-	cmd.Flags().BoolVar(&o.merge, "merge", false, "bring the arguments, and the categories in them, together by the times at which blocks came in")
+	cmd.Flags().BoolVar(&o.merge, "merge", false,
+		"bring the arguments, and the categories in them, together by the times at which blocks came in")
 	cmd.Flags().BoolVar(&o.dedupe, "dedupe", false, "print each numbered entry once, though several collectors have it")
 	cmd.Flags().StringSliceVar(&o.with, "with", nil, "in front of each line, and a tab: time (when its block came in), source (HOST:PATH, or the stream), or both: time,source")
 	return cmd
 }
 
-// check refuses flags that do not go together.
+// check refuses flags that contradict each other.
 func (o *catFlags) check() error {
 	switch {
 	case o.dedupe && o.follow:
 		return usagef("--dedupe and --follow do not go together")
-	case o.dedupe && (o.merge || o.tail >= 0 || o.since != "" || o.until != "" || len(o.sources) > 0 || len(o.with) > 0):
+	case o.dedupe && (o.merge || o.tail >= 0 || o.since != "" || o.until != "" || len(o.sources) > 0 ||
+		len(o.with) > 0):
 		return usagef("--dedupe goes with --state only")
 	case o.from != "" && o.from != "start" && o.from != "end":
 		return usagef("--from %q: want start or end", o.from)
@@ -94,13 +96,14 @@ func (o *catFlags) check() error {
 	return nil
 }
 
-// catSelected prints what was asked for.
+// catSelected prints what the flags select.
 func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error {
 	r, err := a.query("cat", &o.selection)
 	if err != nil {
 		return err
 	}
-	p := &printer{w: a.output(), query: r.Query, visible: a.onTerminal(), time: slices.Contains(o.with, "time"), source: slices.Contains(o.with, "source")}
+	p := &printer{w: a.output(), query: r.Query, visible: a.onTerminal(), time: slices.Contains(o.with, "time"),
+		source: slices.Contains(o.with, "source")}
 	r.Apart, r.Held = p.time, p.source || len(o.sources) > 0
 	if o.follow {
 		return r.finish((&following{a: a, r: r, p: p, o: o, every: time.Second / 4}).run(ctx, args))
@@ -142,8 +145,10 @@ func printAll(chunks []*archive.Chunk, use func(*archive.Chunk) error) error {
 	return nil
 }
 
-// lastLines are the last lines of each series, those of all of them by the times of their blocks.
-func lastLines(ctx context.Context, q *archive.Query, list []archive.Series, lines int) (all []*archive.Chunk, err error) {
+// lastLines returns the last lines of each series; with several series, those of all of them by the times of their
+// blocks.
+func lastLines(ctx context.Context, q *archive.Query, list []archive.Series,
+	lines int) (all []*archive.Chunk, err error) {
 	for i := range list {
 		chunks, err := q.Tail(ctx, list[i].Files, lines)
 		if err != nil {
@@ -157,7 +162,7 @@ func lastLines(ctx context.Context, q *archive.Query, list []archive.Series, lin
 	return all, nil
 }
 
-// following is cat -f.
+// following is the state of cat -f.
 type following struct {
 	a     *app
 	r     *archiveReading
@@ -166,7 +171,7 @@ type following struct {
 	every time.Duration // how often files are looked at
 }
 
-// run goes on until ctx ends, or all arguments are files that are finished.
+// run prints until ctx ends, or until all arguments are finished files.
 func (f *following) run(ctx context.Context, args []string) error {
 	finders := make([]*archive.Finder, len(args))
 	for i, arg := range args {
@@ -193,7 +198,7 @@ func (f *following) run(ctx context.Context, args []string) error {
 			return err
 		}
 		if all = append(all, begun...); first {
-			lines = -1 // what comes later is new
+			lines = -1 // series that appear later are new
 		}
 		f.p.headers = len(all) > 1 && !f.o.merge && !f.p.source
 		if err := f.look(ctx, all); err != nil {
@@ -207,11 +212,12 @@ func (f *following) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// goesOn says whether more can come.
+// goesOn reports whether more can come.
 func goesOn(f *archive.Follower) bool { return !f.Ended() }
 
-// begin begins with the series that are new, and prints their last lines.
-func (f *following) begin(ctx context.Context, finders []*archive.Finder, lines int) (begun []*archive.Follower, err error) {
+// begin starts with the series that are new, and prints their last lines.
+func (f *following) begin(ctx context.Context, finders []*archive.Finder,
+	lines int) (begun []*archive.Follower, err error) {
 	var chunks []*archive.Chunk
 	for _, finder := range finders {
 		list, err := finder.New()
@@ -247,7 +253,7 @@ func (f *following) look(ctx context.Context, all []*archive.Follower) error {
 	return nil
 }
 
-// sleep waits, and says false when ctx ended first.
+// sleep waits; it returns false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -192,7 +192,7 @@ func TestCatEndsQuietlyWhenItsReaderIsGone(t *testing.T) {
 	}
 }
 
-// sink collects what is written beside the test.
+// sink collects output while the test reads it.
 type sink struct {
 	mu sync.Mutex
 	b  []byte
@@ -211,7 +211,7 @@ func (s *sink) String() string {
 	return string(s.b)
 }
 
-// await waits until s has exactly want.
+// await waits until s contains exactly want.
 func (s *sink) await(t *testing.T, want string) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
@@ -229,7 +229,7 @@ func (s *sink) await(t *testing.T, want string) {
 	}
 }
 
-// follow starts cat -f on arg and returns what it prints; the test's end ends it.
+// follow starts cat -f on arg and returns its output; it ends with the test.
 func follow(t *testing.T, arg string) *sink {
 	t.Helper()
 	s := &sink{}
@@ -287,7 +287,7 @@ func TestFollowBeginsWithWhatIsThere(t *testing.T) {
 	}
 }
 
-// A collector that was killed cuts its open file back to the last checkpoint and writes the same bytes again, in other
+// A collector that was killed truncates its open file to the last checkpoint and writes the same bytes again, in other
 // chunks.
 func TestFollowAcrossACrash(t *testing.T) {
 	for _, codec := range codecs {

@@ -16,7 +16,8 @@ import (
 	"inkwell/store/audit"
 )
 
-// deduper prints files of several collectors, each numbered entry once. What stands where in a file its manifest says.
+// deduper prints the files of several collectors, each numbered entry once. The manifest of a file says which entries
+// are at which place in it.
 type deduper struct {
 	ctx    context.Context
 	w      *bufio.Writer
@@ -26,8 +27,7 @@ type deduper struct {
 	doubt  int64 // entries that were written and may have been before
 }
 
-// dedupe prints what args name: files in the order given, directories that follow each other by the times of their
-// files.
+// dedupe prints the files of args: single files in the order given, those of directories merged by their times.
 func (a *app) dedupe(ctx context.Context, args, states []string) error {
 	r, err := a.query("cat", &selection{states: states})
 	if err != nil {
@@ -83,7 +83,7 @@ func (d *deduper) files(args []string) (all []archive.File, err error) {
 	return d.merge(all, series)
 }
 
-// merge appends the files of several series to all, the one that begins first of their next ones at a time.
+// merge appends the files of several series to all. Of the next file of each series it takes the one that begins first.
 func (d *deduper) merge(all []archive.File, series [][]archive.File) ([]archive.File, error) {
 	for {
 		next := -1
@@ -96,7 +96,7 @@ func (d *deduper) merge(all []archive.File, series [][]archive.File) ([]archive.
 			if err != nil {
 				return nil, err
 			}
-			// One that is not known comes as soon as possible: what is behind it is later.
+			// A file of unknown time is taken at once, because the files behind it in its series are later.
 			if next < 0 || facts.First.Before(first.First) {
 				next, first = i, facts
 			}
@@ -108,7 +108,7 @@ func (d *deduper) merge(all []archive.File, series [][]archive.File) ([]archive.
 	}
 }
 
-// facts is what is known of a file.
+// facts is what the manifest says about a file.
 func (d *deduper) facts(f archive.File) (archive.Facts, error) {
 	c, err := d.query.Contents(filepath.Dir(f.Path))
 	if err != nil {
@@ -117,8 +117,8 @@ func (d *deduper) facts(f archive.File) (archive.Facts, error) {
 	return c.Of(f), nil
 }
 
-// file prints what of f was not printed yet. What a collector has written since its last checkpoint is left for later:
-// its books will tell what it is in a moment.
+// file prints what of f was not printed yet. It leaves out what a collector has written since its last checkpoint,
+// because the books describe that only after the next one.
 func (d *deduper) file(f archive.File) error {
 	c, err := d.query.Contents(filepath.Dir(f.Path))
 	if err != nil || c.Pending(f) {
@@ -155,7 +155,8 @@ func (d *deduper) file(f archive.File) error {
 	})
 }
 
-// unordered prints a file whole of which only numbers are known, not where they stand, unless all of it was printed.
+// unordered handles a file for which only the numbers of the entries are known, but not their places. It prints the
+// whole file, unless all its entries were printed before.
 func (d *deduper) unordered(f archive.File, list []audit.Stretch) error {
 	all, twice := true, int64(0)
 	for i := range list {
@@ -167,7 +168,8 @@ func (d *deduper) unordered(f archive.File, list []audit.Stretch) error {
 	}
 	if twice > 0 {
 		d.doubt += twice
-		d.warn("%s: its manifest does not say where the %s stand that were printed already: they are printed again", f.Path, entries(twice))
+		d.warn("%s: its manifest does not say where the %s stand that were printed already: they are printed again",
+			f.Path, entries(twice))
 	}
 	return d.open(f, func(r *bufio.Reader) error {
 		_, err := io.Copy(d.w, r)
@@ -175,7 +177,7 @@ func (d *deduper) unordered(f archive.File, list []audit.Stretch) error {
 	})
 }
 
-// open gives the bytes of f to use.
+// open passes the bytes of f to use.
 func (d *deduper) open(f archive.File, use func(r *bufio.Reader) error) error {
 	r, err := d.query.Open(d.ctx, f)
 	if err == nil {
@@ -187,8 +189,8 @@ func (d *deduper) open(f archive.File, use func(r *bufio.Reader) error) error {
 	return err
 }
 
-// uncut finds the stretches that were printed in part and are not made of lines, so that their entries cannot be told
-// apart.
+// uncut finds stretches of which a part was printed before and which do not consist of lines. The entries in them
+// cannot be told apart.
 func (d *deduper) uncut(f archive.File, list []audit.Stretch) (whole []bool, err error) {
 	whole = make([]bool, len(list))
 	last := -1
@@ -230,7 +232,7 @@ func (d *deduper) uncut(f archive.File, list []audit.Stretch) (whole []bool, err
 	})
 }
 
-// eachLine gives the next n bytes to visit, line by line; a line that does not fit into r's buffer comes in parts.
+// eachLine passes the next n bytes to visit, line by line. A line that does not fit into r's buffer comes in parts.
 func eachLine(r *bufio.Reader, n int64, visit func(part []byte) error) error {
 	for n > 0 {
 		if _, err := r.Peek(1); err != nil {
@@ -251,7 +253,7 @@ func eachLine(r *bufio.Reader, n int64, visit func(part []byte) error) error {
 	return nil
 }
 
-// stretch prints what of s was not printed yet.
+// stretch prints the part of s that was not printed yet.
 func (d *deduper) stretch(r *bufio.Reader, s *audit.Stretch, whole bool) error {
 	if len(s.Met) == 0 || whole {
 		_, err := io.CopyN(d.w, r, s.Bytes)

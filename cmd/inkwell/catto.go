@@ -16,8 +16,8 @@ const (
 	exitTryLater   = 84 // the server said TRY_LATER ('T', as scribe_cat)
 	scribeCatUsage = "usage (message is stdin): scribe_cat [-h host[:port]] category"
 
-	// catToMax bounds the message: the original takes frames of 256 MiB, which hold the category and some bytes of the
-	// call as well.
+	// catToMax bounds the message: the original accepts frames of 256 MiB, which also have to hold the category and
+	// some bytes of the call.
 	catToMax = 256<<20 - 4096
 )
 
@@ -54,13 +54,13 @@ HOST can be tls://HOST, whose certificate is verified, and unix:PATH. By the nam
 	return cmd
 }
 
-// server is where to send, and how to prove who is there.
+// server is an address, with the credentials for it.
 type server struct {
 	addr        string
 	credentials *rpc.Credentials
 }
 
-// scribeCat is scribe_cat: its arguments, texts and codes.
+// scribeCat is scribe_cat: its arguments, texts and exit codes.
 func (a *app) scribeCat(ctx context.Context, args []string) int {
 	to, category := scribeHost, ""
 	switch {
@@ -84,7 +84,7 @@ func (a *app) scribeCat(ctx context.Context, args []string) int {
 	return a.answered(code)
 }
 
-// answered says what a server answered and returns the exit code for it.
+// answered prints what a server answered and returns the exit code for it.
 func (a *app) answered(code proto.ResultCode) int {
 	switch code {
 	case proto.OK:
@@ -108,7 +108,7 @@ func (a *app) sendAll(ctx context.Context, to server, category string) (proto.Re
 	}
 	var b proto.Batch
 	b.Append([]byte(category), message)
-	// A megabyte a second is the slowest line that is waited for.
+	// The wait allows for a line as slow as a megabyte per second.
 	timeout := time.Minute + time.Duration(len(message)>>20)*time.Second
 	c, err := rpc.Dial(ctx, to.addr, rpc.ClientOptions{Timeout: timeout, TLS: to.credentials})
 	if err != nil {

@@ -50,14 +50,16 @@ checks whether they would start.`,
 		},
 	}
 	cmd.Flags().BoolVar(&show, "print", false, "show what the configuration comes to")
-	cmd.Flags().BoolVar(&start, "start", false, "look at users, certificates, ports, directories and the next hop as a start would")
+	cmd.Flags().BoolVar(&start, "start", false,
+		"look at users, certificates, ports, directories and the next hop as a start would")
 	return cmd
 }
 
-// checks is what check does beside reading the configuration.
+// checks says what check does besides reading the configuration.
 type checks struct{ show, start bool }
 
-// checkFile prints what is wrong with a configuration and, if asked to, what it comes to and whether it would start.
+// checkFile prints the mistakes in a configuration and, if asked to, the stores that result from it and whether a
+// daemon would start with it.
 func (a *app) checkFile(w io.Writer, name string, do checks) error {
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -81,7 +83,8 @@ func (a *app) checkFile(w io.Writer, name string, do checks) error {
 		}
 	}
 	bad := c.Errors()
-	summary := fmt.Sprintf("%s: %d of %s usable, %s, %s", name, usable, english.Plural(len(c.Stores), "store", ""), english.Plural(bad, "error", ""), english.Plural(len(c.Problems)-bad, "warning", ""))
+	summary := fmt.Sprintf("%s: %d of %s usable, %s, %s", name, usable, english.Plural(len(c.Stores), "store", ""),
+		english.Plural(bad, "error", ""), english.Plural(len(c.Problems)-bad, "warning", ""))
 	if c.Status != "" {
 		summary += "\n" + name + ": nothing of it is used: " + c.Status
 	}

@@ -336,7 +336,7 @@ timeout=30s
 	}
 }
 
-// TestGuardMistakes: what a user believes to be a lock must be one.
+// TestGuardMistakes refuses rules and certificates that would not protect what the user believes they protect.
 func TestGuardMistakes(t *testing.T) {
 	for args, want := range map[string]string{
 		"collect --dir /d --listen tls://h:1":               "need --tls-cert",
@@ -365,7 +365,7 @@ func TestGuardMistakes(t *testing.T) {
 	}
 }
 
-// TestMistakesAreToldOnce: the status of a file repeats its first mistake.
+// TestMistakesAreToldOnce does not print the status of a file, because it repeats the first mistake.
 func TestMistakesAreToldOnce(t *testing.T) {
 	err := mistakes(config.Load("FILE", []byte("<store>\ncategory=default\ntype=nett\n</store>\n")))
 	if err == nil || strings.Count(err.Error(), "nett") != 1 || !strings.HasPrefix(err.Error(), "FILE:3: error: ") {

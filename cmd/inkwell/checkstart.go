@@ -22,8 +22,8 @@ import (
 	"inkwell/internal/rpc"
 )
 
-// startCheck looks at what a start with a configuration would look at: the user, certificates, directories, ports, what
-// is to be read and where it is sent. It changes nothing: a port is bound for a moment, nothing is made.
+// startCheck examines what a start with a configuration depends on: the user, certificates, directories, ports, the
+// files to be read and the next hops. It changes nothing: it binds each port only for a moment and makes no file.
 type startCheck struct {
 	a    *app
 	c    *config.Config
@@ -35,8 +35,8 @@ type startCheck struct {
 	err            error // of out
 }
 
-// checkStart prints what would keep a daemon with this configuration from starting, or from working then, and says with
-// an error if there is something. root is the user that a unit or a person starts it as: who runs the check.
+// checkStart prints what would keep a daemon with this configuration from starting or from working properly, and
+// returns an error if the start would fail. The user who runs the check stands for the one who would start the daemon.
 func (a *app) checkStart(w io.Writer, c *config.Config, name string) error {
 	s := &startCheck{a: a, c: c, out: w, name: name}
 	s.user()
@@ -58,18 +58,18 @@ func (a *app) checkStart(w io.Writer, c *config.Config, name string) error {
 	return err
 }
 
-// forwards says whether the configuration is one of a forwarder or a pipe.
+// forwards reports whether the configuration is one of a forwarder or a pipe.
 func (s *startCheck) forwards() bool {
 	return len(s.c.Tails)+len(s.c.Pipes)+len(s.c.Journals)+len(s.c.Syslogs) > 0
 }
 
-// bad tells of what keeps it from starting.
+// bad reports something that would prevent the start.
 func (s *startCheck) bad(format string, args ...any) {
 	s.errs++
 	s.tell("error", format, args...)
 }
 
-// odd tells of what it would start with, but not work well.
+// odd reports something with which the daemon would start but not work well.
 func (s *startCheck) odd(format string, args ...any) {
 	s.warnings++
 	s.tell("warning", format, args...)
@@ -89,10 +89,10 @@ func (s *startCheck) user() {
 	s.acc = acc
 }
 
-// certificateSoon is how near its end a certificate is worth a warning.
+// certificateSoon is how long before its end a certificate is worth a warning.
 const certificateSoon = 14 * 24 * time.Hour
 
-// certificates reads the files of TLS of the listeners and of each network store.
+// certificates reads the TLS files of the listeners and of each network store.
 func (s *startCheck) certificates() {
 	all := []config.TLS{s.c.TLS}
 	for _, st := range s.c.Stores {
@@ -122,7 +122,7 @@ func (s *startCheck) certificates() {
 	}
 }
 
-// networks are the network stores of a sink.
+// networks returns the network stores of a sink.
 func networks(s config.Sink) (all []config.Network) {
 	switch s := s.(type) {
 	case config.Network:
@@ -143,7 +143,7 @@ func networks(s config.Sink) (all []config.Network) {
 	return all
 }
 
-// served is the server that the configuration is for.
+// served returns the server that the configuration is for.
 func (s *startCheck) served() *configured {
 	if s.c.New {
 		return &configured{name: "collect"}
@@ -168,7 +168,8 @@ func (s *startCheck) ports() {
 		case err == nil:
 			err = ln.Close()
 		case errors.Is(err, syscall.EADDRINUSE):
-			s.bad("port %s is taken%s: end the program that has it (ss -ltnp shows which), or choose another", addr, s.owner(at.Text))
+			s.bad("port %s is taken%s: end the program that has it (ss -ltnp shows which), or choose another", addr,
+				s.owner(at.Text))
 			continue
 		case errors.Is(err, syscall.EACCES):
 			s.bad("port %s is for root: choose one above 1023, or start it as root with user= in the file", addr)
@@ -180,7 +181,7 @@ func (s *startCheck) ports() {
 	}
 }
 
-// owner says who has a port, if it answers as a Scribe server.
+// owner says which server already uses a port, if it answers as a Scribe server.
 func (s *startCheck) owner(addr string) string {
 	if host, port, err := net.SplitHostPort(addr); err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
 		addr = net.JoinHostPort("localhost", port)
@@ -196,7 +197,7 @@ func (s *startCheck) owner(addr string) string {
 	return " by a Scribe server, perhaps this one that runs already"
 }
 
-// directories looks at where state, files and spools go.
+// directories checks the directories of state, files and spools.
 func (s *startCheck) directories() {
 	var state string
 	if s.forwards() {
@@ -237,7 +238,7 @@ func distinct(list []string) []string {
 	return slices.Compact(list)
 }
 
-// writable looks whether files can be made in dir, or, if it is missing, whether it can be made.
+// writable checks that files can be made in dir or, if dir is missing, that it can be made.
 func (s *startCheck) writable(dir, what string) {
 	if dir == "" {
 		return
@@ -256,9 +257,10 @@ func (s *startCheck) writable(dir, what string) {
 	case !info.IsDir():
 		s.bad("%s: %s is no directory", what, at)
 		return
-	case missing && s.acc != nil && s.a.uid() == 0: // root makes it and gives it away
+	case missing && s.acc != nil && s.a.uid() == 0: // root creates it and gives it to the user
 	case !s.may(info, at, unix.W_OK|unix.X_OK):
-		s.bad("%s: %s must not write in %s: change its owner or mode (chown), or run as another user", what, s.who(), at)
+		s.bad("%s: %s must not write in %s: change its owner or mode (chown), or run as another user", what, s.who(),
+			at)
 		return
 	}
 	var st unix.Statfs_t
@@ -267,7 +269,7 @@ func (s *startCheck) writable(dir, what string) {
 	}
 }
 
-// readable looks whether the user can read a file.
+// readable checks that the user can read a file.
 func (s *startCheck) readable(path, what string) {
 	if path == "" {
 		return
@@ -280,7 +282,7 @@ func (s *startCheck) readable(path, what string) {
 	}
 }
 
-// who is the user that the daemon will be.
+// who returns the user that the daemon will run as.
 func (s *startCheck) who() string {
 	if s.acc != nil {
 		return "user " + s.acc.name
@@ -288,8 +290,8 @@ func (s *startCheck) who() string {
 	return fmt.Sprintf("user %d", os.Geteuid())
 }
 
-// may says whether the user may do to a file what bits say. Of a user that is another one than who runs the check the
-// mode alone is known, not an ACL, and not the way to the file.
+// may reports whether the user may access a file in the way that bits say. For a user other than the one who runs the
+// check it judges by the mode alone: it does not know an ACL, nor the permissions of the directories above the file.
 func (s *startCheck) may(info os.FileInfo, path string, bits uint32) bool {
 	if s.acc == nil {
 		return unix.Access(path, bits) == nil
@@ -308,17 +310,20 @@ func (s *startCheck) may(info os.FileInfo, path string, bits uint32) bool {
 	return mode&bits == bits
 }
 
-// inputs looks whether there is anything to read.
+// inputs checks that there is something to read.
 func (s *startCheck) inputs() {
 	for _, t := range s.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Lines: t.Lines}
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd,
+			Lines: t.Lines}
 		if found, err := in.Finds(); err != nil {
 			s.bad("%s: %v", t.Glob, err)
 		} else if !found {
-			s.odd("%s: there is no such file now, or its directory cannot be read; it is followed when it is there", t.Glob)
+			s.odd("%s: there is no such file now, or its directory cannot be read; it is followed when it is there",
+				t.Glob)
 		}
 		if info, err := os.Stat(t.Glob); err == nil && !s.may(info, t.Glob, unix.R_OK) {
-			s.odd("%s: %s must not read it (on Debian logs are for the group adm: usermod -aG adm USER)", t.Glob, s.who())
+			s.odd("%s: %s must not read it (on Debian logs are for the group adm: usermod -aG adm USER)", t.Glob,
+				s.who())
 		}
 	}
 	if len(s.c.Journals) > 0 {
@@ -354,10 +359,10 @@ func (s *startCheck) syslogPort(addr string) {
 	}
 }
 
-// hopWait is how long a next hop may take to answer the check.
+// hopWait is the time that a next hop has for its answer to the check.
 const hopWait = 2 * time.Second
 
-// hops connects to each next hop. One that is away keeps nobody from starting.
+// hops connects to each next hop. One that is down does not prevent a start.
 func (s *startCheck) hops() {
 	seen := make(map[string]bool)
 	for _, st := range s.c.Stores {
@@ -375,7 +380,7 @@ func (s *startCheck) hops() {
 	}
 }
 
-// reach connects to an address, and shakes hands if it is one of TLS.
+// reach connects to an address and, if it has TLS, completes the handshake.
 func reach(addr string, files rpc.TLSFiles) error {
 	var secret *rpc.Credentials
 	if isTLS(addr) {

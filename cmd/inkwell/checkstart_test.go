@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestCheckStart looks at what a start would look at; each case is what would go wrong, and the word for it.
+// TestCheckStart has a case for each thing that can prevent a start, with a word of the message.
 func TestCheckStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

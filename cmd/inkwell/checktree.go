@@ -17,13 +17,13 @@ import (
 	"inkwell/store"
 )
 
-// node is a line of a tree, and what hangs on it.
+// node is a line of a tree with its children.
 type node struct {
 	text string
 	on   []node
 }
 
-// draw writes n and what hangs on it; before stands before all lines but the first.
+// draw writes n and its children; before is the indentation of all lines but the first.
 func (n node) draw(w *strings.Builder, before string) {
 	w.WriteString(n.text + "\n")
 	for i, child := range n.on {
@@ -36,7 +36,7 @@ func (n node) draw(w *strings.Builder, before string) {
 	}
 }
 
-// followed tells of a <tail> block in one line.
+// followed describes a <tail> block in one line.
 func followedText(t config.Tail) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s ← files %s", conf.Quote(t.Category), conf.Quote(t.Glob))
@@ -58,13 +58,14 @@ func followedText(t config.Tail) string {
 		b.WriteString(" with time and stream")
 	}
 	if t.Lines.Start != "" {
-		fmt.Fprintf(&b, ", messages that begin with %s, of %d lines at most, complete after %s", conf.Quote(t.Lines.Start), t.Lines.MaxLines, t.Lines.Wait)
+		fmt.Fprintf(&b, ", messages that begin with %s, of %d lines at most, complete after %s",
+			conf.Quote(t.Lines.Start), t.Lines.MaxLines, t.Lines.Wait)
 	}
 	fmt.Fprintf(&b, ", lines up to %s", humanize.IBytes(uint64(t.Lines.MaxLine)))
 	return b.String()
 }
 
-// drawing is what a configuration comes to, as a tree.
+// drawing draws the stores that result from a configuration as a tree.
 func drawing(c *config.Config) string {
 	root := node{text: conf.Quote(c.File.Name), on: []node{{text: served(c)}, {text: kept(c)}, {text: queued(c)}}}
 	for _, r := range c.Allow.Written() {
@@ -78,14 +79,17 @@ func drawing(c *config.Config) string {
 		if p.DropWhenFull {
 			full = "drops when full"
 		}
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← standard input, %s, waits %s at its end", conf.Quote(p.Category), full, p.DrainTimeout)})
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← standard input, %s, waits %s at its end",
+			conf.Quote(p.Category), full, p.DrainTimeout)})
 	}
 	for _, j := range c.Journals {
 		o := journalOptions(j)
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← %s, units %s", conf.Quote(j.Category), conf.Quote(o.Name()), conf.Quote(cmp.Or(strings.Join(j.Units, " "), "all")))})
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← %s, units %s", conf.Quote(j.Category),
+			conf.Quote(o.Name()), conf.Quote(cmp.Or(strings.Join(j.Units, " "), "all")))})
 	}
 	for _, s := range c.Syslogs {
-		root.on = append(root.on, node{text: fmt.Sprintf("%s ← syslog %s", conf.Quote(s.Category), conf.Quote(strings.Join(s.Listen, " ")))})
+		root.on = append(root.on, node{text: fmt.Sprintf("%s ← syslog %s", conf.Quote(s.Category),
+			conf.Quote(strings.Join(s.Listen, " ")))})
 	}
 	for _, s := range c.Stores {
 		root.on = append(root.on, drawStore(c, s))
@@ -95,7 +99,7 @@ func drawing(c *config.Config) string {
 	return w.String()
 }
 
-// allowed tells what a rule gives to whom.
+// allowed describes whom a rule allows what.
 func allowed(r access.Rule) string {
 	var may []string
 	if r.Categories != "" {
@@ -107,7 +111,7 @@ func allowed(r access.Rule) string {
 	return conf.Quote(r.From) + " " + strings.Join(may, ", ")
 }
 
-// served tells where calls come in, and when they are refused.
+// served describes where calls are accepted, and when they are refused.
 func served(c *config.Config) string {
 	where := strings.Join(c.Listen, " ")
 	switch {
@@ -126,17 +130,18 @@ func served(c *config.Config) string {
 	return text
 }
 
-// kept tells what is done before a call is answered.
+// kept describes what is made durable before a call is answered.
 func kept(c *config.Config) string {
 	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
-	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state), humanize.IBytes(uint64(c.JournalMax)))
+	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state),
+		humanize.IBytes(uint64(c.JournalMax)))
 	if c.User != "" {
 		text += fmt.Sprintf(", as user %s when root starts it", conf.Quote(c.User))
 	}
 	return text
 }
 
-// queued tells how many queues there are and how far they may fill.
+// queued describes how many queues there are and how far they may fill.
 func queued(c *config.Config) string {
 	how, prefix := "one for each category", "the shortest prefix wins"
 	if !c.ThreadPerCategory {
@@ -149,7 +154,8 @@ func queued(c *config.Config) string {
 	if c.MaxQueueSize != config.NoLimit {
 		size = fmt.Sprintf("of up to %d bytes", c.MaxQueueSize)
 	}
-	return fmt.Sprintf("queues: %s, %s, %d at most; checked every %s; %s", how, size, c.MaxCategories, c.CheckInterval, prefix)
+	return fmt.Sprintf("queues: %s, %s, %d at most; checked every %s; %s", how, size, c.MaxCategories, c.CheckInterval,
+		prefix)
 }
 
 func drawStore(c *config.Config, s *config.Store) node {
@@ -178,7 +184,7 @@ func drawStore(c *config.Config, s *config.Store) node {
 	return n
 }
 
-// labelled puts a label before the line of a sink.
+// labelled puts a label in front of the first line of a sink.
 func labelled(label string, s config.Sink) node {
 	n := drawSink(s)
 	n.text = label + ": " + n.text
@@ -209,7 +215,8 @@ func drawSink(s config.Sink) node {
 		}
 		return n
 	case config.ByCategory:
-		return node{text: "category, for each category a store of its own", on: []node{drawSink(s.Model.For("CATEGORY"))}}
+		return node{text: "category, for each category a store of its own",
+			on: []node{drawSink(s.Model.For("CATEGORY"))}}
 	}
 	return node{text: s.String()}
 }
@@ -256,7 +263,10 @@ func fileText(f config.File) string {
 		on   bool
 		text string
 	}{
-		{f.Form.Newlines == store.NewlinesAlways, "add_newlines"}, {f.Form.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"}, {f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"}, {f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
+		{f.Form.Newlines == store.NewlinesAlways, "add_newlines"},
+		{f.Form.Newlines == store.NewlinesIfMissing, "add_newlines if-missing"},
+		{f.WriteCategory, "write_category"}, {f.WriteMeta, "write_meta"}, {f.WriteStats, "write_stats"},
+		{f.RotateOnReopen, "rotate_on_reopen"}, {f.NoSymlink, "no link"},
 		{f.Chunk > 0, fmt.Sprintf("chunk_size %d", f.Chunk)},
 	}
 	for _, s := range switches {
@@ -270,7 +280,7 @@ func fileText(f config.File) string {
 	return strings.Join(parts, ", ")
 }
 
-// publishedText tells what is done with files that are finished.
+// publishedText describes what is done with finished files.
 func publishedText(c *config.Compress) (parts []string) {
 	if c.Codec == rotate.None {
 		parts = append(parts, "never changed when finished")
@@ -293,7 +303,7 @@ func publishedText(c *config.Compress) (parts []string) {
 	return parts
 }
 
-// days tells a duration, in days if it is of whole ones.
+// days formats a duration, in days if it is a whole number of them.
 func days(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d%day == 0 {
@@ -302,7 +312,7 @@ func days(d time.Duration) string {
 	return d.String()
 }
 
-// rotation tells when files are rotated.
+// rotation describes when files are rotated.
 func rotation(f config.File) string {
 	var when []string
 	switch f.Rotate {
@@ -324,7 +334,8 @@ func rotation(f config.File) string {
 }
 
 func bufferText(b config.Buffer) string {
-	when := fmt.Sprintf("tried again after %s to %s", b.RetryInterval-b.RetryRange/2, b.RetryInterval+(b.RetryRange+1)/2-time.Second)
+	when := fmt.Sprintf("tried again after %s to %s", b.RetryInterval-b.RetryRange/2,
+		b.RetryInterval+(b.RetryRange+1)/2-time.Second)
 	if b.Adaptive {
 		when = fmt.Sprintf("tried again after %s to %s, adaptively", b.MinRetry, b.MaxRetry)
 	}
@@ -349,7 +360,8 @@ func bufferText(b config.Buffer) string {
 func networkText(n config.Network) string {
 	text := "network " + conf.Quote(strings.Join(n.Addrs, " "))
 	if m := n.Mapping; m != nil {
-		text = fmt.Sprintf("network, where bucket %d is by %s, asked every %s", m.Bucket, conf.Quote(strings.Join(m.Addrs, " ")), m.TTL)
+		text = fmt.Sprintf("network, where bucket %d is by %s, asked every %s", m.Bucket,
+			conf.Quote(strings.Join(m.Addrs, " ")), m.TTL)
 	}
 	if n.Shuffle && len(n.Addrs) > 1 {
 		text += ", any of them"

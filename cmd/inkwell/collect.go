@@ -52,40 +52,54 @@ reads that again; what was printed finds the journal and the files of the flags.
 	return cmd
 }
 
-// collectFlags are those of the files. Their values are checked here and go into the configuration as they were given: see collectLines.
+// collectFlags are the flags about the output files. Their values are checked here and go into the configuration as the
+// user wrote them: see collectLines.
 func collectFlags(flags *pflag.FlagSet) {
 	flags.String("dir", "", "`DIR` to write the files to (required)")
-	flags.StringSlice("listen", []string{"127.0.0.1:1463"}, "`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on; several with commas, or several times")
+	flags.StringSlice("listen", []string{"127.0.0.1:1463"},
+		"`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on; several with commas, or several times")
 	flags.String("state", "", "`DIR` of journal and checkpoint (default .inkwell in --dir)")
 	flags.Var(checked("gzip", "codec", rotate.ParseCodec), "compress", "gzip, zstd or none")
 	flags.Int("level", 0, "compression level, 0 = the codec's default")
-	flags.Var(checked("daily", "period", rotate.ParsePeriod), "rotate", "begin new files daily, hourly, never or every 90s, 15m …")
-	flags.Var(checked("00:00", "HH:MM", rotate.ParseClock), "rotate-at", "local time at which days begin, and minute at which hours do")
+	flags.Var(checked("daily", "period", rotate.ParsePeriod), "rotate",
+		"begin new files daily, hourly, never or every 90s, 15m …")
+	flags.Var(checked("00:00", "HH:MM", rotate.ParseClock), "rotate-at",
+		"local time at which days begin, and minute at which hours do")
 	flags.Var(checked("1GB", "size", conf.ParseSize), "max-size", "bytes of a file on disk, never passed; 0 = no bound")
-	flags.Var(checked("sync", "durability", spool.ParseDurability), "durability", "what OK means: sync (on disk), write (survives a killed process), memory")
-	flags.Var(checked("never", "word", store.ParseNewlines), "add-newlines", "put a newline behind messages: never, always or if-missing")
+	flags.Var(checked("sync", "durability", spool.ParseDurability), "durability",
+		"what OK means: sync (on disk), write (survives a killed process), memory")
+	flags.Var(checked("never", "word", store.ParseNewlines), "add-newlines",
+		"put a newline behind messages: never, always or if-missing")
 	flags.Var(checked("64MiB", "size", parseFrame), "max-frame", "largest call that is accepted")
-	flags.Var(checked("256MiB", "size", parseTrusted), "max-trusted-frame", "the same from this machine, and from those that an --allow names")
+	flags.Var(checked("256MiB", "size", parseTrusted), "max-trusted-frame",
+		"the same from this machine, and from those that an --allow names")
 	flags.Int("max-categories", 4096, "categories at once; further ones go to _overflow")
 	flags.Int("max-connections", 1024, "connections at once")
 	flags.Var(checked("", "address", parsePublish), "publish", "bring finished files to `ADDRESS` as well: s3://BUCKET/PREFIX?endpoint=URL, hdfs://NAMENODE:PORT/PATH or a directory")
-	flags.Var(checked("", "name", parseWho), "who", "the name of this collector in the names there (default: the host and four digits)")
-	flags.Var(checked("0", "size", conf.ParseSize), "away-max", "bytes that may wait for --publish before senders are told to try later; 0 = what the disk holds")
+	flags.Var(checked("", "name", parseWho), "who",
+		"the name of this collector in the names there (default: the host and four digits)")
+	flags.Var(checked("0", "size", conf.ParseSize), "away-max",
+		"bytes that may wait for --publish before senders are told to try later; 0 = what the disk holds")
 	flags.Bool("keep-open", false, "leave open files at the end, to be continued by the next start")
-	flags.Var(checked("0", "duration", conf.ParseDuration), "keep", "remove finished files older than this (30d); 0 = never")
-	flags.Var(checked("0", "size", conf.ParseSize), "keep-bytes", "remove the oldest finished files while all take more than this (500GB); 0 = never")
-	flags.Var(checked("30d", "duration", conf.ParseDuration), "stream-ttl", "forget which entries of a silent sender are there after this")
+	flags.Var(checked("0", "duration", conf.ParseDuration), "keep",
+		"remove finished files older than this (30d); 0 = never")
+	flags.Var(checked("0", "size", conf.ParseSize), "keep-bytes",
+		"remove the oldest finished files while all take more than this (500GB); 0 = never")
+	flags.Var(checked("30d", "duration", conf.ParseDuration), "stream-ttl",
+		"forget which entries of a silent sender are there after this")
 	flags.Bool("done-markers", false, "write _SUCCESS.PERIOD beside the files of a day or hour when they are all there")
-	flags.Var(checked("10m", "duration", conf.ParseDuration), "lateness", "how long a done marker waits for senders that have not moved on")
-	flags.Var(checked("32GiB", "size", conf.ParseSize), "journal-max", "bytes that may wait for the files before senders are told to try later")
+	flags.Var(checked("10m", "duration", conf.ParseDuration), "lateness",
+		"how long a done marker waits for senders that have not moved on")
+	flags.Var(checked("32GiB", "size", conf.ParseSize), "journal-max",
+		"bytes that may wait for the files before senders are told to try later")
 }
 
-// checked is a flag whose text parse can read, and which is used as a text.
+// checked is a flag that keeps its value as text once parse has accepted it.
 func checked[T any](text, kind string, parse func(string) (T, error)) pflag.Value {
 	return conf.Value(new(T), text, kind, parse)
 }
 
-// parseTrusted reads the size of a frame of those that may send more than others; 0 is no more.
+// parseTrusted parses the largest frame of trusted peers; 0 gives them no more than others.
 func parseTrusted(s string) (int, error) {
 	n, err := conf.ParseSize(s)
 	if err == nil && n > 256<<20 {
@@ -94,7 +108,7 @@ func parseTrusted(s string) (int, error) {
 	return int(n), err
 }
 
-// parseFrame reads the size of a frame.
+// parseFrame parses the size of a frame.
 func parseFrame(s string) (int, error) {
 	n, err := conf.ParseSize(s)
 	if err == nil && (n < 1<<10 || n > 256<<20) {
@@ -120,7 +134,8 @@ func parseWho(s string) (string, error) {
 	return s, depot.ValidWriter(s)
 }
 
-// absoluteDepot is the address of a depot that means the same from everywhere.
+// absoluteDepot returns the address of a depot with an absolute path, so that it does not depend on the working
+// directory.
 func absoluteDepot(address string) (string, error) {
 	if depot.IsAddress(address) {
 		return address, nil
@@ -128,7 +143,7 @@ func absoluteDepot(address string) (string, error) {
 	return absolute(address)
 }
 
-// onlyConfig refuses flags beside -c FILE that say what the file says.
+// onlyConfig refuses, beside -c FILE, flags for what the file says.
 func onlyConfig(cmd *cobra.Command, file string) error {
 	var extra []string
 	cmd.Flags().Visit(func(f *pflag.Flag) { // those that were given on the command line
@@ -137,29 +152,36 @@ func onlyConfig(cmd *cobra.Command, file string) error {
 		}
 	})
 	if len(extra) > 0 {
-		return usagef("%s beside -c: say it in %s (inkwell check --print -- collect FLAGS shows how)", strings.Join(extra, ", "), file)
+		return usagef("%s beside -c: say it in %s (inkwell check --print -- collect FLAGS shows how)",
+			strings.Join(extra, ", "), file)
 	}
 	return nil
 }
 
-// keysOf are the keys of a configuration that flags stand for, by the section that has them.
+// keysOf lists the keys of a configuration that flags stand for, by their section.
 var keysOf = map[string][]flagKey{
 	"global": {
-		{"durability", "durability"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"}, {"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"}, {"max_conn", "max-connections"},
-		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"}, {"max_entries", "max-entries"},
-		{"max_message_size", "max-message"}, {"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"}, {"header_timeout", "header-timeout"},
+		{"durability", "durability"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"},
+		{"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"},
+		{"max_conn", "max-connections"},
+		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"},
+		{"max_entries", "max-entries"},
+		{"max_message_size", "max-message"}, {"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"},
+		{"header_timeout", "header-timeout"},
 	},
 	"tail": {
-		{"max_line", "max-line"}, {"encoding", "encoding"}, {"format", "format"}, {"stamp", "stamp"}, {"prefix", "prefix"}, {"multiline_start", "multiline-start"},
+		{"max_line", "max-line"}, {"encoding", "encoding"}, {"format", "format"}, {"stamp", "stamp"},
+		{"prefix", "prefix"}, {"multiline_start", "multiline-start"},
 		{"multiline_lines", "multiline-lines"}, {"multiline_wait", "multiline-wait"},
 	},
 	"file": {
-		{"who", "who"}, {"away_max", "away-max"}, {"max_size", "max-size"}, {"add_newlines", "add-newlines"}, {"keep", "keep"}, {"keep_total", "keep-bytes"},
+		{"who", "who"}, {"away_max", "away-max"}, {"max_size", "max-size"}, {"add_newlines", "add-newlines"},
+		{"keep", "keep"}, {"keep_total", "keep-bytes"},
 		{"keep_open", "keep-open"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
 	},
 }
 
-// collectLines is what the flags of collect stand for.
+// collectLines writes the configuration that the flags of collect stand for.
 func collectLines(l *flagLines) error {
 	dir, state := l.text("dir"), l.text("state")
 	if dir == "" {
@@ -210,7 +232,7 @@ func collectLines(l *flagLines) error {
 	return nil
 }
 
-// rotation adds when the next file is begun: how often, and the time at which days and hours begin.
+// rotation adds the keys for the rotation: the interval, and the time at which days and hours begin.
 func (l *flagLines) rotation() {
 	period := l.text("rotate")
 	l.set("rotate_period", period)

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/width"
 )
 
-// columnsOf is how many columns of a terminal a character takes.
+// columnsOf returns the number of terminal columns of a character.
 func columnsOf(r rune) int {
 	switch k := width.LookupRune(r).Kind(); {
 	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
@@ -18,7 +18,7 @@ func columnsOf(r rune) int {
 	return 1
 }
 
-// cutTo is the beginning of a line that takes no more than so many columns.
+// cutTo returns the beginning of a line that fits into the given number of columns.
 func cutTo(line string, columns int) string {
 	used := 0
 	for i, r := range line {
@@ -29,7 +29,7 @@ func cutTo(line string, columns int) string {
 	return line
 }
 
-// columnCount is how many columns text takes.
+// columnCount returns the number of columns of a text.
 func columnCount(text string) (n int) {
 	for _, r := range text {
 		n += columnsOf(r)
@@ -37,14 +37,14 @@ func columnCount(text string) (n int) {
 	return n
 }
 
-// cells is a table: rows of cells; all but the last column are aligned to the right, as numbers are, and the last is a
-// name of any length.
+// cells is a table. All columns but the last are aligned to the right, as numbers are; the last is a name of any
+// length.
 type cells struct {
 	title []string
 	rows  [][]string
 }
 
-// lines are the rows that have word in them, whatever the case, under the title; none if there is no row.
+// lines returns the title and the rows that contain word, in upper or lower case, or nothing if there is no such row.
 func (c *cells) lines(word string) (list []string) {
 	rows := c.rows[:0:0]
 	for _, row := range c.rows {

@@ -5,8 +5,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagValues are the values that a shell completes for a flag, of whatever command. Those of a flag that is not here
-// are free text.
+// flagValues are the values that a shell completes for a flag, whatever its command. A flag that is not listed takes
+// free text.
 var flagValues = map[string][]cobra.Completion{
 	"log-level":    {"debug", "info", "warn", "error"},
 	"log-format":   {"text", "json"},
@@ -24,22 +24,22 @@ var flagValues = map[string][]cobra.Completion{
 	"max-size":     {"256MiB", "1GB"},
 }
 
-// formats are the values of --format, which differ from command to command.
+// formats are the values of --format, which differ between commands.
 var formats = map[string][]cobra.Completion{
 	"forward": {"auto", "cri", "docker", "none"},
 }
 
-// flagDirs are the flags whose value is a directory. The values of all others but --config and the files of TLS are no
-// files.
+// flagDirs are the flags that take a directory. Apart from these, --config and the TLS files, no flag takes a file
+// name.
 var flagDirs = map[string]bool{"dir": true, "state": true, "spool": true}
 
-// flagFiles are those whose value is a file with one of the endings.
+// flagFiles are the flags that take a file with one of the endings.
 var flagFiles = map[string][]string{
 	"config":   {"conf"},
 	"tls-cert": {"pem", "crt"}, "tls-key": {"pem", "key"}, "tls-ca": {"pem", "crt"},
 }
 
-// completes lets shells complete the values of the flags of cmd and of all commands below it.
+// completes adds the completion of flag values to cmd and to all commands below it.
 func completes(cmd *cobra.Command) {
 	flags := func(f *pflag.Flag) {
 		values := flagValues[f.Name]
@@ -49,7 +49,8 @@ func completes(cmd *cobra.Command) {
 		var err error
 		switch {
 		case values != nil:
-			err = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+			err = cmd.RegisterFlagCompletionFunc(f.Name,
+				cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 		case flagDirs[f.Name]:
 			err = cmd.MarkFlagDirname(f.Name)
 		case flagFiles[f.Name] != nil:
@@ -71,7 +72,7 @@ func completes(cmd *cobra.Command) {
 	}
 }
 
-// argumentsOf says what a shell completes for the arguments of a command: directories, configurations, files, or
+// argumentsOf returns what a shell completes for the arguments of a command: directories, configurations, files, or
 // nothing.
 func argumentsOf(name string) cobra.CompletionFunc {
 	only := func(d cobra.ShellCompDirective, endings ...cobra.Completion) cobra.CompletionFunc {
@@ -84,7 +85,8 @@ func argumentsOf(name string) cobra.CompletionFunc {
 		return only(cobra.ShellCompDirectiveFilterFileExt, "conf")
 	case "ls", "verify", "repair", "export", "man":
 		return only(cobra.ShellCompDirectiveFilterDirs)
-	case "cat", "audit", "grep", "rotatelogs", "status", "watch", "top", "health", "counters", "name", "alive", "stop", "reload":
+	case "cat", "audit", "grep", "rotatelogs", "status", "watch", "top", "health", "counters", "name", "alive", "stop",
+		"reload":
 		return only(cobra.ShellCompDirectiveDefault)
 	}
 	return only(cobra.ShellCompDirectiveNoFileComp)

@@ -20,10 +20,10 @@ import (
 	"inkwell/internal/stats"
 )
 
-// defaultPort is the one that the field has agreed on.
+// defaultPort is the port that is customary for Scribe.
 const defaultPort = 1463
 
-// configured is a collector that a configuration describes: that of a file, or of flags.
+// configured is a collector as a configuration describes it, from a file or from flags.
 type configured struct {
 	name     string // of the subcommand; the state goes into a directory of this name and the port, unless the configuration names it
 	version  string // for fb303
@@ -31,12 +31,12 @@ type configured struct {
 	text     string   // of the configuration, in place of a file
 	user     string   // to become; "" = that of the configuration
 	port     int      // where the configuration names none
-	host     string   // "" = what the style of the configuration says
-	http     []string // where only HTTP is answered, in addition to what the configuration says
-	tolerant bool     // a file with mistakes is served as far as it goes
+	host     string   // "" = the default for the style of the configuration
+	http     []string // addresses for HTTP alone, in addition to those of the configuration
+	tolerant bool     // the usable part of a file with mistakes is served
 }
 
-// load reads the configuration. One that cannot be read is none, which is told by its status: a reload refuses it.
+// load reads the configuration. A configuration that cannot be read shows in the status; a reload refuses it.
 func (s *configured) load() *config.Config {
 	c, err := s.read()
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *configured) load() *config.Config {
 	return c
 }
 
-// read reads the configuration; the error is of its file.
+// read reads the configuration; the error is about its file.
 func (s *configured) read() (*config.Config, error) {
 	if s.file == "" {
 		return config.Load("flags", []byte(s.text)), nil
@@ -54,7 +54,7 @@ func (s *configured) read() (*config.Config, error) {
 	return config.Load(s.file, data), err
 }
 
-// runCollect serves what s describes until a signal or a peer ends it.
+// runCollect runs the collector that s describes until a signal or a peer ends it.
 func (a *app) runCollect(parent context.Context, s *configured) error {
 	c, err := s.read()
 	if err != nil {
@@ -99,7 +99,8 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	state = journalOf(state, s.formerState(c, state, port), log)
-	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...), TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
+	o := collector.Options{Listen: s.listen(c, port), HTTP: append(slices.Clone(c.HTTP), s.http...),
+		TLS: rpc.TLSFiles(c.TLS), Load: s.load, Fixed: s.file == "", StateRoot: state.root, StateDir: state.dir,
 		Limits: limitsOf(c), Version: s.version, Logger: log, Stats: stats.New(), Events: &a.log.events, Drop: func() error { return acc.serve(s.file) }}
 	began := time.Now()
 	d, err := collector.Open(o)
@@ -107,21 +108,24 @@ func (a *app) runCollect(parent context.Context, s *configured) error {
 		return err
 	}
 	running.Store(d)
-	log.Info("recovered", "configuration", cmp.Or(s.file, "flags"), "state", state.dir, "after", time.Since(began).Round(time.Millisecond))
+	log.Info("recovered", "configuration", cmp.Or(s.file, "flags"), "state", state.dir, "after",
+		time.Since(began).Round(time.Millisecond))
 	return a.run(ctx, job{log: log, stats: o.Stats, work: d.Run, read: func() reading {
 		s := d.Status()
 		return reading{lines: s.Entries, bytes: s.Bytes, backlog: s.Backlog, note: fmt.Sprintf("%d connections, %d categories", s.Connections, s.Categories)}
 	}})
 }
 
-// limitsOf are the limits of a configuration.
+// limitsOf returns the limits of a configuration.
 func limitsOf(c *config.Config) collector.Limits {
-	return collector.Limits{MaxFrame: c.MaxFrame, MaxTrusted: c.MaxTrusted, MaxEntries: c.MaxEntries, MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
+	return collector.Limits{MaxFrame: c.MaxFrame, MaxTrusted: c.MaxTrusted, MaxEntries: c.MaxEntries,
+		MaxMessage: c.MaxMessage, MaxConnections: c.MaxConnections,
 		MaxPerAddress: perAddress(c.MaxPerAddress), MaxInFlight: c.MaxInFlight, IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout}
 }
 
-// mistakes are the errors of a configuration. Its status, which repeats the first of them in the words of the original,
-// is told where there is none: the file is empty, or cannot be read.
+// mistakes returns the errors of a configuration. If it has none but a status, as an empty or unreadable file does, the
+// status is the error. Otherwise the status is left out, because it only repeats the first error in the original's
+// words.
 func mistakes(c *config.Config) error {
 	var errs []error
 	for _, p := range c.Problems {
@@ -135,7 +139,8 @@ func mistakes(c *config.Config) error {
 	return errors.Join(errs...)
 }
 
-// listen is where to listen: what the file says, else the port, which in an old file has always meant every interface.
+// listen returns the addresses to listen on: those of the file, else the port on all interfaces, as an old file has
+// always meant it.
 func (s *configured) listen(c *config.Config, port int) []string {
 	if len(c.Listen) > 0 && s.host == "" {
 		return c.Listen
@@ -147,7 +152,7 @@ func (s *configured) listen(c *config.Config, port int) []string {
 	return []string{net.JoinHostPort(host, strconv.Itoa(port))}
 }
 
-// listened is the first port of listen=, by which the state of a server is told from that of another; 0 if there is none.
+// listened returns the first port of listen=, which distinguishes the states of several servers; 0 if there is none.
 func listened(c *config.Config) int {
 	for _, addr := range c.Listen {
 		_, text, _ := net.SplitHostPort(strings.TrimPrefix(addr, "tls://"))
@@ -158,10 +163,12 @@ func listened(c *config.Config) int {
 	return 0
 }
 
-// stateDir is where a daemon keeps its state: beneath root, from where on no link is followed; "" = nobody else writes above it.
+// stateDir is the state directory of a daemon. Below root no symbolic link is followed; root is "" if no other user can
+// write above the directory.
 type stateDir struct{ root, dir string }
 
-// stateOf is where a collector keeps journal and checkpoint: state=, or a directory for its command and port in that of stateRoot.
+// stateOf returns the directory of a collector's journal and checkpoint: state= or, without it, a directory below
+// stateRoot that is named after the command and the port.
 func (s *configured) stateOf(c *config.Config, port int, lookup func(string) (string, bool)) (stateDir, error) {
 	if c.State != "" {
 		return stateDir{root: outputAround(c, c.State), dir: c.State}, nil
@@ -170,8 +177,10 @@ func (s *configured) stateOf(c *config.Config, port int, lookup func(string) (st
 	return stateDir{root: root, dir: filepath.Join(root, s.name+"-"+strconv.Itoa(port))}, err
 }
 
-// formerState is where an older Inkwell kept the journal of what c says, its dir "" if that cannot be told: with a file where it was kept
-// for flags, if that is in the directory of the files, and with flags where it was kept for the file that was printed for them.
+// formerState returns where an older Inkwell kept the journal for the same configuration; its dir is "" if there is no
+// such place. Older versions kept it in different places for flags and for the file that check --print writes for them:
+// for a file this returns the place for flags, if that is in the directory of the output files, and for flags the place
+// for the file.
 func (s *configured) formerState(c *config.Config, state stateDir, port int) stateDir {
 	if c.State != "" {
 		return stateDir{root: c.State, dir: filepath.Join(c.State, s.name+"-"+strconv.Itoa(port))}
@@ -182,7 +191,7 @@ func (s *configured) formerState(c *config.Config, state stateDir, port int) sta
 	return stateDir{}
 }
 
-// outputAround is the directory of a store in which dir lies, "" if it lies in none.
+// outputAround returns the output directory of a store that contains dir, "" if none does.
 func outputAround(c *config.Config, dir string) string {
 	for _, st := range c.Stores {
 		for _, around := range fileDirs(st.Sink) {
@@ -194,8 +203,8 @@ func outputAround(c *config.Config, dir string) string {
 	return ""
 }
 
-// stateRoot is where states are kept that the configuration does not name: INKWELL_STATE, state_dir=, or the place that the system has
-// for it.
+// stateRoot returns the parent directory of the states that the configuration does not name: INKWELL_STATE, state_dir=,
+// or the system's place for it.
 func stateRoot(c *config.Config, lookup func(string) (string, bool)) (string, error) {
 	if dir, ok := lookup("INKWELL_STATE"); ok && dir != "" {
 		return dir, nil

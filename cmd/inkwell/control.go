@@ -18,27 +18,29 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-// The exit codes of scribe_ctrl, which scripts that watch servers know.
+// The exit codes of scribe_ctrl, on which scripts that watch servers depend.
 const (
 	ctlAlive   = 2 // of status
 	ctlFailed  = 3 // also a status that is not ALIVE
 	ctlNotRoot = 4
 )
 
-// ctlTimeout bounds connecting to a server and each wait for it.
+// ctlTimeout bounds the connecting to a server and each wait for its answer.
 const ctlTimeout = 10 * time.Second
 
-// control tells a server what to do or asks how it is, in the words of scribe_ctrl.
+// control sends commands to a server, or asks for its status, as scribe_ctrl does.
 type control struct {
 	out io.Writer
 	server
 	timeout time.Duration   // of a question, 0 = ctlTimeout
 	clean   bool            // show control characters of what the server says as escapes
-	reason  func(err error) // is told why something failed; nil = nobody
+	reason  func(err error) // is called with the cause of a failure; may be nil
 }
 
-// ask has f ask the server over a connection of its own, as scribe_ctrl does: some servers close it behind each answer.
-func ask[T any](ctx context.Context, c *control, f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
+// ask calls f with a new connection to the server, as scribe_ctrl does: some servers close the connection after each
+// answer.
+func ask[T any](ctx context.Context, c *control,
+	f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
 	client, conn, err := rpc.FB303(c.addr, cmp.Or(c.timeout, ctlTimeout), c.credentials)
 	if err == nil {
 		got, err = f(client, ctx)
@@ -53,7 +55,7 @@ func ask[T any](ctx context.Context, c *control, f func(*fb303.FacebookServiceCl
 	return got, err
 }
 
-// tell is ask for what has no answer.
+// tell is ask for calls that have no answer.
 func (c *control) tell(ctx context.Context, f func(*fb303.FacebookServiceClient, context.Context) error) error {
 	_, err := ask(ctx, c, func(client *fb303.FacebookServiceClient, ctx context.Context) (struct{}, error) {
 		return struct{}{}, f(client, ctx)
@@ -61,7 +63,7 @@ func (c *control) tell(ctx context.Context, f func(*fb303.FacebookServiceClient,
 	return err
 }
 
-// allCounters asks for the counters. An answer without any is one that has lost its result: an empty map is an answer.
+// allCounters asks for the counters. An empty map is a valid answer, but a nil map is an answer without its result.
 func allCounters(client *fb303.FacebookServiceClient, ctx context.Context) (map[string]int64, error) {
 	counters, err := client.GetCounters(ctx)
 	if err == nil && counters == nil {
@@ -70,10 +72,10 @@ func allCounters(client *fb303.FacebookServiceClient, ctx context.Context) (map[
 	return counters, err
 }
 
-// maxText bounds what is shown of one thing that a server said, in bytes.
+// maxText bounds the text from a server that is shown for one item, in bytes.
 const maxText = 4096
 
-// text is what the server said, as it may be shown.
+// text returns a server's text in a form that is safe to show.
 func (c *control) text(s string) string {
 	if !c.clean {
 		return s
@@ -81,7 +83,8 @@ func (c *control) text(s string) string {
 	return printable(s)
 }
 
-// printable shows control characters as escapes and cuts what is longer than maxText: what a server says is not trusted with a terminal.
+// printable shows control characters as escapes and cuts text that is longer than maxText: a server is not trusted to
+// control the terminal.
 func printable(s string) string {
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + "…"
@@ -93,7 +96,7 @@ func printable(s string) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
-// do runs one command and returns the exit code; known is false for what is none.
+// do runs one command and returns its exit code; known is false if there is no such command.
 func (c *control) do(ctx context.Context, command string) (code int, known bool) {
 	switch command {
 	case "status":
@@ -131,7 +134,7 @@ func (c *control) status(ctx context.Context) int {
 	return statusCode(status)
 }
 
-// statusText is the name of a status with the details behind it.
+// statusText returns the name of a status followed by its details.
 func statusText(status fb303.FbStatus, details string) string {
 	if details == "" {
 		return status.String()
@@ -139,7 +142,7 @@ func statusText(status fb303.FbStatus, details string) string {
 	return status.String() + " - " + details
 }
 
-// statusCode is what scripts depend on, however odd it looks.
+// statusCode returns the exit code that scripts depend on, odd as it is.
 func statusCode(status fb303.FbStatus) int {
 	if status == fb303.FbStatus_ALIVE {
 		return ctlAlive
@@ -161,8 +164,9 @@ func (c *control) counters(ctx context.Context) int {
 	return exitOK
 }
 
-// scalar prints one answer. The two blanks of the failure are the original's.
-func (c *control) scalar(ctx context.Context, what string, f func(*fb303.FacebookServiceClient, context.Context) (string, error)) int {
+// scalar prints one answer. The two blanks before a failure are the original's.
+func (c *control) scalar(ctx context.Context, what string,
+	f func(*fb303.FacebookServiceClient, context.Context) (string, error)) int {
 	answer, err := ask(ctx, c, f)
 	if err != nil {
 		say(c.out, "failed to get  %s\n", what)
@@ -172,7 +176,8 @@ func (c *control) scalar(ctx context.Context, what string, f func(*fb303.Faceboo
 	return exitOK
 }
 
-func (c *control) oneway(ctx context.Context, what string, f func(*fb303.FacebookServiceClient, context.Context) error) int {
+func (c *control) oneway(ctx context.Context, what string,
+	f func(*fb303.FacebookServiceClient, context.Context) error) int {
 	if err := c.tell(ctx, f); err != nil {
 		say(c.out, "failed to tell the service to  %s\n", what)
 		return ctlFailed
@@ -180,17 +185,17 @@ func (c *control) oneway(ctx context.Context, what string, f func(*fb303.Faceboo
 	return exitOK
 }
 
-// reloadTimeout is how long a server may take to go over to another configuration.
+// reloadTimeout is the time that a server may take for a reload.
 const reloadTimeout = 2 * time.Minute
 
-// reload has the server read its configuration again, and prints what came of it.
+// reload makes the server read its configuration again, and prints the outcome.
 func (c *control) reload(ctx context.Context) int {
 	patient := *c
 	patient.timeout, patient.reason = reloadTimeout, nil
 	ours, err := ask(ctx, &patient, func(client *fb303.FacebookServiceClient, ctx context.Context) (string, error) {
 		return client.GetOption(ctx, rpc.IsInkwell)
 	})
-	if err != nil || ours != "1" { // a server that is not there says so again
+	if err != nil || ours != "1" { // if the server is down the next call fails as well
 		code := c.oneway(ctx, "reload", (*fb303.FacebookServiceClient).Reinitialize)
 		if code == exitOK {
 			say(c.out, "told to reload; this server does not say what came of it: see its status\n")
@@ -225,7 +230,7 @@ const (
 		"The following commands are available for users with root privileges:\n\tstop\n\treload\n"
 )
 
-// scribeCtrl is scribe_ctrl: its arguments, texts and codes.
+// scribeCtrl is scribe_ctrl: its arguments, texts and exit codes.
 func (a *app) scribeCtrl(ctx context.Context, args []string) int {
 	if len(args) == 0 {
 		say(a.stdout, scribeCtrlUsage)
@@ -248,7 +253,7 @@ func (a *app) scribeCtrl(ctx context.Context, args []string) int {
 		say(a.stdout, scribeCtrlRoot)
 		return ctlNotRoot
 	}
-	lines, _ := sizeOf(a.stdout)() // what a script reads is as it came, a terminal is shown no control characters
+	lines, _ := sizeOf(a.stdout)() // scripts get the text unchanged, a terminal gets no control characters
 	c := &control{out: a.stdout, server: server{addr: addr}, clean: lines > 0}
 	code, known := c.do(ctx, args[0])
 	if !known {
@@ -257,5 +262,5 @@ func (a *app) scribeCtrl(ctx context.Context, args []string) int {
 	return code
 }
 
-// isRoot says whether scribe_ctrl lets this user stop a server.
+// isRoot reports whether scribe_ctrl would let this user stop a server.
 func (a *app) isRoot() bool { return a.uid() == 0 }

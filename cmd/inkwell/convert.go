@@ -59,12 +59,14 @@ Exit codes: 0 all are there, 1 failed or something is damaged, 2 the command lin
 	f.StringVar(&to, "to", "parquet", "the format of what is made: parquet")
 	f.StringVar(&c.Out, "out", "", "directory for what is made")
 	f.StringVar(&c.Format, "format", "", "how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN; none = only the lines")
-	f.StringSliceVar(&c.Fields, "fields", nil, "the fields that become columns (json and logfmt do not say which they have)")
-	f.StringArrayVar(&o.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
+	f.StringSliceVar(&c.Fields, "fields", nil,
+		"the fields that become columns (json and logfmt do not say which they have)")
+	f.StringArrayVar(&o.states, "state", nil,
+		"state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
 	return cmd
 }
 
-// convertAll converts what is finished, a file on each core.
+// convertAll converts the finished files, one on each core at a time.
 func (a *app) convertAll(ctx context.Context, args []string, o *selection, c archive.Conversion) error {
 	out, err := filepath.Abs(c.Out)
 	if err != nil {

@@ -62,7 +62,7 @@ func TestConvert(t *testing.T) {
 	if len(seen) != 1000 {
 		t.Errorf("%d lines", len(seen))
 	}
-	// Again, with what a killed process leaves: only what is missing is made.
+	// Run again after a kill: only missing files are made.
 	if err := os.Remove(files[1]); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%q: %+v", args, r)
 		}
 	}
-	// A damaged one is told, and not converted.
+	// A damaged file is reported, and not converted.
 	found, err := filesIn(c.dir)
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,8 @@ By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl c
 		{"counters", "print the counters", "counters prints each counter as NAME: VALUE, in the order of the names."},
 		{"version", "print the version", "version prints what the server says its version is: 2.2 for the original."},
 		{"name", "print the name", "name prints what the server says it is."},
-		{"alive", "print when the server was started", "alive prints when the server was started, in seconds since 1970."},
+		{"alive", "print when the server was started",
+			"alive prints when the server was started, in seconds since 1970."},
 		{"stop", "stop the server", "stop tells the server to bring what it holds to its place, and to end."},
 	} {
 		cmd.AddCommand(a.ctlCommand(c.name, c.short, c.long))
@@ -65,7 +66,8 @@ func (a *app) ctlCommand(name, short, long string) *cobra.Command {
 	}
 }
 
-// ctlEach does one thing with each of the servers in turn; the exit code is the worst. Several are told apart by a line before each.
+// ctlEach runs one command for each server in turn and returns the worst exit code. If there are several servers, a
+// line with the name precedes the output of each.
 func (a *app) ctlEach(cmd *cobra.Command, args []string, do func(*control) (int, error)) error {
 	targets := [][]string{nil}
 	if len(args) > 0 {
@@ -107,7 +109,8 @@ how old that is, the next hops and the spool; of a collector who sends to it. Wi
 version, alive_since, counters and detail, or address and error.`)
 	cmd.Example += "\n  inkwell ctl status -v /var/lib/inkwell\n  inkwell ctl status --json | jq .details"
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print all there is to know as one JSON object")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print files, next hops and spool of a forwarder, senders of a collector")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
+		"print files, next hops and spool of a forwarder, senders of a collector")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.ctlEach(cmd, args, func(c *control) (int, error) {
 			switch {
@@ -122,7 +125,7 @@ version, alive_since, counters and detail, or address and error.`)
 	return cmd
 }
 
-// printState prints all that a server says of itself as JSON.
+// printState prints everything that a server says about itself as JSON.
 func (c *control) printState(ctx context.Context, to io.Writer) (int, error) {
 	s := c.state(ctx)
 	out := json.NewEncoder(plainWriter{to})
@@ -136,8 +139,8 @@ func (c *control) printState(ctx context.Context, to io.Writer) (int, error) {
 	return statusCode(s.status), nil
 }
 
-// state is all that a server says of itself.
-type state struct {
+// serverState is everything that a server says about itself.
+type serverState struct {
 	Address    string           `json:"address"`
 	Error      string           `json:"error,omitempty"`
 	Status     string           `json:"status,omitempty"`
@@ -150,8 +153,8 @@ type state struct {
 	status fb303.FbStatus
 }
 
-func (c *control) state(ctx context.Context) state {
-	s := state{Address: c.addr}
+func (c *control) state(ctx context.Context) serverState {
+	s := serverState{Address: c.addr}
 	var err error
 	steps := []func(){
 		func() { s.status, err = ask(ctx, c, (*fb303.FacebookServiceClient).GetStatus) },
@@ -167,14 +170,15 @@ func (c *control) state(ctx context.Context) state {
 	}
 	for _, step := range steps {
 		if step(); err != nil {
-			return state{Address: c.addr, Error: err.Error()}
+			return serverState{Address: c.addr, Error: err.Error()}
 		}
 	}
 	s.Status = s.status.String()
 	return s
 }
 
-// plainWriter writes JSON with the control characters that JSON allows as escapes: it may be shown on a terminal.
+// plainWriter writes JSON whose control characters are escaped, also those that JSON allows in a string: it may be
+// shown on a terminal.
 type plainWriter struct{ w io.Writer }
 
 func (p plainWriter) Write(b []byte) (int, error) {
@@ -192,7 +196,7 @@ func (p plainWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// control is the way from a subcommand of ctl to a server.
+// control holds the flags with which a subcommand of ctl reaches a server.
 func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 	to := net.JoinHostPort("localhost", scribePort)
 	if len(args) > 0 {
@@ -210,7 +214,8 @@ func (a *app) control(cmd *cobra.Command, args []string) (*control, error) {
 	}}, nil
 }
 
-// directoryHint says how a directory is named, where there is one of that name that was taken for a host.
+// directoryHint explains how to name a directory, if an argument that was taken for a host is also the name of a
+// directory.
 func directoryHint(arg string) string {
 	if isDir(arg) && !strings.Contains(arg, "/") {
 		return fmt.Sprintf(" (there is a directory of that name: for the process whose state it is write ./%s)", arg)
@@ -218,7 +223,7 @@ func directoryHint(arg string) string {
 	return ""
 }
 
-// server finds the server that an argument names: a port of this machine, an address, or a state directory.
+// server resolves an argument to a server: a port of this machine, an address, or a state directory.
 func (a *app) server(arg string) (server, error) {
 	to, err := stateSocket(arg)
 	if err != nil {

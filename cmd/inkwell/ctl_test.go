@@ -15,7 +15,7 @@ import (
 const ctrlList = "The following commands are available:\n\tcounters\n\tname\n\tversion\n\talive\n\tstatus\n" +
 	"The following commands are available for users with root privileges:\n\tstop\n\treload\n"
 
-// TestScribeCtrl holds texts and codes to those of the original.
+// TestScribeCtrl compares texts and codes with those of the original.
 func TestScribeCtrl(t *testing.T) {
 	up := startFake(t, alive())
 	warned := alive()
@@ -109,7 +109,7 @@ func TestCtl(t *testing.T) {
 	}
 }
 
-// TestCtlOfADirectory says how a directory is named when its name was taken for that of a host.
+// TestCtlOfADirectory explains how to name a directory that was taken for a host.
 func TestCtlOfADirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("s0.invalid", 0o750); err != nil {
@@ -152,7 +152,7 @@ func TestCtlStatusJSON(t *testing.T) {
 	}
 }
 
-// TestCtlTrustsNoReply gives replies that lie about their sizes: an error, soon, and little memory.
+// TestCtlTrustsNoReply gets replies that lie about their sizes: an error follows soon, and little memory is used.
 func TestCtlTrustsNoReply(t *testing.T) {
 	for name, result := range map[string]string{
 		"a map of 2^31-1":        "\x0d\x00\x00\x0b\x0a\x7f\xff\xff\xff",
@@ -194,7 +194,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// lastBlock is the last one that is whole.
+// lastBlock returns the last complete block.
 func lastBlock(out *syncBuffer) string {
 	blocks := strings.Split(out.String(), "\n\n")
 	return blocks[max(len(blocks)-2, 0)]

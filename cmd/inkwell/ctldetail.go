@@ -20,11 +20,11 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-// longSocket is how long the path of a socket may be that is used as it is; a longer one is shortened.
+// longSocket is the longest path of a socket that is used directly; a longer one is shortened.
 const longSocket = 100
 
-// stateSocket is the address of the process whose state or spool directory to is; anything else than a directory, by
-// a path with a slash in it, is an address already.
+// stateSocket returns the socket of the process that owns the directory to, a state or spool. A directory is named by a
+// path with a slash; anything else is returned as the address that it is.
 func stateSocket(to string) (string, error) {
 	info, err := os.Stat(to)
 	if !strings.Contains(to, "/") || err != nil || !info.IsDir() {
@@ -51,7 +51,7 @@ func stateSocket(to string) (string, error) {
 	return "unix:" + faultfs.SocketBeneath(open, ctl.Name), nil
 }
 
-// detail is what the server tells in detail, empty where it does not.
+// detail returns the server's detailed status, empty if it has none.
 func (c *control) detail(ctx context.Context) (json.RawMessage, error) {
 	quiet := *c
 	quiet.reason = nil // not to know the question is no failure
@@ -64,12 +64,12 @@ func (c *control) detail(ctx context.Context) (json.RawMessage, error) {
 	return json.RawMessage(text), nil
 }
 
-// statusInDetail prints the status, and all there is to know beside it.
+// statusInDetail prints the status and all further details.
 func (c *control) statusInDetail(ctx context.Context) (int, error) {
 	code := c.status(ctx)
 	text, err := c.detail(ctx)
 	if err != nil || text == nil {
-		return code, nil // which has been told
+		return code, nil // which has been reported
 	}
 	var d struct {
 		forwarder.Detail
@@ -87,7 +87,7 @@ func (c *control) statusInDetail(ctx context.Context) (int, error) {
 	return code, nil
 }
 
-// printDetail prints what a forwarder or a pipe tells, as tables.
+// printDetail prints the details of a forwarder or a pipe as tables.
 func printDetail(to io.Writer, d *forwarder.Detail, now time.Time) error {
 	for _, h := range d.Hops {
 		fmt.Fprintf(to, "next hop %s: ", printable(h.Address))
@@ -134,7 +134,7 @@ func printDetail(to io.Writer, d *forwarder.Detail, now time.Time) error {
 	return nil
 }
 
-// short is a duration as a person reads it.
+// short formats a duration for a person.
 func short(d time.Duration) string {
 	switch {
 	case d <= 0:

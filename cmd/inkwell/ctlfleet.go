@@ -12,7 +12,7 @@ import (
 	"inkwell/internal/fleet"
 )
 
-// printFleet prints who sends to a collector, as a table: those with whom something is wrong first.
+// printFleet prints the senders of a collector as a table, those with a problem first.
 func printFleet(to io.Writer, f *fleet.Status, now time.Time) error {
 	if len(f.Senders) == 0 {
 		return nil
@@ -28,7 +28,8 @@ func printFleet(to io.Writer, f *fleet.Status, now time.Time) error {
 	fmt.Fprint(t, "STATE\tHEARD\tUNSENT\tFOR\tSPOOL\tFOR\tFILES\tHOST\tNAME\tPEER\tVERSION\tTROUBLE\n")
 	for i := range f.Senders {
 		s := &f.Senders[i]
-		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(string(s.State)), short(now.Sub(s.Heard)),
+		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(string(s.State)),
+			short(now.Sub(s.Heard)),
 			humanize.IBytes(uint64(max(s.Lag, 0))), seconds(s.OldestAge), humanize.IBytes(uint64(max(s.SpoolBytes, 0))),
 			seconds(s.SpoolAge), s.Files, printable(s.Host), printable(s.Program+" "+s.Name), printable(s.Peer),
 			printable(s.Version), printable(s.Trouble))
@@ -36,7 +37,7 @@ func printFleet(to io.Writer, f *fleet.Status, now time.Time) error {
 	return t.Flush()
 }
 
-// seconds is an age as a person reads it; a peer may tell any.
+// seconds formats an age for a person. A peer may claim any value.
 func seconds(s float64) string {
 	const most = 1e9
 	return short(time.Duration(min(max(s, 0), most) * float64(time.Second)))

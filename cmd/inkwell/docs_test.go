@@ -13,10 +13,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// foreign are flags of other programs that the documents use.
+// foreign are flags of other programs that occur in the documents.
 var foreign = []string{"inplace", "append", "bind", "now", "strip-components", "install", "set", "auto", "create", "unix-socket"}
 
-// TestDocumentsNameEveryFlag, and no flag that there is not.
+// TestDocumentsNameEveryFlag, and no flag that does not exist.
 func TestDocumentsNameEveryFlag(t *testing.T) {
 	paths, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(paths) < 8 {

@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// dress is what stands before and behind a line of a level on standard error. The nil dress is nothing.
+// dress is the text before and after a line of a log level on standard error. The nil dress adds nothing.
 type dress func(slog.Level) (before, after string)
 
-// dressFor chooses the dress of standard error: priorities where systemd takes it to the journal, colours on a
-// terminal, else nothing. A line that begins with <3> has the priority 3 (error) in the journal, so that journalctl -p
-// err finds it.
+// dressFor chooses the dress of standard error: priorities if systemd passes it to the journal, colours on a terminal,
+// else nothing. For example, the journal gives a line that begins with <3> the priority 3 (error), so that journalctl
+// -p err finds it.
 func dressFor(stderr *os.File, terminal bool, lookup func(string) (string, bool)) dress {
 	value := func(name string) string {
 		if v, ok := lookup(name); ok {
@@ -33,8 +33,8 @@ func dressFor(stderr *os.File, terminal bool, lookup func(string) (string, bool)
 	return nil
 }
 
-// isStream says whether f is the file of that device and inode, DEV:INODE in decimal, which is how systemd says what it
-// reads.
+// isStream reports whether f is the file with that device and inode, DEV:INODE in decimal. systemd describes the stream
+// that it reads in this form.
 func isStream(f *os.File, stream string) bool {
 	var st syscall.Stat_t
 	if stream == "" || syscall.Fstat(int(f.Fd()), &st) != nil {
@@ -43,7 +43,7 @@ func isStream(f *os.File, stream string) bool {
 	return fmt.Sprintf("%d:%d", st.Dev, st.Ino) == stream
 }
 
-// priorities are those of syslog, as sd-daemon(3) has them.
+// priorities are those of syslog, as in sd-daemon(3).
 func priorities(l slog.Level) (before, after string) {
 	switch {
 	case l >= slog.LevelError:
@@ -56,7 +56,7 @@ func priorities(l slog.Level) (before, after string) {
 	return "<7>", ""
 }
 
-// colours make errors red, warnings yellow and what is for developers grey.
+// colours show errors in red, warnings in yellow and debug lines in grey.
 func colours(l slog.Level) (before, after string) {
 	switch {
 	case l >= slog.LevelError:
@@ -86,13 +86,13 @@ func (d dress) lines(l slog.Level, text string) string {
 	return out.String()
 }
 
-// dressedLines is where a dressedHandler's lines go. One line is written at a time.
+// dressedLines receives the lines of a dressedHandler. They are written one at a time.
 type dressedLines struct {
 	w io.Writer
 	d dress
 
 	mu    sync.Mutex
-	level slog.Level // of the line that is being written
+	level slog.Level // level of the line that is being written
 }
 
 // Write writes the line of a record. The caller, a dressedHandler, holds mu.
@@ -103,7 +103,7 @@ func (l *dressedLines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// dressedHandler writes the lines of another handler, which writes to lines, in their dress.
+// dressedHandler adds the dress to the lines of another handler, which writes to lines.
 type dressedHandler struct {
 	slog.Handler
 	lines *dressedLines
@@ -117,12 +117,12 @@ func (h dressedHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// WithAttrs is for slog.
+// WithAttrs implements slog.Handler.
 func (h dressedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return dressedHandler{h.Handler.WithAttrs(attrs), h.lines}
 }
 
-// WithGroup is for slog.
+// WithGroup implements slog.Handler.
 func (h dressedHandler) WithGroup(name string) slog.Handler {
 	return dressedHandler{h.Handler.WithGroup(name), h.lines}
 }

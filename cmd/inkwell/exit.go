@@ -24,18 +24,19 @@ const (
 	exitLocked = 111 // another process has the state or spool (as multilog)
 )
 
-// usageError is a mistake on the command line that only the command itself could see.
+// usageError is a mistake on the command line that only the command itself can detect.
 type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// exitCode is the end of a command that has said itself all there is to say. It is an error because cobra knows no other way.
+// exitCode ends a command that has already printed everything. It is an error because cobra has no other way to pass it
+// on.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// finish says on standard error what went wrong in cmd and returns the exit code. A reader of standard output that went away is no
-// failure.
+// finish prints on standard error what went wrong in cmd and returns the exit code. If the reader of standard output
+// went away, that is not a failure.
 func (a *app) finish(cmd *cobra.Command, err error) int {
 	var wrong usageError
 	var code exitCode
@@ -61,12 +62,12 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 	return exitFailed
 }
 
-// complain says something of a level on standard error, where there is no log yet or no longer.
+// complain prints a message of a log level on standard error, before the log is open or after it is closed.
 func (a *app) complain(l slog.Level, format string, args ...any) {
 	fmt.Fprint(a.screen, a.log.dress.lines(l, fmt.Sprintf(format, args...)))
 }
 
-// cure is what a user can do about errors of the system that speak for themselves too little.
+// cure returns advice for system errors whose text does not explain enough.
 func cure(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -79,10 +80,10 @@ func cure(err error) string {
 	return ""
 }
 
-// errReaderGone says that whoever read standard output has closed it.
+// errReaderGone means that the reader of standard output has closed it.
 var errReaderGone = errors.New("the reader of standard output is gone")
 
-// output returns standard output with a reader that went away as errReaderGone.
+// output returns standard output as a writer that fails with errReaderGone when its reader has gone.
 func (a *app) output() io.Writer { return outputWriter{a.stdout} }
 
 type outputWriter struct{ w io.Writer }

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// fakeScribe answers calls with results that a test wrote, byte by byte, in the old style. It closes each connection behind one answer
-// and notes the methods.
+// fakeScribe answers calls with results that a test gives byte by byte, in the old style. It closes each connection
+// after one answer and records the methods.
 type fakeScribe struct {
 	addr string
 
@@ -84,7 +84,7 @@ func (s *fakeScribe) set(method, result string) {
 	s.results[method] = result
 }
 
-// port is the port alone.
+// port returns the port alone.
 func (s *fakeScribe) port() string { return s.addr[strings.LastIndexByte(s.addr, ':')+1:] }
 
 // The results of fb303: the header of field 0 and a value.
@@ -100,7 +100,7 @@ func thriftString(s string) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) + s
 }
 
-// countersResult is a map<string,i64> of names and values in turn.
+// countersResult is a map<string,i64> of alternating names and values.
 func countersResult(pairs ...any) string {
 	out := "\x0d\x00\x00\x0b\x0a" + string(binary.BigEndian.AppendUint32(nil, uint32(len(pairs)/2)))
 	for i := 0; i < len(pairs); i += 2 {
@@ -109,7 +109,7 @@ func countersResult(pairs ...any) string {
 	return out
 }
 
-// alive are the answers of a server that is well.
+// alive are the answers of a healthy server.
 func alive() map[string]string {
 	return map[string]string{
 		"getStatus": i32Result(2), "getStatusDetails": stringResult(""), "getVersion": stringResult("2.2"), "getName": stringResult("Scribe"),
@@ -118,7 +118,7 @@ func alive() map[string]string {
 	}
 }
 
-// syncBuffer is a buffer that is written and read at once.
+// syncBuffer is a buffer that may be written and read concurrently.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  strings.Builder

@@ -17,7 +17,7 @@ import (
 	"inkwell/internal/stats"
 )
 
-// feedFlags are the inputs of a forwarder that are no files.
+// feedFlags are the flags for the inputs of a forwarder that are not files: the journal and syslog.
 type feedFlags struct {
 	journals []journald.Options
 	syslogs  []syslog.Options
@@ -25,7 +25,7 @@ type feedFlags struct {
 	spare    []*syslog.Input // of the configuration of before, as far as their sockets were not taken over
 }
 
-// register adds --journal and --syslog.
+// register defines --journal and --syslog.
 func (f *feedFlags) register(flags *pflag.FlagSet) {
 	flags.Var(&wordsValue{add: f.addJournal}, "journal",
 		"read the systemd journal: words as `unit=nginx.service category={unit}` (or all for every unit), see docs/inputs.md; several times")
@@ -33,7 +33,7 @@ func (f *feedFlags) register(flags *pflag.FlagSet) {
 		"take syslog messages in at `ADDRESS` (udp://127.0.0.1:514, tcp://…, unix:PATH, unixgram:PATH), with words as category={app} behind it; several times")
 }
 
-// wordsValue is a flag whose values are words, with KEY=VALUE among them.
+// wordsValue is a flag whose values consist of words, some of them KEY=VALUE.
 type wordsValue struct {
 	texts []string
 	add   func(words []string) error
@@ -50,7 +50,7 @@ func (v *wordsValue) Set(s string) error {
 func (v *wordsValue) Type() string   { return "WORDS" }
 func (v *wordsValue) String() string { return strings.Join(v.texts, ", ") }
 
-// addJournal reads "unit=a.service unit=b-* category=x.{unit}".
+// addJournal parses "unit=a.service unit=b-* category=x.{unit}".
 func (f *feedFlags) addJournal(words []string) error {
 	var o journald.Options
 	if len(words) == 0 {
@@ -71,14 +71,15 @@ func (f *feedFlags) addJournal(words []string) error {
 		case word == "format=message" || word == "format=line":
 			o.Bare = value == "message"
 		default:
-			return fmt.Errorf("%q: want all, unit=…, category=…, format=line or message, directory=… or namespace=…", word)
+			return fmt.Errorf("%q: want all, unit=…, category=…, format=line or message, directory=… or namespace=…",
+				word)
 		}
 	}
 	f.journals = append(f.journals, o)
 	return o.Validate()
 }
 
-// addSyslog reads "udp://127.0.0.1:514 tcp://127.0.0.1:514 category={app}".
+// addSyslog parses "udp://127.0.0.1:514 tcp://127.0.0.1:514 category={app}".
 func (f *feedFlags) addSyslog(words []string) error {
 	var o syslog.Options
 	for _, word := range words {
@@ -125,24 +126,27 @@ func (f *feedFlags) configure(c *config.Config) error {
 }
 
 func journalOptions(j config.Journal) journald.Options {
-	return journald.Options{Category: j.Category, Units: j.Units, Directory: j.Directory, Namespace: j.Namespace, Bare: j.Bare,
+	return journald.Options{Category: j.Category, Units: j.Units, Directory: j.Directory, Namespace: j.Namespace,
+		Bare:    j.Bare,
 		FromEnd: j.FromEnd, MaxLine: j.MaxLine}
 }
 
 func syslogOptions(s config.Syslog) (syslog.Options, error) {
 	format, err := syslog.ParseFormat(s.Format)
-	return syslog.Options{Listen: s.Listen, Category: s.Category, Format: format, MaxLine: s.MaxLine, MaxConnections: s.MaxConnections}, err
+	return syslog.Options{Listen: s.Listen, Category: s.Category, Format: format, MaxLine: s.MaxLine,
+		MaxConnections: s.MaxConnections}, err
 }
 
-// empty says whether there are no such inputs.
+// empty reports whether there are no such inputs.
 func (f *feedFlags) empty() bool { return len(f.journals)+len(f.syslogs) == 0 }
 
-// clone is f without its sockets.
+// clone returns f without its sockets.
 func (f *feedFlags) clone() *feedFlags {
 	return &feedFlags{journals: slices.Clone(f.journals), syslogs: slices.Clone(f.syslogs)}
 }
 
-// listen opens the sockets, as the user who started the program, but for those that former has: they are taken over from there.
+// listen opens the sockets with the rights of the user who started the program. It takes over those that former has
+// open already.
 func (f *feedFlags) listen(former *feedFlags) error {
 	f.spare = append(former.listened, former.spare...)
 	former.listened, former.spare = nil, nil
@@ -156,7 +160,7 @@ func (f *feedFlags) listen(former *feedFlags) error {
 	return nil
 }
 
-// check checks what the inputs cannot know of each other.
+// check checks what a single input cannot know of the others.
 func (f *feedFlags) check(once bool) error {
 	if once && len(f.syslogs) > 0 {
 		return usagef("--once ends with the input, and syslog has no end")
@@ -169,7 +173,8 @@ func (f *feedFlags) check(once bool) error {
 	return nil
 }
 
-// keptFeed is an input whose sockets are not closed with it: the next forwarder of this process may take them over.
+// keptFeed is an input that leaves its sockets open when it closes: the next forwarder of this process may take them
+// over.
 type keptFeed struct{ *syslog.Input }
 
 // Close leaves the sockets open.
@@ -182,7 +187,7 @@ func (f *feedFlags) close() error {
 	return f.closeSpare()
 }
 
-// closeSpare closes the sockets that are not listened on any more.
+// closeSpare closes the sockets that are no longer used.
 func (f *feedFlags) closeSpare() error {
 	var errs []error
 	for _, in := range f.spare {
@@ -192,7 +197,7 @@ func (f *feedFlags) closeSpare() error {
 	return errors.Join(errs...)
 }
 
-// feeds are the inputs for the forwarder.
+// feeds returns the inputs for the forwarder.
 func (f *feedFlags) feeds(o *forwarder.Options, log *slog.Logger, set *stats.Set) (list []feed.Feed) {
 	for _, j := range f.journals {
 		j.Once, j.FromEnd, j.Logger, j.Stats = o.Once, j.FromEnd || o.FromEnd, log, set

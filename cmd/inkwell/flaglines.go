@@ -17,7 +17,8 @@ import (
 	"inkwell/internal/rpc"
 )
 
-// flagLines is the configuration that the flags of a command stand for: what the command runs and what check --print shows.
+// flagLines is the configuration that the flags of a command stand for. The command runs it, and check --print shows
+// it.
 type flagLines struct {
 	flags *pflag.FlagSet
 	args  []string
@@ -25,7 +26,7 @@ type flagLines struct {
 	wrong []error // values that no configuration can have
 }
 
-// flagText is the text of the configuration that the flags of cmd and args stand for, which render knows. It has no errors.
+// flagText returns the text of the configuration that render makes of the flags of cmd and of args. It has no errors.
 func flagText(cmd *cobra.Command, args []string, render func(*flagLines) error) (string, error) {
 	l := &flagLines{flags: cmd.Flags(), args: args}
 	l.add("inkwell 1")
@@ -51,7 +52,7 @@ func flagText(cmd *cobra.Command, args []string, render func(*flagLines) error) 
 	return text, nil
 }
 
-// linesOf is the configuration that a command line stands for.
+// linesOf returns the configuration that a command line stands for.
 func (a *app) linesOf(args []string) (string, error) {
 	commands := map[string]struct {
 		cmd    *cobra.Command
@@ -86,7 +87,7 @@ func (l *flagLines) set(key, value string) {
 	l.add(conf.Line(key, value))
 }
 
-// text is the value of a flag as a configuration has it.
+// text returns the value of a flag in the notation of a configuration.
 func (l *flagLines) text(name string) string {
 	v := l.flags.Lookup(name).Value
 	text := v.String()
@@ -101,29 +102,30 @@ func (l *flagLines) text(name string) string {
 	return text
 }
 
-// list is the value of a flag that can be given several times.
+// list returns the values of a flag that can be given several times.
 func (l *flagLines) list(name string) []string {
 	return slices.Clone(l.flags.Lookup(name).Value.(pflag.SliceValue).GetSlice())
 }
 
-// flagKey is a key of a configuration and the flag that says its value.
+// flagKey pairs a key of a configuration with the flag that sets it.
 type flagKey struct{ key, flag string }
 
-// copy adds the lines of the keys of a section.
+// copy adds the lines for several keys of a section.
 func (l *flagLines) copy(section string) {
 	for _, k := range keysOf[section] {
 		l.copyOne(section, k)
 	}
 }
 
-// copyOne adds the line of a key of a section, unless a configuration without it says the same and nobody has given the flag.
+// copyOne adds the line for a key of a section. It leaves the line out if nobody gave the flag and the default of the
+// key is the same.
 func (l *flagLines) copyOne(section string, k flagKey) {
 	if value := l.text(k.flag); l.flags.Changed(k.flag) || value != config.Default(section, k.key) {
 		l.set(k.key, value)
 	}
 }
 
-// without says of a flag that was given that the configuration has nothing for it.
+// without records that a flag was given for which a configuration has no key.
 func (l *flagLines) without(names ...string) {
 	for _, name := range names {
 		if l.flags.Changed(name) {
@@ -132,21 +134,21 @@ func (l *flagLines) without(names ...string) {
 	}
 }
 
-// user adds whom to become, if anybody.
+// user adds the user to run as, if one was given.
 func (l *flagLines) user() {
 	if name := l.text("user"); name != "" {
 		l.set("user", name)
 	}
 }
 
-// host adds what the machine is called, if that was given.
+// host adds the name of the machine, if one was given.
 func (l *flagLines) host() {
 	if name := l.text("host"); name != "" {
 		l.set("host", name)
 	}
 }
 
-// forwardLines is what the flags of forward stand for.
+// forwardLines writes the configuration that the flags of forward stand for.
 func forwardLines(l *flagLines) error {
 	to, err := l.to()
 	if err != nil {
@@ -194,7 +196,7 @@ func forwardLines(l *flagLines) error {
 	return nil
 }
 
-// absolute is a path that means the same wherever the program is started.
+// absolute returns an absolute path, so that the configuration does not depend on the working directory.
 func absolute(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -203,7 +205,7 @@ func absolute(path string) (string, error) {
 	return abs, nil
 }
 
-// fromEnd adds where an input is begun that is not known yet.
+// fromEnd adds the position at which a new input is begun.
 func (l *flagLines) fromEnd() {
 	if l.text("from") == "end" {
 		l.add("from_end=yes")
@@ -235,7 +237,7 @@ func (l *flagLines) feeds() {
 	}
 }
 
-// pipeLines is what the flags of pipe stand for.
+// pipeLines writes the configuration that the flags of pipe stand for.
 func pipeLines(l *flagLines) error {
 	to, err := l.to()
 	if err != nil {
@@ -265,7 +267,7 @@ func pipeLines(l *flagLines) error {
 	return nil
 }
 
-// to reads --to, and says each address so that it means the same in a configuration.
+// to parses --to and returns each address in the form that a configuration has.
 func (l *flagLines) to() ([]string, error) {
 	to, err := completed(l.list("to"))
 	if err != nil {
@@ -286,10 +288,11 @@ func (l *flagLines) to() ([]string, error) {
 		colon := strings.LastIndexByte(addr, ':')
 		to[i] = addr[:colon+1] + strings.TrimLeft(addr[colon+1:], "0") // which would make it octal
 	}
-	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"), ServerName: l.text("tls-server-name")})
+	return to, checkTLS(to, rpc.TLSFiles{Cert: l.text("tls-cert"), Key: l.text("tls-key"), CA: l.text("tls-ca"),
+		ServerName: l.text("tls-server-name")})
 }
 
-// tls adds the files of TLS that were given.
+// tls adds the TLS files that were given.
 func (l *flagLines) tls() {
 	for _, name := range []string{"tls-cert", "tls-key", "tls-ca", "tls-server-name"} {
 		if f := l.flags.Lookup(name); f != nil && f.Value.String() != "" {
@@ -318,14 +321,14 @@ func (l *flagLines) readers() {
 	}
 }
 
-// http adds where HTTP is answered.
+// http adds the addresses on which HTTP is answered.
 func (l *flagLines) http() {
 	for _, addr := range l.list("http") {
 		l.set("http", addr)
 	}
 }
 
-// network adds the lines of a store that sends to the first of to that works.
+// network adds a store that sends to the first address of to that works.
 func (l *flagLines) network(to []string) {
 	l.add("type=network")
 	l.set("service_list", strings.Join(to, " "))
@@ -333,7 +336,7 @@ func (l *flagLines) network(to []string) {
 	l.tls()
 }
 
-// buffered adds a store that sends, with the directory of the spool for the time when that fails.
+// buffered adds a store that sends, with a spool for the time in which that fails.
 func (l *flagLines) buffered(to []string, dir string) {
 	l.add("", "<store>", "category=default", "type=buffer")
 	l.set("spool_dir", dir)

@@ -18,7 +18,7 @@ import (
 	"inkwell/store"
 )
 
-// meaning is a value of a flag of collect, the lines that stand for it, and what they must come to.
+// meaning is a value of a flag of collect, the lines that stand for it, and the options that must result.
 type meaning struct {
 	flag, value, lines string
 	is                 func(c *config.Config, f config.File) bool
@@ -106,7 +106,7 @@ func newlines(want store.Newlines) func(*config.Config, config.File) bool {
 	return func(_ *config.Config, f config.File) bool { return f.Form.Newlines == want }
 }
 
-// printed is the configuration of a command line, as check prints it and as a file of that is read.
+// printed is the configuration of a command line: as check prints it, and as that text is read back.
 func printed(t *testing.T, args ...string) (string, *config.Config) {
 	t.Helper()
 	r := inkwell(t, nil, append([]string{"check", "--print", "--"}, args...)...)
@@ -117,7 +117,8 @@ func printed(t *testing.T, args ...string) (string, *config.Config) {
 	return r.stdout, c
 }
 
-// TestEveryFlagOfCollectIsConfiguration has each flag in the text, with what it means; the flags of TLS are in TestCheckPrintsFlags.
+// TestEveryFlagOfCollectIsConfiguration finds each flag in the text with its meaning; TestCheckPrintsFlags has the TLS
+// flags.
 func TestEveryFlagOfCollectIsConfiguration(t *testing.T) {
 	known := []string{"config", "tls-cert", "tls-key", "tls-ca"}
 	for _, m := range meanings {
@@ -144,8 +145,8 @@ func TestEveryFlagOfCollectIsConfiguration(t *testing.T) {
 	})
 }
 
-// TestFlagsOfCollectTogether takes values at random: each means what it means alone, what the flags run is what a file of the text runs,
-// and what is left out of the text are defaults.
+// TestFlagsOfCollectTogether takes random values: each means the same as alone, the flags run the same as a file with
+// the printed text, and everything that the text omits has its default.
 func TestFlagsOfCollectTogether(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -199,7 +200,7 @@ func TestFlagsOfCollectTogether(t *testing.T) {
 	}
 }
 
-// TestFlagsThatAreNoConfiguration are refused by the command and by check, in the same words.
+// TestFlagsThatAreNoConfiguration are refused by the command and by check with the same message.
 func TestFlagsThatAreNoConfiguration(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -226,7 +227,7 @@ func TestFlagsThatAreNoConfiguration(t *testing.T) {
 	}
 }
 
-// TestEveryFlagOfSendersIsConfiguration has each flag of forward and pipe in the text, and no problem with it.
+// TestEveryFlagOfSendersIsConfiguration finds each flag of forward and pipe in the text, which has no problems.
 func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 	forward, pipe := []string{"forward", "--to", "h:1", "--state", "/s", "a=/x"}, []string{"pipe", "--to", "h:1", "--spool", "/s", "a"}
 	known := map[string][]string{"forward": {"config", "to", "state"}, "pipe": {"config", "to", "spool"}}
@@ -289,7 +290,7 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 			t.Errorf("want %s in\n%s", line, text)
 		}
 	}
-	// The file means the same wherever the program is started with it.
+	// The file means the same in whatever directory the program is started.
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +316,7 @@ func TestEveryFlagOfSendersIsConfiguration(t *testing.T) {
 	}
 }
 
-// TestAddressesOfSenders mean in the text what they mean on the command line.
+// TestAddressesOfSenders have the same meaning in the text and on the command line.
 func TestAddressesOfSenders(t *testing.T) {
 	here, err := os.Getwd()
 	if err != nil {
@@ -339,7 +340,7 @@ func TestAddressesOfSenders(t *testing.T) {
 	}
 }
 
-// TestStateOf is where a collector looks for its journal.
+// TestStateOf checks where a collector looks for its journal.
 func TestStateOf(t *testing.T) {
 	top := "inkwell 1\nlisten=h:7\n"
 	files := "<store>\ncategory=default\ntype=file\nfile_path=/srv/logs\n</store>\n"
@@ -365,7 +366,8 @@ func TestStateOf(t *testing.T) {
 	}
 }
 
-// TestDirectoryIsTheSameFromEverywhere: a configuration that is printed for a relative --dir finds it from another directory.
+// TestDirectoryIsTheSameFromEverywhere prints a configuration for a relative --dir, which must work from another
+// directory.
 func TestDirectoryIsTheSameFromEverywhere(t *testing.T) {
 	at, err := filepath.Abs("logs")
 	if err != nil {

@@ -15,26 +15,27 @@ import (
 	"inkwell/store/spool"
 )
 
-// A forwarder with flags and one with the configuration file that was printed for them used to keep their positions and their spools in
-// different places:
+// Older versions kept the positions and the spool of a forwarder in different places, depending on whether it was
+// started with flags or with the configuration file that check --print writes for the same flags:
 //
 //	            positions     spool
 //	flags       STATE         STATE/spool
 //	file        STATE/forward STATE/spool/forward.spool
 //
-// and a pipe its spool in SPOOL or in SPOOL/CATEGORY.spool, a collector its journal in STATE or in STATE/collect-PORT. Now both use those of
-// the flags. What stands in the other place is found: a journal, where there is none in the right place; positions, where there are none
-// and those are of files that are followed; entries that wait in a spool, when none do in the right one. Nothing is moved, so that an older
-// Inkwell finds it, too.
+// Likewise a pipe had its spool in SPOOL or in SPOOL/CATEGORY.spool, and a collector its journal in STATE or in
+// STATE/collect-PORT. Now both kinds of start use the places of the flags. The state of an older version is still found
+// in the other place and used there: a journal if the right place has none, positions if the right place has none and
+// they are those of followed files, and a spool if entries wait in it and none wait in the right one. Nothing is moved,
+// so that the older version would find it again.
 
-// followed is what a forwarder or pipe sends: by it what is found elsewhere is known for its own.
+// followed is what a forwarder or pipe sends. By it the program recognizes state in the other place as its own.
 type followed struct {
 	inputs     []forwarder.Input
 	categories []string // nil = all
 }
 
-// positionsOf is here, or there if an earlier run had its positions there. It is an error when both have some of the same files and
-// those elsewhere are the later ones: none of the two is right then without a word of the operator.
+// positionsOf returns here or, if an earlier run had its positions there, there. If both have positions of the same
+// files and those in the other place are newer, that is an error: only the operator can know which are right.
 func (f followed) positionsOf(here, there stateDir, log *slog.Logger) (stateDir, error) {
 	at, other := f.positionsIn(here.dir), f.positionsIn(there.dir)
 	switch {
@@ -50,11 +51,11 @@ func (f followed) positionsOf(here, there stateDir, log *slog.Logger) (stateDir,
 	return here, nil
 }
 
-// positionsFound are positions in a directory.
+// positionsFound describes the positions in a directory.
 type positionsFound struct {
 	known bool  // some are of files that are followed
-	empty bool  // nothing of any file was taken yet
-	time  int64 // when they were last written, in nanoseconds; 0 = there are none
+	empty bool  // no file has been read yet
+	time  int64 // time of the last write, in nanoseconds; 0 = there are no positions
 }
 
 func (f followed) positionsIn(dir string) (found positionsFound) {
@@ -73,7 +74,7 @@ func (f followed) positionsIn(dir string) (found positionsFound) {
 	return found
 }
 
-// spoolOf is here, or there if nothing waits here and something of an earlier run there.
+// spoolOf returns here or, if no entries wait here but entries of an earlier run wait there, there.
 func (f followed) spoolOf(here, there stateDir, log *slog.Logger) stateDir {
 	if !f.waitsIn(there.dir) || inUse(there.dir) {
 		return here
@@ -86,7 +87,7 @@ func (f followed) spoolOf(here, there stateDir, log *slog.Logger) stateDir {
 	return there
 }
 
-// waitsIn says whether an entry of the categories waits in the spool of a directory.
+// waitsIn reports whether entries of the categories wait in the spool of a directory.
 func (f followed) waitsIn(path string) bool {
 	if _, err := os.Stat(filepath.Join(path, "ack")); err != nil { // which every spool has
 		return false
@@ -102,7 +103,8 @@ func (f followed) waitsIn(path string) bool {
 			continue
 		}
 		for entries := batch.Cursor(); entries.Next(); {
-			if f.categories == nil || slices.ContainsFunc(f.categories, func(name string) bool { return bytes.Equal(entries.Category(), []byte(name)) }) {
+			if f.categories == nil || slices.ContainsFunc(f.categories,
+				func(name string) bool { return bytes.Equal(entries.Category(), []byte(name)) }) {
 				return true
 			}
 		}
@@ -110,8 +112,8 @@ func (f followed) waitsIn(path string) bool {
 	return false
 }
 
-// journalOf is here, or there if an earlier run had its journal there and none is here. Where both have one, it says so when entries wait
-// in that of nobody.
+// journalOf returns here or, if an earlier run had its journal there and none is here, there. If both have a journal,
+// here is used, and an error is logged if entries wait there. A journal that another process uses is left alone.
 func journalOf(here, there stateDir, log *slog.Logger) stateDir {
 	journal := filepath.Join(there.dir, "journal")
 	if _, err := os.Stat(filepath.Join(journal, "ack")); there.dir == "" || err != nil || inUse(there.dir) {
@@ -127,7 +129,7 @@ func journalOf(here, there stateDir, log *slog.Logger) stateDir {
 	return here
 }
 
-// inUse says whether a process has the positions or the spool in a directory.
+// inUse reports whether a process uses the positions or the spool in a directory.
 func inUse(path string) bool {
 	if _, err := os.Stat(filepath.Join(path, "lock")); err != nil {
 		return false

@@ -51,7 +51,8 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 			return several("CATEGORY=GLOB")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.runForward(&forwardCommand{cmd: cmd, args: args, o: *o, flags: w, feeds: feeds, file: file, user: userName})
+			return a.runForward(&forwardCommand{cmd: cmd, args: args, o: *o, flags: w, feeds: feeds, file: file,
+				user: userName})
 		},
 	}
 	flags := cmd.Flags()
@@ -59,10 +60,13 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
-	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
-	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from", "where files that are not known yet are begun: start or end")
+	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max",
+		"bytes the spool may take; 0 = no bound")
+	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from",
+		"where files that are not known yet are begun: start or end")
 	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
-	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait", "with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
+	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait",
+		"with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
 	userFlag(flags, &userName)
 	httpFlags(flags)
 	hostFlag(flags, &o.Host)
@@ -77,14 +81,14 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 type forwardCommand struct {
 	cmd   *cobra.Command
 	args  []string
-	o     forwarder.Options // what flags say
+	o     forwarder.Options // the values of flags
 	flags *lineFlags
 	feeds *feedFlags
 	file  string // of the configuration, "" = it is that of the flags
-	user  string // to become, "" = what the configuration says
+	user  string // user to become, "" = that of the configuration
 }
 
-// forwarding is what a command line and its configuration come to.
+// forwarding is what results from a command line and its configuration.
 type forwarding struct {
 	o     forwarder.Options
 	c     *config.Config
@@ -97,13 +101,14 @@ type forwarding struct {
 	state [2]stateDir // where positions are to be, and where an older Inkwell had them with the same words
 }
 
-// read reads the configuration, and says what it comes to together with the flags. It can be read several times.
+// read reads the configuration and combines it with the flags. It may be called several times.
 func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, error) {
 	c, hop, err := readForwarding(f.file, func() (string, error) { return flagText(f.cmd, f.args, forwardLines) })
 	if err != nil {
 		return nil, err
 	}
-	w := &forwarding{o: f.o, c: c, hop: hop, flags: f.flags, feeds: f.feeds.clone(), file: f.file, user: cmp.Or(f.user, c.User)}
+	w := &forwarding{o: f.o, c: c, hop: hop, flags: f.flags, feeds: f.feeds.clone(), file: f.file,
+		user: cmp.Or(f.user, c.User)}
 	if err := w.configure(f.cmd, lookup); err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func (f *forwardCommand) read(lookup func(string) (string, bool)) (*forwarding, 
 	return w, w.feeds.check(w.o.Once)
 }
 
-// configure fills the options from the configuration; flags that were given stand.
+// configure fills the options from the configuration; a flag that was given overrides it.
 func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, bool)) error {
 	o := &w.o
 	if w.file == "" { // the configuration has what the flags say
@@ -141,11 +146,12 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 	}
 	w.ours.categories = make([]string, 0, len(w.c.Tails))
 	for _, t := range w.c.Tails {
-		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd, Prefix: t.Prefix, Lines: t.Lines}
+		in := forwarder.Input{Category: t.Category, Glob: t.Glob, Exclude: t.Exclude, FromEnd: t.FromEnd,
+			Prefix: t.Prefix, Lines: t.Lines}
 		if w.file != "" {
 			w.flags.apply(&in, cmd.Flags().Changed)
 		}
-		if o.Once { // without it nothing is asked of a file system here: it may hang
+		if o.Once { // otherwise no file system is accessed here, because it may hang
 			if found, err := in.Finds(); err == nil && !found {
 				return fmt.Errorf("%s: %w (--once reads the files that are there: check the name, and write DIR/* for those "+
 					"in a directory)", in.Glob, fs.ErrNotExist)
@@ -167,13 +173,13 @@ func (w *forwarding) configure(cmd *cobra.Command, lookup func(string) (string, 
 	return err
 }
 
-// given says whether a flag stood on the command line.
+// given reports whether a flag was given on the command line.
 func given(cmd *cobra.Command, name string) (yes bool) {
 	cmd.Flags().Visit(func(f *pflag.Flag) { yes = yes || f.Name == name })
 	return yes
 }
 
-// settle says where positions and spool are.
+// settle decides where positions and spool are.
 func (w *forwarding) settle(log *slog.Logger) error {
 	o := &w.o
 	state, err := w.ours.positionsOf(w.state[0], w.state[1], log)
@@ -189,7 +195,7 @@ func (w *forwarding) settle(log *slog.Logger) error {
 	return nil
 }
 
-// parseFrom says whether files are begun at their end.
+// parseFrom reports whether new files are begun at their end.
 func parseFrom(s string) (bool, error) {
 	if s != "start" && s != "end" {
 		return false, fmt.Errorf("place %q: must be start or end", s)

@@ -17,7 +17,7 @@ import (
 	"inkwell/internal/web"
 )
 
-// askable is how a forwarder or a pipe answers HTTP: on its control socket, and on listeners for that alone.
+// askable answers HTTP for a forwarder or a pipe: on its control socket, and on listeners that serve only HTTP.
 type askable struct {
 	handler http.Handler
 	monitor *status.Monitor
@@ -26,29 +26,32 @@ type askable struct {
 	stop    context.CancelFunc // ends the monitor
 }
 
-// describer enters into a document what only it knows.
+// describer adds to a document what only the daemon itself knows.
 type describer interface {
 	Describe(ctx context.Context, s *status.Status)
 }
 
-// askableBy begins to watch the daemon d, which now returns, and to answer about it on its control socket; reads says who may read.
-func (a *app) askableBy(set *stats.Set, d status.Daemon, reads func(*access.Caller) bool, now func() describer) *askable {
+// askableBy starts to monitor the daemon that now returns, and to answer for it on its control socket. reads decides
+// who may read.
+func (a *app) askableBy(set *stats.Set, d status.Daemon, reads func(*access.Caller) bool,
+	now func() describer) *askable {
 	d.Version = version()
 	monitor := status.NewMonitor(set, &a.log.events, d)
 	monitor.Disks.Watch(d.State, "state")
 	ctx, stop := context.WithCancel(context.Background())
 	h := &askable{monitor: monitor, stop: stop}
 	h.running.Go(func() { monitor.Run(ctx, nil) })
-	h.handler = web.Handler(web.Options{Stats: set, Reads: reads, Listen: d.Listen, Status: func(ctx context.Context) *status.Status {
-		s := monitor.Begin(time.Now())
-		now().Describe(ctx, s)
-		s.Finish()
-		return s
-	}})
+	h.handler = web.Handler(web.Options{Stats: set, Reads: reads, Listen: d.Listen,
+		Status: func(ctx context.Context) *status.Status {
+			s := monitor.Begin(time.Now())
+			now().Describe(ctx, s)
+			s.Finish()
+			return s
+		}})
 	return h
 }
 
-// close ends what askableBy and listen began.
+// close ends everything that askableBy and listen started.
 func (h *askable) close() {
 	if h.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -59,7 +62,7 @@ func (h *askable) close() {
 	h.running.Wait()
 }
 
-// listen answers on listeners for HTTP alone.
+// listen answers on listeners that serve only HTTP.
 func (h *askable) listen(listeners []net.Listener, log *slog.Logger) {
 	h.server = rpc.NewServer(rpc.ServerOptions{HTTP: h.handler, Logger: log}, nil, nil)
 	for _, ln := range listeners {
@@ -71,14 +74,15 @@ func (h *askable) listen(listeners []net.Listener, log *slog.Logger) {
 	}
 }
 
-// askable begins to answer about the forwarder, on its control socket and on listeners.
+// askable starts to answer for the forwarder, on its control socket and on listeners.
 func (d *forwardDaemon) askable(listeners []net.Listener) (*askable, error) {
 	c := d.w.c
 	secret, err := rpc.Secure(listeners, c.HTTP, rpc.TLSFiles(c.TLS), d.log)
 	if err != nil {
 		return nil, err
 	}
-	about := status.Daemon{Role: status.Forwarder, State: d.w.o.StateDir, Listen: rpc.Addresses(listeners, c.HTTP, true)}
+	about := status.Daemon{Role: status.Forwarder, State: d.w.o.StateDir,
+		Listen: rpc.Addresses(listeners, c.HTTP, true)}
 	h := d.a.askableBy(d.stats, about, d.reads, func() describer { return described{d, secret} })
 	h.monitor.Disks.Watch(d.w.o.SpoolDir, "spool")
 	if len(listeners) > 0 {
@@ -88,14 +92,14 @@ func (d *forwardDaemon) askable(listeners []net.Listener) (*askable, error) {
 	return h, nil
 }
 
-// reads says who may read over HTTP, by the configuration that is in use.
+// reads decides by the current configuration who may read over HTTP.
 func (d *forwardDaemon) reads(c *access.Caller) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.allow.Reads(c)
 }
 
-// described is a forwarder that can be described, with the certificate of its listeners.
+// described is a forwarder together with the certificate of its listeners, for Describe.
 type described struct {
 	d      *forwardDaemon
 	secret *rpc.Credentials // nil = none of them speaks TLS

@@ -67,8 +67,8 @@ func (a *app) runForward(f *forwardCommand) (err error) {
 	return a.run(ctx, job{log: d.log, stats: d.stats, work: d.run, read: d.reading})
 }
 
-// forwardDaemon is a forwarder, and after a reload another one over the same state: a reload is a stop and a start,
-// which reads on where the other one has come to. What is sent has the numbers it had.
+// forwardDaemon runs a forwarder and, after a reload, another one with the same state. A reload is a stop and a start:
+// the next forwarder continues where the previous one ended, and its entries keep their numbers.
 type forwardDaemon struct {
 	a       *app
 	command *forwardCommand
@@ -79,13 +79,13 @@ type forwardDaemon struct {
 
 	w *forwarding // that f runs; of the goroutine of run
 
-	served []chan<- error // are told what comes of the configuration that is being read; of the goroutine of run
+	served []chan<- error // receive the outcome of the reload; used by the goroutine of run only
 
 	mu     sync.Mutex
 	asked  []chan<- error // wait for the next reading
 	f      *forwarder.Forwarder
 	wrong  string           // why the last reload was refused
-	before forwarder.Status // what those before f have done
+	before forwarder.Status // totals of the forwarders before f
 	allow  *access.Rules
 }
 
@@ -104,20 +104,20 @@ func (d *forwardDaemon) open() error {
 	return nil
 }
 
-// now is the forwarder that runs, and why the last reload was refused.
+// now returns the running forwarder, and why the last reload was refused.
 func (d *forwardDaemon) now() (f *forwarder.Forwarder, refused string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.f, d.wrong
 }
 
-// Trouble is for who asks at the control socket.
+// Trouble is called for queries on the control socket, as are Detail, Reload and Stop.
 func (d *forwardDaemon) Trouble() string {
 	f, refused := d.now()
 	return cmp.Or(refused, f.Trouble())
 }
 
-// Detail is likewise.
+// Detail returns the detailed status.
 func (d *forwardDaemon) Detail(ctx context.Context) any {
 	f, _ := d.now()
 	detail := f.Detail(ctx)
@@ -125,7 +125,7 @@ func (d *forwardDaemon) Detail(ctx context.Context) any {
 	return detail
 }
 
-// Reload is likewise.
+// Reload reads the configuration again and returns the outcome.
 func (d *forwardDaemon) Reload(ctx context.Context) error {
 	if d.command.file == "" || d.command.o.Once {
 		return errors.New("there is nothing to read again: it runs on flags, or only once (forward -c FILE reads its file again)")
@@ -143,7 +143,7 @@ func (d *forwardDaemon) Reload(ctx context.Context) error {
 	}
 }
 
-// tell says what came of a reading to those who asked for it.
+// tell passes the outcome of a reload to those who asked for it.
 func (d *forwardDaemon) tell(err error) {
 	for _, to := range d.served {
 		to <- err
@@ -151,10 +151,10 @@ func (d *forwardDaemon) tell(err error) {
 	d.served = nil
 }
 
-// Stop is likewise.
+// Stop ends the daemon.
 func (d *forwardDaemon) Stop() { d.end() }
 
-// reload has the configuration read again, if there is a file of it. With --once it is read once.
+// reload requests that the configuration be read again, if it comes from a file. With --once it is never read again.
 func (d *forwardDaemon) reload() {
 	if d.command.file == "" || d.command.o.Once {
 		return
@@ -165,7 +165,7 @@ func (d *forwardDaemon) reload() {
 	}
 }
 
-// run runs one forwarder after the other until ctx ends, or the input.
+// run runs one forwarder after the other until ctx ends, or the input does.
 func (d *forwardDaemon) run(ctx context.Context) error {
 	for {
 		next, err := d.runOne(ctx)
@@ -178,7 +178,7 @@ func (d *forwardDaemon) run(ctx context.Context) error {
 	}
 }
 
-// runOne runs the forwarder until it ends, or there is another configuration, which it returns.
+// runOne runs the forwarder until it ends or the configuration changes, and returns the new configuration.
 func (d *forwardDaemon) runOne(ctx context.Context) (next *forwarding, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -202,16 +202,17 @@ func (d *forwardDaemon) runOne(ctx context.Context) (next *forwarding, err error
 	}
 }
 
-// refuse tells why a configuration is not used, in the status until another is.
+// refuse logs why a configuration is not used, and keeps it in the status until one is.
 func (d *forwardDaemon) refuse(err error) {
 	d.mu.Lock()
 	d.wrong = "reload refused, " + err.Error()
 	d.mu.Unlock()
 	d.tell(err)
-	d.log.Error("reload refused, the configuration of before stays in use", "configuration", d.command.file, "error", err)
+	d.log.Error("reload refused, the configuration of before stays in use", "configuration", d.command.file, "error",
+		err)
 }
 
-// reread reads the configuration again. What cannot be changed while the process runs is an error.
+// reread reads the configuration again. A change that needs a restart of the process is an error.
 func (d *forwardDaemon) reread() (*forwarding, error) {
 	next, err := d.command.read(d.a.lookup)
 	if err != nil {
@@ -236,8 +237,8 @@ func (d *forwardDaemon) reread() (*forwarding, error) {
 	return next, next.o.Validate()
 }
 
-// change goes over to next after the forwarder has ended with ended, or back to the configuration of before if that
-// cannot be run.
+// change replaces the forwarder, which ended with the error ended, by one for next. If that cannot start, it goes back
+// to the previous configuration.
 func (d *forwardDaemon) change(next *forwarding, ended error) error {
 	if ended != nil {
 		return ended
@@ -263,7 +264,7 @@ func (d *forwardDaemon) change(next *forwarding, ended error) error {
 	return d.use(before)
 }
 
-// use opens the forwarder of w, with the sockets of the one before.
+// use opens the forwarder of w with the sockets of the previous one.
 func (d *forwardDaemon) use(w *forwarding) error {
 	former := d.w.feeds
 	d.w = w
@@ -273,7 +274,7 @@ func (d *forwardDaemon) use(w *forwarding) error {
 	return d.open()
 }
 
-// reading is for the status line.
+// reading returns the figures of the status line.
 func (d *forwardDaemon) reading() reading {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -12,24 +12,28 @@ import (
 	"inkwell/internal/conf"
 )
 
-// logPlace is where programs of this kind write their logs, and the category that they get.
+// logPlace is a path where programs write their logs, with the category for it.
 type logPlace struct {
 	what     string // for a person
 	category string
 	globs    []string // each that finds a file becomes a <tail> block
 	lines    []string // further lines of the block
-	instead  bool     // the systemd journal has the same, where there is one
+	instead  bool     // the systemd journal has the same lines, if there is one
 }
 
-// logPlaces are those that init knows, as Debian, Red Hat and Kubernetes have them.
+// logPlaces are the places that init looks in, as on Debian, Red Hat and Kubernetes.
 var logPlaces = []logPlace{
-	{what: "Apache's access logs", category: "apache.access", globs: []string{"/var/log/apache2/*access.log", "/var/log/httpd/*access_log"}},
-	{what: "Apache's error logs", category: "apache.error", globs: []string{"/var/log/apache2/*error.log", "/var/log/httpd/*error_log"}},
+	{what: "Apache's access logs", category: "apache.access",
+		globs: []string{"/var/log/apache2/*access.log", "/var/log/httpd/*access_log"}},
+	{what: "Apache's error logs", category: "apache.error",
+		globs: []string{"/var/log/apache2/*error.log", "/var/log/httpd/*error_log"}},
 	{what: "nginx's access logs", category: "nginx.access", globs: []string{"/var/log/nginx/*access.log"}},
 	{what: "nginx's error logs", category: "nginx.error", globs: []string{"/var/log/nginx/*error.log"}},
-	{what: "the logs of containers", category: "k8s.{ns}.{container}", globs: []string{"/var/log/pods/{ns}_{pod}_*/{container}/*.log"}, lines: []string{"format=cri"}},
+	{what: "the logs of containers", category: "k8s.{ns}.{container}",
+		globs: []string{"/var/log/pods/{ns}_{pod}_*/{container}/*.log"}, lines: []string{"format=cri"}},
 	{what: "syslog", category: "syslog", globs: []string{"/var/log/syslog", "/var/log/messages"}, instead: true},
-	{what: "syslog of log-ins", category: "auth", globs: []string{"/var/log/auth.log", "/var/log/secure"}, instead: true},
+	{what: "syslog of log-ins", category: "auth", globs: []string{"/var/log/auth.log", "/var/log/secure"},
+		instead: true},
 	{what: "syslog of mail", category: "mail", globs: []string{"/var/log/mail.log", "/var/log/maillog"}, instead: true},
 }
 
@@ -37,11 +41,11 @@ var logPlaces = []logPlace{
 type foundInputs struct {
 	blocks []string // text
 	names  []string // what they are, for a person
-	unread []string // files and directories that are there and cannot be read by who asks
+	unread []string // existing files and directories that this user cannot read
 }
 
-// findInputs looks for logs below root, "" for those of this machine, whose paths it writes without root. journal says
-// that the systemd journal can be read.
+// findInputs looks for logs below root, which is "" for this machine; the paths that it writes do not contain root.
+// journal says that the systemd journal can be read.
 func findInputs(root string, journal bool) (f foundInputs) {
 	for _, p := range logPlaces {
 		for _, glob := range p.globs {
@@ -67,7 +71,7 @@ func findInputs(root string, journal bool) (f foundInputs) {
 	return f
 }
 
-// closed notes a directory in which nothing was found because it cannot be looked into.
+// closed notes a directory that must not be read and in which nothing was found for that reason.
 func (f *foundInputs) closed(root, dir string) {
 	d, err := os.Open(root + dir)
 	if err == nil {
@@ -78,7 +82,7 @@ func (f *foundInputs) closed(root, dir string) {
 	}
 }
 
-// starred is a pattern of a <tail> block as a glob: {name} is a *.
+// starred converts a pattern of a <tail> block to a glob: {name} becomes *.
 func starred(glob string) string {
 	var out strings.Builder
 	for glob != "" {
@@ -93,7 +97,7 @@ func starred(glob string) string {
 	return out.String()
 }
 
-// add adds a block, as a comment if the journal has the same.
+// add adds a block. It is commented out if the journal has the same lines.
 func (f *foundInputs) add(p logPlace, glob string, journal bool) {
 	lines := []string{"<tail>", conf.Line("category", p.category), conf.Line("path", glob)}
 	lines = append(append(lines, p.lines...), "</tail>")

@@ -12,7 +12,7 @@ import (
 	"inkwell/archive/search"
 )
 
-// grepFlags are those of grep, with GNU grep's meanings, beside those of every reading.
+// grepFlags are the flags of grep, with the meanings of GNU grep, besides those of every reading command.
 type grepFlags struct {
 	selection
 	patterns                          []string
@@ -20,8 +20,8 @@ type grepFlags struct {
 	count, only, files, quiet, number bool
 	withName, noName                  bool
 	most, after, before, around       int
-	perl, extended                    bool // what RE2 is anyway
-	separate                          bool // -- stands where lines were passed over
+	perl, extended                    bool // accepted, because RE2 is extended anyway
+	separate                          bool // -- separates groups of lines
 }
 
 func (a *app) grep() *cobra.Command {
@@ -79,7 +79,7 @@ Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged 
 	return cmd
 }
 
-// several2 wants a pattern and something to search.
+// several2 requires a pattern and something to search.
 func several2(args []string) error {
 	if len(args) == 0 {
 		return exactly("PATTERN")(nil, args)
@@ -100,7 +100,8 @@ func (o *grepFlags) flags(cmd *cobra.Command) {
 	f.BoolVarP(&o.number, "line-number", "n", false, "print the number of each line in its file")
 	f.BoolVarP(&o.files, "files-with-matches", "l", false, "print the names of files with selected lines")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing, and end with the first selected line")
-	f.BoolVarP(&o.withName, "with-filename", "H", false, "print the name of the category with each line, also of a single one")
+	f.BoolVarP(&o.withName, "with-filename", "H", false,
+		"print the name of the category with each line, also of a single one")
 	f.BoolVar(&o.noName, "no-filename", false, "never print it")
 	f.IntVarP(&o.most, "max-count", "m", math.MaxInt, "stop behind so many selected lines of a category")
 	f.IntVarP(&o.after, "after-context", "A", 0, "print so many lines behind each")
@@ -108,7 +109,7 @@ func (o *grepFlags) flags(cmd *cobra.Command) {
 	f.IntVarP(&o.around, "context", "C", 0, "print so many lines before and behind each")
 }
 
-// check refuses what does not go together, and fills in what follows from the rest.
+// check refuses flags that contradict each other, and sets those that follow from others.
 func (o *grepFlags) check() error {
 	if o.most < 0 {
 		o.most = math.MaxInt
@@ -126,12 +127,13 @@ func (o *grepFlags) check() error {
 	return nil
 }
 
-// grepSelected searches what args name.
+// grepSelected searches the arguments.
 func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (found bool, err error) {
 	if err := o.check(); err != nil {
 		return false, err
 	}
-	pattern, err := search.Compile(o.patterns, search.Options{Fixed: o.fixed, IgnoreCase: o.ignoreCase, Invert: o.invert})
+	pattern, err := search.Compile(o.patterns,
+		search.Options{Fixed: o.fixed, IgnoreCase: o.ignoreCase, Invert: o.invert})
 	if err != nil {
 		return false, usageError{err}
 	}
@@ -157,7 +159,7 @@ func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (fo
 	return found, r.finish(nil)
 }
 
-// nameOf is how a series stands in front of lines.
+// nameOf returns the name of a series that is printed before its lines.
 func nameOf(s *archive.Series) string {
 	if s.Alone() {
 		return s.Files[0].Path

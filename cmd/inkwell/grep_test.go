@@ -74,7 +74,7 @@ func TestGrepOfSeveral(t *testing.T) {
 			t.Errorf("%q: %+v", args, r)
 		}
 	}
-	// Damage: what is whole is searched, and the code says that something is not.
+	// With damage, everything intact is searched, and the exit code says that something is not.
 	files, err := filesIn(c.dir)
 	if err != nil {
 		t.Fatal(err)

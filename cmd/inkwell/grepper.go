@@ -13,7 +13,8 @@ import (
 	"inkwell/archive/search"
 )
 
-// grepper searches series one by one: parts of whole lines beside each other, printed in their order.
+// grepper searches series one after the other. It searches several parts of a file in parallel and prints the results
+// in the order of the lines.
 type grepper struct {
 	o        *grepFlags
 	pattern  *search.Pattern
@@ -21,7 +22,7 @@ type grepper struct {
 	bar      *readingBar
 	w        io.Writer
 	terminal bool
-	named    bool // the name of the series stands in front of lines
+	named    bool // the name of the series precedes its lines
 
 	name     string
 	selected int
@@ -33,17 +34,17 @@ type grepper struct {
 	buf      []byte
 }
 
-// part is whole lines of a file, and what was found in them.
+// part is a number of whole lines of a file, with what was found in them.
 type part struct {
 	text  []byte
 	lines []search.Span
 	count int
 }
 
-// errEnough ends a reading early.
+// errEnough ends a reading before the end of the file.
 var errEnough = errors.New("enough")
 
-// series searches one series, and says whether a line was selected.
+// series searches one series, and reports whether a line was selected.
 func (g *grepper) series(ctx context.Context, s *archive.Series) (found bool, err error) {
 	g.name, g.selected = nameOf(s), 0
 	g.before, g.skipped, g.after = nil, false, 0
@@ -69,7 +70,7 @@ func (g *grepper) series(ctx context.Context, s *archive.Series) (found bool, er
 	return g.selected > 0, nil
 }
 
-// prefix is the name that stands in front of lines.
+// prefix is the name that is printed before lines.
 func (g *grepper) prefix(sep byte) string {
 	if !g.named {
 		return ""
@@ -104,7 +105,7 @@ func (g *grepper) file(ctx context.Context, f archive.File) error {
 	return errors.Join(err, ordered.Flush())
 }
 
-// find searches a part. What need not be printed is only counted.
+// find searches a part. Lines that need not be printed are only counted.
 func (g *grepper) find(text []byte) part {
 	switch {
 	case g.o.quiet || g.o.files:
@@ -158,7 +159,7 @@ func (g *grepper) use(p part) error {
 	return nil
 }
 
-// context passes over lines that are not selected; those that stand near a selected one are printed.
+// context handles lines that are not selected: those near a selected one are printed.
 func (g *grepper) context(text []byte) {
 	if g.o.before == 0 && g.after == 0 {
 		if g.o.number {
@@ -184,7 +185,7 @@ func (g *grepper) context(text []byte) {
 	}
 }
 
-// line prints a selected line with what stands before it.
+// line prints a selected line and the context before it.
 func (g *grepper) line(line []byte) {
 	g.number++
 	if g.skipped && g.printed && g.o.separate && !g.o.only {
@@ -209,7 +210,7 @@ func (g *grepper) line(line []byte) {
 	}
 }
 
-// head prints what stands in front of a line.
+// head prints the prefix of a line.
 func (g *grepper) head(sep byte, number int) {
 	g.buf = append(g.buf, g.prefix(sep)...)
 	if g.o.number {
@@ -217,7 +218,7 @@ func (g *grepper) head(sep byte, number int) {
 	}
 }
 
-// print prints a line; on a terminal with its matches in colour.
+// print prints a line; on a terminal its matches are coloured.
 func (g *grepper) print(line []byte, sep byte, number int) {
 	g.head(sep, number)
 	text := bytes.TrimSuffix(line, []byte{'\n'})
@@ -237,7 +238,7 @@ func (g *grepper) print(line []byte, sep byte, number int) {
 	g.buf = append(g.buf, '\n')
 }
 
-// colored prints text for a terminal, or as it is.
+// colored returns text with a colour for a terminal, or unchanged elsewhere.
 func (g *grepper) colored(text []byte, match bool) {
 	switch {
 	case !g.terminal:

@@ -16,28 +16,33 @@ import (
 	"inkwell/internal/rpc"
 )
 
-// guardFlags are what keeps peers of a collector in their bounds: who they are, what they may write, and how much.
+// guardFlags are the flags that restrict the peers of a collector: who they are, what they may write, and how much.
 func guardFlags(flags *pflag.FlagSet) {
 	flags.String("tls-cert", "", "PEM `FILE` with the certificate of tls:// listeners, read again when it changes")
 	flags.String("tls-key", "", "PEM `FILE` with its private key")
 	flags.String("tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
 	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
 	httpFlags(flags)
-	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address", "connections at once of one address but those of this machine; 0 = no limit")
+	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address",
+		"connections at once of one address but those of this machine; 0 = no limit")
 	flags.Int("max-entries", 0, "messages of one call; 0 = one for each 32 bytes of the largest call")
-	flags.Var(checked("0", "size", parseMessage), "max-message", "longer messages are dropped and counted; 0 = what a call holds")
-	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight", "bytes of calls over 256KiB that are read at once; one address gets a quarter")
-	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout", "how long a connection may be silent between two calls")
-	flags.Var(checked("1m", "duration", parseTimeout), "header-timeout", "how long a new connection has until its first call begins, with the TLS handshake")
+	flags.Var(checked("0", "size", parseMessage), "max-message",
+		"longer messages are dropped and counted; 0 = what a call holds")
+	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight",
+		"bytes of calls over 256KiB that are read at once; one address gets a quarter")
+	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout",
+		"how long a connection may be silent between two calls")
+	flags.Var(checked("1m", "duration", parseTimeout), "header-timeout",
+		"how long a new connection has until its first call begins, with the TLS handshake")
 }
 
-// httpFlags are where HTTP is answered, and who may see more than whether all is well.
+// httpFlags say where HTTP is answered, and who may see more than /healthz and /readyz.
 func httpFlags(flags *pflag.FlagSet) {
 	flags.StringSlice("http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is answered: /healthz, /metrics, /status.json and the page; several times")
 	flags.StringSlice("allow-status", nil, "let `FROM` (as in --allow) read status, metrics and files over HTTP, in addition to this machine; several times")
 }
 
-// parsePerAddress reads a number of connections.
+// parsePerAddress parses a number of connections.
 func parsePerAddress(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 30)
 	if err != nil {
@@ -46,7 +51,7 @@ func parsePerAddress(s string) (uint64, error) {
 	return n, err
 }
 
-// perAddress is a number of connections, of which 0 is no limit, as the collector has it.
+// perAddress converts a number of connections, of which 0 is no limit, to the option of the collector.
 func perAddress(n int) int {
 	if n == 0 {
 		return -1
@@ -75,7 +80,7 @@ func parseTimeout(s string) (time.Duration, error) {
 	return d, err
 }
 
-// allowValue is the flag --allow: rules, several in one value with blanks between them (INKWELL_ALLOW).
+// allowValue is the flag --allow. One value can hold several rules, separated by blanks (INKWELL_ALLOW).
 type allowValue struct{ rules []access.Rule }
 
 func (v *allowValue) Set(s string) error {
@@ -99,7 +104,7 @@ func (v *allowValue) String() string {
 	return strings.Join(texts, " ")
 }
 
-// checkGuard checks what a collector's flags say of its peers.
+// checkGuard checks the flags that restrict the peers of a collector.
 func (l *flagLines) checkGuard() error {
 	listen := slices.Concat(l.list("listen"), l.list("http"))
 	secure := slices.ContainsFunc(listen, isTLS)
@@ -134,15 +139,17 @@ func (l *flagLines) checkGuard() error {
 
 func isTLS(addr string) bool { return strings.HasPrefix(addr, "tls://") }
 
-// tlsFlags are those of a client.
+// tlsFlags are the TLS flags of a client.
 func tlsFlags(flags *pflag.FlagSet, files *rpc.TLSFiles) {
 	flags.StringVar(&files.CA, "tls-ca", "", "PEM `FILE` with the authorities of tls:// servers (default those of the system)")
-	flags.StringVar(&files.Cert, "tls-cert", "", "PEM `FILE` with the certificate to show to a tls:// server, read again when it changes")
+	flags.StringVar(&files.Cert, "tls-cert", "",
+		"PEM `FILE` with the certificate to show to a tls:// server, read again when it changes")
 	flags.StringVar(&files.Key, "tls-key", "", "PEM `FILE` with its private key")
-	flags.StringVar(&files.ServerName, "tls-server-name", "", "`NAME` that the server's certificate must have, in place of the host")
+	flags.StringVar(&files.ServerName, "tls-server-name", "",
+		"`NAME` that the server's certificate must have, in place of the host")
 }
 
-// checkTLS refuses files that would not be used: who gives them thinks that nobody can listen in.
+// checkTLS refuses TLS files that would not be used: whoever gives them believes that the connection is encrypted.
 func checkTLS(to []string, files rpc.TLSFiles) error {
 	if files != (rpc.TLSFiles{}) && !slices.ContainsFunc(to, isTLS) {
 		return usagef("--tls-… is for tls://HOST:PORT, and no address is one: %s", strings.Join(to, ", "))
@@ -150,7 +157,7 @@ func checkTLS(to []string, files rpc.TLSFiles) error {
 	return pair(files)
 }
 
-// needTLS is checkTLS for files that flags gave; those of a configuration may be for other stores.
+// needTLS is checkTLS for files that flags gave. Files in a configuration may be for other stores.
 func needTLS(cmd *cobra.Command, to []string, files rpc.TLSFiles) error {
 	for _, name := range []string{"tls-ca", "tls-cert", "tls-key", "tls-server-name"} {
 		if cmd.Flags().Changed(name) {
@@ -167,7 +174,7 @@ func pair(files rpc.TLSFiles) error {
 	return nil
 }
 
-// credentials are what files hold, nil if addr needs none.
+// credentials reads the TLS files. It returns nil if addr needs none.
 func credentials(addr string, files rpc.TLSFiles) (*rpc.Credentials, error) {
 	if err := checkTLS([]string{addr}, files); err != nil || !isTLS(addr) {
 		return nil, err

@@ -15,15 +15,15 @@ import (
 	"inkwell/internal/status"
 )
 
-// levels are those of health, from the best to the worst, with the codes and words of Nagios. What is not known is
-// worse than a warning, because nobody knows, and better than what is known to be critical.
+// levels are the verdicts of health from the best to the worst, with the codes and words of Nagios. An unknown state is
+// worse than a warning, because it may hide anything, but better than one that is known to be critical.
 var levels = []struct {
 	level status.Level
 	code  int
 	word  string
 }{{status.Good, 0, "OK"}, {status.Warning, 1, "WARNING"}, {unknown, 3, "UNKNOWN"}, {status.Critical, 2, "CRITICAL"}}
 
-// levelRank is how bad a level is.
+// levelRank returns the severity of a level.
 func levelRank(l status.Level) int {
 	for i, x := range levels {
 		if x.level == l {
@@ -40,7 +40,8 @@ type healthOptions struct {
 	limits  status.Thresholds
 }
 
-// usageCode is the annotation of a command whose code for a wrong command line is not 2: for Nagios that is "critical".
+// usageCode is the annotation of a command whose exit code for a wrong command line is not 2, which Nagios takes for
+// "critical".
 const usageCode = "usage code"
 
 func (a *app) health() *cobra.Command {
@@ -68,7 +69,10 @@ A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to
 			}
 			p.thresholds = o.limits
 			answers := p.ask(cmd.Context())
-			worst := slices.MaxFunc(answers, func(a, b probe) int { return levelRank(a.verdict.Level) - levelRank(b.verdict.Level) })
+			worst := slices.MaxFunc(answers, func(a,
+				b probe) int {
+				return levelRank(a.verdict.Level) - levelRank(b.verdict.Level)
+			})
 			if o.format == "json" {
 				err = printHealth(a.output(), answers, worst)
 			} else {
@@ -83,9 +87,11 @@ A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to
 	flags := cmd.Flags()
 	limit := func(to *status.Limit, name, text, usage string, parse func(string) (float64, error), high bool) {
 		was := *to
-		flags.Var(conf.Value(to, text, "limit", func(s string) (status.Limit, error) { return parseLimit(s, parse, was, high) }), name, usage)
+		flags.Var(conf.Value(to, text, "limit",
+			func(s string) (status.Limit, error) { return parseLimit(s, parse, was, high) }), name, usage)
 	}
-	limit(&o.limits.Backlog, "backlog-age", "5m,1h", "how long the oldest entry may have waited for its store or next hop", parseSeconds, true)
+	limit(&o.limits.Backlog, "backlog-age", "5m,1h",
+		"how long the oldest entry may have waited for its store or next hop", parseSeconds, true)
 	limit(&o.limits.Store, "spool", "80%,95%", "how full a journal or spool may be", parsePercent, true)
 	limit(&o.limits.Disk, "disk", "10%,3%", "how much of a disk must be free", parsePercent, false)
 	limit(&o.limits.Certificate, "certificate", "14d,2d", "how long certificates must be valid", parseSeconds, false)
@@ -95,7 +101,7 @@ A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to
 	return cmd
 }
 
-// parseSeconds reads a duration.
+// parseSeconds parses a duration.
 func parseSeconds(s string) (float64, error) {
 	d, err := conf.ParseDuration(s)
 	return d.Seconds(), err
@@ -108,7 +114,7 @@ func parseHealthFormat(s string) (string, error) {
 	return s, nil
 }
 
-// printNagios writes a line with the verdict and performance data, and a line for each reason.
+// printNagios writes a line with the verdict and performance data, and one line for each reason.
 func printNagios(to io.Writer, answers []probe, worst probe, t status.Thresholds) error {
 	var out strings.Builder
 	text := worst.verdict.Text
@@ -140,19 +146,20 @@ func printNagios(to io.Writer, answers []probe, worst probe, t status.Thresholds
 	out.WriteByte('\n')
 	for _, p := range answers {
 		for _, r := range p.verdict.Reasons {
-			fmt.Fprintf(&out, "%s: %s: %s (%s)\n", levels[levelRank(r.Level)].word, nagiosText(p.name), nagiosText(r.Text), nagiosText(r.Cure))
+			fmt.Fprintf(&out, "%s: %s: %s (%s)\n", levels[levelRank(r.Level)].word, nagiosText(p.name),
+				nagiosText(r.Text), nagiosText(r.Cure))
 		}
 	}
 	_, err := io.WriteString(to, out.String())
 	return err
 }
 
-// nagiosText is text of a daemon in a line of a plugin: a | would begin the performance data.
+// nagiosText makes a daemon's text safe for a plugin's output, where a | would begin the performance data.
 func nagiosText(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(printable(s), "|", "/"), "\n", " ")
 }
 
-// performance is the performance data of a daemon: 'label'=value[unit];warning;critical.
+// performance formats the performance data of a daemon: 'label'=value[unit];warning;critical.
 func performance(prefix string, s *status.Status, t status.Thresholds) (data []string) {
 	if s == nil {
 		return nil
@@ -182,7 +189,8 @@ func performance(prefix string, s *status.Status, t status.Thresholds) (data []s
 	}
 	for _, d := range s.Disks {
 		l := t.Disk
-		add("free "+d.Path, fmt.Sprintf("%.1f%%;%s:;%s:", 100*d.Fraction(), number(100*l.Warning), number(max(100*l.Critical, 0))))
+		add("free "+d.Path, fmt.Sprintf("%.1f%%;%s:;%s:", 100*d.Fraction(), number(100*l.Warning),
+			number(max(100*l.Critical, 0))))
 	}
 	refused := int64(0)
 	for _, r := range s.Refused {
@@ -192,7 +200,7 @@ func performance(prefix string, s *status.Status, t status.Thresholds) (data []s
 	return data
 }
 
-// oldest is how long the oldest entry has waited anywhere in a daemon, in seconds.
+// oldest returns how long the oldest entry has waited anywhere in a daemon, in seconds.
 func oldest(s *status.Status) (age float64) {
 	for _, store := range []*status.Store{s.Journal, s.Spool} {
 		if store != nil {
@@ -215,7 +223,7 @@ type healthDocument struct {
 	Daemons []healthDaemon `json:"daemons"`
 }
 
-// healthDaemon is one of them.
+// healthDaemon is the part of one daemon in it.
 type healthDaemon struct {
 	Address string `json:"address"` // as it was asked for
 	status.Verdict
@@ -225,7 +233,8 @@ type healthDaemon struct {
 }
 
 func printHealth(to io.Writer, answers []probe, worst probe) error {
-	d := healthDocument{Level: worst.verdict.Level, Text: worst.name + ": " + worst.verdict.Text, Daemons: []healthDaemon{}}
+	d := healthDocument{Level: worst.verdict.Level, Text: worst.name + ": " + worst.verdict.Text,
+		Daemons: []healthDaemon{}}
 	for _, p := range answers {
 		h := healthDaemon{Address: p.name, Verdict: p.verdict}
 		if p.status != nil {

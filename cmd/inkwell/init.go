@@ -20,7 +20,7 @@ import (
 
 // initOptions are the flags of init.
 type initOptions struct {
-	output string // file, - = standard output, "" = where the system has it
+	output string // file, - = standard output, "" = the system's place
 	force  bool
 	dir    string // of a collector's files
 	listen string
@@ -44,7 +44,8 @@ It finds by itself what it can, and overwrites nothing. root's is written to /et
 }
 
 func (o *initOptions) flags(cmd *cobra.Command, name string) {
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "`FILE` to write, - for standard output (default "+name+".conf in /etc/inkwell or ~/.config/inkwell)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "",
+		"`FILE` to write, - for standard output (default "+name+".conf in /etc/inkwell or ~/.config/inkwell)")
 	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite FILE if it is there")
 }
 
@@ -67,7 +68,8 @@ kept for 30 days. Without --dir the files go to /var/log/inkwell, or for users o
 	}
 	o.flags(cmd, "collect")
 	cmd.Flags().StringVar(&o.dir, "dir", "", "`DIR` for the files")
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:1463", "`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:1463",
+		"`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on")
 	return cmd
 }
 
@@ -93,7 +95,7 @@ no journal, for the files of syslog. Without --to it sends to a collector on thi
 	return cmd
 }
 
-// collectorText is the configuration of a collector.
+// collectorText writes the configuration of a collector.
 func (a *app) collectorText(o *initOptions) (string, error) {
 	dir := o.dir
 	if dir == "" {
@@ -137,7 +139,7 @@ add_newlines=if-missing
 `, nil
 }
 
-// forwarderText is the configuration of a forwarder.
+// forwarderText writes the configuration of a forwarder.
 func (a *app) forwarderText(o *initOptions) (string, error) {
 	to, err := a.collectorFor(o)
 	if err != nil {
@@ -181,7 +183,7 @@ service_order=listed
 `, nil
 }
 
-// collectorFor is where a forwarder of this machine sends.
+// collectorFor returns the address to which a forwarder of this machine sends.
 func (a *app) collectorFor(o *initOptions) ([]string, error) {
 	if o.to != "" {
 		return strings.Split(o.to, ","), nil
@@ -202,7 +204,7 @@ func (a *app) collectorFor(o *initOptions) ([]string, error) {
 	return nil, errors.Join(usagef("no collector was named: say where it is with --to HOST[:PORT]"), err)
 }
 
-// hasJournal says whether the systemd journal can be read here.
+// hasJournal reports whether the systemd journal can be read here.
 func hasJournal(root string) bool {
 	if _, err := exec.LookPath("journalctl"); err != nil {
 		return false
@@ -215,10 +217,10 @@ func hasJournal(root string) bool {
 	return false
 }
 
-// unitDirs are where systemd looks for units.
+// unitDirs are the directories in which systemd looks for units.
 var unitDirs = []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
-// hasUnit says whether a unit of ours is installed.
+// hasUnit reports whether one of Inkwell's units is installed.
 func hasUnit(root, name string) bool {
 	for _, dir := range unitDirs {
 		if _, err := os.Stat(filepath.Join(root, dir, name)); err == nil {
@@ -228,7 +230,7 @@ func hasUnit(root, name string) bool {
 	return false
 }
 
-// initialSpool is where what cannot be sent waits: where the unit may write, or else beside the positions.
+// initialSpool returns a spool directory: one that the unit may write to, or else one beside the positions.
 func (a *app) initialSpool(root string) (string, error) {
 	if a.uid() == 0 && hasUnit(root, "inkwell-forward.service") {
 		return "/var/lib/inkwell-forward/spool", nil
@@ -237,7 +239,7 @@ func (a *app) initialSpool(root string) (string, error) {
 	return filepath.Join(state, "spool"), err
 }
 
-// writeInitial writes the configuration, checks it, and says what comes next.
+// writeInitial writes the configuration, checks it, and prints the next command.
 func (a *app) writeInitial(o *initOptions, name, text string) error {
 	if o.output == "-" {
 		_, err := fmt.Fprint(a.output(), text)
@@ -274,7 +276,8 @@ func (a *app) writeInitial(o *initOptions, name, text string) error {
 		next = "systemctl enable --now " + unit
 	}
 	if err != nil {
-		return fmt.Errorf("%w; correct %s, look again with 'inkwell check --start %s', and then: %s", err, path, path, next)
+		return fmt.Errorf("%w; correct %s, look again with 'inkwell check --start %s', and then: %s", err, path, path,
+			next)
 	}
 	say(a.stdout, "next: %s\n", next)
 	return nil

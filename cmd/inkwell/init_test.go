@@ -10,7 +10,7 @@ import (
 	"inkwell/internal/config"
 )
 
-// machine makes a root with files, whose parents are made.
+// machine makes a root directory with files and their parents.
 func machine(t *testing.T, files ...string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -63,7 +63,7 @@ func TestFindInputs(t *testing.T) {
 	}
 }
 
-// TestInit writes configurations that can be started with at once, overwrites nothing, and says the next command.
+// TestInit writes configurations that a start accepts, overwrites nothing, and prints the next command.
 func TestInit(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "etc", "collect.conf")
@@ -93,7 +93,7 @@ func TestInit(t *testing.T) {
 	}
 }
 
-// TestForwarderTextOf a machine with the unit of the package: the spool is where that may write.
+// TestForwarderTextOf a machine with the unit of the package puts the spool where the unit may write.
 func TestForwarderTextOfAMachine(t *testing.T) {
 	root := machine(t, "var/log/nginx/access.log", "usr/lib/systemd/system/inkwell-forward.service")
 	var said bytes.Buffer
@@ -118,7 +118,7 @@ func TestForwarderTextOfAMachine(t *testing.T) {
 	}
 }
 
-// inkwellAs runs a command line as if by a user, with nothing in the environment.
+// inkwellAs runs a command line as if by a user, with an empty environment.
 func inkwellAs(t *testing.T, uid int, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer

@@ -11,7 +11,7 @@ import (
 	"inkwell/internal/stats"
 )
 
-// job is what a daemon does.
+// job is the work of a daemon.
 type job struct {
 	log   *slog.Logger
 	stats *stats.Set
@@ -19,7 +19,7 @@ type job struct {
 	read  func() reading
 }
 
-// run does j until it is done, with a status line beside it and its counters as the last word.
+// run runs j to its end. Meanwhile it shows a status line, and at the end it logs the counters.
 func (a *app) run(ctx context.Context, j job) error {
 	shown, hide := context.WithCancel(context.Background())
 	var showing sync.WaitGroup
@@ -32,7 +32,7 @@ func (a *app) run(ctx context.Context, j job) error {
 	return err
 }
 
-// counterAttrs are the overall counters that count something, in order of their names.
+// counterAttrs returns the overall counters that are not zero, sorted by name.
 func counterAttrs(set *stats.Set) []any {
 	counters := set.Snapshot()
 	var attrs []any

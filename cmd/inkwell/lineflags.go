@@ -12,7 +12,7 @@ import (
 	"inkwell/internal/conf"
 )
 
-// lineFlags are the flags of forward that say what is left out, and how the bytes of files become messages.
+// lineFlags are the flags of forward that say which files are left out, and how bytes become messages.
 type lineFlags struct {
 	exclude []string
 	prefix  string
@@ -29,14 +29,16 @@ func (f *lineFlags) register(flags *pflag.FlagSet) {
 		"of container logs, which are unpacked: auto, cri, docker or none")
 	flags.BoolVar(&o.Stamp, "stamp", false, "put time and stream of a container line before the message")
 	prefixFlag(flags, &f.prefix)
-	flags.StringVar(&o.Start, "multiline-start", "", "a line that matches this `REGEXP` begins a message of several lines")
+	flags.StringVar(&o.Start, "multiline-start", "",
+		"a line that matches this `REGEXP` begins a message of several lines")
 	flags.Var(conf.Value(&o.MaxLines, "500", "lines", parseLines), "multiline-lines",
 		"a message of so many lines is complete")
 	flags.Var(conf.Value(&o.Wait, "5s", "duration", parseWait), "multiline-wait",
 		"a message is complete when nothing was added to it for so long")
 }
 
-// apply gives the flags to an input: all of them, or those that were given if it comes from a configuration.
+// apply sets the options of an input from the flags: from all of them or, if the input comes from a configuration, only
+// from those that were given.
 func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
 	in.Exclude = append(in.Exclude, f.exclude...)
 	if given("prefix") {
@@ -65,13 +67,13 @@ func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
 	}
 }
 
-// prefixFlag is of forward and pipe.
+// prefixFlag defines --prefix, for forward and pipe.
 func prefixFlag(flags *pflag.FlagSet, to *string) {
 	flags.Var(conf.Value(to, "", "text", forwarder.ParsePrefix), "prefix",
 		"put before each line, with {host} and {path} for where it comes from, as in '{host} {path} '")
 }
 
-// hostFlag is likewise.
+// hostFlag defines --host, for forward and pipe.
 func hostFlag(flags *pflag.FlagSet, to *string) {
 	flags.StringVar(to, "host", "", "`NAME` of this machine, as others are told it (default what the machine calls itself)")
 }

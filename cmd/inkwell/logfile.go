@@ -8,15 +8,14 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// How large a log file of --log-file gets before it is set aside, and how many are kept.
+// The size at which a log file of --log-file is set aside, and the number of old ones that are kept.
 const (
 	logFileMegabytes = 100
 	logFileBackups   = 5
 )
 
-// logFile is the file of --log-file. What cannot be written to the file of that name, because the process has become
-// a user who must not open or rename it, goes to the file that was open before: no line is lost to a rotation. Safe
-// for concurrent use.
+// logFile is the file of --log-file. The process may have become a user who must not open or rename the file; then it
+// goes on writing to the file that it has open, so that no line is lost to a rotation. Safe for concurrent use.
 type logFile struct {
 	path string
 
@@ -27,11 +26,12 @@ type logFile struct {
 
 func openLogFile(path string) (*logFile, error) {
 	f := &logFile{path: path}
-	f.rotated = &lumberjack.Logger{Filename: path, MaxSize: logFileMegabytes, MaxBackups: logFileBackups, LocalTime: true}
+	f.rotated = &lumberjack.Logger{Filename: path, MaxSize: logFileMegabytes, MaxBackups: logFileBackups,
+		LocalTime: true}
 	return f, f.hold()
 }
 
-// hold opens what has the name of the file now.
+// hold opens the file that has the name now.
 func (f *logFile) hold() error {
 	now, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
@@ -57,7 +57,7 @@ func (f *logFile) Write(line []byte) (int, error) {
 	return n, err
 }
 
-// reopen closes the file; the next line goes to whatever then has its name.
+// reopen closes the file; the next line goes to the file that has the name then.
 func (f *logFile) reopen() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

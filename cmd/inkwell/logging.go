@@ -13,7 +13,7 @@ import (
 	"inkwell/internal/status"
 )
 
-// logging is where the program's own log goes: standard error, or a file that is rotated.
+// logging says where the program's own log goes: to standard error, or to a file that is rotated.
 type logging struct {
 	level  slog.Level
 	format logFormat
@@ -23,18 +23,20 @@ type logging struct {
 	events status.Events
 }
 
-// logFormat is what a line of the log looks like.
+// logFormat is the format of the log.
 type logFormat string
 
-// The formats: key=value for people, and an object a line for programs.
+// The formats: key=value for people, and one JSON object per line for programs.
 const (
 	textLog logFormat = "text"
 	jsonLog logFormat = "json"
 )
 
 func (l *logging) flags(flags *pflag.FlagSet) {
-	flags.Var(conf.Value(&l.level, "info", "level", parseLevel), "log-level", "log at least this: debug, info, warn or error")
-	flags.Var(conf.Value(&l.format, string(textLog), "word", parseLogFormat), "log-format", "text, or json: one object a line")
+	flags.Var(conf.Value(&l.level, "info", "level", parseLevel), "log-level",
+		"log at least this: debug, info, warn or error")
+	flags.Var(conf.Value(&l.format, string(textLog), "word", parseLogFormat), "log-format",
+		"text, or json: one object a line")
 	flags.StringVar(&l.path, "log-file", "", fmt.Sprintf("log to this `FILE`, set aside at %d MB and kept %d times (default standard error)", logFileMegabytes, logFileBackups))
 }
 
@@ -70,7 +72,7 @@ func (l *logging) open(fallback io.Writer) (*slog.Logger, error) {
 	return slog.New(l.events.Handler(dressedHandler{l.handler(lines), lines})), nil
 }
 
-// handler writes lines of the format.
+// handler writes lines in the chosen format.
 func (l *logging) handler(to io.Writer) slog.Handler {
 	options := &slog.HandlerOptions{Level: l.level, ReplaceAttr: oneLine}
 	if l.format == jsonLog {
@@ -79,8 +81,8 @@ func (l *logging) handler(to io.Writer) slog.Handler {
 	return slog.NewTextHandler(to, options)
 }
 
-// oneLine has an error that is made of several be told as "one; the other": errors.Join puts a newline between them,
-// which the log would show as \n.
+// oneLine formats an error that joins several others as "one; the other". errors.Join separates them by newlines, which
+// the log would show as \n.
 func oneLine(_ []string, a slog.Attr) slog.Attr {
 	if err, ok := a.Value.Any().(error); ok && strings.Contains(err.Error(), "\n") {
 		a.Value = slog.StringValue(strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -88,7 +90,7 @@ func oneLine(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// openFor is open for a process that becomes another account: a log file that it makes is the account's.
+// openFor is open for a process that will become another account: a log file that it creates belongs to that account.
 func (l *logging) openFor(fallback io.Writer, acc *account) (*slog.Logger, error) {
 	_, missing := os.Lstat(l.path)
 	log, err := l.open(fallback)
@@ -101,9 +103,9 @@ func (l *logging) openFor(fallback io.Writer, acc *account) (*slog.Logger, error
 	return log, nil
 }
 
-// reopen has the next line go to whatever then has the name of the log file, and says so in the log, if there is such
-// a file. Where that cannot be opened, as by a user who must not write in its directory, the log goes on in the file
-// that is open.
+// reopen closes the log file, if there is one, so that the next line goes to the file that has its name then, and logs
+// that. If that file cannot be opened, for example because the user must not write in its directory, the log continues
+// in the file that is open.
 func (l *logging) reopen(log *slog.Logger) {
 	if l.file == nil {
 		return

@@ -79,7 +79,7 @@ func TestLogFormat(t *testing.T) {
 	}
 }
 
-// TestLogOfSeveralErrors: they stand in one line, without the \n of errors.Join.
+// TestLogOfSeveralErrors finds them in one line, without the \n of errors.Join.
 func TestLogOfSeveralErrors(t *testing.T) {
 	for format, want := range map[logFormat]string{textLog: `error="one; two"`, jsonLog: `"error":"one; two"`} {
 		var b bytes.Buffer
@@ -94,7 +94,7 @@ func TestLogOfSeveralErrors(t *testing.T) {
 	}
 }
 
-// TestDressOfALine: the journal is told the priority of each line, a terminal is shown colours, a file neither.
+// TestDressOfALine adds priorities for the journal and colours for a terminal, and nothing for a file.
 func TestDressOfALine(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -45,14 +45,14 @@ Exit codes: 0 listed, 1 failed or a file has trouble, 2 the command line is wron
 	return cmd
 }
 
-// must is for errors of flags that are constants.
+// must panics if a flag that the program itself names does not exist.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// list prints what is there.
+// list prints the categories and files.
 func (a *app) list(r *archiveReading, args []string, asJSON bool) error {
 	all, troubled := []archive.Listed{}, 0
 	var tables []func(w *tabwriter.Writer)
@@ -129,7 +129,8 @@ func categoryRow(w *tabwriter.Writer, s *archive.Series, files []archive.Listed)
 	if open > 0 {
 		last = "being written"
 	}
-	fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", visible(s.Name()), len(files), shown(sum.First), last, counted(sum.Entries), size(sum.Bytes), ratio(sum.Raw, sum.Bytes), open)
+	fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", visible(s.Name()), len(files), shown(sum.First), last,
+		counted(sum.Entries), size(sum.Bytes), ratio(sum.Raw, sum.Bytes), open)
 }
 
 func later(a, b time.Time) time.Time {
@@ -139,7 +140,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// added is a sum of which -1 says that it is not known.
+// added adds two numbers, of which -1 means unknown.
 func added(a, b int64) int64 {
 	if a < 0 || b < 0 {
 		return -1
@@ -147,7 +148,7 @@ func added(a, b int64) int64 {
 	return a + b
 }
 
-// fileRows lists the files of a series, and which periods of it are complete.
+// fileRows lists the files of a series and says which of its periods are complete.
 func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 	fmt.Fprintln(w, "FILE\tFIRST\tLAST\tENTRIES\tBYTES\tRATIO\tSTATE\tSOURCES")
 	for _, f := range files {
@@ -158,14 +159,15 @@ func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 		if f.Trouble != "" {
 			state = strings.ToUpper(f.Trouble)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries), size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries),
+			size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
 	}
 	if periods, err := archive.Periods(s.Dir); err == nil && len(periods) > 0 && !s.Alone() {
 		fmt.Fprintf(w, "complete: %s … %s (%d)\n", visible(periods[0]), visible(periods[len(periods)-1]), len(periods))
 	}
 }
 
-// sourceList names a few sources, and how many there are more.
+// sourceList names the first sources and the number of the others.
 func sourceList(sources []string) string {
 	const most = 3
 	list := visible(strings.Join(sources[:min(most, len(sources))], " "))
@@ -196,7 +198,7 @@ func ratio(raw, bytes int64) string {
 	return fmt.Sprintf("%.1f", float64(raw)/float64(bytes))
 }
 
-// visible is a text of somebody else on one line.
+// visible makes a foreign text safe to print on one line.
 func visible(text string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(string(appendVisible(nil, []byte(text))))
 }

@@ -1,4 +1,5 @@
-// Command inkwell ships log lines: from files and pipes, over the Scribe protocol, into rotated and compressed files per category.
+// Command inkwell ships log lines: from files and pipes, over the Scribe protocol, into rotated and compressed files
+// per category.
 //
 //	collect   takes what is sent and writes the files        one per site
 //	forward   follows files and sends their lines            one per machine
@@ -8,11 +9,11 @@
 //	spool     looks into a spool or journal without its owner
 //	cat-to, ctl, rotatelogs   what scribe_cat, scribe_ctrl and rotatelogs do
 //
-// By the names of names.go it is the tool of that name.
+// Under one of the names in names.go it behaves as the tool of that name.
 //
-// Each subcommand has a file of its own that turns flags into the options of a package and nothing more; those of collect, forward and
-// pipe go by way of a configuration (flaglines.go). What they share: flags from the environment (internal/conf), the log, signals, the
-// status line and the exit codes, each in the file of that name.
+// Each subcommand has a file of its own. It turns flags into the options of a package and does nothing else; the flags
+// of collect, forward and pipe become a configuration first (flaglines.go). The subcommands share the flags from the
+// environment (internal/conf), the log, signals, the status line and the exit codes, each in a file of that name.
 package main
 
 import (
@@ -29,14 +30,16 @@ import (
 )
 
 func main() {
-	// A reader that goes away (inkwell cat … | head) is seen as an error of the write, not as the end of the process.
+	// When a reader goes away (inkwell cat … | head), the write must fail; SIGPIPE must not kill the process.
 	signal.Ignore(syscall.SIGPIPE)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv, environ: os.Environ, uid: os.Getuid}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, screen: newScreen(os.Stderr, terminalWidth), lookup: os.LookupEnv,
+		environ: os.Environ, uid: os.Getuid}
 	a.log.dress = dressFor(os.Stderr, a.screen.terminal(), a.lookup)
 	os.Exit(a.as(context.Background(), filepath.Base(os.Args[0]), os.Args[1:]))
 }
 
-// terminalWidth is the number of columns of standard error, 80 if the terminal does not say, 0 if it is none.
+// terminalWidth returns the number of columns of standard error: 80 if the terminal does not say, 0 if it is no
+// terminal.
 func terminalWidth() int {
 	fd := int(os.Stderr.Fd())
 	if !term.IsTerminal(fd) {
@@ -48,7 +51,7 @@ func terminalWidth() int {
 	return 80
 }
 
-// app is one run of the program: its streams and what the subcommands share.
+// app is one run of the program: its streams and whatever else the subcommands share.
 type app struct {
 	stdin  *os.File
 	stdout io.Writer

@@ -21,7 +21,7 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// result is what one run of the program left.
+// result is the outcome of one run of the program.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -101,7 +101,7 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// TestUnknownVariables: a variable that has no effect because its name is wrong is told, and nothing else is said of it.
+// TestUnknownVariables warns of a variable that has no effect because its name is wrong, and only of that.
 func TestUnknownVariables(t *testing.T) {
 	var out, errs bytes.Buffer
 	a := &app{stdout: &out, screen: newScreen(&errs, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
@@ -118,7 +118,7 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
-// TestPortOfAddressesWithoutOne: --to HOST is port 1463 of it, in what runs and in what is printed.
+// TestPortOfAddressesWithoutOne takes --to HOST as its port 1463, both in what runs and in what is printed.
 func TestPortOfAddressesWithoutOne(t *testing.T) {
 	r := inkwell(t, nil, "check", "--print", "--", "pipe", "--to", "localhost,tls://logs,unix:/run/s,h:15,::1", "c")
 	if want := "service_list=localhost:1463 tls://logs:1463 unix:/run/s h:15 [::1]:1463\n"; r.code != 0 || !strings.Contains(r.stdout, want) {
@@ -126,7 +126,7 @@ func TestPortOfAddressesWithoutOne(t *testing.T) {
 	}
 }
 
-// TestCompletionOfValues: a shell completes the values of flags, and offers files only where one is wanted.
+// TestCompletionOfValues completes the values of flags, and offers files only where one is wanted.
 func TestCompletionOfValues(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"collect --compress =", "gzip\nzstd\nnone\n:4\n"},
@@ -260,7 +260,7 @@ func TestVersionAndCompletion(t *testing.T) {
 	}
 }
 
-// TestTailBlocksHaveTheirOwnChoices reads a configuration whose <tail> blocks differ; a flag beats them.
+// TestTailBlocksHaveTheirOwnChoices reads a configuration whose <tail> blocks differ; a flag overrides them.
 func TestTailBlocksHaveTheirOwnChoices(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "forward.conf")
 	text := "inkwell 1\nmax_categories=9\n<tail>\ncategory=a\npath=/a\nfrom_end=yes\nmax_line=1KiB\nformat=cri\nexclude=x\n</tail>\n<tail>\ncategory=b\npath=/b\n</tail>\n" +
@@ -319,7 +319,7 @@ func lineFlagsOf(t *testing.T, args []string) *lineFlags {
 	return f
 }
 
-// TestASenderKeepsWhatItCannotSend refuses a buffer that would have its spool wherever the program was started.
+// TestASenderKeepsWhatItCannotSend refuses a buffer whose spool would depend on the working directory.
 func TestASenderKeepsWhatItCannotSend(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "forward.conf")
 	text := "inkwell 1\n<tail>\ncategory=a\npath=/a\n</tail>\n<store>\ncategory=default\ntype=buffer\n<primary>\ntype=network\nremote_host=logs\nremote_port=1463\n</primary>\n<secondary>\ntype=null\n</secondary>\n</store>\n"

@@ -25,8 +25,8 @@ func (a *app) man() *cobra.Command {
 	}
 }
 
-// writeManual writes the page of cmd, and those of the commands below it that are not hidden, to dir. The pages of the shells of
-// completion are left out: that of completion names them.
+// writeManual writes to dir the page of cmd and those of its subcommands that are not hidden. The completion commands
+// of single shells have no page; that of completion names them.
 func writeManual(dir string, cmd *cobra.Command) error {
 	path := filepath.Join(dir, pageName(cmd)+".1")
 	if err := os.WriteFile(path, manualPage(cmd), 0o644); err != nil {
@@ -46,5 +46,5 @@ func writeManual(dir string, cmd *cobra.Command) error {
 	return nil
 }
 
-// pageName is the name of a command's manual page: inkwell-spool-ls.
+// pageName returns the name of a command's manual page, for example inkwell-spool-ls.
 func pageName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }

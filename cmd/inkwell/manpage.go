@@ -10,10 +10,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// manualPage is the page of one command in the language of man(7). It has no date, so that the same program writes the same bytes.
+// manualPage writes the page of one command in the language of man(7). The page has no date, so that the same program
+// always produces the same bytes.
 //
-// It is made from the texts of the command and not by cobra's own generator, which takes them for Markdown: there <store> is a tag that
-// nobody sees, and CATEGORY=*.log turns into emphasis.
+// It does not use cobra's own generator, which reads the help text as Markdown: there <store> would be an HTML tag and
+// disappear, and CATEGORY=*.log would begin an emphasis.
 func manualPage(cmd *cobra.Command) []byte {
 	var p bytes.Buffer
 	name := pageName(cmd)
@@ -40,7 +41,7 @@ func description(cmd *cobra.Command) string {
 	return cmd.Short
 }
 
-// writeText writes paragraphs, which empty lines separate. One whose lines are indented is printed as it stands.
+// writeText writes paragraphs that are separated by empty lines. A paragraph of indented lines is printed unchanged.
 func writeText(p *bytes.Buffer, text string) {
 	for i, paragraph := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
 		asItStands := strings.HasPrefix(paragraph, " ")
@@ -71,7 +72,7 @@ func writeCommands(p *bytes.Buffer, cmd *cobra.Command) {
 	}
 }
 
-// writeFlags writes a section with the flags of a set: "-c, --config FILE" and what it is for.
+// writeFlags writes a section with the flags of a set: "-c, --config FILE" and the description.
 func writeFlags(p *bytes.Buffer, section string, flags *pflag.FlagSet) {
 	if !flags.HasAvailableFlags() {
 		return
@@ -119,8 +120,8 @@ func writeSeeAlso(p *bytes.Buffer, cmd *cobra.Command) {
 	fmt.Fprintf(p, ".SH SEE ALSO\n%s\n", strings.Join(pages, ",\n"))
 }
 
-// roff is text for troff: a backslash begins an escape there, a hyphen is not the minus of an option, and a line that begins with a
-// period or an apostrophe is a request.
+// roff escapes text for troff, in which a backslash begins an escape, a hyphen differs from the minus of an option, and
+// a line that begins with a period or an apostrophe is a request.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {

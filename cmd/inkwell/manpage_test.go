@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestManualPagesSayAllThatHelpSays compares the text of each page with those of its command. Text between < and > was lost once, and so
-// was the * of a pattern.
+// TestManualPagesSayAllThatHelpSays compares the text of each page with those of its command. Once, text between < and
+// > and the * of a pattern were lost.
 func TestManualPagesSayAllThatHelpSays(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man")
 	if r := inkwell(t, nil, "man", dir); r.code != 0 {
@@ -44,7 +44,7 @@ func TestManualPagesSayAllThatHelpSays(t *testing.T) {
 	}
 }
 
-// available are a command and those below it that have a page.
+// available returns a command and its subcommands that have a page.
 func available(cmd *cobra.Command) func(yield func(*cobra.Command) bool) {
 	return func(yield func(*cobra.Command) bool) {
 		if !yield(cmd) {
@@ -58,7 +58,7 @@ func available(cmd *cobra.Command) func(yield func(*cobra.Command) bool) {
 	}
 }
 
-// spoken is the text of a page without its requests and escapes, as words.
+// spoken returns the text of a page without its requests and escapes, as words.
 func spoken(page string) string {
 	var lines []string
 	for line := range strings.Lines(page) {

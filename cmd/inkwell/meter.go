@@ -12,15 +12,16 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// reading is what a daemon has done at one moment; the first two only grow.
+// reading holds the totals of a daemon at one moment; the first two never fall.
 type reading struct {
 	lines, bytes int64
-	whole        int64 // bytes there are to do; 0 = there is no end
+	whole        int64 // bytes to process in all; 0 = without an end
 	backlog      int64 // bytes
 	note         string
 }
 
-// meter shows how fast a daemon is: once a second on a terminal, else in the log, once a minute in which something was done.
+// meter shows the throughput of a daemon: every second on a terminal, else in the log, in each minute in which
+// something was done.
 type meter struct {
 	read   func() reading
 	log    *slog.Logger
@@ -30,7 +31,8 @@ type meter struct {
 	began, at   time.Time // of first and last
 }
 
-// run shows until ctx ends; what has an end leaves its bar and the mean speed on a terminal.
+// run shows the throughput until ctx ends. If the work has an end, the finished bar and the mean speed stay on the
+// terminal.
 func (m *meter) run(ctx context.Context) {
 	every := time.Minute
 	if m.screen.terminal() {
@@ -63,7 +65,8 @@ func (m *meter) tick() {
 	if idle {
 		return
 	}
-	attrs := []any{"lines/s", int64(lines), "bytes/s", int64(bytes), "lines", now.lines, "bytes", now.bytes, "backlog", now.backlog}
+	attrs := []any{"lines/s", int64(lines), "bytes/s", int64(bytes), "lines", now.lines, "bytes", now.bytes, "backlog",
+		now.backlog}
 	if now.whole > 0 {
 		attrs = append(attrs, "of", now.whole)
 	}
@@ -82,19 +85,19 @@ func (m *meter) finish() {
 	}
 }
 
-// since is how many lines and bytes a second were done since an earlier reading.
+// since returns the lines and bytes per second since an earlier reading.
 func (r reading) since(before reading, d time.Duration) (lines, bytes float64) {
 	seconds := max(d.Seconds(), 0.001)
 	return float64(r.lines-before.lines) / seconds, float64(r.bytes-before.bytes) / seconds
 }
 
-// linePart is a piece of a line; of a line that is too wide those of the highest rank are left out first.
+// linePart is a piece of a line. If the line is too wide, the pieces of the highest rank are left out first.
 type linePart struct {
 	text string
 	rank int
 }
 
-// fitted puts parts together, two blanks apart, so that they are narrower than width.
+// fitted joins parts with two blanks and leaves out as many as needed to stay below width.
 func fitted(parts []linePart, width int) string {
 	parts = slices.DeleteFunc(parts, func(p linePart) bool { return p.text == "" })
 	for {
@@ -114,8 +117,8 @@ func fitted(parts []linePart, width int) string {
 	}
 }
 
-// liveLine is what a terminal shows: rates in lines and bytes a second and, where there is an end, how far it is. What is left and
-// how fast it goes stands before what is nice to have.
+// liveLine returns the line for a terminal: lines and bytes per second and, if the work has an end, its progress. What
+// matters most comes first.
 func liveLine(r reading, lines, bytes float64, width int) string {
 	rates := []linePart{
 		{humanize.Comma(int64(lines)) + " lines/s", 2},
@@ -132,7 +135,8 @@ func liveLine(r reading, lines, bytes float64, width int) string {
 		{size(done) + " of " + size(r.whole), 3},
 	}, rates...)
 	if bytes > 0 && done < r.whole {
-		parts = append(parts, linePart{(time.Duration(float64(r.whole-done)/bytes) * time.Second).String() + " left", 1})
+		parts = append(parts, linePart{(time.Duration(float64(r.whole-done)/bytes) * time.Second).String() + " left",
+			1})
 	}
 	return fitted(append(parts, linePart{r.note, 5}), width)
 }

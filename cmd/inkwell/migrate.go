@@ -20,7 +20,7 @@ import (
 	"inkwell/store/spool"
 )
 
-// scribeConfigs are where the configuration of an original scribed is looked for.
+// scribeConfigs are the places of the original's configuration, in the order in which they are tried.
 var scribeConfigs = []string{scribedConfig, "/etc/scribe/scribe.conf", "/etc/scribe.conf", "/etc/scribed/scribe.conf"}
 
 // migrateOptions are the flags of migrate scribed.
@@ -73,14 +73,15 @@ does not read.`,
 			return m.forth(o.apply)
 		},
 	}
-	cmd.Flags().StringVarP(&o.file, "config", "c", "", "configuration `FILE` of scribed (default: looked for, "+scribedConfig+" first)")
+	cmd.Flags().StringVarP(&o.file, "config", "c", "",
+		"configuration `FILE` of scribed (default: looked for, "+scribedConfig+" first)")
 	cmd.Flags().StringVar(&o.bin, "bin", "", "`DIR` of the programs (default: of the scribed in PATH, else /usr/local/bin)")
 	cmd.Flags().BoolVar(&o.apply, "apply", false, "do it")
 	cmd.Flags().BoolVar(&o.back, "back", false, "take it back")
 	return cmd
 }
 
-// migration is what has to be known of the machine.
+// migration is what the command found out about the machine.
 type migration struct {
 	a       *app
 	file    string
@@ -116,7 +117,7 @@ func (a *app) migration(o *migrateOptions) (*migration, error) {
 
 func (m *migration) port() int { return cmp.Or(m.c.Port, listened(m.c), defaultPort) }
 
-// forth shows what changes, and does it if it is to be applied.
+// forth shows the changes, and makes them with --apply.
 func (m *migration) forth(apply bool) error {
 	if err := m.a.checkFile(m.a.output(), m.file, checks{}); err != nil {
 		return fmt.Errorf("%w: nothing was changed; correct it first", err)
@@ -130,7 +131,8 @@ func (m *migration) forth(apply bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(m.a.output(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "journal\t%s\tis made by the first start: what was answered OK waits there for its store\n", state.dir)
+	fmt.Fprintf(w, "journal\t%s\tis made by the first start: what was answered OK waits there for its store\n",
+		state.dir)
 	for _, s := range steps {
 		fmt.Fprintf(w, "program\t%s\t%s\n", filepath.Join(m.bin.path, s.name), s.text(m.program))
 	}
@@ -153,15 +155,15 @@ func (m *migration) forth(apply bool) error {
 	return nil
 }
 
-// again are the flags with which the command finds the same again.
+// again returns the flags that lead to the same configuration and directory again.
 func (m *migration) again() string { return " -c " + m.file + " --bin " + m.bin.path }
 
-// runs says whether a server answers on the port of the configuration.
+// runs reports whether a server answers on the port of the configuration.
 func (m *migration) runs() bool {
 	return reach("localhost:"+strconv.Itoa(m.port()), rpc.TLSFiles{}) == nil
 }
 
-// back takes the links away and says what the original will not find.
+// back removes the links, and lists the messages that the original will not find.
 func (m *migration) back() error {
 	done, err := m.bin.back(m.program)
 	for _, text := range done {
@@ -186,7 +188,7 @@ func (m *migration) back() error {
 	return err
 }
 
-// held are the journal and the spools in which messages wait that the original does not read.
+// held lists the journal and the spools that hold messages and that the original does not read.
 func (m *migration) held() (texts []string, err error) {
 	roots, err := stateRoots(m.c, m.a.lookup)
 	if err != nil {
@@ -194,7 +196,8 @@ func (m *migration) held() (texts []string, err error) {
 	}
 	dirs := make([]string, 0, len(roots))
 	for _, root := range roots {
-		dirs = append(dirs, filepath.Join(cmp.Or(m.c.State, filepath.Join(root, "scribed-"+strconv.Itoa(m.port()))), "journal"))
+		dirs = append(dirs, filepath.Join(cmp.Or(m.c.State, filepath.Join(root, "scribed-"+strconv.Itoa(m.port()))),
+			"journal"))
 	}
 	for _, st := range m.c.Stores {
 		dirs = append(dirs, config.Spools(st.Sink)...)
@@ -217,7 +220,7 @@ func (m *migration) held() (texts []string, err error) {
 	return texts, nil
 }
 
-// waitingIn is how many bytes of a spool or journal wait.
+// waitingIn returns how many bytes wait in a spool or journal.
 func waitingIn(path string) (n uint64, err error) {
 	dir, err := faultfs.OpenDir(path, nil)
 	if err != nil {
@@ -234,19 +237,19 @@ func waitingIn(path string) (n uint64, err error) {
 	return report.End - report.Acked, nil
 }
 
-// keptSuffix stands behind the name of a program that was kept.
+// keptSuffix is appended to the name of an original program that is kept.
 const keptSuffix = ".before-inkwell"
 
-// binRecord is the file beside the links that names those that were made, one a line.
+// binRecord is a file beside the links that lists the links that were made, one a line.
 const binRecord = ".inkwell-links"
 
 // scribeTools are the programs of the original.
 var scribeTools = []string{"scribed", "scribe_cat", "scribe_ctrl", "scribe_pipe"}
 
-// binStep is what becomes of one program.
+// binStep is a change to one program.
 type binStep struct {
 	name string
-	keep bool // there is a program of that name, which is kept
+	keep bool // a program of that name exists and is kept
 	done bool // it is a link to inkwell already
 }
 
@@ -260,12 +263,12 @@ func (s binStep) text(program string) string {
 	return "is new, a link to " + program
 }
 
-// tempName is that of a link before it takes the place of a program.
+// tempName returns the name of a link before it replaces a program.
 func tempName(name string) string {
 	return "." + name + "." + strconv.FormatInt(time.Now().UnixNano(), 36)
 }
 
-// isLinkTo says whether path is a symbolic link to the program.
+// isLinkTo reports whether path is a symbolic link to the program.
 func isLinkTo(path, program string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != fs.ModeSymlink {
@@ -276,7 +279,7 @@ func isLinkTo(path, program string) bool {
 	return errors.Join(err1, err2) == nil && os.SameFile(a, b)
 }
 
-// withoutRepeats is list in order, each once.
+// withoutRepeats returns the elements of list in order, each once.
 func withoutRepeats(list []string) (once []string) {
 	for _, s := range list {
 		if s != "" && !slices.Contains(once, s) {

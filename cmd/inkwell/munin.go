@@ -14,11 +14,11 @@ import (
 	"inkwell/internal/status"
 )
 
-// muninPrefix begins the names by which the program is a plugin of munin: a link inkwell_FIGURE, inkwell_FIGURE_HOST or
-// inkwell_FIGURE_HOST_PORT to it. FIGURE is one of muninGraphs.
+// muninPrefix begins the names under which the program is a plugin of munin: a link inkwell_FIGURE, inkwell_FIGURE_HOST
+// or inkwell_FIGURE_HOST_PORT to it. FIGURE is one of muninGraphs.
 const muninPrefix = "inkwell_"
 
-// muninGraph is one figure that munin draws.
+// muninGraph is one graph that munin draws.
 type muninGraph struct {
 	name, title, label string
 	args               string // graph_args
@@ -33,48 +33,54 @@ type muninValue struct {
 	warning, critical string
 }
 
-// muninGraphs are all figures, in the order of the help.
+// muninGraphs are all graphs, in the order of the help.
 var muninGraphs = []muninGraph{
-	{"entries", "entries", "entries per ${graph_period}", "--base 1000 -l 0", func(s *status.Status, _ status.Thresholds) []muninValue {
-		refused := int64(0)
-		for _, r := range s.Refused {
-			refused += r.Count
-		}
-		return []muninValue{{field: "received", label: "received", value: float64(s.Received.Entries), derive: true},
-			{field: "refused", label: "refused or lost", value: float64(refused), derive: true}}
-	}},
-	{"bytes", "bytes", "bytes per ${graph_period}", "--base 1024 -l 0", func(s *status.Status, _ status.Thresholds) []muninValue {
-		return []muninValue{{field: "received", label: "received", value: float64(s.Received.Bytes), derive: true}}
-	}},
-	{"backlog", "backlog", "bytes that wait", "--base 1024 -l 0", func(s *status.Status, t status.Thresholds) (list []muninValue) {
-		add := func(field, label string, store *status.Store) {
-			if store == nil {
-				return
+	{"entries", "entries", "entries per ${graph_period}", "--base 1000 -l 0",
+		func(s *status.Status, _ status.Thresholds) []muninValue {
+			refused := int64(0)
+			for _, r := range s.Refused {
+				refused += r.Count
 			}
-			v := muninValue{field: field, label: label, value: float64(store.Bytes)}
-			if store.Limit > 0 {
-				v.warning = muninNumber(float64(store.Limit) * t.Store.Warning)
-				v.critical = muninNumber(float64(store.Limit) * t.Store.Critical)
+			return []muninValue{{field: "received", label: "received", value: float64(s.Received.Entries), derive: true},
+				{field: "refused", label: "refused or lost", value: float64(refused), derive: true}}
+		}},
+	{"bytes", "bytes", "bytes per ${graph_period}", "--base 1024 -l 0",
+		func(s *status.Status, _ status.Thresholds) []muninValue {
+			return []muninValue{{field: "received", label: "received", value: float64(s.Received.Bytes), derive: true}}
+		}},
+	{"backlog", "backlog", "bytes that wait", "--base 1024 -l 0",
+		func(s *status.Status, t status.Thresholds) (list []muninValue) {
+			add := func(field, label string, store *status.Store) {
+				if store == nil {
+					return
+				}
+				v := muninValue{field: field, label: label, value: float64(store.Bytes)}
+				if store.Limit > 0 {
+					v.warning = muninNumber(float64(store.Limit) * t.Store.Warning)
+					v.critical = muninNumber(float64(store.Limit) * t.Store.Critical)
+				}
+				list = append(list, v)
 			}
-			list = append(list, v)
-		}
-		add("journal", "in the journal", s.Journal)
-		add("spool", "in the spool", s.Spool)
-		if s.Inputs != nil {
-			list = append(list, muninValue{field: "files", label: "not read yet", value: float64(s.Inputs.Lag)})
-		}
-		return list
-	}},
-	{"age", "age of the oldest entry that waits", "seconds", "--base 1000 -l 0", func(s *status.Status, t status.Thresholds) []muninValue {
-		return []muninValue{{field: "oldest", label: "oldest", value: oldest(s), warning: muninNumber(t.Backlog.Warning), critical: muninNumber(t.Backlog.Critical)}}
-	}},
-	{"disk", "free disk", "% free", "--base 1000 -l 0 -u 100", func(s *status.Status, t status.Thresholds) (list []muninValue) {
-		for i, d := range s.Disks {
-			list = append(list, muninValue{field: fmt.Sprintf("disk%d", i), label: d.Path, value: 100 * d.Fraction(),
-				warning: muninNumber(100*t.Disk.Warning) + ":", critical: muninNumber(100*t.Disk.Critical) + ":"})
-		}
-		return list
-	}},
+			add("journal", "in the journal", s.Journal)
+			add("spool", "in the spool", s.Spool)
+			if s.Inputs != nil {
+				list = append(list, muninValue{field: "files", label: "not read yet", value: float64(s.Inputs.Lag)})
+			}
+			return list
+		}},
+	{"age", "age of the oldest entry that waits", "seconds", "--base 1000 -l 0",
+		func(s *status.Status, t status.Thresholds) []muninValue {
+			return []muninValue{{field: "oldest", label: "oldest", value: oldest(s),
+				warning: muninNumber(t.Backlog.Warning), critical: muninNumber(t.Backlog.Critical)}}
+		}},
+	{"disk", "free disk", "% free", "--base 1000 -l 0 -u 100",
+		func(s *status.Status, t status.Thresholds) (list []muninValue) {
+			for i, d := range s.Disks {
+				list = append(list, muninValue{field: fmt.Sprintf("disk%d", i), label: d.Path, value: 100 * d.Fraction(),
+					warning: muninNumber(100*t.Disk.Warning) + ":", critical: muninNumber(100*t.Disk.Critical) + ":"})
+			}
+			return list
+		}},
 	{"problems", "problems", "reasons", "--base 1000 -l 0", func(s *status.Status, t status.Thresholds) []muninValue {
 		warnings, criticals := 0.0, 0.0
 		for _, r := range s.Judge(t).Reasons {
@@ -89,7 +95,7 @@ var muninGraphs = []muninGraph{
 	}},
 }
 
-// muninNumber is a number to a thousandth.
+// muninNumber formats a number with three decimals at most.
 func muninNumber(v float64) string { return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64) }
 
 func (a *app) munin() *cobra.Command {
@@ -112,7 +118,8 @@ munin's plugin-conf.d says.`,
 			}
 			return several("FIGURE")(cmd, args)
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(*cobra.Command, []string, string) (names []cobra.Completion,
+			_ cobra.ShellCompDirective) {
 			for _, g := range muninGraphs {
 				names = append(names, g.name)
 			}
@@ -129,7 +136,8 @@ munin's plugin-conf.d says.`,
 			}
 			for i := range muninGraphs {
 				if muninGraphs[i].name == figure {
-					return a.runMunin(cmd.Context(), &muninGraphs[i], muninQuestion{to: rest, word: word, timeout: timeout})
+					return a.runMunin(cmd.Context(), &muninGraphs[i],
+						muninQuestion{to: rest, word: word, timeout: timeout})
 				}
 			}
 			return usagef("%q is no figure: want entries, bytes, backlog, age, disk or problems", figure)
@@ -139,7 +147,7 @@ munin's plugin-conf.d says.`,
 	return cmd
 }
 
-// muninQuestion is what munin-node asks.
+// muninQuestion is a request of munin-node.
 type muninQuestion struct {
 	to      []string // the daemon, or nothing
 	word    string   // config, autoconf, or nothing: the values
@@ -176,10 +184,11 @@ func (a *app) runMunin(ctx context.Context, g *muninGraph, q muninQuestion) erro
 	return err
 }
 
-// config says how the graph is drawn.
+// config prints how the graph is drawn.
 func (g *muninGraph) config(to io.Writer, name string, values []muninValue) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "graph_title Inkwell %s of %s\ngraph_category inkwell\ngraph_vlabel %s\ngraph_args %s\n", g.title, printable(name), g.label, g.args)
+	fmt.Fprintf(&out, "graph_title Inkwell %s of %s\ngraph_category inkwell\ngraph_vlabel %s\ngraph_args %s\n", g.title,
+		printable(name), g.label, g.args)
 	for _, v := range values {
 		fmt.Fprintf(&out, "%s.label %s\n", v.field, printable(v.label))
 		if v.derive {
@@ -196,8 +205,8 @@ func (g *muninGraph) config(to io.Writer, name string, values []muninValue) erro
 	return err
 }
 
-// muninPlugin is `inkwell munin` by the name of a link, with the address from that or from env.address. What munin-node
-// does not ask is not looked at.
+// muninPlugin is `inkwell munin` under the name of a link. The address comes from env.address or from that name. Only
+// the first argument counts, as munin-node gives no other.
 func (a *app) muninPlugin(ctx context.Context, name string, args []string) int {
 	figure, place, _ := strings.Cut(strings.TrimPrefix(name, muninPrefix), "_")
 	line := []string{"munin", "--", figure}

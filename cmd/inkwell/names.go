@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// tools are the other names that the binary answers to, installed as links to it. Each takes the arguments, prints the texts and ends
-// with the codes of the program whose name it is: what is behind them are the subcommands.
+// tools are the other names of the binary, which are installed as links to it. Each tool takes the arguments, prints
+// the texts and returns the exit codes of the original program of that name, and is implemented by the subcommands.
 var tools = map[string]func(a *app, ctx context.Context, args []string) int{
 	"scribed":     (*app).scribedAs,
 	"scribe_cat":  (*app).scribeCat,
@@ -30,17 +30,17 @@ func (a *app) as(ctx context.Context, name string, args []string) int {
 	return a.main(ctx, args)
 }
 
-// say prints one of the texts of another tool. That nobody reads it is no reason to end otherwise.
+// say prints a text of another tool. A failure to print does not change the exit code.
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
-// Where the original listens.
+// The original's host and port.
 const (
 	scribeHost = "127.0.0.1"
 	scribePort = "1463"
 )
 
-// scribeAddr completes HOST[:PORT] to an address; what is missing is the original's. It can have tls:// before it; unix:PATH is one,
-// and so is the path alone, as for the original's last tools.
+// scribeAddr completes HOST[:PORT] to an address; the original's values stand for missing parts. An address may begin
+// with tls://. unix:PATH is an address too, and so is a path alone, as with the original's latest tools.
 func scribeAddr(s string) (string, error) {
 	if strings.HasPrefix(s, "/") {
 		return "unix:" + s, nil
@@ -72,8 +72,8 @@ func scribeAddr(s string) (string, error) {
 
 const scribePipeUsage = "usage: scribe_pipe [-h host[:port]] [-p port] category"
 
-// scribePipe is `inkwell pipe` for the arguments of scribe_pipe. The flags of pipe that it does not have can be set by their variables
-// (INKWELL_SPOOL …).
+// scribePipe is `inkwell pipe` with the arguments of scribe_pipe. Flags of pipe that scribe_pipe does not have can be
+// set by their environment variables (INKWELL_SPOOL …).
 func (a *app) scribePipe(ctx context.Context, args []string) int {
 	to, port := scribeHost, ""
 	for len(args) >= 2 {

@@ -31,7 +31,7 @@ func tool(t *testing.T, uid int, stdin string, name string, args ...string) resu
 	return result{code: code, stdout: out.String(), stderr: errs.String()}
 }
 
-// closedAddr is an address at which nobody listens.
+// closedAddr returns an address at which nobody listens.
 const closedAddr = "127.0.0.1:1"
 
 func TestNames(t *testing.T) {
@@ -104,7 +104,7 @@ func TestCatTo(t *testing.T) {
 	}
 }
 
-// TestCatToTooMuch does not send, and does not read for ever.
+// TestCatToTooMuch sends nothing, and does not read without an end.
 func TestCatToTooMuch(t *testing.T) {
 	s := startFake(t, alive())
 	zero, err := os.Open("/dev/zero")

@@ -11,17 +11,19 @@ import (
 	"inkwell/internal/rpc"
 )
 
-// nextHop is where a forwarder or a pipe sends, as a configuration file says it.
+// nextHop is the destination of a forwarder or a pipe, as a configuration file describes it.
 type nextHop struct {
 	to       []string
 	calls    forwarder.Calls
-	spooled  bool   // there is a buffer
-	spool    string // its directory, or that in which it stands
-	exact    bool   // it is the spool itself
+	spooled  bool   // the store is a buffer
+	spool    string // the directory of the spool, or its parent
+	exact    bool   // spool is the directory of the spool itself
 	spoolMax int64  // bytes, 0 = no bound
 }
 
-// spools are where the spool of that name is, and where an older Inkwell had it with the same words. state is above it if that is around it.
+// spools returns the place of the spool with that name, and the place in which an older version had it for the same
+// configuration. A spool below the state directory is opened from there, so that no symbolic link on the way is
+// followed.
 func (h nextHop) spools(name, state string) (here, there stateDir) {
 	below := stateDir{root: h.spool, dir: filepath.Join(h.spool, name+".spool")}
 	itself := stateDir{dir: h.spool}
@@ -34,8 +36,8 @@ func (h nextHop) spools(name, state string) (here, there stateDir) {
 	return below, itself
 }
 
-// readForwarding reads the configuration of a forwarder or a pipe, from a file or, without one, of its flags: its inputs, and the one
-// store that they go to.
+// readForwarding reads the configuration of a forwarder or a pipe from a file or, without a file, from its flags: the
+// inputs, and the single store to which they go.
 func readForwarding(file string, flags func() (string, error)) (*config.Config, nextHop, error) {
 	var data []byte
 	if file == "" {
@@ -80,11 +82,12 @@ func hopOf(s *config.Store) (nextHop, error) {
 	if !ok || n.Mapping != nil {
 		return hop, errors.New("inputs are sent over the network: want a <store> of type network, or a buffer with such a primary (send to an inkwell scribed for more)")
 	}
-	hop.to, hop.calls = n.Addrs, forwarder.Calls{Timeout: n.Timeout, Max: n.MaxBatch, MaxAge: n.MaxAge, Quarantine: n.Quarantine, Shuffle: n.Shuffle, TLS: rpc.TLSFiles(n.TLS)}
+	hop.to, hop.calls = n.Addrs, forwarder.Calls{Timeout: n.Timeout, Max: n.MaxBatch, MaxAge: n.MaxAge,
+		Quarantine: n.Quarantine, Shuffle: n.Shuffle, TLS: rpc.TLSFiles(n.TLS)}
 	return hop, nil
 }
 
-// with takes over the calls of h but for the TLS files that flags gave.
+// with returns the options for the calls. TLS files from flags replace those of the configuration.
 func (h nextHop) with(files rpc.TLSFiles) forwarder.Calls {
 	if files != (rpc.TLSFiles{}) {
 		h.calls.TLS = files

@@ -64,20 +64,24 @@ within a second is the first one.`,
 	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
-	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max", "bytes the spool may take; 0 = no bound")
-	flags.Var(conf.Value(&o.WhenFull, "block", "word", parseWhenFull), "when-full", "with memory and spool full: block (the writer waits) or drop (count and throw away)")
+	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max",
+		"bytes the spool may take; 0 = no bound")
+	flags.Var(conf.Value(&o.WhenFull, "block", "word", parseWhenFull), "when-full",
+		"with memory and spool full: block (the writer waits) or drop (count and throw away)")
 	prefixFlag(flags, &o.Prefix)
 	hostFlag(flags, &o.Host)
 	flags.BoolVar(&echo, "echo", false, "copy the input to standard output")
-	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout", "how long the end of input waits for the network")
+	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout",
+		"how long the end of input waits for the network")
 	return cmd
 }
 
-// configurePipe fills o from the configuration; an address and a spool that were given stand. It returns where the spool is to be, and
-// where an older Inkwell had it with the same words.
+// configurePipe fills o from the configuration. An address and a spool that were given by flags override it. It returns
+// the place of the spool, and the place in which an older version had it for the same configuration.
 func configurePipe(c *config.Config, hop nextHop, o *forwarder.PipeOptions) (spools [2]stateDir, err error) {
 	if len(c.Pipes) != 1 {
-		return spools, fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", c.File.Name, len(c.Pipes))
+		return spools, fmt.Errorf("%s: %d <pipe> blocks, want one: of what category is the input?", c.File.Name,
+			len(c.Pipes))
 	}
 	if len(o.To) == 0 {
 		o.To = hop.to
@@ -113,7 +117,8 @@ func parseWhenFull(s string) (forwarder.WhenFull, error) {
 	return 0, fmt.Errorf("%q: must be block or drop", s)
 }
 
-// parseDrain reads a duration; 0 is the shortest there is, because the zero value of the option stands for the default.
+// parseDrain parses a duration. It turns 0 into the shortest duration, because the zero value of the option means the
+// default.
 func parseDrain(s string) (time.Duration, error) {
 	d, err := conf.ParseDuration(s)
 	return max(d, 1), err
@@ -149,7 +154,8 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 	defer end()
 	about := status.Daemon{Role: status.Pipe, State: o.SpoolDir}
 	h := a.askableBy(o.Stats, about, (*access.Rules)(nil).Reads, func() describer { return p })
-	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir}, ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats, HTTP: h.handler})
+	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir},
+		ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats, HTTP: h.handler})
 	counts, err := p.Run(ctx, abort)
 	silence()
 	h.close()
@@ -157,9 +163,10 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 	return err
 }
 
-// countsLine is the last word of a pipe; how much is left where, an error says behind it.
+// countsLine is the last line that a pipe prints. If entries are left, an error follows that says how many and where.
 func countsLine(c forwarder.Counts) string {
-	line := fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled, c.Dropped)
+	line := fmt.Sprintf("inkwell pipe: read %d, delivered %d, spooled %d, dropped %d", c.Read, c.Delivered, c.Spooled,
+		c.Dropped)
 	if c.Refused > 0 {
 		line += fmt.Sprintf(", refused %d", c.Refused)
 	}

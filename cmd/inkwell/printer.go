@@ -13,21 +13,21 @@ import (
 	"inkwell/archive"
 )
 
-// onTerminal says whether standard output is a terminal.
+// onTerminal reports whether standard output is a terminal.
 func (a *app) onTerminal() bool {
 	f, ok := a.stdout.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// printer writes chunks: as they are, or line by line with where and when they came from in front. On a terminal
-// characters that would steer it are shown as escapes.
+// printer writes chunks unchanged, or line by line with the time and source before each. On a terminal, control
+// characters are shown as escapes.
 type printer struct {
 	w       io.Writer
 	query   *archive.Query
 	source  bool // in front of each line
 	time    bool
-	visible bool // escapes what steers a terminal
-	headers bool // ==> NAME <== where another series goes on
+	visible bool // escape characters that control a terminal
+	headers bool // print ==> NAME <== when the series changes
 	open    bool // the last line has no end
 	last    string
 	buf     []byte
@@ -57,7 +57,7 @@ func (p *printer) print(c *archive.Chunk) error {
 	return err
 }
 
-// lines gathers the lines of a chunk with what stands in front of them.
+// lines splits a chunk into lines and adds the time and source.
 func (p *printer) lines(c *archive.Chunk) error {
 	var origins *archive.Origins
 	if p.source {
@@ -86,7 +86,7 @@ func (p *printer) lines(c *archive.Chunk) error {
 	return nil
 }
 
-// arrival is a time as it is printed, by the local clock and with its zone.
+// arrival formats a time in the local time zone, with the zone.
 func arrival(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -115,8 +115,8 @@ func (p *printer) text(dst, text []byte) []byte {
 	return appendVisible(dst, text)
 }
 
-// appendVisible appends text with what steers a terminal as escapes: control characters but for newline and tab, and
-// bytes that are no UTF-8.
+// appendVisible appends text with escapes for what could control a terminal: control characters other than newline and
+// tab, and bytes that are not UTF-8.
 func appendVisible(dst, text []byte) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)

@@ -23,18 +23,18 @@ import (
 // maxDocument bounds a status document, in bytes: some 100,000 categories fit.
 const maxDocument = 64 << 20
 
-// unknown is the level of a daemon that did not say how it is.
+// unknown is the level of a daemon that did not report its status.
 const unknown status.Level = "unknown"
 
-// probe is what one daemon said when it was asked how it is.
+// probe is the answer of one daemon to a query of its status.
 type probe struct {
 	name    string         // as it was asked for
-	status  *status.Status // nil: it has told no more than verdict
+	status  *status.Status // nil: only the verdict is known
 	verdict status.Verdict
 }
 
-// prober asks daemons how they are: for /status.json; where that is not for us for /healthz, which everybody may ask;
-// and servers that speak no HTTP, as the original scribed, by fb303. Safe for concurrent use.
+// prober queries the status of daemons: /status.json; if that is forbidden /healthz, which everybody may ask; and fb303
+// for servers without HTTP, such as the original scribed. Safe for concurrent use.
 type prober struct {
 	servers    []server
 	names      []string
@@ -62,7 +62,7 @@ func (a *app) prober(args []string, timeout time.Duration) (*prober, error) {
 	return p, checkTLS(addrs, a.tls)
 }
 
-// ask asks all daemons at once; the answers are in the order of the arguments.
+// ask queries all daemons at once; the answers are in the order of the arguments.
 func (p *prober) ask(ctx context.Context) []probe {
 	answers := make([]probe, len(p.servers))
 	var asking sync.WaitGroup
@@ -73,8 +73,8 @@ func (p *prober) ask(ctx context.Context) []probe {
 	return answers
 }
 
-// one asks one daemon. HTTP has half of the time: a server that has none may wait for the rest of what it takes for a
-// call.
+// one queries one daemon. HTTP may take half of the time: a server without HTTP may take the request for the beginning
+// of a call and wait for the rest.
 func (p *prober) one(ctx context.Context, i int) probe {
 	to := p.servers[i]
 	answer := probe{name: p.names[i]}
@@ -85,10 +85,12 @@ func (p *prober) one(ctx context.Context, i int) probe {
 	switch {
 	case err == nil:
 		answer.status, answer.verdict = s, s.Judge(p.thresholds)
-	case errors.As(err, &refused) && (refused.code == http.StatusForbidden || refused.code == http.StatusServiceUnavailable):
+	case errors.As(err, &refused) && (refused.code == http.StatusForbidden ||
+		refused.code == http.StatusServiceUnavailable):
 		answer.verdict = p.health(ctx, to, refused)
 	case isDialError(err):
-		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+dialText(err), "start it, or open the way to it")
+		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+dialText(err),
+			"start it, or open the way to it")
 	case errors.Is(err, errDocument):
 		answer.verdict = verdictOf(unknown, err.Error(), "use the inkwell of that version")
 	default:
@@ -98,7 +100,7 @@ func (p *prober) one(ctx context.Context, i int) probe {
 	return answer
 }
 
-// verdictOf is a verdict of one reason.
+// verdictOf returns a verdict with one reason.
 func verdictOf(level status.Level, text, cure string) status.Verdict {
 	v := status.Verdict{Level: level, Text: text, Reasons: []status.Reason{}}
 	if level != status.Good {
@@ -107,7 +109,7 @@ func verdictOf(level status.Level, text, cure string) status.Verdict {
 	return v
 }
 
-// hinted is a verdict with a hint behind the text of why a daemon cannot be reached.
+// hinted returns a verdict whose text, why a daemon cannot be reached, is followed by a hint.
 func hinted(v status.Verdict, hint string) status.Verdict {
 	if v.Level != status.Good && hint != "" && len(v.Reasons) == 1 {
 		v.Text += hint
@@ -116,16 +118,16 @@ func hinted(v status.Verdict, hint string) status.Verdict {
 	return v
 }
 
-// errDocument says that a daemon told its status in a way that this program does not know.
+// errDocument means that the status of a daemon has a format that this program does not know.
 var errDocument = errors.New("its status cannot be read")
 
-// isDialError says whether nobody listens at an address.
+// isDialError reports whether the connection could not be made.
 func isDialError(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// dialText is what keeps a connection from being made.
+// dialText returns what prevented a connection.
 func dialText(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -134,7 +136,7 @@ func dialText(err error) string {
 	return err.Error()
 }
 
-// httpError is an answer of HTTP that is not 200.
+// httpError is an HTTP answer other than 200.
 type httpError struct {
 	code int
 	text string
@@ -142,7 +144,7 @@ type httpError struct {
 
 func (e *httpError) Error() string { return e.text }
 
-// document asks for /status.json.
+// document fetches /status.json.
 func (p *prober) document(ctx context.Context, to server) (*status.Status, error) {
 	body, err := p.get(ctx, to, "/status.json")
 	if err != nil {
@@ -158,11 +160,12 @@ func (p *prober) document(ctx context.Context, to server) (*status.Status, error
 	return s, nil
 }
 
-// get asks for a path, over a connection of its own.
+// get fetches a path over a connection of its own.
 func (p *prober) get(ctx context.Context, to server, path string) ([]byte, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return rpc.Connect(ctx, to.addr, p.timeout, to.credentials)
-	}}
+	transport := &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return rpc.Connect(ctx, to.addr, p.timeout, to.credentials)
+		}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
 		return nil, err
@@ -184,7 +187,7 @@ func (p *prober) get(ctx context.Context, to server, path string) ([]byte, error
 	return body, nil
 }
 
-// health asks for /healthz, of a daemon that tells us no more, and says why it does not.
+// health fetches /healthz from a daemon that does not let us read its status, and adds the reason for that.
 func (p *prober) health(ctx context.Context, to server, why *httpError) status.Verdict {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout/2)
 	defer cancel()
@@ -201,7 +204,7 @@ func (p *prober) health(ctx context.Context, to server, why *httpError) status.V
 	return verdictOf(l, text, "ask it from its own machine, or with status=yes in an <allow> block, for more")
 }
 
-// fb303 asks a server that has no HTTP, as why says.
+// fb303 queries a server without HTTP; why is the error of the attempt over HTTP.
 func (p *prober) fb303(ctx context.Context, to server, why error) status.Verdict {
 	c := &control{server: to, timeout: p.timeout / 2}
 	code, err := ask(ctx, c, (*fb303.FacebookServiceClient).GetStatus)
@@ -211,9 +214,11 @@ func (p *prober) fb303(ctx context.Context, to server, why error) status.Verdict
 	}
 	if err != nil {
 		if errors.Is(why, context.DeadlineExceeded) && errors.Is(err, os.ErrDeadlineExceeded) {
-			return verdictOf(status.Critical, fmt.Sprintf("it does not answer within %v", p.timeout), "see whether it hangs, or is overloaded")
+			return verdictOf(status.Critical, fmt.Sprintf("it does not answer within %v", p.timeout),
+				"see whether it hangs, or is overloaded")
 		}
-		return verdictOf(status.Critical, fmt.Sprintf("it does not say how it is: %v; %v", why, err), "see whether a Scribe server listens there, and of what version")
+		return verdictOf(status.Critical, fmt.Sprintf("it does not say how it is: %v; %v", why, err),
+			"see whether a Scribe server listens there, and of what version")
 	}
 	level := status.Warning
 	switch code {
@@ -225,9 +230,10 @@ func (p *prober) fb303(ctx context.Context, to server, why error) status.Verdict
 	return verdictOf(level, statusText(code, details), "see its log")
 }
 
-// parseLimit reads WARN[,CRIT] of numbers that parse reads. Without CRIT it stays at its default, unless that is
-// reached before WARN: then nothing is critical.
-func parseLimit(text string, parse func(string) (float64, error), byDefault status.Limit, high bool) (status.Limit, error) {
+// parseLimit parses WARN[,CRIT], two values that parse reads. Without CRIT the default stays, unless WARN is beyond it:
+// then nothing is critical.
+func parseLimit(text string, parse func(string) (float64, error), byDefault status.Limit,
+	high bool) (status.Limit, error) {
 	warn, crit, two := strings.Cut(text, ",")
 	l := byDefault
 	var err error
@@ -251,7 +257,7 @@ func parseLimit(text string, parse func(string) (float64, error), byDefault stat
 	return l, nil
 }
 
-// parsePercent reads a share, 80% or 0.8.
+// parsePercent parses a share, 80% or 0.8.
 func parsePercent(s string) (float64, error) {
 	number, percent := strings.CutSuffix(s, "%")
 	v, err := strconv.ParseFloat(number, 64)

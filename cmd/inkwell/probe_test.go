@@ -13,7 +13,8 @@ import (
 	"inkwell/internal/status"
 )
 
-// telling starts a daemon that answers HTTP with a status, and returns its address. change is what is not as it should be.
+// telling starts a daemon that answers HTTP with a status, and returns its address. change makes the status differ from
+// a good one.
 func telling(t *testing.T, change func(*status.Status)) string {
 	t.Helper()
 	now := time.Now()
@@ -44,7 +45,7 @@ func serving(t *testing.T, answer http.HandlerFunc) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// TestHealth: each way in which a daemon can be, with the code, the first word and what is said of it.
+// TestHealth has each condition of a daemon, with the exit code, the first word and a part of the text.
 func TestHealth(t *testing.T) {
 	hanging, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

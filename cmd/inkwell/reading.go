@@ -15,7 +15,7 @@ import (
 	"inkwell/archive/moment"
 )
 
-// selection is the flags by which the commands that read files choose what they read.
+// selection holds the flags with which the reading commands select files and entries.
 type selection struct {
 	since, until string
 	sources      []string
@@ -29,12 +29,13 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.since, "since", "", "what came in from this time on, exact to a block (1 MiB or ten seconds): "+timeHelp)
 	f.StringVar(&s.until, "until", "", "what came in up to this time")
-	f.StringArrayVar(&s.sources, "source", nil, "what comes from there: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
+	f.StringArrayVar(&s.sources, "source", nil,
+		"what comes from there: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
 	f.StringArrayVar(&s.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category, for what its open files hold; can be repeated")
 	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of going on behind it")
 }
 
-// archiveReading is one reading of files: what is chosen, and what is lost.
+// archiveReading is one run over files: what is selected, and what was lost.
 type archiveReading struct {
 	*archive.Query
 	strict bool
@@ -42,7 +43,7 @@ type archiveReading struct {
 	broken chan error // the first damage, with strict
 }
 
-// query makes the query of the flags; name is that of the command, for what it says.
+// query builds the query of the flags; name is the name of the command, for its messages.
 func (a *app) query(name string, s *selection) (*archiveReading, error) {
 	now := time.Now()
 	q := &archive.Query{Sources: s.sources, States: s.states}
@@ -76,7 +77,7 @@ func (a *app) query(name string, s *selection) (*archiveReading, error) {
 	return r, nil
 }
 
-// check is the damage that ends the work, with --strict.
+// check returns the damage that ends the work under --strict.
 func (r *archiveReading) check() error {
 	select {
 	case err := <-r.broken:
@@ -86,7 +87,7 @@ func (r *archiveReading) check() error {
 	}
 }
 
-// finish is how a reading ended that met damage.
+// finish returns the error of a reading that found damage.
 func (r *archiveReading) finish(err error) error {
 	if err == nil {
 		err = r.check()
@@ -97,8 +98,8 @@ func (r *archiveReading) finish(err error) error {
 	return err
 }
 
-// seriesOf lists what arguments name: directories of categories, and files. A directory without files of its own stands
-// for the categories in it if below says so.
+// seriesOf lists the series that arguments name: directories of categories, and files. If below is set, a directory
+// without files of its own stands for the categories in it.
 func seriesOf(args []string, below bool) (all []archive.Series, err error) {
 	for _, arg := range args {
 		st, err := os.Stat(arg)
@@ -138,7 +139,7 @@ func noFiles(arg string) error {
 	return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY; inkwell ls shows them)", arg, filepath.Base(arg))
 }
 
-// readingBar shows on a terminal how far a reading is, when it takes longer than a moment.
+// readingBar shows the progress of a reading on a terminal if it takes longer than a moment.
 type readingBar struct {
 	a     *app
 	whole int64
@@ -147,7 +148,7 @@ type readingBar struct {
 	shown time.Time
 }
 
-// readingBar is none when what is printed goes to the same terminal.
+// readingBar returns nil if the output goes to the same terminal.
 func (a *app) readingBar(list []archive.Series) *readingBar {
 	p := &readingBar{a: a, began: time.Now()}
 	if !a.screen.terminal() || a.onTerminal() {
@@ -161,7 +162,7 @@ func (a *app) readingBar(list []archive.Series) *readingBar {
 	return p
 }
 
-// add says that so many bytes more were read.
+// add counts bytes that were read.
 func (p *readingBar) add(n int64) {
 	if p == nil {
 		return
@@ -174,7 +175,8 @@ func (p *readingBar) add(n int64) {
 	p.shown = now
 	rate := float64(p.done) / now.Sub(p.began).Seconds()
 	left := time.Duration(float64(max(0, p.whole-p.done))/max(rate, 1)) * time.Second
-	p.a.screen.show(fmt.Sprintf("%s %s of %s, %s/s, %v left", bar(min(p.done, p.whole), p.whole, 24), size(p.done), size(p.whole), size(int64(rate)), left))
+	p.a.screen.show(fmt.Sprintf("%s %s of %s, %s/s, %v left", bar(min(p.done, p.whole), p.whole, 24), size(p.done),
+		size(p.whole), size(int64(rate)), left))
 }
 
 func (p *readingBar) end() {

@@ -46,7 +46,7 @@ Exit codes: 0 done, 1 failed, 2 the command line is wrong, 75 some of the input 
 	return root
 }
 
-// markRunning lets a tell errors of the command line from those of the work.
+// markRunning lets a distinguish errors of the command line from those of the work.
 func (a *app) markRunning(cmd *cobra.Command) {
 	if work := cmd.RunE; work != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {

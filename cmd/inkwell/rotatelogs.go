@@ -17,7 +17,7 @@ import (
 	"inkwell/rotate/pipelog"
 )
 
-// The exit codes of Apache's rotatelogs, beside 0 and 1 for a command line that is wrong.
+// The exit codes of Apache's rotatelogs, besides 0 and the 1 for a wrong command line.
 const (
 	rotatelogsOpen = 2
 	rotatelogsRead = 3
@@ -54,7 +54,7 @@ func (a *app) rotatelogs() *cobra.Command {
 		Long:  rotatelogsHelp,
 		Example: `  CustomLog "|/usr/local/bin/inkwell rotatelogs -l /var/log/apache2/access.%Y-%m-%d 86400 1G" combined
   mydaemon 2>&1 | inkwell rotatelogs -n 5 /var/log/mydaemon.log 100M`,
-		DisableFlagParsing: true, // its flags are not those of the rest
+		DisableFlagParsing: true, // it parses its flags itself
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && args[0] == "--help" {
 				return cmd.Help()
@@ -103,7 +103,8 @@ func (a *app) rotateLogs(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
-// runRotatelogs writes until the end of input, or some seconds behind the first SIGINT or SIGTERM; the second ends the process.
+// runRotatelogs writes until the end of input, or some seconds after the first SIGINT or SIGTERM; the second one ends
+// the process.
 func (a *app) runRotatelogs(ctx context.Context, o pipelog.Options) error {
 	ctx, stop := a.untilSignal(ctx, o.Logger, func() {})
 	defer stop()
@@ -115,7 +116,7 @@ func (a *app) runRotatelogs(ctx context.Context, o pipelog.Options) error {
 	return errors.Join(pipelog.Run(ctx, in, o), in.Close())
 }
 
-// plainError is a mistake that rotatelogs tells without its usage.
+// plainError is a mistake that rotatelogs reports without its usage.
 type plainError struct{ error }
 
 // rotatelogsFlags are the flags without a value.
@@ -130,8 +131,8 @@ var rotatelogsFlags = map[byte]func(o *pipelog.Options){
 	'c': func(o *pipelog.Options) { o.Empty = true },
 }
 
-// rotatelogsOptions reads the arguments of rotatelogs: flags in getopt's way, then the positions. Its own words are kept where it has
-// some for what is wrong.
+// rotatelogsOptions parses the arguments of rotatelogs: flags in the manner of getopt, then the positional arguments.
+// Mistakes are reported in the words of the original where it has a message.
 func rotatelogsOptions(args []string) (o pipelog.Options, verbose bool, err error) {
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		word := args[0][1:]
@@ -182,7 +183,7 @@ func rotatelogsValue(o *pipelog.Options, flag byte, value string) error {
 	return nil
 }
 
-// rotatelogsPositions reads the name of the log, the time, the size and the offset.
+// rotatelogsPositions parses the name of the log, the time, the size and the offset.
 func rotatelogsPositions(o *pipelog.Options, args []string) error {
 	if len(args) < 2 || len(args) > 4 {
 		return oldWords("Incorrect number of arguments")
@@ -223,10 +224,10 @@ func rotatelogsPositions(o *pipelog.Options, args []string) error {
 	return nil
 }
 
-// oldWords is an error in the words of Apache's rotatelogs, whose first letter is not small.
+// oldWords is an error in the words of Apache's rotatelogs, which begin with a capital letter.
 func oldWords(text string) error { return errors.New(text) }
 
-// rotatelogsSize reads digits and one of B, K, M and G, with 64 bits; 0 if it is something else.
+// rotatelogsSize parses digits followed by B, K, M or G into 64 bits; it returns 0 for anything else.
 func rotatelogsSize(arg string) int64 {
 	shift, ok := map[byte]int{'B': 0, 'K': 10, 'M': 20, 'G': 30}[arg[len(arg)-1]]
 	n, err := strconv.ParseInt(arg[:len(arg)-1], 10, 64)
@@ -236,7 +237,7 @@ func rotatelogsSize(arg string) int64 {
 	return n << shift
 }
 
-// dumpRotatelogs says what the arguments mean, in the lines of Apache's rotatelogs.
+// dumpRotatelogs prints what the arguments mean, in the format of Apache's rotatelogs.
 func dumpRotatelogs(w io.Writer, o pipelog.Options) {
 	yes := map[bool]string{true: "yes", false: "no"}
 	offset, local := 0, o.Zone == time.Local

@@ -7,23 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// screen is standard error: log lines go through it, and on a terminal one live line stands below them. Safe for concurrent use.
+// screen is standard error: it prints log lines and, on a terminal, keeps one live line below them. Safe for concurrent
+// use.
 type screen struct {
 	width func() int // columns, 0 = no terminal
 
 	mu   sync.Mutex
 	w    io.Writer
-	live string // what stands on the last line
+	live string // the text on the last line
 }
 
 func newScreen(w io.Writer, width func() int) *screen { return &screen{w: w, width: width} }
 
-// terminal says whether a live line makes sense.
+// terminal reports whether a live line makes sense.
 func (s *screen) terminal() bool { return s.width() > 0 }
 
 const clearLine = "\r\x1b[K"
 
-// Write writes whole lines above the live one.
+// Write writes whole lines above the live line.
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +41,8 @@ func (s *screen) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// show replaces the live line, cut to the width of the terminal; "" takes it away. It is a help to the eye: errors are of no interest.
+// show replaces the live line, cut to the width of the terminal; "" removes it. Errors are ignored, because the line is
+// only a convenience.
 func (s *screen) show(line string) {
 	width := s.width()
 	s.mu.Lock()
@@ -56,7 +58,7 @@ func (s *screen) show(line string) {
 	_, _ = io.WriteString(s.w, clearLine+line)
 }
 
-// bar draws how much of whole is done, cells wide.
+// bar draws the share done of whole as a bar that is cells wide.
 func bar(done, whole int64, cells int) string {
 	full := cells
 	if done < whole {

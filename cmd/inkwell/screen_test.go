@@ -109,7 +109,7 @@ func TestMeterElsewhereLogsEachMinute(t *testing.T) {
 	})
 }
 
-// TestMeterOfAnIdleDaemonIsSilent: a minute in which nothing changed is no line of the log.
+// TestMeterOfAnIdleDaemonIsSilent logs no line for a minute in which nothing changed.
 func TestMeterOfAnIdleDaemonIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// scribedConfig is where the original looks when nobody names a file.
+// scribedConfig is the original's default configuration file.
 const scribedConfig = "/usr/local/scribe/scribe.conf"
 
-// scribedVersion is what fb303 getVersion answers, so that scripts which look at it go on.
+// scribedVersion is the answer of fb303 getVersion, which scripts check.
 const scribedVersion = "2.2"
 
 func (a *app) scribed() *cobra.Command {
@@ -45,7 +45,7 @@ says why. SIGTERM and fb303 shutdown deliver what can be delivered and end with 
 	return cmd
 }
 
-// flags are those of the original, and what it could not be told.
+// flags defines the flags of the original, and those of Inkwell that it lacks.
 func (s *configured) flags(flags *pflag.FlagSet) {
 	flags.IntVarP(&s.port, "port", "p", 0, "`PORT` to listen on, where the file names none")
 	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (default "+scribedConfig+")")
@@ -64,7 +64,8 @@ func exactlyOneOf(low, high int) cobra.PositionalArgs {
 	}
 }
 
-// scribedAs is `inkwell scribed` for the arguments of scribed, whose answer to -h, and to what it does not know, is its usage and 0.
+// scribedAs is `inkwell scribed` with the arguments of scribed, which answers -h and unknown flags with its usage and
+// exit code 0.
 func (a *app) scribedAs(ctx context.Context, args []string) int {
 	flags := pflag.NewFlagSet("scribed", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)

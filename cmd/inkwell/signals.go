@@ -11,16 +11,17 @@ import (
 	"inkwell/internal/ending"
 )
 
-// untilSignal returns a context that ends at the first SIGINT or SIGTERM; the second ends the process at once, which loses nothing that
-// was acknowledged. SIGHUP makes the log file be opened anew, then calls hup. stop gives the signals back and waits.
+// untilSignal returns a context that ends at the first SIGINT or SIGTERM. The second signal ends the process at once,
+// which loses nothing that was acknowledged. SIGHUP makes the process open its log file again and call hup. stop
+// restores the signals and waits for the goroutine.
 func (a *app) untilSignal(parent context.Context, log *slog.Logger, hup func()) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	giveBack := a.onSignals(log, hup, cancel)
 	return ctx, func() { giveBack(); cancel() }
 }
 
-// untilSignals is untilSignal for a command that would lose something if the second signal ended it: that ends abort, the third ends
-// the process.
+// untilSignals is untilSignal for a command that would lose something if the second signal ended it: the second signal
+// ends abort, and only the third ends the process.
 func (a *app) untilSignals(parent context.Context, log *slog.Logger) (ctx, abort context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	abort, now := context.WithCancel(context.WithoutCancel(parent))
@@ -28,8 +29,8 @@ func (a *app) untilSignals(parent context.Context, log *slog.Logger) (ctx, abort
 	return ctx, abort, func() { giveBack(); cancel(); now() }
 }
 
-// onSignals calls the steps one after the other, one for each SIGINT or SIGTERM; when there is none left the process ends. A signal that
-// comes twice within a second is one.
+// onSignals calls the next step at each SIGINT or SIGTERM; after the last step a signal ends the process. A signal that
+// comes twice within a second counts as one.
 func (a *app) onSignals(log *slog.Logger, hup func(), steps ...func()) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -60,8 +61,9 @@ func (a *app) onSignals(log *slog.Logger, hup func(), steps ...func()) (stop fun
 	}
 }
 
-// takeGroupSignals has signals do nothing that a web server sends to its whole group and means for itself. They are taken, not ignored,
-// so that a program that this one starts does not inherit that. The result gives them back.
+// takeGroupSignals makes signals harmless that a web server sends to its whole process group but means for itself. They
+// are caught and not ignored, because programs that this one starts would inherit the ignoring. The result restores
+// them.
 func takeGroupSignals() (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGPIPE, syscall.SIGXFSZ)

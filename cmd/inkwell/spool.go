@@ -33,10 +33,11 @@ secondary of a server's buffer.`,
 	return cmd
 }
 
-// spoolDepth is how far below a directory spools are looked for: a server keeps them in FILES/CATEGORY/BASE.spool.
+// spoolDepth is the depth below a directory at which spools are still found: a server keeps them in
+// FILES/CATEGORY/BASE.spool.
 const spoolDepth = 5
 
-// isSpool says whether path is a spool or journal.
+// isSpool reports whether path is a spool or journal.
 func isSpool(path string) (bool, error) {
 	_, err := os.Stat(filepath.Join(path, "ack")) // which every spool has
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,7 +46,8 @@ func isSpool(path string) (bool, error) {
 	return err == nil, err
 }
 
-// ownSpool is the spool or journal in path, or where collectors and forwarders have it below; "" if there is none.
+// ownSpool returns the spool or journal that path is, or that a collector or forwarder keeps below it; "" if there is
+// none.
 func ownSpool(path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", err
@@ -59,7 +61,7 @@ func ownSpool(path string) (string, error) {
 	return "", nil
 }
 
-// spoolsIn are all spools and journals in path and below it, those of refused and held entries included.
+// spoolsIn returns all spools and journals at path and below it, including those of refused and held entries.
 func spoolsIn(path string) (dirs []string, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
@@ -87,7 +89,8 @@ func spoolsIn(path string) (dirs []string, err error) {
 	return dirs, err
 }
 
-// openSpool opens the spool or journal in path or below it. Of several it opens the one where collectors and forwarders have it.
+// openSpool opens the spool or journal at path or below it. If there are several, it opens the main one of a collector
+// or forwarder.
 func openSpool(path string) (*faultfs.Dir, error) {
 	dir, err := ownSpool(path)
 	if err != nil {
@@ -129,7 +132,7 @@ told apart by a line before each.`,
 	}
 }
 
-// listSpool lists the segments of the i-th of several spools.
+// listSpool lists the segments of spool number i.
 func (a *app) listSpool(path string, i, of int) error {
 	dir, err := faultfs.OpenDir(path, nil)
 	if err != nil {

@@ -197,7 +197,8 @@ func TestSpoolWhereThereIsNone(t *testing.T) {
 	}
 }
 
-// TestSpoolsBelowADirectory: ls shows every spool below a directory, as of the categories of a server's buffer; what reads one asks which.
+// TestSpoolsBelowADirectory lists every spool below a directory, such as those of a server's buffer; commands that read
+// one ask which.
 func TestSpoolsBelowADirectory(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "web", "web.spool"), filepath.Join(dir, "db", "db.spool")

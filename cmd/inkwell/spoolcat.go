@@ -45,10 +45,10 @@ standard error, and makes the exit code 1.`,
 	})
 }
 
-// entryPrinter prints the entry that c stands at, which begins at offset.
+// entryPrinter prints the entry at the cursor c, which begins at offset.
 type entryPrinter func(offset uint64, c *proto.Cursor) error
 
-// spoolReader completes cmd: it gives every entry that waits to what printer returns.
+// spoolReader completes cmd: it passes every waiting entry to the function that printer returns.
 func (a *app) spoolReader(cmd *cobra.Command, printer func(io.Writer) entryPrinter) *cobra.Command {
 	cmd.Args = exactly("DIR")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
@@ -67,7 +67,7 @@ func (a *app) spoolReader(cmd *cobra.Command, printer func(io.Writer) entryPrint
 	return cmd
 }
 
-// printEntries prints every entry that waits and says how many damaged places stand between them.
+// printEntries prints every waiting entry, and says how many damaged places there are between them.
 func (a *app) printEntries(dir *faultfs.Dir, print entryPrinter) (damaged int, err error) {
 	var batch proto.Batch
 	for rec, err := range spool.Records(dir) {
@@ -91,7 +91,8 @@ func (a *app) printEntries(dir *faultfs.Dir, print entryPrinter) (damaged int, e
 	return damaged, nil
 }
 
-// exported is a line of export. Bytes that are no UTF-8 do not survive a JSON string.
+// exported is a line of export. A JSON string cannot hold bytes that are not UTF-8, so there is a second form for
+// those.
 type exported struct {
 	Category       *string `json:"category,omitempty"`
 	CategoryBase64 []byte  `json:"category_base64,omitempty"`

@@ -78,7 +78,7 @@ The exit code is 1 if something is, and 111, with nothing changed, if another pr
 	}
 }
 
-// progress shows on a terminal how far something is, in steps that an eye can see.
+// progress shows the progress of a task on a terminal, in visible steps.
 func (a *app) progress() func(done, total int64) {
 	shown := int64(-1)
 	return func(done, total int64) {
@@ -89,7 +89,7 @@ func (a *app) progress() func(done, total int64) {
 	}
 }
 
-// printReport says what Verify found; the error says how much of it is damage.
+// printReport prints the result of Verify; the error says how much of it is damage.
 func printReport(to io.Writer, path string, r spool.Report) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "segments\t%d\n", r.Segments)
@@ -105,7 +105,8 @@ func printReport(to io.Writer, path string, r spool.Report) error {
 		fmt.Fprintf(w, "set aside\t%s\n", name)
 	}
 	for _, d := range r.Damaged {
-		fmt.Fprintf(w, "damaged\t%s from %d to %d: %d bytes, %s; intact behind it: %d groups, %d entries\n", d.Segment, d.Start, d.End, d.End-d.Start, lost(d), d.Groups, d.Entries)
+		fmt.Fprintf(w, "damaged\t%s from %d to %d: %d bytes, %s; intact behind it: %d groups, %d entries\n", d.Segment,
+			d.Start, d.End, d.End-d.Start, lost(d), d.Groups, d.Entries)
 		fmt.Fprintf(w, "\t%s\n", fate(d, r.Acked))
 	}
 	if err := w.Flush(); err != nil {
@@ -117,7 +118,7 @@ func printReport(to io.Writer, path string, r spool.Report) error {
 	return nil
 }
 
-// lost says how many entries stood in a damaged place.
+// lost says how many entries were in a damaged place.
 func lost(d spool.Damage) string {
 	if d.Lost < 0 {
 		return "how many entries is not known"

@@ -14,10 +14,10 @@ import (
 	"inkwell/internal/conf"
 )
 
-// exitThreshold says that what --fail-if says is so.
+// exitThreshold is the exit code if the condition of --fail-if holds.
 const exitThreshold = 3
 
-// statsFlags are those of stats beside those of every reading.
+// statsFlags are the flags of stats besides those of every reading command.
 type statsFlags struct {
 	selection
 	format, output, failIf string
@@ -53,9 +53,11 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what 
 	}
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "combined", "how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
+	f.StringVar(&o.format, "format", "combined",
+		"how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
-	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each stretch of this length by itself; 0 = all in one")
+	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every",
+		"count each stretch of this length by itself; 0 = all in one")
 	f.BoolVar(&o.fold, "fold", false, "make numbers and ids in the paths of URLs {n}")
 	f.IntVar(&o.top, "top", 50, "print the most frequent keys only, so many; 0 = all")
 	f.StringVar(&o.output, "output", "text", "text, csv or json")
@@ -66,7 +68,7 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what 
 	return cmd
 }
 
-// fields are those that are read of a line.
+// fields returns the fields of a line that have to be parsed.
 func (o *statsFlags) fields() []string {
 	return append([]string{o.status, o.bytes, o.took, "time"}, o.by...)
 }
@@ -80,7 +82,7 @@ type counter struct {
 	times  format.Times
 }
 
-// count counts what args name.
+// count counts the lines of args.
 func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
 	if o.top <= 0 {
 		o.top = math.MaxInt
@@ -125,14 +127,15 @@ func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
 	return err
 }
 
-// chunkText is whole lines, and when they came in.
+// chunkText is a number of whole lines, with the time at which they came in.
 type chunkText struct {
 	text []byte
 	at   time.Time
 }
 
-// countSeries counts all files, parts of them beside each other.
-func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally, error) {
+// countSeries counts all files, several parts of them in parallel.
+func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series,
+	o *statsFlags) (*tally.Tally, error) {
 	bar := a.readingBar(list)
 	defer bar.end()
 	idle := make(chan *counter, 64)

@@ -11,7 +11,7 @@ import (
 	"inkwell/archive/tally"
 )
 
-// printCounts prints the rows, those of a series in the order of time.
+// printCounts prints the rows; those of a time series in the order of time.
 func (a *app) printCounts(sum *tally.Tally, o *statsFlags) error {
 	rows := sum.Rows(o.every > 0)
 	if o.every == 0 {
@@ -34,7 +34,8 @@ func (a *app) printCounts(sum *tally.Tally, o *statsFlags) error {
 		}
 		for i := range rows {
 			r := &rows[i]
-			line := []string{r.Key, strconv.FormatInt(r.Count, 10), strconv.FormatInt(r.Failures, 10), number(r.Rate), strconv.FormatInt(r.Bytes, 10), strconv.FormatInt(r.Timed, 10)}
+			line := []string{r.Key, strconv.FormatInt(r.Count, 10), strconv.FormatInt(r.Failures, 10), number(r.Rate),
+				strconv.FormatInt(r.Bytes, 10), strconv.FormatInt(r.Timed, 10)}
 			for _, v := range []float64{r.Min, r.Avg, r.P50, r.P95, r.P99, r.Max} {
 				line = append(line, number(v))
 			}
@@ -71,7 +72,7 @@ func share(n, of int64) string {
 	return fmt.Sprintf("%s (%.1f%%)", counted(n), 100*float64(n)/float64(of))
 }
 
-// length is a duration to three digits, or - where none was read.
+// length formats a duration with three digits, or "-" if there is none.
 func length(seconds float64, timed int64) string {
 	if timed == 0 {
 		return "-"
@@ -87,7 +88,7 @@ func length(seconds float64, timed int64) string {
 	return strconv.FormatFloat(seconds*1e6, 'g', 3, 64) + "µs"
 }
 
-// threshold is what --fail-if says; the zero value is never so.
+// threshold is the condition of --fail-if; the zero value never holds.
 type threshold struct {
 	what    string
 	above   bool
@@ -95,7 +96,7 @@ type threshold struct {
 	percent bool
 }
 
-// parseThreshold reads WHAT<NUMBER or WHAT>NUMBER, with % behind it for a share of all lines.
+// parseThreshold parses WHAT<NUMBER or WHAT>NUMBER; a % after it makes it a share of all lines.
 func parseThreshold(text string) (l threshold, err error) {
 	if text == "" {
 		return l, nil
@@ -109,14 +110,15 @@ func parseThreshold(text string) (l threshold, err error) {
 	if l.bound, err = strconv.ParseFloat(bound, 64); err != nil {
 		return l, fmt.Errorf("--fail-if %q: %q is no number", text, bound)
 	}
-	if _, ok := l.of(tally.Row{}); !ok || percent && l.what != "failures" {
+	if _, ok := l.measure(tally.Row{}); !ok || percent && l.what != "failures" {
 		return l, fmt.Errorf("--fail-if %q: there is no %q (failures, count, rate, avg, p50, p95, p99, max; %% goes with failures)", text, l.what)
 	}
 	return l, nil
 }
 
-func (l threshold) of(r tally.Row) (v float64, ok bool) {
-	v, ok = map[string]float64{"failures": float64(r.Failures), "count": float64(r.Count), "rate": r.Rate, "avg": r.Avg, "p50": r.P50, "p95": r.P95, "p99": r.P99, "max": r.Max}[l.what]
+func (l threshold) measure(r tally.Row) (v float64, ok bool) {
+	v, ok = map[string]float64{"failures": float64(r.Failures), "count": float64(r.Count), "rate": r.Rate, "avg": r.Avg,
+		"p50": r.P50, "p95": r.P95, "p99": r.P99, "max": r.Max}[l.what]
 	if l.percent && r.Count > 0 {
 		v = 100 * v / float64(r.Count)
 	}
@@ -124,13 +126,13 @@ func (l threshold) of(r tally.Row) (v float64, ok bool) {
 }
 
 func (l threshold) exceeded(r tally.Row) bool {
-	v, ok := l.of(r)
+	v, ok := l.measure(r)
 	return ok && (l.above && v > l.bound || !l.above && v < l.bound)
 }
 
-// value is how it is, for people.
+// value formats the actual value for people.
 func (l threshold) value(r tally.Row) string {
-	v, _ := l.of(r)
+	v, _ := l.measure(r)
 	text := "it is " + strconv.FormatFloat(v, 'g', 4, 64)
 	if l.percent {
 		text += "%"

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// unknownCommand refuses what is not the name of a subcommand, with those that look like it, or with all if they are
-// few.
+// unknownCommand returns the error for a word that is not the name of a subcommand. It suggests similar names, or all
+// of them if there are few.
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -25,7 +25,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// subcommands are the names of those that the help shows.
+// subcommands returns the names of the commands that the help shows.
 func subcommands(cmd *cobra.Command) (names []string) {
 	for _, sub := range cmd.Commands() {
 		if sub.IsAvailableCommand() {
@@ -35,23 +35,22 @@ func subcommands(cmd *cobra.Command) (names []string) {
 	return names
 }
 
-// mistyped finds a word of a command line that stands where the name of a subcommand is expected and is none, before
-// cobra parses the flags: 'colect --dir x' is a mistyped command, not an unknown flag, and 'foo --help' is no question
-// about inkwell.
+// mistyped finds a mistyped subcommand before cobra parses the flags. 'colect --dir x' is a mistyped command and not an
+// unknown flag, and 'foo --help' does not ask for the help of inkwell.
 func mistyped(root *cobra.Command, args []string) (*cobra.Command, error) {
 	cmd, rest, err := root.Find(args)
 	if err != nil || !cmd.HasAvailableSubCommands() {
-		return root, nil // cobra says it, or there is nothing to mistype
+		return root, nil // cobra reports it, or there is no word to check
 	}
 	word := firstWord(rest, cmd.Flags(), cmd.InheritedFlags(), cmd.PersistentFlags())
-	if word == "" || strings.HasPrefix(word, "__") { // what the completion of a shell calls
+	if word == "" || strings.HasPrefix(word, "__") { // called by the completion of a shell
 		return cmd, nil
 	}
 	return cmd, unknownCommand(cmd, []string{word})
 }
 
-// firstWord is the first argument that is neither a flag nor the value of one. What stands behind an unknown flag is
-// taken for its value.
+// firstWord returns the first argument that is neither a flag nor the value of one. The word after an unknown flag
+// counts as its value.
 func firstWord(args []string, known ...*pflag.FlagSet) string {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -67,7 +66,7 @@ func firstWord(args []string, known ...*pflag.FlagSet) string {
 	return ""
 }
 
-// takesValue says whether a flag is followed by its value.
+// takesValue reports whether a flag is followed by its value.
 func takesValue(name string, known []*pflag.FlagSet) bool {
 	if name == "help" || name == "h" || name == "version" || name == "v" {
 		return false
@@ -84,7 +83,7 @@ func takesValue(name string, known []*pflag.FlagSet) bool {
 	return true
 }
 
-// help is cobra's, but that it refuses what is no command.
+// help is cobra's help command, except that it fails for unknown commands.
 func (a *app) help() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND...]",
@@ -104,7 +103,8 @@ func (a *app) help() *cobra.Command {
 			about.InitDefaultHelpFlag()
 			return about.Help()
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string,
+			_ cobra.ShellCompDirective) {
 			if about, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
 				names = subcommands(about)
 			}

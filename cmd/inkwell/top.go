@@ -69,8 +69,7 @@ func (a *app) printTop(ctx context.Context, p *prober) error {
 	return nil
 }
 
-// topScreen is top on a terminal. What it shows is drawn anew as a whole whenever something changes: the answers, a
-// key, the size.
+// topScreen is top on a terminal. The whole screen is drawn again at each change: an answer, a key, a new size.
 type topScreen struct {
 	prober *prober
 	every  time.Duration
@@ -90,7 +89,7 @@ const (
 	leaveScreen = "\x1b[?25h\x1b[?1049l"
 )
 
-// run shows until a key or a signal ends it. The terminal is as it was then.
+// run shows the screen until a key or a signal ends it, and restores the terminal.
 func (t *topScreen) run(ctx context.Context, keys *os.File) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer stop()
@@ -113,7 +112,7 @@ func (t *topScreen) run(ctx context.Context, keys *os.File) (err error) {
 	answers := make(chan []probe, 1)
 	ask := func() { answers <- t.prober.ask(ctx) }
 	go ask()
-	next := time.NewTimer(time.Hour) // begins with the first answers: nothing is asked twice at once
+	next := time.NewTimer(time.Hour) // runs from the first answers on, so that queries do not overlap
 	defer next.Stop()
 	for !t.finished {
 		if err := t.draw(); err != nil {
@@ -136,7 +135,7 @@ func (t *topScreen) run(ctx context.Context, keys *os.File) (err error) {
 	return nil
 }
 
-// readKeys hands on what is typed.
+// readKeys passes on typed keys.
 func readKeys(ctx context.Context, from *os.File, to chan<- []byte) {
 	buf := make([]byte, 64)
 	for {
@@ -152,7 +151,7 @@ func readKeys(ctx context.Context, from *os.File, to chan<- []byte) {
 	}
 }
 
-// keysIn are the keys of what was read at once: characters, and sequences that begin with Esc, as of arrows.
+// keysIn splits the result of one read into keys: characters, and sequences that begin with Esc, such as arrows.
 func keysIn(text string) (keys []string) {
 	for text != "" {
 		n := 1
@@ -170,7 +169,7 @@ func keysIn(text string) (keys []string) {
 	return keys
 }
 
-// press does what a key asks for.
+// press handles a key.
 func (t *topScreen) press(key string) {
 	switch {
 	case key == "\x03": // Ctrl-C
@@ -195,7 +194,7 @@ func (t *topScreen) press(key string) {
 	}
 }
 
-// scroll moves what is shown; draw keeps it within bounds.
+// scroll moves the view; draw keeps it within bounds.
 func (t *topScreen) scroll(key string) {
 	switch key {
 	case "\x1b[A", "\x1bOA", "k":
@@ -213,8 +212,7 @@ func (t *topScreen) scroll(key string) {
 	}
 }
 
-// draw shows a line of what this is, the verdicts, as far as a third of the screen holds them, and the body from where
-// it was scrolled to.
+// draw shows the title, the verdicts on a third of the screen at most, and the body from the scroll position on.
 func (t *topScreen) draw() error {
 	t.view.now = time.Now()
 	lines, columns := t.size()
@@ -244,7 +242,7 @@ func (t *topScreen) draw() error {
 	return err
 }
 
-// head is the first line.
+// head returns the title line.
 func (t *topScreen) head() string {
 	what := fmt.Sprintf("inkwell top  %s  %s", t.view.now.Format("15:04:05"), count(len(t.prober.servers), "daemon"))
 	switch {
@@ -256,9 +254,10 @@ func (t *topScreen) head() string {
 	return what + "  q quit  / filter  arrows scroll"
 }
 
-// coloured is a line with a colour for what it tells.
+// coloured adds a colour to a line according to its level.
 func coloured(line string) string {
-	for word, colour := range map[string]string{"CRITICAL ": "\x1b[31m", "UNKNOWN ": "\x1b[35m", "WARNING ": "\x1b[33m", "OK ": "\x1b[32m"} {
+	for word, colour := range map[string]string{"CRITICAL ": "\x1b[31m", "UNKNOWN ": "\x1b[35m", "WARNING ": "\x1b[33m",
+		"OK ": "\x1b[32m"} {
 		if strings.HasPrefix(line, word) {
 			return colour + line + "\x1b[0m"
 		}

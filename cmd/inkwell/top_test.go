@@ -16,7 +16,7 @@ import (
 	"inkwell/internal/status"
 )
 
-// TestTopPiped prints everything once: what is wrong first, then the tables; what a daemon says cannot move the cursor.
+// TestTopPiped prints everything once, problems first, then the tables; text from a daemon cannot move the cursor.
 func TestTopPiped(t *testing.T) {
 	well, bad := telling(t, nil), telling(t, func(s *status.Status) {
 		s.Hops[0] = status.Hop{Address: "next:1463", Since: s.Categories[0].LastEntry, LastError: "connection refused"}
@@ -42,10 +42,10 @@ func TestTopPiped(t *testing.T) {
 	}
 }
 
-// squeezed has one blank for many.
+// squeezed replaces runs of blanks by one.
 func squeezed(s string) string { return regexp.MustCompile(` +`).ReplaceAllString(s, " ") }
 
-// terminal is a pseudo terminal: what a program reads and writes, and the side of a person.
+// terminal is a pseudo terminal: the side of the program, and that of a person.
 type terminal struct {
 	t      *testing.T
 	master *os.File
@@ -115,7 +115,7 @@ func (p *terminal) press(keys string) {
 	}
 }
 
-// screen is what was drawn last, as lines without what only moves or colours.
+// screen returns what was drawn last, as lines without control sequences.
 func (p *terminal) screen() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,7 +137,7 @@ func (p *terminal) shows(what string, f func(lines []string) bool) {
 	}
 }
 
-// TestTopOnATerminal scrolls, filters, follows the size of the terminal, and leaves it as it was.
+// TestTopOnATerminal scrolls, filters, adapts to the size of the terminal, and restores it.
 func TestTopOnATerminal(t *testing.T) {
 	addr := telling(t, func(s *status.Status) {
 		for i := range 100 {

@@ -11,13 +11,13 @@ import (
 	"inkwell/internal/status"
 )
 
-// topView is what top shows of some answers. It is made anew for each look, and holds nothing else.
+// topView is the output of top for a set of answers. It is built anew from each set and keeps no other state.
 type topView struct {
 	answers []probe
 	now     time.Time
 }
 
-// verdicts are the reasons of all daemons, the worst first, or that all is well.
+// verdicts lists the reasons of all daemons, the worst first, or says that all is well.
 func (v *topView) verdicts() (list []string) {
 	type told struct {
 		rank int
@@ -40,8 +40,8 @@ func (v *topView) verdicts() (list []string) {
 	return list
 }
 
-// body is everything below the verdicts: tables of daemons, categories, senders and next hops, of which only rows with
-// word.
+// body returns everything below the verdicts: tables of daemons, categories, senders and next hops, with only the rows
+// that contain word.
 func (v *topView) body(word string) (list []string) {
 	for i, table := range []*cells{v.daemons(), v.categories(), v.senders(), v.hops()} {
 		if lines := table.lines(word); len(lines) > 0 {
@@ -67,13 +67,15 @@ func (v *topView) daemons() *cells {
 		if len(s.Disks) > 0 {
 			free = fmt.Sprintf("%.0f%%", 100*lowest(s))
 		}
-		c.rows = append(c.rows, []string{rate(s.Received.EntriesPerSecond), size(int64(s.Received.BytesPerSecond)), size(waiting(s)), ages(oldest(s)), free,
-			humanize.Comma(int64(len(s.Senders))), ages(s.Daemon.Uptime), level, printable(fmt.Sprintf("%s (%s on %s)", p.name, s.Daemon.Role, s.Daemon.Host))})
+		c.rows = append(c.rows, []string{rate(s.Received.EntriesPerSecond), size(int64(s.Received.BytesPerSecond)),
+			size(waiting(s)), ages(oldest(s)), free,
+			humanize.Comma(int64(len(s.Senders))), ages(s.Daemon.Uptime), level, printable(fmt.Sprintf("%s (%s on %s)",
+				p.name, s.Daemon.Role, s.Daemon.Host))})
 	}
 	return c
 }
 
-// lowest is how much of the fullest disk is free.
+// lowest returns the free share of the fullest disk.
 func lowest(s *status.Status) float64 {
 	free := 1.0
 	for i := range s.Disks {
@@ -82,7 +84,7 @@ func lowest(s *status.Status) float64 {
 	return free
 }
 
-// waiting is how many bytes have not arrived where they go.
+// waiting returns the number of bytes that have not reached their destination.
 func waiting(s *status.Status) (n int64) {
 	for _, store := range []*status.Store{s.Journal, s.Spool} {
 		if store != nil {
@@ -95,13 +97,13 @@ func waiting(s *status.Status) (n int64) {
 	return n
 }
 
-// topRow is one line with what it is sorted by.
+// topRow is one line with its sort key.
 type topRow struct {
 	weight float64
 	cells  []string
 }
 
-// sorted are the rows, the heaviest first.
+// sorted returns the rows, those with the largest key first.
 func sorted(rows []topRow) (list [][]string) {
 	slices.SortStableFunc(rows, func(a, b topRow) int { return cmp.Compare(b.weight, a.weight) })
 	for _, r := range rows {
@@ -110,8 +112,8 @@ func sorted(rows []topRow) (list [][]string) {
 	return list
 }
 
-// of is "NAME on DAEMON" where there are several daemons.
-func (v *topView) of(name, daemon string) string {
+// qualify returns "NAME on DAEMON" if there are several daemons, else the name.
+func (v *topView) qualify(name, daemon string) string {
 	if len(v.answers) > 1 {
 		name += " on " + daemon
 	}
@@ -126,15 +128,18 @@ func (v *topView) categories() *cells {
 		}
 		for i := range p.status.Categories {
 			g := &p.status.Categories[i]
-			name := v.of(g.Name, p.name)
+			name := v.qualify(g.Name, p.name)
 			if g.Trouble != "" {
 				name += ": " + printable(g.Trouble)
 			}
-			rows = append(rows, topRow{g.BytesPerSecond, []string{rate(g.EntriesPerSecond), size(int64(g.BytesPerSecond)), humanize.Comma(g.Entries), size(g.Bytes), size(g.Backlog),
-				ages(g.Oldest), v.ago(g.LastEntry), name}})
+			rows = append(rows, topRow{g.BytesPerSecond,
+				[]string{rate(g.EntriesPerSecond), size(int64(g.BytesPerSecond)), humanize.Comma(g.Entries),
+					size(g.Bytes), size(g.Backlog),
+					ages(g.Oldest), v.ago(g.LastEntry), name}})
 		}
 	}
-	return &cells{[]string{"entries/s", "bytes/s", "entries", "bytes", "waits", "oldest", "last", "CATEGORY"}, sorted(rows)}
+	return &cells{[]string{"entries/s", "bytes/s", "entries", "bytes", "waits", "oldest", "last", "CATEGORY"},
+		sorted(rows)}
 }
 
 func (v *topView) senders() *cells {
@@ -151,11 +156,13 @@ func (v *topView) senders() *cells {
 			if s.Category != "" {
 				name += " (" + s.Category + ")"
 			}
-			name = v.of(name, p.name)
+			name = v.qualify(name, p.name)
 			if s.Trouble != "" {
 				name += ": " + printable(s.Trouble)
 			}
-			rows = append(rows, topRow{s.Oldest, []string{size(s.Lag), ages(s.Oldest), humanize.Comma(s.Entries), v.ago(s.LastSeen), cmp.Or(printable(s.Version), "-"), name}})
+			rows = append(rows, topRow{s.Oldest,
+				[]string{size(s.Lag), ages(s.Oldest), humanize.Comma(s.Entries), v.ago(s.LastSeen),
+					cmp.Or(printable(s.Version), "-"), name}})
 		}
 	}
 	return &cells{[]string{"behind", "oldest", "entries", "seen", "version", "SENDER"}, sorted(rows)}
@@ -172,7 +179,7 @@ func (v *topView) hops() *cells {
 			if !h.Up {
 				state, weight = "down", 1
 			}
-			name := v.of(h.Address, p.name)
+			name := v.qualify(h.Address, p.name)
 			if h.LastError != "" && !h.Up {
 				name += ": " + printable(h.LastError)
 			}
@@ -182,7 +189,7 @@ func (v *topView) hops() *cells {
 	return &cells{[]string{"state", "for", "NEXT HOP"}, sorted(rows)}
 }
 
-// ago is how long ago something was.
+// ago formats how long ago something was.
 func (v *topView) ago(t *time.Time) string {
 	if t == nil {
 		return "-"
@@ -190,7 +197,7 @@ func (v *topView) ago(t *time.Time) string {
 	return ages(v.now.Sub(*t).Seconds())
 }
 
-// ages is a number of seconds as a person reads it, - for none.
+// ages formats a number of seconds for a person, "-" for none.
 func ages(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {
@@ -206,7 +213,7 @@ func ages(seconds float64) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-// rate is a number a second.
+// rate formats a number per second.
 func rate(v float64) string {
 	if v > 0 && v < 10 {
 		return fmt.Sprintf("%.1f", v)

@@ -18,8 +18,8 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// account is whom a daemon becomes that root has started: ports below 1024 and directories are root's work, everything else is not. The
-// nil account is the one that the process has already.
+// account is the user that a daemon becomes after root started it. Only ports below 1024 and directories need root. The
+// nil account stands for the user that the process already is.
 type account struct {
 	name     string
 	uid, gid int
@@ -30,7 +30,7 @@ func userFlag(flags *pflag.FlagSet, name *string) {
 	flags.StringVar(name, "user", "", "`NAME[:GROUP]` to become, after listening, when root starts it")
 }
 
-// account finds the account NAME or NAME:GROUP, either of which can be a number. The process must be able to become it.
+// account looks up NAME or NAME:GROUP, each of which can be a number. It fails if the process cannot become that user.
 func (a *app) account(text string) (*account, error) {
 	if text == "" {
 		return nil, nil
@@ -77,7 +77,7 @@ func (a *app) account(text string) (*account, error) {
 	return acc, nil
 }
 
-// newAccount makes an account of numbers: user, group, all groups.
+// newAccount makes an account from numbers: user, group, all groups.
 func newAccount(name string, ids []string) (*account, error) {
 	numbers := make([]int, len(ids))
 	for i, id := range ids {
@@ -92,7 +92,7 @@ func newAccount(name string, ids []string) (*account, error) {
 	return &account{name: name, uid: numbers[0], gid: numbers[1], groups: slices.Compact(groups)}, nil
 }
 
-// make makes directories, as far as they are missing, that are the account's: those above a directory, too.
+// make creates missing directories, including missing parents, and gives them to the account.
 func (c *account) make(paths ...string) error {
 	if c == nil {
 		return nil
@@ -122,10 +122,10 @@ func (c *account) makeOne(path string) error {
 	case err != nil:
 		return err
 	}
-	return os.Lchown(path, c.uid, c.gid) // what stands there by now is not followed if it is a link
+	return os.Lchown(path, c.uid, c.gid) // if a link has appeared there, it is not followed
 }
 
-// makeSocketDirs makes the directories of the unix sockets among addrs, as far as they are missing, that are the account's.
+// makeSocketDirs creates the missing directories of the unix sockets among addrs and gives them to the account.
 func (c *account) makeSocketDirs(addrs []string) error {
 	if c == nil {
 		return nil
@@ -161,7 +161,7 @@ func (c *account) become() error {
 	if err := syscall.Setuid(c.uid); err != nil {
 		return fail(os.NewSyscallError("setuid", err))
 	}
-	// What is proved here is that nobody who takes this process over is root again.
+	// The check proves that whoever takes over this process cannot become root again.
 	if syscall.Setuid(0) == nil || syscall.Setreuid(-1, 0) == nil || os.Getuid() != c.uid || os.Geteuid() != c.uid {
 		return fail(errors.New("the process is root still, or can be again"))
 	}
@@ -171,7 +171,7 @@ func (c *account) become() error {
 	return nil
 }
 
-// serve is become for a daemon that reads file again at a reload, if it is not "".
+// serve is become for a daemon that reads file again at a reload, unless file is "".
 func (c *account) serve(file string) error {
 	if err := c.become(); err != nil || c == nil || file == "" {
 		return err
@@ -182,7 +182,7 @@ func (c *account) serve(file string) error {
 	return nil
 }
 
-// fileDirs are the directories of all files that a store writes.
+// fileDirs returns the directories of all files that a store writes.
 func fileDirs(s config.Sink) (dirs []string) {
 	switch s := s.(type) {
 	case config.File:

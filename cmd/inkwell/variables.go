@@ -13,11 +13,11 @@ import (
 	"inkwell/internal/conf"
 )
 
-// notOurs are variables that begin with INKWELL_ and are nobody's mistake: those of the tests, and those that
+// notOurs are variables that begin with INKWELL_ but are not mistyped flags: those of the tests, and those that
 // Kubernetes and Docker set for a service of that name (INKWELL_SERVICE_HOST, INKWELL_PORT_1463_TCP_ADDR).
 var notOurs = regexp.MustCompile(`^INKWELL_(TEST_|BENCH_|CHAOS_|KILL$|CLOCK$|SERVICE_|PORT$|PORT_|ENV_|NAME$)`)
 
-// warnOfVariables says on standard error which variables begin with INKWELL_ and stand for no flag of any command.
+// warnOfVariables warns on standard error of variables that begin with INKWELL_ and belong to no flag of any command.
 func (a *app) warnOfVariables(root *cobra.Command) {
 	if a.environ == nil {
 		return
@@ -32,12 +32,13 @@ func (a *app) warnOfVariables(root *cobra.Command) {
 			known = variables(root)
 		}
 		if !slices.Contains(known, name) {
-			a.complain(slog.LevelWarn, "inkwell: the variable %s stands for no flag and has no effect%s\n", printable(name), nearest(name, known))
+			a.complain(slog.LevelWarn, "inkwell: the variable %s stands for no flag and has no effect%s\n",
+				printable(name), nearest(name, known))
 		}
 	}
 }
 
-// variables are the names of all that have an effect.
+// variables returns the names of all variables that have an effect.
 func variables(root *cobra.Command) []string {
 	names := []string{"INKWELL_STATE"}
 	var visit func(*cobra.Command)
@@ -54,8 +55,8 @@ func variables(root *cobra.Command) []string {
 	return slices.Compact(names)
 }
 
-// nearest is ": did you mean …?" with the names that a name looks like, "" if there is none. cobra knows which commands
-// a word looks like.
+// nearest returns ": did you mean …?" with similar names, "" if there are none. It uses cobra's search for similar
+// commands.
 func nearest(name string, known []string) string {
 	words := &cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, k := range known {

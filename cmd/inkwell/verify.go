@@ -28,7 +28,8 @@ Exit codes: 0 everything is whole, 1 something is damaged or failed, 2 the comma
 			return a.verifyAll(cmd.Context(), args, &o, func(archive.File, *archive.Verdict) error { return nil })
 		},
 	}
-	cmd.Flags().StringArrayVar(&o.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
+	cmd.Flags().StringArrayVar(&o.states, "state", nil,
+		"state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
 	return cmd
 }
 
@@ -52,12 +53,14 @@ Exit codes: 0 everything is whole now, 1 something is damaged or failed, 2 the c
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&o.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
+	cmd.Flags().StringArrayVar(&o.states, "state", nil,
+		"state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
 	cmd.Flags().StringVar(&to, "to", "", "directory for what can be read of damaged and unfinished files")
 	return cmd
 }
 
-// repairFile makes what a file lacks.
+// repairFile makes the missing index of a file. If to is a directory, it also writes there what can be read of a
+// damaged or unfinished file.
 func (a *app) repairFile(ctx context.Context, f archive.File, v *archive.Verdict, to string) error {
 	if v.Index == archive.IndexMissing && len(v.Lost) == 0 {
 		if err := v.MakeIndex(f); err != nil {
@@ -80,8 +83,9 @@ func (a *app) repairFile(ctx context.Context, f archive.File, v *archive.Verdict
 	return err
 }
 
-// verifyAll reads what args name, tells what is wrong, and gives each file to mend.
-func (a *app) verifyAll(ctx context.Context, args []string, o *selection, mend func(archive.File, *archive.Verdict) error) error {
+// verifyAll reads the files of args, prints what is wrong, and calls mend for each file.
+func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
+	mend func(archive.File, *archive.Verdict) error) error {
 	r, err := a.query("verify", o)
 	if err != nil {
 		return err
@@ -124,7 +128,8 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection, mend f
 	}
 	fmt.Fprintf(a.stdout, "%d files, %s, %s lines\n", files, size(raw), counted(lines))
 	if bad > 0 {
-		return fmt.Errorf("damaged files: %d of %d (inkwell repair --to DIR writes what can be read of them)", bad, files)
+		return fmt.Errorf("damaged files: %d of %d (inkwell repair --to DIR writes what can be read of them)", bad,
+			files)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // release is set by the linker: make build.
 var release string
 
-// version is the release, or for a build without one what the Go tool knows of it.
+// version returns the release or, in a build without one, what the Go tool recorded.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -28,7 +28,8 @@ func (a *app) version() *cobra.Command {
 		Example: "  inkwell version",
 		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.output(), "inkwell %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(a.output(), "inkwell %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS,
+				runtime.GOARCH)
 			return err
 		},
 	}

@@ -13,7 +13,7 @@ import (
 	"inkwell/internal/conf"
 )
 
-// exitLate says that a period is complete, and was told so before all of it was there.
+// exitLate is the exit code for a period that was declared complete before all of its entries had come.
 const exitLate = 3
 
 func (a *app) wait() *cobra.Command {
@@ -41,11 +41,12 @@ Exit codes: 0 complete, 3 complete, and some entries came after it had been comp
 			return a.waitFor(cmd.Context(), args[0], during, timeout)
 		},
 	}
-	cmd.Flags().Var(conf.Value(&timeout, "0", "duration", conf.ParseDuration), "timeout", "end with 75 when it is not complete after this time; 0 = wait for ever")
+	cmd.Flags().Var(conf.Value(&timeout, "0", "duration", conf.ParseDuration), "timeout",
+		"end with 75 when it is not complete after this time; 0 = wait for ever")
 	return cmd
 }
 
-// periodOf is the day or hour that a person names.
+// periodOf parses a day or an hour.
 func periodOf(text string, now time.Time) (archive.Span, error) {
 	if s, ok := archive.ParsePeriod(strings.ToUpper(text)); ok && s.To.After(s.From) {
 		return s, nil
@@ -63,7 +64,7 @@ func periodOf(text string, now time.Time) (archive.Span, error) {
 	return archive.Span{From: hour, To: hour.Add(time.Hour)}, nil
 }
 
-// waitFor looks once a second.
+// waitFor checks once a second.
 func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
 	began := time.Now()
 	for told := false; ; {
@@ -80,12 +81,14 @@ func (a *app) waitFor(ctx context.Context, path string, during archive.Span, tim
 		}
 		if !c.Marked && !told {
 			told = true
-			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n", path)
+			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n",
+				path)
 		}
 		pause := time.Second
 		if timeout > 0 {
 			if pause = min(pause, timeout-time.Since(began)); pause <= 0 {
-				say(a.screen, "inkwell wait: %s is not complete from %s to %s after %v\n", path, shown(during.From), shown(during.To), timeout)
+				say(a.screen, "inkwell wait: %s is not complete from %s to %s after %v\n", path, shown(during.From),
+					shown(during.To), timeout)
 				return exitCode(exitLeft)
 			}
 		}

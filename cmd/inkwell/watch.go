@@ -25,7 +25,7 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-// watchedCounters are the counters that watch shows, in the order of its columns, with the words above them.
+// watchedCounters are the counters that watch shows, in the order of its columns, with their titles.
 var watchedCounters = []struct{ counter, title string }{
 	{"received good", "received/s"},
 	{"received good bytes", "bytes/s"},
@@ -38,7 +38,7 @@ var watchedCounters = []struct{ counter, title string }{
 	{"lost", "lost/s"},
 }
 
-// watchRows is how many categories a pipe is shown; a terminal shows what it has room for.
+// watchRows is the number of categories that are shown to a pipe; a terminal shows as many as fit.
 const watchRows = 50
 
 func (a *app) ctlWatch() *cobra.Command {
@@ -63,7 +63,7 @@ it. Columns of counters that a server does not have are left out. A server that 
 				if err != nil {
 					return err
 				}
-				c.reason = nil // it stands in the block
+				c.reason = nil // it is in the block
 				w.servers = append(w.servers, &watched{control: c})
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -83,7 +83,7 @@ func parsePeriod(s string) (time.Duration, error) {
 	return d, err
 }
 
-// sizeOf tells the lines and columns of a terminal; 0 lines if it is none.
+// sizeOf returns the lines and columns of a terminal; 0 lines if it is not one.
 func sizeOf(w io.Writer) func() (lines, columns int) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -105,10 +105,10 @@ type watcher struct {
 	every   time.Duration
 	size    func() (lines, columns int)
 
-	drawn int // lines that stand on the terminal
+	drawn int // lines on the terminal
 }
 
-// watched is one server, and what it said last.
+// watched is one server with its latest answer.
 type watched struct {
 	*control
 
@@ -131,7 +131,7 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
-// show asks all servers at once and draws a block of each.
+// show queries all servers at once and draws a block for each.
 func (w *watcher) show(ctx context.Context) error {
 	lines, _ := w.size()
 	rows := watchRows
@@ -158,7 +158,7 @@ func (w *watcher) show(ctx context.Context) error {
 	return nil
 }
 
-// block is what there is to show of a server; the first only says that it waits for a second look.
+// block returns the text for a server. Until there are two readings it only says that it waits for the second.
 func (s *watched) block(ctx context.Context, rows int) ([]byte, error) {
 	status, err := ask(ctx, s.control, (*fb303.FacebookServiceClient).GetStatus)
 	var details string
@@ -185,7 +185,7 @@ func (s *watched) block(ctx context.Context, rows int) ([]byte, error) {
 	return block.Bytes(), err
 }
 
-// draw replaces the block on a terminal, and elsewhere adds it.
+// draw replaces the block on a terminal, and appends it elsewhere.
 func (w *watcher) draw(block []byte) error {
 	lines, columns := w.size()
 	if lines == 0 {
@@ -206,14 +206,14 @@ func (w *watcher) draw(block []byte) error {
 	return err
 }
 
-// row is how much each of the watched counters of a category grew in a second.
+// row holds the growth per second of each watched counter of a category.
 type row struct {
 	category string
 	known    []bool
 	rate     []float64
 }
 
-// rates compares two readings. A counter that became smaller is of a server that was started anew: it counts from 0.
+// rates compares two readings. A counter that fell belongs to a server that was restarted, and counts from 0.
 func rates(before, now map[string]int64, d time.Duration) []row {
 	byCategory := make(map[string]*row)
 	for key, value := range now {
@@ -221,13 +221,15 @@ func rates(before, now map[string]int64, d time.Duration) []row {
 		if at < 0 {
 			continue
 		}
-		column := slices.IndexFunc(watchedCounters, func(c struct{ counter, title string }) bool { return c.counter == key[at+1:] })
+		column := slices.IndexFunc(watchedCounters,
+			func(c struct{ counter, title string }) bool { return c.counter == key[at+1:] })
 		if column < 0 {
 			continue
 		}
 		r := byCategory[key[:at]]
 		if r == nil {
-			r = &row{category: key[:at], known: make([]bool, len(watchedCounters)), rate: make([]float64, len(watchedCounters))}
+			r = &row{category: key[:at], known: make([]bool, len(watchedCounters)),
+				rate: make([]float64, len(watchedCounters))}
 			byCategory[key[:at]] = r
 		}
 		grown := value - before[key]
@@ -249,7 +251,7 @@ func rates(before, now map[string]int64, d time.Duration) []row {
 	return rows
 }
 
-// table writes rows, those that are too many as one line.
+// table writes rows; those that do not fit are summed up in one line.
 func table(to io.Writer, rows []row, limit int) error {
 	var columns []int
 	for i := range watchedCounters {
@@ -276,7 +278,7 @@ func table(to io.Writer, rows []row, limit int) error {
 	return err
 }
 
-// cell is one rate: a whole number, or two digits where it is small.
+// cell formats one rate: a whole number, or with two digits if it is small.
 func (r row) cell(i int) string {
 	switch v := r.rate[i]; {
 	case !r.known[i]:

@@ -14,7 +14,7 @@ import (
 // spools refuses stores that only a forwarder or a pipe can have.
 func (l *loader) spools() {
 	for _, b := range l.file.Root.Blocks {
-		if slices.Contains(inputBlocks, b.Tag) { // also one with a mistake, which is told
+		if slices.Contains(inputBlocks, b.Tag) { // also one with a mistake, which has been reported
 			return
 		}
 	}
@@ -33,7 +33,7 @@ func (l *loader) spools() {
 	}
 }
 
-// hiddenPrefixes warns of patterns that never match because a shorter one does.
+// hiddenPrefixes warns of patterns that never match because a shorter one matches first.
 func (l *loader) hiddenPrefixes() {
 	if l.config.LongestPrefix {
 		return
@@ -82,14 +82,16 @@ func (l *loader) sharedFiles() {
 			switch {
 			case !again:
 				first[name] = owner{s.Line, s.Categories}
-			case !l.config.IsModel(s) || slices.ContainsFunc(s.Categories, func(c string) bool { return slices.Contains(before.categories, c) }):
-				l.warn(s.Line, fmt.Sprintf("its files %s are also those of the store of line %d", conf.Quote(name), before.line), "give each a file_path or base_filename of its own")
+			case !l.config.IsModel(s) || slices.ContainsFunc(s.Categories,
+				func(c string) bool { return slices.Contains(before.categories, c) }):
+				l.warn(s.Line, fmt.Sprintf("its files %s are also those of the store of line %d", conf.Quote(name),
+					before.line), "give each a file_path or base_filename of its own")
 			}
 		}
 	}
 }
 
-// twins tells buffers apart that have the same secondary, as lines that were copied leave them: each has a spool of its own.
+// twins gives each buffer a spool of its own where several have the same secondary, as happens when lines are copied.
 func (l *loader) twins() {
 	type file struct{ name, category string }
 	seen := make(map[file]int)
@@ -121,7 +123,7 @@ func (l *loader) twins() {
 	}
 }
 
-// eachBuffer changes every buffer in a sink.
+// eachBuffer applies a change to every buffer in a sink.
 func eachBuffer(s Sink, change func(Buffer) Buffer) Sink {
 	all := func(children []Sink) []Sink {
 		changed := make([]Sink, len(children))
@@ -147,7 +149,7 @@ func eachBuffer(s Sink, change func(Buffer) Buffer) Sink {
 	return s
 }
 
-// IsModel says whether s is only what copies for its categories are made from.
+// IsModel reports whether s is only a model, of which copies are made for its categories.
 func (c *Config) IsModel(s *Store) bool {
 	return c.ThreadPerCategory && (s.List || slices.ContainsFunc(s.Categories, isPattern))
 }
@@ -163,7 +165,7 @@ func files(s Sink) []File {
 	return all
 }
 
-// Walk shows a sink and all in it to see.
+// Walk calls see with a sink and all sinks in it.
 func Walk(s Sink, see func(Sink)) {
 	see(s)
 	switch s := s.(type) {
@@ -183,7 +185,7 @@ func Walk(s Sink, see func(Sink)) {
 	}
 }
 
-// listens returns where c listens.
+// listens returns the addresses on which c listens.
 func (c *Config) listens() []string {
 	switch {
 	case len(c.Listen) > 0 || c.Port == 0:
@@ -194,8 +196,9 @@ func (c *Config) listens() []string {
 	return []string{fmt.Sprintf(":%d", c.Port)}
 }
 
-// RefuseLoops takes every store out of use that sends to one of the addresses to listen on (HOST:PORT, an empty HOST is all of this
-// machine's): its messages would come back for ever. Load did it for port= and listen=; whoever listens elsewhere, does it for that.
+// RefuseLoops disables every store that sends to one of the addresses to listen on (HOST:PORT; an empty HOST means
+// every address of this machine), because its messages would come back for ever. Load calls it for port= and listen=; a
+// program that listens elsewhere calls it with those addresses.
 func (c *Config) RefuseLoops(listen []string) {
 	own := ownHosts()
 	for _, s := range c.Stores {
@@ -212,7 +215,8 @@ func (c *Config) RefuseLoops(listen []string) {
 		if addr == "" {
 			continue
 		}
-		c.refuse(s, &refusal{status: "Bad config - network store sends to this server itself: " + addr, line: s.Line, cure: "every message would come back: name another server or port"})
+		c.refuse(s, &refusal{status: "Bad config - network store sends to this server itself: " + addr, line: s.Line,
+			cure: "every message would come back: name another server or port"})
 		s.Sink = nil
 		if c.Status == "" {
 			c.conclude("")
@@ -220,7 +224,7 @@ func (c *Config) RefuseLoops(listen []string) {
 	}
 }
 
-// ownHosts are the names and addresses of this machine.
+// ownHosts returns the names and addresses of this machine.
 func ownHosts() []string {
 	own := []string{"localhost"}
 	if host, err := os.Hostname(); err == nil {
@@ -235,7 +239,7 @@ func ownHosts() []string {
 	return own
 }
 
-// reaches says whether addr is one of those that are listened on.
+// reaches reports whether addr is one of the addresses that are listened on.
 func reaches(addr string, listen, own []string) bool {
 	if strings.HasPrefix(addr, "unix:") {
 		return slices.Contains(listen, addr)
@@ -259,6 +263,7 @@ func reaches(addr string, listen, own []string) bool {
 		case strings.EqualFold(at, host) || bound != nil && bound.Equal(ip):
 			return true
 		}
-		return at == "localhost" && ip != nil && ip.IsLoopback() || host == "localhost" && bound != nil && bound.IsLoopback()
+		return at == "localhost" && ip != nil && ip.IsLoopback() || host == "localhost" && bound != nil &&
+			bound.IsLoopback()
 	})
 }

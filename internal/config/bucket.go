@@ -9,11 +9,14 @@ import (
 var bucketOptions = []option{
 	{key: "num_buckets", kind: count, meaning: "How many buckets there are beside the one for messages without a key. Must be given."},
 	{key: "bucket_type", kind: text, value: "context_log", meaning: "How a message finds its bucket: `key_hash`, `key_modulo`, `key_range`, `random` or `context_log`, as described above."},
-	{key: "delimiter", kind: count, value: "58", meaning: "The code of the character behind the key, 1 to 255. 58 is `:`, which is always used with `random`."},
-	{key: "remove_key", kind: exactly, value: "no", meaning: "`yes`: key and delimiter are not stored. Not with `context_log`."},
+	{key: "delimiter", kind: count, value: "58",
+		meaning: "The code of the character behind the key, 1 to 255. 58 is `:`, which is always used with `random`."},
+	{key: "remove_key", kind: exactly, value: "no",
+		meaning: "`yes`: key and delimiter are not stored. Not with `context_log`."},
 	{key: "bucket_range", kind: count, value: "0", meaning: "With `key_range`: the keys go from 0 to below this."},
 	{key: "bucket_subdir", kind: text, meaning: "With one `<bucket>` block: what the names of the directories begin with, a number of three digits follows. Must be given then."},
-	{key: "bucket_offset", kind: count, value: "0", meaning: "With one `<bucket>` block: added to the numbers in the names of the directories."},
+	{key: "bucket_offset", kind: count, value: "0",
+		meaning: "With one `<bucket>` block: added to the numbers in the names of the directories."},
 	{key: "failure_bucket", kind: text, meaning: "With one `<bucket>` block: the directory of the messages without a key, in place of `bucket_subdir` and 000."},
 }
 
@@ -30,20 +33,23 @@ const bucketIntro = `Spreads messages over buckets by the key they begin with: w
 Messages without a key go to bucket 0. The buckets are either blocks ` + "`<bucket0>`, `<bucket1>`" + ` … up to their number, of any type, or one block ` + "`<bucket>`" + ` of type file or thriftfile,
 from which they are made: its files are in directories DIR/SUBDIR000, DIR/SUBDIR001 … then.`
 
-// maxBuckets bounds what a mistyped number can ask for.
+// maxBuckets bounds the number of buckets, against typing errors.
 const maxBuckets = 10_000
 
 // bucket reads a block of the type bucket.
-func (l *loader) bucket(b *conf.Block, p place) (Sink, error) {
+func (l *loader) bucket(b *conf.Block, p position) (Sink, error) {
 	o := l.block(b, "bucket")
-	s := Bucket{Kind: o.choice("bucket_type", "key_hash", "key_modulo", "key_range", "random", "context_log"), RemoveKey: o.yes("remove_key"), Range: o.count("bucket_range")}
+	s := Bucket{Kind: o.choice("bucket_type", "key_hash", "key_modulo", "key_range", "random", "context_log"),
+		RemoveKey: o.yes("remove_key"), Range: o.count("bucket_range")}
 	s.Delimiter = l.delimiter(o, s.Kind)
 	if s.RemoveKey && s.Kind == "context_log" {
 		v, _ := o.Get("remove_key")
-		return nil, &refusal{status: "Bad config - bucketizer store of type context_log do not support remove_key", line: v.Line, cure: "remove it, or choose another bucket_type"}
+		return nil, &refusal{status: "Bad config - bucketizer store of type context_log do not support remove_key",
+			line: v.Line, cure: "remove it, or choose another bucket_type"}
 	}
 	if s.Kind == "key_range" && s.Range == 0 {
-		l.warn(b.Line, "bucket_type=key_range with bucket_range=0 puts every message into bucket 0", "add bucket_range=N, one more than the largest key")
+		l.warn(b.Line, "bucket_type=key_range with bucket_range=0 puts every message into bucket 0",
+			"add bucket_range=N, one more than the largest key")
 	}
 	buckets := o.count("num_buckets")
 	v, ok := o.Get("num_buckets")
@@ -51,7 +57,8 @@ func (l *loader) bucket(b *conf.Block, p place) (Sink, error) {
 		v.Line = b.Line
 	}
 	if buckets == 0 || buckets > maxBuckets {
-		return nil, &refusal{status: "Bad config - bucket store must have num_buckets", line: v.Line, cure: fmt.Sprintf("write num_buckets=N, with N from 1 to %d", maxBuckets)}
+		return nil, &refusal{status: "Bad config - bucket store must have num_buckets", line: v.Line,
+			cure: fmt.Sprintf("write num_buckets=N, with N from 1 to %d", maxBuckets)}
 	}
 	var err error
 	if model := b.Sub("bucket"); model != nil {
@@ -65,13 +72,13 @@ func (l *loader) bucket(b *conf.Block, p place) (Sink, error) {
 	return s, nil
 }
 
-// bucketPlace is where the children of a bucket store stand, and how many there are beside bucket 0.
+// bucketPlace is the place of the children of a bucket store, with the number of buckets besides bucket 0.
 type bucketPlace struct {
-	place
+	position
 	n int
 }
 
-// delimiter reads the character behind keys.
+// delimiter reads the character that ends the key of a message.
 func (l *loader) delimiter(o block, kind string) byte {
 	n := o.count("delimiter")
 	if kind == "random" {
@@ -90,20 +97,24 @@ func (l *loader) delimiter(o block, kind string) byte {
 func (l *loader) buckets(o block, p bucketPlace) ([]Sink, error) {
 	for _, key := range []string{"bucket_subdir", "bucket_offset", "failure_bucket"} {
 		if v, ok := o.Get(key); ok {
-			return nil, &refusal{status: fmt.Sprintf("cannot have %s when defining multiple buckets", key), line: v.Line, cure: "remove it: every <bucketN> has its own file_path"}
+			return nil, &refusal{status: fmt.Sprintf("cannot have %s when defining multiple buckets", key),
+				line: v.Line, cure: "remove it: every <bucketN> has its own file_path"}
 		}
 	}
 	if sub := o.Sub(fmt.Sprintf("bucket%d", p.n+1)); sub != nil {
-		l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because of num_buckets=%d", sub.Name, p.n), fmt.Sprintf("remove it, or write num_buckets=%d", p.n+1))
+		l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because of num_buckets=%d", sub.Name, p.n),
+			fmt.Sprintf("remove it, or write num_buckets=%d", p.n+1))
 	}
 	children := make([]Sink, 0, min(p.n+1, len(o.Blocks)+1))
 	for i := range p.n + 1 {
 		name := fmt.Sprintf("bucket%d", i)
 		sub := o.Sub(name)
 		if sub == nil {
-			return nil, refuse(o.Block, "could not find bucket definition for "+name, fmt.Sprintf("num_buckets=%d means bucket0 to bucket%d: add <%s>, or one <bucket> for all", p.n, p.n, name))
+			return nil, refuse(o.Block, "could not find bucket definition for "+name,
+				fmt.Sprintf("num_buckets=%d means bucket0 to bucket%d: add <%s>, or one <bucket> for all", p.n, p.n,
+					name))
 		}
-		at := p.place
+		at := p.position
 		at.bucket, at.inBucket = i, true
 		child, err := l.sub(sub, "store contained in a bucket store must have a type", at)
 		if err != nil {
@@ -130,12 +141,14 @@ func (l *loader) bucketsOf(o block, model *conf.Block, p bucketPlace) ([]Sink, e
 	}
 	subdir := o.text("bucket_subdir")
 	if subdir == "" {
-		return nil, refuse(o.Block, "bucketizer containing file stores must have a bucket_subdir", "add bucket_subdir=NAME: the directories are called NAME000, NAME001 …")
+		return nil, refuse(o.Block, "bucketizer containing file stores must have a bucket_subdir",
+			"add bucket_subdir=NAME: the directories are called NAME000, NAME001 …")
 	}
 	if _, ok := model.Get("file_path"); !ok {
-		return nil, refuse(model, "file store contained by bucketizer must have a file_path", "add file_path=DIRECTORY: those of the buckets are made in it")
+		return nil, refuse(model, "file store contained by bucketizer must have a file_path",
+			"add file_path=DIRECTORY: those of the buckets are made in it")
 	}
-	sink, err := l.sub(model, "", p.place)
+	sink, err := l.sub(model, "", p.position)
 	if err != nil {
 		return nil, err
 	}

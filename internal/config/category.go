@@ -8,12 +8,12 @@ const categoryIntro = "Has a store of its own, made from its `<model>` block, fo
 const nullIntro = "Drops everything and counts it as `ignored`."
 
 // byCategory reads a block of the type category.
-func (l *loader) byCategory(b *conf.Block, p place) (Sink, error) {
+func (l *loader) byCategory(b *conf.Block, p position) (Sink, error) {
 	model := b.Sub("model")
 	if model == nil {
 		return nil, refuse(b, "CATEGORYSTORE: NO stores found, invalid store.", "add a <model> block with type=file")
 	}
-	// As it always was: the model inherits from what is around the category block, not from that.
+	// The model inherits from the parent of the category block and not from that block itself, as in the original.
 	model.Parent = b.Parent
 	p.model, p.shared, p.single = true, false, true
 	sink, err := l.sub(model, "CATEGORYSTORE: Store is missing type.", p)

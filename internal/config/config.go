@@ -1,22 +1,24 @@
-// Package config says what the words of a configuration file mean: every option of every block, typed and with its default, and what
-// is wrong with the file, line by line.
+// Package config defines the meaning of configuration files: every option of every block, with its type and default. It
+// reports what is wrong with a file, line by line.
 //
 //	bytes ─ conf.Parse ─► blocks ─ Load ─► Config ─┬─ Stores: categories → Sink (file | buffer | network | bucket | multi | category | null)
 //	                                               ├─ Tails, Pipes, Journals, Syslogs: where a forwarder takes lines from
 //	                                               └─ Problems: file:line, what, the cure
 //
-// A Sink is the description of a store, not the store: it holds nothing open and is not changed once it was loaded, so it can be shared,
-// compared by its String and kept beside the next one of a reload. A block for categories that are not known yet (default, prefix*,
-// categories=) is a model; For makes the copy of it for one category, with all its options.
+// A Sink is the description of a store and not the store itself. It holds nothing open and is never changed after it
+// was loaded, so it can be shared, compared by its String, and kept beside its successor at a reload. A block for
+// categories that are not known yet (default, prefix*, categories=) is a model: For makes a copy with all options for
+// one category.
 //
-// The table of options (options.go and what it gathers) is the only place where defaults stand: Load reads them from there, unknown
-// keys are found by it and docs/configuration.md is generated from it (go generate).
+// The table of options (options.go and the tables that it gathers) is the only place for defaults: Load takes them from
+// it, unknown keys are detected by it, and docs/configuration.md is generated from it (go generate).
 //
-// Invariants: a store with something wrong in it has a Status, in the words of the original. One that is no store at all has no Sink; what
-// is wrong inside of a store makes it Unusable, or leaves out what is wrong, as the original did. Numbers that make no sense are replaced
-// by ones that do, with a warning.
+// Invariants: a store with a mistake in it has a Status, in the words of the original. A block that is no store at all
+// has no Sink. A mistake within a store makes that part Unusable or leaves it out, as the original did. Numbers that
+// make no sense are replaced by the nearest sensible ones or the default, with a warning.
 //
-// Limitations: names are not looked up and files are not touched; what shows only when a store is opened is not a problem here.
+// Limitations: host names are not resolved and files are not touched; what fails only when a store is opened is not
+// reported here.
 package config
 
 import (
@@ -33,12 +35,12 @@ import (
 // NoLimit is a number of bytes that nothing reaches.
 const NoLimit = math.MaxInt64
 
-// Config is a configuration file, understood.
+// Config is a configuration file after it was read and checked.
 type Config struct {
 	File     *conf.File
 	New      bool // in a file of the new style unknown words are errors, and one error spoils the file
 	Problems []conf.Problem
-	Status   string // why nothing can be configured, in the original's words and with the cause behind them; "" = fine
+	Status   string // why nothing of the file can be used, in the original's words followed by the cause; "" = fine
 
 	Port                 int      // of port=; 0: none was given
 	Listen               []string // of listen=: HOST:PORT, tls://HOST:PORT or unix:/path
@@ -46,7 +48,7 @@ type Config struct {
 	TLS                  TLS      // of the listeners; network stores without their own use it, too
 	Allow                *access.Rules
 	MaxMessagesPerSecond int64 // 0 = no limit
-	MaxQueueSize         int64 // bytes; NoLimit = the journal bounds what waits
+	MaxQueueSize         int64 // bytes; NoLimit = only the journal limits the queue
 	MaxFrame             int   // bytes
 	MaxTrusted           int   // the same from this machine, and from peers that an <allow> block names, if it is more
 	MaxEntries           int   // of a call; 0 = one for each 32 bytes of the largest frame
@@ -66,7 +68,7 @@ type Config struct {
 	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
 	StateDir   string // "" = the default of the system
 	User       string // NAME[:GROUP] to become, "" = none
-	Host       string // what a forwarder or pipe calls this machine, "" = what it calls itself
+	Host       string // name of this machine for a forwarder or pipe, "" = its host name
 	JournalMax int64  // bytes
 	StreamTTL  time.Duration
 
@@ -96,14 +98,15 @@ type Store struct {
 	MaxWriteInterval time.Duration
 	MustSucceed      bool
 
-	Sink Sink // nil, Unusable or a part of what was meant if Status is not ""
+	Sink Sink // if Status is not "": nil, Unusable or the usable part
 }
 
-// Sink says where a batch goes: one of the structs of this package (not pointers to them). It is never changed, and may be used by any number of goroutines.
+// Sink says where a batch goes. Its dynamic type is one of the structs of this package (not a pointer to one). It is
+// never changed and may be used by any number of goroutines.
 type Sink interface {
-	// For is the copy of a model for one category. The category must be safe as the name of a file.
+	// For returns the copy of a model for one category. The category must be safe as the name of a file.
 	For(category string) Sink
-	// String tells the sink in one line. Two sinks that write to the same place tell the same.
+	// String describes the sink in one line. Two sinks that write to the same place have the same description.
 	String() string
 }
 
@@ -113,7 +116,7 @@ type Tail struct {
 	Category string // can use the names of Glob
 	Glob     string
 	Exclude  []string
-	FromEnd  bool   // files that stand there when they are first seen are begun at their end
+	FromEnd  bool   // existing files are read from their end when they are first seen
 	Prefix   string // before each message; {host} and {path} stand for those
 	Lines    lines.Options
 }

@@ -9,7 +9,8 @@ import (
 	"inkwell/store/depot"
 )
 
-// publish reads whether finished files have names of their own, and the address of a depot, "" if they stay here.
+// publish reads whether finished files have final names of their own, and the address of a depot, "" if the files stay
+// here.
 func (l *loader) publish(o block) (published bool, address string) {
 	_, v := o.value("publish")
 	switch text := v.Text; {
@@ -29,21 +30,23 @@ func (l *loader) publish(o block) (published bool, address string) {
 	}
 	for key, given := range map[string]bool{"who": o.text("who") != "", "away_max": o.bytes("away_max") != 0} {
 		if v, ok := o.Get(key); ok && given {
-			l.warn(v.Line, key+" has no effect without an address in publish", "write publish=s3://BUCKET/PREFIX, or remove it")
+			l.warn(v.Line, key+" has no effect without an address in publish",
+				"write publish=s3://BUCKET/PREFIX, or remove it")
 		}
 	}
 	return published, ""
 }
 
-// away reads what belongs to the address of a depot.
-func (l *loader) away(o block, f *File) {
+// depotOptions reads the options that belong to the address of a depot.
+func (l *loader) depotOptions(o block, f *File) {
 	c := f.Compress
 	if c.Depot == "" {
 		return
 	}
 	c.Who, c.AwayMax = o.text("who"), o.bytes("away_max")
 	if v, ok := o.Get("who"); ok && c.Who != "" && depot.ValidWriter(c.Who) != nil {
-		l.fail(v.Line, fmt.Sprintf("who=%v: the name of the host is used", depot.ValidWriter(c.Who)), "write a name as web1")
+		l.fail(v.Line, fmt.Sprintf("who=%v: the name of the host is used", depot.ValidWriter(c.Who)),
+			"write a name as web1")
 		c.Who = ""
 	}
 	if f.Sub != "" {

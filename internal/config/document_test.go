@@ -68,8 +68,9 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// TestEveryOptionIsRead puts each option into a block of its kind, with a value other than its default, and sees that nothing but the
-// meaning of the option changes: the file has no problems, and what it comes to is not what it was without.
+// TestEveryOptionIsRead puts each option into a block of its kind, with a value other than its default, and checks that
+// exactly the meaning of the option changes: the file has no problems, and the result differs from that without the
+// option.
 func TestEveryOptionIsRead(t *testing.T) {
 	idle := regexp.MustCompile("Has no effect")
 	read := []string{"buffer_send_rate", "buffer_bypass_max_ratio", "num_thrift_server_threads"} // into a Config, and no further

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzLoad sees that a file is understood or said to be wrong, whatever is in it, and that what is usable can be used.
+// FuzzLoad checks that any file is either accepted or reported as wrong, and that its usable part can be used.
 func FuzzLoad(f *testing.F) {
 	for _, s := range sections {
 		for _, o := range s.options {
@@ -66,7 +66,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// shown says whether a text that may have words from a file in it can be shown: nothing for a terminal, and not endless.
+// shown reports whether a text that may contain words of a file is safe to show: without control characters, and not
+// too long.
 func shown(text string) bool {
 	return len(text) < 16<<10 && utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

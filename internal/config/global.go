@@ -19,9 +19,11 @@ var globalOptions = []option{
 	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the certificates of peers. With it every client of a `tls://` listener must show one; without it clients stay anonymous, and network stores trust the system's authorities."},
 	{key: "max_msg_per_second", kind: count, value: "0", meaning: "Calls that would take the messages of this second above it are answered TRY_LATER, 0 = no limit. A call with more than half of it is never refused and not counted."},
 	{key: "max_queue_size", kind: decimalOctets, value: "5000000", newer: "none", meaning: "While the queue of a category of a call holds more bytes of messages than this, the call is answered TRY_LATER. Base 10: `0x100` is 0. In a file of the new style it can be `none`: then `journal_max` is the only bound."},
-	{key: "check_interval", kind: seconds, value: "5", meaning: "How often a store looks whether to rotate its files or to try its primary again, 0 = 1."},
+	{key: "check_interval", kind: seconds, value: "5",
+		meaning: "How often a store looks whether to rotate its files or to try its primary again, 0 = 1."},
 	{key: "new_thread_per_category", kind: unless, value: "yes", meaning: "`no`: the blocks for `default`, prefixes and `categories` have one queue and one store each, for all their categories together."},
-	{key: "num_thrift_server_threads", kind: count, value: "3", meaning: "Has no effect: every connection is served at once. 0 is an error, as it was."},
+	{key: "num_thrift_server_threads", kind: count, value: "3",
+		meaning: "Has no effect: every connection is served at once. 0 is an error, as it was."},
 	{key: "max_conn", kind: count, value: "0", meaning: "Connections at once; surplus ones are closed at once. 0 = as many as there are file descriptors for."},
 	{key: "max_conn_per_address", kind: count, value: "256", ours: true, meaning: "Connections at once of one address (IPv6: of one /64), but for those of this machine; surplus ones are closed at once. 0 = no limit. Raise it for clients behind one NAT."},
 	{key: "prefix_match", kind: text, value: "shortest", ours: true, meaning: "Which prefix takes a category that several match: `shortest` (the first pattern in byte order, as it always was) or `longest`."},
@@ -30,30 +32,35 @@ var globalOptions = []option{
 	{key: "state_dir", kind: text, ours: true, meaning: "Where there is no `state`: the directory in which each command and port has a directory of its own for that, as `collect-1463`, `scribed-1463` and `forward`. `$INKWELL_STATE` beats it; without both it is `/var/lib/inkwell` for root and `$XDG_STATE_HOME/inkwell` for others."},
 	{key: "user", kind: text, ours: true, meaning: "`NAME` or `NAME:GROUP` that the daemon becomes after it listens, when root starts it; `--user` beats it. Directories of this file that are missing are made and given to that user, who must be able to read this file. A change needs a restart."},
 	{key: "host", kind: text, ours: true, meaning: "What this machine is called in the names of streams, in a `prefix`, and in what `inkwell forward` and `inkwell pipe` tell of themselves; `--host` beats it. Without it what the machine calls itself."},
-	{key: "journal_max", kind: size, value: "32GiB", ours: true, meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
+	{key: "journal_max", kind: size, value: "32GiB", ours: true,
+		meaning: "Bytes that may wait in the journal for their stores before every call is answered TRY_LATER."},
 	{key: "stream_ttl", kind: duration, value: "30d", ours: true, meaning: "How long it is remembered which numbered messages of a sender that has become silent are there; what it sends again after that is written again."},
 	{key: "max_frame_size", kind: size, value: "256MiB", ours: true, meaning: "Bytes of the largest call that is read, 1KiB to 256MiB; a connection with a larger one is closed. A call over 16MiB goes through a file in the state directory, not through memory."},
 	{key: "max_message_size", kind: size, value: "0", ours: true, meaning: "Bytes of the largest message; longer ones are dropped, counted as `refused message size` and answered OK. 0 = what a call holds."},
 	{key: "max_trusted_frame_size", kind: size, value: "0", ours: true, meaning: "The same for this machine, and for peers that an `<allow>` block names, if it is more than `max_frame_size`."},
 	{key: "max_entries", kind: count, value: "0", ours: true, meaning: "Messages of one call; a call with more is answered with an exception. 0 = one for each 32 bytes of `max_frame_size`."},
 	{key: "max_in_flight", kind: size, value: "512MiB", ours: true, meaning: "Bytes of calls over 256KiB that are read at once, of all connections; one address gets a quarter, but at least one call. Further ones wait, at most 30 seconds."},
-	{key: "idle_timeout", kind: duration, value: "10m", ours: true, meaning: "How long a connection may be silent between two calls before it is closed."},
-	{key: "header_timeout", kind: duration, value: "1m", ours: true, meaning: "How long a new connection has until its first call begins, with the TLS handshake."},
+	{key: "idle_timeout", kind: duration, value: "10m", ours: true,
+		meaning: "How long a connection may be silent between two calls before it is closed."},
+	{key: "header_timeout", kind: duration, value: "1m", ours: true,
+		meaning: "How long a new connection has until its first call begins, with the TLS handshake."},
 	{key: "max_categories", kind: count, value: "4096", ours: true, meaning: "Categories at once that have a queue of their own, or a store of their own in one of type `category`, `multifile` or `thriftmultifile`; further ones are kept under `_overflow`."},
 }
 
-// global reads what stands outside of all blocks.
+// global reads the keys outside of all blocks.
 func (l *loader) global() {
 	b := l.block(l.file.Root, "global")
 	c := l.config
 	c.Port = int(min(b.count("port"), 1<<30))
 	if v, ok := b.Get("port"); ok && (c.Port < 1 || c.Port > 65535) {
-		l.spoil(v.Line, fmt.Sprintf("port=%s is no port", conf.Quote(v.Text)), "write a number from 1 to 65535; 1463 is what clients expect")
+		l.spoil(v.Line, fmt.Sprintf("port=%s is no port", conf.Quote(v.Text)),
+			"write a number from 1 to 65535; 1463 is what clients expect")
 		c.Port = 0
 	}
 	c.ServerThreads = int(min(b.count("num_thrift_server_threads"), 1<<30))
 	if v, ok := b.Get("num_thrift_server_threads"); ok && c.ServerThreads == 0 {
-		l.spoil(v.Line, fmt.Sprintf("num_thrift_server_threads=%s is 0", conf.Quote(v.Text)), "remove the line: it has no effect otherwise")
+		l.spoil(v.Line, fmt.Sprintf("num_thrift_server_threads=%s is 0", conf.Quote(v.Text)),
+			"remove the line: it has no effect otherwise")
 	}
 	c.Listen, c.HTTP, c.TLS = l.addresses(b, "listen"), l.addresses(b, "http"), l.globalTLS(b)
 	c.MaxMessagesPerSecond = int64(min(b.count("max_msg_per_second"), 1<<62))
@@ -81,7 +88,8 @@ func (l *loader) global() {
 	}
 	c.StreamTTL = b.duration("stream_ttl")
 	if v, ok := b.Get("stream_ttl"); ok && c.StreamTTL < time.Minute {
-		l.fail(v.Line, fmt.Sprintf("stream_ttl=%s is less than a minute: 30d is used", conf.Quote(v.Text)), "write a duration, as in 30d")
+		l.fail(v.Line, fmt.Sprintf("stream_ttl=%s is less than a minute: 30d is used", conf.Quote(v.Text)),
+			"write a duration, as in 30d")
 		c.StreamTTL = 30 * 24 * time.Hour
 	}
 	frame := b.bytes("max_frame_size")
@@ -105,7 +113,7 @@ func (l *loader) queueSize(b block) int64 {
 	return b.bytes("max_queue_size")
 }
 
-// limits reads what bounds peers, beside the size of a frame.
+// limits reads the limits for peers, except for the size of a frame.
 func (l *loader) limits(b block) {
 	c := l.config
 	c.MaxEntries = int(min(b.count("max_entries"), 1<<30))
@@ -119,13 +127,14 @@ func (l *loader) limits(b block) {
 	for key, d := range map[string]*time.Duration{"idle_timeout": &c.IdleTimeout, "header_timeout": &c.HeaderTimeout} {
 		if v, ok := b.Get(key); ok && *d < time.Second {
 			o := b.section.option(key)
-			l.fail(v.Line, fmt.Sprintf("%s=%s is less than a second: %s is used", key, conf.Quote(v.Text), o.value), "write a duration, as in "+o.value)
+			l.fail(v.Line, fmt.Sprintf("%s=%s is less than a second: %s is used", key, conf.Quote(v.Text), o.value),
+				"write a duration, as in "+o.value)
 			*d, _ = conf.ParseDuration(o.value)
 		}
 	}
 }
 
-// addresses reads the addresses to listen on of a key.
+// addresses reads the addresses of a key to listen on.
 func (l *loader) addresses(b block, key string) []string {
 	var all []string
 	for _, v := range b.All(key) {

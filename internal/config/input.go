@@ -9,13 +9,17 @@ import (
 const categoryMeaning = "The category of the entries, in which %s stand for what an entry says; made safe as in [inputs.md](inputs.md#categories)."
 
 var journalOptions = []option{
-	{key: "category", kind: text, value: "{unit}", ours: true, meaning: fmt.Sprintf(categoryMeaning, "`{unit}`, `{identifier}` and `{host}`")},
+	{key: "category", kind: text, value: "{unit}", ours: true,
+		meaning: fmt.Sprintf(categoryMeaning, "`{unit}`, `{identifier}` and `{host}`")},
 	{key: "unit", kind: text, ours: true, meaning: "A unit, or a pattern of units as `app-*.service`, whose entries are taken; the key can stand several times. " +
 		"Without it all are. `kernel` is what the kernel says."},
-	{key: "format", kind: text, value: "line", ours: true, meaning: "`line` (time, host, program and message, as journalctl shows it) or `message` (the message alone)."},
+	{key: "format", kind: text, value: "line", ours: true,
+		meaning: "`line` (time, host, program and message, as journalctl shows it) or `message` (the message alone)."},
 	{key: "directory", kind: text, ours: true, meaning: "Directory of the journal files, in place of the system's."},
-	{key: "namespace", kind: text, ours: true, meaning: "The journal of this namespace (`LogNamespace=` of a unit), in place of the default one."},
-	{key: "from_end", kind: exactly, value: "no", ours: true, meaning: "`yes`: a journal that is read for the first time is read from its end, not from its start."},
+	{key: "namespace", kind: text, ours: true,
+		meaning: "The journal of this namespace (`LogNamespace=` of a unit), in place of the default one."},
+	{key: "from_end", kind: exactly, value: "no", ours: true,
+		meaning: "`yes`: a journal that is read for the first time is read from its end, not from its start."},
 	{key: "max_line", kind: size, value: "16MiB", ours: true, meaning: "Longer messages are split; 1KiB to 64MiB."},
 }
 
@@ -23,10 +27,14 @@ const journalIntro = "Entries of the systemd journal, for `inkwell forward`, rea
 
 var syslogOptions = []option{
 	{key: "listen", kind: text, ours: true, meaning: "Where messages come in: `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix:/path` or `unixgram:/path`; the key can stand several times. Must be given."},
-	{key: "category", kind: text, value: "{app}", ours: true, meaning: fmt.Sprintf(categoryMeaning, "`{app}`, `{facility}`, `{severity}`, `{host}` and `{peer}` (the address of the sender)")},
-	{key: "format", kind: text, value: "line", ours: true, meaning: "`line` (time, host, program and text), `message` (the text alone) or `raw` (all of it, as it came)."},
+	{key: "category", kind: text, value: "{app}", ours: true,
+		meaning: fmt.Sprintf(categoryMeaning,
+			"`{app}`, `{facility}`, `{severity}`, `{host}` and `{peer}` (the address of the sender)")},
+	{key: "format", kind: text, value: "line", ours: true,
+		meaning: "`line` (time, host, program and text), `message` (the text alone) or `raw` (all of it, as it came)."},
 	{key: "max_line", kind: size, value: "64KiB", ours: true, meaning: "Longer messages are split; 1KiB to 16MiB."},
-	{key: "max_connections", kind: count, value: "256", ours: true, meaning: "Connections at once, of all addresses of the block; surplus ones are closed at once."},
+	{key: "max_connections", kind: count, value: "256", ours: true,
+		meaning: "Connections at once, of all addresses of the block; surplus ones are closed at once."},
 }
 
 const syslogIntro = "Messages of syslog senders, for `inkwell forward`: [inputs.md](inputs.md#syslog). RFC 3164, RFC 5424 and both framings of RFC 6587 are told apart by each message."
@@ -57,7 +65,8 @@ type Syslog struct {
 func (l *loader) journal(b *conf.Block, o block) {
 	j := Journal{
 		Line: b.Line, Category: o.text("category"), Bare: o.choice("format", "line", "message") == "message",
-		Directory: o.text("directory"), Namespace: o.text("namespace"), FromEnd: o.yes("from_end"), MaxLine: o.within("max_line", 1<<10, 64<<20),
+		Directory: o.text("directory"), Namespace: o.text("namespace"), FromEnd: o.yes("from_end"),
+		MaxLine: o.within("max_line", 1<<10, 64<<20),
 	}
 	for _, v := range b.All("unit") {
 		j.Units = append(j.Units, v.Text)

@@ -9,10 +9,11 @@ import (
 	"inkwell/internal/conf"
 )
 
-// Load reads a configuration file; name is what problems call it. It never returns nil: whatever is wrong with the file is in Problems,
-// in the Status of the stores it is about, and in the Status of the Config if nothing is left.
+// Load reads a configuration file; problems call it by name. It never returns nil. Whatever is wrong with the file is
+// in Problems, and in the Status of the store that it concerns, or in the Status of the Config if no store is usable.
 func Load(name string, data []byte) *Config {
-	file, problems := conf.Parse(name, data, "listen", "http", "exclude", "unit", "tail", "pipe", "journal", "syslog", "allow")
+	file, problems := conf.Parse(name, data, "listen", "http", "exclude", "unit", "tail", "pipe", "journal", "syslog",
+		"allow")
 	l := &loader{file: file, config: &Config{File: file, New: file.New}, told: make(map[conf.Problem]bool)}
 	for _, p := range problems {
 		l.report(p)
@@ -40,7 +41,7 @@ type loader struct {
 	config *Config
 	told   map[conf.Problem]bool
 	rules  []access.Rule
-	spoilt string // what is wrong with the file as a whole, "" if nothing is
+	spoilt string // what is wrong with the whole file, "" if nothing is
 }
 
 func (l *loader) report(p conf.Problem) {
@@ -50,28 +51,28 @@ func (l *loader) report(p conf.Problem) {
 	}
 }
 
-// report adds a problem. All of them come by here, fit to be shown.
+// report adds a problem, with its text made printable. Every problem is added here.
 func (c *Config) report(p conf.Problem) {
 	p.File = c.File.Name
 	c.Problems = append(c.Problems, p.Shown())
 }
 
-// warn reports what is used otherwise than it was written.
+// warn reports a value that is used in another way than it was written.
 func (l *loader) warn(line int, text, cure string) {
 	l.report(conf.Problem{Line: line, Text: text, Cure: cure})
 }
 
-// fail reports what cannot be used.
+// fail reports something that cannot be used.
 func (l *loader) fail(line int, text, cure string) {
 	l.report(conf.Problem{Line: line, Text: text, Cure: cure, Error: true})
 }
 
-// strict reports what the original passed over: an error in a file of the new style.
+// strict reports something that the original ignored: a warning, but an error in a file of the new style.
 func (l *loader) strict(line int, text, cure string) {
 	l.report(conf.Problem{Line: line, Text: text, Cure: cure, Error: l.file.New})
 }
 
-// spoil reports what makes the whole file unusable.
+// spoil reports something that makes the whole file unusable.
 func (l *loader) spoil(line int, text, cure string) {
 	l.fail(line, text, cure)
 	if l.spoilt == "" {
@@ -79,11 +80,11 @@ func (l *loader) spoil(line int, text, cure string) {
 	}
 }
 
-// noStores is what the original says whenever nothing of a file can be used.
+// noStores is the status of the original whenever it cannot use any part of a file.
 const noStores = "No stores configured successfully"
 
-// conclude sets the status of the whole: spoilt if that is not empty, the first error of a file of the new style, or the last bad block if
-// there is no store.
+// conclude sets the status of the whole file: spoilt if that is not empty, else the first error of a file of the new
+// style or, if there is no store, that of the last bad block.
 func (c *Config) conclude(spoilt string) {
 	cause := spoilt
 	if i := slices.IndexFunc(c.Problems, func(p conf.Problem) bool { return p.Error }); cause == "" && c.New && i >= 0 {
@@ -102,7 +103,7 @@ func (c *Config) conclude(spoilt string) {
 	c.Status = noStores + ": " + conf.Shown(cause)
 }
 
-// Errors counts the problems that are errors.
+// Errors returns the number of problems that are errors.
 func (c *Config) Errors() int {
 	n := 0
 	for _, p := range c.Problems {

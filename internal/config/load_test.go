@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// load reads a file and tells its problems without the name of the file.
+// load reads a file and returns its problems without the name of the file.
 func load(text string) (*Config, []string) {
 	c := Load("f", []byte(text))
 	var problems []string
@@ -16,12 +16,12 @@ func load(text string) (*Config, []string) {
 	return c, problems
 }
 
-// store wraps the lines of one store into a file.
+// store wraps the lines of a store in a file.
 func storeText(lines ...string) string {
 	return "<store>\n" + strings.Join(lines, "\n") + "\n</store>\n"
 }
 
-// badStore is a store block with a mistake in it, and where and in which words that is told.
+// badStore is a store block with a mistake in it, and where and in which words it is reported.
 type badStore struct {
 	name, text, status string
 	line               int
@@ -29,7 +29,7 @@ type badStore struct {
 
 const someFile = "type=file\nfile_path=/x"
 
-// TestBadBlocks has those that are no stores: what is sent there is refused.
+// TestBadBlocks has blocks that are no stores: messages for them are refused.
 func TestBadBlocks(t *testing.T) {
 	file := someFile
 	for _, c := range []badStore{
@@ -58,7 +58,7 @@ func TestBadBlocks(t *testing.T) {
 	}
 }
 
-// TestBadStores has stores in which something is wrong: they are there, and messages for them wait for a better configuration.
+// TestBadStores has stores with a mistake: they exist, and messages for them wait for a corrected configuration.
 func TestBadStores(t *testing.T) {
 	file := someFile
 	for _, c := range []badStore{
@@ -123,7 +123,7 @@ func TestBadStores(t *testing.T) {
 	}
 }
 
-// TestMultiWithoutTheRest has the stores that stand before a mistake.
+// TestMultiWithoutTheRest keeps the stores before a mistake.
 func TestMultiWithoutTheRest(t *testing.T) {
 	bad := badStore{"", storeText("category=a", "type=multi", "<store>", "type=null", "</store>", "<store>", "</store>", "<store>", someFile, "</store>"), "MULTI: Store is missing type.", 7}.told(t)
 	if want := "multi, all of (null)"; bad.Sink.String() != want {
@@ -131,7 +131,7 @@ func TestMultiWithoutTheRest(t *testing.T) {
 	}
 }
 
-// told loads the store beside a good one, and sees that its mistake is told.
+// told loads the store beside a correct one, and checks that its mistake is reported.
 func (c badStore) told(t *testing.T) *Store {
 	t.Helper()
 	got, problems := load(c.text + storeText("category=good", "type=null"))
@@ -309,7 +309,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestDefaultsOfTheNewStyle has what differs: the journal is the queue.
+// TestDefaultsOfTheNewStyle checks the defaults that differ: the journal is the queue.
 func TestDefaultsOfTheNewStyle(t *testing.T) {
 	for text, want := range map[string]int64{"": 5_000_000, "max_queue_size=7\n": 7, "inkwell 1\n": NoLimit, "inkwell 1\nmax_queue_size=none\n": NoLimit, "inkwell 1\nmax_queue_size=1MiB\n": 1 << 20} {
 		c, problems := load(text + storeText("category=default", "type=null"))
@@ -322,7 +322,7 @@ func TestDefaultsOfTheNewStyle(t *testing.T) {
 	}
 }
 
-// TestSpoolDir is for those who have an input.
+// TestSpoolDir is only accepted in a configuration with an input.
 func TestSpoolDir(t *testing.T) {
 	buffer := storeText("category=default", "type=buffer", "spool_dir=/s #1", "<primary>", "type=network", "service_list=h:1", "</primary>")
 	input := "<tail>\ncategory=a\npath=/x\n</tail>\n"

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Match returns the blocks that take a category: those of its own name, else those of the first prefix that fits, in
-// byte order or the longest first if so configured, else the default ones.
+// Match returns the blocks for a category: those with its exact name, else those with the first matching prefix, else
+// the default blocks. Prefixes are tried in byte order or, if so configured, the longest first.
 func (c *Config) Match(category string) []*Store {
 	type rule struct {
 		text  string
@@ -50,8 +50,8 @@ func (c *Config) Match(category string) []*Store {
 	return list
 }
 
-// Places are the parts of a sink each of which gets every entry: the children of a multi store of which all have to
-// take it.
+// Places returns the parts of a sink of which each gets every entry: the children of a multi store if all of them must
+// take an entry.
 func Places(s Sink) []Sink {
 	m, ok := s.(Multi)
 	if !ok || m.Any {
@@ -64,7 +64,8 @@ func Places(s Sink) []Sink {
 	return all
 }
 
-// HandsOn says whether a sink gives what it takes away, so that it does not stand in files here, or need not.
+// HandsOn reports whether a sink passes entries on to elsewhere, so that they are not in files here, or not
+// necessarily.
 func HandsOn(s Sink) bool {
 	switch s := s.(type) {
 	case Network, Null:
@@ -81,8 +82,8 @@ func HandsOn(s Sink) bool {
 	return false
 }
 
-// Files are the directories beneath which a sink leaves files for good: not those in which a buffer keeps what it will
-// send.
+// Files returns the directories below which a sink leaves its output files. The directories in which a buffer keeps
+// unsent entries are not among them.
 func Files(s Sink) (dirs []string) {
 	switch s := s.(type) {
 	case File:
@@ -106,7 +107,7 @@ func Files(s Sink) (dirs []string) {
 	return dirs
 }
 
-// Spools are the directories beneath which the buffers of a sink keep what they will send.
+// Spools returns the directories below which the buffers of a sink keep unsent entries.
 func Spools(s Sink) (dirs []string) {
 	switch s := s.(type) {
 	case Buffer:

@@ -13,11 +13,12 @@ var multiOptions = []option{
 const multiIntro = "Gives everything to several stores: blocks `<store>` in it, or `<store0>`, `<store1>` … without a gap, from 0 or 1."
 
 // multi reads a block of the type multi.
-func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
+func (l *loader) multi(b *conf.Block, p position) (Sink, error) {
 	o := l.block(b, "multi")
 	report, v := o.value("report_success")
 	if v.Text != "all" && v.Text != "any" {
-		return nil, &refusal{status: "MULTI: Invalid report_success value.", line: v.Line, cure: fmt.Sprintf("write %s=all or %s=any", report.key, report.key)}
+		return nil, &refusal{status: "MULTI: Invalid report_success value.", line: v.Line,
+			cure: fmt.Sprintf("write %s=all or %s=any", report.key, report.key)}
 	}
 	s := Multi{Any: v.Text == "any"}
 	used := make(map[string]bool)
@@ -32,7 +33,7 @@ func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
 		used[sub.Name] = true
 		child, err := l.sub(sub, "MULTI: Store is missing type.", p)
 		if err != nil && len(s.Children) > 0 {
-			return s, err // as it always was, those before it get the messages
+			return s, err // as with the original, the stores before it get the messages
 		}
 		if err != nil {
 			return nil, err
@@ -41,7 +42,8 @@ func (l *loader) multi(b *conf.Block, p place) (Sink, error) {
 	}
 	for _, sub := range b.Blocks {
 		if o.section.takes(sub.Name) && !used[sub.Name] {
-			l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because there is none with the number before it", sub.Name), "number the blocks without a gap, or call each of them <store>")
+			l.strict(sub.Line, fmt.Sprintf("<%s> is not used, because there is none with the number before it",
+				sub.Name), "number the blocks without a gap, or call each of them <store>")
 		}
 	}
 	if len(s.Children) == 0 {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// kind is how the text of a value is read.
+// kind says how the text of a value is parsed.
 type kind int
 
 const (
@@ -26,10 +26,12 @@ const (
 	newlines           // oneOrZero, or a word of store.ParseNewlines
 )
 
-// kinds tells an operator what to write.
+// kinds describes to an operator what to write.
 var kinds = map[kind]string{
-	text: "text", count: "number", decimal: "number, base 10", ratio: "fraction", exactly: "`yes` or `no`", unless: "`no` or `yes`", oneOrZero: "`1` or `0`",
-	size: "size, as `64MiB`", duration: "duration, as `30d`", octets: "bytes", decimalOctets: "bytes, base 10", seconds: "seconds", milliseconds: "milliseconds",
+	text: "text", count: "number", decimal: "number, base 10", ratio: "fraction", exactly: "`yes` or `no`",
+	unless: "`no` or `yes`", oneOrZero: "`1` or `0`",
+	size: "size, as `64MiB`", duration: "duration, as `30d`", octets: "bytes", decimalOctets: "bytes, base 10",
+	seconds: "seconds", milliseconds: "milliseconds",
 	newlines: "`1`, `0`, `never`, `always` or `if-missing`",
 }
 
@@ -37,13 +39,13 @@ var kinds = map[kind]string{
 type option struct {
 	key     string
 	kind    kind
-	value   string // when the key is missing, as it would be written; "" = nothing
+	value   string // the default, as it would be written; "" = none
 	newer   string // the same in a file of the new style, "" = as value
 	meaning string // one sentence or two, for an operator
 	ours    bool   // the original did not have it
 }
 
-// fallback is what stands for the key where it is missing.
+// fallback is the value of the key where it is missing.
 func (o option) fallback(newStyle bool) string {
 	if newStyle && o.newer != "" {
 		return o.newer
@@ -51,7 +53,8 @@ func (o option) fallback(newStyle bool) string {
 	return o.value
 }
 
-// Default is what a file of the new style means that does not have the key in a block of that section (global, or the type of a store).
+// Default returns what a file of the new style means if a block of that section (global, or the type of a store) lacks
+// the key.
 func Default(name, key string) string {
 	s, ok := find(name)
 	if !ok {
@@ -66,7 +69,7 @@ type section struct {
 	title   string
 	intro   string
 	options []option
-	blocks  []string // that can stand in it; N stands for digits
+	blocks  []string // names of the blocks allowed in it; N stands for digits
 }
 
 // sections is the table of all options, in the order of the documentation.
@@ -75,9 +78,11 @@ var sections = []section{
 	{name: "store", title: "Every store block at the top", options: storeOptions, intro: "A block at the top of the file, whatever its name, is a store. It has these keys beside those of its type:"},
 	{name: "file", title: "type=file", options: fileOptions, intro: fileIntro},
 	{name: "thriftfile", title: "type=thriftfile", options: thriftfileOptions, intro: thriftfileIntro},
-	{name: "buffer", title: "type=buffer", options: bufferOptions, intro: bufferIntro, blocks: []string{"primary", "secondary"}},
+	{name: "buffer", title: "type=buffer", options: bufferOptions, intro: bufferIntro,
+		blocks: []string{"primary", "secondary"}},
 	{name: "network", title: "type=network", options: networkOptions, intro: networkIntro},
-	{name: "bucket", title: "type=bucket", options: bucketOptions, intro: bucketIntro, blocks: []string{"bucket", "bucketN"}},
+	{name: "bucket", title: "type=bucket", options: bucketOptions, intro: bucketIntro,
+		blocks: []string{"bucket", "bucketN"}},
 	{name: "multi", title: "type=multi", options: multiOptions, intro: multiIntro, blocks: []string{"storeN"}},
 	{name: "category", title: "type=category", options: nil, intro: categoryIntro, blocks: []string{"model"}},
 	{name: "multifile", title: "type=multifile", options: fileOptions, intro: multifileIntro},
@@ -90,13 +95,13 @@ var sections = []section{
 	{name: "allow", title: "<allow>", options: allowOptions, intro: allowIntro},
 }
 
-// notTypes are the sections that no type= names.
+// notTypes are the sections that are not types of stores.
 var notTypes = append([]string{"global", "store"}, ownBlocks...)
 
-// ownBlocks are the sections of blocks at the top that are no stores.
+// ownBlocks are the sections of top-level blocks that are not stores.
 var ownBlocks = append([]string{"allow"}, inputBlocks...)
 
-// inputBlocks are those by which entries come into a forwarder or a pipe.
+// inputBlocks are the blocks that describe inputs of a forwarder or a pipe.
 var inputBlocks = []string{"tail", "pipe", "journal", "syslog"}
 
 // find returns the section of that name.
@@ -119,13 +124,13 @@ func types() []string {
 	return names
 }
 
-// isType says whether there are stores of that type.
+// isType reports whether there are stores of that type.
 func isType(name string) bool {
 	_, ok := find(name)
 	return ok && !slices.Contains(notTypes, name)
 }
 
-// option returns the option of that key. A key that is missing in the table is a mistake of the program: it panics.
+// option returns the option of that key. It panics if the table lacks the key, which is a mistake of the program.
 func (s *section) option(key string) option {
 	i := slices.IndexFunc(s.options, func(o option) bool { return o.key == key })
 	if i < 0 {
@@ -134,7 +139,7 @@ func (s *section) option(key string) option {
 	return s.options[i]
 }
 
-// has says whether there is an option of that key.
+// has reports whether there is an option of that key.
 func (s *section) has(key string) bool {
 	return slices.ContainsFunc(s.options, func(o option) bool { return o.key == key })
 }
@@ -148,7 +153,7 @@ func (s *section) keys() []string {
 	return keys
 }
 
-// takes says whether a block of that name can stand in s.
+// takes reports whether a block of that name can be in s.
 func (s *section) takes(block string) bool {
 	return slices.ContainsFunc(s.blocks, func(name string) bool {
 		stem, numbered := strings.CutSuffix(name, "N")
@@ -157,7 +162,7 @@ func (s *section) takes(block string) bool {
 	})
 }
 
-// without returns options but for those of the keys.
+// without returns all options except those of the keys.
 func without(options []option, keys ...string) []option {
 	return slices.DeleteFunc(slices.Clone(options), func(o option) bool { return slices.Contains(keys, o.key) })
 }

@@ -48,7 +48,7 @@ func (b block) count(key string) uint64 {
 	return b.number(o, v)
 }
 
-// number reads v as o says, with a warning if it is not what it seems to be.
+// number parses v by its option, with a warning if the result is not what the text suggests.
 func (b block) number(o option, v conf.Setting) uint64 {
 	if v.Line == 0 && v.Text == "" {
 		return 0
@@ -62,14 +62,16 @@ func (b block) number(o option, v conf.Setting) uint64 {
 	case !clean && b.l.file.New:
 		return b.unit(o, v)
 	case !clean:
-		b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d", o.key, conf.Quote(v.Text), n), "write "+digits+" only; a unit is not understood")
+		b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d", o.key, conf.Quote(v.Text), n),
+			"write "+digits+" only; a unit is not understood")
 	case digits == "digits" && n > 7 && v.Text[0] == '0' && v.Text[1]|0x20 != 'x':
-		b.l.warn(v.Line, fmt.Sprintf("%s=%s is octal and read as %d", o.key, conf.Quote(v.Text), n), "write the number without the leading 0")
+		b.l.warn(v.Line, fmt.Sprintf("%s=%s is octal and read as %d", o.key, conf.Quote(v.Text), n),
+			"write the number without the leading 0")
 	}
 	return n
 }
 
-// unit reads the number of a file of the new style, which can have a unit if it is of bytes or of time.
+// unit parses a number in a file of the new style, where bytes and times can have units.
 func (b block) unit(o option, v conf.Setting) uint64 {
 	var err error
 	var n int64
@@ -89,12 +91,13 @@ func (b block) unit(o option, v conf.Setting) uint64 {
 	if err == nil {
 		return uint64(n)
 	}
-	b.l.fail(v.Line, fmt.Sprintf("%s: %v", o.key, err), "write digits only, or a number with a unit if it is of bytes or of time")
+	b.l.fail(v.Line, fmt.Sprintf("%s: %v", o.key, err),
+		"write digits only, or a number with a unit if it is of bytes or of time")
 	fallback, _ := conf.Unsigned(o.fallback(true))
 	return fallback
 }
 
-// bytes returns a number of bytes, of whatever kind the option is.
+// bytes returns a number of bytes, whatever the kind of the option.
 func (b block) bytes(key string) int64 {
 	o, v := b.value(key)
 	if o.kind != size {
@@ -111,7 +114,7 @@ func (b block) bytes(key string) int64 {
 	return n
 }
 
-// longest bounds what is read as a duration: a hundred years, so that sums of some of them fit.
+// longest is the longest duration that is accepted: a hundred years, so that sums of several still fit into an int64.
 const longest = 100 * 365 * 24 * time.Hour
 
 // seconds returns a duration that is written in seconds.
@@ -135,7 +138,7 @@ func (b block) duration(key string) time.Duration {
 	return min(d, longest)
 }
 
-// yes returns what is yes or no, each key in its own way.
+// yes returns a yes or no; which words count as yes depends on the key.
 func (b block) yes(key string) bool {
 	o, v := b.value(key)
 	switch o.kind {
@@ -145,7 +148,8 @@ func (b block) yes(key string) bool {
 		}
 		n, clean := conf.Unsigned(v.Text)
 		if !clean {
-			b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d: %s", key, conf.Quote(v.Text), n, onOff(n != 0)), fmt.Sprintf("write %s=1 or %s=0: yes and no are not understood here", key, key))
+			b.l.warn(v.Line, fmt.Sprintf("%s=%s is read as %d: %s", key, conf.Quote(v.Text), n, onOff(n != 0)),
+				fmt.Sprintf("write %s=1 or %s=0: yes and no are not understood here", key, key))
 		}
 		return n != 0
 	case unless:
@@ -156,7 +160,7 @@ func (b block) yes(key string) bool {
 	return v.Text == "yes"
 }
 
-// newlines returns what is put behind messages: a word, or what yes makes of the value.
+// newlines returns which newlines are added to messages: by its own words, or by yes and no.
 func (b block) newlines(key string) store.Newlines {
 	_, v := b.value(key)
 	if n, err := store.ParseNewlines(v.Text); err == nil {
@@ -171,7 +175,8 @@ func (b block) newlines(key string) store.Newlines {
 // doubt warns of a text that is neither yes nor no.
 func (b block) doubt(o option, v conf.Setting, read bool) {
 	if v.Text != "yes" && v.Text != "no" {
-		b.l.strict(v.Line, fmt.Sprintf("%s=%s is neither yes nor no: it is %s", o.key, conf.Quote(v.Text), onOff(read)), fmt.Sprintf("write %s=yes or %s=no", o.key, o.key))
+		b.l.strict(v.Line, fmt.Sprintf("%s=%s is neither yes nor no: it is %s", o.key, conf.Quote(v.Text), onOff(read)),
+			fmt.Sprintf("write %s=yes or %s=no", o.key, o.key))
 	}
 }
 
@@ -182,7 +187,7 @@ func onOff(on bool) string {
 	return "off"
 }
 
-// choice returns one of some words, the default in place of any other.
+// choice returns one of several words, or the default if the text is none of them.
 func (b block) choice(key string, words ...string) string {
 	o, v := b.value(key)
 	if slices.Contains(words, v.Text) {
@@ -198,7 +203,7 @@ func (b block) choice(key string, words ...string) string {
 	return o.value
 }
 
-// fallback returns the default number of a key whose value v makes no sense, with a problem that says why.
+// fallback returns the default of a number whose value v cannot be used, and adds a problem with the reason.
 func (b block) fallback(key string, v conf.Setting, why string) int64 {
 	o := b.section.option(key)
 	text := fmt.Sprintf("%s=%s %s: %s is used", key, conf.Quote(v.Text), why, o.value)

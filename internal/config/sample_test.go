@@ -39,7 +39,7 @@ func sample(section, about, line string) string {
 	return storeText("category=a", "type="+section, extra(about), line)
 }
 
-// extra is what a line of a file store needs to have a meaning.
+// extra is another line that a file store needs so that the line has a meaning.
 func extra(about string) string {
 	switch about {
 	case "level", "keep", "keep_bytes", "keep_total", "keep_open":
@@ -54,7 +54,7 @@ func extra(about string) string {
 	return ""
 }
 
-// globalSample is what a line outside of all blocks needs to have a meaning.
+// globalSample is the rest of a file in which a line outside of all blocks has a meaning.
 func globalSample(about string) string {
 	switch about {
 	case "tls_cert":
@@ -92,7 +92,7 @@ func bucketSample(about, line string) string {
 	return storeText("category=a", "type=bucket", missing(about, "num_buckets=2"), missing(about, "bucket_subdir=s"), missing(about, "bucket_type=key_hash"), line, "<bucket>", "type=file", "file_path=/x", "</bucket>")
 }
 
-// missing is line, unless that is about the key.
+// missing returns line, unless it is about the key.
 func missing(about, line string) string {
 	if strings.HasPrefix(line, about+"=") {
 		return ""
@@ -100,7 +100,7 @@ func missing(about, line string) string {
 	return line
 }
 
-// another is a good value of an option that is not its default.
+// another returns a valid value of an option that is not its default.
 func another(o option) string {
 	words := map[string]string{
 		"listen": "127.0.0.1:7", "http": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "rotate_period": "daily", "compress": "zstd", "publish": "yes", "service_list": "x:9", "service_order": "listed",
@@ -135,7 +135,7 @@ func another(o option) string {
 	return "text"
 }
 
-// same says whether two files come to the same, lines aside.
+// same reports whether two files have the same result, apart from line numbers.
 func same(a, b *Config) bool {
 	bare := func(c Config) Config {
 		c.File, c.Problems = nil, nil

@@ -10,7 +10,8 @@ import (
 
 var allowOptions = []option{
 	{key: "from", kind: text, ours: true, meaning: "Whom the block is for, several with blanks: a name in a verified certificate (DNS, URI or mail address, with `*` for any characters), an address, a range as `10.0.0.0/8`, `loopback`, `unix`, `unix:uid=33`, `unix:gid=33`, or `*` for everybody. Must be given."},
-	{key: "categories", kind: text, ours: true, meaning: "The categories that they may write, several with blanks: `NAME`, `PREFIX*` or `*`."},
+	{key: "categories", kind: text, ours: true,
+		meaning: "The categories that they may write, several with blanks: `NAME`, `PREFIX*` or `*`."},
 	{key: "status", kind: exactly, value: "no", ours: true, meaning: "`yes`: they may read the status, the metrics and the finished files over HTTP; without it only this machine may. A block with nothing else leaves writing as it is without it."},
 	{key: "control", kind: exactly, value: "no", ours: true, meaning: "`yes`: they may also stop the server and have it read its configuration again; without it only this machine may."},
 }
@@ -22,15 +23,17 @@ const allowIntro = "Who may write what. The block can stand several times, in an
 func (l *loader) allow(b *conf.Block) {
 	o := l.block(b, "allow")
 	l.unknown(b, true)
-	r := access.Rule{From: o.text("from"), Categories: o.text("categories"), Control: o.yes("control"), Status: o.yes("status")}
+	r := access.Rule{From: o.text("from"), Categories: o.text("categories"), Control: o.yes("control"),
+		Status: o.yes("status")}
 	if _, err := access.Parse([]access.Rule{r}); err != nil {
-		l.spoil(b.Line, "<allow>: "+err.Error(), "see docs/security.md: a rule that is not understood must not be passed over")
+		l.spoil(b.Line, "<allow>: "+err.Error(),
+			"see docs/security.md: a rule that is not understood must not be passed over")
 		return
 	}
 	l.rules = append(l.rules, r)
 }
 
-// useRules makes the rules of the blocks that were read.
+// useRules compiles the rules of the blocks that were read.
 func (l *loader) useRules() {
 	rules, err := access.Parse(l.rules)
 	if err != nil {
@@ -39,13 +42,14 @@ func (l *loader) useRules() {
 	l.config.Allow = rules
 }
 
-// globalTLS reads the files of the listeners.
+// globalTLS reads the TLS files of the listeners.
 func (l *loader) globalTLS(b block) TLS {
 	t := TLS{Cert: b.text("tls_cert"), Key: b.text("tls_key"), CA: b.text("tls_ca")}
 	for _, key := range []string{"listen", "http"} {
 		for _, v := range b.All(key) {
 			if strings.HasPrefix(v.Text, "tls://") && t.Cert == "" {
-				l.spoil(v.Line, fmt.Sprintf("%s=%s has no certificate", key, conf.Quote(v.Text)), "add tls_cert=FILE and tls_key=FILE")
+				l.spoil(v.Line, fmt.Sprintf("%s=%s has no certificate", key, conf.Quote(v.Text)),
+					"add tls_cert=FILE and tls_key=FILE")
 			}
 		}
 	}
@@ -59,9 +63,10 @@ func (l *loader) globalTLS(b block) TLS {
 	return t
 }
 
-// storeTLS reads how a network store talks: with secure its addresses get tls://.
+// storeTLS reads the TLS options of a network store; with secure its addresses get tls://.
 func (l *loader) storeTLS(o block) (t TLS, secure bool, err error) {
-	t = TLS{Cert: o.text("tls_cert"), Key: o.text("tls_key"), CA: o.text("tls_ca"), ServerName: o.text("tls_server_name")}
+	t = TLS{Cert: o.text("tls_cert"), Key: o.text("tls_key"), CA: o.text("tls_ca"),
+		ServerName: o.text("tls_server_name")}
 	if (t.Cert == "") != (t.Key == "") {
 		return t, false, refuse(o.Block, "Bad config - tls_cert and tls_key need each other", "give both, or neither")
 	}
@@ -77,12 +82,14 @@ func (l *loader) storeTLS(o block) (t TLS, secure bool, err error) {
 	if !secure && !strings.Contains(list.Text, "tls://") {
 		for _, key := range []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"} {
 			if v, own := o.Literal(key); own {
-				return t, false, &refusal{status: "Bad config - " + key + " without tls=yes", line: v.Line, cure: "add tls=yes, or remove it: nothing would be encrypted"}
+				return t, false, &refusal{status: "Bad config - " + key + " without tls=yes", line: v.Line,
+					cure: "add tls=yes, or remove it: nothing would be encrypted"}
 			}
 		}
 	}
 	if _, dynamic := o.Get("dynamic_config_type"); dynamic && secure {
-		return t, false, refuse(o.Block, "Bad config - tls=yes with dynamic_config_type", "name the servers, with service_list=tls://HOST:PORT …")
+		return t, false, refuse(o.Block, "Bad config - tls=yes with dynamic_config_type",
+			"name the servers, with service_list=tls://HOST:PORT …")
 	}
 	return t, secure, nil
 }

@@ -44,7 +44,7 @@ func TestAllow(t *testing.T) {
 	if diff := cmp.Diff(want, c.Allow.Written()); diff != "" || len(problems) > 0 || len(c.Stores) != 1 {
 		t.Errorf("%s%q", diff, problems)
 	}
-	// A rule that is passed over would open the door: whatever is wrong with one spoils the file, of the old style too.
+	// Ignoring a wrong rule would open the door: any mistake in one makes the file unusable, even one of the old style.
 	for text, cause := range map[string]string{
 		"<allow>\ncategories=x\n</allow>\n":                   "whom is it for",
 		"<allow>\nfrom=*\n</allow>\n":                         "allows nothing",

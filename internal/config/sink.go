@@ -18,7 +18,8 @@ type File struct {
 	Compress *Compress // nil: plain files, byte for byte as the original writes them
 }
 
-// Compress is what a file store with compress= or publish= does instead of plain files: a file has its final name when it is finished.
+// Compress are the options of a file store with compress= or publish=. Its files get their final names when they are
+// finished, unlike plain files.
 type Compress struct {
 	Codec       rotate.Codec // rotate.None with publish= alone
 	Seek        bool         // zstd files end with a seek table
@@ -29,14 +30,14 @@ type Compress struct {
 	KeepBytes   int64         // the oldest finished files of a category are removed while they take more together, 0 = never
 	KeepTotal   int64         // the oldest finished files of all categories are removed while they take more together, 0 = never
 	KeepOpen    bool          // the end of the server leaves open files to be continued, and does not finish them
-	DoneMarkers bool          // a file _SUCCESS.PERIOD tells when the files of a period are all there
+	DoneMarkers bool          // write _SUCCESS.PERIOD when the files of a period are complete
 	Lateness    time.Duration // how long that waits for a stream that has not moved on
 	Depot       string        // address to which finished files are brought, "" = they stay
-	Who         string        // the name of this collector there, "" = an own one
+	Who         string        // the name of this collector in the depot, "" = a generated one
 	AwayMax     int64         // bytes that may wait for that, 0 = any
 }
 
-// For puts the category behind the directory and makes it the base of the names.
+// For appends the category to the directory and makes it the base of the file names.
 func (f File) For(category string) Sink {
 	f.Root = cmp.Or(f.Root, f.Dir)
 	f.Dir = f.Dir + "/" + category
@@ -57,11 +58,11 @@ func (f File) String() string {
 	return kind + filepath.Join(f.Dir, f.Sub, f.Base)
 }
 
-// Buffer is a store with another one for the time when it fails.
+// Buffer is a store with a second one that takes over while the first fails.
 type Buffer struct {
 	Primary, Secondary        Sink
 	RetryInterval, RetryRange time.Duration // the next attempt comes after RetryInterval ± half of RetryRange; both above 0
-	Replay                    bool          // what went to the secondary is sent to the primary later
+	Replay                    bool          // entries of the secondary are sent to the primary later
 	FlushStreaming            bool          // new entries do not wait for the replay
 	Adaptive                  bool          // the next three say when to try again, not the two above
 	MinRetry, MaxRetry        time.Duration // 0 < MinRetry <= MaxRetry
@@ -73,7 +74,7 @@ type Buffer struct {
 	Twin                      int           // buffers before it in the configuration that have the same secondary
 }
 
-// For copies both sides.
+// For copies both stores.
 func (b Buffer) For(category string) Sink {
 	b.Primary, b.Secondary = b.Primary.For(category), b.Secondary.For(category)
 	return b
@@ -104,7 +105,7 @@ type Mapping struct {
 	TTL, Timeout time.Duration
 }
 
-// For returns n: a network store is the same for every category.
+// For returns n, because a network store is the same for every category.
 func (n Network) For(string) Sink { return n }
 
 func (n Network) String() string {
@@ -114,13 +115,13 @@ func (n Network) String() string {
 	return "network " + strings.Join(n.Addrs, " ")
 }
 
-// Bucket is a store that chooses one of its children by what a message begins with.
+// Bucket is a store that chooses one of its children by the key at the beginning of a message.
 type Bucket struct {
 	Kind      string // key_hash, key_modulo, key_range, random or context_log
 	Delimiter byte
 	RemoveKey bool
 	Range     uint64
-	Children  []Sink // Children[0] takes what has no key; the others are the buckets
+	Children  []Sink // Children[0] gets messages without a key; the others are the buckets
 }
 
 // For copies every child.
@@ -133,9 +134,9 @@ func (b Bucket) String() string {
 	return fmt.Sprintf("bucket %s of %d (%s)", b.Kind, len(b.Children)-1, list(b.Children))
 }
 
-// Multi is a store that gives everything to all of its children.
+// Multi is a store that passes everything to all of its children.
 type Multi struct {
-	Any      bool // it is enough when one of them takes it
+	Any      bool // it is enough if one of them accepts an entry
 	Children []Sink
 }
 
@@ -152,21 +153,21 @@ func (m Multi) String() string {
 	return "multi, all of (" + list(m.Children) + ")"
 }
 
-// ByCategory is a store with one child for each category that it meets: Model.For(category).
+// ByCategory is a store with a child for each category, which is Model.For(category).
 type ByCategory struct{ Model Sink }
 
-// For copies the model, so that the name of the category stands twice in paths, as it always did.
+// For copies the model, so that the category occurs twice in paths, as it does with the original.
 func (c ByCategory) For(category string) Sink { return ByCategory{Model: c.Model.For(category)} }
 
 func (c ByCategory) String() string { return "by category: " + c.Model.String() }
 
-// Unusable is a store in which something is wrong. It takes nothing, so that messages wait for a better configuration.
+// Unusable is a store with a mistake in it. It takes nothing, so that messages wait for a corrected configuration.
 type Unusable struct {
 	Status  string // what is wrong
 	Refusal string // what the original says instead when there are messages
 }
 
-// For returns the same: no copy is better.
+// For returns u, because a copy would be no better.
 func (u Unusable) For(string) Sink { return u }
 
 func (u Unusable) String() string { return "nothing: " + u.Status }
@@ -174,7 +175,7 @@ func (u Unusable) String() string { return "nothing: " + u.Status }
 // Null is a store that drops everything and counts it.
 type Null struct{}
 
-// For returns the same.
+// For returns n.
 func (Null) For(string) Sink { return Null{} }
 
 func (Null) String() string { return "null" }
@@ -187,7 +188,7 @@ func each(sinks []Sink, category string) []Sink {
 	return copies
 }
 
-// list tells sinks in one line.
+// list describes sinks in one line.
 func list(sinks []Sink) string {
 	texts := make([]string, len(sinks))
 	for i, s := range sinks {

@@ -198,7 +198,7 @@ func TestBuffer(t *testing.T) {
 	if got := got.For("web"); !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("copy:\n got %+v\nwant %+v", got, want)
 	}
-	// One buffer for several categories writes down which entry is of which.
+	// One buffer for several categories records the category of each entry.
 	for text, shared := range map[string]bool{
 		"new_thread_per_category=no\n" + storeText(append(lines, "category=default")...):                        true,
 		"new_thread_per_category=no\n" + storeText(append(lines, "category=x*")...):                             true,
@@ -325,7 +325,7 @@ func TestMultiAndCategory(t *testing.T) {
 	if f := sinks(t, storeText("category=a", "type=thriftmultifile"))[0].Sink.(ByCategory).Model.(File); !f.Thrift {
 		t.Errorf("%+v", f)
 	}
-	// The model does not inherit from the category block, but from what is around it.
+	// The model inherits from the parent of the category block and not from that block.
 	f := sinks(t, "file::max_size=5\n"+storeText("category=a", "type=category", "file::max_size=6", "<model>", "type=file", "</model>"))[0].Sink.(ByCategory).Model.(File)
 	if f.MaxSize != 5 {
 		t.Errorf("max_size %d", f.MaxSize)

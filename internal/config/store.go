@@ -15,11 +15,13 @@ var storeOptions = []option{
 	{key: "categories", kind: text, meaning: "Several of these, with blanks between them. Each has files of its own, as with `default`."},
 	{key: "type", kind: text, meaning: "What kind of store it is: `" + "file`, `buffer`, `network`, `bucket`, `multi`, `category`, `multifile`, `thriftfile`, `thriftmultifile` or `null`."},
 	{key: "target_write_size", kind: decimalOctets, value: "16384", meaning: "Bytes of messages that are given to the store at once, without waiting for `max_write_interval`. Base 10."},
-	{key: "max_write_interval", kind: seconds, value: "1", meaning: "How long messages wait at most for others before they are given to the store, 0 = 1."},
-	{key: "must_succeed", kind: unless, value: "yes", meaning: "`no`: messages that the store cannot take are dropped and counted as `lost`, not offered again."},
+	{key: "max_write_interval", kind: seconds, value: "1",
+		meaning: "How long messages wait at most for others before they are given to the store, 0 = 1."},
+	{key: "must_succeed", kind: unless, value: "yes",
+		meaning: "`no`: messages that the store cannot take are dropped and counted as `lost`, not offered again."},
 }
 
-// refusal is why a store cannot be used.
+// refusal is the reason for which a store cannot be used.
 type refusal struct {
 	status string // in the words of the original where it had any
 	line   int
@@ -28,7 +30,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.status }
 
-// refuse returns a refusal of b.
+// refuse returns a refusal at b.
 func refuse(b *conf.Block, status, cure string) error {
 	return &refusal{status: status, line: b.Line, cure: cure}
 }
@@ -45,7 +47,8 @@ func (l *loader) topLevel(b *conf.Block) {
 			return
 		}
 		if _, isRule := b.Literal("from"); isRule {
-			l.spoil(b.Line, fmt.Sprintf("<%s> has from= and is no <allow>", conf.Quote(b.Tag)), "write <allow>: a rule must not be passed over")
+			l.spoil(b.Line, fmt.Sprintf("<%s> has from= and is no <allow>", conf.Quote(b.Tag)),
+				"write <allow>: a rule must not be passed over")
 			return
 		}
 	}
@@ -57,7 +60,7 @@ func (l *loader) topLevel(b *conf.Block) {
 	l.unknown(b, true)
 }
 
-// refuse says what is wrong with s.
+// refuse records what is wrong with s.
 func (c *Config) refuse(s *Store, err error) {
 	s.Status = conf.Shown(err.Error())
 	if r := (*refusal)(nil); errors.As(err, &r) {
@@ -72,10 +75,12 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	}
 	kind, _ := b.Literal("type")
 	if kind.Text == "" {
-		return refuse(b, "Bad config - no type for store with category: "+s.Handled, "add a line type=file, network, buffer …")
+		return refuse(b, "Bad config - no type for store with category: "+s.Handled,
+			"add a line type=file, network, buffer …")
 	}
 	if s.List && s.Handled == "" {
-		return refuse(b, "Bad config - could not create store for category: ", "write categories=NAME NAME …, or remove it")
+		return refuse(b, "Bad config - could not create store for category: ",
+			"write categories=NAME NAME …, or remove it")
 	}
 	if !isType(kind.Text) {
 		status := "Bad config - can't create a store of type: " + kind.Text
@@ -90,14 +95,16 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	s.MustSucceed = o.yes("must_succeed")
 	for _, category := range s.Categories {
 		if unsafe(category) {
-			l.warn(b.Line, fmt.Sprintf("category %s is not safe as the name of a file: its messages go to _unsafe", conf.Quote(category)), "use a name without / and not made of dots")
+			l.warn(b.Line, fmt.Sprintf("category %s is not safe as the name of a file: its messages go to _unsafe",
+				conf.Quote(category)), "use a name without / and not made of dots")
 		}
 	}
 	if prefix, ok := strings.CutSuffix(s.Handled, "*"); ok && !s.List {
 		s.Handled = prefix
 	}
 	several := s.List || slices.ContainsFunc(s.Categories, isPattern)
-	p := place{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several && !l.config.ThreadPerCategory}
+	p := position{handled: s.Handled, model: several && l.config.ThreadPerCategory, shared: several &&
+		!l.config.ThreadPerCategory}
 	var err error
 	if s.Sink, err = l.sink(b, p); err != nil && s.Sink == nil {
 		status := conf.Shown(err.Error())
@@ -110,7 +117,7 @@ func (l *loader) store(b *conf.Block, s *Store) error {
 	return err
 }
 
-// categories reads which categories s is for, and the name of its queue.
+// categories reads for which categories s is, and the name of its queue.
 func (l *loader) categories(b *conf.Block, s *Store) error {
 	one, single := b.Literal("category")
 	if single {
@@ -123,16 +130,20 @@ func (l *loader) categories(b *conf.Block, s *Store) error {
 	}
 	switch {
 	case len(s.Categories) == 0:
-		return refuse(b, "Bad config - store with no category", "add a line category=NAME, category=PREFIX* or category=default")
+		return refuse(b, "Bad config - store with no category",
+			"add a line category=NAME, category=PREFIX* or category=default")
 	case s.Categories[0] == "":
-		return &refusal{status: "Bad config - store with blank category", line: one.Line, cure: "write category=NAME, category=PREFIX* or category=default"}
+		return &refusal{status: "Bad config - store with blank category", line: one.Line,
+			cure: "write category=NAME, category=PREFIX* or category=default"}
 	}
 	if single && strings.ContainsAny(one.Text, " \t") {
-		l.warn(one.Line, fmt.Sprintf("category=%s is one category with blanks in its name", conf.Quote(one.Text)), "write categories= for several")
+		l.warn(one.Line, fmt.Sprintf("category=%s is one category with blanks in its name", conf.Quote(one.Text)),
+			"write categories= for several")
 	}
 	for i := 1; i < len(s.Categories); i++ {
 		if slices.Contains(s.Categories[:i], s.Categories[i]) {
-			l.warn(b.Line, fmt.Sprintf("category %s stands twice in one block: it counts once", conf.Quote(s.Categories[i])), "remove one of them")
+			l.warn(b.Line, fmt.Sprintf("category %s stands twice in one block: it counts once",
+				conf.Quote(s.Categories[i])), "remove one of them")
 			s.Categories = slices.Delete(s.Categories, i, i+1)
 			i--
 		}
@@ -140,29 +151,29 @@ func (l *loader) categories(b *conf.Block, s *Store) error {
 	return nil
 }
 
-// isPattern says whether a category, as it was written, stands for others.
+// isPattern reports whether a category, as it was written, is a pattern for others.
 func isPattern(category string) bool {
 	return category == "default" || strings.HasSuffix(category, "*")
 }
 
-// unsafe says whether a category must not become a path.
+// unsafe reports whether a category must not become part of a path.
 func unsafe(category string) bool {
 	return strings.ContainsAny(category, "/\x00") || category == "." || category == ".."
 }
 
-// place is where in a store a sink stands.
-type place struct {
-	handled  string // what the queue is called: the base of names where none is given
-	model    bool   // there will be copies of it
+// position describes where a sink is within a store, which decides the options that it has.
+type position struct {
+	handled  string // the name of the queue, and the default base of file names
+	model    bool   // the sink is a model, of which copies will be made
 	shared   bool   // it takes entries of several categories
-	single   bool   // it is given messages one at a time
+	single   bool   // it gets messages one at a time
 	readable bool   // it is a secondary that is read back
 	bucket   int    // the number of the bucket that it is in, if inBucket
 	inBucket bool
 }
 
-// sink reads a block with a type that is known. Beside an error it returns what can be used nevertheless, nil for nothing.
-func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
+// sink reads a block of a known type. Together with an error it returns the part that can still be used, or nil.
+func (l *loader) sink(b *conf.Block, p position) (Sink, error) {
 	kind, _ := b.Literal("type")
 	switch kind.Text {
 	case "file", "thriftfile":
@@ -187,11 +198,12 @@ func (l *loader) sink(b *conf.Block, p place) (Sink, error) {
 	case "null":
 		return Null{}, nil
 	}
-	return nil, &refusal{status: "Bad config - can't create a store of type: " + kind.Text, line: kind.Line, cure: suggestType(kind.Text)}
+	return nil, &refusal{status: "Bad config - can't create a store of type: " + kind.Text, line: kind.Line,
+		cure: suggestType(kind.Text)}
 }
 
-// sub reads a block in another one. Without a type it is refused with the status untyped.
-func (l *loader) sub(b *conf.Block, untyped string, p place) (Sink, error) {
+// sub reads a block within another one. A block without a type is refused with the status untyped.
+func (l *loader) sub(b *conf.Block, untyped string, p position) (Sink, error) {
 	if kind, _ := b.Literal("type"); kind.Text == "" {
 		return nil, refuse(b, untyped, "add a line type=file, network …")
 	}

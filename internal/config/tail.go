@@ -23,15 +23,19 @@ var tailOptions = []option{
 	{key: "from_end", kind: exactly, value: "no", ours: true,
 		meaning: "`yes`: files that are there when they are first seen are followed from their end, not from their start."},
 	{key: "prefix", kind: text, ours: true, meaning: prefixMeaning},
-	{key: "max_line", kind: size, value: "16MiB", ours: true, meaning: "Longer lines, or messages of several lines, are split; 1KiB to 64MiB."},
-	{key: "encoding", kind: text, value: "auto", ours: true, meaning: "`utf-16le` and `utf-16be` are made UTF-8; `auto` does that where the file " +
-		"begins with a byte order mark. `utf-8` takes bytes of any kind as they are."},
-	{key: "format", kind: text, value: "none", ours: true, meaning: "What lines are wrapped in: `cri` (containerd, CRI-O), `docker` (json-file), " +
-		"`auto` (each line is taken for what it looks like) or `none`. They are unpacked, and the parts of long ones joined."},
+	{key: "max_line", kind: size, value: "16MiB", ours: true,
+		meaning: "Longer lines, or messages of several lines, are split; 1KiB to 64MiB."},
+	{key: "encoding", kind: text, value: "auto", ours: true,
+		meaning: "`utf-16le` and `utf-16be` are made UTF-8; `auto` does that where the file " +
+			"begins with a byte order mark. `utf-8` takes bytes of any kind as they are."},
+	{key: "format", kind: text, value: "none", ours: true,
+		meaning: "What lines are wrapped in: `cri` (containerd, CRI-O), `docker` (json-file), " +
+			"`auto` (each line is taken for what it looks like) or `none`. They are unpacked, and the parts of long ones joined."},
 	{key: "stamp", kind: exactly, value: "no", ours: true,
 		meaning: "`yes`: the time and the stream of a container line are put before the message, as in `2026-11-29T10:00:00Z stderr text`."},
-	{key: "multiline_start", kind: text, ours: true, meaning: "A regular expression (RE2): a line that matches begins a message, and one that does not " +
-		"belongs to the message before it, as in a stack trace. Without it each line is a message."},
+	{key: "multiline_start", kind: text, ours: true,
+		meaning: "A regular expression (RE2): a line that matches begins a message, and one that does not " +
+			"belongs to the message before it, as in a stack trace. Without it each line is a message."},
 	{key: "multiline_lines", kind: count, value: "500", ours: true, meaning: "A message of so many lines is complete."},
 	{key: "multiline_wait", kind: duration, value: "5s", ours: true,
 		meaning: "A message to which nothing was added for so long is complete, and so is a line of a container whose last part does not come."},
@@ -44,7 +48,8 @@ var pipeOptions = []option{
 	{key: "category", kind: text, ours: true, meaning: "The category of the lines. Must be given."},
 	{key: "prefix", kind: text, ours: true, meaning: prefixMeaning},
 	{key: "when_full", kind: text, value: "block", ours: true, meaning: "With memory and buffer full: `block` (the writer waits) or `drop` (lines are counted and thrown away)."},
-	{key: "drain_timeout", kind: duration, value: "10s", ours: true, meaning: "How long the end of input waits for the network."},
+	{key: "drain_timeout", kind: duration, value: "10s", ours: true,
+		meaning: "How long the end of input waits for the network."},
 }
 
 const pipeIntro = "Lines of standard input, for `inkwell pipe`. What cannot be sent waits in the `spool_dir` of a `buffer`, or in `CATEGORY.spool` in the directory of its `<secondary>`; with `network` in memory."
@@ -71,13 +76,15 @@ func (l *loader) input(b *conf.Block) {
 			l.fail(b.Line, "there is one standard input: a second <pipe> is not used", "remove it")
 			return
 		}
-		l.config.Pipes = append(l.config.Pipes, Pipe{Line: b.Line, Category: category, Prefix: o.prefix(), DropWhenFull: o.choice("when_full", "block", "drop") == "drop", DrainTimeout: o.duration("drain_timeout")})
+		l.config.Pipes = append(l.config.Pipes,
+			Pipe{Line: b.Line, Category: category, Prefix: o.prefix(),
+				DropWhenFull: o.choice("when_full", "block", "drop") == "drop", DrainTimeout: o.duration("drain_timeout")})
 		return
 	}
 	l.tail(b, o)
 }
 
-// prefix reads what is put before each line; single quotes are taken as double ones are.
+// prefix reads the text before each line; single quotes are accepted like double quotes.
 func (o block) prefix() string {
 	text := o.text("prefix")
 	if inner, ok := strings.CutPrefix(text, "'"); ok {
@@ -90,7 +97,8 @@ func (o block) prefix() string {
 
 // tail reads a <tail> block, which has a category.
 func (l *loader) tail(b *conf.Block, o block) {
-	t := Tail{Line: b.Line, Category: o.text("category"), Glob: o.text("path"), FromEnd: o.yes("from_end"), Prefix: o.prefix(), Lines: l.lines(o)}
+	t := Tail{Line: b.Line, Category: o.text("category"), Glob: o.text("path"), FromEnd: o.yes("from_end"),
+		Prefix: o.prefix(), Lines: l.lines(o)}
 	if t.Glob == "" {
 		l.fail(b.Line, "<tail> without path is not used", "add path=/var/log/NAME*.log")
 		return

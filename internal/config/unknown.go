@@ -8,7 +8,8 @@ import (
 	"inkwell/internal/conf"
 )
 
-// unknown reports the keys and blocks of b that nothing reads: the original passed over them. A block at the top can have more keys.
+// unknown reports the keys and blocks of b that nothing reads; the original ignored them. A top-level block can have
+// more keys than another.
 func (l *loader) unknown(b *conf.Block, top bool) {
 	in, ok := sectionsOf(b, top)
 	if !ok {
@@ -51,7 +52,8 @@ func sectionsOf(b *conf.Block, top bool) ([]*section, bool) {
 	return in, true
 }
 
-// known says whether a key has a meaning in a block of these sections: its own, or one that is inherited by the blocks in it.
+// known reports whether a key has a meaning in a block of these sections: its own, or one that the blocks in it
+// inherit.
 func known(in []*section, key string) bool {
 	if kind, inherited, ok := strings.Cut(key, "::"); ok {
 		s, found := find(kind)
@@ -67,7 +69,7 @@ func known(in []*section, key string) bool {
 // never are the keys that are not inherited.
 var never = []string{"type", "category", "categories"}
 
-// explain says what is wrong with a key that is not known, and what to do about it.
+// explain says what is wrong with an unknown key, and what to do about it.
 func explain(in []*section, key string) (text, cure string) {
 	text = fmt.Sprintf("%s is not known in %s", conf.Quote(key), where(in))
 	if key == "" {
@@ -111,7 +113,7 @@ func explain(in []*section, key string) (text, cure string) {
 	return text, "remove it, or see docs/configuration.md for what there is"
 }
 
-// forks says what to write for the options that forks of the original had.
+// forks says what to write instead of options that forks of the original had.
 var forks = map[string]string{
 	"unix_socket":      "write listen=unix:/path, and another listen=HOST:PORT for the port",
 	"use_ssl":          "nothing is encrypted: write tls=yes in a network store, listen=tls://HOST:PORT at the top",
@@ -121,7 +123,7 @@ var forks = map[string]string{
 	"lzo_compression":  "write compress=gzip or compress=zstd",
 }
 
-// belongs tells where the keys of a section belong.
+// belongs says where the keys of a section belong.
 func belongs(s section) string {
 	switch s.name {
 	case "global":
@@ -141,7 +143,7 @@ func where(in []*section) string {
 	return belongs(*in[0])
 }
 
-// unusedBlock reports a block that has no meaning where it stands.
+// unusedBlock reports a block that has no meaning at its place.
 func (l *loader) unusedBlock(sub *conf.Block, in []*section) {
 	var names []string
 	for _, s := range in {
@@ -157,7 +159,7 @@ func (l *loader) unusedBlock(sub *conf.Block, in []*section) {
 	l.strict(sub.Line, fmt.Sprintf("<%s> is not used in %s", conf.Quote(sub.Tag), where(in)), cure)
 }
 
-// suggestType tells which types there are.
+// suggestType lists the types of stores.
 func suggestType(name string) string {
 	if near := nearest(name, types()); near != "" {
 		return "did you mean type=" + near + "?"
@@ -165,7 +167,7 @@ func suggestType(name string) string {
 	return "write type=" + strings.Join(types(), ", ")
 }
 
-// suggest tells the candidate that name is nearest to.
+// suggest names the candidate that is most similar to name.
 func suggest(name string, candidates []string, none string) string {
 	if near := nearest(name, candidates); near != "" {
 		return "type " + conf.Quote(name) + ": did you mean " + near + "?"
@@ -173,7 +175,7 @@ func suggest(name string, candidates []string, none string) string {
 	return none
 }
 
-// nearest returns the candidate that name was probably meant to be, "" if there is none.
+// nearest returns the candidate that was probably meant by name, "" if there is none.
 func nearest(name string, candidates []string) string {
 	best, least := "", min(3, 1+len(name)/3)
 	if len(name) > 64 {
@@ -187,7 +189,8 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// distance counts the letters that have to be put in, left out or changed to make b of a; two neighbours that changed places count once.
+// distance returns the number of letters that have to be inserted, removed or changed to turn a into b; swapping two
+// neighbours counts as one.
 func distance(a, b string) int {
 	var before2, before []int
 	row := make([]int, len(b)+1)

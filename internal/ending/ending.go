@@ -1,9 +1,10 @@
-// Package ending is how a program that stands at the end of a pipe comes to its own end without losing what others still write:
+// Package ending lets a program at the reading end of a pipe stop without losing what the writers still send:
 //
 //	SIGTERM to the whole group ─┬─► the daemon writes its last lines, closes the pipe and ends
 //	                            └─► the program reads on until the pipe is closed, five seconds at most, then to the end of the line
 //
-// systemd, a terminal (Ctrl-C), timeout(1) and web servers that restart signal all processes of a group at once, some of them twice.
+// systemd, a terminal (Ctrl-C), timeout(1) and restarting web servers signal all processes of a group at once, some of
+// them twice.
 package ending
 
 import (
@@ -11,17 +12,20 @@ import (
 	"time"
 )
 
-// sameSignal is how long after a signal another of its kind is taken for the same one. A person who presses Ctrl-C again because the
-// first time did not help is slower; timeout(1), which signals its child and then the group that the child is in, is faster.
+// sameSignal is the time within which a second signal of the same kind counts as a duplicate of the first. A person who
+// presses Ctrl-C again because nothing happened takes longer; timeout(1), which signals its child and then the whole
+// process group of that child, takes less.
 const sameSignal = time.Second
 
-// Repeats tells signals that come again from those that came twice. The zero value has seen none. It is for one goroutine.
+// Repeats tells a signal that was sent again on purpose from one that was delivered twice. The zero value has seen no
+// signal. It is for use by one goroutine.
 type Repeats struct {
 	last os.Signal
 	at   time.Time
 }
 
-// Same says whether s, which came at now, is the signal that came before, and notes it if it is not.
+// Same reports whether s, received at now, duplicates the previous signal. If it does not, s is remembered as the
+// latest one.
 func (r *Repeats) Same(s os.Signal, now time.Time) bool {
 	if s == r.last && now.Sub(r.at) < sameSignal {
 		return true

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Linger is how long a reader waits at most for the writers of its pipe and the end of a line, after it was told to end.
+// Linger is the longest time that a reader which was told to stop waits for the writers of its pipe and for the end of
+// a line.
 const Linger = writersGrace + lineGrace
 
 const (
@@ -20,8 +21,8 @@ const (
 	lineGrace    = time.Second     // for the end of a line that has begun, after that
 )
 
-// reader reads a file that can be told to end. It waits with poll(2) for the file and for an eventfd, so that the pipe, which belongs to
-// others too, need not be made non-blocking.
+// reader reads a file and can be told to stop. It waits with poll(2) for the file and for an eventfd. The pipe is
+// shared with other processes, so it must not be made non-blocking.
 type reader struct {
 	ctx, abort context.Context
 	conn       syscall.RawConn
@@ -33,11 +34,13 @@ type reader struct {
 	end        time.Time     // when the writers are no longer waited for; zero = ctx has not ended
 }
 
-// Until returns a reader of f that ends with f, at once when abort ends, or some time after ctx ended: it gives the writers of a pipe
-// or socket five seconds to end as well, then reads to the end of the line that was begun, for which it waits a second. What comes later
-// stays in the pipe for whoever reads it next. A web server that restarts gracefully tells its loggers to end while its old children
-// still answer and log: what they write then would be lost. Files and terminals have no writers that end; of them nothing is waited for
-// but the end of the line. Close does not close f.
+// Until returns a reader of f. It ends with f, immediately when abort ends, or some time after ctx ended: the writers
+// of a pipe or socket get five seconds to close it, then the reader waits up to one second for the rest of an
+// unfinished line. Whatever is written later stays in the pipe for its next reader.
+//
+// The wait is needed for web servers that restart gracefully: they tell their loggers to stop while their old children
+// still answer and log, and those lines would be lost. Regular files and terminals have no writers to wait for; there
+// the reader only completes the unfinished line. Close does not close f.
 func Until(ctx, abort context.Context, f *os.File) (io.ReadCloser, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -64,7 +67,7 @@ func Until(ctx, abort context.Context, f *os.File) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// Close ends the reading. It must not be called while Read runs.
+// Close releases the reader. It must not be called while Read runs.
 func (r *reader) Close() error {
 	for _, stop := range r.stops {
 		if !stop() {
@@ -74,7 +77,7 @@ func (r *reader) Close() error {
 	return os.NewSyscallError("close", unix.Close(r.wake))
 }
 
-// Read reads what is there, as io.Reader.
+// Read implements io.Reader and returns as soon as there are some bytes.
 func (r *reader) Read(p []byte) (int, error) {
 	for r.abort.Err() == nil {
 		wait := time.Duration(-1)
@@ -87,7 +90,7 @@ func (r *reader) Read(p []byte) (int, error) {
 				if wait += lineGrace; wait <= 0 || r.last == '\n' {
 					return 0, io.EOF
 				}
-				p = p[:1] // what is behind the line is not for us
+				p = p[:1] // what follows the line is left for the next reader
 			}
 		}
 		n, err := r.read(p, wait)
@@ -101,7 +104,8 @@ func (r *reader) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// read reads once; 0 bytes mean that there was nothing within wait (for ever if it is negative), or that a context has ended.
+// read reads once. 0 bytes mean that nothing came within wait (a negative wait is endless), or that a context has
+// ended.
 func (r *reader) read(p []byte, wait time.Duration) (n int, err error) {
 	cerr := r.conn.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(r.wake), Events: unix.POLLIN}}

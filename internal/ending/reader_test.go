@@ -44,7 +44,7 @@ func TestUntilTheEndOfThePipe(t *testing.T) {
 	}
 }
 
-// TestUntilTold reads on while the pipe has writers.
+// TestUntilTold reads as long as the pipe has writers.
 func TestUntilTold(t *testing.T) {
 	r, w := newPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -82,7 +82,7 @@ func TestUntilToldAndAWriterThatGoesOn(t *testing.T) {
 	}
 }
 
-// TestUntilToldWithinALineThatDoesNotEnd hands on what there is of it.
+// TestUntilToldWithinALineThatDoesNotEnd returns the part of the line that has come.
 func TestUntilToldWithinALineThatDoesNotEnd(t *testing.T) {
 	r, w := newPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -106,7 +106,7 @@ func TestUntilToldWhileNothingComes(t *testing.T) {
 	}
 }
 
-// TestUntilAborted ends at once, in the middle of a line and while the pipe has writers, also behind the first notice.
+// TestUntilAborted ends at once, in the middle of a line and while the pipe has writers, also after the first signal.
 func TestUntilAborted(t *testing.T) {
 	r, w := newPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -131,7 +131,7 @@ func TestUntilAborted(t *testing.T) {
 	}
 }
 
-// TestUntilToldAtARegularFile does not wait for writers that a file does not have: it reads to the end of the line.
+// TestUntilToldAtARegularFile does not wait for writers, which a file does not have: it reads to the end of the line.
 func TestUntilToldAtARegularFile(t *testing.T) {
 	name := t.TempDir() + "/in"
 	if err := os.WriteFile(name, []byte("one\ntwo\nthree\n"), 0o600); err != nil {

@@ -1,10 +1,11 @@
-// Package fleet is what a collector knows of those who send to it.
+// Package fleet keeps what a collector knows of the forwarders and pipes that send to it.
 //
 //	forwarder, pipe ── Report, every ten seconds, in a Log call ──► gate: may it write here? ──► Table ──► Status
 //
-// A report is a few hundred bytes of JSON, told only to a peer that has shown that it is an Inkwell. Old clients, and
-// those that send through a relay, are not in the fleet. What a report says is what its sender says: text is cleaned, and
-// numbers are taken as they are. Who it is by its connection stands beside it, and one peer cannot speak for another.
+// A report is a few hundred bytes of JSON. It is sent only to a peer that has identified itself as Inkwell. Old
+// clients, and senders behind a relay, are not in the fleet. A report is the sender's own claim: its texts are cleaned,
+// its numbers are taken as they are. The address of the connection is kept with it, so that one peer cannot overwrite
+// the report of another.
 package fleet
 
 import (
@@ -19,16 +20,16 @@ import (
 	"inkwell/proto"
 )
 
-// Every is how often a sender tells how it is.
+// Every is the interval between two reports of a sender.
 const Every = 10 * time.Second
 
-// The ages from which on a sender is behind, and silent.
+// A sender counts as behind, or as silent, from these ages on.
 const (
 	BehindAfter = time.Minute
 	SilentAfter = 3 * Every
 )
 
-// Report is what a forwarder or pipe tells of itself.
+// Report is what a forwarder or pipe says about itself.
 type Report struct {
 	Host    string    `json:"host"`
 	Name    string    `json:"name"`    // which of those on the host: its state directory, or the category of a pipe
@@ -52,39 +53,40 @@ type Report struct {
 	Dropped int64  `json:"dropped,omitempty"` // entries that it has dropped, or that were refused
 }
 
-// State says how a sender is.
+// State is the condition of a sender.
 type State string
 
-// The states of a sender. Of several the first that holds is told.
+// The states of a sender. If several apply, the first one is reported.
 const (
 	Ended   State = "ended"   // in good order
-	Silent  State = "silent"  // nothing was heard of it for SilentAfter
+	Silent  State = "silent"  // no report came for SilentAfter
 	Trouble State = "trouble" // it says that something is wrong
 	Behind  State = "behind"  // something has waited for BehindAfter, in a file or in its spool
 	Sending State = "sending"
 )
 
-// Sender is one of those who send, as the collector knows it.
+// Sender is a forwarder or pipe as the collector knows it.
 type Sender struct {
 	Report
-	Peer  string    `json:"peer"` // who it is by its connection: an address, the name in its certificate, a user
+	Peer  string    `json:"peer"` // identity of the connection: an address, the name in its certificate, a user
 	First time.Time `json:"first_heard"`
 	Heard time.Time `json:"last_heard"`
 	State State     `json:"state"`
 }
 
-// Status is the fleet at one moment.
+// Status describes the fleet at one moment.
 type Status struct {
-	Senders []Sender      `json:"senders"` // those in trouble first: silent, trouble, behind, sending, ended; by host and name
+	Senders []Sender      `json:"senders"` // by state (silent, trouble, behind, sending, ended), host and name
 	Count   map[State]int `json:"count"`
 }
 
-// Parse reads a report and cleans its texts.
+// Parse decodes a report and removes control characters from its texts.
 func Parse(data []byte) (r Report, err error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Report{}, fmt.Errorf("a report that is no JSON: %w", err)
 	}
-	for text, most := range map[*string]int{&r.Host: proto.MaxHost, &r.Name: proto.MaxPath, &r.Program: 32, &r.Version: 64,
+	for text, most := range map[*string]int{&r.Host: proto.MaxHost, &r.Name: proto.MaxPath, &r.Program: 32,
+		&r.Version: 64,
 		&r.Trouble: proto.MaxPath} {
 		*text = proto.CleanText(*text, most)
 	}
@@ -97,7 +99,7 @@ func Parse(data []byte) (r Report, err error) {
 	return r, nil
 }
 
-// state is how a sender is at a time.
+// state returns the condition of a sender at a time.
 func (s *Sender) state(now time.Time) State {
 	switch {
 	case s.Ended:
@@ -112,10 +114,11 @@ func (s *Sender) state(now time.Time) State {
 	return Sending
 }
 
-// order is how states follow each other in a Status.
+// order gives the position of a state in the list of a Status.
 var order = []State{Silent, Trouble, Behind, Sending, Ended}
 
 func compare(a, b Sender) int {
-	return cmp.Or(cmp.Compare(slices.Index(order, a.State), slices.Index(order, b.State)), strings.Compare(a.Host, b.Host),
+	return cmp.Or(cmp.Compare(slices.Index(order, a.State), slices.Index(order, b.State)),
+		strings.Compare(a.Host, b.Host),
 		strings.Compare(a.Name, b.Name), strings.Compare(a.Peer, b.Peer))
 }

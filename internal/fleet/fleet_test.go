@@ -12,7 +12,7 @@ import (
 
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
-// states are what the senders of a status are, as HOST STATE.
+// states returns the senders of a status, as HOST STATE.
 func states(s Status) (list []string) {
 	for _, of := range s.Senders {
 		list = append(list, of.Host+" "+string(of.State))
@@ -52,7 +52,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestTableIsBounded by peer and in all; who was silent for the longest time goes.
+// TestTableIsBounded for each peer and in total; the sender that was silent for the longest time is dropped.
 func TestTableIsBounded(t *testing.T) {
 	var table Table
 	table.Hear("good", Report{Host: "web1"}, noon)
@@ -100,7 +100,8 @@ func TestRestore(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	text, err := json.Marshal(Report{Host: "web1", Name: "/var/lib/inkwell", Program: "forward", Started: noon, Trouble: "a\nb"})
+	text, err := json.Marshal(Report{Host: "web1", Name: "/var/lib/inkwell", Program: "forward", Started: noon,
+		Trouble: "a\nb"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -112,7 +113,8 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.Host == "" || len(r.Host) > 255 || strings.ContainsAny(r.Host+r.Name+r.Trouble+r.Version+r.Program, "\n\x1b\x00") {
+		if r.Host == "" || len(r.Host) > 255 ||
+			strings.ContainsAny(r.Host+r.Name+r.Trouble+r.Version+r.Program, "\n\x1b\x00") {
 			t.Errorf("%+v", r)
 		}
 		again, err := json.Marshal(r)

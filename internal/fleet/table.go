@@ -8,27 +8,27 @@ import (
 )
 
 const (
-	// maxSenders bounds a Table, and maxOfPeer what one peer has in it. Beyond, who was silent for the longest time is
-	// forgotten.
+	// maxSenders bounds a Table, and maxOfPeer the entries of one peer in it. Beyond them, the sender that has been
+	// silent for the longest time is forgotten.
 	maxSenders = 4096
 	maxOfPeer  = 256
-	// keepEnded is how long one that has ended in good order is remembered, keepSilent any other.
+	// A sender that ended in good order is remembered for keepEnded, any other for keepSilent.
 	keepEnded  = time.Hour
 	keepSilent = 30 * 24 * time.Hour
 )
 
-// Table is the fleet of one collector. The zero value is empty. Safe for concurrent use.
+// Table holds the fleet of one collector. The zero value is empty. It is safe for concurrent use.
 type Table struct {
 	mu      sync.Mutex
 	senders map[key]*Sender
 	changed bool // since the last Changed
-	news    bool // and that is that somebody came or ended
+	news    bool // the change is that a sender appeared or ended
 }
 
-// key tells senders apart. The peer is without its port.
+// key identifies a sender. The peer is an address without its port.
 type key struct{ peer, host, name string }
 
-// Hear takes a report that came from a peer.
+// Hear records a report that came from a peer.
 func (t *Table) Hear(peer string, r Report, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -47,7 +47,7 @@ func (t *Table) Hear(peer string, r Report, now time.Time) {
 	t.changed = true
 }
 
-// room makes room for one more of a peer. The caller holds mu.
+// room forgets senders until one more of a peer fits in. The caller holds mu.
 func (t *Table) room(peer string) {
 	var all, of []key
 	for k := range t.senders {
@@ -64,7 +64,7 @@ func (t *Table) room(peer string) {
 	delete(t.senders, slices.MinFunc(all, func(a, b key) int { return t.senders[a].Heard.Compare(t.senders[b].Heard) }))
 }
 
-// forget forgets those of whom nothing was heard for too long. The caller holds mu.
+// forget drops senders that have been silent for too long. The caller holds mu.
 func (t *Table) forget(now time.Time) {
 	for k, s := range t.senders {
 		keep := keepSilent
@@ -78,7 +78,7 @@ func (t *Table) forget(now time.Time) {
 	}
 }
 
-// Status is the fleet at a time.
+// Status returns the fleet as of a time.
 func (t *Table) Status(now time.Time) Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,7 +94,7 @@ func (t *Table) Status(now time.Time) Status {
 	return status
 }
 
-// Count is how many are in a state.
+// Count returns how many senders are in a state.
 func (t *Table) Count(of State, now time.Time) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,14 +107,14 @@ func (t *Table) Count(of State, now time.Time) (n int) {
 	return n
 }
 
-// News says whether somebody was heard for the first time, or ended, since Changed was asked last.
+// News reports whether a sender appeared or ended since the last call of Changed.
 func (t *Table) News() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.news
 }
 
-// Changed says whether something was heard since it was asked last, and what a later process has to Restore.
+// Changed reports whether a report came since its last call, and returns what a later process needs for Restore.
 func (t *Table) Changed() (senders []Sender, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,7 +129,7 @@ func (t *Table) Changed() (senders []Sender, changed bool) {
 	return senders, true
 }
 
-// Restore takes over what a former process knew, before the first Hear.
+// Restore takes over what an earlier process saved. It is called before the first Hear.
 func (t *Table) Restore(senders []Sender) {
 	slices.SortFunc(senders, func(a, b Sender) int { return cmp.Compare(a.Heard.Unix(), b.Heard.Unix()) })
 	for _, s := range senders {

@@ -1,25 +1,28 @@
-// Package killpoint names the steps of writing at which a death is told apart from one a moment before or after.
+// Package killpoint names the steps of writing between which a crash leaves different states on disk. Tests kill the
+// process there.
 //
 //	Reach("spool.commit.written") ── without the build tag killpoints: nothing, inlined away
 //	                              └─ with it: SIGKILL to the own process, if INKWELL_KILL=spool.commit.written:7 and this is the 7th arrival
 //
-// A release has none of it: no environment variable is read, no branch is taken. Builds with the tag also take sizes and intervals
-// from the environment (Tuned), so that what is rare in production happens all the time, and a clock that jumps (Clock).
+// A release contains none of this: it reads no environment variable and takes no branch. Builds with the tag also take
+// sizes and intervals from the environment (Tuned), so that events that are rare in production happen constantly, and a
+// clock that can jump (Clock).
 //
-// Invariant: Points lists exactly the names that are used, and every one of them is died at by the tests (test/killpoints_test.go).
+// Invariant: Points lists exactly the names that are used, and every one of them is died at by the tests
+// (test/killpoints_test.go).
 //
-// Limitations: SIGKILL stops a process between two system calls as far as the disk is concerned; what a power cut does to bytes that
-// were not synced is the business of the tests with faults and models, not of these points.
+// Limitations: for the disk, SIGKILL stops a process between two system calls. What a power cut does to bytes that were
+// not synced is tested with fault injection (internal/faultfs), not with these points.
 package killpoint
 
-// Point is one place to die at.
+// Point is the name of a place where the process can be killed.
 type Point struct {
 	Name string // package.step.moment
-	What string // has happened when it is reached, and what has not
+	What string // has happened when the point is reached, and what has not
 	Most int    // arrivals that a short run has for sure: the latest one to die at
 }
 
-// Points are all there are, in the order in which an entry comes by.
+// Points lists every point, in the order in which an entry passes them.
 var Points = []Point{
 	{"rpc.call.sent", "a sender's call is on its way, its answer is not read", 12},
 	{"spool.commit.begun", "a group is gathered, nothing of it is written", 150},

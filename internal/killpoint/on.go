@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The environment of a build in which points kill.
+// The environment variables of a build with kill points.
 const (
 	killVar  = "INKWELL_KILL"  // NAME:N: die at the N-th arrival at NAME
 	clockVar = "INKWELL_CLOCK" // a file with a duration: how far the clock is off that output files are named and ended by
@@ -41,15 +41,16 @@ func known(name string) bool {
 	return slices.ContainsFunc(Points, func(p Point) bool { return p.Name == name })
 }
 
-// Reach is arriving at a point: the process dies here by SIGKILL if it was told so.
+// Reach kills the process with SIGKILL if the environment names this point and this arrival at it.
 func Reach(name string) {
 	if name == victim && arrivals.Add(1) == nth {
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // nothing comes back from it
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // SIGKILL does not return
 		select {}
 	}
 }
 
-// Tuned is usual, unless the environment has another value: what is rare in production has to be frequent in a test.
+// Tuned returns usual, or the value that the environment sets instead: a test makes events frequent that are rare in
+// production.
 func Tuned(name string, usual int64) int64 {
 	text := os.Getenv(name)
 	if text == "" {
@@ -62,7 +63,7 @@ func Tuned(name string, usual int64) int64 {
 	return n
 }
 
-// Clock is t by a clock that a test can set: it is off by what the file says.
+// Clock returns t shifted by the offset in the file that a test writes.
 func Clock(t time.Time) time.Time {
 	if clockFile == "" {
 		return t

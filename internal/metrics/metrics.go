@@ -1,17 +1,18 @@
-// Package metrics tells a daemon's counters and its status to Prometheus.
+// Package metrics exports a daemon's counters and its status to Prometheus.
 //
 //	stats.Set ──────┐
 //	status.Status ──┴─► Collector ─► prometheus.Registry ─► /metrics
 //
-// The counters are those that fb303 getCounters tells, read from the same stats.Set when somebody scrapes: there is one registry of what is
-// counted, and no second count that could differ. This package only knows what each is called by the conventions of Prometheus (names.go).
+// The counters are those that fb303 getCounters answers. They are read from the same stats.Set at each scrape, so that
+// the two interfaces cannot disagree. This package only knows the name of each by Prometheus' conventions (names.go).
 //
-// Invariants: a counter never falls while the process lives, and no label has more than maxCategories values and "other". A category that
-// has a label keeps it until the process ends, and one that is counted in "other" stays there: a sum from which something large is taken
-// away looks like a restart, and one to which it is added like a burst.
+// Invariants: a counter never falls while the process lives, and no label has more than maxCategories values and
+// "other". A category with a label keeps it until the process ends, and one that is counted in "other" stays there. If
+// a large category moved out of "other", the fall would look like a restart; if one moved in, the rise would look like
+// a burst.
 //
-// Limitations: which categories have labels of their own is decided by bytes when there are too many for the first time, so that one that
-// becomes large later is in "other" until the next start. /status.json has all of them.
+// Limitations: when there are too many categories for the first time, the largest by bytes get the labels. A category
+// that becomes large later stays in "other" until the next start. /status.json has all of them.
 package metrics
 
 import (
@@ -27,14 +28,15 @@ import (
 	"inkwell/internal/status"
 )
 
-// maxCategories is how many values the label "category" has beside Other.
+// maxCategories is the number of values of the label "category" besides Other.
 const maxCategories = 200
 
-// Other is the label of all categories that have none of their own.
+// Other is the shared label of the categories that have none of their own.
 const Other = "other"
 
-// Registry returns a registry of the counters in set, of what document tells, and of the Go runtime and the process. document is called
-// once for each scrape; nil is that it cannot be told now, and then a scrape has the counters only.
+// Registry returns a registry with the counters in set, the metrics from document, and those of the Go runtime and the
+// process. document is called once per scrape. When it returns nil, the status is not available and the scrape has only
+// the counters.
 func Registry(set *stats.Set, document func() *status.Status) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -42,17 +44,17 @@ func Registry(set *stats.Set, document func() *status.Status) *prometheus.Regist
 	return r
 }
 
-// collector makes the metrics of a scrape. Safe for concurrent use.
+// collector produces the metrics of a scrape. Safe for concurrent use.
 type collector struct {
 	set      *stats.Set
 	document func() *status.Status
 
 	mu   sync.Mutex
 	own  map[string]bool // categories with a label of their own
-	full bool            // there are as many as there may be: every other category is in Other
+	full bool            // all labels are taken: every other category is in Other
 }
 
-// Describe tells nothing: which metrics there are depends on what the daemon does (an unchecked collector).
+// Describe sends nothing, because the set of metrics depends on what the daemon does (an unchecked collector).
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
@@ -77,16 +79,16 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	if doc.Journal != nil {
 		for _, name := range gauges {
 			m := table[name]
-			to <- m.of(float64(c.set.Get(stats.Overall + ":" + name)))
+			to <- m.withValue(float64(c.set.Get(stats.Overall + ":" + name)))
 		}
 	}
 }
 
-// gauges are those of a collector that are in the table; the others the document has.
+// gauges are the values of a stats.Set that the table lists as gauges; the others come from the document.
 var gauges = []string{"missing", "streams", "senders well", "senders behind", "senders silent", "senders in trouble"}
 
-// begin adds the counters of a collector that are made when there is something to count: one that appears with its first value has not grown
-// for Prometheus, and an alert on its growth would miss the first loss.
+// begin creates, at zero, counters that would otherwise first appear together with their first value. Prometheus sees
+// no increase in such a counter, so that an alert on the increase would miss the first loss.
 func begin(counters map[string]int64) {
 	for _, name := range []string{"journal damaged", "bytes lost"} {
 		counters[stats.Overall+":"+name] += 0
@@ -98,7 +100,7 @@ func begin(counters map[string]int64) {
 	}
 }
 
-// choose gives labels to categories as long as there are some, the largest first.
+// choose assigns labels to categories, the largest first, while there are any left.
 func (c *collector) choose(counters map[string]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +127,7 @@ func (c *collector) choose(counters map[string]int64) {
 	}
 }
 
-// label is the value of the label "category".
+// label returns the value of the label "category".
 func (c *collector) label(category string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,8 +146,8 @@ func split(name string) (category, counter string, ok bool) {
 	return name[:i], name[i+1:], true
 }
 
-// counters tells the counters, those of categories where the table says so, else their sums. A sum that is told by category is not told
-// beside it: the two would be added up.
+// counters adds the counters: by category where the table says so, else as sums. A sum that is exported by category is
+// not exported as a total too, because a query would add both up.
 func (c *collector) counters(to chan<- prometheus.Metric, all map[string]int64) {
 	sums := make(map[metric]map[string]int64) // by label
 	add := func(m metric, label string, n int64) {
@@ -171,7 +173,7 @@ func (c *collector) counters(to chan<- prometheus.Metric, all map[string]int64) 
 		value := m.value
 		for label, n := range values {
 			m.value = label
-			to <- m.of(float64(n))
+			to <- m.withValue(float64(n))
 		}
 		m.value = value
 	}

@@ -14,7 +14,7 @@ import (
 	"inkwell/internal/status"
 )
 
-// gathered are the values of a metric by its first label.
+// gathered holds the values of a metric by its first label.
 func gathered(t *testing.T, r *prometheus.Registry, name string) map[string]float64 {
 	t.Helper()
 	families, err := r.Gather()
@@ -50,8 +50,10 @@ func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	set.Overall("bucketupdater.bucket_updated").Add(1)
 	set.Histogram("append").Observe(time.Millisecond)
 	set.Histogram("fsync").Observe(time.Hour)
-	doc := &status.Status{Daemon: status.Daemon{Role: "collector", Version: "1"}, Journal: &status.Store{Limit: 1}, Spool: &status.Store{}, Inputs: &status.Inputs{},
-		Categories: []status.Category{{Name: "a\xff"}}, Hops: []status.Hop{{Address: "h:1"}}, Disks: []status.Disk{{Path: "/", Total: 1}},
+	doc := &status.Status{Daemon: status.Daemon{Role: "collector", Version: "1"}, Journal: &status.Store{Limit: 1},
+		Spool: &status.Store{}, Inputs: &status.Inputs{},
+		Categories: []status.Category{{Name: "a\xff"}}, Hops: []status.Hop{{Address: "h:1"}},
+		Disks:        []status.Disk{{Path: "/", Total: 1}},
 		Certificates: []status.Certificate{{File: "c.pem"}}}
 	r := Registry(set, func() *status.Status { return doc })
 	problems, err := testutil.GatherAndLint(r)
@@ -70,7 +72,7 @@ func TestEveryMetricIsAsItShouldBe(t *testing.T) {
 	}
 }
 
-// TestLabelsAreBoundedAndNothingFalls has more and more categories, and one that comes late and is the largest.
+// TestLabelsAreBoundedAndNothingFalls adds more and more categories, the last of which is the largest.
 func TestLabelsAreBoundedAndNothingFalls(t *testing.T) {
 	set := stats.New()
 	r := Registry(set, func() *status.Status { return nil })
@@ -137,7 +139,8 @@ func BenchmarkScrapeOf4096Categories(b *testing.B) {
 	}
 }
 
-// TestCountersBeginAtZero are those that count from the first time on: Prometheus sees no growth in what appears with a value.
+// TestCountersBeginAtZero for counters whose first increment matters: Prometheus sees no growth in a counter that
+// appears with a value.
 func TestCountersBeginAtZero(t *testing.T) {
 	set := stats.New()
 	set.Category("a", "received good").Add(5)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Health remembers what is wrong now, by the part it happened in. A trouble is logged when it comes and when it goes, not while it
-// lasts. Safe for concurrent use.
+// Health remembers the current troubles by the part in which they occur. A trouble is logged when it begins and when it
+// ends, but not while it lasts. Safe for concurrent use.
 type Health struct {
 	log   *slog.Logger
 	level slog.Level // of a trouble that comes
@@ -26,12 +26,12 @@ type trouble struct {
 // NewHealth returns a Health without troubles.
 func NewHealth(log *slog.Logger) *Health { return NewHealthAt(log, slog.LevelError) }
 
-// NewHealthAt is NewHealth with the level at which a trouble is logged when it comes.
+// NewHealthAt is NewHealth with the log level for a trouble that begins.
 func NewHealthAt(log *slog.Logger, level slog.Level) *Health {
 	return &Health{log: log, level: level, trouble: make(map[string]trouble)}
 }
 
-// Set says how the last attempt at part went.
+// Set records the outcome of the last attempt at a part; nil ends its trouble.
 func (h *Health) Set(part string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -46,14 +46,14 @@ func (h *Health) Set(part string, err error) {
 	}
 }
 
-// Since is when the trouble of a part began, zero when there is none.
+// Since returns when the trouble of a part began, or the zero time without one.
 func (h *Health) Since(part string) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.trouble[part].since
 }
 
-// Status is the text of one trouble, "" when there is none.
+// Status returns the text of one trouble, "" if there is none.
 func (h *Health) Status() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package stats keeps the numbers a daemon tells about itself under the names that users of Scribe know: "<category>:<counter>" and
-// "scribe_overall:<counter>" (docs: the original's counters, its fb303 getCounters).
+// Package stats keeps the counters of a daemon under the names that users of Scribe know: "<category>:<counter>" and
+// "scribe_overall:<counter>", as fb303 getCounters answers them.
 //
-// A Set is safe for concurrent use. Hot paths hold on to the *Counter they got once and add per batch, not per entry.
+// A Set is safe for concurrent use. Hot paths keep the *Counter they were given and add once per batch, not per entry.
 package stats
 
 import (
@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// Overall is the pseudo category under which every category counter is summed up.
+// Overall is the pseudo category that holds the sum of every category counter.
 const Overall = "scribe_overall"
 
 // Set is a set of counters and gauges.
@@ -23,10 +23,11 @@ type Set struct {
 
 // New returns an empty set.
 func New() *Set {
-	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64), histograms: make(map[string]*Histogram)}
+	return &Set{counters: make(map[string]*atomic.Int64), gauges: make(map[string]func() int64),
+		histograms: make(map[string]*Histogram)}
 }
 
-// Counter returns the counter of that name, made at zero on first use.
+// Counter returns the counter of that name, which is created at zero on first use.
 func (s *Set) Counter(name string) *atomic.Int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,14 +45,15 @@ func (s *Set) Overall(name string) *atomic.Int64 { return s.Counter(Overall + ":
 // Category returns the counter "category:name".
 func (s *Set) Category(category, name string) *atomic.Int64 { return s.Counter(category + ":" + name) }
 
-// Gauge makes name report what f returns at each Snapshot; f is called without locks held by the caller and must not use the Set.
+// Gauge makes name report what f returns at each Snapshot. f is called without locks of the caller and must not use the
+// Set.
 func (s *Set) Gauge(name string, f func() int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gauges[name] = f
 }
 
-// Counters returns all counters and no gauge, so that nothing is waited for.
+// Counters returns all counters without the gauges, whose functions may block.
 func (s *Set) Counters() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +79,7 @@ func (s *Set) Snapshot() map[string]int64 {
 	return m
 }
 
-// Get returns one counter or gauge, 0 if there is none of that name.
+// Get returns one counter or gauge, 0 if there is no such name.
 func (s *Set) Get(name string) int64 {
 	s.mu.Lock()
 	c, f := s.counters[name], s.gauges[name]

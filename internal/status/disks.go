@@ -16,20 +16,20 @@ const (
 	diskWait  = 5 * time.Second  // how long a look may take before the disk counts as one that does not answer
 )
 
-// Disks looks now and then how full the file systems of some directories are. A file system that hangs, as one of a network can, holds up
-// nobody: its figures grow old, and say so. Safe for concurrent use.
+// Disks checks at intervals how full the file systems of some directories are. A file system that hangs, as a network
+// file system can, blocks nobody: its figures keep the time at which they were read. Safe for concurrent use.
 type Disks struct {
 	mu   sync.Mutex
 	list []*disk
 }
 
-// disk is one of them.
+// disk is the file system of one watched directory.
 type disk struct {
 	Disk
 	asked time.Time // when the look in progress began; zero = none is
 }
 
-// Watch adds a directory, unless it is watched already, and looks at it once. "" is none.
+// Watch adds a directory, unless it is watched already, and checks it once. "" adds nothing.
 func (d *Disks) Watch(path, use string) {
 	if path == "" {
 		return
@@ -47,7 +47,7 @@ func (d *Disks) Watch(path, use string) {
 	d.look(one, time.Now())
 }
 
-// List tells what was seen last.
+// List returns the latest figures.
 func (d *Disks) List() []Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -62,7 +62,7 @@ func (d *Disks) List() []Disk {
 	return list
 }
 
-// run looks until ctx ends.
+// run checks the disks until ctx ends.
 func (d *Disks) run(ctx context.Context) {
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
@@ -81,7 +81,7 @@ func (d *Disks) run(ctx context.Context) {
 	}
 }
 
-// statfs asks for the file system of a directory, or of where it will be made.
+// statfs queries the file system of a directory or, if that does not exist yet, of its nearest existing parent.
 func statfs(path string) (st unix.Statfs_t, err error) {
 	for {
 		err = unix.Statfs(path, &st)
@@ -93,16 +93,16 @@ func statfs(path string) (st unix.Statfs_t, err error) {
 	}
 }
 
-// look asks a disk, unless it owes an answer, and waits no longer than diskWait. A question that hangs keeps its goroutine, one for each
-// disk, until the kernel answers.
+// look queries a disk, unless its previous query is still unanswered, and waits no longer than diskWait. A query that
+// hangs keeps its goroutine until the kernel answers, but there is never more than one for each disk.
 func (d *Disks) look(one *disk, now time.Time) {
 	d.mu.Lock()
-	owes := !one.asked.IsZero()
-	if !owes {
+	unanswered := !one.asked.IsZero()
+	if !unanswered {
 		one.asked = now
 	}
 	d.mu.Unlock()
-	if owes {
+	if unanswered {
 		return
 	}
 	answered := make(chan struct{})

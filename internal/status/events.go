@@ -8,22 +8,23 @@ import (
 	"time"
 )
 
-// maxEvents is how many different warnings and errors are remembered, and maxDetail how many bytes of the attributes of one.
+// maxEvents is the number of different warnings and errors that are kept, and maxDetail the bytes kept of the
+// attributes of one.
 const (
 	maxEvents = 50
 	maxDetail = 1 << 10
 )
 
-// Events remembers the warnings and errors that were logged last. Safe for concurrent use.
+// Events remembers the latest warnings and errors of the log. Safe for concurrent use.
 type Events struct {
 	mu   sync.Mutex
 	list []Event // the oldest first
 }
 
-// Handler returns a slog.Handler that hands on to next and remembers warnings and errors.
+// Handler returns a slog.Handler that remembers warnings and errors and passes all records on to next.
 func (e *Events) Handler(next slog.Handler) slog.Handler { return &eventHandler{Handler: next, to: e} }
 
-// List returns what is remembered, the newest first.
+// List returns the remembered events, the newest first.
 func (e *Events) List() []Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,7 +35,7 @@ func (e *Events) List() []Event {
 	return list
 }
 
-// add notes an event; one that is like another takes its place.
+// add notes an event. A repeated one replaces its earlier occurrence, so that it is listed once.
 func (e *Events) add(new Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -49,19 +50,19 @@ func (e *Events) add(new Event) {
 	e.list = append(last(e.list, maxEvents-1), new)
 }
 
-// eventHandler is a slog.Handler beside another.
+// eventHandler is the slog.Handler that Handler returns.
 type eventHandler struct {
 	slog.Handler
 	to    *Events
 	attrs []slog.Attr // of the logger
 }
 
-// Enabled is true for warnings and errors, also those that the log leaves out.
+// Enabled is true for every warning and error, even where the log level would leave it out.
 func (h *eventHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn || h.Handler.Enabled(ctx, level)
 }
 
-// Handle notes a warning or an error and hands on what the log wants.
+// Handle remembers a warning or an error, and passes on what the log's level wants.
 func (h *eventHandler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
 		var b strings.Builder
@@ -78,7 +79,8 @@ func (h *eventHandler) Handle(ctx context.Context, r slog.Record) error {
 		r.Attrs(add)
 		detail := b.String()
 		detail = strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "\uFFFD")
-		h.to.add(Event{At: r.Time.Round(time.Millisecond), Level: strings.ToLower(r.Level.String()), Message: r.Message, Detail: detail})
+		h.to.add(Event{At: r.Time.Round(time.Millisecond), Level: strings.ToLower(r.Level.String()), Message: r.Message,
+			Detail: detail})
 	}
 	if !h.Handler.Enabled(ctx, r.Level) {
 		return nil
@@ -86,12 +88,13 @@ func (h *eventHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// WithAttrs returns a handler whose records have attrs, too.
+// WithAttrs returns a handler that adds attrs to every record.
 func (h *eventHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &eventHandler{Handler: h.Handler.WithAttrs(attrs), to: h.to, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+	return &eventHandler{Handler: h.Handler.WithAttrs(attrs), to: h.to,
+		attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
 }
 
-// WithGroup returns a handler whose records stand in a group; what is remembered of them does not.
+// WithGroup returns a handler that puts records into a group. The remembered events ignore the group.
 func (h *eventHandler) WithGroup(name string) slog.Handler {
 	return &eventHandler{Handler: h.Handler.WithGroup(name), to: h.to, attrs: h.attrs}
 }

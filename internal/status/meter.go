@@ -11,28 +11,30 @@ import (
 )
 
 const (
-	// Step is the time between two looks at the counters.
+	// Step is the interval at which the counters are read.
 	Step = 5 * time.Second
 
 	historySteps = int(time.Hour / Step)
 	refusedSteps = int(10 * time.Minute / Step)
 )
 
-// filesPublished is the counter of files that got their final name.
+// filesPublished is the counter of files that were given their final name.
 const filesPublished = stats.Overall + ":files published"
 
-// refusals are the counters that say that something is not where its sender wanted it.
+// refusals are the counters of entries that did not go where their sender wanted them.
 var refusals = []string{
 	"received blank category", "received bad", "denied for rate", "denied for queue size", "refused not allowed",
-	"refused message size", "refused control", "connections refused", "frames too large", "frames bad", "frames without room",
-	"calls too many entries", "TLS handshakes failed", "lost", "bytes lost", "refused", "held", "refused by the next hop", "datagrams dropped", "files lost",
+	"refused message size", "refused control", "connections refused", "frames too large", "frames bad",
+	"frames without room",
+	"calls too many entries", "TLS handshakes failed", "lost", "bytes lost", "refused", "held",
+	"refused by the next hop", "datagrams dropped", "files lost",
 	"files beyond max_categories", "streams forgotten", "journal damaged",
 }
 
-// Refusals are the names of the counters that Status.Refused tells of.
+// Refusals are the names of the counters that Status.Refused reports.
 func Refusals() []string { return slices.Clone(refusals) }
 
-// Meter looks at the counters of a daemon every Step and remembers an hour of them. Safe for concurrent use.
+// Meter reads the counters of a daemon every Step and keeps an hour of them. Safe for concurrent use.
 type Meter struct {
 	set *stats.Set
 
@@ -46,13 +48,13 @@ type Meter struct {
 	refused    []map[string]int64  // the counters at the end of each step, the oldest first
 }
 
-// metered is what is remembered of a category.
+// metered is what the meter keeps of one category.
 type metered struct {
 	flow Flow
 	last time.Time // when its counter was seen to grow; zero = never
 }
 
-// NewMeter returns a meter that has looked once.
+// NewMeter returns a meter that has read the counters once.
 func NewMeter(set *stats.Set) *Meter {
 	m := &Meter{set: set, categories: make(map[string]*metered)}
 	m.look(time.Now())
@@ -60,7 +62,7 @@ func NewMeter(set *stats.Set) *Meter {
 	return m
 }
 
-// Run looks until ctx ends.
+// Run reads the counters every Step until ctx ends.
 func (m *Meter) Run(ctx context.Context) {
 	tick := time.NewTicker(Step)
 	defer tick.Stop()
@@ -74,7 +76,7 @@ func (m *Meter) Run(ctx context.Context) {
 	}
 }
 
-// look ends a step.
+// look reads the counters at the end of a step.
 func (m *Meter) look(now time.Time) {
 	counters := m.set.Counters()
 	m.mu.Lock()
@@ -106,7 +108,7 @@ func (m *Meter) look(now time.Time) {
 	m.last, m.end = all, now
 }
 
-// last keeps the newest n of a list.
+// last returns the newest n elements of a list.
 func last[T any](list []T, n int) []T {
 	if len(list) <= n {
 		return list
@@ -114,13 +116,13 @@ func last[T any](list []T, n int) []T {
 	return slices.Delete(list, 0, len(list)-n)
 }
 
-// rates sets how fast f grew from before.
+// rates sets the rates of f from its growth since before.
 func (f *Flow) rates(before Flow, seconds float64) {
 	f.EntriesPerSecond = float64(f.Entries-before.Entries) / seconds
 	f.BytesPerSecond = float64(f.Bytes-before.Bytes) / seconds
 }
 
-// total is what came in all. A collector counts what it received, a forwarder what it read.
+// total returns what has come in altogether: a collector counts what it received, a forwarder what it read.
 func total(counters map[string]int64) Flow {
 	f := Flow{Entries: counters[stats.Overall+":received good"], Bytes: counters[stats.Overall+":received good bytes"]}
 	if lines, ok := counters[stats.Overall+":lines read"]; ok {
@@ -130,7 +132,7 @@ func total(counters map[string]int64) Flow {
 	return f
 }
 
-// perCategory are the entries and bytes of each category.
+// perCategory returns the entries and bytes of each category.
 func perCategory(counters map[string]int64) map[string]Flow {
 	flows := make(map[string]Flow)
 	for name, n := range counters {
@@ -143,7 +145,7 @@ func perCategory(counters map[string]int64) map[string]Flow {
 	return flows
 }
 
-// refusedOf are the counters of refusals.
+// refusedOf returns the counters of refusals.
 func refusedOf(counters map[string]int64) map[string]int64 {
 	refused := make(map[string]int64)
 	for _, reason := range refusals {
@@ -154,7 +156,7 @@ func refusedOf(counters map[string]int64) map[string]int64 {
 	return refused
 }
 
-// Fill enters into s what came, how fast, in which categories, and what was refused.
+// Fill adds totals, rates, categories and refusals to s.
 func (m *Meter) Fill(s *Status) {
 	counters := m.set.Counters()
 	m.mu.Lock()
@@ -183,5 +185,6 @@ func (m *Meter) Fill(s *Status) {
 			s.Files.Last = &at
 		}
 	}
-	s.History = History{Step: Step.Seconds(), End: m.end, Entries: slices.Clone(m.entries), Bytes: slices.Clone(m.bytes)}
+	s.History = History{Step: Step.Seconds(), End: m.end, Entries: slices.Clone(m.entries),
+		Bytes: slices.Clone(m.bytes)}
 }

@@ -14,8 +14,8 @@ import (
 	"inkwell/internal/stats"
 )
 
-// Monitor gathers what every daemon tells in the same way: what it is, its counters and their history, disks and events. The daemon adds
-// what only it knows. Safe for concurrent use.
+// Monitor gathers the part of a status that is the same for every daemon: its identity, counters with their history,
+// disks and events. The daemon adds the rest. Safe for concurrent use.
 type Monitor struct {
 	Meter *Meter
 	Disks *Disks
@@ -24,8 +24,8 @@ type Monitor struct {
 	daemon Daemon
 }
 
-// NewMonitor returns a monitor of the counters in set. events may be nil. d has what the daemon knows of itself from the start: role,
-// version, listeners, state.
+// NewMonitor returns a monitor of the counters in set. events may be nil. d holds what the daemon knows about itself at
+// its start: role, version, listeners, state directory.
 func NewMonitor(set *stats.Set, events *Events, d Daemon) *Monitor {
 	if events == nil {
 		events = new(Events)
@@ -36,7 +36,7 @@ func NewMonitor(set *stats.Set, events *Events, d Daemon) *Monitor {
 	return &Monitor{Meter: NewMeter(set), Disks: new(Disks), events: events, daemon: d}
 }
 
-// revision is the commit that the program was built from, "" if the build does not know it.
+// revision returns the commit that the program was built from, "" if the build does not record it.
 func revision() string {
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {
@@ -50,7 +50,7 @@ func revision() string {
 	return ""
 }
 
-// Run looks at the counters and disks until ctx ends, and calls each about once a second, if it is not nil.
+// Run reads the counters and disks until ctx ends, and calls each, unless it is nil, about once a second.
 func (m *Monitor) Run(ctx context.Context, each func(now time.Time)) {
 	var running sync.WaitGroup
 	running.Go(func() { m.Meter.Run(ctx) })
@@ -70,7 +70,7 @@ func (m *Monitor) Run(ctx context.Context, each func(now time.Time)) {
 	}
 }
 
-// Begin returns a document with what the monitor knows. The daemon adds its own, and Finish ends it.
+// Begin returns a document with what the monitor knows. The daemon adds its own part and calls Finish.
 func (m *Monitor) Begin(now time.Time) *Status {
 	s := &Status{Format: Format, Now: now, Daemon: m.daemon, Disks: m.Disks.List(), Events: m.events.List(),
 		Categories: []Category{}, Senders: []Sender{}, Hops: []Hop{}, Refused: []Refusal{}, Certificates: []Certificate{}}
@@ -82,7 +82,7 @@ func (m *Monitor) Begin(now time.Time) *Status {
 	return s
 }
 
-// CertificateOf tells of a certificate that a daemon shows; nil is none.
+// CertificateOf describes a certificate that a daemon presents; nil gives nil.
 func CertificateOf(file string, cert *x509.Certificate) []Certificate {
 	if cert == nil {
 		return nil
@@ -90,21 +90,23 @@ func CertificateOf(file string, cert *x509.Certificate) []Certificate {
 	return []Certificate{{File: file, Subject: cert.Subject.String(), Expires: cert.NotAfter}}
 }
 
-// Finish puts the lists in order and judges.
+// Finish sorts the lists and adds the verdict.
 func (s *Status) Finish() {
 	t := DefaultThresholds()
 	slices.SortFunc(s.Categories, func(a, b Category) int {
-		return cmp.Or(compareBool(b.behind(t), a.behind(t)), cmp.Compare(b.BytesPerSecond, a.BytesPerSecond), cmp.Compare(b.EntriesPerSecond, a.EntriesPerSecond), cmp.Compare(b.Bytes, a.Bytes),
+		return cmp.Or(compareBool(b.behind(t), a.behind(t)), cmp.Compare(b.BytesPerSecond, a.BytesPerSecond),
+			cmp.Compare(b.EntriesPerSecond, a.EntriesPerSecond), cmp.Compare(b.Bytes, a.Bytes),
 			cmp.Compare(b.Entries, a.Entries), cmp.Compare(a.Name, b.Name))
 	})
 	slices.SortFunc(s.Senders, func(a, b Sender) int {
-		return cmp.Or(cmp.Compare(b.Oldest, a.Oldest), cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(b.Oldest, a.Oldest), cmp.Compare(b.Lag, a.Lag), cmp.Compare(a.Host, b.Host),
+			cmp.Compare(a.Path, b.Path))
 	})
 	s.CategoryCount = len(s.Categories)
 	s.Verdict = s.Judge(t)
 }
 
-// behind says whether something is wrong with a category.
+// behind reports whether something is wrong with a category.
 func (c *Category) behind(t Thresholds) bool {
 	return c.Trouble != "" || t.Backlog.above(c.Oldest) != Good
 }

@@ -1,17 +1,19 @@
-// Package status is what a daemon tells of itself: one document, Status, that is the same for a collector, a forwarder and a pipe, and
-// that every view shows.
+// Package status defines what a daemon reports about itself: one document, Status, which is the same for a collector, a
+// forwarder and a pipe, and from which every view is made.
 //
 //	stats.Set ─ Meter (rates, an hour of history) ─┐
 //	slog      ─ Events (recent warnings, errors)  ─┼─► Status ─ Judge ─► /status.json, the page, /healthz, /metrics, inkwell top, health
 //	daemon    ─ journal, spool, hops, disks       ─┘
 //
-// The JSON of a Status is an interface that others build on: fields are added, and none changes its meaning without another Format. Sizes
-// are in bytes, ages and durations in seconds, times in RFC 3339. A field that does not apply is left out, for example the journal of a
-// forwarder.
+// The JSON of a Status is an interface that other programs build on: fields may be added, but none changes its meaning
+// without a new Format. Sizes are in bytes, ages and durations in seconds, times in RFC 3339. A field that does not
+// apply is left out, for example the journal of a forwarder.
 //
-// Strings in a Status come from outside: the names of categories and hosts, paths, errors. Whoever shows them must escape them.
+// Strings in a Status come from outside, for example the names of categories and hosts, paths and errors. Whoever
+// displays them must escape them.
 //
-// Limitations: rates are those of the last five seconds or so; history is kept in memory and begins with the process.
+// Limitations: rates are averages of about the last five seconds; the history is kept in memory and begins with the
+// process.
 package status
 
 import "time"
@@ -26,7 +28,7 @@ const (
 	Pipe      = "pipe"
 )
 
-// Status is all that a daemon tells of itself.
+// Status is everything that a daemon reports about itself.
 type Status struct {
 	Format        int           `json:"format"`
 	Now           time.Time     `json:"now"` // when the document was made
@@ -48,7 +50,7 @@ type Status struct {
 	History       History       `json:"history"` // of Received
 }
 
-// Daemon says which process this is.
+// Daemon identifies the process.
 type Daemon struct {
 	Role     string    `json:"role"` // Collector, Forwarder or Pipe
 	Host     string    `json:"host"`
@@ -64,7 +66,7 @@ type Daemon struct {
 	Trouble  string    `json:"trouble,omitempty"` // what fb303 getStatusDetails says
 }
 
-// Flow is how much has come, and how fast it comes now.
+// Flow is how much has come in total, and how fast it comes now.
 type Flow struct {
 	Entries          int64   `json:"entries"`
 	Bytes            int64   `json:"bytes"` // of messages; 0 where a forwarder does not count them
@@ -72,7 +74,7 @@ type Flow struct {
 	BytesPerSecond   float64 `json:"bytes_per_second"`
 }
 
-// Category is what is known of one category.
+// Category is the state of one category.
 type Category struct {
 	Name string `json:"name"`
 	Flow
@@ -82,7 +84,7 @@ type Category struct {
 	Trouble   string     `json:"trouble,omitempty"`    // what its store says is wrong
 }
 
-// Sender is a host, or one source on it, that sends to a collector.
+// Sender is a host, or one source on a host, that sends to a collector.
 type Sender struct {
 	Host     string     `json:"host"`
 	Path     string     `json:"path,omitempty"` // of the file that is followed, or the name of another input
@@ -116,7 +118,7 @@ type Inputs struct {
 	Hanging []string `json:"hanging"` // file systems that do not answer; their files are not in Files
 }
 
-// Input is a file that is followed.
+// Input is a followed file.
 type Input struct {
 	Path     string  `json:"path"`
 	Category string  `json:"category"`
@@ -127,7 +129,7 @@ type Input struct {
 	Error    string  `json:"error,omitempty"`
 }
 
-// Store is a journal or a spool: what was taken and has not arrived where it goes.
+// Store is a journal or a spool. It holds entries that were accepted and have not reached their destination.
 type Store struct {
 	Dir     string  `json:"dir"`
 	Bytes   int64   `json:"bytes"`
@@ -147,27 +149,27 @@ type Disk struct {
 	Error string `json:"error,omitempty"` // why the figures are not known, or old
 }
 
-// Files is what became of the output files of a collector since its start.
+// Files counts what happened to the output files of a collector since its start.
 type Files struct {
 	Published int64      `json:"published"`      // finished, and under their final name
 	Last      *time.Time `json:"last,omitempty"` // the last of them, to some five seconds
 }
 
-// Refusal is a reason for which something is not where its sender wanted it.
+// Refusal is a reason for which entries did not go where their sender wanted them.
 type Refusal struct {
 	Reason string `json:"reason"` // the counter: refused not allowed, denied for queue size, lost, …
 	Count  int64  `json:"count"`  // since the start
 	Recent int64  `json:"recent"` // of those, in the last ten minutes
 }
 
-// Certificate is one that the daemon shows to its peers.
+// Certificate is one that the daemon presents to its peers.
 type Certificate struct {
 	File    string    `json:"file"`
 	Subject string    `json:"subject"`
 	Expires time.Time `json:"expires"`
 }
 
-// Event is something that the daemon has logged as a warning or an error. What repeats stands once.
+// Event is a warning or an error that the daemon logged. A repeated one is listed once.
 type Event struct {
 	At      time.Time `json:"at"` // the last time
 	Level   string    `json:"level"`
@@ -176,7 +178,7 @@ type Event struct {
 	Count   int       `json:"count"`
 }
 
-// History is how much came in each step of the last hour, the oldest first. The last step ended at End.
+// History is how much came in during each step of the last hour, the oldest step first. The last step ended at End.
 type History struct {
 	Step    float64   `json:"step_seconds"`
 	End     time.Time `json:"end"`
@@ -184,7 +186,7 @@ type History struct {
 	Bytes   []int64   `json:"bytes"`
 }
 
-// Fraction is how full a store is, from 0 to 1; 0 without a limit.
+// Fraction returns how full a store is, from 0 to 1; 0 without a limit.
 func (s *Store) Fraction() float64 {
 	if s == nil || s.Limit <= 0 {
 		return 0
@@ -192,7 +194,7 @@ func (s *Store) Fraction() float64 {
 	return float64(s.Bytes) / float64(s.Limit)
 }
 
-// Fraction is how much of a disk is free, from 0 to 1; 1 if that is not known.
+// Fraction returns the free share of a disk, from 0 to 1; 1 if that is not known.
 func (d *Disk) Fraction() float64 {
 	if d.Total <= 0 {
 		return 1

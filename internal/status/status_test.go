@@ -12,11 +12,14 @@ import (
 	"inkwell/internal/stats"
 )
 
-// well is a document of a collector in which nothing is wrong.
+// well is a document of a collector without problems.
 func well(now time.Time) *Status {
-	return &Status{Now: now, Daemon: Daemon{Role: Collector, Ready: true}, Journal: &Store{Dir: "/j", Bytes: 1, Limit: 100, Oldest: 3},
-		Categories: []Category{{Name: "a", Oldest: 9}}, Disks: []Disk{{Path: "/j", Use: "journal", Free: 50, Total: 100}},
-		Hops: []Hop{{Address: "h:1", Up: true}}, Inputs: &Inputs{Oldest: 1}, Refused: []Refusal{{Reason: "lost", Count: 7}},
+	return &Status{Now: now, Daemon: Daemon{Role: Collector, Ready: true},
+		Journal:    &Store{Dir: "/j", Bytes: 1, Limit: 100, Oldest: 3},
+		Categories: []Category{{Name: "a", Oldest: 9}},
+		Disks:      []Disk{{Path: "/j", Use: "journal", Free: 50, Total: 100}},
+		Hops:       []Hop{{Address: "h:1", Up: true}}, Inputs: &Inputs{Oldest: 1},
+		Refused:      []Refusal{{Reason: "lost", Count: 7}},
 		Certificates: []Certificate{{File: "c.pem", Expires: now.Add(90 * 24 * time.Hour)}}}
 }
 
@@ -31,7 +34,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"well", func(*Status) {}, Good, nil},
 		{"not ready", func(s *Status) { s.Daemon.Ready = false }, Critical, []string{NotReady}},
-		{"trouble that nothing else tells", func(s *Status) { s.Daemon.Trouble = "reload refused" }, Warning, []string{Trouble}},
+		{"trouble that nothing else tells", func(s *Status) { s.Daemon.Trouble = "reload refused" }, Warning,
+			[]string{Trouble}},
 		{"trouble that a hop tells", func(s *Status) {
 			s.Daemon.Trouble, s.Hops[0] = "h:1: refused", Hop{Address: "h:1", Since: &ago, LastError: "refused"}
 		}, Warning, []string{HopDown}},
@@ -41,7 +45,8 @@ func TestJudge(t *testing.T) {
 		{"journal without a limit", func(s *Status) { s.Journal.Bytes, s.Journal.Limit = 1<<40, 0 }, Good, nil},
 		{"journal fails", func(s *Status) { s.Journal.Trouble = "no space" }, Critical, []string{StoreTrouble}},
 		{"category behind", func(s *Status) { s.Categories[0].Oldest = 300 }, Warning, []string{BacklogOld}},
-		{"category far behind", func(s *Status) { s.Categories[0].Oldest, s.Categories[0].Trouble = 3600, "no space" }, Critical, []string{StoreTrouble}},
+		{"category far behind", func(s *Status) { s.Categories[0].Oldest, s.Categories[0].Trouble = 3600, "no space" },
+			Critical, []string{StoreTrouble}},
 		{"lines not read", func(s *Status) { s.Inputs.Oldest = 301 }, Warning, []string{BacklogOld}},
 		{"file system hangs", func(s *Status) { s.Inputs.Hanging = []string{"/nfs"} }, Warning, []string{Unreadable}},
 		{"disk", func(s *Status) { s.Disks[0].Free = 9 }, Warning, []string{DiskFull}},
@@ -49,9 +54,12 @@ func TestJudge(t *testing.T) {
 		{"disk hangs", func(s *Status) { s.Disks[0].Error = "it has not answered" }, Warning, []string{DiskFull}},
 		{"refusing", func(s *Status) { s.Refused[0].Recent = 1 }, Warning, []string{Refusing}},
 		{"strangers", func(s *Status) { s.Refused[0] = Refusal{Reason: "frames bad", Count: 9, Recent: 9} }, Good, nil},
-		{"certificate", func(s *Status) { s.Certificates[0].Expires = now.Add(24 * time.Hour * 13) }, Warning, []string{Certificates}},
-		{"certificate expired", func(s *Status) { s.Certificates[0].Expires = now.Add(-time.Hour) }, Critical, []string{Certificates}},
-		{"the worst first", func(s *Status) { s.Daemon.Ready, s.Refused[0].Recent, s.Disks[0].Free = false, 1, 9 }, Critical,
+		{"certificate", func(s *Status) { s.Certificates[0].Expires = now.Add(24 * time.Hour * 13) }, Warning,
+			[]string{Certificates}},
+		{"certificate expired", func(s *Status) { s.Certificates[0].Expires = now.Add(-time.Hour) }, Critical,
+			[]string{Certificates}},
+		{"the worst first", func(s *Status) { s.Daemon.Ready, s.Refused[0].Recent, s.Disks[0].Free = false, 1, 9 },
+			Critical,
 			[]string{NotReady, DiskFull, Refusing}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -102,7 +110,8 @@ func TestMeter(t *testing.T) {
 	var s Status
 	m.Fill(&s)
 	want := Flow{Entries: 50, Bytes: 5000, EntriesPerSecond: 10, BytesPerSecond: 1000}
-	if s.Received != want || len(s.Categories) != 1 || s.Categories[0].Name != "a:b" || s.Categories[0].Flow != want || !s.Categories[0].LastEntry.Equal(at) {
+	if s.Received != want || len(s.Categories) != 1 || s.Categories[0].Name != "a:b" || s.Categories[0].Flow != want ||
+		!s.Categories[0].LastEntry.Equal(at) {
 		t.Errorf("%+v %+v, want %+v", s.Received, s.Categories, want)
 	}
 	seen := at
@@ -114,7 +123,8 @@ func TestMeter(t *testing.T) {
 	if s.Received.EntriesPerSecond != 0 || !s.Categories[0].LastEntry.Equal(seen) {
 		t.Errorf("idle: %+v", s)
 	}
-	if len(s.History.Entries) != historySteps || len(s.History.Bytes) != historySteps || cap(m.entries) > 4*historySteps {
+	if len(s.History.Entries) != historySteps || len(s.History.Bytes) != historySteps ||
+		cap(m.entries) > 4*historySteps {
 		t.Errorf("history of %d steps, room for %d", len(s.History.Entries), cap(m.entries))
 	}
 	if want := []Refusal{{Reason: "lost", Count: 3}}; !slices.Equal(s.Refused, want) {
@@ -152,7 +162,7 @@ func TestEventsRememberWarningsOnce(t *testing.T) {
 	}
 }
 
-// TestDocumentHasNoNullLists keeps programs that read the JSON from a case of their own for lists that are empty.
+// TestDocumentHasNoNullLists has empty lists instead, so that programs that read the JSON need no special case.
 func TestDocumentHasNoNullLists(t *testing.T) {
 	s := NewMonitor(stats.New(), nil, Daemon{Role: Forwarder}).Begin(time.Now())
 	s.Finish()

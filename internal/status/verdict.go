@@ -9,17 +9,17 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Level is how bad something is.
+// Level is the severity of a verdict.
 type Level string
 
-// The levels, the best first.
+// The levels, from good to critical.
 const (
 	Good     Level = "good"
 	Warning  Level = "warning"  // nothing is lost or refused yet
 	Critical Level = "critical" // entries are refused or lost, or soon will be
 )
 
-// Verdict is whether all is well, in a word and in a sentence.
+// Verdict says whether all is well, as a level and as a sentence.
 type Verdict struct {
 	Level   Level    `json:"level"`
 	Text    string   `json:"text"`    // one line
@@ -30,7 +30,7 @@ type Verdict struct {
 type Reason struct {
 	Level   Level  `json:"level"`
 	Code    string `json:"code"`              // one of the constants below: for programs
-	Subject string `json:"subject,omitempty"` // the category, address, path or file that it is about
+	Subject string `json:"subject,omitempty"` // the category, address, path or file concerned
 	Text    string `json:"text"`              // what is wrong
 	Cure    string `json:"cure"`              // what to do
 }
@@ -49,10 +49,10 @@ const (
 	Trouble      = "trouble" // what fb303 getStatusDetails says, and no other code
 )
 
-// Limit is from where on something is a warning, and from where on it is critical.
+// Limit holds the values at which something becomes a warning, and critical.
 type Limit struct{ Warning, Critical float64 }
 
-// Thresholds say what is too much or too little.
+// Thresholds are the limits by which a document is judged.
 type Thresholds struct {
 	Backlog     Limit // seconds that the oldest entry may wait for its store or its hop
 	Store       Limit // how full a journal or spool may be, 0 to 1
@@ -60,7 +60,7 @@ type Thresholds struct {
 	Certificate Limit // seconds that a certificate must be valid
 }
 
-// DefaultThresholds are what /healthz, the page and the alert rules use.
+// DefaultThresholds are those of /healthz, the page and the alert rules.
 func DefaultThresholds() Thresholds {
 	const day = 24 * 60 * 60
 	return Thresholds{
@@ -71,7 +71,7 @@ func DefaultThresholds() Thresholds {
 	}
 }
 
-// above is the level of a value that must be small.
+// above returns the level of a value that should be small, for example the age of a backlog.
 func (l Limit) above(v float64) Level {
 	switch {
 	case v >= l.Critical:
@@ -82,7 +82,7 @@ func (l Limit) above(v float64) Level {
 	return Good
 }
 
-// below is the level of a value that must be large.
+// below returns the level of a value that should be large, for example the free share of a disk.
 func (l Limit) below(v float64) Level {
 	switch {
 	case v < l.Critical:
@@ -96,10 +96,11 @@ func (l Limit) below(v float64) Level {
 // rank orders levels, the worst first.
 func (l Level) rank() int { return slices.Index([]Level{Critical, Warning, Good}, l) }
 
-// Worse says whether l is worse than m.
+// Worse reports whether l is more severe than m.
 func (l Level) Worse(m Level) bool { return l.rank() < m.rank() }
 
-// Judge says how a daemon is, by t. It changes nothing, so that whoever reads a document can judge by other thresholds.
+// Judge returns the verdict on a document by the thresholds t. It does not change the document, so that every reader
+// can judge it by thresholds of its own.
 func (s *Status) Judge(t Thresholds) Verdict {
 	j := judge{s: s, t: t}
 	j.daemon()
@@ -131,7 +132,7 @@ type judge struct {
 	reasons []Reason
 }
 
-// add notes a reason, unless its level is Good.
+// add appends a reason, unless its level is Good.
 func (j *judge) add(r Reason) {
 	if r.Level != Good {
 		j.reasons = append(j.reasons, r)
@@ -141,19 +142,20 @@ func (j *judge) add(r Reason) {
 func (j *judge) daemon() {
 	d := &j.s.Daemon
 	if !d.Ready {
-		j.add(Reason{Level: Critical, Code: NotReady, Text: cmp.Or(d.Trouble, "it starts, or stops, and takes no entries"),
+		j.add(Reason{Level: Critical, Code: NotReady,
+			Text: cmp.Or(d.Trouble, "it starts, or stops, and takes no entries"),
 			Cure: "wait a moment; if it stays so, see the log"})
 	}
 }
 
-// trouble is what fb303 tells. It is a reason of its own only where nothing else says what it is about.
+// trouble adds the status text of fb303 as a reason, but only if no other reason covers it.
 func (j *judge) trouble() {
 	if text := j.s.Daemon.Trouble; len(j.reasons) == 0 {
 		j.add(Reason{Level: troubled(text != ""), Code: Trouble, Text: text, Cure: "see the log, which has the cause"})
 	}
 }
 
-// troubled is Warning if something is wrong.
+// troubled returns Warning if something is wrong, else Good.
 func troubled(bad bool) Level {
 	if bad {
 		return Warning
@@ -174,17 +176,20 @@ func (j *judge) stores() {
 			continue
 		}
 		if s.Trouble != "" {
-			j.add(Reason{Level: Critical, Code: StoreTrouble, Subject: s.Dir, Text: "the " + x.name + " fails: " + s.Trouble,
+			j.add(Reason{Level: Critical, Code: StoreTrouble, Subject: s.Dir,
+				Text: "the " + x.name + " fails: " + s.Trouble,
 				Cure: "make " + s.Dir + " writable and give it room; it goes on by itself"})
 		}
 		j.add(Reason{Level: j.t.Store.above(s.Fraction()), Code: StoreFull, Subject: s.Dir, Cure: x.cure,
-			Text: fmt.Sprintf("the %s is %.0f%% full: %s of %s", x.name, 100*s.Fraction(), size(s.Bytes), size(s.Limit))})
+			Text: fmt.Sprintf("the %s is %.0f%% full: %s of %s", x.name, 100*s.Fraction(), size(s.Bytes),
+				size(s.Limit))})
 		j.add(Reason{Level: j.t.Backlog.above(s.Oldest), Code: BacklogOld, Subject: s.Dir,
-			Text: fmt.Sprintf("the oldest entry of the %s has waited for %s", x.name, age(s.Oldest)), Cure: "see what does not take its entries: the categories, the next hop, the log"})
+			Text: fmt.Sprintf("the oldest entry of the %s has waited for %s", x.name,
+				age(s.Oldest)), Cure: "see what does not take its entries: the categories, the next hop, the log"})
 	}
 }
 
-// maxCategoryReasons bounds the reasons about categories; what is behind them is said in one more.
+// maxCategoryReasons bounds the reasons about categories. One more reason sums up the rest.
 const maxCategoryReasons = 20
 
 func (j *judge) categories() {
@@ -203,21 +208,25 @@ func (j *judge) categories() {
 			more++
 			continue
 		}
-		r := Reason{Level: level, Code: StoreTrouble, Subject: c.Name, Cure: "see the log for its cause; the journal keeps the entries until the store takes them"}
+		r := Reason{Level: level, Code: StoreTrouble, Subject: c.Name,
+			Cure: "see the log for its cause; the journal keeps the entries until the store takes them"}
 		if c.Trouble == "" {
-			r.Code, r.Text = BacklogOld, fmt.Sprintf("category %q: %s wait for the store, the oldest for %s", c.Name, size(c.Backlog), age(c.Oldest))
+			r.Code, r.Text = BacklogOld, fmt.Sprintf("category %q: %s wait for the store, the oldest for %s", c.Name,
+				size(c.Backlog), age(c.Oldest))
 		} else {
-			r.Text = fmt.Sprintf("category %q: %s; %s wait, the oldest for %s", c.Name, c.Trouble, size(c.Backlog), age(c.Oldest))
+			r.Text = fmt.Sprintf("category %q: %s; %s wait, the oldest for %s", c.Name, c.Trouble, size(c.Backlog),
+				age(c.Oldest))
 		}
 		j.add(r)
 	}
 	if more > 0 {
-		j.add(Reason{Level: Warning, Code: StoreTrouble, Text: fmt.Sprintf("%d more categories are behind", more), Cure: "see the list of categories"})
+		j.add(Reason{Level: Warning, Code: StoreTrouble, Text: fmt.Sprintf("%d more categories are behind", more),
+			Cure: "see the list of categories"})
 	}
 }
 
-// hops are down one by one as a warning. All of them are, too, as long as there is a spool or journal: how old and how full that is
-// says when it becomes critical.
+// hops adds a warning for each next hop that is down. Even if all of them are down that is only a warning while there
+// is a spool or a journal: its age and fill level say when it becomes critical.
 func (j *judge) hops() {
 	for _, h := range j.s.Hops {
 		if h.Up || h.LastError == "" {
@@ -237,10 +246,14 @@ func (j *judge) inputs() {
 	if in == nil {
 		return
 	}
-	j.add(Reason{Level: j.t.Backlog.above(in.Oldest), Code: BacklogOld, Text: fmt.Sprintf("%s of the files are not read, the oldest line has waited for %s", size(in.Lag), age(in.Oldest)),
+	j.add(Reason{Level: j.t.Backlog.above(in.Oldest), Code: BacklogOld,
+		Text: fmt.Sprintf("%s of the files are not read, the oldest line has waited for %s", size(in.Lag),
+			age(in.Oldest)),
 		Cure: "see whether the next hop takes entries, and whether the spool is full"})
 	for _, mount := range in.Hanging {
-		j.add(Reason{Level: Warning, Code: Unreadable, Subject: mount, Text: "the file system " + mount + " does not answer", Cure: "bring it back; its files are read on from where they were"})
+		j.add(Reason{Level: Warning, Code: Unreadable, Subject: mount,
+			Text: "the file system " + mount +
+				" does not answer", Cure: "bring it back; its files are read on from where they were"})
 	}
 }
 
@@ -248,7 +261,8 @@ func (j *judge) disks() {
 	for i := range j.s.Disks {
 		d := &j.s.Disks[i]
 		if d.Error != "" {
-			j.add(Reason{Level: Warning, Code: DiskFull, Subject: d.Path, Text: fmt.Sprintf("the disk of %s (%s) does not say how full it is: %s", d.Path, d.Use, d.Error),
+			j.add(Reason{Level: Warning, Code: DiskFull, Subject: d.Path,
+				Text: fmt.Sprintf("the disk of %s (%s) does not say how full it is: %s", d.Path, d.Use, d.Error),
 				Cure: "see whether it is mounted, and answers"})
 			continue
 		}
@@ -258,11 +272,11 @@ func (j *judge) disks() {
 	}
 }
 
-// strangers are refusals of what comes from anybody who finds the port, such as a scanner. They are listed and are no warning: an alarm
-// that everybody can ring is soon ignored.
+// strangers are refusals that anybody can cause who finds the port, such as a scanner. They are listed, but are no
+// warning: an alarm that everybody can trigger is soon ignored.
 var strangers = []string{"frames bad", "frames too large", "TLS handshakes failed", "refused control"}
 
-// refusals of the last ten minutes are a warning.
+// refusals adds a warning for refusals of the last ten minutes.
 func (j *judge) refusals() {
 	for _, r := range j.s.Refused {
 		if slices.Contains(strangers, r.Reason) {
@@ -285,10 +299,10 @@ func (j *judge) certificates() {
 	}
 }
 
-// size is a number of bytes as a person reads it.
+// size formats a number of bytes for a person.
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
-// age is a duration as a person reads it.
+// age formats a duration for a person.
 func age(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
 }

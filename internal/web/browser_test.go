@@ -33,13 +33,15 @@ type browser struct {
 	problems []string // what the browser logged: blocked by the policy, not found
 }
 
-// browse opens a tab; its profile, and what it says, are in a directory of the test.
+// browse opens a tab; its profile and its log are in a directory of the test.
 func browse(t *testing.T) *browser {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("headless", true), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(time.Minute))
+	ctx, cancel = chromedp.NewExecAllocator(ctx, chromedp.ExecPath("/usr/bin/chromium"),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("headless", true), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-dev-shm-usage",
+			true), chromedp.WSURLReadTimeout(time.Minute))
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -67,7 +69,7 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// value is what an expression of JavaScript gives.
+// value returns the value of a JavaScript expression.
 func value[T any](b *browser, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -87,25 +89,28 @@ func (b *browser) await(expression string) {
 	}
 }
 
-// scheme makes the browser prefer light or dark.
+// scheme makes the browser prefer a light or dark page.
 func (b *browser) scheme(name string) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}})
+		_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia,
+			emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme",
+				Value: name}}})
 		return err
 	}))
 }
 
-// scripts lets the pages to come run scripts or not.
+// scripts turns scripts on or off for the following pages.
 func (b *browser) scripts(on bool) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+		_, err := cdp.Call(ctx, tab, emulation.SetScriptExecutionDisabled,
+			emulation.SetScriptExecutionDisabledParams{Value: !on})
 		return err
 	}))
 }
 
-// picture keeps a screenshot in the directory of INKWELL_SCREENSHOTS, for a person to look at.
+// picture saves a screenshot in the directory of INKWELL_SCREENSHOTS, for a person to look at.
 func (b *browser) picture(name string) {
 	b.t.Helper()
 	dir := os.Getenv("INKWELL_SCREENSHOTS")
@@ -121,7 +126,7 @@ func (b *browser) picture(name string) {
 	}
 }
 
-// clean fails if the browser had something to complain of, or asked anybody else.
+// clean fails the test if the browser reported errors or contacted another host.
 func (b *browser) clean(base string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -136,11 +141,13 @@ func (b *browser) clean(base string) {
 	}
 }
 
-// serveStatus serves what get returns at the time.
+// serveStatus serves the status that get returns at the time of the request.
 func serveStatus(t *testing.T, get func() *status.Status) (base string) {
-	h := Handler(Options{Status: func(context.Context) *status.Status { return get() }, Reads: readsLocal, Stats: stats.New(), Files: new(noFiles)})
+	h := Handler(Options{Status: func(context.Context) *status.Status { return get() }, Reads: readsLocal,
+		Stats: stats.New(), Files: new(noFiles)})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(access.With(r.Context(), &access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr("127.0.0.1")}})))
+		h.ServeHTTP(w, r.WithContext(access.With(r.Context(),
+			&access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr("127.0.0.1")}})))
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
@@ -148,37 +155,46 @@ func serveStatus(t *testing.T, get func() *status.Status) (base string) {
 
 const evil = `"><img src=x onerror="document.title='run'"><script>document.title='run'</script>`
 
-// full is a document with something in every part, in which all names are hostile, and so many categories and senders.
+// full returns a document with something in every part, in which all names are hostile, with that many categories and
+// senders.
 func full(categories, senders int) *status.Status {
 	now := time.Now()
 	ago := now.Add(-3 * time.Minute)
 	s := document()
 	s.Daemon.Listen = []string{"0.0.0.0:1463", "tls://0.0.0.0:1464"}
-	s.Received = status.Flow{Entries: 123_456_789, Bytes: 98_765_432_100, EntriesPerSecond: 4321, BytesPerSecond: 3_456_789}
+	s.Received = status.Flow{Entries: 123_456_789, Bytes: 98_765_432_100, EntriesPerSecond: 4321,
+		BytesPerSecond: 3_456_789}
 	for i := range 720 {
 		s.History.Entries = append(s.History.Entries, int64(20_000+i%97*300))
 		s.History.Bytes = append(s.History.Bytes, int64(15_000_000+i%53*400_000))
 	}
 	s.History.Step = 5
 	for i := range categories {
-		c := status.Category{Name: fmt.Sprintf("team%02d.service%04d", i%40, i), LastEntry: &ago, Backlog: int64(i * 100), Oldest: float64(i % 11),
-			Flow: status.Flow{Entries: int64(1_000_000 - i), Bytes: int64(300_000_000 - i), EntriesPerSecond: float64(categories-i) / 7, BytesPerSecond: float64(100 * (categories - i))}}
+		c := status.Category{Name: fmt.Sprintf("team%02d.service%04d", i%40, i), LastEntry: &ago,
+			Backlog: int64(i * 100), Oldest: float64(i % 11),
+			Flow: status.Flow{Entries: int64(1_000_000 - i), Bytes: int64(300_000_000 - i),
+				EntriesPerSecond: float64(categories-i) / 7, BytesPerSecond: float64(100 * (categories - i))}}
 		if i == 1 {
 			c.Name, c.Trouble, c.Oldest = evil, "File open error: no space left on device", 1234
 		}
 		s.Categories = append(s.Categories, c)
 	}
 	for i := range senders {
-		s.Senders = append(s.Senders, status.Sender{Host: fmt.Sprintf("web%03d.example.com", i), Path: "/var/log/nginx/access.log", Version: "1.4.0", Address: "192.0.2.1",
+		s.Senders = append(s.Senders, status.Sender{Host: fmt.Sprintf("web%03d.example.com", i),
+			Path: "/var/log/nginx/access.log", Version: "1.4.0", Address: "192.0.2.1",
 			Lag: int64((senders - i) * 1000), Oldest: float64(senders - i), LastSeen: &ago, Entries: int64(i * 1000)})
 	}
-	s.Hops = []status.Hop{{Address: "logs2.example.com:1463", Since: &ago, LastError: "connection refused", Failed: &ago}, {Address: "logs1.example.com:1463", Up: true, Since: &ago}}
-	s.Journal = &status.Store{Dir: "/var/lib/inkwell/journal", Bytes: 30 << 30, Limit: 32 << 30, Entries: 1e6, Oldest: 1234}
-	s.Disks = []status.Disk{{Path: "/srv/logs", Use: "files", Free: 5 << 30, Total: 100 << 30}, {Path: "/mnt/nfs", Use: "files", Error: "it has not answered for 1m0s"}}
+	s.Hops = []status.Hop{{Address: "logs2.example.com:1463", Since: &ago, LastError: "connection refused",
+		Failed: &ago}, {Address: "logs1.example.com:1463", Up: true, Since: &ago}}
+	s.Journal = &status.Store{Dir: "/var/lib/inkwell/journal", Bytes: 30 << 30, Limit: 32 << 30, Entries: 1e6,
+		Oldest: 1234}
+	s.Disks = []status.Disk{{Path: "/srv/logs", Use: "files", Free: 5 << 30, Total: 100 << 30},
+		{Path: "/mnt/nfs", Use: "files", Error: "it has not answered for 1m0s"}}
 	s.Files = &status.Files{Published: 1234, Last: &ago}
 	s.Refused = []status.Refusal{{Reason: "refused not allowed", Count: 12, Recent: 3}}
 	s.Certificates = []status.Certificate{{File: "/etc/inkwell/logs.pem", Expires: now.Add(72 * time.Hour)}}
-	s.Events = []status.Event{{At: ago, Level: "error", Message: "store does not take its entries", Detail: "category=" + evil, Count: 7}}
+	s.Events = []status.Event{{At: ago, Level: "error", Message: "store does not take its entries",
+		Detail: "category=" + evil, Count: 7}}
 	s.Finish()
 	return s
 }
@@ -233,7 +249,7 @@ func TestPageInABrowser(t *testing.T) {
 	}
 	b.picture("narrow")
 	b.do(chromedp.EmulateViewport(1280, 900))
-	// Every region that can be moved has a name and can be reached by keys.
+	// Every region that can be scrolled has a name and can be reached by keys.
 	if n := value[int](b, `document.querySelectorAll(".scroll:not([tabindex]), .scroll:not([aria-labelledby]), svg:not([aria-label]), th:not([scope])").length`); n > 0 {
 		t.Errorf("%d parts are without a name", n)
 	}
@@ -257,7 +273,8 @@ func TestPageInABrowser(t *testing.T) {
 	}
 }
 
-// TestPageOfAGreatFleet measures it: 2,000 categories and 500 senders, all shown. The figures are told, not judged.
+// TestPageOfAGreatFleet measures the page with 2,000 categories and 500 senders, all shown. The figures are printed,
+// not checked.
 func TestPageOfAGreatFleet(t *testing.T) {
 	s := full(2000, 500)
 	base := serveStatus(t, func() *status.Status { return s })
@@ -269,7 +286,8 @@ func TestPageOfAGreatFleet(t *testing.T) {
 		ready := value[float64](b, `performance.getEntriesByType("navigation")[0].loadEventEnd`)
 		layout := value[float64](b, `(() => { const b = performance.now(); document.body.style.width = "1000px"; document.body.offsetHeight; document.body.style.width = ""; document.body.offsetHeight; return performance.now() - b })()`)
 		rows := value[int](b, `document.querySelectorAll("tbody tr").length`)
-		t.Logf("%s: %d rows, %d kB, answered after %.0f ms, loaded after %.0f ms, laid out twice in %.0f ms", target, rows, size/1000, answer, ready, layout)
+		t.Logf("%s: %d rows, %d kB, answered after %.0f ms, loaded after %.0f ms, laid out twice in %.0f ms", target,
+			rows, size/1000, answer, ready, layout)
 		if want := map[string]int{"/": 2 * shown, "/?all=1": 2500}[target]; rows < want {
 			t.Errorf("%s: %d rows, want %d and more", target, rows, want)
 		}

@@ -12,16 +12,18 @@ import (
 	"time"
 )
 
-// Files are the output files of a collector, and what comes in. Safe for concurrent use.
+// Files gives access to the output files of a collector and to its incoming messages. Safe for concurrent use.
 type Files interface {
-	// List are the files of a category, the newest first; finished ones only. The error is fs.ErrNotExist if it has none.
+	// List returns the finished files of a category, the newest first. The error is fs.ErrNotExist if there is no such
+	// category.
 	List(category string) ([]File, error)
-	// Complete are the periods of a category whose files are all there (done markers), the newest first.
+	// Complete returns the periods of a category for which all files are present (done markers), the newest first.
 	Complete(category string) []string
-	// Open opens one of those. The error is fs.ErrNotExist for any other name.
+	// Open opens a file that List returns. The error is fs.ErrNotExist for any other name.
 	Open(category, name string) (io.ReadSeekCloser, File, error)
-	// Tail hands the messages of a category to each as they come, until ctx ends or each fails. skipped is how many were left out before
-	// because each was too slow. No message and 0 says that nothing came for a while.
+	// Tail calls each with the messages of a category as they come, until ctx ends or each fails. skipped is the number
+	// of messages that were left out before these because each was too slow. A call without messages and with skipped 0
+	// says that nothing came for a while.
 	Tail(ctx context.Context, category string, each func(message []byte, skipped int64) error) error
 }
 
@@ -30,13 +32,13 @@ type File struct {
 	Name    string
 	Bytes   int64
 	Written time.Time // last
-	Entries int64     // as the manifest has it; -1 = it is not in there
+	Entries int64     // by the manifest; -1 = not in the manifest
 }
 
-// patience is how long a reader may take for what it was sent.
+// patience is how long a reader may take to receive what was written to it.
 const patience = 30 * time.Second
 
-// patient is an answer that may take long, as long as its reader takes something now and then.
+// patient is an answer that may take any time, as long as its reader keeps receiving.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -52,10 +54,11 @@ func (p patient) Write(data []byte) (int, error) {
 	return p.ResponseWriter.Write(data)
 }
 
-// maxReads is how many requests are with a disk at once. One that hangs keeps so many at most, and the other connections answer.
+// maxReads is the number of requests that may read from a disk at the same time. If the disk hangs, only that many
+// requests hang with it, and all others are answered.
 const maxReads = 8
 
-// listWait is how long the list of a category's files is waited for.
+// listWait is the longest time that a request waits for the list of a category's files.
 const listWait = 5 * time.Second
 
 var (
@@ -63,7 +66,7 @@ var (
 	errHang = errors.New("the file system does not answer")
 )
 
-// reads takes room for a request that reads from a disk; leave gives it back.
+// reads takes a slot for a request that reads from a disk; leave gives it back.
 func (h *handler) reads() (leave func(), err error) {
 	select {
 	case h.reading <- struct{}{}:
@@ -73,7 +76,7 @@ func (h *handler) reads() (leave func(), err error) {
 	}
 }
 
-// list is Files.List and Files.Complete, which are waited for no longer than listWait.
+// list returns Files.List and Files.Complete, and gives up after listWait.
 func (h *handler) list(category string) (files []File, complete []string, err error) {
 	leave, err := h.reads()
 	if err != nil {
@@ -100,7 +103,7 @@ func (h *handler) list(category string) (files []File, complete []string, err er
 	}
 }
 
-// file hands out a finished file of a category, as it is on disk.
+// file sends a finished file of a category as it is on disk.
 func (h *handler) file(w http.ResponseWriter, r *http.Request) {
 	category, name := r.URL.Query().Get("category"), r.URL.Query().Get("name")
 	leave, err := h.reads()
@@ -120,7 +123,7 @@ func (h *handler) file(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(wait(w), r, "", info.Written, f)
 }
 
-// kindOf is the media type of a file. None of them is one that a browser would show as a page.
+// kindOf returns the media type of a file. It is never one that a browser would render as a page.
 func kindOf(name string) string {
 	switch filepath.Ext(name) {
 	case ".gz":
@@ -140,10 +143,10 @@ func refuse(w http.ResponseWriter, err error) {
 	say(w, http.StatusInternalServerError, err.Error())
 }
 
-// maxTails is how many follow what comes in at once.
+// maxTails is the number of live tails at the same time.
 const maxTails = 8
 
-// tail shows what comes in for a category, as text that does not end.
+// tail streams the incoming messages of a category as text without an end.
 func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
 	select {
 	case h.tails <- struct{}{}:

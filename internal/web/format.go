@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// functions are those of the templates.
+// functions are the functions that the templates call.
 var functions = template.FuncMap{
 	"size":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 	"rate":    rate,
@@ -32,7 +32,7 @@ func whole(n any) int64 {
 	return 0
 }
 
-// rate is a number a second.
+// rate formats a number per second.
 func rate(perSecond float64) string {
 	if perSecond > 0 && perSecond < 10 {
 		return fmt.Sprintf("%.1f/s", perSecond)
@@ -40,7 +40,7 @@ func rate(perSecond float64) string {
 	return humanize.Comma(int64(perSecond)) + "/s"
 }
 
-// age is a duration, as exactly as matters.
+// age formats a duration in the unit that fits its length.
 func age(seconds float64) string {
 	if seconds <= 0 {
 		return "–"
@@ -59,7 +59,7 @@ func age(seconds float64) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// ago is how long a time is past.
+// ago formats how long ago a time was.
 func ago(now, t time.Time) string {
 	switch {
 	case t.IsZero():
@@ -84,7 +84,7 @@ const (
 	chartHeight = 60.0
 )
 
-// draw makes a chart of how much came in steps of so many seconds.
+// draw makes a chart of the values of steps that are so many seconds long.
 func draw(list []int64, step float64) (c chart) {
 	if len(list) == 0 || step <= 0 {
 		return c

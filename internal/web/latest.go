@@ -10,21 +10,22 @@ import (
 )
 
 const (
-	fresh    = time.Second     // how long a status is told again
+	fresh    = time.Second     // how long a status may be reused
 	makeWait = 5 * time.Second // how long one is waited for
 )
 
-// latest makes statuses, one at a time. Safe for concurrent use.
+// latest makes statuses, one at a time, and keeps the newest. Safe for concurrent use.
 type latest struct {
 	build func(ctx context.Context) *status.Status
 
 	mu     sync.Mutex
 	doc    *status.Status
 	at     time.Time     // when doc was made
-	making chan struct{} // closed when the one being made is there; nil = none is
+	making chan struct{} // closed when the status being made is ready; nil = none is being made
 }
 
-// get returns a status that is not older than fresh. It waits for makeWait at most; what hangs goes on in one goroutine, whoever asks.
+// get returns a status that is not older than fresh. It waits for makeWait at most. If making a status hangs, only one
+// goroutine hangs with it, however many ask.
 func (l *latest) get(ctx context.Context) (*status.Status, error) {
 	l.mu.Lock()
 	if l.doc != nil && time.Since(l.at) < fresh {
@@ -60,7 +61,7 @@ func (l *latest) renew(done chan struct{}) {
 	close(done)
 }
 
-// hostname is the name of this machine, "" if it has none.
+// hostname returns the name of this machine, "" if it is not known.
 var hostname = sync.OnceValue(func() string {
 	name, _ := os.Hostname() // "" is a host that does not know its name
 	return name

@@ -21,10 +21,10 @@ var assets embed.FS
 
 var pages = template.Must(template.New("").Funcs(functions).ParseFS(assets, "assets/*.html"))
 
-// shown is how many rows of a table are shown unless all are asked for: a browser lays out some hundred at once.
+// shown is the number of rows of a table unless the reader asks for all: a browser lays out some hundred without delay.
 const shown = 100
 
-// page is what the page shows of a status.
+// page is the data of the page.
 type page struct {
 	*status.Status
 	Query, Sort string
@@ -34,10 +34,10 @@ type page struct {
 	Fleet       []status.Sender
 	Entries     chart
 	Bytes       chart
-	Tails       bool // there are files and entries to be looked at
+	Tails       bool // files and entries can be viewed
 }
 
-// index is the page.
+// index serves the page.
 func (h *handler) index(w http.ResponseWriter, r *http.Request) {
 	s, ok := h.document(w, r)
 	if !ok {
@@ -55,13 +55,14 @@ func (h *handler) index(w http.ResponseWriter, r *http.Request) {
 	render(w, "index.html", p)
 }
 
-// matching are the categories whose names contain a text, in a list of its own.
+// matching returns a new list of the categories whose names contain a text.
 func matching(list []status.Category, text string) []status.Category {
 	text = strings.ToLower(text)
-	return slices.DeleteFunc(slices.Clone(list), func(c status.Category) bool { return !strings.Contains(strings.ToLower(c.Name), text) })
+	return slices.DeleteFunc(slices.Clone(list),
+		func(c status.Category) bool { return !strings.Contains(strings.ToLower(c.Name), text) })
 }
 
-// sortBy orders categories by a column; any other word leaves the order, by what matters.
+// sortBy orders categories by a column. Any other word keeps the order of the status, by importance.
 func sortBy(list []status.Category, column string) {
 	by := map[string]func(a, b status.Category) int{
 		"name":    func(a, b status.Category) int { return cmp.Compare(a.Name, b.Name) },
@@ -77,7 +78,7 @@ func sortBy(list []status.Category, column string) {
 	}
 }
 
-// when is a time, zero for none.
+// when returns the time that t points to, the zero time for nil.
 func when(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -85,7 +86,7 @@ func when(t *time.Time) time.Time {
 	return *t
 }
 
-// Link is the page with other choices.
+// Link returns the address of the page with other choices.
 func (p page) Link(key, value string) template.URL {
 	q := url.Values{}
 	for k, v := range map[string]string{"q": p.Query, "sort": p.Sort} {
@@ -100,7 +101,7 @@ func (p page) Link(key, value string) template.URL {
 	return template.URL("?" + q.Encode()) // which has escaped everything
 }
 
-// categoryPage shows one category.
+// categoryPage is the data of the page of one category.
 type categoryPage struct {
 	*status.Status
 	Category status.Category
@@ -109,7 +110,7 @@ type categoryPage struct {
 	Trouble  string
 }
 
-// category is the page of one category.
+// category serves the page of one category.
 func (h *handler) category(w http.ResponseWriter, r *http.Request) {
 	s, ok := h.document(w, r)
 	if !ok {
@@ -129,7 +130,7 @@ func (h *handler) category(w http.ResponseWriter, r *http.Request) {
 	render(w, "category.html", p)
 }
 
-// render writes a page as a whole or not at all.
+// render writes a page completely or, after an error, not at all.
 func render(w http.ResponseWriter, name string, data any) {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
@@ -140,7 +141,7 @@ func render(w http.ResponseWriter, name string, data any) {
 	_, _ = w.Write(b.Bytes()) // who has gone does not read it
 }
 
-// asset hands out what the pages need.
+// asset serves the style sheet and the script.
 func asset(name, kind string) http.HandlerFunc {
 	data, err := assets.ReadFile("assets/" + name)
 	if err != nil {

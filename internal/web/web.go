@@ -1,15 +1,16 @@
-// Package web answers HTTP about one daemon: /healthz and /readyz for everybody who can connect, and for those who may read more
-// /status.json, /metrics, the page, and the files of a collector.
+// Package web answers HTTP for one daemon: /healthz and /readyz for everybody who can connect; /status.json, /metrics,
+// the page and the files of a collector for those who may read.
 //
 //	rpc.Server ─► Handler ─┬─ /healthz, /readyz, OPTIONS   one line, 200 or 503
 //	                       ├─ may read? (access) ─ is the host ours? ─┬─ /status.json, / and /category   from one status.Status
 //	                       │                                          └─ /file, /tail                    Files
 //	                       └─ may read? ─ /metrics                        internal/metrics
 //
-// All views show the same status.Status, which is made at most once a second, however many ask, and off the goroutine of who asks: one that
-// hangs is an answer (503) after makeWait, never a request that hangs with it.
+// All views show the same status.Status. It is made at most once a second, however many clients ask, and in a goroutine
+// of its own: if making it hangs, the requests are answered with 503 after makeWait and do not hang too.
 //
-// Nothing here changes anything: only GET, HEAD and OPTIONS are answered, so that no foreign page can make a browser do something.
+// The handler only reads: it accepts only GET, HEAD and OPTIONS, so that a page of another site cannot make a browser
+// change anything.
 package web
 
 import (
@@ -34,16 +35,16 @@ import (
 	"inkwell/internal/status"
 )
 
-// Options says what a handler tells of. Its functions are called by many goroutines at once.
+// Options says what a handler serves. Its functions are called by several goroutines at once.
 type Options struct {
 	Status func(ctx context.Context) *status.Status // of the daemon, now
 	Reads  func(c *access.Caller) bool              // whether a peer may see more than /healthz and /readyz
 	Listen []string                                 // addresses whose hosts are names of this machine, in addition to its own
 	Stats  *stats.Set                               // for /metrics; counts requests, too
-	Files  Files                                    // of a collector; nil = there are none to be read
+	Files  Files                                    // of a collector; nil = no files are served
 }
 
-// handler answers requests.
+// handler implements http.Handler.
 type handler struct {
 	o       Options
 	latest  latest
@@ -52,13 +53,14 @@ type handler struct {
 	asked   *atomic.Int64
 	refused *atomic.Int64
 	tails   chan struct{} // holds a value for each who looks on
-	reading chan struct{} // holds a value for each request that is with a disk
+	reading chan struct{} // holds a value for each request that reads from a disk
 }
 
-// Handler returns what answers for o. The peer of a request is in its context (access.From).
+// Handler returns the handler for o. It takes the peer of a request from the request's context (access.From).
 func Handler(o Options) http.Handler {
-	h := &handler{o: o, mux: http.NewServeMux(), latest: latest{build: o.Status}, tails: make(chan struct{}, maxTails), reading: make(chan struct{}, maxReads),
-		asked: o.Stats.Overall("HTTP requests"), refused: o.Stats.Overall("HTTP requests refused")}
+	h := &handler{o: o, mux: http.NewServeMux(), latest: latest{build: o.Status}, tails: make(chan struct{}, maxTails),
+		reading: make(chan struct{}, maxReads),
+		asked:   o.Stats.Overall("HTTP requests"), refused: o.Stats.Overall("HTTP requests refused")}
 	registry := metrics.Registry(o.Stats, func() *status.Status {
 		s, _ := h.latest.get(context.Background()) // without it a scrape has the counters
 		return s
@@ -79,7 +81,7 @@ func Handler(o Options) http.Handler {
 	return h
 }
 
-// maxScrapes is how many scrapes are answered at once; further ones are told 503.
+// maxScrapes is the number of scrapes that are answered at once; further ones get 503.
 const maxScrapes = 4
 
 // ServeHTTP implements http.Handler.
@@ -91,7 +93,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
 		head.Set("Allow", "GET, HEAD, OPTIONS")
-		h.end(w, http.StatusMethodNotAllowed, "only GET, HEAD and OPTIONS are answered: nothing can be changed here (see inkwell ctl)")
+		h.end(w, http.StatusMethodNotAllowed,
+			"only GET, HEAD and OPTIONS are answered: nothing can be changed here (see inkwell ctl)")
 		return
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
@@ -105,14 +108,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// end answers a request that nobody should make, and the connection with it: what is behind the headers is not waited for.
+// end answers a request that is malformed or not allowed and closes the connection, without reading the request's body.
 func (h *handler) end(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // where it cannot be set, nothing is waited for
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // if it cannot be set, the body is not read either
 	say(w, code, text)
 }
 
-// headers go out with every answer: no request goes anywhere else, nothing is run that is not ours, and nobody keeps or frames it.
+// headers are sent with every answer: the page loads nothing from elsewhere, runs no foreign script, and is neither
+// cached nor framed.
 var headers = [][2]string{
 	{"Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
@@ -130,7 +134,7 @@ func say(w http.ResponseWriter, code int, text string) {
 	_, _ = io.WriteString(w, strings.ToValidUTF8(oneLine(text), "\uFFFD")+"\n") // who has gone does not read it
 }
 
-// oneLine has no control characters.
+// oneLine removes control characters from a text.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
@@ -140,7 +144,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// healthz is 503 when something is critical, and says what is the worst.
+// healthz answers 503 if something is critical, and names the worst reason.
 func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 	s, err := h.latest.get(r.Context())
 	switch {
@@ -153,7 +157,7 @@ func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readyz is 200 when entries are taken.
+// readyz answers 200 if the daemon accepts entries.
 func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 	s, err := h.latest.get(r.Context())
 	switch {
@@ -170,7 +174,7 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// statusJSON is the document.
+// statusJSON serves the document.
 func (h *handler) statusJSON(w http.ResponseWriter, r *http.Request) {
 	s, ok := h.document(w, r)
 	if !ok {
@@ -180,7 +184,7 @@ func (h *handler) statusJSON(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(s) // who has gone does not read it
 }
 
-// document is the status for an answer; it is not ok when the answer is that there is none now.
+// document returns the status for an answer. If there is none, it has sent the error and ok is false.
 func (h *handler) document(w http.ResponseWriter, r *http.Request) (s *status.Status, ok bool) {
 	s, err := h.latest.get(r.Context())
 	if err != nil {
@@ -189,7 +193,7 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request) (s *status.St
 	return s, err == nil
 }
 
-// mayRead lets those through who may read.
+// mayRead passes on only the requests of peers that may read.
 func (h *handler) mayRead(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if h.o.Reads(access.From(r.Context())) {
@@ -201,8 +205,8 @@ func (h *handler) mayRead(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// ours lets requests through that name this machine. A page of somebody else, whose name suddenly means our address (DNS rebinding), could
-// otherwise have a browser of this machine read everything.
+// ours passes on only requests that came over TLS or whose Host header names this machine. Otherwise a foreign page
+// whose name is suddenly resolved to our address (DNS rebinding) could have a browser on this machine read everything.
 func (h *handler) ours(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		caller := access.From(r.Context())
@@ -215,8 +219,9 @@ func (h *handler) ours(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// known says whether a Host header names this machine: an address, localhost, its own name, or a host of Options.Listen. No header is none of
-// a browser's. A name that only begins like ours is anybody's.
+// known reports whether a Host header names this machine: an IP address, localhost, the machine's own name, or a host
+// of Options.Listen. A request without the header does not come from a browser and is accepted. A name that only begins
+// like one of ours is not: anybody can register it.
 func (h *handler) known(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -233,5 +238,5 @@ func (h *handler) known(host string) bool {
 	})
 }
 
-// errLate says that a status cannot be made.
+// errLate says that a status could not be made in time.
 var errLate = errors.New("the daemon does not say how it is: it reads its configuration again, or something hangs; see the log")

@@ -21,7 +21,7 @@ import (
 	"inkwell/internal/status"
 )
 
-// readsLocal lets this machine read, as where there are no rules.
+// readsLocal lets this machine read, as without rules.
 func readsLocal(c *access.Caller) bool { return (*access.Rules)(nil).Reads(c) }
 
 // document is a collector with categories.
@@ -33,9 +33,10 @@ func document(categories ...status.Category) *status.Status {
 	return s
 }
 
-// fixed is a handler that tells of s.
+// fixed returns a handler that serves s.
 func fixed(s *status.Status) http.Handler {
-	return Handler(Options{Status: func(context.Context) *status.Status { return s }, Reads: readsLocal, Stats: stats.New(), Files: new(noFiles)})
+	return Handler(Options{Status: func(context.Context) *status.Status { return s }, Reads: readsLocal,
+		Stats: stats.New(), Files: new(noFiles)})
 }
 
 // noFiles is a category "a" with one file of five bytes.
@@ -69,7 +70,7 @@ type nopCloser struct{ *strings.Reader }
 
 func (nopCloser) Close() error { return nil }
 
-// ask sends a request of a peer at an address; host is the Host header.
+// ask sends a request from a peer to an address; host is the Host header.
 func ask(h http.Handler, method, target, host, from string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, nil)
 	r.Host = host
@@ -117,7 +118,8 @@ func TestWhoMayReadWhat(t *testing.T) {
 		if w.Code != x.want {
 			t.Errorf("%s %s at %q from %s: %d, want %d", x.method, x.target, x.host, x.from, w.Code, x.want)
 		}
-		if !strings.HasPrefix(w.Header().Get("Content-Security-Policy"), "default-src 'none'") || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		if !strings.HasPrefix(w.Header().Get("Content-Security-Policy"), "default-src 'none'") ||
+			w.Header().Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s %s: headers %v", x.method, x.target, w.Header())
 		}
 		if x.want == 403 && strings.Contains(w.Body.String(), "journal") {
@@ -136,7 +138,8 @@ func TestHealthSaysWhy(t *testing.T) {
 		{func() {}, 200, 200, "good: all is well"},
 		{func() { s.Journal.Bytes = 85 }, 200, 200, "warning: the journal is 85% full: 85 B of 100 B"},
 		{func() { s.Journal.Bytes = 99 }, 503, 200, "critical: the journal is 99% full: 99 B of 100 B"},
-		{func() { s.Daemon.Ready, s.Daemon.Trouble = false, "bad\nthing" }, 503, 503, "critical: bad thing (and 1 more)"},
+		{func() { s.Daemon.Ready, s.Daemon.Trouble = false, "bad\nthing" }, 503, 503,
+			"critical: bad thing (and 1 more)"},
 	} {
 		x.change()
 		s.Finish()
@@ -159,7 +162,8 @@ func TestPageShowsHostileNamesAsText(t *testing.T) {
 	s.Daemon.Host = evil
 	s.Finish()
 	h := fixed(s)
-	for _, target := range []string{"/?q=%3Cscript%3Ealert", "/", "/category?name=" + strings.ReplaceAll(strings.ReplaceAll(evil, "&", "%26"), `"`, "%22")} {
+	for _, target := range []string{"/?q=%3Cscript%3Ealert", "/",
+		"/category?name=" + strings.ReplaceAll(strings.ReplaceAll(evil, "&", "%26"), `"`, "%22")} {
 		w := ask(h, "GET", strings.ReplaceAll(target, " ", "%20"), "localhost", "127.0.0.1")
 		page := w.Body.String()
 		if w.Code != 200 || strings.Contains(page, "<script>alert") || !strings.Contains(page, "&lt;script&gt;alert") {
@@ -185,7 +189,8 @@ func TestPageShowsSome(t *testing.T) {
 		target string
 		rows   int
 		first  string
-	}{{"/", 2 * shown, "c1999"}, {"/?all=1", 2500, "c1999"}, {"/?q=c000&sort=name", 10 + shown, "c0000"}, {"/?sort=entries", 2 * shown, "c1999"}} {
+	}{{"/", 2 * shown, "c1999"}, {"/?all=1", 2500, "c1999"}, {"/?q=c000&sort=name", 10 + shown,
+		"c0000"}, {"/?sort=entries", 2 * shown, "c1999"}} {
 		page := ask(h, "GET", x.target, "localhost", "127.0.0.1").Body.String()
 		if n := strings.Count(page, `<th scope="row">`); n != x.rows {
 			t.Errorf("%s: %d rows, want %d", x.target, n, x.rows)
@@ -206,16 +211,19 @@ func TestFilesAndTail(t *testing.T) {
 	if !strings.Contains(page, "<li>2026-01-02T03</li>") {
 		t.Error(page)
 	}
-	if !strings.Contains(page, "/file?category=a&amp;name=a-2026-01-02_00000.gz") || !strings.Contains(page, `data-url="/tail?category=a"`) {
+	if !strings.Contains(page, "/file?category=a&amp;name=a-2026-01-02_00000.gz") ||
+		!strings.Contains(page, `data-url="/tail?category=a"`) {
 		t.Error(page)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(access.With(r.Context(), &access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr("127.0.0.1")}})))
+		h.ServeHTTP(w, r.WithContext(access.With(r.Context(),
+			&access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr("127.0.0.1")}})))
 	}))
 	defer server.Close()
 	for _, x := range []struct{ target, kind, body string }{
 		{"/file?category=a&name=a-2026-01-02_00000.gz", "application/gzip", "12345"},
-		{"/tail?category=a", "text/plain; charset=utf-8", "<b>one</b>\n… 3 entries came faster than they could be shown …\n"},
+		{"/tail?category=a", "text/plain; charset=utf-8",
+			"<b>one</b>\n… 3 entries came faster than they could be shown …\n"},
 	} {
 		answer, err := http.Get(server.URL + x.target)
 		if err != nil {
@@ -232,7 +240,7 @@ func TestFilesAndTail(t *testing.T) {
 	}
 }
 
-// TestOneStatusForAllWhoAsk makes one a second, however many ask, and tells those who wait that it hangs.
+// TestOneStatusForAllWhoAsk makes one status a second, however many ask, and answers with an error when that hangs.
 func TestOneStatusForAllWhoAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int64
@@ -272,7 +280,7 @@ func TestOneStatusForAllWhoAsk(t *testing.T) {
 	})
 }
 
-// hanging are files of a file system that does not answer.
+// hanging are files on a file system that does not answer.
 type hanging struct {
 	noFiles
 	until chan struct{}
@@ -280,12 +288,14 @@ type hanging struct {
 
 func (f hanging) List(string) ([]File, error) { <-f.until; return nil, fs.ErrNotExist }
 
-// TestAHangingDiskTakesNoRoom asks for the files of a category more often than there is room, and for the health in between.
+// TestAHangingDiskTakesNoRoom asks for the files of a category more often than there are slots, and for the health in
+// between.
 func TestAHangingDiskTakesNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := make(chan struct{})
 		s := document(status.Category{Name: "a"})
-		h := Handler(Options{Status: func(context.Context) *status.Status { return s }, Reads: readsLocal, Stats: stats.New(), Files: hanging{until: until}})
+		h := Handler(Options{Status: func(context.Context) *status.Status { return s }, Reads: readsLocal,
+			Stats: stats.New(), Files: hanging{until: until}})
 		for i := range 2 * maxReads {
 			began := time.Now()
 			w := ask(h, "GET", "/category?name=a", "localhost", "127.0.0.1")

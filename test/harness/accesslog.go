@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// accessLog makes an access log as a web server's: few clients and pages make most of the requests, a page has its size, a client its
-// browser. The same seed and size give the same bytes. It compresses about as well as real ones do (7 to 9 times).
+// accessLog generates an access log with the statistics of a real web server's: few clients and pages make most of the
+// requests, each page has its own size and each client its own browser. The same seed and size give the same bytes. It
+// compresses about as well as real logs do (7 to 9 times).
 type accessLog struct {
 	rng     *rand.Rand
 	left    int64
@@ -27,7 +28,7 @@ type page struct {
 	size          int
 }
 
-// AccessLog returns about size bytes of Apache's combined format, up to the end of a line.
+// AccessLog returns about size bytes in Apache's combined format, up to the end of a line.
 func AccessLog(seed uint64, size int64) io.Reader {
 	a := &accessLog{rng: rand.New(rand.NewPCG(seed, 1)), left: size, at: time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)}
 	for range 20_000 {
@@ -41,7 +42,8 @@ func AccessLog(seed uint64, size int64) io.Reader {
 		a.clients = append(a.clients, client{addr: addr, agent: agents[a.skewed(len(agents))]})
 	}
 	for i := range 5_000 {
-		p := page{path: sections[a.rng.IntN(len(sections))] + strconv.Itoa(i), referer: "-", size: 200 + a.rng.IntN(80_000)}
+		p := page{path: sections[a.rng.IntN(len(sections))] + strconv.Itoa(i), referer: "-",
+			size: 200 + a.rng.IntN(80_000)}
 		if a.rng.IntN(3) > 0 {
 			p.referer = "https://www.example.com" + sections[a.rng.IntN(len(sections))]
 		}
@@ -50,7 +52,7 @@ func AccessLog(seed uint64, size int64) io.Reader {
 	return a
 }
 
-// skewed draws a number below n, the small ones far more often.
+// skewed draws a number below n, small ones far more often than large ones.
 func (a *accessLog) skewed(n int) int {
 	if a.rng.IntN(3) == 0 {
 		return a.rng.IntN(n)
@@ -76,7 +78,8 @@ func (a *accessLog) Read(p []byte) (int, error) {
 }
 
 var (
-	sections = []string{"/", "/static/css/site.css?v=", "/static/js/app.js?v=", "/api/v1/items/", "/api/v1/users/", "/images/photo-", "/search?q=", "/blog/2026/11/"}
+	sections = []string{"/", "/static/css/site.css?v=", "/static/js/app.js?v=", "/api/v1/items/", "/api/v1/users/",
+		"/images/photo-", "/search?q=", "/blog/2026/11/"}
 	methods  = []string{"GET", "GET", "GET", "GET", "GET", "GET", "GET", "POST", "POST", "HEAD"}
 	statuses = []string{"200", "200", "200", "200", "200", "200", "200", "304", "304", "304", "301", "404", "500"}
 	agents   = []string{

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Bound is a next hop that takes only so much at once: it stands before a server, and answers TRY_LATER to a Log call
-// of more entries or bytes; what is within the bounds goes on to the server, and its answer back.
+// Bound is a next hop with a limit. It stands in front of a server and answers TRY_LATER to a Log call that has more
+// entries or bytes than allowed; other calls and their answers pass through.
 type Bound struct {
 	Addr    string
 	Entries int
@@ -29,7 +29,7 @@ type Bound struct {
 	ended bool
 }
 
-// NewBound starts one that ends with the test.
+// NewBound starts a Bound that ends with the test.
 func NewBound(tb testing.TB, target string, entries, bytes int) *Bound {
 	tb.Helper()
 	b := &Bound{Addr: FreeAddr(tb), Entries: entries, Bytes: bytes, target: target, conns: make(map[net.Conn]bool)}
@@ -63,7 +63,7 @@ func (b *Bound) accept() {
 	}
 }
 
-// keep notes a connection, so that close ends it.
+// keep notes a connection, so that close can end it.
 func (b *Bound) keep(c net.Conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +103,7 @@ func (b *Bound) serve(client net.Conn) {
 	}
 }
 
-// answer is that of the server to a call, or TRY_LATER.
+// answer returns the server's answer to a call, or TRY_LATER.
 func (b *Bound) answer(frame []byte, server net.Conn) ([]byte, error) {
 	head, entries, err := logHead(frame)
 	if err != nil {
@@ -120,7 +120,7 @@ func (b *Bound) answer(frame []byte, server net.Conn) ([]byte, error) {
 	return readFrame(server)
 }
 
-// logHead is the header of an answer to a call, in the old style, and how many entries the call has.
+// logHead returns the header of an answer to a call, in the old style, and the number of entries in the call.
 func logHead(frame []byte) (head []byte, entries int, err error) {
 	const log = "\x00\x00\x00\x03Log\x01"
 	if !strings.HasPrefix(string(frame), log) || len(frame) < len(log)+4+8 {

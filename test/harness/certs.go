@@ -25,18 +25,20 @@ type Authority struct {
 func NewAuthority(tb testing.TB, dir string) *Authority {
 	tb.Helper()
 	a := &Authority{Dir: dir}
-	a.cert, a.key = a.sign(tb, &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	a.cert, a.key = a.sign(tb, &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
 	WriteFile(tb, a.CA(), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})))
 	return a
 }
 
-// CA is the file with its own certificate.
+// CA returns the file with the authority's own certificate.
 func (a *Authority) CA() string { return filepath.Join(a.Dir, "ca.pem") }
 
 // Issue makes a certificate for a DNS name or an IP address, good for an hour, and returns its files.
 func (a *Authority) Issue(tb testing.TB, name string) (cert, key string) {
 	tb.Helper()
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "test peer"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: "test peer"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	if ip := net.ParseIP(name); ip != nil {
 		template.IPAddresses = []net.IP{ip}
 	} else {
@@ -53,7 +55,7 @@ func (a *Authority) Issue(tb testing.TB, name string) (cert, key string) {
 	return cert, key
 }
 
-// sign makes a certificate of a template, signed by itself if parent is nil.
+// sign makes a certificate from a template. Without a parent it is self-signed.
 func (a *Authority) sign(tb testing.TB, template, parent *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -31,7 +31,7 @@ func (k Inkwell) Collect(tb testing.TB, dir string, flags ...string) *Collector 
 	return c
 }
 
-// NewCollector is Collect without a start.
+// NewCollector is Collect without starting the process.
 func (k Inkwell) NewCollector(tb testing.TB, dir string, flags ...string) *Collector {
 	tb.Helper()
 	c := &Collector{Addr: FreeAddr(tb), Dir: dir, inkwell: k}
@@ -39,13 +39,14 @@ func (k Inkwell) NewCollector(tb testing.TB, dir string, flags ...string) *Colle
 	return c
 }
 
-// NewConfigured is a `inkwell collect -c FILE` that is not started, with the stores of a text in which {DIR} is dir. Its state is in dir,
-// where that of flags would be.
+// NewConfigured prepares an `inkwell collect -c FILE` without starting it. The file has the stores of a text in which
+// {DIR} stands for dir. The state is in dir too, at the place for a collector with flags.
 func (k Inkwell) NewConfigured(tb testing.TB, dir, stores string) *Collector {
 	tb.Helper()
 	c := &Collector{Addr: FreeAddr(tb), Dir: dir, inkwell: k}
 	file := filepath.Join(tb.TempDir(), "collect.conf")
-	WriteFile(tb, file, "inkwell 1\nlisten="+c.Addr+"\nstate="+filepath.Join(dir, ".inkwell")+"\n"+strings.ReplaceAll(stores, "{DIR}", dir))
+	WriteFile(tb, file, "inkwell 1\nlisten="+c.Addr+"\nstate="+filepath.Join(dir,
+		".inkwell")+"\n"+strings.ReplaceAll(stores, "{DIR}", dir))
 	c.args = []string{"collect", "-c", file}
 	return c
 }
@@ -57,8 +58,8 @@ func (c *Collector) Restart(tb testing.TB) {
 	c.Listening(tb)
 }
 
-// Stop ends the collector with SIGTERM, and has everything in the files. On a busy machine that can take longer than a
-// collector waits at its end: then what is left is brought there by the next one.
+// Stop ends the collector with SIGTERM and makes sure that everything is in the files. On a busy machine writing can
+// take longer than a collector waits before it exits; then the rest is written by another start.
 func (c *Collector) Stop(tb testing.TB) {
 	tb.Helper()
 	for {
@@ -71,19 +72,20 @@ func (c *Collector) Stop(tb testing.TB) {
 	}
 }
 
-// Config is the file of a collector that has one.
+// Config returns the configuration file of a collector that has one.
 func (c *Collector) Config() string { return c.args[len(c.args)-1] }
 
-// Env sets what the next start finds in its environment, beside what every start does.
+// Env sets variables for the environment of the next start.
 func (c *Collector) Env(env ...string) { c.extra = env }
 
-// Begin is Restart without the wait.
+// Begin is Restart without waiting.
 func (c *Collector) Begin(tb testing.TB) {
 	tb.Helper()
 	c.Process = c.inkwell.Start(tb, Command{Args: c.args, Env: slices.Concat(c.env, c.extra)})
 }
 
-// Listening waits until the collector answers calls. That it accepts connections is not enough: it does so before it handles signals.
+// Listening waits until the collector answers calls. It is not enough that it accepts connections, because it does so
+// before it handles signals.
 func (c *Collector) Listening(tb testing.TB) {
 	tb.Helper()
 	Until(tb, "the collector listens", func() bool {
@@ -94,7 +96,7 @@ func (c *Collector) Listening(tb testing.TB) {
 	})
 }
 
-// Answers says whether the collector answers calls.
+// Answers reports whether the collector answers calls.
 func (c *Collector) Answers() bool {
 	s, err := DialScribe(c.Addr)
 	if err != nil {
@@ -105,7 +107,7 @@ func (c *Collector) Answers() bool {
 	return err == nil
 }
 
-// Counter asks for a counter, one of all entries if no category is given.
+// Counter asks for the counter of a category, or for the overall one if no category is given.
 func (c *Collector) Counter(tb testing.TB, name string) int64 {
 	tb.Helper()
 	if !strings.Contains(name, ":") {
@@ -123,16 +125,16 @@ func (c *Collector) Counter(tb testing.TB, name string) int64 {
 	return n
 }
 
-// Distinct is how many entries the collector has taken since it started, those that came again counted once. Behind a
-// sender that was killed "received good" says more, and soon.
+// Distinct returns the number of entries that the collector has taken since its start, without repeated ones. After a
+// sender was killed, "received good" is larger, because it counts repeated entries too.
 func (c *Collector) Distinct(tb testing.TB) int {
 	tb.Helper()
 	n := c.Counter(tb, "received good")
 	return int(n - c.Counter(tb, "duplicates")) // in this order: what is counted as received is counted as a duplicate before
 }
 
-// Received waits until the collector has taken n entries since it started. If they stop to come the test has failed, but goes on, to
-// say which ones are missing.
+// Received waits until the collector has taken n entries since its start. If no more entries come, the test fails but
+// continues, so that it can report which ones are missing.
 func (c *Collector) Received(tb testing.TB, n int) {
 	tb.Helper()
 	var last int64
@@ -151,7 +153,7 @@ func (c *Collector) Received(tb testing.TB, n int) {
 	}
 }
 
-// stalled is how long nothing may arrive while something is waited for.
+// stalled is the time without any progress after which a wait gives up.
 const stalled = 40 * time.Second
 
 var ports struct {
@@ -159,7 +161,7 @@ var ports struct {
 	given map[int]bool
 }
 
-// FreeAddr is an address on which nobody listens.
+// FreeAddr returns an address on which nobody listens.
 func FreeAddr(tb testing.TB) string {
 	tb.Helper()
 	ports.Lock()
@@ -187,7 +189,7 @@ func FreeAddr(tb testing.TB) string {
 	return ""
 }
 
-// Memory is what a running process has in memory now and had at most, in bytes.
+// Memory returns the current and the peak memory of a running process, in bytes.
 func (p *Process) Memory(tb testing.TB) (now, most int64) {
 	tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))

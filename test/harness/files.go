@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// Published lists the finished files of a category in order: by date, then by number.
+// Published lists the finished files of a category by date, then by number.
 func Published(tb testing.TB, dir, category string) []string {
 	tb.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir, category))
@@ -37,7 +37,7 @@ func Published(tb testing.TB, dir, category string) []string {
 	return paths
 }
 
-// Beside says whether a file is one in which a collector notes, beside the files of a category, what they hold.
+// Beside reports whether a file is one in which a collector describes the files of a category.
 func Beside(name string) bool {
 	return name == ".manifest" || name == ".counts" || strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".idx")
 }
@@ -56,7 +56,7 @@ func splitName(path string) (series string, number int) {
 	return name[:at], number
 }
 
-// Unfinished lists the files of a directory tree that are being written.
+// Unfinished lists the files of a directory tree that are still being written.
 func Unfinished(tb testing.TB, dir string) []string {
 	tb.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*", ".*.open"))
@@ -66,7 +66,8 @@ func Unfinished(tb testing.TB, dir string) []string {
 	return paths
 }
 
-// Read returns the bytes of a finished file. A gzip file must be one member and nothing else, because many readers see no more of it.
+// Read returns the decompressed bytes of a finished file. A gzip file must consist of exactly one member, because many
+// readers see only the first.
 func Read(path string) ([]byte, error) {
 	switch filepath.Ext(path) {
 	case ".gz":
@@ -101,7 +102,7 @@ func readGzip(path string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Contents returns the bytes of a category: those of its finished files, in order.
+// Contents returns the bytes of all finished files of a category, in order.
 func Contents(tb testing.TB, dir, category string) []byte {
 	tb.Helper()
 	var all []byte
@@ -129,7 +130,7 @@ func Audit(tb testing.TB, dir, category string) *Ledger {
 	return l
 }
 
-// gunzip reads every file with Python's gzip module, to its end.
+// gunzip decompresses every file with Python's gzip module.
 const gunzip = `
 import gzip, sys
 for path in sys.argv[1:]:
@@ -137,7 +138,7 @@ for path in sys.argv[1:]:
         while f.read(1 << 20): pass
 `
 
-// Valid has finished files tested by the tools that people read them with.
+// Valid tests finished files with the tools that people use to read them.
 func Valid(tb testing.TB, paths []string) {
 	tb.Helper()
 	var gz, zst []string
@@ -158,7 +159,7 @@ func Valid(tb testing.TB, paths []string) {
 	}
 }
 
-// Clean fails the test unless a collector that was stopped left finished files only, all of them valid.
+// Clean fails the test unless a stopped collector left only finished files, all of them valid.
 func Clean(tb testing.TB, dir string) {
 	tb.Helper()
 	for _, path := range Unfinished(tb, dir) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Keys of a Gateway.
+// Keys for access to a Gateway.
 const (
 	GatewayKey    = "inkwell"
 	GatewaySecret = "inkwellsecret"
@@ -27,7 +27,7 @@ type Gateway struct {
 	process *Process
 }
 
-// NewGateway starts an S3 server with one bucket, or says that the test is not run.
+// NewGateway starts an S3 server with one bucket, or reports that the test is not run.
 func NewGateway(tb testing.TB, bucket string) (*Gateway, bool) {
 	tb.Helper()
 	if Fetched(versitygw) == "" {
@@ -49,11 +49,12 @@ func NewGateway(tb testing.TB, bucket string) (*Gateway, bool) {
 	return g, true
 }
 
-// Begin starts the server, again after Kill, and waits until it answers.
+// Begin starts the server, also after Kill, and waits until it answers.
 func (g *Gateway) Begin(tb testing.TB) {
 	tb.Helper()
-	g.process = Inkwell{}.Start(tb, Command{Program: Fetched(versitygw), Args: []string{"--port", g.Addr, "--region", "us-east-1", "--quiet", "posix", g.Dir},
-		Env: []string{"ROOT_ACCESS_KEY=" + GatewayKey, "ROOT_SECRET_KEY=" + GatewaySecret}})
+	g.process = Inkwell{}.Start(tb, Command{Program: Fetched(versitygw),
+		Args: []string{"--port", g.Addr, "--region", "us-east-1", "--quiet", "posix", g.Dir},
+		Env:  []string{"ROOT_ACCESS_KEY=" + GatewayKey, "ROOT_SECRET_KEY=" + GatewaySecret}})
 	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {

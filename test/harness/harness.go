@@ -1,14 +1,16 @@
-// Package harness runs the real program for the whole-program tests and benchmarks, and judges what it left on disk.
+// Package harness runs the real program for whole-program tests and benchmarks, and checks what it left on disk.
 //
 //	lines with numbers ─► file, pipe, raw Thrift call ─► inkwell … inkwell ─► category files ─► gzip, zstd, python3 ─► ledger
 //	     (Line)                  (Scribe)                   (Process)             (Published)                           (Ledger)
 //
-// Nothing on the expected side is Inkwell's own code: calls are written byte by byte, files are read with the standard library and the
-// tools of the system. Processes run until they are stopped, or until the test that started them ends; each is ended by its own
-// process id. A process that wrote a data race or a panic to standard error fails its test, whatever else it did.
+// The expected results do not depend on Inkwell's own code: calls are encoded byte by byte, and files are read with the
+// standard library and the tools of the system. Processes run until they are stopped or until the test that started
+// them ends; each is ended by its own process id. A process that wrote a data race or a panic to standard error fails
+// its test, whatever else it did.
 //
-// Limitations: Linux; loopback only; ports are chosen below the range from which the system gives ports to clients, because a sender
-// that dials a port nobody listens on can otherwise be given that very port and be connected to itself.
+// Limitations: Linux and loopback only. Ports are chosen below the range from which the system takes the ports of
+// clients. Otherwise a sender that dials a port on which nobody listens could be given that very port and be connected
+// to itself.
 package harness
 
 import (
@@ -21,7 +23,7 @@ import (
 	"time"
 )
 
-// Patience bounds every wait: what has not happened by then does not happen. INKWELL_TEST_PATIENCE shortens it, to look for a mistake.
+// Patience bounds every wait in a test. INKWELL_TEST_PATIENCE shortens it, which helps when looking for a mistake.
 var Patience = patience()
 
 func patience() time.Duration {
@@ -31,7 +33,7 @@ func patience() time.Duration {
 	return 5 * time.Minute
 }
 
-// Inkwell is the program, built.
+// Inkwell is the path of the built program.
 type Inkwell struct {
 	Path string
 	Race bool // with the race detector
@@ -52,7 +54,7 @@ func Build(dir string, race bool, tags ...string) (Inkwell, error) {
 	return k, nil
 }
 
-// Until waits until done says so.
+// Until waits until done returns true.
 func Until(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(Patience); !done(); time.Sleep(20 * time.Millisecond) {
@@ -62,7 +64,7 @@ func Until(tb testing.TB, what string, done func() bool) {
 	}
 }
 
-// Tool runs a tool of the system to its end and returns its output; it must end with 0.
+// Tool runs a tool of the system and returns its output; it must end with 0.
 func Tool(tb testing.TB, name string, args ...string) string {
 	tb.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -72,7 +74,7 @@ func Tool(tb testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// WriteFile makes a file of text.
+// WriteFile writes a text to a file.
 func WriteFile(tb testing.TB, path, text string) {
 	tb.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// hadoop are the jars of the tests; .ci/deps fetches them.
+// hadoop is the directory of the jars for the tests; .ci/deps downloads them.
 const hadoop = "hdfs-3.5.0"
 
 // HDFS is a real NameNode with DataNodes.
@@ -27,8 +27,8 @@ type HDFS struct {
 	nodes []*Process
 }
 
-// NewHDFS starts an HDFS, or says that the test is not run. It takes some twenty seconds, and is for INKWELL_TEST_HDFS=1
-// only (make depots).
+// NewHDFS starts an HDFS, or reports that the test is not run. It takes about twenty seconds and needs
+// INKWELL_TEST_HDFS=1 (make depots).
 func NewHDFS(tb testing.TB, dataNodes int) (*HDFS, bool) {
 	tb.Helper()
 	_, err := exec.LookPath("java")
@@ -52,7 +52,7 @@ func NewHDFS(tb testing.TB, dataNodes int) (*HDFS, bool) {
 	return h, true
 }
 
-// free is an address that nobody listens on.
+// free returns an address on which nobody listens.
 func free(tb testing.TB) string {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,8 +65,8 @@ func free(tb testing.TB) string {
 	return ln.Addr().String()
 }
 
-// configure writes the configuration of one server. The jars of Maven have no web applications, without whose folders
-// the servers do not start.
+// configure writes the configuration of one server. It also makes the folders of the web applications, which are
+// missing in the jars from Maven and without which the servers do not start.
 func (h *HDFS) configure(tb testing.TB, server string) {
 	tb.Helper()
 	conf := filepath.Join(h.dir, server, "conf")
@@ -78,11 +78,15 @@ func (h *HDFS) configure(tb testing.TB, server string) {
 	free := "127.0.0.1:0"
 	for file, values := range map[string]map[string]string{
 		"core-site.xml": {"fs.defaultFS": "hdfs://" + h.Addr},
-		"hdfs-site.xml": {"dfs.namenode.name.dir": filepath.Join(h.dir, server, "image"), "dfs.datanode.data.dir": filepath.Join(h.dir, server, "blocks"),
-			"dfs.namenode.http-address": h.http, "dfs.datanode.address": free, "dfs.datanode.ipc.address": free, "dfs.datanode.http.address": free,
-			"dfs.replication": "2", "dfs.heartbeat.interval": "1", "dfs.namenode.heartbeat.recheck-interval": "1000",
-			"dfs.namenode.avoid.write.stale.datanode": "true", "dfs.namenode.stale.datanode.interval": "4000", "dfs.permissions.enabled": "false",
-			"dfs.namenode.fs-limits.min-block-size": "1048576", "dfs.blocksize": "8388608", "dfs.namenode.safemode.extension": "0"},
+		"hdfs-site.xml": {"dfs.namenode.name.dir": filepath.Join(h.dir, server, "image"),
+			"dfs.datanode.data.dir":     filepath.Join(h.dir, server, "blocks"),
+			"dfs.namenode.http-address": h.http, "dfs.datanode.address": free, "dfs.datanode.ipc.address": free,
+			"dfs.datanode.http.address": free,
+			"dfs.replication":           "2", "dfs.heartbeat.interval": "1", "dfs.namenode.heartbeat.recheck-interval": "1000",
+			"dfs.namenode.avoid.write.stale.datanode": "true", "dfs.namenode.stale.datanode.interval": "4000",
+			"dfs.permissions.enabled":               "false",
+			"dfs.namenode.fs-limits.min-block-size": "1048576", "dfs.blocksize": "8388608",
+			"dfs.namenode.safemode.extension": "0"},
 	} {
 		var b strings.Builder
 		b.WriteString("<configuration>\n")
@@ -100,10 +104,11 @@ func (h *HDFS) configure(tb testing.TB, server string) {
 func (h *HDFS) java(tb testing.TB, server, class string, args ...string) *Process {
 	tb.Helper()
 	path := filepath.Join(h.dir, server, "conf") + ":" + Fetched(hadoop) + "/*"
-	return Inkwell{}.Start(tb, Command{Program: "java", Args: append([]string{"-Xmx160m", "-cp", path, "org.apache.hadoop.hdfs.server." + class}, args...)})
+	return Inkwell{}.Start(tb, Command{Program: "java",
+		Args: append([]string{"-Xmx160m", "-cp", path, "org.apache.hadoop.hdfs.server." + class}, args...)})
 }
 
-// BeginName starts the NameNode, again after KillName.
+// BeginName starts the NameNode, also after KillName.
 func (h *HDFS) BeginName(tb testing.TB) {
 	tb.Helper()
 	h.name = h.java(tb, "name", "namenode.NameNode")
@@ -116,7 +121,7 @@ func (h *HDFS) KillName() { kill(h.name) }
 // KillData ends a DataNode.
 func (h *HDFS) KillData(i int) { kill(h.nodes[i]) }
 
-// Operational waits until the NameNode takes writes.
+// Operational waits until the NameNode accepts writes.
 func (h *HDFS) Operational(tb testing.TB) { h.until(tb, `"FSState" : "Operational"`) }
 
 func kill(p *Process) {
@@ -125,7 +130,7 @@ func kill(p *Process) {
 	<-p.done
 }
 
-// until waits until the NameNode says all of some texts of itself.
+// until waits until the NameNode's description of itself contains all of the given texts.
 func (h *HDFS) until(tb testing.TB, texts ...string) {
 	tb.Helper()
 	said := ""

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Journal is a systemd-journald of the test's own, in a namespace. It takes root.
+// Journal is a systemd-journald for one test, in a namespace of its own. It needs root.
 type Journal struct {
 	Namespace string
 	Daemon    *Process
@@ -18,12 +18,13 @@ type Journal struct {
 	socket    *net.UnixConn
 }
 
-// Journal starts journald. It throws nothing away, and its files are small, so that they are rotated.
+// Journal starts journald. Its rate limit is off, and its files are small, so that rotation happens.
 func (k Inkwell) Journal(tb testing.TB, name string) *Journal {
 	tb.Helper()
 	j := &Journal{Namespace: fmt.Sprintf("inkwell-test-%d-%s", os.Getpid(), name), inkwell: k}
 	conf := filepath.Join("/run/systemd", "journald@"+j.Namespace+".conf.d")
-	WriteFile(tb, filepath.Join(conf, "test.conf"), "[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSystemMaxFileSize=512K\nSystemMaxFiles=1000\n")
+	WriteFile(tb, filepath.Join(conf, "test.conf"),
+		"[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\nSystemMaxFileSize=512K\nSystemMaxFiles=1000\n")
 	tb.Cleanup(func() {
 		files, err := filepath.Glob("/var/log/journal/*." + j.Namespace)
 		for _, path := range append(files, conf, "/run/systemd/journal."+j.Namespace) {
@@ -37,18 +38,19 @@ func (k Inkwell) Journal(tb testing.TB, name string) *Journal {
 	return j
 }
 
-// Start starts journald, again after it was killed.
+// Start starts journald, also after it was killed.
 func (j *Journal) Start(tb testing.TB) {
 	tb.Helper()
 	j.Daemon = j.inkwell.Start(tb, Command{Program: "/lib/systemd/systemd-journald", Args: []string{j.Namespace}})
 	Until(tb, "journald listens", func() bool {
 		var err error
-		j.socket, err = net.DialUnix("unixgram", nil, &net.UnixAddr{Name: "/run/systemd/journal." + j.Namespace + "/socket", Net: "unixgram"})
+		j.socket, err = net.DialUnix("unixgram", nil,
+			&net.UnixAddr{Name: "/run/systemd/journal." + j.Namespace + "/socket", Net: "unixgram"})
 		return err == nil
 	})
 }
 
-// Log sends lines from … to-1 of a source to the journal, as the program of that name.
+// Log sends lines from … to-1 of a source to the journal, under that program name.
 func (j *Journal) Log(source string, from, to int) error {
 	for i := from; i < to; i++ {
 		line := bytes.TrimSuffix(AppendLine(nil, source, i), []byte("\n"))
@@ -59,7 +61,7 @@ func (j *Journal) Log(source string, from, to int) error {
 	return nil
 }
 
-// Rotate has journald begin new files.
+// Rotate makes journald begin new files.
 func (j *Journal) Rotate(tb testing.TB) {
 	tb.Helper()
 	Tool(tb, "journalctl", "--namespace="+j.Namespace, "--rotate")

@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// Ledger counts the lines of every source that came out, in their order.
+// Ledger counts the lines of every source in the output, and checks their order.
 type Ledger struct {
 	sources map[string]*Account
 	foreign []error // lines that nobody sent
 	lines   int
 }
 
-// Account is what came of one source.
+// Account is the part of one source.
 type Account struct {
 	Seen   []uint8 // how often, by number
 	Lines  int     // that came, repetitions included
@@ -26,13 +26,13 @@ type Account struct {
 	last   int     // the number of the line before
 }
 
-// Run is a run of lines that came again.
+// Run is a sequence of consecutive lines that came again.
 type Run struct{ First, Lines int }
 
-// NewLedger makes an empty ledger.
+// NewLedger returns an empty ledger.
 func NewLedger() *Ledger { return &Ledger{sources: make(map[string]*Account)} }
 
-// add takes notice of one line.
+// add records one line.
 func (l *Ledger) add(line []byte) {
 	l.lines++
 	source, seq, err := ParseLine(line)
@@ -56,7 +56,7 @@ func (l *Ledger) Of(source string) *Account {
 	return a
 }
 
-// Lines is how many lines there were.
+// Lines returns the number of lines.
 func (l *Ledger) Lines() int { return l.lines }
 
 func (a *Account) add(seq int) {
@@ -82,7 +82,7 @@ func (a *Account) add(seq int) {
 
 func (r Run) end() int { return r.First + r.Lines }
 
-// Count is how often the line of a number came.
+// Count returns how often the line with a number came.
 func (a *Account) Count(seq int) int {
 	if seq >= len(a.Seen) {
 		return 0
@@ -90,7 +90,7 @@ func (a *Account) Count(seq int) int {
 	return int(a.Seen[seq])
 }
 
-// missing lists numbers below n that did not come, a few of them, and says how many there are.
+// missing returns a few of the numbers below n that did not come, and how many are missing in all.
 func (a *Account) missing(n int) (some []int, all int) {
 	for seq := range n {
 		if a.Count(seq) == 0 {
@@ -103,7 +103,7 @@ func (a *Account) missing(n int) (some []int, all int) {
 	return some, all
 }
 
-// Known fails the test for lines that nobody sent and for sources that are not wanted.
+// Known fails the test if there are lines that nobody sent, or sources other than those wanted.
 func (l *Ledger) Known(tb testing.TB, wanted func(source string) bool) {
 	tb.Helper()
 	for _, err := range l.foreign {
@@ -116,7 +116,7 @@ func (l *Ledger) Known(tb testing.TB, wanted func(source string) bool) {
 	}
 }
 
-// All fails the test unless lines 0 … n-1 of the source came, first in this order, and no others.
+// All fails the test unless lines 0 … n-1 of the source and no others came, and came in this order for the first time.
 func (l *Ledger) All(tb testing.TB, source string, n int) {
 	tb.Helper()
 	a := l.Of(source)
@@ -131,7 +131,7 @@ func (l *Ledger) All(tb testing.TB, source string, n int) {
 	}
 }
 
-// Exactly fails the test unless the ledger has lines 0 … n-1 of every source, each once, in order, and nothing else.
+// Exactly fails the test unless the ledger has lines 0 … n-1 of every source exactly once, in order, and nothing else.
 func (l *Ledger) Exactly(tb testing.TB, want map[string]int) {
 	tb.Helper()
 	l.Known(tb, func(source string) bool { _, ok := want[source]; return ok })

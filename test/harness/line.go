@@ -10,8 +10,8 @@ import (
 //
 //	web3 000000000042 kqdjbzvxnr…
 //
-// Length (30 bytes and the source's name to 350) and padding follow from the number, so that a line proves itself whole. A source is a
-// word without blanks.
+// The length (the length of the source's name plus 30 to 350 bytes) and the padding are computed from the number, so
+// that a damaged line can be detected. A source is a word without blanks.
 func AppendLine(dst []byte, source string, seq int) []byte {
 	dst = append(append(dst, source...), ' ')
 	digits := strconv.Itoa(seq)
@@ -31,7 +31,7 @@ func AppendLine(dst []byte, source string, seq int) []byte {
 	return append(dst, '\n')
 }
 
-// Lines is lines from … to-1 of a source.
+// Lines returns lines from … to-1 of a source.
 func Lines(source string, from, to int) []byte {
 	var b []byte
 	for seq := from; seq < to; seq++ {
@@ -40,7 +40,7 @@ func Lines(source string, from, to int) []byte {
 	return b
 }
 
-// ParseLine says whose line it is and which, if it is one and whole.
+// ParseLine returns the source and the number of a line, or an error if it is not such a line or is damaged.
 func ParseLine(line []byte) (source string, seq int, err error) {
 	parts := bytes.SplitN(line, []byte(" "), 3)
 	if len(parts) == 3 {

@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// notRun is what this machine could not run, of all tests of a package.
+// notRun lists what this machine could not run, of all tests of a package.
 var notRun struct {
 	mu   sync.Mutex
 	list []string
 }
 
-// NotRun says that this machine cannot run a test, or a part of one, and why. That is no pass: ReportNotRun lists it at
-// the end of the run, and make test lists what there was of all packages ($INKWELL_NOT_RUN names the file for that).
+// NotRun records that this machine cannot run a test, or a part of one, and why. That does not count as a pass:
+// ReportNotRun lists it at the end of the run, and make test lists it for all packages ($INKWELL_NOT_RUN names the file
+// for that).
 func NotRun(t testing.TB, format string, args ...any) {
 	t.Helper()
 	why := fmt.Sprintf(format, args...)
@@ -48,7 +49,8 @@ func ReportNotRun() {
 	}
 }
 
-// Fetched is where the set-up (.ci/deps) has put something that tests need and no package has, "" if it is not there.
+// Fetched returns the directory in which the set-up (.ci/deps) has put something that tests need and no package has, ""
+// if it is missing.
 func Fetched(name string) string {
 	dir := os.Getenv("INKWELL_TEST_CACHE")
 	if dir == "" {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Command is how a process is to be started.
+// Command says how to start a process.
 type Command struct {
 	Program string // "" = the inkwell it is started from
 	Args    []string
@@ -35,7 +35,7 @@ type Process struct {
 	done    chan struct{}
 }
 
-// Start starts a process that ends with the test at the latest.
+// Start starts a process, which ends when the test ends at the latest.
 func (k Inkwell) Start(tb testing.TB, c Command) *Process {
 	tb.Helper()
 	c.Program = cmp.Or(c.Program, k.Path)
@@ -73,8 +73,8 @@ func (k Inkwell) Start(tb testing.TB, c Command) *Process {
 	return p
 }
 
-// environment is the test's own without what would change the program under test. The race detector would make every end of a process
-// wait for a second.
+// environment returns the test's own environment without variables that would change the program under test. The race
+// detector would delay every exit of a process by a second.
 func environment() (env []string) {
 	env = append(env, "GORACE=atexit_sleep_ms=20")
 	for _, e := range os.Environ() {
@@ -87,8 +87,8 @@ func environment() (env []string) {
 
 var broken = regexp.MustCompile(`(?m)^(WARNING: DATA RACE|panic: |fatal error: |SIGSEGV)`)
 
-// judge fails the test if the process broke, and shows the end of what it wrote if the test failed. Of
-// those that were killed on purpose there can be many: they are not shown.
+// judge fails the test if the process broke, and shows the end of its output if the test failed. Processes that were
+// killed on purpose are not shown, because there can be many.
 func (p *Process) judge(tb testing.TB) {
 	text := p.Stderr()
 	if at := broken.FindStringIndex(text); at != nil {
@@ -98,7 +98,7 @@ func (p *Process) judge(tb testing.TB) {
 	}
 }
 
-// String tells the process and how it ended.
+// String describes the process and how it ended.
 func (p *Process) String() string {
 	state := "running"
 	if p.Ended() {
@@ -111,7 +111,7 @@ func (p *Process) String() string {
 // PID is the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Stderr is what the process wrote to standard error so far.
+// Stderr returns what the process has written to standard error so far.
 func (p *Process) Stderr() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -123,14 +123,14 @@ func (p *Process) Stderr() string {
 // Signal sends a signal if the process still runs.
 func (p *Process) Signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
 
-// Kill ends the process with SIGKILL and waits for that.
+// Kill ends the process with SIGKILL and waits for it.
 func (p *Process) Kill() {
 	p.killed = true
 	p.Signal(syscall.SIGKILL)
 	<-p.done
 }
 
-// Died says whether the process has ended by SIGKILL without the test's doing; then that was meant to be.
+// Died reports whether the process ended by a SIGKILL that did not come from the test, as at a kill point.
 func (p *Process) Died() bool {
 	if !p.Ended() || p.killed {
 		return false
@@ -140,7 +140,7 @@ func (p *Process) Died() bool {
 	return p.killed
 }
 
-// Ended says whether the process has ended.
+// Ended reports whether the process has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.done:
@@ -150,7 +150,8 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Wait waits for the end and returns the exit code, -1 after a signal. A process that does not end is made to tell what it waits for.
+// Wait waits for the end and returns the exit code, -1 after a signal. A process that does not end is made to print
+// what it waits for.
 func (p *Process) Wait(tb testing.TB) int {
 	tb.Helper()
 	select {
@@ -170,7 +171,7 @@ func (p *Process) Stop(tb testing.TB) {
 	p.Expect(tb, 0)
 }
 
-// Expect waits for the end, which must be with code.
+// Expect waits for the end; the exit code must be code.
 func (p *Process) Expect(tb testing.TB, code int) {
 	tb.Helper()
 	if got := p.Wait(tb); got != code {
@@ -178,14 +179,14 @@ func (p *Process) Expect(tb testing.TB, code int) {
 	}
 }
 
-// Usage is the CPU time that an ended process took and the most memory it had, in bytes.
+// Usage returns the CPU time and the peak memory, in bytes, of an ended process.
 func (p *Process) Usage() (cpu time.Duration, rss int64) {
 	<-p.done
 	state := p.cmd.ProcessState
 	return state.UserTime() + state.SystemTime(), state.SysUsage().(*syscall.Rusage).Maxrss << 10
 }
 
-// Result is what a process did that ran to its end.
+// Result is the outcome of a process that ran to its end.
 type Result struct {
 	Code           int
 	Stdout, Stderr string
@@ -197,7 +198,7 @@ func (k Inkwell) Run(tb testing.TB, args ...string) Result {
 	return k.RunCommand(tb, Command{Args: args})
 }
 
-// RunCommand is Run with all that can be said about a process; its Stdout is not used.
+// RunCommand is Run with all options for a process; its Stdout is not used.
 func (k Inkwell) RunCommand(tb testing.TB, c Command) Result {
 	tb.Helper()
 	var out bytes.Buffer
@@ -207,7 +208,7 @@ func (k Inkwell) RunCommand(tb testing.TB, c Command) Result {
 	return Result{Code: code, Stdout: out.String(), Stderr: p.Stderr()}
 }
 
-// StopAnyhow ends the process with SIGTERM; it must end by itself with 0 or, because something could not be done, with 1.
+// StopAnyhow ends the process with SIGTERM. It must exit with 0 or, if something could not be done, with 1.
 func (p *Process) StopAnyhow(tb testing.TB) {
 	tb.Helper()
 	p.Signal(syscall.SIGTERM)

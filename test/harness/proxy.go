@@ -11,11 +11,11 @@ import (
 // Fault is what a Proxy does to the connections through it.
 type Fault int
 
-// The faults. Leaving Refuse, Swallow or LoseAnswers cuts the connections that have lost bytes.
+// The faults. When Refuse, Swallow or LoseAnswers ends, connections that have lost bytes are cut.
 const (
 	Pass        Fault = iota
 	Refuse            // connections are closed as soon as they are made
-	Swallow           // half-open: bytes vanish in both directions, nobody is told
+	Swallow           // half-open: bytes vanish in both directions without an error
 	Pause             // bytes wait
 	LoseAnswers       // requests arrive; with the first byte of an answer the connection breaks
 	Slow              // a few bytes at a time
@@ -27,7 +27,7 @@ var faultNames = [...]string{"pass", "refuse", "swallow", "pause", "lose answers
 // String is the fault's name.
 func (f Fault) String() string { return faultNames[f] }
 
-// How bad it is.
+// The parameters of the faults.
 const (
 	slowBytes = 400
 	slowWait  = 5 * time.Millisecond
@@ -77,7 +77,7 @@ func (p *Proxy) close() {
 	p.work.Wait()
 }
 
-// Set begins another fault and ends the one before.
+// Set ends the current fault and begins another.
 func (p *Proxy) Set(f Fault) {
 	p.fault.Store(int32(f))
 	if f == Refuse {
@@ -91,7 +91,7 @@ func (p *Proxy) Set(f Fault) {
 	}
 }
 
-// Cut breaks all connections that stand.
+// Cut breaks all open connections.
 func (p *Proxy) Cut() {
 	for _, l := range p.standing() {
 		l.cut()
@@ -141,7 +141,7 @@ func (p *Proxy) serve(client net.Conn) {
 	p.mu.Unlock()
 }
 
-// cut breaks the connection on purpose: both ends see a reset.
+// cut breaks a connection on purpose: both ends see a reset.
 func (l *link) cut() {
 	l.p.Cuts.Add(1)
 	for _, c := range []net.Conn{l.client, l.server} {
@@ -157,7 +157,7 @@ func (l *link) end() {
 	_ = l.server.Close()
 }
 
-// pump brings bytes from src to dst until one of them ends.
+// pump copies bytes from src to dst until one of them ends.
 func (l *link) pump(dst, src net.Conn, answers bool) {
 	defer l.end()
 	buf := make([]byte, 16<<10)
@@ -169,7 +169,7 @@ func (l *link) pump(dst, src net.Conn, answers bool) {
 	}
 }
 
-// bring writes b as the fault of the moment has it; false ends the connection.
+// bring writes b, subject to the current fault; it returns false if the connection has to end.
 func (l *link) bring(dst net.Conn, b []byte, answers bool) bool {
 	for len(b) > 0 {
 		n := len(b)

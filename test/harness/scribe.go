@@ -30,7 +30,8 @@ const (
 	typeList   = 15
 )
 
-// Scribe is a client of Scribe's protocol, written by hand from its description. Not safe for concurrent use.
+// Scribe is a client for the Scribe protocol, written independently from the protocol's description. Not safe for
+// concurrent use.
 type Scribe struct {
 	Conn   net.Conn
 	Strict bool // calls carry the version word of newer clients
@@ -70,7 +71,7 @@ func (s *Scribe) header(b []byte, method string) []byte {
 	return binary.BigEndian.AppendUint32(append(AppendString(b, method), 1), uint32(s.seq))
 }
 
-// Frame puts the length before a message.
+// Frame prepends the length to a message.
 func Frame(body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
@@ -91,7 +92,7 @@ func (s *Scribe) LogCall(b []byte, entries []Entry) []byte {
 	return b
 }
 
-// Log sends a call and returns its answer. After an error nobody knows what became of the entries.
+// Log sends a call and returns its answer. After an error it is not known whether the entries were taken.
 func (s *Scribe) Log(entries ...Entry) (code int, err error) {
 	s.buf = s.LogCall(s.buf[:0], entries)
 	if _, err := s.Conn.Write(s.buf); err != nil {
@@ -100,16 +101,16 @@ func (s *Scribe) Log(entries ...Entry) (code int, err error) {
 	return s.LogReply(s.seq)
 }
 
-// LogReply reads the answer to the Log call number seq, which must be byte for byte what the original answers.
+// LogReply reads the answer to the Log call number seq. It must be byte for byte what the original answers.
 func (s *Scribe) LogReply(seq int32) (code int, err error) { return s.reply(seq, "\x00") }
 
-// PeerReply reads the answer to a Log call that may have had spans: what the original answers, and behind it, if there were spans, the
-// field that tells that the server is one of ours.
+// PeerReply reads the answer to a Log call that may have had spans: the answer of the original, followed, if there were
+// spans, by the field by which an Inkwell identifies itself.
 func (s *Scribe) PeerReply(seq int32) (code int, err error) {
 	return s.reply(seq, "\x00", string([]byte{typeI32, 0, 2, 0, 0, 0, 1, 0}))
 }
 
-// reply reads an answer, behind whose code one of ends must stand.
+// reply reads an answer. One of ends must follow its code.
 func (s *Scribe) reply(seq int32, ends ...string) (code int, err error) {
 	reply, err := s.Frame()
 	if err != nil {
@@ -118,7 +119,8 @@ func (s *Scribe) reply(seq int32, ends ...string) (code int, err error) {
 	want := append(AppendString(nil, "Log"), 2)
 	want = binary.BigEndian.AppendUint32(want, uint32(seq))
 	want = append(want, typeI32, 0, 0, 0, 0, 0)
-	if len(reply) < 20 || !bytes.Equal(reply[:len(want)], want) || reply[18] > TryLater || !slices.Contains(ends, string(reply[19:])) {
+	if len(reply) < 20 || !bytes.Equal(reply[:len(want)], want) || reply[18] > TryLater ||
+		!slices.Contains(ends, string(reply[19:])) {
 		return 0, fmt.Errorf("answer % x to call %d", reply, seq)
 	}
 	return int(reply[18]), nil
@@ -160,7 +162,8 @@ func (s *Scribe) Call(method string, args []byte) ([]byte, error) {
 		return nil, err
 	}
 	head := len(method) + 9
-	if len(reply) < head || string(reply[4:4+len(method)]) != method || int32(binary.BigEndian.Uint32(reply[head-4:])) != s.seq {
+	if len(reply) < head || string(reply[4:4+len(method)]) != method ||
+		int32(binary.BigEndian.Uint32(reply[head-4:])) != s.seq {
 		return nil, fmt.Errorf("answer % x to %s", reply, method)
 	}
 	body := reply[head:]

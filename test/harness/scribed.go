@@ -10,25 +10,26 @@ import (
 	"testing"
 )
 
-// The states of fb303 that are met here.
+// The fb303 states that occur in the tests.
 const (
 	Alive   = 2
 	Warning = 5
 )
 
-// Scribed is an `inkwell scribed` with a configuration, a state and a data directory of its own.
+// Scribed is an `inkwell scribed` with its own configuration, state directory and data directory.
 type Scribed struct {
 	*Collector
 	Conf string // the path of its configuration
 	Port string
 }
 
-// NewScribed writes the configuration, in which {PORT} is a free port and {DIR} a directory for data, and starts nothing. Pairs are
-// further words and what they stand for.
+// NewScribed writes the configuration without starting the server. In the text {PORT} stands for a free port and {DIR}
+// for a data directory; pairs are further words and their replacements.
 func (k Inkwell) NewScribed(tb testing.TB, conf string, pairs ...string) *Scribed {
 	tb.Helper()
 	home := tb.TempDir()
-	s := &Scribed{Collector: &Collector{Addr: FreeAddr(tb), Dir: filepath.Join(home, "data"), inkwell: k}, Conf: filepath.Join(home, "scribe.conf")}
+	s := &Scribed{Collector: &Collector{Addr: FreeAddr(tb), Dir: filepath.Join(home, "data"), inkwell: k},
+		Conf: filepath.Join(home, "scribe.conf")}
 	_, s.Port, _ = net.SplitHostPort(s.Addr)
 	if err := os.Mkdir(s.Dir, 0o755); err != nil {
 		tb.Fatal(err)
@@ -47,25 +48,25 @@ func (k Inkwell) Scribed(tb testing.TB, conf string, pairs ...string) *Scribed {
 	return s
 }
 
-// Write replaces the configuration, which a running server does not notice before it reads it again.
+// Write replaces the configuration. A running server does not notice that before it reads it again.
 func (s *Scribed) Write(tb testing.TB, conf string, pairs ...string) {
 	tb.Helper()
 	WriteFile(tb, s.Conf, s.Fill(conf, pairs...))
 }
 
-// Fill puts port and directory into a text.
+// Fill replaces {PORT} and {DIR} in a text.
 func (s *Scribed) Fill(text string, pairs ...string) string {
 	return strings.NewReplacer(append([]string{"{PORT}", s.Port, "{DIR}", s.Dir}, pairs...)...).Replace(text)
 }
 
-// Shutdown ends the server by fb303's call, which has no answer; it must end with 0.
+// Shutdown ends the server by the fb303 call, which has no answer; it must exit with 0.
 func (s *Scribed) Shutdown(tb testing.TB) {
 	tb.Helper()
 	s.Tell(tb, "shutdown")
 	s.Expect(tb, 0)
 }
 
-// Tell makes a call of a method that has no answer.
+// Tell calls a method that has no answer.
 func (s *Scribed) Tell(tb testing.TB, method string) {
 	tb.Helper()
 	c, err := DialScribe(s.Addr)
@@ -123,7 +124,7 @@ func (s *Scribed) Counters(tb testing.TB) map[string]int64 {
 	return all
 }
 
-// Reaches waits until a counter has at least a value.
+// Reaches waits until a counter has at least the given value.
 func (s *Scribed) Reaches(tb testing.TB, name string, n int64) {
 	tb.Helper()
 	now := int64(0)
@@ -138,7 +139,7 @@ func (s *Scribed) Reaches(tb testing.TB, name string, n int64) {
 	})
 }
 
-// Tell makes a call without arguments that has no answer.
+// Tell makes a call that has no arguments and no answer.
 func (s *Scribe) Tell(method string) error {
 	b := s.header(nil, method)
 	if s.Strict {
@@ -163,7 +164,7 @@ func (s *Scribe) Status() (code int, details string, err error) {
 	return int(binary.BigEndian.Uint32(body[3:])), details, err
 }
 
-// Text makes a call without arguments that is answered with a string.
+// Text makes a call that has no arguments and returns a string.
 func (s *Scribe) Text(method string) (string, error) {
 	body, err := s.Call(method, []byte{0})
 	if err != nil {
