@@ -30,11 +30,14 @@ var errNotWhole = errors.New("it is not converted")
 // Convert makes a Parquet file of a finished one, unless there is one already, and says of how many rows; -1 = there was
 // one. It has its name when it is complete; what a process left that was killed is written over.
 func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (rows int64, path string, err error) {
-	c, err := q.Contents(s.Dir)
+	c, err := q.contentsIn(s)
 	if err != nil {
 		return 0, "", err
 	}
 	facts := c.Of(f)
+	if f.in != nil && !facts.Known {
+		return 0, "", fmt.Errorf("convert %s: %w: its manifest is not there yet", f.Path, errNotWhole)
+	}
 	day := "unknown"
 	if !facts.First.IsZero() {
 		day = facts.First.Local().Format("2006-01-02")
@@ -76,7 +79,7 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 
 // convert writes the rows of a file, and fails if they are not what its manifest says.
 func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer) (rows int64, err error) {
-	contents, err := q.Contents(filepath.Dir(f.Path))
+	contents, err := q.ContentsOf(f)
 	if err != nil {
 		return 0, err
 	}

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"path/filepath"
 	"sort"
 )
 
@@ -13,7 +12,7 @@ type Origins struct {
 
 // Origins reads where the entries of a file come from, as far as books know.
 func (q *Query) Origins(f File) (*Origins, error) {
-	c, err := q.Contents(filepath.Dir(f.Path))
+	c, err := q.ContentsOf(f)
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,22 @@ func (q *Query) Contents(dir string) (*Contents, error) {
 	return c, err
 }
 
+// ContentsOf is what is known of the files of the directory, or of the category in a depot, in which f lies.
+func (q *Query) ContentsOf(f File) (*Contents, error) {
+	if f.in != nil {
+		return f.in.contents, nil
+	}
+	return q.Contents(filepath.Dir(f.Path))
+}
+
+// contentsIn is what is known of the files of a series.
+func (q *Query) contentsIn(s *Series) (*Contents, error) {
+	if s.in != nil {
+		return s.in.contents, nil
+	}
+	return q.Contents(s.Dir)
+}
+
 // SourceText is how a source is shown: HOST:PATH, or the name of the stream when nobody said where it comes from.
 func SourceText(id [16]byte, of stream.Source) string {
 	switch {
@@ -129,7 +145,7 @@ func (p *plan) pending(end int64) bool {
 
 // plan says how a file is read; nil: not at all.
 func (q *Query) plan(f File) (*plan, error) {
-	c, err := q.Contents(filepath.Dir(f.Path))
+	c, err := q.ContentsOf(f)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +159,7 @@ func (q *Query) plan(f File) (*plan, error) {
 	}
 	p.blocks = Blocks(f)
 	timed := (!q.Since.IsZero() || !q.Until.IsZero()) && !inside(q, p.facts.First, last)
-	if timed && len(p.blocks) == 0 {
+	if timed && len(p.blocks) == 0 && f.in == nil {
 		q.tellOnce("%s: no index says when its blocks came: hours are told apart at best (inkwell repair makes an index)", f.Path)
 	}
 	if len(q.patterns) > 0 || timed && len(p.blocks) == 0 && p.facts.Known {

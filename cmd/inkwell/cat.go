@@ -105,7 +105,7 @@ func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error
 	if o.follow {
 		return r.finish((&following{a: a, r: r, p: p, o: o, every: time.Second / 4}).run(ctx, args))
 	}
-	list, err := seriesOf(args, o.merge)
+	list, err := r.series(ctx, args, o.merge)
 	if err != nil {
 		return err
 	}
@@ -170,6 +170,9 @@ type following struct {
 func (f *following) run(ctx context.Context, args []string) error {
 	finders := make([]*archive.Finder, len(args))
 	for i, arg := range args {
+		if archive.InDepot(arg) {
+			return usagef("-f %s: a depot has finished files only; follow the directory of the collector", arg)
+		}
 		abs, err := filepath.Abs(arg)
 		if err != nil {
 			return err

@@ -75,7 +75,7 @@ func (a *app) convertAll(ctx context.Context, args []string, o *selection, c arc
 	if err != nil {
 		return err
 	}
-	list, err := seriesOf(args, true)
+	list, err := r.series(ctx, args, true)
 	if err != nil {
 		return err
 	}

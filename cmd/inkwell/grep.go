@@ -139,7 +139,7 @@ func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (fo
 	if err != nil {
 		return false, err
 	}
-	list, err := seriesOf(args, true)
+	list, err := r.series(ctx, args, true)
 	if err != nil {
 		return false, err
 	}

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,12 +31,12 @@ Exit codes: 0 listed, 1 failed or a file has trouble, 2 the command line is wron
   inkwell ls --since yesterday /srv/logs/apache.access
   inkwell ls --json /srv/logs | jq '.[] | select(.open)'`,
 		Args: several("DIR or DIR/CATEGORY"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := a.query("ls", &o)
 			if err != nil {
 				return err
 			}
-			return a.list(r, args, asJSON)
+			return a.list(cmd.Context(), r, args, asJSON)
 		},
 	}
 	o.flags(cmd)
@@ -53,19 +53,15 @@ func must(err error) {
 }
 
 // list prints what is there.
-func (a *app) list(r *archiveReading, args []string, asJSON bool) error {
+func (a *app) list(ctx context.Context, r *archiveReading, args []string, asJSON bool) error {
 	all, troubled := []archive.Listed{}, 0
 	var tables []func(w *tabwriter.Writer)
 	for _, arg := range args {
-		series, err := seriesOf([]string{arg}, true)
+		series, err := r.series(ctx, []string{arg}, true)
 		if err != nil {
 			return err
 		}
-		abs, err := filepath.Abs(arg)
-		if err != nil {
-			return err
-		}
-		whole := len(series) > 0 && series[0].Dir != abs && !series[0].Alone()
+		whole := len(series) > 0 && !series[0].At(arg)
 		if whole {
 			tables = append(tables, func(w *tabwriter.Writer) {
 				fmt.Fprintln(w, "CATEGORY\tFILES\tFIRST\tLAST\tENTRIES\tBYTES\tRATIO\tOPEN")
@@ -160,7 +156,7 @@ func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries), size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
 	}
-	if periods, err := archive.Periods(s.Dir); err == nil && len(periods) > 0 && !s.Alone() {
+	if periods, err := s.Periods(); err == nil && len(periods) > 0 && !s.Alone() {
 		fmt.Fprintf(w, "complete: %s … %s (%d)\n", visible(periods[0]), visible(periods[len(periods)-1]), len(periods))
 	}
 }

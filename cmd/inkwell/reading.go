@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -97,10 +98,21 @@ func (r *archiveReading) finish(err error) error {
 	return err
 }
 
-// seriesOf lists what arguments name: directories of categories, and files. A directory without files of its own stands
-// for the categories in it if below says so.
-func seriesOf(args []string, below bool) (all []archive.Series, err error) {
+// series lists what arguments name: directories of categories, and files, also of depots. A directory without files of
+// its own stands for the categories in it if below says so.
+func (r *archiveReading) series(ctx context.Context, args []string, below bool) (all []archive.Series, err error) {
 	for _, arg := range args {
+		if archive.InDepot(arg) {
+			list, err := archive.ReadDepot(ctx, arg, r.Tell)
+			if err == nil && (len(list) == 0 || !below && !list[0].At(arg)) {
+				err = noFiles(arg)
+			}
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, list...)
+			continue
+		}
 		st, err := os.Stat(arg)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w (want DIR/CATEGORY or a file; what is sent shows after some ten seconds)", err)

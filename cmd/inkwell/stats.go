@@ -100,7 +100,7 @@ func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
 		return err
 	}
 	r.Apart = o.every > 0
-	list, err := seriesOf(args, true)
+	list, err := r.series(ctx, args, true)
 	if err != nil {
 		return err
 	}

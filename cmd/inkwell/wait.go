@@ -63,11 +63,19 @@ func periodOf(text string, now time.Time) (archive.Span, error) {
 	return archive.Span{From: hour, To: hour.Add(time.Hour)}, nil
 }
 
+// complete says how far a category is, in a directory or in a depot.
+func complete(ctx context.Context, path string, during archive.Span) (archive.Completeness, error) {
+	if archive.InDepot(path) {
+		return archive.CompleteDepot(ctx, path, during)
+	}
+	return archive.Complete(path, during, time.Now())
+}
+
 // waitFor looks once a second.
 func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
 	began := time.Now()
 	for told := false; ; {
-		c, err := archive.Complete(path, during, time.Now())
+		c, err := complete(ctx, path, during)
 		if err != nil {
 			return err
 		}
