@@ -70,7 +70,7 @@ func ReadDepot(ctx context.Context, arg string, warn func(format string, args ..
 		return nil, err
 	}
 	dir := below
-	if _, file := rotate.BaseOf(path.Base(below)); file {
+	if isFile(path.Base(below)) {
 		dir = path.Dir(below)
 	}
 	err = l.depot.List(ctx, dir, func(o depot.Object) error {
@@ -104,6 +104,9 @@ func findDepot(ctx context.Context, arg string) (l *depotListing, below string, 
 		return nil, "", err
 	}
 	for {
+		if above, name := at.Parent(); isFile(name) {
+			at, below = above, name
+		}
 		d, err := depot.Open(at.String(), depot.Options{})
 		if err != nil {
 			return nil, "", err
@@ -122,6 +125,12 @@ func findDepot(ctx context.Context, arg string) (l *depotListing, below string, 
 		}
 		at, below = above, path.Join(name, below)
 	}
+}
+
+// isFile says whether a name is one of a file of output.
+func isFile(name string) bool {
+	_, ok := rotate.BaseOf(name)
+	return ok
 }
 
 // categoryOf is the directory of the category of an object, without its partitions (dt=DAY).
@@ -161,7 +170,7 @@ func (l *depotListing) add(o depot.Object) {
 		p.markers = append(p.markers, o.Name)
 		return
 	}
-	if _, ok := rotate.BaseOf(base); !ok || base[0] == '.' {
+	if !isFile(base) || base[0] == '.' {
 		return
 	}
 	codec := rotate.None

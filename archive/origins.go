@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"math"
 	"sort"
 )
 
@@ -42,4 +43,20 @@ func (o *Origins) At(raw int64) string {
 		return "-"
 	}
 	return o.texts[k]
+}
+
+// around is the source of the entry at an offset of the content, nil if that is not known, and the stretch of the content
+// that has it.
+func (o *Origins) around(raw int64) (source []byte, since, until int64) {
+	k := sort.Search(len(o.ends), func(i int) bool { return raw < o.ends[i] })
+	if k > 0 {
+		since = o.ends[k-1]
+	}
+	if k == len(o.ends) {
+		return nil, since, math.MaxInt64
+	}
+	if o.texts[k] != "-" {
+		source = []byte(o.texts[k])
+	}
+	return source, since, o.ends[k]
 }
