@@ -101,8 +101,8 @@ func (r *ranges) held(number int64) *rangePart {
 func (r *ranges) fetch(number int64) (data []byte, err error) {
 	want := depot.Range{From: number * rangeBytes, Length: min(rangeBytes, r.size-number*rangeBytes)}
 	for try := range rangeTries {
-		if data, err = r.once(want); err == nil || errors.Is(err, fs.ErrNotExist) {
-			return data, err
+		if data, err = r.once(want); err == nil || errors.Is(err, fs.ErrNotExist) || try == rangeTries-1 {
+			break
 		}
 		select {
 		case <-r.ctx.Done():
@@ -110,7 +110,7 @@ func (r *ranges) fetch(number int64) (data []byte, err error) {
 		case <-time.After(time.Duration(try+1) * 200 * time.Millisecond):
 		}
 	}
-	return nil, err
+	return data, err
 }
 
 func (r *ranges) once(want depot.Range) ([]byte, error) {

@@ -42,6 +42,9 @@ With --dedupe an entry that stands in the files of several collectors is printed
 them, are known by the manifests beside the files. Directories are printed by the times of their files, single files in the order given.
 Entries that cannot be told apart, because they are not lines, are printed again; that is said, and makes the exit code 1.
 
+A depot is read as a directory is: s3://BUCKET/PREFIX/CATEGORY, hdfs://NAMENODE:PORT/PATH/CATEGORY, or a directory to which collectors
+publish. It has finished files only, so that -f is refused.
+
 On a terminal, characters that would steer it are shown as escapes.
 
 Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
@@ -50,6 +53,7 @@ Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
   inkwell cat -f /srv/logs/apache.access
   inkwell cat -f --merge --with time,source --source 'web*' /srv/logs
   inkwell cat --tail 100 /srv/logs/apache.error
+  inkwell cat --since yesterday 's3://logs/prod/apache.access?region=eu-central-1'
   inkwell cat --dedupe /srv/a/logs/apache.access /srv/b/logs/apache.access`,
 		Args: several("DIR/CATEGORY or FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -24,11 +24,14 @@ func (a *app) ls() *cobra.Command {
 smaller than their content that is, where the entries come from, and whether a file is still being written. It says what the manifests and
 the books of the collector say, and reads nothing of the files: inkwell verify does.
 
+A depot (s3://BUCKET/PREFIX, hdfs://NAMENODE:PORT/PATH, or a directory to which collectors publish) is listed by the manifests in it.
+
 Times are those of the collector's clock, shown in the local zone with its offset. A ? is not known: nobody keeps books of the file.
 
 Exit codes: 0 listed, 1 failed or a file has trouble, 2 the command line is wrong.`,
 		Example: `  inkwell ls /srv/logs
   inkwell ls --since yesterday /srv/logs/apache.access
+  inkwell ls 's3://logs/prod?region=eu-central-1'
   inkwell ls --json /srv/logs | jq '.[] | select(.open)'`,
 		Args: several("DIR or DIR/CATEGORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -41,9 +41,12 @@ Formats: combined and common (host user time method url protocol status bytes re
 in seconds with a dot), json, logfmt, syslog (time host app pid message), and regexp=PATTERN with named groups. URLs are counted without their
 query; --fold makes numbers and ids in paths {n}. Of the field sql statements are counted with their values taken out.
 
+Depots are read as directories are (see inkwell cat).
+
 Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what --fail-if says is so.`,
 		Example: `  inkwell stats --by url --fold --since 1h /srv/logs/apache.access
   inkwell stats --by status --every 5m --output csv /srv/logs/apache.access
+  inkwell stats --by status 's3://logs/prod/apache.access?region=eu-central-1'
   inkwell stats --format json --by level --took elapsed /srv/logs/app
   inkwell stats --since 5m --fail-if 'failures>1%' /srv/logs/apache.access || page-somebody`,
 		Args: several("DIR/CATEGORY or FILE"),
