@@ -25,8 +25,12 @@ type Query struct {
 	Tell         func(format string, args ...any) // what a person should know; nil = nobody does
 	Lost         func(*Damage)                    // nil = nobody wants to know
 
+	Event EventTime // Since and Until are of the lines' own times; not for a Follower
+
 	Held  bool // a Follower waits until the books know what was written
 	Apart bool // chunks are single blocks, as far as the indexes know them
+
+	eventSince, eventUntil time.Time // what was asked for, with Event
 
 	patterns []*regexp.Regexp
 	mu       sync.Mutex // guards the maps
@@ -45,6 +49,9 @@ func (q *Query) Prepare() error {
 	q.contents, q.once = make(map[string]*Contents), make(map[string]bool)
 	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
 		return fmt.Errorf("the end, %s, lies before the beginning, %s", q.Until.Format(time.RFC3339), q.Since.Format(time.RFC3339))
+	}
+	if err := q.widen(); err != nil {
+		return err
 	}
 	for _, p := range q.Sources {
 		text := regexp.QuoteMeta(p)
@@ -255,11 +262,18 @@ func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk
 	if err != nil {
 		return err
 	}
+	events := q.events(use)
+	if events != nil {
+		use = events.add
+	}
 	for {
 		c, err := r.Next()
 		if err == nil {
 			p.date(c)
 			err = q.cut(p, c, use)
+		}
+		if err == io.EOF && events != nil {
+			return errors.Join(events.end(), r.Close())
 		}
 		if err == io.EOF {
 			return r.Close()

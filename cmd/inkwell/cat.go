@@ -34,7 +34,9 @@ is being written is part of it, as far as it has got. Gzip and zstd files that o
 
 --since, --until and --tail read only the blocks that they need, by the indexes beside the files. With -f it begins with the last ten
 lines (--tail), or with everything (--from start), waits for what is not there yet, and goes on with what is appended; a directory
-stands for all categories in it. --merge brings several categories, hosts or collectors together in the order in which blocks came in.
+stands for all categories in it. --since and --until are of the time at which a block came in; with --time event and --format they are of the time that stands in each line:
+blocks are read that came in up to --slack (10 minutes) earlier or later. A line without a time goes with the one before it.
+--merge brings several categories, hosts or collectors together in the order in which blocks came in.
 
 Damage costs the block that it is in: what is lost is told, what stands behind it is printed, and the exit code is 1.
 
@@ -50,6 +52,7 @@ On a terminal, characters that would steer it are shown as escapes.
 Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 		Example: `  inkwell cat /srv/logs/apache.access | grep ' 500 '
   inkwell cat --since 14:00 --until 14:10 /srv/logs/apache.access
+  inkwell cat --time event --format combined --since 14:00 --until 14:10 /srv/logs/apache.access
   inkwell cat -f /srv/logs/apache.access
   inkwell cat -f --merge --with time,source --source 'web*' /srv/logs
   inkwell cat --tail 100 /srv/logs/apache.error
@@ -67,6 +70,8 @@ Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 		},
 	}
 	o.flags(cmd)
+	o.timeFlags(cmd)
+	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
 	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that is there")
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only the last so many lines (with -f: before those that come; 10)")
@@ -87,6 +92,8 @@ func (o *catFlags) check() error {
 		return usagef("--from %q: want start or end", o.from)
 	case o.from == "start" && o.tail >= 0:
 		return usagef("--from start and --tail do not go together")
+	case o.follow && o.time == "event":
+		return usagef("--time event and --follow do not go together")
 	case o.follow && o.until != "":
 		return usagef("--until and --follow do not go together")
 	}

@@ -45,6 +45,7 @@ Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged 
   inkwell grep -c -i timeout --since 1h /srv/logs
   inkwell grep -n -C 2 -F 'Traceback (most recent call last)' --source 'web1*' /srv/logs/app
   inkwell grep -o -e 'user=[a-z]+' -e 'uid=[0-9]+' /srv/logs/auth | sort | uniq -c
+  inkwell grep -c ' 500 ' --time event --format combined --since 14:00 --until 14:10 /srv/logs/apache.access
   inkwell grep -c timeout hdfs://namenode:9000/logs/app
   inkwell grep -l needle /srv/logs/apache.access`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -77,6 +78,8 @@ Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged 
 		},
 	}
 	o.selection.flags(cmd)
+	o.timeFlags(cmd)
+	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
 	o.flags(cmd)
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 
 	"inkwell/archive"
 	"inkwell/archive/moment"
+	"inkwell/internal/conf"
 )
 
 // selection is the flags by which the commands that read files choose what they read.
@@ -22,6 +23,9 @@ type selection struct {
 	sources      []string
 	states       []string
 	strict       bool
+
+	time, format string // what is meant by since and until, and how the time of a line is found
+	slack        time.Duration
 }
 
 const timeHelp = "14:00, yesterday, '2026-11-29 14:00', 2h (ago), 2026-11-29T14:00:00+01:00, @1764403200"
@@ -33,6 +37,30 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&s.sources, "source", nil, "what comes from there: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
 	f.StringArrayVar(&s.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category, for what its open files hold; can be repeated")
 	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of going on behind it")
+}
+
+// timeFlags are those by which since and until are of the lines' own times.
+func (s *selection) timeFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.time, "time", "arrival", "what --since and --until are of: arrival, or event = the time that stands in the line, which --format finds")
+	f.Var(conf.Value(&s.slack, "10m", "duration", conf.ParseDuration), "slack", "with --time event: how much earlier or later than its own time a line may have come in")
+}
+
+const eventFormatHelp = "with --time event: how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN with a group time"
+
+// event is what --time asks for.
+func (s *selection) event() (e archive.EventTime, err error) {
+	switch {
+	case s.time == "" || s.time == "arrival":
+		return e, nil
+	case s.time != "event":
+		return e, usagef("--time %q: want arrival or event", s.time)
+	case s.format == "":
+		return e, usagef("--time event wants --format: how is the time of a line found?")
+	case s.since == "" && s.until == "":
+		return e, usagef("--time event goes with --since or --until")
+	}
+	return archive.EventTime{Format: s.format, Slack: s.slack}, nil
 }
 
 // archiveReading is one reading of files: what is chosen, and what is lost.
@@ -48,6 +76,9 @@ func (a *app) query(name string, s *selection) (*archiveReading, error) {
 	now := time.Now()
 	q := &archive.Query{Sources: s.sources, States: s.states}
 	var err error
+	if q.Event, err = s.event(); err != nil {
+		return nil, err
+	}
 	if s.since != "" {
 		if q.Since, err = moment.Parse(s.since, now, false); err != nil {
 			return nil, usagef("--since: %w", err)

@@ -20,12 +20,12 @@ const exitThreshold = 3
 // statsFlags are those of stats beside those of every reading.
 type statsFlags struct {
 	selection
-	format, output, failIf string
-	by                     []string
-	every                  time.Duration
-	fold                   bool
-	top                    int
-	status, bytes, took    string // names of fields
+	output, failIf      string
+	by                  []string
+	every               time.Duration
+	fold                bool
+	top                 int
+	status, bytes, took string // names of fields
 }
 
 func (a *app) stats() *cobra.Command {
@@ -55,6 +55,7 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what 
 		},
 	}
 	o.flags(cmd)
+	o.timeFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "combined", "how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
