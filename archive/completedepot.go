@@ -60,8 +60,9 @@ func CompleteDepot(ctx context.Context, arg string, during Span) (c Completeness
 		if first.IsZero() || !recent(first, during) {
 			continue
 		}
-		if who := depot.WriterOf(s.in.contents.local[f.Name()], f.Name()); who != "" {
-			over[who] = over[who] // and so it is waited for
+		who := depot.WriterOf(s.in.contents.local[f.Name()], f.Name())
+		if _, known := over[who]; who != "" && !known {
+			over[who] = false // it is waited for
 		}
 		c.Complete = c.Complete && (first.Before(during.From) || !first.Before(during.To) || listed[f.Name()])
 	}

@@ -79,3 +79,24 @@ func TestCompleteDepot(t *testing.T) {
 		t.Error(who, period, ok)
 	}
 }
+
+// TestInDepot: the directory of a collector that lies beneath a depot is no part of it.
+func TestInDepot(t *testing.T) {
+	root := t.TempDir()
+	during, _ := ParsePeriod("2026-03-04")
+	depotFile(t, root, "a", books.File{Name: "web-2026-03-04_00000.gz", First: during.From})
+	if err := os.MkdirAll(filepath.Join(root, "logs", "web"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for arg, want := range map[string]bool{"": true, "web": true, "web/dt=2026-03-04": true, "web/dt=2026-03-04/web-2026-03-04_a_00000.gz": true,
+		"logs": false, "logs/web": false, "logs/web/web-2026-03-04_00000.gz": false, "..": false} {
+		if got := InDepot(filepath.Join(root, arg)); got != want {
+			t.Errorf("%q: %v", arg, got)
+		}
+	}
+	for arg, want := range map[string]bool{"s3://logs/prod/web?region=x": true, "hdfs://n:9000/x": true, "http://x/y": false} {
+		if got := InDepot(arg); got != want {
+			t.Errorf("%q: %v", arg, got)
+		}
+	}
+}

@@ -41,23 +41,30 @@ type depotListing struct {
 var errFound = errors.New("found")
 
 // InDepot says whether an argument names a depot or something in one: an address, as in s3://logs/prod/web, or a
-// directory in or above which an Inkwell has put manifests.
+// directory in which an Inkwell has put manifests, or what lies beneath and has some. A collector may have its own
+// directory beneath a depot, of whose files no manifest there speaks.
 func InDepot(arg string) bool {
 	if depot.IsAddress(arg) {
 		return true
 	}
-	abs, err := filepath.Abs(arg)
-	for err == nil {
-		if st, err := os.Stat(filepath.Join(abs, filepath.FromSlash(depot.Manifests))); err == nil && st.IsDir() {
+	at, err := filepath.Abs(arg)
+	if err != nil {
+		return false
+	}
+	below := ""
+	if isFile(filepath.Base(at)) {
+		at = filepath.Dir(at)
+	}
+	for {
+		if st, err := os.Stat(filepath.Join(at, filepath.FromSlash(depot.Manifests), below)); err == nil && st.IsDir() {
 			return true
 		}
-		above := filepath.Dir(abs)
-		if above == abs {
-			break
+		above, name := filepath.Split(at)
+		if name == "" {
+			return false
 		}
-		abs = above
+		at, below = filepath.Clean(above), filepath.Join(name, below)
 	}
-	return false
 }
 
 // ReadDepot lists what an argument names for which InDepot is true: a depot, a category in it, a partition (dt=DAY) or

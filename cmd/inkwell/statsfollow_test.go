@@ -33,7 +33,9 @@ func TestStatsFollow(t *testing.T) {
 	out, errs := make(printings, 1000), new(bytes.Buffer)
 	a := &app{stdout: out, screen: newScreen(errs, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
 	code := make(chan int, 1)
-	go func() { code <- a.main(ctx, []string{"stats", "-f", "--by", "status", "--fail-if", "count<1000", c.dir}) }()
+	go func() {
+		code <- a.main(ctx, []string{"stats", "-f", "--by", "status", "--fail-if", "count<1000", c.dir})
+	}()
 	until := func(want string) {
 		t.Helper()
 		for seen := ""; !strings.Contains(seen, want); {

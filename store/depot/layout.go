@@ -63,8 +63,8 @@ func NameOf(name, who string) string {
 // together.
 func WriterOf(local, name string) (who string) {
 	at := max(strings.LastIndexByte(local, '_'), 0)
-	who, ok := strings.CutPrefix(name, local[:at]+"_")
-	if who, ok = strings.CutSuffix(who, local[at:]); !ok || NameOf(local, who) != name {
+	who = strings.TrimSuffix(strings.TrimPrefix(name, local[:at]+"_"), local[at:])
+	if NameOf(local, who) != name {
 		return ""
 	}
 	return who
