@@ -17,6 +17,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ type File struct {
 	Codec rotate.Codec
 	Open  bool  // it was being written when it was found
 	Size  int64 // bytes, when it was found
+
+	in     *place // of a depot; nil = it is in the file system
+	object string // its name in the depot
 }
 
 // Final is the path that the file has when it is finished.
@@ -49,8 +53,29 @@ func (f File) Final() string {
 // Name is the final name of the file in its directory.
 func (f File) Name() string { return filepath.Base(f.Final()) }
 
-// open opens f, which can have been finished since it was found; then it is not open any more.
-func (f *File) open() (*os.File, error) {
+// source is the bytes of a file.
+type source interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// open opens f, which can have been finished since it was found; then it is not open any more. The size is that of now.
+func (f *File) open(ctx context.Context) (src source, size int64, err error) {
+	if f.in != nil {
+		return newRanges(ctx, f), f.Size, nil
+	}
+	file, err := f.openLocal()
+	if err != nil {
+		return nil, 0, err
+	}
+	st, err := file.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, st.Size(), nil
+}
+
+func (f *File) openLocal() (*os.File, error) {
 	file, err := os.Open(f.Path)
 	if errors.Is(err, fs.ErrNotExist) && f.Final() != f.Path {
 		final := File{Path: f.Final(), Codec: f.Codec}

@@ -50,6 +50,11 @@ func ParsePeriod(label string) (s Span, ok bool) {
 	return Span{}, false
 }
 
+// reaches says whether a period that is done leaves nothing to come for another one: it ends no earlier.
+func (s Span) reaches(during Span) bool {
+	return !s.From.Before(during.To) || !s.To.Before(during.To)
+}
+
 // Complete says whether a directory is complete for a stretch of time: it is over, every file that was begun in it is
 // listed by a marker, and a marker of its last period or of a later one says that nothing more comes.
 func Complete(path string, during Span, now time.Time) (c Completeness, err error) {
@@ -73,7 +78,7 @@ func Complete(path string, during Span, now time.Time) (c Completeness, err erro
 			continue
 		}
 		c.Marked = true
-		over = over || !period.From.Before(during.To) || !period.To.Before(during.To)
+		over = over || period.reaches(during)
 		if period.From.Before(during.From) && !period.To.After(during.From) {
 			continue
 		}

@@ -31,6 +31,7 @@ type Contents struct {
 	Kept   bool // somebody keeps books of the directory
 	dir    string
 	listed map[string]books.File
+	local  map[string]string // of a depot: what each file is called in the directory of its collector
 	held   map[string]*store.Added
 	named  books.Sources
 	asks   bool // a state directory was there to ask
@@ -158,6 +159,9 @@ func (c *Contents) Asked() bool { return c.asks }
 
 // Blocks is what the index of a file says; nil if there is none.
 func Blocks(f File) []index.Block {
+	if f.in != nil { // a depot has no indexes
+		return nil
+	}
 	dir, err := faultfs.OpenDir(filepath.Dir(f.Path), nil)
 	if err != nil {
 		return nil

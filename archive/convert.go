@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +29,14 @@ var errNotWhole = errors.New("it is not converted")
 // Convert makes a Parquet file of a finished one, unless there is one already, and says of how many rows; -1 = there was
 // one. It has its name when it is complete; what a process left that was killed is written over.
 func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (rows int64, path string, err error) {
-	c, err := q.Contents(s.Dir)
+	c, err := q.contentsIn(s)
 	if err != nil {
 		return 0, "", err
 	}
 	facts := c.Of(f)
+	if f.in != nil && !facts.Known {
+		return 0, "", fmt.Errorf("convert %s: %w: its manifest is not there yet", f.Path, errNotWhole)
+	}
 	day := "unknown"
 	if !facts.First.IsZero() {
 		day = facts.First.Local().Format("2006-01-02")
@@ -76,22 +78,14 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 
 // convert writes the rows of a file, and fails if they are not what its manifest says.
 func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer) (rows int64, err error) {
-	contents, err := q.Contents(filepath.Dir(f.Path))
+	contents, err := q.ContentsOf(f)
 	if err != nil {
 		return 0, err
 	}
 	facts := contents.Of(f)
-	var fields []string
-	var reader *format.Reader
-	if o.Format != "" {
-		if fields = o.Fields; len(fields) == 0 {
-			if fields, err = format.Fields(o.Format); err != nil {
-				return 0, err
-			}
-		}
-		if reader, err = format.New(o.Format, fields); err != nil {
-			return 0, err
-		}
+	fields, err := o.fields()
+	if err != nil {
+		return 0, err
 	}
 	w := columns.New(out, f.Name(), fields, map[string]string{"inkwell.file": f.Name(), "inkwell.raw": strconv.FormatInt(facts.Raw, 10)})
 	origins, err := q.Origins(f)
@@ -103,8 +97,8 @@ func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer
 	if err != nil {
 		return 0, err
 	}
-	v := converter{w: w, reader: reader, origins: origins, fields: fields}
-	err = v.read(r)
+	v := newConverter(w, origins, o, fields)
+	err = v.read(ctx, r)
 	if err = errors.Join(err, r.Close()); err == nil {
 		err = w.Close()
 	}
@@ -118,67 +112,16 @@ func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer
 	return w.Rows, err
 }
 
-// converter makes rows of chunks.
-type converter struct {
-	w       *columns.Writer
-	reader  *format.Reader
-	origins *Origins
-	fields  []string
-	times   format.Times
-	lines   Lines
-	raw     int64 // bytes that came
-	done    int64 // bytes of whole lines
-	number  int64
-}
-
-func (v *converter) read(r *Reader) error {
-	var last *Chunk
-	for {
-		c, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		last = c
-		own := *c
-		v.raw += int64(len(c.Data))
-		if own.Data = v.lines.Add(c.Data); own.Data != nil {
-			if err := v.add(&own); err != nil {
-				return err
-			}
+// fields are those of the format that become columns.
+func (o *Conversion) fields() (fields []string, err error) {
+	if o.Format == "" {
+		return nil, nil
+	}
+	if fields = o.Fields; len(fields) == 0 {
+		if fields, err = format.Fields(o.Format); err != nil {
+			return nil, err
 		}
 	}
-	if rest := v.lines.Rest(); len(rest) > 0 {
-		own := *last
-		own.Data = rest
-		return v.add(&own)
-	}
-	return nil
-}
-
-// add adds the lines of a text.
-func (v *converter) add(c *Chunk) error {
-	for line := range bytes.Lines(c.Data) {
-		v.number++
-		row := columns.Row{Line: bytes.TrimRight(line, "\r\n"), Arrival: c.First, Source: v.origins.At(v.done), Number: v.number}
-		v.done += int64(len(line))
-		if v.reader != nil {
-			values, ok := v.reader.Read(row.Line)
-			if ok {
-				row.Values = make([]string, len(values))
-				for i, value := range values {
-					row.Values[i] = string(value)
-					if v.fields[i] == "time" {
-						row.Time = v.times.Read(value)
-					}
-				}
-			}
-		}
-		if err := v.w.Add(row); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = format.New(o.Format, fields)
+	return fields, err
 }

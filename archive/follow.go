@@ -122,19 +122,15 @@ func (f *Follower) list() error {
 
 // read gives what is behind f.at in a file to use.
 func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) error {
-	opened, err := file.open()
+	opened, size, err := file.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
-	st, err := opened.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Size() == f.size && file.Open && f.held == 0 {
+	if size == f.size && file.Open && f.held == 0 {
 		return nil
 	}
-	if !f.goesOn(opened, st.Size()) { // the collector was killed and goes on from an earlier place, with the same bytes in other blocks
+	if !f.goesOn(opened, size) { // the collector was killed and goes on from an earlier place, with the same bytes in other blocks
 		f.at = Position{}
 	}
 	p := &plan{file: file}
@@ -152,7 +148,7 @@ func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) 
 	}
 	err = f.chunks(r, p, use)
 	n := min(f.at.Offset, edgeBytes)
-	f.edge, f.size = make([]byte, n), st.Size()
+	f.edge, f.size = make([]byte, n), size
 	if _, rerr := opened.ReadAt(f.edge, f.at.Offset-n); rerr != nil {
 		f.edge = nil
 	}
@@ -196,7 +192,7 @@ func (f *Follower) chunks(r *Reader, p *plan, use func(*Chunk) error) error {
 }
 
 // goesOn says whether what was read of a file still stands before f.at.
-func (f *Follower) goesOn(file *os.File, size int64) bool {
+func (f *Follower) goesOn(file source, size int64) bool {
 	if size < f.at.Offset {
 		return false
 	}

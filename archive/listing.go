@@ -26,7 +26,7 @@ type Listed struct {
 
 // List lists the files of a series that are wanted, by what the books say: nothing is read of the files themselves.
 func (q *Query) List(s *Series) (list []Listed, err error) {
-	c, err := q.Contents(s.Dir)
+	c, err := q.contentsIn(s)
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +74,13 @@ func plainFile(f File) bool {
 	return !strings.HasSuffix(f.Name(), ".gz") && !strings.HasSuffix(f.Name(), ".zst")
 }
 
-// Periods lists the periods of a directory that are complete, as their markers say, in order.
-func Periods(dir string) (periods []string, err error) {
-	list, err := os.ReadDir(dir)
+// Periods lists the periods of a directory that are complete, as their markers say, in order. In a depot several
+// collectors make markers, and Complete puts them together.
+func (s *Series) Periods() (periods []string, err error) {
+	if s.in != nil {
+		return nil, nil
+	}
+	list, err := os.ReadDir(s.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -12,26 +12,35 @@ type Ordered[In, Out any] struct {
 	Work func(In) Out
 	Use  func(Out) error
 
+	Room  chan struct{} // bounds what is worked on at once, for several of them; nil = one item for each core
+	Ahead int           // how many items may wait; 0 = twice as many as are worked on
+
 	queue []chan Out
 	err   error
-	room  chan struct{}
 	once  sync.Once
 }
 
 // Add takes an item; results of earlier ones that are there are used. The error is that of Use, once and for all.
 func (o *Ordered[In, Out]) Add(ctx context.Context, item In) error {
-	o.once.Do(func() { o.room = make(chan struct{}, runtime.GOMAXPROCS(0)) })
+	o.once.Do(func() {
+		if o.Room == nil {
+			o.Room = make(chan struct{}, runtime.GOMAXPROCS(0))
+		}
+		if o.Ahead == 0 {
+			o.Ahead = 2 * cap(o.Room)
+		}
+	})
 	if o.err == nil {
 		o.err = ctx.Err()
 	}
 	done := make(chan Out, 1)
 	go func() {
-		o.room <- struct{}{}
+		o.Room <- struct{}{}
 		done <- o.Work(item)
-		<-o.room
+		<-o.Room
 	}()
 	o.queue = append(o.queue, done)
-	for len(o.queue) > 2*cap(o.room) {
+	for len(o.queue) > o.Ahead {
 		o.use()
 	}
 	for len(o.queue) > 0 && len(o.queue[0]) > 0 {

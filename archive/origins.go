@@ -1,7 +1,7 @@
 package archive
 
 import (
-	"path/filepath"
+	"math"
 	"sort"
 )
 
@@ -13,7 +13,7 @@ type Origins struct {
 
 // Origins reads where the entries of a file come from, as far as books know.
 func (q *Query) Origins(f File) (*Origins, error) {
-	c, err := q.Contents(filepath.Dir(f.Path))
+	c, err := q.ContentsOf(f)
 	if err != nil {
 		return nil, err
 	}
@@ -43,4 +43,20 @@ func (o *Origins) At(raw int64) string {
 		return "-"
 	}
 	return o.texts[k]
+}
+
+// around is the source of the entry at an offset of the content, nil if that is not known, and the stretch of the content
+// that has it.
+func (o *Origins) around(raw int64) (source []byte, since, until int64) {
+	k := sort.Search(len(o.ends), func(i int) bool { return raw < o.ends[i] })
+	if k > 0 {
+		since = o.ends[k-1]
+	}
+	if k == len(o.ends) {
+		return nil, since, math.MaxInt64
+	}
+	if o.texts[k] != "-" {
+		source = []byte(o.texts[k])
+	}
+	return source, since, o.ends[k]
 }

@@ -25,8 +25,12 @@ type Query struct {
 	Tell         func(format string, args ...any) // what a person should know; nil = nobody does
 	Lost         func(*Damage)                    // nil = nobody wants to know
 
+	Event EventTime // Since and Until are of the lines' own times; not for a Follower
+
 	Held  bool // a Follower waits until the books know what was written
 	Apart bool // chunks are single blocks, as far as the indexes know them
+
+	eventSince, eventUntil time.Time // what was asked for, with Event
 
 	patterns []*regexp.Regexp
 	mu       sync.Mutex // guards the maps
@@ -45,6 +49,9 @@ func (q *Query) Prepare() error {
 	q.contents, q.once = make(map[string]*Contents), make(map[string]bool)
 	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
 		return fmt.Errorf("the end, %s, lies before the beginning, %s", q.Until.Format(time.RFC3339), q.Since.Format(time.RFC3339))
+	}
+	if err := q.widen(); err != nil {
+		return err
 	}
 	for _, p := range q.Sources {
 		text := regexp.QuoteMeta(p)
@@ -73,6 +80,22 @@ func (q *Query) Contents(dir string) (*Contents, error) {
 		q.contents[dir] = c
 	}
 	return c, err
+}
+
+// ContentsOf is what is known of the files of the directory, or of the category in a depot, in which f lies.
+func (q *Query) ContentsOf(f File) (*Contents, error) {
+	if f.in != nil {
+		return f.in.contents, nil
+	}
+	return q.Contents(filepath.Dir(f.Path))
+}
+
+// contentsIn is what is known of the files of a series.
+func (q *Query) contentsIn(s *Series) (*Contents, error) {
+	if s.in != nil {
+		return s.in.contents, nil
+	}
+	return q.Contents(s.Dir)
 }
 
 // SourceText is how a source is shown: HOST:PATH, or the name of the stream when nobody said where it comes from.
@@ -129,7 +152,7 @@ func (p *plan) pending(end int64) bool {
 
 // plan says how a file is read; nil: not at all.
 func (q *Query) plan(f File) (*plan, error) {
-	c, err := q.Contents(filepath.Dir(f.Path))
+	c, err := q.ContentsOf(f)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +166,7 @@ func (q *Query) plan(f File) (*plan, error) {
 	}
 	p.blocks = Blocks(f)
 	timed := (!q.Since.IsZero() || !q.Until.IsZero()) && !inside(q, p.facts.First, last)
-	if timed && len(p.blocks) == 0 {
+	if timed && len(p.blocks) == 0 && f.in == nil {
 		q.tellOnce("%s: no index says when its blocks came: hours are told apart at best (inkwell repair makes an index)", f.Path)
 	}
 	if len(q.patterns) > 0 || timed && len(p.blocks) == 0 && p.facts.Known {
@@ -239,11 +262,18 @@ func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk
 	if err != nil {
 		return err
 	}
+	events := q.events(use)
+	if events != nil {
+		use = events.add
+	}
 	for {
 		c, err := r.Next()
 		if err == nil {
 			p.date(c)
 			err = q.cut(p, c, use)
+		}
+		if err == io.EOF && events != nil {
+			return errors.Join(events.end(), r.Close())
 		}
 		if err == io.EOF {
 			return r.Close()

@@ -40,7 +40,7 @@ type Position struct {
 type Reader struct {
 	file *File
 	o    Options
-	f    *os.File
+	f    source
 	size int64
 
 	ctx    context.Context
@@ -66,14 +66,9 @@ func Open(ctx context.Context, file File, o Options) (*Reader, error) {
 	}
 	r := &Reader{file: &file, o: o, ctx: ctx, at: o.From}
 	var err error
-	if r.f, err = r.file.open(); err != nil {
+	if r.f, r.size, err = r.file.open(ctx); err != nil {
 		return nil, err
 	}
-	st, err := r.f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, r.f.Close())
-	}
-	r.size = st.Size()
 	r.begin()
 	return r, nil
 }

@@ -20,7 +20,9 @@ type Series struct {
 	Base  string
 	Files []File
 
-	alone bool // a single file that somebody named
+	alone bool   // a single file that somebody named, or a partition of a depot
+	named bool   // in a depot: the argument is that of this category
+	in    *place // of a depot; nil = it is in the file system
 }
 
 // Alone is a single file as a series.
@@ -28,8 +30,14 @@ func Alone(f File) Series {
 	return Series{Dir: filepath.Dir(f.Path), Base: f.Name(), Files: []File{f}, alone: true}
 }
 
-// Alone says that the series is a single file that somebody named.
+// Alone says that the series is a single file that somebody named, or a part of a category in a depot.
 func (s *Series) Alone() bool { return s.alone }
+
+// At says whether the series is what an argument names, and not what lies below that.
+func (s *Series) At(arg string) bool {
+	abs, err := filepath.Abs(arg)
+	return s.alone || s.named || err == nil && s.in == nil && abs == s.Dir
+}
 
 // ReadSeries lists the series in a directory, in the order of their names. It may run while they are written.
 func ReadSeries(path string) ([]Series, error) {

@@ -36,14 +36,14 @@ const (
 
 // Verify reads all of a file.
 func (q *Query) Verify(ctx context.Context, f File) (*Verdict, error) {
-	c, err := q.Contents(filepath.Dir(f.Path))
+	c, err := q.ContentsOf(f)
 	if err != nil {
 		return nil, err
 	}
 	facts := c.Of(f)
 	v := &Verdict{}
 	blocks := Blocks(f)
-	if v.Index = IndexMissing; f.Open {
+	if v.Index = IndexMissing; f.Open || f.in != nil {
 		v.Index = IndexNone
 	} else if covers(blocks, f) {
 		v.Index = IndexFits

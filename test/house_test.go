@@ -20,7 +20,7 @@ import (
 
 // edges is who may import whom, of this module. A package that is not named here may not exist.
 var edges = map[string][]string{
-	"archive":                  {"archive/columns", "archive/format", "archive/inflate", "rotate", "store", "store/audit", "store/books", "store/index", "store/stream", "internal/faultfs"},
+	"archive":                  {"archive/columns", "archive/format", "archive/inflate", "rotate", "store", "store/audit", "store/books", "store/depot", "store/index", "store/stream", "internal/faultfs"},
 	"archive/inflate":          {},
 	"archive/moment":           {},
 	"archive/search":           {},

@@ -1,20 +1,24 @@
 // Package columns writes log lines as Parquet (github.com/parquet-go/parquet-go).
 //
-//	lines ─► fields of the format ─► rows ─► a row group of some 100,000, in the order of their times ─► zstd ─► file
+//	lines, in their order ─► fields of the format ─► columns of a row group of some 100,000 ─► zstd ─► file
 //
 // Columns: line, arrival (when its block came in), source, file and number (which line of which file), and the fields of
 // the format: time, status, bytes and duration (seconds) as such, all others as text. A line that has not a field, or is
 // of another format, has a null there.
 //
-// Limitations: the rows of one row group are held in memory.
+// A Group is filled and encoded without an allocation for each row, and several of them beside each other; a Writer puts
+// them behind each other.
+//
+// Limitations: the rows of the groups that are being made are held in memory.
 package columns
 
 import (
-	"cmp"
+	"bytes"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -22,30 +26,61 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// groupRows is how many rows a row group has at most.
-const groupRows = 100_000
+// GroupRows is how many rows a row group has, about: as many as its owner puts in.
+const GroupRows = 100_000
 
 // Row is a line.
 type Row struct {
-	Line    []byte // retained until the row group is written
+	Line    []byte // retained until the group ends, as Source and Values are
 	Arrival time.Time
-	Source  string
+	Source  []byte // nil = not known
 	Number  int64
 	Time    time.Time // of the line itself; zero = not known
-	Values  []string  // of the fields, "" = none
+	Values  [][]byte  // of the fields, nil = none
 }
 
-// Writer writes one file. Not safe for concurrent use.
+// Writer writes one file. Its groups are filled and encoded beside each other; all else is for one goroutine.
 type Writer struct {
-	file   string
-	fields []string
-	place  map[string]int // of columns
+	file   []byte
+	fields []field
+	place  places
+	nulls  []parquet.Value // of each column
 	w      *parquet.GenericWriter[any]
-	rows   []Row
-	cells  []parquet.Value
-	out    []parquet.Row
-	Rows   int64 // that were added
+	mu     sync.Mutex // guards w
+	Rows   int64      // that were committed
 }
+
+// field is one of the format.
+type field struct {
+	name   string
+	column int // -1: it is no column of its own
+}
+
+// places are the columns beside the fields.
+type places struct{ line, number, file, arrival, time, source int }
+
+// Group is a row group. Not safe for concurrent use.
+type Group struct {
+	w    *Writer
+	rg   *parquet.ConcurrentRowGroupWriter
+	slab *slab
+	err  error
+}
+
+// slabRows is how many rows are given to the columns at once: few enough to stay in the cache of a core.
+const slabRows = 512
+
+// slab is the values of some rows, by column.
+type slab struct {
+	columns [][]parquet.Value
+	rows    int
+}
+
+// slabs lends slabs, each with memory.
+var slabs = sync.Pool{New: func() any { return new(slab) }}
+
+// codec is that of all files, and keeps its encoders.
+var codec = &zstd.Codec{Level: zstd.SpeedFastest}
 
 // few are the fields that have few values, as a rule: they are written by dictionary, which costs others more than it
 // saves.
@@ -80,110 +115,148 @@ func New(w io.Writer, file string, fields []string, about map[string]string) *Wr
 	group["number"] = parquet.Int(64)
 	group["line"] = parquet.String()
 	schema := parquet.NewSchema("log", group)
-	options := []parquet.WriterOption{schema, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.CreatedBy("inkwell", "", "")}
+	options := []parquet.WriterOption{schema, parquet.Compression(codec), parquet.CreatedBy("inkwell", "", ""),
+		parquet.SkipPageBounds("line")} // which no one looks for by its least and largest value
 	for k, v := range about {
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
-	c := &Writer{file: file, place: make(map[string]int), w: parquet.NewGenericWriter[any](w, options...)}
+	c := &Writer{file: []byte(file), w: parquet.NewGenericWriter[any](w, options...)}
+	place := make(map[string]int)
 	for i, path := range schema.Columns() {
-		c.place[path[0]] = i
+		place[path[0]] = i
+		c.nulls = append(c.nulls, parquet.NullValue().Level(0, 0, i))
 	}
+	c.place = places{place["line"], place["number"], place["file"], place["arrival"], place["time"], place["source"]}
 	for _, f := range fields {
+		one := field{f, -1}
 		if !slices.Contains(own, f) {
-			c.fields = append(c.fields, f)
-		} else {
-			c.fields = append(c.fields, "")
+			one.column = place[f]
 		}
+		c.fields = append(c.fields, one)
 	}
 	return c
 }
 
-// Add adds a row.
-func (c *Writer) Add(r Row) error {
-	c.rows = append(c.rows, r)
-	c.Rows++
-	if len(c.rows) < groupRows {
-		return nil
+// Begin begins a row group. Safe for concurrent use.
+func (c *Writer) Begin() *Group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := &Group{w: c, rg: c.w.BeginRowGroup(), slab: slabs.Get().(*slab)}
+	g.slab.columns = slices.Grow(g.slab.columns[:0], len(c.nulls))[:len(c.nulls)]
+	for i := range g.slab.columns {
+		g.slab.columns[i] = slices.Grow(g.slab.columns[i][:0], slabRows)[:slabRows]
 	}
-	return c.flush()
+	g.clear()
+	return g
 }
 
-// flush writes a row group.
-func (c *Writer) flush() error {
-	slices.SortStableFunc(c.rows, func(a, b Row) int { return cmp.Compare(order(&a), order(&b)) })
-	width := len(c.place)
-	if need := len(c.rows) * width; cap(c.cells) < need {
-		c.cells = make([]parquet.Value, need)
+// clear makes all values null.
+func (g *Group) clear() {
+	g.slab.rows = 0
+	for i, column := range g.slab.columns {
+		for k := range column {
+			column[k] = g.w.nulls[i]
+		}
 	}
-	c.out = c.out[:0]
-	for i := range c.rows {
-		cells := c.cells[i*width : (i+1)*width : (i+1)*width]
-		c.fill(cells, &c.rows[i])
-		c.out = append(c.out, cells)
-	}
-	c.rows = c.rows[:0]
-	if _, err := c.w.WriteRows(c.out); err != nil {
-		return err
-	}
-	return c.w.Flush()
 }
 
-// order is what rows are sorted by: their own time, or when they came in.
-func order(r *Row) int64 {
-	if r.Time.IsZero() {
-		return r.Arrival.UnixMilli()
-	}
-	return r.Time.UnixMilli()
-}
-
-// fill makes the cells of a row.
-func (c *Writer) fill(cells []parquet.Value, r *Row) {
-	for i := range cells {
-		cells[i] = parquet.NullValue().Level(0, 0, i)
-	}
-	set := func(name string, v parquet.Value, level int) {
-		k := c.place[name]
-		cells[k] = v.Level(0, level, k)
-	}
-	set("line", parquet.ByteArrayValue(valid(r.Line)), 0)
-	set("number", parquet.Int64Value(r.Number), 0)
-	set("file", parquet.ByteArrayValue([]byte(c.file)), 0)
+// Add adds a row behind the others.
+func (g *Group) Add(r *Row) {
+	w, k := g.w, g.slab.rows
+	set := func(column int, v parquet.Value, level int) { g.slab.columns[column][k] = v.Level(0, level, column) }
+	set(w.place.line, parquet.ByteArrayValue(valid(r.Line)), 0)
+	set(w.place.number, parquet.Int64Value(r.Number), 0)
+	set(w.place.file, parquet.ByteArrayValue(w.file), 0)
 	if !r.Arrival.IsZero() {
-		set("arrival", parquet.Int64Value(r.Arrival.UnixMilli()), 1)
+		set(w.place.arrival, parquet.Int64Value(r.Arrival.UnixMilli()), 1)
 	}
 	if !r.Time.IsZero() {
-		set("time", parquet.Int64Value(r.Time.UnixMilli()), 1)
+		set(w.place.time, parquet.Int64Value(r.Time.UnixMilli()), 1)
 	}
-	if r.Source != "" && r.Source != "-" {
-		set("source", parquet.ByteArrayValue([]byte(r.Source)), 1)
+	if r.Source != nil {
+		set(w.place.source, parquet.ByteArrayValue(r.Source), 1)
 	}
-	for i, f := range c.fields {
-		if f == "" || i >= len(r.Values) || r.Values[i] == "" {
+	for i, value := range r.Values {
+		f := &w.fields[i]
+		if f.column < 0 || len(value) == 0 {
 			continue
 		}
-		if v, ok := typed(f, r.Values[i]); ok {
-			set(f, v, 1)
+		if v, ok := typed(f.name, value); ok {
+			set(f.column, v, 1)
 		}
 	}
+	if g.slab.rows++; g.slab.rows == slabRows {
+		g.flush()
+	}
+}
+
+// flush gives the rows of the slab to the columns, which copy them.
+func (g *Group) flush() {
+	columns := g.rg.ColumnWriters()
+	for i, values := range g.slab.columns {
+		if g.err == nil {
+			_, g.err = columns[i].WriteRowValues(values[:g.slab.rows])
+		}
+	}
+	g.clear()
+}
+
+// End makes the last pages. The group is not used any more, but for Commit.
+func (g *Group) End() error {
+	g.flush()
+	slabs.Put(g.slab)
+	g.slab = nil
+	for _, column := range g.rg.ColumnWriters() {
+		if g.err == nil {
+			g.err = column.Flush()
+		}
+	}
+	return g.err
+}
+
+// Commit writes a group that has ended behind those before it.
+func (c *Writer) Commit(g *Group) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := g.rg.Commit()
+	c.Rows += n
+	return err
 }
 
 // typed is the value of a field.
-func typed(field, text string) (v parquet.Value, ok bool) {
+func typed(field string, text []byte) (v parquet.Value, ok bool) {
 	switch field {
 	case "status":
-		n, err := strconv.ParseInt(text, 10, 32)
+		n, err := whole(text, 32)
 		return parquet.Int32Value(int32(n)), err == nil
 	case "bytes":
-		n, err := strconv.ParseInt(text, 10, 64)
+		n, err := whole(text, 64)
 		return parquet.Int64Value(n), err == nil
 	case "duration":
-		d, err := strconv.ParseFloat(text, 64)
-		if !strings.Contains(text, ".") {
+		if n, err := whole(text, 64); err == nil {
+			return parquet.DoubleValue(float64(n) / 1e6), true
+		}
+		d, err := strconv.ParseFloat(string(text), 64)
+		if bytes.IndexByte(text, '.') < 0 {
 			d /= 1e6
 		}
 		return parquet.DoubleValue(d), err == nil
 	}
-	return parquet.ByteArrayValue(valid([]byte(text))), true
+	return parquet.ByteArrayValue(valid(text)), true
+}
+
+// whole is the whole number that text is. A few digits, as most are, cost nothing.
+func whole(text []byte, bits int) (n int64, err error) {
+	if len(text) > 9 {
+		return strconv.ParseInt(string(text), 10, bits)
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return strconv.ParseInt(string(text), 10, bits)
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, nil
 }
 
 // valid is text as UTF-8, which Parquet's strings are.
@@ -195,11 +268,4 @@ func valid(text []byte) []byte {
 }
 
 // Close ends the file.
-func (c *Writer) Close() error {
-	if len(c.rows) > 0 {
-		if err := c.flush(); err != nil {
-			return err
-		}
-	}
-	return c.w.Close()
-}
+func (c *Writer) Close() error { return c.w.Close() }

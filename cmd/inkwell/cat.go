@@ -34,7 +34,9 @@ is being written is part of it, as far as it has got. Gzip and zstd files that o
 
 --since, --until and --tail read only the blocks that they need, by the indexes beside the files. With -f it begins with the last ten
 lines (--tail), or with everything (--from start), waits for what is not there yet, and goes on with what is appended; a directory
-stands for all categories in it. --merge brings several categories, hosts or collectors together in the order in which blocks came in.
+stands for all categories in it. --since and --until are of the time at which a block came in; with --time event and --format they are of the time that stands in each line:
+blocks are read that came in up to --slack (10 minutes) earlier or later. A line without a time goes with the one before it.
+--merge brings several categories, hosts or collectors together in the order in which blocks came in.
 
 Damage costs the block that it is in: what is lost is told, what stands behind it is printed, and the exit code is 1.
 
@@ -42,14 +44,19 @@ With --dedupe an entry that stands in the files of several collectors is printed
 them, are known by the manifests beside the files. Directories are printed by the times of their files, single files in the order given.
 Entries that cannot be told apart, because they are not lines, are printed again; that is said, and makes the exit code 1.
 
+A depot is read as a directory is: s3://BUCKET/PREFIX/CATEGORY, hdfs://NAMENODE:PORT/PATH/CATEGORY, or a directory to which collectors
+publish. It has finished files only, so that -f is refused.
+
 On a terminal, characters that would steer it are shown as escapes.
 
 Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 		Example: `  inkwell cat /srv/logs/apache.access | grep ' 500 '
   inkwell cat --since 14:00 --until 14:10 /srv/logs/apache.access
+  inkwell cat --time event --format combined --since 14:00 --until 14:10 /srv/logs/apache.access
   inkwell cat -f /srv/logs/apache.access
   inkwell cat -f --merge --with time,source --source 'web*' /srv/logs
   inkwell cat --tail 100 /srv/logs/apache.error
+  inkwell cat --since yesterday 's3://logs/prod/apache.access?region=eu-central-1'
   inkwell cat --dedupe /srv/a/logs/apache.access /srv/b/logs/apache.access`,
 		Args: several("DIR/CATEGORY or FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,6 +70,8 @@ Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 		},
 	}
 	o.flags(cmd)
+	o.timeFlags(cmd)
+	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
 	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that is there")
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only the last so many lines (with -f: before those that come; 10)")
@@ -85,6 +94,8 @@ func (o *catFlags) check() error {
 		return usagef("--from %q: want start or end", o.from)
 	case o.from == "start" && o.tail >= 0:
 		return usagef("--from start and --tail do not go together")
+	case o.follow && o.time == "event":
+		return usagef("--time event and --follow do not go together")
 	case o.follow && o.until != "":
 		return usagef("--until and --follow do not go together")
 	}
@@ -108,7 +119,7 @@ func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error
 	if o.follow {
 		return r.finish((&following{a: a, r: r, p: p, o: o, every: time.Second / 4}).run(ctx, args))
 	}
-	list, err := seriesOf(args, o.merge)
+	list, err := r.series(ctx, args, o.merge)
 	if err != nil {
 		return err
 	}
@@ -175,6 +186,9 @@ type following struct {
 func (f *following) run(ctx context.Context, args []string) error {
 	finders := make([]*archive.Finder, len(args))
 	for i, arg := range args {
+		if archive.InDepot(arg) {
+			return usagef("-f %s: a depot has finished files only; follow the directory of the collector", arg)
+		}
 		abs, err := filepath.Abs(arg)
 		if err != nil {
 			return err

@@ -19,12 +19,13 @@ import (
 // deduper prints the files of several collectors, each numbered entry once. The manifest of a file says which entries
 // are at which place in it.
 type deduper struct {
-	ctx    context.Context
-	w      *bufio.Writer
-	warn   func(format string, args ...any)
-	query  *archive.Query
-	copies audit.Copies
-	doubt  int64 // entries that were written and may have been before
+	ctx     context.Context
+	w       *bufio.Writer
+	warn    func(format string, args ...any)
+	query   *archive.Query
+	reading *archiveReading
+	copies  audit.Copies
+	doubt   int64 // entries that were written and may have been before
 }
 
 // dedupe prints the files of args: single files in the order given, those of directories merged by their times.
@@ -33,7 +34,7 @@ func (a *app) dedupe(ctx context.Context, args, states []string) error {
 	if err != nil {
 		return err
 	}
-	d := &deduper{ctx: ctx, w: bufio.NewWriterSize(a.output(), 64<<10), query: r.Query, warn: r.Tell}
+	d := &deduper{ctx: ctx, w: bufio.NewWriterSize(a.output(), 64<<10), query: r.Query, reading: r, warn: r.Tell}
 	files, err := d.files(args)
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func (a *app) dedupe(ctx context.Context, args, states []string) error {
 func (d *deduper) files(args []string) (all []archive.File, err error) {
 	var series [][]archive.File // of directories that follow each other
 	for _, arg := range args {
-		if st, err := os.Stat(arg); err == nil && st.IsDir() {
+		if st, err := os.Stat(arg); err == nil && st.IsDir() && !archive.InDepot(arg) {
 			abs, err := filepath.Abs(arg)
 			if err == nil {
 				_, err = d.query.Contents(abs) // before the files are listed: they can only become finished meanwhile
@@ -65,7 +66,7 @@ func (d *deduper) files(args []string) (all []archive.File, err error) {
 				return nil, err
 			}
 		}
-		list, err := seriesOf([]string{arg}, false)
+		list, err := d.reading.series(d.ctx, []string{arg}, false)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +111,7 @@ func (d *deduper) merge(all []archive.File, series [][]archive.File) ([]archive.
 
 // facts is what the manifest says about a file.
 func (d *deduper) facts(f archive.File) (archive.Facts, error) {
-	c, err := d.query.Contents(filepath.Dir(f.Path))
+	c, err := d.query.ContentsOf(f)
 	if err != nil {
 		return archive.Facts{}, err
 	}
@@ -120,7 +121,7 @@ func (d *deduper) facts(f archive.File) (archive.Facts, error) {
 // file prints what of f was not printed yet. It leaves out what a collector has written since its last checkpoint,
 // because the books describe that only after the next one.
 func (d *deduper) file(f archive.File) error {
-	c, err := d.query.Contents(filepath.Dir(f.Path))
+	c, err := d.query.ContentsOf(f)
 	if err != nil || c.Pending(f) {
 		return err
 	}

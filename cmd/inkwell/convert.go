@@ -25,13 +25,15 @@ func (a *app) convert() *cobra.Command {
 		Short: "make Parquet files of finished files",
 		Long: `convert makes a Parquet file of each finished file: OUT/CATEGORY/dt=DAY/NAME.parquet, by the day on which the file was begun. Its columns are
 the line, when it came in (arrival), where from (source), file and number, and the fields of --format with their types: time, status, bytes, duration
-(seconds), and text. Row groups stand in the order of the lines' times; all is compressed with zstd.
+(seconds), and text. The rows of a row group, some 100,000, stand in the order of the lines' times; all is compressed with zstd. Row groups are made
+on all cores. Depots are read as directories are (see inkwell cat).
 
 A Parquet file has its name when it is complete and holds all that the manifest says. Run again, convert makes those that are missing: nothing is
 there twice, whatever was killed. Files that are damaged are told and passed over.
 
 Exit codes: 0 all are there, 1 failed or something is damaged, 2 the command line is wrong.`,
 		Example: `  inkwell convert --format combined --out /srv/parquet /srv/logs/apache.access
+  inkwell convert --format combined --out /srv/parquet 's3://logs/prod/apache.access?region=eu-central-1'
   inkwell convert --format json --fields level,msg,elapsed --out /srv/parquet /srv/logs/app`,
 		Args: several("DIR or DIR/CATEGORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,7 +79,7 @@ func (a *app) convertAll(ctx context.Context, args []string, o *selection, c arc
 	if err != nil {
 		return err
 	}
-	list, err := seriesOf(args, true)
+	list, err := r.series(ctx, args, true)
 	if err != nil {
 		return err
 	}

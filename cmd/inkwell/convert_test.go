@@ -97,3 +97,72 @@ func TestConvert(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestConvertRowGroups converts more lines than a row group takes, some of them out of order, the last
+// one without an end: each is there once, as it was, and each row group is in the order of the lines' times.
+func TestConvertRowGroups(t *testing.T) {
+	c := newCategory(t)
+	c.open(rotate.Gzip, nil)
+	const lines = 230_000
+	var text strings.Builder
+	for k := range lines {
+		second := (k + k%7*50) % 3600
+		fmt.Fprintf(&text, "h - - [29/Nov/2026:14:%02d:%02d +0000] \"GET /%d HTTP/1.1\" 200 %d \"-\" \"a\"", second/60, second%60, k, 10_000_000_000+k)
+		if k < lines-1 {
+			text.WriteByte('\n')
+		}
+		if text.Len() > 1<<20 || k == lines-1 {
+			c.append(text.String())
+			text.Reset()
+		}
+	}
+	c.finish()
+	out := filepath.Join(t.TempDir(), "parquet")
+	if r := inkwell(t, nil, "convert", "--format", "combined", "--out", out, c.dir); r.code != 0 || !strings.HasPrefix(r.stdout, "1 files made of 230,000 lines") {
+		t.Fatalf("%+v", r)
+	}
+	files, err := filepath.Glob(filepath.Join(out, "web", "dt=*", "*.parquet"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	file, err := os.Open(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	st, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := parquet.OpenFile(file, st.Size())
+	if err != nil || len(whole.RowGroups()) < 2 {
+		t.Fatal(err, "one row group")
+	}
+	type row struct {
+		Number int64  `parquet:"number"`
+		Bytes  *int64 `parquet:"bytes,optional"`
+		URL    string `parquet:"url,optional"`
+		Time   int64  `parquet:"time,optional"`
+	}
+	seen := make([]bool, lines+1)
+	for _, group := range whole.RowGroups() {
+		rows := make([]row, group.NumRows())
+		r := parquet.NewGenericRowGroupReader[row](group)
+		if n, err := r.Read(rows); n < len(rows) {
+			t.Fatal(n, err)
+		}
+		for i, one := range rows {
+			if seen[one.Number] || one.URL != fmt.Sprint("/", one.Number-1) || *one.Bytes != 10_000_000_000+one.Number-1 {
+				t.Fatalf("%+v", one)
+			}
+			if seen[one.Number] = true; i > 0 && one.Time < rows[i-1].Time {
+				t.Fatalf("row %d: %+v stands behind %+v", i, one, rows[i-1])
+			}
+		}
+	}
+	for number, there := range seen[1:] {
+		if !there {
+			t.Fatalf("line %d is missing", number+1)
+		}
+	}
+}

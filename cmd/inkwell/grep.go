@@ -37,13 +37,16 @@ exit codes are those of GNU grep, with these differences:
   -l lists files, and -n counts the lines within each file;
 - every text is text, as with grep -a; on a terminal what would steer it is shown as escapes.
 
---since, --until and --source choose as for inkwell cat, and only the blocks that they need are read.
+--since, --until and --source choose as for inkwell cat, and only the blocks that they need are read. Depots
+are read as directories are (see inkwell cat).
 
 Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged (what is whole was searched), or the command line is wrong.`,
 		Example: `  inkwell grep ' 500 ' /srv/logs/apache.access
   inkwell grep -c -i timeout --since 1h /srv/logs
   inkwell grep -n -C 2 -F 'Traceback (most recent call last)' --source 'web1*' /srv/logs/app
   inkwell grep -o -e 'user=[a-z]+' -e 'uid=[0-9]+' /srv/logs/auth | sort | uniq -c
+  inkwell grep -c ' 500 ' --time event --format combined --since 14:00 --until 14:10 /srv/logs/apache.access
+  inkwell grep -c timeout hdfs://namenode:9000/logs/app
   inkwell grep -l needle /srv/logs/apache.access`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(o.patterns) == 0 {
@@ -75,6 +78,8 @@ Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged 
 		},
 	}
 	o.selection.flags(cmd)
+	o.timeFlags(cmd)
+	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
 	o.flags(cmd)
 	return cmd
 }
@@ -141,7 +146,7 @@ func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (fo
 	if err != nil {
 		return false, err
 	}
-	list, err := seriesOf(args, true)
+	list, err := r.series(ctx, args, true)
 	if err != nil {
 		return false, err
 	}

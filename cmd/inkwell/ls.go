@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,19 +24,22 @@ func (a *app) ls() *cobra.Command {
 smaller than their content that is, where the entries come from, and whether a file is still being written. It says what the manifests and
 the books of the collector say, and reads nothing of the files: inkwell verify does.
 
+A depot (s3://BUCKET/PREFIX, hdfs://NAMENODE:PORT/PATH, or a directory to which collectors publish) is listed by the manifests in it.
+
 Times are those of the collector's clock, shown in the local zone with its offset. A ? is not known: nobody keeps books of the file.
 
 Exit codes: 0 listed, 1 failed or a file has trouble, 2 the command line is wrong.`,
 		Example: `  inkwell ls /srv/logs
   inkwell ls --since yesterday /srv/logs/apache.access
+  inkwell ls 's3://logs/prod?region=eu-central-1'
   inkwell ls --json /srv/logs | jq '.[] | select(.open)'`,
 		Args: several("DIR or DIR/CATEGORY"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := a.query("ls", &o)
 			if err != nil {
 				return err
 			}
-			return a.list(r, args, asJSON)
+			return a.list(cmd.Context(), r, args, asJSON)
 		},
 	}
 	o.flags(cmd)
@@ -52,20 +55,16 @@ func must(err error) {
 	}
 }
 
-// list prints the categories and files.
-func (a *app) list(r *archiveReading, args []string, asJSON bool) error {
+// list prints what is there.
+func (a *app) list(ctx context.Context, r *archiveReading, args []string, asJSON bool) error {
 	all, troubled := []archive.Listed{}, 0
 	var tables []func(w *tabwriter.Writer)
 	for _, arg := range args {
-		series, err := seriesOf([]string{arg}, true)
+		series, err := r.series(ctx, []string{arg}, true)
 		if err != nil {
 			return err
 		}
-		abs, err := filepath.Abs(arg)
-		if err != nil {
-			return err
-		}
-		whole := len(series) > 0 && series[0].Dir != abs && !series[0].Alone()
+		whole := len(series) > 0 && !series[0].At(arg)
 		if whole {
 			tables = append(tables, func(w *tabwriter.Writer) {
 				fmt.Fprintln(w, "CATEGORY\tFILES\tFIRST\tLAST\tENTRIES\tBYTES\tRATIO\tOPEN")
@@ -162,7 +161,7 @@ func fileRows(w *tabwriter.Writer, s *archive.Series, files []archive.Listed) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(f.File), shown(f.First), last, counted(f.Entries),
 			size(f.Bytes), ratio(f.Raw, f.Bytes), state, sourceList(f.Sources))
 	}
-	if periods, err := archive.Periods(s.Dir); err == nil && len(periods) > 0 && !s.Alone() {
+	if periods, err := s.Periods(); err == nil && len(periods) > 0 && !s.Alone() {
 		fmt.Fprintf(w, "complete: %s … %s (%d)\n", visible(periods[0]), visible(periods[len(periods)-1]), len(periods))
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 
 	"inkwell/archive"
 	"inkwell/archive/moment"
+	"inkwell/internal/conf"
 )
 
 // selection holds the flags with which the reading commands select files and entries.
@@ -21,6 +23,9 @@ type selection struct {
 	sources      []string
 	states       []string
 	strict       bool
+
+	time, format string // what is meant by since and until, and how the time of a line is found
+	slack        time.Duration
 }
 
 const timeHelp = "14:00, yesterday, '2026-11-29 14:00', 2h (ago), 2026-11-29T14:00:00+01:00, @1764403200"
@@ -35,7 +40,31 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of going on behind it")
 }
 
-// archiveReading is one run over files: what is selected, and what was lost.
+// timeFlags are those by which since and until are of the lines' own times.
+func (s *selection) timeFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.time, "time", "arrival", "what --since and --until are of: arrival, or event = the time that stands in the line, which --format finds")
+	f.Var(conf.Value(&s.slack, "10m", "duration", conf.ParseDuration), "slack", "with --time event: how much earlier or later than its own time a line may have come in")
+}
+
+const eventFormatHelp = "with --time event: how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN with a group time"
+
+// event is what --time asks for.
+func (s *selection) event() (e archive.EventTime, err error) {
+	switch {
+	case s.time == "" || s.time == "arrival":
+		return e, nil
+	case s.time != "event":
+		return e, usagef("--time %q: want arrival or event", s.time)
+	case s.format == "":
+		return e, usagef("--time event wants --format: how is the time of a line found?")
+	case s.since == "" && s.until == "":
+		return e, usagef("--time event goes with --since or --until")
+	}
+	return archive.EventTime{Format: s.format, Slack: s.slack}, nil
+}
+
+// archiveReading is one reading of files: what is chosen, and what is lost.
 type archiveReading struct {
 	*archive.Query
 	strict bool
@@ -48,6 +77,9 @@ func (a *app) query(name string, s *selection) (*archiveReading, error) {
 	now := time.Now()
 	q := &archive.Query{Sources: s.sources, States: s.states}
 	var err error
+	if q.Event, err = s.event(); err != nil {
+		return nil, err
+	}
 	if s.since != "" {
 		if q.Since, err = moment.Parse(s.since, now, false); err != nil {
 			return nil, usagef("--since: %w", err)
@@ -98,10 +130,21 @@ func (r *archiveReading) finish(err error) error {
 	return err
 }
 
-// seriesOf lists the series that arguments name: directories of categories, and files. If below is set, a directory
-// without files of its own stands for the categories in it.
-func seriesOf(args []string, below bool) (all []archive.Series, err error) {
+// series lists what arguments name: directories of categories, and files, also of depots. A directory without files of
+// its own stands for the categories in it if below says so.
+func (r *archiveReading) series(ctx context.Context, args []string, below bool) (all []archive.Series, err error) {
 	for _, arg := range args {
+		if archive.InDepot(arg) {
+			list, err := archive.ReadDepot(ctx, arg, r.Tell)
+			if err == nil && (len(list) == 0 || !below && !list[0].At(arg)) {
+				err = noFiles(arg)
+			}
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, list...)
+			continue
+		}
 		st, err := os.Stat(arg)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w (want DIR/CATEGORY or a file; what is sent shows after some ten seconds)", err)

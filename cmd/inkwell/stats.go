@@ -20,12 +20,12 @@ const exitThreshold = 3
 // statsFlags are the flags of stats besides those of every reading command.
 type statsFlags struct {
 	selection
-	format, output, failIf string
-	by                     []string
-	every                  time.Duration
-	fold                   bool
-	top                    int
-	status, bytes, took    string // names of fields
+	output, failIf      string
+	by                  []string
+	every               time.Duration
+	fold, live          bool
+	top                 int
+	status, bytes, took string // names of fields
 }
 
 func (a *app) stats() *cobra.Command {
@@ -41,9 +41,15 @@ Formats: combined and common (host user time method url protocol status bytes re
 in seconds with a dot), json, logfmt, syslog (time host app pid message), and regexp=PATTERN with named groups. URLs are counted without their
 query; --fold makes numbers and ids in paths {n}. Of the field sql statements are counted with their values taken out.
 
+With -f it counts what comes from now on, or from --since on, and shows a live table until it is interrupted; --fail-if is then looked at.
+
+Depots are read as directories are (see inkwell cat).
+
 Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what --fail-if says is so.`,
 		Example: `  inkwell stats --by url --fold --since 1h /srv/logs/apache.access
   inkwell stats --by status --every 5m --output csv /srv/logs/apache.access
+  inkwell stats --by status 's3://logs/prod/apache.access?region=eu-central-1'
+  inkwell stats -f --by status /srv/logs/apache.access
   inkwell stats --format json --by level --took elapsed /srv/logs/app
   inkwell stats --since 5m --fail-if 'failures>1%' /srv/logs/apache.access || page-somebody`,
 		Args: several("DIR/CATEGORY or FILE"),
@@ -52,12 +58,13 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what 
 		},
 	}
 	o.flags(cmd)
+	o.timeFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "combined",
 		"how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
-	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every",
-		"count each stretch of this length by itself; 0 = all in one")
+	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each stretch of this length by itself; 0 = all in one")
+	f.BoolVarP(&o.live, "follow", "f", false, "count what comes from now on, or from --since on, and print the table again every two seconds")
 	f.BoolVar(&o.fold, "fold", false, "make numbers and ids in the paths of URLs {n}")
 	f.IntVar(&o.top, "top", 50, "print the most frequent keys only, so many; 0 = all")
 	f.StringVar(&o.output, "output", "text", "text, csv or json")
@@ -94,6 +101,9 @@ func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
 	if o.output != "text" && o.output != "csv" && o.output != "json" {
 		return usagef("--output %q: want text, csv or json", o.output)
 	}
+	if o.live && (o.output != "text" || o.until != "" || o.time == "event") {
+		return usagef("-f prints a table: it does not go with --output csv or json, --until and --time event")
+	}
 	if _, err := format.New(o.format, o.fields()); err != nil {
 		return usageError{err}
 	}
@@ -102,11 +112,12 @@ func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
 		return err
 	}
 	r.Apart = o.every > 0
-	list, err := seriesOf(args, true)
-	if err != nil {
-		return err
+	var sum *tally.Tally
+	if o.live {
+		sum, err = a.follow(ctx, r, args, o)
+	} else {
+		sum, err = a.countOnce(ctx, r, args, o)
 	}
-	sum, err := a.countSeries(ctx, r, list, o)
 	if err != nil {
 		return err
 	}
@@ -133,9 +144,17 @@ type chunkText struct {
 	at   time.Time
 }
 
-// countSeries counts all files, several parts of them in parallel.
-func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series,
-	o *statsFlags) (*tally.Tally, error) {
+// countOnce counts what is there now.
+func (a *app) countOnce(ctx context.Context, r *archiveReading, args []string, o *statsFlags) (*tally.Tally, error) {
+	list, err := r.series(ctx, args, true)
+	if err != nil {
+		return nil, err
+	}
+	return a.countSeries(ctx, r, list, o)
+}
+
+// countSeries counts all files, parts of them beside each other.
+func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally, error) {
 	bar := a.readingBar(list)
 	defer bar.end()
 	idle := make(chan *counter, 64)

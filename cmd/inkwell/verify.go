@@ -90,7 +90,7 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
 	if err != nil {
 		return err
 	}
-	list, err := seriesOf(args, true)
+	list, err := r.series(ctx, args, true)
 	if err != nil {
 		return err
 	}

@@ -28,10 +28,13 @@ are.
 A day is 2026-11-29, today or yesterday; an hour 2026-11-29T04, 04:00 or 'yesterday 04:00'. They are those of the local clock, which has to be
 that of the collector.
 
+A category in a depot is complete when it is so for each collector that brought a file or a marker for that time or for the day before.
+
 Exit codes: 0 complete, 3 complete, and some entries came after it had been complete before (read it again), 75 not complete in the time of
 --timeout, 1 failed, 2 the command line is wrong.`,
 		Example: `  inkwell wait --timeout 2h /srv/logs/apache.access yesterday && make report
-  inkwell wait /srv/logs/apache.access 2026-11-29T04`,
+  inkwell wait /srv/logs/apache.access 2026-11-29T04
+  inkwell wait 's3://logs/prod/apache.access?region=eu-central-1' yesterday`,
 		Args: exactly("DIR/CATEGORY", "DAY or HOUR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			during, err := periodOf(args[1], time.Now())
@@ -64,11 +67,19 @@ func periodOf(text string, now time.Time) (archive.Span, error) {
 	return archive.Span{From: hour, To: hour.Add(time.Hour)}, nil
 }
 
-// waitFor checks once a second.
+// complete says how far a category is, in a directory or in a depot.
+func complete(ctx context.Context, path string, during archive.Span) (archive.Completeness, error) {
+	if archive.InDepot(path) {
+		return archive.CompleteDepot(ctx, path, during)
+	}
+	return archive.Complete(path, during, time.Now())
+}
+
+// waitFor looks once a second.
 func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
 	began := time.Now()
 	for told := false; ; {
-		c, err := archive.Complete(path, during, time.Now())
+		c, err := complete(ctx, path, during)
 		if err != nil {
 			return err
 		}

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// Manifests is the directory in a depot for the manifests of its files.
-	Manifests      = "_inkwell/manifests"
-	manifestSuffix = ".manifest"
+	// Manifests is the directory in a depot of what says what is in its files.
+	Manifests = "_inkwell/manifests"
+	// ManifestSuffix is what the name of such an object has behind that of the file.
+	ManifestSuffix = ".manifest"
 )
 
 // layout determines the names of the files of one collector in a depot.
@@ -39,18 +40,38 @@ func (l layout) file(dir string, f *books.File) string {
 	if at < 0 {
 		at = len(f.Name)
 	}
-	base, number := f.Name[:at], f.Name[at:]
+	base := f.Name[:at]
 	stem, date := base, f.First.Local().Format(time.DateOnly)
 	if k := len(base) - len("-"+time.DateOnly); k > 0 && base[k] == '-' {
 		if _, err := time.Parse(time.DateOnly, base[k+1:]); err == nil {
 			stem, date = base[:k], base[k+1:]
 		}
 	}
-	return path.Join(l.directory(dir, stem), "dt="+date, base+"_"+l.who+number)
+	return path.Join(l.directory(dir, stem), "dt="+date, NameOf(f.Name, l.who))
 }
 
-// manifestOf returns the name of the manifest of a file.
-func manifestOf(name string) string { return path.Join(Manifests, name) + manifestSuffix }
+// NameOf is what a file that is called name in the directory of its collector is called in a depot, in its partition.
+func NameOf(name, who string) string {
+	at := strings.LastIndexByte(name, '_')
+	if at < 0 {
+		at = len(name)
+	}
+	return name[:at] + "_" + who + name[at:]
+}
+
+// WriterOf is who brought a file: local is its name in the directory of its collector. "" = the names do not belong
+// together.
+func WriterOf(local, name string) (who string) {
+	at := max(strings.LastIndexByte(local, '_'), 0)
+	who = strings.TrimSuffix(strings.TrimPrefix(name, local[:at]+"_"), local[at:])
+	if NameOf(local, who) != name {
+		return ""
+	}
+	return who
+}
+
+// manifestOf is the name of the object that says what is in a file.
+func manifestOf(name string) string { return path.Join(Manifests, name) + ManifestSuffix }
 
 // marker returns the name of a done marker, next to the first of the files that it lists. A new version of a marker
 // gets a name of its own, because nothing is replaced.
