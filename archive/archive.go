@@ -9,11 +9,11 @@
 // decodes to its last byte. The index beside the file (store/index) lets a Reader pass over blocks, and is not believed
 // either: lengths and sums are compared, and an index that is wrong is dropped.
 //
-// Damage costs its block: the Reader goes on with the next one, and tells what is lost. Files that others wrote, of many
-// members or without blocks, are read as streams.
+// Damage costs its block: the Reader goes on with the next one, and tells what is lost. Files that others wrote, of
+// many members or without blocks, are read as streams.
 //
-// Limitations: a stream is decoded on one core. A flipped bit in a gzip block without an index can pass unseen until the
-// end of the file, where the checksum tells that there is one, and not where.
+// Limitations: a stream is decoded on one core. A flipped bit in a gzip block without an index can pass unseen until
+// the end of the file, where the checksum tells that there is one, and not where.
 package archive
 
 import (

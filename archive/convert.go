@@ -27,8 +27,8 @@ type Conversion struct {
 // errNotWhole says that a file is not converted.
 var errNotWhole = errors.New("it is not converted")
 
-// Convert makes a Parquet file of a finished one, unless there is one already, and says of how many rows; -1 = there was
-// one. It has its name when it is complete; what a process left that was killed is written over.
+// Convert makes a Parquet file of a finished one, unless there is one already, and says of how many rows; -1 = there
+// was one. It has its name when it is complete; what a process left that was killed is written over.
 func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (rows int64, path string, err error) {
 	c, err := q.Contents(s.Dir)
 	if err != nil {

@@ -84,8 +84,8 @@ func earliest(heads []*head, before *head) (first *head) {
 	return first
 }
 
-// Series gives what is wanted of files to use, one file behind the other. One that retention removes meanwhile is passed
-// over.
+// Series gives what is wanted of files to use, one file behind the other. One that retention removes meanwhile is
+// passed over.
 func (q *Query) Series(ctx context.Context, files []File, use func(*Chunk) error) error {
 	for _, f := range files {
 		if err := q.Read(ctx, f, use); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -254,8 +254,8 @@ func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk
 	}
 }
 
-// date gives a chunk that no index knows the time behind which it came in: that of the last block before it, or when the
-// file was begun.
+// date gives a chunk that no index knows the time behind which it came in: that of the last block before it, or when
+// the file was begun.
 func (p *plan) date(c *Chunk) {
 	if !c.First.IsZero() {
 		p.before = c.Last

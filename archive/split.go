@@ -27,8 +27,8 @@ type splitter struct {
 // errStream says that there are no blocks from a place on: the rest has to be read as a stream.
 var errStream = errors.New("no blocks")
 
-// run sends units until the file ends, or ctx, or it finds none any more. The last one says why it ends: its err is set,
-// and it has no data.
+// run sends units until the file ends, or ctx, or it finds none any more. The last one says why it ends: its err is
+// set, and it has no data.
 func (s *splitter) run(ctx context.Context) {
 	defer close(s.queue)
 	for {

@@ -71,7 +71,8 @@ func (r *Reader) isStale(b *index.Block) bool {
 	return err != nil // one that ends where it should is damaged
 }
 
-// search decodes from r.at as far as it can, without a list of where blocks may end: a marker can have stood within one.
+// search decodes from r.at as far as it can, without a list of where blocks may end: a marker can have stood within
+// one.
 func (r *Reader) search() *Chunk {
 	for window := 4 * unitPacked; ; window *= 4 {
 		data, err := readAt(r.f, r.at.Offset, window)

@@ -102,8 +102,8 @@ func (c *control) GetCounter(_ context.Context, key string) (int64, error) {
 	return c.stats.Get(key), nil
 }
 
-// SetOption remembers a value; it has no effect, as in the original, but for rpc.ReloadOption. Who may not control the server gets an
-// exception.
+// SetOption remembers a value; it has no effect, as in the original, but for rpc.ReloadOption. Who may not control the
+// server gets an exception.
 func (c *control) SetOption(ctx context.Context, key, value string) error {
 	if !c.gate.controls(ctx, "setOption") {
 		return errors.New("not allowed: only this machine, or a peer of an <allow> block with control=yes, may do that")

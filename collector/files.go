@@ -20,8 +20,9 @@ import (
 	"inkwell/store/books"
 )
 
-// files are the output files of the categories of an intake, to be looked at. A category that it does not know has none, so that a name
-// can never become a path. No link is followed and only finished files of the category's own series are opened.
+// files are the output files of the categories of an intake, to be looked at. A category that it does not know has
+// none, so that a name can never become a path. No link is followed and only finished files of the category's own
+// series are opened.
 type files struct{ of *intake }
 
 // places are where the stores of a category write files.

@@ -22,7 +22,8 @@ const (
 	fleetSoon  = time.Second // then it is no longer than that
 )
 
-// muster keeps the fleet: it hears reports, and saves what was heard once a minute, when somebody came or ended, and at the end.
+// muster keeps the fleet: it hears reports, and saves what was heard once a minute, when somebody came or ended, and at
+// the end.
 type muster struct {
 	table fleet.Table
 	file  store.StateFile

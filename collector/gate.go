@@ -20,9 +20,9 @@ type taker interface {
 	account([]books.Refusal)
 }
 
-// gate stands between the server and the intake: it lets through what the caller may write and what is not too long, and says who may
-// control the server. Entries that it keeps out are dropped, counted and answered OK: offered again they would be kept out again. Safe
-// for concurrent use.
+// gate stands between the server and the intake: it lets through what the caller may write and what is not too long,
+// and says who may control the server. Entries that it keeps out are dropped, counted and answered OK: offered again
+// they would be kept out again. Safe for concurrent use.
 type gate struct {
 	to         taker
 	log        *slog.Logger
@@ -111,7 +111,8 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 // mayBeLong says whether there can be a message over the limit in b.
 func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Size() > g.maxMessage }
 
-// filter leaves in p.kept the entries of b that may come in, with their numbers, and says how many of those that are allowed are too long.
+// filter leaves in p.kept the entries of b that may come in, with their numbers, and says how many of those that are
+// allowed are too long.
 func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	p.kept.Reset()
 	p.kept.ShareNamings(b)
@@ -150,7 +151,8 @@ func (g *gate) tell(caller *access.Caller, denied, long int64) {
 	}
 }
 
-// controls says whether the caller may stop or reload the server, or set options; a refusal is counted, and logged once a minute.
+// controls says whether the caller may stop or reload the server, or set options; a refusal is counted, and logged once
+// a minute.
 func (g *gate) controls(ctx context.Context, what string) bool {
 	caller := access.From(ctx)
 	if g.rules.Load().Controls(caller) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// limiter admits so many messages in each second of the clock, by the original's rule: a call with more than half of that is let in
-// without being counted, because it could never come in otherwise. Safe for concurrent use.
+// limiter admits so many messages in each second of the clock, by the original's rule: a call with more than half of
+// that is let in without being counted, because it could never come in otherwise. Safe for concurrent use.
 type limiter struct {
 	mu     sync.Mutex
 	max    int64 // 0: no limit

@@ -33,8 +33,8 @@ func (o *Options) server(g *gate) rpc.ServerOptions {
 		MaxInFlight: l.MaxInFlight, IdleTimeout: l.IdleTimeout, HeaderTimeout: l.HeaderTimeout, Logger: o.Logger, Stats: o.Stats}
 }
 
-// fitDescriptors lowers the limit of connections so that they leave half of the open files that the process may have to the stores, which
-// tell when they cannot be opened and are tried again.
+// fitDescriptors lowers the limit of connections so that they leave half of the open files that the process may have to
+// the stores, which tell when they cannot be opened and are tried again.
 func fitDescriptors(o *Options) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -45,15 +45,15 @@ func fitDescriptors(o *Options) error {
 	return nil
 }
 
-// The open files that a category may take: its directory and the file in it that is written; or, where something is sent, a connection, and
-// a spool with its lock and two files.
+// The open files that a category may take: its directory and the file in it that is written; or, where something is
+// sent, a connection, and a spool with its lock and two files.
 const (
 	descriptorsOfFiles = 2
 	descriptorsOfAny   = 6
 )
 
-// fitCategories is how many categories there can be at once, of those asked for, within the limit of open files: half of them are for
-// connections.
+// fitCategories is how many categories there can be at once, of those asked for, within the limit of open files: half
+// of them are for connections.
 func fitCategories(c *config.Config, log *slog.Logger) int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

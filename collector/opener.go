@@ -89,8 +89,8 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
 }
 
-// again returns what opens a store that others stand in for. What it wrote since the last checkpoint stays when it is opened again: the
-// journal is not read again for it alone.
+// again returns what opens a store that others stand in for. What it wrote since the last checkpoint stays when it is
+// opened again: the journal is not read again for it alone.
 func (o opening) again(s config.Sink) func() (store.Store, error) {
 	return func() (store.Store, error) {
 		st, err := o.open(s)
@@ -99,7 +99,8 @@ func (o opening) again(s config.Sink) func() (store.Store, error) {
 	}
 }
 
-// byCategory opens a store with a child of its own for each category, those first for which something was left in a buffer.
+// byCategory opens a store with a child of its own for each category, those first for which something was left in a
+// buffer.
 func (o opening) byCategory(model config.Sink) store.Store {
 	only := ""
 	if ourName(o.name) { // one beside the categories has one child

@@ -24,8 +24,8 @@ func (c *Collector) newMonitor(o *Options) *status.Monitor {
 	return m
 }
 
-// Document is all that there is to know of the collector now. It waits for no store; while the configuration is read again it waits for
-// that, and for a disk that is new since then, five seconds at most.
+// Document is all that there is to know of the collector now. It waits for no store; while the configuration is read
+// again it waits for that, and for a disk that is new since then, five seconds at most.
 func (c *Collector) Document() *status.Status {
 	now := time.Now()
 	conf, peers := c.intake.inUse()

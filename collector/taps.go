@@ -14,8 +14,8 @@ const (
 	tapPulse = 15 * time.Second // after which one who looks on is told that nothing came, to see whether he is still there
 )
 
-// taps let people look on at what comes in. Nobody who looks on holds up a call: what he does not take in time he does not see. Safe for
-// concurrent use.
+// taps let people look on at what comes in. Nobody who looks on holds up a call: what he does not take in time he does
+// not see. Safe for concurrent use.
 type taps struct {
 	open atomic.Int64 // so that a call costs one load while nobody looks on
 

@@ -122,8 +122,8 @@ func (e *examination) compare(g *generation) error {
 	return e.comparePart(g)
 }
 
-// continues says whether the arrival begins with all that is in an open file of which nothing was read yet, and which was
-// deleted: who puts another file in the place of a log copies it first.
+// continues says whether the arrival begins with all that is in an open file of which nothing was read yet, and which
+// was deleted: who puts another file in the place of a log copies it first.
 func (e *examination) continues(g *generation) bool {
 	if g.fd < 0 || !g.look.gone || g.begun() || g == e.known {
 		return false

@@ -20,9 +20,9 @@ type Position struct {
 	Number   int64 // entries of the stream that the next hop or the spool acknowledged: numbers 0 … Number-1
 }
 
-// ReadPositions reads the positions in a forwarder's state directory, which may be in use; fs.ErrNotExist if there are none. A stream
-// comes once, with the highest number that any of its lines has: also of files that are gone, as long as the file has lines of them.
-// bad counts lines that were not written to their end.
+// ReadPositions reads the positions in a forwarder's state directory, which may be in use; fs.ErrNotExist if there are
+// none. A stream comes once, with the highest number that any of its lines has: also of files that are gone, as long as
+// the file has lines of them. bad counts lines that were not written to their end.
 func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 	data, err := os.ReadFile(filepath.Join(stateDir, positionsName)) // first, because OpenDir makes what is missing
 	if err != nil {

@@ -15,11 +15,12 @@ const (
 	bootPath = "/proc/sys/kernel/random/boot_id"
 )
 
-// boot has files go on under new streams when the machine was started since, or another one has the state now. A power cut can take
-// the end of a file, of which lines were sent, and a copy of a machine goes on by itself: what is written then must not have the
-// numbers of what was sent before, by which it would be taken for that. Where the end is gone, reading goes on at the newest of the
-// older positions that the file still holds (see past): a position without a stream, of which nothing was taken since, says that this
-// may be needed, also when the forwarder is killed before it looked.
+// boot has files go on under new streams when the machine was started since, or another one has the state now. A power
+// cut can take the end of a file, of which lines were sent, and a copy of a machine goes on by itself: what is written
+// then must not have the numbers of what was sent before, by which it would be taken for that. Where the end is gone,
+// reading goes on at the newest of the older positions that the file still holds (see past): a position without a
+// stream, of which nothing was taken since, says that this may be needed, also when the forwarder is killed before it
+// looked.
 func (p *positions) boot() error {
 	now, err := os.ReadFile(bootPath)
 	if err != nil { // not known: nothing can be said

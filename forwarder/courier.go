@@ -27,8 +27,8 @@ func newCourier(st store.Store, log *slog.Logger) courier {
 	return courier{store: st, log: log, pause: rpc.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}}
 }
 
-// deliver offers the batch until the store takes it. When ctx ends the call under way is broken off and a store that refuses is not
-// asked again.
+// deliver offers the batch until the store takes it. When ctx ends the call under way is broken off and a store that
+// refuses is not asked again.
 func (c *courier) deliver(ctx context.Context, p *parcel) error { return c.bring(ctx, &p.batch) }
 
 func (c *courier) bring(ctx context.Context, b *proto.Batch) error {

@@ -131,8 +131,8 @@ func (d *decision) renumbered(a *arrival, g *generation) bool {
 	})
 }
 
-// isSuccessor says whether a got the numbers of g when that was deleted, and holds the same only because both begin with
-// the same few bytes: "listening on port 3000".
+// isSuccessor says whether a got the numbers of g when that was deleted, and holds the same only because both begin
+// with the same few bytes: "listening on port 3000".
 func isSuccessor(a *arrival, g *generation) bool {
 	made, before := a.look.born, g.look.born
 	return !a.isAt(g) && g.offset < certain && !made.IsZero() && !before.IsZero() && !made.Equal(before)
@@ -367,8 +367,8 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 }
 
 // isLater says whether a was written after the look before, or after a generation that was rotated, whether that was
-// read to its end or not: what stands in a directory below may have been there for long. Example: the forwarder has read
-// app.log.1 to its end and is away while the next file is written and moved to old/app.log.2.
+// read to its end or not: what stands in a directory below may have been there for long. Example: the forwarder has
+// read app.log.1 to its end and is away while the next file is written and moved to old/app.log.2.
 func (d *decision) isLater(a *arrival) bool {
 	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
 		return true

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// scene is a directory with the log a.log, of which much was read, at noon. What happened is told by changing it; the arrivals are what a
-// look finds.
+// scene is a directory with the log a.log, of which much was read, at noon. What happened is told by changing it; the
+// arrivals are what a look finds.
 type scene struct {
 	view
 	trail    *trail      // of a.log
@@ -76,7 +76,8 @@ func (s *scene) restarted() {
 	}
 }
 
-// TestDecide has a row for each thing that tools do to logs. An action is written as VERB NAME, and with = the number of the generation.
+// TestDecide has a row for each thing that tools do to logs. An action is written as VERB NAME, and with = the number
+// of the generation.
 func TestDecide(t *testing.T) {
 	for _, row := range []struct {
 		style  string

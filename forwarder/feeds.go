@@ -49,7 +49,8 @@ func (fs *feeds) run(ctx, hard context.Context) {
 	}
 }
 
-// wait waits until all have ended, and once ctx has ended for a while only: then cancel ends the calls that are under way.
+// wait waits until all have ended, and once ctx has ended for a while only: then cancel ends the calls that are under
+// way.
 func (fs *feeds) wait(ctx context.Context, cancel func()) error {
 	var errs []error
 	grace := make(<-chan time.Time)

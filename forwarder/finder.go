@@ -276,7 +276,8 @@ func (f *follower) tellPatterns(now time.Time) {
 	}
 }
 
-// tellFiles tells how many files are followed: once all patterns were looked at, and when that has changed, once a minute.
+// tellFiles tells how many files are followed: once all patterns were looked at, and when that has changed, once a
+// minute.
 func (f *follower) tellFiles(complete bool, now time.Time) {
 	files := f.count.files.Load()
 	if !complete || files == f.told || !f.toldAt.IsZero() && now.Sub(f.toldAt) < time.Minute {

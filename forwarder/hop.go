@@ -41,7 +41,8 @@ type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
 	MaxAge  time.Duration // of a connection
-	// Quarantine is how long an entry is offered that is answered with TRY_LATER while others are taken; hop.QuarantineOptions.After.
+	// Quarantine is how long an entry is offered that is answered with TRY_LATER while others are taken;
+	// hop.QuarantineOptions.After.
 	Quarantine time.Duration
 	Shuffle    bool         // the addresses are equals
 	TLS        rpc.TLSFiles // for addresses with tls://
@@ -153,8 +154,8 @@ func (h *nextHop) backlog() (bytes, entries int64) {
 	return bytes, entries + int64(h.held())
 }
 
-// drain waits until the spool is empty, or ctx ends. A spool that is still waited for is taken now or never: its owner may have let go of it
-// a moment ago.
+// drain waits until the spool is empty, or ctx ends. A spool that is still waited for is taken now or never: its owner
+// may have let go of it a moment ago.
 func (h *nextHop) drain(ctx context.Context) error {
 	h.end()
 	h.waiting.Wait()

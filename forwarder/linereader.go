@@ -33,8 +33,8 @@ func newLineReader(ctx, abort context.Context, f *os.File, o PipeOptions) (*line
 
 func (r *lineReader) close() error { return r.in.Close() }
 
-// run reads to the end. put is given what was read and says how many bytes of it it took; at the end it has to take all, which may be a
-// line without an end.
+// run reads to the end. put is given what was read and says how many bytes of it it took; at the end it has to take
+// all, which may be a line without an end.
 func (r *lineReader) run(put func(data []byte, rest bool) int) error {
 	for {
 		if r.n == len(r.buf) {

@@ -60,8 +60,8 @@ func newLoad(st *nextHop, o PipeOptions) *load {
 	return l
 }
 
-// put takes the whole lines of data, and with rest also what is behind the last newline, to which it adds one. It returns how many
-// bytes it took. It waits while the memory is full, unless lines are to be dropped then, or hard ends.
+// put takes the whole lines of data, and with rest also what is behind the last newline, to which it adds one. It
+// returns how many bytes it took. It waits while the memory is full, unless lines are to be dropped then, or hard ends.
 func (l *load) put(hard context.Context, data []byte, rest bool) (taken int) {
 	for {
 		n, full := l.fill(data[taken:])
@@ -146,7 +146,8 @@ func (l *load) discard(data []byte) int {
 	return c.Bytes
 }
 
-// waitRoom waits until there is a free parcel. It is false if there is none and lines are to be dropped, or if hard ended.
+// waitRoom waits until there is a free parcel. It is false if there is none and lines are to be dropped, or if hard
+// ended.
 func (l *load) waitRoom(hard context.Context) bool {
 	for {
 		lasted, failing := l.lasted()
@@ -167,7 +168,8 @@ func (l *load) waitRoom(hard context.Context) bool {
 	}
 }
 
-// ship brings parcels to the store until the load is closed and empty. After an error what is left stays where it is: see left.
+// ship brings parcels to the store until the load is closed and empty. After an error what is left stays where it is:
+// see left.
 func (l *load) ship(ctx context.Context) error {
 	for {
 		p, closed := l.next()

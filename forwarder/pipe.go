@@ -59,8 +59,9 @@ type Counts struct {
 	SpoolDir                          string
 }
 
-// Pipe hands on the lines that come from a pipe. It reads whatever the network does: what the next hop does not take at once stays
-// in memory (some 16 MiB), then in the spool. Only when both are full the writer of the pipe has to wait, or lines are dropped.
+// Pipe hands on the lines that come from a pipe. It reads whatever the network does: what the next hop does not take at
+// once stays in memory (some 16 MiB), then in the spool. Only when both are full the writer of the pipe has to wait, or
+// lines are dropped.
 type Pipe struct {
 	o      PipeOptions
 	in     *os.File
@@ -69,8 +70,9 @@ type Pipe struct {
 	report *reporter
 }
 
-// OpenPipe opens the spool and does everything else that can fail. A spool that another process has is waited for while Run reads (see
-// succession.go). Nothing is read before Run, which must be called, and which releases what OpenPipe took; r stays the caller's.
+// OpenPipe opens the spool and does everything else that can fail. A spool that another process has is waited for while
+// Run reads (see succession.go). Nothing is read before Run, which must be called, and which releases what OpenPipe
+// took; r stays the caller's.
 func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.Category == "" {
 		return nil, errors.New("a pipe needs a category")
@@ -93,11 +95,12 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	return p, nil
 }
 
-// Run reads until the end of input, or after ctx ended until the writers of the pipe have ended, five seconds at most, and then to the
-// end of the line that was begun; what is behind it stays in the pipe. Then it delivers what was read; what the network does not take
-// within DrainTimeout stays in the spool, and the error is ErrLeftInSpool. That takes no time when another process waits for the spool,
-// or when abort ends, which also ends the reading. Without a spool the error says how much is lost; it is faultfs.ErrLocked, too, if
-// another process has the spool still. Run may be called once.
+// Run reads until the end of input, or after ctx ended until the writers of the pipe have ended, five seconds at most,
+// and then to the end of the line that was begun; what is behind it stays in the pipe. Then it delivers what was read;
+// what the network does not take within DrainTimeout stays in the spool, and the error is ErrLeftInSpool. That takes no
+// time when another process waits for the spool, or when abort ends, which also ends the reading. Without a spool the
+// error says how much is lost; it is faultfs.ErrLocked, too, if another process has the spool still. Run may be called
+// once.
 func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

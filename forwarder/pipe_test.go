@@ -143,7 +143,8 @@ func TestPipeShipsWithoutWaitingForMore(t *testing.T) {
 	}
 }
 
-// TestPipeReadsOnUntilItsWritersEnd is told to end while a daemon has still something to say, the last of it without a newline.
+// TestPipeReadsOnUntilItsWritersEnd is told to end while a daemon has still something to say, the last of it without a
+// newline.
 func TestPipeReadsOnUntilItsWritersEnd(t *testing.T) {
 	g := newPipeRig(t, PipeOptions{})
 	g.start()
@@ -161,7 +162,8 @@ func TestPipeReadsOnUntilItsWritersEnd(t *testing.T) {
 	}
 }
 
-// TestPipeIsAborted reads no further, hands on what there is of a line, and does not wait for a next hop that takes nothing.
+// TestPipeIsAborted reads no further, hands on what there is of a line, and does not wait for a next hop that takes
+// nothing.
 func TestPipeIsAborted(t *testing.T) {
 	g := newPipeRig(t, PipeOptions{DrainTimeout: time.Hour})
 	g.start()

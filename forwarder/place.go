@@ -21,14 +21,14 @@ func (p place) isIn(fd int, l look) (bool, error) {
 	return p.tail.isAt(fd, p.offset-int64(p.tail.n))
 }
 
-// nearby is how many bytes are not worth a place: what is read again then is little, and two files that begin alike are not taken for
-// the same.
+// nearby is how many bytes are not worth a place: what is read again then is little, and two files that begin alike are
+// not taken for the same.
 const nearby = 16 << 10
 
-// past is the older places of a file, oldest first: where reading can go on when a power cut took the end of the file. Only so many are
-// kept that the distance between two is no more than that from the newer one to the newest place of all, or nearby, unless a single
-// batch lay between them. So no more bytes are read again than were lost, or nearby and a batch; and the places are few: two places
-// back the distance from the newest has doubled.
+// past is the older places of a file, oldest first: where reading can go on when a power cut took the end of the file.
+// Only so many are kept that the distance between two is no more than that from the newer one to the newest place of
+// all, or nearby, unless a single batch lay between them. So no more bytes are read again than were lost, or nearby and
+// a batch; and the places are few: two places back the distance from the newest has doubled.
 type past []place
 
 // add puts before, the place until now, among those that are older than offset.

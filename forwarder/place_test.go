@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestPastLosesNoMoreThanThePowerCut: wherever a file is cut, the newest place before the cut is no farther from it than the cut from
-// the end, or nearby, or the batch in which the cut is. The places stay few, and are the same after they were written and read.
+// TestPastLosesNoMoreThanThePowerCut: wherever a file is cut, the newest place before the cut is no farther from it
+// than the cut from the end, or nearby, or the batch in which the cut is. The places stay few, and are the same after
+// they were written and read.
 func TestPastLosesNoMoreThanThePowerCut(t *testing.T) {
 	id := identity{1, 2}
 	k := key{identity: id}

@@ -142,8 +142,8 @@ func TestPositionsOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// TestDamageToThePositions flips every bit and cuts at every byte: the start succeeds, what the other lines say is known, the file is kept
-// unless only its end is damaged, and an audit reads it too.
+// TestDamageToThePositions flips every bit and cuts at every byte: the start succeeds, what the other lines say is
+// known, the file is kept unless only its end is damaged, and an audit reads it too.
 func TestDamageToThePositions(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{positionsHeader + "\n", olderHeader + "\n"} {
@@ -349,7 +349,8 @@ func TestPositionsOfVersion2(t *testing.T) {
 	}
 }
 
-// A full disk keeps nothing from starting, and what could not be written then is written when there is room: the start of the machine, too.
+// A full disk keeps nothing from starting, and what could not be written then is written when there is room: the start
+// of the machine, too.
 func TestPositionsAreOpenedOnAFullDisk(t *testing.T) {
 	path, first := t.TempDir(), somePosition(1)
 	p, err := openTestPositions(t, path, nil)

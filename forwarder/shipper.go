@@ -14,7 +14,8 @@ import (
 //	  ▲                  │
 //	  └───── free ◄──────┘ acked
 //
-// There is a parcel for each owner, and one more. full is not buffered: a send that does not block found the shipper waiting.
+// There is a parcel for each owner, and one more. full is not buffered: a send that does not block found the shipper
+// waiting.
 type shipper struct {
 	courier
 	first func(*parcel) // what to do before a parcel is offered
@@ -38,8 +39,8 @@ func newShipper(st store.Store, log *slog.Logger) *shipper {
 	return s
 }
 
-// run ships until full is closed. When ctx ends the call under way is broken off, and a store that refuses is not asked again: then
-// what could not be shipped is what the error is about.
+// run ships until full is closed. When ctx ends the call under way is broken off, and a store that refuses is not asked
+// again: then what could not be shipped is what the error is about.
 func (s *shipper) run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -10,22 +10,22 @@ import (
 	"inkwell/store"
 )
 
-// A spool passes from one process to the next when a daemon is restarted: a web server starts the new logger while the old one still
-// reads what old children write. The new one must not make its writers wait, and the old one must not keep the spool for longer than it
-// has something to put there:
+// A spool passes from one process to the next when a daemon is restarted: a web server starts the new logger while the
+// old one still reads what old children write. The new one must not make its writers wait, and the old one must not
+// keep the spool for longer than it has something to put there:
 //
 //	old ── reads on until its writers have ended ── all is in the spool ── sees that somebody waits ── closes the spool
 //	new ── reads at once; sends, or holds in memory ── holds the lock "next", looks for the spool ──► has the spool, replays it
 //
-// The new one has not the entries of the old one, and its own are another stream: it may send while it waits. What cannot be sent then
-// stays in memory, and once that is full its writers wait.
+// The new one has not the entries of the old one, and its own are another stream: it may send while it waits. What
+// cannot be sent then stays in memory, and once that is full its writers wait.
 
 // nextLock is the file that the process holds a lock on that waits for the spool.
 const nextLock = "next"
 
 const (
-	// lookOften and lookSeldom are the pauses between two looks whether the spool is free. They grow with the wait, of which they are
-	// a hundredth.
+	// lookOften and lookSeldom are the pauses between two looks whether the spool is free. They grow with the wait, of
+	// which they are a hundredth.
 	lookOften  = 5 * time.Millisecond
 	lookSeldom = 250 * time.Millisecond
 	// resend is the pause before the network is tried again while the spool is waited for.

@@ -214,8 +214,8 @@ func (v *volume) note(g *generation) {
 	v.cur.positions[g.slot] = g.position
 }
 
-// dropPosition puts into the parcel that the position of g holds no more, unless it is another file's by now: one that was made later at
-// the same path, and got the same number.
+// dropPosition puts into the parcel that the position of g holds no more, unless it is another file's by now: one that
+// was made later at the same path, and got the same number.
 func (v *volume) dropPosition(g *generation) {
 	if o := v.known[g.id]; o != nil && o != g && o.path == g.path {
 		return

@@ -9,14 +9,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// hintPause is how long the watcher lets events pile up: many writes to a file become one wake-up, and there are at most 20 a second.
+// hintPause is how long the watcher lets events pile up: many writes to a file become one wake-up, and there are at
+// most 20 a second.
 const hintPause = 50 * time.Millisecond
 
 // hintEvents is how many events are taken in that time; more wait in the kernel, where equal ones are folded into one.
 const hintEvents = 256
 
-// watcher says which files and directories are worth a look before the next poll finds out. It may say too much or nothing at all:
-// where the system has no more watches, or none for a file system, the poll alone does the work.
+// watcher says which files and directories are worth a look before the next poll finds out. It may say too much or
+// nothing at all: where the system has no more watches, or none for a file system, the poll alone does the work.
 type watcher struct {
 	fs   *fsnotify.Watcher // nil = there is none
 	log  *slog.Logger

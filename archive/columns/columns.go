@@ -2,9 +2,9 @@
 //
 //	lines ─► fields of the format ─► rows ─► a row group of some 100,000, in the order of their times ─► zstd ─► file
 //
-// Columns: line, arrival (when its block came in), source, file and number (which line of which file), and the fields of
-// the format: time, status, bytes and duration (seconds) as such, all others as text. A line that has not a field, or is
-// of another format, has a null there.
+// Columns: line, arrival (when its block came in), source, file and number (which line of which file), and the fields
+// of the format: time, status, bytes and duration (seconds) as such, all others as text. A line that has not a field,
+// or is of another format, has a null there.
 //
 // Limitations: the rows of one row group are held in memory.
 package columns

@@ -56,8 +56,8 @@ type Result struct {
 	Out   []byte // dst with the output behind it
 	Used  int    // bytes of src that were consumed
 	Final bool   // the last block was the stream's last one
-	// Whole is how much of src is blocks that are whole, up to a sync flush, and WholeOut the length of Out behind them:
-	// what is good after an error.
+	// Whole is how much of src is blocks that are whole, up to a sync flush, and WholeOut the length of Out behind
+	// them: what is good after an error.
 	Whole, WholeOut int
 }
 

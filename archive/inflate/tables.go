@@ -33,8 +33,8 @@ const (
 	distEnough   = 402
 )
 
-// litlenBase are the entries of the 288 symbols of literals and lengths without their codes' bits; distBase those of the
-// 32 of distances; preBase those of the 19 of code lengths.
+// litlenBase are the entries of the 288 symbols of literals and lengths without their codes' bits; distBase those of
+// the 32 of distances; preBase those of the 19 of code lengths.
 var litlenBase, distBase, preBase = func() (l [maxLitlen]entry, d [maxDist]entry, p [19]entry) {
 	for i := range 256 {
 		l[i] = isLiteral | entry(i)<<16

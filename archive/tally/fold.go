@@ -30,7 +30,8 @@ func Path(dst, url []byte, fold bool) []byte {
 	return dst
 }
 
-// isID says whether a part of a path is a number, or long and made of hexadecimal digits and dashes with a number in it.
+// isID says whether a part of a path is a number, or long and made of hexadecimal digits and dashes with a number in
+// it.
 func isID(part []byte) bool {
 	digits, hex := 0, 0
 	for _, c := range part {

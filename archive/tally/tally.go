@@ -2,8 +2,8 @@
 //
 //	lines ─► Tally (one a goroutine) ─► Add ─► Merge ─► Rows, the most frequent key first
 //
-// Counts and sums are exact. Quantiles are those of a DDSketch (github.com/DataDog/sketches-go) with an error of at most
-// one percent of the value.
+// Counts and sums are exact. Quantiles are those of a DDSketch (github.com/DataDog/sketches-go) with an error of at
+// most one percent of the value.
 package tally
 
 import (

@@ -2,7 +2,8 @@
 //
 //	web.{host} + host="my host" → web.my%20host
 //
-// Categories become directories at the collector, and what stands in for a name comes from outside: a path, a unit, a syslog message.
+// Categories become directories at the collector, and what stands in for a name comes from outside: a path, a unit, a
+// syslog message.
 package category
 
 import (
@@ -91,7 +92,8 @@ func (t *Template) Fill(value func(name string) string) string {
 	return shorten(undotted(b.String()))
 }
 
-// safe writes every byte but letters, digits, dot, dash and underscore as % and two digits, so that no two texts become the same:
+// safe writes every byte but letters, digits, dot, dash and underscore as % and two digits, so that no two texts become
+// the same:
 //
 //	my host → my%20host    ünï → %C3%BCn%C3%AF    100% → 100%25
 func safe(text string) string {

@@ -3,9 +3,9 @@
 //
 //	inkwell ctl ── STATE/control (mode 0600) ── framed Thrift: fb303 ──► Daemon
 //
-// It speaks what a collector speaks, so that whatever asks a collector can ask a forwarder. Who may connect is the
-// user that the daemon runs as, and root: the kernel sees to it by the mode of the socket. There is no other door,
-// and nothing is taken in by it: a Log call is answered with an exception. HTTP is answered there, too, with what Options
+// It speaks what a collector speaks, so that whatever asks a collector can ask a forwarder. Who may connect is the user
+// that the daemon runs as, and root: the kernel sees to it by the mode of the socket. There is no other door, and
+// nothing is taken in by it: a Log call is answered with an exception. HTTP is answered there, too, with what Options
 // has for it.
 package ctl
 
@@ -44,7 +44,8 @@ type Daemon interface {
 	Trouble() string
 	// Detail is all there is to know, to be told as JSON.
 	Detail(ctx context.Context) any
-	// Reload reads the configuration again. It returns when that is in use, with an error when it is refused, or ctx ended before.
+	// Reload reads the configuration again. It returns when that is in use, with an error when it is refused, or ctx
+	// ended before.
 	Reload(ctx context.Context) error
 	// Stop ends the daemon as SIGTERM does, and does not wait for that.
 	Stop()

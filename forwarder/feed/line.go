@@ -2,7 +2,8 @@ package feed
 
 import "time"
 
-// Line is what of a log message goes before it, in the order of syslog's traditional files, with a time that has a date and a zone:
+// Line is what of a log message goes before it, in the order of syslog's traditional files, with a time that has a date
+// and a zone:
 //
 //	2026-11-29T10:00:00.123456+01:00 web1 sshd[4711]: Accepted publickey for root
 type Line struct {

@@ -13,8 +13,8 @@ import (
 // full is how many canonical bytes a batch takes; it exceeds that by what one Put appends.
 const full = 3 << 20
 
-// Queue holds two batches: one that is filled, while the other is under way. There is no timer: what came while one batch was under way
-// goes in the next. M is what the owner wants to know of a batch when it is acknowledged.
+// Queue holds two batches: one that is filled, while the other is under way. There is no timer: what came while one
+// batch was under way goes in the next. M is what the owner wants to know of a batch when it is acknowledged.
 type Queue[M any] struct {
 	stream stream.ID
 	work   chan struct{} // holds a value when there may be something to ship
@@ -38,7 +38,8 @@ type Batch[M any] struct {
 	whole proto.Batch
 }
 
-// NewQueue returns an empty queue whose entries are those of a stream, in each category from its number in next on, or from 0.
+// NewQueue returns an empty queue whose entries are those of a stream, in each category from its number in next on, or
+// from 0.
 func NewQueue[M any](id stream.ID, next map[string]int64) *Queue[M] {
 	q := &Queue[M]{stream: id, next: maps.Clone(next), work: make(chan struct{}, 1), room: make(chan struct{})}
 	if q.next == nil {
@@ -77,7 +78,8 @@ func (b *Batch[M]) Entries() *proto.Batch {
 	return &b.whole
 }
 
-// Next tells of each category in the batch how many entries of it there are behind the batch: what the next one is numbered.
+// Next tells of each category in the batch how many entries of it there are behind the batch: what the next one is
+// numbered.
 func (b *Batch[M]) Next() map[string]int64 {
 	next := make(map[string]int64, len(b.parts))
 	for category, part := range b.parts {
@@ -90,8 +92,8 @@ func (b *Batch[M]) Next() map[string]int64 {
 	return next
 }
 
-// Put has fill append to the batch; it waits while that is full. It is false if ctx ended before there was room. Safe for concurrent use;
-// fills are called one at a time.
+// Put has fill append to the batch; it waits while that is full. It is false if ctx ended before there was room. Safe
+// for concurrent use; fills are called one at a time.
 func (q *Queue[M]) Put(ctx context.Context, fill func(b *Batch[M])) bool {
 	for {
 		room, ok := q.try(fill)

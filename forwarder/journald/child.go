@@ -56,7 +56,8 @@ func (in *Input) hint(ctx context.Context) string {
 	return c.said()
 }
 
-// read reads what one child writes, and returns how many entries that were. The error is nil only when Options.Once has come to the end.
+// read reads what one child writes, and returns how many entries that were. The error is nil only when Options.Once has
+// come to the end.
 func (in *Input) read(ctx context.Context) (n int, err error) {
 	args, skip, err := in.beginning(ctx)
 	if err != nil {
@@ -96,8 +97,8 @@ func (in *Input) read(ctx context.Context) (n int, err error) {
 	}
 }
 
-// beginning says where a child is to begin: at the last entry that was read, which it is to skip, or where that is gone, at its time.
-// journalctl itself has --after-cursor pass over one entry too many then.
+// beginning says where a child is to begin: at the last entry that was read, which it is to skip, or where that is
+// gone, at its time. journalctl itself has --after-cursor pass over one entry too many then.
 func (in *Input) beginning(ctx context.Context) (args []string, skip bool, err error) {
 	if in.last.cursor == "" {
 		return nil, false, nil

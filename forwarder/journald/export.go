@@ -14,7 +14,8 @@ import (
 const fields = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,UNIT,OBJECT_SYSTEMD_UNIT,COREDUMP_UNIT," +
 	"_PID,_UID,_COMM,_HOSTNAME,_SYSTEMD_UNIT,_TRANSPORT"
 
-// maxMessage is how many bytes of a message are held; what is behind is cut off and counted. The journal takes messages of up to 768 MiB.
+// maxMessage is how many bytes of a message are held; what is behind is cut off and counted. The journal takes messages
+// of up to 768 MiB.
 const maxMessage = 64 << 20
 
 // entry is one of the journal, as far as it is used. Its message is valid until the next is read.
@@ -29,8 +30,8 @@ type entry struct {
 
 func (e *entry) place() place { return place{cursor: e.cursor, micros: e.micros} }
 
-// unit is the unit that the entry is about, by the rules of journalctl --unit: what systemd itself, a privileged program or the handler
-// of core dumps says of a unit counts as that unit's.
+// unit is the unit that the entry is about, by the rules of journalctl --unit: what systemd itself, a privileged
+// program or the handler of core dumps says of a unit counts as that unit's.
 func (e *entry) unit() string {
 	for _, about := range []struct{ field, from, is string }{
 		{"COREDUMP_UNIT", "_UID", "0"}, {"UNIT", "_PID", "1"}, {"OBJECT_SYSTEMD_UNIT", "_UID", "0"},
@@ -77,7 +78,8 @@ func newExportReader(r io.Reader) *exportReader {
 
 var errExport = errors.New("journalctl does not write the export format")
 
-// next reads an entry. The error is io.EOF behind the last whole one: what a child that was killed had begun to write is read again.
+// next reads an entry. The error is io.EOF behind the last whole one: what a child that was killed had begun to write
+// is read again.
 func (x *exportReader) next() (*entry, error) {
 	e := &entry{values: make(map[string]string)}
 	for began := false; ; began = true {

@@ -5,18 +5,20 @@
 //	     └──────────────── started again behind the last entry that was read, when it ends or is killed                 ▼
 //	                                                                              cursor and numbers, durable, in the state directory
 //
-// An entry gets its number in the order of the journal, in its category. A state says up to which cursor everything was acknowledged, and
-// what the next numbers are: what is read again after a crash has the numbers it had, and a collector leaves it out.
+// An entry gets its number in the order of the journal, in its category. A state says up to which cursor everything was
+// acknowledged, and what the next numbers are: what is read again after a crash has the numbers it had, and a collector
+// leaves it out.
 //
-// The journal's own cursor is taken as an entry that was read, not as a place: where that entry is gone (rotated away, or lost with a power
-// cut), reading goes on by time, so that nothing behind it is passed over.
+// The journal's own cursor is taken as an entry that was read, not as a place: where that entry is gone (rotated away,
+// or lost with a power cut), reading goes on by time, so that nothing behind it is passed over.
 //
-// Invariants: a cursor is saved only when everything before it was acknowledged; a batch and what the state says of it are one line of the
-// state file, so that a crash tears nothing apart.
+// Invariants: a cursor is saved only when everything before it was acknowledged; a batch and what the state says of it
+// are one line of the state file, so that a crash tears nothing apart.
 //
-// Limitations: the order of a journal is that of the one journald that writes it. Of files that several hosts wrote into one directory
-// (systemd-journal-remote) an entry that arrives with an older time than the last one read is not seen. What the journal throws away
-// before it is read is lost; what it throws away itself (rate limits) it says in its own entries.
+// Limitations: the order of a journal is that of the one journald that writes it. Of files that several hosts wrote
+// into one directory (systemd-journal-remote) an entry that arrives with an older time than the last one read is not
+// seen. What the journal throws away before it is read is lost; what it throws away itself (rate limits) it says in its
+// own entries.
 package journald
 
 import (
@@ -181,9 +183,10 @@ func (in *Input) Open(dir *faultfs.Dir) (err error) {
 	return nil
 }
 
-// begin sees to it that there is a stream, durable, before the first of its entries is sent: what is sent again has to have the numbers
-// that it had. After a start of the machine it is another one, because a power cut takes the end of a journal, and what is written then
-// must not have the numbers of what was sent. With another selection numbers would mean other entries.
+// begin sees to it that there is a stream, durable, before the first of its entries is sent: what is sent again has to
+// have the numbers that it had. After a start of the machine it is another one, because a power cut takes the end of a
+// journal, and what is written then must not have the numbers of what was sent. With another selection numbers would
+// mean other entries.
 func (in *Input) begin() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil { // nothing can be said of starts then
@@ -231,8 +234,8 @@ func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 	return errors.Join(err, <-shipped)
 }
 
-// acked saves how far the journal was acknowledged. Entries are handed on when that cannot be written: the price is that they are sent
-// twice if the process dies, and a full disk is no reason to keep them from where they belong.
+// acked saves how far the journal was acknowledged. Entries are handed on when that cannot be written: the price is
+// that they are sent twice if the process dies, and a full disk is no reason to keep them from where they belong.
 func (in *Input) acked(b *feed.Batch[mark]) {
 	err := in.state.save(b.Mark.place, b.Next())
 	switch {

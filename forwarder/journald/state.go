@@ -22,7 +22,8 @@ const (
 	stateHeader = "inkwell journal 1"
 )
 
-// state is the file that says how far a journal was acknowledged: lines that are appended, the last one counts (see faultfs.Lines):
+// state is the file that says how far a journal was acknowledged: lines that are appended, the last one counts (see
+// faultfs.Lines):
 //
 //	STREAM MICROS "CURSOR" "NAME" NUMBER "CATEGORY" NUMBER "CATEGORY" …
 //
@@ -35,7 +36,8 @@ type state struct {
 	numbers map[string]int64
 }
 
-// openState reads the state. A file that is damaged is kept aside: then the journal is read from its last undamaged line on, or anew.
+// openState reads the state. A file that is damaged is kept aside: then the journal is read from its last undamaged
+// line on, or anew.
 func openState(dir *faultfs.Dir, o *Options, log *slog.Logger) (*state, error) {
 	sum := sha256.Sum256([]byte(o.key()))
 	file := statePrefix + hex.EncodeToString(sum[:8])
@@ -133,8 +135,8 @@ func (s *state) body(numbers map[string]int64) []byte {
 	return b
 }
 
-// save notes durably that everything up to p was acknowledged, and the next numbers of the categories that changed. After an error all
-// of it is written with the next save.
+// save notes durably that everything up to p was acknowledged, and the next numbers of the categories that changed.
+// After an error all of it is written with the next save.
 func (s *state) save(p place, changed map[string]int64) error {
 	s.place = p
 	maps.Copy(s.numbers, changed)
@@ -161,8 +163,8 @@ type Position struct {
 	Number   int64 // numbers 0 … Number-1
 }
 
-// ReadPositions reads the states of journals in a forwarder's state directory, which may be in use. bad counts lines that were not
-// written to their end.
+// ReadPositions reads the states of journals in a forwarder's state directory, which may be in use. bad counts lines
+// that were not written to their end.
 func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 	dir, err := faultfs.LookBeneath("", stateDir)
 	if err != nil {

@@ -23,10 +23,11 @@ const (
 // depends on the names in it, and again only if its time stamp has changed: an idle look is one stat(2) for each of
 // those. Who knows of a change looks at that directory only.
 //
-// A Finder belongs to one goroutine. Look can block for as long as a file system does that the pattern leads to, unless there is a Guard.
+// A Finder belongs to one goroutine. Look can block for as long as a file system does that the pattern leads to, unless
+// there is a Guard.
 type Finder struct {
-	// Guard makes a call of the file system on which path lies. It is false if that does not answer: the call may still go on then, and
-	// the directory is taken for unchanged. nil = calls are made without it.
+	// Guard makes a call of the file system on which path lies. It is false if that does not answer: the call may still
+	// go on then, and the directory is taken for unchanged. nil = calls are made without it.
 	Guard func(path string, call func()) bool
 
 	pattern *Pattern

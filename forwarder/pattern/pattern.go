@@ -39,8 +39,8 @@ type alternative struct {
 type Options struct {
 	Category string // may use the names of the pattern
 
-	// Exclude are patterns of what is not followed: of files, and of directories with all that is below them. One that does
-	// not begin with a slash is meant wherever it stands.
+	// Exclude are patterns of what is not followed: of files, and of directories with all that is below them. One that
+	// does not begin with a slash is meant wherever it stands.
 	Exclude []string
 }
 

@@ -84,7 +84,8 @@ func (a address) listen() (socket, error) {
 	return &datagrams{conn: conn, address: a}, nil
 }
 
-// listenUnix opens a socket that everybody on this machine may write to, as /dev/log. One that a process left which is gone is removed.
+// listenUnix opens a socket that everybody on this machine may write to, as /dev/log. One that a process left which is
+// gone is removed.
 func (a address) listenUnix() (socket, error) {
 	if _, err := faultfs.MakeSocketDir(a.at); err != nil {
 		return nil, err

@@ -25,8 +25,8 @@ func newFrames(r io.Reader, limit int, nul bool) *frames {
 	return &frames{r: bufio.NewReaderSize(r, limit+countDigits+2), max: limit, nul: nul}
 }
 
-// next returns a message, or a piece of one, which is valid until the next call. At the end, and when the stream breaks, there can be a
-// last message without an end; the error comes with the call after it.
+// next returns a message, or a piece of one, which is valid until the next call. At the end, and when the stream
+// breaks, there can be a last message without an end; the error comes with the call after it.
 func (f *frames) next() (b []byte, err error) {
 	if f.left == 0 && !f.split {
 		if err := f.begin(); err != nil {

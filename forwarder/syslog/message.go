@@ -51,8 +51,9 @@ func newParser(peer, local string) *parser {
 	}
 }
 
-// parse makes a message of b, which was received at now and is valid as long as the message. What has no priority and came over a stream
-// belongs to the message before it: the second line of a stack trace, or the rest of a message that was split.
+// parse makes a message of b, which was received at now and is valid as long as the message. What has no priority and
+// came over a stream belongs to the message before it: the second line of a stack trace, or the rest of a message that
+// was split.
 func (p *parser) parse(b []byte, now time.Time, stream bool) *message {
 	b = bytes.TrimRight(b, "\r\n\x00")
 	m := &message{header: header{time: now, facility: unmarked / 8, severity: unmarked % 8, host: p.local, peer: p.peer}, text: b, raw: b}
@@ -82,8 +83,8 @@ func cutPriority(b []byte) (priority uint8, rest []byte, ok bool) {
 	return uint8(n), b[end+1:], true
 }
 
-// fields fills in what the parser of the message's RFC finds. When that does not come to the end of the header, the text stays all that
-// stands behind the priority.
+// fields fills in what the parser of the message's RFC finds. When that does not come to the end of the header, the
+// text stays all that stands behind the priority.
 func (p *parser) fields(m *message, b, rest []byte) {
 	machine, exact := p.old, time.Time{}
 	if len(rest) > 1 && rest[0] >= '1' && rest[0] <= '9' && rest[1] == ' ' {
@@ -127,7 +128,8 @@ func set(to *string, value *string) {
 	}
 }
 
-// withoutFraction is b with a time in which the parser of RFC 3164 finds no fraction of a second, as rsyslog and ESXi send it:
+// withoutFraction is b with a time in which the parser of RFC 3164 finds no fraction of a second, as rsyslog and ESXi
+// send it:
 //
 //	<14>2026-11-29T10:00:00.123456+01:00 host …   →   <14>2026-11-29T10:00:00+01:00 host …
 func (p *parser) withoutFraction(b, rest []byte) ([]byte, time.Time) {
@@ -145,7 +147,8 @@ func (p *parser) withoutFraction(b, rest []byte) ([]byte, time.Time) {
 	return p.line, t
 }
 
-// inYear gives a time without a year and a zone, as RFC 3164 has it, the local zone and the year that brings it next to now.
+// inYear gives a time without a year and a zone, as RFC 3164 has it, the local zone and the year that brings it next to
+// now.
 func inYear(t, now time.Time) time.Time {
 	best := time.Time{}
 	for year := now.Year() - 1; year <= now.Year()+1; year++ {

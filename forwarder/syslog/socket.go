@@ -24,7 +24,8 @@ type socket interface {
 // deadlined is a connection that can be told not to wait.
 type deadlined interface{ SetReadDeadline(time.Time) error }
 
-// last bounds what is read of a connection when the input is to end: as long as something comes, but for lastCall at most.
+// last bounds what is read of a connection when the input is to end: as long as something comes, but for lastCall at
+// most.
 type last struct {
 	conn deadlined
 	end  time.Time // zero: the input is not to end yet

@@ -3,14 +3,16 @@
 //	datagram ─────────────┐
 //	stream ── frames ─────┴─► message: time, host, program, text ── category ──► Queue ──► deliver ──► next hop, or the spool
 //
-// RFC 3164, RFC 5424 and what is neither are told apart by each message, octet counting and lines (RFC 6587) by each frame. What cannot be
-// parsed is kept as it came: nothing is thrown away because of its form. The parsers of the two RFCs are leodido/go-syslog.
+// RFC 3164, RFC 5424 and what is neither are told apart by each message, octet counting and lines (RFC 6587) by each
+// frame. What cannot be parsed is kept as it came: nothing is thrown away because of its form. The parsers of the two
+// RFCs are leodido/go-syslog.
 //
-// Everything that a sender chooses has a bound: the length of a message, the number of connections and of categories, the memory that
-// waits for delivery. When that is full streams are not read, so that their senders wait, and the kernel drops datagrams, which is counted.
+// Everything that a sender chooses has a bound: the length of a message, the number of connections and of categories,
+// the memory that waits for delivery. When that is full streams are not read, so that their senders wait, and the
+// kernel drops datagrams, which is counted.
 //
-// Limitations: syslog has no acknowledgements. What stands in the buffers of the kernel, or was read and is in memory, is lost when the
-// process is killed, and no sender knows; what is in the spool is not. No TLS, no RELP.
+// Limitations: syslog has no acknowledgements. What stands in the buffers of the kernel, or was read and is in memory,
+// is lost when the process is killed, and no sender knows; what is in the spool is not. No TLS, no RELP.
 package syslog
 
 import (
@@ -69,7 +71,8 @@ const (
 	defaultLine        = 64 << 10
 	defaultConnections = 256
 	defaultCategories  = 4096
-	// quiet is how long nothing must have come, after the input is to end, until it is not read any more; lastCall bounds that.
+	// quiet is how long nothing must have come, after the input is to end, until it is not read any more; lastCall
+	// bounds that.
 	quiet    = 100 * time.Millisecond
 	lastCall = 2 * time.Second
 )
@@ -114,9 +117,9 @@ type Input struct {
 	lines, split, refused, dropped *atomic.Int64
 }
 
-// Listen opens the sockets of o, which must be valid: as whoever may, before the process becomes somebody else. Nothing is read before Run.
-// The sockets of former inputs, whose Run has returned, are taken over where the address is the same: what was sent to them meanwhile is
-// not lost, and who could not open them any more keeps them.
+// Listen opens the sockets of o, which must be valid: as whoever may, before the process becomes somebody else. Nothing
+// is read before Run. The sockets of former inputs, whose Run has returned, are taken over where the address is the
+// same: what was sent to them meanwhile is not lost, and who could not open them any more keeps them.
 func Listen(o Options, former ...*Input) (_ *Input, err error) {
 	in := &Input{o: o}
 	if in.o.MaxLine == 0 {

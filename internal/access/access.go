@@ -3,14 +3,17 @@
 //	connection ─ Of ─► Identity (address, unix peer, verified names) ─┐
 //	<allow> blocks, --allow ─ Parse ─► Rules ─────────────────────────┴─► Allows(category)?  Controls?
 //
-// A rule names peers and the categories that they may write. Without rules whoever can connect may write everything; with rules what no
-// rule allows is refused, unless all rules are about reading only (status=yes). Control (fb303 shutdown, reinitialize, setOption) is for this machine, that is the loopback and unix sockets,
-// and for peers of a rule with control=yes; reading over HTTP is for this machine and for peers of a rule with status=yes.
+// A rule names peers and the categories that they may write. Without rules whoever can connect may write everything;
+// with rules what no rule allows is refused, unless all rules are about reading only (status=yes). Control (fb303
+// shutdown, reinitialize, setOption) is for this machine, that is the loopback and unix sockets, and for peers of a
+// rule with control=yes; reading over HTTP is for this machine and for peers of a rule with status=yes.
 //
-// Invariants: a name comes from a certificate that was verified against the listener's tls_ca, never from the peer's word, and only from
-// its subject alternative names. What is not understood allows nothing. A verdict costs no allocation.
+// Invariants: a name comes from a certificate that was verified against the listener's tls_ca, never from the peer's
+// word, and only from its subject alternative names. What is not understood allows nothing. A verdict costs no
+// allocation.
 //
-// Limitations: an address is a claim of the network; whoever can send from it has it. Patterns of categories end in their only *.
+// Limitations: an address is a claim of the network; whoever can send from it has it. Patterns of categories end in
+// their only *.
 package access
 
 import (
@@ -43,7 +46,8 @@ func ParseFlag(s string) (Rule, error) {
 // String is the rule as --allow has it.
 func (r Rule) String() string { return r.From + "=" + strings.Join(strings.Fields(r.Categories), ",") }
 
-// Rules are rules that were understood. They never change and may be used by any number of goroutines. nil is that there are none.
+// Rules are rules that were understood. They never change and may be used by any number of goroutines. nil is that
+// there are none.
 type Rules struct {
 	rules   []rule
 	writes  bool // some rule is about more than reading; if none is, everybody may write everything

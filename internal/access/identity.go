@@ -59,8 +59,8 @@ func (id *Identity) String() string {
 	return id.Addr.String()
 }
 
-// names are the alternative names of a certificate, each of its own kind: what an authority signed as a name of DNS must not be taken
-// for a URI or a mail address because it is written like one.
+// names are the alternative names of a certificate, each of its own kind: what an authority signed as a name of DNS
+// must not be taken for a URI or a mail address because it is written like one.
 func names(cert *x509.Certificate) []string {
 	var all []string
 	add := func(name string, as kind) {

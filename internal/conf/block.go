@@ -74,7 +74,8 @@ type Block struct {
 	places map[string]int // while b is read: where in Blocks the block of a name is
 }
 
-// Own lists the lines that stand in the block itself, in the order of the file, those that a later line of the same key overrides too.
+// Own lists the lines that stand in the block itself, in the order of the file, those that a later line of the same key
+// overrides too.
 func (b *Block) Own() []Pair { return b.pairs }
 
 // Sub returns the block of that name in b, nil if there is none.
@@ -106,8 +107,8 @@ func (b *Block) All(key string) []Setting {
 	return all
 }
 
-// Get returns the value of a key: from b itself, else, if b has a type, from the nearest TYPE::KEY in b and the blocks around it. The
-// keys type, category and categories are never inherited.
+// Get returns the value of a key: from b itself, else, if b has a type, from the nearest TYPE::KEY in b and the blocks
+// around it. The keys type, category and categories are never inherited.
 func (b *Block) Get(key string) (Setting, bool) {
 	if v, ok := b.Literal(key); ok {
 		return v, true

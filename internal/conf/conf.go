@@ -1,15 +1,17 @@
-// Package conf reads what users write: sizes, durations and words, from flags and from environment variables, and the grammar of
-// configuration files.
+// Package conf reads what users write: sizes, durations and words, from flags and from environment variables, and the
+// grammar of configuration files.
 //
 //	flag  >  environment variable  >  default
 //
 //	bytes ─ Parse ─► blocks of blocks and KEY=VALUE, with the line of each, and every problem ─► package config gives them a meaning
 //
-// A value that cannot be used is answered with the forms that can. The grammar is that of the original, line by line: nothing is
-// quoted, escaped or included, # begins a comment wherever it stands, and numbers are those of C. In a file of the new style a value
-// can stand between double quotes, as in Go, so that every text can be said: file_path="/srv/logs #2".
+// A value that cannot be used is answered with the forms that can. The grammar is that of the original, line by line:
+// nothing is quoted, escaped or included, # begins a comment wherever it stands, and numbers are those of C. In a file
+// of the new style a value can stand between double quotes, as in Go, so that every text can be said:
+// file_path="/srv/logs #2".
 //
-// Limitations: environment variables that are set to nothing count as not set; a value of a file of the old style cannot contain #.
+// Limitations: environment variables that are set to nothing count as not set; a value of a file of the old style
+// cannot contain #.
 package conf
 
 import (
@@ -35,7 +37,8 @@ func ParseSize(s string) (int64, error) {
 	return int64(n), nil
 }
 
-// ParseDuration reads a duration in Go's syntax (90s, 15m, 1h30m), which can begin with whole days (30d, 1d12h). It is never negative.
+// ParseDuration reads a duration in Go's syntax (90s, 15m, 1h30m), which can begin with whole days (30d, 1d12h). It is
+// never negative.
 func ParseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("duration %q: want a number with a unit, as in 10s, 15m, 1h30m or 30d", s)
 	const day = 24 * time.Hour
@@ -66,8 +69,8 @@ type value[T any] struct {
 	parse func(string) (T, error)
 }
 
-// Value returns a flag value that is read by parse into to and stands at text until it is set; kind is what the help calls it.
-// A default that parse refuses is a mistake of the program: it panics.
+// Value returns a flag value that is read by parse into to and stands at text until it is set; kind is what the help
+// calls it. A default that parse refuses is a mistake of the program: it panics.
 func Value[T any](to *T, text, kind string, parse func(string) (T, error)) pflag.Value {
 	v := &value[T]{to: to, kind: kind, parse: parse}
 	if err := v.Set(text); err != nil {
@@ -88,7 +91,8 @@ func (v *value[T]) Set(s string) error {
 func (v *value[T]) String() string { return v.text }
 func (v *value[T]) Type() string   { return v.kind }
 
-// Line is the line of a file of the new style that sets key to value, with double quotes around a value that needs them.
+// Line is the line of a file of the new style that sets key to value, with double quotes around a value that needs
+// them.
 func Line(key, value string) string {
 	odd := strings.Trim(value, " \t") != value || strings.HasPrefix(value, `"`) || strings.Contains(value, "#") ||
 		!utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl)
@@ -98,8 +102,8 @@ func Line(key, value string) string {
 	return key + "=" + value
 }
 
-// FromEnvironment sets each flag that was not given on the command line from the variable that stands for it, if that is set. The
-// error names every variable whose value cannot be used.
+// FromEnvironment sets each flag that was not given on the command line from the variable that stands for it, if that
+// is set. The error names every variable whose value cannot be used.
 func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// The numbers of a configuration file are read as C reads them, because existing files count on it: spaces before the number, a sign,
-// 0x for hexadecimal, a leading 0 for octal; what follows the number is passed over, and a text without a number is 0. Beside the
-// number, clean says whether the text is nothing but a number that fits, so that a caller can warn of the rest.
+// The numbers of a configuration file are read as C reads them, because existing files count on it: spaces before the
+// number, a sign, 0x for hexadecimal, a leading 0 for octal; what follows the number is passed over, and a text without
+// a number is 0. Beside the number, clean says whether the text is nothing but a number that fits, so that a caller can
+// warn of the rest.
 
 // Unsigned reads a number as strtoul with base 0 does: -1 is the largest there is.
 func Unsigned(text string) (n uint64, clean bool) { return cut(text, 0).unsigned() }

@@ -20,9 +20,9 @@ const (
 	maxProblems = 1000
 )
 
-// Parse reads a configuration file: lines KEY=VALUE and blocks between <NAME> and </NAME>. Whatever is wrong with it, it returns what
-// could be understood, and what could not be. repeat names the keys and blocks that may stand several times in one block: a block NAME
-// of these becomes NAME0, NAME1, …, as "store" always does.
+// Parse reads a configuration file: lines KEY=VALUE and blocks between <NAME> and </NAME>. Whatever is wrong with it,
+// it returns what could be understood, and what could not be. repeat names the keys and blocks that may stand several
+// times in one block: a block NAME of these becomes NAME0, NAME1, …, as "store" always does.
 func Parse(name string, data []byte, repeat ...string) (*File, []Problem) {
 	p := &parser{file: &File{Name: name, Root: new(Block)}, repeat: append(repeat, "store")}
 	p.stack = []*Block{p.file.Root}
@@ -62,7 +62,8 @@ type parser struct {
 
 func (p *parser) top() *Block { return p.stack[len(p.stack)-1] }
 
-// statement reads one line. Only spaces and tabs count as white space, as always, and the end of a line of the DOS kind.
+// statement reads one line. Only spaces and tabs count as white space, as always, and the end of a line of the DOS
+// kind.
 func (p *parser) statement(line string) {
 	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 	line = strings.Trim(p.uncommented(line), " \t\r")

@@ -1,15 +1,16 @@
-// Package faultfs is the one door to the disk: a directory below which everything is opened with os.Root, so that no name that came
-// from outside can lead out of it, with a seam at which a test can make any operation fail.
+// Package faultfs is the one door to the disk: a directory below which everything is opened with os.Root, so that no
+// name that came from outside can lead out of it, with a seam at which a test can make any operation fail.
 //
 //	Dir ── OpenFile ──► File ── Write, Writev, WriteAt, Sync, Truncate
 //	 └── Rename, Remove, Mkdir, Symlink, Sync …        each asks the Injector first, when there is one
 //
-// Names are those of entries of the directory, without a slash. No symbolic link is followed: os.Root keeps a name from leading out of the
-// directory, but would follow a link to another place in it, and a link to another category's directory is as wrong. Nothing but regular
-// files is opened, so that a planted pipe cannot stop a daemon. The path of the directory itself is the operator's: links in it are followed.
+// Names are those of entries of the directory, without a slash. No symbolic link is followed: os.Root keeps a name from
+// leading out of the directory, but would follow a link to another place in it, and a link to another category's
+// directory is as wrong. Nothing but regular files is opened, so that a planted pipe cannot stop a daemon. The path of
+// the directory itself is the operator's: links in it are followed.
 //
-// Errors are those of the os package (errors.Is with fs.ErrNotExist, syscall.ENOSPC … works) and name operation and file.
-// Every method of Dir and File is as safe for concurrent use as the one of os.Root and os.File it stands for.
+// Errors are those of the os package (errors.Is with fs.ErrNotExist, syscall.ENOSPC … works) and name operation and
+// file. Every method of Dir and File is as safe for concurrent use as the one of os.Root and os.File it stands for.
 package faultfs
 
 import (
@@ -46,8 +47,9 @@ const (
 
 // An Injector decides whether an operation fails. It must be safe for concurrent use.
 type Injector interface {
-	// Inject is asked before op on name (a path below the Dir). A nil error lets it pass. With an error the operation is not done,
-	// but for OpWrite: then the first allow of its n bytes are written before the error is returned (a short write).
+	// Inject is asked before op on name (a path below the Dir). A nil error lets it pass. With an error the operation
+	// is not done, but for OpWrite: then the first allow of its n bytes are written before the error is returned (a
+	// short write).
 	Inject(op Op, name string, n int) (allow int, err error)
 }
 
@@ -73,8 +75,8 @@ type entry struct {
 // settled are the entries that this process has made durable.
 var settled sync.Map
 
-// Sub opens the directory name beneath d, which is made if it is missing; its name is durable in d on return. A symbolic
-// link is refused (ErrSymlink).
+// Sub opens the directory name beneath d, which is made if it is missing; its name is durable in d on return. A
+// symbolic link is refused (ErrSymlink).
 func (d *Dir) Sub(name string) (*Dir, error) {
 	sub, err := d.sub(name)
 	if err != nil {
@@ -86,8 +88,8 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	return sub, nil
 }
 
-// sub opens the directory name beneath d, which is made if it is missing. Its name is durable after its Sync: also of one that
-// was there, because whoever made it may have been killed before it was.
+// sub opens the directory name beneath d, which is made if it is missing. Its name is durable after its Sync: also of
+// one that was there, because whoever made it may have been killed before it was.
 func (d *Dir) sub(name string) (*Dir, error) {
 	made := d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.root.Mkdir(name, 0o750) })
 	if made != nil && !errors.Is(made, fs.ErrExist) {
@@ -267,8 +269,8 @@ func (d *Dir) Sync() error {
 	})
 }
 
-// WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. On error the old
-// content stands.
+// WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. On
+// error the old content stands.
 func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	tmp := temporary(name)
 	if err := d.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -72,8 +72,8 @@ func (f *File) writeAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Writev writes bufs one behind the other at off, without gathering them first, and returns how many bytes were written. bufs is
-// consumed: its elements are resliced.
+// Writev writes bufs one behind the other at off, without gathering them first, and returns how many bytes were
+// written. bufs is consumed: its elements are resliced.
 func (f *File) Writev(bufs [][]byte, off int64) (int64, error) {
 	if f.obs != nil {
 		n, err := f.watchWrite(bytes.Join(bufs, nil), off, func() (int, error) { n, err := f.writev(bufs, off); return int(n), err })
@@ -115,8 +115,8 @@ func (f *File) writev(bufs [][]byte, off int64) (int64, error) {
 // Sync makes the file's bytes durable. After an error the file must be given up: a second Sync proves nothing.
 func (f *File) Sync() error { return f.change(OpSync, 0, f.f.Sync) }
 
-// SyncData is Sync without what is not needed to read the bytes again (the time of the last change): much cheaper for bytes that were
-// overwritten in place.
+// SyncData is Sync without what is not needed to read the bytes again (the time of the last change): much cheaper for
+// bytes that were overwritten in place.
 func (f *File) SyncData() error {
 	return f.change(OpSync, 0, func() error {
 		for {
@@ -131,8 +131,9 @@ func (f *File) SyncData() error {
 	})
 }
 
-// DropCache tells the kernel that the file's bytes, as far as they are synced, will not be read soon: a daemon that writes for ever
-// would else push everything that is useful out of the page cache, and pays for fresh pages all the time. It is a hint: no error.
+// DropCache tells the kernel that the file's bytes, as far as they are synced, will not be read soon: a daemon that
+// writes for ever would else push everything that is useful out of the page cache, and pays for fresh pages all the
+// time. It is a hint: no error.
 func (f *File) DropCache() {
 	_ = unix.Fadvise(int(f.f.Fd()), 0, 0, unix.FADV_DONTNEED) // a file system may not know it: nothing is lost
 }

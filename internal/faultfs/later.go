@@ -48,10 +48,11 @@ const (
 
 // Disks makes many files durable together: few by an fsync for each, many of one file system by one syncfs for all.
 //
-// A syncfs is believed only where it says whether it failed: on ext4, XFS and Btrfs, since Linux 5.17 (since 5.8 it reports
-// bytes that could not be written, since 5.17 also that the file system could not commit). It reports what went wrong since
-// the descriptor was opened on which it is called, so Know opens that before anything is written. It also reports failures of
-// files of others. Therefore each file gets an fsync when it fails: that tells which of them are concerned.
+// A syncfs is believed only where it says whether it failed: on ext4, XFS and Btrfs, since Linux 5.17 (since 5.8 it
+// reports bytes that could not be written, since 5.17 also that the file system could not commit). It reports what went
+// wrong since the descriptor was opened on which it is called, so Know opens that before anything is written. It also
+// reports failures of files of others. Therefore each file gets an fsync when it fails: that tells which of them are
+// concerned.
 //
 // Safe for concurrent use.
 type Disks struct {
@@ -113,8 +114,8 @@ func since517(release string) bool {
 	return errors.Join(err, merr) == nil && (major > 5 || major == 5 && minor >= 17)
 }
 
-// Sync makes everything in list durable. The errors are those of each. A file that was closed meanwhile was synced before
-// that, or nobody needs it any more.
+// Sync makes everything in list durable. The errors are those of each. A file that was closed meanwhile was synced
+// before that, or nobody needs it any more.
 func (k *Disks) Sync(list []Syncer) []error {
 	errs := make([]error, len(list))
 	left := make(map[uint64][]int)

@@ -45,8 +45,9 @@ type Damage struct {
 	Aside string // where the file is kept as it was; "": only its end is damaged, as after a crash
 }
 
-// OpenLines reads the file name in d as ReadLines does. Nothing is written before Rewrite, which has to come first; what is damaged
-// elsewhere than at the end of the file is kept then. What a process left that was killed in its Rewrite is removed: the next may be far.
+// OpenLines reads the file name in d as ReadLines does. Nothing is written before Rewrite, which has to come first;
+// what is damaged elsewhere than at the end of the file is kept then. What a process left that was killed in its
+// Rewrite is removed: the next may be far.
 func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Lines, Damage, error) {
 	l := &Lines{dir: d, name: name, header: header}
 	_ = d.root.Remove(temporary(name)) // Rewrite will say why it cannot be
@@ -68,10 +69,11 @@ func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Line
 	return l, damage, nil
 }
 
-// ReadLines reads the file name in d, which need not be there, and gives each body to take. Lines that are damaged, or that take does
-// not understand, are passed over and counted: the last one after a crash, as a rule. The header must be of the form "WHAT VERSION" and
-// is passed over as well when it is damaged. A header of another version is an error, unless take understands what is below it: then
-// it is damage that looks like one. So a new version has to change its lines.
+// ReadLines reads the file name in d, which need not be there, and gives each body to take. Lines that are damaged, or
+// that take does not understand, are passed over and counted: the last one after a crash, as a rule. The header must be
+// of the form "WHAT VERSION" and is passed over as well when it is damaged. A header of another version is an error,
+// unless take understands what is below it: then it is damage that looks like one. So a new version has to change its
+// lines.
 func ReadLines(d *Dir, name, header string, take func(body []byte) error) (damaged int, err error) {
 	data, there, err := readIfThere(d, name)
 	if err != nil || !there {
@@ -92,7 +94,8 @@ func readIfThere(d *Dir, name string) (data []byte, there bool, err error) {
 	return data, true, nil
 }
 
-// parseLines gives take the bodies in data. ending says that there is no damage but what a crash leaves at the end of a file.
+// parseLines gives take the bodies in data. ending says that there is no damage but what a crash leaves at the end of a
+// file.
 func parseLines(path, header string, data []byte, take func(body []byte) error) (damaged int, ending bool, err error) {
 	rest, whole := bytes.CutPrefix(data, []byte(header+"\n"))
 	if len(data) == 0 {
@@ -142,8 +145,8 @@ func checkLine(line []byte) (body []byte, ok bool) {
 	return body, err == nil && uint32(want) == crc32.Checksum(body, castagnoli)
 }
 
-// lineWithin returns the body of a whole line at the end of a damaged one, as it is there when the newline before it is damaged; nil if
-// there is none.
+// lineWithin returns the body of a whole line at the end of a damaged one, as it is there when the newline before it is
+// damaged; nil if there is none.
 func lineWithin(line []byte) []byte {
 	for i := 1; i+crcDigits < len(line); i++ {
 		if line[i+crcDigits] != ' ' || bytes.IndexByte(line[i:i+crcDigits], ' ') >= 0 {
@@ -176,7 +179,8 @@ func ParseLines(name, header string, data []byte, take func(body []byte) error) 
 	return damaged, err
 }
 
-// AppendLines adds lines to the file name in d, which is made if it is missing, durably. It is for files of Lines that nobody has open.
+// AppendLines adds lines to the file name in d, which is made if it is missing, durably. It is for files of Lines that
+// nobody has open.
 func AppendLines(d *Dir, name, header string, bodies ...[]byte) error {
 	f, begun, err := addLines(d, name, header, bodies)
 	if err != nil {
@@ -271,11 +275,12 @@ func (l *Lines) Rewrite(bodies func(yield func(body []byte) bool)) error {
 	return nil
 }
 
-// Due says whether the file has to be written anew before anything is appended: it has grown, or an earlier write or sync failed.
+// Due says whether the file has to be written anew before anything is appended: it has grown, or an earlier write or
+// sync failed.
 func (l *Lines) Due() bool { return l.file == nil || l.size > linesSlack+8*l.fresh }
 
-// Append adds lines with one write; they are durable after Sync. After an error the file is Due, and has none of what was not durable:
-// whoever reads it again, and adds the same lines, has them once.
+// Append adds lines with one write; they are durable after Sync. After an error the file is Due, and has none of what
+// was not durable: whoever reads it again, and adds the same lines, has them once.
 func (l *Lines) Append(bodies ...[]byte) error {
 	if l.file == nil {
 		return fmt.Errorf("append to %s: it has to be written anew after an error", l.path())
@@ -293,7 +298,8 @@ func (l *Lines) Append(bodies ...[]byte) error {
 	return nil
 }
 
-// Sync makes everything that was appended survive a power failure. An error is as one of Append: a second sync would prove nothing.
+// Sync makes everything that was appended survive a power failure. An error is as one of Append: a second sync would
+// prove nothing.
 func (l *Lines) Sync() error {
 	if l.file == nil || l.synced == l.size {
 		return nil

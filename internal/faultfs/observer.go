@@ -19,11 +19,12 @@ type Change struct {
 	Data []byte // OpWrite: what was written; valid during the call
 }
 
-// An Observer is an Injector that is also told of every change, and so can know what a power cut would leave (package crashfs).
+// An Observer is an Injector that is also told of every change, and so can know what a power cut would leave (package
+// crashfs).
 type Observer interface {
 	Injector
-	// Begin is called before the injector is asked for the change, End when it was done or has failed. Between the two the observer
-	// may hold a lock; the changes of one file or directory then have an order.
+	// Begin is called before the injector is asked for the change, End when it was done or has failed. Between the two
+	// the observer may hold a lock; the changes of one file or directory then have an order.
 	Begin(c *Change)
 	End(c *Change, err error)
 }
@@ -91,8 +92,8 @@ func makeAll(path string, inj Injector, obs Observer) error {
 	return nil
 }
 
-// syncAbove makes the name of a directory that was just made durable in the one above. One that may be written but not read cannot be
-// synced by us.
+// syncAbove makes the name of a directory that was just made durable in the one above. One that may be written but not
+// read cannot be synced by us.
 func syncAbove(above string, inj Injector, obs Observer) error {
 	return watch(obs, Change{Op: OpSyncDir, Dir: above, Name: "."}, func() error {
 		if err := inject(inj, OpSyncDir, "."); err != nil {

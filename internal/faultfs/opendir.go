@@ -23,8 +23,8 @@ func IsMisplaced(err error) bool {
 	return errors.Is(err, ErrSymlink) || errors.Is(err, ErrMisplaced) || errors.Is(err, ErrReplaced)
 }
 
-// OpenDir opens the directory path, which is made (0750, with its parents) if it is missing; what was made is durable on return. inj may
-// be nil, or an Observer.
+// OpenDir opens the directory path, which is made (0750, with its parents) if it is missing; what was made is durable
+// on return. inj may be nil, or an Observer.
 func OpenDir(path string, inj Injector) (*Dir, error) {
 	obs, _ := inj.(Observer)
 	if err := makeAll(filepath.Clean(path), inj, obs); err != nil {
@@ -43,15 +43,15 @@ func OpenDir(path string, inj Injector) (*Dir, error) {
 	return d, nil
 }
 
-// OpenBeneath opens the directory path, which is made if it is missing. It is root, or lies beneath it: then root is opened as OpenDir
-// does and each directory on the way from there as Sub does, so that no link is followed. A path elsewhere, and any for the root "", is
-// opened as OpenDir does.
+// OpenBeneath opens the directory path, which is made if it is missing. It is root, or lies beneath it: then root is
+// opened as OpenDir does and each directory on the way from there as Sub does, so that no link is followed. A path
+// elsewhere, and any for the root "", is opened as OpenDir does.
 func OpenBeneath(root, path string, inj Injector) (*Dir, error) {
 	return openBeneath(root, path, inj, (*Dir).Sub)
 }
 
-// OpenLater is OpenBeneath, but the names of directories that were made on the way from root are durable only after the Sync
-// of the Dir.
+// OpenLater is OpenBeneath, but the names of directories that were made on the way from root are durable only after the
+// Sync of the Dir.
 func OpenLater(root, path string, inj Injector) (*Dir, error) {
 	return openBeneath(root, path, inj, (*Dir).sub)
 }
@@ -118,9 +118,9 @@ func between(root, path string) (names []string, ok bool) {
 // ErrLocked says that another process holds a lock.
 var ErrLocked = errors.New("in use by another process")
 
-// Lock takes the advisory lock file name for this process and keeps it until the returned file is closed. It does not wait: when
-// another process holds it the error is ErrLocked. The names in d are durable on return: a process that was killed may have left some
-// that are not, and whoever takes d over goes by what it sees.
+// Lock takes the advisory lock file name for this process and keeps it until the returned file is closed. It does not
+// wait: when another process holds it the error is ErrLocked. The names in d are durable on return: a process that was
+// killed may have left some that are not, and whoever takes d over goes by what it sees.
 func (d *Dir) Lock(name string) (*File, error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -139,7 +139,8 @@ func (d *Dir) Lock(name string) (*File, error) {
 	return f, nil
 }
 
-// Locked says whether another process holds the advisory lock file name. A lock that it had to take to find out is given back at once.
+// Locked says whether another process holds the advisory lock file name. A lock that it had to take to find out is
+// given back at once.
 func (d *Dir) Locked(name string) (bool, error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Serve accepts connections until Shutdown, which closes ln, and returns nil then. When accepting fails (too many open files) it waits
-// and tries again; it gives up only when somebody else closed ln. It may be called for several listeners at once.
+// Serve accepts connections until Shutdown, which closes ln, and returns nil then. When accepting fails (too many open
+// files) it waits and tries again; it gives up only when somebody else closed ln. It may be called for several
+// listeners at once.
 func (s *Server) Serve(ln net.Listener) error { return s.accept(ln, false) }
 
 // ServeHTTP is Serve for a listener on which only HTTP is spoken.

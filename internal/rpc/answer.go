@@ -15,7 +15,8 @@ import (
 // maxArgs bounds the arguments of a method other than Log, in bytes: option names and values, counter names.
 const maxArgs = 64 << 10
 
-// answer serves the calls in a frame, one after the other, and gathers the replies. After an error the connection is of no use.
+// answer serves the calls in a frame, one after the other, and gathers the replies. After an error the connection is of
+// no use.
 func (c *conn) answer(frame []byte) error {
 	for len(frame) > 0 {
 		call, err := proto.DecodeCall(frame)
@@ -103,7 +104,8 @@ func (c *conn) maxEntries(n int) int {
 	}
 }
 
-// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sends what was in it in smaller ones.
+// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sends what
+// was in it in smaller ones.
 func (c *conn) tooMany(call proto.Call, n int) error {
 	c.s.tooMany.Add(1)
 	reason := fmt.Sprintf("a call of %d entries, the limit is %d", n, c.maxEntries(n))
@@ -134,8 +136,8 @@ func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
 	return rest, nil
 }
 
-// process calls generated code with the arguments of a call and returns its reply, none for a oneway method. A panic there is told to
-// the peer, and to the log.
+// process calls generated code with the arguments of a call and returns its reply, none for a oneway method. A panic
+// there is told to the peer, and to the log.
 func (c *conn) process(f thrift.TProcessorFunction, call proto.Call, args []byte) (reply []byte, err error) {
 	out := thrift.NewTMemoryBuffer()
 	defer func() {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Backoff says how long to wait before the next attempt: a random time between Min and a bound that doubles with each attempt, from
-// 2 × Min up to Max, so that many senders do not come back together. The zero value is 100 ms to 10 s. Not safe for concurrent use.
+// Backoff says how long to wait before the next attempt: a random time between Min and a bound that doubles with each
+// attempt, from 2 × Min up to Max, so that many senders do not come back together. The zero value is 100 ms to 10 s.
+// Not safe for concurrent use.
 type Backoff struct {
 	Min, Max time.Duration
 

@@ -19,7 +19,8 @@ type buffer struct {
 
 var buffers [classes]sync.Pool
 
-// getBuffer returns a buffer of at least n bytes, of unknown content; put gives it back. It has less than twice as many, or 24 KiB.
+// getBuffer returns a buffer of at least n bytes, of unknown content; put gives it back. It has less than twice as
+// many, or 24 KiB.
 func getBuffer(n int) *buffer {
 	class := bits.Len(uint(max(n-slack, 1)-1) / minBuffer)
 	if class >= classes { // beyond 2 GiB: no frame is

@@ -52,7 +52,8 @@ type Client struct {
 // records is what is gathered before it is written over TLS, in bytes: four full records.
 const records = 64 << 10
 
-// Dial connects to the scribe or inkwell at addr: HOST:PORT, tls://HOST:PORT or unix:PATH. The name of HOST is verified.
+// Dial connects to the scribe or inkwell at addr: HOST:PORT, tls://HOST:PORT or unix:PATH. The name of HOST is
+// verified.
 func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
 	o.Timeout = orDefault(o.Timeout, 30*time.Second)
@@ -69,9 +70,10 @@ func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// Log sends the entries of all batches as one call, without copying them, and waits for the answer. After an error, which is a
-// *proto.ApplicationError if the peer could not serve the call, the client is closed, and whether the entries were taken is unknown;
-// it is closed, too, when ctx ends before Log returns. The batches must not be changed before Log returns.
+// Log sends the entries of all batches as one call, without copying them, and waits for the answer. After an error,
+// which is a *proto.ApplicationError if the peer could not serve the call, the client is closed, and whether the
+// entries were taken is unknown; it is closed, too, when ctx ends before Log returns. The batches must not be changed
+// before Log returns.
 func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultCode, error) {
 	code, err := c.log(ctx, batches)
 	if err == nil {
@@ -83,8 +85,8 @@ func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 	return code, errors.Join(fmt.Errorf("call Log of %s: %w", c.addr, err), c.Close())
 }
 
-// Report tells the peer how the sender is, in a call without entries; errors are those of Log. It is for peers that have shown that they
-// are an Inkwell: others skip it.
+// Report tells the peer how the sender is, in a call without entries; errors are those of Log. It is for peers that
+// have shown that they are an Inkwell: others skip it.
 func (c *Client) Report(ctx context.Context, report []byte) error {
 	c.report = report
 	defer func() { c.report = nil }()
@@ -136,8 +138,8 @@ func (c *Client) write() error {
 	return c.out.Flush()
 }
 
-// alert returns what a peer said before it hung up, in place of err, which is that it did: with TLS 1.3 the refusal of our certificate
-// comes after the handshake.
+// alert returns what a peer said before it hung up, in place of err, which is that it did: with TLS 1.3 the refusal of
+// our certificate comes after the handshake.
 func (c *Client) alert(err error) error {
 	if c.out == nil {
 		return err
@@ -224,11 +226,13 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	return reply.Code, err
 }
 
-// Inkwell says whether the peer is one. It shows that in its answer to the first call with spans; known is false before. Methods other than
-// Log are for peers that have: there are servers that end when they are asked what they do not know.
+// Inkwell says whether the peer is one. It shows that in its answer to the first call with spans; known is false
+// before. Methods other than Log are for peers that have: there are servers that end when they are asked what they do
+// not know.
 func (c *Client) Inkwell() (is, known bool) { return c.inkwell, c.asked }
 
-// Refused is how many entries of the last call the peer threw away for good, as far as it says so: they are not allowed, or too long.
+// Refused is how many entries of the last call the peer threw away for good, as far as it says so: they are not
+// allowed, or too long.
 func (c *Client) Refused() int { return c.refused }
 
 // Close ends the connection; a second call does nothing.

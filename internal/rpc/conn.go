@@ -133,7 +133,8 @@ func (c *conn) length() (int, error) {
 // trusted says whether the peer may send more than others.
 func (c *conn) trusted() bool { return c.s.o.Trusted != nil && c.s.o.Trusted(&c.caller) }
 
-// maxFrame is how long a frame of the peer may be, which is looked up only for one of n bytes that is longer than others may send.
+// maxFrame is how long a frame of the peer may be, which is looked up only for one of n bytes that is longer than
+// others may send.
 func (c *conn) maxFrame(n int) int {
 	if o := &c.s.o; n > o.MaxFrame && o.MaxTrusted > o.MaxFrame && c.trusted() {
 		return o.MaxTrusted

@@ -32,8 +32,8 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Network: "tcp", Text: rest, TLS: secure}, nil
 }
 
-// Connect connects to addr, HOST:PORT, tls://HOST:PORT or unix:PATH, for another protocol than that of calls; until the TLS handshake is done
-// the timeout counts. credentials nil: no certificate, and the system's authorities.
+// Connect connects to addr, HOST:PORT, tls://HOST:PORT or unix:PATH, for another protocol than that of calls; until the
+// TLS handshake is done the timeout counts. credentials nil: no certificate, and the system's authorities.
 func Connect(ctx context.Context, addr string, timeout time.Duration, credentials *Credentials) (net.Conn, error) {
 	return connect(ctx, addr, dialOptions{timeout: timeout, tls: credentials})
 }

@@ -20,8 +20,8 @@ type certificateError struct {
 func (e *certificateError) Error() string { return e.text }
 func (e *certificateError) Unwrap() error { return e.err }
 
-// explain makes of an error of TLS one that names the cause; others it returns as they are. No word of it is the peer's but the names in a
-// certificate, without control characters.
+// explain makes of an error of TLS one that names the cause; others it returns as they are. No word of it is the peer's
+// but the names in a certificate, without control characters.
 func explain(err error) error {
 	if err == nil {
 		return nil

@@ -17,16 +17,16 @@ const maxReply = 64 << 20
 
 // The options of fb303 by which an Inkwell is asked and told what fb303 has no method for.
 const (
-	// IsInkwell is answered with "1" by an Inkwell, and with "" by any other server. Senders of before, which do not see it in the answer
-	// to a call, find out by it whom they talk to.
+	// IsInkwell is answered with "1" by an Inkwell, and with "" by any other server. Senders of before, which do not
+	// see it in the answer to a call, find out by it whom they talk to.
 	IsInkwell = "inkwell"
-	// ReloadOption, when it is set to anything, has an Inkwell read its configuration again. The answer comes when that is done, an
-	// exception says why it was refused: reinitialize has no answer.
+	// ReloadOption, when it is set to anything, has an Inkwell read its configuration again. The answer comes when that
+	// is done, an exception says why it was refused: reinitialize has no answer.
 	ReloadOption = "inkwell.reload"
 )
 
-// configuration is the one TConfiguration of a transport and a protocol: they overwrite each other's. Reads accept both styles, writes
-// are old style, as the original does; sizes are held to limit.
+// configuration is the one TConfiguration of a transport and a protocol: they overwrite each other's. Reads accept both
+// styles, writes are old style, as the original does; sizes are held to limit.
 func configuration(limit int32, timeout time.Duration) *thrift.TConfiguration {
 	return &thrift.TConfiguration{
 		MaxMessageSize: limit, MaxFrameSize: limit, MaxContainerSize: limit / 8,
@@ -35,8 +35,8 @@ func configuration(limit int32, timeout time.Duration) *thrift.TConfiguration {
 	}
 }
 
-// bounded is a connection that is of no use after a moment, whatever deadlines are set on it: those that move with each read would let a
-// peer answer byte by byte for ever.
+// bounded is a connection that is of no use after a moment, whatever deadlines are set on it: those that move with each
+// read would let a peer answer byte by byte for ever.
 type bounded struct {
 	net.Conn
 	by time.Time
@@ -53,8 +53,8 @@ func (b bounded) SetDeadline(t time.Time) error      { return b.Conn.SetDeadline
 func (b bounded) SetReadDeadline(t time.Time) error  { return b.Conn.SetReadDeadline(b.earlier(t)) }
 func (b bounded) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.earlier(t)) }
 
-// question connects to addr to ask a Thrift service. An answer has at most limit bytes and takes no more memory than has arrived of it.
-// Everything together, connecting too, has the timeout.
+// question connects to addr to ask a Thrift service. An answer has at most limit bytes and takes no more memory than
+// has arrived of it. Everything together, connecting too, has the timeout.
 func question(ctx context.Context, addr string, limit int32, o dialOptions) (*thrift.TStandardClient, io.Closer, error) {
 	by := time.Now().Add(o.timeout)
 	nc, err := connect(ctx, addr, o)
@@ -76,8 +76,8 @@ func asking(nc net.Conn, limit int32, timeout time.Duration) (*thrift.TStandardC
 	return thrift.NewTStandardClient(p, p), framed
 }
 
-// FB303 connects to the fb303 service of the scribe or inkwell at addr (as Dial) for questions that have to end within the timeout, all
-// together. The client is not safe for concurrent use; closing the Closer ends it.
+// FB303 connects to the fb303 service of the scribe or inkwell at addr (as Dial) for questions that have to end within
+// the timeout, all together. The client is not safe for concurrent use; closing the Closer ends it.
 func FB303(addr string, timeout time.Duration, credentials *Credentials) (*fb303.FacebookServiceClient, io.Closer, error) {
 	client, closer, err := question(context.Background(), addr, maxReply, dialOptions{timeout: timeout, tls: credentials})
 	if err != nil {

@@ -15,16 +15,16 @@ import (
 // clientHello is what the first three bytes of a TLS connection are, read as the upper ones of a frame's length.
 const clientHello = 0x160301
 
-// linger is how long a peer whose handshake failed may go on talking, and lingerBytes how much: closing at once would throw away the alert
-// that tells it why, when it has sent something already.
+// linger is how long a peer whose handshake failed may go on talking, and lingerBytes how much: closing at once would
+// throw away the alert that tells it why, when it has sent something already.
 const (
 	linger      = time.Second
 	lingerBytes = 64 << 10
 )
 
-// alertVersion is a TLS alert in plain bytes: fatal, protocol_version. It tells a client that speaks no TLS that the listener does: an
-// Inkwell knows the bytes (see speaksTLS), any other client finds no frame in them. An exception of Thrift would say it in words, but is
-// for senders the final refusal of their entries.
+// alertVersion is a TLS alert in plain bytes: fatal, protocol_version. It tells a client that speaks no TLS that the
+// listener does: an Inkwell knows the bytes (see speaksTLS), any other client finds no frame in them. An exception of
+// Thrift would say it in words, but is for senders the final refusal of their entries.
 var alertVersion = []byte{0x15, 3, 1, 0, 2, 2, 70}
 
 // errSpeaksTLS is what a client that speaks no TLS makes of an alert.
@@ -33,7 +33,8 @@ var errSpeaksTLS = errors.New("the peer speaks TLS: write tls:// before the addr
 // speaksTLS says whether the upper two bytes of what should be the length of a frame are those of a TLS alert.
 func speaksTLS(upper []byte) bool { return upper[0] == 0x15 && upper[1] == 3 }
 
-// plainAnswers are the answers on a connection without TLS: an alert of TLS in their place is an error that says so. For one goroutine.
+// plainAnswers are the answers on a connection without TLS: an alert of TLS in their place is an error that says so.
+// For one goroutine.
 type plainAnswers struct {
 	net.Conn
 	seen []byte // the first two bytes
@@ -51,7 +52,8 @@ func (p *plainAnswers) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// identify finds out who is at the other end. Who cannot be found out has no name and no address, and no rule is for him.
+// identify finds out who is at the other end. Who cannot be found out has no name and no address, and no rule is for
+// him.
 func (c *conn) identify() {
 	id, err := access.Of(c.nc)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// ListenAll opens a listener for each address (as ParseAddress has it), or none. Those with TLS do not speak it before Secure.
+// ListenAll opens a listener for each address (as ParseAddress has it), or none. Those with TLS do not speak it before
+// Secure.
 func ListenAll(addrs []string) (all []net.Listener, err error) {
 	defer func() {
 		if err != nil {
@@ -38,8 +39,9 @@ func ListenAll(addrs []string) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// Secure makes those of the listeners speak TLS whose addresses say so. The files are read as the user who reads them again later: what
-// only root can read would be in use until it expires. It returns what it read, nil if none speaks TLS.
+// Secure makes those of the listeners speak TLS whose addresses say so. The files are read as the user who reads them
+// again later: what only root can read would be in use until it expires. It returns what it read, nil if none speaks
+// TLS.
 func Secure(listeners []net.Listener, addrs []string, files TLSFiles, log *slog.Logger) (*Credentials, error) {
 	isTLS := func(addr string) bool { return strings.HasPrefix(addr, "tls://") }
 	if !slices.ContainsFunc(addrs, isTLS) {
@@ -65,8 +67,8 @@ func Secure(listeners []net.Listener, addrs []string, files TLSFiles, log *slog.
 // maxSocketPath is what the kernel takes as the path of a unix socket, in bytes.
 const maxSocketPath = 107
 
-// listen opens one listener. Whoever has the way to a unix socket can connect: its own mode is no second lock, which other users than
-// ours, whom rules are there for, could not pass.
+// listen opens one listener. Whoever has the way to a unix socket can connect: its own mode is no second lock, which
+// other users than ours, whom rules are there for, could not pass.
 func listen(a Address) (net.Listener, error) {
 	if a.Network == "unix" {
 		_, err := faultfs.MakeSocketDir(a.Text)
@@ -125,8 +127,8 @@ func listenCure(err error) string {
 	return ""
 }
 
-// Addresses are where listeners listen that were opened for addrs, as those are written but with the port that was chosen for 0; with http
-// as URLs.
+// Addresses are where listeners listen that were opened for addrs, as those are written but with the port that was
+// chosen for 0; with http as URLs.
 func Addresses(listeners []net.Listener, addrs []string, http bool) []string {
 	list := make([]string, len(listeners))
 	for i, ln := range listeners {

@@ -16,8 +16,8 @@ type origin struct {
 	budget *semaphore.Weighted // its share of MaxInFlight
 }
 
-// originOf is what connections are counted by: the address, and for IPv6 the /64 that one customer has. ok is false for this machine's
-// own, which share one address whatever runs here.
+// originOf is what connections are counted by: the address, and for IPv6 the /64 that one customer has. ok is false for
+// this machine's own, which share one address whatever runs here.
 func originOf(id *access.Identity) (of netip.Prefix, ok bool) {
 	if id.Local() || !id.Addr.IsValid() {
 		return of, false

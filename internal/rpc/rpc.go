@@ -1,23 +1,26 @@
-// Package rpc moves Scribe calls over TCP, TLS or unix sockets: a framed server that decodes Log in place, and a client that writes it without a copy.
+// Package rpc moves Scribe calls over TCP, TLS or unix sockets: a framed server that decodes Log in place, and a client
+// that writes it without a copy.
 //
 //	accept ─► (TLS) ─► conn: 4-byte length ─► frame ─► messages ─┬─ Log ─► Handler.Log ────────┬─► replies, one write ─► peer
 //	                                                 │           └─ any other ─► TProcessor ───┘
 //	                                                 └─ not a length but "GET " ─► net/http ─► ServerOptions.HTTP (web.go)
 //
-// A connection is one goroutine that takes frames in order, so pipelined calls are answered in order. It holds 4 KiB while it is
-// idle; a frame that is longer goes into a pooled buffer which grows with what has arrived, never with what a length claims, and is
-// given back before the connection waits again. One over 16 MiB goes to a file that is mapped, and takes memory only as the kernel likes. Replies to frames that came together leave together.
+// A connection is one goroutine that takes frames in order, so pipelined calls are answered in order. It holds 4 KiB
+// while it is idle; a frame that is longer goes into a pooled buffer which grows with what has arrived, never with what
+// a length claims, and is given back before the connection waits again. One over 16 MiB goes to a file that is mapped,
+// and takes memory only as the kernel likes. Replies to frames that came together leave together.
 //
-// Invariants: a call is answered only after the Handler returned. A peer that sends what is no call (junk, HTTP, a length out of
-// bounds, half a frame and then nothing) loses its connection, costs one log line a minute, and touches no other connection. A lack
-// of descriptors stops accepting for a while, never the server. A peer at one of its limits waits or is refused alone: connections and
-// bytes in flight are counted by address (IPv6: by /64), too. A panic in the TProcessor is answered and logged; one in the Handler
-// ends the process, because nobody could say what became of the entries.
+// Invariants: a call is answered only after the Handler returned. A peer that sends what is no call (junk, HTTP, a
+// length out of bounds, half a frame and then nothing) loses its connection, costs one log line a minute, and touches
+// no other connection. A lack of descriptors stops accepting for a while, never the server. A peer at one of its limits
+// waits or is refused alone: connections and bytes in flight are counted by address (IPv6: by /64), too. A panic in the
+// TProcessor is answered and logged; one in the Handler ends the process, because nobody could say what became of the
+// entries.
 //
 // Who calls is found out once for each connection and is in the context of its calls (access.From).
 //
-// Not here: unframed transports, other protocols than Thrift binary, revoked certificates. A disk that cannot be read where a large frame
-// was just written ends the process.
+// Not here: unframed transports, other protocols than Thrift binary, revoked certificates. A disk that cannot be read
+// where a large frame was just written ends the process.
 package rpc
 
 import (
@@ -34,14 +37,16 @@ import (
 )
 
 func init() {
-	// The generated code would start two goroutines a call to look whether the peer is still there: on a buffer in memory.
+	// The generated code would start two goroutines a call to look whether the peer is still there: on a buffer in
+	// memory.
 	thrift.ServerConnectivityCheckInterval = 0
 }
 
 // Handler takes the entries of Log calls.
 type Handler interface {
-	// Log is called once for each call, by many connections at once. The batch is valid until Log returns. An error is told to the
-	// peer as an exception; ctx ends when the server cannot wait for the call any longer, and knows the caller (access.From).
+	// Log is called once for each call, by many connections at once. The batch is valid until Log returns. An error is
+	// told to the peer as an exception; ctx ends when the server cannot wait for the call any longer, and knows the
+	// caller (access.From).
 	Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error)
 }
 

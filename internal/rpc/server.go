@@ -50,7 +50,8 @@ type Server struct {
 	origins   map[netip.Prefix]*origin // of conns
 }
 
-// NewServer returns a server that gives Log calls to h and the calls of all other methods to other (nil: there are none).
+// NewServer returns a server that gives Log calls to h and the calls of all other methods to other (nil: there are
+// none).
 func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 	o = o.withDefaults()
 	s := &Server{
@@ -71,8 +72,8 @@ func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 	return s
 }
 
-// Shutdown stops accepting, closes idle connections, lets the calls in progress finish and answers them. When ctx ends first it
-// cancels the calls, closes their connections and returns an error without waiting for them.
+// Shutdown stops accepting, closes idle connections, lets the calls in progress finish and answers them. When ctx ends
+// first it cancels the calls, closes their connections and returns an error without waiting for them.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.beginStop()
 	select {

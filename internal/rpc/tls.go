@@ -22,8 +22,8 @@ type TLSFiles struct {
 // recheck is how often the files are looked at, at most.
 const recheck = time.Second
 
-// Credentials are what TLSFiles hold, read again when the files change. Files that do not fit together leave what was read before in
-// use, which is logged once for each such state of the files. Safe for concurrent use.
+// Credentials are what TLSFiles hold, read again when the files change. Files that do not fit together leave what was
+// read before in use, which is logged once for each such state of the files. Safe for concurrent use.
 type Credentials struct {
 	files TLSFiles
 	log   *slog.Logger

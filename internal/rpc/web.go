@@ -26,8 +26,8 @@ const (
 // errHTTP is the end of Thrift on a connection whose first bytes are a request of HTTP.
 var errHTTP = errors.New("the peer speaks HTTP")
 
-// webMethods are what requests of HTTP begin with. Read as the length of a frame each is more than a gigabyte, so that no call begins like
-// that.
+// webMethods are what requests of HTTP begin with. Read as the length of a frame each is more than a gigabyte, so that
+// no call begins like that.
 var webMethods = map[string]bool{"GET ": true, "HEAD": true, "OPTI": true, "POST": true, "PUT ": true, "DELE": true, "PATC": true}
 
 // speaksHTTP says whether a new connection begins with a request that the server has a handler for.

@@ -1,10 +1,11 @@
-// Package crashfs tells what a power cut can leave of a directory that a program wrote through faultfs. It is for tests.
+// Package crashfs tells what a power cut can leave of a directory that a program wrote through faultfs. It is for
+// tests.
 //
 //	Disk ── Process ──► faultfs.OpenDir(root, process) ──► the program under test     Kill: nothing more reaches the disk
 //	  └──── Image: a new directory with what was durable, and with a choice of what was not
 //
-// What is durable: the bytes and the size of a file when its fsync succeeded; a name (made, renamed, removed, linked) when the fsync of
-// its directory succeeded. Of everything else the model lets the disk keep what it likes:
+// What is durable: the bytes and the size of a file when its fsync succeeded; a name (made, renamed, removed, linked)
+// when the fsync of its directory succeeded. Of everything else the model lets the disk keep what it likes:
 //
 //   - Bytes, by sector of 512. A sector that was written since the last fsync is as it was then, or as it was after any of the writes
 //     since, or torn: the head of one of those and the tail of the one before. One that the file did not have is also all zeros (a block
@@ -16,10 +17,11 @@
 //   - An fsync that failed: what was to be written is as undecided as before, and a later fsync that succeeds does not change that (the
 //     kernel has marked the pages clean); only a later write does. So a program that tries an fsync again and believes it is found out.
 //
-// A Process that is killed leaves its writes to the Disk: the next one sees all of them, durable or not, as after a crash of the program
-// alone, and may be followed by a power cut.
+// A Process that is killed leaves its writes to the Disk: the next one sees all of them, durable or not, as after a
+// crash of the program alone, and may be followed by a power cut.
 //
-// Not modelled: sectors that are damaged although nobody wrote to them, hard links, mmap, anything that bypasses faultfs.
+// Not modelled: sectors that are damaged although nobody wrote to them, hard links, mmap, anything that bypasses
+// faultfs.
 package crashfs
 
 import (
@@ -117,7 +119,8 @@ type Process struct {
 // Process returns a new process. faults (may be nil) decides what fails while it lives.
 func (d *Disk) Process(faults faultfs.Injector) *Process { return &Process{disk: d, faults: faults} }
 
-// Kill lets nothing of what the process does from now on reach the disk. It may be closed after that, for its memory and locks.
+// Kill lets nothing of what the process does from now on reach the disk. It may be closed after that, for its memory
+// and locks.
 func (p *Process) Kill() {
 	p.disk.mu.Lock()
 	defer p.disk.mu.Unlock()
@@ -234,7 +237,8 @@ func (c *nameChange) apply(names map[string]node) {
 	}
 }
 
-// syncAll notes that everything is durable. A syncfs that failed says nothing of any file: what the fsyncs behind it say counts.
+// syncAll notes that everything is durable. A syncfs that failed says nothing of any file: what the fsyncs behind it
+// say counts.
 func (d *Disk) syncAll() {
 	for _, dir := range d.dirs {
 		for _, n := range dir.live {

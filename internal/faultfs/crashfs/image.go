@@ -19,7 +19,8 @@ func Draw(choose func(n int) int) Cut {
 	return Cut{Names: Names(choose(int(Subset) + 1)), Bytes: Bytes(choose(int(SomeBytes) + 1)), Choose: choose}
 }
 
-// Image makes the directory to, which is not to exist, what a power cut at this moment leaves. The disk goes on as it is.
+// Image makes the directory to, which is not to exist, what a power cut at this moment leaves. The disk goes on as it
+// is.
 func (d *Disk) Image(to string, cut Cut) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
