@@ -87,7 +87,7 @@ func (v *volume) follow(d *directory, x action) error {
 		return nil
 	}
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: active, category: string(t.category), path: t.path}
+	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
 	if err := g.open(a.path, a.look); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 
 // leaveBehind keeps the file that g was read from until another one took its place: a daemon may still write to it.
 func (v *volume) leaveBehind(d *directory, o *generation) {
-	o.stream, o.number, o.state = stream.ID{}, 0, finished
+	o.stream, o.number, o.phase = stream.ID{}, 0, finished
 	l, err := statFile(o.fd)
 	if err == nil {
 		err = o.seek(l.size)
@@ -160,7 +160,7 @@ func (v *volume) leaveBehind(d *directory, o *generation) {
 		o.close(v.log)
 		return
 	}
-	o.reading, o.polled, o.parcel, o.left = false, false, 0, true
+	o.reading, o.polled, o.shipment, o.left = false, false, 0, true
 	v.pollSoon(o)
 	if !o.retired {
 		o.retired = true
@@ -176,14 +176,14 @@ func (v *volume) renamed(g *generation, a *arrival) {
 	if a.isAt(g) && g.retired && !v.once {
 		g.retired = false
 		v.retired--
-		g.state = active
+		g.phase = active
 		g.trail.insert(g)
 	}
 }
 
 // enter puts an open file into its trail, or among the retired ones if that is done with it.
 func (v *volume) enter(g *generation, a *arrival) {
-	if g.state == ignored && a.home != nil {
+	if g.phase == ignored && a.home != nil {
 		v.dropPosition(g)
 		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.category)
 	}
@@ -193,13 +193,13 @@ func (v *volume) enter(g *generation, a *arrival) {
 	}
 	switch {
 	case inTrail:
-	case g.state == finished && !a.isAt(g):
+	case g.phase == finished && !a.isAt(g):
 		if !g.retired {
 			g.retired = true
 			v.retired++
 		}
 	default:
-		g.state = active
+		g.phase = active
 		g.trail.insert(g)
 	}
 	v.pollSoon(g)
@@ -237,7 +237,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	}
 	past, was := g.position, c.position
 	c.position, c.source, c.trail = past, g.source, g.trail
-	c.id, c.state = a.look.id, active
+	c.id, c.phase = a.look.id, active
 	if was.path != "" && was.key() != c.key() {
 		v.dropPosition(&generation{position: was})
 	}
@@ -251,7 +251,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 		"file", a.path, "path", g.path, "offset", c.offset)
 	if c.look.size == c.offset {
 		c.close(v.log)
-		c.state = ignored
+		c.phase = ignored
 		v.note(c)
 		return nil
 	}
@@ -279,11 +279,11 @@ func (v *volume) fallBack(d *directory, x action) error {
 		}
 	}
 	v.log.Info("file lost its end when the machine stopped; it is read on from an older position",
-		"file", a.path, "offset", g.offset, "older", x.place.offset)
-	g.goTo(x.place)
+		"file", a.path, "offset", g.offset, "older", x.checkpoint.offset)
+	g.goTo(x.checkpoint)
 	g.past, g.rewritten = nil, false
-	if g.state != active && a.look.size > g.offset {
-		g.state = active
+	if g.phase != active && a.look.size > g.offset {
+		g.phase = active
 	}
 	v.adopt(d, g, a)
 	v.enter(g, a)
@@ -292,7 +292,7 @@ func (v *volume) fallBack(d *directory, x action) error {
 
 // finishChanged notes that a file that was done holds something else now.
 func (v *volume) finishChanged(g *generation, a *arrival) error {
-	if g.state == active && g.look.size > g.offset {
+	if g.phase == active && g.look.size > g.offset {
 		v.lose(g, "it was changed after it was rotated, before it was read")
 	}
 	open := g.fd >= 0
@@ -309,7 +309,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 		return err
 	}
 	g.look.size, g.look.mtime, g.look.changed = l.size, l.mtime, l.changed
-	g.state, g.rewritten, g.past = finished, false, nil
+	g.phase, g.rewritten, g.past = finished, false, nil
 	g.stream, g.number = stream.ID{}, 0
 	v.note(g)
 	if !open {
@@ -326,7 +326,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 func (v *volume) pass(d *directory, x action) error {
 	a, t := x.arrival, x.trail
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: ignored, category: string(t.category), path: t.path}
+	g.position = position{id: a.look.id, phase: ignored, category: string(t.category), path: t.path}
 	if a.packed && a.source != nil {
 		v.sayOnce(a.path, "compressed file is passed over")
 	}

@@ -17,11 +17,11 @@ type arrival struct {
 	packed bool        // it is compressed
 	far    bool        // it stands in a directory below
 
-	unchanged bool                  // nothing was done to it since the last look at known
-	holds     []*generation         // those whose place it holds: it has the bytes that were read of them
-	begins    []*generation         // those whose head it has, but not their tail
-	older     map[*generation]place // those of which it holds an older place, where a power cut may have taken the rest
-	part      *generation           // an open one of whose contents it has the beginning: a copy that is being made
+	unchanged bool                       // nothing was done to it since the last look at known
+	holds     []*generation              // those whose place it holds: it has the bytes that were read of them
+	begins    []*generation              // those whose head it has, but not their tail
+	older     map[*generation]checkpoint // those of which it holds an older place, where a power cut may have taken the rest
+	part      *generation                // an open one of whose contents it has the beginning: a copy that is being made
 }
 
 // isAt says whether the arrival stands at the path whose generation g is.
@@ -114,7 +114,7 @@ func (e *examination) compare(g *generation) error {
 		}
 		if old.offset > 0 {
 			if e.older == nil {
-				e.older = make(map[*generation]place)
+				e.older = make(map[*generation]checkpoint)
 			}
 			e.older[g] = old
 		}

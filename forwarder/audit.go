@@ -50,7 +50,7 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 		if err != nil {
 			return err
 		}
-		if p.state == ignored || p.state == removed || p.stream == (stream.ID{}) { // nothing was taken yet
+		if p.phase == ignored || p.phase == removed || p.stream == (stream.ID{}) { // nothing was taken yet
 			return nil
 		}
 		k := key{stream: p.stream, category: p.category}

@@ -11,11 +11,11 @@ import (
 // look: between the two there may have been a third. A name belongs to the directory in which its base
 // stands.
 func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now time.Time) []*arrival {
-	away := d.isAway(list) || d.hasRotated(now)
+	missing := d.missesKnown(list) || d.hasRotated(now)
 	for _, e := range names {
 		path := filepath.Join(d.path, e.name)
 		b := d.below[path]
-		if !e.dir || b == nil && !away || v.dirs[path] != nil {
+		if !e.dir || b == nil && !missing || v.dirs[path] != nil {
 			continue
 		}
 		if b == nil {
@@ -43,9 +43,9 @@ func (b *beside) has(name string) bool {
 	return slices.ContainsFunc(b.names, func(e entry) bool { return e.name == name })
 }
 
-// isAway says whether a file that was followed is not in the list, or what it held before it was truncated, or whether
+// missesKnown says whether a file that was followed is not in the list, or what it held before it was truncated, or whether
 // that is not known because the forwarder has just been started.
-func (d *directory) isAway(list []*arrival) bool {
+func (d *directory) missesKnown(list []*arrival) bool {
 	if d.listed.IsZero() && len(d.known) > 0 {
 		return true
 	}
@@ -54,7 +54,7 @@ func (d *directory) isAway(list []*arrival) bool {
 		listed[a.look.id] = true
 	}
 	return slices.ContainsFunc(d.known, func(g *generation) bool {
-		return g.rewritten || !listed[g.id] && (g.fd >= 0 || g.state == active)
+		return g.rewritten || !listed[g.id] && (g.fd >= 0 || g.phase == active)
 	})
 }
 

@@ -46,11 +46,11 @@ func (v verb) String() string { return verbs[v] }
 
 // action is one thing to do. Actions are done in their order.
 type action struct {
-	verb    verb
-	arrival *arrival    // nil with lose
-	gen     *generation // nil with follow, pass, wait
-	trail   *trail      // of follow and pass
-	place   place       // of fallBack
+	verb       verb
+	arrival    *arrival    // nil with lose
+	gen        *generation // nil with follow, pass, wait
+	trail      *trail      // of follow and pass
+	checkpoint checkpoint  // of fallBack
 }
 
 // decide says what is to be done about what a look at a directory found. It changes nothing. Contents decide, numbers
@@ -145,9 +145,9 @@ func (d *decision) wants(a *arrival, g *generation) bool {
 		return true // its name may have changed
 	case g.packed || g.trail == nil:
 		return false
-	case g.state == ignored:
+	case g.phase == ignored:
 		return a.home != nil && a.look.size > g.offset
-	case g.state == finished:
+	case g.phase == finished:
 		return a.isAt(g) || a.look.size != g.offset && !a.unchanged
 	}
 	return !a.unchanged // what was closed was read
@@ -162,20 +162,20 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		}
 		old, lostEnd := a.older[g]
 		switch c := d.copyOf(g, arrivals); {
-		case g.state == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
+		case g.phase == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
 			d.match(a, g)
 			if c != nil {
 				d.settle(c)
 				d.do(action{verb: inherit, arrival: c, gen: g})
 			} else if lostEnd {
-				d.do(action{verb: fallBack, arrival: a, gen: g, place: old})
+				d.do(action{verb: fallBack, arrival: a, gen: g, checkpoint: old})
 				continue
 			}
 			d.do(action{verb: restart, arrival: a, gen: g})
 		case lostEnd:
 			d.match(a, g)
-			d.do(action{verb: fallBack, arrival: a, gen: g, place: old})
-		case g.fd >= 0 || g.state != active && !a.isAt(g) && slices.Contains(a.begins, g):
+			d.do(action{verb: fallBack, arrival: a, gen: g, checkpoint: old})
+		case g.fd >= 0 || g.phase != active && !a.isAt(g) && slices.Contains(a.begins, g):
 			d.match(a, g)
 			d.do(action{verb: finish, arrival: a, gen: g})
 		}
@@ -194,7 +194,7 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 		return nil
 	}
 	for _, a := range arrivals {
-		if a.known == g || !a.has(g) || a.base != g.trail || d.is[a] != nil && d.is[a].state == active {
+		if a.known == g || !a.has(g) || a.base != g.trail || d.is[a] != nil && d.is[a].phase == active {
 			continue
 		}
 		if c == nil || a.look.mtime.After(c.look.mtime) {
@@ -209,7 +209,7 @@ func (d *decision) missing(g *generation) {
 	switch {
 	case g.rewritten: // open, and in another directory or none
 		d.do(action{verb: finish, gen: g})
-	case g.fd >= 0 || g.state != active || g.lost:
+	case g.fd >= 0 || g.phase != active || g.lost:
 	case d.once || !g.lostAt.IsZero() && d.now.Sub(g.lostAt) >= d.linger:
 		d.do(action{verb: lose, gen: g})
 	}
@@ -223,7 +223,7 @@ const certain = 2 * printMax
 func (d *decision) moved(arrivals []*arrival) {
 	for _, a := range arrivals { // at their own paths first
 		for _, g := range a.holds {
-			if d.is[a] == nil && !d.done[a] && a.isAt(g) && g.state != ignored && d.replaces(a, g) {
+			if d.is[a] == nil && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
 				d.leave(g)
 				d.match(a, g)
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -231,7 +231,7 @@ func (d *decision) moved(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known {
-		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.state == ignored || g.state == removed {
+		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.phase == ignored || g.phase == removed {
 			continue
 		}
 		var found *arrival

@@ -48,7 +48,7 @@ func (v *volume) evict() bool {
 		return false
 	}
 	if oldest.trail.replaced(oldest) {
-		oldest.state = finished
+		oldest.phase = finished
 		v.note(oldest)
 	}
 	v.shut(oldest)

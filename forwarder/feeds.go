@@ -9,7 +9,7 @@ import (
 	"inkwell/proto"
 )
 
-// feeds are the inputs of a forwarder that are no files. Each has a goroutine, and a courier to the one next hop.
+// feeds are the inputs of a forwarder that are no files. Each has a goroutine, and a deliverer to the one next hop.
 type feeds struct {
 	list []feed.Feed
 	f    *Forwarder
@@ -31,11 +31,11 @@ func openFeeds(list []feed.Feed, f *Forwarder) (*feeds, error) {
 // run starts the feeds; wait has to follow. A feed that cannot go on is told of, and the others go on.
 func (fs *feeds) run(ctx, hard context.Context) {
 	for _, in := range fs.list {
-		c := newCourier(fs.f.hop, fs.f.log)
+		c := newDeliverer(fs.f.hop, fs.f.log)
 		go func() {
 			err := in.Run(ctx, hard, func(ctx context.Context, b *proto.Batch) error {
 				fs.f.hop.origin.tell(b, in.Name())
-				if err := c.bring(ctx, b); err != nil {
+				if err := c.deliverBatch(ctx, b); err != nil {
 					return err
 				}
 				fs.f.entries.Add(int64(b.Count()))

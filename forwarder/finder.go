@@ -161,7 +161,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 		v := f.assigned[dir]
 		switch {
 		case v == nil:
-			name := f.volumeName(f.mounts.of(dir).id)
+			name := f.volumeName(f.mounts.find(dir).id)
 			if v = f.volumes[name]; v == nil {
 				v = newVolume(f, name)
 				f.volumes[name], fresh = v, append(fresh, v)
@@ -169,7 +169,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 			f.assigned[dir] = v
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
 			delete(f.loaded, dir)
-		case v.name != f.volumeName(f.mounts.of(dir).id):
+		case v.name != f.volumeName(f.mounts.find(dir).id):
 			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // a later look gives it to another
 		case !slices.Equal(now[dir], f.before[dir]):
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})
@@ -187,7 +187,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 	}
 	for _, v := range fresh {
 		if len(f.volumes) > 1 { // each fills one, and one more is under way
-			f.ship.free <- new(parcel)
+			f.ship.free <- new(shipment)
 		}
 		go func() { f.failed <- v.run(ctx) }()
 	}
@@ -205,8 +205,8 @@ func (f *follower) volumeName(mount string) string {
 // lookForHangs tells when a file system does not answer, and when it does again.
 func (f *follower) lookForHangs() {
 	for _, v := range f.volumes {
-		place, steps := v.place.Load(), v.steps.Load()
-		if place == nil || steps != v.stepsSeen {
+		path, steps := v.pending.Load(), v.steps.Load()
+		if path == nil || steps != v.stepsSeen {
 			v.stepsSeen, v.stepped = steps, time.Now()
 			if v.hangs {
 				v.hangs = false
@@ -219,7 +219,7 @@ func (f *follower) lookForHangs() {
 			v.hangs = true
 			f.count.hanging.Add(1)
 			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile",
-				"mount", v.name, "path", *place)
+				"mount", v.name, "path", *path)
 		}
 	}
 }
@@ -234,8 +234,8 @@ func (f *follower) await(cancel context.CancelFunc) error {
 		case <-v.ended:
 		case <-grace.C:
 			grace.Reset(0)
-			if place := v.place.Load(); place != nil {
-				f.log.Warn("a file system hangs and is not waited for", "mount", v.name, "path", *place)
+			if path := v.pending.Load(); path != nil {
+				f.log.Warn("a file system hangs and is not waited for", "mount", v.name, "path", *path)
 			}
 		}
 	}

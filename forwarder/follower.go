@@ -58,7 +58,7 @@ type follower struct {
 	ship    *shipper
 	origin  *origin
 	limit   int           // descriptors
-	seq     atomic.Uint64 // of parcels
+	seq     atomic.Uint64 // of shipments
 
 	volumes  map[string]*volume // by file system
 	failed   chan error         // what ended a volume

@@ -4,9 +4,9 @@
 //	                 ┌────────────────────────── volume ──────────────────────────┐   ┌──── shipper ────┐
 //	events ─ hints ─►│ directory ─ look, decide, apply ─► trail ─ generation …     │   │                 │
 //	stat ─ poll ────►│                        │ readAt 256 KiB, find newlines     │   │ Append ► buffer ─┬─► network
-//	                 │                        └─► parcel: batch + positions ──────┼──►│ then positions   └─► spool
+//	                 │                        └─► shipment: batch + positions ──────┼──►│ then positions   └─► spool
 //	                 └────────────────────────────────────────────────────────────┘   └─────────────────┘
-//	stdin ──────────► pipe reader ──────────► parcel ─────────────────────────────────► Append ► buffer or network
+//	stdin ──────────► pipe reader ──────────► shipment ─────────────────────────────────► Append ► buffer or network
 //
 // A path has a trail of generations: the files that stood there one after the other. What a file holds says which one
 // it is (fingerprints of its first bytes and of those before the position); device, inode and name are hints. A look at
@@ -15,7 +15,7 @@
 // rotated away and quiet.
 //
 // A follower has a volume for each file system, whose goroutine looks at its files and reads them: one that hangs holds
-// up its own files only. Each volume fills a parcel, and one more is under way with the shipper. A parcel is handed
+// up its own files only. Each volume fills a shipment, and one more is under way with the shipper. A shipment is handed
 // over as soon as the shipper is free: what is in it is what came meanwhile, there is no timer.
 //
 // Invariants: a position moves only behind what the store acknowledged, and is written before the next batch is sent;
@@ -184,16 +184,16 @@ func (o *Options) sources() (sources []*source, err error) {
 	return sources, errors.Join(problems...)
 }
 
-// born is called before a parcel is offered: what is sent again after a crash has to have the numbers that it has now.
-func (f *Forwarder) born(p *parcel) {
+// born is called before a shipment is offered: what is sent again after a crash has to have the numbers that it has now.
+func (f *Forwarder) born(p *shipment) {
 	f.hop.origin.names.Save()
 	if len(p.born) > 0 {
 		f.saved(errors.Join(f.positions.commit(p.born), f.positions.sync()))
 	}
 }
 
-// acked is called when the buffer has a parcel: before the next one is sent.
-func (f *Forwarder) acked(p *parcel) {
+// acked is called when the buffer has a shipment: before the next one is sent.
+func (f *Forwarder) acked(p *shipment) {
 	killpoint.Reach("forward.delivered")
 	if len(p.positions) > 0 {
 		f.saved(f.positions.commit(p.positions))

@@ -47,8 +47,8 @@ type generation struct {
 
 	past past // older places, until the file was opened; nil = the machine was not started since position was written
 
-	parcel uint64 // the parcel that has its position …
-	slot   int    // … and where
+	shipment uint64 // the shipment that has its position …
+	slot     int    // … and where
 }
 
 // end is how far the file was looked through.
@@ -80,16 +80,16 @@ func (g *generation) open(path string, l look) error {
 }
 
 // goTo sets the position to a place that the file holds.
-func (g *generation) goTo(p place) {
+func (g *generation) goTo(p checkpoint) {
 	g.offset, g.head, g.tail = p.offset, p.head, p.tail
 	g.ahead, g.until, g.scanned, g.held, g.code, g.broken = 0, 0, 0, 0, lines.Auto, false
 }
 
 // restart makes everything before the file's first byte be forgotten.
 func (g *generation) restart() {
-	g.goTo(place{})
+	g.goTo(checkpoint{})
 	g.stream, g.number = stream.ID{}, 0
-	g.state, g.past, g.rewritten, g.padded = active, nil, false, false
+	g.phase, g.past, g.rewritten, g.padded = active, nil, false, false
 }
 
 // seek sets the offset without reading what is before.
@@ -102,7 +102,7 @@ func (g *generation) seek(off int64) error {
 	if _, err := readAt(g.fd, tail, off-int64(len(tail))); err != nil {
 		return err
 	}
-	g.goTo(place{offset: off, head: printOf(head), tail: printOf(tail)})
+	g.goTo(checkpoint{offset: off, head: printOf(head), tail: printOf(tail)})
 	return nil
 }
 
@@ -167,13 +167,13 @@ type trail struct {
 
 	gens    []*generation
 	live    identity  // what stands at path …
-	there   bool      // … if anything does
+	present bool      // … if anything does
 	changed time.Time // when that changed
 	fresh   bool      // path was not known before the look that is going on
 }
 
 // replaced says whether g is no longer what its path shows.
-func (t *trail) replaced(g *generation) bool { return !t.there || t.live != g.id }
+func (t *trail) replaced(g *generation) bool { return !t.present || t.live != g.id }
 
 // insert puts g into the order: what path shows comes last, the one that is being read stays first unless that is it,
 // and the others are sorted by age.

@@ -18,7 +18,7 @@ type guard struct {
 
 // call is pattern.Finder's Guard.
 func (g *guard) call(path string, call func()) bool {
-	on := g.mounts.of(path)
+	on := g.mounts.find(path)
 	if !on.remote {
 		call()
 		return true

@@ -102,6 +102,6 @@ func newSource(in Input, order int) (*source, error) {
 	}
 	s := &source{order: order, pattern: p, fromEnd: in.FromEnd, prefix: in.Prefix, lines: in.Lines}
 	s.lines.MaxLine = cmp.Or(in.Lines.MaxLine, defaultLine)
-	s.lines.Full = parcelFull
+	s.lines.Full = shipmentFull
 	return s, nil
 }

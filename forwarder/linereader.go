@@ -58,7 +58,7 @@ func (r *lineReader) run(put func(data []byte, rest bool) int) error {
 		}
 		taken := put(r.buf[:r.n], false)
 		r.n = copy(r.buf, r.buf[taken:r.n])
-		if len(r.buf) > parcelFull && r.n < chunkSize { // after a long line
+		if len(r.buf) > shipmentFull && r.n < chunkSize { // after a long line
 			r.buf = append(make([]byte, 0, chunkSize), r.buf[:r.n]...)[:chunkSize]
 		}
 	}

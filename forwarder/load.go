@@ -11,12 +11,12 @@ import (
 	"inkwell/store/stream"
 )
 
-// load is what a pipe has in memory: full parcels in a queue, and one that is being filled.
+// load is what a pipe has in memory: full shipments in a queue, and one that is being filled.
 //
 //	put ──► current ──(full)──► queue ──► ship ──► store
 //	           └──────(ship has nothing to do)──►┘
 type load struct {
-	courier
+	deliverer
 	cutter   lines.Cutter
 	received *atomic.Int64
 	lines    *atomic.Int64
@@ -24,12 +24,12 @@ type load struct {
 	spooled  func() bool // the store has a spool: a call that is broken off is durable nevertheless
 
 	work chan struct{} // holds a value when there is something to ship
-	room chan struct{} // holds a value when a parcel became free
+	room chan struct{} // holds a value when a shipment became free
 
 	mu      sync.Mutex
-	current *parcel
-	queue   []*parcel
-	free    []*parcel
+	current *shipment
+	queue   []*shipment
+	free    []*shipment
 	closed  bool
 	stream  stream.ID
 	number  int64 // of the next entry
@@ -41,21 +41,21 @@ type load struct {
 func newLoad(st *nextHop, o PipeOptions) *load {
 	path := "pipe:" + writerName()
 	l := &load{
-		courier:  newCourier(st, o.Logger),
-		cutter:   lines.Cutter{Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine, Full: parcelFull},
-		received: o.Stats.Category(o.Category, "received good"),
-		lines:    o.Stats.Overall("lines read"),
-		drop:     o.WhenFull == Drop,
-		spooled:  st.hasSpool,
-		work:     make(chan struct{}, 1),
-		room:     make(chan struct{}, 1),
-		current:  new(parcel),
-		stream:   newStream(defaultLine),
+		deliverer: newDeliverer(st, o.Logger),
+		cutter:    lines.Cutter{Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine, Full: shipmentFull},
+		received:  o.Stats.Category(o.Category, "received good"),
+		lines:     o.Stats.Overall("lines read"),
+		drop:      o.WhenFull == Drop,
+		spooled:   st.hasSpool,
+		work:      make(chan struct{}, 1),
+		room:      make(chan struct{}, 1),
+		current:   new(shipment),
+		stream:    newStream(defaultLine),
 	}
 	st.origin.names.Tell(l.stream, st.origin.source(path))
 	st.origin.names.Save()
-	for range pipeParcels - 1 {
-		l.free = append(l.free, new(parcel))
+	for range pipeShipments - 1 {
+		l.free = append(l.free, new(shipment))
 	}
 	return l
 }
@@ -89,7 +89,7 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 		if taken == len(data) {
 			return taken, false
 		}
-		if l.current.batch.Size() >= parcelFull {
+		if l.current.batch.Size() >= shipmentFull {
 			if len(l.free) == 0 {
 				return taken, true
 			}
@@ -107,7 +107,7 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 	}
 }
 
-// taken numbers and counts the entries that the current parcel got last.
+// taken numbers and counts the entries that the current shipment got last.
 func (l *load) taken(entries int) {
 	l.current.batch.Number(l.stream, l.number, entries)
 	l.number += int64(entries)
@@ -146,7 +146,7 @@ func (l *load) discard(data []byte) int {
 	return c.Bytes
 }
 
-// waitRoom waits until there is a free parcel. It is false if there is none and lines are to be dropped, or if hard
+// waitRoom waits until there is a free shipment. It is false if there is none and lines are to be dropped, or if hard
 // ended.
 func (l *load) waitRoom(hard context.Context) bool {
 	for {
@@ -168,7 +168,7 @@ func (l *load) waitRoom(hard context.Context) bool {
 	}
 }
 
-// ship brings parcels to the store until the load is closed and empty. After an error what is left stays where it is:
+// ship brings shipments to the store until the load is closed and empty. After an error what is left stays where it is:
 // see left.
 func (l *load) ship(ctx context.Context) error {
 	for {
@@ -194,8 +194,8 @@ func (l *load) ship(ctx context.Context) error {
 	}
 }
 
-// next returns the parcel that is to be shipped next; nil = there is none, and with closed there will be none.
-func (l *load) next() (p *parcel, closed bool) {
+// next returns the shipment that is to be shipped next; nil = there is none, and with closed there will be none.
+func (l *load) next() (p *shipment, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {

@@ -62,7 +62,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	}
 	list := v.listWanted(d, names)
 	d.notePaths(list, now)
-	list = append(list, v.listSiblings(d, names, now)...)
+	list = append(list, v.listRotated(d, names, now)...)
 	list = v.listBelow(d, names, list, now)
 	list = v.examine(d, list)
 	actions := decide(v.viewOf(d), list, now)
@@ -133,8 +133,8 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	return list
 }
 
-// listSiblings looks at the files no input wants that could be rotated files of those that are followed.
-func (v *volume) listSiblings(d *directory, names []entry, now time.Time) (list []*arrival) {
+// listRotated looks at the files no input wants that could be rotated files of those that are followed.
+func (v *volume) listRotated(d *directory, names []entry, now time.Time) (list []*arrival) {
 	missing := d.misses()
 	for _, e := range names {
 		if e.link || e.odd || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
@@ -157,7 +157,7 @@ func (v *volume) listSiblings(d *directory, names []entry, now time.Time) (list 
 
 // misses says whether a file of d is to be read whose name is not known.
 func (d *directory) misses() bool {
-	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.state == active })
+	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.phase == active })
 }
 
 // notePaths notes what each path shows now.
@@ -167,9 +167,9 @@ func (d *directory) notePaths(list []*arrival, now time.Time) {
 		shown[a.home] = a.look.id
 	}
 	for _, t := range d.trails {
-		id, there := shown[t]
-		if t.changed.IsZero() || t.live != id || t.there != there {
-			t.live, t.there, t.changed = id, there, now
+		id, present := shown[t]
+		if t.changed.IsZero() || t.live != id || t.present != present {
+			t.live, t.present, t.changed = id, present, now
 		}
 	}
 }
@@ -231,7 +231,7 @@ func (g *generation) isWhole() bool {
 	if err != nil {
 		return true
 	}
-	same, err := g.place().isIn(g.fd, l)
+	same, err := g.checkpoint().isIn(g.fd, l)
 	return same || err != nil
 }
 
@@ -271,7 +271,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 		}
 		if g.lostAt.IsZero() {
 			g.lostAt = now
-			d.again = d.again || g.state == active
+			d.again = d.again || g.phase == active
 		}
 		keep := v.forget
 		if !g.seen {
@@ -285,7 +285,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 		return true
 	})
 	for name, t := range d.trails {
-		if !used[t] && !t.there && now.Sub(t.changed) >= v.forget {
+		if !used[t] && !t.present && now.Sub(t.changed) >= v.forget {
 			v.end(d, name)
 		}
 	}

@@ -59,8 +59,8 @@ func isRemote(kind string) bool {
 	return false
 }
 
-// of is the file system of a path, which is absolute. Links on the way are not followed.
-func (m *mounts) of(path string) mounted {
+// find returns the file system of a path, which is absolute. Links on the way are not followed.
+func (m *mounts) find(path string) mounted {
 	for p := path; ; p = filepath.Dir(p) {
 		if on, is := m.systems[p]; is {
 			return on

@@ -32,7 +32,7 @@ func (v *volume) number(g *generation, code lines.Encoding, entries int) {
 	if g.stream == (stream.ID{}) || !isFor(g.stream, options) || g.category != string(g.trail.category) {
 		g.stream, g.number, g.category = newStream(options), 0, string(g.trail.category)
 		born := g.position
-		born.state = active
+		born.phase = active
 		v.cur.born = append(v.cur.born, born)
 		g.named = false
 	}

@@ -81,7 +81,7 @@ func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (m
 	}
 	if rest > 0 {
 		v.take(g, code, lines.Chunk{Data: data[g.tail.n:], End: rest}, data)
-		if g.offset < start { // the parcel is full
+		if g.offset < start { // the shipment is full
 			return true, nil
 		}
 	}

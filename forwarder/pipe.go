@@ -26,8 +26,8 @@ const (
 )
 
 const (
-	// pipeParcels bounds the memory: that many times parcelFull, and what is being read.
-	pipeParcels = 5
+	// pipeShipments bounds the memory: that many times shipmentFull, and what is being read.
+	pipeShipments = 5
 	// pipePatience is how long a call may last while the memory is full; then its batch goes to the spool.
 	pipePatience = time.Second
 	// drainDefault is how long the end waits for the network.

@@ -195,7 +195,7 @@ func TestPipeBlocksWhenFull(t *testing.T) {
 	g.until("a full memory", func() bool {
 		g.pipe.load.mu.Lock()
 		defer g.pipe.load.mu.Unlock()
-		return len(g.pipe.load.free) == 0 && g.pipe.load.current.batch.Size() >= parcelFull
+		return len(g.pipe.load.free) == 0 && g.pipe.load.current.batch.Size() >= shipmentFull
 	})
 	if n := g.pipe.load.left(); n >= int64(len(want)) {
 		t.Errorf("%d entries in memory", n)

@@ -108,7 +108,7 @@ func (v *volume) finish(g *generation) {
 	t := g.trail
 	if t.replaced(g) {
 		if g.scanned == 0 {
-			g.state = finished
+			g.phase = finished
 		}
 		v.note(g)
 		v.log.Info("file was rotated and is read to its end", "path", t.path, "file", g.name, "offset", g.offset)
@@ -133,8 +133,8 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 			return
 		}
 	}
-	if g.state == active && g.trail.replaced(g) {
-		g.state = finished
+	if g.phase == active && g.trail.replaced(g) {
+		g.phase = finished
 		v.note(g)
 	}
 	keep := v.keepOld

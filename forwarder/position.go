@@ -11,14 +11,14 @@ import (
 	"inkwell/store/stream"
 )
 
-// state is what is left to do with a generation.
-type state byte
+// phase is what is left to do with a generation.
+type phase byte
 
 const (
-	active   state = 'a' // is being read
-	finished state = 'f' // was read to its end and has been rotated away or deleted; read on if it should grow
-	ignored  state = 'i' // is not to be read: it stood there before its path was first met, or is the copy of another
-	removed  state = 'r' // does not exist any more: forget it
+	active   phase = 'a' // is being read
+	finished phase = 'f' // was read to its end and has been rotated away or deleted; read on if it should grow
+	ignored  phase = 'i' // is not to be read: it stood there before its path was first met, or is the copy of another
+	removed  phase = 'r' // does not exist any more: forget it
 )
 
 // position says how far a generation was taken over. The file has one line for each:
@@ -29,7 +29,7 @@ const (
 // Version 2, that of Inkwell 0.x up to November 2026, had neither AHEAD nor UNTIL.
 type position struct {
 	id       identity
-	state    state
+	phase    phase
 	head     fingerprint // of the file's first bytes
 	tail     fingerprint // of the bytes before offset
 	offset   int64       // behind a message
@@ -57,7 +57,7 @@ const crcDigits = 8
 func appendPosition(dst []byte, p *position) []byte {
 	start := len(dst)
 	dst = append(dst, "00000000 "...)
-	dst = append(dst, byte(p.state), ' ')
+	dst = append(dst, byte(p.phase), ' ')
 	dst = strconv.AppendUint(dst, p.id.dev, 16)
 	dst = append(dst, ':')
 	dst = strconv.AppendUint(dst, p.id.ino, 16)
@@ -87,7 +87,7 @@ var errBadPosition = errors.New("not a position")
 // parsePosition reads what stands behind the checksum of a line of that version.
 func parsePosition(body []byte, version int) (p position, err error) {
 	var name string
-	format, to := "%c %x:%x %d:%x %d:%x %d %d %d %d %s %q %q", []any{&p.state, &p.id.dev, &p.id.ino,
+	format, to := "%c %x:%x %d:%x %d:%x %d %d %d %d %s %q %q", []any{&p.phase, &p.id.dev, &p.id.ino,
 		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.ahead, &p.until, &p.number, &name, &p.category, &p.path}
 	if version == 2 {
 		format, to = strings.Replace(format, " %d %d %d %d ", " %d %d ", 1), slices.Delete(to, 8, 10)
@@ -99,7 +99,7 @@ func parsePosition(body []byte, version int) (p position, err error) {
 	if err != nil || min(p.number, p.offset, p.ahead, p.until) < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
 		return position{}, errBadPosition
 	}
-	switch p.state {
+	switch p.phase {
 	case active, finished, ignored, removed:
 		return p, nil
 	}

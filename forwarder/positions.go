@@ -111,13 +111,13 @@ func (p *positions) takeOlder(last map[identity]key) func(body []byte) error {
 
 func (p *positions) set(pos position) {
 	k := pos.key()
-	if pos.state == removed {
+	if pos.phase == removed {
 		delete(p.live, k)
 		delete(p.past, k)
 		return
 	}
 	if before, known := p.live[k]; known && before.offset != pos.offset {
-		if old := p.past[k].add(before.place(), pos.offset); old != nil {
+		if old := p.past[k].add(before.checkpoint(), pos.offset); old != nil {
 			p.past[k] = old
 		}
 	}
@@ -183,7 +183,7 @@ func (p *positions) appendTo(dst []byte) []byte {
 	for _, k := range slices.SortedFunc(maps.Keys(p.live), compareKeys) {
 		pos := p.live[k]
 		for _, old := range p.past[k] {
-			dst = appendPosition(dst, &position{id: k.identity, state: active, category: pos.category, path: pos.path,
+			dst = appendPosition(dst, &position{id: k.identity, phase: active, category: pos.category, path: pos.path,
 				offset: old.offset, head: old.head, tail: old.tail})
 		}
 		dst = appendPosition(dst, &pos)

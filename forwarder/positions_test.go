@@ -21,7 +21,7 @@ import (
 func somePosition(i int) position {
 	return position{
 		id:     identity{dev: 0xfe01, ino: uint64(i % 7)},
-		state:  []state{active, finished, ignored}[i%3],
+		phase:  []phase{active, finished, ignored}[i%3],
 		head:   fingerprint{n: i % 1024, sum: rand.Uint64()},
 		tail:   fingerprint{n: (i * 7) % 1025, sum: rand.Uint64()},
 		offset: rand.Int64(), ahead: rand.Int64N(2) * rand.Int64(), until: rand.Int64N(2) * rand.Int64(), number: rand.Int64(), stream: newStream(uint32(i)),
@@ -87,7 +87,7 @@ func TestPositionsTornAtEveryByte(t *testing.T) {
 	for i := range 12 {
 		pos := somePosition(i)
 		if i == 9 {
-			pos.state = removed
+			pos.phase = removed
 		}
 		if err := p.commit([]position{pos}); err != nil {
 			t.Fatal(err)

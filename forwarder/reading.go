@@ -26,7 +26,7 @@ func (v *volume) makeReady(g *generation) {
 	}
 }
 
-// readRound reads a chunk of each file that has something, in turn, until there is no more, the parcel is full, or for
+// readRound reads a chunk of each file that has something, in turn, until there is no more, the shipment is full, or for
 // a while.
 func (v *volume) readRound(ctx context.Context, start time.Time) {
 	for len(v.ready) > 0 && !v.isFull() && ctx.Err() == nil && time.Since(start) < roundTime {
@@ -274,8 +274,8 @@ func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []
 	}
 	taken := data[:before+t.Bytes]
 	g.tail = printOf(taken[len(taken)-int(min(g.offset, printMax)):])
-	if g.state == ignored {
-		g.state = active
+	if g.phase == ignored {
+		g.phase = active
 	}
 	v.cur.bytes += int64(t.Bytes)
 	v.count.lines.Add(int64(t.Entries))
@@ -289,12 +289,12 @@ func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []
 
 // endAt decides that the message which the file ends with ends at that offset, whatever follows. That is durable before
 // the message is sent, so that a restart makes the same one of the same bytes. It is false if it cannot be decided now:
-// what the parcel has of the file already must not be taken for acknowledged by that.
+// what the shipment has of the file already must not be taken for acknowledged by that.
 func (v *volume) endAt(g *generation, offset int64) bool {
 	switch {
 	case g.until > 0:
 		return true
-	case g.parcel == v.cur.seq:
+	case g.shipment == v.cur.seq:
 		v.cur.close()
 		return false
 	case v.isFull():

@@ -8,34 +8,34 @@ import (
 	"inkwell/store"
 )
 
-// shipper takes parcels to a store, one after the other, while its owner fills the next one:
+// shipper takes shipments to a store, one after the other, while its owner fills the next one:
 //
 //	owner ── full ──► shipper ── Append ──► store
 //	  ▲                  │
 //	  └───── free ◄──────┘ acked
 //
-// There is a parcel for each owner, and one more. full is not buffered: a send that does not block found the shipper
+// There is a shipment for each owner, and one more. full is not buffered: a send that does not block found the shipper
 // waiting.
 type shipper struct {
-	courier
-	first func(*parcel) // what to do before a parcel is offered
-	acked func(*parcel) // what to do when the store has a parcel
-	idle  func()        // about once a second
-	full  chan *parcel
-	free  chan *parcel
+	deliverer
+	first func(*shipment) // what to do before a shipment is offered
+	acked func(*shipment) // what to do when the store has a shipment
+	idle  func()          // about once a second
+	full  chan *shipment
+	free  chan *shipment
 }
 
 func newShipper(st store.Store, log *slog.Logger) *shipper {
 	s := &shipper{
-		courier: newCourier(st, log),
-		first:   func(*parcel) {},
-		acked:   func(*parcel) {},
-		idle:    func() {},
-		full:    make(chan *parcel),
-		free:    make(chan *parcel, 2+volumesMax),
+		deliverer: newDeliverer(st, log),
+		first:     func(*shipment) {},
+		acked:     func(*shipment) {},
+		idle:      func() {},
+		full:      make(chan *shipment),
+		free:      make(chan *shipment, 2+volumesMax),
 	}
-	s.free <- new(parcel)
-	s.free <- new(parcel)
+	s.free <- new(shipment)
+	s.free <- new(shipment)
 	return s
 }
 

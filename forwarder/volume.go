@@ -31,7 +31,7 @@ type volume struct {
 	retired  int
 	ready    []*generation // that have something to read
 	spare    []*generation
-	cur      *parcel // being filled
+	cur      *shipment // being filled
 	buf      []byte
 	long     []byte
 	started  bool // every directory was looked at once
@@ -47,8 +47,8 @@ type volume struct {
 	stepped   time.Time // … when that was …
 	hangs     bool      // … and whether that was told
 
-	steps atomic.Int64           // calls of the file system that were begun …
-	place atomic.Pointer[string] // … the last one about that file; nil = none is under way
+	steps   atomic.Int64           // calls of the file system that were begun …
+	pending atomic.Pointer[string] // … the last one about that file; nil = none is under way
 
 	mu    sync.Mutex
 	mail  []assignment
@@ -75,20 +75,20 @@ func newVolume(f *follower, name string) *volume {
 
 // at says which file the next calls are about, so that somebody can tell when they hang.
 func (v *volume) at(path *string) {
-	v.place.Store(path)
+	v.pending.Store(path)
 	v.steps.Add(1)
 }
 
-func (v *volume) fill(p *parcel) {
+func (v *volume) fill(p *shipment) {
 	p.reset(v.seq.Add(1))
 	v.cur = p
 }
 
-// isFull says whether the parcel takes no more lines.
-func (v *volume) isFull() bool { return v.cur.closed || v.cur.batch.Size() >= parcelFull }
+// isFull says whether the shipment takes no more lines.
+func (v *volume) isFull() bool { return v.cur.closed || v.cur.batch.Size() >= shipmentFull }
 
 // run follows until ctx ends; with once, until everything was read to its end. Every line read was given to the shipper
-// then, but for those of a parcel that was not taken before ctx ended: they are read again the next time.
+// then, but for those of a shipment that was not taken before ctx ended: they are read again the next time.
 func (v *volume) run(ctx context.Context) error {
 	defer close(v.ended)
 	defer v.closeAll()
@@ -109,7 +109,7 @@ func (v *volume) run(ctx context.Context) error {
 		v.soon = false
 		next := v.poll(now)
 		v.readRound(ctx, now)
-		v.place.Store(nil)
+		v.pending.Store(nil)
 		if v.once && v.idle() {
 			return v.handOver(ctx)
 		}
@@ -130,7 +130,7 @@ func (v *volume) run(ctx context.Context) error {
 // wait waits until there is something to do, d at most.
 func (v *volume) wait(ctx context.Context, timer *time.Timer, d time.Duration) {
 	timer.Reset(max(d, v.timing.poll/2))
-	var full chan<- *parcel
+	var full chan<- *shipment
 	if !v.cur.empty() {
 		full = v.ship.full
 	}
@@ -145,7 +145,7 @@ func (v *volume) wait(ctx context.Context, timer *time.Timer, d time.Duration) {
 	}
 }
 
-// offer hands the parcel over if the shipper waits for one.
+// offer hands the shipment over if the shipper waits for one.
 func (v *volume) offer(ctx context.Context) {
 	if v.cur.empty() || ctx.Err() != nil {
 		return
@@ -204,24 +204,24 @@ func (v *volume) tellCounts() {
 	v.heldTold, v.filesTold = held, files
 }
 
-// note puts g's position into the parcel: it holds when the parcel is acknowledged.
+// note puts g's position into the shipment: it holds when the shipment is acknowledged.
 func (v *volume) note(g *generation) {
-	if g.parcel != v.cur.seq {
-		g.parcel, g.slot = v.cur.seq, len(v.cur.positions)
+	if g.shipment != v.cur.seq {
+		g.shipment, g.slot = v.cur.seq, len(v.cur.positions)
 		v.cur.positions = append(v.cur.positions, g.position)
 		return
 	}
 	v.cur.positions[g.slot] = g.position
 }
 
-// dropPosition puts into the parcel that the position of g holds no more, unless it is another file's by now: one that
+// dropPosition puts into the shipment that the position of g holds no more, unless it is another file's by now: one that
 // was made later at the same path, and got the same number.
 func (v *volume) dropPosition(g *generation) {
 	if o := v.known[g.id]; o != nil && o != g && o.path == g.path {
 		return
 	}
 	p := g.position
-	p.state = removed
+	p.phase = removed
 	v.cur.positions = append(v.cur.positions, p)
 }
 

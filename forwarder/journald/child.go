@@ -138,12 +138,12 @@ func (in *Input) first(ctx context.Context, args ...string) (*entry, error) {
 }
 
 // end is the last entry of the journal.
-func (in *Input) end() (place, error) {
+func (in *Input) end() (checkpoint, error) {
 	e, err := in.first(context.Background(), "--lines=1")
 	if e == nil {
-		return place{}, err
+		return checkpoint{}, err
 	}
-	return e.place(), err
+	return e.checkpoint(), err
 }
 
 // child is a running journalctl.

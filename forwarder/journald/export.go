@@ -28,7 +28,7 @@ type entry struct {
 	values  map[string]string // of the other fields
 }
 
-func (e *entry) place() place { return place{cursor: e.cursor, micros: e.micros} }
+func (e *entry) checkpoint() checkpoint { return checkpoint{cursor: e.cursor, micros: e.micros} }
 
 // unit is the unit that the entry is about, by the rules of journalctl --unit: what systemd itself, a privileged
 // program or the handler of core dumps says of a unit counts as that unit's.

@@ -77,12 +77,12 @@ type Input struct {
 	health    *stats.Health
 	category  *category.Namer
 	program   string
-	state     *state
+	state     *stateFile
 	queue     *feed.Queue[mark]
 	received  *stats.PerCategory
-	last      place // of the last entry that was read; its cursor is "" before the first
-	skipped   int   // entries that were not selected since the last that was put
-	unsaved   bool  // the state could not be written, and that was logged
+	last      checkpoint // of the last entry that was read; its cursor is "" before the first
+	skipped   int        // entries that were not selected since the last that was put
+	unsaved   bool       // the state could not be written, and that was logged
 	zone      *time.Location
 	line      []byte
 	truncated *atomic.Int64
@@ -90,10 +90,10 @@ type Input struct {
 }
 
 // mark is what a batch says of the journal.
-type mark struct{ place place }
+type mark struct{ checkpoint checkpoint }
 
-// place is an entry of the journal.
-type place struct {
+// checkpoint is an entry of the journal.
+type checkpoint struct {
 	cursor string
 	micros int64 // its time, since 1970
 }
@@ -171,13 +171,13 @@ func (in *Input) Open(dir *faultfs.Dir) (err error) {
 	if in.program, err = exec.LookPath("journalctl"); err != nil {
 		return fmt.Errorf("read the journal: %w; it needs journalctl, which is part of systemd", err)
 	}
-	if in.state, err = openState(dir, &in.o, in.log); err != nil {
+	if in.state, err = openStateFile(dir, &in.o, in.log); err != nil {
 		return fmt.Errorf("open the state of %s: %w", in.o.Name(), err)
 	}
 	if err := in.begin(); err != nil {
 		return fmt.Errorf("open the state of %s: %w", in.o.Name(), err)
 	}
-	in.last = in.state.place
+	in.last = in.state.checkpoint
 	in.category = category.NewNamer(t, in.o.MaxCategories, slices.Collect(maps.Keys(in.state.numbers)), in.log)
 	in.queue = feed.NewQueue[mark](in.state.stream, in.state.numbers)
 	return nil
@@ -201,7 +201,7 @@ func (in *Input) begin() error {
 	rand.Read(in.state.stream[:12])
 	binary.BigEndian.PutUint32(in.state.stream[12:], rules)
 	if first && in.o.FromEnd {
-		if in.state.place, err = in.end(); err != nil {
+		if in.state.checkpoint, err = in.end(); err != nil {
 			return err
 		}
 	}
@@ -237,7 +237,7 @@ func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 // acked saves how far the journal was acknowledged. Entries are handed on when that cannot be written: the price is
 // that they are sent twice if the process dies, and a full disk is no reason to keep them from where they belong.
 func (in *Input) acked(b *feed.Batch[mark]) {
-	err := in.state.save(b.Mark.place, b.Next())
+	err := in.state.save(b.Mark.checkpoint, b.Next())
 	switch {
 	case err != nil && !in.unsaved:
 		in.log.Error("cannot write how far the journal was read; if the forwarder is killed now, entries are sent twice", "err", err)
@@ -247,10 +247,10 @@ func (in *Input) acked(b *feed.Batch[mark]) {
 	in.unsaved = err != nil
 }
 
-// note has the place of what was read last saved, though nothing behind it was selected.
+// note has the checkpoint of what was read last saved, though nothing behind it was selected.
 func (in *Input) note(b *feed.Batch[mark]) {
 	if in.skipped > 0 {
-		b.Mark.place = in.last
+		b.Mark.checkpoint = in.last
 		b.Note()
 		in.skipped = 0
 	}
@@ -260,7 +260,7 @@ func (in *Input) note(b *feed.Batch[mark]) {
 func (in *Input) take(ctx context.Context, e *entry) bool {
 	unit := e.unit()
 	if !in.selected(unit) {
-		in.last = e.place()
+		in.last = e.checkpoint()
 		in.skipped++
 		return in.skipped < noteAfter || in.queue.Put(ctx, in.note)
 	}
@@ -289,8 +289,8 @@ func (in *Input) take(ctx context.Context, e *entry) bool {
 		feed.Pieces(message, in.o.MaxLine, func(piece []byte) { b.Append(name, piece); n++ })
 		in.received.Add(name, n)
 		in.lines.Add(n)
-		in.last, in.skipped = e.place(), 0
-		b.Mark.place = in.last
+		in.last, in.skipped = e.checkpoint(), 0
+		b.Mark.checkpoint = in.last
 	})
 }
 

@@ -64,55 +64,55 @@ const (
 
 // dir is a directory on the way.
 type dir struct {
-	path   string
-	states []state
-	names  []string // those below it that the pattern names
-	lists  bool     // the names in it matter
-	files  bool     // files in it can match
-	looked int      // the look at which that was done
-	subs   map[string]*dir
-	mtime  time.Time // when it was listed …
-	listed time.Time // … which was then
-	failed error     // that
+	path    string
+	reached []progress
+	names   []string // those below it that the pattern names
+	lists   bool     // the names in it matter
+	files   bool     // files in it can match
+	looked  int      // the look at which that was done
+	subs    map[string]*dir
+	mtime   time.Time // when it was listed …
+	listed  time.Time // … which was then
+	failed  error     // that
 }
 
 // state says that the first part parts of an alternative lead to a directory.
-type state struct {
-	of   *alternative
-	part int
+type progress struct {
+	alternative *alternative
+	part        int
 }
 
 // NewFinder returns one that has not looked yet.
 func NewFinder(p *Pattern) *Finder {
 	f := &Finder{pattern: p, lists: make(map[string]*dir)}
-	var states []state
+	var reached []progress
 	for i := range p.alternatives {
-		states = append(states, state{of: &p.alternatives[i]})
+		reached = append(reached, progress{alternative: &p.alternatives[i]})
 	}
-	f.root = newDir("/", states)
+	f.root = newDir("/", reached)
 	return f
 }
 
 // Dirs is how many directories the finder knows.
 func (f *Finder) Dirs() int { return f.dirs }
 
-// newDir says what is to be done with a directory that has these states.
-func newDir(path string, states []state) *dir {
+// newDir says what is to be done with a directory that has these reached.
+func newDir(path string, reached []progress) *dir {
 	d := &dir{path: path}
-	for _, s := range states {
-		d.states = append(d.states, s)
-		for s.of.parts[s.part].deep && s.part+1 < len(s.of.parts) { // ** stands for no directory, too
+	for _, s := range reached {
+		d.reached = append(d.reached, s)
+		for s.alternative.parts[s.part].deep && s.part+1 < len(s.alternative.parts) { // ** stands for no directory, too
 			s.part++
-			d.states = append(d.states, s)
+			d.reached = append(d.reached, s)
 		}
 	}
-	for _, s := range d.states {
-		p := &s.of.parts[s.part]
-		if s.part == len(s.of.parts)-1 {
+	for _, s := range d.reached {
+		p := &s.alternative.parts[s.part]
+		if s.part == len(s.alternative.parts)-1 {
 			d.files = true
 		}
 		switch {
-		case !p.deep && s.part == len(s.of.parts)-1:
+		case !p.deep && s.part == len(s.alternative.parts)-1:
 		case !p.literal:
 			d.lists = true
 		case !slices.Contains(d.names, p.name):
@@ -122,29 +122,29 @@ func newDir(path string, states []state) *dir {
 	return d
 }
 
-// enter returns the states of the directory name below d.
-func (d *dir) enter(name string, link bool) (states []state) {
-	for _, s := range d.states {
-		p := &s.of.parts[s.part]
+// enter returns the reached of the directory name below d.
+func (d *dir) enter(name string, link bool) (reached []progress) {
+	for _, s := range d.reached {
+		p := &s.alternative.parts[s.part]
 		switch {
 		case p.deep && !link && p.matches(name):
-		case !p.deep && s.part+1 < len(s.of.parts) && p.matches(name):
+		case !p.deep && s.part+1 < len(s.alternative.parts) && p.matches(name):
 			s.part++
 		default:
 			continue
 		}
-		if !slices.Contains(states, s) {
-			states = append(states, s)
+		if !slices.Contains(reached, s) {
+			reached = append(reached, s)
 		}
 	}
-	return states
+	return reached
 }
 
 // Look goes through all directories. What it returns is valid until the next look.
 func (f *Finder) Look(now time.Time) *Changes {
 	f.begin()
 	f.changes.Issues = f.changes.Issues[:0]
-	if len(f.root.states) > 0 {
+	if len(f.root.reached) > 0 {
 		f.look(f.root, now)
 	}
 	slices.SortFunc(f.changes.Issues, func(a, b Issue) int { return cmp.Compare(a.Path, b.Path) })
@@ -232,14 +232,14 @@ func (f *Finder) enter(d *dir, name string, now time.Time) {
 		return
 	}
 	path := filepath.Join(d.path, name)
-	states := f.allowed(path, d.enter(name, f.isLink(path)))
-	if len(states) == 0 {
+	reached := f.allowed(path, d.enter(name, f.isLink(path)))
+	if len(reached) == 0 {
 		return
 	}
 	if d.subs == nil {
 		d.subs = make(map[string]*dir)
 	}
-	sub := newDir(path, states)
+	sub := newDir(path, reached)
 	d.subs[name] = sub
 	f.dirs++
 	f.look(sub, now)
@@ -267,9 +267,9 @@ func (f *Finder) isOf(fileType uint32, path string, stat func(*unix.Stat_t) erro
 	return back && is
 }
 
-// allowed leaves out the states of a directory that is excluded.
-func (f *Finder) allowed(path string, states []state) []state {
-	return slices.DeleteFunc(states, func(s state) bool { return f.pattern.excluded(path, s.of.fixed()) })
+// allowed leaves out the reached of a directory that is excluded.
+func (f *Finder) allowed(path string, reached []progress) []progress {
+	return slices.DeleteFunc(reached, func(s progress) bool { return f.pattern.excluded(path, s.alternative.fixed()) })
 }
 
 func (f *Finder) forget(d *dir) {

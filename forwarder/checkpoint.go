@@ -1,16 +1,18 @@
 package forwarder
 
-// place is how far a file was taken over, and what it held there.
-type place struct {
+// checkpoint is how far a file was taken over, and what it held there.
+type checkpoint struct {
 	offset int64
 	head   fingerprint // of the file's first bytes
 	tail   fingerprint // of the bytes before offset
 }
 
-func (p *position) place() place { return place{offset: p.offset, head: p.head, tail: p.tail} }
+func (p *position) checkpoint() checkpoint {
+	return checkpoint{offset: p.offset, head: p.head, tail: p.tail}
+}
 
 // isIn says whether the file holds what was taken over of it.
-func (p place) isIn(fd int, l look) (bool, error) {
+func (p checkpoint) isIn(fd int, l look) (bool, error) {
 	if l.size < p.offset {
 		return false, nil
 	}
@@ -29,10 +31,10 @@ const nearby = 16 << 10
 // Only so many are kept that the distance between two is no more than that from the newer one to the newest place of
 // all, or nearby, unless a single batch lay between them. So no more bytes are read again than were lost, or nearby and
 // a batch; and the places are few: two places back the distance from the newest has doubled.
-type past []place
+type past []checkpoint
 
 // add puts before, the place until now, among those that are older than offset.
-func (p past) add(before place, offset int64) past {
+func (p past) add(before checkpoint, offset int64) past {
 	switch {
 	case before.offset >= nearby && before.offset < offset:
 		p = append(p, before)
@@ -63,11 +65,11 @@ func (p past) thin(offset int64) past {
 }
 
 // find returns the newest place that the file holds; none = the beginning.
-func (p past) find(fd int, l look) (found place, err error) {
+func (p past) find(fd int, l look) (found checkpoint, err error) {
 	for i := len(p) - 1; i >= 0; i-- {
 		if ok, err := p[i].isIn(fd, l); ok || err != nil {
 			return p[i], err
 		}
 	}
-	return place{}, nil
+	return checkpoint{}, nil
 }

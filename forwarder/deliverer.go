@@ -11,8 +11,8 @@ import (
 	"inkwell/store"
 )
 
-// courier brings batches to a store that may refuse them.
-type courier struct {
+// deliverer brings batches to a store that may refuse them.
+type deliverer struct {
 	store store.Store
 	log   *slog.Logger
 	pause rpc.Backoff
@@ -23,15 +23,17 @@ type courier struct {
 	failed time.Time          // since when Append has failed; zero = it does not
 }
 
-func newCourier(st store.Store, log *slog.Logger) courier {
-	return courier{store: st, log: log, pause: rpc.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}}
+func newDeliverer(st store.Store, log *slog.Logger) deliverer {
+	return deliverer{store: st, log: log, pause: rpc.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}}
 }
 
 // deliver offers the batch until the store takes it. When ctx ends the call under way is broken off and a store that
 // refuses is not asked again.
-func (c *courier) deliver(ctx context.Context, p *parcel) error { return c.bring(ctx, &p.batch) }
+func (c *deliverer) deliver(ctx context.Context, p *shipment) error {
+	return c.deliverBatch(ctx, &p.batch)
+}
 
-func (c *courier) bring(ctx context.Context, b *proto.Batch) error {
+func (c *deliverer) deliverBatch(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
 	}
@@ -50,7 +52,7 @@ func (c *courier) bring(ctx context.Context, b *proto.Batch) error {
 	}
 }
 
-func (c *courier) call(ctx context.Context, b *proto.Batch) error {
+func (c *deliverer) call(ctx context.Context, b *proto.Batch) error {
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.mu.Lock()
@@ -64,7 +66,7 @@ func (c *courier) call(ctx context.Context, b *proto.Batch) error {
 }
 
 // changed logs when Append begins to fail and when it works again.
-func (c *courier) changed(err error) {
+func (c *deliverer) changed(err error) {
 	c.mu.Lock()
 	failed := c.failed
 	switch {
@@ -83,7 +85,7 @@ func (c *courier) changed(err error) {
 }
 
 // lasted says for how long the call under way has, and whether Append has been failing.
-func (c *courier) lasted() (d time.Duration, failing bool) {
+func (c *deliverer) lasted() (d time.Duration, failing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.since.IsZero() {
@@ -93,7 +95,7 @@ func (c *courier) lasted() (d time.Duration, failing bool) {
 }
 
 // breakOff ends the call under way.
-func (c *courier) breakOff() {
+func (c *deliverer) breakOff() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cancel != nil {
