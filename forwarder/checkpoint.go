@@ -1,6 +1,6 @@
 package forwarder
 
-// checkpoint is how far a file was taken over, and what it held there.
+// checkpoint is an offset up to which a file was acknowledged, with fingerprints by which the file can be recognized.
 type checkpoint struct {
 	offset int64
 	head   fingerprint // of the file's first bytes
@@ -11,7 +11,7 @@ func (p *position) checkpoint() checkpoint {
 	return checkpoint{offset: p.offset, head: p.head, tail: p.tail}
 }
 
-// isIn says whether the file holds what was taken over of it.
+// isIn says whether the file holds what was read of it up to the checkpoint.
 func (p checkpoint) isIn(fd int, l look) (bool, error) {
 	if l.size < p.offset {
 		return false, nil
@@ -23,18 +23,21 @@ func (p checkpoint) isIn(fd int, l look) (bool, error) {
 	return p.tail.isAt(fd, p.offset-int64(p.tail.n))
 }
 
-// nearby is how many bytes are not worth a place: what is read again then is little, and two files that begin alike are
-// not taken for the same.
+// nearby is the number of bytes below which a checkpoint is not worth keeping: little would be read again, and files
+// that begin alike are not taken for the same.
 const nearby = 16 << 10
 
-// past is the older places of a file, oldest first: where reading can go on when a power cut took the end of the file.
-// Only so many are kept that the distance between two is no more than that from the newer one to the newest place of
-// all, or nearby, unless a single batch lay between them. So no more bytes are read again than were lost, or nearby and
-// a batch; and the places are few: two places back the distance from the newest has doubled.
-type past []checkpoint
+// history is the older checkpoints of a file, oldest first. Reading goes on at one of them when a power cut took the
+// end of the file.
+//
+// The further back, the fewer are kept. The distance between two neighbours is at most the distance from the newer one
+// to the current position, or nearby if that is more, unless a single batch was larger. Example: at position 1 MiB,
+// checkpoints near 512 KiB, 768 KiB, 896 KiB and so on are enough. So at most as many bytes are read again as were
+// lost, or nearby plus one batch, while the number of checkpoints grows only with the logarithm of the file's size.
+type history []checkpoint
 
-// add puts before, the place until now, among those that are older than offset.
-func (p past) add(before checkpoint, offset int64) past {
+// add appends before, the checkpoint so far, now that the position is at offset.
+func (p history) add(before checkpoint, offset int64) history {
 	switch {
 	case before.offset >= nearby && before.offset < offset:
 		p = append(p, before)
@@ -46,11 +49,11 @@ func (p past) add(before checkpoint, offset int64) past {
 	return p.thin(offset)
 }
 
-// thin leaves out what is not needed now that the newest place is at offset.
-func (p past) thin(offset int64) past {
+// thin drops the checkpoints that are not needed when the position is at offset.
+func (p history) thin(offset int64) history {
 	newer, kept := offset, len(p)
 	for i := len(p) - 1; i >= 0; i-- {
-		older := int64(0) // the beginning is a place that every file has
+		older := int64(0) // the start of a file is always a checkpoint
 		if i > 0 {
 			older = p[i-1].offset
 		}
@@ -64,8 +67,9 @@ func (p past) thin(offset int64) past {
 	return p[:n]
 }
 
-// find returns the newest place that the file holds; none = the beginning.
-func (p past) find(fd int, l look) (found checkpoint, err error) {
+// find returns the newest checkpoint that matches the file. The zero checkpoint, the start of the file, means that none
+// does.
+func (p history) find(fd int, l look) (found checkpoint, err error) {
 	for i := len(p) - 1; i >= 0; i-- {
 		if ok, err := p[i].isIn(fd, l); ok || err != nil {
 			return p[i], err

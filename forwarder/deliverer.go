@@ -11,24 +11,25 @@ import (
 	"inkwell/store"
 )
 
-// deliverer brings batches to a store that may refuse them.
+// deliverer appends batches to a store, and retries while the store fails. deliver is called by one goroutine at a
+// time; lasted and breakOff may be called by others.
 type deliverer struct {
 	store store.Store
 	log   *slog.Logger
 	pause rpc.Backoff
 
 	mu     sync.Mutex
-	since  time.Time          // when the call under way began; zero = there is none
-	cancel context.CancelFunc // ends it
-	failed time.Time          // since when Append has failed; zero = it does not
+	since  time.Time          // when the call in progress began; zero = there is none
+	cancel context.CancelFunc // cancels that call
+	failed time.Time          // since when Append has been failing; zero = it works
 }
 
 func newDeliverer(st store.Store, log *slog.Logger) deliverer {
 	return deliverer{store: st, log: log, pause: rpc.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}}
 }
 
-// deliver offers the batch until the store takes it. When ctx ends the call under way is broken off and a store that
-// refuses is not asked again.
+// deliver offers the batch until the store takes it. When ctx ends, the call in progress is cancelled, and a store that
+// fails is not tried again.
 func (c *deliverer) deliver(ctx context.Context, p *shipment) error {
 	return c.deliverBatch(ctx, &p.batch)
 }
@@ -84,7 +85,7 @@ func (c *deliverer) changed(err error) {
 	}
 }
 
-// lasted says for how long the call under way has, and whether Append has been failing.
+// lasted says how long the call in progress has taken, and whether Append has been failing.
 func (c *deliverer) lasted() (d time.Duration, failing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +95,7 @@ func (c *deliverer) lasted() (d time.Duration, failing bool) {
 	return d, !c.failed.IsZero()
 }
 
-// breakOff ends the call under way.
+// breakOff cancels the call in progress.
 func (c *deliverer) breakOff() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

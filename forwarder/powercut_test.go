@@ -18,7 +18,7 @@ type cutRig struct {
 	path   string
 	data   []byte // of the file
 	synced string // the state
-	past   past
+	past   history
 }
 
 const cutLine = 100 // bytes of its lines

@@ -8,19 +8,19 @@ import (
 	"inkwell/store"
 )
 
-// shipper takes shipments to a store, one after the other, while its owner fills the next one:
+// shipper delivers shipments to a store, one after the other, while their owners fill the next ones:
 //
 //	owner ── full ──► shipper ── Append ──► store
 //	  ▲                  │
 //	  └───── free ◄──────┘ acked
 //
-// There is a shipment for each owner, and one more. full is not buffered: a send that does not block found the shipper
-// waiting.
+// There is one shipment for each owner, and one more. full is unbuffered: a send that does not block has found the
+// shipper idle.
 type shipper struct {
 	deliverer
-	first func(*shipment) // what to do before a shipment is offered
-	acked func(*shipment) // what to do when the store has a shipment
-	idle  func()          // about once a second
+	first func(*shipment) // called before a shipment is offered
+	acked func(*shipment) // called when the store has acknowledged it
+	idle  func()          // called about once a second
 	full  chan *shipment
 	free  chan *shipment
 }
@@ -39,8 +39,8 @@ func newShipper(st store.Store, log *slog.Logger) *shipper {
 	return s
 }
 
-// run ships until full is closed. When ctx ends the call under way is broken off, and a store that refuses is not asked
-// again: then what could not be shipped is what the error is about.
+// run delivers shipments until full is closed. When ctx ends, the call in progress is cancelled and a store that fails
+// is not tried again: then the error says why the last shipment was not delivered.
 func (s *shipper) run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
