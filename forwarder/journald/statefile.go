@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	statePrefix = "journal-" // of the files' names; what follows are digits of a sum of Options.key
+	statePrefix = "journal-" // of the file names; then come digits of a hash of Options.key
 	stateHeader = "inkwell journal 1"
 )
 
-// stateFile is the file that says how far a journal was acknowledged: lines that are appended, the last one counts (see
+// stateFile records up to where a journal was acknowledged. It is a log of lines, of which the last one counts (see
 // faultfs.Lines):
 //
 //	STREAM MICROS "CURSOR" "NAME" NUMBER "CATEGORY" NUMBER "CATEGORY" …
 //
-// A line has the next number of each category that its batch had entries of; the first line of the file, of all.
+// A line has the next numbers of the categories in its batch; the first line of the file has those of all categories.
 type stateFile struct {
 	name       string // of the journal
 	lines      *faultfs.Lines
@@ -36,8 +36,8 @@ type stateFile struct {
 	numbers    map[string]int64
 }
 
-// openStateFile reads the state. A file that is damaged is kept aside: then the journal is read from its last undamaged
-// line on, or anew.
+// openStateFile reads the state. A damaged file is kept aside: then the journal is read again from its last intact line
+// on, or from the start if there is none.
 func openStateFile(dir *faultfs.Dir, o *Options, log *slog.Logger) (*stateFile, error) {
 	sum := sha256.Sum256([]byte(o.key()))
 	file := statePrefix + hex.EncodeToString(sum[:8])
@@ -59,7 +59,7 @@ func openStateFile(dir *faultfs.Dir, o *Options, log *slog.Logger) (*stateFile, 
 
 var errState = errors.New("not a line of a journal's state")
 
-// take reads a line.
+// take parses a line.
 func (s *stateFile) take(body []byte) error {
 	f := strings.SplitN(string(body), " ", 3)
 	if len(f) != 3 {
@@ -93,7 +93,7 @@ func (s *stateFile) take(body []byte) error {
 	return nil
 }
 
-// quoted reads a quoted text at the begin of s, and a blank behind it if there is one.
+// quoted parses the quoted text at the beginning of s, and skips a blank after it.
 func quoted(s string) (text, rest string, err error) {
 	prefix, err := strconv.QuotedPrefix(s)
 	if err != nil {
@@ -122,7 +122,7 @@ func parseNumbers(s string) (map[string]int64, error) {
 	return numbers, nil
 }
 
-// body is a line with the numbers of some categories.
+// body returns a line with the numbers of some categories.
 func (s *stateFile) body(numbers map[string]int64) []byte {
 	b := append([]byte(s.stream.String()), ' ')
 	b = append(strconv.AppendInt(b, s.checkpoint.micros, 10), ' ')
@@ -135,8 +135,8 @@ func (s *stateFile) body(numbers map[string]int64) []byte {
 	return b
 }
 
-// save notes durably that everything up to p was acknowledged, and the next numbers of the categories that changed.
-// After an error all of it is written with the next save.
+// save records and syncs that everything up to p was acknowledged, with the next numbers of the categories that
+// changed. After an error all of it is written by the next save.
 func (s *stateFile) save(p checkpoint, changed map[string]int64) error {
 	s.checkpoint = p
 	maps.Copy(s.numbers, changed)
@@ -155,16 +155,16 @@ func (s *stateFile) rewrite() error {
 
 func (s *stateFile) close() error { return s.lines.Close() }
 
-// Position says how many entries of a category were acknowledged, for those who add up what arrived.
+// Position says how many entries of a category were acknowledged, for an audit that compares them with what arrived.
 type Position struct {
 	Stream   stream.ID
 	Category string
 	Journal  string
-	Number   int64 // numbers 0 … Number-1
+	Number   int64 // acknowledged are the numbers 0 … Number-1
 }
 
-// ReadPositions reads the states of journals in a forwarder's state directory, which may be in use. bad counts lines
-// that were not written to their end.
+// ReadPositions reads the states of journals in a forwarder's state directory, which may be in use. bad counts
+// incomplete lines.
 func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 	dir, err := faultfs.LookBeneath("", stateDir)
 	if err != nil {
@@ -180,7 +180,7 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 			continue
 		}
 		var s stateFile
-		known := make(map[stream.ID]map[string]int64) // also of streams of before, as long as the file has lines of them
+		known := make(map[stream.ID]map[string]int64) // also of earlier streams that the file still has lines of
 		n, err := faultfs.ReadLines(dir, e.Name(), stateHeader, func(body []byte) error {
 			if err := s.take(body); err != nil {
 				return err
