@@ -23,18 +23,18 @@ import (
 // files are the output files of the categories of an intake, to be looked at. A category that it does not know has
 // none, so that a name can never become a path. No link is followed and only finished files of the category's own
 // series are opened.
-type files struct{ of *intake }
+type files struct{ intake *intake }
 
 // places are where the stores of a category write files.
 func (f files) places(category string) (all []config.File) {
-	if !store.SafeCategory([]byte(category)) && !ourName(category) {
+	if !store.SafeCategory([]byte(category)) && !isReserved(category) {
 		return nil
 	}
-	f.of.mu.RLock()
-	defer f.of.mu.RUnlock()
-	r := f.of.router
+	f.intake.mu.RLock()
+	defer f.intake.mu.RUnlock()
+	r := f.intake.router
 	r.mu.RLock()
-	known := r.targets[category] != nil || ourName(category)
+	known := r.targets[category] != nil || isReserved(category)
 	r.mu.RUnlock()
 	if !known {
 		return nil
@@ -169,5 +169,5 @@ func openFinished(s config.File, name string) (*faultfs.File, error) {
 
 // Tail implements web.Files.
 func (f files) Tail(ctx context.Context, category string, each func(message []byte, skipped int64) error) error {
-	return f.of.taps.look(ctx, category, each)
+	return f.intake.taps.look(ctx, category, each)
 }

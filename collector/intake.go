@@ -112,7 +112,7 @@ func (i *intake) use(c *config.Config) {
 type visit struct {
 	runs    []proto.Run
 	targets []*target       // of the runs; nil for a blank category
-	homed   proto.Batch     // the entries that have a store
+	withStore   proto.Batch     // the entries that have a store
 	dropped []books.Refusal // the others
 }
 
@@ -143,7 +143,7 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	all := b
 	if !whole {
 		v.filter(b)
-		b = &v.homed
+		b = &v.withStore
 	}
 	v.expect(1)
 	began := time.Now()
@@ -197,15 +197,15 @@ func (i *intake) full(v *visit) *journal.Outlet {
 	return nil
 }
 
-// filter leaves in v.homed the entries of b that have a store, with their numbers, and in v.dropped the others.
+// filter leaves in v.withStore the entries of b that have a store, with their numbers, and in v.dropped the others.
 func (v *visit) filter(b *proto.Batch) {
-	v.homed.Reset()
-	v.homed.ShareNamings(b)
+	v.withStore.Reset()
+	v.withStore.ShareNamings(b)
 	v.dropped = v.dropped[:0]
 	for k, r := range v.runs {
 		t := v.targets[k]
 		if t != nil && t.stored {
-			v.homed.AppendRun(b, r)
+			v.withStore.AppendRun(b, r)
 			continue
 		}
 		why := "no category"

@@ -13,8 +13,8 @@ import (
 	"inkwell/store/plain"
 )
 
-// ourName says whether entries of many categories are kept under a name, each with its own.
-func ourName(name string) bool {
+// isReserved says whether entries of many categories are kept under a name, each with its own.
+func isReserved(name string) bool {
 	return name == store.UnsafeCategory || name == store.OverflowCategory
 }
 
@@ -24,7 +24,7 @@ func leftovers(model config.Sink) []string {
 	for _, s := range secondaries(model) {
 		for _, e := range entries(cmp.Or(s.Root, s.Dir), s.Dir) {
 			name := e.Name()
-			if e.IsDir() && !found[name] && (ourName(name) || store.SafeCategory([]byte(name))) && holds(model.For(name)) {
+			if e.IsDir() && !found[name] && (isReserved(name) || store.SafeCategory([]byte(name))) && holds(model.For(name)) {
 				found[name] = true
 			}
 		}

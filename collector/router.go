@@ -143,7 +143,7 @@ func (r *router) resume(b *config.Store) (beyond int) {
 		return 0
 	}
 	for _, name := range leftovers(b.Sink) {
-		if ourName(name) {
+		if isReserved(name) {
 			r.resumeOwn(b, name)
 		} else if t := r.find([]byte(name)); t.name != name {
 			beyond++
@@ -272,7 +272,7 @@ func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
 func (u rule) covers(name string) (category string, patterns []string) {
 	c := u.block.Categories
 	switch {
-	case ourName(name):
+	case isReserved(name):
 		return name, c
 	case u.copy || len(c) == 1 && c[0] == name && name != journal.Default:
 		return name, nil
