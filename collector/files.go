@@ -20,12 +20,11 @@ import (
 	"inkwell/store/books"
 )
 
-// files are the output files of the categories of an intake, to be looked at. A category that it does not know has
-// none, so that a name can never become a path. No link is followed and only finished files of the category's own
-// series are opened.
+// files gives access to the output files of each category. A name that is not a known category has no files, so that it
+// can never become a path. No link is followed, and only finished files of the category's own series are opened.
 type files struct{ intake *intake }
 
-// places are where the stores of a category write files.
+// places lists the file stores of a category.
 func (f files) places(category string) (all []config.File) {
 	if !store.SafeCategory([]byte(category)) && !isReserved(category) {
 		return nil
@@ -71,11 +70,13 @@ func (f files) List(category string) (all []web.File, err error) {
 	if len(all) == 0 {
 		return nil, fs.ErrNotExist
 	}
-	slices.SortFunc(all, func(a, b web.File) int { return cmp.Or(b.Written.Compare(a.Written), cmp.Compare(b.Name, a.Name)) })
+	slices.SortFunc(all, func(a, b web.File) int {
+		return cmp.Or(b.Written.Compare(a.Written), cmp.Compare(b.Name, a.Name))
+	})
 	return all, nil
 }
 
-// maxComplete is how many periods are told that are complete.
+// maxComplete is how many complete periods are listed at most.
 const maxComplete = 400
 
 // Complete implements web.Files.
@@ -83,7 +84,7 @@ func (f files) Complete(category string) (periods []string) {
 	for _, s := range f.places(category) {
 		dir, err := look(s)
 		if err != nil {
-			continue // List tells
+			continue // List reports the error
 		}
 		entries, _ := dir.ReadDir()
 		for _, e := range entries {
@@ -98,7 +99,7 @@ func (f files) Complete(category string) (periods []string) {
 	return periods[:min(len(periods), maxComplete)]
 }
 
-// listFiles are the finished files of one store.
+// listFiles lists the finished files of one store.
 func listFiles(s config.File) (all []web.File, err error) {
 	dir, err := look(s)
 	if err != nil {
@@ -121,7 +122,7 @@ func listFiles(s config.File) (all []web.File, err error) {
 		}
 		info, err := e.Info()
 		if err != nil {
-			continue // it went away
+			continue // it was removed meanwhile
 		}
 		one := web.File{Name: e.Name(), Bytes: info.Size(), Written: info.ModTime(), Entries: -1}
 		if n, ok := counted[e.Name()]; ok {
@@ -154,7 +155,7 @@ func (f files) Open(category, name string) (io.ReadSeekCloser, web.File, error) 
 	return nil, web.File{}, fs.ErrNotExist
 }
 
-// openFinished opens a file of a store.
+// openFinished opens a finished file of a store.
 func openFinished(s config.File, name string) (*faultfs.File, error) {
 	dir, err := look(s)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 const (
 	tapBytes = 256 << 10        // of messages that wait for one viewer
-	tapPulse = 15 * time.Second // after this time without messages the viewer is called, to see whether it is still connected
+	tapPulse = 15 * time.Second // a viewer is called this often, to see whether it is still connected
 )
 
 // taps show incoming entries to viewers. A viewer never delays a call: what it does not read in time it does not see.
