@@ -1,10 +1,10 @@
 // Package columns writes log lines as Parquet (github.com/parquet-go/parquet-go).
 //
-//	lines ─► fields of the format ─► rows ─► a row group of some 100,000, in the order of their times ─► zstd ─► file
+//	lines ─► fields of the format ─► rows ─► a row group of some 100,000, sorted by time ─► zstd ─► file
 //
-// Columns: line, arrival (when its block came in), source, file and number (which line of which file), and the fields
-// of the format: time, status, bytes and duration (seconds) as such, all others as text. A line that has not a field,
-// or is of another format, has a null there.
+// Columns: line, arrival (when its block was received), source, file and number (of the line in the file), and the
+// fields of the format: time, status, bytes and duration (in seconds) in their own types, all others as text. If a line
+// lacks a field, or has another format, the value is null.
 //
 // Limitations: the rows of one row group are held in memory.
 package columns
@@ -22,7 +22,7 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// groupRows is how many rows a row group has at most.
+// groupRows is the most rows of a row group.
 const groupRows = 100_000
 
 // Row is a line.
@@ -54,7 +54,7 @@ var few = []string{"method", "protocol", "user", "agent", "app", "level"}
 // own are the columns beside the fields.
 var own = []string{"arrival", "file", "line", "number", "source", "time"}
 
-// New returns a Writer of a file with the lines of another one; about goes into its metadata.
+// New returns a Writer for the lines of another file; about goes into the metadata.
 func New(w io.Writer, file string, fields []string, about map[string]string) *Writer {
 	group := parquet.Group{}
 	text := parquet.Optional(parquet.String())
@@ -80,7 +80,9 @@ func New(w io.Writer, file string, fields []string, about map[string]string) *Wr
 	group["number"] = parquet.Int(64)
 	group["line"] = parquet.String()
 	schema := parquet.NewSchema("log", group)
-	options := []parquet.WriterOption{schema, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.CreatedBy("inkwell", "", "")}
+	options := []parquet.WriterOption{
+		schema, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.CreatedBy("inkwell", "", ""),
+	}
 	for k, v := range about {
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
@@ -128,7 +130,7 @@ func (c *Writer) flush() error {
 	return c.w.Flush()
 }
 
-// order is what rows are sorted by: their own time, or when they came in.
+// order is the key by which rows are sorted: their own time, or else when they were received.
 func order(r *Row) int64 {
 	if r.Time.IsZero() {
 		return r.Arrival.UnixMilli()
@@ -136,7 +138,7 @@ func order(r *Row) int64 {
 	return r.Time.UnixMilli()
 }
 
-// fill makes the cells of a row.
+// fill sets the cells of a row.
 func (c *Writer) fill(cells []parquet.Value, r *Row) {
 	for i := range cells {
 		cells[i] = parquet.NullValue().Level(0, 0, i)
@@ -167,7 +169,7 @@ func (c *Writer) fill(cells []parquet.Value, r *Row) {
 	}
 }
 
-// typed is the value of a field.
+// typed converts the text of a field to the field's type.
 func typed(field, text string) (v parquet.Value, ok bool) {
 	switch field {
 	case "status":
@@ -186,7 +188,7 @@ func typed(field, text string) (v parquet.Value, ok bool) {
 	return parquet.ByteArrayValue(valid([]byte(text))), true
 }
 
-// valid is text as UTF-8, which Parquet's strings are.
+// valid returns text as valid UTF-8, which Parquet strings must be.
 func valid(text []byte) []byte {
 	if utf8.Valid(text) {
 		return text

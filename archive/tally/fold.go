@@ -2,8 +2,8 @@ package tally
 
 import "bytes"
 
-// Path appends a URL without its query; with fold, numbers and ids in it are {n}, so that /user/4711/a and /user/12/a
-// are one key.
+// Path appends a URL without its query. With fold, numbers and IDs in it become {n}, so that /user/4711/a and
+// /user/12/a are one key.
 func Path(dst, url []byte, fold bool) []byte {
 	if k := bytes.IndexAny(url, "?#;"); k >= 0 {
 		url = url[:k]
@@ -30,8 +30,8 @@ func Path(dst, url []byte, fold bool) []byte {
 	return dst
 }
 
-// isID says whether a part of a path is a number, or long and made of hexadecimal digits and dashes with a number in
-// it.
+// isID says whether a part of a path is a number, or a long text of hexadecimal digits and dashes that contains a
+// digit.
 func isID(part []byte) bool {
 	digits, hex := 0, 0
 	for _, c := range part {
@@ -46,7 +46,7 @@ func isID(part []byte) bool {
 	return digits == len(part) && digits > 0 || hex == len(part) && hex >= 8 && digits > 0
 }
 
-// SQL appends a statement with its values as ?, so that statements that differ in them only are one key.
+// SQL appends a statement with ? for its values, so that statements that differ only in values are one key.
 func SQL(dst, text []byte) []byte {
 	inWord := false
 	for i := 0; i < len(text); i++ {
