@@ -1,6 +1,6 @@
 // Package format finds fields in log lines.
 //
-//	combined, common   host user time method url protocol request status bytes referer agent; duration: a number at the end
+//	combined, common   host user time method url protocol request status bytes referer agent duration (a last number)
 //	json               fields by name; a.b is the field b of the object a
 //	logfmt             fields by name
 //	syslog             time host app pid message
@@ -64,7 +64,8 @@ func Fields(text string) ([]string, error) {
 	kind, pattern, _ := strings.Cut(text, "=")
 	switch kind {
 	case "combined", "common":
-		return slices.DeleteFunc(slices.Clone(accessFields), func(f string) bool { return f == "ident" || f == "request" }), nil
+		rare := func(f string) bool { return f == "ident" || f == "request" }
+		return slices.DeleteFunc(slices.Clone(accessFields), rare), nil
 	case "syslog":
 		return syslogFields, nil
 	case "regexp":

@@ -1,6 +1,6 @@
 // Package inflate decodes DEFLATE (RFC 1951) from memory to memory.
 //
-//	src ── 64 bits at a time ──► tables: 11 bits of literals and lengths, 8 of distances, longer codes in second tables ──► dst
+//	src ── 64 bits at a time ──► tables: 11 bits of literals and lengths, 8 of distances, then second tables ──► dst
 //
 // It is for readers that have a whole block in memory and want it decoded as fast as possible: there is no state
 // between calls, no window is copied, and matches are copied eight bytes at a time. On access logs it was measured to

@@ -130,7 +130,9 @@ func (p *parser) weekday(words []string, word string) int {
 	return 0
 }
 
-var units = map[string]time.Duration{"s": time.Second, "sec": time.Second, "second": time.Second, "m": time.Minute, "min": time.Minute, "minute": time.Minute,
+var units = map[string]time.Duration{
+	"s": time.Second, "sec": time.Second, "second": time.Second,
+	"m": time.Minute, "min": time.Minute, "minute": time.Minute,
 	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "ms": time.Millisecond}
 
 // length parses a duration: 2h, 1h30m, 2 hours ago, +3 days. A duration alone counts backwards.

@@ -46,6 +46,11 @@ func isID(part []byte) bool {
 	return digits == len(part) && digits > 0 || hex == len(part) && hex >= 8 && digits > 0
 }
 
+// inNumber says whether c can be part of a number after its first digit: 42, 1.5, 0x1f.
+func inNumber(c byte) bool {
+	return c >= '0' && c <= '9' || c == '.' || c|0x20 >= 'a' && c|0x20 <= 'f' || c == 'x'
+}
+
 // SQL appends a statement with ? for its values, so that statements that differ only in values are one key.
 func SQL(dst, text []byte) []byte {
 	inWord := false
@@ -67,7 +72,7 @@ func SQL(dst, text []byte) []byte {
 			}
 			i, inWord = k, false
 		case c >= '0' && c <= '9' && !inWord:
-			for i+1 < len(text) && (text[i+1] >= '0' && text[i+1] <= '9' || text[i+1] == '.' || text[i+1]|0x20 >= 'a' && text[i+1]|0x20 <= 'f' || text[i+1] == 'x') {
+			for i+1 < len(text) && inNumber(text[i+1]) {
 				i++
 			}
 			dst = append(dst, '?')

@@ -17,7 +17,7 @@ import (
 type Syncer interface {
 	Sync() error
 	device() uint64
-	synced() // by somebody else
+	synced() // called when a syncfs has made it durable
 }
 
 // Later collects what has to be synced, so that many files are synced together. A nil Later syncs at once.

@@ -1,9 +1,9 @@
 // Package rpc moves Scribe calls over TCP, TLS or unix sockets: a framed server that decodes Log in place, and a client
 // that writes it without a copy.
 //
-//	accept ─► (TLS) ─► conn: 4-byte length ─► frame ─► messages ─┬─ Log ─► Handler.Log ────────┬─► replies, one write ─► peer
-//	                                                 │           └─ any other ─► TProcessor ───┘
-//	                                                 └─ not a length but "GET " ─► net/http ─► ServerOptions.HTTP (web.go)
+//	accept ─► (TLS) ─► conn: 4-byte length ─┬─► frame ─► messages ─┬─ Log ─► Handler.Log ─────┬─► replies ─► peer
+//	                                        │                      └─ any other ─► TProcessor ┘
+//	                                        └─ not a length but "GET " ─► net/http ─► ServerOptions.HTTP (web.go)
 //
 // A connection is one goroutine that handles frames in order, so that pipelined calls are answered in order. It needs 4
 // KiB while it is idle. A longer frame goes into a pooled buffer, which grows with the bytes that have arrived, not
