@@ -123,7 +123,7 @@ func (d *decision) recognize(arrivals []*arrival) {
 	}
 }
 
-// renumbered says whether the system numbered its devices anew, so that a has the identity of g by accident and is
+// renumbered says whether the system has renumbered its devices, so that a has the identity of g by accident and is
 // really the generation of its own path. Example: after a reboot the disks sda and sdb have swapped their numbers.
 func (d *decision) renumbered(a *arrival, g *generation) bool {
 	return !a.isAt(g) && slices.ContainsFunc(a.holds, func(o *generation) bool {
@@ -273,7 +273,7 @@ func (d *decision) replaces(a *arrival, g *generation) bool {
 	return true
 }
 
-// leave has the arrival that was matched with g so far be passed over.
+// leave undoes the match of g so far, and skips the arrival that was matched.
 func (d *decision) leave(g *generation) {
 	if b := d.at[g]; b != nil {
 		d.actions = slices.DeleteFunc(d.actions, func(x action) bool { return x.arrival == b })

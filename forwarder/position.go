@@ -42,7 +42,7 @@ type position struct {
 	path     string // the path to which the generation belongs, where it was first seen
 }
 
-// key identifies a position. The identity alone is not enough: when devices are numbered anew at a reboot, a file may
+// key identifies a position. The identity alone is not enough: when devices are renumbered at a reboot, a file may
 // get the identity that another one had.
 type key struct {
 	identity

@@ -337,7 +337,7 @@ func (p *parser) time() (time.Time, error) {
 // unambiguous chooses between two meanings of a time when the clocks are changed.
 func (p *parser) unambiguous(t time.Time) time.Time {
 	h, m, s := t.Clock()
-	if h != p.hour || m != p.min || s != p.sec { // passed over
+	if h != p.hour || m != p.min || s != p.sec { // the clocks skip it
 		if _, end := t.ZoneBounds(); !end.IsZero() && end.Sub(t) < 3*time.Hour && end.After(t) {
 			return end
 		}

@@ -235,7 +235,7 @@ func (p *Pattern) each(text []byte, visit func(Span) bool) {
 	if p.fold {
 		searched = lower(text)
 	}
-	next := make([]int, len(p.literals)) // where each stands next; -1 = nowhere
+	next := make([]int, len(p.literals)) // the next occurrence of each; -1 = none
 	for at := 0; at < len(text); {
 		found := -1
 		for i, literal := range p.literals {

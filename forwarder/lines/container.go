@@ -58,8 +58,8 @@ func (d *Decoder) unpack(p *piece) {
 //	2016-10-06T00:17:09.669794202Z stdout P the beginning of a line
 //	2016-10-06T00:17:09.669794203Z stdout F and its end
 //
-// More tags can follow the first one behind a colon. The text may be empty, and the blank before it may be missing
-// then.
+// The first tag may be followed by a colon and more tags. The text may be empty; then the blank before it may be
+// missing.
 func unpackCRI(p *piece) bool {
 	line := p.text
 	at := bytes.IndexByte(line[:min(len(line), 40)], ' ')

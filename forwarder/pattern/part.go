@@ -138,7 +138,7 @@ type token struct {
 }
 
 const (
-	character = iota // also one behind a backslash
+	character = iota // including one after a backslash
 	star
 	any
 	class
