@@ -67,8 +67,8 @@ type alphabet struct {
 	first int     // bits of the first table
 }
 
-// build fills a table for codes of these lengths, 0 = not used. It fails if they do not form a complete code, except for
-// a single code of one bit, and for no codes at all.
+// build fills a table for codes of these lengths, 0 = not used. It fails if they do not form a complete code; a single
+// code of one bit, or no code at all, is accepted.
 func (d *Decoder) build(table []entry, a alphabet, lens []uint8) bool {
 	var count [maxCode + 1]int
 	for _, n := range lens {

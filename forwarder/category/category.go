@@ -2,8 +2,8 @@
 //
 //	web.{host} + host="my host" → web.my%20host
 //
-// Categories become directories at the collector, and the values of the names come from outside: from a path, a unit, or
-// a syslog message.
+// Categories become directories at the collector, and the values of the names come from outside: from a path, a unit,
+// or a syslog message.
 package category
 
 import (
