@@ -1,19 +1,19 @@
-// Package archive reads what a collector has written: the files of a category in their order, all cores at once, from
-// any place on.
+// Package archive reads what a collector has written: the files of a category in their order, on all cores, beginning
+// at any block.
 //
-//	File ─► split ─► units: blocks that stand behind each other ─► decoded beside each other ─► Reader.Next, in order ─► Lines ─► Ordered
+//	File ─► split ─► units of adjacent blocks ─► decoded in parallel ─► Reader.Next, in order ─► Lines ─► Ordered
 //	          ▲ index, or else the flush markers (gzip), frame headers (zstd), bytes (none)
 //
-// The blocks of a file are found without a list: a gzip block of ours ends with the marker of a sync flush, a zstd
-// frame begins with its header. Whether a place that looks like one is one is told by decoding: a unit counts when it
-// decodes to its last byte. The index beside the file (store/index) lets a Reader pass over blocks, and is not believed
-// either: lengths and sums are compared, and an index that is wrong is dropped.
+// The blocks of a file are found without an index: a gzip block of Inkwell ends with the marker of a sync flush, a zstd
+// frame begins with its header. Whether something that looks like a marker is one shows when the unit is decoded: a
+// unit is accepted only if it decodes up to its last byte. The index beside the file (store/index) lets a Reader skip
+// blocks. It is not trusted: lengths and checksums are compared, and a wrong index is dropped.
 //
-// Damage costs its block: the Reader goes on with the next one, and tells what is lost. Files that others wrote, of many
-// members or without blocks, are read as streams.
+// Damage costs the block that it is in: the Reader continues with the next one, and reports what is lost. Files from
+// other programs, with many members or without blocks, are read as streams.
 //
-// Limitations: a stream is decoded on one core. A flipped bit in a gzip block without an index can pass unseen until the
-// end of the file, where the checksum tells that there is one, and not where.
+// Limitations: a stream is decoded on one core. A flipped bit in a gzip block without an index can remain undetected
+// until the end of the file, where the checksum shows that there is one, but not where.
 package archive
 
 import (
@@ -30,18 +30,18 @@ import (
 	"inkwell/rotate"
 )
 
-// File is a file of output, whoever wrote it.
+// File is an output file, whichever program wrote it.
 type File struct {
 	Path  string // where it was found
 	Codec rotate.Codec
-	Open  bool  // it was being written when it was found
+	Open  bool  // it was still being written when it was found
 	Size  int64 // bytes, when it was found
 
 	in     *place // of a depot; nil = it is in the file system
 	object string // its name in the depot
 }
 
-// Final is the path that the file has when it is finished.
+// Final is the path that the file has once it is finished.
 func (f File) Final() string {
 	dir, name := filepath.Split(f.Path)
 	if bare, ok := strings.CutSuffix(name, ".open"); ok && f.Open {
@@ -86,7 +86,7 @@ func (f *File) openLocal() (*os.File, error) {
 	return file, err
 }
 
-// Single is a file that somebody named, whose codec its first bytes tell.
+// Single describes a file that the user has named. Its first bytes tell the codec.
 func Single(path string) (File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -104,10 +104,11 @@ func Single(path string) (File, error) {
 	if _, err := io.ReadFull(f, magic[:]); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return File{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	return File{Path: path, Codec: codecOf(magic), Open: strings.HasSuffix(path, ".open") || strings.HasSuffix(path, ".orphan"), Size: st.Size()}, nil
+	open := strings.HasSuffix(path, ".open") || strings.HasSuffix(path, ".orphan")
+	return File{Path: path, Codec: codecOf(magic), Open: open, Size: st.Size()}, nil
 }
 
-// codecOf knows gzip members, zstd frames and zstd's skippable frames by how they begin.
+// codecOf recognizes gzip members, zstd frames and zstd's skippable frames by their first bytes.
 func codecOf(magic [4]byte) rotate.Codec {
 	switch {
 	case magic[0] == 0x1f && magic[1] == 0x8b:
@@ -121,12 +122,12 @@ func codecOf(magic [4]byte) rotate.Codec {
 // Chunk is decoded bytes of a file.
 type Chunk struct {
 	File  *File
-	Data  []byte    // memory of its own
-	Raw   int64     // offset of Data in the content of the file; -1: not known, behind damage
-	First time.Time // when the first of its entries came in; zero = not known
-	Last  time.Time // none of its entries came in later; zero = not known
+	Data  []byte    // not shared with other chunks
+	Raw   int64     // offset of Data in the content of the file; -1 = unknown, after damage
+	First time.Time // when the first of its entries was received; zero = unknown
+	Last  time.Time // no entry was received later; zero = unknown
 
-	Offset, Length int64  // where it stands in the file, whole blocks; no Length: it is of a stream
+	Offset, Length int64  // its blocks in the file; Length is 0 if it is from a stream
 	Sum            uint32 // CRC-32 of Data; gzip only
 }
 
@@ -134,8 +135,8 @@ type Chunk struct {
 type Damage struct {
 	Path    string
 	Offset  int64 // where it begins in the file
-	Length  int64 // bytes of the file; 0: it is not known where it is, or it goes to the end
-	Entries int64 // that are lost; -1 = not known
+	Length  int64 // bytes of the file; 0 = unknown, or up to the end
+	Entries int64 // that are lost; -1 = unknown
 	Err     error
 }
 

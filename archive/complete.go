@@ -12,19 +12,19 @@ import (
 	"inkwell/store/books"
 )
 
-// Span is a stretch of time, from its beginning up to its end.
+// Span is a period of time that includes its beginning but not its end.
 type Span struct{ From, To time.Time }
 
-// Completeness says how far a directory of files is with a stretch of time.
+// Completeness says whether everything from a period has arrived in the finished files of a directory.
 type Completeness struct {
-	Marked   bool  // there are done markers in the directory
-	Complete bool  // all that came in during that time stands in finished files that markers list
-	Late     bool  // some of it came after a marker had said that all of it was there
-	Entries  int64 // of those files
+	Marked   bool  // the directory has done markers
+	Complete bool  // everything received in the period is in finished files that markers list
+	Late     bool  // some of it arrived after a marker had declared the period complete
+	Entries  int64 // in those files
 	Files    int
 }
 
-// labels are the layouts of the labels of done markers, and how long such a period is; 0 = that is not in the label.
+// labels are the layouts of the labels of done markers, and the end of such a period; nil = the label does not tell.
 var labels = []struct {
 	layout string
 	length func(time.Time) time.Time
@@ -34,7 +34,7 @@ var labels = []struct {
 	{"2006-01-02T15-04-05", nil},
 }
 
-// ParsePeriod reads the label of a period: a day, or an hour. Local time.
+// ParsePeriod parses the label of a period in local time: a day as 2006-01-02, or an hour as 2006-01-02T15.
 func ParsePeriod(label string) (s Span, ok bool) {
 	for _, p := range labels {
 		from, err := time.ParseInLocation(p.layout, label, time.Local)
@@ -100,7 +100,7 @@ func Complete(path string, during Span, now time.Time) (c Completeness, err erro
 	return c, err
 }
 
-// unlisted says whether a file that was begun in a stretch of time is in no marker.
+// unlisted says whether no marker lists a file that was begun in the period.
 func unlisted(path string, during Span, listed map[string]bool) (bool, error) {
 	contents, err := ReadContents(path, nil, func(string, ...any) {})
 	if err != nil {

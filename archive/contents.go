@@ -14,39 +14,40 @@ import (
 	"inkwell/store/index"
 )
 
-// Facts are what the books and indexes of a collector say of a file.
+// Facts is what the books and indexes of a collector know of a file.
 type Facts struct {
-	Known     bool      // its manifest or the books know it
-	First     time.Time // when its first entry came in; zero = not known
-	Last      time.Time // when its last one did, to the second; zero = not known, or there is more to come
-	Entries   int64     // -1 = not known
-	Raw       int64     // its content, as far as Spans go
+	Known     bool      // it is in the manifest or the books
+	First     time.Time // when its first entry was received; zero = unknown
+	Last      time.Time // when its last entry was received, to the second; zero = unknown, or more may come
+	Entries   int64     // -1 = unknown
+	Raw       int64     // bytes of content that Spans cover
 	Spans     []store.Span
-	Unordered bool // Spans do not stand in the order of the file
+	Unordered bool // Spans are not in the order of the file
 	Sources   books.Sources
 }
 
 // Contents is what is known of the files of a directory.
 type Contents struct {
-	Kept   bool // somebody keeps books of the directory
+	Kept   bool // a collector keeps books of the directory
 	dir    string
 	listed map[string]books.File
 	local  map[string]string // of a depot: what each file is called in the directory of its collector
 	held   map[string]*store.Added
 	named  books.Sources
-	asks   bool // a state directory was there to ask
+	asks   bool // a state directory could be read
 }
 
-// ReadContents reads the manifest of a directory and the books of its collector: those in states, and those of
-// .inkwell beside it or in it. It is read before the files are listed, because they can only become finished meanwhile.
-// Damage is told to warn and passed over.
+// ReadContents reads the manifest of a directory and the books of its collector: those in states, and those of .inkwell
+// in the directory or next to it. It must be called before the files are listed, because files can only become finished
+// in between. Damage is reported to warn and skipped.
 func ReadContents(path string, states []string, warn func(format string, args ...any)) (*Contents, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	c := &Contents{dir: abs, listed: make(map[string]books.File), held: make(map[string]*store.Added)}
-	for _, state := range append([]string{filepath.Join(abs, audit.StateName), filepath.Join(filepath.Dir(abs), audit.StateName)}, states...) {
+	near := []string{filepath.Join(abs, audit.StateName), filepath.Join(filepath.Dir(abs), audit.StateName)}
+	for _, state := range append(near, states...) {
 		if err := c.readState(state, warn); err != nil {
 			return nil, err
 		}
@@ -71,10 +72,11 @@ func ReadContents(path string, states []string, warn func(format string, args ..
 	return c, nil
 }
 
-// readState reads what the books in a state directory, which need not be there, say of the open files.
+// readState reads what the books in a state directory say of the open files. The directory need not exist.
 func (c *Contents) readState(state string, warn func(format string, args ...any)) error {
 	dir, err := faultfs.OpenDir(state, nil)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // an analyst may read files, and no state
+	// Analysts may be allowed to read the files, but not the state.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	if err != nil {
@@ -105,7 +107,7 @@ func (c *Contents) readState(state string, warn func(format string, args ...any)
 	return nil
 }
 
-// nameSpans gives the spans of lines that name no category that of their directory.
+// nameSpans sets the category of spans that have none to the name of their directory.
 func nameSpans(path string, spans []store.Span) {
 	for i := range spans {
 		if spans[i].Category == "" {
@@ -114,7 +116,7 @@ func nameSpans(path string, spans []store.Span) {
 	}
 }
 
-// Of says what is known of a file of the directory.
+// Of returns what is known of a file of the directory.
 func (c *Contents) Of(f File) Facts {
 	listed, asListed := c.listed[f.Name()]
 	open, asHeld := c.held[f.Name()]
@@ -136,7 +138,7 @@ func (c *Contents) Of(f File) Facts {
 		facts.Spans, facts.Unordered = append(slices.Clip(facts.Spans), open.Spans...), facts.Unordered || open.Unordered
 		facts.Last = time.Unix(open.Last, 0)
 	}
-	if start > 0 { // what was there before anybody kept books
+	if start > 0 { // content from before the books were begun
 		facts.Spans = append([]store.Span{{Bytes: start}}, facts.Spans...)
 	}
 	facts.Entries = 0
@@ -151,13 +153,14 @@ func (c *Contents) Of(f File) Facts {
 	return facts
 }
 
-// Pending says that a collector writes the file, and its books do not know it yet: what stands in it came a moment ago.
+// Pending says whether a collector writes the file, but its books do not know the file yet: its content was received a
+// moment ago.
 func (c *Contents) Pending(f File) bool { return f.Open && c.asks && !c.Of(f).Known }
 
-// Asked says that the books of a collector were there to be read.
+// Asked says whether the books of a collector could be read.
 func (c *Contents) Asked() bool { return c.asks }
 
-// Blocks is what the index of a file says; nil if there is none.
+// Blocks returns the blocks in the index of a file; nil if there is none.
 func Blocks(f File) []index.Block {
 	if f.in != nil { // a depot has no indexes
 		return nil

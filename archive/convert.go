@@ -16,18 +16,18 @@ import (
 	"inkwell/rotate"
 )
 
-// Conversion says how files become Parquet.
+// Conversion says how files are converted to Parquet.
 type Conversion struct {
 	Out    string   // directory: OUT/CATEGORY/dt=DAY/NAME.parquet
-	Format string   // "" = only lines
-	Fields []string // of the format; none = those that it has
+	Format string   // "" = only the lines
+	Fields []string // of the format; none = all of them
 }
 
-// errNotWhole says that a file is not converted.
+// errNotWhole says that a file is not converted because it is incomplete.
 var errNotWhole = errors.New("it is not converted")
 
-// Convert makes a Parquet file of a finished one, unless there is one already, and says of how many rows; -1 = there was
-// one. It has its name when it is complete; what a process left that was killed is written over.
+// Convert converts a finished file to a Parquet file, unless that exists already, and returns the number of rows; -1 =
+// it exists. The Parquet file gets its name when it is complete; what a killed process has left is overwritten.
 func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (rows int64, path string, err error) {
 	c, err := q.contentsIn(s)
 	if err != nil {
@@ -76,7 +76,7 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 	return rows, path, nil
 }
 
-// convert writes the rows of a file, and fails if they are not what its manifest says.
+// convert writes the rows of a file. It fails if the file is not what its manifest says.
 func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer) (rows int64, err error) {
 	contents, err := q.ContentsOf(f)
 	if err != nil {
@@ -87,7 +87,9 @@ func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer
 	if err != nil {
 		return 0, err
 	}
-	w := columns.New(out, f.Name(), fields, map[string]string{"inkwell.file": f.Name(), "inkwell.raw": strconv.FormatInt(facts.Raw, 10)})
+	w := columns.New(out, f.Name(), fields, map[string]string{
+		"inkwell.file": f.Name(), "inkwell.raw": strconv.FormatInt(facts.Raw, 10),
+	})
 	origins, err := q.Origins(f)
 	if err != nil {
 		return 0, err

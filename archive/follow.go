@@ -12,28 +12,28 @@ import (
 	"inkwell/rotate"
 )
 
-// Follower reads what is added to a series, and goes on with its next files. A file is left behind when it is finished,
-// or a later one stands in the series. Not safe for concurrent use.
+// Follower reads what is appended to a series, and continues with its next files. It is done with a file when that is
+// finished, or when the series has a later one. Not safe for concurrent use.
 //
-// Between looks it costs two stats: the directory is listed when it has changed.
+// A look costs two stats as long as nothing changes: the directory is only listed when it has changed.
 type Follower struct {
 	Query  *Query
 	Series Series
 
 	done    map[string]bool // final paths of files that were read to their end
-	current string          // final path of the file that is read
+	current string          // final path of the current file
 	at      Position
-	printed int64  // of its content
-	held    int64  // where its content ends that the books do not know; 0 = they know all of it
-	edge    []byte // the last bytes of it before at, by which a file that was written anew is known
+	printed int64  // bytes of its content that were passed on
+	held    int64  // end of the content that the books do not know yet; 0 = they know all of it
+	edge    []byte // the bytes of the file before at, to detect that it was rewritten
 	listed  time.Time
-	changed time.Time // the directory's time when it was listed
+	changed time.Time // modification time of the directory when it was listed
 	size    int64     // of the current file at the last look
 }
 
 const edgeBytes = 64
 
-// Begin starts behind the last lines, which it returns: all with fewer than 0.
+// Begin starts after the last lines, which it returns. If lines is negative, it starts at the beginning.
 func (f *Follower) Begin(ctx context.Context, lines int) (chunks []*Chunk, err error) {
 	f.done = make(map[string]bool)
 	if lines < 0 || len(f.Series.Files) == 0 {
@@ -45,7 +45,7 @@ func (f *Follower) Begin(ctx context.Context, lines int) (chunks []*Chunk, err e
 		f.done[old.Final()] = true
 	}
 	f.current = last.Final()
-	// What is read now is what Tail is asked for; what comes meanwhile is read afterwards.
+	// This finds the current end. Tail returns what is before it, and the next Look what is after it.
 	if err := f.read(ctx, last, func(*Chunk) error { return nil }); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (f *Follower) Begin(ctx context.Context, lines int) (chunks []*Chunk, err e
 	return before, nil
 }
 
-// Look gives what is there now to use.
+// Look passes everything that is new to use.
 func (f *Follower) Look(ctx context.Context, use func(*Chunk) error) error {
 	if f.done == nil {
 		f.done = make(map[string]bool)
@@ -92,17 +92,17 @@ func (f *Follower) Look(ctx context.Context, use func(*Chunk) error) error {
 	return nil
 }
 
-// list lists the files again if the directory has changed since.
+// list lists the files again if the directory has changed.
 func (f *Follower) list() error {
 	st, err := os.Stat(f.Series.Dir)
-	if errors.Is(err, fs.ErrNotExist) { // perhaps it will be there again
+	if errors.Is(err, fs.ErrNotExist) { // it may be created again
 		f.Series.Files = nil
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	// A change right behind the listing can have its time.
+	// A change right after the listing can have the same modification time.
 	if st.ModTime().Equal(f.changed) && f.listed.Sub(f.changed) > time.Second {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (f *Follower) list() error {
 	return nil
 }
 
-// read gives what is behind f.at in a file to use.
+// read passes what follows f.at in a file to use.
 func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) error {
 	opened, size, err := file.open(ctx)
 	if err != nil {
@@ -142,7 +142,9 @@ func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) 
 			return nil
 		}
 	}
-	r, err := Open(ctx, file, Options{Blocks: p.blocks, Want: p.want(f.Query), Apart: f.Query.Apart, From: f.at, Lost: f.Query.Lost})
+	r, err := Open(ctx, file, Options{
+		Blocks: p.blocks, Want: p.want(f.Query), Apart: f.Query.Apart, From: f.at, Lost: f.Query.Lost,
+	})
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (f *Follower) read(ctx context.Context, file File, use func(*Chunk) error) 
 	return errors.Join(err, r.Close())
 }
 
-// chunks reads on up to the end, or to what the books of the collector do not know yet, if that is wanted.
+// chunks reads up to the end, or with Query.Held only up to what the collector's books know.
 func (f *Follower) chunks(r *Reader, p *plan, use func(*Chunk) error) error {
 	f.held = 0
 	for {
@@ -172,7 +174,7 @@ func (f *Follower) chunks(r *Reader, p *plan, use func(*Chunk) error) error {
 			f.held = end
 			return nil
 		}
-		if c.Raw >= 0 && c.Raw < f.printed { // it was printed before the file was cut back
+		if c.Raw >= 0 && c.Raw < f.printed { // it was passed on before the file was truncated
 			drop := min(f.printed-c.Raw, int64(len(c.Data)))
 			c.Data, c.Raw = c.Data[drop:], c.Raw+drop
 		}
@@ -201,14 +203,14 @@ func (f *Follower) goesOn(file source, size int64) bool {
 	return (err == nil || err == io.EOF && len(now) == 0) && bytes.Equal(now, f.edge)
 }
 
-// Finder finds the series below a path that may not be there yet.
+// Finder finds the series below a path that need not exist yet.
 type Finder struct {
 	Path  string
 	known map[string]bool
 	next  time.Time
 }
 
-// New lists series that were not listed before; it looks once a second.
+// New lists the series that were not listed before. It looks at most once a second.
 func (f *Finder) New() (list []Series, err error) {
 	if time.Now().Before(f.next) {
 		return nil, nil
@@ -241,7 +243,7 @@ func (f *Finder) New() (list []Series, err error) {
 	return list, err
 }
 
-// Ended says that nothing more can come: a single file that is finished was read to its end.
+// Ended says that nothing more can come: the series is a single file, which is finished and was read to its end.
 func (f *Follower) Ended() bool {
 	return f.Series.Alone() && (len(f.Series.Files) == 0 || f.done[f.Series.Files[0].Final()])
 }

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// maxCarry bounds a line that goes on from chunk to chunk: beyond, it is cut.
+// maxCarry is the most bytes of a line that is collected from several chunks; a longer one is split.
 const maxCarry = 256 << 20
 
-// Lines gathers chunks so that each ends with a line. The zero value is ready. Not safe for concurrent use.
+// Lines regroups chunks so that each ends with a line. The zero value is ready. Not safe for concurrent use.
 type Lines struct{ carry []byte }
 
-// Add returns the whole lines that there are now, nil for none; it takes data over.
+// Add returns the complete lines so far, nil if there are none. It may keep and return data.
 func (l *Lines) Add(data []byte) []byte {
 	end := bytes.LastIndexByte(data, '\n') + 1
 	if len(l.carry) == 0 && end == len(data) {
@@ -29,7 +29,7 @@ func (l *Lines) Add(data []byte) []byte {
 	return whole
 }
 
-// Rest returns the line that has no end.
+// Rest returns the last line, which has no newline.
 func (l *Lines) Rest() []byte {
 	rest := l.carry
 	l.carry = nil

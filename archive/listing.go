@@ -9,22 +9,22 @@ import (
 	"inkwell/store/books"
 )
 
-// Listed is a file as a person wants to see it.
+// Listed describes a file for users.
 type Listed struct {
 	Category string    `json:"category"`
 	File     string    `json:"file"` // final name
-	Path     string    `json:"path"` // where it is now
+	Path     string    `json:"path"` // current path
 	First    time.Time `json:"first,omitzero"`
 	Last     time.Time `json:"last,omitzero"`
-	Entries  int64     `json:"entries"` // -1 = not known
+	Entries  int64     `json:"entries"` // -1 = unknown
 	Bytes    int64     `json:"bytes"`
-	Raw      int64     `json:"raw"` // -1 = not known
+	Raw      int64     `json:"raw"` // -1 = unknown
 	Sources  []string  `json:"sources,omitempty"`
 	Open     bool      `json:"open,omitempty"`
 	Trouble  string    `json:"trouble,omitempty"`
 }
 
-// List lists the files of a series that are wanted, by what the books say: nothing is read of the files themselves.
+// List lists the selected files of a series from the books, without reading the files.
 func (q *Query) List(s *Series) (list []Listed, err error) {
 	c, err := q.contentsIn(s)
 	if err != nil {
@@ -35,7 +35,10 @@ func (q *Query) List(s *Series) (list []Listed, err error) {
 		if !q.during(facts.First, facts.Last) {
 			continue
 		}
-		l := Listed{Category: s.Name(), File: f.Name(), Path: f.Path, First: facts.First, Last: facts.Last, Entries: facts.Entries, Bytes: f.Size, Raw: -1, Open: f.Open}
+		l := Listed{
+			Category: s.Name(), File: f.Name(), Path: f.Path, First: facts.First, Last: facts.Last,
+			Entries: facts.Entries, Bytes: f.Size, Raw: -1, Open: f.Open,
+		}
 		if facts.Known {
 			l.Raw = facts.Raw
 		}
@@ -56,7 +59,7 @@ func (q *Query) List(s *Series) (list []Listed, err error) {
 	return list, nil
 }
 
-// trouble is what can be seen to be wrong with a file from outside.
+// trouble says what is wrong with a file, as far as that shows without reading it.
 func (c *Contents) trouble(f File, facts Facts) string {
 	listed, known := c.listed[f.Name()]
 	switch {

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// Merge reads several series beside each other, and gives what is wanted of them to use in the order in which it came
-// in, block by block. A block that ends within a line is followed by the next of its series. It holds a few blocks of
-// each series.
+// Merge reads several series in parallel, and passes what the query selects to use, block by block, in the order in
+// which it was received. A block that ends within a line is followed by the next block of the same series. Merge holds
+// a few blocks of each series in memory.
 func (q *Query) Merge(ctx context.Context, list []Series, use func(*Chunk) error) error {
 	q.Apart = true
 	ctx, stop := context.WithCancel(ctx)
@@ -56,15 +56,16 @@ func (q *Query) Merge(ctx context.Context, list []Series, use func(*Chunk) error
 	return err
 }
 
-// head is a series that is merged.
+// head is the state of one series in a merge.
 type head struct {
 	chunks chan *Chunk
-	next   *Chunk // nil: to be taken from chunks
+	next   *Chunk // nil = it has to be received from chunks
 	done   bool
-	err    error // when chunks is closed
+	err    error // valid once chunks is closed
 }
 
-// earliest is the one whose next chunk came in first; before, if that has one.
+// earliest returns the series whose next chunk was received first, or before, if that has another chunk. nil = all have
+// ended.
 func earliest(heads []*head, before *head) (first *head) {
 	for _, h := range heads {
 		if h.next == nil && !h.done {
@@ -84,8 +85,8 @@ func earliest(heads []*head, before *head) (first *head) {
 	return first
 }
 
-// Series gives what is wanted of files to use, one file behind the other. One that retention removes meanwhile is passed
-// over.
+// Series passes what the query selects of the files to use, one file after the other. Files that retention deletes
+// meanwhile are skipped.
 func (q *Query) Series(ctx context.Context, files []File, use func(*Chunk) error) error {
 	for _, f := range files {
 		if err := q.Read(ctx, f, use); err != nil && !errors.Is(err, fs.ErrNotExist) {

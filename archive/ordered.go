@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Ordered works on items beside each other, and uses the results in the order of the items. The methods are for one
+// Ordered works on items in parallel, and uses the results in the order of the items. Its methods are for one
 // goroutine.
 type Ordered[In, Out any] struct {
 	Work func(In) Out
@@ -20,7 +20,8 @@ type Ordered[In, Out any] struct {
 	once  sync.Once
 }
 
-// Add takes an item; results of earlier ones that are there are used. The error is that of Use, once and for all.
+// Add starts the work on an item, and uses results that are ready. The error is the first one of Use; it is returned by
+// every later call.
 func (o *Ordered[In, Out]) Add(ctx context.Context, item In) error {
 	o.once.Do(func() {
 		if o.Room == nil {
@@ -49,7 +50,7 @@ func (o *Ordered[In, Out]) Add(ctx context.Context, item In) error {
 	return o.err
 }
 
-// Flush uses what is left.
+// Flush waits for the remaining results and uses them.
 func (o *Ordered[In, Out]) Flush() error {
 	for len(o.queue) > 0 {
 		o.use()

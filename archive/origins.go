@@ -5,13 +5,13 @@ import (
 	"sort"
 )
 
-// Origins tells where the entries of a file come from.
+// Origins knows the sources of the entries of a file.
 type Origins struct {
-	ends  []int64 // of stretches of the content, in order
+	ends  []int64 // ends of ranges of the content, in order
 	texts []string
 }
 
-// Origins reads where the entries of a file come from, as far as books know.
+// Origins reads the sources of the entries of a file, as far as the books know them.
 func (q *Query) Origins(f File) (*Origins, error) {
 	c, err := q.ContentsOf(f)
 	if err != nil {
@@ -36,7 +36,7 @@ func (q *Query) Origins(f File) (*Origins, error) {
 	return o, nil
 }
 
-// At is the source of the entry at an offset of the content, "-" if that is not known.
+// At is the source of the entry at an offset of the content, "-" if it is unknown.
 func (o *Origins) At(raw int64) string {
 	k := sort.Search(len(o.ends), func(i int) bool { return raw < o.ends[i] })
 	if raw < 0 || k == len(o.ends) {

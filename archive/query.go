@@ -16,19 +16,19 @@ import (
 	"inkwell/store/stream"
 )
 
-// Query says which entries are read: those that came in from Since to Until, exact to a block, of certain sources. The
-// zero value is all of them.
+// Query selects entries: those that were received from Since to Until, to the accuracy of a block, and from certain
+// sources. The zero value selects all.
 type Query struct {
 	Since, Until time.Time                        // by the collector's clock; zero = no bound
-	Sources      []string                         // patterns, one of which has to match; none = all
-	States       []string                         // state directories of collectors that are not beside their files
-	Tell         func(format string, args ...any) // what a person should know; nil = nobody does
-	Lost         func(*Damage)                    // nil = nobody wants to know
+	Sources      []string                         // patterns, of which one has to match; none = all
+	States       []string                         // state directories of collectors that are not next to their files
+	Tell         func(format string, args ...any) // gets messages for the user; may be nil
+	Lost         func(*Damage)                    // gets what cannot be read; may be nil
 
 	Event EventTime // Since and Until are of the lines' own times; not for a Follower
 
 	Held  bool // a Follower waits until the books know what was written
-	Apart bool // chunks are single blocks, as far as the indexes know them
+	Apart bool // each chunk is a single block, as far as the indexes know them
 
 	eventSince, eventUntil time.Time // what was asked for, with Event
 
@@ -38,7 +38,7 @@ type Query struct {
 	once     map[string]bool
 }
 
-// Prepare has to be called before a Query is used.
+// Prepare must be called before a Query is used.
 func (q *Query) Prepare() error {
 	if q.Tell == nil {
 		q.Tell = func(string, ...any) {}
@@ -48,7 +48,8 @@ func (q *Query) Prepare() error {
 	}
 	q.contents, q.once = make(map[string]*Contents), make(map[string]bool)
 	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
-		return fmt.Errorf("the end, %s, lies before the beginning, %s", q.Until.Format(time.RFC3339), q.Since.Format(time.RFC3339))
+		return fmt.Errorf("the end, %s, lies before the beginning, %s",
+			q.Until.Format(time.RFC3339), q.Since.Format(time.RFC3339))
 	}
 	if err := q.widen(); err != nil {
 		return err
@@ -61,14 +62,14 @@ func (q *Query) Prepare() error {
 	return nil
 }
 
-// Forget lets what is known of directories be read again.
+// Forget drops what is known of the directories, so that it is read again.
 func (q *Query) Forget() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	clear(q.contents)
 }
 
-// Contents is what is known of the files of a directory; it is read once.
+// Contents returns what is known of the files of a directory. It is read once.
 func (q *Query) Contents(dir string) (*Contents, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -109,7 +110,7 @@ func SourceText(id [16]byte, of stream.Source) string {
 	return of.Host + ":" + of.Path
 }
 
-// matches says whether a stream is wanted.
+// matches says whether the query selects a stream.
 func (q *Query) matches(id [16]byte, of stream.Source) bool {
 	for _, p := range q.patterns {
 		for _, text := range []string{SourceText(id, of), of.Host, of.Path, stream.ID(id).String()} {
@@ -121,31 +122,32 @@ func (q *Query) matches(id [16]byte, of stream.Source) bool {
 	return len(q.patterns) == 0
 }
 
-// during says whether something that came in from first to last is wanted; zero times are not known.
+// during says whether the query selects something that was received from first to last; zero times are unknown.
 func (q *Query) during(first, last time.Time) bool {
-	return (q.Since.IsZero() || last.IsZero() || !last.Before(q.Since)) && (q.Until.IsZero() || first.IsZero() || !first.After(q.Until))
+	return (q.Since.IsZero() || last.IsZero() || !last.Before(q.Since)) &&
+		(q.Until.IsZero() || first.IsZero() || !first.After(q.Until))
 }
 
-// plan is how one file is read.
+// plan says how one file is read.
 type plan struct {
 	file   File
 	facts  Facts
-	kept   bool // somebody keeps books of its directory
+	kept   bool // a collector keeps books of its directory
 	blocks []index.Block
-	before time.Time // until when the chunks before came in
-	keep   []stretch // of its content, in order; nil = all of it
+	before time.Time // when the last block of the previous chunks was received
+	keep   []stretch // of the content, in order; nil = all of it
 }
 
-// stretch is bytes of a file's content.
+// stretch is a range of bytes of a file's content.
 type stretch struct {
 	from, to int64
 	wanted   bool
 }
 
-// narrow says that not everything is wanted.
+// narrow says whether the query selects less than everything.
 func (q *Query) narrow() bool { return len(q.patterns) > 0 || !q.Since.IsZero() || !q.Until.IsZero() }
 
-// pending says that somebody keeps books of the file, and they do not reach to an offset of its content yet.
+// pending says whether the file has books, and they do not yet cover its content up to the offset end.
 func (p *plan) pending(end int64) bool {
 	return p.kept && (p.file.Open || p.file.Codec == rotate.None) && end > p.facts.Raw
 }
@@ -172,16 +174,18 @@ func (q *Query) plan(f File) (*plan, error) {
 	if len(q.patterns) > 0 || timed && len(p.blocks) == 0 && p.facts.Known {
 		p.keep = q.stretches(&p.facts, timed && len(p.blocks) == 0)
 		if p.facts.Unordered {
-			q.tellOnce("%s: its manifest does not say where the entries of which source stand: blocks are told apart at best", f.Path)
+			q.tellOnce("%s: its manifest does not say where the entries of which source stand: "+
+				"blocks are told apart at best", f.Path)
 			p.keep = nil
 		}
 	}
 	return p, nil
 }
 
-// inside says that a file lies within the time that is wanted.
+// inside says whether all of a file is within the selected time.
 func inside(q *Query, first, last time.Time) bool {
-	return (q.Since.IsZero() || !first.IsZero() && !first.Before(q.Since)) && (q.Until.IsZero() || !last.IsZero() && !last.After(q.Until))
+	return (q.Since.IsZero() || !first.IsZero() && !first.Before(q.Since)) &&
+		(q.Until.IsZero() || !last.IsZero() && !last.After(q.Until))
 }
 
 func (q *Query) tellOnce(format string, args ...any) {
@@ -194,13 +198,15 @@ func (q *Query) tellOnce(format string, args ...any) {
 	}
 }
 
-// stretches is what is wanted of a file by its spans, with their hours if blocks have no times.
+// stretches returns the selected and unselected ranges of a file according to its spans. With hours, the hours of the
+// spans count, because no index has the times of the blocks.
 func (q *Query) stretches(facts *Facts, hours bool) (all []stretch) {
 	at := int64(0)
 	for i := range facts.Spans {
 		s := &facts.Spans[i]
 		begun := time.Unix(s.Hour*3600, 0)
-		wanted := q.matches(s.Stream, facts.Sources.Of(*s)) && (!hours || s.Hour == 0 || q.during(begun, begun.Add(time.Hour)))
+		wanted := q.matches(s.Stream, facts.Sources.Of(*s)) &&
+			(!hours || s.Hour == 0 || q.during(begun, begun.Add(time.Hour)))
 		if k := len(all) - 1; k >= 0 && all[k].wanted == wanted {
 			all[k].to += s.Bytes
 		} else {
@@ -208,10 +214,10 @@ func (q *Query) stretches(facts *Facts, hours bool) (all []stretch) {
 		}
 		at += s.Bytes
 	}
-	return append(all, stretch{at, 1 << 62, len(q.patterns) == 0}) // what no books know yet
+	return append(all, stretch{at, 1 << 62, len(q.patterns) == 0}) // content that the books do not know yet
 }
 
-// want says whether a block of the index is read.
+// want returns a function that says whether a block of the index is to be read; nil = all are.
 func (p *plan) want(q *Query) func(b *index.Block) bool {
 	if !q.narrow() {
 		return nil
@@ -233,7 +239,7 @@ func (p *plan) want(q *Query) func(b *index.Block) bool {
 	}
 }
 
-// prefixes are how the names of the streams begin that are wanted; nil = all.
+// prefixes returns the prefixes of the selected streams' IDs, as indexes have them; nil = all streams are selected.
 func (q *Query) prefixes(facts *Facts) map[index.Stream]bool {
 	if len(q.patterns) == 0 || !facts.Known {
 		return nil
@@ -247,12 +253,12 @@ func (q *Query) prefixes(facts *Facts) map[index.Stream]bool {
 	return known
 }
 
-// Read gives the chunks of a file that are wanted to use.
+// Read passes the selected chunks of a file to use.
 func (q *Query) Read(ctx context.Context, f File, use func(*Chunk) error) error {
 	return q.from(ctx, f, Position{}, use)
 }
 
-// from is Read from a place on.
+// from is Read, beginning at a position.
 func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk) error) error {
 	p, err := q.plan(f)
 	if err != nil || p == nil {
@@ -284,8 +290,8 @@ func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk
 	}
 }
 
-// date gives a chunk that no index knows the time behind which it came in: that of the last block before it, or when the
-// file was begun.
+// date gives a chunk that no index knows the earliest time at which it can have been received: that of the block before
+// it, or that of the start of the file.
 func (p *plan) date(c *Chunk) {
 	if !c.First.IsZero() {
 		p.before = c.Last
@@ -296,7 +302,7 @@ func (p *plan) date(c *Chunk) {
 	}
 }
 
-// cut gives what is wanted of a chunk to use.
+// cut passes the selected parts of a chunk to use.
 func (q *Query) cut(p *plan, c *Chunk, use func(*Chunk) error) error {
 	if p.keep == nil {
 		return use(c)
@@ -320,7 +326,7 @@ func (q *Query) cut(p *plan, c *Chunk, use func(*Chunk) error) error {
 	return nil
 }
 
-// Open opens all of a file as a stream of bytes, in which damage is missing.
+// Open opens the whole content of a file as a stream of bytes, without the damaged parts.
 func (q *Query) Open(ctx context.Context, f File) (io.ReadCloser, error) {
 	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Lost: q.Lost})
 	if err != nil {
@@ -329,7 +335,7 @@ func (q *Query) Open(ctx context.Context, f File) (io.ReadCloser, error) {
 	return &byteReader{Reader: r}, nil
 }
 
-// byteReader is a Reader as an io.Reader.
+// byteReader makes an io.Reader of a Reader.
 type byteReader struct {
 	*Reader
 	rest []byte

@@ -15,25 +15,25 @@ import (
 	"inkwell/store/index"
 )
 
-// cores bounds how many units are decoded at once, by all readers.
+// cores bounds how many units are decoded at the same time, by all readers together.
 var cores = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-// ahead is how many units of a reader wait for it.
+// ahead is how many units are decoded in advance for a reader.
 var ahead = 2 * runtime.GOMAXPROCS(0)
 
-// Options say what of a file is read. The zero value is all of it.
+// Options say which parts of a file are read. The zero value means all of it.
 type Options struct {
-	Blocks []index.Block             // what its index says, in order
-	Want   func(b *index.Block) bool // nil = all; blocks of the index that are not wanted are passed over
-	Apart  bool                      // blocks of the index come one by one, each with its times
+	Blocks []index.Block             // the blocks in its index, in order
+	Want   func(b *index.Block) bool // blocks of the index that it refuses are skipped; nil = all are wanted
+	Apart  bool                      // each block of the index is a chunk of its own, with its times
 	From   Position                  // where to begin
-	Lost   func(*Damage)             // told what is lost; nil = nobody
+	Lost   func(*Damage)             // gets what cannot be read; may be nil
 }
 
-// Position is a place in a file where a block begins; zero is its beginning.
+// Position is the beginning of a block in a file. The zero value is the start of the file.
 type Position struct {
 	Offset int64 // in the file
-	Raw    int64 // in its content; -1 = not known
+	Raw    int64 // in its content; -1 = unknown
 }
 
 // Reader reads one file. Not safe for concurrent use.
@@ -46,20 +46,20 @@ type Reader struct {
 	ctx    context.Context
 	stop   context.CancelFunc // of the splitter
 	queue  chan *unit
-	at     Position // behind what Next returned
-	member int64    // where the gzip member begins that is read
-	begun  Position // where reading of it began
-	sum    uint32   // of what was read of it
-	whole  bool     // nothing of the member was passed over or is lost
+	at     Position // the end of what Next has returned
+	member int64    // the beginning of the current gzip member
+	begun  Position // where reading of the member began
+	sum    uint32   // CRC-32 of what was read of the member
+	whole  bool     // nothing of the member was skipped or lost
 	stream *streamReader
 	err    error
 	chunk  Chunk
 }
 
-// ours is how a gzip file of ours begins.
+// ours is the gzip header that Inkwell writes.
 var ours = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
-// Open opens a file, as far as it has got. Close releases it.
+// Open opens a file, which may still be written. Close releases it.
 func Open(ctx context.Context, file File, o Options) (*Reader, error) {
 	if o.Lost == nil {
 		o.Lost = func(*Damage) {}
@@ -73,7 +73,7 @@ func Open(ctx context.Context, file File, o Options) (*Reader, error) {
 	return r, nil
 }
 
-// begin starts at r.at, which is where a member begins or a block.
+// begin starts reading at r.at, where a member or a block begins.
 func (r *Reader) begin() {
 	if r.at.Offset > 0 && r.at.Offset >= r.size {
 		r.err = io.EOF
@@ -99,17 +99,20 @@ func (r *Reader) begin() {
 	r.start()
 }
 
-// start splits the file from r.at on.
+// start starts the splitter at r.at.
 func (r *Reader) start() {
 	ctx, stop := context.WithCancel(r.ctx)
 	r.stop = stop
 	r.queue = make(chan *unit, ahead)
-	s := &splitter{f: r.f, codec: r.file.Codec, size: r.size, pos: r.at.Offset, raw: r.at.Raw, blocks: r.o.Blocks, want: r.o.Want, apart: r.o.Apart, queue: r.queue}
+	s := &splitter{
+		f: r.f, codec: r.file.Codec, size: r.size, pos: r.at.Offset, raw: r.at.Raw,
+		blocks: r.o.Blocks, want: r.o.Want, apart: r.o.Apart, queue: r.queue,
+	}
 	s.blocks = s.from(s.blocks)
 	go s.run(ctx)
 }
 
-// halt ends the splitter, and waits for it and what it began.
+// halt stops the splitter, and waits for it and the units it has started.
 func (r *Reader) halt() {
 	if r.stop == nil {
 		return
@@ -121,13 +124,14 @@ func (r *Reader) halt() {
 	r.stop = nil
 }
 
-// Position is behind the last chunk.
+// Position is the end of the last chunk.
 func (r *Reader) Position() Position { return r.at }
 
-// File is the file that is read, as it is now.
+// File returns the file that is read, under its current name.
 func (r *Reader) File() *File { return r.file }
 
-// Next returns the next bytes, and io.EOF at the end. Other errors are of the disk: damage is passed over and told.
+// Next returns the next chunk, and io.EOF at the end. Other errors are I/O errors: damage is skipped and reported to
+// Options.Lost.
 func (r *Reader) Next() (*Chunk, error) {
 	for r.err == nil {
 		if err := r.ctx.Err(); err != nil {
@@ -155,7 +159,7 @@ func (r *Reader) Next() (*Chunk, error) {
 	return nil, fmt.Errorf("read %s: %w", r.file.Path, r.err)
 }
 
-// ended is how the file ends when its last unit was taken.
+// ended returns the error for the end of the file, after its last unit.
 func (r *Reader) ended() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
@@ -166,7 +170,7 @@ func (r *Reader) ended() error {
 	return io.EOF
 }
 
-// take returns what a unit gave.
+// take returns the chunk of a decoded unit.
 func (r *Reader) take(u *unit) *Chunk {
 	if u.raw < 0 && r.at.Raw >= 0 && u.off == r.at.Offset {
 		u.raw = r.at.Raw
@@ -180,7 +184,7 @@ func (r *Reader) take(u *unit) *Chunk {
 	return r.trouble(u)
 }
 
-// accept returns the chunk of a unit.
+// accept returns the whole blocks of a unit as a chunk.
 func (r *Reader) accept(u *unit) *Chunk {
 	r.at.Offset = u.off + int64(u.whole)
 	if r.at.Raw = u.raw; u.raw >= 0 {
@@ -189,11 +193,14 @@ func (r *Reader) accept(u *unit) *Chunk {
 	if r.file.Codec == rotate.Gzip {
 		r.sum = rotate.JoinCRC(r.sum, u.sum, int64(len(u.out)))
 	}
-	r.chunk = Chunk{File: r.file, Data: u.out, Raw: u.raw, First: u.first(), Last: u.latest(), Offset: u.off, Length: int64(u.whole), Sum: u.sum}
+	r.chunk = Chunk{
+		File: r.file, Data: u.out, Raw: u.raw, First: u.first(), Last: u.latest(),
+		Offset: u.off, Length: int64(u.whole), Sum: u.sum,
+	}
 	return &r.chunk
 }
 
-// finish ends a gzip member: its sum and length stand behind the last block.
+// finish ends a gzip member. The member's checksum and length follow its last block.
 func (r *Reader) finish(u *unit) *Chunk {
 	c := r.accept(u)
 	r.halt()
@@ -210,15 +217,17 @@ func (r *Reader) finish(u *unit) *Chunk {
 		r.err = io.EOF
 		return c
 	}
-	if r.whole && r.begun.Raw == 0 && r.begun.Offset == r.member+int64(len(ours)) && r.sum != binary.LittleEndian.Uint32(tail) {
-		r.lost(&Damage{Offset: r.member, Entries: -1, Err: errors.New("the checksum is another one: somewhere in it bytes are not what was written. It begins")})
+	complete := r.whole && r.begun.Raw == 0 && r.begun.Offset == r.member+int64(len(ours))
+	if complete && r.sum != binary.LittleEndian.Uint32(tail) {
+		err := errors.New("the checksum is another one: somewhere in it bytes are not what was written. It begins")
+		r.lost(&Damage{Offset: r.member, Entries: -1, Err: err})
 	}
 	r.at.Offset += size
 	r.nextMember()
 	return c
 }
 
-// nextMember goes on behind a member: with another one, or with zeros, which are passed over as gzip does it.
+// nextMember continues after a member: with the next member, or with zeros, which are skipped as gzip does.
 func (r *Reader) nextMember() {
 	r.member = r.at.Offset
 	if r.member >= r.size {
@@ -256,5 +265,5 @@ func (r *Reader) Close() error {
 	return r.f.Close()
 }
 
-// tooLarge says that a unit is more than is decoded in memory.
+// tooLarge says that a unit is too large to be decoded in memory.
 func tooLarge(err error) bool { return errors.Is(err, inflate.ErrLarge) || errors.Is(err, errStream) }

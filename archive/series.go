@@ -14,7 +14,7 @@ import (
 	"inkwell/rotate"
 )
 
-// Series is the files in a directory whose names have the same beginning, in the order of their dates and numbers.
+// Series is the files of a directory whose names have the same base, in the order of their dates and numbers.
 type Series struct {
 	Dir   string // absolute
 	Base  string
@@ -25,7 +25,7 @@ type Series struct {
 	in    *place // of a depot; nil = it is in the file system
 }
 
-// Alone is a single file as a series.
+// Alone makes a series of a single file.
 func Alone(f File) Series {
 	return Series{Dir: filepath.Dir(f.Path), Base: f.Name(), Files: []File{f}, alone: true}
 }
@@ -96,7 +96,7 @@ func (s *Series) Refresh() error {
 	return nil
 }
 
-// refreshAlone finds a file under the name that it has now.
+// refreshAlone looks the file up under its current name, which changes when it is finished.
 func (s *Series) refreshAlone() error {
 	if len(s.Files) == 0 {
 		return nil
@@ -116,7 +116,7 @@ func (s *Series) refreshAlone() error {
 	return nil
 }
 
-// Name is what people call the series: its directory's name, and its base if that is another one.
+// Name is the name of the series for users: that of its directory, followed by its base if that is a different one.
 func (s *Series) Name() string {
 	if name := filepath.Base(s.Dir); name != s.Base {
 		return name + "/" + s.Base
@@ -124,14 +124,13 @@ func (s *Series) Name() string {
 	return s.Base
 }
 
-// Tree lists the series in a directory and in those below it that are not hidden. What is no directory of files has
-// none.
+// Tree lists the series in a directory and in the directories below it that are not hidden.
 func Tree(path string) (all []Series, err error) {
 	err = filepath.WalkDir(path, func(sub string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil && sub == path:
 			return err
-		case err != nil: // removed, or not for us
+		case err != nil: // it was removed, or may not be read
 			return nil
 		case !e.IsDir():
 			return nil

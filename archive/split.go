@@ -11,24 +11,24 @@ import (
 	"inkwell/store/index"
 )
 
-// splitter cuts a file into units, from a place on where a block begins.
+// splitter cuts a file into units, beginning at a block.
 type splitter struct {
 	f      io.ReaderAt
 	codec  rotate.Codec
 	size   int64 // of the file
 	pos    int64
-	raw    int64 // content before pos, -1 = not known
+	raw    int64 // bytes of content before pos; -1 = unknown
 	blocks []index.Block
 	want   func(b *index.Block) bool // nil = all
 	apart  bool                      // each block of the index is a unit
 	queue  chan<- *unit
 }
 
-// errStream says that there are no blocks from a place on: the rest has to be read as a stream.
+// errStream says that there are no more blocks, so that the rest has to be read as a stream.
 var errStream = errors.New("no blocks")
 
-// run sends units until the file ends, or ctx, or it finds none any more. The last one says why it ends: its err is set,
-// and it has no data.
+// run sends units until the file or ctx ends, or it finds no more blocks. In that case the last unit has no data, and
+// its err says why.
 func (s *splitter) run(ctx context.Context) {
 	defer close(s.queue)
 	for {
@@ -66,7 +66,7 @@ func (s *splitter) send(ctx context.Context, u *unit) bool {
 	}
 }
 
-// next returns the unit at pos, nil at the end.
+// next returns the unit at pos; nil at the end of the file.
 func (s *splitter) next() (*unit, error) {
 	if u, err := s.indexed(); u != nil || err != nil {
 		return u, err
@@ -83,7 +83,7 @@ func (s *splitter) next() (*unit, error) {
 	return s.unit(min(unitRaw, s.size-s.pos))
 }
 
-// unit is the next n bytes.
+// unit returns the next n bytes as a unit.
 func (s *splitter) unit(n int64) (*unit, error) {
 	data, err := readAt(s.f, s.pos, int(n))
 	if err != nil || len(data) == 0 {
@@ -95,13 +95,13 @@ func (s *splitter) unit(n int64) (*unit, error) {
 	if s.codec == rotate.None && s.raw >= 0 {
 		s.raw += int64(len(data))
 	} else {
-		s.raw = -1 // the reader counts
+		s.raw = -1 // the reader counts instead
 	}
 	return u, nil
 }
 
-// indexed is the unit of the next blocks that are wanted, as the index says. It passes over others, and ends the use of
-// an index that does not go on at pos.
+// indexed returns a unit of the next wanted blocks in the index, and skips the others. It returns nil if the index does
+// not continue at pos.
 func (s *splitter) indexed() (*unit, error) {
 	var run []index.Block
 	packed, raw := int64(0), int64(0)
@@ -132,13 +132,13 @@ func (s *splitter) indexed() (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) < packed { // it was cut meanwhile
+	if int64(len(data)) < packed { // the file was truncated meanwhile
 		return nil, io.ErrUnexpectedEOF
 	}
 	return &unit{off: from, raw: at, data: data, blocks: run, last: s.pos >= s.size, done: make(chan struct{})}, nil
 }
 
-// from drops blocks that do not begin at pos: somebody else's, or behind a gap.
+// from drops the blocks that begin before pos: the index is of another file, or was used up to there.
 func (s *splitter) from(blocks []index.Block) []index.Block {
 	for len(blocks) > 0 && blocks[0].Offset < s.pos {
 		blocks = blocks[1:]
@@ -146,7 +146,7 @@ func (s *splitter) from(blocks []index.Block) []index.Block {
 	return blocks
 }
 
-// gap is where the index goes on, or the end of the file.
+// gap is the offset at which the index continues, or the end of the file.
 func (s *splitter) gap() int64 {
 	if len(s.blocks) > 0 {
 		return min(s.blocks[0].Offset, s.size)
@@ -154,7 +154,7 @@ func (s *splitter) gap() int64 {
 	return s.size
 }
 
-// gzip is a unit that ends at a flush marker, or with the file.
+// gzip returns a unit that ends at a flush marker, or at the end of the file.
 func (s *splitter) gzip() (*unit, error) {
 	end := s.gap()
 	for window := int64(unitPacked); ; window *= 4 {
@@ -175,15 +175,16 @@ func (s *splitter) gzip() (*unit, error) {
 	}
 }
 
-// tail is the end of the file: what stands behind its last marker is a unit of its own.
+// tail returns the last units of the file: what follows the last marker is a unit of its own.
 func (s *splitter) tail(data []byte) (*unit, error) {
-	if cut := bytes.LastIndex(data, inflate.Flushed) + len(inflate.Flushed); cut >= len(inflate.Flushed) && cut < len(data) {
+	cut := bytes.LastIndex(data, inflate.Flushed) + len(inflate.Flushed)
+	if cut >= len(inflate.Flushed) && cut < len(data) {
 		return s.unit(int64(cut))
 	}
 	return s.unit(int64(len(data)))
 }
 
-// zstd is a unit of frames that say how large they are.
+// zstd returns a unit of frames whose headers have the size of their content.
 func (s *splitter) zstd() (*unit, error) {
 	packed, content := int64(0), int64(0)
 	end := s.gap()

@@ -13,7 +13,8 @@ import (
 	"inkwell/rotate"
 )
 
-// streamReader decodes a file that has no blocks, from a member or frame on, one part ahead of its reader.
+// streamReader decodes a file that has no blocks, beginning at a member or a frame. It decodes one part ahead of its
+// reader.
 type streamReader struct {
 	parts chan part
 	stop  chan struct{}
@@ -22,29 +23,32 @@ type streamReader struct {
 
 type part struct {
 	data []byte
-	err  error // behind data
+	err  error // after data
 	off  int64 // bytes of the file that were consumed
 }
 
-// counter counts what was read of a file.
+// counter counts how much was read of a file.
 type counter struct {
 	*bufio.Reader
 	src *io.SectionReader
 }
 
 func (c *counter) at() int64 {
-	n, _ := c.src.Seek(0, io.SeekCurrent) // of a section, which cannot fail
+	n, _ := c.src.Seek(0, io.SeekCurrent) // cannot fail
 	return n - int64(c.Buffered())
 }
 
-// startStream reads on as a stream, and passes over the first skip bytes.
+// startStream continues to read as a stream, and skips its first bytes.
 func (r *Reader) startStream(skip int64) {
 	from := r.member
 	if r.file.Codec == rotate.Zstd {
 		from = r.at.Offset
 	}
 	src := io.NewSectionReader(r.f, from, r.size-from)
-	s := &streamReader{parts: make(chan part, 2), stop: make(chan struct{}), count: &counter{bufio.NewReaderSize(src, unitPacked), src}}
+	s := &streamReader{
+		parts: make(chan part, 2), stop: make(chan struct{}),
+		count: &counter{bufio.NewReaderSize(src, unitPacked), src},
+	}
 	r.stream, r.member = s, from
 	go s.run(r.file.Codec, skip)
 }
@@ -60,7 +64,7 @@ func (s *streamReader) run(c rotate.Codec, skip int64) {
 		var n int
 		n, err = io.ReadFull(d, buf)
 		if err == io.ErrUnexpectedEOF && n > 0 {
-			if _, more := d.Read(make([]byte, 1)); more == io.EOF { // ReadFull's own word for the end
+			if _, more := d.Read(make([]byte, 1)); more == io.EOF { // ReadFull reports the normal end in this way, too
 				err = io.EOF
 			}
 		}
@@ -94,7 +98,7 @@ func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
 
 func (s *streamReader) close() {
 	close(s.stop)
-	for range s.parts { // it ends with what it has begun
+	for range s.parts { // wait for run to end
 	}
 }
 
@@ -117,7 +121,7 @@ func (r *Reader) fromStream() *Chunk {
 	return &r.chunk
 }
 
-// streamEnded goes on behind damage with the next member, if there is one.
+// streamEnded handles the end of a stream. After damage it continues with the next member, if there is one.
 func (r *Reader) streamEnded(err error) {
 	r.stream.close()
 	r.stream = nil
@@ -156,6 +160,7 @@ func (r *Reader) streamEnded(err error) {
 		}
 		from++
 	}
-	r.lost(&Damage{Offset: r.at.Offset, Length: r.size - r.at.Offset, Entries: -1, Err: fmt.Errorf("%w, and nothing whole behind it,", err)})
+	err = fmt.Errorf("%w, and nothing whole behind it,", err)
+	r.lost(&Damage{Offset: r.at.Offset, Length: r.size - r.at.Offset, Entries: -1, Err: err})
 	r.err = io.EOF
 }

@@ -8,11 +8,11 @@ import (
 	"inkwell/store/index"
 )
 
-// tail is the last lines of what was added.
+// tail keeps the last lines of the chunks that are added.
 type tail struct {
 	lines  int
 	chunks []*Chunk // the wanted lines begin in the first one
-	ends   []int    // newlines in each
+	ends   []int    // number of newlines in each
 	sum    int
 }
 
@@ -20,13 +20,13 @@ func (t *tail) add(c *Chunk) {
 	own := *c
 	n := bytes.Count(c.Data, []byte{'\n'})
 	t.chunks, t.ends, t.sum = append(t.chunks, &own), append(t.ends, n), t.sum+n
-	for len(t.chunks) > 1 && t.sum-t.ends[0] > t.lines { // one more than is wanted ends before the first of them
+	for len(t.chunks) > 1 && t.sum-t.ends[0] > t.lines { // one newline more marks the start of the first line
 		t.sum -= t.ends[0]
 		t.chunks, t.ends = t.chunks[1:], t.ends[1:]
 	}
 }
 
-// cut leaves the wanted lines only.
+// cut returns the chunks with the wanted lines only.
 func (t *tail) cut() []*Chunk {
 	over := t.sum - t.lines
 	if k := len(t.chunks) - 1; k >= 0 && !bytes.HasSuffix(t.chunks[k].Data, []byte{'\n'}) {
@@ -50,8 +50,8 @@ func (t *tail) cut() []*Chunk {
 	return t.chunks
 }
 
-// Tail returns the last lines of files, as far as they are wanted, and reads no more than it has to: from the last file
-// back, and within it from a block on behind which there are as many entries.
+// Tail returns the last selected lines of files. It reads no more than necessary: from the last file backwards, and
+// within a file from a block on that is followed by enough entries.
 func (q *Query) Tail(ctx context.Context, files []File, lines int) (chunks []*Chunk, err error) {
 	for k := len(files) - 1; k >= 0 && lines > 0; k-- {
 		t, err := q.tailOf(ctx, files[k], lines)
@@ -70,7 +70,7 @@ func (q *Query) Tail(ctx context.Context, files []File, lines int) (chunks []*Ch
 	return chunks, nil
 }
 
-// tailOf is the last lines of one file.
+// tailOf returns the last lines of one file.
 func (q *Query) tailOf(ctx context.Context, f File, lines int) (*tail, error) {
 	for back := lines + 1; ; back *= 4 {
 		t := &tail{lines: lines}
@@ -88,8 +88,8 @@ func (q *Query) tailOf(ctx context.Context, f File, lines int) (*tail, error) {
 	}
 }
 
-// before is where so many entries begin before the end of what an index knows; first says that it is the beginning of
-// the file.
+// before returns the position in the index that is followed by at least that many entries; first says that it is the
+// start of the file.
 func before(blocks []index.Block, entries int) (at Position, first bool) {
 	raw := int64(0)
 	for i := range blocks {

@@ -10,8 +10,8 @@ import (
 	"inkwell/store/index"
 )
 
-// trouble goes on at a unit that could not be decoded as it was cut: what is whole of it is returned; then the file is
-// read from there in another way, or damage is passed over.
+// trouble handles a unit that could not be decoded completely. Its whole blocks are returned; then the rest is read in
+// another way, or the damage is skipped.
 func (r *Reader) trouble(u *unit) *Chunk {
 	r.halt()
 	switch {
@@ -35,7 +35,7 @@ func (r *Reader) trouble(u *unit) *Chunk {
 	return r.search()
 }
 
-// mismatch is for a block, the first of u, that is not what its index says.
+// mismatch handles a block, the first of u, that is not what the index says.
 func (r *Reader) mismatch(u *unit) {
 	b := u.blocks[0]
 	r.at.Offset, r.at.Raw = u.off, u.raw
@@ -52,7 +52,8 @@ func (r *Reader) mismatch(u *unit) {
 	r.start()
 }
 
-// isStale says whether something else is whole where the index has a block, so that the index is of another file.
+// isStale says whether the file has another intact block where the index has b, so that the index belongs to another
+// file.
 func (r *Reader) isStale(b *index.Block) bool {
 	if r.file.Codec != rotate.Gzip {
 		return false
@@ -68,10 +69,11 @@ func (r *Reader) isStale(b *index.Block) bool {
 		return false
 	}
 	_, err = d.inflate.Decode(nil, data[:min(int(b.Length), len(data))], 0, maxRaw)
-	return err != nil // one that ends where it should is damaged
+	return err != nil // a block that ends where the index says is damaged, not another one
 }
 
-// search decodes from r.at as far as it can, without a list of where blocks may end: a marker can have stood within one.
+// search decodes at r.at as far as possible without relying on flush markers, because the bytes of a marker can also
+// occur within a block.
 func (r *Reader) search() *Chunk {
 	for window := 4 * unitPacked; ; window *= 4 {
 		data, err := readAt(r.f, r.at.Offset, window)
@@ -95,14 +97,15 @@ func (r *Reader) search() *Chunk {
 		case errors.Is(u.err, inflate.ErrShort) && !atEnd && window < maxRaw:
 			continue
 		case errors.Is(u.err, inflate.ErrShort) && atEnd && r.file.Open:
-			r.err = io.EOF // the block that is being written
+			r.err = io.EOF // the block is still being written
 			return nil
 		}
 		return r.resync(u.err)
 	}
 }
 
-// resync looks for a block behind r.at. If there is none that stands alone, the file is not ours, and read as a stream.
+// resync looks for the next intact block after r.at. If there is no independent block, Inkwell has not written the
+// file, and it is read as a stream.
 func (r *Reader) resync(cause error) *Chunk {
 	for from := r.at.Offset + 1; from < r.size; {
 		data, err := readAt(r.f, from, 32*unitPacked)
@@ -132,16 +135,18 @@ func (r *Reader) resync(cause error) *Chunk {
 	return nil
 }
 
-// blocksIn tries the first places in data that may be between two blocks: where the first one stands that is, how many
-// were tried and how many were.
+// blocksIn tries the first flush markers in data as beginnings of blocks. It returns the index of the first intact
+// block, how many were tried, and how many were intact.
 func blocksIn(data []byte) (at, tried, good int) {
 	d := decoders.Get().(*decoder)
 	defer decoders.Put(d)
 	at = -1
-	for begin := bytes.Index(data, inflate.Flushed) + len(inflate.Flushed); begin >= len(inflate.Flushed) && tried < 8; tried++ {
+	begin := bytes.Index(data, inflate.Flushed) + len(inflate.Flushed)
+	for ; begin >= len(inflate.Flushed) && tried < 8; tried++ {
 		n := bytes.Index(data[begin:], inflate.Flushed) + len(inflate.Flushed)
 		if n < len(inflate.Flushed) {
-			if res, err := d.inflate.Decode(d.buf[:0], data[begin:], 0, maxRaw); err == nil && res.Final { // the end of the file
+			// This is the end of the file.
+			if res, err := d.inflate.Decode(d.buf[:0], data[begin:], 0, maxRaw); err == nil && res.Final {
 				tried, good = tried+1, good+1
 				if at < 0 {
 					at = begin
@@ -161,7 +166,7 @@ func blocksIn(data []byte) (at, tried, good int) {
 	return at, tried, good
 }
 
-// frames takes the frames of a zstd unit one by one, up to the first that is damaged, which is passed over.
+// frames decodes the frames of a zstd unit one by one, up to the first damaged one, which is skipped.
 func (r *Reader) frames(u *unit) *Chunk {
 	good := &unit{off: u.off, raw: u.raw}
 	at := 0
@@ -203,10 +208,10 @@ func (r *Reader) frames(u *unit) *Chunk {
 
 var frameMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 
-// nextFrame goes on with the next frame behind r.at, where none begins.
+// nextFrame continues with the next frame after r.at, where no frame begins.
 func (r *Reader) nextFrame(cause error) {
 	if errors.Is(cause, io.ErrUnexpectedEOF) && r.file.Open {
-		r.err = io.EOF // the frame that is being written
+		r.err = io.EOF // the frame is still being written
 		return
 	}
 	for from := r.at.Offset + 1; from < r.size; {
@@ -233,7 +238,8 @@ func (r *Reader) nextFrame(cause error) {
 	r.err = io.EOF
 }
 
-// fallBack reads on as a stream, which has to begin where the member does: what was returned of it is passed over.
+// fallBack continues to read as a stream. A stream has to begin at the start of the member, so what was already
+// returned of it is skipped.
 func (r *Reader) fallBack(off int64) {
 	switch {
 	case r.file.Codec == rotate.Zstd:
@@ -243,7 +249,8 @@ func (r *Reader) fallBack(off int64) {
 		r.startStream(r.at.Raw - r.begun.Raw)
 	default:
 		r.at.Offset = off
-		r.lost(&Damage{Offset: off, Length: r.size - off, Entries: -1, Err: errors.New("it is no file of blocks, and can only be read from its beginning")})
+		err := errors.New("it is no file of blocks, and can only be read from its beginning")
+		r.lost(&Damage{Offset: off, Length: r.size - off, Entries: -1, Err: err})
 		r.err = io.EOF
 	}
 }

@@ -17,24 +17,24 @@ import (
 )
 
 const (
-	unitPacked = 256 << 10 // compressed bytes of a unit, about
-	unitRaw    = 1 << 20   // decoded ones
-	// maxRaw bounds what a unit may become. What is larger is read as a stream, and so in parts.
+	unitPacked = 256 << 10 // approximate compressed bytes of a unit
+	unitRaw    = 1 << 20   // its decoded bytes
+	// maxRaw bounds the decoded bytes of a unit. What is larger is read as a stream, in parts.
 	maxRaw = 80 << 20
 )
 
-// unit is blocks of a file that stand behind each other and are decoded at once.
+// unit is adjacent blocks of a file that are decoded together.
 type unit struct {
 	off    int64 // in the file
-	raw    int64 // of its content, -1 = not known
+	raw    int64 // in its content; -1 = unknown
 	data   []byte
-	blocks []index.Block // what the index says of it; nil = nothing
+	blocks []index.Block // its blocks in the index; nil = unknown
 	last   bool          // the file ends with it
-	done   chan struct{} // closed when what is below is set
+	done   chan struct{} // closed when the fields below are set
 
 	out   []byte
 	sum   uint32 // CRC-32 of out; gzip only
-	whole int    // bytes of data that are decoded in whole blocks, and so the length of out
+	whole int    // bytes of data in whole blocks; out is their content
 	final bool   // the stream's last block is among them
 	err   error
 }
@@ -64,19 +64,19 @@ type decoder struct {
 	buf     []byte
 }
 
-// decoders lends decoders, each with memory.
+// decoders is a pool of decoders with their memory.
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// zstds decodes frames beside each other.
+// zstds decodes zstd frames; it is safe for concurrent use.
 var zstds = sync.OnceValue(func() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxRaw), zstd.WithDecoderMaxWindow(128<<20))
 	if err != nil {
-		panic(err) // of options that are constants
+		panic(err) // the options are constants
 	}
 	return d
 })
 
-// decode fills in what a unit holds.
+// decode decodes the data of a unit.
 func (u *unit) decode(c rotate.Codec) {
 	defer close(u.done)
 	if len(u.blocks) > 0 && c != rotate.None {
@@ -94,7 +94,7 @@ func (u *unit) decode(c rotate.Codec) {
 	}
 }
 
-// inflate decodes a unit of which nothing is known but that it begins with a block.
+// inflate decodes a gzip unit that has no index; it begins with a block.
 func (u *unit) inflate() {
 	d := decoders.Get().(*decoder)
 	defer decoders.Put(d)
@@ -108,7 +108,7 @@ func (u *unit) inflate() {
 	u.sum = crc32.ChecksumIEEE(u.out)
 }
 
-// keep copies what was decoded into memory of its own length, unless it is large anyway.
+// keep copies what was decoded into memory of the right size, unless it is large.
 func (u *unit) keep(d *decoder, out []byte) {
 	if cap(out) > 4*unitRaw {
 		u.out, d.buf = out, nil
@@ -117,10 +117,10 @@ func (u *unit) keep(d *decoder, out []byte) {
 	u.out, d.buf = bytes.Clone(out), out[:0]
 }
 
-// errMismatch says that a block is not what its index says.
+// errMismatch says that a block is not what the index says.
 var errMismatch = errors.New("it is not what the index says")
 
-// decodeBlocks decodes blocks that the index knows, up to the first that is not as it says.
+// decodeBlocks decodes blocks in the index, up to the first one that does not match it.
 func (u *unit) decodeBlocks(c rotate.Codec) {
 	size := int64(0)
 	for i := range u.blocks {
@@ -165,7 +165,7 @@ func decodeBlock(d *decoder, dst, data []byte, c rotate.Codec) ([]byte, error) {
 	return r.Out, err
 }
 
-// readAt reads n bytes of a file, fewer at its end.
+// readAt reads n bytes of a file, or fewer at its end.
 func readAt(f io.ReaderAt, off int64, n int) ([]byte, error) {
 	buf := make([]byte, n)
 	k, err := f.ReadAt(buf, off)

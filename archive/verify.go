@@ -14,24 +14,24 @@ import (
 	"inkwell/store/index"
 )
 
-// Verdict is what was found in a file when all of it was read.
+// Verdict is the result of reading a whole file.
 type Verdict struct {
 	Raw    int64 // decoded bytes
 	Lines  int64
 	Lost   []*Damage
-	Wrong  string // what does not fit together although it can be read; "" = nothing
+	Wrong  string // what is inconsistent although it can be read; "" = nothing
 	Index  IndexState
-	blocks []index.Block // of an index that would fit; nil if it has no blocks
+	blocks []index.Block // of a correct index; nil if the file has no blocks
 }
 
-// IndexState says what the index of a file is worth.
+// IndexState says whether the index of a file is usable.
 type IndexState int
 
 // The states of an index.
 const (
-	IndexFits    IndexState = iota // it says where all blocks are
-	IndexMissing                   // there is none, or not of all blocks
-	IndexNone                      // a file without blocks, or that is being written, needs none
+	IndexFits    IndexState = iota // it has all blocks
+	IndexMissing                   // there is none, or it lacks blocks
+	IndexNone                      // not needed: the file has no blocks, or is still being written
 )
 
 // Verify reads all of a file.
@@ -78,7 +78,7 @@ func (q *Query) Verify(ctx context.Context, f File) (*Verdict, error) {
 	return v, r.Close()
 }
 
-// covers says whether blocks are all of a finished file.
+// covers says whether blocks are all blocks of a finished file.
 func covers(blocks []index.Block, f File) bool {
 	if len(blocks) == 0 {
 		return false
@@ -96,10 +96,10 @@ func covers(blocks []index.Block, f File) bool {
 	case rotate.None:
 		return blocks[0].Offset == 0 && at == f.Size
 	}
-	return blocks[0].Offset == 0 && at <= f.Size // the seek table is behind them
+	return blocks[0].Offset == 0 && at <= f.Size // the seek table follows them
 }
 
-// MakeIndex writes the index that Verify found missing. Its times are those of the hours that the manifest knows.
+// MakeIndex writes the index that Verify found missing. Its times are the hours in the manifest.
 func (v *Verdict) MakeIndex(f File) error {
 	dir, err := faultfs.OpenDir(filepath.Dir(f.Path), nil)
 	if err != nil {
@@ -109,18 +109,21 @@ func (v *Verdict) MakeIndex(f File) error {
 	return index.Write(dir, f.Name(), v.blocks)
 }
 
-// spanTimes tells when the bytes of a file came in, to the hour, for offsets that grow.
+// spanTimes knows when the bytes of a file were received, to the hour. It is asked for increasing offsets.
 type spanTimes struct {
 	facts *Facts
 	next  int
-	from  int64 // of the content, where the next span begins
+	from  int64 // offset in the content at which the next span begins
 }
 
 func timesOf(facts *Facts) *spanTimes { return &spanTimes{facts: facts} }
 
-// block is the line of an index for a chunk.
+// block returns the index entry of a chunk.
 func (t *spanTimes) block(c *Chunk) index.Block {
-	b := index.Block{Offset: c.Offset, Length: c.Length, Raw: int64(len(c.Data)), Sum: c.Sum, Entries: int64(bytes.Count(c.Data, []byte{'\n'}))}
+	b := index.Block{
+		Offset: c.Offset, Length: c.Length, Raw: int64(len(c.Data)), Sum: c.Sum,
+		Entries: int64(bytes.Count(c.Data, []byte{'\n'})),
+	}
 	if c.Raw < 0 || t.facts.Unordered {
 		b.First, b.Last = t.facts.First, t.facts.Last
 		return b
@@ -153,7 +156,7 @@ func (t *spanTimes) block(c *Chunk) index.Block {
 	return b
 }
 
-// Salvage writes what can be read of a file to a new one, in the same compression.
+// Salvage writes what can be read of a file to a new file with the same compression.
 func (q *Query) Salvage(ctx context.Context, f File, path string) (raw int64, err error) {
 	dir, err := faultfs.OpenDir(filepath.Dir(path), nil)
 	if err != nil {

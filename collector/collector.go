@@ -1,11 +1,11 @@
-// Package collector is the central daemon: it accepts Thrift calls, checks what comes in, makes it durable and answers;
-// the engine (store/journal) brings it to where the configuration says.
+// Package collector is the central daemon: it accepts Thrift calls, checks their entries, makes them durable and
+// answers. The engine (store/journal) delivers them to where the configuration says.
 //
 //	listener ─► rpc.Server ─┬─► gate (who may write what) ─► intake (route, count, refuse) ─► journal.Journal ─► answer
-//	                        └─► fb303 (status, counters; reload, shutdown for those who may)
+//	                        └─► fb303 (status, counters; reload and shutdown for those who may)
 //
-// OK is answered only when Append returned: the entries are as durable as the configured durability says. Goroutines
-// start in Run and are waited for before it returns; shutting down is starting up in reverse.
+// OK is answered only when Append has returned: by then the entries are as durable as the configured durability says.
+// Goroutines are started in Run and have ended when it returns; shutting down is starting up in reverse.
 //
 // Limitations: entries that are refused for good (no category, not allowed, too long) are counted and answered OK,
 // because sending them again would change nothing.
@@ -29,30 +29,30 @@ import (
 	"inkwell/store/journal"
 )
 
-// Options says where a collector listens, and what it does. The zero value of a field is its default.
+// Options configure a collector. The zero value of a field is its default.
 type Options struct {
-	Listen    []string              // HOST:PORT, tls://HOST:PORT or unix:PATH; none = 127.0.0.1:1463. No store may send there
-	HTTP      []string              // the same, for HTTP alone; on Listen it is answered, too
-	TLS       rpc.TLSFiles          // for those with tls://; with a CA every client needs a certificate
+	Listen    []string              // HOST:PORT, tls://HOST:PORT, unix:PATH; none = 127.0.0.1:1463. No store sends there
+	HTTP      []string              // the same, for HTTP alone; Listen answers HTTP, too
+	TLS       rpc.TLSFiles          // for tls:// addresses; with a CA every client needs a certificate
 	Load      func() *config.Config // reads the configuration, at the start and at each reload
-	Fixed     bool                  // what Load reads never changes, as that of flags: a reload is refused
+	Fixed     bool                  // Load always returns the same, as from flags: reloads are refused
 	StateDir  string                // journal and checkpoint
-	StateRoot string                // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
+	StateRoot string                // StateDir is beneath it, and no link is followed on the way; "" = StateDir
 	Limits    Limits
-	Drop      func() error // called when it listens, before anything is read or written: gives up what only listening needs
+	Drop      func() error // gives up privileges: called after listening, before anything is read or written
 	Version   string       // for fb303 getVersion
 	Logger    *slog.Logger
 	Stats     *stats.Set
-	Events    *status.Events // what Logger has logged, for the status; nil = not known
+	Events    *status.Events // recent messages of Logger, for the status; nil = not available
 
 	tuning tuning // for tests
 }
 
-// tuning is what tests choose otherwise; the zero value is what runs.
+// tuning has what tests set; production uses the zero value.
 type tuning struct {
 	journal  journal.Tuning
-	interval time.Duration    // between small batches, 0 = as configured
-	injector faultfs.Injector // faults of the disk
+	interval time.Duration    // between small batches; 0 = as configured
+	injector faultfs.Injector // makes disk operations fail
 }
 
 // drainGrace bounds the time that calls in progress get when the collector stops.
@@ -67,14 +67,14 @@ type Collector struct {
 	server    *rpc.Server
 	listen    []string // of listeners
 	listeners []net.Listener
-	calls     int // the first so many of them take calls, the others only HTTP
+	calls     int // how many of them take calls; the others only answer HTTP
 	control   *control
-	muster    *muster
-	secret    *rpc.Credentials // of listeners with TLS; nil = there are none
+	roster    *roster
+	secret    *rpc.Credentials // of the TLS listeners; nil = there are none
 	monitor   *status.Monitor
 }
 
-// Open locks and recovers the directories and listens: everything that can fail before anything is accepted.
+// Open locks and recovers the directories and listens. It does everything that can fail before a call is accepted.
 func Open(o Options) (_ *Collector, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -110,12 +110,12 @@ func Open(o Options) (_ *Collector, err error) {
 		return nil, err
 	}
 	c.gate.to = c.intake
-	if c.muster, err = openMuster(&o); err != nil {
+	if c.roster, err = openRoster(&o); err != nil {
 		return nil, err
 	}
-	c.gate.reports = c.muster.hear
+	c.gate.reports = c.roster.hear
 	c.control = newControl(c.intake, o.Stats, o.Version)
-	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.muster, o.Fixed
+	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.roster, o.Fixed
 	c.monitor = c.newMonitor(&o)
 	limits := o.server(c.gate)
 	limits.HTTP = c.handler()
@@ -123,7 +123,7 @@ func Open(o Options) (_ *Collector, err error) {
 	return c, nil
 }
 
-// Addrs is where the collector listens; those for HTTP alone come last.
+// Addrs lists the addresses that the collector listens on; those for HTTP alone come last.
 func (c *Collector) Addrs() []net.Addr {
 	addrs := make([]net.Addr, len(c.listeners))
 	for i, ln := range c.listeners {
@@ -132,8 +132,8 @@ func (c *Collector) Addrs() []net.Addr {
 	return addrs
 }
 
-// Run serves until ctx ends or a peer calls fb303 shutdown; then it stops accepting, finishes and answers the calls in
-// progress and brings what was acknowledged into finished files. It returns nil when all that was done.
+// Run serves until ctx ends or a peer calls fb303 shutdown. Then it stops accepting, answers the calls in progress, and
+// delivers what was acknowledged. It returns nil when all of that was done.
 func (c *Collector) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
 	watching, unwatch := context.WithCancel(context.Background())
@@ -180,8 +180,8 @@ func (c *Collector) release() error {
 			errs = append(errs, err)
 		}
 	}
-	if c.muster != nil { // before the intake lets go of the state directory
-		errs = append(errs, c.muster.close())
+	if c.roster != nil { // before the intake unlocks the state directory
+		errs = append(errs, c.roster.close())
 	}
 	if c.intake != nil {
 		errs = append(errs, c.intake.Close())
@@ -189,19 +189,19 @@ func (c *Collector) release() error {
 	return errors.Join(errs...)
 }
 
-// Status is what the live line shows; Entries and Bytes are sums since the start.
+// Status is shown in the live status line. Entries and Bytes are sums since the start.
 type Status struct {
 	Entries, Bytes          int64 // acknowledged
 	Backlog                 int64 // bytes of journal that no checkpoint covers yet
 	Connections, Categories int
 }
 
-// Status says how the collector is doing.
+// Status returns the current figures.
 func (c *Collector) Status() Status {
 	s := c.intake.figures()
 	s.Connections = int(c.stats.Get(stats.Overall + ":connections"))
 	return s
 }
 
-// Reload reads the configuration again, if there is one. The error says why the one of before stays in use.
+// Reload reads the configuration again, if there is a file. The error says why the former one stays in use.
 func (c *Collector) Reload() error { return c.control.reload() }

@@ -27,7 +27,8 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// filesIn is a configuration of plain files in dir that have their names when they are finished. lines come before the store's.
+// filesIn is a configuration of plain files in dir that have their names when they are finished. lines come before the
+// store's.
 func filesIn(dir string, lines ...string) func() *config.Config {
 	text := strings.Join(append(append([]string{"inkwell 1"}, lines...), "<store>", "category=default", "type=file", "publish=yes", "rotate_period=daily", "file_path="+dir, "</store>"), "\n")
 	return func() *config.Config { return config.Load("test.conf", []byte(text)) }

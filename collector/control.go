@@ -14,26 +14,26 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-// The states a collector tells through fb303.
+// The states that a collector reports through fb303.
 const (
 	starting = fb303.FbStatus_STARTING
 	alive    = fb303.FbStatus_ALIVE
 	stopping = fb303.FbStatus_STOPPING
 )
 
-// maxOptions bounds what peers can make the collector remember by setOption and getOption.
+// maxOptions bounds how many options peers can make the collector remember by setOption.
 const maxOptions = 1000
 
 // control answers the fb303 methods, under the names and with the texts of the original. Safe for concurrent use.
 type control struct {
 	to       *intake
 	gate     *gate
-	fleet    *muster // nil = there is none
+	fleet    *roster // nil = there is none
 	stats    *stats.Set
 	version  string
-	fixed    bool // there is nothing to read again
+	fixed    bool // there is no file to read again
 	since    time.Time
-	shutdown chan struct{} // closed when a peer asked for it
+	shutdown chan struct{} // closed when a peer has asked for it
 
 	reloading sync.Mutex
 
@@ -44,7 +44,10 @@ type control struct {
 }
 
 func newControl(to *intake, set *stats.Set, version string) *control {
-	return &control{to: to, stats: set, version: version, since: time.Now(), shutdown: make(chan struct{}), status: starting, options: make(map[string]string)}
+	return &control{
+		to: to, stats: set, version: version, since: time.Now(), shutdown: make(chan struct{}),
+		status: starting, options: make(map[string]string),
+	}
 }
 
 func (c *control) processor() thrift.TProcessor { return fb303.NewFacebookServiceProcessor(c) }
@@ -55,13 +58,13 @@ func (c *control) set(s fb303.FbStatus) {
 	c.status = s
 }
 
-// GetName is what the original calls itself.
+// GetName returns the name of the original.
 func (c *control) GetName(context.Context) (string, error) { return "Scribe", nil }
 
-// GetVersion is the program's version.
+// GetVersion returns the program's version.
 func (c *control) GetVersion(context.Context) (string, error) { return c.version, nil }
 
-// GetStatus is WARNING instead of ALIVE while there is a trouble.
+// GetStatus is WARNING instead of ALIVE while something is wrong.
 func (c *control) GetStatus(context.Context) (fb303.FbStatus, error) {
 	c.mu.Lock()
 	status := c.status
@@ -72,7 +75,7 @@ func (c *control) GetStatus(context.Context) (fb303.FbStatus, error) {
 	return status, nil
 }
 
-// ready says whether calls are taken now, and what is wrong, "" if nothing is.
+// ready says whether calls are accepted now, and what is wrong, "" if nothing is.
 func (c *control) ready() (ready bool, trouble string) {
 	c.mu.Lock()
 	status := c.status
@@ -81,7 +84,7 @@ func (c *control) ready() (ready bool, trouble string) {
 	return status == alive && c.to.takes(), trouble
 }
 
-// GetStatusDetails is the trouble behind a WARNING, "" without one.
+// GetStatusDetails says what a WARNING is about, "" without one.
 func (c *control) GetStatusDetails(context.Context) (string, error) {
 	c.mu.Lock()
 	status := c.status
@@ -97,13 +100,13 @@ func (c *control) GetCounters(context.Context) (map[string]int64, error) {
 	return c.stats.Snapshot(), nil
 }
 
-// GetCounter returns one, 0 if there is none of that name.
+// GetCounter returns one counter, 0 if there is none of that name.
 func (c *control) GetCounter(_ context.Context, key string) (int64, error) {
 	return c.stats.Get(key), nil
 }
 
-// SetOption remembers a value; it has no effect, as in the original, but for rpc.ReloadOption. Who may not control the server gets an
-// exception.
+// SetOption stores a value. As in the original that has no effect, except for rpc.ReloadOption, which reloads the
+// configuration. A caller that may not control the server gets an exception.
 func (c *control) SetOption(ctx context.Context, key, value string) error {
 	if !c.gate.controls(ctx, "setOption") {
 		return errors.New("not allowed: only this machine, or a peer of an <allow> block with control=yes, may do that")
@@ -132,7 +135,7 @@ func (c *control) GetOption(ctx context.Context, key string) (string, error) {
 	return c.options[key], nil
 }
 
-// GetOptions returns all that was set.
+// GetOptions returns all options that were set.
 func (c *control) GetOptions(context.Context) (map[string]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,16 +148,16 @@ func (c *control) GetCpuProfile(context.Context, int32) (string, error) { return
 // AliveSince is when the process started, in Unix seconds.
 func (c *control) AliveSince(context.Context) (int64, error) { return c.since.Unix(), nil }
 
-// Reinitialize reads the configuration again, where there is a file of it. Nobody waits for it.
+// Reinitialize reloads the configuration, where there is a file of it. It does not wait for that.
 func (c *control) Reinitialize(ctx context.Context) error {
 	if !c.gate.controls(ctx, "reinitialize") {
-		return nil // there is no answer to it
+		return nil // the call has no answer
 	}
 	go c.reload() // it logs what it has to say
 	return nil
 }
 
-// reload reads the configuration again; the error says why the one of before stays in use.
+// reload reads the configuration again; the error says why the former one stays in use.
 func (c *control) reload() error {
 	if c.fixed {
 		return errors.New("there is nothing to read again: it runs on flags (collect -c FILE reads its file again)")
@@ -168,7 +171,7 @@ func (c *control) reload() error {
 	return c.to.reload()
 }
 
-// swap changes the status if it is as expected.
+// swap changes the status from one value to another, and is false if it had a third one.
 func (c *control) swap(from, to fb303.FbStatus) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,7 +185,7 @@ func (c *control) swap(from, to fb303.FbStatus) bool {
 // Shutdown makes Run end as a signal does.
 func (c *control) Shutdown(ctx context.Context) error {
 	if !c.gate.controls(ctx, "shutdown") {
-		return nil // there is no answer to it
+		return nil // the call has no answer
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

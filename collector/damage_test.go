@@ -12,8 +12,8 @@ import (
 	"inkwell/rotate"
 )
 
-// remains is what a killed collector has left: a checkpoint that covers the first lines, which are in an open file, and a journal that
-// holds the rest.
+// remains is what a killed collector has left: a checkpoint that covers the first lines, which are in an open file, and
+// a journal that holds the rest.
 type remains struct {
 	dir     string // that of the site
 	copy    string
@@ -48,8 +48,8 @@ func leave(t *testing.T, kind []string) remains {
 	return r
 }
 
-// start opens and closes what was left after change, and returns the lines that are published then, whether all could be read, and whether
-// damage was counted or set aside.
+// start opens and closes what was left after change, and returns the lines that are published then, whether all could
+// be read, and whether damage was counted or set aside.
 func (r remains) start(t *testing.T, change func(dir string)) (found []string, readable bool, told bool) {
 	t.Helper()
 	if err := os.RemoveAll(r.dir); err != nil { // the checkpoint names the files by their paths
@@ -77,7 +77,8 @@ func (r remains) start(t *testing.T, change func(dir string)) (found []string, r
 	return found, err == nil, told
 }
 
-// everywhere changes a bit of each byte of a file in turn (each bit with INKWELL_SEQUENCES), and cuts it at each byte, and lets judge look at what a start makes of it.
+// everywhere changes a bit of each byte of a file in turn (each bit with INKWELL_SEQUENCES), and cuts it at each byte,
+// and lets judge look at what a start makes of it.
 func (r remains) everywhere(t *testing.T, name string, judge func(what string, found []string, readable, told bool)) {
 	t.Helper()
 	whole, err := os.ReadFile(filepath.Join(r.copy, name))
@@ -123,8 +124,8 @@ func TestDamageToTheCheckpoint(t *testing.T) {
 	}
 }
 
-// TestDamageToBothCheckpoints: the collector starts all the same, sets both aside, and what the journal still has is written. The file that
-// was open is set aside: nobody knows how far it counts.
+// TestDamageToBothCheckpoints: the collector starts all the same, sets both aside, and what the journal still has is
+// written. The file that was open is set aside: nobody knows how far it counts.
 func TestDamageToBothCheckpoints(t *testing.T) {
 	r := leave(t, gzipFiles)
 	found, readable, told := r.start(t, func(dir string) {
@@ -199,7 +200,8 @@ func TestDamageToTheJournal(t *testing.T) {
 	}
 }
 
-// TestDamageToTheOpenFile: a flipped bit of a compressed file is found by its readers, a cut is counted and what is left set aside.
+// TestDamageToTheOpenFile: a flipped bit of a compressed file is found by its readers, a cut is counted and what is
+// left set aside.
 func TestDamageToTheOpenFile(t *testing.T) {
 	r := leave(t, gzipFiles)
 	names, err := filepath.Glob(filepath.Join(r.copy, "c", ".c-*.open"))

@@ -11,8 +11,8 @@ import (
 	"inkwell/store/depot"
 )
 
-// openDepots begins to bring finished files to where the configuration says, nil if they stay. The caller holds mu, or
-// is the only one who knows i.
+// openDepots opens the depots that the configuration names and starts to bring finished files there; nil if it names
+// none. The caller holds mu, or is the only one who knows i.
 func (i *intake) openDepots() books.Depot {
 	routes, err := i.depotRoutes()
 	if err == nil && len(routes) == 0 {
@@ -22,7 +22,8 @@ func (i *intake) openDepots() books.Depot {
 		i.depots, err = i.ship(routes)
 	}
 	if err != nil {
-		i.log.Error("finished files are not brought to their depot, and are not listed before they can be: correct this and reload", "error", err)
+		i.log.Error("finished files are not brought to their depot, and are not listed before they can be: "+
+			"correct this and reload", "error", err)
 		return noDepot{err}
 	}
 	return i.depots
@@ -39,12 +40,14 @@ func (i *intake) depotRoutes() (routes []depot.Route, err error) {
 		if err != nil {
 			return nil, err
 		}
-		routes = append(routes, depot.Route{Root: filepath.Join(f.Dir, f.Sub), Address: c.Depot, Depot: d, Who: c.Who, AwayMax: c.AwayMax})
+		routes = append(routes, depot.Route{
+			Root: filepath.Join(f.Dir, f.Sub), Address: c.Depot, Depot: d, Who: c.Who, AwayMax: c.AwayMax,
+		})
 	}
 	return routes, nil
 }
 
-// ship starts the shipper, whose notes are in the state directory.
+// ship starts the shipper, which keeps its notes in the state directory.
 func (i *intake) ship(routes []depot.Route) (_ *depot.Shipper, err error) {
 	state, err := faultfs.OpenBeneath(i.o.StateRoot, i.o.StateDir, i.o.tuning.injector)
 	if err != nil {
@@ -62,7 +65,7 @@ func (i *intake) ship(routes []depot.Route) (_ *depot.Shipper, err error) {
 	return s, nil
 }
 
-// closeDepots ends what openDepots began. The caller holds mu.
+// closeDepots closes what openDepots opened. The caller holds mu.
 func (i *intake) closeDepots(limit time.Duration) {
 	if i.depots == nil {
 		return
@@ -73,7 +76,7 @@ func (i *intake) closeDepots(limit time.Duration) {
 	i.depots = nil
 }
 
-// depotStatus is what is wrong with the depots, "" if nothing is. The caller holds mu.
+// depotStatus says what is wrong with the depots, "" if nothing is. The caller holds mu.
 func (i *intake) depotStatus() string {
 	if i.depots == nil {
 		return ""
@@ -81,7 +84,8 @@ func (i *intake) depotStatus() string {
 	return i.depots.Status()
 }
 
-// noDepot stands for depots that could not be opened: files wait, unlisted, for a better configuration or start.
+// noDepot takes the place of depots that could not be opened: finished files wait, unlisted, until a reload or restart
+// can open them.
 type noDepot struct{ err error }
 
 func (d noDepot) Add(string, []books.File) error   { return d.err }

@@ -7,7 +7,8 @@ import (
 	"inkwell/store/books"
 )
 
-// destinations are where files are written. What a buffer keeps is none: it is read back.
+// destinations lists the directories with files for readers. The files of a buffer do not count, because they are read
+// back.
 func (r *router) destinations() (all []books.Destination) {
 	for _, f := range r.files() {
 		d := books.Destination{Root: filepath.Join(f.Dir, f.Sub)}
@@ -22,7 +23,7 @@ func (r *router) destinations() (all []books.Destination) {
 	return all
 }
 
-// files are the stores that write files for readers.
+// files lists the stores that write files for readers.
 func (r *router) files() (all []config.File) {
 	var add func(s config.Sink)
 	add = func(s config.Sink) {

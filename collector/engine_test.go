@@ -173,7 +173,8 @@ func (s *site) read(category string) (string, error) {
 	return all.String(), nil
 }
 
-// checkManifest fails unless the manifest of a category lists the files that are there, whole, and each of so many numbers once.
+// checkManifest fails unless the manifest of a category lists the files that are there, whole, and each of so many
+// numbers once.
 func (s *site) checkManifest(category string, entries int) {
 	s.t.Helper()
 	dir, err := faultfs.OpenDir(filepath.Join(s.dir, category), nil)
@@ -225,7 +226,8 @@ func (s *site) checkManifest(category string, entries int) {
 	}
 }
 
-// dying lets so many operations pass and fails every one after that, as if the process had been killed: nothing reaches the disk any more.
+// dying lets so many operations pass and fails every one after that, as if the process had been killed: nothing reaches
+// the disk any more.
 type dying struct {
 	mu   sync.Mutex
 	left int
@@ -254,8 +256,9 @@ func (d *dying) died() bool {
 	return d.left < 0
 }
 
-// TestKilledAtEveryDiskOperation stops the world behind each disk operation of a run in turn and starts again: every entry that was
-// acknowledged is in the files once, one that was not at most once, order is kept, and the manifests say so.
+// TestKilledAtEveryDiskOperation stops the world behind each disk operation of a run in turn and starts again: every
+// entry that was acknowledged is in the files once, one that was not at most once, order is kept, and the manifests say
+// so.
 func TestKilledAtEveryDiskOperation(t *testing.T) {
 	for name, kind := range map[string][]string{"gzip": gzipFiles, "zstd": zstdFiles, "published": publishedFiles, "plain": plainFiles} {
 		t.Run(name, func(t *testing.T) {
@@ -393,7 +396,8 @@ func TestOutlivesFaultsOfTheDisk(t *testing.T) {
 	}
 }
 
-// While nothing can be written the journal takes what it may, and then the senders are told to try later, until there is room.
+// While nothing can be written the journal takes what it may, and then the senders are told to try later, until there
+// is room.
 func TestTryLaterWhenTheJournalIsFull(t *testing.T) {
 	s, fault := newSite(t, gzipFiles), &failing{op: faultfs.OpWrite, part: "c-", err: syscall.ENOSPC, on: true}
 	s.lines, s.tuning.injector = []string{"journal_max=1MiB"}, fault

@@ -20,20 +20,20 @@ import (
 	"inkwell/store/books"
 )
 
-// files are the output files of the categories of an intake, to be looked at. A category that it does not know has none, so that a name
-// can never become a path. No link is followed and only finished files of the category's own series are opened.
-type files struct{ of *intake }
+// files gives access to the output files of each category. A name that is not a known category has no files, so that it
+// can never become a path. No link is followed, and only finished files of the category's own series are opened.
+type files struct{ intake *intake }
 
-// places are where the stores of a category write files.
+// places lists the file stores of a category.
 func (f files) places(category string) (all []config.File) {
-	if !store.SafeCategory([]byte(category)) && !ourName(category) {
+	if !store.SafeCategory([]byte(category)) && !isReserved(category) {
 		return nil
 	}
-	f.of.mu.RLock()
-	defer f.of.mu.RUnlock()
-	r := f.of.router
+	f.intake.mu.RLock()
+	defer f.intake.mu.RUnlock()
+	r := f.intake.router
 	r.mu.RLock()
-	known := r.targets[category] != nil || ourName(category)
+	known := r.targets[category] != nil || isReserved(category)
 	r.mu.RUnlock()
 	if !known {
 		return nil
@@ -70,11 +70,13 @@ func (f files) List(category string) (all []web.File, err error) {
 	if len(all) == 0 {
 		return nil, fs.ErrNotExist
 	}
-	slices.SortFunc(all, func(a, b web.File) int { return cmp.Or(b.Written.Compare(a.Written), cmp.Compare(b.Name, a.Name)) })
+	slices.SortFunc(all, func(a, b web.File) int {
+		return cmp.Or(b.Written.Compare(a.Written), cmp.Compare(b.Name, a.Name))
+	})
 	return all, nil
 }
 
-// maxComplete is how many periods are told that are complete.
+// maxComplete is how many complete periods are listed at most.
 const maxComplete = 400
 
 // Complete implements web.Files.
@@ -82,7 +84,7 @@ func (f files) Complete(category string) (periods []string) {
 	for _, s := range f.places(category) {
 		dir, err := look(s)
 		if err != nil {
-			continue // List tells
+			continue // List reports the error
 		}
 		entries, _ := dir.ReadDir()
 		for _, e := range entries {
@@ -97,7 +99,7 @@ func (f files) Complete(category string) (periods []string) {
 	return periods[:min(len(periods), maxComplete)]
 }
 
-// listFiles are the finished files of one store.
+// listFiles lists the finished files of one store.
 func listFiles(s config.File) (all []web.File, err error) {
 	dir, err := look(s)
 	if err != nil {
@@ -120,7 +122,7 @@ func listFiles(s config.File) (all []web.File, err error) {
 		}
 		info, err := e.Info()
 		if err != nil {
-			continue // it went away
+			continue // it was removed meanwhile
 		}
 		one := web.File{Name: e.Name(), Bytes: info.Size(), Written: info.ModTime(), Entries: -1}
 		if n, ok := counted[e.Name()]; ok {
@@ -153,7 +155,7 @@ func (f files) Open(category, name string) (io.ReadSeekCloser, web.File, error) 
 	return nil, web.File{}, fs.ErrNotExist
 }
 
-// openFinished opens a file of a store.
+// openFinished opens a finished file of a store.
 func openFinished(s config.File, name string) (*faultfs.File, error) {
 	dir, err := look(s)
 	if err != nil {
@@ -168,5 +170,5 @@ func openFinished(s config.File, name string) (*faultfs.File, error) {
 
 // Tail implements web.Files.
 func (f files) Tail(ctx context.Context, category string, each func(message []byte, skipped int64) error) error {
-	return f.of.taps.look(ctx, category, each)
+	return f.intake.taps.look(ctx, category, each)
 }

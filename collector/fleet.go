@@ -17,13 +17,14 @@ import (
 )
 
 const (
-	fleetName  = "fleet"     // of the file in the state directory
-	fleetEvery = time.Minute // between two saves, unless somebody came or ended:
-	fleetSoon  = time.Second // then it is no longer than that
+	fleetName  = "fleet"     // the file in the state directory
+	fleetEvery = time.Minute // between two saves …
+	fleetSoon  = time.Second // … or this, after a sender has appeared or ended
 )
 
-// muster keeps the fleet: it hears reports, and saves what was heard once a minute, when somebody came or ended, and at the end.
-type muster struct {
+// roster knows the senders by their reports. It saves what it knows once a minute, when a sender appears or ends, and
+// when it is closed.
+type roster struct {
 	table fleet.Table
 	file  store.StateFile
 	log   *slog.Logger
@@ -31,13 +32,13 @@ type muster struct {
 	saver sync.WaitGroup
 }
 
-// openMuster reads what a former process knew. The state directory belongs to the collector by now.
-func openMuster(o *Options) (*muster, error) {
+// openRoster reads what a former process has saved. The collector must hold the lock of the state directory.
+func openRoster(o *Options) (*roster, error) {
 	dir, err := faultfs.OpenBeneath(o.StateRoot, o.StateDir, o.tuning.injector)
 	if err != nil {
 		return nil, fmt.Errorf("open state directory %s for the fleet: %w", o.StateDir, err)
 	}
-	m := &muster{file: store.StateFile{Dir: dir, Name: fleetName, Log: o.Logger}, log: o.Logger, done: make(chan struct{})}
+	m := &roster{file: store.StateFile{Dir: dir, Name: fleetName, Log: o.Logger}, log: o.Logger, done: make(chan struct{})}
 	var senders []fleet.Sender
 	if _, err := m.file.Load(&senders); err != nil {
 		o.Logger.Warn("what was known of the senders cannot be read; they are known again when they report", "error", err)
@@ -52,7 +53,7 @@ func openMuster(o *Options) (*muster, error) {
 	return m, nil
 }
 
-func (m *muster) keep() {
+func (m *roster) keep() {
 	tick := time.NewTicker(fleetSoon)
 	defer tick.Stop()
 	for saved := time.Now(); ; {
@@ -68,18 +69,19 @@ func (m *muster) keep() {
 	}
 }
 
-func (m *muster) save() {
+func (m *roster) save() {
 	senders, changed := m.table.Changed()
 	if !changed {
 		return
 	}
 	if err := m.file.Save(senders); err != nil {
-		m.log.Warn("cannot save what is known of the senders; after a restart they are known again when they report", "error", err)
+		m.log.Warn("cannot save what is known of the senders; after a restart they are known again when they report",
+			"error", err)
 	}
 }
 
-// hear takes the report of a caller that may write here.
-func (m *muster) hear(caller *access.Caller, text []byte) {
+// hear records the report of a caller that may write to this collector.
+func (m *roster) hear(caller *access.Caller, text []byte) {
 	r, err := fleet.Parse(text)
 	if err != nil {
 		m.log.Debug("a report is not understood", "peer", peerName(caller), "error", err)
@@ -88,7 +90,7 @@ func (m *muster) hear(caller *access.Caller, text []byte) {
 	m.table.Hear(peerKey(caller), r, time.Now())
 }
 
-// peerKey is who a caller is over all its connections.
+// peerKey identifies a caller across its connections.
 func peerKey(c *access.Caller) string {
 	switch {
 	case c == nil:
@@ -101,18 +103,18 @@ func peerKey(c *access.Caller) string {
 	return c.Addr.String()
 }
 
-// close saves what was heard and releases the directory.
-func (m *muster) close() error {
+// close saves what is known and releases the directory.
+func (m *roster) close() error {
 	close(m.done)
 	m.saver.Wait()
 	m.save()
 	return m.file.Dir.Close()
 }
 
-// Fleet is who sends to the collector, as far as they say so: forwarders and pipes of Inkwell.
-func (c *Collector) Fleet() fleet.Status { return c.muster.table.Status(time.Now()) }
+// Fleet lists the forwarders and pipes that report to the collector.
+func (c *Collector) Fleet() fleet.Status { return c.roster.table.Status(time.Now()) }
 
-// senders are those of a fleet that have not ended, as a status tells them.
+// senders lists the senders of a fleet that have not ended, in the form of a status.
 func senders(f fleet.Status) []status.Sender {
 	list := make([]status.Sender, 0, len(f.Senders))
 	for i := range f.Senders {
@@ -120,21 +122,24 @@ func senders(f fleet.Status) []status.Sender {
 		if s.State == fleet.Ended {
 			continue
 		}
-		list = append(list, status.Sender{Host: s.Host, Path: s.Name, Address: s.Peer, Version: s.Version, State: string(s.State),
-			Lag: s.Lag + s.SpoolBytes, Oldest: max(s.OldestAge, s.SpoolAge), LastSeen: &s.Heard, Entries: s.Sent, Trouble: s.Trouble})
+		list = append(list, status.Sender{
+			Host: s.Host, Path: s.Name, Address: s.Peer, Version: s.Version, State: string(s.State),
+			Lag: s.Lag + s.SpoolBytes, Oldest: max(s.OldestAge, s.SpoolAge), LastSeen: &s.Heard, Entries: s.Sent,
+			Trouble: s.Trouble,
+		})
 	}
 	return list
 }
 
-// Detail is what a collector tells of itself when it is asked by whoever may control it.
+// Detail is returned to a caller that may control the collector.
 type Detail struct {
 	Fleet fleet.Status `json:"fleet"`
 }
 
-// detailOption is the option under which a collector tells its Detail, as JSON; forwarders have one of the same name.
+// detailOption is the fb303 option that returns the Detail as JSON. Forwarders have an option of the same name.
 const detailOption = "inkwell.detail"
 
-// tell is the Detail as JSON, "" for those who may not know it.
+// tell returns the Detail as JSON, "" to those who may not control the collector.
 func (c *control) tell(ctx context.Context) (string, error) {
 	if c.fleet == nil || !c.gate.rules.Load().Controls(access.From(ctx)) {
 		return "", nil

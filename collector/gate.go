@@ -13,36 +13,36 @@ import (
 	"inkwell/store/books"
 )
 
-// taker takes what the gate lets through: the intake.
+// taker gets what the gate lets through. It is the intake.
 type taker interface {
 	rpc.Handler
-	// account has entries that were kept out counted for audits.
+	// account records refused entries for audits.
 	account([]books.Refusal)
 }
 
-// gate stands between the server and the intake: it lets through what the caller may write and what is not too long, and says who may
-// control the server. Entries that it keeps out are dropped, counted and answered OK: offered again they would be kept out again. Safe
-// for concurrent use.
+// gate stands between the server and the intake. It lets through the entries that the caller may write and that are not
+// too long, and decides who may control the server. Refused entries are dropped, counted and answered OK, because they
+// would be refused again. Safe for concurrent use.
 type gate struct {
 	to         taker
 	log        *slog.Logger
 	maxMessage int // bytes, 0 = no limit
 	rules      atomic.Pointer[access.Rules]
 	passes     sync.Pool                    // *pass
-	reports    func(*access.Caller, []byte) // hears how callers are that may write something; nil = nobody does
+	reports    func(*access.Caller, []byte) // gets the reports of callers that may write something; may be nil
 
 	denied, long, uncontrolled *atomic.Int64
-	said                       [3]atomic.Int64 // when something was logged, in Unix seconds: by the constants below
+	said                       [3]atomic.Int64 // when each of the events below was last logged, in Unix seconds
 }
 
-// What is logged once a minute.
+// The events that are logged at most once a minute.
 const (
 	saidDenied = iota
 	saidLong
 	saidControl
 )
 
-// pass is what one call needs; it is used again.
+// pass is the data of one call; it is reused.
 type pass struct {
 	runs    []proto.Run
 	allowed []bool // of the runs
@@ -50,7 +50,7 @@ type pass struct {
 	dropped []books.Refusal
 }
 
-// drop notes that an entry is kept out. The list aliases category.
+// drop adds a refused entry to list, which aliases category.
 func drop(list []books.Refusal, category []byte, s proto.Span, why string) []books.Refusal {
 	if k := len(list) - 1; k >= 0 {
 		l := &list[k]
@@ -64,11 +64,14 @@ func drop(list []books.Refusal, category []byte, s proto.Span, why string) []boo
 }
 
 func newGate(o Options) *gate {
-	return &gate{log: o.Logger, maxMessage: o.Limits.MaxMessage, passes: sync.Pool{New: func() any { return new(pass) }},
-		denied: o.Stats.Overall("refused not allowed"), long: o.Stats.Overall("refused message size"), uncontrolled: o.Stats.Overall("refused control")}
+	return &gate{
+		log: o.Logger, maxMessage: o.Limits.MaxMessage, passes: sync.Pool{New: func() any { return new(pass) }},
+		denied: o.Stats.Overall("refused not allowed"), long: o.Stats.Overall("refused message size"),
+		uncontrolled: o.Stats.Overall("refused control"),
+	}
 }
 
-// Log hands on what may come in. It implements rpc.Handler.
+// Log passes on the entries that are allowed. It implements rpc.Handler.
 func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
 	rules := g.rules.Load()
 	if text := b.Report(); text != nil && g.reports != nil && rules.Writes(access.From(ctx)) {
@@ -100,7 +103,7 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 	if p.kept.Count() > 0 {
 		code, err = g.to.Log(ctx, &p.kept)
 	}
-	if code == proto.OK && err == nil { // otherwise the call comes again
+	if code == proto.OK && err == nil { // otherwise the client sends the call again
 		rpc.Throw(ctx, denied+long)
 		g.tell(caller, denied, long)
 		g.to.account(p.dropped)
@@ -108,10 +111,11 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 	return code, err
 }
 
-// mayBeLong says whether there can be a message over the limit in b.
+// mayBeLong says whether b may have a message that is over the limit.
 func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Size() > g.maxMessage }
 
-// filter leaves in p.kept the entries of b that may come in, with their numbers, and says how many of those that are allowed are too long.
+// filter puts the entries of b that pass into p.kept, with their numbers. It returns how many of the allowed ones are
+// too long.
 func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	p.kept.Reset()
 	p.kept.ShareNamings(b)
@@ -138,19 +142,22 @@ func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	return long
 }
 
-// tell counts entries that were kept out and logs that once a minute.
+// tell counts the refused entries, and logs them once a minute.
 func (g *gate) tell(caller *access.Caller, denied, long int64) {
 	g.denied.Add(denied)
 	g.long.Add(long)
 	if denied > 0 && g.due(saidDenied) {
-		g.log.Warn("entries are dropped: no rule allows this peer to write their category", "peer", peerName(caller), "entries", denied)
+		g.log.Warn("entries are dropped: no rule allows this peer to write their category",
+			"peer", peerName(caller), "entries", denied)
 	}
 	if long > 0 && g.due(saidLong) {
-		g.log.Warn("entries are dropped: their messages are too long", "peer", peerName(caller), "entries", long, "limit", g.maxMessage)
+		g.log.Warn("entries are dropped: their messages are too long",
+			"peer", peerName(caller), "entries", long, "limit", g.maxMessage)
 	}
 }
 
-// controls says whether the caller may stop or reload the server, or set options; a refusal is counted, and logged once a minute.
+// controls says whether the caller may stop or reload the server, or set options; a refusal is counted, and logged once
+// a minute.
 func (g *gate) controls(ctx context.Context, what string) bool {
 	caller := access.From(ctx)
 	if g.rules.Load().Controls(caller) {
@@ -158,12 +165,13 @@ func (g *gate) controls(ctx context.Context, what string) bool {
 	}
 	g.uncontrolled.Add(1)
 	if g.due(saidControl) {
-		g.log.Warn("refused: only this machine, or a peer of an <allow> block with control=yes, may do that", "call", what, "peer", peerName(caller))
+		g.log.Warn("refused: only this machine, or a peer of an <allow> block with control=yes, may do that",
+			"call", what, "peer", peerName(caller))
 	}
 	return false
 }
 
-// due says whether something may be logged now.
+// due says whether an event may be logged now, and notes that it was.
 func (g *gate) due(what int) bool {
 	now := time.Now().Unix()
 	last := g.said[what].Load()

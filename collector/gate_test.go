@@ -252,7 +252,8 @@ func TestListenSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A unix socket takes the place of one that a former run left, of nothing else, and every user who has the way to it may connect.
+// A unix socket takes the place of one that a former run left, of nothing else, and every user who has the way to it
+// may connect.
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
 	open := func(path string) error {

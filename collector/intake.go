@@ -23,20 +23,20 @@ import (
 	"inkwell/store/spool"
 )
 
-// stopLimit bounds the time that stores get to take what is in the journal when the collector ends, reloadLimit when it
-// gets a new configuration. What they do not take stays in the journal. A depot gets depotLimit at the end to take the
-// files that were finished by it; what it does not take is brought by the next start.
+// stopLimit bounds the time that stores get to take what is in the journal when the collector ends, and reloadLimit
+// when it gets a new configuration. What they do not take stays in the journal. depotLimit bounds the time that a depot
+// gets at the end to take finished files; the rest is brought there after the next start.
 const (
 	stopLimit   = 60 * time.Second
 	reloadLimit = 5 * time.Second
 	depotLimit  = 20 * time.Second
 )
 
-// intake takes calls by a configuration: it looks where their entries go, makes them durable in the journal and counts
-// them. Safe for concurrent use.
+// intake handles calls according to the configuration: it finds out where their entries go, makes them durable in the
+// journal and counts them. Safe for concurrent use.
 //
-// A call holds mu for reading from its first look at the routes until its entries are in the journal, so that the
-// routes by which it was judged are those by which the engine delivers it.
+// A call holds mu for reading from its first look at the routes until its entries are in the journal. So the engine
+// delivers the entries by the same routes by which the call was accepted.
 type intake struct {
 	o       *Options
 	gate    *gate // gets the rules of each configuration
@@ -54,8 +54,8 @@ type intake struct {
 
 	mu      sync.RWMutex
 	router  *router
-	depots  *depot.Shipper // nil: no files go elsewhere
-	refused string         // why the last reload was not taken
+	depots  *depot.Shipper // nil = finished files stay where they are
+	refused string         // why the last reload was refused
 	closed  bool
 }
 
@@ -72,21 +72,27 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 		}
 	}
 	client := func(ctx context.Context) string { return peerKey(access.From(ctx)) }
-	j, err := journal.Open(journal.Options{Host: host, Client: client, StateRoot: o.StateRoot, StateDir: o.StateDir, MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
-		Tuning: o.tuning.journal, Injector: o.tuning.injector})
+	j, err := journal.Open(journal.Options{
+		Host: host, Client: client, StateRoot: o.StateRoot, StateDir: o.StateDir,
+		MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,
+		Tuning: o.tuning.journal, Injector: o.tuning.injector,
+	})
 	if err != nil {
 		return nil, err
 	}
-	i := &intake{o: o, gate: g, log: log, stats: set, journal: j,
-		good: set.Overall("received good"), bytes: set.Overall("received good bytes"), blank: set.Overall("received blank category"),
-		bad: set.Overall("received bad"), unsafe: set.Overall("received unsafe category"),
+	i := &intake{
+		o: o, gate: g, log: log, stats: set, journal: j,
+		good: set.Overall("received good"), bytes: set.Overall("received good bytes"),
+		blank: set.Overall("received blank category"), bad: set.Overall("received bad"),
+		unsafe:     set.Overall("received unsafe category"),
 		deniedRate: set.Overall("denied for rate"), deniedQ: set.Overall("denied for queue size"),
-		appending: set.Histogram("append"), visits: sync.Pool{New: func() any { return new(visit) }}}
+		appending: set.Histogram("append"), visits: sync.Pool{New: func() any { return new(visit) }},
+	}
 	i.use(c)
 	return i, nil
 }
 
-// use begins to route by c. The caller holds mu, or is the only one who knows i.
+// use starts routing by c. The caller holds mu, or is the only one who knows i.
 func (i *intake) use(c *config.Config) {
 	c.RefuseLoops(i.o.Listen)
 	i.gate.rules.Store(c.Allow)
@@ -99,7 +105,7 @@ func (i *intake) use(c *config.Config) {
 	}
 	i.limiter.set(c.MaxMessagesPerSecond)
 	i.router = newRouter(c, i.journal, newOpener(c, i.o.StateDir, i.journal, i.o), i.stats)
-	if c.Status != "" { // what is in the journal waits for a better one
+	if c.Status != "" { // entries wait in the journal for a usable configuration
 		i.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
 		return
 	}
@@ -108,15 +114,15 @@ func (i *intake) use(c *config.Config) {
 	i.journal.Start(routes)
 }
 
-// visit is what one call brings; it is used again.
+// visit is the data of one call; it is reused.
 type visit struct {
-	runs    []proto.Run
-	targets []*target       // of the runs; nil for a blank category
-	homed   proto.Batch     // the entries that have a store
-	dropped []books.Refusal // the others
+	runs      []proto.Run
+	targets   []*target       // of the runs; nil for a blank category
+	withStore proto.Batch     // the entries that have a store
+	dropped   []books.Refusal // the others
 }
 
-// Log takes the entries of b, as a whole or not at all: OK says that those with a store are durable in the journal. It
+// Log takes the entries of b all together or not at all. OK says that those with a store are durable in the journal. It
 // implements rpc.Handler.
 func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
 	if !i.limiter.admit(b.Count(), time.Now()) {
@@ -143,7 +149,7 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	all := b
 	if !whole {
 		v.filter(b)
-		b = &v.homed
+		b = &v.withStore
 	}
 	v.expect(1)
 	began := time.Now()
@@ -164,7 +170,7 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	return proto.OK, nil
 }
 
-// look finds where the entries of b go, and says whether all of them have a place.
+// look finds the targets of the entries of b, and says whether all of them have a store.
 func (i *intake) look(v *visit, b *proto.Batch) (whole bool) {
 	v.runs, v.targets, whole = b.AppendRuns(v.runs[:0]), v.targets[:0], true
 	for _, r := range v.runs {
@@ -178,7 +184,7 @@ func (i *intake) look(v *visit, b *proto.Batch) (whole bool) {
 	return whole
 }
 
-// full returns the first outlet of the call's categories in which too much waits, nil if there is none.
+// full returns the first outlet of the call's categories whose queue is too long, nil if there is none.
 func (i *intake) full(v *visit) *journal.Outlet {
 	limit := i.router.conf.MaxQueueSize
 	if limit == config.NoLimit {
@@ -197,15 +203,15 @@ func (i *intake) full(v *visit) *journal.Outlet {
 	return nil
 }
 
-// filter leaves in v.homed the entries of b that have a store, with their numbers, and in v.dropped the others.
+// filter puts the entries of b that have a store into v.withStore, with their numbers, and the others into v.dropped.
 func (v *visit) filter(b *proto.Batch) {
-	v.homed.Reset()
-	v.homed.ShareNamings(b)
+	v.withStore.Reset()
+	v.withStore.ShareNamings(b)
 	v.dropped = v.dropped[:0]
 	for k, r := range v.runs {
 		t := v.targets[k]
 		if t != nil && t.stored {
-			v.homed.AppendRun(b, r)
+			v.withStore.AppendRun(b, r)
 			continue
 		}
 		why := "no category"
@@ -220,14 +226,14 @@ func (v *visit) filter(b *proto.Batch) {
 	}
 }
 
-// account has what was kept out counted for audits.
+// account records refused entries for audits.
 func (i *intake) account(list []books.Refusal) {
 	for _, r := range list {
 		i.journal.Refused(r)
 	}
 }
 
-// expect tells the outlets what is about to come to them (sign 1), or does not come after all (-1).
+// expect announces the bytes of the call to the outlets (sign 1), or takes that back (-1).
 func (v *visit) expect(sign int64) {
 	for i, t := range v.targets {
 		if t == nil {
@@ -239,7 +245,7 @@ func (v *visit) expect(sign int64) {
 	}
 }
 
-// count adds up a call that was taken.
+// count updates the counters for a call that was accepted.
 func (i *intake) count(v *visit) {
 	var good, bytes, bad, blank, unsafe int64
 	for k, t := range v.targets {
@@ -271,8 +277,8 @@ func (i *intake) count(v *visit) {
 	}
 }
 
-// reload reads the configuration again and uses it, unless something in it is wrong: then the one of before stays in
-// use. Calls wait meanwhile; nothing that was taken is lost or forgotten.
+// reload reads the configuration again and uses it, unless something in it is wrong: then the former one stays in use.
+// Calls wait meanwhile, and nothing that was accepted is lost.
 func (i *intake) reload() error {
 	c := i.o.Load()
 	i.mu.Lock()
@@ -289,7 +295,8 @@ func (i *intake) reload() error {
 		i.log.Warn("the port is changed by a restart only", "in use", i.router.conf.Port, "configured", c.Port)
 	}
 	if old := i.router.conf; c.TLS != old.TLS || !slices.Equal(c.Listen, old.Listen) || !slices.Equal(c.HTTP, old.HTTP) {
-		i.log.Warn("where and how the server listens is changed by a restart only", "in use", old.Listen, "configured", c.Listen)
+		i.log.Warn("where and how the server listens is changed by a restart only",
+			"in use", old.Listen, "configured", c.Listen)
 	}
 	began := time.Now()
 	i.journal.Stop(reloadLimit)
@@ -300,8 +307,8 @@ func (i *intake) reload() error {
 	return nil
 }
 
-// flaw is why a configuration should not replace one that works, "" if it may. A problem says where it is and what to
-// do; the status is for what has none, as a file that cannot be read.
+// flaw says why a configuration must not replace one that works, "" if it may. Problems are preferred to the status,
+// because they say where they are and what to do; only the status tells of a file that cannot be read.
 func flaw(c *config.Config) string {
 	for _, p := range c.Problems {
 		if p.Error {
@@ -311,7 +318,7 @@ func flaw(c *config.Config) string {
 	return cmp.Or(c.Status, badStore(c))
 }
 
-// badStore is the text of the last block that is no store, as the original tells it.
+// badStore is the status of the last block that is not a usable store, with the text of the original.
 func badStore(c *config.Config) string {
 	text := ""
 	for _, s := range c.Stores {
@@ -322,8 +329,8 @@ func badStore(c *config.Config) string {
 	return text
 }
 
-// badPart is what is wrong in the first store of which no queue can tell: because it runs without a part of it, or is a
-// model.
+// badPart is the status of the first store whose trouble no queue reports, because the store works without a part of it
+// or is only a model.
 func badPart(c *config.Config) string {
 	for _, s := range c.Stores {
 		if s.Status != "" {
@@ -336,7 +343,8 @@ func badPart(c *config.Config) string {
 func (i *intake) trouble() string {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	for _, text := range []string{i.refused, i.router.conf.Status, badStore(i.router.conf), i.journal.Status(), i.depotStatus()} {
+	conf := i.router.conf
+	for _, text := range []string{i.refused, conf.Status, badStore(conf), i.journal.Status(), i.depotStatus()} {
 		if text != "" {
 			return text
 		}
@@ -344,10 +352,11 @@ func (i *intake) trouble() string {
 	if text := i.journal.StoreStatus(); text != "" {
 		return text
 	}
-	return badPart(i.router.conf)
+	return badPart(conf)
 }
 
-// takes says whether a call would be taken: the configuration can be used, and the journal be written and not full.
+// takes says whether a call would be accepted: the configuration is usable, and the journal can be written and is not
+// full.
 func (i *intake) takes() bool {
 	i.mu.RLock()
 	usable := !i.closed && i.router.conf.Status == ""
@@ -363,7 +372,7 @@ func (i *intake) figures() Status {
 	return Status{Entries: i.good.Load(), Bytes: i.bytes.Load(), Backlog: backlog, Categories: i.router.count()}
 }
 
-// Close brings what is in the journal to the stores, as far as they take it.
+// Close delivers what is in the journal, as far as the stores take it within stopLimit.
 func (i *intake) Close() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -374,7 +383,8 @@ func (i *intake) Close() error {
 	i.journal.Stop(stopLimit)
 	i.closeDepots(depotLimit)
 	if bytes, entries := i.journal.Backlog(); entries > 0 {
-		i.log.Warn("not everything could be delivered: it stays in the journal for the next start", "entries", entries, "bytes", bytes, "state", i.o.StateDir)
+		i.log.Warn("not everything could be delivered: it stays in the journal for the next start",
+			"entries", entries, "bytes", bytes, "state", i.o.StateDir)
 	}
 	return i.journal.Close()
 }

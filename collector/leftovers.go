@@ -13,18 +13,20 @@ import (
 	"inkwell/store/plain"
 )
 
-// ourName says whether entries of many categories are kept under a name, each with its own.
-func ourName(name string) bool {
+// isReserved says whether the name is one of the collector's own, under which entries of many categories are kept, each
+// entry with its category.
+func isReserved(name string) bool {
 	return name == store.UnsafeCategory || name == store.OverflowCategory
 }
 
-// leftovers are the names of copies of a model for which a former run, or the original, left something in a buffer.
+// leftovers lists the categories for which a former run, or the original, has left entries in a buffer of their copy of
+// the model.
 func leftovers(model config.Sink) []string {
 	found := make(map[string]bool)
 	for _, s := range secondaries(model) {
 		for _, e := range entries(cmp.Or(s.Root, s.Dir), s.Dir) {
 			name := e.Name()
-			if e.IsDir() && !found[name] && (ourName(name) || store.SafeCategory([]byte(name))) && holds(model.For(name)) {
+			if e.IsDir() && !found[name] && (isReserved(name) || store.SafeCategory([]byte(name))) && holds(model.For(name)) {
 				found[name] = true
 			}
 		}
@@ -32,7 +34,7 @@ func leftovers(model config.Sink) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// holds says whether a former run left something in a buffer of a tree.
+// holds says whether a former run has left entries in a buffer of the tree s.
 func holds(s config.Sink) bool {
 	switch s := s.(type) {
 	case config.Buffer:
@@ -48,7 +50,7 @@ func holds(s config.Sink) bool {
 	return false
 }
 
-// buffers says whether something was left for a buffer with a secondary.
+// buffers says whether entries were left in the buffer b with the secondary store s.
 func buffers(b config.Buffer, s config.File) bool {
 	if files, err := plain.Buffered(filepath.Join(s.Dir, s.Sub), s.Base); err == nil && len(files) > 0 {
 		return true
@@ -56,18 +58,18 @@ func buffers(b config.Buffer, s config.File) bool {
 	return len(entries(cmp.Or(s.Root, s.Dir), spoolDir(b, s))) > 0
 }
 
-// entries is what a directory beneath root holds; nothing if there is none yet.
+// entries lists a directory beneath root; a missing one is empty.
 func entries(root, path string) []fs.DirEntry {
 	dir, err := faultfs.LookBeneath(root, path)
 	if err != nil {
 		return nil
 	}
 	defer dir.Close()
-	list, _ := dir.ReadDir() // who opens it will say what is wrong
+	list, _ := dir.ReadDir() // an error is reported when the buffer is opened
 	return list
 }
 
-// secondaries are the files behind every buffer in a tree that is read back.
+// secondaries lists the secondary file stores of the buffers in a tree that are replayed.
 func secondaries(s config.Sink) (files []config.File) {
 	config.Walk(s, func(s config.Sink) {
 		if b, ok := s.(config.Buffer); ok && b.Replay {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// limiter admits so many messages in each second of the clock, by the original's rule: a call with more than half of that is let in
-// without being counted, because it could never come in otherwise. Safe for concurrent use.
+// limiter admits a number of messages per second of the clock, by the original's rule: a call with more than half of
+// that number is admitted without being counted, because it might never be admitted otherwise. Safe for concurrent use.
 type limiter struct {
 	mu     sync.Mutex
 	max    int64 // 0: no limit
@@ -20,7 +20,7 @@ func (l *limiter) set(perSecond int64) {
 	l.max = perSecond
 }
 
-// admit says whether a call with n messages may come in now.
+// admit says whether a call with n messages is admitted now.
 func (l *limiter) admit(n int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -28,7 +28,8 @@ func descriptorsBelow(t *testing.T, dir string) (n int) {
 	return n
 }
 
-// The categories that a limit of open files leaves room for can all be written; the others are kept as those that are too many.
+// The categories that a limit of open files leaves room for can all be written; the others are kept as those that are
+// too many.
 func TestDescriptorsAreEnough(t *testing.T) {
 	const limit, want = 400, 100
 	const room = (limit/2 - otherDescriptors) / descriptorsOfFiles // categories

@@ -38,8 +38,8 @@ func TestRefusesACheckpointOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// TestSurvivesALostJournal takes the journal from under a checkpoint, whole or only its end: what comes then must not be taken for what was
-// there, also after a death before the next checkpoint.
+// TestSurvivesALostJournal takes the journal from under a checkpoint, whole or only its end: what comes then must not
+// be taken for what was there, also after a death before the next checkpoint.
 func TestSurvivesALostJournal(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, journal string){
 		"removed": func(t *testing.T, journal string) {
@@ -94,8 +94,8 @@ func TestSurvivesALostJournal(t *testing.T) {
 	}
 }
 
-// TestKilledBehindALostJournal loses the journal, and dies before another checkpoint when it has come to where it was: the old checkpoint
-// must not be taken for one of the new entries, and what the file has stays in the manifest.
+// TestKilledBehindALostJournal loses the journal, and dies before another checkpoint when it has come to where it was:
+// the old checkpoint must not be taken for one of the new entries, and what the file has stays in the manifest.
 func TestKilledBehindALostJournal(t *testing.T) {
 	s := newSite(t, gzipFiles, "keep_open=yes")
 	i := s.open()
@@ -147,7 +147,8 @@ func TestContinuesWhatWasKeptOpen(t *testing.T) {
 	s.checkManifest("c", 5)
 }
 
-// TestKeepsWhatALostStateLeft removes the whole state: the open file's bytes, which nothing else holds, must not go away.
+// TestKeepsWhatALostStateLeft removes the whole state: the open file's bytes, which nothing else holds, must not go
+// away.
 func TestKeepsWhatALostStateLeft(t *testing.T) {
 	s := newSite(t, gzipFiles, "keep_open=yes")
 	i := s.open()
@@ -227,8 +228,8 @@ func TestFilesEndWithTheClock(t *testing.T) {
 	}
 }
 
-// TestWithoutSyncAfterAPowerCut loses the end of a journal that is only written: numbers of what went with it must not be known, so that it
-// is taken when it is sent again.
+// TestWithoutSyncAfterAPowerCut loses the end of a journal that is only written: numbers of what went with it must not
+// be known, so that it is taken when it is sent again.
 func TestWithoutSyncAfterAPowerCut(t *testing.T) {
 	s := newSite(t, gzipFiles, "keep_open=yes")
 	s.lines = []string{"durability=write"}
@@ -266,8 +267,8 @@ func TestWithoutSyncAfterAPowerCut(t *testing.T) {
 	}
 }
 
-// TestCompleteWhileAnotherFails has a category's file become complete while the journal is still needed from before its entries for one that
-// cannot be written: when that is read again, they are passed over.
+// TestCompleteWhileAnotherFails has a category's file become complete while the journal is still needed from before its
+// entries for one that cannot be written: when that is read again, they are passed over.
 func TestCompleteWhileAnotherFails(t *testing.T) {
 	s, fault := newSite(t, gzipFiles[:1], "rotate_period=1s"), &failing{op: faultfs.OpWrite, part: ".bad-", err: syscall.ENOSPC, on: true}
 	s.tuning.injector = fault
@@ -291,7 +292,8 @@ func TestCompleteWhileAnotherFails(t *testing.T) {
 	}
 }
 
-// TestTakenAwayFilesKeepTheirNames has somebody move finished files away: where they were moved to, one must not replace another.
+// TestTakenAwayFilesKeepTheirNames has somebody move finished files away: where they were moved to, one must not
+// replace another.
 func TestTakenAwayFilesKeepTheirNames(t *testing.T) {
 	s := newSite(t, gzipFiles[:1], "rotate_period=1s")
 	names := make(map[string]bool)

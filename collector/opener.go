@@ -26,7 +26,7 @@ import (
 	"inkwell/store/tree"
 )
 
-// opener makes stores of what a configuration says. Safe for concurrent use.
+// opener opens the stores that a configuration describes. Safe for concurrent use.
 type opener struct {
 	conf  *config.Config
 	log   *slog.Logger
@@ -44,19 +44,21 @@ type opener struct {
 
 func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
 	log, set := o.Logger, o.Stats
-	return &opener{conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
-		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning}
+	return &opener{
+		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
+		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
+	}
 }
 
-// connectTimeout bounds how long a store is held up to find out whether its peer is there.
+// connectTimeout bounds how long opening a store waits to find out whether its peer answers.
 const connectTimeout = 5 * time.Second
 
-// opening is one store tree in the making.
+// opening is a store tree that is being opened.
 type opening struct {
 	*opener
 	name   string       // of the queue
-	shared bool         // by categories of other names
-	saved  store.States // how files stood at the last checkpoint
+	shared bool         // by several categories
+	saved  store.States // of the files, at the last checkpoint
 }
 
 // open opens the store that s describes, with everything beneath it.
@@ -69,7 +71,8 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	case config.Buffer:
 		return o.buffer(s)
 	case config.Bucket:
-		return tree.NewBucket(tree.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}, o.all(s.Children)), nil
+		b := tree.BucketOptions{Kind: s.Kind, Delimiter: s.Delimiter, RemoveKey: s.RemoveKey, Range: s.Range}
+		return tree.NewBucket(b, o.all(s.Children)), nil
 	case config.Multi:
 		if s.Any {
 			var children []*store.Child
@@ -89,8 +92,9 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 	return nil, fmt.Errorf("store %v of %s is of a kind that cannot be opened", s, o.name)
 }
 
-// again returns what opens a store that others stand in for. What it wrote since the last checkpoint stays when it is opened again: the
-// journal is not read again for it alone.
+// again returns a function that opens a store which others may stand in for. Only the first call uses the saved states:
+// what the store has written since the last checkpoint stays when it is opened again, because the journal is not
+// replayed for it alone.
 func (o opening) again(s config.Sink) func() (store.Store, error) {
 	return func() (store.Store, error) {
 		st, err := o.open(s)
@@ -99,20 +103,24 @@ func (o opening) again(s config.Sink) func() (store.Store, error) {
 	}
 }
 
-// byCategory opens a store with a child of its own for each category, those first for which something was left in a buffer.
+// byCategory opens a store with one child for each category. Children for which something was left in a buffer are
+// opened first.
 func (o opening) byCategory(model config.Sink) store.Store {
 	only := ""
-	if ourName(o.name) { // one beside the categories has one child
+	if isReserved(o.name) { // the store of a reserved name has just one child
 		only = o.name
 	}
-	return tree.NewByCategory(tree.ByCategoryOptions{Limit: o.limit, Only: only, Kept: leftovers(model), Child: func(name string) *store.Child {
+	child := func(name string) *store.Child {
 		child := o
 		child.name, child.shared = name, false
 		return child.part(model.For(name))
-	}})
+	}
+	return tree.NewByCategory(tree.ByCategoryOptions{
+		Limit: o.limit, Only: only, Kept: leftovers(model), Child: child,
+	})
 }
 
-// all are the children for a list.
+// all returns one child for each sink.
 func (o opening) all(sinks []config.Sink) []*store.Child {
 	children := make([]*store.Child, len(sinks))
 	for i, s := range sinks {
@@ -121,14 +129,16 @@ func (o opening) all(sinks []config.Sink) []*store.Child {
 	return children
 }
 
-// part is a child that keeps no entries from the others while it cannot be opened. It tells of that.
+// part returns a child that does not hold up the other children while it cannot be opened. It logs that once, and when
+// it can be opened again.
 func (o opening) part(s config.Sink) *store.Child {
 	told := false
 	return &store.Child{Open: func() (store.Store, error) {
 		st, err := o.open(s)
 		switch {
 		case err != nil && !told:
-			o.log.Error("a part of a store cannot be opened: it is tried again", "category", o.name, "part", s.String(), "error", err)
+			o.log.Error("a part of a store cannot be opened: it is tried again",
+				"category", o.name, "part", s.String(), "error", err)
 		case err == nil && told:
 			o.log.Info("a part of a store can be opened again", "category", o.name, "part", s.String())
 		}
@@ -139,33 +149,40 @@ func (o opening) part(s config.Sink) *store.Child {
 
 func (o opening) file(s config.File) (store.Store, error) {
 	f := s.PlainOptions
-	f.Logger, f.Stats, f.Form.Quote, f.Own, f.Injector = o.log, o.stats, ourName(o.name), o.own, o.tuning.injector
+	f.Logger, f.Stats, f.Form.Quote, f.Own, f.Injector = o.log, o.stats, isReserved(o.name), o.own, o.tuning.injector
 	if c := s.Compress; c != nil {
 		return series.OpenCompressed(series.CompressedOptions{
-			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base, Codec: c.Codec, Seek: c.Seek, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
-			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) }, Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats,
-			Injector: f.Injector,
+			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base,
+			Codec: c.Codec, Seek: c.Seek, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
+			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) },
+			Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats, Injector: f.Injector,
 		}, o.saved)
 	}
 	return series.OpenPlain(f, o.saved)
 }
 
-// alone is how a network store without a buffer sets aside what its peer does not take: the journal stands before it.
+// alone returns the quarantine of a network store without a buffer. Entries that its peer does not take are set aside
+// in the state directory, and offered again.
 func (o opening) alone(s config.Network) hop.QuarantineOptions {
 	name := fnv.New64a()
 	fmt.Fprintf(name, "%s %s", o.name, s)
 	return hop.QuarantineOptions{Dir: o.refused, Held: fmt.Sprintf("held.%016x", name.Sum64()), Again: true}
 }
 
-// network opens a store that sends; q says where what its peer does not take is set aside.
+// network opens a store that sends. q says where entries are set aside that its peer does not take.
 func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store, error) {
-	n := hop.NetworkOptions{Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch, MaxAge: s.MaxAge, Probe: true, IgnoreError: s.IgnoreError,
-		Source: o.source, Logger: o.log, Stats: o.stats, Peers: o.peers}
+	n := hop.NetworkOptions{
+		Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch,
+		MaxAge: s.MaxAge, Probe: true, IgnoreError: s.IgnoreError,
+		Source: o.source, Logger: o.log, Stats: o.stats, Peers: o.peers,
+	}
 	var st store.Store
 	var err error
 	switch m := s.Mapping; {
 	case m != nil:
-		st, err = hop.NewDynamic(hop.DynamicOptions{Service: m.Addrs, Bucket: m.Bucket, Category: o.name, TTL: m.TTL, Timeout: m.Timeout, Network: n})
+		st, err = hop.NewDynamic(hop.DynamicOptions{
+			Service: m.Addrs, Bucket: m.Bucket, Category: o.name, TTL: m.TTL, Timeout: m.Timeout, Network: n,
+		})
 	case s.Pool:
 		st, err = o.pool.Network(n)
 	default:
@@ -182,7 +199,7 @@ func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store
 	return quarantine, nil
 }
 
-// schedule is when a buffer tries its primary again.
+// schedule says when a buffer tries its primary store again.
 func schedule(s config.Buffer) store.Schedule {
 	if s.Adaptive {
 		return &hop.AdaptiveSchedule{Min: s.MinRetry, Max: s.MaxRetry, Offset: s.MaxOffset}
@@ -197,7 +214,8 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return tree.NewFailover(o.again(s.Primary), other, tree.FailoverOptions{Schedule: schedule(s), Name: o.name, Stats: o.stats}), nil
+		f := tree.FailoverOptions{Schedule: schedule(s), Name: o.name, Stats: o.stats}
+		return tree.NewFailover(o.again(s.Primary), other, f), nil
 	}
 	primary, err := o.primary(s, secondary)
 	if err != nil {
@@ -217,25 +235,31 @@ func (o opening) buffer(s config.Buffer) (_ store.Store, err error) {
 			return nil, err
 		}
 	}
-	if s.Twin > 0 { // the first of them takes over
+	if s.Twin > 0 { // only the first buffer with these files takes over what the original left
 		return st, nil
 	}
-	t := plain.TakeoverOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub), Base: secondary.Base, Category: o.name, Name: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats}
-	if secondary.WriteCategory || ourName(o.name) || o.shared {
+	t := plain.TakeoverOptions{
+		Root: cmp.Or(secondary.Root, secondary.Dir), Dir: filepath.Join(secondary.Dir, secondary.Sub),
+		Base: secondary.Base, Category: o.name, Name: o.name, Schedule: schedule(s), Logger: o.log, Stats: o.stats,
+	}
+	if secondary.WriteCategory || isReserved(o.name) || o.shared {
 		t.Category = ""
 	}
 	return plain.NewTakeover(st, primary, t, o.saved)
 }
 
-// primary opens what stands behind a buffer.
+// primary opens the primary store of a buffer.
 func (o opening) primary(s config.Buffer, secondary config.File) (store.Store, error) {
 	if n, ok := s.Primary.(config.Network); ok {
-		return o.network(n, hop.QuarantineOptions{Root: cmp.Or(secondary.Root, secondary.Dir), Dir: spoolDir(s, secondary)})
+		return o.network(n, hop.QuarantineOptions{
+			Root: cmp.Or(secondary.Root, secondary.Dir), Dir: spoolDir(s, secondary),
+		})
 	}
 	return o.open(s.Primary)
 }
 
-// keeps says whether a store needs no spool, because it is made of files: what they do not take waits in the journal.
+// keeps says whether a store consists of files only, so that it needs no spool: what the files do not take waits in the
+// journal.
 func keeps(s config.Sink) bool {
 	switch s := s.(type) {
 	case config.File:
@@ -252,7 +276,7 @@ func keeps(s config.Sink) bool {
 	return false
 }
 
-// setsAside says whether the original would put into secondaries what the files of a store do not take.
+// setsAside says whether the original would write to the secondary stores what the files of a store do not take.
 func setsAside(s config.Sink) bool {
 	switch s := s.(type) {
 	case config.Buffer:
@@ -266,7 +290,7 @@ func setsAside(s config.Sink) bool {
 	return false
 }
 
-// spooled stands a buffer before a primary that sends.
+// spooled puts a spool in front of a primary store that sends.
 func (o opening) spooled(s config.Buffer, secondary config.File, primary store.Store) (store.Store, error) {
 	dir, err := faultfs.OpenBeneath(cmp.Or(secondary.Root, secondary.Dir), spoolDir(s, secondary), nil)
 	if err != nil {
@@ -274,16 +298,20 @@ func (o opening) spooled(s config.Buffer, secondary config.File, primary store.S
 	}
 	sp, err := spool.Open(dir, spool.Options{MaxBytes: s.SpoolMax, Logger: o.log})
 	if err != nil {
-		return nil, &store.StatusError{Text: "File open error", Err: errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())}
+		err = errors.Join(fmt.Errorf("open spool: %w", err), dir.Close())
+		return nil, &store.StatusError{Text: "File open error", Err: err}
 	}
-	b := hop.OpenBuffer(primary, sp, hop.BufferOptions{Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir, Logger: o.log.With("spool", dir.Path()), Stats: o.stats})
+	b := hop.OpenBuffer(primary, sp, hop.BufferOptions{
+		Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir,
+		Logger: o.log.With("spool", dir.Path()), Stats: o.stats,
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	b.Connect(ctx)
 	return b, nil
 }
 
-// spoolDir is where the spool of a buffer with such a secondary is: beside the files that the original would write.
+// spoolDir is the directory of a buffer's spool: beside the files that the original would write to its secondary store.
 func spoolDir(b config.Buffer, secondary config.File) string {
 	name := secondary.Base + ".spool"
 	if b.Twin > 0 {

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	blockBytes = 1 << 20          // that are gathered for a block that is compressed
-	blockWait  = 10 * time.Second // for which a smaller one is: small blocks compress badly
-	plainBytes = 256 << 10        // that are gathered for files that are not compressed, and not the original's
+	blockBytes = 1 << 20          // gathered for a compressed block
+	blockWait  = 10 * time.Second // the longest wait for that: small blocks compress badly
+	plainBytes = 256 << 10        // gathered for our own uncompressed files
 )
 
-// pace has the outlets of files of our kind gather what makes good blocks, and look every second whether their files
-// are still there.
+// pace makes the outlets of our own file formats gather enough for good blocks, and check every second whether their
+// files still exist.
 func pace(o *journal.OutletOptions, place config.Sink) {
 	wait := time.Duration(killpoint.Tuned("INKWELL_BLOCK_WAIT", int64(blockWait)))
 	config.Walk(place, func(s config.Sink) {
@@ -37,7 +37,7 @@ func pace(o *journal.OutletOptions, place config.Sink) {
 	}
 }
 
-// blocks says whether a store may wait for a peer.
+// blocks says whether a store may have to wait for a peer.
 func blocks(s config.Sink) bool {
 	switch s := s.(type) {
 	case config.File, config.Null, config.Unusable:
@@ -54,7 +54,7 @@ func blocks(s config.Sink) bool {
 	return true
 }
 
-// continued says whether the next run goes on with the files that are open at the end.
+// continued says whether files that are open at the end are continued by the next run.
 func continued(s config.Sink) bool {
 	f, ok := s.(config.File)
 	return ok && f.Compress != nil && f.Compress.KeepOpen

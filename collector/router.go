@@ -16,9 +16,9 @@ import (
 	"inkwell/store/journal"
 )
 
-// router is which outlets take which category, by the rules of the original: those of its own name, else those of the
-// first prefix that fits (in byte order, so the shortest, or the longest if so configured), else the default ones. Safe
-// for concurrent use.
+// router knows which outlets get which category, by the rules of the original: those for the category's own name, or
+// else those of the first prefix that matches (in byte order, so the shortest, or the longest if so configured), or
+// else the default ones. Safe for concurrent use.
 type router struct {
 	conf    *config.Config
 	journal *journal.Journal
@@ -27,35 +27,37 @@ type router struct {
 
 	rules    map[string][]rule // by pattern
 	patterns journal.Patterns
-	refused  []*config.Store // blocks that are no stores
+	refused  []*config.Store // blocks that are not usable stores
 
 	mu      sync.RWMutex
 	targets map[string]*target
-	owns    map[string]*target // of our own names, by name and block
+	owns    map[string]*target // of reserved names, by name and block
 }
 
 // rule is a block as it applies to the categories of one pattern.
 type rule struct {
 	block *config.Store
-	copy  bool   // each category gets an outlet and a copy of the store of its own
-	name  string // of the outlet, when they share it
+	copy  bool   // each category gets its own outlet and its own copy of the store
+	name  string // of the outlet, if the categories share it
 }
 
-// target is where one category goes.
+// target is where the entries of one category go.
 type target struct {
 	journal.Target
 	name             string
-	stored           bool          // there is a store; otherwise Target has outlets only for what the journal has from before
-	good, bytes, bad *atomic.Int64 // the last without a store, the others with one
-	complained       atomic.Int64  // when it was last told that there is no store, in Unix seconds
+	stored           bool          // there is a store; otherwise Target only has outlets for old entries of the journal
+	good, bytes, bad *atomic.Int64 // bad without a store, the others with one
+	complained       atomic.Int64  // when a missing store was last logged, in Unix seconds
 }
 
 func newRouter(c *config.Config, j *journal.Journal, o *opener, set *stats.Set) *router {
-	r := &router{conf: c, journal: j, opener: o, stats: set, rules: make(map[string][]rule), targets: make(map[string]*target),
-		owns: make(map[string]*target)}
+	r := &router{
+		conf: c, journal: j, opener: o, stats: set,
+		rules: make(map[string][]rule), targets: make(map[string]*target), owns: make(map[string]*target),
+	}
 	for _, b := range c.Stores {
 		switch {
-		case c.Status != "": // of a file that is spoilt as a whole nothing is used
+		case c.Status != "": // the file is unusable as a whole
 		case b.Sink != nil:
 			r.add(b)
 		default:
@@ -69,25 +71,28 @@ func newRouter(c *config.Config, j *journal.Journal, o *opener, set *stats.Set) 
 	return r
 }
 
-// add spreads a block over the patterns that it is for.
+// add makes a rule of a block for each of its patterns.
 func (r *router) add(b *config.Store) {
 	for _, pattern := range b.Categories {
 		u := rule{block: b, copy: r.conf.ThreadPerCategory, name: b.Handled}
 		if !strings.HasSuffix(pattern, "*") && pattern != journal.Default {
-			u.copy = u.copy && b.List // a name of its own is no model
+			u.copy = u.copy && b.List // a single category needs no copy
 		}
 		r.rules[pattern] = append(r.rules[pattern], u)
 		r.patterns.Add(pattern)
 	}
 }
 
-// routes are what the engine has to know.
+// routes returns what the engine has to know.
 func (r *router) routes() journal.Routes {
-	return journal.Routes{Prepare: r.prepare, Route: func(category []byte) *journal.Target { return &r.find(category).Target },
-		Patterns: r.patterns, Relays: r.relays(), Destinations: r.destinations(), Locate: r.locate}
+	return journal.Routes{
+		Prepare:  r.prepare,
+		Route:    func(category []byte) *journal.Target { return &r.find(category).Target },
+		Patterns: r.patterns, Relays: r.relays(), Destinations: r.destinations(), Locate: r.locate,
+	}
 }
 
-// relays says whether some of what comes in is sent on.
+// relays says whether some entries are sent on to another server.
 func (r *router) relays() (relays bool) {
 	for _, b := range r.conf.Stores {
 		if b.Sink != nil {
@@ -100,8 +105,8 @@ func (r *router) relays() (relays bool) {
 	return relays
 }
 
-// locate returns the key of the outlet for the files of a category, and their path, for the state of a `collect --dir`
-// from before there were outlets.
+// locate returns the key of the outlet for the files of a category, and the path of those files. It is needed for the
+// state of a `collect --dir` from the time before there were outlets.
 func (r *router) locate(category string) (key, path string) {
 	for _, u := range r.match(category) {
 		for _, s := range u.places(u.outlet(category)) {
@@ -114,8 +119,8 @@ func (r *router) locate(category string) (key, path string) {
 	return "", ""
 }
 
-// prepare makes the outlets that are there from the start: of the blocks with a name, of those that many categories
-// share, and of the categories for which a former run left something in a buffer.
+// prepare creates the outlets that exist from the start: those of blocks with a category name, those that several
+// categories share, and those of categories for which a former run has left entries in a buffer.
 func (r *router) prepare() {
 	for _, name := range r.patterns.Names {
 		r.find([]byte(name))
@@ -132,18 +137,19 @@ func (r *router) prepare() {
 		beyond += r.resume(b)
 	}
 	if beyond > 0 {
-		r.opener.log.Warn("buffers of a former run are not looked at, because there are too many categories (raise max_categories, or the limit of open files)", "buffers", beyond)
+		r.opener.log.Warn("buffers of a former run are not looked at, because there are too many categories "+
+			"(raise max_categories, or the limit of open files)", "buffers", beyond)
 	}
 }
 
-// resume makes the outlets of the copies of a block for which a former run left something in a buffer, and says how
-// many are too many.
+// resume creates the outlets for the copies of a block in whose buffers a former run has left entries. It returns how
+// many of them are beyond the limit of categories.
 func (r *router) resume(b *config.Store) (beyond int) {
 	if b.Sink == nil || !r.conf.ThreadPerCategory {
 		return 0
 	}
 	for _, name := range leftovers(b.Sink) {
-		if ourName(name) {
+		if isReserved(name) {
 			r.resumeOwn(b, name)
 		} else if t := r.find([]byte(name)); t.name != name {
 			beyond++
@@ -152,7 +158,7 @@ func (r *router) resume(b *config.Store) (beyond int) {
 	return beyond
 }
 
-// resumeOwn makes the outlets of one of our own names, for all that a block is for.
+// resumeOwn creates the outlets of a reserved name, for everything that the block b handles.
 func (r *router) resumeOwn(b *config.Store, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -163,7 +169,7 @@ func (r *router) resumeOwn(b *config.Store, name string) {
 	}
 }
 
-// open are the rules for categories that nobody named, pattern by pattern.
+// open lists the rules for categories that no block names: those of each prefix, and the default ones.
 func (r *router) open() (all [][]rule) {
 	for _, prefix := range r.patterns.Prefixes {
 		all = append(all, r.rules[prefix])
@@ -171,7 +177,7 @@ func (r *router) open() (all [][]rule) {
 	return append(all, r.rules[journal.Default])
 }
 
-// find returns the target of a category, made when it is first asked for.
+// find returns the target of a category. The target is created when it is first asked for.
 func (r *router) find(category []byte) *target {
 	r.mu.RLock()
 	t := r.targets[string(category)]
@@ -184,15 +190,15 @@ func (r *router) find(category []byte) *target {
 	return r.make(string(category))
 }
 
-// make returns the target of a category. Names that can be no file names, and those beyond the limit, share one of our
-// own.
+// make returns the target of a category, and creates it if necessary. Names that cannot be file names, and names beyond
+// the limit, share a reserved one. The caller holds mu.
 func (r *router) make(category string) *target {
 	if t := r.targets[category]; t != nil {
 		return t
 	}
 	rules := r.match(category)
 	switch {
-	case r.patterns.Named(category): // by the operator
+	case r.patterns.Named(category): // the operator has named it, so it counts as safe
 	case !store.SafeCategory([]byte(category)):
 		return r.own(category, store.UnsafeCategory, rules)
 	case len(r.targets) >= r.opener.limit:
@@ -202,8 +208,8 @@ func (r *router) make(category string) *target {
 	return r.targets[category]
 }
 
-// own returns the target of one of our own names, under which a category is kept: one for all that the same blocks
-// take.
+// own returns the target of a reserved name under which the category is kept. All categories that the same blocks
+// handle share it.
 func (r *router) own(category, name string, rules []rule) *target {
 	key := name + "\x00"
 	if len(rules) > 0 {
@@ -215,7 +221,7 @@ func (r *router) own(category, name string, rules []rule) *target {
 	return r.owns[key]
 }
 
-// target makes the target of a category that is kept under a name.
+// target creates the target of a category that is kept under a name.
 func (r *router) target(category, name string, rules []rule) *target {
 	t := &target{name: name}
 	for _, u := range rules {
@@ -233,7 +239,7 @@ func (r *router) target(category, name string, rules []rule) *target {
 // match returns the rules for a category.
 func (r *router) match(category string) []rule { return r.rules[r.patterns.Match(category)] }
 
-// outlet is the name of a rule's outlet for a category.
+// outlet is the name of the rule's outlet for a category.
 func (u rule) outlet(category string) string {
 	if u.copy {
 		return category
@@ -241,14 +247,14 @@ func (u rule) outlet(category string) string {
 	return u.name
 }
 
-// options say what tells the outlet of a place apart.
+// options returns the options that identify the outlet for one place.
 func options(name string, place config.Sink) journal.OutletOptions {
 	_, file := place.(config.File)
 	return journal.OutletOptions{Name: name, Store: place.String(), Single: file}
 }
 
-// outlets returns those of a rule for a category (of a rule that is shared, for any of its categories): one for each
-// place where every entry has to go, so that one that fails does not keep entries from the others.
+// outlets creates the outlets of a rule for a category; a shared rule has the same ones for all its categories. There
+// is one outlet for each place to which every entry goes, so that a place that fails does not hold up the others.
 func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
 	b, name := u.block, u.outlet(category)
 	for _, place := range u.places(name) {
@@ -259,7 +265,8 @@ func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
 			opening.saved = saved
 			return opening.open(place)
 		}
-		o.Target, o.Interval, o.Check, o.Lossy, o.Buffered = b.TargetWriteSize, b.MaxWriteInterval, r.conf.CheckInterval, !b.MustSucceed, setsAside(place)
+		o.Target, o.Interval, o.Check = b.TargetWriteSize, b.MaxWriteInterval, r.conf.CheckInterval
+		o.Lossy, o.Buffered = !b.MustSucceed, setsAside(place)
 		o.Blocks, o.Continued = blocks(place), continued(place)
 		pace(&o, place)
 		o.Interval = cmp.Or(r.opener.tuning.interval, o.Interval)
@@ -268,11 +275,12 @@ func (r *router) outlets(u rule, category string) (all []*journal.Outlet) {
 	return all
 }
 
-// covers says which category an outlet of a name has, or of which patterns it has all.
+// covers returns the category that the outlet of that name handles, or the patterns of the categories if there are
+// several.
 func (u rule) covers(name string) (category string, patterns []string) {
 	c := u.block.Categories
 	switch {
-	case ourName(name):
+	case isReserved(name):
 		return name, c
 	case u.copy || len(c) == 1 && c[0] == name && name != journal.Default:
 		return name, nil
@@ -280,8 +288,8 @@ func (u rule) covers(name string) (category string, patterns []string) {
 	return "", c
 }
 
-// wait returns the outlet in which entries of a category that were taken before wait for a better configuration, if
-// there is a block for them in this one that was refused.
+// wait returns an outlet in which old entries of the journal wait for a usable configuration, if a refused block of the
+// current one would handle their category.
 func (r *router) wait(category, name string) []*journal.Outlet {
 	for _, b := range r.refused {
 		if !slices.ContainsFunc(b.Categories, func(pattern string) bool {
@@ -299,7 +307,7 @@ func (r *router) wait(category, name string) []*journal.Outlet {
 	return nil
 }
 
-// places are where a rule brings every entry of the categories of a name.
+// places lists the stores to which a rule sends every entry of the categories under that name.
 func (u rule) places(name string) []config.Sink {
 	s := u.block.Sink
 	if u.copy {
@@ -308,14 +316,14 @@ func (u rule) places(name string) []config.Sink {
 	return config.Places(s)
 }
 
-// count is the number of categories seen.
+// count is how many categories were seen.
 func (r *router) count() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.targets) + len(r.owns)
 }
 
-// complain tells once a minute that a category has no store.
+// complain logs, once a minute, that a category has no store.
 func (t *target) complain(log *slog.Logger) {
 	now := time.Now().Unix()
 	if last := t.complained.Load(); now-last >= 60 && t.complained.CompareAndSwap(last, now) {

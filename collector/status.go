@@ -17,15 +17,17 @@ import (
 	"inkwell/store/journal"
 )
 
-// newMonitor watches what o says.
+// newMonitor returns the monitor that collects what a status contains.
 func (c *Collector) newMonitor(o *Options) *status.Monitor {
-	m := status.NewMonitor(o.Stats, o.Events, status.Daemon{Role: status.Collector, Version: o.Version, Listen: c.addresses(), State: o.StateDir})
+	m := status.NewMonitor(o.Stats, o.Events, status.Daemon{
+		Role: status.Collector, Version: o.Version, Listen: c.addresses(), State: o.StateDir,
+	})
 	m.Disks.Watch(o.StateDir, "journal")
 	return m
 }
 
-// Document is all that there is to know of the collector now. It waits for no store; while the configuration is read again it waits for
-// that, and for a disk that is new since then, five seconds at most.
+// Document returns the complete status of the collector. It waits for no store, but it does wait for a reload in
+// progress, and for disks that appeared with that reload, five seconds at most.
 func (c *Collector) Document() *status.Status {
 	now := time.Now()
 	conf, peers := c.intake.inUse()
@@ -43,25 +45,29 @@ func (c *Collector) Document() *status.Status {
 	return s
 }
 
-// addresses are those of the listeners, as they are written in a configuration; those for HTTP alone as URLs.
+// addresses lists the listeners as they are written in a configuration; those for HTTP alone as URLs.
 func (c *Collector) addresses() []string {
-	return append(rpc.Addresses(c.listeners[:c.calls], c.listen, false), rpc.Addresses(c.listeners[c.calls:], c.listen[c.calls:], true)...)
+	calls := rpc.Addresses(c.listeners[:c.calls], c.listen, false)
+	return append(calls, rpc.Addresses(c.listeners[c.calls:], c.listen[c.calls:], true)...)
 }
 
-// handler answers HTTP.
+// handler answers HTTP requests.
 func (c *Collector) handler() http.Handler {
-	return web.Handler(web.Options{Status: func(context.Context) *status.Status { return c.Document() }, Listen: c.listen, Stats: c.stats,
-		Reads: func(caller *access.Caller) bool { return c.gate.rules.Load().Reads(caller) }, Files: files{c.intake}})
+	return web.Handler(web.Options{
+		Status: func(context.Context) *status.Status { return c.Document() },
+		Reads:  func(caller *access.Caller) bool { return c.gate.rules.Load().Reads(caller) },
+		Listen: c.listen, Stats: c.stats, Files: files{c.intake},
+	})
 }
 
-// inUse is the configuration that is in use, and the peers that its stores send to.
+// inUse returns the configuration that is in use, and the peers to which its stores send.
 func (i *intake) inUse() (*config.Config, *hop.Peers) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	return i.router.conf, i.router.opener.peers
 }
 
-// outputs are the directories beneath which stores write files.
+// outputs lists the directories beneath which stores write files.
 func outputs(c *config.Config) (dirs []string) {
 	for _, b := range c.Stores {
 		if b.Sink == nil {
@@ -77,14 +83,18 @@ func outputs(c *config.Config) (dirs []string) {
 	return slices.Compact(dirs)
 }
 
-// journalStatus is how the journal stands.
+// journalStatus describes the journal.
 func journalStatus(j *journal.Journal, now time.Time) *status.Store {
-	s := &status.Store{Dir: filepath.Join(j.Dir(), "journal"), Limit: j.Limit(), Oldest: j.Oldest(now).Seconds(), Pending: j.Pending(), Trouble: j.Status()}
+	s := &status.Store{
+		Dir: filepath.Join(j.Dir(), "journal"), Limit: j.Limit(), Oldest: j.Oldest(now).Seconds(),
+		Pending: j.Pending(), Trouble: j.Status(),
+	}
 	s.Bytes, s.Entries = j.Backlog()
 	return s
 }
 
-// withWaits enters what waits for stores. A queue that several categories share is told under its own name.
+// withWaits adds to each category what waits for its stores. A queue that several categories share is listed under its
+// own name.
 func withWaits(list []status.Category, all map[string]journal.Waits) []status.Category {
 	enter := func(c *status.Category, w journal.Waits) {
 		c.Backlog, c.Oldest, c.Trouble = w.Bytes, w.Oldest.Seconds(), w.Status
@@ -103,7 +113,7 @@ func withWaits(list []status.Category, all map[string]journal.Waits) []status.Ca
 	return list
 }
 
-// hops tells of the addresses that stores send to.
+// hops describes the addresses to which stores send.
 func hops(peers []hop.Peer) []status.Hop {
 	list := make([]status.Hop, 0, len(peers))
 	for _, p := range peers {

@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	tapBytes = 256 << 10        // of messages that wait for one who looks on
-	tapPulse = 15 * time.Second // after which one who looks on is told that nothing came, to see whether he is still there
+	tapBytes = 256 << 10        // of messages that wait for one viewer
+	tapPulse = 15 * time.Second // a viewer is called this often, to see whether it is still connected
 )
 
-// taps let people look on at what comes in. Nobody who looks on holds up a call: what he does not take in time he does not see. Safe for
-// concurrent use.
+// taps show incoming entries to viewers. A viewer never delays a call: what it does not read in time it does not see.
+// Safe for concurrent use.
 type taps struct {
-	open atomic.Int64 // so that a call costs one load while nobody looks on
+	open atomic.Int64 // number of viewers, so that a call costs one load while there are none
 
 	mu   sync.Mutex
 	list map[*tap]struct{}
 }
 
-// tap is one who looks on at a category.
+// tap is one viewer of a category.
 type tap struct {
 	category string
 	more     chan struct{} // signalled when there is something
@@ -31,10 +31,10 @@ type tap struct {
 	mu       sync.Mutex
 	messages [][]byte
 	bytes    int
-	skipped  int64 // behind messages
+	skipped  int64 // messages that were dropped after those in messages
 }
 
-// show lets those look on who want to see the entries of v, which were taken.
+// show offers the accepted entries of v to the viewers of their categories.
 func (t *taps) show(b *proto.Batch, v *visit) {
 	if t.open.Load() == 0 {
 		return
@@ -75,7 +75,7 @@ func (t *tap) take(b *proto.Batch, r proto.Run) {
 	}
 }
 
-// look hands the messages of a category to each, until ctx ends or each fails.
+// look passes the messages of a category to each, until ctx ends or each fails.
 func (t *taps) look(ctx context.Context, category string, each func(message []byte, skipped int64) error) error {
 	one := &tap{category: category, more: make(chan struct{}, 1)}
 	t.mu.Lock()
@@ -109,7 +109,7 @@ func (t *taps) look(ctx context.Context, category string, each func(message []by
 	}
 }
 
-// hand hands on what was kept.
+// hand passes on what was kept, and then how many messages were skipped.
 func (t *tap) hand(each func(message []byte, skipped int64) error) error {
 	t.mu.Lock()
 	messages, skipped := t.messages, t.skipped

@@ -8,7 +8,7 @@ import (
 	"inkwell/store/stream"
 )
 
-// apply does what was decided.
+// apply carries out one decided action.
 func (v *volume) apply(d *directory, x action) {
 	var err error
 	switch x.verb {
@@ -39,7 +39,7 @@ func (v *volume) apply(d *directory, x action) {
 	}
 }
 
-// postpone remembers an arrival until the next look.
+// postpone keeps an arrival that was not decided on until the next look at its directory.
 func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 	w := d.waiting[a.look.id]
 	if w == nil {
@@ -56,7 +56,7 @@ func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 	}
 }
 
-// adopt makes a generation known by what a shows.
+// adopt records that g is the file that a look found as a: its identity becomes that of a.
 func (v *volume) adopt(d *directory, g *generation, a *arrival) {
 	if old := v.known[a.look.id]; old != nil && old != g && old.packed {
 		d.forget(old)
@@ -69,7 +69,7 @@ func (v *volume) adopt(d *directory, g *generation, a *arrival) {
 	delete(d.waiting, g.id)
 }
 
-// pollSoon makes a generation that was opened be looked at.
+// pollSoon schedules a generation that was just opened to be polled at once.
 func (v *volume) pollSoon(g *generation) {
 	g.pollAt, g.every = time.Time{}, v.timing.poll
 	g.grewAt = time.Now()
@@ -80,14 +80,14 @@ func (v *volume) pollSoon(g *generation) {
 	}
 }
 
-// follow begins to read a file.
+// follow begins to read a file that was not known before.
 func (v *volume) follow(d *directory, x action) error {
 	a, t := x.arrival, x.trail
 	if !v.room(d) {
 		return nil
 	}
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: active, category: string(t.category), path: t.path}
+	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
 	if err := g.open(a.path, a.look); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (v *volume) follow(d *directory, x action) error {
 	case a.home != t:
 		v.count.recovered.Add(1)
 		v.log.Info("a rotated file that was not seen before is read", "file", a.path, "path", t.path)
-	case v.started && !v.once: // those that stand at the start are told as a number
+	case v.started && !v.once: // files found at the start are logged as a number only
 		v.log.Info("new file is followed", "file", a.path, "category", string(t.category))
 	}
 	v.adopt(d, g, a)
@@ -112,14 +112,14 @@ func (v *volume) follow(d *directory, x action) error {
 	return nil
 }
 
-// found counts what there is to read of a file that is met at the start.
+// found adds the unread bytes of a file that is found at the start to the total that --once reports.
 func (v *volume) found(g *generation) {
 	if !v.started {
 		v.count.total.Add(g.look.size - g.offset)
 	}
 }
 
-// resume reads a generation on, in the file that it is now.
+// resume goes on reading a generation in the file that the arrival shows, which may be another one on disk.
 func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	if g.fd >= 0 && g.id == a.look.id {
 		v.renamed(g, a)
@@ -149,9 +149,10 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	return nil
 }
 
-// leaveBehind keeps the file that g was read from until another one took its place: a daemon may still write to it.
+// leaveBehind keeps the file that g was read from open after another file took its place, because a daemon may still
+// write to the old one.
 func (v *volume) leaveBehind(d *directory, o *generation) {
-	o.stream, o.number, o.state = stream.ID{}, 0, finished
+	o.stream, o.number, o.phase = stream.ID{}, 0, finished
 	l, err := statFile(o.fd)
 	if err == nil {
 		err = o.seek(l.size)
@@ -160,7 +161,7 @@ func (v *volume) leaveBehind(d *directory, o *generation) {
 		o.close(v.log)
 		return
 	}
-	o.reading, o.polled, o.parcel, o.left = false, false, 0, true
+	o.reading, o.polled, o.shipment, o.left = false, false, 0, true
 	v.pollSoon(o)
 	if !o.retired {
 		o.retired = true
@@ -170,20 +171,20 @@ func (v *volume) leaveBehind(d *directory, o *generation) {
 	v.known[o.id] = o
 }
 
-// renamed notes the name of an open file, and has it read as the one at its path again if it is back there.
+// renamed notes the new name of an open file. If the file is back at its own path, it is read again as the current one.
 func (v *volume) renamed(g *generation, a *arrival) {
 	g.name, g.seen, g.lostAt = a.path, true, time.Time{}
 	if a.isAt(g) && g.retired && !v.once {
 		g.retired = false
 		v.retired--
-		g.state = active
+		g.phase = active
 		g.trail.insert(g)
 	}
 }
 
-// enter puts an open file into its trail, or among the retired ones if that is done with it.
+// enter inserts an open file into its trail, or keeps it among the retired files if its trail has finished it.
 func (v *volume) enter(g *generation, a *arrival) {
-	if g.state == ignored && a.home != nil {
+	if g.phase == ignored && a.home != nil {
 		v.dropPosition(g)
 		g.trail, g.source, g.path, g.category = a.home, a.home.source, a.home.path, string(a.home.category)
 	}
@@ -193,13 +194,13 @@ func (v *volume) enter(g *generation, a *arrival) {
 	}
 	switch {
 	case inTrail:
-	case g.state == finished && !a.isAt(g):
+	case g.phase == finished && !a.isAt(g):
 		if !g.retired {
 			g.retired = true
 			v.retired++
 		}
 	default:
-		g.state = active
+		g.phase = active
 		g.trail.insert(g)
 	}
 	v.pollSoon(g)
@@ -207,7 +208,7 @@ func (v *volume) enter(g *generation, a *arrival) {
 	v.note(g)
 }
 
-// restart reads a file from its start that was written anew.
+// restart reads a file that was truncated or rewritten from its start.
 func (v *volume) restart(g *generation, a *arrival) error {
 	v.count.truncated.Add(1)
 	v.log.Info("file was truncated or written anew; it is read from its start", "file", a.path, "offset", g.offset)
@@ -228,7 +229,8 @@ func (v *volume) restart(g *generation, a *arrival) error {
 	return nil
 }
 
-// inherit reads from a copy what was not read of a file before that was written anew.
+// inherit reads, from a copy, what had not been read of a file before that file was truncated (logrotate's
+// copytruncate).
 func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	c := a.known
 	if c == nil || c == g {
@@ -237,7 +239,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	}
 	past, was := g.position, c.position
 	c.position, c.source, c.trail = past, g.source, g.trail
-	c.id, c.state = a.look.id, active
+	c.id, c.phase = a.look.id, active
 	if was.path != "" && was.key() != c.key() {
 		v.dropPosition(&generation{position: was})
 	}
@@ -251,7 +253,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 		"file", a.path, "path", g.path, "offset", c.offset)
 	if c.look.size == c.offset {
 		c.close(v.log)
-		c.state = ignored
+		c.phase = ignored
 		v.note(c)
 		return nil
 	}
@@ -267,7 +269,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	return nil
 }
 
-// fallBack reads a file on from an older place.
+// fallBack goes on reading a file from an older checkpoint.
 func (v *volume) fallBack(d *directory, x action) error {
 	g, a := x.gen, x.arrival
 	if g.fd < 0 {
@@ -279,20 +281,20 @@ func (v *volume) fallBack(d *directory, x action) error {
 		}
 	}
 	v.log.Info("file lost its end when the machine stopped; it is read on from an older position",
-		"file", a.path, "offset", g.offset, "older", x.place.offset)
-	g.goTo(x.place)
+		"file", a.path, "offset", g.offset, "older", x.checkpoint.offset)
+	g.goTo(x.checkpoint)
 	g.past, g.rewritten = nil, false
-	if g.state != active && a.look.size > g.offset {
-		g.state = active
+	if g.phase != active && a.look.size > g.offset {
+		g.phase = active
 	}
 	v.adopt(d, g, a)
 	v.enter(g, a)
 	return nil
 }
 
-// finishChanged notes that a file that was done holds something else now.
+// finishChanged notes that a file which was read to its end has been changed since, and skips its new content.
 func (v *volume) finishChanged(g *generation, a *arrival) error {
-	if g.state == active && g.look.size > g.offset {
+	if g.phase == active && g.look.size > g.offset {
 		v.lose(g, "it was changed after it was rotated, before it was read")
 	}
 	open := g.fd >= 0
@@ -309,7 +311,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 		return err
 	}
 	g.look.size, g.look.mtime, g.look.changed = l.size, l.mtime, l.changed
-	g.state, g.rewritten, g.past = finished, false, nil
+	g.phase, g.rewritten, g.past = finished, false, nil
 	g.stream, g.number = stream.ID{}, 0
 	v.note(g)
 	if !open {
@@ -326,7 +328,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 func (v *volume) pass(d *directory, x action) error {
 	a, t := x.arrival, x.trail
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, state: ignored, category: string(t.category), path: t.path}
+	g.position = position{id: a.look.id, phase: ignored, category: string(t.category), path: t.path}
 	if a.packed && a.source != nil {
 		v.sayOnce(a.path, "compressed file is passed over")
 	}
@@ -346,7 +348,7 @@ func (v *volume) pass(d *directory, x action) error {
 	return nil
 }
 
-// lose tells that what was not read of a file cannot be read any more.
+// lose logs and counts that the unread rest of a file cannot be read any more.
 func (v *volume) lose(g *generation, why string) {
 	g.lost = true
 	if g.seen && g.look.size == g.offset {
@@ -365,6 +367,7 @@ func (d *directory) forget(g *generation) {
 	}
 }
 
+// cannotOpen handles an arrival that could not be opened. Without free descriptors it is tried again later.
 func (v *volume) cannotOpen(d *directory, a *arrival, err error) {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		v.again(d)

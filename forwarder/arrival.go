@@ -5,17 +5,18 @@ import (
 	"slices"
 )
 
-// arrival is a file that a look at a directory found, and all that decide has to know of it. It is valid for that look.
+// arrival is a file that a look at a directory found, with everything that decide needs to know about it. It is valid
+// for that look only.
 type arrival struct {
 	path   string
 	look   look
-	source *source     // of the input that wants the name; nil = none does
-	home   *trail      // of that name; nil = no input wants it
-	base   *trail      // whose rotated file it could be, by its name; nil = nobody's
-	known  *generation // that has its device and inode; nil = none
-	err    error       // it cannot be opened
+	source *source     // the input that wants the name; nil = none does
+	home   *trail      // the trail of that name; nil = no input wants it
+	base   *trail      // the trail whose rotated file it could be, by its name; nil = none
+	known  *generation // the generation with this device and inode; nil = none
+	err    error       // why it cannot be opened
 	packed bool        // it is compressed
-	far    bool        // it stands in a directory below
+	far    bool        // it is in a directory below
 
 	unchanged bool                  // nothing was done to it since the last look at known
 	holds     []*generation         // those whose place it holds: it has the bytes that were read of them
@@ -25,12 +26,12 @@ type arrival struct {
 	part      *generation           // an open one of whose contents it has the beginning: a copy that is being made
 }
 
-// isAt says whether the arrival stands at the path whose generation g is.
+// isAt says whether the arrival is at the path to which g belongs.
 func (a *arrival) isAt(g *generation) bool { return a.path == g.path }
 
 func (a *arrival) has(g *generation) bool { return slices.Contains(a.holds, g) }
 
-// magics are how the compressed files that a rotation leaves begin.
+// magics are the first bytes of the compressed files that a rotation leaves: gzip, zstd, bzip2, xz, lz4.
 var magics = [][]byte{
 	{0x1f, 0x8b, 0x08}, {0x28, 0xb5, 0x2f, 0xfd}, []byte("BZh"), {0xfd, '7', 'z', 'X', 'Z', 0},
 	{0x04, 0x22, 0x4d, 0x18},
@@ -45,7 +46,7 @@ func hasMagic(head []byte) bool {
 	return false
 }
 
-// like are the generations that it could be a copy of.
+// like returns the generations of which the arrival could be a copy.
 func (a *arrival) like() []*generation {
 	if a.part == nil {
 		return a.holds
@@ -53,7 +54,7 @@ func (a *arrival) like() []*generation {
 	return append(slices.Clip(a.holds), a.part)
 }
 
-// examine finds out which of the candidates the arrival could be, by what it holds.
+// examine compares the contents of the arrival with each candidate, and notes which of them it could be.
 func (a *arrival) examine(candidates []*generation) {
 	a.holds, a.begins, a.older, a.whole, a.part = nil, nil, nil, nil, nil
 	fd, l, err := openFile(a.path)
@@ -81,11 +82,11 @@ func (a *arrival) examine(candidates []*generation) {
 	}
 }
 
-// examination is an arrival that is open.
+// examination is an arrival whose file is open.
 type examination struct {
 	*arrival
 	fd   int
-	head []byte // of the file
+	head []byte // the first bytes of the file
 }
 
 func (e *examination) compare(g *generation) error {
@@ -97,7 +98,7 @@ func (e *examination) compare(g *generation) error {
 		return nil
 	}
 	begins := g.head.n <= len(e.head) && printOf(e.head[:g.head.n]) == g.head
-	// Of a generation of which nothing was acknowledged yet, the head may be known: it was noted before the first call.
+	// The head can be known before anything was acknowledged, because it is saved before the first call.
 	if begins && g.offset <= e.look.size && (g.begun() || g == e.known) {
 		ok, err := g.tail.isAt(e.fd, g.offset-int64(g.tail.n))
 		if err != nil {
@@ -118,7 +119,7 @@ func (e *examination) compare(g *generation) error {
 		}
 		if old.offset > 0 {
 			if e.older == nil {
-				e.older = make(map[*generation]place)
+				e.older = make(map[*generation]checkpoint)
 			}
 			e.older[g] = old
 		}
@@ -139,8 +140,8 @@ func (e *examination) continues(g *generation) int64 {
 	return was.size
 }
 
-// comparePart finds out whether the arrival is the beginning of what the path of g shows. Who copies, copies that, and
-// a copy is not made before its original.
+// comparePart finds out whether the arrival is the beginning of the file that the path of g shows, as a copy is while
+// it is being made. A file that is older than that one cannot be its copy.
 func (e *examination) comparePart(g *generation) error {
 	if g.fd < 0 || g.rewritten || g == e.known || e.look.size == 0 ||
 		g.trail == nil || g.trail.replaced(g) && !e.isAt(g) ||
@@ -149,7 +150,7 @@ func (e *examination) comparePart(g *generation) error {
 	}
 	now, err := statFile(g.fd)
 	if err != nil || now.size < e.look.size {
-		return nil // polling will tell
+		return nil // the next poll finds out
 	}
 	if sameBytes(e.fd, g.fd, e.look.size) {
 		e.part = g
@@ -157,7 +158,7 @@ func (e *examination) comparePart(g *generation) error {
 	return nil
 }
 
-// sameBytes compares the first and the last bytes before size of two files.
+// sameBytes compares the first bytes of two files, and the last ones before size.
 func sameBytes(a, b int, size int64) bool {
 	n := min(size, printMax)
 	x, y := make([]byte, n), make([]byte, n)

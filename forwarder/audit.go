@@ -12,7 +12,7 @@ import (
 	"inkwell/store/stream"
 )
 
-// Position says how much of an input was acknowledged, for those who add up what arrived.
+// Position says how much of an input was acknowledged, for an audit that compares it with what arrived.
 type Position struct {
 	Stream   [16]byte // of its entries
 	Category string
@@ -20,11 +20,12 @@ type Position struct {
 	Number   int64 // entries of the stream that the next hop or the spool acknowledged: numbers 0 … Number-1
 }
 
-// ReadPositions reads the positions in a forwarder's state directory, which may be in use; fs.ErrNotExist if there are none. A stream
-// comes once, with the highest number that any of its lines has: also of files that are gone, as long as the file has lines of them.
-// bad counts lines that were not written to their end.
+// ReadPositions reads the positions in a forwarder's state directory, which may be in use. The error is fs.ErrNotExist
+// if there are none. Each stream is listed once, with the highest number in any of its lines; streams of deleted files
+// are included as long as the file has lines of them. bad counts incomplete lines.
 func ReadPositions(stateDir string) (list []Position, bad int, err error) {
-	data, err := os.ReadFile(filepath.Join(stateDir, positionsName)) // first, because OpenDir makes what is missing
+	// This comes first, because OpenDir would make a missing directory.
+	data, err := os.ReadFile(filepath.Join(stateDir, positionsName))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -44,13 +45,13 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 	known := make(map[key]Position)
 	bad, err = faultfs.ReadLines(dir, positionsName, header, func(body []byte) error {
 		p, err := parsePosition(body, version)
-		if err != nil { // whatever the header says: it may be damaged
+		if err != nil { // the header may be damaged, so the other version is tried
 			p, err = parsePosition(body, 6-version)
 		}
 		if err != nil {
 			return err
 		}
-		if p.state == ignored || p.state == removed || p.stream == (stream.ID{}) { // nothing was taken yet
+		if p.phase == ignored || p.phase == removed || p.stream == (stream.ID{}) { // nothing was taken yet
 			return nil
 		}
 		k := key{stream: p.stream, category: p.category}
@@ -60,7 +61,8 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 		return nil
 	})
 	list = slices.SortedFunc(maps.Values(known), func(a, b Position) int {
-		return cmp.Or(cmp.Compare(a.Category, b.Category), cmp.Compare(a.Path, b.Path), bytes.Compare(a.Stream[:], b.Stream[:]))
+		return cmp.Or(cmp.Compare(a.Category, b.Category), cmp.Compare(a.Path, b.Path),
+			bytes.Compare(a.Stream[:], b.Stream[:]))
 	})
 	return list, bad, err
 }

@@ -6,16 +6,19 @@ import (
 	"time"
 )
 
-// listBelow looks at rotated files in the directories directly below d (logrotate's olddir): where some were seen
-// before, and in all of them when a file is away that was followed, or when a path shows another file than at the last
-// look: between the two there may have been a third. A name belongs to the directory in which its base
-// stands.
+// listBelow looks for rotated files of d in the directories directly below it (logrotate's olddir). It looks into those
+// where some were seen before. It looks into all of them when a followed file is missing, or when a path shows another
+// file than at the last look, because a third one may have come and gone in between. Example: app.log became
+// old/app.log.1, and that old/app.log.2, between two looks.
+//
+// A rotated file belongs to the directory that has its base: old/app.log.1 is not taken for a rotated
+// app.log if there is an old/app.log.
 func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now time.Time) []*arrival {
-	away := d.isAway(list) || d.hasRotated(now)
+	missing := d.missesKnown(list) || d.hasRotated(now)
 	for _, e := range names {
 		path := filepath.Join(d.path, e.name)
 		b := d.below[path]
-		if !e.dir || b == nil && !away || v.dirs[path] != nil {
+		if !e.dir || b == nil && !missing || v.dirs[path] != nil {
 			continue
 		}
 		if b == nil {
@@ -23,7 +26,7 @@ func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now tim
 		}
 		v.at(&b.path)
 		if err := b.list(now); err != nil {
-			continue // nobody has asked to look there
+			continue // no input names this directory, so that it is no failure
 		}
 		for _, file := range b.names {
 			t := d.base(file.name)
@@ -43,9 +46,9 @@ func (b *beside) has(name string) bool {
 	return slices.ContainsFunc(b.names, func(e entry) bool { return e.name == name })
 }
 
-// isAway says whether a file that was followed is not in the list, or what it held before it was truncated, or whether
-// that is not known because the forwarder has just been started.
-func (d *directory) isAway(list []*arrival) bool {
+// missesKnown says whether a file that was followed is not in the list, or what it held before it was truncated is not,
+// or whether that cannot be known because the forwarder has just been started.
+func (d *directory) missesKnown(list []*arrival) bool {
 	if d.listed.IsZero() && len(d.known) > 0 {
 		return true
 	}
@@ -54,11 +57,11 @@ func (d *directory) isAway(list []*arrival) bool {
 		listed[a.look.id] = true
 	}
 	return slices.ContainsFunc(d.known, func(g *generation) bool {
-		return g.rewritten || !listed[g.id] && (g.fd >= 0 || g.state == active)
+		return g.rewritten || !listed[g.id] && (g.fd >= 0 || g.phase == active)
 	})
 }
 
-// hasRotated says whether a path that was known shows another file than at the last look, or none.
+// hasRotated says whether a known path shows another file than at the last look, or none.
 func (d *directory) hasRotated(now time.Time) bool {
 	for _, t := range d.trails {
 		if t.changed.Equal(now) && !t.fresh {
@@ -68,7 +71,7 @@ func (d *directory) hasRotated(now time.Time) bool {
 	return false
 }
 
-// learnBelow notes in which directories below d rotated files of it stand.
+// learnBelow remembers the directories below d in which rotated files of d were seen.
 func (d *directory) learnBelow() {
 	for _, g := range d.known {
 		if dir := filepath.Dir(g.name); d.below[dir] == nil && filepath.Dir(dir) == d.path && dir != d.path {

@@ -40,9 +40,9 @@ func followOnce(b testing.TB, glob string) (lines int64) {
 		b.Fatal(err)
 	}
 	ship := newShipper(nowhere{}, discard)
-	ship.acked = func(parcel *parcel) {
-		lines += int64(parcel.batch.Count())
-		if err := p.commit(parcel.positions); err != nil {
+	ship.acked = func(x *shipment) {
+		lines += int64(x.batch.Count())
+		if err := p.commit(x.positions); err != nil {
 			b.Error(err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestFollowingAllocatesNothingPerLine(t *testing.T) {
 			t.Errorf("%d lines", n)
 		}
 	})
-	if allocs > 3000 { // of opening, scanning, and two parcels growing
+	if allocs > 3000 { // of opening, scanning, and two shipments growing
 		t.Errorf("%.0f allocations for 300,000 lines", allocs)
 	}
 }

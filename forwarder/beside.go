@@ -5,20 +5,21 @@ import (
 	"time"
 )
 
-// beside is a directory in which the rotated files of a path stand that is a symbolic link: that of what it points to.
+// beside is a directory that holds the rotated files of a path. If the path is a symbolic link, that is the directory
+// of the link's target: with /var/log/app.log → /data/app.log, the rotated /data/app.log.1 is beside the target.
 type beside struct {
 	path   string
-	bases  map[string]*trail // by the name of what the link points to
+	bases  map[string]*trail // by the name of the link's target
 	mtime  time.Time         // at the last listing …
 	listed time.Time         // … which was then
 	names  []entry
 }
 
-// resolve notes to what a link points, all links on the way followed.
+// resolve notes what a link points to in the end, with all links on the way followed.
 func (v *volume) resolve(d *directory, t *trail) {
 	real, err := filepath.EvalSymlinks(t.path)
 	if err != nil {
-		return // it is asked again when it points to something else
+		return // tried again when the link points to something else
 	}
 	dir, name := filepath.Split(real)
 	dir = filepath.Clean(dir)
@@ -34,13 +35,13 @@ func (v *volume) resolve(d *directory, t *trail) {
 	b.bases[name] = t
 }
 
-// changed says whether there may be other names in it than at the last listing.
+// changed says whether names may have been added or removed since the last listing.
 func (b *beside) changed() bool {
 	l, err := statPath(b.path)
 	return err != nil || !l.mtime.Equal(b.mtime) || b.listed.Sub(b.mtime).Abs() < settleTime
 }
 
-// list lists it, if it has changed.
+// list reads the names, if the directory has changed since the last listing.
 func (b *beside) list(now time.Time) error {
 	l, err := statPath(b.path)
 	if err != nil || l.mtime.Equal(b.mtime) && b.listed.Sub(b.mtime).Abs() >= settleTime {
@@ -54,7 +55,7 @@ func (b *beside) list(now time.Time) error {
 	return nil
 }
 
-// base returns the trail whose rotated file name could be.
+// base returns the trail whose rotated file could have that name, nil if there is none.
 func (b *beside) base(name string) (t *trail) {
 	bases(name, func(base string) bool {
 		t = b.bases[base]
@@ -63,7 +64,8 @@ func (b *beside) base(name string) (t *trail) {
 	return t
 }
 
-// listBeside looks at the rotated files of links. With all, it looks at every file there: one is missing.
+// listBeside looks at the rotated files of links. With all, it looks at every file there, because one is missing whose
+// name is not known.
 func (v *volume) listBeside(d *directory, all bool, now time.Time) (list []*arrival) {
 	for path, b := range d.beside {
 		if path == d.path {
@@ -91,7 +93,7 @@ func (v *volume) listBeside(d *directory, all bool, now time.Time) (list []*arri
 	return list
 }
 
-// pruneBeside forgets the directories of links that are no more.
+// pruneBeside forgets the directories of links that do not exist any more.
 func (v *volume) pruneBeside(d *directory) {
 	for path, b := range d.beside {
 		for name, t := range b.bases {

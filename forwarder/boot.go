@@ -11,18 +11,23 @@ import (
 )
 
 const (
-	bootName = "boot" // in the state directory: the kernel's word for the start of the machine at which positions were written
+	bootName = "boot" // in the state directory: the boot ID at which the positions were written
 	bootPath = "/proc/sys/kernel/random/boot_id"
 )
 
-// boot has files go on under new streams when the machine was started since, or another one has the state now. A power cut can take
-// the end of a file, of which lines were sent, and a copy of a machine goes on by itself: what is written then must not have the
-// numbers of what was sent before, by which it would be taken for that. Where the end is gone, reading goes on at the newest of the
-// older positions that the file still holds (see past): a position without a stream, of which nothing was taken since, says that this
-// may be needed, also when the forwarder is killed before it looked.
+// boot drops the streams of all positions when the machine was rebooted since they were written, or when the state was
+// copied to another machine. Their files go on under new streams.
+//
+// The reason is that numbers must never be used twice for different entries, or the collector would drop the second
+// ones as duplicates. A power cut can take the end of a file of which lines were already sent, and what is then written
+// there would get the numbers of the lost lines; two copies of a machine would both go on numbering from the same
+// position.
+//
+// A position without a stream also records that an older checkpoint may be needed, because the end of the file may be
+// gone (see history). That survives when the forwarder is killed before it has looked.
 func (p *positions) boot() error {
 	now, err := os.ReadFile(bootPath)
-	if err != nil { // not known: nothing can be said
+	if err != nil { // without a boot ID reboots go unnoticed
 		p.log.Warn("cannot tell whether the machine was started anew", "err", err)
 		return nil
 	}
@@ -42,7 +47,7 @@ func (p *positions) boot() error {
 	return unlessFull(p.rewrite())
 }
 
-// noteBoot writes down at which start of the machine the positions were written, if that is not known yet.
+// noteBoot saves the boot ID at which the positions were written, unless that was done before.
 func (p *positions) noteBoot() error {
 	if p.started == nil {
 		return nil

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestPowerCutTakesTheEndOfAFile plays a power cut: the positions are of before the last lines, which were sent, and the end of the file
-// is not on the disk. What is written after the start stands where those stood, and must not be taken for them.
+// TestPowerCutTakesTheEndOfAFile plays a power cut: the positions are of before the last lines, which were sent, and
+// the end of the file is not on the disk. What is written after the start stands where those stood, and must not be
+// taken for them.
 func TestPowerCutTakesTheEndOfAFile(t *testing.T) {
 	t.Parallel()
 	g := newWireRig(t)

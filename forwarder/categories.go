@@ -9,21 +9,21 @@ import (
 	"inkwell/internal/stats"
 )
 
-// defaultCategories is how many there can be at once.
+// defaultCategories is the default of Options.MaxCategories.
 const defaultCategories = 4096
 
-// categories bounds how many categories paths can come to, and keeps a category only as long as there is a path of
-// it. Safe for concurrent use.
+// categories bounds how many categories the paths of files can produce. A category counts as long as it has at least
+// one path. Safe for concurrent use.
 type categories struct {
 	max     int
 	log     *slog.Logger
 	stats   *stats.Set
-	refused *atomic.Int64 // files that are not followed for want of one
+	refused *atomic.Int64 // files that are not followed because their category is one too many
 
 	mu    sync.Mutex
-	paths map[string]int // by category
+	paths map[string]int // how many paths each category has
 
-	told   int64 // refused when it was told last …
+	told   int64 // the value of refused that was logged last …
 	toldAt time.Time
 }
 
@@ -35,10 +35,10 @@ func newCategories(log *slog.Logger) *categories {
 
 func (c *categories) count(s *stats.Set) {
 	c.stats, c.refused = s, s.Overall("files beyond max_categories")
-	c.refused.Store(0) // what a follower before this one told is over
+	c.refused.Store(0) // forget what an earlier follower counted
 }
 
-// take has a path be of a category. It is false if that would be one too many.
+// take counts one more path of a category. It is false if that would be one category too many.
 func (c *categories) take(category string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,7 +49,7 @@ func (c *categories) take(category string) bool {
 	return true
 }
 
-// leave gives back what take has taken.
+// leave undoes one take.
 func (c *categories) leave(category string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,10 +58,10 @@ func (c *categories) leave(category string) {
 	}
 }
 
-// tellEvery is how often more files without a category are told of.
+// tellEvery is the least time between two log messages about files without a category.
 const tellEvery = time.Minute
 
-// tell tells of files that have no category, or that there are none any more. One goroutine calls it, now and then.
+// tell logs that files have no category, or that all have one again. It is called periodically, by one goroutine.
 func (c *categories) tell(now time.Time) {
 	n := c.refused.Load()
 	switch {

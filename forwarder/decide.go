@@ -7,35 +7,35 @@ import (
 
 // view is what is known of a directory when it is looked at.
 type view struct {
-	known   []*generation           // of its paths
-	waiting map[identity]*undecided // arrivals of earlier looks that were not decided on
-	first   bool                    // it stood when the forwarder was started, and is looked at for the first time
-	listed  time.Time               // the look before; zero = there was none
-	once    bool                    // what is there now is read to its end: nothing is waited for
-	window  time.Duration           // how long after a rotation strangers are taken for generations that were missed
-	linger  time.Duration           // how long an empty file has to be empty to be taken for one
+	known   []*generation           // the generations of its paths
+	waiting map[identity]*undecided // arrivals of earlier looks that are still undecided
+	first   bool                    // it existed when the forwarder was started, and this is the first look at it
+	listed  time.Time               // the time of the look before; zero = there was none
+	once    bool                    // the files are read to their ends and the program stops, so nothing is waited for
+	window  time.Duration           // how long after a rotation unknown rotated files count as missed generations
+	linger  time.Duration           // how long a file must stay empty before it is taken for an empty log
 }
 
-// undecided is an arrival that waits.
+// undecided is an arrival on which a later look decides.
 type undecided struct {
 	since time.Time
-	owed  bool // it will be read as soon as it can be opened
+	owed  bool // it is to be read as soon as it can be opened
 }
 
-// verb is what to do with an arrival, or a generation.
+// verb is what to do with an arrival or a generation.
 type verb byte
 
 const (
-	follow   verb = iota + 1 // a new file: it is read from its start, in that trail
-	resume                   // the arrival is the generation, whatever its numbers are now: it is read on
-	restart                  // the generation was written anew: it is read from its start
-	inherit                  // the arrival is a copy of what the generation held before: the rest is read from it
-	fallBack                 // the generation lost its end in a power cut: it is read on from that place
-	finish                   // the generation was done, and somebody changed it: it is not read again
-	pass                     // the arrival is not to be read: it is a copy, or somebody else's
-	wait                     // nothing is certain, or it cannot be opened: it is looked at again
-	owe                      // it cannot be opened, and will be read once it can
-	lose                     // no arrival holds what was read of the generation
+	follow   verb = iota + 1 // a new file: read it from its start, in the trail
+	resume                   // the arrival is the generation, whatever its inode is now: go on reading
+	restart                  // the generation was truncated or rewritten: read it from its start
+	inherit                  // the arrival is a copy of what the generation held before: read the rest from it
+	fallBack                 // the generation lost its end in a power cut: go on from the older checkpoint
+	finish                   // the generation was finished, and somebody changed it: do not read it again
+	pass                     // the arrival is not to be read: it is a copy, or belongs to no input
+	wait                     // undecided, or it cannot be opened: look again later
+	owe                      // it cannot be opened now, and is to be read once it can
+	lose                     // no arrival holds the unread rest of the generation: report it as lost
 )
 
 var verbs = [...]string{follow: "follow", resume: "resume", restart: "restart", inherit: "inherit",
@@ -44,29 +44,29 @@ var verbs = [...]string{follow: "follow", resume: "resume", restart: "restart", 
 
 func (v verb) String() string { return verbs[v] }
 
-// action is one thing to do. Actions are done in their order.
+// action is one thing to do. Actions are carried out in their order.
 type action struct {
-	verb    verb
-	arrival *arrival    // nil with lose
-	gen     *generation // nil with follow, pass, wait
-	trail   *trail      // of follow and pass
-	place   place       // of fallBack
+	verb       verb
+	arrival    *arrival    // nil with lose
+	gen        *generation // nil with follow, pass, wait
+	trail      *trail      // of follow and pass
+	checkpoint checkpoint  // of fallBack
 }
 
-// decide says what is to be done about what a look at a directory found. It changes nothing. Contents decide, numbers
-// and names are hints:
+// decide says what is to be done about what a look at a directory found. It changes nothing. The contents of a file
+// decide which one it is; its identity (device and inode) and its names are only hints:
 //
-//  1. An arrival with the numbers of a generation that holds what was read of it is that generation, under whatever
-//     name.
-//  2. One with its numbers that holds something else was written anew, if it stands at the generation's path. What was
-//     not read before is in a copy, if there is one. Elsewhere, what was done is not read again, and otherwise the
-//     system gave the numbers to a new file.
-//  3. One with other numbers that holds what was read of a generation is that generation if it stands at its path
-//     (restored, replaced, mounted elsewhere), or if nothing else is.
-//  4. What is left is new: read if an input wants its name, or if it was missed in a rotation that happened lately.
+//  1. An arrival that has the identity of a generation, and the bytes that were read of it, is that generation, under
+//     whatever name. Example: app.log was renamed to app.log.1.
+//  2. An arrival that has the identity but other contents was truncated or rewritten, if it is at the generation's path
+//     (copytruncate). What was unread before is read from the copy, if there is one. At another path, a generation that
+//     was finished is not read again; otherwise the system has given the inode to a new file.
+//  3. An arrival that has another identity, but the bytes that were read of a generation, is that generation if it is
+//     at the same path (restored, replaced by an editor or rsync, mounted from another device), or if no other is.
+//  4. Any other arrival is new. It is read if an input wants its name, or if it was missed in a recent rotation.
 func decide(v *view, arrivals []*arrival, now time.Time) []action {
 	arrivals = slices.Clone(arrivals)
-	slices.SortStableFunc(arrivals, byAge) // generations are read in the order in which they are met
+	slices.SortStableFunc(arrivals, byAge) // new generations are read in this order
 	d := &decision{view: v, now: now, is: make(map[*arrival]*generation), at: make(map[*generation]*arrival)}
 	d.recognize(arrivals)
 	d.rewritten(arrivals)
@@ -87,9 +87,9 @@ func decide(v *view, arrivals []*arrival, now time.Time) []action {
 type decision struct {
 	*view
 	now     time.Time
-	is      map[*arrival]*generation
-	at      map[*generation]*arrival
-	done    map[*arrival]bool // something was decided on it
+	is      map[*arrival]*generation // which generation an arrival is
+	at      map[*generation]*arrival // the reverse
+	done    map[*arrival]bool        // nothing more is to be decided on it
 	actions []action
 }
 
@@ -97,7 +97,7 @@ func (d *decision) do(a action) { d.actions = append(d.actions, a) }
 
 func (d *decision) match(a *arrival, g *generation) { d.is[a], d.at[g] = g, a }
 
-// settle says that there is nothing more to decide on a.
+// settle notes that there is nothing more to decide on a.
 func (d *decision) settle(a *arrival) {
 	if d.done == nil {
 		d.done = make(map[*arrival]bool)
@@ -105,13 +105,13 @@ func (d *decision) settle(a *arrival) {
 	d.done[a] = true
 }
 
-// recognize finds the generations by their numbers.
+// recognize applies rule 1: it finds generations by their identities.
 func (d *decision) recognize(arrivals []*arrival) {
 	for _, a := range arrivals {
 		g := a.known
 		switch {
 		case g == nil || g.rewritten:
-		case a.err != nil: // it may well be it
+		case a.err != nil: // it is probably the same file
 			d.match(a, g)
 			d.do(action{verb: wait, arrival: a})
 		case g.fd >= 0 || a.unchanged || g.packed && a.packed || a.has(g) && !d.renumbered(a, g) && !isSuccessor(a, g):
@@ -123,37 +123,37 @@ func (d *decision) recognize(arrivals []*arrival) {
 	}
 }
 
-// renumbered says whether devices were numbered anew, and a is not g, whose numbers it has, but the generation of its
-// own path.
+// renumbered says whether the system has renumbered its devices, so that a has the identity of g by accident and is
+// really the generation of its own path. Example: after a reboot the disks sda and sdb have swapped their numbers.
 func (d *decision) renumbered(a *arrival, g *generation) bool {
 	return !a.isAt(g) && slices.ContainsFunc(a.holds, func(o *generation) bool {
 		return o != g && a.isAt(o) && o.id.ino == g.id.ino && o.id.dev != g.id.dev
 	})
 }
 
-// isSuccessor says whether a got the numbers of g when that was deleted, and holds the same only because both begin with
-// the same few bytes: "listening on port 3000".
+// isSuccessor says whether a got the inode of g after g was deleted, and matches g only because both begin with the
+// same few bytes, as "listening on port 3000".
 func isSuccessor(a *arrival, g *generation) bool {
 	made, before := a.look.born, g.look.born
 	return !a.isAt(g) && g.offset < certain && !made.IsZero() && !before.IsZero() && !made.Equal(before)
 }
 
-// wants says whether g, which a is, has to be open.
+// wants says whether g, which was found as a, has to be open.
 func (d *decision) wants(a *arrival, g *generation) bool {
 	switch {
 	case g.fd >= 0:
 		return true // its name may have changed
 	case g.packed || g.trail == nil:
 		return false
-	case g.state == ignored:
+	case g.phase == ignored:
 		return a.home != nil && a.look.size > g.offset
-	case g.state == finished:
+	case g.phase == finished:
 		return a.isAt(g) || a.look.size != g.offset && !a.unchanged
 	}
-	return !a.unchanged // what was closed was read
+	return !a.unchanged // a file is closed only after it was read
 }
 
-// rewritten handles those that have the numbers of a generation and hold something else.
+// rewritten applies rule 2: it handles arrivals that have the identity of a generation but other contents.
 func (d *decision) rewritten(arrivals []*arrival) {
 	for _, a := range arrivals {
 		g := a.known
@@ -162,25 +162,25 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		}
 		old, lostEnd := a.older[g]
 		switch c := d.copyOf(g, arrivals); {
-		case g.state == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
+		case g.phase == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
 			d.match(a, g)
 			if c != nil {
 				d.settle(c)
 				d.do(action{verb: inherit, arrival: c, gen: g})
 			} else if lostEnd {
-				d.do(action{verb: fallBack, arrival: a, gen: g, place: old})
+				d.do(action{verb: fallBack, arrival: a, gen: g, checkpoint: old})
 				continue
 			}
 			d.do(action{verb: restart, arrival: a, gen: g})
 		case lostEnd:
 			d.match(a, g)
-			d.do(action{verb: fallBack, arrival: a, gen: g, place: old})
-		case g.fd >= 0 || g.state != active && !a.isAt(g) && slices.Contains(a.begins, g):
+			d.do(action{verb: fallBack, arrival: a, gen: g, checkpoint: old})
+		case g.fd >= 0 || g.phase != active && !a.isAt(g) && slices.Contains(a.begins, g):
 			d.match(a, g)
 			d.do(action{verb: finish, arrival: a, gen: g})
 		}
 	}
-	for _, g := range d.known { // which were replaced after that
+	for _, g := range d.known { // rewritten, and replaced by another file after that
 		if c := d.copyOf(g, arrivals); c != nil && g.rewritten && d.at[g] == nil {
 			d.settle(c)
 			d.do(action{verb: inherit, arrival: c, gen: g})
@@ -188,13 +188,13 @@ func (d *decision) rewritten(arrivals []*arrival) {
 	}
 }
 
-// copyOf finds what holds what g held before it was written anew: the newest, if there are several.
+// copyOf finds the newest copy of what g held before it was rewritten, nil if there is none.
 func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 	if !g.begun() {
 		return nil
 	}
 	for _, a := range arrivals {
-		if a.known == g || !a.has(g) || a.base != g.trail || d.is[a] != nil && d.is[a].state == active {
+		if a.known == g || !a.has(g) || a.base != g.trail || d.is[a] != nil && d.is[a].phase == active {
 			continue
 		}
 		if c == nil || a.look.mtime.After(c.look.mtime) {
@@ -204,26 +204,26 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 	return c
 }
 
-// missing decides on a generation that no arrival is.
+// missing decides on a generation that no arrival matches.
 func (d *decision) missing(g *generation) {
 	switch {
-	case g.rewritten: // open, and in another directory or none
+	case g.rewritten: // it is open, and was moved to another directory or deleted
 		d.do(action{verb: finish, gen: g})
-	case g.fd >= 0 || g.state != active || g.lost:
+	case g.fd >= 0 || g.phase != active || g.lost:
 	case d.once || !g.lostAt.IsZero() && d.now.Sub(g.lostAt) >= d.linger:
 		d.do(action{verb: lose, gen: g})
 	}
 }
 
-// certain is how many bytes that are the same leave no doubt that two files are: two full fingerprints. Lines without
-// times, as "listening on port 3000", make small files equal that have nothing to do with each other.
+// certain is how many equal bytes leave no doubt that two files are the same: two full fingerprints. Small files that
+// have nothing to do with each other can be equal when their lines have no times, as "listening on port 3000".
 const certain = 2 * printMax
 
-// moved finds generations under other numbers than they had.
+// moved applies rule 3: it finds generations under another identity.
 func (d *decision) moved(arrivals []*arrival) {
 	for _, a := range arrivals { // at their own paths first
 		for _, g := range a.holds {
-			if d.is[a] == nil && !d.done[a] && a.isAt(g) && g.state != ignored && d.replaces(a, g) {
+			if d.is[a] == nil && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
 				d.leave(g)
 				d.match(a, g)
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -231,7 +231,7 @@ func (d *decision) moved(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known {
-		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.state == ignored || g.state == removed {
+		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.phase == ignored || g.phase == removed {
 			continue
 		}
 		var found *arrival
@@ -254,10 +254,12 @@ func (d *decision) moved(arrivals []*arrival) {
 	}
 }
 
-// replaces says whether a, which stands at the path of g and holds what was read of it, is the same log in another
-// file, and not a new log that begins as the old one did. If the old file still has another name, it was rotated,
-// unless that name is an editor's. If it is gone, much that is the same leaves no doubt; of little, time tells: rsync,
-// an editor and sed -i make the new file before the old one goes, a daemon after that.
+// replaces says whether a, which holds what was read of g and is at its path, is the same log in another file, and not
+// a new log that begins as the old one did.
+//
+// If the old file still has another name, it was rotated, unless that is the name of an editor's backup. If the old
+// file was deleted, many equal bytes leave no doubt. With few equal bytes the times decide: rsync, editors and sed -i
+// create the new file before they delete the old one, a daemon does so afterwards.
 func (d *decision) replaces(a *arrival, g *generation) bool {
 	made, left := a.look.born, g.look.changed
 	switch {
@@ -265,7 +267,7 @@ func (d *decision) replaces(a *arrival, g *generation) bool {
 		return true
 	case g.fd >= 0 && g.look.gone && !made.IsZero() && g.offset < certain:
 		return !made.After(left)
-	case d.at[g] != nil: // it has another name: it was rotated, unless that is an editor's
+	case d.at[g] != nil: // it has another name
 		return g.offset >= certain && isBackupName(d.at[g].path)
 	case g.fd >= 0 && !g.look.gone:
 		return g.offset >= certain
@@ -273,7 +275,7 @@ func (d *decision) replaces(a *arrival, g *generation) bool {
 	return true
 }
 
-// leave has the file be passed over that was g until now.
+// leave undoes the match of g so far, and skips the arrival that was matched.
 func (d *decision) leave(g *generation) {
 	if b := d.at[g]; b != nil {
 		d.actions = slices.DeleteFunc(d.actions, func(x action) bool { return x.arrival == b })
@@ -282,7 +284,7 @@ func (d *decision) leave(g *generation) {
 	}
 }
 
-// stranger decides on what is no generation that is known.
+// stranger applies rule 4: it decides on an arrival that is no known generation.
 func (d *decision) stranger(a *arrival) {
 	w := d.waiting[a.look.id]
 	if w == nil {
@@ -307,7 +309,8 @@ func (d *decision) stranger(a *arrival) {
 	}
 }
 
-// unreadable decides on what cannot be opened: what would be read now is read when that is possible, however late.
+// unreadable decides on an arrival that cannot be opened. If it were to be read now, it is read as soon as that is
+// possible, however late.
 func (d *decision) unreadable(a *arrival, w *undecided) {
 	v := wait
 	if a.home == nil && (w.owed || d.missed(a, w) == follow) {
@@ -316,9 +319,9 @@ func (d *decision) unreadable(a *arrival, w *undecided) {
 	d.do(action{verb: v, arrival: a})
 }
 
-// isCopy says whether a is a copy of a generation that is known. Where an input wants the name, and nothing was rotated
-// or truncated, only much that is the same makes one. Elsewhere a file that has more than what little was read of g may
-// be a later generation that begins with the same banner.
+// isCopy says whether a is a copy of a known generation. If an input wants its name, and nothing was rotated or
+// truncated, only many equal bytes prove that. Otherwise a file that is longer than the little that was read of g may
+// be a later generation which begins with the same banner.
 func (d *decision) isCopy(a *arrival) bool {
 	return slices.ContainsFunc(a.holds, func(g *generation) bool {
 		enough := g.offset >= nearby
@@ -329,7 +332,7 @@ func (d *decision) isCopy(a *arrival) bool {
 	}) || a.home == nil && a.part != nil && d.now.Sub(a.look.mtime) > d.window
 }
 
-// mayBeCopy says whether a could be a copy that is being made, or of which nobody has truncated the original yet.
+// mayBeCopy says whether a may be a copy that is still being made, or one whose original was not truncated yet.
 func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
 	if a.home == nil {
 		return a.part != nil
@@ -341,23 +344,24 @@ func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
 	return !d.once && (like && age < min(d.window, copyPatience) || d.isBlank(a) && age < d.linger)
 }
 
-// isBlank says whether a is empty and stands where another file stood until a moment ago: an editor may be about to
-// write that into it.
+// isBlank says whether a is empty and is at a path that showed another file until a moment ago: an editor may be about
+// to write the content of the old file into it.
 func (d *decision) isBlank(a *arrival) bool {
 	return a.look.size == 0 && a.home.changed.After(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
 		return a.isAt(g) && g.fd >= 0 && !g.retired
 	})
 }
 
-// copyPatience is how long a file that an input wants is taken for a copy without a truncation.
+// copyPatience is how long a file that an input wants may be taken for a copy before its original is truncated.
 const copyPatience = 2 * time.Second
 
-// missed decides on a file that no input wants, whose name is that of a rotated file of its base.
+// missed decides on a file that no input wants, but that has the name of a rotated file of its base: was it rotated
+// without having been read?
 func (d *decision) missed(a *arrival, w *undecided) verb {
 	t, age := a.base, d.now.Sub(w.since)
 	switch {
 	case t.fresh && (d.first || a.look.mtime.Before(d.listed.Add(-clockTick))):
-		return pass // it stood there before the path was met
+		return pass // it was there before the path was first seen
 	case d.tookOver(a), a.far && !d.isLater(a):
 		return pass
 	case d.now.Sub(t.changed) < d.window && (a.look.size > 0 || age >= d.linger):
@@ -368,9 +372,9 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 	return wait
 }
 
-// isLater says whether a was written after the look before, or after a generation that was rotated, whether that was
-// read to its end or not: what stands in a directory below may have been there for long. Example: the forwarder has read
-// app.log.1 to its end and is away while the next file is written and moved to old/app.log.2.
+// isLater says whether a was written after the previous look, or after a generation that was rotated. Other files in a
+// directory below may be old ones. Example: the forwarder has read app.log.1 to its end and is not running while the
+// next file is written and moved to old/app.log.2.
 func (d *decision) isLater(a *arrival) bool {
 	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
 		return true
@@ -381,12 +385,12 @@ func (d *decision) isLater(a *arrival) bool {
 	})
 }
 
-// tookOver says whether a took the name of a generation that was done, without a rotation: somebody changed that.
+// tookOver says whether a took the name of a finished generation without a rotation: somebody edited the rotated file.
 func (d *decision) tookOver(a *arrival) bool {
 	return a.base.changed.Before(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
 		return g.trail == a.base && g.name == a.path && d.at[g] == nil && (g.fd < 0 || g.look.gone)
 	})
 }
 
-// clockTick is how far the time stamps of files can be behind the clock.
+// clockTick is how far the time stamps of files can lag behind the clock.
 const clockTick = 20 * time.Millisecond

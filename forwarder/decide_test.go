@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// scene is a directory with the log a.log, of which much was read, at noon. What happened is told by changing it; the arrivals are what a
-// look finds.
+// scene is a directory with the log a.log, of which much was read, at noon. What happened is told by changing it; the
+// arrivals are what a look finds.
 type scene struct {
 	view
 	trail    *trail      // of a.log
@@ -24,7 +24,7 @@ const read = 10_000
 func newScene() *scene {
 	s := new(scene)
 	s.view = view{waiting: make(map[identity]*undecided), listed: noon.Add(-time.Second), window: 10 * time.Second, linger: time.Second}
-	s.trail = &trail{path: "a.log", there: true, live: number(1), changed: noon.Add(-time.Hour)}
+	s.trail = &trail{path: "a.log", present: true, live: number(1), changed: noon.Add(-time.Hour)}
 	s.log = s.know(1, "a.log", read)
 	s.log.fd = 3
 	return s
@@ -36,7 +36,7 @@ func number(n uint64) identity { return identity{dev: 1, ino: n} }
 // know adds a generation of a.log of which that many bytes were read.
 func (s *scene) know(n uint64, name string, offset int64) *generation {
 	g := &generation{fd: -1, name: name, trail: s.trail}
-	g.position = position{id: number(n), state: active, offset: offset, path: "a.log"}
+	g.position = position{id: number(n), phase: active, offset: offset, path: "a.log"}
 	g.head.n = int(min(offset, printMax))
 	g.look = look{id: g.id, size: offset, born: noon.Add(-2 * time.Hour), changed: noon.Add(-time.Minute)}
 	s.known = append(s.known, g)
@@ -49,7 +49,7 @@ func (s *scene) arrive(n uint64, name string, size int64, holds ...*generation) 
 	a.look = look{id: number(n), size: size, mtime: noon.Add(-time.Second), born: noon.Add(-time.Second)}
 	if name == "a.log" {
 		a.home = s.trail
-		s.trail.live, s.trail.there = a.look.id, true
+		s.trail.live, s.trail.present = a.look.id, true
 	} else {
 		a.base = s.trail
 	}
@@ -76,7 +76,8 @@ func (s *scene) restarted() {
 	}
 }
 
-// TestDecide has a row for each thing that tools do to logs. An action is written as VERB NAME, and with = the number of the generation.
+// TestDecide has a row for each thing that tools do to logs. An action is written as VERB NAME, and with = the number
+// of the generation.
 func TestDecide(t *testing.T) {
 	for _, row := range []struct {
 		style  string
@@ -86,8 +87,8 @@ func TestDecide(t *testing.T) {
 		{"nothing", func(s *scene) { s.arrive(1, "a.log", read) }, "resume a.log=1"},
 		{"the forwarder is started again", func(s *scene) { s.restarted(); s.arrive(1, "a.log", read, s.log) }, "resume a.log=1"},
 		{"a short log is deleted, and another one gets its inode and begins alike", func(s *scene) {
-			s.log.fd, s.log.offset, s.log.state = -1, 70, finished
-			s.trail.there = false
+			s.log.fd, s.log.offset, s.log.phase = -1, 70, finished
+			s.trail.present = false
 			a := s.arrive(1, "b.log", 70, s.log)
 			a.base = nil // it is in another directory
 			s.want(a)
@@ -247,7 +248,7 @@ func TestDecide(t *testing.T) {
 		}, "follow a.log.1, follow a.log"},
 		{"olddir, while down, and a rotated file beside the log that was read to its end", func(s *scene) {
 			s.restarted()
-			s.log.state = finished
+			s.log.phase = finished
 			s.arrive(1, "a.log.1", read, s.log).look.mtime = noon.Add(-time.Hour)
 			for n, name := range []string{"old/a.log.2", "old/a.log.9"} {
 				a := s.arrive(uint64(2+n), name, 500)
@@ -257,12 +258,12 @@ func TestDecide(t *testing.T) {
 		}, "pass old/a.log.9, follow old/a.log.2, follow a.log"},
 		{"somebody edits a rotated file in place", func(s *scene) {
 			old := s.know(2, "a.log.1", 900)
-			old.state = finished
+			old.phase = finished
 			s.arrive(1, "a.log", read)
 			s.arrive(2, "a.log.1", 950).begins = []*generation{old}
 		}, "resume a.log=1, finish a.log.1=2"},
 		{"sed -i on a rotated file", func(s *scene) {
-			s.know(2, "a.log.1", 900).state = finished
+			s.know(2, "a.log.1", 900).phase = finished
 			s.arrive(1, "a.log", read)
 			s.arrive(3, "a.log.1", 950)
 		}, "resume a.log=1, pass a.log.1"},
@@ -288,17 +289,17 @@ func TestDecide(t *testing.T) {
 			s.arrive(2, "a.log", 5)
 		}, "follow a.log, lose =1"},
 		{"compressed in place", func(s *scene) {
-			s.know(2, "a.log.1", 900).state = finished
+			s.know(2, "a.log.1", 900).phase = finished
 			s.arrive(1, "a.log", read)
 			s.arrive(3, "a.log.1.zip", 95).packed = true
 		}, "resume a.log=1, pass a.log.1.zip"},
 		{"a power cut that took the end of the file", func(s *scene) {
 			s.restarted()
-			s.arrive(1, "a.log", read-50).older = map[*generation]place{s.log: {offset: 4096}}
+			s.arrive(1, "a.log", read-50).older = map[*generation]checkpoint{s.log: {offset: 4096}}
 		}, "fall back a.log=1"},
 		{"a power cut after copytruncate", func(s *scene) {
 			s.restarted()
-			s.arrive(1, "a.log", 4100).older = map[*generation]place{s.log: {offset: 4096}}
+			s.arrive(1, "a.log", 4100).older = map[*generation]checkpoint{s.log: {offset: 4096}}
 			s.arrive(2, "a.log.1", read+9, s.log)
 		}, "inherit a.log.1=1, restart a.log=1"},
 		{"a rotated file is truncated before it is read", func(s *scene) {

@@ -16,7 +16,7 @@ func (v *volume) room(d *directory) bool {
 	return false
 }
 
-// again makes a file that could not be opened for want of descriptors be tried again.
+// again schedules another look at a directory in which a file could not be opened because no descriptors are left.
 func (v *volume) again(d *directory) {
 	d.again, d.starved = true, true
 	v.count.noRoom.Add(1)
@@ -27,9 +27,9 @@ func (v *volume) again(d *directory) {
 	}
 }
 
-// evict closes the retired file that was quiet for longest. It says whether there was one.
+// evict closes the retired file that was quiet for longest, and says whether there was one.
 func (v *volume) evict() bool {
-	if v.retired == 0 { // asked for each of many files that wait
+	if v.retired == 0 { // the common case, and asked for each file that waits
 		return false
 	}
 	now := time.Now()
@@ -48,7 +48,7 @@ func (v *volume) evict() bool {
 		return false
 	}
 	if oldest.trail.replaced(oldest) {
-		oldest.state = finished
+		oldest.phase = finished
 		v.note(oldest)
 	}
 	v.shut(oldest)
@@ -63,7 +63,8 @@ func (v *volume) shut(g *generation) {
 	v.retired--
 }
 
-// descriptorLimit leaves room for the network, the spool and what else the process has open.
+// descriptorLimit is how many files may be open at once. It leaves room for the network, the spool and what else the
+// process has open.
 func descriptorLimit() int {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<20 {

@@ -8,32 +8,33 @@ import (
 	"time"
 )
 
-// maxDetails is how many files are told of one by one, those that are the furthest behind.
+// maxDetails bounds how many files are listed one by one: those that are the furthest behind.
 const maxDetails = 10_000
 
-// Detail is what a forwarder or a pipe tells of itself when it is asked. Times are in seconds, sizes in bytes.
+// Detail is the answer of a forwarder or a pipe that is asked for its state. Times are in seconds and sizes in bytes,
+// unless a field says otherwise.
 type Detail struct {
-	Trouble string        `json:"trouble,omitempty"` // what is wrong
+	Trouble string        `json:"trouble,omitempty"` // what is wrong; "" = nothing
 	Hops    []HopDetail   `json:"hops"`
 	Spool   *SpoolDetail  `json:"spool,omitempty"`
 	Files   []FileDetail  `json:"files,omitempty"` // the furthest behind first; at most 10,000
 	Matched int           `json:"file_count"`
 	Lag     int64         `json:"lag_bytes"`         // of all files
-	Oldest  time.Duration `json:"oldest_unsent_age"` // of the oldest line that was not read, in nanoseconds
+	Oldest  time.Duration `json:"oldest_unsent_age"` // of the oldest unread line, in nanoseconds
 	Hanging []string      `json:"hanging,omitempty"` // file systems that do not answer; their files are not in Files
 }
 
-// HopDetail is one of the addresses that are sent to.
+// HopDetail describes one address of the next hop.
 type HopDetail struct {
 	Address   string     `json:"address"`
 	Connected *time.Time `json:"connected_since,omitempty"`
-	Down      *time.Time `json:"down_since,omitempty"` // since when calls to it fail
-	Inkwell   bool       `json:"inkwell"`              // it has shown that it is one
+	Down      *time.Time `json:"down_since,omitempty"` // since when calls to it have been failing
+	Inkwell   bool       `json:"inkwell"`              // it has shown that it is an Inkwell
 	LastError string     `json:"last_error,omitempty"`
 	Failed    *time.Time `json:"last_error_at,omitempty"`
 }
 
-// SpoolDetail is what could not be sent yet.
+// SpoolDetail describes what could not be sent yet.
 type SpoolDetail struct {
 	Dir     string        `json:"dir"`
 	Bytes   int64         `json:"bytes"`
@@ -61,10 +62,10 @@ const (
 	fileDone       = "done" // rotated, and read to its end
 )
 
-// askTime is how long a volume gets to tell of its files.
+// askTime is how long a volume may take to list its files.
 const askTime = time.Second
 
-// Detail tells all there is to know; it waits a second at most. It may be called at any time while Run runs.
+// Detail describes the whole forwarder. It waits for one second at most, and may be called at any time while Run runs.
 func (f *Forwarder) Detail(ctx context.Context) Detail {
 	d := Detail{Hops: f.hop.details(), Spool: f.hop.spoolDetail(), Trouble: f.Trouble()}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -82,7 +83,7 @@ func (f *Forwarder) Detail(ctx context.Context) Detail {
 	return d
 }
 
-// details asks each volume for its files. Those that do not answer in time are told by their mounts.
+// details asks each volume for its files. hanging has the mount points of those that do not answer in time.
 func (f *follower) details(ctx context.Context) (files []FileDetail, hanging []string) {
 	f.mu.Lock()
 	volumes := make([]*volume, 0, len(f.volumes))
@@ -107,7 +108,7 @@ func (f *follower) details(ctx context.Context) (files []FileDetail, hanging []s
 	return files, hanging
 }
 
-// ask has the goroutine of the volume tell of its files. It is not ok when ctx ended before that.
+// ask has the volume's goroutine list its files. ok is false when ctx ended before that.
 func (v *volume) ask(ctx context.Context) (files []FileDetail, ok bool) {
 	answer := make(chan []FileDetail, 1)
 	v.mu.Lock()
@@ -124,7 +125,7 @@ func (v *volume) ask(ctx context.Context) (files []FileDetail, ok bool) {
 	}
 }
 
-// answer tells those who asked.
+// answer sends the list of files to everybody who asked for it.
 func (v *volume) answer(now time.Time) {
 	v.mu.Lock()
 	asked := v.asked
@@ -154,7 +155,7 @@ func (v *volume) answer(now time.Time) {
 	}
 }
 
-// detail is what there is to tell of a file, which waits for an older one of its path or not.
+// detail describes a file. waits says that it waits for an older file of its path.
 func (v *volume) detail(g *generation, waits bool, now time.Time) FileDetail {
 	size, mtime := g.look.size, g.look.mtime
 	if g.fd >= 0 {
@@ -183,7 +184,7 @@ func (v *volume) detail(g *generation, waits bool, now time.Time) FileDetail {
 	return d
 }
 
-// Detail tells all there is to know of a pipe.
+// Detail describes the pipe.
 func (p *Pipe) Detail(context.Context) Detail {
 	return Detail{Hops: p.hop.details(), Spool: p.hop.spoolDetail(), Trouble: p.Trouble()}
 }

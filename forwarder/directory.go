@@ -17,45 +17,51 @@ import (
 )
 
 const (
-	settleTime = 3 * time.Second  // a directory that changed within that time may change without its time stamp showing it
-	fullRescan = time.Minute      // after that a directory is listed even if nothing seems to have changed
-	failRescan = 5 * time.Second  // likewise if something in it could not be opened
-	hintRescan = 20               // a hint is followed when that many times the duration of the last listing have passed
-	slowRescan = 200              // and all directories are looked at when that many times …
-	maxRescan  = 30 * time.Second // … but at least that often
+	// settleTime is how long after a change a directory may change again without its time stamp showing it.
+	settleTime = 3 * time.Second
+	// fullRescan is the age at which a listing is renewed even if nothing seems to have changed.
+	fullRescan = time.Minute
+	// failRescan is the same if something in the directory could not be opened.
+	failRescan = 5 * time.Second
+	// hintRescan and slowRescan keep the time spent on listing small. A hint is followed when hintRescan times the
+	// duration of the last listing have passed (20 ms for one of 1 ms); all directories are looked at when slowRescan
+	// times the duration of the last look have passed, but at least every maxRescan.
+	hintRescan = 20
+	slowRescan = 200
+	maxRescan  = 30 * time.Second
 )
 
-// directory is one that holds files to follow.
+// directory is a directory that holds files to follow.
 type directory struct {
 	path     string
 	sources  []*source          // in the order of the inputs
-	literals map[string]*source // of names that an input gives in full
-	patterns []wanting          // of the others, in the order of the inputs
+	literals map[string]*source // the inputs of names that are given in full
+	patterns []wanting          // names that inputs give as patterns, in the order of the inputs
 	trails   map[string]*trail  // by name
 	known    []*generation      // of the trails
 	foreign  []*generation      // of names that no input wants any more: their positions are kept
 
-	first   bool      // it stood when the forwarder was started, and was not looked at yet
-	gone    bool      // no input's pattern shows it any more
+	first   bool      // it existed when the forwarder was started, and was not looked at yet
+	gone    bool      // no pattern leads to it any more
 	mtime   time.Time // at the last listing …
 	listed  time.Time // … which was then
 	cost    time.Duration
 	hinted  bool // an event says that names changed
-	urgent  bool // a file of it was written anew
-	again   bool // something could not be decided or opened
-	starved bool // for want of descriptors
+	urgent  bool // a file in it was truncated or rewritten: look at once
+	again   bool // something could not be decided or opened: look again soon
+	starved bool // no descriptors were left for a file in it
 
 	links   map[string]identity     // what the symbolic links that match point to
 	beside  map[string]*beside      // where rotated files of links stand, by path
 	below   map[string]*beside      // the directories in it in which rotated files were seen
 	waiting map[identity]*undecided // arrivals that may be missed generations, or not
-	failed  map[string]error        // what in it cannot be read, itself included
-	matched map[*source]int         // files
-	odd     map[string]string       // what inputs want and is no file, and what it is
-	refused int                     // files that are not followed for want of a category
+	failed  map[string]error        // what cannot be read, the directory itself included
+	matched map[*source]int         // how many files each input follows here
+	odd     map[string]string       // paths that inputs want but that are no files, with their kind
+	refused int                     // files that are not followed because their category is one too many
 }
 
-// wanting is the names that an input wants of a directory.
+// wanting is the names that an input wants in a directory.
 type wanting struct {
 	source *source
 	names  pattern.Names
@@ -70,7 +76,7 @@ func newDirectory(path string) *directory {
 	}
 }
 
-// want says which inputs want files of d, in their order.
+// want sets the inputs that want files of d, in their order.
 func (d *directory) want(sources []*source) {
 	d.sources, d.literals, d.patterns = sources, make(map[string]*source), nil
 	for _, s := range sources {
@@ -88,7 +94,7 @@ func (d *directory) want(sources []*source) {
 	}
 }
 
-// match returns the first input that wants name, and the next one that also would have it.
+// match returns the first input that wants name, and the next input that would also take it.
 func (d *directory) match(name string) (first, other *source) {
 	first = d.literals[name]
 	for _, w := range d.patterns {
@@ -108,7 +114,7 @@ func (d *directory) match(name string) (first, other *source) {
 	return first, other
 }
 
-// base returns the trail whose rotated file name could be.
+// base returns the trail whose rotated file could have that name, nil if there is none.
 func (d *directory) base(name string) (t *trail) {
 	bases(name, func(base string) bool {
 		t = d.trails[base]
@@ -120,7 +126,7 @@ func (d *directory) base(name string) (t *trail) {
 	return t
 }
 
-// trail returns that of a name that an input wants; nil if its category is one too many.
+// trail returns the trail of a name that an input wants, nil if its category is one too many.
 func (v *volume) trail(d *directory, name string, s *source) *trail {
 	if t := d.trails[name]; t != nil {
 		return t
@@ -144,7 +150,7 @@ func (v *volume) end(d *directory, name string) {
 	delete(d.trails, name)
 }
 
-// decoder returns the one for files of an input.
+// decoder returns the decoder for the files of an input.
 func (v *volume) decoder(s *source) *lines.Decoder {
 	d := v.decoders[s]
 	if d == nil {
@@ -160,7 +166,7 @@ func (d *directory) due(now time.Time) bool {
 		return true
 	}
 	since := now.Sub(d.listed)
-	if d.gone { // what is known of it is forgotten, but not at once
+	if d.gone { // its files are forgotten, but only after a while
 		return since >= failRescan
 	}
 	if since >= fullRescan || d.again && since >= min(failRescan, max(d.cost*slowRescan, 500*time.Millisecond)) {
@@ -182,7 +188,7 @@ func (d *directory) due(now time.Time) bool {
 
 var errNotDirectory = unix.ENOTDIR
 
-// entry is a name in a directory that is of interest, and what it stands for.
+// entry is a name in a directory and the type of what it names.
 type entry struct {
 	name string
 	link bool
@@ -190,8 +196,8 @@ type entry struct {
 	odd  bool // it is neither a file nor a link
 }
 
-// names lists what is in the directory, in byte order. In one that may be searched and not listed, it tries the names
-// that inputs give.
+// names lists the directory in byte order. In one that may be searched but not listed, it tries the names that inputs
+// give in full.
 func (d *directory) names() ([]entry, error) {
 	dir, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) && len(d.patterns) == 0 {

@@ -10,18 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identity is what a file keeps when it is renamed. The system gives it anew once a file is gone: see fingerprint.
+// identity is the device and inode of a file. They stay when it is renamed, but are reused once it is deleted: see
+// fingerprint.
 type identity struct{ dev, ino uint64 }
 
-// look is what stat says of a file. Born and the devices come from looks at paths only: see statPath.
+// look is what stat says of a file. Only looks at paths have born and comparable devices: see statPath.
 type look struct {
 	id      identity
 	size    int64
 	mtime   time.Time
-	changed time.Time // of its inode: written, renamed, linked, given another mode
-	born    time.Time // zero where the file system does not tell
+	changed time.Time // ctime: written, renamed, linked, or chmod
+	born    time.Time // birth time; zero where the file system has none
 	regular bool
-	gone    bool // no directory has it any more
+	gone    bool // it has no name any more: link count 0
 }
 
 func newLook(st *unix.Stat_t) look {
@@ -35,15 +36,15 @@ func newLook(st *unix.Stat_t) look {
 	}
 }
 
-// same says whether nothing was done to the file between two looks at it.
+// same says whether nothing was done to the file between two looks.
 func (l look) same(o look) bool {
 	return l.id == o.id && l.size == o.size && l.mtime.Equal(o.mtime) && l.changed.Equal(o.changed)
 }
 
-// statPath looks at what path shows.
+// statPath looks at what path names, with links followed.
 func statPath(path string) (look, error) { return statAt(path, 0) }
 
-// lstatPath looks at path itself.
+// lstatPath looks at path itself, which may be a link.
 func lstatPath(path string) (look, error) { return statAt(path, unix.AT_SYMLINK_NOFOLLOW) }
 
 func statAt(path string, flags int) (look, error) {
@@ -86,9 +87,9 @@ func statFile(fd int) (look, error) {
 	return newLook(&st), nil
 }
 
-// openFile opens a regular file for reading, and never anything else: to open a FIFO or a device is to do something to
-// it. Plain descriptors are used for followed files: 2,000 of them cost nothing but the descriptor, and a look or a
-// read is one system call.
+// openFile opens a regular file for reading, and never anything else: opening a FIFO or a device has side effects. It
+// returns a bare descriptor instead of an os.File, because that is cheap enough for thousands of followed files: a look
+// or a read is one system call.
 func openFile(path string) (fd int, l look, err error) {
 	if l, err = statPath(path); err != nil {
 		return -1, look{}, err
@@ -114,7 +115,7 @@ func openFile(path string) (fd int, l look, err error) {
 
 var errNotRegular = errors.New("not a regular file")
 
-// readAt fills p from off; fewer bytes without an error mean the end of the file.
+// readAt fills p from offset off. Fewer bytes without an error mean that the file ends there.
 func readAt(fd int, p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) {
@@ -140,12 +141,12 @@ func retry(f func() error) error {
 	return err
 }
 
-// printMax is how many bytes a fingerprint covers at most.
+// printMax is the most bytes that a fingerprint covers.
 const printMax = 1024
 
 var printTable = crc64.MakeTable(crc64.ECMA)
 
-// fingerprint is the length and hash of up to printMax bytes at a known place of a file.
+// fingerprint is the length and the hash of up to printMax bytes at a known offset of a file.
 type fingerprint struct {
 	n   int
 	sum uint64
@@ -153,13 +154,13 @@ type fingerprint struct {
 
 func printOf(b []byte) fingerprint { return fingerprint{len(b), crc64.Checksum(b, printTable)} }
 
-// grow adds the bytes behind those already covered, as far as there is room for them.
+// grow extends the fingerprint by the bytes that follow those already covered, up to printMax.
 func (p fingerprint) grow(b []byte) fingerprint {
 	b = b[:min(len(b), printMax-p.n)]
 	return fingerprint{p.n + len(b), crc64.Update(p.sum, printTable, b)}
 }
 
-// isAt says whether the file has the bytes of p at off.
+// isAt says whether the file has the bytes of p at offset off.
 func (p fingerprint) isAt(fd int, off int64) (bool, error) {
 	if p.n == 0 {
 		return true, nil
@@ -172,7 +173,7 @@ func (p fingerprint) isAt(fd int, off int64) (bool, error) {
 	return err == nil && n == p.n && printOf(buf) == p, err
 }
 
-// errMoved says that a name stands for another file than a moment ago.
+// errMoved says that a name was given to another file while it was being opened.
 var errMoved = errors.New("was replaced while it was opened")
 
 func joinClose(err error, fd int) error { return errors.Join(err, unix.Close(fd)) }

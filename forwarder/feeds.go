@@ -9,14 +9,14 @@ import (
 	"inkwell/proto"
 )
 
-// feeds are the inputs of a forwarder that are no files. Each has a goroutine, and a courier to the one next hop.
+// feeds are the inputs of a forwarder that are not files. Each has a goroutine, and a deliverer to the shared next hop.
 type feeds struct {
 	list []feed.Feed
 	f    *Forwarder
-	done chan error // takes the result of each
+	done chan error // receives the result of each
 }
 
-// openFeeds opens all of list. After an error those that were opened are in what it returns, to be closed.
+// openFeeds opens all of list. After an error, what it returns has those that were opened, to be closed.
 func openFeeds(list []feed.Feed, f *Forwarder) (*feeds, error) {
 	fs := &feeds{f: f, done: make(chan error, len(list))}
 	for _, in := range list {
@@ -28,14 +28,14 @@ func openFeeds(list []feed.Feed, f *Forwarder) (*feeds, error) {
 	return fs, nil
 }
 
-// run starts the feeds; wait has to follow. A feed that cannot go on is told of, and the others go on.
+// run starts the feeds; wait must be called afterwards. When a feed fails, that is logged and the others go on.
 func (fs *feeds) run(ctx, hard context.Context) {
 	for _, in := range fs.list {
-		c := newCourier(fs.f.hop, fs.f.log)
+		c := newDeliverer(fs.f.hop, fs.f.log)
 		go func() {
 			err := in.Run(ctx, hard, func(ctx context.Context, b *proto.Batch) error {
 				fs.f.hop.origin.tell(b, in.Name())
-				if err := c.bring(ctx, b); err != nil {
+				if err := c.deliverBatch(ctx, b); err != nil {
 					return err
 				}
 				fs.f.entries.Add(int64(b.Count()))
@@ -49,7 +49,8 @@ func (fs *feeds) run(ctx, hard context.Context) {
 	}
 }
 
-// wait waits until all have ended, and once ctx has ended for a while only: then cancel ends the calls that are under way.
+// wait waits until all feeds have ended. Once ctx has ended they get stopGrace; then cancel ends the calls that are
+// still in progress.
 func (fs *feeds) wait(ctx context.Context, cancel func()) error {
 	var errs []error
 	grace := make(<-chan time.Time)

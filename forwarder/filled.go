@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// filled knows since when a spool has not been empty. Whoever puts something there looks before and behind that. Safe
-// for concurrent use.
+// filled knows since when a spool has not been empty. look is called before and after each append. Safe for concurrent
+// use.
 type filled struct {
 	mu    sync.Mutex
 	since time.Time // zero: it is empty
 }
 
-// look notes that the spool holds so many entries now, and returns since when it has held any.
+// look notes how many entries the spool holds now, and returns since when it has held any (zero = it is empty).
 func (f *filled) look(entries int64) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()

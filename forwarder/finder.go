@@ -10,16 +10,16 @@ import (
 	"inkwell/forwarder/pattern"
 )
 
-// finding is what an input's pattern leads to.
+// finding is the result of looking for the directories of one input's pattern.
 type finding struct {
 	source *source
-	dirs   []string // in which its files can be; in order
+	dirs   []string // in which its files can be, sorted
 	issues []pattern.Issue
-	first  bool // nothing was found before
+	first  bool // this is the first result
 }
 
-// find looks for the directories that match, each pattern in a goroutine of its own: one may lead over a file system
-// that hangs.
+// find looks for the directories that match. Each pattern has a goroutine of its own, because it may lead to a file
+// system that hangs.
 func (f *follower) find(ctx context.Context) <-chan finding {
 	found := make(chan finding)
 	for _, s := range f.sources {
@@ -33,7 +33,7 @@ type search struct {
 	finding
 	finder  *pattern.Finder
 	dirs    map[string]bool
-	changed bool     // since it was told
+	changed bool     // since the last finding was handed over
 	watch   *watcher // nil until there is something to watch
 	log     *slog.Logger
 }
@@ -66,7 +66,7 @@ func (f *follower) search(ctx context.Context, s *source, found chan<- finding) 
 	}
 }
 
-// note takes over what a look found, and watches what new names can matter in.
+// note applies what a look has changed, and watches the directories in which new names matter.
 func (x *search) note(c *pattern.Changes) {
 	for _, dir := range c.Gone {
 		delete(x.dirs, dir)
@@ -81,13 +81,13 @@ func (x *search) note(c *pattern.Changes) {
 			x.watch = newWatcher(x.log)
 		}
 		x.finder.Guard(dir, func() { x.watch.add(dir) })
-		if !x.first { // what came between the look and the watch; at the start the next look is near
+		if !x.first { // find what came between the look and the watch; at the start the next look is soon
 			x.note(x.finder.LookAt(dir, time.Now()))
 		}
 	}
 }
 
-// tell hands on what is there, if that has changed. It is false if ctx ended.
+// tell hands the finding over, if it has changed. It is false if ctx ended.
 func (x *search) tell(ctx context.Context, found chan<- finding) bool {
 	if !x.first && !x.changed {
 		return true
@@ -120,11 +120,11 @@ func (x *search) close() {
 
 func sameIssue(a, b pattern.Issue) bool { return a.Path == b.Path && a.Kind == b.Kind }
 
-// wanted is the directories, and the inputs that want files of each, in their order.
+// wanted has the inputs that want files of each directory, in their order.
 type wanted map[string][]*source
 
-// wanted puts together what the patterns lead to. What was found for the first time stood when the forwarder was
-// started.
+// wanted merges the findings of all patterns. first has the directories found by a pattern's first search: they existed
+// when the forwarder was started.
 func (f *follower) wanted() (w wanted, first map[string]bool) {
 	w, first = make(wanted), make(map[string]bool)
 	for _, s := range f.sources {
@@ -144,13 +144,13 @@ func (f *follower) wanted() (w wanted, first map[string]bool) {
 // assignment tells a volume about a directory.
 type assignment struct {
 	dir     string
-	sources []*source     // that want files of it; none = it does not match any more
-	known   []*generation // of its paths
-	first   bool          // it was found at the start, by one of the sources at least
-	release bool          // it is on another file system now: what is known of it is given back
+	sources []*source     // the inputs that want files of it; none = no pattern matches it any more
+	known   []*generation // known from the positions
+	first   bool          // at least one of the sources found it at the start
+	release bool          // it is on another file system now: give its generations back
 }
 
-// assign gives each directory to the volume of its file system, and says how many volumes were started.
+// assign gives each directory to the volume of its file system, and returns how many volumes it started.
 func (f *follower) assign(ctx context.Context) (started int) {
 	now, first := f.wanted()
 	f.mounts.read()
@@ -161,7 +161,7 @@ func (f *follower) assign(ctx context.Context) (started int) {
 		v := f.assigned[dir]
 		switch {
 		case v == nil:
-			name := f.volumeName(f.mounts.of(dir).id)
+			name := f.volumeName(f.mounts.find(dir).id)
 			if v = f.volumes[name]; v == nil {
 				v = newVolume(f, name)
 				f.volumes[name], fresh = v, append(fresh, v)
@@ -169,8 +169,8 @@ func (f *follower) assign(ctx context.Context) (started int) {
 			f.assigned[dir] = v
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
 			delete(f.loaded, dir)
-		case v.name != f.volumeName(f.mounts.of(dir).id):
-			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // a later look gives it to another
+		case v.name != f.volumeName(f.mounts.find(dir).id):
+			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // the next call assigns it to the other volume
 		case !slices.Equal(now[dir], f.before[dir]):
 			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})
 		}
@@ -186,15 +186,16 @@ func (f *follower) assign(ctx context.Context) (started int) {
 		v.post(list)
 	}
 	for _, v := range fresh {
-		if len(f.volumes) > 1 { // each fills one, and one more is under way
-			f.ship.free <- new(parcel)
+		if len(f.volumes) > 1 { // each volume fills one shipment, and one more is being sent
+			f.ship.free <- new(shipment)
 		}
 		go func() { f.failed <- v.run(ctx) }()
 	}
 	return len(fresh)
 }
 
-// volumeName is the name of the volume of a file system: its own, or that of one that it shares with.
+// volumeName returns the name of the volume for a file system: its own, or when there are too many, that of the one it
+// shares.
 func (f *follower) volumeName(mount string) string {
 	if f.volumes[mount] != nil || len(f.volumes) < volumesMax {
 		return mount
@@ -202,11 +203,11 @@ func (f *follower) volumeName(mount string) string {
 	return slices.Min(slices.Collect(maps.Keys(f.volumes)))
 }
 
-// lookForHangs tells when a file system does not answer, and when it does again.
+// lookForHangs logs when a file system stops answering, and when it answers again.
 func (f *follower) lookForHangs() {
 	for _, v := range f.volumes {
-		place, steps := v.place.Load(), v.steps.Load()
-		if place == nil || steps != v.stepsSeen {
+		path, steps := v.pending.Load(), v.steps.Load()
+		if path == nil || steps != v.stepsSeen {
 			v.stepsSeen, v.stepped = steps, time.Now()
 			if v.hangs {
 				v.hangs = false
@@ -219,12 +220,12 @@ func (f *follower) lookForHangs() {
 			v.hangs = true
 			f.count.hanging.Add(1)
 			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile",
-				"mount", v.name, "path", *place)
+				"mount", v.name, "path", *path)
 		}
 	}
 }
 
-// await waits for the volumes to end, but not for those that hang.
+// await cancels the volumes and waits for them to end, except for those that hang.
 func (f *follower) await(cancel context.CancelFunc) error {
 	cancel()
 	grace := time.NewTimer(stopHang)
@@ -234,8 +235,8 @@ func (f *follower) await(cancel context.CancelFunc) error {
 		case <-v.ended:
 		case <-grace.C:
 			grace.Reset(0)
-			if place := v.place.Load(); place != nil {
-				f.log.Warn("a file system hangs and is not waited for", "mount", v.name, "path", *place)
+			if path := v.pending.Load(); path != nil {
+				f.log.Warn("a file system hangs and is not waited for", "mount", v.name, "path", *path)
 			}
 		}
 	}
@@ -245,20 +246,20 @@ func (f *follower) await(cancel context.CancelFunc) error {
 // stopHang is how long a volume may take to end.
 const stopHang = 2 * time.Second
 
-// obstacle is why a pattern leads to no file.
+// obstacle is why a pattern matches no file.
 type obstacle struct {
-	text  string // "" = it leads to some
+	text  string // "" = it matches some
 	since time.Time
 	told  bool
 }
 
-// tellPatterns tells which patterns lead to no file, and why, and which directories on the way cannot be looked into:
-// once, and when it changes. A rotation that leaves a path empty for a moment is not worth a word.
+// tellPatterns logs which patterns match no file and why, and which directories on their way cannot be read: once each,
+// and when it changes. A rotation that leaves a path empty for a moment is not logged.
 func (f *follower) tellPatterns(now time.Time) {
 	for _, s := range f.sources {
 		x, known := f.findings[s]
 		if !known {
-			continue // it is being looked for
+			continue // its first search is not finished
 		}
 		f.tellBlocked(x)
 		o := &obstacle{text: x.obstacle(), since: now}
@@ -276,7 +277,8 @@ func (f *follower) tellPatterns(now time.Time) {
 	}
 }
 
-// tellFiles tells how many files are followed: once all patterns were looked at, and when that has changed, once a minute.
+// tellFiles logs how many files are followed: once all patterns were searched for the first time, and then at most once
+// a minute when that has changed.
 func (f *follower) tellFiles(complete bool, now time.Time) {
 	files := f.count.files.Load()
 	if !complete || files == f.told || !f.toldAt.IsZero() && now.Sub(f.toldAt) < time.Minute {
@@ -303,7 +305,7 @@ func (x finding) obstacle() string {
 	return "no file matches"
 }
 
-// tellBlocked tells which directories on the way cannot be looked into, and which can again.
+// tellBlocked logs which directories on the way of a pattern cannot be read, and which can be read again.
 func (f *follower) tellBlocked(x finding) {
 	now := make(map[string]bool)
 	before := f.blocked[x.source]

@@ -17,18 +17,18 @@ import (
 	"inkwell/store/stream"
 )
 
-// timing is how long the follower waits for what.
+// timing has the delays of the follower.
 type timing struct {
-	poll     time.Duration // between looks at a file that grew lately; doubles while it does not …
+	poll     time.Duration // between polls of a file that grew recently; doubles while it does not grow …
 	pollMax  time.Duration // … up to this
-	rescan   time.Duration // between looks at directories
-	linger   time.Duration // a file that was rotated away is read until it was quiet for so long
-	partial  time.Duration // then its last line waits so long for its end
-	keepOld  time.Duration // and its descriptor is kept so long for late bytes …
-	keepGone time.Duration // … when it was deleted, so long: until then its room on disk is not free
-	window   time.Duration // how long after a rotation unknown siblings are taken for missed generations
+	rescan   time.Duration // between scans of directories
+	linger   time.Duration // a rotated file is read until nothing was written to it for this long
+	partial  time.Duration // then its last line waits this long for its newline
+	keepOld  time.Duration // and its descriptor stays open this long for late writes …
+	keepGone time.Duration // … or, if it was deleted, this long: until then its disk space is not freed
+	window   time.Duration // how long after a rotation unknown rotated files count as missed generations
 	forget   time.Duration // how long a file must be gone before its position is dropped
-	hang     time.Duration // a file system whose calls take longer hangs
+	hang     time.Duration // a file system whose calls take longer counts as hanging
 }
 
 var defaultTiming = timing{
@@ -47,7 +47,7 @@ var defaultTiming = timing{
 // volumesMax is how many file systems have a goroutine of their own; further ones share.
 const volumesMax = 16
 
-// follower finds the directories that match, and has a volume for each file system look at them and read.
+// follower finds the directories that match the inputs, and has one volume per file system follow the files in them.
 type follower struct {
 	timing
 	sources []*source
@@ -57,31 +57,31 @@ type follower struct {
 	count   counters
 	ship    *shipper
 	origin  *origin
-	limit   int           // descriptors
-	seq     atomic.Uint64 // of parcels
+	limit   int           // of open descriptors
+	seq     atomic.Uint64 // numbers the fillings of shipments
 
 	volumes  map[string]*volume // by file system
-	failed   chan error         // what ended a volume
+	failed   chan error         // receives the error with which a volume ended, or nil
 	mounts   mounts
-	began    bool         // directories are assigned
-	returned atomic.Bool  // a directory was given back by its volume
-	held     atomic.Int64 // descriptors
+	began    bool         // directories have been assigned
+	returned atomic.Bool  // a volume gave a directory back
+	held     atomic.Int64 // open descriptors
 
-	told   int64     // files, as the log has them …
-	toldAt time.Time // … and since when
+	told   int64     // the number of files that was logged last …
+	toldAt time.Time // … and when
 
-	findings   map[*source]finding // what each pattern leads to …
-	before     wanted              // … and that put together, when directories were assigned last
+	findings   map[*source]finding // the latest of each pattern …
+	before     wanted              // … and all of them merged, at the last assignment
 	obstacles  map[*source]*obstacle
-	blocked    map[*source]map[string]bool // directories on the way that cannot be looked into, and that was told
+	blocked    map[*source]map[string]bool // unreadable directories on the way of a pattern that were logged
 	categories *categories
 
 	mu       sync.Mutex
-	loaded   map[string][]*generation // from the positions, or given back by a volume, by directory
-	assigned map[string]*volume       // who has a directory
+	loaded   map[string][]*generation // by directory: from the positions, or given back by a volume
+	assigned map[string]*volume       // by directory
 }
 
-// counters are what the follower tells about itself.
+// counters are the statistics of the follower.
 type counters struct {
 	lines, bytes, split, truncated, recovered, unreadable, lost, noRoom, hanging, holes, odd *atomic.Int64
 
@@ -101,7 +101,8 @@ func (c *counters) init(s *stats.Set) {
 	c.hanging = s.Overall("file systems hanging")
 	c.holes = s.Overall("bytes of holes")
 	c.odd = s.Overall("lines not of the format")
-	for _, now := range []*atomic.Int64{c.unreadable, c.noRoom, c.hanging} { // what a follower before this one told is over
+	// These are gauges: forget what an earlier follower counted.
+	for _, now := range []*atomic.Int64{c.unreadable, c.noRoom, c.hanging} {
 		now.Store(0)
 	}
 }
@@ -135,17 +136,17 @@ func (f *follower) configure(o Options) {
 	f.categories.count(o.Stats)
 	for _, s := range f.sources {
 		if category, fixed := s.pattern.Fixed(); fixed {
-			o.Stats.Category(category, "received good") // so that it is there from the start
+			o.Stats.Category(category, "received good") // so that the counter exists from the start
 		}
 	}
 }
 
-// load takes over the positions of earlier runs.
+// load makes generations of the positions that earlier runs saved.
 func (f *follower) load(p *positions) {
 	for _, k := range slices.SortedFunc(maps.Keys(p.live), compareKeys) {
 		pos := p.live[k]
-		var old past
-		if pos.stream == (stream.ID{}) { // nothing was taken of the file since the machine was started: see boot
+		var old history
+		if pos.stream == (stream.ID{}) { // nothing was taken of the file since the last reboot: see boot
 			old = slices.Clone(p.past[k])
 		}
 		g := &generation{position: pos, past: old, fd: -1, name: pos.path}
@@ -154,7 +155,7 @@ func (f *follower) load(p *positions) {
 	}
 }
 
-// unreadableErr says how many files could not be read.
+// unreadableErr returns an error if there are files that could not be read.
 func (f *follower) unreadableErr() error {
 	if n := f.count.unreadable.Load(); n > 0 {
 		return fmt.Errorf("%d files could not be read; see the log", n)
@@ -170,7 +171,7 @@ func (f *follower) run(ctx context.Context) (err error) {
 	found := f.find(ctx)
 	watch := time.NewTicker(f.hang / 5)
 	defer watch.Stop()
-	late := time.After(f.hang) // then the inputs that were heard of begin without the others
+	late := time.After(f.hang) // then the inputs that were searched begin without the others
 	running, complete := 0, false
 	for ctx.Err() == nil && !(f.once && complete && running == 0) {
 		select {

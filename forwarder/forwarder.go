@@ -1,29 +1,30 @@
 // Package forwarder turns the lines of files and pipes into entries and hands them on.
 //
-//	patterns ─ find ─► directories, to the volume of their file system
-//	                 ┌────────────────────────── volume ──────────────────────────┐   ┌──── shipper ────┐
-//	events ─ hints ─►│ directory ─ look, decide, apply ─► trail ─ generation …     │   │                 │
-//	stat ─ poll ────►│                        │ readAt 256 KiB, find newlines     │   │ Append ► buffer ─┬─► network
-//	                 │                        └─► parcel: batch + positions ──────┼──►│ then positions   └─► spool
-//	                 └────────────────────────────────────────────────────────────┘   └─────────────────┘
-//	stdin ──────────► pipe reader ──────────► parcel ─────────────────────────────────► Append ► buffer or network
+//	patterns ─ find ─► directories, each given to the volume of its file system
+//	                 ┌──────────────────────── volume ────────────────────────┐   ┌──── shipper ─────┐
+//	events ─ hints ─►│ directory ─ look, decide, apply ─► trail ─ generation… │   │                  │
+//	stat ─ poll ────►│                    │ readAt 256 KiB, find newlines     │   │ Append ► buffer ─┼┬─► network
+//	                 │                    └─► shipment: batch + positions ────┼──►│ then positions   │└─► spool
+//	                 └────────────────────────────────────────────────────────┘   └──────────────────┘
+//	stdin ──────────► pipe reader ──────────► shipment ─────────────────────────► Append ► buffer or network
 //
-// A path has a trail of generations: the files that stood there one after the other. What a file holds says which one
-// it is (fingerprints of its first bytes and of those before the position); device, inode and name are hints. A look at
-// a directory collects arrivals and what they hold, decide says what is to be done about them and changes nothing, and
-// apply does it. The generations of a trail are read one after the other; a new one begins when the one before was
-// rotated away and quiet.
+// A path has a trail of generations: the files that it named one after the other. The contents of a file tell which
+// generation it is (fingerprints of its first bytes and of the bytes before the position); device, inode and name are
+// hints. A look at a directory collects arrivals and compares their contents. Then decide says what is to be done about
+// them and changes nothing, and apply does it. The generations of a trail are read one after the other: reading of a
+// new one begins when the one before was rotated and has become quiet.
 //
-// A follower has a volume for each file system, whose goroutine looks at its files and reads them: one that hangs holds
-// up its own files only. Each volume fills a parcel, and one more is under way with the shipper. A parcel is handed
-// over as soon as the shipper is free: what is in it is what came meanwhile, there is no timer.
+// A follower has a volume for each file system, whose goroutine looks at its files and reads them. A file system that
+// hangs holds up its own files only. Each volume fills a shipment while another one is with the shipper. A shipment is
+// handed over as soon as the shipper is free, with whatever was read by then; there is no timer.
 //
-// Invariants: a position moves only behind what the store acknowledged, and is written before the next batch is sent;
-// lines of one generation keep their order; a line is never changed, but for one longer than MaxLine, which is split,
-// and for a last line without an end, which gets a newline. What rotation can and cannot lose: docs/following.md.
+// Invariants: a position advances only past what the store has acknowledged, and is written before the next batch is
+// sent. The lines of one generation keep their order. A line is never changed, with two exceptions: one that is longer
+// than MaxLine is split, and a last line without a newline gets one. What rotation can lose and what it cannot:
+// docs/following.md.
 //
-// Limitations: Linux. Rotated files are looked for in the directory of the path, in those directly below it, and beside
-// what a link points to, not elsewhere, and not once they are compressed.
+// Limitations: Linux only. Rotated files are looked for in the directory of the path, in the directories directly below
+// it, and in the directory of a link's target, nowhere else, and not once they are compressed.
 package forwarder
 
 import (
@@ -43,44 +44,43 @@ import (
 	"inkwell/internal/stats"
 )
 
-// ErrLeftInSpool says that some of what was taken over could not be delivered and stays in the spool, from where the
-// next run with the same spool delivers it.
+// ErrLeftInSpool says that some entries could not be delivered and stay in the spool. The next run with the same spool
+// delivers them.
 var ErrLeftInSpool = errors.New("entries are left in the spool")
 
-// stopGrace is how long a call that is under way may go on when the forwarder is to stop; then its batch goes to the
-// spool.
+// stopGrace is how long a call in progress may go on when the forwarder is to stop; then its batch goes to the spool.
 const stopGrace = 5 * time.Second
 
-// Options says what a Forwarder does.
+// Options configure a Forwarder.
 type Options struct {
 	To        []string // HOST:PORT of the next hops, tried in order of health
 	Calls     Calls
-	StateRoot string // StateDir lies beneath it, and no link is followed on the way; "" = StateDir
-	StateDir  string // positions, lock and spool; made if it is missing
-	SpoolDir  string // what cannot be sent; "" = StateDir/spool
-	SpoolRoot string // SpoolDir lies beneath it, and no link is followed on the way; "" = SpoolDir
+	StateRoot string // StateDir is beneath it, and no link is followed on the way; "" = StateDir
+	StateDir  string // for positions, lock and spool; made if it is missing
+	SpoolDir  string // for what cannot be sent; "" = StateDir/spool
+	SpoolRoot string // SpoolDir is beneath it, and no link is followed on the way; "" = SpoolDir
 	SpoolMax  int64  // bytes the spool may take; 0 = unbounded
 	Inputs    []Input
-	Feeds     []feed.Feed   // inputs that are no files; Open opens them, Run closes them
-	FromEnd   bool          // files that stand when a state first meets their path are followed from their end, not from their start
-	Version   string        // of the program, which a collector is told
-	Host      string        // that this machine is called; "" = what it calls itself
+	Feeds     []feed.Feed   // inputs that are not files; Open opens them, Run closes them
+	FromEnd   bool          // files that exist when their path is first seen are followed from their end
+	Version   string        // of the program, for the collector
+	Host      string        // name of this machine, for the collector; "" = its hostname
 	Once      bool          // read every file to its end, deliver, return
-	Wait      time.Duration // Once: how long the next hop may take nothing before Run gives up with ErrAway; 0 = for ever
+	Wait      time.Duration // Once: the longest time without progress before Run gives up with ErrAway; 0 = no limit
 	MaxLine   int           // bytes; longer lines are split; 0 = 16 MiB
 
-	MaxCategories int // of all inputs; files of further ones are not followed; 0 = 4096
+	MaxCategories int // of all inputs; files of further categories are not followed; 0 = 4096
 	Logger        *slog.Logger
 	Stats         *stats.Set
 }
 
 // Status is what a Forwarder has done since Open.
 type Status struct {
-	Entries    int64 // read and taken over by the next hop or the spool
-	Bytes      int64 // bytes of the files that were
-	BytesTotal int64 // Once: bytes there are to read, those done included
+	Entries    int64 // read, and acknowledged by the next hop or the spool
+	Bytes      int64 // bytes of files that those entries cover
+	BytesTotal int64 // Once: all bytes to read, including those that were read
 	Backlog    int64 // bytes in the spool
-	Files      int   // being followed
+	Files      int   // that are being followed
 	Peer       string
 }
 
@@ -97,14 +97,14 @@ type Forwarder struct {
 	follower  *follower
 	feeds     *feeds
 	report    *reporter
-	patience  patience // of a Once
+	patience  patience // with Once
 	entries   atomic.Int64
 	bytes     atomic.Int64
 	unsaved   bool // positions could not be written, and that was logged
 }
 
-// Open takes the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process
-// has the state. Nothing is read before Run, which must be called, and which releases what Open took.
+// Open locks the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process
+// has the state. Nothing is read before Run. Run must be called; it releases what Open took.
 func Open(o Options) (*Forwarder, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -140,8 +140,9 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if err := f.positions.boot(); err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
-	f.savePositions() // what there was no room for
-	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, host: o.Host, root: o.SpoolRoot, dir: o.SpoolDir, max: o.SpoolMax, log: o.Logger, stats: o.Stats})
+	f.savePositions() // what did not fit on the disk
+	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, host: o.Host, root: o.SpoolRoot, dir: o.SpoolDir,
+		max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (o *Options) Validate() error {
 	return err
 }
 
-// sources returns the inputs as they are used, or every problem with them.
+// sources returns the compiled inputs, or every problem with them.
 func (o *Options) sources() (sources []*source, err error) {
 	var problems []error
 	if o.MaxLine < 0 || o.SpoolMax < 0 {
@@ -184,16 +185,17 @@ func (o *Options) sources() (sources []*source, err error) {
 	return sources, errors.Join(problems...)
 }
 
-// born is called before a parcel is offered: what is sent again after a crash has to have the numbers that it has now.
-func (f *Forwarder) born(p *parcel) {
+// born saves the positions of new streams before the shipment is sent, so that what is sent again after a crash has the
+// same numbers.
+func (f *Forwarder) born(p *shipment) {
 	f.hop.origin.names.Save()
 	if len(p.born) > 0 {
 		f.saved(errors.Join(f.positions.commit(p.born), f.positions.sync()))
 	}
 }
 
-// acked is called when the buffer has a parcel: before the next one is sent.
-func (f *Forwarder) acked(p *parcel) {
+// acked saves the positions of a shipment that the store has acknowledged, before the next one is sent.
+func (f *Forwarder) acked(p *shipment) {
 	killpoint.Reach("forward.delivered")
 	if len(p.positions) > 0 {
 		f.saved(f.positions.commit(p.positions))
@@ -204,22 +206,23 @@ func (f *Forwarder) acked(p *parcel) {
 
 func (f *Forwarder) savePositions() { f.saved(f.positions.sync()) }
 
-// saved logs when positions cannot be written and when they can again. Lines are handed on meanwhile: the price is that
-// they are sent twice if the process dies, and a full disk is no reason to keep them from where they belong.
+// saved logs when positions cannot be written and when they can again. Lines are delivered meanwhile: a full disk is no
+// reason to hold them back. The price is that they are sent twice if the process dies.
 func (f *Forwarder) saved(err error) {
 	switch {
 	case err != nil && !f.unsaved:
-		f.log.Error("cannot write positions; if the forwarder is killed now, lines are sent twice", "dir", f.state.Path(), "err", err)
+		f.log.Error("cannot write positions; if the forwarder is killed now, lines are sent twice",
+			"dir", f.state.Path(), "err", err)
 	case err == nil && f.unsaved:
 		f.log.Info("positions can be written again")
 	}
 	f.unsaved = err != nil
 }
 
-// Run follows the files until ctx ends, finishes what was taken over, writes the positions and returns nil. With Once
-// it returns nil when every file was read to its end and everything, that of earlier runs included, was delivered; if
-// ctx ends before that the error says what is left, and is ErrLeftInSpool if some of it is in the spool. Run may be
-// called once.
+// Run follows the files until ctx ends, finishes the shipments that are in progress, writes the positions and returns
+// nil. With Once it returns nil when every file was read to its end and everything was delivered, what earlier runs had
+// spooled included. If ctx ends before that, the error says what is left, and is ErrLeftInSpool if some of it is in the
+// spool. Run may be called once.
 func (f *Forwarder) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, f.close()) }()
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -242,7 +245,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 		end()
 		watching.Wait()
 		f.report.last()
-		return nil // what was not shipped is in the files, and read again
+		return nil // what was not shipped is read again from the files
 	}
 	if followErr == nil && shipErr == nil {
 		followErr = f.hop.drain(ctx)
@@ -253,7 +256,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	return f.patience.judge(f.left(errors.Join(followErr, shipErr)))
 }
 
-// waitShipped waits for the shipper, and once ctx has ended for a while only.
+// waitShipped waits for the shipper to end. Once ctx has ended the shipper gets stopGrace; then cancel ends its call.
 func (f *Forwarder) waitShipped(ctx context.Context, cancel func(), shipped <-chan error) error {
 	select {
 	case err := <-shipped:
@@ -269,7 +272,7 @@ func (f *Forwarder) waitShipped(ctx context.Context, cancel func(), shipped <-ch
 	}
 }
 
-// left says what of a Once is not done.
+// left returns an error that says what a run with Once has not finished, nil if it has finished everything.
 func (f *Forwarder) left(err error) error {
 	unread := f.follower.count.total.Load() - f.bytes.Load()
 	bytes, entries := f.hop.backlog()
@@ -296,7 +299,7 @@ func (f *Forwarder) Status() Status {
 	}
 }
 
-// close releases what Open took, as far as it came.
+// close releases what Open took; Open may have failed halfway.
 func (f *Forwarder) close() error {
 	var errs []error
 	if f.feeds != nil {

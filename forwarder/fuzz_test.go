@@ -22,7 +22,7 @@ func parseLine(line []byte) (position, error) {
 
 // FuzzPosition: a line with a right checksum is a position that is written the same again, or none.
 func FuzzPosition(f *testing.F) {
-	p := position{id: identity{dev: 1, ino: 2}, state: active, offset: 5, number: 2, category: "c", path: "/a b\n"}
+	p := position{id: identity{dev: 1, ino: 2}, phase: active, offset: 5, number: 2, category: "c", path: "/a b\n"}
 	f.Add(appendPosition(nil, &p)[crcDigits+1:])
 	f.Add([]byte(`a 1:2 0:0 0:0 -5 0 2 00000000000000000000000000000000 "c" "/x"`))
 	f.Add([]byte(`f ffffffffffffffff:2 1024:ff 9999999:0 5 0 2 00000000000000000000000000000000 "\x00" "`))
@@ -48,8 +48,8 @@ func FuzzPosition(f *testing.F) {
 
 // FuzzPositions: what is read of a positions file, older places included, is there again after it was written anew.
 func FuzzPositions(f *testing.F) {
-	one := position{id: identity{dev: 1, ino: 2}, state: active, offset: 5, category: "c", path: "/x"}
-	gone := position{id: identity{dev: 1, ino: 2}, state: removed, path: "/x"}
+	one := position{id: identity{dev: 1, ino: 2}, phase: active, offset: 5, category: "c", path: "/x"}
+	gone := position{id: identity{dev: 1, ino: 2}, phase: removed, path: "/x"}
 	file := appendPosition([]byte(positionsHeader+"\n"), &one)
 	f.Add(file)
 	f.Add(appendPosition(file, &gone))

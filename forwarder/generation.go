@@ -12,54 +12,54 @@ import (
 	"inkwell/store/stream"
 )
 
-// generation is one file: what stood at a path for a while. What it holds says which file it is; its numbers and names
-// are hints by which it is found. Only the goroutine of its volume touches it.
+// generation is one file that a path named for a while. Its contents tell which file it is; its identity and names are
+// hints that help to find it. Only the goroutine of its volume touches it.
 type generation struct {
 	position
-	source *source // nil = no input has it any more
-	trail  *trail  // nil likewise
-	name   string  // full path where it was last seen
+	source *source // nil = no input wants it any more
+	trail  *trail  // nil in the same case
+	name   string  // the path at which it was last seen
 	fd     int     // -1 = not open
 
-	scanned int64          // bytes behind offset that hold no complete message …
-	held    int64          // … and those of them that are complete lines
-	code    lines.Encoding // Auto = not known
+	scanned int64          // bytes after offset that were read and hold no complete message …
+	held    int64          // … and how many of them are complete lines
+	code    lines.Encoding // Auto = not known yet
 	reading bool           // it is in the volume's ready list
-	broken  bool           // the last entry was a piece of a line that goes on
-	named   bool           // it was told where its stream comes from
-	padded  bool           // NULs follow end, to the end of the file: no content yet
+	broken  bool           // the last entry was a piece of a line that continues
+	named   bool           // the source of its stream was registered
+	padded  bool           // only NULs follow end(): no content yet
 
 	look      look          // as of the last poll or scan
 	grewAt    time.Time     // when it was last seen to have grown
 	pollAt    time.Time     // when to look next
 	every     time.Duration // between looks
-	retired   bool          // its trail is done with it, but the descriptor is kept for late bytes
+	retired   bool          // its trail has finished it, but the descriptor stays open for late writes
 	asked     bool          // its directory was looked at before the first byte was read
-	left      bool          // another file took its place, and its position: only what a daemon still adds to it is read
-	rewritten bool          // what stands before the position is not what was read: decide says what is to be done
+	left      bool          // another file took over its position: only late writes to this one are read
+	rewritten bool          // the bytes before the position are not those that were read: decide says what to do
 	seen      bool          // it was found at least once since the forwarder was started
-	lostAt    time.Time     // since when no directory shows it; zero = it is seen
-	lost      bool          // and that was told
+	lostAt    time.Time     // since when it has not been found; zero = it is found
+	lost      bool          // it was reported as lost
 	polled    bool          // it is in the volume's list of open files
-	packed    bool          // it is compressed, and not in the positions
-	behind    time.Time     // when it was first seen to hold something that is not read; zero = it holds nothing
-	failed    time.Time     // since when it cannot be read; zero = it can
+	packed    bool          // it is compressed, and has no saved position
+	behind    time.Time     // since when it has had unread content; zero = it has none
+	failed    time.Time     // since when reading has failed; zero = it works
 
-	past past // older places, until the file was opened; nil = the machine was not started since position was written
+	past history // older checkpoints, until the file is opened; nil = no reboot since the position was written
 
-	parcel uint64 // the parcel that has its position …
-	slot   int    // … and where
+	shipment uint64 // the seq of the last shipment that has its position …
+	slot     int    // … and its index there
 }
 
-// end is how far the file was looked through.
+// end is the offset up to which the file was read.
 func (g *generation) end() int64 { return g.offset + g.scanned }
 
-// begun says whether anything was read of the file, so that its contents tell which it is.
+// begun says whether anything was read of the file, so that its contents can identify it.
 func (g *generation) begun() bool { return g.offset > 0 || g.head.n > 0 }
 
-// quietSince is when the last byte was written, as far as can be known.
+// quietSince is when the file was last written to, as far as can be known.
 func (g *generation) quietSince(now time.Time) time.Time {
-	if g.look.mtime.After(now) { // a clock that was set back, or another machine's
+	if g.look.mtime.After(now) { // the clock was set back, or is another machine's
 		return g.grewAt
 	}
 	return g.look.mtime
@@ -79,20 +79,20 @@ func (g *generation) open(path string, l look) error {
 	return nil
 }
 
-// goTo sets the position to a place that the file holds.
-func (g *generation) goTo(p place) {
+// goTo sets the position to a checkpoint that matches the file.
+func (g *generation) goTo(p checkpoint) {
 	g.offset, g.head, g.tail = p.offset, p.head, p.tail
 	g.ahead, g.until, g.scanned, g.held, g.code, g.broken = 0, 0, 0, 0, lines.Auto, false
 }
 
-// restart makes everything before the file's first byte be forgotten.
+// restart sets the position to the start of the file, under a new stream.
 func (g *generation) restart() {
-	g.goTo(place{})
+	g.goTo(checkpoint{})
 	g.stream, g.number = stream.ID{}, 0
-	g.state, g.past, g.rewritten, g.padded = active, nil, false, false
+	g.phase, g.past, g.rewritten, g.padded = active, nil, false, false
 }
 
-// seek sets the offset without reading what is before.
+// seek moves the position to an offset without reading what is before it.
 func (g *generation) seek(off int64) error {
 	head := make([]byte, min(off, printMax))
 	if _, err := readAt(g.fd, head, 0); err != nil {
@@ -102,11 +102,11 @@ func (g *generation) seek(off int64) error {
 	if _, err := readAt(g.fd, tail, off-int64(len(tail))); err != nil {
 		return err
 	}
-	g.goTo(place{offset: off, head: printOf(head), tail: printOf(tail)})
+	g.goTo(checkpoint{offset: off, head: printOf(head), tail: printOf(tail)})
 	return nil
 }
 
-// seekEnd moves behind the file's last newline.
+// seekEnd moves the position past the last newline of the file.
 func (g *generation) seekEnd() error {
 	code, err := g.encoding()
 	if err != nil {
@@ -121,12 +121,12 @@ func (g *generation) seekEnd() error {
 	last := code.LastNewline(buf[:n], size-int64(len(buf)))
 	end := size - int64(len(buf)) + int64(last)
 	if last == 0 && size > int64(len(buf)) {
-		end = size // a very long line: its rest will do
+		end = size // within a very long line: only the rest of that line is read
 	}
 	return g.seek(end)
 }
 
-// encoding is that of the file.
+// encoding finds out the encoding of the file.
 func (g *generation) encoding() (lines.Encoding, error) {
 	if g.code != lines.Auto {
 		return g.code, nil
@@ -153,8 +153,8 @@ func (g *generation) close(log *slog.Logger) {
 	g.fd = -1
 }
 
-// trail is the generations of one path, in the order in which they are read: the first is being read, the others wait
-// for it to be finished.
+// trail is the generations of one path in the order in which they are read: the first is being read, the others wait
+// until it is finished.
 type trail struct {
 	path   string
 	dir    *directory
@@ -162,21 +162,21 @@ type trail struct {
 
 	category []byte
 	received *atomic.Int64
-	decoder  *lines.Decoder // the volume's
+	decoder  *lines.Decoder // shared by the files of an input in a volume
 	prefix   []byte         // of its messages
 
 	gens    []*generation
-	live    identity  // what stands at path …
-	there   bool      // … if anything does
+	live    identity  // what path names now …
+	present bool      // … if it exists
 	changed time.Time // when that changed
-	fresh   bool      // path was not known before the look that is going on
+	fresh   bool      // the path was not known before the current look
 }
 
-// replaced says whether g is no longer what its path shows.
-func (t *trail) replaced(g *generation) bool { return !t.there || t.live != g.id }
+// replaced says whether the path of the trail does not name g any more.
+func (t *trail) replaced(g *generation) bool { return !t.present || t.live != g.id }
 
-// insert puts g into the order: what path shows comes last, the one that is being read stays first unless that is it,
-// and the others are sorted by age.
+// insert puts g into the order. The file that path names comes last. The one that is being read stays first, unless
+// path names it. The others are sorted by age.
 func (t *trail) insert(g *generation) {
 	at := len(t.gens)
 	for at > 0 && t.before(g, at-1) {

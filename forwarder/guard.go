@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// guard makes calls that may hang, for a search: one that is not back within its patience goes on alone, and until it
-// is back nothing more is asked of its file system. So a pattern that leads over several finds new directories on the
-// others.
+// guard makes calls that may hang, for a search. A call that is not back after the guard's patience goes on in the
+// background, and until it is back no further call is made on its file system. So a pattern that leads over several
+// file systems still finds new directories on the others.
 type guard struct {
 	patience time.Duration
-	mounts   mounts // belongs to the search
+	mounts   mounts // only used by the goroutine of the search
 
 	mu    sync.Mutex
-	stuck map[string]bool // file systems
+	stuck map[string]bool // by the ID of the file system
 }
 
-// call is pattern.Finder's Guard.
+// call implements pattern.Finder.Guard.
 func (g *guard) call(path string, call func()) bool {
-	on := g.mounts.of(path)
+	on := g.mounts.find(path)
 	if !on.remote {
 		call()
 		return true

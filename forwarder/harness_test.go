@@ -179,12 +179,12 @@ func (r *rig) start() {
 	}
 	ship := newShipper(r.store, log)
 	ship.pause.Min, ship.pause.Max = time.Millisecond, 10*time.Millisecond
-	ship.first = func(p *parcel) {
+	ship.first = func(p *shipment) {
 		if err := positions.commit(p.born); err != nil {
 			r.t.Errorf("commit: %v", err)
 		}
 	}
-	ship.acked = func(p *parcel) {
+	ship.acked = func(p *shipment) {
 		if err := positions.commit(p.positions); err != nil {
 			r.t.Errorf("commit: %v", err)
 		}

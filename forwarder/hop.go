@@ -16,52 +16,57 @@ import (
 	"inkwell/store/spool"
 )
 
-// nextHop is the way to the next hop: the network, with a spool before it if there is a directory for one.
+// nextHop is the way to the next hop: the network, with a spool in front of it if there is a directory for one.
 type nextHop struct {
 	o       hopOptions
 	origin  *origin
 	network *hop.Network
-	direct  *hop.Quarantine // before the network, where there is no spool
+	direct  *hop.Quarantine // in front of the network, where there is no spool
 	dir     *faultfs.Dir    // the spool's; nil = there is none
-	spooled chan struct{}   // closed when buffer stands
+	spooled chan struct{}   // closed when the fields below are valid
 
 	end     context.CancelFunc // ends the wait for the spool
 	waiting sync.WaitGroup
 
-	// Behind spooled:
+	// Valid once spooled is closed:
 
 	buffer    *hop.Buffer
-	held      func() int // entries that the next hop answers with TRY_LATER, past which others went
+	held      func() int // entries in quarantine: refused with TRY_LATER while others were taken
 	inherited int64      // entries that the spool held when it was opened
 	filled    filled
 }
 
-// Calls says how the next hop is called. The zero value of a field is hop.NetworkOptions' default.
+// Calls configures the calls to the next hop. The zero value of a field means the default of hop.NetworkOptions.
 type Calls struct {
 	Timeout time.Duration // of one call
 	Max     int           // bytes of entries in one
 	MaxAge  time.Duration // of a connection
-	// Quarantine is how long an entry is offered that is answered with TRY_LATER while others are taken; hop.QuarantineOptions.After.
+	// Quarantine is how long an entry is retried that is answered with TRY_LATER while others are taken: see
+	// hop.QuarantineOptions.After.
 	Quarantine time.Duration
-	Shuffle    bool         // the addresses are equals
+	Shuffle    bool         // the addresses are equivalent: none is preferred
 	TLS        rpc.TLSFiles // for addresses with tls://
 }
 
 type hopOptions struct {
 	to      []string
 	calls   Calls
-	host    string // "" = what the machine is called
-	root    string // dir lies beneath it, and no link is followed on the way; "" = dir
+	host    string // "" = the hostname
+	root    string // dir is beneath it, and no link is followed on the way; "" = dir
 	dir     string // "" = no spool
 	max     int64  // bytes of the spool; 0 = unbounded
-	patient bool   // a spool that another process has is waited for (see succession.go)
+	patient bool   // wait for a spool that another process has (see succession.go)
 	log     *slog.Logger
 	stats   *stats.Set
 }
 
 func openHop(o hopOptions) (_ *nextHop, err error) {
 	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}, origin: openOrigin(o.host, o.log)}
-	if h.network, err = hop.NewNetwork(hop.NetworkOptions{Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, MaxAge: o.calls.MaxAge, Shuffle: o.calls.Shuffle, TLS: o.calls.TLS, Source: h.origin.names.Source, Logger: o.log, Stats: o.stats}); err != nil {
+	h.network, err = hop.NewNetwork(hop.NetworkOptions{
+		Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, MaxAge: o.calls.MaxAge, Shuffle: o.calls.Shuffle,
+		TLS: o.calls.TLS, Source: h.origin.names.Source, Logger: o.log, Stats: o.stats,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if o.dir == "" {
@@ -83,21 +88,25 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 	return h, nil
 }
 
-// takeSpool opens the spool; the error is faultfs.ErrLocked while another process has it. The caller closes h.spooled
-// then.
+// takeSpool opens the spool. The error is faultfs.ErrLocked while another process has it. On success the caller has to
+// close h.spooled.
 func (h *nextHop) takeSpool() error {
-	log, err := spool.Open(h.dir, spool.Options{MaxBytes: h.o.max, Logger: h.o.log, Synced: h.o.stats.Histogram("fsync").Observe})
+	log, err := spool.Open(h.dir, spool.Options{
+		MaxBytes: h.o.max, Logger: h.o.log, Synced: h.o.stats.Histogram("fsync").Observe,
+	})
 	if err != nil {
 		return fmt.Errorf("open spool (each needs a directory of its own): %w", err)
 	}
-	to, err := hop.OpenQuarantine(h.network, hop.QuarantineOptions{Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine, Logger: h.o.log, Stats: h.o.stats})
+	to, err := hop.OpenQuarantine(h.network, hop.QuarantineOptions{
+		Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine, Logger: h.o.log, Stats: h.o.stats,
+	})
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
 	if err := h.origin.names.Keep(h.dir); err != nil {
 		h.o.log.Warn("where the entries in the spool come from is not kept", "err", err)
 	}
-	h.origin.names.Save() // what was told while another process had the spool
+	h.origin.names.Save() // those registered while another process had the spool
 	_, h.inherited = log.Backlog()
 	if h.inherited > 0 {
 		h.filled.since = h.oldestIn()
@@ -115,7 +124,7 @@ func (h *nextHop) before() int64 {
 	return h.inherited
 }
 
-// hasSpool says whether what the network does not take goes to the spool.
+// hasSpool says whether the spool is open, so that it takes what the network does not.
 func (h *nextHop) hasSpool() bool {
 	select {
 	case <-h.spooled:
@@ -125,7 +134,7 @@ func (h *nextHop) hasSpool() bool {
 	}
 }
 
-// Append is that of the buffer, or of the network.
+// Append implements store.Store, by the buffer or the network.
 func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	switch {
 	case h.hasSpool():
@@ -136,7 +145,6 @@ func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	return h.direct.Append(ctx, b)
 }
 
-// appendBuffered is that of the buffer.
 func (h *nextHop) appendBuffered(ctx context.Context, b *proto.Batch) error {
 	look := func() { _, entries := h.buffer.Backlog(); h.filled.look(entries) }
 	look()
@@ -144,7 +152,7 @@ func (h *nextHop) appendBuffered(ctx context.Context, b *proto.Batch) error {
 	return h.buffer.Append(ctx, b)
 }
 
-// backlog is what the spool holds, and what is held beside it.
+// backlog is what the spool holds; entries also counts those in quarantine.
 func (h *nextHop) backlog() (bytes, entries int64) {
 	if !h.hasSpool() {
 		return 0, 0
@@ -153,8 +161,8 @@ func (h *nextHop) backlog() (bytes, entries int64) {
 	return bytes, entries + int64(h.held())
 }
 
-// drain waits until the spool is empty, or ctx ends. A spool that is still waited for is taken now or never: its owner may have let go of it
-// a moment ago.
+// drain waits until the spool is empty, or ctx ends. If another process has had the spool so far, drain tries once more
+// to take it, because the owner may have just released it.
 func (h *nextHop) drain(ctx context.Context) error {
 	h.end()
 	h.waiting.Wait()
@@ -172,23 +180,23 @@ func (h *nextHop) drain(ctx context.Context) error {
 	return h.buffer.Drain(ctx)
 }
 
-// abort has Close wait for no call.
+// abort makes Close not wait for calls in progress.
 func (h *nextHop) abort() {
 	if h.hasSpool() {
 		h.buffer.Abort()
 	}
 }
 
-// Close releases everything, as far as it was opened.
+// Close releases everything; opening may have failed halfway.
 func (h *nextHop) Close() error {
 	h.end()
 	h.waiting.Wait()
 	var errs []error
-	if err := h.origin.names.Close(); err != nil { // while the spool is ours
+	if err := h.origin.names.Close(); err != nil { // while this process still holds the spool
 		errs = append(errs, err)
 	}
 	if h.hasSpool() {
-		errs = append(errs, h.buffer.Close()) // the network's too
+		errs = append(errs, h.buffer.Close()) // closes the network, too
 	} else {
 		errs = append(errs, h.network.Close())
 	}

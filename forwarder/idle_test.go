@@ -14,7 +14,8 @@ import (
 	"inkwell/internal/stats"
 )
 
-// BenchmarkIdle follows 2,000 quiet files for a few seconds and says what share of a core and how much memory that takes.
+// BenchmarkIdle follows 2,000 quiet files for a few seconds and says what share of a core and how much memory that
+// takes.
 func BenchmarkIdle(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 2000 {

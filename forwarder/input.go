@@ -14,13 +14,13 @@ import (
 	"inkwell/forwarder/pattern"
 )
 
-// Input is what to follow: the files that match Glob, whose messages become entries of Category.
+// Input is what to follow: the files that match Glob. Their messages become entries of Category.
 type Input struct {
-	Category string   // can use the names in Glob: see package pattern
-	Glob     string   // matched anew all the time
-	Exclude  []string // patterns of what is not followed
+	Category string   // may use the names in Glob: see package pattern
+	Glob     string   // files that appear later are found, too
+	Exclude  []string // patterns of files and directories that are not followed
 	Prefix   string   // put before each message, with {host} and {path}; see ParsePrefix
-	FromEnd  bool     // as that of Options, which holds for all inputs
+	FromEnd  bool     // as Options.FromEnd, for this input only
 	Lines    lines.Options
 }
 
@@ -39,17 +39,17 @@ func (in Input) validate() error {
 	return err
 }
 
-// Has says whether a file with an absolute path is followed, as one of a category.
+// Has says whether the file at an absolute path is followed and gets that category.
 func (in Input) Has(path, category string) bool {
 	s, err := newSource(in, 0)
 	if err != nil {
 		return false
 	}
-	of, ok := s.pattern.Match(path)
-	return ok && of == category
+	name, ok := s.pattern.Match(path)
+	return ok && name == category
 }
 
-// Finds says whether there is a file to follow now.
+// Finds says whether there is at least one file to follow now.
 func (in Input) Finds() (bool, error) {
 	s, err := newSource(in, 0)
 	if err != nil {
@@ -67,7 +67,7 @@ func (in Input) Finds() (bool, error) {
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return true, nil // whoever wants to read it will tell
+			return true, nil // the error is reported when the directory is read
 		}
 		for _, e := range entries {
 			if !e.IsDir() && names.Match(e.Name()) {
@@ -78,9 +78,9 @@ func (in Input) Finds() (bool, error) {
 	return false, nil
 }
 
-// source is an Input as the follower uses it. But for files it does not change.
+// source is a compiled Input. Only the number of files in it changes.
 type source struct {
-	order   int // the first input that matches a file has it
+	order   int // a file that several inputs match belongs to the one with the lowest
 	pattern *pattern.Pattern
 	fromEnd bool
 	prefix  string
@@ -102,6 +102,6 @@ func newSource(in Input, order int) (*source, error) {
 	}
 	s := &source{order: order, pattern: p, fromEnd: in.FromEnd, prefix: in.Prefix, lines: in.Lines}
 	s.lines.MaxLine = cmp.Or(in.Lines.MaxLine, defaultLine)
-	s.lines.Full = parcelFull
+	s.lines.Full = shipmentFull
 	return s, nil
 }

@@ -14,13 +14,13 @@ import (
 	"inkwell/internal/ending"
 )
 
-// lineReader reads the lines of a pipe, and can be told to end (see ending.Until).
+// lineReader reads the lines of a pipe until its end, or until it is told to end (see ending.Until).
 type lineReader struct {
 	in   io.ReadCloser
 	echo io.Writer
 	log  *slog.Logger
 	buf  []byte
-	n    int // bytes in buf: the begin of a line
+	n    int // bytes in buf: the beginning of a line
 }
 
 func newLineReader(ctx, abort context.Context, f *os.File, o PipeOptions) (*lineReader, error) {
@@ -33,8 +33,8 @@ func newLineReader(ctx, abort context.Context, f *os.File, o PipeOptions) (*line
 
 func (r *lineReader) close() error { return r.in.Close() }
 
-// run reads to the end. put is given what was read and says how many bytes of it it took; at the end it has to take all, which may be a
-// line without an end.
+// run reads to the end of the input. put is given what was read and returns how many bytes of it were taken. With rest,
+// at the end of the input, it must take all of them, which may be a line without a newline.
 func (r *lineReader) run(put func(data []byte, rest bool) int) error {
 	for {
 		if r.n == len(r.buf) {
@@ -58,13 +58,13 @@ func (r *lineReader) run(put func(data []byte, rest bool) int) error {
 		}
 		taken := put(r.buf[:r.n], false)
 		r.n = copy(r.buf, r.buf[taken:r.n])
-		if len(r.buf) > parcelFull && r.n < chunkSize { // after a long line
+		if len(r.buf) > shipmentFull && r.n < chunkSize { // give the memory of a long line back
 			r.buf = append(make([]byte, 0, chunkSize), r.buf[:r.n]...)[:chunkSize]
 		}
 	}
 }
 
-// copy echoes p. A reader that went away is no reason to stop.
+// copy echoes p. When the reader of the echo has gone away, reading goes on without it.
 func (r *lineReader) copy(p []byte) {
 	if r.echo == nil || len(p) == 0 {
 		return

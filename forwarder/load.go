@@ -11,29 +11,29 @@ import (
 	"inkwell/store/stream"
 )
 
-// load is what a pipe has in memory: full parcels in a queue, and one that is being filled.
+// load is what a pipe holds in memory: full shipments in a queue, and one that is being filled.
 //
 //	put ──► current ──(full)──► queue ──► ship ──► store
-//	           └──────(ship has nothing to do)──►┘
+//	           └──(ship is idle)──────────►┘
 type load struct {
-	courier
+	deliverer
 	cutter   lines.Cutter
 	received *atomic.Int64
 	lines    *atomic.Int64
 	drop     bool
-	spooled  func() bool // the store has a spool: a call that is broken off is durable nevertheless
+	spooled  func() bool // the store has a spool, so that even a cancelled call leaves its batch durable
 
 	work chan struct{} // holds a value when there is something to ship
-	room chan struct{} // holds a value when a parcel became free
+	room chan struct{} // holds a value when a shipment became free
 
 	mu      sync.Mutex
-	current *parcel
-	queue   []*parcel
-	free    []*parcel
+	current *shipment
+	queue   []*shipment
+	free    []*shipment
 	closed  bool
 	stream  stream.ID
 	number  int64 // of the next entry
-	broken  bool  // the last entry was a piece of a line that goes on
+	broken  bool  // the last entry was a piece of a line that continues
 	read    int64
 	dropped int64
 }
@@ -41,27 +41,30 @@ type load struct {
 func newLoad(st *nextHop, o PipeOptions) *load {
 	path := "pipe:" + writerName()
 	l := &load{
-		courier:  newCourier(st, o.Logger),
-		cutter:   lines.Cutter{Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine, Full: parcelFull},
+		deliverer: newDeliverer(st, o.Logger),
+		cutter: lines.Cutter{
+			Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine, Full: shipmentFull,
+		},
 		received: o.Stats.Category(o.Category, "received good"),
 		lines:    o.Stats.Overall("lines read"),
 		drop:     o.WhenFull == Drop,
 		spooled:  st.hasSpool,
 		work:     make(chan struct{}, 1),
 		room:     make(chan struct{}, 1),
-		current:  new(parcel),
+		current:  new(shipment),
 		stream:   newStream(defaultLine),
 	}
 	st.origin.names.Tell(l.stream, st.origin.source(path))
 	st.origin.names.Save()
-	for range pipeParcels - 1 {
-		l.free = append(l.free, new(parcel))
+	for range pipeShipments - 1 {
+		l.free = append(l.free, new(shipment))
 	}
 	return l
 }
 
-// put takes the whole lines of data, and with rest also what is behind the last newline, to which it adds one. It returns how many
-// bytes it took. It waits while the memory is full, unless lines are to be dropped then, or hard ends.
+// put takes the complete lines of data and returns how many bytes it took. With rest it also takes what follows the
+// last newline, and adds a newline to that. While the memory is full it waits, unless lines are to be dropped then, or
+// hard ends.
 func (l *load) put(hard context.Context, data []byte, rest bool) (taken int) {
 	for {
 		n, full := l.fill(data[taken:])
@@ -81,7 +84,7 @@ func (l *load) put(hard context.Context, data []byte, rest bool) (taken int) {
 	return taken
 }
 
-// fill takes lines until there is no whole one left, or no room.
+// fill takes lines until no complete one is left, or the memory is full.
 func (l *load) fill(data []byte) (taken int, full bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,7 +92,7 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 		if taken == len(data) {
 			return taken, false
 		}
-		if l.current.batch.Size() >= parcelFull {
+		if l.current.batch.Size() >= shipmentFull {
 			if len(l.free) == 0 {
 				return taken, true
 			}
@@ -107,7 +110,7 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 	}
 }
 
-// taken numbers and counts the entries that the current parcel got last.
+// taken numbers and counts the entries that were appended to the current shipment last.
 func (l *load) taken(entries int) {
 	l.current.batch.Number(l.stream, l.number, entries)
 	l.number += int64(entries)
@@ -120,7 +123,7 @@ func (l *load) count(entries int) {
 	l.lines.Add(int64(entries))
 }
 
-// putRest takes a line without an end. The bound may be passed by that one line.
+// putRest takes a line without a newline. That line may exceed the memory bound.
 func (l *load) putRest(data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +136,7 @@ func (l *load) putRest(data []byte) {
 	signal(l.work)
 }
 
-// discard counts the whole lines of data and throws them away.
+// discard drops the complete lines of data, and counts them.
 func (l *load) discard(data []byte) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,7 +149,7 @@ func (l *load) discard(data []byte) int {
 	return c.Bytes
 }
 
-// waitRoom waits until there is a free parcel. It is false if there is none and lines are to be dropped, or if hard ended.
+// waitRoom waits until there is a free shipment. It is false if lines are to be dropped instead, or if hard ended.
 func (l *load) waitRoom(hard context.Context) bool {
 	for {
 		lasted, failing := l.lasted()
@@ -167,7 +170,7 @@ func (l *load) waitRoom(hard context.Context) bool {
 	}
 }
 
-// ship brings parcels to the store until the load is closed and empty. After an error what is left stays where it is: see left.
+// ship delivers shipments until the load is closed and empty. After an error, what is left stays in the load: see left.
 func (l *load) ship(ctx context.Context) error {
 	for {
 		p, closed := l.next()
@@ -192,8 +195,9 @@ func (l *load) ship(ctx context.Context) error {
 	}
 }
 
-// next returns the parcel that is to be shipped next; nil = there is none, and with closed there will be none.
-func (l *load) next() (p *parcel, closed bool) {
+// next returns the shipment that is to be delivered next. nil means that there is none now, and with closed, that there
+// will be none.
+func (l *load) next() (p *shipment, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -206,7 +210,7 @@ func (l *load) next() (p *parcel, closed bool) {
 	return p, l.closed
 }
 
-// close says that nothing is put any more.
+// close says that put will not be called any more.
 func (l *load) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// rescan looks for new files and for rotations: in all directories if it is time, else in those of which an event says
-// something.
+// rescan looks for new files and for rotations: in all directories when that is due, otherwise in those for which there
+// was an event.
 func (v *volume) rescan(now time.Time) {
 	all := !now.Before(v.scanAt)
 	if !all && !v.hinted {
@@ -38,7 +38,7 @@ func (v *volume) rescan(now time.Time) {
 	}
 }
 
-// scan lists d, decides on what is found, and does what was decided.
+// scan lists d, decides on what it finds, and applies the decisions.
 func (v *volume) scan(d *directory, now time.Time) {
 	v.at(&d.path)
 	d.hinted, d.urgent, d.again, d.starved = false, false, false, false
@@ -47,13 +47,13 @@ func (v *volume) scan(d *directory, now time.Time) {
 	l, err := statPath(d.path)
 	var names []entry
 	if err == nil {
-		v.watch.add(d.path) // before it is listed: nothing that comes in between is missed
+		v.watch.add(d.path) // before it is listed, so that nothing is missed in between
 		names, err = d.names()
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDirectory) {
 		d.again = true
 		d.fail(d.path, err)
-		for path := range before { // they still cannot
+		for path := range before { // they still cannot be read
 			d.fail(path, before[path])
 		}
 		d.listed, d.refused = now, refused
@@ -62,7 +62,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	}
 	list := v.listWanted(d, names)
 	d.notePaths(list, now)
-	list = append(list, v.listSiblings(d, names, now)...)
+	list = append(list, v.listRotated(d, names, now)...)
 	list = v.listBelow(d, names, list, now)
 	list = v.examine(d, list)
 	actions := decide(v.viewOf(d), list, now)
@@ -86,7 +86,7 @@ func (v *volume) viewOf(d *directory) *view {
 		once: v.once, window: v.window, linger: v.linger}
 }
 
-// listWanted looks at the files that an input wants.
+// listWanted returns the files that an input wants.
 func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	before := d.links
 	d.links = nil
@@ -97,7 +97,7 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	}()
 	for _, e := range names {
 		s, other := d.match(e.name)
-		if s == nil || e.dir && d.literals[e.name] == nil { // a pattern may well match directories
+		if s == nil || e.dir && d.literals[e.name] == nil { // a pattern may match directories, too
 			continue
 		}
 		path := filepath.Join(d.path, e.name)
@@ -133,8 +133,8 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 	return list
 }
 
-// listSiblings looks at the files no input wants that could be rotated files of those that are followed.
-func (v *volume) listSiblings(d *directory, names []entry, now time.Time) (list []*arrival) {
+// listRotated returns the files that no input wants, but that could be rotated files of those that are followed.
+func (v *volume) listRotated(d *directory, names []entry, now time.Time) (list []*arrival) {
 	missing := d.misses()
 	for _, e := range names {
 		if e.link || e.odd || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
@@ -155,26 +155,27 @@ func (v *volume) listSiblings(d *directory, names []entry, now time.Time) (list 
 	return append(list, v.listBeside(d, missing, now)...)
 }
 
-// misses says whether a file of d is to be read whose name is not known.
+// misses says whether a file of d is still to be read that is not open, so that it may have any name now.
 func (d *directory) misses() bool {
-	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.state == active })
+	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.phase == active })
 }
 
-// notePaths notes what each path shows now.
+// notePaths records which file each path names now.
 func (d *directory) notePaths(list []*arrival, now time.Time) {
 	shown := make(map[*trail]identity, len(list))
 	for _, a := range list {
 		shown[a.home] = a.look.id
 	}
 	for _, t := range d.trails {
-		id, there := shown[t]
-		if t.changed.IsZero() || t.live != id || t.there != there {
-			t.live, t.there, t.changed = id, there, now
+		id, present := shown[t]
+		if t.changed.IsZero() || t.live != id || t.present != present {
+			t.live, t.present, t.changed = id, present, now
 		}
 	}
 }
 
-// examine finds out what decide has to know of the files. Each file comes once, under the first of its names.
+// examine collects what decide needs to know of the files. A file with several names is listed once, under the first of
+// them.
 func (v *volume) examine(d *directory, list []*arrival) []*arrival {
 	seen := make(map[identity]bool, len(list))
 	list = slices.DeleteFunc(list, func(a *arrival) bool {
@@ -201,7 +202,8 @@ func (v *volume) examine(d *directory, list []*arrival) []*arrival {
 	return list
 }
 
-// examineAll is false if it found that an open file was written anew: then everything has to be seen in that light.
+// examineAll compares the contents of the files. It is false if it found that an open file was rewritten: then it must
+// be called again, because that changes the result for the others.
 func (v *volume) examineAll(d *directory, list []*arrival) bool {
 	compare := slices.ContainsFunc(d.known, func(g *generation) bool { return g.rewritten })
 	for _, a := range list {
@@ -225,17 +227,17 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 	return true
 }
 
-// isWhole says whether an open file still holds what was read of it, as far as can be told.
+// isWhole says whether an open file still holds what was read of it, as far as that can be told.
 func (g *generation) isWhole() bool {
 	l, err := statFile(g.fd)
 	if err != nil {
 		return true
 	}
-	same, err := g.place().isIn(g.fd, l)
+	same, err := g.checkpoint().isIn(g.fd, l)
 	return same || err != nil
 }
 
-// candidates are the generations that a could be, or be a copy of.
+// candidates returns the generations that a could be, or of which it could be a copy.
 func (d *directory) candidates(a *arrival) (list []*generation) {
 	for _, g := range d.known {
 		if g.left {
@@ -251,7 +253,7 @@ func (d *directory) candidates(a *arrival) (list []*generation) {
 	return list
 }
 
-// prune forgets files that are gone for good.
+// prune forgets files that have been gone for long enough.
 func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 	seen := make(map[identity]bool, len(list))
 	for _, a := range list {
@@ -271,7 +273,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 		}
 		if g.lostAt.IsZero() {
 			g.lostAt = now
-			d.again = d.again || g.state == active
+			d.again = d.again || g.phase == active
 		}
 		keep := v.forget
 		if !g.seen {
@@ -285,14 +287,14 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 		return true
 	})
 	for name, t := range d.trails {
-		if !used[t] && !t.there && now.Sub(t.changed) >= v.forget {
+		if !used[t] && !t.present && now.Sub(t.changed) >= v.forget {
 			v.end(d, name)
 		}
 	}
 	v.pruneBeside(d)
 }
 
-// forgetUnseen is how long the position of a file is kept that was not found since the start: its file system may be
+// forgetUnseen is how long the position of a file is kept that was never found since the start: its file system may be
 // mounted late.
 const forgetUnseen = 24 * time.Hour
 
@@ -305,7 +307,7 @@ func (v *volume) forgetFile(g *generation) {
 	}
 }
 
-// tellFailed tells what cannot be read, and what can again.
+// tellFailed logs what cannot be read any more, and what can be read again.
 func (v *volume) tellFailed(d *directory, before map[string]error) {
 	v.count.unreadable.Add(int64(len(d.failed) - len(before)))
 	for path, err := range d.failed {
@@ -320,7 +322,8 @@ func (v *volume) tellFailed(d *directory, before map[string]error) {
 	}
 }
 
-// unreadable notes that something could not be opened.
+// unreadable notes that something could not be opened. If it was deleted or replaced, the directory is listed again
+// instead.
 func (v *volume) unreadable(d *directory, path string, err error) {
 	d.again = true
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMoved) {
@@ -348,7 +351,7 @@ func (v *volume) sayOnce(path, msg string, args ...any) {
 	}
 }
 
-// hintFile makes the file be looked at now.
+// hintFile has a file polled now.
 func (v *volume) hintFile(path string) {
 	d := v.dirs[filepath.Dir(path)]
 	if d == nil {
@@ -359,7 +362,7 @@ func (v *volume) hintFile(path string) {
 	}
 }
 
-// hintDir makes the directory be listed soon.
+// hintDir has a directory listed soon.
 func (v *volume) hintDir(path string) {
 	for _, d := range []*directory{v.dirs[path], v.beside[path]} {
 		if d != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// post tells the volume about directories.
+// post sends assignments to the volume. The follower calls it.
 func (v *volume) post(list []assignment) {
 	v.mu.Lock()
 	v.mail = append(v.mail, list...)
@@ -14,7 +14,7 @@ func (v *volume) post(list []assignment) {
 	signal(v.wake)
 }
 
-// takeMail takes over directories, and gives up others.
+// takeMail carries out the assignments: it takes directories over, and gives others up.
 func (v *volume) takeMail(now time.Time) {
 	v.mu.Lock()
 	mail := v.mail
@@ -41,7 +41,7 @@ func (v *volume) takeMail(now time.Time) {
 	}
 }
 
-// restore makes the trails that the positions know of.
+// restore makes the trails of the generations that are known from the positions.
 func (v *volume) restore(d *directory, known []*generation, now time.Time) {
 	for _, g := range known {
 		name := filepath.Base(g.path)
@@ -51,7 +51,7 @@ func (v *volume) restore(d *directory, known []*generation, now time.Time) {
 			t = v.trail(d, name, s)
 		}
 		if t == nil {
-			d.foreign = append(d.foreign, g) // followed no more; its position is kept
+			d.foreign = append(d.foreign, g) // not followed any more; its position is kept
 			continue
 		}
 		t.fresh, t.changed = false, now
@@ -63,7 +63,7 @@ func (v *volume) restore(d *directory, known []*generation, now time.Time) {
 	}
 }
 
-// release gives back what is known of d: the positions, of which another volume makes generations of its own.
+// release gives the positions of d back to the follower, for the volume that gets the directory next.
 func (v *volume) release(d *directory) {
 	var known []*generation
 	for _, g := range append(d.known, d.foreign...) {
@@ -87,7 +87,7 @@ func (v *volume) release(d *directory) {
 	v.giveBack(d.path, known)
 }
 
-// leave takes back what was told of a directory.
+// leave forgets a directory and takes it out of the counts.
 func (v *volume) leave(d *directory) {
 	for name := range d.trails {
 		v.end(d, name)
@@ -101,7 +101,7 @@ func (v *volume) leave(d *directory) {
 	delete(v.dirs, d.path)
 }
 
-// giveBack has a directory be assigned anew.
+// giveBack has a directory assigned to a volume again.
 func (f *follower) giveBack(dir string, known []*generation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,7 +112,7 @@ func (f *follower) giveBack(dir string, known []*generation) {
 	f.returned.Store(true)
 }
 
-// drop forgets a directory of which nothing is known any more.
+// drop forgets a directory that no pattern leads to and of which no file is known any more.
 func (v *volume) drop(d *directory) {
 	v.watch.remove(d.path)
 	v.leave(d)

@@ -2,7 +2,7 @@ package forwarder
 
 import "golang.org/x/sys/unix"
 
-// tellMatched notes how many files of each input there are.
+// tellMatched updates how many files each input has.
 func (d *directory) tellMatched(now map[*source]int) {
 	for s, n := range now {
 		s.files.Add(int64(n - d.matched[s]))
@@ -14,7 +14,7 @@ func (d *directory) tellMatched(now map[*source]int) {
 	d.matched = now
 }
 
-// tellOdd tells what an input wants and is not a file.
+// tellOdd logs that a path which an input wants is not a file.
 func (v *volume) tellOdd(d *directory, odd map[string]string, path string) {
 	kind := kindOf(path)
 	odd[path] = kind
@@ -23,7 +23,7 @@ func (v *volume) tellOdd(d *directory, odd map[string]string, path string) {
 	}
 }
 
-// kindOf names what is not a file.
+// kindOf names the type of a path that is not a file.
 func kindOf(path string) string {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -40,7 +40,7 @@ func kindOf(path string) string {
 	return "device"
 }
 
-// tellOther tells that two inputs want a file for different categories.
+// tellOther logs that two inputs want the same file for different categories.
 func (v *volume) tellOther(path string, first, other *source) {
 	if v.said[path] {
 		return

@@ -106,8 +106,9 @@ func TestMessagesOverRestarts(t *testing.T) {
 	}
 }
 
-// TestLastMessageIsSent waits for no next one: grafana/loki#4936. What comes later is a message of its own, also when the answer to the
-// call with the first was lost and the follower started anew: it must not make of both one that has the number of the first.
+// TestLastMessageIsSent waits for no next one: grafana/loki#4936. What comes later is a message of its own, also when
+// the answer to the call with the first was lost and the follower started anew: it must not make of both one that has
+// the number of the first.
 func TestLastMessageIsSent(t *testing.T) {
 	r := newRig(t, "a.log")
 	r.inputs[0].Lines = lines.Options{Start: `^\S`, Wait: 300 * time.Millisecond}
@@ -130,7 +131,8 @@ func TestLastMessageIsSent(t *testing.T) {
 	r.wantLines("one\n more\n", "two\n more\n", " late\n", "three\n")
 }
 
-// TestLineWithoutAnEndIsSentOnce does the same with a plain line that was sent without its end, because its file was rotated away.
+// TestLineWithoutAnEndIsSentOnce does the same with a plain line that was sent without its end, because its file was
+// rotated away.
 func TestLineWithoutAnEndIsSentOnce(t *testing.T) {
 	r := newRig(t, "a.log")
 	var deaf atomic.Bool
@@ -232,7 +234,8 @@ func TestFromEndOfAWideFile(t *testing.T) {
 	r.wantLines("Ċb\n")
 }
 
-// TestAnotherCategoryHasNumbersOfItsOwn: a number that was given in the former category would be missing in the new one.
+// TestAnotherCategoryHasNumbersOfItsOwn: a number that was given in the former category would be missing in the new
+// one.
 func TestAnotherCategoryHasNumbersOfItsOwn(t *testing.T) {
 	r := newRig(t, "a.log")
 	r.write("a.log", "one\ntwo\n")

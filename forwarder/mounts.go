@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// mountsPath says what is mounted where. Reading it touches no file system.
+// mountsPath lists what is mounted where. Reading it accesses no other file system, so that it cannot hang.
 const mountsPath = "/proc/self/mountinfo"
 
-// mounts tells on which file system a path lies, without a call that could hang where that does not answer.
+// mounts finds the file system of a path without a call that could hang if that file system does not answer.
 type mounts struct {
 	text    []byte
 	systems map[string]mounted // by mount point
 }
 
-// mounted is a file system.
+// mounted is a mounted file system.
 type mounted struct {
 	id     string // MAJOR:MINOR
-	remote bool   // somebody else answers for it: another machine, or a process
+	remote bool   // calls wait for another machine or for a process
 }
 
-// changed says whether something else is mounted than when read was called last.
+// changed says whether the mounts have changed since the last call of read.
 func (m *mounts) changed() bool {
 	text, err := os.ReadFile(mountsPath)
 	if err != nil || bytes.Equal(text, m.text) {
@@ -33,14 +33,14 @@ func (m *mounts) changed() bool {
 	return true
 }
 
-// read takes note of what is mounted.
+// read updates the list of mounts.
 func (m *mounts) read() {
 	if !m.changed() && m.systems != nil {
 		return
 	}
 	m.systems = make(map[string]mounted)
 	for line := range strings.Lines(string(m.text)) {
-		// ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - TYPE …; a later line covers an earlier one
+		// ID PARENT MAJOR:MINOR ROOT POINT OPTIONS … - TYPE …; a later mount covers an earlier one
 		before, behind, _ := strings.Cut(line, " - ")
 		if field := strings.Fields(before); len(field) > 4 {
 			kind, _, _ := strings.Cut(behind, " ")
@@ -49,7 +49,7 @@ func (m *mounts) read() {
 	}
 }
 
-// isRemote says whether calls of a file system of that type wait for another machine or a process.
+// isRemote says whether calls to a file system of that type wait for another machine or for a process.
 func isRemote(kind string) bool {
 	for _, start := range []string{"nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "lustre", "afs", "autofs"} {
 		if strings.HasPrefix(kind, start) {
@@ -59,8 +59,8 @@ func isRemote(kind string) bool {
 	return false
 }
 
-// of is the file system of a path, which is absolute. Links on the way are not followed.
-func (m *mounts) of(path string) mounted {
+// find returns the file system of an absolute path. Links on the way are not followed.
+func (m *mounts) find(path string) mounted {
 	for p := path; ; p = filepath.Dir(p) {
 		if on, is := m.systems[p]; is {
 			return on
@@ -71,7 +71,7 @@ func (m *mounts) of(path string) mounted {
 	}
 }
 
-// unescapeMount undoes what the kernel does to blanks: \040.
+// unescapeMount undoes the kernel's octal escapes: \040 is a blank.
 func unescapeMount(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s

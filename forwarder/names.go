@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// bases calls f with every name whose rotated file name could be, the longest first, until f returns false:
+// bases calls f with every name of which name could be a rotated file, the longest first, until f returns false:
 //
 //	app.log.1  app.log-20261123  app.log_old  → app.log …      what follows a dot, a dash or an underscore
 //	app-20261123.log  app.1.log  app1.log     → app.log        digits before the extension
@@ -54,7 +54,7 @@ func isTAI64N(s string) bool {
 	return len(s) == 25 && s[0] == '@' && strings.Trim(s[1:], "0123456789abcdef") == ""
 }
 
-// isBackupName says whether editors name like that what they keep of a file before they write it.
+// isBackupName says whether the name is that of an editor's backup.
 func isBackupName(name string) bool {
 	return strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".bak") || strings.HasSuffix(name, ".orig")
 }
@@ -70,7 +70,7 @@ func isCompressedName(name string) bool {
 	return false
 }
 
-// byAge orders arrivals, the oldest first and what a path shows last.
+// byAge orders arrivals: rotated files first, the oldest first, then the files that inputs want.
 func byAge(a, b *arrival) int {
 	if (a.home != nil) != (b.home != nil) {
 		if a.home != nil {
@@ -81,8 +81,8 @@ func byAge(a, b *arrival) int {
 	return compareAge(a.path, a.look.mtime, b.path, b.look.mtime)
 }
 
-// compareAge orders generations, oldest first: by the time of their last byte; where that is the same, .2 is older than
-// .1, and dates and longer numbers tell themselves.
+// compareAge orders generations, oldest first, by their modification times. If those are equal, app.log.2 is older than
+// app.log.1; dates and longer numbers are compared as text.
 func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
 	if c := aTime.Compare(bTime); c != 0 {
 		return c
@@ -97,7 +97,7 @@ func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
 
 func rotationNumber(path string) (int, bool) {
 	digits := strings.TrimPrefix(filepath.Ext(path), ".")
-	if len(digits) == 0 || len(digits) > 3 { // longer ones count up
+	if len(digits) == 0 || len(digits) > 3 { // longer numbers count up
 		return 0, false
 	}
 	n, err := strconv.Atoi(digits)

@@ -12,13 +12,14 @@ import (
 	"inkwell/store/stream"
 )
 
-// origin is where the inputs of a forwarder or a pipe are.
+// origin knows the host name under which the inputs are reported to the collector, and registers the source of each
+// stream.
 type origin struct {
 	host  string
 	names *stream.Names
 }
 
-// openOrigin finds out the name of this machine, unless it is given one.
+// openOrigin returns the origin of this machine. host overrides the hostname.
 func openOrigin(host string, log *slog.Logger) *origin {
 	if host == "" {
 		name, err := os.Hostname()
@@ -30,10 +31,10 @@ func openOrigin(host string, log *slog.Logger) *origin {
 	return &origin{host: host, names: stream.NewNames(log)}
 }
 
-// source is that of an input.
+// source returns the source name of an input.
 func (o *origin) source(path string) stream.Source { return stream.Source{Host: o.host, Path: path} }
 
-// tell says where the streams of a batch come from: an input that is no file.
+// tell registers the source of each stream in a batch, for an input that is not a file.
 func (o *origin) tell(b *proto.Batch, name string) {
 	for _, s := range b.Spans() {
 		if s.Numbered() {
@@ -43,10 +44,10 @@ func (o *origin) tell(b *proto.Batch, name string) {
 	o.names.Save()
 }
 
-// prefixNames are what a prefix can use.
+// prefixNames matches the {names} in a prefix.
 var prefixNames = regexp.MustCompile(`\{[^{}]*\}`)
 
-// ParsePrefix checks what is to be put before each line: any text in which {host} and {path} stand for those.
+// ParsePrefix checks a prefix for messages: any text, in which {host} and {path} stand for those of the input.
 func ParsePrefix(s string) (string, error) {
 	for _, name := range prefixNames.FindAllString(s, -1) {
 		if name != "{host}" && name != "{path}" {
@@ -59,8 +60,8 @@ func ParsePrefix(s string) (string, error) {
 	return s, nil
 }
 
-// prefix is what is put before each message of an input. Names of files may be anything: what would end the line is
-// replaced.
+// prefix returns the text before each message of an input. File names may contain anything, so characters that would
+// end the line are replaced.
 func (o *origin) prefix(template, path string) []byte {
 	if template == "" {
 		return nil
@@ -69,7 +70,7 @@ func (o *origin) prefix(template, path string) []byte {
 	return []byte(strings.NewReplacer("{host}", cmp.Or(s.Host, "-"), "{path}", s.Path).Replace(template))
 }
 
-// writerName is that of the program that writes into the pipe that is read: that of the parent, as a rule.
+// writerName is the name of the parent process, which is usually the one that writes into the pipe.
 func writerName() string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", os.Getppid()))
 	if err != nil {

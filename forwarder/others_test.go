@@ -10,8 +10,8 @@ import (
 
 // What people lost, or had twice, with other programs, by the issues in which they tell it.
 
-// TestNumberOfADeletedFile: a file is deleted while the forwarder is down, and another one gets its inode (fluent-bit 8025, beats 1341:
-// the new one is read from the old offset on, or not at all).
+// TestNumberOfADeletedFile: a file is deleted while the forwarder is down, and another one gets its inode (fluent-bit
+// 8025, beats 1341: the new one is read from the old offset on, or not at all).
 func TestNumberOfADeletedFile(t *testing.T) {
 	r := newRig(t, "*.log")
 	old := numbered("old", 0, 50)
@@ -41,8 +41,8 @@ func TestNumberOfADeletedFile(t *testing.T) {
 	r.wantLines(append(old, fresh...)...)
 }
 
-// TestOneArchiveThatThePatternMatches: telegraf with max_archives = 1 renames, and deletes the one before, whose inode the next file gets
-// (fluentd 3871, loki 2353: the rotated file is read again).
+// TestOneArchiveThatThePatternMatches: telegraf with max_archives = 1 renames, and deletes the one before, whose inode
+// the next file gets (fluentd 3871, loki 2353: the rotated file is read again).
 func TestOneArchiveThatThePatternMatches(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "*.out")
@@ -67,7 +67,8 @@ func TestOneArchiveThatThePatternMatches(t *testing.T) {
 	r.wantLines(want...)
 }
 
-// TestFilesThatBeginAlike: a banner of 3 kB begins each file (vector 25079, 643: files with the same first lines are taken for one).
+// TestFilesThatBeginAlike: a banner of 3 kB begins each file (vector 25079, 643: files with the same first lines are
+// taken for one).
 func TestFilesThatBeginAlike(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "*.log")
@@ -95,8 +96,8 @@ func TestFilesThatBeginAlike(t *testing.T) {
 	}
 }
 
-// TestCopytruncateTwiceWithRestarts: two rotations by copytruncate, copies that the pattern matches, and restarts (beats 39731, 45300:
-// everything again, or 35 of 150 lines).
+// TestCopytruncateTwiceWithRestarts: two rotations by copytruncate, copies that the pattern matches, and restarts
+// (beats 39731, 45300: everything again, or 35 of 150 lines).
 func TestCopytruncateTwiceWithRestarts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "a.log*")
@@ -138,8 +139,8 @@ func TestDanglingLinkIsToldOnce(t *testing.T) {
 	}
 }
 
-// TestNumberThatIsUsedAgainAtTheSamePath: a rotated file is deleted and the next log gets its inode. When the old one is forgotten, the
-// position of the new one is not.
+// TestNumberThatIsUsedAgainAtTheSamePath: a rotated file is deleted and the next log gets its inode. When the old one
+// is forgotten, the position of the new one is not.
 func TestNumberThatIsUsedAgainAtTheSamePath(t *testing.T) {
 	r := newRig(t, "a.log")
 	r.timing.forget, r.timing.keepOld, r.timing.keepGone = 300*time.Millisecond, 100*time.Millisecond, 100*time.Millisecond

@@ -9,20 +9,20 @@ import (
 	"inkwell/forwarder/lines"
 )
 
-// Padding is NULs that nobody wrote as part of a line: a file that was preallocated or mapped into memory ends with
-// them until its lines are there, and a hole reads as NULs (a writer that does not append goes on at its old offset
-// after a truncation). Padding at the end of a file is no content yet. Padding with content behind it is passed over,
-// and ends the line before it.
+// Padding is a run of NULs that nobody wrote as part of a line. A file that was preallocated or mapped into memory ends
+// with padding until its lines are written. A hole reads as NULs, too: a writer without O_APPEND leaves one when it
+// goes on at its old offset after a truncation. Padding at the end of a file is no content yet. Padding that is
+// followed by content is skipped, and ends the line before it.
 //
-// It is told from NULs within a line by its shape: it reaches the end of a block of the file system, or of the file,
-// and is long. Only those ends are looked at, so that files without NULs cost nothing.
+// Padding is told from NULs within a line by its shape: it is long and reaches the end of a file system block, or the
+// end of the file. Only those ends are checked, so that files without NULs cost nothing.
 const (
 	blockSize  = 4096
 	paddingMin = 16 // bytes; UTF-16 and UTF-32 have fewer in a row
 )
 
-// content returns how many bytes of data, which begins at offset off of a file, stand before padding. Bytes before from
-// were read before. atEnd says that data ends where the file does.
+// content returns how many bytes of data, which begins at offset off of a file, precede padding. The bytes before index
+// from were read earlier. atEnd says that data ends where the file does.
 func content(data []byte, off int64, from int, atEnd bool) int {
 	for end := int(blockSize - off%blockSize); end <= len(data); end += blockSize {
 		if at, is := paddingBefore(data, from, end); is {
@@ -35,7 +35,7 @@ func content(data []byte, off int64, from int, atEnd bool) int {
 	return len(data)
 }
 
-// paddingBefore returns where the NULs begin that end at end, not before from, and whether they are padding.
+// paddingBefore returns where the NULs begin that end at index end, but not before from, and whether they are padding.
 func paddingBefore(data []byte, from, end int) (at int, is bool) {
 	if end <= from || data[end-1] != 0 {
 		return end, false
@@ -44,7 +44,8 @@ func paddingBefore(data []byte, from, end int) (at int, is bool) {
 	return at, end-at >= paddingMin
 }
 
-// behindPadding returns where the content begins that follows the padding at off; none = -1. buf is used to read.
+// behindPadding returns the offset of the content that follows the padding at off, -1 if there is none. buf is used for
+// reading.
 func behindPadding(fd int, off int64, buf []byte) (int64, error) {
 	for {
 		data, err := unix.Seek(fd, off, unix.SEEK_DATA)
@@ -53,7 +54,7 @@ func behindPadding(fd int, off int64, buf []byte) (int64, error) {
 			return -1, nil
 		case err == nil:
 			off = data
-		} // other errors: the file system does not tell, and all is read
+		} // other errors: the file system does not support SEEK_DATA, so everything is read
 		n, err := readAt(fd, buf, off)
 		if err != nil || n == 0 {
 			return -1, err
@@ -65,13 +66,13 @@ func behindPadding(fd int, off int64, buf []byte) (int64, error) {
 	}
 }
 
-// passPadding goes on behind the padding that follows data, which begins with the bytes that the tail covers, and takes
-// the messages that it ends. It says whether there is content.
+// passPadding skips the padding that follows data, and takes the messages that it ends. data begins with the bytes that
+// the tail covers. more says whether content follows.
 func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (more bool, err error) {
 	rest := len(data) - g.tail.n
 	g.scanned = int64(rest)
 	start := g.end()
-	data = bytes.Clone(data) // the buffer is used for what follows
+	data = bytes.Clone(data) // behindPadding overwrites the buffer
 	next, err := behindPadding(g.fd, start, v.buf)
 	if err != nil {
 		return false, err
@@ -81,7 +82,7 @@ func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (m
 	}
 	if rest > 0 {
 		v.take(g, code, lines.Chunk{Data: data[g.tail.n:], End: rest}, data)
-		if g.offset < start { // the parcel is full
+		if g.offset < start { // the shipment is full
 			return true, nil
 		}
 	}
@@ -95,7 +96,7 @@ func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (m
 	return true, nil
 }
 
-// isPadded says whether there still is nothing but padding where the content of g ends.
+// isPadded says whether there still is nothing but padding after the content of g.
 func (v *volume) isPadded(g *generation) bool {
 	var b [blockSize]byte
 	n, err := readAt(g.fd, b[:], g.end())

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMappedFile: a log that is preallocated and filled in place, as log4j2's MemoryMappedFile does it, and what an application that was
-// killed leaves: NULs up to the end of the file, behind which its next run goes on.
+// TestMappedFile: a log that is preallocated and filled in place, as log4j2's MemoryMappedFile does it, and what an
+// application that was killed leaves: NULs up to the end of the file, behind which its next run goes on.
 func TestMappedFile(t *testing.T) {
 	for _, how := range []string{"truncate", "fallocate", "written"} {
 		t.Run(how, func(t *testing.T) {

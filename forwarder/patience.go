@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// ErrAway says that a Once ended because the next hop took nothing for Options.Wait. What is not delivered is in the
-// spool and in the files, and the next run goes on there.
+// ErrAway says that a run with Once ended because the next hop accepted nothing for Options.Wait. What was not
+// delivered is in the spool and in the files; the next run goes on there.
 var ErrAway = errors.New("the next hop stays away")
 
-// patience ends a Once whose next hop stays away.
+// patience ends a run with Once when the next hop accepts nothing for too long.
 type patience struct {
 	wait    time.Duration
-	sent    *atomic.Int64 // entries that the next hop has taken
-	waiting func() bool   // something is to be sent
-	over    bool          // it has ended it
+	sent    *atomic.Int64 // entries that the next hop has accepted
+	waiting func() bool   // something is waiting to be sent
+	over    bool          // it has ended the run
 }
 
-// watch calls end when nothing was sent for p.wait although something waited all the while. It returns when ctx ends.
+// watch calls end when nothing was sent for p.wait while something was waiting all the time. It returns when ctx ends.
 func (p *patience) watch(ctx context.Context, end func()) {
 	tick := time.NewTicker(max(p.wait/100, time.Millisecond))
 	defer tick.Stop()
@@ -41,7 +41,7 @@ func (p *patience) watch(ctx context.Context, end func()) {
 	}
 }
 
-// judge adds to the error of a Once that it ended, if it did.
+// judge wraps the error of a run with Once in ErrAway if watch has ended that run.
 func (p *patience) judge(err error) error {
 	if !p.over {
 		return err
@@ -49,7 +49,7 @@ func (p *patience) judge(err error) error {
 	return fmt.Errorf("%w: it took nothing for %v: %w", ErrAway, p.wait, err)
 }
 
-// hasWork says whether something is to be sent to the next hop.
+// hasWork says whether something is waiting to be sent to the next hop.
 func (f *Forwarder) hasWork() bool {
 	_, entries := f.hop.backlog()
 	lasted, failing := f.ship.lasted()

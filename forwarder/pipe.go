@@ -21,46 +21,47 @@ type WhenFull int
 
 // The two things a Pipe can do.
 const (
-	Block WhenFull = iota // stop reading: the writer of the pipe waits
-	Drop                  // read on, throw away and count
+	Block WhenFull = iota // stop reading, so that the writer of the pipe waits
+	Drop                  // read on, and drop and count the lines
 )
 
 const (
-	// pipeParcels bounds the memory: that many times parcelFull, and what is being read.
-	pipeParcels = 5
-	// pipePatience is how long a call may last while the memory is full; then its batch goes to the spool.
+	// pipeShipments bounds the memory: this many times shipmentFull, plus what is being read.
+	pipeShipments = 5
+	// pipePatience is how long a call may take while the memory is full; then its batch goes to the spool.
 	pipePatience = time.Second
-	// drainDefault is how long the end waits for the network.
+	// drainDefault is the default of PipeOptions.DrainTimeout.
 	drainDefault = 10 * time.Second
 )
 
-// PipeOptions says what a Pipe does.
+// PipeOptions configure a Pipe.
 type PipeOptions struct {
 	To           []string
 	Calls        Calls
 	SpoolDir     string // "" = memory only
 	SpoolMax     int64  // bytes; 0 = unbounded
 	Category     string
-	Version      string // of the program, which a collector is told
-	Host         string // that this machine is called; "" = what it calls itself
+	Version      string // of the program, for the collector
+	Host         string // name of this machine, for the collector; "" = its hostname
 	Prefix       string // put before each line; see ParsePrefix
 	WhenFull     WhenFull
-	Echo         io.Writer     // gets a copy of what is read, if not nil; after an error no more
-	DrainTimeout time.Duration // how long the end waits for the network; 0 = 10 s
+	Echo         io.Writer     // gets a copy of what is read, if not nil, until a write fails
+	DrainTimeout time.Duration // how long Run waits for the network at the end; 0 = 10 s
 	Logger       *slog.Logger
 	Stats        *stats.Set
 }
 
-// Counts is what a Pipe did, in entries. Delivered includes what earlier runs had left in the spool.
+// Counts is what a Pipe has done, in entries. Delivered includes what earlier runs had left in the spool.
 type Counts struct {
 	Read, Delivered, Spooled, Dropped int64
-	Refused                           int64 // thrown away by the next hop, as it says
+	Refused                           int64 // dropped by the next hop, as it reports
 	SpooledBytes                      int64
 	SpoolDir                          string
 }
 
-// Pipe hands on the lines that come from a pipe. It reads whatever the network does: what the next hop does not take at once stays
-// in memory (some 16 MiB), then in the spool. Only when both are full the writer of the pipe has to wait, or lines are dropped.
+// Pipe delivers the lines that it reads from a pipe. It keeps reading whatever the network does: what the next hop does
+// not accept at once stays in memory (some 16 MiB), then in the spool. Only when both are full does the writer of the
+// pipe have to wait, or are lines dropped.
 type Pipe struct {
 	o      PipeOptions
 	in     *os.File
@@ -69,8 +70,9 @@ type Pipe struct {
 	report *reporter
 }
 
-// OpenPipe opens the spool and does everything else that can fail. A spool that another process has is waited for while Run reads (see
-// succession.go). Nothing is read before Run, which must be called, and which releases what OpenPipe took; r stays the caller's.
+// OpenPipe opens the spool and does everything else that can fail. If another process has the spool, Run reads while it
+// waits for the spool (see succession.go). Nothing is read before Run. Run must be called; it releases what OpenPipe
+// took. r still belongs to the caller.
 func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.Category == "" {
 		return nil, errors.New("a pipe needs a category")
@@ -84,7 +86,10 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = drainDefault
 	}
-	h, err := openHop(hopOptions{to: o.To, calls: o.Calls, host: o.Host, dir: o.SpoolDir, max: o.SpoolMax, patient: true, log: o.Logger, stats: o.Stats})
+	h, err := openHop(hopOptions{
+		to: o.To, calls: o.Calls, host: o.Host, dir: o.SpoolDir, max: o.SpoolMax, patient: true,
+		log: o.Logger, stats: o.Stats,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +98,14 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	return p, nil
 }
 
-// Run reads until the end of input, or after ctx ended until the writers of the pipe have ended, five seconds at most, and then to the
-// end of the line that was begun; what is behind it stays in the pipe. Then it delivers what was read; what the network does not take
-// within DrainTimeout stays in the spool, and the error is ErrLeftInSpool. That takes no time when another process waits for the spool,
-// or when abort ends, which also ends the reading. Without a spool the error says how much is lost; it is faultfs.ErrLocked, too, if
-// another process has the spool still. Run may be called once.
+// Run reads until the end of input. When ctx ends, it reads on until the writers of the pipe have ended, for five
+// seconds at most, and then to the end of the current line; what follows stays in the pipe. When abort ends, it stops
+// reading at once.
+//
+// Then it delivers what was read. What the network does not accept within DrainTimeout stays in the spool, and the
+// error is ErrLeftInSpool. It does not wait for that if another process waits for the spool, or if abort has ended.
+// Without a spool the error says how much is lost; it is also faultfs.ErrLocked if another process still has the spool.
+// Run may be called once.
 func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -119,7 +127,7 @@ func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 		shipErr = p.hop.drain(hard)
 	}
 	if hard.Err() != nil {
-		shipErr = nil // count says what is left
+		shipErr = nil // count reports what is left
 		p.hop.abort()
 	}
 	end()
@@ -129,12 +137,12 @@ func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	}
 	cancel()
 	watch.Wait()
-	closeErr := p.hop.Close() // which still may have delivered something
+	closeErr := p.hop.Close() // which may deliver some more, so it comes before count
 	counts, err := p.count()
 	return counts, errors.Join(readErr, err, shipErr, closeErr)
 }
 
-// Spooled is closed when the pipe has its spool; a pipe without one never closes it.
+// Spooled returns a channel that is closed when the pipe has its spool. Without a spool it is never closed.
 func (p *Pipe) Spooled() <-chan struct{} { return p.hop.spooled }
 
 func (p *Pipe) read(ctx, abort, hard context.Context) error {
@@ -146,7 +154,7 @@ func (p *Pipe) read(ctx, abort, hard context.Context) error {
 	return errors.Join(err, r.close())
 }
 
-// count says what became of the entries, and with an error if some are left.
+// count says what became of the entries. The error says which are left.
 func (p *Pipe) count() (Counts, error) {
 	c := Counts{Read: p.load.read, Dropped: p.load.dropped, SpoolDir: p.o.SpoolDir}
 	left := p.load.left()
@@ -156,7 +164,8 @@ func (p *Pipe) count() (Counts, error) {
 	c.Delivered = p.hop.before() + c.Read - c.Dropped - c.Spooled - c.Refused
 	var err error
 	if c.Refused > 0 {
-		err = fmt.Errorf("%d entries were thrown away by the next hop: none of its rules lets this sender write their category, or they are too long", c.Refused)
+		err = fmt.Errorf("%d entries were thrown away by the next hop: "+
+			"none of its rules lets this sender write their category, or they are too long", c.Refused)
 	}
 	if left > 0 {
 		lost := fmt.Errorf("%d entries could be neither delivered nor spooled and are lost", left)

@@ -143,7 +143,8 @@ func TestPipeShipsWithoutWaitingForMore(t *testing.T) {
 	}
 }
 
-// TestPipeReadsOnUntilItsWritersEnd is told to end while a daemon has still something to say, the last of it without a newline.
+// TestPipeReadsOnUntilItsWritersEnd is told to end while a daemon has still something to say, the last of it without a
+// newline.
 func TestPipeReadsOnUntilItsWritersEnd(t *testing.T) {
 	g := newPipeRig(t, PipeOptions{})
 	g.start()
@@ -161,7 +162,8 @@ func TestPipeReadsOnUntilItsWritersEnd(t *testing.T) {
 	}
 }
 
-// TestPipeIsAborted reads no further, hands on what there is of a line, and does not wait for a next hop that takes nothing.
+// TestPipeIsAborted reads no further, hands on what there is of a line, and does not wait for a next hop that takes
+// nothing.
 func TestPipeIsAborted(t *testing.T) {
 	g := newPipeRig(t, PipeOptions{DrainTimeout: time.Hour})
 	g.start()
@@ -193,7 +195,7 @@ func TestPipeBlocksWhenFull(t *testing.T) {
 	g.until("a full memory", func() bool {
 		g.pipe.load.mu.Lock()
 		defer g.pipe.load.mu.Unlock()
-		return len(g.pipe.load.free) == 0 && g.pipe.load.current.batch.Size() >= parcelFull
+		return len(g.pipe.load.free) == 0 && g.pipe.load.current.batch.Size() >= shipmentFull
 	})
 	if n := g.pipe.load.left(); n >= int64(len(want)) {
 		t.Errorf("%d entries in memory", n)

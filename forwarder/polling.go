@@ -4,10 +4,10 @@ import (
 	"time"
 )
 
-// poll looks at the files whose turn it is and says when the next turn is.
+// poll looks at the open files that are due, and returns when the next one is.
 func (v *volume) poll(now time.Time) (next time.Time) {
 	v.open = append(v.open, v.opened...)
-	clear(v.opened) // what is gone is not to be held by it
+	clear(v.opened) // do not keep closed files in memory
 	v.opened = v.opened[:0]
 	next = now.Add(v.pollMax)
 	kept := 0
@@ -31,7 +31,7 @@ func (v *volume) poll(now time.Time) (next time.Time) {
 	return next
 }
 
-// lookAt finds out what happened to a file since the last look.
+// lookAt finds out what happened to an open file since the last look.
 func (v *volume) lookAt(g *generation, now time.Time) {
 	v.at(&g.name)
 	l, err := statFile(g.fd)
@@ -40,7 +40,7 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 		return
 	}
 	l.born = g.look.born
-	shrank := l.size < g.look.size && !g.begun() // nothing was read of it yet, so that only its size tells
+	shrank := l.size < g.look.size && !g.begun() // nothing was read of it yet, so its size is all there is to compare
 	grew := l.size != g.look.size
 	if grew {
 		g.grewAt, g.every = now, v.timing.poll
@@ -56,7 +56,7 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 		v.suspect(g)
 		return
 	case !g.retired && g.trail.gens[0] != g:
-		return // it waits
+		return // it waits for an older file of its path
 	}
 	switch {
 	case l.size < g.end():
@@ -69,7 +69,7 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 	}
 }
 
-// settle does what is to be done with a file that was read to its end.
+// settle handles a file that was read to its end.
 func (v *volume) settle(g *generation, now time.Time) {
 	quiet := now.Sub(g.quietSince(now))
 	if g.held > 0 {
@@ -92,7 +92,8 @@ func (v *volume) settle(g *generation, now time.Time) {
 	}
 }
 
-// settleHeld takes the message that a file ends with when nothing was added to it for long enough.
+// settleHeld takes the last message of a file once nothing was added to it for long enough. That message could have
+// continued: a stack trace may still grow.
 func (v *volume) settleHeld(g *generation, now time.Time, quiet time.Duration) {
 	wait := g.trail.decoder.Wait()
 	if quiet >= wait && v.endAt(g, g.offset+g.held) {
@@ -103,12 +104,12 @@ func (v *volume) settleHeld(g *generation, now time.Time, quiet time.Duration) {
 	}
 }
 
-// finish lets the next generation be read. The descriptor stays open for late bytes.
+// finish ends a generation, so that the next one of its path is read. The descriptor stays open for late writes.
 func (v *volume) finish(g *generation) {
 	t := g.trail
 	if t.replaced(g) {
 		if g.scanned == 0 {
-			g.state = finished
+			g.phase = finished
 		}
 		v.note(g)
 		v.log.Info("file was rotated and is read to its end", "path", t.path, "file", g.name, "offset", g.offset)
@@ -125,16 +126,16 @@ func (v *volume) finish(g *generation) {
 	}
 }
 
-// settleRetired gives the last line its newline when its end did not come, and closes the descriptor when it was kept
-// long enough.
+// settleRetired completes the last line of a rotated file with a newline when none came for a while, and closes the
+// descriptor once it was kept for long enough.
 func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration) {
 	if g.scanned > 0 {
 		if quiet < v.partial || !v.takeRest(g) {
 			return
 		}
 	}
-	if g.state == active && g.trail.replaced(g) {
-		g.state = finished
+	if g.phase == active && g.trail.replaced(g) {
+		g.phase = finished
 		v.note(g)
 	}
 	keep := v.keepOld
@@ -146,15 +147,15 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 	}
 }
 
-// suspect has the next look at the directory decide what became of a file that is shorter than the position, or whose
-// bytes before that are not what they were. That is as good as a rotation: there may be a copy.
+// suspect marks a file as rewritten whose size is below the position, or whose bytes before the position have changed.
+// The next look at the directory decides what happened. Like a rotation, this may have left a copy of the old content.
 func (v *volume) suspect(g *generation) {
 	g.rewritten = true
 	g.trail.changed = time.Now()
 	v.askDirectory(g)
 }
 
-// askDirectory has the directory be looked at now.
+// askDirectory has the directory of g looked at now.
 func (v *volume) askDirectory(g *generation) {
 	g.trail.dir.urgent = true
 	v.hinted, v.soon = true, true

@@ -11,38 +11,39 @@ import (
 	"inkwell/store/stream"
 )
 
-// state is what is left to do with a generation.
-type state byte
+// phase is what is left to do with a generation.
+type phase byte
 
 const (
-	active   state = 'a' // is being read
-	finished state = 'f' // was read to its end and has been rotated away or deleted; read on if it should grow
-	ignored  state = 'i' // is not to be read: it stood there before its path was first met, or is the copy of another
-	removed  state = 'r' // does not exist any more: forget it
+	active   phase = 'a' // it is being read
+	finished phase = 'f' // it was read to its end, and was rotated or deleted; read on if it should grow
+	ignored  phase = 'i' // it is not to be read: it existed before its path was first seen, or is a copy of another
+	removed  phase = 'r' // it does not exist any more; its position is dropped
 )
 
-// position says how far a generation was taken over. The file has one line for each:
+// position says how much of a generation was acknowledged. The positions file has one line for each:
 //
 //	CRC STATE DEV:INO HEADLEN:HEADSUM TAILLEN:TAILSUM OFFSET AHEAD UNTIL NUMBER STREAM "CATEGORY" "PATH"\n
 //
-// CRC is the CRC-32C of what is between its blank and the newline; CRC, INO, DEV, sums and STREAM are hexadecimal.
+// STATE is the phase. CRC is the CRC-32C of the bytes between the blank after it and the newline. CRC, DEV, INO, sums
+// and STREAM are hexadecimal, the other numbers decimal.
 // Version 2, that of Inkwell 0.x up to November 2026, had neither AHEAD nor UNTIL.
 type position struct {
 	id       identity
-	state    state
+	phase    phase
 	head     fingerprint // of the file's first bytes
 	tail     fingerprint // of the bytes before offset
-	offset   int64       // behind a message
-	ahead    int64       // bytes behind offset of which some were taken already: see package lines
-	until    int64       // > 0: the message there ends at that offset, whatever follows; durable before it is sent
-	stream   stream.ID   // of its entries; zero: none has been taken
-	number   int64       // of the stream's entry that begins at offset
+	offset   int64       // where a message begins: everything before was taken
+	ahead    int64       // bytes after offset of which some were already taken: see package lines
+	until    int64       // > 0: the message at offset ends here, whatever follows; saved before it is sent
+	stream   stream.ID   // of its entries; zero = none was taken
+	number   int64       // of the entry that begins at offset
 	category string
-	path     string // where it was first met: the path whose generation it is
+	path     string // the path to which the generation belongs, where it was first seen
 }
 
-// key tells positions apart. The identity alone does not: when devices are numbered anew at a start of the machine, a
-// file may have the numbers that another one had.
+// key identifies a position. The identity alone is not enough: when devices are renumbered at a reboot, a file may
+// get the identity that another one had.
 type key struct {
 	identity
 	path string
@@ -57,7 +58,7 @@ const crcDigits = 8
 func appendPosition(dst []byte, p *position) []byte {
 	start := len(dst)
 	dst = append(dst, "00000000 "...)
-	dst = append(dst, byte(p.state), ' ')
+	dst = append(dst, byte(p.phase), ' ')
 	dst = strconv.AppendUint(dst, p.id.dev, 16)
 	dst = append(dst, ':')
 	dst = strconv.AppendUint(dst, p.id.ino, 16)
@@ -84,10 +85,10 @@ func appendPrint(dst []byte, p fingerprint) []byte {
 
 var errBadPosition = errors.New("not a position")
 
-// parsePosition reads what stands behind the checksum of a line of that version.
+// parsePosition parses what follows the checksum in a line of a file of that version.
 func parsePosition(body []byte, version int) (p position, err error) {
 	var name string
-	format, to := "%c %x:%x %d:%x %d:%x %d %d %d %d %s %q %q", []any{&p.state, &p.id.dev, &p.id.ino,
+	format, to := "%c %x:%x %d:%x %d:%x %d %d %d %d %s %q %q", []any{&p.phase, &p.id.dev, &p.id.ino,
 		&p.head.n, &p.head.sum, &p.tail.n, &p.tail.sum, &p.offset, &p.ahead, &p.until, &p.number, &name, &p.category, &p.path}
 	if version == 2 {
 		format, to = strings.Replace(format, " %d %d %d %d ", " %d %d ", 1), slices.Delete(to, 8, 10)
@@ -99,7 +100,7 @@ func parsePosition(body []byte, version int) (p position, err error) {
 	if err != nil || min(p.number, p.offset, p.ahead, p.until) < 0 || !inRange(p.head.n) || !inRange(p.tail.n) {
 		return position{}, errBadPosition
 	}
-	switch p.state {
+	switch p.phase {
 	case active, finished, ignored, removed:
 		return p, nil
 	}

@@ -19,44 +19,43 @@ import (
 const (
 	positionsName   = "positions"
 	positionsMagic  = "inkwell positions "
-	positionsHeader = positionsMagic + "4" // not 3: a flipped bit would make 2 of that
+	positionsHeader = positionsMagic + "4" // not 3: one flipped bit would make a 2 of that
 	olderHeader     = positionsMagic + "2"
-	positionsSlack  = 4 << 20 // bytes that may be appended before the file is written anew
+	positionsSlack  = 4 << 20 // bytes that may be appended before the file is rewritten
 )
 
-// positions is the file that says how far each generation was taken over: an append-only log of lines (see position),
-// the last line of an identity and path counts. It is written anew when it has grown, atomically; what it says of older
-// places is kept (see past). Lines whose checksum does not match are passed over: what was appended and not synced when
-// the power failed is lost, which makes positions older, never wrong.
+// positions is the file that says how much of each generation was acknowledged. It is an append-only log of lines (see
+// position), in which the last line of an identity and path counts. When it has grown too much it is rewritten
+// atomically; the older checkpoints in it are kept (see history). Lines with a wrong checksum are skipped. What was
+// appended but not synced is lost in a power cut: that makes positions older, never wrong.
 //
 // Not safe for concurrent use.
 type positions struct {
 	dir     *faultfs.Dir
 	log     *slog.Logger
-	file    *faultfs.File // nil = to be written anew before anything else
+	file    *faultfs.File // nil = the file has to be rewritten before anything else
 	live    map[key]position
-	past    map[key]past // of those that are in live
+	past    map[key]history // of the positions in live
 	buf     []byte
 	size    int64  // of the file
-	fresh   int64  // its size when it was last written anew
-	dirty   bool   // there is something that was not synced
+	fresh   int64  // size when it was last rewritten
+	dirty   bool   // something was written and not synced
 	missing bool   // live has something that the file has not
-	started []byte // what bootName is to hold once the file is written; nil = it does
+	started []byte // the boot ID to be saved once the file is written; nil = none
 }
 
 func newPositions(log *slog.Logger) *positions {
-	return &positions{log: log, live: make(map[key]position), past: make(map[key]past)}
+	return &positions{log: log, live: make(map[key]position), past: make(map[key]history)}
 }
 
-// openPositions reads the file, and writes it anew: from then on there is one that can be appended to. On a full disk
-// that has time until the next sync: a forwarder that cannot be started there would let files be rotated away that it
-// could send.
+// openPositions reads the file and rewrites it, so that it can be appended to. On a full disk the rewriting waits until
+// the next sync: if the forwarder could not be started then, files would be rotated away that it could have sent.
 func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 	p := newPositions(log)
 	p.dir = dir
 	header, take := positionsHeader, p.take
 	if old, err := dir.ReadFile(positionsName); err == nil && bytes.HasPrefix(old, []byte(olderHeader)) {
-		header, take = olderHeader, p.takeOlder(make(map[identity]key)) // what is written anew is of today's version
+		header, take = olderHeader, p.takeOlder(make(map[identity]key)) // it is rewritten in the current version
 	}
 	lines, damage, err := faultfs.OpenLines(dir, positionsName, header, take)
 	if err != nil {
@@ -66,13 +65,13 @@ func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 		log.Warn("damaged positions are passed over; some lines may be sent twice",
 			"file", filepath.Join(dir.Path(), positionsName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
-	if err := lines.Keep(); err != nil { // before it is written over
+	if err := lines.Keep(); err != nil { // before it is overwritten
 		return nil, err
 	}
 	return p, unlessFull(p.rewrite())
 }
 
-// unlessFull is err, but for a lack of room.
+// unlessFull returns err, but nil if the disk or the quota is full.
 func unlessFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil
@@ -80,7 +79,7 @@ func unlessFull(err error) error {
 	return err
 }
 
-// take reads a line, of either version: the header may be damaged.
+// take parses a line of either version, because the header may be damaged.
 func (p *positions) take(body []byte) error {
 	pos, err := parsePosition(body, 4)
 	if err != nil {
@@ -92,7 +91,7 @@ func (p *positions) take(body []byte) error {
 	return err
 }
 
-// takeOlder reads a line of version 2, in which the last one of an identity counts, whatever its path is.
+// takeOlder parses a line of version 2, in which the last line of an identity counts, whatever its path is.
 func (p *positions) takeOlder(last map[identity]key) func(body []byte) error {
 	return func(body []byte) error {
 		pos, err := parsePosition(body, 2)
@@ -111,21 +110,21 @@ func (p *positions) takeOlder(last map[identity]key) func(body []byte) error {
 
 func (p *positions) set(pos position) {
 	k := pos.key()
-	if pos.state == removed {
+	if pos.phase == removed {
 		delete(p.live, k)
 		delete(p.past, k)
 		return
 	}
 	if before, known := p.live[k]; known && before.offset != pos.offset {
-		if old := p.past[k].add(before.place(), pos.offset); old != nil {
+		if old := p.past[k].add(before.checkpoint(), pos.offset); old != nil {
 			p.past[k] = old
 		}
 	}
 	p.live[k] = pos
 }
 
-// commit makes batch, in order, survive a killed process, with one write. After an error they are remembered and
-// written with the next commit or sync.
+// commit writes batch, in order, with one write, so that it survives when the process is killed. After an error the
+// positions are kept and written with the next commit or sync.
 func (p *positions) commit(batch []position) error {
 	p.buf = p.buf[:0]
 	for i := range batch {
@@ -143,7 +142,7 @@ func (p *positions) commit(batch []position) error {
 	return err
 }
 
-// sync makes everything that was committed survive a power failure.
+// sync makes everything that was committed survive a power cut.
 func (p *positions) sync() error {
 	if p.missing || p.file == nil || p.started != nil {
 		return p.rewrite()
@@ -153,12 +152,12 @@ func (p *positions) sync() error {
 	}
 	err := p.file.Sync()
 	killpoint.Reach("forward.positions.synced")
-	p.missing = err != nil // the next time in a new file: a second sync of this one would prove nothing
+	p.missing = err != nil // rewrite next time: after a failed sync, another one of the same file proves nothing
 	p.dirty = err != nil
 	return err
 }
 
-// rewrite replaces the file by one that holds only what is needed.
+// rewrite replaces the file by one that has only the lines that count.
 func (p *positions) rewrite() error {
 	p.missing = true
 	if err := p.closeFile(); err != nil {
@@ -177,13 +176,13 @@ func (p *positions) rewrite() error {
 	return p.noteBoot()
 }
 
-// appendTo writes what counts, and before each position the older places of its file, as positions of which nothing was
-// taken: who reads them takes the last.
+// appendTo appends the lines that count. The older checkpoints of a file come before its position, as positions without
+// a stream: a reader that does not know of them takes the last line.
 func (p *positions) appendTo(dst []byte) []byte {
 	for _, k := range slices.SortedFunc(maps.Keys(p.live), compareKeys) {
 		pos := p.live[k]
 		for _, old := range p.past[k] {
-			dst = appendPosition(dst, &position{id: k.identity, state: active, category: pos.category, path: pos.path,
+			dst = appendPosition(dst, &position{id: k.identity, phase: active, category: pos.category, path: pos.path,
 				offset: old.offset, head: old.head, tail: old.tail})
 		}
 		dst = appendPosition(dst, &pos)

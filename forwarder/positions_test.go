@@ -21,7 +21,7 @@ import (
 func somePosition(i int) position {
 	return position{
 		id:     identity{dev: 0xfe01, ino: uint64(i % 7)},
-		state:  []state{active, finished, ignored}[i%3],
+		phase:  []phase{active, finished, ignored}[i%3],
 		head:   fingerprint{n: i % 1024, sum: rand.Uint64()},
 		tail:   fingerprint{n: (i * 7) % 1025, sum: rand.Uint64()},
 		offset: rand.Int64(), ahead: rand.Int64N(2) * rand.Int64(), until: rand.Int64N(2) * rand.Int64(), number: rand.Int64(), stream: newStream(uint32(i)),
@@ -87,7 +87,7 @@ func TestPositionsTornAtEveryByte(t *testing.T) {
 	for i := range 12 {
 		pos := somePosition(i)
 		if i == 9 {
-			pos.state = removed
+			pos.phase = removed
 		}
 		if err := p.commit([]position{pos}); err != nil {
 			t.Fatal(err)
@@ -142,8 +142,8 @@ func TestPositionsOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// TestDamageToThePositions flips every bit and cuts at every byte: the start succeeds, what the other lines say is known, the file is kept
-// unless only its end is damaged, and an audit reads it too.
+// TestDamageToThePositions flips every bit and cuts at every byte: the start succeeds, what the other lines say is
+// known, the file is kept unless only its end is damaged, and an audit reads it too.
 func TestDamageToThePositions(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{positionsHeader + "\n", olderHeader + "\n"} {
@@ -349,7 +349,8 @@ func TestPositionsOfVersion2(t *testing.T) {
 	}
 }
 
-// A full disk keeps nothing from starting, and what could not be written then is written when there is room: the start of the machine, too.
+// A full disk keeps nothing from starting, and what could not be written then is written when there is room: the start
+// of the machine, too.
 func TestPositionsAreOpenedOnAFullDisk(t *testing.T) {
 	path, first := t.TempDir(), somePosition(1)
 	p, err := openTestPositions(t, path, nil)

@@ -18,7 +18,7 @@ type cutRig struct {
 	path   string
 	data   []byte // of the file
 	synced string // the state
-	past   past
+	past   history
 }
 
 const cutLine = 100 // bytes of its lines
@@ -127,8 +127,9 @@ func (g *cutRig) from(same int) (off int64) {
 	return off
 }
 
-// TestPowerCutGoesOnWhereTheFileStillIsWhatItWas cuts the file around each position that is kept, and has nothing, a few lines or more
-// than was lost written behind it: everything behind the newest position that the file holds comes, and nothing before it.
+// TestPowerCutGoesOnWhereTheFileStillIsWhatItWas cuts the file around each position that is kept, and has nothing, a
+// few lines or more than was lost written behind it: everything behind the newest position that the file holds comes,
+// and nothing before it.
 func TestPowerCutGoesOnWhereTheFileStillIsWhatItWas(t *testing.T) {
 	t.Parallel()
 	g := newCutRig(t)
@@ -164,7 +165,8 @@ func TestPowerCutGoesOnWhereTheFileStillIsWhatItWas(t *testing.T) {
 	}
 }
 
-// TestPowerCutOfWhatIsAnotherFile: where the head is another one, and where the machine was not started, a file is read from its start.
+// TestPowerCutOfWhatIsAnotherFile: where the head is another one, and where the machine was not started, a file is read
+// from its start.
 func TestPowerCutOfWhatIsAnotherFile(t *testing.T) {
 	t.Parallel()
 	g := newCutRig(t)
@@ -185,7 +187,8 @@ func TestPowerCutOfWhatIsAnotherFile(t *testing.T) {
 	}
 }
 
-// TestPowerCutAndAKillBeforeAnythingWasTaken: the first run after the start of the machine cannot deliver, and notes nothing.
+// TestPowerCutAndAKillBeforeAnythingWasTaken: the first run after the start of the machine cannot deliver, and notes
+// nothing.
 func TestPowerCutAndAKillBeforeAnythingWasTaken(t *testing.T) {
 	t.Parallel()
 	g := newCutRig(t)
@@ -206,7 +209,8 @@ func TestPowerCutAndAKillBeforeAnythingWasTaken(t *testing.T) {
 	}
 }
 
-// TestPowerCutOfARotatedFile: the end of a file that was rotated away is lost, and so is all that was read of the new one.
+// TestPowerCutOfARotatedFile: the end of a file that was rotated away is lost, and so is all that was read of the new
+// one.
 func TestPowerCutOfARotatedFile(t *testing.T) {
 	t.Parallel()
 	g := newCutRig(t)
@@ -240,7 +244,8 @@ func TestPowerCutOfARotatedFile(t *testing.T) {
 	}
 }
 
-// TestPowerCutAfterCopytruncate: what the position says is in the copy, and the file begins as it did: it is new all the same.
+// TestPowerCutAfterCopytruncate: what the position says is in the copy, and the file begins as it did: it is new all
+// the same.
 func TestPowerCutAfterCopytruncate(t *testing.T) {
 	t.Parallel()
 	g := newCutRig(t)

@@ -12,11 +12,11 @@ import (
 	"inkwell/forwarder/lines"
 )
 
-// roundTime is how long the follower reads before it looks at files and directories again.
+// roundTime is how long a volume reads before it looks at files and directories again.
 const roundTime = 50 * time.Millisecond
 
-// longLine is how many bytes without a newline are read again and again while they wait for one; from there on only
-// what is new is.
+// longLine is the length from which a line without a newline is not read again from its start at each attempt; then
+// only the bytes that were added are read.
 const longLine = chunkSize / 2
 
 func (v *volume) makeReady(g *generation) {
@@ -26,8 +26,8 @@ func (v *volume) makeReady(g *generation) {
 	}
 }
 
-// readRound reads a chunk of each file that has something, in turn, until there is no more, the parcel is full, or for
-// a while.
+// readRound reads a chunk of each file that has content, in turn, until there is no more, the shipment is full, or
+// roundTime has passed.
 func (v *volume) readRound(ctx context.Context, start time.Time) {
 	for len(v.ready) > 0 && !v.isFull() && ctx.Err() == nil && time.Since(start) < roundTime {
 		round, next := v.ready, v.spare[:0]
@@ -42,17 +42,17 @@ func (v *volume) readRound(ctx context.Context, start time.Time) {
 			}
 			v.offer(ctx)
 		}
-		if served < len(round) { // those who had no turn come first
+		if served < len(round) { // files that had no turn come first next time
 			next = append(round[served:], next...)
 			round = nil
 		}
-		clear(round) // what is gone is not to be held by it
+		clear(round) // do not keep closed files in memory
 		v.spare = round
 		v.ready = append(next, v.ready...)
 	}
 }
 
-// read takes a chunk's worth of lines and says whether there is more.
+// read takes the lines of one chunk, and says whether there is more to read.
 func (v *volume) read(g *generation) bool {
 	if g.fd < 0 || g.rewritten || !g.retired && g.trail.gens[0] != g { // an older generation was found meanwhile
 		return false
@@ -80,9 +80,9 @@ func (v *volume) read(g *generation) bool {
 	return more
 }
 
-// mayBeTruncated says, once for a file that waited until older ones were read and has grown meanwhile, whether its
-// directory was changed since it was listed. If the file was copied and truncated before anything was read of it, only
-// the copy tells, and that has to be read first.
+// mayBeTruncated says whether a file may have been copied and truncated before anything was read of it: it had to wait
+// for older files, and its directory has changed since it was listed. Then only the copy has the old content, and that
+// must be read first. It is asked once for each file.
 func (v *volume) mayBeTruncated(g *generation) bool {
 	if g.asked || g.begun() || g.retired {
 		return false
@@ -92,8 +92,8 @@ func (v *volume) mayBeTruncated(g *generation) bool {
 	return err == nil && !l.mtime.Equal(g.trail.dir.mtime)
 }
 
-// readFailed tells that an open file cannot be read. Where that stays so, its path is asked again: a file server may
-// have replaced the file, of which it then says ESTALE.
+// readFailed handles an error of an open file. If the error persists, the path is opened again: an NFS server answers
+// ESTALE when it has replaced the file.
 func (v *volume) readFailed(g *generation, err error) {
 	now := time.Now()
 	if g.failed.IsZero() {
@@ -108,7 +108,7 @@ func (v *volume) readFailed(g *generation, err error) {
 	}
 }
 
-// readWorks tells that a file can be read again.
+// readWorks logs that a file can be read again.
 func (v *volume) readWorks(g *generation) {
 	if !g.failed.IsZero() {
 		v.count.unreadable.Add(-1)
@@ -117,7 +117,7 @@ func (v *volume) readWorks(g *generation) {
 	}
 }
 
-// letGo closes a file that cannot be read, and has the next look decide what is read instead.
+// letGo closes a file that cannot be read. The next look at the directory decides what is read instead.
 func (v *volume) letGo(g *generation) {
 	g.failed = time.Time{}
 	v.count.unreadable.Add(-1)
@@ -128,14 +128,14 @@ func (v *volume) letGo(g *generation) {
 		return
 	}
 	g.trail.remove(g)
-	g.look.changed = time.Time{} // so that it is opened again
+	g.look.changed = time.Time{} // so that it counts as changed, and is opened again
 	v.askDirectory(g)
 	if len(g.trail.gens) > 0 {
 		g.trail.gens[0].pollAt = time.Time{}
 	}
 }
 
-// chunk returns memory for what is to be read of g: more than a chunk if that does not hold a message.
+// chunk returns memory for the next read of g. It is larger than a chunk if a message is larger.
 func (v *volume) chunk(g *generation) []byte {
 	want := max(g.until-g.offset, 0)
 	if g.scanned >= longLine {
@@ -171,7 +171,7 @@ func (v *volume) readChunk(g *generation) (more bool, err error) {
 	if decided := int(g.until - off); g.until > 0 && decided <= n {
 		end, padded = decided, false
 	} else if g.until > 0 && !full {
-		v.suspect(g) // it is shorter than it was
+		v.suspect(g) // it has become shorter
 		return false, nil
 	}
 	ok, c := v.consume(g, code, buf[:end])
@@ -192,7 +192,7 @@ func (v *volume) readChunk(g *generation) (more bool, err error) {
 	return full || end < n, nil
 }
 
-// readLong goes on in a line that is longer than a chunk.
+// readLong continues to read a line that is longer than a chunk.
 func (v *volume) readLong(g *generation) (more bool, err error) {
 	longest := int64(g.source.lines.MaxLine)
 	want := min(int64(len(v.buf)), longest-g.scanned)
@@ -208,7 +208,7 @@ func (v *volume) readLong(g *generation) (more bool, err error) {
 		return int64(n) == want, nil
 	}
 	data, err := v.readLine(g, length)
-	if err != nil || data == nil { // scanned stays: the end of the line is looked for again
+	if err != nil || data == nil { // scanned is kept, so that the newline is found again
 		return false, err
 	}
 	if ok, _ := v.consume(g, g.code, data); !ok {
@@ -217,8 +217,8 @@ func (v *volume) readLong(g *generation) (more bool, err error) {
 	return true, nil
 }
 
-// readLine reads length bytes behind the offset and what the tail covers before it. nil means that the file has become
-// shorter.
+// readLine reads length bytes at the offset, and before them the bytes that the tail covers. nil means that the file
+// has become shorter.
 func (v *volume) readLine(g *generation, length int64) ([]byte, error) {
 	total := int(length) + g.tail.n
 	if cap(v.long) < total {
@@ -235,17 +235,18 @@ func (v *volume) readLine(g *generation, length int64) ([]byte, error) {
 // consumed is what consume took.
 type consumed struct {
 	lines.Taken
-	before int // bytes of data that stood before the offset
+	before int // bytes of data before the offset
 }
 
-// consume takes the messages of data, which begins with the bytes that the tail covers. It takes nothing and is not ok
-// if those are not what they were: the file was written anew.
+// consume takes the messages in data, which begins with the bytes that the tail covers. If those bytes have changed,
+// the file was rewritten: then ok is false and nothing is taken.
 func (v *volume) consume(g *generation, code lines.Encoding, data []byte) (ok bool, c consumed) {
 	c.before = g.tail.n
 	if len(data) < c.before || printOf(data[:c.before]) != g.tail {
 		return false, c
 	}
-	if at := int64(g.head.n) - (g.offset - int64(c.before)); g.head.n < printMax && at >= 0 { // no hole lies between
+	// head grows only if data continues the bytes that it covers.
+	if at := int64(g.head.n) - (g.offset - int64(c.before)); g.head.n < printMax && at >= 0 {
 		g.head = g.head.grow(data[min(at, int64(len(data))):])
 	}
 	chunk := lines.Chunk{Data: data[c.before:]}
@@ -256,7 +257,8 @@ func (v *volume) consume(g *generation, code lines.Encoding, data []byte) (ok bo
 	return true, c
 }
 
-// take takes the messages of a chunk, which is what stands behind the position at the end of data, and moves that.
+// take appends the messages of a chunk to the shipment and advances the position. The chunk is the end of data; what
+// precedes it in data was taken before.
 func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []byte) lines.Taken {
 	before := len(data) - len(c.Data)
 	c.Category, c.Offset, c.Encoding, c.Ahead, c.Broken = g.trail.category, g.offset, code, int(g.ahead), g.broken
@@ -274,8 +276,8 @@ func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []
 	}
 	taken := data[:before+t.Bytes]
 	g.tail = printOf(taken[len(taken)-int(min(g.offset, printMax)):])
-	if g.state == ignored {
-		g.state = active
+	if g.phase == ignored {
+		g.phase = active
 	}
 	v.cur.bytes += int64(t.Bytes)
 	v.count.lines.Add(int64(t.Entries))
@@ -287,14 +289,15 @@ func (v *volume) take(g *generation, code lines.Encoding, c lines.Chunk, data []
 	return t
 }
 
-// endAt decides that the message which the file ends with ends at that offset, whatever follows. That is durable before
-// the message is sent, so that a restart makes the same one of the same bytes. It is false if it cannot be decided now:
-// what the parcel has of the file already must not be taken for acknowledged by that.
+// endAt decides that the last message of the file ends at offset, whatever is added later. The decision is saved before
+// the message is sent, so that after a restart the same bytes make the same message. endAt is false if that is not
+// possible now: the shipment already has a position of this file, and saving a later one would count the unsent lines
+// before it as acknowledged.
 func (v *volume) endAt(g *generation, offset int64) bool {
 	switch {
 	case g.until > 0:
 		return true
-	case g.parcel == v.cur.seq:
+	case g.shipment == v.cur.seq:
 		v.cur.close()
 		return false
 	case v.isFull():
@@ -306,7 +309,8 @@ func (v *volume) endAt(g *generation, offset int64) bool {
 	return true
 }
 
-// takeRest takes what the file ends with, complete or not. It says whether it could.
+// takeRest takes all that is left in the file, even if it does not end with a newline. It says whether that was
+// possible.
 func (v *volume) takeRest(g *generation) bool {
 	if !v.endAt(g, g.end()) {
 		return false

@@ -13,17 +13,17 @@ import (
 	"inkwell/store/hop"
 )
 
-// reporter tells the next hop how a forwarder or a pipe is, if it is an Inkwell: a second after the start, then every
-// ten, and at the end.
+// reporter sends the state of a forwarder or a pipe to the next hop, if that is an Inkwell: one second after the start,
+// then every ten seconds, and at the end.
 type reporter struct {
-	report  fleet.Report // what does not change
+	report  fleet.Report // the fields that do not change
 	network *hop.Network
 	stats   *stats.Set
 	detail  func(context.Context) Detail
 	log     *slog.Logger
 }
 
-// firstReport is how long after the start the first one comes: by then it is known what the next hop is.
+// firstReport is the delay of the first report: by then it is known whether the next hop is an Inkwell.
 const firstReport = time.Second
 
 // run reports until ctx ends.
@@ -38,7 +38,7 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
-// last says that this is the end, in good order.
+// last sends the last report, which says that the program has ended in good order.
 func (r *reporter) last() {
 	r.report.Ended = true
 	r.tell(context.Background())
@@ -66,7 +66,7 @@ func (r *reporter) tell(ctx context.Context) {
 	r.network.Report(text)
 }
 
-// newReporter returns one for what has a next hop.
+// newReporter returns a reporter that reports to this hop.
 func (h *nextHop) newReporter(program, version, name string) *reporter {
 	if program == "forward" {
 		if abs, err := filepath.Abs(name); err == nil {

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// TestRestartsWithALossyStore stops and starts the follower at random moments, while files grow and are rotated and the store
-// refuses calls or takes them and loses its answer. What was in such a call is sent again and has the same numbers.
+// TestRestartsWithALossyStore stops and starts the follower at random moments, while files grow and are rotated and the
+// store refuses calls or takes them and loses its answer. What was in such a call is sent again and has the same
+// numbers.
 func TestRestartsWithALossyStore(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "*.log")
@@ -156,8 +157,8 @@ func TestPartialParcelsWaitForTheStore(t *testing.T) {
 	}
 }
 
-// TestLinesThatAreSplitElsewhere restarts with another limit of lines when the answer to a call was lost: what is cut elsewhere must not
-// be taken for what the store has.
+// TestLinesThatAreSplitElsewhere restarts with another limit of lines when the answer to a call was lost: what is cut
+// elsewhere must not be taken for what the store has.
 func TestLinesThatAreSplitElsewhere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "*.log")
@@ -184,8 +185,9 @@ func TestLinesThatAreSplitElsewhere(t *testing.T) {
 	})
 }
 
-// TestKilledInTheFirstCallBehindARotation kills the follower in the call that brings the first lines of a file: the number of that file is
-// durable then, and so must be what became of the files beside it, or they are read as if they had been missed.
+// TestKilledInTheFirstCallBehindARotation kills the follower in the call that brings the first lines of a file: the
+// number of that file is durable then, and so must be what became of the files beside it, or they are read as if they
+// had been missed.
 func TestKilledInTheFirstCallBehindARotation(t *testing.T) {
 	old, fresh := numbered("old", 0, 10), numbered("new", 0, 10)
 	for _, c := range []struct {

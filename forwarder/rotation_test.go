@@ -400,7 +400,8 @@ func TestDeletedFileIsReadToItsEnd(t *testing.T) {
 	r.wantLines(lines...)
 }
 
-// TestGenerationsBesideTheTargetOfALink: what a link points to is rotated twice while the forwarder is down, as /var/log/containers has it.
+// TestGenerationsBesideTheTargetOfALink: what a link points to is rotated twice while the forwarder is down, as
+// /var/log/containers has it.
 func TestGenerationsBesideTheTargetOfALink(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "containers/*.log")
@@ -436,7 +437,8 @@ func TestGenerationsBesideTheTargetOfALink(t *testing.T) {
 	r.wantLines("1\n", "2\n", "3\n", "4\n", "5\n", "6\n", "7\n", "8\n")
 }
 
-// TestReplacedFileHasOnePosition: of a file that takes the place of another there is one position, also after a restart.
+// TestReplacedFileHasOnePosition: of a file that takes the place of another there is one position, also after a
+// restart.
 func TestReplacedFileHasOnePosition(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "a.log")

@@ -8,38 +8,39 @@ import (
 	"inkwell/store"
 )
 
-// shipper takes parcels to a store, one after the other, while its owner fills the next one:
+// shipper delivers shipments to a store, one after the other, while their owners fill the next ones:
 //
 //	owner ── full ──► shipper ── Append ──► store
 //	  ▲                  │
 //	  └───── free ◄──────┘ acked
 //
-// There is a parcel for each owner, and one more. full is not buffered: a send that does not block found the shipper waiting.
+// There is one shipment for each owner, and one more. full is unbuffered: a send that does not block has found the
+// shipper idle.
 type shipper struct {
-	courier
-	first func(*parcel) // what to do before a parcel is offered
-	acked func(*parcel) // what to do when the store has a parcel
-	idle  func()        // about once a second
-	full  chan *parcel
-	free  chan *parcel
+	deliverer
+	first func(*shipment) // called before a shipment is offered
+	acked func(*shipment) // called when the store has acknowledged it
+	idle  func()          // called about once a second
+	full  chan *shipment
+	free  chan *shipment
 }
 
 func newShipper(st store.Store, log *slog.Logger) *shipper {
 	s := &shipper{
-		courier: newCourier(st, log),
-		first:   func(*parcel) {},
-		acked:   func(*parcel) {},
-		idle:    func() {},
-		full:    make(chan *parcel),
-		free:    make(chan *parcel, 2+volumesMax),
+		deliverer: newDeliverer(st, log),
+		first:     func(*shipment) {},
+		acked:     func(*shipment) {},
+		idle:      func() {},
+		full:      make(chan *shipment),
+		free:      make(chan *shipment, 2+volumesMax),
 	}
-	s.free <- new(parcel)
-	s.free <- new(parcel)
+	s.free <- new(shipment)
+	s.free <- new(shipment)
 	return s
 }
 
-// run ships until full is closed. When ctx ends the call under way is broken off, and a store that refuses is not asked again: then
-// what could not be shipped is what the error is about.
+// run delivers shipments until full is closed. When ctx ends, the call in progress is cancelled and a store that fails
+// is not tried again: then the error says why the last shipment was not delivered.
 func (s *shipper) run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

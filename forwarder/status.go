@@ -7,25 +7,30 @@ import (
 	"inkwell/internal/status"
 )
 
-// maxInputs is how many files a status tells of one by one.
+// maxInputs bounds how many files a status lists one by one.
 const maxInputs = 1000
 
-// Describe enters into s what only the forwarder knows. It waits a second at most.
+// Describe adds what only the forwarder knows to s. It waits for one second at most.
 func (f *Forwarder) Describe(ctx context.Context, s *status.Status) {
 	d := f.Detail(ctx)
 	_, failing := f.ship.lasted()
 	s.Daemon.Ready, s.Daemon.Trouble = !failing, d.Trouble
 	d.describe(s)
 	s.Spool = f.hop.spoolStatus()
-	in := &status.Inputs{Count: d.Matched, Lag: d.Lag, Oldest: d.Oldest.Seconds(), Files: []status.Input{}, Hanging: append([]string{}, d.Hanging...)}
+	in := &status.Inputs{
+		Count: d.Matched, Lag: d.Lag, Oldest: d.Oldest.Seconds(),
+		Files: []status.Input{}, Hanging: append([]string{}, d.Hanging...),
+	}
 	for _, file := range d.Files[:min(len(d.Files), maxInputs)] {
-		in.Files = append(in.Files, status.Input{Path: file.Path, Category: file.Category, Size: file.Size, Lag: file.Lag, Oldest: file.Age.Seconds(),
-			State: file.State, Error: file.Error})
+		in.Files = append(in.Files, status.Input{
+			Path: file.Path, Category: file.Category, Size: file.Size, Lag: file.Lag, Oldest: file.Age.Seconds(),
+			State: file.State, Error: file.Error,
+		})
 	}
 	s.Inputs = in
 }
 
-// Describe enters into s what only the pipe knows.
+// Describe adds what only the pipe knows to s.
 func (p *Pipe) Describe(ctx context.Context, s *status.Status) {
 	d := p.Detail(ctx)
 	s.Daemon.Ready, s.Daemon.Trouble = true, d.Trouble
@@ -33,15 +38,17 @@ func (p *Pipe) Describe(ctx context.Context, s *status.Status) {
 	s.Spool = p.hop.spoolStatus()
 }
 
-// describe enters the next hops.
+// describe adds the next hops to s.
 func (d *Detail) describe(s *status.Status) {
 	for _, h := range d.Hops {
-		s.Hops = append(s.Hops, status.Hop{Address: h.Address, Up: h.Down == nil, Since: cmp.Or(h.Down, h.Connected), Inkwell: h.Inkwell,
-			LastError: h.LastError, Failed: h.Failed})
+		s.Hops = append(s.Hops, status.Hop{
+			Address: h.Address, Up: h.Down == nil, Since: cmp.Or(h.Down, h.Connected), Inkwell: h.Inkwell,
+			LastError: h.LastError, Failed: h.Failed,
+		})
 	}
 }
 
-// spoolStatus is how the spool stands; nil = there is none.
+// spoolStatus returns the state of the spool, nil if there is none.
 func (h *nextHop) spoolStatus() *status.Store {
 	d := h.spoolDetail()
 	if d == nil {

@@ -10,29 +10,29 @@ import (
 	"inkwell/store"
 )
 
-// A spool passes from one process to the next when a daemon is restarted: a web server starts the new logger while the old one still
-// reads what old children write. The new one must not make its writers wait, and the old one must not keep the spool for longer than it
-// has something to put there:
+// A spool passes from one process to the next when a daemon is restarted. Example: a web server starts its new piped
+// logger while the old one still reads what the server's old children write. The new logger must not make its writers
+// wait, and the old one must release the spool as soon as it has nothing more to put there:
 //
-//	old ── reads on until its writers have ended ── all is in the spool ── sees that somebody waits ── closes the spool
-//	new ── reads at once; sends, or holds in memory ── holds the lock "next", looks for the spool ──► has the spool, replays it
+//	old: reads until its writers have ended ─ spools the rest ─ sees that the lock "next" is held ─ closes the spool
+//	new: reads at once; sends, or holds in memory ─ holds the lock "next", polls the spool ─ opens the spool, replays it
 //
-// The new one has not the entries of the old one, and its own are another stream: it may send while it waits. What cannot be sent then
-// stays in memory, and once that is full its writers wait.
+// The new process may send before it has the spool: its entries are another stream than those of the old one, so that
+// their order does not matter. What it cannot send stays in memory, and once that is full its writers wait.
 
-// nextLock is the file that the process holds a lock on that waits for the spool.
+// nextLock is the file that a process locks while it waits for the spool.
 const nextLock = "next"
 
 const (
-	// lookOften and lookSeldom are the pauses between two looks whether the spool is free. They grow with the wait, of which they are
-	// a hundredth.
+	// lookOften and lookSeldom bound the pause between two attempts to take the spool: it is a hundredth of the time
+	// that was waited so far.
 	lookOften  = 5 * time.Millisecond
 	lookSeldom = 250 * time.Millisecond
-	// resend is the pause before the network is tried again while the spool is waited for.
+	// resend is the pause before the network is tried again while another process has the spool.
 	resend = time.Second
 )
 
-// awaitSpool takes the spool as soon as its owner lets go of it.
+// awaitSpool takes the spool in the background, as soon as its owner releases it.
 func (h *nextHop) awaitSpool() {
 	ctx, end := context.WithCancel(context.Background())
 	h.end = end
@@ -57,13 +57,14 @@ func (h *nextHop) lookForSpool(ctx context.Context, began time.Time) {
 			return
 		case <-time.After(min(max(waited/100, lookOften), lookSeldom)):
 		}
-		if next == nil { // the owner looks whether it is locked, and has it then for a moment; another one may be ahead
+		// This fails while the owner tests the lock, and while yet another process waits.
+		if next == nil {
 			next, _ = h.dir.Lock(nextLock)
 		}
 		err := h.takeSpool()
 		switch {
 		case err == nil:
-			leave() // first: whenWanted would take this lock for one of another process
+			leave() // first, because whenWanted would take this lock for that of another process
 			close(h.spooled)
 			h.o.log.Info("took the spool over", "dir", h.dir.Path(), "after", time.Since(began).Round(time.Millisecond))
 			return
@@ -74,7 +75,7 @@ func (h *nextHop) lookForSpool(ctx context.Context, began time.Time) {
 	}
 }
 
-// appendWaiting sends b while another process has the spool, and goes on with the spool as soon as that is there.
+// appendWaiting sends b while another process has the spool, and continues with the spool once that is open.
 func (h *nextHop) appendWaiting(ctx context.Context, b *proto.Batch) error {
 	for {
 		err := h.network.Append(ctx, b)

@@ -12,8 +12,8 @@ import (
 	"inkwell/internal/stats"
 )
 
-// TestPipeHandsItsSpoolOver ends a pipe whose peer hangs in a call, with all the time in the world to wait for it, while another waits for
-// the spool: it must not wait. The successor delivers both, each once and in its order.
+// TestPipeHandsItsSpoolOver ends a pipe whose peer hangs in a call, with all the time in the world to wait for it,
+// while another waits for the spool: it must not wait. The successor delivers both, each once and in its order.
 func TestPipeHandsItsSpoolOver(t *testing.T) {
 	peer := newPeer(t)
 	peer.store.knowNumbers(t) // the call that is broken off has arrived
@@ -76,8 +76,8 @@ func TestPipeHandsItsSpoolOver(t *testing.T) {
 	}
 }
 
-// TestSuccessorWaitsNoMore: once a process has the spool, its own lock as the one that waits is gone. It would take that
-// for another process's, and leave what it read in the spool at its end.
+// TestSuccessorWaitsNoMore: once a process has the spool, its own lock as the one that waits is gone. It would take
+// that for another process's, and leave what it read in the spool at its end.
 func TestSuccessorWaitsNoMore(t *testing.T) {
 	peer := newPeer(t)
 	peer.start()

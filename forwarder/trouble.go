@@ -7,7 +7,7 @@ import (
 	"inkwell/store/spool"
 )
 
-// Trouble says what is wrong with a forwarder, "" when nothing is: the next hop first, because nothing arrives
+// Trouble says what is wrong with a forwarder, "" when nothing is. The next hop comes first, because nothing arrives
 // without it.
 func (f *Forwarder) Trouble() string {
 	if text := f.hop.trouble(); text != "" {
@@ -38,7 +38,7 @@ func (p *Pipe) Trouble() string { return p.hop.trouble() }
 // trouble says what is wrong with the way to the next hop.
 func (h *nextHop) trouble() string { return h.network.Trouble() }
 
-// details tells of each address.
+// details describes each address.
 func (h *nextHop) details() (list []HopDetail) {
 	for _, p := range h.network.Peers() {
 		d := HopDetail{Address: p.Address, Inkwell: p.Inkwell}
@@ -56,7 +56,7 @@ func (h *nextHop) details() (list []HopDetail) {
 	return list
 }
 
-// spoolDetail tells of the spool; nil = there is none, or another process has it.
+// spoolDetail describes the spool; nil = there is none, or another process has it.
 func (h *nextHop) spoolDetail() *SpoolDetail {
 	if !h.hasSpool() {
 		return nil
@@ -69,8 +69,7 @@ func (h *nextHop) spoolDetail() *SpoolDetail {
 	return d
 }
 
-// oldestIn is when the oldest segment of a spool that was just opened was last written to: something in it is at
-// least so old.
+// oldestIn is when the oldest segment of the spool was last written to: some entry in it is at least that old.
 func (h *nextHop) oldestIn() time.Time {
 	written, err := spool.Oldest(h.dir)
 	if err != nil {

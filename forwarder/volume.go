@@ -9,50 +9,51 @@ import (
 	"inkwell/forwarder/lines"
 )
 
-// longKeep is how much memory for long lines is kept while there is nothing to read.
+// longKeep is how many bytes of memory for long lines are kept while there is nothing to read.
 const longKeep = 1 << 20
 
-// retiredMax is how many descriptors are kept for late bytes.
+// retiredMax is how many retired files are kept open for late writes.
 const retiredMax = 256
 
-// volume is the files of one file system. One goroutine looks at them and reads them: where the file system hangs, only
-// that does. Everything belongs to it but what is atomic or stands under mu, and what it shares with its follower.
+// volume follows the files of one file system. One goroutine looks at the files and reads them, so that a file system
+// that hangs holds up only its own files. All fields belong to that goroutine, except those that are atomic, those
+// under mu, those marked as the follower's, and the shared follower itself.
 type volume struct {
 	*follower
 	name  string // of the file system
 	watch *watcher
 
 	dirs     map[string]*directory
-	beside   map[string]*directory // by the directories of what its links point to
+	beside   map[string]*directory // by the directory of a link's target
 	known    map[identity]*generation
 	decoders map[*source]*lines.Decoder
-	open     []*generation // that have a descriptor …
-	opened   []*generation // … and those that got it since the last poll
+	open     []*generation // files that have a descriptor …
+	opened   []*generation // … and those opened since the last poll
 	retired  int
-	ready    []*generation // that have something to read
+	ready    []*generation // files that have content to read
 	spare    []*generation
-	cur      *parcel // being filled
+	cur      *shipment // the one being filled
 	buf      []byte
 	long     []byte
 	started  bool // every directory was looked at once
-	hinted   bool // some directory is
+	hinted   bool // some directory is hinted
 	scanAt   time.Time
-	full     bool            // out of descriptors, logged
-	said     map[string]bool // files of which something was logged that is told once
-	soon     bool            // there is something to look at without waiting
+	full     bool            // out of descriptors, which was logged
+	said     map[string]bool // files for which sayOnce has logged something
+	soon     bool            // look again without waiting
 
-	heldTold, filesTold int64 // what this volume has of the follower's counts
+	heldTold, filesTold int64 // the part of the follower's counts that is from this volume
 
-	stepsSeen int64     // these three are the follower's: the last step that it saw …
+	stepsSeen int64     // this and the next two are the follower's: the last step it saw …
 	stepped   time.Time // … when that was …
-	hangs     bool      // … and whether that was told
+	hangs     bool      // … and whether the volume was reported as hanging
 
-	steps atomic.Int64           // calls of the file system that were begun …
-	place atomic.Pointer[string] // … the last one about that file; nil = none is under way
+	steps   atomic.Int64           // file system calls that were begun …
+	pending atomic.Pointer[string] // … and the file that the last one is about; nil = none is in progress
 
 	mu    sync.Mutex
 	mail  []assignment
-	asked []chan<- []FileDetail // by those who wait for an answer
+	asked []chan<- []FileDetail // callers of ask that wait for an answer
 	wake  chan struct{}         // holds a value when there is mail
 	ended chan struct{}
 }
@@ -73,22 +74,23 @@ func newVolume(f *follower, name string) *volume {
 	return v
 }
 
-// at says which file the next calls are about, so that somebody can tell when they hang.
+// at records which file the next calls are about, so that the follower can report it when they hang.
 func (v *volume) at(path *string) {
-	v.place.Store(path)
+	v.pending.Store(path)
 	v.steps.Add(1)
 }
 
-func (v *volume) fill(p *parcel) {
+func (v *volume) fill(p *shipment) {
 	p.reset(v.seq.Add(1))
 	v.cur = p
 }
 
-// isFull says whether the parcel takes no more lines.
-func (v *volume) isFull() bool { return v.cur.closed || v.cur.batch.Size() >= parcelFull }
+// isFull says whether the shipment takes no more lines.
+func (v *volume) isFull() bool { return v.cur.closed || v.cur.batch.Size() >= shipmentFull }
 
-// run follows until ctx ends; with once, until everything was read to its end. Every line read was given to the shipper
-// then, but for those of a parcel that was not taken before ctx ended: they are read again the next time.
+// run follows until ctx ends; with once, until everything was read to its end. By then every line that was read was
+// given to the shipper, except for those of a shipment that the shipper did not take before ctx ended: they are read
+// again by the next run.
 func (v *volume) run(ctx context.Context) error {
 	defer close(v.ended)
 	defer v.closeAll()
@@ -109,7 +111,7 @@ func (v *volume) run(ctx context.Context) error {
 		v.soon = false
 		next := v.poll(now)
 		v.readRound(ctx, now)
-		v.place.Store(nil)
+		v.pending.Store(nil)
 		if v.once && v.idle() {
 			return v.handOver(ctx)
 		}
@@ -117,7 +119,7 @@ func (v *volume) run(ctx context.Context) error {
 			continue
 		}
 		if v.hinted {
-			next = now // a directory that is not listed again yet
+			next = now // a hinted directory still has to be listed
 		}
 		if cap(v.long) > longKeep {
 			v.long = nil
@@ -127,10 +129,10 @@ func (v *volume) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// wait waits until there is something to do, d at most.
+// wait waits until there is something to do, for d at most.
 func (v *volume) wait(ctx context.Context, timer *time.Timer, d time.Duration) {
 	timer.Reset(max(d, v.timing.poll/2))
-	var full chan<- *parcel
+	var full chan<- *shipment
 	if !v.cur.empty() {
 		full = v.ship.full
 	}
@@ -145,7 +147,7 @@ func (v *volume) wait(ctx context.Context, timer *time.Timer, d time.Duration) {
 	}
 }
 
-// offer hands the parcel over if the shipper waits for one.
+// offer hands the shipment over if the shipper is idle.
 func (v *volume) offer(ctx context.Context) {
 	if v.cur.empty() || ctx.Err() != nil {
 		return
@@ -195,7 +197,7 @@ func (v *volume) starved() bool {
 	return false
 }
 
-// tellCounts adds what this volume has to what its follower tells.
+// tellCounts updates the part of the follower's counts that is from this volume.
 func (v *volume) tellCounts() {
 	held := int64(len(v.open) + len(v.opened))
 	v.held.Add(held - v.heldTold)
@@ -204,24 +206,24 @@ func (v *volume) tellCounts() {
 	v.heldTold, v.filesTold = held, files
 }
 
-// note puts g's position into the parcel: it holds when the parcel is acknowledged.
+// note puts the position of g into the shipment. It becomes valid when the shipment is acknowledged.
 func (v *volume) note(g *generation) {
-	if g.parcel != v.cur.seq {
-		g.parcel, g.slot = v.cur.seq, len(v.cur.positions)
+	if g.shipment != v.cur.seq {
+		g.shipment, g.slot = v.cur.seq, len(v.cur.positions)
 		v.cur.positions = append(v.cur.positions, g.position)
 		return
 	}
 	v.cur.positions[g.slot] = g.position
 }
 
-// dropPosition puts into the parcel that the position of g holds no more, unless it is another file's by now: one that was made later at
-// the same path, and got the same number.
+// dropPosition notes in the shipment that the position of g is to be forgotten, unless its key belongs to another file
+// by now, which was created later at the same path and got the same inode.
 func (v *volume) dropPosition(g *generation) {
 	if o := v.known[g.id]; o != nil && o != g && o.path == g.path {
 		return
 	}
 	p := g.position
-	p.state = removed
+	p.phase = removed
 	v.cur.positions = append(v.cur.positions, p)
 }
 

@@ -9,16 +9,17 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// hintPause is how long the watcher lets events pile up: many writes to a file become one wake-up, and there are at most 20 a second.
+// hintPause is how long the watcher lets events accumulate: many writes to a file become one wake-up, and there are at
+// most 20 wake-ups a second.
 const hintPause = 50 * time.Millisecond
 
-// hintEvents is how many events are taken in that time; more wait in the kernel, where equal ones are folded into one.
+// hintEvents is how many events are taken in that time. More wait in the kernel, which merges equal ones.
 const hintEvents = 256
 
-// watcher says which files and directories are worth a look before the next poll finds out. It may say too much or nothing at all:
-// where the system has no more watches, or none for a file system, the poll alone does the work.
+// watcher tells which files and directories have changed before the next poll finds out. It may report too much or
+// nothing at all: if the system has no more watches, or none for a file system, polling alone does the work.
 type watcher struct {
-	fs   *fsnotify.Watcher // nil = there is none
+	fs   *fsnotify.Watcher // nil = events are not available
 	log  *slog.Logger
 	wake chan struct{} // holds a value when there are hints
 	stop chan struct{}
@@ -71,7 +72,7 @@ func (w *watcher) run() {
 		case w.wake <- struct{}{}:
 		default:
 		}
-		select { // not reading lets the kernel fold equal events into one
+		select { // as long as nothing is read, the kernel merges equal events
 		case <-time.After(hintPause):
 		case <-w.stop:
 			return
@@ -79,7 +80,7 @@ func (w *watcher) run() {
 	}
 }
 
-// gather takes what else is there.
+// gather takes all events that are waiting.
 func (w *watcher) gather() {
 	for {
 		select {
@@ -105,7 +106,7 @@ func (w *watcher) note(ev fsnotify.Event) {
 	}
 }
 
-// add watches a directory. Watching it again is of no consequence.
+// add watches a directory. It does no harm to add it again.
 func (w *watcher) add(dir string) {
 	if w.fs == nil {
 		return
@@ -115,7 +116,7 @@ func (w *watcher) add(dir string) {
 	}
 }
 
-// remove watches a directory no more; it may be gone.
+// remove stops watching a directory, which may be gone.
 func (w *watcher) remove(dir string) {
 	if w.fs != nil {
 		_ = w.fs.Remove(dir) // the only error says that it was not watched
@@ -131,7 +132,7 @@ func (w *watcher) warn(dir string, err error) {
 	w.warned = true
 }
 
-// hints calls file and dir with what there is to look at, and forgets it.
+// hints calls file and dir for everything that has changed since the last call.
 func (w *watcher) hints(file, dir func(path string)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

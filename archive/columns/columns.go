@@ -2,9 +2,9 @@
 //
 //	lines, in their order ─► fields of the format ─► columns of a row group of some 100,000 ─► zstd ─► file
 //
-// Columns: line, arrival (when its block came in), source, file and number (which line of which file), and the fields of
-// the format: time, status, bytes and duration (seconds) as such, all others as text. A line that has not a field, or is
-// of another format, has a null there.
+// Columns: line, arrival (when its block was received), source, file and number (of the line in the file), and the
+// fields of the format: time, status, bytes and duration (in seconds) in their own types, all others as text. If a line
+// lacks a field, or has another format, the value is null.
 //
 // A Group is filled and encoded without an allocation for each row, and several of them beside each other; a Writer puts
 // them behind each other.
@@ -89,7 +89,7 @@ var few = []string{"method", "protocol", "user", "agent", "app", "level"}
 // own are the columns beside the fields.
 var own = []string{"arrival", "file", "line", "number", "source", "time"}
 
-// New returns a Writer of a file with the lines of another one; about goes into its metadata.
+// New returns a Writer for the lines of another file; about goes into the metadata.
 func New(w io.Writer, file string, fields []string, about map[string]string) *Writer {
 	group := parquet.Group{}
 	text := parquet.Optional(parquet.String())
@@ -259,7 +259,7 @@ func whole(text []byte, bits int) (n int64, err error) {
 	return n, nil
 }
 
-// valid is text as UTF-8, which Parquet's strings are.
+// valid returns text as valid UTF-8, which Parquet strings must be.
 func valid(text []byte) []byte {
 	if utf8.Valid(text) {
 		return text

@@ -5,10 +5,13 @@ import (
 	"slices"
 )
 
-var accessFields = []string{"host", "ident", "user", "time", "request", "method", "url", "protocol", "status", "bytes", "referer", "agent", "duration"}
+var accessFields = []string{
+	"host", "ident", "user", "time", "request", "method", "url", "protocol", "status", "bytes",
+	"referer", "agent", "duration",
+}
 
-// accessReader reads what web servers write: %h %l %u [%t] "%r" %>s %b, then "%{Referer}i" "%{User-agent}i" if they are
-// there, and a number at the end, as of %D (microseconds) or $request_time (seconds).
+// accessReader parses what web servers write: %h %l %u [%t] "%r" %>s %b, then optionally "%{Referer}i"
+// "%{User-agent}i", and a number at the end, as from %D (microseconds) or $request_time (seconds).
 func accessReader(fields []string) func([]byte, [][]byte) bool {
 	place := make([]int, len(accessFields)) // of each field in values; -1 = not asked for
 	for i, f := range accessFields {
@@ -81,7 +84,7 @@ func splitRequest(request []byte, set func(int, []byte)) {
 	set(6, rest)
 }
 
-// word is the next one behind spaces.
+// word returns the next word, and skips spaces before it.
 func word(text []byte) (value, rest []byte) {
 	text = bytes.TrimLeft(text, " ")
 	if k := bytes.IndexByte(text, ' '); k >= 0 {
@@ -90,7 +93,7 @@ func word(text []byte) (value, rest []byte) {
 	return text, nil
 }
 
-// quoted is what stands in quotes behind spaces, in which a backslash takes the next byte along.
+// quoted returns the text in quotes after spaces. A backslash quotes the next byte.
 func quoted(text []byte) (value, rest []byte, ok bool) {
 	text = bytes.TrimLeft(text, " ")
 	if len(text) == 0 || text[0] != '"' {
@@ -116,7 +119,8 @@ func quoted(text []byte) (value, rest []byte, ok bool) {
 
 var syslogFields = []string{"time", "host", "app", "pid", "message"}
 
-// syslogReader reads what syslog daemons write: "Nov 29 14:00:00 HOST APP[PID]: …", or a time as of RFC 3339 in front.
+// syslogReader parses what syslog daemons write to files: "Nov 29 14:00:00 HOST APP[PID]: …", or the same with an RFC
+// 3339 time.
 func syslogReader(fields []string) func([]byte, [][]byte) bool {
 	place := make([]int, len(syslogFields))
 	for i, f := range syslogFields {

@@ -1,12 +1,12 @@
 // Package format finds fields in log lines.
 //
-//	combined, common   host user time method url protocol request status bytes referer agent, and duration: a number at the end
-//	json               fields by their names, those of objects within by a.b
-//	logfmt             fields by their names
+//	combined, common   host user time method url protocol request status bytes referer agent duration (a last number)
+//	json               fields by name; a.b is the field b of the object a
+//	logfmt             fields by name
 //	syslog             time host app pid message
 //	regexp=PATTERN     the named groups of an RE2 pattern
 //
-// A Reader looks for the fields it was made for, and for nothing else. Text is bytes; nothing is retained.
+// A Reader only looks for the fields for which it was made. Text is bytes; nothing is retained.
 package format
 
 import (
@@ -16,14 +16,14 @@ import (
 	"strings"
 )
 
-// Reader finds fields in lines. Not safe for concurrent use: each goroutine has its own.
+// Reader finds fields in lines. Not safe for concurrent use: each goroutine needs its own.
 type Reader struct {
 	read   func(line []byte, values [][]byte) bool
 	values [][]byte
 	copies []int // which value each is a copy of: a field may be asked for twice
 }
 
-// New makes a Reader of a format, for these fields.
+// New returns a Reader of a format for these fields.
 func New(text string, fields []string) (*Reader, error) {
 	r := &Reader{values: make([][]byte, len(fields)), copies: make([]int, len(fields))}
 	for i, f := range fields {
@@ -48,7 +48,8 @@ func New(text string, fields []string) (*Reader, error) {
 		known = re.SubexpNames()[1:]
 		r.read = regexpReader(re, fields)
 	default:
-		return nil, fmt.Errorf("%q is no format (use combined, common, json, logfmt, syslog, or regexp=PATTERN with named groups)", text)
+		return nil, fmt.Errorf("%q is no format "+
+			"(use combined, common, json, logfmt, syslog, or regexp=PATTERN with named groups)", text)
 	}
 	for _, f := range fields {
 		if known != nil && !slices.Contains(known, f) && !slices.Contains(optional, f) {
@@ -58,12 +59,13 @@ func New(text string, fields []string) (*Reader, error) {
 	return r, nil
 }
 
-// Fields are those that lines of a format have; json and logfmt do not say.
+// Fields lists the fields of a format; for json and logfmt they are not known.
 func Fields(text string) ([]string, error) {
 	kind, pattern, _ := strings.Cut(text, "=")
 	switch kind {
 	case "combined", "common":
-		return slices.DeleteFunc(slices.Clone(accessFields), func(f string) bool { return f == "ident" || f == "request" }), nil
+		rare := func(f string) bool { return f == "ident" || f == "request" }
+		return slices.DeleteFunc(slices.Clone(accessFields), rare), nil
 	case "syslog":
 		return syslogFields, nil
 	case "regexp":
@@ -79,8 +81,8 @@ func Fields(text string) ([]string, error) {
 // optional are fields that may be asked for of every format.
 var optional = []string{"time", "status", "bytes", "duration", "url"}
 
-// Read returns the fields of a line, nil for those that it has not; they are valid until the next call. It fails on a
-// line of another format.
+// Read returns the fields of a line, nil for missing ones; they are valid until the next call. ok is false for a line
+// of another format.
 func (r *Reader) Read(line []byte) (values [][]byte, ok bool) {
 	clear(r.values)
 	ok = r.read(line, r.values)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// logfmtReader reads key=value and key="value in quotes".
+// logfmtReader parses key=value and key="value in quotes".
 func logfmtReader(fields []string) func([]byte, [][]byte) bool {
 	return func(line []byte, values [][]byte) bool {
 		found := false
@@ -45,7 +45,7 @@ func logfmtReader(fields []string) func([]byte, [][]byte) bool {
 	}
 }
 
-// jsonReader reads an object a line.
+// jsonReader parses one JSON object per line.
 func jsonReader(fields []string) func([]byte, [][]byte) bool {
 	paths := make([][]string, len(fields))
 	for i, f := range fields {
@@ -63,7 +63,7 @@ func jsonReader(fields []string) func([]byte, [][]byte) bool {
 	}
 }
 
-// lookUp finds a field by its whole name, or by the way to it.
+// lookUp finds a field by its whole name, or else by the path of names to it.
 func lookUp(object map[string]json.RawMessage, name string, path []string) []byte {
 	raw, ok := object[name]
 	for k := 0; !ok && k < len(path); k++ {

@@ -5,16 +5,20 @@ import (
 	"time"
 )
 
-// Times reads times of lines, of which many are the same. Not safe for concurrent use.
+// Times parses the times of lines, and remembers the last one, because many lines have the same. Not safe for
+// concurrent use.
 type Times struct {
 	text string
 	at   time.Time
 }
 
-var timeLayouts = []string{"02/Jan/2006:15:04:05 -0700", time.RFC3339Nano, "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999Z0700", time.Stamp}
+var timeLayouts = []string{
+	"02/Jan/2006:15:04:05 -0700", time.RFC3339Nano, "2006-01-02 15:04:05.999999999",
+	"2006-01-02T15:04:05.999999999Z0700", time.Stamp,
+}
 
-// Read is the time that text is, zero if it is none: as web servers and syslog write it, RFC 3339, or seconds or
-// milliseconds since 1970.
+// Read parses a time in the forms of web servers and syslog, in RFC 3339, or as seconds or milliseconds since 1970. It
+// is zero for other texts.
 func (t *Times) Read(text []byte) time.Time {
 	if string(text) == t.text {
 		return t.at

@@ -2,10 +2,10 @@ package inflate
 
 import "encoding/binary"
 
-// fast decodes while at least 32 bytes of input are left and Room bytes of room. end says that the block ended.
+// fast decodes while at least 32 bytes of input and Room bytes of room are left. end says that the block has ended.
 //
-// A refill gives at least 56 bits: two literals of the first table (22), and a length with its extra bits (20); then
-// another one a distance with its own (28).
+// A refill gives at least 56 bits. That is enough for two literals of the first table (22) and a length with its extra
+// bits (20); another refill is enough for a distance with its extra bits (28).
 func (d *Decoder) fast() (end bool, err error) {
 	src, pos, bits, left := d.src, d.pos, d.bits, uint(d.left)
 	out, at := d.out[:cap(d.out)], len(d.out)
@@ -67,13 +67,14 @@ func (d *Decoder) fast() (end bool, err error) {
 	return end, err
 }
 
-// refilled gathers bits, of which there are at least 56 then.
+// refilled collects bits; there are at least 56 afterwards.
 func refilled(src []byte, pos int, bits uint64, left uint) (int, uint64, uint) {
 	bits |= binary.LittleEndian.Uint64(src[pos:]) << (left & 63)
 	return pos + int((63-left)>>3), bits, left | 56
 }
 
-// copyMatch copies bytes that stand so far before, and up to 15 bytes of nonsense behind them: out has the room.
+// copyMatch copies length bytes from far bytes before. It may overwrite up to 15 bytes after them, for which out has
+// room.
 func copyMatch(out []byte, at, far, length int) {
 	from := at - far
 	switch {

@@ -2,7 +2,7 @@ package inflate
 
 import "math/bits"
 
-// entry is what a code stands for.
+// entry is the meaning of a code in a table.
 //
 //	literal    isLiteral  the byte << 16                     bits of the code
 //	length               base << 16     extra bits << 8      bits of the code
@@ -11,7 +11,7 @@ import "math/bits"
 //	longer     isSub     second table << 16   its bits << 8  of codes longer than the first table's bits
 //	none       isBad     no code, or one that may not be used
 //
-// In a second table the bits of the code are those behind the first table's.
+// In a second table, the bits of the code do not include those that the first table has consumed.
 type entry uint32
 
 const (
@@ -28,13 +28,13 @@ const (
 	maxLitlen = 288
 	maxDist   = 32
 
-	// What is needed at most for such codes of at most 15 bits: zlib's examples/enough.c.
+	// The largest sizes of tables for codes of up to 15 bits, computed by zlib's examples/enough.c.
 	litlenEnough = 2342
 	distEnough   = 402
 )
 
-// litlenBase are the entries of the 288 symbols of literals and lengths without their codes' bits; distBase those of the
-// 32 of distances; preBase those of the 19 of code lengths.
+// litlenBase are the entries of the 288 symbols of literals and lengths without their codes' bits; distBase those of
+// the 32 of distances; preBase those of the 19 of code lengths.
 var litlenBase, distBase, preBase = func() (l [maxLitlen]entry, d [maxDist]entry, p [19]entry) {
 	for i := range 256 {
 		l[i] = isLiteral | entry(i)<<16
@@ -61,14 +61,14 @@ var litlenBase, distBase, preBase = func() (l [maxLitlen]entry, d [maxDist]entry
 	return l, d, p
 }()
 
-// alphabet is what a table is built of.
+// alphabet is what a table is built for.
 type alphabet struct {
 	base  []entry // of each symbol
 	first int     // bits of the first table
 }
 
-// build fills a table for codes of these lengths, 0 = not used. It fails when they are no complete code, but for one
-// code of one bit, and for none.
+// build fills a table for codes of these lengths, 0 = not used. It fails if they do not form a complete code; a single
+// code of one bit, or no code at all, is accepted.
 func (d *Decoder) build(table []entry, a alphabet, lens []uint8) bool {
 	var count [maxCode + 1]int
 	for _, n := range lens {
@@ -100,7 +100,7 @@ func (d *Decoder) build(table []entry, a alphabet, lens []uint8) bool {
 	return true
 }
 
-// fill enters the symbols in d.sorted, of which count says how many have which length.
+// fill enters the symbols in d.sorted; count has the number of symbols of each length.
 func (d *Decoder) fill(table []entry, a alphabet, count [maxCode + 1]int) {
 	code, next := 0, 0
 	for n := 1; n <= a.first; n++ {
@@ -140,7 +140,7 @@ func (d *Decoder) fill(table []entry, a alphabet, count [maxCode + 1]int) {
 
 func reversed(code, n int) int { return int(bits.Reverse16(uint16(code)) >> (16 - n)) }
 
-// fixedTables makes the tables of the fixed codes.
+// fixedTables builds the tables of the fixed codes.
 func (d *Decoder) fixedTables() {
 	for i := range maxLitlen {
 		switch {
@@ -161,7 +161,7 @@ func (d *Decoder) fixedTables() {
 		d.build(d.dist[:], alphabet{distBase[:], distBits}, d.lens[maxLitlen:])
 }
 
-// preOrder is the order in which the lengths of the codes of code lengths stand.
+// preOrder is the order of the lengths of the code length codes in a block (RFC 1951, 3.2.7).
 var preOrder = [19]int{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
 // dynamicTables reads the tables of a block.
@@ -198,7 +198,7 @@ func (d *Decoder) dynamicTables() error {
 	return nil
 }
 
-// lengths reads the lengths of so many codes.
+// lengths reads the lengths of that many codes.
 func (d *Decoder) lengths(n int) error {
 	for i := 0; i < n; {
 		d.refill()

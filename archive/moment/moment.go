@@ -1,15 +1,15 @@
-// Package moment reads times as people write them on a command line.
+// Package moment parses times as people write them on a command line.
 //
 //	now  today  yesterday  tomorrow  noon  midnight  monday  last friday
 //	14:00  14:00:05  14:00:05.250  2pm            today
 //	2026-11-29  2026-11-29 14:00  2026-11-29T14   29 Nov 2026 14:00  Nov 29  29/Nov/2026:14:00:05 +0100
-//	2h  90m  2 hours ago  3 days ago 14:00  1h30m  in 2h  +2h   a length alone is that long ago
+//	2h  90m  2 hours ago  3 days ago 14:00  1h30m  in 2h  +2h   a duration alone is that long ago
 //	@1764403200                                   seconds since 1970
 //	… UTC  … Z  … +02:00  … Europe/Berlin         in another zone; else the local one
 //
-// They are those of date -d that are in use. A date without a time is its beginning. Where the clocks are set back, an
-// hour comes twice: for the beginning of a stretch the first of the two is taken, for its end the second. A time that
-// the clocks pass over is the moment at which they do.
+// These are the forms of date -d that are in use. A date without a time means the beginning of that day. When clocks
+// are set back, an hour occurs twice: for the beginning of a period the first one is meant, for its end the second. A
+// time that is skipped when clocks are set forward means the moment of the change.
 package moment
 
 import (
@@ -19,14 +19,16 @@ import (
 	"time"
 )
 
-// Parse reads a time. late says that it is the end of a stretch.
+// Parse parses a time. late says that it is the end of a period.
 func Parse(text string, now time.Time, late bool) (time.Time, error) {
 	p := &parser{now: now, zone: now.Location(), late: late}
 	words := strings.Fields(strings.NewReplacer(",", " ", "−", "-").Replace(text))
 	for i := 0; i < len(words); {
 		n := p.take(words[i:])
 		if n == 0 {
-			return time.Time{}, fmt.Errorf("%q is no time: %q is not understood (as in 14:00, yesterday, '2026-11-29 14:00', 2h, '3 days ago', 2026-11-29T14:00:00+01:00, @1764403200; a zone behind it as in UTC or Europe/Berlin)",
+			return time.Time{}, fmt.Errorf("%q is no time: %q is not understood "+
+				"(as in 14:00, yesterday, '2026-11-29 14:00', 2h, '3 days ago', 2026-11-29T14:00:00+01:00, @1764403200; "+
+				"a zone behind it as in UTC or Europe/Berlin)",
 				text, words[i])
 		}
 		i += n
@@ -41,13 +43,13 @@ func Parse(text string, now time.Time, late bool) (time.Time, error) {
 	return t, nil
 }
 
-// parser gathers what words say.
+// parser collects what the words say.
 type parser struct {
 	now  time.Time
 	zone *time.Location
 	late bool
 
-	exact             time.Time // nothing else counts
+	exact             time.Time // if set, nothing else counts
 	dated, clocked    bool
 	year, day         int
 	month             time.Month
@@ -58,7 +60,7 @@ type parser struct {
 	moved             bool
 }
 
-// take reads what words begin with, and returns how many of them that is.
+// take parses the first words, and returns how many they are.
 func (p *parser) take(words []string) int {
 	word := strings.ToLower(words[0])
 	for _, try := range []func([]string, string) int{p.named, p.weekday, p.length, p.stamp, p.clock, p.date, p.zoned} {
@@ -101,7 +103,7 @@ func (p *parser) onDay(shift int) {
 
 var weekdays = [...]string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
 
-// weekday is the last one of that name, today if it is one; "last" is never today, "next" comes.
+// weekday is the last day of that name, which may be today. "last" excludes today; "next" is the following one.
 func (p *parser) weekday(words []string, word string) int {
 	n, step := 1, 0
 	if (word == "last" || word == "next") && len(words) > 1 {
@@ -128,10 +130,12 @@ func (p *parser) weekday(words []string, word string) int {
 	return 0
 }
 
-var units = map[string]time.Duration{"s": time.Second, "sec": time.Second, "second": time.Second, "m": time.Minute, "min": time.Minute, "minute": time.Minute,
+var units = map[string]time.Duration{
+	"s": time.Second, "sec": time.Second, "second": time.Second,
+	"m": time.Minute, "min": time.Minute, "minute": time.Minute,
 	"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "ms": time.Millisecond}
 
-// length is a stretch of time: 2h, 1h30m, 2 hours ago, +3 days. Without a word it lies back.
+// length parses a duration: 2h, 1h30m, 2 hours ago, +3 days. A duration alone counts backwards.
 func (p *parser) length(words []string, word string) int {
 	n, sign := 1, -1
 	if rest, ok := strings.CutPrefix(word, "+"); ok {
@@ -186,7 +190,7 @@ func (p *parser) length(words []string, word string) int {
 	return n
 }
 
-// stamp is @SECONDS, or a time of RFC 3339 with its zone.
+// stamp parses @SECONDS, or an RFC 3339 time with its zone.
 func (p *parser) stamp(_ []string, word string) int {
 	if text, ok := strings.CutPrefix(word, "@"); ok {
 		whole, part, _ := strings.Cut(text, ".")
@@ -217,7 +221,7 @@ func (p *parser) stamp(_ []string, word string) int {
 	return 0
 }
 
-// titled has months as in Nov and all other letters as capitals, as RFC 3339 has them.
+// titled writes months as in Nov, and all other letters as capitals, as in RFC 3339.
 func titled(word string) string {
 	word = strings.ToUpper(word)
 	for i := range 12 {
@@ -227,7 +231,7 @@ func titled(word string) string {
 	return word
 }
 
-// clock is a time of day, which may have its zone at the end.
+// clock parses a time of day, which may end with its zone.
 func (p *parser) clock(words []string, word string) int {
 	if i := strings.LastIndexAny(word, "+-"); i > 0 && strings.Contains(word[:i], ":") {
 		if p.zoned(nil, word[i:]) == 0 {
@@ -252,7 +256,7 @@ func (p *parser) clock(words []string, word string) int {
 	return 0
 }
 
-// date is a day, with a time behind a T.
+// date parses a day, which may be followed by T and a time.
 func (p *parser) date(words []string, word string) int {
 	if day, clock, ok := strings.Cut(word, "t"); ok && len(day) == len(time.DateOnly) {
 		if len(clock) == 2 {
@@ -291,7 +295,7 @@ func (p *parser) date(words []string, word string) int {
 	return 0
 }
 
-// zoned is a zone.
+// zoned parses a zone.
 func (p *parser) zoned(words []string, word string) int {
 	switch word {
 	case "utc", "gmt", "z":
@@ -313,7 +317,7 @@ func (p *parser) zoned(words []string, word string) int {
 	return 0
 }
 
-// time is what was said.
+// time returns the time that the words mean.
 func (p *parser) time() (time.Time, error) {
 	if !p.exact.IsZero() {
 		return p.exact, nil
@@ -330,10 +334,10 @@ func (p *parser) time() (time.Time, error) {
 	return p.unambiguous(t).Add(p.shift), nil
 }
 
-// unambiguous chooses where the clocks were changed.
+// unambiguous chooses between two meanings of a time when the clocks are changed.
 func (p *parser) unambiguous(t time.Time) time.Time {
 	h, m, s := t.Clock()
-	if h != p.hour || m != p.min || s != p.sec { // passed over
+	if h != p.hour || m != p.min || s != p.sec { // the clocks skip it
 		if _, end := t.ZoneBounds(); !end.IsZero() && end.Sub(t) < 3*time.Hour && end.After(t) {
 			return end
 		}

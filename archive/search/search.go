@@ -1,12 +1,12 @@
 // Package search finds the lines that match a pattern, as grep does, literals first.
 //
-//	pattern ─► RE2 syntax tree ─► a literal that every match contains ─► bytes.Index in the whole text ─► the line around it ─► RE2
+//	pattern ─► RE2 syntax tree ─► a literal that every match contains ─► bytes.Index in the text ─► its line ─► RE2
 //
-// Where every alternative has such a literal, most of a text is passed over at the speed of memory. Without one, each
-// line is given to RE2, which needs time in proportion to the text whatever the pattern is: none blows up.
+// If every alternative has such a literal, most of the text is skipped at the speed of memory. Otherwise each line is
+// given to RE2, whose time is proportional to the text for every pattern.
 //
-// Limitations: a pattern sees one line without its newline. Text is bytes: what is no UTF-8 matches as U+FFFD, as in
-// Go's regexp.
+// Limitations: a pattern sees one line without its newline. Text is bytes: invalid UTF-8 matches as U+FFFD, as in Go's
+// regexp.
 package search
 
 import (
@@ -18,9 +18,9 @@ import (
 	"unicode/utf8"
 )
 
-// Options say how patterns are meant.
+// Options say how patterns are interpreted.
 type Options struct {
-	Fixed      bool // they are no patterns, but text
+	Fixed      bool // they are plain text
 	IgnoreCase bool
 	Invert     bool // the lines that do not match are wanted
 }
@@ -28,14 +28,14 @@ type Options struct {
 // Pattern finds lines. Safe for concurrent use.
 type Pattern struct {
 	re       *regexp.Regexp
-	literals [][]byte // every match contains one of them; none = not known
-	exact    bool     // and what contains one of them matches
-	fold     bool     // the literals are in lower case, and so is the text made
+	literals [][]byte // every match contains one of them; none = unknown
+	exact    bool     // and every line that contains one of them matches
+	fold     bool     // the literals are in lower case, and the text is converted
 	invert   bool
 	all      bool // every line matches
 }
 
-// Compile makes a Pattern of patterns of which one has to match.
+// Compile compiles patterns, of which one has to match.
 func Compile(patterns []string, o Options) (*Pattern, error) {
 	p := &Pattern{invert: o.Invert, exact: true, fold: o.IgnoreCase}
 	var texts []string
@@ -46,7 +46,8 @@ func Compile(patterns []string, o Options) (*Pattern, error) {
 			}
 			texts = append(texts, "(?:"+one+")")
 			if _, err := syntax.Parse(one, syntax.Perl); err != nil {
-				return nil, fmt.Errorf("pattern %q: %w (patterns are RE2, as in https://github.com/google/re2/wiki/Syntax; -F takes plain text)", one, err)
+				return nil, fmt.Errorf("pattern %q: %w (patterns are RE2, "+
+					"as in https://github.com/google/re2/wiki/Syntax; -F takes plain text)", one, err)
 			}
 		}
 	}
@@ -81,11 +82,11 @@ func Compile(patterns []string, o Options) (*Pattern, error) {
 	return p, nil
 }
 
-// maxLiterals is with how many a search for each of them is faster than RE2.
+// maxLiterals is up to how many literals searching for each of them is faster than RE2.
 const maxLiterals = 8
 
-// required is the longest text that every match of a tree contains; exact says that what contains it matches. With fold
-// it is in lower case, and of letters that have no case in another script.
+// required is the longest text that every match of a tree contains; exact says that whatever contains it matches. With
+// fold the text is in lower case, and has only letters whose case variants are in ASCII.
 func required(re *syntax.Regexp, fold bool) (literal string, exact bool) {
 	switch re.Op {
 	case syntax.OpEmptyMatch:
@@ -101,7 +102,8 @@ func required(re *syntax.Regexp, fold bool) (literal string, exact bool) {
 		if !fold {
 			return "", false
 		}
-		part := longest(strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return r >= utf8.RuneSelf || r == 'k' || r == 's' }))
+		other := func(r rune) bool { return r >= utf8.RuneSelf || r == 'k' || r == 's' }
+		part := longest(strings.FieldsFunc(strings.ToLower(text), other))
 		return part, len(part) == len(text)
 	case syntax.OpCapture:
 		return required(re.Sub[0], fold)
@@ -168,7 +170,7 @@ func (p *Pattern) Any(text []byte) (found bool) {
 	return found
 }
 
-// Lines lists the lines of text that are wanted, in order, at most so many.
+// Lines lists the wanted lines of text in order, at most that many.
 func (p *Pattern) Lines(text []byte, most int) (all []Span) {
 	at := 0
 	add := func(s Span) bool {
@@ -200,7 +202,7 @@ func (p *Pattern) Lines(text []byte, most int) (all []Span) {
 	return all
 }
 
-// Matches lists where in a line the pattern matches, but for empty matches.
+// Matches lists the places in a line at which the pattern matches, except for empty matches.
 func (p *Pattern) Matches(line []byte) (all []Span) {
 	for _, m := range p.re.FindAllIndex(bytes.TrimSuffix(line, []byte{'\n'}), -1) {
 		if m[0] < m[1] {
@@ -217,7 +219,7 @@ func lineEnd(text []byte, at int) int {
 	return len(text)
 }
 
-// each visits the lines that match, until visit says no.
+// each visits the lines that match, until visit returns false.
 func (p *Pattern) each(text []byte, visit func(Span) bool) {
 	if len(p.literals) == 0 {
 		for at := 0; at < len(text); {
@@ -233,7 +235,7 @@ func (p *Pattern) each(text []byte, visit func(Span) bool) {
 	if p.fold {
 		searched = lower(text)
 	}
-	next := make([]int, len(p.literals)) // where each stands next; -1 = nowhere
+	next := make([]int, len(p.literals)) // the next occurrence of each; -1 = none
 	for at := 0; at < len(text); {
 		found := -1
 		for i, literal := range p.literals {

@@ -2,8 +2,8 @@ package tally
 
 import "bytes"
 
-// Path appends a URL without its query; with fold, numbers and ids in it are {n}, so that /user/4711/a and /user/12/a
-// are one key.
+// Path appends a URL without its query. With fold, numbers and IDs in it become {n}, so that /user/4711/a and
+// /user/12/a are one key.
 func Path(dst, url []byte, fold bool) []byte {
 	if k := bytes.IndexAny(url, "?#;"); k >= 0 {
 		url = url[:k]
@@ -30,7 +30,8 @@ func Path(dst, url []byte, fold bool) []byte {
 	return dst
 }
 
-// isID says whether a part of a path is a number, or long and made of hexadecimal digits and dashes with a number in it.
+// isID says whether a part of a path is a number, or a long text of hexadecimal digits and dashes that contains a
+// digit.
 func isID(part []byte) bool {
 	digits, hex := 0, 0
 	for _, c := range part {
@@ -45,7 +46,12 @@ func isID(part []byte) bool {
 	return digits == len(part) && digits > 0 || hex == len(part) && hex >= 8 && digits > 0
 }
 
-// SQL appends a statement with its values as ?, so that statements that differ in them only are one key.
+// inNumber says whether c can be part of a number after its first digit: 42, 1.5, 0x1f.
+func inNumber(c byte) bool {
+	return c >= '0' && c <= '9' || c == '.' || c|0x20 >= 'a' && c|0x20 <= 'f' || c == 'x'
+}
+
+// SQL appends a statement with ? for its values, so that statements that differ only in values are one key.
 func SQL(dst, text []byte) []byte {
 	inWord := false
 	for i := 0; i < len(text); i++ {
@@ -66,7 +72,7 @@ func SQL(dst, text []byte) []byte {
 			}
 			i, inWord = k, false
 		case c >= '0' && c <= '9' && !inWord:
-			for i+1 < len(text) && (text[i+1] >= '0' && text[i+1] <= '9' || text[i+1] == '.' || text[i+1]|0x20 >= 'a' && text[i+1]|0x20 <= 'f' || text[i+1] == 'x') {
+			for i+1 < len(text) && inNumber(text[i+1]) {
 				i++
 			}
 			dst = append(dst, '?')

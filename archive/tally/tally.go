@@ -1,9 +1,9 @@
 // Package tally counts log lines by key: how many, how many failed, bytes, and how long they took.
 //
-//	lines ─► Tally (one a goroutine) ─► Add ─► Merge ─► Rows, the most frequent key first
+//	lines ─► Tally (one per goroutine) ─► Add ─► Merge ─► Rows, the most frequent key first
 //
-// Counts and sums are exact. Quantiles are those of a DDSketch (github.com/DataDog/sketches-go) with an error of at most
-// one percent of the value.
+// Counts and sums are exact. Quantiles are those of a DDSketch (github.com/DataDog/sketches-go) with an error of at
+// most one percent of the value.
 package tally
 
 import (
@@ -17,17 +17,17 @@ import (
 	"github.com/DataDog/sketches-go/ddsketch"
 )
 
-// accuracy of quantiles, relative to the value.
+// accuracy is the relative error of quantiles.
 const accuracy = 0.01
 
-// Row is what was counted of a key.
+// Row is the result for one key.
 type Row struct {
 	Key      string  `json:"key"`
 	Count    int64   `json:"count"`
-	Failures int64   `json:"failures"` // of status 500 and above
+	Failures int64   `json:"failures"` // with status 500 and above
 	Rate     float64 `json:"per_second"`
 	Bytes    int64   `json:"bytes"`
-	Timed    int64   `json:"timed"` // lines with a duration: of these are the following, in seconds
+	Timed    int64   `json:"timed"` // lines with a duration; the fields below are about them, in seconds
 	Min      float64 `json:"min"`
 	Avg      float64 `json:"avg"`
 	P50      float64 `json:"p50"`
@@ -36,7 +36,7 @@ type Row struct {
 	Max      float64 `json:"max"`
 }
 
-// Sample is what is counted of a line.
+// Sample is the values of one line.
 type Sample struct {
 	Time     time.Time // zero = not known
 	Status   []byte
@@ -44,7 +44,7 @@ type Sample struct {
 	Duration []byte // seconds with a dot, microseconds without, or with a unit as in 5ms
 }
 
-// sums is what is counted of one key.
+// sums is the state of one key.
 type sums struct {
 	count, failures, bytes, timed int64
 	least, most, sum              float64
@@ -101,18 +101,18 @@ func (s *sums) add(d float64) {
 		s.least, s.most = d, d
 	}
 	s.timed, s.sum, s.least, s.most = s.timed+1, s.sum+d, min(s.least, d), max(s.most, d)
-	_ = s.sketch.Add(d) // what it refuses is below zero or no number, which seconds does
+	_ = s.sketch.Add(d) // it refuses negative values and NaN, which seconds never returns
 }
 
 func newSketch() *ddsketch.DDSketch {
 	s, err := ddsketch.LogCollapsingLowestDenseDDSketch(accuracy, 2048)
 	if err != nil {
-		panic(err) // of arguments that are constants
+		panic(err) // the arguments are constants
 	}
 	return s
 }
 
-// seconds reads a duration.
+// seconds parses a duration.
 func seconds(text []byte) (d float64, ok bool) {
 	if len(text) == 0 {
 		return 0, false
@@ -128,7 +128,7 @@ func seconds(text []byte) (d float64, ok bool) {
 	return d, err == nil && d >= 0 && !math.IsInf(d, 0)
 }
 
-// Merge adds what another one counted, which is not to be used any more.
+// Merge adds the counts of o, which must not be used any more.
 func (t *Tally) Merge(o *Tally) error {
 	if t.keys == nil {
 		t.keys = make(map[string]*sums, len(o.keys))
@@ -145,7 +145,8 @@ func (t *Tally) Merge(o *Tally) error {
 		case of.sketch == nil:
 			of.timed, of.sum, of.least, of.most, of.sketch = more.timed, more.sum, more.least, more.most, more.sketch
 		default:
-			of.timed, of.sum, of.least, of.most = of.timed+more.timed, of.sum+more.sum, min(of.least, more.least), max(of.most, more.most)
+			of.timed, of.sum = of.timed+more.timed, of.sum+more.sum
+			of.least, of.most = min(of.least, more.least), max(of.most, more.most)
 			if err := of.sketch.MergeWith(more.sketch); err != nil {
 				return err
 			}
@@ -156,7 +157,7 @@ func (t *Tally) Merge(o *Tally) error {
 	return nil
 }
 
-// Rows lists the keys, the most frequent first, or in their own order.
+// Rows lists the keys, the most frequent first, or sorted by key.
 func (t *Tally) Rows(byKey bool) []Row {
 	rows := make([]Row, 0, len(t.keys))
 	for key, s := range t.keys {
@@ -205,5 +206,5 @@ func (t *Tally) row(key string, s *sums) Row {
 	return r
 }
 
-// within keeps an estimate between the least and the most.
+// within limits an estimate to the range between the least and the largest value.
 func within(v float64, r Row) float64 { return min(max(v, r.Min), r.Max) }

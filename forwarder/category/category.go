@@ -2,7 +2,8 @@
 //
 //	web.{host} + host="my host" → web.my%20host
 //
-// Categories become directories at the collector, and what stands in for a name comes from outside: a path, a unit, a syslog message.
+// Categories become directories at the collector, and the values of the names come from outside: from a path, a unit,
+// or a syslog message.
 package category
 
 import (
@@ -15,10 +16,10 @@ import (
 	"strings"
 )
 
-// longest is how many bytes a collector takes as the name of a directory.
+// longest is the most bytes of a category name. A collector accepts no longer directory names.
 const longest = 200
 
-// Unknown stands in for a name that has no value.
+// Unknown replaces a name that has no value.
 const Unknown = "unknown"
 
 // IsName says whether a text in braces is a name.
@@ -26,11 +27,11 @@ var IsName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString
 
 // Template is a category with {name} in it.
 type Template struct {
-	texts []string // one more than names: what stands before, between and behind them
+	texts []string // one more than names: the text before, between and after them
 	names []string
 }
 
-// ParseKnown reads a category whose names must be among known.
+// ParseKnown parses a category whose names must be among known.
 func ParseKnown(text string, known ...string) (*Template, error) {
 	t, err := Parse(text)
 	if err != nil {
@@ -44,7 +45,7 @@ func ParseKnown(text string, known ...string) (*Template, error) {
 	return t, nil
 }
 
-// Parse reads a category.
+// Parse parses a category template.
 func Parse(text string) (*Template, error) {
 	if text == "" {
 		return nil, errors.New("it must not be empty")
@@ -69,13 +70,14 @@ func Parse(text string) (*Template, error) {
 	}
 }
 
-// Names are the names in it, in order; one that stands twice is there twice.
+// Names returns the names in the template, in order. A name that occurs twice is listed twice.
 func (t *Template) Names() []string { return t.names }
 
-// Fixed returns the category as it was written, and whether it has no names.
+// Fixed returns the category as it was written, and whether it has no names, so that it is always the same.
 func (t *Template) Fixed() (category string, is bool) { return t.texts[0], len(t.names) == 0 }
 
-// Fill puts values in the place of their names and makes what comes out a safe name. A value that is empty is Unknown.
+// Fill replaces the names by their values and makes the result a safe name of a directory. An empty value becomes
+// Unknown.
 func (t *Template) Fill(value func(name string) string) string {
 	var b strings.Builder
 	for i, text := range t.texts {
@@ -91,7 +93,8 @@ func (t *Template) Fill(value func(name string) string) string {
 	return shorten(undotted(b.String()))
 }
 
-// safe writes every byte but letters, digits, dot, dash and underscore as % and two digits, so that no two texts become the same:
+// safe writes every byte but letters, digits, dot, dash and underscore as % and two digits, so that no two texts become
+// the same:
 //
 //	my host → my%20host    ünï → %C3%BCn%C3%AF    100% → 100%25
 func safe(text string) string {
@@ -108,7 +111,7 @@ func safe(text string) string {
 	return b.String()
 }
 
-// undotted keeps a category from being a hidden file, or the directory itself or the one above.
+// undotted keeps a category from being a hidden file, or the directory . or ..
 func undotted(category string) string {
 	if strings.HasPrefix(category, ".") {
 		return "%2E" + category[1:]
@@ -116,7 +119,7 @@ func undotted(category string) string {
 	return category
 }
 
-// shorten cuts a category that is too long, and ends it with ~ and 16 digits of the SHA-256 of the whole.
+// shorten cuts a category that is too long, and appends ~ and 16 hexadecimal digits of its SHA-256.
 func shorten(category string) string {
 	if len(category) <= longest {
 		return category

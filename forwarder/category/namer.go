@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// other stands in for the names of a template when there would be too many categories.
+// other replaces each name of a template when there are too many categories.
 const other = "other"
 
-// Namer gives out the categories of a template, and no more than a number of them: what fills the names comes from outside. Safe for
-// concurrent use.
+// Namer fills in a template, and bounds how many different categories come out, because the values come from outside.
+// Safe for concurrent use.
 type Namer struct {
 	template *Template
 	max      int
@@ -17,11 +17,11 @@ type Namer struct {
 
 	mu    sync.Mutex
 	given map[string]bool
-	told  bool // that there are too many
+	told  bool // it was logged that there are too many
 }
 
-// NewNamer returns a Namer that gives out at most limit categories; those of given were given out before, so that after a restart the
-// same entries come to the same categories.
+// NewNamer returns a Namer with at most limit categories. Those in given count as known, so that after a restart the
+// same entries go to the same categories.
 func NewNamer(t *Template, limit int, given []string, log *slog.Logger) *Namer {
 	n := &Namer{template: t, max: limit, log: log, given: make(map[string]bool)}
 	for _, name := range given {
@@ -32,10 +32,11 @@ func NewNamer(t *Template, limit int, given []string, log *slog.Logger) *Namer {
 	return n
 }
 
-// rest is the category of what is too many.
+// rest is the category of entries that would make one category too many.
 func (n *Namer) rest() string { return n.template.Fill(func(string) string { return other }) }
 
-// Name is the template with the values in it. When it would be one category too many, each name of the template becomes "other".
+// Name returns the template with the values filled in. If that would be one category too many, each name of the
+// template becomes "other".
 func (n *Namer) Name(value func(name string) string) string {
 	if fixed, is := n.template.Fixed(); is {
 		return fixed

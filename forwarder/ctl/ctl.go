@@ -1,12 +1,11 @@
-// Package ctl lets a forwarder or a pipe be asked how it is, and be told what to do, over a unix socket in its state
+// Package ctl answers questions to a forwarder or a pipe, and takes commands, over a unix socket in its state
 // directory:
 //
 //	inkwell ctl ── STATE/control (mode 0600) ── framed Thrift: fb303 ──► Daemon
 //
-// It speaks what a collector speaks, so that whatever asks a collector can ask a forwarder. Who may connect is the
-// user that the daemon runs as, and root: the kernel sees to it by the mode of the socket. There is no other door,
-// and nothing is taken in by it: a Log call is answered with an exception. HTTP is answered there, too, with what Options
-// has for it.
+// It speaks the collector's protocol, so that whatever queries a collector can query a forwarder. By the mode of the
+// socket only the daemon's user and root may connect; there is no other access control. No entries are accepted here: a
+// Log call is answered with an exception. HTTP requests are answered by Options.HTTP.
 package ctl
 
 import (
@@ -29,48 +28,49 @@ import (
 	"inkwell/proto/gen/fb303"
 )
 
-// Name is that of the socket in a state directory.
+// Name is the name of the socket in a state directory.
 const Name = "control"
 
-// Detail is the key of fb303 getOption under which a daemon tells all there is to know of it, as JSON.
+// Detail is the key of fb303 getOption under which a daemon returns its full state as JSON.
 const Detail = "inkwell.detail"
 
-// maxConnections is how many can ask at once.
+// maxConnections bounds the connections that are open at once.
 const maxConnections = 16
 
-// Daemon is what is asked. Its methods are called by many goroutines at once.
+// Daemon is what a Server answers for. Its methods are called by many goroutines at once.
 type Daemon interface {
 	// Trouble says what is wrong, "" when nothing is.
 	Trouble() string
-	// Detail is all there is to know, to be told as JSON.
+	// Detail returns the full state, to be encoded as JSON.
 	Detail(ctx context.Context) any
-	// Reload reads the configuration again. It returns when that is in use, with an error when it is refused, or ctx ended before.
+	// Reload reads the configuration again. It returns when that is in use, with an error when it was refused or ctx
+	// ended first.
 	Reload(ctx context.Context) error
 	// Stop ends the daemon as SIGTERM does, and does not wait for that.
 	Stop()
 }
 
-// Options say what a Server tells beside what the daemon does.
+// Options configure a Server.
 type Options struct {
 	Name    string // of the program, for fb303 getName
 	Version string
 	Logger  *slog.Logger
 	Stats   *stats.Set   // of the daemon
-	HTTP    http.Handler // answers what speaks HTTP; nil = nothing does
+	HTTP    http.Handler // answers HTTP requests; nil = they are refused
 }
 
 // Server answers on the socket of one state directory.
 type Server struct {
 	dir     *faultfs.Dir
-	own     fs.FileInfo // the socket
+	own     fs.FileInfo // of the socket
 	server  *rpc.Server
 	serving sync.WaitGroup // Serve, and reloads that nobody waits for
 	end     context.CancelFunc
 	log     *slog.Logger
 }
 
-// Listen begins to answer on the socket in dir, which stays the caller's and must be open until Close has returned.
-// The caller holds the lock of dir.
+// Listen begins to answer on the socket in dir. dir still belongs to the caller, who holds its lock; it must stay open
+// until Close has returned.
 func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
 	ln, err := dir.Listen(Name)
 	if err != nil {
@@ -84,7 +84,8 @@ func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
 	life, s.end = context.WithCancel(context.Background())
 	reload := func() { s.serving.Go(func() { _ = d.Reload(life) }) } // the daemon logs what it has to say
 	limits := rpc.ServerOptions{MaxFrame: 64 << 10, MaxConnections: maxConnections, HTTP: o.HTTP, Logger: o.Logger}
-	s.server = rpc.NewServer(limits, refuse{}, fb303.NewFacebookServiceProcessor(&service{d: d, o: o, since: time.Now(), reload: reload}))
+	processor := fb303.NewFacebookServiceProcessor(&service{d: d, o: o, since: time.Now(), reload: reload})
+	s.server = rpc.NewServer(limits, refuse{}, processor)
 	s.serving.Go(func() { s.serve(ln) })
 	return s, nil
 }
@@ -95,10 +96,10 @@ func (s *Server) serve(ln net.Listener) {
 	}
 }
 
-// closeTime is how long calls may take that are being answered at the end.
+// closeTime is how long calls may take that are in progress when the server is closed.
 const closeTime = time.Second
 
-// Close ends the answers and removes the socket, unless another process has put its own there.
+// Close stops answering and removes the socket, unless another process has put its own there.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
@@ -117,23 +118,23 @@ func (s *Server) Close() error {
 // refuse answers Log.
 type refuse struct{}
 
-// Log takes nothing.
+// Log accepts no entries.
 func (refuse) Log(context.Context, *proto.Batch) (proto.ResultCode, error) {
 	return 0, errors.New("this is the control socket of a forwarder or pipe: it takes no entries")
 }
 
-// service is the daemon as fb303 knows servers.
+// service implements fb303 for the daemon.
 type service struct {
 	d      Daemon
 	o      Options
 	since  time.Time
-	reload func() // and does not wait for it
+	reload func() // starts a reload without waiting for it
 }
 
-// GetName is the name of the program.
+// GetName returns the name of the program.
 func (s *service) GetName(context.Context) (string, error) { return s.o.Name, nil }
 
-// GetVersion is its version.
+// GetVersion returns its version.
 func (s *service) GetVersion(context.Context) (string, error) { return s.o.Version, nil }
 
 // GetStatus is WARNING while something is wrong, else ALIVE.
@@ -144,7 +145,7 @@ func (s *service) GetStatus(context.Context) (fb303.FbStatus, error) {
 	return fb303.FbStatus_ALIVE, nil
 }
 
-// GetStatusDetails is what is wrong.
+// GetStatusDetails says what is wrong, "" when nothing is.
 func (s *service) GetStatusDetails(context.Context) (string, error) { return s.d.Trouble(), nil }
 
 // GetCounters returns every counter and gauge.
@@ -152,12 +153,12 @@ func (s *service) GetCounters(context.Context) (map[string]int64, error) {
 	return s.o.Stats.Snapshot(), nil
 }
 
-// GetCounter returns one, 0 if there is none of that name.
+// GetCounter returns one counter, 0 if there is none of that name.
 func (s *service) GetCounter(_ context.Context, key string) (int64, error) {
 	return s.o.Stats.Get(key), nil
 }
 
-// SetOption reads the configuration again for rpc.ReloadOption; there is nothing else to set.
+// SetOption reloads the configuration for the key rpc.ReloadOption; there is nothing else to set.
 func (s *service) SetOption(ctx context.Context, key, _ string) error {
 	if key == rpc.ReloadOption {
 		return s.d.Reload(ctx)
@@ -165,7 +166,7 @@ func (s *service) SetOption(ctx context.Context, key, _ string) error {
 	return nil
 }
 
-// GetOption returns the details for Detail, "1" for rpc.IsInkwell, "" for any other key.
+// GetOption returns the full state for the key Detail, "1" for rpc.IsInkwell, "" for any other key.
 func (s *service) GetOption(ctx context.Context, key string) (string, error) {
 	switch key {
 	case Detail:
@@ -181,7 +182,7 @@ func (s *service) GetOption(ctx context.Context, key string) (string, error) {
 	return string(text), nil
 }
 
-// GetOptions returns none.
+// GetOptions returns nothing.
 func (s *service) GetOptions(context.Context) (map[string]string, error) {
 	return map[string]string{}, nil
 }
@@ -189,10 +190,10 @@ func (s *service) GetOptions(context.Context) (map[string]string, error) {
 // GetCpuProfile is empty, as a collector's.
 func (s *service) GetCpuProfile(context.Context, int32) (string, error) { return "", nil }
 
-// AliveSince is when the daemon began, in Unix seconds.
+// AliveSince is when the daemon was started, in Unix seconds.
 func (s *service) AliveSince(context.Context) (int64, error) { return s.since.Unix(), nil }
 
-// Reinitialize has the configuration read again.
+// Reinitialize reloads the configuration, and does not wait for that.
 func (s *service) Reinitialize(context.Context) error {
 	s.reload()
 	return nil

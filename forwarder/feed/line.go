@@ -2,7 +2,8 @@ package feed
 
 import "time"
 
-// Line is what of a log message goes before it, in the order of syslog's traditional files, with a time that has a date and a zone:
+// Line is what precedes the text of a log message in syslog's traditional files, but with a time that has a date and a
+// zone:
 //
 //	2026-11-29T10:00:00.123456+01:00 web1 sshd[4711]: Accepted publickey for root
 type Line struct {
@@ -13,7 +14,7 @@ type Line struct {
 // timeLayout is RFC 3339 with microseconds, as rsyslog and journalctl write them.
 const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
 
-// Append appends the line with message, without an end.
+// Append appends the line with message, without a newline.
 func (l *Line) Append(dst, message []byte) []byte {
 	dst = l.Time.AppendFormat(dst, timeLayout)
 	dst = append(dst, ' ')
@@ -33,7 +34,7 @@ func (l *Line) Append(dst, message []byte) []byte {
 	return append(dst, message...)
 }
 
-// Ended is message with a newline at its end.
+// Ended returns message with a newline at its end. It may append to message in place.
 func Ended(message []byte) []byte {
 	if n := len(message); n > 0 && message[n-1] == '\n' {
 		return message

@@ -10,24 +10,24 @@ import (
 	"inkwell/store/stream"
 )
 
-// full is how many canonical bytes a batch takes; it exceeds that by what one Put appends.
+// full is the number of canonical bytes at which a batch takes no more. One Put may exceed it.
 const full = 3 << 20
 
-// Queue holds two batches: one that is filled, while the other is under way. There is no timer: what came while one batch was under way
-// goes in the next. M is what the owner wants to know of a batch when it is acknowledged.
+// Queue holds two batches: one is filled while the other is being sent. There is no timer: whatever arrives while one
+// batch is being sent goes out with the next. M is what the owner wants to know of a batch when it is acknowledged.
 type Queue[M any] struct {
 	stream stream.ID
 	work   chan struct{} // holds a value when there may be something to ship
 
 	mu      sync.Mutex
-	next    map[string]int64 // by category: the number of its next entry
+	next    map[string]int64 // the number of the next entry of each category
 	current *Batch[M]
-	spare   *Batch[M]     // nil while it is under way
-	room    chan struct{} // closed when current is exchanged
+	spare   *Batch[M]     // nil while it is being sent
+	room    chan struct{} // closed when the current batch is replaced
 	closed  bool
 }
 
-// Batch is entries of several categories. Those of a category keep their order, and have numbers without gaps.
+// Batch has entries of several categories. The entries of a category keep their order and are numbered without gaps.
 type Batch[M any] struct {
 	Mark  M
 	q     *Queue[M]
@@ -38,7 +38,8 @@ type Batch[M any] struct {
 	whole proto.Batch
 }
 
-// NewQueue returns an empty queue whose entries are those of a stream, in each category from its number in next on, or from 0.
+// NewQueue returns an empty queue whose entries belong to the stream id. In each category the numbers begin at the one
+// in next, or at 0.
 func NewQueue[M any](id stream.ID, next map[string]int64) *Queue[M] {
 	q := &Queue[M]{stream: id, next: maps.Clone(next), work: make(chan struct{}, 1), room: make(chan struct{})}
 	if q.next == nil {
@@ -65,10 +66,10 @@ func (b *Batch[M]) Append(category string, message []byte) {
 	b.count++
 }
 
-// Note has the batch shipped for its mark, though it may have no entries.
+// Note makes the queue ship the batch for its mark even if it has no entries.
 func (b *Batch[M]) Note() { b.noted = true }
 
-// Entries are all of the batch, valid until it is given back.
+// Entries returns all entries of the batch, valid until it is given back to the queue.
 func (b *Batch[M]) Entries() *proto.Batch {
 	b.whole.Reset()
 	for _, category := range slices.Sorted(maps.Keys(b.parts)) {
@@ -77,11 +78,11 @@ func (b *Batch[M]) Entries() *proto.Batch {
 	return &b.whole
 }
 
-// Next tells of each category in the batch how many entries of it there are behind the batch: what the next one is numbered.
+// Next returns, for each category in the batch, the number that follows that of its last entry.
 func (b *Batch[M]) Next() map[string]int64 {
 	next := make(map[string]int64, len(b.parts))
 	for category, part := range b.parts {
-		if part.Count() == 0 { // kept for its memory
+		if part.Count() == 0 { // only kept to reuse its memory
 			continue
 		}
 		last := part.Spans()[len(part.Spans())-1]
@@ -90,8 +91,8 @@ func (b *Batch[M]) Next() map[string]int64 {
 	return next
 }
 
-// Put has fill append to the batch; it waits while that is full. It is false if ctx ended before there was room. Safe for concurrent use;
-// fills are called one at a time.
+// Put calls fill to append to the current batch. While that is full it waits; it is false if ctx ended before there was
+// room. Safe for concurrent use: fills are called one at a time.
 func (q *Queue[M]) Put(ctx context.Context, fill func(b *Batch[M])) bool {
 	for {
 		room, ok := q.try(fill)
@@ -117,7 +118,7 @@ func (q *Queue[M]) try(fill func(b *Batch[M])) (room chan struct{}, ok bool) {
 	return nil, true
 }
 
-// Close says that nothing is put any more: Ship ends when it has shipped what there is.
+// Close says that Put will not be called any more: Ship ends once the queue is empty.
 func (q *Queue[M]) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,7 +133,7 @@ func (q *Queue[M]) signal() {
 	}
 }
 
-// Ship gives batch after batch to send, until the queue is closed and empty, or send fails.
+// Ship gives one batch after the other to send, until the queue is closed and empty, or send fails.
 func (q *Queue[M]) Ship(send func(b *Batch[M]) error) error {
 	for range q.work {
 		for {
@@ -152,7 +153,7 @@ func (q *Queue[M]) Ship(send func(b *Batch[M]) error) error {
 	return nil
 }
 
-// take returns what there is, and what is put from now on goes into the other batch; nil = there is nothing.
+// take returns the current batch and replaces it by the spare one. b is nil if there is nothing to send.
 func (q *Queue[M]) take() (b *Batch[M], done bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 // errMoved says that the entry at which a child was to begin is gone.
 var errMoved = errors.New("the last entry that was read is not in the journal any more")
 
-// follow reads the journal until ctx ends, or with Options.Once to its end. A child that ends is started again.
+// follow reads the journal until ctx ends, or with Options.Once to its end. When a child ends it is started again.
 func (in *Input) follow(ctx context.Context) error {
 	if hint := in.hint(ctx); hint != "" {
 		in.log.Warn("journalctl says", "text", hint)
@@ -45,18 +45,19 @@ func (in *Input) follow(ctx context.Context) error {
 	return nil
 }
 
-// hint is what journalctl says of rights that are missing: it shows what it may, and ends with 0.
+// hint returns what journalctl says about missing permissions. It shows only what it may read, and exits with 0.
 func (in *Input) hint(ctx context.Context) string {
 	c, err := in.start(ctx, "--lines=0")
 	if err != nil {
 		return ""
 	}
 	_, _ = io.Copy(io.Discard, c.out)
-	_ = c.wait() // read tells of what is wrong
+	_ = c.wait() // read reports what is wrong
 	return c.said()
 }
 
-// read reads what one child writes, and returns how many entries that were. The error is nil only when Options.Once has come to the end.
+// read reads the output of one child, and returns how many entries that were. The error is nil only when Options.Once
+// has come to the end.
 func (in *Input) read(ctx context.Context) (n int, err error) {
 	args, skip, err := in.beginning(ctx)
 	if err != nil {
@@ -96,8 +97,9 @@ func (in *Input) read(ctx context.Context) (n int, err error) {
 	}
 }
 
-// beginning says where a child is to begin: at the last entry that was read, which it is to skip, or where that is gone, at its time.
-// journalctl itself has --after-cursor pass over one entry too many then.
+// beginning returns the arguments with which a child begins at the last entry that was read, which is then skipped, or
+// if that entry is gone, at its time. journalctl --after-cursor is not used, because it skips one entry too many in
+// that case.
 func (in *Input) beginning(ctx context.Context) (args []string, skip bool, err error) {
 	if in.last.cursor == "" {
 		return nil, false, nil
@@ -110,11 +112,13 @@ func (in *Input) beginning(ctx context.Context) (args []string, skip bool, err e
 	case e != nil && e.cursor == in.last.cursor:
 		return []string{at}, true, nil
 	case in.last.micros > time.Now().UnixMicro():
-		in.log.Warn("the last entry that was read is gone, and was of a time that is still to come: the journal is read from its start",
+		in.log.Warn("the last entry that was read is gone, and was of a time that is still to come: "+
+			"the journal is read from its start",
 			"journal", in.o.Name(), "time", time.UnixMicro(in.last.micros))
 		return nil, false, nil
 	}
-	in.log.Warn("the last entry that was read is not in the journal any more: going on by its time; what was thrown away before it was read is lost",
+	in.log.Warn("the last entry that was read is not in the journal any more: going on by its time; "+
+		"what was thrown away before it was read is lost",
 		"journal", in.o.Name(), "time", time.UnixMicro(in.last.micros))
 	return []string{fmt.Sprintf("--since=@%d.%06d", in.last.micros/1e6, in.last.micros%1e6)}, false, nil
 }
@@ -136,13 +140,13 @@ func (in *Input) first(ctx context.Context, args ...string) (*entry, error) {
 	return e, err
 }
 
-// end is the last entry of the journal.
-func (in *Input) end() (place, error) {
+// end returns the last entry of the journal.
+func (in *Input) end() (checkpoint, error) {
 	e, err := in.first(context.Background(), "--lines=1")
 	if e == nil {
-		return place{}, err
+		return checkpoint{}, err
 	}
-	return e.place(), err
+	return e.checkpoint(), err
 }
 
 // child is a running journalctl.
@@ -164,7 +168,8 @@ func (in *Input) start(ctx context.Context, args ...string) (*child, error) {
 	c := &child{cmd: exec.CommandContext(ctx, in.program, args...)}
 	c.cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0")
 	c.cmd.Stderr = &c.errors
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // a forwarder that is killed leaves no child behind
+	// A forwarder that is killed leaves no child behind.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	var err error
 	if c.out, err = c.cmd.StdoutPipe(); err != nil {
 		return nil, err
@@ -180,7 +185,7 @@ func (c *child) wait() error {
 	return c.cmd.Wait()
 }
 
-// stop ends a child that is not needed any more.
+// stop kills a child that is not needed any more.
 func (c *child) stop() {
 	if c.done {
 		return
@@ -191,7 +196,7 @@ func (c *child) stop() {
 
 func (c *child) said() string { return string(bytes.TrimSpace(c.errors.text)) }
 
-// ended says why a child ended.
+// ended returns an error that says why a child ended.
 func (c *child) ended(err error) error {
 	switch text := c.said(); {
 	case err == nil:
@@ -202,7 +207,7 @@ func (c *child) ended(err error) error {
 	return fmt.Errorf("journalctl: %w; it is started again", err)
 }
 
-// limited keeps the first bytes that are written to it.
+// limited keeps the first 4096 bytes that are written to it.
 type limited struct{ text []byte }
 
 func (l *limited) Write(p []byte) (int, error) {

@@ -10,27 +10,28 @@ import (
 	"strconv"
 )
 
-// fields are what is asked of journalctl; cursor and times come anyway.
+// fields are requested from journalctl. Cursor and times are always included.
 const fields = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,UNIT,OBJECT_SYSTEMD_UNIT,COREDUMP_UNIT," +
 	"_PID,_UID,_COMM,_HOSTNAME,_SYSTEMD_UNIT,_TRANSPORT"
 
-// maxMessage is how many bytes of a message are held; what is behind is cut off and counted. The journal takes messages of up to 768 MiB.
+// maxMessage is the most bytes of a message that are kept; the rest is cut off and counted. The journal itself accepts
+// messages of up to 768 MiB.
 const maxMessage = 64 << 20
 
-// entry is one of the journal, as far as it is used. Its message is valid until the next is read.
+// entry is an entry of the journal, with the fields that are used. Its message is valid until the next one is read.
 type entry struct {
 	cursor  string
 	micros  int64
 	message []byte
 	cut     int64 // bytes of the message that are missing
 	host    string
-	values  map[string]string // of the other fields
+	values  map[string]string // the other fields
 }
 
-func (e *entry) place() place { return place{cursor: e.cursor, micros: e.micros} }
+func (e *entry) checkpoint() checkpoint { return checkpoint{cursor: e.cursor, micros: e.micros} }
 
-// unit is the unit that the entry is about, by the rules of journalctl --unit: what systemd itself, a privileged program or the handler
-// of core dumps says of a unit counts as that unit's.
+// unit is the unit that the entry is about, by the rules of journalctl --unit: what systemd itself, a privileged
+// program or the core dump handler says about a unit counts as that unit's.
 func (e *entry) unit() string {
 	for _, about := range []struct{ field, from, is string }{
 		{"COREDUMP_UNIT", "_UID", "0"}, {"UNIT", "_PID", "1"}, {"OBJECT_SYSTEMD_UNIT", "_UID", "0"},
@@ -61,7 +62,7 @@ func (e *entry) process() string {
 
 // exportReader reads the journal's export format:
 //
-//	FIELD=text\n                             or, for bytes that are no text or have a newline,
+//	FIELD=text\n                             or, for values that are not text or contain a newline,
 //	FIELD\n LENGTH(64 bits, LE) bytes \n
 //	\n                                       ends the entry
 type exportReader struct {
@@ -77,7 +78,8 @@ func newExportReader(r io.Reader) *exportReader {
 
 var errExport = errors.New("journalctl does not write the export format")
 
-// next reads an entry. The error is io.EOF behind the last whole one: what a child that was killed had begun to write is read again.
+// next reads an entry. The error is io.EOF after the last complete one; what a killed child had begun to write is read
+// again from the next child.
 func (x *exportReader) next() (*entry, error) {
 	e := &entry{values: make(map[string]string)}
 	for began := false; ; began = true {
@@ -104,7 +106,7 @@ func (x *exportReader) next() (*entry, error) {
 	}
 }
 
-// field reads a line. Without a text, the value follows in binary form; without a name it is the end of an entry.
+// field reads a line. Without a text, the value follows in binary form; without a name, the line ends the entry.
 func (x *exportReader) field() (name, text []byte, err error) {
 	x.name, x.cut = x.name[:0], 0
 	for err = bufio.ErrBufferFull; errors.Is(err, bufio.ErrBufferFull); {
@@ -142,7 +144,7 @@ func (x *exportReader) take(e *entry, name string, text []byte) (err error) {
 			return fmt.Errorf("%w: time %q", errExport, text)
 		}
 	case "MESSAGE":
-		if e.message == nil { // a field can stand several times; the first counts, as with journalctl
+		if e.message == nil { // a field may occur several times; the first one counts, as in journalctl
 			x.message = append(x.message[:0], text...)
 			e.message = x.message
 		}
@@ -156,7 +158,7 @@ func (x *exportReader) take(e *entry, name string, text []byte) (err error) {
 	return nil
 }
 
-// binary reads the value of a field that is not text.
+// binary reads the value of a field in binary form.
 func (x *exportReader) binary(e *entry, name string) ([]byte, error) {
 	var length [8]byte
 	if _, err := io.ReadFull(x.r, length[:]); err != nil {
@@ -168,7 +170,7 @@ func (x *exportReader) binary(e *entry, name string) ([]byte, error) {
 	}
 	held := int(min(n, maxMessage))
 	value := make([]byte, 0, min(held, 1<<20))
-	for len(value) < held { // in steps: the length is only what the child says
+	for len(value) < held { // in steps, because the length may be wrong
 		step := min(held-len(value), 1<<20)
 		value = append(value, make([]byte, step)...)
 		if _, err := io.ReadFull(x.r, value[len(value)-step:]); err != nil {

@@ -88,11 +88,11 @@ func FuzzExport(f *testing.F) {
 func FuzzState(f *testing.F) {
 	f.Add(`70dca5b45b1e3bfbfcdef08c861f5914 1764400000999000 "s=6b;i=3e8" "journal" 334 "u0.service" 1 "b \" c"`)
 	f.Fuzz(func(t *testing.T, body string) {
-		var s, again state
+		var s, again stateFile
 		if s.take([]byte(body)) != nil {
 			return
 		}
-		if err := again.take(s.body(s.numbers)); err != nil || again.place != s.place || again.stream != s.stream || len(again.numbers) != len(s.numbers) {
+		if err := again.take(s.body(s.numbers)); err != nil || again.checkpoint != s.checkpoint || again.stream != s.stream || len(again.numbers) != len(s.numbers) {
 			t.Fatalf("%q: %v, %+v, %+v", body, err, s, again)
 		}
 	})

@@ -1,22 +1,24 @@
-// Package journald reads the systemd journal, by a child that is journalctl:
+// Package journald reads the systemd journal through a child process, journalctl:
 //
-//	journalctl --follow --output=export --cursor=… ── pipe ──► entries ── selected, by unit ──► Queue ──► deliver ──► acknowledged
-//	     ▲                                                                                                              │
-//	     └──────────────── started again behind the last entry that was read, when it ends or is killed                 ▼
-//	                                                                              cursor and numbers, durable, in the state directory
+//	journalctl --follow --output=export --cursor=… ── pipe ──► entries ── selected by unit ──► Queue ──► deliver
+//	     ▲                                                                                                  │
+//	     └── restarted after the last entry that was read, when it ends or is killed           acknowledged ▼
+//	                                                               cursor and numbers, synced, in the state directory
 //
-// An entry gets its number in the order of the journal, in its category. A state says up to which cursor everything was acknowledged, and
-// what the next numbers are: what is read again after a crash has the numbers it had, and a collector leaves it out.
+// The entries of each category are numbered in the order of the journal. The state file has the cursor up to which
+// everything was acknowledged, and the next numbers. So what is read again after a crash gets the same numbers as
+// before, and a collector drops it as a duplicate.
 //
-// The journal's own cursor is taken as an entry that was read, not as a place: where that entry is gone (rotated away, or lost with a power
-// cut), reading goes on by time, so that nothing behind it is passed over.
+// The journal's cursor is used to recognize the last entry that was read. If that entry is gone (rotated away, or lost
+// in a power cut), reading goes on at its time, so that nothing after it is skipped.
 //
-// Invariants: a cursor is saved only when everything before it was acknowledged; a batch and what the state says of it are one line of the
-// state file, so that a crash tears nothing apart.
+// Invariants: a cursor is saved only when everything before it was acknowledged. The cursor and the numbers of a batch
+// are one line of the state file, so that a crash cannot separate them.
 //
-// Limitations: the order of a journal is that of the one journald that writes it. Of files that several hosts wrote into one directory
-// (systemd-journal-remote) an entry that arrives with an older time than the last one read is not seen. What the journal throws away
-// before it is read is lost; what it throws away itself (rate limits) it says in its own entries.
+// Limitations: entries are expected in the order in which one journald wrote them. If several hosts wrote files into
+// one directory (systemd-journal-remote), an entry that arrives with an older time than the last one read is not seen.
+// What the journal drops before it is read is lost; what it drops itself (rate limits) it reports in entries of its
+// own.
 package journald
 
 import (
@@ -43,17 +45,17 @@ import (
 	"inkwell/store/stream"
 )
 
-// Options say what of which journal is read.
+// Options say which entries of which journal are read.
 type Options struct {
 	Category      string   // can use {unit}, {identifier} and {host}; "" = {unit}
 	Units         []string // patterns as nginx.service or app-*.service; none = everything
 	Directory     string   // of the journal files; "" = the system's
 	Namespace     string   // of the journal (LogNamespace= of a unit); "" = the default one
 	Bare          bool     // the message alone, without time, host and program before it
-	FromEnd       bool     // a journal that is read for the first time is read from its end
+	FromEnd       bool     // begin at the end of a journal that is read for the first time
 	Once          bool     // read to the end and stop
 	MaxLine       int      // bytes; longer messages are split; 0 = 16 MiB
-	MaxCategories int      // entries of further ones have "other" for each name of Category; 0 = 4096
+	MaxCategories int      // further entries get "other" for each name of Category; 0 = 4096
 	Logger        *slog.Logger
 	Stats         *stats.Set
 }
@@ -61,11 +63,11 @@ type Options struct {
 const (
 	defaultLine       = 16 << 20
 	defaultCategories = 4096
-	// noteAfter is how many entries that are not selected make a cursor worth saving.
+	// noteAfter is after how many unselected entries the cursor is saved nevertheless.
 	noteAfter = 1000
 )
 
-// names are what a category can use.
+// names are what a category template may use.
 var names = []string{"unit", "identifier", "host"}
 
 // Input is one journal. It is a feed.Feed.
@@ -75,23 +77,23 @@ type Input struct {
 	health    *stats.Health
 	category  *category.Namer
 	program   string
-	state     *state
+	state     *stateFile
 	queue     *feed.Queue[mark]
 	received  *stats.PerCategory
-	last      place // of the last entry that was read; its cursor is "" before the first
-	skipped   int   // entries that were not selected since the last that was put
-	unsaved   bool  // the state could not be written, and that was logged
+	last      checkpoint // the last entry that was read; its cursor is "" before the first
+	skipped   int        // unselected entries since the last selected one
+	unsaved   bool       // the state cannot be written, which was logged
 	zone      *time.Location
 	line      []byte
 	truncated *atomic.Int64
 	lines     *atomic.Int64
 }
 
-// mark is what a batch says of the journal.
-type mark struct{ place place }
+// mark is the checkpoint that is saved when a batch is acknowledged.
+type mark struct{ checkpoint checkpoint }
 
-// place is an entry of the journal.
-type place struct {
+// checkpoint is an entry of the journal at which reading can go on.
+type checkpoint struct {
 	cursor string
 	micros int64 // its time, since 1970
 }
@@ -121,20 +123,20 @@ func (o *Options) template() string {
 	return o.Category
 }
 
-// Same says whether both would have the same state.
+// Same says whether both use the same state file.
 func (o *Options) Same(other Options) bool { return o.key() == other.key() }
 
-// key tells journals apart whose states stand in one directory.
+// key distinguishes the journals whose states are in one directory.
 func (o *Options) key() string {
 	return o.Directory + "\x00" + o.Namespace + "\x00" + o.template()
 }
 
-// Name says which journal is read, and of which units, as in journal:nginx.service.
+// Name is the journal and its units, as in journal:nginx.service.
 func (in *Input) Name() string {
 	return strings.TrimSuffix(in.o.Name()+":"+strings.Join(in.o.Units, ","), ":")
 }
 
-// Name is what the journal is called in messages and audits.
+// Name is the name of the journal in messages and audits.
 func (o *Options) Name() string {
 	switch {
 	case o.Directory != "":
@@ -145,7 +147,7 @@ func (o *Options) Name() string {
 	return "journal"
 }
 
-// New returns an input that was not opened yet. The options must be valid.
+// New returns an input that is not open yet. The options must be valid.
 func New(o Options) *Input {
 	if o.MaxLine == 0 {
 		o.MaxLine = defaultLine
@@ -169,24 +171,27 @@ func (in *Input) Open(dir *faultfs.Dir) (err error) {
 	if in.program, err = exec.LookPath("journalctl"); err != nil {
 		return fmt.Errorf("read the journal: %w; it needs journalctl, which is part of systemd", err)
 	}
-	if in.state, err = openState(dir, &in.o, in.log); err != nil {
+	if in.state, err = openStateFile(dir, &in.o, in.log); err != nil {
 		return fmt.Errorf("open the state of %s: %w", in.o.Name(), err)
 	}
 	if err := in.begin(); err != nil {
 		return fmt.Errorf("open the state of %s: %w", in.o.Name(), err)
 	}
-	in.last = in.state.place
+	in.last = in.state.checkpoint
 	in.category = category.NewNamer(t, in.o.MaxCategories, slices.Collect(maps.Keys(in.state.numbers)), in.log)
 	in.queue = feed.NewQueue[mark](in.state.stream, in.state.numbers)
 	return nil
 }
 
-// begin sees to it that there is a stream, durable, before the first of its entries is sent: what is sent again has to have the numbers
-// that it had. After a start of the machine it is another one, because a power cut takes the end of a journal, and what is written then
-// must not have the numbers of what was sent. With another selection numbers would mean other entries.
+// begin makes sure that there is a stream, and that it is saved before the first of its entries is sent, because what
+// is sent again must have the same numbers.
+//
+// A new stream is begun after a reboot: a power cut can take the end of a journal, and what is written there afterwards
+// must not get the numbers of what was sent. A new stream is also begun when the selection has changed, because then
+// the same numbers would mean other entries.
 func (in *Input) begin() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil { // nothing can be said of starts then
+	if err != nil { // without a boot ID reboots go unnoticed
 		in.log.Warn("cannot tell whether the machine was started anew", "err", err)
 	}
 	rules := in.rules(boot)
@@ -198,20 +203,20 @@ func (in *Input) begin() error {
 	rand.Read(in.state.stream[:12])
 	binary.BigEndian.PutUint32(in.state.stream[12:], rules)
 	if first && in.o.FromEnd {
-		if in.state.place, err = in.end(); err != nil {
+		if in.state.checkpoint, err = in.end(); err != nil {
 			return err
 		}
 	}
 	return in.state.rewrite()
 }
 
-// rules is a sum of what the numbers of entries depend on.
+// rules is a checksum of everything on which the numbers of entries depend.
 func (in *Input) rules(boot []byte) uint32 {
 	text := fmt.Sprintf("%s\x00%q\x00%v\x00%d", in.o.key(), in.o.Units, in.o.Bare, in.o.MaxLine)
 	return crc32.ChecksumIEEE(append([]byte(text), boot...))
 }
 
-// Run reads the journal until ctx ends, with Options.Once to its end.
+// Run reads the journal until ctx ends, or with Options.Once to its end.
 func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 	shipped := make(chan error, 1)
 	go func() {
@@ -231,39 +236,41 @@ func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 	return errors.Join(err, <-shipped)
 }
 
-// acked saves how far the journal was acknowledged. Entries are handed on when that cannot be written: the price is that they are sent
-// twice if the process dies, and a full disk is no reason to keep them from where they belong.
+// acked saves up to where the journal was acknowledged. Entries are delivered even when that cannot be written: a full
+// disk is no reason to hold them back. The price is that they are sent twice if the process dies.
 func (in *Input) acked(b *feed.Batch[mark]) {
-	err := in.state.save(b.Mark.place, b.Next())
+	err := in.state.save(b.Mark.checkpoint, b.Next())
 	switch {
 	case err != nil && !in.unsaved:
-		in.log.Error("cannot write how far the journal was read; if the forwarder is killed now, entries are sent twice", "err", err)
+		in.log.Error("cannot write how far the journal was read; if the forwarder is killed now, entries are sent twice",
+			"err", err)
 	case err == nil && in.unsaved:
 		in.log.Info("how far the journal was read can be written again")
 	}
 	in.unsaved = err != nil
 }
 
-// note has the place of what was read last saved, though nothing behind it was selected.
+// note has the checkpoint of the last read entry saved, though that entry was not selected.
 func (in *Input) note(b *feed.Batch[mark]) {
 	if in.skipped > 0 {
-		b.Mark.place = in.last
+		b.Mark.checkpoint = in.last
 		b.Note()
 		in.skipped = 0
 	}
 }
 
-// take takes an entry in. It is false when ctx ended while the queue was full.
+// take puts an entry into the queue. It is false when ctx ended while the queue was full.
 func (in *Input) take(ctx context.Context, e *entry) bool {
 	unit := e.unit()
 	if !in.selected(unit) {
-		in.last = e.place()
+		in.last = e.checkpoint()
 		in.skipped++
 		return in.skipped < noteAfter || in.queue.Put(ctx, in.note)
 	}
 	if e.cut > 0 {
 		in.truncated.Add(1)
-		in.log.Warn("a message is longer than is held: what is behind is cut off", "unit", unit, "held", maxMessage, "cut", e.cut)
+		in.log.Warn("a message is longer than is held: what is behind is cut off",
+			"unit", unit, "held", maxMessage, "cut", e.cut)
 	}
 	name := in.category.Name(func(name string) string {
 		switch name {
@@ -286,8 +293,8 @@ func (in *Input) take(ctx context.Context, e *entry) bool {
 		feed.Pieces(message, in.o.MaxLine, func(piece []byte) { b.Append(name, piece); n++ })
 		in.received.Add(name, n)
 		in.lines.Add(n)
-		in.last, in.skipped = e.place(), 0
-		b.Mark.place = in.last
+		in.last, in.skipped = e.checkpoint(), 0
+		b.Mark.checkpoint = in.last
 	})
 }
 

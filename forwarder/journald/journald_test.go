@@ -96,7 +96,8 @@ func (w *writer) close() {
 	}
 }
 
-// collected is what was delivered, by category. Entries that come again with their number are left out, as a collector does it.
+// collected is what was delivered, by category. Entries that come again with their number are left out, as a collector
+// does it.
 type collected struct {
 	mu    sync.Mutex
 	by    map[string][]string
@@ -284,8 +285,8 @@ func TestEntriesBecomeLines(t *testing.T) {
 	}
 }
 
-// TestGoesOnBehindTheLastEntry stops and starts the input again and again while entries come: none comes twice, none is left out, the
-// first behind a start least of all.
+// TestGoesOnBehindTheLastEntry stops and starts the input again and again while entries come: none comes twice, none is
+// left out, the first behind a start least of all.
 func TestGoesOnBehindTheLastEntry(t *testing.T) {
 	dir, state := t.TempDir(), t.TempDir()
 	w := newWriter(t, dir, "system")
@@ -424,7 +425,8 @@ func TestTheLastEntryIsGone(t *testing.T) {
 	}
 }
 
-// TestTheLastEntryWasOfTheFuture has a state from a time when the clock was wrong, and a journal that was cleared since.
+// TestTheLastEntryWasOfTheFuture has a state from a time when the clock was wrong, and a journal that was cleared
+// since.
 func TestTheLastEntryWasOfTheFuture(t *testing.T) {
 	dir, state := t.TempDir(), t.TempDir()
 	w := newWriter(t, dir, "old")

@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// Format is what a line of the file is wrapped in.
+// Format is the container format in which lines are wrapped.
 type Format byte
 
-// AutoFormat takes each line for what it looks like.
+// AutoFormat decides for each line by its looks.
 const (
 	None Format = iota
 	AutoFormat
@@ -25,7 +25,7 @@ var formats = [...]string{None: "none", AutoFormat: "auto", CRI: "cri", Docker: 
 
 func (f Format) String() string { return formats[f] }
 
-// ParseFormat reads none, auto, cri or docker.
+// ParseFormat parses none, auto, cri or docker.
 func ParseFormat(s string) (Format, error) {
 	if i := slices.Index(formats[:], s); i >= 0 {
 		return Format(i), nil
@@ -38,7 +38,8 @@ const (
 	stderr
 )
 
-// unpack makes p what the container wrote. A line that is no container's stays as it is, as one of stdout.
+// unpack replaces the source line in p by what the container wrote. A line in another format is kept as it is, as one
+// of stdout.
 func (d *Decoder) unpack(p *piece) {
 	ok := false
 	if d.o.Format != Docker {
@@ -57,8 +58,8 @@ func (d *Decoder) unpack(p *piece) {
 //	2016-10-06T00:17:09.669794202Z stdout P the beginning of a line
 //	2016-10-06T00:17:09.669794203Z stdout F and its end
 //
-// More tags can follow the first one behind a colon. The text may be empty, and the blank before it may be missing
-// then.
+// The first tag may be followed by a colon and more tags. The text may be empty; then the blank before it may be
+// missing.
 func unpackCRI(p *piece) bool {
 	line := p.text
 	at := bytes.IndexByte(line[:min(len(line), 40)], ' ')
@@ -101,7 +102,7 @@ func unpackCRI(p *piece) bool {
 	return true
 }
 
-// take makes text, which stands at i in the line, what of it is message.
+// take sets the message part of the line to text, which begins at index i of the line.
 func (p *piece) take(text []byte, i int) {
 	p.text = text
 	if p.at >= 0 {
@@ -109,8 +110,8 @@ func (p *piece) take(text []byte, i int) {
 	}
 }
 
-// unpackDocker reads a line as Docker's json-file driver writes it; one without a newline within goes on in the next
-// of its stream:
+// unpackDocker parses a line as Docker's json-file driver writes it. If the log field does not end with a newline, the
+// next line of the same stream continues it:
 //
 //	{"log":"a line\n","stream":"stdout","time":"2016-02-08T18:33:16.36791762Z"}
 func (d *Decoder) unpackDocker(p *piece) bool {
@@ -151,7 +152,7 @@ func (d *Decoder) unpackDocker(p *piece) bool {
 	return true
 }
 
-// dockerTail reads what stands behind the text of a line as Docker writes it today.
+// dockerTail parses what follows the log field in the exact form that Docker writes today.
 func dockerTail(rest []byte) (stream, stamp []byte, ok bool) {
 	const before, between, end = `,"stream":"`, `","time":"`, `"}`
 	at := len(before) + len("stdout")
@@ -167,8 +168,8 @@ func dockerTail(rest []byte) (stream, stamp []byte, ok bool) {
 	return stream, stamp, ok
 }
 
-// appendUnquoted appends the JSON string that begins in, behind its first quote, to dst, and returns what follows it.
-// It is not ok if the string has something in it that Docker does not write: encoding/json reads that.
+// appendUnquoted appends the JSON string in, whose first quote was removed, to dst, and returns what follows the
+// string. ok is false if it has an escape that Docker does not write: then encoding/json parses the line.
 func appendUnquoted(dst, in []byte) (text, rest []byte, ok bool) {
 	for {
 		i := bytes.IndexAny(in, `"\`)

@@ -6,11 +6,11 @@ import (
 	"inkwell/proto"
 )
 
-// Cutter cuts bytes into plain lines.
+// Cutter splits bytes into plain lines.
 type Cutter struct {
 	Category []byte
 	Max      int    // bytes of a line, newline included; longer ones are split
-	Prefix   []byte // put before each line, not before a piece that goes on with one
+	Prefix   []byte // put before each line, but not before a piece that continues one
 	Full     int    // canonical bytes at which a batch takes no more
 }
 
@@ -18,12 +18,12 @@ type Cutter struct {
 type Cut struct {
 	Bytes   int
 	Entries int
-	Split   int  // lines that were begun to be split
-	Broken  bool // the last entry is a piece of a line that goes on
+	Split   int  // lines of which the first piece was cut off
+	Broken  bool // the last entry is a piece of a line that continues
 }
 
-// Take appends the lines that begin data to b, until it is full. What is left of data then is a line without an end,
-// or b is full. broken says that data begins within a line.
+// Take appends lines from the beginning of data to b, until only a line without a newline is left, or b is full. broken
+// says that data begins within a line.
 func (c Cutter) Take(b *proto.Batch, data []byte, broken bool) Cut {
 	t := Cut{Broken: broken}
 	for t.Bytes < len(data) && b.Size() < c.Full {

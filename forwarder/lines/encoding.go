@@ -10,10 +10,10 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// Encoding is how a file's text is written.
+// Encoding is the encoding of a file's text.
 type Encoding byte
 
-// Auto goes by the byte order mark. UTF8 stands for bytes of any kind that are passed on as they are.
+// Auto means that the byte order mark decides. UTF8 means any bytes: they are passed on unchanged.
 const (
 	Auto Encoding = iota
 	UTF8
@@ -25,7 +25,7 @@ var encodings = [...]string{Auto: "auto", UTF8: "utf-8", UTF16LE: "utf-16le", UT
 
 func (e Encoding) String() string { return encodings[e] }
 
-// ParseEncoding reads auto, utf-8, utf-16le or utf-16be.
+// ParseEncoding parses auto, utf-8, utf-16le or utf-16be.
 func ParseEncoding(s string) (Encoding, error) {
 	if i := slices.Index(encodings[:], s); i >= 0 {
 		return Encoding(i), nil
@@ -35,7 +35,7 @@ func ParseEncoding(s string) (Encoding, error) {
 
 var marks = [...]string{UTF8: "\xef\xbb\xbf", UTF16LE: "\xff\xfe", UTF16BE: "\xfe\xff"}
 
-// detect looks for a byte order mark.
+// detect decides by the byte order mark.
 func detect(head []byte) Encoding {
 	for _, e := range []Encoding{UTF16LE, UTF16BE} {
 		if bytes.HasPrefix(head, []byte(marks[e])) {
@@ -45,8 +45,9 @@ func detect(head []byte) Encoding {
 	return UTF8
 }
 
-// mark is how many bytes of the chunk are no text: a byte order mark at the start of the file, or the second half of
-// a character within which the position stands, because it was written before the file was read as UTF-16.
+// mark is how many bytes at the beginning of the chunk are not text: a byte order mark at the start of the file, or the
+// second half of a character if the position is within one. That happens when the position was written before the file
+// was read as UTF-16.
 func mark(c Chunk) int {
 	switch {
 	case c.Offset == 0 && len(marks[c.Encoding]) > 0 && bytes.HasPrefix(c.Data, []byte(marks[c.Encoding])):
@@ -57,11 +58,11 @@ func mark(c Chunk) int {
 	return 0
 }
 
-// wide says whether it is one of two bytes a character.
+// wide says whether the encoding has two bytes per unit.
 func (e Encoding) wide() bool { return e == UTF16LE || e == UTF16BE }
 
-// lineEnd returns where the line ends that begins data, newline included. A line longer than longest is cut there, or
-// a little before, and not whole. 0 means that its end is not in data.
+// lineEnd returns the end of the first line of data, newline included. A line longer than longest is cut there, or
+// slightly before, and is not whole. 0 means that data does not have the end of the line.
 func (e Encoding) lineEnd(data []byte, longest int) (end int, whole bool) {
 	if !e.wide() {
 		if i := bytes.IndexByte(data[:min(len(data), longest)], '\n'); i >= 0 {
@@ -86,8 +87,8 @@ func (e Encoding) lineEnd(data []byte, longest int) (end int, whole bool) {
 	return longest, false
 }
 
-// newline returns the place behind the first newline of text, 0 if there is none. Half of another character can look
-// like one: Ċ is 0a 01 in UTF-16LE.
+// newline returns the index after the first newline of text, 0 if there is none. Half of another character can look
+// like a newline: Ċ is 0a 01 in UTF-16LE.
 func (e Encoding) newline(text []byte) int {
 	for from := 0; ; {
 		i := bytes.IndexByte(text[from:], '\n')
@@ -102,7 +103,7 @@ func (e Encoding) newline(text []byte) int {
 	}
 }
 
-// LastNewline returns the place behind the last newline of data, which stands at offset of a file; 0 if there is none.
+// LastNewline returns the index after the last newline of data, which is at offset in its file; 0 if there is none.
 func (e Encoding) LastNewline(data []byte, offset int64) int {
 	for {
 		i := bytes.LastIndexByte(data, '\n')
@@ -132,13 +133,13 @@ func (e Encoding) unit(b []byte) uint16 {
 	return uint16(b[1]) | uint16(b[0])<<8
 }
 
-// decoders have no state between lines. A mark within a file is an ordinary character.
+// decoders keep no state between lines. A byte order mark within a file is an ordinary character.
 var decoders = [...]transform.Transformer{
 	UTF16LE: unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder().Transformer,
 	UTF16BE: unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder().Transformer,
 }
 
-// appendUTF8 decodes text, which holds whole characters; what is none becomes U+FFFD.
+// appendUTF8 decodes text, which has whole units; invalid characters become U+FFFD.
 func (e Encoding) appendUTF8(dst, text []byte) []byte {
 	need := len(dst) + len(text)/2*utf8.UTFMax + utf8.UTFMax
 	if cap(dst) < need {

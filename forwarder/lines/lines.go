@@ -4,20 +4,21 @@
 //	                (newline)      (UTF-16 to      (container line   (P pieces and F joined,
 //	                               UTF-8)          unpacked)         lines up to the next start)
 //
-// A Decoder is a function, not a stream: Take is given the bytes behind a position and says which messages they hold
-// and where the next position is. It keeps nothing between two calls. That is what makes a restart exact: whatever is
-// not complete is read again from its first byte, in this process or in the next one, and everything that decides
-// where a message ends stands in the bytes themselves (newlines, the start pattern, container times, sizes), but for
-// Chunk.End, which the caller has to make durable first.
+// A Decoder works like a function, not like a stream: Take is given the bytes after a position, and says which messages
+// they hold and what the next position is. It keeps nothing between two calls. That makes a restart exact: whatever is
+// incomplete is read again from its first byte, by this process or the next one. Where a message ends is decided by the
+// bytes alone (newlines, the start pattern, container times, sizes), with one exception: Chunk.End, which the caller
+// must save first.
 //
-// A position is a source offset at which a message begins, and Ahead. Ahead matters when the lines of a container's
-// two streams are mixed. Here a message of stdout has begun at 0 and is not complete, while one of stderr is:
+// A position is the source offset at which a message begins, and Ahead. Ahead matters when the lines of a container's
+// two streams are interleaved. In this example a message of stdout has begun at 0 and is incomplete, while one of
+// stderr is complete:
 //
 //	0   stdout P …
 //	60  stderr F oops       complete: taken
-//	90  stdout P …          the position is 0, Ahead is 90: behind 0, what stderr has before 90 is passed over
+//	90  stdout P …          the position is 0 and Ahead is 90: lines of stderr before 90 are skipped the next time
 //
-// Plain lines (UTF-8, no format, no multiline) do none of this: see Cutter.
+// Plain lines (UTF-8, no format, no multiline) need none of this: see Cutter.
 package lines
 
 import (
@@ -30,25 +31,25 @@ import (
 	"inkwell/proto"
 )
 
-// Options say how the bytes of a file become messages. The zero value: plain lines of any bytes, UTF-16 where a byte
-// order mark says so.
+// Options say how the bytes of a file become messages. The zero value means plain lines of any bytes, and UTF-16 if
+// there is a byte order mark.
 type Options struct {
 	Encoding Encoding
 	Format   Format
-	Stamp    bool          // time and stream of a container line are put before the message
-	Start    string        // a regular expression: a line that matches begins a message; "" = every line is a message
+	Stamp    bool          // put time and stream of a container line before the message
+	Start    string        // regular expression for the first line of a message; "" = every line is a message
 	MaxLines int           // lines of a message; 0 = 500
-	Wait     time.Duration // a message is complete when nothing has come for so long; 0 = 5 s
-	MaxLine  int           // bytes of a message; a longer one is split; must be given
-	Full     int           // canonical bytes at which a batch takes no more; must be given
+	Wait     time.Duration // after this time without new lines a message is complete; 0 = 5 s
+	MaxLine  int           // bytes of a message; a longer one is split; required
+	Full     int           // canonical bytes at which a batch takes no more; required
 }
 
 const (
 	defaultLines = 500
 	defaultWait  = 5 * time.Second
 
-	// idleSpan is how many bytes of the other stream may follow a message before it is complete: it bounds how much
-	// is read again.
+	// idleSpan is the number of bytes of the other stream after which an open message counts as complete. It bounds
+	// how much is read again.
 	idleSpan = 64 << 10
 )
 
@@ -68,19 +69,19 @@ func (o Options) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Decoder decodes files of one input. It holds scratch memory only; not safe for concurrent use.
+// Decoder decodes the files of one input. It holds only scratch memory. Not safe for concurrent use.
 type Decoder struct {
 	o       Options
 	start   *regexp.Regexp
-	decoded []byte     // the line at hand, when it is not UTF-8 in the source
+	decoded []byte     // the current line, if the source is not UTF-8
 	text    []byte     // of a Docker line …
 	stamp   []byte     // … and its time and stream
 	pending [2]message // by stream
-	first   int        // the stream of the first line of the chunk; -1 = none was seen
+	first   int        // the stream of the first line in the chunk; -1 = none was seen
 	out     output
 }
 
-// output is what one call of Take has put out.
+// output collects the results of one call of Take.
 type output struct {
 	batch *proto.Batch
 	chunk Chunk
@@ -102,18 +103,18 @@ func NewDecoder(o Options) *Decoder {
 	return d
 }
 
-// Joins says whether a message can consist of several lines of the file, so that a quiet file may end with complete
-// lines that are not taken yet: after Wait the caller gives a Chunk with End.
+// Joins says whether a message can consist of several lines of the file. Then a quiet file may end with complete lines
+// that are not taken yet; after Wait the caller passes a Chunk with End.
 func (d *Decoder) Joins() bool { return d.o.Format != None || d.start != nil }
 
 // Plain says whether a file of that encoding consists of plain lines.
 func (d *Decoder) Plain(e Encoding) bool { return !d.Joins() && !e.wide() }
 
-// Wait is how long a file has to be quiet until its last message is complete.
+// Wait is how long a file has to be quiet before its last message is complete.
 func (d *Decoder) Wait() time.Duration { return d.o.Wait }
 
-// Encoding is that of a file which begins with head, as far as that is known: of fewer than two bytes it may be
-// another one later.
+// Encoding is the encoding of a file that begins with head. If head has fewer than two bytes, the result may change
+// later.
 func (d *Decoder) Encoding(head []byte) Encoding {
 	if d.o.Encoding != Auto {
 		return d.o.Encoding
@@ -121,13 +122,13 @@ func (d *Decoder) Encoding(head []byte) Encoding {
 	return detect(head)
 }
 
-// Most is how many bytes Take needs at most to come to the end of a message.
+// Most is the most bytes that Take needs to find the end of a message.
 func (d *Decoder) Most() int { return d.span() + d.o.MaxLine }
 
-// span is how many source bytes a message may cover, those of the other stream between its lines included.
+// span is the most source bytes that a message may cover, including lines of the other stream in between.
 func (d *Decoder) span() int { return d.o.MaxLine + idleSpan }
 
-// Fingerprint tells options apart that make other messages of the same bytes. That of plain lines is their longest
+// Fingerprint differs for options that make different messages of the same bytes. For plain lines it is their maximum
 // length.
 func (d *Decoder) Fingerprint(e Encoding) uint32 {
 	if d.Plain(e) {
@@ -137,36 +138,36 @@ func (d *Decoder) Fingerprint(e Encoding) uint32 {
 		e, d.o.Format, d.o.Stamp, d.o.Start, d.o.MaxLines, d.o.Wait, d.o.MaxLine))
 }
 
-// Chunk is bytes of a file.
+// Chunk is a part of a file.
 type Chunk struct {
 	Category []byte // of the messages
 	Prefix   []byte // put before each message
-	Data     []byte // what stands in the file behind the position
-	Offset   int64  // the position: of Data in the file
+	Data     []byte // the bytes after the position
+	Offset   int64  // the position: the offset of Data in the file
 	Encoding Encoding
-	Ahead    int  // what the other stream has before Data[Ahead] was taken; see the package comment
-	End      int  // > 0: what is before Data[End] is complete, whatever follows
-	Broken   bool // the message before is a piece of one that goes on here
+	Ahead    int  // lines of the other stream before Data[Ahead] were taken; see the package comment
+	End      int  // > 0: everything before Data[End] is complete, whatever follows
+	Broken   bool // the previous entry is a piece of a message that continues here
 }
 
 // Taken is what Take took.
 type Taken struct {
-	Bytes   int // how far the position moves
-	Ahead   int // that of the new position
-	Seen    int // behind the last line that was looked at, counted from the old position
+	Bytes   int // by how much the position advances
+	Ahead   int // at the new position
+	Seen    int // end of the last line that was looked at, counted from the old position
 	Entries int
-	Split   int // messages that were begun to be split
-	Odd     int // lines that should be a container's, but are not: taken as they are
+	Split   int // messages of which the first piece was cut off
+	Odd     int // lines that are not in the container format, and were taken as they are
 	Broken  bool
 }
 
-// Take appends to b the messages that are complete in c, until b is full. With c.End everything before it is taken
-// unless b is full: then Bytes is less. When nothing is taken of as many bytes as Most says, that is a mistake of
-// this package.
+// Take appends the complete messages in c to b, until b is full. With c.End, everything before it is taken, unless b
+// becomes full: then Bytes is less. If c has as many bytes as Most says, at least one message is taken.
 func (d *Decoder) Take(b *proto.Batch, c Chunk) Taken {
 	skipped := min(mark(c), len(c.Data))
 	if d.Plain(c.Encoding) && c.End == 0 {
-		cut := Cutter{Category: c.Category, Prefix: c.Prefix, Max: d.o.MaxLine, Full: d.o.Full}.Take(b, c.Data[skipped:], c.Broken)
+		cutter := Cutter{Category: c.Category, Prefix: c.Prefix, Max: d.o.MaxLine, Full: d.o.Full}
+		cut := cutter.Take(b, c.Data[skipped:], c.Broken)
 		if cut.Entries == 0 {
 			return Taken{Broken: cut.Broken}
 		}
@@ -178,7 +179,7 @@ func (d *Decoder) Take(b *proto.Batch, c Chunk) Taken {
 	return d.finish(d.lines(skipped))
 }
 
-// lines goes through the lines of the chunk from at on, and returns where it stopped.
+// lines decodes the lines of the chunk from index at on, and returns where it stopped.
 func (d *Decoder) lines(at int) int {
 	c := &d.out.chunk
 	data := c.Data
@@ -192,7 +193,7 @@ func (d *Decoder) lines(at int) int {
 			if c.End == 0 {
 				return at
 			}
-			p.to, p.last = len(data), true // the last line, which never gets an end
+			p.to, p.last = len(data), true // the last line, which never gets a newline
 		}
 		d.line(&p)
 		at = p.to
@@ -203,7 +204,7 @@ func (d *Decoder) lines(at int) int {
 	return at
 }
 
-// finish says where the next position is: at the first byte of the oldest message that is not complete.
+// finish computes the next position: the first byte of the oldest incomplete message.
 func (d *Decoder) finish(at int) Taken {
 	t, c := d.out.taken, &d.out.chunk
 	t.Seen = at
@@ -224,7 +225,7 @@ func (d *Decoder) finish(at int) Taken {
 	return t
 }
 
-// line takes the source line at data[p.from:p.to].
+// line decodes the source line at data[p.from:p.to].
 func (d *Decoder) line(p *piece) {
 	c := &d.out.chunk
 	p.text, p.at = c.Data[p.from:p.to], p.from

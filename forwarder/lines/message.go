@@ -5,38 +5,38 @@ import (
 	"time"
 )
 
-// longKeep is how much memory a message keeps for the next one.
+// longKeep is how many bytes of memory a message keeps for the next one.
 const longKeep = 1 << 20
 
 // piece is what one source line contributes to a message.
 type piece struct {
 	from, to int    // of the source line
-	text     []byte // what of it is message …
-	at       int    // … and where that stands in the chunk; -1 = it does not
-	stamp    []byte // time and stream of a container line, "" = it is none
+	text     []byte // the part of it that belongs to the message …
+	at       int    // … and its index in the chunk; -1 = it is not in the chunk
+	stamp    []byte // time and stream of a container line; empty for others
 	stream   int
 	whole    bool // the source line has a newline
 	last     bool // it has none, and never gets one
-	partial  bool // the container runtime says that its line goes on
+	partial  bool // the container runtime says that the line continues
 }
 
-// ends says whether the piece is the end of a line.
+// ends says whether the piece ends a line.
 func (p *piece) ends() bool { return (p.whole || p.last) && !p.partial }
 
-// message is one that is not complete.
+// message is a message that is not complete yet.
 type message struct {
-	start, end int // in the chunk: of its first byte, behind its last line; end = 0: there is no message
+	start, end int // in the chunk: its first byte, and the end of its last line; end = 0: there is no message
 	text       []byte
 	at         int // text is at chunk.Data[at:]; -1 = it is in own
 	own        []byte
 	lines      int
-	open       bool   // its last line has no end yet
-	stamp      []byte // that of its last piece; a copy
+	open       bool   // its last line is not complete
+	stamp      []byte // of its last piece; a copy
 }
 
 func (m *message) begun() bool { return m.end > 0 }
 
-// clear makes m be no message.
+// clear makes m no message, and keeps its memory.
 func (m *message) clear() {
 	if cap(m.own) > longKeep {
 		m.own = nil
@@ -44,7 +44,7 @@ func (m *message) clear() {
 	*m = message{own: m.own[:0], stamp: m.stamp[:0]}
 }
 
-// append adds a piece. As long as pieces stand side by side in the chunk nothing is copied.
+// append adds a piece. As long as the pieces are adjacent in the chunk, nothing is copied.
 func (m *message) append(p *piece, data []byte, stamp bool) {
 	switch {
 	case !m.begun():
@@ -74,8 +74,8 @@ func (m *message) append(p *piece, data []byte, stamp bool) {
 	m.stamp = append(m.stamp[:0], p.stamp...)
 }
 
-// settle takes the messages that are complete before p, because p does not go on with them: it comes too late, the
-// message covers too much of the file, or too much of the other stream came meanwhile.
+// settle takes the messages that p shows to be complete: those that are too old, cover too much of the file, or were
+// followed by too much of the other stream.
 func (d *Decoder) settle(p *piece) {
 	for i := range d.pending {
 		m := &d.pending[i]
@@ -88,7 +88,7 @@ func (d *Decoder) settle(p *piece) {
 	}
 }
 
-// add adds p to the message of its stream, and takes what is complete by that.
+// add adds p to the message of its stream, and takes the messages that become complete.
 func (d *Decoder) add(p *piece) {
 	m := &d.pending[p.stream]
 	begins := d.start == nil || d.start.Match(bytes.TrimRight(p.text, "\r\n"))
@@ -112,7 +112,7 @@ func (d *Decoder) add(p *piece) {
 	}
 }
 
-// flush takes m. A last line without an end gets one, so that it does not run into what comes next.
+// flush takes m. If its last line has no newline, it gets one, so that it does not run into the next message.
 func (d *Decoder) flush(m *message) {
 	text := m.text
 	if n := len(text); n == 0 || text[n-1] != '\n' {
@@ -147,7 +147,7 @@ func (d *Decoder) put(text []byte) {
 	d.out.taken.Entries++
 }
 
-// broken counts a message of which one more piece was taken that is not its last.
+// broken notes that a piece was taken that is not the last one of its message.
 func (d *Decoder) broken() {
 	if !d.out.taken.Broken {
 		d.out.taken.Split++
@@ -155,7 +155,7 @@ func (d *Decoder) broken() {
 	d.out.taken.Broken = true
 }
 
-// flushAll takes what has begun, the older message first.
+// flushAll takes all open messages, the older one first.
 func (d *Decoder) flushAll() {
 	a, b := &d.pending[0], &d.pending[1]
 	if b.begun() && (!a.begun() || b.start < a.start) {
@@ -168,8 +168,8 @@ func (d *Decoder) flushAll() {
 	}
 }
 
-// lateBy says whether b was written more than wait after a; both begin with a time of RFC 3339. Without times it is
-// not.
+// lateBy says whether b was written more than wait after a. Both begin with an RFC 3339 time; without times it is
+// false.
 func lateBy(a, b []byte, wait time.Duration) bool {
 	const toSecond = len("2006-01-02T15:04:05")
 	if len(a) < toSecond || len(b) < toSecond || bytes.Equal(a[:toSecond], b[:toSecond]) && wait >= time.Second {

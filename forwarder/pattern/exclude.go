@@ -9,10 +9,10 @@ import (
 
 // exclude is a pattern of what is not followed.
 type exclude struct {
-	glob string // of a whole path
+	glob string // for a whole path
 }
 
-// newExclude reads a pattern. One that does not begin with a slash can stand anywhere: *.gz is /**/*.gz.
+// newExclude parses a pattern. One that does not begin with a slash matches at any depth: *.gz is /**/*.gz.
 func newExclude(text string) (exclude, error) {
 	if text == "" {
 		return exclude{}, errors.New("it must not be empty")
@@ -29,8 +29,8 @@ func newExclude(text string) (exclude, error) {
 	return exclude{glob: text}, nil
 }
 
-// excluded says whether path is not to be followed, or is below a directory that is not. The first fixed parts of
-// path are what the pattern names itself; they are not asked about.
+// excluded says whether path, or a directory above it, is excluded. The first fixed parts of path are written in the
+// pattern itself, and are not checked.
 func (p *Pattern) excluded(path string, fixed int) bool {
 	if len(p.excludes) == 0 {
 		return false

@@ -13,20 +13,21 @@ import (
 )
 
 const (
-	// settleTime is how long a directory that changed may change again without its time stamp showing it.
+	// settleTime is how long after a change a directory may change again without its time stamp showing it.
 	settleTime = 3 * time.Second
-	// fullLook is how long a directory that seems not to change is not listed.
+	// fullLook is the age at which a listing is renewed even if the directory seems unchanged.
 	fullLook = time.Minute
 )
 
-// Finder finds the directories in which files can match one pattern. It lists a directory only if what is below it
-// depends on the names in it, and again only if its time stamp has changed: an idle look is one stat(2) for each of
-// those. Who knows of a change looks at that directory only.
+// Finder finds the directories in which files can match one pattern. It lists a directory only if the pattern depends
+// on the names in it, and lists it again only if its time stamp has changed: an idle look is one stat(2) for each such
+// directory. A caller that knows of a change has only that directory looked at.
 //
-// A Finder belongs to one goroutine. Look can block for as long as a file system does that the pattern leads to, unless there is a Guard.
+// A Finder belongs to one goroutine. Unless there is a Guard, Look blocks while a file system hangs to which the
+// pattern leads.
 type Finder struct {
-	// Guard makes a call of the file system on which path lies. It is false if that does not answer: the call may still go on then, and
-	// the directory is taken for unchanged. nil = calls are made without it.
+	// Guard makes a call that accesses path. It returns false if the file system does not answer: the call may then
+	// still be running, and the directory counts as unchanged. nil = calls are made directly.
 	Guard func(path string, call func()) bool
 
 	pattern *Pattern
@@ -37,19 +38,19 @@ type Finder struct {
 	changes Changes
 }
 
-// Changes are what a look found that was not so at the one before.
+// Changes is what a look found to be different from the one before.
 type Changes struct {
 	Added  []string // directories in which files can match
 	Gone   []string // directories that do not exist any more
-	Lists  []string // directories in which new names can matter; also some of Added
-	Issues []Issue  // on the way; all that there were at the last Look, in the order of their paths
+	Lists  []string // directories in which new names matter; some are also in Added
+	Issues []Issue  // obstacles; all that the last Look found, sorted by path
 }
 
-// Issue is something that keeps a pattern from leading anywhere.
+// Issue is an obstacle that keeps a pattern from matching anything.
 type Issue struct {
 	Path string
 	Kind Kind
-	Err  error // of Unreadable
+	Err  error // for Unreadable
 }
 
 // Kind is a kind of Issue.
@@ -57,61 +58,61 @@ type Kind int
 
 const (
 	Missing    Kind = iota // a directory that the pattern names does not exist
-	NoDir                  // what the pattern names as a directory is a file of some kind
+	NoDir                  // what should be a directory is a file of some kind
 	Unreadable             // a directory cannot be listed or searched
 )
 
-// dir is a directory on the way.
+// dir is a directory that the pattern leads through or to.
 type dir struct {
-	path   string
-	states []state
-	names  []string // those below it that the pattern names
-	lists  bool     // the names in it matter
-	files  bool     // files in it can match
-	looked int      // the look at which that was done
-	subs   map[string]*dir
-	mtime  time.Time // when it was listed …
-	listed time.Time // … which was then
-	failed error     // that
+	path    string
+	reached []progress
+	names   []string // subdirectories that the pattern gives by name
+	lists   bool     // the names in it matter
+	files   bool     // files in it can match
+	looked  int      // number of the last look at it
+	subs    map[string]*dir
+	mtime   time.Time // when it was listed …
+	listed  time.Time // … which was then
+	failed  error     // of the last listing
 }
 
-// state says that the first part parts of an alternative lead to a directory.
-type state struct {
-	of   *alternative
-	part int
+// progress says that the first parts of an alternative, part in number, lead to a directory.
+type progress struct {
+	alternative *alternative
+	part        int
 }
 
-// NewFinder returns one that has not looked yet.
+// NewFinder returns a finder that has not looked yet.
 func NewFinder(p *Pattern) *Finder {
 	f := &Finder{pattern: p, lists: make(map[string]*dir)}
-	var states []state
+	var reached []progress
 	for i := range p.alternatives {
-		states = append(states, state{of: &p.alternatives[i]})
+		reached = append(reached, progress{alternative: &p.alternatives[i]})
 	}
-	f.root = newDir("/", states)
+	f.root = newDir("/", reached)
 	return f
 }
 
 // Dirs is how many directories the finder knows.
 func (f *Finder) Dirs() int { return f.dirs }
 
-// newDir says what is to be done with a directory that has these states.
-func newDir(path string, states []state) *dir {
+// newDir derives from the progress of the alternatives what is to be done with a directory.
+func newDir(path string, reached []progress) *dir {
 	d := &dir{path: path}
-	for _, s := range states {
-		d.states = append(d.states, s)
-		for s.of.parts[s.part].deep && s.part+1 < len(s.of.parts) { // ** stands for no directory, too
+	for _, s := range reached {
+		d.reached = append(d.reached, s)
+		for s.alternative.parts[s.part].deep && s.part+1 < len(s.alternative.parts) { // ** also matches no directory
 			s.part++
-			d.states = append(d.states, s)
+			d.reached = append(d.reached, s)
 		}
 	}
-	for _, s := range d.states {
-		p := &s.of.parts[s.part]
-		if s.part == len(s.of.parts)-1 {
+	for _, s := range d.reached {
+		p := &s.alternative.parts[s.part]
+		if s.part == len(s.alternative.parts)-1 {
 			d.files = true
 		}
 		switch {
-		case !p.deep && s.part == len(s.of.parts)-1:
+		case !p.deep && s.part == len(s.alternative.parts)-1:
 		case !p.literal:
 			d.lists = true
 		case !slices.Contains(d.names, p.name):
@@ -121,36 +122,36 @@ func newDir(path string, states []state) *dir {
 	return d
 }
 
-// enter returns the states of the directory name below d.
-func (d *dir) enter(name string, link bool) (states []state) {
-	for _, s := range d.states {
-		p := &s.of.parts[s.part]
+// enter returns the progress at the directory name below d.
+func (d *dir) enter(name string, link bool) (reached []progress) {
+	for _, s := range d.reached {
+		p := &s.alternative.parts[s.part]
 		switch {
 		case p.deep && !link && p.matches(name):
-		case !p.deep && s.part+1 < len(s.of.parts) && p.matches(name):
+		case !p.deep && s.part+1 < len(s.alternative.parts) && p.matches(name):
 			s.part++
 		default:
 			continue
 		}
-		if !slices.Contains(states, s) {
-			states = append(states, s)
+		if !slices.Contains(reached, s) {
+			reached = append(reached, s)
 		}
 	}
-	return states
+	return reached
 }
 
-// Look goes through all directories. What it returns is valid until the next look.
+// Look looks at all directories. Its result is valid until the next look.
 func (f *Finder) Look(now time.Time) *Changes {
 	f.begin()
 	f.changes.Issues = f.changes.Issues[:0]
-	if len(f.root.states) > 0 {
+	if len(f.root.reached) > 0 {
 		f.look(f.root, now)
 	}
 	slices.SortFunc(f.changes.Issues, func(a, b Issue) int { return cmp.Compare(a.Path, b.Path) })
 	return &f.changes
 }
 
-// LookAt looks at a directory of which it is known that names in it changed, and at what is new below it.
+// LookAt looks at one directory in which names have changed, and at what is new below it.
 func (f *Finder) LookAt(path string, now time.Time) *Changes {
 	f.begin()
 	issues := len(f.changes.Issues)
@@ -168,7 +169,7 @@ func (f *Finder) begin() {
 	f.looks++
 }
 
-// look looks at d, which is there.
+// look looks at d, which exists.
 func (f *Finder) look(d *dir, now time.Time) {
 	if d.files && d.looked == 0 {
 		f.changes.Added = append(f.changes.Added, d.path)
@@ -191,7 +192,7 @@ func (f *Finder) look(d *dir, now time.Time) {
 	}
 }
 
-// guarded makes a call about path, and says whether it came back.
+// guarded makes a call that accesses path, and says whether it came back.
 func (f *Finder) guarded(path string, call func()) bool {
 	if f.Guard == nil {
 		call()
@@ -200,7 +201,7 @@ func (f *Finder) guarded(path string, call func()) bool {
 	return f.Guard(path, call)
 }
 
-// lookForName finds out whether the directory that the pattern names is there.
+// lookForName checks whether a directory exists that the pattern gives by name.
 func (f *Finder) lookForName(d *dir, name string, now time.Time) {
 	path := filepath.Join(d.path, name)
 	var st unix.Stat_t
@@ -215,7 +216,7 @@ func (f *Finder) lookForName(d *dir, name string, now time.Time) {
 		f.leave(d, name)
 	}
 	switch {
-	case is || d.lists: // of what is found by chance nothing is expected
+	case is || d.lists: // a directory that was found by listing need not have it
 	case err == nil, errors.Is(err, unix.ENOTDIR):
 		f.changes.Issues = append(f.changes.Issues, Issue{Path: path, Kind: NoDir})
 	case errors.Is(err, fs.ErrNotExist):
@@ -231,20 +232,20 @@ func (f *Finder) enter(d *dir, name string, now time.Time) {
 		return
 	}
 	path := filepath.Join(d.path, name)
-	states := f.allowed(path, d.enter(name, f.isLink(path)))
-	if len(states) == 0 {
+	reached := f.allowed(path, d.enter(name, f.isLink(path)))
+	if len(reached) == 0 {
 		return
 	}
 	if d.subs == nil {
 		d.subs = make(map[string]*dir)
 	}
-	sub := newDir(path, states)
+	sub := newDir(path, reached)
 	d.subs[name] = sub
 	f.dirs++
 	f.look(sub, now)
 }
 
-// leave forgets the directory name below d, which is not there any more.
+// leave forgets the directory name below d, which does not exist any more.
 func (f *Finder) leave(d *dir, name string) {
 	if sub := d.subs[name]; sub != nil {
 		f.forget(sub)
@@ -256,9 +257,9 @@ func (f *Finder) isLink(path string) bool {
 	return f.isOf(unix.S_IFLNK, path, func(st *unix.Stat_t) error { return unix.Lstat(path, st) })
 }
 
-// isOf says whether stat, a guarded call about path, came back with a file of the type.
+// isOf says whether stat, a guarded call that accesses path, returned a file of that type.
 func (f *Finder) isOf(fileType uint32, path string, stat func(*unix.Stat_t) error) bool {
-	is := false // not the result: a call that did not come back writes it later
+	is := false // not a named result, because a call that hangs may write to it later
 	back := f.guarded(path, func() {
 		var st unix.Stat_t
 		is = stat(&st) == nil && st.Mode&unix.S_IFMT == fileType
@@ -266,9 +267,9 @@ func (f *Finder) isOf(fileType uint32, path string, stat func(*unix.Stat_t) erro
 	return back && is
 }
 
-// allowed leaves out the states of a directory that is excluded.
-func (f *Finder) allowed(path string, states []state) []state {
-	return slices.DeleteFunc(states, func(s state) bool { return f.pattern.excluded(path, s.of.fixed()) })
+// allowed drops the progress of alternatives that exclude the directory.
+func (f *Finder) allowed(path string, reached []progress) []progress {
+	return slices.DeleteFunc(reached, func(s progress) bool { return f.pattern.excluded(path, s.alternative.fixed()) })
 }
 
 func (f *Finder) forget(d *dir) {
@@ -342,7 +343,7 @@ func list(path string) ([]fs.DirEntry, error) {
 	return entries, errors.Join(err, file.Close())
 }
 
-// leadsToDir says whether a link points to a directory. What it points to may lie on another file system.
+// leadsToDir says whether a link points to a directory, which may be on another file system.
 func (f *Finder) leadsToDir(link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil {

@@ -5,16 +5,15 @@ import (
 	"slices"
 )
 
-// Names are the names of files that a pattern wants in one directory. They do not change, and are safe for concurrent
-// use.
+// Names says which file names a pattern wants in one directory. It does not change, and is safe for concurrent use.
 type Names struct {
 	pattern *Pattern
 	dir     string
 	parts   []*part
-	fixed   int // of the alternatives, the fewest; see excluded
+	fixed   int // the least of the alternatives; see excluded
 }
 
-// In returns what the pattern wants of a directory, whose path is absolute and clean.
+// In returns the names that the pattern wants in a directory, whose path is absolute and clean.
 func (p *Pattern) In(dir string) Names {
 	n := Names{pattern: p, dir: dir}
 	names := split(dir)
@@ -25,7 +24,7 @@ func (p *Pattern) In(dir string) Names {
 		}
 		last := &a.parts[len(a.parts)-1]
 		front := alternative{parts: a.parts[:len(a.parts)-1]}
-		if last.deep { // it stands for the directories before the name, too
+		if last.deep { // ** also matches the directories before the name
 			front.parts = a.parts
 		}
 		if !front.matches(names, 0) {
@@ -49,7 +48,7 @@ func (n Names) Match(name string) bool {
 	return false
 }
 
-// Literal are the names that the pattern gives in full, as far as they are wanted, and whether it has no others here.
+// Literal returns the wanted names that the pattern gives in full. only says that it wants no others.
 func (n Names) Literal() (names []string, only bool) {
 	only = true
 	for _, p := range n.parts {

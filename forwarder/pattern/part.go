@@ -13,17 +13,17 @@ import (
 	"inkwell/forwarder/category"
 )
 
-// part is what is between two slashes.
+// part is the text between two slashes of a pattern.
 type part struct {
-	name    string         // what it matches, if it is literal …
-	literal bool           // …
+	name    string // the only name it matches, if it is literal
+	literal bool
 	deep    bool           // it is **
-	glob    string         // the pattern, {name} being * in it
-	names   []string       // in the order of …
-	capture *regexp.Regexp // … the groups of this; nil without names
+	glob    string         // the pattern, with * for {name}
+	names   []string       // the {name}s in it, in the order of capture's groups
+	capture *regexp.Regexp // nil without names
 }
 
-// compile reads a pattern without alternatives.
+// compile parses a pattern without {a,b}.
 func compile(text string) (a alternative, err error) {
 	for _, s := range split(text) {
 		p, err := newPart(s)
@@ -41,7 +41,7 @@ func compile(text string) (a alternative, err error) {
 	return a, nil
 }
 
-// names are all {name} of the alternative.
+// names returns all {name}s of the alternative.
 func (a *alternative) names() (names []string) {
 	for _, p := range a.parts {
 		names = append(names, p.names...)
@@ -49,7 +49,7 @@ func (a *alternative) names() (names []string) {
 	return names
 }
 
-// fixed is how many parts stand before the first one that is not literal; the last part is never among them.
+// fixed is how many parts precede the first one that is not literal. The last part never counts.
 func (a *alternative) fixed() int {
 	n := slices.IndexFunc(a.parts, func(p part) bool { return !p.literal })
 	if n < 0 {
@@ -107,7 +107,7 @@ func newPart(s string) (p part, err error) {
 	return p, err
 }
 
-// matches says whether the part has that name.
+// matches says whether the part matches name.
 func (p *part) matches(name string) bool {
 	switch {
 	case p.deep:
@@ -123,7 +123,7 @@ func (p *part) matches(name string) bool {
 	return ok && err == nil // the pattern was checked when it was compiled
 }
 
-// texts are what the names stand for in name, which matches.
+// texts returns the texts that the {name}s match in name, which the part matches.
 func (p *part) texts(name string) []string {
 	if p.capture == nil {
 		return nil
@@ -138,14 +138,14 @@ type token struct {
 }
 
 const (
-	character = iota // also one behind a backslash
+	character = iota // including one after a backslash
 	star
 	any
 	class
 	group // {name}, or {a,b}
 )
 
-// nextToken reads the element that begins s. A group ends at its own closing brace.
+// nextToken parses the first element of s. A group ends at its own closing brace.
 func nextToken(s string) (token, error) {
 	switch s[0] {
 	case '*':
@@ -177,7 +177,7 @@ func nextToken(s string) (token, error) {
 	return token{s[:n], character}, nil
 }
 
-// classToken reads [abc], [a-z] or [!a].
+// classToken parses [abc], [a-z] or [!a].
 func classToken(s string) (token, error) {
 	for at := 1; at < len(s) && s[at] != '/'; at++ {
 		switch {
@@ -190,7 +190,7 @@ func classToken(s string) (token, error) {
 	return token{}, errors.New(`[ is not closed: write \[ for the character`)
 }
 
-// classExpr writes a class as a regular expression does.
+// classExpr translates a class to a regular expression.
 func classExpr(text string) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -214,10 +214,10 @@ func classExpr(text string) string {
 	return b.String()
 }
 
-// maxAlternatives bounds what {a,b}{c,d} … can come to.
+// maxAlternatives bounds how many patterns {a,b}{c,d} … may expand to.
 const maxAlternatives = 1000
 
-// expand returns the patterns that the {a,b} of text stand for.
+// expand returns the patterns that the {a,b} of text expand to.
 func expand(text string) (list []string, err error) {
 	for at := 0; at < len(text); {
 		t, err := nextToken(text[at:])
@@ -246,7 +246,7 @@ func expand(text string) (list []string, err error) {
 	return []string{text}, nil
 }
 
-// choicesOf splits what is between braces at its commas.
+// choicesOf splits the text between braces at its commas.
 func choicesOf(text string) (list []string, err error) {
 	from := 0
 	for at := 0; at < len(text); {

@@ -2,11 +2,11 @@
 //
 //	k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log
 //
-// A pattern is a path whose parts, between the slashes, can have *, ?, [abc] and {name}; ** stands for any number of
-// directories, none included, and {a,b} for a or b, which may have slashes in them. {name} is a * that must not be
-// empty and whose text the category can use. A part that does not begin with a dot matches no hidden file or
-// directory, as in a shell. ** does not follow symbolic links to directories; every other part does. A backslash
-// takes away the meaning of the character behind it.
+// A pattern is a path. Its parts, between the slashes, may have *, ?, [abc] and {name} in them; ** is any number of
+// directories, including none; {a,b} is a or b, which may contain slashes. {name} is a * that must match at least one
+// character, and whose text the category can use. As in a shell, a part that does not begin with a dot matches no
+// hidden file or directory. ** does not follow symbolic links to directories; every other part does. A backslash quotes
+// the character after it.
 //
 // Names are bytes. Nothing here opens a file; a Finder lists directories.
 package pattern
@@ -21,7 +21,7 @@ import (
 	"inkwell/forwarder/category"
 )
 
-// Pattern is one that was compiled: the alternatives that its {a,b} stand for. It does not change, and is safe for
+// Pattern is a compiled pattern: the alternatives that its {a,b} expand to. It does not change, and is safe for
 // concurrent use.
 type Pattern struct {
 	text         string
@@ -35,16 +35,16 @@ type alternative struct {
 	parts []part // of an absolute path, without the slashes
 }
 
-// Options are what goes with a pattern.
+// Options belong to a pattern.
 type Options struct {
 	Category string // may use the names of the pattern
 
-	// Exclude are patterns of what is not followed: of files, and of directories with all that is below them. One that does
-	// not begin with a slash is meant wherever it stands.
+	// Exclude has patterns of what is not followed: files, and directories with everything below them. A pattern that
+	// does not begin with a slash matches at any depth.
 	Exclude []string
 }
 
-// Compile reads a pattern. A relative one is taken from the working directory.
+// Compile parses a pattern. A relative one begins at the working directory.
 func Compile(text string, o Options) (*Pattern, error) {
 	abs, err := filepath.Abs(text)
 	if err != nil {
@@ -82,7 +82,7 @@ func (p *Pattern) String() string { return p.text }
 // Fixed returns the category, and whether it is the same for all paths.
 func (p *Pattern) Fixed() (category string, is bool) { return p.category.Fixed() }
 
-// names are those that a category can use: of each alternative.
+// names returns the names that a category can use: those that every alternative has.
 func (p *Pattern) names() []string {
 	names := p.alternatives[0].names()
 	for _, a := range p.alternatives[1:] {
@@ -91,7 +91,7 @@ func (p *Pattern) names() []string {
 	return names
 }
 
-// Match says whether the pattern has path, which is absolute and clean, and of which category it is then.
+// Match says whether the pattern matches path, which is absolute and clean, and returns the category of the file.
 func (p *Pattern) Match(path string) (name string, ok bool) {
 	names := split(path)
 	for i := range p.alternatives {
@@ -112,7 +112,7 @@ func (p *Pattern) Match(path string) (name string, ok bool) {
 	return "", false
 }
 
-// matches says whether the parts from i on match names.
+// matches says whether the parts from index i on match names.
 func (a *alternative) matches(names []string, i int) bool {
 	for ; i < len(a.parts); i++ {
 		if a.parts[i].deep {
@@ -134,7 +134,7 @@ func (a *alternative) matches(names []string, i int) bool {
 	return len(names) == 0
 }
 
-// capture fills values with the texts of the names, which match.
+// capture stores the texts of the {name}s in values. The names must match.
 func (a *alternative) capture(names []string, i int, values map[string]string) {
 	for ; i < len(a.parts); i++ {
 		p := &a.parts[i]

@@ -15,10 +15,10 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// receiveBuffer is what is asked of the kernel for datagrams that wait; it gives what net.core.rmem_max allows.
+// receiveBuffer is the size that is requested for the kernel's buffer of datagrams; net.core.rmem_max may reduce it.
 const receiveBuffer = 8 << 20
 
-// address is where messages come in.
+// address is where messages are received.
 type address struct {
 	network string // udp, tcp, unix or unixgram
 	at      string // HOST:PORT or a path
@@ -33,7 +33,7 @@ func (a address) String() string {
 
 func (a address) isUnix() bool { return strings.HasPrefix(a.network, "unix") }
 
-// parseAddress reads udp://HOST:PORT, tcp://HOST:PORT, unix:PATH and unixgram:PATH.
+// parseAddress parses udp://HOST:PORT, tcp://HOST:PORT, unix:PATH and unixgram:PATH.
 func parseAddress(s string) (address, error) {
 	const want = "want udp://HOST:PORT, tcp://HOST:PORT, unix:/path or unixgram:/path"
 	network, at, ok := strings.Cut(s, ":")
@@ -65,16 +65,16 @@ func (a address) listen() (socket, error) {
 		if err != nil {
 			return nil, explain(err)
 		}
-		return &streams{listener: l.(*net.TCPListener), address: a}, nil // of Listen with tcp
+		return &streams{listener: l.(*net.TCPListener), address: a}, nil
 	}
 	c, err := net.ListenPacket("udp", a.at)
 	if err != nil {
 		return nil, explain(err)
 	}
-	conn := c.(*net.UDPConn) // of ListenPacket with udp
+	conn := c.(*net.UDPConn)
 	raw, err := conn.SyscallConn()
 	if err == nil {
-		_ = conn.SetReadBuffer(receiveBuffer) // less is no failure
+		_ = conn.SetReadBuffer(receiveBuffer) // a smaller buffer is no failure
 		cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) })
 		err = errors.Join(err, cerr)
 	}
@@ -84,7 +84,8 @@ func (a address) listen() (socket, error) {
 	return &datagrams{conn: conn, address: a}, nil
 }
 
-// listenUnix opens a socket that everybody on this machine may write to, as /dev/log. One that a process left which is gone is removed.
+// listenUnix opens a socket that everybody on this machine may write to, as /dev/log. A socket file whose process is
+// gone is removed first.
 func (a address) listenUnix() (socket, error) {
 	if _, err := faultfs.MakeSocketDir(a.at); err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func (a address) listenUnix() (socket, error) {
 		if err != nil {
 			return nil, err
 		}
-		s = &streams{listener: l.(*net.UnixListener), address: a} // of Listen with unix
+		s = &streams{listener: l.(*net.UnixListener), address: a}
 	} else {
 		c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: a.at, Net: "unixgram"})
 		if err != nil {
@@ -125,7 +126,7 @@ func (a address) listenUnix() (socket, error) {
 	return s, nil
 }
 
-// explain says what to do about a port that may not be had.
+// explain says what to do about a port that this user may not use.
 func explain(err error) error {
 	if errors.Is(err, syscall.EACCES) {
 		return fmt.Errorf("%w (ports below 1024 need root, --user, or CAP_NET_BIND_SERVICE)", err)

@@ -6,27 +6,27 @@ import (
 	"io"
 )
 
-// frames cuts a stream into messages. Both ways of RFC 6587 may be mixed; each message is looked at by itself:
+// frames cuts a stream into messages. Each message may use either framing of RFC 6587:
 //
 //	LENGTH SP <PRI>… bytes    octet counting
-//	text LF                   a line, "non-transparent framing"; on a unix socket a NUL ends it, too, as the C library sends it
+//	text LF                   a line, "non-transparent framing"; on a unix socket a NUL ends it, too, as syslog(3) sends
 type frames struct {
 	r     *bufio.Reader
-	max   int  // bytes of a message; longer ones come in pieces
+	max   int  // bytes of a message; longer ones are returned in pieces
 	nul   bool // a NUL ends a line
 	left  int  // bytes of a counted message that are still to come
 	split bool // the last piece was not the end of its message
 }
 
-// countDigits bounds the digits of a length.
+// countDigits is the most digits of a length.
 const countDigits = 9
 
 func newFrames(r io.Reader, limit int, nul bool) *frames {
 	return &frames{r: bufio.NewReaderSize(r, limit+countDigits+2), max: limit, nul: nul}
 }
 
-// next returns a message, or a piece of one, which is valid until the next call. At the end, and when the stream breaks, there can be a
-// last message without an end; the error comes with the call after it.
+// next returns a message, or a piece of one, which is valid until the next call. When the stream ends or breaks, there
+// may be a last message without an end; the error comes with the call after it.
 func (f *frames) next() (b []byte, err error) {
 	if f.left == 0 && !f.split {
 		if err := f.begin(); err != nil {
@@ -39,7 +39,7 @@ func (f *frames) next() (b []byte, err error) {
 	return f.line()
 }
 
-// begin passes over what may stand between two messages, and reads the length of a counted one.
+// begin skips what may be between two messages, and reads the length of a counted one.
 func (f *frames) begin() error {
 	for {
 		b, err := f.r.Peek(1)
@@ -49,13 +49,13 @@ func (f *frames) begin() error {
 		if b[0] != '\n' && b[0] != '\r' && b[0] != 0 {
 			break
 		}
-		_, _ = f.r.Discard(1) // it is there
+		_, _ = f.r.Discard(1) // cannot fail: it was peeked at
 	}
 	n, digits := 0, 0
 	for {
 		b, err := f.r.Peek(digits + 2) // a count is followed by a blank and the < of the priority
 		if len(b) <= digits {
-			if len(b) > 0 { // the stream ends or breaks here: what there is is a line
+			if len(b) > 0 { // the stream ends or breaks here: the rest is a line
 				err = nil
 			}
 			return err
@@ -65,7 +65,7 @@ func (f *frames) begin() error {
 			n = 10*n + int(c-'0')
 			digits++
 		case c == ' ' && digits > 0 && len(b) > digits+1 && b[digits+1] == '<':
-			_, _ = f.r.Discard(digits + 1) // they are there
+			_, _ = f.r.Discard(digits + 1) // cannot fail
 			f.left = n
 			return nil
 		default:
@@ -74,7 +74,7 @@ func (f *frames) begin() error {
 	}
 }
 
-// counted returns what is left of a counted message, or a piece of that.
+// counted returns the rest of a counted message, or a piece of it.
 func (f *frames) counted() ([]byte, error) {
 	want := min(f.left, f.max)
 	b, err := f.r.Peek(want)
@@ -82,7 +82,7 @@ func (f *frames) counted() ([]byte, error) {
 		f.left = 0
 		return nil, err
 	}
-	_, _ = f.r.Discard(len(b)) // they are there
+	_, _ = f.r.Discard(len(b)) // cannot fail
 	f.left -= len(b)
 	if err != nil { // the stream has ended within it
 		f.left = 0
@@ -91,12 +91,12 @@ func (f *frames) counted() ([]byte, error) {
 	return b, nil
 }
 
-// line returns what stands before the end of a line, or as much of it as a message may have.
+// line returns a line without its end, or as much of it as fits into a message.
 func (f *frames) line() ([]byte, error) {
 	for n := 1; ; {
 		b, err := f.r.Peek(n)
 		if i := f.end(b); i >= 0 {
-			_, _ = f.r.Discard(i + 1) // they are there
+			_, _ = f.r.Discard(i + 1) // cannot fail
 			f.split = false
 			return b[:i], nil
 		}
@@ -112,7 +112,7 @@ func (f *frames) line() ([]byte, error) {
 		default: // the last line has no end
 			f.split = false
 		}
-		_, _ = f.r.Discard(len(b)) // they are there
+		_, _ = f.r.Discard(len(b)) // cannot fail
 		return b, nil
 	}
 }

@@ -13,12 +13,12 @@ import (
 	"inkwell/forwarder/feed"
 )
 
-// header is what stands before the text of a message, as far as it is known.
+// header is what precedes the text of a message, as far as it is known.
 type header struct {
 	time               time.Time
 	facility, severity uint8
 	host, app, pid     string
-	peer               string // the address that it came from
+	peer               string // the address that sent it
 }
 
 // message is one message.
@@ -28,14 +28,14 @@ type message struct {
 	raw  []byte
 }
 
-// unmarked is the priority of a message without one (RFC 3164, 4.3.3): facility user, severity notice.
+// unmarked is the priority of a message that has none (RFC 3164, 4.3.3): facility user, severity notice.
 const unmarked = 13
 
-// parser makes messages of bytes. It is for one goroutine.
+// parser turns bytes into messages. It is used by one goroutine.
 type parser struct {
-	peer  string // where everything comes from
+	peer  string // the sender
 	local string // the host of messages that name none
-	last  header // of the message before; its time is zero before the first
+	last  header // of the previous message; its time is zero before the first
 	old   golog.Machine
 	new   golog.Machine
 	line  []byte
@@ -51,11 +51,13 @@ func newParser(peer, local string) *parser {
 	}
 }
 
-// parse makes a message of b, which was received at now and is valid as long as the message. What has no priority and came over a stream
-// belongs to the message before it: the second line of a stack trace, or the rest of a message that was split.
+// parse makes a message of b, which was received at now. The message refers to b. On a stream, bytes without a priority
+// belong to the message before: they are the second line of a stack trace, or the rest of a message that was split.
 func (p *parser) parse(b []byte, now time.Time, stream bool) *message {
 	b = bytes.TrimRight(b, "\r\n\x00")
-	m := &message{header: header{time: now, facility: unmarked / 8, severity: unmarked % 8, host: p.local, peer: p.peer}, text: b, raw: b}
+	m := &message{text: b, raw: b, header: header{
+		time: now, facility: unmarked / 8, severity: unmarked % 8, host: p.local, peer: p.peer,
+	}}
 	priority, rest, ok := cutPriority(b)
 	switch {
 	case ok:
@@ -69,7 +71,7 @@ func (p *parser) parse(b []byte, now time.Time, stream bool) *message {
 	return m
 }
 
-// cutPriority reads <0> to <191>.
+// cutPriority parses <0> to <191>.
 func cutPriority(b []byte) (priority uint8, rest []byte, ok bool) {
 	end := bytes.IndexByte(b[:min(len(b), 5)], '>')
 	if end < 2 || b[0] != '<' {
@@ -82,8 +84,8 @@ func cutPriority(b []byte) (priority uint8, rest []byte, ok bool) {
 	return uint8(n), b[end+1:], true
 }
 
-// fields fills in what the parser of the message's RFC finds. When that does not come to the end of the header, the text stays all that
-// stands behind the priority.
+// fields sets what the parser of the message's RFC finds. If that parser fails within the header, everything after the
+// priority stays the text.
 func (p *parser) fields(m *message, b, rest []byte) {
 	machine, exact := p.old, time.Time{}
 	if len(rest) > 1 && rest[0] >= '1' && rest[0] <= '9' && rest[1] == ' ' {
@@ -127,7 +129,8 @@ func set(to *string, value *string) {
 	}
 }
 
-// withoutFraction is b with a time in which the parser of RFC 3164 finds no fraction of a second, as rsyslog and ESXi send it:
+// withoutFraction returns b without the fraction of a second, and the exact time. The parser of RFC 3164 does not
+// accept the fraction that rsyslog and ESXi send:
 //
 //	<14>2026-11-29T10:00:00.123456+01:00 host …   →   <14>2026-11-29T10:00:00+01:00 host …
 func (p *parser) withoutFraction(b, rest []byte) ([]byte, time.Time) {
@@ -145,7 +148,8 @@ func (p *parser) withoutFraction(b, rest []byte) ([]byte, time.Time) {
 	return p.line, t
 }
 
-// inYear gives a time without a year and a zone, as RFC 3164 has it, the local zone and the year that brings it next to now.
+// inYear completes a time of RFC 3164, which has neither year nor zone: with the local zone, and the year that brings
+// it closest to now.
 func inYear(t, now time.Time) time.Time {
 	best := time.Time{}
 	for year := now.Year() - 1; year <= now.Year()+1; year++ {
@@ -157,7 +161,7 @@ func inYear(t, now time.Time) time.Time {
 	return best
 }
 
-// value is what stands for a name in a category.
+// value is the value of a name in a category.
 func (m *message) value(name string) string {
 	switch name {
 	case "app":
@@ -172,7 +176,7 @@ func (m *message) value(name string) string {
 	return m.peer
 }
 
-// format is the message as it is to be stored.
+// format returns the entry for the message.
 func (m *message) format(f Format) []byte {
 	switch f {
 	case Message:

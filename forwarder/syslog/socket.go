@@ -13,24 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is one of the addresses that are listened on.
+// socket is a socket on which messages are received.
 type socket interface {
-	// serve takes messages in until ctx ends and what was sent by then is read.
+	// serve receives messages until ctx ends and everything that was sent by then is read.
 	serve(ctx, hard context.Context, in *Input)
 	close() error
 	String() string
 }
 
-// deadlined is a connection that can be told not to wait.
+// deadlined is a connection with read deadlines.
 type deadlined interface{ SetReadDeadline(time.Time) error }
 
-// last bounds what is read of a connection when the input is to end: as long as something comes, but for lastCall at most.
+// last bounds the reading of a connection once the input is to end: it goes on while data arrives, for lastCall at
+// most.
 type last struct {
 	conn deadlined
 	end  time.Time // zero: the input is not to end yet
 }
 
-// watch wakes a read that waits when ctx ends. The result stops that.
+// watch interrupts a waiting read when ctx ends. The result stops that.
 func (l *last) watch(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = l.conn.SetReadDeadline(time.Unix(1, 0)) })
 }
@@ -45,7 +46,7 @@ func (l *last) again(err error) bool {
 	return true
 }
 
-// before has the next read wait no longer than it should.
+// before sets the deadline of the next read.
 func (l *last) before() {
 	if l.end.IsZero() {
 		return
@@ -57,7 +58,7 @@ func (l *last) before() {
 	_ = l.conn.SetReadDeadline(until)
 }
 
-// datagrams are messages that come one by one.
+// datagrams is a socket for messages that come one by one.
 type datagrams struct {
 	conn interface {
 		deadlined
@@ -65,14 +66,14 @@ type datagrams struct {
 		Close() error
 	}
 	address address
-	drops   uint32 // by the kernel since the socket was made, as far as they are counted
+	drops   uint32 // datagrams the kernel has dropped since the socket was made, as far as counted
 }
 
 func (d *datagrams) String() string { return d.address.String() }
 
 func (d *datagrams) serve(ctx, hard context.Context, in *Input) {
 	l := &last{conn: d.conn}
-	_ = d.conn.SetReadDeadline(time.Time{}) // it may be the socket of a former input
+	_ = d.conn.SetReadDeadline(time.Time{}) // an earlier input may have set one
 	defer l.watch(ctx)()
 	buf, control := make([]byte, 64<<10), make([]byte, 64)
 	parsers := make(map[string]*parser)
@@ -80,8 +81,9 @@ func (d *datagrams) serve(ctx, hard context.Context, in *Input) {
 		l.before()
 		n, peer, lost, err := d.read(buf, control)
 		if drops := d.drops; lost != drops && err == nil {
-			in.dropped.Add(int64(lost - drops)) // it may have turned over
-			in.log.Warn("datagrams were dropped, because they came faster than they are taken", "address", d.String(), "dropped", lost-drops)
+			in.dropped.Add(int64(lost - drops)) // correct even if the counter has wrapped around
+			in.log.Warn("datagrams were dropped, because they came faster than they are taken",
+				"address", d.String(), "dropped", lost-drops)
 			d.drops = lost
 		}
 		if err != nil {
@@ -95,7 +97,7 @@ func (d *datagrams) serve(ctx, hard context.Context, in *Input) {
 		}
 		p := parsers[peer]
 		if p == nil {
-			if len(parsers) >= 1024 { // addresses can be made up
+			if len(parsers) >= 1024 { // bounded, because source addresses can be forged
 				clear(parsers)
 			}
 			p = newParser(peer, peer)
@@ -110,7 +112,7 @@ func (d *datagrams) serve(ctx, hard context.Context, in *Input) {
 	}
 }
 
-// takeAll takes in a datagram, in pieces if it is longer than a message may be.
+// takeAll puts a datagram into the queue, in pieces if it is longer than a message may be.
 func (in *Input) takeAll(hard context.Context, p *parser, b []byte) bool {
 	now := time.Now()
 	for first := true; len(b) > 0; first = false {
@@ -126,7 +128,7 @@ func (in *Input) takeAll(hard context.Context, p *parser, b []byte) bool {
 	return true
 }
 
-// read reads a datagram. lost is how many the kernel has dropped before it, since the socket was made.
+// read reads a datagram. lost is how many datagrams the kernel has dropped before it, since the socket was made.
 func (d *datagrams) read(buf, control []byte) (n int, peer string, lost uint32, err error) {
 	u, ok := d.conn.(*net.UDPConn)
 	if !ok {
@@ -148,7 +150,7 @@ func (d *datagrams) read(buf, control []byte) (n int, peer string, lost uint32, 
 
 func (d *datagrams) close() error { return closeSocket(d.conn) }
 
-// closeSocket closes what may be closed already.
+// closeSocket closes a socket that may already be closed.
 func closeSocket(c io.Closer) error {
 	if err := c.Close(); !errors.Is(err, net.ErrClosed) {
 		return err
@@ -156,7 +158,7 @@ func closeSocket(c io.Closer) error {
 	return nil
 }
 
-// streams are connections over which messages come one after the other.
+// streams is a listener for connections over which messages come one after the other.
 type streams struct {
 	listener interface {
 		net.Listener
@@ -170,7 +172,7 @@ func (s *streams) String() string { return s.address.String() }
 func (s *streams) close() error { return closeSocket(s.listener) }
 
 func (s *streams) serve(ctx, hard context.Context, in *Input) {
-	_ = s.listener.SetDeadline(time.Time{}) // it may be the socket of a former input
+	_ = s.listener.SetDeadline(time.Time{}) // an earlier input may have set one
 	defer context.AfterFunc(ctx, func() { _ = s.listener.SetDeadline(time.Unix(1, 0)) })()
 	for {
 		c, err := s.listener.Accept()
@@ -182,7 +184,7 @@ func (s *streams) serve(ctx, hard context.Context, in *Input) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(time.Second): // no descriptors, as a rule
+			case <-time.After(time.Second): // usually there are no free descriptors
 			}
 			continue
 		}
@@ -198,7 +200,7 @@ func (s *streams) serve(ctx, hard context.Context, in *Input) {
 	}
 }
 
-// tooMany closes a connection that is one too many, and says so once a minute.
+// tooMany closes a connection that is over the limit, and logs that once a minute.
 func (in *Input) tooMany(address string, c net.Conn) {
 	_ = c.Close()
 	in.refused.Add(1)
@@ -208,7 +210,7 @@ func (in *Input) tooMany(address string, c net.Conn) {
 	}
 }
 
-// read takes in what comes over one connection.
+// read receives the messages of one connection.
 func (s *streams) read(ctx, hard context.Context, in *Input, c net.Conn) {
 	defer c.Close()
 	l := &last{conn: c}
@@ -237,7 +239,7 @@ func (s *streams) read(ctx, hard context.Context, in *Input, c net.Conn) {
 	}
 }
 
-// lastReader ends with io.EOF some time after its input is to end.
+// lastReader returns io.EOF some time after its input is to end: see last.
 type lastReader struct {
 	net.Conn
 	last *last

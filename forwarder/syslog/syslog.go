@@ -1,16 +1,18 @@
-// Package syslog takes syslog messages in, over UDP, TCP and unix sockets:
+// Package syslog receives syslog messages over UDP, TCP and unix sockets:
 //
 //	datagram ─────────────┐
-//	stream ── frames ─────┴─► message: time, host, program, text ── category ──► Queue ──► deliver ──► next hop, or the spool
+//	stream ── frames ─────┴─► message: time, host, program, text ── category ──► Queue ──► deliver
 //
-// RFC 3164, RFC 5424 and what is neither are told apart by each message, octet counting and lines (RFC 6587) by each frame. What cannot be
-// parsed is kept as it came: nothing is thrown away because of its form. The parsers of the two RFCs are leodido/go-syslog.
+// RFC 3164, RFC 5424 and what is neither are recognized for each message, octet counting and lines (RFC 6587) for each
+// frame. What cannot be parsed is kept as it came: no message is dropped because of its form. The parsers of the two
+// RFCs are leodido/go-syslog.
 //
-// Everything that a sender chooses has a bound: the length of a message, the number of connections and of categories, the memory that
-// waits for delivery. When that is full streams are not read, so that their senders wait, and the kernel drops datagrams, which is counted.
+// Everything that a sender chooses is bounded: the length of a message, the number of connections and of categories,
+// and the memory that waits for delivery. When that memory is full, streams are not read, so that their senders wait,
+// and the kernel drops datagrams, which is counted.
 //
-// Limitations: syslog has no acknowledgements. What stands in the buffers of the kernel, or was read and is in memory, is lost when the
-// process is killed, and no sender knows; what is in the spool is not. No TLS, no RELP.
+// Limitations: syslog has no acknowledgements. What is in the buffers of the kernel or in memory is lost when the
+// process is killed, and no sender knows; what is in the spool is not lost. There is no TLS and no RELP.
 package syslog
 
 import (
@@ -33,17 +35,17 @@ import (
 	"inkwell/store/stream"
 )
 
-// Format is what an entry has of a message.
+// Format is which part of a message becomes the entry.
 type Format int
 
 // The formats.
 const (
-	Line    Format = iota // time, host, program and text, as in the files that a syslog daemon writes
+	Line    Format = iota // time, host, program and text, as syslog daemons write them to files
 	Message               // the text alone
-	Raw                   // all of it, as it came
+	Raw                   // everything, as it came
 )
 
-// ParseFormat reads line, message or raw.
+// ParseFormat parses line, message or raw.
 func ParseFormat(s string) (Format, error) {
 	for f, name := range []string{"line", "message", "raw"} {
 		if s == name {
@@ -53,14 +55,14 @@ func ParseFormat(s string) (Format, error) {
 	return 0, fmt.Errorf("format %q: must be line, message or raw", s)
 }
 
-// Options say where messages come from and what becomes of them.
+// Options say where messages are received and what becomes of them.
 type Options struct {
 	Listen         []string // udp://HOST:PORT, tcp://HOST:PORT, unix:PATH, unixgram:PATH
 	Category       string   // can use {app}, {facility}, {severity}, {host} and {peer}; "" = {app}
 	Format         Format
 	MaxLine        int // bytes of a message, 1 KiB or more; longer ones are split; 0 = 64 KiB
 	MaxConnections int // at once; 0 = 256
-	MaxCategories  int // entries of further ones have "other" for each name of Category; 0 = 4096
+	MaxCategories  int // further entries get "other" for each name of Category; 0 = 4096
 	Logger         *slog.Logger
 	Stats          *stats.Set
 }
@@ -69,12 +71,12 @@ const (
 	defaultLine        = 64 << 10
 	defaultConnections = 256
 	defaultCategories  = 4096
-	// quiet is how long nothing must have come, after the input is to end, until it is not read any more; lastCall bounds that.
+	// Once the input is to end, a socket is read until nothing has come for quiet, but for lastCall at most.
 	quiet    = 100 * time.Millisecond
 	lastCall = 2 * time.Second
 )
 
-// names are what a category can use.
+// names are what a category template may use.
 var names = []string{"app", "facility", "severity", "host", "peer"}
 
 // Validate reports everything that is wrong.
@@ -98,7 +100,7 @@ func (o *Options) template() string {
 	return o.Category
 }
 
-// Input takes messages in. It is a feed.Feed.
+// Input receives messages. It is a feed.Feed.
 type Input struct {
 	o        Options
 	log      *slog.Logger
@@ -109,14 +111,14 @@ type Input struct {
 	received *stats.PerCategory
 	readers  sync.WaitGroup
 	conns    chan struct{} // holds a value for each connection
-	crowded  atomic.Int64  // when it was last said that there are too many, Unix seconds
+	crowded  atomic.Int64  // when too many connections were last logged, in Unix seconds
 
 	lines, split, refused, dropped *atomic.Int64
 }
 
-// Listen opens the sockets of o, which must be valid: as whoever may, before the process becomes somebody else. Nothing is read before Run.
-// The sockets of former inputs, whose Run has returned, are taken over where the address is the same: what was sent to them meanwhile is
-// not lost, and who could not open them any more keeps them.
+// Listen opens the sockets of o, which must be valid. It is called before the process gives up its privileges; nothing
+// is read before Run. Sockets of former inputs, whose Run has returned, are taken over if the address is the same. So
+// nothing is lost that is sent in between, and a process that could not open the socket again keeps it.
 func Listen(o Options, former ...*Input) (_ *Input, err error) {
 	in := &Input{o: o}
 	if in.o.MaxLine == 0 {
@@ -149,7 +151,7 @@ func Listen(o Options, former ...*Input) (_ *Input, err error) {
 	return in, nil
 }
 
-// takeSocket takes the socket of an address from the input that has it; nil = none has.
+// takeSocket takes the socket of an address from the former input that has it; nil = none has.
 func takeSocket(former []*Input, a address) socket {
 	for _, in := range former {
 		for i, s := range in.sockets {
@@ -162,13 +164,13 @@ func takeSocket(former []*Input, a address) socket {
 	return nil
 }
 
-// Name says where messages come in, as in syslog:udp://127.0.0.1:514.
+// Name lists the addresses, as in syslog:udp://127.0.0.1:514.
 func (in *Input) Name() string { return "syslog:" + strings.Join(in.o.Listen, ",") }
 
-// Use gives the input its log and counters, before Open.
+// Use sets the logger and the counters. It is called before Open.
 func (in *Input) Use(log *slog.Logger, set *stats.Set) { in.o.Logger, in.o.Stats = log, set }
 
-// Open makes the stream of this run: what is not delivered when it ends is in the spool, with its numbers.
+// Open begins a new stream. What is not delivered when the run ends is in the spool, with its numbers.
 func (in *Input) Open(*faultfs.Dir) error {
 	in.log = in.o.Logger
 	in.received = in.o.Stats.PerCategory("received good")
@@ -186,7 +188,7 @@ func (in *Input) Open(*faultfs.Dir) error {
 	return nil
 }
 
-// Run takes messages in until ctx ends; what senders have sent by then is read.
+// Run receives messages until ctx ends, and then reads what senders have sent by then.
 func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 	shipped := make(chan error, 1)
 	go func() {
@@ -201,7 +203,7 @@ func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 	return <-shipped
 }
 
-// take takes a message in; it waits while the memory is full. It is false when hard ended before there was room.
+// take puts a message into the queue; it waits while that is full. It is false when hard ended before there was room.
 func (in *Input) take(hard context.Context, m *message) bool {
 	name := in.category.Name(m.value)
 	text := m.format(in.o.Format)

@@ -3,14 +3,17 @@
 //	connection ─ Of ─► Identity (address, unix peer, verified names) ─┐
 //	<allow> blocks, --allow ─ Parse ─► Rules ─────────────────────────┴─► Allows(category)?  Controls?
 //
-// A rule names peers and the categories that they may write. Without rules whoever can connect may write everything; with rules what no
-// rule allows is refused, unless all rules are about reading only (status=yes). Control (fb303 shutdown, reinitialize, setOption) is for this machine, that is the loopback and unix sockets,
-// and for peers of a rule with control=yes; reading over HTTP is for this machine and for peers of a rule with status=yes.
+// A rule names peers and the categories that they may write. Without rules, whoever can connect may write everything.
+// With rules, what no rule allows is refused, unless all rules are only about reading (status=yes). Control (fb303
+// shutdown, reinitialize, setOption) is for this machine, that is for loopback and unix sockets, and for peers of a
+// rule with control=yes. Reading over HTTP is for this machine and for peers of a rule with status=yes.
 //
-// Invariants: a name comes from a certificate that was verified against the listener's tls_ca, never from the peer's word, and only from
-// its subject alternative names. What is not understood allows nothing. A verdict costs no allocation.
+// Invariants: names are the subject alternative names of a certificate that was verified against the listener's tls_ca;
+// what the peer says about itself does not count. What is not understood allows nothing. A decision allocates no
+// memory.
 //
-// Limitations: an address is a claim of the network; whoever can send from it has it. Patterns of categories end in their only *.
+// Limitations: an address is only as trustworthy as the network. In a category pattern, * can only be the last
+// character.
 package access
 
 import (
@@ -23,13 +26,13 @@ import (
 
 // Rule is one <allow> block or one --allow, as it was written.
 type Rule struct {
-	From       string // words with blanks between them: *, loopback, unix, unix:uid=N, unix:gid=N, an address, a range, or a name with *
-	Categories string // words with blanks between them: NAME, PREFIX* or *
+	From       string // words: *, loopback, unix, unix:uid=N, unix:gid=N, an address, a range, or a name with *
+	Categories string // words: NAME, PREFIX* or *
 	Control    bool   // such a peer may stop and reload the server
 	Status     bool   // such a peer may read its status, metrics and files over HTTP
 }
 
-// ParseFlag reads FROM=PATTERN[,PATTERN…]; the last = divides.
+// ParseFlag parses FROM=PATTERN[,PATTERN…], split at the last =.
 func ParseFlag(s string) (Rule, error) {
 	i := strings.LastIndexByte(s, '=')
 	if i <= 0 || i == len(s)-1 {
@@ -40,13 +43,13 @@ func ParseFlag(s string) (Rule, error) {
 	return r, err
 }
 
-// String is the rule as --allow has it.
+// String is the rule in the form of --allow.
 func (r Rule) String() string { return r.From + "=" + strings.Join(strings.Fields(r.Categories), ",") }
 
-// Rules are rules that were understood. They never change and may be used by any number of goroutines. nil is that there are none.
+// Rules are parsed rules. They never change, and are safe for concurrent use. nil means that there are none.
 type Rules struct {
 	rules   []rule
-	writes  bool // some rule is about more than reading; if none is, everybody may write everything
+	writes  bool // some rule is about more than reading; otherwise everybody may write everything
 	written []Rule
 }
 
@@ -57,7 +60,7 @@ type rule struct {
 	status     bool
 }
 
-// Parse understands rules; it returns nil for none. The error is about the first that cannot be.
+// Parse parses rules; it returns nil for none. The error is about the first one that is wrong.
 func Parse(rules []Rule) (*Rules, error) {
 	if len(rules) == 0 {
 		return nil, nil
@@ -97,15 +100,15 @@ func (r *Rules) Written() []Rule {
 	return r.written
 }
 
-// Caller is the peer of one connection, with the verdict about it. It is for one goroutine at a time.
+// Caller is the peer of one connection, with the cached decision about it. It is used by one goroutine at a time.
 type Caller struct {
 	Identity
 
-	by    *Rules // whose verdict the rest is
+	by    *Rules // the rules that grant is from
 	grant grant
 }
 
-// grant is what the rules give to one peer.
+// grant is what the rules allow one peer.
 type grant struct {
 	exact    map[string]bool
 	prefixes [][]byte
@@ -113,7 +116,7 @@ type grant struct {
 	status   bool
 }
 
-// Allows says whether c may write a category. A caller that is not known may write only where there are no rules.
+// Allows says whether c may write a category. An unknown caller may write only if there are no rules.
 func (r *Rules) Allows(c *Caller, category []byte) bool {
 	switch {
 	case r == nil || !r.writes:
@@ -122,10 +125,11 @@ func (r *Rules) Allows(c *Caller, category []byte) bool {
 		return false
 	}
 	g := r.grant(c)
-	return g.exact[string(category)] || slices.ContainsFunc(g.prefixes, func(p []byte) bool { return bytes.HasPrefix(category, p) })
+	return g.exact[string(category)] ||
+		slices.ContainsFunc(g.prefixes, func(p []byte) bool { return bytes.HasPrefix(category, p) })
 }
 
-// Names says whether the rules let c write anything. Where there are none nobody is named.
+// Names says whether a rule lets c write something. Without rules it is false.
 func (r *Rules) Names(c *Caller) bool {
 	if r == nil || c == nil {
 		return false
@@ -159,7 +163,7 @@ func (r *Rules) Reads(c *Caller) bool {
 	return r != nil && r.grant(c).status
 }
 
-// grant returns what r gives to c; it is found out once for each connection.
+// grant returns what r allows c. It is computed once for each connection.
 func (r *Rules) grant(c *Caller) *grant {
 	if c.by == r {
 		return &c.grant
@@ -189,7 +193,7 @@ func With(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// From returns the caller that a call comes from, nil if that is not known.
+// From returns the caller of a call, nil if it is not known.
 func From(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)
 	return c

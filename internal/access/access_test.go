@@ -193,7 +193,8 @@ func TestNamesOfACertificate(t *testing.T) {
 	}
 }
 
-// TestReading is apart from writing: a rule about nothing else leaves writing to everybody, and reading over HTTP is for nobody else.
+// TestReading is apart from writing: a rule about nothing else leaves writing to everybody, and reading over HTTP is
+// for nobody else.
 func TestReading(t *testing.T) {
 	rules := func(list ...Rule) *Rules {
 		r, err := Parse(list)

@@ -26,7 +26,8 @@ func FuzzGlob(f *testing.F) {
 	})
 }
 
-// FuzzRules: whatever is written, what is not understood is refused, and what is taken means the same when it is read again as a flag.
+// FuzzRules: whatever is written, what is not understood is refused, and what is taken means the same when it is read
+// again as a flag.
 func FuzzRules(f *testing.F) {
 	for _, seed := range []string{"10.0.0.0/8=a*,b", "*=*", "unix:uid=33=x", "::1/128=x", "spiffe://a/*=x", "10.0.0.*=x"} {
 		f.Add(seed)

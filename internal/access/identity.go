@@ -12,19 +12,20 @@ import (
 
 // Identity is who is at the other end of a connection.
 type Identity struct {
-	Addr  netip.Addr // zero for a unix socket
-	Unix  *Peer      // nil for anything else
-	TLS   bool       // it speaks TLS, with a certificate of its own or without
-	Names []string   // of its verified certificate: DNS names, URIs, mail addresses, which their form tells apart (kindOf); none without one
+	Addr netip.Addr // zero for a unix socket
+	Unix *Peer      // nil for anything else
+	TLS  bool       // it speaks TLS, with or without a certificate of its own
+	// Names are those of its verified certificate: DNS names, URIs and mail addresses, told apart by kindOf.
+	Names []string
 }
 
-// Peer is the process at the other end of a unix socket, as the kernel tells it.
+// Peer is the process at the other end of a unix socket, as reported by the kernel.
 type Peer struct {
 	UID, GID uint32
 	PID      int32
 }
 
-// Of says who is at the other end of nc. A TLS connection must have shaken hands: before that it has no names.
+// Of identifies the peer of nc. A TLS connection must have completed its handshake: before that it has no names.
 func Of(nc net.Conn) (Identity, error) {
 	switch c := nc.(type) {
 	case *tls.Conn:
@@ -59,8 +60,8 @@ func (id *Identity) String() string {
 	return id.Addr.String()
 }
 
-// names are the alternative names of a certificate, each of its own kind: what an authority signed as a name of DNS must not be taken
-// for a URI or a mail address because it is written like one.
+// names returns the subject alternative names of a certificate. A name whose form belongs to another kind is left out:
+// what an authority signed as a DNS name must not be taken for a URI because it looks like one.
 func names(cert *x509.Certificate) []string {
 	var all []string
 	add := func(name string, as kind) {

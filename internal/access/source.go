@@ -7,16 +7,17 @@ import (
 	"strings"
 )
 
-// source is one word of from=. Exactly one of its fields says whom it means.
+// source is one word of from=. Exactly one of its fields is set.
 type source struct {
 	any, loopback, unix bool
 	uid, gid            *uint32
 	network             netip.Prefix
-	name                string // a pattern, lower case before the first slash
+	name                string // a pattern; its host part is in lower case
 	kind                kind   // of name
 }
 
-// kind is what kind of name a name or a pattern is: *.example.com is no mail address that ends like that.
+// kind is the kind of a name or a pattern. A pattern matches names of its own kind only: *.example.com does not match
+// the mail address a@b.example.com.
 type kind int
 
 const (
@@ -25,7 +26,7 @@ const (
 	mailName
 )
 
-// kindOf says what kind of name is written like that.
+// kindOf tells the kind of a name by its form.
 func kindOf(name string) kind {
 	switch {
 	case strings.Contains(name, ":"):
@@ -36,7 +37,7 @@ func kindOf(name string) kind {
 	return dnsName
 }
 
-// parseSource reads one word of from=. A range or a unix peer with a mistake in it is an error, not a name.
+// parseSource parses one word of from=. A range or a unix peer with a mistake in it is an error, not a name.
 func parseSource(word string) (source, error) {
 	switch word {
 	case "*":
@@ -68,16 +69,18 @@ func parseSource(word string) (source, error) {
 		}
 		return source{network: p.Masked()}, nil
 	}
-	if strings.Trim(word, "0123456789abcdefABCDEF.:/") == "" && strings.ContainsAny(word, ":/") || strings.Trim(word, "0123456789./*") == "" {
+	if strings.Trim(word, "0123456789abcdefABCDEF.:/") == "" && strings.ContainsAny(word, ":/") ||
+		strings.Trim(word, "0123456789./*") == "" {
 		return source{}, fmt.Errorf("from %q: neither an address nor a range (10.0.0.0/8, 2001:db8::/32) nor a name", word)
 	}
 	if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return source{}, fmt.Errorf("from %q: names in certificates are of ASCII; write the host as xn--…, the path of a URI with %%XX", word)
+		return source{}, fmt.Errorf("from %q: names in certificates are of ASCII; "+
+			"write the host as xn--…, the path of a URI with %%XX", word)
 	}
 	return source{name: fold(word), kind: kindOf(word)}, nil
 }
 
-// fold makes the host part of a name lower case: DNS names have no case, paths of URIs do.
+// fold converts the host part of a name to lower case: DNS names ignore case, the paths of URIs do not.
 func fold(name string) string {
 	scheme, rest, isURI := strings.Cut(name, "://")
 	if !isURI {
@@ -113,7 +116,7 @@ func (s *source) matches(id *Identity) bool {
 	return false
 }
 
-// glob says whether name is what pattern means, in which * stands for any characters.
+// glob says whether name matches pattern, in which * stands for any characters.
 func glob(pattern, name string) bool {
 	first, rest, star := strings.Cut(pattern, "*")
 	if !star {

@@ -12,11 +12,11 @@ type Problem struct {
 	File  string
 	Line  int // from 1; 0: the file as a whole
 	Text  string
-	Cure  string // what to do about it, "" if the text says it
-	Error bool   // what is written there cannot be used; otherwise it is used as Text says
+	Cure  string // what to do about it; "" if Text says that
+	Error bool   // the line cannot be used; otherwise it is used as Text says
 }
 
-// String is the problem as a compiler would tell it: file:12: warning: text (cure).
+// String formats the problem as a compiler does: file:12: warning: text (cure).
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
@@ -35,20 +35,21 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Shown is the problem fit to be shown, whatever of the file is in its words. Whoever gathers problems does so by it.
+// Shown makes the problem fit to be shown, whatever words of the file it contains. Whoever collects problems must call
+// it.
 func (p Problem) Shown() Problem {
 	p.Text, p.Cure = Shown(p.Text), Shown(p.Cure)
 	return p
 }
 
-// File is a configuration file that was read.
+// File is a parsed configuration file.
 type File struct {
 	Name string
-	New  bool   // it begins with "inkwell 1": mistakes that the original passed over are errors
-	Root *Block // what stands outside of all blocks
+	New  bool   // it begins with "inkwell 1": what the original ignored is an error
+	Root *Block // what is outside of all blocks
 }
 
-// Setting is what stands behind a key.
+// Setting is a value and the line that it is from.
 type Setting struct {
 	Text string
 	Line int
@@ -60,26 +61,28 @@ type Pair struct {
 	Setting
 }
 
-// Block is what stands between <NAME> and </NAME>.
+// Block is what is between <NAME> and </NAME>.
 type Block struct {
 	Name   string   // "store0" for the first <store> of its parent, "" for the root
 	Tag    string   // as it was written: "store"
 	Line   int      // of <NAME>
-	Parent *Block   // where keys are inherited from; nil for the root
+	Parent *Block   // keys are inherited from it; nil for the root
 	Blocks []*Block // in the byte order of their names
 
 	pairs  []Pair         // in the order of the file
-	latest map[string]int // key → the last of its pairs
-	counts map[string]int // of a name that may be repeated: how many blocks of it there are so far
-	places map[string]int // while b is read: where in Blocks the block of a name is
+	latest map[string]int // index of the last pair of each key
+	counts map[string]int // how many blocks there are so far of each name that may be repeated
+	places map[string]int // index in Blocks by name, while b is being parsed
 }
 
-// Own lists the lines that stand in the block itself, in the order of the file, those that a later line of the same key overrides too.
+// Own lists the lines of the block itself, in the order of the file, including those that a later line of the same key
+// overrides.
 func (b *Block) Own() []Pair { return b.pairs }
 
 // Sub returns the block of that name in b, nil if there is none.
 func (b *Block) Sub(name string) *Block {
-	i, ok := slices.BinarySearchFunc(b.Blocks, name, func(s *Block, name string) int { return cmp.Compare(s.Name, name) })
+	i, ok := slices.BinarySearchFunc(b.Blocks, name,
+		func(s *Block, name string) int { return cmp.Compare(s.Name, name) })
 	if !ok {
 		return nil
 	}
@@ -106,8 +109,8 @@ func (b *Block) All(key string) []Setting {
 	return all
 }
 
-// Get returns the value of a key: from b itself, else, if b has a type, from the nearest TYPE::KEY in b and the blocks around it. The
-// keys type, category and categories are never inherited.
+// Get returns the value of a key. If b does not set it but has a type, the nearest TYPE::KEY in b and the blocks around
+// it counts. The keys type, category and categories are never inherited.
 func (b *Block) Get(key string) (Setting, bool) {
 	if v, ok := b.Literal(key); ok {
 		return v, true
@@ -125,7 +128,7 @@ func (b *Block) Get(key string) (Setting, bool) {
 	return Setting{}, false
 }
 
-// set appends a line to b and says whether the key was there before.
+// set appends a line to b. again says that the key was set before.
 func (b *Block) set(p Pair) (before Setting, again bool) {
 	before, again = b.Literal(p.Key)
 	if b.latest == nil {
@@ -136,7 +139,7 @@ func (b *Block) set(p Pair) (before Setting, again bool) {
 	return before, again
 }
 
-// number counts the blocks of a name that may be repeated.
+// number counts the blocks of a name that may be repeated, from 0.
 func (b *Block) number(name string) int {
 	if b.counts == nil {
 		b.counts = make(map[string]int)
@@ -145,7 +148,7 @@ func (b *Block) number(name string) int {
 	return b.counts[name] - 1
 }
 
-// add puts a block into b and returns the one of the same name whose place it takes, nil if there was none.
+// add puts a block into b, and returns the one of the same name that it replaces, nil if there was none.
 func (b *Block) add(sub *Block) (before *Block) {
 	if i, again := b.places[sub.Name]; again {
 		before, b.Blocks[i] = b.Blocks[i], sub
@@ -159,7 +162,7 @@ func (b *Block) add(sub *Block) (before *Block) {
 	return nil
 }
 
-// finish says that no block will be added any more.
+// finish is called when all blocks were added.
 func (b *Block) finish() {
 	slices.SortFunc(b.Blocks, func(x, y *Block) int { return cmp.Compare(x.Name, y.Name) })
 	b.places = nil

@@ -1,15 +1,16 @@
-// Package conf reads what users write: sizes, durations and words, from flags and from environment variables, and the grammar of
-// configuration files.
+// Package conf parses what users write: sizes, durations and words from flags and environment variables, and the
+// grammar of configuration files.
 //
 //	flag  >  environment variable  >  default
 //
-//	bytes ─ Parse ─► blocks of blocks and KEY=VALUE, with the line of each, and every problem ─► package config gives them a meaning
+//	bytes ─ Parse ─► blocks of blocks and KEY=VALUE with their lines, and every problem ─► package config interprets them
 //
-// A value that cannot be used is answered with the forms that can. The grammar is that of the original, line by line: nothing is
-// quoted, escaped or included, # begins a comment wherever it stands, and numbers are those of C. In a file of the new style a value
-// can stand between double quotes, as in Go, so that every text can be said: file_path="/srv/logs #2".
+// An unusable value is answered with the forms that are possible. The grammar is that of the original, line by line:
+// nothing is quoted, escaped or included, # begins a comment wherever it occurs, and numbers are those of C. In a file
+// of the new style a value can be in double quotes, as in Go, so that any text can be written: file_path="/srv/logs
+// #2".
 //
-// Limitations: environment variables that are set to nothing count as not set; a value of a file of the old style cannot contain #.
+// Limitations: empty environment variables count as not set; a value in a file of the old style cannot contain #.
 package conf
 
 import (
@@ -26,16 +27,18 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// ParseSize reads a number of bytes: plain (1000000), decimal (1GB = 10^9) or binary (256MiB).
+// ParseSize parses a number of bytes: plain (1000000), decimal (1GB = 10^9) or binary (256MiB).
 func ParseSize(s string) (int64, error) {
 	n, err := humanize.ParseBytes(strings.TrimSpace(s))
 	if err != nil || n > math.MaxInt64 || strings.Contains(s, ",") {
-		return 0, fmt.Errorf("size %q: want plain bytes (1000000), decimal units (kB, MB, GB, TB) or binary units (KiB, MiB, GiB, TiB), as in 1GB or 256MiB", s)
+		return 0, fmt.Errorf("size %q: want plain bytes (1000000), decimal units (kB, MB, GB, TB) "+
+			"or binary units (KiB, MiB, GiB, TiB), as in 1GB or 256MiB", s)
 	}
 	return int64(n), nil
 }
 
-// ParseDuration reads a duration in Go's syntax (90s, 15m, 1h30m), which can begin with whole days (30d, 1d12h). It is never negative.
+// ParseDuration parses a duration in Go's syntax (90s, 15m, 1h30m), which may begin with whole days (30d, 1d12h). It is
+// never negative.
 func ParseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("duration %q: want a number with a unit, as in 10s, 15m, 1h30m or 30d", s)
 	const day = 24 * time.Hour
@@ -58,7 +61,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	return whole + d, nil
 }
 
-// value makes a flag of anything that a function can read.
+// value makes a flag of any type that a function can parse.
 type value[T any] struct {
 	to    *T
 	text  string
@@ -66,8 +69,8 @@ type value[T any] struct {
 	parse func(string) (T, error)
 }
 
-// Value returns a flag value that is read by parse into to and stands at text until it is set; kind is what the help calls it.
-// A default that parse refuses is a mistake of the program: it panics.
+// Value returns a flag value that parse converts, with the default text; kind is its name in the help. It panics if
+// parse refuses the default, which is a bug in the program.
 func Value[T any](to *T, text, kind string, parse func(string) (T, error)) pflag.Value {
 	v := &value[T]{to: to, kind: kind, parse: parse}
 	if err := v.Set(text); err != nil {
@@ -88,7 +91,7 @@ func (v *value[T]) Set(s string) error {
 func (v *value[T]) String() string { return v.text }
 func (v *value[T]) Type() string   { return v.kind }
 
-// Line is the line of a file of the new style that sets key to value, with double quotes around a value that needs them.
+// Line returns the line of a new-style file that sets key to value, with double quotes if the value needs them.
 func Line(key, value string) string {
 	odd := strings.Trim(value, " \t") != value || strings.HasPrefix(value, `"`) || strings.Contains(value, "#") ||
 		!utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl)
@@ -98,8 +101,8 @@ func Line(key, value string) string {
 	return key + "=" + value
 }
 
-// FromEnvironment sets each flag that was not given on the command line from the variable that stands for it, if that is set. The
-// error names every variable whose value cannot be used.
+// FromEnvironment sets each flag that was not given on the command line from its environment variable, if that is set.
+// The error lists every variable with an unusable value.
 func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -115,7 +118,7 @@ func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) e
 	return errors.Join(errs...)
 }
 
-// Variable is the name of the environment variable that stands for a flag: INKWELL_MAX_SIZE for max-size.
+// Variable is the name of a flag's environment variable: INKWELL_MAX_SIZE for max-size.
 func Variable(flag string) string {
 	return "INKWELL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }

@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// The numbers of a configuration file are read as C reads them, because existing files count on it: spaces before the number, a sign,
-// 0x for hexadecimal, a leading 0 for octal; what follows the number is passed over, and a text without a number is 0. Beside the
-// number, clean says whether the text is nothing but a number that fits, so that a caller can warn of the rest.
+// The numbers of a configuration file are parsed as C does, because existing files rely on it: white space before the
+// number, a sign, 0x for hexadecimal, a leading 0 for octal. What follows the number is ignored, and a text without a
+// number is 0. Besides the number, clean says whether the text is nothing but a number that fits, so that a caller can
+// warn otherwise.
 
-// Unsigned reads a number as strtoul with base 0 does: -1 is the largest there is.
+// Unsigned parses a number as strtoul with base 0 does: -1 is the largest number.
 func Unsigned(text string) (n uint64, clean bool) { return cut(text, 0).unsigned() }
 
-// Decimal reads a number as strtoull with base 10 does: 010 is ten and 0x10 is 0.
+// Decimal parses a number as strtoull with base 10 does: 010 is ten and 0x10 is 0.
 func Decimal(text string) (n uint64, clean bool) { return cut(text, 10).unsigned() }
 
-// Float reads the decimal fraction that text begins with, as strtod does, 0 if there is none.
+// Float parses the decimal fraction at the beginning of text, as strtod does; 0 if there is none.
 func Float(text string) (f float64, clean bool) {
 	text = strings.TrimLeft(text, space)
 	end := 0
@@ -31,12 +32,12 @@ func Float(text string) (f float64, clean bool) {
 	return f, end > 0 && end == len(text)
 }
 
-// space is what isspace of C takes for white space.
+// space is the white space of C's isspace.
 const space = " \t\n\v\f\r"
 
-// digits is a number as it was found.
+// digits is the result of cut.
 type digits struct {
-	n        uint64 // without sign, the largest there is when it does not fit
+	n        uint64 // without the sign; the largest number if it does not fit
 	negative bool
 	clean    bool
 }
@@ -48,7 +49,7 @@ func (d digits) unsigned() (uint64, bool) {
 	return d.n, d.clean
 }
 
-// cut reads the number that text begins with; base 0 takes the base from the number.
+// cut parses the number at the beginning of text; with base 0 the number's prefix decides.
 func cut(text string, base uint64) digits {
 	rest := strings.TrimLeft(text, space)
 	d := digits{}
@@ -80,7 +81,7 @@ func cut(text string, base uint64) digits {
 	return d
 }
 
-// digit is the value of a digit, 99 if c is none.
+// digit is the value of a digit, 99 for other characters.
 func digit(c byte) uint64 {
 	switch {
 	case c >= '0' && c <= '9':

@@ -1,15 +1,17 @@
-// Package faultfs is the one door to the disk: a directory below which everything is opened with os.Root, so that no name that came
-// from outside can lead out of it, with a seam at which a test can make any operation fail.
+// Package faultfs is the only way to the disk: a directory below which everything is opened with os.Root, so that no
+// name that comes from outside can lead out of it. A test can make any operation fail.
 //
 //	Dir ── OpenFile ──► File ── Write, Writev, WriteAt, Sync, Truncate
-//	 └── Rename, Remove, Mkdir, Symlink, Sync …        each asks the Injector first, when there is one
+//	 └── Rename, Remove, Mkdir, Symlink, Sync …        each asks the Injector first, if there is one
 //
-// Names are those of entries of the directory, without a slash. No symbolic link is followed: os.Root keeps a name from leading out of the
-// directory, but would follow a link to another place in it, and a link to another category's directory is as wrong. Nothing but regular
-// files is opened, so that a planted pipe cannot stop a daemon. The path of the directory itself is the operator's: links in it are followed.
+// Names are names of directory entries, without a slash. No symbolic link is followed: os.Root prevents a name from
+// leading out of the directory, but would follow a link to another place in it, and a link to another category's
+// directory is as wrong. Only regular files are opened, so that a planted FIFO cannot block a daemon. The path of the
+// directory itself comes from the operator: links in it are followed.
 //
-// Errors are those of the os package (errors.Is with fs.ErrNotExist, syscall.ENOSPC … works) and name operation and file.
-// Every method of Dir and File is as safe for concurrent use as the one of os.Root and os.File it stands for.
+// Errors are those of the os package (errors.Is with fs.ErrNotExist, syscall.ENOSPC and so on works) and name the
+// operation and the file. Every method of Dir and File is as safe for concurrent use as the method of os.Root or
+// os.File behind it.
 package faultfs
 
 import (
@@ -29,7 +31,7 @@ import (
 // Op names an operation that an Injector may fail.
 type Op string
 
-// The operations that are offered to an Injector.
+// The operations that an Injector is asked about.
 const (
 	OpOpen     Op = "open"
 	OpRead     Op = "read"
@@ -46,8 +48,9 @@ const (
 
 // An Injector decides whether an operation fails. It must be safe for concurrent use.
 type Injector interface {
-	// Inject is asked before op on name (a path below the Dir). A nil error lets it pass. With an error the operation is not done,
-	// but for OpWrite: then the first allow of its n bytes are written before the error is returned (a short write).
+	// Inject is asked before op on name (a path below the Dir). A nil error lets it proceed. With an error the
+	// operation is not carried out, with one exception: of an OpWrite, the first allow of its n bytes are written
+	// before the error is returned (a short write).
 	Inject(op Op, name string, n int) (allow int, err error)
 }
 
@@ -61,33 +64,33 @@ type Dir struct {
 	obs  Observer // inj, if it is one
 
 	mu    sync.Mutex
-	loose []entry // directories on the way to this one, or this one, whose names may not be durable: OpenLater left that to Sync
+	loose []entry // this directory and those above it whose names may not be durable yet: see OpenLater
 }
 
-// entry is a directory with a name in another one.
+// entry identifies a directory.
 type entry struct {
 	path string
 	ino  uint64
 }
 
-// settled are the entries that this process has made durable.
+// settled has the directories whose names this process has made durable.
 var settled sync.Map
 
-// Sub opens the directory name beneath d, which is made if it is missing; its name is durable in d on return. A symbolic
+// Sub opens the directory name beneath d. If it is missing it is made, and its name is durable on return. A symbolic
 // link is refused (ErrSymlink).
 func (d *Dir) Sub(name string) (*Dir, error) {
 	sub, err := d.sub(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := sub.settle(); err != nil { // the next attempt has to sync it, too
+	if err := sub.settle(); err != nil { // the next attempt syncs it again
 		return nil, errors.Join(err, sub.Close())
 	}
 	return sub, nil
 }
 
-// sub opens the directory name beneath d, which is made if it is missing. Its name is durable after its Sync: also of one that
-// was there, because whoever made it may have been killed before it was.
+// sub opens the directory name beneath d, which is made if it is missing. Its name is durable after its Sync, even if
+// it existed before: the process that made it may have been killed before it synced the name.
 func (d *Dir) sub(name string) (*Dir, error) {
 	made := d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.root.Mkdir(name, 0o750) })
 	if made != nil && !errors.Is(made, fs.ErrExist) {
@@ -98,7 +101,7 @@ func (d *Dir) sub(name string) (*Dir, error) {
 		return nil, err
 	}
 	own := entry{sub.path, sub.ino}
-	if made == nil { // the number may be that of one before
+	if made == nil { // a deleted directory may have had the same inode
 		settled.Delete(own)
 	}
 	sub.loose = slices.Clip(d.loose)
@@ -108,14 +111,14 @@ func (d *Dir) sub(name string) (*Dir, error) {
 	return sub, nil
 }
 
-// Settled says that the names on the way to d are durable.
+// Settled says whether the names of d and of the directories above it are durable.
 func (d *Dir) Settled() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.loose) == 0
 }
 
-// settle makes the names on the way to d durable that may not be.
+// settle makes those names durable that may not be.
 func (d *Dir) settle() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,7 +131,7 @@ func (d *Dir) settle() error {
 	return nil
 }
 
-// enter opens the directory name beneath d, which must be one.
+// enter opens the directory name beneath d, which must exist.
 func (d *Dir) enter(name string) (*Dir, error) {
 	found, err := d.root.Lstat(name)
 	if err != nil {
@@ -153,7 +156,7 @@ func (d *Dir) enter(name string) (*Dir, error) {
 	return sub, nil
 }
 
-// Path is where the directory was found when it was opened, for messages.
+// Path is the path by which the directory was opened, for messages.
 func (d *Dir) Path() string { return d.path }
 
 // Close releases the directory; files opened from it stay open.
@@ -205,7 +208,7 @@ func (d *Dir) open(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// odd is the error for something that is not what belongs under its name.
+// odd returns the error for something unexpected under a name.
 func (d *Dir) odd(op, name string, found fs.FileInfo) error {
 	err := ErrMisplaced
 	if found.Mode()&fs.ModeSymlink != 0 {
@@ -216,7 +219,8 @@ func (d *Dir) odd(op, name string, found fs.FileInfo) error {
 
 // Rename renames a file beneath d, replacing newName; it is durable after Sync.
 func (d *Dir) Rename(oldName, newName string) error {
-	return d.change(Change{Op: OpRename, Name: newName, From: oldName}, func() error { return d.root.Rename(oldName, newName) })
+	return d.change(Change{Op: OpRename, Name: newName, From: oldName},
+		func() error { return d.root.Rename(oldName, newName) })
 }
 
 // Remove unlinks a file or an empty directory beneath d; it is durable after Sync.
@@ -230,7 +234,9 @@ func (d *Dir) Symlink(target, name string) error {
 	if err := d.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := d.change(Change{Op: OpSymlink, Name: tmp, From: target}, func() error { return d.root.Symlink(target, tmp) }); err != nil {
+	err := d.change(Change{Op: OpSymlink, Name: tmp, From: target},
+		func() error { return d.root.Symlink(target, tmp) })
+	if err != nil {
 		return err
 	}
 	return d.Rename(tmp, name)
@@ -249,10 +255,10 @@ func (d *Dir) ReadFile(name string) (data []byte, err error) {
 	return data, errors.Join(err, f.Close())
 }
 
-// ReadDir lists d itself in byte order of names.
+// ReadDir lists d in byte order of the names.
 func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return fs.ReadDir(d.root.FS(), ".") }
 
-// Sync makes the names in d durable, and those on the way to it that OpenLater made.
+// Sync makes the names in d durable, and those of the directories that OpenLater has made.
 func (d *Dir) Sync() error {
 	if err := d.settle(); err != nil {
 		return err
@@ -267,8 +273,8 @@ func (d *Dir) Sync() error {
 	})
 }
 
-// WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. On error the old
-// content stands.
+// WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. After
+// an error the old content is still there.
 func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	tmp := temporary(name)
 	if err := d.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -294,10 +300,11 @@ func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	return d.Sync()
 }
 
-// temporary is the name under which a file is written before it gets its own.
+// temporary is the name under which a file is written before it is renamed to name.
 func temporary(name string) string { return "." + strings.TrimPrefix(name, ".") + ".tmp" }
 
-// FreeName returns the first of NAME+suffix, NAME.2+suffix, … that nothing has: what is set aside replaces nothing.
+// FreeName returns the first of NAME+suffix, NAME.2+suffix, … that does not exist, so that what is set aside replaces
+// nothing.
 func (d *Dir) FreeName(name, suffix string) (string, error) {
 	free := name + suffix
 	for n := 2; ; n++ {
@@ -310,7 +317,7 @@ func (d *Dir) FreeName(name, suffix string) (string, error) {
 	}
 }
 
-// change does op, which changes a name in d, unless the injector fails it.
+// change carries out op, which changes a name in d, unless the injector makes it fail.
 func (d *Dir) change(c Change, op func() error) error {
 	c.Dir = d.path
 	return watch(d.obs, c, func() error {

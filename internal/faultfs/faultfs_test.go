@@ -28,7 +28,8 @@ func open(t *testing.T, path string) *Dir {
 	return d
 }
 
-// TestNoLinkIsFollowed plants links that lead out of the directory, and such as stay in it, under every name that is used.
+// TestNoLinkIsFollowed plants links that lead out of the directory, and such as stay in it, under every name that is
+// used.
 func TestNoLinkIsFollowed(t *testing.T) {
 	top := t.TempDir()
 	inside, outside := filepath.Join(top, "data"), filepath.Join(top, "outside")
@@ -107,7 +108,8 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	}
 }
 
-// TestTheRootMayBeALink: where the data is kept is the operator's choice; and a path that is not beneath the root is one as well.
+// TestTheRootMayBeALink: where the data is kept is the operator's choice; and a path that is not beneath the root is
+// one as well.
 func TestTheRootMayBeALink(t *testing.T) {
 	top := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(top, "disk"), 0o750))
@@ -143,8 +145,8 @@ func (s *syncs) Inject(op Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// A directory that is there may have been made by a process that was killed before it was durable. Once that is made sure of, it is
-// known.
+// A directory that is there may have been made by a process that was killed before it was durable. Once that is made
+// sure of, it is known.
 func TestADirectoryThatIsThereIsMadeDurable(t *testing.T) {
 	path, seen := t.TempDir(), new(syncs)
 	d, err := OpenDir(path, seen)

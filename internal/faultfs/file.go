@@ -72,11 +72,14 @@ func (f *File) writeAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Writev writes bufs one behind the other at off, without gathering them first, and returns how many bytes were written. bufs is
-// consumed: its elements are resliced.
+// Writev writes bufs one after the other at off, without joining them first, and returns how many bytes were written.
+// bufs is consumed: its elements are resliced.
 func (f *File) Writev(bufs [][]byte, off int64) (int64, error) {
 	if f.obs != nil {
-		n, err := f.watchWrite(bytes.Join(bufs, nil), off, func() (int, error) { n, err := f.writev(bufs, off); return int(n), err })
+		n, err := f.watchWrite(bytes.Join(bufs, nil), off, func() (int, error) {
+			n, err := f.writev(bufs, off)
+			return int(n), err
+		})
 		return int64(n), err
 	}
 	return f.writev(bufs, off)
@@ -112,11 +115,11 @@ func (f *File) writev(bufs [][]byte, off int64) (int64, error) {
 	return done, ierr
 }
 
-// Sync makes the file's bytes durable. After an error the file must be given up: a second Sync proves nothing.
+// Sync makes the file's bytes durable. After an error the file must be given up: a second Sync would prove nothing.
 func (f *File) Sync() error { return f.change(OpSync, 0, f.f.Sync) }
 
-// SyncData is Sync without what is not needed to read the bytes again (the time of the last change): much cheaper for bytes that were
-// overwritten in place.
+// SyncData is Sync without metadata that is not needed to read the bytes, as the modification time. It is much cheaper
+// for bytes that were overwritten in place.
 func (f *File) SyncData() error {
 	return f.change(OpSync, 0, func() error {
 		for {
@@ -131,8 +134,8 @@ func (f *File) SyncData() error {
 	})
 }
 
-// DropCache tells the kernel that the file's bytes, as far as they are synced, will not be read soon: a daemon that writes for ever
-// would else push everything that is useful out of the page cache, and pays for fresh pages all the time. It is a hint: no error.
+// DropCache tells the kernel that the synced bytes of the file will not be read soon. Otherwise a daemon that writes
+// all the time would evict everything useful from the page cache. It is only a hint and returns no error.
 func (f *File) DropCache() {
 	_ = unix.Fadvise(int(f.f.Fd()), 0, 0, unix.FADV_DONTNEED) // a file system may not know it: nothing is lost
 }
@@ -142,7 +145,7 @@ func (f *File) Truncate(size int64) error {
 	return f.change(OpTruncate, size, func() error { return f.f.Truncate(size) })
 }
 
-// change does do unless the injector fails it.
+// change carries out do, unless the injector makes it fail.
 func (f *File) change(op Op, size int64, do func() error) error {
 	return watch(f.obs, Change{Op: op, Name: f.name, File: f, Off: size}, func() error {
 		if err := inject(f.inj, op, f.name); err != nil {
@@ -158,7 +161,7 @@ func (f *File) Seek(off int64, whence int) (int64, error) { return f.f.Seek(off,
 // Stat describes the open file.
 func (f *File) Stat() (os.FileInfo, error) { return f.f.Stat() }
 
-// Close closes the file; its error counts: some file systems report a failed write only here.
+// Close closes the file. Its error matters: some file systems report a failed write only here.
 func (f *File) Close() error { return f.f.Close() }
 
 func (f *File) allow(n int) (int, error) {

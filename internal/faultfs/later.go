@@ -17,13 +17,13 @@ import (
 type Syncer interface {
 	Sync() error
 	device() uint64
-	synced() // by somebody else
+	synced() // called when a syncfs has made it durable
 }
 
-// Later collects what has to be synced, so that somebody syncs many files together. A nil Later syncs at once.
+// Later collects what has to be synced, so that many files are synced together. A nil Later syncs at once.
 type Later struct{ list []Syncer }
 
-// Sync adds s, or syncs it. Whoever takes the list keeps the promise.
+// Sync adds s, or syncs it if l is nil. Whoever takes the list must sync what is in it.
 func (l *Later) Sync(s Syncer) error {
 	if l == nil {
 		return s.Sync()
@@ -34,7 +34,7 @@ func (l *Later) Sync(s Syncer) error {
 	return nil
 }
 
-// Take returns what was collected, and forgets it.
+// Take returns what was collected, and empties the list.
 func (l *Later) Take() []Syncer {
 	list := l.list
 	l.list = nil
@@ -42,32 +42,32 @@ func (l *Later) Take() []Syncer {
 }
 
 const (
-	manyFiles  = 32 // of one file system: from so many on one syncfs is cheaper than an fsync for each
-	sideBySide = 8  // fsyncs at once: a file system commits them together
+	manyFiles  = 32 // from this many files of a file system on, one syncfs is cheaper than an fsync for each
+	sideBySide = 8  // fsyncs at the same time, which a file system commits together
 )
 
-// Disks makes many files durable together: few by an fsync for each, many of one file system by one syncfs for all.
+// Disks makes many files durable together: a few by an fsync for each, many of one file system by one syncfs for all.
 //
-// A syncfs is believed only where it says whether it failed: on ext4, XFS and Btrfs, since Linux 5.17 (since 5.8 it reports
-// bytes that could not be written, since 5.17 also that the file system could not commit). It reports what went wrong since
-// the descriptor was opened on which it is called, so Know opens that before anything is written. It also reports failures of
-// files of others. Therefore each file gets an fsync when it fails: that tells which of them are concerned.
+// syncfs is used only where it reports errors: on ext4, XFS and Btrfs, since Linux 5.17 (since 5.8 it reports bytes
+// that could not be written, since 5.17 also failed commits). It reports the errors since its descriptor was opened, so
+// Know must open that before anything is written. It also reports errors of other programs' files. Therefore, when it
+// fails, each file gets an fsync, which shows which of them are affected.
 //
 // Safe for concurrent use.
 type Disks struct {
-	Many int // for tests: from so many files on every file system gets a syncfs, 0 = by the rule above
+	Many int // for tests: use syncfs from this many files on, on every file system; 0 = as described
 
 	mu    sync.Mutex
-	known map[uint64]*disk // by device; nil: no syncfs
+	known map[uint64]*disk // by device; a nil disk means no syncfs
 }
 
 // disk is a file system.
 type disk struct {
-	dir  *Dir // the first that was known; it may be closed
+	dir  *Dir // the first directory on it; it may be closed
 	file *os.File
 }
 
-// Know is called with the directory of files that will be written.
+// Know must be called with the directory of files before they are written.
 func (k *Disks) Know(d *Dir) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -87,7 +87,7 @@ func (k *Disks) Know(d *Dir) error {
 	return err
 }
 
-// reportsErrors says whether a syncfs says when it failed.
+// reportsErrors says whether syncfs reports errors.
 func (d *Dir) reportsErrors() bool {
 	var st unix.Statfs_t
 	if err := unix.Statfs(d.path, &st); err != nil {
@@ -101,7 +101,7 @@ func (d *Dir) reportsErrors() bool {
 	return false
 }
 
-// since517 says whether a release of Linux, such as "6.1.0-13-amd64", is 5.17 or later.
+// since517 says whether a Linux release, such as "6.1.0-13-amd64", is 5.17 or later.
 func since517(release string) bool {
 	parts := strings.SplitN(release, ".", 3)
 	if len(parts) < 2 {
@@ -113,8 +113,8 @@ func since517(release string) bool {
 	return errors.Join(err, merr) == nil && (major > 5 || major == 5 && minor >= 17)
 }
 
-// Sync makes everything in list durable. The errors are those of each. A file that was closed meanwhile was synced before
-// that, or nobody needs it any more.
+// Sync makes everything in list durable, and returns the error of each. A file that was closed meanwhile counts as
+// synced: it was synced before it was closed, or is not needed any more.
 func (k *Disks) Sync(list []Syncer) []error {
 	errs := make([]error, len(list))
 	left := make(map[uint64][]int)
@@ -144,7 +144,7 @@ func (k *Disks) Sync(list []Syncer) []error {
 	return errs
 }
 
-// whole syncs a file system of which so many files are to be synced, and says whether it did.
+// whole syncs a whole file system if enough of its files are to be synced, and says whether it did.
 func (k *Disks) whole(dev uint64, files int) bool {
 	many := manyFiles
 	if k.Many > 0 {
@@ -192,7 +192,7 @@ func (d *Dir) synced() {
 	d.loose = nil
 }
 
-// number notes the numbers of the file system and of the directory.
+// number stores the device and inode of the directory.
 func (d *Dir) number(info os.FileInfo) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		d.dev, d.ino = st.Dev, st.Ino

@@ -14,42 +14,43 @@ import (
 	"inkwell/internal/killpoint"
 )
 
-// linesSlack is how many bytes may be appended to Lines before they are due to be written anew.
+// linesSlack is how many bytes may be appended to Lines before they are due to be rewritten.
 const linesSlack = 4 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Lines is a file of lines that is appended to, and written anew when it has grown:
+// Lines is a file of lines. Lines are appended, and the file is rewritten when it has grown too much:
 //
 //	HEADER\n
-//	CRC BODY\n        CRC: of BODY, CRC-32C, eight hexadecimal digits
+//	CRC BODY\n        CRC: CRC-32C of BODY, eight hexadecimal digits
 //
 // A body has no newline. Not safe for concurrent use.
 type Lines struct {
 	dir    *Dir
 	name   string
 	header string
-	file   *File // nil = to be written anew before anything else
+	file   *File // nil = the file has to be rewritten before anything else
 	size   int64
-	fresh  int64 // its size when it was last written anew
+	fresh  int64 // size when it was last rewritten
 	synced int64 // how much of it is durable
 	buf    []byte
 
-	damaged []byte // what OpenLines found, if it has to be kept
-	aside   string // where
+	damaged []byte // what OpenLines has read, if it has to be kept
+	aside   string // the name under which it is kept
 }
 
 // Damage is what OpenLines found wrong with a file.
 type Damage struct {
-	Lines int    // that are passed over, the header among them
-	Aside string // where the file is kept as it was; "": only its end is damaged, as after a crash
+	Lines int    // that are skipped, the header included
+	Aside string // where the damaged file is kept; "" = only its end is damaged, as after a crash
 }
 
-// OpenLines reads the file name in d as ReadLines does. Nothing is written before Rewrite, which has to come first; what is damaged
-// elsewhere than at the end of the file is kept then. What a process left that was killed in its Rewrite is removed: the next may be far.
+// OpenLines reads the file name in d as ReadLines does. Rewrite must be called before anything else is written. If the
+// file is damaged elsewhere than at its end, Rewrite keeps a copy. What a process has left that was killed in Rewrite
+// is removed.
 func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Lines, Damage, error) {
 	l := &Lines{dir: d, name: name, header: header}
-	_ = d.root.Remove(temporary(name)) // Rewrite will say why it cannot be
+	_ = d.root.Remove(temporary(name)) // if this fails, Rewrite reports it
 	data, there, err := readIfThere(d, name)
 	if err != nil || !there {
 		return l, Damage{}, err
@@ -68,10 +69,12 @@ func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Line
 	return l, damage, nil
 }
 
-// ReadLines reads the file name in d, which need not be there, and gives each body to take. Lines that are damaged, or that take does
-// not understand, are passed over and counted: the last one after a crash, as a rule. The header must be of the form "WHAT VERSION" and
-// is passed over as well when it is damaged. A header of another version is an error, unless take understands what is below it: then
-// it is damage that looks like one. So a new version has to change its lines.
+// ReadLines reads the file name in d, which need not exist, and passes each body to take. Lines that are damaged, or
+// that take refuses, are skipped and counted: usually the last line after a crash.
+//
+// The header must have the form "WHAT VERSION", and is also skipped when it is damaged. A header of another version is
+// an error, unless take accepts the lines below it: then it is damage that looks like a version. So a new version must
+// change the form of its lines.
 func ReadLines(d *Dir, name, header string, take func(body []byte) error) (damaged int, err error) {
 	data, there, err := readIfThere(d, name)
 	if err != nil || !there {
@@ -92,7 +95,8 @@ func readIfThere(d *Dir, name string) (data []byte, there bool, err error) {
 	return data, true, nil
 }
 
-// parseLines gives take the bodies in data. ending says that there is no damage but what a crash leaves at the end of a file.
+// parseLines passes the bodies in data to take. ending says that there is no damage except what a crash leaves at the
+// end of a file.
 func parseLines(path, header string, data []byte, take func(body []byte) error) (damaged int, ending bool, err error) {
 	rest, whole := bytes.CutPrefix(data, []byte(header+"\n"))
 	if len(data) == 0 {
@@ -115,7 +119,8 @@ func parseLines(path, header string, data []byte, take func(body []byte) error) 
 	}
 	first, below, _ := bytes.Cut(data, []byte{'\n'})
 	if !whole && right == 0 && len(below) > 0 && isVersion(first, header) {
-		return damaged, false, fmt.Errorf("%s begins with %q, this program knows %q (use the program that wrote it, or another state directory)", path, first, header)
+		return damaged, false, fmt.Errorf("%s begins with %q, this program knows %q "+
+			"(use the program that wrote it, or another state directory)", path, first, header)
 	}
 	return damaged, ending, nil
 }
@@ -128,10 +133,10 @@ func isVersion(first []byte, header string) bool {
 	return ok && err == nil && n > 0
 }
 
-// crcDigits are those in front of a body.
+// crcDigits is the number of digits before a body.
 const crcDigits = 8
 
-// checkLine returns the body of a line whose checksum is right.
+// checkLine returns the body of a line, if its checksum is correct.
 func checkLine(line []byte) (body []byte, ok bool) {
 	line, whole := bytes.CutSuffix(line, []byte{'\n'})
 	crc, body, two := bytes.Cut(line, []byte{' '})
@@ -142,8 +147,8 @@ func checkLine(line []byte) (body []byte, ok bool) {
 	return body, err == nil && uint32(want) == crc32.Checksum(body, castagnoli)
 }
 
-// lineWithin returns the body of a whole line at the end of a damaged one, as it is there when the newline before it is damaged; nil if
-// there is none.
+// lineWithin returns the body of an intact line at the end of a damaged one, which happens when the newline between
+// them is damaged; nil if there is none.
 func lineWithin(line []byte) []byte {
 	for i := 1; i+crcDigits < len(line); i++ {
 		if line[i+crcDigits] != ' ' || bytes.IndexByte(line[i:i+crcDigits], ' ') >= 0 {
@@ -161,7 +166,7 @@ func appendLine(dst, body []byte) []byte {
 	return append(append(dst, body...), '\n')
 }
 
-// FormatLines is a file of Lines with these bodies.
+// FormatLines returns the content of a file of Lines with these bodies.
 func FormatLines(header string, bodies ...[]byte) []byte {
 	data := append([]byte(header), '\n')
 	for _, body := range bodies {
@@ -170,13 +175,14 @@ func FormatLines(header string, bodies ...[]byte) []byte {
 	return data
 }
 
-// ParseLines is ReadLines for a file that is somewhere else; name is for messages.
+// ParseLines is ReadLines for data from elsewhere; name is for messages.
 func ParseLines(name, header string, data []byte, take func(body []byte) error) (damaged int, err error) {
 	damaged, _, err = parseLines(name, header, data, take)
 	return damaged, err
 }
 
-// AppendLines adds lines to the file name in d, which is made if it is missing, durably. It is for files of Lines that nobody has open.
+// AppendLines appends lines to the file name in d, which is made if it is missing, and syncs it. It is for files of
+// Lines that nobody has open.
 func AppendLines(d *Dir, name, header string, bodies ...[]byte) error {
 	f, begun, err := addLines(d, name, header, bodies)
 	if err != nil {
@@ -189,7 +195,7 @@ func AppendLines(d *Dir, name, header string, bodies ...[]byte) error {
 	return d.Sync()
 }
 
-// AppendHints is AppendLines for what may be lost: nothing is synced.
+// AppendHints is AppendLines for lines that may be lost: nothing is synced.
 func AppendHints(d *Dir, name, header string, bodies ...[]byte) error {
 	f, _, err := addLines(d, name, header, bodies)
 	if err != nil {
@@ -198,7 +204,7 @@ func AppendHints(d *Dir, name, header string, bodies ...[]byte) error {
 	return f.Close()
 }
 
-// addLines adds lines to a file, which it returns; begun says that it was there before, with its header.
+// addLines appends lines to a file, which it returns; begun says that the file existed with its header.
 func addLines(d *Dir, name, header string, bodies [][]byte) (_ *File, begun bool, err error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
@@ -214,7 +220,8 @@ func addLines(d *Dir, name, header string, bodies [][]byte) (_ *File, begun bool
 		return nil, false, err
 	}
 	size := info.Size()
-	end := make([]byte, min(size, int64(len(header)))) // of the file: all of it, if it was not begun in full
+	// end is the end of the file: all of it, if its header is incomplete.
+	end := make([]byte, min(size, int64(len(header))))
 	if _, err := f.ReadAt(end, size-int64(len(end))); err != nil {
 		return nil, false, err
 	}
@@ -223,19 +230,20 @@ func addLines(d *Dir, name, header string, bodies [][]byte) (_ *File, begun bool
 	switch {
 	case !begun:
 		data = append(append(data, header[size:]...), '\n')
-	case end[len(end)-1] != '\n': // the end of a line that was not written to its end
+	case end[len(end)-1] != '\n': // the last line is incomplete
 		data = append(data, '\n')
 	}
 	for _, body := range bodies {
 		data = appendLine(data, body)
 	}
 	if _, err := f.Write(data); err != nil {
-		return nil, false, errors.Join(err, f.Truncate(size)) // or half a line would be told as damage from now on
+		// Half a line would be reported as damage from now on.
+		return nil, false, errors.Join(err, f.Truncate(size))
 	}
 	return f, begun, nil
 }
 
-// Keep writes what Damage.Aside promises. Rewrite does it, too.
+// Keep writes the copy that Damage.Aside announces. Rewrite does so, too.
 func (l *Lines) Keep() error {
 	if l.aside == "" {
 		return nil
@@ -271,11 +279,12 @@ func (l *Lines) Rewrite(bodies func(yield func(body []byte) bool)) error {
 	return nil
 }
 
-// Due says whether the file has to be written anew before anything is appended: it has grown, or an earlier write or sync failed.
+// Due says whether the file has to be rewritten before anything is appended: it has grown too much, or a write or sync
+// has failed.
 func (l *Lines) Due() bool { return l.file == nil || l.size > linesSlack+8*l.fresh }
 
-// Append adds lines with one write; they are durable after Sync. After an error the file is Due, and has none of what was not durable:
-// whoever reads it again, and adds the same lines, has them once.
+// Append appends lines with one write; they are durable after Sync. After an error the file is Due and has only what
+// was durable: whoever reads it again and appends the same lines has them once.
 func (l *Lines) Append(bodies ...[]byte) error {
 	if l.file == nil {
 		return fmt.Errorf("append to %s: it has to be written anew after an error", l.path())
@@ -293,7 +302,8 @@ func (l *Lines) Append(bodies ...[]byte) error {
 	return nil
 }
 
-// Sync makes everything that was appended survive a power failure. An error is as one of Append: a second sync would prove nothing.
+// Sync makes everything that was appended survive a power cut. After an error the same holds as for Append, because a
+// second sync would prove nothing.
 func (l *Lines) Sync() error {
 	if l.file == nil || l.synced == l.size {
 		return nil
@@ -306,7 +316,7 @@ func (l *Lines) Sync() error {
 	return nil
 }
 
-// takeBack ends the use of the file: what is not durable goes.
+// takeBack truncates the file to what is durable, and closes it.
 func (l *Lines) takeBack() error { return errors.Join(l.file.Truncate(l.synced), l.close()) }
 
 // Close syncs and releases the file.

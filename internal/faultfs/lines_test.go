@@ -24,8 +24,8 @@ func number(list *[]string) func(body []byte) error {
 	}
 }
 
-// TestLinesFlipEveryBit flips every bit of a small file, and cuts it at every byte: the other lines are read, the damage is told, and the
-// file is kept as it was unless only its end is damaged.
+// TestLinesFlipEveryBit flips every bit of a small file, and cuts it at every byte: the other lines are read, the
+// damage is told, and the file is kept as it was unless only its end is damaged.
 func TestLinesFlipEveryBit(t *testing.T) {
 	path := t.TempDir()
 	d := open(t, path)
@@ -205,7 +205,8 @@ func TestAppendAgainAfterAFault(t *testing.T) {
 	}
 }
 
-// FuzzReadLines: whatever is in a file, it is read without more than was in it, and what is appended to it is read, too.
+// FuzzReadLines: whatever is in a file, it is read without more than was in it, and what is appended to it is read,
+// too.
 func FuzzReadLines(f *testing.F) {
 	whole := appendLine(appendLine([]byte(testHeader+"\n"), []byte("body 0")), []byte("body 1"))
 	f.Add(whole)

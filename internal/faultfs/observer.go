@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// Change is one thing that is done to the disk.
+// Change is an operation that changes the disk.
 type Change struct {
 	Op   Op     // OpOpen, OpWrite, OpSync, OpTruncate, OpRename, OpRemove, OpMkdir, OpSymlink or OpSyncDir
 	Dir  string // path of the directory
@@ -19,16 +19,17 @@ type Change struct {
 	Data []byte // OpWrite: what was written; valid during the call
 }
 
-// An Observer is an Injector that is also told of every change, and so can know what a power cut would leave (package crashfs).
+// An Observer is an Injector that is also told of every change, so that it can compute what a power cut would leave
+// (package crashfs).
 type Observer interface {
 	Injector
-	// Begin is called before the injector is asked for the change, End when it was done or has failed. Between the two the observer
-	// may hold a lock; the changes of one file or directory then have an order.
+	// Begin is called before the injector is asked about the change, End when the change was made or has failed. In
+	// between the observer may hold a lock, which puts the changes of a file or directory into an order.
 	Begin(c *Change)
 	End(c *Change, err error)
 }
 
-// watch does op, which is to ask the injector itself, before the eyes of obs, if there is one.
+// watch carries out op, and reports it to obs, if there is one. op asks the injector itself.
 func watch(obs Observer, c Change, op func() error) error {
 	if obs == nil {
 		return op()
@@ -43,7 +44,7 @@ func watched(obs Observer, c Change, op func() error) error {
 	return err
 }
 
-// watchWrite does what write does with p before the eyes of f's observer. off < 0: at the file's position.
+// watchWrite carries out write with p, and reports it to the observer. off < 0 means the file's position.
 func (f *File) watchWrite(p []byte, off int64, write func() (int, error)) (int, error) {
 	c := Change{Op: OpWrite, Name: f.name, File: f, Off: off}
 	f.obs.Begin(&c)
@@ -57,7 +58,7 @@ func (f *File) watchWrite(p []byte, off int64, write func() (int, error)) (int, 
 	return n, err
 }
 
-// makeAll makes the directory path and what is missing above it, each durable in the one above.
+// makeAll makes the directory path and the missing ones above it, each durable.
 func makeAll(path string, inj Injector, obs Observer) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
@@ -75,7 +76,7 @@ func makeAll(path string, inj Injector, obs Observer) error {
 			return err
 		}
 		switch err := os.Mkdir(path, 0o750); {
-		case errors.Is(err, fs.ErrExist): // another process was quicker, or it is no directory
+		case errors.Is(err, fs.ErrExist): // another process was faster, or path is not a directory
 			return os.MkdirAll(path, 0o750)
 		case err != nil:
 			return err
@@ -85,14 +86,14 @@ func makeAll(path string, inj Injector, obs Observer) error {
 	if err != nil {
 		return err
 	}
-	if err := syncAbove(above, inj, obs); err != nil { // the next attempt has to make it anew, and to sync it
+	if err := syncAbove(above, inj, obs); err != nil { // the next attempt has to make and sync it again
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
 }
 
-// syncAbove makes the name of a directory that was just made durable in the one above. One that may be written but not read cannot be
-// synced by us.
+// syncAbove makes the names in the directory above durable. A directory that may be written but not read cannot be
+// synced; that is no error.
 func syncAbove(above string, inj Injector, obs Observer) error {
 	return watch(obs, Change{Op: OpSyncDir, Dir: above, Name: "."}, func() error {
 		if err := inject(inj, OpSyncDir, "."); err != nil {
@@ -110,7 +111,7 @@ func syncAbove(above string, inj Injector, obs Observer) error {
 	})
 }
 
-// watchOpen is openFile before the eyes of d's observer.
+// watchOpen is openFile, reported to the observer.
 func (d *Dir) watchOpen(name string, flag int, perm fs.FileMode) (*File, error) {
 	c := Change{Op: OpOpen, Dir: d.path, Name: name, Flag: flag}
 	d.obs.Begin(&c)

@@ -9,22 +9,22 @@ import (
 	"syscall"
 )
 
-// ErrSymlink says that a symbolic link stands where a file or a directory belongs.
+// ErrSymlink says that there is a symbolic link instead of a file or a directory.
 var ErrSymlink = errors.New("a symbolic link stands there, and none is followed below a directory for data: remove it")
 
-// ErrReplaced says that a name meant something else a moment ago.
+// ErrReplaced says that a name was given to something else while it was being opened.
 var ErrReplaced = errors.New("somebody replaces it at this moment")
 
-// ErrMisplaced says that something else than a file or a directory stands where one belongs.
+// ErrMisplaced says that there is something else than the expected file or directory.
 var ErrMisplaced = errors.New("something else stands there than belongs there: move it away")
 
-// IsMisplaced says whether somebody put something where a file or a directory of ours belongs.
+// IsMisplaced says whether there is something unexpected instead of one of our files or directories.
 func IsMisplaced(err error) bool {
 	return errors.Is(err, ErrSymlink) || errors.Is(err, ErrMisplaced) || errors.Is(err, ErrReplaced)
 }
 
-// OpenDir opens the directory path, which is made (0750, with its parents) if it is missing; what was made is durable on return. inj may
-// be nil, or an Observer.
+// OpenDir opens the directory path. If it is missing it is made (0750, with its parents), and is durable on return. inj
+// may be nil, or also be an Observer.
 func OpenDir(path string, inj Injector) (*Dir, error) {
 	obs, _ := inj.(Observer)
 	if err := makeAll(filepath.Clean(path), inj, obs); err != nil {
@@ -43,15 +43,14 @@ func OpenDir(path string, inj Injector) (*Dir, error) {
 	return d, nil
 }
 
-// OpenBeneath opens the directory path, which is made if it is missing. It is root, or lies beneath it: then root is opened as OpenDir
-// does and each directory on the way from there as Sub does, so that no link is followed. A path elsewhere, and any for the root "", is
-// opened as OpenDir does.
+// OpenBeneath opens the directory path, which is made if it is missing. If path is root or beneath it, root is opened
+// by OpenDir, and each directory from there to path by Sub, so that no link is followed. Any other path, and any path
+// for the root "", is opened by OpenDir.
 func OpenBeneath(root, path string, inj Injector) (*Dir, error) {
 	return openBeneath(root, path, inj, (*Dir).Sub)
 }
 
-// OpenLater is OpenBeneath, but the names of directories that were made on the way from root are durable only after the Sync
-// of the Dir.
+// OpenLater is OpenBeneath, but the names of directories that it makes below root are durable only after Dir.Sync.
 func OpenLater(root, path string, inj Injector) (*Dir, error) {
 	return openBeneath(root, path, inj, (*Dir).sub)
 }
@@ -79,7 +78,7 @@ func openBeneath(root, path string, inj Injector, down func(d *Dir, name string)
 	return d, nil
 }
 
-// LookBeneath is OpenBeneath for a directory that must be there: nothing is made.
+// LookBeneath is OpenBeneath for a directory that must exist: nothing is made.
 func LookBeneath(root, path string) (*Dir, error) {
 	names, ok := between(root, path)
 	if !ok {
@@ -100,7 +99,7 @@ func LookBeneath(root, path string) (*Dir, error) {
 	return d, nil
 }
 
-// between are the directories on the way from root to path; ok is false when path does not lie beneath root.
+// between lists the names of the directories from root to path; ok is false if path is not beneath root.
 func between(root, path string) (names []string, ok bool) {
 	if root == "" {
 		return nil, false
@@ -118,9 +117,9 @@ func between(root, path string) (names []string, ok bool) {
 // ErrLocked says that another process holds a lock.
 var ErrLocked = errors.New("in use by another process")
 
-// Lock takes the advisory lock file name for this process and keeps it until the returned file is closed. It does not wait: when
-// another process holds it the error is ErrLocked. The names in d are durable on return: a process that was killed may have left some
-// that are not, and whoever takes d over goes by what it sees.
+// Lock locks the advisory lock file name until the returned file is closed. It does not wait: if another process has
+// the lock, the error is ErrLocked. The names in d are durable on return, because a killed process may have left names
+// that are not, and the new owner of d relies on what it sees.
 func (d *Dir) Lock(name string) (*File, error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
@@ -139,7 +138,7 @@ func (d *Dir) Lock(name string) (*File, error) {
 	return f, nil
 }
 
-// Locked says whether another process holds the advisory lock file name. A lock that it had to take to find out is given back at once.
+// Locked says whether another process has the advisory lock file name. To find out it takes the lock for a moment.
 func (d *Dir) Locked(name string) (bool, error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {

@@ -8,9 +8,8 @@ import (
 	"path/filepath"
 )
 
-// MakeSocketDir makes the directory of a unix socket, if it is missing: /run is empty after each start of the machine.
-// Everybody may pass through it, whatever the umask, because whoever has the way to a socket is to reach it. It says
-// whether it made it.
+// MakeSocketDir makes the directory of a unix socket if it is missing, because /run is empty after a reboot. Whatever
+// the umask is, everybody may search the directory, so that the socket can be reached. made says whether it was made.
 func MakeSocketDir(socket string) (made bool, err error) {
 	dir := filepath.Dir(socket)
 	if _, err := os.Stat(dir); err == nil {

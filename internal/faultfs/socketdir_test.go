@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestMakeSocketDir: what is missing is made so that everybody can pass, whatever the umask; what is there stays as it is.
+// TestMakeSocketDir: what is missing is made so that everybody can pass, whatever the umask; what is there stays as it
+// is.
 func TestMakeSocketDir(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Standing fails when the directory is not any more what its path leads to: it was removed, moved away or replaced, or
+// Standing fails when the path does not lead to the directory any more: it was removed, moved away or replaced, or
 // another file system was mounted over it.
 func (d *Dir) Standing() error {
 	own, err := d.root.Stat(".")
@@ -38,14 +38,14 @@ func (d *Dir) Writable() error {
 	return nil
 }
 
-// Identity tells the directory from others, also from one that gets its inode number later: "inode.time of birth". It
-// stays the same over renames, mounts and starts of the machine. It is empty where the file system cannot say.
+// Identity identifies the directory, also against one that gets the same inode number later: "inode.birth time". It
+// survives renames, mounts and reboots. It is empty if the file system has no birth times.
 func (d *Dir) Identity() string {
 	f, err := d.root.Open(".")
 	if err != nil {
 		return ""
 	}
-	defer f.Close() // it was only asked who it is
+	defer f.Close() // nothing was written
 	var st unix.Statx_t
 	const wanted = unix.STATX_INO | unix.STATX_BTIME
 	err = unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, wanted, &st)

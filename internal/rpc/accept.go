@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// Serve accepts connections until Shutdown, which closes ln, and returns nil then. When accepting fails (too many open files) it waits
-// and tries again; it gives up only when somebody else closed ln. It may be called for several listeners at once.
+// Serve accepts connections until Shutdown closes ln, and returns nil then. When accepting fails, as with too many open
+// files, it waits and tries again. It only returns an error if somebody else has closed ln. It may be called for
+// several listeners at the same time.
 func (s *Server) Serve(ln net.Listener) error { return s.accept(ln, false) }
 
-// ServeHTTP is Serve for a listener on which only HTTP is spoken.
+// ServeHTTP is Serve for a listener that accepts only HTTP.
 func (s *Server) ServeHTTP(ln net.Listener) error { return s.accept(ln, true) }
 
 func (s *Server) accept(ln net.Listener, onlyHTTP bool) error {
@@ -47,7 +48,7 @@ func (s *Server) accept(ln net.Listener, onlyHTTP bool) error {
 // outage logs when accepting fails and when it works again, at most one such pair a minute. Used by one goroutine.
 type outage struct {
 	log   *slog.Logger
-	since time.Time // of the first failure in a row, zero if there is none
+	since time.Time // of the first of consecutive failures; zero = it works
 	said  time.Time // when a failure was logged
 	told  bool      // this outage was logged
 }

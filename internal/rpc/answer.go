@@ -12,10 +12,11 @@ import (
 	"inkwell/proto"
 )
 
-// maxArgs bounds the arguments of a method other than Log, in bytes: option names and values, counter names.
+// maxArgs bounds the arguments of a method other than Log in bytes: option names and values, counter names.
 const maxArgs = 64 << 10
 
-// answer serves the calls in a frame, one after the other, and gathers the replies. After an error the connection is of no use.
+// answer serves the calls in a frame one after the other, and collects the replies. After an error the connection must
+// be closed.
 func (c *conn) answer(frame []byte) error {
 	for len(frame) > 0 {
 		call, err := proto.DecodeCall(frame)
@@ -34,7 +35,7 @@ func (c *conn) answer(frame []byte) error {
 	return nil
 }
 
-// call serves one call and returns the bytes behind it. An error means that the bytes are no call.
+// call serves one call and returns the bytes that follow it. An error means that the bytes are not a call.
 func (c *conn) call(call proto.Call) (rest []byte, err error) {
 	if call.Type != proto.TypeCall && call.Type != proto.TypeOneway {
 		return nil, fmt.Errorf("a message of type %d, which is no call", call.Type)
@@ -57,7 +58,7 @@ func (c *conn) call(call proto.Call) (rest []byte, err error) {
 
 // logCall serves Log.
 func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
-	if n := proto.LogCount(call.Args); n > c.maxEntries(n) { // before anything is made of them
+	if n := proto.LogCount(call.Args); n > c.maxEntries(n) { // refused before they are decoded
 		_, rest, err := proto.SplitArgs(call.Args)
 		if err != nil {
 			return nil, err
@@ -83,14 +84,16 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return rest, nil
 	}
 	killpoint.Reach("rpc.answer.ready")
-	c.out = proto.AppendLogReply(c.out, proto.Reply{SeqID: call.SeqID, Code: code, Inkwell: ours, Refused: int(c.thrown.Load())})
+	reply := proto.Reply{SeqID: call.SeqID, Code: code, Inkwell: ours, Refused: int(c.thrown.Load())}
+	c.out = proto.AppendLogReply(c.out, reply)
 	return rest, nil
 }
 
-// minEntry is how many bytes of the longest frame there must be for each entry of a call.
+// minEntry is the number of bytes of the longest frame for which a call may have one entry.
 const minEntry = 32
 
-// maxEntries is how many entries a call of the peer may have, which is looked up as by maxFrame for one of n.
+// maxEntries is the limit for a call of n entries. As in maxFrame, whether the peer is trusted is only looked up if
+// that matters.
 func (c *conn) maxEntries(n int) int {
 	o := &c.s.o
 	switch limit := o.MaxFrame / minEntry; {
@@ -103,7 +106,8 @@ func (c *conn) maxEntries(n int) int {
 	}
 }
 
-// tooMany refuses a call of more entries than one may have. It is an exception, not an answer: an Inkwell sends what was in it in smaller ones.
+// tooMany refuses a call with too many entries, by an exception instead of an answer: an Inkwell then sends the entries
+// in smaller calls.
 func (c *conn) tooMany(call proto.Call, n int) error {
 	c.s.tooMany.Add(1)
 	reason := fmt.Sprintf("a call of %d entries, the limit is %d", n, c.maxEntries(n))
@@ -112,7 +116,7 @@ func (c *conn) tooMany(call proto.Call, n int) error {
 	return nil
 }
 
-// otherCall serves any other method by the generated code.
+// otherCall serves any other method through the generated code.
 func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
 	args, rest, err := proto.SplitArgs(call.Args)
 	if err != nil {
@@ -121,9 +125,11 @@ func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
 	f := c.s.others[call.Method]
 	switch {
 	case f == nil:
-		c.out = proto.AppendException(c.out, call, proto.UnknownMethod, fmt.Sprintf("Invalid method name: '%s'", call.Method))
+		c.out = proto.AppendException(c.out, call, proto.UnknownMethod,
+			fmt.Sprintf("Invalid method name: '%s'", call.Method))
 	case len(args) > maxArgs:
-		c.out = proto.AppendException(c.out, call, proto.InternalError, fmt.Sprintf("arguments of %d bytes, the limit is %d", len(args), maxArgs))
+		c.out = proto.AppendException(c.out, call, proto.InternalError,
+			fmt.Sprintf("arguments of %d bytes, the limit is %d", len(args), maxArgs))
 	default:
 		reply, failed := c.process(f, call, args)
 		c.out = append(c.out, reply...)
@@ -134,8 +140,8 @@ func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
 	return rest, nil
 }
 
-// process calls generated code with the arguments of a call and returns its reply, none for a oneway method. A panic there is told to
-// the peer, and to the log.
+// process calls generated code and returns its reply, which is empty for a oneway method. A panic there is answered and
+// logged.
 func (c *conn) process(f thrift.TProcessorFunction, call proto.Call, args []byte) (reply []byte, err error) {
 	out := thrift.NewTMemoryBuffer()
 	defer func() {

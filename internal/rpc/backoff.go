@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// Backoff says how long to wait before the next attempt: a random time between Min and a bound that doubles with each attempt, from
-// 2 × Min up to Max, so that many senders do not come back together. The zero value is 100 ms to 10 s. Not safe for concurrent use.
+// Backoff says how long to wait before the next attempt: a random time between Min and a bound that doubles with each
+// attempt, from 2 × Min up to Max. It is random so that many senders do not reconnect at the same moment. The zero
+// value means 100 ms to 10 s. Not safe for concurrent use.
 type Backoff struct {
 	Min, Max time.Duration
 
 	attempts int
 }
 
-// Next returns the time to wait now.
+// Next returns the next time to wait.
 func (b *Backoff) Next() time.Duration {
 	low, high := orDefault(b.Min, 100*time.Millisecond), orDefault(b.Max, 10*time.Second)
 	bound := low

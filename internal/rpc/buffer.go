@@ -7,7 +7,7 @@ import (
 
 const (
 	minBuffer = 16 << 10 // bytes, the smallest pooled buffer
-	slack     = 8 << 10  // more than a power of two, so that a call of 2^n bytes and its header fit
+	slack     = 8 << 10  // added to each power of two, so that a call of 2^n bytes fits with its header
 	classes   = 18
 )
 
@@ -19,10 +19,11 @@ type buffer struct {
 
 var buffers [classes]sync.Pool
 
-// getBuffer returns a buffer of at least n bytes, of unknown content; put gives it back. It has less than twice as many, or 24 KiB.
+// getBuffer returns a buffer of at least n bytes with arbitrary content; put gives it back. It has less than twice that
+// size, or 24 KiB.
 func getBuffer(n int) *buffer {
 	class := bits.Len(uint(max(n-slack, 1)-1) / minBuffer)
-	if class >= classes { // beyond 2 GiB: no frame is
+	if class >= classes { // beyond 2 GiB; no frame is that large
 		return &buffer{b: make([]byte, n), class: class}
 	}
 	if b, ok := buffers[class].Get().(*buffer); ok {
@@ -31,14 +32,14 @@ func getBuffer(n int) *buffer {
 	return &buffer{b: make([]byte, minBuffer<<class+slack), class: class}
 }
 
-// put gives the buffer back; nil is none.
+// put gives the buffer back; b may be nil.
 func (b *buffer) put() {
 	if b != nil && b.class < classes {
 		buffers[b.class].Put(b)
 	}
 }
 
-// grown returns a buffer of at least n bytes with the first have bytes of b, which it gives back.
+// grown returns a buffer of at least n bytes with the first have bytes of b, and gives b back.
 func (b *buffer) grown(n, have int) *buffer {
 	larger := getBuffer(n)
 	copy(larger.b, b.b[:have])

@@ -18,12 +18,12 @@ import (
 // maxCall is the longest frame that is ever sent: what the original accepts.
 const maxCall = 256 << 20
 
-// ClientOptions are the limits of a client; the zero value is what the comments say.
+// ClientOptions configure a client; each field says what its zero value means.
 type ClientOptions struct {
 	DialTimeout time.Duration // the TLS handshake included; 0 = 5 s
 	Timeout     time.Duration // of a call, from its first byte to its reply; 0 = 30 s
 	MaxReply    int           // bytes; 0 = 64 KiB
-	// Source says where a stream comes from, which the peer is told once; nil = nothing is known.
+	// Source returns the source of a stream, which is sent to the peer once; nil = sources are not known.
 	Source func(stream [16]byte) (proto.Source, bool)
 	TLS    *Credentials // for tls:// addresses; nil = no certificate, and the system's authorities
 }
@@ -34,25 +34,26 @@ type Client struct {
 	addr  string
 	nc    net.Conn
 	seqID int32
-	out   *bufio.Writer // gathers the parts of a frame into records of TLS; nil without it
+	out   *bufio.Writer // collects the parts of a frame into TLS records; nil without TLS
 
-	asked   bool // the peer has answered a call with spans
-	inkwell bool // and said that it is an Inkwell
-	refused int  // entries of the last call that it threw away, as it said
+	asked   bool // the peer has answered a call with spans …
+	inkwell bool // … and has shown that it is an Inkwell
+	refused int  // entries of the last call that the peer says it has dropped
 
 	naming     naming
-	report     []byte // to be told with the next call
+	report     []byte // sent with the next call
 	head, tail []byte
 	spans      []proto.Span
 	parts      [][]byte    // of the frame
-	writing    net.Buffers // parts not yet written
+	writing    net.Buffers // parts that are not written yet
 	reply      []byte
 }
 
-// records is what is gathered before it is written over TLS, in bytes: four full records.
+// records is how many bytes are collected before they are written over TLS: four full records.
 const records = 64 << 10
 
-// Dial connects to the scribe or inkwell at addr: HOST:PORT, tls://HOST:PORT or unix:PATH. The name of HOST is verified.
+// Dial connects to the scribe or inkwell at addr: HOST:PORT, tls://HOST:PORT or unix:PATH. With TLS the certificate
+// must be valid for HOST.
 func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
 	o.Timeout = orDefault(o.Timeout, 30*time.Second)
@@ -69,9 +70,12 @@ func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// Log sends the entries of all batches as one call, without copying them, and waits for the answer. After an error, which is a
-// *proto.ApplicationError if the peer could not serve the call, the client is closed, and whether the entries were taken is unknown;
-// it is closed, too, when ctx ends before Log returns. The batches must not be changed before Log returns.
+// Log sends the entries of all batches as one call, without copying them, and waits for the answer. The batches must
+// not be changed before Log returns.
+//
+// After an error the client is closed, and it is unknown whether the entries were taken. The error is a
+// *proto.ApplicationError if the peer could not serve the call. The client is also closed when ctx ends before Log
+// returns.
 func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultCode, error) {
 	code, err := c.log(ctx, batches)
 	if err == nil {
@@ -83,8 +87,8 @@ func (c *Client) Log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 	return code, errors.Join(fmt.Errorf("call Log of %s: %w", c.addr, err), c.Close())
 }
 
-// Report tells the peer how the sender is, in a call without entries; errors are those of Log. It is for peers that have shown that they
-// are an Inkwell: others skip it.
+// Report sends a report about the sender, in a call without entries. Errors are those of Log. It is for peers that have
+// shown that they are an Inkwell; others ignore it.
 func (c *Client) Report(ctx context.Context, report []byte) error {
 	c.report = report
 	defer func() { c.report = nil }()
@@ -106,14 +110,14 @@ func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 	if ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, func() { c.nc.SetDeadline(time.Unix(1, 0)) })
 		defer func() {
-			if !stop() { // too late to keep the deadline from being set: it would hit the next call
+			if !stop() { // the deadline may be set at any moment, and would hit the next call
 				c.nc.Close()
 			}
 		}()
 	}
 	err := c.write()
 	killpoint.Reach("rpc.call.sent")
-	clear(c.parts) // the batches are the caller's again
+	clear(c.parts) // do not retain the caller's batches
 	if err != nil {
 		return 0, explain(c.alert(err))
 	}
@@ -136,8 +140,8 @@ func (c *Client) write() error {
 	return c.out.Flush()
 }
 
-// alert returns what a peer said before it hung up, in place of err, which is that it did: with TLS 1.3 the refusal of our certificate
-// comes after the handshake.
+// alert returns the alert that the peer sent before it closed the connection, instead of err, which only says that it
+// did. With TLS 1.3, the refusal of our certificate arrives after the handshake.
 func (c *Client) alert(err error) error {
 	if c.out == nil {
 		return err
@@ -148,7 +152,7 @@ func (c *Client) alert(err error) error {
 	return err
 }
 
-// compose makes c.parts the frame of one call of all batches.
+// compose fills c.parts with the frame of one call for all batches.
 func (c *Client) compose(batches []*proto.Batch) error {
 	count, size := 0, 0
 	c.spans = c.spans[:0]
@@ -160,7 +164,9 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	c.seqID++
 	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
 	c.naming.begin(c.spans)
-	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count, Report: c.report})
+	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{
+		Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count, Report: c.report,
+	})
 	size += len(c.head) - 4 + len(c.tail)
 	if size > maxCall {
 		return fmt.Errorf("a call of %d bytes, the limit is %d", size, maxCall)
@@ -176,7 +182,7 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	return nil
 }
 
-// cleanRefusal makes what a peer says in an exception fit to be shown.
+// cleanRefusal makes the text of a peer's exception fit to be shown.
 func cleanRefusal(err error) {
 	var refusal *proto.ApplicationError
 	if errors.As(err, &refusal) {
@@ -196,7 +202,8 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	}
 	switch {
 	case n <= 0 || n > c.o.MaxReply:
-		return 0, fmt.Errorf("a reply of length %d, the limit is %d (is there a scribe at this address?)", n, c.o.MaxReply)
+		return 0, fmt.Errorf("a reply of length %d, the limit is %d (is there a scribe at this address?)",
+			n, c.o.MaxReply)
 	case have > 4+n:
 		return 0, fmt.Errorf("%d bytes behind a reply, which was to be the only one", have-4-n)
 	}
@@ -224,16 +231,19 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	return reply.Code, err
 }
 
-// Inkwell says whether the peer is one. It shows that in its answer to the first call with spans; known is false before. Methods other than
-// Log are for peers that have: there are servers that end when they are asked what they do not know.
+// Inkwell says whether the peer is an Inkwell. It shows that in its answer to the first call with spans; before that,
+// known is false. Methods other than Log must only be called on an Inkwell: there are servers that crash when they are
+// called with a method that they do not know.
 func (c *Client) Inkwell() (is, known bool) { return c.inkwell, c.asked }
 
-// Refused is how many entries of the last call the peer threw away for good, as far as it says so: they are not allowed, or too long.
+// Refused is how many entries of the last call the peer says it has dropped for good, because they are not allowed or
+// too long.
 func (c *Client) Refused() int { return c.refused }
 
 // Close ends the connection; a second call does nothing.
 func (c *Client) Close() error {
-	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) && c.out == nil { // TLS cannot say good-bye to who has gone
+	// Closing TLS fails if the peer has already gone.
+	if err := c.nc.Close(); err != nil && !errors.Is(err, net.ErrClosed) && c.out == nil {
 		return fmt.Errorf("close the connection to %s: %w", c.addr, err)
 	}
 	return nil

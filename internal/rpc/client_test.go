@@ -239,8 +239,8 @@ func TestWordsOfABadServer(t *testing.T) {
 	}
 }
 
-// endlessReply reads the beginning of a call and returns that of a reply to it: up to a text in a field that nobody knows, which the client
-// has to read to its end.
+// endlessReply reads the beginning of a call and returns that of a reply to it: up to a text in a field that nobody
+// knows, which the client has to read to its end.
 func endlessReply(nc net.Conn) ([]byte, error) {
 	head := make([]byte, 8)
 	if _, err := io.ReadFull(nc, head); err != nil {

@@ -12,7 +12,7 @@ const (
 	maxComplaints   = 4096 // peers that are remembered
 )
 
-// complaints logs what peers do wrong, one line a peer address and minute. Safe for concurrent use.
+// complaints logs what peers do wrong, at most one line per peer address and minute. Safe for concurrent use.
 type complaints struct {
 	log *slog.Logger
 
@@ -22,7 +22,7 @@ type complaints struct {
 
 type complaint struct {
 	at     time.Time // of the last line
-	unsaid int       // since then
+	unsaid int       // events since then that were not logged
 }
 
 func newComplaints(log *slog.Logger) *complaints {
@@ -40,7 +40,7 @@ func (c *complaints) add(what string, peer net.Addr, reason string) {
 	}
 }
 
-// due says whether a line about host may be logged now, and how many were not since the last one.
+// due says whether a line about host may be logged now, and how many events were not logged since the last one.
 func (c *complaints) due(host string, now time.Time) (unsaid int, say bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +61,7 @@ func (c *complaints) due(host string, now time.Time) (unsaid int, say bool) {
 	return unsaid, true
 }
 
-// forget makes room by dropping the peers of more than a minute ago, and says whether there were any.
+// forget removes peers whose last line is more than a minute old, and says whether there is room now.
 func (c *complaints) forget(now time.Time) bool {
 	for host, one := range c.last {
 		if now.Sub(one.at) >= complaintPeriod {

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	smallFrames = 4 << 10  // bytes a connection holds itself
-	maxOut      = 64 << 10 // bytes of replies that are gathered before they are written
+	smallFrames = 4 << 10  // bytes of each connection's own buffer
+	maxOut      = 64 << 10 // bytes of replies after which they are written
 )
 
 // conn is one connection, served by one goroutine.
@@ -26,18 +26,18 @@ type conn struct {
 	s      *Server
 	nc     net.Conn
 	caller access.Caller
-	ctx    context.Context // of its calls, knows caller
-	thrown atomic.Int64    // entries of the call that is served which are thrown away, see Throw
-	from   *origin         // nil for this machine's own
+	ctx    context.Context // of its calls; it has the caller
+	thrown atomic.Int64    // entries of the current call that were dropped, see Throw
+	from   *origin         // the address it counts for; nil for this machine
 
-	onlyHTTP bool // so its listener
+	onlyHTTP bool // its listener accepts only HTTP
 
 	small  [smallFrames]byte
-	unread []byte    // of small: received, not yet taken
-	last   int       // length of the frame before, bytes: the next is likely to be alike
+	unread []byte    // part of small: received and not used yet
+	last   int       // bytes of the previous frame: the next one is probably similar
 	fresh  bool      // no frame has begun yet
-	within bool      // the length of a frame is taken, the frame is not
-	armed  bool      // the deadline of a frame that has begun is set
+	within bool      // the length of a frame was read, but not yet all of the frame
+	armed  bool      // the deadline of the current frame is set
 	out    []byte    // replies not yet written
 	outBy  time.Time // the deadline of writes
 
@@ -47,10 +47,10 @@ type conn struct {
 	stopBy time.Time // set by Shutdown
 }
 
-// fault is why a connection is closed on a peer that did something wrong.
+// fault is why a connection is closed whose peer did something wrong.
 type fault struct {
 	counter *atomic.Int64
-	reason  string // never holds bytes of the peer's
+	reason  string // never contains bytes of the peer
 }
 
 func (f *fault) Error() string { return f.reason }
@@ -65,7 +65,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// run serves the connection to its end.
+// run serves the connection until it ends.
 func (c *conn) run() {
 	defer c.s.ended(c)
 	defer c.nc.Close()
@@ -89,7 +89,7 @@ func (c *conn) run() {
 	}
 }
 
-// serve takes and answers one frame after the other; at the end of the connection it returns nil.
+// serve reads and answers frames. It returns nil at the end of the connection.
 func (c *conn) serve() error {
 	for {
 		n, err := c.length()
@@ -124,7 +124,8 @@ func (c *conn) length() (int, error) {
 	case n > limit && n>>8 == clientHello:
 		return 0, &fault{c.s.tooLarge, "the peer speaks TLS, which this listener does not"}
 	case n > limit:
-		return 0, &fault{c.s.tooLarge, fmt.Sprintf("a frame of length %d, the limit is %d (if these are no calls but HTTP or unframed Thrift: the peer must use the framed transport)", n, limit)}
+		return 0, &fault{c.s.tooLarge, fmt.Sprintf("a frame of length %d, the limit is %d "+
+			"(if these are no calls but HTTP or unframed Thrift: the peer must use the framed transport)", n, limit)}
 	}
 	c.unread, c.within, c.fresh = c.unread[4:], true, false
 	return n, nil
@@ -133,7 +134,7 @@ func (c *conn) length() (int, error) {
 // trusted says whether the peer may send more than others.
 func (c *conn) trusted() bool { return c.s.o.Trusted != nil && c.s.o.Trusted(&c.caller) }
 
-// maxFrame is how long a frame of the peer may be, which is looked up only for one of n bytes that is longer than others may send.
+// maxFrame is the limit for a frame of n bytes. Whether the peer is trusted is only looked up if that matters.
 func (c *conn) maxFrame(n int) int {
 	if o := &c.s.o; n > o.MaxFrame && o.MaxTrusted > o.MaxFrame && c.trusted() {
 		return o.MaxTrusted
@@ -141,11 +142,11 @@ func (c *conn) maxFrame(n int) int {
 	return c.s.o.MaxFrame
 }
 
-// frame receives the n bytes of a frame and answers the calls in it.
+// frame receives a frame of n bytes and answers the calls in it.
 func (c *conn) frame(n int) error {
 	for n > len(c.unread) && len(c.unread) < smallFrames {
 		if n > smallFrames && c.last > smallFrames {
-			break // as the one before: at once into a larger buffer
+			break // the frame before was large, too: use a larger buffer at once
 		}
 		if err := c.fill(); err != nil {
 			return c.readError(err)
@@ -156,7 +157,7 @@ func (c *conn) frame(n int) error {
 		c.unread = c.unread[n:]
 		return c.answer(frame)
 	}
-	l := long{c: c, n: n}
+	l := longFrame{c: c, n: n}
 	defer l.release()
 	if err := l.receive(); err != nil {
 		return c.readError(err)
@@ -164,7 +165,7 @@ func (c *conn) frame(n int) error {
 	return c.answer(l.frame)
 }
 
-// fill reads once into small, behind what is unread there; replies go out first.
+// fill reads once into small, after what is unread there. Replies are sent first.
 func (c *conn) fill() error {
 	if err := c.flush(); err != nil {
 		return err
@@ -183,7 +184,7 @@ func (c *conn) fill() error {
 	return err
 }
 
-// await sets the deadline of the next reads: for a frame to begin, or for one that has.
+// await sets the deadline of the next reads. idle says that they wait for a frame to begin.
 func (c *conn) await(idle bool) error {
 	timeout := c.s.o.ReadTimeout
 	switch {
@@ -200,7 +201,9 @@ func (c *conn) await(idle bool) error {
 	switch {
 	case c.stopBy.IsZero():
 		if early := by.Sub(c.readBy); early >= 0 && early < timeout/8 || idle && c.fresh && !c.readBy.IsZero() {
-			return nil // near enough: a deadline costs more than the time of day; and the first frame has the time that the handshake leaves
+			// The deadline is close enough, and setting it costs more than reading the clock. The first frame gets
+			// the time that the handshake has left over.
+			return nil
 		}
 	case idle:
 		return errStopped
@@ -211,7 +214,8 @@ func (c *conn) await(idle bool) error {
 	return c.nc.SetReadDeadline(by)
 }
 
-// stop makes the connection end after its call; a frame that has begun must be there by then. Called by Shutdown.
+// stop makes the connection end after its current call; a frame that has begun must have arrived by then. Shutdown
+// calls it.
 func (c *conn) stop(by time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,7 +231,7 @@ func (c *conn) stop(by time.Time) {
 	}
 }
 
-// flush writes the gathered replies.
+// flush writes the collected replies.
 func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
@@ -249,7 +253,7 @@ func (c *conn) flush() error {
 	return err
 }
 
-// readError says what the failure of a read means.
+// readError translates the error of a read.
 func (c *conn) readError(err error) error {
 	c.mu.Lock()
 	idle, stopping := c.idle, !c.stopBy.IsZero()

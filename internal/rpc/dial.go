@@ -10,41 +10,43 @@ import (
 	"time"
 )
 
-// Address is where a server listens or a client dials, and how they talk.
+// Address is an address to listen on or to dial.
 type Address struct {
 	Network string // tcp or unix
 	Text    string // HOST:PORT or a path
 	TLS     bool
 }
 
-// ParseAddress reads HOST:PORT, tls://HOST:PORT or unix:PATH.
+// ParseAddress parses HOST:PORT, tls://HOST:PORT or unix:PATH.
 func ParseAddress(s string) (Address, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		if path == "" || path[0] == '@' { // an abstract socket has no directory to keep others out
+		if path == "" || path[0] == '@' { // an abstract socket has no directory that controls access
 			return Address{}, fmt.Errorf("address %q: want unix:PATH, as in unix:/run/inkwell/collect.sock", s)
 		}
 		return Address{Network: "unix", Text: path}, nil
 	}
 	rest, secure := strings.CutPrefix(s, "tls://")
 	if _, port, err := net.SplitHostPort(rest); err != nil || port == "" || strings.ContainsAny(rest, "/ ") {
-		return Address{}, fmt.Errorf("address %q: want HOST:PORT or tls://HOST:PORT, as in 127.0.0.1:1463, or unix:PATH", s)
+		return Address{}, fmt.Errorf("address %q: "+
+			"want HOST:PORT or tls://HOST:PORT, as in 127.0.0.1:1463, or unix:PATH", s)
 	}
 	return Address{Network: "tcp", Text: rest, TLS: secure}, nil
 }
 
-// Connect connects to addr, HOST:PORT, tls://HOST:PORT or unix:PATH, for another protocol than that of calls; until the TLS handshake is done
-// the timeout counts. credentials nil: no certificate, and the system's authorities.
+// Connect connects to addr (HOST:PORT, tls://HOST:PORT or unix:PATH) for another protocol than Thrift. The timeout
+// covers connecting and the TLS handshake. Without credentials no certificate is shown, and the system's authorities
+// are trusted.
 func Connect(ctx context.Context, addr string, timeout time.Duration, credentials *Credentials) (net.Conn, error) {
 	return connect(ctx, addr, dialOptions{timeout: timeout, tls: credentials})
 }
 
-// dialOptions are what connect needs beside the address.
+// dialOptions are the options of connect.
 type dialOptions struct {
 	timeout time.Duration
-	tls     *Credentials // nil: nothing but what the system trusts
+	tls     *Credentials // nil = no certificate, and the system's authorities
 }
 
-// connect dials addr and, where it says so, shakes hands; both together take at most the timeout.
+// connect dials addr and completes the TLS handshake, if there is one; both together take at most the timeout.
 func connect(ctx context.Context, addr string, o dialOptions) (net.Conn, error) {
 	a, err := ParseAddress(addr)
 	if err != nil {
@@ -66,7 +68,7 @@ func connect(ctx context.Context, addr string, o dialOptions) (net.Conn, error) 
 			return nil, errors.Join(err, nc.Close())
 		}
 	}
-	host, _, _ := net.SplitHostPort(a.Text) // which ParseAddress has seen
+	host, _, _ := net.SplitHostPort(a.Text) // ParseAddress has checked it
 	secure := tls.Client(nc, credentials.client(host))
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = nc.Close() // of no use

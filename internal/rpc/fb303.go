@@ -15,18 +15,18 @@ import (
 // maxReply bounds a reply of fb303 in bytes: the counters of 100,000 categories fit.
 const maxReply = 64 << 20
 
-// The options of fb303 by which an Inkwell is asked and told what fb303 has no method for.
+// The fb303 options for which fb303 has no method of its own.
 const (
-	// IsInkwell is answered with "1" by an Inkwell, and with "" by any other server. Senders of before, which do not see it in the answer
-	// to a call, find out by it whom they talk to.
+	// IsInkwell is answered with "1" by an Inkwell, and with "" by any other server. Older senders, which cannot see
+	// this in the answer to a call, ask for it.
 	IsInkwell = "inkwell"
-	// ReloadOption, when it is set to anything, has an Inkwell read its configuration again. The answer comes when that is done, an
-	// exception says why it was refused: reinitialize has no answer.
+	// ReloadOption, when it is set to anything, makes an Inkwell reload its configuration. The answer comes when that
+	// is done; an exception says why it was refused. (reinitialize has no answer.)
 	ReloadOption = "inkwell.reload"
 )
 
-// configuration is the one TConfiguration of a transport and a protocol: they overwrite each other's. Reads accept both styles, writes
-// are old style, as the original does; sizes are held to limit.
+// configuration returns the TConfiguration for a transport and a protocol, which must share it because they overwrite
+// each other's. As in the original, reads accept both styles and writes are old style. All sizes are bounded by limit.
 func configuration(limit int32, timeout time.Duration) *thrift.TConfiguration {
 	return &thrift.TConfiguration{
 		MaxMessageSize: limit, MaxFrameSize: limit, MaxContainerSize: limit / 8,
@@ -35,8 +35,8 @@ func configuration(limit int32, timeout time.Duration) *thrift.TConfiguration {
 	}
 }
 
-// bounded is a connection that is of no use after a moment, whatever deadlines are set on it: those that move with each read would let a
-// peer answer byte by byte for ever.
+// bounded is a connection with a final deadline that later deadlines cannot extend. Without it, deadlines that move
+// with each read would let a peer answer byte by byte for ever.
 type bounded struct {
 	net.Conn
 	by time.Time
@@ -53,9 +53,11 @@ func (b bounded) SetDeadline(t time.Time) error      { return b.Conn.SetDeadline
 func (b bounded) SetReadDeadline(t time.Time) error  { return b.Conn.SetReadDeadline(b.earlier(t)) }
 func (b bounded) SetWriteDeadline(t time.Time) error { return b.Conn.SetWriteDeadline(b.earlier(t)) }
 
-// question connects to addr to ask a Thrift service. An answer has at most limit bytes and takes no more memory than has arrived of it.
-// Everything together, connecting too, has the timeout.
-func question(ctx context.Context, addr string, limit int32, o dialOptions) (*thrift.TStandardClient, io.Closer, error) {
+// question connects to the Thrift service at addr. An answer has at most limit bytes, and memory is taken only for what
+// has arrived. Everything together, connecting included, must end within the timeout.
+func question(
+	ctx context.Context, addr string, limit int32, o dialOptions,
+) (*thrift.TStandardClient, io.Closer, error) {
 	by := time.Now().Add(o.timeout)
 	nc, err := connect(ctx, addr, o)
 	if err != nil {
@@ -68,7 +70,7 @@ func question(ctx context.Context, addr string, limit int32, o dialOptions) (*th
 	return client, closer, nil
 }
 
-// asking is a client over nc, whose waits have the timeout each.
+// asking returns a Thrift client over nc. Each of its waits has the timeout.
 func asking(nc net.Conn, limit int32, timeout time.Duration) (*thrift.TStandardClient, io.Closer) {
 	conf := configuration(limit, timeout)
 	framed := thrift.NewTFramedTransportConf(thrift.NewTSocketFromConnConf(nc, conf), conf)
@@ -76,9 +78,11 @@ func asking(nc net.Conn, limit int32, timeout time.Duration) (*thrift.TStandardC
 	return thrift.NewTStandardClient(p, p), framed
 }
 
-// FB303 connects to the fb303 service of the scribe or inkwell at addr (as Dial) for questions that have to end within the timeout, all
-// together. The client is not safe for concurrent use; closing the Closer ends it.
-func FB303(addr string, timeout time.Duration, credentials *Credentials) (*fb303.FacebookServiceClient, io.Closer, error) {
+// FB303 connects to the fb303 service of the scribe or inkwell at addr (see Dial). All questions together must end
+// within the timeout. The client is not safe for concurrent use; closing the Closer ends it.
+func FB303(
+	addr string, timeout time.Duration, credentials *Credentials,
+) (*fb303.FacebookServiceClient, io.Closer, error) {
 	client, closer, err := question(context.Background(), addr, maxReply, dialOptions{timeout: timeout, tls: credentials})
 	if err != nil {
 		return nil, nil, err

@@ -31,7 +31,8 @@ func (*script) SetDeadline(time.Time) error      { return nil }
 func (*script) SetReadDeadline(time.Time) error  { return nil }
 func (*script) SetWriteDeadline(time.Time) error { return nil }
 
-// FuzzConnection: whatever comes over a connection, the server answers calls in frames, gives back the memory that it took, and ends.
+// FuzzConnection: whatever comes over a connection, the server answers calls in frames, gives back the memory that it
+// took, and ends.
 func FuzzConnection(f *testing.F) {
 	f.Add(framed(logCall(1, "a", "b")))
 	f.Add(append(framed(logCall(1, "a"), logCall(2)), framed(logCall(3, string(make([]byte, 9000))))...))
@@ -100,7 +101,8 @@ func (nobody) AliveSince(context.Context) (int64, error)             { return 0,
 func (nobody) Reinitialize(context.Context) error                    { return nil }
 func (nobody) Shutdown(context.Context) error                        { return nil }
 
-// FuzzAnswer: whatever a peer answers to a call, a client returns a code or an error, and takes no more than an answer can have.
+// FuzzAnswer: whatever a peer answers to a call, a client returns a code or an error, and takes no more than an answer
+// can have.
 func FuzzAnswer(f *testing.F) {
 	reply := func(b []byte) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...) }
 	f.Add(reply(proto.AppendLogReply(nil, proto.Reply{SeqID: 1, Code: proto.OK})))
@@ -126,7 +128,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// FuzzQuestion: whatever a server answers to fb303 or as a mapping of buckets, it is an answer or an error, and holds no more than was sent.
+// FuzzQuestion: whatever a server answers to fb303 or as a mapping of buckets, it is an answer or an error, and holds
+// no more than was sent.
 func FuzzQuestion(f *testing.F) {
 	header := func(method string) []byte {
 		return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(method))), method...), 2, 0, 0, 0, 1)

@@ -12,34 +12,34 @@ import (
 	"inkwell/internal/access"
 )
 
-// clientHello is what the first three bytes of a TLS connection are, read as the upper ones of a frame's length.
+// clientHello is the first three bytes of a TLS connection, read as the upper bytes of a frame's length.
 const clientHello = 0x160301
 
-// linger is how long a peer whose handshake failed may go on talking, and lingerBytes how much: closing at once would throw away the alert
-// that tells it why, when it has sent something already.
+// linger and lingerBytes bound how long, and how many bytes, are read from a peer whose handshake has failed. Closing
+// the connection at once while unread data arrives would discard the alert that tells the peer why.
 const (
 	linger      = time.Second
 	lingerBytes = 64 << 10
 )
 
-// alertVersion is a TLS alert in plain bytes: fatal, protocol_version. It tells a client that speaks no TLS that the listener does: an
-// Inkwell knows the bytes (see speaksTLS), any other client finds no frame in them. An exception of Thrift would say it in words, but is
-// for senders the final refusal of their entries.
+// alertVersion is an unencrypted TLS alert: fatal, protocol_version. It tells a client without TLS that the listener
+// needs it: an Inkwell recognizes the bytes (see speaksTLS), and any other client sees an invalid frame. A Thrift
+// exception could say it in words, but senders would take that as the final refusal of their entries.
 var alertVersion = []byte{0x15, 3, 1, 0, 2, 2, 70}
 
-// errSpeaksTLS is what a client that speaks no TLS makes of an alert.
+// errSpeaksTLS is the error of a client without TLS that receives such an alert.
 var errSpeaksTLS = errors.New("the peer speaks TLS: write tls:// before the address")
 
-// speaksTLS says whether the upper two bytes of what should be the length of a frame are those of a TLS alert.
+// speaksTLS says whether the upper two bytes of a frame's length are those of a TLS alert.
 func speaksTLS(upper []byte) bool { return upper[0] == 0x15 && upper[1] == 3 }
 
-// plainAnswers are the answers on a connection without TLS: an alert of TLS in their place is an error that says so. For one goroutine.
+// plainAnswers turns a TLS alert on a connection without TLS into an error that says so. For one goroutine.
 type plainAnswers struct {
 	net.Conn
 	seen []byte // the first two bytes
 }
 
-// Read reads.
+// Read implements net.Conn.
 func (p *plainAnswers) Read(b []byte) (int, error) {
 	n, err := p.Conn.Read(b)
 	if missing := 2 - len(p.seen); missing > 0 && n > 0 {
@@ -51,7 +51,8 @@ func (p *plainAnswers) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// identify finds out who is at the other end. Who cannot be found out has no name and no address, and no rule is for him.
+// identify finds out who the peer is. A peer that cannot be identified has no name and no address, so that no rule
+// matches it.
 func (c *conn) identify() {
 	id, err := access.Of(c.nc)
 	if err != nil {
@@ -61,7 +62,7 @@ func (c *conn) identify() {
 	c.ctx = context.WithValue(access.With(c.s.ctx, &c.caller), thrownKey{}, &c.thrown)
 }
 
-// handshake shakes hands where the listener speaks TLS; then the peer has names.
+// handshake completes the handshake if the listener speaks TLS. Only then does the peer have names.
 func (c *conn) handshake() error {
 	secure, ok := c.nc.(*tls.Conn)
 	if !ok {
@@ -78,7 +79,7 @@ func (c *conn) handshake() error {
 	case err == nil:
 		c.identify()
 		return nil
-	case err == io.EOF: // it came to see whether the port is open
+	case err == io.EOF: // a health check that only connects
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return c.readError(err)
@@ -87,24 +88,25 @@ func (c *conn) handshake() error {
 	}
 	var plain tls.RecordHeaderError
 	if errors.As(err, &plain) && plain.Conn != nil {
-		_, _ = plain.Conn.Write(alertVersion) // whether it hears that or not, the connection ends here
+		_, _ = plain.Conn.Write(alertVersion) // best effort: the connection is closed in any case
 	}
 	c.hangUp(secure.NetConn())
 	return &fault{c.s.handshakes, "TLS: " + explain(err).Error()}
 }
 
-// cut ends the connection without a word: saying good-bye over TLS could wait for the peer.
+// cut closes the connection without a TLS close_notify, which could block.
 func (c *conn) cut() {
 	nc := c.nc
 	if secure, ok := nc.(*tls.Conn); ok {
 		nc = secure.NetConn()
 	}
-	_ = nc.Close() // as good as gone
+	_ = nc.Close() // nothing can be done about an error
 }
 
 // hangUp lets the peer read the alert before the connection is closed.
 func (c *conn) hangUp(nc net.Conn) {
-	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil && nc.SetReadDeadline(time.Now().Add(linger)) == nil {
-		_, _ = io.CopyN(io.Discard, nc, lingerBytes) // whatever comes, the connection ends here
+	half, ok := nc.(interface{ CloseWrite() error })
+	if ok && half.CloseWrite() == nil && nc.SetReadDeadline(time.Now().Add(linger)) == nil {
+		_, _ = io.CopyN(io.Discard, nc, lingerBytes) // best effort: the connection is closed in any case
 	}
 }

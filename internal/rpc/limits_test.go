@@ -257,7 +257,8 @@ func TestHostilePeerDoesNotSlowOthers(t *testing.T) {
 	}
 }
 
-// crowd makes calls, small and large, over many connections from other addresses at once and returns how long the slowest took.
+// crowd makes calls, small and large, over many connections from other addresses at once and returns how long the
+// slowest took.
 func crowd(t *testing.T, addr string, conns, calls int) (slowest time.Duration) {
 	small, large := framed(logCall(1, "x")), framed(logCall(1, strings.Repeat("x", 400_000)))
 	took := make([]time.Duration, conns)
@@ -288,8 +289,8 @@ func crowd(t *testing.T, addr string, conns, calls int) (slowest time.Duration) 
 	return slices.Max(took)
 }
 
-// attack does one of the things that a hostile peer does, again and again: holding room with a large frame that never ends, claiming
-// sizes, sending junk, opening connections and leaving them.
+// attack does one of the things that a hostile peer does, again and again: holding room with a large frame that never
+// ends, claiming sizes, sending junk, opening connections and leaving them.
 func attack(addr string, kind int, stop chan struct{}) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 66)}}
 	for {

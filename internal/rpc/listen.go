@@ -14,7 +14,8 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// ListenAll opens a listener for each address (as ParseAddress has it), or none. Those with TLS do not speak it before Secure.
+// ListenAll opens a listener for each address (see ParseAddress), or none. Listeners for tls:// speak TLS only after
+// Secure.
 func ListenAll(addrs []string) (all []net.Listener, err error) {
 	defer func() {
 		if err != nil {
@@ -38,8 +39,9 @@ func ListenAll(addrs []string) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// Secure makes those of the listeners speak TLS whose addresses say so. The files are read as the user who reads them again later: what
-// only root can read would be in use until it expires. It returns what it read, nil if none speaks TLS.
+// Secure wraps the listeners with tls:// addresses in TLS. It is called as the user who will reload the files later:
+// files that only root can read would be used until they expire. It returns the credentials, nil if no listener needs
+// them.
 func Secure(listeners []net.Listener, addrs []string, files TLSFiles, log *slog.Logger) (*Credentials, error) {
 	isTLS := func(addr string) bool { return strings.HasPrefix(addr, "tls://") }
 	if !slices.ContainsFunc(addrs, isTLS) {
@@ -62,11 +64,11 @@ func Secure(listeners []net.Listener, addrs []string, files TLSFiles, log *slog.
 	return credentials, nil
 }
 
-// maxSocketPath is what the kernel takes as the path of a unix socket, in bytes.
+// maxSocketPath is the most bytes of a unix socket's path.
 const maxSocketPath = 107
 
-// listen opens one listener. Whoever has the way to a unix socket can connect: its own mode is no second lock, which other users than
-// ours, whom rules are there for, could not pass.
+// listen opens one listener. Access to a unix socket is controlled by its directory. The socket itself is open to all
+// users, because the users for whom there are rules could not connect otherwise.
 func listen(a Address) (net.Listener, error) {
 	if a.Network == "unix" {
 		_, err := faultfs.MakeSocketDir(a.Text)
@@ -83,13 +85,14 @@ func listen(a Address) (net.Listener, error) {
 	}
 	if a.Network == "unix" {
 		if err := os.Chmod(a.Text, 0o666); err != nil {
-			return nil, errors.Join(fmt.Errorf("listen on unix:%s: let other users connect: %w", a.Text, err), ln.Close())
+			err = fmt.Errorf("listen on unix:%s: let other users connect: %w", a.Text, err)
+			return nil, errors.Join(err, ln.Close())
 		}
 	}
 	return ln, nil
 }
 
-// clearSocket removes the socket that a former run left. Anything else that stands there stays.
+// clearSocket removes the socket that a former run left. Anything else at that path is kept.
 func clearSocket(path string) error {
 	if len(path) > maxSocketPath {
 		return fmt.Errorf("the path has %d bytes, a socket's can have %d", len(path), maxSocketPath)
@@ -105,7 +108,7 @@ func clearSocket(path string) error {
 	}
 	nc, err := net.Dial("unix", path)
 	if err == nil {
-		return nc.Close() // somebody is there: Listen says so
+		return nc.Close() // another process listens: net.Listen reports that
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		if err := os.Remove(path); err != nil {
@@ -125,8 +128,8 @@ func listenCure(err error) string {
 	return ""
 }
 
-// Addresses are where listeners listen that were opened for addrs, as those are written but with the port that was chosen for 0; with http
-// as URLs.
+// Addresses returns the addresses of listeners in the form of addrs, for which they were opened, but with the port that
+// was chosen for port 0. With http they are URLs.
 func Addresses(listeners []net.Listener, addrs []string, http bool) []string {
 	list := make([]string, len(listeners))
 	for i, ln := range listeners {

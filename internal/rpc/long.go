@@ -8,25 +8,25 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// freeFrame is what a frame may hold, in bytes, without a share of MaxInFlight; and what must arrive within each
-// ReadTimeout.
+// freeFrame is how many bytes of a frame may be held without a share of MaxInFlight, and how many must arrive within
+// each ReadTimeout.
 const freeFrame = 256 << 10
 
-// long is a frame that does not fit into what a connection holds itself.
-type long struct {
+// longFrame is a frame that does not fit into the connection's own buffer.
+type longFrame struct {
 	c    *conn
 	n    int // bytes
 	buf  *buffer
 	have int   // bytes received
-	held int64 // bytes of MaxInFlight
+	held int64 // bytes of MaxInFlight that it has
 
 	spill  *spill // nil: the frame is in buf
-	onDisk int64  // bytes of maxSpilled
-	frame  []byte // all of it
+	onDisk int64  // bytes of maxSpilled that it has
+	frame  []byte // the whole frame
 }
 
-// release gives everything back.
-func (l *long) release() {
+// release gives back everything that the frame has taken.
+func (l *longFrame) release() {
 	l.buf.put()
 	l.spill.release()
 	if l.onDisk > 0 {
@@ -42,9 +42,10 @@ func (l *long) release() {
 	}
 }
 
-// receive reads the frame, a very long one into a file. The buffer is at most four times what has arrived, or what the
-// frame before had: a peer that sent so much once is believed to do so again, up to freeFrame.
-func (l *long) receive() error {
+// receive reads the frame, a very long one into a file. The buffer is at most four times what has arrived, or as large
+// as the previous frame of the connection, up to freeFrame: a peer that has sent that much once is trusted to do so
+// again.
+func (l *longFrame) receive() error {
 	c := l.c
 	if err := c.flush(); err != nil {
 		return err
@@ -52,7 +53,7 @@ func (l *long) receive() error {
 	l.buf = getBuffer(min(l.n, max(minBuffer, min(c.last, freeFrame))))
 	l.have = copy(l.buf.b, c.unread)
 	c.unread = c.small[:0]
-	for next := 0; l.have < l.n; { // next: where the deadline is set again
+	for next := 0; l.have < l.n; { // next is where the deadline is set again
 		if l.spills() && l.have >= spillAfter {
 			return l.spilled()
 		}
@@ -78,10 +79,10 @@ func (l *long) receive() error {
 }
 
 // spills says whether the frame goes to a file.
-func (l *long) spills() bool { return l.n > maxHeld && l.c.s.o.SpillDir != "" }
+func (l *longFrame) spills() bool { return l.n > maxHeld && l.c.s.o.SpillDir != "" }
 
 // grow makes room for more of the frame.
-func (l *long) grow() error {
+func (l *longFrame) grow() error {
 	size := 4 * l.have
 	switch {
 	case l.have < freeFrame:
@@ -98,9 +99,9 @@ func (l *long) grow() error {
 	return nil
 }
 
-// share waits for the frame's share of MaxInFlight, first among the frames of its address: who holds much waits for
-// himself.
-func (l *long) share() error {
+// share waits for the frame's share of MaxInFlight: first within the share of its address, so that an address with many
+// frames waits for its own ones.
+func (l *longFrame) share() error {
 	s := l.c.s
 	want := min(int64(l.n), s.o.MaxInFlight)
 	if l.held > 0 {
@@ -123,8 +124,8 @@ func (l *long) share() error {
 	return nil
 }
 
-// acquire takes bytes of a budget, waiting for them if it must.
-func (l *long) acquire(from *semaphore.Weighted, bytes int64) error {
+// acquire takes bytes from a budget, and waits for them if necessary.
+func (l *longFrame) acquire(from *semaphore.Weighted, bytes int64) error {
 	if from.TryAcquire(bytes) {
 		return nil
 	}
@@ -133,10 +134,12 @@ func (l *long) acquire(from *semaphore.Weighted, bytes int64) error {
 	return from.Acquire(ctx, bytes)
 }
 
-// noRoom says why a frame has no share; who holds what there is.
-func (l *long) noRoom(err error, who string) error {
+// noRoom returns the error for a frame that got no share; who has used up the budget.
+func (l *longFrame) noRoom(err error, who string) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return errStopped
 	}
-	return &fault{l.c.s.noRoom, fmt.Sprintf("no room for a frame of %d bytes within %v: the connections of %s hold all that they may", l.n, l.c.s.o.ReadTimeout, who)}
+	return &fault{l.c.s.noRoom, fmt.Sprintf(
+		"no room for a frame of %d bytes within %v: the connections of %s hold all that they may",
+		l.n, l.c.s.o.ReadTimeout, who)}
 }

@@ -13,8 +13,8 @@ import (
 // maxMapping bounds the answer of a mapping service in bytes: a million buckets fit.
 const maxMapping = 64 << 20
 
-// Mapping asks the BucketStoreMapping service at addr for the servers of a category: HOST:PORT by the number of the bucket. What is no
-// address is left out. All of it has to end within the timeout.
+// Mapping asks the BucketStoreMapping service at addr for the servers of a category. It returns HOST:PORT by bucket
+// number, and leaves out invalid addresses. Everything must end within the timeout.
 func Mapping(ctx context.Context, addr, category string, timeout time.Duration) (servers map[int]string, err error) {
 	client, closer, err := question(ctx, addr, maxMapping, dialOptions{timeout: timeout})
 	if err != nil {

@@ -2,20 +2,21 @@ package rpc
 
 import "inkwell/proto"
 
-// maxTold bounds the streams that a client remembers to have told of; with more it begins anew.
+// maxTold bounds the streams of which a client remembers that it has sent the source. When there are more, it starts
+// over.
 const maxTold = 1 << 16
 
-// naming tells a peer where the streams of its calls come from, once a connection. One that has shown that it is no
-// Inkwell is told nothing more.
+// naming sends the sources of the streams to a peer, once for each connection. A peer that has shown that it is not an
+// Inkwell gets no more of them.
 type naming struct {
 	source func(stream [16]byte) (proto.Source, bool) // nil = nothing is known
-	told   map[[16]byte]bool                          // streams of which the peer knows all there is to know
-	now    [][16]byte                                 // those of the call in progress
-	list   []byte                                     // their namings
+	told   map[[16]byte]bool                          // streams whose sources were sent, or are not known
+	now    [][16]byte                                 // those in the current call
+	list   []byte                                     // their encoded sources
 	count  int
 }
 
-// begin finds what a call with spans has to tell.
+// begin collects the sources to be sent with a call that has these spans.
 func (n *naming) begin(spans []proto.Span) {
 	n.now, n.list, n.count = n.now[:0], n.list[:0], 0
 	if n.source == nil {
@@ -32,7 +33,7 @@ func (n *naming) begin(spans []proto.Span) {
 		if s, known := n.source(id); known {
 			list, ok := proto.AppendNaming(n.list, proto.Naming{Stream: id, Source: s})
 			if !ok {
-				return // the next call with entries of it tells
+				return // the list is full: the next call has the rest
 			}
 			n.list = list
 			n.count++
@@ -42,7 +43,7 @@ func (n *naming) begin(spans []proto.Span) {
 	}
 }
 
-// end says whether the peer took the call, and whether it is an Inkwell.
+// end is called with the result of the call: whether the peer took it, and whether it is an Inkwell.
 func (n *naming) end(taken, inkwell bool) {
 	for _, id := range n.now {
 		if !taken {

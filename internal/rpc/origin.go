@@ -8,16 +8,16 @@ import (
 	"inkwell/internal/access"
 )
 
-// origin is an address with connections. The server's mu guards it.
+// origin is an address that has connections. The server's mu guards it.
 type origin struct {
-	of     netip.Prefix
+	prefix netip.Prefix
 	conns  int
-	web    int                 // of them, those that speak HTTP
+	web    int                 // how many of them speak HTTP
 	budget *semaphore.Weighted // its share of MaxInFlight
 }
 
-// originOf is what connections are counted by: the address, and for IPv6 the /64 that one customer has. ok is false for this machine's
-// own, which share one address whatever runs here.
+// originOf returns the key by which connections are counted: the address, or for IPv6 the /64, which belongs to one
+// customer. ok is false for this machine's own connections, which are not counted.
 func originOf(id *access.Identity) (of netip.Prefix, ok bool) {
 	if id.Local() || !id.Addr.IsValid() {
 		return of, false
@@ -30,7 +30,7 @@ func originOf(id *access.Identity) (of netip.Prefix, ok bool) {
 	return of, err == nil
 }
 
-// admit notes a connection, or says why there is no room for it. The caller holds s.mu.
+// admit registers a connection, or says why there is no room for it. The caller holds s.mu.
 func (s *Server) admit(c *conn) (ok bool, why string) {
 	if len(s.conns) >= s.o.MaxConnections {
 		s.refused.Add(1)
@@ -40,7 +40,7 @@ func (s *Server) admit(c *conn) (ok bool, why string) {
 	if counted {
 		o := s.origins[of]
 		if o == nil {
-			o = &origin{of: of, budget: semaphore.NewWeighted(max(s.o.MaxInFlight/4, min(int64(max(s.o.MaxFrame, s.o.MaxTrusted)), s.o.MaxInFlight)))}
+			o = &origin{prefix: of, budget: semaphore.NewWeighted(s.originShare())}
 			s.origins[of] = o
 		}
 		if s.o.MaxPerAddress > 0 && o.conns >= s.o.MaxPerAddress {
@@ -56,12 +56,18 @@ func (s *Server) admit(c *conn) (ok bool, why string) {
 	return true, ""
 }
 
-// forget is the end of what admit noted. The caller holds s.mu.
+// originShare is how many bytes of MaxInFlight one address may use: a quarter, but enough for one frame.
+func (s *Server) originShare() int64 {
+	frame := int64(max(s.o.MaxFrame, s.o.MaxTrusted))
+	return max(s.o.MaxInFlight/4, min(frame, s.o.MaxInFlight))
+}
+
+// forget undoes admit. The caller holds s.mu.
 func (s *Server) forget(c *conn) {
 	delete(s.conns, c)
 	if o := c.from; o != nil {
 		if o.conns--; o.conns == 0 {
-			delete(s.origins, o.of)
+			delete(s.origins, o.prefix)
 		}
 	}
 }

@@ -41,7 +41,7 @@ type Server struct {
 	ctx     context.Context // of the calls
 	cancel  context.CancelFunc
 	stop    chan struct{} // closed when Shutdown begins
-	drained chan struct{} // closed when it has begun and the last connection has ended
+	drained chan struct{} // closed when Shutdown has begun and the last connection has ended
 
 	mu        sync.Mutex
 	stopping  bool
@@ -50,18 +50,22 @@ type Server struct {
 	origins   map[netip.Prefix]*origin // of conns
 }
 
-// NewServer returns a server that gives Log calls to h and the calls of all other methods to other (nil: there are none).
+// NewServer returns a server that passes Log calls to h and all other methods to other, which may be nil.
 func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 	o = o.withDefaults()
 	s := &Server{
 		o: o, log: o.Logger, handler: h, conf: configuration(maxArgs, 0), complaints: newComplaints(o.Logger),
 		budget: semaphore.NewWeighted(o.MaxInFlight), batches: sync.Pool{New: func() any { return new(proto.Batch) }},
 		connections: o.Stats.Overall("connections"), refused: o.Stats.Overall("connections refused"),
-		refusedAddress: o.Stats.Overall("connections refused by address"), handshakes: o.Stats.Overall("TLS handshakes failed"),
-		tooLarge: o.Stats.Overall("frames too large"), bad: o.Stats.Overall("frames bad"), timedOut: o.Stats.Overall("connections timed out"),
-		noRoom: o.Stats.Overall("frames without room"), tooMany: o.Stats.Overall("calls too many entries"), inFlight: o.Stats.Overall("bytes in flight"), spilled: o.Stats.Overall("calls on disk"), spills: semaphore.NewWeighted(maxSpilled),
+		refusedAddress: o.Stats.Overall("connections refused by address"),
+		handshakes:     o.Stats.Overall("TLS handshakes failed"),
+		tooLarge:       o.Stats.Overall("frames too large"), bad: o.Stats.Overall("frames bad"),
+		timedOut: o.Stats.Overall("connections timed out"), noRoom: o.Stats.Overall("frames without room"),
+		tooMany: o.Stats.Overall("calls too many entries"), inFlight: o.Stats.Overall("bytes in flight"),
+		spilled: o.Stats.Overall("calls on disk"), spills: semaphore.NewWeighted(maxSpilled),
 		stop: make(chan struct{}), drained: make(chan struct{}),
-		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}), origins: make(map[netip.Prefix]*origin),
+		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
+		origins: make(map[netip.Prefix]*origin),
 	}
 	s.web = newWeb(o.HTTP, &o)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -71,8 +75,8 @@ func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 	return s
 }
 
-// Shutdown stops accepting, closes idle connections, lets the calls in progress finish and answers them. When ctx ends first it
-// cancels the calls, closes their connections and returns an error without waiting for them.
+// Shutdown stops accepting, closes idle connections, and lets the calls in progress finish and be answered. If ctx ends
+// first, it cancels the calls, closes their connections, and returns an error without waiting for them.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.beginStop()
 	select {
@@ -130,7 +134,7 @@ func (s *Server) isStopping() bool {
 	return s.stopping
 }
 
-// listen notes ln as one that Shutdown closes, and says whether it is too late for that.
+// listen registers ln, so that Shutdown closes it. It is false if the server is already being shut down.
 func (s *Server) listen(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +144,7 @@ func (s *Server) listen(ln net.Listener) bool {
 	return !s.stopping
 }
 
-// start serves a new connection on a goroutine of its own, or closes it if there are too many.
+// start serves a new connection in a goroutine of its own, or closes it if there are too many.
 func (s *Server) start(nc net.Conn, onlyHTTP bool) {
 	c := newConn(s, nc)
 	c.onlyHTTP = onlyHTTP
@@ -160,7 +164,7 @@ func (s *Server) start(nc net.Conn, onlyHTTP bool) {
 	nc.Close()
 }
 
-// ended forgets a connection.
+// ended removes a connection.
 func (s *Server) ended(c *conn) {
 	s.connections.Add(-1)
 	s.mu.Lock()

@@ -29,8 +29,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// piped runs f with a server in a bubble: time passes at once when everybody waits. wrap makes the listener of the server out of that of
-// the pipes; nil: it is that.
+// piped runs f with a server in a bubble: time passes at once when everybody waits. wrap makes the listener of the
+// server out of that of the pipes; nil: it is that.
 func piped(t *testing.T, wrap func(net.Listener) (net.Listener, error), f func(t *testing.T, count func(string) int64, dial func() net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

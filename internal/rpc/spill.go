@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	maxHeld    = 16 << 20 // bytes of a frame that is received into memory, or of any if there is no directory for files
-	spillAfter = 1 << 20  // bytes that must have arrived before that
-	maxSpilled = 1 << 30  // bytes of such frames at once
+	maxHeld    = 16 << 20 // bytes; a longer frame is received into a file, if there is a directory for that
+	spillAfter = 1 << 20  // bytes that must have arrived before a file is made
+	maxSpilled = 1 << 30  // bytes of all such frames together
 )
 
-// spill is a frame in a file without a name, which goes away with the process at the latest. Its bytes are mapped when
-// they are all there: they take no memory that the kernel could not take back.
+// spill is a frame in an unnamed file, which is gone when the process ends. Once complete, the file is mapped, so that
+// the kernel can evict its pages.
 type spill struct {
 	f    *os.File
 	data []byte
@@ -25,7 +25,7 @@ type spill struct {
 // newSpill makes the file in dir.
 func newSpill(dir string) (*spill, error) {
 	f, err := os.OpenFile(dir, os.O_RDWR|unix.O_TMPFILE, 0o600)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) { // the file system has no such files
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) { // the file system does not support O_TMPFILE
 		if f, err = os.CreateTemp(dir, ".call-"); err == nil {
 			err = os.Remove(f.Name())
 		}
@@ -40,7 +40,7 @@ func newSpill(dir string) (*spill, error) {
 	return &spill{f: f}, nil
 }
 
-// mapped are the first n bytes.
+// mapped maps the first n bytes.
 func (s *spill) mapped(n int) (data []byte, err error) {
 	s.data, err = unix.Mmap(int(s.f.Fd()), 0, n, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *spill) mapped(n int) (data []byte, err error) {
 	return s.data, nil
 }
 
-// release gives everything back; nil is none. Nothing depends on how that ends: the file has no name.
+// release unmaps and closes the file; s may be nil. Errors do not matter, because the file has no name.
 func (s *spill) release() {
 	if s == nil {
 		return
@@ -61,7 +61,7 @@ func (s *spill) release() {
 }
 
 // spilled receives the rest of a frame into a file.
-func (l *long) spilled() error {
+func (l *longFrame) spilled() error {
 	s := l.c.s
 	size := int64(min(l.n, maxSpilled))
 	if err := l.acquire(s.spills, size); err != nil {
@@ -89,15 +89,16 @@ func (l *long) spilled() error {
 		}
 		part = l.buf.b[:n]
 	}
-	if err := l.share(); err != nil { // the batch of a call that is not written as it should be is made in memory
+	// A call in an unusual encoding is decoded into a batch in memory, so that a share is needed nevertheless.
+	if err := l.share(); err != nil {
 		return err
 	}
 	l.frame, err = l.spill.mapped(l.n)
 	return err
 }
 
-// full says that the disk has no room for the frame. The peer sends it again.
-func (l *long) full(err error) error {
+// full reports that the disk has no room for the frame. The peer sends it again.
+func (l *longFrame) full(err error) error {
 	l.c.s.log.Error("large call cannot be received", "peer", l.c.nc.RemoteAddr(), "error", err)
 	return &fault{l.c.s.noRoom, err.Error()}
 }

@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// thrownKey is that of a counter in the context of a call.
+// thrownKey is the context key of a call's counter of dropped entries.
 type thrownKey struct{}
 
-// Throw tells the peer, if it is an Inkwell, that so many entries of the call that ctx is of are thrown away for good
-// although it is answered OK, because they are not allowed or too long.
+// Throw notes that entries of the call with the context ctx are dropped for good although it is answered OK, because
+// they are not allowed or too long. The peer is told, if it is an Inkwell.
 func Throw(ctx context.Context, entries int64) {
 	if n, ok := ctx.Value(thrownKey{}).(*atomic.Int64); ok {
 		n.Add(entries)

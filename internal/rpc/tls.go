@@ -12,18 +12,20 @@ import (
 	"time"
 )
 
-// TLSFiles names the PEM files of one side of TLS.
+// TLSFiles names the PEM files of one side of a TLS connection.
 type TLSFiles struct {
-	Cert, Key  string // the chain, leaf first, and its private key; a client needs none unless the server asks for it
-	CA         string // who signs the peers: a listener with it asks every client for a certificate, a client without it asks the system
-	ServerName string // of a client: the name in the server's certificate; "" = the host that is dialed
+	Cert, Key string // the chain, leaf first, and its private key; a client needs them only if the server asks
+	// CA signs the peers. A listener with it demands a certificate from every client; a client without it uses the
+	// authorities of the system.
+	CA         string
+	ServerName string // for a client: the name in the server's certificate; "" = the host that is dialed
 }
 
-// recheck is how often the files are looked at, at most.
+// recheck is the least time between two looks at the files.
 const recheck = time.Second
 
-// Credentials are what TLSFiles hold, read again when the files change. Files that do not fit together leave what was read before in
-// use, which is logged once for each such state of the files. Safe for concurrent use.
+// Credentials are the contents of TLSFiles, which are read again when the files change. If the new files do not fit
+// together, the former contents stay in use; that is logged once for each state of the files. Safe for concurrent use.
 type Credentials struct {
 	files TLSFiles
 	log   *slog.Logger
@@ -33,7 +35,7 @@ type Credentials struct {
 	seen    []os.FileInfo // of the files at the last attempt to read them
 	cert    *tls.Certificate
 	trusted *x509.CertPool // nil = the system's
-	server  *tls.Config    // made of both
+	server  *tls.Config    // for listeners; nil without a certificate
 }
 
 // OpenTLS reads the files.
@@ -56,7 +58,7 @@ func OpenTLS(files TLSFiles, log *slog.Logger) (*Credentials, error) {
 	return c, nil
 }
 
-// Certificate is the one that is shown to peers, with its file; nil = there is none. c may be nil.
+// Certificate returns the certificate that is shown to peers, and its file; nil = there is none. c may be nil.
 func (c *Credentials) Certificate() (file string, cert *x509.Certificate) {
 	if c == nil {
 		return "", nil
@@ -70,20 +72,21 @@ func (c *Credentials) Certificate() (file string, cert *x509.Certificate) {
 	return c.files.Cert, c.cert.Leaf
 }
 
-// Listener speaks TLS 1.3 with whoever ln accepts. There must be a certificate.
+// Listener returns a listener that speaks TLS 1.3 with the connections of ln. It needs a certificate.
 func (c *Credentials) Listener(ln net.Listener) (net.Listener, error) {
 	if c.files.Cert == "" {
 		return nil, fmt.Errorf("listen with TLS on %s: give tls_cert and tls_key", ln.Addr())
 	}
-	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	current := func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.refresh()
 		return c.server, nil
-	}}), nil
+	}
+	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: current}), nil
 }
 
-// client is the configuration for one connection to host.
+// client returns the configuration for one connection to host.
 func (c *Credentials) client(host string) *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,13 +95,14 @@ func (c *Credentials) client(host string) *tls.Config {
 	if c.files.ServerName != "" {
 		conf.ServerName = c.files.ServerName
 	}
-	if cert := c.cert; cert != nil { // shown whatever the server says whom it trusts, so that it can say what is wrong
+	// The certificate is shown even if the server does not list its authority, so that the server can say what is wrong.
+	if cert := c.cert; cert != nil {
 		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
 	return conf
 }
 
-// refresh reads the files again if they are others than at the last attempt. The caller holds mu.
+// refresh reads the files again if they have changed since the last attempt. The caller holds mu.
 func (c *Credentials) refresh() {
 	now := time.Now()
 	if now.Sub(c.looked) < recheck {
@@ -112,7 +116,7 @@ func (c *Credentials) refresh() {
 	if err == nil {
 		err = c.read()
 	} else if c.seen == nil {
-		return // as before
+		return // the files were already missing at the last attempt
 	}
 	c.seen = seen
 	if err != nil {
@@ -141,14 +145,15 @@ func same(a, b []os.FileInfo) bool {
 		if i >= len(b) || (a[i] == nil) != (b[i] == nil) {
 			return false
 		}
-		if a[i] != nil && (!os.SameFile(a[i], b[i]) || a[i].Size() != b[i].Size() || !a[i].ModTime().Equal(b[i].ModTime())) {
+		if a[i] != nil && (!os.SameFile(a[i], b[i]) || a[i].Size() != b[i].Size() ||
+			!a[i].ModTime().Equal(b[i].ModTime())) {
 			return false
 		}
 	}
 	return true
 }
 
-// read reads the files and uses them, if all is well with all of them.
+// read reads the files, and uses them if all of them are good.
 func (c *Credentials) read() error {
 	var cert *tls.Certificate
 	var trusted *x509.CertPool
@@ -159,9 +164,11 @@ func (c *Credentials) read() error {
 		}
 		switch now, leaf := time.Now(), pair.Leaf; {
 		case now.After(leaf.NotAfter):
-			c.log.Warn("our own certificate has expired: peers will refuse it", "certificate", c.files.Cert, "on", leaf.NotAfter.UTC().Format(time.DateOnly))
+			c.log.Warn("our own certificate has expired: peers will refuse it",
+				"certificate", c.files.Cert, "on", leaf.NotAfter.UTC().Format(time.DateOnly))
 		case now.Before(leaf.NotBefore):
-			c.log.Warn("our own certificate is not valid yet: peers will refuse it", "certificate", c.files.Cert, "until", leaf.NotBefore.UTC().Format(time.DateOnly))
+			c.log.Warn("our own certificate is not valid yet: peers will refuse it",
+				"certificate", c.files.Cert, "until", leaf.NotBefore.UTC().Format(time.DateOnly))
 		}
 		cert = &pair
 	}
@@ -177,8 +184,10 @@ func (c *Credentials) read() error {
 	}
 	c.cert, c.trusted, c.server = cert, trusted, nil
 	if cert != nil {
-		// Without tickets every connection is judged by the files as they are.
-		c.server = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*cert}, SessionTicketsDisabled: true}
+		// Session tickets are disabled so that every connection is verified with the current files.
+		c.server = &tls.Config{
+			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*cert}, SessionTicketsDisabled: true,
+		}
 		if trusted != nil {
 			c.server.ClientAuth, c.server.ClientCAs = tls.RequireAndVerifyClientCert, trusted
 		}

@@ -13,35 +13,37 @@ import (
 	"inkwell/internal/access"
 )
 
-// Limits of HTTP, beside those of every connection.
+// Limits of HTTP, in addition to those of all connections.
 const (
 	maxWeb        = 64               // connections that speak HTTP at once
-	maxWebPeer    = maxWeb / 4       // of one address, but for this machine
+	maxWebPeer    = maxWeb / 4       // of one address, except this machine
 	maxWebHeader  = 16 << 10         // bytes of a request line and its headers
-	webHeaderTime = 10 * time.Second // for these
-	webWriteTime  = 30 * time.Second // for an answer; a handler that needs longer moves the deadline as it goes on
+	webHeaderTime = 10 * time.Second // to receive them
+	webWriteTime  = 30 * time.Second // for an answer; a handler that needs longer extends the deadline
 	webIdleTime   = time.Minute      // between two requests
 )
 
-// errHTTP is the end of Thrift on a connection whose first bytes are a request of HTTP.
+// errHTTP ends Thrift on a connection whose first bytes are an HTTP request.
 var errHTTP = errors.New("the peer speaks HTTP")
 
-// webMethods are what requests of HTTP begin with. Read as the length of a frame each is more than a gigabyte, so that no call begins like
-// that.
-var webMethods = map[string]bool{"GET ": true, "HEAD": true, "OPTI": true, "POST": true, "PUT ": true, "DELE": true, "PATC": true}
+// webMethods are the first bytes of HTTP requests. Read as the length of a frame, each is more than a gigabyte, so that
+// no call begins like that.
+var webMethods = map[string]bool{
+	"GET ": true, "HEAD": true, "OPTI": true, "POST": true, "PUT ": true, "DELE": true, "PATC": true,
+}
 
 // speaksHTTP says whether a new connection begins with a request that the server has a handler for.
 func (c *conn) speaksHTTP() bool {
 	return c.s.web != nil && c.fresh && webMethods[string(c.unread[:4])]
 }
 
-// web answers HTTP on connections of a Server. The handler sees to it that no request has a body that is waited for.
+// web answers HTTP on connections of a Server. The handler makes sure that no request body is waited for.
 type web struct {
 	http.Server
 	room chan struct{} // holds a value for each connection
 }
 
-// newWeb returns what answers with h, nil for none.
+// newWeb returns a web that answers with h; nil if h is nil.
 func newWeb(h http.Handler, o *ServerOptions) *web {
 	if h == nil {
 		return nil
@@ -58,7 +60,8 @@ func newWeb(h http.Handler, o *ServerOptions) *web {
 	return w
 }
 
-const webBusy = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n\r\n" +
+const webBusy = "HTTP/1.1 503 Service Unavailable\r\n" +
+	"Connection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n\r\n" +
 	"too many connections speak HTTP at once: try again\n"
 
 // serveHTTP answers requests until the connection ends.
@@ -73,7 +76,7 @@ func (c *conn) serveHTTP() error {
 	}
 	defer c.leaveWeb()
 	c.mu.Lock()
-	c.idle = true // Shutdown does not wait for what is behind the request that is being answered
+	c.idle = true // Shutdown waits for no request after the current one
 	c.mu.Unlock()
 	nc := &webConn{Conn: c.nc, c: c, before: c.unread, closed: make(chan struct{})}
 	if err := w.Serve(&single{conn: nc, taken: make(chan struct{}, 1)}); !errors.Is(err, net.ErrClosed) {
@@ -82,7 +85,7 @@ func (c *conn) serveHTTP() error {
 	return nil
 }
 
-// enterWeb takes the room that a connection which speaks HTTP needs; it is false if there is none.
+// enterWeb counts the connection among those that speak HTTP; it is false if there are too many.
 func (c *conn) enterWeb() bool {
 	select {
 	case c.s.web.room <- struct{}{}:
@@ -102,7 +105,7 @@ func (c *conn) enterWeb() bool {
 	return true
 }
 
-// leaveWeb gives it back.
+// leaveWeb undoes enterWeb.
 func (c *conn) leaveWeb() {
 	<-c.s.web.room
 	c.s.mu.Lock()
@@ -112,7 +115,7 @@ func (c *conn) leaveWeb() {
 	}
 }
 
-// webConn is a connection in the hands of net/http, which reads first what was read of it already.
+// webConn is a connection that net/http serves. It first reads the bytes that were already received.
 type webConn struct {
 	net.Conn
 	c      *conn
@@ -138,7 +141,7 @@ func (w *webConn) Close() error {
 	return w.Conn.Close()
 }
 
-// CloseWrite lets the peer read what was said before the connection is closed, although it is not done talking.
+// CloseWrite lets the peer read the answer before the connection is closed, even if it is still sending.
 func (w *webConn) CloseWrite() error {
 	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -146,10 +149,10 @@ func (w *webConn) CloseWrite() error {
 	return nil
 }
 
-// single is a listener of one connection, which ends with it.
+// single is a listener for one connection, and ends with it.
 type single struct {
 	conn  *webConn
-	taken chan struct{} // has room for one: the connection was accepted
+	taken chan struct{} // full once the connection was accepted
 }
 
 // Accept implements net.Listener.

@@ -149,8 +149,8 @@ func TestHTTPHeadersAreBounded(t *testing.T) {
 	}
 }
 
-// TestShutdownEndsHTTP has one idle connection, one that never finished its first line, and one whose answer does not end until its
-// request is cancelled.
+// TestShutdownEndsHTTP has one idle connection, one that never finished its first line, and one whose answer does not
+// end until its request is cancelled.
 func TestShutdownEndsHTTP(t *testing.T) {
 	begun := make(chan struct{})
 	server := serve(t, ServerOptions{HTTP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -217,8 +217,8 @@ func TestOnlyHTTP(t *testing.T) {
 
 func (*script) LocalAddr() net.Addr { return &net.TCPAddr{} }
 
-// FuzzFirstBytes: a server that answers HTTP does with every connection that does not begin with a request what one does that does not, and
-// no request reaches the other side.
+// FuzzFirstBytes: a server that answers HTTP does with every connection that does not begin with a request what one
+// does that does not, and no request reaches the other side.
 func FuzzFirstBytes(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123"))

@@ -1,25 +1,30 @@
-// Package crashfs tells what a power cut can leave of a directory that a program wrote through faultfs. It is for tests.
+// Package crashfs computes what a power cut can leave of a directory that a program wrote through faultfs. It is for
+// tests.
 //
 //	Disk ── Process ──► faultfs.OpenDir(root, process) ──► the program under test     Kill: nothing more reaches the disk
 //	  └──── Image: a new directory with what was durable, and with a choice of what was not
 //
-// What is durable: the bytes and the size of a file when its fsync succeeded; a name (made, renamed, removed, linked) when the fsync of
-// its directory succeeded. Of everything else the model lets the disk keep what it likes:
+// What is durable: the bytes and the size of a file when its fsync succeeded; a name (made, renamed, removed, linked)
+// when the fsync of its directory succeeded. Of everything else, the model lets the disk keep any part:
 //
-//   - Bytes, by sector of 512. A sector that was written since the last fsync is as it was then, or as it was after any of the writes
-//     since, or torn: the head of one of those and the tail of the one before. One that the file did not have is also all zeros (a block
-//     that was taken for the file and never filled), but never the bytes of another file: no file system that we know shows those.
-//   - Size: any that the file had since the last fsync, and any boundary of a sector between the smallest and the largest of those.
-//   - Names: Ordered keeps the changes up to one moment, over all directories, and drops those behind it, as the journals of ext4 and XFS
-//     do. Subset keeps or drops each on its own, which is harsher than any file system in use but all that POSIX promises. A rename is
-//     one change: both of its names or none.
-//   - An fsync that failed: what was to be written is as undecided as before, and a later fsync that succeeds does not change that (the
-//     kernel has marked the pages clean); only a later write does. So a program that tries an fsync again and believes it is found out.
+//   - Bytes, by sectors of 512 bytes. A sector that was written since the last fsync is as it was then, or as it was
+//     after any of the writes since, or torn: the head of one of those and the tail of the one before. A sector that
+//     the file did not have before can also be all zeros (a block that was allocated and never written), but never has
+//     the bytes of another file: no file system that we know exposes those.
+//   - Size: any size that the file has had since the last fsync, and any sector boundary between the smallest and the
+//     largest of them.
+//   - Names: Ordered keeps the changes of all directories up to one moment and drops those after it, as the journals of
+//     ext4 and XFS do. Subset keeps or drops each change on its own, which is harsher than any file system in use, but
+//     is all that POSIX promises. A rename is one change: both of its names or none.
+//   - A failed fsync: what was to be written stays undecided, and a later successful fsync does not change that (the
+//     kernel has marked the pages clean); only a later write does. So a program that retries an fsync and believes the
+//     result fails the test.
 //
-// A Process that is killed leaves its writes to the Disk: the next one sees all of them, durable or not, as after a crash of the program
-// alone, and may be followed by a power cut.
+// A Process that is killed leaves its writes to the Disk. The next process sees all of them, durable or not, as after a
+// crash of the program alone, and a power cut may follow.
 //
-// Not modelled: sectors that are damaged although nobody wrote to them, hard links, mmap, anything that bypasses faultfs.
+// Not modelled: sectors that are damaged although they were not written, hard links, mmap, anything that bypasses
+// faultfs.
 package crashfs
 
 import (
@@ -34,10 +39,10 @@ import (
 	"inkwell/internal/faultfs"
 )
 
-// ErrKilled is what a process gets that was killed. Faults that fail with it are no faults of the disk.
+// ErrKilled is the error of every operation of a killed process. It does not count as a fault of the disk.
 var ErrKilled = errors.New("killed")
 
-// Disk knows a directory as it is and as it is durable. All methods are safe for concurrent use.
+// Disk knows the current and the durable state of a directory. All methods are safe for concurrent use.
 type Disk struct {
 	root string
 
@@ -47,7 +52,7 @@ type Disk struct {
 	pending []*nameChange // of all directories, in order
 }
 
-// directory and file are what a name can stand for, and link.
+// node is what a name can stand for: a *directory, a *file or a link.
 type node any
 
 type directory struct {
@@ -56,16 +61,16 @@ type directory struct {
 
 type link string
 
-// nameChange is a change of names that no fsync of its directory followed.
+// nameChange is a change of names that was not followed by an fsync of its directory.
 type nameChange struct {
 	dir       *directory
 	name      string
-	node      node   // nil: removed
+	node      node   // nil = removed
 	from      string // of a rename
-	journaled bool   // a directory was synced behind it: a journal in order has it on disk
+	journaled bool   // a directory was synced after it: an ordered journal has it on disk
 }
 
-// New returns the disk of the directory root, in which nobody writes yet: what is there is durable.
+// New returns the disk of the directory root. Nobody may be writing there: what exists counts as durable.
 func New(root string) (*Disk, error) {
 	d := &Disk{root: filepath.Clean(root), dirs: make(map[string]*directory), handles: make(map[*faultfs.File]*file)}
 	return d, d.read(d.root)
@@ -117,14 +122,15 @@ type Process struct {
 // Process returns a new process. faults (may be nil) decides what fails while it lives.
 func (d *Disk) Process(faults faultfs.Injector) *Process { return &Process{disk: d, faults: faults} }
 
-// Kill lets nothing of what the process does from now on reach the disk. It may be closed after that, for its memory and locks.
+// Kill prevents everything that the process does from now on from reaching the disk. The process may still be closed,
+// to release memory and locks.
 func (p *Process) Kill() {
 	p.disk.mu.Lock()
 	defer p.disk.mu.Unlock()
 	p.dead.Store(true)
 }
 
-// Inject fails everything that is done after Kill, and what faults fails.
+// Inject fails everything after Kill, and what faults fails.
 func (p *Process) Inject(op faultfs.Op, name string, n int) (allow int, err error) {
 	switch {
 	case p.dead.Load():
@@ -135,10 +141,10 @@ func (p *Process) Inject(op faultfs.Op, name string, n int) (allow int, err erro
 	return n, nil
 }
 
-// Begin makes changes come one after the other.
+// Begin serializes the changes.
 func (p *Process) Begin(*faultfs.Change) { p.disk.mu.Lock() }
 
-// End notes what was done.
+// End records what was done.
 func (p *Process) End(c *faultfs.Change, err error) {
 	defer p.disk.mu.Unlock()
 	if p.dead.Load() {
@@ -188,12 +194,12 @@ func (d *Disk) note(c *faultfs.Change, err error) {
 	}
 }
 
-// dirOf is the directory of a name that may lead down.
+// dirOf is the directory of a name that may contain slashes.
 func (d *Disk) dirOf(c *faultfs.Change) *directory {
 	return d.dirs[filepath.Dir(filepath.Join(c.Dir, c.Name))]
 }
 
-// opened notes a file that was opened, and perhaps made or emptied.
+// opened records that a file was opened, and perhaps created or truncated.
 func (d *Disk) opened(dir *directory, c *faultfs.Change) {
 	name := c.Name
 	if strings.Contains(name, "/") {
@@ -216,7 +222,7 @@ func (d *Disk) opened(dir *directory, c *faultfs.Change) {
 	d.handles[c.File] = f
 }
 
-// rename notes that name stands for n now, and from for nothing.
+// rename records that name now stands for n, and from for nothing.
 func (d *Disk) rename(dir *directory, name, from string, n node) {
 	c := &nameChange{dir: dir, name: name, node: n, from: from}
 	c.apply(dir.live)
@@ -234,7 +240,8 @@ func (c *nameChange) apply(names map[string]node) {
 	}
 }
 
-// syncAll notes that everything is durable. A syncfs that failed says nothing of any file: what the fsyncs behind it say counts.
+// syncAll records that everything is durable. A failed syncfs says nothing about any single file; the fsyncs after it
+// count.
 func (d *Disk) syncAll() {
 	for _, dir := range d.dirs {
 		for _, n := range dir.live {

@@ -158,8 +158,8 @@ func (o *once) Inject(op faultfs.Op, _ string, n int) (int, error) {
 	return n, nil
 }
 
-// TestTheRecorderSeesWhatIsThere writes at random and compares the image of everything with the real directory, and that every choice
-// leaves the synced sectors as they are.
+// TestTheRecorderSeesWhatIsThere writes at random and compares the image of everything with the real directory, and
+// that every choice leaves the synced sectors as they are.
 func TestTheRecorderSeesWhatIsThere(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {

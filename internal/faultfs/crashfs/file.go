@@ -1,9 +1,10 @@
 package crashfs
 
-// sector is what a disk writes whole or torn, but never a part of another.
+// sector is the unit that a disk writes whole or torn, without touching others.
 const sector = 512
 
-// file is a file's bytes, and what of them is durable. Sectors are kept whole: behind the end they are zeros.
+// file is the bytes of a file, and which of them are durable. Sectors are kept whole: after the end of the file they
+// are zeros.
 type file struct {
 	live   []byte             // to the end of the last sector
 	size   int64              // of live
@@ -14,7 +15,10 @@ type file struct {
 }
 
 func newFile(data []byte) *file {
-	f := &file{size: int64(len(data)), sizes: []int64{int64(len(data))}, newer: make(map[int64][][]byte), doomed: make(map[int64]bool)}
+	f := &file{
+		size: int64(len(data)), sizes: []int64{int64(len(data))},
+		newer: make(map[int64][][]byte), doomed: make(map[int64]bool),
+	}
 	f.live = append(make([]byte, 0, roundUp(f.size)), data...)[:roundUp(f.size)]
 	f.synced = append([]byte(nil), f.live...)
 	return f
@@ -56,7 +60,7 @@ func (f *file) truncate(size int64) {
 	f.live = f.live[:roundUp(size)]
 }
 
-// touch notes what the sectors from off to end hold now.
+// touch records what the sectors from off to end hold now.
 func (f *file) touch(off, end int64) {
 	for i := off / sector; i*sector < end; i++ {
 		f.newer[i] = append(f.newer[i], append([]byte(nil), f.live[i*sector:(i+1)*sector]...))
@@ -64,7 +68,7 @@ func (f *file) touch(off, end int64) {
 	}
 }
 
-// sync notes an fsync. What one that failed should have written stays undecided until it is written again.
+// sync records an fsync. What a failed one should have written stays undecided until it is written again.
 func (f *file) sync(ok bool) {
 	if !ok {
 		for i := range f.newer {
@@ -88,7 +92,7 @@ func (f *file) sync(ok bool) {
 	f.sizes = append(f.sizes[:0], f.size)
 }
 
-// Names says which changes of names are kept that were not durable.
+// Names says which of the changes of names that were not durable are kept.
 type Names int
 
 // The ways.
@@ -99,7 +103,7 @@ const (
 	Subset                // each or not
 )
 
-// Bytes says which sectors are kept that were not durable.
+// Bytes says which of the sectors that were not durable are kept.
 type Bytes int
 
 // The ways.
@@ -109,7 +113,7 @@ const (
 	SomeBytes              // each as it may be
 )
 
-// image is what the disk may have of f. choose(n) returns a number below n.
+// image returns what the disk may have of f. choose(n) returns a number below n.
 func (f *file) image(how Bytes, choose func(n int) int) []byte {
 	switch how {
 	case NoBytes:

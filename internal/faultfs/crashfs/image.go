@@ -14,12 +14,13 @@ type Cut struct {
 	Choose func(n int) int
 }
 
-// Draw chooses the ways with choose as well.
+// Draw also chooses Names and Bytes with choose.
 func Draw(choose func(n int) int) Cut {
 	return Cut{Names: Names(choose(int(Subset) + 1)), Bytes: Bytes(choose(int(SomeBytes) + 1)), Choose: choose}
 }
 
-// Image makes the directory to, which is not to exist, what a power cut at this moment leaves. The disk goes on as it is.
+// Image creates the directory to, which must not exist, with what a power cut at this moment leaves. The disk itself is
+// not changed.
 func (d *Disk) Image(to string, cut Cut) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,7 +74,7 @@ func lay(to string, dir *directory, names map[*directory]map[string]node, cut Cu
 	for name := range names[dir] {
 		sorted = append(sorted, name)
 	}
-	slices.Sort(sorted) // the choices come in one order
+	slices.Sort(sorted) // so that choose is called in a fixed order
 	var errs []error
 	for _, name := range sorted {
 		path := filepath.Join(to, name)

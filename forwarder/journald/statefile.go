@@ -18,28 +18,30 @@ import (
 )
 
 const (
-	statePrefix = "journal-" // of the files' names; what follows are digits of a sum of Options.key
+	statePrefix = "journal-" // of the file names; then come digits of a hash of Options.key
 	stateHeader = "inkwell journal 1"
 )
 
-// state is the file that says how far a journal was acknowledged: lines that are appended, the last one counts (see faultfs.Lines):
+// stateFile records up to where a journal was acknowledged. It is a log of lines, of which the last one counts (see
+// faultfs.Lines):
 //
 //	STREAM MICROS "CURSOR" "NAME" NUMBER "CATEGORY" NUMBER "CATEGORY" …
 //
-// A line has the next number of each category that its batch had entries of; the first line of the file, of all.
-type state struct {
-	name    string // of the journal
-	lines   *faultfs.Lines
-	place   place
-	stream  stream.ID
-	numbers map[string]int64
+// A line has the next numbers of the categories in its batch; the first line of the file has those of all categories.
+type stateFile struct {
+	name       string // of the journal
+	lines      *faultfs.Lines
+	checkpoint checkpoint
+	stream     stream.ID
+	numbers    map[string]int64
 }
 
-// openState reads the state. A file that is damaged is kept aside: then the journal is read from its last undamaged line on, or anew.
-func openState(dir *faultfs.Dir, o *Options, log *slog.Logger) (*state, error) {
+// openStateFile reads the state. A damaged file is kept aside: then the journal is read again from its last intact line
+// on, or from the start if there is none.
+func openStateFile(dir *faultfs.Dir, o *Options, log *slog.Logger) (*stateFile, error) {
 	sum := sha256.Sum256([]byte(o.key()))
 	file := statePrefix + hex.EncodeToString(sum[:8])
-	s := &state{name: o.Name(), numbers: make(map[string]int64)}
+	s := &stateFile{name: o.Name(), numbers: make(map[string]int64)}
 	var damage faultfs.Damage
 	var err error
 	if s.lines, damage, err = faultfs.OpenLines(dir, file, stateHeader, s.take); err != nil {
@@ -57,8 +59,8 @@ func openState(dir *faultfs.Dir, o *Options, log *slog.Logger) (*state, error) {
 
 var errState = errors.New("not a line of a journal's state")
 
-// take reads a line.
-func (s *state) take(body []byte) error {
+// take parses a line.
+func (s *stateFile) take(body []byte) error {
 	f := strings.SplitN(string(body), " ", 3)
 	if len(f) != 3 {
 		return errState
@@ -86,12 +88,12 @@ func (s *state) take(body []byte) error {
 	if s.numbers == nil || s.stream != id {
 		s.numbers = make(map[string]int64)
 	}
-	s.name, s.stream, s.place = name, id, place{cursor: cursor, micros: micros}
+	s.name, s.stream, s.checkpoint = name, id, checkpoint{cursor: cursor, micros: micros}
 	maps.Copy(s.numbers, numbers)
 	return nil
 }
 
-// quoted reads a quoted text at the begin of s, and a blank behind it if there is one.
+// quoted parses the quoted text at the beginning of s, and skips a blank after it.
 func quoted(s string) (text, rest string, err error) {
 	prefix, err := strconv.QuotedPrefix(s)
 	if err != nil {
@@ -120,11 +122,11 @@ func parseNumbers(s string) (map[string]int64, error) {
 	return numbers, nil
 }
 
-// body is a line with the numbers of some categories.
-func (s *state) body(numbers map[string]int64) []byte {
+// body returns a line with the numbers of some categories.
+func (s *stateFile) body(numbers map[string]int64) []byte {
 	b := append([]byte(s.stream.String()), ' ')
-	b = append(strconv.AppendInt(b, s.place.micros, 10), ' ')
-	b = append(strconv.AppendQuote(b, s.place.cursor), ' ')
+	b = append(strconv.AppendInt(b, s.checkpoint.micros, 10), ' ')
+	b = append(strconv.AppendQuote(b, s.checkpoint.cursor), ' ')
 	b = strconv.AppendQuote(b, s.name)
 	for _, category := range slices.Sorted(maps.Keys(numbers)) {
 		b = append(strconv.AppendInt(append(b, ' '), numbers[category], 10), ' ')
@@ -133,10 +135,10 @@ func (s *state) body(numbers map[string]int64) []byte {
 	return b
 }
 
-// save notes durably that everything up to p was acknowledged, and the next numbers of the categories that changed. After an error all
-// of it is written with the next save.
-func (s *state) save(p place, changed map[string]int64) error {
-	s.place = p
+// save records and syncs that everything up to p was acknowledged, with the next numbers of the categories that
+// changed. After an error all of it is written by the next save.
+func (s *stateFile) save(p checkpoint, changed map[string]int64) error {
+	s.checkpoint = p
 	maps.Copy(s.numbers, changed)
 	if s.lines.Due() {
 		return s.rewrite()
@@ -147,22 +149,22 @@ func (s *state) save(p place, changed map[string]int64) error {
 	return s.lines.Sync()
 }
 
-func (s *state) rewrite() error {
+func (s *stateFile) rewrite() error {
 	return s.lines.Rewrite(func(yield func([]byte) bool) { yield(s.body(s.numbers)) })
 }
 
-func (s *state) close() error { return s.lines.Close() }
+func (s *stateFile) close() error { return s.lines.Close() }
 
-// Position says how many entries of a category were acknowledged, for those who add up what arrived.
+// Position says how many entries of a category were acknowledged, for an audit that compares them with what arrived.
 type Position struct {
 	Stream   stream.ID
 	Category string
 	Journal  string
-	Number   int64 // numbers 0 … Number-1
+	Number   int64 // acknowledged are the numbers 0 … Number-1
 }
 
-// ReadPositions reads the states of journals in a forwarder's state directory, which may be in use. bad counts lines that were not
-// written to their end.
+// ReadPositions reads the states of journals in a forwarder's state directory, which may be in use. bad counts
+// incomplete lines.
 func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 	dir, err := faultfs.LookBeneath("", stateDir)
 	if err != nil {
@@ -177,8 +179,8 @@ func ReadPositions(stateDir string) (list []Position, bad int, err error) {
 		if !strings.HasPrefix(e.Name(), statePrefix) || filepath.Ext(e.Name()) != "" { // .corrupt, and what a write leaves
 			continue
 		}
-		var s state
-		known := make(map[stream.ID]map[string]int64) // also of streams of before, as long as the file has lines of them
+		var s stateFile
+		known := make(map[stream.ID]map[string]int64) // also of earlier streams that the file still has lines of
 		n, err := faultfs.ReadLines(dir, e.Name(), stateHeader, func(body []byte) error {
 			if err := s.take(body); err != nil {
 				return err

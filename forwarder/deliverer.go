@@ -11,27 +11,30 @@ import (
 	"inkwell/store"
 )
 
-// courier brings batches to a store that may refuse them.
-type courier struct {
+// deliverer appends batches to a store, and retries while the store fails. deliver is called by one goroutine at a
+// time; lasted and breakOff may be called by others.
+type deliverer struct {
 	store store.Store
 	log   *slog.Logger
 	pause rpc.Backoff
 
 	mu     sync.Mutex
-	since  time.Time          // when the call under way began; zero = there is none
-	cancel context.CancelFunc // ends it
-	failed time.Time          // since when Append has failed; zero = it does not
+	since  time.Time          // when the call in progress began; zero = there is none
+	cancel context.CancelFunc // cancels that call
+	failed time.Time          // since when Append has been failing; zero = it works
 }
 
-func newCourier(st store.Store, log *slog.Logger) courier {
-	return courier{store: st, log: log, pause: rpc.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}}
+func newDeliverer(st store.Store, log *slog.Logger) deliverer {
+	return deliverer{store: st, log: log, pause: rpc.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}}
 }
 
-// deliver offers the batch until the store takes it. When ctx ends the call under way is broken off and a store that refuses is not
-// asked again.
-func (c *courier) deliver(ctx context.Context, p *parcel) error { return c.bring(ctx, &p.batch) }
+// deliver offers the batch until the store takes it. When ctx ends, the call in progress is cancelled, and a store that
+// fails is not tried again.
+func (c *deliverer) deliver(ctx context.Context, p *shipment) error {
+	return c.deliverBatch(ctx, &p.batch)
+}
 
-func (c *courier) bring(ctx context.Context, b *proto.Batch) error {
+func (c *deliverer) deliverBatch(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
 	}
@@ -50,7 +53,7 @@ func (c *courier) bring(ctx context.Context, b *proto.Batch) error {
 	}
 }
 
-func (c *courier) call(ctx context.Context, b *proto.Batch) error {
+func (c *deliverer) call(ctx context.Context, b *proto.Batch) error {
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.mu.Lock()
@@ -64,7 +67,7 @@ func (c *courier) call(ctx context.Context, b *proto.Batch) error {
 }
 
 // changed logs when Append begins to fail and when it works again.
-func (c *courier) changed(err error) {
+func (c *deliverer) changed(err error) {
 	c.mu.Lock()
 	failed := c.failed
 	switch {
@@ -82,8 +85,8 @@ func (c *courier) changed(err error) {
 	}
 }
 
-// lasted says for how long the call under way has, and whether Append has been failing.
-func (c *courier) lasted() (d time.Duration, failing bool) {
+// lasted says how long the call in progress has taken, and whether Append has been failing.
+func (c *deliverer) lasted() (d time.Duration, failing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.since.IsZero() {
@@ -92,8 +95,8 @@ func (c *courier) lasted() (d time.Duration, failing bool) {
 	return d, !c.failed.IsZero()
 }
 
-// breakOff ends the call under way.
-func (c *courier) breakOff() {
+// breakOff cancels the call in progress.
+func (c *deliverer) breakOff() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cancel != nil {

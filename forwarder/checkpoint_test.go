@@ -8,25 +8,26 @@ import (
 	"testing"
 )
 
-// TestPastLosesNoMoreThanThePowerCut: wherever a file is cut, the newest place before the cut is no farther from it than the cut from
-// the end, or nearby, or the batch in which the cut is. The places stay few, and are the same after they were written and read.
+// TestPastLosesNoMoreThanThePowerCut: wherever a file is cut, the newest place before the cut is no farther from it
+// than the cut from the end, or nearby, or the batch in which the cut is. The places stay few, and are the same after
+// they were written and read.
 func TestPastLosesNoMoreThanThePowerCut(t *testing.T) {
 	id := identity{1, 2}
 	k := key{identity: id}
-	for _, most := range []int64{100, 5_000, 300_000, parcelFull} {
+	for _, most := range []int64{100, 5_000, 300_000, shipmentFull} {
 		p := newPositions(discard)
 		ends := []int64{0} // of batches
 		for i := range 3000 {
 			end := ends[len(ends)-1] + 1 + rand.Int64N(most)
 			ends = append(ends, end)
-			p.set(position{id: id, state: active, offset: end, head: fingerprint{1, 1}, tail: fingerprint{1, uint64(end)}})
+			p.set(position{id: id, phase: active, offset: end, head: fingerprint{1, 1}, tail: fingerprint{1, uint64(end)}})
 			if i%500 != 499 {
 				continue
 			}
 			for range 1000 {
 				cut := rand.Int64N(end)
 				batch, _ := slices.BinarySearch(ends, cut+1)
-				at, _ := slices.BinarySearchFunc(p.past[k], cut+1, func(x place, off int64) int { return int(x.offset - off) })
+				at, _ := slices.BinarySearchFunc(p.past[k], cut+1, func(x checkpoint, off int64) int { return int(x.offset - off) })
 				older := int64(0)
 				if at > 0 {
 					older = p.past[k][at-1].offset
@@ -59,9 +60,9 @@ func TestPastOfWhatIsReadAgain(t *testing.T) {
 	p := newPositions(discard)
 	id := identity{1, 2}
 	k := key{identity: id}
-	set := func(s state, offsets ...int64) (have []int64) {
+	set := func(s phase, offsets ...int64) (have []int64) {
 		for _, off := range offsets {
-			p.set(position{id: id, state: s, offset: off << 20})
+			p.set(position{id: id, phase: s, offset: off << 20})
 		}
 		for _, old := range p.past[k] {
 			have = append(have, old.offset>>20)
