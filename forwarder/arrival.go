@@ -18,12 +18,13 @@ type arrival struct {
 	packed bool        // it is compressed
 	far    bool        // it is in a directory below
 
-	unchanged bool                  // nothing was done to it since the last look at known
-	holds     []*generation         // those whose place it holds: it has the bytes that were read of them
-	begins    []*generation         // those whose head it has, but not their tail
-	older     map[*generation]place // those of which it holds an older place, where a power cut may have taken the rest
-	whole     []*generation         // deleted ones of which it begins with all that they hold, and that is much
-	part      *generation           // an open one of whose contents it has the beginning: a copy that is being made
+	unchanged bool          // nothing was done to it since the last look at known
+	holds     []*generation // generations whose checkpoint matches: it has the bytes that were read of them
+	begins    []*generation // generations whose head it has, but not their tail
+	// older is the newest earlier checkpoint that it still holds of a generation: a power cut may have taken the rest.
+	older map[*generation]checkpoint
+	whole []*generation // deleted generations whose whole content it begins with, if that is enough to be certain
+	part  *generation   // an open generation that it holds the beginning of: a copy that is being made
 }
 
 // isAt says whether the arrival is at the path to which g belongs.
@@ -127,8 +128,8 @@ func (e *examination) compare(g *generation) error {
 	return e.comparePart(g)
 }
 
-// continues tells how many bytes an open file has that was deleted, if little of it was read and the arrival begins with
-// all of them, and 0 otherwise: who puts another file in the place of a log copies it first.
+// continues returns the size of an open file that was deleted before much of it was read, if the arrival begins with all
+// of its content, and 0 otherwise. Whoever replaces a log by another file copies the old content first.
 func (e *examination) continues(g *generation) int64 {
 	if g.fd < 0 || !g.look.gone || g.rewritten || g.offset >= certain || g == e.known {
 		return 0
