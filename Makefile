@@ -58,7 +58,7 @@ check: lint ## all that fails fast: lint, the tests of the packages without race
 .PHONY: race
 race: ## the tests of PKG=./... with the race detector, and what of them this machine could not run
 	@mkdir -p bin && rm -f bin/not-run
-	@INKWELL_NOT_RUN=$(CURDIR)/bin/not-run bash -o pipefail -c '$(GO) test -race -timeout $(TESTTIMEOUT) $(PKG) 2>&1 | tee bin/race.out'; status=$$?; \
+	@TEST_NOT_RUN=$(CURDIR)/bin/not-run bash -o pipefail -c '$(GO) test -race -timeout $(TESTTIMEOUT) $(PKG) 2>&1 | tee bin/race.out'; status=$$?; \
 	if [ -e bin/not-run ]; then sed 's/^/NOT RUN: /' bin/not-run; grep -E '^(ok|FAIL|---)' bin/race.out; fi; exit $$status # whose lines are the last
 
 .PHONY: test

@@ -27,6 +27,10 @@ func TestRecipesOfReading(t *testing.T) {
 	if len(recipes) < 4 {
 		t.Fatalf("%d recipes in docs/reading.md", len(recipes))
 	}
+	bin := t.TempDir() // the program under its own name, which has another one with the race detector
+	if err := os.Symlink(ink.Path, filepath.Join(bin, "inkwell")); err != nil {
+		t.Fatal(err)
+	}
 	engines := harness.Fetched("readers-1")
 	python := filepath.Join(engines, "bin", "python")
 	for codec, suffix := range map[string]string{"gzip": ".gz", "zstd": ".zst"} {
@@ -67,7 +71,7 @@ func TestRecipesOfReading(t *testing.T) {
 			}
 			code = strings.NewReplacer("/srv/logs", dir, "/srv/parquet", filepath.Join(t.TempDir(), "parquet"), "*.gz", "*"+suffix).Replace(code)
 			cmd := exec.Command(with, "-c", code)
-			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(ink.Path)+":"+os.Getenv("PATH"))
+			cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 			out, err := cmd.CombinedOutput()
 			if n, cerr := strconv.Atoi(strings.TrimSpace(string(out))); err != nil || cerr != nil || n != lines {
 				t.Errorf("%s of %s files: %v\n%s\nwant %d", name, suffix, err, out, lines)

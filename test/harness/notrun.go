@@ -17,7 +17,7 @@ var notRun struct {
 }
 
 // NotRun records that this machine cannot run a test, or a part of one, and why. That does not count as a pass:
-// ReportNotRun lists it at the end of the run, and make test lists it for all packages ($INKWELL_NOT_RUN names the file
+// ReportNotRun lists it at the end of the run, and make test lists it for all packages ($TEST_NOT_RUN names the file
 // for that).
 func NotRun(t testing.TB, format string, args ...any) {
 	t.Helper()
@@ -35,7 +35,7 @@ func ReportNotRun() {
 	for _, line := range notRun.list {
 		fmt.Println("NOT RUN:", line)
 	}
-	path := os.Getenv("INKWELL_NOT_RUN")
+	path := os.Getenv("TEST_NOT_RUN")
 	if path == "" || len(notRun.list) == 0 {
 		return
 	}
