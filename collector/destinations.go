@@ -25,32 +25,8 @@ func (r *router) destinations() (all []books.Destination) {
 
 // files lists the stores that write files for readers.
 func (r *router) files() (all []config.File) {
-	var add func(s config.Sink)
-	add = func(s config.Sink) {
-		switch s := s.(type) {
-		case config.File:
-			all = append(all, s)
-		case config.Buffer:
-			add(s.Primary)
-			if !s.Replay {
-				add(s.Secondary)
-			}
-		case config.Bucket:
-			for _, child := range s.Children {
-				add(child)
-			}
-		case config.Multi:
-			for _, child := range s.Children {
-				add(child)
-			}
-		case config.ByCategory:
-			add(s.Model)
-		}
-	}
 	for _, b := range r.conf.Stores {
-		if b.Sink != nil {
-			add(b.Sink)
-		}
+		all = append(all, config.Outputs(b.Sink)...)
 	}
 	return all
 }

@@ -124,22 +124,11 @@ func (s *startCheck) certificates() {
 
 // networks returns the network stores of a sink.
 func networks(s config.Sink) (all []config.Network) {
-	switch s := s.(type) {
-	case config.Network:
-		return []config.Network{s}
-	case config.Buffer:
-		return append(networks(s.Primary), networks(s.Secondary)...)
-	case config.ByCategory:
-		return networks(s.Model)
-	case config.Bucket:
-		for _, child := range s.Children {
-			all = append(all, networks(child)...)
+	config.Walk(s, func(s config.Sink) {
+		if n, ok := s.(config.Network); ok {
+			all = append(all, n)
 		}
-	case config.Multi:
-		for _, child := range s.Children {
-			all = append(all, networks(child)...)
-		}
-	}
+	})
 	return all
 }
 

@@ -184,21 +184,10 @@ func (c *account) serve(file string) error {
 
 // fileDirs returns the directories of all files that a store writes.
 func fileDirs(s config.Sink) (dirs []string) {
-	switch s := s.(type) {
-	case config.File:
-		return []string{s.Dir}
-	case config.Buffer:
-		return append(fileDirs(s.Primary), fileDirs(s.Secondary)...)
-	case config.ByCategory:
-		return fileDirs(s.Model)
-	case config.Bucket:
-		for _, child := range s.Children {
-			dirs = append(dirs, fileDirs(child)...)
+	config.Walk(s, func(s config.Sink) {
+		if f, ok := s.(config.File); ok {
+			dirs = append(dirs, f.Dir)
 		}
-	case config.Multi:
-		for _, child := range s.Children {
-			dirs = append(dirs, fileDirs(child)...)
-		}
-	}
+	})
 	return dirs
 }

@@ -82,27 +82,35 @@ func HandsOn(s Sink) bool {
 	return false
 }
 
-// Files returns the directories below which a sink leaves its output files. The directories in which a buffer keeps
-// unsent entries are not among them.
-func Files(s Sink) (dirs []string) {
+// Outputs returns the file stores in which a sink leaves its output. Those in which a buffer keeps unsent entries are not
+// among them.
+func Outputs(s Sink) (all []File) {
 	switch s := s.(type) {
 	case File:
-		return []string{s.Dir}
+		return []File{s}
 	case Buffer:
-		dirs = Files(s.Primary)
+		all = Outputs(s.Primary)
 		if !s.Replay {
-			dirs = append(dirs, Files(s.Secondary)...)
+			all = append(all, Outputs(s.Secondary)...)
 		}
 	case Bucket:
 		for _, child := range s.Children {
-			dirs = append(dirs, Files(child)...)
+			all = append(all, Outputs(child)...)
 		}
 	case Multi:
 		for _, child := range s.Children {
-			dirs = append(dirs, Files(child)...)
+			all = append(all, Outputs(child)...)
 		}
 	case ByCategory:
-		return Files(s.Model)
+		return Outputs(s.Model)
+	}
+	return all
+}
+
+// Files returns the directories below which a sink leaves its output files.
+func Files(s Sink) (dirs []string) {
+	for _, f := range Outputs(s) {
+		dirs = append(dirs, f.Dir)
 	}
 	return dirs
 }
