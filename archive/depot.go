@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"inkwell/internal/faultfs"
 	"inkwell/rotate"
@@ -191,24 +188,12 @@ func (l *depotListing) add(o depot.Object) {
 
 // readManifests reads what is in the files, several manifests at a time.
 func (l *depotListing) readManifests(ctx context.Context, warn func(format string, args ...any)) error {
-	read := make([][]byte, len(l.manifests))
-	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(16)
-	for i, name := range l.manifests {
-		work.Go(func() error {
-			r, err := l.depot.Open(ctx, name, depot.Whole)
-			if err != nil {
-				return err
-			}
-			read[i], err = io.ReadAll(r)
-			return errors.Join(err, r.Close())
-		})
-	}
-	if err := work.Wait(); err != nil {
+	read, err := depot.ReadManifests(ctx, l.depot, l.manifests)
+	if err != nil {
 		return err
 	}
 	for i, name := range l.manifests {
-		about := strings.TrimSuffix(strings.TrimPrefix(name, depot.Manifests+"/"), depot.ManifestSuffix)
+		about := depot.Described(name)
 		c := l.at(categoryOf(about)).contents
 		bad, err := faultfs.ParseLines(name, books.ManifestHeader, read[i], func(body []byte) error {
 			f, err := books.ParseFile(body)

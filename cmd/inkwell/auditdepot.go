@@ -5,13 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"inkwell/internal/faultfs"
 	"inkwell/store/audit"
@@ -70,20 +67,8 @@ func (m *mirror) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	read := make([][]byte, len(manifests))
-	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(16)
-	for i, name := range manifests {
-		work.Go(func() error {
-			r, err := m.depot.Open(ctx, name, depot.Whole)
-			if err != nil {
-				return err
-			}
-			read[i], err = io.ReadAll(r)
-			return errors.Join(err, r.Close())
-		})
-	}
-	if err := work.Wait(); err != nil {
+	read, err := depot.ReadManifests(ctx, m.depot, manifests)
+	if err != nil {
 		return err
 	}
 	for i, name := range manifests {
@@ -101,7 +86,7 @@ func (m *mirror) read(ctx context.Context) error {
 
 // take takes over one manifest: CATEGORY/dt=DATE/FILE becomes CATEGORY/FILE.
 func (m *mirror) take(name string, data []byte) error {
-	about := strings.TrimSuffix(strings.TrimPrefix(name, depot.Manifests+"/"), ".manifest")
+	about := depot.Described(name)
 	dir := path.Dir(path.Dir(about))
 	_, err := faultfs.ParseLines(name, books.ManifestHeader, data, func(body []byte) error {
 		f, err := books.ParseFile(body)

@@ -10,13 +10,6 @@ import (
 	"inkwell/store/books"
 )
 
-const (
-	// Manifests is the directory in a depot of what says what is in its files.
-	Manifests = "_inkwell/manifests"
-	// ManifestSuffix is what the name of such an object has behind that of the file.
-	ManifestSuffix = ".manifest"
-)
-
 // layout determines the names of the files of one collector in a depot.
 type layout struct {
 	root string // the local directory of the files
@@ -69,9 +62,6 @@ func WriterOf(local, name string) (who string) {
 	}
 	return who
 }
-
-// manifestOf is the name of the object that says what is in a file.
-func manifestOf(name string) string { return path.Join(Manifests, name) + ManifestSuffix }
 
 // marker returns the name of a done marker, next to the first of the files that it lists. A new version of a marker
 // gets a name of its own, because nothing is replaced.
