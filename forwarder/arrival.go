@@ -30,6 +30,9 @@ type arrival struct {
 // isAt says whether the arrival is at the path to which g belongs.
 func (a *arrival) isAt(g *generation) bool { return a.path == g.path }
 
+// isRotationOf says whether the name of the arrival is that of a rotated file of the path to which g belongs.
+func (a *arrival) isRotationOf(g *generation) bool { return a.base != nil && a.base == g.trail }
+
 func (a *arrival) has(g *generation) bool { return slices.Contains(a.holds, g) }
 
 // magics are the first bytes of the compressed files that a rotation leaves: gzip, zstd, bzip2, xz, lz4.

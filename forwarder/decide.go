@@ -328,7 +328,7 @@ func (d *decision) isCopy(a *arrival) bool {
 		if a.home == nil {
 			enough = g.offset >= certain || g.offset == a.look.size || a.part == g
 		}
-		return g.trail == a.base && a.base != nil && enough
+		return a.isRotationOf(g) && enough
 	}) || a.home == nil && a.part != nil && d.now.Sub(a.look.mtime) > d.window
 }
 
@@ -337,9 +337,7 @@ func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
 	if a.home == nil {
 		return a.part != nil
 	}
-	like := a.part != nil || slices.ContainsFunc(a.holds, func(g *generation) bool {
-		return g.trail == a.base && a.base != nil
-	})
+	like := a.part != nil || slices.ContainsFunc(a.holds, a.isRotationOf)
 	age := d.now.Sub(w.since)
 	return !d.once && (like && age < min(d.window, copyPatience) || d.isBlank(a) && age < d.linger)
 }
