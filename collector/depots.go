@@ -31,9 +31,11 @@ func (i *intake) openDepots() books.Depot {
 
 // depotRoutes opens the depots of the configuration.
 func (i *intake) depotRoutes() (routes []depot.Route, err error) {
+	var kept []string
 	for _, f := range i.router.files() {
 		c := f.Compress
 		if c == nil || c.Depot == "" {
+			kept = append(kept, filepath.Join(f.Dir, f.Sub, f.Base))
 			continue
 		}
 		d, err := depot.Open(c.Depot, depot.Options{Logger: i.log, Injector: i.o.tuning.injector})
@@ -43,6 +45,9 @@ func (i *intake) depotRoutes() (routes []depot.Route, err error) {
 		routes = append(routes, depot.Route{
 			Root: filepath.Join(f.Dir, f.Sub), Address: c.Depot, Depot: d, Who: c.Who, AwayMax: c.AwayMax,
 		})
+	}
+	for k := range routes {
+		routes[k].Kept = kept
 	}
 	return routes, nil
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -344,12 +343,10 @@ func (w *world) judge() {
 	}
 }
 
-// compareDepot sees that the depot has each compressed file once, as it is, and its manifest. Of the plain files, the last of which
-// may be written to later, it has what is finished.
+// compareDepot sees that the depot has each compressed file once, as it is, and its manifest, and nothing else.
 func (w *world) compareDepot() {
 	w.t.Helper()
 	want, got, manifests := make(map[string]string), make(map[string]string), 0
-	plain := map[string]map[string]string{w.out: {}, w.depot: {}}
 	gather := func(root string, into map[string]string) {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			switch {
@@ -361,10 +358,6 @@ func (w *world) compareDepot() {
 				var data []byte
 				data, err = harness.Read(path)
 				into[name] = string(data)
-			case plainName.MatchString(e.Name()):
-				var data []byte
-				data, err = harness.Read(path)
-				plain[root][strings.Replace(e.Name(), "_w1_", "_", 1)] = string(data)
 			case root == w.depot:
 				w.t.Errorf("%s is left in the depot", path)
 			}
@@ -376,18 +369,10 @@ func (w *world) compareDepot() {
 	}
 	gather(w.out, want)
 	gather(w.depot, got)
-	for name, data := range plain[w.depot] {
-		if here, ok := plain[w.out][name]; !ok || here != data {
-			w.t.Errorf("%s in the depot has %d bytes, and here %d", name, len(data), len(here))
-		}
-	}
-	if !maps.Equal(got, want) || manifests != len(want)+len(plain[w.depot]) || len(want) == 0 {
+	if !maps.Equal(got, want) || manifests != len(want) || len(want) == 0 {
 		w.t.Errorf("%d files are here, %d in the depot, with %d manifests", len(want), len(got), manifests)
 	}
 }
-
-// plainName is that of a plain file.
-var plainName = regexp.MustCompile(`^[^.].*_\d{5}$`)
 
 // client makes Log calls of numbered lines of its own. One that is stubborn sends a call again until it is answered, as old clients
 // do; the others never do, so that whatever comes twice was doubled by the server.

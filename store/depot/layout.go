@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"inkwell/rotate"
 	"inkwell/store/books"
 )
 
@@ -29,27 +30,30 @@ func (l layout) directory(dir, base string) string {
 // access/dt=2026-11-29/access-2026-11-29_web1_00007.gz. A file without a date in its name goes into the partition of
 // its first entry.
 func (l layout) file(dir string, f *books.File) string {
-	at := strings.LastIndexByte(f.Name, '_')
-	if at < 0 {
-		at = len(f.Name)
+	dated := f.Name[:numberAt(f.Name)]
+	base, ok := rotate.BaseOf(f.Name)
+	if !ok {
+		base = dated
 	}
-	base := f.Name[:at]
-	stem, date := base, f.First.Local().Format(time.DateOnly)
-	if k := len(base) - len("-"+time.DateOnly); k > 0 && base[k] == '-' {
-		if _, err := time.Parse(time.DateOnly, base[k+1:]); err == nil {
-			stem, date = base[:k], base[k+1:]
-		}
+	date := strings.TrimPrefix(dated[len(base):], "-")
+	if date == "" {
+		date = f.First.Local().Format(time.DateOnly)
 	}
-	return path.Join(l.directory(dir, stem), "dt="+date, NameOf(f.Name, l.who))
+	return path.Join(l.directory(dir, base), "dt="+date, NameOf(f.Name, l.who))
 }
 
 // NameOf is what a file that is called name in the directory of its collector is called in a depot, in its partition.
 func NameOf(name, who string) string {
-	at := strings.LastIndexByte(name, '_')
-	if at < 0 {
-		at = len(name)
-	}
+	at := numberAt(name)
 	return name[:at] + "_" + who + name[at:]
+}
+
+// numberAt is where the number in a file's name begins, with its underscore.
+func numberAt(name string) int {
+	if at := strings.LastIndexByte(name, '_'); at >= 0 {
+		return at
+	}
+	return len(name)
 }
 
 // WriterOf is who brought a file: local is its name in the directory of its collector. "" = the names do not belong

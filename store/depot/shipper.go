@@ -15,6 +15,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
 	"inkwell/internal/stats"
+	"inkwell/rotate"
 	"inkwell/store/books"
 )
 
@@ -23,8 +24,15 @@ type Route struct {
 	Root    string // the directory, including everything below it
 	Address string // of the depot, for messages
 	Depot   Depot
-	Who     string // name of the writer, for the names of files; "" = the name of the Shipper
-	AwayMax int64  // limit of bytes waiting, beyond which Full returns an error; 0 = unlimited
+	Kept    []string // series below Root that stay there because their store has no depot: their directory and base, joined
+	Who     string   // name of the writer, for the names of files; "" = the name of the Shipper
+	AwayMax int64    // limit of bytes waiting, beyond which Full returns an error; 0 = unlimited
+}
+
+// keeps says whether a file in a directory below Root stays there.
+func (r *Route) keeps(dir, file string) bool {
+	base, ok := rotate.BaseOf(file)
+	return ok && slices.Contains(r.Kept, filepath.Join(dir, base))
 }
 
 // ShipperOptions configure a Shipper. The zero value of a field is its default.
@@ -134,6 +142,9 @@ func (s *Shipper) Add(dir string, files []books.File) error {
 		return nil
 	}
 	for _, f := range files {
+		if l.route.keeps(dir, f.Name) {
+			continue
+		}
 		n := &note{Dir: dir, File: f.Name, Name: l.layout.file(dir, &f), Size: f.Bytes, At: f.Last.Unix()}
 		if f.Bytes == 0 || s.Holds(dir, f.Name) {
 			continue // the file was removed, or has a note already
@@ -156,12 +167,15 @@ func (s *Shipper) Add(dir string, files []books.File) error {
 // Mark implements books.Depot.
 func (s *Shipper) Mark(dir string, m *books.Marker) error {
 	l := s.lane(dir)
-	if l == nil || len(m.Files) == 0 {
+	if l == nil {
 		return nil
 	}
 	there := *m
-	there.Files = slices.Clone(m.Files)
-	n := &note{Dir: dir, Name: l.layout.marker(dir, m), At: m.Made.Unix()}
+	there.Files = slices.DeleteFunc(slices.Clone(m.Files), func(f books.File) bool { return l.route.keeps(dir, f.Name) })
+	if len(there.Files) == 0 {
+		return nil
+	}
+	n := &note{Dir: dir, Name: l.layout.marker(dir, &there), At: m.Made.Unix()}
 	n.File = path.Base(n.Name)
 	for i := range there.Files {
 		n.After = append(n.After, there.Files[i].Name)
