@@ -217,9 +217,10 @@ func (r *Reader) finish(u *unit) *Chunk {
 		r.err = io.EOF
 		return c
 	}
-	complete := r.whole && r.begun.Raw == 0 && r.begun.Offset == r.member+int64(len(ours))
-	if complete && r.sum != binary.LittleEndian.Uint32(tail) {
-		err := errors.New("the checksum is another one: somewhere in it bytes are not what was written. It begins")
+	complete := r.whole && r.begun.Raw >= 0 && r.begun.Offset == r.member+int64(len(ours))
+	size32 := uint32(r.at.Raw - r.begun.Raw) // as gzip counts: modulo 2³²
+	if complete && (r.sum != binary.LittleEndian.Uint32(tail) || size32 != binary.LittleEndian.Uint32(tail[4:])) {
+		err := errors.New("its checksum or length is another one: somewhere in it bytes are not what was written. It begins")
 		r.lost(&Damage{Offset: r.member, Entries: -1, Err: err})
 	}
 	r.at.Offset += size

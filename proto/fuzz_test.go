@@ -25,7 +25,7 @@ func generated(args []byte) (*scribe.ScribeLogArgs, []byte, error) {
 	return a, in.Bytes(), err
 }
 
-// stricter reports whether the generated code accepts what DecodeLog must not: lists of other types, meaningless spans,
+// stricter reports whether the generated code accepts what DecodeLog must not: lists of other types, spans and namings of no stream,
 // entries without any field, whose canonical form is many times larger.
 func stricter(a *scribe.ScribeLogArgs, args []byte) bool {
 	size, spanned := 0, 0
@@ -37,6 +37,11 @@ func stricter(a *scribe.ScribeLogArgs, args []byte) bool {
 			return true
 		}
 		spanned += int(s.Count)
+	}
+	for _, n := range a.Namings {
+		if len(n.Stream) != 16 {
+			return true
+		}
 	}
 	return size > len(args)+4096 || spanned > len(a.Messages) || oddList(args)
 }
@@ -51,7 +56,7 @@ func oddList(args []byte) bool {
 		if err != nil || typ == typeStop {
 			return false
 		}
-		if typ == typeList && (id == 1 || id == 2) {
+		if typ == typeList && id >= 1 && id <= 3 { // messages, spans, namings
 			if len(d.data) > 0 && d.data[0] != typeStruct || seen[id] {
 				return true
 			}
