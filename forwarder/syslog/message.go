@@ -92,6 +92,7 @@ func (p *parser) fields(m *message, b, rest []byte) {
 		machine = p.new
 	} else {
 		b, exact = p.withoutFraction(b, rest)
+		b = p.printable(b)
 	}
 	parsed, err := machine.Parse(b)
 	var base *golog.Base
@@ -117,7 +118,7 @@ func (p *parser) fields(m *message, b, rest []byte) {
 	set(&m.pid, base.ProcID)
 	switch {
 	case err == nil && base.Message != nil:
-		m.text = bytes.TrimPrefix([]byte(*base.Message), []byte("\ufeff"))
+		m.text = bytes.TrimPrefix(m.raw[len(m.raw)-len(*base.Message):], []byte("\ufeff"))
 	case err == nil && base.Appname != nil:
 		m.text = nil // there is none
 	}
@@ -146,6 +147,24 @@ func (p *parser) withoutFraction(b, rest []byte) ([]byte, time.Time) {
 	p.line = t.Truncate(time.Second).AppendFormat(p.line, time.RFC3339)
 	p.line = append(append(p.line, ' '), behind...)
 	return p.line, t
+}
+
+// printable returns b with a ? for each control character. The parser of RFC 3164 drops what follows one, and with it the
+// text of every program that logs in colours; so it is only asked how long the text is:
+//
+//	<14>Nov 29 10:00:00 web1 app: \x1b[31mred   →   <14>Nov 29 10:00:00 web1 app: ?[31mred
+func (p *parser) printable(b []byte) []byte {
+	control := func(c rune) bool { return c < ' ' && c != '\t' && c != '\r' && c != '\n' || c == 0x7f }
+	if bytes.IndexFunc(b, control) < 0 {
+		return b
+	}
+	p.line = append(p.line[:0], b...)
+	for i, c := range p.line {
+		if control(rune(c)) {
+			p.line[i] = '?'
+		}
+	}
+	return p.line
 }
 
 // inYear completes a time of RFC 3164, which has neither year nor zone: with the local zone, and the year that brings

@@ -105,3 +105,26 @@ func FuzzMessage(f *testing.F) {
 		}
 	})
 }
+
+// FuzzText has the text of a message whose header is in order arrive as it was sent, whatever bytes it has.
+func FuzzText(f *testing.F) {
+	for _, text := range []string{"one", "\x1b[31mred\x1b[0m", "a\x00b", "a\x7fb", "one\n\b", "a \n \x1b", "\x01", "  a\r\nb\x80", "b: c"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		want := strings.TrimRight(text, "\r\n\x00")
+		if want == "" || strings.HasPrefix(text, "\ufeff") {
+			return // nothing is said; and to RFC 5424 this mark means that the text is UTF-8
+		}
+		p := newParser("peer", "local")
+		for _, header := range []string{
+			"<3>Nov 29 10:00:00 web1 app: ", "<3>Nov 29 10:00:00 web1 app[7]: ", "<3>2026-11-29T10:00:00.123456+01:00 web1 app: ",
+			"<3>1 2026-11-29T10:00:00Z web1 app 7 - - ",
+		} {
+			m := p.parse([]byte(header+text), time.Unix(0, 0), true)
+			if string(m.text) != want || m.app != "app" || m.host != "web1" {
+				t.Fatalf("app %q on %q sent %q after %q: %q", m.app, m.host, want, header, m.text)
+			}
+		}
+	})
+}
