@@ -29,13 +29,14 @@ func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now tim
 			continue // no input names this directory, so that it is no failure
 		}
 		for _, file := range b.names {
-			t := d.base(file.name)
-			if t == nil || file.link || file.odd || isCompressedName(file.name) || b.has(filepath.Base(t.path)) {
+			a := rotatedFile(path, file, b.names, d.base)
+			if a == nil || a.base == nil || b.has(filepath.Base(a.base.path)) {
 				continue
 			}
-			name := filepath.Join(path, file.name)
-			if l, err := lstatPath(name); err == nil && l.regular {
-				list = append(list, &arrival{path: name, look: l, base: t, far: true})
+			var err error
+			if a.look, err = lstatPath(a.path); err == nil && a.look.regular {
+				a.far = true
+				list = append(list, a)
 			}
 		}
 	}

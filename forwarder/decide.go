@@ -3,6 +3,8 @@ package forwarder
 import (
 	"slices"
 	"time"
+
+	"inkwell/forwarder/packed"
 )
 
 // view is what is known of a directory when it is looked at.
@@ -35,12 +37,13 @@ const (
 	pass                     // the arrival is not to be read: it is a copy, or belongs to no input
 	wait                     // undecided, or it cannot be opened: look again later
 	owe                      // it cannot be opened now, and is to be read once it can
+	unpack                   // what it holds has to be known before anything is decided: decompress it
 	lose                     // no arrival holds the unread rest of the generation: report it as lost
 )
 
 var verbs = [...]string{follow: "follow", resume: "resume", restart: "restart", inherit: "inherit",
 	fallBack: "fall back",
-	finish:   "finish", pass: "pass", wait: "wait", owe: "owe", lose: "lose"}
+	finish:   "finish", pass: "pass", wait: "wait", owe: "owe", unpack: "unpack", lose: "lose"}
 
 func (v verb) String() string { return verbs[v] }
 
@@ -67,8 +70,10 @@ type action struct {
 func decide(v *view, arrivals []*arrival, now time.Time) []action {
 	arrivals = slices.Clone(arrivals)
 	slices.SortStableFunc(arrivals, byAge) // new generations are read in this order
-	d := &decision{view: v, now: now, is: make(map[*arrival]*generation), at: make(map[*generation]*arrival)}
+	d := &decision{view: v, now: now, arrivals: arrivals, is: make(map[*arrival]*generation),
+		at: make(map[*generation]*arrival), copies: make(map[*arrival]*generation)}
 	d.recognize(arrivals)
+	d.unpack(arrivals)
 	d.rewritten(arrivals)
 	d.moved(arrivals)
 	for _, a := range arrivals {
@@ -91,6 +96,11 @@ type decision struct {
 	at      map[*generation]*arrival // the reverse
 	done    map[*arrival]bool        // nothing more is to be decided on it
 	actions []action
+
+	arrivals []*arrival
+	copies   map[*arrival]*generation // what copytruncate left of a generation
+	held     map[*trail]bool          // nothing is decided on it yet: see unpack
+	followed map[*trail]bool          // a compressed file is read that was missed
 }
 
 func (d *decision) do(a action) { d.actions = append(d.actions, a) }
@@ -114,7 +124,7 @@ func (d *decision) recognize(arrivals []*arrival) {
 		case a.err != nil: // it is probably the same file
 			d.match(a, g)
 			d.do(action{verb: wait, arrival: a})
-		case g.fd >= 0 || a.unchanged || g.packed && a.packed || a.has(g) && !d.renumbered(a, g) && !isSuccessor(a, g):
+		case g.fd >= 0 || a.unchanged || a.has(g) && !d.renumbered(a, g) && !isSuccessor(a, g):
 			d.match(a, g)
 			if d.wants(a, g) {
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -143,12 +153,12 @@ func (d *decision) wants(a *arrival, g *generation) bool {
 	switch {
 	case g.fd >= 0:
 		return true // its name may have changed
-	case g.packed || g.trail == nil:
+	case g.trail == nil:
 		return false
 	case g.phase == ignored:
-		return a.home != nil && a.look.size > g.offset
+		return a.home != nil && a.kind == packed.None && a.look.size > g.offset
 	case g.phase == finished:
-		return a.isAt(g) || a.look.size != g.offset && !a.unchanged
+		return a.isAt(g) || a.size() != g.offset && !a.unchanged
 	}
 	return !a.unchanged // a file is closed only after it was read
 }
@@ -157,7 +167,7 @@ func (d *decision) wants(a *arrival, g *generation) bool {
 func (d *decision) rewritten(arrivals []*arrival) {
 	for _, a := range arrivals {
 		g := a.known
-		if g == nil || d.is[a] != nil || g.trail == nil {
+		if g == nil || d.is[a] != nil || g.trail == nil || a.isPacked() || d.held[g.trail] {
 			continue
 		}
 		old, lostEnd := a.older[g]
@@ -165,8 +175,7 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		case g.phase == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
 			d.match(a, g)
 			if c != nil {
-				d.settle(c)
-				d.do(action{verb: inherit, arrival: c, gen: g})
+				d.inherit(c, g)
 			} else if lostEnd {
 				d.do(action{verb: fallBack, arrival: a, gen: g, checkpoint: old})
 				continue
@@ -181,11 +190,16 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known { // rewritten, and replaced by another file after that
-		if c := d.copyOf(g, arrivals); c != nil && g.rewritten && d.at[g] == nil {
-			d.settle(c)
-			d.do(action{verb: inherit, arrival: c, gen: g})
+		if c := d.copyOf(g, arrivals); c != nil && g.rewritten && d.at[g] == nil && !d.held[g.trail] {
+			d.inherit(c, g)
 		}
 	}
+}
+
+func (d *decision) inherit(c *arrival, g *generation) {
+	d.settle(c)
+	d.copies[c] = g
+	d.do(action{verb: inherit, arrival: c, gen: g})
 }
 
 // copyOf finds the newest copy of what g held before it was rewritten, nil if there is none.
@@ -207,6 +221,7 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 // missing decides on a generation that no arrival matches.
 func (d *decision) missing(g *generation) {
 	switch {
+	case d.held[g.trail], !g.begun() && d.followed[g.trail]:
 	case g.rewritten: // it is open, and was moved to another directory or deleted
 		d.do(action{verb: finish, gen: g})
 	case g.fd >= 0 || g.phase != active || g.lost:
@@ -223,7 +238,7 @@ const certain = 2 * printMax
 func (d *decision) moved(arrivals []*arrival) {
 	for _, a := range arrivals { // at their own paths first
 		for _, g := range a.holds {
-			if d.is[a] == nil && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
+			if d.is[a] == nil && !d.held[g.trail] && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
 				d.leave(g)
 				d.match(a, g)
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -231,7 +246,8 @@ func (d *decision) moved(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known {
-		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.phase == ignored || g.phase == removed {
+		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.phase == ignored || g.phase == removed ||
+			d.held[g.trail] {
 			continue
 		}
 		var found *arrival
@@ -239,7 +255,7 @@ func (d *decision) moved(arrivals []*arrival) {
 			if d.is[a] != nil || d.done[a] || !a.has(g) || a.home != nil && g.offset < certain || !d.replaces(a, g) {
 				continue
 			}
-			if found == nil || a.look.mtime.After(found.look.mtime) {
+			if found == nil || found.isBetter(a) {
 				found = a
 			}
 		}
@@ -252,6 +268,16 @@ func (d *decision) moved(arrivals []*arrival) {
 			}
 		}
 	}
+}
+
+// isBetter says whether b is more likely than a to be a generation that both hold what was read of. Of several files the
+// latest one is: the others are copies that were made before. But if they are compressed, they were rotated one after the
+// other, and only begin alike.
+func (a *arrival) isBetter(b *arrival) bool {
+	if a.isPacked() != b.isPacked() {
+		return a.isPacked()
+	}
+	return b.look.mtime.After(a.look.mtime) != a.isPacked()
 }
 
 // replaces says whether a, which holds what was read of g and is at its path, is the same log in another file, and not
@@ -286,19 +312,18 @@ func (d *decision) leave(g *generation) {
 
 // stranger applies rule 4: it decides on an arrival that is no known generation.
 func (d *decision) stranger(a *arrival) {
-	w := d.waiting[a.look.id]
-	if w == nil {
-		w = &undecided{since: d.now}
-	}
+	w := d.undecided(a)
 	trail := a.home
 	if trail == nil {
 		trail = a.base
 	}
 	switch {
 	case trail == nil:
-	case a.err != nil:
+	case a.err != nil, d.held[trail], d.held[a.base]:
 		d.unreadable(a, w)
-	case a.packed, d.isCopy(a):
+	case a.isPacked():
+		d.compressed(a, w)
+	case a.kind != packed.None, d.isCopy(a):
 		d.do(action{verb: pass, arrival: a, trail: trail})
 	case d.mayBeCopy(a, w):
 		d.do(action{verb: wait, arrival: a})
@@ -309,7 +334,15 @@ func (d *decision) stranger(a *arrival) {
 	}
 }
 
-// unreadable decides on an arrival that cannot be opened. If it were to be read now, it is read as soon as that is
+// undecided returns what earlier looks have noted of a.
+func (d *decision) undecided(a *arrival) *undecided {
+	if w := d.waiting[a.look.id]; w != nil {
+		return w
+	}
+	return &undecided{since: d.now}
+}
+
+// unreadable decides on an arrival that cannot be opened, or not yet. If it were to be read now, it is read as soon as that is
 // possible, however late.
 func (d *decision) unreadable(a *arrival, w *undecided) {
 	v := wait
@@ -326,7 +359,7 @@ func (d *decision) isCopy(a *arrival) bool {
 	return slices.ContainsFunc(a.holds, func(g *generation) bool {
 		enough := g.offset >= nearby
 		if a.home == nil {
-			enough = g.offset >= certain || g.offset == a.look.size || a.part == g
+			enough = g.offset >= certain || g.offset == a.size() || a.part == g
 		}
 		return a.isRotationOf(g) && enough
 	}) || a.home == nil && a.part != nil && d.now.Sub(a.look.mtime) > d.window
@@ -360,7 +393,7 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 	switch {
 	case t.fresh && (d.first || a.look.mtime.Before(d.listed.Add(-clockTick))):
 		return pass // it was there before the path was first seen
-	case d.tookOver(a), a.far && !d.isLater(a):
+	case d.tookOver(a), a.far && !a.isPacked() && !d.isLater(a):
 		return pass
 	case d.now.Sub(t.changed) < d.window && (a.look.size > 0 || age >= d.linger):
 		return follow

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -102,7 +103,7 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 		}
 		path := filepath.Join(d.path, e.name)
 		if isCompressedName(e.name) {
-			v.sayOnce(path, "compressed file is passed over")
+			v.sayOnce(path, compressedText)
 			continue
 		}
 		if other != nil {
@@ -137,22 +138,45 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 func (v *volume) listRotated(d *directory, names []entry, now time.Time) (list []*arrival) {
 	missing := d.misses()
 	for _, e := range names {
-		if e.link || e.odd || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
+		if s, _ := d.match(e.name); s != nil && !isCompressedName(e.name) {
 			continue
 		}
-		if s, _ := d.match(e.name); s != nil {
+		a := rotatedFile(d.path, e, names, d.base)
+		if a == nil || a.base == nil && (!missing || isCompressedName(e.name)) {
 			continue
 		}
-		path := filepath.Join(d.path, e.name)
-		l, err := lstatPath(path)
+		var err error
+		a.look, err = lstatPath(a.path)
 		switch {
 		case err != nil:
-			v.unreadable(d, path, err)
-		case l.regular:
-			list = append(list, &arrival{path: path, look: l, base: d.base(e.name)})
+			v.unreadable(d, a.path, err)
+		case a.look.regular:
+			list = append(list, a)
 		}
 	}
 	return append(list, v.listBeside(d, missing, now)...)
+}
+
+// rotatedFile returns what is known of a file that may be a rotated one before it is looked at, nil if it is none. base
+// says whose it could be.
+func rotatedFile(dir string, e entry, names []entry, base func(name string) *trail) *arrival {
+	if e.link || e.odd {
+		return nil
+	}
+	plain, is := uncompressedName(e.name)
+	a := &arrival{path: filepath.Join(dir, e.name), base: base(plain)}
+	if is && a.base == nil { // app.log.gz, or app-20261129.log.gz if app-20261129.log is followed
+		a.base = base(plain + ".1")
+	}
+	if original, temporary := strings.CutSuffix(e.name, ".tmp"); is || temporary { // kubelet renames it in the end
+		if temporary {
+			plain = original
+		}
+		_, a.hasOriginal = slices.BinarySearchFunc(names, plain, func(e entry, name string) int {
+			return strings.Compare(e.name, name)
+		})
+	}
+	return a
 }
 
 // misses says whether a file of d is still to be read that is not open, so that it may have any name now.
@@ -217,6 +241,9 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 		}
 		v.at(&a.path)
 		a.examine(d.candidates(a))
+		if a.isPacked() {
+			v.lookInside(d, a)
+		}
 		for _, o := range a.like() {
 			if o != g && o.fd >= 0 && !o.rewritten && !o.isWhole() {
 				o.rewritten = true
@@ -229,6 +256,9 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 
 // isWhole says whether an open file still holds what was read of it, as far as that can be told.
 func (g *generation) isWhole() bool {
+	if g.content != nil {
+		return true
+	}
 	l, err := statFile(g.fd)
 	if err != nil {
 		return true
@@ -264,6 +294,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 			delete(d.waiting, id)
 		}
 	}
+	v.pruneUnpackings(d, seen)
 	used := make(map[*trail]bool)
 	d.known = slices.DeleteFunc(d.known, func(g *generation) bool {
 		if g.fd >= 0 || seen[g.id] && v.known[g.id] == g {
@@ -279,7 +310,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 		if !g.seen {
 			keep = max(keep, forgetUnseen)
 		}
-		if now.Sub(g.lostAt) < keep {
+		if now.Sub(g.lostAt) < keep || len(d.unpackings) > 0 {
 			used[g.trail] = true
 			return false
 		}
@@ -302,9 +333,7 @@ func (v *volume) forgetFile(g *generation) {
 	if v.known[g.id] == g {
 		delete(v.known, g.id)
 	}
-	if !g.packed {
-		v.dropPosition(g)
-	}
+	v.dropPosition(g)
 }
 
 // tellFailed logs what cannot be read any more, and what can be read again.

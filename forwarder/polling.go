@@ -1,7 +1,10 @@
 package forwarder
 
 import (
+	"errors"
 	"time"
+
+	"inkwell/store/stream"
 )
 
 // poll looks at the open files that are due, and returns when the next one is.
@@ -34,7 +37,7 @@ func (v *volume) poll(now time.Time) (next time.Time) {
 // lookAt finds out what happened to an open file since the last look.
 func (v *volume) lookAt(g *generation, now time.Time) {
 	v.at(&g.name)
-	l, err := statFile(g.fd)
+	l, err := g.stat()
 	if err != nil {
 		v.readFailed(g, err)
 		return
@@ -84,7 +87,9 @@ func (v *volume) settle(g *generation, now time.Time) {
 		}
 	case len(g.trail.gens) > 1 || g.trail.replaced(g):
 		if quiet >= v.linger {
-			v.finish(g)
+			if g.content == nil || g.scanned == 0 || v.takeRest(g) { // nothing is added to a compressed file
+				v.finish(g)
+			}
 			return
 		}
 		g.every = v.timing.poll
@@ -139,6 +144,10 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 		v.note(g)
 	}
 	keep := v.keepOld
+	if g.content != nil {
+		v.shelve(g)
+		return
+	}
 	if g.look.gone {
 		keep = v.keepGone
 	}
@@ -150,9 +159,34 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 // suspect marks a file as rewritten whose size is below the position, or whose bytes before the position have changed.
 // The next look at the directory decides what happened. Like a rotation, this may have left a copy of the old content.
 func (v *volume) suspect(g *generation) {
+	if g.content != nil {
+		v.readFailed(g, errChanged)
+		return
+	}
 	g.rewritten = true
 	g.trail.changed = time.Now()
 	v.askDirectory(g)
+}
+
+var errChanged = errors.New("the compressed file has other content than before")
+
+// shelve closes a compressed file that was read to its end. From now on it is known by its compressed bytes, so that it
+// is not decompressed again after a restart.
+func (v *volume) shelve(g *generation) {
+	g.content.Close()
+	g.content = nil
+	l, err := statFile(g.fd)
+	if err == nil {
+		err = g.seek(l.size)
+	}
+	if err != nil { // its position stays that of its content
+		v.log.Warn("cannot note that a compressed file was read to its end", "file", g.name, "err", err)
+	} else {
+		g.look, g.phase, g.stream, g.number = l, ignored, stream.ID{}, 0
+		v.note(g)
+		v.cur.close()
+	}
+	v.shut(g)
 }
 
 // askDirectory has the directory of g looked at now.
