@@ -101,6 +101,7 @@ func (v *volume) follow(d *directory, x action) error {
 	switch {
 	case a.home != t:
 		v.count.recovered.Add(1)
+		t.recovered = t.recovered || a.isPacked()
 		v.log.Info("a rotated file that was not seen before is read", "file", a.path, "path", t.path)
 	case v.started && !v.once: // files found at the start are logged as a number only
 		v.log.Info("new file is followed", "file", a.path, "category", string(t.category))

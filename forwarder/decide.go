@@ -221,7 +221,7 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 // missing decides on a generation that no arrival matches.
 func (d *decision) missing(g *generation) {
 	switch {
-	case d.held[g.trail], !g.begun() && d.followed[g.trail]:
+	case d.held[g.trail], !g.begun() && (d.followed[g.trail] || g.trail.recovered):
 	case g.rewritten: // it is open, and was moved to another directory or deleted
 		d.do(action{verb: finish, gen: g})
 	case g.fd >= 0 || g.phase != active || g.lost:

@@ -205,6 +205,8 @@ type trail struct {
 	present bool      // … if it exists
 	changed time.Time // when that changed
 	fresh   bool      // the path was not known before the current look
+
+	recovered bool // a compressed file is or was read that had not been seen before
 }
 
 // replaced says whether the path of the trail does not name g any more.

@@ -241,10 +241,13 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 		}
 		v.at(&a.path)
 		a.examine(d.candidates(a))
+		like := a.like()
 		if a.isPacked() {
-			v.lookInside(d, a)
+			if v.lookInside(d, a); a.unpacked == opened {
+				like = d.candidates(a)
+			}
 		}
-		for _, o := range a.like() {
+		for _, o := range like {
 			if o != g && o.fd >= 0 && !o.rewritten && !o.isWhole() {
 				o.rewritten = true
 				return false
