@@ -260,9 +260,8 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	v.log.Info("the rest of a file that was truncated is read from its copy",
 		"file", a.path, "path", g.path, "offset", c.offset)
 	if c.look.size == c.offset {
+		v.passOver(c)
 		c.close(v.log)
-		c.phase = ignored
-		v.note(c)
 		return nil
 	}
 	v.count.recovered.Add(1)
@@ -355,6 +354,27 @@ func (v *volume) pass(d *directory, x action) error {
 	v.note(g)
 	v.cur.close()
 	return nil
+}
+
+// passOver notes that an open file is not to be read any further. A compressed one is known by its compressed bytes from
+// now on, so that it is not decompressed again after a restart.
+func (v *volume) passOver(g *generation) {
+	if g.content != nil {
+		g.content.Close()
+		g.content = nil
+		l, err := statFile(g.fd)
+		if err == nil {
+			err = g.seek(l.size)
+		}
+		if err != nil { // its position stays that of its content
+			v.log.Warn("cannot note that a compressed file was read to its end", "file", g.name, "err", err)
+			return
+		}
+		g.look, g.stream, g.number = l, stream.ID{}, 0
+	}
+	g.phase = ignored
+	v.note(g)
+	v.cur.close()
 }
 
 // tellDamage logs and counts that a compressed file that is needed cannot be read to its end.

@@ -83,7 +83,7 @@ func (d *decision) compressed(a *arrival, w *undecided) {
 }
 
 // isOld says whether a compressed file is older than what was read last: everything that was read of its path and
-// rotated was written to after it, or the path still shows what it showed at the last look.
+// rotated was written to after it, or the path still shows the file that was read last.
 func (d *decision) isOld(a *arrival) bool {
 	found := false
 	for _, b := range d.arrivals {
@@ -97,7 +97,7 @@ func (d *decision) isOld(a *arrival) bool {
 		switch {
 		case b == a || g == nil || g.trail != a.base || g.phase == ignored:
 		case b.isAt(g) && g == d.is[b]:
-			found = found || !g.rewritten && b.has(g) || g.fd >= 0
+			found = found || g.begun() && !g.rewritten
 		case !a.look.mtime.Before(b.look.mtime.Truncate(time.Second)): // bzip2 keeps the time of a file in seconds
 			return false
 		default:

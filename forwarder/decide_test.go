@@ -383,6 +383,13 @@ func TestDecide(t *testing.T) {
 			s.arrive(1, "a.log", read+9, s.log)
 			s.arrive(4, "a.log.1.gz", 95).pack(opened, 900)
 		}, "resume a.log=1, pass a.log.1.gz"},
+		{"copytruncate compress while down, of a log of which nothing was read", func(s *scene) {
+			s.restarted()
+			s.log.offset, s.log.head.n = 0, 0
+			s.arrive(1, "a.log", 9, s.log)
+			s.arrive(4, "a.log.1.gz", 95).pack(opened, 900)
+			s.waiting[number(4)] = &undecided{since: noon, owed: true}
+		}, "resume a.log=1, follow a.log.1.gz"},
 		{"started again in the middle of a compressed file", func(s *scene) {
 			s.restarted()
 			s.arrive(2, "a.log", 5)

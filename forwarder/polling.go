@@ -3,8 +3,6 @@ package forwarder
 import (
 	"errors"
 	"time"
-
-	"inkwell/store/stream"
 )
 
 // poll looks at the open files that are due, and returns when the next one is.
@@ -145,7 +143,8 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 	}
 	keep := v.keepOld
 	if g.content != nil {
-		v.shelve(g)
+		v.passOver(g)
+		v.shut(g)
 		return
 	}
 	if g.look.gone {
@@ -169,25 +168,6 @@ func (v *volume) suspect(g *generation) {
 }
 
 var errChanged = errors.New("the compressed file has other content than before")
-
-// shelve closes a compressed file that was read to its end. From now on it is known by its compressed bytes, so that it
-// is not decompressed again after a restart.
-func (v *volume) shelve(g *generation) {
-	g.content.Close()
-	g.content = nil
-	l, err := statFile(g.fd)
-	if err == nil {
-		err = g.seek(l.size)
-	}
-	if err != nil { // its position stays that of its content
-		v.log.Warn("cannot note that a compressed file was read to its end", "file", g.name, "err", err)
-	} else {
-		g.look, g.phase, g.stream, g.number = l, ignored, stream.ID{}, 0
-		v.note(g)
-		v.cur.close()
-	}
-	v.shut(g)
-}
 
 // askDirectory has the directory of g looked at now.
 func (v *volume) askDirectory(g *generation) {
