@@ -209,6 +209,12 @@ func TestDecide(t *testing.T) {
 			s.arrivals[2].look.mtime = noon.Add(-9 * time.Hour)
 			s.arrive(7, "a.log", 5)
 		}, "resume old/a.log.2=1, pass old/a.log.9, follow old/a.log.1, follow a.log"},
+		{"copytruncate, then olddir, while down", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", 5)
+			s.arrive(2, "a.log.1", read+9, s.log).look.mtime = noon.Add(-time.Minute)
+			s.arrive(3, "old/a.log.2", 50).far = true
+		}, "inherit a.log.1=1, restart a.log=1, follow old/a.log.2"},
 		{"two renames while down, of files that begin with the same banner", func(s *scene) {
 			s.restarted()
 			s.log.offset = 70

@@ -207,6 +207,7 @@ type trail struct {
 	fresh   bool      // the path was not known before the current look
 
 	recovered bool // a compressed file is or was read that had not been seen before
+	held      bool // what a compressed file holds is being found out: nothing else is begun before that
 }
 
 // replaced says whether the path of the trail does not name g any more.

@@ -67,6 +67,9 @@ func (v *volume) scan(d *directory, now time.Time) {
 	list = v.examine(d, list)
 	actions := decide(v.viewOf(d), list, now)
 	d.mtime, d.listed = l.mtime, now
+	for _, t := range d.trails {
+		t.held = false
+	}
 	for _, x := range actions {
 		v.apply(d, x)
 	}

@@ -58,6 +58,10 @@ func (v *volume) read(g *generation) bool {
 	if g.fd < 0 || g.rewritten || !g.retired && g.trail.gens[0] != g { // an older generation was found meanwhile
 		return false
 	}
+	if g.trail.held && !g.begun() && !g.retired {
+		g.pollAt = time.Now().Add(v.timing.poll)
+		return false
+	}
 	v.at(&g.name)
 	if v.mayBeTruncated(g) {
 		v.askDirectory(g)

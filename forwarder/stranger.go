@@ -107,9 +107,12 @@ func (d *decision) isLater(a *arrival) bool {
 	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
 		return true
 	}
-	return slices.ContainsFunc(d.known, func(g *generation) bool {
-		b := d.at[g]
-		return b != nil && g.trail == a.base && !b.isAt(g) && !a.look.mtime.Before(b.look.mtime)
+	return slices.ContainsFunc(d.arrivals, func(b *arrival) bool {
+		g := d.is[b]
+		if g == nil || b.isAt(g) {
+			g = d.copies[b]
+		}
+		return g != nil && g.trail == a.base && !a.look.mtime.Before(b.look.mtime)
 	})
 }
 
