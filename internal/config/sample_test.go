@@ -48,7 +48,7 @@ func extra(about string) string {
 		return "publish=/depot"
 	case "seek_table":
 		return "compress=zstd"
-	case "done_markers", "lateness":
+	case "layout", "done_markers", "lateness":
 		return "compress=gzip\nrotate_period=hourly"
 	}
 	return ""
