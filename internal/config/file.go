@@ -57,7 +57,7 @@ var fileOptions = []option{
 	{key: "keep_open", kind: exactly, value: "no", ours: true, meaning: "With `compress`: `yes`: the end of the server leaves the files being written open, and its next start goes on with them. `no`: it finishes them."},
 	{key: "layout", kind: text, value: "flat", ours: true, meaning: "With `compress` and a `rotate_period`: `hive`: finished files are in partitions, `dt=2026-11-29` or, with a period shorter than a day, `dt=2026-11-29/hr=04`, " +
 		"in the directory of the category, and a partition that is complete has a `_SUCCESS`. Days begin at 00:00 and hours at their first minute then."},
-	{key: "done_markers", kind: exactly, value: "no", ours: true, meaning: "With `compress` and a `rotate_period`: `yes`: `_SUCCESS.PERIOD` beside the files tells when those of a day or an hour are all there (see files.md). With `layout=hive` that is the default."},
+	{key: "done_markers", kind: exactly, value: "no", ours: true, meaning: "With `compress` and a `rotate_period`: `yes`: `_SUCCESS.PERIOD` beside the files tells when those of a day or an hour are all there (see files.md). `layout=hive` makes them always."},
 	{key: "lateness", kind: duration, value: "10m", ours: true,
 		meaning: "With `done_markers`: how long a marker waits for senders that have not moved on."},
 }
@@ -163,10 +163,7 @@ func (l *loader) layout(o block, f *File) {
 
 // markers reads whether done markers are written, and when: they say that all files of a period are complete.
 func (l *loader) markers(o block, c *Compress) {
-	c.DoneMarkers, c.Lateness = o.yes("done_markers"), o.duration("lateness")
-	if _, said := o.Get("done_markers"); c.Hive && !said {
-		c.DoneMarkers = true
-	}
+	c.DoneMarkers, c.Lateness = o.yes("done_markers") || c.Hive, o.duration("lateness")
 	if v, _ := o.Get("done_markers"); c.DoneMarkers && c.Period.Next(time.Now(), c.At).IsZero() {
 		l.fail(v.Line, "done_markers=yes has no effect with rotate_period=never: no file is complete then",
 			"write rotate_period=daily, hourly or another period")
