@@ -267,7 +267,7 @@ func TestCompressedQuiet(t *testing.T) {
 	r.clock = r.clock.Add(59 * time.Minute)
 	r.check(checker.Check(r.clock))
 	r.checkpoint()
-	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{".cat-2026-11-23_00000.gz.open"}) {
+	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{".cat-2026-11-23T12_00000.gz.open"}) {
 		t.Errorf("before the hour is over: %q", names)
 	}
 	r.append("noon, too\n") // gathered, not written
@@ -277,7 +277,7 @@ func TestCompressedQuiet(t *testing.T) {
 	if got := published(t, dir, "cat"); got != "noon\nnoon, too\n" {
 		t.Errorf("after it: %q in %q", got, namesIn(t, r.o.Dir))
 	}
-	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{"cat-2026-11-23_00000.gz"}) {
+	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{"cat-2026-11-23T12_00000.gz"}) {
 		t.Errorf("after it: %q", names)
 	}
 }
@@ -349,7 +349,7 @@ func TestCompressedFullDisk(t *testing.T) {
 // looks.
 func TestCompressedRemovedUnderWay(t *testing.T) {
 	for name, away := range map[string]func(dir string) error{
-		"the file":           func(dir string) error { return os.Remove(filepath.Join(dir, ".cat-2026-11-23_00000.gz.open")) },
+		"the file":           func(dir string) error { return os.Remove(filepath.Join(dir, ".cat-2026-11-23T12_00000.gz.open")) },
 		"the directory":      os.RemoveAll,
 		"moved":              func(dir string) error { return os.Rename(dir, dir+".old") },
 		"moved and replaced": func(dir string) error { return errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o750)) },
