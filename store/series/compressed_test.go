@@ -349,7 +349,7 @@ func TestCompressedFullDisk(t *testing.T) {
 // looks.
 func TestCompressedRemovedUnderWay(t *testing.T) {
 	for name, away := range map[string]func(dir string) error{
-		"the file":           func(dir string) error { return os.Remove(filepath.Join(dir, ".cat-2026-11-23T12_00000.gz.open")) },
+		"the file":           func(dir string) error { return os.Remove(filepath.Join(dir, ".cat-2026-11-23_00000.gz.open")) },
 		"the directory":      os.RemoveAll,
 		"moved":              func(dir string) error { return os.Rename(dir, dir+".old") },
 		"moved and replaced": func(dir string) error { return errors.Join(os.Rename(dir, dir+".old"), os.Mkdir(dir, 0o750)) },
