@@ -52,10 +52,10 @@ func (a *Audit) Verify(ctx context.Context) error {
 
 // check reads a file and returns what is wrong with it. The error says why it could not be read at all.
 func (a *Audit) check(ctx context.Context, path string, f *File, read func(int64)) (wrong string, err error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		file, err = os.Open(filepath.Join(f.Directory, rotate.Partition(f.Name), f.Name))
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		path = filepath.Join(f.Directory, rotate.Partition(f.Name), f.Name)
 	}
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
