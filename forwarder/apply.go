@@ -359,39 +359,6 @@ func (v *volume) pass(d *directory, x action) error {
 	return nil
 }
 
-// passOver notes that an open file is not to be read any further. A compressed one is known by its compressed bytes from
-// now on, so that it is not decompressed again after a restart.
-func (v *volume) passOver(g *generation) {
-	if g.content != nil {
-		g.content.Close()
-		g.content = nil
-		l, err := statFile(g.fd)
-		if err == nil {
-			err = g.seek(l.size)
-		}
-		if err != nil { // its position stays that of its content
-			v.log.Warn("cannot note that a compressed file was read to its end", "file", g.name, "err", err)
-			return
-		}
-		g.look, g.stream, g.number = l, stream.ID{}, 0
-	}
-	g.phase = ignored
-	v.note(g)
-	v.cur.close()
-}
-
-// tellDamage logs and counts that a compressed file that is needed cannot be read to its end.
-func (v *volume) tellDamage(a *arrival) {
-	if a.damage != nil {
-		v.count.lost.Add(1)
-		v.log.Warn("compressed file is damaged; only what is before the damage is read",
-			"file", a.path, "bytes", a.content, "err", a.damage)
-	}
-}
-
-// compressedText is logged for a compressed file that a pattern matches.
-const compressedText = "compressed file is passed over, unless it holds something that was not read before"
-
 // lose logs and counts that the unread rest of a file cannot be read any more.
 func (v *volume) lose(g *generation, why string) {
 	g.lost = true
