@@ -42,6 +42,11 @@ func (l layout) file(dir string, f *books.File) string {
 	return path.Join(l.directory(dir, base), "dt="+date, NameOf(f.Name, l.who))
 }
 
+// NameIn returns the name in a depot of a file of the writer who. The file is in the local directory dir, below root.
+func NameIn(root, who, dir string, f *books.File) string {
+	return layout{root: root, who: who}.file(dir, f)
+}
+
 // NameOf is what a file that is called name in the directory of its collector is called in a depot, in its partition.
 func NameOf(name, who string) string {
 	at := numberAt(name)
