@@ -54,7 +54,7 @@ type Options struct {
 // Epoch describes an epoch to its engine.
 type Epoch struct {
 	Dir     string // an empty directory
-	Who     string // the writer, for the names of files in the depot, e.g. p007-1234: no two epochs that commit share it
+	Who     string // the writer, for the names of files in the depot, e.g. p007-000000001234: no two epochs that commit share it
 	Streams []byte // Product.Streams of the epoch before; nil = nothing is known
 }
 

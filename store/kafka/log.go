@@ -87,12 +87,17 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 
 // watch keeps the lag up to date.
 func (l *Log) watch(ctx context.Context) {
-	for {
+	for failures := 0; ; {
 		lag, err := look(ctx, &l.o.Address, l.adm, l.topic.Retention)
 		if ctx.Err() != nil {
 			return
 		}
-		l.health.Set("brokers", err)
+		if failures++; err == nil {
+			failures = 0
+		}
+		if failures != 1 { // a broker that restarts, or a group that is new
+			l.health.Set("brokers", err)
+		}
 		if lag != nil {
 			l.lag.Store(lag)
 		}

@@ -57,7 +57,7 @@ func (m *member) join(ctx context.Context) error {
 	cl, err := m.o.Address.client(kgo.ConsumerGroup(m.o.Address.Group), kgo.InstanceID(m.o.Address.Member),
 		kgo.ConsumeTopics(m.o.Address.Topic), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(m.o.Address.Session), kgo.HeartbeatInterval(m.o.Address.Session/15),
-		kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.DisableAutoCommit(), kgo.WithHooks(sessionHook{m}), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.assigned(ctx, all) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.lost(all) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.lost(all) }))
@@ -79,6 +79,20 @@ func (m *member) join(ctx context.Context) error {
 	return nil
 }
 
+// sessionHook learns why a session of the group has ended.
+type sessionHook struct{ m *member }
+
+// OnGroupManageError implements kgo.HookGroupManageError.
+func (h sessionHook) OnGroupManageError(err error) {
+	if errors.Is(err, kerr.FencedInstanceID) {
+		err = fmt.Errorf("another collector is in group %s under the name %s (give each its own with member= in the "+
+			"address): %w", h.m.o.Address.Group, h.m.o.Address.Member, err)
+	}
+	if !errors.Is(err, context.Canceled) {
+		h.m.health.Set("membership", err)
+	}
+}
+
 // rejoin asks for a new membership.
 func (m *member) rejoin() {
 	select {
@@ -89,6 +103,7 @@ func (m *member) rejoin() {
 
 // assigned starts to drain partitions.
 func (m *member) assigned(ctx context.Context, all map[string][]int32) {
+	m.health.Set("membership", nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, n := range all[m.o.Address.Topic] {

@@ -123,7 +123,7 @@ func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next ma
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return at, fmt.Errorf("make the scratch directory of %s: %w", p.part, err)
 	}
-	e, err := p.m.o.Begin(Epoch{Dir: dir, Who: fmt.Sprintf("%s-%d", writer(p.number), at.offset), Streams: at.streams})
+	e, err := p.m.o.Begin(Epoch{Dir: dir, Who: fmt.Sprintf("%s-%012d", writer(p.number), at.offset), Streams: at.streams})
 	if err != nil {
 		return at, fmt.Errorf("begin an epoch of %s: %w", p.part, err)
 	}
