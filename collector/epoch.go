@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"inkwell/internal/config"
+	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
 	"inkwell/store"
@@ -51,13 +52,8 @@ type epoch struct {
 func (i *intake) beginEpoch(c *config.Config, shared *series.Encoders, e kafka.Epoch) (_ kafka.Engine, err error) {
 	p := &epoch{dir: e.Dir, stats: stats.New(), total: i.stats}
 	state := filepath.Join(e.Dir, "state")
-	if err := os.Mkdir(state, 0o755); err != nil {
+	if err := seed(state, e.Streams); err != nil {
 		return nil, err
-	}
-	if len(e.Streams) > 0 {
-		if err := os.WriteFile(filepath.Join(state, stream.FileName), e.Streams, 0o644); err != nil {
-			return nil, err
-		}
 	}
 	conf := inScratch(c, e.Dir)
 	o := &Options{Logger: i.log.With("epoch", e.Who), Stats: p.stats, tuning: i.o.tuning}
@@ -74,6 +70,23 @@ func (i *intake) beginEpoch(c *config.Config, shared *series.Encoders, e kafka.E
 	routes.Depot = &p.made
 	p.journal.Start(routes)
 	return p, nil
+}
+
+// seed gives the state directory of an epoch the table of streams of the epoch before.
+func seed(state string, streams []byte) error {
+	dir, err := faultfs.OpenBeneath("", state, nil)
+	if err != nil || len(streams) == 0 {
+		return errors.Join(err, closeDir(dir))
+	}
+	return errors.Join(dir.WriteFile(stream.FileName, streams), dir.Close())
+}
+
+// closeDir closes a directory unless it could not be opened.
+func closeDir(dir *faultfs.Dir) error {
+	if dir == nil {
+		return nil
+	}
+	return dir.Close()
 }
 
 // inScratch returns a configuration with the output files of each store in a directory of its own below dir.
@@ -121,14 +134,26 @@ func (p *epoch) Finish() (made kafka.Product, err error) {
 	if err := p.close(); err != nil {
 		return made, err
 	}
-	made.Streams, err = os.ReadFile(filepath.Join(p.dir, "state", stream.FileName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if made.Streams, err = streamsOf(filepath.Join(p.dir, "state")); err != nil {
 		return made, err
 	}
 	made.Twice = p.stats.Get(stats.Overall + ":duplicates")
 	p.total.Overall("duplicates").Add(made.Twice)
 	made.Files, err = p.made.list()
 	return made, err
+}
+
+// streamsOf returns the table of streams in a state directory.
+func streamsOf(state string) ([]byte, error) {
+	dir, err := faultfs.OpenBeneath("", state, nil)
+	if err != nil {
+		return nil, err
+	}
+	data, err := dir.ReadFile(stream.FileName)
+	if errors.Is(err, fs.ErrNotExist) { // no entry had a number
+		err = nil
+	}
+	return data, errors.Join(err, dir.Close())
 }
 
 func (p *epoch) close() error {

@@ -12,7 +12,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -27,6 +26,9 @@ const booksHeader = "inkwell kafka 1"
 
 // orphanAge is how old a staged file must be before it is removed that no books name: its writer may still be at work.
 const orphanAge = 24 * time.Hour
+
+// beginning follows the directory of a partition in the place of the name of books, in its first commit.
+const beginning = "/beginning"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -189,13 +191,8 @@ func (l *ledger) read(ctx context.Context, name, to string) (sum uint32, size in
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	f, err := os.Create(to)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	hash := crc32.New(castagnoli)
-	size, err = io.Copy(io.MultiWriter(f, hash), r)
+	size, err = copyTo(to, r, hash)
 	return hash.Sum32(), size, err
 }
 
@@ -214,6 +211,10 @@ func (l *ledger) takeOver(ctx context.Context, start int64) (at mark, err error)
 		return at, fmt.Errorf("%w: offsets %d to %d of %s, which the retention of the topic has taken (find out why "+
 			"nobody read them in time; then commit offset %d for the group with kafka-consumer-groups.sh "+
 			"--reset-offsets)", errRemoved, offset, start-1, l.dir, start)
+	}
+	if name == l.dir+beginning {
+		at.books = ""
+		return at, nil
 	}
 	if !strings.HasPrefix(name, l.dir+"/books/") {
 		l.log.Warn("the committed offset was set by another program: entries that are sent again may be written twice",
@@ -237,8 +238,9 @@ func (l *ledger) takeOver(ctx context.Context, start int64) (at mark, err error)
 	return at, nil
 }
 
-// begin returns the mark of a partition without a commit. It refuses one that was drained before, because everything
-// that is still in the topic would be written again.
+// begin commits the beginning of a partition without a commit. It refuses one that was drained before, because
+// everything that is still in the topic would be written again. Because of the first commit, books without a commit
+// cannot be those of an owner that died before it committed them.
 func (l *ledger) begin(ctx context.Context, start int64) (at mark, err error) {
 	newest := ""
 	err = l.depot.List(ctx, l.dir+"/books", func(o depot.Object) error {
@@ -258,6 +260,9 @@ func (l *ledger) begin(ctx context.Context, start int64) (at mark, err error) {
 		return at, fmt.Errorf("%w: offsets 0 to %d of %s, before anything was committed (to go on with what is "+
 			"there, commit offset %d for the group with kafka-consumer-groups.sh --reset-offsets --to-earliest)",
 			errRemoved, start-1, l.dir, start)
+	}
+	if err := l.pointer.Move(ctx, 0, l.dir+beginning); err != nil {
+		return at, fmt.Errorf("commit the beginning of %s: %w", l.dir, err)
 	}
 	return mark{}, nil
 }
@@ -314,19 +319,6 @@ func (l *ledger) remove(ctx context.Context, name string) {
 
 func (l *ledger) put(ctx context.Context, name string, data []byte) error {
 	return l.depot.Put(ctx, name, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))))
-}
-
-// withFile calls do with the content of a local file.
-func withFile(name string, do func(*io.SectionReader) error) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err == nil {
-		err = do(io.NewSectionReader(f, 0, info.Size()))
-	}
-	return errors.Join(err, f.Close())
 }
 
 // unique returns a name that nobody else chooses.

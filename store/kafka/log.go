@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,8 +63,8 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	if l.topic, err = Examine(ctx, o.Address, o.MaxMessage); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.Scratch, 0o755); err != nil {
-		return nil, fmt.Errorf("make the scratch directory of %s: %w", o.Address, err)
+	if err := clear(o.Scratch); err != nil {
+		return nil, err
 	}
 	if l.admin, err = o.Address.client(kgo.RetryTimeout(commitLimit)); err != nil {
 		return nil, err
@@ -144,5 +143,5 @@ func (l *Log) Close() error {
 	l.work.Wait()
 	l.producer.close()
 	l.admin.Close()
-	return os.RemoveAll(l.o.Scratch)
+	return remove(l.o.Scratch)
 }

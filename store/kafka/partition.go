@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -64,7 +63,7 @@ func (p *partition) run(ctx context.Context) {
 
 // own takes the partition over and drains it until something fails.
 func (p *partition) own(ctx context.Context) (err error) {
-	if err := p.clear(); err != nil {
+	if err := clear(p.dir); err != nil {
 		return err
 	}
 	starts, err := p.m.adm.ListStartOffsets(ctx, p.m.o.Address.Topic)
@@ -96,17 +95,6 @@ func (p *partition) own(ctx context.Context) (err error) {
 	}
 }
 
-// clear empties the scratch directory.
-func (p *partition) clear() error {
-	if err := os.RemoveAll(p.dir); err != nil {
-		return fmt.Errorf("empty the scratch directory of %s: %w", p.part, err)
-	}
-	if err := os.MkdirAll(p.dir, 0o755); err != nil {
-		return fmt.Errorf("make the scratch directory of %s: %w", p.part, err)
-	}
-	return nil
-}
-
 // consumer opens a client that reads the partition from an offset on. Without NoResetOffset it would skip records that
 // retention has removed, without a word.
 func (p *partition) consumer(from int64) (*kgo.Client, error) {
@@ -120,8 +108,8 @@ func (p *partition) consumer(from int64) (*kgo.Client, error) {
 // epoch reads from a mark on until the clock or the size ends the epoch, and commits it.
 func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next mark, err error) {
 	dir := filepath.Join(p.dir, "epoch")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return at, fmt.Errorf("make the scratch directory of %s: %w", p.part, err)
+	if err := clear(dir); err != nil {
+		return at, err
 	}
 	e, err := p.m.o.Begin(Epoch{Dir: dir, Who: fmt.Sprintf("%s-%012d", writer(p.number), at.offset), Streams: at.streams})
 	if err != nil {
@@ -130,7 +118,7 @@ func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next ma
 	p.engine.Store(&e)
 	defer func() {
 		p.engine.Store(nil)
-		err = errors.Join(err, e.Discard(), os.RemoveAll(dir))
+		err = errors.Join(err, e.Discard(), remove(dir))
 	}()
 	to, entries, err := p.fill(ctx, cl, e, at.offset)
 	if err != nil {

@@ -140,7 +140,7 @@ func decode(r *kgo.Record, b *proto.Batch) error {
 	}
 	for _, h := range r.Headers {
 		if h.Key == headerSources {
-			return b.SetNamings(h.Value)
+			_ = b.SetNamings(h.Value) // sources are only shown to people
 		}
 	}
 	return nil
