@@ -43,6 +43,7 @@ type intake struct {
 	stats   *stats.Set
 	journal *journal.Journal
 	topic   *topic // takes what is new in the place of journal; nil = there is none
+	host    string // the name of this machine; "" if it cannot be found out
 	limiter limiter
 	taps    taps
 
@@ -81,7 +82,7 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 		return nil, err
 	}
 	i := &intake{
-		o: o, gate: g, log: log, stats: set, journal: j,
+		o: o, gate: g, log: log, stats: set, journal: j, host: host,
 		good: set.Overall("received good"), bytes: set.Overall("received good bytes"),
 		blank: set.Overall("received blank category"), bad: set.Overall("received bad"),
 		unsafe:     set.Overall("received unsafe category"),
