@@ -19,6 +19,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/proto"
+	"inkwell/rotate"
 	"inkwell/store"
 	"inkwell/store/books"
 	"inkwell/store/depot"
@@ -66,7 +67,11 @@ func (i *intake) beginEpoch(c *config.Config, shared *series.Encoders, e kafka.E
 	opener := newOpener(conf, state, p.journal, o)
 	opener.encoders = shared
 	routes := newRouter(conf, p.journal, opener, p.stats).routes()
-	p.made = madeFiles{root: e.Dir, who: e.Who, files: make(map[string]kafka.File)}
+	p.made = madeFiles{root: e.Dir, who: e.Who, hive: make(map[string]bool), files: make(map[string]kafka.File)}
+	for k, s := range conf.Stores {
+		f, ok := s.Sink.(config.File)
+		p.made.hive[strconv.Itoa(k)] = ok && f.Compress.Hive
+	}
 	routes.Depot = &p.made
 	p.journal.Start(routes)
 	return p, nil
@@ -183,6 +188,7 @@ func (p *epoch) Discard() error {
 type madeFiles struct {
 	root string // files are below files/N, N being the number of the store
 	who  string
+	hive map[string]bool // by N: the files are in partitions
 
 	mu    sync.Mutex
 	files map[string]kafka.File // by path
@@ -199,7 +205,10 @@ func (m *madeFiles) Add(dir string, files []books.File) error {
 	defer m.mu.Unlock()
 	for _, f := range files {
 		local := filepath.Join(dir, f.Name)
-		name := depot.NameIn(filepath.Join(m.root, "files", number), m.who, dir, &f)
+		if m.hive[number] {
+			local = filepath.Join(dir, rotate.Partition(f.Name), f.Name)
+		}
+		name := depot.Naming{Root: filepath.Join(m.root, "files", number), Who: m.who, Hive: m.hive[number]}.File(dir, &f)
 		f.Name = path.Base(name)
 		line, err := books.AppendFile(nil, &f)
 		if err != nil {

@@ -62,7 +62,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"internal/faultfs/socketdir.go":  {"os.MkdirAll os.Chmod", "makes the directory of a unix socket of the configuration"},
 	"cmd/inkwell/man.go":             {"os.MkdirAll os.WriteFile", "writes manual pages for the person who builds"},
 	"archive/archive.go":             {"os.Open os.Open os.Open", "shows a person a file: reads only"},
-	"archive/series.go":              {"os.ReadDir filepath.WalkDir", "lists a directory that a person names: reads only"},
+	"archive/series.go":              {"filepath.WalkDir", "lists a directory that a person names: reads only"},
 	"archive/listing.go":             {"os.ReadDir", "the same"},
 	"rotate/pipelog/pipelog.go":      {"os.OpenFile", "rotatelogs: paths are httpd's arguments, links in them are followed as httpd's does it"},
 	"rotate/pipelog/turn.go":         {"os.MkdirAll os.Link os.Remove os.Link os.Rename os.Remove", "rotatelogs: the same, and its -L link"},

@@ -88,6 +88,8 @@ func collectFlags(flags *pflag.FlagSet) {
 		"remove the oldest finished files while all take more than this (500GB); 0 = never")
 	flags.Var(checked("30d", "duration", conf.ParseDuration), "stream-ttl",
 		"forget which entries of a silent sender are there after this")
+	flags.Var(checked("flat", "layout", parseLayout), "layout",
+		"flat, or hive: finished files in partitions, dt=DAY/hr=HOUR, with a _SUCCESS in those that are complete")
 	flags.Bool("done-markers", false, "write _SUCCESS.PERIOD beside the files of a day or hour when they are all there")
 	flags.Var(checked("10m", "duration", conf.ParseDuration), "lateness",
 		"how long a done marker waits for senders that have not moved on")
@@ -109,6 +111,14 @@ func parseTopic(s string) (string, error) {
 	}
 	_, err := kafka.ParseAddress(s)
 	return s, err
+}
+
+// parseLayout parses the layout of a category's directory.
+func parseLayout(s string) (string, error) {
+	if s != "flat" && s != "hive" {
+		return "", fmt.Errorf("layout %q: must be flat or hive", s)
+	}
+	return s, nil
 }
 
 // parseTrusted parses the largest frame of trusted peers; 0 gives them no more than others.
@@ -189,7 +199,7 @@ var keysOf = map[string][]flagKey{
 	"file": {
 		{"who", "who"}, {"away_max", "away-max"}, {"max_size", "max-size"}, {"add_newlines", "add-newlines"},
 		{"keep", "keep"}, {"keep_total", "keep-bytes"},
-		{"keep_open", "keep-open"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
+		{"keep_open", "keep-open"}, {"layout", "layout"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
 	},
 }
 

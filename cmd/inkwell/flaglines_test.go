@@ -81,6 +81,8 @@ var meanings = []meaning{
 	{"keep", "1d12h", "keep=1d12h", func(_ *config.Config, f config.File) bool { return f.Compress.Keep == 36*time.Hour }},
 	{"keep-bytes", "500GB", "keep_total=500GB", func(_ *config.Config, f config.File) bool { return f.Compress.KeepTotal == 500e9 }},
 	{"stream-ttl", "2h", "stream_ttl=2h", func(c *config.Config, _ config.File) bool { return c.StreamTTL == 2*time.Hour }},
+	{"layout", "flat", "layout=flat", func(_ *config.Config, f config.File) bool { return !f.Compress.Hive }},
+	{"layout", "hive", "layout=hive", func(_ *config.Config, f config.File) bool { return f.Compress.Hive }},
 	{"done-markers", "true", "done_markers=yes", func(_ *config.Config, f config.File) bool { return f.Compress.DoneMarkers }},
 	{"lateness", "3m", "lateness=3m", func(_ *config.Config, f config.File) bool { return f.Compress.Lateness == 3*time.Minute }},
 	{"journal", "kafka://k/t", "journal=kafka://k/t", func(c *config.Config, _ config.File) bool { return c.Topic.Topic == "t" }},
@@ -165,6 +167,13 @@ func TestFlagsOfCollectTogether(t *testing.T) {
 		}
 		if chosen["compress"].value == "none" {
 			delete(chosen, "level") // which is nothing there
+			delete(chosen, "layout")
+		}
+		if chosen["rotate"].value == "never" {
+			delete(chosen, "layout")
+		}
+		if chosen["layout"].value == "hive" {
+			delete(chosen, "rotate-at")
 		}
 		if chosen["done-markers"].value == "true" || chosen["publish"].value == "" || chosen["max-message"].value == "" {
 			delete(chosen, "journal") // which cannot be

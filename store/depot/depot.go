@@ -7,6 +7,8 @@
 //
 //	CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz
 //		a file
+//	CATEGORY/dt=DATE/hr=HOUR/CATEGORY-DATETHOUR_WHO_NNNNN.gz
+//		a file, with layout=hive and a period shorter than a day
 //	CATEGORY/dt=DATE/_SUCCESS.PERIOD_WHO
 //		a done marker: all files of that writer for that period are in the depot
 //	_inkwell/manifests/CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz.manifest
