@@ -1,8 +1,7 @@
 package forwarder
 
 import (
-	"errors"
-	"syscall"
+	"slices"
 	"time"
 
 	"inkwell/forwarder/packed"
@@ -75,6 +74,7 @@ func (v *volume) adopt(d *directory, g *generation, a *arrival) {
 
 // pollSoon schedules a generation that was just opened to be polled at once.
 func (v *volume) pollSoon(g *generation) {
+	v.unpark(g)
 	g.pollAt, g.every = time.Time{}, v.timing.poll
 	g.grewAt = time.Now()
 	v.soon = true
@@ -87,19 +87,32 @@ func (v *volume) pollSoon(g *generation) {
 // follow begins to read a file that was not known before.
 func (v *volume) follow(d *directory, x action) error {
 	a, t := x.arrival, x.trail
+	g := &generation{fd: -1, source: t.source, trail: t, name: a.path, look: a.look}
+	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
+	g.atEnd = (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t
+	if !a.isPacked() && !v.hasRoom() {
+		v.adopt(d, g, a)
+		d.known = append(d.known, g)
+		t.insert(g)
+		v.makeDue(g, a.look)
+		v.found(g)
+		if !g.atEnd { // then its position is known when it is opened
+			v.note(g)
+		}
+		return nil
+	}
 	if !v.room(d) {
 		return nil
 	}
-	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
 	if err := g.open(a); err != nil {
 		return err
 	}
 	v.tellDamage(a)
-	if (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t {
+	if g.atEnd {
 		if err := g.seekEnd(); err != nil {
 			return joinClose(err, g.fd)
 		}
+		g.atEnd = false
 	}
 	switch {
 	case a.home != t:
@@ -131,6 +144,10 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 		v.renamed(g, a)
 		return nil
 	}
+	if g.id == a.look.id && !a.isPacked() && g.phase == active && !v.hasRoom() {
+		v.resumeLater(d, g, a)
+		return nil
+	}
 	if !v.room(d) {
 		return nil
 	}
@@ -157,6 +174,21 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	v.adopt(d, g, a)
 	v.enter(g, a)
 	return nil
+}
+
+// resumeLater goes on reading a generation when there is a descriptor for it.
+func (v *volume) resumeLater(d *directory, g *generation, a *arrival) {
+	g.name, g.past, g.seen, g.lostAt = a.path, nil, true, time.Time{}
+	v.adopt(d, g, a)
+	if !slices.Contains(g.trail.gens, g) {
+		g.trail.insert(g)
+	}
+	v.found(g)
+	if a.look.size == g.offset {
+		v.keepParked(g, a.look)
+		return
+	}
+	v.makeDue(g, a.look)
 }
 
 // leaveBehind keeps the file that g was read from open after another file took its place, because a daemon may still
@@ -321,6 +353,10 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 		return err
 	}
 	g.look.size, g.look.mtime, g.look.changed = l.size, l.mtime, l.changed
+	if g.parked {
+		v.unpark(g)
+		g.trail.remove(g)
+	}
 	g.phase, g.rewritten, g.past = finished, false, nil
 	g.stream, g.number = stream.ID{}, 0
 	v.note(g)
@@ -371,7 +407,7 @@ func (v *volume) lose(g *generation, why string) {
 
 // cannotOpen handles an arrival that could not be opened. Without free descriptors it is tried again later.
 func (v *volume) cannotOpen(d *directory, a *arrival, err error) {
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+	if isOutOfDescriptors(err) {
 		v.again(d)
 		return
 	}

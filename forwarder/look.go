@@ -31,7 +31,7 @@ func (v *volume) rescan(now time.Time) {
 	if all {
 		v.scanAt = now.Add(min(max(v.timing.rescan, slowRescan*time.Since(now)), maxRescan))
 		v.started = true
-		if v.full && !v.starved() {
+		if v.full && !v.starved() && v.parking.count == 0 {
 			v.full = false
 			v.log.Info("descriptors are free again")
 		}
@@ -257,6 +257,9 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 			used[g.trail] = true
 			return false
 		}
+		if g.parked {
+			v.leaveParking(g)
+		}
 		if g.lostAt.IsZero() {
 			g.lostAt = now
 			d.again = d.again || g.phase == active
@@ -343,6 +346,9 @@ func (v *volume) hintFile(path string) {
 	}
 	if t := d.trails[filepath.Base(path)]; t != nil && len(t.gens) > 0 {
 		t.gens[0].pollAt = time.Time{}
+		if t.gens[0].parked {
+			v.lookAtParkedFile(t.gens[0])
+		}
 	}
 }
 
