@@ -65,6 +65,11 @@ func (v *volume) scan(d *directory, now time.Time) {
 	list = append(list, v.listRotated(d, names, now)...)
 	list = v.listBelow(d, names, list, now)
 	list = v.examine(d, list)
+	if v.missesParked(d, list) {
+		d.failed, d.refused = before, refused
+		v.scan(d, time.Now())
+		return
+	}
 	actions := decide(v.viewOf(d), list, now)
 	d.mtime, d.listed = l.mtime, now
 	for _, t := range d.trails {
@@ -256,9 +261,6 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 			g.lostAt = time.Time{}
 			used[g.trail] = true
 			return false
-		}
-		if g.parked {
-			v.leaveParking(g)
 		}
 		if g.lostAt.IsZero() {
 			g.lostAt = now

@@ -161,6 +161,26 @@ func (v *volume) lookAtParkedFile(g *generation) {
 	}
 }
 
+// missesParked says whether a look has found that a parked file was replaced or rewritten. That may have happened after
+// the directory was listed, so that what it became is not in the list: the look has to be repeated. From now on these
+// files count as closed ones, as after a restart.
+func (v *volume) missesParked(d *directory, list []*arrival) (misses bool) {
+	if v.parking.count == 0 {
+		return false
+	}
+	of := make(map[*generation]*arrival, len(list))
+	for _, a := range list {
+		of[a.known] = a
+	}
+	for _, g := range d.known {
+		if a := of[g]; g.parked && (a == nil || a.err == nil && !a.unchanged && !a.has(g)) {
+			v.leaveParking(g)
+			misses = true
+		}
+	}
+	return misses
+}
+
 // openDue opens files that wait for a descriptor.
 func (v *volume) openDue() {
 	p := &v.parking
