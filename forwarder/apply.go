@@ -90,7 +90,8 @@ func (v *volume) follow(d *directory, x action) error {
 	g := &generation{fd: -1, source: t.source, trail: t, name: a.path, look: a.look}
 	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
 	g.atEnd = (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t
-	if !a.isPacked() && !v.hasRoom() {
+	room := v.hasRoom()
+	if !room && !a.isPacked() {
 		v.adopt(d, g, a)
 		d.known = append(d.known, g)
 		t.insert(g)
@@ -101,7 +102,8 @@ func (v *volume) follow(d *directory, x action) error {
 		}
 		return nil
 	}
-	if !v.room(d) {
+	if !room {
+		v.again(d)
 		return nil
 	}
 	if err := g.open(a); err != nil {
@@ -144,11 +146,12 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 		v.renamed(g, a)
 		return nil
 	}
-	if g.id == a.look.id && !a.isPacked() && g.phase == active && !v.hasRoom() {
-		v.resumeLater(d, g, a)
-		return nil
-	}
-	if !v.room(d) {
+	if !v.hasRoom() {
+		if g.id == a.look.id && !a.isPacked() && g.phase == active {
+			v.resumeLater(d, g, a)
+		} else {
+			v.again(d)
+		}
 		return nil
 	}
 	old := *g
@@ -315,7 +318,8 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 func (v *volume) fallBack(d *directory, x action) error {
 	g, a := x.gen, x.arrival
 	if g.fd < 0 {
-		if !v.room(d) {
+		if !v.hasRoom() {
+			v.again(d)
 			return nil
 		}
 		if err := g.open(a); err != nil {

@@ -8,16 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// room says whether another descriptor may be opened.
-func (v *volume) room(d *directory) bool {
-	if v.hasRoom() {
-		return true
-	}
-	v.again(d)
-	return false
-}
-
-// hasRoom is room for a file that waits by itself: see parking.
+// hasRoom says whether another descriptor may be opened. It closes one that is needed less.
 func (v *volume) hasRoom() bool {
 	v.tellCounts()
 	return v.held.Load() < int64(v.limit) || v.evict()
