@@ -278,7 +278,7 @@ func (v *volume) restart(g *generation, a *arrival) error {
 // copytruncate).
 func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	c := a.known
-	if c == nil || c == g {
+	if c == nil || c.trail != g.trail || c.phase == active { // another file had its number
 		c = &generation{fd: -1}
 		d.known = append(d.known, c)
 	}
