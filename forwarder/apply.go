@@ -1,7 +1,6 @@
 package forwarder
 
 import (
-	"slices"
 	"time"
 
 	"inkwell/forwarder/packed"
@@ -92,14 +91,7 @@ func (v *volume) follow(d *directory, x action) error {
 	g.atEnd = (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t
 	room := v.hasRoom()
 	if !room && !a.isPacked() {
-		v.adopt(d, g, a)
-		d.known = append(d.known, g)
-		t.insert(g)
-		v.makeDue(g, a.look)
-		v.found(g)
-		if !g.atEnd { // then its position is known when it is opened
-			v.note(g)
-		}
+		v.followLater(d, g, a)
 		return nil
 	}
 	if !room {
@@ -177,21 +169,6 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	v.adopt(d, g, a)
 	v.enter(g, a)
 	return nil
-}
-
-// resumeLater goes on reading a generation when there is a descriptor for it.
-func (v *volume) resumeLater(d *directory, g *generation, a *arrival) {
-	g.name, g.past, g.seen, g.lostAt = a.path, nil, true, time.Time{}
-	v.adopt(d, g, a)
-	if !slices.Contains(g.trail.gens, g) {
-		g.trail.insert(g)
-	}
-	v.found(g)
-	if a.look.size == g.offset {
-		v.keepParked(g, a.look)
-		return
-	}
-	v.makeDue(g, a.look)
 }
 
 // leaveBehind keeps the file that g was read from open after another file took its place, because a daemon may still

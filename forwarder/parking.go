@@ -105,6 +105,33 @@ func (v *volume) makeDue(g *generation, l look) {
 	}
 }
 
+// followLater begins to read a new file when there is a descriptor for it.
+func (v *volume) followLater(d *directory, g *generation, a *arrival) {
+	v.adopt(d, g, a)
+	d.known = append(d.known, g)
+	g.trail.insert(g)
+	v.makeDue(g, a.look)
+	v.found(g)
+	if !g.atEnd { // then its position is known when it is opened
+		v.note(g)
+	}
+}
+
+// resumeLater goes on reading a generation when there is a descriptor for it.
+func (v *volume) resumeLater(d *directory, g *generation, a *arrival) {
+	g.name, g.past, g.seen, g.lostAt = a.path, nil, true, time.Time{}
+	v.adopt(d, g, a)
+	if !slices.Contains(g.trail.gens, g) {
+		g.trail.insert(g)
+	}
+	v.found(g)
+	if a.look.size == g.offset {
+		v.keepParked(g, a.look)
+		return
+	}
+	v.makeDue(g, a.look)
+}
+
 // unpark notes that g has a descriptor again, or is not followed any more.
 func (v *volume) unpark(g *generation) {
 	if g.parked {
