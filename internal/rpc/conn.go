@@ -31,6 +31,7 @@ type conn struct {
 	from   *origin         // the address it counts for; nil for this machine
 
 	onlyHTTP bool // its listener accepts only HTTP
+	settled  bool // its peer counts as a sender that can go elsewhere
 
 	small  [smallFrames]byte
 	unread []byte    // part of small: received and not used yet
