@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"inkwell/internal/config"
+	"inkwell/internal/discovery"
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/store"
 	"inkwell/store/books"
 	"inkwell/store/hop"
-	"inkwell/store/journal"
 	"inkwell/store/plain"
 	"inkwell/store/series"
 	"inkwell/store/spool"
@@ -33,6 +33,10 @@ type opener struct {
 	stats *stats.Set
 	pool  *hop.Pool // of connections, for use_conn_pool
 	peers *hop.Peers
+	// directory finds the servers of stores that do not name them, and sender is the name of this collector among those
+	// that share them.
+	directory *discovery.Directory
+	sender    string
 
 	encoders *series.Encoders
 	refused  string                     // directory for what peers refuse for good
@@ -42,9 +46,11 @@ type opener struct {
 	tuning   tuning
 }
 
-func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
+func newOpener(c *config.Config, i *intake) *opener {
+	o, j, state := i.o, i.journal, i.o.StateDir
 	log, set := o.Logger, o.Stats
 	return &opener{
+		directory: discovery.NewDirectory(log), sender: i.host + " " + state,
 		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
 		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
 	}
@@ -175,6 +181,9 @@ func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store
 		Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch,
 		MaxAge: s.MaxAge, Probe: true, IgnoreError: s.IgnoreError,
 		Source: o.source, Logger: o.log, Stats: o.stats, Peers: o.peers,
+	}
+	if s.Spread {
+		n.Directory, n.Spread = o.directory, o.sender+" "+o.name
 	}
 	var st store.Store
 	var err error

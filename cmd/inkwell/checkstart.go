@@ -19,6 +19,7 @@ import (
 
 	"inkwell/forwarder"
 	"inkwell/internal/config"
+	"inkwell/internal/discovery"
 	"inkwell/internal/rpc"
 )
 
@@ -356,7 +357,7 @@ func (s *startCheck) hops() {
 	seen := make(map[string]bool)
 	for _, st := range s.c.Stores {
 		for _, n := range networks(st.Sink) {
-			for _, addr := range n.Addrs {
+			for _, addr := range s.found(n.Addrs) {
 				if seen[addr] {
 					continue
 				}
@@ -367,6 +368,24 @@ func (s *startCheck) hops() {
 			}
 		}
 	}
+}
+
+// found returns the addresses, with those that are found at the sources among them, three of each.
+func (s *startCheck) found(addrs []string) (list []string) {
+	for _, addr := range addrs {
+		if !discovery.Is(addr) {
+			list = append(list, addr)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*hopWait)
+		names, err := discovery.Lookup(ctx, addr)
+		cancel()
+		if err != nil {
+			s.odd("no collector is found at %s: %v (what is to go there waits until one is)", addr, err)
+		}
+		list = append(list, names[:min(len(names), 3)]...)
+	}
+	return list
 }
 
 // reach connects to an address and, if it has TLS, completes the handshake.

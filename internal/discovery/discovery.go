@@ -139,6 +139,19 @@ func (f *failure) Error() string { return f.text }
 
 func failf(format string, args ...any) error { return &failure{fmt.Sprintf(format, args...)} }
 
+// Lookup looks a source up once.
+func Lookup(ctx context.Context, text string) (names []string, err error) {
+	s, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.lookup(ctx)
+	for _, addr := range a.list {
+		names = append(names, addr.Name)
+	}
+	return names, err
+}
+
 // lookup finds the addresses of the source.
 func (s *Source) lookup(ctx context.Context) (answer, error) {
 	switch s.kind {

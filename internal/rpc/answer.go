@@ -76,8 +76,8 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return rest, c.tooMany(call, b.Count())
 	}
 	ours, asks := len(b.Spans()) > 0 || b.Asks(), b.Asks()
-	if asks && (b.Count() > 0 || b.Report() != nil) {
-		c.settle()
+	if b.Count() > 0 || b.Report() != nil {
+		c.settle(asks)
 	}
 	c.thrown.Store(0)
 	code, err := c.s.handler.Log(c.ctx, b)

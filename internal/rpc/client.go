@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"inkwell/internal/killpoint"
@@ -25,8 +26,9 @@ type ClientOptions struct {
 	MaxReply    int           // bytes; 0 = 64 KiB
 	// Source returns the source of a stream, which is sent to the peer once; nil = sources are not known.
 	Source func(stream [16]byte) (proto.Source, bool)
-	// Asks says that the client can go elsewhere, and makes each call ask how the peer is: see Condition.
-	Asks bool
+	// Asks says that the client can go elsewhere, which makes its calls ask how the peer is: see Condition. nil = it
+	// cannot. The value may change at any time.
+	Asks *atomic.Bool
 	TLS  *Credentials // for tls:// addresses; nil = no certificate, and the system's authorities
 }
 
@@ -38,6 +40,7 @@ type Client struct {
 	seqID int32
 	out   *bufio.Writer // collects the parts of a frame into TLS records; nil without TLS
 
+	asks    bool // the current call asks how the peer is
 	asked   bool // the peer has answered a call with spans …
 	inkwell bool // … and has shown that it is an Inkwell
 	refused int  // entries of the last call that the peer says it has dropped
@@ -171,9 +174,10 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	c.seqID++
 	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
 	c.naming.begin(c.spans)
+	c.asks = c.o.Asks != nil && c.o.Asks.Load()
 	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{
 		Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count, Report: c.report,
-		Asks: c.o.Asks,
+		Asks: c.asks,
 	})
 	size += len(c.head) - 4 + len(c.tail)
 	if size > maxCall {
@@ -232,7 +236,7 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	}
 	if err != nil {
 		cleanRefusal(err)
-	} else if len(c.spans) > 0 || c.o.Asks {
+	} else if len(c.spans) > 0 || c.asks {
 		c.condition = Condition{Senders: reply.Senders, Leaving: reply.Leaving}
 		c.asked, c.inkwell, c.refused = true, reply.Inkwell, reply.Refused
 		c.naming.end(reply.Code == proto.OK, reply.Inkwell)

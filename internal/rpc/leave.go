@@ -8,12 +8,17 @@ import (
 // leaveLook is the interval at which Leave looks whether senders are left.
 const leaveLook = 20 * time.Millisecond
 
-// settle counts the peer as a sender that can go elsewhere: it asks how the collector is, and sends entries or reports.
-// One that only asks, before it chooses a collector, is not counted.
-func (c *conn) settle() {
-	if !c.settled {
-		c.settled = true
+// settle counts the peer as a sender that can go elsewhere, or not any more. It is called for calls with entries or a
+// report: a peer that only asks, before it chooses a collector, is not counted.
+func (c *conn) settle(asks bool) {
+	if c.settled == asks {
+		return
+	}
+	c.settled = asks
+	if asks {
 		c.s.settled.Add(1)
+	} else {
+		c.s.settled.Add(-1)
 	}
 }
 

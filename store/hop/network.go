@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/discovery"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
@@ -25,7 +26,14 @@ const (
 
 // NetworkOptions configure where and how a Network sends.
 type NetworkOptions struct {
-	Addrs   []string      // HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred address first; at least one
+	// Addrs are HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred address first, or sources of such addresses (see
+	// package discovery); at least one.
+	Addrs []string
+	// Directory looks the sources up; nil = one of the Network's own.
+	Directory *discovery.Directory
+	// Spread is the name of this sender, which is the same after a restart, among those that share the addresses: they
+	// are divided among the senders (see choose). "" = the first address that works is used.
+	Spread  string
 	TLS     rpc.TLSFiles  // for addresses with tls://
 	Timeout time.Duration // of a call; dialing takes at most 5 s of it; 0 = 30 s
 	MaxCall int           // bytes of entries in a call; a larger entry is sent in a call of its own; 0 = 4 MiB
@@ -111,7 +119,14 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	if o.Stats == nil {
 		o.Stats = stats.New()
 	}
+	if o.Directory == nil {
+		o.Directory = discovery.NewDirectory(o.Logger)
+	}
 	credentials, err := credentialsFor(o)
+	if err != nil {
+		return nil, err
+	}
+	watch, err := o.Directory.Watch(o.Addrs, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +137,10 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 		smaller: o.Stats.Overall("calls made smaller"),
 		refused: o.Stats.Overall(Thrown),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
-		link: newLink(o, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials,
+		link: newLink(o, watch, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials,
 			Source: o.Source}),
 	}
-	n.next = n.link.capacity(0).next
+	n.next = newCapacity(o.MaxCall, o.Timeout).next
 	o.Peers.add(n)
 	return n, nil
 }
@@ -190,7 +205,10 @@ func (n *Network) Close() error {
 func (n *Network) Peer() string {
 	n.link.mu.Lock()
 	defer n.link.mu.Unlock()
-	return n.link.peer
+	if n.link.at == nil {
+		return ""
+	}
+	return n.link.at.name
 }
 
 // Portion returns how much the next call will hold, as far as is known. A caller that has to record what was taken
@@ -280,25 +298,31 @@ func (n *Network) hasWork() bool {
 
 // offer offers calls to each address in turn, until one takes a call or has refused a single entry.
 func (n *Network) offer() {
-	for round := n.link.round(); len(round) > 0; {
+	round := n.link.round()
+	if len(round) == 0 {
+		if round = n.await(); len(round) == 0 {
+			return
+		}
+	}
+	for len(round) > 0 {
 		var failures []error
-		var smaller []int // addresses that may take a smaller call
-		for _, i := range round {
-			err := n.offerTo(i)
+		var smaller []*target // addresses that may take a smaller call
+		for _, t := range round {
+			err := n.offerTo(t)
 			if n.ctx.Err() != nil || err == errLeft { // no caller waits for it any more
 				return
 			}
 			if err == nil || isRefusal(err) {
-				n.link.worked(i)
+				n.link.worked(t)
 				n.endAnswered(err)
 				return
 			}
 			later := n.call.smaller && errors.Is(err, store.ErrTryLater)
 			if later {
-				smaller = append(smaller, i)
+				smaller = append(smaller, t)
 			}
-			if !later || len(n.o.Addrs) > 1 {
-				n.link.failed(i, err)
+			if !later || n.link.several() {
+				n.link.failed(t, err)
 			}
 			n.failed.Add(1)
 			failures = append(failures, err)
@@ -307,6 +331,18 @@ func (n *Network) offer() {
 			n.giveUp(joinFailures(failures))
 		}
 	}
+}
+
+// await waits until an address is known. If none can be found, the callers get the reason.
+func (n *Network) await() []*target {
+	n.link.watch.Wait(n.ctx)
+	n.link.update()
+	round := n.link.round()
+	if len(round) == 0 {
+		n.failed.Add(1)
+		n.giveUp(n.unreachable(fmt.Errorf("no collector is known: %s", n.link.watch.Trouble())))
+	}
+	return round
 }
 
 // endAnswered handles the end of a call that a peer answered. If a single entry was refused, its caller gets the error.
@@ -348,8 +384,10 @@ func (n *Network) unreachable(err error) error {
 
 // Connect checks whether any of the addresses is reachable. Nothing is sent.
 func (n *Network) Connect(ctx context.Context) error {
-	var failures []error
-	for _, addr := range n.o.Addrs {
+	n.link.watch.Wait(ctx)
+	n.link.update()
+	failures := []error{}
+	for _, addr := range n.link.names() {
 		c, err := rpc.Dial(ctx, addr, n.link.options)
 		if err == nil {
 			err = c.Close()
@@ -358,6 +396,9 @@ func (n *Network) Connect(ctx context.Context) error {
 			return nil
 		}
 		failures = append(failures, n.unreachable(err))
+	}
+	if len(failures) == 0 {
+		return n.unreachable(fmt.Errorf("no collector is known: %s", n.link.watch.Trouble()))
 	}
 	return joinFailures(failures)
 }
