@@ -184,6 +184,12 @@ func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store
 	}
 	if s.Spread {
 		n.Directory, n.Spread = o.directory, o.sender+" "+o.name
+		if s.Pool { // the connection is shared by categories
+			n.Spread = o.sender
+		}
+		name := fnv.New64a()
+		fmt.Fprintf(name, "%s %s", n.Spread, s)
+		n.Memory = hop.Memory{Dir: o.refused, Name: fmt.Sprintf(".%016x", name.Sum64()), After: s.Quarantine}
 	}
 	var st store.Store
 	var err error

@@ -31,7 +31,7 @@ type nextHop struct {
 	// Valid once spooled is closed:
 
 	buffer    *hop.Buffer
-	held      func() int // entries in quarantine: refused with TRY_LATER while others were taken
+	held      func() int // entries that were refused with TRY_LATER while others were taken, and those in doubt
 	inherited int64      // entries that the spool held when it was opened
 	filled    filled
 }
@@ -122,7 +122,11 @@ func (h *nextHop) takeSpool() error {
 	if h.inherited > 0 {
 		h.filled.since = h.oldestIn()
 	}
-	h.held = to.Held
+	remembers := hop.Memory{Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine}
+	if err := h.network.Remember(remembers); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	h.held = func() int { return to.Held() + h.network.InDoubt() }
 	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
 	return nil
 }

@@ -76,9 +76,10 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return rest, c.tooMany(call, b.Count())
 	}
 	ours, asks := len(b.Spans()) > 0 || b.Asks(), b.Asks()
-	if b.Count() > 0 || b.Report() != nil {
+	if b.Count() > 0 || b.Report() != nil || c.asked {
 		c.settle(asks)
 	}
+	c.asked = asks
 	c.thrown.Store(0)
 	code, err := c.s.handler.Log(c.ctx, b)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 const leaveLook = 20 * time.Millisecond
 
 // settle counts the peer as a sender that can go elsewhere, or not any more. It is called for calls with entries or a
-// report: a peer that only asks, before it chooses a collector, is not counted.
+// report, and for the second call that asks: a peer that asks once, before it chooses a collector, is not counted.
 func (c *conn) settle(asks bool) {
 	if c.settled == asks {
 		return

@@ -27,6 +27,7 @@ func (n *Network) offerTo(t *target) error {
 	n.call.smaller = false
 	fresh, err := n.link.connect(n.ctx, t)
 	if err == nil {
+		n.remember()
 		err = n.callOnce(t, fresh)
 		if fresh || !hungUp(err) {
 			return n.forStatus(err)
@@ -64,6 +65,11 @@ func (n *Network) callOnce(t *target, fresh bool) error {
 	if !probed {
 		code, err = n.link.client.Log(n.ctx, batches)
 	}
+	parked := false
+	if n.inDoubt(room, err) {
+		code, err = n.askAgain(t, batches, err)
+		parked = err != nil && n.park(t, batches)
+	}
 	now := time.Now()
 	taken := err == nil && code == proto.OK
 	switch {
@@ -71,7 +77,7 @@ func (n *Network) callOnce(t *target, fresh bool) error {
 		n.call.smaller = false
 	case taken:
 		if is, known := n.link.client.Inkwell(); known {
-			room.ours = is
+			room.ours, room.foreign = is, !is
 		}
 		if refused := n.link.client.Refused(); refused > 0 {
 			n.refused.Add(int64(refused))
@@ -89,7 +95,7 @@ func (n *Network) callOnce(t *target, fresh bool) error {
 	if n.call.smaller {
 		n.smaller.Add(1)
 	}
-	n.finish(taken, room.next)
+	n.finish(taken || parked, room.next)
 	switch {
 	case err != nil:
 		n.link.drop() // the client is closed

@@ -143,6 +143,9 @@ func (l *link) use(c *rpc.Client, t *target) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.client, l.at, t.info.connected = c, t, now
+	if ours, known := c.Inkwell(); known {
+		t.room.ours, t.room.foreign, t.info.ours = ours, !ours, ours
+	}
 	if t.name != l.last {
 		l.log.Info("connected", "peer", t.name, "before", l.last)
 		l.last = t.name
@@ -217,6 +220,12 @@ func (l *link) improve() {
 		return
 	}
 	now := time.Now()
+	if l.reviewDue(now) {
+		l.refresh()
+	}
+	if l.client == nil {
+		return
+	}
 	if l.age.expired(now) && l.addrs.shuffle { // choose an address at random, as for a first call
 		l.drop()
 		return

@@ -34,6 +34,7 @@ type NetworkOptions struct {
 	// Spread is the name of this sender, which is the same after a restart, among those that share the addresses: they
 	// are divided among the senders (see choose). "" = the first address that works is used.
 	Spread  string
+	Memory  Memory        // what a Network that spreads remembers; it can also be given later
 	TLS     rpc.TLSFiles  // for addresses with tls://
 	Timeout time.Duration // of a call; dialing takes at most 5 s of it; 0 = 30 s
 	MaxCall int           // bytes of entries in a call; a larger entry is sent in a call of its own; 0 = 4 MiB
@@ -90,7 +91,9 @@ type Network struct {
 	report  []byte             // to be sent to the peer; nil = nothing
 	call    call
 
-	link *link // used only by the sender
+	link   *link // used only by the sender
+	memory memory
+	doubts *doubts
 }
 
 // waiter is one Append in progress.
@@ -141,6 +144,10 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 			Source: o.Source}),
 	}
 	n.next = newCapacity(o.MaxCall, o.Timeout).next
+	n.doubts = newDoubts(n)
+	if err := n.Remember(o.Memory); err != nil {
+		return nil, errors.Join(err, n.link.close())
+	}
 	o.Peers.add(n)
 	return n, nil
 }
@@ -154,14 +161,33 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 // other caller is in it, and it is unknown whether the peer took the entries; otherwise Append waits for the result, at
 // most Timeout.
 func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
+	taken, err := n.deliver(ctx, b)
+	switch {
+	case err == nil:
+		n.sent.add(b)
+	case taken > 0:
+		n.sent.add(b.Section(0, taken))
+		err = &store.PartialError{Left: b.Count() - taken, InOrder: true, Err: err}
+	}
+	return err
+}
+
+// sendAnywhere is Append for entries that count as sent already.
+func (n *Network) sendAnywhere(ctx context.Context, b *proto.Batch) error {
+	_, err := n.deliver(ctx, b)
+	return err
+}
+
+// deliver is Append without counting; it returns how many entries were taken.
+func (n *Network) deliver(ctx context.Context, b *proto.Batch) (taken int, err error) {
 	if b.Count() == 0 {
-		return nil
+		return 0, nil
 	}
 	w := n.waiters.Get().(*waiter)
 	defer n.waiters.Put(w)
 	w.batch, w.taken, w.until, w.left, w.err = b, proto.Place{}, proto.Place{}, false, nil
 	if err := n.join(ctx, w); err != nil {
-		return err
+		return 0, err
 	}
 	select {
 	case <-w.done:
@@ -173,32 +199,24 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 		}
 	}
 	w.batch = nil
-	err, taken := w.err, w.taken.Entries
-	switch {
-	case err == nil:
-		n.sent.add(b)
-		return nil
-	case err == errLeft:
+	if err = w.err; err == errLeft {
 		err = fmt.Errorf("send %d entries: %w", b.Count(), ctx.Err())
 	}
-	if taken == 0 {
-		return err
-	}
-	n.sent.add(b.Section(0, taken))
-	return &store.PartialError{Left: b.Count() - taken, InOrder: true, Err: err}
+	return w.taken.Entries, err
 }
 
 // Close waits for pending Appends, then closes the connection.
 func (n *Network) Close() error {
 	n.o.Peers.remove(n)
+	err := n.doubts.close() // which may send
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
 	n.running.Wait()
-	if err := n.link.close(); err != nil {
-		return fmt.Errorf("close connection: %w", err)
+	if failed := n.link.close(); failed != nil {
+		err = errors.Join(err, fmt.Errorf("close connection: %w", failed))
 	}
-	return nil
+	return errors.Join(err, n.memory.close(n))
 }
 
 // Peer returns the address in use, "" if there is no connection. It may be called at any time.
@@ -268,6 +286,7 @@ func (n *Network) leave(w *waiter) bool {
 func (n *Network) send() {
 	for n.hasWork() {
 		n.link.improve()
+		n.remember()
 		n.sendReport()
 		if n.hasQueued() {
 			n.offer()

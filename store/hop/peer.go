@@ -151,6 +151,9 @@ func (n *Network) Trouble() string {
 	if text := cmp.Or(n.link.health.Status(), n.link.watch.Trouble()); text != "" {
 		return text
 	}
+	if entries, address := n.doubts.entries(); entries > 0 {
+		return fmt.Sprintf("%d entries wait for %s, which may have them and does not answer", entries, address)
+	}
 	n.link.mu.Lock()
 	defer n.link.mu.Unlock()
 	for _, t := range n.link.addrs.list {

@@ -49,7 +49,8 @@ func (r *review) leave(now time.Time) {
 	}
 }
 
-// observe records what the collector in use answered to a call, and how long that took; more says that entries wait.
+// observe records what the collector in use answered to a call, and how long that took, 0 for a call without entries; more
+// says that entries wait.
 func (l *link) observe(took time.Duration, more bool, now time.Time) {
 	if l.addrs.sender == "" || l.client == nil {
 		return
@@ -67,6 +68,9 @@ func (l *link) observe(took time.Duration, more bool, now time.Time) {
 		l.at.restFor(leaveRest, now)
 		r.leave(now)
 	}
+	if took == 0 { // of a call without entries
+		return
+	}
 	if took < l.options.Timeout/slowShare {
 		r.slow = 0
 	} else if r.slow++; r.slow >= slowCalls && more && !r.urgent && now.Sub(r.moved) > slowRest {
@@ -75,6 +79,24 @@ func (l *link) observe(took time.Duration, more bool, now time.Time) {
 		r.moved = now
 		r.leave(now)
 	}
+}
+
+// reviewDue reports whether it is time for a review by a sender that may stay.
+func (l *link) reviewDue(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.addrs.sender != "" && !l.probing && !l.review.urgent && !l.review.due.IsZero() && !now.Before(l.review.due)
+}
+
+// refresh asks the collector in use how it is: its last answer may be older than moves of other senders.
+func (l *link) refresh() {
+	ctx, cancel := context.WithTimeout(l.life, maxDial)
+	defer cancel()
+	if _, err := l.client.Log(ctx, nil); err != nil {
+		l.drop() // the next call finds out
+		return
+	}
+	l.observe(0, false, time.Now())
 }
 
 // consider starts a review if one is due. The caller holds mu.
@@ -135,9 +157,39 @@ func (l *link) ask(candidates []*target, own *target, senders int, urgent bool) 
 		asks.Go(func() { answers[i] = l.askOne(t) })
 	}
 	asks.Wait()
+	chosen, answers := l.judge(answers, own, senders, urgent)
+	for i, a := range answers {
+		if i != chosen {
+			l.discard(a.client, a.target)
+		}
+	}
+	spare := asking{}
+	if chosen >= 0 {
+		if spare = answers[chosen]; !spare.settle(l.life) {
+			spare = asking{}
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.probing = false
+	if spare.client != nil {
+		l.spare, l.spareAt, l.spareFor = spare.client, spare.target, own
+	}
+}
+
+// settle asks once more, by which the collector counts the sender before others ask it.
+func (a *asking) settle(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, maxDial)
+	defer cancel()
+	_, err := a.client.Log(ctx, nil)
+	return err == nil
+}
+
+// judge records what came of asking, and returns the answers of collectors that can be used, and the index of the one to
+// be used from now on, -1 to stay.
+func (l *link) judge(answers []asking, own *target, senders int, urgent bool) (int, []asking) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := time.Now()
 	for _, a := range answers {
 		switch {
@@ -154,14 +206,7 @@ func (l *link) ask(candidates []*target, own *target, senders int, urgent bool) 
 		}
 		return a.err != nil || a.leaving
 	})
-	chosen := l.pick(answers, own, senders, urgent)
-	for i, a := range answers {
-		if i == chosen {
-			l.spare, l.spareAt, l.spareFor = a.client, a.target, own
-			continue
-		}
-		l.discard(a.client, a.target)
-	}
+	return l.pick(answers, own, senders, urgent), answers
 }
 
 // pick returns the index of the answer to be used in place of own, -1 to stay. The caller holds mu.
