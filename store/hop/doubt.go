@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
-	"inkwell/internal/killpoint"
 	"inkwell/internal/rpc"
 	"inkwell/proto"
 	"inkwell/store/spool"
@@ -276,7 +275,6 @@ func (ds *doubts) each(d *doubt, take func([]*proto.Batch) error) (err error) {
 			if err := take(batches); err != nil {
 				return err
 			}
-			killpoint.Reach("doubt.settled")
 			if err := d.log.Ack(end); err != nil {
 				return err
 			}

@@ -21,6 +21,7 @@ type link struct {
 	log     *slog.Logger
 	health  *stats.Health
 	watch   *discovery.Watch
+	poke    func()          // makes the sender call improve soon; not to be called under mu
 	life    context.Context // cancelled to end the probe
 	end     context.CancelFunc
 	probes  sync.WaitGroup

@@ -60,6 +60,11 @@ func (l *link) observe(took time.Duration, more bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := &l.review
+	defer func() {
+		if r.urgent { // there may be nothing more to send
+			time.AfterFunc(0, l.poke)
+		}
+	}()
 	if r.senders = -1; ours {
 		r.senders = c.Senders
 	}
@@ -115,6 +120,9 @@ func (l *link) consider(now time.Time) {
 		r.urgent, r.slow = false, 0
 	}
 	if len(candidates) == 0 {
+		if urgent {
+			time.AfterFunc(reviewUrgent, l.poke)
+		}
 		return
 	}
 	l.probing = true
@@ -172,8 +180,12 @@ func (l *link) ask(candidates []*target, own *target, senders int, urgent bool) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.probing = false
-	if spare.client != nil {
+	switch {
+	case spare.client != nil:
 		l.spare, l.spareAt, l.spareFor = spare.client, spare.target, own
+		time.AfterFunc(0, l.poke)
+	case urgent:
+		time.AfterFunc(reviewUrgent, l.poke)
 	}
 }
 
