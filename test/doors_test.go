@@ -34,6 +34,8 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"forwarder/boot.go":              {"os.ReadFile", "the kernel's boot id"},
 	"store/audit/directory.go":       {"os.ReadDir", "lists a directory that an audit is to look at: reads only"},
 	"store/depot/directory.go":       {"os.Open filepath.WalkDir", "reads and lists a depot in the operator's directory: what it writes goes through faultfs"},
+	"store/kafka/scratch.go":         {"os.RemoveAll os.MkdirAll os.RemoveAll os.Open os.Create", "the files of an epoch, in the state directory, into which nobody else writes: they are thrown away after it"},
+	"store/kafka/client.go":          {"os.ReadFile os.ReadFile", "a password and authorities, by their paths in the configuration"},
 	"store/audit/verify.go":          {"os.Open", "a file that an audit is to check: reads only"},
 	"internal/rpc/listen.go":         {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
 	"forwarder/directory.go":         {"os.OpenFile", "lists a directory that is followed: reads only, and links are part of what is followed"},

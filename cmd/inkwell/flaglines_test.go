@@ -85,6 +85,7 @@ var meanings = []meaning{
 	{"layout", "hive", "layout=hive", func(_ *config.Config, f config.File) bool { return f.Compress.Hive }},
 	{"done-markers", "true", "done_markers=yes", func(_ *config.Config, f config.File) bool { return f.Compress.DoneMarkers }},
 	{"lateness", "3m", "lateness=3m", func(_ *config.Config, f config.File) bool { return f.Compress.Lateness == 3*time.Minute }},
+	{"journal", "kafka://k/t", "journal=kafka://k/t", func(c *config.Config, _ config.File) bool { return c.Topic.Topic == "t" }},
 	{"journal-max", "4MB", "journal_max=4MB", func(c *config.Config, _ config.File) bool { return c.JournalMax == 4e6 }},
 	{"max-connections-per-address", "0", "max_conn_per_address=0", func(c *config.Config, _ config.File) bool { return c.MaxPerAddress == 0 }},
 	{"max-connections-per-address", "012", "max_conn_per_address=12", func(c *config.Config, _ config.File) bool { return c.MaxPerAddress == 12 }},
@@ -132,6 +133,9 @@ func TestEveryFlagOfCollectIsConfiguration(t *testing.T) {
 		if m.flag == "who" || m.flag == "away-max" {
 			args = append(args, "--publish=/p")
 		}
+		if m.flag == "journal" {
+			args = append(args, "--publish=/p", "--max-message=1MiB")
+		}
 		text, c := printed(t, args...)
 		if !m.is(c, c.Stores[0].Sink.(config.File)) {
 			t.Errorf("--%s=%s comes to something else:\n%s", m.flag, m.value, text)
@@ -170,6 +174,9 @@ func TestFlagsOfCollectTogether(t *testing.T) {
 		}
 		if chosen["layout"].value == "hive" {
 			delete(chosen, "rotate-at")
+		}
+		if chosen["done-markers"].value == "true" || chosen["publish"].value == "" || chosen["max-message"].value == "" {
+			delete(chosen, "journal") // which cannot be
 		}
 		if chosen["publish"].value == "" { // without which they are nothing
 			delete(chosen, "who")

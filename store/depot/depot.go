@@ -48,6 +48,12 @@ type Depot interface {
 	Close() error
 }
 
+// Remover is a Depot that can remove objects which Inkwell put there for a time, such as staged files. The depots of
+// this package are Removers. A missing object is no error.
+type Remover interface {
+	Remove(ctx context.Context, name string) error
+}
+
 // Range is a range of bytes of an object.
 type Range struct {
 	From   int64

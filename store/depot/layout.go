@@ -47,6 +47,18 @@ func (l layout) file(dir string, f *books.File) string {
 	return path.Join(l.directory(dir, base), rotate.PartitionOf(date), NameOf(f.Name, l.who))
 }
 
+// Naming determines the names in a depot of the files of one writer.
+type Naming struct {
+	Root string // the local directory of the files
+	Who  string // the writer
+	Hive bool   // the layout of Hive
+}
+
+// File returns the name of a file that is in a local directory below Root.
+func (n Naming) File(dir string, f *books.File) string {
+	return layout{root: n.Root, who: n.Who, hive: n.Hive}.file(dir, f)
+}
+
 // NameOf is what a file that is called name in the directory of its collector is called in a depot, in its partition.
 func NameOf(name, who string) string {
 	at := numberAt(name)
