@@ -29,10 +29,11 @@ var edges = map[string][]string{
 	"archive/columns":          {},
 	"cmd/inkwell":              {"store/depot", "store/kafka", "archive", "archive/moment", "archive/search", "archive/format", "archive/tally", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet", "internal/web"},
 	"internal/config":          {"store/depot", "store/kafka", "internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
-	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/pattern", "internal/ending", "internal/status", "internal/fleet"},
+	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/packed", "forwarder/pattern", "internal/ending", "internal/status", "internal/fleet"},
 	"collector":                {"store/depot", "store/kafka", "internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "internal/status", "internal/fleet", "store/tree", "internal/web"},
 	"forwarder/ctl":            {"internal/faultfs", "internal/rpc", "internal/stats", "proto", "proto/gen/fb303"},
 	"forwarder/lines":          {"proto"},
+	"forwarder/packed":         {},
 	"forwarder/pattern":        {"forwarder/category"},
 	"store":                    {"store/spool", "store/stream", "rotate", "proto", "internal/stats", "internal/faultfs", "internal/killpoint"},
 	"forwarder/category":       {},
@@ -105,6 +106,7 @@ var testEdges = map[string][]string{
 // outside is what the packages at the bottom may import of other modules; those above choose freely.
 var outside = map[string][]string{
 	"forwarder/lines":    {"golang.org/x/text/encoding/unicode", "golang.org/x/text/transform"},
+	"forwarder/packed":   {"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz"},
 	"forwarder/pattern":  {"github.com/bmatcuk/doublestar/v4", "golang.org/x/sys/unix"},
 	"store/spool":        {"golang.org/x/sys/unix"},
 	"rotate":             {"github.com/klauspost/compress/flate", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd", "golang.org/x/sys/unix"},
