@@ -19,6 +19,7 @@ import (
 	"inkwell/store"
 	"inkwell/store/books"
 	"inkwell/store/hop"
+	"inkwell/store/journal"
 	"inkwell/store/plain"
 	"inkwell/store/series"
 	"inkwell/store/spool"
@@ -46,11 +47,10 @@ type opener struct {
 	tuning   tuning
 }
 
-func newOpener(c *config.Config, i *intake) *opener {
-	o, j, state := i.o, i.journal, i.o.StateDir
+func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
 	log, set := o.Logger, o.Stats
 	return &opener{
-		directory: discovery.NewDirectory(log), sender: i.host + " " + state,
+		directory: discovery.NewDirectory(log), sender: state,
 		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
 		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
 	}
@@ -159,7 +159,7 @@ func (o opening) file(s config.File) (store.Store, error) {
 	if c := s.Compress; c != nil {
 		return series.OpenCompressed(series.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base,
-			Codec: c.Codec, Seek: c.Seek, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
+			Codec: c.Codec, Seek: c.Seek, Level: c.Level, Period: c.Period, At: c.At, Hive: c.Hive, MaxSize: f.MaxSize,
 			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) },
 			Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats, Injector: f.Injector,
 		}, o.saved)

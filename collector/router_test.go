@@ -24,9 +24,7 @@ func routerOf(t *testing.T, text string) *router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRouter(c, j, newOpener(c, &intake{journal: j, o: &Options{
-		StateDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Stats: stats.New(),
-	}}), stats.New())
+	r := newRouter(c, j, newOpener(c, t.TempDir(), j, &Options{Logger: slog.New(slog.DiscardHandler), Stats: stats.New()}), stats.New())
 	j.Start(r.routes())
 	t.Cleanup(func() {
 		j.Stop(10 * time.Second)

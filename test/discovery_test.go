@@ -10,7 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"inkwell/internal/discovery/dnstest"
+	"inkwell/internal/dnstest"
 	"inkwell/test/harness"
 )
 

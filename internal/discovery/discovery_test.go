@@ -15,7 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"inkwell/internal/discovery/dnstest"
+	"inkwell/internal/dnstest"
 )
 
 func TestParse(t *testing.T) {

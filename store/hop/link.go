@@ -148,7 +148,11 @@ func (l *link) use(c *rpc.Client, t *target) {
 		t.room.ours, t.room.foreign, t.info.ours = ours, !ours, ours
 	}
 	if t.name != l.last {
-		l.log.Info("connected", "peer", t.name, "before", l.last)
+		attrs := []any{"peer", t.name}
+		if l.last != "" {
+			attrs = append(attrs, "before", l.last)
+		}
+		l.log.Info("connected", attrs...)
 		l.last = t.name
 	}
 	if l.addrs.sender != "" {
