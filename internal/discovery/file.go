@@ -45,6 +45,11 @@ func (s *Source) lookupFile(ctx context.Context) (answer, error) {
 }
 
 func (s *Source) readFile() ([]byte, error) {
+	if info, err := os.Stat(s.name); err != nil {
+		return nil, failf("%v", err)
+	} else if !info.Mode().IsRegular() { // reading it might hang
+		return nil, failf("%s is no regular file", s.name)
+	}
 	f, err := os.Open(s.name)
 	if err != nil {
 		return nil, failf("%v", err)
