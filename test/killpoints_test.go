@@ -197,7 +197,7 @@ func (d *deaths) die(w *world, i int) {
 		if recovers {
 			p := w.start()
 			w.ready()
-			harness.Until(d.t, "the files are written to", func() bool { return w.wrote(p) })
+			harness.Until(d.t, "the files are written to", func() bool { return w.wrote(p, d.point.Name) })
 			time.Sleep(time.Duration(150+100*i%400) * time.Millisecond)
 			p.Kill()
 		}
@@ -205,7 +205,7 @@ func (d *deaths) die(w *world, i int) {
 		p := w.start(fmt.Sprintf("INKWELL_KILL=%s:%d", d.point.Name, n))
 		var works time.Time
 		harness.Until(d.t, fmt.Sprintf("%s: the %s dies at arrival %d", d.point.Name, w.role, n), func() bool {
-			if works.IsZero() && recovers && w.works() && w.wrote(p) {
+			if works.IsZero() && recovers && w.works() && w.wrote(p, d.point.Name) {
 				works = time.Now()
 			}
 			// One file was brought in order, or there was nothing to do; the others come with the first entries for them.

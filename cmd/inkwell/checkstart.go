@@ -48,6 +48,7 @@ func (a *app) checkStart(w io.Writer, c *config.Config, name string) error {
 	}
 	s.directories()
 	s.hops()
+	s.topic()
 	if s.err != nil {
 		return s.err
 	}

@@ -133,6 +133,12 @@ func served(c *config.Config) string {
 // kept describes what is made durable before a call is answered.
 func kept(c *config.Config) string {
 	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
+	if t := c.Topic; t != nil {
+		depot, _ := c.TopicDepot() // that there is one was checked
+		return fmt.Sprintf("durable in all in-sync replicas of topic %s at %s, drained every %v as member %s of group "+
+			"%s into %s, state in %s", conf.Quote(t.Topic), conf.Quote(strings.Join(t.Brokers, " ")), t.Every,
+			conf.Quote(t.Member), conf.Quote(t.Group), conf.Quote(depot), conf.Quote(state))
+	}
 	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state),
 		humanize.IBytes(uint64(c.JournalMax)))
 	if c.User != "" {
@@ -296,6 +302,9 @@ func publishedText(c *config.Compress) (parts []string) {
 	}
 	if c.KeepTotal > 0 {
 		parts = append(parts, fmt.Sprintf("kept up to %d bytes of all categories", c.KeepTotal))
+	}
+	if c.Hive {
+		parts = append(parts, "in partitions (hive)")
 	}
 	if c.DoneMarkers {
 		parts = append(parts, fmt.Sprintf("marked when complete, senders waited for up to %s", c.Lateness))

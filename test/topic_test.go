@@ -1,0 +1,232 @@
+package test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"inkwell/test/harness"
+)
+
+// shared is a topic with two collectors, a depot, and a forwarder of a file for each category.
+type shared struct {
+	kafka      *harness.Kafka
+	collectors []*harness.Collector
+	depot      string
+	input      string
+	states     []string
+	lines      int
+}
+
+var sharedCategories = []string{"web", "mail", "app"}
+
+// newShared starts everything but the broker. options are those of the topic's address.
+func newShared(t *testing.T, k *harness.Kafka, options string) *shared {
+	s := &shared{kafka: k, depot: t.TempDir(), input: t.TempDir()}
+	k.Topic(t, "logs", 4, "max.message.bytes=2000000", "unclean.leader.election.enable=false")
+	for _, name := range []string{"a", "b"} {
+		s.collectors = append(s.collectors, ink.Collect(t, t.TempDir(), "--max-message", "1MiB", "--publish", s.depot,
+			"--journal", fmt.Sprintf("kafka://%s/logs?replicas=1&every=1s&member=%s&%s", k.Addr, name, options)))
+	}
+	for i, category := range sharedCategories {
+		harness.WriteFile(t, s.file(category), "")
+		state := t.TempDir()
+		s.states = append(s.states, state)
+		to := s.collectors[i%2].Addr + "," + s.collectors[(i+1)%2].Addr
+		ink.Start(t, harness.Command{Args: []string{"forward", "--to", to, "--state", state, category + "=" + s.file(category)}})
+	}
+	return s
+}
+
+func (s *shared) file(category string) string { return filepath.Join(s.input, category+".log") }
+
+// write appends n lines to the file of each category.
+func (s *shared) write(t *testing.T, n int) {
+	t.Helper()
+	for _, category := range sharedCategories {
+		f, err := os.OpenFile(s.file(category), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			fmt.Fprintf(f, "%s %08d %s\n", category, s.lines+i, hexNoise(s.lines+i, 100))
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.lines += n
+}
+
+// arrived reports how many lines are in the depot.
+func (s *shared) arrived(t *testing.T) (lines int) {
+	for _, category := range sharedCategories {
+		data, _ := inDepot(t, s.depot, category)
+		lines += bytes.Count(data, []byte("\n"))
+	}
+	return lines
+}
+
+// complete waits until everything that was written is in the depot.
+func (s *shared) complete(t *testing.T) {
+	t.Helper()
+	want := s.lines * len(sharedCategories)
+	harness.Until(t, fmt.Sprintf("%d lines are in the depot", want), func() bool { return s.arrived(t) >= want })
+}
+
+// some waits until something that was written after a point is in the depot: draining goes on.
+func (s *shared) some(t *testing.T, after int, what string) {
+	t.Helper()
+	harness.Until(t, what, func() bool { return s.arrived(t) > after })
+}
+
+// compare compares the depot with the files, byte by byte, and audits it.
+func (s *shared) compare(t *testing.T) {
+	t.Helper()
+	for _, category := range sharedCategories {
+		got, files := inDepot(t, s.depot, category)
+		want, err := os.ReadFile(s.file(category))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: %d files with %d lines (%d bytes) are in the depot, %d lines (%d bytes) were written", category, files,
+				bytes.Count(got, []byte("\n")), len(got), bytes.Count(want, []byte("\n")), len(want))
+		}
+	}
+	args := []string{"audit", s.depot}
+	for _, state := range s.states {
+		args = append(args, "--state", state)
+	}
+	if r := ink.Run(t, args...); r.Code != 0 || !strings.Contains(r.Stdout, "missing 0") {
+		t.Errorf("audit: code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// TestTopicOfTwoCollectors has two collectors share a topic. One is killed, one is stopped for longer than its session,
+// and the broker is killed: every line is in the depot once, in the order in which it was written.
+func TestTopicOfTwoCollectors(t *testing.T) {
+	k, ok := harness.NewKafka(t)
+	if !ok {
+		return
+	}
+	s := newShared(t, k, "session=6s")
+	a, b := s.collectors[0], s.collectors[1]
+	s.write(t, 3000)
+	s.some(t, 0, "the first lines are in the depot")
+	a.Kill()
+	s.write(t, 3000)
+	s.complete(t) // by b alone, when a's session is over
+	a.Restart(t)
+	s.write(t, 3000)
+	s.some(t, s.arrived(t), "more is in the depot")
+	b.Signal(syscall.SIGSTOP)
+	s.write(t, 3000)
+	time.Sleep(9 * time.Second) // its session is over
+	before := s.arrived(t)
+	s.write(t, 3000)
+	s.some(t, before, "the other one goes on")
+	b.Signal(syscall.SIGCONT)
+	s.write(t, 3000)
+	s.some(t, s.arrived(t), "both go on")
+	s.kafka.Kill()
+	s.write(t, 3000)
+	s.kafka.Begin(t)
+	s.write(t, 3000)
+	s.complete(t)
+	for range 20 { // what was written twice would come now
+		s.write(t, 50)
+		s.complete(t)
+	}
+	s.compare(t)
+	for _, c := range s.collectors {
+		c.Stop(t)
+	}
+	s.compare(t)
+}
+
+// TestTopicTakeOver has two collectors share a topic of a fake broker: one is killed, and comes back; the other one is
+// stopped for longer than its session. Every line is in the depot once, and status and check tell of the topic.
+func TestTopicTakeOver(t *testing.T) {
+	s := newShared(t, harness.NewFakeKafka(t), "session=2s")
+	a, b := s.collectors[0], s.collectors[1]
+	s.write(t, 300)
+	s.complete(t)
+	a.Kill()
+	s.write(t, 300)
+	s.complete(t) // by b alone, when a's session is over
+	a.Restart(t)
+	b.Signal(syscall.SIGSTOP)
+	s.write(t, 300)
+	s.complete(t) // by a alone
+	b.Signal(syscall.SIGCONT)
+	s.write(t, 300)
+	s.complete(t)
+	harness.Until(t, "both drain partitions", func() bool {
+		owners := make(map[string]bool)
+		for line := range strings.Lines(ink.Run(t, "top", a.Addr).Stdout) {
+			if f := strings.Fields(line); len(f) == 6 && f[4] == "logs" {
+				owners[f[3]] = true
+			}
+		}
+		return owners["a"] && owners["b"]
+	})
+	s.compare(t)
+}
+
+// TestTopicNeedsALogin uses a topic over TLS, with a certificate and with each kind of login. A wrong password keeps the
+// collector from starting, and the message says so.
+func TestTopicNeedsALogin(t *testing.T) {
+	dir := t.TempDir()
+	authority := harness.NewAuthority(t, dir)
+	cert, key := authority.Issue(t, "127.0.0.1")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(authority.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		t.Fatal("no certificate of the authority")
+	}
+	password := filepath.Join(dir, "password")
+	for mechanism, kind := range map[string]string{"plain": "PLAIN", "scram-sha-256": "SCRAM-SHA-256", "scram-sha-512": "SCRAM-SHA-512"} {
+		t.Run(mechanism, func(t *testing.T) {
+			harness.WriteFile(t, password, "secret\n")
+			k := harness.NewFakeKafka(t, kfake.EnableSASL(), kfake.Superuser(kind, "ink", "secret"), kfake.TLS(&tls.Config{
+				Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}))
+			k.Client = []kgo.Opt{kgo.DialTLSConfig(&tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool}),
+				kgo.SASL(map[string]sasl.Mechanism{"PLAIN": plain.Auth{User: "ink", Pass: "secret"}.AsMechanism(),
+					"SCRAM-SHA-256": scram.Auth{User: "ink", Pass: "secret"}.AsSha256Mechanism(),
+					"SCRAM-SHA-512": scram.Auth{User: "ink", Pass: "secret"}.AsSha512Mechanism()}[kind])}
+			s := newShared(t, k, fmt.Sprintf("session=2s&tls=yes&ca=%s&cert=%s&key=%s&sasl=%s&user=ink&password_file=%s",
+				authority.CA(), cert, key, mechanism, password))
+			s.write(t, 100)
+			s.complete(t)
+			s.compare(t)
+			harness.WriteFile(t, password, "wrong")
+			r := ink.Run(t, "check", "--start", "--", "collect", "--listen", "127.0.0.1:0", "--dir", t.TempDir(), "--max-message", "1MiB",
+				"--publish", s.depot, "--journal", fmt.Sprintf("kafka://%s/logs?replicas=1&tls=yes&ca=%s&cert=%s&key=%s&sasl=%s&user=ink&password_file=%s",
+					k.Addr, authority.CA(), cert, key, mechanism, password))
+			if r.Code == 0 || !strings.Contains(r.Stdout, "do tls= and sasl= fit") {
+				t.Errorf("with a wrong password: %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+			}
+		})
+	}
+}
