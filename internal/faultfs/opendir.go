@@ -30,17 +30,11 @@ func OpenDir(path string, inj Injector) (*Dir, error) {
 	if err := makeAll(filepath.Clean(path), inj, obs); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(path)
+	h, err := openHandle(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := root.Stat(".")
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	d := &Dir{root: root, path: path, inj: inj, obs: obs}
-	d.number(info)
-	return d, nil
+	return &Dir{handle: h, path: path, inj: inj, obs: obs}, nil
 }
 
 // OpenBeneath opens the directory path, which is made if it is missing. If path is root or beneath it, root is opened
@@ -84,11 +78,11 @@ func LookBeneath(root, path string) (*Dir, error) {
 	if !ok {
 		root = path
 	}
-	r, err := os.OpenRoot(root)
+	h, err := openHandle(root)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{root: r, path: root}
+	d := &Dir{handle: h, path: root}
 	for _, name := range names {
 		sub, err := d.enter(name)
 		if err = errors.Join(err, d.Close()); err != nil {

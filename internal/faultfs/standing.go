@@ -3,6 +3,7 @@ package faultfs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -11,16 +12,29 @@ import (
 // Standing fails when the path does not lead to the directory any more: it was removed, moved away or replaced, or
 // another file system was mounted over it.
 func (d *Dir) Standing() error {
-	own, err := d.root.Stat(".")
-	if err != nil {
-		return err
-	}
-	there, err := os.Stat(d.path)
-	if err != nil {
+	var there unix.Stat_t
+	switch err := unix.Stat(d.path, &there); {
+	case err != nil:
+		err = &fs.PathError{Op: "stat", Path: d.path, Err: err}
 		return fmt.Errorf("the directory was removed or moved away: %w", err)
-	}
-	if !os.SameFile(own, there) {
+	case d.id != ID{there.Dev, there.Ino}:
 		return fmt.Errorf("the directory %s was moved away, and another one is in its place", d.path)
+	}
+	return nil
+}
+
+// StillThere fails unless at path there is the file with that ID, with at least so many bytes. It looks from the top: the
+// directory may be another one now.
+func StillThere(path string, own ID, size int64) error {
+	var there unix.Stat_t
+	switch err := unix.Lstat(path, &there); {
+	case err != nil:
+		err = &fs.PathError{Op: "lstat", Path: path, Err: err}
+		return fmt.Errorf("it was removed or moved away: %w", err)
+	case own != ID{there.Dev, there.Ino}:
+		return errors.New("another file was put in its place")
+	case there.Size < size:
+		return fmt.Errorf("somebody cut it: it has %d bytes, %d were written", there.Size, size)
 	}
 	return nil
 }
@@ -41,14 +55,9 @@ func (d *Dir) Writable() error {
 // Identity identifies the directory, also against one that gets the same inode number later: "inode.birth time". It
 // survives renames, mounts and reboots. It is empty if the file system has no birth times.
 func (d *Dir) Identity() string {
-	f, err := d.root.Open(".")
-	if err != nil {
-		return ""
-	}
-	defer f.Close() // nothing was written
 	var st unix.Statx_t
 	const wanted = unix.STATX_INO | unix.STATX_BTIME
-	err = unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, wanted, &st)
+	err := d.at("statx", ".", func(fd int) error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, wanted, &st) })
 	if err != nil || st.Mask&wanted != wanted {
 		return ""
 	}
