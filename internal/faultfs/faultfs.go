@@ -66,10 +66,10 @@ type Dir struct {
 	loose []entry // this directory and those above it whose names may not be durable yet: see OpenLater
 }
 
-// entry identifies a directory.
+// entry is a path with a number: what is at the path now may be another directory than what was there before.
 type entry struct {
-	path string
-	ino  uint64
+	path   string
+	number uint64 // of the inode or of the file system
 }
 
 // settled has the directories whose names this process has made durable.

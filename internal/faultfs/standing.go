@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"path/filepath"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,18 +41,31 @@ func StillThere(path string, own ID, size int64) error {
 	return nil
 }
 
-// Writable fails when the file system was mounted read-only, before anybody tries to write.
+// Writable fails when the file system was mounted read-only, before anybody tries to write. The directories that are
+// beside each other share the answer for a moment.
 func (d *Dir) Writable() error {
+	key := entry{filepath.Dir(d.path), d.id.Dev}
+	now := time.Now()
+	if last, known := writable.Load(key); known && now.Sub(last.(time.Time)) < writableFor {
+		return nil
+	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(d.path, &st); err != nil {
-		return &os.PathError{Op: "statfs", Path: d.path, Err: err}
+		return &fs.PathError{Op: "statfs", Path: d.path, Err: err}
 	}
 	if st.Flags&unix.ST_RDONLY != 0 {
-		return &os.PathError{Op: "write", Path: d.path, Err: errors.Join(unix.EROFS,
+		return &fs.PathError{Op: "write", Path: d.path, Err: errors.Join(unix.EROFS,
 			errors.New("the file system was mounted read-only"))}
 	}
+	writable.Store(key, now)
 	return nil
 }
+
+// writable has the times at which Writable last succeeded, by directory above and file system.
+var writable sync.Map
+
+// writableFor is how long an answer of Writable holds.
+const writableFor = 200 * time.Millisecond
 
 // Identity identifies the directory, also against one that gets the same inode number later: "inode.birth time". It
 // survives renames, mounts and reboots. It is empty if the file system has no birth times.

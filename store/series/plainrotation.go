@@ -49,6 +49,7 @@ func (f *Plain) look(e ended) error {
 
 // rotate ends the open file and begins the next.
 func (f *Plain) rotate() error {
+	f.quiet = false
 	next, err := f.next()
 	if err != nil {
 		return err
