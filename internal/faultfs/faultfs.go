@@ -224,13 +224,18 @@ func (d *Dir) Remove(name string) error {
 
 // Symlink makes name a link with the text target, replacing a link of that name.
 func (d *Dir) Symlink(target, name string) error {
+	link := func(name string) error {
+		return d.change(Change{Op: OpSymlink, Name: name, From: target},
+			func() error { return d.symlink(target, name) })
+	}
+	if err := link(name); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
 	tmp := "." + name + ".tmp"
 	if err := d.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err := d.change(Change{Op: OpSymlink, Name: tmp, From: target},
-		func() error { return d.symlink(target, tmp) })
-	if err != nil {
+	if err := link(tmp); err != nil {
 		return err
 	}
 	return d.Rename(tmp, name)

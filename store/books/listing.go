@@ -55,13 +55,15 @@ const (
 func (b *Books) appendAll(byDir map[string][]*content) (failed map[string]bool) {
 	failed = make(map[string]bool)
 	for paths := range slices.Chunk(slices.Sorted(maps.Keys(byDir)), together) {
-		added := make([]*addition, len(paths))
+		added := b.openAll(paths)
 		var work sync.WaitGroup
 		room := make(chan struct{}, sideBySide)
 		for i, path := range paths {
 			room <- struct{}{}
 			work.Go(func() {
-				added[i] = b.append(path, byDir[path])
+				if a := added[i]; a.err == nil {
+					a.err = b.append(a, path, byDir[path])
+				}
 				<-room
 			})
 		}
@@ -88,6 +90,23 @@ type addition struct {
 	syncs    []faultfs.Syncer
 	finished []File // those that markers speak of
 	err      error
+}
+
+// openAll opens directories, to the manifests of which something is to be added.
+func (b *Books) openAll(paths []string) []*addition {
+	added := make([]*addition, len(paths))
+	above := roots{o: &b.o, open: make(map[string]*faultfs.Dir)}
+	for i, path := range paths {
+		a := new(addition)
+		if a.dir, a.err = above.openDir(path); a.err == nil {
+			a.err = b.o.Disks.Know(a.dir)
+		}
+		added[i] = a
+	}
+	if err := above.close(); err != nil {
+		b.o.Logger.Debug("close directories", "error", err)
+	}
+	return added
 }
 
 // sync makes additions durable, and closes their files.
@@ -137,18 +156,7 @@ func (b *Books) crowded() map[*content]bool {
 }
 
 // append writes lines about files in a directory. They are durable after sync.
-func (b *Books) append(path string, list []*content) (a *addition) {
-	a = new(addition)
-	if a.dir, a.err = b.o.openDir(path); a.err == nil {
-		a.err = b.o.Disks.Know(a.dir)
-	}
-	if a.err == nil {
-		a.err = b.appendTo(a, path, list)
-	}
-	return a
-}
-
-func (b *Books) appendTo(a *addition, path string, list []*content) error {
+func (b *Books) append(a *addition, path string, list []*content) error {
 	known, err := b.listed(a.dir)
 	if err != nil {
 		return err
