@@ -69,6 +69,10 @@ test: deps lint generated ## everything that CI checks
 depots: deps ## the depots with a real S3 server, and a real HDFS that loses a DataNode and its NameNode (make test: without HDFS)
 	INKWELL_TEST_HDFS=1 $(GO) test -v -count=1 -timeout 20m ./store/depot
 
+.PHONY: kafka
+kafka: deps ## the journal in a topic with a real Kafka: collectors and the broker are killed, stopped, started (make test: without)
+	INKWELL_TEST_KAFKA=1 $(GO) test -v -count=1 -timeout 20m -run '^TestTopic' ./test
+
 .PHONY: killpoints
 killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 times)
 	INKWELL_TEST_KILLS=20 $(GO) test -race -v -count=1 -timeout 60m -run '^TestKillPoints' ./test

@@ -50,6 +50,27 @@ func (f File) Final() string {
 	return dir + name
 }
 
+// Home is the directory of its series, of which it may be in a partition.
+func (f File) Home() string { return rotate.Home(filepath.Dir(f.Path)) }
+
+// key tells the file apart, whether it is finished or not.
+func (f File) key() string {
+	if f.in != nil {
+		return f.Path
+	}
+	return filepath.Join(f.Home(), f.Name())
+}
+
+// finals are the paths that an open file can have once it is finished: beside the open one, or in its partition.
+func (f File) finals() []string {
+	final := f.Final()
+	partition := rotate.Partition(f.Name())
+	if !f.Open || partition == "" {
+		return []string{final}
+	}
+	return []string{final, filepath.Join(filepath.Dir(final), partition, f.Name())}
+}
+
 // Name is the final name of the file in its directory.
 func (f File) Name() string { return filepath.Base(f.Final()) }
 
@@ -77,10 +98,12 @@ func (f *File) open(ctx context.Context) (src source, size int64, err error) {
 
 func (f *File) openLocal() (*os.File, error) {
 	file, err := os.Open(f.Path)
-	if errors.Is(err, fs.ErrNotExist) && f.Final() != f.Path {
-		final := File{Path: f.Final(), Codec: f.Codec}
-		if file, err = os.Open(final.Path); err == nil {
-			*f = final
+	for _, path := range f.finals() {
+		if !errors.Is(err, fs.ErrNotExist) || path == f.Path {
+			break
+		}
+		if file, err = os.Open(path); err == nil {
+			*f = File{Path: path, Codec: f.Codec}
 		}
 	}
 	return file, err

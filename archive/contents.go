@@ -165,7 +165,7 @@ func Blocks(f File) []index.Block {
 	if f.in != nil { // a depot has no indexes
 		return nil
 	}
-	dir, err := faultfs.OpenDir(filepath.Dir(f.Path), nil)
+	dir, err := faultfs.OpenDir(f.Home(), nil)
 	if err != nil {
 		return nil
 	}

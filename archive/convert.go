@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"inkwell/archive/columns"
@@ -18,7 +19,7 @@ import (
 
 // Conversion says how files are converted to Parquet.
 type Conversion struct {
-	Out    string   // directory: OUT/CATEGORY/dt=DAY/NAME.parquet
+	Out    string   // directory: OUT/CATEGORY/dt=DAY/NAME.parquet, or OUT/CATEGORY/dt=DAY/hr=HOUR/NAME.parquet
 	Format string   // "" = only the lines
 	Fields []string // of the format; none = all of them
 }
@@ -37,23 +38,23 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 	if f.in != nil && !facts.Known {
 		return 0, "", fmt.Errorf("convert %s: %w: its manifest is not there yet", f.Path, errNotWhole)
 	}
-	day := "unknown"
-	if !facts.First.IsZero() {
-		day = facts.First.Local().Format("2006-01-02")
+	name := f.Name() + ".parquet"
+	places := partitionsFor(f, facts)
+	for _, partition := range places {
+		path = filepath.Join(o.Out, s.Name(), partition, name)
+		if _, err := os.Lstat(path); err == nil {
+			return -1, path, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return 0, path, err
+		}
 	}
-	target := filepath.Join(o.Out, s.Name(), "dt="+day)
+	target := filepath.Join(o.Out, s.Name(), places[0])
+	path = filepath.Join(target, name)
 	dir, err := faultfs.OpenBeneath(o.Out, target, nil)
 	if err != nil {
 		return 0, "", err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	name := f.Name() + ".parquet"
-	path = filepath.Join(target, name)
-	if _, err := dir.Lstat(name); err == nil {
-		return -1, path, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return 0, path, err
-	}
 	hidden := "." + name + ".tmp"
 	w, err := dir.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
@@ -74,6 +75,20 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 		return rows, path, fmt.Errorf("convert %s: %w", f.Path, errors.Join(err, dir.Remove(hidden)))
 	}
 	return rows, path, nil
+}
+
+// partitionsFor is where the Parquet file of a file belongs: in the partition in which the file is, or in that of its day.
+// Behind it is the other place, where it can be from before the layout was changed.
+func partitionsFor(f File, facts Facts) []string {
+	day := "dt=unknown"
+	if !facts.First.IsZero() {
+		day = rotate.PartitionOf(facts.First.Local().Format("2006-01-02"))
+	}
+	places := []string{day, rotate.Partition(f.Name())}
+	if dir := filepath.Dir(f.Path); f.in == nil && dir != f.Home() {
+		places[0], places[1] = places[1], places[0]
+	}
+	return slices.DeleteFunc(places, func(p string) bool { return p == "" })
 }
 
 // convert writes the rows of a file. It fails if the file is not what its manifest says.

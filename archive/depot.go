@@ -137,14 +137,8 @@ func isFile(name string) bool {
 	return ok
 }
 
-// categoryOf is the directory of the category of an object, without its partitions (dt=DAY).
-func categoryOf(name string) string {
-	dir := path.Dir(name)
-	for strings.Contains(path.Base(dir), "=") {
-		dir = path.Dir(dir)
-	}
-	return dir
-}
+// categoryOf is the directory of the category of an object, without its partitions (dt=DAY, hr=HOUR).
+func categoryOf(name string) string { return rotate.Home(path.Dir(name)) }
 
 // pathOf is how a name in the depot is shown.
 func (l *depotListing) pathOf(name string) string {

@@ -20,8 +20,8 @@ type Follower struct {
 	Query  *Query
 	Series Series
 
-	done    map[string]bool // final paths of files that were read to their end
-	current string          // final path of the current file
+	done    map[string]bool // keys of files that were read to their end
+	current string          // key of the current file
 	at      Position
 	printed int64  // bytes of its content that were passed on
 	held    int64  // end of the content that the books do not know yet; 0 = they know all of it
@@ -42,9 +42,9 @@ func (f *Follower) Begin(ctx context.Context, lines int) (chunks []*Chunk, err e
 	files := f.Series.Files
 	last := files[len(files)-1]
 	for _, old := range files[:len(files)-1] {
-		f.done[old.Final()] = true
+		f.done[old.key()] = true
 	}
-	f.current = last.Final()
+	f.current = last.key()
 	// This finds the current end. Tail returns what is before it, and the next Look what is after it.
 	if err := f.read(ctx, last, func(*Chunk) error { return nil }); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -56,7 +56,7 @@ func (f *Follower) Begin(ctx context.Context, lines int) (chunks []*Chunk, err e
 	}
 	var before []*Chunk
 	for _, c := range chunks {
-		if c.File.Final() == f.current && c.Raw >= 0 && c.Raw+int64(len(c.Data)) > end {
+		if c.File.key() == f.current && c.Raw >= 0 && c.Raw+int64(len(c.Data)) > end {
 			c.Data = c.Data[:max(0, end-c.Raw)]
 		}
 		before = append(before, c)
@@ -74,11 +74,12 @@ func (f *Follower) Look(ctx context.Context, use func(*Chunk) error) error {
 	}
 	for i := range f.Series.Files {
 		file := f.Series.Files[i]
-		if f.done[file.Final()] {
+		key := file.key()
+		if f.done[key] {
 			continue
 		}
-		if final := file.Final(); final != f.current {
-			f.current, f.at, f.printed, f.edge, f.size, f.held = final, Position{}, 0, nil, -1, 0
+		if key != f.current {
+			f.current, f.at, f.printed, f.edge, f.size, f.held = key, Position{}, 0, nil, -1, 0
 		}
 		err := f.read(ctx, file, use)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed by retention meanwhile
@@ -87,7 +88,7 @@ func (f *Follower) Look(ctx context.Context, use func(*Chunk) error) error {
 		if i == len(f.Series.Files)-1 && (file.Open || file.Codec == rotate.None) || f.held > 0 {
 			return nil
 		}
-		f.done[file.Final()] = true
+		f.done[key] = true
 	}
 	return nil
 }
@@ -112,8 +113,8 @@ func (f *Follower) list() error {
 	}
 	known := make(map[string]bool, len(f.Series.Files))
 	for i := range f.Series.Files {
-		if final := f.Series.Files[i].Final(); f.done[final] {
-			known[final] = true
+		if key := f.Series.Files[i].key(); f.done[key] {
+			known[key] = true
 		}
 	}
 	f.done = known
@@ -245,5 +246,5 @@ func (f *Finder) New() (list []Series, err error) {
 
 // Ended says that nothing more can come: the series is a single file, which is finished and was read to its end.
 func (f *Follower) Ended() bool {
-	return f.Series.Alone() && (len(f.Series.Files) == 0 || f.done[f.Series.Files[0].Final()])
+	return f.Series.Alone() && (len(f.Series.Files) == 0 || f.done[f.Series.Files[0].key()])
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -88,7 +87,7 @@ func (q *Query) ContentsOf(f File) (*Contents, error) {
 	if f.in != nil {
 		return f.in.contents, nil
 	}
-	return q.Contents(filepath.Dir(f.Path))
+	return q.Contents(f.Home())
 }
 
 // contentsIn is what is known of the files of a series.

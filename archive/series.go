@@ -14,11 +14,14 @@ import (
 	"inkwell/rotate"
 )
 
-// Series is the files of a directory whose names have the same base, in the order of their dates and numbers.
+// Series is the files of a directory, and of the partitions in it, whose names have the same base, in the order of their
+// dates and numbers.
 type Series struct {
 	Dir   string // absolute
 	Base  string
 	Files []File
+
+	within string // the partition of Dir that somebody named, as an absolute path; "" = all of Dir
 
 	alone bool   // a single file that somebody named, or a partition of a depot
 	named bool   // in a depot: the argument is that of this category
@@ -27,7 +30,7 @@ type Series struct {
 
 // Alone makes a series of a single file.
 func Alone(f File) Series {
-	return Series{Dir: filepath.Dir(f.Path), Base: f.Name(), Files: []File{f}, alone: true}
+	return Series{Dir: f.Home(), Base: f.Name(), Files: []File{f}, alone: true}
 }
 
 // Alone says that the series is a single file that somebody named, or a part of a category in a depot.
@@ -36,35 +39,34 @@ func (s *Series) Alone() bool { return s.alone }
 // At says whether the series is what an argument names, and not what lies below that.
 func (s *Series) At(arg string) bool {
 	abs, err := filepath.Abs(arg)
-	return s.alone || s.named || err == nil && s.in == nil && abs == s.Dir
+	return s.alone || s.named || err == nil && s.in == nil && (abs == s.Dir || abs == s.within)
 }
 
-// ReadSeries lists the series in a directory, in the order of their names. It may run while they are written.
+// ReadSeries lists the series in a directory or in a partition of one, in the order of their names. It may run while they
+// are written.
 func ReadSeries(path string) ([]Series, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	list, err := os.ReadDir(abs)
+	if _, err := os.Stat(abs); err != nil { // which OpenDir would make
+		return nil, err
+	}
+	home, within := rotate.Home(abs), ""
+	if home != abs {
+		within = abs
+	}
+	dir, err := faultfs.OpenDir(home, nil)
 	if err != nil {
 		return nil, err
 	}
-	bases := make(map[string]bool)
-	for _, e := range list {
-		if !e.Type().IsRegular() {
-			continue
-		}
-		name := e.Name()
-		if bare, ok := strings.CutSuffix(name, ".open"); ok {
-			name = strings.TrimPrefix(bare, ".")
-		}
-		if base, ok := rotate.BaseOf(name); ok && name[0] != '.' {
-			bases[base] = true
-		}
+	bases, err := basesIn(dir)
+	if err = errors.Join(err, dir.Close()); err != nil {
+		return nil, err
 	}
 	var all []Series
 	for _, base := range slices.Sorted(maps.Keys(bases)) {
-		s := Series{Dir: abs, Base: base}
+		s := Series{Dir: home, Base: base, within: within}
 		if err := s.Refresh(); err != nil {
 			return nil, err
 		}
@@ -73,6 +75,31 @@ func ReadSeries(path string) ([]Series, error) {
 		}
 	}
 	return all, nil
+}
+
+// basesIn are the bases of the files in a directory and its partitions.
+func basesIn(dir *faultfs.Dir) (map[string]bool, error) {
+	list, err := dir.ReadDir()
+	if err != nil {
+		return nil, err
+	}
+	bases := make(map[string]bool)
+	add := func(_ string, list []fs.DirEntry) error {
+		for _, e := range list {
+			name := e.Name()
+			if bare, ok := strings.CutSuffix(name, ".open"); ok {
+				name = strings.TrimPrefix(bare, ".")
+			}
+			if base, ok := rotate.BaseOf(name); ok && name[0] != '.' && e.Type().IsRegular() {
+				bases[base] = true
+			}
+		}
+		return nil
+	}
+	if err := add("", list); err != nil {
+		return nil, err
+	}
+	return bases, rotate.EachPartition(dir, list, add)
 }
 
 // Refresh lists the files again.
@@ -91,7 +118,10 @@ func (s *Series) Refresh() error {
 	}
 	s.Files = s.Files[:0]
 	for _, f := range files {
-		s.Files = append(s.Files, File{Path: filepath.Join(s.Dir, f.Name), Codec: f.Codec, Open: f.Open, Size: f.Size})
+		path := filepath.Join(s.Dir, f.Name)
+		if s.within == "" || strings.HasPrefix(path, s.within+"/") {
+			s.Files = append(s.Files, File{Path: path, Codec: f.Codec, Open: f.Open, Size: f.Size})
+		}
 	}
 	return nil
 }
@@ -102,7 +132,7 @@ func (s *Series) refreshAlone() error {
 		return nil
 	}
 	f := s.Files[0]
-	for _, path := range []string{f.Path, f.Final()} {
+	for _, path := range append([]string{f.Path}, f.finals()...) {
 		st, err := os.Stat(path)
 		if err == nil {
 			s.Files[0] = File{Path: path, Codec: f.Codec, Open: f.Open && path == f.Path, Size: st.Size()}
@@ -134,7 +164,7 @@ func Tree(path string) (all []Series, err error) {
 			return nil
 		case !e.IsDir():
 			return nil
-		case sub != path && strings.HasPrefix(e.Name(), "."):
+		case sub != path && (strings.HasPrefix(e.Name(), ".") || rotate.IsPartition(e.Name())):
 			return fs.SkipDir
 		}
 		here, err := ReadSeries(sub)

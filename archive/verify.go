@@ -101,7 +101,7 @@ func covers(blocks []index.Block, f File) bool {
 
 // MakeIndex writes the index that Verify found missing. Its times are the hours in the manifest.
 func (v *Verdict) MakeIndex(f File) error {
-	dir, err := faultfs.OpenDir(filepath.Dir(f.Path), nil)
+	dir, err := faultfs.OpenDir(f.Home(), nil)
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ type Collector struct {
 	calls     int // how many of them take calls; the others only answer HTTP
 	control   *control
 	roster    *roster
+	relay     *relay
 	secret    *rpc.Credentials // of the TLS listeners; nil = there are none
 	monitor   *status.Monitor
 }
@@ -116,6 +117,7 @@ func Open(o Options) (_ *Collector, err error) {
 	c.gate.reports = c.roster.hear
 	c.control = newControl(c.intake, o.Stats, o.Version)
 	c.control.gate, c.control.fleet, c.control.fixed = c.gate, c.roster, o.Fixed
+	c.relay = newRelay(c, &o)
 	c.monitor = c.newMonitor(&o)
 	limits := o.server(c.gate)
 	limits.HTTP = c.handler()
@@ -140,6 +142,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	defer serving.Wait()
 	defer unwatch()
 	serving.Go(func() { c.monitor.Run(watching, c.intake.journal.Note) })
+	serving.Go(func() { c.relay.run(watching) })
 	for i, ln := range c.listeners {
 		serve := c.server.Serve
 		if i >= c.calls {
@@ -165,6 +168,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	err := c.server.Shutdown(grace)
 	unwatch()
 	serving.Wait()
+	c.relay.last()
 	c.log.Info("bringing the journal into the files", "bytes", c.intake.figures().Backlog)
 	err = errors.Join(err, c.release())
 	c.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond))

@@ -43,7 +43,7 @@ func (i *intake) depotRoutes() (routes []depot.Route, err error) {
 			return nil, err
 		}
 		routes = append(routes, depot.Route{
-			Root: filepath.Join(f.Dir, f.Sub), Address: c.Depot, Depot: d, Who: c.Who, AwayMax: c.AwayMax,
+			Root: filepath.Join(f.Dir, f.Sub), Address: c.Depot, Depot: d, Who: c.Who, Hive: c.Hive, AwayMax: c.AwayMax,
 		})
 	}
 	for k := range routes {

@@ -15,7 +15,10 @@ func (r *router) destinations() (all []books.Destination) {
 		if c := f.Compress; c != nil {
 			d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
 			if c.DoneMarkers {
-				d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness}
+				d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness, Hive: c.Hive}
+				if c.Hive {
+					d.Done.Period = c.Period.Calendar()
+				}
 			}
 		}
 		all = append(all, d)

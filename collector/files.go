@@ -116,21 +116,27 @@ func listFiles(s config.File) (all []web.File, err error) {
 			counted[known[i].Name] = known[i].Entries
 		}
 	}
-	for _, e := range entries {
-		if base, ok := rotate.BaseOf(e.Name()); !ok || base != s.Base || !e.Type().IsRegular() {
-			continue
+	add := func(_ string, entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if base, ok := rotate.BaseOf(e.Name()); !ok || base != s.Base || !e.Type().IsRegular() {
+				continue
+			}
+			info, err := e.Info()
+			if err != nil {
+				continue // it was removed meanwhile
+			}
+			one := web.File{Name: e.Name(), Bytes: info.Size(), Written: info.ModTime(), Entries: -1}
+			if n, ok := counted[e.Name()]; ok {
+				one.Entries = n
+			}
+			all = append(all, one)
 		}
-		info, err := e.Info()
-		if err != nil {
-			continue // it was removed meanwhile
-		}
-		one := web.File{Name: e.Name(), Bytes: info.Size(), Written: info.ModTime(), Entries: -1}
-		if n, ok := counted[e.Name()]; ok {
-			one.Entries = n
-		}
-		all = append(all, one)
+		return nil
 	}
-	return all, nil
+	if err := add("", entries); err != nil {
+		return nil, err
+	}
+	return all, rotate.EachPartition(dir, entries, add)
 }
 
 // Open implements web.Files.
@@ -161,7 +167,11 @@ func openFinished(s config.File, name string) (*faultfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := dir.OpenFile(name, os.O_RDONLY, 0)
+	at, _, err := rotate.FindPublished(dir, name)
+	var file *faultfs.File
+	if err == nil {
+		file, err = dir.OpenFile(at, os.O_RDONLY, 0)
+	}
 	if cerr := dir.Close(); err == nil && cerr != nil {
 		err = errors.Join(cerr, file.Close())
 	}

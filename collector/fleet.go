@@ -111,7 +111,7 @@ func (m *roster) close() error {
 	return m.file.Dir.Close()
 }
 
-// Fleet lists the forwarders and pipes that report to the collector.
+// Fleet lists the forwarders, pipes and relays that report to the collector.
 func (c *Collector) Fleet() fleet.Status { return c.roster.table.Status(time.Now()) }
 
 // senders lists the senders of a fleet that have not ended, in the form of a status.
@@ -125,7 +125,7 @@ func senders(f fleet.Status) []status.Sender {
 		list = append(list, status.Sender{
 			Host: s.Host, Path: s.Name, Address: s.Peer, Version: s.Version, State: string(s.State),
 			Lag: s.Lag + s.SpoolBytes, Oldest: max(s.OldestAge, s.SpoolAge), LastSeen: &s.Heard, Entries: s.Sent,
-			Trouble: s.Trouble,
+			Trouble: s.Trouble, Via: s.Via,
 		})
 	}
 	return list

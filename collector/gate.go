@@ -42,6 +42,9 @@ const (
 	saidControl
 )
 
+// maxCategory is how many bytes of its category an entry may have beside the longest message.
+const maxCategory = 32 << 10
+
 // pass is the data of one call; it is reused.
 type pass struct {
 	runs    []proto.Run
@@ -124,7 +127,8 @@ func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	for i, r := range p.runs {
 		for range r.Count {
 			cur.Next()
-			fits := g.maxMessage == 0 || len(cur.Message()) <= g.maxMessage
+			fits := g.maxMessage == 0 || len(cur.Message()) <= g.maxMessage &&
+				len(cur.Message())+len(r.Category) <= g.maxMessage+maxCategory
 			if p.allowed[i] && !fits {
 				long++
 			}

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +42,8 @@ type intake struct {
 	log     *slog.Logger
 	stats   *stats.Set
 	journal *journal.Journal
+	topic   *topic // takes what is new in the place of journal; nil = there is none
+	host    string // the name of this machine; "" if it cannot be found out
 	limiter limiter
 	taps    taps
 
@@ -81,7 +82,7 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 		return nil, err
 	}
 	i := &intake{
-		o: o, gate: g, log: log, stats: set, journal: j,
+		o: o, gate: g, log: log, stats: set, journal: j, host: host,
 		good: set.Overall("received good"), bytes: set.Overall("received good bytes"),
 		blank: set.Overall("received blank category"), bad: set.Overall("received bad"),
 		unsafe:     set.Overall("received unsafe category"),
@@ -89,6 +90,11 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 		appending: set.Histogram("append"), visits: sync.Pool{New: func() any { return new(visit) }},
 	}
 	i.use(c)
+	if c.Topic != nil && c.Status == "" {
+		if err := i.openTopic(); err != nil {
+			return nil, errors.Join(err, i.Close())
+		}
+	}
 	return i, nil
 }
 
@@ -151,10 +157,14 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 		v.filter(b)
 		b = &v.withStore
 	}
-	v.expect(1)
+	expected := int64(0) // the outlets wait for nothing of what goes to the topic
+	if i.topic == nil {
+		expected = 1
+	}
+	v.expect(expected)
 	began := time.Now()
-	if err := i.journal.Append(ctx, b); err != nil {
-		v.expect(-1)
+	if err := i.append(ctx, b); err != nil {
+		v.expect(-expected)
 		if errors.Is(err, store.ErrTryLater) { // the journal is full, or cannot be written
 			i.deniedQ.Add(1)
 			return proto.TryLater, nil
@@ -291,6 +301,10 @@ func (i *intake) reload() error {
 		i.log.Error("configuration was not reloaded: the former one stays in use", "reason", why)
 		return errors.New(i.refused)
 	}
+	if i.topic != nil || c.Topic != nil {
+		i.refused = "reload refused: with journal=kafka:// a configuration is changed by a restart"
+		return errors.New(i.refused)
+	}
 	if c.Port != i.router.conf.Port {
 		i.log.Warn("the port is changed by a restart only", "in use", i.router.conf.Port, "configured", c.Port)
 	}
@@ -307,44 +321,12 @@ func (i *intake) reload() error {
 	return nil
 }
 
-// flaw says why a configuration must not replace one that works, "" if it may. Problems are preferred to the status,
-// because they say where they are and what to do; only the status tells of a file that cannot be read.
-func flaw(c *config.Config) string {
-	for _, p := range c.Problems {
-		if p.Error {
-			return p.String()
-		}
-	}
-	return cmp.Or(c.Status, badStore(c))
-}
-
-// badStore is the status of the last block that is not a usable store, with the text of the original.
-func badStore(c *config.Config) string {
-	text := ""
-	for _, s := range c.Stores {
-		if s.Sink == nil {
-			text = s.Status
-		}
-	}
-	return text
-}
-
-// badPart is the status of the first store whose trouble no queue reports, because the store works without a part of it
-// or is only a model.
-func badPart(c *config.Config) string {
-	for _, s := range c.Stores {
-		if s.Status != "" {
-			return s.Status
-		}
-	}
-	return ""
-}
-
 func (i *intake) trouble() string {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	conf := i.router.conf
-	for _, text := range []string{i.refused, conf.Status, badStore(conf), i.journal.Status(), i.depotStatus()} {
+	for _, text := range []string{i.refused, conf.Status, badStore(conf), i.journal.Status(), i.topicStatus(),
+		i.depotStatus()} {
 		if text != "" {
 			return text
 		}
@@ -362,6 +344,9 @@ func (i *intake) takes() bool {
 	usable := !i.closed && i.router.conf.Status == ""
 	i.mu.RUnlock()
 	bytes, _ := i.journal.Backlog()
+	if i.topic != nil && !i.topic.Takes() {
+		return false
+	}
 	return usable && i.journal.Status() == "" && bytes < i.journal.Limit()
 }
 
@@ -380,11 +365,12 @@ func (i *intake) Close() error {
 		return nil
 	}
 	i.closed = true
+	err := i.closeTopic()
 	i.journal.Stop(stopLimit)
 	i.closeDepots(depotLimit)
 	if bytes, entries := i.journal.Backlog(); entries > 0 {
 		i.log.Warn("not everything could be delivered: it stays in the journal for the next start",
 			"entries", entries, "bytes", bytes, "state", i.o.StateDir)
 	}
-	return i.journal.Close()
+	return errors.Join(err, i.journal.Close())
 }

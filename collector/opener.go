@@ -153,7 +153,7 @@ func (o opening) file(s config.File) (store.Store, error) {
 	if c := s.Compress; c != nil {
 		return series.OpenCompressed(series.CompressedOptions{
 			Root: f.Root, Dir: filepath.Join(f.Dir, f.Sub), Base: f.Base,
-			Codec: c.Codec, Seek: c.Seek, Level: c.Level, Period: c.Period, At: c.At, MaxSize: f.MaxSize,
+			Codec: c.Codec, Seek: c.Seek, Level: c.Level, Period: c.Period, At: c.At, Hive: c.Hive, MaxSize: f.MaxSize,
 			Own: f.Own, After: func(dir *faultfs.Dir) string { return books.Newest(dir, f.Base) },
 			Form: f.Form, Encoders: o.encoders, Logger: o.log, Stats: o.stats, Injector: f.Injector,
 		}, o.saved)

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"inkwell/forwarder/packed"
 	"inkwell/store/stream"
 )
 
@@ -28,6 +29,9 @@ func (v *volume) apply(d *directory, x action) {
 		err = v.pass(d, x)
 	case wait, owe:
 		v.postpone(d, x.arrival, x.verb == owe)
+	case unpack:
+		v.unpack(d, x.arrival)
+		v.postpone(d, x.arrival, false)
 	case lose:
 		v.lose(x.gen, "no file holds what was read of it any more")
 	}
@@ -50,6 +54,9 @@ func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 		d.waiting[a.look.id] = w
 	}
 	w.owed = w.owed || owed
+	if a.isPacked() && a.unpacked != opened {
+		a.base.held = true
+	}
 	d.again = true
 	if a.err != nil && (a.home != nil || a.known != nil || w.owed) {
 		v.cannotOpen(d, a, a.err)
@@ -58,9 +65,6 @@ func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 
 // adopt records that g is the file that a look found as a: its identity becomes that of a.
 func (v *volume) adopt(d *directory, g *generation, a *arrival) {
-	if old := v.known[a.look.id]; old != nil && old != g && old.packed {
-		d.forget(old)
-	}
 	if v.known[g.id] == g && g.id != a.look.id {
 		delete(v.known, g.id)
 	}
@@ -88,9 +92,10 @@ func (v *volume) follow(d *directory, x action) error {
 	}
 	g := &generation{fd: -1, source: t.source, trail: t}
 	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
-	if err := g.open(a.path, a.look); err != nil {
+	if err := g.open(a); err != nil {
 		return err
 	}
+	v.tellDamage(a)
 	if (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t {
 		if err := g.seekEnd(); err != nil {
 			return joinClose(err, g.fd)
@@ -99,6 +104,7 @@ func (v *volume) follow(d *directory, x action) error {
 	switch {
 	case a.home != t:
 		v.count.recovered.Add(1)
+		t.recovered = t.recovered || a.isPacked()
 		v.log.Info("a rotated file that was not seen before is read", "file", a.path, "path", t.path)
 	case v.started && !v.once: // files found at the start are logged as a number only
 		v.log.Info("new file is followed", "file", a.path, "category", string(t.category))
@@ -129,10 +135,14 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 		return nil
 	}
 	old := *g
-	if err := g.open(a.path, a.look); err != nil {
+	if err := g.open(a); err != nil {
 		return err
 	}
+	v.tellDamage(a)
 	if g.id != a.look.id {
+		if a.isPacked() {
+			v.count.recovered.Add(1)
+		}
 		v.log.Info("file is another one on disk and holds what was read; it is read on",
 			"file", a.path, "offset", g.offset)
 		if v.known[g.id] == g {
@@ -154,10 +164,10 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 func (v *volume) leaveBehind(d *directory, o *generation) {
 	o.stream, o.number, o.phase = stream.ID{}, 0, finished
 	l, err := statFile(o.fd)
-	if err == nil {
+	if err == nil && o.content == nil {
 		err = o.seek(l.size)
 	}
-	if err != nil { // it is of no use any more
+	if err != nil || o.content != nil { // it is of no use any more
 		o.close(v.log)
 		return
 	}
@@ -213,7 +223,7 @@ func (v *volume) restart(g *generation, a *arrival) error {
 	v.count.truncated.Add(1)
 	v.log.Info("file was truncated or written anew; it is read from its start", "file", a.path, "offset", g.offset)
 	if g.fd < 0 {
-		if err := g.open(a.path, a.look); err != nil {
+		if err := g.open(a); err != nil {
 			return err
 		}
 		g.restart()
@@ -245,16 +255,16 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	}
 	v.adopt(d, c, a)
 	if c.fd < 0 {
-		if err := c.open(a.path, a.look); err != nil {
+		if err := c.open(a); err != nil {
 			return err
 		}
 	}
+	v.tellDamage(a)
 	v.log.Info("the rest of a file that was truncated is read from its copy",
 		"file", a.path, "path", g.path, "offset", c.offset)
 	if c.look.size == c.offset {
+		v.passOver(c)
 		c.close(v.log)
-		c.phase = ignored
-		v.note(c)
 		return nil
 	}
 	v.count.recovered.Add(1)
@@ -276,7 +286,7 @@ func (v *volume) fallBack(d *directory, x action) error {
 		if !v.room(d) {
 			return nil
 		}
-		if err := g.open(a.path, a.look); err != nil {
+		if err := g.open(a); err != nil {
 			return err
 		}
 	}
@@ -299,7 +309,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 	}
 	open := g.fd >= 0
 	if !open {
-		if err := g.open(a.path, a.look); err != nil {
+		if err := g.open(a); err != nil {
 			return err
 		}
 	}
@@ -329,10 +339,13 @@ func (v *volume) pass(d *directory, x action) error {
 	a, t := x.arrival, x.trail
 	g := &generation{fd: -1, source: t.source, trail: t}
 	g.position = position{id: a.look.id, phase: ignored, category: string(t.category), path: t.path}
-	if a.packed && a.source != nil {
-		v.sayOnce(a.path, "compressed file is passed over")
+	if a.kind != packed.None && a.source != nil {
+		v.sayOnce(a.path, compressedText)
 	}
-	if err := g.open(a.path, a.look); err != nil {
+	if a.unpacked == opened && a.content == 0 {
+		v.tellDamage(a)
+	}
+	if err := g.openRaw(a); err != nil {
 		return err
 	}
 	defer g.close(v.log)
@@ -341,10 +354,8 @@ func (v *volume) pass(d *directory, x action) error {
 	}
 	v.adopt(d, g, a)
 	d.known = append(d.known, g)
-	if g.packed = a.packed; !g.packed {
-		v.note(g)
-		v.cur.close()
-	}
+	v.note(g)
+	v.cur.close()
 	return nil
 }
 
@@ -356,15 +367,6 @@ func (v *volume) lose(g *generation, why string) {
 	}
 	v.count.lost.Add(1)
 	v.log.Warn("what was not read of a file is lost: "+why, "path", g.path, "offset", g.offset)
-}
-
-func (d *directory) forget(g *generation) {
-	for i, o := range d.known {
-		if o == g {
-			d.known = append(d.known[:i], d.known[i+1:]...)
-			return
-		}
-	}
 }
 
 // cannotOpen handles an arrival that could not be opened. Without free descriptors it is tried again later.

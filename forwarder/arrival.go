@@ -3,6 +3,8 @@ package forwarder
 import (
 	"bytes"
 	"slices"
+
+	"inkwell/forwarder/packed"
 )
 
 // arrival is a file that a look at a directory found, with everything that decide needs to know about it. It is valid
@@ -15,8 +17,13 @@ type arrival struct {
 	base   *trail      // the trail whose rotated file it could be, by its name; nil = none
 	known  *generation // the generation with this device and inode; nil = none
 	err    error       // why it cannot be opened
-	packed bool        // it is compressed
 	far    bool        // it is in a directory below
+
+	kind        packed.Kind // how it is compressed
+	hasOriginal bool        // beside it is the file that it was made of: it is being compressed
+	unpacked    progress    // whether it is known what it holds; if so, …
+	content     int64       // … that is so many bytes …
+	damage      error       // … and what follows cannot be read, because of this; nil = all can
 
 	unchanged bool          // nothing was done to it since the last look at known
 	holds     []*generation // generations whose checkpoint matches: it has the bytes that were read of them
@@ -27,6 +34,15 @@ type arrival struct {
 	part  *generation   // an open generation that it holds the beginning of: a copy that is being made
 }
 
+// progress is how far it is known what a compressed file holds.
+type progress byte
+
+const (
+	closed   progress = iota // it was not decompressed
+	underway                 // it is being decompressed, or was not written to its end yet
+	opened                   // it was decompressed
+)
+
 // isAt says whether the arrival is at the path to which g belongs.
 func (a *arrival) isAt(g *generation) bool { return a.path == g.path }
 
@@ -34,21 +50,6 @@ func (a *arrival) isAt(g *generation) bool { return a.path == g.path }
 func (a *arrival) isRotationOf(g *generation) bool { return a.base != nil && a.base == g.trail }
 
 func (a *arrival) has(g *generation) bool { return slices.Contains(a.holds, g) }
-
-// magics are the first bytes of the compressed files that a rotation leaves: gzip, zstd, bzip2, xz, lz4.
-var magics = [][]byte{
-	{0x1f, 0x8b, 0x08}, {0x28, 0xb5, 0x2f, 0xfd}, []byte("BZh"), {0xfd, '7', 'z', 'X', 'Z', 0},
-	{0x04, 0x22, 0x4d, 0x18},
-}
-
-func hasMagic(head []byte) bool {
-	for _, m := range magics {
-		if bytes.HasPrefix(head, m) {
-			return true
-		}
-	}
-	return false
-}
 
 // like returns the generations of which the arrival could be a copy.
 func (a *arrival) like() []*generation {
@@ -61,6 +62,7 @@ func (a *arrival) like() []*generation {
 // examine compares the contents of the arrival with each candidate, and notes which of them it could be.
 func (a *arrival) examine(candidates []*generation) {
 	a.holds, a.begins, a.older, a.whole, a.part = nil, nil, nil, nil, nil
+	a.unpacked = closed
 	fd, l, err := openFile(a.path)
 	if err == nil {
 		defer closeQuietly(fd)
@@ -77,7 +79,9 @@ func (a *arrival) examine(candidates []*generation) {
 	if a.err = err; err != nil {
 		return
 	}
-	a.packed = hasMagic(head[:n])
+	if a.kind = packed.Detect(head[:n]); a.kind == packed.None && isCompressedName(a.path) {
+		a.kind = packed.Other // or nothing was written to it yet
+	}
 	e := examination{arrival: a, fd: fd, head: head[:n]}
 	for _, g := range candidates {
 		if a.err = e.compare(g); a.err != nil {
@@ -94,6 +98,9 @@ type examination struct {
 }
 
 func (e *examination) compare(g *generation) error {
+	if e.isPacked() && g.phase != ignored {
+		return nil // its content is compared: see unpacking
+	}
 	if size := e.continues(g); size > 0 {
 		e.holds = append(e.holds, g)
 		if size >= certain {
@@ -134,7 +141,7 @@ func (e *examination) compare(g *generation) error {
 // continues returns the size of an open file that was deleted before much of it was read, if the arrival begins with all
 // of its content, and 0 otherwise. Whoever replaces a log by another file copies the old content first.
 func (e *examination) continues(g *generation) int64 {
-	if g.fd < 0 || !g.look.gone || g.rewritten || g.offset >= certain || g == e.known {
+	if g.fd < 0 || g.content != nil || !g.look.gone || g.rewritten || g.offset >= certain || g == e.known {
 		return 0
 	}
 	was, err := statFile(g.fd)
@@ -147,7 +154,7 @@ func (e *examination) continues(g *generation) int64 {
 // comparePart finds out whether the arrival is the beginning of the file that the path of g shows, as a copy is while
 // it is being made. A file that is older than that one cannot be its copy.
 func (e *examination) comparePart(g *generation) error {
-	if g.fd < 0 || g.rewritten || g == e.known || e.look.size == 0 ||
+	if g.fd < 0 || g.content != nil || g.rewritten || g == e.known || e.look.size == 0 ||
 		g.trail == nil || g.trail.replaced(g) && !e.isAt(g) ||
 		!e.look.born.IsZero() && e.look.born.Before(g.look.born) {
 		return nil

@@ -9,12 +9,12 @@ import (
 // listBelow looks for rotated files of d in the directories directly below it (logrotate's olddir). It looks into those
 // where some were seen before. It looks into all of them when a followed file is missing, or when a path shows another
 // file than at the last look, because a third one may have come and gone in between. Example: app.log became
-// old/app.log.1, and that old/app.log.2, between two looks.
+// old/app.log.1, and that old/app.log.2, between two looks. It does so until all compressed files are decided on.
 //
 // A rotated file belongs to the directory that has its base: old/app.log.1 is not taken for a rotated
 // app.log if there is an old/app.log.
 func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now time.Time) []*arrival {
-	missing := d.missesKnown(list) || d.hasRotated(now)
+	missing := d.missesKnown(list) || d.hasRotated(now) || len(d.unpackings) > 0
 	for _, e := range names {
 		path := filepath.Join(d.path, e.name)
 		b := d.below[path]
@@ -29,13 +29,14 @@ func (v *volume) listBelow(d *directory, names []entry, list []*arrival, now tim
 			continue // no input names this directory, so that it is no failure
 		}
 		for _, file := range b.names {
-			t := d.base(file.name)
-			if t == nil || file.link || file.odd || isCompressedName(file.name) || b.has(filepath.Base(t.path)) {
+			a := rotatedFile(path, file, b.names, d.base)
+			if a == nil || a.base == nil || b.has(filepath.Base(a.base.path)) {
 				continue
 			}
-			name := filepath.Join(path, file.name)
-			if l, err := lstatPath(name); err == nil && l.regular {
-				list = append(list, &arrival{path: name, look: l, base: t, far: true})
+			var err error
+			if a.look, err = lstatPath(a.path); err == nil && a.look.regular {
+				a.far = true
+				list = append(list, a)
 			}
 		}
 	}

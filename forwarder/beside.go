@@ -71,22 +71,23 @@ func (v *volume) listBeside(d *directory, all bool, now time.Time) (list []*arri
 		if path == d.path {
 			continue
 		}
-		if err := b.list(now); err != nil {
+		err := b.list(now)
+		if err != nil {
 			v.unreadable(d, path, err)
 			continue
 		}
 		v.watch.add(path)
 		for _, e := range b.names {
-			t := b.base(e.name)
-			if e.link || e.odd || isCompressedName(e.name) || t == nil && !all {
+			a := rotatedFile(path, e, b.names, b.base)
+			if a == nil || a.base == nil && (!all || isCompressedName(e.name)) {
 				continue
 			}
-			name := filepath.Join(path, e.name)
-			switch l, err := lstatPath(name); {
+			a.look, err = lstatPath(a.path)
+			switch {
 			case err != nil:
-				v.unreadable(d, name, err)
-			case l.regular:
-				list = append(list, &arrival{path: name, look: l, base: t})
+				v.unreadable(d, a.path, err)
+			case a.look.regular:
+				list = append(list, a)
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package forwarder
 import (
 	"slices"
 	"time"
+
+	"inkwell/forwarder/packed"
 )
 
 // view is what is known of a directory when it is looked at.
@@ -35,12 +37,13 @@ const (
 	pass                     // the arrival is not to be read: it is a copy, or belongs to no input
 	wait                     // undecided, or it cannot be opened: look again later
 	owe                      // it cannot be opened now, and is to be read once it can
+	unpack                   // what it holds has to be known before anything is decided: decompress it
 	lose                     // no arrival holds the unread rest of the generation: report it as lost
 )
 
 var verbs = [...]string{follow: "follow", resume: "resume", restart: "restart", inherit: "inherit",
 	fallBack: "fall back",
-	finish:   "finish", pass: "pass", wait: "wait", owe: "owe", lose: "lose"}
+	finish:   "finish", pass: "pass", wait: "wait", owe: "owe", unpack: "unpack", lose: "lose"}
 
 func (v verb) String() string { return verbs[v] }
 
@@ -67,8 +70,10 @@ type action struct {
 func decide(v *view, arrivals []*arrival, now time.Time) []action {
 	arrivals = slices.Clone(arrivals)
 	slices.SortStableFunc(arrivals, byAge) // new generations are read in this order
-	d := &decision{view: v, now: now, is: make(map[*arrival]*generation), at: make(map[*generation]*arrival)}
+	d := &decision{view: v, now: now, arrivals: arrivals, is: make(map[*arrival]*generation),
+		at: make(map[*generation]*arrival), copies: make(map[*arrival]*generation)}
 	d.recognize(arrivals)
+	d.unpack(arrivals)
 	d.rewritten(arrivals)
 	d.moved(arrivals)
 	for _, a := range arrivals {
@@ -91,6 +96,11 @@ type decision struct {
 	at      map[*generation]*arrival // the reverse
 	done    map[*arrival]bool        // nothing more is to be decided on it
 	actions []action
+
+	arrivals []*arrival
+	copies   map[*arrival]*generation // what copytruncate left of a generation
+	held     map[*trail]bool          // nothing is decided on it yet: see unpack
+	followed map[*trail]bool          // a compressed file is read that was missed
 }
 
 func (d *decision) do(a action) { d.actions = append(d.actions, a) }
@@ -114,7 +124,7 @@ func (d *decision) recognize(arrivals []*arrival) {
 		case a.err != nil: // it is probably the same file
 			d.match(a, g)
 			d.do(action{verb: wait, arrival: a})
-		case g.fd >= 0 || a.unchanged || g.packed && a.packed || a.has(g) && !d.renumbered(a, g) && !isSuccessor(a, g):
+		case g.fd >= 0 || a.unchanged || a.has(g) && !d.renumbered(a, g) && !isSuccessor(a, g):
 			d.match(a, g)
 			if d.wants(a, g) {
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -143,12 +153,12 @@ func (d *decision) wants(a *arrival, g *generation) bool {
 	switch {
 	case g.fd >= 0:
 		return true // its name may have changed
-	case g.packed || g.trail == nil:
+	case g.trail == nil:
 		return false
 	case g.phase == ignored:
-		return a.home != nil && a.look.size > g.offset
+		return a.home != nil && a.kind == packed.None && a.look.size > g.offset
 	case g.phase == finished:
-		return a.isAt(g) || a.look.size != g.offset && !a.unchanged
+		return a.isAt(g) || a.size() != g.offset && !a.unchanged
 	}
 	return !a.unchanged // a file is closed only after it was read
 }
@@ -157,7 +167,7 @@ func (d *decision) wants(a *arrival, g *generation) bool {
 func (d *decision) rewritten(arrivals []*arrival) {
 	for _, a := range arrivals {
 		g := a.known
-		if g == nil || d.is[a] != nil || g.trail == nil {
+		if g == nil || d.is[a] != nil || g.trail == nil || a.isPacked() || d.held[g.trail] {
 			continue
 		}
 		old, lostEnd := a.older[g]
@@ -165,8 +175,7 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		case g.phase == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
 			d.match(a, g)
 			if c != nil {
-				d.settle(c)
-				d.do(action{verb: inherit, arrival: c, gen: g})
+				d.inherit(c, g)
 			} else if lostEnd {
 				d.do(action{verb: fallBack, arrival: a, gen: g, checkpoint: old})
 				continue
@@ -181,11 +190,16 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known { // rewritten, and replaced by another file after that
-		if c := d.copyOf(g, arrivals); c != nil && g.rewritten && d.at[g] == nil {
-			d.settle(c)
-			d.do(action{verb: inherit, arrival: c, gen: g})
+		if c := d.copyOf(g, arrivals); c != nil && g.rewritten && d.at[g] == nil && !d.held[g.trail] {
+			d.inherit(c, g)
 		}
 	}
+}
+
+func (d *decision) inherit(c *arrival, g *generation) {
+	d.settle(c)
+	d.copies[c] = g
+	d.do(action{verb: inherit, arrival: c, gen: g})
 }
 
 // copyOf finds the newest copy of what g held before it was rewritten, nil if there is none.
@@ -207,6 +221,7 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 // missing decides on a generation that no arrival matches.
 func (d *decision) missing(g *generation) {
 	switch {
+	case d.held[g.trail], !g.begun() && (d.followed[g.trail] || g.trail.recovered):
 	case g.rewritten: // it is open, and was moved to another directory or deleted
 		d.do(action{verb: finish, gen: g})
 	case g.fd >= 0 || g.phase != active || g.lost:
@@ -223,7 +238,7 @@ const certain = 2 * printMax
 func (d *decision) moved(arrivals []*arrival) {
 	for _, a := range arrivals { // at their own paths first
 		for _, g := range a.holds {
-			if d.is[a] == nil && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
+			if d.is[a] == nil && !d.held[g.trail] && !d.done[a] && a.isAt(g) && g.phase != ignored && d.replaces(a, g) {
 				d.leave(g)
 				d.match(a, g)
 				d.do(action{verb: resume, arrival: a, gen: g})
@@ -231,7 +246,8 @@ func (d *decision) moved(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known {
-		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.phase == ignored || g.phase == removed {
+		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.phase == ignored || g.phase == removed ||
+			d.held[g.trail] {
 			continue
 		}
 		var found *arrival
@@ -239,7 +255,7 @@ func (d *decision) moved(arrivals []*arrival) {
 			if d.is[a] != nil || d.done[a] || !a.has(g) || a.home != nil && g.offset < certain || !d.replaces(a, g) {
 				continue
 			}
-			if found == nil || a.look.mtime.After(found.look.mtime) {
+			if found == nil || found.isBetter(a) {
 				found = a
 			}
 		}
@@ -252,6 +268,16 @@ func (d *decision) moved(arrivals []*arrival) {
 			}
 		}
 	}
+}
+
+// isBetter says whether b is more likely than a to be a generation that both hold what was read of. Of several files the
+// latest one is: the others are copies that were made before. But if they are compressed, they were rotated one after the
+// other, and only begin alike.
+func (a *arrival) isBetter(b *arrival) bool {
+	if a.isPacked() != b.isPacked() {
+		return a.isPacked()
+	}
+	return b.look.mtime.After(a.look.mtime) != a.isPacked()
 }
 
 // replaces says whether a, which holds what was read of g and is at its path, is the same log in another file, and not
@@ -283,112 +309,3 @@ func (d *decision) leave(g *generation) {
 		d.settle(b)
 	}
 }
-
-// stranger applies rule 4: it decides on an arrival that is no known generation.
-func (d *decision) stranger(a *arrival) {
-	w := d.waiting[a.look.id]
-	if w == nil {
-		w = &undecided{since: d.now}
-	}
-	trail := a.home
-	if trail == nil {
-		trail = a.base
-	}
-	switch {
-	case trail == nil:
-	case a.err != nil:
-		d.unreadable(a, w)
-	case a.packed, d.isCopy(a):
-		d.do(action{verb: pass, arrival: a, trail: trail})
-	case d.mayBeCopy(a, w):
-		d.do(action{verb: wait, arrival: a})
-	case a.home != nil || w.owed:
-		d.do(action{verb: follow, arrival: a, trail: trail})
-	default:
-		d.do(action{verb: d.missed(a, w), arrival: a, trail: trail})
-	}
-}
-
-// unreadable decides on an arrival that cannot be opened. If it were to be read now, it is read as soon as that is
-// possible, however late.
-func (d *decision) unreadable(a *arrival, w *undecided) {
-	v := wait
-	if a.home == nil && (w.owed || d.missed(a, w) == follow) {
-		v = owe
-	}
-	d.do(action{verb: v, arrival: a})
-}
-
-// isCopy says whether a is a copy of a known generation. If an input wants its name, and nothing was rotated or
-// truncated, only many equal bytes prove that. Otherwise a file that is longer than the little that was read of g may
-// be a later generation which begins with the same banner.
-func (d *decision) isCopy(a *arrival) bool {
-	return slices.ContainsFunc(a.holds, func(g *generation) bool {
-		enough := g.offset >= nearby
-		if a.home == nil {
-			enough = g.offset >= certain || g.offset == a.look.size || a.part == g
-		}
-		return a.isRotationOf(g) && enough
-	}) || a.home == nil && a.part != nil && d.now.Sub(a.look.mtime) > d.window
-}
-
-// mayBeCopy says whether a may be a copy that is still being made, or one whose original was not truncated yet.
-func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
-	if a.home == nil {
-		return a.part != nil
-	}
-	like := a.part != nil || slices.ContainsFunc(a.holds, a.isRotationOf)
-	age := d.now.Sub(w.since)
-	return !d.once && (like && age < min(d.window, copyPatience) || d.isBlank(a) && age < d.linger)
-}
-
-// isBlank says whether a is empty and is at a path that showed another file until a moment ago: an editor may be about
-// to write the content of the old file into it.
-func (d *decision) isBlank(a *arrival) bool {
-	return a.look.size == 0 && a.home.changed.After(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
-		return a.isAt(g) && g.fd >= 0 && !g.retired
-	})
-}
-
-// copyPatience is how long a file that an input wants may be taken for a copy before its original is truncated.
-const copyPatience = 2 * time.Second
-
-// missed decides on a file that no input wants, but that has the name of a rotated file of its base: was it rotated
-// without having been read?
-func (d *decision) missed(a *arrival, w *undecided) verb {
-	t, age := a.base, d.now.Sub(w.since)
-	switch {
-	case t.fresh && (d.first || a.look.mtime.Before(d.listed.Add(-clockTick))):
-		return pass // it was there before the path was first seen
-	case d.tookOver(a), a.far && !d.isLater(a):
-		return pass
-	case d.now.Sub(t.changed) < d.window && (a.look.size > 0 || age >= d.linger):
-		return follow
-	case age >= d.window && t.changed.Before(w.since):
-		return pass
-	}
-	return wait
-}
-
-// isLater says whether a was written after the previous look, or after a generation that was rotated. Other files in a
-// directory below may be old ones. Example: the forwarder has read app.log.1 to its end and is not running while the
-// next file is written and moved to old/app.log.2.
-func (d *decision) isLater(a *arrival) bool {
-	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
-		return true
-	}
-	return slices.ContainsFunc(d.known, func(g *generation) bool {
-		b := d.at[g]
-		return b != nil && g.trail == a.base && !b.isAt(g) && !a.look.mtime.Before(b.look.mtime)
-	})
-}
-
-// tookOver says whether a took the name of a finished generation without a rotation: somebody edited the rotated file.
-func (d *decision) tookOver(a *arrival) bool {
-	return a.base.changed.Before(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
-		return g.trail == a.base && g.name == a.path && d.at[g] == nil && (g.fd < 0 || g.look.gone)
-	})
-}
-
-// clockTick is how far the time stamps of files can lag behind the clock.
-const clockTick = 20 * time.Millisecond

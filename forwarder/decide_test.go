@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"inkwell/forwarder/packed"
 )
 
 // scene is a directory with the log a.log, of which much was read, at noon. What happened is told by changing it; the
@@ -59,6 +61,12 @@ func (s *scene) arrive(n uint64, name string, size int64, holds ...*generation) 
 		}
 	}
 	s.arrivals = append(s.arrivals, a)
+	return a
+}
+
+// pack makes a the compressed form of a file that holds size bytes.
+func (a *arrival) pack(p progress, size int64) *arrival {
+	a.kind, a.unpacked, a.content = packed.Gzip, p, size
 	return a
 }
 
@@ -201,6 +209,12 @@ func TestDecide(t *testing.T) {
 			s.arrivals[2].look.mtime = noon.Add(-9 * time.Hour)
 			s.arrive(7, "a.log", 5)
 		}, "resume old/a.log.2=1, pass old/a.log.9, follow old/a.log.1, follow a.log"},
+		{"copytruncate, then olddir, while down", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", 5)
+			s.arrive(2, "a.log.1", read+9, s.log).look.mtime = noon.Add(-time.Minute)
+			s.arrive(3, "old/a.log.2", 50).far = true
+		}, "inherit a.log.1=1, restart a.log=1, follow old/a.log.2"},
 		{"two renames while down, of files that begin with the same banner", func(s *scene) {
 			s.restarted()
 			s.log.offset = 70
@@ -291,8 +305,142 @@ func TestDecide(t *testing.T) {
 		{"compressed in place", func(s *scene) {
 			s.know(2, "a.log.1", 900).phase = finished
 			s.arrive(1, "a.log", read)
-			s.arrive(3, "a.log.1.zip", 95).packed = true
-		}, "resume a.log=1, pass a.log.1.zip"},
+			s.arrive(3, "a.log.1.zip", 95).kind = packed.Zip
+		}, "resume a.log=1, wait a.log.1.zip"},
+		{"compressed while it runs, and read from the open file", func(s *scene) {
+			s.rotated()
+			s.log.look.gone = true
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95).pack(closed, 0)
+		}, "owe a.log.1.gz, unpack a.log.1.gz, wait a.log"},
+		{"… and it is known what it is", func(s *scene) {
+			s.rotated()
+			s.log.look.gone = true
+			s.waiting[number(3)] = &undecided{since: noon, owed: true}
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95).pack(opened, read).part = s.log
+		}, "wait a.log.1.gz, follow a.log"},
+		{"… and it was read to its end", func(s *scene) {
+			s.log.phase, s.log.look.gone = finished, true
+			s.waiting[number(3)] = &undecided{since: noon, owed: true}
+			s.arrive(3, "a.log.1.gz", 95).pack(opened, read).part = s.log
+		}, "pass a.log.1.gz"},
+		{"being compressed: what it is made of is still there", func(s *scene) {
+			s.rotated()
+			s.arrive(1, "a.log.1", read)
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95).pack(closed, 0).hasOriginal = true
+		}, "resume a.log.1=1, follow a.log"},
+		{"compressed long after it was rotated and read", func(s *scene) {
+			s.know(2, "a.log.1", 900).phase = finished
+			s.waiting[number(3)] = &undecided{since: noon.Add(-time.Minute)}
+			s.arrive(1, "a.log", read)
+			s.arrive(3, "a.log.1.gz", 95).pack(closed, 0)
+		}, "resume a.log=1, pass a.log.1.gz"},
+		{"a new path with old compressed files", func(s *scene) {
+			s.known, s.trail.fresh, s.first = nil, true, true
+			s.arrive(1, "a.log", 5)
+			s.arrive(2, "a.log.1.gz", 500).pack(closed, 0)
+		}, "pass a.log.1.gz, follow a.log"},
+		{"compressed while down", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95).pack(closed, 0)
+		}, "owe a.log.1.gz, unpack a.log.1.gz, wait a.log"},
+		{"… and being decompressed", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95).pack(underway, 0)
+		}, "owe a.log.1.gz, wait a.log"},
+		{"… and it holds what was read", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95, s.log).pack(opened, read+9)
+		}, "resume a.log.1.gz=1, follow a.log"},
+		{"three times while down", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			for n, name := range []string{3: "a.log.1.gz", 4: "a.log.2.gz", 5: "a.log.3.gz"} {
+				if name != "" {
+					s.arrive(uint64(n), name, 95).pack(opened, 900).look.mtime = noon.Add(-time.Duration(n) * time.Hour)
+				}
+			}
+			s.arrivals[3].holds = []*generation{s.log}
+		}, "resume a.log.3.gz=1, follow a.log.2.gz, follow a.log.1.gz, follow a.log"},
+		{"twice while down, with older ones that are not known", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			for n, name := range []string{3: "a.log.1.gz", 4: "a.log.2.gz", 5: "a.log.3.gz"} {
+				if name != "" {
+					s.waiting[number(uint64(n))] = &undecided{since: noon, owed: true}
+					s.arrive(uint64(n), name, 95).pack(opened, 900).look.mtime = noon.Add(-time.Duration(n) * time.Hour)
+				}
+			}
+			s.arrivals[2].holds = []*generation{s.log}
+		}, "resume a.log.2.gz=1, pass a.log.3.gz, follow a.log.1.gz, follow a.log"},
+		{"delaycompress, twice while down", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1", 500)
+			s.arrive(4, "a.log.2.gz", 95, s.log).pack(opened, read+9).look.mtime = noon.Add(-time.Hour)
+		}, "resume a.log.2.gz=1, follow a.log.1, follow a.log"},
+		{"started again over an old archive, and nothing was rotated", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", read+9, s.log)
+			s.arrive(4, "a.log.1.gz", 95).pack(opened, 900)
+		}, "resume a.log=1, pass a.log.1.gz"},
+		{"copytruncate compress while down, of a log of which nothing was read", func(s *scene) {
+			s.restarted()
+			s.log.offset, s.log.head.n = 0, 0
+			s.arrive(1, "a.log", 9, s.log)
+			s.arrive(4, "a.log.1.gz", 95).pack(opened, 900)
+			s.waiting[number(4)] = &undecided{since: noon, owed: true}
+		}, "resume a.log=1, follow a.log.1.gz"},
+		{"started again in the middle of a compressed file", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			s.arrive(1, "a.log.1.gz", 95).pack(closed, 0)
+		}, "owe a.log.1.gz, unpack a.log.1.gz, wait a.log"},
+		{"… which is known again", func(s *scene) {
+			s.restarted()
+			s.arrive(2, "a.log", 5)
+			s.arrive(1, "a.log.2.gz", 95, s.log).pack(opened, read+9)
+		}, "resume a.log.2.gz=1, follow a.log"},
+		{"the number of a compressed file that was passed over is that of a new one", func(s *scene) {
+			s.restarted()
+			s.know(3, "a.log", 80).phase = ignored
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95, s.log).pack(opened, read+9)
+		}, "resume a.log.1.gz=1, follow a.log"},
+		{"copytruncate compress, while down", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", 3)
+			s.arrive(3, "a.log.1.gz", 95).pack(closed, 0)
+		}, "owe a.log.1.gz, unpack a.log.1.gz, wait a.log"},
+		{"… twice, and it is known what they hold", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", 3)
+			s.arrive(3, "a.log.1.gz", 95).pack(opened, 50)
+			s.arrive(2, "a.log.2.gz", 95, s.log).pack(opened, read+9).look.mtime = noon.Add(-time.Hour)
+		}, "inherit a.log.2.gz=1, restart a.log=1, follow a.log.1.gz"},
+		{"compressed while down, and damaged before the position", func(s *scene) {
+			s.restarted()
+			s.once = true
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95).pack(opened, 0).damage = errFault
+		}, "pass a.log.1.gz, follow a.log, lose =1"},
+		{"compressed while down, and read to its end before", func(s *scene) {
+			s.restarted()
+			s.log.phase = finished
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95, s.log).pack(opened, read)
+		}, "pass a.log.1.gz, follow a.log"},
+		{"… with late lines", func(s *scene) {
+			s.restarted()
+			s.log.phase = finished
+			s.arrive(2, "a.log", 5)
+			s.arrive(3, "a.log.1.gz", 95, s.log).pack(opened, read+9)
+		}, "resume a.log.1.gz=1, follow a.log"},
 		{"a power cut that took the end of the file", func(s *scene) {
 			s.restarted()
 			s.arrive(1, "a.log", read-50).older = map[*generation]checkpoint{s.log: {offset: 4096}}

@@ -160,7 +160,7 @@ func (v *volume) detail(g *generation, waits bool, now time.Time) FileDetail {
 	size, mtime := g.look.size, g.look.mtime
 	if g.fd >= 0 {
 		v.at(&g.name)
-		if l, err := statFile(g.fd); err == nil {
+		if l, err := g.stat(); err == nil {
 			size, mtime = l.size, l.mtime
 		}
 	}

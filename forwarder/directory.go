@@ -51,14 +51,15 @@ type directory struct {
 	again   bool // something could not be decided or opened: look again soon
 	starved bool // no descriptors were left for a file in it
 
-	links   map[string]identity     // what the symbolic links that match point to
-	beside  map[string]*beside      // where rotated files of links stand, by path
-	below   map[string]*beside      // the directories in it in which rotated files were seen
-	waiting map[identity]*undecided // arrivals that may be missed generations, or not
-	failed  map[string]error        // what cannot be read, the directory itself included
-	matched map[*source]int         // how many files each input follows here
-	odd     map[string]string       // paths that inputs want but that are no files, with their kind
-	refused int                     // files that are not followed because their category is one too many
+	links      map[string]identity     // what the symbolic links that match point to
+	beside     map[string]*beside      // where rotated files of links stand, by path
+	below      map[string]*beside      // the directories in it in which rotated files were seen
+	waiting    map[identity]*undecided // arrivals that may be missed generations, or not
+	unpackings map[identity]*unpacking // of compressed arrivals
+	failed     map[string]error        // what cannot be read, the directory itself included
+	matched    map[*source]int         // how many files each input follows here
+	odd        map[string]string       // paths that inputs want but that are no files, with their kind
+	refused    int                     // files that are not followed because their category is one too many
 }
 
 // wanting is the names that an input wants in a directory.

@@ -24,7 +24,7 @@
 // docs/following.md.
 //
 // Limitations: Linux only. Rotated files are looked for in the directory of the path, in the directories directly below
-// it, and in the directory of a link's target, nowhere else, and not once they are compressed.
+// it, and in the directory of a link's target, nowhere else.
 package forwarder
 
 import (

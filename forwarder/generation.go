@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"inkwell/forwarder/lines"
+	"inkwell/forwarder/packed"
 	"inkwell/store/stream"
 )
 
@@ -20,6 +21,9 @@ type generation struct {
 	trail  *trail  // nil in the same case
 	name   string  // the path at which it was last seen
 	fd     int     // -1 = not open
+
+	content *packed.File // what a compressed file holds: offsets and sizes are those of that; nil = it is not compressed
+	length  int64        // … and how many bytes that is
 
 	scanned int64          // bytes after offset that were read and hold no complete message …
 	held    int64          // … and how many of them are complete lines
@@ -41,7 +45,6 @@ type generation struct {
 	lostAt    time.Time     // since when it has not been found; zero = it is found
 	lost      bool          // it was reported as lost
 	polled    bool          // it is in the volume's list of open files
-	packed    bool          // it is compressed, and has no saved position
 	behind    time.Time     // since when it has had unread content; zero = it has none
 	failed    time.Time     // since when reading has failed; zero = it works
 
@@ -65,18 +68,46 @@ func (g *generation) quietSince(now time.Time) time.Time {
 	return g.look.mtime
 }
 
-// open opens the file at path, if it is still the one that l describes.
-func (g *generation) open(path string, l look) error {
-	fd, now, err := openFile(path)
+// open opens the file that a look found, to read what it holds.
+func (g *generation) open(a *arrival) error {
+	if err := g.openRaw(a); err != nil || !a.isPacked() {
+		return err
+	}
+	g.content, g.length = packed.New(descriptor(g.fd), a.kind, g.look.size), a.content
+	g.look.size = g.length
+	return nil
+}
+
+// openRaw opens the file that a look found, to read it as it is even if it is compressed.
+func (g *generation) openRaw(a *arrival) error {
+	fd, now, err := openFile(a.path)
 	if err != nil {
 		return err
 	}
-	if now.id != l.id {
+	if now.id != a.look.id {
 		return joinClose(errMoved, fd)
 	}
-	g.fd, g.name, g.look = fd, path, now
+	g.fd, g.name, g.look = fd, a.path, now
 	g.scanned, g.held, g.code, g.lostAt, g.seen, g.padded = 0, 0, lines.Auto, time.Time{}, true, false
 	return nil
+}
+
+// readAt reads what an open file holds. Fewer bytes without an error mean that it ends there. The error may be
+// packed.ErrLater.
+func (g *generation) readAt(p []byte, off int64) (int, error) {
+	if g.content == nil {
+		return readAt(g.fd, p, off)
+	}
+	return g.content.ReadAt(p[:max(min(int64(len(p)), g.length-off), 0)], off)
+}
+
+// stat looks at an open file. The size is that of what it holds.
+func (g *generation) stat() (look, error) {
+	l, err := statFile(g.fd)
+	if g.content != nil {
+		l.size = g.length
+	}
+	return l, err
 }
 
 // goTo sets the position to a checkpoint that matches the file.
@@ -132,7 +163,7 @@ func (g *generation) encoding() (lines.Encoding, error) {
 		return g.code, nil
 	}
 	var head [4]byte
-	n, err := readAt(g.fd, head[:], 0)
+	n, err := g.readAt(head[:], 0)
 	if err != nil {
 		return lines.Auto, err
 	}
@@ -146,6 +177,10 @@ func (g *generation) encoding() (lines.Encoding, error) {
 func (g *generation) close(log *slog.Logger) {
 	if g.fd < 0 {
 		return
+	}
+	if g.content != nil {
+		g.content.Close()
+		g.content = nil
 	}
 	if err := unix.Close(g.fd); err != nil {
 		log.Warn("cannot close a file that was read", "file", g.name, "err", err)
@@ -170,6 +205,9 @@ type trail struct {
 	present bool      // … if it exists
 	changed time.Time // when that changed
 	fresh   bool      // the path was not known before the current look
+
+	recovered bool // a compressed file is or was read that had not been seen before
+	held      bool // what a compressed file holds is being found out: nothing else is begun before that
 }
 
 // replaced says whether the path of the trail does not name g any more.

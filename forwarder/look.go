@@ -67,6 +67,9 @@ func (v *volume) scan(d *directory, now time.Time) {
 	list = v.examine(d, list)
 	actions := decide(v.viewOf(d), list, now)
 	d.mtime, d.listed = l.mtime, now
+	for _, t := range d.trails {
+		t.held = false
+	}
 	for _, x := range actions {
 		v.apply(d, x)
 	}
@@ -102,7 +105,7 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 		}
 		path := filepath.Join(d.path, e.name)
 		if isCompressedName(e.name) {
-			v.sayOnce(path, "compressed file is passed over")
+			v.sayOnce(path, compressedText)
 			continue
 		}
 		if other != nil {
@@ -131,33 +134,6 @@ func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
 		}
 	}
 	return list
-}
-
-// listRotated returns the files that no input wants, but that could be rotated files of those that are followed.
-func (v *volume) listRotated(d *directory, names []entry, now time.Time) (list []*arrival) {
-	missing := d.misses()
-	for _, e := range names {
-		if e.link || e.odd || isCompressedName(e.name) || d.base(e.name) == nil && !missing {
-			continue
-		}
-		if s, _ := d.match(e.name); s != nil {
-			continue
-		}
-		path := filepath.Join(d.path, e.name)
-		l, err := lstatPath(path)
-		switch {
-		case err != nil:
-			v.unreadable(d, path, err)
-		case l.regular:
-			list = append(list, &arrival{path: path, look: l, base: d.base(e.name)})
-		}
-	}
-	return append(list, v.listBeside(d, missing, now)...)
-}
-
-// misses says whether a file of d is still to be read that is not open, so that it may have any name now.
-func (d *directory) misses() bool {
-	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.phase == active })
 }
 
 // notePaths records which file each path names now.
@@ -217,7 +193,13 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 		}
 		v.at(&a.path)
 		a.examine(d.candidates(a))
-		for _, o := range a.like() {
+		like := a.like()
+		if a.isPacked() {
+			if v.lookInside(d, a); a.unpacked == opened {
+				like = d.candidates(a)
+			}
+		}
+		for _, o := range like {
 			if o != g && o.fd >= 0 && !o.rewritten && !o.isWhole() {
 				o.rewritten = true
 				return false
@@ -229,6 +211,9 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 
 // isWhole says whether an open file still holds what was read of it, as far as that can be told.
 func (g *generation) isWhole() bool {
+	if g.content != nil {
+		return true
+	}
 	l, err := statFile(g.fd)
 	if err != nil {
 		return true
@@ -264,6 +249,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 			delete(d.waiting, id)
 		}
 	}
+	v.pruneUnpackings(d, seen)
 	used := make(map[*trail]bool)
 	d.known = slices.DeleteFunc(d.known, func(g *generation) bool {
 		if g.fd >= 0 || seen[g.id] && v.known[g.id] == g {
@@ -279,7 +265,7 @@ func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 		if !g.seen {
 			keep = max(keep, forgetUnseen)
 		}
-		if now.Sub(g.lostAt) < keep {
+		if now.Sub(g.lostAt) < keep || len(d.unpackings) > 0 {
 			used[g.trail] = true
 			return false
 		}
@@ -302,9 +288,7 @@ func (v *volume) forgetFile(g *generation) {
 	if v.known[g.id] == g {
 		delete(v.known, g.id)
 	}
-	if !g.packed {
-		v.dropPosition(g)
-	}
+	v.dropPosition(g)
 }
 
 // tellFailed logs what cannot be read any more, and what can be read again.

@@ -78,10 +78,9 @@ func (v *volume) release(d *directory) {
 			g.retired = false
 			v.retired--
 		}
-		if !g.packed {
-			known = append(known, &generation{position: g.position, past: g.past, fd: -1, name: g.path})
-		}
+		known = append(known, &generation{position: g.position, past: g.past, fd: -1, name: g.path})
 	}
+	v.pruneUnpackings(d, nil)
 	v.ready = slices.DeleteFunc(v.ready, func(g *generation) bool { return g.fd < 0 })
 	v.leave(d)
 	v.giveBack(d.path, known)

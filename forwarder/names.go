@@ -62,12 +62,18 @@ func isBackupName(name string) bool {
 var compressedSuffixes = []string{".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip", ".Z"}
 
 func isCompressedName(name string) bool {
+	_, is := uncompressedName(name)
+	return is
+}
+
+// uncompressedName returns the name that a compressed file had before, and whether the name is that of a compressed one.
+func uncompressedName(name string) (plain string, is bool) {
 	for _, suffix := range compressedSuffixes {
-		if strings.HasSuffix(name, suffix) {
-			return true
+		if plain, is = strings.CutSuffix(name, suffix); is {
+			return plain, true
 		}
 	}
-	return false
+	return name, false
 }
 
 // byAge orders arrivals: rotated files first, the oldest first, then the files that inputs want.
@@ -82,8 +88,12 @@ func byAge(a, b *arrival) int {
 }
 
 // compareAge orders generations, oldest first, by their modification times. If those are equal, app.log.2 is older than
-// app.log.1; dates and longer numbers are compared as text.
+// app.log.1; dates and longer numbers are compared as text. Some programs give a compressed file the time of its original
+// in seconds.
 func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
+	if isCompressedName(a) && aTime.Nanosecond() == 0 || isCompressedName(b) && bTime.Nanosecond() == 0 {
+		aTime, bTime = aTime.Truncate(time.Second), bTime.Truncate(time.Second)
+	}
 	if c := aTime.Compare(bTime); c != 0 {
 		return c
 	}
@@ -96,7 +106,8 @@ func compareAge(a string, aTime time.Time, b string, bTime time.Time) int {
 }
 
 func rotationNumber(path string) (int, bool) {
-	digits := strings.TrimPrefix(filepath.Ext(path), ".")
+	plain, _ := uncompressedName(path)
+	digits := strings.TrimPrefix(filepath.Ext(plain), ".")
 	if len(digits) == 0 || len(digits) > 3 { // longer numbers count up
 		return 0, false
 	}

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"inkwell/forwarder/lines"
+	"inkwell/forwarder/packed"
 )
 
 // Padding is a run of NULs that nobody wrote as part of a line. A file that was preallocated or mapped into memory ends
@@ -46,16 +47,20 @@ func paddingBefore(data []byte, from, end int) (at int, is bool) {
 
 // behindPadding returns the offset of the content that follows the padding at off, -1 if there is none. buf is used for
 // reading.
-func behindPadding(fd int, off int64, buf []byte) (int64, error) {
+func (g *generation) behindPadding(off int64, buf []byte) (int64, error) {
 	for {
-		data, err := unix.Seek(fd, off, unix.SEEK_DATA)
+		data, err := unix.Seek(g.fd, off, unix.SEEK_DATA)
 		switch {
+		case g.content != nil: // it has no holes
 		case errors.Is(err, unix.ENXIO):
 			return -1, nil
 		case err == nil:
 			off = data
 		} // other errors: the file system does not support SEEK_DATA, so everything is read
-		n, err := readAt(fd, buf, off)
+		n, err := g.readAt(buf, off)
+		if errors.Is(err, packed.ErrLater) {
+			continue
+		}
 		if err != nil || n == 0 {
 			return -1, err
 		}
@@ -73,7 +78,7 @@ func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (m
 	g.scanned = int64(rest)
 	start := g.end()
 	data = bytes.Clone(data) // behindPadding overwrites the buffer
-	next, err := behindPadding(g.fd, start, v.buf)
+	next, err := g.behindPadding(start, v.buf)
 	if err != nil {
 		return false, err
 	}
@@ -87,7 +92,7 @@ func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (m
 		}
 	}
 	tail := make([]byte, min(next, printMax))
-	if _, err := readAt(g.fd, tail, next-int64(len(tail))); err != nil {
+	if _, err := g.readAt(tail, next-int64(len(tail))); err != nil {
 		return false, err
 	}
 	v.count.holes.Add(next - start)
@@ -99,6 +104,6 @@ func (v *volume) passPadding(g *generation, code lines.Encoding, data []byte) (m
 // isPadded says whether there still is nothing but padding after the content of g.
 func (v *volume) isPadded(g *generation) bool {
 	var b [blockSize]byte
-	n, err := readAt(g.fd, b[:], g.end())
+	n, err := g.readAt(b[:], g.end())
 	return err == nil && len(bytes.TrimLeft(b[:n], "\x00")) == 0
 }

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"errors"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func (v *volume) poll(now time.Time) (next time.Time) {
 // lookAt finds out what happened to an open file since the last look.
 func (v *volume) lookAt(g *generation, now time.Time) {
 	v.at(&g.name)
-	l, err := statFile(g.fd)
+	l, err := g.stat()
 	if err != nil {
 		v.readFailed(g, err)
 		return
@@ -84,7 +85,9 @@ func (v *volume) settle(g *generation, now time.Time) {
 		}
 	case len(g.trail.gens) > 1 || g.trail.replaced(g):
 		if quiet >= v.linger {
-			v.finish(g)
+			if g.content == nil || g.scanned == 0 || v.takeRest(g) { // nothing is added to a compressed file
+				v.finish(g)
+			}
 			return
 		}
 		g.every = v.timing.poll
@@ -139,6 +142,11 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 		v.note(g)
 	}
 	keep := v.keepOld
+	if g.content != nil {
+		v.passOver(g)
+		v.shut(g)
+		return
+	}
 	if g.look.gone {
 		keep = v.keepGone
 	}
@@ -150,10 +158,16 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 // suspect marks a file as rewritten whose size is below the position, or whose bytes before the position have changed.
 // The next look at the directory decides what happened. Like a rotation, this may have left a copy of the old content.
 func (v *volume) suspect(g *generation) {
+	if g.content != nil {
+		v.readFailed(g, errChanged)
+		return
+	}
 	g.rewritten = true
 	g.trail.changed = time.Now()
 	v.askDirectory(g)
 }
+
+var errChanged = errors.New("the compressed file has other content than before")
 
 // askDirectory has the directory of g looked at now.
 func (v *volume) askDirectory(g *generation) {

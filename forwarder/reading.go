@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"inkwell/forwarder/lines"
+	"inkwell/forwarder/packed"
 )
 
 // roundTime is how long a volume reads before it looks at files and directories again.
@@ -57,6 +58,10 @@ func (v *volume) read(g *generation) bool {
 	if g.fd < 0 || g.rewritten || !g.retired && g.trail.gens[0] != g { // an older generation was found meanwhile
 		return false
 	}
+	if g.trail.held && !g.begun() && !g.retired {
+		g.pollAt = time.Now().Add(v.timing.poll)
+		return false
+	}
 	v.at(&g.name)
 	if v.mayBeTruncated(g) {
 		v.askDirectory(g)
@@ -64,7 +69,10 @@ func (v *volume) read(g *generation) bool {
 		return false
 	}
 	more, err := v.readChunk(g)
-	if err != nil {
+	switch {
+	case errors.Is(err, packed.ErrLater):
+		return true
+	case err != nil:
 		v.readFailed(g, err)
 		return false
 	}
@@ -160,7 +168,7 @@ func (v *volume) readChunk(g *generation) (more bool, err error) {
 		return v.readLong(g)
 	}
 	buf, off := v.chunk(g), g.offset-int64(g.tail.n)
-	n, err := readAt(g.fd, buf, off)
+	n, err := g.readAt(buf, off)
 	if err != nil {
 		return false, err
 	}
@@ -196,7 +204,7 @@ func (v *volume) readChunk(g *generation) (more bool, err error) {
 func (v *volume) readLong(g *generation) (more bool, err error) {
 	longest := int64(g.source.lines.MaxLine)
 	want := min(int64(len(v.buf)), longest-g.scanned)
-	n, err := readAt(g.fd, v.buf[:want], g.end())
+	n, err := g.readAt(v.buf[:want], g.end())
 	if n == 0 || err != nil {
 		return false, err
 	}
@@ -225,7 +233,7 @@ func (v *volume) readLine(g *generation, length int64) ([]byte, error) {
 		v.long = make([]byte, total)
 	}
 	data := v.long[:total]
-	n, err := readAt(g.fd, data, g.offset-int64(g.tail.n))
+	n, err := g.readAt(data, g.offset-int64(g.tail.n))
 	if err != nil || n < total {
 		return nil, err
 	}
@@ -316,7 +324,7 @@ func (v *volume) takeRest(g *generation) bool {
 		return false
 	}
 	for g.until > 0 && !v.isFull() && !g.rewritten {
-		if _, err := v.readChunk(g); err != nil {
+		if _, err := v.readChunk(g); err != nil && !errors.Is(err, packed.ErrLater) {
 			v.readFailed(g, err)
 			return false
 		}

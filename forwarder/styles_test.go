@@ -2,6 +2,8 @@ package forwarder
 
 import (
 	"bytes"
+	"compress/gzip"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -142,7 +144,7 @@ func (s *styles) turn() {
 	}
 	s.n++
 	name := fmt.Sprintf("a.log.%d", s.n)
-	style := s.rng.IntN(7)
+	style := s.rng.IntN(10)
 	s.note("style %d to %s", style, name)
 	switch style {
 	case 0: // rename; the writer goes on with the old file for a while
@@ -173,8 +175,58 @@ func (s *styles) turn() {
 		s.rename("a.log", filepath.Join("old", name))
 		s.reopen()
 	case 6: // nothing
+	case 7: // rename and compress; the writer is told in between
+		s.rename("a.log", name)
+		s.reopen()
+		s.write(3)
+		s.pack(name)
+	case 8: // copytruncate and compress
+		s.copy("a.log", name)
+		s.truncate("a.log")
+		s.pack(name)
+	case 9: // delaycompress: everything that was rotated before
+		s.rename("a.log", name)
+		s.lag()
+		names, err := filepath.Glob(s.path("a.log.*"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, old := range names {
+			if old := filepath.Base(old); old != name && filepath.Ext(old) != ".gz" {
+				s.pack(old)
+			}
+		}
 	}
 	s.pause(120)
+}
+
+// pack compresses a rotated file as gzip does.
+func (s *styles) pack(name string) {
+	s.t.Helper()
+	data, err := os.ReadFile(s.path(name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	l, err := os.Stat(s.path(name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	f, err := os.Create(s.path(name + ".gz"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	z := gzip.NewWriter(f)
+	for len(data) > 0 && err == nil { // slowly
+		n := min(len(data), 4000)
+		_, err = z.Write(data[:n])
+		data = data[n:]
+		err = errors.Join(err, z.Flush())
+		s.pause(5)
+	}
+	err = errors.Join(err, z.Close(), f.Close(), os.Chtimes(f.Name(), time.Time{}, l.ModTime()), os.Remove(s.path(name)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *styles) lag() {

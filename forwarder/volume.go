@@ -23,24 +23,25 @@ type volume struct {
 	name  string // of the file system
 	watch *watcher
 
-	dirs     map[string]*directory
-	beside   map[string]*directory // by the directory of a link's target
-	known    map[identity]*generation
-	decoders map[*source]*lines.Decoder
-	open     []*generation // files that have a descriptor …
-	opened   []*generation // … and those opened since the last poll
-	retired  int
-	ready    []*generation // files that have content to read
-	spare    []*generation
-	cur      *shipment // the one being filled
-	buf      []byte
-	long     []byte
-	started  bool // every directory was looked at once
-	hinted   bool // some directory is hinted
-	scanAt   time.Time
-	full     bool            // out of descriptors, which was logged
-	said     map[string]bool // files for which sayOnce has logged something
-	soon     bool            // look again without waiting
+	dirs       map[string]*directory
+	beside     map[string]*directory // by the directory of a link's target
+	known      map[identity]*generation
+	decoders   map[*source]*lines.Decoder
+	open       []*generation // files that have a descriptor …
+	opened     []*generation // … and those opened since the last poll
+	retired    int
+	ready      []*generation // files that have content to read
+	spare      []*generation
+	cur        *shipment // the one being filled
+	buf        []byte
+	long       []byte
+	started    bool // every directory was looked at once
+	hinted     bool // some directory is hinted
+	scanAt     time.Time
+	full       bool            // out of descriptors, which was logged
+	unpackings []*unpacking    // that are not done
+	said       map[string]bool // files for which sayOnce has logged something
+	soon       bool            // look again without waiting
 
 	heldTold, filesTold int64 // the part of the follower's counts that is from this volume
 
@@ -111,6 +112,7 @@ func (v *volume) run(ctx context.Context) error {
 		v.soon = false
 		next := v.poll(now)
 		v.readRound(ctx, now)
+		v.unpackSome()
 		v.pending.Store(nil)
 		if v.once && v.idle() {
 			return v.handOver(ctx)
@@ -174,7 +176,7 @@ func (v *volume) handOver(ctx context.Context) error {
 
 // idle says whether everything was read to its end.
 func (v *volume) idle() bool {
-	if len(v.ready) > 0 || v.starved() || v.hinted {
+	if len(v.ready)+len(v.unpackings) > 0 || v.starved() || v.hinted {
 		return false
 	}
 	for _, d := range v.dirs {
@@ -232,4 +234,7 @@ func (v *volume) closeAll() {
 		g.close(v.log)
 	}
 	v.open, v.opened = nil, nil
+	for _, u := range v.unpackings {
+		u.close()
+	}
 }

@@ -81,6 +81,17 @@ func (b *Batch) HasNamings() bool { return len(b.namings) > 0 }
 // ShareNamings gives b the sources that came with o, which it aliases.
 func (b *Batch) ShareNamings(o *Batch) { b.namings = o.namings }
 
+// SetNamings gives b sources in the encoding of AppendNaming. The bytes are checked and aliased.
+func (b *Batch) SetNamings(elements []byte) error {
+	for d := (decoder{elements}); len(d.data) > 0; {
+		if _, err := d.naming(); err != nil {
+			return err
+		}
+	}
+	b.namings = elements
+	return nil
+}
+
 // AppendNaming appends the encoding of n to dst, as an element of field 3 of the arguments of a Log call, unless dst is
 // full.
 func AppendNaming(dst []byte, n Naming) (_ []byte, ok bool) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -137,10 +138,14 @@ func (s *Series) publishKnown(name string, unpublished bool) error {
 	if unpublished {
 		return s.publish(name)
 	}
-	s.renamed = true // the fsync of the directory may be what was missing
-	there, err := exists(s.dir, name)
-	if err == nil && !there {
+	s.renamed = true // the fsync of the directories may be what was missing
+	at, _, err := FindPublished(s.dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
 		s.o.Logger.Warn("a file that was finished is not there: removed or moved away?", "file", s.path(name))
+		return nil
+	}
+	if err == nil && at != name {
+		_, err = s.open(path.Dir(at))
 	}
 	return err
 }

@@ -229,9 +229,18 @@ func TestCodecIsChanged(t *testing.T) {
 }
 
 // TestManyCrashes runs through random lives: each appends, checkpoints now and then, and dies; the next continues from the last
-// checkpoint with what came after it.
+// checkpoint with what came after it. With another layout in each life, files go on in the next one.
 func TestManyCrashes(t *testing.T) {
-	for _, c := range allCodecs {
+	flat := func(int) bool { return false }
+	for _, of := range []struct {
+		c    Codec
+		hive func(life int) bool
+	}{
+		{None, flat}, {Gzip, flat}, {Zstd, flat},
+		{Gzip, func(int) bool { return true }}, {Zstd, func(int) bool { return true }},
+		{Gzip, func(life int) bool { return life%2 == 0 }}, {Gzip, func(life int) bool { return life%2 == 1 }},
+	} {
+		c := of.c
 		path := t.TempDir()
 		enc := newEncoder(t, c)
 		now := &clock{noon}
@@ -239,7 +248,7 @@ func TestManyCrashes(t *testing.T) {
 		var st State
 		rnd := noise(uint64(c), 600)
 		for life := 0; len(rnd) > 100; life++ {
-			s := openSeries(t, path, Options{Codec: c, MaxSize: 3000, Period: Period{kind: hourly}, Now: now.now, Link: true}, &st)
+			s := openSeries(t, path, Options{Codec: c, Hive: of.hive(life), MaxSize: 3000, Period: Period{kind: hourly}, Now: now.now, Link: true}, &st)
 			if s.Lost() != nil {
 				t.Fatal(s.Lost())
 			}

@@ -67,6 +67,21 @@ func (p Period) String() string {
 
 func (p Period) never() bool { return p.kind == never }
 
+// short says whether the period is shorter than a day, so that names have the hour.
+func (p Period) short() bool { return p.kind == hourly || p.kind == everyN && p.every < 24*time.Hour }
+
+// Calendar is the period whose files share a partition in the layout of Hive: an hour if p is shorter than a day, and a
+// day otherwise. never has none.
+func (p Period) Calendar() Period {
+	switch {
+	case p.kind == never:
+		return p
+	case p.short():
+		return Period{kind: hourly}
+	}
+	return Period{kind: daily}
+}
+
 // Clock is a time of day.
 type Clock struct{ Hour, Minute int }
 

@@ -186,7 +186,7 @@ func TestTickSealsAQuietFile(t *testing.T) {
 		t.Fatal("not sealed")
 	}
 	checkpoint(t, s)
-	wantNames(t, path, "web-2026-11-23_00000.gz")
+	wantNames(t, path, "web-2026-11-23T12_00000.gz")
 }
 
 func TestClockThatIsSetBack(t *testing.T) {
@@ -228,12 +228,13 @@ func TestAContinuedFileKeepsItsTime(t *testing.T) {
 	s = openSeries(t, path, o, &st)
 	must(t, s.Append(enc, []byte("y")))
 	finish(t, s)
-	wantNames(t, path, "web-2026-11-23_00000.gz web-2026-11-23_00001.gz")
+	wantNames(t, path, "web-2026-11-23T12_00000.gz web-2026-11-23T13_00000.gz")
 }
 
 func TestBaseOf(t *testing.T) {
 	for name, want := range map[string]string{
 		"web-2026-11-25_00000.gz": "web", "web-2026-11-25_00000": "web", "web_00001.zst": "web", "a_b-c_123456": "a_b-c", "web-2026-13-25_00000": "web-2026-13-25",
+		"web-2026-11-25T04_00000.gz": "web", "web-2026-11-25T24_00000.gz": "web-2026-11-25T24", "web-2026-11-24-2026-11-25T04_00000": "web-2026-11-24",
 		"web_1": "", "_00000": "", "web_current": "", ".web_00000.gz.open": "", "web.gz": "",
 	} {
 		if base, ok := BaseOf(name); base != want || ok != (want != "") {

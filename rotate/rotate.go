@@ -6,9 +6,11 @@
 //	                        └── Sync: fsync, State ──► saved by the caller in its checkpoint ──► Publish · Open after a crash
 //
 //	NAME = BASE-YYYY-MM-DD_NNNNN[.gz|.zst]      without the date when the period is never
+//	       BASE-YYYY-MM-DDTHH_NNNNN[.gz|.zst]   when the period is shorter than a day
 //
 // The date is the local one at which the file was begun, the number the largest that any file of that date has, plus
-// one. A crash leaves State and files; Open cuts the file that State names back to its mark, and what came behind the
+// one. In the layout of Hive, which is for compressed files, a file is published in its partition, dt=YYYY-MM-DD or
+// dt=YYYY-MM-DD/hr=HH in the directory of the series, as its name says; until then it is in that directory. A crash leaves State and files; Open cuts the file that State names back to its mark, and what came behind the
 // mark has to be appended again.
 //
 // Formats (docs/files.md has them byte by byte):
@@ -28,6 +30,7 @@ package rotate
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -45,6 +48,7 @@ type Options struct {
 	At      Clock            // the time of day when days begin, and the minute when hours do
 	MaxSize int64            // bytes of a file on disk; 0 = no limit
 	Seek    bool             // a zstd file ends with a seek table, which some readers (Trino) stumble over
+	Hive    bool             // finished files go to the partitions that their names say; not for none
 	Link    bool             // keep a link BASE_current to the newest published file; for none only
 	After   func() string    // final name of the newest file that there was, which may be gone: the numbers of its date go on behind it; "" or nil = not known
 	Now     func() time.Time // nil = time.Now; its location is that of the dates
@@ -77,13 +81,14 @@ type Series struct {
 	dir        *faultfs.Dir
 	identity   string // of dir
 	o          Options
-	cur        *file    // nil: none is open
-	sealed     []sealed // finished, most under their hidden names
-	newest     *ident   // of the last file that was begun, as far as is known; nil: none yet
-	newestName string   // its final name
-	renamed    bool     // names in dir changed since its last fsync
-	linked     string   // where the link points to, "" if that is not known
-	noLink     bool     // the link could not be made the last time
+	cur        *file          // nil: none is open
+	sealed     []sealed       // finished, most under their hidden names
+	newest     *ident         // of the last file that was begun, as far as is known; nil: none yet
+	newestName string         // its final name
+	renamed    bool           // names in dir changed since its last fsync
+	partitions []*faultfs.Dir // in which names changed; they are closed after the next fsync of theirs
+	linked     string         // where the link points to, "" if that is not known
+	noLink     bool           // the link could not be made the last time
 	lost       *LostError
 	placed     Placed // of the last block
 	broken     error  // an fsync failed: nothing more is believed of the files
@@ -207,6 +212,9 @@ func (s *Series) Publish(st State, later *faultfs.Later) error {
 		}
 	}
 	s.forgetVisible()
+	if err := s.releasePartitions(); err != nil {
+		return s.breakdown("release partitions of", s.o.Base, err)
+	}
 	newest := ""
 	for _, name := range st.Sealed {
 		i := slices.IndexFunc(s.sealed, func(f sealed) bool { return f.name == name })
@@ -274,7 +282,7 @@ func (s *Series) Close() error {
 	if s.broken == nil {
 		s.broken = errors.New("the series is closed")
 	}
-	return errors.Join(err, s.dir.Close())
+	return errors.Join(err, s.closePartitions(syncAndClose), s.dir.Close())
 }
 
 // begin makes a new hidden file.
@@ -317,16 +325,21 @@ func (s *Series) due(now time.Time) bool {
 
 func (s *Series) boundary(t time.Time) time.Time { return s.o.Period.Next(t, s.o.At) }
 
-// publish renames a hidden file.
+// publish renames a hidden file, in the layout of Hive into its partition.
 func (s *Series) publish(name string) error {
-	switch taken, err := exists(s.dir, name); {
-	case err != nil:
-		return fmt.Errorf("publish %s: %w", s.path(name), err)
-	case taken:
+	at, _, err := FindPublished(s.dir, name)
+	switch {
+	case err == nil:
 		return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what was to be published waits in %s)",
-			s.path(name), Hidden(name))
+			s.path(at), Hidden(name))
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("publish %s: %w", s.path(name), err)
 	}
-	if err := s.dir.Rename(Hidden(name), name); err != nil {
+	to, err := s.place(name)
+	if err == nil {
+		err = s.dir.Move(Hidden(name), to, name)
+	}
+	if err != nil {
 		return fmt.Errorf("publish %s: %w", s.path(name), err)
 	}
 	killpoint.Reach("rotate.publish.renamed")
@@ -359,6 +372,11 @@ func (s *Series) link(name string) {
 func (s *Series) syncNames(later *faultfs.Later) error {
 	if !s.renamed {
 		return nil
+	}
+	for _, p := range s.partitions {
+		if err := later.Sync(p); err != nil {
+			return s.breakdown("sync partition of", s.o.Base, err)
+		}
 	}
 	if err := later.Sync(s.dir); err != nil {
 		return s.breakdown("sync directory of", s.o.Base, err)

@@ -27,6 +27,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/proto"
+	"inkwell/rotate"
 )
 
 // Store is a destination for entries.
@@ -219,5 +220,5 @@ func SafeCategory(name []byte) bool {
 			return false
 		}
 	}
-	return string(name) != UnsafeCategory && string(name) != OverflowCategory
+	return string(name) != UnsafeCategory && string(name) != OverflowCategory && !rotate.IsPartition(string(name))
 }

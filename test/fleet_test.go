@@ -86,3 +86,89 @@ func TestCollectorKnowsItsFleet(t *testing.T) {
 		t.Errorf("a sender that may not write anything is heard: %v", f)
 	}
 }
+
+// relayTo is the configuration of a relay: it sends to the collector {CENTRAL}, over a spool.
+const relayTo = `port={PORT}
+check_interval=1
+host={HOST}
+<store>
+category=default
+type=buffer
+retry_interval=1
+retry_interval_range=1
+<primary>
+type=network
+remote_host=127.0.0.1
+remote_port={CENTRAL}
+</primary>
+<secondary>
+type=file
+file_path={DIR}
+</secondary>
+</store>
+`
+
+// sees is what a collector tells of its senders in /status.json, by HOST.
+func sees(t *testing.T, addr string) map[string]string {
+	t.Helper()
+	var s struct {
+		Senders []struct{ Host, State, Via, Version, Trouble string }
+	}
+	text, _ := curl(t, "http://"+addr+"/status.json")
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	seen := make(map[string]string)
+	for _, of := range s.Senders {
+		if of.Version == "" {
+			t.Errorf("%+v", of)
+		}
+		if seen[of.Host] = of.State; of.Via != "" {
+			seen[of.Host] += " via " + of.Via
+		}
+	}
+	return seen
+}
+
+// TestCentreSeesThreeTiers: forwarders send to a relay, that to another, and that to the centre, which sees both relays
+// and, through them, a forwarder that is in trouble. (That a silent one is seen, too, takes longer: see
+// internal/fleet.)
+func TestCentreSeesThreeTiers(t *testing.T) {
+	t.Parallel()
+	in := t.TempDir()
+	centre := ink.Collect(t, t.TempDir(), bulk...)
+	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+	middle := ink.Scribed(t, relayTo, "{CENTRAL}", port(centre.Addr), "{HOST}", "middle")
+	edge := ink.Scribed(t, strings.Replace(relayTo, "\n<store>", "\n<allow>\nfrom=127.0.0.1\ncategories=app\n</allow>\n<store>", 1),
+		"{CENTRAL}", port(middle.Addr), "{HOST}", "edge")
+	start := func(host, category string) *harness.Process {
+		l := newLogger(t, filepath.Join(in, host+".log"), host)
+		l.write(t, 10, false)
+		return ink.Start(t, harness.Command{Args: []string{"forward", "--to", edge.Addr, "--state", t.TempDir(),
+			"--host", host, category + "=" + l.path}})
+	}
+	well, bad := start("web1", "app"), start("web2", "other") // which is thrown away: it says so
+	harness.Until(t, "the centre sees the tiers", func() bool {
+		s := sees(t, centre.Addr)
+		return s["middle"] == "sending" && s["web2"] == "trouble via middle edge"
+	})
+	r := ink.Run(t, "ctl", "status", "-v", centre.Addr)
+	if !strings.Contains(r.Stdout, "4 senders: 1 trouble, 3 sending\n") ||
+		!strings.Contains(r.Stdout, " via middle edge ") || !strings.Contains(r.Stdout, "relay "+filepath.Dir(middle.Dir)) {
+		t.Errorf("status -v: %+v", r)
+	}
+	if n := centre.Counter(t, "senders in trouble"); n != 1 {
+		t.Errorf("%d senders in trouble", n)
+	}
+	if page, _ := curl(t, "http://"+centre.Addr+"/"); !strings.Contains(page, "via middle edge") {
+		t.Errorf("the page does not say through which relays\n%s", page)
+	}
+	well.Stop(t)
+	bad.Stop(t)
+	edge.Stop(t)
+	middle.Stop(t)
+	if f := fleetOf(t, centre.Addr); len(f) != 1 || f["middle "+filepath.Join(filepath.Dir(middle.Dir), "state", "scribed-"+middle.Port)] != "ended" {
+		t.Errorf("after the end of the relays: %v", f)
+	}
+	centre.Stop(t)
+}

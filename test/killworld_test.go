@@ -43,7 +43,7 @@ type world struct {
 	figures figures
 }
 
-// configured is a configuration with each kind of files.
+// configured is a configuration with each kind of files; those of collector and scribed are not in partitions.
 const configured = `
 <store>
 category=default
@@ -51,6 +51,8 @@ type=file
 file_path={DIR}
 max_size=8000
 compress=gzip
+layout=hive
+rotate_period=hourly
 publish={DEPOT}
 who=w1
 </store>
@@ -350,7 +352,7 @@ func (w *world) compareDepot() {
 	gather := func(root string, into map[string]string) {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			switch {
-			case err != nil || !e.Type().IsRegular():
+			case err != nil || !e.Type().IsRegular() || strings.HasPrefix(e.Name(), "_SUCCESS"):
 			case filepath.Ext(path) == ".manifest" && !strings.HasPrefix(e.Name(), "."):
 				manifests++
 			case filepath.Ext(path) == ".gz":

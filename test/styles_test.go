@@ -92,6 +92,21 @@ func move(name func(s *styled) string) func(*testing.T, *styled) {
 	}
 }
 
+// kubelet renames the log and compresses all rotated ones but the newest, into a temporary file that it renames.
+func kubelet(t *testing.T, s *styled) {
+	t.Helper()
+	move(func(s *styled) string { return "app.log." + time.Now().Format("20060102-150405.000") })(t, s)
+	names, err := filepath.Glob(filepath.Join(s.dir, "app.log.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names[:len(names)-1] {
+		if filepath.Ext(name) != ".gz" {
+			s.run(t, "sh", "-c", fmt.Sprintf("gzip -c %[1]s > %[1]s.tmp && mv %[1]s.tmp %[1]s.gz && rm %[1]s", name))
+		}
+	}
+}
+
 // TestStylesOfRotation has every style of rotation done by the tool that does it, with the forwarder running, behind,
 // killed and down.
 func TestStylesOfRotation(t *testing.T) {
@@ -103,19 +118,25 @@ func TestStylesOfRotation(t *testing.T) {
 	}{
 		{"create", logrotate(late, "create"), true},
 		{"nocreate", logrotate(late, "nocreate"), true},
-		{"create delaycompress compress", logrotate(late, "create", "compress", "delaycompress"), false}, // two rotations while down
-		{"create compress", logrotate(prompt, "create", "compress"), false},
+		{"create delaycompress compress", logrotate(late, "create", "compress", "delaycompress"), true},
+		{"create compress", logrotate(prompt, "create", "compress"), true},
+		{"create compress dateext", dated(logrotate(prompt, "create", "compress", "dateext", "dateformat -%Y%m%d-%s")), true},
+		{"create compress by zstd", logrotate(prompt, "create", "compress", "compresscmd /usr/bin/zstd", "compressext .zst"), true},
+		{"create compress by bzip2", logrotate(prompt, "create", "compress", "compresscmd /usr/bin/bzip2", "compressext .bz2"), true},
+		{"create compress by xz", logrotate(prompt, "create", "compress", "compresscmd /usr/bin/xz", "compressext .xz"), true},
+		{"create compress olddir", logrotate(prompt, "create", "compress", "olddir old"), true},
 		{"create dateext", dated(logrotate(late, "create", "dateext", "dateformat -%Y%m%d-%s")), true},
 		{"create dateext extension", dated(logrotate(late, "create", "dateext", "dateformat -%Y%m%d-%s", "extension .log")), true},
 		{"create sharedscripts", logrotate(late, "create", "sharedscripts", "postrotate\n\t\t/bin/true\n\tendscript"), true},
 		{"create olddir", logrotate(late, "create", "olddir old"), true},
 		{"renamecopy", logrotate(prompt, "renamecopy"), true},
 		{"copytruncate", logrotate(keeps, "copytruncate"), true},
-		{"copytruncate compress delaycompress", logrotate(keeps, "copytruncate", "compress", "delaycompress"), false},
+		{"copytruncate compress", logrotate(keeps, "copytruncate", "compress"), true},
+		{"copytruncate compress delaycompress", logrotate(keeps, "copytruncate", "compress", "delaycompress"), true},
 		{"copytruncate dateext", dated(logrotate(keeps, "copytruncate", "dateext", "dateformat -%Y%m%d-%s")), true},
 		{"copytruncate olddir", logrotate(keeps, "copytruncate", "olddir old"), false},
 		{"copy", logrotate(keeps, "copy"), true},
-		{"kubelet", move(func(s *styled) string { return "app.log." + time.Now().Format("20060102-150405.000") }), true},
+		{"kubelet", kubelet, true},
 		{"log4j2, logback: a date and a number", move(func(s *styled) string { return fmt.Sprintf("app-11-29-2026-%d.log", s.rotated) }), true},
 		{"lumberjack", move(func(s *styled) string { return "app-" + time.Now().Format("2006-01-02T15-04-05.000") + ".log" }), true},
 		{"winston, tailable", func(t *testing.T, s *styled) {

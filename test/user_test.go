@@ -159,8 +159,8 @@ func TestWhoCannotBecomeAUser(t *testing.T) {
 		user, want string
 		code       int
 	}{
-		{0, "no-such-user", "unknown user no-such-user", 1},
-		{0, "nobody:no-such-group", "unknown group no-such-group", 1},
+		{0, "no-such-user", "there is no user no-such-user (create it: useradd", 1},
+		{0, "nobody:no-such-group", "there is no group no-such-group (create it: groupadd", 1},
 		{0, "root", "nothing would be given up", 1},
 		{0, "0", "nothing would be given up", 1},
 		{0, "nobody", "permission denied", 1}, // a directory that is there stays whose it is

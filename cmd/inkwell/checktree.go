@@ -297,6 +297,9 @@ func publishedText(c *config.Compress) (parts []string) {
 	if c.KeepTotal > 0 {
 		parts = append(parts, fmt.Sprintf("kept up to %d bytes of all categories", c.KeepTotal))
 	}
+	if c.Hive {
+		parts = append(parts, "in partitions (hive)")
+	}
 	if c.DoneMarkers {
 		parts = append(parts, fmt.Sprintf("marked when complete, senders waited for up to %s", c.Lateness))
 	}

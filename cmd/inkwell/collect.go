@@ -12,6 +12,7 @@ import (
 	"inkwell/rotate"
 	"inkwell/store"
 	"inkwell/store/depot"
+	"inkwell/store/kafka"
 	"inkwell/store/spool"
 )
 
@@ -87,9 +88,13 @@ func collectFlags(flags *pflag.FlagSet) {
 		"remove the oldest finished files while all take more than this (500GB); 0 = never")
 	flags.Var(checked("30d", "duration", conf.ParseDuration), "stream-ttl",
 		"forget which entries of a silent sender are there after this")
+	flags.Var(checked("flat", "layout", parseLayout), "layout",
+		"flat, or hive: finished files in partitions, dt=DAY/hr=HOUR, with a _SUCCESS in those that are complete")
 	flags.Bool("done-markers", false, "write _SUCCESS.PERIOD beside the files of a day or hour when they are all there")
 	flags.Var(checked("10m", "duration", conf.ParseDuration), "lateness",
 		"how long a done marker waits for senders that have not moved on")
+	flags.Var(checked("", "address", parseTopic), "journal",
+		"keep the journal in a topic that several collectors share: `kafka://BROKER,BROKER/TOPIC?OPTIONS`")
 	flags.Var(checked("32GiB", "size", conf.ParseSize), "journal-max",
 		"bytes that may wait for the files before senders are told to try later")
 }
@@ -97,6 +102,23 @@ func collectFlags(flags *pflag.FlagSet) {
 // checked is a flag that keeps its value as text once parse has accepted it.
 func checked[T any](text, kind string, parse func(string) (T, error)) pflag.Value {
 	return conf.Value(new(T), text, kind, parse)
+}
+
+// parseTopic checks the address of a topic.
+func parseTopic(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	_, err := kafka.ParseAddress(s)
+	return s, err
+}
+
+// parseLayout parses the layout of a category's directory.
+func parseLayout(s string) (string, error) {
+	if s != "flat" && s != "hive" {
+		return "", fmt.Errorf("layout %q: must be flat or hive", s)
+	}
+	return s, nil
 }
 
 // parseTrusted parses the largest frame of trusted peers; 0 gives them no more than others.
@@ -161,7 +183,7 @@ func onlyConfig(cmd *cobra.Command, file string) error {
 // keysOf lists the keys of a configuration that flags stand for, by their section.
 var keysOf = map[string][]flagKey{
 	"global": {
-		{"durability", "durability"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"},
+		{"durability", "durability"}, {"journal", "journal"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"},
 		{"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"},
 		{"max_conn", "max-connections"},
 		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"},
@@ -177,7 +199,7 @@ var keysOf = map[string][]flagKey{
 	"file": {
 		{"who", "who"}, {"away_max", "away-max"}, {"max_size", "max-size"}, {"add_newlines", "add-newlines"},
 		{"keep", "keep"}, {"keep_total", "keep-bytes"},
-		{"keep_open", "keep-open"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
+		{"keep_open", "keep-open"}, {"layout", "layout"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
 	},
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -27,7 +29,12 @@ var flagValues = map[string][]cobra.Completion{
 // formats are the values of --format, which differ between commands.
 var formats = map[string][]cobra.Completion{
 	"forward": {"auto", "cri", "docker", "none"},
+	"health":  {"nagios", "json"},
+	"cat":     lineFormats, "grep": lineFormats, "stats": lineFormats, "convert": lineFormats,
 }
+
+// lineFormats are the formats in which lines can be read.
+var lineFormats = []cobra.Completion{"combined", "common", "json", "logfmt", "syslog", "regexp="}
 
 // flagDirs are the flags that take a directory. Apart from these, --config and the TLS files, no flag takes a file
 // name.
@@ -37,6 +44,33 @@ var flagDirs = map[string]bool{"dir": true, "state": true, "spool": true}
 var flagFiles = map[string][]string{
 	"config":   {"conf"},
 	"tls-cert": {"pem", "crt"}, "tls-key": {"pem", "key"}, "tls-ca": {"pem", "crt"},
+}
+
+// completion prints the script of a shell.
+func (a *app) completion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish",
+		Short: "print a script with which a shell completes commands and flags",
+		Long: `completion prints a script for a shell. When the shell has read it, the Tab key completes commands, flags and
+the values of flags. The packages install it for all three shells.`,
+		Example: `  inkwell completion bash > /etc/bash_completion.d/inkwell
+  inkwell completion zsh > /usr/local/share/zsh/site-functions/_inkwell
+  inkwell completion fish > ~/.config/fish/completions/inkwell.fish
+  source <(inkwell completion bash)     # for the current shell only`,
+		Args:      exactly("bash, zsh or fish"),
+		ValidArgs: []cobra.Completion{"bash", "zsh", "fish"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch args[0] {
+			case "bash":
+				return cmd.Root().GenBashCompletionV2(a.stdout, true)
+			case "zsh":
+				return cmd.Root().GenZshCompletion(a.stdout)
+			case "fish":
+				return cmd.Root().GenFishCompletion(a.stdout, true)
+			}
+			return usageError{fmt.Errorf("no completion for the shell %q: want bash, zsh or fish", args[0])}
+		},
+	}
 }
 
 // completes adds the completion of flag values to cmd and to all commands below it.
@@ -64,7 +98,7 @@ func completes(cmd *cobra.Command) {
 	}
 	cmd.LocalNonPersistentFlags().VisitAll(flags)
 	cmd.PersistentFlags().VisitAll(flags)
-	if len(cmd.Commands()) == 0 && cmd.ValidArgsFunction == nil {
+	if len(cmd.Commands()) == 0 && cmd.ValidArgsFunction == nil && cmd.ValidArgs == nil {
 		cmd.ValidArgsFunction = argumentsOf(cmd.Name())
 	}
 	for _, sub := range cmd.Commands() {

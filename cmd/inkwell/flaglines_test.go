@@ -81,8 +81,11 @@ var meanings = []meaning{
 	{"keep", "1d12h", "keep=1d12h", func(_ *config.Config, f config.File) bool { return f.Compress.Keep == 36*time.Hour }},
 	{"keep-bytes", "500GB", "keep_total=500GB", func(_ *config.Config, f config.File) bool { return f.Compress.KeepTotal == 500e9 }},
 	{"stream-ttl", "2h", "stream_ttl=2h", func(c *config.Config, _ config.File) bool { return c.StreamTTL == 2*time.Hour }},
+	{"layout", "flat", "layout=flat", func(_ *config.Config, f config.File) bool { return !f.Compress.Hive }},
+	{"layout", "hive", "layout=hive", func(_ *config.Config, f config.File) bool { return f.Compress.Hive }},
 	{"done-markers", "true", "done_markers=yes", func(_ *config.Config, f config.File) bool { return f.Compress.DoneMarkers }},
 	{"lateness", "3m", "lateness=3m", func(_ *config.Config, f config.File) bool { return f.Compress.Lateness == 3*time.Minute }},
+	{"journal", "kafka://k/t", "journal=kafka://k/t", func(c *config.Config, _ config.File) bool { return c.Topic.Topic == "t" }},
 	{"journal-max", "4MB", "journal_max=4MB", func(c *config.Config, _ config.File) bool { return c.JournalMax == 4e6 }},
 	{"max-connections-per-address", "0", "max_conn_per_address=0", func(c *config.Config, _ config.File) bool { return c.MaxPerAddress == 0 }},
 	{"max-connections-per-address", "012", "max_conn_per_address=12", func(c *config.Config, _ config.File) bool { return c.MaxPerAddress == 12 }},
@@ -130,6 +133,9 @@ func TestEveryFlagOfCollectIsConfiguration(t *testing.T) {
 		if m.flag == "who" || m.flag == "away-max" {
 			args = append(args, "--publish=/p")
 		}
+		if m.flag == "journal" {
+			args = append(args, "--publish=/p", "--max-message=1MiB")
+		}
 		text, c := printed(t, args...)
 		if !m.is(c, c.Stores[0].Sink.(config.File)) {
 			t.Errorf("--%s=%s comes to something else:\n%s", m.flag, m.value, text)
@@ -161,6 +167,16 @@ func TestFlagsOfCollectTogether(t *testing.T) {
 		}
 		if chosen["compress"].value == "none" {
 			delete(chosen, "level") // which is nothing there
+			delete(chosen, "layout")
+		}
+		if chosen["rotate"].value == "never" {
+			delete(chosen, "layout")
+		}
+		if chosen["layout"].value == "hive" {
+			delete(chosen, "rotate-at")
+		}
+		if chosen["done-markers"].value == "true" || chosen["publish"].value == "" || chosen["max-message"].value == "" {
+			delete(chosen, "journal") // which cannot be
 		}
 		if chosen["publish"].value == "" { // without which they are nothing
 			delete(chosen, "who")

@@ -88,7 +88,7 @@ func TestUsageErrors(t *testing.T) {
 		{"", "frobnicate -h", `unknown command "frobnicate"`},
 		{"", "spool veryfi --help", "did you mean verify?"},
 		{"", "ctl frobnicate", "want alive, counters, name, reload, status, stop, version, watch"},
-		{"", "completion tcsh", `unknown command "tcsh"`},
+		{"", "completion tcsh", `no completion for the shell "tcsh"`},
 		{"", "help frobnicate", `unknown command "frobnicate"`},
 		{"", "help spool frobnicate", `unknown command "frobnicate"`},
 		{"", "help collect frobnicate", `"inkwell collect" has no command "frobnicate"`},
@@ -131,6 +131,9 @@ func TestCompletionOfValues(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"collect --compress =", "gzip\nzstd\nnone\n:4\n"},
 		{"forward --format =", "auto\ncri\ndocker\nnone\n:4\n"},
+		{"health --format =", "nagios\njson\n:4\n"},
+		{"stats --format =", "combined\ncommon\njson\nlogfmt\nsyslog\nregexp=\n:4\n"},
+		{"completion =", "bash\nzsh\nfish\n:4\n"},
 		{"pipe --when-full =", "block\ndrop\n:4\n"},
 		{"collect --dir =", ":16\n"},
 		{"collect --tls-key =", "pem\nkey\n:8\n"},
@@ -255,8 +258,10 @@ func TestVersionAndCompletion(t *testing.T) {
 	if r := inkwell(t, nil, "version"); r.code != 0 || !strings.HasPrefix(r.stdout, "inkwell ") {
 		t.Errorf("version: %+v", r)
 	}
-	if r := inkwell(t, nil, "completion", "bash"); r.code != 0 || !strings.Contains(r.stdout, "inkwell") {
-		t.Errorf("completion: code %d, %q", r.code, r.stderr)
+	for shell, want := range map[string]string{"bash": "complete -o default", "zsh": "#compdef inkwell", "fish": "complete -c inkwell"} {
+		if r := inkwell(t, nil, "completion", shell); r.code != 0 || !strings.Contains(r.stdout, want) {
+			t.Errorf("completion %s: code %d, %q, want %q", shell, r.code, r.stderr, want)
+		}
 	}
 }
 

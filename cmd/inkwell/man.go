@@ -25,15 +25,11 @@ func (a *app) man() *cobra.Command {
 	}
 }
 
-// writeManual writes to dir the page of cmd and those of its subcommands that are not hidden. The completion commands
-// of single shells have no page; that of completion names them.
+// writeManual writes to dir the page of cmd and those of its subcommands that are not hidden.
 func writeManual(dir string, cmd *cobra.Command) error {
 	path := filepath.Join(dir, pageName(cmd)+".1")
 	if err := os.WriteFile(path, manualPage(cmd), 0o644); err != nil {
 		return fmt.Errorf("write a manual page: %w", err)
-	}
-	if cmd.Name() == "completion" {
-		return nil
 	}
 	for _, sub := range cmd.Commands() {
 		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {

@@ -104,11 +104,9 @@ func writeSeeAlso(p *bytes.Buffer, cmd *cobra.Command) {
 	if cmd.HasParent() {
 		pages = append(pages, pageName(cmd.Parent()))
 	}
-	if cmd.Name() != "completion" {
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() {
-				pages = append(pages, pageName(sub))
-			}
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			pages = append(pages, pageName(sub))
 		}
 	}
 	if len(pages) == 0 {

@@ -89,8 +89,7 @@ func (p *prober) one(ctx context.Context, i int) probe {
 		refused.code == http.StatusServiceUnavailable):
 		answer.verdict = p.health(ctx, to, refused)
 	case isDialError(err):
-		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+dialText(err),
-			"start it, or open the way to it")
+		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+dialText(err), dialCure(answer.name))
 	case errors.Is(err, errDocument):
 		answer.verdict = verdictOf(unknown, err.Error(), "use the inkwell of that version")
 	default:
@@ -134,6 +133,14 @@ func dialText(err error) string {
 		return op.Error()
 	}
 	return err.Error()
+}
+
+// dialCure says what to do about a daemon that cannot be reached.
+func dialCure(name string) string {
+	if strings.Contains(name, "/") && !isTLS(name) {
+		return "start the forwarder or pipe whose directory that is; a collector is asked by its HOST:PORT"
+	}
+	return "start it, or let this machine connect to it"
 }
 
 // httpError is an HTTP answer other than 200.
@@ -217,6 +224,9 @@ func (p *prober) fb303(ctx context.Context, to server, why error) status.Verdict
 			return verdictOf(status.Critical, fmt.Sprintf("it does not answer within %v", p.timeout),
 				"see whether it hangs, or is overloaded")
 		}
+		if errors.Is(err, rpc.ErrSpeaksTLS) {
+			return verdictOf(status.Critical, "it cannot be asked without TLS", "write tls:// before the address")
+		}
 		return verdictOf(status.Critical, fmt.Sprintf("it does not say how it is: %v; %v", why, err),
 			"see whether a Scribe server listens there, and of what version")
 	}
@@ -265,7 +275,7 @@ func parsePercent(s string) (float64, error) {
 		v /= 100
 	}
 	if err != nil || !(v >= 0 && v <= 1) {
-		return 0, fmt.Errorf("%q: want a share as 80%% or 0.8", s)
+		return 0, fmt.Errorf("%q: want a share, such as 80%% or 0.8", s)
 	}
 	return v, nil
 }

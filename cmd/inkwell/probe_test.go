@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,6 +89,8 @@ func TestHealth(t *testing.T) {
 		"limits that cross": {"--spool 90%,80% " + well, 3, []string{"before the warning"}},
 		"no such flag":      {"--bogus", 3, []string{"--bogus"}},
 		"no address":        {"host:x:y", 3, []string{"host:x:y"}},
+		"TLS":               {"--timeout 2s " + alerting(t), 2, []string{"it cannot be asked without TLS (write tls:// before"}},
+		"of a collector":    {t.TempDir(), 2, []string{"no such file", "a collector is asked by its HOST:PORT"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := inkwell(t, nil, append([]string{"health"}, strings.Fields(c.args)...)...)
@@ -98,6 +101,34 @@ func TestHealth(t *testing.T) {
 			}
 		})
 	}
+}
+
+// alerting is a listener that answers as TLS does to whoever speaks without.
+func alerting(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(func() {
+		ln.Close()
+		served.Wait()
+	})
+	served.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := nc.Write([]byte{0x15, 3, 1, 0, 2, 2, 70}); err != nil {
+				t.Error(err)
+			}
+			_, _ = nc.Read(make([]byte, 100)) // an end with unread bytes would be a reset
+			nc.Close()
+		}
+	})
+	return ln.Addr().String()
 }
 
 func TestHealthAsJSON(t *testing.T) {

@@ -39,7 +39,7 @@ Exit codes: 0 done, 1 failed, 2 the command line is wrong, 75 some of the input 
 	root.AddCommand(a.init(), a.migrate(), a.check(), a.audit())
 	root.AddCommand(a.health(), a.top(), a.munin())
 	root.AddCommand(a.ls(), a.grep(), a.stats(), a.convert(), a.wait(), a.verify(), a.repair())
-	root.AddCommand(a.catTo(), a.ctl(), a.rotatelogs())
+	root.AddCommand(a.catTo(), a.ctl(), a.rotatelogs(), a.completion())
 	root.SetHelpCommand(a.help())
 	completes(root)
 	a.markRunning(root)

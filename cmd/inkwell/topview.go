@@ -157,6 +157,9 @@ func (v *topView) senders() *cells {
 				name += " (" + s.Category + ")"
 			}
 			name = v.qualify(name, p.name)
+			if s.Via != "" {
+				name += " via " + printable(s.Via)
+			}
 			if s.Trouble != "" {
 				name += ": " + printable(s.Trouble)
 			}

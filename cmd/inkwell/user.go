@@ -43,7 +43,10 @@ func (a *app) account(text string) (*account, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("user %s: %w (make it: useradd --system --no-create-home %s)", text, err, name)
+		if errors.As(err, new(user.UnknownUserError)) {
+			return nil, fmt.Errorf("there is no user %s (create it: useradd --system --no-create-home %s)", name, name)
+		}
+		return nil, fmt.Errorf("look up the user %s: %w", name, err)
 	}
 	gids, err := u.GroupIds()
 	if err != nil {
@@ -58,7 +61,10 @@ func (a *app) account(text string) (*account, error) {
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("user %s: %w", text, err)
+			if errors.As(err, new(user.UnknownGroupError)) {
+				return nil, fmt.Errorf("there is no group %s (create it: groupadd --system %s)", group, group)
+			}
+			return nil, fmt.Errorf("look up the group %s: %w", group, err)
 		}
 		gid = g.Gid
 	}

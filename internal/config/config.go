@@ -28,6 +28,7 @@ import (
 	"inkwell/forwarder/lines"
 	"inkwell/internal/access"
 	"inkwell/internal/conf"
+	"inkwell/store/kafka"
 )
 
 //go:generate go test -run TestDocument -update .
@@ -64,12 +65,13 @@ type Config struct {
 	LongestPrefix        bool // of several prefixes that match the longest is taken, not the first in byte order
 	ServerThreads        int  // has no effect
 
-	Durability string // sync, write or memory
-	State      string // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
-	StateDir   string // "" = the default of the system
-	User       string // NAME[:GROUP] to become, "" = none
-	Host       string // name of this machine for a forwarder or pipe, "" = its host name
-	JournalMax int64  // bytes
+	Durability string         // sync, write or memory
+	State      string         // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
+	StateDir   string         // "" = the default of the system
+	User       string         // NAME[:GROUP] to become, "" = none
+	Host       string         // name of this machine for a forwarder or pipe, "" = its host name
+	JournalMax int64          // bytes
+	Topic      *kafka.Address // the journal is a topic; nil = it is in the state directory
 	StreamTTL  time.Duration
 
 	Stores   []*Store // in the byte order of the names of their blocks

@@ -55,13 +55,15 @@ var fileOptions = []option{
 	{key: "keep_bytes", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files are removed while those of their category take more together, 0 = never."},
 	{key: "keep_total", kind: size, value: "0", ours: true, meaning: "With `compress`: the oldest finished files of all categories are removed while they take more together, 0 = never."},
 	{key: "keep_open", kind: exactly, value: "no", ours: true, meaning: "With `compress`: `yes`: the end of the server leaves the files being written open, and its next start goes on with them. `no`: it finishes them."},
-	{key: "done_markers", kind: exactly, value: "no", ours: true, meaning: "With `compress` and a `rotate_period`: `yes`: `_SUCCESS.PERIOD` beside the files tells when those of a day or an hour are all there (see files.md)."},
+	{key: "layout", kind: text, value: "flat", ours: true, meaning: "With `compress` and a `rotate_period`: `hive`: finished files are in partitions, `dt=2026-11-29` or, with a period shorter than a day, `dt=2026-11-29/hr=04`, " +
+		"in the directory of the category, and a partition that is complete has a `_SUCCESS`. Days begin at 00:00 and hours at their first minute then."},
+	{key: "done_markers", kind: exactly, value: "no", ours: true, meaning: "With `compress` and a `rotate_period`: `yes`: `_SUCCESS.PERIOD` beside the files tells when those of a day or an hour are all there (see files.md). `layout=hive` makes them always."},
 	{key: "lateness", kind: duration, value: "10m", ours: true,
 		meaning: "With `done_markers`: how long a marker waits for senders that have not moved on."},
 }
 
 // publishedKeys are the keys that only make sense where finished files do not change.
-var publishedKeys = []string{"keep", "keep_bytes", "keep_total", "keep_open", "done_markers", "lateness"}
+var publishedKeys = []string{"keep", "keep_bytes", "keep_total", "keep_open", "layout", "done_markers", "lateness"}
 
 const fileIntro = "Files in directories: `DIR/BASE_NNNNN`, or `DIR/BASE-YYYY-MM-DD_NNNNN` if they are rotated by the clock. Where each category has files of its own that is " +
 	"`DIR/CATEGORY/CATEGORY_NNNNN`. What is in them is the messages and nothing else, byte for byte, unless an option below puts something between them."
@@ -127,14 +129,41 @@ func (l *loader) plainFile(b *conf.Block, kind string, p position) (Sink, error)
 	}
 	l.period(o, &f)
 	if f.Compress != nil {
+		l.layout(o, &f)
 		l.markers(o, f.Compress)
 	}
 	return l.secondary(o, f, p)
 }
 
+// layout reads whether finished files go to partitions, which are days and hours of the calendar.
+func (l *loader) layout(o block, f *File) {
+	c := f.Compress
+	if o.choice("layout", "flat", "hive") != "hive" {
+		return
+	}
+	v, _ := o.Get("layout")
+	switch {
+	case c.Codec == rotate.None:
+		l.fail(v.Line, "layout=hive is for compressed files only", "add compress=gzip or compress=zstd, or remove it")
+		return
+	case c.Period.Next(time.Now(), c.At).IsZero():
+		l.fail(v.Line, "layout=hive has no effect with rotate_period=never: files without a date belong to no partition",
+			"write rotate_period=daily, hourly or another period")
+		return
+	}
+	c.Hive, c.At = true, rotate.Clock{}
+	f.RotateHour, f.RotateMinute = 0, 0
+	for _, key := range []string{"rotate_hour", "rotate_minute"} {
+		if v, ok := o.Get(key); ok && o.count(key) != 0 {
+			l.fail(v.Line, fmt.Sprintf("%s=%s cannot be had with layout=hive: a partition is a day from 00:00 on, or a full hour", key,
+				conf.Quote(v.Text)), "remove one of them")
+		}
+	}
+}
+
 // markers reads whether done markers are written, and when: they say that all files of a period are complete.
 func (l *loader) markers(o block, c *Compress) {
-	c.DoneMarkers, c.Lateness = o.yes("done_markers"), o.duration("lateness")
+	c.DoneMarkers, c.Lateness = o.yes("done_markers") || c.Hive, o.duration("lateness")
 	if v, _ := o.Get("done_markers"); c.DoneMarkers && c.Period.Next(time.Now(), c.At).IsZero() {
 		l.fail(v.Line, "done_markers=yes has no effect with rotate_period=never: no file is complete then",
 			"write rotate_period=daily, hourly or another period")

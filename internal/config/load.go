@@ -28,6 +28,7 @@ func Load(name string, data []byte) *Config {
 	l.spools()
 	l.hiddenPrefixes()
 	l.sharedFiles()
+	l.topic()
 	l.twins()
 	c.RefuseLoops(c.listens())
 	slices.SortStableFunc(c.Problems, func(a, b conf.Problem) int { return cmp.Compare(a.Line, b.Line) })

@@ -10,6 +10,9 @@ func sample(section, about, line string) string {
 	null := storeText("category=other", "type=null")
 	switch section {
 	case "global":
+		if about == "journal" {
+			return line + "\nmax_message_size=1MiB\n" + storeText("category=other", "type=file", "publish=/depot")
+		}
 		return line + "\n" + globalSample(about) + null
 	case "tail":
 		if about == "stamp" {
@@ -48,7 +51,7 @@ func extra(about string) string {
 		return "publish=/depot"
 	case "seek_table":
 		return "compress=zstd"
-	case "done_markers", "lateness":
+	case "layout", "done_markers", "lateness":
 		return "compress=gzip\nrotate_period=hourly"
 	}
 	return ""
@@ -103,7 +106,7 @@ func missing(about, line string) string {
 // another returns a valid value of an option that is not its default.
 func another(o option) string {
 	words := map[string]string{
-		"listen": "127.0.0.1:7", "http": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "rotate_period": "daily", "compress": "zstd", "publish": "yes", "service_list": "x:9", "service_order": "listed",
+		"journal": "kafka://k/t", "listen": "127.0.0.1:7", "http": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "layout": "hive", "rotate_period": "daily", "compress": "zstd", "publish": "yes", "service_list": "x:9", "service_order": "listed",
 		"dynamic_config_type": "thrift_bucket", "bucket_type": "random", "report_success": "any", "when_full": "drop", "fs_type": "std", "delimiter": "59", "path": "/y/*",
 		"encoding": "utf-16be", "format": "docker", "retry_interval": "77", "max_retry_interval": "77",
 	}

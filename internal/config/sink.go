@@ -26,6 +26,7 @@ type Compress struct {
 	Level       int          // 0 = the codec's default
 	Period      rotate.Period
 	At          rotate.Clock
+	Hive        bool          // finished files go to partitions, dt=DAY or dt=DAY/hr=HOUR
 	Keep        time.Duration // finished files that are older are removed, 0 = never
 	KeepBytes   int64         // the oldest finished files of a category are removed while they take more together, 0 = never
 	KeepTotal   int64         // the oldest finished files of all categories are removed while they take more together, 0 = never

@@ -4,9 +4,10 @@
 //	Dir ── OpenFile ──► File ── Write, Writev, WriteAt, Sync, Truncate
 //	 └── Rename, Remove, Mkdir, Symlink, Sync …        each asks the Injector first, if there is one
 //
-// Names are names of directory entries, without a slash. No symbolic link is followed, not even to another place in the
-// directory: a link to another category's directory is wrong, too. Only regular files are opened, so that a planted FIFO
-// cannot block a daemon. The path of the directory itself comes from the operator: links in it are followed.
+// Names are names of directory entries, without a slash, but for those of finished files in a partition beneath their
+// directory. No symbolic link is followed, not even to another place in the directory: a link to another category's
+// directory is wrong, too. Only regular files are opened, so that a planted FIFO cannot block a daemon. The path of the
+// directory itself comes from the operator: links in it are followed.
 //
 // Errors are those of the os package (errors.Is with fs.ErrNotExist, syscall.ENOSPC and so on works) and name the
 // operation and the file. Every method of Dir and File may be called concurrently, also with Close, except that reads
@@ -215,6 +216,33 @@ func (d *Dir) odd(op, name string, found fs.FileInfo) error {
 func (d *Dir) Rename(oldName, newName string) error {
 	return d.change(Change{Op: OpRename, Name: newName, From: oldName},
 		func() error { return d.rename(oldName, newName) })
+}
+
+// Move renames a file of d to newName in the directory to, which is beneath d, replacing newName; it is durable after
+// the Sync of both directories.
+func (d *Dir) Move(oldName string, to *Dir, newName string) error {
+	below, err := filepath.Rel(d.path, to.path)
+	if err != nil {
+		return err
+	}
+	return d.Rename(oldName, filepath.Join(below, newName))
+}
+
+// Below opens a directory beneath d by its path with slashes. It must exist, and no link is followed.
+func (d *Dir) Below(path string) (*Dir, error) {
+	dir := d
+	for name := range strings.SplitSeq(path, "/") {
+		above := dir
+		sub, err := above.enter(name)
+		if above != d {
+			err = errors.Join(err, above.Close())
+		}
+		if err != nil {
+			return nil, err
+		}
+		dir = sub
+	}
+	return dir, nil
 }
 
 // Remove unlinks a file or an empty directory beneath d; it is durable after Sync.

@@ -72,7 +72,9 @@ const writableFor = 200 * time.Millisecond
 func (d *Dir) Identity() string {
 	var st unix.Statx_t
 	const wanted = unix.STATX_INO | unix.STATX_BTIME
-	err := d.at("statx", ".", func(fd int) error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, wanted, &st) })
+	err := d.at("statx", ".", func(fd int, _ string) error {
+		return unix.Statx(fd, "", unix.AT_EMPTY_PATH, wanted, &st)
+	})
 	if err != nil || st.Mask&wanted != wanted {
 		return ""
 	}

@@ -1,9 +1,10 @@
-// Package fleet keeps what a collector knows of the forwarders and pipes that send to it.
+// Package fleet keeps what a collector knows of the forwarders, pipes and relays that send to it.
 //
-//	forwarder, pipe ── Report, every ten seconds, in a Log call ──► gate: may it write here? ──► Table ──► Status
+//	forwarder, pipe, relay ── Report, every ten seconds, in a Log call ──► gate: may it write here? ──► Table ──► Status
 //
 // A report is a few hundred bytes of JSON. It is sent only to a peer that has identified itself as Inkwell. Old
-// clients, and senders behind a relay, are not in the fleet. A report is the sender's own claim: its texts are cleaned,
+// clients are not in the fleet. A relay is a collector that sends on: its report also has what it knows of its own
+// senders, as a Summary. A report is the sender's own claim: its texts are cleaned,
 // its numbers are taken as they are. The address of the connection is kept with it, so that one peer cannot overwrite
 // the report of another.
 package fleet
@@ -29,18 +30,18 @@ const (
 	SilentAfter = 3 * Every
 )
 
-// Report is what a forwarder or pipe says about itself.
+// Report is what a forwarder, pipe or relay says about itself.
 type Report struct {
 	Host    string    `json:"host"`
 	Name    string    `json:"name"`    // which of those on the host: its state directory, or the category of a pipe
-	Program string    `json:"program"` // "forward" or "pipe"
+	Program string    `json:"program"` // "forward", "pipe" or "relay"
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Ended   bool      `json:"ended,omitempty"` // this is its last word: it ends in good order
 
 	Files      int     `json:"files"`                // that it follows
 	Unreadable int     `json:"unreadable,omitempty"` // of those
-	Lag        int64   `json:"lag_bytes"`            // of files that were not read
+	Lag        int64   `json:"lag_bytes"`            // of files that were not read; of a relay, in its journal
 	OldestAge  float64 `json:"oldest_unsent_seconds"`
 	Sent       int64   `json:"sent"` // entries since it started
 
@@ -51,6 +52,8 @@ type Report struct {
 	Trouble string `json:"trouble,omitempty"` // what is wrong, "" when nothing is
 	Failed  int64  `json:"failed_calls,omitempty"`
 	Dropped int64  `json:"dropped,omitempty"` // entries that it has dropped, or that were refused
+
+	Senders *Summary `json:"senders,omitempty"` // of a relay: who sends to it
 }
 
 // State is the condition of a sender.
@@ -65,19 +68,20 @@ const (
 	Sending State = "sending"
 )
 
-// Sender is a forwarder or pipe as the collector knows it.
+// Sender is a forwarder, pipe or relay as the collector knows it.
 type Sender struct {
 	Report
-	Peer  string    `json:"peer"` // identity of the connection: an address, the name in its certificate, a user
+	Peer  string    `json:"peer"`          // identity of the connection: an address, the name in its certificate, a user
+	Via   string    `json:"via,omitempty"` // the hosts of the relays it sends through, the nearest to this collector first
 	First time.Time `json:"first_heard"`
 	Heard time.Time `json:"last_heard"`
 	State State     `json:"state"`
 }
 
-// Status describes the fleet at one moment.
+// Status describes the fleet at one moment. Of the senders of a relay it lists those that are not well.
 type Status struct {
 	Senders []Sender      `json:"senders"` // by state (silent, trouble, behind, sending, ended), host and name
-	Count   map[State]int `json:"count"`
+	Count   map[State]int `json:"count"`   // of all senders, those of relays included
 }
 
 // Parse decodes a report and removes control characters from its texts.
@@ -96,6 +100,7 @@ func Parse(data []byte) (r Report, err error) {
 	if year := r.Started.UTC().Year(); year < 0 || year > 9999 { // which could not be written
 		r.Started = time.Time{}
 	}
+	r.Senders.clean()
 	return r, nil
 }
 

@@ -87,14 +87,21 @@ func (t *Table) Status(now time.Time) Status {
 	for _, s := range t.senders {
 		one := *s
 		one.State = one.state(now)
-		status.Senders = append(status.Senders, one)
 		status.Count[one.State]++
+		if one.speaks(now) {
+			status.Senders = append(status.Senders, one.behind()...)
+			for state, n := range one.Senders.Count {
+				status.Count[state] += n
+			}
+			one.Senders = &Summary{Count: one.Senders.Count} // the others are listed by themselves
+		}
+		status.Senders = append(status.Senders, one)
 	}
 	slices.SortFunc(status.Senders, compare)
 	return status
 }
 
-// Count returns how many senders are in a state.
+// Count returns how many senders are in a state, those of relays included.
 func (t *Table) Count(of State, now time.Time) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,6 +109,9 @@ func (t *Table) Count(of State, now time.Time) (n int) {
 	for _, s := range t.senders {
 		if s.state(now) == of {
 			n++
+		}
+		if s.speaks(now) {
+			n += s.Senders.Count[of]
 		}
 	}
 	return n

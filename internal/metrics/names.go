@@ -64,7 +64,7 @@ func snake(s string) string {
 	}, s)
 }
 
-const sendersHelp = "Forwarders and pipes that report to this collector, by how they are."
+const sendersHelp = "Forwarders, pipes and relays that report to this collector, and those behind relays, by how they are."
 
 const (
 	refusedHelp = "Entries that were dropped and answered OK, because sending them again would change nothing, by reason."

@@ -131,18 +131,14 @@ func (c *conn) otherCall(call proto.Call) (rest []byte, err error) {
 		c.out = proto.AppendException(c.out, call, proto.InternalError,
 			fmt.Sprintf("arguments of %d bytes, the limit is %d", len(args), maxArgs))
 	default:
-		reply, failed := c.process(f, call, args)
-		c.out = append(c.out, reply...)
-		if failed != nil {
-			c.s.complaints.add("call of "+call.Method+" failed", c.nc.RemoteAddr(), failed.Error())
-		}
+		c.out = append(c.out, c.process(f, call, args)...)
 	}
 	return rest, nil
 }
 
-// process calls generated code and returns its reply, which is empty for a oneway method. A panic there is answered and
-// logged.
-func (c *conn) process(f thrift.TProcessorFunction, call proto.Call, args []byte) (reply []byte, err error) {
+// process calls generated code and returns its reply, which is empty for a oneway method. An error of the handler is in
+// the reply; the handler logs what others than the caller have to know. A panic is answered and logged here.
+func (c *conn) process(f thrift.TProcessorFunction, call proto.Call, args []byte) (reply []byte) {
 	out := thrift.NewTMemoryBuffer()
 	defer func() {
 		if p := recover(); p != nil {
@@ -151,9 +147,6 @@ func (c *conn) process(f thrift.TProcessorFunction, call proto.Call, args []byte
 		}
 	}()
 	in := thrift.NewTBinaryProtocolConf(&thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(args)}, c.s.conf)
-	_, failed := f.Process(c.ctx, call.SeqID, in, thrift.NewTBinaryProtocolConf(out, c.s.conf))
-	if failed != nil {
-		err = failed
-	}
-	return out.Bytes(), err
+	_, _ = f.Process(c.ctx, call.SeqID, in, thrift.NewTBinaryProtocolConf(out, c.s.conf))
+	return out.Bytes()
 }

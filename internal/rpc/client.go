@@ -198,7 +198,7 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	}
 	n := int(int32(binary.BigEndian.Uint32(c.reply)))
 	if speaksTLS(c.reply) && c.out == nil {
-		return 0, errSpeaksTLS
+		return 0, ErrSpeaksTLS
 	}
 	switch {
 	case n <= 0 || n > c.o.MaxReply:

@@ -8,10 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -171,6 +174,44 @@ func TestDialFails(t *testing.T) {
 	}
 	if _, _, err := FB303(addr, patience, nil); err == nil || !strings.Contains(err.Error(), "connect to "+addr) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestLocalhostNeedsNoResolver dials and listens on localhost, with an /etc/hosts that may not know the name; the test of
+// the tarball does so in a directory where there is none.
+func TestLocalhostNeedsNoResolver(t *testing.T) {
+	for text, want := range map[string][]string{
+		"localhost:1463": {"127.0.0.1:1463", "[::1]:1463"},
+		"LocalHost:7":    {"127.0.0.1:7", "[::1]:7"},
+		"localhosts:7":   nil,
+		"127.0.0.2:7":    nil,
+	} {
+		if got := (Address{Network: "tcp", Text: text}).local(); !slices.Equal(got, want) {
+			t.Errorf("%s stands for %q, want %q", text, got, want)
+		}
+	}
+	if got := (Address{Network: "unix", Text: "localhost:7"}).local(); got != nil {
+		t.Errorf("a path stands for %q", got)
+	}
+	listeners, err := ListenAll([]string{"localhost:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listeners[0].Close()
+	at := listeners[0].Addr().(*net.TCPAddr)
+	if want := netip.MustParseAddr("127.0.0.1"); at.AddrPort().Addr() != want {
+		t.Errorf("localhost is listened on at %v", at)
+	}
+	addr := fmt.Sprintf("localhost:%d", at.Port)
+	nc, err := Connect(t.Context(), addr, patience, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(nc.Close(), listeners[0].Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Connect(t.Context(), addr, patience, nil); !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "127.0.0.1:") {
+		t.Errorf("where nobody listens: %v", err)
 	}
 }
 

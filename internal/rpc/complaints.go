@@ -35,9 +35,15 @@ func (c *complaints) add(what string, peer net.Addr, reason string) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	if unsaid, say := c.due(host, time.Now()); say {
-		c.log.Warn(what, "peer", host, "reason", reason, "unreported", unsaid)
+	unsaid, say := c.due(host, time.Now())
+	if !say {
+		return
 	}
+	attrs := []any{"peer", host, "reason", reason}
+	if unsaid > 0 {
+		attrs = append(attrs, "unreported", unsaid)
+	}
+	c.log.Warn(what, attrs...)
 }
 
 // due says whether a line about host may be logged now, and how many events were not logged since the last one.

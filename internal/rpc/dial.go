@@ -33,6 +33,35 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Network: "tcp", Text: rest, TLS: secure}, nil
 }
 
+// local returns the addresses that localhost:PORT stands for, and nothing for any other address. localhost is not looked
+// up, because a bare chroot or an image made from scratch has no /etc/hosts that would name it.
+func (a Address) local() []string {
+	host, port, err := net.SplitHostPort(a.Text)
+	if err != nil || a.Network != "tcp" || !strings.EqualFold(host, "localhost") {
+		return nil
+	}
+	return []string{net.JoinHostPort("127.0.0.1", port), net.JoinHostPort("::1", port)}
+}
+
+// dial connects to the address, without TLS. If nobody listens on any address of localhost, the error is that of the
+// first.
+func (a Address) dial(ctx context.Context) (nc net.Conn, err error) {
+	var d net.Dialer
+	for _, text := range a.local() {
+		nc, failed := d.DialContext(ctx, a.Network, text)
+		if failed == nil {
+			return nc, nil
+		}
+		if err == nil {
+			err = failed
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.DialContext(ctx, a.Network, a.Text)
+}
+
 // Connect connects to addr (HOST:PORT, tls://HOST:PORT or unix:PATH) for another protocol than Thrift. The timeout
 // covers connecting and the TLS handshake. Without credentials no certificate is shown, and the system's authorities
 // are trusted.
@@ -54,8 +83,7 @@ func connect(ctx context.Context, addr string, o dialOptions) (net.Conn, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, a.Network, a.Text)
+	nc, err := a.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}

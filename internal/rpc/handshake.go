@@ -27,8 +27,8 @@ const (
 // exception could say it in words, but senders would take that as the final refusal of their entries.
 var alertVersion = []byte{0x15, 3, 1, 0, 2, 2, 70}
 
-// errSpeaksTLS is the error of a client without TLS that receives such an alert.
-var errSpeaksTLS = errors.New("the peer speaks TLS: write tls:// before the address")
+// ErrSpeaksTLS is the error of a client without TLS that receives such an alert.
+var ErrSpeaksTLS = errors.New("the peer speaks TLS: write tls:// before the address")
 
 // speaksTLS says whether the upper two bytes of a frame's length are those of a TLS alert.
 func speaksTLS(upper []byte) bool { return upper[0] == 0x15 && upper[1] == 3 }
@@ -45,7 +45,7 @@ func (p *plainAnswers) Read(b []byte) (int, error) {
 	if missing := 2 - len(p.seen); missing > 0 && n > 0 {
 		p.seen = append(p.seen, b[:min(n, missing)]...)
 		if len(p.seen) == 2 && speaksTLS(p.seen) {
-			return 0, errSpeaksTLS
+			return 0, ErrSpeaksTLS
 		}
 	}
 	return n, err

@@ -79,7 +79,11 @@ func listen(a Address) (net.Listener, error) {
 			return nil, fmt.Errorf("listen on unix:%s: %w", a.Text, err)
 		}
 	}
-	ln, err := net.Listen(a.Network, a.Text)
+	text := a.Text
+	if local := a.local(); local != nil {
+		text = local[0]
+	}
+	ln, err := net.Listen(a.Network, text)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s%s: %w", a.Text, listenCure(err), err)
 	}

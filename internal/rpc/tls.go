@@ -132,7 +132,7 @@ func (c *Credentials) stat() (seen []os.FileInfo, err error) {
 		var info os.FileInfo
 		if name != "" {
 			if info, err = os.Stat(name); err != nil {
-				return nil, fmt.Errorf("look at TLS file: %w", err)
+				return nil, fmt.Errorf("find a TLS file, as tls_cert, tls_key or tls_ca (--tls-cert …) names it: %w", err)
 			}
 		}
 		seen = append(seen, info)

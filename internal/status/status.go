@@ -90,6 +90,7 @@ type Sender struct {
 	Path     string     `json:"path,omitempty"` // of the file that is followed, or the name of another input
 	Category string     `json:"category,omitempty"`
 	Address  string     `json:"address,omitempty"` // from where it is connected, or was last
+	Via      string     `json:"via,omitempty"`     // the relays it sends through, the nearest to this collector first
 	Version  string     `json:"version,omitempty"` // of the sender's program
 	State    string     `json:"state,omitempty"`   // sending, behind, trouble or silent: see package fleet
 	Lag      int64      `json:"lag_bytes"`         // what it has read or spooled and not sent, and what it has not read yet

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ func (c *collector) addTree(path string) error {
 	}
 	for i, e := range list {
 		c.o.Progress("manifests of "+path, int64(i), int64(len(list)))
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !rotate.IsPartition(e.Name()) {
 			if err := c.addTree(filepath.Join(path, e.Name())); err != nil {
 				return err
 			}
@@ -107,29 +108,35 @@ type existingFile struct {
 // takes a while with many files.
 const youngTime = time.Minute
 
-// existingFiles returns the files of series in a directory, by their final names.
+// existingFiles returns the files of series in a directory and its partitions, by their final names.
 func existingFiles(dir *faultfs.Dir) (map[string]existingFile, error) {
 	list, err := dir.ReadDir()
 	if err != nil {
 		return nil, err
 	}
 	there := make(map[string]existingFile)
-	for _, e := range list {
-		name, st := e.Name(), existingFile{State: Published}
-		if inner, hidden := strings.CutPrefix(name, "."); hidden {
-			if name, hidden = strings.CutSuffix(inner, ".open"); !hidden {
-				continue
+	add := func(_ string, list []fs.DirEntry) error {
+		for _, e := range list {
+			name, st := e.Name(), existingFile{State: Published}
+			if inner, hidden := strings.CutPrefix(name, "."); hidden {
+				if name, hidden = strings.CutSuffix(inner, ".open"); !hidden {
+					continue
+				}
+				st.State = Open
 			}
-			st.State = Open
-		}
-		if _, ok := rotate.BaseOf(name); ok && e.Type().IsRegular() && there[name].State != Published {
-			if info, err := e.Info(); err == nil {
-				st.empty, st.recent = info.Size() == 0, time.Since(info.ModTime()) < youngTime
+			if _, ok := rotate.BaseOf(name); ok && e.Type().IsRegular() && there[name].State != Published {
+				if info, err := e.Info(); err == nil {
+					st.empty, st.recent = info.Size() == 0, time.Since(info.ModTime()) < youngTime
+				}
+				there[name] = st
 			}
-			there[name] = st
 		}
+		return nil
 	}
-	return there, nil
+	if err := add("", list); err != nil {
+		return nil, err
+	}
+	return there, rotate.EachPartition(dir, list, add)
 }
 
 // fillCategory sets the category of spans without one to that of their directory.

@@ -52,6 +52,9 @@ func (a *Audit) Verify(ctx context.Context) error {
 
 // check reads a file and returns what is wrong with it. The error says why it could not be read at all.
 func (a *Audit) check(ctx context.Context, path string, f *File, read func(int64)) (wrong string, err error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		path = filepath.Join(f.Directory, rotate.Partition(f.Name), f.Name)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return "", err

@@ -26,6 +26,7 @@ type Done struct {
 	Period   rotate.Period
 	At       rotate.Clock
 	Lateness time.Duration // how long that waits for a stream that has not moved on
+	Hive     bool          // the partition of the period gets a marker as well
 }
 
 // has says whether d writes a series.

@@ -21,6 +21,9 @@ import (
 // hour are all there. What reads directories of files passes over names that begin with an underscore.
 const MarkerPrefix = "_SUCCESS."
 
+// PartitionMarker is the name of a done marker in a partition, in the layout of Hive.
+const PartitionMarker = "_SUCCESS"
+
 // markersBack is how far back periods without a marker are looked for at the start.
 const markersBack = 8 * 24 * time.Hour
 
@@ -126,6 +129,9 @@ func (k *markers) write(now time.Time, accounts map[string]*account) {
 			continue
 		}
 		err := k.mark(key, u, now)
+		if errors.Is(err, errUnpublished) { // the next checkpoint gives it that
+			continue
+		}
 		k.o.Health.Set(fmt.Sprintf("%s%s in %s", MarkerPrefix, key.label, key.dir), err)
 		if err == nil {
 			delete(k.due, key)
@@ -157,6 +163,11 @@ func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	for _, f := range u.files { // what a marker lists has its name
+		if thereAs(dir, rotate.Hidden(f.Name)) {
+			return errUnpublished
+		}
+	}
 	m, err := readMarker(dir, key.label)
 	if err != nil {
 		return err
@@ -187,8 +198,29 @@ func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	return dir.WriteFile(MarkerPrefix+key.label, append(data, '\n'))
+	data = append(data, '\n')
+	if u.done.Hive {
+		if err := markPartition(dir, key.label, data); err != nil {
+			return err
+		}
+	}
+	return dir.WriteFile(MarkerPrefix+key.label, data) // behind that of the partition, which is made again without this one
 }
+
+// markPartition writes a marker into the partition of a period, unless nothing was ever published there.
+func markPartition(dir *faultfs.Dir, label string, data []byte) error {
+	sub, err := dir.Below(rotate.PartitionOf(label))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(sub.WriteFile(PartitionMarker, data), sub.Close())
+}
+
+// errUnpublished says that a finished file does not have its name yet.
+var errUnpublished = errors.New("a finished file does not have its name yet")
 
 // categoryOf is the category of the entries of a file, "" if they are of several.
 func categoryOf(f File) (name string) {
@@ -292,8 +324,7 @@ func dropMarkers(dir *faultfs.Dir, list []fs.DirEntry) error {
 		}
 		m, err := readMarker(dir, label)
 		if err != nil || len(m.Files) == 0 || slices.ContainsFunc(m.Files, func(f File) bool {
-			return there[f.Name] ||
-				there[rotate.Hidden(f.Name)]
+			return there[f.Name] || there[rotate.Hidden(f.Name)] || thereAs(dir, filepath.Join(rotate.Partition(f.Name), f.Name))
 		}) {
 			continue // what is wrong with it is told elsewhere
 		}

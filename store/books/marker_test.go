@@ -117,6 +117,73 @@ func TestMarkerWaitsForEveryStream(t *testing.T) {
 	}
 }
 
+// The partition of a period gets the same marker, when its files have their names, and goes with them.
+func TestMarkersOfPartitions(t *testing.T) {
+	m := marking(t)
+	m.books.o.Destinations[0].Done.Hive = true
+	file := "c0-2026-11-25T04_00000.gz"
+	c0, partition := filepath.Join(m.out, "c0"), filepath.Join(m.out, "c0", "dt=2026-11-25", "hr=04")
+	must(t, errors.Join(os.MkdirAll(partition, 0o755), os.WriteFile(filepath.Join(c0, rotate.Hidden(file)), []byte("1"), 0o644)))
+	m.wrote(file, false, 1, 1)
+	m.wrote("c0-2026-11-25T05_00000.gz", true, 1, 61)
+	if got := m.publish(61); len(got) != 0 {
+		t.Fatalf("before the file has its name: %v", got)
+	}
+	must(t, os.Rename(filepath.Join(c0, rotate.Hidden(file)), filepath.Join(partition, file)))
+	if got := m.publish(61)["2026-11-25T04"]; got.Version != 1 || got.Entries != 1 {
+		t.Fatalf("the marker is %+v", got)
+	}
+	one, err := os.ReadFile(filepath.Join(partition, PartitionMarker))
+	must(t, err)
+	other, err := os.ReadFile(filepath.Join(c0, MarkerPrefix+"2026-11-25T04"))
+	must(t, err)
+	if string(one) != string(other) {
+		t.Errorf("that of the partition is %s", one)
+	}
+	late := "c0-2026-11-25T04_00001.gz"
+	must(t, os.WriteFile(filepath.Join(partition, late), []byte("2"), 0o644))
+	m.wrote(late, false, 1, 30)
+	m.publish(62)
+	if one, err = os.ReadFile(filepath.Join(partition, PartitionMarker)); err != nil || !strings.Contains(string(one), `"version": 2`) {
+		t.Errorf("behind a late file it is %s, %v", one, err)
+	}
+	next := filepath.Join(c0, "dt=2026-11-25", "hr=05")
+	must(t, errors.Join(os.MkdirAll(next, 0o755), os.WriteFile(filepath.Join(next, "c0-2026-11-25T05_00000.gz"), []byte("3"), 0o644)))
+	old := time.Now().Add(-time.Hour)
+	for _, name := range []string{file, late} {
+		must(t, os.Chtimes(filepath.Join(partition, name), old, old))
+	}
+	m.books.o.Destinations[0].Keep = time.Minute
+	m.books.pruned = time.Time{}
+	m.books.Publish(time.Now())
+	m.books.looks.Wait()
+	if _, err := os.Stat(partition); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the partition is still there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(next, "c0-2026-11-25T05_00000.gz")); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+	if got := markersIn(t, c0); len(got) != 0 {
+		t.Errorf("left are %v", got)
+	}
+	files, _, err := readDir(t, c0)
+	must(t, err)
+	for _, f := range files {
+		if (f.Removed == ByRetention) != (f.Name == file || f.Name == late) {
+			t.Errorf("the manifest says that %s was removed: %q", f.Name, f.Removed)
+		}
+	}
+}
+
+// readDir reads the manifest of a directory.
+func readDir(t *testing.T, path string) ([]File, int, error) {
+	t.Helper()
+	dir, err := faultfs.OpenDir(path, nil)
+	must(t, err)
+	defer dir.Close()
+	return ReadFiles(dir)
+}
+
 // A start goes on waiting where the run before did: it knows from the manifest, and from what open files hold, when a
 // stream wrote last.
 func TestMarkerWaitsAcrossARestart(t *testing.T) {

@@ -25,6 +25,7 @@ type keeping map[string]int // directory → finished files in it
 type kept struct {
 	dir     string
 	name    string
+	at      string // where in dir: the name, or that beneath a partition
 	base    string
 	of      *Destination
 	size    int64
@@ -84,8 +85,8 @@ func (b *Books) look(now time.Time, open map[string]bool) {
 	b.keeping = counts
 }
 
-// walk visits a directory and those beneath it that are not hidden. What cannot be opened or listed is passed over:
-// whoever writes there tells.
+// walk visits a directory and those beneath it that are neither hidden nor partitions. What cannot be opened or listed
+// is passed over: whoever writes there tells.
 func walk(root string, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
 	dir, err := faultfs.LookBeneath(root, root)
 	if err != nil {
@@ -102,7 +103,7 @@ func walkDir(dir *faultfs.Dir, visit func(dir *faultfs.Dir, list []fs.DirEntry))
 	}
 	visit(dir, list)
 	for _, e := range list {
-		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") || rotate.IsPartition(e.Name()) {
 			continue
 		}
 		if sub, err := dir.Sub(e.Name()); err == nil {
@@ -130,23 +131,36 @@ func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]b
 		}
 	}
 	newest := make(map[string]int) // by base: the plain file that was written last may be being written
-	for _, e := range list {
+	add := func(partition string, e fs.DirEntry) {
 		base, ok := rotate.BaseOf(e.Name())
 		if !ok || !bases[base] || !e.Type().IsRegular() {
-			continue
+			return
 		}
 		d := b.o.destination(path, base)
 		info, err := e.Info()
 		if d == nil || err != nil {
-			continue
+			return
 		}
-		files = append(files, kept{dir: path, name: e.Name(), base: base, of: d, size: info.Size(), written: info.ModTime(),
+		files = append(files, kept{dir: path, name: e.Name(), at: filepath.Join(partition, e.Name()), base: base, of: d,
+			size: info.Size(), written: info.ModTime(),
 			inUse: open[filepath.Join(path, e.Name())] || b.o.held(path, e.Name())})
 		if plain := filepath.Ext(e.Name()) != ".gz" && filepath.Ext(e.Name()) != ".zst"; plain {
 			if k, known := newest[base]; !known || files[k].compare(files[len(files)-1]) <= 0 {
 				newest[base] = len(files) - 1
 			}
 		}
+	}
+	for _, e := range list {
+		add("", e)
+	}
+	err = rotate.EachPartition(dir, list, func(partition string, list []fs.DirEntry) error {
+		for _, e := range list {
+			add(partition, e)
+		}
+		return nil
+	})
+	if err != nil { // whoever publishes there tells
+		return nil
 	}
 	for _, k := range newest {
 		files[k].inUse = true
@@ -210,15 +224,53 @@ func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 	}
 	var errs []error
 	for _, f := range files {
-		if err := dir.Remove(f.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("remove %s: %w", filepath.Join(path, f.name), err))
+		if err := dir.Remove(f.at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", filepath.Join(path, f.at), err))
 		}
 	}
 	list, err := dir.ReadDir()
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	return errors.Join(append(errs, dropMarkers(dir, list), dropIndexes(dir, list))...)
+	return errors.Join(append(errs, dropMarkers(dir, list), dropIndexes(dir, list), dropPartitions(dir, files))...)
+}
+
+// dropPartitions removes the partitions in which files were removed, if nothing but a done marker is left there.
+func dropPartitions(dir *faultfs.Dir, removed []kept) error {
+	emptied := make(map[string]bool)
+	for _, f := range removed {
+		if partition := filepath.Dir(f.at); partition != "." {
+			emptied[partition] = true
+		}
+	}
+	var errs []error
+	for partition := range emptied {
+		if err := dropPartition(dir, partition); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove the partition %s: %w", filepath.Join(dir.Path(), partition), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// dropPartition removes a partition, and the day of an hour, if they are empty.
+func dropPartition(dir *faultfs.Dir, partition string) error {
+	for ; partition != "."; partition = filepath.Dir(partition) {
+		sub, err := dir.Below(partition)
+		if err != nil {
+			return err
+		}
+		list, err := sub.ReadDir()
+		if len(list) == 1 && list[0].Name() == PartitionMarker && err == nil {
+			err, list = sub.Remove(PartitionMarker), nil
+		}
+		if err = errors.Join(err, sub.Close()); err != nil || len(list) > 0 {
+			return err
+		}
+		if err := dir.Remove(partition); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropIndexes removes the indexes of files that are not in a directory any more; list is what there is.
@@ -226,7 +278,7 @@ func dropIndexes(dir *faultfs.Dir, list []fs.DirEntry) error {
 	var errs []error
 	for _, e := range list {
 		file, ok := index.Of(e.Name())
-		if !ok || thereAs(dir, rotate.Hidden(file), rotate.Orphan(file), file) {
+		if !ok || thereAs(dir, rotate.Hidden(file), rotate.Orphan(file), file, filepath.Join(rotate.Partition(file), file)) {
 			continue
 		}
 		if err := dir.Remove(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -246,14 +298,15 @@ func thereAs(dir *faultfs.Dir, names ...string) bool {
 
 // sizeOf is the length of a finished file, which may wait for its name; 0 when somebody has taken it away already.
 func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
-	for _, n := range []string{name, rotate.Hidden(name)} {
-		info, err := dir.Lstat(n)
-		if err == nil {
-			return info.Size(), nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
-		}
+	_, info, err := rotate.FindPublished(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = dir.Lstat(rotate.Hidden(name))
 	}
-	return 0, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }

@@ -7,6 +7,8 @@
 //
 //	CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz
 //		a file
+//	CATEGORY/dt=DATE/hr=HOUR/CATEGORY-DATETHOUR_WHO_NNNNN.gz
+//		a file, with layout=hive and a period shorter than a day
 //	CATEGORY/dt=DATE/_SUCCESS.PERIOD_WHO
 //		a done marker: all files of that writer for that period are in the depot
 //	_inkwell/manifests/CATEGORY/dt=DATE/CATEGORY-DATE_WHO_NNNNN.gz.manifest
@@ -44,6 +46,12 @@ type Depot interface {
 	List(ctx context.Context, dir string, each func(Object) error) error
 	// Close releases connections.
 	Close() error
+}
+
+// Remover is a Depot that can remove objects which Inkwell put there for a time, such as staged files. The depots of
+// this package are Removers. A missing object is no error.
+type Remover interface {
+	Remove(ctx context.Context, name string) error
 }
 
 // Range is a range of bytes of an object.

@@ -173,5 +173,23 @@ func (d *directory) List(ctx context.Context, dir string, each func(Object) erro
 	})
 }
 
+// Remove implements Remover.
+func (d *directory) Remove(_ context.Context, name string) (err error) {
+	root, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	dir, err := descend(root, path.Dir(name))
+	if err != nil {
+		return fmt.Errorf("open the directory of %s in %s: %w", name, d.path, err)
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	if err := dir.Remove(path.Base(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s in %s: %w", name, d.path, err)
+	}
+	return nil
+}
+
 // Close implements Depot.
 func (d *directory) Close() error { return nil }

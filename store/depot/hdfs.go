@@ -269,6 +269,15 @@ func (c *cluster) list(ctx context.Context, cl *hdfs.Client, dir string, each fu
 	return nil
 }
 
+// Remove implements Remover.
+func (c *cluster) Remove(_ context.Context, name string) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	return removeStaged(cl, path.Join(c.path, name))
+}
+
 // Close implements Depot.
 func (c *cluster) Close() error {
 	c.mu.Lock()

@@ -58,7 +58,7 @@ type lane struct {
 }
 
 func newLane(s *Shipper, r *Route) *lane {
-	l := &lane{s: s, route: r, layout: layout{root: r.Root, who: cmp.Or(r.Who, s.who)},
+	l := &lane{s: s, route: r, layout: layout{root: r.Root, who: cmp.Or(r.Who, s.who), hive: r.Hive},
 		kick: make(chan struct{}, workers)}
 	l.ctx, l.end = context.WithCancelCause(context.Background())
 	return l
@@ -275,7 +275,11 @@ func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 		return nil, &fileError{fmt.Errorf("bring %s to the depot: %w", it.path(), err)}
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	f, err := dir.OpenFile(it.File, os.O_RDONLY, 0)
+	at, _, err := rotate.FindPublished(dir, it.File)
+	var f *faultfs.File
+	if err == nil {
+		f, err = dir.OpenFile(at, os.O_RDONLY, 0)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, hidden := dir.Lstat(rotate.Hidden(it.File)); hidden == nil {
 			return nil, errNotYet

@@ -15,6 +15,7 @@ import (
 type layout struct {
 	root string // the local directory of the files
 	who  string
+	hive bool // the hour is a partition as well, where names have one
 }
 
 // directory returns the directory of a category: its path relative to root, or for files in root itself their base.
@@ -27,8 +28,9 @@ func (l layout) directory(dir, base string) string {
 }
 
 // file returns the name of a file in the depot. For example, access-2026-11-29_00007.gz of the writer web1 becomes
-// access/dt=2026-11-29/access-2026-11-29_web1_00007.gz. A file without a date in its name goes into the partition of
-// its first entry.
+// access/dt=2026-11-29/access-2026-11-29_web1_00007.gz, and access-2026-11-29T04_00007.gz in the layout of Hive
+// access/dt=2026-11-29/hr=04/access-2026-11-29T04_web1_00007.gz. A file without a date in its name goes into the
+// partition of its first entry.
 func (l layout) file(dir string, f *books.File) string {
 	dated := f.Name[:numberAt(f.Name)]
 	base, ok := rotate.BaseOf(f.Name)
@@ -39,7 +41,22 @@ func (l layout) file(dir string, f *books.File) string {
 	if date == "" {
 		date = f.First.Local().Format(time.DateOnly)
 	}
-	return path.Join(l.directory(dir, base), "dt="+date, NameOf(f.Name, l.who))
+	if day, _, hourly := strings.Cut(date, "T"); hourly && !l.hive {
+		date = day
+	}
+	return path.Join(l.directory(dir, base), rotate.PartitionOf(date), NameOf(f.Name, l.who))
+}
+
+// Naming determines the names in a depot of the files of one writer.
+type Naming struct {
+	Root string // the local directory of the files
+	Who  string // the writer
+	Hive bool   // the layout of Hive
+}
+
+// File returns the name of a file that is in a local directory below Root.
+func (n Naming) File(dir string, f *books.File) string {
+	return layout{root: n.Root, who: n.Who, hive: n.Hive}.file(dir, f)
 }
 
 // NameOf is what a file that is called name in the directory of its collector is called in a depot, in its partition.

@@ -1,6 +1,7 @@
 package depot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,9 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"inkwell/internal/faultfs"
+	"inkwell/store/books"
 )
 
 const (
@@ -19,6 +23,16 @@ const (
 
 // manifestOf is the name of the object that says what is in a file.
 func manifestOf(name string) string { return path.Join(Manifests, name) + manifestSuffix }
+
+// PutManifest stores what a file holds, which is a line of a manifest, beside the file's name in a depot.
+func PutManifest(ctx context.Context, d Depot, name string, line []byte) error {
+	return putBytes(ctx, d, manifestOf(name), faultfs.FormatLines(books.ManifestHeader, line))
+}
+
+// putBytes stores a small object.
+func putBytes(ctx context.Context, d Depot, name string, data []byte) error {
+	return d.Put(ctx, name, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))))
+}
 
 // manifestReaders is how many manifests are read at once: each is a small request of its own.
 const manifestReaders = 16

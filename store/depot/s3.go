@@ -182,6 +182,15 @@ func (b *bucket) List(ctx context.Context, dir string, each func(Object) error) 
 	return ctx.Err()
 }
 
+// Remove implements Remover.
+func (b *bucket) Remove(ctx context.Context, name string) error {
+	err := b.core.Client.RemoveObject(ctx, b.name, b.prefix+name, minio.RemoveObjectOptions{})
+	if isStatus(err, http.StatusNotFound) {
+		return nil
+	}
+	return b.explain("remove", name, err)
+}
+
 // Close implements Depot.
 func (b *bucket) Close() error { return nil }
 

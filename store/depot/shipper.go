@@ -26,6 +26,7 @@ type Route struct {
 	Depot   Depot
 	Kept    []string // series below Root that stay there because their store has no depot: their directory and base, joined
 	Who     string   // name of the writer, for the names of files; "" = the name of the Shipper
+	Hive    bool     // the layout of the directory: an hour is a partition in the depot, too
 	AwayMax int64    // limit of bytes waiting, beyond which Full returns an error; 0 = unlimited
 }
 

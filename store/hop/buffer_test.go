@@ -700,3 +700,57 @@ func TestBufferFindsItsWayOutOfTheSpool(t *testing.T) {
 		return set.Get("scribe_overall:spooled") == before
 	})
 }
+
+// smallCalls is a sink that takes two entries a call, and waits with the first.
+type smallCalls struct {
+	sink
+	first, release chan struct{}
+}
+
+func (s *smallCalls) Portion() (entries, bytes int) { return 2, 1 << 20 }
+
+func (s *smallCalls) Append(ctx context.Context, b *proto.Batch) error {
+	if s.tries() == 0 {
+		close(s.first)
+		<-s.release
+	}
+	return s.sink.Append(ctx, b)
+}
+
+// TestBufferCloseSendsARecordToItsEnd: a record that is partly sent when the Buffer is closed is not sent again by the
+// next one, which would be twice for a peer that knows no numbers.
+func TestBufferCloseSendsARecordToItsEnd(t *testing.T) {
+	noLeaks(t)
+	path := t.TempDir()
+	sp, dir := openSpool(t, path, spool.Options{}, nil)
+	s := &smallCalls{first: make(chan struct{}), release: make(chan struct{})}
+	b := OpenBuffer(s, sp, BufferOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	messages := numbers(20)
+	for _, part := range [][]string{messages[:8], messages[8:]} {
+		if err := b.Append(ctx, batchOf(part...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-s.first
+	closed := make(chan error)
+	go func() { closed <- b.Close() }()
+	until(t, "the buffer is closed", func() bool { return errors.Is(b.Drain(ctx), store.ErrClosed) })
+	close(s.release)
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := new(sink)
+	sp, _ = openSpool(t, path, spool.Options{}, nil)
+	mustDrain(t, newBuffer(t, next, sp, BufferOptions{}))
+	if got := strings.Join(append(s.got(), next.got()...), " "); got != strings.Join(messages, " ") {
+		t.Errorf("sent: %s", got)
+	}
+	if len(s.got()) == 0 || len(next.got()) == 0 {
+		t.Errorf("%d entries were sent before the end and %d after it: each should have some", len(s.got()), len(next.got()))
+	}
+}

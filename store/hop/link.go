@@ -97,7 +97,11 @@ func (l *link) use(c *rpc.Client, i int) {
 	defer l.mu.Unlock()
 	l.peer, l.info[i].connected = l.name(i), now
 	if l.peer != l.last {
-		l.log.Info("connected", "peer", l.peer, "before", l.last)
+		attrs := []any{"peer", l.peer}
+		if l.last != "" {
+			attrs = append(attrs, "before", l.last)
+		}
+		l.log.Info("connected", attrs...)
 		l.last = l.peer
 	}
 }

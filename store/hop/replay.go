@@ -141,7 +141,8 @@ func (r *replay) reopen() {
 }
 
 // deliver sends the run to the primary, in portions that it takes, and acknowledges each record that the primary has.
-// It returns false when the replay has to end; a partly sent record is then sent again by the next Buffer.
+// It returns false when the replay has to end. A record that was begun is sent to its end before that, unless the
+// primary fails or calls ends: the next Buffer would send all of it again.
 func (r *replay) deliver(life, calls context.Context) bool {
 	var refusals rpc.Backoff
 	for acked := 0; ; {
@@ -155,7 +156,7 @@ func (r *replay) deliver(life, calls context.Context) bool {
 		if acked = whole; acked == len(r.run) {
 			return true
 		}
-		if !r.due(life) {
+		if !r.due(life) && !r.begun(acked) {
 			return false
 		}
 		part := portion(r.b.primary, &r.batch, r.done)
@@ -175,6 +176,11 @@ func (r *replay) deliver(life, calls context.Context) bool {
 			return false
 		}
 	}
+}
+
+// begun says whether the primary has entries of the run behind its first acked records.
+func (r *replay) begun(acked int) bool {
+	return acked == 0 && r.done.Entries > 0 || acked > 0 && r.done.Entries > r.run[acked-1].last
 }
 
 // recordTaken records what the primary took of part when Append returned err.

@@ -1,7 +1,9 @@
 package hop
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -41,4 +43,40 @@ func (n *Network) sendReport() {
 	if err := n.link.client.Report(ctx, text); err != nil {
 		n.link.drop() // the client is closed
 	}
+}
+
+// Report sends a report to each next hop that has shown that it is an Inkwell, once to each address in use, although
+// several Networks may send there. It returns to how many; text is called only if there is one.
+func (p *Peers) Report(text func() []byte) int {
+	p.mu.Lock()
+	networks := slices.Clone(p.networks)
+	p.mu.Unlock()
+	told := make(map[string]bool)
+	var report []byte
+	for _, n := range networks {
+		addr, ours := n.link.inUse()
+		if !ours || told[addr] {
+			continue
+		}
+		if report == nil {
+			report = text()
+		}
+		told[addr] = true
+		n.Report(report)
+	}
+	return len(told)
+}
+
+// inUse returns the address to which calls go, or went last, and whether the peer there has shown that it is an
+// Inkwell. It may be called at any time.
+func (l *link) inUse() (addr string, ours bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	addr = cmp.Or(l.peer, l.last)
+	for i := range l.info {
+		if l.addrs.list[i].name == addr {
+			return addr, l.info[i].ours
+		}
+	}
+	return "", false
 }

@@ -214,6 +214,9 @@ func (j *Journal) Append(ctx context.Context, b *proto.Batch) error {
 	return nil
 }
 
+// Learn records the sources that came with a batch which is not appended to this journal but to another one.
+func (j *Journal) Learn(b *proto.Batch) { j.names.Learn(b) }
+
 // write appends the entries that are new. If the configuration relays entries, those without numbers get some, so that
 // the next hop can recognize duplicates.
 func (j *Journal) write(ctx context.Context, b *proto.Batch) error {

@@ -97,8 +97,8 @@ func TestEngineModel(t *testing.T) {
 	t.Log(strings.Join(all, ", "))
 }
 
-// kinds are the kinds of files: compressed, uncompressed by `inkwell collect`, and those of the original.
-var kinds = []string{"gzip", "zstd", "none", "plain"}
+// kinds are the kinds of files: compressed, the same in partitions, uncompressed by `inkwell collect`, and those of the original.
+var kinds = []string{"gzip", "zstd", "hive", "none", "plain"}
 
 // mishap fails operations for a while.
 type mishap struct {
@@ -238,11 +238,14 @@ func (m *engineModel) outletOf(j *Journal, category string) *Outlet {
 			return series.OpenPlain(series.PlainOptions{Root: root, Dir: dir, Base: category, MaxSize: m.fileBytes,
 				MaxWrite: 200, Stats: set, Injector: proc}, saved)
 		}
-		codec, err := rotate.ParseCodec(m.kind)
-		if err != nil {
-			return nil, err
+		codec, hive := rotate.Gzip, m.kind == "hive"
+		if !hive {
+			var err error
+			if codec, err = rotate.ParseCodec(m.kind); err != nil {
+				return nil, err
+			}
 		}
-		return series.OpenCompressed(series.CompressedOptions{Root: root, Dir: dir, Base: category, Codec: codec,
+		return series.OpenCompressed(series.CompressedOptions{Root: root, Dir: dir, Base: category, Codec: codec, Hive: hive,
 			MaxSize: m.fileBytes, Stats: set, Injector: proc}, saved)
 	}
 	return j.NewOutlet(o)
@@ -698,6 +701,11 @@ func (m *engineModel) remember() {
 		return
 	}
 	names, _ := filepath.Glob(filepath.Join(m.path, "out", "c?", "c?-*"))
+	partitioned, _ := filepath.Glob(filepath.Join(m.path, "out", "c?", "dt=*", "c?-*"))
+	if m.kind == "hive" && len(names) > 0 {
+		m.t.Fatalf("published beside the partitions: %v", names)
+	}
+	names = append(names, partitioned...)
 	for _, name := range names {
 		rel, err := filepath.Rel(m.path, name)
 		m.no(err)

@@ -29,6 +29,7 @@ type CompressedOptions struct {
 	Seek     bool // zstd files end with a seek table
 	Period   rotate.Period
 	At       rotate.Clock
+	Hive     bool  // finished files go to partitions (rotate.Partition)
 	MaxSize  int64 // bytes on disk of a file, 0 = unbounded
 	Form     store.Form
 	Own      func(stream [16]byte) bool    // entries of these streams count as such without numbers; nil = none
@@ -93,7 +94,7 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 	}
 	published := o.Stats.Overall("files published")
 	c.series, err = rotate.Open(c.dir, rotate.Options{Base: o.Base, Codec: o.Codec, Seek: o.Seek, Period: o.Period, At: o.At,
-		MaxSize: o.MaxSize, Link: o.Codec == rotate.None,
+		Hive: o.Hive, MaxSize: o.MaxSize, Link: o.Codec == rotate.None,
 		After: c.after, Logger: o.Logger, Now: func() time.Time { return c.at }, Published: func(string) { published.Add(1) }}, st)
 	if err != nil {
 		return nil, fmt.Errorf("continue %s: %w", c.path, err)

@@ -267,7 +267,7 @@ func TestCompressedQuiet(t *testing.T) {
 	r.clock = r.clock.Add(59 * time.Minute)
 	r.check(checker.Check(r.clock))
 	r.checkpoint()
-	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{".cat-2026-11-23_00000.gz.open"}) {
+	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{".cat-2026-11-23T12_00000.gz.open"}) {
 		t.Errorf("before the hour is over: %q", names)
 	}
 	r.append("noon, too\n") // gathered, not written
@@ -277,7 +277,7 @@ func TestCompressedQuiet(t *testing.T) {
 	if got := published(t, dir, "cat"); got != "noon\nnoon, too\n" {
 		t.Errorf("after it: %q in %q", got, namesIn(t, r.o.Dir))
 	}
-	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{"cat-2026-11-23_00000.gz"}) {
+	if names := namesIn(t, r.o.Dir); !slices.Equal(names, []string{"cat-2026-11-23T12_00000.gz"}) {
 		t.Errorf("after it: %q", names)
 	}
 }

@@ -2,6 +2,7 @@ package packages
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -131,6 +132,11 @@ func TestTheTarball(t *testing.T) {
 	}
 	if got := harness.Tool(t, "chroot", root, "/inkwell", "version"); !strings.HasPrefix(got, "inkwell v1.0.0 ") {
 		t.Errorf("in an empty root directory it says %q", got)
+	}
+	// localhost is known without /etc/hosts.
+	out, err := exec.Command("chroot", root, "/inkwell", "health", "localhost:9").Output()
+	if failed := (*exec.ExitError)(nil); !errors.As(err, &failed) || failed.ExitCode() != 2 || !strings.Contains(string(out), "refused") {
+		t.Errorf("in an empty root directory health says %q, %v", out, err)
 	}
 }
 

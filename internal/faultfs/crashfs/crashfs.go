@@ -65,9 +65,10 @@ type link string
 type nameChange struct {
 	dir       *directory
 	name      string
-	node      node   // nil = removed
-	from      string // of a rename
-	journaled bool   // a directory was synced after it: an ordered journal has it on disk
+	node      node       // nil = removed
+	from      string     // of a rename
+	fromDir   *directory // of a rename out of another directory; nil = dir
+	journaled bool       // a directory was synced after it: an ordered journal has it on disk
 }
 
 // New returns the disk of the directory root. Nobody may be writing there: what exists counts as durable.
@@ -188,7 +189,7 @@ func (d *Disk) note(c *faultfs.Change, err error) {
 	case c.Op == faultfs.OpSymlink:
 		d.rename(dir, c.Name, "", link(c.From))
 	case c.Op == faultfs.OpRename:
-		d.rename(dir, c.Name, c.From, dir.live[c.From])
+		d.move(dir, c)
 	case c.Op == faultfs.OpRemove:
 		d.rename(d.dirOf(c), filepath.Base(c.Name), "", nil)
 	}
@@ -222,16 +223,32 @@ func (d *Disk) opened(dir *directory, c *faultfs.Change) {
 	d.handles[c.File] = f
 }
 
+// move records a rename, also into a directory beneath dir: as one change, which is durable when the directory of the
+// new name is synced.
+func (d *Disk) move(dir *directory, c *faultfs.Change) {
+	n := &nameChange{dir: d.dirOf(c), name: filepath.Base(c.Name), node: dir.live[c.From], from: c.From}
+	if n.dir != dir {
+		n.fromDir = dir
+	}
+	n.apply(func(of *directory) map[string]node { return of.live })
+	d.pending = append(d.pending, n)
+}
+
 // rename records that name now stands for n, and from for nothing.
 func (d *Disk) rename(dir *directory, name, from string, n node) {
 	c := &nameChange{dir: dir, name: name, node: n, from: from}
-	c.apply(dir.live)
+	c.apply(func(of *directory) map[string]node { return of.live })
 	d.pending = append(d.pending, c)
 }
 
-func (c *nameChange) apply(names map[string]node) {
-	if c.from != "" && names[c.from] == c.node {
-		delete(names, c.from)
+// apply makes the change in the names of its directories.
+func (c *nameChange) apply(of func(*directory) map[string]node) {
+	names, before := of(c.dir), of(c.dir)
+	if c.fromDir != nil {
+		before = of(c.fromDir)
+	}
+	if c.from != "" && before[c.from] == c.node {
+		delete(before, c.from)
 	}
 	if c.node == nil {
 		delete(names, c.name)
@@ -258,7 +275,7 @@ func (d *Disk) syncDir(dir *directory) {
 	for _, c := range d.pending {
 		c.journaled = true
 		if c.dir == dir {
-			c.apply(dir.durable)
+			c.apply(func(of *directory) map[string]node { return of.durable })
 		} else {
 			left = append(left, c)
 		}

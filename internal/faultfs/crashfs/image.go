@@ -34,7 +34,7 @@ func (d *Disk) Image(to string, cut Cut) error {
 	}
 	for i, c := range d.pending {
 		if keep[i] && names[c.dir] != nil {
-			c.apply(names[c.dir])
+			c.apply(func(of *directory) map[string]node { return names[of] })
 		}
 	}
 	return lay(to, d.dirs[d.root], names, cut)

@@ -1,0 +1,119 @@
+package forwarder
+
+import (
+	"slices"
+	"time"
+
+	"inkwell/forwarder/packed"
+)
+
+// Compressed files have an identity of their own, so that only their content tells what they are. Finding that out means
+// to decompress them, so it is done only where it matters:
+//
+//   - a file that was not read to its end is nowhere: a compressed one may hold the rest, or
+//   - the file came when something was rotated: it may be one that was missed in between.
+//
+// Until it is known what such a file holds, nothing is decided for its path. Then the rules are those for other files,
+// with one difference: a compressed file is not read from its start if it is older than what was read last. All others
+// are passed over without being decompressed, and are known by their compressed bytes after that.
+
+// unpack decides which compressed arrivals have to be decompressed, and holds the trails whose decisions wait for that.
+func (d *decision) unpack(arrivals []*arrival) {
+	for _, a := range arrivals {
+		if !a.isPacked() || a.err != nil || a.unpacked == opened || d.is[a] != nil || a.base == nil {
+			continue
+		}
+		if a.hasOriginal && !d.lacks(a.base) { // the directory changes when the compression has ended
+			d.settle(a)
+			continue
+		}
+		missed := d.missed(a, d.undecided(a)) == follow
+		if !missed && !d.lacks(a.base) && a.unpacked != underway {
+			continue
+		}
+		if missed {
+			d.do(action{verb: owe, arrival: a})
+		}
+		if a.unpacked == closed {
+			d.do(action{verb: unpack, arrival: a})
+		} else if !missed {
+			d.do(action{verb: wait, arrival: a})
+		}
+		d.settle(a)
+		if d.held == nil {
+			d.held = make(map[*trail]bool)
+		}
+		d.held[a.base] = true
+	}
+	for i, x := range d.actions { // what is not open yet may be later than what the compressed file holds
+		if x.verb == resume && x.gen.fd < 0 && d.held[x.gen.trail] {
+			d.actions[i] = action{verb: wait, arrival: x.arrival}
+		}
+	}
+}
+
+// lacks says whether there is a generation of t that was not read to its end and that no arrival is, as far as that can
+// be told without decompressing anything.
+func (d *decision) lacks(t *trail) bool {
+	return slices.ContainsFunc(d.known, func(g *generation) bool {
+		return g.trail == t && (g.rewritten || g.fd < 0 && g.phase == active && !g.lost && d.at[g] == nil)
+	})
+}
+
+// compressed applies rule 4 to a compressed arrival that no input can want.
+func (d *decision) compressed(a *arrival, w *undecided) {
+	v := d.missed(a, w)
+	switch {
+	case a.part != nil && a.part.phase == active: // the open file is read; after a restart this one would be needed
+		v = wait
+	case a.part != nil, d.isCopy(a), a.unpacked == opened && (a.content == 0 || d.isOld(a)):
+		v = pass
+	case a.unpacked != opened && v == follow:
+		v = wait
+	case w.owed:
+		v = follow
+	}
+	if v == follow {
+		if d.followed == nil {
+			d.followed = make(map[*trail]bool)
+		}
+		d.followed[a.base] = true
+	}
+	d.do(action{verb: v, arrival: a, trail: a.base})
+}
+
+// isOld says whether a compressed file is older than what was read last: everything that was read of its path and
+// rotated was written to after it, or the path still shows the file that was read last.
+func (d *decision) isOld(a *arrival) bool {
+	found := false
+	for _, b := range d.arrivals {
+		g := d.is[b]
+		if g == nil {
+			g = b.part
+		}
+		if g == nil {
+			g = d.copies[b]
+		}
+		switch {
+		case b == a || g == nil || g.trail != a.base || g.phase == ignored:
+		case b.isAt(g) && g == d.is[b]:
+			found = found || g.begun() && !g.rewritten
+		case !a.look.mtime.Before(b.look.mtime.Truncate(time.Second)): // bzip2 keeps the time of a file in seconds
+			return false
+		default:
+			found = true
+		}
+	}
+	return found
+}
+
+// isPacked says whether the arrival is compressed and cannot be what an input wants.
+func (a *arrival) isPacked() bool { return a.kind != packed.None && a.home == nil }
+
+// size is that of what the arrival holds.
+func (a *arrival) size() int64 {
+	if a.unpacked == opened {
+		return a.content
+	}
+	return a.look.size
+}

@@ -1,0 +1,232 @@
+package forwarder
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"inkwell/forwarder/packed"
+	"inkwell/store/stream"
+)
+
+// unpacking finds out what a compressed file holds: its size, and whether it has the bytes that were read of
+// generations. That takes one pass over its content, in steps, between which the volume reads other files. It is done
+// only for files on which decide cannot decide otherwise.
+type unpacking struct {
+	dir   *directory
+	path  string
+	look  look // when it was begun
+	kind  packed.Kind
+	fd    int // -1 = not open
+	file  *packed.File
+	marks map[checkpoint]bool // what is looked for, and whether it was found
+	head  []byte              // the first bytes of the content
+	last  []byte              // the last ones before size, as many as a fingerprint covers
+	size  int64               // bytes of the content so far
+	done  bool
+	err   error // why the content could not be read to its end; nil = it was
+}
+
+// unpackTime is how long a volume works on compressed files before it looks at the others again.
+const unpackTime = 30 * time.Millisecond
+
+// unpack begins to find out what an arrival holds.
+func (v *volume) unpack(d *directory, a *arrival) {
+	if d.unpackings[a.look.id] != nil {
+		return
+	}
+	u := &unpacking{dir: d, path: a.path, look: a.look, kind: a.kind, fd: -1, marks: make(map[checkpoint]bool)}
+	for _, g := range d.candidates(a) {
+		u.lookFor(g)
+	}
+	if d.unpackings == nil {
+		d.unpackings = make(map[identity]*unpacking)
+	}
+	d.unpackings[a.look.id] = u
+	v.unpackings = append(v.unpackings, u)
+	v.soon = true
+}
+
+// lookFor adds what was read of g. It is false if the content was passed already where that would be.
+func (u *unpacking) lookFor(g *generation) bool {
+	c := g.checkpoint()
+	if _, known := u.marks[c]; known || !g.begun() || g.fd >= 0 && !g.rewritten {
+		return true
+	}
+	u.marks[c] = false
+	return u.size == 0 && !u.done
+}
+
+// unpackSome works on the first of the files.
+func (v *volume) unpackSome() {
+	for start := time.Now(); len(v.unpackings) > 0 && time.Since(start) < unpackTime; {
+		u := v.unpackings[0]
+		v.at(&u.path)
+		if u.done || u.step(v.buf) {
+			u.close()
+			u.dir.urgent, v.hinted = true, true
+			v.unpackings = v.unpackings[1:]
+		}
+	}
+	v.soon = v.soon || len(v.unpackings) > 0
+}
+
+// step reads a part of the content, and says whether there is no more.
+func (u *unpacking) step(buf []byte) (done bool) {
+	if u.fd < 0 {
+		fd, l, err := openFile(u.path)
+		if err == nil && l.id != u.look.id {
+			err = joinClose(errMoved, fd)
+		}
+		if err != nil { // the next look begins again
+			delete(u.dir.unpackings, u.look.id)
+			u.done = true
+			return true
+		}
+		u.fd, u.file = fd, packed.New(descriptor(fd), u.kind, l.size)
+	}
+	n, err := u.file.ReadAt(buf, u.size)
+	if errors.Is(err, packed.ErrLater) {
+		return false
+	}
+	u.take(buf[:n])
+	u.done, u.err = err != nil || n < len(buf), err
+	return u.done
+}
+
+// take finds the marks that end in data, which continues the content.
+func (u *unpacking) take(data []byte) {
+	if len(u.head) < printMax {
+		u.head = append(u.head, data[:min(len(data), printMax-len(u.head))]...)
+	}
+	known := append(u.last, data...)
+	from := u.size - int64(len(u.last))
+	u.size += int64(len(data))
+	for c := range u.marks {
+		if c.offset < from+int64(c.tail.n) || c.offset > u.size || c.head.n > len(u.head) {
+			continue
+		}
+		at := int(c.offset - from)
+		if printOf(known[at-c.tail.n:at]) == c.tail && printOf(u.head[:c.head.n]) == c.head {
+			u.marks[c] = true
+		}
+	}
+	u.last = append([]byte(nil), known[len(known)-min(len(known), printMax):]...)
+}
+
+// isBeginningOf says whether the content is that of the open file g, or its beginning.
+func (u *unpacking) isBeginningOf(g *generation) bool {
+	l, err := statFile(g.fd)
+	if err != nil || g.content != nil || u.size == 0 || l.size < u.size {
+		return false
+	}
+	for off, want := range map[int64][]byte{0: u.head, u.size - int64(len(u.last)): u.last} {
+		got := make([]byte, len(want))
+		if n, err := readAt(g.fd, got, off); err != nil || n < len(got) || printOf(got) != printOf(want) {
+			return false
+		}
+	}
+	return true
+}
+
+// close releases everything but the result.
+func (u *unpacking) close() {
+	if u.fd >= 0 {
+		u.file.Close()
+		closeQuietly(u.fd)
+	}
+	u.fd, u.file = -1, nil
+}
+
+// lookInside notes what is known of the content of a compressed arrival.
+func (v *volume) lookInside(d *directory, a *arrival) {
+	u := d.unpackings[a.look.id]
+	if u == nil {
+		return
+	}
+	if u.look.size != a.look.size || !u.look.mtime.Equal(a.look.mtime) { // it is being written
+		u.done = true
+		delete(d.unpackings, a.look.id)
+		return
+	}
+	candidates := d.candidates(a)
+	again := false
+	for _, g := range candidates {
+		again = !u.lookFor(g) || again
+	}
+	switch {
+	case again && u.done:
+		u.size, u.head, u.last, u.done = 0, nil, nil, false
+		v.unpackings = append(v.unpackings, u)
+		fallthrough
+	case !u.done, errors.Is(u.err, packed.ErrCut) && !v.once && time.Since(a.look.changed) < v.window:
+		a.unpacked = underway
+		return
+	}
+	a.unpacked, a.content, a.damage = opened, u.size, u.err
+	for _, g := range candidates {
+		switch {
+		case g.fd >= 0 && !g.rewritten:
+			if u.isBeginningOf(g) {
+				a.part = g
+			}
+		case g.begun() && u.marks[g.checkpoint()]:
+			a.holds = append(a.holds, g)
+		}
+	}
+}
+
+// pruneUnpackings forgets the results for files that are gone or were decided on.
+func (v *volume) pruneUnpackings(d *directory, seen map[identity]bool) {
+	for id, u := range d.unpackings {
+		if !seen[id] || d.waiting[id] == nil {
+			u.done = true // if it is under way, the next step ends it
+			delete(d.unpackings, id)
+		}
+	}
+}
+
+// passOver notes that an open file is not to be read any further. A compressed one is known by its compressed bytes from
+// now on, so that it is not decompressed again after a restart.
+func (v *volume) passOver(g *generation) {
+	if g.content != nil {
+		g.content.Close()
+		g.content = nil
+		l, err := statFile(g.fd)
+		if err == nil {
+			err = g.seek(l.size)
+		}
+		if err != nil { // its position stays that of its content
+			v.log.Warn("cannot note that a compressed file was read to its end", "file", g.name, "err", err)
+			return
+		}
+		g.look, g.stream, g.number = l, stream.ID{}, 0
+	}
+	g.phase = ignored
+	v.note(g)
+	v.cur.close()
+}
+
+// tellDamage logs and counts that a compressed file that is needed cannot be read to its end.
+func (v *volume) tellDamage(a *arrival) {
+	if a.damage != nil {
+		v.count.lost.Add(1)
+		v.log.Warn("compressed file is damaged; only what is before the damage is read",
+			"file", a.path, "bytes", a.content, "err", a.damage)
+	}
+}
+
+// compressedText is logged for a compressed file that a pattern matches.
+const compressedText = "compressed file is passed over, unless it holds something that was not read before"
+
+// descriptor reads an open file.
+type descriptor int
+
+// ReadAt implements io.ReaderAt.
+func (fd descriptor) ReadAt(p []byte, off int64) (int, error) {
+	n, err := readAt(int(fd), p, off)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}

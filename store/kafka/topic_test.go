@@ -1,0 +1,57 @@
+package kafka
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// TestSettingsOfTheTopic accepts the settings that the documentation names, and names each that can lose entries.
+func TestSettingsOfTheTopic(t *testing.T) {
+	a, err := ParseAddress("kafka://k/logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := map[string]string{"min.insync.replicas": "2", "unclean.leader.election.enable": "false", "cleanup.policy": "delete",
+		"retention.bytes": "-1", "retention.ms": "604800000", "max.message.bytes": "17825792"}
+	judge := func(replicas int, settings map[string]string) (Topic, error) {
+		found := kadm.TopicDetail{Topic: "logs", Partitions: kadm.PartitionDetails{
+			0: {Partition: 0, Replicas: make([]int32, replicas)}, 1: {Partition: 1, Replicas: make([]int32, replicas)}}}
+		var topic Topic
+		err := topic.judge(&a, found, func(key string) string { return settings[key] }, 16<<20)
+		return topic, err
+	}
+	if _, err := judge(3, good); err != nil {
+		t.Error(err)
+	}
+	for setting, want := range map[string]string{
+		"min.insync.replicas=1": "min.insync.replicas=1", "min.insync.replicas=": "which is no number",
+		"unclean.leader.election.enable=true": "unclean.leader.election.enable=true", "cleanup.policy=compact": "cleanup.policy",
+		"retention.bytes=1000": "retention.bytes=1000", "retention.ms=3600000": "retention.ms=3600000",
+		"max.message.bytes=1048588": "max_message_size=983052",
+	} {
+		key, value, _ := strings.Cut(setting, "=")
+		bad := maps.Clone(good)
+		bad[key] = value
+		if _, err := judge(3, bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", setting, err, want)
+		}
+	}
+	_, err = judge(2, map[string]string{"min.insync.replicas": "1", "max.message.bytes": "1"})
+	if text := err.Error(); !strings.Contains(text, "2 replicas of partition 0") || strings.Count(text, "\n") < 4 {
+		t.Errorf("not every problem is named: %v", err)
+	}
+	good["retention.ms"] = "-1"
+	if topic, err := judge(3, good); err != nil || topic.Retention != 0 || topic.MaxRecord != 17825792 {
+		t.Errorf("%+v, %v", topic, err)
+	}
+	a.Replicas = 1
+	if topic, err := judge(1, map[string]string{"min.insync.replicas": "1", "unclean.leader.election.enable": "false",
+		"cleanup.policy": "delete", "retention.bytes": "-1", "retention.ms": "604800000",
+		"max.message.bytes": "20000000"}); err != nil || topic.Retention != 7*24*time.Hour {
+		t.Errorf("one replica: %+v, %v", topic, err)
+	}
+}

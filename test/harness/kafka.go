@@ -1,0 +1,120 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// kafkaJars is the directory of the jars for the tests; .ci/deps downloads them.
+const kafkaJars = "kafka-4.4.0"
+
+// Kafka is a real broker, which is its own controller.
+type Kafka struct {
+	Addr   string
+	dir    string
+	broker *Process
+}
+
+// NewKafka starts a broker, or reports that the test is not run. It takes about twenty seconds and needs
+// INKWELL_TEST_KAFKA=1 (make kafka).
+func NewKafka(tb testing.TB) (*Kafka, bool) {
+	tb.Helper()
+	_, err := exec.LookPath("java")
+	switch {
+	case os.Getenv("INKWELL_TEST_KAFKA") != "1":
+		NotRun(tb, "Kafka takes long: make kafka runs this")
+		return nil, false
+	case err != nil || Fetched(kafkaJars) == "":
+		NotRun(tb, "Java, or Kafka's jars, are not there (make deps fetches those, which needs Maven)")
+		return nil, false
+	}
+	k := &Kafka{dir: tb.TempDir(), Addr: free(tb)}
+	controller := free(tb)
+	settings := strings.Join([]string{
+		"process.roles=broker,controller", "node.id=1", "controller.quorum.voters=1@" + controller,
+		"listeners=PLAINTEXT://" + k.Addr + ",CONTROLLER://" + controller, "controller.listener.names=CONTROLLER",
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"log.dirs=" + filepath.Join(k.dir, "data"), "auto.create.topics.enable=false",
+		"offsets.topic.replication.factor=1", "offsets.topic.num.partitions=4",
+		"transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
+		"share.coordinator.state.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
+	}, "\n")
+	WriteFile(tb, k.settings(), settings)
+	k.java(tb, "-Xmx128m", "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c",
+		k.settings()).Expect(tb, 0)
+	k.Begin(tb)
+	return k, true
+}
+
+func (k *Kafka) settings() string { return filepath.Join(k.dir, "server.properties") }
+
+// java starts a class of Kafka.
+func (k *Kafka) java(tb testing.TB, memory string, args ...string) *Process {
+	tb.Helper()
+	return Inkwell{}.Start(tb, Command{Program: "java",
+		Args: append([]string{memory, "-cp", Fetched(kafkaJars) + "/*"}, args...)})
+}
+
+// Begin starts the broker, also after Kill, and waits until it answers.
+func (k *Kafka) Begin(tb testing.TB) {
+	tb.Helper()
+	k.broker = k.java(tb, "-Xmx400m", "kafka.Kafka", k.settings())
+	deadline := time.Now().Add(3 * time.Minute)
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		err := k.ask(tb, func(adm *kadm.Client) error {
+			_, err := adm.BrokerMetadata(ctx)
+			return err
+		})
+		cancel()
+		if err == nil {
+			return
+		}
+		if k.broker.Ended() || time.Now().After(deadline) {
+			tb.Fatalf("the broker does not answer: %v\n%s", err, k.broker.Stderr())
+		}
+	}
+}
+
+// Kill ends the broker with SIGKILL.
+func (k *Kafka) Kill() { kill(k.broker) }
+
+// ask calls do with an administrator.
+func (k *Kafka) ask(tb testing.TB, do func(*kadm.Client) error) error {
+	tb.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(k.Addr), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer cl.Close()
+	return do(kadm.NewClient(cl))
+}
+
+// Topic makes a topic with settings, written as KEY=VALUE.
+func (k *Kafka) Topic(tb testing.TB, name string, partitions int32, settings ...string) {
+	tb.Helper()
+	configs := make(map[string]*string)
+	for _, s := range settings {
+		key, value, _ := strings.Cut(s, "=")
+		configs[key] = &value
+	}
+	err := k.ask(tb, func(adm *kadm.Client) error {
+		r, err := adm.CreateTopic(context.Background(), partitions, 1, configs, name)
+		if err == nil {
+			err = r.Err
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(fmt.Errorf("make topic %s: %w", name, err))
+	}
+}
