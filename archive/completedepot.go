@@ -19,7 +19,7 @@ import (
 func CompleteDepot(ctx context.Context, arg string, during Span) (c Completeness, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	list, err := ReadDepot(ctx, arg, func(string, ...any) {})
+	list, err := readDepot(ctx, arg, daysFor(during, time.Now()), func(string, ...any) {})
 	if err != nil || len(list) == 0 {
 		return c, err
 	}
@@ -70,6 +70,21 @@ func CompleteDepot(ctx context.Context, arg string, during Span) (c Completeness
 		c.Complete = c.Complete && done
 	}
 	return c, nil
+}
+
+// maxDays is how many partitions are listed one by one.
+const maxDays = 31
+
+// daysFor are the days in whose partitions everything lies that says whether a period is complete: from the day before
+// it, up to today, because a marker of a later period counts as well; nil = too many to be listed one by one.
+func daysFor(during Span, now time.Time) (days []string) {
+	from, last := during.From.Local().AddDate(0, 0, -1), now.Local().AddDate(0, 0, 1)
+	for day := from; !day.After(last); day = day.AddDate(0, 0, 1) {
+		if days = append(days, day.Format(time.DateOnly)); len(days) > maxDays {
+			return nil
+		}
+	}
+	return days
 }
 
 // recent says whether a time lies in a period, or in the day before it.

@@ -80,6 +80,36 @@ func TestCompleteDepot(t *testing.T) {
 	}
 }
 
+// TestCompleteDepotOfYesterday lists only the days that matter, which are those from the day before on.
+func TestCompleteDepotOfYesterday(t *testing.T) {
+	root := t.TempDir()
+	now := time.Now()
+	yesterday := time.Date(now.Year(), now.Month(), now.Day()-1, 0, 0, 0, 0, time.Local)
+	during := Span{yesterday, yesterday.AddDate(0, 0, 1)}
+	days := daysFor(during, now)
+	if len(days) != 4 || days[0] != yesterday.AddDate(0, 0, -1).Format(time.DateOnly) || days[3] != now.AddDate(0, 0, 1).Format(time.DateOnly) {
+		t.Errorf("listed are %v", days)
+	}
+	if days := daysFor(Span{during.From.AddDate(-1, 0, 0), during.To.AddDate(-1, 0, 0)}, now); days != nil {
+		t.Errorf("of the year before %d days are listed one by one", len(days))
+	}
+	file := books.File{Name: "web-" + yesterday.Format(time.DateOnly) + "_00000.gz", First: yesterday.Add(time.Hour), Entries: 3}
+	depotFile(t, root, "a", file)
+	old := file // not listed by a marker, and too old to matter
+	old.First = yesterday.AddDate(0, 0, -5)
+	depotFile(t, root, "b", old)
+	depotMarker(t, root, "a", books.Marker{Period: yesterday.Format(time.DateOnly), Version: 1, Files: []books.File{file}})
+	c, err := CompleteDepot(t.Context(), filepath.Join(root, "web"), during)
+	if err != nil || !c.Complete || c.Entries != 3 {
+		t.Errorf("%+v %v", c, err)
+	}
+	for _, arg := range []string{"", "web/" + "dt=" + yesterday.Format(time.DateOnly)} {
+		if _, err := CompleteDepot(t.Context(), filepath.Join(root, arg), during); err == nil {
+			t.Errorf("%q is taken for a category", arg)
+		}
+	}
+}
+
 // TestInDepot: the directory of a collector that lies beneath a depot is no part of it.
 func TestInDepot(t *testing.T) {
 	root := t.TempDir()

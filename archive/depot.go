@@ -69,25 +69,32 @@ func InDepot(arg string) bool {
 //
 // Damaged lines of manifests are told to warn and passed over.
 func ReadDepot(ctx context.Context, arg string, warn func(format string, args ...any)) ([]Series, error) {
+	return readDepot(ctx, arg, nil, warn)
+}
+
+// readDepot is ReadDepot for the partitions dt=DAY of days, nil = all.
+func readDepot(ctx context.Context, arg string, days []string, warn func(format string, args ...any)) ([]Series, error) {
 	l, below, err := findDepot(ctx, arg)
 	if err != nil {
 		return nil, err
 	}
-	dir := below
+	dirs := []string{below}
 	if isFile(path.Base(below)) {
-		dir = path.Dir(below)
+		dirs[0] = path.Dir(below)
 	}
-	err = l.depot.List(ctx, dir, func(o depot.Object) error {
-		if below == "" || o.Name == below || strings.HasPrefix(o.Name, below+"/") {
-			l.add(o)
+	if days != nil {
+		if below == "" || rotate.Home(below) != below || isFile(path.Base(below)) {
+			return nil, fmt.Errorf("%s is not a category (want ADDRESS/CATEGORY; inkwell ls shows them)", arg)
 		}
-		return nil
-	})
-	if err == nil { // behind the files: a file is there before its manifest
-		err = l.depot.List(ctx, path.Join(depot.Manifests, dir), func(o depot.Object) error {
-			l.manifests = append(l.manifests, o.Name)
-			return nil
-		})
+		dirs = nil
+		for _, day := range days {
+			dirs = append(dirs, path.Join(below, rotate.PartitionOf(day)))
+		}
+	}
+	for _, dir := range dirs {
+		if err == nil {
+			err = l.list(ctx, dir, below)
+		}
 	}
 	if err == nil {
 		err = l.readManifests(ctx, warn)
@@ -96,6 +103,23 @@ func ReadDepot(ctx context.Context, arg string, warn func(format string, args ..
 		return nil, fmt.Errorf("read the depot %s: %w", l.root, err)
 	}
 	return l.series(below), nil
+}
+
+// list lists the files in a directory, then the manifests: a file is there before its manifest.
+func (l *depotListing) list(ctx context.Context, dir, below string) error {
+	err := l.depot.List(ctx, dir, func(o depot.Object) error {
+		if below == "" || o.Name == below || strings.HasPrefix(o.Name, below+"/") {
+			l.add(o)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.depot.List(ctx, path.Join(depot.Manifests, dir), func(o depot.Object) error {
+		l.manifests = append(l.manifests, o.Name)
+		return nil
+	})
 }
 
 // findDepot opens the depot of an argument: where manifests are, which is at the argument or above.

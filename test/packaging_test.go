@@ -46,22 +46,30 @@ func units(t *testing.T) (all []unit) {
 // TestUnitsAreRightAndHard has systemd's own tools look at the packaged units.
 func TestUnitsAreRightAndHard(t *testing.T) {
 	t.Parallel()
-	level := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`)
 	for _, u := range units(t) {
 		// systemd looks for the program.
 		path := filepath.Join(t.TempDir(), filepath.Base(u.path))
 		harness.WriteFile(t, path, strings.ReplaceAll(u.text, "/usr/bin/inkwell", ink.Path))
-		if out := harness.Tool(t, "systemd-analyze", "verify", "--man=no", path); out != "" {
-			t.Errorf("%s: %s", u.path, out)
-		}
-		out := harness.Tool(t, "systemd-analyze", "security", "--offline=true", "--no-pager", path)
-		found := level.FindStringSubmatch(out)
-		if found == nil {
-			t.Fatalf("%s: no level in\n%s", u.path, out)
-		}
-		if n, err := strconv.ParseFloat(found[1], 64); err != nil || n > maxExposure {
-			t.Errorf("%s: exposure %s, more than %v\n%s", u.path, found[1], maxExposure, out)
-		}
+		checkUnit(t, path)
+	}
+}
+
+// level is what systemd says of the hardness of a unit.
+var level = regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`)
+
+// checkUnit has systemd look at a unit.
+func checkUnit(t *testing.T, path string) {
+	t.Helper()
+	if out := harness.Tool(t, "systemd-analyze", "verify", "--man=no", path); out != "" {
+		t.Errorf("%s: %s", path, out)
+	}
+	out := harness.Tool(t, "systemd-analyze", "security", "--offline=true", "--no-pager", path)
+	found := level.FindStringSubmatch(out)
+	if found == nil {
+		t.Fatalf("%s: no level in\n%s", path, out)
+	}
+	if n, err := strconv.ParseFloat(found[1], 64); err != nil || n > maxExposure {
+		t.Errorf("%s: exposure %s, more than %v\n%s", path, found[1], maxExposure, out)
 	}
 }
 
@@ -99,6 +107,29 @@ func TestUnitsStartWhatThereIs(t *testing.T) {
 			t.Errorf("%s: runs as root", u.path)
 		}
 	}
+}
+
+// TestExampleUnitConverts: systemd finds nothing wrong with the example, it is as hard as the others, and its command is
+// one of the program.
+func TestExampleUnitConverts(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../packaging/systemd/examples/inkwell-convert.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "inkwell-convert.service")
+	harness.WriteFile(t, path, strings.ReplaceAll(string(text), "/usr/bin/inkwell", ink.Path))
+	checkUnit(t, path)
+	command := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/inkwell (.*)$`).FindStringSubmatch(string(text))
+	dir, out := t.TempDir(), t.TempDir()
+	c := ink.Collect(t, dir, "--max-size", "20kB")
+	args := strings.Fields(strings.NewReplacer("${STATE_DIRECTORY}", out, "/var/lib/inkwell-collect", filepath.Join(dir, ".inkwell"),
+		"/var/log/inkwell", dir).Replace(command[1]))
+	p := ink.Start(t, harness.Command{Args: args})
+	sendNoise(t, c.Addr, 0, 200)
+	harness.Until(t, "a file is converted", func() bool { return len(files(t, out, "web/dt=*/*.parquet")) > 0 })
+	p.Stop(t)
+	c.Stop(t)
 }
 
 // TestPackagedCollectorRuns starts the packaged configuration as the unit does, but for the places.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -20,8 +22,9 @@ func (a *app) convert() *cobra.Command {
 	var o selection
 	var c archive.Conversion
 	var to string
+	var follow bool
 	cmd := &cobra.Command{
-		Use:   "convert --out DIR [--format FORMAT] DIR | DIR/CATEGORY...",
+		Use:   "convert --out DIR [--format FORMAT] [--follow] DIR | DIR/CATEGORY...",
 		Short: "make Parquet files of finished files",
 		Long: `convert makes a Parquet file of each finished file: OUT/CATEGORY/dt=DAY/NAME.parquet, by the day on which the file was begun. Its columns are
 the line, when it came in (arrival), where from (source), file and number, and the fields of --format with their types: time, status, bytes, duration
@@ -31,10 +34,15 @@ on all cores. Depots are read as directories are (see inkwell cat).
 A Parquet file has its name when it is complete and holds all that the manifest says. Run again, convert makes those that are missing: nothing is
 there twice, whatever was killed. Files that are damaged are told and passed over.
 
-Exit codes: 0 all are there, 1 failed or something is damaged, 2 the command line is wrong.`,
+With --follow it goes on with files as they are finished, waits for directories that are not there yet, and tries again what failed, after a
+minute at first and an hour at most. Looking for files takes at most a fiftieth of the time of a core. Run it below the collector: in a unit of its
+own (packaging/systemd/examples/inkwell-convert.service), or with nice.
+
+Exit codes: 0 all are there (--follow: it was told to end), 1 failed or something is damaged, 2 the command line is wrong.`,
 		Example: `  inkwell convert --format combined --out /srv/parquet /srv/logs/apache.access
   inkwell convert --format combined --out /srv/parquet 's3://logs/prod/apache.access?region=eu-central-1'
-  inkwell convert --format json --fields level,msg,elapsed --out /srv/parquet /srv/logs/app`,
+  inkwell convert --format json --fields level,msg,elapsed --out /srv/parquet /srv/logs/app
+  nice inkwell convert --follow --format combined --out /srv/parquet /srv/logs/apache.access`,
 		Args: several("DIR or DIR/CATEGORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -54,7 +62,8 @@ Exit codes: 0 all are there, 1 failed or something is damaged, 2 the command lin
 					return usagef("--format: %w (--fields names them)", err)
 				}
 			}
-			return a.convertAll(cmd.Context(), args, &o, c)
+			w := &converting{a: a, c: c, following: follow}
+			return w.run(cmd.Context(), args, &o)
 		},
 	}
 	f := cmd.Flags()
@@ -63,69 +72,106 @@ Exit codes: 0 all are there, 1 failed or something is damaged, 2 the command lin
 	f.StringVar(&c.Format, "format", "", "how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN; none = only the lines")
 	f.StringSliceVar(&c.Fields, "fields", nil,
 		"the fields that become columns (json and logfmt do not say which they have)")
+	f.BoolVarP(&follow, "follow", "f", false, "go on with files as they are finished, until it is told to end")
 	f.StringArrayVar(&o.states, "state", nil,
 		"state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
 	return cmd
 }
 
-// convertAll converts the finished files, one on each core at a time.
-func (a *app) convertAll(ctx context.Context, args []string, o *selection, c archive.Conversion) error {
-	out, err := filepath.Abs(c.Out)
+// converting is a run of convert.
+type converting struct {
+	a *app
+	r *archiveReading
+	c archive.Conversion
+
+	following bool
+	size      func(int64) // gets the bytes of each file that is done with; may be nil
+}
+
+// converted counts what became of files.
+type converted struct {
+	made, there, failed int
+	rows                int64
+}
+
+// run converts the finished files.
+func (w *converting) run(ctx context.Context, args []string, o *selection) (err error) {
+	if w.r, err = w.a.query("convert", o); err != nil {
+		return err
+	}
+	if w.c.Out, err = filepath.Abs(w.c.Out); err != nil {
+		return err
+	}
+	if w.following {
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		return w.follow(ctx, args)
+	}
+	list, err := w.r.series(ctx, args, true)
 	if err != nil {
 		return err
 	}
-	c.Out = out
-	r, err := a.query("convert", o)
-	if err != nil {
-		return err
-	}
-	list, err := r.series(ctx, args, true)
-	if err != nil {
-		return err
-	}
-	bar := a.readingBar(list)
+	bar := w.a.readingBar(list)
 	defer bar.end()
+	w.size = bar.add
+	sum := w.round(ctx, list, func(archive.File) bool { return true }, func(archive.File, error) {})
+	fmt.Fprintf(w.a.stdout, "%d files made of %s lines, %d were there\n", sum.made, counted(sum.rows), sum.there)
+	if sum.failed > 0 {
+		return fmt.Errorf("files that could not be converted: %d", sum.failed)
+	}
+	return ctx.Err()
+}
+
+// round converts the finished files that are due, one on each core at a time, and tells done of each, one after the
+// other.
+func (w *converting) round(ctx context.Context, list []archive.Series, due func(archive.File) bool,
+	done func(archive.File, error)) (sum converted) {
 	var work errgroup.Group
 	work.SetLimit(runtime.GOMAXPROCS(0))
 	type outcome struct {
 		rows int64
-		size int64
+		file archive.File
 		err  error
 	}
 	outcomes := make(chan outcome)
+	var files []func()
+	for i := range list {
+		for _, f := range list[i].Files {
+			if f.Open || f.Codec == rotate.None || !due(f) {
+				continue
+			}
+			files = append(files, func() {
+				rows, _, err := w.r.Convert(ctx, &list[i], f, w.c)
+				outcomes <- outcome{rows, f, err}
+			})
+		}
+	}
 	go func() {
 		defer close(outcomes)
-		for i := range list {
-			for _, f := range list[i].Files {
-				if f.Open || f.Codec == rotate.None || ctx.Err() != nil {
-					continue
-				}
-				work.Go(func() error {
-					rows, _, err := r.Convert(ctx, &list[i], f, c)
-					outcomes <- outcome{rows, f.Size, err}
-					return nil
-				})
+		for _, convert := range files {
+			if ctx.Err() == nil {
+				work.Go(func() error { convert(); return nil })
 			}
 		}
 		_ = work.Wait() // no function fails
 	}()
-	made, there, failed, rows := 0, 0, 0, int64(0)
 	for one := range outcomes {
-		bar.add(one.size)
+		if w.size != nil {
+			w.size(one.file.Size)
+		}
 		switch {
 		case errors.Is(one.err, fs.ErrNotExist): // removed by retention meanwhile
+			one.err = nil
 		case one.err != nil:
-			failed++
-			r.Tell("%v", one.err)
+			if sum.failed++; ctx.Err() == nil {
+				w.r.Tell("%v", one.err)
+			}
 		case one.rows < 0:
-			there++
+			sum.there++
 		default:
-			made, rows = made+1, rows+one.rows
+			sum.made, sum.rows = sum.made+1, sum.rows+one.rows
 		}
+		done(one.file, one.err)
 	}
-	fmt.Fprintf(a.stdout, "%d files made of %s lines, %d were there\n", made, counted(rows), there)
-	if failed > 0 {
-		return fmt.Errorf("files that could not be converted: %d", failed)
-	}
-	return ctx.Err()
+	return sum
 }

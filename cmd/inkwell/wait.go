@@ -75,10 +75,15 @@ func complete(ctx context.Context, path string, during archive.Span) (archive.Co
 	return archive.Complete(path, during, time.Now())
 }
 
-// waitFor looks once a second.
+// In a directory waitFor looks once a second. A depot is listed for that, which takes at most one part in waitShare of
+// the time.
+const waitShare, longestWait = 20, 30 * time.Second
+
+// waitFor waits until a period is complete.
 func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
 	began := time.Now()
 	for told := false; ; {
+		looking := time.Now()
 		c, err := complete(ctx, path, during)
 		if err != nil {
 			return err
@@ -95,7 +100,7 @@ func (a *app) waitFor(ctx context.Context, path string, during archive.Span, tim
 			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n",
 				path)
 		}
-		pause := time.Second
+		pause := min(max(time.Second, waitShare*time.Since(looking)), longestWait)
 		if timeout > 0 {
 			if pause = min(pause, timeout-time.Since(began)); pause <= 0 {
 				say(a.screen, "inkwell wait: %s is not complete from %s to %s after %v\n", path, shown(during.From),
