@@ -37,6 +37,7 @@ func (c *Collector) Document() *status.Status {
 	s := c.monitor.Begin(now)
 	s.Daemon.Ready, s.Daemon.Trouble = c.control.ready()
 	s.Journal = journalStatus(c.intake.journal, now)
+	s.Topic = c.intake.topicDocument()
 	s.Categories = withWaits(s.Categories, c.intake.journal.Waiting(now))
 	s.Hops = hops(peers.List())
 	s.Senders = senders(c.Fleet())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 
+	"inkwell/internal/status"
 	"inkwell/proto"
 	"inkwell/store/depot"
 	"inkwell/store/kafka"
@@ -56,6 +57,21 @@ func (i *intake) closeTopic() error {
 		return nil
 	}
 	return errors.Join(i.topic.Close(), i.topic.depot.Close())
+}
+
+// topicDocument describes the topic, nil if there is none.
+func (i *intake) topicDocument() *status.Topic {
+	if i.topic == nil {
+		return nil
+	}
+	a, lag := i.topic.Address(), i.topic.Lag()
+	t := &status.Topic{Name: a.Topic, Group: a.Group, Member: a.Member, Lag: lag.Records,
+		Partitions: []status.Partition{}}
+	for _, p := range lag.Partitions {
+		t.Partitions = append(t.Partitions, status.Partition{Number: p.Number, Owner: p.Owner, Committed: p.Committed,
+			End: p.End, Lag: max(p.End-p.Committed, 0)})
+	}
+	return t
 }
 
 // topicStatus says what is wrong with the topic, "" if nothing is.

@@ -85,8 +85,9 @@ func besiege(t *testing.T, rng *rand.Rand, codec string, rounds int) {
 	}
 	before := s.c.Counter(t, "app:received good")
 	harness.Until(t, "the forwarder works again", func() bool { return s.c.Counter(t, "app:received good") > before })
-	if len(s.finished) == 0 && codec != "none" {
-		t.Error("no file was published before one of the deaths: the rounds are too short to mean much")
+	for len(s.finished) == 0 && codec != "none" { // no life was long enough for that, on a machine that is busy
+		harness.Until(t, "a file is published", func() bool { return len(harness.Published(t, dir, "app")) > 0 })
+		s.round()
 	}
 	close(s.stop)
 	s.work.Wait()

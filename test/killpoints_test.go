@@ -193,19 +193,21 @@ func (d *deaths) run(role string) {
 func (d *deaths) die(w *world, i int) {
 	d.t.Helper()
 	recovers := strings.Contains(d.point.Name, "recover")
-	for range 100 {
+	for attempt := range 100 {
 		if recovers {
 			p := w.start()
 			w.ready()
-			harness.Until(d.t, "the files are written to", func() bool { return w.wrote(p) })
-			time.Sleep(time.Duration(150+100*i%400) * time.Millisecond)
+			harness.Until(d.t, "the files are written to", func() bool { return w.wrote(p, d.point.Name) })
+			// What a death leaves depends on the moment: a scribed writes once a second, and has a file that no checkpoint knows only
+			// shortly after that. So each attempt takes another moment of a second.
+			time.Sleep(time.Duration((150+100*i+170*attempt)%1100) * time.Millisecond)
 			p.Kill()
 		}
 		n := d.arrival(w.role, i)
 		p := w.start(fmt.Sprintf("INKWELL_KILL=%s:%d", d.point.Name, n))
 		var works time.Time
 		harness.Until(d.t, fmt.Sprintf("%s: the %s dies at arrival %d", d.point.Name, w.role, n), func() bool {
-			if works.IsZero() && recovers && w.works() && w.wrote(p) {
+			if works.IsZero() && recovers && w.works() && w.wrote(p, d.point.Name) {
 				works = time.Now()
 			}
 			// One file was brought in order, or there was nothing to do; the others come with the first entries for them.

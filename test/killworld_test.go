@@ -149,17 +149,20 @@ func (w *world) works() bool {
 	return w.front.Answers()
 }
 
-// wrote says whether the files were written to since the victim was started. Without files it says yes.
-func (w *world) wrote(p *harness.Process) bool {
+// wrote says whether files of the kind that a point is about (rotate.…: compressed ones, plain.…: plain ones) were written to since the
+// victim was started. Without files it says yes.
+func (w *world) wrote(p *harness.Process, point string) bool {
 	if w.role == "forwarder" || w.role == "relay" {
 		return true
 	}
+	stage, _, _ := strings.Cut(point, ".")
 	written := false
 	_ = filepath.WalkDir(w.out, func(path string, e fs.DirEntry, err error) error { // files come and go
 		switch {
 		case err != nil:
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
+		case stage == "rotate" && !strings.Contains(e.Name(), ".gz"), stage == "plain" && strings.Contains(e.Name(), ".gz"):
 		case e.Type().IsRegular() && !harness.Beside(e.Name()):
 			info, err := e.Info()
 			written = written || err == nil && info.ModTime().After(p.Started)

@@ -2,6 +2,8 @@ package test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +11,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"inkwell/test/harness"
 )
@@ -25,16 +33,13 @@ type shared struct {
 
 var sharedCategories = []string{"web", "mail", "app"}
 
-// newShared starts everything.
-func newShared(t *testing.T) (s *shared, ok bool) {
-	s = &shared{depot: t.TempDir(), input: t.TempDir()}
-	if s.kafka, ok = harness.NewKafka(t); !ok {
-		return nil, false
-	}
-	s.kafka.Topic(t, "logs", 4, "max.message.bytes=2000000")
+// newShared starts everything but the broker. options are those of the topic's address.
+func newShared(t *testing.T, k *harness.Kafka, options string) *shared {
+	s := &shared{kafka: k, depot: t.TempDir(), input: t.TempDir()}
+	k.Topic(t, "logs", 4, "max.message.bytes=2000000", "unclean.leader.election.enable=false")
 	for _, name := range []string{"a", "b"} {
 		s.collectors = append(s.collectors, ink.Collect(t, t.TempDir(), "--max-message", "1MiB", "--publish", s.depot,
-			"--journal", fmt.Sprintf("kafka://%s/logs?replicas=1&every=1s&session=6s&member=%s", s.kafka.Addr, name)))
+			"--journal", fmt.Sprintf("kafka://%s/logs?replicas=1&every=1s&member=%s&%s", k.Addr, name, options)))
 	}
 	for i, category := range sharedCategories {
 		harness.WriteFile(t, s.file(category), "")
@@ -43,7 +48,7 @@ func newShared(t *testing.T) (s *shared, ok bool) {
 		to := s.collectors[i%2].Addr + "," + s.collectors[(i+1)%2].Addr
 		ink.Start(t, harness.Command{Args: []string{"forward", "--to", to, "--state", state, category + "=" + s.file(category)}})
 	}
-	return s, true
+	return s
 }
 
 func (s *shared) file(category string) string { return filepath.Join(s.input, category+".log") }
@@ -114,10 +119,11 @@ func (s *shared) compare(t *testing.T) {
 // TestTopicOfTwoCollectors has two collectors share a topic. One is killed, one is stopped for longer than its session,
 // and the broker is killed: every line is in the depot once, in the order in which it was written.
 func TestTopicOfTwoCollectors(t *testing.T) {
-	s, ok := newShared(t)
+	k, ok := harness.NewKafka(t)
 	if !ok {
 		return
 	}
+	s := newShared(t, k, "session=6s")
 	a, b := s.collectors[0], s.collectors[1]
 	s.write(t, 3000)
 	s.some(t, 0, "the first lines are in the depot")
@@ -150,4 +156,77 @@ func TestTopicOfTwoCollectors(t *testing.T) {
 		c.Stop(t)
 	}
 	s.compare(t)
+}
+
+// TestTopicTakeOver has two collectors share a topic of a fake broker: one is killed, and comes back; the other one is
+// stopped for longer than its session. Every line is in the depot once, and status and check tell of the topic.
+func TestTopicTakeOver(t *testing.T) {
+	s := newShared(t, harness.NewFakeKafka(t), "session=2s")
+	a, b := s.collectors[0], s.collectors[1]
+	s.write(t, 300)
+	s.complete(t)
+	a.Kill()
+	s.write(t, 300)
+	s.complete(t) // by b alone, when a's session is over
+	a.Restart(t)
+	b.Signal(syscall.SIGSTOP)
+	s.write(t, 300)
+	s.complete(t) // by a alone
+	b.Signal(syscall.SIGCONT)
+	s.write(t, 300)
+	s.complete(t)
+	harness.Until(t, "both drain partitions", func() bool {
+		owners := make(map[string]bool)
+		for line := range strings.Lines(ink.Run(t, "top", a.Addr).Stdout) {
+			if f := strings.Fields(line); len(f) == 6 && f[4] == "logs" {
+				owners[f[3]] = true
+			}
+		}
+		return owners["a"] && owners["b"]
+	})
+	s.compare(t)
+}
+
+// TestTopicNeedsALogin uses a topic over TLS, with a certificate and with each kind of login. A wrong password keeps the
+// collector from starting, and the message says so.
+func TestTopicNeedsALogin(t *testing.T) {
+	dir := t.TempDir()
+	authority := harness.NewAuthority(t, dir)
+	cert, key := authority.Issue(t, "127.0.0.1")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(authority.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		t.Fatal("no certificate of the authority")
+	}
+	password := filepath.Join(dir, "password")
+	for mechanism, kind := range map[string]string{"plain": "PLAIN", "scram-sha-256": "SCRAM-SHA-256", "scram-sha-512": "SCRAM-SHA-512"} {
+		t.Run(mechanism, func(t *testing.T) {
+			harness.WriteFile(t, password, "secret\n")
+			k := harness.NewFakeKafka(t, kfake.EnableSASL(), kfake.Superuser(kind, "ink", "secret"), kfake.TLS(&tls.Config{
+				Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}))
+			k.Client = []kgo.Opt{kgo.DialTLSConfig(&tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool}),
+				kgo.SASL(map[string]sasl.Mechanism{"PLAIN": plain.Auth{User: "ink", Pass: "secret"}.AsMechanism(),
+					"SCRAM-SHA-256": scram.Auth{User: "ink", Pass: "secret"}.AsSha256Mechanism(),
+					"SCRAM-SHA-512": scram.Auth{User: "ink", Pass: "secret"}.AsSha512Mechanism()}[kind])}
+			s := newShared(t, k, fmt.Sprintf("session=2s&tls=yes&ca=%s&cert=%s&key=%s&sasl=%s&user=ink&password_file=%s",
+				authority.CA(), cert, key, mechanism, password))
+			s.write(t, 100)
+			s.complete(t)
+			s.compare(t)
+			harness.WriteFile(t, password, "wrong")
+			r := ink.Run(t, "check", "--start", "--", "collect", "--listen", "127.0.0.1:0", "--dir", t.TempDir(), "--max-message", "1MiB",
+				"--publish", s.depot, "--journal", fmt.Sprintf("kafka://%s/logs?replicas=1&tls=yes&ca=%s&cert=%s&key=%s&sasl=%s&user=ink&password_file=%s",
+					k.Addr, authority.CA(), cert, key, mechanism, password))
+			if r.Code == 0 || !strings.Contains(r.Stdout, "do tls= and sasl= fit") {
+				t.Errorf("with a wrong password: %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+			}
+		})
+	}
 }

@@ -48,6 +48,7 @@ func (a *app) checkStart(w io.Writer, c *config.Config, name string) error {
 	}
 	s.directories()
 	s.hops()
+	s.topic()
 	if s.err != nil {
 		return s.err
 	}
@@ -346,41 +347,4 @@ func (s *startCheck) syslogPort(addr string) {
 	if err != nil {
 		s.bad("syslog on %s: %v (another program takes syslog there, or the port is for root)", addr, err)
 	}
-}
-
-// hopWait is the time that a next hop has for its answer to the check.
-const hopWait = 2 * time.Second
-
-// hops connects to each next hop. One that is down does not prevent a start.
-func (s *startCheck) hops() {
-	seen := make(map[string]bool)
-	for _, st := range s.c.Stores {
-		for _, n := range networks(st.Sink) {
-			for _, addr := range n.Addrs {
-				if seen[addr] {
-					continue
-				}
-				seen[addr] = true
-				if err := reach(addr, rpc.TLSFiles(n.TLS)); err != nil {
-					s.odd("the next hop %s cannot be reached: %v (what is to go there waits until it can)", addr, err)
-				}
-			}
-		}
-	}
-}
-
-// reach connects to an address and, if it has TLS, completes the handshake.
-func reach(addr string, files rpc.TLSFiles) error {
-	var secret *rpc.Credentials
-	if isTLS(addr) {
-		var err error
-		if secret, err = rpc.OpenTLS(files, nil); err != nil {
-			return err
-		}
-	}
-	_, conn, err := rpc.FB303(addr, hopWait, secret)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }

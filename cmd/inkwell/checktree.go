@@ -133,6 +133,12 @@ func served(c *config.Config) string {
 // kept describes what is made durable before a call is answered.
 func kept(c *config.Config) string {
 	state := cmp.Or(c.State, c.StateDir, "the directory of the system")
+	if t := c.Topic; t != nil {
+		depot, _ := c.TopicDepot() // that there is one was checked
+		return fmt.Sprintf("durable in all in-sync replicas of topic %s at %s, drained every %v as member %s of group "+
+			"%s into %s, state in %s", conf.Quote(t.Topic), conf.Quote(strings.Join(t.Brokers, " ")), t.Every,
+			conf.Quote(t.Member), conf.Quote(t.Group), conf.Quote(depot), conf.Quote(state))
+	}
 	text := fmt.Sprintf("durability %s, state in %s, journal up to %s", c.Durability, conf.Quote(state),
 		humanize.IBytes(uint64(c.JournalMax)))
 	if c.User != "" {
@@ -368,6 +374,9 @@ func networkText(n config.Network) string {
 	}
 	if n.Shuffle && len(n.Addrs) > 1 {
 		text += ", any of them"
+	}
+	if n.Spread {
+		text += ", divided among the senders"
 	}
 	text += fmt.Sprintf(", timeout %s, calls up to %s", n.Timeout, humanize.IBytes(uint64(n.MaxBatch)))
 	if n.Pool {

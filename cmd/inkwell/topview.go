@@ -40,10 +40,10 @@ func (v *topView) verdicts() (list []string) {
 	return list
 }
 
-// body returns everything below the verdicts: tables of daemons, categories, senders and next hops, with only the rows
-// that contain word.
+// body returns everything below the verdicts: tables of daemons, categories, partitions, senders and next hops, with
+// only the rows that contain word.
 func (v *topView) body(word string) (list []string) {
-	for i, table := range []*cells{v.daemons(), v.categories(), v.senders(), v.hops()} {
+	for i, table := range []*cells{v.daemons(), v.categories(), v.partitions(), v.senders(), v.hops()} {
 		if lines := table.lines(word); len(lines) > 0 {
 			if i > 0 && len(list) > 0 {
 				list = append(list, "")
@@ -140,6 +140,28 @@ func (v *topView) categories() *cells {
 	}
 	return &cells{[]string{"entries/s", "bytes/s", "entries", "bytes", "waits", "oldest", "last", "CATEGORY"},
 		sorted(rows)}
+}
+
+// partitions lists the partitions of each topic once: all collectors that share it report the same.
+func (v *topView) partitions() *cells {
+	var rows []topRow
+	seen := make(map[string]bool)
+	for _, p := range v.answers {
+		if p.status == nil || p.status.Topic == nil {
+			continue
+		}
+		t := p.status.Topic
+		if seen[t.Group+" "+t.Name] {
+			continue
+		}
+		seen[t.Group+" "+t.Name] = true
+		for _, one := range t.Partitions {
+			rows = append(rows, topRow{float64(one.Lag), []string{humanize.Comma(one.Lag), humanize.Comma(one.Committed),
+				humanize.Comma(one.End), cmp.Or(printable(one.Owner), "nobody"),
+				printable(fmt.Sprintf("%s %d", t.Name, one.Number))}})
+		}
+	}
+	return &cells{[]string{"lag", "committed", "end", "owner", "PARTITION"}, sorted(rows)}
 }
 
 func (v *topView) senders() *cells {

@@ -41,6 +41,7 @@ type Status struct {
 	Hops          []Hop         `json:"hops"`           // where entries are sent on, in the order of the configuration
 	Inputs        *Inputs       `json:"inputs,omitempty"`
 	Journal       *Store        `json:"journal,omitempty"` // of a collector
+	Topic         *Topic        `json:"topic,omitempty"`   // of a collector whose journal is a topic
 	Spool         *Store        `json:"spool,omitempty"`   // of a forwarder or pipe
 	Disks         []Disk        `json:"disks"`
 	Files         *Files        `json:"files,omitempty"` // of a collector

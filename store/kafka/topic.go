@@ -27,7 +27,8 @@ const (
 func (a *Address) examine(ctx context.Context, adm *kadm.Client, maxMessage int) (t Topic, err error) {
 	topics, err := adm.ListTopics(ctx, a.Topic)
 	if err != nil {
-		return t, fmt.Errorf("ask the brokers of %s for the topic: %w", a, err)
+		return t, fmt.Errorf("ask the brokers of %s for the topic: %w (is it the address of brokers, and do tls= and "+
+			"sasl= fit what they expect there?)", a, err)
 	}
 	found := topics[a.Topic]
 	if found.Err != nil || len(found.Partitions) == 0 {

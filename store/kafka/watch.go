@@ -20,10 +20,10 @@ const (
 
 // Partition is how far the group has come with one partition.
 type Partition struct {
-	Number    int32  `json:"partition"`
-	Owner     string `json:"owner,omitempty"` // the member that drains it; "" = nobody
-	Committed int64  `json:"committed"`       // entries of records below this offset are in the depot, or in its books
-	End       int64  `json:"end"`             // offset behind the last record
+	Number    int32
+	Owner     string // the member that drains it; "" = nobody
+	Committed int64  // the entries of records below this offset are in the depot, or in its books
+	End       int64  // offset behind the last record
 }
 
 // Lag is how far behind a group is.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -20,6 +21,7 @@ const kafkaJars = "kafka-4.4.0"
 // Kafka is a real broker, which is its own controller.
 type Kafka struct {
 	Addr   string
+	Client []kgo.Opt // that a client needs, such as its login
 	dir    string
 	broker *Process
 }
@@ -53,6 +55,18 @@ func NewKafka(tb testing.TB) (*Kafka, bool) {
 		k.settings()).Expect(tb, 0)
 	k.Begin(tb)
 	return k, true
+}
+
+// NewFakeKafka starts a fake broker in the test's process. It speaks the protocol, with groups, sessions and offsets; its
+// disk, its replicas and its death are not those of a broker.
+func NewFakeKafka(tb testing.TB, opts ...kfake.Opt) *Kafka {
+	tb.Helper()
+	cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second))...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(cluster.Close)
+	return &Kafka{Addr: cluster.ListenAddrs()[0]}
 }
 
 func (k *Kafka) settings() string { return filepath.Join(k.dir, "server.properties") }
@@ -91,7 +105,8 @@ func (k *Kafka) Kill() { kill(k.broker) }
 // ask calls do with an administrator.
 func (k *Kafka) ask(tb testing.TB, do func(*kadm.Client) error) error {
 	tb.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(k.Addr), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
+	cl, err := kgo.NewClient(append(k.Client, kgo.SeedBrokers(k.Addr), kgo.RequestRetries(0),
+		kgo.DialTimeout(time.Second))...)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"inkwell/store/kafka"
+)
+
+// topic connects to the brokers of the topic that is the journal, and examines its settings.
+func (s *startCheck) topic() {
+	if s.c.Topic == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), topicWait)
+	defer cancel()
+	t, err := kafka.Examine(ctx, *s.c.Topic, s.c.MaxMessage)
+	switch {
+	case err != nil:
+		s.bad("the journal: %v", err)
+	case t.Partitions < fewPartitions:
+		s.odd("topic %s has %d partitions, and each is drained by one collector at a time: make four times as many as "+
+			"there will ever be collectors", s.c.Topic.Topic, t.Partitions)
+	}
+}
+
+// topicWait is the time that the brokers have for their answers to the check, and fewPartitions is how many partitions
+// are too few for several collectors.
+const (
+	topicWait     = 15 * time.Second
+	fewPartitions = 4
+)
