@@ -31,9 +31,9 @@ import (
 )
 
 const (
-	epochMemory  = 16 << 20         // bytes of entries pending in the outlets of one partition
-	epochJournal = 256 << 20        // bytes in its journal before draining waits
-	finishLimit  = 10 * time.Minute // for the files of an epoch
+	epochMemory  = 16 << 20        // bytes of entries pending in the outlets of one partition
+	epochJournal = 256 << 20       // bytes in its journal before draining waits
+	finishLimit  = 3 * time.Minute // for the files of an epoch
 	fullWait     = 50 * time.Millisecond
 )
 

@@ -19,6 +19,7 @@ import (
 	"inkwell/store/books"
 	"inkwell/store/hop"
 	"inkwell/store/journal"
+	"inkwell/store/kafka"
 	"inkwell/store/plain"
 	"inkwell/store/series"
 	"inkwell/store/spool"
@@ -34,6 +35,8 @@ type opener struct {
 	pool  *hop.Pool // of connections, for use_conn_pool
 	peers *hop.Peers
 
+	senders *kafka.Senders // clients of stores of the type kafka
+
 	encoders *series.Encoders
 	refused  string                     // directory for what peers refuse for good
 	limit    int                        // categories at once
@@ -45,7 +48,7 @@ type opener struct {
 func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
 	log, set := o.Logger, o.Stats
 	return &opener{
-		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
+		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), senders: kafka.NewSenders(), encoders: series.NewEncoders(),
 		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
 	}
 }
@@ -84,6 +87,8 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		return tree.NewMulti(false, o.all(s.Children)), nil
 	case config.ByCategory:
 		return o.byCategory(s.Model), nil
+	case config.Kafka:
+		return o.senders.Open(kafka.SenderOptions{Address: s.Address, Key: s.Key})
 	case config.Null:
 		return store.NewNull(o.stats, o.name), nil
 	case config.Unusable:
