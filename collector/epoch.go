@@ -104,7 +104,7 @@ func inScratch(c *config.Config, dir string) *config.Config {
 			f.Root, f.Dir, f.Sub = "", filepath.Join(dir, "files", strconv.Itoa(k)), ""
 			compress := *f.Compress
 			compress.Depot, compress.Keep, compress.KeepBytes, compress.KeepTotal = "", 0, 0, 0
-			compress.KeepOpen = false
+			compress.KeepOpen, compress.DoneMarkers = false, false
 			f.Compress = &compress
 			one.Sink = f
 		}

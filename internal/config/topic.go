@@ -47,7 +47,7 @@ func PublishedFile(s Sink) (File, error) {
 	if !ok || f.Compress == nil || f.Compress.Depot == "" {
 		return File{}, fmt.Errorf("%s has no depot", s)
 	}
-	if f.Compress.DoneMarkers {
+	if f.Compress.DoneMarkers && !f.Compress.Hive { // the layout of Hive is of use without them, too
 		return File{}, errors.New("done_markers need a collector with all entries of a category")
 	}
 	return f, nil
