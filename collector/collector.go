@@ -23,6 +23,7 @@ import (
 
 	"inkwell/internal/config"
 	"inkwell/internal/faultfs"
+	"inkwell/internal/fleet"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/internal/status"
@@ -54,6 +55,10 @@ type tuning struct {
 	interval time.Duration    // between small batches; 0 = as configured
 	injector faultfs.Injector // makes disk operations fail
 }
+
+// leaveGrace is how long a collector that is to stop waits for senders that can go elsewhere: a sender that has nothing
+// to send learns of it with its next report.
+const leaveGrace = fleet.Every + 2*time.Second
 
 // drainGrace bounds the time that calls in progress get when the collector stops.
 const drainGrace = 30 * time.Second
@@ -162,6 +167,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 	c.control.set(stopping)
 	began := time.Now()
+	c.leave()
 	c.log.Info("stopping: no more calls are taken", "connections", c.Status().Connections)
 	grace, cancel := context.WithTimeout(context.Background(), drainGrace)
 	defer cancel()
@@ -173,6 +179,21 @@ func (c *Collector) Run(ctx context.Context) error {
 	err = errors.Join(err, c.release())
 	c.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond))
 	return err
+}
+
+// leave has senders that can go elsewhere do so, before calls are refused.
+func (c *Collector) leave() {
+	senders := c.stats.Get(stats.Overall + ":senders settled")
+	if senders == 0 {
+		return
+	}
+	c.log.Info("about to stop: senders are told to go to other collectors", "senders", senders)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveGrace)
+	defer cancel()
+	if !c.server.Leave(ctx) {
+		c.log.Warn("senders have not gone to other collectors: they notice when they are cut off",
+			"senders", c.stats.Get(stats.Overall+":senders settled"))
+	}
 }
 
 func (c *Collector) listening() string { return strings.Join(c.addresses(), " ") }

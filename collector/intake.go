@@ -110,7 +110,9 @@ func (i *intake) use(c *config.Config) {
 		i.log.Log(context.Background(), level, "configuration: "+p.String())
 	}
 	i.limiter.set(c.MaxMessagesPerSecond)
-	i.router = newRouter(c, i.journal, newOpener(c, i.o.StateDir, i.journal, i.o), i.stats)
+	opener := newOpener(c, i.o.StateDir, i.journal, i.o)
+	opener.sender = i.host + " " + opener.sender
+	i.router = newRouter(c, i.journal, opener, i.stats)
 	if c.Status != "" { // entries wait in the journal for a usable configuration
 		i.log.Error("nothing of the configuration is used: correct it and reload it", "reason", c.Status)
 		return

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"inkwell/internal/config"
+	"inkwell/internal/discovery"
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
@@ -34,6 +35,10 @@ type opener struct {
 	stats *stats.Set
 	pool  *hop.Pool // of connections, for use_conn_pool
 	peers *hop.Peers
+	// directory finds the servers of stores that do not name them, and sender is the name of this collector among those
+	// that share them.
+	directory *discovery.Directory
+	sender    string
 
 	senders *kafka.Senders // clients of stores of the type kafka
 
@@ -48,7 +53,9 @@ type opener struct {
 func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *opener {
 	log, set := o.Logger, o.Stats
 	return &opener{
-		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), senders: kafka.NewSenders(), encoders: series.NewEncoders(),
+		directory: discovery.NewDirectory(log), sender: state,
+		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
+		senders: kafka.NewSenders(),
 		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
 	}
 }
@@ -180,6 +187,15 @@ func (o opening) network(s config.Network, q hop.QuarantineOptions) (store.Store
 		Addrs: s.Addrs, TLS: rpc.TLSFiles(s.TLS), Shuffle: s.Shuffle, Timeout: s.Timeout, MaxCall: s.MaxBatch,
 		MaxAge: s.MaxAge, Probe: true, IgnoreError: s.IgnoreError,
 		Source: o.source, Logger: o.log, Stats: o.stats, Peers: o.peers,
+	}
+	if s.Spread {
+		n.Directory, n.Spread = o.directory, o.sender+" "+o.name
+		if s.Pool { // the connection is shared by categories
+			n.Spread = o.sender
+		}
+		name := fnv.New64a()
+		fmt.Fprintf(name, "%s %s", n.Spread, s)
+		n.Memory = hop.Memory{Dir: o.refused, Name: fmt.Sprintf(".%016x", name.Sum64()), After: s.Quarantine}
 	}
 	var st store.Store
 	var err error

@@ -141,7 +141,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 		return fmt.Errorf("open state: %w", err)
 	}
 	f.savePositions() // what did not fit on the disk
-	f.hop, err = openHop(hopOptions{to: o.To, calls: o.Calls, host: o.Host, root: o.SpoolRoot, dir: o.SpoolDir,
+	f.hop, err = openHop(hopOptions{to: o.To, name: f.state.Path(), calls: o.Calls, host: o.Host, root: o.SpoolRoot, dir: o.SpoolDir,
 		max: o.SpoolMax, log: o.Logger, stats: o.Stats})
 	if err != nil {
 		return err

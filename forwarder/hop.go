@@ -31,7 +31,7 @@ type nextHop struct {
 	// Valid once spooled is closed:
 
 	buffer    *hop.Buffer
-	held      func() int // entries in quarantine: refused with TRY_LATER while others were taken
+	held      func() int // entries that were refused with TRY_LATER while others were taken, and those in doubt
 	inherited int64      // entries that the spool held when it was opened
 	filled    filled
 }
@@ -45,11 +45,13 @@ type Calls struct {
 	// hop.QuarantineOptions.After.
 	Quarantine time.Duration
 	Shuffle    bool         // the addresses are equivalent: none is preferred
+	Spread     bool         // they are divided among all senders: see hop.NetworkOptions
 	TLS        rpc.TLSFiles // for addresses with tls://
 }
 
 type hopOptions struct {
 	to      []string
+	name    string // which of the senders of the host: its state directory, or the category of a pipe
 	calls   Calls
 	host    string // "" = the hostname
 	root    string // dir is beneath it, and no link is followed on the way; "" = dir
@@ -63,7 +65,8 @@ type hopOptions struct {
 func openHop(o hopOptions) (_ *nextHop, err error) {
 	h := &nextHop{o: o, spooled: make(chan struct{}), end: func() {}, origin: openOrigin(o.host, o.log)}
 	h.network, err = hop.NewNetwork(hop.NetworkOptions{
-		Addrs: o.to, Timeout: o.calls.Timeout, MaxCall: o.calls.Max, MaxAge: o.calls.MaxAge, Shuffle: o.calls.Shuffle,
+		Addrs: o.to, Spread: h.spread(), Shuffle: o.calls.Shuffle,
+		Timeout: o.calls.Timeout, MaxCall: o.calls.Max, MaxAge: o.calls.MaxAge,
 		TLS: o.calls.TLS, Source: h.origin.names.Source, Logger: o.log, Stats: o.stats,
 	})
 	if err != nil {
@@ -86,6 +89,14 @@ func openHop(o hopOptions) (_ *nextHop, err error) {
 	}
 	close(h.spooled)
 	return h, nil
+}
+
+// spread is the name under which the sender takes its share of the addresses, "" if it does not.
+func (h *nextHop) spread() string {
+	if !h.o.calls.Spread {
+		return ""
+	}
+	return h.origin.source("").Clean().Host + " " + h.o.name
 }
 
 // takeSpool opens the spool. The error is faultfs.ErrLocked while another process has it. On success the caller has to
@@ -111,7 +122,11 @@ func (h *nextHop) takeSpool() error {
 	if h.inherited > 0 {
 		h.filled.since = h.oldestIn()
 	}
-	h.held = to.Held
+	remembers := hop.Memory{Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine}
+	if err := h.network.Remember(remembers); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	h.held = func() int { return to.Held() + h.network.InDoubt() }
 	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
 	return nil
 }

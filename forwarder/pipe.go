@@ -87,7 +87,7 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 		o.DrainTimeout = drainDefault
 	}
 	h, err := openHop(hopOptions{
-		to: o.To, calls: o.Calls, host: o.Host, dir: o.SpoolDir, max: o.SpoolMax, patient: true,
+		to: o.To, name: o.Category, calls: o.Calls, host: o.Host, dir: o.SpoolDir, max: o.SpoolMax, patient: true,
 		log: o.Logger, stats: o.Stats,
 	})
 	if err != nil {

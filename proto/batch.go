@@ -19,6 +19,7 @@ type Batch struct {
 	spans   []Span
 	namings []byte // the sources that came with a call, encoded; aliases its frame
 	report  []byte // of the sender, likewise
+	asks    bool   // the sender asks how the collector is
 	covered int    // entries that the spans are about
 	aliased bool   // data is somebody else's
 	memory  []byte // b's own, while data is not
@@ -134,7 +135,7 @@ func (b *Batch) checkSpans() error {
 func (b *Batch) SetEntries(data []byte, count int) {
 	b.alias(data, count)
 	b.spans, b.covered, b.runs, b.blind = b.spans[:0], 0, b.runs[:0], true
-	b.namings, b.report = nil, nil
+	b.namings, b.report, b.asks = nil, nil, false
 }
 
 // CheckEntries is SetEntries for untrusted bytes. If they are not canonical it returns the reason and leaves b empty.
@@ -173,6 +174,9 @@ func (b *Batch) Spans() []Span { return b.spans }
 // Report returns what the sender reported about itself with the call, nil if nothing. It aliases the call's frame.
 func (b *Batch) Report() []byte { return b.report }
 
+// Asks says that the sender of the call can go elsewhere, and asks how the collector is: see Reply.
+func (b *Batch) Asks() bool { return b.asks }
+
 // Count returns the number of entries.
 func (b *Batch) Count() int { return b.count }
 
@@ -185,5 +189,5 @@ func (b *Batch) Reset() {
 		b.data, b.memory, b.aliased = b.memory, nil, false
 	}
 	b.data, b.count, b.spans, b.covered = b.data[:0], 0, b.spans[:0], 0
-	b.runs, b.blind, b.namings, b.report = b.runs[:0], false, nil, nil
+	b.runs, b.blind, b.namings, b.report, b.asks = b.runs[:0], false, nil, nil, false
 }

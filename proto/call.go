@@ -93,6 +93,7 @@ type Trailer struct {
 	Namings []byte // elements as AppendNaming makes them
 	Sources int    // how many they are
 	Report  []byte // how the sender is, as JSON; of MaxReport bytes at most
+	Asks    bool   // the sender can go elsewhere, and asks how the collector is
 }
 
 // MaxReport is the longest report, in bytes.
@@ -110,6 +111,9 @@ func AppendLogTrailer(dst []byte, t Trailer) []byte {
 		dst = append(dst, typeString, 0, 4)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(t.Report)))
 		dst = append(dst, t.Report...)
+	}
+	if t.Asks {
+		dst = append(dst, typeI32, 0, 5, 0, 0, 0, 1)
 	}
 	return append(dst, typeStop)
 }

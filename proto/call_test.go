@@ -79,6 +79,7 @@ func TestBytesOnTheWire(t *testing.T) {
 		{"spans", spans, `0f0002 0c 00000001 0b0001 00000010` + stream + `0a0002 0000000000000009 080003 00000001 00 00`},
 		{"OK", AppendLogReply(nil, Reply{SeqID: 1, Code: OK}), `00000003 "Log" 02 00000001 080000 00000000 00`},
 		{"OK, in answer to spans", AppendLogReply(nil, Reply{SeqID: 1, Inkwell: true}), `00000003 "Log" 02 00000001 080000 00000000 080002 00000001 00`},
+		{"OK, in answer to a sender that asks", AppendLogReply(nil, Reply{SeqID: 1, Inkwell: true, Senders: 3, Leaving: true}), `00000003 "Log" 02 00000001 080000 00000000 080002 00000001 080004 00000003 080005 00000001 00`},
 		{"TRY_LATER", AppendLogReply([]byte{9}, Reply{SeqID: -1, Code: TryLater}), `09 00000003 "Log" 02 ffffffff 080000 00000001 00`},
 		{"exception", AppendException(nil, Call{Method: "X", SeqID: 5, Strict: true}, UnknownMethod, "no\xff"), `00000001 "X" 03 00000005 0b0001 00000003 "no?" 080002 00000001 00`},
 	}

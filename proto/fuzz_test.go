@@ -118,6 +118,7 @@ func FuzzDecodeLog(f *testing.F) {
 func FuzzDecodeReply(f *testing.F) {
 	f.Add(AppendLogReply(nil, Reply{SeqID: 1, Code: OK}))
 	f.Add(AppendLogReply(nil, Reply{SeqID: 1, Inkwell: true}))
+	f.Add(AppendLogReply(nil, Reply{SeqID: 1, Inkwell: true, Refused: 1, Senders: 2, Leaving: true}))
 	f.Add(AppendException(nil, Call{Method: "Log"}, InternalError, "no"))
 	f.Add(unhex(f, `80010002 00000003 "Log" 00000002 080000 00000001 00`))
 	f.Fuzz(func(t *testing.T, frame []byte) {

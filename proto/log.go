@@ -63,6 +63,10 @@ func DecodeLog(args []byte, b *Batch) (rest []byte, err error) {
 			if b.report, err = d.bytes(); len(b.report) > MaxReport {
 				b.report = nil
 			}
+		case typ == typeI32 && id == 5:
+			var v int32
+			v, err = d.i32()
+			b.asks = v != 0
 		default:
 			err = d.skip(typ, maxDepth)
 		}

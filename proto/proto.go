@@ -1,7 +1,7 @@
 // Package proto encodes and decodes the Scribe protocol: bytes only, no I/O, no goroutines.
 //
 //	call    [i32 0x80010000|type, i32 len, name] or old style [i32 len, name, byte type]   i32 seqid   arguments
-//	Log     0f 0001 0c i32 n   n entries   [0f 0002 0c i32 m   m spans]   [0f 0003 0c i32 k   k namings]   [0b 0004 i32 len report]   00
+//	Log     0f 0001 0c i32 n   n entries   [0f 0002 0c i32 m   m spans]   [0f 0003 0c i32 k   k namings]   [0b 0004 i32 len report]   [08 0005 i32 1]   00
 //	entry   0b 0001 i32 len category   0b 0002 i32 len message   00            "canonical": exactly this, nothing else
 //	span    0b 0001 00000010 stream   0a 0002 i64 first   08 0003 i32 count   00
 //	naming  0b 0001 00000010 stream   0b 0002 i32 len host   0b 0003 i32 len path   00

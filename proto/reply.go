@@ -13,6 +13,8 @@ type Reply struct {
 	SeqID   int32
 	Code    ResultCode
 	Inkwell bool // the server is an Inkwell; sent only in answer to spans, which only an Inkwell sends
+	Senders int  // with Inkwell, in answer to Batch.Asks: how many senders that ask it has
+	Leaving bool // likewise: it is about to stop, and senders are to go elsewhere; everything is still taken
 	Refused int  // with Inkwell: number of entries of the call that were discarded, because they are not allowed or too long
 }
 
@@ -20,10 +22,12 @@ type Reply struct {
 const (
 	inkwellField = 2
 	refusedField = 3
+	sendersField = 4
+	leavingField = 5
 )
 
-// AppendLogReply appends the answer to a Log call, without a frame length. It has 20 bytes, or 27 or 34 in answer to
-// spans, and is in the old style whatever the style of the call was.
+// AppendLogReply appends the answer to a Log call, without a frame length. It has 20 bytes, and 7 more for each of the
+// optional fields, and is in the old style whatever the style of the call was.
 func AppendLogReply(dst []byte, r Reply) []byte {
 	dst = appendHeader(dst, logMethod, TypeReply, r.SeqID)
 	dst = append(dst, typeI32, 0, 0)
@@ -34,6 +38,13 @@ func AppendLogReply(dst []byte, r Reply) []byte {
 	if r.Inkwell && r.Refused > 0 {
 		dst = append(dst, typeI32, 0, refusedField)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(r.Refused))
+	}
+	if r.Inkwell && r.Senders > 0 {
+		dst = append(dst, typeI32, 0, sendersField)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(r.Senders))
+	}
+	if r.Inkwell && r.Leaving {
+		dst = append(dst, typeI32, 0, leavingField, 0, 0, 0, 1)
 	}
 	return append(dst, typeStop)
 }
@@ -84,7 +95,7 @@ func (d *decoder) result(r *Reply) error {
 			return malformed("%d bytes behind a reply", len(d.data))
 		case typ == typeStop:
 			return nil
-		case typ == typeI32 && (id == 0 || id == inkwellField || id == refusedField):
+		case typ == typeI32 && (id == 0 || id >= inkwellField && id <= leavingField):
 			var v int32
 			v, err = d.i32()
 			switch id {
@@ -92,8 +103,12 @@ func (d *decoder) result(r *Reply) error {
 				r.Code, found = ResultCode(v), true
 			case inkwellField:
 				r.Inkwell = v != 0
-			default:
+			case refusedField:
 				r.Refused = int(max(v, 0))
+			case sendersField:
+				r.Senders = int(max(v, 0))
+			default:
+				r.Leaving = v != 0
 			}
 		default:
 			err = d.skip(typ, maxDepth)

@@ -193,12 +193,14 @@ func (d *deaths) run(role string) {
 func (d *deaths) die(w *world, i int) {
 	d.t.Helper()
 	recovers := strings.Contains(d.point.Name, "recover")
-	for range 100 {
+	for attempt := range 100 {
 		if recovers {
 			p := w.start()
 			w.ready()
 			harness.Until(d.t, "the files are written to", func() bool { return w.wrote(p, d.point.Name) })
-			time.Sleep(time.Duration(150+100*i%400) * time.Millisecond)
+			// What a death leaves depends on the moment: a scribed writes once a second, and has a file that no checkpoint knows only
+			// shortly after that. So each attempt takes another moment of a second.
+			time.Sleep(time.Duration((150+100*i+170*attempt)%1100) * time.Millisecond)
 			p.Kill()
 		}
 		n := d.arrival(w.role, i)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"inkwell/internal/discovery"
 	"inkwell/internal/rpc"
 )
 
@@ -34,6 +35,13 @@ func completed(to []string) ([]string, error) {
 	}
 	whole := make([]string, len(to))
 	for i, addr := range to {
+		if discovery.Is(addr) {
+			if _, err := discovery.Parse(addr); err != nil {
+				return nil, usagef("--to %w", err)
+			}
+			whole[i] = addr
+			continue
+		}
 		a, err := rpc.ParseAddress(addr)
 		if err != nil && addr != "" && !strings.HasPrefix(addr, "unix:") {
 			var text string
@@ -43,7 +51,7 @@ func completed(to []string) ([]string, error) {
 			}
 		}
 		if err != nil || strings.HasPrefix(a.Text, ":") {
-			return nil, usagef("--to %q: want HOST:PORT, as in logs.example.com:1463, HOST for port 1463, tls://HOST:PORT or unix:PATH", addr)
+			return nil, usagef("--to %q: want HOST:PORT, as in logs.example.com:1463, HOST for port 1463, tls://HOST:PORT, unix:PATH, srv:NAME, dns:NAME:PORT or file:PATH", addr)
 		}
 		whole[i] = addr
 	}

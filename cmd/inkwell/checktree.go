@@ -375,6 +375,9 @@ func networkText(n config.Network) string {
 	if n.Shuffle && len(n.Addrs) > 1 {
 		text += ", any of them"
 	}
+	if n.Spread {
+		text += ", divided among the senders"
+	}
 	text += fmt.Sprintf(", timeout %s, calls up to %s", n.Timeout, humanize.IBytes(uint64(n.MaxBatch)))
 	if n.Pool {
 		text += ", shared connection"

@@ -41,7 +41,11 @@ type control struct {
 // answer.
 func ask[T any](ctx context.Context, c *control,
 	f func(*fb303.FacebookServiceClient, context.Context) (T, error)) (got T, err error) {
-	client, conn, err := rpc.FB303(c.addr, cmp.Or(c.timeout, ctlTimeout), c.credentials)
+	timeout := cmp.Or(c.timeout, ctlTimeout)
+	// Thrift repeats a read that timed out, without a pause, until the deadline of its context.
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client, conn, err := rpc.FB303(c.addr, timeout, c.credentials)
 	if err == nil {
 		got, err = f(client, ctx)
 		_ = conn.Close() // the answer is here

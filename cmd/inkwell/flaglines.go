@@ -14,6 +14,7 @@ import (
 	"inkwell/forwarder"
 	"inkwell/internal/conf"
 	"inkwell/internal/config"
+	"inkwell/internal/discovery"
 	"inkwell/internal/rpc"
 )
 
@@ -328,12 +329,20 @@ func (l *flagLines) http() {
 	}
 }
 
-// network adds a store that sends to the first address of to that works.
+// network adds a store that sends to the first address of to that works, or, with sources of addresses, to its share.
 func (l *flagLines) network(to []string) {
 	l.add("type=network")
 	l.set("service_list", strings.Join(to, " "))
-	l.add("service_order=listed", "timeout=30s")
+	l.add("service_order="+orderOf(to), "timeout=30s")
 	l.tls()
+}
+
+// orderOf returns the service_order for the addresses of --to.
+func orderOf(to []string) string {
+	if slices.ContainsFunc(to, discovery.Is) {
+		return "spread"
+	}
+	return "listed"
 }
 
 // buffered adds a store that sends, with a spool for the time in which that fails.

@@ -57,7 +57,7 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with <tail> blocks and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference; or where to find them: srv:NAME, dns:NAME:PORT or file:PATH (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max",

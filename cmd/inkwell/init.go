@@ -91,7 +91,7 @@ no journal, for the files of syslog. Without --to it sends to a collector on thi
 		},
 	}
 	o.flags(cmd, "forward")
-	cmd.Flags().StringVar(&o.to, "to", "", "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the collector")
+	cmd.Flags().StringVar(&o.to, "to", "", "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the collector, or srv:NAME, dns:NAME:PORT or file:PATH")
 	return cmd
 }
 
@@ -175,9 +175,9 @@ type=buffer
 spool_max=8GB
 <primary>
 type=network
-# Several with blanks between them: the first that works is used.
+# Several with blanks between them: the first that works is used. With srv:NAME, dns:NAME:PORT or file:/path, a share.
 ` + conf.Line("service_list", strings.Join(to, " ")) + `
-service_order=listed
+service_order=` + orderOf(to) + `
 </primary>
 </store>
 `, nil

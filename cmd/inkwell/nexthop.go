@@ -83,7 +83,7 @@ func hopOf(s *config.Store) (nextHop, error) {
 		return hop, errors.New("inputs are sent over the network: want a <store> of type network, or a buffer with such a primary (send to an inkwell scribed for more)")
 	}
 	hop.to, hop.calls = n.Addrs, forwarder.Calls{Timeout: n.Timeout, Max: n.MaxBatch, MaxAge: n.MaxAge,
-		Quarantine: n.Quarantine, Shuffle: n.Shuffle, TLS: rpc.TLSFiles(n.TLS)}
+		Quarantine: n.Quarantine, Shuffle: n.Shuffle, Spread: n.Spread, TLS: rpc.TLSFiles(n.TLS)}
 	return hop, nil
 }
 

@@ -61,7 +61,7 @@ within a second is the first one.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
-	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference (required)")
+	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference; or where to find them: srv:NAME, dns:NAME:PORT or file:PATH (required)")
 	tlsFlags(flags, &o.Calls.TLS)
 	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max",

@@ -3,20 +3,22 @@ package config
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"inkwell/internal/conf"
+	"inkwell/internal/discovery"
 )
 
 var networkOptions = []option{
 	{key: "remote_host", kind: text, meaning: "The server to send to."},
 	{key: "remote_port", kind: count, meaning: "Its port, usually 1463."},
-	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT`, `HOST`, `tls://HOST:PORT` or `unix:/path`, with blanks between them: one is chosen at random, the others take over when it fails. Beats `remote_host`."},
+	{key: "service_list", kind: text, meaning: "Several servers, `HOST:PORT`, `HOST`, `tls://HOST:PORT` or `unix:/path`, with blanks between them: one is chosen at random, the others take over when it fails. Or where to find them: `srv:NAME`, `dns:NAME:PORT` or `file:/path`, see [discovery.md](discovery.md). Beats `remote_host`."},
 	{key: "list_default_port", kind: count, meaning: "The port of those in `service_list` that have none."},
 	{key: "service_order", kind: text, value: "random", ours: true,
-		meaning: "`listed`: the first server of `service_list` that works is used, and gone back to."},
+		meaning: "`listed`: the first server of `service_list` that works is used, and gone back to. `spread`: the senders divide the servers among themselves, see [discovery.md](discovery.md); the default with `srv:`, `dns:` or `file:` in `service_list`."},
 	{key: "tls", kind: exactly, value: "no", ours: true, meaning: "`yes`: TLS 1.3 with every server of the store, as if each had `tls://` before it, which `service_list` can have."},
 	{key: "tls_ca", kind: text, ours: true, meaning: "PEM file with the authorities that sign the servers' certificates. Without it that of the top of the file, else the system's authorities."},
 	{key: "tls_cert", kind: text, ours: true, meaning: "PEM file with the certificate to show to a server that asks for one, read again when it changes. Without it that of the top of the file."},
@@ -87,7 +89,7 @@ func (l *loader) network(b *conf.Block, p position) (Sink, error) {
 			"write thrift_bucket, or remove it")
 	}
 	if servers, ok := o.Get("service_list"); ok {
-		n.Shuffle = o.choice("service_order", "random", "listed") == "random"
+		n.setOrder(o, servers.Text)
 		n.Addrs = withTLS(l.servers(o, servers), secure)
 		if len(n.Addrs) == 0 {
 			return nil, &refusal{status: badLocation, line: servers.Line,
@@ -108,10 +110,21 @@ func (l *loader) network(b *conf.Block, p position) (Sink, error) {
 	return n, nil
 }
 
-// withTLS adds tls:// to the addresses that lack it.
+// setOrder sets how one of the servers is chosen.
+func (n *Network) setOrder(o block, servers string) {
+	order := o.choice("service_order", "random", "listed", "spread")
+	if _, given := o.Get("service_order"); !given && slices.ContainsFunc(strings.Fields(servers), discovery.Is) {
+		order = "spread"
+	}
+	n.Shuffle, n.Spread = order == "random", order == "spread"
+}
+
+// withTLS adds tls:// to the addresses and sources that lack it.
 func withTLS(addrs []string, secure bool) []string {
 	for i, addr := range addrs {
-		if secure && !strings.HasPrefix(addr, "tls://") && !strings.HasPrefix(addr, "unix:") {
+		if secure && discovery.Is(addr) {
+			addrs[i] = discovery.Secure(addr)
+		} else if secure && !strings.HasPrefix(addr, "tls://") && !strings.HasPrefix(addr, "unix:") {
 			addrs[i] = "tls://" + addr
 		}
 	}
@@ -140,6 +153,15 @@ func (l *loader) servers(o block, list conf.Setting) []string {
 	standard := o.count("list_default_port")
 	for _, word := range strings.Fields(list.Text) {
 		if strings.HasPrefix(word, "unix:/") {
+			addrs = append(addrs, word)
+			continue
+		}
+		if discovery.Is(word) {
+			if _, err := discovery.Parse(word); err != nil {
+				l.fail(list.Line, fmt.Sprintf("%s in service_list is not used: %v", conf.Quote(word), err),
+					"write srv:NAME, dns:NAME:PORT or file:/path")
+				continue
+			}
 			addrs = append(addrs, word)
 			continue
 		}

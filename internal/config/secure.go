@@ -79,7 +79,7 @@ func (l *loader) storeTLS(o block) (t TLS, secure bool, err error) {
 	}
 	list, _ := o.Get("service_list")
 	secure = o.yes("tls")
-	if !secure && !strings.Contains(list.Text, "tls://") {
+	if !secure && !strings.Contains(list.Text, "tls://") && !strings.Contains(list.Text, "file:") {
 		for _, key := range []string{"tls_ca", "tls_cert", "tls_key", "tls_server_name"} {
 			if v, own := o.Literal(key); own {
 				return t, false, &refusal{status: "Bad config - " + key + " without tls=yes", line: v.Line,

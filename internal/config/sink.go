@@ -87,9 +87,10 @@ func (b Buffer) String() string {
 
 // Network is a store that sends to another server.
 type Network struct {
-	Addrs       []string // HOST:PORT, tls://HOST:PORT or unix:/path; none if there is a Mapping
+	Addrs       []string // HOST:PORT, tls://HOST:PORT, unix:/path or a source (package discovery); none if there is a Mapping
 	TLS         TLS      // for those with tls://
 	Shuffle     bool     // they are equals: one is chosen at random
+	Spread      bool     // they are equals: all senders divide them among themselves
 	Timeout     time.Duration
 	Pool        bool          // stores with the same addresses share a connection
 	IgnoreError bool          // failing is not shown in the status

@@ -75,7 +75,11 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 	if b.Count() > c.maxEntries(b.Count()) {
 		return rest, c.tooMany(call, b.Count())
 	}
-	ours := len(b.Spans()) > 0
+	ours, asks := len(b.Spans()) > 0 || b.Asks(), b.Asks()
+	if b.Count() > 0 || b.Report() != nil || c.asked {
+		c.settle(asks)
+	}
+	c.asked = asks
 	c.thrown.Store(0)
 	code, err := c.s.handler.Log(c.ctx, b)
 	if err != nil {
@@ -85,6 +89,9 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 	}
 	killpoint.Reach("rpc.answer.ready")
 	reply := proto.Reply{SeqID: call.SeqID, Code: code, Inkwell: ours, Refused: int(c.thrown.Load())}
+	if asks {
+		reply.Senders, reply.Leaving = int(c.s.settled.Load()), c.s.leaving.Load()
+	}
 	c.out = proto.AppendLogReply(c.out, reply)
 	return rest, nil
 }

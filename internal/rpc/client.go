@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"inkwell/internal/killpoint"
@@ -25,7 +26,10 @@ type ClientOptions struct {
 	MaxReply    int           // bytes; 0 = 64 KiB
 	// Source returns the source of a stream, which is sent to the peer once; nil = sources are not known.
 	Source func(stream [16]byte) (proto.Source, bool)
-	TLS    *Credentials // for tls:// addresses; nil = no certificate, and the system's authorities
+	// Asks says that the client can go elsewhere, which makes its calls ask how the peer is: see Condition. nil = it
+	// cannot. The value may change at any time.
+	Asks *atomic.Bool
+	TLS  *Credentials // for tls:// addresses; nil = no certificate, and the system's authorities
 }
 
 // Client sends Log calls over one connection, one at a time. Not safe for concurrent use.
@@ -36,9 +40,12 @@ type Client struct {
 	seqID int32
 	out   *bufio.Writer // collects the parts of a frame into TLS records; nil without TLS
 
+	asks    bool // the current call asks how the peer is
 	asked   bool // the peer has answered a call with spans …
 	inkwell bool // … and has shown that it is an Inkwell
 	refused int  // entries of the last call that the peer says it has dropped
+
+	condition Condition // of the peer, in its last answer
 
 	naming     naming
 	report     []byte // sent with the next call
@@ -122,6 +129,9 @@ func (c *Client) log(ctx context.Context, batches []*proto.Batch) (proto.ResultC
 		return 0, explain(c.alert(err))
 	}
 	code, err := c.answer()
+	if err != nil && !errors.As(err, new(*proto.ApplicationError)) {
+		err = &unanswered{err}
+	}
 	return code, explain(err)
 }
 
@@ -164,8 +174,10 @@ func (c *Client) compose(batches []*proto.Batch) error {
 	c.seqID++
 	c.head = proto.AppendLogHeader(append(c.head[:0], 0, 0, 0, 0), c.seqID, count)
 	c.naming.begin(c.spans)
+	c.asks = c.o.Asks != nil && c.o.Asks.Load()
 	c.tail = proto.AppendLogTrailer(c.tail[:0], proto.Trailer{
 		Spans: c.spans, Namings: c.naming.list, Sources: c.naming.count, Report: c.report,
+		Asks: c.asks,
 	})
 	size += len(c.head) - 4 + len(c.tail)
 	if size > maxCall {
@@ -224,7 +236,8 @@ func (c *Client) answer() (proto.ResultCode, error) {
 	}
 	if err != nil {
 		cleanRefusal(err)
-	} else if len(c.spans) > 0 {
+	} else if len(c.spans) > 0 || c.asks {
+		c.condition = Condition{Senders: reply.Senders, Leaving: reply.Leaving}
 		c.asked, c.inkwell, c.refused = true, reply.Inkwell, reply.Refused
 		c.naming.end(reply.Code == proto.OK, reply.Inkwell)
 	}
@@ -235,6 +248,15 @@ func (c *Client) answer() (proto.ResultCode, error) {
 // known is false. Methods other than Log must only be called on an Inkwell: there are servers that crash when they are
 // called with a method that they do not know.
 func (c *Client) Inkwell() (is, known bool) { return c.inkwell, c.asked }
+
+// Condition is how a collector is, as it answers a sender that asks.
+type Condition struct {
+	Senders int  // that ask, of which this one may be one
+	Leaving bool // it is about to stop: senders are to go elsewhere
+}
+
+// Condition returns the condition of the peer in its last answer, for a client that asks.
+func (c *Client) Condition() Condition { return c.condition }
 
 // Refused is how many entries of the last call the peer says it has dropped for good, because they are not allowed or
 // too long.

@@ -31,6 +31,8 @@ type conn struct {
 	from   *origin         // the address it counts for; nil for this machine
 
 	onlyHTTP bool // its listener accepts only HTTP
+	asked    bool // the last call asked how the collector is
+	settled  bool // its peer counts as a sender that can go elsewhere
 
 	small  [smallFrames]byte
 	unread []byte    // part of small: received and not used yet

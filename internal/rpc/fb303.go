@@ -79,7 +79,8 @@ func asking(nc net.Conn, limit int32, timeout time.Duration) (*thrift.TStandardC
 }
 
 // FB303 connects to the fb303 service of the scribe or inkwell at addr (see Dial). All questions together must end
-// within the timeout. The client is not safe for concurrent use; closing the Closer ends it.
+// within the timeout. The client is not safe for concurrent use; closing the Closer ends it. A context with a later
+// deadline must not be used with it: Thrift repeats a read that timed out, without a pause, until the deadline.
 func FB303(
 	addr string, timeout time.Duration, credentials *Credentials,
 ) (*fb303.FacebookServiceClient, io.Closer, error) {

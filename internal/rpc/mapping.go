@@ -16,6 +16,8 @@ const maxMapping = 64 << 20
 // Mapping asks the BucketStoreMapping service at addr for the servers of a category. It returns HOST:PORT by bucket
 // number, and leaves out invalid addresses. Everything must end within the timeout.
 func Mapping(ctx context.Context, addr, category string, timeout time.Duration) (servers map[int]string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout) // Thrift repeats a read that timed out until the deadline
+	defer cancel()
 	client, closer, err := question(ctx, addr, maxMapping, dialOptions{timeout: timeout})
 	if err != nil {
 		return nil, fmt.Errorf("ask mapping service for %q: %w", category, err)

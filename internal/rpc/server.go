@@ -36,7 +36,8 @@ type Server struct {
 	connections, refused, refusedAddress *atomic.Int64
 	tooLarge, bad, timedOut, noRoom      *atomic.Int64
 	tooMany, handshakes, inFlight        *atomic.Int64
-	spilled                              *atomic.Int64
+	spilled, settled                     *atomic.Int64
+	leaving                              atomic.Bool // senders are told to go elsewhere
 
 	ctx     context.Context // of the calls
 	cancel  context.CancelFunc
@@ -63,7 +64,8 @@ func NewServer(o ServerOptions, h Handler, other thrift.TProcessor) *Server {
 		timedOut: o.Stats.Overall("connections timed out"), noRoom: o.Stats.Overall("frames without room"),
 		tooMany: o.Stats.Overall("calls too many entries"), inFlight: o.Stats.Overall("bytes in flight"),
 		spilled: o.Stats.Overall("calls on disk"), spills: semaphore.NewWeighted(maxSpilled),
-		stop: make(chan struct{}), drained: make(chan struct{}),
+		settled: o.Stats.Overall("senders settled"),
+		stop:    make(chan struct{}), drained: make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
 		origins: make(map[netip.Prefix]*origin),
 	}
@@ -167,6 +169,9 @@ func (s *Server) start(nc net.Conn, onlyHTTP bool) {
 // ended removes a connection.
 func (s *Server) ended(c *conn) {
 	s.connections.Add(-1)
+	if c.settled {
+		s.settled.Add(-1)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(c)

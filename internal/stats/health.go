@@ -46,6 +46,13 @@ func (h *Health) Set(part string, err error) {
 	}
 }
 
+// Forget drops the trouble of a part that does not exist any more, without a word.
+func (h *Health) Forget(part string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.trouble, part)
+}
+
 // Since returns when the trouble of a part began, or the zero time without one.
 func (h *Health) Since(part string) time.Time {
 	h.mu.Lock()

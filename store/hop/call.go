@@ -18,20 +18,22 @@ type call struct {
 	part    proto.Batch // the part of the first batch, if that needs several calls
 	first   *waiter
 	size    size
+	more    bool // entries wait that are not in the call
 	smaller bool // the call was not taken, and the next one will be smaller
 }
 
-// offerTo sends a call to address i, over the existing connection if there is one.
-func (n *Network) offerTo(i int) error {
+// offerTo sends a call to t, over the existing connection if there is one.
+func (n *Network) offerTo(t *target) error {
 	n.call.smaller = false
-	fresh, err := n.link.connect(n.ctx, i)
+	fresh, err := n.link.connect(n.ctx, t)
 	if err == nil {
-		err = n.callOnce(i, fresh)
+		n.remember()
+		err = n.callOnce(t, fresh)
 		if fresh || !hungUp(err) {
 			return n.forStatus(err)
 		}
-		if _, err = n.link.connect(n.ctx, i); err == nil {
-			return n.forStatus(n.callOnce(i, true))
+		if _, err = n.link.connect(n.ctx, t); err == nil {
+			return n.forStatus(n.callOnce(t, true))
 		}
 	}
 	return n.unreachable(err)
@@ -45,11 +47,11 @@ func (n *Network) forStatus(err error) error {
 	return err
 }
 
-// callOnce sends a call, as large as the peer is expected to take, over the connection to address i. fresh says that
+// callOnce sends a call, as large as the peer is expected to take, over the connection to t. fresh says that
 // the connection was made for this call. An older one may have been closed before the call, so that an error need not
 // be caused by its size.
-func (n *Network) callOnce(i int, fresh bool) error {
-	room := n.link.capacity(i)
+func (n *Network) callOnce(t *target, fresh bool) error {
+	room := t.room
 	batches := n.begin(room.next)
 	if len(batches) == 0 {
 		return errLeft
@@ -63,6 +65,11 @@ func (n *Network) callOnce(i int, fresh bool) error {
 	if !probed {
 		code, err = n.link.client.Log(n.ctx, batches)
 	}
+	parked := false
+	if n.inDoubt(room, err) {
+		code, err = n.askAgain(t, batches, err)
+		parked = err != nil && n.park(t, batches)
+	}
 	now := time.Now()
 	taken := err == nil && code == proto.OK
 	switch {
@@ -70,13 +77,14 @@ func (n *Network) callOnce(i int, fresh bool) error {
 		n.call.smaller = false
 	case taken:
 		if is, known := n.link.client.Inkwell(); known {
-			room.ours = is
+			room.ours, room.foreign = is, !is
 		}
 		if refused := n.link.client.Refused(); refused > 0 {
 			n.refused.Add(int64(refused))
-			n.link.recordThrown(i, refused, now)
+			n.link.recordThrown(t, refused, now)
 		}
 		room.taken(n.call.size, now.Sub(began), now)
+		n.link.observe(now.Sub(began), n.call.more, now)
 	case err == nil || isRefusal(err):
 		n.call.smaller = room.refused(n.call.size, restLater, now)
 	case n.ctx.Err() == nil && (fresh || !hungUp(err)):
@@ -87,15 +95,15 @@ func (n *Network) callOnce(i int, fresh bool) error {
 	if n.call.smaller {
 		n.smaller.Add(1)
 	}
-	n.finish(taken, room.next)
+	n.finish(taken || parked, room.next)
 	switch {
 	case err != nil:
 		n.link.drop() // the client is closed
 	case code == proto.TryLater:
 		defer n.link.peerBusy()
-		err = fmt.Errorf("%s says: %w", n.link.name(n.link.at), store.ErrTryLater)
+		err = fmt.Errorf("%s says: %w", t.name, store.ErrTryLater)
 	case code != proto.OK:
-		err = fmt.Errorf("%s answered with the unknown result %d", n.link.name(n.link.at), code)
+		err = fmt.Errorf("%s answered with the unknown result %d", t.name, code)
 	}
 	return err
 }
@@ -116,6 +124,7 @@ func (n *Network) begin(room size) []*proto.Batch {
 		w.until = w.batch.PlaceBehind(w.taken, room.entries, room.bytes)
 		k.add(w)
 	}
+	k.more = len(k.batches) < len(n.queue)
 	if n.inCall, n.wanted = len(k.batches), len(k.batches); n.inCall > 0 {
 		k.first = n.queue[0]
 	}

@@ -35,6 +35,7 @@ type capacity struct {
 	most    size          // limit of every call
 	timeout time.Duration // of a call
 	ours    bool          // the peer is an Inkwell
+	foreign bool          // the peer has shown that it is none
 	next    size          // expected size of the next call
 
 	failed size      // the smallest size that was not taken lately; zero: none

@@ -5,47 +5,55 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"inkwell/internal/discovery"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/store"
 )
 
 // link is the connection of a Network, to one of several addresses. Its methods may only be called by one goroutine at
-// a time, the sender; a probe of another address runs concurrently.
+// a time, the sender; a probe of another address, or a review of several, runs concurrently.
 type link struct {
 	options rpc.ClientOptions
 	log     *slog.Logger
 	health  *stats.Health
+	watch   *discovery.Watch
+	poke    func()          // makes the sender call improve soon; not to be called under mu
 	life    context.Context // cancelled to end the probe
 	end     context.CancelFunc
 	probes  sync.WaitGroup
 
 	client *rpc.Client // used only by the sender; nil: no connection
-	at     int         // index of the address of client, -1 without a connection
-	room   []*capacity // by address
+	at     *target     // the address of client, nil without a connection; written by the sender only, under mu
+	home   *target     // the previous value of at, for senders that spread
 	took   time.Time   // when a call was last taken
 	age    age         // of the connection
+	choice atomic.Bool // there are several addresses
 
-	mu      sync.Mutex
-	addrs   addresses
-	info    []addressInfo // by address
-	peer    string        // address of client, "" without a connection
-	last    string        // previous value of peer
-	probing bool
-	spare   *rpc.Client // the connection made by a probe, to be used from the next call on
-	spareAt int
+	mu       sync.Mutex
+	addrs    targets
+	version  int // of the list in addrs
+	review   review
+	last     string // address of the last connection
+	probing  bool
+	spare    *rpc.Client // the connection made by a probe, to be used from the next call on
+	spareAt  *target
+	spareFor *target // what was in use when the probe began
 }
 
-func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
-	l := &link{options: o, log: n.Logger, health: addressHealth(n), at: -1, addrs: newAddresses(n.Addrs)}
-	l.addrs.shuffle = n.Shuffle
-	l.info, l.age.most = make([]addressInfo, len(n.Addrs)), n.MaxAge
-	for range n.Addrs {
-		l.room = append(l.room, newCapacity(n.MaxCall, n.Timeout))
+func newLink(n NetworkOptions, watch *discovery.Watch, o rpc.ClientOptions) *link {
+	l := &link{log: n.Logger, health: addressHealth(n), watch: watch, addrs: newTargets(n)}
+	l.age.most = n.MaxAge
+	l.review.senders = -1
+	l.options = o
+	if n.Spread != "" {
+		l.options.Asks = &l.choice
 	}
 	l.life, l.end = context.WithCancel(context.Background())
+	l.update()
 	return l
 }
 
@@ -54,55 +62,103 @@ func newLink(n NetworkOptions, o rpc.ClientOptions) *link {
 // With several addresses, the failure of each is logged as a warning, because the caller gets no error as long as one
 // of them works.
 func addressHealth(n NetworkOptions) *stats.Health {
-	if len(n.Addrs) == 1 {
+	if len(n.Addrs) == 1 && !discovery.Is(n.Addrs[0]) {
 		return stats.NewHealth(slog.New(slog.DiscardHandler))
 	}
 	return stats.NewHealthAt(n.Logger, slog.LevelWarn)
 }
 
-// round returns the addresses to try, in order.
-func (l *link) round() []int {
+// update takes over a list of addresses that has changed.
+func (l *link) update() {
+	list, version := l.watch.List()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.addrs.round(l.at, time.Now())
+	if version == l.version && len(l.addrs.list) > 0 || len(list) == 0 {
+		return
+	}
+	l.version = version
+	l.choice.Store(len(list) > 1)
+	for _, t := range l.addrs.set(list) {
+		l.health.Forget(t.name)
+	}
+	now := time.Now()
+	switch {
+	case l.at != nil && l.at.gone:
+		l.review.leave(now)
+	case l.at != nil:
+		l.review.soon(reviewSoon, now)
+	}
 }
 
-// name returns address i as text.
-func (l *link) name(i int) string { return l.addrs.list[i].name }
+// several reports whether there is more than one address.
+func (l *link) several() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.addrs.list) > 1
+}
 
-// capacity returns the capacity of the peer at address i.
-func (l *link) capacity(i int) *capacity { return l.room[i] }
-
-// connect makes sure that client is connected to address i, and reports whether it had to dial. An existing connection
-// is kept until the new one is made.
-func (l *link) connect(ctx context.Context, i int) (fresh bool, err error) {
-	if l.client != nil && l.at == i {
-		return false, nil
+// names lists all addresses.
+func (l *link) names() (list []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.addrs.list {
+		list = append(list, t.name)
 	}
-	c, err := rpc.Dial(ctx, l.name(i), l.options)
+	return list
+}
+
+// round returns the addresses to try, in order. A sender that spreads begins with the one that it used last, even if it
+// has left the list: what it sends again is recognized there.
+func (l *link) round() []*target {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, first := time.Now(), l.at
+	if first == nil && l.home != nil && !l.home.resting(now) {
+		first = l.home
+	}
+	return l.addrs.round(first, now)
+}
+
+// connect makes sure that client is connected to t, and reports whether it had to dial. An existing connection is kept
+// until the new one is made.
+func (l *link) connect(ctx context.Context, t *target) (fresh bool, err error) {
+	if l.client != nil && l.at == t {
+		if l.addrs.sender == "" || !l.client.HungUp() {
+			return false, nil
+		}
+		l.drop() // before a call of which nobody would know whether it was taken
+	}
+	c, err := rpc.Dial(ctx, t.name, l.options)
 	if err != nil {
 		return false, err
 	}
-	l.use(c, i)
+	l.use(c, t)
 	return true, nil
 }
 
 // use replaces the connection by another one.
-func (l *link) use(c *rpc.Client, i int) {
+func (l *link) use(c *rpc.Client, t *target) {
 	l.drop()
-	l.client, l.at = c, i
 	now := time.Now()
 	l.age.start(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.peer, l.info[i].connected = l.name(i), now
-	if l.peer != l.last {
-		attrs := []any{"peer", l.peer}
+	l.client, l.at, t.info.connected = c, t, now
+	if ours, known := c.Inkwell(); known {
+		t.room.ours, t.room.foreign, t.info.ours = ours, !ours, ours
+	}
+	if t.name != l.last {
+		attrs := []any{"peer", t.name}
 		if l.last != "" {
 			attrs = append(attrs, "before", l.last)
 		}
 		l.log.Info("connected", attrs...)
-		l.last = l.peer
+		l.last = t.name
+	}
+	if l.addrs.sender != "" {
+		l.home = t
+		l.review.urgent, l.review.slow, l.review.senders = false, 0, -1
+		l.review.soon(reviewSoon, now)
 	}
 }
 
@@ -114,58 +170,67 @@ func (l *link) drop() {
 	l.discard(l.client, l.at)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.info[l.at].connected = time.Time{}
-	l.client, l.at, l.peer = nil, -1, ""
+	l.at.info.connected = time.Time{}
+	l.client, l.at = nil, nil
 }
 
-// discard closes a connection to address i. An error of that is not important, because only an answer makes a call
-// good.
-func (l *link) discard(c *rpc.Client, i int) {
+// discard closes a connection. An error of that is not important, because only an answer makes a call good.
+func (l *link) discard(c *rpc.Client, t *target) {
 	if err := c.Close(); err != nil {
-		l.log.Debug("close connection", "peer", l.name(i), "error", err)
+		l.log.Debug("close connection", "peer", t.name, "error", err)
 	}
 }
 
-// worked records that address i answered.
-func (l *link) worked(i int) {
+// worked records that t answered.
+func (l *link) worked(t *target) {
 	l.mu.Lock()
-	l.addrs.worked(i)
-	l.info[i].ours = l.room[i].ours
+	if l.addrs.sender == "" || !l.review.urgent { // a collector that is to be left keeps resting
+		t.until = time.Time{}
+	}
+	t.info.ours = t.room.ours
 	l.mu.Unlock()
 	l.took = time.Now()
-	l.health.Set(l.name(i), nil)
+	l.health.Set(t.name, nil)
 }
 
-// failed records that address i did not take a call.
-func (l *link) failed(i int, err error) {
+// failed records that t did not take a call.
+func (l *link) failed(t *target, err error) {
 	l.mu.Lock()
 	now := time.Now()
-	l.addrs.failed(i, now)
-	l.info[i].err, l.info[i].failed = err, now
+	l.addrs.failed(t, now)
+	t.info.err, t.info.failed = err, now
+	gone := t.gone
 	l.mu.Unlock()
-	if !errors.Is(err, store.ErrTryLater) || time.Since(l.took) >= busyTime {
-		l.health.Set(l.name(i), err)
+	if !gone && (!errors.Is(err, store.ErrTryLater) || time.Since(l.took) >= busyTime) {
+		l.health.Set(t.name, err)
 	}
 }
 
-// improve replaces the connection by the one a probe has made, to a preferred address or to the same one, if it is
-// still useful. Then it starts a probe if it is time for one.
+// improve replaces the connection by the one a probe has made, if what was in use then still is. Then it starts a probe
+// or a review if it is time for one.
 func (l *link) improve() {
+	l.update()
 	l.mu.Lock()
-	spare, i := l.spare, l.spareAt
+	spare, t, instead := l.spare, l.spareAt, l.spareFor
 	l.spare = nil
 	l.mu.Unlock()
 	switch {
 	case spare == nil:
-	case l.client == nil || i < l.at || i == l.at && l.age.renewing:
-		l.use(spare, i)
-	default: // the sender has reached the address by itself
-		l.discard(spare, i)
+	case l.client == nil || l.at == instead:
+		l.use(spare, t)
+	default: // the sender has reached another address by itself
+		l.discard(spare, t)
 	}
 	if l.client == nil {
 		return
 	}
 	now := time.Now()
+	if l.reviewDue(now) {
+		l.refresh()
+	}
+	if l.client == nil {
+		return
+	}
 	if l.age.expired(now) && l.addrs.shuffle { // choose an address at random, as for a first call
 		l.drop()
 		return
@@ -175,36 +240,41 @@ func (l *link) improve() {
 	if l.probing {
 		return
 	}
-	j, ok := l.addrs.better(l.at, now)
-	if !ok && l.age.expired(now) {
-		l.age.renew(now)
-		j, ok = l.at, true
+	if l.addrs.sender != "" {
+		l.consider(now)
 	}
-	if ok {
+	better := l.addrs.better(l.at, now)
+	if better == nil && l.age.expired(now) && !l.at.gone {
+		l.age.renew(now)
+		better = l.at
+	}
+	if better != nil && !l.probing {
 		l.probing = true
-		l.probes.Go(func() { l.probe(j) })
+		own := l.at
+		l.probes.Go(func() { l.probe(better, own) })
 	}
 }
 
-// probe dials address i while calls continue over the existing connection.
-func (l *link) probe(i int) {
-	c, err := rpc.Dial(l.life, l.name(i), l.options)
+// probe dials t while calls continue over the existing connection, which is to own.
+func (l *link) probe(t, own *target) {
+	c, err := rpc.Dial(l.life, t.name, l.options)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.probing = false
 	if err != nil {
 		now := time.Now()
-		l.addrs.failed(i, now)
-		l.info[i].err, l.info[i].failed = err, now
+		l.addrs.failed(t, now)
+		t.info.err, t.info.failed = err, now
 		return
 	}
-	l.spare, l.spareAt = c, i
+	l.spare, l.spareAt, l.spareFor = c, t, own
 }
 
 // close closes the connection and ends the probe. No call may be in progress.
 func (l *link) close() error {
 	l.end()
 	l.probes.Wait()
+	l.watch.Close()
 	l.mu.Lock()
 	spare := l.spare
 	l.spare = nil
@@ -215,7 +285,9 @@ func (l *link) close() error {
 	}
 	if l.client != nil {
 		err = errors.Join(err, l.client.Close())
-		l.client, l.at = nil, -1
+		l.mu.Lock()
+		l.client, l.at = nil, nil
+		l.mu.Unlock()
 	}
 	return err
 }

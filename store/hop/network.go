@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"inkwell/internal/discovery"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
 	"inkwell/proto"
@@ -25,7 +26,15 @@ const (
 
 // NetworkOptions configure where and how a Network sends.
 type NetworkOptions struct {
-	Addrs   []string      // HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred address first; at least one
+	// Addrs are HOST:PORT, tls://HOST:PORT or unix:PATH, the preferred address first, or sources of such addresses (see
+	// package discovery); at least one.
+	Addrs []string
+	// Directory looks the sources up; nil = one of the Network's own.
+	Directory *discovery.Directory
+	// Spread is the name of this sender, which is the same after a restart, among those that share the addresses: they
+	// are divided among the senders (see choose). "" = the first address that works is used.
+	Spread  string
+	Memory  Memory        // what a Network that spreads remembers; it can also be given later
 	TLS     rpc.TLSFiles  // for addresses with tls://
 	Timeout time.Duration // of a call; dialing takes at most 5 s of it; 0 = 30 s
 	MaxCall int           // bytes of entries in a call; a larger entry is sent in a call of its own; 0 = 4 MiB
@@ -80,9 +89,12 @@ type Network struct {
 	cancel  context.CancelFunc // ends ctx
 	next    size               // expected size of the next call
 	report  []byte             // to be sent to the peer; nil = nothing
+	poked   bool               // the link has something to do
 	call    call
 
-	link *link // used only by the sender
+	link   *link // used only by the sender
+	memory memory
+	doubts *doubts
 }
 
 // waiter is one Append in progress.
@@ -111,7 +123,14 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	if o.Stats == nil {
 		o.Stats = stats.New()
 	}
+	if o.Directory == nil {
+		o.Directory = discovery.NewDirectory(o.Logger)
+	}
 	credentials, err := credentialsFor(o)
+	if err != nil {
+		return nil, err
+	}
+	watch, err := o.Directory.Watch(o.Addrs, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +141,15 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 		smaller: o.Stats.Overall("calls made smaller"),
 		refused: o.Stats.Overall(Thrown),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
-		link: newLink(o, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials,
+		link: newLink(o, watch, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials,
 			Source: o.Source}),
 	}
-	n.next = n.link.capacity(0).next
+	n.next = newCapacity(o.MaxCall, o.Timeout).next
+	n.link.poke = n.poke
+	n.doubts = newDoubts(n)
+	if err := n.Remember(o.Memory); err != nil {
+		return nil, errors.Join(err, n.link.close())
+	}
 	o.Peers.add(n)
 	return n, nil
 }
@@ -139,14 +163,33 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 // other caller is in it, and it is unknown whether the peer took the entries; otherwise Append waits for the result, at
 // most Timeout.
 func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
+	taken, err := n.deliver(ctx, b)
+	switch {
+	case err == nil:
+		n.sent.add(b)
+	case taken > 0:
+		n.sent.add(b.Section(0, taken))
+		err = &store.PartialError{Left: b.Count() - taken, InOrder: true, Err: err}
+	}
+	return err
+}
+
+// sendAnywhere is Append for entries that count as sent already.
+func (n *Network) sendAnywhere(ctx context.Context, b *proto.Batch) error {
+	_, err := n.deliver(ctx, b)
+	return err
+}
+
+// deliver is Append without counting; it returns how many entries were taken.
+func (n *Network) deliver(ctx context.Context, b *proto.Batch) (taken int, err error) {
 	if b.Count() == 0 {
-		return nil
+		return 0, nil
 	}
 	w := n.waiters.Get().(*waiter)
 	defer n.waiters.Put(w)
 	w.batch, w.taken, w.until, w.left, w.err = b, proto.Place{}, proto.Place{}, false, nil
 	if err := n.join(ctx, w); err != nil {
-		return err
+		return 0, err
 	}
 	select {
 	case <-w.done:
@@ -158,39 +201,34 @@ func (n *Network) Append(ctx context.Context, b *proto.Batch) error {
 		}
 	}
 	w.batch = nil
-	err, taken := w.err, w.taken.Entries
-	switch {
-	case err == nil:
-		n.sent.add(b)
-		return nil
-	case err == errLeft:
+	if err = w.err; err == errLeft {
 		err = fmt.Errorf("send %d entries: %w", b.Count(), ctx.Err())
 	}
-	if taken == 0 {
-		return err
-	}
-	n.sent.add(b.Section(0, taken))
-	return &store.PartialError{Left: b.Count() - taken, InOrder: true, Err: err}
+	return w.taken.Entries, err
 }
 
 // Close waits for pending Appends, then closes the connection.
 func (n *Network) Close() error {
 	n.o.Peers.remove(n)
+	err := n.doubts.close() // which may send
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
 	n.running.Wait()
-	if err := n.link.close(); err != nil {
-		return fmt.Errorf("close connection: %w", err)
+	if failed := n.link.close(); failed != nil {
+		err = errors.Join(err, fmt.Errorf("close connection: %w", failed))
 	}
-	return nil
+	return errors.Join(err, n.memory.close(n))
 }
 
 // Peer returns the address in use, "" if there is no connection. It may be called at any time.
 func (n *Network) Peer() string {
 	n.link.mu.Lock()
 	defer n.link.mu.Unlock()
-	return n.link.peer
+	if n.link.at == nil {
+		return ""
+	}
+	return n.link.at.name
 }
 
 // Portion returns how much the next call will hold, as far as is known. A caller that has to record what was taken
@@ -224,6 +262,16 @@ func (n *Network) ensureSender() {
 	}
 }
 
+// poke makes the sender look after the link, although there may be nothing to send.
+func (n *Network) poke() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closed {
+		n.poked = true
+		n.ensureSender()
+	}
+}
+
 // leave withdraws w and reports whether that was possible. If not, the result comes through w.done.
 func (n *Network) leave(w *waiter) bool {
 	n.mu.Lock()
@@ -250,6 +298,7 @@ func (n *Network) leave(w *waiter) bool {
 func (n *Network) send() {
 	for n.hasWork() {
 		n.link.improve()
+		n.remember()
 		n.sendReport()
 		if n.hasQueued() {
 			n.offer()
@@ -268,88 +317,23 @@ func (n *Network) hasQueued() bool {
 func (n *Network) hasWork() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.queue) == 0 && n.report == nil {
+	if len(n.queue) == 0 && n.report == nil && !n.poked {
 		n.sending = false
 		return false
 	}
+	n.poked = false
 	if n.ctx == nil || n.ctx.Err() != nil {
 		n.ctx, n.cancel = context.WithCancel(context.Background())
 	}
 	return true
 }
 
-// offer offers calls to each address in turn, until one takes a call or has refused a single entry.
-func (n *Network) offer() {
-	for round := n.link.round(); len(round) > 0; {
-		var failures []error
-		var smaller []int // addresses that may take a smaller call
-		for _, i := range round {
-			err := n.offerTo(i)
-			if n.ctx.Err() != nil || err == errLeft { // no caller waits for it any more
-				return
-			}
-			if err == nil || isRefusal(err) {
-				n.link.worked(i)
-				n.endAnswered(err)
-				return
-			}
-			later := n.call.smaller && errors.Is(err, store.ErrTryLater)
-			if later {
-				smaller = append(smaller, i)
-			}
-			if !later || len(n.o.Addrs) > 1 {
-				n.link.failed(i, err)
-			}
-			n.failed.Add(1)
-			failures = append(failures, err)
-		}
-		if round = smaller; len(round) == 0 {
-			n.giveUp(joinFailures(failures))
-		}
-	}
-}
-
-// endAnswered handles the end of a call that a peer answered. If a single entry was refused, its caller gets the error.
-func (n *Network) endAnswered(err error) {
-	if err == nil || n.call.smaller {
-		return
-	}
-	n.failed.Add(1)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.queue) > 0 && n.queue[0] == n.call.first { // else its caller left
-		n.end(1, err)
-	}
-}
-
-// giveUp ends all queued waiters with err.
-func (n *Network) giveUp(err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.end(len(n.queue), err)
-}
-
-// end ends the first count waiters of the queue with err. The caller holds mu.
-func (n *Network) end(count int, err error) {
-	for _, w := range n.queue[:count] {
-		w.err = err
-		w.done <- struct{}{}
-	}
-	n.queue = slices.Delete(n.queue, 0, count)
-}
-
-// unreachable wraps err for the status.
-func (n *Network) unreachable(err error) error {
-	if n.o.IgnoreError {
-		return &store.StatusError{Err: err}
-	}
-	return &store.StatusError{Text: "Failed to connect", Err: err}
-}
-
 // Connect checks whether any of the addresses is reachable. Nothing is sent.
 func (n *Network) Connect(ctx context.Context) error {
-	var failures []error
-	for _, addr := range n.o.Addrs {
+	n.link.watch.Wait(ctx)
+	n.link.update()
+	failures := []error{}
+	for _, addr := range n.link.names() {
 		c, err := rpc.Dial(ctx, addr, n.link.options)
 		if err == nil {
 			err = c.Close()
@@ -358,6 +342,9 @@ func (n *Network) Connect(ctx context.Context) error {
 			return nil
 		}
 		failures = append(failures, n.unreachable(err))
+	}
+	if len(failures) == 0 {
+		return n.unreachable(fmt.Errorf("no collector is known: %s", n.link.watch.Trouble()))
 	}
 	return joinFailures(failures)
 }

@@ -241,10 +241,10 @@ func (n *Network) queued() int {
 
 // wide makes n send large calls from the beginning.
 func wide(n *Network) *Network {
-	for _, c := range n.link.room {
-		c.next = c.most
+	for _, t := range n.link.addrs.list {
+		t.room.next = t.room.most
 	}
-	n.next = n.link.room[0].next
+	n.next = n.link.addrs.list[0].room.next
 	return n
 }
 

@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -95,15 +96,24 @@ type addressInfo struct {
 	told   time.Time // when that was logged
 }
 
-// Peers describes each address, in their order. It may be called at any time.
+// maxPeers bounds the addresses of one Network that are described.
+const maxPeers = 50
+
+// Peers describes the addresses, in their order; of many the first ones and the one in use. It may be called at any
+// time.
 func (n *Network) Peers() []Peer {
 	l := n.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	peers := make([]Peer, len(l.info))
-	for i, k := range l.info {
-		peers[i] = Peer{Address: l.name(i), Connected: k.connected, Inkwell: k.ours, Err: k.err, Failed: k.failed,
-			Down: l.health.Since(l.name(i))}
+	list := l.addrs.list[:min(len(l.addrs.list), maxPeers)]
+	if l.at != nil && !slices.Contains(list, l.at) {
+		list = append(slices.Clip(list), l.at)
+	}
+	peers := make([]Peer, len(list))
+	for i, t := range list {
+		k := &t.info
+		peers[i] = Peer{Address: t.name, Connected: k.connected, Inkwell: k.ours, Err: k.err, Failed: k.failed,
+			Down: l.health.Since(t.name)}
 	}
 	return peers
 }
@@ -120,10 +130,10 @@ const (
 
 const whyThrown = "none of its rules lets this sender write their categories, or they are too long"
 
-// recordThrown records that the peer at address i discarded entries.
-func (l *link) recordThrown(i, entries int, now time.Time) {
+// recordThrown records that the peer at t discarded entries.
+func (l *link) recordThrown(t *target, entries int, now time.Time) {
 	l.mu.Lock()
-	k := &l.info[i]
+	k := &t.info
 	k.thrown, k.threw = k.thrown+int64(entries), now
 	tell := now.Sub(k.told) >= thrownPause
 	if tell {
@@ -131,21 +141,25 @@ func (l *link) recordThrown(i, entries int, now time.Time) {
 	}
 	l.mu.Unlock()
 	if tell {
-		l.log.Warn("the next hop throws entries away: "+whyThrown+"; see its log", "peer", l.name(i), "entries",
+		l.log.Warn("the next hop throws entries away: "+whyThrown+"; see its log", "peer", t.name, "entries",
 			entries)
 	}
 }
 
 // Trouble describes the problem of an address, "" if there is none.
 func (n *Network) Trouble() string {
-	if text := n.link.health.Status(); text != "" {
+	if text := cmp.Or(n.link.health.Status(), n.link.watch.Trouble()); text != "" {
 		return text
+	}
+	if entries, address := n.doubts.entries(); entries > 0 {
+		return fmt.Sprintf("%d entries wait for %s, which may have them and does not answer", entries, address)
 	}
 	n.link.mu.Lock()
 	defer n.link.mu.Unlock()
-	for i, k := range n.link.info {
+	for _, t := range n.link.addrs.list {
+		k := &t.info
 		if k.thrown > 0 && time.Since(k.threw) < thrownTime {
-			return fmt.Sprintf("%s has thrown %d entries away: %s", n.link.name(i), k.thrown, whyThrown)
+			return fmt.Sprintf("%s has thrown %d entries away: %s", t.name, k.thrown, whyThrown)
 		}
 	}
 	return ""

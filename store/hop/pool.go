@@ -29,7 +29,7 @@ func NewPool() *Pool { return &Pool{networks: make(map[string]*shared)} }
 // Network returns the Network for the addresses, the timeout and the TLS files of o. It is created with o if there is
 // none, and closed by its last user.
 func (p *Pool) Network(o NetworkOptions) (store.Store, error) {
-	key := fmt.Sprintf("%v %s %q", o.Timeout, strings.Join(o.Addrs, " "), o.TLS)
+	key := fmt.Sprintf("%v %s %q %q", o.Timeout, strings.Join(o.Addrs, " "), o.TLS, o.Spread)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.networks[key]

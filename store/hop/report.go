@@ -1,7 +1,6 @@
 package hop
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -34,7 +33,7 @@ func (n *Network) sendReport() {
 	ctx, cancel := context.WithTimeout(n.ctx, reportTime)
 	defer cancel()
 	round := n.link.round()
-	if len(round) == 0 || !n.link.capacity(round[0]).ours {
+	if len(round) == 0 || !round[0].room.ours {
 		return
 	}
 	if _, err := n.link.connect(ctx, round[0]); err != nil {
@@ -42,7 +41,9 @@ func (n *Network) sendReport() {
 	}
 	if err := n.link.client.Report(ctx, text); err != nil {
 		n.link.drop() // the client is closed
+		return
 	}
+	n.link.observe(0, false, time.Now())
 }
 
 // Report sends a report to each next hop that has shown that it is an Inkwell, once to each address in use, although
@@ -72,11 +73,12 @@ func (p *Peers) Report(text func() []byte) int {
 func (l *link) inUse() (addr string, ours bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	addr = cmp.Or(l.peer, l.last)
-	for i := range l.info {
-		if l.addrs.list[i].name == addr {
-			return addr, l.info[i].ours
-		}
+	t := l.at
+	if t == nil {
+		t = l.addrs.find(l.last)
 	}
-	return "", false
+	if t == nil {
+		return "", false
+	}
+	return t.name, t.info.ours
 }
