@@ -38,7 +38,7 @@ func (s *startCheck) targets() {
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), topicWait)
 			defer cancel()
-			if err := kafka.Reach(ctx, k.Address); err != nil {
+			if err := kafka.Ping(ctx, k.Address); err != nil {
 				s.odd("the brokers of %s cannot be reached: %v (what is to go there waits until they can)", k.Address, err)
 			}
 		})

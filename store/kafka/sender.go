@@ -221,8 +221,8 @@ func (t *topics) Close() error {
 	return nil
 }
 
-// Reach connects to the brokers of an address.
-func Reach(ctx context.Context, a Address) error {
+// Ping connects to the brokers of an address.
+func Ping(ctx context.Context, a Address) error {
 	cl, err := a.client(kgo.RetryTimeout(openLimit))
 	if err != nil {
 		return err
