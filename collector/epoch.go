@@ -31,9 +31,9 @@ import (
 )
 
 const (
-	epochMemory  = 16 << 20         // bytes of entries pending in the outlets of one partition
-	epochJournal = 256 << 20        // bytes in its journal before draining waits
-	finishLimit  = 10 * time.Minute // for the files of an epoch
+	epochMemory  = 16 << 20        // bytes of entries pending in the outlets of one partition
+	epochJournal = 256 << 20       // bytes in its journal before draining waits
+	finishLimit  = 3 * time.Minute // for the files of an epoch
 	fullWait     = 50 * time.Millisecond
 )
 
@@ -104,7 +104,7 @@ func inScratch(c *config.Config, dir string) *config.Config {
 			f.Root, f.Dir, f.Sub = "", filepath.Join(dir, "files", strconv.Itoa(k)), ""
 			compress := *f.Compress
 			compress.Depot, compress.Keep, compress.KeepBytes, compress.KeepTotal = "", 0, 0, 0
-			compress.KeepOpen = false
+			compress.KeepOpen, compress.DoneMarkers = false, false
 			f.Compress = &compress
 			one.Sink = f
 		}

@@ -33,13 +33,22 @@ type shared struct {
 
 var sharedCategories = []string{"web", "mail", "app"}
 
-// newShared starts everything but the broker. options are those of the topic's address.
-func newShared(t *testing.T, k *harness.Kafka, options string) *shared {
+// newShared starts everything but the broker. options are those of the topic's address. The depot is a bucket of a
+// gateway, or a directory if there is none.
+func newShared(t *testing.T, k *harness.Kafka, g *harness.Gateway, options string) *shared {
 	s := &shared{kafka: k, depot: t.TempDir(), input: t.TempDir()}
+	publish := s.depot
+	if g != nil {
+		s.depot = filepath.Join(g.Dir, "logs", "prod")
+		publish = "s3://logs/prod?path_style=yes&region=us-east-1&endpoint=http://" + g.Addr
+	}
 	k.Topic(t, "logs", 4, "max.message.bytes=2000000", "unclean.leader.election.enable=false")
 	for _, name := range []string{"a", "b"} {
-		s.collectors = append(s.collectors, ink.Collect(t, t.TempDir(), "--max-message", "1MiB", "--publish", s.depot,
-			"--journal", fmt.Sprintf("kafka://%s/logs?replicas=1&every=1s&member=%s&%s", k.Addr, name, options)))
+		c := ink.NewCollector(t, t.TempDir(), "--max-message", "1MiB", "--publish", publish,
+			"--journal", fmt.Sprintf("kafka://%s/logs?replicas=1&every=1s&member=%s&%s", k.Addr, name, options))
+		c.Env("AWS_ACCESS_KEY_ID="+harness.GatewayKey, "AWS_SECRET_ACCESS_KEY="+harness.GatewaySecret)
+		c.Restart(t)
+		s.collectors = append(s.collectors, c)
 	}
 	for i, category := range sharedCategories {
 		harness.WriteFile(t, s.file(category), "")
@@ -57,16 +66,11 @@ func (s *shared) file(category string) string { return filepath.Join(s.input, ca
 func (s *shared) write(t *testing.T, n int) {
 	t.Helper()
 	for _, category := range sharedCategories {
-		f, err := os.OpenFile(s.file(category), os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var text strings.Builder
 		for i := range n {
-			fmt.Fprintf(f, "%s %08d %s\n", category, s.lines+i, hexNoise(s.lines+i, 100))
+			fmt.Fprintf(&text, "%s %08d %s\n", category, s.lines+i, hexNoise(s.lines+i, 100))
 		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
+		appendTo(t, s.file(category), text.String())
 	}
 	s.lines += n
 }
@@ -116,14 +120,18 @@ func (s *shared) compare(t *testing.T) {
 	}
 }
 
-// TestTopicOfTwoCollectors has two collectors share a topic. One is killed, one is stopped for longer than its session,
+// TestTopicOfTwoCollectors has two collectors share a topic, with a depot in S3. One is killed, one is stopped for longer than its session,
 // and the broker is killed: every line is in the depot once, in the order in which it was written.
 func TestTopicOfTwoCollectors(t *testing.T) {
 	k, ok := harness.NewKafka(t)
 	if !ok {
 		return
 	}
-	s := newShared(t, k, "session=6s")
+	g, ok := harness.NewGateway(t, "logs")
+	if !ok {
+		return
+	}
+	s := newShared(t, k, g, "session=6s")
 	a, b := s.collectors[0], s.collectors[1]
 	s.write(t, 3000)
 	s.some(t, 0, "the first lines are in the depot")
@@ -161,7 +169,7 @@ func TestTopicOfTwoCollectors(t *testing.T) {
 // TestTopicTakeOver has two collectors share a topic of a fake broker: one is killed, and comes back; the other one is
 // stopped for longer than its session. Every line is in the depot once, and status and check tell of the topic.
 func TestTopicTakeOver(t *testing.T) {
-	s := newShared(t, harness.NewFakeKafka(t), "session=2s")
+	s := newShared(t, harness.NewFakeKafka(t), nil, "session=2s")
 	a, b := s.collectors[0], s.collectors[1]
 	s.write(t, 300)
 	s.complete(t)
@@ -215,7 +223,7 @@ func TestTopicNeedsALogin(t *testing.T) {
 				kgo.SASL(map[string]sasl.Mechanism{"PLAIN": plain.Auth{User: "ink", Pass: "secret"}.AsMechanism(),
 					"SCRAM-SHA-256": scram.Auth{User: "ink", Pass: "secret"}.AsSha256Mechanism(),
 					"SCRAM-SHA-512": scram.Auth{User: "ink", Pass: "secret"}.AsSha512Mechanism()}[kind])}
-			s := newShared(t, k, fmt.Sprintf("session=2s&tls=yes&ca=%s&cert=%s&key=%s&sasl=%s&user=ink&password_file=%s",
+			s := newShared(t, k, nil, fmt.Sprintf("session=2s&tls=yes&ca=%s&cert=%s&key=%s&sasl=%s&user=ink&password_file=%s",
 				authority.CA(), cert, key, mechanism, password))
 			s.write(t, 100)
 			s.complete(t)

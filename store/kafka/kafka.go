@@ -24,6 +24,8 @@
 // is unknown the member joins again before it reads the committed offset: then Kafka refuses the former attempt, should
 // it still be under way.
 //
+// Senders open stores that write each entry as a record of its own into topics for other programs.
+//
 // Limitations: the number of partitions must not change while entries wait, because retries and order depend on it.
 // Entries without numbers that are sent again after an error are stored twice, as with every journal.
 package kafka

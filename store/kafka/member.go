@@ -17,8 +17,8 @@ import (
 	"inkwell/internal/stats"
 )
 
-// commitLimit bounds the time of a commit.
-const commitLimit = 10 * time.Second
+// commitLimit bounds the time of a commit, which waits while the group assigns its partitions.
+const commitLimit = 30 * time.Second
 
 // member is this collector's membership in the group. It drains the partitions that the group assigns to it.
 type member struct {
@@ -170,7 +170,9 @@ func (m *member) commit(ctx context.Context, partition int32, to kadm.Offset) (e
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitLimit)
 	defer cancel()
+	issued := false
 	ctx = kgo.PreCommitFnContext(ctx, func(r *kmsg.OffsetCommitRequest) error {
+		issued = true
 		for i := range r.Topics {
 			for k := range r.Topics[i].Partitions {
 				r.Topics[i].Partitions[k].Metadata = &to.Metadata
@@ -179,11 +181,13 @@ func (m *member) commit(ctx context.Context, partition int32, to kadm.Offset) (e
 		return nil
 	})
 	offsets := map[string]map[int32]kgo.EpochOffset{m.o.Address.Topic: {partition: {Epoch: -1, Offset: to.At}}}
-	err = errUnknown
 	cl.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, r *kmsg.OffsetCommitResponse,
 		failed error) {
 		err = outcome(r, failed)
 	})
+	if err != nil && !issued {
+		return fmt.Errorf("%w: it was not sent: %w", errRefused, context.DeadlineExceeded)
+	}
 	return err
 }
 
