@@ -208,7 +208,7 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 		return nil
 	}
 	for _, a := range arrivals {
-		if a.known == g || !a.has(g) || a.base != g.trail || d.is[a] != nil && d.is[a].phase == active {
+		if a.known == g || !a.has(g) || !a.isRotationOf(g) || d.is[a] != nil && d.is[a].phase == active {
 			continue
 		}
 		if c == nil || a.look.mtime.After(c.look.mtime) {
