@@ -113,6 +113,19 @@ func (d *decision) isOld(a *arrival) bool {
 // isPacked says whether the arrival is compressed and cannot be what an input wants.
 func (a *arrival) isPacked() bool { return a.kind != packed.None && a.home == nil }
 
+// passedOver returns the generation that a compressed arrival is by its compressed bytes, nil if it is none.
+func (a *arrival) passedOver() (found *generation) {
+	if !a.isPacked() || a.unpacked != closed {
+		return nil
+	}
+	for _, g := range a.holds {
+		if g.phase == ignored && g.offset == a.look.size && (found == nil || g.id == a.look.id) {
+			found = g
+		}
+	}
+	return found
+}
+
 // size is that of what the arrival holds.
 func (a *arrival) size() int64 {
 	if a.unpacked == opened {

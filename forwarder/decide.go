@@ -119,6 +119,13 @@ func (d *decision) settle(a *arrival) {
 func (d *decision) recognize(arrivals []*arrival) {
 	for _, a := range arrivals {
 		g := a.known
+		if passed := a.passedOver(); passed != nil {
+			d.match(a, passed)
+			if passed.id != a.look.id {
+				d.do(action{verb: pass, arrival: a, trail: passed.trail})
+			}
+			continue
+		}
 		switch {
 		case g == nil || g.rewritten:
 		case a.err != nil: // it is probably the same file
