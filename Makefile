@@ -86,6 +86,11 @@ chaos: ## break a small fleet at random for MINUTES=2, then compare what was sen
 peers: ## send to next hops that others wrote, with bounds: Flume, Node, Ruby (apt-get install maven npm nodejs ruby-thrift)
 	INKWELL_PEERS=1 $(GO) test -v -count=1 -timeout 15m ./test/peers
 
+.PHONY: readers
+readers: deps ## real engines count what was written: DuckDB, pandas, Polars, Spark, Hive, Trino (apt-get install maven; Trino needs Java 25)
+	@.ci/readers
+	INKWELL_READERS=1 $(GO) test -v -count=1 -timeout 40m -run '^TestRecipesOfReading' ./test
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, one on each core
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
