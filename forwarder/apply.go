@@ -1,8 +1,6 @@
 package forwarder
 
 import (
-	"errors"
-	"syscall"
 	"time"
 
 	"inkwell/forwarder/packed"
@@ -75,6 +73,7 @@ func (v *volume) adopt(d *directory, g *generation, a *arrival) {
 
 // pollSoon schedules a generation that was just opened to be polled at once.
 func (v *volume) pollSoon(g *generation) {
+	v.unpark(g)
 	g.pollAt, g.every = time.Time{}, v.timing.poll
 	g.grewAt = time.Now()
 	v.soon = true
@@ -87,19 +86,27 @@ func (v *volume) pollSoon(g *generation) {
 // follow begins to read a file that was not known before.
 func (v *volume) follow(d *directory, x action) error {
 	a, t := x.arrival, x.trail
-	if !v.room(d) {
+	g := &generation{fd: -1, source: t.source, trail: t, name: a.path, look: a.look}
+	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
+	g.atEnd = (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t
+	room := v.hasRoom()
+	if !room && !a.isPacked() {
+		v.followLater(d, g, a)
 		return nil
 	}
-	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
+	if !room {
+		v.again(d)
+		return nil
+	}
 	if err := g.open(a); err != nil {
 		return err
 	}
 	v.tellDamage(a)
-	if (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t {
+	if g.atEnd {
 		if err := g.seekEnd(); err != nil {
 			return joinClose(err, g.fd)
 		}
+		g.atEnd = false
 	}
 	switch {
 	case a.home != t:
@@ -131,7 +138,12 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 		v.renamed(g, a)
 		return nil
 	}
-	if !v.room(d) {
+	if !v.hasRoom() {
+		if g.id == a.look.id && !a.isPacked() && g.phase == active {
+			v.resumeLater(d, g, a)
+		} else {
+			v.again(d)
+		}
 		return nil
 	}
 	old := *g
@@ -243,7 +255,7 @@ func (v *volume) restart(g *generation, a *arrival) error {
 // copytruncate).
 func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	c := a.known
-	if c == nil || c == g {
+	if c == nil || c.trail != g.trail || c.phase == active { // another file had its number
 		c = &generation{fd: -1}
 		d.known = append(d.known, c)
 	}
@@ -283,7 +295,8 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 func (v *volume) fallBack(d *directory, x action) error {
 	g, a := x.gen, x.arrival
 	if g.fd < 0 {
-		if !v.room(d) {
+		if !v.hasRoom() {
+			v.again(d)
 			return nil
 		}
 		if err := g.open(a); err != nil {
@@ -321,6 +334,10 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 		return err
 	}
 	g.look.size, g.look.mtime, g.look.changed = l.size, l.mtime, l.changed
+	if g.parked {
+		v.unpark(g)
+		g.trail.remove(g)
+	}
 	g.phase, g.rewritten, g.past = finished, false, nil
 	g.stream, g.number = stream.ID{}, 0
 	v.note(g)
@@ -371,7 +388,7 @@ func (v *volume) lose(g *generation, why string) {
 
 // cannotOpen handles an arrival that could not be opened. Without free descriptors it is tried again later.
 func (v *volume) cannotOpen(d *directory, a *arrival, err error) {
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+	if isOutOfDescriptors(err) {
 		v.again(d)
 		return
 	}

@@ -154,16 +154,18 @@ func (e *examination) continues(g *generation) int64 {
 // comparePart finds out whether the arrival is the beginning of the file that the path of g shows, as a copy is while
 // it is being made. A file that is older than that one cannot be its copy.
 func (e *examination) comparePart(g *generation) error {
-	if g.fd < 0 || g.content != nil || g.rewritten || g == e.known || e.look.size == 0 ||
+	if g.fd < 0 && !g.parked || g.content != nil || g.rewritten || g == e.known || e.look.size == 0 ||
 		g.trail == nil || g.trail.replaced(g) && !e.isAt(g) ||
 		!e.look.born.IsZero() && e.look.born.Before(g.look.born) {
 		return nil
 	}
-	now, err := statFile(g.fd)
+	fd, done := g.descriptor()
+	defer done()
+	now, err := statFile(fd)
 	if err != nil || now.size < e.look.size {
 		return nil // the next poll finds out
 	}
-	if sameBytes(e.fd, g.fd, e.look.size) {
+	if sameBytes(e.fd, fd, e.look.size) {
 		e.part = g
 	}
 	return nil

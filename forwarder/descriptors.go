@@ -1,34 +1,34 @@
 package forwarder
 
 import (
+	"errors"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// room says whether another descriptor may be opened.
-func (v *volume) room(d *directory) bool {
+// hasRoom says whether another descriptor may be opened. It closes one that is needed less.
+func (v *volume) hasRoom() bool {
 	v.tellCounts()
-	if v.held.Load() < int64(v.limit) || v.evict() {
-		return true
-	}
-	v.again(d)
-	return false
+	return v.held.Load() < int64(v.limit) || v.evict()
 }
 
 // again schedules another look at a directory in which a file could not be opened because no descriptors are left.
 func (v *volume) again(d *directory) {
 	d.again, d.starved = true, true
-	v.count.noRoom.Add(1)
-	if !v.full {
-		v.full = true
-		v.log.Warn("no descriptors are left; some files wait to be read. Raise the limit (ulimit -n)",
-			"dir", d.path, "limit", v.limit)
-	}
+	v.tellFull(d.path)
 }
 
-// evict closes the retired file that was quiet for longest, and says whether there was one.
-func (v *volume) evict() bool {
+func isOutOfDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// evict closes a file that can do without its descriptor, and says whether there was one.
+func (v *volume) evict() bool { return v.evictRetired() || !v.once && v.park() }
+
+// evictRetired closes the retired file that was quiet for longest, and says whether there was one.
+func (v *volume) evictRetired() bool {
 	if v.retired == 0 { // the common case, and asked for each file that waits
 		return false
 	}

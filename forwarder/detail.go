@@ -171,7 +171,7 @@ func (v *volume) detail(g *generation, waits bool, now time.Time) FileDetail {
 		d.State = fileUnreadable
 	case g.retired:
 		d.State = fileDone
-	case waits || g.fd < 0:
+	case waits || g.fd < 0 && !g.parked || g.due:
 		d.State = fileWaiting
 	}
 	if d.Lag > 0 {

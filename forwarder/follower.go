@@ -66,6 +66,7 @@ type follower struct {
 	began    bool         // directories have been assigned
 	returned atomic.Bool  // a volume gave a directory back
 	held     atomic.Int64 // open descriptors
+	due      atomic.Int64 // files that wait for one
 
 	told   int64     // the number of files that was logged last …
 	toldAt time.Time // … and when

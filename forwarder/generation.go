@@ -45,6 +45,9 @@ type generation struct {
 	lostAt    time.Time     // since when it has not been found; zero = it is found
 	lost      bool          // it was reported as lost
 	polled    bool          // it is in the volume's list of open files
+	parked    bool          // it is followed without a descriptor …
+	due       bool          // … and waits for one
+	atEnd     bool          // it is to be read from its end, and was not opened yet
 	behind    time.Time     // since when it has had unread content; zero = it has none
 	failed    time.Time     // since when reading has failed; zero = it works
 

@@ -31,7 +31,7 @@ func (v *volume) rescan(now time.Time) {
 	if all {
 		v.scanAt = now.Add(min(max(v.timing.rescan, slowRescan*time.Since(now)), maxRescan))
 		v.started = true
-		if v.full && !v.starved() {
+		if v.full && !v.starved() && v.parking.count == 0 {
 			v.full = false
 			v.log.Info("descriptors are free again")
 		}
@@ -65,6 +65,11 @@ func (v *volume) scan(d *directory, now time.Time) {
 	list = append(list, v.listRotated(d, names, now)...)
 	list = v.listBelow(d, names, list, now)
 	list = v.examine(d, list)
+	if v.missesParked(d, list) {
+		d.failed, d.refused = before, refused
+		v.scan(d, time.Now())
+		return
+	}
 	actions := decide(v.viewOf(d), list, now)
 	d.mtime, d.listed = l.mtime, now
 	for _, t := range d.trails {
@@ -343,6 +348,9 @@ func (v *volume) hintFile(path string) {
 	}
 	if t := d.trails[filepath.Base(path)]; t != nil && len(t.gens) > 0 {
 		t.gens[0].pollAt = time.Time{}
+		if t.gens[0].parked {
+			v.lookAtParkedFile(t.gens[0])
+		}
 	}
 }
 

@@ -78,6 +78,7 @@ func (v *volume) release(d *directory) {
 			g.retired = false
 			v.retired--
 		}
+		v.unpark(g)
 		known = append(known, &generation{position: g.position, past: g.past, fd: -1, name: g.path})
 	}
 	v.pruneUnpackings(d, nil)

@@ -54,5 +54,5 @@ func rotatedFile(dir string, e entry, names []entry, base func(name string) *tra
 
 // misses says whether a file of d is still to be read that is not open, so that it may have any name now.
 func (d *directory) misses() bool {
-	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.phase == active })
+	return slices.ContainsFunc(d.known, func(g *generation) bool { return g.fd < 0 && g.phase == active && !g.parked })
 }

@@ -116,13 +116,15 @@ func (u *unpacking) take(data []byte) {
 
 // isBeginningOf says whether the content is that of the open file g, or its beginning.
 func (u *unpacking) isBeginningOf(g *generation) bool {
-	l, err := statFile(g.fd)
+	fd, done := g.descriptor()
+	defer done()
+	l, err := statFile(fd)
 	if err != nil || g.content != nil || u.size == 0 || l.size < u.size {
 		return false
 	}
 	for off, want := range map[int64][]byte{0: u.head, u.size - int64(len(u.last)): u.last} {
 		got := make([]byte, len(want))
-		if n, err := readAt(g.fd, got, off); err != nil || n < len(got) || printOf(got) != printOf(want) {
+		if n, err := readAt(fd, got, off); err != nil || n < len(got) || printOf(got) != printOf(want) {
 			return false
 		}
 	}
@@ -166,10 +168,9 @@ func (v *volume) lookInside(d *directory, a *arrival) {
 	a.unpacked, a.content, a.damage = opened, u.size, u.err
 	for _, g := range candidates {
 		switch {
+		case (g.fd >= 0 || g.parked) && !g.rewritten && u.isBeginningOf(g):
+			a.part = g
 		case g.fd >= 0 && !g.rewritten:
-			if u.isBeginningOf(g) {
-				a.part = g
-			}
 		case g.begun() && u.marks[g.checkpoint()]:
 			a.holds = append(a.holds, g)
 		}

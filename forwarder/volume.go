@@ -38,12 +38,13 @@ type volume struct {
 	started    bool // every directory was looked at once
 	hinted     bool // some directory is hinted
 	scanAt     time.Time
-	full       bool            // out of descriptors, which was logged
-	unpackings []*unpacking    // that are not done
+	full       bool         // out of descriptors, which was logged
+	unpackings []*unpacking // that are not done
+	parking    parking
 	said       map[string]bool // files for which sayOnce has logged something
 	soon       bool            // look again without waiting
 
-	heldTold, filesTold int64 // the part of the follower's counts that is from this volume
+	heldTold, filesTold, dueTold, waitingTold int64 // the part of the follower's counts that is from this volume
 
 	stepsSeen int64     // this and the next two are the follower's: the last step it saw …
 	stepped   time.Time // … when that was …
@@ -111,6 +112,8 @@ func (v *volume) run(ctx context.Context) error {
 		v.rescan(now)
 		v.soon = false
 		next := v.poll(now)
+		v.lookAtParked(now)
+		v.openDue()
 		v.readRound(ctx, now)
 		v.unpackSome()
 		v.pending.Store(nil)
@@ -120,8 +123,8 @@ func (v *volume) run(ctx context.Context) error {
 		if v.soon || len(v.ready) > 0 && !v.isFull() {
 			continue
 		}
-		if v.hinted {
-			next = now // a hinted directory still has to be listed
+		if v.hinted || len(v.parking.due) > 0 {
+			next = now // a hinted directory still has to be listed, or a file to be opened
 		}
 		if cap(v.long) > longKeep {
 			v.long = nil
@@ -176,7 +179,7 @@ func (v *volume) handOver(ctx context.Context) error {
 
 // idle says whether everything was read to its end.
 func (v *volume) idle() bool {
-	if len(v.ready)+len(v.unpackings) > 0 || v.starved() || v.hinted {
+	if len(v.ready)+len(v.unpackings)+len(v.parking.due) > 0 || v.starved() || v.hinted {
 		return false
 	}
 	for _, d := range v.dirs {
@@ -203,9 +206,15 @@ func (v *volume) starved() bool {
 func (v *volume) tellCounts() {
 	held := int64(len(v.open) + len(v.opened))
 	v.held.Add(held - v.heldTold)
-	files := held - int64(v.retired)
+	files := held - int64(v.retired) + int64(v.parking.count)
 	v.count.files.Add(files - v.filesTold)
-	v.heldTold, v.filesTold = held, files
+	due, waiting := int64(len(v.parking.due)), int64(0)
+	v.follower.due.Add(due - v.dueTold)
+	if due > 0 && time.Since(v.parking.since) >= v.hang {
+		waiting = due
+	}
+	v.count.noRoom.Add(waiting - v.waitingTold)
+	v.heldTold, v.filesTold, v.dueTold, v.waitingTold = held, files, due, waiting
 }
 
 // note puts the position of g into the shipment. It becomes valid when the shipment is acknowledged.

@@ -19,6 +19,7 @@ type file struct {
 	visible bool      // it has its final name already
 	dirty   bool      // since the last fsync
 	ragged  bool      // there may be bytes behind the good ones
+	end     int64     // of what was written last
 	cached  int64     // Bytes when the page cache was dropped
 }
 
@@ -102,7 +103,7 @@ func (w *file) write(parts ...[]byte) error {
 		}
 		off += int64(n)
 	}
-	w.ragged = false
+	w.ragged, w.end = false, off
 	return nil
 }
 

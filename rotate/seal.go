@@ -3,7 +3,6 @@ package rotate
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"inkwell/internal/faultfs"
@@ -13,7 +12,8 @@ import (
 // sealed is a finished file that is not durable, or waits for its name.
 type sealed struct {
 	name    string // final
-	info    fs.FileInfo
+	id      faultfs.ID
+	size    int64
 	visible bool          // it has its name already
 	file    *faultfs.File // nil: it is closed
 	synced  bool          // it is durable, or will be before Publish
@@ -58,14 +58,11 @@ func (s *Series) Seal() error {
 			"error", err)
 	}
 	killpoint.Reach("rotate.seal.written")
-	f := sealed{name: w.File, visible: w.visible, file: w.f}
-	var err error
-	f.info, err = w.f.Stat()
-	if err == nil && len(s.sealed) >= maxUnsynced {
-		err = f.sync(nil)
-	}
-	if err != nil {
-		return s.breakdown("seal", w.File, err)
+	f := sealed{name: w.File, id: w.f.ID(), size: max(w.end, w.Bytes), visible: w.visible, file: w.f}
+	if len(s.sealed) >= maxUnsynced {
+		if err := f.sync(nil); err != nil {
+			return s.breakdown("seal", w.File, err)
+		}
 	}
 	s.cur = nil
 	if s.sealed = append(s.sealed, f); f.file == nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
-	"os"
+
+	"inkwell/internal/faultfs"
 )
 
 // Standing fails when what is being written is not where readers and the next start look for it: the open file or the
@@ -33,18 +33,21 @@ func (e astrayError) Unwrap() []error { return []error{e.error, ErrBroken} }
 
 // standing does the same for every file that is not published.
 func (s *Series) standing() error {
-	errs := []error{s.dir.Standing(), s.look(s.cur)}
+	errs := []error{s.look(s.cur)}
+	if s.cur == nil {
+		errs[0] = s.dir.Standing()
+	}
 	for _, f := range s.sealed {
 		name := f.name
 		if !f.visible {
 			name = Hidden(name)
 		}
-		errs = append(errs, StillThere(s.path(name), f.info, f.info.Size()))
+		errs = append(errs, faultfs.StillThere(s.path(name), f.id, f.size))
 	}
 	return errors.Join(errs...)
 }
 
-// look looks for the open file, if there is one.
+// look looks for the open file, if there is one. To find it is to find the directory.
 func (s *Series) look(w *file) error {
 	if w == nil {
 		return nil
@@ -53,26 +56,7 @@ func (s *Series) look(w *file) error {
 	if !w.visible {
 		name = Hidden(name)
 	}
-	own, err := w.f.Stat()
-	if err != nil {
-		return err
-	}
-	return StillThere(s.path(name), own, w.Bytes)
-}
-
-// StillThere fails unless at path there is that file, with so many bytes. It looks from the top: the directory may be
-// another one now.
-func StillThere(path string, own fs.FileInfo, size int64) error {
-	there, err := os.Lstat(path)
-	switch {
-	case err != nil:
-		return fmt.Errorf("it was removed or moved away: %w", err)
-	case !os.SameFile(there, own):
-		return errors.New("another file was put in its place")
-	case there.Size() < size:
-		return fmt.Errorf("somebody cut it: it has %d bytes, %d were written", there.Size(), size)
-	}
-	return nil
+	return faultfs.StillThere(s.path(name), w.f.ID(), w.Bytes)
 }
 
 // tailBytes is how much of the end of a file says whether it is the one that was written.

@@ -6,6 +6,7 @@
 //	Dated      a Keeper with a file for each hour or day
 //	Ahead      a Keeper that can do a part of its work in advance, e.g. compress
 //	Exact      a Keeper that can tell that its files match the checkpoint exactly
+//	Quiet      a Keeper that can tell that its last marks are still right
 //	Sealer     a Keeper that finishes its files at the end of a run
 //	Checker    has periodic work
 //	Heir       delivers entries that a former server left, before it takes new ones
@@ -87,6 +88,12 @@ type Sealer interface {
 // Checker is a store with periodic work, e.g. rotation or reconnecting.
 type Checker interface {
 	Check(now time.Time) error
+}
+
+// Quiet is a Keeper that can tell, after Check, whether another Mark would say the same as the last one. Thousands of
+// stores are checked all the time and written to now and then.
+type Quiet interface {
+	Quiet() bool
 }
 
 // Heir is a store that first delivers, in Check, entries that a former server left behind. While one Heir of a tree

@@ -24,7 +24,7 @@ var doors = map[string][]string{
 
 // ownDoors are the files that use doors, with the functions and why.
 var ownDoors = map[string]struct{ uses, why string }{
-	"internal/faultfs/opendir.go":    {"os.OpenRoot os.OpenRoot", "the door itself: the directory that the operator names"},
+	"internal/faultfs/handle.go":     {"unix.Open unix.Openat unix.Openat unix.Openat unix.Mkdirat unix.Renameat unix.Symlinkat unix.Unlinkat unix.Unlinkat", "the door itself: the directory that the operator names, and names beneath it"},
 	"internal/faultfs/observer.go":   {"os.MkdirAll os.Mkdir os.MkdirAll os.Remove os.Open", "makes the directory that the operator names, and its parents, durably"},
 	"internal/killpoint/on.go":       {"os.ReadFile", "is in builds for tests only: where a test says when to die"},
 	"internal/rpc/spill.go":          {"os.OpenFile os.CreateTemp os.Remove", "a file without a name in the state directory, for a large call: O_TMPFILE, or a new name that is removed at once"},

@@ -45,7 +45,7 @@ var edges = map[string][]string{
 	"store/index":              {"internal/faultfs"},
 	"store/series":             {"store", "store/index", "store/plain", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
-	"store/books":              {"store", "store/index", "store/stream", "rotate", "internal/faultfs", "internal/stats"},
+	"store/books":              {"store", "store/index", "store/stream", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/depot":              {"store/books", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},

@@ -33,8 +33,8 @@ type migrateOptions struct {
 func (a *app) migrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "migrate scribed",
-		Short:   "put Inkwell in the place of another program, and take it back",
-		Long:    "migrate puts Inkwell in the place of another program on this machine, after it has shown what that changes, and takes it back.",
+		Short:   "replace another program by Inkwell, or restore it",
+		Long:    "migrate replaces another program on this machine by Inkwell, after it has shown what that changes, and can restore it.",
 		Example: "  inkwell migrate scribed\n  inkwell migrate scribed --apply",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -47,14 +47,16 @@ func (a *app) migrateScribed() *cobra.Command {
 	o := new(migrateOptions)
 	cmd := &cobra.Command{
 		Use:   "scribed [--apply | --back]",
-		Short: "put Inkwell in the place of scribed",
-		Long: `scribed checks the configuration of the original scribed and shows what would change on this machine. It changes nothing unless it is told to:
+		Short: "replace scribed by Inkwell, or restore it",
+		Long: `scribed checks the configuration of the original scribed and shows what would change on this machine. It changes
+nothing without one of these flags:
 
---apply keeps each of the old programs (scribed, scribe_cat, scribe_ctrl, scribe_pipe) as NAME` + keptSuffix + ` and makes a link to inkwell in its
-place. Start scripts and units go on, because the names stay. It stops and starts nothing: a server that runs goes on until it is stopped.
+--apply keeps each of the old programs (scribed, scribe_cat, scribe_ctrl, scribe_pipe) as NAME` + keptSuffix + `
+and puts a link to inkwell in its place. Start scripts and units keep working, because the names stay the same. It
+stops and starts nothing: a server that runs continues until it is stopped.
 
---back takes the links away, gives the old programs their names back, and says what of the messages Inkwell still holds, which the original
-does not read.`,
+--back removes the links, restores the names of the old programs, and says where messages wait in files of Inkwell
+that the original does not read.`,
 		Example: `  inkwell migrate scribed -c /etc/scribe/scribe.conf
   inkwell migrate scribed --apply
   inkwell migrate scribed --back`,
@@ -74,10 +76,10 @@ does not read.`,
 		},
 	}
 	cmd.Flags().StringVarP(&o.file, "config", "c", "",
-		"configuration `FILE` of scribed (default: looked for, "+scribedConfig+" first)")
-	cmd.Flags().StringVar(&o.bin, "bin", "", "`DIR` of the programs (default: of the scribed in PATH, else /usr/local/bin)")
-	cmd.Flags().BoolVar(&o.apply, "apply", false, "do it")
-	cmd.Flags().BoolVar(&o.back, "back", false, "take it back")
+		"configuration `FILE` of scribed (default: the first of the usual places, "+scribedConfig+" …)")
+	cmd.Flags().StringVar(&o.bin, "bin", "", "`DIR` of the programs (default: that of the scribed in PATH, or /usr/local/bin)")
+	cmd.Flags().BoolVar(&o.apply, "apply", false, "make the change")
+	cmd.Flags().BoolVar(&o.back, "back", false, "restore the old programs")
 	return cmd
 }
 

@@ -13,11 +13,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -62,7 +60,7 @@ type Options struct {
 // Server answers on the socket of one state directory.
 type Server struct {
 	dir     *faultfs.Dir
-	own     fs.FileInfo // of the socket
+	own     faultfs.ID // of the socket
 	server  *rpc.Server
 	serving sync.WaitGroup // Serve, and reloads that nobody waits for
 	end     context.CancelFunc
@@ -77,9 +75,11 @@ func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, log: o.Logger}
-	if s.own, err = dir.Lstat(Name); err != nil {
+	own, err := dir.Lstat(Name)
+	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
+	s.own = faultfs.IDOf(own)
 	var life context.Context
 	life, s.end = context.WithCancel(context.Background())
 	reload := func() { s.serving.Go(func() { _ = d.Reload(life) }) } // the daemon logs what it has to say
@@ -109,7 +109,7 @@ func (s *Server) Close() error {
 	s.end()
 	s.serving.Wait()
 	now, err := s.dir.Lstat(Name)
-	if err != nil || !os.SameFile(s.own, now) {
+	if err != nil || s.own != faultfs.IDOf(now) {
 		return nil
 	}
 	return s.dir.Remove(Name)

@@ -1,18 +1,17 @@
-// Package faultfs is the only way to the disk: a directory below which everything is opened with os.Root, so that no
-// name that comes from outside can lead out of it. A test can make any operation fail.
+// Package faultfs is the only way to the disk: a directory below which everything is opened by its name in that
+// directory, so that no name that comes from outside can lead out of it. A test can make any operation fail.
 //
 //	Dir ── OpenFile ──► File ── Write, Writev, WriteAt, Sync, Truncate
 //	 └── Rename, Remove, Mkdir, Symlink, Sync …        each asks the Injector first, if there is one
 //
 // Names are names of directory entries, without a slash, but for those of finished files in a partition beneath their
-// directory. No symbolic link is followed: os.Root prevents a name from
-// leading out of the directory, but would follow a link to another place in it, and a link to another category's
-// directory is as wrong. Only regular files are opened, so that a planted FIFO cannot block a daemon. The path of the
+// directory. No symbolic link is followed, not even to another place in the directory: a link to another category's
+// directory is wrong, too. Only regular files are opened, so that a planted FIFO cannot block a daemon. The path of the
 // directory itself comes from the operator: links in it are followed.
 //
 // Errors are those of the os package (errors.Is with fs.ErrNotExist, syscall.ENOSPC and so on works) and name the
-// operation and the file. Every method of Dir and File is as safe for concurrent use as the method of os.Root or
-// os.File behind it.
+// operation and the file. Every method of Dir and File may be called concurrently, also with Close, except that reads
+// and writes at a file's position are as safe as those of os.File.
 package faultfs
 
 import (
@@ -25,6 +24,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"inkwell/internal/killpoint"
 )
@@ -57,10 +58,8 @@ type Injector interface {
 
 // Dir is a directory and everything beneath it.
 type Dir struct {
-	root *os.Root
+	*handle
 	path string
-	dev  uint64 // of the file system
-	ino  uint64 // of the directory
 	inj  Injector
 	obs  Observer // inj, if it is one
 
@@ -68,10 +67,10 @@ type Dir struct {
 	loose []entry // this directory and those above it whose names may not be durable yet: see OpenLater
 }
 
-// entry identifies a directory.
+// entry is a path with a number: what is at the path now may be another directory than what was there before.
 type entry struct {
-	path string
-	ino  uint64
+	path   string
+	number uint64 // of the inode or of the file system
 }
 
 // settled has the directories whose names this process has made durable.
@@ -93,15 +92,19 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 // sub opens the directory name beneath d, which is made if it is missing. Its name is durable after its Sync, even if
 // it existed before: the process that made it may have been killed before it synced the name.
 func (d *Dir) sub(name string) (*Dir, error) {
-	made := d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.root.Mkdir(name, 0o750) })
-	if made != nil && !errors.Is(made, fs.ErrExist) {
-		return nil, made
-	}
 	sub, err := d.enter(name)
+	made := fs.ErrExist
+	if errors.Is(err, fs.ErrNotExist) {
+		made = d.change(Change{Op: OpMkdir, Name: name}, func() error { return d.mkdir(name) })
+		if made != nil && !errors.Is(made, fs.ErrExist) {
+			return nil, made
+		}
+		sub, err = d.enter(name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	own := entry{sub.path, sub.ino}
+	own := entry{sub.path, sub.id.Ino}
 	if made == nil { // a deleted directory may have had the same inode
 		settled.Delete(own)
 	}
@@ -134,79 +137,70 @@ func (d *Dir) settle() error {
 
 // enter opens the directory name beneath d, which must exist.
 func (d *Dir) enter(name string) (*Dir, error) {
-	found, err := d.root.Lstat(name)
+	h, err := d.handle.enter(name)
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		if found, lerr := d.Lstat(name); lerr == nil {
+			return nil, d.odd("open", name, found)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !found.IsDir() {
-		return nil, d.odd("open", name, found)
-	}
-	root, err := d.root.OpenRoot(name)
-	if err != nil {
-		return nil, err
-	}
-	opened, err := root.Stat(".")
-	if err == nil && !os.SameFile(found, opened) {
-		err = &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: ErrReplaced}
-	}
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	sub := &Dir{root: root, path: filepath.Join(d.path, name), inj: d.inj, obs: d.obs}
-	sub.number(opened)
-	return sub, nil
+	return &Dir{handle: h, path: filepath.Join(d.path, name), inj: d.inj, obs: d.obs}, nil
 }
 
 // Path is the path by which the directory was opened, for messages.
 func (d *Dir) Path() string { return d.path }
 
 // Close releases the directory; files opened from it stay open.
-func (d *Dir) Close() error { return d.root.Close() }
+func (d *Dir) Close() error { return d.f.Close() }
 
 // OpenFile is os.OpenFile beneath d, for regular files only: a symbolic link is refused (ErrSymlink).
 func (d *Dir) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	if d.obs != nil {
 		return d.watchOpen(name, flag, perm)
 	}
-	return d.openFile(name, flag, perm)
+	return d.openNamed(name, flag, perm)
 }
 
-func (d *Dir) openFile(name string, flag int, perm fs.FileMode) (*File, error) {
+func (d *Dir) openNamed(name string, flag int, perm fs.FileMode) (*File, error) {
 	if err := d.inject(OpOpen, name); err != nil {
 		return nil, err
 	}
-	f, err := d.open(name, flag, perm)
+	f, id, err := d.open(name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
-	return &File{f: f, name: name, dev: d.dev, inj: d.inj, obs: d.obs}, nil
+	return &File{f: f, name: name, id: id, inj: d.inj, obs: d.obs}, nil
 }
 
-func (d *Dir) open(name string, flag int, perm fs.FileMode) (*os.File, error) {
-	if flag&os.O_EXCL != 0 {
-		return d.root.OpenFile(name, flag, perm) // never follows a link
+func (d *Dir) open(name string, flag int, perm fs.FileMode) (*os.File, ID, error) {
+	var found fs.FileInfo
+	if flag&os.O_EXCL == 0 { // with O_EXCL there must be nothing
+		var err error
+		found, err = d.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			found = nil
+		case err != nil:
+			return nil, ID{}, err
+		case !found.Mode().IsRegular():
+			return nil, ID{}, d.odd("open", name, found)
+		}
 	}
-	found, err := d.root.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		found = nil
-	case err != nil:
-		return nil, err
-	case !found.Mode().IsRegular():
-		return nil, d.odd("open", name, found)
+	f, err := d.openFile(name, flag, perm)
+	if err != nil {
+		return nil, ID{}, err
 	}
-	f, err := d.root.OpenFile(name, flag, perm)
-	if err != nil || found == nil {
-		return f, err
-	}
-	opened, err := f.Stat()
-	if err == nil && !os.SameFile(found, opened) {
-		err = &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: ErrReplaced}
+	var st unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &st); err == nil && found != nil && IDOf(found) != (ID{st.Dev, st.Ino}) {
+		err = ErrReplaced
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		err = &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: err}
+		return nil, ID{}, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return f, ID{st.Dev, st.Ino}, nil
 }
 
 // odd returns the error for something unexpected under a name.
@@ -221,7 +215,7 @@ func (d *Dir) odd(op, name string, found fs.FileInfo) error {
 // Rename renames a file beneath d, replacing newName; it is durable after Sync.
 func (d *Dir) Rename(oldName, newName string) error {
 	return d.change(Change{Op: OpRename, Name: newName, From: oldName},
-		func() error { return d.root.Rename(oldName, newName) })
+		func() error { return d.rename(oldName, newName) })
 }
 
 // Move renames a file of d to newName in the directory to, which is beneath d, replacing newName; it is durable after
@@ -253,29 +247,34 @@ func (d *Dir) Below(path string) (*Dir, error) {
 
 // Remove unlinks a file or an empty directory beneath d; it is durable after Sync.
 func (d *Dir) Remove(name string) error {
-	return d.change(Change{Op: OpRemove, Name: name}, func() error { return d.root.Remove(name) })
+	return d.change(Change{Op: OpRemove, Name: name}, func() error { return d.remove(name) })
 }
 
 // Symlink makes name a link with the text target, replacing a link of that name.
 func (d *Dir) Symlink(target, name string) error {
+	link := func(name string) error {
+		return d.change(Change{Op: OpSymlink, Name: name, From: target},
+			func() error { return d.symlink(target, name) })
+	}
+	if err := link(name); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
 	tmp := "." + name + ".tmp"
 	if err := d.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err := d.change(Change{Op: OpSymlink, Name: tmp, From: target},
-		func() error { return d.root.Symlink(target, tmp) })
-	if err != nil {
+	if err := link(tmp); err != nil {
 		return err
 	}
 	return d.Rename(tmp, name)
 }
 
 // Lstat describes name without following a link.
-func (d *Dir) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
+func (d *Dir) Lstat(name string) (fs.FileInfo, error) { return d.lstat(name) }
 
 // ReadFile reads a whole file beneath d.
 func (d *Dir) ReadFile(name string) (data []byte, err error) {
-	f, err := d.open(name, os.O_RDONLY, 0)
+	f, _, err := d.open(name, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -284,28 +283,21 @@ func (d *Dir) ReadFile(name string) (data []byte, err error) {
 }
 
 // ReadDir lists d in byte order of the names.
-func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return fs.ReadDir(d.root.FS(), ".") }
+func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return d.readDir() }
 
 // Sync makes the names in d durable, and those of the directories that OpenLater has made.
 func (d *Dir) Sync() error {
 	if err := d.settle(); err != nil {
 		return err
 	}
-	return d.change(Change{Op: OpSyncDir, Name: "."}, func() error {
-		f, err := d.root.Open(".")
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		return errors.Join(err, f.Close())
-	})
+	return d.change(Change{Op: OpSyncDir, Name: "."}, d.f.Sync)
 }
 
 // WriteFile replaces name by data, atomically and durably: temporary file, fsync, rename, fsync of the directory. After
 // an error the old content is still there.
 func (d *Dir) WriteFile(name string, data []byte) (err error) {
 	tmp := temporary(name)
-	if err := d.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	f, err := d.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)

@@ -278,3 +278,41 @@ func TestKernelsThatReportErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesStayBeneath: no name leads out of the directory, by whatever operation, and those of a partition lead to
+// where they say.
+func TestNamesStayBeneath(t *testing.T) {
+	top := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(top, "outside"), []byte("outside"), 0o600))
+	d, err := OpenDir(filepath.Join(top, "in"), nil)
+	must(t, err)
+	sub, err := d.Sub("part")
+	must(t, err)
+	must(t, sub.WriteFile("x", []byte("x")))
+	must(t, os.Symlink(top, filepath.Join(top, "in", "link")))
+	for _, name := range []string{"", "..", "../outside", "part/../../outside", "part/..", "part//x", "/outside", "./part/x",
+		filepath.Join(top, "outside"), "link/outside", "part/x\x00", "part/"} {
+		_, openErr := d.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		_, readErr := d.ReadFile(name)
+		_, statErr := d.Lstat(name)
+		for what, err := range map[string]error{"OpenFile": openErr, "ReadFile": readErr, "Lstat": statErr,
+			"Remove": d.Remove(name), "Rename to": d.Rename("part/x", name), "Rename from": d.Rename(name, "y"),
+			"Symlink": d.Symlink("target", name)} {
+			if err == nil {
+				t.Errorf("%s %q: no error", what, name)
+			}
+		}
+	}
+	if data, err := d.ReadFile("part/x"); err != nil || string(data) != "x" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if data, err := os.ReadFile(filepath.Join(top, "outside")); err != nil || string(data) != "outside" {
+		t.Errorf("%q, %v", data, err)
+	}
+	must(t, d.Rename("part/x", "y"))
+	must(t, d.Remove("y"))
+	must(t, d.Close())
+	if _, err := d.Lstat("part"); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}

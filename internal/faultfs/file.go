@@ -14,13 +14,16 @@ import (
 type File struct {
 	f    *os.File
 	name string
-	dev  uint64 // of the file system
+	id   ID
 	inj  Injector
 	obs  Observer // inj, if it is one
 }
 
 // Name is the file's name beneath its Dir, as it was opened.
 func (f *File) Name() string { return f.name }
+
+// ID identifies the file.
+func (f *File) ID() ID { return f.id }
 
 // Read reads from the file's position.
 func (f *File) Read(p []byte) (int, error) {

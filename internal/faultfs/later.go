@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,18 +70,18 @@ type disk struct {
 func (k *Disks) Know(d *Dir) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, known := k.known[d.dev]; known {
+	if _, known := k.known[d.id.Dev]; known {
 		return nil
 	}
 	if k.known == nil {
 		k.known = make(map[uint64]*disk)
 	}
-	if k.known[d.dev] = nil; k.Many == 0 && !d.reportsErrors() {
+	if k.known[d.id.Dev] = nil; k.Many == 0 && !d.reportsErrors() {
 		return nil
 	}
-	f, err := d.root.Open(".")
+	f, err := d.openFile(".", os.O_RDONLY, 0)
 	if err == nil {
-		k.known[d.dev] = &disk{d, f}
+		k.known[d.id.Dev] = &disk{d, f}
 	}
 	return err
 }
@@ -177,11 +176,11 @@ func (k *Disks) Close() error {
 // Device is the number of the file system of s.
 func Device(s Syncer) uint64 { return s.device() }
 
-func (f *File) device() uint64 { return f.dev }
+func (f *File) device() uint64 { return f.id.Dev }
 
 func (f *File) synced() {}
 
-func (d *Dir) device() uint64 { return d.dev }
+func (d *Dir) device() uint64 { return d.id.Dev }
 
 func (d *Dir) synced() {
 	d.mu.Lock()
@@ -190,11 +189,4 @@ func (d *Dir) synced() {
 		settled.Store(own, true)
 	}
 	d.loose = nil
-}
-
-// number stores the device and inode of the directory.
-func (d *Dir) number(info os.FileInfo) {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		d.dev, d.ino = st.Dev, st.Ino
-	}
 }

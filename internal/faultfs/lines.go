@@ -50,7 +50,7 @@ type Damage struct {
 // is removed.
 func OpenLines(d *Dir, name, header string, take func(body []byte) error) (*Lines, Damage, error) {
 	l := &Lines{dir: d, name: name, header: header}
-	_ = d.root.Remove(temporary(name)) // if this fails, Rewrite reports it
+	_ = d.remove(temporary(name)) // if this fails, Rewrite reports it
 	data, there, err := readIfThere(d, name)
 	if err != nil || !there {
 		return l, Damage{}, err
@@ -184,11 +184,10 @@ func ParseLines(name, header string, data []byte, take func(body []byte) error) 
 // AppendLines appends lines to the file name in d, which is made if it is missing, and syncs it. It is for files of
 // Lines that nobody has open.
 func AppendLines(d *Dir, name, header string, bodies ...[]byte) error {
-	f, begun, err := addLines(d, name, header, bodies)
+	f, begun, err := AddLines(d, name, header, bodies...)
 	if err != nil {
 		return err
 	}
-	killpoint.Reach("manifest.written")
 	if err := errors.Join(f.Sync(), f.Close()); err != nil || begun {
 		return err
 	}
@@ -197,15 +196,16 @@ func AppendLines(d *Dir, name, header string, bodies ...[]byte) error {
 
 // AppendHints is AppendLines for lines that may be lost: nothing is synced.
 func AppendHints(d *Dir, name, header string, bodies ...[]byte) error {
-	f, _, err := addLines(d, name, header, bodies)
+	f, _, err := AddLines(d, name, header, bodies...)
 	if err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-// addLines appends lines to a file, which it returns; begun says that the file existed with its header.
-func addLines(d *Dir, name, header string, bodies [][]byte) (_ *File, begun bool, err error) {
+// AddLines is AppendLines for lines that are synced together with those of other files. The caller syncs and closes the
+// file, and syncs d too if the file was not begun.
+func AddLines(d *Dir, name, header string, bodies ...[]byte) (_ *File, begun bool, err error) {
 	f, err := d.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, false, err

@@ -111,11 +111,11 @@ func syncAbove(above string, inj Injector, obs Observer) error {
 	})
 }
 
-// watchOpen is openFile, reported to the observer.
+// watchOpen is openNamed, reported to the observer.
 func (d *Dir) watchOpen(name string, flag int, perm fs.FileMode) (*File, error) {
 	c := Change{Op: OpOpen, Dir: d.path, Name: name, Flag: flag}
 	d.obs.Begin(&c)
-	f, err := d.openFile(name, flag, perm)
+	f, err := d.openNamed(name, flag, perm)
 	c.File = f
 	d.obs.End(&c, err)
 	return f, err

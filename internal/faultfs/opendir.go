@@ -3,6 +3,7 @@ package faultfs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,17 +31,11 @@ func OpenDir(path string, inj Injector) (*Dir, error) {
 	if err := makeAll(filepath.Clean(path), inj, obs); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(path)
+	h, err := openHandle(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := root.Stat(".")
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	d := &Dir{root: root, path: path, inj: inj, obs: obs}
-	d.number(info)
-	return d, nil
+	return &Dir{handle: h, path: path, inj: inj, obs: obs}, nil
 }
 
 // OpenBeneath opens the directory path, which is made if it is missing. If path is root or beneath it, root is opened
@@ -61,21 +56,30 @@ func openBeneath(root, path string, inj Injector, down func(d *Dir, name string)
 		return OpenDir(path, inj)
 	}
 	d, err := OpenDir(root, inj)
-	for _, name := range names {
-		if err != nil {
-			break
-		}
-		var sub *Dir
-		if sub, err = down(d, name); err == nil {
-			d, err = sub, d.Close()
-		} else {
-			err = errors.Join(err, d.Close())
-		}
+	if err != nil || len(names) == 0 {
+		return d, err
 	}
-	if err != nil {
-		return nil, err
+	sub, err := d.descend(names, down)
+	return sub, errors.Join(err, d.Close())
+}
+
+// Beneath is OpenBeneath for a path beneath d, which stays open. The path must not be that of d.
+func (d *Dir) Beneath(path string) (*Dir, error) {
+	names, ok := between(d.path, path)
+	if !ok || len(names) == 0 {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errName}
 	}
-	return d, nil
+	return d.descend(names, (*Dir).Sub)
+}
+
+// descend opens the directory to which names lead.
+func (d *Dir) descend(names []string, down func(d *Dir, name string) (*Dir, error)) (*Dir, error) {
+	sub, err := down(d, names[0])
+	if err != nil || len(names) == 1 {
+		return sub, err
+	}
+	below, err := sub.descend(names[1:], down)
+	return below, errors.Join(err, sub.Close())
 }
 
 // LookBeneath is OpenBeneath for a directory that must exist: nothing is made.
@@ -84,11 +88,11 @@ func LookBeneath(root, path string) (*Dir, error) {
 	if !ok {
 		root = path
 	}
-	r, err := os.OpenRoot(root)
+	h, err := openHandle(root)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{root: r, path: root}
+	d := &Dir{handle: h, path: root}
 	for _, name := range names {
 		sub, err := d.enter(name)
 		if err = errors.Join(err, d.Close()); err != nil {

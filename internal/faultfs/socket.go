@@ -18,7 +18,7 @@ func (d *Dir) Listen(name string) (net.Listener, error) {
 	if err := d.clearSocket(name); err != nil {
 		return nil, err
 	}
-	dir, err := d.root.Open(".")
+	dir, err := d.openFile(".", os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@
 package books
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,6 +49,7 @@ type Options struct {
 	Logger       *slog.Logger
 	Health       *stats.Health
 	Injector     faultfs.Injector // of the directories of files; nil = none
+	Disks        *faultfs.Disks   // syncs the manifests; belongs to the caller; nil = own
 
 	maxSpans int              // for tests, 0 = the constant
 	now      func() time.Time // for tests, nil = time.Now
@@ -64,6 +66,7 @@ const (
 // Books is the books of one collector. Their methods belong to whoever makes the checkpoints, one at a time.
 type Books struct {
 	o        Options
+	own      *faultfs.Disks
 	lines    *faultfs.Lines
 	accounts map[string]*account
 	touched  map[*account]bool // since the last Publish, or because that failed
@@ -88,7 +91,9 @@ func Open(o Options) (*Books, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	b := &Books{o: o, accounts: make(map[string]*account), touched: make(map[*account]bool), markers: newMarkers(&o)}
+	own := new(faultfs.Disks)
+	o.Disks = cmp.Or(o.Disks, own)
+	b := &Books{o: o, own: own, accounts: make(map[string]*account), touched: make(map[*account]bool), markers: newMarkers(&o)}
 	if o.Counter == nil {
 		b.o.Counter = NewCounter(o.Destinations, o.Logger, o.Injector)
 	}
@@ -228,5 +233,5 @@ func (b *Books) Publish(now time.Time) {
 // Close waits for retention and releases the files. It saves nothing.
 func (b *Books) Close() error {
 	b.looks.Wait()
-	return errors.Join(b.lines.Close(), b.o.Counter.close())
+	return errors.Join(b.lines.Close(), b.o.Counter.close(), b.own.Close())
 }

@@ -1,6 +1,7 @@
 package books
 
 import (
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -52,12 +53,47 @@ func (o *Options) destination(dir, base string) *Destination {
 // openDir opens a directory of files, which is made if it is missing: what was in the files that are gone with it has
 // to be said.
 func (o *Options) openDir(path string) (*faultfs.Dir, error) {
-	root := path
+	return faultfs.OpenBeneath(o.rootOf(path), path, o.Injector)
+}
+
+// rootOf is the directory of the destination above path, or path itself.
+func (o *Options) rootOf(path string) string {
 	for i := range o.Destinations {
 		if d := &o.Destinations[i]; beneath(d.Root, path) {
-			root = d.Root
-			break
+			return d.Root
 		}
 	}
-	return faultfs.OpenBeneath(root, path, o.Injector)
+	return path
+}
+
+// roots opens directories of files below directories that are opened once. Not safe for concurrent use.
+type roots struct {
+	o    *Options
+	open map[string]*faultfs.Dir
+}
+
+// openDir is Options.openDir.
+func (r *roots) openDir(path string) (*faultfs.Dir, error) {
+	root := r.o.rootOf(path)
+	if root == path {
+		return r.o.openDir(path)
+	}
+	d := r.open[root]
+	if d == nil {
+		var err error
+		if d, err = faultfs.OpenDir(root, r.o.Injector); err != nil {
+			return nil, err
+		}
+		r.open[root] = d
+	}
+	return d.Beneath(path)
+}
+
+// close closes the directories that were opened once.
+func (r *roots) close() error {
+	var errs []error
+	for _, d := range r.open {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
 }

@@ -2,10 +2,12 @@ package books
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/killpoint"
 	"inkwell/store/stream"
 )
 
@@ -42,31 +44,88 @@ func (b *Books) enlist() {
 	}
 }
 
-// sideBySide is how many manifests are appended to at once: where a period of many categories ends, each is an fsync.
-const sideBySide = 32
+const (
+	// sideBySide is how many manifests are appended to at once: a depot is told of each file first.
+	sideBySide = 8
+	// together is how many manifests are open, and are synced together.
+	together = 1024
+)
 
 // appendAll writes lines in several directories, and says which of these failed.
 func (b *Books) appendAll(byDir map[string][]*content) (failed map[string]bool) {
 	failed = make(map[string]bool)
-	var work sync.WaitGroup
-	var mu sync.Mutex // guards failed and the markers
-	room := make(chan struct{}, sideBySide)
-	for path, list := range byDir {
-		room <- struct{}{}
-		work.Go(func() {
-			defer func() { <-room }()
-			finished, err := b.append(path, list)
-			b.o.Health.Set("manifest of "+path, err)
-			mu.Lock()
-			defer mu.Unlock()
-			failed[path] = err != nil
-			for _, f := range finished {
+	for paths := range slices.Chunk(slices.Sorted(maps.Keys(byDir)), together) {
+		added := b.openAll(paths)
+		var work sync.WaitGroup
+		room := make(chan struct{}, sideBySide)
+		for i, path := range paths {
+			room <- struct{}{}
+			work.Go(func() {
+				if a := added[i]; a.err == nil {
+					a.err = b.append(a, path, byDir[path])
+				}
+				<-room
+			})
+		}
+		work.Wait()
+		b.sync(added)
+		for i, path := range paths {
+			b.o.Health.Set("manifest of "+path, added[i].err)
+			failed[path] = added[i].err != nil
+			if added[i].err != nil {
+				continue
+			}
+			for _, f := range added[i].finished {
 				b.markers.finished(path, f)
 			}
-		})
+		}
 	}
-	work.Wait()
 	return failed
+}
+
+// addition is what was appended to a manifest.
+type addition struct {
+	dir      *faultfs.Dir
+	file     *faultfs.File // nil: there was nothing to append
+	syncs    []faultfs.Syncer
+	finished []File // those that markers speak of
+	err      error
+}
+
+// openAll opens directories, to the manifests of which something is to be added.
+func (b *Books) openAll(paths []string) []*addition {
+	added := make([]*addition, len(paths))
+	above := roots{o: &b.o, open: make(map[string]*faultfs.Dir)}
+	for i, path := range paths {
+		a := new(addition)
+		if a.dir, a.err = above.openDir(path); a.err == nil {
+			a.err = b.o.Disks.Know(a.dir)
+		}
+		added[i] = a
+	}
+	if err := above.close(); err != nil {
+		b.o.Logger.Debug("close directories", "error", err)
+	}
+	return added
+}
+
+// sync makes additions durable, and closes their files.
+func (b *Books) sync(added []*addition) {
+	var all []faultfs.Syncer
+	for _, a := range added {
+		all = append(all, a.syncs...)
+	}
+	errs := b.o.Disks.Sync(all)
+	for _, a := range added {
+		a.err = errors.Join(append(errs[:len(a.syncs):len(a.syncs)], a.err)...)
+		errs = errs[len(a.syncs):]
+		if a.file != nil {
+			a.err = errors.Join(a.err, a.file.Close())
+		}
+		if a.dir != nil {
+			a.err = errors.Join(a.err, a.dir.Close())
+		}
+	}
 }
 
 // crowded are the open files with most spans, if there are too many of all together.
@@ -96,28 +155,23 @@ func (b *Books) crowded() map[*content]bool {
 	return crowded
 }
 
-// append writes lines about files in a directory, and returns those that markers speak of.
-func (b *Books) append(path string, list []*content) (finished []File, err error) {
-	dir, err := b.o.openDir(path)
+// append writes lines about files in a directory. They are durable after sync.
+func (b *Books) append(a *addition, path string, list []*content) error {
+	known, err := b.listed(a.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
 	var bodies [][]byte
-	known, err := b.listed(dir)
-	if err != nil {
-		return nil, err
-	}
-	var anew []File // finished, and not in the manifest
+	var anew, finished []File // finished: all of them, anew: those that are not in the manifest
 	for _, c := range list {
 		f := FileOf(c.said())
 		f.Sources = b.sources(f.Spans)
-		if f.Bytes, err = sizeOf(dir, f.Name); err != nil {
-			return nil, err
+		if f.Bytes, err = sizeOf(a.dir, f.Name); err != nil {
+			return err
 		}
 		body, err := AppendFile(nil, &f)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !known[string(body)] {
 			bodies = append(bodies, body)
@@ -129,15 +183,22 @@ func (b *Books) append(path string, list []*content) (finished []File, err error
 			finished = append(finished, f)
 		}
 	}
-	if err := b.hand(dir, path, anew); err != nil {
-		return nil, err
+	if err := b.hand(a.dir, path, anew); err != nil {
+		return err
 	}
 	b.appending.RLock()
 	defer b.appending.RUnlock()
-	if err := faultfs.AppendLines(dir, Manifest, ManifestHeader, bodies...); err != nil {
-		return nil, err
+	var begun bool
+	if a.file, begun, err = faultfs.AddLines(a.dir, Manifest, ManifestHeader, bodies...); err != nil {
+		return err
 	}
-	return b.marked(dir, path, finished)
+	killpoint.Reach("manifest.written")
+	a.syncs = append(a.syncs, a.file)
+	if !begun {
+		a.syncs = append(a.syncs, a.dir)
+	}
+	a.finished, err = b.marked(a.dir, path, finished)
+	return err
 }
 
 // listed are the lines of a manifest, at the first look after Open: the books' own file is written anew when it has grown,

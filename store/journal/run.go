@@ -209,6 +209,9 @@ func (j *Journal) Stop(limit time.Duration) {
 			j.log.Error("close the books", "state", j.o.StateDir, "error", err)
 		}
 	}
+	if err := r.unsynced.disks.Close(); err != nil {
+		j.log.Error("close file systems", "error", err)
+	}
 	j.mu.Lock()
 	j.run = nil
 	j.mu.Unlock()
@@ -229,9 +232,6 @@ func (r *run) close() bool {
 	}
 	for _, t := range r.all() {
 		t.stepper.close()
-	}
-	if cerr := r.unsynced.disks.Close(); cerr != nil {
-		r.j.log.Error("close file systems", "error", cerr)
 	}
 	return err == nil
 }

@@ -223,7 +223,7 @@ func (s *saver) openBooks(r *run) bool {
 	b, err := books.Open(books.Options{State: s.j.state, Through: s.through, Destinations: r.routes.Destinations,
 		Counter: r.counter, Before: r.before, Moved: r.moved, Depot: r.routes.Depot,
 		Source: s.j.Source,
-		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector})
+		Logger: s.j.log, Health: s.health, Injector: s.j.o.Injector, Disks: &r.unsynced.disks})
 	if err != nil {
 		err = fmt.Errorf("open the books in %s: %w", s.j.o.StateDir, err)
 	}

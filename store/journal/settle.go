@@ -90,12 +90,15 @@ func (w *stepper) check(now time.Time) {
 	if _, ok := w.store.(store.Checker); !ok && !node {
 		return
 	}
-	w.dirty.Store(true)
 	if store.Prepare(w.store, nil) {
 		w.recordOpened()
 		return
 	}
-	switch err := store.Check(w.store, now); {
+	err := store.Check(w.store, now)
+	if q, ok := w.store.(store.Quiet); !ok || !q.Quiet() {
+		w.dirty.Store(true)
+	}
+	switch {
 	case err != nil && store.Fresh(w.store):
 		w.recordOpened()
 	case err != nil:

@@ -54,6 +54,7 @@ type Compressed struct {
 	at       time.Time // the time for the series
 	maxChunk int
 	covered  rotate.State // of the last Mark
+	quiet    bool         // the last Mark would be repeated
 	err      error        // why it has to be opened again, or ErrClosed
 	known    bool         // the states with which it was opened say how it stood
 }
@@ -132,7 +133,7 @@ func (c *Compressed) AppendDated(_ context.Context, b *proto.Batch, since time.T
 		return c.broken("write", err)
 	}
 	defer c.o.Encoders.put(c.o.Codec, c.o.Level, enc)
-	c.at = since
+	c.at, c.quiet = since, false
 	return c.broken("write", c.split(enc, b, func(chunk []byte, spans []store.Span) error {
 		if err := c.series.Append(enc.Encoder, chunk); err != nil {
 			return err
@@ -206,7 +207,7 @@ func (c *Compressed) Write(p any, since time.Time) error {
 	if err := c.standing(); err != nil {
 		return err
 	}
-	c.at = since
+	c.at, c.quiet = since, false
 	for i := range k.list {
 		if err := c.series.Write(k.list[i].Block); err != nil {
 			return c.broken("write", err)
@@ -274,8 +275,14 @@ func (c *Compressed) Check(time.Time) error {
 // tick seals the open file if its time is over.
 func (c *Compressed) tick() error {
 	c.at = c.o.Now()
-	return c.broken("seal", c.series.Tick())
+	open := c.series.Current()
+	err := c.series.Tick()
+	c.quiet = c.quiet && open == c.series.Current()
+	return c.broken("seal", err)
 }
+
+// Quiet says that nothing was written, finished or published since the last Mark.
+func (c *Compressed) Quiet() bool { return c.quiet }
 
 // Dir is where the files are.
 func (c *Compressed) Dir() *faultfs.Dir { return c.dir }
@@ -288,6 +295,7 @@ func (c *Compressed) Seal() error {
 	if c.err != nil {
 		return c.err
 	}
+	c.quiet = false
 	return c.broken("seal", c.series.Seal())
 }
 
@@ -315,6 +323,7 @@ func (c *Compressed) Mark(m *store.Marks) error {
 	c.covered, m.Files[c.path] = st, data
 	c.contents.mark(m, c.series.Current(), c.series.Raw())
 	c.index.save(c.dir, c.o.Logger)
+	c.quiet = true
 	return nil
 }
 
@@ -323,10 +332,8 @@ func (c *Compressed) Publish(later *faultfs.Later) error {
 	if c.err != nil {
 		return nil // it was told
 	}
-	if err := c.series.Publish(c.covered, later); err != nil {
-		return c.broken("publish", err)
-	}
-	return nil
+	c.quiet = c.quiet && len(c.covered.Sealed) == 0
+	return c.broken("publish", c.series.Publish(c.covered, later))
 }
 
 // Close releases what is open, once. It says nothing about how the series stands: what was sealed, marked and published

@@ -52,6 +52,7 @@ type Plain struct {
 	fresh   []string  // final names of files under their hidden names, the open one included
 	lines   []string  // for scribe_stats
 	covered state     // of the last Mark
+	quiet   bool      // the last Mark would be repeated
 	gather  []byte
 
 	recorder recorder // of what was gathered
@@ -176,7 +177,7 @@ func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 	if err := f.standing(); err != nil {
 		return f.fail("File write error", err)
 	}
-	f.gather = f.gather[:0]
+	f.gather, f.quiet = f.gather[:0], false
 	if f.full() { // it was when it was opened: as in the original, it ends before the first message
 		if err := f.rotate(); err != nil {
 			return f.fail("File open error", err)
@@ -267,7 +268,7 @@ func (f *Plain) Urgent() bool { return len(f.fresh) > 0 || f.contents.many() }
 
 // Seal says that this run writes no more to the open file. The next one may go on with it.
 func (f *Plain) Seal() error {
-	f.ending = true
+	f.ending, f.quiet = true, false
 	return nil
 }
 
@@ -297,8 +298,12 @@ func (f *Plain) Mark(m *store.Marks) error {
 		open = ""
 	}
 	f.contents.mark(m, open, f.size)
+	f.quiet = true
 	return nil
 }
+
+// Quiet says that nothing was written, rotated or published since the last Mark.
+func (f *Plain) Quiet() bool { return f.quiet }
 
 // sync makes everything durable, or leaves that to later.
 func (f *Plain) sync(later *faultfs.Later) error {
@@ -340,7 +345,7 @@ func (f *Plain) Publish(later *faultfs.Later) error {
 	}
 	f.fresh = f.fresh[min(len(f.covered.Begun), len(f.fresh)):]
 	f.lines = f.lines[len(f.covered.Stats):]
-	f.covered = state{}
+	f.covered, f.quiet = state{}, false
 	return nil
 }
 

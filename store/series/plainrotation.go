@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
-	"inkwell/rotate"
 	"inkwell/store"
 	"inkwell/store/plain"
 )
@@ -36,16 +36,12 @@ func (f *Plain) standing() error { return f.look(ended{f.file, f.name, f.size}) 
 
 // look looks for a file from the top: the directory may be another one now.
 func (f *Plain) look(e ended) error {
-	own, err := e.file.Stat()
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", filepath.Join(f.dir.Path(), e.name), err)
-	}
 	name := e.name
 	if slices.Contains(f.fresh, name) {
 		name = hidden(name)
 	}
 	path := filepath.Join(f.dir.Path(), name)
-	if err := rotate.StillThere(path, own, e.size); err != nil {
+	if err := faultfs.StillThere(path, e.file.ID(), e.size); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
@@ -53,6 +49,7 @@ func (f *Plain) look(e ended) error {
 
 // rotate ends the open file and begins the next.
 func (f *Plain) rotate() error {
+	f.quiet = false
 	next, err := f.next()
 	if err != nil {
 		return err
