@@ -7,8 +7,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # In make test it is a check that nothing is broken in what the fuzz tests found before, and a short look around: 30 s a target would be ten
 # minutes of the twenty. Look longer every night: make fuzz FUZZTIME=5m
 FUZZTIME    ?= 10s
-# What make race runs.
-PKG         ?= ./...
+# What make race runs. The tests of the whole program are first, because they take longest and wait a good deal: the others have the
+# processors meanwhile. Go tests packages in the order in which they are named, each once.
+PKG         ?= ./test ./test/chaos ./...
 # The packages whose tests need no real process and no Debian package.
 UNITS        = $(shell $(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/gen)
 # Real binaries on two cores, with the race detector: the slowest package needs minutes.
@@ -56,7 +57,7 @@ check: lint ## all that fails fast: lint, the tests of the packages without race
 	$(GO) test ./test -run 'House|PackagesImport|ConflictMarkers|Guarantees|KillPointsAreListed'
 
 .PHONY: race
-race: ## the tests of PKG=./... with the race detector, and what of them this machine could not run
+race: ## the tests of PKG=./store/... (all) with the race detector, and what of them this machine could not run
 	@mkdir -p bin && rm -f bin/not-run
 	@TEST_NOT_RUN=$(CURDIR)/bin/not-run bash -o pipefail -c '$(GO) test -race -timeout $(TESTTIMEOUT) $(PKG) 2>&1 | tee bin/race.out'; status=$$?; \
 	if [ -e bin/not-run ]; then sed 's/^/NOT RUN: /' bin/not-run; grep -E '^(ok|FAIL|---)' bin/race.out; fi; exit $$status # whose lines are the last
@@ -84,6 +85,11 @@ chaos: ## break a small fleet at random for MINUTES=2, then compare what was sen
 .PHONY: peers
 peers: ## send to next hops that others wrote, with bounds: Flume, Node, Ruby (apt-get install maven npm nodejs ruby-thrift)
 	INKWELL_PEERS=1 $(GO) test -v -count=1 -timeout 15m ./test/peers
+
+.PHONY: readers
+readers: deps ## real engines count what was written: DuckDB, pandas, Polars, Spark, Hive, Trino (apt-get install maven; Trino needs Java 25)
+	@.ci/readers
+	INKWELL_READERS=1 $(GO) test -v -count=1 -timeout 40m -run '^TestRecipesOfReading' ./test
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, one on each core

@@ -25,15 +25,14 @@ import (
 	"inkwell/store/depot"
 	"inkwell/store/journal"
 	"inkwell/store/kafka"
-	"inkwell/store/series"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
 
 const (
-	epochMemory  = 16 << 20         // bytes of entries pending in the outlets of one partition
-	epochJournal = 256 << 20        // bytes in its journal before draining waits
-	finishLimit  = 10 * time.Minute // for the files of an epoch
+	epochMemory  = 16 << 20        // bytes of entries pending in the outlets of one partition
+	epochJournal = 256 << 20       // bytes in its journal before draining waits
+	finishLimit  = 3 * time.Minute // for the files of an epoch
 	fullWait     = 50 * time.Millisecond
 )
 
@@ -49,14 +48,16 @@ type epoch struct {
 	made    madeFiles
 }
 
-// beginEpoch opens the engine of an epoch, with the stores of a configuration.
-func (i *intake) beginEpoch(c *config.Config, shared *series.Encoders, e kafka.Epoch) (_ kafka.Engine, err error) {
+// beginEpoch opens the engine of an epoch, with the stores of a configuration. It shares the encoders of front, the
+// opener of the collector's own stores.
+func (i *intake) beginEpoch(c *config.Config, front *opener, e kafka.Epoch) (_ kafka.Engine, err error) {
 	p := &epoch{dir: e.Dir, stats: stats.New(), total: i.stats}
 	state := filepath.Join(e.Dir, "state")
 	if err := seed(state, e.Streams); err != nil {
 		return nil, err
 	}
 	conf := inScratch(c, e.Dir)
+	conf.MaxCategories = front.limit // which fits the limit of open files, as was logged once
 	o := &Options{Logger: i.log.With("epoch", e.Who), Stats: p.stats, tuning: i.o.tuning}
 	p.journal, err = journal.Open(journal.Options{StateDir: state, MaxBytes: epochJournal, Memory: epochMemory,
 		StreamTTL: conf.StreamTTL, Durability: spool.Memory, Logger: o.Logger, Stats: p.stats, Tuning: o.tuning.journal,
@@ -65,7 +66,7 @@ func (i *intake) beginEpoch(c *config.Config, shared *series.Encoders, e kafka.E
 		return nil, err
 	}
 	opener := newOpener(conf, state, p.journal, o)
-	opener.encoders = shared
+	opener.encoders = front.encoders
 	routes := newRouter(conf, p.journal, opener, p.stats).routes()
 	p.made = madeFiles{root: e.Dir, who: e.Who, hive: make(map[string]bool), files: make(map[string]kafka.File)}
 	for k, s := range conf.Stores {
@@ -104,7 +105,7 @@ func inScratch(c *config.Config, dir string) *config.Config {
 			f.Root, f.Dir, f.Sub = "", filepath.Join(dir, "files", strconv.Itoa(k)), ""
 			compress := *f.Compress
 			compress.Depot, compress.Keep, compress.KeepBytes, compress.KeepTotal = "", 0, 0, 0
-			compress.KeepOpen = false
+			compress.KeepOpen, compress.DoneMarkers = false, false
 			f.Compress = &compress
 			one.Sink = f
 		}

@@ -20,6 +20,7 @@ import (
 	"inkwell/store/books"
 	"inkwell/store/hop"
 	"inkwell/store/journal"
+	"inkwell/store/kafka"
 	"inkwell/store/plain"
 	"inkwell/store/series"
 	"inkwell/store/spool"
@@ -39,6 +40,8 @@ type opener struct {
 	directory *discovery.Directory
 	sender    string
 
+	senders *kafka.Senders // clients of stores of the type kafka
+
 	encoders *series.Encoders
 	refused  string                     // directory for what peers refuse for good
 	limit    int                        // categories at once
@@ -52,6 +55,7 @@ func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *
 	return &opener{
 		directory: discovery.NewDirectory(log), sender: state,
 		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
+		senders: kafka.NewSenders(),
 		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
 	}
 }
@@ -90,6 +94,8 @@ func (o opening) open(s config.Sink) (store.Store, error) {
 		return tree.NewMulti(false, o.all(s.Children)), nil
 	case config.ByCategory:
 		return o.byCategory(s.Model), nil
+	case config.Kafka:
+		return o.senders.Open(kafka.SenderOptions{Address: s.Address, Key: s.Key})
 	case config.Null:
 		return store.NewNull(o.stats, o.name), nil
 	case config.Unusable:

@@ -97,8 +97,10 @@ func (r *router) relays() (relays bool) {
 	for _, b := range r.conf.Stores {
 		if b.Sink != nil {
 			config.Walk(b.Sink, func(s config.Sink) {
-				_, network := s.(config.Network)
-				relays = relays || network
+				switch s.(type) {
+				case config.Network, config.Kafka:
+					relays = true
+				}
 			})
 		}
 	}

@@ -43,6 +43,7 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 	l.born = g.look.born
 	shrank := l.size < g.look.size && !g.begun() // nothing was read of it yet, so its size is all there is to compare
 	grew := l.size != g.look.size
+	touched := !grew && !l.mtime.Equal(g.look.mtime) // it may have been written anew with as many bytes
 	if grew {
 		g.grewAt, g.every = now, v.timing.poll
 	} else {
@@ -60,7 +61,7 @@ func (v *volume) lookAt(g *generation, now time.Time) {
 		return // it waits for an older file of its path
 	}
 	switch {
-	case l.size < g.end():
+	case l.size < g.end(), touched && g.content == nil && l.size == g.end() && !g.isWhole():
 		v.suspect(g)
 	case l.size > g.end() && !(g.padded && !grew && v.isPadded(g)):
 		v.makeReady(g)

@@ -135,6 +135,22 @@ func TestRotation(t *testing.T) {
 			r.write("a.log", "3\n4\n5\n6\n")
 			return []string{"1\n", "2\n", "3\n", "4\n", "5\n", "6\n"}
 		}},
+		{"written anew with as many bytes, again and again", func(r *rig) []string {
+			want := []string{"10:00 fine\n"}
+			r.write("a.log", want[0])
+			r.start()
+			r.until("1", func() bool { return r.store.count("c") == 1 })
+			for i := 1; i < 5; i++ {
+				time.Sleep(2 * clockTick) // the time of the file is all that changes
+				line := fmt.Sprintf("10:%02d fine\n", i)
+				if err := os.WriteFile(r.path("a.log"), []byte(line), 0o644); err != nil {
+					r.t.Fatal(err)
+				}
+				want = append(want, line)
+				r.until("the next", func() bool { return r.store.count("c") == len(want) })
+			}
+			return want
+		}},
 		{"copytruncate, rewritten up to the offset before the copy is seen", func(r *rig) []string {
 			r.write("a.log", "1\n2\n")
 			r.start()

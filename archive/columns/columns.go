@@ -115,8 +115,12 @@ func New(w io.Writer, file string, fields []string, about map[string]string) *Wr
 	group["number"] = parquet.Int(64)
 	group["line"] = parquet.String()
 	schema := parquet.NewSchema("log", group)
-	options := []parquet.WriterOption{schema, parquet.Compression(codec), parquet.CreatedBy("inkwell", "", ""),
-		parquet.SkipPageBounds("line")} // which no one looks for by its least and largest value
+	options := []parquet.WriterOption{schema, parquet.Compression(codec), parquet.CreatedBy("inkwell", "", "")}
+	for _, f := range group.Fields() { // nobody looks for text by the least and the largest of a page, and it is not sorted
+		if f.Type().Kind() == parquet.ByteArray {
+			options = append(options, parquet.SkipPageBounds(f.Name()))
+		}
+	}
 	for k, v := range about {
 		options = append(options, parquet.KeyValueMetadata(k, v))
 	}
@@ -163,7 +167,8 @@ func (g *Group) clear() {
 // Add adds a row behind the others.
 func (g *Group) Add(r *Row) {
 	w, k := g.w, g.slab.rows
-	set := func(column int, v parquet.Value, level int) { g.slab.columns[column][k] = v.Level(0, level, column) }
+	columns := g.slab.columns
+	set := func(column int, v parquet.Value, level int) { columns[column][k] = v.Level(0, level, column) }
 	set(w.place.line, parquet.ByteArrayValue(valid(r.Line)), 0)
 	set(w.place.number, parquet.Int64Value(r.Number), 0)
 	set(w.place.file, parquet.ByteArrayValue(w.file), 0)

@@ -19,16 +19,23 @@ func (a *app) audit() *cobra.Command {
 	var o auditOptions
 	cmd := &cobra.Command{
 		Use:   "audit DIR | FILE...",
-		Short: "say what is missing, twice or refused of what collectors took",
-		Long: `audit adds up, per category and hour, what collectors received, wrote, handed on, left out as duplicates and refused, from the
-manifests beside their files, and finds what is missing: numbers of a stream that are in no file, journal or spool. Each DIR is the
-directory of a collector's files, or a depot (s3://BUCKET/PREFIX?…, hdfs://NAMENODE:PORT/PATH), each FILE the configuration of a collector or of a forwarder, which says where everything is. They may
-be running. Of several collectors it also says what is in more than one. With the state of a forwarder, or the spool of a pipe, it knows
-how far each stream has to be there, and what still waits. It changes nothing. Hours are UTC, by the collector's clock.
+		Short: "check that everything that was sent is in the files",
+		Long: `audit finds out whether entries are missing. Per category and hour it adds up, from the manifests
+beside the files, what collectors received, wrote, passed on, dropped as duplicates and refused,
+and reports the numbers of a stream that are in no file, journal or spool. It changes nothing, and
+the collectors may be running.
 
-With a forwarder, give every collector that it can reach: what only another one has counts as missing.
+Each DIR is the directory of a collector's files, or a depot (s3://BUCKET/PREFIX?…,
+hdfs://NAMENODE:PORT/PATH). Each FILE is the configuration of a collector or forwarder, which says
+where everything is. Of several collectors it also reports what more than one of them has. With
+the state of a forwarder, or the spool of a pipe, it knows how far each stream must have arrived
+and what still waits. Hours are UTC, by the collector's clock.
 
-The exit code is 1 when something is missing, twice in the files of one collector, or not what the manifest says.`,
+Behind a forwarder, give every collector that it can reach: what only another one has counts as
+missing.
+
+The exit code is 1 if something is missing, is twice in the files of one collector, or differs
+from the manifest.`,
 		Example: `  inkwell audit /srv/logs
   inkwell audit /etc/inkwell/collect.conf /etc/inkwell/forward.conf
   inkwell audit /srv/a/logs /srv/b/logs --state /var/lib/inkwell --since 24h
@@ -39,13 +46,15 @@ The exit code is 1 when something is missing, twice in the files of one collecto
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.states, "state", nil,
-		"state directory of a forwarder, or spool of a pipe, whose entries have to be there; can be repeated")
-	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as DIR=STATE, if not in DIR/.inkwell or where FILE says; can be repeated")
-	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show hours from there on only: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now (24h)")
+		"state directory of a forwarder, or spool of a pipe, whose entries must have arrived; can be repeated")
+	f.StringArrayVar(&o.beside, "collector-state", nil, "where the collector of a DIR or FILE keeps its state, as DIR=STATE, if that is neither DIR/.inkwell nor what "+
+		"FILE says; can be repeated")
+	f.Var(conf.Value(&o.since, "", "time", parseSince), "since", "show only the hours since then: a day (2026-11-25), a time (2026-11-25T14:00, UTC) or a duration before now "+
+		"(24h)")
 	f.BoolVar(&o.problems, "problems", false,
-		"print only hours and findings in which something is missing, refused, dropped or wrong")
-	f.BoolVar(&o.json, "json", false, "print all that was found as one JSON object")
-	f.BoolVar(&o.verify, "verify", false, "read every file as well and compare it with its manifest")
+		"print only the hours and findings in which something is missing, refused, dropped or wrong")
+	f.BoolVar(&o.json, "json", false, "print everything that was found as one JSON object")
+	f.BoolVar(&o.verify, "verify", false, "also read every file, and compare it with its manifest")
 	return cmd
 }
 

@@ -203,6 +203,8 @@ func placeName(s config.Sink) string {
 			return s.Addrs[0]
 		}
 		return "network"
+	case config.Kafka:
+		return "topic " + s.Address.Topic
 	case config.ByCategory:
 		return placeName(s.Model)
 	case config.Bucket:

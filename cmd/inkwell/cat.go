@@ -24,32 +24,41 @@ type catFlags struct {
 	with                  []string
 }
 
+// catHelp is the help of cat.
+const catHelp = `cat prints the contents of the files of each category directory, oldest first, or of single files,
+decompressed on all cores. The file that is being written is included, as far as it has been
+written. Gzip and zstd files of other programs are read as well.
+
+--since, --until and --tail read only the blocks that they need, with the help of the indexes
+beside the files. -f begins with the last ten lines (--tail), or with everything (--from start),
+waits for what does not exist yet, and continues with what is appended; a directory stands for all
+categories in it. --since and --until select by the time at which a block arrived. With --time
+event and --format they select by the time in each line: blocks are read that arrived up to
+--slack (10 minutes) earlier or later, and a line without a time belongs to the one before it.
+--merge combines several categories, hosts or collectors in the order in which blocks arrived.
+
+Damage costs only the block that it is in: cat reports what is lost, prints what follows, and ends
+with 1.
+
+With --dedupe an entry that is in the files of several collectors is printed once: the manifests
+beside the files identify entries that have numbers, as those of forwarders and pipes have.
+Directories are printed in the order of the times of their files, single files in the given order.
+Entries that cannot be told apart, because they are not lines, are printed again; that is
+reported, and the exit code is 1.
+
+A depot is read like a directory: s3://BUCKET/PREFIX/CATEGORY, hdfs://NAMENODE:PORT/PATH/CATEGORY,
+or a directory to which collectors publish. It has only finished files, so that -f is refused.
+
+On a terminal, control characters are shown as escapes.
+
+Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`
+
 func (a *app) cat() *cobra.Command {
 	var o catFlags
 	cmd := &cobra.Command{
 		Use:   "cat [-f] [--since TIME] [--until TIME] [--source PATTERN] DIR/CATEGORY | FILE...",
-		Short: "print what a category's files hold, in order, whatever their compression",
-		Long: `cat prints the bytes of the files of each category directory, oldest first, or of single files, decompressed on all cores. The file that
-is being written is part of it, as far as it has got. Gzip and zstd files that others wrote are read as well.
-
---since, --until and --tail read only the blocks that they need, by the indexes beside the files. With -f it begins with the last ten
-lines (--tail), or with everything (--from start), waits for what is not there yet, and goes on with what is appended; a directory
-stands for all categories in it. --since and --until are of the time at which a block came in; with --time event and --format they are of the time that stands in each line:
-blocks are read that came in up to --slack (10 minutes) earlier or later. A line without a time goes with the one before it.
---merge brings several categories, hosts or collectors together in the order in which blocks came in.
-
-Damage costs the block that it is in: what is lost is told, what stands behind it is printed, and the exit code is 1.
-
-With --dedupe an entry that stands in the files of several collectors is printed once: entries with numbers, as forwarders and pipes send
-them, are known by the manifests beside the files. Directories are printed by the times of their files, single files in the order given.
-Entries that cannot be told apart, because they are not lines, are printed again; that is said, and makes the exit code 1.
-
-A depot is read as a directory is: s3://BUCKET/PREFIX/CATEGORY, hdfs://NAMENODE:PORT/PATH/CATEGORY, or a directory to which collectors
-publish. It has finished files only, so that -f is refused.
-
-On a terminal, characters that would steer it are shown as escapes.
-
-Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
+		Short: "print the contents of a category's files, in order, whatever their compression",
+		Long:  catHelp,
 		Example: `  inkwell cat /srv/logs/apache.access | grep ' 500 '
   inkwell cat --since 14:00 --until 14:10 /srv/logs/apache.access
   inkwell cat --time event --format combined --since 14:00 --until 14:10 /srv/logs/apache.access
@@ -72,13 +81,14 @@ Exit codes: 0 printed, 1 failed or damaged, 2 the command line is wrong.`,
 	o.flags(cmd)
 	o.timeFlags(cmd)
 	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
-	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
-	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that is there")
-	cmd.Flags().IntVar(&o.tail, "tail", -1, "only the last so many lines (with -f: before those that come; 10)")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "continue with what is appended")
+	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that exists")
+	cmd.Flags().IntVar(&o.tail, "tail", -1, "only this many of the last lines (with -f: before the new ones; 10)")
 	cmd.Flags().BoolVar(&o.merge, "merge", false,
-		"bring the arguments, and the categories in them, together by the times at which blocks came in")
-	cmd.Flags().BoolVar(&o.dedupe, "dedupe", false, "print each numbered entry once, though several collectors have it")
-	cmd.Flags().StringSliceVar(&o.with, "with", nil, "in front of each line, and a tab: time (when its block came in), source (HOST:PATH, or the stream), or both: time,source")
+		"combine the arguments, and the categories in them, by the times at which blocks arrived")
+	cmd.Flags().BoolVar(&o.dedupe, "dedupe", false, "print each numbered entry once, even if several collectors have it")
+	cmd.Flags().StringSliceVar(&o.with, "with", nil, "what to print before each line, with a tab: time (when its block arrived), source (HOST:PATH, or the stream), or "+
+		"both: time,source")
 	return cmd
 }
 

@@ -26,11 +26,13 @@ func (a *app) catTo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cat-to HOST[:PORT] CATEGORY",
 		Short: "send all of standard input as one message",
-		Long: `cat-to sends all of its standard input, newlines and all, as one message. It waits for the answer and ends with 0 when the message is
-taken, with 84 and TRY_LATER on standard error when the server cannot take it now, and with 1 when anything else is wrong. The message
-can have up to 255 MiB; a server may take less (an Inkwell 64 MiB).
+		Long: `cat-to sends all of its standard input, with its newlines, as one message. It waits for the answer
+and ends with 0 if the message was accepted, with 84 and TRY_LATER on standard error if the server
+cannot accept it now, and with 1 after any other failure. The message can have up to 255 MiB; a
+server may accept less (an Inkwell 64 MiB).
 
-HOST can be tls://HOST, whose certificate is verified, and unix:PATH. By the name scribe_cat the program takes scribe_cat's arguments: scribe_cat [-h host[:port]] category.`,
+HOST can be tls://HOST, whose certificate is verified, and unix:PATH. Under the name scribe_cat
+the program takes the arguments of scribe_cat: scribe_cat [-h host[:port]] category.`,
 		Example: `  date | inkwell cat-to localhost cron
   inkwell cat-to logs.example.com:1463 deploy < notes.txt`,
 		Args: exactly("HOST[:PORT]", "CATEGORY"),

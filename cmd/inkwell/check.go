@@ -15,16 +15,19 @@ func (a *app) check() *cobra.Command {
 	var show, start bool
 	cmd := &cobra.Command{
 		Use:   "check [--print] [--start] FILE | --print|--start -- COMMAND FLAGS...",
-		Short: "say what is wrong with a configuration, and what it comes to",
-		Long: `check reads a configuration, of scribed or of our own style, and prints every problem with its line and the cure. It ends with 0 when
-there is no error, whatever the warnings, and with 1 when there is one.
+		Short: "find mistakes in a configuration, and show what it means",
+		Long: `check reads a configuration, of scribed or of Inkwell, and prints every problem with its line and
+the cure. It ends with 0 if there is no error, however many warnings there are, and otherwise with
+1.
 
-With --start it also looks at what a start would look at: the user, certificates, ports, directories, what is to be read, and whether the
-next hop answers. Run it as the user that starts the daemon. It changes nothing.
+With --start it also checks what a start depends on: the user, certificates, ports, directories,
+the inputs, and whether the next hop answers. Run it as the user that starts the daemon. It
+changes nothing.
 
-With --print it shows the stores that result, with every default: what categories go where. CATEGORY in a path stands for the category
-of the messages. With -- and the flags of collect, forward or pipe it prints the configuration that these stand for, or, with --start,
-checks whether they would start.`,
+With --print it shows the resulting stores with every default, and which categories go where.
+CATEGORY in a path stands for the category of the messages. With -- and the flags of collect,
+forward or pipe it prints the configuration that these stand for, or, with --start, checks whether
+they would start.`,
 		Example: `  inkwell check /etc/scribe/scribe.conf
   inkwell check --print /etc/scribe/scribe.conf
   inkwell check --start /etc/inkwell/collect.conf
@@ -49,9 +52,9 @@ checks whether they would start.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&show, "print", false, "show what the configuration comes to")
+	cmd.Flags().BoolVar(&show, "print", false, "show the resulting stores, or the configuration that flags stand for")
 	cmd.Flags().BoolVar(&start, "start", false,
-		"look at users, certificates, ports, directories and the next hop as a start would")
+		"check users, certificates, ports, directories and the next hop, as a start would")
 	return cmd
 }
 

@@ -49,6 +49,7 @@ func (a *app) checkStart(w io.Writer, c *config.Config, name string) error {
 	s.directories()
 	s.hops()
 	s.topic()
+	s.targets()
 	if s.err != nil {
 		return s.err
 	}

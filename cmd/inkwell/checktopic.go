@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"inkwell/internal/config"
 	"inkwell/store/kafka"
 )
 
@@ -21,6 +22,26 @@ func (s *startCheck) topic() {
 	case t.Partitions < fewPartitions:
 		s.odd("topic %s has %d partitions, and each is drained by one collector at a time: make four times as many as "+
 			"there will ever be collectors", s.c.Topic.Topic, t.Partitions)
+	}
+}
+
+// targets connects to the brokers of the stores of the type kafka. Brokers that are down do not prevent a start.
+func (s *startCheck) targets() {
+	for _, st := range s.c.Stores {
+		if st.Sink == nil {
+			continue
+		}
+		config.Walk(st.Sink, func(sink config.Sink) {
+			k, ok := sink.(config.Kafka)
+			if !ok {
+				return
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), topicWait)
+			defer cancel()
+			if err := kafka.Ping(ctx, k.Address); err != nil {
+				s.odd("the brokers of %s cannot be reached: %v (what is to go there waits until they can)", k.Address, err)
+			}
+		})
 	}
 }
 

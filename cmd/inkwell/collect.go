@@ -20,15 +20,19 @@ func (a *app) collect() *cobra.Command {
 	s := &configured{name: "collect", version: version()}
 	cmd := &cobra.Command{
 		Use:   "collect (--dir DIR | -c FILE)",
-		Short: "take what is sent and write rotated, compressed files per category",
-		Long: `collect listens for Scribe clients and forwarders and writes what they send to DIR/CATEGORY/CATEGORY-YYYY-MM-DD_NNNNN.gz.
+		Short: "receive entries and write rotated, compressed files per category",
+		Long: `collect listens for Scribe clients and forwarders and writes what they send to
+DIR/CATEGORY/CATEGORY-YYYY-MM-DD_NNNNN.gz.
 
-A call is answered OK when its entries are durable in a journal; from there they go into the files. A file under its final name never
-changes; while it is written it is called .NAME.open. SIGTERM stops taking, finishes and publishes what is open, and ends with 0; a
-second one ends at once and loses nothing that was answered OK. SIGHUP opens the log file anew.
+A call is answered OK when its entries are durable in a journal; from there they are written to
+the files. A file under its final name never changes; while it is being written it is called
+.NAME.open. At SIGTERM the collector stops accepting calls, finishes and publishes the open files,
+and ends with 0; a second one ends it at once and loses nothing that was answered OK. At SIGHUP it
+reopens the log file.
 
-The flags stand for a configuration, which 'inkwell check --print -- collect FLAGS' prints. With -c a file says it instead, and SIGHUP
-reads that again; what was printed finds the journal and the files of the flags.`,
+The flags stand for a configuration, which 'inkwell check --print -- collect FLAGS' prints. With
+-c the configuration is in a file, which SIGHUP reads again. A start with the printed
+configuration continues with the journal and the files of the flags.`,
 		Example: `  inkwell collect --dir /srv/logs
   inkwell collect --dir /srv/logs --listen 0.0.0.0:1463 --compress zstd --rotate hourly --max-size 256MiB --keep 30d
   inkwell collect --dir /srv/logs --listen tls://0.0.0.0:1464 --tls-cert web.pem --tls-key web.key --tls-ca ca.pem --allow '*.example.com=*'
@@ -58,41 +62,41 @@ reads that again; what was printed finds the journal and the files of the flags.
 func collectFlags(flags *pflag.FlagSet) {
 	flags.String("dir", "", "`DIR` to write the files to (required)")
 	flags.StringSlice("listen", []string{"127.0.0.1:1463"},
-		"`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on; several with commas, or several times")
-	flags.String("state", "", "`DIR` of journal and checkpoint (default .inkwell in --dir)")
+		"`HOST:PORT`, tls://HOST:PORT or unix:PATH to listen on; separate several by commas, or repeat the flag")
+	flags.String("state", "", "`DIR` for journal and checkpoint (default .inkwell in --dir)")
 	flags.Var(checked("gzip", "codec", rotate.ParseCodec), "compress", "gzip, zstd or none")
 	flags.Int("level", 0, "compression level, 0 = the codec's default")
 	flags.Var(checked("daily", "period", rotate.ParsePeriod), "rotate",
 		"begin new files daily, hourly, never or every 90s, 15m …")
 	flags.Var(checked("00:00", "HH:MM", rotate.ParseClock), "rotate-at",
-		"local time at which days begin, and minute at which hours do")
-	flags.Var(checked("1GB", "size", conf.ParseSize), "max-size", "bytes of a file on disk, never passed; 0 = no bound")
+		"local time at which daily files begin, and the minute at which hourly ones do")
+	flags.Var(checked("1GB", "size", conf.ParseSize), "max-size", "largest size of a file on disk, never exceeded; 0 = no limit")
 	flags.Var(checked("sync", "durability", spool.ParseDurability), "durability",
 		"what OK means: sync (on disk), write (survives a killed process), memory")
 	flags.Var(checked("never", "word", store.ParseNewlines), "add-newlines",
-		"put a newline behind messages: never, always or if-missing")
+		"add a newline to messages: never, always or if-missing")
 	flags.Var(checked("64MiB", "size", parseFrame), "max-frame", "largest call that is accepted")
 	flags.Var(checked("256MiB", "size", parseTrusted), "max-trusted-frame",
-		"the same from this machine, and from those that an --allow names")
-	flags.Int("max-categories", 4096, "categories at once; further ones go to _overflow")
-	flags.Int("max-connections", 1024, "connections at once")
-	flags.Var(checked("", "address", parsePublish), "publish", "bring finished files to `ADDRESS` as well: s3://BUCKET/PREFIX?endpoint=URL, hdfs://NAMENODE:PORT/PATH or a directory")
+		"the same for this machine, and for peers that an --allow names")
+	flags.Int("max-categories", 4096, "largest number of categories at once; further ones go to _overflow")
+	flags.Int("max-connections", 1024, "largest number of connections at once")
+	flags.Var(checked("", "address", parsePublish), "publish", "also copy finished files to `ADDRESS`: s3://BUCKET/PREFIX?endpoint=URL, hdfs://NAMENODE:PORT/PATH or a directory")
 	flags.Var(checked("", "name", parseWho), "who",
-		"the name of this collector in the names there (default: the host and four digits)")
+		"the name of this collector in the names of published files (default: the host and four digits)")
 	flags.Var(checked("0", "size", conf.ParseSize), "away-max",
-		"bytes that may wait for --publish before senders are told to try later; 0 = what the disk holds")
-	flags.Bool("keep-open", false, "leave open files at the end, to be continued by the next start")
+		"bytes that may wait for --publish before senders are told to try later; 0 = as much as the disk holds")
+	flags.Bool("keep-open", false, "leave files open at the end, for the next start to continue")
 	flags.Var(checked("0", "duration", conf.ParseDuration), "keep",
 		"remove finished files older than this (30d); 0 = never")
 	flags.Var(checked("0", "size", conf.ParseSize), "keep-bytes",
-		"remove the oldest finished files while all take more than this (500GB); 0 = never")
+		"remove the oldest finished files while all of them take more than this (500GB); 0 = never")
 	flags.Var(checked("30d", "duration", conf.ParseDuration), "stream-ttl",
-		"forget which entries of a silent sender are there after this")
+		"forget which entries of a sender are stored when it has been silent for this long")
 	flags.Var(checked("flat", "layout", parseLayout), "layout",
 		"flat, or hive: finished files in partitions, dt=DAY/hr=HOUR, with a _SUCCESS in those that are complete")
-	flags.Bool("done-markers", false, "write _SUCCESS.PERIOD beside the files of a day or hour when they are all there")
+	flags.Bool("done-markers", false, "write _SUCCESS.PERIOD beside the files of a day or hour when they are complete")
 	flags.Var(checked("10m", "duration", conf.ParseDuration), "lateness",
-		"how long a done marker waits for senders that have not moved on")
+		"how long a done marker waits for senders that have sent nothing later")
 	flags.Var(checked("", "address", parseTopic), "journal",
 		"keep the journal in a topic that several collectors share: `kafka://BROKER,BROKER/TOPIC?OPTIONS`")
 	flags.Var(checked("32GiB", "size", conf.ParseSize), "journal-max",

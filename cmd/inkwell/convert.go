@@ -18,6 +18,26 @@ import (
 	"inkwell/rotate"
 )
 
+// convertHelp is the help of convert.
+const convertHelp = `convert makes a Parquet file from each finished file: OUT/CATEGORY/dt=DAY/NAME.parquet, by the day
+on which the file was begun. Its columns are the line, when it arrived (arrival), where it comes
+from (source), file and number, and the fields of --format with their types: time, status, bytes,
+duration (seconds), and text. The rows of a row group, about 100,000, are in the order of the
+lines' times; everything is compressed with zstd. Row groups are made on all cores. Depots are
+read like directories (see inkwell cat).
+
+A Parquet file has its name when it is complete and holds everything that the manifest lists. When
+convert is run again it makes the missing ones: no entry is there twice, whatever was killed.
+Damaged files are reported and skipped.
+
+With --follow it continues with files as they are finished, waits for directories that do not
+exist yet, and repeats what failed, after a minute at first and an hour at most. Looking for files
+takes at most a fiftieth of the time of a core. Run it with a lower priority than the collector:
+in a unit of its own (packaging/systemd/examples/inkwell-convert.service), or with nice.
+
+Exit codes: 0 everything is converted (--follow: it was told to end), 1 failed or something is
+damaged, 2 the command line is wrong.`
+
 func (a *app) convert() *cobra.Command {
 	var o selection
 	var c archive.Conversion
@@ -25,20 +45,8 @@ func (a *app) convert() *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "convert --out DIR [--format FORMAT] [--follow] DIR | DIR/CATEGORY...",
-		Short: "make Parquet files of finished files",
-		Long: `convert makes a Parquet file of each finished file: OUT/CATEGORY/dt=DAY/NAME.parquet, by the day on which the file was begun. Its columns are
-the line, when it came in (arrival), where from (source), file and number, and the fields of --format with their types: time, status, bytes, duration
-(seconds), and text. The rows of a row group, some 100,000, stand in the order of the lines' times; all is compressed with zstd. Row groups are made
-on all cores. Depots are read as directories are (see inkwell cat).
-
-A Parquet file has its name when it is complete and holds all that the manifest says. Run again, convert makes those that are missing: nothing is
-there twice, whatever was killed. Files that are damaged are told and passed over.
-
-With --follow it goes on with files as they are finished, waits for directories that are not there yet, and tries again what failed, after a
-minute at first and an hour at most. Looking for files takes at most a fiftieth of the time of a core. Run it below the collector: in a unit of its
-own (packaging/systemd/examples/inkwell-convert.service), or with nice.
-
-Exit codes: 0 all are there (--follow: it was told to end), 1 failed or something is damaged, 2 the command line is wrong.`,
+		Short: "convert finished files to Parquet",
+		Long:  convertHelp,
 		Example: `  inkwell convert --format combined --out /srv/parquet /srv/logs/apache.access
   inkwell convert --format combined --out /srv/parquet 's3://logs/prod/apache.access?region=eu-central-1'
   inkwell convert --format json --fields level,msg,elapsed --out /srv/parquet /srv/logs/app
@@ -67,14 +75,14 @@ Exit codes: 0 all are there (--follow: it was told to end), 1 failed or somethin
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&to, "to", "parquet", "the format of what is made: parquet")
-	f.StringVar(&c.Out, "out", "", "directory for what is made")
-	f.StringVar(&c.Format, "format", "", "how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN; none = only the lines")
+	f.StringVar(&to, "to", "parquet", "the output format: parquet")
+	f.StringVar(&c.Out, "out", "", "directory for the Parquet files")
+	f.StringVar(&c.Format, "format", "", "the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN; none = no columns but the lines")
 	f.StringSliceVar(&c.Fields, "fields", nil,
-		"the fields that become columns (json and logfmt do not say which they have)")
-	f.BoolVarP(&follow, "follow", "f", false, "go on with files as they are finished, until it is told to end")
+		"the fields that become columns (json and logfmt have no fixed fields)")
+	f.BoolVarP(&follow, "follow", "f", false, "continue with files as they are finished, until it is told to end")
 	f.StringArrayVar(&o.states, "state", nil,
-		"state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
+		"state directory of a collector, if it is not .inkwell in DIR or beside the category; can be repeated")
 	return cmd
 }
 

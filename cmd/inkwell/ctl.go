@@ -20,15 +20,21 @@ import (
 func (a *app) ctl() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ctl COMMAND [PORT|HOST:PORT|STATE...]",
-		Short: "ask a running server how it is, or tell it what to do",
-		Long: `ctl speaks to any server that has fb303: inkwell collect, inkwell scribed, the original scribed; and to a forwarder or a pipe by its
-state or spool directory (with a / in it), in which it has a socket for its user and root. It prints and ends as scribe_ctrl does,
-because scripts depend on that: status ends with 2 when the server is ALIVE and with 3 when it is not or cannot be reached; the other
-commands end with 0, or with 3 when the server cannot be reached; reload with 1 when it was refused. Unlike scribe_ctrl it reaches any host, lets the server decide who may
-stop it, and says on standard error why something failed. The default is localhost:1463; tls://HOST:PORT and unix:PATH are addresses, too. An
-Inkwell lets only its own machine, and whom its rules name, stop and reload it.
+		Short: "query or control a running server",
+		Long: `ctl works with any server that answers fb303: inkwell collect, inkwell scribed and the original
+scribed; and with a forwarder or pipe by its state or spool directory (with a / in it), where that
+has a socket for its user and root. The default is localhost:1463; tls://HOST:PORT and unix:PATH
+are addresses too.
 
-By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl command [port].`,
+Output and exit codes are those of scribe_ctrl, because scripts depend on them: status ends with 2
+if the server is ALIVE, and with 3 if it is not or cannot be reached; the other commands end with
+0, or with 3 if the server cannot be reached; reload ends with 1 if it was refused. Unlike
+scribe_ctrl it reaches any host, leaves it to the server who may stop it, and prints the reason of
+a failure on standard error. An Inkwell can be stopped and reloaded only from its own machine, and
+by peers that its rules name.
+
+Under the name scribe_ctrl the program takes the arguments of scribe_ctrl: scribe_ctrl command
+[port].`,
 		Example: `  inkwell ctl status
   inkwell ctl counters logs.example.com:1463 | grep lost
   inkwell ctl status -v /var/lib/inkwell
@@ -38,11 +44,11 @@ By the name scribe_ctrl the program takes scribe_ctrl's arguments: scribe_ctrl c
 	}
 	for _, c := range []struct{ name, short, long string }{
 		{"counters", "print the counters", "counters prints each counter as NAME: VALUE, in the order of the names."},
-		{"version", "print the version", "version prints what the server says its version is: 2.2 for the original."},
-		{"name", "print the name", "name prints what the server says it is."},
+		{"version", "print the version", "version prints the version that the server reports: 2.2 for the original."},
+		{"name", "print the name", "name prints the name that the server reports."},
 		{"alive", "print when the server was started",
 			"alive prints when the server was started, in seconds since 1970."},
-		{"stop", "stop the server", "stop tells the server to bring what it holds to its place, and to end."},
+		{"stop", "stop the server", "stop tells the server to deliver what it holds, and to end."},
 	} {
 		cmd.AddCommand(a.ctlCommand(c.name, c.short, c.long))
 	}
@@ -103,12 +109,13 @@ refused: then the configuration of before stays in use. Other servers than Inkwe
 
 func (a *app) ctlStatus() *cobra.Command {
 	asJSON, verbose := false, false
-	cmd := a.ctlCommand("status", "print the status", `status prints ALIVE, or another status and what is wrong. The exit code is that of scribe_ctrl: 2 when the server is ALIVE, 3 when it is
-not or cannot be reached. With -v it prints what there is to know beside that: of a forwarder each file with its position, what is unsent and
-how old that is, the next hops and the spool; of a collector who sends to it. With --json it prints one object: address, status, details,
-version, alive_since, counters and detail, or address and error.`)
+	cmd := a.ctlCommand("status", "print the status", `status prints ALIVE, or another status and the reason. The exit code is that of scribe_ctrl: 2 if
+the server is ALIVE, 3 if it is not or cannot be reached. With -v it prints details: of a
+forwarder each file with its position, how much is unsent and how old that is, the next hops and
+the spool; of a collector who sends to it. With --json it prints one object: address, status,
+details, version, alive_since, counters and detail, or address and error.`)
 	cmd.Example += "\n  inkwell ctl status -v /var/lib/inkwell\n  inkwell ctl status --json | jq .details"
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print all there is to know as one JSON object")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as one JSON object")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false,
 		"print files, next hops and spool of a forwarder, senders of a collector")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

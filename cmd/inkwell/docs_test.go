@@ -14,7 +14,8 @@ import (
 )
 
 // foreign are flags of other programs that occur in the documents.
-var foreign = []string{"inplace", "append", "bind", "now", "strip-components", "install", "set", "auto", "create", "unix-socket"}
+var foreign = []string{"inplace", "append", "bind", "now", "strip-components", "install", "set", "auto", "create", "unix-socket",
+	"bootstrap-server", "topic", "partitions", "replication-factor", "config"}
 
 // TestDocumentsNameEveryFlag, and no flag that does not exist.
 func TestDocumentsNameEveryFlag(t *testing.T) {

@@ -28,9 +28,11 @@ type feedFlags struct {
 // register defines --journal and --syslog.
 func (f *feedFlags) register(flags *pflag.FlagSet) {
 	flags.Var(&wordsValue{add: f.addJournal}, "journal",
-		"read the systemd journal: words as `unit=nginx.service category={unit}` (or all for every unit), see docs/inputs.md; several times")
+		"read the systemd journal, selected by words such as `unit=nginx.service category={unit}` (all = every unit), "+
+			"see docs/inputs.md; can be repeated")
 	flags.Var(&wordsValue{add: f.addSyslog}, "syslog",
-		"take syslog messages in at `ADDRESS` (udp://127.0.0.1:514, tcp://…, unix:PATH, unixgram:PATH), with words as category={app} behind it; several times")
+		"receive syslog messages at `ADDRESS` (udp://127.0.0.1:514, tcp://…, unix:PATH, unixgram:PATH), which words such as "+
+			"category={app} may follow; can be repeated")
 }
 
 // wordsValue is a flag whose values consist of words, some of them KEY=VALUE.

@@ -16,25 +16,34 @@ import (
 	"inkwell/internal/config"
 )
 
+// forwardHelp is the help of forward.
+const forwardHelp = `forward follows the files that match each GLOB, through rotation and restarts, and sends their
+lines to the first of the --to addresses that works. Quote the GLOB: it is evaluated continually,
+so that new files are found. --journal reads the systemd journal and --syslog receives syslog
+messages; with them no GLOB is needed.
+
+The flags stand for a configuration, which 'inkwell check --print -- forward FLAGS' prints. With
+-c the <tail>, <journal> and <syslog> blocks of a file say what to read, and its <store> says
+where to send it. A start with the printed configuration continues with the positions and the
+spool of the flags.
+
+In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text
+CATEGORY can use.
+
+--once waits for a next hop that is down, as long as that takes. With --wait it ends with 75 if
+the next hop has accepted nothing for that long; the next run continues.
+
+A position is saved only after the next hop, or the spool, has accepted the lines before it. At
+SIGTERM the forwarder finishes what it has read, writes the positions and ends with 0; a second
+one ends it at once and loses nothing. At SIGHUP it reopens the log file and, with -c, reads the
+configuration again.`
+
 func (a *app) forward() *cobra.Command {
 	o, w, feeds, file, userName := new(forwarder.Options), new(lineFlags), new(feedFlags), "", ""
 	cmd := &cobra.Command{
 		Use:   "forward (-c FILE | --to HOST:PORT --state DIR [--journal WORDS] [--syslog ADDRESS] CATEGORY=GLOB...)",
 		Short: "follow files, the journal and syslog, and send their lines",
-		Long: `forward follows the files that match each GLOB, through rotation and restarts, and sends their lines to the first of the --to
-addresses that works. Quote the GLOB: it is matched anew all the time, so that new files are found.
---journal reads the systemd journal, --syslog takes syslog messages in; with them no GLOB is needed.
-
-The flags stand for a configuration, which 'inkwell check --print -- forward FLAGS' prints. With -c the <tail>, <journal> and <syslog>
-blocks of a file say what to follow, and its <store> where to send; what was printed finds the positions and the spool of the flags.
-
-In a GLOB ** stands for any number of directories, {a,b} for a or b, and {name} is a * whose text CATEGORY can use.
-
---once waits for a next hop that is away, as long as it takes; with --wait it ends with 75 when that took nothing for so long, and the
-next run goes on.
-
-Positions move only behind what the next hop, or the spool, has taken. SIGTERM finishes what was read, writes the positions and ends
-with 0; a second one ends at once and loses nothing. SIGHUP opens the log file anew and, with -c, reads the configuration again.`,
+		Long:  forwardHelp,
 		Example: `  inkwell forward --to logs.example.com:1463 --state /var/lib/inkwell 'apache.access=/var/log/apache2/*access.log'
   inkwell forward --to logs:1463 --state /var/lib/inkwell --format cri 'k8s.{ns}.{container}=/var/log/pods/{ns}_{pod}_*/{container}/*.log'
   inkwell forward --to localhost:1463 --state /var/lib/inkwell --journal 'unit=nginx.service unit=app-*.service'
@@ -59,20 +68,20 @@ with 0; a second one ends at once and loses nothing. SIGHUP opens the log file a
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with <tail> blocks and a <store>")
 	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference; or where to find them: srv:NAME, dns:NAME:PORT or file:PATH (required)")
 	tlsFlags(flags, &o.Calls.TLS)
-	flags.StringVar(&o.StateDir, "state", "", "`DIR` of positions and spool (required)")
+	flags.StringVar(&o.StateDir, "state", "", "`DIR` for positions and spool (required)")
 	flags.Var(conf.Value(&o.SpoolMax, "8GiB", "size", conf.ParseSize), "spool-max",
-		"bytes the spool may take; 0 = no bound")
+		"largest size of the spool; 0 = no limit")
 	flags.Var(conf.Value(&o.FromEnd, "start", "place", parseFrom), "from",
-		"where files that are not known yet are begun: start or end")
-	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver, and end")
+		"where to begin in a file that is new to it: start or end")
+	flags.BoolVar(&o.Once, "once", false, "read all files to their end, deliver the lines, and end")
 	flags.Var(conf.Value(&o.Wait, "0", "duration", conf.ParseDuration), "wait",
-		"with --once: how long the next hop may take nothing before it ends with 75; 0 = for ever")
+		"with --once: end with 75 when the next hop has accepted nothing for this long; 0 = wait for ever")
 	userFlag(flags, &userName)
 	httpFlags(flags)
 	hostFlag(flags, &o.Host)
 	feeds.register(flags)
-	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "longer lines are split")
-	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "categories that a {name} can come to; what is beyond is not followed")
+	flags.Var(conf.Value(&o.MaxLine, "16MiB", "size", parseLine), "max-line", "split lines that are longer")
+	flags.IntVar(&o.MaxCategories, "max-categories", 4096, "largest number of categories from a {name}; files of further ones are not followed")
 	w.register(flags)
 	return cmd
 }

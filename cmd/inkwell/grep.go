@@ -24,23 +24,30 @@ type grepFlags struct {
 	separate                          bool // -- separates groups of lines
 }
 
+// grepHelp is the help of grep.
+const grepHelp = `grep searches the files of categories, including the one being written, on all cores: literals
+first, then RE2. The flags, the output and the exit codes are those of GNU grep, with these
+differences:
+
+- patterns are RE2 (github.com/google/re2/wiki/Syntax), which has no back references and whose
+  running time never explodes;
+- a category is searched as one text: -c counts its lines, -m limits them, and its name precedes
+  each line if there are several categories; -l lists files, and -n counts the lines within each
+  file;
+- every input is text, as with grep -a; on a terminal, control characters are shown as escapes.
+
+--since, --until and --source select as in inkwell cat, and only the blocks that they need are
+read. Depots are read like directories (see inkwell cat).
+
+Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged (everything else
+was searched), or the command line is wrong.`
+
 func (a *app) grep() *cobra.Command {
 	var o grepFlags
 	cmd := &cobra.Command{
 		Use:   "grep [-ivconlqHhF] [-m N] [-A N] [-B N] [-C N] [-e PATTERN] PATTERN DIR/CATEGORY | FILE...",
 		Short: "print the lines of categories that match a pattern, as grep does",
-		Long: `grep searches the files of categories, the open one included, on all cores: literals first, then RE2. The flags, what is printed and the
-exit codes are those of GNU grep, with these differences:
-
-- patterns are RE2 (github.com/google/re2/wiki/Syntax), which has no references back and never takes long because of a pattern;
-- a category is searched as one text: -c counts its lines, -m is its bound, its name stands in front of lines when there are several;
-  -l lists files, and -n counts the lines within each file;
-- every text is text, as with grep -a; on a terminal what would steer it is shown as escapes.
-
---since, --until and --source choose as for inkwell cat, and only the blocks that they need are read. Depots
-are read as directories are (see inkwell cat).
-
-Exit codes: 0 a line was selected, 1 none was, 2 something failed or is damaged (what is whole was searched), or the command line is wrong.`,
+		Long:  grepHelp,
 		Example: `  inkwell grep ' 500 ' /srv/logs/apache.access
   inkwell grep -c -i timeout --since 1h /srv/logs
   inkwell grep -n -C 2 -F 'Traceback (most recent call last)' --source 'web1*' /srv/logs/app
@@ -96,22 +103,22 @@ func (o *grepFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.patterns, "regexp", "e", nil, "a pattern; can be repeated, and may begin with -")
 	f.BoolVarP(&o.fixed, "fixed-strings", "F", false, "patterns are plain text")
-	f.BoolVarP(&o.extended, "extended-regexp", "E", false, "as it is anyway")
-	f.BoolVarP(&o.perl, "perl-regexp", "P", false, "as it is anyway, as far as RE2 goes")
-	f.BoolVarP(&o.ignoreCase, "ignore-case", "i", false, "capitals and small letters are the same")
+	f.BoolVarP(&o.extended, "extended-regexp", "E", false, "accepted for compatibility: RE2 is always extended")
+	f.BoolVarP(&o.perl, "perl-regexp", "P", false, "accepted for compatibility: RE2 has most of that syntax")
+	f.BoolVarP(&o.ignoreCase, "ignore-case", "i", false, "ignore the difference of capital and small letters")
 	f.BoolVarP(&o.invert, "invert-match", "v", false, "select lines that do not match")
-	f.BoolVarP(&o.count, "count", "c", false, "print how many lines of each category were selected")
-	f.BoolVarP(&o.only, "only-matching", "o", false, "print only what matches, each on a line")
+	f.BoolVarP(&o.count, "count", "c", false, "print the number of selected lines of each category")
+	f.BoolVarP(&o.only, "only-matching", "o", false, "print only the matching parts, each on its own line")
 	f.BoolVarP(&o.number, "line-number", "n", false, "print the number of each line in its file")
 	f.BoolVarP(&o.files, "files-with-matches", "l", false, "print the names of files with selected lines")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing, and end with the first selected line")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing, and end at the first selected line")
 	f.BoolVarP(&o.withName, "with-filename", "H", false,
-		"print the name of the category with each line, also of a single one")
-	f.BoolVar(&o.noName, "no-filename", false, "never print it")
-	f.IntVarP(&o.most, "max-count", "m", math.MaxInt, "stop behind so many selected lines of a category")
-	f.IntVarP(&o.after, "after-context", "A", 0, "print so many lines behind each")
-	f.IntVarP(&o.before, "before-context", "B", 0, "print so many lines before each")
-	f.IntVarP(&o.around, "context", "C", 0, "print so many lines before and behind each")
+		"print the name of the category with each line, even if there is only one")
+	f.BoolVar(&o.noName, "no-filename", false, "never print the name of the category")
+	f.IntVarP(&o.most, "max-count", "m", math.MaxInt, "stop after this many selected lines of a category")
+	f.IntVarP(&o.after, "after-context", "A", 0, "print this many lines after each")
+	f.IntVarP(&o.before, "before-context", "B", 0, "print this many lines before each")
+	f.IntVarP(&o.around, "context", "C", 0, "print this many lines before and after each")
 }
 
 // check refuses flags that contradict each other, and sets those that follow from others.

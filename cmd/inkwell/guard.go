@@ -18,22 +18,23 @@ import (
 
 // guardFlags are the flags that restrict the peers of a collector: who they are, what they may write, and how much.
 func guardFlags(flags *pflag.FlagSet) {
-	flags.String("tls-cert", "", "PEM `FILE` with the certificate of tls:// listeners, read again when it changes")
+	flags.String("tls-cert", "", "PEM `FILE` with the certificate for tls:// listeners, reloaded when it changes")
 	flags.String("tls-key", "", "PEM `FILE` with its private key")
-	flags.String("tls-ca", "", "PEM `FILE` with the authorities of clients: each must show a certificate then")
-	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; several times; without it everybody may write everything")
+	flags.String("tls-ca", "", "PEM `FILE` with the authorities for clients, each of which must then show a certificate")
+	flags.Var(new(allowValue), "allow", "let FROM (a name in its certificate, an address, a range, loopback, unix, *) write CATEGORY, PREFIX* or *; can be "+
+		"repeated; without it everybody may write everything")
 	httpFlags(flags)
 	flags.Var(checked("256", "count", parsePerAddress), "max-connections-per-address",
-		"connections at once of one address but those of this machine; 0 = no limit")
-	flags.Int("max-entries", 0, "messages of one call; 0 = one for each 32 bytes of the largest call")
+		"largest number of connections from one address, except this machine; 0 = no limit")
+	flags.Int("max-entries", 0, "largest number of messages in one call; 0 = one for each 32 bytes of the largest call")
 	flags.Var(checked("0", "size", parseMessage), "max-message",
-		"longer messages are dropped and counted; 0 = what a call holds")
+		"drop and count longer messages; 0 = no limit but the size of a call")
 	flags.Var(checked("256MiB", "size", parseInFlight), "max-in-flight",
-		"bytes of calls over 256KiB that are read at once; one address gets a quarter")
+		"bytes of calls over 256KiB that are read at the same time; one address gets a quarter")
 	flags.Var(checked("10m", "duration", parseTimeout), "idle-timeout",
 		"how long a connection may be silent between two calls")
 	flags.Var(checked("1m", "duration", parseTimeout), "header-timeout",
-		"how long a new connection has until its first call begins, with the TLS handshake")
+		"how long a new connection has until its first call begins, including the TLS handshake")
 }
 
 // httpFlags say where HTTP is answered, and who may see more than /healthz and /readyz.
@@ -141,12 +142,12 @@ func isTLS(addr string) bool { return strings.HasPrefix(addr, "tls://") }
 
 // tlsFlags are the TLS flags of a client.
 func tlsFlags(flags *pflag.FlagSet, files *rpc.TLSFiles) {
-	flags.StringVar(&files.CA, "tls-ca", "", "PEM `FILE` with the authorities of tls:// servers (default those of the system)")
+	flags.StringVar(&files.CA, "tls-ca", "", "PEM `FILE` with the authorities for tls:// servers (default those of the system)")
 	flags.StringVar(&files.Cert, "tls-cert", "",
-		"PEM `FILE` with the certificate to show to a tls:// server, read again when it changes")
+		"PEM `FILE` with the certificate to show to a tls:// server, reloaded when it changes")
 	flags.StringVar(&files.Key, "tls-key", "", "PEM `FILE` with its private key")
 	flags.StringVar(&files.ServerName, "tls-server-name", "",
-		"`NAME` that the server's certificate must have, in place of the host")
+		"`NAME` that the server's certificate must have, instead of the host")
 }
 
 // checkTLS refuses TLS files that would not be used: whoever gives them believes that the connection is encrypted.

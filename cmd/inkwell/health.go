@@ -48,16 +48,20 @@ func (a *app) health() *cobra.Command {
 	o := &healthOptions{limits: status.DefaultThresholds()}
 	cmd := &cobra.Command{
 		Use:   "health [HOST[:PORT]|STATE...]",
-		Short: "say whether daemons are well, for monitoring",
-		Long: `health asks each daemon how it is, a collector by its address, a forwarder or a pipe by its state or spool directory, and judges by
-thresholds. It prints what is wrong and what to do, the worst first.
+		Short: "check the health of daemons, for monitoring",
+		Long: `health queries the status of each daemon, of a collector by its address and of a forwarder or pipe
+by its state or spool directory, and compares it with thresholds. It prints what is wrong and what
+to do about it, the worst first.
 
-The exit code is 0 when all is well, 1 for a warning (nothing is lost or refused yet), 2 when something is critical or a daemon does not
-answer, and 3 when it is not known, also for a wrong command line. These are the codes of Nagios, Icinga and what else runs its plugins,
-whose output --format nagios is, with performance data. (inkwell ctl status has those of scribe_ctrl, which are others.)
+The exit code is 0 if all is well, 1 for a warning (nothing is lost or refused yet), 2 if
+something is critical or a daemon does not answer, and 3 if the state is not known or the command
+line is wrong. These are the codes of Nagios, Icinga and other programs that run Nagios plugins;
+--format nagios is their output format, with performance data. (The exit codes of inkwell ctl
+status are different: they are those of scribe_ctrl.)
 
-A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to its own machine, its state directory's owner, and peers of an
-<allow> block with status=yes; to others only its own verdict, which then stands.`,
+A threshold is WARNING or WARNING,CRITICAL. A daemon reports all of its figures to its own
+machine, to the owner of its state directory, and to peers of an <allow> block with status=yes.
+Others get only its own verdict, to which thresholds do not apply.`,
 		Example: `  inkwell health
   inkwell health --backlog-age 5m,30m --spool 80% --disk 10% logs1 logs2 /var/lib/inkwell-forward
   inkwell health --format json logs.example.com | jq -r .text`,
@@ -91,10 +95,10 @@ A threshold is WARNING or WARNING,CRITICAL. A daemon tells all of its figures to
 			func(s string) (status.Limit, error) { return parseLimit(s, parse, was, high) }), name, usage)
 	}
 	limit(&o.limits.Backlog, "backlog-age", "5m,1h",
-		"how long the oldest entry may have waited for its store or next hop", parseSeconds, true)
+		"how long the oldest entry may wait for its store or next hop", parseSeconds, true)
 	limit(&o.limits.Store, "spool", "80%,95%", "how full a journal or spool may be", parsePercent, true)
 	limit(&o.limits.Disk, "disk", "10%,3%", "how much of a disk must be free", parsePercent, false)
-	limit(&o.limits.Certificate, "certificate", "14d,2d", "how long certificates must be valid", parseSeconds, false)
+	limit(&o.limits.Certificate, "certificate", "14d,2d", "how long certificates must still be valid", parseSeconds, false)
 	flags.Var(conf.Value(&o.format, "nagios", "word", parseHealthFormat), "format", "nagios, or json: one object")
 	flags.Var(conf.Value(&o.timeout, "10s", "duration", parsePeriod), "timeout", "how long a daemon may take to answer")
 	tlsFlags(flags, &a.tls)

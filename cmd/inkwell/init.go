@@ -32,8 +32,9 @@ func (a *app) init() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init collect|forward",
 		Short: "write a configuration for this machine",
-		Long: `init writes a configuration with comments for this machine, checks whether a start with it would succeed, and says the next command.
-It finds by itself what it can, and overwrites nothing. root's is written to /etc/inkwell, that of others to ~/.config/inkwell.`,
+		Long: `init writes a commented configuration for this machine, checks whether a start with it would
+succeed, and prints the next command. It finds out what it can by itself, and overwrites nothing.
+The file of root is written to /etc/inkwell, that of other users to ~/.config/inkwell.`,
 		Example: `  inkwell init collect --dir /srv/logs
   inkwell init forward --to logs.example.com`,
 		Args: unknownCommand,
@@ -46,7 +47,7 @@ It finds by itself what it can, and overwrites nothing. root's is written to /et
 func (o *initOptions) flags(cmd *cobra.Command, name string) {
 	cmd.Flags().StringVarP(&o.output, "output", "o", "",
 		"`FILE` to write, - for standard output (default "+name+".conf in /etc/inkwell or ~/.config/inkwell)")
-	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite FILE if it is there")
+	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite FILE if it exists")
 }
 
 func (a *app) initCollect() *cobra.Command {
@@ -54,8 +55,9 @@ func (a *app) initCollect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "collect",
 		Short: "write the configuration of a collector",
-		Long: `collect writes the configuration of a collector, which takes what is sent and writes files per category: compressed, begun anew each day,
-kept for 30 days. Without --dir the files go to /var/log/inkwell, or for users other than root to ~/inkwell.`,
+		Long: `collect writes the configuration of a collector, which receives entries and writes compressed
+files per category, new ones each day, and keeps them for 30 days. Without --dir the files go to
+/var/log/inkwell, or for users other than root to ~/inkwell.`,
 		Example: "  inkwell init collect --dir /srv/logs\n  inkwell init collect -o - --listen 0.0.0.0:1463",
 		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
@@ -78,8 +80,10 @@ func (a *app) initForward() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forward",
 		Short: "write the configuration of a forwarder",
-		Long: `forward writes the configuration of a forwarder. It looks for the logs of Apache, nginx, containers, the systemd journal, and, where there is
-no journal, for the files of syslog. Without --to it sends to a collector on this machine, if there is one, or asks on a terminal.`,
+		Long: `forward writes the configuration of a forwarder. It looks for the logs of Apache, nginx and
+containers, the systemd journal, and, where there is no journal, the files of syslog. Without --to
+it sends to a collector on this machine, if there is one; otherwise it asks, if it runs on a
+terminal.`,
 		Example: "  inkwell init forward --to logs.example.com\n  inkwell init forward --to tls://logs.example.com:1464 -o forward.conf",
 		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
@@ -160,7 +164,7 @@ func (a *app) forwarderText(o *initOptions) (string, error) {
 		say(a.screen, "found %s\n", strings.Join(found.names, ", "))
 	}
 	for _, path := range found.unread {
-		say(a.screen, "%s cannot be read by this user: run the forwarder as one who can (on Debian one in the group adm)\n", path)
+		say(a.screen, "%s cannot be read by this user: run the forwarder as a user who can (on Debian one in the group adm)\n", path)
 	}
 	return `inkwell 1
 # A forwarder: follows logs and sends their lines to a collector.
@@ -258,7 +262,7 @@ func (a *app) writeInitial(o *initOptions, name, text string) error {
 		path = filepath.Join(dir, name+".conf")
 	}
 	if _, err := os.Lstat(path); err == nil && !o.force {
-		return fmt.Errorf("%s is there already, and stays as it is (write another with -o FILE, or over it with --force)", path)
+		return fmt.Errorf("%s exists already and was not changed (write another with -o FILE, or overwrite it with --force)", path)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -22,19 +22,19 @@ type lineFlags struct {
 func (f *lineFlags) register(flags *pflag.FlagSet) {
 	o := &f.lines
 	flags.StringArrayVar(&f.exclude, "exclude", nil,
-		"a `PATTERN` of files, or of directories with all in them, that are not followed; can be repeated")
+		"a `PATTERN` of files, or of directories with everything in them, that are not followed; can be repeated")
 	flags.Var(conf.Value(&o.Encoding, "auto", "encoding", lines.ParseEncoding), "encoding",
-		"of the files: auto, utf-8, utf-16le or utf-16be")
+		"encoding of the files: auto, utf-8, utf-16le or utf-16be")
 	flags.Var(conf.Value(&o.Format, "none", "format", lines.ParseFormat), "format",
-		"of container logs, which are unpacked: auto, cri, docker or none")
+		"format of container logs, which are unpacked: auto, cri, docker or none")
 	flags.BoolVar(&o.Stamp, "stamp", false, "put time and stream of a container line before the message")
 	prefixFlag(flags, &f.prefix)
 	flags.StringVar(&o.Start, "multiline-start", "",
 		"a line that matches this `REGEXP` begins a message of several lines")
 	flags.Var(conf.Value(&o.MaxLines, "500", "lines", parseLines), "multiline-lines",
-		"a message of so many lines is complete")
+		"a message with this many lines is complete")
 	flags.Var(conf.Value(&o.Wait, "5s", "duration", parseWait), "multiline-wait",
-		"a message is complete when nothing was added to it for so long")
+		"a message is complete when nothing was added to it for this long")
 }
 
 // apply sets the options of an input from the flags: from all of them or, if the input comes from a configuration, only
@@ -70,12 +70,12 @@ func (f *lineFlags) apply(in *forwarder.Input, given func(flag string) bool) {
 // prefixFlag defines --prefix, for forward and pipe.
 func prefixFlag(flags *pflag.FlagSet, to *string) {
 	flags.Var(conf.Value(to, "", "text", forwarder.ParsePrefix), "prefix",
-		"put before each line, with {host} and {path} for where it comes from, as in '{host} {path} '")
+		"text to put before each line; {host} and {path} stand for where the line comes from, as in '{host} {path} '")
 }
 
 // hostFlag defines --host, for forward and pipe.
 func hostFlag(flags *pflag.FlagSet, to *string) {
-	flags.StringVar(to, "host", "", "`NAME` of this machine, as others are told it (default what the machine calls itself)")
+	flags.StringVar(to, "host", "", "`NAME` of this machine that is reported to others (default its host name)")
 }
 
 func parseLines(s string) (int, error) {

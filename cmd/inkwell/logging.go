@@ -34,10 +34,11 @@ const (
 
 func (l *logging) flags(flags *pflag.FlagSet) {
 	flags.Var(conf.Value(&l.level, "info", "level", parseLevel), "log-level",
-		"log at least this: debug, info, warn or error")
+		"lowest level that is logged: debug, info, warn or error")
 	flags.Var(conf.Value(&l.format, string(textLog), "word", parseLogFormat), "log-format",
-		"text, or json: one object a line")
-	flags.StringVar(&l.path, "log-file", "", fmt.Sprintf("log to this `FILE`, set aside at %d MB and kept %d times (default standard error)", logFileMegabytes, logFileBackups))
+		"text, or json: one object per line")
+	flags.StringVar(&l.path, "log-file", "", fmt.Sprintf("log to this `FILE`, which is rotated at %d MB, with %d old ones kept (default standard error)",
+		logFileMegabytes, logFileBackups))
 }
 
 func parseLevel(s string) (slog.Level, error) {
@@ -111,9 +112,9 @@ func (l *logging) reopen(log *slog.Logger) {
 		return
 	}
 	if err := l.file.reopen(); err != nil {
-		log.Error("the log file cannot be opened anew: writing on to the one of before "+
+		log.Error("the log file cannot be reopened: the old one is still written to "+
 			"(have the program that rotates it create it for this user, as logrotate's 'create')", "error", err)
 		return
 	}
-	log.Info("log file opened anew", "file", l.path)
+	log.Info("log file reopened", "file", l.path)
 }

@@ -18,23 +18,28 @@ func (a *app) ls() *cobra.Command {
 	var o selection
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "ls [--since TIME] [--until TIME] [--source PATTERN] [--json] DIR | DIR/CATEGORY...",
+		Use:   "ls [--since TIME] [--until TIME] [--source PATTERN] [--json] [DIR | DIR/CATEGORY...]",
 		Short: "list categories, or the files of a category: times, entries, sizes, sources",
-		Long: `ls lists the categories in a directory, or the files of one: when their first and last entries came in, entries, bytes on disk, how much
-smaller than their content that is, where the entries come from, and whether a file is still being written. It says what the manifests and
-the books of the collector say, and reads nothing of the files: inkwell verify does.
+		Long: `ls lists the categories in a directory, or the files of one: when their first and last entries
+arrived, the number of entries, bytes on disk, the compression ratio, where the entries come from,
+and whether a file is still being written. It reads the manifests and the books of the collector,
+not the files themselves: inkwell verify does that.
 
-A depot (s3://BUCKET/PREFIX, hdfs://NAMENODE:PORT/PATH, or a directory to which collectors publish) is listed by the manifests in it.
+A depot (s3://BUCKET/PREFIX, hdfs://NAMENODE:PORT/PATH, or a directory to which collectors
+publish) is listed by the manifests in it.
 
-Times are those of the collector's clock, shown in the local zone with its offset. A ? is not known: nobody keeps books of the file.
+Times are by the collector's clock, shown in the local time zone with its offset. A ? stands for
+what is not known, because no manifest lists the file.
 
-Exit codes: 0 listed, 1 failed or a file has trouble, 2 the command line is wrong.`,
-		Example: `  inkwell ls /srv/logs
+Exit codes: 0 listed, 1 failed or a file has a problem, 2 the command line is wrong.`,
+		Example: `  inkwell ls /srv/logs                           # without an argument: the current directory
   inkwell ls --since yesterday /srv/logs/apache.access
   inkwell ls 's3://logs/prod?region=eu-central-1'
   inkwell ls --json /srv/logs | jq '.[] | select(.open)'`,
-		Args: several("DIR or DIR/CATEGORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"."}
+			}
 			r, err := a.query("ls", &o)
 			if err != nil {
 				return err

@@ -33,8 +33,8 @@ type migrateOptions struct {
 func (a *app) migrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "migrate scribed",
-		Short:   "put Inkwell in the place of another program, and take it back",
-		Long:    "migrate puts Inkwell in the place of another program on this machine, after it has shown what that changes, and takes it back.",
+		Short:   "replace another program by Inkwell, or restore it",
+		Long:    "migrate replaces another program on this machine by Inkwell, after it has shown what that changes, and can restore it.",
 		Example: "  inkwell migrate scribed\n  inkwell migrate scribed --apply",
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -47,14 +47,16 @@ func (a *app) migrateScribed() *cobra.Command {
 	o := new(migrateOptions)
 	cmd := &cobra.Command{
 		Use:   "scribed [--apply | --back]",
-		Short: "put Inkwell in the place of scribed",
-		Long: `scribed checks the configuration of the original scribed and shows what would change on this machine. It changes nothing unless it is told to:
+		Short: "replace scribed by Inkwell, or restore it",
+		Long: `scribed checks the configuration of the original scribed and shows what would change on this machine. It changes
+nothing without one of these flags:
 
---apply keeps each of the old programs (scribed, scribe_cat, scribe_ctrl, scribe_pipe) as NAME` + keptSuffix + ` and makes a link to inkwell in its
-place. Start scripts and units go on, because the names stay. It stops and starts nothing: a server that runs goes on until it is stopped.
+--apply keeps each of the old programs (scribed, scribe_cat, scribe_ctrl, scribe_pipe) as NAME` + keptSuffix + `
+and puts a link to inkwell in its place. Start scripts and units keep working, because the names stay the same. It
+stops and starts nothing: a server that runs continues until it is stopped.
 
---back takes the links away, gives the old programs their names back, and says what of the messages Inkwell still holds, which the original
-does not read.`,
+--back removes the links, restores the names of the old programs, and says where messages wait in files of Inkwell
+that the original does not read.`,
 		Example: `  inkwell migrate scribed -c /etc/scribe/scribe.conf
   inkwell migrate scribed --apply
   inkwell migrate scribed --back`,
@@ -74,10 +76,10 @@ does not read.`,
 		},
 	}
 	cmd.Flags().StringVarP(&o.file, "config", "c", "",
-		"configuration `FILE` of scribed (default: looked for, "+scribedConfig+" first)")
-	cmd.Flags().StringVar(&o.bin, "bin", "", "`DIR` of the programs (default: of the scribed in PATH, else /usr/local/bin)")
-	cmd.Flags().BoolVar(&o.apply, "apply", false, "do it")
-	cmd.Flags().BoolVar(&o.back, "back", false, "take it back")
+		"configuration `FILE` of scribed (default: the first of the usual places, "+scribedConfig+" …)")
+	cmd.Flags().StringVar(&o.bin, "bin", "", "`DIR` of the programs (default: that of the scribed in PATH, or /usr/local/bin)")
+	cmd.Flags().BoolVar(&o.apply, "apply", false, "make the change")
+	cmd.Flags().BoolVar(&o.back, "back", false, "restore the old programs")
 	return cmd
 }
 
@@ -131,7 +133,7 @@ func (m *migration) forth(apply bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(m.a.output(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "journal\t%s\tis made by the first start: what was answered OK waits there for its store\n",
+	fmt.Fprintf(w, "journal\t%s\tis created by the first start: entries that were answered OK wait there for their stores\n",
 		state.dir)
 	for _, s := range steps {
 		fmt.Fprintf(w, "program\t%s\t%s\n", filepath.Join(m.bin.path, s.name), s.text(m.program))
@@ -140,13 +142,13 @@ func (m *migration) forth(apply bool) error {
 		return err
 	}
 	if !apply {
-		say(m.a.stdout, "nothing was changed. Do it: inkwell migrate scribed --apply%s\n", m.again())
+		say(m.a.stdout, "nothing was changed. To make the change: inkwell migrate scribed --apply%s\n", m.again())
 		return nil
 	}
 	if err := m.bin.apply(steps, m.program); err != nil {
-		return fmt.Errorf("%w (what was done before that was taken back)", err)
+		return fmt.Errorf("%w (what was done before that was undone)", err)
 	}
-	say(m.a.stdout, "done. Take it back: inkwell migrate scribed --back%s\n", m.again())
+	say(m.a.stdout, "done. To undo it: inkwell migrate scribed --back%s\n", m.again())
 	if m.runs() {
 		say(m.a.stdout, "next: a server still runs on port %d; stop it, scribe_ctrl stop %[1]d, and start scribed as before\n", m.port())
 	} else {
@@ -173,7 +175,7 @@ func (m *migration) back() error {
 		return err
 	}
 	if len(done) == 0 {
-		say(m.a.stdout, "there is nothing to take back in %s (--bin DIR names another)\n", m.bin.path)
+		say(m.a.stdout, "there is nothing to undo in %s (--bin DIR names another)\n", m.bin.path)
 	}
 	if m.c == nil {
 		return nil

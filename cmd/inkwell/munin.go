@@ -102,13 +102,15 @@ func (a *app) munin() *cobra.Command {
 	timeout := 10 * time.Second
 	cmd := &cobra.Command{
 		Use:   "munin FIGURE [HOST[:PORT]|STATE] [config|autoconf]",
-		Short: "a plugin of munin: one figure of a daemon",
-		Long: `munin prints a figure of a daemon, or with config how it is drawn, as munin-node asks its plugins. FIGURE is entries, bytes, backlog (bytes
-that wait), age (of the oldest entry that waits), disk (free) or problems.
+		Short: "plugin for munin: print one figure of a daemon",
+		Long: `munin prints a figure of a daemon, or with config how to draw it, as munin-node asks its plugins.
+FIGURE is entries, bytes, backlog (bytes that wait), age (of the oldest entry that waits), disk
+(free) or problems.
 
-munin-node needs no wrapper: a link to inkwell whose name is inkwell_FIGURE, inkwell_FIGURE_HOST or inkwell_FIGURE_HOST_PORT is such a
-plugin, so that there can be one for each figure and daemon. What a name cannot say, as a state directory, env.address of its section in
-munin's plugin-conf.d says.`,
+munin-node needs no wrapper: a link to inkwell whose name is inkwell_FIGURE, inkwell_FIGURE_HOST
+or inkwell_FIGURE_HOST_PORT is such a plugin, so that there can be one for each figure and daemon.
+For what a name cannot express, such as a state directory, set env.address in the plugin's section
+of munin's plugin-conf.d.`,
 		Example: `  inkwell munin entries localhost:1463
   ln -s /usr/bin/inkwell /etc/munin/plugins/inkwell_backlog_logs.example.com_1463
   inkwell munin age /var/lib/inkwell-forward config`,

@@ -25,17 +25,20 @@ func (a *app) pipe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pipe (-c FILE | --to HOST:PORT CATEGORY)",
 		Short: "send the lines of standard input",
-		Long: `pipe sends each line of its standard input to the first of the --to addresses that works. It reads before the network is there and
-does not wait for it while memory and spool have room; without --spool there is only memory. With -c the <pipe> block of a
-configuration names the category, and its <store> where to send.
+		Long: `pipe sends each line of its standard input to the first of the --to addresses that works. It reads
+before the network is up, and does not wait for the network while there is room in memory and
+spool; without --spool there is only memory. With -c the <pipe> block of a configuration names the
+category, and its <store> says where to send the lines.
 
-At the end of input it delivers what it holds for up to --drain-timeout and prints how many lines it read, delivered, spooled and
-dropped. It ends with 0 when all is delivered and with 75 when some of it stays in the spool: the next run with the same --spool
-delivers that. A spool that another pipe still has is waited for while this one reads.
+At the end of the input it delivers what it holds for up to --drain-timeout, and prints how many
+lines it read, delivered, spooled and dropped. It ends with 0 if everything was delivered, and
+with 75 if some of it is still in the spool: the next run with the same --spool delivers that. If
+another pipe still has the spool, it waits for it and reads meanwhile.
 
-SIGTERM or Ctrl-C ends it when whoever writes into the pipe has ended, but after five seconds at the end of a line, so that the last
-lines of a daemon that was signalled with it are not lost. A second signal ends it at once, after it has said its counts; the same signal
-within a second is the first one.`,
+After SIGTERM or Ctrl-C it reads until its writers have ended, but for five seconds at most and
+then to the end of a line, so that the last lines of a daemon that was signalled with it are not
+lost. A second signal ends it at once, after it has printed its counts; the same signal within a
+second counts as the first.`,
 		Example: `  mydaemon 2>&1 | inkwell pipe --to logs.example.com:1463 --spool /var/spool/inkwell/mydaemon mydaemon
   CustomLog "|/usr/local/bin/inkwell pipe --to localhost:1463 --spool /var/spool/inkwell/apache apache.access" combined`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -63,16 +66,16 @@ within a second is the first one.`,
 	flags.StringVarP(&file, "config", "c", "", "configuration `FILE` with a <pipe> block and a <store>")
 	flags.StringSliceVar(&o.To, "to", nil, "`HOST[:PORT]` (1463), tls://HOST:PORT or unix:PATH of the next hop, several with commas in order of preference; or where to find them: srv:NAME, dns:NAME:PORT or file:PATH (required)")
 	tlsFlags(flags, &o.Calls.TLS)
-	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` that holds what cannot be sent (default memory only)")
+	flags.StringVar(&o.SpoolDir, "spool", "", "`DIR` for lines that cannot be sent now (default memory only)")
 	flags.Var(conf.Value(&o.SpoolMax, "1GiB", "size", conf.ParseSize), "spool-max",
-		"bytes the spool may take; 0 = no bound")
+		"largest size of the spool; 0 = no limit")
 	flags.Var(conf.Value(&o.WhenFull, "block", "word", parseWhenFull), "when-full",
-		"with memory and spool full: block (the writer waits) or drop (count and throw away)")
+		"when memory and spool are full: block (the writer waits) or drop (discard and count)")
 	prefixFlag(flags, &o.Prefix)
 	hostFlag(flags, &o.Host)
 	flags.BoolVar(&echo, "echo", false, "copy the input to standard output")
 	flags.Var(conf.Value(&o.DrainTimeout, "10s", "duration", parseDrain), "drain-timeout",
-		"how long the end of input waits for the network")
+		"how long to wait for the network at the end of the input")
 	return cmd
 }
 

@@ -32,22 +32,24 @@ const timeHelp = "14:00, yesterday, '2026-11-29 14:00', 2h (ago), 2026-11-29T14:
 
 func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.since, "since", "", "what came in from this time on, exact to a block (1 MiB or ten seconds): "+timeHelp)
-	f.StringVar(&s.until, "until", "", "what came in up to this time")
+	f.StringVar(&s.since, "since", "", "what arrived since this time, exact to a block (1 MiB or ten seconds): "+timeHelp)
+	f.StringVar(&s.until, "until", "", "what arrived until this time")
 	f.StringArrayVar(&s.sources, "source", nil,
-		"what comes from there: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
-	f.StringArrayVar(&s.states, "state", nil, "state directory of a collector that is not in .inkwell in DIR or beside the category, for what its open files hold; can be repeated")
-	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of going on behind it")
+		"what comes from this source: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
+	f.StringArrayVar(&s.states, "state", nil, "state directory of a collector, which knows what open files hold, if it is not .inkwell in DIR or beside the "+
+		"category; can be repeated")
+	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of continuing after it")
 }
 
 // timeFlags are those by which since and until are of the lines' own times.
 func (s *selection) timeFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.time, "time", "arrival", "what --since and --until are of: arrival, or event = the time that stands in the line, which --format finds")
-	f.Var(conf.Value(&s.slack, "10m", "duration", conf.ParseDuration), "slack", "with --time event: how much earlier or later than its own time a line may have come in")
+	f.StringVar(&s.time, "time", "arrival", "what --since and --until refer to: arrival, or event = the time in the line, which --format finds")
+	f.Var(conf.Value(&s.slack, "10m", "duration", conf.ParseDuration), "slack", "with --time event: how much earlier or later than its own time a line may have arrived")
 }
 
-const eventFormatHelp = "with --time event: how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN with a group time"
+const eventFormatHelp = "with --time event: the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN with a group " +
+	"named time"
 
 // event is what --time asks for.
 func (s *selection) event() (e archive.EventTime, err error) {

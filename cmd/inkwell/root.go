@@ -11,13 +11,16 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "inkwell",
 		Short: "ship log lines into rotated, compressed files per category",
-		Long: `inkwell ships log lines: from files and pipes, over the Scribe protocol, into rotated and compressed files per category.
+		Long: `inkwell ships log lines: it reads files, pipes, the systemd journal and syslog, sends the lines
+over the Scribe protocol, and writes them into rotated, compressed files, one directory per
+category.
 
-Every flag can also be set by an environment variable: INKWELL_ and the name of the flag in capitals, with _ for - (INKWELL_MAX_SIZE
-for --max-size). A flag beats the variable. Sizes are plain bytes, 1GB (decimal) or 256MiB (binary); durations 90s, 15m, 1h30m.
+Every flag can also be set by an environment variable: INKWELL_ and the name of the flag in
+capitals, with _ for - (INKWELL_MAX_SIZE for --max-size). A flag overrides the variable. Sizes are
+written as plain bytes, 1GB (decimal) or 256MiB (binary), durations as 90s, 15m or 1h30m.
 
-Exit codes: 0 done, 1 failed, 2 the command line is wrong, 75 some of the input stays in the spool (the next run delivers it),
-111 another process uses the state or spool.`,
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 75 some of the input is still in the
+spool (the next run delivers it), 111 another process uses the state or spool.`,
 		Example: `  inkwell collect --dir /srv/logs
   inkwell forward --to localhost:1463 --state /var/lib/inkwell apache.access=/var/log/apache2/access.log
   inkwell cat -f /srv/logs/apache.access`,

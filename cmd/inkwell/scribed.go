@@ -19,14 +19,16 @@ func (a *app) scribed() *cobra.Command {
 	s := new(configured)
 	cmd := &cobra.Command{
 		Use:   "scribed [-p PORT] [-c FILE] [FILE]",
-		Short: "stand in for scribed: run on its configuration",
-		Long: `scribed runs on an unchanged configuration of the original scribed: its stores, files, buffers, counters and answers. OK to a client
-says more than it did: what was taken is durable in a journal, and reaches its stores whatever dies in between (durability=memory in the
-file takes that back). The port of the file beats -p. An old configuration is served on all interfaces, as it always was: --listen
-binds one.
+		Short: "replace scribed: run with its configuration",
+		Long: `scribed runs with an unchanged configuration of the original scribed: the same stores, files,
+buffers, counters and answers. OK means more to a client than it did: what was accepted is durable
+in a journal, and reaches its stores whichever process dies (durability=memory in the file gives
+the old meaning). The port in the file overrides -p. With an old configuration it listens on all
+interfaces, as the original did: --listen restricts it to one.
 
-SIGHUP, 'inkwell ctl reload' and fb303 reinitialize read the file again; a file with a mistake leaves the running configuration in use and
-says why. SIGTERM and fb303 shutdown deliver what can be delivered and end with 0; the rest is kept for the next start.`,
+SIGHUP, 'inkwell ctl reload' and fb303 reinitialize read the file again; if it has a mistake, the
+running configuration stays in use and the log says why. At SIGTERM and fb303 shutdown it delivers
+what can be delivered and ends with 0; the rest is kept for the next start.`,
 		Example: `  inkwell scribed -c /etc/scribe/scribe.conf
   inkwell check /etc/scribe/scribe.conf`,
 		Args: exactlyOneOf(0, 1),
@@ -47,11 +49,12 @@ says why. SIGTERM and fb303 shutdown deliver what can be delivered and end with 
 
 // flags defines the flags of the original, and those of Inkwell that it lacks.
 func (s *configured) flags(flags *pflag.FlagSet) {
-	flags.IntVarP(&s.port, "port", "p", 0, "`PORT` to listen on, where the file names none")
+	flags.IntVarP(&s.port, "port", "p", 0, "`PORT` to listen on, if the file names none")
 	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (default "+scribedConfig+")")
 	userFlag(flags, &s.user)
 	flags.StringSliceVar(&s.http, "http", nil, "`HOST:PORT`, tls://HOST:PORT or unix:PATH on which only HTTP is answered, in addition to http= of the file; several times")
-	flags.StringVar(&s.host, "listen", "", "`HOST` to bind the port on (default all interfaces for an old configuration, 127.0.0.1 for one that begins with 'inkwell 1')")
+	flags.StringVar(&s.host, "listen", "", "`HOST` to listen on (default all interfaces for an old configuration, 127.0.0.1 for one that begins with "+
+		"'inkwell 1')")
 }
 
 // exactlyOneOf checks the number of arguments.

@@ -19,10 +19,11 @@ import (
 func (a *app) spool() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "spool",
-		Short: "look into a spool or journal without its daemon",
-		Long: `spool looks into the spool of a forwarder or pipe, or into the journal of a collector. All but repair change nothing and need no lock:
-of one that is in use they see a moment. DIR is the spool itself, or a directory above it: --state, --spool, --dir, or the files of the
-secondary of a server's buffer.`,
+		Short: "inspect a spool or journal without its daemon",
+		Long: `spool inspects the spool of a forwarder or pipe, or the journal of a collector. All commands but
+repair change nothing and need no lock: if a daemon uses the spool, they show its state of one
+moment. DIR is the spool itself, or a directory above it: --state, --spool, --dir, or the files of
+the secondary of a server's buffer.`,
 		Example: `  inkwell spool ls /var/lib/inkwell
   inkwell spool verify /srv/logs
   inkwell spool repair /var/lib/inkwell`,
@@ -113,8 +114,8 @@ func (a *app) spoolList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls DIR",
 		Short: "list the segments",
-		Long: `ls lists the segments of all spools and journals in DIR and below it, oldest first, with the offsets they begin and end at. Several are
-told apart by a line before each.`,
+		Long: `ls lists the segments of all spools and journals in DIR and below it, oldest first, with the
+offsets at which they begin and end. If there are several, a line before each names it.`,
 		Example: "  inkwell spool ls /var/lib/inkwell\n  inkwell spool ls /var/spool/scribe",
 		Args:    exactly("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {

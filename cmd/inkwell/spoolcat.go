@@ -19,8 +19,8 @@ func (a *app) spoolCat() *cobra.Command {
 	return a.spoolReader(&cobra.Command{
 		Use:   "cat DIR",
 		Short: "print the messages that wait",
-		Long: `cat prints the messages that wait in a spool or journal, byte for byte, oldest first. What is damaged is passed over, said on
-standard error, and makes the exit code 1.`,
+		Long: `cat prints the messages that wait in a spool or journal, byte for byte, oldest first. What is
+damaged is skipped and reported on standard error, and the exit code is then 1.`,
 		Example: "  inkwell spool cat /var/spool/inkwell/mydaemon",
 	}, func(w io.Writer) entryPrinter {
 		return func(_ uint64, c *proto.Cursor) error {
@@ -34,9 +34,10 @@ func (a *app) spoolExport() *cobra.Command {
 	return a.spoolReader(&cobra.Command{
 		Use:   "export DIR",
 		Short: "print the entries that wait as JSON lines",
-		Long: `export prints the entries that wait in a spool or journal, oldest first, as JSON lines with category, message and offset. Where
-category or message is no UTF-8, category_base64 or message_base64 stands in its place. What is damaged is passed over, said on
-standard error, and makes the exit code 1.`,
+		Long: `export prints the entries that wait in a spool or journal, oldest first, as JSON lines with
+category, message and offset. If category or message is not valid UTF-8, category_base64 or
+message_base64 takes its place. What is damaged is skipped and reported on standard error, and the
+exit code is then 1.`,
 		Example: `  inkwell spool export /var/spool/inkwell/mydaemon | jq -r 'select(.category == "web") | .message'`,
 	}, func(w io.Writer) entryPrinter {
 		enc := json.NewEncoder(w)

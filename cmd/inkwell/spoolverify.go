@@ -14,9 +14,11 @@ func (a *app) spoolVerify() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify DIR",
 		Short: "check every checksum",
-		Long: `verify reads a whole spool or journal, checks every checksum and says what waits in it. It says of each damaged place where it is, how
-much was lost there, how much is intact behind it, and what a daemon that starts on it will do. The exit code is 1 if something is damaged.
-Bytes behind the last group are no damage: they are of a write that never came to its end, and were never acknowledged.`,
+		Long: `verify reads a whole spool or journal, checks every checksum and reports what waits in it. Of each
+damaged place it reports where it is, how much is lost there, how much is intact after it, and
+what a daemon that starts with it will do. The exit code is 1 if something is damaged. Bytes after
+the last group are no damage: they belong to a write that was never completed, and were never
+acknowledged.`,
 		Example: `  inkwell spool verify /var/lib/inkwell && echo sound
   inkwell spool verify /srv/logs/.inkwell/journal`,
 		Args: exactly("DIR"),
@@ -39,11 +41,13 @@ Bytes behind the last group are no damage: they are of a write that never came t
 func (a *app) spoolRepair() *cobra.Command {
 	return &cobra.Command{
 		Use:   "repair DIR",
-		Short: "set damaged files aside, as a start would",
-		Long: `repair does to a spool or journal, while no daemon has it, what a daemon does when it starts: a torn end is cut off and kept as .torn, a
-last segment without a right header is kept as .corrupt. A damaged segment further ahead stays: what is intact is delivered by the next
-run, which then keeps the file as .corrupt. Nothing that waits is deleted. It prints what it set aside and what is damaged still.
-The exit code is 1 if something is, and 111, with nothing changed, if another process has the directory.`,
+		Short: "set damaged files aside, as the start of a daemon would",
+		Long: `repair does to a spool or journal that no daemon uses what a daemon does when it starts: a torn
+end is cut off and kept as .torn, and a last segment without a valid header is kept as .corrupt.
+An earlier damaged segment stays: the next run delivers what is intact in it, and then keeps the
+file as .corrupt. Nothing that waits is deleted. It prints what it set aside and what is still
+damaged. The exit code is 1 if something is, and 111, with nothing changed, if another process
+uses the directory.`,
 		Example: `  inkwell spool repair /var/lib/inkwell
   systemctl stop inkwell && inkwell spool repair /srv/logs; systemctl start inkwell`,
 		Args: exactly("DIR"),

@@ -32,20 +32,25 @@ func (a *app) stats() *cobra.Command {
 	var o statsFlags
 	cmd := &cobra.Command{
 		Use:   "stats [--format FORMAT] [--by FIELD,...] [--every 1m] DIR/CATEGORY | FILE...",
-		Short: "count the lines of categories by field: how many, how many failed, bytes, how long they took",
-		Long: `stats reads the lines of categories as a format and counts them by the values of fields: lines, failures (status 500 and above), lines a
-second, bytes, and the least, mean, median, 95th and 99th percentile and largest of the duration. Counts are exact; percentiles are those of
-a sketch, wrong by at most one percent of the value.
+		Short: "count the lines of categories by field: number, failures, bytes, durations",
+		Long: `stats parses the lines of categories and counts them by the values of fields: lines, failures
+(status 500 and above), lines per second, bytes, and the minimum, mean, median, 95th and 99th
+percentile and maximum of the duration. Counts are exact; percentiles come from a sketch and are
+wrong by at most one percent of the value.
 
-Formats: combined and common (host user time method url protocol status bytes referer agent, and duration: a number at the end, in microseconds, or
-in seconds with a dot), json, logfmt, syslog (time host app pid message), and regexp=PATTERN with named groups. URLs are counted without their
-query; --fold makes numbers and ids in paths {n}. Of the field sql statements are counted with their values taken out.
+Formats: combined and common (host user time method url protocol status bytes referer agent, and
+duration: a number at the end, in microseconds, or in seconds if it has a decimal point), json,
+logfmt, syslog (time host app pid message), and regexp=PATTERN with named groups. URLs are counted
+without their query; --fold replaces numbers and ids in paths by {n}. Values of the field sql are
+statements, which are counted with the literals taken out.
 
-With -f it counts what comes from now on, or from --since on, and shows a live table until it is interrupted; --fail-if is then looked at.
+With -f it counts what arrives from now on, or from --since on, and shows a live table until it is
+interrupted; --fail-if is evaluated then.
 
-Depots are read as directories are (see inkwell cat).
+Depots are read like directories (see inkwell cat).
 
-Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what --fail-if says is so.`,
+Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 the condition of
+--fail-if holds.`,
 		Example: `  inkwell stats --by url --fold --since 1h /srv/logs/apache.access
   inkwell stats --by status --every 5m --output csv /srv/logs/apache.access
   inkwell stats --by status 's3://logs/prod/apache.access?region=eu-central-1'
@@ -61,17 +66,18 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 what 
 	o.timeFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "combined",
-		"how lines are to be read: combined, common, json, logfmt, syslog, regexp=PATTERN")
+		"the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
-	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each stretch of this length by itself; 0 = all in one")
-	f.BoolVarP(&o.live, "follow", "f", false, "count what comes from now on, or from --since on, and print the table again every two seconds")
-	f.BoolVar(&o.fold, "fold", false, "make numbers and ids in the paths of URLs {n}")
-	f.IntVar(&o.top, "top", 50, "print the most frequent keys only, so many; 0 = all")
+	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each period of this length separately; 0 = everything together")
+	f.BoolVarP(&o.live, "follow", "f", false, "count what arrives from now on, or from --since on, and print the table again every two seconds")
+	f.BoolVar(&o.fold, "fold", false, "replace numbers and ids in the paths of URLs by {n}")
+	f.IntVar(&o.top, "top", 50, "print only this many keys, the most frequent; 0 = all")
 	f.StringVar(&o.output, "output", "text", "text, csv or json")
-	f.StringVar(&o.failIf, "fail-if", "", "end with 3 if this is so of all lines together: failures, count, rate, avg, p50, p95, p99 or max, < or >, and a number; % is of all lines, as in 'failures>1%'")
-	f.StringVar(&o.status, "status", "status", "the field of the status")
-	f.StringVar(&o.bytes, "bytes", "bytes", "the field of the size")
-	f.StringVar(&o.took, "took", "duration", "the field of the duration: microseconds, seconds with a dot, or with a unit as in 5ms")
+	f.StringVar(&o.failIf, "fail-if", "", "end with 3 if this holds for all lines together: failures, count, rate, avg, p50, p95, p99 or max, then < or >, "+
+		"then a number; % means of all lines, as in 'failures>1%'")
+	f.StringVar(&o.status, "status", "status", "the field with the status")
+	f.StringVar(&o.bytes, "bytes", "bytes", "the field with the size")
+	f.StringVar(&o.took, "took", "duration", "the field with the duration: microseconds, seconds with a decimal point, or with a unit as in 5ms")
 	return cmd
 }
 

@@ -26,13 +26,16 @@ func (a *app) top() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top [HOST[:PORT]|STATE...]",
 		Short: "show daemons, categories and senders on a terminal",
-		Long: `top shows how daemons are: what is wrong and what to do first, then each daemon, and what goes through them, the busiest categories first and
-the senders that are the furthest behind first. A collector is asked by its address, a forwarder or a pipe by its state directory; without
-arguments the collector on this machine is. It is asked again every two seconds.
+		Long: `top shows the state of daemons: first what is wrong and what to do about it, then each daemon,
+then what goes through them: the busiest categories first, and the senders that are furthest
+behind first. A collector is queried by its address, a forwarder or pipe by its state directory;
+without arguments, the collector on this machine is. It is queried again every two seconds.
 
-Keys: arrows, j, k, page up and down, Home, End scroll; / filters the rows by a word, Esc ends that; q or Ctrl-C ends it.
+Keys: the arrows, j, k, Page Up, Page Down, Home and End scroll; / filters the rows by a word, Esc
+removes the filter; q or Ctrl-C ends it.
 
-Where standard output is no terminal it prints everything once, and ends with 0, or with 1 if no daemon could be asked.`,
+If standard output is not a terminal it prints everything once, and ends with 0, or with 1 if no
+daemon answered.`,
 		Example: `  inkwell top
   inkwell top logs1 logs2 tls://logs3:1464 /var/lib/inkwell-forward
   inkwell top logs1 | grep nginx`,

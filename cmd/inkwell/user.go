@@ -27,7 +27,7 @@ type account struct {
 }
 
 func userFlag(flags *pflag.FlagSet, name *string) {
-	flags.StringVar(name, "user", "", "`NAME[:GROUP]` to become, after listening, when root starts it")
+	flags.StringVar(name, "user", "", "`NAME[:GROUP]` to run as, after opening the ports, if root starts it")
 }
 
 // account looks up NAME or NAME:GROUP, each of which can be a number. It fails if the process cannot become that user.

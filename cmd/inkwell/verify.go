@@ -16,11 +16,12 @@ func (a *app) verify() *cobra.Command {
 	var o selection
 	cmd := &cobra.Command{
 		Use:   "verify DIR | DIR/CATEGORY | FILE...",
-		Short: "read output files whole and say what is damaged",
-		Long: `verify reads every file of the arguments and says which blocks are damaged, which files end early, hold something else than their manifest
-says, or have no index. It changes nothing; inkwell repair makes indexes, and writes what can be read of damaged files to new ones.
+		Short: "read whole output files and report damage",
+		Long: `verify reads every file of the arguments and reports which blocks are damaged, and which files end
+early, differ from their manifest, or have no index. It changes nothing; inkwell repair makes
+indexes, and writes what can be read of damaged files to new ones.
 
-Exit codes: 0 everything is whole, 1 something is damaged or failed, 2 the command line is wrong.`,
+Exit codes: 0 everything is intact, 1 something is damaged or failed, 2 the command line is wrong.`,
 		Example: `  inkwell verify /srv/logs
   inkwell verify /srv/logs/apache.access/apache.access-2026-11-23_00007.gz`,
 		Args: several("DIR, DIR/CATEGORY or FILE"),
@@ -29,7 +30,7 @@ Exit codes: 0 everything is whole, 1 something is damaged or failed, 2 the comma
 		},
 	}
 	cmd.Flags().StringArrayVar(&o.states, "state", nil,
-		"state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
+		"state directory of a collector, if it is not .inkwell in DIR or beside the category; can be repeated")
 	return cmd
 }
 
@@ -38,12 +39,14 @@ func (a *app) repair() *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
 		Use:   "repair [--to DIR] DIR | DIR/CATEGORY | FILE...",
-		Short: "make missing indexes, and write what can be read of damaged files to new ones",
-		Long: `repair reads every file of the arguments. An index that is missing or of another file is made anew. With --to, what can be read of files
-that are damaged or end early, as those that are left as .open or .orphan, is written to a file of the same name in that directory, finished.
+		Short: "make missing indexes, and save what can be read of damaged files",
+		Long: `repair reads every file of the arguments. An index that is missing or belongs to another file is
+made again. With --to, what can be read of files that are damaged or end early, such as those that
+are left as .open or .orphan, is written to a finished file of the same name in that directory.
 The files themselves are never changed.
 
-Exit codes: 0 everything is whole now, 1 something is damaged or failed, 2 the command line is wrong.`,
+Exit codes: 0 everything is intact now, 1 something is damaged or failed, 2 the command line is
+wrong.`,
 		Example: `  inkwell repair /srv/logs/apache.access
   inkwell repair --to /srv/salvaged /srv/logs/apache.access/.apache.access-2026-11-20_00002.gz.orphan`,
 		Args: several("DIR, DIR/CATEGORY or FILE"),
@@ -54,7 +57,7 @@ Exit codes: 0 everything is whole now, 1 something is damaged or failed, 2 the c
 		},
 	}
 	cmd.Flags().StringArrayVar(&o.states, "state", nil,
-		"state directory of a collector that is not in .inkwell in DIR or beside the category; can be repeated")
+		"state directory of a collector, if it is not .inkwell in DIR or beside the category; can be repeated")
 	cmd.Flags().StringVar(&to, "to", "", "directory for what can be read of damaged and unfinished files")
 	return cmd
 }

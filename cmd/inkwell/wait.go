@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -21,17 +22,18 @@ func (a *app) wait() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait [--timeout 30m] DIR/CATEGORY DAY | HOUR",
 		Short: "wait until a day or an hour of a category is complete",
-		Long: `wait ends when everything that came in during a day or an hour stands in finished files: the period is over, its files are listed by done
-markers (collect --done-markers), and so every sender has sent something later, or was silent for --lateness. It prints how many entries that
-are.
+		Long: `wait ends when everything that arrived during a day or an hour is in finished files: the period is
+over and its files are listed by done markers (collect --done-markers), so that every sender has
+sent something later, or was silent for --lateness. It prints the number of entries.
 
-A day is 2026-11-29, today or yesterday; an hour 2026-11-29T04, 04:00 or 'yesterday 04:00'. They are those of the local clock, which has to be
-that of the collector.
+A day is 2026-11-29, today or yesterday; an hour is 2026-11-29T04, 04:00 or 'yesterday 04:00'.
+They are by the local clock, which must agree with that of the collector.
 
-A category in a depot is complete when it is so for each collector that brought a file or a marker for that time or for the day before.
+A category in a depot is complete when it is so for each collector that published a file or a
+marker for that time or for the day before.
 
-Exit codes: 0 complete, 3 complete, and some entries came after it had been complete before (read it again), 75 not complete in the time of
---timeout, 1 failed, 2 the command line is wrong.`,
+Exit codes: 0 complete, 3 complete, but some entries came after it had been complete before (read
+it again), 75 not complete within --timeout, 1 failed, 2 the command line is wrong.`,
 		Example: `  inkwell wait --timeout 2h /srv/logs/apache.access yesterday && make report
   inkwell wait /srv/logs/apache.access 2026-11-29T04
   inkwell wait 's3://logs/prod/apache.access?region=eu-central-1' yesterday`,
@@ -45,7 +47,7 @@ Exit codes: 0 complete, 3 complete, and some entries came after it had been comp
 		},
 	}
 	cmd.Flags().Var(conf.Value(&timeout, "0", "duration", conf.ParseDuration), "timeout",
-		"end with 75 when it is not complete after this time; 0 = wait for ever")
+		"end with 75 if it is not complete after this time; 0 = wait for ever")
 	return cmd
 }
 
@@ -81,6 +83,9 @@ const waitShare, longestWait = 20, 30 * time.Second
 
 // waitFor waits until a period is complete.
 func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
+	if st, err := os.Stat(path); err == nil && !st.IsDir() {
+		return usagef("%s is a file: name the directory of a category", path)
+	}
 	began := time.Now()
 	for told := false; ; {
 		looking := time.Now()
@@ -97,7 +102,7 @@ func (a *app) waitFor(ctx context.Context, path string, during archive.Span, tim
 		}
 		if !c.Marked && !told {
 			told = true
-			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n",
+			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers or --layout hive makes them)\n",
 				path)
 		}
 		pause := min(max(time.Second, waitShare*time.Since(looking)), longestWait)

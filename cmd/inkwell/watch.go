@@ -45,10 +45,12 @@ func (a *app) ctlWatch() *cobra.Command {
 	every := 2 * time.Second
 	cmd := &cobra.Command{
 		Use:   "watch [PORT|HOST:PORT|STATE...]",
-		Short: "show how much is done a second, by category",
-		Long: `watch shows, until Ctrl-C, how much a second the most important counters grow, in all and by category, the busiest first. A terminal is
-drawn over in place, several servers one below the other; elsewhere each period is a block of lines for each server, with an empty one behind
-it. Columns of counters that a server does not have are left out. A server that goes away is waited for.`,
+		Short: "show rates per second, by category",
+		Long: `watch shows, until Ctrl-C, by how much the most important counters grow per second, in total and
+by category, the busiest first. On a terminal it redraws in place, several servers one below the
+other; elsewhere each period is a block of lines for each server, followed by an empty one.
+Columns of counters that a server does not have are left out. A server that goes away is waited
+for.`,
 		Example: `  inkwell ctl watch
   inkwell ctl watch logs1 logs2 /var/lib/inkwell
   inkwell ctl watch --every 10s logs.example.com:1463 >> rates.txt`,

@@ -68,7 +68,7 @@ func Places(s Sink) []Sink {
 // necessarily.
 func HandsOn(s Sink) bool {
 	switch s := s.(type) {
-	case Network, Null:
+	case Network, Kafka, Null:
 		return true
 	case Buffer:
 		return HandsOn(s.Primary) || !s.Replay && HandsOn(s.Secondary)

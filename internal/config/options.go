@@ -87,6 +87,7 @@ var sections = []section{
 	{name: "category", title: "type=category", options: nil, intro: categoryIntro, blocks: []string{"model"}},
 	{name: "multifile", title: "type=multifile", options: fileOptions, intro: multifileIntro},
 	{name: "thriftmultifile", title: "type=thriftmultifile", options: thriftfileOptions, intro: thriftmultifileIntro},
+	{name: "kafka", title: "type=kafka", options: kafkaOptions, intro: kafkaIntro},
 	{name: "null", title: "type=null", options: nil, intro: nullIntro},
 	{name: "tail", title: "<tail>", options: tailOptions, intro: tailIntro},
 	{name: "pipe", title: "<pipe>", options: pipeOptions, intro: pipeIntro},

@@ -36,6 +36,8 @@ func sample(section, about, line string) string {
 		return networkSample(about, line)
 	case "bucket":
 		return bucketSample(about, line)
+	case "kafka":
+		return storeText("category=a", "type=kafka", missing(about, "topic=kafka://k/t"), line)
 	case "multi":
 		return storeText("category=a", "type=multi", line, "<store>", "type=null", "</store>")
 	}
@@ -106,7 +108,7 @@ func missing(about, line string) string {
 // another returns a valid value of an option that is not its default.
 func another(o option) string {
 	words := map[string]string{
-		"journal": "kafka://k/t", "listen": "127.0.0.1:7", "http": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "layout": "hive", "rotate_period": "daily", "compress": "zstd", "publish": "yes", "service_list": "x:9", "service_order": "listed",
+		"journal": "kafka://k/t", "topic": "kafka://k/t", "record_key": "none", "listen": "127.0.0.1:7", "http": "127.0.0.1:7", "prefix_match": "longest", "durability": "write", "layout": "hive", "rotate_period": "daily", "compress": "zstd", "publish": "yes", "service_list": "x:9", "service_order": "listed",
 		"dynamic_config_type": "thrift_bucket", "bucket_type": "random", "report_success": "any", "when_full": "drop", "fs_type": "std", "delimiter": "59", "path": "/y/*",
 		"encoding": "utf-16be", "format": "docker", "retry_interval": "77", "max_retry_interval": "77",
 	}

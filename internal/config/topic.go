@@ -47,7 +47,7 @@ func PublishedFile(s Sink) (File, error) {
 	if !ok || f.Compress == nil || f.Compress.Depot == "" {
 		return File{}, fmt.Errorf("%s has no depot", s)
 	}
-	if f.Compress.DoneMarkers {
+	if f.Compress.DoneMarkers && !f.Compress.Hive { // the layout of Hive is of use without them, too
 		return File{}, errors.New("done_markers need a collector with all entries of a category")
 	}
 	return f, nil
@@ -70,3 +70,36 @@ func (c *Config) TopicDepot() (address string, err error) {
 	}
 	return address, nil
 }
+
+var kafkaOptions = []option{
+	{key: "topic", kind: text, ours: true, meaning: "`kafka://BROKER,BROKER/TOPIC`, with `{category}` in the name if each category has a topic of its own; other letters than those of topics become `_`. Options: `tls=yes`, `ca`, `cert`, `key`, `sasl=plain`, `scram-sha-256` or `scram-sha-512`, `user`, `password_file`. The topics must be there."},
+	{key: "record_key", kind: text, value: "stream", ours: true, meaning: "The key of a record: `stream` (messages of one input stay in their order), `category`, or `none`."},
+}
+
+const kafkaIntro = "Writes each message as a record into a topic of Kafka, for Flink, ksql and others, without the newline at its end. It is done when all in-sync replicas have it; until then it waits in the journal. Headers: `category`, and of numbered messages `stream` and `number`. After a crash or an error, messages can be there twice, with the same `stream` and `number`."
+
+// kafka reads a block of the type kafka.
+func (l *loader) kafka(b *conf.Block) (Sink, error) {
+	o := l.block(b, "kafka")
+	v, ok := o.Get("topic")
+	if !ok {
+		return nil, refuse(b, "Bad config - no topic", "add a line topic=kafka://BROKER,BROKER/TOPIC")
+	}
+	a, err := kafka.ParseTarget(v.Text)
+	if err != nil {
+		return nil, &refusal{status: "Bad config - " + err.Error(), line: v.Line,
+			cure: "write topic=kafka://BROKER,BROKER/TOPIC"}
+	}
+	return Kafka{Address: a, Key: o.choice("record_key", kafka.KeyStream, kafka.KeyCategory, kafka.KeyNone)}, nil
+}
+
+// Kafka is a store that writes into topics.
+type Kafka struct {
+	Address kafka.Address
+	Key     string
+}
+
+// For returns k: the topic is determined by the category of each message.
+func (k Kafka) For(string) Sink { return k }
+
+func (k Kafka) String() string { return "kafka " + k.Address.String() + " by " + k.Key }

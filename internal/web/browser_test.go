@@ -143,8 +143,13 @@ func (b *browser) clean(base string) {
 
 // serveStatus serves the status that get returns at the time of the request.
 func serveStatus(t *testing.T, get func() *status.Status) (base string) {
-	h := Handler(Options{Status: func(context.Context) *status.Status { return get() }, Reads: readsLocal,
+	return serve(t, Options{Status: func(context.Context) *status.Status { return get() }, Reads: readsLocal,
 		Stats: stats.New(), Files: new(noFiles)})
+}
+
+// serve serves to this machine.
+func serve(t *testing.T, o Options) (base string) {
+	h := Handler(o)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r.WithContext(access.With(r.Context(),
 			&access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr("127.0.0.1")}})))
@@ -294,5 +299,58 @@ func TestPageOfAGreatFleet(t *testing.T) {
 	}
 	b.do(chromedp.Navigate(base + "/"))
 	b.picture("fleet")
+	b.clean(base)
+}
+
+// TestStatisticsInABrowser looks at the statistics of a category, with a hostile key, and at what is complete.
+func TestStatisticsInABrowser(t *testing.T) {
+	s := full(30, 5)
+	var asked []Question
+	base := serve(t, Options{Status: func(context.Context) *status.Status { return s }, Reads: readsLocal, Stats: stats.New(),
+		Files: new(noFiles), Count: func(_ context.Context, q Question) (*Counts, error) {
+			asked = append(asked, q)
+			c := &Counts{Note: "12 lines are not combined, and not counted"}
+			for i := range 20 {
+				c.Rows = append(c.Rows, Counted{Key: fmt.Sprintf("/item/%d", i), Count: int64(90000 / (i + 1)), Failures: int64(i % 3), Rate: 12,
+					Bytes: 1 << 20, Timed: 1, Avg: .002, P50: .001, P95: .04, P99: 1.5, Max: 12.25})
+			}
+			c.Rows[3].Key = evil
+			for i := range 60 {
+				c.Series = append(c.Series, Counted{Key: s.Now.Add(-time.Duration(60-i) * q.Every).Format(time.RFC3339),
+					Count: int64(300 + i*i%70*10), Failures: int64(i % 5), P95: float64(i%7) / 100})
+			}
+			return c, nil
+		}})
+	b := browse(t)
+	b.do(chromedp.Navigate(base + "/category?name=team00.service0000"))
+	b.do(chromedp.Click("#statistics"))
+	b.await(`document.querySelectorAll("#count-table tbody tr").length === 20`)
+	if got := value[string](b, `document.querySelectorAll("#count-table tbody th")[3].textContent`); got != evil {
+		t.Errorf("the key is %q", got)
+	}
+	if n := value[int](b, `document.querySelectorAll("figure svg polyline").length`); n != 3 {
+		t.Errorf("%d plots", n)
+	}
+	if lines := value[string](b, `document.querySelector("polyline").getAttribute("points")`); strings.Count(lines, ",") != points+1 || strings.Count(lines, ",60.0") > 3 {
+		t.Errorf("the line is %s", lines)
+	}
+	b.picture("statistics")
+	b.do(chromedp.SetValue("#hours", "12"), chromedp.SetValue("#by", "status"), chromedp.Click("#count"))
+	b.await(`(document.querySelector("#keys") || {}).textContent === "By status"`)
+	b.do(chromedp.Reload())
+	b.await(`document.querySelector("#hours").value === "12"`)
+	if len(asked) != 2 || asked[1].Last != 12*time.Hour || asked[1].By != "status" || asked[0].By != "url" {
+		t.Errorf("counted were %+v", asked)
+	}
+	b.do(chromedp.EmulateViewport(390, 844))
+	if over := value[int](b, "document.documentElement.scrollWidth - window.innerWidth"); over > 0 {
+		t.Errorf("a narrow screen has to be moved by %d pixels to the side", over)
+	}
+	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(base+"/"), chromedp.Click("#complete"))
+	b.await(`document.querySelectorAll("table.cells tbody tr").length > 0`)
+	if n := value[int](b, `document.querySelectorAll("table.cells .good").length`); n != 30 {
+		t.Errorf("%d cells are complete, want one of each category", n)
+	}
+	b.picture("complete")
 	b.clean(base)
 }

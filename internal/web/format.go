@@ -13,6 +13,7 @@ import (
 var functions = template.FuncMap{
 	"size":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 	"rate":    rate,
+	"seconds": seconds,
 	"bits":    func(perSecond float64) string { return humanize.IBytes(uint64(max(perSecond, 0))) + "/s" },
 	"count":   func(n any) string { return humanize.Comma(whole(n)) },
 	"age":     age,

@@ -107,6 +107,7 @@ type categoryPage struct {
 	Category status.Category
 	Files    []File
 	Complete []string // periods
+	Counting bool     // there is a page of statistics
 	Trouble  string
 }
 
@@ -116,7 +117,7 @@ func (h *handler) category(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	p := categoryPage{Status: s}
+	p := categoryPage{Status: s, Counting: h.counting != nil}
 	i := slices.IndexFunc(s.Categories, func(c status.Category) bool { return c.Name == r.URL.Query().Get("name") })
 	if i < 0 {
 		say(w, http.StatusNotFound, "no such category: see the list on /")

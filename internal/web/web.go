@@ -3,7 +3,8 @@
 //
 //	rpc.Server ─► Handler ─┬─ /healthz, /readyz, OPTIONS   one line, 200 or 503
 //	                       ├─ may read? (access) ─ is the host ours? ─┬─ /status.json, / and /category   from one status.Status
-//	                       │                                          └─ /file, /tail                    Files
+//	                       │                                          ├─ /file, /tail, /complete         Files
+//	                       │                                          └─ /counts                         Options.Count
 //	                       └─ may read? ─ /metrics                        internal/metrics
 //
 // All views show the same status.Status. It is made at most once a second, however many clients ask, and in a goroutine
@@ -42,6 +43,8 @@ type Options struct {
 	Listen []string                                 // addresses whose hosts are names of this machine, in addition to its own
 	Stats  *stats.Set                               // for /metrics; counts requests, too
 	Files  Files                                    // of a collector; nil = no files are served
+
+	Count func(ctx context.Context, q Question) (*Counts, error) // makes statistics of a category; nil = there are none
 }
 
 // handler implements http.Handler.
@@ -54,6 +57,8 @@ type handler struct {
 	refused *atomic.Int64
 	tails   chan struct{} // holds a value for each who looks on
 	reading chan struct{} // holds a value for each request that reads from a disk
+
+	counting *counting // nil = there are no statistics
 }
 
 // Handler returns the handler for o. It takes the peer of a request from the request's context (access.From).
@@ -75,8 +80,13 @@ func Handler(o Options) http.Handler {
 	h.mux.HandleFunc("/page.js", asset("page.js", "text/javascript; charset=utf-8"))
 	if o.Files != nil {
 		h.mux.HandleFunc("/category", h.mayRead(h.ours(h.category)))
+		h.mux.HandleFunc("/complete", h.mayRead(h.ours(h.grid)))
 		h.mux.HandleFunc("/file", h.mayRead(h.ours(h.file)))
 		h.mux.HandleFunc("/tail", h.mayRead(h.ours(h.tail)))
+	}
+	if o.Count != nil {
+		h.counting = newCounting(o.Count)
+		h.mux.HandleFunc("/counts", h.mayRead(h.ours(h.counts)))
 	}
 	return h
 }

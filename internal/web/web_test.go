@@ -49,7 +49,9 @@ func (noFiles) List(category string) ([]File, error) {
 	return []File{{Name: "a-2026-01-02_00000.gz", Bytes: 5, Written: time.Unix(1e9, 0), Entries: 7}}, nil
 }
 
-func (noFiles) Complete(string) []string { return []string{"2026-01-02T03"} }
+func (noFiles) Complete(string) []string {
+	return []string{"2026-01-02T03", time.Now().Add(-2 * time.Hour).Format("2006-01-02T15")}
+}
 
 func (f noFiles) Open(category, name string) (io.ReadSeekCloser, File, error) {
 	list, err := f.List(category)
@@ -316,4 +318,51 @@ func TestAHangingDiskTakesNoRoom(t *testing.T) {
 			t.Error("the room was not given back")
 		}
 	})
+}
+
+// TestStatisticsCostLittle: one count at a time, however many ask; the same question is answered again for a while, and
+// what is no question is refused before anything is counted.
+func TestStatisticsCostLittle(t *testing.T) {
+	var counted atomic.Int32
+	begun, release := make(chan struct{}, 10), make(chan struct{})
+	h := Handler(Options{Status: func(context.Context) *status.Status {
+		return document(status.Category{Name: "a"}, status.Category{Name: "b"})
+	},
+		Reads: readsLocal, Stats: stats.New(), Files: new(noFiles), Count: func(context.Context, Question) (*Counts, error) {
+			counted.Add(1)
+			begun <- struct{}{}
+			<-release
+			return &Counts{Rows: []Counted{{Key: "/x", Count: 7}}}, nil
+		}})
+	const here = "127.0.0.1"
+	for target, want := range map[string]int{"/counts?name=c": 404, "/counts?name=a&hours=2": 400, "/counts?name=a&hours=x": 400,
+		"/counts?name=a&format=regexp%3D.": 400, "/counts?name=a&by=url%20--x": 400, "/counts?name=a&by=" + strings.Repeat("x", 200): 400} {
+		if got := ask(h, "GET", target, "localhost", here).Code; got != want {
+			t.Errorf("%s: %d, want %d", target, got, want)
+		}
+	}
+	if got := ask(h, "GET", "/counts?name=a", "localhost", "192.0.2.1").Code; got != 403 || counted.Load() != 0 {
+		t.Errorf("a stranger: %d, after %d counts", got, counted.Load())
+	}
+	var work sync.WaitGroup
+	answers := make(chan string, 8)
+	for range 8 {
+		work.Go(func() { answers <- ask(h, "GET", "/counts?name=a", "localhost", here).Body.String() })
+	}
+	<-begun
+	close(release)
+	work.Wait()
+	close(answers)
+	for body := range answers {
+		if !strings.Contains(body, "/x") {
+			t.Errorf("an answer without the key: %s", body)
+		}
+	}
+	if n := counted.Load(); n != 1 {
+		t.Errorf("counted %d times for eight that asked the same", n)
+	}
+	ask(h, "GET", "/counts?name=b", "localhost", here)
+	if n := counted.Load(); n != 2 {
+		t.Errorf("counted %d times for two categories", n)
+	}
 }

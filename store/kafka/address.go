@@ -37,11 +37,17 @@ const (
 	defaultEvery   = 15 * time.Minute
 	defaultSession = 45 * time.Second
 	defaultPort    = "9092"
+	maxTopic       = 249 // bytes of the name of a topic
 )
 
-// keys are the options that an address can have.
-var keys = []string{"group", "member", "every", "session", "replicas", "tls", "ca", "cert", "key", "sasl", "user",
-	"password_file"}
+// loginKeys are the options that every address can have, and journalKeys those that only the address of a journal has.
+var (
+	loginKeys   = []string{"tls", "ca", "cert", "key", "sasl", "user", "password_file"}
+	journalKeys = []string{"group", "member", "every", "session", "replicas"}
+)
+
+// nameLetters are what the name of a topic is made of.
+const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 // mechanisms are the values of the option sasl.
 var mechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
@@ -49,16 +55,32 @@ var mechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
 // IsAddress reports whether a text is an address of a topic.
 func IsAddress(text string) bool { return strings.HasPrefix(text, scheme) }
 
-// ParseAddress parses an address.
+// ParseAddress parses the address of a journal.
 func ParseAddress(text string) (a Address, err error) {
+	return parseAddress(text, nameLetters, append(journalKeys[:len(journalKeys):len(journalKeys)], loginKeys...))
+}
+
+// ParseTarget parses the address of topics for other programs: kafka://BROKER,BROKER/NAME?OPTIONS, with {category} in
+// the name if each category has a topic of its own. It has only the options of TLS and login.
+func ParseTarget(text string) (a Address, err error) {
+	if a, err = parseAddress(text, nameLetters+"{}", loginKeys); err != nil {
+		return a, err
+	}
+	if rest := strings.ReplaceAll(a.Topic, "{category}", ""); strings.ContainsAny(rest, "{}") {
+		return a, fmt.Errorf("address %q: the only word in braces is {category}", text)
+	}
+	return a, nil
+}
+
+// parseAddress parses an address with these letters in the name of the topic, and these options.
+func parseAddress(text, letters string, keys []string) (a Address, err error) {
 	rest, ok := strings.CutPrefix(text, scheme)
 	if !ok {
 		return a, fmt.Errorf("address %q: want kafka://BROKER,BROKER/TOPIC", text)
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	brokers, topic, _ := strings.Cut(rest, "/")
-	if brokers == "" || topic == "" || len(topic) > 249 || strings.Trim(topic,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
+	if brokers == "" || topic == "" || len(topic) > maxTopic || strings.Trim(topic, letters) != "" {
 		return a, fmt.Errorf("address %q: want kafka://BROKER,BROKER/TOPIC, with letters, digits, dots, hyphens and "+
 			"underscores in the name of the topic", text)
 	}

@@ -24,6 +24,8 @@
 // is unknown the member joins again before it reads the committed offset: then Kafka refuses the former attempt, should
 // it still be under way.
 //
+// Senders open stores that write each entry as a record of its own into topics for other programs.
+//
 // Limitations: the number of partitions must not change while entries wait, because retries and order depend on it.
 // Entries without numbers that are sent again after an error are stored twice, as with every journal.
 package kafka
@@ -54,7 +56,7 @@ type Options struct {
 // Epoch describes an epoch to its engine.
 type Epoch struct {
 	Dir     string // an empty directory
-	Who     string // the writer, for the names of files in the depot, e.g. p007-000000001234: no two epochs that commit share it
+	Who     string // the writer, for the names of files in the depot, e.g. p007-000000001234-3fa2: no two epochs share it
 	Streams []byte // Product.Streams of the epoch before; nil = nothing is known
 }
 

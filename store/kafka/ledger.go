@@ -41,8 +41,8 @@ type pointer interface {
 	Move(ctx context.Context, offset int64, books string) error
 }
 
-// errRefused says that Kafka has refused a commit, because this member does not own the partition any more.
-var errRefused = errors.New("the commit was refused: another collector owns the partition now")
+// errRefused says that a commit has not taken place for certain.
+var errRefused = errors.New("nothing was committed; the partition is taken over again, here or by another collector")
 
 // errUnknown says that nobody knows whether a commit has taken place.
 var errUnknown = errors.New("it is unknown whether the commit has taken place")

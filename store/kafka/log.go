@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +19,10 @@ import (
 	"inkwell/store"
 )
 
-// openLimit bounds how long Open waits for the brokers.
-const openLimit = 60 * time.Second
+const (
+	openLimit = 60 * time.Second // how long Open waits for the brokers
+	askLimit  = 10 * time.Second // for another question to them
+)
 
 // Log is a topic in the place of a journal. It appends to the topic, and drains the partitions that the group assigns
 // to this collector. Safe for concurrent use.
@@ -66,7 +69,7 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	if err := clear(o.Scratch); err != nil {
 		return nil, err
 	}
-	if l.admin, err = o.Address.client(kgo.RetryTimeout(commitLimit)); err != nil {
+	if l.admin, err = o.Address.client(kgo.RetryTimeout(askLimit)); err != nil {
 		return nil, err
 	}
 	l.adm = kadm.NewClient(l.admin)
@@ -99,6 +102,9 @@ func (l *Log) watch(ctx context.Context) {
 		}
 		if lag != nil {
 			l.lag.Store(lag)
+			if slices.Contains(lag.Members, l.o.Address.Member) {
+				l.health.Set("membership", nil)
+			}
 		}
 		var late error
 		if text := l.lag.Load().Warning; text != "" {

@@ -54,7 +54,7 @@ func (p *producer) append(ctx context.Context, b *proto.Batch) error {
 	var failed error
 	for _, r := range p.records(b) {
 		waiting.Add(1)
-		p.client.TryProduce(ctx, r, func(_ *kgo.Record, err error) {
+		p.client.Produce(ctx, r, func(_ *kgo.Record, err error) {
 			defer waiting.Done()
 			if err != nil {
 				mu.Lock()

@@ -23,7 +23,7 @@ func Published(tb testing.TB, dir, category string) []string {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		tb.Fatal(err)
 	}
-	legal := regexp.MustCompile(`^` + regexp.QuoteMeta(category) + `(-\d{4}-\d\d-\d\d)?_\d{5,}(\.gz|\.zst)?$`)
+	legal := regexp.MustCompile(`^` + regexp.QuoteMeta(category) + `(-\d{4}-\d\d-\d\d(T\d\d)?)?_\d{5,}(\.gz|\.zst)?$`)
 	var paths []string
 	for _, e := range entries {
 		if e.Type().IsRegular() && !strings.HasPrefix(e.Name(), ".") {

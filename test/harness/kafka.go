@@ -99,6 +99,9 @@ func (k *Kafka) Begin(tb testing.TB) {
 	}
 }
 
+// Real reports whether it is not the fake.
+func (k *Kafka) Real() bool { return k.broker != nil }
+
 // Kill ends the broker with SIGKILL.
 func (k *Kafka) Kill() { kill(k.broker) }
 

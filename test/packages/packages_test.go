@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"inkwell/test/harness"
@@ -27,15 +28,27 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	built.old, built.again, built.next = filepath.Join(dir, "old"), filepath.Join(dir, "again"), filepath.Join(dir, "next")
 	// The second build of the same has another time zone, language, mask of files and directory.
-	for _, b := range []struct{ out, version, env, umask string }{
-		{built.old, "v1.0.0", "TZ=UTC", "022"}, {built.again, "v1.0.0", "TZ=Asia/Tokyo LC_ALL=C.UTF-8 USER=other", "077"}, {built.next, "v1.1.0", "TZ=UTC", "022"},
-	} {
-		cmd := exec.Command("sh", "-c", "umask "+b.umask+" && exec env OUT="+b.out+" VERSION="+b.version+" SOURCE_DATE_EPOCH=1700000000 "+b.env+" packaging/build")
-		cmd.Dir = "../.."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v: %v\n%s", cmd.Args, err, out)
-			return 1
-		}
+	builds := []struct{ out, version, env, umask string }{
+		{built.old, "v1.0.0", "TZ=UTC", "022"},
+		{built.again, "v1.0.0", "TZ=Asia/Tokyo LC_ALL=C.UTF-8 USER=other", "077"},
+		{built.next, "v1.1.0", "TZ=UTC", "022"},
+	}
+	failed := make([]error, len(builds))
+	var building sync.WaitGroup
+	for i, b := range builds {
+		building.Go(func() {
+			cmd := exec.Command("sh", "-c", "umask "+b.umask+" && exec env OUT="+b.out+" VERSION="+b.version+
+				" SOURCE_DATE_EPOCH=1700000000 "+b.env+" packaging/build")
+			cmd.Dir = "../.."
+			if out, err := cmd.CombinedOutput(); err != nil {
+				failed[i] = fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+			}
+		})
+	}
+	building.Wait()
+	if err := errors.Join(failed...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	code := m.Run()
 	harness.ReportNotRun()
