@@ -228,7 +228,7 @@ func (r *run) close() bool {
 	}
 	err := errors.Join(r.unsynced.disks.Sync(dirs)...)
 	if err != nil {
-		r.j.log.Error("sync the names of finished files: the next start does it again", "error", err)
+		r.j.log.Error("sync the names of finished files: the next start repeats it", "error", err)
 	}
 	for _, t := range r.all() {
 		t.stepper.close()
