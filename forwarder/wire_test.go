@@ -214,7 +214,7 @@ func TestForwardWaitsWhileTheSpoolIsFull(t *testing.T) {
 	want := numbered("a", 0, 1_000_000)
 	g.write("a.log", want)
 	g.start()
-	g.until("a full spool", func() bool { return strings.Contains(logs.String(), "cannot hand lines on") })
+	g.until("a full spool", func() bool { return strings.Contains(logs.String(), "lines cannot be delivered") })
 	g.peer.start()
 	g.until("everything delivered", func() bool { return g.peer.store.count("c") >= len(want) })
 	if err := g.end(true); err != nil {
@@ -223,7 +223,7 @@ func TestForwardWaitsWhileTheSpoolIsFull(t *testing.T) {
 	if got := g.peer.store.get("c"); !slices.Equal(got, want) {
 		t.Errorf("%d lines, want %d", len(got), len(want))
 	}
-	if !strings.Contains(logs.String(), "handed on again") {
+	if !strings.Contains(logs.String(), "lines are delivered again") {
 		t.Error("the recovery is not logged")
 	}
 }

@@ -420,7 +420,7 @@ func TestTheLastEntryIsGone(t *testing.T) {
 	if got := c.of("a.service"); !slices.Equal(got, numbered(0, 20)) {
 		t.Errorf("got %q", got)
 	}
-	if !strings.Contains(log.String(), "not in the journal any more") {
+	if !strings.Contains(log.String(), "no longer in the journal") {
 		t.Errorf("nothing is said of it:\n%s", log)
 	}
 }

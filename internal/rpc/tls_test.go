@@ -433,7 +433,7 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("without a key: %v", err)
 		}
 	}
-	if n := strings.Count(r.log.all(), "those of before are"); n != 2 {
+	if n := strings.Count(r.log.all(), "the old ones stay in use"); n != 2 {
 		t.Errorf("logged %d times, want once for each state:\n%s", n, r.log.all())
 	}
 	ours.issue("server", leaf{names: []string{"127.0.0.1"}})

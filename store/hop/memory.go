@@ -95,7 +95,7 @@ func (n *Network) Remember(m Memory) error {
 	file := store.StateFile{Dir: dir, Name: "nexthop" + m.Name, Log: n.o.Logger}
 	var before remembered
 	if _, err := file.Load(&before); err != nil {
-		n.o.Logger.Warn("what was known of the next hop cannot be read: it is looked for anew", "error", err)
+		n.o.Logger.Warn("what was known of the next hop cannot be read: it is found out again", "error", err)
 	}
 	after := m.After
 	if after <= 0 {
@@ -169,7 +169,7 @@ func (n *Network) remember() {
 // save writes the file.
 func (m *memory) save(now remembered, n *Network) {
 	if err := m.file.Save(now); err != nil {
-		n.o.Logger.Warn("cannot remember the next hop: after a restart it is looked for anew", "error", err)
+		n.o.Logger.Warn("cannot save what is known of the next hop: after a restart it is found out again", "error", err)
 		return
 	}
 	m.now, m.saved = now, true
