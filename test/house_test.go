@@ -64,7 +64,7 @@ var edges = map[string][]string{
 	"internal/fleet":           {"proto"},
 	"internal/ending":          {},
 	"internal/stats":           {},
-	"internal/testkit":         {},
+	"internal/testkit":         {"proto"},
 	"internal/web":             {"internal/access", "internal/metrics", "internal/stats", "internal/status"},
 	"internal/metrics":         {"internal/stats", "internal/status"},
 	"internal/status":          {"internal/stats"},
