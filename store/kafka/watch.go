@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // watchEvery is how often the brokers are asked how far the group has come.
@@ -38,7 +40,7 @@ type Lag struct {
 // look asks the brokers how far the group has come.
 func look(ctx context.Context, a *Address, adm *kadm.Client, retention time.Duration) (lag *Lag, err error) {
 	committed, err := adm.FetchOffsets(ctx, a.Group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // nobody has committed anything
 		return nil, fmt.Errorf("read the committed offsets of group %s: %w", a.Group, err)
 	}
 	ends, err := adm.ListEndOffsets(ctx, a.Topic)
