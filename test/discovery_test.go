@@ -226,3 +226,92 @@ func TestForwardersUnderSiege(t *testing.T) {
 	s.all(t, c...)
 	s.arrived(t, c, dirs)
 }
+
+// relayOver is a relay that finds its collectors in the file {LIST}, with a spool in front of each category's share.
+const relayOver = `port={PORT}
+check_interval=1
+host=relay
+<store>
+category=default
+type=buffer
+retry_interval=1
+retry_interval_range=1
+<primary>
+type=network
+service_list=file:{LIST}
+</primary>
+<secondary>
+type=file
+file_path={DIR}
+</secondary>
+</store>
+`
+
+// TestRelaySpreadsItsCategories over collectors that it finds, and loses and duplicates nothing when one is killed and
+// another one is stopped.
+func TestRelaySpreadsItsCategories(t *testing.T) {
+	t.Parallel()
+	list, in := filepath.Join(t.TempDir(), "collectors"), t.TempDir()
+	var c []*harness.Collector
+	var dirs []string
+	text := ""
+	for range 3 {
+		dirs = append(dirs, t.TempDir())
+		c = append(c, ink.Collect(t, dirs[len(dirs)-1], bulk...))
+		text += c[len(c)-1].Addr + "\n"
+	}
+	harness.WriteFile(t, list, text)
+	relay := ink.Scribed(t, relayOver, "{LIST}", list)
+	args := []string{"forward", "--to", relay.Addr, "--state", t.TempDir()}
+	var loggers []*logger
+	for i := range 6 {
+		l := newLogger(t, filepath.Join(in, fmt.Sprintf("app%d.log", i)), fmt.Sprintf("app%d", i))
+		loggers, args = append(loggers, l), append(args, fmt.Sprintf("app%d=%s", i, l.path))
+	}
+	f := ink.Start(t, harness.Command{Args: args})
+	lines := 0
+	sent := func(rounds int) {
+		t.Helper()
+		for range rounds {
+			for _, l := range loggers {
+				l.write(t, 20, false)
+				lines += 20
+			}
+			harness.Until(t, "the relay has it", func() bool { return relay.Counter(t, "received good") >= int64(lines) })
+		}
+	}
+	sent(10)
+	taken := func(one *harness.Collector) int64 { return one.Counter(t, "received good") }
+	harness.Until(t, "several collectors have categories", func() bool {
+		sent(1)
+		n := 0
+		for _, one := range c {
+			if taken(one) > 0 {
+				n++
+			}
+		}
+		return n > 1
+	})
+	for i := range c {
+		if taken(c[i]) > 0 { // so that one has something to lose
+			c[0], c[i] = c[i], c[0]
+			break
+		}
+	}
+	c[0].Kill()
+	sent(10)
+	c[0].Restart(t)
+	c[1].Stop(t)
+	sent(10)
+	f.Stop(t)
+	harness.Until(t, "the relay has sent everything, and nothing is in doubt", func() bool {
+		return relay.Counter(t, "sent") == int64(lines) && relay.Counter(t, "in doubt") == 0
+	})
+	relay.Stop(t)
+	c[0].Stop(t)
+	c[2].Stop(t)
+	a, code := audit(t, append([]string{"--verify"}, dirs...)...)
+	if code != 0 || a.Sums.Missing != 0 || a.Sums.Written != int64(lines) {
+		t.Errorf("of %d lines %+v, exit code %d", lines, a.Sums, code)
+	}
+}
