@@ -58,7 +58,7 @@ func (s Span) reaches(during Span) bool {
 // Complete says whether a directory is complete for a stretch of time: it is over, every file that was begun in it is
 // listed by a marker, and a marker of its last period or of a later one says that nothing more comes.
 func Complete(path string, during Span, now time.Time) (c Completeness, err error) {
-	dir, err := faultfs.OpenDir(path, nil)
+	dir, err := faultfs.Look(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Completeness{}, nil
 	}

@@ -52,7 +52,7 @@ func ReadContents(path string, states []string, warn func(format string, args ..
 			return nil, err
 		}
 	}
-	dir, err := faultfs.OpenDir(abs, nil)
+	dir, err := faultfs.Look(abs)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func ReadContents(path string, states []string, warn func(format string, args ..
 
 // readState reads what the books in a state directory say of the open files. The directory need not exist.
 func (c *Contents) readState(state string, warn func(format string, args ...any)) error {
-	dir, err := faultfs.OpenDir(state, nil)
+	dir, err := faultfs.Look(state)
 	// Analysts may be allowed to read the files, but not the state.
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil
@@ -165,7 +165,7 @@ func Blocks(f File) []index.Block {
 	if f.in != nil { // a depot has no indexes
 		return nil
 	}
-	dir, err := faultfs.OpenDir(f.Home(), nil)
+	dir, err := faultfs.Look(f.Home())
 	if err != nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"unicode/utf8"
 
 	"inkwell/archive/inflate"
 	"inkwell/rotate"
@@ -69,8 +70,38 @@ func Open(ctx context.Context, file File, o Options) (*Reader, error) {
 	if r.f, r.size, err = r.file.open(ctx); err != nil {
 		return nil, err
 	}
+	if !file.Open && file.Codec != rotate.None {
+		file.Codec = actualCodec(r.f, file.Codec)
+	}
 	r.begin()
 	return r, nil
+}
+
+// actualCodec is how a finished file is compressed that is named as if by codec, if its beginning shows that it is not:
+// it is a file of the other compression, or plain text.
+func actualCodec(f io.ReaderAt, codec rotate.Codec) rotate.Codec {
+	head, err := readAt(f, 0, 4096)
+	if err != nil || len(head) < 4 {
+		return codec // whoever reads on tells
+	}
+	switch found := codecOf([4]byte(head)); {
+	case found != rotate.None:
+		return found
+	case isText(head):
+		return rotate.None
+	}
+	return codec
+}
+
+// isText says whether the beginning of a file is text: UTF-8, of which the last character may be cut, without control
+// characters other than white space and escapes.
+func isText(head []byte) bool {
+	for k := 0; k < 4 && !utf8.Valid(head) && len(head) > 0; k++ {
+		head = head[:len(head)-1]
+	}
+	return len(head) > 0 && utf8.Valid(head) && !bytes.ContainsFunc(head, func(c rune) bool {
+		return c < ' ' && c != '\t' && c != '\n' && c != '\r' && c != 0x1b || c == 0x7f
+	})
 }
 
 // begin starts reading at r.at, where a member or a block begins.

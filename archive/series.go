@@ -49,14 +49,14 @@ func ReadSeries(path string) ([]Series, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(abs); err != nil { // which OpenDir would make
+	if _, err := os.Stat(abs); err != nil {
 		return nil, err
 	}
 	home, within := rotate.Home(abs), ""
 	if home != abs {
 		within = abs
 	}
-	dir, err := faultfs.OpenDir(home, nil)
+	dir, err := faultfs.Look(home)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (s *Series) Refresh() error {
 	if s.alone {
 		return s.refreshAlone()
 	}
-	dir, err := faultfs.OpenDir(s.Dir, nil)
+	dir, err := faultfs.Look(s.Dir)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ type part struct {
 	off  int64 // bytes of the file that were consumed
 }
 
+// errNoGzip says that no gzip member begins where one has to.
+var errNoGzip = errors.New("it does not begin as a gzip file does (is it encrypted, or of another format?)")
+
 // counter counts how much was read of a file.
 type counter struct {
 	*bufio.Reader
@@ -83,8 +86,11 @@ func (s *streamReader) run(c rotate.Codec, skip int64) {
 func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
 	if c == rotate.Gzip {
 		d, err := gzip.NewReader(s.count)
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			err = io.ErrUnexpectedEOF
+		case errors.Is(err, gzip.ErrHeader):
+			err = errNoGzip
 		}
 		return d, err
 	}
@@ -133,6 +139,8 @@ func (r *Reader) streamEnded(err error) {
 		r.lost(&Damage{Offset: r.size, Entries: -1, Err: errors.New("the file ends early")})
 		r.err = io.EOF
 		return
+	case errors.Is(err, errNoGzip):
+		r.at.Offset = r.member
 	case errors.Is(err, gzip.ErrHeader) && r.at.Offset > r.member:
 		err = errors.New("behind the end of a member there is something else")
 	}

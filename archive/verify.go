@@ -52,6 +52,10 @@ func (q *Query) Verify(ctx context.Context, f File) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	if actual := r.File().Codec; actual != f.Codec {
+		v.Wrong = fmt.Sprintf("its name says %v, what is in it is %v", f.Codec, actual)
+		v.Index = IndexNone
+	}
 	times := timesOf(&facts)
 	for {
 		chunk, err := r.Next()

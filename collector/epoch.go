@@ -25,7 +25,6 @@ import (
 	"inkwell/store/depot"
 	"inkwell/store/journal"
 	"inkwell/store/kafka"
-	"inkwell/store/series"
 	"inkwell/store/spool"
 	"inkwell/store/stream"
 )
@@ -49,14 +48,16 @@ type epoch struct {
 	made    madeFiles
 }
 
-// beginEpoch opens the engine of an epoch, with the stores of a configuration.
-func (i *intake) beginEpoch(c *config.Config, shared *series.Encoders, e kafka.Epoch) (_ kafka.Engine, err error) {
+// beginEpoch opens the engine of an epoch, with the stores of a configuration. It shares the encoders of front, the
+// opener of the collector's own stores.
+func (i *intake) beginEpoch(c *config.Config, front *opener, e kafka.Epoch) (_ kafka.Engine, err error) {
 	p := &epoch{dir: e.Dir, stats: stats.New(), total: i.stats}
 	state := filepath.Join(e.Dir, "state")
 	if err := seed(state, e.Streams); err != nil {
 		return nil, err
 	}
 	conf := inScratch(c, e.Dir)
+	conf.MaxCategories = front.limit // which fits the limit of open files, as was logged once
 	o := &Options{Logger: i.log.With("epoch", e.Who), Stats: p.stats, tuning: i.o.tuning}
 	p.journal, err = journal.Open(journal.Options{StateDir: state, MaxBytes: epochJournal, Memory: epochMemory,
 		StreamTTL: conf.StreamTTL, Durability: spool.Memory, Logger: o.Logger, Stats: p.stats, Tuning: o.tuning.journal,
@@ -65,7 +66,7 @@ func (i *intake) beginEpoch(c *config.Config, shared *series.Encoders, e kafka.E
 		return nil, err
 	}
 	opener := newOpener(conf, state, p.journal, o)
-	opener.encoders = shared
+	opener.encoders = front.encoders
 	routes := newRouter(conf, p.journal, opener, p.stats).routes()
 	p.made = madeFiles{root: e.Dir, who: e.Who, hive: make(map[string]bool), files: make(map[string]kafka.File)}
 	for k, s := range conf.Stores {
@@ -144,6 +145,9 @@ func (p *epoch) Finish() (made kafka.Product, err error) {
 	}
 	made.Twice = p.stats.Get(stats.Overall + ":duplicates")
 	p.total.Overall("duplicates").Add(made.Twice)
+	if made.Empty, err = p.made.empty(); err != nil {
+		return made, err
+	}
 	made.Files, err = p.made.list()
 	return made, err
 }
@@ -224,6 +228,26 @@ func (m *madeFiles) Mark(string, *books.Marker) error { return nil }
 
 // Holds implements books.Depot.
 func (m *madeFiles) Holds(string, string) bool { return false }
+
+// empty returns the number of entries that are in no file because they have no bytes.
+func (m *madeFiles) empty() (entries int64, err error) {
+	for number := range m.hive {
+		dir, err := faultfs.OpenBeneath(m.root, filepath.Join(m.root, "files", number), nil)
+		if err != nil {
+			return 0, err
+		}
+		counts, _, err := books.ReadCounts(dir)
+		if err = errors.Join(err, dir.Close()); err != nil {
+			return 0, err
+		}
+		for _, c := range counts {
+			if c.What == books.Empty {
+				entries += c.Entries
+			}
+		}
+	}
+	return entries, nil
+}
 
 // list returns the files, in the order of their names.
 func (m *madeFiles) list() (all []kafka.File, err error) {

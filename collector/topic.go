@@ -29,8 +29,8 @@ func (i *intake) openTopic() error {
 	if err != nil {
 		return err
 	}
-	encoders := i.router.opener.encoders
-	begin := func(e kafka.Epoch) (kafka.Engine, error) { return i.beginEpoch(c, encoders, e) }
+	front := i.router.opener
+	begin := func(e kafka.Epoch) (kafka.Engine, error) { return i.beginEpoch(c, front, e) }
 	l, err := kafka.Open(context.Background(), kafka.Options{
 		Address: *c.Topic, Depot: d, Scratch: filepath.Join(i.o.StateDir, "kafka"), Begin: begin,
 		Source: i.journal.Source, MaxMessage: c.MaxMessage, Logger: i.log, Stats: i.stats,

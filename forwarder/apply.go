@@ -158,7 +158,7 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 		if a.isPacked() {
 			v.count.recovered.Add(1)
 		}
-		v.log.Info("file is another one on disk and holds what was read; it is read on",
+		v.log.Info("file was replaced by one that begins with what was read; reading continues",
 			"file", a.path, "offset", g.offset)
 		if v.known[g.id] == g {
 			delete(v.known, g.id)
@@ -236,7 +236,7 @@ func (v *volume) enter(g *generation, a *arrival) {
 // restart reads a file that was truncated or rewritten from its start.
 func (v *volume) restart(g *generation, a *arrival) error {
 	v.count.truncated.Add(1)
-	v.log.Info("file was truncated or written anew; it is read from its start", "file", a.path, "offset", g.offset)
+	v.log.Info("file was truncated or overwritten; it is read from its start", "file", a.path, "offset", g.offset)
 	if g.fd < 0 {
 		if err := g.open(a); err != nil {
 			return err
@@ -386,7 +386,7 @@ func (v *volume) lose(g *generation, why string) {
 		return // nothing is missing
 	}
 	v.count.lost.Add(1)
-	v.log.Warn("what was not read of a file is lost: "+why, "path", g.path, "offset", g.offset)
+	v.log.Warn("the unread rest of a file is lost: "+why, "path", g.path, "offset", g.offset)
 }
 
 // cannotOpen handles an arrival that could not be opened. Without free descriptors it is tried again later.

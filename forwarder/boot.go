@@ -28,7 +28,7 @@ const (
 func (p *positions) boot() error {
 	now, err := os.ReadFile(bootPath)
 	if err != nil { // without a boot ID reboots go unnoticed
-		p.log.Warn("cannot tell whether the machine was started anew", "err", err)
+		p.log.Warn("cannot find out whether the machine was restarted", "err", err)
 		return nil
 	}
 	before, err := p.dir.ReadFile(bootName)

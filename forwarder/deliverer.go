@@ -79,9 +79,9 @@ func (c *deliverer) changed(err error) {
 	c.mu.Unlock()
 	switch {
 	case err != nil && failed.IsZero():
-		c.log.Error("cannot hand lines on: they wait and are offered again", "error", err)
+		c.log.Error("lines cannot be delivered: they wait, and are sent again later", "error", err)
 	case err == nil && !failed.IsZero():
-		c.log.Info("lines are handed on again", "after", time.Since(failed).Round(time.Millisecond))
+		c.log.Info("lines are delivered again", "after", time.Since(failed).Round(time.Millisecond))
 	}
 }
 

@@ -269,10 +269,10 @@ func (f *follower) tellPatterns(now time.Time) {
 			f.obstacles[s] = o
 		case o.text != "" && !was.told && now.Sub(was.since) >= f.hang/2:
 			was.told = true
-			f.log.Warn("nothing is followed by a pattern: "+o.text, "pattern", s.pattern.String())
+			f.log.Warn("a pattern follows no file: "+o.text, "pattern", s.pattern.String())
 		}
 		if was != nil && was.told && o.text == "" {
-			f.log.Info("files are followed by a pattern now", "pattern", s.pattern.String())
+			f.log.Info("a pattern follows files now", "pattern", s.pattern.String())
 		}
 	}
 }
@@ -316,14 +316,14 @@ func (f *follower) tellBlocked(x finding) {
 		now[i.Path] = true
 		if !before[i.Path] {
 			f.count.unreadable.Add(1)
-			f.log.Warn("cannot look into a directory on the way of a pattern; it is tried again",
+			f.log.Warn("cannot read a directory of a pattern; it is tried again",
 				"dir", i.Path, "pattern", x.source.pattern.String(), "err", i.Err)
 		}
 	}
 	for path := range before {
 		if !now[path] {
 			f.count.unreadable.Add(-1)
-			f.log.Info("directory on the way of a pattern can be looked into again, or is gone", "dir", path)
+			f.log.Info("a directory of a pattern can be read again, or is gone", "dir", path)
 		}
 	}
 	f.blocked[x.source] = now

@@ -71,7 +71,7 @@ func (r *lineReader) copy(p []byte) {
 	}
 	if _, err := r.echo.Write(p); err != nil {
 		if !errors.Is(err, unix.EPIPE) {
-			r.log.Warn("cannot echo what is read; going on without", "err", err)
+			r.log.Warn("cannot echo the input; continuing without", "err", err)
 		}
 		r.echo = nil
 	}

@@ -33,7 +33,7 @@ func (v *volume) rescan(now time.Time) {
 		v.started = true
 		if v.full && !v.starved() && v.parking.count == 0 {
 			v.full = false
-			v.log.Info("descriptors are free again")
+			v.log.Info("file descriptors are available again")
 		}
 	}
 }

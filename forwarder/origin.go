@@ -24,7 +24,7 @@ func openOrigin(host string, log *slog.Logger) *origin {
 	if host == "" {
 		name, err := os.Hostname()
 		if err != nil {
-			log.Warn("the name of this machine cannot be found out, so that none is told: give --host", "err", err)
+			log.Warn("the name of this machine is not known and cannot be reported: give --host", "err", err)
 		}
 		host = name
 	}

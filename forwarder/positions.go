@@ -62,7 +62,7 @@ func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 		return nil, err
 	}
 	if damage.Lines > 0 {
-		log.Warn("damaged positions are passed over; some lines may be sent twice",
+		log.Warn("damaged positions are skipped; some lines may be sent twice",
 			"file", filepath.Join(dir.Path(), positionsName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	if err := lines.Keep(); err != nil { // before it is overwritten

@@ -66,10 +66,10 @@ func (h *nextHop) lookForSpool(ctx context.Context, began time.Time) {
 		case err == nil:
 			leave() // first, because whenWanted would take this lock for that of another process
 			close(h.spooled)
-			h.o.log.Info("took the spool over", "dir", h.dir.Path(), "after", time.Since(began).Round(time.Millisecond))
+			h.o.log.Info("took over the spool", "dir", h.dir.Path(), "after", time.Since(began).Round(time.Millisecond))
 			return
 		case !errors.Is(err, faultfs.ErrLocked) && !said:
-			h.o.log.Error("cannot take the spool over, trying again", "dir", h.dir.Path(), "err", err)
+			h.o.log.Error("cannot take over the spool, trying again", "dir", h.dir.Path(), "err", err)
 			said = true
 		}
 	}

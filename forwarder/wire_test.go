@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 )
 
@@ -209,12 +209,12 @@ func TestForwardThroughTheSpool(t *testing.T) {
 func TestForwardWaitsWhileTheSpoolIsFull(t *testing.T) {
 	g := newWireRig(t)
 	g.o.SpoolMax = 4 << 20
-	logs := new(syncBuffer)
-	g.o.Logger = slog.New(slog.NewTextHandler(logs, nil))
+	logs := new(testkit.Log)
+	g.o.Logger = logs.Logger()
 	want := numbered("a", 0, 1_000_000)
 	g.write("a.log", want)
 	g.start()
-	g.until("a full spool", func() bool { return strings.Contains(logs.String(), "cannot hand lines on") })
+	g.until("a full spool", func() bool { return strings.Contains(logs.String(), "lines cannot be delivered") })
 	g.peer.start()
 	g.until("everything delivered", func() bool { return g.peer.store.count("c") >= len(want) })
 	if err := g.end(true); err != nil {
@@ -223,7 +223,7 @@ func TestForwardWaitsWhileTheSpoolIsFull(t *testing.T) {
 	if got := g.peer.store.get("c"); !slices.Equal(got, want) {
 		t.Errorf("%d lines, want %d", len(got), len(want))
 	}
-	if !strings.Contains(logs.String(), "handed on again") {
+	if !strings.Contains(logs.String(), "lines are delivered again") {
 		t.Error("the recovery is not logged")
 	}
 }

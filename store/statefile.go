@@ -92,7 +92,7 @@ func (s StateFile) setAside(name string, healed bool) error {
 	if healed {
 		s.Log.Error("state is damaged, its copy is used", "file", filepath.Join(s.Dir.Path(), name), "set aside", aside)
 	} else {
-		s.Log.Error("state is damaged, and so is its copy: what it knew is not known any more",
+		s.Log.Error("state and its copy are damaged: what they held is lost",
 			"file", filepath.Join(s.Dir.Path(), name), "set aside", aside)
 	}
 	return errors.Join(s.Dir.Rename(name, aside), s.Dir.Sync())

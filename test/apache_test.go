@@ -294,7 +294,7 @@ func TestApacheRestartsGracefullyWhileTheCollectorIsAway(t *testing.T) {
 	c.Stop(t)
 	harness.Clean(t, dir)
 	sameLines(t, contentLines(t, dir, "apache.pipe"), truth)
-	if text := h.Stderr() + string(h.errors()); !strings.Contains(text, "took the spool over") {
-		t.Errorf("no pipe took the spool over from another:\n%s", text)
+	if text := h.Stderr() + string(h.errors()); !strings.Contains(text, "took over the spool") {
+		t.Errorf("no pipe took over the spool from another:\n%s", text)
 	}
 }

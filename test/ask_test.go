@@ -158,7 +158,7 @@ func TestControlSocketFollowsNoPlantedLink(t *testing.T) {
 		}
 		r := ink.Run(t, "forward", "--once", "--to", c.Addr, "--state", state, "app="+l.path)
 		after, err := os.Lstat(path)
-		if err != nil || !os.SameFile(before, after) || r.Code != 0 || !strings.Contains(r.Stderr, "cannot be asked how it is") {
+		if err != nil || !os.SameFile(before, after) || r.Code != 0 || !strings.Contains(r.Stderr, "the control socket cannot be opened") {
 			t.Errorf("%v, %v, %+v", after, err, r)
 		}
 	}

@@ -49,7 +49,7 @@ func TestForwarderTellsWhatItFollows(t *testing.T) {
 	first.rotate(t, 0, false)
 	first.write(t, 10, false)
 	harness.Until(t, "the rotation is told", func() bool { return said("file was rotated") })
-	harness.Until(t, "the pattern without files is told", func() bool { return said("nothing is followed by a pattern") })
+	harness.Until(t, "the pattern without files is told", func() bool { return said("a pattern follows no file") })
 	c.Received(t, 21)
 	f.Stop(t)
 }
@@ -72,13 +72,13 @@ func TestLogFileOfAnotherUserOutlivesRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Signal(syscall.SIGHUP)
-	logged(t, path+".1", "cannot be opened anew")
+	logged(t, path+".1", "cannot be reopened")
 	harness.WriteFile(t, path, "")
 	if err := os.Chown(path, nobodyID, nobodyID); err != nil {
 		t.Fatal(err)
 	}
 	f.Signal(syscall.SIGHUP)
-	logged(t, path, "log file opened anew")
+	logged(t, path, "log file reopened")
 	f.Stop(t)
 	logged(t, path, "counters")
 }

@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,9 @@ import (
 	"inkwell/internal/dnstest"
 	"inkwell/test/harness"
 )
+
+// siegeRounds is how many processes die in TestForwardersUnderSiege.
+const siegeRounds = 8
 
 // service is the name under which the test's DNS server knows the collectors.
 const service = "_inkwell._tcp.example.test."
@@ -45,6 +49,7 @@ func hopOf(t *testing.T, state string) (address string) {
 
 // spreadOver is some forwarders that find their collectors, each with a file that is written all the time.
 type spreadOver struct {
+	to         string
 	forwarders []*harness.Process
 	states     []string
 	loggers    []*logger
@@ -52,16 +57,22 @@ type spreadOver struct {
 
 func startSpread(t *testing.T, to string, n int) *spreadOver {
 	t.Helper()
-	s := new(spreadOver)
+	s := &spreadOver{to: to}
 	for i := range n {
 		host, state := fmt.Sprintf("web%d", i), t.TempDir()
 		l := newLogger(t, filepath.Join(t.TempDir(), host+".log"), host)
 		l.write(t, 10, false)
-		s.loggers, s.states = append(s.loggers, l), append(s.states, state)
-		s.forwarders = append(s.forwarders, ink.Start(t, harness.Command{Args: []string{"forward", "--to", to,
-			"--state", state, "--host", host, "app=" + l.path}}))
+		s.loggers, s.states, s.forwarders = append(s.loggers, l), append(s.states, state), append(s.forwarders, nil)
+		s.begin(t, i)
 	}
 	return s
+}
+
+// begin starts a forwarder, or starts it again.
+func (s *spreadOver) begin(t *testing.T, i int) {
+	t.Helper()
+	s.forwarders[i] = ink.Start(t, harness.Command{Args: []string{"forward", "--to", s.to, "--state", s.states[i],
+		"--host", fmt.Sprint("web", i), "app=" + s.loggers[i].path}})
 }
 
 // write adds lines to every file.
@@ -125,6 +136,12 @@ func TestForwardersFindTheirCollectors(t *testing.T) {
 		t.Errorf("the collector did not let its senders go:\n%s", c[1].Stderr())
 	}
 	s.all(t, c[0], c[2])
+	s.arrived(t, c, dirs)
+}
+
+// arrived waits until everything was sent, ends all processes, and has an audit check that each line is at one collector.
+func (s *spreadOver) arrived(t *testing.T, c []*harness.Collector, dirs []string) {
+	t.Helper()
 	lines := 0
 	for i, l := range s.loggers {
 		state := s.states[i]
@@ -142,8 +159,11 @@ func TestForwardersFindTheirCollectors(t *testing.T) {
 		f.Stop(t)
 		args = append(args, "--state", s.states[i])
 	}
-	c[0].Stop(t)
-	c[2].Stop(t)
+	for _, one := range c {
+		if !one.Ended() {
+			one.Stop(t)
+		}
+	}
 	r := ink.Run(t, append([]string{"audit", "--json"}, args...)...)
 	var a struct {
 		Sums     struct{ Received, Written, Duplicated, Missing int64 }
@@ -154,5 +174,144 @@ func TestForwardersFindTheirCollectors(t *testing.T) {
 	}
 	if r.Code != 0 || a.Sums.Missing != 0 || a.Sums.Written != int64(lines) || len(a.Findings) != 0 {
 		t.Errorf("of %d lines %+v, exit code %d\n%s", lines, a.Sums, r.Code, r.Stdout)
+	}
+}
+
+// TestForwardersUnderSiege: collectors are killed, stopped and started again, and forwarders killed, in any order, while
+// every file is written: every line arrives, and at one collector only.
+func TestForwardersUnderSiege(t *testing.T) {
+	t.Parallel()
+	list := filepath.Join(t.TempDir(), "collectors")
+	var c []*harness.Collector
+	var dirs []string
+	text := ""
+	for range 3 {
+		dirs = append(dirs, t.TempDir())
+		c = append(c, ink.Collect(t, dirs[len(dirs)-1], bulk...))
+		text += c[len(c)-1].Addr + "\n"
+	}
+	harness.WriteFile(t, list, text)
+	s := startSpread(t, "file:"+list, 4)
+	s.all(t, c...)
+	r := rand.New(rand.NewPCG(13, 5))
+	for round := range siegeRounds {
+		victim := c[r.IntN(len(c))]
+		switch what := r.IntN(4); what {
+		case 0, 1:
+			victim.Kill()
+		case 2:
+			victim.Stop(t)
+		default:
+			i := r.IntN(len(s.forwarders))
+			s.forwarders[i].Kill()
+			s.write(t)
+			s.begin(t, i)
+			s.all(t, c...) // the collector of a forwarder that was killed must not stay away for long
+			continue
+		}
+		for range r.IntN(20) {
+			s.write(t)
+		}
+		if round%2 == 0 { // the others get all of it meanwhile
+			var others []*harness.Collector
+			for _, one := range c {
+				if one != victim {
+					others = append(others, one)
+				}
+			}
+			s.all(t, others...)
+		}
+		victim.Restart(t)
+	}
+	s.all(t, c...)
+	s.arrived(t, c, dirs)
+}
+
+// relayOver is a relay that finds its collectors in the file {LIST}, with a spool in front of each category's share.
+const relayOver = `port={PORT}
+check_interval=1
+host=relay
+<store>
+category=default
+type=buffer
+retry_interval=1
+retry_interval_range=1
+<primary>
+type=network
+service_list=file:{LIST}
+</primary>
+<secondary>
+type=file
+file_path={DIR}
+</secondary>
+</store>
+`
+
+// TestRelaySpreadsItsCategories over collectors that it finds, and loses and duplicates nothing when one is killed and
+// another one is stopped.
+func TestRelaySpreadsItsCategories(t *testing.T) {
+	t.Parallel()
+	list, in := filepath.Join(t.TempDir(), "collectors"), t.TempDir()
+	var c []*harness.Collector
+	var dirs []string
+	text := ""
+	for range 3 {
+		dirs = append(dirs, t.TempDir())
+		c = append(c, ink.Collect(t, dirs[len(dirs)-1], bulk...))
+		text += c[len(c)-1].Addr + "\n"
+	}
+	harness.WriteFile(t, list, text)
+	relay := ink.Scribed(t, relayOver, "{LIST}", list)
+	args := []string{"forward", "--to", relay.Addr, "--state", t.TempDir()}
+	var loggers []*logger
+	for i := range 6 {
+		l := newLogger(t, filepath.Join(in, fmt.Sprintf("app%d.log", i)), fmt.Sprintf("app%d", i))
+		loggers, args = append(loggers, l), append(args, fmt.Sprintf("app%d=%s", i, l.path))
+	}
+	f := ink.Start(t, harness.Command{Args: args})
+	lines := 0
+	sent := func(rounds int) {
+		t.Helper()
+		for range rounds {
+			for _, l := range loggers {
+				l.write(t, 20, false)
+				lines += 20
+			}
+			harness.Until(t, "the relay has it", func() bool { return relay.Counter(t, "received good") >= int64(lines) })
+		}
+	}
+	sent(10)
+	taken := func(one *harness.Collector) int64 { return one.Counter(t, "received good") }
+	harness.Until(t, "several collectors have categories", func() bool {
+		sent(1)
+		n := 0
+		for _, one := range c {
+			if taken(one) > 0 {
+				n++
+			}
+		}
+		return n > 1
+	})
+	for i := range c {
+		if taken(c[i]) > 0 { // so that one has something to lose
+			c[0], c[i] = c[i], c[0]
+			break
+		}
+	}
+	c[0].Kill()
+	sent(10)
+	c[0].Restart(t)
+	c[1].Stop(t)
+	sent(10)
+	f.Stop(t)
+	harness.Until(t, "the relay has sent everything, and nothing is in doubt", func() bool {
+		return relay.Counter(t, "sent") == int64(lines) && relay.Counter(t, "in doubt") == 0
+	})
+	relay.Stop(t)
+	c[0].Stop(t)
+	c[2].Stop(t)
+	a, code := audit(t, append([]string{"--verify"}, dirs...)...)
+	if code != 0 || a.Sums.Missing != 0 || a.Sums.Written != int64(lines) {
+		t.Errorf("of %d lines %+v, exit code %d", lines, a.Sums, code)
 	}
 }

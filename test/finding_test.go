@@ -129,7 +129,7 @@ func TestPatternsThatLeadNowhere(t *testing.T) {
 	deposit(t, "line\n", in, "a.txt")
 	deposit(t, "line\n", in, "none", "a.log")
 	c.Received(t, 2)
-	harness.Until(t, "they are followed now", func() bool { return strings.Count(f.Stderr(), "files are followed by a pattern now") == 2 })
+	harness.Until(t, "they are followed now", func() bool { return strings.Count(f.Stderr(), "a pattern follows files now") == 2 })
 	if n := strings.Count(f.Stderr(), "none does not exist"); n != 1 {
 		t.Errorf("told %d times", n)
 	}

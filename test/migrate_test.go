@@ -26,7 +26,7 @@ func TestMigrateAndBack(t *testing.T) {
 	harness.WriteFile(t, conf, fmt.Sprintf("port=%s\nstate_dir=%s/state\n%s<store>\ncategory=away\ntype=buffer\n<primary>\ntype=network\nremote_host=localhost\nremote_port=1\n</primary>\n"+
 		"<secondary>\ntype=file\nfile_path=%[2]s/spool\n</secondary>\n</store>\n", port, dir, strings.ReplaceAll(fileStore("category=default", "out"), "{DIR}", dir)))
 	args := []string{"migrate", "scribed", "-c", conf, "--bin", bin}
-	if r := ink.Run(t, args...); r.Code != 0 || !strings.Contains(r.Stdout, "nothing was changed. Do it: ") || !strings.Contains(r.Stdout, "is kept as scribed.before-inkwell") {
+	if r := ink.Run(t, args...); r.Code != 0 || !strings.Contains(r.Stdout, "nothing was changed. To make the change: ") || !strings.Contains(r.Stdout, "is kept as scribed.before-inkwell") {
 		t.Errorf("to look: %+v", r)
 	}
 	if r := ink.Run(t, append(args, "--apply")...); r.Code != 0 || !strings.Contains(r.Stdout, "next: start scribed as before") {

@@ -78,7 +78,7 @@ func TestRotationByClock(t *testing.T) {
 			})
 			c.Stop(t)
 			harness.Clean(t, dir)
-			name := regexp.MustCompile(`^cat-\d{4}-\d\d-\d\d_\d{5}` + suffix + `$`)
+			name := regexp.MustCompile(`^cat-\d{4}-\d\d-\d\dT\d\d_\d{5}` + suffix + `$`)
 			for _, path := range harness.Published(t, dir, "cat") {
 				if !name.MatchString(filepath.Base(path)) {
 					t.Errorf("file %s", path)

@@ -177,14 +177,14 @@ func TestPipeSpoolHasOneOwner(t *testing.T) {
 	c.Received(t, 10)
 	second, w2 := pipe(t, "--to", c.Addr, "--spool", spool, "cat")
 	feed(t, w2, "second", 0, 10)
-	c.Received(t, 10)
+	c.Received(t, 20)
 	c.Stop(t)
 	feed(t, w, "first", 10, 20)
 	feed(t, w2, "second", 10, 20)
 	if got := finish(t, p, w, 75); got.read != 20 || got.spooled != 10 {
 		t.Errorf("the first says %+v", got)
 	}
-	harness.Until(t, "the second takes the spool", func() bool { return strings.Contains(second.Stderr(), "took the spool over") })
+	harness.Until(t, "the second takes the spool", func() bool { return strings.Contains(second.Stderr(), "took over the spool") })
 	c.Restart(t)
 	if got := finish(t, second, w2, 0); got.read != 20 || got.delivered != 30 {
 		t.Errorf("the second says %+v", got)
@@ -258,7 +258,7 @@ func TestPipeAlwaysSaysWhatItDropped(t *testing.T) {
 	}
 	p, w := pipe(t, "--to", addr, "--drain-timeout", "1h", "cat")
 	feed(t, w, "pipe", 0, 5)
-	harness.Until(t, "the lines are tried", func() bool { return strings.Contains(p.Stderr(), "cannot hand lines on") })
+	harness.Until(t, "the lines are tried", func() bool { return strings.Contains(p.Stderr(), "lines cannot be delivered") })
 	p.Signal(syscall.SIGTERM)
 	harness.Until(t, "the signal is taken", func() bool { return strings.Contains(p.Stderr(), "ending") })
 	p.Signal(syscall.SIGINT)

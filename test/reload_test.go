@@ -62,7 +62,7 @@ func TestForwarderReadsItsConfigurationAgain(t *testing.T) {
 		}
 	}()
 	for i := range 4 {
-		reloaded(t, f, "configuration was read again", i+1)
+		reloaded(t, f, "configuration reloaded", i+1)
 	}
 	if r := ink.Run(t, "ctl", "reload", state); r.Code != 0 || r.Stdout != "reloaded\n" {
 		t.Errorf("ctl reload: %+v", r)
@@ -77,7 +77,7 @@ func TestForwarderReadsItsConfigurationAgain(t *testing.T) {
 	<-writing
 	c.Received(t, a.next+1000)
 	harness.WriteFile(t, conf, forwardConfig(c.Addr, state, tailBlock("app", b.path)))
-	reloaded(t, f, "configuration was read again", 6)
+	reloaded(t, f, "configuration reloaded", 6)
 	taken := a.next
 	a.write(t, 10, false)
 	b.write(t, 10, false)
@@ -123,7 +123,7 @@ func TestReloadKeepsSyslogSockets(t *testing.T) {
 	harness.WriteFile(t, conf, forwardConfig(c.Addr, state, block("udp://"+kept, "tcp://"+added)))
 	f.Signal(syscall.SIGHUP)
 	send(100)
-	harness.Until(t, "the configuration is read again", func() bool { return strings.Contains(f.Stderr(), "configuration was read again") })
+	harness.Until(t, "the configuration is read again", func() bool { return strings.Contains(f.Stderr(), "configuration reloaded") })
 	send(100)
 	c.Received(t, sent)
 	if _, err := net.Dial("tcp", left); err == nil {

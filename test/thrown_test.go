@@ -25,7 +25,7 @@ func TestSendersAreToldWhatIsThrownAway(t *testing.T) {
 		return f
 	}
 	r := ink.RunCommand(t, harness.Command{Args: []string{"pipe", "--to", c.Addr, "--spool", t.TempDir(), "bad"}, Stdin: input(3)})
-	if r.Code != 1 || !strings.Contains(r.Stderr, "read 3, delivered 0, spooled 0, dropped 0, refused 3") || !strings.Contains(r.Stderr, "the next hop throws entries away") {
+	if r.Code != 1 || !strings.Contains(r.Stderr, "read 3, delivered 0, spooled 0, dropped 0, refused 3") || !strings.Contains(r.Stderr, "the next hop discards entries") {
 		t.Errorf("what is not allowed: %+v", r)
 	}
 	r = ink.RunCommand(t, harness.Command{Args: []string{"pipe", "--to", c.Addr, "good"}, Stdin: input(2)})

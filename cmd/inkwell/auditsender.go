@@ -138,7 +138,7 @@ func addSpool(path string, add func(*faultfs.Dir) error) (there bool, err error)
 	} else if err != nil {
 		return false, err
 	}
-	dir, err := faultfs.OpenDir(path, nil)
+	dir, err := faultfs.Look(path)
 	if err != nil {
 		return false, err
 	}

@@ -68,7 +68,7 @@ func (h *askable) listen(listeners []net.Listener, log *slog.Logger) {
 	for _, ln := range listeners {
 		h.running.Go(func() {
 			if err := h.server.ServeHTTP(ln); err != nil {
-				log.Error("HTTP is not answered any more", "address", ln.Addr(), "error", err)
+				log.Error("HTTP is no longer answered", "address", ln.Addr(), "error", err)
 			}
 		})
 	}

@@ -208,7 +208,7 @@ func (d *forwardDaemon) refuse(err error) {
 	d.wrong = "reload refused, " + err.Error()
 	d.mu.Unlock()
 	d.tell(err)
-	d.log.Error("reload refused, the configuration of before stays in use", "configuration", d.command.file, "error",
+	d.log.Error("reload refused, the former configuration stays in use", "configuration", d.command.file, "error",
 		err)
 }
 
@@ -255,7 +255,7 @@ func (d *forwardDaemon) change(next *forwarding, ended error) error {
 		d.mu.Unlock()
 		d.tell(nil)
 		err = next.feeds.closeSpare()
-		d.log.Info("configuration was read again", "configuration", d.command.file,
+		d.log.Info("configuration reloaded", "configuration", d.command.file,
 			"inputs", len(next.o.Inputs)+len(next.feeds.journals)+len(next.feeds.syslogs))
 		return err
 	}

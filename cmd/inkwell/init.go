@@ -164,7 +164,7 @@ func (a *app) forwarderText(o *initOptions) (string, error) {
 		say(a.screen, "found %s\n", strings.Join(found.names, ", "))
 	}
 	for _, path := range found.unread {
-		say(a.screen, "%s cannot be read by this user: run the forwarder as one who can (on Debian one in the group adm)\n", path)
+		say(a.screen, "%s cannot be read by this user: run the forwarder as a user who can (on Debian one in the group adm)\n", path)
 	}
 	return `inkwell 1
 # A forwarder: follows logs and sends their lines to a collector.
@@ -262,7 +262,7 @@ func (a *app) writeInitial(o *initOptions, name, text string) error {
 		path = filepath.Join(dir, name+".conf")
 	}
 	if _, err := os.Lstat(path); err == nil && !o.force {
-		return fmt.Errorf("%s is there already, and stays as it is (write another with -o FILE, or over it with --force)", path)
+		return fmt.Errorf("%s exists already and was not changed (write another with -o FILE, or overwrite it with --force)", path)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -79,7 +79,7 @@ func TestInit(t *testing.T) {
 	if c := config.Load(conf, text); len(c.Problems) > 0 || len(c.Stores) != 1 || config.Files(c.Stores[0].Sink)[0] != filepath.Join(dir, "logs #1") {
 		t.Errorf("%v, %v", c.Problems, c.Stores)
 	}
-	if r := inkwellAs(t, 0, args...); r.code != exitFailed || !strings.Contains(r.stderr, "is there already") {
+	if r := inkwellAs(t, 0, args...); r.code != exitFailed || !strings.Contains(r.stderr, "exists already") {
 		t.Errorf("over what is there: %+v", r)
 	}
 	if r := inkwellAs(t, 0, append(args, "--force")...); r.code != 0 {

@@ -112,9 +112,9 @@ func (l *logging) reopen(log *slog.Logger) {
 		return
 	}
 	if err := l.file.reopen(); err != nil {
-		log.Error("the log file cannot be opened anew: writing on to the one of before "+
+		log.Error("the log file cannot be reopened: the old one is still written to "+
 			"(have the program that rotates it create it for this user, as logrotate's 'create')", "error", err)
 		return
 	}
-	log.Info("log file opened anew", "file", l.path)
+	log.Info("log file reopened", "file", l.path)
 }

@@ -157,7 +157,7 @@ func TestSignals(t *testing.T) {
 	}
 	kill(syscall.SIGHUP)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), "opened anew") {
+		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), "log file reopened") {
 			break
 		}
 		if time.Now().After(deadline) {

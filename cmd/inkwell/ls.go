@@ -18,7 +18,7 @@ func (a *app) ls() *cobra.Command {
 	var o selection
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "ls [--since TIME] [--until TIME] [--source PATTERN] [--json] DIR | DIR/CATEGORY...",
+		Use:   "ls [--since TIME] [--until TIME] [--source PATTERN] [--json] [DIR | DIR/CATEGORY...]",
 		Short: "list categories, or the files of a category: times, entries, sizes, sources",
 		Long: `ls lists the categories in a directory, or the files of one: when their first and last entries
 arrived, the number of entries, bytes on disk, the compression ratio, where the entries come from,
@@ -32,12 +32,14 @@ Times are by the collector's clock, shown in the local time zone with its offset
 what is not known, because no manifest lists the file.
 
 Exit codes: 0 listed, 1 failed or a file has a problem, 2 the command line is wrong.`,
-		Example: `  inkwell ls /srv/logs
+		Example: `  inkwell ls /srv/logs                           # without an argument: the current directory
   inkwell ls --since yesterday /srv/logs/apache.access
   inkwell ls 's3://logs/prod?region=eu-central-1'
   inkwell ls --json /srv/logs | jq '.[] | select(.open)'`,
-		Args: several("DIR or DIR/CATEGORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"."}
+			}
 			r, err := a.query("ls", &o)
 			if err != nil {
 				return err

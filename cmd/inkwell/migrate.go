@@ -133,7 +133,7 @@ func (m *migration) forth(apply bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(m.a.output(), 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "journal\t%s\tis made by the first start: what was answered OK waits there for its store\n",
+	fmt.Fprintf(w, "journal\t%s\tis created by the first start: entries that were answered OK wait there for their stores\n",
 		state.dir)
 	for _, s := range steps {
 		fmt.Fprintf(w, "program\t%s\t%s\n", filepath.Join(m.bin.path, s.name), s.text(m.program))
@@ -142,13 +142,13 @@ func (m *migration) forth(apply bool) error {
 		return err
 	}
 	if !apply {
-		say(m.a.stdout, "nothing was changed. Do it: inkwell migrate scribed --apply%s\n", m.again())
+		say(m.a.stdout, "nothing was changed. To make the change: inkwell migrate scribed --apply%s\n", m.again())
 		return nil
 	}
 	if err := m.bin.apply(steps, m.program); err != nil {
-		return fmt.Errorf("%w (what was done before that was taken back)", err)
+		return fmt.Errorf("%w (what was done before that was undone)", err)
 	}
-	say(m.a.stdout, "done. Take it back: inkwell migrate scribed --back%s\n", m.again())
+	say(m.a.stdout, "done. To undo it: inkwell migrate scribed --back%s\n", m.again())
 	if m.runs() {
 		say(m.a.stdout, "next: a server still runs on port %d; stop it, scribe_ctrl stop %[1]d, and start scribed as before\n", m.port())
 	} else {
@@ -175,7 +175,7 @@ func (m *migration) back() error {
 		return err
 	}
 	if len(done) == 0 {
-		say(m.a.stdout, "there is nothing to take back in %s (--bin DIR names another)\n", m.bin.path)
+		say(m.a.stdout, "there is nothing to undo in %s (--bin DIR names another)\n", m.bin.path)
 	}
 	if m.c == nil {
 		return nil

@@ -45,7 +45,7 @@ func (a *app) onSignals(log *slog.Logger, hup func(), steps ...func()) (stop fun
 				hup()
 			case repeats.Same(s, time.Now()):
 			case len(steps) == 0:
-				log.Warn("ended before all was done", "signal", s.String())
+				log.Warn("ended before everything was done", "signal", s.String())
 				os.Exit(128 + int(s.(syscall.Signal)))
 			default:
 				log.Info("ending", "signal", s.String())

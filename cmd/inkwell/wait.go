@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -82,6 +83,9 @@ const waitShare, longestWait = 20, 30 * time.Second
 
 // waitFor waits until a period is complete.
 func (a *app) waitFor(ctx context.Context, path string, during archive.Span, timeout time.Duration) error {
+	if st, err := os.Stat(path); err == nil && !st.IsDir() {
+		return usagef("%s is a file: name the directory of a category", path)
+	}
 	began := time.Now()
 	for told := false; ; {
 		looking := time.Now()
@@ -98,7 +102,7 @@ func (a *app) waitFor(ctx context.Context, path string, during archive.Span, tim
 		}
 		if !c.Marked && !told {
 			told = true
-			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers makes them)\n",
+			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers or --layout hive makes them)\n",
 				path)
 		}
 		pause := min(max(time.Second, waitShare*time.Since(looking)), longestWait)

@@ -92,7 +92,7 @@ func Listen(dir *faultfs.Dir, d Daemon, o Options) (*Server, error) {
 
 func (s *Server) serve(ln net.Listener) {
 	if err := s.server.Serve(ln); err != nil {
-		s.log.Error("the control socket is not answered any more", "dir", s.dir.Path(), "error", err)
+		s.log.Error("the control socket is no longer answered", "dir", s.dir.Path(), "error", err)
 	}
 }
 

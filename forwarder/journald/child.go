@@ -23,7 +23,7 @@ var errMoved = errors.New("the last entry that was read is not in the journal an
 // follow reads the journal until ctx ends, or with Options.Once to its end. When a child ends it is started again.
 func (in *Input) follow(ctx context.Context) error {
 	if hint := in.hint(ctx); hint != "" {
-		in.log.Warn("journalctl says", "text", hint)
+		in.log.Warn("journalctl printed", "text", hint)
 	}
 	for pause := pauseMin; ctx.Err() == nil; pause = min(2*pause, pauseMax) {
 		n, err := in.read(ctx)
@@ -45,7 +45,7 @@ func (in *Input) follow(ctx context.Context) error {
 	return nil
 }
 
-// hint returns what journalctl says about missing permissions. It shows only what it may read, and exits with 0.
+// hint returns what journalctl printed about missing permissions. It shows only what it may read, and exits with 0.
 func (in *Input) hint(ctx context.Context) string {
 	c, err := in.start(ctx, "--lines=0")
 	if err != nil {
@@ -112,12 +112,12 @@ func (in *Input) beginning(ctx context.Context) (args []string, skip bool, err e
 	case e != nil && e.cursor == in.last.cursor:
 		return []string{at}, true, nil
 	case in.last.micros > time.Now().UnixMicro():
-		in.log.Warn("the last entry that was read is gone, and was of a time that is still to come: "+
+		in.log.Warn("the last entry that was read is gone, and its time is in the future: "+
 			"the journal is read from its start",
 			"journal", in.o.Name(), "time", time.UnixMicro(in.last.micros))
 		return nil, false, nil
 	}
-	in.log.Warn("the last entry that was read is not in the journal any more: going on by its time; "+
+	in.log.Warn("the last entry that was read is no longer in the journal: continuing by its time; "+
 		"what was thrown away before it was read is lost",
 		"journal", in.o.Name(), "time", time.UnixMicro(in.last.micros))
 	return []string{fmt.Sprintf("--since=@%d.%06d", in.last.micros/1e6, in.last.micros%1e6)}, false, nil

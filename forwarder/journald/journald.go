@@ -192,7 +192,7 @@ func (in *Input) Open(dir *faultfs.Dir) (err error) {
 func (in *Input) begin() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil { // without a boot ID reboots go unnoticed
-		in.log.Warn("cannot tell whether the machine was started anew", "err", err)
+		in.log.Warn("cannot find out whether the machine was restarted", "err", err)
 	}
 	rules := in.rules(boot)
 	if in.state.stream != (stream.ID{}) && binary.BigEndian.Uint32(in.state.stream[12:]) == rules {
@@ -242,10 +242,10 @@ func (in *Input) acked(b *feed.Batch[mark]) {
 	err := in.state.save(b.Mark.checkpoint, b.Next())
 	switch {
 	case err != nil && !in.unsaved:
-		in.log.Error("cannot write how far the journal was read; if the forwarder is killed now, entries are sent twice",
+		in.log.Error("cannot save the position in the journal; if the forwarder is killed now, entries are sent twice",
 			"err", err)
 	case err == nil && in.unsaved:
-		in.log.Info("how far the journal was read can be written again")
+		in.log.Info("the position in the journal can be saved again")
 	}
 	in.unsaved = err != nil
 }
@@ -269,7 +269,7 @@ func (in *Input) take(ctx context.Context, e *entry) bool {
 	}
 	if e.cut > 0 {
 		in.truncated.Add(1)
-		in.log.Warn("a message is longer than is held: what is behind is cut off",
+		in.log.Warn("a message is too long: its rest is cut off",
 			"unit", unit, "held", maxMessage, "cut", e.cut)
 	}
 	name := in.category.Name(func(name string) string {

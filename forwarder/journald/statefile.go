@@ -48,7 +48,7 @@ func openStateFile(dir *faultfs.Dir, o *Options, log *slog.Logger) (*stateFile, 
 		return nil, err
 	}
 	if damage.Lines > 0 {
-		log.Warn("damaged lines of a journal's state are passed over; some entries may be sent twice",
+		log.Warn("damaged lines of a journal's state are skipped; some entries may be sent twice",
 			"file", filepath.Join(dir.Path(), file), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	if s.stream == (stream.ID{}) {

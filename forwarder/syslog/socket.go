@@ -82,7 +82,7 @@ func (d *datagrams) serve(ctx, hard context.Context, in *Input) {
 		n, peer, lost, err := d.read(buf, control)
 		if drops := d.drops; lost != drops && err == nil {
 			in.dropped.Add(int64(lost - drops)) // correct even if the counter has wrapped around
-			in.log.Warn("datagrams were dropped, because they came faster than they are taken",
+			in.log.Warn("datagrams were dropped, because they came faster than they are read",
 				"address", d.String(), "dropped", lost-drops)
 			d.drops = lost
 		}

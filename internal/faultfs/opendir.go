@@ -103,6 +103,9 @@ func LookBeneath(root, path string) (*Dir, error) {
 	return d, nil
 }
 
+// Look opens a directory, which must exist, for reading: nothing is made.
+func Look(path string) (*Dir, error) { return LookBeneath("", path) }
+
 // between lists the names of the directories from root to path; ok is false if path is not beneath root.
 func between(root, path string) (names []string, ok bool) {
 	if root == "" {

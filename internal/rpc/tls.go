@@ -120,10 +120,10 @@ func (c *Credentials) refresh() {
 	}
 	c.seen = seen
 	if err != nil {
-		c.log.Error("the new TLS files are not used, those of before are", "error", err)
+		c.log.Error("the new TLS files cannot be used, the old ones stay in use", "error", err)
 		return
 	}
-	c.log.Info("TLS files were read again", "certificate", c.files.Cert, "ca", c.files.CA)
+	c.log.Info("TLS files reloaded", "certificate", c.files.Cert, "ca", c.files.CA)
 }
 
 // stat looks at the files.

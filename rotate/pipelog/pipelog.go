@@ -178,7 +178,7 @@ func (r *reader) copy(p []byte) {
 	}
 	if _, err := r.echo.Write(p); err != nil {
 		r.err = fmt.Errorf("%w: %w", ErrEcho, err)
-		r.log.Warn("cannot echo what is read; going on without", "error", err)
+		r.log.Warn("cannot echo the input; continuing without", "error", err)
 		r.echo = nil
 	}
 }

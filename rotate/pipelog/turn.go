@@ -56,7 +56,7 @@ func (l *logger) intervalOver(now time.Time) {
 	}
 	if l.file != nil {
 		if err := l.close(); err != nil {
-			l.o.Logger.Error("cannot close a file in order", "file", l.name, "error", err)
+			l.o.Logger.Error("cannot close a file properly", "file", l.name, "error", err)
 		}
 		l.until = time.Time{}
 	}
@@ -87,7 +87,7 @@ func (l *logger) turn(now time.Time, full bool) error {
 	before := l.name
 	if l.file != nil {
 		if err := l.close(); err != nil {
-			l.o.Logger.Error("cannot close a file in order", "file", before, "error", err)
+			l.o.Logger.Error("cannot close a file properly", "file", before, "error", err)
 		}
 	}
 	l.names, l.file, l.name, l.nextTry = c.namer, f, c.name, time.Time{}
@@ -140,7 +140,7 @@ func (l *logger) link() {
 		}
 	}
 	if err != nil {
-		l.o.Logger.Error("cannot link the file; going on without", "file", l.name, "link", l.o.Link, "error", err)
+		l.o.Logger.Error("cannot link the file; continuing without a link", "file", l.name, "link", l.o.Link, "error", err)
 	}
 }
 

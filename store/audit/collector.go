@@ -109,7 +109,7 @@ func (c *collector) readState() error {
 	} else if err != nil {
 		return err
 	}
-	dir, err := faultfs.OpenDir(c.State, nil)
+	dir, err := faultfs.Look(c.State)
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (c *collector) readJournal(path string) error {
 	} else if err != nil {
 		return err
 	}
-	dir, err := faultfs.OpenDir(path, nil)
+	dir, err := faultfs.Look(path)
 	if err != nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func (c *collector) forgetTaken(name string) {
 
 // readCounts adds the counts of entries that are in no file.
 func (c *collector) readCounts(path string) error {
-	dir, err := faultfs.OpenDir(path, nil)
+	dir, err := faultfs.Look(path)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (c *collector) addTree(path string) error {
 
 // addDirectory adds the files in one directory.
 func (c *collector) addDirectory(path string) error {
-	dir, err := faultfs.OpenDir(path, nil)
+	dir, err := faultfs.Look(path)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func Open(o Options) (*Books, error) {
 // damaged tells of lines that are passed over.
 func (b *Books) damaged(name string, damage faultfs.Damage) {
 	if damage.Lines > 0 {
-		b.o.Logger.Warn("damaged lines of the books are passed over; manifests may lack entries", "file",
+		b.o.Logger.Warn("damaged lines of the books are skipped; manifests may lack entries", "file",
 			filepath.Join(b.o.State.Path(), name), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 }

@@ -288,7 +288,7 @@ func (k *markers) setAside(dir *faultfs.Dir, label string) error {
 	if err != nil {
 		return err
 	}
-	k.log.Warn("a done marker is damaged: it is made anew, as version 1", "file", filepath.Join(dir.Path(),
+	k.log.Warn("a done marker is damaged: it is written again, as version 1", "file", filepath.Join(dir.Path(),
 		MarkerPrefix+label), "set aside", aside)
 	return errors.Join(dir.Rename(MarkerPrefix+label, aside), dir.Sync())
 }

@@ -166,7 +166,7 @@ func (n *noFile) open(counts *Counts) error {
 		return err
 	})
 	if damage.Lines > 0 {
-		n.log.Warn("damaged lines are passed over; audits do not know what they counted", "file", filepath.Join(n.path,
+		n.log.Warn("damaged lines are skipped; audits do not know what they counted", "file", filepath.Join(n.path,
 			CountsName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	return err

@@ -131,7 +131,7 @@ func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 	o.Stats.Gauge(name+":spool bytes", func() int64 { bytes, _ := sp.Backlog(); return bytes })
 	o.Stats.Gauge(name+":spool entries", func() int64 { _, entries := sp.Backlog(); return entries })
 	if bytes, entries := sp.Backlog(); entries > 0 {
-		b.log.Info("spool holds entries of before", "entries", entries, "bytes", bytes)
+		b.log.Info("spool holds entries of an earlier run", "entries", entries, "bytes", bytes)
 	}
 	life, stop := context.WithCancel(context.Background())
 	calls, abort := context.WithCancel(context.Background())

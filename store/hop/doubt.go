@@ -251,7 +251,7 @@ func (ds *doubts) each(d *doubt, take func([]*proto.Batch) error) (err error) {
 			rec, ok, err := reader.TryNext()
 			var damage *spool.CorruptError
 			if errors.As(err, &damage) {
-				ds.log.Error("calls in doubt are damaged: passed over", "bytes", damage.End-damage.Start, "error", damage)
+				ds.log.Error("the record of calls in doubt is damaged: it is skipped", "bytes", damage.End-damage.Start, "error", damage)
 				continue
 			}
 			if err != nil {

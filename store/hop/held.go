@@ -77,7 +77,7 @@ func (h *held) recover() error {
 		var damage *spool.CorruptError
 		switch {
 		case errors.As(err, &damage):
-			h.q.o.Logger.Error("spool of held entries is damaged: passed over",
+			h.q.o.Logger.Error("spool of held entries is damaged: the damaged place is skipped",
 				"bytes", damage.End-damage.Start, "error", damage)
 			continue
 		case err != nil:
@@ -158,7 +158,7 @@ func (h *held) add(entry *proto.Batch) bool {
 		end, err = h.log.AppendJoined(context.Background(), entry.Entries(), entry.AppendRecordTail(nil), entry.Count())
 	}
 	if err != nil {
-		h.q.o.Logger.Error("entry is answered with TRY_LATER, but cannot be held: those behind it wait", "error", err)
+		h.q.o.Logger.Error("entry is answered with TRY_LATER, but cannot be held: those after it wait", "error", err)
 		return false
 	}
 	now := time.Now()
@@ -205,7 +205,7 @@ func (h *held) othersPass() {
 	h.refused = false
 	if h.proved++; h.proved == proofs {
 		h.doubt = false
-		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are taken: it is held, and they go on",
+		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are accepted: it is held, and the others continue",
 			"bytes", h.last.Size(), "directory", h.dir.Path(), "set aside after", h.q.o.After)
 	}
 }

@@ -29,6 +29,7 @@ type link struct {
 	client *rpc.Client // used only by the sender; nil: no connection
 	at     *target     // the address of client, nil without a connection; written by the sender only, under mu
 	home   *target     // the previous value of at, for senders that spread
+	loyal  time.Time   // until then only home is tried; written under mu, cleared by the first call that is settled
 	took   time.Time   // when a call was last taken
 	age    age         // of the connection
 	choice atomic.Bool // there are several addresses
@@ -113,6 +114,9 @@ func (l *link) round() []*target {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, first := time.Now(), l.at
+	if first == nil && now.Before(l.loyal) {
+		return []*target{l.home}
+	}
 	if first == nil && l.home != nil && !l.home.resting(now) {
 		first = l.home
 	}
@@ -184,6 +188,7 @@ func (l *link) discard(c *rpc.Client, t *target) {
 // worked records that t answered.
 func (l *link) worked(t *target) {
 	l.mu.Lock()
+	l.loyal = time.Time{}
 	if l.addrs.sender == "" || !l.review.urgent { // a collector that is to be left keeps resting
 		t.until = time.Time{}
 	}

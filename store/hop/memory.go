@@ -55,6 +55,9 @@ func (n *Network) park(t *target, batches []*proto.Batch) bool {
 	if n.ctx.Err() != nil { // nobody waits any more: the caller sends the entries again
 		return false
 	}
+	n.link.mu.Lock()
+	n.link.loyal = time.Time{} // these are the entries for which it was waited
+	n.link.mu.Unlock()
 	err := n.doubts.add(t.name, batches)
 	if err != nil {
 		n.o.Logger.Warn("entries that a collector may have are sent to another one: both may have them",
@@ -92,7 +95,7 @@ func (n *Network) Remember(m Memory) error {
 	file := store.StateFile{Dir: dir, Name: "nexthop" + m.Name, Log: n.o.Logger}
 	var before remembered
 	if _, err := file.Load(&before); err != nil {
-		n.o.Logger.Warn("what was known of the next hop cannot be read: it is looked for anew", "error", err)
+		n.o.Logger.Warn("what was known of the next hop cannot be read: it is found out again", "error", err)
 	}
 	after := m.After
 	if after <= 0 {
@@ -120,10 +123,18 @@ func (l *link) recall(before remembered) {
 		return
 	}
 	l.home = l.addrs.find(before.Address)
-	if l.home == nil && !before.Clean { // it may have a call that is sent again now
+	if before.Clean {
+		return
+	}
+	if l.home == nil {
 		l.home = &target{name: before.Address, gone: true, room: l.addrs.room()}
 	}
+	l.loyal = time.Now().Add(loyalTime)
 }
+
+// loyalTime is how long, after a start behind a process that was killed, a sender waits for the collector that process
+// sent to. That may have entries that are sent again now, and both may have died together.
+const loyalTime = 30 * time.Second
 
 // remember writes what has changed. The caller is the sender.
 func (n *Network) remember() {
@@ -158,7 +169,7 @@ func (n *Network) remember() {
 // save writes the file.
 func (m *memory) save(now remembered, n *Network) {
 	if err := m.file.Save(now); err != nil {
-		n.o.Logger.Warn("cannot remember the next hop: after a restart it is looked for anew", "error", err)
+		n.o.Logger.Warn("cannot save what is known of the next hop: after a restart it is found out again", "error", err)
 		return
 	}
 	m.now, m.saved = now, true

@@ -297,13 +297,23 @@ func (n *Network) leave(w *waiter) bool {
 // send is the goroutine of the sender.
 func (n *Network) send() {
 	for n.hasWork() {
-		n.link.improve()
-		n.remember()
+		if !n.midway() {
+			n.link.improve()
+			n.remember()
+		}
 		n.sendReport()
 		if n.hasQueued() {
 			n.offer()
 		}
 	}
+}
+
+// midway reports whether a part of a batch was taken. The rest goes to the same peer, if that takes it: when the caller is
+// killed, it sends all of the batch again.
+func (n *Network) midway() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.queue) > 0 && n.queue[0].taken.Entries > 0
 }
 
 // hasQueued reports whether batches are queued.

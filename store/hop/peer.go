@@ -141,7 +141,7 @@ func (l *link) recordThrown(t *target, entries int, now time.Time) {
 	}
 	l.mu.Unlock()
 	if tell {
-		l.log.Warn("the next hop throws entries away: "+whyThrown+"; see its log", "peer", t.name, "entries",
+		l.log.Warn("the next hop discards entries: "+whyThrown+"; see its log", "peer", t.name, "entries",
 			entries)
 	}
 }

@@ -186,7 +186,7 @@ func (q *Quarantine) setAside(entry *proto.Batch, cause error) bool {
 		err = errors.Join(keepRefused(dir, entry.Entries(), entry.Count()), dir.Close())
 	}
 	if err != nil {
-		q.o.Logger.Error("entry is refused for good, but cannot be set aside: those behind it wait", "error", err)
+		q.o.Logger.Error("entry is refused for good, but cannot be set aside: those after it wait", "error", err)
 		return false
 	}
 	q.refused.Add(1)

@@ -18,7 +18,7 @@ const refusedDir = "refused"
 func (r *replay) setAside(life context.Context, data []byte, count int, cause error) bool {
 	if r.aside == nil {
 		r.lost.Add(int64(len(data)))
-		r.b.log.Error("record in the spool is no batch: passed over", "bytes", len(data), "error", cause)
+		r.b.log.Error("record in the spool is no batch: it is skipped", "bytes", len(data), "error", cause)
 		return true
 	}
 	for {
@@ -55,7 +55,7 @@ func keepRefused(in *faultfs.Dir, data []byte, count int) (err error) {
 // skip skips a damaged range of the spool. The range is acknowledged together with the records before it.
 func (r *replay) skip(c *spool.CorruptError) {
 	r.lost.Add(int64(c.End - c.Start))
-	r.b.log.Error("spool is damaged: passed over", "bytes", c.End-c.Start, "error", c)
+	r.b.log.Error("spool is damaged: the damaged place is skipped", "bytes", c.End-c.Start, "error", c)
 	r.read = c.End
 	r.add(&proto.Batch{}, c.End)
 }

@@ -257,3 +257,32 @@ func TestPriorities(t *testing.T) {
 		t.Errorf("it stays with a collector for emergencies: %d", i)
 	}
 }
+
+// TestSenderWaitsForItsCollectorAfterAKill: what a process that was killed may have sent is sent again to the same
+// collector, even if that comes back only later.
+func TestSenderWaitsForItsCollectorAfterAKill(t *testing.T) {
+	noLeaks(t)
+	s := startSite(t, 2)
+	dir := t.TempDir()
+	o := NetworkOptions{Addrs: s.addrs, Spread: "me", Memory: Memory{Dir: dir}}
+	n := openNetwork(t, o)
+	mustAppend(t, n, one(0))
+	chosen := s.peers[n.Peer()]
+	o.Memory.Dir = copyOf(t, dir) // as after a kill
+	chosen.stop()
+	next := openNetwork(t, o)
+	if err := next.Append(t.Context(), one(0)); err == nil {
+		t.Fatalf("%s took it", next.Peer())
+	}
+	back := new(inbox)
+	startPeer(t, chosen.addr, back)
+	mustAppend(t, next, one(0))
+	if next.Peer() != chosen.addr || len(back.got()) != 1 {
+		t.Errorf("%s took it", next.Peer())
+	}
+	// It does not wait for ever.
+	o.Memory.Dir = copyOf(t, dir)
+	late := openNetwork(t, o)
+	late.link.loyal = time.Now()
+	mustAppend(t, late, one(1))
+}

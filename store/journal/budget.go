@@ -9,7 +9,9 @@ import (
 // budget bounds the bytes that are pending in all outlets together. The reader charges it and waits when it is
 // exceeded; whoever takes or drops a load releases the bytes of that load.
 type budget struct {
-	limit int64
+	least int64        // the limit with a few outlets
+	most  int64        // the limit with many
+	count atomic.Int64 // number of outlets
 	used  atomic.Int64
 	ahead atomic.Int64 // the part of used that belongs to blocks
 	freed chan struct{}
@@ -23,7 +25,20 @@ type waitingLoad struct {
 	l *load
 }
 
-func newBudget(limit int64) budget { return budget{limit: limit, freed: make(chan struct{}, 1)} }
+// init sets the limit, 0 = by the number of outlets.
+func (b *budget) init(limit int64) {
+	b.least, b.most, b.freed = limit, limit, make(chan struct{}, 1)
+	if limit == 0 {
+		b.least, b.most = memory, 2*memory
+	}
+}
+
+// outletBytes is how much each outlet adds to the limit: thousands of outlets get blocks that are worth compressing,
+// and a few do not take memory that they have no use for.
+const outletBytes = 16 << 10
+
+// limit is how many bytes may be pending.
+func (b *budget) limit() int64 { return min(b.least+b.count.Load()*outletBytes, b.most) }
 
 // charge adds the size of entries that became pending for t. first says that they are the first of their load.
 func (b *budget) charge(t *Outlet, bytes int64, first bool) {
@@ -54,8 +69,8 @@ func (b *budget) makeRoom(ctx context.Context) {
 	var asked []waitingLoad
 	tick := time.NewTicker(patience / 10)
 	defer tick.Stop()
-	for sum := int64(0); b.used.Load() > b.limit && ctx.Err() == nil; {
-		for len(b.order) > 0 && b.used.Load()-b.ahead.Load()-sum > b.limit-b.limit/8 {
+	for sum := int64(0); b.used.Load() > b.limit() && ctx.Err() == nil; {
+		for len(b.order) > 0 && b.used.Load()-b.ahead.Load()-sum > b.limit()/8*7 {
 			w := b.order[0]
 			b.order = b.order[1:]
 			if bytes := w.t.hasten(w.l); bytes > 0 {

@@ -48,7 +48,7 @@ func (c *convoy) pull(t *Outlet) (wait time.Duration, ok bool) {
 	}
 	c.driver = t
 	for sum := 0; sum < turnBytes && c.r.ctx.Err() == nil; {
-		if c.r.budget.used.Load() > c.r.budget.limit/2 {
+		if c.r.budget.used.Load() > c.r.budget.limit()/2 {
 			c.unload()
 			return convoyWait, true
 		}

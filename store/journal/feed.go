@@ -7,8 +7,10 @@ import (
 
 const (
 	// maxPending bounds the bytes of one outlet's next batch. When it is reached, the reader waits for an outlet that
-	// is working; an outlet that is not is no longer fed and reads the journal itself.
-	maxPending = 4 << 20
+	// is working; an outlet that is not is no longer fed and reads the journal itself. It is a little more than the
+	// block of a compressed file: a busy category that is read further ahead uses more memory, and memory that is in
+	// the processor's cache costs less.
+	maxPending = 5 << 18
 	// patience is how long a step may take before the outlet counts as stuck and the reader stops waiting for it.
 	patience = time.Second
 )

@@ -147,7 +147,7 @@ func (j *Journal) NewOutlet(o OutletOptions) *Outlet {
 		requeued: newEventCounter(j, o.Name, "requeue"), retried: newEventCounter(j, o.Name,
 			"retries"), lost: newEventCounter(j, o.Name, "lost")}
 	r.outlets[key] = t
-	r.count.Add(1)
+	r.budget.count.Add(1)
 	r.named[o.Name] = append(r.named[o.Name], t)
 	j.o.Stats.Gauge(o.Name+":queue bytes", func() int64 { return j.waitingFor(o.Name) })
 	r.left.Add(1)

@@ -108,7 +108,7 @@ func (d *reader) feed(rec spool.Record) {
 			o.makeRoom(r.ctx)
 		}
 		d.full = d.full[:0]
-		if r.budget.used.Load() > r.budget.limit {
+		if r.budget.used.Load() > r.budget.limit() {
 			r.budget.makeRoom(r.ctx)
 		}
 	}

@@ -88,7 +88,6 @@ type run struct {
 	paid     chan struct{} // signalled when owing becomes 0
 	markTime atomic.Int64  // nanoseconds spent in Mark since the last checkpoint
 	marks    atomic.Int64  // calls of Mark in that time
-	count    atomic.Int64  // number of outlets
 	steps    atomic.Int64  // number of steps, for tests
 
 	mu       sync.Mutex
@@ -112,11 +111,12 @@ func (j *Journal) Start(routes Routes) {
 	s := j.saver.saved
 	r := &run{j: j, routes: routes, counter: books.NewCounter(routes.Destinations, j.log, j.o.Injector), initial: s,
 		counted: end, position: s.Low, ended: make(chan struct{}), stop: make(chan struct{}),
-		paid: make(chan struct{}, 1), benches: newBenches(), budget: newBudget(j.o.Memory),
+		paid: make(chan struct{}, 1), benches: newBenches(),
 		outlets: make(map[string]*Outlet),
 		named:   make(map[string][]*Outlet), portions: make(map[string][]portion)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.convoy = &convoy{r: r}
+	r.budget.init(j.o.Memory)
 	r.unsynced.disks.Many = j.o.SyncAll
 	r.before = s.takeovers(routes.Locate)
 	s.assignOlder(routes.Locate)
@@ -228,7 +228,7 @@ func (r *run) close() bool {
 	}
 	err := errors.Join(r.unsynced.disks.Sync(dirs)...)
 	if err != nil {
-		r.j.log.Error("sync the names of finished files: the next start does it again", "error", err)
+		r.j.log.Error("sync the names of finished files: the next start repeats it", "error", err)
 	}
 	for _, t := range r.all() {
 		t.stepper.close()

@@ -178,7 +178,7 @@ func (w *stepper) interval() time.Duration {
 	if w.t.o.Target < blockTarget {
 		return d
 	}
-	return d * time.Duration(min(max(w.t.run.count.Load()/slackOutlets, 1), maxSlack))
+	return d * time.Duration(min(max(w.t.run.budget.count.Load()/slackOutlets, 1), maxSlack))
 }
 
 const (

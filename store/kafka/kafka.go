@@ -56,7 +56,7 @@ type Options struct {
 // Epoch describes an epoch to its engine.
 type Epoch struct {
 	Dir     string // an empty directory
-	Who     string // the writer, for the names of files in the depot, e.g. p007-000000001234: no two epochs that commit share it
+	Who     string // the writer, for the names of files in the depot, e.g. p007-000000001234-3fa2: no two epochs share it
 	Streams []byte // Product.Streams of the epoch before; nil = nothing is known
 }
 
@@ -76,6 +76,7 @@ type Engine interface {
 type Product struct {
 	Files   []File
 	Twice   int64  // entries that were left out because they were stored already
+	Empty   int64  // entries without a byte that are in no file because none was open
 	Streams []byte // which numbers of which streams are stored, for the next epoch
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,6 +102,9 @@ func (l *Log) watch(ctx context.Context) {
 		}
 		if lag != nil {
 			l.lag.Store(lag)
+			if slices.Contains(lag.Members, l.o.Address.Member) {
+				l.health.Set("membership", nil)
+			}
 		}
 		var late error
 		if text := l.lag.Load().Warning; text != "" {

@@ -7,18 +7,13 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"inkwell/internal/stats"
 )
-
-// commitLimit bounds the time of a commit, which waits while the group assigns its partitions.
-const commitLimit = 30 * time.Second
 
 // member is this collector's membership in the group. It drains the partitions that the group assigns to it.
 type member struct {
@@ -28,7 +23,6 @@ type member struct {
 	again  chan struct{} // signalled when the membership must be renewed
 
 	mu      sync.Mutex
-	client  *kgo.Client
 	workers map[int32]*worker
 }
 
@@ -58,16 +52,15 @@ func (m *member) join(ctx context.Context) error {
 		kgo.ConsumeTopics(m.o.Address.Topic), kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(m.o.Address.Session), kgo.HeartbeatInterval(m.o.Address.Session/15),
 		kgo.DisableAutoCommit(), kgo.WithHooks(sessionHook{m}), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.assigned(ctx, all) }),
+		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, all map[string][]int32) {
+			m.assigned(ctx, cl, all)
+		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.lost(all) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, all map[string][]int32) { m.lost(all) }))
 	if err != nil {
 		return err
 	}
 	cl.PauseFetchTopics(m.o.Address.Topic) // each partition has a client of its own that reads it
-	m.mu.Lock()
-	m.client = cl
-	m.mu.Unlock()
 	select {
 	case <-ctx.Done():
 	case <-m.again:
@@ -101,8 +94,8 @@ func (m *member) rejoin() {
 	}
 }
 
-// assigned starts to drain partitions.
-func (m *member) assigned(ctx context.Context, all map[string][]int32) {
+// assigned starts to drain partitions. Their commits go through the client of this membership.
+func (m *member) assigned(ctx context.Context, cl *kgo.Client, all map[string][]int32) {
 	m.health.Set("membership", nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -110,7 +103,7 @@ func (m *member) assigned(ctx context.Context, all map[string][]int32) {
 		if m.workers[n] != nil {
 			continue
 		}
-		p := m.newPartition(n)
+		p := m.newPartition(n, cl)
 		one, cancel := context.WithCancel(ctx)
 		w := &worker{partition: p, cancel: cancel, done: make(chan struct{})}
 		m.workers[n] = w
@@ -157,59 +150,6 @@ func (m *member) status() string {
 		}
 	}
 	return ""
-}
-
-// commit commits an offset with the identity of the membership. Once begun it is not cancelled: whoever stops the
-// partition waits for it.
-func (m *member) commit(ctx context.Context, partition int32, to kadm.Offset) (err error) {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
-	}
-	m.mu.Lock()
-	cl := m.client
-	m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitLimit)
-	defer cancel()
-	issued := false
-	ctx = kgo.PreCommitFnContext(ctx, func(r *kmsg.OffsetCommitRequest) error {
-		issued = true
-		for i := range r.Topics {
-			for k := range r.Topics[i].Partitions {
-				r.Topics[i].Partitions[k].Metadata = &to.Metadata
-			}
-		}
-		return nil
-	})
-	offsets := map[string]map[int32]kgo.EpochOffset{m.o.Address.Topic: {partition: {Epoch: -1, Offset: to.At}}}
-	cl.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, r *kmsg.OffsetCommitResponse,
-		failed error) {
-		err = outcome(r, failed)
-	})
-	if err != nil && !issued {
-		return fmt.Errorf("%w: it was not sent: %w", errRefused, context.DeadlineExceeded)
-	}
-	return err
-}
-
-// outcome returns the result of a commit of one partition.
-func outcome(r *kmsg.OffsetCommitResponse, failed error) error {
-	if failed != nil {
-		return fmt.Errorf("%w: %w", errUnknown, failed)
-	}
-	for _, t := range r.Topics {
-		for _, p := range t.Partitions {
-			switch err := kerr.ErrorForCode(p.ErrorCode); {
-			case err == nil:
-				return nil
-			case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID),
-				errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.RebalanceInProgress):
-				return fmt.Errorf("%w: %w", errRefused, err)
-			default:
-				return fmt.Errorf("%w: %w", errUnknown, err)
-			}
-		}
-	}
-	return fmt.Errorf("%w: the brokers did not answer for the partition", errUnknown)
 }
 
 // committed counts what an epoch has brought into the depot.

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -33,11 +32,11 @@ type partition struct {
 	batch  proto.Batch
 }
 
-func (m *member) newPartition(number int32) *partition {
+func (m *member) newPartition(number int32, cl *kgo.Client) *partition {
 	o := m.o
 	dir := filepath.Join(o.Scratch, writer(number))
 	p := &partition{m: m, number: number, dir: dir, part: fmt.Sprintf("partition %d of %s", number, o.Address.Topic)}
-	p.ledger = ledger{depot: o.Depot, pointer: groupPointer{m, number}, dir: directory(o.Address.Topic, number),
+	p.ledger = ledger{depot: o.Depot, pointer: groupPointer{m, cl, number}, dir: directory(o.Address.Topic, number),
 		scratch: dir, log: o.Logger}
 	return p
 }
@@ -111,7 +110,7 @@ func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next ma
 	if err := clear(dir); err != nil {
 		return at, err
 	}
-	e, err := p.m.o.Begin(Epoch{Dir: dir, Who: fmt.Sprintf("%s-%012d", writer(p.number), at.offset), Streams: at.streams})
+	e, err := p.m.o.Begin(Epoch{Dir: dir, Who: p.who(at.offset), Streams: at.streams})
 	if err != nil {
 		return at, fmt.Errorf("begin an epoch of %s: %w", p.part, err)
 	}
@@ -128,19 +127,26 @@ func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next ma
 	if err != nil {
 		return at, fmt.Errorf("finish the files of %s: %w", p.part, err)
 	}
-	written := made.Twice
+	written := made.Twice + made.Empty
 	for _, f := range made.Files {
 		written += f.Entries
 	}
 	if written != entries {
-		return at, fmt.Errorf("finish the files of %s: %d entries were read from offset %d on, and %d are in files or "+
-			"were there before (nothing is committed; it is tried again)", p.part, entries, at.offset, written)
+		return at, fmt.Errorf("finish the files of %s: %d entries were read from offset %d on, and %d are in files, "+
+			"empty or were there before (do all collectors have the same stores? nothing is committed, and it is tried "+
+			"again)", p.part, entries, at.offset, written)
 	}
 	if next, err = p.ledger.step(ctx, at, to, &made); err != nil {
 		return next, err
 	}
 	p.m.committed(made.Files, entries)
 	return next, nil
+}
+
+// who returns the name of the writer of an epoch. Its digits at random keep names apart when a topic is made anew, or an
+// offset is set back.
+func (p *partition) who(offset int64) string {
+	return fmt.Sprintf("%s-%012d-%s", writer(p.number), offset, unique()[:4])
 }
 
 // fill gives the engine the entries of an epoch that begins at an offset, and returns the offset behind it. An epoch has
@@ -217,32 +223,4 @@ func (p *partition) status() string {
 		return (*e).Status()
 	}
 	return ""
-}
-
-// groupPointer is the committed offset of a partition in the member's group.
-type groupPointer struct {
-	m         *member
-	partition int32
-}
-
-// Read implements pointer.
-func (g groupPointer) Read(ctx context.Context) (offset int64, books string, err error) {
-	a := &g.m.o.Address
-	all, err := g.m.adm.FetchOffsets(ctx, a.Group)
-	if err == nil {
-		err = all.Error()
-	}
-	if err != nil {
-		return 0, "", err
-	}
-	one, ok := all.Lookup(a.Topic, g.partition)
-	if !ok || one.At < 0 {
-		return -1, "", nil
-	}
-	return one.At, one.Metadata, nil
-}
-
-// Move implements pointer.
-func (g groupPointer) Move(ctx context.Context, offset int64, books string) error {
-	return g.m.commit(ctx, g.partition, kadm.Offset{At: offset, Metadata: books})
 }

@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // watchEvery is how often the brokers are asked how far the group has come.
@@ -29,26 +31,27 @@ type Partition struct {
 // Lag is how far behind a group is.
 type Lag struct {
 	Partitions []Partition
-	Records    int64  // that are not committed
-	Warning    string // some of them have waited for half of the retention; "" = none
-	Refusal    string // some of them have waited for so long that no more are accepted; "" = none
+	Members    []string // of the group
+	Records    int64    // that are not committed
+	Warning    string   // some of them have waited for half of the retention; "" = none
+	Refusal    string   // some of them have waited for so long that no more are accepted; "" = none
 }
 
 // look asks the brokers how far the group has come.
 func look(ctx context.Context, a *Address, adm *kadm.Client, retention time.Duration) (lag *Lag, err error) {
 	committed, err := adm.FetchOffsets(ctx, a.Group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // nobody has committed anything
 		return nil, fmt.Errorf("read the committed offsets of group %s: %w", a.Group, err)
 	}
 	ends, err := adm.ListEndOffsets(ctx, a.Topic)
 	if err != nil {
 		return nil, fmt.Errorf("read the ends of topic %s: %w", a.Topic, err)
 	}
-	owners, err := ownersOf(ctx, a, adm)
+	owners, members, err := ownersOf(ctx, a, adm)
 	if err != nil {
 		return nil, err
 	}
-	lag = new(Lag)
+	lag = &Lag{Members: members}
 	for _, end := range ends.Offsets().Sorted() {
 		p := Partition{Number: end.Partition, Owner: owners[end.Partition], End: end.At}
 		if o, ok := committed.Lookup(a.Topic, end.Partition); ok {
@@ -81,18 +84,20 @@ func (l *Lag) late(ctx context.Context, a *Address, adm *kadm.Client, limit time
 	return "", nil
 }
 
-// ownersOf returns the members that own the partitions of the topic.
-func ownersOf(ctx context.Context, a *Address, adm *kadm.Client) (map[int32]string, error) {
+// ownersOf returns the members of the group, and which of them own the partitions of the topic.
+func ownersOf(ctx context.Context, a *Address, adm *kadm.Client) (owners map[int32]string, members []string,
+	err error) {
 	groups, err := adm.DescribeGroups(ctx, a.Group)
 	if err != nil {
-		return nil, fmt.Errorf("ask who is in group %s: %w", a.Group, err)
+		return nil, nil, fmt.Errorf("ask who is in group %s: %w", a.Group, err)
 	}
-	owners := make(map[int32]string)
+	owners = make(map[int32]string)
 	for _, m := range groups[a.Group].Members {
 		name := m.MemberID
 		if m.InstanceID != nil {
 			name = *m.InstanceID
 		}
+		members = append(members, name)
 		c, ok := m.Assigned.AsConsumer()
 		if !ok {
 			continue
@@ -105,5 +110,5 @@ func ownersOf(ctx context.Context, a *Address, adm *kadm.Client) (map[int32]stri
 			}
 		}
 	}
-	return owners, nil
+	return owners, members, nil
 }

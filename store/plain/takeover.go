@@ -247,7 +247,7 @@ func (t *Takeover) remove(e ended) (err error) {
 	for _, c := range t.lost {
 		c.Add(e.damage.Bytes)
 	}
-	t.o.Logger.Error("buffer file is damaged: what stands before that was delivered, the file is kept aside",
+	t.o.Logger.Error("buffer file is damaged: what is before the damage was delivered, the file is set aside",
 		"file", filepath.Join(t.o.Dir, e.name)+".corrupt", "error", e.damage)
 	return dir.Rename(e.name, e.name+".corrupt")
 }

@@ -54,7 +54,7 @@ func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 	}
 	f.o.Stats.Overall("bytes lost").Add(st.Bytes - have)
 	f.o.Stats.Category(f.o.Base, "bytes lost").Add(st.Bytes - have)
-	f.log.Error("a file that was being written is not what it was: somebody removed, cut or replaced it; the series goes on with another",
+	f.log.Error("a file that was being written was changed: somebody removed, truncated or replaced it; the series continues with another",
 		"file", filepath.Join(f.dir.Path(), st.File), "bytes", have, "expected", st.Bytes)
 	// Its books end here.
 	f.contents.open, f.contents.end = st.File, st.Bytes

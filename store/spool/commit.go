@@ -240,7 +240,7 @@ func (l *Log) commit(end, entries *uint64) error {
 		}
 		// What the file holds now is unknown. Give it up: the next segment begins at the last offset that is known to
 		// be good.
-		l.log.Error("sync of the spool failed, going on in a new segment", "directory", l.dir.Path(), "error", err)
+		l.log.Error("sync of the spool failed, continuing in a new segment", "directory", l.dir.Path(), "error", err)
 		err = errors.Join(fmt.Errorf("sync %s: %w", l.dir.Path(), err), l.cutBack(*end, base))
 		l.giveUp()
 		if try > 0 {

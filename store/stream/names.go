@@ -76,7 +76,7 @@ func (n *Names) Keep(dir *faultfs.Dir) error {
 		return err
 	}
 	if damage.Lines > 0 {
-		n.log.Warn("damaged lines of the sources of streams are passed over; some will have no name", "file",
+		n.log.Warn("damaged lines of the sources of streams are skipped; some will have no name", "file",
 			filepath.Join(dir.Path(), NamesFile), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	n.lines = lines

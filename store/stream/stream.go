@@ -136,7 +136,7 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 		return nil, err
 	}
 	if damage.Lines > 0 {
-		o.Logger.Warn("damaged lines of the table of streams are passed over; what is sent again may be written twice",
+		o.Logger.Warn("damaged lines of the table of streams are skipped; what is sent again may be written twice",
 			"file", filepath.Join(dir.Path(), FileName), "lines", damage.Lines, "kept as", damage.Aside)
 	}
 	for _, e := range t.streams {

@@ -1,0 +1,94 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitLimit bounds the time of a commit, which waits while the group assigns its partitions.
+const commitLimit = 30 * time.Second
+
+// groupPointer is the committed offset of a partition in the member's group.
+type groupPointer struct {
+	m         *member
+	client    *kgo.Client // of the membership
+	partition int32
+}
+
+// Read implements pointer.
+func (g groupPointer) Read(ctx context.Context) (offset int64, books string, err error) {
+	a := &g.m.o.Address
+	all, err := g.m.adm.FetchOffsets(ctx, a.Group)
+	if err == nil {
+		err = all.Error()
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	one, ok := all.Lookup(a.Topic, g.partition)
+	if !ok || one.At < 0 {
+		return -1, "", nil
+	}
+	return one.At, one.Metadata, nil
+}
+
+// Move implements pointer. It commits with the identity of the membership. Once begun a commit is not cancelled: whoever
+// stops the partition waits for it.
+func (g groupPointer) Move(ctx context.Context, offset int64, books string) (err error) {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitLimit)
+	defer cancel()
+	issued := false
+	ctx = kgo.PreCommitFnContext(ctx, func(r *kmsg.OffsetCommitRequest) error {
+		// Without a membership a commit is that of a program outside of the group, which Kafka accepts while the group
+		// has no members.
+		if r.MemberID == "" || r.Generation < 0 {
+			return errRefused
+		}
+		issued = true
+		for i := range r.Topics {
+			for k := range r.Topics[i].Partitions {
+				r.Topics[i].Partitions[k].Metadata = &books
+			}
+		}
+		return nil
+	})
+	offsets := map[string]map[int32]kgo.EpochOffset{g.m.o.Address.Topic: {g.partition: {Epoch: -1, Offset: offset}}}
+	g.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, r *kmsg.OffsetCommitResponse,
+		failed error) {
+		err = outcome(r, failed)
+	})
+	if err != nil && !issued {
+		return fmt.Errorf("%w: it was not sent", errRefused)
+	}
+	return err
+}
+
+// outcome returns the result of a commit of one partition.
+func outcome(r *kmsg.OffsetCommitResponse, failed error) error {
+	if failed != nil {
+		return fmt.Errorf("%w: %w", errUnknown, failed)
+	}
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			switch err := kerr.ErrorForCode(p.ErrorCode); {
+			case err == nil:
+				return nil
+			case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID),
+				errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.RebalanceInProgress):
+				return fmt.Errorf("%w: %w", errRefused, err)
+			default:
+				return fmt.Errorf("%w: %w", errUnknown, err)
+			}
+		}
+	}
+	return fmt.Errorf("%w: the brokers did not answer for the partition", errUnknown)
+}
