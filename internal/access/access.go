@@ -1,7 +1,7 @@
 // Package access says who is at the other end of a connection, and what that peer may write and do.
 //
-//	connection ─ Of ─► Identity (address, unix peer, verified names) ─┐
-//	<allow> blocks, --allow ─ Parse ─► Rules ─────────────────────────┴─► Allows(category)?  MayControl?
+//	connection ─ Identify ─► Identity (address, unix peer, verified names) ─┐
+//	<allow> blocks, --allow ─ Parse ─► Rules ───────────────────────────────┴─► Allows(category)?  MayControl?
 //
 // A rule names peers and the categories that they may write. Without rules, whoever can connect may write everything.
 // With rules, what no rule allows is refused, unless all rules are only about reading (status=yes). Control (fb303
