@@ -173,7 +173,7 @@ type callers struct {
 func (c *callers) Log(ctx context.Context, _ *proto.Batch) (proto.ResultCode, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if caller := access.From(ctx); caller != nil {
+	if caller := access.FromContext(ctx); caller != nil {
 		c.all = append(c.all, caller.Names...)
 	}
 	return proto.OK, nil
@@ -495,7 +495,7 @@ func TestUnixCallers(t *testing.T) {
 	}
 	var caller access.Identity
 	s := &sink{before: func(ctx context.Context, _ *proto.Batch) (proto.ResultCode, error) {
-		caller = access.From(ctx).Identity
+		caller = access.FromContext(ctx).Identity
 		return proto.OK, nil
 	}}
 	serve(t, ServerOptions{}, s, nil).serveOn(t, ln)

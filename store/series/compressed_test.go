@@ -290,7 +290,7 @@ func namesIn(t *testing.T, dir string) (names []string) {
 		t.Fatal(err)
 	}
 	for _, e := range list {
-		if _, isIndex := index.Of(e.Name()); !isIndex {
+		if _, isIndex := index.FileOf(e.Name()); !isIndex {
 			names = append(names, e.Name())
 		}
 	}

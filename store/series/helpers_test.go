@@ -229,7 +229,7 @@ func published(t *testing.T, dir, category string) string {
 	list, err := os.ReadDir(filepath.Join(dir, category))
 	must(t, err)
 	for _, e := range list {
-		if _, isIndex := index.Of(e.Name()); isIndex {
+		if _, isIndex := index.FileOf(e.Name()); isIndex {
 			continue
 		}
 		if strings.HasPrefix(e.Name(), ".") {
