@@ -2,6 +2,7 @@
 package dnstest
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -26,15 +27,8 @@ type Server struct {
 func Start(tb testing.TB) *Server {
 	tb.Helper()
 	s := &Server{records: make(map[string][]dns.RR)}
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
+	pc, ln := listen(tb)
 	s.Addr = pc.LocalAddr().String()
-	ln, err := net.Listen("tcp", s.Addr)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	for _, server := range []*dns.Server{{PacketConn: pc, Handler: s}, {Listener: ln, Handler: s}} {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
@@ -43,6 +37,25 @@ func Start(tb testing.TB) *Server {
 		tb.Cleanup(func() { server.Shutdown() })
 	}
 	return s
+}
+
+// listen opens a port that is free for both UDP and TCP: one that the system chose for one of them may be in use for the
+// other.
+func listen(tb testing.TB) (net.PacketConn, net.Listener) {
+	tb.Helper()
+	for attempt := 0; ; attempt++ {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ln, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, ln
+		}
+		if err := errors.Join(err, pc.Close()); attempt == 100 {
+			tb.Fatal(err)
+		}
+	}
 }
 
 // Set replaces all records by those in the form of a zone file, for example "_x._tcp.test. 1 IN SRV 0 0 1463 a.test.".
