@@ -79,5 +79,6 @@ func fitCategories(c *config.Config, log *slog.Logger) int {
 	return min(c.MaxCategories, room)
 }
 
-// otherDescriptors is for the open files of the journal, the books and the log.
-const otherDescriptors = 64
+// otherDescriptors is for the open files of the journal, the books and the log, and for 128 manifests that are synced
+// together, with their directories.
+const otherDescriptors = 64 + 256
