@@ -145,6 +145,9 @@ func (p *epoch) Finish() (made kafka.Product, err error) {
 	}
 	made.Twice = p.stats.Get(stats.Overall + ":duplicates")
 	p.total.Overall("duplicates").Add(made.Twice)
+	if made.Empty, err = p.made.empty(); err != nil {
+		return made, err
+	}
 	made.Files, err = p.made.list()
 	return made, err
 }
@@ -225,6 +228,26 @@ func (m *madeFiles) Mark(string, *books.Marker) error { return nil }
 
 // Holds implements books.Depot.
 func (m *madeFiles) Holds(string, string) bool { return false }
+
+// empty returns the number of entries that are in no file because they have no bytes.
+func (m *madeFiles) empty() (entries int64, err error) {
+	for number := range m.hive {
+		dir, err := faultfs.OpenBeneath(m.root, filepath.Join(m.root, "files", number), nil)
+		if err != nil {
+			return 0, err
+		}
+		counts, _, err := books.ReadCounts(dir)
+		if err = errors.Join(err, dir.Close()); err != nil {
+			return 0, err
+		}
+		for _, c := range counts {
+			if c.What == books.Empty {
+				entries += c.Entries
+			}
+		}
+	}
+	return entries, nil
+}
 
 // list returns the files, in the order of their names.
 func (m *madeFiles) list() (all []kafka.File, err error) {

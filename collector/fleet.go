@@ -141,7 +141,7 @@ const detailOption = "inkwell.detail"
 
 // tell returns the Detail as JSON, "" to those who may not control the collector.
 func (c *control) tell(ctx context.Context) (string, error) {
-	if c.fleet == nil || !c.gate.rules.Load().Controls(access.From(ctx)) {
+	if c.fleet == nil || !c.gate.rules.Load().MayControl(access.FromContext(ctx)) {
 		return "", nil
 	}
 	text, err := json.Marshal(Detail{Fleet: c.fleet.table.Status(time.Now())})

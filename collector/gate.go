@@ -77,8 +77,8 @@ func newGate(o Options) *gate {
 // Log passes on the entries that are allowed. It implements rpc.Handler.
 func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error) {
 	rules := g.rules.Load()
-	if text := b.Report(); text != nil && g.reports != nil && rules.Writes(access.From(ctx)) {
-		g.reports(access.From(ctx), text)
+	if text := b.Report(); text != nil && g.reports != nil && rules.MayWrite(access.FromContext(ctx)) {
+		g.reports(access.FromContext(ctx), text)
 	}
 	if rules == nil && !g.mayBeLong(b) {
 		return g.to.Log(ctx, b)
@@ -87,7 +87,7 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 	defer g.passes.Put(p)
 	p.runs, p.allowed = b.AppendRuns(p.runs[:0]), p.allowed[:0]
 	var denied int64
-	caller := access.From(ctx)
+	caller := access.FromContext(ctx)
 	for _, r := range p.runs {
 		ok := rules.Allows(caller, r.Category)
 		p.allowed = append(p.allowed, ok)
@@ -163,8 +163,8 @@ func (g *gate) tell(caller *access.Caller, denied, long int64) {
 // controls says whether the caller may stop or reload the server, or set options; a refusal is counted, and logged once
 // a minute.
 func (g *gate) controls(ctx context.Context, what string) bool {
-	caller := access.From(ctx)
-	if g.rules.Load().Controls(caller) {
+	caller := access.FromContext(ctx)
+	if g.rules.Load().MayControl(caller) {
 		return true
 	}
 	g.uncontrolled.Add(1)

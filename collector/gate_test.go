@@ -68,7 +68,7 @@ func gated(t *testing.T, o Options, h taker, rules ...access.Rule) *gate {
 
 // by is the context of a call from addr.
 func by(addr string) context.Context {
-	return access.With(context.Background(), &access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr(addr)}})
+	return access.NewContext(context.Background(), &access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr(addr)}})
 }
 
 func TestGate(t *testing.T) {
@@ -153,7 +153,7 @@ func TestControlIsForThoseWhoMay(t *testing.T) {
 		ctx  context.Context
 		may  bool
 	}{
-		{"loopback", by("127.0.0.1"), true}, {"unix", access.With(context.Background(), &access.Caller{Identity: access.Identity{Unix: new(access.Peer)}}), true},
+		{"loopback", by("127.0.0.1"), true}, {"unix", access.NewContext(context.Background(), &access.Caller{Identity: access.Identity{Unix: new(access.Peer)}}), true},
 		{"by rule", by("192.0.2.1"), true}, {"a stranger", by("203.0.113.9"), false}, {"nobody knows", context.Background(), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -72,7 +72,7 @@ func openIntake(o *Options, g *gate) (*intake, error) {
 			log.Warn("the name of this machine cannot be found out: give host=", "error", err)
 		}
 	}
-	client := func(ctx context.Context) string { return peerKey(access.From(ctx)) }
+	client := func(ctx context.Context) string { return peerKey(access.FromContext(ctx)) }
 	j, err := journal.Open(journal.Options{
 		Host: host, Client: client, StateRoot: o.StateRoot, StateDir: o.StateDir,
 		MaxBytes: c.JournalMax, StreamTTL: c.StreamTTL, Durability: durability, Logger: log, Stats: set,

@@ -56,7 +56,7 @@ func (c *Collector) addresses() []string {
 func (c *Collector) handler() http.Handler {
 	return web.Handler(web.Options{
 		Status: func(context.Context) *status.Status { return c.Document() },
-		Reads:  func(caller *access.Caller) bool { return c.gate.rules.Load().Reads(caller) },
+		Reads:  func(caller *access.Caller) bool { return c.gate.rules.Load().MayRead(caller) },
 		Listen: c.listen, Stats: c.stats, Files: files{c.intake}, Count: files{c.intake}.count,
 	})
 }

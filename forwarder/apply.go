@@ -54,6 +54,9 @@ func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 	w.owed = w.owed || owed
 	if a.isPacked() && a.unpacked != opened {
 		a.base.held = true
+		if a.own != nil {
+			a.own.held = true
+		}
 	}
 	d.again = true
 	if a.err != nil && (a.home != nil || a.known != nil || w.owed) {

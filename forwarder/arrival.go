@@ -17,6 +17,7 @@ type arrival struct {
 	base   *trail      // the trail whose rotated file it could be, by its name; nil = none
 	known  *generation // the generation with this device and inode; nil = none
 	err    error       // why it cannot be opened
+	own    *trail      // of the name that it had before it was compressed; nil = no input wants that
 	far    bool        // it is in a directory below
 
 	kind        packed.Kind // how it is compressed
@@ -46,8 +47,11 @@ const (
 // isAt says whether the arrival is at the path to which g belongs.
 func (a *arrival) isAt(g *generation) bool { return a.path == g.path }
 
-// isRotationOf says whether the name of the arrival is that of a rotated file of the path to which g belongs.
-func (a *arrival) isRotationOf(g *generation) bool { return a.base != nil && a.base == g.trail }
+// isRotationOf says whether the name of the arrival is that of a rotated file of the path to which g belongs, or of that
+// file itself, compressed.
+func (a *arrival) isRotationOf(g *generation) bool {
+	return a.base != nil && a.base == g.trail || a.own != nil && a.own == g.trail
+}
 
 func (a *arrival) has(g *generation) bool { return slices.Contains(a.holds, g) }
 

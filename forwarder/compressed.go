@@ -23,12 +23,12 @@ func (d *decision) unpack(arrivals []*arrival) {
 		if !a.isPacked() || a.err != nil || a.unpacked == opened || d.is[a] != nil || a.base == nil {
 			continue
 		}
-		if a.hasOriginal && !d.lacks(a.base) { // the directory changes when the compression has ended
+		if a.hasOriginal && !d.lacks(a) { // the directory changes when the compression has ended
 			d.settle(a)
 			continue
 		}
 		missed := d.missed(a, d.undecided(a)) == follow
-		if !missed && !d.lacks(a.base) && a.unpacked != underway {
+		if !missed && !d.lacks(a) && a.unpacked != underway {
 			continue
 		}
 		if missed {
@@ -44,6 +44,9 @@ func (d *decision) unpack(arrivals []*arrival) {
 			d.held = make(map[*trail]bool)
 		}
 		d.held[a.base] = true
+		if a.own != nil {
+			d.held[a.own] = true
+		}
 	}
 	for i, x := range d.actions { // what is not open yet may be later than what the compressed file holds
 		if x.verb == resume && x.gen.fd < 0 && d.held[x.gen.trail] {
@@ -52,11 +55,11 @@ func (d *decision) unpack(arrivals []*arrival) {
 	}
 }
 
-// lacks says whether there is a generation of t that was not read to its end and that no arrival is, as far as that can
-// be told without decompressing anything.
-func (d *decision) lacks(t *trail) bool {
+// lacks says whether there is a generation that a may be, that was not read to its end, and that no arrival is, as far as
+// that can be told without decompressing anything.
+func (d *decision) lacks(a *arrival) bool {
 	return slices.ContainsFunc(d.known, func(g *generation) bool {
-		return g.trail == t && (g.rewritten || g.fd < 0 && g.phase == active && !g.lost && d.at[g] == nil)
+		return a.isRotationOf(g) && (g.rewritten || g.fd < 0 && g.phase == active && !g.lost && d.at[g] == nil)
 	})
 }
 
@@ -95,7 +98,7 @@ func (d *decision) isOld(a *arrival) bool {
 			g = d.copies[b]
 		}
 		switch {
-		case b == a || g == nil || g.trail != a.base || g.phase == ignored:
+		case b == a || g == nil || !a.isRotationOf(g) || g.phase == ignored:
 		case b.isAt(g) && g == d.is[b]:
 			found = found || g.begun() && !g.rewritten
 		case !a.look.mtime.Before(b.look.mtime.Truncate(time.Second)): // bzip2 keeps the time of a file in seconds
@@ -109,6 +112,19 @@ func (d *decision) isOld(a *arrival) bool {
 
 // isPacked says whether the arrival is compressed and cannot be what an input wants.
 func (a *arrival) isPacked() bool { return a.kind != packed.None && a.home == nil }
+
+// passedOver returns the generation that a compressed arrival is by its compressed bytes, nil if it is none.
+func (a *arrival) passedOver() (found *generation) {
+	if !a.isPacked() || a.unpacked != closed {
+		return nil
+	}
+	for _, g := range a.holds {
+		if g.phase == ignored && g.offset == a.look.size && (found == nil || g.id == a.look.id) {
+			found = g
+		}
+	}
+	return found
+}
 
 // size is that of what the arrival holds.
 func (a *arrival) size() int64 {

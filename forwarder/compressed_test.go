@@ -142,6 +142,37 @@ func TestCompressed(t *testing.T) {
 			r.until("3", func() bool { return r.store.count("c") == 3 })
 			return nil
 		}},
+		{"names that count up and are compressed, as winston-daily-rotate-file has them", func(r *rig) []string {
+			r.inputs[0].Glob = r.path("a-*.log")
+			var want []string
+			grow := func(i int) {
+				name := "a-28.log"
+				if i > 0 {
+					name = fmt.Sprintf("a-28.%d.log", i)
+				}
+				lines := numbered("line", i*10, i*10+10)
+				want = append(want, lines...)
+				r.write(name, joined(lines))
+			}
+			grow(0)
+			r.start()
+			for i := 1; i < 6; i++ {
+				r.until("all", func() bool { return r.store.count("c") == len(want) })
+				if i == 4 {
+					r.stop()
+				}
+				name := "a-28.log"
+				if i > 1 {
+					name = fmt.Sprintf("a-28.%d.log", i-1)
+				}
+				grow(i)
+				r.pack(name, "gz")
+				if i == 4 {
+					r.start()
+				}
+			}
+			return want
+		}},
 		{"while it runs, and nothing comes twice", func(r *rig) []string {
 			var want []string
 			want = append(want, "first\n")

@@ -119,6 +119,13 @@ func (d *decision) settle(a *arrival) {
 func (d *decision) recognize(arrivals []*arrival) {
 	for _, a := range arrivals {
 		g := a.known
+		if passed := a.passedOver(); passed != nil {
+			d.match(a, passed)
+			if passed.id != a.look.id {
+				d.do(action{verb: pass, arrival: a, trail: passed.trail})
+			}
+			continue
+		}
 		switch {
 		case g == nil || g.rewritten:
 		case a.err != nil: // it is probably the same file
@@ -208,7 +215,7 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 		return nil
 	}
 	for _, a := range arrivals {
-		if a.known == g || !a.has(g) || a.base != g.trail || d.is[a] != nil && d.is[a].phase == active {
+		if a.known == g || !a.has(g) || !a.isRotationOf(g) || d.is[a] != nil && d.is[a].phase == active {
 			continue
 		}
 		if c == nil || a.look.mtime.After(c.look.mtime) {

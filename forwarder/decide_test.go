@@ -412,6 +412,15 @@ func TestDecide(t *testing.T) {
 			s.arrive(2, "a.log", 5)
 			s.arrive(3, "a.log.1.gz", 95, s.log).pack(opened, read+9)
 		}, "resume a.log.1.gz=1, follow a.log"},
+		{"started again, and an archive has the number of a file that is gone", func(s *scene) {
+			s.restarted()
+			s.know(3, "a.log", 900).phase = finished
+			old := s.know(4, "a.log", 95)
+			old.phase = ignored
+			s.arrive(2, "a.log", 5)
+			s.arrive(1, "a.log.1", read, s.log)
+			s.arrive(3, "a.log.2.gz", 95, old).pack(closed, 0)
+		}, "pass a.log.2.gz, resume a.log.1=1, follow a.log"},
 		{"copytruncate compress, while down", func(s *scene) {
 			s.restarted()
 			s.arrive(1, "a.log", 3)

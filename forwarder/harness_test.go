@@ -17,6 +17,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 	"inkwell/store/stream"
 )
@@ -135,7 +136,7 @@ type rig struct {
 	timing timing
 	store  *memStore
 	stats  *stats.Set
-	logs   *syncBuffer
+	logs   *testkit.Log
 	cancel context.CancelFunc
 	done   chan error
 	limit  int // descriptors; 0 = those of the process
@@ -143,7 +144,7 @@ type rig struct {
 
 func newRig(t *testing.T, globs ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), state: t.TempDir(), store: newMemStore(), timing: quick, stats: stats.New(), logs: new(syncBuffer)}
+	r := &rig{t: t, dir: t.TempDir(), state: t.TempDir(), store: newMemStore(), timing: quick, stats: stats.New(), logs: new(testkit.Log)}
 	r.store.knowNumbers(t)
 	for _, g := range globs {
 		r.inputs = append(r.inputs, Input{Category: "c", Glob: filepath.Join(r.dir, g)})
@@ -338,23 +339,6 @@ func joined(lines []string) string {
 		b.WriteString(l)
 	}
 	return b.String()
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 var discard = slog.New(slog.DiscardHandler)

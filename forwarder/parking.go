@@ -125,7 +125,7 @@ func (v *volume) resumeLater(d *directory, g *generation, a *arrival) {
 		g.trail.insert(g)
 	}
 	v.found(g)
-	if a.look.size == g.offset {
+	if a.look.size == g.offset && a.isAt(g) {
 		v.keepParked(g, a.look)
 		return
 	}
@@ -183,7 +183,7 @@ func (v *volume) lookAtParkedFile(g *generation) {
 	switch {
 	case err != nil || l.id != g.id:
 		v.leaveParking(g)
-	case !l.same(g.look):
+	case !l.same(g.look), len(g.trail.gens) > 1, g.trail.replaced(g): // a rotated file has to be finished
 		v.makeDue(g, g.look)
 	}
 }

@@ -18,6 +18,9 @@ func (v *volume) listRotated(d *directory, names []entry, now time.Time) (list [
 		if a == nil || a.base == nil && (!missing || isCompressedName(e.name)) {
 			continue
 		}
+		if plain, is := uncompressedName(e.name); is {
+			a.own = d.trails[plain]
+		}
 		var err error
 		a.look, err = lstatPath(a.path)
 		switch {

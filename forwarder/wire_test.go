@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"inkwell/internal/faultfs"
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 )
 
@@ -209,8 +209,8 @@ func TestForwardThroughTheSpool(t *testing.T) {
 func TestForwardWaitsWhileTheSpoolIsFull(t *testing.T) {
 	g := newWireRig(t)
 	g.o.SpoolMax = 4 << 20
-	logs := new(syncBuffer)
-	g.o.Logger = slog.New(slog.NewTextHandler(logs, nil))
+	logs := new(testkit.Log)
+	g.o.Logger = logs.Logger()
 	want := numbered("a", 0, 1_000_000)
 	g.write("a.log", want)
 	g.start()

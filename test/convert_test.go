@@ -33,7 +33,7 @@ func TestConvertFollows(t *testing.T) {
 		if code := sendNoise(t, c.Addr, k*100, 100); code != harness.OK {
 			t.Fatal(code)
 		}
-		if k%5 == 4 {
+		if k%10 == 9 {
 			harness.Until(t, "a file is being converted, or was", func() bool {
 				all := files(t, out, "web/dt=*/.*.tmp")
 				all = append(all, files(t, out, "web/dt=*/hr=*/.*.tmp")...)

@@ -18,7 +18,7 @@ func inDepot(t *testing.T, root, category string) (data []byte, files int) {
 	t.Helper()
 	var paths []string
 	err := filepath.WalkDir(filepath.Join(root, category), func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() && !strings.HasPrefix(e.Name(), "_") {
+		if err == nil && e.Type().IsRegular() && !strings.HasPrefix(e.Name(), "_") && !strings.HasPrefix(e.Name(), ".") {
 			paths = append(paths, path)
 		}
 		return err

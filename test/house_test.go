@@ -64,7 +64,7 @@ var edges = map[string][]string{
 	"internal/fleet":           {"proto"},
 	"internal/ending":          {},
 	"internal/stats":           {},
-	"internal/testkit":         {},
+	"internal/testkit":         {"proto"},
 	"internal/web":             {"internal/access", "internal/metrics", "internal/stats", "internal/status"},
 	"internal/metrics":         {"internal/stats", "internal/status"},
 	"internal/status":          {"internal/stats"},
@@ -279,6 +279,38 @@ func TestNoConflictMarkers(t *testing.T) {
 	}
 	if len(files) < 50 {
 		t.Errorf("git knows %d files only", len(files))
+	}
+}
+
+// TestHouseMapOfTests compares the table of CONTRIBUTING.md, which says where the tests of a subject are, with the files.
+func TestHouseMapOfTests(t *testing.T) {
+	text, err := os.ReadFile("../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| subject | files of `test/` |")
+	listed := make(map[string]bool) // whether there is such a file
+	for _, name := range regexp.MustCompile("`([a-z_]+\\*?)`").FindAllStringSubmatch(table, -1) {
+		listed[name[1]] = false
+	}
+	paths, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		name := strings.TrimSuffix(path, "_test.go")
+		if strings.HasPrefix(name, "original") {
+			name = "original*"
+		}
+		if _, ok := listed[name]; !ok {
+			t.Errorf("%s is in no row of the table at the end of CONTRIBUTING.md: add it to its subject", path)
+		}
+		listed[name] = true
+	}
+	for name, ok := range listed {
+		if !ok {
+			t.Errorf("the table at the end of CONTRIBUTING.md names %s, and there is no %s_test.go", name, name)
+		}
 	}
 }
 

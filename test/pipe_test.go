@@ -177,7 +177,7 @@ func TestPipeSpoolHasOneOwner(t *testing.T) {
 	c.Received(t, 10)
 	second, w2 := pipe(t, "--to", c.Addr, "--spool", spool, "cat")
 	feed(t, w2, "second", 0, 10)
-	c.Received(t, 10)
+	c.Received(t, 20)
 	c.Stop(t)
 	feed(t, w, "first", 10, 20)
 	feed(t, w2, "second", 10, 20)

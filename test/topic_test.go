@@ -194,6 +194,7 @@ func TestTopicTakeOver(t *testing.T) {
 	s.write(t, 300)
 	s.complete(t) // by a alone
 	b.Signal(syscall.SIGCONT)
+	sendOdd(t, a.Addr)
 	s.write(t, 300)
 	s.complete(t)
 	harness.Until(t, "both drain partitions", func() bool {
@@ -206,6 +207,21 @@ func TestTopicTakeOver(t *testing.T) {
 		return owners["a"] && owners["b"]
 	})
 	s.compare(t)
+}
+
+// sendOdd sends entries that are in no file, or under another name: they hold up nothing.
+func sendOdd(t *testing.T, addr string) {
+	t.Helper()
+	c, err := harness.DialScribe(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, category := range append(sharedCategories, "a/../b", strings.Repeat("x", 300)) {
+		if code, err := c.Log(harness.Entry{Category: category}, harness.Entry{Category: category}); code != harness.OK || err != nil {
+			t.Fatal(code, err)
+		}
+	}
 }
 
 // TestTopicNeedsALogin uses a topic over TLS, with a certificate and with each kind of login. A wrong password keeps the

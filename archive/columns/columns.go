@@ -168,7 +168,11 @@ func (g *Group) clear() {
 func (g *Group) Add(r *Row) {
 	w, k := g.w, g.slab.rows
 	columns := g.slab.columns
-	set := func(column int, v parquet.Value, level int) { columns[column][k] = v.Level(0, level, column) }
+	set := func(column int, v parquet.Value, level int) {
+		to := &columns[column][k]
+		v.SetDefinitionLevel(level)
+		*to = v
+	}
 	set(w.place.line, parquet.ByteArrayValue(valid(r.Line)), 0)
 	set(w.place.number, parquet.Int64Value(r.Number), 0)
 	set(w.place.file, parquet.ByteArrayValue(w.file), 0)

@@ -68,7 +68,7 @@ func followedText(t config.Tail) string {
 // drawing draws the stores that result from a configuration as a tree.
 func drawing(c *config.Config) string {
 	root := node{text: conf.Quote(c.File.Name), on: []node{{text: served(c)}, {text: kept(c)}, {text: queued(c)}}}
-	for _, r := range c.Allow.Written() {
+	for _, r := range c.Allow.List() {
 		root.on = append(root.on, node{text: allowed(r)})
 	}
 	for _, t := range c.Tails {

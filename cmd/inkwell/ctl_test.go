@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"inkwell/internal/testkit"
 )
 
 const ctrlList = "The following commands are available:\n\tcounters\n\tname\n\tversion\n\talive\n\tstatus\n" +
@@ -173,7 +175,7 @@ func TestWatch(t *testing.T) {
 	s := startFake(t, alive())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	out := new(syncBuffer)
+	out := new(testkit.Log)
 	a := &app{stdout: out, screen: newScreen(out, func() int { return 0 }), lookup: func(string) (string, bool) { return "", false }}
 	done := make(chan int)
 	go func() { done <- a.as(ctx, "inkwell", []string{"ctl", "watch", "--every", "20ms", s.addr}) }()
@@ -195,7 +197,7 @@ func TestWatch(t *testing.T) {
 }
 
 // lastBlock returns the last complete block.
-func lastBlock(out *syncBuffer) string {
+func lastBlock(out *testkit.Log) string {
 	blocks := strings.Split(out.String(), "\n\n")
 	return blocks[max(len(blocks)-2, 0)]
 }

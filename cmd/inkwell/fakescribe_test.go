@@ -117,21 +117,3 @@ func alive() map[string]string {
 		"getCounters": countersResult("scribe_overall:received good", 12, "foo bar:received good", 7, "b:c:lost", 0, "scribe_overall:sent", 5),
 	}
 }
-
-// syncBuffer is a buffer that may be written and read concurrently.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}

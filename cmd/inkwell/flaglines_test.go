@@ -41,7 +41,7 @@ var meanings = []meaning{
 		return slices.Equal(c.HTTP, []string{"127.0.0.1:7", "unix:/a b"})
 	}},
 	{"allow-status", "10.0.0.9,*.example.com", "<allow>|from=10.0.0.9|status=yes|</allow>||<allow>|from=*.example.com|status=yes|</allow>", func(c *config.Config, _ config.File) bool {
-		last := c.Allow.Written()[len(c.Allow.Written())-1]
+		last := c.Allow.List()[len(c.Allow.List())-1]
 		return last.Status && last.From == "*.example.com"
 	}},
 	{"compress", "gzip", "compress=gzip", func(_ *config.Config, f config.File) bool { return f.Compress.Codec == rotate.Gzip }},
@@ -96,7 +96,7 @@ var meanings = []meaning{
 	{"header-timeout", "6s", "header_timeout=6s", func(c *config.Config, _ config.File) bool { return c.HeaderTimeout == 6*time.Second }},
 	{"user", "nobody:#x", `user="nobody:#x"`, func(c *config.Config, _ config.File) bool { return c.User == "nobody:#x" }},
 	{"allow", "10.0.0.0/8=a#b,c*", `<allow>|from=10.0.0.0/8|categories="a#b c*"|</allow>`, func(c *config.Config, _ config.File) bool {
-		return c.Allow.Written()[0].Categories == "a#b c*"
+		return c.Allow.List()[0].Categories == "a#b c*"
 	}},
 }
 

@@ -96,7 +96,7 @@ func (d *forwardDaemon) askable(listeners []net.Listener) (*askable, error) {
 func (d *forwardDaemon) reads(c *access.Caller) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.allow.Reads(c)
+	return d.allow.MayRead(c)
 }
 
 // described is a forwarder together with the certificate of its listeners, for Describe.

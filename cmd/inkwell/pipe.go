@@ -156,7 +156,7 @@ func (a *app) runPipe(cmd *cobra.Command, o *forwarder.PipeOptions, spools [2]st
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	about := status.Daemon{Role: status.Pipe, State: o.SpoolDir}
-	h := a.askableBy(o.Stats, about, (*access.Rules)(nil).Reads, func() describer { return p })
+	h := a.askableBy(o.Stats, about, (*access.Rules)(nil).MayRead, func() describer { return p })
 	silence := a.answerOnce(pipeDaemon{p, end}, stateDir{dir: o.SpoolDir},
 		ctl.Options{Name: "inkwell pipe", Logger: log, Stats: o.Stats, HTTP: h.handler})
 	counts, err := p.Run(ctx, abort)

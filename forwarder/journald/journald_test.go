@@ -17,6 +17,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 )
 
@@ -157,24 +158,6 @@ type run struct {
 	stop context.CancelFunc
 	done chan error
 	dir  *faultfs.Dir
-}
-
-// logged is a log that a test can look into.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func begin(t *testing.T, state string, o Options, c *collected) *run {
@@ -402,8 +385,8 @@ func TestTheLastEntryIsGone(t *testing.T) {
 	w := newWriter(t, dir, "old")
 	w.lines("a.service", 0, 10)
 	w.close()
-	c, log := newCollected(), new(logged)
-	o := Options{Directory: dir, Bare: true, Once: true, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	c, log := newCollected(), new(testkit.Log)
+	o := Options{Directory: dir, Bare: true, Once: true, Logger: log.Logger()}
 	if err := begin(t, state, o, c).end(); err != nil {
 		t.Fatal(err)
 	}
@@ -566,8 +549,8 @@ func TestTooManyCategories(t *testing.T) {
 // TestNoSuchDirectory is tried again until the directory is there.
 func TestNoSuchDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "journal")
-	c, log := newCollected(), new(logged)
-	r := begin(t, t.TempDir(), Options{Directory: dir, Bare: true, Logger: slog.New(slog.NewTextHandler(log, nil))}, c)
+	c, log := newCollected(), new(testkit.Log)
+	r := begin(t, t.TempDir(), Options{Directory: dir, Bare: true, Logger: log.Logger()}, c)
 	until(t, "a word of it", func() bool { return strings.Contains(log.String(), "No such file or directory") })
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)

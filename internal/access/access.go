@@ -1,7 +1,7 @@
 // Package access says who is at the other end of a connection, and what that peer may write and do.
 //
-//	connection ─ Of ─► Identity (address, unix peer, verified names) ─┐
-//	<allow> blocks, --allow ─ Parse ─► Rules ─────────────────────────┴─► Allows(category)?  Controls?
+//	connection ─ Identify ─► Identity (address, unix peer, verified names) ─┐
+//	<allow> blocks, --allow ─ Parse ─► Rules ───────────────────────────────┴─► Allows(category)?  MayControl?
 //
 // A rule names peers and the categories that they may write. Without rules, whoever can connect may write everything.
 // With rules, what no rule allows is refused, unless all rules are only about reading (status=yes). Control (fb303
@@ -92,8 +92,8 @@ func Parse(rules []Rule) (*Rules, error) {
 	return all, nil
 }
 
-// Written returns the rules as they were written; they must not be changed.
-func (r *Rules) Written() []Rule {
+// List returns the rules as they were written; they must not be changed.
+func (r *Rules) List() []Rule {
 	if r == nil {
 		return nil
 	}
@@ -129,8 +129,8 @@ func (r *Rules) Allows(c *Caller, category []byte) bool {
 		slices.ContainsFunc(g.prefixes, func(p []byte) bool { return bytes.HasPrefix(category, p) })
 }
 
-// Names says whether a rule lets c write something. Without rules it is false.
-func (r *Rules) Names(c *Caller) bool {
+// Trusts says whether a rule lets c write something. Without rules it is false.
+func (r *Rules) Trusts(c *Caller) bool {
 	if r == nil || c == nil {
 		return false
 	}
@@ -138,11 +138,11 @@ func (r *Rules) Names(c *Caller) bool {
 	return len(g.exact)+len(g.prefixes) > 0
 }
 
-// Writes says whether c may write anything.
-func (r *Rules) Writes(c *Caller) bool { return r == nil || !r.writes || r.Names(c) }
+// MayWrite says whether c may write anything.
+func (r *Rules) MayWrite(c *Caller) bool { return r == nil || !r.writes || r.Trusts(c) }
 
-// Controls says whether c may stop and reload the server.
-func (r *Rules) Controls(c *Caller) bool {
+// MayControl says whether c may stop and reload the server.
+func (r *Rules) MayControl(c *Caller) bool {
 	switch {
 	case c == nil:
 		return false
@@ -152,8 +152,8 @@ func (r *Rules) Controls(c *Caller) bool {
 	return r != nil && r.grant(c).control
 }
 
-// Reads says whether c may read status, metrics and files over HTTP.
-func (r *Rules) Reads(c *Caller) bool {
+// MayRead says whether c may read status, metrics and files over HTTP.
+func (r *Rules) MayRead(c *Caller) bool {
 	switch {
 	case c == nil:
 		return false
@@ -188,13 +188,13 @@ func (r *Rules) grant(c *Caller) *grant {
 
 type callerKey struct{}
 
-// With returns a context in which From finds c.
-func With(ctx context.Context, c *Caller) context.Context {
+// NewContext returns a context in which FromContext finds c.
+func NewContext(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// From returns the caller of a call, nil if it is not known.
-func From(ctx context.Context) *Caller {
+// FromContext returns the caller of a call, nil if it is not known.
+func FromContext(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)
 	return c
 }

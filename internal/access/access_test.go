@@ -104,7 +104,7 @@ func TestCategoriesAndControl(t *testing.T) {
 		want  bool
 	}{{r, plain, false}, {r, special, true}, {r, operator, true}, {r, caller("127.0.0.1"), true}, {none, caller("127.0.0.1"), true}, {none, plain, false},
 		{none, &Caller{Identity: Identity{Unix: &Peer{}}}, true}, {none, nil, false}, {r, nil, false}} {
-		if got := tt.rules.Controls(tt.c); got != tt.want {
+		if got := tt.rules.MayControl(tt.c); got != tt.want {
 			t.Errorf("%v controls: %v", tt.c, got)
 		}
 	}
@@ -162,14 +162,14 @@ func TestUnixPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	id, err := Of(nc)
+	id, err := Identify(nc)
 	if err != nil || id.Unix == nil || int(id.Unix.UID) != os.Getuid() || int(id.Unix.GID) != os.Getgid() || int(id.Unix.PID) != os.Getpid() || !id.Local() {
 		t.Errorf("%+v, %v", id, err)
 	}
-	if c := From(With(context.Background(), &Caller{Identity: id})); c == nil || c.Unix == nil {
+	if c := FromContext(NewContext(context.Background(), &Caller{Identity: id})); c == nil || c.Unix == nil {
 		t.Error("the context has lost the caller")
 	}
-	if From(context.Background()) != nil {
+	if FromContext(context.Background()) != nil {
 		t.Error("a context without a caller has one")
 	}
 }
@@ -220,11 +220,11 @@ func TestReading(t *testing.T) {
 		{"with one for control, another", rules(reading, Rule{From: "192.0.2.9", Control: true}), other, false, false},
 	} {
 		c := &Caller{Identity: Identity{Addr: x.from}}
-		if reads, writes := x.rules.Reads(c), x.rules.Allows(c, []byte("a")); reads != x.reads || writes != x.writes || x.rules.Writes(c) != x.writes {
+		if reads, writes := x.rules.MayRead(c), x.rules.Allows(c, []byte("a")); reads != x.reads || writes != x.writes || x.rules.MayWrite(c) != x.writes {
 			t.Errorf("%s: reads %v, writes %v", x.name, reads, writes)
 		}
 	}
-	if rules(reading).Reads(nil) {
+	if rules(reading).MayRead(nil) {
 		t.Error("who is not known reads")
 	}
 }

@@ -25,11 +25,12 @@ type Peer struct {
 	PID      int32
 }
 
-// Of identifies the peer of nc. A TLS connection must have completed its handshake: before that it has no names.
-func Of(nc net.Conn) (Identity, error) {
+// Identify finds out who the peer of nc is. A TLS connection must have completed its handshake: before that the peer
+// has no names.
+func Identify(nc net.Conn) (Identity, error) {
 	switch c := nc.(type) {
 	case *tls.Conn:
-		id, err := Of(c.NetConn())
+		id, err := Identify(c.NetConn())
 		id.TLS = true
 		if state := c.ConnectionState(); err == nil && state.HandshakeComplete && len(state.VerifiedChains) > 0 {
 			id.Names = names(state.VerifiedChains[0][0])

@@ -41,7 +41,7 @@ func TestAllow(t *testing.T) {
 	null := storeText("category=other", "type=null")
 	c, problems := load("<allow>\nfrom=10.0.0.0/8 *.example.com\ncategories=web* mail\n</allow>\n<allow>\nfrom=unix:uid=0\ncontrol=yes\n</allow>\n" + null)
 	want := []access.Rule{{From: "10.0.0.0/8 *.example.com", Categories: "web* mail"}, {From: "unix:uid=0", Control: true}}
-	if diff := cmp.Diff(want, c.Allow.Written()); diff != "" || len(problems) > 0 || len(c.Stores) != 1 {
+	if diff := cmp.Diff(want, c.Allow.List()); diff != "" || len(problems) > 0 || len(c.Stores) != 1 {
 		t.Errorf("%s%q", diff, problems)
 	}
 	// Ignoring a wrong rule would open the door: any mistake in one makes the file unusable, even one of the old style.
@@ -60,7 +60,7 @@ func TestAllow(t *testing.T) {
 		"tls_key=/x\n":                                        "need each other",
 	} {
 		c, problems := load(text + null)
-		if !strings.Contains(c.Status, cause) || c.Errors() == 0 || c.Allow != nil && len(c.Allow.Written()) > 0 {
+		if !strings.Contains(c.Status, cause) || c.Errors() == 0 || c.Allow != nil && len(c.Allow.List()) > 0 {
 			t.Errorf("%s: status %q, %q", text, c.Status, problems)
 		}
 	}

@@ -26,7 +26,15 @@ func (l *loader) topic() {
 		l.spoil(v.Line, "journal=kafka:// needs max_message_size: a topic takes messages up to its max.message.bytes",
 			"write max_message_size=16MiB, and set max.message.bytes of the topic to 17825792")
 	}
+	taken := make(map[string]bool)
 	for _, s := range c.Stores {
+		for _, category := range s.Categories {
+			if taken[category] {
+				l.spoil(s.Line, fmt.Sprintf("journal=kafka:// with two stores for category %s", conf.Quote(category)),
+					"write one: each message of a topic goes into one file")
+			}
+			taken[category] = true
+		}
 		if s.Sink == nil {
 			continue
 		}

@@ -1,21 +1,19 @@
 package discovery
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
 	"inkwell/internal/dnstest"
+	"inkwell/internal/testkit"
 )
 
 func TestParse(t *testing.T) {
@@ -160,24 +158,6 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// text is a log that can be read while it is written.
-type text struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (t *text) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.Write(p)
-}
-
-func (t *text) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.String()
-}
-
 // await waits until the list of w has these names.
 func await(t *testing.T, w *Watch, names ...string) {
 	t.Helper()
@@ -202,7 +182,7 @@ func await(t *testing.T, w *Watch, names ...string) {
 
 // TestLastListStays: a file that is half written, bad or gone changes nothing, and is told once for each reason.
 func TestLastListStays(t *testing.T) {
-	path, log := filepath.Join(t.TempDir(), "collectors"), new(text)
+	path, log := filepath.Join(t.TempDir(), "collectors"), new(testkit.Log)
 	write := func(s string) {
 		t.Helper()
 		if err := os.WriteFile(path, []byte(s), 0o644); err != nil {
@@ -210,7 +190,7 @@ func TestLastListStays(t *testing.T) {
 		}
 	}
 	write("a\nb\n")
-	d := NewDirectory(slog.New(slog.NewTextHandler(log, nil)))
+	d := NewDirectory(log.Logger())
 	w, err := d.Watch([]string{"file:" + path, "backup:1"}, nil)
 	if err != nil {
 		t.Fatal(err)

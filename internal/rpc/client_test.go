@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -20,8 +19,6 @@ import (
 
 	"inkwell/proto"
 )
-
-func newLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 func client(t testing.TB, addr string, o ClientOptions) *Client {
 	t.Helper()

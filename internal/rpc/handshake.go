@@ -54,12 +54,12 @@ func (p *plainAnswers) Read(b []byte) (int, error) {
 // identify finds out who the peer is. A peer that cannot be identified has no name and no address, so that no rule
 // matches it.
 func (c *conn) identify() {
-	id, err := access.Of(c.nc)
+	id, err := access.Identify(c.nc)
 	if err != nil {
 		c.s.log.Debug("peer of a connection is not known", "error", err)
 	}
 	c.caller = access.Caller{Identity: id}
-	c.ctx = context.WithValue(access.With(c.s.ctx, &c.caller), thrownKey{}, &c.thrown)
+	c.ctx = context.WithValue(access.NewContext(c.s.ctx, &c.caller), thrownKey{}, &c.thrown)
 }
 
 // handshake completes the handshake if the listener speaks TLS. Only then does the peer have names.

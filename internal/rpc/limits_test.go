@@ -74,8 +74,8 @@ func TestConnectionsOfAnAddressAreBounded(t *testing.T) {
 	if n, all := r.count("connections refused by address"), r.count("connections refused"); n != 1 || all != 1 {
 		t.Errorf("refused by address %d, in all %d", n, all)
 	}
-	if !strings.Contains(r.log.all(), "max_conn_per_address") || !strings.Contains(r.log.all(), "203.0.113.7") {
-		t.Errorf("log: %s", r.log.all())
+	if !strings.Contains(r.log.String(), "max_conn_per_address") || !strings.Contains(r.log.String(), "203.0.113.7") {
+		t.Errorf("log: %s", r.log.String())
 	}
 	other := dialFrom(t, 8, addr)
 	other.send(framed(logCall(1, "x")))
@@ -197,7 +197,7 @@ func TestInFlightOfAnAddressIsBounded(t *testing.T) {
 	eventually(t, "the one without room", func() bool { return r.count("frames without room") == 1 })
 	close(release)
 	holding.answer(1, proto.OK)
-	eventually(t, "a word of it in the log", func() bool { return strings.Contains(r.log.all(), "connections of its address hold all") })
+	eventually(t, "a word of it in the log", func() bool { return strings.Contains(r.log.String(), "connections of its address hold all") })
 	eventually(t, "everything is given back", func() bool { return r.count("bytes in flight") == 0 })
 }
 
@@ -220,7 +220,7 @@ func TestInFlightOfAllIsBounded(t *testing.T) {
 	late := dialFrom(t, 20, addr)
 	go late.Write(call)
 	eventually(t, "the one without room", func() bool { return r.count("frames without room") == 1 })
-	eventually(t, "a word of it in the log", func() bool { return strings.Contains(r.log.all(), "connections of all addresses hold all") })
+	eventually(t, "a word of it in the log", func() bool { return strings.Contains(r.log.String(), "connections of all addresses hold all") })
 	close(release)
 	for _, p := range holding {
 		p.answer(1, proto.OK)

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 	"inkwell/proto/gen/fb303"
 )
@@ -79,35 +80,17 @@ func (f *facebook) SetOption(context.Context, string, string) error { return err
 func (f *facebook) GetVersion(context.Context) (string, error)      { panic("a bug") }
 func (f *facebook) Shutdown(context.Context) error                  { close(f.stopped); return nil }
 
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) all() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // rig is a server on a loopback port.
 type rig struct {
 	*Server
 	addr  string
 	stats *stats.Set
-	log   *lines
+	log   *testkit.Log
 }
 
 func serve(t testing.TB, o ServerOptions, h Handler, other thrift.TProcessor) *rig {
 	t.Helper()
-	r := &rig{stats: stats.New(), log: new(lines)}
+	r := &rig{stats: stats.New(), log: new(testkit.Log)}
 	o.Stats, o.Logger = r.stats, slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.Server = NewServer(o, h, other)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -192,13 +175,7 @@ func framed(parts ...[]byte) []byte {
 }
 
 // batch makes a batch of entries of category "c".
-func batch(messages ...string) *proto.Batch {
-	b := new(proto.Batch)
-	for _, m := range messages {
-		b.Append([]byte("c"), []byte(m))
-	}
-	return b
-}
+func batch(messages ...string) *proto.Batch { return testkit.Batch("c", messages...) }
 
 // logCall is a Log call, not framed.
 func logCall(seqID int32, messages ...string) []byte {

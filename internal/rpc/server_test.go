@@ -17,6 +17,7 @@ import (
 
 	"github.com/apache/thrift/lib/go/thrift"
 
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 	"inkwell/proto/gen/fb303"
 	"inkwell/proto/gen/scribe"
@@ -115,8 +116,8 @@ func TestHandlerAnswers(t *testing.T) {
 	}
 	p.send(framed(logCall(3, "c")))
 	p.answer(3, proto.OK)
-	if !strings.Contains(r.log.all(), "no such disk") {
-		t.Errorf("not logged: %s", r.log.all())
+	if !strings.Contains(r.log.String(), "no such disk") {
+		t.Errorf("not logged: %s", r.log.String())
 	}
 	equal(t, s.got(), "c=c")
 }
@@ -171,11 +172,11 @@ func TestJunk(t *testing.T) {
 	half.send(call[:20])
 	half.Conn.(*net.TCPConn).CloseWrite()
 	half.ended()
-	if n := strings.Count(r.log.all(), "level=WARN"); n != 1 {
-		t.Errorf("%d lines, want 1:\n%s", n, r.log.all())
+	if n := strings.Count(r.log.String(), "level=WARN"); n != 1 {
+		t.Errorf("%d lines, want 1:\n%s", n, r.log.String())
 	}
-	if strings.Contains(r.log.all(), "noise") || strings.Contains(r.log.all(), "good") {
-		t.Errorf("payload in the log:\n%s", r.log.all())
+	if strings.Contains(r.log.String(), "noise") || strings.Contains(r.log.String(), "good") {
+		t.Errorf("payload in the log:\n%s", r.log.String())
 	}
 }
 
@@ -236,7 +237,7 @@ func TestOtherMethods(t *testing.T) {
 		t.Errorf("getName after all that: %q, %v", name, err)
 	}
 	<-fb.stopped
-	if log := r.log.all(); !strings.Contains(log, "a bug") || strings.Contains(log, "no room") {
+	if log := r.log.String(); !strings.Contains(log, "a bug") || strings.Contains(log, "no room") {
 		t.Errorf("log: %s", log)
 	}
 }
@@ -341,7 +342,7 @@ func TestSilence(t *testing.T) {
 			p.send(tt.bytes)
 			p.ended()
 			eventually(t, "the count", func() bool { return r.count("connections timed out") == 1 })
-			if log := r.log.all(); !strings.Contains(log, tt.reason) {
+			if log := r.log.String(); !strings.Contains(log, tt.reason) {
 				t.Errorf("log: %s", log)
 			}
 		})
@@ -412,8 +413,8 @@ func TestInFlightIsBounded(t *testing.T) {
 		second.ended()
 		close(leave)
 		first.answer(1, proto.OK)
-		if !strings.Contains(r.log.all(), "no room for a frame") {
-			t.Errorf("log: %s", r.log.all())
+		if !strings.Contains(r.log.String(), "no room for a frame") {
+			t.Errorf("log: %s", r.log.String())
 		}
 	})
 	t.Run("a frame over all of it", func(t *testing.T) {
@@ -541,13 +542,13 @@ func TestServeSurvivesALackOfDescriptors(t *testing.T) {
 		p.send(framed(logCall(i, "x")))
 		p.answer(i, proto.OK)
 	}
-	if log := r.log.all(); strings.Count(log, "cannot accept") != 1 || strings.Count(log, "accepting connections again") != 1 {
+	if log := r.log.String(); strings.Count(log, "cannot accept") != 1 || strings.Count(log, "accepting connections again") != 1 {
 		t.Errorf("log: %s", log)
 	}
 	t.Run("for ever", func(t *testing.T) {
 		r := serve(t, ServerOptions{}, s, nil)
 		r.serveOn(t, &poor{Listener: mustListen(t), left: 1 << 30})
-		eventually(t, "a failure", func() bool { return strings.Contains(r.log.all(), "cannot accept") })
+		eventually(t, "a failure", func() bool { return strings.Contains(r.log.String(), "cannot accept") })
 	}) // the end of the test shuts down
 	t.Run("closed by somebody else", func(t *testing.T) {
 		ln := mustListen(t)
@@ -560,15 +561,15 @@ func TestServeSurvivesALackOfDescriptors(t *testing.T) {
 
 func TestOutagesAreLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := new(lines)
-		o := outage{log: newLogger(log)}
+		log := new(testkit.Log)
+		o := outage{log: log.Logger()}
 		for i := range 61 { // failing every other second
 			o.failed(syscall.EMFILE)
 			time.Sleep(time.Second)
 			o.over()
 			time.Sleep(time.Second)
-			if want := i/30 + 1; strings.Count(log.all(), "cannot accept") != want || strings.Count(log.all(), "again\" after=1s") != want {
-				t.Fatalf("second %d: %s", 2*i, log.all())
+			if want := i/30 + 1; strings.Count(log.String(), "cannot accept") != want || strings.Count(log.String(), "again\" after=1s") != want {
+				t.Fatalf("second %d: %s", 2*i, log.String())
 			}
 		}
 	})
@@ -576,23 +577,23 @@ func TestOutagesAreLoggedOnceAMinute(t *testing.T) {
 
 func TestComplaintsAreOneAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{log: new(lines)}
-		c := newComplaints(newLogger(r.log))
+		r := &rig{log: new(testkit.Log)}
+		c := newComplaints(r.log.Logger())
 		peer := func(i int) net.Addr {
 			return &net.TCPAddr{IP: binary.BigEndian.AppendUint32(nil, uint32(i)), Port: 1000 + i%7}
 		}
-		lines := func() int { return strings.Count(r.log.all(), "\n") }
+		lines := func() int { return strings.Count(r.log.String(), "\n") }
 		for range 10 {
 			c.add("closed", peer(1), "why")
 		}
 		c.add("closed", peer(2), "why")
-		if lines() != 2 || strings.Contains(r.log.all(), "unreported") {
-			t.Fatalf("%d lines:\n%s", lines(), r.log.all())
+		if lines() != 2 || strings.Contains(r.log.String(), "unreported") {
+			t.Fatalf("%d lines:\n%s", lines(), r.log.String())
 		}
 		time.Sleep(complaintPeriod)
 		c.add("closed", peer(1), "why")
-		if !strings.Contains(r.log.all(), "unreported=9") || lines() != 3 {
-			t.Errorf("log: %s", r.log.all())
+		if !strings.Contains(r.log.String(), "unreported=9") || lines() != 3 {
+			t.Errorf("log: %s", r.log.String())
 		}
 		for i := range 2 * maxComplaints {
 			c.add("closed", peer(i), "why")

@@ -99,8 +99,8 @@ func TestLongFramesWithoutADisk(t *testing.T) {
 	if n := r.count("frames without room"); n != 1 {
 		t.Errorf("%d frames without room", n)
 	}
-	if !strings.Contains(r.log.all(), "missing") {
-		t.Errorf("the log does not say where:\\n%s", r.log.all())
+	if !strings.Contains(r.log.String(), "missing") {
+		t.Errorf("the log does not say where:\\n%s", r.log.String())
 	}
 }
 

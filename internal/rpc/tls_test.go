@@ -131,7 +131,7 @@ func (a *authority) issue(file string, l leaf) TLSFiles {
 // secure lets r serve a TLS listener too, and returns its address.
 func (r *rig) secure(t testing.TB, files TLSFiles) (addr string, c *Credentials) {
 	t.Helper()
-	c, err := OpenTLS(files, newLogger(r.log))
+	c, err := OpenTLS(files, r.log.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ type callers struct {
 func (c *callers) Log(ctx context.Context, _ *proto.Batch) (proto.ResultCode, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if caller := access.From(ctx); caller != nil {
+	if caller := access.FromContext(ctx); caller != nil {
 		c.all = append(c.all, caller.Names...)
 	}
 	return proto.OK, nil
@@ -235,7 +235,7 @@ func TestTLS(t *testing.T) {
 			}
 			eventually(t, "the failure in the counters", func() bool { return r.count("TLS handshakes failed") == 1 })
 			eventually(t, "the failure in the log", func() bool {
-				return strings.Contains(r.log.all(), tt.log) && strings.Contains(r.log.all(), "peer=127.0.0.1")
+				return strings.Contains(r.log.String(), tt.log) && strings.Contains(r.log.String(), "peer=127.0.0.1")
 			})
 			if by := seen.got(); len(by) > 0 {
 				t.Errorf("the handler was called by %q", by)
@@ -309,7 +309,7 @@ func TestPlainMeetsTLS(t *testing.T) {
 		t.Error("TLS 1.2 was spoken")
 	}
 	eventually(t, "TLS 1.2 refused", func() bool {
-		return old.count("TLS handshakes failed") == 1 && strings.Contains(old.log.all(), "the peer has no TLS 1.3")
+		return old.count("TLS handshakes failed") == 1 && strings.Contains(old.log.String(), "the peer has no TLS 1.3")
 	})
 	if err := call(t, speaking12(t, ours), TLSFiles{CA: ours.ca()}); err == nil || !strings.Contains(err.Error(), "the peer has no TLS 1.3") {
 		t.Errorf("a server of TLS 1.2: %v", err)
@@ -433,8 +433,8 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("without a key: %v", err)
 		}
 	}
-	if n := strings.Count(r.log.all(), "the old ones stay in use"); n != 2 {
-		t.Errorf("logged %d times, want once for each state:\n%s", n, r.log.all())
+	if n := strings.Count(r.log.String(), "the old ones stay in use"); n != 2 {
+		t.Errorf("logged %d times, want once for each state:\n%s", n, r.log.String())
 	}
 	ours.issue("server", leaf{names: []string{"127.0.0.1"}})
 	ours.write("clients.pem", "CERTIFICATE", other.cert.Raw)
@@ -495,7 +495,7 @@ func TestUnixCallers(t *testing.T) {
 	}
 	var caller access.Identity
 	s := &sink{before: func(ctx context.Context, _ *proto.Batch) (proto.ResultCode, error) {
-		caller = access.From(ctx).Identity
+		caller = access.FromContext(ctx).Identity
 		return proto.OK, nil
 	}}
 	serve(t, ServerOptions{}, s, nil).serveOn(t, ln)

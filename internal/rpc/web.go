@@ -54,7 +54,7 @@ func newWeb(h http.Handler, o *ServerOptions) *web {
 		WriteTimeout: webWriteTime, IdleTimeout: min(webIdleTime, o.IdleTimeout),
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
-			return access.With(ctx, &nc.(*webConn).c.caller)
+			return access.NewContext(ctx, &nc.(*webConn).c.caller)
 		},
 	}
 	return w

@@ -18,7 +18,7 @@ import (
 
 // hello answers every request with its path and peer.
 var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprintf(w, "%s from %s", r.URL.Path, access.From(r.Context()))
+	fmt.Fprintf(w, "%s from %s", r.URL.Path, access.FromContext(r.Context()))
 })
 
 // get asks once over a connection and returns status line and body.

@@ -151,7 +151,7 @@ func serveStatus(t *testing.T, get func() *status.Status) (base string) {
 func serve(t *testing.T, o Options) (base string) {
 	h := Handler(o)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(access.With(r.Context(),
+		h.ServeHTTP(w, r.WithContext(access.NewContext(r.Context(),
 			&access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr("127.0.0.1")}})))
 	}))
 	t.Cleanup(server.Close)

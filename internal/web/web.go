@@ -206,7 +206,7 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request) (s *status.St
 // mayRead passes on only the requests of peers that may read.
 func (h *handler) mayRead(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if h.o.Reads(access.From(r.Context())) {
+		if h.o.Reads(access.FromContext(r.Context())) {
 			next(w, r)
 			return
 		}
@@ -219,7 +219,7 @@ func (h *handler) mayRead(next http.HandlerFunc) http.HandlerFunc {
 // whose name is suddenly resolved to our address (DNS rebinding) could have a browser on this machine read everything.
 func (h *handler) ours(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		caller := access.From(r.Context())
+		caller := access.FromContext(r.Context())
 		if h.known(r.Host) || caller != nil && caller.TLS {
 			next(w, r)
 			return

@@ -22,7 +22,7 @@ import (
 )
 
 // readsLocal lets this machine read, as without rules.
-func readsLocal(c *access.Caller) bool { return (*access.Rules)(nil).Reads(c) }
+func readsLocal(c *access.Caller) bool { return (*access.Rules)(nil).MayRead(c) }
 
 // document is a collector with categories.
 func document(categories ...status.Category) *status.Status {
@@ -78,7 +78,7 @@ func ask(h http.Handler, method, target, host, from string) *httptest.ResponseRe
 	r.Host = host
 	caller := &access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr(from)}}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r.WithContext(access.With(r.Context(), caller)))
+	h.ServeHTTP(w, r.WithContext(access.NewContext(r.Context(), caller)))
 	return w
 }
 
@@ -218,7 +218,7 @@ func TestFilesAndTail(t *testing.T) {
 		t.Error(page)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(access.With(r.Context(),
+		h.ServeHTTP(w, r.WithContext(access.NewContext(r.Context(),
 			&access.Caller{Identity: access.Identity{Addr: netip.MustParseAddr("127.0.0.1")}})))
 	}))
 	defer server.Close()

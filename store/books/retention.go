@@ -277,7 +277,7 @@ func dropPartition(dir *faultfs.Dir, partition string) error {
 func dropIndexes(dir *faultfs.Dir, list []fs.DirEntry) error {
 	var errs []error
 	for _, e := range list {
-		file, ok := index.Of(e.Name())
+		file, ok := index.FileOf(e.Name())
 		if !ok || thereAs(dir, rotate.Hidden(file), rotate.Orphan(file), file, filepath.Join(rotate.Partition(file), file)) {
 			continue
 		}

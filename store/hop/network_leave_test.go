@@ -1,7 +1,6 @@
 package hop
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,34 +9,17 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 	"inkwell/store"
 )
 
 // captureLog returns a logger, and a function that returns its output so far.
 func captureLog() (*slog.Logger, func() string) {
-	w := new(lockedBuffer)
-	return slog.New(slog.NewTextHandler(w, nil)), w.String
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (w *lockedBuffer) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.Write(p)
-}
-
-func (w *lockedBuffer) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
+	w := new(testkit.Log)
+	return w.Logger(), w.String
 }
 
 // appender is an Append that can be cancelled.

@@ -17,6 +17,7 @@ import (
 
 	"inkwell/internal/rpc"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 	"inkwell/store"
 )
@@ -207,13 +208,7 @@ func openNetwork(t testing.TB, o NetworkOptions) *Network {
 	return n
 }
 
-func batchOf(messages ...string) *proto.Batch {
-	b := new(proto.Batch)
-	for _, m := range messages {
-		b.Append([]byte("web"), []byte(m))
-	}
-	return b
-}
+func batchOf(messages ...string) *proto.Batch { return testkit.Batch("web", messages...) }
 
 // mustSend may be called from any goroutine.
 func mustSend(t *testing.T, s store.Store, messages ...string) {

@@ -2,6 +2,8 @@ package hop
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	"inkwell/internal/rpc"
+	"inkwell/proto"
+	"inkwell/store"
 )
 
 // When a sender that spreads asks collectors how they are (see choose). Each time is at random, so that a fleet does not
@@ -252,8 +256,13 @@ func (l *link) askOne(t *target) asking {
 	if a.client, a.err = rpc.Dial(ctx, t.name, l.options); a.err != nil {
 		return a
 	}
-	if _, a.err = a.client.Log(ctx, nil); a.err != nil {
+	var code proto.ResultCode
+	if code, a.err = a.client.Log(ctx, nil); a.err != nil {
 		return a // the client is closed
+	}
+	if code != proto.OK { // it takes nothing now
+		a.err = errors.Join(fmt.Errorf("%s says: %w", t.name, store.ErrTryLater), a.client.Close())
+		return a
 	}
 	c := a.client.Condition()
 	a.senders, a.leaving = c.Senders, c.Leaving

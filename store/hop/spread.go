@@ -8,7 +8,7 @@ import "hash/fnv"
 //	          that dies are divided among all others, and a new collector takes its share from all of them.
 //	bound     a sender asks the first few collectors in its order how many senders they have, and takes the first that
 //	          has no more than slack times their mean. So the shares stay close to each other, although hashing alone
-//	          gives one collector 80 and another 120.
+//	          gives one collector 79 % of the mean and another 125 %.
 //	stay      it stays with its collector as long as that has no more than the bound, whatever its place in the order.
 //
 // Nobody knows all senders, and collectors do not know of each other.

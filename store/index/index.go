@@ -34,11 +34,11 @@ const (
 	maxStreams = 16
 )
 
-// Name is that of the index of a file, by the file's final name.
+// Name returns the name of the index of a file, whose final name is given.
 func Name(file string) string { return "." + file + suffix }
 
-// Of is the final name of the file whose index has this name.
-func Of(name string) (file string, ok bool) {
+// FileOf returns the final name of the file whose index has this name; ok says whether it is the name of an index.
+func FileOf(name string) (file string, ok bool) {
 	if len(name) > len(suffix)+1 && name[0] == '.' && name[len(name)-len(suffix):] == suffix {
 		return name[1 : len(name)-len(suffix)], true
 	}

@@ -53,7 +53,7 @@ func TestIndex(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir.Path(), "."+file+".idx")); err != nil {
 		t.Error(err)
 	}
-	if of, ok := Of(Name(file)); !ok || of != file {
+	if of, ok := FileOf(Name(file)); !ok || of != file {
 		t.Errorf("the index of %q", of)
 	}
 	// Half a line, as a full disk leaves it, costs itself.

@@ -219,7 +219,7 @@ func (j *Journal) Learn(b *proto.Batch) { j.names.Learn(b) }
 // write appends the entries that are new. If the configuration relays entries, those without numbers get some, so that
 // the next hop can recognize duplicates.
 func (j *Journal) write(ctx context.Context, b *proto.Batch) error {
-	write := func(b *proto.Batch) error { return stream.Keep(ctx, j.spool, b) }
+	write := func(b *proto.Batch) error { return stream.Append(ctx, j.spool, b) }
 	var err error
 	if r := j.current(); r != nil && r.routes.Relays {
 		err = j.lanes.Append(j.o.Client(ctx), b, write)

@@ -76,6 +76,7 @@ type Engine interface {
 type Product struct {
 	Files   []File
 	Twice   int64  // entries that were left out because they were stored already
+	Empty   int64  // entries without a byte that are in no file because none was open
 	Streams []byte // which numbers of which streams are stored, for the next epoch
 }
 

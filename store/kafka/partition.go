@@ -127,13 +127,14 @@ func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next ma
 	if err != nil {
 		return at, fmt.Errorf("finish the files of %s: %w", p.part, err)
 	}
-	written := made.Twice
+	written := made.Twice + made.Empty
 	for _, f := range made.Files {
 		written += f.Entries
 	}
 	if written != entries {
-		return at, fmt.Errorf("finish the files of %s: %d entries were read from offset %d on, and %d are in files or "+
-			"were there before (nothing is committed; it is tried again)", p.part, entries, at.offset, written)
+		return at, fmt.Errorf("finish the files of %s: %d entries were read from offset %d on, and %d are in files, "+
+			"empty or were there before (do all collectors have the same stores? nothing is committed, and it is tried "+
+			"again)", p.part, entries, at.offset, written)
 	}
 	if next, err = p.ledger.step(ctx, at, to, &made); err != nil {
 		return next, err

@@ -17,6 +17,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 	"inkwell/store"
 )
@@ -171,7 +172,7 @@ func TestTakeoverDeliversFirstAndRemovesWhatWasDelivered(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "x_00004"), append(records("three"), "\x09\x00\x00\x00cut"...), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "x_00005"), nil, 0o600))
 	s := takeover(t, dir, c, nil)
-	if err := s.Append(t.Context(), batch("c", "new")); err == nil {
+	if err := s.Append(t.Context(), testkit.Batch("c", "new")); err == nil {
 		t.Fatal("new entries overtake old ones")
 	}
 	if list, err := Buffered(dir, "x"); err != nil || len(list) != 3 {
@@ -182,7 +183,7 @@ func TestTakeoverDeliversFirstAndRemovesWhatWasDelivered(t *testing.T) {
 	}
 	c.away = false
 	must(t, s.(store.Checker).Check(time.Now()))
-	must(t, s.Append(t.Context(), batch("c", "new")))
+	must(t, s.Append(t.Context(), testkit.Batch("c", "new")))
 	if want := []string{"c=one", "c=", "c=two", "c=three", "c=new"}; !slices.Equal(c.got, want) {
 		t.Errorf("%q was delivered, want %q", c.got, want)
 	}
@@ -199,7 +200,7 @@ func TestTakeoverIntoFilesRemovesOnlyWhatIsMarked(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "x_00000"), records("one"), 0o600))
 	s := takeover(t, dir, k, nil).(*Takeover)
 	must(t, s.Mark(&store.Marks{Files: make(store.States)}))
-	must(t, s.Append(t.Context(), batch("c", "new")))
+	must(t, s.Append(t.Context(), testkit.Batch("c", "new")))
 	must(t, s.Publish(nil)) // of the mark before
 	if list, _ := Buffered(dir, "x"); len(list) != 1 {
 		t.Error("the file is gone before its entries were marked")
@@ -223,13 +224,13 @@ func TestTakeoverThatDiesBeforeItRemovesFiles(t *testing.T) {
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "x_00003"), append(records("four"), 9, 0), 0o600))
 	s := takeover(t, dir, k, nil).(*Takeover)
-	must(t, s.Append(t.Context(), batch("c", "new")))
+	must(t, s.Append(t.Context(), testkit.Batch("c", "new")))
 	saved := make(store.States)
 	must(t, s.Mark(&store.Marks{Files: saved}))
 	must(t, os.Remove(filepath.Join(dir, "x_00000"))) // as far as Publish came
 
 	s = takeover(t, dir, k, saved).(*Takeover)
-	must(t, s.Append(t.Context(), batch("c", "newer")))
+	must(t, s.Append(t.Context(), testkit.Batch("c", "newer")))
 	if want := []string{"c=one", "c=two", "c=three", "c=four", "c=new", "c=newer"}; !slices.Equal(k.got, want) {
 		t.Errorf("%q was delivered, want %q", k.got, want)
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"inkwell/proto"
 )
 
 func must(t *testing.T, err error) {
@@ -15,14 +13,6 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func batch(category string, messages ...string) *proto.Batch {
-	var b proto.Batch
-	for _, m := range messages {
-		b.Append([]byte(category), []byte(m))
-	}
-	return &b
 }
 
 // tree returns the content of a directory, "name=content" or "name->target", in byte order.

@@ -18,6 +18,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/rotate"
 	"inkwell/store"
 	"inkwell/store/index"
@@ -73,7 +74,7 @@ func (r *compressedRun) checkpoint() {
 
 func (r *compressedRun) append(messages ...string) {
 	r.t.Helper()
-	r.check(r.c.Append(context.Background(), batch("cat", messages...)))
+	r.check(r.c.Append(context.Background(), testkit.Batch("cat", messages...)))
 }
 
 // finish is the end of a run.
@@ -202,7 +203,7 @@ func compressedKilledAfter(t *testing.T, codec rotate.Codec, n int) (died bool) 
 			return err
 		}
 		for i := done; i < batches; i++ {
-			if err := c.Append(context.Background(), batch("cat", message(i, 0), message(i, 1), message(i, 2))); err != nil {
+			if err := c.Append(context.Background(), testkit.Batch("cat", message(i, 0), message(i, 1), message(i, 2))); err != nil {
 				return err
 			}
 			if i%3 == 2 {
@@ -289,7 +290,7 @@ func namesIn(t *testing.T, dir string) (names []string) {
 		t.Fatal(err)
 	}
 	for _, e := range list {
-		if _, isIndex := index.Of(e.Name()); !isIndex {
+		if _, isIndex := index.FileOf(e.Name()); !isIndex {
 			names = append(names, e.Name())
 		}
 	}
@@ -332,9 +333,9 @@ func TestCompressedFullDisk(t *testing.T) {
 			t.Errorf("error is %v", err)
 		}
 	}
-	wantBroken(r.c.Append(context.Background(), batch("cat", large, large)))
+	wantBroken(r.c.Append(context.Background(), testkit.Batch("cat", large, large)))
 	disk.set(nil)
-	wantBroken(r.c.Append(context.Background(), batch("cat", "not taken\n")))
+	wantBroken(r.c.Append(context.Background(), testkit.Batch("cat", "not taken\n")))
 	wantBroken(r.c.Mark(&store.Marks{Files: make(store.States)}))
 	wantBroken(r.c.Seal())
 	r.crash()
@@ -360,7 +361,7 @@ func TestCompressedRemovedUnderWay(t *testing.T) {
 			r.append("before\n")
 			r.checkpoint()
 			r.check(away(r.o.Dir))
-			err := r.c.Append(context.Background(), batch("cat", "after\n"))
+			err := r.c.Append(context.Background(), testkit.Batch("cat", "after\n"))
 			if !errors.Is(err, store.ErrBroken) {
 				t.Fatalf("error is %v", err)
 			}
@@ -399,7 +400,7 @@ func TestCompressedBehindALink(t *testing.T) {
 func TestCompressedClosed(t *testing.T) {
 	r := runCompressed(t, t.TempDir(), CompressedOptions{})
 	r.finish()
-	if err := r.c.Append(context.Background(), batch("cat", "m")); !errors.Is(err, store.ErrClosed) {
+	if err := r.c.Append(context.Background(), testkit.Batch("cat", "m")); !errors.Is(err, store.ErrClosed) {
 		t.Error(err)
 	}
 	if err := r.c.Check(r.clock); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/testkit"
 	"inkwell/store"
 )
 
@@ -100,7 +101,7 @@ func killedAfter(t *testing.T, o PlainOptions, n int) (died bool) {
 			return err
 		}
 		for i := done; i < batches; i++ {
-			if err := f.Append(context.Background(), batch("k", part(i)...)); err != nil {
+			if err := f.Append(context.Background(), testkit.Batch("k", part(i)...)); err != nil {
 				return err
 			}
 			if i%3 == 2 {
@@ -165,12 +166,12 @@ func TestFullDisk(t *testing.T) {
 				}
 				return n, nil
 			})
-			err := e.f.Append(context.Background(), batch("k", some...))
+			err := e.f.Append(context.Background(), testkit.Batch("k", some...))
 			wantBroken(t, err, "File write error")
 			if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("the error does not say why or where: %v", err)
 			}
-			wantBroken(t, e.f.Append(context.Background(), batch("k", "not tried")), "File write error")
+			wantBroken(t, e.f.Append(context.Background(), testkit.Batch("k", "not tried")), "File write error")
 			wantBroken(t, e.f.Mark(&store.Marks{Files: make(store.States)}), "File write error")
 			must(t, e.f.Check(e.clock))
 			must(t, e.f.Publish(nil))
@@ -211,7 +212,7 @@ func TestMarkSyncs(t *testing.T) {
 		e.append("full of it")
 		inj.set(only(op, 0, syscall.EIO))
 		wantBroken(t, e.f.Mark(&store.Marks{Files: make(store.States)}), "File write error")
-		wantBroken(t, e.f.Append(context.Background(), batch("k", "x")), "File write error")
+		wantBroken(t, e.f.Append(context.Background(), testkit.Batch("k", "x")), "File write error")
 		inj.set(nil)
 		e.crash()
 	}
@@ -317,7 +318,7 @@ func TestRemovedUnderWay(t *testing.T) {
 					_, err := marking(e.f, e.saved)
 					wantBroken(t, err, "File write error")
 				} else {
-					wantBroken(t, e.f.Append(context.Background(), batch("k", "after\n")), "File write error")
+					wantBroken(t, e.f.Append(context.Background(), testkit.Batch("k", "after\n")), "File write error")
 				}
 				e.crash()
 				e.append("after\n")
@@ -487,7 +488,7 @@ func TestOpenFails(t *testing.T) {
 func TestClosed(t *testing.T) {
 	e := start(t, t.TempDir(), PlainOptions{})
 	e.restartless()
-	if err := e.f.Append(context.Background(), batch("k", "m")); !errors.Is(err, store.ErrClosed) {
+	if err := e.f.Append(context.Background(), testkit.Batch("k", "m")); !errors.Is(err, store.ErrClosed) {
 		t.Error(err)
 	}
 	must(t, e.f.Close())

@@ -19,6 +19,7 @@ import (
 
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/store"
 	"inkwell/store/index"
 )
@@ -80,7 +81,7 @@ func (e *engine) checkpoint() {
 
 func (e *engine) append(messages ...string) {
 	e.t.Helper()
-	must(e.t, e.f.Append(context.Background(), batch("k", messages...)))
+	must(e.t, e.f.Append(context.Background(), testkit.Batch("k", messages...)))
 }
 
 // crash ends the series without a word and opens it as it was saved last.
@@ -228,7 +229,7 @@ func published(t *testing.T, dir, category string) string {
 	list, err := os.ReadDir(filepath.Join(dir, category))
 	must(t, err)
 	for _, e := range list {
-		if _, isIndex := index.Of(e.Name()); isIndex {
+		if _, isIndex := index.FileOf(e.Name()); isIndex {
 			continue
 		}
 		if strings.HasPrefix(e.Name(), ".") {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"inkwell/internal/stats"
+	"inkwell/internal/testkit"
 	"inkwell/store"
 )
 
@@ -60,16 +61,16 @@ func TestMountedOver(t *testing.T) {
 					m, err := marking(k, nil)
 					must(t, err)
 					must(t, k.Publish(nil))
-					must(t, k.Append(ctx, batch("k", "marked\n")))
+					must(t, k.Append(ctx, testkit.Batch("k", "marked\n")))
 					m, err = marking(k, m.Files)
 					must(t, err)
-					must(t, k.Append(ctx, batch("k", "not marked\n")))
+					must(t, k.Append(ctx, testkit.Batch("k", "not marked\n")))
 					undo := mount(t, over)
 					switch notices {
 					case "Check":
 						err = store.Check(k, noon)
 					case "Append":
-						err = k.Append(ctx, batch("k", "x"))
+						err = k.Append(ctx, testkit.Batch("k", "x"))
 					case "Mark":
 						_, err = marking(k, m.Files)
 					}
@@ -80,7 +81,7 @@ func TestMountedOver(t *testing.T) {
 					m, err = marking(k, m.Files)
 					must(t, err)
 					must(t, k.Publish(nil))
-					must(t, k.Append(ctx, batch("k", "not marked\n")))
+					must(t, k.Append(ctx, testkit.Batch("k", "not marked\n")))
 					undo()
 					_, err = marking(k, m.Files)
 					wantBroken(t, err, "File write error")
@@ -90,7 +91,7 @@ func TestMountedOver(t *testing.T) {
 					m, err = marking(k, m.Files)
 					must(t, err)
 					must(t, k.Publish(nil))
-					must(t, k.Append(ctx, batch("k", "not marked\n")))
+					must(t, k.Append(ctx, testkit.Batch("k", "not marked\n")))
 					must(t, k.(store.Sealer).Seal())
 					_, err = marking(k, m.Files)
 					must(t, err)
@@ -135,12 +136,12 @@ func TestMountedReadOnly(t *testing.T) {
 	must(t, k.Close())
 	k, err = open(dir, nil)
 	must(t, err) // nothing has to be written yet
-	wantBroken(t, k.Append(context.Background(), batch("k", "x\n")), "File write error")
+	wantBroken(t, k.Append(context.Background(), testkit.Batch("k", "x\n")), "File write error")
 	must(t, k.Close())
 	must(t, unix.Mount("", top, "", unix.MS_REMOUNT, ""))
 	k, err = open(dir, nil)
 	must(t, err)
-	must(t, k.Append(context.Background(), batch("k", "x\n")))
+	must(t, k.Append(context.Background(), testkit.Batch("k", "x\n")))
 	must(t, k.(store.Sealer).Seal())
 	_, err = marking(k, nil)
 	must(t, err)

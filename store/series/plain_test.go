@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
-	"inkwell/proto"
+	"inkwell/internal/testkit"
 	"inkwell/store"
 )
 
@@ -41,14 +41,6 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func batch(category string, messages ...string) *proto.Batch {
-	var b proto.Batch
-	for _, m := range messages {
-		b.Append([]byte(category), []byte(m))
-	}
-	return &b
 }
 
 // settle does what a queue does after each batch: mark, save, publish.
@@ -114,7 +106,7 @@ func TestNamesAndNumbersAreThoseOfTheOriginal(t *testing.T) {
 			c.o.Dir, c.o.Base, c.o.Now = dir, "b", (&clock{noon}).now
 			f := open(t, c.o, nil)
 			settle(t, f)
-			must(t, f.Append(t.Context(), batch("cat", "m")))
+			must(t, f.Append(t.Context(), testkit.Batch("cat", "m")))
 			settle(t, f)
 			must(t, f.Close())
 			if got := tree(t, dir); got != c.want {
@@ -164,7 +156,7 @@ func TestCheckRotatesAndTellsOfIt(t *testing.T) {
 	f := open(t, PlainOptions{Dir: dir, Base: "b", Period: Daily, RotateHour: 0, RotateMinute: 5, WriteMeta: true,
 		WriteStats: true, Form: store.Form{Newlines: store.NewlinesAlways}, Now: c.now}, nil)
 	settle(t, f)
-	must(t, f.Append(t.Context(), batch("c", "one", "two")))
+	must(t, f.Append(t.Context(), testkit.Batch("c", "one", "two")))
 	must(t, f.Check(c.t))
 	c.t = noon.Add(12*time.Hour + 5*time.Minute)
 	must(t, f.Check(c.t))
@@ -173,7 +165,7 @@ func TestCheckRotatesAndTellsOfIt(t *testing.T) {
 		t.Errorf("before the mark is saved there is %q", got)
 	}
 	settle(t, f)
-	must(t, f.Append(t.Context(), batch("c", "three")))
+	must(t, f.Append(t.Context(), testkit.Batch("c", "three")))
 	settle(t, f)
 	must(t, f.Close())
 	want := "b-2026-11-23_00000=one\ntwo\nscribe_meta<new_logfile>: " + dir + "/b-2026-11-24_00000\n b-2026-11-24_00000=three\n b_current->b-2026-11-24_00000 " +
@@ -198,7 +190,7 @@ func TestSizeIsLookedAtBehindEachWrite(t *testing.T) {
 		dir := t.TempDir()
 		f := open(t, PlainOptions{Dir: dir, Base: "b", MaxSize: c.max, MaxWrite: c.write, NoSymlink: true}, nil)
 		settle(t, f)
-		must(t, f.Append(t.Context(), batch("c", slices.Repeat([]string{strings.Repeat("x", c.length)}, c.count)...)))
+		must(t, f.Append(t.Context(), testkit.Batch("c", slices.Repeat([]string{strings.Repeat("x", c.length)}, c.count)...)))
 		settle(t, f)
 		must(t, f.Close())
 		var got []int64
@@ -221,7 +213,7 @@ func TestChunksHoldOverTheWholeFile(t *testing.T) {
 	f := open(t, PlainOptions{Dir: dir, Base: "b", Chunk: 8, NoSymlink: true}, nil)
 	settle(t, f)
 	for _, m := range []string{"12345", "abcd", "efgh", "longer than one", "x"} {
-		must(t, f.Append(t.Context(), batch("c", m)))
+		must(t, f.Append(t.Context(), testkit.Batch("c", m)))
 	}
 	must(t, f.Close())
 	if got, want := tree(t, dir), "b_00000=12345\x00\x00\x00abcdefghlonger than onex"; got != want {
@@ -233,7 +225,7 @@ func TestEmptyMessageOfAThriftFileIsCounted(t *testing.T) {
 	dir := t.TempDir()
 	f := open(t, PlainOptions{Dir: dir, Base: "b", Thrift: true, NoSymlink: true}, nil)
 	settle(t, f)
-	must(t, f.Append(t.Context(), batch("c", "one\n", "", "three")))
+	must(t, f.Append(t.Context(), testkit.Batch("c", "one\n", "", "three")))
 	must(t, f.Close())
 	if got, want := tree(t, dir), "b_00000=\x04\x00\x00\x00one\n\x05\x00\x00\x00three"; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -249,7 +241,7 @@ func TestPlainFilesBehindCompressedOnes(t *testing.T) {
 	dir := t.TempDir()
 	c, err := OpenCompressed(CompressedOptions{Dir: dir, Base: "k", MaxSize: 1 << 20}, nil)
 	must(t, err)
-	must(t, c.Append(t.Context(), batch("k", "compressed\n")))
+	must(t, c.Append(t.Context(), testkit.Batch("k", "compressed\n")))
 	marks := make(store.States)
 	must(t, c.Mark(&store.Marks{Files: marks}))
 	must(t, c.Close())
@@ -258,7 +250,7 @@ func TestPlainFilesBehindCompressedOnes(t *testing.T) {
 	}
 	f, err := OpenPlain(PlainOptions{Dir: dir, Base: "k", MaxWrite: 1_000_000}, marks)
 	must(t, err)
-	must(t, f.Append(t.Context(), batch("k", "plain\n")))
+	must(t, f.Append(t.Context(), testkit.Batch("k", "plain\n")))
 	must(t, f.Mark(&store.Marks{Files: marks}))
 	must(t, f.Close())
 	if got, err := os.ReadFile(filepath.Join(dir, "k_00000")); err != nil || string(got) != "plain\n" {
@@ -313,7 +305,7 @@ func TestEveryMessageIsThereOnceWhereverItDies(t *testing.T) {
 				return err
 			}
 			for i := done; i < batches; i++ {
-				if err := f.Append(t.Context(), batch("c", message(i, 0), message(i, 1), message(i, 2), message(i,
+				if err := f.Append(t.Context(), testkit.Batch("c", message(i, 0), message(i, 1), message(i, 2), message(i,
 					3))); err != nil {
 					return err
 				}
@@ -381,10 +373,10 @@ func TestAFailedWriteIsBroken(t *testing.T) {
 	dir, inj := t.TempDir(), new(full)
 	f := open(t, PlainOptions{Dir: dir, Base: "b", Injector: inj, NoSymlink: true}, nil)
 	settle(t, f)
-	must(t, f.Append(t.Context(), batch("c", "good\n")))
+	must(t, f.Append(t.Context(), testkit.Batch("c", "good\n")))
 	saved := settle(t, f)
 	inj.on = true
-	err := f.Append(t.Context(), batch("c", "halfhalf"))
+	err := f.Append(t.Context(), testkit.Batch("c", "halfhalf"))
 	if !errors.Is(err, store.ErrBroken) || !errors.Is(err, syscall.ENOSPC) || store.StatusText(err) != "File write error" {
 		t.Fatalf("error is %v", err)
 	}
@@ -394,7 +386,7 @@ func TestAFailedWriteIsBroken(t *testing.T) {
 	must(t, f.Close())
 	inj.on = false
 	f = open(t, PlainOptions{Dir: dir, Base: "b", NoSymlink: true}, saved)
-	must(t, f.Append(t.Context(), batch("c", "again\n")))
+	must(t, f.Append(t.Context(), testkit.Batch("c", "again\n")))
 	must(t, f.Close())
 	if got, want := tree(t, dir), "b_00000=good\nagain\n"; got != want {
 		t.Errorf("%q, want %q", got, want)

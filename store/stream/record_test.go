@@ -31,7 +31,7 @@ func TestKeepMakesSeveralRecordsOfALargeBatch(t *testing.T) {
 		}
 	}
 	b.Number(ID{2}, 0, 15_000)
-	if err := Keep(t.Context(), l, &b); err != nil {
+	if err := Append(t.Context(), l, &b); err != nil {
 		t.Fatal(err)
 	}
 	var got, one proto.Batch

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"inkwell/internal/faultfs"
+	"inkwell/internal/testkit"
 	"inkwell/proto"
 	"inkwell/store"
 )
@@ -303,7 +304,7 @@ func TestByCategoryPassesNumbersOn(t *testing.T) {
 		return &store.Child{Open: func() (store.Store, error) { return s, nil }}
 	}})
 	b := numbered("a", 7, "x", "y")
-	b.AppendBatch(entries("b", "plain"))
+	b.AppendBatch(testkit.Batch("b", "plain"))
 	b.AppendBatch(numbered("b", 3, "z"))
 	b.AppendBatch(numbered("a", 9, "x"))
 	if err := offer(t, k, b); err != nil {
