@@ -28,7 +28,7 @@ type Limits struct {
 // server returns the options of the server. Large calls are spilled to files beside the journal, which gets them next.
 func (o *Options) server(g *gate) rpc.ServerOptions {
 	l := o.Limits
-	trusted := func(c *access.Caller) bool { return c.Local() || g.rules.Load().Trusts(c) }
+	trusted := func(c *access.Caller) bool { return c.Local() || g.rules.Load().Names(c) }
 	return rpc.ServerOptions{
 		MaxFrame: l.MaxFrame, MaxTrusted: l.MaxTrusted, Trusted: trusted, SpillDir: o.StateDir,
 		MaxEntries: l.MaxEntries, MaxConnections: l.MaxConnections, MaxPerAddress: l.MaxPerAddress,
