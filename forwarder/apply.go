@@ -128,13 +128,6 @@ func (v *volume) follow(d *directory, x action) error {
 	return nil
 }
 
-// found adds the unread bytes of a file that is found at the start to the total that --once reports.
-func (v *volume) found(g *generation) {
-	if !v.started {
-		v.count.total.Add(g.look.size - g.offset)
-	}
-}
-
 // resume goes on reading a generation in the file that the arrival shows, which may be another one on disk.
 func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	if g.fd >= 0 && g.id == a.look.id {
@@ -170,7 +163,9 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 	}
 	g.past = nil
 	v.adopt(d, g, a)
-	v.enter(g, a)
+	if v.enter(g, a); old.id != g.id { // a new file may have the old number, and its stream would be saved in the place of this position
+		v.cur.close()
+	}
 	return nil
 }
 
@@ -284,6 +279,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	}
 	v.count.recovered.Add(1)
 	v.note(c)
+	v.cur.close()
 	v.pollSoon(c)
 	if g.retired {
 		c.retired = true

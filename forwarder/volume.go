@@ -238,6 +238,13 @@ func (v *volume) dropPosition(g *generation) {
 	v.cur.positions = append(v.cur.positions, p)
 }
 
+// found adds the unread bytes of a file that is found at the start to the total that --once reports.
+func (v *volume) found(g *generation) {
+	if !v.started {
+		v.count.total.Add(g.look.size - g.offset)
+	}
+}
+
 func (v *volume) closeAll() {
 	for _, g := range append(v.open, v.opened...) {
 		g.close(v.log)
