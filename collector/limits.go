@@ -28,7 +28,7 @@ type Limits struct {
 // server returns the options of the server. Large calls are spilled to files beside the journal, which gets them next.
 func (o *Options) server(g *gate) rpc.ServerOptions {
 	l := o.Limits
-	trusted := func(c *access.Caller) bool { return c.Local() || g.rules.Load().Names(c) }
+	trusted := func(c *access.Caller) bool { return c.Local() || g.rules.Load().Trusts(c) }
 	return rpc.ServerOptions{
 		MaxFrame: l.MaxFrame, MaxTrusted: l.MaxTrusted, Trusted: trusted, SpillDir: o.StateDir,
 		MaxEntries: l.MaxEntries, MaxConnections: l.MaxConnections, MaxPerAddress: l.MaxPerAddress,
@@ -79,6 +79,5 @@ func fitCategories(c *config.Config, log *slog.Logger) int {
 	return min(c.MaxCategories, room)
 }
 
-// otherDescriptors is for the open files of the journal, the books and the log, and for 128 manifests that are synced
-// together, with their directories.
-const otherDescriptors = 64 + 256
+// otherDescriptors is for the open files of the journal, the books and the log.
+const otherDescriptors = 64

@@ -47,7 +47,8 @@ func (b *Books) enlist() {
 const (
 	// sideBySide is how many manifests are appended to at once: a depot is told of each file first.
 	sideBySide = 8
-	// together is how many manifests are open, each with its directory, and are synced together: more would take open files from the categories.
+	// together is how many manifests are open, each with its directory, and are synced together. More would take open
+	// files from the categories.
 	together = 16
 )
 
