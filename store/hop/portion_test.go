@@ -394,3 +394,42 @@ func TestNetworkDoesNotBlameTheSizeForABusyPeer(t *testing.T) {
 		t.Errorf("%d calls made smaller, %d calls", got, in.begun.Load())
 	}
 }
+
+// TestQuarantineCountsEachEntryByItself: what a peer answers to several callers in turn sets nothing aside, because it
+// has refused none of their entries more than once.
+func TestQuarantineCountsEachEntryByItself(t *testing.T) {
+	noLeaks(t)
+	in, set, path := new(inbox), stats.New(), t.TempDir()
+	var refusing atomic.Bool
+	in.judge = func(*proto.Batch) (proto.ResultCode, error) {
+		if refusing.Load() {
+			return 0, errors.New("no")
+		}
+		return proto.OK, nil
+	}
+	q, err := OpenQuarantine(network(t, in), QuarantineOptions{Dir: path, Stats: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if err := q.Append(t.Context(), batchOf("first")); err != nil { // the peer takes others
+		t.Fatal(err)
+	}
+	refusing.Store(true)
+	messages := numbers(3 * provedRefusals)
+	for _, m := range messages {
+		if err := q.Append(t.Context(), batchOf(m)); err == nil {
+			t.Fatalf("%s is not offered again", m)
+		}
+	}
+	refusing.Store(false)
+	for _, m := range messages {
+		if err := q.Append(t.Context(), batchOf(m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantMessages(t, in, append([]string{"first"}, messages...)...)
+	if got := set.Get("scribe_overall:refused"); got != 0 {
+		t.Errorf("%d are set aside", got)
+	}
+}

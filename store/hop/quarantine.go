@@ -58,7 +58,8 @@ type Quarantine struct {
 	mu       sync.Mutex // held while the store is used
 	sum      uint64     // fingerprint of the batch that failed last; 0: none
 	taken    int        // how many entries at its beginning are done
-	refusals int        // exceptions in answer to the entry behind them
+	suspect  uint64     // fingerprint of the entry that was not taken last
+	refusals int        // exceptions in answer to that entry
 	laters   int        // TRY_LATERs in answer to that entry
 	proved   bool       // the peer has taken entries since one was set aside
 	held     held
@@ -166,6 +167,10 @@ func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int
 // passOver handles the error of the first entry that is not done, and reports whether that entry was held or set aside.
 func (q *Quarantine) passOver(b *proto.Batch, done int, err error) bool {
 	entry, last := b.Section(done, 1), done+1 == b.Count()
+	// What other callers were answered says nothing about this entry.
+	if sum := entry.Fingerprint(); sum != q.suspect {
+		q.suspect, q.refusals, q.laters = sum, 0, 0
+	}
 	switch {
 	case q.o.Dir == "":
 		return false
