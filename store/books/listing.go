@@ -47,8 +47,9 @@ func (b *Books) enlist() {
 const (
 	// sideBySide is how many manifests are appended to at once: a depot is told of each file first.
 	sideBySide = 8
-	// together is how many manifests are open, and are synced together.
-	together = 1024
+	// together is how many manifests are open, each with its directory, and are synced together. More would take open
+	// files from the categories.
+	together = 16
 )
 
 // appendAll writes lines in several directories, and says which of these failed.
