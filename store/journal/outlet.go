@@ -67,6 +67,8 @@ type Outlet struct {
 	waiting atomic.Int64
 	state   atomic.Int32 // an outletState; changed while mu is held
 
+	unsealed atomic.Bool // the run ended before the files were finished and marked
+
 	mu      sync.Mutex
 	pending *load     // entries fed by the reader that no step has taken yet; nil: none
 	fed     bool      // the reader feeds the outlet; otherwise the outlet reads the journal itself from taken on

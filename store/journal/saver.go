@@ -324,7 +324,7 @@ func (r *run) gather(saved *checkpoint, last bool) (*checkpoint, map[*Outlet]*re
 		if from >= at {
 			through = max(through, at) // nothing that was read is left to deliver
 		}
-		if last && from >= at && !t.o.Continued && (len(p.files) == 0 || p.known()) {
+		if last && from >= at && !t.o.Continued && !t.unsealed.Load() && (len(p.files) == 0 || p.known()) {
 			done[t.key] = t.positionAt(through, newReport(through, nil, p.booked))
 			continue
 		}

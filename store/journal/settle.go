@@ -216,7 +216,8 @@ func (w *stepper) abandon() {
 // finish ends the work of the outlet in a run: everything that was taken is marked for the last checkpoint.
 func (w *stepper) finish() {
 	w.publish()
-	if w.store != nil && store.Keeps(w.store) && !w.partly && !w.t.o.Continued {
+	keeps, waits := w.store != nil && store.Keeps(w.store), w.t.unsynced()
+	if keeps && !w.partly && !w.t.o.Continued && !waits {
 		w.dirty.Store(true)
 		if err := store.Seal(w.store); err != nil {
 			w.failed(err)
@@ -225,6 +226,8 @@ func (w *stepper) finish() {
 	if w.store != nil {
 		w.mark(true)
 	}
+	// Without a mark after Seal, the next run has to know the files, to continue them.
+	w.t.unsealed.Store(keeps && (waits || w.store == nil || w.dirty.Load() || w.partly))
 	w.closeReader()
 	w.t.mu.Lock()
 	if w.t.pending != nil {

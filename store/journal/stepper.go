@@ -65,6 +65,9 @@ func (w *stepper) step(now time.Time) (next time.Time, done bool) {
 		w.finish()
 		return now.Add(time.Hour), false
 	}
+	if w.last && w.t.unsynced() {
+		w.j.saver.hurry() // the next regular checkpoint can be later than the end of Stop
+	}
 	return w.deadline(now), false
 }
 
