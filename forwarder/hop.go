@@ -30,10 +30,10 @@ type nextHop struct {
 
 	// Valid once spooled is closed:
 
-	buffer    *hop.Buffer
-	held      func() int // entries that were refused with TRY_LATER while others were taken, and those in doubt
-	inherited int64      // entries that the spool held when it was opened
-	filled    filled
+	buffer     *hop.Buffer
+	quarantine *hop.Quarantine // the primary of buffer
+	inherited  int64           // entries that the spool held when it was opened
+	filled     filled
 }
 
 // Calls configures the calls to the next hop. The zero value of a field means the default of hop.NetworkOptions.
@@ -126,7 +126,7 @@ func (h *nextHop) takeSpool() error {
 	if err := h.network.Remember(remembers); err != nil {
 		return errors.Join(err, log.Close())
 	}
-	h.held = func() int { return to.Held() + h.network.InDoubt() }
+	h.quarantine = to
 	h.buffer = hop.OpenBuffer(to, log, hop.BufferOptions{Logger: h.o.log, Stats: h.o.stats, Refused: h.dir})
 	return nil
 }
@@ -176,7 +176,7 @@ func (h *nextHop) backlog() (bytes, entries int64) {
 	return bytes, entries + int64(h.held())
 }
 
-// drain waits until the spool is empty, or ctx ends. If another process has had the spool so far, drain tries once more
+// drain waits until the spool is empty, or ctx ends, and then offers what is held once more. If another process has had the spool so far, drain tries once more
 // to take it, because the owner may have just released it.
 func (h *nextHop) drain(ctx context.Context) error {
 	h.end()
@@ -192,8 +192,15 @@ func (h *nextHop) drain(ctx context.Context) error {
 	if !h.hasSpool() {
 		return nil
 	}
-	return h.buffer.Drain(ctx)
+	if err := h.buffer.Drain(ctx); err != nil {
+		return err
+	}
+	h.quarantine.Offer(ctx)
+	return nil
 }
+
+// held is how many entries were answered with TRY_LATER while others were taken, and how many are in doubt.
+func (h *nextHop) held() int { return h.quarantine.Held() + h.network.InDoubt() }
 
 // abort makes Close not wait for calls in progress.
 func (h *nextHop) abort() {

@@ -433,3 +433,30 @@ func TestQuarantineCountsEachEntryByItself(t *testing.T) {
 		t.Errorf("%d are set aside", got)
 	}
 }
+
+// TestQuarantineOffersWhatIsHeldAtTheEnd: a process that is about to end does not leave what the peer takes now to the
+// next one.
+func TestQuarantineOffersWhatIsHeldAtTheEnd(t *testing.T) {
+	noLeaks(t)
+	var mended atomic.Bool
+	in, dir := new(inbox), t.TempDir()
+	in.judge = func(b *proto.Batch) (proto.ResultCode, error) {
+		if has(b, "bad") && !mended.Load() {
+			return proto.TryLater, nil
+		}
+		return proto.OK, nil
+	}
+	q := quarantine(t, network(t, in), QuarantineOptions{Dir: dir, Again: true})
+	for _, messages := range [][]string{{"bad 1"}, {"a"}, {"b"}, {"c"}, {"bad 2"}, {"d"}, {"e"}, {"f"}} {
+		b := batchOf(messages...)
+		until(t, "it is taken", func() bool { return q.Append(t.Context(), b) == nil })
+	}
+	if q.Offer(t.Context()); q.Held() != 2 {
+		t.Fatalf("%d entries are held", q.Held())
+	}
+	mended.Store(true)
+	if q.Offer(t.Context()); q.Held() != 0 {
+		t.Errorf("%d entries are held", q.Held())
+	}
+	wantMessages(t, in, "a", "b", "c", "d", "e", "f", "bad 1", "bad 2")
+}

@@ -204,6 +204,14 @@ func (q *Quarantine) setAside(entry *proto.Batch, cause error) bool {
 // Held returns the number of held entries. It may be called at any time, also after Close.
 func (q *Quarantine) Held() int { return int(q.held.count.Load()) }
 
+// Offer offers the held entries, the oldest first, until one is not taken. It is for a process that is about to end and
+// would leave them to the next one.
+func (q *Quarantine) Offer(ctx context.Context) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held.retry(ctx)
+}
+
 // Portion is Network.Portion of the store. If an entry was not taken, it is two entries: that one and the next, to find
 // out whether others are taken.
 func (q *Quarantine) Portion() (entries, bytes int) {
