@@ -350,8 +350,11 @@ func refusals(errs []error) (n int) {
 }
 
 // Read reads up to three more records.
-func (m *model) Read(t *rapid.T) {
-	for range rapid.IntRange(1, 3).Draw(t, "records") {
+func (m *model) Read(t *rapid.T) { m.readSome(t, rapid.IntRange(1, 3).Draw(t, "records")) }
+
+// readSome reads up to n more records and reports whether there may be more.
+func (m *model) readSome(t *rapid.T, n int) bool {
+	for range n {
 		rec, ok, err := m.reader.TryNext()
 		var c *CorruptError
 		switch {
@@ -360,11 +363,11 @@ func (m *model) Read(t *rapid.T) {
 			continue
 		case err != nil && m.fault.used():
 			m.rewind()
-			return
+			return true
 		case err != nil:
 			t.Fatalf("read: %v", err)
 		case !ok:
-			return
+			return false
 		}
 		i, known := m.index[string(rec.Data)]
 		if !known || m.records[i].count != rec.Count {
@@ -374,6 +377,7 @@ func (m *model) Read(t *rapid.T) {
 		m.deliver(i)
 		m.read, m.readEnd, m.unacked = i+1, rec.End, i+1
 	}
+	return true
 }
 
 // rewind starts reading again behind the acknowledged records.
@@ -467,9 +471,7 @@ func (m *model) Full(t *rapid.T) {
 func (m *model) Drain(t *rapid.T) {
 	m.fault.clear()
 	m.rewind()
-	for before := uint64(1 << 63); before != m.readEnd; {
-		before = m.readEnd
-		m.Read(t)
+	for m.readSome(t, 1) { // also past damage before the place where it begins
 	}
 	m.ack()
 	i := len(m.records)
