@@ -266,13 +266,18 @@ func (s *saver) write(r *run, next *checkpoint) error {
 func (s *saver) before(t *Outlet) (files store.States, known bool) {
 	s.saving.Lock()
 	defer s.saving.Unlock()
-	if p, listed := s.saved.Outlets[t.key]; listed {
+	p, listed := s.saved.Outlets[t.key]
+	if listed && len(p.Files) > 0 {
 		return p.Files, !s.unsure
 	}
+	// A checkpoint of this run may list the outlet before its store is opened for the first time.
 	if locate := t.run.routes.Locate; t.run.initial.strays && locate != nil && t.o.Category != "" {
 		if key, path := locate(t.o.Category); key == t.key {
 			return store.States{path: []byte("{}")}, !s.unsure
 		}
+	}
+	if listed {
+		return p.Files, !s.unsure
 	}
 	return t.run.inherited, !s.unsure // the outlet may have taken over a file of an outlet that is gone
 }
