@@ -304,8 +304,8 @@ func (b *Buffer) Check(now time.Time) error {
 
 // empty reports whether the spool is empty.
 func (b *Buffer) empty() bool {
-	acked, end := b.spool.Bounds()
-	return acked >= end
+	bytes, _ := b.spool.Backlog()
+	return bytes == 0
 }
 
 // Backlog returns how much the spool holds for the primary.

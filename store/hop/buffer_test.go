@@ -765,3 +765,41 @@ func TestBufferCloseSendsARecordToItsEnd(t *testing.T) {
 		t.Errorf("%d entries were sent before the end and %d after it: each should have some", len(s.got()), len(next.got()))
 	}
 }
+
+// TestBufferGoesOnBehindAnEmptySegment: a process that died after it had begun a segment, and before it wrote a record
+// into it, leaves a spool that is empty though it has bytes. What comes next is delivered.
+func TestBufferGoesOnBehindAnEmptySegment(t *testing.T) {
+	noLeaks(t)
+	path := t.TempDir()
+	sp, dir := openSpool(t, path, spool.Options{SegmentBytes: 200}, nil)
+	for _, text := range []string{"a", "lost with the process"} {
+		b := batchOf(text + strings.Repeat(".", 100))
+		part := spool.Part{Data: b.Entries(), Tail: b.AppendRecordTail(nil), Count: b.Count()}
+		if _, err := sp.AppendParts(t.Context(), []spool.Part{part}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(sp.Close(), dir.Close()); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(path, "*.log"))
+	if err != nil || len(segments) != 2 {
+		t.Fatalf("segments: %q, %v", segments, err)
+	}
+	if err := os.Truncate(segments[1], 64); err != nil {
+		t.Fatal(err)
+	}
+	s := new(sink)
+	sp, _ = openSpool(t, path, spool.Options{SegmentBytes: 200}, nil)
+	b := newBuffer(t, s, sp, BufferOptions{})
+	mustDrain(t, b)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := b.Append(ctx, batchOf("b")); err != nil {
+		t.Fatal(err)
+	}
+	if bytes, entries := b.Backlog(); bytes != 0 || entries != 0 {
+		t.Errorf("%d bytes and %d entries are in the spool: it was not sent at once", bytes, entries)
+	}
+	wantSink(t, s, "a"+strings.Repeat(".", 100), "b")
+}

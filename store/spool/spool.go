@@ -163,11 +163,13 @@ func (l *Log) Bounds() (acked, end uint64) {
 	return l.acked.offset, l.end
 }
 
-// Backlog returns how much is not acknowledged, in bytes with headers and in entries.
+// Backlog returns how much is not acknowledged, in bytes with headers and in entries. It is zero if all that is left is
+// the header of a segment whose first record never came, because the process died between the two.
 func (l *Log) Backlog() (bytes, entries int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.acked.offset >= l.end {
+	n, acked := len(l.segments), l.acked.offset
+	if acked >= l.end || n > 0 && l.segments[n-1].base == acked && l.end == acked+segmentHeader {
 		return 0, 0
 	}
 	return int64(l.end - l.acked.offset), int64(l.entries - l.acked.entries)
