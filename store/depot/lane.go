@@ -275,15 +275,15 @@ func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 		return nil, &fileError{fmt.Errorf("bring %s to the depot: %w", it.path(), err)}
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	at, _, err := rotate.FindPublished(dir, it.File)
+	at, err := l.find(dir, it.File)
+	if errors.Is(err, errNotYet) {
+		return nil, err
+	}
 	var f *faultfs.File
 	if err == nil {
 		f, err = dir.OpenFile(at, os.O_RDONLY, 0)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, hidden := dir.Lstat(rotate.Hidden(it.File)); hidden == nil {
-			return nil, errNotYet
-		}
 		return nil, &fileError{fmt.Errorf("bring %s to the depot: it was removed or moved away before (bring it "+
 			"back, or remove the note %s)",
 			it.path(), filepath.Join(l.s.o.State.Path(), it.id()))}
@@ -300,6 +300,25 @@ func (l *lane) open(it *item) (_ *faultfs.File, err error) {
 		return nil, &fileError{errors.Join(fmt.Errorf("bring %s to the depot: %w", it.path(), err), f.Close())}
 	}
 	return f, nil
+}
+
+// find returns where in dir a finished file is, errNotYet if it is still hidden. A file that has neither name may have
+// been renamed between the two looks, so it is missing only if it has no final name after that either.
+func (l *lane) find(dir *faultfs.Dir, name string) (at string, err error) {
+	if at, _, err = rotate.FindPublished(dir, name); !errors.Is(err, fs.ErrNotExist) {
+		return at, err
+	}
+	if l.s.o.tuning.unnamed != nil {
+		l.s.o.tuning.unnamed()
+	}
+	if _, err = dir.Lstat(rotate.Hidden(name)); err == nil {
+		return "", errNotYet
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	at, _, err = rotate.FindPublished(dir, name)
+	return at, err
 }
 
 // put uploads an object, and gives up when there is no progress.

@@ -50,6 +50,7 @@ type ShipperOptions struct {
 type tuning struct {
 	retry   time.Duration
 	workers int
+	unnamed func() // called when a file has no final name, before its hidden one is looked for
 }
 
 // Shipper uploads finished files to depots in the background. It implements books.Depot. All methods are safe for
