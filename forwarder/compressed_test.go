@@ -352,3 +352,39 @@ func TestOldArchivesAreNotDecompressed(t *testing.T) {
 		t.Error(names, err)
 	}
 }
+
+// TestCompressedReplacement replaces a log by another file that is rotated and compressed at once, while nothing, little
+// or all of the first one was read: nothing comes twice.
+func TestCompressedReplacement(t *testing.T) {
+	for _, n := range []int{3, 2000} { // much less and much more than two fingerprints
+		for _, blocked := range []bool{true, false} {
+			t.Run(fmt.Sprint(n, blocked), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, "a.log")
+				lines := numbered("line", 0, n+4)
+				r.write("a.log", "")
+				r.start()
+				r.settle()
+				s := styles{rig: r}
+				s.block(blocked)
+				r.write("a.log", joined(lines[:n]))
+				r.settle()
+				r.copy("a.log", "b.tmp")
+				r.write("b.tmp", joined(lines[n:n+3]))
+				r.copy("b.tmp", "a.1.tmp")
+				r.pack("a.1.tmp", "gz") // beforehand, so that no look finds what follows half done
+				r.rename("a.1.tmp.gz", "c.tmp")
+				r.rename("b.tmp", "a.log")
+				r.rename("c.tmp", "a.log.1.gz")
+				r.remove("a.log")
+				r.write("a.log", lines[n+3])
+				r.settle()
+				s.block(false)
+				r.wantLines(lines...)
+				r.stop()
+				r.start()
+				r.wantLines(lines...)
+			})
+		}
+	}
+}

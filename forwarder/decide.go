@@ -296,8 +296,8 @@ func (a *arrival) isBetter(b *arrival) bool {
 func (d *decision) replaces(a *arrival, g *generation) bool {
 	made, left := a.look.born, g.look.changed
 	switch {
-	case slices.Contains(a.whole, g):
-		return true
+	case slices.Contains(a.whole, g): // unless the old file itself was compressed, and the two only begin alike
+		return !a.isPacked() || !slices.ContainsFunc(d.arrivals, func(b *arrival) bool { return b.part == g })
 	case g.fd >= 0 && g.look.gone && !made.IsZero() && g.offset < certain:
 		return !made.After(left)
 	case d.at[g] != nil: // it has another name

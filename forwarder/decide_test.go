@@ -325,6 +325,21 @@ func TestDecide(t *testing.T) {
 			s.waiting[number(3)] = &undecided{since: noon, owed: true}
 			s.arrive(3, "a.log.1.gz", 95).pack(opened, read).part = s.log
 		}, "pass a.log.1.gz"},
+		{"rsync, then rename and compress: what took the place of the log, of which little was read, is compressed", func(s *scene) {
+			s.rotated()
+			s.log.offset, s.log.head.n, s.log.look.gone, s.log.look.changed = 0, 0, true, noon.Add(-2*time.Second)
+			s.waiting[number(2)] = &undecided{since: noon, owed: true}
+			s.arrive(2, "a.log.1.gz", 95, s.log).pack(opened, 900).whole = []*generation{s.log}
+			s.arrive(3, "a.log", 5)
+		}, "resume a.log.1.gz=1, follow a.log"},
+		{"two renames and compressed, of a short log and one that begins with all of it", func(s *scene) {
+			s.rotated()
+			s.log.offset, s.log.look.gone = 70, true
+			s.arrive(2, "a.log.1.gz", 95, s.log).pack(opened, 900).whole = []*generation{s.log}
+			s.arrive(3, "a.log.2.gz", 60).pack(opened, 70).part = s.log
+			s.arrivals[1].look.mtime = noon.Add(-time.Minute)
+			s.arrive(4, "a.log", 5)
+		}, "wait a.log.2.gz, follow a.log.1.gz, follow a.log"},
 		{"being compressed: what it is made of is still there", func(s *scene) {
 			s.rotated()
 			s.arrive(1, "a.log.1", read)

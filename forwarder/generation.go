@@ -128,16 +128,24 @@ func (g *generation) restart() {
 
 // seek moves the position to an offset without reading what is before it.
 func (g *generation) seek(off int64) error {
+	c, err := g.checkpointAt(off)
+	if err == nil {
+		g.goTo(c)
+	}
+	return err
+}
+
+// checkpointAt returns the checkpoint of an open file at an offset.
+func (g *generation) checkpointAt(off int64) (checkpoint, error) {
 	head := make([]byte, min(off, printMax))
 	if _, err := readAt(g.fd, head, 0); err != nil {
-		return err
+		return checkpoint{}, err
 	}
 	tail := make([]byte, len(head))
 	if _, err := readAt(g.fd, tail, off-int64(len(tail))); err != nil {
-		return err
+		return checkpoint{}, err
 	}
-	g.goTo(checkpoint{offset: off, head: printOf(head), tail: printOf(tail)})
-	return nil
+	return checkpoint{offset: off, head: printOf(head), tail: printOf(tail)}, nil
 }
 
 // seekEnd moves the position past the last newline of the file.

@@ -47,14 +47,31 @@ func (v *volume) unpack(d *directory, a *arrival) {
 	v.soon = true
 }
 
-// lookFor adds what was read of g. It is false if the content was passed already where that would be.
+// lookFor adds the mark of g. It is false if the content was passed already where that would be.
 func (u *unpacking) lookFor(g *generation) bool {
-	c := g.checkpoint()
-	if _, known := u.marks[c]; known || !g.begun() || g.fd >= 0 && !g.rewritten {
+	c, ok := g.mark()
+	if _, known := u.marks[c]; known || !ok {
 		return true
 	}
 	u.marks[c] = false
-	return u.size == 0 && !u.done
+	return !u.done && u.size == 0 || u.done && c.offset > u.size
+}
+
+// mark returns what a compressed file has to hold that is g, or that took its place. For a closed file that is what was
+// read of it. For an open file that was deleted it is all that it holds, however much was read: whoever replaces a log
+// by another file copies the old content first. Any other open file has a name of its own, so that there is no mark.
+func (g *generation) mark() (c checkpoint, ok bool) {
+	switch {
+	case g.fd < 0 || g.rewritten:
+		return g.checkpoint(), g.begun()
+	case !g.look.gone || g.content != nil:
+		return checkpoint{}, false
+	}
+	l, err := statFile(g.fd)
+	if err == nil {
+		c, err = g.checkpointAt(l.size)
+	}
+	return c, err == nil && c.offset > 0
 }
 
 // unpackSome works on the first of the files.
@@ -170,9 +187,13 @@ func (v *volume) lookInside(d *directory, a *arrival) {
 		switch {
 		case (g.fd >= 0 || g.parked) && !g.rewritten && u.isBeginningOf(g):
 			a.part = g
-		case g.fd >= 0 && !g.rewritten:
-		case g.begun() && u.marks[g.checkpoint()]:
-			a.holds = append(a.holds, g)
+		default:
+			if c, ok := g.mark(); ok && u.marks[c] {
+				a.holds = append(a.holds, g)
+				if g.fd >= 0 && !g.rewritten {
+					a.whole = append(a.whole, g)
+				}
+			}
 		}
 	}
 }
