@@ -34,10 +34,25 @@ func openDirectory(path string, inj faultfs.Injector) (*directory, error) {
 
 // Put implements Depot. It writes a hidden file next to the final name and renames it. A hidden file that a killed
 // process left is written again.
-func (d *directory) Put(ctx context.Context, name string, data *io.SectionReader) (err error) {
+func (d *directory) Put(ctx context.Context, name string, data *io.SectionReader) error {
 	if done, err := d.hasSame(ctx, name, data); done || err != nil {
 		return err
 	}
+	return d.within(name, func(dir *faultfs.Dir) error {
+		base := path.Base(name)
+		staged := "." + base + ".tmp"
+		if err := stage(ctx, dir, staged, data); err != nil {
+			return fmt.Errorf("stage %s in %s: %w", name, d.path, err)
+		}
+		if err := dir.Rename(staged, base); err != nil {
+			return fmt.Errorf("publish %s in %s: %w", name, d.path, err)
+		}
+		return dir.Sync()
+	})
+}
+
+// within calls do with the directory of name.
+func (d *directory) within(name string, do func(dir *faultfs.Dir) error) (err error) {
 	root, err := d.open()
 	if err != nil {
 		return err
@@ -48,15 +63,7 @@ func (d *directory) Put(ctx context.Context, name string, data *io.SectionReader
 		return fmt.Errorf("open the directory of %s in %s: %w", name, d.path, err)
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	base := path.Base(name)
-	staged := "." + base + ".tmp"
-	if err := stage(ctx, dir, staged, data); err != nil {
-		return fmt.Errorf("stage %s in %s: %w", name, d.path, err)
-	}
-	if err := dir.Rename(staged, base); err != nil {
-		return fmt.Errorf("publish %s in %s: %w", name, d.path, err)
-	}
-	return dir.Sync()
+	return do(dir)
 }
 
 // open opens the root of the depot.
@@ -174,21 +181,13 @@ func (d *directory) List(ctx context.Context, dir string, each func(Object) erro
 }
 
 // Remove implements Remover.
-func (d *directory) Remove(_ context.Context, name string) (err error) {
-	root, err := d.open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	dir, err := descend(root, path.Dir(name))
-	if err != nil {
-		return fmt.Errorf("open the directory of %s in %s: %w", name, d.path, err)
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	if err := dir.Remove(path.Base(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %s in %s: %w", name, d.path, err)
-	}
-	return nil
+func (d *directory) Remove(_ context.Context, name string) error {
+	return d.within(name, func(dir *faultfs.Dir) error {
+		if err := dir.Remove(path.Base(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s in %s: %w", name, d.path, err)
+		}
+		return nil
+	})
 }
 
 // Close implements Depot.
