@@ -177,13 +177,11 @@ func (s *spreadOver) arrived(t *testing.T, c []*harness.Collector, dirs []string
 	}
 }
 
-// TestForwardersUnderSiege: collectors are killed, stopped and started again, and forwarders killed, in any order, while
-// every file is written: every line arrives, and at one collector only.
-func TestForwardersUnderSiege(t *testing.T) {
-	t.Parallel()
-	list := filepath.Join(t.TempDir(), "collectors")
-	var c []*harness.Collector
-	var dirs []string
+// listed starts three collectors and writes their addresses into a file. It returns the file, the collectors, and the
+// directories that they write to.
+func listed(t *testing.T) (list string, c []*harness.Collector, dirs []string) {
+	t.Helper()
+	list = filepath.Join(t.TempDir(), "collectors")
 	text := ""
 	for range 3 {
 		dirs = append(dirs, t.TempDir())
@@ -191,6 +189,14 @@ func TestForwardersUnderSiege(t *testing.T) {
 		text += c[len(c)-1].Addr + "\n"
 	}
 	harness.WriteFile(t, list, text)
+	return list, c, dirs
+}
+
+// TestForwardersUnderSiege: collectors are killed, stopped and started again, and forwarders killed, in any order, while
+// every file is written: every line arrives, and at one collector only.
+func TestForwardersUnderSiege(t *testing.T) {
+	t.Parallel()
+	list, c, dirs := listed(t)
 	s := startSpread(t, "file:"+list, 4)
 	s.all(t, c...)
 	r := rand.New(rand.NewPCG(13, 5))
@@ -251,16 +257,8 @@ file_path={DIR}
 // another one is stopped.
 func TestRelaySpreadsItsCategories(t *testing.T) {
 	t.Parallel()
-	list, in := filepath.Join(t.TempDir(), "collectors"), t.TempDir()
-	var c []*harness.Collector
-	var dirs []string
-	text := ""
-	for range 3 {
-		dirs = append(dirs, t.TempDir())
-		c = append(c, ink.Collect(t, dirs[len(dirs)-1], bulk...))
-		text += c[len(c)-1].Addr + "\n"
-	}
-	harness.WriteFile(t, list, text)
+	list, c, dirs := listed(t)
+	in := t.TempDir()
 	relay := ink.Scribed(t, relayOver, "{LIST}", list)
 	args := []string{"forward", "--to", relay.Addr, "--state", t.TempDir()}
 	var loggers []*logger
