@@ -68,10 +68,10 @@ func (j *Journal) Note(now time.Time) {
 
 // Oldest returns the age of the oldest entry beyond the last checkpoint, as far as Note has seen; 0 = there is none.
 func (j *Journal) Oldest(now time.Time) time.Duration {
-	acked, end := j.spool.Bounds()
-	if acked >= end {
+	if bytes, _ := j.spool.Backlog(); bytes == 0 {
 		return 0
 	}
+	acked, _ := j.spool.Bounds()
 	return j.ages.age(acked, now)
 }
 
