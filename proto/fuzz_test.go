@@ -121,6 +121,7 @@ func FuzzDecodeReply(f *testing.F) {
 	f.Add(AppendLogReply(nil, Reply{SeqID: 1, Inkwell: true, Refused: 1, Senders: 2, Leaving: true}))
 	f.Add(AppendException(nil, Call{Method: "Log"}, InternalError, "no"))
 	f.Add(unhex(f, `80010002 00000003 "Log" 00000002 080000 00000001 00`))
+	f.Add(unhex(f, `80010002 00000003 "Log" 00000002 080000 00000000 080003 00000001 080004 00000002 080005 00000001 00`)) // fields of an Inkwell that it does not say it is
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		reply, err := DecodeLogReply(frame)
 		var refusal *ApplicationError

@@ -93,6 +93,9 @@ func (d *decoder) result(r *Reply) error {
 			return malformed("a reply without a result")
 		case typ == typeStop && len(d.data) > 0:
 			return malformed("%d bytes behind a reply", len(d.data))
+		case typ == typeStop && !r.Inkwell:
+			*r = Reply{SeqID: r.SeqID, Code: r.Code} // the other fields are Inkwell's: from anybody else they say nothing
+			return nil
 		case typ == typeStop:
 			return nil
 		case typ == typeI32 && (id == 0 || id >= inkwellField && id <= leavingField):
