@@ -18,19 +18,24 @@ type dress func(slog.Level) (before, after string)
 // else nothing. For example, the journal gives a line that begins with <3> the priority 3 (error), so that journalctl
 // -p err finds it.
 func dressFor(stderr *os.File, terminal bool, lookup func(string) (string, bool)) dress {
-	value := func(name string) string {
-		if v, ok := lookup(name); ok {
-			return v
-		}
-		return ""
-	}
+	value := func(name string) string { v, _ := lookup(name); return v }
 	switch {
 	case isStream(stderr, value("JOURNAL_STREAM")):
 		return priorities
-	case terminal && value("NO_COLOR") == "" && value("TERM") != "dumb":
+	case terminal && coloursWanted(value):
 		return colours
 	}
 	return nil
+}
+
+// coloursWanted reports whether the variables of the environment allow colours on a terminal.
+func coloursWanted(value func(name string) string) bool {
+	return value("NO_COLOR") == "" && value("TERM") != "dumb"
+}
+
+// wantsColours reports whether standard output may have colours.
+func (a *app) wantsColours() bool {
+	return a.onTerminal() && coloursWanted(func(name string) string { v, _ := a.lookup(name); return v })
 }
 
 // isStream reports whether f is the file with that device and inode, DEV:INODE in decimal. systemd describes the stream

@@ -15,6 +15,17 @@
 // not synced is tested with fault injection (internal/faultfs), not with these points.
 package killpoint
 
+// The environment variables of a build with kill points.
+const (
+	KillVariable  = "INKWELL_KILL"  // NAME:N: die at the N-th arrival at NAME
+	ClockVariable = "INKWELL_CLOCK" // a file with a duration: how far the clock is off that output files are named and ended by
+
+	// Those of Tuned: intervals are in nanoseconds.
+	SegmentBytes = "INKWELL_SEGMENT_BYTES" // size of the segments of a spool or journal
+	BlockWait    = "INKWELL_BLOCK_WAIT"    // until entries of a category become a block
+	CutEvery     = "INKWELL_CUT_EVERY"     // between two checkpoints
+)
+
 // Point is the name of a place where the process can be killed.
 type Point struct {
 	Name string // package.step.moment

@@ -108,7 +108,7 @@ type Journal struct {
 
 func (o *Options) defaults() {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 32<<30)
-	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
+	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned(killpoint.CutEvery, int64(saveEvery))))
 	o.Retry = cmp.Or(o.Retry, retryMin)
 	if o.Client == nil {
 		o.Client = func(context.Context) string { return "" }

@@ -124,7 +124,7 @@ type Log struct {
 // when another process has the log open, and a *VersionError when the log has another version. The caller keeps dir and
 // closes it after the log.
 func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
-	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned("INKWELL_SEGMENT_BYTES", segmentBytes(o.MaxBytes)))
+	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned(killpoint.SegmentBytes, segmentBytes(o.MaxBytes)))
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
