@@ -87,26 +87,11 @@ func TestCollectorKnowsItsFleet(t *testing.T) {
 	}
 }
 
-// relayTo is the configuration of a relay: it sends to the collector {CENTRAL}, over a spool.
-const relayTo = `port={PORT}
-check_interval=1
-host={HOST}
-<store>
-category=default
-type=buffer
-retry_interval=1
-retry_interval_range=1
-<primary>
-type=network
-remote_host=127.0.0.1
-remote_port={CENTRAL}
-</primary>
-<secondary>
-type=file
-file_path={DIR}
-</secondary>
-</store>
-`
+// relay starts a relay that sends to the next hop at addr, with more global options and blocks.
+func relay(t *testing.T, host, addr, more string) *harness.Scribed {
+	t.Helper()
+	return ink.Scribed(t, "port={PORT}\ncheck_interval=1\nhost="+host+"\n"+more+harness.RelayStore("service_list="+addr, "{DIR}"))
+}
 
 // sees is what a collector tells of its senders in /status.json, by HOST.
 func sees(t *testing.T, addr string) map[string]string {
@@ -137,10 +122,8 @@ func TestCentreSeesThreeTiers(t *testing.T) {
 	t.Parallel()
 	in := t.TempDir()
 	centre := ink.Collect(t, t.TempDir(), bulk...)
-	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
-	middle := ink.Scribed(t, relayTo, "{CENTRAL}", port(centre.Addr), "{HOST}", "middle")
-	edge := ink.Scribed(t, strings.Replace(relayTo, "\n<store>", "\n<allow>\nfrom=127.0.0.1\ncategories=app\n</allow>\n<store>", 1),
-		"{CENTRAL}", port(middle.Addr), "{HOST}", "edge")
+	middle := relay(t, "middle", centre.Addr, "")
+	edge := relay(t, "edge", middle.Addr, "<allow>\nfrom=127.0.0.1\ncategories=app\n</allow>\n")
 	start := func(host, category string) *harness.Process {
 		l := newLogger(t, filepath.Join(in, host+".log"), host)
 		l.write(t, 10, false)
