@@ -169,7 +169,7 @@ func (w *world) wrote(p *harness.Process, point string) bool {
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
 		case stage == "rotate" && !strings.Contains(e.Name(), ".gz"), stage == "plain" && strings.Contains(e.Name(), ".gz"):
-		case e.Type().IsRegular() && !harness.Beside(e.Name()):
+		case e.Type().IsRegular() && !harness.IsMetadata(e.Name()):
 			info, err := e.Info()
 			written = written || err == nil && info.ModTime().After(p.Started)
 		}
@@ -284,7 +284,7 @@ func (w *world) read() (l *harness.Ledger, files int) {
 			return err
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular() || harness.Beside(e.Name()):
+		case !e.Type().IsRegular() || harness.IsMetadata(e.Name()):
 			return nil
 		}
 		data, err := harness.Read(path)

@@ -114,7 +114,7 @@ func outputs(t *testing.T, dir string) (l *harness.Ledger, files int) {
 			return err
 		}
 		switch name := e.Name(); {
-		case harness.Beside(name):
+		case harness.IsMetadata(name):
 			return nil
 		case strings.HasPrefix(name, "."):
 			t.Errorf("%s is left", path)

@@ -339,7 +339,7 @@ func (l *flagLines) network(to []string) {
 
 // orderOf returns the service_order for the addresses of --to.
 func orderOf(to []string) string {
-	if slices.ContainsFunc(to, discovery.Is) {
+	if slices.ContainsFunc(to, discovery.IsSource) {
 		return "spread"
 	}
 	return "listed"
