@@ -8,8 +8,8 @@
 // sizes and intervals from the environment (Tuned), so that events that are rare in production happen constantly, and a
 // clock that can jump (Clock).
 //
-// Invariant: Points lists exactly the names that are used, and every one of them is died at by the tests
-// (test/killpoints_test.go).
+// Invariant: Points lists exactly the names that are used, and the tests (test/killpoints_test.go) kill the process
+// at every one of them.
 //
 // Limitations: for the disk, SIGKILL stops a process between two system calls. What a power cut does to bytes that were
 // not synced is tested with fault injection (internal/faultfs), not with these points.
