@@ -93,6 +93,56 @@ func relay(t *testing.T, host, addr, more string) *harness.Scribed {
 	return ink.Scribed(t, "port={PORT}\ncheck_interval=1\nhost="+host+"\n"+more+harness.RelayStore("service_list="+addr, "{DIR}"))
 }
 
+// TestRelayTellsWhatWaits: what a relay keeps in its spool while the next hop is down shows in its status, its metrics and
+// its health, with its age, also after a kill and a restart without traffic, until the next hop has it.
+func TestRelayTellsWhatWaits(t *testing.T) {
+	t.Parallel()
+	centre := ink.NewCollector(t, t.TempDir())
+	r := relay(t, "relay", centre.Addr, "")
+	c := dialScribe(t, r.Addr)
+	mustLog(t, c, harness.Entries("app", "src", 0, 100)...)
+	told := func(when string) {
+		t.Helper()
+		harness.Until(t, "the relay tells what waits "+when, func() bool {
+			var s struct {
+				Spool struct {
+					Entries int64
+					Oldest  float64 `json:"oldest_seconds"`
+				}
+				Categories []struct {
+					Name    string
+					Backlog int64   `json:"backlog_bytes"`
+					Oldest  float64 `json:"oldest_seconds"`
+				}
+			}
+			text, _ := curl(t, "http://"+r.Addr+"/status.json")
+			if err := json.Unmarshal([]byte(text), &s); err != nil {
+				t.Fatalf("%v in %s", err, text)
+			}
+			return s.Spool.Entries == 100 && s.Spool.Oldest > 0 && len(s.Categories) == 1 &&
+				s.Categories[0].Name == "app" && s.Categories[0].Backlog > 1000 && s.Categories[0].Oldest > 0
+		})
+		metrics, _ := curl(t, "http://"+r.Addr+"/metrics")
+		if !strings.Contains(metrics, "\ninkwell_spool_entries 100\n") || strings.Contains(metrics, `inkwell_backlog_bytes{category="app"} 0`) {
+			t.Errorf("%s the metrics are\n%s", when, metrics)
+		}
+		h := ink.Run(t, "health", "--backlog-age", "1ms,2ms", r.Addr)
+		if h.Code != 2 || !strings.Contains(h.Stdout, `category "app": Failed to connect; `) || strings.Contains(h.Stdout, " 0 B wait") {
+			t.Errorf("%s: %+v", when, h)
+		}
+	}
+	told("at first")
+	r.Kill()
+	r.Restart(t)
+	told("after a restart")
+	centre.Restart(t)
+	harness.Until(t, "all is well", func() bool {
+		return ink.Run(t, "health", r.Addr).Code == 0 && r.Counter(t, "sent") == 100
+	})
+	r.Stop(t)
+	centre.Stop(t)
+}
+
 // sees is what a collector tells of its senders in /status.json, by HOST.
 func sees(t *testing.T, addr string) map[string]string {
 	t.Helper()

@@ -156,10 +156,8 @@ func Open(o Options) (_ *Journal, err error) {
 	}
 	acked, end := j.spool.Bounds()
 	saved.skipAcked(acked)
-	if acked < end {
-		if written, err := spool.Oldest(dir); err == nil {
-			j.ages.note(written, acked, end)
-		}
+	if since := j.spool.Since(); !since.IsZero() {
+		j.ages.note(since, acked, end)
 	}
 	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
 
