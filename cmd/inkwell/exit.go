@@ -86,7 +86,7 @@ var errReaderGone = errors.New("the reader of standard output is gone")
 // output returns standard output as a writer that fails with errReaderGone when its reader has gone. On a terminal its
 // lines come above the live line.
 func (a *app) output() io.Writer {
-	if a.screen.terminal() && a.onTerminal() {
+	if a.onTerminal() && a.screen.terminal() {
 		return outputWriter{sharedOutput{a.stdout, a.screen}}
 	}
 	return outputWriter{a.stdout}

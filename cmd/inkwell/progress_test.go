@@ -21,10 +21,10 @@ func TestProgressLine(t *testing.T) {
 	}{
 		{&half, 100, "[############------------]  50 %  50 MB of 100 MB  10 MB/s  5s left"},
 		{&half, 60, "50 %  50 MB of 100 MB  10 MB/s  5s left"},
-		{&half, 40, "50 %  50 MB of 100 MB  5s left"},
+		{&half, 39, "50 %  50 MB of 100 MB  5s left"},
 		{&half, 20, "50 %  5s left"},
 		{&half, 3, "50 %"},
-		{&step, 80, "25 %  journal /srv/logs/.inkwell/journal  15s left"},
+		{&step, 80, "[######------------------]  25 %  journal /srv/logs/.inkwell/journal  15s left"},
 		{&step, 40, "25 %  15s left"},
 		{&progress{done: 120, whole: 100}, 40, "100 %  100 B of 100 B  20 B/s"},
 		{&progress{}, 40, "0 %  0 B of 0 B  0 B/s"},
