@@ -189,8 +189,11 @@ func (o *Options) sources() (sources []*source, err error) {
 // same numbers.
 func (f *Forwarder) born(p *shipment) {
 	f.hop.origin.names.Save()
-	if len(p.born) > 0 {
-		f.saved(errors.Join(f.positions.commit(p.born), f.positions.sync()))
+	if len(p.born) == 0 {
+		return
+	}
+	if err := f.positions.announce(p.born); err != nil {
+		f.saved(err)
 	}
 }
 
@@ -207,11 +210,12 @@ func (f *Forwarder) acked(p *shipment) {
 func (f *Forwarder) savePositions() { f.saved(f.positions.sync()) }
 
 // saved logs when positions cannot be written and when they can again. Lines are delivered meanwhile: a full disk is no
-// reason to hold them back. The price is that they are sent twice if the process dies.
+// reason to hold them back. The price is that they are sent again if the process dies; an Inkwell drops them by their
+// numbers, as long as the births of their streams could be saved.
 func (f *Forwarder) saved(err error) {
 	switch {
 	case err != nil && !f.unsaved:
-		f.log.Error("cannot write positions; if the forwarder is killed now, lines are sent twice",
+		f.log.Error("cannot write positions; if the forwarder is killed now, what it sends is sent again",
 			"dir", f.state.Path(), "err", err)
 	case err == nil && f.unsaved:
 		f.log.Info("positions can be written again")
