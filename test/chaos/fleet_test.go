@@ -140,6 +140,9 @@ func (f *fleet) start() {
 		{name: "forward", begin: func() *harness.Process { return f.follow() }, frail: true, disk: f.disks[2], p: f.follow()},
 		{name: "relay", begin: restart(f.relay.Collector), frail: true, disk: f.disks[4], p: f.relay.Process},
 	}
+	harness.Until(f.t, "the forwarder follows", func() bool { // a file that is rotated before the first look is none of its own
+		return strings.Contains(f.members[2].p.Stderr(), "following files")
+	})
 }
 
 // supervise starts members again that have ended by themselves: without room a start may fail, at other times none may. The pipe is not one
