@@ -30,10 +30,10 @@ import (
 
 // opener opens the stores that a configuration describes. Safe for concurrent use.
 type opener struct {
-	conf  *config.Config
-	log   *slog.Logger
-	stats *stats.Set
-	pool  *hop.Pool // of connections, for use_conn_pool
+	conf   *config.Config
+	log    *slog.Logger
+	stats  *stats.Set
+	pool   *hop.Pool // of connections, for use_conn_pool
 	peers  *hop.Peers
 	spools *hop.Spools
 	// directory finds the servers of stores that do not name them, and sender is the name of this collector among those
