@@ -77,9 +77,7 @@ func (a *app) cat() *cobra.Command {
 			return a.catSelected(cmd.Context(), args, &o)
 		},
 	}
-	o.flags(cmd)
-	o.timeFlags(cmd)
-	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
+	o.lineFlags(cmd, "", eventFormatHelp)
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "continue with what is appended")
 	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that exists")
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only this many of the last lines (with -f: before the new ones; 10)")
@@ -135,12 +133,10 @@ func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error
 	if err != nil {
 		return err
 	}
-	bar := a.readingBar(list)
+	bar := a.printingProgress(bytesOf(list))
 	defer bar.end()
-	err = r.finish(o.read(ctx, r, list, func(c *archive.Chunk) error {
-		bar.add(int64(len(c.Data)) / 8) // of the file, about
-		return errors.Join(p.print(c), r.check())
-	}))
+	r.Progress = bar.add
+	err = r.finish(o.read(ctx, r, list, func(c *archive.Chunk) error { return errors.Join(p.print(c), r.check()) }))
 	if err == nil && doubt > 0 {
 		err = fmt.Errorf("up to %s may be twice", entries(doubt))
 	}
