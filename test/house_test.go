@@ -78,6 +78,7 @@ var edges = map[string][]string{
 	"test":                     {},
 	"test/bench":               {},
 	"test/chaos":               {},
+	"test/cluster":             {},
 	"test/demo":                {},
 	"test/harness":             {},
 	"test/packages":            {},
@@ -100,6 +101,7 @@ var testEdges = map[string][]string{
 	"test":               {"internal/dnstest", "test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness", "store/index", "internal/faultfs"},
 	"test/chaos":         {"test/harness"},
+	"test/cluster":       {"test/harness"},
 	"test/packages":      {"test/harness"},
 	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered
