@@ -17,10 +17,12 @@ import (
 const (
 	topic      = "logs"
 	partitions = 6
-	every      = 2 * time.Second // how often an epoch is committed
 	session    = 6 * time.Second // the least that a broker takes
 	guestName  = "guest"
 )
+
+// topicSettings are those that a collector demands and a broker does not have by itself.
+var topicSettings = []string{"max.message.bytes=2000000", "unclean.leader.election.enable=false", "retention.ms=604800000"}
 
 // names are those of the collectors that take calls.
 var names = []string{"a", "b", "c"}
@@ -33,6 +35,7 @@ type fleet struct {
 	kafka   *harness.Brokers
 	depot   *depot
 	disks   []*harness.Disk
+	every   time.Duration    // how often an epoch is committed
 	senders []*harness.Proxy // from a sender to a collector
 	sources *sources
 
@@ -67,13 +70,12 @@ func newFleet(t *testing.T, tags ...string) (*fleet, bool) {
 	if !ok {
 		return nil, false
 	}
-	f := &fleet{t: t, dir: directory(t), kafka: k, depot: d}
+	f := &fleet{t: t, dir: directory(t), kafka: k, depot: d, every: 2 * time.Second}
 	var err error
 	if f.ink, err = harness.Build(t.TempDir(), raced, tags...); err != nil {
 		t.Fatal(err)
 	}
-	k.Topic(t, topic, partitions, "max.message.bytes=2000000", "unclean.leader.election.enable=false",
-		"retention.ms=604800000")
+	k.Topic(t, topic, partitions, topicSettings...)
 	for i, b := range k.All {
 		f.brokers = append(f.brokers, &member{name: fmt.Sprint("broker ", i+1), kill: func() { b.Kill() },
 			begin: func() { b.Begin(t) }, process: func() *harness.Process { return b.Process }})
@@ -109,7 +111,7 @@ func (f *fleet) collector(name string) *member {
 	d := harness.NewDisk(f.t, filepath.Join(f.dir, name))
 	f.disks = append(f.disks, d)
 	f.t.Cleanup(d.Release)
-	journal := fmt.Sprintf("kafka://%s/%s?member=%s&every=%v&session=%v", f.kafka.Addr(name), topic, name, every, session)
+	journal := fmt.Sprintf("kafka://%s/%s?member=%s&every=%v&session=%v", f.kafka.Addr(name), topic, name, f.every, session)
 	c := f.ink.NewCollector(f.t, filepath.Join(d.Path, "out"), "--max-message", "1MiB", "--publish", f.depot.address,
 		"--journal", journal)
 	c.Env(f.depot.env...)
@@ -160,7 +162,7 @@ func (f *fleet) supervise() {
 		if !m.mu.TryLock() {
 			continue
 		}
-		if p := m.process(); p.Ended() {
+		if p := m.process(); p != nil && p.Ended() {
 			if !slices.Contains(f.collectors, m) || strings.Contains(p.Stderr(), "msg=collecting ") {
 				f.t.Errorf("%s has ended by itself: %s\n%s", m.name, p, p.Stderr())
 			}
@@ -188,7 +190,7 @@ func (f *fleet) drain() {
 	})
 	f.t.Log("everything is committed")
 	harness.Until(f.t, "all that was acknowledged is in the depot", func() bool {
-		time.Sleep(every) // each look reads the whole depot
+		time.Sleep(f.every) // each look reads the whole depot
 		v := f.read()
 		return v.missing == 0
 	})
