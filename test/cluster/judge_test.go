@@ -35,7 +35,7 @@ func (f *fleet) judge() *verdict {
 
 // sent are the sources of each category.
 var sent = map[string][]string{"web": {"log0", "log1"}, "app": {"log2"}, "piped": {"piped"},
-	"called": {"client0", "client1"}}
+	"called": {"client0", "client1", "client2"}}
 
 // read reads the depot.
 func (f *fleet) read() *verdict {
@@ -66,6 +66,15 @@ func (f *fleet) read() *verdict {
 		v.later, v.nothing = v.later+c.later, v.nothing+c.nothing
 	}
 	return v
+}
+
+// twice counts the lines that are in the depot more than once, while it is being filled.
+func (f *fleet) twice() (n int) {
+	f.t.Helper()
+	for _, h := range new(verdict).hauls(f, f.depot.fetch(f.t)) {
+		n += len(h.order) - len(h.times)
+	}
+	return n
 }
 
 // haul is the numbers of the lines of a source in the order in which they are in the depot.

@@ -46,7 +46,7 @@ func newSources(f *fleet) *sources {
 		f.forwarders = append(f.forwarders, &member{name: fmt.Sprint("forwarder ", i), kill: func() { p.Kill() },
 			begin: func() { p = s.follow[i]() }, process: func() *harness.Process { return p }})
 	}
-	for i := range 2 {
+	for i := range 3 {
 		s.clients = append(s.clients, &client{source: fmt.Sprint("client", i), to: f.front(i)})
 	}
 	return s

@@ -49,17 +49,21 @@ var rows = [...]string{rounds: "rounds", collectorKills: "kills of collectors", 
 	senderFaults: "faults between sender and collector", depotFaults: "faults between collectors and depot",
 	guests: "guests of the group", leaves: "orderly restarts of collectors", fullDisks: "full disks of collectors"}
 
-// run breaks something every now and then until the time is over, and waits until everything is whole again.
-func (w *wreckers) run(until time.Time) {
+// run breaks something every now and then until the time is over or enough says so, which is asked every 20 seconds, and
+// waits until everything is whole again.
+func (w *wreckers) run(until time.Time, enough func() bool) {
 	tell := time.Now()
 	for time.Now().Before(until) && !w.f.t.Failed() {
-		if now := time.Now(); now.Sub(tell) >= 10*time.Second {
+		if now := time.Now(); now.Sub(tell) >= 20*time.Second {
 			tell = now
 			w.f.t.Logf("%v left: %s", time.Until(until).Round(time.Second), w.f.sources.progress())
+			if enough() {
+				break
+			}
 		}
 		w.count[rounds].Add(1)
 		w.one()
-		time.Sleep(w.span(300, 1500))
+		time.Sleep(w.span(500, 3000))
 		w.f.supervise()
 	}
 	w.out.Wait()
@@ -150,9 +154,10 @@ func (w *wreckers) network(dice, which int, hold, long time.Duration) {
 	client := append(names, guestName)[which%(len(names)+1)]
 	switch {
 	case dice < 7:
-		if which%2 == 0 {
+		if which%3 > 0 {
 			hold = long
 		}
+		fault = severe[which%len(severe)]
 		w.do(partitionsOfAll, func() { w.disturb(w.f.kafka.Links(client), fault, hold) })
 	case dice < 13:
 		link := w.f.kafka.Links(client)[w.rng.IntN(len(w.f.brokers))]
@@ -241,16 +246,13 @@ func (w *wreckers) table(v *verdict) string {
 
 // enough fails the test if too little happened to mean anything.
 func (w *wreckers) enough(long time.Duration) {
-	if long < time.Minute {
-		return
-	}
-	least := int64(long / (2 * time.Minute))
+	least := int64(long / (5 * time.Minute))
 	for i, name := range rows {
 		if n := w.count[i].Load(); n < least && i != fullDisks {
 			w.f.t.Errorf("%d %s in %v: too few to mean much", n, name, long)
 		}
 	}
-	if w.f.seen("msg=\"draining a partition\"") < partitions*int(long/time.Minute) {
+	if w.f.seen("msg=\"draining a partition\"") < partitions*int(long/(2*time.Minute)) {
 		w.f.t.Error("partitions hardly moved")
 	}
 }
