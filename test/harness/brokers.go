@@ -34,8 +34,8 @@ type Broker struct {
 	settings string            // its configuration file
 }
 
-// heap bounds the memory of a broker.
-const heap = "-Xmx288m"
+// brokerHeap bounds the memory of a broker.
+const brokerHeap = "-Xmx288m"
 
 // NewBrokers starts n brokers for clients with the given names, or reports that the test is not run. It takes about
 // half a minute, and needs what NewKafka needs.
@@ -45,13 +45,12 @@ func NewBrokers(tb testing.TB, n int, clients ...string) (*Brokers, bool) {
 		return nil, false
 	}
 	k := &Brokers{dir: tb.TempDir()}
-	var controllers, voters []string
-	for i := range n {
+	var controllers []string
+	for range n {
 		controllers = append(controllers, FreeAddr(tb))
-		voters = append(voters, fmt.Sprintf("%d@%s", i+1, controllers[i]))
 	}
 	for i := range n {
-		k.All = append(k.All, k.prepare(tb, i+1, controllers[i], strings.Join(voters, ","), clients))
+		k.All = append(k.All, k.prepare(tb, i, controllers, clients))
 	}
 	for _, b := range k.All {
 		b.Begin(tb)
@@ -74,11 +73,15 @@ func NewBrokers(tb testing.TB, n int, clients ...string) (*Brokers, bool) {
 	return k, true
 }
 
-// prepare configures a broker and formats its disk.
-func (k *Brokers) prepare(tb testing.TB, id int, controller, voters string, clients []string) *Broker {
+// prepare configures broker i and formats its disk.
+func (k *Brokers) prepare(tb testing.TB, i int, controllers, clients []string) *Broker {
 	tb.Helper()
+	var voters []string
+	for i, addr := range controllers {
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, addr))
+	}
 	b := &Broker{Clients: make(map[string]*Proxy), direct: FreeAddr(tb)}
-	listeners := []string{"CONTROLLER://" + controller, "DIRECT://" + b.direct}
+	listeners := []string{"CONTROLLER://" + controllers[i], "DIRECT://" + b.direct}
 	advertised := []string{"DIRECT://" + b.direct}
 	protocols := []string{"CONTROLLER:PLAINTEXT", "DIRECT:PLAINTEXT"}
 	listen := func(name string) *Proxy {
@@ -93,12 +96,13 @@ func (k *Brokers) prepare(tb testing.TB, id int, controller, voters string, clie
 	for _, client := range clients {
 		b.Clients[client] = listen(strings.ToUpper(client))
 	}
-	b.settings = filepath.Join(k.dir, fmt.Sprintf("server%d.properties", id))
+	b.settings = filepath.Join(k.dir, fmt.Sprintf("server%d.properties", i+1))
 	WriteFile(tb, b.settings, strings.Join([]string{
-		"process.roles=broker,controller", fmt.Sprintf("node.id=%d", id), "controller.quorum.voters=" + voters,
+		"process.roles=broker,controller", fmt.Sprintf("node.id=%d", i+1),
+		"controller.quorum.voters=" + strings.Join(voters, ","),
 		"listeners=" + strings.Join(listeners, ","), "advertised.listeners=" + strings.Join(advertised, ","),
 		"listener.security.protocol.map=" + strings.Join(protocols, ","), "controller.listener.names=CONTROLLER",
-		"inter.broker.listener.name=PEERS", "log.dirs=" + filepath.Join(k.dir, fmt.Sprintf("data%d", id)),
+		"inter.broker.listener.name=PEERS", "log.dirs=" + filepath.Join(k.dir, fmt.Sprintf("data%d", i+1)),
 		"auto.create.topics.enable=false", "min.insync.replicas=2", "offsets.topic.num.partitions=4",
 		"offsets.topic.replication.factor=3", "transaction.state.log.replication.factor=3",
 		"share.coordinator.state.topic.replication.factor=3", "group.initial.rebalance.delay.ms=0",
@@ -113,7 +117,7 @@ func (k *Brokers) prepare(tb testing.TB, id int, controller, voters string, clie
 // Begin starts the broker, also after Kill.
 func (b *Broker) Begin(tb testing.TB) {
 	tb.Helper()
-	b.Process = kafkaJava(tb, heap, "kafka.Kafka", b.settings)
+	b.Process = kafkaJava(tb, brokerHeap, "kafka.Kafka", b.settings)
 }
 
 // Addr returns the addresses of all brokers for a client.
