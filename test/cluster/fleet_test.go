@@ -166,6 +166,8 @@ func (f *fleet) supervise() {
 			if !slices.Contains(f.collectors, m) || collected(p) {
 				f.t.Errorf("%s has ended by itself: %s\n%s", m.name, p, p.Stderr())
 			}
+			words := strings.Split(strings.TrimSpace(p.Stderr()), "\n")
+			f.t.Logf("%s has not started: %s", m.name, words[len(words)-1])
 			m.failed++
 			m.begin()
 		}

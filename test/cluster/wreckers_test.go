@@ -142,6 +142,9 @@ func (w *wreckers) broker(which int, hold time.Duration) {
 			one.die(hold)
 			w.count[brokerKills].Add(1)
 		}
+		for end := time.Now().Add(time.Minute); !w.f.kafka.Whole(w.f.t) && time.Now().Before(end); {
+			time.Sleep(time.Second)
+		}
 		time.Sleep(session) // to catch up
 	})
 }

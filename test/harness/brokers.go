@@ -56,21 +56,26 @@ func NewBrokers(tb testing.TB, n int, clients ...string) (*Brokers, bool) {
 		b.Begin(tb)
 	}
 	Until(tb, "the brokers have found each other", func() bool {
-		err := k.ask(tb, func(ctx context.Context, adm *kadm.Client) error {
-			m, err := adm.BrokerMetadata(ctx)
-			if err == nil && len(m.Brokers) < n {
-				err = errors.New("some are missing")
-			}
-			return err
-		})
 		for _, b := range k.All {
 			if b.Ended() {
-				tb.Fatalf("%s has ended: %v\n%s", b, err, b.Stderr())
+				tb.Fatalf("%s has ended\n%s", b, b.Stderr())
 			}
 		}
-		return err == nil
+		return k.Whole(tb)
 	})
 	return k, true
+}
+
+// Whole reports whether all brokers are members of the cluster.
+func (k *Brokers) Whole(tb testing.TB) bool {
+	tb.Helper()
+	return k.ask(tb, func(ctx context.Context, adm *kadm.Client) error {
+		m, err := adm.BrokerMetadata(ctx)
+		if err == nil && len(m.Brokers) < len(k.All) {
+			err = errors.New("some are missing")
+		}
+		return err
+	}) == nil
 }
 
 // prepare configures broker i and formats its disk.
