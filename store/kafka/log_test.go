@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,6 +165,46 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 		t.Error(err)
 	}
 	until(t, dir, 300)
+}
+
+// TestOpenWaitsForBrokers has something accept the first connections and hang up, as a load balancer does before brokers
+// that start.
+func TestOpenWaitsForBrokers(t *testing.T) {
+	_, addr := broker(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for i := 0; ; i++ {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if i < 2 {
+				_ = conn.Close() // that is the fault
+				continue
+			}
+			go relay(conn, addr)
+		}
+	}()
+	l := open(t, ln.Addr().String(), t.TempDir(), "a")
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// relay connects conn with an address until one of them ends.
+func relay(conn net.Conn, addr string) {
+	defer conn.Close()
+	to, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	go io.Copy(to, conn)
+	_, _ = io.Copy(conn, to) // ends with the client, or the broker
 }
 
 // TestFirstEpochIsShort has an owner begin with more than its first epoch takes: that is in the depot long before the time

@@ -234,7 +234,6 @@ func (w *wreckers) table(v *verdict) string {
 	}
 	row("starts of collectors that failed", failed)
 	row("partitions taken over", w.f.seen("msg=\"draining a partition\""))
-	row("commits that were refused", w.f.seen("nothing was committed"))
 	row("memberships renewed", w.f.seen("the membership in the group is renewed"))
 	row("files in the depot", v.files)
 	row("lines of which every one is wanted", v.wanted)
