@@ -47,7 +47,7 @@ var edges = map[string][]string{
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/books":              {"store", "store/index", "store/stream", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/depot":              {"store/books", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
-	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/stats"},
+	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},

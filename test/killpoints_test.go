@@ -77,6 +77,9 @@ func TestKillPoints(t *testing.T) {
 	t.Run("points", func(t *testing.T) {
 		free := make(chan struct{}, atOnce)
 		for _, p := range killpoint.Points {
+			if strings.HasPrefix(p.Name, "move.") { // TestJournalMoveKilled dies there
+				continue
+			}
 			t.Run(p.Name, func(t *testing.T) {
 				t.Parallel()
 				free <- struct{}{}

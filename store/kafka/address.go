@@ -24,6 +24,8 @@ type Address struct {
 	Session time.Duration // a member that is silent for so long loses its partitions
 	// Replicas is the replication factor that the topic must have at least. One of them may be down.
 	Replicas int
+	// Fan is over how many partitions the streams of a category are spread. It must be the same for all collectors.
+	Fan int
 
 	TLS            bool
 	CA, Cert, Key  string // PEM files
@@ -38,12 +40,13 @@ const (
 	defaultSession = 45 * time.Second
 	defaultPort    = "9092"
 	maxTopic       = 249 // bytes of the name of a topic
+	maxFan         = 10_000
 )
 
 // loginKeys are the options that every address can have, and journalKeys those that only the address of a journal has.
 var (
 	loginKeys   = []string{"tls", "ca", "cert", "key", "sasl", "user", "password_file"}
-	journalKeys = []string{"group", "member", "every", "session", "replicas"}
+	journalKeys = []string{"group", "member", "every", "session", "replicas", "fan"}
 )
 
 // nameLetters are what the name of a topic is made of.
@@ -127,6 +130,9 @@ func (a *Address) set(get func(string) string) (err error) {
 	if err != nil || a.Replicas < 1 {
 		return fmt.Errorf("replicas=%s: want the least number of replicas that the topic must have, as in 3",
 			get("replicas"))
+	}
+	if a.Fan, err = strconv.Atoi(cmp.Or(get("fan"), "1")); err != nil || a.Fan < 1 || a.Fan > maxFan {
+		return fmt.Errorf("fan=%s: want over how many partitions a category is spread, from 1 to %d", get("fan"), maxFan)
 	}
 	return a.secure(get)
 }

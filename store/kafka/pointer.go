@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,15 +24,23 @@ type groupPointer struct {
 
 // Read implements pointer.
 func (g groupPointer) Read(ctx context.Context) (offset int64, books string, err error) {
-	a := &g.m.o.Address
-	all, err := g.m.adm.FetchOffsets(ctx, a.Group)
+	return committedAt(ctx, g.m.adm, &g.m.o.Address, g.partition)
+}
+
+// committedAt returns what a group has committed for a partition; the offset is -1 if that is nothing.
+func committedAt(ctx context.Context, adm *kadm.Client, a *Address, partition int32) (offset int64, books string,
+	err error) {
+	all, err := adm.FetchOffsets(ctx, a.Group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return -1, "", nil
+	}
 	if err == nil {
 		err = all.Error()
 	}
 	if err != nil {
 		return 0, "", err
 	}
-	one, ok := all.Lookup(a.Topic, g.partition)
+	one, ok := all.Lookup(a.Topic, partition)
 	if !ok || one.At < 0 {
 		return -1, "", nil
 	}

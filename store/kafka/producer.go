@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +29,7 @@ const headerSources = "sources"
 type producer struct {
 	client *kgo.Client
 	topic  string
+	fan    int // lanes of a category
 	source func([16]byte) (proto.Source, bool)
 }
 
@@ -37,11 +40,12 @@ func newProducer(o *Options, maxRecord int) (*producer, error) {
 	cl, err := o.Address.client(kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(int32(maxRecord)), kgo.MaxBufferedBytes(max(maxBuffered, 2*maxRecord)),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.RecordPartitioner(fanned{kgo.StickyKeyPartitioner(nil)}),
 		kgo.RecordDeliveryTimeout(deliveryLimit), kgo.DefaultProduceTopic(o.Address.Topic))
 	if err != nil {
 		return nil, err
 	}
-	return &producer{client: cl, topic: o.Address.Topic, source: o.Source}, nil
+	return &producer{client: cl, topic: o.Address.Topic, fan: o.Address.Fan, source: o.Source}, nil
 }
 
 // append writes b and returns when every record is acknowledged. After an error some records may be stored all the
@@ -89,30 +93,106 @@ func first(err error) error {
 	return err
 }
 
-// records returns the records of a batch: for each category, in order, its entries with their numbers.
+// records returns the records of a batch: for each category, or for each lane of one, in order, its entries with their
+// numbers.
 func (p *producer) records(b *proto.Batch) (all []*kgo.Record) {
-	byCategory := make(map[string]*proto.Batch)
-	var order []string
-	for _, run := range b.AppendRuns(nil) {
-		one := byCategory[string(run.Category)]
-		if one == nil {
-			one = new(proto.Batch)
-			byCategory[string(run.Category)] = one
-			order = append(order, string(run.Category))
-		}
-		one.AppendRun(b, run)
+	byLane := make(map[lane]*proto.Batch)
+	var order []lane
+	runs := b.AppendRuns(nil)
+	if len(runs) == 1 && p.fan == 1 { // the usual call of a forwarder
+		return p.recordsOf(nil, lane{category: string(runs[0].Category)}, b)
 	}
-	for _, category := range order {
-		for part := range byCategory[category].Parts(b.Count(), maxValue) {
-			value := append(slices.Clip(part.Entries()), part.AppendRecordTail(nil)...)
-			r := &kgo.Record{Key: []byte(category), Value: slices.Clone(value)}
-			if sources := p.sources(part); len(sources) > 0 {
-				r.Headers = []kgo.RecordHeader{{Key: headerSources, Value: sources}}
+	for _, run := range runs {
+		for l, part := range p.lanes(b, run) {
+			one := byLane[l]
+			if one == nil {
+				one = new(proto.Batch)
+				byLane[l] = one
+				order = append(order, l)
 			}
-			all = append(all, r)
+			one.AppendRun(b, part)
 		}
+	}
+	for _, l := range order {
+		all = p.recordsOf(all, l, byLane[l])
 	}
 	return all
+}
+
+// recordsOf appends the records of entries of one lane. They own their bytes.
+func (p *producer) recordsOf(all []*kgo.Record, l lane, b *proto.Batch) []*kgo.Record {
+	key := []byte(l.category)
+	for part := range b.Parts(b.Count(), maxValue) {
+		value := make([]byte, 0, part.Size()+16+40*len(part.Spans()))
+		value = part.AppendRecordTail(append(value, part.Entries()...))
+		r := &kgo.Record{Key: key, Value: value, Partition: l.number}
+		if sources := p.sources(part); len(sources) > 0 {
+			r.Headers = []kgo.RecordHeader{{Key: headerSources, Value: sources}}
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// lane is a part of a category that has one partition: all of it or, with fan=N, the streams with one of N numbers.
+type lane struct {
+	category string
+	number   int32
+}
+
+// lanes returns the parts of a run by lane.
+func (p *producer) lanes(b *proto.Batch, run proto.Run) iter.Seq2[lane, proto.Run] {
+	return func(yield func(lane, proto.Run) bool) {
+		l := lane{category: string(run.Category)}
+		if p.fan == 1 {
+			yield(l, run)
+			return
+		}
+		part := proto.Run{Category: run.Category, From: run.From}
+		c := b.CursorAt(run.From)
+		for range run.Count {
+			before := c.Place()
+			c.Next()
+			if n := p.laneOf(c.Number()); n != l.number {
+				if part.Count > 0 && !yield(l, part) {
+					return
+				}
+				l.number, part = n, proto.Run{Category: run.Category, From: before}
+			}
+			part.Count++
+			part.Bytes += int64(len(c.Message()))
+		}
+		yield(l, part)
+	}
+}
+
+// laneOf returns the number of the lane of an entry. Entries without numbers stay together, because only that keeps
+// their order.
+func (p *producer) laneOf(n proto.Span) int32 {
+	if !n.Numbered() {
+		return 0
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write(n.Stream[:]) // never fails
+	return int32(sum.Sum32() % uint32(p.fan))
+}
+
+// fanned chooses the partition of a lane: those of a category follow the one that its name has, which is the same for
+// all clients of Kafka. It implements kgo.Partitioner.
+type fanned struct{ kgo.Partitioner }
+
+// ForTopic implements kgo.Partitioner.
+func (f fanned) ForTopic(topic string) kgo.TopicPartitioner {
+	return fannedTopic{f.Partitioner.ForTopic(topic)}
+}
+
+// fannedTopic is fanned for one topic.
+type fannedTopic struct{ kgo.TopicPartitioner }
+
+// Partition implements kgo.TopicPartitioner. Until it has returned, the number of a record's lane is in its Partition.
+func (f fannedTopic) Partition(r *kgo.Record, n int) int {
+	number := int(r.Partition)
+	return (f.TopicPartitioner.Partition(r, n) + number) % n
 }
 
 // sources returns the encoded sources of the streams of a batch, as far as they are known.
