@@ -102,7 +102,7 @@ bench: build ## every benchmark, those of the whole program last, with a table o
 
 .PHONY: bench-kafka
 bench-kafka: deps ## what a topic of a real Kafka, and a depot in S3, take beside a bare client and beside neither
-	INKWELL_TEST_KAFKA=1 $(GO) test -v -run '^$$' -bench '^Benchmark(Topic|Depot)$$' -benchtime 1x -timeout 60m ./test/bench
+	INKWELL_TEST_KAFKA=1 $(GO) test -v -run '^$$' -bench '^Benchmark(Topic|TopicParts|Depot)$$' -benchtime 1x -timeout 60m ./test/bench
 
 .PHONY: packages
 packages: ## a deb, an rpm and a tarball with a static program for ARCH, in bin/packages: the same bytes for the same commit

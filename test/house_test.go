@@ -77,6 +77,7 @@ var edges = map[string][]string{
 	"proto/gen/scribe":         {"proto/gen/fb303"},
 	"test":                     {},
 	"test/bench":               {},
+	"test/scale":               {},
 	"test/chaos":               {},
 	"test/demo":                {},
 	"test/harness":             {},

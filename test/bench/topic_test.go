@@ -176,6 +176,52 @@ func BenchmarkTopic(b *testing.B) {
 	}
 }
 
+// BenchmarkTopicParts has one collector take the access log and another one drain it, and measures each.
+func BenchmarkTopicParts(b *testing.B) {
+	k, ok := harness.NewKafka(b)
+	if !ok {
+		return
+	}
+	size, lines := load(b)
+	for b.Loop() {
+		depot := b.TempDir()
+		journal := fmt.Sprintf("kafka://%s/%s?replicas=1&every=5s&session=6s&member=", k.Addr, newTopic(b, k, "logs"))
+		collect := func(name string) *server {
+			return flags.collect(b, b.TempDir(), nil, "--max-message", "1MiB", "--publish", depot, "--journal", journal+name)
+		}
+		drains := collect("drains")
+		harness.Until(b, "it has the partition", func() bool { return drains.Counter(b, "kafka partitions") == 1 })
+		takes := collect("takes")
+		began := time.Now()
+		f := ink.Start(b, harness.Command{Args: []string{"forward", "--once", "--to", takes.Addr, "--state", b.TempDir(),
+			"access=" + accessLog}})
+		f.Expect(b, 0)
+		delivered := time.Since(began)
+		harness.Until(b, "everything is in the depot", func() bool { return drains.Counter(b, "kafka entries") == int64(lines) })
+		wall := time.Since(began)
+		takes.Stop(b)
+		drains.Stop(b)
+		same(b, openAll(b, published(b, depot)))
+		var files int64
+		for _, path := range published(b, depot) {
+			info, err := os.Stat(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			files += info.Size()
+		}
+		for _, part := range []struct {
+			name string
+			of   *server
+			wall time.Duration
+		}{{"collect, takes and produces", takes, delivered}, {"collect, drains", drains, wall}} {
+			cpu, _ := part.of.Usage()
+			cost{cpu: cpu, wall: part.wall}.tell(b, part.name, size, lines)
+		}
+		b.Logf("the files have %.3f of the bytes, the topic %.3f", float64(files)/float64(size), float64(k.Size(b))/float64(size))
+	}
+}
+
 // published lists the files of the category in a depot, in the order of their offsets.
 func published(b *testing.B, depot string) (paths []string) {
 	b.Helper()

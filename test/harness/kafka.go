@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -115,6 +116,23 @@ func (k *Kafka) ask(tb testing.TB, do func(*kadm.Client) error) error {
 	}
 	defer cl.Close()
 	return do(kadm.NewClient(cl))
+}
+
+// Size is how many bytes the broker has of all topics.
+func (k *Kafka) Size(tb testing.TB) (bytes int64) {
+	tb.Helper()
+	err := k.ask(tb, func(adm *kadm.Client) error {
+		dirs, err := adm.DescribeAllLogDirs(context.Background(), nil)
+		dirs.Each(func(d kadm.DescribedLogDir) {
+			err = errors.Join(err, d.Err)
+			bytes += d.Size()
+		})
+		return err
+	})
+	if err != nil {
+		tb.Fatal(fmt.Errorf("ask the broker how much it has: %w", err))
+	}
+	return bytes
 }
 
 // Topic makes a topic with settings, written as KEY=VALUE.
