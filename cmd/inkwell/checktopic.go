@@ -45,8 +45,8 @@ func topicText(a *kafka.Address, t *kafka.Topic) string {
 		kept = fmt.Sprintf("for %.3g days (retention.ms)", t.Retention.Hours()/24)
 	}
 	lanes := "a category is in one partition"
-	if a.Fan > 1 {
-		lanes = fmt.Sprintf("a category is spread over %d partitions (fan), a stream is in one", a.Fan)
+	if most := a.Fan.Most(); most > 1 {
+		lanes = fmt.Sprintf("a category is spread over up to %d partitions (fan), a stream is in one", most)
 	}
 	return fmt.Sprintf("topic %s: %d partitions, %s; %d replicas, %d of them have an entry before a call is answered OK "+
 		"(min.insync.replicas); entries are kept %s; largest record %d bytes (max.message.bytes)", a.Topic, t.Partitions,

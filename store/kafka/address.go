@@ -25,7 +25,7 @@ type Address struct {
 	// Replicas is the replication factor that the topic must have at least. One of them may be down.
 	Replicas int
 	// Fan is over how many partitions the streams of a category are spread. It must be the same for all collectors.
-	Fan int
+	Fan Fan
 
 	TLS            bool
 	CA, Cert, Key  string // PEM files
@@ -40,7 +40,6 @@ const (
 	defaultSession = 45 * time.Second
 	defaultPort    = "9092"
 	maxTopic       = 249 // bytes of the name of a topic
-	maxFan         = 10_000
 )
 
 // loginKeys are the options that every address can have, and journalKeys those that only the address of a journal has.
@@ -131,8 +130,8 @@ func (a *Address) set(get func(string) string) (err error) {
 		return fmt.Errorf("replicas=%s: want the least number of replicas that the topic must have, as in 3",
 			get("replicas"))
 	}
-	if a.Fan, err = strconv.Atoi(cmp.Or(get("fan"), "1")); err != nil || a.Fan < 1 || a.Fan > maxFan {
-		return fmt.Errorf("fan=%s: want over how many partitions a category is spread, from 1 to %d", get("fan"), maxFan)
+	if a.Fan, err = parseFan(get("fan")); err != nil {
+		return err
 	}
 	return a.secure(get)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -29,7 +27,7 @@ const headerSources = "sources"
 type producer struct {
 	client *kgo.Client
 	topic  string
-	fan    int // lanes of a category
+	fan    Fan
 	source func([16]byte) (proto.Source, bool)
 }
 
@@ -99,11 +97,11 @@ func (p *producer) records(b *proto.Batch) (all []*kgo.Record) {
 	byLane := make(map[lane]*proto.Batch)
 	var order []lane
 	runs := b.AppendRuns(nil)
-	if len(runs) == 1 && p.fan == 1 { // the usual call of a forwarder
+	if len(runs) == 1 && p.fan.Of(string(runs[0].Category)) == 1 { // the usual call of a forwarder
 		return p.recordsOf(nil, lane{category: string(runs[0].Category)}, b)
 	}
 	for _, run := range runs {
-		for l, part := range p.lanes(b, run) {
+		p.fan.lanes(b, run, func(l lane, part proto.Run) {
 			one := byLane[l]
 			if one == nil {
 				one = new(proto.Batch)
@@ -111,7 +109,7 @@ func (p *producer) records(b *proto.Batch) (all []*kgo.Record) {
 				order = append(order, l)
 			}
 			one.AppendRun(b, part)
-		}
+		})
 	}
 	for _, l := range order {
 		all = p.recordsOf(all, l, byLane[l])
@@ -132,67 +130,6 @@ func (p *producer) recordsOf(all []*kgo.Record, l lane, b *proto.Batch) []*kgo.R
 		all = append(all, r)
 	}
 	return all
-}
-
-// lane is a part of a category that has one partition: all of it or, with fan=N, the streams with one of N numbers.
-type lane struct {
-	category string
-	number   int32
-}
-
-// lanes returns the parts of a run by lane.
-func (p *producer) lanes(b *proto.Batch, run proto.Run) iter.Seq2[lane, proto.Run] {
-	return func(yield func(lane, proto.Run) bool) {
-		l := lane{category: string(run.Category)}
-		if p.fan == 1 {
-			yield(l, run)
-			return
-		}
-		part := proto.Run{Category: run.Category, From: run.From}
-		c := b.CursorAt(run.From)
-		for range run.Count {
-			before := c.Place()
-			c.Next()
-			if n := p.laneOf(c.Number()); n != l.number {
-				if part.Count > 0 && !yield(l, part) {
-					return
-				}
-				l.number, part = n, proto.Run{Category: run.Category, From: before}
-			}
-			part.Count++
-			part.Bytes += int64(len(c.Message()))
-		}
-		yield(l, part)
-	}
-}
-
-// laneOf returns the number of the lane of an entry. Entries without numbers stay together, because only that keeps
-// their order.
-func (p *producer) laneOf(n proto.Span) int32 {
-	if !n.Numbered() {
-		return 0
-	}
-	sum := fnv.New32a()
-	_, _ = sum.Write(n.Stream[:]) // never fails
-	return int32(sum.Sum32() % uint32(p.fan))
-}
-
-// fanned chooses the partition of a lane: those of a category follow the one that its name has, which is the same for
-// all clients of Kafka. It implements kgo.Partitioner.
-type fanned struct{ kgo.Partitioner }
-
-// ForTopic implements kgo.Partitioner.
-func (f fanned) ForTopic(topic string) kgo.TopicPartitioner {
-	return fannedTopic{f.Partitioner.ForTopic(topic)}
-}
-
-// fannedTopic is fanned for one topic.
-type fannedTopic struct{ kgo.TopicPartitioner }
-
-// Partition implements kgo.TopicPartitioner. Until it has returned, the number of a record's lane is in its Partition.
-func (f fannedTopic) Partition(r *kgo.Record, n int) int {
-	number := int(r.Partition)
-	return (f.TopicPartitioner.Partition(r, n) + number) % n
 }
 
 // sources returns the encoded sources of the streams of a batch, as far as they are known.

@@ -15,7 +15,7 @@ import (
 // with its number and the source of its stream.
 func TestRecordsOfABatch(t *testing.T) {
 	stream := [16]byte{7}
-	p := &producer{topic: "logs", fan: 1, source: func(id [16]byte) (proto.Source, bool) {
+	p := &producer{topic: "logs", source: func(id [16]byte) (proto.Source, bool) {
 		return proto.Source{Host: "web1", Path: "/var/log/a"}, id == stream
 	}}
 	var b proto.Batch
@@ -72,7 +72,7 @@ func TestRecordsOfABatch(t *testing.T) {
 // TestLanes spreads the streams of a category: each stream is in one partition, in its order, and what has no numbers is
 // where the category is without fan=.
 func TestLanes(t *testing.T) {
-	p := &producer{topic: "logs", fan: 5}
+	p := &producer{topic: "logs", fan: Fan{"web": 5}}
 	const streams, partitions = 40, 8
 	var b proto.Batch
 	next := make([]int64, streams)
@@ -113,7 +113,7 @@ func TestLanes(t *testing.T) {
 	if of[[16]byte{}] != home {
 		t.Errorf("entries without numbers are in partition %d, want %d", of[[16]byte{}], home)
 	}
-	if !slices.Equal(got, next) || len(used) != p.fan {
+	if !slices.Equal(got, next) || len(used) != 5 {
 		t.Errorf("%d entries came back of %d, over %d partitions", got, next, len(used))
 	}
 }

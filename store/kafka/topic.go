@@ -83,9 +83,9 @@ func (t *Topic) judge(a *Address, found kadm.TopicDetail, value func(string) str
 		complain("has %d replicas of partition %d, and needs %d (add replicas with kafka-reassign-partitions.sh, "+
 			"or accept fewer with replicas=%d in the address)", t.Replicas, least.Partition, a.Replicas, t.Replicas)
 	}
-	if a.Fan > t.Partitions {
-		complain("has %d partitions, and fan=%d in the address spreads a category over more (make it at most %[1]d)",
-			t.Partitions, a.Fan)
+	if fan := a.Fan.Most(); fan > t.Partitions {
+		complain("has %d partitions, and fan= in the address spreads a category over %d (make it at most %[1]d)",
+			t.Partitions, fan)
 	}
 	if t.InSync = int(number("min.insync.replicas")); t.InSync < a.insync() {
 		complain("has min.insync.replicas=%d: an entry could be acknowledged that only %[1]d brokers have (set it to %d)",

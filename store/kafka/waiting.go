@@ -104,13 +104,7 @@ func (r *waitingReader) records(ctx context.Context, partition int32, end int64)
 	if from >= end {
 		return nil
 	}
-	p := r.member.newPartition(partition, nil)
-	cl, err := p.consumer(from)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	_, err = p.fillTo(ctx, cl, reporter{r}, from, end)
+	_, err := r.member.newPartition(partition, nil).fillTo(ctx, reporter{r}, span{from, end})
 	return err
 }
 

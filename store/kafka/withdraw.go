@@ -122,18 +122,13 @@ func (p *partition) withdraw(ctx context.Context, end int64) (entries int64, err
 		return 0, err
 	}
 	killpoint.Reach("move.marked")
-	cl, err := p.consumer(at.offset)
-	if err != nil {
-		return 0, err
-	}
-	defer cl.Close()
 	e, err := p.m.o.Begin(Epoch{Dir: filepath.Join(p.dir, "epoch"), Who: epochName(p.number, at.offset),
 		Streams: at.streams})
 	if err != nil {
 		return 0, fmt.Errorf("begin to move %s: %w", p.part, err)
 	}
 	defer func() { err = errors.Join(err, e.Discard()) }()
-	if entries, err = p.fillTo(ctx, cl, e, at.offset, end); err != nil {
+	if entries, err = p.fillTo(ctx, e, span{at.offset, end}); err != nil {
 		return entries, err
 	}
 	made, err := e.Finish()
@@ -145,9 +140,17 @@ func (p *partition) withdraw(ctx context.Context, end int64) (entries int64, err
 	return entries, err
 }
 
-// fillTo gives the engine the entries from one offset up to another.
-func (p *partition) fillTo(ctx context.Context, cl *kgo.Client, e Engine, from, end int64) (entries int64, err error) {
-	for to := from; to < end; {
+// span is a range of offsets, with the one behind it.
+type span struct{ from, end int64 }
+
+// fillTo gives the engine the entries of a span.
+func (p *partition) fillTo(ctx context.Context, e Engine, s span) (entries int64, err error) {
+	cl, err := p.consumer(s.from)
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	for to := s.from; to < s.end; {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return entries, ctx.Err()
@@ -155,7 +158,7 @@ func (p *partition) fillTo(ctx context.Context, cl *kgo.Client, e Engine, from, 
 		if err := p.fetchError(fetches, to); err != nil {
 			return entries, err
 		}
-		for it := fetches.RecordIter(); !it.Done() && to < end; to++ {
+		for it := fetches.RecordIter(); !it.Done() && to < s.end; to++ {
 			r := it.Next()
 			if r.Offset != to {
 				return entries, p.gap(to, r.Offset)
