@@ -23,6 +23,8 @@ type Query struct {
 	States       []string                         // state directories of collectors that are not next to their files
 	Tell         func(format string, args ...any) // gets messages for the user; may be nil
 	Lost         func(*Damage)                    // gets what cannot be read; may be nil
+	// Progress is called with the bytes of files that were read or passed over; may be nil. Safe for concurrent use.
+	Progress func(n int64)
 
 	Event EventTime // Since and Until are of the lines' own times; not for a Follower
 
@@ -44,6 +46,9 @@ func (q *Query) Prepare() error {
 	}
 	if q.Lost == nil {
 		q.Lost = func(*Damage) {}
+	}
+	if q.Progress == nil {
+		q.Progress = func(int64) {}
 	}
 	q.contents, q.once = make(map[string]*Contents), make(map[string]bool)
 	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
@@ -260,10 +265,15 @@ func (q *Query) Read(ctx context.Context, f File, use func(*Chunk) error) error 
 // from is Read, beginning at a position.
 func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk) error) error {
 	p, err := q.plan(f)
-	if err != nil || p == nil {
+	if err != nil {
 		return err
 	}
-	r, err := Open(ctx, f, Options{Blocks: p.blocks, Want: p.want(q), Apart: q.Apart, From: from, Lost: q.Lost})
+	if p == nil {
+		q.Progress(f.Size)
+		return nil
+	}
+	r, err := Open(ctx, f, Options{Blocks: p.blocks, Want: p.want(q), Apart: q.Apart, From: from, Lost: q.Lost,
+		Progress: q.Progress})
 	if err != nil {
 		return err
 	}
@@ -327,7 +337,7 @@ func (q *Query) cut(p *plan, c *Chunk, use func(*Chunk) error) error {
 
 // Open opens the whole content of a file as a stream of bytes, without the damaged parts.
 func (q *Query) Open(ctx context.Context, f File) (io.ReadCloser, error) {
-	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Lost: q.Lost})
+	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Lost: q.Lost, Progress: q.Progress})
 	if err != nil {
 		return nil, err
 	}

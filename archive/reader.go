@@ -29,6 +29,9 @@ type Options struct {
 	Apart  bool                      // each block of the index is a chunk of its own, with its times
 	From   Position                  // where to begin
 	Lost   func(*Damage)             // gets what cannot be read; may be nil
+	// Progress is called with the bytes of the file that the reader has passed since the last call. From Open to Close
+	// they add up to the size of File; may be nil.
+	Progress func(n int64)
 }
 
 // Position is the beginning of a block in a file. The zero value is the start of the file.
@@ -39,10 +42,11 @@ type Position struct {
 
 // Reader reads one file. Not safe for concurrent use.
 type Reader struct {
-	file *File
-	o    Options
-	f    source
-	size int64
+	file   *File
+	listed int64 // the size of the file when it was found
+	o      Options
+	f      source
+	size   int64
 
 	ctx    context.Context
 	stop   context.CancelFunc // of the splitter
@@ -55,6 +59,7 @@ type Reader struct {
 	stream *streamReader
 	err    error
 	chunk  Chunk
+	passed int64 // what Progress was told
 }
 
 // ours is the gzip header that Inkwell writes.
@@ -65,7 +70,11 @@ func Open(ctx context.Context, file File, o Options) (*Reader, error) {
 	if o.Lost == nil {
 		o.Lost = func(*Damage) {}
 	}
-	r := &Reader{file: &file, o: o, ctx: ctx, at: o.From}
+	if o.Progress == nil {
+		o.Progress = func(int64) {}
+	}
+	listed := file.Size
+	r := &Reader{file: &file, listed: listed, o: o, ctx: ctx, at: o.From}
 	var err error
 	if r.f, r.size, err = r.file.open(ctx); err != nil {
 		return nil, err
@@ -180,6 +189,7 @@ func (r *Reader) Next() (*Chunk, error) {
 			<-u.done
 			c = r.take(u)
 		}
+		r.progress(r.at.Offset)
 		if c != nil && len(c.Data) > 0 {
 			return c, nil
 		}
@@ -188,6 +198,14 @@ func (r *Reader) Next() (*Chunk, error) {
 		return nil, io.EOF
 	}
 	return nil, fmt.Errorf("read %s: %w", r.file.Path, r.err)
+}
+
+// progress tells that the file was passed up to an offset.
+func (r *Reader) progress(to int64) {
+	if to = min(to, r.listed); to > r.passed {
+		r.o.Progress(to - r.passed)
+		r.passed = to
+	}
 }
 
 // ended returns the error for the end of the file, after its last unit.
@@ -294,6 +312,7 @@ func (r *Reader) Close() error {
 		r.stream.close()
 	}
 	r.err = os.ErrClosed
+	r.progress(r.listed)
 	return r.f.Close()
 }
 

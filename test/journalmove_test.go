@@ -77,7 +77,7 @@ func (m *mover) forward(to *harness.Collector, state string) {
 func (m *mover) die(point string, arrival int, args ...string) bool {
 	m.t.Helper()
 	p := m.ink.Start(m.t, harness.Command{Args: append([]string{"journal", "move"}, args...),
-		Env: []string{fmt.Sprintf("INKWELL_KILL=%s:%d", point, arrival), "INKWELL_MOVE_BATCH=5000"}})
+		Env: []string{fmt.Sprintf(killpoint.KillVariable+"=%s:%d", point, arrival), killpoint.MoveBatch + "=5000"}})
 	harness.Until(m.t, point, p.Ended)
 	return p.Died()
 }
@@ -133,12 +133,12 @@ func (m *mover) complete() {
 // collector does not start.
 func TestJournalMoveKilled(t *testing.T) {
 	m := newMover(t)
-	m.local.Env("INKWELL_CUT_EVERY=100000000")
+	m.local.Env(killpoint.CutEvery + "=100000000")
 	m.local.Restart(t)
 	m.send(m.local)
 	harness.Until(t, "a checkpoint has it", func() bool { return m.local.Counter(t, "journal entries") == 0 })
 	m.local.Kill()
-	m.local.Env("INKWELL_CUT_EVERY=3600000000000") // what comes now stays in the journal
+	m.local.Env(killpoint.CutEvery + "=3600000000000") // what comes now stays in the journal
 	m.local.Restart(t)
 	before := t.TempDir()
 	if err := os.CopyFS(before, os.DirFS(m.state)); err != nil {

@@ -93,8 +93,9 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 	if err != nil {
 		return err
 	}
-	defer a.screen.show("")
-	sum := audit.New(audit.Options{Since: o.since, Progress: a.steps(), Destinations: what.destinations})
+	bar := a.progress(0)
+	defer bar.end()
+	sum := audit.New(audit.Options{Since: o.since, Progress: bar.step, Destinations: what.destinations})
 	for _, s := range what.senders {
 		if err := s.add(sum); err != nil {
 			return err
@@ -106,7 +107,7 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 		}
 	}
 	for _, address := range what.depots {
-		if err := a.auditDepot(cmd.Context(), sum, address, what.topics[address]); err != nil {
+		if err := auditDepot(cmd.Context(), sum, address, what.topics[address]); err != nil {
 			return err
 		}
 	}
@@ -116,7 +117,7 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 		}
 	}
 	r := sum.Report()
-	a.screen.show("")
+	bar.end()
 	if o.json {
 		out := json.NewEncoder(a.output())
 		out.SetEscapeHTML(false)
@@ -223,17 +224,6 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 		states[filepath.Clean(dir)] = state
 	}
 	return states, nil
-}
-
-// steps shows the current step and its progress on a terminal, at most ten times a second.
-func (a *app) steps() func(what string, done, total int64) {
-	var shown time.Time
-	return func(what string, done, total int64) {
-		if now := time.Now(); a.screen.terminal() && now.Sub(shown) > time.Second/10 {
-			shown = now
-			a.screen.show(fmt.Sprintf("%s %3d %%  %s", bar(done, total, 24), done*100/max(total, 1), printable(what)))
-		}
-	}
 }
 
 func isDir(path string) bool {

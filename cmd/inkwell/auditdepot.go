@@ -33,7 +33,7 @@ type mirror struct {
 
 // auditDepot adds a depot to an audit, and the topic whose entries come into it, nil if there is none. The topic is read
 // first, because entries move from there into the depot.
-func (a *app) auditDepot(ctx context.Context, sum *audit.Audit, address string, topic *kafka.Address) (err error) {
+func auditDepot(ctx context.Context, sum *audit.Audit, address string, topic *kafka.Address) (err error) {
 	d, err := depot.Open(address, depot.Options{})
 	if err != nil {
 		return err
@@ -64,9 +64,7 @@ func (a *app) auditDepot(ctx context.Context, sum *audit.Audit, address string, 
 		return sum.Collector(source)
 	}
 	source.Topic = func(to audit.Topic) error {
-		steps := a.steps()
-		w := kafka.Waiting{Record: to.Record, File: to.File,
-			Step: func(done, total int64) { steps("records of "+topic.Topic, done, total) }}
+		w := kafka.Waiting{Record: to.Record, File: to.File, Step: to.Step}
 		if err := kafka.ReadWaiting(ctx, *topic, d, w); err != nil {
 			return fmt.Errorf("audit %s: %w", topic, err)
 		}

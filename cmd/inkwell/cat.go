@@ -78,9 +78,7 @@ func (a *app) cat() *cobra.Command {
 			return a.catSelected(cmd.Context(), args, &o)
 		},
 	}
-	o.flags(cmd)
-	o.timeFlags(cmd)
-	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
+	o.lineFlags(cmd, "", eventFormatHelp)
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "continue with what is appended")
 	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that exists")
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only this many of the last lines (with -f: before the new ones; 10)")
@@ -133,12 +131,10 @@ func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error
 	if err != nil {
 		return err
 	}
-	bar := a.readingBar(list)
+	bar := a.printingProgress(bytesOf(list))
 	defer bar.end()
-	use := func(c *archive.Chunk) error {
-		bar.add(int64(len(c.Data)) / 8) // of the file, about
-		return errors.Join(p.print(c), r.check())
-	}
+	r.Progress = bar.add
+	use := func(c *archive.Chunk) error { return errors.Join(p.print(c), r.check()) }
 	switch {
 	case o.tail >= 0:
 		var chunks []*archive.Chunk

@@ -39,6 +39,9 @@ func (a *app) dedupe(ctx context.Context, args, states []string) error {
 	if err != nil {
 		return err
 	}
+	bar := a.printingProgress(bytesOf([]archive.Series{{Files: files}}))
+	defer bar.end()
+	r.Progress = bar.add
 	for _, f := range files {
 		if err := errors.Join(ctx.Err(), d.file(f)); err != nil {
 			return errors.Join(err, d.w.Flush())

@@ -62,11 +62,8 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 the c
 			return a.count(cmd.Context(), args, &o)
 		},
 	}
-	o.flags(cmd)
-	o.timeFlags(cmd)
+	o.lineFlags(cmd, "combined", "the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "combined",
-		"the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
 	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each period of this length separately; 0 = everything together")
 	f.BoolVarP(&o.live, "follow", "f", false, "count what arrives from now on, or from --since on, and print the table again every two seconds")
@@ -161,8 +158,9 @@ func (a *app) countOnce(ctx context.Context, r *archiveReading, args []string, o
 
 // countSeries counts all files, parts of them beside each other.
 func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally, error) {
-	bar := a.readingBar(list)
+	bar := a.progress(bytesOf(list))
 	defer bar.end()
+	r.Progress = bar.add
 	idle := make(chan *counter, 64)
 	ordered := archive.Ordered[chunkText, *counter]{
 		Work: func(c chunkText) *counter {
@@ -186,7 +184,6 @@ func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive
 			var lines archive.Lines
 			var at time.Time
 			err := r.Series(ctx, []archive.File{f}, func(c *archive.Chunk) error {
-				bar.add(int64(len(c.Data)) / 8)
 				if at = c.First; r.check() != nil {
 					return r.check()
 				}

@@ -46,6 +46,7 @@ type Source struct {
 type Topic struct {
 	Record func(*proto.Batch)      // entries that are not in a file yet
 	File   func(name, line []byte) // the name and the line of a manifest of a file that may not be there yet
+	Step   func(done, total int64) // how much of the topic was read
 }
 
 // collector is the state of reading one collector.
@@ -135,7 +136,7 @@ func (c *collector) readMoving() error {
 				add(piece{category: s.Category, id: s.Stream, first: s.First, count: s.Count})
 			}
 		}
-	}})
+	}, Step: func(done, total int64) { c.o.Progress("records of the topic", done, total) }})
 }
 
 // hint returns a text that is appended to ErrNoCollector when the first files were just begun.

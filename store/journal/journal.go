@@ -110,7 +110,7 @@ type Journal struct {
 
 func (o *Options) defaults() {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 32<<30)
-	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
+	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned(killpoint.CutEvery, int64(saveEvery))))
 	o.Retry = cmp.Or(o.Retry, retryMin)
 	if o.Client == nil {
 		o.Client = func(context.Context) string { return "" }
@@ -161,10 +161,8 @@ func Open(o Options) (_ *Journal, err error) {
 	}
 	acked, end := j.spool.Bounds()
 	saved.skipAcked(acked)
-	if acked < end {
-		if written, err := spool.Oldest(dir); err == nil {
-			j.ages.note(written, acked, end)
-		}
+	if since := j.spool.Since(); !since.IsZero() {
+		j.ages.note(since, acked, end)
 	}
 	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
 

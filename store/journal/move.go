@@ -30,7 +30,7 @@ type move struct {
 const moveBatch = 4 << 20
 
 // batchBytes is moveBatch, or what a test asks for.
-func batchBytes() int { return int(killpoint.Tuned("INKWELL_MOVE_BATCH", moveBatch)) }
+func batchBytes() int { return int(killpoint.Tuned(killpoint.MoveBatch, moveBatch)) }
 
 // beginMove records the move that Options.Move names, unless it is recorded already. If another move is, or any without
 // Options.Move, that is an error.
