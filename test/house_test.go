@@ -87,6 +87,7 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
+	"archive":            {"test/harness"},
 	"collector":          {"internal/faultfs/crashfs", "rotate", "store/spool", "store/stream"},
 	"internal/discovery": {"internal/dnstest"},
 	"internal/rpc":       {"proto/gen/scribe"},
