@@ -106,6 +106,10 @@ bench: build ## every benchmark, those of the whole program last, with a table o
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $$($(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/gen)
 	$(GO) test -v -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
 
+.PHONY: bench-kafka
+bench-kafka: deps ## what a topic of a real Kafka, and a depot in S3, take beside a bare client and beside neither
+	INKWELL_TEST_KAFKA=1 $(GO) test -v -run '^$$' -bench '^Benchmark(Topic|TopicParts|Depot)$$' -benchtime 1x -timeout 60m ./test/bench
+
 .PHONY: packages
 packages: ## a deb, an rpm and a tarball with a static program for ARCH, in bin/packages: the same bytes for the same commit
 	@GO='$(GO)' packaging/build

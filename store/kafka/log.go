@@ -53,6 +53,21 @@ func Examine(ctx context.Context, a Address, maxMessage int) (Topic, error) {
 	return a.examine(ctx, kadm.NewClient(cl), maxMessage)
 }
 
+// Describe is Examine that also says how far the group has come. The Topic is complete, and the Lag not nil, also if
+// there is something wrong with the settings.
+func Describe(ctx context.Context, a Address, maxMessage int) (t Topic, lag *Lag, err error) {
+	cl, err := a.client(kgo.RetryTimeout(openLimit))
+	if err != nil {
+		return t, nil, err
+	}
+	defer cl.Close()
+	if t, err = a.examine(ctx, kadm.NewClient(cl), maxMessage); t.Partitions == 0 {
+		return t, nil, err
+	}
+	lag, failed := look(ctx, &a, kadm.NewClient(cl), t.Retention)
+	return t, lag, errors.Join(err, failed)
+}
+
 // Open checks the topic, joins the group and begins to drain.
 func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	if o.Logger == nil {

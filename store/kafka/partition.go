@@ -69,18 +69,11 @@ func (p *partition) own(ctx context.Context) (err error) {
 	if err := clear(p.dir); err != nil {
 		return err
 	}
-	starts, err := p.m.adm.ListStartOffsets(ctx, p.m.o.Address.Topic)
-	if err == nil {
-		err = starts.Error()
-	}
-	start, ok := starts.Lookup(p.m.o.Address.Topic, p.number)
-	if err == nil && !ok {
-		err = errors.New("the brokers do not know it")
-	}
+	start, err := p.start(ctx)
 	if err != nil {
-		return fmt.Errorf("find the beginning of %s: %w", p.part, err)
+		return err
 	}
-	at, err := p.ledger.takeOver(ctx, start.Offset)
+	at, err := p.ledger.takeOver(ctx, start)
 	if err != nil {
 		return err
 	}
@@ -96,6 +89,22 @@ func (p *partition) own(ctx context.Context) (err error) {
 		}
 		p.m.health.Set(p.part, nil)
 	}
+}
+
+// start returns the first offset that the partition still has.
+func (p *partition) start(ctx context.Context) (int64, error) {
+	starts, err := p.m.adm.ListStartOffsets(ctx, p.m.o.Address.Topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	start, ok := starts.Lookup(p.m.o.Address.Topic, p.number)
+	if err == nil && !ok {
+		err = errors.New("the brokers do not know it")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find the beginning of %s: %w", p.part, err)
+	}
+	return start.Offset, nil
 }
 
 // consumer opens a client that reads the partition from an offset on. Without NoResetOffset it would skip records that
@@ -150,7 +159,12 @@ func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next ma
 // who returns the name of the writer of an epoch. Its digits at random keep names apart when a topic is made anew, or an
 // offset is set back.
 func (p *partition) who(offset int64) string {
-	return fmt.Sprintf("%s-%012d-%s", writer(p.number), offset, unique()[:4])
+	return epochName(p.number, offset) + "-" + unique()[:4]
+}
+
+// epochName returns a name for the entries of a partition from an offset on.
+func epochName(partition int32, offset int64) string {
+	return fmt.Sprintf("%s-%012d", writer(partition), offset)
 }
 
 // fill gives the engine the entries of an epoch that begins at an offset, and returns the offset behind it. An epoch has
@@ -179,9 +193,7 @@ func (p *partition) fill(ctx context.Context, cl *kgo.Client, e Engine, at int64
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
 			if r.Offset != to {
-				return to, entries, fmt.Errorf("%w: offsets %d to %d of %s (find out what took them; then commit "+
-					"offset %d for the group with kafka-consumer-groups.sh --reset-offsets)", errRemoved, to, r.Offset-1,
-					p.part, r.Offset)
+				return to, entries, p.gap(to, r.Offset)
 			}
 			n, err := p.take(ctx, e, r)
 			if err != nil {
@@ -191,6 +203,12 @@ func (p *partition) fill(ctx context.Context, cl *kgo.Client, e Engine, at int64
 		}
 	}
 	return to, entries, nil
+}
+
+// gap is the error of a partition that has no records between two offsets.
+func (p *partition) gap(from, to int64) error {
+	return fmt.Errorf("%w: offsets %d to %d of %s (find out what took them; then commit offset %d for the group with "+
+		"kafka-consumer-groups.sh --reset-offsets)", errRemoved, from, to-1, p.part, to)
 }
 
 // take gives the entries of a record to the engine and returns their number.

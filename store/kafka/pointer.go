@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -68,6 +69,26 @@ func (g groupPointer) known(ctx context.Context, b *kgo.Broker) error {
 		return fmt.Errorf("the broker that was asked does not know this member of the group (it is asked again): %w", err)
 	}
 	return nil
+}
+
+// committedAt returns what a group has committed for a partition; the offset is -1 if that is nothing.
+func committedAt(ctx context.Context, adm *kadm.Client, a *Address, partition int32) (offset int64, books string,
+	err error) {
+	all, err := adm.FetchOffsets(ctx, a.Group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return -1, "", nil
+	}
+	if err == nil {
+		err = all.Error()
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	one, ok := all.Lookup(a.Topic, partition)
+	if !ok || one.At < 0 {
+		return -1, "", nil
+	}
+	return one.At, one.Metadata, nil
 }
 
 // Move implements pointer. It commits with the identity of the membership. Once begun a commit is not cancelled: whoever

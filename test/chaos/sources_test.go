@@ -25,11 +25,10 @@ type sources struct {
 	pipe    *harness.Process
 	syslog  *harness.Process
 	logged  map[string]*atomic.Int64 // by category of a logger: its messages
-	clients []*client
+	clients []*harness.Caller
 	found   map[string]int64 // by the judge
 
 	stop chan struct{}
-	over atomic.Bool // nobody waits for an answer any more
 	once sync.Once
 	work sync.WaitGroup
 }
@@ -39,8 +38,14 @@ func newSources(f *fleet, dir string) *sources {
 	if f.journal != nil {
 		logged["journaled"] = new(atomic.Int64)
 	}
+	stubborn := newClient(f, "stubborn")
+	stubborn.Stubborn = true
 	return &sources{t: f.t, f: f, logged: logged, stop: make(chan struct{}), tailed: harness.NewRotated("tailed", filepath.Join(dir, "in", "app.log")),
-		clients: []*client{{source: "modest0"}, {source: "modest1"}, {source: "stubborn", stubborn: true}}}
+		clients: []*harness.Caller{newClient(f, "modest0"), newClient(f, "modest1"), stubborn}}
+}
+
+func newClient(f *fleet, source string) *harness.Caller {
+	return &harness.Caller{Addr: f.clientsTo, Source: source, Category: "called", Most: 11, Pause: 20 * time.Millisecond}
 }
 
 // going waits a moment and says whether more is wanted.
@@ -54,7 +59,7 @@ func (s *sources) going(d time.Duration) bool {
 }
 
 func (s *sources) start() {
-	s.t.Cleanup(func() { s.over.Store(true); s.quiet() })
+	s.t.Cleanup(s.quiet)
 	s.work.Go(func() { s.check(s.tailed.Run(s.going)) })
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -67,7 +72,7 @@ func (s *sources) start() {
 	}
 	s.work.Go(func() { s.check(s.feed(w)) })
 	for _, c := range s.clients {
-		s.work.Go(func() { c.run(s) })
+		s.work.Go(func() { c.Run(s.t.Context(), s.stop) })
 	}
 	s.syslog = s.f.listening()
 	s.f.members = append(s.f.members, &member{name: "syslog", p: s.syslog}) // which must not be killed
@@ -143,8 +148,8 @@ func (s *sources) quiet() {
 func (s *sources) livesOn() {
 	s.t.Helper()
 	for _, c := range s.clients {
-		before := c.answered.Load()
-		harness.Until(s.t, c.source+" gets answers again", func() bool { s.f.supervise(); return c.answered.Load() >= before+5 })
+		before := c.Answered.Load()
+		harness.Until(s.t, c.Source+" gets answers again", func() bool { s.f.supervise(); return c.Answered.Load() >= before+5 })
 	}
 	taken := func(category string) (n int64) {
 		for _, c := range []*harness.Collector{s.f.a, s.f.b} {
@@ -165,71 +170,7 @@ func (s *sources) progress() string {
 		text += fmt.Sprintf(", %d %s", s.logged[category].Load(), category)
 	}
 	for _, c := range s.clients {
-		text += fmt.Sprintf(", %s %d calls", c.source, c.answered.Load())
+		text += fmt.Sprintf(", %s %d calls", c.Source, c.Answered.Load())
 	}
 	return text
-}
-
-// client makes Log calls. A modest one never sends anything again, so that it knows of every line what may have become of it; a
-// stubborn one sends a call until it is answered OK, as old clients do, so that it can double its lines itself.
-type client struct {
-	source   string
-	stubborn bool
-	answered atomic.Int64
-
-	next    int
-	calls   []call
-	later   int // answers TRY_LATER
-	nothing int // calls without an answer
-}
-
-// call is one Log call and how often it was sent.
-type call struct {
-	harness.Run
-	sent  int
-	acked bool
-}
-
-func (c *client) run(s *sources) {
-	var conn *harness.Scribe
-	defer func() {
-		if conn != nil {
-			conn.Close()
-		}
-	}()
-	for again := false; ; {
-		if on := s.going(20 * time.Millisecond); !on && (!again || s.over.Load()) {
-			return
-		}
-		if conn == nil {
-			var err error
-			if conn, err = harness.DialScribe(s.f.clientsTo); err != nil {
-				conn = nil
-				continue
-			}
-		}
-		if !again {
-			c.calls = append(c.calls, call{Run: harness.Run{First: c.next, Lines: 1 + c.next%11}})
-			c.next += c.calls[len(c.calls)-1].Lines
-		}
-		one := &c.calls[len(c.calls)-1]
-		one.sent++
-		var entries []harness.Entry
-		for i := range one.Lines {
-			entries = append(entries, harness.Entry{Category: "called", Message: string(harness.AppendLine(nil, c.source, one.First+i))})
-		}
-		code, err := conn.Log(entries...)
-		switch {
-		case err != nil:
-			c.nothing++
-			conn.Close()
-			conn = nil
-		case code != harness.OK:
-			c.later++
-		default:
-			one.acked = true
-			c.answered.Add(1)
-		}
-		again = c.stubborn && !one.acked
-	}
 }

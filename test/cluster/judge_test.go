@@ -51,19 +51,19 @@ func (f *fleet) read() *verdict {
 		v.order(h, n, func(int) bool { return false })
 	}
 	for _, c := range f.sources.clients {
-		h := found.of(c.source)
+		h := found.of(c.Source)
 		open := make(map[int]bool) // lines of calls of which the client knows nothing: they can overtake each other
-		for _, one := range c.calls {
+		for _, one := range c.Calls {
 			for seq := one.First; seq < one.First+one.Lines; seq++ {
-				v.count(h, seq, one.acked)
-				open[seq] = !one.acked
+				v.count(h, seq, one.Acked)
+				open[seq] = !one.Acked
 			}
-			if one.acked {
+			if one.Acked {
 				v.acked += one.Lines
 			}
 		}
-		v.order(h, c.next, func(seq int) bool { return open[seq] })
-		v.later, v.nothing = v.later+c.later, v.nothing+c.nothing
+		v.order(h, c.Next(), func(seq int) bool { return open[seq] })
+		v.later, v.nothing = v.later+c.Later, v.nothing+c.Lost
 	}
 	return v
 }

@@ -19,8 +19,8 @@ type sources struct {
 	logs    []*harness.Rotated // log i is of category categories[i]
 	follow  []func(flags ...string) *harness.Process
 	pipe    *harness.Process
-	piped   atomic.Int64 // lines written
-	clients []*client
+	piped   atomic.Int64      // lines written
+	clients []*harness.Caller // one for each collector
 
 	stop chan struct{}
 	once sync.Once
@@ -46,8 +46,9 @@ func newSources(f *fleet) *sources {
 		f.forwarders = append(f.forwarders, &member{name: fmt.Sprint("forwarder ", i), kill: func() { p.Kill() },
 			begin: func() { p = s.follow[i]() }, process: func() *harness.Process { return p }})
 	}
-	for i := range 3 {
-		s.clients = append(s.clients, &client{source: fmt.Sprint("client", i), to: f.front(i)})
+	for i := range names {
+		s.clients = append(s.clients, &harness.Caller{Source: fmt.Sprint("client", i), Addr: f.front(i)[0],
+			Category: "called", Most: 11, Pause: 20 * time.Millisecond})
 	}
 	return s
 }
@@ -97,7 +98,7 @@ func (s *sources) start() {
 	}
 	s.work.Go(func() { check(s.feed(w)) })
 	for _, c := range s.clients {
-		s.work.Go(func() { c.run(s.going) })
+		s.work.Go(func() { c.Run(t.Context(), s.stop) })
 	}
 }
 
@@ -125,8 +126,8 @@ func (s *sources) drain() {
 	t := s.f.t
 	t.Helper()
 	for _, c := range s.clients {
-		before := c.answered.Load()
-		harness.Until(t, c.source+" gets answers again", func() bool { s.f.supervise(); return c.answered.Load() > before+5 })
+		before := c.Answered.Load()
+		harness.Until(t, c.Source+" gets answers again", func() bool { s.f.supervise(); return c.Answered.Load() > before+5 })
 	}
 	s.quiet()
 	s.pipe.Expect(t, 0)
@@ -153,68 +154,7 @@ func (s *sources) progress() string {
 	}
 	text += fmt.Sprintf("%d piped", s.piped.Load())
 	for _, c := range s.clients {
-		text += fmt.Sprintf(", %s %d calls", c.source, c.answered.Load())
+		text += fmt.Sprintf(", %s %d calls", c.Source, c.Answered.Load())
 	}
 	return text
-}
-
-// client makes Log calls at the first collector that answers. It never sends anything again, so that it knows of every
-// line what may have become of it.
-type client struct {
-	source   string
-	to       []string
-	answered atomic.Int64
-
-	next    int
-	calls   []call
-	later   int // answers TRY_LATER
-	nothing int // calls without an answer
-}
-
-// call is one Log call.
-type call struct {
-	harness.Run
-	acked bool
-}
-
-func (c *client) run(going func(time.Duration) bool) {
-	var conn *harness.Scribe
-	drop := func() {
-		if conn != nil {
-			conn.Close()
-			conn = nil
-		}
-	}
-	defer drop()
-	for at := 0; going(20 * time.Millisecond); {
-		if conn == nil {
-			var err error
-			if conn, err = harness.DialScribe(c.to[at%len(c.to)]); err != nil {
-				conn = nil
-				at++
-				continue
-			}
-		}
-		one := call{Run: harness.Run{First: c.next, Lines: 1 + c.next%11}}
-		c.next += one.Lines
-		var entries []harness.Entry
-		for i := range one.Lines {
-			entries = append(entries, harness.Entry{Category: "called", Message: string(harness.AppendLine(nil, c.source, one.First+i))})
-		}
-		code, err := conn.Log(entries...)
-		switch {
-		case err != nil:
-			c.nothing++
-			drop()
-			at++
-		case code != harness.OK:
-			c.later++
-			drop()
-			at++
-		default:
-			one.acked = true
-			c.answered.Add(1)
-		}
-		c.calls = append(c.calls, one)
-	}
 }

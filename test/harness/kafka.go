@@ -127,6 +127,23 @@ func (k *Kafka) ask(tb testing.TB, do func(*kadm.Client) error) error {
 	return do(kadm.NewClient(cl))
 }
 
+// Size is how many bytes the broker has of all topics.
+func (k *Kafka) Size(tb testing.TB) (bytes int64) {
+	tb.Helper()
+	err := k.ask(tb, func(adm *kadm.Client) error {
+		dirs, err := adm.DescribeAllLogDirs(context.Background(), nil)
+		dirs.Each(func(d kadm.DescribedLogDir) {
+			err = errors.Join(err, d.Err)
+			bytes += d.Size()
+		})
+		return err
+	})
+	if err != nil {
+		tb.Fatal(fmt.Errorf("ask the broker how much it has: %w", err))
+	}
+	return bytes
+}
+
 // Topic makes a topic with settings, written as KEY=VALUE.
 func (k *Kafka) Topic(tb testing.TB, name string, partitions int32, settings ...string) {
 	tb.Helper()
