@@ -227,10 +227,28 @@ func (r *Reader) take(u *unit) *Chunk {
 	switch {
 	case u.err == nil && !u.final && (r.file.Codec != rotate.Gzip || bytes.HasSuffix(u.data, inflate.Flushed)):
 		return r.accept(u)
-	case u.final && u.err == nil:
+	case u.final && u.err == nil && !r.goesOn(u):
 		return r.finish(u)
 	}
 	return r.trouble(u)
+}
+
+// goesOn reports whether there are more blocks behind what looks like the last one of a stream, which it drops then:
+// damage can look like the end.
+func (r *Reader) goesOn(u *unit) bool {
+	end := u.off + int64(u.whole) + trailer
+	if end >= r.size {
+		return false
+	}
+	data, err := readAt(r.f, end, 32*unitPacked)
+	if err != nil || bytes.HasPrefix(data, ours[:2]) { // who reads on tells; or the next member
+		return false
+	}
+	if _, tried, good := blocksIn(data); tried == 0 || 2*good < tried {
+		return false
+	}
+	u.withoutFinal()
+	return true
 }
 
 // accept returns the whole blocks of a unit as a chunk.
@@ -249,17 +267,19 @@ func (r *Reader) accept(u *unit) *Chunk {
 	return &r.chunk
 }
 
+// trailer is the length of the checksum and the length behind a gzip member.
+const trailer = 8
+
 // finish ends a gzip member. The member's checksum and length follow its last block.
 func (r *Reader) finish(u *unit) *Chunk {
 	c := r.accept(u)
 	r.halt()
-	const size = 8
-	tail, err := readAt(r.f, r.at.Offset, size)
+	tail, err := readAt(r.f, r.at.Offset, trailer)
 	switch {
 	case err != nil:
 		r.err = err
 		return c
-	case len(tail) < size:
+	case len(tail) < trailer:
 		if !r.file.Open {
 			r.lost(&Damage{Offset: r.at.Offset, Entries: -1, Err: errors.New("the file ends before its checksum")})
 		}
@@ -272,7 +292,7 @@ func (r *Reader) finish(u *unit) *Chunk {
 		err := errors.New("its checksum or length is another one: somewhere in it bytes are not what was written. It begins")
 		r.lost(&Damage{Offset: r.member, Entries: -1, Err: err})
 	}
-	r.at.Offset += size
+	r.at.Offset += trailer
 	r.nextMember()
 	return c
 }

@@ -47,7 +47,7 @@ var edges = map[string][]string{
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/books":              {"store", "store/index", "store/stream", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/depot":              {"store/books", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
-	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/stats"},
+	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},
@@ -77,7 +77,9 @@ var edges = map[string][]string{
 	"proto/gen/scribe":         {"proto/gen/fb303"},
 	"test":                     {},
 	"test/bench":               {},
+	"test/scale":               {},
 	"test/chaos":               {},
+	"test/cluster":             {},
 	"test/demo":                {},
 	"test/harness":             {},
 	"test/packages":            {},
@@ -86,6 +88,7 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
+	"archive":            {"test/harness"},
 	"collector":          {"internal/faultfs/crashfs", "rotate", "store/spool", "store/stream"},
 	"internal/discovery": {"internal/dnstest"},
 	"internal/rpc":       {"proto/gen/scribe"},
@@ -100,6 +103,7 @@ var testEdges = map[string][]string{
 	"test":               {"internal/dnstest", "test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness", "store/index", "internal/faultfs"},
 	"test/chaos":         {"test/harness"},
+	"test/cluster":       {"test/harness"},
 	"test/packages":      {"test/harness"},
 	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered

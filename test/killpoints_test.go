@@ -77,6 +77,9 @@ func TestKillPoints(t *testing.T) {
 	t.Run("points", func(t *testing.T) {
 		free := make(chan struct{}, atOnce)
 		for _, p := range killpoint.Points {
+			if strings.HasPrefix(p.Name, "move.") { // TestJournalMoveKilled dies there
+				continue
+			}
 			t.Run(p.Name, func(t *testing.T) {
 				t.Parallel()
 				free <- struct{}{}
@@ -250,7 +253,7 @@ func TestKillPointVariablesAreKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{killpoint.SegmentBytes, killpoint.BlockWait, killpoint.CutEvery, killpoint.ClockVariable} {
+	for _, name := range []string{killpoint.SegmentBytes, killpoint.BlockWait, killpoint.CutEvery, killpoint.MoveBatch, killpoint.ClockVariable} {
 		env := []string{name + "=1"}
 		with := program.Start(t, harness.Command{Args: []string{"version"}, Env: env})
 		with.Expect(t, 0)

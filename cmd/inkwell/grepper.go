@@ -55,7 +55,11 @@ func (g *grepper) series(ctx context.Context, s *archive.Series) (found bool, er
 			return g.selected > 0, err
 		}
 		if g.o.files && !g.o.quiet && g.selected > before {
-			if _, werr := fmt.Fprintln(g.w, f.Final()); werr != nil {
+			name := f.Final()
+			if g.terminal {
+				name = visible(name)
+			}
+			if _, werr := fmt.Fprintln(g.w, name); werr != nil {
 				return true, werr
 			}
 		}

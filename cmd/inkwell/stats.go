@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -161,21 +162,15 @@ func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive
 	bar := a.progress(bytesOf(list))
 	defer bar.end()
 	r.Progress = bar.add
-	idle := make(chan *counter, 64)
+	idle := counters{o: o}
 	ordered := archive.Ordered[chunkText, *counter]{
 		Work: func(c chunkText) *counter {
-			var k *counter
-			select {
-			case k = <-idle:
-			default:
-				reader, _ := format.New(o.format, o.fields()) // which was made before
-				k = &counter{reader: reader, o: o, tally: new(tally.Tally)}
-			}
+			k := idle.get()
 			k.add(c)
 			return k
 		},
 		Use: func(k *counter) error {
-			idle <- k
+			idle.put(k)
 			return nil
 		},
 	}
@@ -203,14 +198,38 @@ func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive
 	if err := ordered.Flush(); err != nil {
 		return nil, err
 	}
-	close(idle)
 	sum := new(tally.Tally)
-	for k := range idle {
+	for _, k := range idle.list {
 		if err := sum.Merge(k.tally); err != nil {
 			return nil, err
 		}
 	}
 	return sum, nil
+}
+
+// counters are those that nobody uses at the moment: as many as parts are counted at once, and used again.
+type counters struct {
+	o    *statsFlags
+	mu   sync.Mutex // guards list
+	list []*counter
+}
+
+func (c *counters) get() *counter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.list) - 1; n >= 0 {
+		k := c.list[n]
+		c.list = c.list[:n]
+		return k
+	}
+	reader, _ := format.New(c.o.format, c.o.fields()) // which was made before
+	return &counter{reader: reader, o: c.o, tally: new(tally.Tally)}
+}
+
+func (c *counters) put(k *counter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, k)
 }
 
 // add counts lines.

@@ -21,7 +21,7 @@ var (
 
 // Variables returns the environment variables that have an effect.
 func Variables() []string {
-	return []string{KillVariable, ClockVariable, SegmentBytes, BlockWait, CutEvery}
+	return []string{KillVariable, ClockVariable, SegmentBytes, BlockWait, CutEvery, MoveBatch}
 }
 
 func parseKill(text string) (string, int64) {

@@ -57,6 +57,7 @@ type Options struct {
 	StreamTTL  time.Duration    // a stream without entries for so long is forgotten, 0 = 30 days
 	Memory     int64            // bytes of entries pending in all outlets together, 0 = 32 to 64 MiB, by their number
 	Host       string           // name of this machine
+	Move       string           // what is moved, and where to; "" = nothing: the journal is used by a collector
 	// Client returns the name of the client of a call, given the context of the call; nil = unknown. Entries that
 	// arrive without numbers and are relayed get numbers in a stream of that name.
 	Client   func(context.Context) string
@@ -92,6 +93,7 @@ type Journal struct {
 	lock  *faultfs.File
 	spool *spool.Log
 	saver *saver
+	move  move         // that is not complete; zero = none
 	gate  sync.RWMutex // held for reading during Append, for writing to keep Appends out
 
 	ages ages
@@ -139,6 +141,9 @@ func Open(o Options) (_ *Journal, err error) {
 		return nil, fmt.Errorf("open state directory %s (end the other daemon, or give this one its own with "+
 			"state_dir= or INKWELL_STATE): %w",
 			o.StateDir, err)
+	}
+	if err := j.beginMove(); err != nil {
+		return nil, err
 	}
 	saved, found, err := loadCheckpoint(j.state, j.log)
 	if err != nil {
