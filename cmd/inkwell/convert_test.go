@@ -93,7 +93,7 @@ func TestConvert(t *testing.T) {
 	if err := os.WriteFile(found[0].Path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := inkwell(t, nil, "convert", "--out", filepath.Join(t.TempDir(), "other"), c.dir); r.code != 1 || !strings.Contains(r.stderr, found[0].Path) || !strings.HasPrefix(r.stdout, "1 files made") {
+	if r := inkwell(t, nil, "convert", "--out", filepath.Join(t.TempDir(), "other"), c.dir); r.code != 1 || !strings.Contains(r.stderr, found[0].Path) || !strings.HasPrefix(r.stdout, "1 file made") {
 		t.Errorf("%+v", r)
 	}
 }
