@@ -105,6 +105,9 @@ func (f found) onDisk() string {
 
 // scan lists the files of a series, in no particular order.
 func scan(dir *faultfs.Dir, base string) ([]found, error) {
+	if dir.Empty() {
+		return nil, nil
+	}
 	entries, err := dir.ReadDir()
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir.Path(), err)

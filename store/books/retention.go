@@ -296,11 +296,11 @@ func thereAs(dir *faultfs.Dir, names ...string) bool {
 	})
 }
 
-// sizeOf is the length of a finished file, which may wait for its name; 0 when somebody has taken it away already.
+// sizeOf is the length of a finished file, which mostly waits for its name; 0 when somebody has taken it away already.
 func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
-	_, info, err := rotate.FindPublished(dir, name)
+	info, err := dir.Lstat(rotate.Hidden(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		info, err = dir.Lstat(rotate.Hidden(name))
+		_, info, err = rotate.FindPublished(dir, name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
