@@ -27,6 +27,8 @@ func (v *volume) apply(d *directory, x action) {
 		err = v.pass(d, x)
 	case wait, owe:
 		v.postpone(d, x.arrival, x.verb == owe)
+	case expect:
+		v.expect(d, x)
 	case unpack:
 		v.unpack(d, x.arrival)
 		v.postpone(d, x.arrival, false)

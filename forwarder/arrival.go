@@ -19,6 +19,7 @@ type arrival struct {
 	err    error       // why it cannot be opened
 	own    *trail      // of the name that it had before it was compressed; nil = no input wants that
 	far    bool        // it is in a directory below
+	unmet  bool        // it is a compressed file whose own name an input wants, and nobody has read: see unmet
 
 	kind        packed.Kind // how it is compressed
 	hasOriginal bool        // beside it is the file that it was made of: it is being compressed

@@ -37,13 +37,14 @@ const (
 	pass                     // the arrival is not to be read: it is a copy, or belongs to no input
 	wait                     // undecided, or it cannot be opened: look again later
 	owe                      // it cannot be opened now, and is to be read once it can
+	expect                   // a compressed file that nobody has read: note that it is to be read from its start
 	unpack                   // what it holds has to be known before anything is decided: decompress it
 	lose                     // no arrival holds the unread rest of the generation: report it as lost
 )
 
 var verbs = [...]string{follow: "follow", resume: "resume", restart: "restart", inherit: "inherit",
 	fallBack: "fall back",
-	finish:   "finish", pass: "pass", wait: "wait", owe: "owe", unpack: "unpack", lose: "lose"}
+	finish:   "finish", pass: "pass", wait: "wait", owe: "owe", expect: "expect", unpack: "unpack", lose: "lose"}
 
 func (v verb) String() string { return verbs[v] }
 
@@ -51,8 +52,8 @@ func (v verb) String() string { return verbs[v] }
 type action struct {
 	verb       verb
 	arrival    *arrival    // nil with lose
-	gen        *generation // nil with follow, pass, wait
-	trail      *trail      // of follow and pass
+	gen        *generation // nil with follow, expect, pass, wait
+	trail      *trail      // of follow, expect and pass
 	checkpoint checkpoint  // of fallBack
 }
 

@@ -107,6 +107,20 @@ func TestDecide(t *testing.T) {
 			s.arrive(1, "a.log", 5)
 			s.arrive(2, "a.log.1", 500)
 		}, "pass a.log.1, follow a.log"},
+		{"a new name for each day, begun and compressed while the forwarder is not running", func(s *scene) {
+			s.restarted()
+			s.arrive(1, "a.log", read, s.log)
+			a := s.arrive(2, "b.log.gz", 95).pack(closed, 0)
+			a.base, a.unmet = &trail{path: "b.log", fresh: true, changed: noon}, true
+		}, "resume a.log=1, expect b.log.gz"},
+		{"the same, after it was decompressed", func(s *scene) {
+			t := &trail{path: "b.log", changed: noon}
+			g := s.know(2, "b.log.gz", 0)
+			g.trail, g.path, g.look = t, "b.log", look{}
+			a := s.arrive(2, "b.log.gz", 95, g).pack(opened, 500)
+			a.base, a.own = t, t
+			s.arrive(1, "a.log", read, s.log)
+		}, "resume b.log.gz=2, resume a.log=1"},
 		{"rename, create", func(s *scene) { s.rotated(); s.arrive(1, "a.log.1", read); s.arrive(2, "a.log", 5) },
 			"resume a.log.1=1, follow a.log"},
 		{"rename, create: the new one begins with all that was read", func(s *scene) {

@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// filled knows since when a spool has not been empty. look is called before and after each append. Safe for concurrent
-// use.
+// filled knows since when there have been entries somewhere, as far as it was told. Safe for concurrent use.
 type filled struct {
 	mu    sync.Mutex
-	since time.Time // zero: it is empty
+	since time.Time // zero: there are none
 }
 
-// look notes how many entries the spool holds now, and returns since when it has held any (zero = it is empty).
+// look notes how many entries there are now, and returns since when there have been any; zero = there are none.
 func (f *filled) look(entries int64) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()

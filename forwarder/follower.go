@@ -64,6 +64,7 @@ type follower struct {
 	failed   chan error         // receives the error with which a volume ended, or nil
 	mounts   mounts
 	began    bool         // directories have been assigned
+	followed time.Time    // until when an earlier run has followed; zero = there was none
 	returned atomic.Bool  // a volume gave a directory back
 	held     atomic.Int64 // open descriptors
 	due      atomic.Int64 // files that wait for one

@@ -92,6 +92,7 @@ type Forwarder struct {
 	state     *faultfs.Dir
 	lock      *faultfs.File
 	positions *positions
+	followed  *followed
 	hop       *nextHop
 	ship      *shipper
 	follower  *follower
@@ -140,6 +141,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	if err := f.positions.boot(); err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
+	f.followed = openFollowed(f.state, time.Now(), o.Logger)
 	f.savePositions() // what did not fit on the disk
 	f.hop, err = openHop(hopOptions{to: o.To, name: f.state.Path(), calls: o.Calls, host: o.Host, root: o.SpoolRoot, dir: o.SpoolDir,
 		max: o.SpoolMax, log: o.Logger, stats: o.Stats})
@@ -154,6 +156,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	f.report.detail = f.Detail
 	f.follower.configure(o)
 	f.follower.load(f.positions)
+	f.follower.followed = f.followed.before
 	f.feeds, err = openFeeds(o.Feeds, f)
 	return err
 }
@@ -189,8 +192,11 @@ func (o *Options) sources() (sources []*source, err error) {
 // same numbers.
 func (f *Forwarder) born(p *shipment) {
 	f.hop.origin.names.Save()
-	if len(p.born) > 0 {
-		f.saved(errors.Join(f.positions.commit(p.born), f.positions.sync()))
+	if len(p.born) == 0 {
+		return
+	}
+	if err := f.positions.announce(p.born); err != nil {
+		f.saved(err)
 	}
 }
 
@@ -204,14 +210,18 @@ func (f *Forwarder) acked(p *shipment) {
 	f.bytes.Add(p.bytes)
 }
 
-func (f *Forwarder) savePositions() { f.saved(f.positions.sync()) }
+func (f *Forwarder) savePositions() {
+	f.saved(f.positions.sync())
+	f.followed.note(time.Now())
+}
 
 // saved logs when positions cannot be written and when they can again. Lines are delivered meanwhile: a full disk is no
-// reason to hold them back. The price is that they are sent twice if the process dies.
+// reason to hold them back. The price is that they are sent again if the process dies; an Inkwell drops them by their
+// numbers, as long as the births of their streams could be saved.
 func (f *Forwarder) saved(err error) {
 	switch {
 	case err != nil && !f.unsaved:
-		f.log.Error("cannot write positions; if the forwarder is killed now, lines are sent twice",
+		f.log.Error("cannot write positions; if the forwarder is killed now, what it sends is sent again",
 			"dir", f.state.Path(), "err", err)
 	case err == nil && f.unsaved:
 		f.log.Info("positions can be written again")
@@ -249,6 +259,9 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	}
 	if followErr == nil && shipErr == nil {
 		followErr = f.hop.drain(ctx)
+	}
+	if followErr == nil && shipErr == nil {
+		f.followed.finish()
 	}
 	end()
 	watching.Wait()

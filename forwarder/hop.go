@@ -33,7 +33,7 @@ type nextHop struct {
 	buffer     *hop.Buffer
 	quarantine *hop.Quarantine // the primary of buffer
 	inherited  int64           // entries that the spool held when it was opened
-	filled     filled
+	holds      filled          // held entries
 }
 
 // Calls configures the calls to the next hop. The zero value of a field means the default of hop.NetworkOptions.
@@ -119,9 +119,6 @@ func (h *nextHop) takeSpool() error {
 	}
 	h.origin.names.Save() // those registered while another process had the spool
 	_, h.inherited = log.Backlog()
-	if h.inherited > 0 {
-		h.filled.since = h.oldestIn()
-	}
 	remembers := hop.Memory{Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine}
 	if err := h.network.Remember(remembers); err != nil {
 		return errors.Join(err, log.Close())
@@ -153,18 +150,11 @@ func (h *nextHop) hasSpool() bool {
 func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	switch {
 	case h.hasSpool():
-		return h.appendBuffered(ctx, b)
+		return h.buffer.Append(ctx, b)
 	case h.dir != nil:
 		return h.appendWaiting(ctx, b)
 	}
 	return h.direct.Append(ctx, b)
-}
-
-func (h *nextHop) appendBuffered(ctx context.Context, b *proto.Batch) error {
-	look := func() { _, entries := h.buffer.Backlog(); h.filled.look(entries) }
-	look()
-	defer look()
-	return h.buffer.Append(ctx, b)
 }
 
 // backlog is what the spool holds; entries also counts those in quarantine.

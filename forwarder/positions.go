@@ -34,6 +34,7 @@ type positions struct {
 	dir     *faultfs.Dir
 	log     *slog.Logger
 	file    *faultfs.File // nil = the file has to be rewritten before anything else
+	room    int64         // the end of the disk space that is allocated for the file: see allocate
 	live    map[key]position
 	past    map[key]history // of the positions in live
 	buf     []byte
@@ -68,12 +69,18 @@ func openPositions(dir *faultfs.Dir, log *slog.Logger) (*positions, error) {
 	if err := lines.Keep(); err != nil { // before it is overwritten
 		return nil, err
 	}
-	return p, unlessFull(p.rewrite())
+	err = p.rewrite()
+	if isFull(err) && header == positionsHeader && damage.Lines == 0 {
+		p.reopen()
+	}
+	return p, unlessFull(err)
 }
+
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // unlessFull returns err, but nil if the disk or the quota is full.
 func unlessFull(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if isFull(err) {
 		return nil
 	}
 	return err
@@ -134,11 +141,20 @@ func (p *positions) commit(batch []position) error {
 	if p.missing || p.file == nil || p.size > positionsSlack+3*p.fresh {
 		return p.rewrite()
 	}
+	err := p.allocate(int64(len(p.buf)))
+	if err == nil {
+		err = p.append()
+	}
+	p.missing = err != nil
+	killpoint.Reach("forward.positions.written")
+	return err
+}
+
+// append writes what is in buf to the end of the file.
+func (p *positions) append() error {
 	n, err := p.file.Write(p.buf)
 	p.size += int64(n)
 	p.dirty = true
-	p.missing = err != nil
-	killpoint.Reach("forward.positions.written")
 	return err
 }
 
@@ -157,22 +173,23 @@ func (p *positions) sync() error {
 	return err
 }
 
-// rewrite replaces the file by one that has only the lines that count.
+// rewrite replaces the file by one that has only the lines that count. If that fails, the old one stays open.
 func (p *positions) rewrite() error {
 	p.missing = true
-	if err := p.closeFile(); err != nil {
-		p.log.Warn("cannot close old positions", "err", err)
-	}
 	data := p.appendTo([]byte(positionsHeader + "\n"))
 	if err := p.dir.WriteFile(positionsName, data); err != nil {
 		return fmt.Errorf("write positions: %w", err)
+	}
+	if err := p.closeFile(); err != nil {
+		p.log.Warn("cannot close old positions", "err", err)
 	}
 	f, err := p.dir.OpenFile(positionsName, os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return fmt.Errorf("open positions: %w", err)
 	}
 	p.file, p.size, p.fresh = f, int64(len(data)), int64(len(data))
-	p.missing, p.dirty = false, false
+	p.missing, p.dirty, p.room = false, false, 0
+	_ = p.allocate(0) // on a full disk the next commit says so
 	return p.noteBoot()
 }
 

@@ -16,13 +16,13 @@ import (
 func TestRestartsWithALossyStore(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "*.log")
-	lost := 0
+	var lost atomic.Int64
 	r.store.fail = func(int) (before, after error) {
 		switch rand.IntN(10) {
 		case 0:
 			return errFault, nil
 		case 1:
-			lost++
+			lost.Add(1)
 			return nil, errFault
 		}
 		return nil, nil
@@ -34,7 +34,7 @@ func TestRestartsWithALossyStore(t *testing.T) {
 	}
 	r.start()
 	r.until("the files", func() bool { return r.store.count("c") >= 20 })
-	for range 25 {
+	for round := 0; round < 25 || lost.Load() == 0; round++ {
 		for _, w := range writers {
 			w.emit(1 + rand.IntN(3000))
 			if rand.IntN(3) == 0 {
@@ -86,10 +86,7 @@ func TestRestartsWithALossyStore(t *testing.T) {
 	if twice > 0 {
 		t.Errorf("%d lines came twice", twice)
 	}
-	if lost == 0 {
-		t.Error("no answer was lost: the test shows nothing")
-	}
-	t.Logf("%d lines, %d answers lost", len(seen), lost)
+	t.Logf("%d lines, %d answers lost", len(seen), lost.Load())
 }
 
 func TestFewDescriptors(t *testing.T) {

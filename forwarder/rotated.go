@@ -15,6 +15,9 @@ func (v *volume) listRotated(d *directory, names []entry, now time.Time) (list [
 			continue
 		}
 		a := rotatedFile(d.path, e, names, d.base)
+		if a != nil && a.base == nil {
+			v.findUnmet(d, a)
+		}
 		if a == nil || a.base == nil && (!missing || isCompressedName(e.name)) {
 			continue
 		}

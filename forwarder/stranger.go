@@ -18,6 +18,8 @@ func (d *decision) stranger(a *arrival) {
 	case trail == nil:
 	case a.err != nil, d.held[trail], d.held[a.base]:
 		d.unreadable(a, w)
+	case a.unmet:
+		d.do(action{verb: expect, arrival: a, trail: trail})
 	case a.isPacked():
 		d.compressed(a, w)
 	case a.kind != packed.None, d.isCopy(a):

@@ -3,8 +3,6 @@ package forwarder
 import (
 	"fmt"
 	"time"
-
-	"inkwell/store/spool"
 )
 
 // Trouble says what is wrong with a forwarder, "" when nothing is. The next hop comes first, because nothing arrives
@@ -63,18 +61,10 @@ func (h *nextHop) spoolDetail() *SpoolDetail {
 	}
 	bytes, entries := h.backlog()
 	d := &SpoolDetail{Dir: h.dir.Path(), Bytes: bytes, Entries: entries}
-	if since := h.filled.look(entries); !since.IsZero() {
-		d.Age = time.Since(since)
+	for _, since := range []time.Time{h.buffer.Since(), h.holds.look(int64(h.held()))} {
+		if !since.IsZero() {
+			d.Age = max(d.Age, time.Since(since))
+		}
 	}
 	return d
-}
-
-// oldestIn is when the oldest segment of the spool was last written to: some entry in it is at least that old.
-func (h *nextHop) oldestIn() time.Time {
-	written, err := spool.Oldest(h.dir)
-	if err != nil {
-		h.o.log.Debug("how old the spool is cannot be told", "dir", h.dir.Path(), "err", err)
-		return time.Now()
-	}
-	return written
 }

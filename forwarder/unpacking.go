@@ -187,6 +187,8 @@ func (v *volume) lookInside(d *directory, a *arrival) {
 		switch {
 		case (g.fd >= 0 || g.parked) && !g.rewritten && u.isBeginningOf(g):
 			a.part = g
+		case g == a.known && g.trail == a.own && g.phase == active && !g.begun(): // see expect
+			a.holds = append(a.holds, g)
 		default:
 			if c, ok := g.mark(); ok && u.marks[c] {
 				a.holds = append(a.holds, g)

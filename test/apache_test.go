@@ -274,8 +274,11 @@ func TestApacheRestartsGracefullyWhileTheCollectorIsAway(t *testing.T) {
 			t.Errorf("%d of %d requests were answered: %v", got, n, err)
 		}
 	}
-	for range 3 {
+	for before := range 3 {
 		drive(200)
+		harness.Until(t, "the pipe is there: before that a signal would end it", func() bool {
+			return bytes.Contains(h.errors(), []byte("trouble")) && bytes.Count(h.errors(), []byte("took over the spool")) == before
+		})
 		h.graceful(t)
 		drive(100)
 	}

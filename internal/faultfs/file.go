@@ -148,6 +148,23 @@ func (f *File) Truncate(size int64) error {
 	return f.change(OpTruncate, size, func() error { return f.f.Truncate(size) })
 }
 
+// Allocate allocates disk space for n bytes at off, which need not be within the file, and does not change its size:
+// later writes there succeed on a full disk. Some file systems cannot (EOPNOTSUPP).
+func (f *File) Allocate(off, n int64) error {
+	if err := inject(f.inj, OpWrite, f.name); err != nil {
+		return err
+	}
+	for {
+		err := unix.Fallocate(int(f.f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, n)
+		if err == nil {
+			return nil
+		}
+		if err != unix.EINTR {
+			return &fs.PathError{Op: "allocate", Path: f.name, Err: err}
+		}
+	}
+}
+
 // change carries out do, unless the injector makes it fail.
 func (f *File) change(op Op, size int64, do func() error) error {
 	return watch(f.obs, Change{Op: op, Name: f.name, File: f, Off: size}, func() error {
