@@ -227,3 +227,64 @@ func (h *nextHop) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// details describes each address.
+func (h *nextHop) details() (list []HopDetail) {
+	for _, p := range h.network.Peers() {
+		d := HopDetail{Address: p.Address, Inkwell: p.Inkwell}
+		if !p.Connected.IsZero() {
+			d.Connected = &p.Connected
+		}
+		if !p.Down.IsZero() {
+			d.Down = &p.Down
+		}
+		if p.Err != nil {
+			d.LastError, d.Failed = p.Err.Error(), &p.Failed
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// spoolDetail describes the spool; nil = there is none, or another process has it.
+func (h *nextHop) spoolDetail() *SpoolDetail {
+	if !h.hasSpool() {
+		return nil
+	}
+	bytes, entries := h.backlog()
+	d := &SpoolDetail{Dir: h.dir.Path(), Bytes: bytes, Entries: entries}
+	if since := h.filled.look(entries); !since.IsZero() {
+		d.Age = time.Since(since)
+	}
+	return d
+}
+
+// oldestIn is when the oldest segment of the spool was last written to: some entry in it is at least that old.
+func (h *nextHop) oldestIn() time.Time {
+	written, err := spool.Oldest(h.dir)
+	if err != nil {
+		h.o.log.Debug("how old the spool is cannot be told", "dir", h.dir.Path(), "err", err)
+		return time.Now()
+	}
+	return written
+}
+
+// filled records since when a spool has not been empty. look is called before and after each append. Safe for concurrent
+// use.
+type filled struct {
+	mu    sync.Mutex
+	since time.Time // zero = it is empty
+}
+
+// look notes how many entries the spool holds now, and returns since when it has held any (zero = it is empty).
+func (f *filled) look(entries int64) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case entries == 0:
+		f.since = time.Time{}
+	case f.since.IsZero():
+		f.since = time.Now()
+	}
+	return f.since
+}
