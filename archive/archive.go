@@ -37,8 +37,9 @@ type File struct {
 	Open  bool  // it was still being written when it was found
 	Size  int64 // bytes, when it was found
 
-	in     *place // of a depot; nil = it is in the file system
-	object string // its name in the depot
+	in     *place  // of a depot; nil = it is in the file system
+	object string  // its name in the depot
+	copies *copies // what is left out; nil = nothing (see Query.Once)
 }
 
 // Final is the path that the file has once it is finished.
@@ -123,12 +124,25 @@ func Single(path string) (File, error) {
 	if !st.Mode().IsRegular() {
 		return File{}, fmt.Errorf("%s is no file: name a file, or the directory of a category", path)
 	}
-	var magic [4]byte
-	if _, err := io.ReadFull(f, magic[:]); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	head := make([]byte, 32)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return File{}, fmt.Errorf("read %s: %w", path, err)
 	}
+	for _, o := range others {
+		if strings.HasPrefix(string(head[:n]), o.begins) {
+			return File{}, fmt.Errorf("%s is %s, which is not read here (%s %s | grep …)", path, o.what, o.reader, path)
+		}
+	}
 	open := strings.HasSuffix(path, ".open") || strings.HasSuffix(path, ".orphan")
-	return File{Path: path, Codec: codecOf(magic), Open: open, Size: st.Size()}, nil
+	return File{Path: path, Codec: codecOf([4]byte(head)), Open: open, Size: st.Size()}, nil
+}
+
+// others are the first bytes of files of other kinds, and the programs that read those.
+var others = []struct{ begins, what, reader string }{
+	{"BZh91AY&SY", "compressed by bzip2", "bzcat"}, {"\xfd7zXZ\x00", "compressed by xz", "xzcat"},
+	{"\x04\x22\x4d\x18", "compressed by lz4", "lz4cat"}, {"PK\x03\x04", "a zip archive", "unzip -p"},
+	{"Salted__", "encrypted by openssl", "openssl enc -d … -in"}, {"-----BEGIN PGP MESSAGE-----", "encrypted", "gpg -d"},
 }
 
 // codecOf recognizes gzip members, zstd frames and zstd's skippable frames by their first bytes.

@@ -43,6 +43,7 @@ func (q *Query) Convert(ctx context.Context, s *Series, f File, o Conversion) (r
 	for _, partition := range places {
 		path = filepath.Join(o.Out, s.Name(), partition, name)
 		if _, err := os.Lstat(path); err == nil {
+			q.Progress(f.Size)
 			return -1, path, nil
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return 0, path, err
@@ -110,7 +111,8 @@ func (q *Query) convert(ctx context.Context, f File, o Conversion, out io.Writer
 		return 0, err
 	}
 	var lost error
-	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Apart: true, Lost: func(d *Damage) { lost = d }})
+	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Apart: true, Progress: q.Progress,
+		Lost: func(d *Damage) { lost = d }})
 	if err != nil {
 		return 0, err
 	}

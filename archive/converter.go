@@ -52,6 +52,7 @@ type batchPart struct {
 // lineRef is a line of a batch.
 type lineRef struct {
 	order    int64 // its own time, or when it came in: Unix milliseconds
+	own      bool  // it is its own
 	from, to int32 // in its part
 	part     int32
 	number   int32 // in the batch, from 1 on
@@ -157,14 +158,14 @@ func (v *converter) group(b *batch) encoded {
 		if at := part.raw + int64(l.from); at < since || at >= until {
 			row.Source, since, until = v.origins.around(at)
 		}
-		row.Line, row.Arrival, row.Number = bytes.TrimRight(part.text[l.from:l.to], "\r\n"), part.at, b.number+int64(l.number)
+		row.Line, row.Arrival, row.Number = withoutEnd(part.text[l.from:l.to]), part.at, b.number+int64(l.number)
 		row.Time, row.Values = time.Time{}, nil
+		if l.own {
+			row.Time = time.UnixMilli(l.order)
+		}
 		if p.reader != nil {
 			if values, ok := p.reader.Read(row.Line); ok {
 				row.Values = values
-				if v.time >= 0 {
-					row.Time = p.times.Read(values[v.time])
-				}
 			}
 		}
 		g.Add(&row)
@@ -184,9 +185,9 @@ func (p *parser) sort(b *batch) {
 			l := lineRef{order: arrival, from: from, to: from + int32(len(line)), part: int32(i), number: int32(n + 1)}
 			from = l.to
 			if p.clock != nil {
-				if values, ok := p.clock.Read(bytes.TrimRight(line, "\r\n")); ok {
+				if values, ok := p.clock.Read(withoutEnd(line)); ok {
 					if own := p.times.Read(values[0]); !own.IsZero() {
-						l.order = own.UnixMilli()
+						l.order, l.own = own.UnixMilli(), true
 					}
 				}
 			}

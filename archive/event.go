@@ -77,7 +77,7 @@ func (e *events) filter(text []byte) error {
 			end = at + k + 1
 		}
 		before := e.wanted
-		if values, ok := e.reader.Read(bytes.TrimRight(text[at:end], "\r\n")); ok {
+		if values, ok := e.reader.Read(withoutEnd(text[at:end])); ok {
 			if own := e.times.Read(values[0]); !own.IsZero() {
 				e.wanted = !own.Before(e.since) && (e.until.IsZero() || !own.After(e.until))
 			}

@@ -29,6 +29,16 @@ func (l *Lines) Add(data []byte) []byte {
 	return whole
 }
 
+// withoutEnd returns a line without its newline and what carriage returns are before that.
+func withoutEnd(line []byte) []byte {
+	for n := len(line); n > 0; n-- {
+		if c := line[n-1]; c != '\n' && c != '\r' {
+			return line[:n]
+		}
+	}
+	return nil
+}
+
 // Rest returns the last line, which has no newline.
 func (l *Lines) Rest() []byte {
 	rest := l.carry

@@ -86,10 +86,14 @@ func earliest(heads []*head, before *head) (first *head) {
 }
 
 // Series passes what the query selects of the files to use, one file after the other. Files that retention deletes
-// meanwhile are skipped.
+// meanwhile are skipped, but not after Once: what another file has of such a file is left out there.
 func (q *Query) Series(ctx context.Context, files []File, use func(*Chunk) error) error {
 	for _, f := range files {
-		if err := q.Read(ctx, f, use); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := q.Read(ctx, f, use)
+		if errors.Is(err, fs.ErrNotExist) && f.copies == nil {
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 	}

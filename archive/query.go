@@ -23,6 +23,8 @@ type Query struct {
 	States       []string                         // state directories of collectors that are not next to their files
 	Tell         func(format string, args ...any) // gets messages for the user; may be nil
 	Lost         func(*Damage)                    // gets what cannot be read; may be nil
+	// Progress is called with the bytes of files that were read or passed over; may be nil. Safe for concurrent use.
+	Progress func(n int64)
 
 	Event EventTime // Since and Until are of the lines' own times; not for a Follower
 
@@ -34,7 +36,7 @@ type Query struct {
 	patterns []*regexp.Regexp
 	mu       sync.Mutex // guards the maps
 	contents map[string]*Contents
-	once     map[string]bool
+	told     map[string]bool // the messages of tellOnce
 }
 
 // Prepare must be called before a Query is used.
@@ -45,7 +47,10 @@ func (q *Query) Prepare() error {
 	if q.Lost == nil {
 		q.Lost = func(*Damage) {}
 	}
-	q.contents, q.once = make(map[string]*Contents), make(map[string]bool)
+	if q.Progress == nil {
+		q.Progress = func(int64) {}
+	}
+	q.contents, q.told = make(map[string]*Contents), make(map[string]bool)
 	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
 		return fmt.Errorf("the end, %s, lies before the beginning, %s",
 			q.Until.Format(time.RFC3339), q.Since.Format(time.RFC3339))
@@ -158,6 +163,9 @@ func (q *Query) plan(f File) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{file: f, facts: c.Of(f), kept: c.Kept}
+	if f.copies.all() {
+		return nil, nil
+	}
 	last := p.facts.Last
 	if !last.IsZero() {
 		last = last.Add(time.Second) // it is to the second
@@ -191,8 +199,8 @@ func (q *Query) tellOnce(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.once[text] {
-		q.once[text] = true
+	if !q.told[text] {
+		q.told[text] = true
 		q.Tell("%s", text)
 	}
 }
@@ -205,7 +213,7 @@ func (q *Query) stretches(facts *Facts, hours bool) (all []stretch) {
 		s := &facts.Spans[i]
 		begun := time.Unix(s.Hour*3600, 0)
 		wanted := q.matches(s.Stream, facts.Sources.Of(*s)) &&
-			(!hours || s.Hour == 0 || q.during(begun, begun.Add(time.Hour)))
+			(!hours || s.Hour == 0 || q.during(begun, begun.Add(time.Hour-time.Nanosecond)))
 		if k := len(all) - 1; k >= 0 && all[k].wanted == wanted {
 			all[k].to += s.Bytes
 		} else {
@@ -260,10 +268,17 @@ func (q *Query) Read(ctx context.Context, f File, use func(*Chunk) error) error 
 // from is Read, beginning at a position.
 func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk) error) error {
 	p, err := q.plan(f)
-	if err != nil || p == nil {
+	if err != nil {
 		return err
 	}
-	r, err := Open(ctx, f, Options{Blocks: p.blocks, Want: p.want(q), Apart: q.Apart, From: from, Lost: q.Lost})
+	if p == nil {
+		q.Progress(f.Size)
+		return nil
+	}
+	want := p.want(q)
+	whole := want == nil && from == Position{}
+	lost := func(d *Damage) { whole = false; q.Lost(d) }
+	r, err := Open(ctx, f, Options{Blocks: p.blocks, Want: want, Apart: q.Apart, From: from, Lost: lost, Progress: q.Progress})
 	if err != nil {
 		return err
 	}
@@ -277,11 +292,12 @@ func (q *Query) from(ctx context.Context, f File, from Position, use func(*Chunk
 			p.date(c)
 			err = q.cut(p, c, use)
 		}
-		if err == io.EOF && events != nil {
-			return errors.Join(events.end(), r.Close())
-		}
 		if err == io.EOF {
-			return r.Close()
+			f.copies.check(q, p, r.Position(), whole)
+			if err = nil; events != nil {
+				err = events.end()
+			}
+			return errors.Join(err, r.Close())
 		}
 		if err != nil {
 			return errors.Join(err, r.Close())
@@ -304,7 +320,7 @@ func (p *plan) date(c *Chunk) {
 // cut passes the selected parts of a chunk to use.
 func (q *Query) cut(p *plan, c *Chunk, use func(*Chunk) error) error {
 	if p.keep == nil {
-		return use(c)
+		return p.file.copies.pass(q, c, use)
 	}
 	if c.Raw < 0 {
 		q.tellOnce("%s: behind the damage it is not known which entries are wanted: they are left out", c.File.Path)
@@ -318,37 +334,9 @@ func (q *Query) cut(p *plan, c *Chunk, use func(*Chunk) error) error {
 		}
 		part := *c
 		part.Data, part.Raw = c.Data[from-c.Raw:to-c.Raw], from
-		if err := use(&part); err != nil {
+		if err := p.file.copies.pass(q, &part, use); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Open opens the whole content of a file as a stream of bytes, without the damaged parts.
-func (q *Query) Open(ctx context.Context, f File) (io.ReadCloser, error) {
-	r, err := Open(ctx, f, Options{Blocks: Blocks(f), Lost: q.Lost})
-	if err != nil {
-		return nil, err
-	}
-	return &byteReader{Reader: r}, nil
-}
-
-// byteReader makes an io.Reader of a Reader.
-type byteReader struct {
-	*Reader
-	rest []byte
-}
-
-func (b *byteReader) Read(p []byte) (int, error) {
-	for len(b.rest) == 0 {
-		c, err := b.Next()
-		if err != nil {
-			return 0, err
-		}
-		b.rest = c.Data
-	}
-	n := copy(p, b.rest)
-	b.rest = b.rest[n:]
-	return n, nil
 }

@@ -29,6 +29,9 @@ type Options struct {
 	Apart  bool                      // each block of the index is a chunk of its own, with its times
 	From   Position                  // where to begin
 	Lost   func(*Damage)             // gets what cannot be read; may be nil
+	// Progress is called with the bytes of the file that the reader has passed since the last call. From Open to Close
+	// they add up to the size of File; may be nil.
+	Progress func(n int64)
 }
 
 // Position is the beginning of a block in a file. The zero value is the start of the file.
@@ -39,10 +42,11 @@ type Position struct {
 
 // Reader reads one file. Not safe for concurrent use.
 type Reader struct {
-	file *File
-	o    Options
-	f    source
-	size int64
+	file   *File
+	listed int64 // the size of the file when it was found
+	o      Options
+	f      source
+	size   int64
 
 	ctx    context.Context
 	stop   context.CancelFunc // of the splitter
@@ -55,6 +59,7 @@ type Reader struct {
 	stream *streamReader
 	err    error
 	chunk  Chunk
+	passed int64 // what Progress was told
 }
 
 // ours is the gzip header that Inkwell writes.
@@ -65,7 +70,11 @@ func Open(ctx context.Context, file File, o Options) (*Reader, error) {
 	if o.Lost == nil {
 		o.Lost = func(*Damage) {}
 	}
-	r := &Reader{file: &file, o: o, ctx: ctx, at: o.From}
+	if o.Progress == nil {
+		o.Progress = func(int64) {}
+	}
+	listed := file.Size
+	r := &Reader{file: &file, listed: listed, o: o, ctx: ctx, at: o.From}
 	var err error
 	if r.f, r.size, err = r.file.open(ctx); err != nil {
 		return nil, err
@@ -180,6 +189,7 @@ func (r *Reader) Next() (*Chunk, error) {
 			<-u.done
 			c = r.take(u)
 		}
+		r.progress(r.at.Offset)
 		if c != nil && len(c.Data) > 0 {
 			return c, nil
 		}
@@ -188,6 +198,14 @@ func (r *Reader) Next() (*Chunk, error) {
 		return nil, io.EOF
 	}
 	return nil, fmt.Errorf("read %s: %w", r.file.Path, r.err)
+}
+
+// progress tells that the file was passed up to an offset.
+func (r *Reader) progress(to int64) {
+	if to = min(to, r.listed); to > r.passed {
+		r.o.Progress(to - r.passed)
+		r.passed = to
+	}
 }
 
 // ended returns the error for the end of the file, after its last unit.
@@ -209,10 +227,28 @@ func (r *Reader) take(u *unit) *Chunk {
 	switch {
 	case u.err == nil && !u.final && (r.file.Codec != rotate.Gzip || bytes.HasSuffix(u.data, inflate.Flushed)):
 		return r.accept(u)
-	case u.final && u.err == nil:
+	case u.final && u.err == nil && !r.goesOn(u):
 		return r.finish(u)
 	}
 	return r.trouble(u)
+}
+
+// goesOn reports whether there are more blocks behind what looks like the last one of a stream, which it drops then:
+// damage can look like the end.
+func (r *Reader) goesOn(u *unit) bool {
+	end := u.off + int64(u.whole) + trailer
+	if end >= r.size {
+		return false
+	}
+	data, err := readAt(r.f, end, 32*unitPacked)
+	if err != nil || bytes.HasPrefix(data, ours[:2]) { // who reads on tells; or the next member
+		return false
+	}
+	if _, tried, good := blocksIn(data); tried == 0 || 2*good < tried {
+		return false
+	}
+	u.withoutFinal()
+	return true
 }
 
 // accept returns the whole blocks of a unit as a chunk.
@@ -231,17 +267,19 @@ func (r *Reader) accept(u *unit) *Chunk {
 	return &r.chunk
 }
 
+// trailer is the length of the checksum and the length behind a gzip member.
+const trailer = 8
+
 // finish ends a gzip member. The member's checksum and length follow its last block.
 func (r *Reader) finish(u *unit) *Chunk {
 	c := r.accept(u)
 	r.halt()
-	const size = 8
-	tail, err := readAt(r.f, r.at.Offset, size)
+	tail, err := readAt(r.f, r.at.Offset, trailer)
 	switch {
 	case err != nil:
 		r.err = err
 		return c
-	case len(tail) < size:
+	case len(tail) < trailer:
 		if !r.file.Open {
 			r.lost(&Damage{Offset: r.at.Offset, Entries: -1, Err: errors.New("the file ends before its checksum")})
 		}
@@ -254,7 +292,7 @@ func (r *Reader) finish(u *unit) *Chunk {
 		err := errors.New("its checksum or length is another one: somewhere in it bytes are not what was written. It begins")
 		r.lost(&Damage{Offset: r.member, Entries: -1, Err: err})
 	}
-	r.at.Offset += size
+	r.at.Offset += trailer
 	r.nextMember()
 	return c
 }
@@ -294,6 +332,7 @@ func (r *Reader) Close() error {
 		r.stream.close()
 	}
 	r.err = os.ErrClosed
+	r.progress(r.listed)
 	return r.f.Close()
 }
 

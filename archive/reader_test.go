@@ -178,7 +178,11 @@ func TestDamage(t *testing.T) {
 		must(t, err)
 		at := 0
 		for k, b := range m.blocks {
-			for _, kind := range []string{"zeros", "noise", "bit"} {
+			kinds := []string{"zeros", "noise", "bit"}
+			if c == rotate.Gzip {
+				kinds = append(kinds, "end")
+			}
+			for _, kind := range kinds {
 				bad := bytes.Clone(good)
 				place := bad[b.Offset+b.Length/3 : b.Offset+b.Length/3+200]
 				switch kind {
@@ -190,6 +194,8 @@ func TestDamage(t *testing.T) {
 					}
 				case "bit":
 					place[7] ^= 0x10
+				case "end": // of the stream, as it seems
+					copy(bad[b.Offset:], []byte{3, 0})
 				}
 				must(t, os.WriteFile(m.path, bad, 0o600))
 				want := append(bytes.Clone(m.raw[:at]), m.raw[at+int(b.Raw):]...)

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"context"
+	"math"
 	"slices"
 
 	"inkwell/store/index"
@@ -53,6 +54,7 @@ func (t *tail) cut() []*Chunk {
 // Tail returns the last selected lines of files. It reads no more than necessary: from the last file backwards, and
 // within a file from a block on that is followed by enough entries.
 func (q *Query) Tail(ctx context.Context, files []File, lines int) (chunks []*Chunk, err error) {
+	lines = min(lines, math.MaxInt/16) // it is multiplied
 	for k := len(files) - 1; k >= 0 && lines > 0; k-- {
 		t, err := q.tailOf(ctx, files[k], lines)
 		if err != nil {

@@ -85,7 +85,7 @@ func (r *Reader) search() *Chunk {
 		u.decode(rotate.Gzip)
 		atEnd := r.at.Offset+int64(len(data)) >= r.size
 		switch {
-		case u.final:
+		case u.final && !r.goesOn(u):
 			return r.finish(u)
 		case u.whole > 0:
 			c := r.accept(u)

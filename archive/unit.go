@@ -32,11 +32,12 @@ type unit struct {
 	last   bool          // the file ends with it
 	done   chan struct{} // closed when the fields below are set
 
-	out   []byte
-	sum   uint32 // CRC-32 of out; gzip only
-	whole int    // bytes of data in whole blocks; out is their content
-	final bool   // the stream's last block is among them
-	err   error
+	out               []byte
+	sum               uint32 // CRC-32 of out; gzip only
+	whole             int    // bytes of data in whole blocks; out is their content
+	final             bool   // the stream's last block is among them
+	before, beforeOut int    // bytes of data and of out before that block
+	err               error
 }
 
 // first and latest are the times of a unit.
@@ -104,13 +105,20 @@ func (u *unit) inflate() {
 		u.whole = r.Whole
 		r.Out = r.Out[:r.WholeOut]
 	}
+	u.before, u.beforeOut = r.Whole, r.WholeOut
 	u.keep(d, r.Out)
+	u.sum = crc32.ChecksumIEEE(u.out)
+}
+
+// withoutFinal drops the last block of the stream, which turned out to be none.
+func (u *unit) withoutFinal() {
+	u.out, u.whole, u.final, u.err = u.out[:u.beforeOut], u.before, false, inflate.ErrCorrupt
 	u.sum = crc32.ChecksumIEEE(u.out)
 }
 
 // keep copies what was decoded into memory of the right size, unless it is large.
 func (u *unit) keep(d *decoder, out []byte) {
-	if cap(out) > 4*unitRaw {
+	if len(out) > 4*unitRaw {
 		u.out, d.buf = out, nil
 		return
 	}

@@ -48,7 +48,8 @@ func (q *Query) Verify(ctx context.Context, f File) (*Verdict, error) {
 	} else if covers(blocks, f) {
 		v.Index = IndexFits
 	}
-	r, err := Open(ctx, f, Options{Blocks: blocks, Lost: func(d *Damage) { v.Lost = append(v.Lost, d) }})
+	r, err := Open(ctx, f, Options{Blocks: blocks, Progress: q.Progress,
+		Lost: func(d *Damage) { v.Lost = append(v.Lost, d) }})
 	if err != nil {
 		return nil, err
 	}

@@ -30,11 +30,12 @@ import (
 
 // opener opens the stores that a configuration describes. Safe for concurrent use.
 type opener struct {
-	conf  *config.Config
-	log   *slog.Logger
-	stats *stats.Set
-	pool  *hop.Pool // of connections, for use_conn_pool
-	peers *hop.Peers
+	conf   *config.Config
+	log    *slog.Logger
+	stats  *stats.Set
+	pool   *hop.Pool // of connections, for use_conn_pool
+	peers  *hop.Peers
+	spools *hop.Spools
 	// directory finds the servers of stores that do not name them, and sender is the name of this collector among those
 	// that share them.
 	directory *discovery.Directory
@@ -54,7 +55,7 @@ func newOpener(c *config.Config, state string, j *journal.Journal, o *Options) *
 	log, set := o.Logger, o.Stats
 	return &opener{
 		directory: discovery.NewDirectory(log), sender: state,
-		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), encoders: series.NewEncoders(),
+		conf: c, log: log, stats: set, pool: hop.NewPool(), peers: new(hop.Peers), spools: new(hop.Spools), encoders: series.NewEncoders(),
 		senders: kafka.NewSenders(),
 		refused: state, own: j.Own, source: j.Source, limit: fitCategories(c, log), tuning: o.tuning,
 	}
@@ -324,7 +325,7 @@ func (o opening) spooled(s config.Buffer, secondary config.File, primary store.S
 	}
 	b := hop.OpenBuffer(primary, sp, hop.BufferOptions{
 		Name: o.name, Retry: schedule(s), FlushStreaming: s.FlushStreaming, Refused: dir,
-		Logger: o.log.With("spool", dir.Path()), Stats: o.stats,
+		Logger: o.log.With("spool", dir.Path()), Stats: o.stats, Spools: o.spools,
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()

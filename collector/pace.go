@@ -19,7 +19,7 @@ const (
 // pace makes the outlets of our own file formats gather enough for good blocks, and check every second whether their
 // files still exist.
 func pace(o *journal.OutletOptions, place config.Sink) {
-	wait := time.Duration(killpoint.Tuned("INKWELL_BLOCK_WAIT", int64(blockWait)))
+	wait := time.Duration(killpoint.Tuned(killpoint.BlockWait, int64(blockWait)))
 	config.Walk(place, func(s config.Sink) {
 		f, ok := s.(config.File)
 		switch {

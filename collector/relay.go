@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"inkwell/internal/fleet"
@@ -16,9 +15,8 @@ import (
 // Inkwell: as soon as there is one, then every ten seconds, and at the end. A collector without a network store
 // reports to nobody.
 type relay struct {
-	c       *Collector
-	report  fleet.Report // the fields that do not change
-	spooled time.Time    // since when the spools have not been empty, as far as the reports have seen; zero: they are
+	c      *Collector
+	report fleet.Report // the fields that do not change
 }
 
 // relayLook is the interval at which a relay looks for a next hop to report to, while there is none.
@@ -61,8 +59,7 @@ func (r *relay) tell() int {
 	if r.report.Host == "" {
 		return 0 // which has been logged
 	}
-	_, peers := r.c.intake.inUse()
-	return peers.Report(func() []byte {
+	return r.c.intake.inUse().peers.Report(func() []byte {
 		text, err := json.Marshal(r.now(time.Now()))
 		if err != nil {
 			r.c.log.Debug("a report cannot be made", "error", err)
@@ -77,21 +74,8 @@ func (r *relay) now(at time.Time) fleet.Report {
 	now, j := r.report, r.c.intake.journal
 	now.Lag, _ = j.Backlog()
 	now.OldestAge = j.Oldest(at).Seconds()
-	for name, value := range r.c.stats.Snapshot() {
-		switch {
-		case strings.HasSuffix(name, ":spool bytes"): // one for each buffer
-			now.SpoolBytes += value
-		case strings.HasSuffix(name, ":spool entries"):
-			now.SpoolEntries += value
-		}
-	}
-	switch {
-	case now.SpoolEntries == 0:
-		r.spooled = time.Time{}
-	case r.spooled.IsZero():
-		r.spooled = at
-	default:
-		now.SpoolAge = at.Sub(r.spooled).Seconds()
+	if s := spoolStatus(r.c.intake.inUse().spools.List(), at); s != nil {
+		now.SpoolBytes, now.SpoolEntries, now.SpoolAge = s.Bytes, s.Entries, s.Oldest
 	}
 	_, trouble := r.c.control.ready()
 	now.Trouble = proto.CleanText(trouble, proto.MaxPath)

@@ -30,16 +30,18 @@ func (c *Collector) newMonitor(o *Options) *status.Monitor {
 // progress, and for disks that appeared with that reload, five seconds at most.
 func (c *Collector) Document() *status.Status {
 	now := time.Now()
-	conf, peers := c.intake.inUse()
-	for _, dir := range outputs(conf) {
+	open := c.intake.inUse()
+	for _, dir := range outputs(open.conf) {
 		c.monitor.Disks.Watch(dir, "files")
 	}
 	s := c.monitor.Begin(now)
 	s.Daemon.Ready, s.Daemon.Trouble = c.control.ready()
 	s.Journal = journalStatus(c.intake.journal, now)
 	s.Topic = c.intake.topicDocument()
-	s.Categories = withWaits(s.Categories, c.intake.journal.Waiting(now))
-	s.Hops = hops(peers.List())
+	spools := open.spools.List()
+	s.Spool = spoolStatus(spools, now)
+	s.Categories = withWaits(s.Categories, withSpools(c.intake.journal.Waiting(now), spools, now))
+	s.Hops = hops(open.peers.List())
 	s.Senders = senders(c.Fleet())
 	s.Certificates = append(s.Certificates, status.CertificateOf(c.secret.Certificate())...)
 	s.Finish()
@@ -61,11 +63,12 @@ func (c *Collector) handler() http.Handler {
 	})
 }
 
-// inUse returns the configuration that is in use, and the peers to which its stores send.
-func (i *intake) inUse() (*config.Config, *hop.Peers) {
+// inUse returns what has opened the stores that are in use: it knows their configuration, their spools, and the peers to
+// which they send.
+func (i *intake) inUse() *opener {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	return i.router.conf, i.router.opener.peers
+	return i.router.opener
 }
 
 // outputs lists the directories beneath which stores write files.
@@ -92,6 +95,45 @@ func journalStatus(j *journal.Journal, now time.Time) *status.Store {
 	}
 	s.Bytes, s.Entries = j.Backlog()
 	return s
+}
+
+// spoolStatus describes all spools together; nil = there are none. There is a limit if each of them has one.
+func spoolStatus(spools []hop.Spool, now time.Time) *status.Store {
+	if len(spools) == 0 {
+		return nil
+	}
+	s := new(status.Store)
+	limited := true
+	for _, one := range spools {
+		s.Bytes, s.Entries, s.Limit = s.Bytes+one.Bytes, s.Entries+one.Entries, s.Limit+one.Limit
+		s.Oldest = max(s.Oldest, spoolAge(one, now).Seconds())
+		limited = limited && one.Limit > 0
+	}
+	if !limited {
+		s.Limit = 0
+	}
+	return s
+}
+
+// spoolAge returns how long a spool has not been empty.
+func spoolAge(s hop.Spool, now time.Time) time.Duration {
+	if s.Since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(s.Since))
+}
+
+// withSpools adds what waits in the spools of stores to what waits for the stores in the journal.
+func withSpools(all map[string]journal.Waits, spools []hop.Spool, now time.Time) map[string]journal.Waits {
+	if all == nil {
+		all = make(map[string]journal.Waits)
+	}
+	for _, s := range spools {
+		w := all[s.Name]
+		w.Bytes, w.Oldest = w.Bytes+s.Bytes, max(w.Oldest, spoolAge(s, now))
+		all[s.Name] = w
+	}
+	return all
 }
 
 // withWaits adds to each category what waits for its stores. A queue that several categories share is listed under its

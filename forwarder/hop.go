@@ -33,7 +33,7 @@ type nextHop struct {
 	buffer     *hop.Buffer
 	quarantine *hop.Quarantine // the primary of buffer
 	inherited  int64           // entries that the spool held when it was opened
-	filled     filled
+	holds      filled          // held entries
 }
 
 // Calls configures the calls to the next hop. The zero value of a field means the default of hop.NetworkOptions.
@@ -119,9 +119,6 @@ func (h *nextHop) takeSpool() error {
 	}
 	h.origin.names.Save() // those registered while another process had the spool
 	_, h.inherited = log.Backlog()
-	if h.inherited > 0 {
-		h.filled.since = h.oldestIn()
-	}
 	remembers := hop.Memory{Root: h.o.root, Dir: h.o.dir, After: h.o.calls.Quarantine}
 	if err := h.network.Remember(remembers); err != nil {
 		return errors.Join(err, log.Close())
@@ -153,18 +150,11 @@ func (h *nextHop) hasSpool() bool {
 func (h *nextHop) Append(ctx context.Context, b *proto.Batch) error {
 	switch {
 	case h.hasSpool():
-		return h.appendBuffered(ctx, b)
+		return h.buffer.Append(ctx, b)
 	case h.dir != nil:
 		return h.appendWaiting(ctx, b)
 	}
 	return h.direct.Append(ctx, b)
-}
-
-func (h *nextHop) appendBuffered(ctx context.Context, b *proto.Batch) error {
-	look := func() { _, entries := h.buffer.Backlog(); h.filled.look(entries) }
-	look()
-	defer look()
-	return h.buffer.Append(ctx, b)
 }
 
 // backlog is what the spool holds; entries also counts those in quarantine.
@@ -253,30 +243,21 @@ func (h *nextHop) spoolDetail() *SpoolDetail {
 	}
 	bytes, entries := h.backlog()
 	d := &SpoolDetail{Dir: h.dir.Path(), Bytes: bytes, Entries: entries}
-	if since := h.filled.look(entries); !since.IsZero() {
-		d.Age = time.Since(since)
+	for _, since := range []time.Time{h.buffer.Since(), h.holds.look(int64(h.held()))} {
+		if !since.IsZero() {
+			d.Age = max(d.Age, time.Since(since))
+		}
 	}
 	return d
 }
 
-// oldestIn is when the oldest segment of the spool was last written to: some entry in it is at least that old.
-func (h *nextHop) oldestIn() time.Time {
-	written, err := spool.Oldest(h.dir)
-	if err != nil {
-		h.o.log.Debug("how old the spool is cannot be told", "dir", h.dir.Path(), "err", err)
-		return time.Now()
-	}
-	return written
-}
-
-// filled records since when a spool has not been empty. look is called before and after each append. Safe for concurrent
-// use.
+// filled records since when there have been entries in some place, as far as look was told. Safe for concurrent use.
 type filled struct {
 	mu    sync.Mutex
-	since time.Time // zero = it is empty
+	since time.Time // zero = there are none
 }
 
-// look notes how many entries the spool holds now, and returns since when it has held any (zero = it is empty).
+// look records how many entries there are now, and returns since when there have been any; zero = there are none.
 func (f *filled) look(entries int64) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()

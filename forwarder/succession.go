@@ -85,7 +85,7 @@ func (h *nextHop) appendWaiting(ctx context.Context, b *proto.Batch) error {
 		b = store.Rest(b, err)
 		select {
 		case <-h.spooled:
-			return h.appendBuffered(ctx, b)
+			return h.buffer.Append(ctx, b)
 		case <-ctx.Done():
 			return err
 		case <-time.After(resend):

@@ -74,6 +74,16 @@ func (s StateFile) Load(v any) (found bool, err error) {
 	return found, s.Dir.Sync()
 }
 
+// Remove removes both copies, durably. A missing one is no error.
+func (s StateFile) Remove() error {
+	for _, name := range []string{s.Name, s.Name + copySuffix} {
+		if err := s.Dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return s.Dir.Sync()
+}
+
 // whole returns the JSON in data and whether its checksum is right. Files of older versions have no checksum.
 func whole(data []byte) (body []byte, ok bool) {
 	body, sum, _ := bytes.Cut(data, []byte{'\n'})

@@ -121,7 +121,7 @@ func TestPipeliningClient(t *testing.T) {
 		var all []byte
 		for call := range calls {
 			c.Strict = call%3 == 1
-			all = c.LogCall(all, entriesOf("cat", "src", call*each, (call+1)*each))
+			all = c.LogCall(all, harness.Entries("cat", "src", call*each, (call+1)*each))
 		}
 		_, err := c.Conn.Write(all)
 		failed <- err
@@ -219,7 +219,7 @@ func TestJunkOnThePort(t *testing.T) {
 	t.Parallel()
 	s := ink.Scribed(t, globals+fileStore("category=default", "out"))
 	c := dialScribe(t, s.Addr)
-	mustLog(t, c, entriesOf("cat", "src", 0, 1)...)
+	mustLog(t, c, harness.Entries("cat", "src", 0, 1)...)
 	var work sync.WaitGroup
 	for name, data := range junk {
 		work.Go(func() {
@@ -230,7 +230,7 @@ func TestJunkOnThePort(t *testing.T) {
 		})
 	}
 	work.Wait()
-	mustLog(t, c, entriesOf("cat", "src", 1, 2)...) // the connection of before goes on
+	mustLog(t, c, harness.Entries("cat", "src", 1, 2)...) // the connection of before goes on
 	if code, details := s.Status(t); code != harness.Alive {
 		t.Errorf("status %d %q", code, details)
 	}

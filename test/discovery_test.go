@@ -233,33 +233,13 @@ func TestForwardersUnderSiege(t *testing.T) {
 	s.arrived(t, c, dirs)
 }
 
-// relayOver is a relay that finds its collectors in the file {LIST}, with a spool in front of each category's share.
-const relayOver = `port={PORT}
-check_interval=1
-host=relay
-<store>
-category=default
-type=buffer
-retry_interval=1
-retry_interval_range=1
-<primary>
-type=network
-service_list=file:{LIST}
-</primary>
-<secondary>
-type=file
-file_path={DIR}
-</secondary>
-</store>
-`
-
 // TestRelaySpreadsItsCategories over collectors that it finds, and loses and duplicates nothing when one is killed and
 // another one is stopped.
 func TestRelaySpreadsItsCategories(t *testing.T) {
 	t.Parallel()
 	list, c, dirs := listed(t)
 	in := t.TempDir()
-	relay := ink.Scribed(t, relayOver, "{LIST}", list)
+	relay := ink.Scribed(t, "port={PORT}\ncheck_interval=1\nhost=relay\n"+harness.RelayStore("service_list=file:"+list, "{DIR}"))
 	args := []string{"forward", "--to", relay.Addr, "--state", t.TempDir()}
 	var loggers []*logger
 	for i := range 6 {

@@ -87,26 +87,61 @@ func TestCollectorKnowsItsFleet(t *testing.T) {
 	}
 }
 
-// relayTo is the configuration of a relay: it sends to the collector {CENTRAL}, over a spool.
-const relayTo = `port={PORT}
-check_interval=1
-host={HOST}
-<store>
-category=default
-type=buffer
-retry_interval=1
-retry_interval_range=1
-<primary>
-type=network
-remote_host=127.0.0.1
-remote_port={CENTRAL}
-</primary>
-<secondary>
-type=file
-file_path={DIR}
-</secondary>
-</store>
-`
+// relay starts a relay that sends to the next hop at addr, with more global options and blocks.
+func relay(t *testing.T, host, addr, more string) *harness.Scribed {
+	t.Helper()
+	return ink.Scribed(t, "port={PORT}\ncheck_interval=1\nhost="+host+"\n"+more+harness.RelayStore("service_list="+addr, "{DIR}"))
+}
+
+// TestRelayTellsWhatWaits: what a relay keeps in its spool while the next hop is down shows in its status, its metrics and
+// its health, with its age, also after a kill and a restart without traffic, until the next hop has it.
+func TestRelayTellsWhatWaits(t *testing.T) {
+	t.Parallel()
+	centre := ink.NewCollector(t, t.TempDir())
+	r := relay(t, "relay", centre.Addr, "")
+	c := dialScribe(t, r.Addr)
+	mustLog(t, c, harness.Entries("app", "src", 0, 100)...)
+	told := func(when string) {
+		t.Helper()
+		harness.Until(t, "the relay tells what waits "+when, func() bool {
+			var s struct {
+				Spool struct {
+					Entries int64
+					Oldest  float64 `json:"oldest_seconds"`
+				}
+				Categories []struct {
+					Name    string
+					Backlog int64   `json:"backlog_bytes"`
+					Oldest  float64 `json:"oldest_seconds"`
+				}
+			}
+			text, _ := curl(t, "http://"+r.Addr+"/status.json")
+			if err := json.Unmarshal([]byte(text), &s); err != nil {
+				t.Fatalf("%v in %s", err, text)
+			}
+			return s.Spool.Entries == 100 && s.Spool.Oldest > 0 && len(s.Categories) == 1 &&
+				s.Categories[0].Name == "app" && s.Categories[0].Backlog > 1000 && s.Categories[0].Oldest > 0
+		})
+		metrics, _ := curl(t, "http://"+r.Addr+"/metrics")
+		if !strings.Contains(metrics, "\ninkwell_spool_entries 100\n") || strings.Contains(metrics, `inkwell_backlog_bytes{category="app"} 0`) {
+			t.Errorf("%s the metrics are\n%s", when, metrics)
+		}
+		h := ink.Run(t, "health", "--backlog-age", "1ms,2ms", r.Addr)
+		if h.Code != 2 || !strings.Contains(h.Stdout, `category "app": Failed to connect; `) || strings.Contains(h.Stdout, " 0 B wait") {
+			t.Errorf("%s: %+v", when, h)
+		}
+	}
+	told("at first")
+	r.Kill()
+	r.Restart(t)
+	told("after a restart")
+	centre.Restart(t)
+	harness.Until(t, "all is well", func() bool {
+		return ink.Run(t, "health", r.Addr).Code == 0 && r.Counter(t, "sent") == 100
+	})
+	r.Stop(t)
+	centre.Stop(t)
+}
 
 // sees is what a collector tells of its senders in /status.json, by HOST.
 func sees(t *testing.T, addr string) map[string]string {
@@ -137,10 +172,8 @@ func TestCentreSeesThreeTiers(t *testing.T) {
 	t.Parallel()
 	in := t.TempDir()
 	centre := ink.Collect(t, t.TempDir(), bulk...)
-	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
-	middle := ink.Scribed(t, relayTo, "{CENTRAL}", port(centre.Addr), "{HOST}", "middle")
-	edge := ink.Scribed(t, strings.Replace(relayTo, "\n<store>", "\n<allow>\nfrom=127.0.0.1\ncategories=app\n</allow>\n<store>", 1),
-		"{CENTRAL}", port(middle.Addr), "{HOST}", "edge")
+	middle := relay(t, "middle", centre.Addr, "")
+	edge := relay(t, "edge", middle.Addr, "<allow>\nfrom=127.0.0.1\ncategories=app\n</allow>\n")
 	start := func(host, category string) *harness.Process {
 		l := newLogger(t, filepath.Join(in, host+".log"), host)
 		l.write(t, 10, false)

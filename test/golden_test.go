@@ -194,7 +194,7 @@ func (sc scenario) left(t *testing.T, s *harness.Scribed) {
 		}
 	}
 	for name := range files {
-		if harness.Beside(filepath.Base(name)) { // the original's readers pass over it
+		if harness.IsMetadata(filepath.Base(name)) { // the original's readers pass over it
 			continue
 		}
 		if _, ok := want[name]; !ok {

@@ -27,7 +27,7 @@ var edges = map[string][]string{
 	"archive/format":           {},
 	"archive/tally":            {},
 	"archive/columns":          {},
-	"cmd/inkwell":              {"internal/discovery", "store/depot", "store/kafka", "archive", "archive/moment", "archive/search", "archive/format", "archive/tally", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet", "internal/web"},
+	"cmd/inkwell":              {"internal/discovery", "store/depot", "store/kafka", "archive", "archive/moment", "archive/search", "archive/format", "archive/tally", "internal/config", "forwarder", "forwarder/ctl", "collector", "store", "store/books", "store/spool", "store/stream", "store/audit", "rotate", "internal/conf", "internal/stats", "internal/faultfs", "internal/killpoint", "internal/rpc", "proto", "proto/gen/fb303", "rotate/pipelog", "internal/access", "forwarder/lines", "forwarder/pattern", "internal/ending", "forwarder/feed", "forwarder/journald", "forwarder/syslog", "internal/status", "internal/fleet", "internal/web"},
 	"internal/config":          {"internal/discovery", "store/depot", "store/kafka", "internal/conf", "rotate", "store", "store/series", "internal/access", "forwarder/lines", "forwarder/pattern"},
 	"forwarder":                {"forwarder/feed", "store", "store/hop", "store/spool", "store/stream", "proto", "internal/rpc", "internal/stats", "internal/faultfs", "internal/killpoint", "forwarder/lines", "forwarder/packed", "forwarder/pattern", "internal/ending", "internal/status", "internal/fleet"},
 	"collector":                {"internal/discovery", "store/depot", "store/kafka", "internal/config", "internal/killpoint", "rotate", "store", "store/hop", "store/plain", "store/series", "store/books", "store/journal", "store/spool", "store/stream", "proto", "proto/gen/fb303", "internal/rpc", "internal/stats", "internal/faultfs", "internal/access", "internal/status", "internal/fleet", "store/tree", "internal/web"},
@@ -47,7 +47,7 @@ var edges = map[string][]string{
 	"store/journal":            {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/books":              {"store", "store/index", "store/stream", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/depot":              {"store/books", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
-	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/stats"},
+	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
 	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},
@@ -77,7 +77,9 @@ var edges = map[string][]string{
 	"proto/gen/scribe":         {"proto/gen/fb303"},
 	"test":                     {},
 	"test/bench":               {},
+	"test/scale":               {},
 	"test/chaos":               {},
+	"test/cluster":             {},
 	"test/demo":                {},
 	"test/harness":             {},
 	"test/packages":            {},
@@ -86,6 +88,7 @@ var edges = map[string][]string{
 
 // testEdges is what only the tests of a package may import beside that. cmd's read and write what the packages below it own.
 var testEdges = map[string][]string{
+	"archive":            {"test/harness"},
 	"collector":          {"internal/faultfs/crashfs", "rotate", "store/spool", "store/stream"},
 	"internal/discovery": {"internal/dnstest"},
 	"internal/rpc":       {"proto/gen/scribe"},
@@ -100,6 +103,7 @@ var testEdges = map[string][]string{
 	"test":               {"internal/dnstest", "test/harness", "internal/killpoint"},
 	"test/bench":         {"test/harness", "store/index", "internal/faultfs"},
 	"test/chaos":         {"test/harness"},
+	"test/cluster":       {"test/harness"},
 	"test/packages":      {"test/harness"},
 	"test/peers":         {"test/harness"},
 	"forwarder/journald": {"proto"}, // what is delivered

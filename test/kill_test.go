@@ -70,10 +70,11 @@ func besiege(t *testing.T, rng *rand.Rand, codec string, rounds int) {
 			feed(t, w, "piped", piped, piped+20)
 		}
 	})
-	callers := make([]*caller, 3)
+	callers := make([]*harness.Caller, 3)
 	for i := range callers {
-		callers[i] = &caller{source: fmt.Sprintf("raw%d", i), addr: s.c.Addr}
-		s.work.Go(func() { callers[i].run(s) })
+		callers[i] = &harness.Caller{Addr: s.c.Addr, Source: fmt.Sprintf("raw%d", i), Category: "raw", Most: 60,
+			Pause: 5 * time.Millisecond}
+		s.work.Go(func() { callers[i].Run(t.Context(), s.stop) })
 	}
 	for range rounds {
 		wait := 50 + rng.IntN(450)
@@ -105,7 +106,8 @@ func besiege(t *testing.T, rng *rand.Rand, codec string, rounds int) {
 	ledger := harness.Audit(t, dir, "raw")
 	ledger.Known(t, func(source string) bool { return strings.HasPrefix(source, "raw") })
 	for _, c := range callers {
-		c.judge(t, ledger.Of(c.source))
+		found := c.Judge(t, ledger.Of(c.Source))
+		t.Logf("%s: %d lines answered OK, %d answers lost", c.Source, found.Lines, c.Lost)
 	}
 	if r := ink.Run(t, "audit", "--verify", "--state", state, dir); r.Code != 0 {
 		t.Errorf("inkwell audit ends with %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
@@ -210,74 +212,6 @@ func gapless(t *testing.T, dir, category string) {
 	}
 }
 
-// caller makes Log calls and never sends anything again, so that it knows of every line what may have become of it.
-type caller struct {
-	source, addr string
-	next         int
-	calls        []call
-}
-
-type call struct {
-	first, count int
-	acked        bool
-}
-
-func (c *caller) run(s *siege) {
-	var conn *harness.Scribe
-	for turn := 0; s.going(); turn++ {
-		if conn == nil {
-			var err error
-			if conn, err = harness.DialScribe(c.addr); err != nil {
-				conn = nil
-				continue
-			}
-		}
-		one := call{first: c.next, count: 1 + turn*31%60}
-		var entries []harness.Entry
-		for i := range one.count {
-			entries = append(entries, harness.Entry{Category: "raw", Message: string(harness.AppendLine(nil, c.source, one.first+i))})
-		}
-		c.next += one.count
-		code, err := conn.Log(entries...)
-		one.acked = err == nil && code == harness.OK
-		c.calls = append(c.calls, one)
-		if err != nil {
-			conn.Close()
-			conn = nil
-		}
-	}
-	if conn != nil {
-		conn.Close()
-	}
-}
-
-// judge checks that the lines of answered calls are there once, and those of others at most once, all or none of a call.
-func (c *caller) judge(t *testing.T, a *harness.Account) {
-	t.Helper()
-	acked, lost := 0, 0
-	for _, one := range c.calls {
-		for i := range one.count {
-			n := a.Count(one.first + i)
-			if n > 1 || one.acked && n == 0 || n != a.Count(one.first) {
-				t.Errorf("%s: line %d (number %d of %d of a call, answered OK: %v) is there %d times", c.source, one.first+i, i, one.count, one.acked, n)
-				return
-			}
-		}
-		if one.acked {
-			acked++
-		} else {
-			lost++
-		}
-	}
-	if a.Late > 0 {
-		t.Errorf("%s: %d lines are out of order", c.source, a.Late)
-	}
-	if acked == 0 {
-		t.Errorf("%s: no call was answered", c.source)
-	}
-	t.Logf("%s: %d calls answered, %d answers lost", c.source, acked, lost)
-}
-
 // TestKilledCollectorContinuesItsFile has one file for all, however often the collector dies.
 func TestKilledCollectorContinuesItsFile(t *testing.T) {
 	for _, codec := range []string{"gzip", "zstd", "none"} {
@@ -315,14 +249,7 @@ func TestKilledCollectorContinuesItsFile(t *testing.T) {
 // logLines sends lines from … to-1 of a source in one call, which must be answered OK.
 func logLines(t *testing.T, s *harness.Scribe, category, source string, from, to int) {
 	t.Helper()
-	if code, err := s.Log(entriesOf(category, source, from, to)...); err != nil || code != harness.OK {
+	if code, err := s.Log(harness.Entries(category, source, from, to)...); err != nil || code != harness.OK {
 		t.Fatalf("Log: %d, %v", code, err)
 	}
-}
-
-func entriesOf(category, source string, from, to int) (entries []harness.Entry) {
-	for seq := from; seq < to; seq++ {
-		entries = append(entries, harness.Entry{Category: category, Message: string(harness.AppendLine(nil, source, seq))})
-	}
-	return entries
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,11 +33,10 @@ type world struct {
 	follow  func(env ...string) *harness.Process
 	tail    *harness.Process
 	proxy   *harness.Proxy
-	clients []*client
+	clients []*harness.Caller
 
 	stop    chan struct{}
 	once    sync.Once
-	over    atomic.Bool // the test has ended, and failed
 	work    sync.WaitGroup
 	figures figures
 }
@@ -73,20 +71,21 @@ max_size=8000
 
 func newWorld(t *testing.T, program harness.Inkwell, role string) *world {
 	w := &world{t: t, program: program, role: role, stop: make(chan struct{})}
-	w.clients = []*client{{source: "raw", category: "raw"}, {source: "stubborn", category: "raw", stubborn: true}}
+	w.client("raw", "raw")
+	w.client("stubborn", "raw").Stubborn = true
 	switch role {
 	case "configured":
 		w.out = t.TempDir()
 		w.depot = t.TempDir()
 		w.server = program.NewConfigured(t, w.out, strings.ReplaceAll(configured, "{DEPOT}", w.depot))
-		w.clients = append(w.clients, &client{source: "packed", category: "packed"})
+		w.client("packed", "packed")
 	case "scribed":
 		conf := "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n" +
 			"<store>\ncategory=default\ntype=file\nfile_path={DIR}/out\nmax_size=8000\nmax_write_size=3000\nwrite_stats=yes\n</store>\n" +
 			"<store>\ncategory=packed\ntype=file\nfile_path={DIR}/out\nmax_size=8000\ncompress=gzip\n</store>\n"
 		s := program.NewScribed(t, conf)
 		w.server, w.out = s.Collector, filepath.Join(s.Dir, "out")
-		w.clients = append(w.clients, &client{source: "packed", category: "packed"})
+		w.client("packed", "packed")
 	default:
 		w.out = t.TempDir()
 		w.server = program.NewCollector(t, w.out, "--max-size", "8000", "--rotate", "never")
@@ -99,15 +98,22 @@ func newWorld(t *testing.T, program harness.Inkwell, role string) *world {
 	}
 	if role == "relay" {
 		_, port, _ := net.SplitHostPort(to)
-		w.front = program.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n<store>\ncategory=default\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n"+
-			"<primary>\ntype=network\nremote_host=127.0.0.1\nremote_port="+port+"\n</primary>\n<secondary>\ntype=file\nfile_path={DIR}/buf\n</secondary>\n</store>\n").Collector
+		w.front = program.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=1000000000\n"+
+			harness.RelayStore("remote_host=127.0.0.1\nremote_port="+port, "{DIR}/buf")).Collector
 	} else {
 		w.tailing(to)
 	}
 	for _, c := range w.clients {
-		c.addr = w.front.Addr
+		c.Addr = w.front.Addr
 	}
 	return w
+}
+
+// client adds a client.
+func (w *world) client(source, category string) *harness.Caller {
+	c := &harness.Caller{Source: source, Category: category, Most: 25, Pause: 2 * time.Millisecond}
+	w.clients = append(w.clients, c)
+	return c
 }
 
 // tailing adds a forwarder that follows a file.
@@ -163,7 +169,7 @@ func (w *world) wrote(p *harness.Process, point string) bool {
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
 		case stage == "rotate" && !strings.Contains(e.Name(), ".gz"), stage == "plain" && strings.Contains(e.Name(), ".gz"):
-		case e.Type().IsRegular() && !harness.Beside(e.Name()):
+		case e.Type().IsRegular() && !harness.IsMetadata(e.Name()):
 			info, err := e.Info()
 			written = written || err == nil && info.ModTime().After(p.Started)
 		}
@@ -177,7 +183,7 @@ func follows(p *harness.Process) bool { return strings.Contains(p.Stderr(), "fol
 
 // begin starts what is no victim, and the traffic.
 func (w *world) begin() {
-	w.t.Cleanup(func() { w.over.Store(true); w.quiet() })
+	w.t.Cleanup(w.quiet)
 	if w.proxy != nil {
 		w.server.Env(tuned...)
 		w.server.Restart(w.t)
@@ -188,7 +194,7 @@ func (w *world) begin() {
 		harness.Until(w.t, "the file is followed", func() bool { return follows(w.tail) })
 	}
 	for _, c := range w.clients {
-		w.work.Go(func() { c.run(w) })
+		w.work.Go(func() { c.Run(w.t.Context(), w.stop) })
 	}
 	if w.tailed != nil {
 		w.work.Go(func() {
@@ -236,8 +242,8 @@ func (w *world) going(d time.Duration) bool {
 func (w *world) livesOn() {
 	w.t.Helper()
 	for _, c := range w.clients {
-		before := c.answered.Load()
-		harness.Until(w.t, c.source+" gets answers again", func() bool { return c.answered.Load() >= before+5 })
+		before := c.Answered.Load()
+		harness.Until(w.t, c.Source+" gets answers again", func() bool { return c.Answered.Load() >= before+5 })
 	}
 	if w.tailed != nil {
 		before := w.server.Counter(w.t, "app:received good")
@@ -278,7 +284,7 @@ func (w *world) read() (l *harness.Ledger, files int) {
 			return err
 		case e.IsDir() && e.Name() == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular() || harness.Beside(e.Name()):
+		case !e.Type().IsRegular() || harness.IsMetadata(e.Name()):
 			return nil
 		}
 		data, err := harness.Read(path)
@@ -320,8 +326,11 @@ func (w *world) judge() {
 	ledger, files := w.read()
 	known := map[string]int{}
 	for _, c := range w.clients {
-		known[c.source] = c.next
-		c.judge(w.t, ledger.Of(c.source), &w.figures)
+		known[c.Source] = c.Next()
+		w.figures.count(c, c.Judge(w.t, ledger.Of(c.Source)))
+		if c.Later > 0 {
+			w.t.Errorf("%s: %d answers TRY_LATER", c.Source, c.Later)
+		}
 	}
 	if w.tailed != nil {
 		known["app"] = w.tailed.next
@@ -379,106 +388,6 @@ func (w *world) compareDepot() {
 	}
 }
 
-// client makes Log calls of numbered lines of its own. One that is stubborn sends a call again until it is answered, as old clients
-// do; the others never do, so that whatever comes twice was doubled by the server.
-type client struct {
-	source, category, addr string
-	stubborn               bool
-	answered               atomic.Int64 // calls
-
-	next          int
-	acked, unsure []harness.Run // of those that are not stubborn, unsure ones were given up
-	again         []harness.Run // what was sent more than once
-}
-
-func (c *client) run(w *world) {
-	var conn *harness.Scribe
-	var entries []harness.Entry
-	var run harness.Run
-	defer func() {
-		if conn != nil {
-			conn.Close()
-		}
-	}()
-	for repeat := false; ; {
-		if on := w.going(2 * time.Millisecond); !on && (!repeat || w.over.Load()) {
-			return
-		}
-		if conn == nil {
-			var err error
-			if conn, err = harness.DialScribe(c.addr); err != nil {
-				conn = nil
-				continue
-			}
-		}
-		if repeat {
-			c.again = append(c.again, run)
-		} else {
-			run = harness.Run{First: c.next, Lines: 1 + c.next%25}
-			c.next += run.Lines
-			entries = entriesOf(c.category, c.source, run.First, run.First+run.Lines)
-		}
-		switch code, err := conn.Log(entries...); {
-		case err != nil:
-			conn.Close()
-			conn = nil
-			if repeat = c.stubborn; !repeat {
-				c.unsure = append(c.unsure, run)
-			}
-		case code != harness.OK:
-			w.t.Errorf("%s: answer %d", c.source, code)
-			repeat = c.stubborn
-		default:
-			repeat = false
-			c.acked = append(c.acked, run)
-			c.answered.Add(1)
-		}
-	}
-}
-
-// judge counts every line of the client.
-func (c *client) judge(t *testing.T, a *harness.Account, f *figures) {
-	t.Helper()
-	often := make(map[int]int)
-	for _, run := range c.again {
-		often[run.First]++
-	}
-	missing, twice := 0, 0
-	count := func(runs []harness.Run, least int) {
-		for _, run := range runs {
-			for seq := run.First; seq < run.First+run.Lines; seq++ {
-				n := a.Count(seq)
-				if n < least {
-					missing++
-				}
-				if n > 1+often[run.First] {
-					twice++
-				} else if n > 1 {
-					f.resent += n - 1
-				}
-				if n != a.Count(run.First) {
-					t.Errorf("%s: line %d is there %d times, the first of its call %d times: a call is taken whole or not at all", c.source, seq, n, a.Count(run.First))
-					return
-				}
-			}
-		}
-	}
-	count(c.acked, 1)
-	count(c.unsure, 0)
-	if missing > 0 || twice > 0 {
-		t.Errorf("%s: of %d acknowledged calls %d lines are missing, %d are there more often than they were sent", c.source, len(c.acked), missing, twice)
-	}
-	if a.Late > 0 && !c.stubborn {
-		t.Errorf("%s: %d lines are out of order", c.source, a.Late)
-	}
-	for _, run := range c.acked {
-		f.entries += run.Lines
-	}
-	f.lost += len(c.unsure) + len(c.again)
-	f.duplicates += twice
-	f.missing += missing
-}
-
 // figures are what was seen, added up.
 type figures struct {
 	mu                    sync.Mutex
@@ -486,6 +395,15 @@ type figures struct {
 	lost                  int // answers, or whole calls
 	resent                int // entries that are there again because their client sent them again
 	duplicates, missing   int
+}
+
+// count adds what became of the calls of a client.
+func (f *figures) count(c *harness.Caller, found harness.Found) {
+	f.entries += found.Lines
+	f.lost += c.Lost
+	f.resent += found.Resent
+	f.duplicates += found.Doubled
+	f.missing += found.Missing
 }
 
 func (f *figures) add(o *figures) {

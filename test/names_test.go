@@ -71,7 +71,8 @@ func TestScribesToolsByName(t *testing.T) {
 	}
 }
 
-// TestEveryCounterIsExplained asks servers of each kind for their counters: docs/operating.md has a line for each.
+// TestEveryCounterIsExplained asks servers of each kind for their counters: docs/operating.md has a line for each, and
+// Prometheus a name, a type and a help text.
 func TestEveryCounterIsExplained(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/operating.md")
@@ -103,6 +104,13 @@ func TestEveryCounterIsExplained(t *testing.T) {
 	for name := range names {
 		if !strings.Contains(string(text), "`"+name+"`") {
 			t.Errorf("%q is not explained", name)
+		}
+	}
+	for _, addr := range []string{s.Addr, collect.Addr} {
+		for line := range strings.Lines(httpGet(t, "http://"+addr+"/metrics")) {
+			if strings.HasPrefix(line, "# TYPE ") && strings.HasSuffix(line, " untyped\n") {
+				t.Errorf("internal/metrics/names.go has no line for the counter behind %q", line)
+			}
 		}
 	}
 	if len(names) < 30 {

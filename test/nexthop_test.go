@@ -29,7 +29,7 @@ var boundedSenders = append([]toOldPeer{{"scribed without a buffer", func(t *tes
 	s := ink.Scribed(t, strings.Replace(bareConf, "{CENTRAL}", p.port(), 1))
 	c := dialScribe(t, s.Addr)
 	return func(from, to int, poison ...string) {
-		entries := entriesOf("cat", "src", from, to)
+		entries := harness.Entries("cat", "src", from, to)
 		for _, line := range poison {
 			entries = append(entries[:len(entries)/2], append([]harness.Entry{{Category: "cat", Message: line}}, entries[len(entries)/2:]...)...)
 		}
@@ -129,8 +129,7 @@ func TestOldPeerWithBoundsWhileTheForwarderDies(t *testing.T) {
 		return takes
 	})
 	dir := t.TempDir()
-	conf := filepath.Join(dir, "forward.conf")
-	harness.WriteFile(t, conf, strings.NewReplacer("{DIR}", dir, "{PEER}", p.port()).Replace(forwardConf))
+	conf := p.forwardTo(t, dir)
 	harness.WriteFile(t, filepath.Join(dir, "app.log"), string(harness.Lines("src", 0, lines)))
 	start := func() *harness.Process {
 		return ink.Start(t, harness.Command{Args: []string{"forward", "-c", conf, "--state", filepath.Join(dir, "state")}})

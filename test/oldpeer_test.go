@@ -304,29 +304,14 @@ type toOldPeer struct {
 	start func(t *testing.T, p *oldPeer) (send func(from, to int, poison ...string), stop func())
 }
 
-const forwardConf = `inkwell 1
-<tail>
-category=cat
-path={DIR}/app.log
-</tail>
-<store>
-category=default
-type=buffer
-retry_interval=1
-retry_interval_range=1
-<primary>
-type=network
-remote_host=127.0.0.1
-remote_port={PEER}
-timeout=1000
-max_batch_size=5000
-</primary>
-<secondary>
-type=file
-file_path={DIR}/spool
-</secondary>
-</store>
-`
+// forwardTo writes the configuration of a forwarder that follows dir/app.log and sends to an old peer.
+func (p *oldPeer) forwardTo(t *testing.T, dir string) (conf string) {
+	t.Helper()
+	conf = filepath.Join(dir, "forward.conf")
+	harness.WriteFile(t, conf, "inkwell 1\n<tail>\ncategory=cat\npath="+dir+"/app.log\n</tail>\n"+harness.RelayStore(
+		"remote_host=127.0.0.1\nremote_port="+p.port()+"\ntimeout=1000\nmax_batch_size=5000", dir+"/spool"))
+	return conf
+}
 
 var oldPeerSenders = []toOldPeer{
 	{"scribed", func(t *testing.T, p *oldPeer) (func(int, int, ...string), func()) {
@@ -334,7 +319,7 @@ var oldPeerSenders = []toOldPeer{
 		s := ink.Scribed(t, conf)
 		c := dialScribe(t, s.Addr)
 		return func(from, to int, poison ...string) {
-			entries := entriesOf("cat", "src", from, to)
+			entries := harness.Entries("cat", "src", from, to)
 			for _, line := range poison {
 				entries = append(entries[:len(entries)/2], append([]harness.Entry{{Category: "cat", Message: line}}, entries[len(entries)/2:]...)...)
 			}
@@ -343,8 +328,7 @@ var oldPeerSenders = []toOldPeer{
 	}},
 	{"forward", func(t *testing.T, p *oldPeer) (func(int, int, ...string), func()) {
 		dir := t.TempDir()
-		conf := filepath.Join(dir, "forward.conf")
-		harness.WriteFile(t, conf, strings.NewReplacer("{DIR}", dir, "{PEER}", p.port()).Replace(forwardConf))
+		conf := p.forwardTo(t, dir)
 		path := filepath.Join(dir, "app.log")
 		harness.WriteFile(t, path, "")
 		f := ink.Start(t, harness.Command{Args: []string{"forward", "-c", conf, "--state", filepath.Join(dir, "state")}})

@@ -140,7 +140,7 @@ func TestOriginalManyConnections(t *testing.T) {
 	for i, c := range conns {
 		work.Go(func() {
 			for seq := 0; seq < each; seq += 20 {
-				if code, err := c.Log(entriesOf(fmt.Sprint("cat", i%20), fmt.Sprint("src", i), seq, seq+20)...); code != harness.OK || err != nil {
+				if code, err := c.Log(harness.Entries(fmt.Sprint("cat", i%20), fmt.Sprint("src", i), seq, seq+20)...); code != harness.OK || err != nil {
 					t.Errorf("client %d: %d, %v", i, code, err)
 				}
 			}

@@ -140,7 +140,7 @@ func TestOriginalLowRateRaisedUnderLoad(t *testing.T) {
 			}
 			defer c.Close()
 			for seq := 0; seq < each; {
-				code, err := c.Log(entriesOf("cat", fmt.Sprint("src", i), seq, seq+2)...)
+				code, err := c.Log(harness.Entries("cat", fmt.Sprint("src", i), seq, seq+2)...)
 				switch {
 				case err != nil:
 					t.Error(err)

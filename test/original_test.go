@@ -65,7 +65,7 @@ func stress(addr, category, source string, from, to int) error {
 	defer s.Close()
 	for from < to {
 		next := min(from+200, to)
-		switch code, err := s.Log(entriesOf(category, source, from, next)...); {
+		switch code, err := s.Log(harness.Entries(category, source, from, next)...); {
 		case err != nil:
 			return fmt.Errorf("%s, line %d of %s: %w", category, from, source, err)
 		case code == harness.OK:

@@ -119,7 +119,7 @@ func TestFrameLimit(t *testing.T) {
 func TestAnOriginalsFullBuffer(t *testing.T) {
 	t.Parallel()
 	const lines = 500_000
-	entries := entriesOf("cat", "src", 0, lines)
+	entries := harness.Entries("cat", "src", 0, lines)
 	size := 0
 	for _, e := range entries {
 		size += len(e.Message)
@@ -159,10 +159,10 @@ func TestPipelinedCalls(t *testing.T) {
 	s := dialScribe(t, c.Addr)
 	var all []byte
 	for call := range calls {
-		all = s.LogCall(all, entriesOf("cat", "src", call*perCall, (call+1)*perCall))
+		all = s.LogCall(all, harness.Entries("cat", "src", call*perCall, (call+1)*perCall))
 	}
-	two := s.LogCall(nil, entriesOf("cat", "src", calls*perCall, calls*perCall+1))[4:]
-	two = append(two, s.LogCall(nil, entriesOf("cat", "src", calls*perCall+1, calls*perCall+2))[4:]...)
+	two := s.LogCall(nil, harness.Entries("cat", "src", calls*perCall, calls*perCall+1))[4:]
+	two = append(two, s.LogCall(nil, harness.Entries("cat", "src", calls*perCall+1, calls*perCall+2))[4:]...)
 	if _, err := s.Conn.Write(append(all, harness.Frame(two)...)); err != nil {
 		t.Fatal(err)
 	}

@@ -138,8 +138,14 @@ func (r *aRecipe) run(t *testing.T, w *collected, suffix, bin string) {
 		harness.NotRun(t, "the recipe for %s%s: it takes minutes, and downloads: make readers", r.engine, r.about)
 		return
 	}
-	code := strings.NewReplacer("local:///srv/logs", "local:///"+filepath.Base(w.dir), "/srv/logs", w.dir, "/srv/parquet",
-		filepath.Join(t.TempDir(), "parquet"), "*.gz", "*"+suffix).Replace(r.code)
+	columns := t.TempDir()
+	code := strings.NewReplacer("local:///srv/logs", "local:///"+filepath.Base(w.dir), "/srv/logs", w.dir, "local:///srv/parquet",
+		"local:///"+filepath.Base(columns), "/srv/parquet", columns, "*.gz", "*"+suffix).Replace(r.code)
+	if r.language == "sql" && strings.Contains(r.about, "over Parquet") { // those in Python convert themselves
+		if c := ink.Run(t, "convert", "--format", "combined", "--out", columns, filepath.Join(w.dir, "apache.access")); c.Code != 0 {
+			t.Fatalf("convert: %+v", c)
+		}
+	}
 	cmd := r.command(t, w, code)
 	if cmd == nil {
 		return

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,32 +27,6 @@ func TestRebootWithoutWarning(t *testing.T) {
 	}
 }
 
-// callOne sends lines of one source, a few a call, until stop is closed, and counts those that were acknowledged.
-func callOne(t *testing.T, addr string, stop chan struct{}, acked *atomic.Int64) {
-	conn, err := harness.DialScribe(addr)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer conn.Close()
-	for next := 0; ; next += 20 {
-		select {
-		case <-stop:
-			return
-		default:
-		}
-		var entries []harness.Entry
-		for i := range 20 {
-			entries = append(entries, harness.Entry{Category: "raw", Message: string(harness.AppendLine(nil, "raw", next+i))})
-		}
-		if code, err := conn.Log(entries...); err != nil || code != harness.OK {
-			t.Errorf("call: %v %v", code, err)
-			return
-		}
-		acked.Add(20)
-	}
-}
-
 func rebooted(t *testing.T, codec string) {
 	root := t.TempDir()
 	at := func(name string) string { return filepath.Join(root, name) }
@@ -61,29 +34,36 @@ func rebooted(t *testing.T, codec string) {
 	c := ink.Collect(t, at("data"), append(flags, "--state", at("state"))...)
 	in := filepath.Join(t.TempDir(), "app.log")
 	f := forward(t, c.Addr, at("forwarder"), "app="+in)
-	stop, acked := make(chan struct{}), new(atomic.Int64)
+	stop := make(chan struct{})
+	caller := &harness.Caller{Addr: c.Addr, Source: "raw", Category: "raw", Most: 20}
 	var work sync.WaitGroup
-	work.Go(func() { callOne(t, c.Addr, stop, acked) })
+	work.Go(func() { caller.Run(t.Context(), stop) })
 	l := newLogger(t, in, "app")
 	const reboots = 4
 	var copies []string
-	var least []int64
+	var answered []int64 // calls, before each copy
 	for n := range reboots {
 		for until := time.Now().Add(time.Duration(700+900*n) * time.Millisecond); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 			l.write(t, 50, true)
 		}
 		to := filepath.Join(t.TempDir(), "copy")
-		before := acked.Load()
+		before := caller.Answered.Load()
 		frozen(t, []*harness.Process{c.Process, f}, func() { harness.Tool(t, "cp", "-a", root, to) })
-		copies, least = append(copies, to), append(least, before)
+		copies, answered = append(copies, to), append(answered, before)
 	}
 	close(stop)
 	work.Wait()
 	f.Stop(t)
 	c.Stop(t)
-	sent := int(acked.Load())
+	if caller.Lost > 0 || caller.Later > 0 {
+		t.Errorf("of the calls %d were not answered, %d with TRY_LATER", caller.Lost, caller.Later)
+	}
 	for i, dir := range copies {
-		reboot(t, dir, append(flags, "--state", filepath.Join(dir, "state")), in, l.next, int(least[i]), sent)
+		least := 0
+		for _, call := range caller.Calls[:answered[i]] {
+			least += call.Lines
+		}
+		reboot(t, dir, append(flags, "--state", filepath.Join(dir, "state")), in, l.next, least, caller.Next())
 	}
 }
 

@@ -26,11 +26,6 @@ func bufferFile(shared bool, entries ...harness.Entry) string {
 	return string(b)
 }
 
-// numbered are entries whose messages are lines from … to-1 of a source.
-func numbered(category, source string, from, to int) []harness.Entry {
-	return entriesOf(category, source, from, to)
-}
-
 // takeover is a client whose predecessor left buffer files, and a central that is not there yet.
 func takeover(t *testing.T, conf string, files map[string]string) (client, central *harness.Scribed) {
 	t.Helper()
@@ -73,15 +68,15 @@ func gone(t *testing.T, client *harness.Scribed) {
 func TestTakeoverOfBuffers(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
-		"app/app_00099":      bufferFile(false, numbered("", "app", 200, 300)...),
-		"app/app_00003":      bufferFile(false, numbered("", "app", 0, 100)...),
-		"app/app_00010":      bufferFile(false, numbered("", "app", 100, 200)...),
-		"app/app_00100":      bufferFile(false, numbered("", "app", 300, 400)...),
-		"app/app_100000":     bufferFile(false, numbered("", "app", 400, 500)...),
+		"app/app_00099":      bufferFile(false, harness.Entries("", "app", 200, 300)...),
+		"app/app_00003":      bufferFile(false, harness.Entries("", "app", 0, 100)...),
+		"app/app_00010":      bufferFile(false, harness.Entries("", "app", 100, 200)...),
+		"app/app_00100":      bufferFile(false, harness.Entries("", "app", 300, 400)...),
+		"app/app_100000":     bufferFile(false, harness.Entries("", "app", 400, 500)...),
 		"app/app_100001":     "", // the original leaves an empty one
-		"quiet/quiet_00000":  bufferFile(false, numbered("", "quiet", 0, 50)...),
-		"a_b.c/a_b.c_00000":  bufferFile(false, numbered("", "dots", 0, 50)...),
-		"te st/te st_00000":  bufferFile(false, numbered("", "space", 0, 50)...),
+		"quiet/quiet_00000":  bufferFile(false, harness.Entries("", "quiet", 0, 50)...),
+		"a_b.c/a_b.c_00000":  bufferFile(false, harness.Entries("", "dots", 0, 50)...),
+		"te st/te st_00000":  bufferFile(false, harness.Entries("", "space", 0, 50)...),
 		"odd/odd_00000":      bufferFile(false, harness.Entry{Message: "one"}, harness.Entry{}, harness.Entry{Message: "th\x00ree\n\n"}, harness.Entry{}, harness.Entry{}, harness.Entry{Message: "\xff\xfe"}),
 		"app/app_current.sh": "no buffer file",
 	}
@@ -314,7 +309,7 @@ func TestTakeoverOfBucketsUnderLoad(t *testing.T) {
 // TestTakeoverOfDamagedBuffers delivers what can be read, keeps what cannot, and says how much that is.
 func TestTakeoverOfDamagedBuffers(t *testing.T) {
 	t.Parallel()
-	whole := bufferFile(false, numbered("", "app", 0, 10)...)
+	whole := bufferFile(false, harness.Entries("", "app", 0, 10)...)
 	for _, of := range []struct {
 		name, rest string
 	}{
@@ -326,7 +321,7 @@ func TestTakeoverOfDamagedBuffers(t *testing.T) {
 		t.Run(of.name, func(t *testing.T) {
 			t.Parallel()
 			client, central := takeover(t, relayConf, map[string]string{
-				"app/app_00000": whole + of.rest, "app/app_00001": bufferFile(false, numbered("", "app", 10, 20)...),
+				"app/app_00000": whole + of.rest, "app/app_00001": bufferFile(false, harness.Entries("", "app", 10, 20)...),
 			})
 			central.Restart(t)
 			client.Restart(t)
@@ -362,7 +357,7 @@ func TestTakeoverIsInterrupted(t *testing.T) {
 	const files, each = 12, 3000
 	left := map[string]string{}
 	for i := range files {
-		left[fmt.Sprintf("app/app_%05d", i)] = bufferFile(false, numbered("", "app", i*each, (i+1)*each)...)
+		left[fmt.Sprintf("app/app_%05d", i)] = bufferFile(false, harness.Entries("", "app", i*each, (i+1)*each)...)
 	}
 	client, central := takeover(t, relayConf, left)
 	central.Restart(t)

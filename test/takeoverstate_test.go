@@ -290,7 +290,7 @@ func (s *shape) files(t *testing.T, dir string) (finished []string) {
 			return err
 		case e.IsDir() && name == ".inkwell":
 			return fs.SkipDir
-		case !e.Type().IsRegular() || harness.Beside(name):
+		case !e.Type().IsRegular() || harness.IsMetadata(name):
 		case strings.HasPrefix(name, "_SUCCESS"):
 			marked(t, path)
 		case name == "scribe_stats":

@@ -179,7 +179,7 @@ func TestTopicOfTwoCollectors(t *testing.T) {
 // TestTopicTakeOver has two collectors share a topic of a fake broker. The one that takes no calls is killed, and comes
 // back, and is stopped for longer than its session. Every line is in the depot once, and top shows who drains.
 func TestTopicTakeOver(t *testing.T) {
-	s := newShared(t, harness.NewFakeKafka(t), nil, "session=2s")
+	s := newShared(t, harness.NewFakeKafka(t), nil, "session=2s&fan=3")
 	a, b := s.collectors[0], s.collectors[1]
 	s.forward(t, a)
 	s.write(t, 300)

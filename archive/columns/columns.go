@@ -46,14 +46,42 @@ type Writer struct {
 	place  places
 	nulls  []parquet.Value // of each column
 	w      *parquet.GenericWriter[any]
-	mu     sync.Mutex // guards w
-	Rows   int64      // that were committed
+	Rows   int64 // that were committed
+
+	mu   sync.Mutex                          // guards w and what follows
+	free []*parquet.ConcurrentRowGroupWriter // of groups that were committed, with their memory
 }
 
 // field is one of the format.
 type field struct {
-	name   string
+	kind   kind
 	column int // -1: it is no column of its own
+}
+
+// kind is how a field is written.
+type kind int
+
+const (
+	text kind = iota
+	status
+	size
+	duration
+)
+
+// kinds are those of the fields that are not text.
+var kinds = map[string]kind{"status": status, "bytes": size, "duration": duration}
+
+// node is the column of a kind.
+func (k kind) node() parquet.Node {
+	switch k {
+	case status:
+		return parquet.Int(32)
+	case size:
+		return parquet.Int(64)
+	case duration:
+		return parquet.Leaf(parquet.DoubleType)
+	}
+	return parquet.String()
 }
 
 // places are the columns beside the fields.
@@ -84,7 +112,7 @@ var codec = &zstd.Codec{Level: zstd.SpeedFastest}
 
 // few are the fields that have few values, as a rule: they are written by dictionary, which costs others more than it
 // saves.
-var few = []string{"method", "protocol", "user", "agent", "app", "level"}
+var few = []string{"referer", "method", "protocol", "user", "agent", "app", "level"}
 
 // own are the columns beside the fields.
 var own = []string{"arrival", "file", "line", "number", "source", "time"}
@@ -92,33 +120,22 @@ var own = []string{"arrival", "file", "line", "number", "source", "time"}
 // New returns a Writer for the lines of another file; about goes into the metadata.
 func New(w io.Writer, file string, fields []string, about map[string]string) *Writer {
 	group := parquet.Group{}
-	text := parquet.Optional(parquet.String())
 	for _, f := range fields {
-		switch f {
-		case "time":
-		case "status":
-			group[f] = parquet.Optional(parquet.Int(32))
-		case "bytes":
-			group[f] = parquet.Optional(parquet.Int(64))
-		case "duration":
-			group[f] = parquet.Optional(parquet.Leaf(parquet.DoubleType))
-		default:
-			if group[f] = text; slices.Contains(few, f) {
-				group[f] = parquet.Encoded(text, &parquet.RLEDictionary)
-			}
+		if group[f] = parquet.Optional(kinds[f].node()); slices.Contains(few, f) {
+			group[f] = parquet.Encoded(group[f], &parquet.RLEDictionary)
 		}
 	}
 	moment := parquet.Optional(parquet.Timestamp(parquet.Millisecond))
 	group["arrival"], group["time"] = moment, moment
 	group["file"] = parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
-	group["source"] = parquet.Encoded(text, &parquet.RLEDictionary)
+	group["source"] = parquet.Encoded(parquet.Optional(parquet.String()), &parquet.RLEDictionary)
 	group["number"] = parquet.Int(64)
 	group["line"] = parquet.String()
 	schema := parquet.NewSchema("log", group)
 	options := []parquet.WriterOption{schema, parquet.Compression(codec), parquet.CreatedBy("inkwell", "", "")}
 	for _, f := range group.Fields() { // nobody looks for text by the least and the largest of a page, and it is not sorted
 		if f.Type().Kind() == parquet.ByteArray {
-			options = append(options, parquet.SkipPageBounds(f.Name()))
+			options = append(options, parquet.SkipPageBounds(f.Name()), parquet.SkipPageStatistics(f.Name()))
 		}
 	}
 	for k, v := range about {
@@ -132,7 +149,7 @@ func New(w io.Writer, file string, fields []string, about map[string]string) *Wr
 	}
 	c.place = places{place["line"], place["number"], place["file"], place["arrival"], place["time"], place["source"]}
 	for _, f := range fields {
-		one := field{f, -1}
+		one := field{kinds[f], -1}
 		if !slices.Contains(own, f) {
 			one.column = place[f]
 		}
@@ -145,7 +162,12 @@ func New(w io.Writer, file string, fields []string, about map[string]string) *Wr
 func (c *Writer) Begin() *Group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g := &Group{w: c, rg: c.w.BeginRowGroup(), slab: slabs.Get().(*slab)}
+	g := &Group{w: c, slab: slabs.Get().(*slab)}
+	if k := len(c.free) - 1; k >= 0 {
+		g.rg, c.free = c.free[k], c.free[:k]
+	} else {
+		g.rg = c.w.BeginRowGroup()
+	}
 	g.slab.columns = slices.Grow(g.slab.columns[:0], len(c.nulls))[:len(c.nulls)]
 	for i := range g.slab.columns {
 		g.slab.columns[i] = slices.Grow(g.slab.columns[i][:0], slabRows)[:slabRows]
@@ -190,7 +212,7 @@ func (g *Group) Add(r *Row) {
 		if f.column < 0 || len(value) == 0 {
 			continue
 		}
-		if v, ok := typed(f.name, value); ok {
+		if v, ok := f.kind.value(value); ok {
 			set(f.column, v, 1)
 		}
 	}
@@ -228,20 +250,22 @@ func (c *Writer) Commit(g *Group) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, err := g.rg.Commit()
-	c.Rows += n
+	if c.Rows += n; err == nil {
+		c.free = append(c.free, g.rg)
+	}
 	return err
 }
 
-// typed is the value of a field.
-func typed(field string, text []byte) (v parquet.Value, ok bool) {
-	switch field {
-	case "status":
+// value is the value of a field.
+func (k kind) value(text []byte) (v parquet.Value, ok bool) {
+	switch k {
+	case status:
 		n, err := whole(text, 32)
 		return parquet.Int32Value(int32(n)), err == nil
-	case "bytes":
+	case size:
 		n, err := whole(text, 64)
 		return parquet.Int64Value(n), err == nil
-	case "duration":
+	case duration:
 		if n, err := whole(text, 64); err == nil {
 			return parquet.DoubleValue(float64(n) / 1e6), true
 		}

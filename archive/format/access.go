@@ -10,78 +10,106 @@ var accessFields = []string{
 	"referer", "agent", "duration",
 }
 
+// The places of fields in accessFields.
+const (
+	accessUser = 2 + iota
+	accessTime
+	accessRequest
+	accessMethod
+	accessURL
+	accessProtocol
+	accessStatus
+	accessBytes
+	accessReferer
+	accessAgent
+	accessDuration
+)
+
 // accessReader parses what web servers write: %h %l %u [%t] "%r" %>s %b, then optionally "%{Referer}i"
 // "%{User-agent}i", and a number at the end, as from %D (microseconds) or $request_time (seconds).
 func accessReader(fields []string) func([]byte, [][]byte) bool {
-	place := make([]int, len(accessFields)) // of each field in values; -1 = not asked for
-	for i, f := range accessFields {
-		place[i] = slices.Index(fields, f)
+	places := make([]int, len(fields)) // in accessFields
+	last := 0
+	for i, f := range fields {
+		places[i] = slices.Index(accessFields, f)
+		last = max(last, places[i])
 	}
 	return func(line []byte, values [][]byte) bool {
-		set := func(field int, value []byte) {
-			if k := place[field]; k >= 0 {
-				values[k] = value
-			}
-		}
-		rest := line
-		for field := range 3 {
-			k := bytes.IndexByte(rest, ' ')
-			if k <= 0 {
-				return false
-			}
-			set(field, rest[:k])
-			rest = rest[k+1:]
-		}
-		if len(rest) == 0 || rest[0] != '[' {
+		var found [accessDuration + 1][]byte
+		if !readAccess(line, &found, last) {
 			return false
 		}
-		k := bytes.IndexByte(rest, ']')
-		if k < 0 {
-			return false
-		}
-		set(3, rest[1:k])
-		request, rest, ok := quoted(rest[k+1:])
-		if !ok {
-			return false
-		}
-		set(4, request)
-		splitRequest(request, set)
-		status, rest := word(rest)
-		size, rest := word(rest)
-		if len(status) != 3 {
-			return false
-		}
-		set(8, status)
-		set(9, size)
-		if referer, after, ok := quoted(rest); ok {
-			set(10, referer)
-			rest = after
-			if agent, after, ok := quoted(rest); ok {
-				set(11, agent)
-				rest = after
-			}
-		}
-		if k := bytes.LastIndexByte(bytes.TrimRight(rest, " "), ' '); k >= 0 {
-			if last := bytes.TrimRight(rest[k+1:], " "); len(last) > 0 && last[0] >= '0' && last[0] <= '9' {
-				set(12, last)
+		for i, k := range places {
+			if k >= 0 {
+				values[i] = found[k]
 			}
 		}
 		return true
 	}
 }
 
-func splitRequest(request []byte, set func(int, []byte)) {
+// readAccess finds the fields up to the last that is wanted. What is behind the time need not be as it should, if only the
+// time is wanted.
+func readAccess(line []byte, found *[accessDuration + 1][]byte, last int) bool {
+	rest := line
+	for field := range accessUser + 1 {
+		k := bytes.IndexByte(rest, ' ')
+		if k <= 0 {
+			return false
+		}
+		found[field], rest = rest[:k], rest[k+1:]
+	}
+	if len(rest) == 0 || rest[0] != '[' {
+		return false
+	}
+	k := bytes.IndexByte(rest, ']')
+	if k < 0 {
+		return false
+	}
+	found[accessTime] = rest[1:k]
+	if last <= accessTime {
+		return true
+	}
+	request, rest, ok := quoted(rest[k+1:])
+	if !ok {
+		return false
+	}
+	found[accessRequest] = request
+	splitRequest(request, found)
+	found[accessStatus], rest = word(rest)
+	found[accessBytes], rest = word(rest)
+	if len(found[accessStatus]) != 3 {
+		return false
+	}
+	if last <= accessBytes {
+		return true
+	}
+	if referer, after, ok := quoted(rest); ok {
+		found[accessReferer], rest = referer, after
+		if agent, after, ok := quoted(rest); ok {
+			found[accessAgent], rest = agent, after
+		}
+	}
+	if k := bytes.LastIndexByte(bytes.TrimRight(rest, " "), ' '); k >= 0 {
+		if last := bytes.TrimRight(rest[k+1:], " "); len(last) > 0 && last[0] >= '0' && last[0] <= '9' {
+			found[accessDuration] = last
+		}
+	}
+	return true
+}
+
+func splitRequest(request []byte, found *[accessDuration + 1][]byte) {
 	method, rest, ok := bytes.Cut(request, []byte{' '})
 	if !ok {
-		set(6, request)
+		found[accessURL] = request
 		return
 	}
-	set(5, method)
+	found[accessMethod] = method
 	if k := bytes.LastIndexByte(rest, ' '); k >= 0 && bytes.HasPrefix(rest[k+1:], []byte("HTTP/")) {
-		set(7, rest[k+1:])
+		found[accessProtocol] = rest[k+1:]
 		rest = rest[:k]
 	}
-	set(6, rest)
+	found[accessURL] = rest
 }
 
 // word returns the next word, and skips spaces before it.

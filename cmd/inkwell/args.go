@@ -35,7 +35,7 @@ func completed(to []string) ([]string, error) {
 	}
 	whole := make([]string, len(to))
 	for i, addr := range to {
-		if discovery.Is(addr) {
+		if discovery.IsSource(addr) {
 			if _, err := discovery.Parse(addr); err != nil {
 				return nil, usagef("--to %w", err)
 			}

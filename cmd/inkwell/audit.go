@@ -13,6 +13,7 @@ import (
 
 	"inkwell/internal/conf"
 	"inkwell/store/audit"
+	"inkwell/store/kafka"
 )
 
 func (a *app) audit() *cobra.Command {
@@ -26,8 +27,10 @@ and reports the numbers of a stream that are in no file, journal or spool. It ch
 the collectors may be running.
 
 Each DIR is the directory of a collector's files, or a depot (s3://BUCKET/PREFIX?…,
-hdfs://NAMENODE:PORT/PATH). Each FILE is the configuration of a collector or forwarder, which says
-where everything is. Of several collectors it also reports what more than one of them has. With
+hdfs://NAMENODE:PORT/PATH). A topic that is the journal of collectors (kafka://BROKER/TOPIC?…) is
+given beside their depot: what it has and the depot has not waits in the journal. Each FILE is the
+configuration of a collector or forwarder, which says where everything is. Of several collectors
+it also reports what more than one of them has. With
 the state of a forwarder, or the spool of a pipe, it knows how far each stream must have arrived
 and what still waits. Hours are UTC, by the collector's clock.
 
@@ -39,6 +42,7 @@ from the manifest.`,
 		Example: `  inkwell audit /srv/logs
   inkwell audit /etc/inkwell/collect.conf /etc/inkwell/forward.conf
   inkwell audit /srv/a/logs /srv/b/logs --state /var/lib/inkwell --since 24h
+  inkwell audit 's3://logs/prod?region=eu-central-1' kafka://k1,k2,k3/logs --state /var/lib/inkwell
   inkwell audit --problems /srv/logs
   inkwell audit --json /srv/logs | jq '.categories.web.sums'`,
 		Args: several("DIR or FILE"),
@@ -89,8 +93,9 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 	if err != nil {
 		return err
 	}
-	defer a.screen.show("")
-	sum := audit.New(audit.Options{Since: o.since, Progress: a.steps(), Destinations: what.destinations})
+	bar := a.progress(0)
+	defer bar.end()
+	sum := audit.New(audit.Options{Since: o.since, Progress: bar.step, Destinations: what.destinations})
 	for _, s := range what.senders {
 		if err := s.add(sum); err != nil {
 			return err
@@ -102,7 +107,7 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 		}
 	}
 	for _, address := range what.depots {
-		if err := a.auditDepot(cmd.Context(), sum, address); err != nil {
+		if err := auditDepot(cmd.Context(), sum, address, what.topics[address]); err != nil {
 			return err
 		}
 	}
@@ -112,7 +117,7 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 		}
 	}
 	r := sum.Report()
-	a.screen.show("")
+	bar.end()
 	if o.json {
 		out := json.NewEncoder(a.output())
 		out.SetEscapeHTML(false)
@@ -128,16 +133,16 @@ func (a *app) runAudit(cmd *cobra.Command, args []string, o *auditOptions) error
 
 // audited resolves the arguments to the directories, states and spools to audit.
 func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
-	what := new(audited)
-	for _, arg := range args {
-		if isDepot(arg) {
-			what.depots = append(what.depots, arg)
-		}
+	what, err := separate(args)
+	if err != nil {
+		return nil, err
 	}
 	if o.verify && len(what.depots) > 0 {
 		return nil, usagef("--verify reads files of directories, not those of %s: leave it out", what.depots[0])
 	}
-	args = slices.DeleteFunc(slices.Clone(args), isDepot)
+	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		return slices.Contains(what.depots, arg) || kafka.IsAddress(arg)
+	})
 	states, err := collectorStates(args, o.beside)
 	if err != nil {
 		return nil, err
@@ -158,6 +163,36 @@ func (a *app) audited(args []string, o *auditOptions) (*audited, error) {
 	if len(what.sources)+len(what.depots) == 0 {
 		return nil, usagef("no collector is given (give the directory of its files, or its configuration)")
 	}
+	return what, nil
+}
+
+// separate returns the depots among the arguments, and the topic, which belongs to the only depot. Beside a topic a
+// directory is a depot, in which there may be nothing yet.
+func separate(args []string) (*audited, error) {
+	what := &audited{topics: make(map[string]*kafka.Address)}
+	var topics []string
+	for _, arg := range args {
+		if kafka.IsAddress(arg) {
+			topics = append(topics, arg)
+		}
+	}
+	for _, arg := range args {
+		if isDepot(arg) || len(topics) > 0 && isDir(arg) {
+			what.depots = append(what.depots, arg)
+		}
+	}
+	if len(topics) == 0 {
+		return what, nil
+	}
+	if len(topics) > 1 || len(what.depots) != 1 {
+		return nil, usagef("%s: give one topic, and the depot into which its collectors bring files (or their configuration)",
+			strings.Join(topics, ", "))
+	}
+	topic, err := kafka.ParseAddress(topics[0])
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	what.topics[what.depots[0]] = &topic
 	return what, nil
 }
 
@@ -189,17 +224,6 @@ func collectorStates(dirs, beside []string) (states map[string]string, err error
 		states[filepath.Clean(dir)] = state
 	}
 	return states, nil
-}
-
-// steps shows the current step and its progress on a terminal, at most ten times a second.
-func (a *app) steps() func(what string, done, total int64) {
-	var shown time.Time
-	return func(what string, done, total int64) {
-		if now := time.Now(); a.screen.terminal() && now.Sub(shown) > time.Second/10 {
-			shown = now
-			a.screen.show(fmt.Sprintf("%s %3d %%  %s", bar(done, total, 24), done*100/max(total, 1), printable(what)))
-		}
-	}
 }
 
 func isDir(path string) bool {

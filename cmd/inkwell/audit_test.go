@@ -398,7 +398,7 @@ func TestCatDedupeBeyondTheManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := inkwell(t, nil, "cat", "--dedupe", path)
-	if r.code != exitOK || r.stdout != linesOf(1, 0, 0, 5).text()+"more\n" || !strings.Contains(r.stderr, "the last 5 B") {
+	if r.code != exitOK || r.stdout != linesOf(1, 0, 0, 5).text()+"more\n" || !strings.Contains(r.stderr, "the last 5 bytes") {
 		t.Errorf("%+v", r)
 	}
 	if err := os.Truncate(path, 7); err != nil {

@@ -9,14 +9,16 @@ import (
 
 	"inkwell/internal/config"
 	"inkwell/store/audit"
+	"inkwell/store/kafka"
 )
 
 // audited lists what to audit: directories, and what configurations name.
 type audited struct {
 	sources []audit.Source
 	senders []sender
-	configs []*config.Config // of collectors
-	depots  []string         // addresses, or directories
+	configs []*config.Config          // of collectors
+	depots  []string                  // addresses, or directories
+	topics  map[string]*kafka.Address // by the depot of its collectors
 }
 
 // sender is the state of a forwarder or a spool: it records the numbers that its streams have reached, or holds entries
@@ -63,6 +65,18 @@ func (w *audited) configured(file, state string, lookup func(string) (string, bo
 	if s.State == "" {
 		if s.State, err = collectorState(c, roots); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	if c.Topic != nil {
+		address, err := c.TopicDepot()
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if w.topics[address] == nil {
+			w.depots, w.topics[address] = append(w.depots, address), c.Topic
+		}
+		if is, err := isSpool(filepath.Join(s.State, "journal")); !is || err != nil { // nothing is left of a journal here
+			return err
 		}
 	}
 	w.senders = append(w.senders, sender{path: s.State, spools: true}) // entries that the next hop refuses permanently

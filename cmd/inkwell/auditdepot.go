@@ -14,6 +14,7 @@ import (
 	"inkwell/store/audit"
 	"inkwell/store/books"
 	"inkwell/store/depot"
+	"inkwell/store/kafka"
 )
 
 // isDepot reports whether an argument is a depot: an address, or a directory in which Inkwell has put manifests.
@@ -30,27 +31,46 @@ type mirror struct {
 	names map[string][]string // by directory: files to make
 }
 
-// auditDepot adds a depot to an audit.
-func (a *app) auditDepot(ctx context.Context, sum *audit.Audit, address string) (err error) {
+// auditDepot adds a depot to an audit, and the topic whose entries come into it, nil if there is none. The topic is read
+// first, because entries move from there into the depot.
+func auditDepot(ctx context.Context, sum *audit.Audit, address string, topic *kafka.Address) (err error) {
 	d, err := depot.Open(address, depot.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	m := &mirror{depot: d, there: make(map[string]int64), lines: make(map[string][][]byte),
-		names: make(map[string][]string)}
-	if err := m.read(ctx); err != nil {
-		return fmt.Errorf("audit %s: %w", address, err)
-	}
 	root, err := os.MkdirTemp("", "inkwell-audit-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(root)) }()
-	if err := m.lay(root); err != nil {
-		return fmt.Errorf("audit %s: %w", address, err)
+	m := &mirror{depot: d, there: make(map[string]int64), lines: make(map[string][][]byte),
+		names: make(map[string][]string)}
+	read := func() error {
+		err := m.read(ctx)
+		if err == nil {
+			err = m.lay(root)
+		}
+		if err != nil {
+			err = fmt.Errorf("audit %s: %w", address, err)
+		}
+		return err
 	}
-	return sum.Collector(audit.Source{Name: address, Dirs: []string{root}})
+	source := audit.Source{Name: address, Dirs: []string{root}}
+	if topic == nil {
+		if err := read(); err != nil {
+			return err
+		}
+		return sum.Collector(source)
+	}
+	source.Topic = func(to audit.Topic) error {
+		w := kafka.Waiting{Record: to.Record, File: to.File, Step: to.Step}
+		if err := kafka.ReadWaiting(ctx, *topic, d, w); err != nil {
+			return fmt.Errorf("audit %s: %w", topic, err)
+		}
+		return read()
+	}
+	return sum.Collector(source)
 }
 
 // read lists the depot and reads its manifests, several at a time.

@@ -111,3 +111,27 @@ func TestMislabelledFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesOfOtherKinds: what is compressed or encrypted in another way is told, and its bytes are not printed as text.
+func TestFilesOfOtherKinds(t *testing.T) {
+	for begins, says := range map[string]string{
+		"BZh91AY&SY": "bzcat", "\xfd7zXZ\x00\x00\x04": "xzcat", "PK\x03\x04\x14": "unzip -p", "Salted__\x01": "encrypted", "\x04\x22\x4d\x18": "lz4",
+	} {
+		path := filepath.Join(t.TempDir(), "access.log.gz")
+		if err := os.WriteFile(path, []byte(begins+"\x00\x01\x02 and more\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"cat", path}, {"grep", "more", path}, {"stats", path}} {
+			if r := inkwell(t, nil, args...); r.code == exitOK || r.stdout != "" || !strings.Contains(r.stderr, says) {
+				t.Errorf("%q of %q: %+v", args[0], begins, r)
+			}
+		}
+	}
+	path := filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(path, []byte("BZh\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := inkwell(t, nil, "cat", path); r.code != exitOK || r.stdout != "BZh\n" {
+		t.Errorf("a short text: %+v", r)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,8 +44,9 @@ with 1.
 With --dedupe an entry that is in the files of several collectors is printed once: the manifests
 beside the files identify entries that have numbers, as those of forwarders and pipes have.
 Directories are printed in the order of the times of their files, single files in the given order.
-Entries that cannot be told apart, because they are not lines, are printed again; that is
-reported, and the exit code is 1.
+The other flags select from that: an entry counts where it is printed, so that periods which follow
+each other have it once, and --tail means the last lines of the whole. Entries that cannot be told
+apart, because they are not lines, are printed again; that is reported, and the exit code is 1.
 
 A depot is read like a directory: s3://BUCKET/PREFIX/CATEGORY, hdfs://NAMENODE:PORT/PATH/CATEGORY,
 or a directory to which collectors publish. It has only finished files, so that -f is refused.
@@ -72,15 +74,10 @@ func (a *app) cat() *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			if o.dedupe {
-				return a.dedupe(cmd.Context(), args, o.states)
-			}
 			return a.catSelected(cmd.Context(), args, &o)
 		},
 	}
-	o.flags(cmd)
-	o.timeFlags(cmd)
-	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
+	o.lineFlags(cmd, "", eventFormatHelp)
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "continue with what is appended")
 	cmd.Flags().StringVar(&o.from, "from", "", "with -f: start = begin with everything that exists")
 	cmd.Flags().IntVar(&o.tail, "tail", -1, "only this many of the last lines (with -f: before the new ones; 10)")
@@ -97,9 +94,6 @@ func (o *catFlags) check() error {
 	switch {
 	case o.dedupe && o.follow:
 		return usagef("--dedupe and --follow do not go together")
-	case o.dedupe && (o.merge || o.tail >= 0 || o.since != "" || o.until != "" || len(o.sources) > 0 ||
-		len(o.with) > 0):
-		return usagef("--dedupe goes with --state only")
 	case o.from != "" && o.from != "start" && o.from != "end":
 		return usagef("--from %q: want start or end", o.from)
 	case o.from == "start" && o.tail >= 0:
@@ -129,32 +123,45 @@ func (a *app) catSelected(ctx context.Context, args []string, o *catFlags) error
 	if o.follow {
 		return r.finish((&following{a: a, r: r, p: p, o: o, every: time.Second / 4}).run(ctx, args))
 	}
-	list, err := r.series(ctx, args, o.merge)
+	var list []archive.Series
+	var doubt int64
+	if o.dedupe {
+		list, doubt, err = r.dedupe(ctx, args, o.merge)
+	} else {
+		list, err = r.series(ctx, args, o.merge)
+	}
 	if err != nil {
 		return err
 	}
-	bar := a.readingBar(list)
+	bar := a.printingProgress(bytesOf(list))
 	defer bar.end()
-	use := func(c *archive.Chunk) error {
-		bar.add(int64(len(c.Data)) / 8) // of the file, about
-		return errors.Join(p.print(c), r.check())
+	r.Progress = bar.add
+	err = r.finish(o.read(ctx, r, list, func(c *archive.Chunk) error { return errors.Join(p.print(c), r.check()) }))
+	if err == nil && doubt > 0 {
+		err = fmt.Errorf("up to %s may be twice", entries(doubt))
 	}
+	return err
+}
+
+// read passes what the flags select of series to use.
+func (o *catFlags) read(ctx context.Context, r *archiveReading, list []archive.Series,
+	use func(*archive.Chunk) error) error {
 	switch {
 	case o.tail >= 0:
-		var chunks []*archive.Chunk
-		if chunks, err = lastLines(ctx, r.Query, list, o.tail); err == nil {
-			err = printAll(chunks, use)
+		chunks, err := lastLines(ctx, r.Query, list, o.tail)
+		if err != nil {
+			return err
 		}
+		return printAll(chunks, use)
 	case o.merge:
-		err = r.Merge(ctx, list, use)
-	default:
-		for i := range list {
-			if err = r.Series(ctx, list[i].Files, use); err != nil {
-				break
-			}
+		return r.Merge(ctx, list, use)
+	}
+	for i := range list {
+		if err := r.Series(ctx, list[i].Files, use); err != nil {
+			return err
 		}
 	}
-	return r.finish(err)
+	return nil
 }
 
 func printAll(chunks []*archive.Chunk, use func(*archive.Chunk) error) error {

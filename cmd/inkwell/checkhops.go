@@ -32,7 +32,7 @@ func (s *startCheck) hops() {
 // found returns the addresses, with those that are found at the sources among them, three of each.
 func (s *startCheck) found(addrs []string) (list []string) {
 	for _, addr := range addrs {
-		if !discovery.Is(addr) {
+		if !discovery.IsSource(addr) {
 			list = append(list, addr)
 			continue
 		}

@@ -184,29 +184,6 @@ func onlyConfig(cmd *cobra.Command, file string) error {
 	return nil
 }
 
-// keysOf lists the keys of a configuration that flags stand for, by their section.
-var keysOf = map[string][]flagKey{
-	"global": {
-		{"durability", "durability"}, {"journal", "journal"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"},
-		{"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"},
-		{"max_conn", "max-connections"},
-		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"},
-		{"max_entries", "max-entries"},
-		{"max_message_size", "max-message"}, {"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"},
-		{"header_timeout", "header-timeout"},
-	},
-	"tail": {
-		{"max_line", "max-line"}, {"encoding", "encoding"}, {"format", "format"}, {"stamp", "stamp"},
-		{"prefix", "prefix"}, {"multiline_start", "multiline-start"},
-		{"multiline_lines", "multiline-lines"}, {"multiline_wait", "multiline-wait"},
-	},
-	"file": {
-		{"who", "who"}, {"away_max", "away-max"}, {"max_size", "max-size"}, {"add_newlines", "add-newlines"},
-		{"keep", "keep"}, {"keep_total", "keep-bytes"},
-		{"keep_open", "keep-open"}, {"layout", "layout"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
-	},
-}
-
 // collectLines writes the configuration that the flags of collect stand for.
 func collectLines(l *flagLines) error {
 	dir, state := l.text("dir"), l.text("state")

@@ -81,8 +81,7 @@ func (a *app) convert() *cobra.Command {
 	f.StringSliceVar(&c.Fields, "fields", nil,
 		"the fields that become columns (json and logfmt have no fixed fields)")
 	f.BoolVarP(&follow, "follow", "f", false, "continue with files as they are finished, until it is told to end")
-	f.StringArrayVar(&o.states, "state", nil,
-		"state directory of a collector, if it is not .inkwell in DIR or beside the category; can be repeated")
+	o.stateFlag(cmd)
 	return cmd
 }
 
@@ -93,7 +92,6 @@ type converting struct {
 	c archive.Conversion
 
 	following bool
-	size      func(int64) // gets the bytes of each file that is done with; may be nil
 }
 
 // converted counts what became of files.
@@ -119,10 +117,11 @@ func (w *converting) run(ctx context.Context, args []string, o *selection) (err 
 	if err != nil {
 		return err
 	}
-	bar := w.a.readingBar(list)
+	bar := w.a.progress(bytesOf(list))
 	defer bar.end()
-	w.size = bar.add
+	w.r.Progress = bar.add
 	sum := w.round(ctx, list, func(archive.File) bool { return true }, func(archive.File, error) {})
+	bar.end()
 	fmt.Fprintf(w.a.stdout, "%d files made of %s lines, %d were there\n", sum.made, counted(sum.rows), sum.there)
 	if sum.failed > 0 {
 		return fmt.Errorf("files that could not be converted: %d", sum.failed)
@@ -146,6 +145,7 @@ func (w *converting) round(ctx context.Context, list []archive.Series, due func(
 	for i := range list {
 		for _, f := range list[i].Files {
 			if f.Open || f.Codec == rotate.None || !due(f) {
+				w.r.Progress(f.Size)
 				continue
 			}
 			files = append(files, func() {
@@ -164,9 +164,6 @@ func (w *converting) round(ctx context.Context, list []archive.Series, due func(
 		_ = work.Wait() // no function fails
 	}()
 	for one := range outcomes {
-		if w.size != nil {
-			w.size(one.file.Size)
-		}
 		switch {
 		case errors.Is(one.err, fs.ErrNotExist): // removed by retention meanwhile
 			one.err = nil

@@ -18,19 +18,26 @@ type dress func(slog.Level) (before, after string)
 // else nothing. For example, the journal gives a line that begins with <3> the priority 3 (error), so that journalctl
 // -p err finds it.
 func dressFor(stderr *os.File, terminal bool, lookup func(string) (string, bool)) dress {
-	value := func(name string) string {
-		if v, ok := lookup(name); ok {
-			return v
-		}
-		return ""
-	}
+	stream, inUnit := lookup("JOURNAL_STREAM")
 	switch {
-	case isStream(stderr, value("JOURNAL_STREAM")):
+	case inUnit && isStream(stderr, stream):
 		return priorities
-	case terminal && value("NO_COLOR") == "" && value("TERM") != "dumb":
+	case terminal && coloursAllowed(lookup):
 		return colours
 	}
 	return nil
+}
+
+// coloursAllowed reports whether the environment allows colours on a terminal.
+func coloursAllowed(lookup func(string) (string, bool)) bool {
+	none, set := lookup("NO_COLOR")
+	term, named := lookup("TERM")
+	return (!set || none == "") && (!named || term != "dumb")
+}
+
+// wantsColours reports whether standard output may have colours.
+func (a *app) wantsColours() bool {
+	return a.onTerminal() && coloursAllowed(a.lookup)
 }
 
 // isStream reports whether f is the file with that device and inode, DEV:INODE in decimal. systemd describes the stream

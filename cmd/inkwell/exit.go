@@ -83,8 +83,14 @@ func cure(err error) string {
 // errReaderGone means that the reader of standard output has closed it.
 var errReaderGone = errors.New("the reader of standard output is gone")
 
-// output returns standard output as a writer that fails with errReaderGone when its reader has gone.
-func (a *app) output() io.Writer { return outputWriter{a.stdout} }
+// output returns standard output as a writer that fails with errReaderGone when its reader has gone. On a terminal its
+// lines come above the live line.
+func (a *app) output() io.Writer {
+	if a.onTerminal() && a.screen.terminal() {
+		return outputWriter{sharedOutput{a.stdout, a.screen}}
+	}
+	return outputWriter{a.stdout}
+}
 
 type outputWriter struct{ w io.Writer }
 

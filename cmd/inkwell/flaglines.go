@@ -111,6 +111,30 @@ func (l *flagLines) list(name string) []string {
 // flagKey pairs a key of a configuration with the flag that sets it.
 type flagKey struct{ key, flag string }
 
+// keysOf lists the keys of a configuration that flags stand for, by their section: global and file for collect, tail for
+// forward. The other flags have a function below.
+var keysOf = map[string][]flagKey{
+	"global": {
+		{"durability", "durability"}, {"journal", "journal"}, {"journal_max", "journal-max"}, {"stream_ttl", "stream-ttl"},
+		{"max_frame_size", "max-frame"}, {"max_trusted_frame_size", "max-trusted-frame"},
+		{"max_conn", "max-connections"},
+		{"max_categories", "max-categories"}, {"max_conn_per_address", "max-connections-per-address"},
+		{"max_entries", "max-entries"},
+		{"max_message_size", "max-message"}, {"max_in_flight", "max-in-flight"}, {"idle_timeout", "idle-timeout"},
+		{"header_timeout", "header-timeout"},
+	},
+	"tail": {
+		{"max_line", "max-line"}, {"encoding", "encoding"}, {"format", "format"}, {"stamp", "stamp"},
+		{"prefix", "prefix"}, {"multiline_start", "multiline-start"},
+		{"multiline_lines", "multiline-lines"}, {"multiline_wait", "multiline-wait"},
+	},
+	"file": {
+		{"who", "who"}, {"away_max", "away-max"}, {"max_size", "max-size"}, {"add_newlines", "add-newlines"},
+		{"keep", "keep"}, {"keep_total", "keep-bytes"},
+		{"keep_open", "keep-open"}, {"layout", "layout"}, {"done_markers", "done-markers"}, {"lateness", "lateness"},
+	},
+}
+
 // copy adds the lines for several keys of a section.
 func (l *flagLines) copy(section string) {
 	for _, k := range keysOf[section] {
@@ -339,7 +363,7 @@ func (l *flagLines) network(to []string) {
 
 // orderOf returns the service_order for the addresses of --to.
 func orderOf(to []string) string {
-	if slices.ContainsFunc(to, discovery.Is) {
+	if slices.ContainsFunc(to, discovery.IsSource) {
 		return "spread"
 	}
 	return "listed"

@@ -57,7 +57,7 @@ func (a *app) grep() *cobra.Command {
   inkwell grep -l needle /srv/logs/apache.access`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(o.patterns) == 0 {
-				return several2(args)
+				return patternAndSeveral(args)
 			}
 			return several("DIR/CATEGORY or FILE")(nil, args)
 		},
@@ -84,22 +84,21 @@ func (a *app) grep() *cobra.Command {
 			return nil
 		},
 	}
-	o.selection.flags(cmd)
-	o.timeFlags(cmd)
-	cmd.Flags().StringVar(&o.format, "format", "", eventFormatHelp)
-	o.flags(cmd)
+	o.lineFlags(cmd, "", eventFormatHelp)
+	o.ownFlags(cmd)
 	return cmd
 }
 
-// several2 requires a pattern and something to search.
-func several2(args []string) error {
+// patternAndSeveral requires a pattern and something to search.
+func patternAndSeveral(args []string) error {
 	if len(args) == 0 {
 		return exactly("PATTERN")(nil, args)
 	}
 	return several("DIR/CATEGORY or FILE")(nil, args[1:])
 }
 
-func (o *grepFlags) flags(cmd *cobra.Command) {
+// ownFlags defines the flags of GNU grep.
+func (o *grepFlags) ownFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.patterns, "regexp", "e", nil, "a pattern; can be repeated, and may begin with -")
 	f.BoolVarP(&o.fixed, "fixed-strings", "F", false, "patterns are plain text")
@@ -157,9 +156,10 @@ func (a *app) grepSelected(ctx context.Context, args []string, o *grepFlags) (fo
 	if err != nil {
 		return false, err
 	}
-	bar := a.readingBar(list)
+	bar := a.printingProgress(bytesOf(list))
 	defer bar.end()
-	g := &grepper{o: o, pattern: pattern, r: r, bar: bar, w: a.output(), terminal: a.onTerminal()}
+	r.Progress = bar.add
+	g := &grepper{o: o, pattern: pattern, r: r, w: a.output(), terminal: a.onTerminal(), colours: a.wantsColours()}
 	g.named = o.withName || len(list) > 1 && !o.noName
 	for i := range list {
 		some, err := g.series(ctx, &list[i])

@@ -19,9 +19,9 @@ type grepper struct {
 	o        *grepFlags
 	pattern  *search.Pattern
 	r        *archiveReading
-	bar      *readingBar
 	w        io.Writer
-	terminal bool
+	terminal bool // control characters are shown as escapes
+	colours  bool
 	named    bool // the name of the series precedes its lines
 
 	name     string
@@ -55,7 +55,11 @@ func (g *grepper) series(ctx context.Context, s *archive.Series) (found bool, er
 			return g.selected > 0, err
 		}
 		if g.o.files && !g.o.quiet && g.selected > before {
-			if _, werr := fmt.Fprintln(g.w, f.Final()); werr != nil {
+			name := f.Final()
+			if g.terminal {
+				name = visible(name)
+			}
+			if _, werr := fmt.Fprintln(g.w, name); werr != nil {
 				return true, werr
 			}
 		}
@@ -75,8 +79,11 @@ func (g *grepper) prefix(sep byte) string {
 	if !g.named {
 		return ""
 	}
-	if g.terminal {
+	switch {
+	case g.colours:
 		return "\x1b[35m" + visible(g.name) + "\x1b[36m" + string(sep) + "\x1b[0m"
+	case g.terminal:
+		return visible(g.name) + string(sep)
 	}
 	return g.name + string(sep)
 }
@@ -87,7 +94,6 @@ func (g *grepper) file(ctx context.Context, f archive.File) error {
 	ordered := archive.Ordered[[]byte, part]{Work: g.find, Use: g.use}
 	var lines archive.Lines
 	err := g.r.Read(ctx, f, func(c *archive.Chunk) error {
-		g.bar.add(int64(len(c.Data)) / 8)
 		if err := g.r.check(); err != nil {
 			return err
 		}
@@ -243,7 +249,7 @@ func (g *grepper) colored(text []byte, match bool) {
 	switch {
 	case !g.terminal:
 		g.buf = append(g.buf, text...)
-	case match && len(text) > 0:
+	case match && g.colours && len(text) > 0:
 		g.buf = append(appendVisible(append(g.buf, "\x1b[01;31m"...), text), "\x1b[0m"...)
 	default:
 		g.buf = appendVisible(g.buf, text)

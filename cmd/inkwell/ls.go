@@ -48,16 +48,8 @@ Exit codes: 0 listed, 1 failed or a file has a problem, 2 the command line is wr
 		},
 	}
 	o.flags(cmd)
-	must(cmd.Flags().MarkHidden("strict"))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array with an object for each file")
 	return cmd
-}
-
-// must panics if a flag that the program itself names does not exist.
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
 }
 
 // list prints what is there.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
@@ -110,7 +109,7 @@ func fitted(parts []linePart, width int) string {
 			}
 		}
 		line := strings.Join(texts, "  ")
-		if utf8.RuneCountInString(line) < width || len(parts) <= 1 {
+		if columnCount(line) < width || len(parts) <= 1 {
 			return line
 		}
 		parts = slices.Delete(parts, last, last+1)

@@ -42,7 +42,7 @@ func (p *printer) print(c *archive.Chunk) error {
 			p.buf = append(p.buf, '\n')
 		}
 		p.last = dirOf(name)
-		p.buf = fmt.Appendf(p.buf, "==> %s <==\n", p.last)
+		p.buf = append(p.text(append(p.buf, "==> "...), []byte(p.last)), " <==\n"...)
 	}
 	if !p.source && !p.time {
 		if !p.visible && len(p.buf) == 0 {

@@ -82,14 +82,15 @@ func (p *prober) one(ctx context.Context, i int) probe {
 	defer cancel()
 	s, err := p.document(half, to)
 	var refused *httpError
+	unreachable, away := rpc.DialReason(err)
 	switch {
 	case err == nil:
 		answer.status, answer.verdict = s, s.Judge(p.thresholds)
 	case errors.As(err, &refused) && (refused.code == http.StatusForbidden ||
 		refused.code == http.StatusServiceUnavailable):
 		answer.verdict = p.health(ctx, to, refused)
-	case isDialError(err):
-		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+dialText(err), dialCure(answer.name))
+	case away:
+		answer.verdict = verdictOf(status.Critical, "it cannot be reached: "+unreachable, dialCure(answer.name))
 	case errors.Is(err, errDocument):
 		answer.verdict = verdictOf(unknown, err.Error(), "use the inkwell of that version")
 	default:
@@ -119,21 +120,6 @@ func hinted(v status.Verdict, hint string) status.Verdict {
 
 // errDocument means that the status of a daemon has a format that this program does not know.
 var errDocument = errors.New("its status cannot be read")
-
-// isDialError reports whether the connection could not be made.
-func isDialError(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// dialText returns what prevented a connection.
-func dialText(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Error()
-	}
-	return err.Error()
-}
 
 // dialCure says what to do about a daemon that cannot be reached.
 func dialCure(name string) string {

@@ -76,7 +76,7 @@ func TestHealth(t *testing.T) {
 		"behind, too far":   {"--backlog-age 1m,9m " + old, 2, []string{"INKWELL CRITICAL"}},
 		"spool":             {"--spool 40% " + well, 1, []string{"INKWELL WARNING", "50% full"}},
 		"disk":              {"--disk 50%,45% " + well, 2, []string{"INKWELL CRITICAL", "42.0%"}},
-		"nobody":            {closedAddr, 2, []string{"INKWELL CRITICAL - " + closedAddr + ": it cannot be reached: dial tcp " + closedAddr + ": connect: connection refused\n", "(start it,"}},
+		"nobody":            {closedAddr, 2, []string{"INKWELL CRITICAL - " + closedAddr + ": it cannot be reached: connection refused\n", "(start it,"}},
 		"one of two":        {well + " " + closedAddr, 2, []string{"INKWELL CRITICAL - 1 of 2 daemons: " + closedAddr + ": it cannot", "'" + well + " entries'=1200c"}},
 		"two":               {well + " " + well, 0, []string{"INKWELL OK - 2 daemons, all is well | "}},
 		"hangs":             {"--timeout 200ms " + hanging.Addr().String(), 2, []string{"it does not answer within 200ms"}},

@@ -17,7 +17,7 @@ import (
 	"inkwell/internal/conf"
 )
 
-// selection holds the flags with which the reading commands select files and entries.
+// selection holds the flags by which the reading commands select files and entries.
 type selection struct {
 	since, until string
 	sources      []string
@@ -30,26 +30,37 @@ type selection struct {
 
 const timeHelp = "14:00, yesterday, '2026-11-29 14:00', 2h (ago), 2026-11-29T14:00:00+01:00, @1764403200"
 
+// flags defines the flags by which files and entries are selected.
 func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.since, "since", "", "what arrived since this time, exact to a block (1 MiB or ten seconds): "+timeHelp)
 	f.StringVar(&s.until, "until", "", "what arrived until this time")
 	f.StringArrayVar(&s.sources, "source", nil,
 		"what comes from this source: a pattern for HOST, PATH, HOST:PATH or a stream, as in 'web1*'; can be repeated")
-	f.StringArrayVar(&s.states, "state", nil, "state directory of a collector, which knows what open files hold, if it is not .inkwell in DIR or beside the "+
-		"category; can be repeated")
-	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of continuing after it")
+	s.stateFlag(cmd)
 }
 
-// timeFlags are those by which since and until are of the lines' own times.
-func (s *selection) timeFlags(cmd *cobra.Command) {
+// stateFlag defines --state.
+func (s *selection) stateFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&s.states, "state", nil, "state directory of a collector, which knows what open files "+
+		"hold, if it is not .inkwell in DIR or beside the category; can be repeated")
+}
+
+// lineFlags defines the flags of the commands that read lines: those of flags, and those by which since and until refer
+// to the times in the lines. format is the default of --format.
+func (s *selection) lineFlags(cmd *cobra.Command, format, formatHelp string) {
+	s.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&s.time, "time", "arrival", "what --since and --until refer to: arrival, or event = the time in the line, which --format finds")
-	f.Var(conf.Value(&s.slack, "10m", "duration", conf.ParseDuration), "slack", "with --time event: how much earlier or later than its own time a line may have arrived")
+	f.BoolVar(&s.strict, "strict", false, "stop at damage instead of continuing after it")
+	f.StringVar(&s.time, "time", "arrival",
+		"what --since and --until refer to: arrival, or event = the time in the line, which --format finds")
+	f.Var(conf.Value(&s.slack, "10m", "duration", conf.ParseDuration), "slack",
+		"with --time event: how much earlier or later than its own time a line may have arrived")
+	f.StringVar(&s.format, "format", format, formatHelp)
 }
 
-const eventFormatHelp = "with --time event: the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN with a group " +
-	"named time"
+const eventFormatHelp = "with --time event: the format of the lines: combined, common, json, logfmt, syslog, " +
+	"regexp=PATTERN with a group named time"
 
 // event is what --time asks for.
 func (s *selection) event() (e archive.EventTime, err error) {
@@ -93,7 +104,13 @@ func (a *app) query(name string, s *selection) (*archiveReading, error) {
 		}
 	}
 	r := &archiveReading{Query: q, strict: s.strict, broken: make(chan error, 1)}
-	q.Tell = func(format string, args ...any) { say(a.screen, "inkwell "+name+": "+format+"\n", args...) }
+	q.Tell = func(format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if a.screen.terminal() {
+			text = string(appendVisible(nil, []byte(text)))
+		}
+		say(a.screen, "inkwell %s: %s\n", name, text)
+	}
 	q.Lost = func(d *archive.Damage) {
 		r.lost.Add(1)
 		if !s.strict {
@@ -182,50 +199,4 @@ func (r *archiveReading) series(ctx context.Context, args []string, below bool) 
 
 func noFiles(arg string) error {
 	return fmt.Errorf("%s: no files of category %s (give the directory of one category, as in DIR/CATEGORY; inkwell ls shows them)", arg, filepath.Base(arg))
-}
-
-// readingBar shows the progress of a reading on a terminal if it takes longer than a moment.
-type readingBar struct {
-	a     *app
-	whole int64
-	done  int64
-	began time.Time
-	shown time.Time
-}
-
-// readingBar returns nil if the output goes to the same terminal.
-func (a *app) readingBar(list []archive.Series) *readingBar {
-	p := &readingBar{a: a, began: time.Now()}
-	if !a.screen.terminal() || a.onTerminal() {
-		return nil
-	}
-	for _, s := range list {
-		for _, f := range s.Files {
-			p.whole += f.Size
-		}
-	}
-	return p
-}
-
-// add counts bytes that were read.
-func (p *readingBar) add(n int64) {
-	if p == nil {
-		return
-	}
-	p.done += n
-	now := time.Now()
-	if now.Sub(p.began) < time.Second || now.Sub(p.shown) < time.Second/4 {
-		return
-	}
-	p.shown = now
-	rate := float64(p.done) / now.Sub(p.began).Seconds()
-	left := time.Duration(float64(max(0, p.whole-p.done))/max(rate, 1)) * time.Second
-	p.a.screen.show(fmt.Sprintf("%s %s of %s, %s/s, %v left", bar(min(p.done, p.whole), p.whole, 24), size(p.done),
-		size(p.whole), size(int64(rate)), left))
-}
-
-func (p *readingBar) end() {
-	if p != nil {
-		p.a.screen.show("")
-	}
 }

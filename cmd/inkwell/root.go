@@ -41,7 +41,7 @@ spool (the next run delivers it), 111 another process uses the state or spool.`,
 	root.AddCommand(a.collect(), a.scribed(), a.forward(), a.pipe(), a.cat(), a.spool(), a.version(), a.man())
 	root.AddCommand(a.init(), a.migrate(), a.check(), a.audit())
 	root.AddCommand(a.health(), a.top(), a.munin())
-	root.AddCommand(a.ls(), a.grep(), a.stats(), a.convert(), a.wait(), a.verify(), a.repair())
+	root.AddCommand(a.ls(), a.grep(), a.stats(), a.convert(), a.wait(), a.verify(), a.repair(), a.journal())
 	root.AddCommand(a.catTo(), a.ctl(), a.rotatelogs(), a.completion())
 	root.SetHelpCommand(a.help())
 	completes(root)

@@ -70,8 +70,21 @@ func (a *app) spoolReader(cmd *cobra.Command, printer func(io.Writer) entryPrint
 
 // printEntries prints every waiting entry, and says how many damaged places there are between them.
 func (a *app) printEntries(dir *faultfs.Dir, print entryPrinter) (damaged int, err error) {
+	segments, err := spool.List(dir)
+	if err != nil {
+		return 0, fmt.Errorf("list %s: %w", dir.Path(), err)
+	}
+	bar := a.printingProgress(0)
+	defer bar.end()
 	var batch proto.Batch
+	var from uint64
 	for rec, err := range spool.Records(dir) {
+		if from == 0 {
+			from = rec.Start
+		}
+		if n := len(segments); n > 0 {
+			bar.at(int64(rec.Start-from), int64(max(segments[n-1].End, rec.Start)-from))
+		}
 		if err == nil {
 			err = batch.SetRecord(rec.Data)
 		}

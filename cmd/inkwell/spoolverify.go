@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"inkwell/internal/faultfs"
 	"inkwell/store/spool"
 )
 
@@ -28,10 +29,9 @@ acknowledged.`,
 				return err
 			}
 			defer dir.Close()
-			report, err := spool.Verify(dir, a.progress())
-			a.screen.show("")
+			report, err := a.verifySpool(dir)
 			if err != nil {
-				return fmt.Errorf("verify %s: %w", dir.Path(), err)
+				return err
 			}
 			return printReport(a.output(), dir.Path(), report)
 		},
@@ -72,25 +72,24 @@ uses the directory.`,
 					return err
 				}
 			}
-			report, err := spool.Verify(dir, a.progress())
-			a.screen.show("")
+			report, err := a.verifySpool(dir)
 			if err != nil {
-				return fmt.Errorf("verify %s: %w", dir.Path(), err)
+				return err
 			}
 			return printReport(w, dir.Path(), report)
 		},
 	}
 }
 
-// progress shows the progress of a task on a terminal, in visible steps.
-func (a *app) progress() func(done, total int64) {
-	shown := int64(-1)
-	return func(done, total int64) {
-		if step := done * 200 / max(total, 1); a.screen.terminal() && step != shown {
-			shown = step
-			a.screen.show(fmt.Sprintf("%s %s of %s", bar(done, total, 40), size(done), size(total)))
-		}
+// verifySpool is spool.Verify with its progress on the terminal.
+func (a *app) verifySpool(dir *faultfs.Dir) (spool.Report, error) {
+	bar := a.progress(0)
+	defer bar.end()
+	report, err := spool.Verify(dir, bar.at)
+	if err != nil {
+		return report, fmt.Errorf("verify %s: %w", dir.Path(), err)
 	}
+	return report, nil
 }
 
 // printReport prints the result of Verify; the error says how much of it is damage.

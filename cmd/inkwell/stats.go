@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,11 +63,8 @@ Exit codes: 0 counted, 1 failed or damaged, 2 the command line is wrong, 3 the c
 			return a.count(cmd.Context(), args, &o)
 		},
 	}
-	o.flags(cmd)
-	o.timeFlags(cmd)
+	o.lineFlags(cmd, "combined", "the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f := cmd.Flags()
-	f.StringVar(&o.format, "format", "combined",
-		"the format of the lines: combined, common, json, logfmt, syslog, regexp=PATTERN")
 	f.StringSliceVar(&o.by, "by", []string{"url"}, "the fields that make the key")
 	f.Var(conf.Value(&o.every, "0", "duration", conf.ParseDuration), "every", "count each period of this length separately; 0 = everything together")
 	f.BoolVarP(&o.live, "follow", "f", false, "count what arrives from now on, or from --since on, and print the table again every two seconds")
@@ -161,23 +159,18 @@ func (a *app) countOnce(ctx context.Context, r *archiveReading, args []string, o
 
 // countSeries counts all files, parts of them beside each other.
 func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive.Series, o *statsFlags) (*tally.Tally, error) {
-	bar := a.readingBar(list)
+	bar := a.progress(bytesOf(list))
 	defer bar.end()
-	idle := make(chan *counter, 64)
+	r.Progress = bar.add
+	idle := counters{o: o}
 	ordered := archive.Ordered[chunkText, *counter]{
 		Work: func(c chunkText) *counter {
-			var k *counter
-			select {
-			case k = <-idle:
-			default:
-				reader, _ := format.New(o.format, o.fields()) // which was made before
-				k = &counter{reader: reader, o: o, tally: new(tally.Tally)}
-			}
+			k := idle.get()
 			k.add(c)
 			return k
 		},
 		Use: func(k *counter) error {
-			idle <- k
+			idle.put(k)
 			return nil
 		},
 	}
@@ -186,7 +179,6 @@ func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive
 			var lines archive.Lines
 			var at time.Time
 			err := r.Series(ctx, []archive.File{f}, func(c *archive.Chunk) error {
-				bar.add(int64(len(c.Data)) / 8)
 				if at = c.First; r.check() != nil {
 					return r.check()
 				}
@@ -206,14 +198,38 @@ func (a *app) countSeries(ctx context.Context, r *archiveReading, list []archive
 	if err := ordered.Flush(); err != nil {
 		return nil, err
 	}
-	close(idle)
 	sum := new(tally.Tally)
-	for k := range idle {
+	for _, k := range idle.list {
 		if err := sum.Merge(k.tally); err != nil {
 			return nil, err
 		}
 	}
 	return sum, nil
+}
+
+// counters are those that nobody uses at the moment: as many as parts are counted at once, and used again.
+type counters struct {
+	o    *statsFlags
+	mu   sync.Mutex // guards list
+	list []*counter
+}
+
+func (c *counters) get() *counter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.list) - 1; n >= 0 {
+		k := c.list[n]
+		c.list = c.list[:n]
+		return k
+	}
+	reader, _ := format.New(c.o.format, c.o.fields()) // which was made before
+	return &counter{reader: reader, o: c.o, tally: new(tally.Tally)}
+}
+
+func (c *counters) put(k *counter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, k)
 }
 
 // add counts lines.

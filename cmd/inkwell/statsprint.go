@@ -34,7 +34,11 @@ func (a *app) printCounts(sum *tally.Tally, o *statsFlags) error {
 		}
 		for i := range rows {
 			r := &rows[i]
-			line := []string{r.Key, strconv.FormatInt(r.Count, 10), strconv.FormatInt(r.Failures, 10), number(r.Rate),
+			key := r.Key
+			if a.onTerminal() {
+				key = visible(key)
+			}
+			line := []string{key, strconv.FormatInt(r.Count, 10), strconv.FormatInt(r.Failures, 10), number(r.Rate),
 				strconv.FormatInt(r.Bytes, 10), strconv.FormatInt(r.Timed, 10)}
 			for _, v := range []float64{r.Min, r.Avg, r.P50, r.P95, r.P99, r.Max} {
 				line = append(line, number(v))

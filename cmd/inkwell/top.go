@@ -48,7 +48,7 @@ daemon answered.`,
 			if lines, _ := size(); lines == 0 || a.stdin == nil || !term.IsTerminal(int(a.stdin.Fd())) {
 				return a.printTop(cmd.Context(), p)
 			}
-			t := &topScreen{prober: p, every: every, to: a.stdout, size: size}
+			t := &topScreen{prober: p, every: every, to: a.stdout, size: size, colours: a.wantsColours()}
 			return t.run(cmd.Context(), a.stdin)
 		},
 	}
@@ -78,6 +78,8 @@ type topScreen struct {
 	every  time.Duration
 	to     io.Writer
 	size   func() (lines, columns int)
+
+	colours bool
 
 	view     topView
 	from     int    // line of the body that is shown first
@@ -238,7 +240,11 @@ func (t *topScreen) draw() error {
 		if i > 0 {
 			out.WriteString("\r\n")
 		}
-		out.WriteString(coloured(cutTo(line, columns)) + "\x1b[K")
+		line = cutTo(line, columns)
+		if t.colours {
+			line = coloured(line)
+		}
+		out.WriteString(line + "\x1b[K")
 	}
 	out.WriteString("\x1b[J")
 	_, err := t.to.Write(out.Bytes())

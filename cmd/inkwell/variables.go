@@ -11,11 +11,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"inkwell/internal/conf"
+	"inkwell/internal/killpoint"
 )
 
 // notOurs are variables that begin with INKWELL_ but are not mistyped flags: those of the tests, and those that
 // Kubernetes and Docker set for a service of that name (INKWELL_SERVICE_HOST, INKWELL_PORT_1463_TCP_ADDR).
-var notOurs = regexp.MustCompile(`^INKWELL_(TEST_|BENCH_|CHAOS_|KILL$|CLOCK$|SERVICE_|PORT$|PORT_|ENV_|NAME$)`)
+var notOurs = regexp.MustCompile(`^INKWELL_(TEST_|BENCH_|CHAOS_|SERVICE_|PORT$|PORT_|ENV_|NAME$)`)
 
 // warnOfVariables warns on standard error of variables that begin with INKWELL_ and belong to no flag of any command.
 func (a *app) warnOfVariables(root *cobra.Command) {
@@ -40,7 +41,7 @@ func (a *app) warnOfVariables(root *cobra.Command) {
 
 // variables returns the names of all variables that have an effect.
 func variables(root *cobra.Command) []string {
-	names := []string{"INKWELL_STATE"}
+	names := append(killpoint.Variables(), "INKWELL_STATE")
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
 		for _, flags := range []*pflag.FlagSet{cmd.LocalFlags(), cmd.PersistentFlags()} {

@@ -29,8 +29,7 @@ Exit codes: 0 everything is intact, 1 something is damaged or failed, 2 the comm
 			return a.verifyAll(cmd.Context(), args, &o, func(archive.File, *archive.Verdict) error { return nil })
 		},
 	}
-	cmd.Flags().StringArrayVar(&o.states, "state", nil,
-		"state directory of a collector, if it is not .inkwell in DIR or beside the category; can be repeated")
+	o.stateFlag(cmd)
 	return cmd
 }
 
@@ -56,8 +55,7 @@ wrong.`,
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&o.states, "state", nil,
-		"state directory of a collector, if it is not .inkwell in DIR or beside the category; can be repeated")
+	o.stateFlag(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "directory for what can be read of damaged and unfinished files")
 	return cmd
 }
@@ -97,8 +95,9 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
 	if err != nil {
 		return err
 	}
-	bar := a.readingBar(list)
+	bar := a.progress(bytesOf(list))
 	defer bar.end()
+	r.Progress = bar.add
 	files, bad := 0, 0
 	var raw, lines int64
 	for i := range list {
@@ -110,7 +109,6 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
 			if err != nil {
 				return err
 			}
-			bar.add(f.Size)
 			files, raw, lines = files+1, raw+v.Raw, lines+v.Lines
 			for _, d := range v.Lost {
 				say(a.screen, "%v\n", d)
@@ -129,6 +127,7 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
 			}
 		}
 	}
+	bar.end()
 	fmt.Fprintf(a.stdout, "%d files, %s, %s lines\n", files, size(raw), counted(lines))
 	if bad > 0 {
 		return fmt.Errorf("damaged files: %d of %d (inkwell repair --to DIR writes what can be read of them)", bad,

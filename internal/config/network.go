@@ -113,7 +113,7 @@ func (l *loader) network(b *conf.Block, p position) (Sink, error) {
 // setOrder sets how one of the servers is chosen.
 func (n *Network) setOrder(o block, servers string) {
 	order := o.choice("service_order", "random", "listed", "spread")
-	if _, given := o.Get("service_order"); !given && slices.ContainsFunc(strings.Fields(servers), discovery.Is) {
+	if _, given := o.Get("service_order"); !given && slices.ContainsFunc(strings.Fields(servers), discovery.IsSource) {
 		order = "spread"
 	}
 	n.Shuffle, n.Spread = order == "random", order == "spread"
@@ -122,7 +122,7 @@ func (n *Network) setOrder(o block, servers string) {
 // withTLS adds tls:// to the addresses and sources that lack it.
 func withTLS(addrs []string, secure bool) []string {
 	for i, addr := range addrs {
-		if secure && discovery.Is(addr) {
+		if secure && discovery.IsSource(addr) {
 			addrs[i] = discovery.Secure(addr)
 		} else if secure && !strings.HasPrefix(addr, "tls://") && !strings.HasPrefix(addr, "unix:") {
 			addrs[i] = "tls://" + addr
@@ -156,7 +156,7 @@ func (l *loader) servers(o block, list conf.Setting) []string {
 			addrs = append(addrs, word)
 			continue
 		}
-		if discovery.Is(word) {
+		if discovery.IsSource(word) {
 			if _, err := discovery.Parse(word); err != nil {
 				l.fail(list.Line, fmt.Sprintf("%s in service_list is not used: %v", conf.Quote(word), err),
 					"write srv:NAME, dns:NAME:PORT or file:/path")

@@ -89,7 +89,7 @@ func (d *Directory) begin(texts []string, former []Address) (*watched, error) {
 	var errs []error
 	for _, text := range texts {
 		p := part{text: text}
-		if !Is(text) {
+		if !IsSource(text) {
 			p.list = []Address{{Name: text}}
 			sources = append(sources, nil)
 		} else {

@@ -57,8 +57,8 @@ type Source struct {
 	server string // HOST:PORT of the server to ask; "" = those of the system
 }
 
-// Is reports whether text names a source and not an address.
-func Is(text string) bool {
+// IsSource reports whether text names a source and not an address.
+func IsSource(text string) bool {
 	kind, _, _ := strings.Cut(text, ":")
 	return (kind == "srv" || kind == "dns" || kind == "file") && kind != text
 }
@@ -111,7 +111,7 @@ func Secure(text string) string {
 // HasTLS reports whether a source, as text, gives its addresses TLS.
 func HasTLS(text string) bool {
 	_, rest, _ := strings.Cut(text, ":")
-	return Is(text) && strings.HasPrefix(rest, "tls://")
+	return IsSource(text) && strings.HasPrefix(rest, "tls://")
 }
 
 // CertificateName returns the name that is in the certificates of the addresses of a source, "" if each has its own:

@@ -28,7 +28,7 @@ func TestParse(t *testing.T) {
 	} {
 		got, err := Parse(text)
 		want.text = text
-		if err != nil || *got != want || !Is(text) {
+		if err != nil || *got != want || !IsSource(text) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"localhost:1463", "tls://dns:1463", "unix:/run/x", "dns", "srv"} {
-		if Is(text) {
+		if IsSource(text) {
 			t.Errorf("%s is no source", text)
 		}
 	}

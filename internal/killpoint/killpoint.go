@@ -8,12 +8,24 @@
 // sizes and intervals from the environment (Tuned), so that events that are rare in production happen constantly, and a
 // clock that can jump (Clock).
 //
-// Invariant: Points lists exactly the names that are used, and every one of them is died at by the tests
-// (test/killpoints_test.go).
+// Invariant: Points lists exactly the names that are used, and the tests (test/killpoints_test.go) kill the process
+// at every one of them.
 //
 // Limitations: for the disk, SIGKILL stops a process between two system calls. What a power cut does to bytes that were
 // not synced is tested with fault injection (internal/faultfs), not with these points.
 package killpoint
+
+// The environment variables of a build with kill points.
+const (
+	KillVariable  = "INKWELL_KILL"  // NAME:N: die at the N-th arrival at NAME
+	ClockVariable = "INKWELL_CLOCK" // a file with a duration: how far the clock is off that output files are named and ended by
+
+	// Those of Tuned: intervals are in nanoseconds.
+	SegmentBytes = "INKWELL_SEGMENT_BYTES" // size of the segments of a spool or journal
+	BlockWait    = "INKWELL_BLOCK_WAIT"    // until entries of a category become a block
+	CutEvery     = "INKWELL_CUT_EVERY"     // between two checkpoints
+	MoveBatch    = "INKWELL_MOVE_BATCH"    // bytes of a journal that are moved at once
+)
 
 // Point is the name of a place where the process can be killed.
 type Point struct {
@@ -85,4 +97,12 @@ var Points = []Point{
 	{"rotate.recover.removed", "after a death: a file that will be written again was removed", 1},
 	{"plain.recover.cut", "after a death: a plain file was cut back to its mark", 1},
 	{"plain.recover.shown", "after a death: files that the state names have their names", 1},
+
+	{"move.recorded", "it is durable that a journal is being moved, nothing is", 1},
+	{"move.sent", "a topic has entries of a journal, which still holds them", 3},
+	{"move.settled", "a journal has nothing left to deliver, it is not acknowledged", 1},
+	{"move.acked", "a journal that was moved to a topic is empty, it still counts as being moved", 1},
+	{"move.marked", "a partition is being moved, nothing of it is", 2},
+	{"move.taken", "a journal has entries of a partition, which still holds them", 3},
+	{"move.committed", "a partition was moved, the topic still counts as being moved", 1},
 }

@@ -13,17 +13,16 @@ import (
 	"time"
 )
 
-// The environment variables of a build with kill points.
-const (
-	killVar  = "INKWELL_KILL"  // NAME:N: die at the N-th arrival at NAME
-	clockVar = "INKWELL_CLOCK" // a file with a duration: how far the clock is off that output files are named and ended by
+var (
+	victim, nth = parseKill(os.Getenv(KillVariable))
+	arrivals    atomic.Int64
+	clockFile   = os.Getenv(ClockVariable)
 )
 
-var (
-	victim, nth = parseKill(os.Getenv(killVar))
-	arrivals    atomic.Int64
-	clockFile   = os.Getenv(clockVar)
-)
+// Variables returns the environment variables that have an effect.
+func Variables() []string {
+	return []string{KillVariable, ClockVariable, SegmentBytes, BlockWait, CutEvery, MoveBatch}
+}
 
 func parseKill(text string) (string, int64) {
 	if text == "" {
@@ -32,7 +31,7 @@ func parseKill(text string) (string, int64) {
 	name, number, _ := strings.Cut(text, ":")
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || !known(name) {
-		panic(fmt.Sprintf("%s=%q: must be NAME:N with a name of the list and N from 1", killVar, text))
+		panic(fmt.Sprintf("%s=%q: must be NAME:N with a name of the list and N from 1", KillVariable, text))
 	}
 	return name, n
 }

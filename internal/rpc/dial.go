@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -62,6 +63,42 @@ func (a Address) dial(ctx context.Context) (nc net.Conn, err error) {
 	return d.DialContext(ctx, a.Network, a.Text)
 }
 
+// dialError says why a connection could not be made. An error of the net package also repeats the address:
+//
+//	dial tcp 127.0.0.1:1463: connect: connection refused
+type dialError struct {
+	text string // connection refused
+	err  error
+}
+
+func (e *dialError) Error() string { return e.text }
+func (e *dialError) Unwrap() error { return e.err }
+
+// newDialError returns the error of dialing a. It names the address only if it is another one, as for a name with
+// several.
+func newDialError(err error, a Address) error {
+	text := err.Error()
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		text = op.Err.Error()
+		if call := (*os.SyscallError)(nil); errors.As(op.Err, &call) {
+			text = call.Err.Error()
+		}
+		if op.Addr != nil && op.Addr.String() != a.Text {
+			text = op.Addr.String() + ": " + text
+		}
+	}
+	return &dialError{text, err}
+}
+
+// DialReason returns why a connection could not be made; ok is false if err is about something else.
+func DialReason(err error) (text string, ok bool) {
+	var failed *dialError
+	if !errors.As(err, &failed) {
+		return "", false
+	}
+	return failed.text, true
+}
+
 // Connect connects to addr (HOST:PORT, tls://HOST:PORT or unix:PATH) for another protocol than Thrift. The timeout
 // covers connecting and the TLS handshake. Without credentials no certificate is shown, and the system's authorities
 // are trusted.
@@ -85,7 +122,7 @@ func connect(ctx context.Context, addr string, o dialOptions) (net.Conn, error) 
 	defer cancel()
 	nc, err := a.dial(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+		return nil, fmt.Errorf("connect to %s: %w", addr, newDialError(err, a))
 	}
 	if !a.TLS {
 		return nc, nil

@@ -1,7 +1,8 @@
 // Package stats keeps the counters of a daemon under the names that users of Scribe know: "<category>:<counter>" and
 // "scribe_overall:<counter>", as fb303 getCounters answers them.
 //
-// A Set is safe for concurrent use. Hot paths keep the *Counter they were given and add once per batch, not per entry.
+// A Set is safe for concurrent use. Hot paths keep the counter that they were given, and add to it once per batch, not
+// once per entry.
 package stats
 
 import (

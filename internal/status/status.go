@@ -42,7 +42,7 @@ type Status struct {
 	Inputs        *Inputs       `json:"inputs,omitempty"`
 	Journal       *Store        `json:"journal,omitempty"` // of a collector
 	Topic         *Topic        `json:"topic,omitempty"`   // of a collector whose journal is a topic
-	Spool         *Store        `json:"spool,omitempty"`   // of a forwarder or pipe
+	Spool         *Store        `json:"spool,omitempty"`   // of a forwarder or pipe; of a collector that sends on, all of them
 	Disks         []Disk        `json:"disks"`
 	Files         *Files        `json:"files,omitempty"` // of a collector
 	Refused       []Refusal     `json:"refused"`         // entries and calls that were refused, thrown away or lost, by reason; those above 0
@@ -80,8 +80,8 @@ type Category struct {
 	Name string `json:"name"`
 	Flow
 	LastEntry *time.Time `json:"last_entry,omitempty"` // when its last entry came, to some five seconds; none since the start
-	Backlog   int64      `json:"backlog_bytes"`        // messages that wait for a store of the category
-	Oldest    float64    `json:"oldest_seconds"`       // how long the oldest entry has waited that no store has durably; 0 = none waits
+	Backlog   int64      `json:"backlog_bytes"`        // messages that wait for a store of the category, or in a spool for its next hop
+	Oldest    float64    `json:"oldest_seconds"`       // how long the oldest of them has waited; 0 = none waits
 	Trouble   string     `json:"trouble,omitempty"`    // what its store says is wrong
 }
 
@@ -133,7 +133,7 @@ type Input struct {
 
 // Store is a journal or a spool. It holds entries that were accepted and have not reached their destination.
 type Store struct {
-	Dir     string  `json:"dir"`
+	Dir     string  `json:"dir"` // "" for several together
 	Bytes   int64   `json:"bytes"`
 	Entries int64   `json:"entries"`
 	Limit   int64   `json:"limit_bytes"`    // 0 = none

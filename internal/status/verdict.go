@@ -172,7 +172,7 @@ func (j *judge) stores() {
 		{j.s.Spool, "spool", "bring the next hop back, or raise --spool-max: at the limit reading waits, and a pipe may drop lines"},
 	} {
 		s := x.store
-		if s == nil {
+		if s == nil || s == j.s.Spool && j.s.Daemon.Role == Collector { // its categories say what waits in which spool
 			continue
 		}
 		if s.Trouble != "" {
@@ -209,9 +209,9 @@ func (j *judge) categories() {
 			continue
 		}
 		r := Reason{Level: level, Code: StoreTrouble, Subject: c.Name,
-			Cure: "see the log for its cause; the journal keeps the entries until the store takes them"}
+			Cure: "see the log for its cause; the journal or the spool keeps the entries until they are taken"}
 		if c.Trouble == "" {
-			r.Code, r.Text = BacklogOld, fmt.Sprintf("category %q: %s wait for the store, the oldest for %s", c.Name,
+			r.Code, r.Text = BacklogOld, fmt.Sprintf("category %q: %s wait, the oldest for %s", c.Name,
 				size(c.Backlog), age(c.Oldest))
 		} else {
 			r.Text = fmt.Sprintf("category %q: %s; %s wait, the oldest for %s", c.Name, c.Trouble, size(c.Backlog),

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"inkwell/internal/faultfs"
+	"inkwell/proto"
 	"inkwell/store"
 	"inkwell/store/books"
 	"inkwell/store/spool"
@@ -35,6 +37,16 @@ type Source struct {
 	Name  string   // in the report; "" = the first of Dirs
 	Dirs  []string // the directories that contain its files, at any depth
 	State string   // state directory; "" = .inkwell in the first of Dirs
+	// Topic reads what a topic has on its way into Dirs, in the place of a state directory; nil = there is no topic. It is
+	// called before Dirs are read.
+	Topic func(Topic) error
+}
+
+// Topic is who learns of entries in a topic, with the names of their categories.
+type Topic struct {
+	Record func(*proto.Batch)      // entries that are not in a file yet
+	File   func(name, line []byte) // the name and the line of a manifest of a file that may not be there yet
+	Step   func(done, total int64) // how much of the topic was read
 }
 
 // collector is the state of reading one collector.
@@ -70,7 +82,7 @@ func (a *Audit) Collector(s Source) error {
 	c := &collector{Audit: a, Source: s, held: make(map[string]*store.Added), plain: make(map[string][]plainRecord),
 		taken:  make(map[string]bool),
 		writes: make(map[string]bool), seen: make(map[string]bool)}
-	if err := c.readState(); err != nil {
+	if err := c.readMoving(); err != nil {
 		return err
 	}
 	for _, dir := range s.Dirs {
@@ -89,6 +101,42 @@ func (a *Audit) Collector(s Source) error {
 		return fmt.Errorf("%s: %w%s", s.Name, ErrNoCollector, c.hint())
 	}
 	return nil
+}
+
+// readMoving reads what is on its way into the files: from a topic, or else from the state directory.
+func (c *collector) readMoving() error {
+	if c.Topic == nil {
+		return c.readState()
+	}
+	c.found = true
+	add := func(p piece) {
+		for _, name := range c.names(p.category) {
+			t := c.categoryStream(name, p.id)
+			if p.id == (stream.ID{}) {
+				t.plainJournal += p.count
+			} else {
+				c.holdings(t).journal.Add(p.first, p.first+p.count)
+			}
+		}
+	}
+	return c.Topic(Topic{Record: func(b *proto.Batch) {
+		for p := range b.Pieces {
+			add(piece{category: string(p.Category), id: p.Span.Stream, first: p.Span.First, count: int64(p.Span.Count)})
+		}
+	}, File: func(name, line []byte) {
+		f, err := books.ParseFile(line)
+		if err != nil {
+			c.note(fmt.Sprintf("%s: %s: %v", c.Name, name, err))
+			return
+		}
+		category, _, _ := strings.Cut(string(name), "/")
+		fillCategory(category, f.Spans)
+		for _, s := range f.Spans {
+			if s.Numbered() { // the others are counted when the file is there
+				add(piece{category: s.Category, id: s.Stream, first: s.First, count: s.Count})
+			}
+		}
+	}, Step: func(done, total int64) { c.o.Progress("records of the topic", done, total) }})
 }
 
 // hint returns a text that is appended to ErrNoCollector when the first files were just begun.

@@ -47,6 +47,7 @@ type BufferOptions struct {
 	// Refused is the directory for records of the spool that contain no valid entries: they are kept in a spool named
 	// "refused" in it, for a person to look into. nil = they are counted as lost.
 	Refused *faultfs.Dir
+	Spools  *Spools // lists the spool until Close; may be nil
 }
 
 // Buffer stands in front of another store, the primary, and keeps on disk what the primary does not take:
@@ -68,6 +69,8 @@ type BufferOptions struct {
 // offered the rest. An entry that the primary does not take blocks those behind it; a Quarantine in front of a Network
 // limits for how long.
 type Buffer struct {
+	name     string // for Spools
+	spools   *Spools
 	primary  store.Store
 	spool    *spool.Log
 	log      *slog.Logger
@@ -105,6 +108,8 @@ func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 		o.Retry = new(rpc.Backoff)
 	}
 	b := &Buffer{
+		name:    o.Name,
+		spools:  o.Spools,
 		primary: primary,
 		retry:   o.Retry,
 		flush:   o.FlushStreaming,
@@ -131,6 +136,7 @@ func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
 	b.stop, b.abort = stop, abort
 	r := newReplay(b, o)
 	b.replayed.Go(func() { b.replayErr = r.loop(life, calls) })
+	b.spools.add(b)
 	return b
 }
 
@@ -300,6 +306,9 @@ func (b *Buffer) empty() bool {
 // Backlog returns how much the spool holds for the primary.
 func (b *Buffer) Backlog() (bytes, entries int64) { return b.spool.Backlog() }
 
+// Since returns since when the spool has held something; zero = it is empty.
+func (b *Buffer) Since() time.Time { return b.spool.Since() }
+
 // Drain waits until the spool is empty. It ends a pause of the replay, so that the primary is tried at once. It does
 // not wait for Appends in progress.
 func (b *Buffer) Drain(ctx context.Context) error {
@@ -343,6 +352,7 @@ func (b *Buffer) Close() error {
 	}
 	b.closed = true
 	b.mu.Unlock()
+	b.spools.remove(b)
 	b.stop()
 	grace := time.AfterFunc(closeGrace, b.abort)
 	b.replayed.Wait()
@@ -355,31 +365,4 @@ func (b *Buffer) Close() error {
 		b.log.Info("entries wait in the spool until it is opened again", "entries", entries, "bytes", bytes)
 	}
 	return errors.Join(b.replayErr, b.primary.Close(), b.spool.Close())
-}
-
-// hold makes Appends wait until release, because the replay is about to empty the spool.
-func (b *Buffer) hold() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.gate == nil && !b.closed {
-		b.gate = make(chan struct{})
-	}
-}
-
-// release lets Appends continue.
-func (b *Buffer) release() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.gate != nil {
-		close(b.gate)
-		b.gate = nil
-	}
-}
-
-// wake makes Drain check the spool again.
-func (b *Buffer) wake() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.done)
-	b.done = make(chan struct{})
 }

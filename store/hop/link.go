@@ -63,7 +63,7 @@ func newLink(n NetworkOptions, watch *discovery.Watch, o rpc.ClientOptions) *lin
 // With several addresses, the failure of each is logged as a warning, because the caller gets no error as long as one
 // of them works.
 func addressHealth(n NetworkOptions) *stats.Health {
-	if len(n.Addrs) == 1 && !discovery.Is(n.Addrs[0]) {
+	if len(n.Addrs) == 1 && !discovery.IsSource(n.Addrs[0]) {
 		return stats.NewHealth(slog.New(slog.DiscardHandler))
 	}
 	return stats.NewHealthAt(n.Logger, slog.LevelWarn)

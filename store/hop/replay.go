@@ -245,3 +245,30 @@ func (r *replay) wait(life context.Context, d time.Duration) bool {
 	}
 	return life.Err() == nil
 }
+
+// hold makes Appends wait until release, because the replay is about to empty the spool.
+func (b *Buffer) hold() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.gate == nil && !b.closed {
+		b.gate = make(chan struct{})
+	}
+}
+
+// release lets Appends continue.
+func (b *Buffer) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.gate != nil {
+		close(b.gate)
+		b.gate = nil
+	}
+}
+
+// wake makes Drain check the spool again.
+func (b *Buffer) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.done)
+	b.done = make(chan struct{})
+}

@@ -9,7 +9,7 @@ import (
 func credentialsFor(o NetworkOptions) (*rpc.Credentials, error) {
 	secure, name := false, ""
 	for _, addr := range o.Addrs {
-		if discovery.Is(addr) {
+		if discovery.IsSource(addr) {
 			s, err := discovery.Parse(addr)
 			if err != nil {
 				return nil, err

@@ -57,6 +57,7 @@ type Options struct {
 	StreamTTL  time.Duration    // a stream without entries for so long is forgotten, 0 = 30 days
 	Memory     int64            // bytes of entries pending in all outlets together, 0 = 32 to 64 MiB, by their number
 	Host       string           // name of this machine
+	Move       string           // what is moved, and where to; "" = nothing: the journal is used by a collector
 	// Client returns the name of the client of a call, given the context of the call; nil = unknown. Entries that
 	// arrive without numbers and are relayed get numbers in a stream of that name.
 	Client   func(context.Context) string
@@ -92,6 +93,7 @@ type Journal struct {
 	lock  *faultfs.File
 	spool *spool.Log
 	saver *saver
+	move  move         // that is not complete; zero = none
 	gate  sync.RWMutex // held for reading during Append, for writing to keep Appends out
 
 	ages ages
@@ -108,7 +110,7 @@ type Journal struct {
 
 func (o *Options) defaults() {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 32<<30)
-	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned("INKWELL_CUT_EVERY", int64(saveEvery))))
+	o.SaveEvery = cmp.Or(o.SaveEvery, time.Duration(killpoint.Tuned(killpoint.CutEvery, int64(saveEvery))))
 	o.Retry = cmp.Or(o.Retry, retryMin)
 	if o.Client == nil {
 		o.Client = func(context.Context) string { return "" }
@@ -140,6 +142,9 @@ func Open(o Options) (_ *Journal, err error) {
 			"state_dir= or INKWELL_STATE): %w",
 			o.StateDir, err)
 	}
+	if err := j.beginMove(); err != nil {
+		return nil, err
+	}
 	saved, found, err := loadCheckpoint(j.state, j.log)
 	if err != nil {
 		return nil, err
@@ -156,10 +161,8 @@ func Open(o Options) (_ *Journal, err error) {
 	}
 	acked, end := j.spool.Bounds()
 	saved.skipAcked(acked)
-	if acked < end {
-		if written, err := spool.Oldest(dir); err == nil {
-			j.ages.note(written, acked, end)
-		}
+	if since := j.spool.Since(); !since.IsZero() {
+		j.ages.note(since, acked, end)
 	}
 	if saved.strays = saved.strays || !found && acked == 0 && end > 0; !found && !saved.strays {
 

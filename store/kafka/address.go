@@ -24,6 +24,8 @@ type Address struct {
 	Session time.Duration // a member that is silent for so long loses its partitions
 	// Replicas is the replication factor that the topic must have at least. One of them may be down.
 	Replicas int
+	// Fan is over how many partitions the streams of a category are spread. It must be the same for all collectors.
+	Fan Fan
 
 	TLS            bool
 	CA, Cert, Key  string // PEM files
@@ -43,7 +45,7 @@ const (
 // loginKeys are the options that every address can have, and journalKeys those that only the address of a journal has.
 var (
 	loginKeys   = []string{"tls", "ca", "cert", "key", "sasl", "user", "password_file"}
-	journalKeys = []string{"group", "member", "every", "session", "replicas"}
+	journalKeys = []string{"group", "member", "every", "session", "replicas", "fan"}
 )
 
 // nameLetters are what the name of a topic is made of.
@@ -127,6 +129,9 @@ func (a *Address) set(get func(string) string) (err error) {
 	if err != nil || a.Replicas < 1 {
 		return fmt.Errorf("replicas=%s: want the least number of replicas that the topic must have, as in 3",
 			get("replicas"))
+	}
+	if a.Fan, err = parseFan(get("fan")); err != nil {
+		return err
 	}
 	return a.secure(get)
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -53,6 +54,7 @@ type ledger struct {
 	pointer pointer
 	dir     string // in the depot: _inkwell/kafka/TOPIC/p007
 	scratch string // a local directory
+	mover   string // of a Withdrawal: its ID; "" = a collector
 	log     *slog.Logger
 }
 
@@ -98,6 +100,11 @@ func (l *ledger) step(ctx context.Context, at mark, to int64, made *Product) (ne
 	}
 	if err := l.put(ctx, next.books, faultfs.FormatLines(booksHeader, body)); err != nil {
 		return at, fmt.Errorf("write the books of %s: %w", l.dir, err)
+	}
+	if publishEarly { // never, but in the control of a test
+		if err := l.publish(ctx, c); err != nil {
+			return at, err
+		}
 	}
 	if err := l.pointer.Move(ctx, to, next.books); err != nil {
 		return at, fmt.Errorf("commit offset %d of %s: %w", to, l.dir, err)
@@ -206,6 +213,9 @@ func (l *ledger) takeOver(ctx context.Context, start int64) (at mark, err error)
 	if offset < 0 {
 		return l.begin(ctx, start)
 	}
+	if name, err = l.unmark(name); err != nil {
+		return at, err
+	}
 	at = mark{offset: offset, books: name}
 	if offset < start {
 		return at, fmt.Errorf("%w: offsets %d to %d of %s, which the retention of the topic has taken (find out why "+
@@ -236,6 +246,34 @@ func (l *ledger) takeOver(ctx context.Context, start int64) (at mark, err error)
 	at.streams = c.Streams
 	l.sweep(ctx, name)
 	return at, nil
+}
+
+// moving follows the directory of a partition in the place of the name of books while somebody takes the entries
+// elsewhere. An ID and, if there are some, a space and the name of the books follow.
+const moving = "/moving/"
+
+// mark has collectors leave the partition alone.
+func (l *ledger) mark(ctx context.Context, at mark) error {
+	name := strings.TrimSpace(l.dir + moving + l.mover + " " + at.books)
+	if err := l.pointer.Move(ctx, at.offset, name); err != nil {
+		return fmt.Errorf("mark %s as being moved: %w", l.dir, err)
+	}
+	return nil
+}
+
+// unmark returns the name of the books from the name with which an offset was committed. It refuses a partition that
+// somebody else marks.
+func (l *ledger) unmark(name string) (string, error) {
+	text, marked := strings.CutPrefix(name, l.dir+moving)
+	if !marked {
+		return name, nil
+	}
+	id, books, _ := strings.Cut(text, " ")
+	if id != l.mover {
+		return "", fmt.Errorf("the entries of %s are being moved to the journal of a collector, and that is not complete "+
+			"(run the same inkwell journal move again, where it was begun; its ID is %s)", l.dir, id)
+	}
+	return cmp.Or(books, l.dir+beginning), nil
 }
 
 // begin commits the beginning of a partition without a commit. It refuses one that was drained before, because

@@ -391,6 +391,16 @@ func TestTakeOverRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 0, "they are damaged"},
+		"being moved": {func(t *testing.T, p *process) {
+			mover := p.ledger()
+			mover.mover = "5eed"
+			if err := mover.mark(t.Context(), mark{offset: 10, books: p.world.books}); err != nil {
+				t.Fatal(err)
+			}
+			if at, err := mover.takeOver(t.Context(), 0); err != nil || at.offset != 10 || at.books == "" {
+				t.Errorf("who moves it goes on at %+v, %v", at, err)
+			}
+		}, 0, "where it was begun; its ID is 5eed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := committed(t)

@@ -15,9 +15,12 @@ import (
 )
 
 const (
-	maxEpoch  = 2 << 30 // bytes of an epoch: about what a successor has to read again
-	fetchSize = 8 << 20 // bytes that are fetched in advance
-	retryWait = 2 * time.Second
+	maxEpoch = 2 << 30 // bytes of an epoch: about what a successor has to read again
+	// firstEpoch is the size of the first epoch of an owner. What waits after a take-over begins to arrive in the depot
+	// within seconds, instead of after 2 GiB or at the next time by the clock.
+	firstEpoch = 32 << 20
+	fetchSize  = 8 << 20 // bytes that are fetched in advance
+	retryWait  = 2 * time.Second
 )
 
 // partition drains one partition while this member owns it.
@@ -30,6 +33,7 @@ type partition struct {
 
 	engine atomic.Pointer[Engine]
 	batch  proto.Batch
+	limit  int64 // bytes of the present epoch
 }
 
 func (m *member) newPartition(number int32, cl *kgo.Client) *partition {
@@ -65,18 +69,11 @@ func (p *partition) own(ctx context.Context) (err error) {
 	if err := clear(p.dir); err != nil {
 		return err
 	}
-	starts, err := p.m.adm.ListStartOffsets(ctx, p.m.o.Address.Topic)
-	if err == nil {
-		err = starts.Error()
-	}
-	start, ok := starts.Lookup(p.m.o.Address.Topic, p.number)
-	if err == nil && !ok {
-		err = errors.New("the brokers do not know it")
-	}
+	start, err := p.start(ctx)
 	if err != nil {
-		return fmt.Errorf("find the beginning of %s: %w", p.part, err)
+		return err
 	}
-	at, err := p.ledger.takeOver(ctx, start.Offset)
+	at, err := p.ledger.takeOver(ctx, start)
 	if err != nil {
 		return err
 	}
@@ -86,12 +83,28 @@ func (p *partition) own(ctx context.Context) (err error) {
 		return err
 	}
 	defer cl.Close()
-	for {
+	for p.limit = firstEpoch; ; p.limit = maxEpoch {
 		if at, err = p.epoch(ctx, cl, at); err != nil {
 			return err
 		}
 		p.m.health.Set(p.part, nil)
 	}
+}
+
+// start returns the first offset that the partition still has.
+func (p *partition) start(ctx context.Context) (int64, error) {
+	starts, err := p.m.adm.ListStartOffsets(ctx, p.m.o.Address.Topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	start, ok := starts.Lookup(p.m.o.Address.Topic, p.number)
+	if err == nil && !ok {
+		err = errors.New("the brokers do not know it")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find the beginning of %s: %w", p.part, err)
+	}
+	return start.Offset, nil
 }
 
 // consumer opens a client that reads the partition from an offset on. Without NoResetOffset it would skip records that
@@ -146,7 +159,12 @@ func (p *partition) epoch(ctx context.Context, cl *kgo.Client, at mark) (next ma
 // who returns the name of the writer of an epoch. Its digits at random keep names apart when a topic is made anew, or an
 // offset is set back.
 func (p *partition) who(offset int64) string {
-	return fmt.Sprintf("%s-%012d-%s", writer(p.number), offset, unique()[:4])
+	return epochName(p.number, offset) + "-" + unique()[:4]
+}
+
+// epochName returns a name for the entries of a partition from an offset on.
+func epochName(partition int32, offset int64) string {
+	return fmt.Sprintf("%s-%012d", writer(partition), offset)
 }
 
 // fill gives the engine the entries of an epoch that begins at an offset, and returns the offset behind it. An epoch has
@@ -155,7 +173,7 @@ func (p *partition) fill(ctx context.Context, cl *kgo.Client, e Engine, at int64
 	every := p.m.o.Address.Every
 	end := time.Now().Truncate(every).Add(every)
 	to = at
-	for bytes := int64(0); bytes < maxEpoch; {
+	for bytes := int64(0); bytes < p.limit; {
 		now := time.Now()
 		if !now.Before(end) {
 			if to > at {
@@ -175,9 +193,7 @@ func (p *partition) fill(ctx context.Context, cl *kgo.Client, e Engine, at int64
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
 			if r.Offset != to {
-				return to, entries, fmt.Errorf("%w: offsets %d to %d of %s (find out what took them; then commit "+
-					"offset %d for the group with kafka-consumer-groups.sh --reset-offsets)", errRemoved, to, r.Offset-1,
-					p.part, r.Offset)
+				return to, entries, p.gap(to, r.Offset)
 			}
 			n, err := p.take(ctx, e, r)
 			if err != nil {
@@ -187,6 +203,12 @@ func (p *partition) fill(ctx context.Context, cl *kgo.Client, e Engine, at int64
 		}
 	}
 	return to, entries, nil
+}
+
+// gap is the error of a partition that has no records between two offsets.
+func (p *partition) gap(from, to int64) error {
+	return fmt.Errorf("%w: offsets %d to %d of %s (find out what took them; then commit offset %d for the group with "+
+		"kafka-consumer-groups.sh --reset-offsets)", errRemoved, from, to-1, p.part, to)
 }
 
 // take gives the entries of a record to the engine and returns their number.

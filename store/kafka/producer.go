@@ -27,6 +27,7 @@ const headerSources = "sources"
 type producer struct {
 	client *kgo.Client
 	topic  string
+	fan    Fan
 	source func([16]byte) (proto.Source, bool)
 }
 
@@ -37,11 +38,12 @@ func newProducer(o *Options, maxRecord int) (*producer, error) {
 	cl, err := o.Address.client(kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(int32(maxRecord)), kgo.MaxBufferedBytes(max(maxBuffered, 2*maxRecord)),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.RecordPartitioner(fanned{kgo.StickyKeyPartitioner(nil)}),
 		kgo.RecordDeliveryTimeout(deliveryLimit), kgo.DefaultProduceTopic(o.Address.Topic))
 	if err != nil {
 		return nil, err
 	}
-	return &producer{client: cl, topic: o.Address.Topic, source: o.Source}, nil
+	return &producer{client: cl, topic: o.Address.Topic, fan: o.Address.Fan, source: o.Source}, nil
 }
 
 // append writes b and returns when every record is acknowledged. After an error some records may be stored all the
@@ -89,28 +91,43 @@ func first(err error) error {
 	return err
 }
 
-// records returns the records of a batch: for each category, in order, its entries with their numbers.
+// records returns the records of a batch: for each category, or for each lane of one, in order, its entries with their
+// numbers.
 func (p *producer) records(b *proto.Batch) (all []*kgo.Record) {
-	byCategory := make(map[string]*proto.Batch)
-	var order []string
-	for _, run := range b.AppendRuns(nil) {
-		one := byCategory[string(run.Category)]
-		if one == nil {
-			one = new(proto.Batch)
-			byCategory[string(run.Category)] = one
-			order = append(order, string(run.Category))
-		}
-		one.AppendRun(b, run)
+	byLane := make(map[lane]*proto.Batch)
+	var order []lane
+	runs := b.AppendRuns(nil)
+	if len(runs) == 1 && p.fan.Of(string(runs[0].Category)) == 1 { // the usual call of a forwarder
+		return p.recordsOf(nil, lane{category: string(runs[0].Category)}, b)
 	}
-	for _, category := range order {
-		for part := range byCategory[category].Parts(b.Count(), maxValue) {
-			value := append(slices.Clip(part.Entries()), part.AppendRecordTail(nil)...)
-			r := &kgo.Record{Key: []byte(category), Value: slices.Clone(value)}
-			if sources := p.sources(part); len(sources) > 0 {
-				r.Headers = []kgo.RecordHeader{{Key: headerSources, Value: sources}}
+	for _, run := range runs {
+		p.fan.lanes(b, run, func(l lane, part proto.Run) {
+			one := byLane[l]
+			if one == nil {
+				one = new(proto.Batch)
+				byLane[l] = one
+				order = append(order, l)
 			}
-			all = append(all, r)
+			one.AppendRun(b, part)
+		})
+	}
+	for _, l := range order {
+		all = p.recordsOf(all, l, byLane[l])
+	}
+	return all
+}
+
+// recordsOf appends the records of entries of one lane. They own their bytes.
+func (p *producer) recordsOf(all []*kgo.Record, l lane, b *proto.Batch) []*kgo.Record {
+	key := []byte(l.category)
+	for part := range b.Parts(b.Count(), maxValue) {
+		value := make([]byte, 0, part.Size()+16+40*len(part.Spans()))
+		value = part.AppendRecordTail(append(value, part.Entries()...))
+		r := &kgo.Record{Key: key, Value: value, Partition: l.number}
+		if sources := p.sources(part); len(sources) > 0 {
+			r.Headers = []kgo.RecordHeader{{Key: headerSources, Value: sources}}
 		}
+		all = append(all, r)
 	}
 	return all
 }

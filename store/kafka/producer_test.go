@@ -3,7 +3,10 @@ package kafka
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"inkwell/proto"
 )
@@ -63,5 +66,54 @@ func TestRecordsOfABatch(t *testing.T) {
 		if fmt.Sprint(got[category]) != fmt.Sprint(want) {
 			t.Errorf("%s: %d entries came back of %d", category, len(got[category]), len(want))
 		}
+	}
+}
+
+// TestLanes spreads the streams of a category: each stream is in one partition, in its order, and what has no numbers is
+// where the category is without fan=.
+func TestLanes(t *testing.T) {
+	p := &producer{topic: "logs", fan: Fan{"web": 5}}
+	const streams, partitions = 40, 8
+	var b proto.Batch
+	next := make([]int64, streams)
+	for i := range 4000 {
+		b.Append([]byte("web"), fmt.Append(nil, i))
+		s := proto.Span{Count: 1}
+		if k := (i / 3 * 7) % (streams + 1); k > 0 { // three of a stream in a row
+			s.Stream, s.First = [16]byte{byte(k)}, next[k-1]
+			next[k-1]++
+		}
+		b.AppendSpan(s)
+	}
+	partitioner := fanned{kgo.StickyKeyPartitioner(nil)}.ForTopic("logs")
+	home := kgo.StickyKeyPartitioner(nil).ForTopic("logs").Partition(&kgo.Record{Key: []byte("web")}, partitions)
+	of, got, used := make(map[[16]byte]int), make([]int64, streams), make(map[int]bool)
+	for _, r := range p.records(&b) {
+		at := partitioner.Partition(r, partitions)
+		used[at] = true
+		var one proto.Batch
+		if err := decode(r, &one); err != nil {
+			t.Fatal(err)
+		}
+		for c := one.Cursor(); c.Next(); {
+			n := c.Number()
+			if known, ok := of[n.Stream]; ok && known != at {
+				t.Fatalf("stream %d is in the partitions %d and %d", n.Stream[0], known, at)
+			}
+			of[n.Stream] = at
+			if !n.Numbered() {
+				continue
+			}
+			if k := n.Stream[0] - 1; n.First != got[k] {
+				t.Fatalf("stream %d: number %d comes where %d is expected", k, n.First, got[k])
+			}
+			got[n.Stream[0]-1]++
+		}
+	}
+	if of[[16]byte{}] != home {
+		t.Errorf("entries without numbers are in partition %d, want %d", of[[16]byte{}], home)
+	}
+	if !slices.Equal(got, next) || len(used) != 5 {
+		t.Errorf("%d entries came back of %d, over %d partitions", got, next, len(used))
 	}
 }

@@ -14,6 +14,8 @@ import (
 // Topic has the settings of a topic that matter to a Log.
 type Topic struct {
 	Partitions int
+	Replicas   int           // of each partition, at least
+	InSync     int           // that must have a record before it counts as stored
 	Retention  time.Duration // 0 = records are kept for ever
 	MaxRecord  int           // bytes
 }
@@ -37,7 +39,6 @@ func (a *Address) examine(ctx context.Context, adm *kadm.Client, maxMessage int)
 			"retention.ms=604800000 --config max.message.bytes=%d)", a.Topic, found.Err, a.Brokers[0], a.Topic,
 			a.Replicas, a.insync(), maxMessage+recordSlack)
 	}
-	t.Partitions = len(found.Partitions)
 	configs, err := adm.DescribeTopicConfigs(ctx, a.Topic)
 	if err == nil && len(configs) != 1 {
 		err = errors.New("no answer")
@@ -63,6 +64,7 @@ func (a *Address) insync() int { return max(1, a.Replicas-1) }
 
 // judge reads the settings and returns what is wrong with them.
 func (t *Topic) judge(a *Address, found kadm.TopicDetail, value func(string) string, maxMessage int) error {
+	t.Partitions = len(found.Partitions)
 	var wrong []error
 	complain := func(format string, args ...any) {
 		wrong = append(wrong, fmt.Errorf("topic "+a.Topic+" "+format, args...))
@@ -74,17 +76,20 @@ func (t *Topic) judge(a *Address, found kadm.TopicDetail, value func(string) str
 		}
 		return n
 	}
-	for _, p := range found.Partitions.Sorted() {
-		if len(p.Replicas) < a.Replicas {
-			complain("has %d replicas of partition %d, and needs %d (add replicas with kafka-reassign-partitions.sh, "+
-				"or accept fewer with replicas=%d in the address)", len(p.Replicas), p.Partition, a.Replicas,
-				len(p.Replicas))
-			break
-		}
+	least := slices.MinFunc(found.Partitions.Sorted(), func(x, y kadm.PartitionDetail) int {
+		return len(x.Replicas) - len(y.Replicas)
+	})
+	if t.Replicas = len(least.Replicas); t.Replicas < a.Replicas {
+		complain("has %d replicas of partition %d, and needs %d (add replicas with kafka-reassign-partitions.sh, "+
+			"or accept fewer with replicas=%d in the address)", t.Replicas, least.Partition, a.Replicas, t.Replicas)
 	}
-	if n := number("min.insync.replicas"); n < int64(a.insync()) {
-		complain("has min.insync.replicas=%d: an entry could be acknowledged that only %d brokers have (set it to %d)",
-			n, n, a.insync())
+	if fan := a.Fan.Most(); fan > t.Partitions {
+		complain("has %d partitions, and fan= in the address spreads a category over %d (make it at most %[1]d)",
+			t.Partitions, fan)
+	}
+	if t.InSync = int(number("min.insync.replicas")); t.InSync < a.insync() {
+		complain("has min.insync.replicas=%d: an entry could be acknowledged that only %[1]d brokers have (set it to %d)",
+			t.InSync, a.insync())
 	}
 	if value("unclean.leader.election.enable") != "false" {
 		complain("has unclean.leader.election.enable=%s: a broker without all entries can become leader (set it to "+

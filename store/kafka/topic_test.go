@@ -45,9 +45,14 @@ func TestSettingsOfTheTopic(t *testing.T) {
 		t.Errorf("not every problem is named: %v", err)
 	}
 	good["retention.ms"] = "-1"
-	if topic, err := judge(3, good); err != nil || topic.Retention != 0 || topic.MaxRecord != 17825792 {
+	if topic, err := judge(3, good); err != nil || topic != (Topic{Partitions: 2, Replicas: 3, InSync: 2, MaxRecord: 17825792}) {
 		t.Errorf("%+v, %v", topic, err)
 	}
+	a.Fan = Fan{"web": 3}
+	if _, err := judge(3, good); err == nil || !strings.Contains(err.Error(), "over 3") {
+		t.Errorf("fan=3 with two partitions: %v", err)
+	}
+	a.Fan = nil
 	a.Replicas = 1
 	if topic, err := judge(1, map[string]string{"min.insync.replicas": "1", "unclean.leader.election.enable": "false",
 		"cleanup.policy": "delete", "retention.bytes": "-1", "retention.ms": "604800000",

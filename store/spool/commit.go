@@ -182,6 +182,7 @@ func (l *Log) lead() (more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end, l.entries = end, entries
+	l.setFilled(time.Now())
 	l.queued -= size
 	last := -1
 	for i, w := range s.waiters {

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"os"
 	"strings"
-	"time"
 
 	"inkwell/internal/faultfs"
 )
@@ -304,18 +303,4 @@ func (w *walker) walk(s Segment, last bool, visit visitor) (err error) {
 		}
 	}
 	return nil
-}
-
-// Oldest returns when the oldest segment in dir was last written to. The entries at its beginning are at least that
-// old.
-func Oldest(dir *faultfs.Dir) (time.Time, error) {
-	segments, _, err := segmentsIn(dir)
-	if err != nil || len(segments) == 0 {
-		return time.Now(), err
-	}
-	info, err := dir.Lstat(segments[0].name())
-	if err != nil {
-		return time.Time{}, err
-	}
-	return info.ModTime(), nil
 }

@@ -14,6 +14,7 @@ import (
 // recover determines the bounds of the log. It is called before l is shared.
 func (l *Log) recover() error {
 	began := time.Now()
+	filled := lastWrite(l.dir) // before the last segment is cut
 	segments, spares, err := segmentsIn(l.dir)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", l.dir.Path(), err)
@@ -64,11 +65,25 @@ func (l *Log) recover() error {
 		}
 	}
 	killpoint.Reach("spool.recover.done")
-	if bytes, entries := l.Backlog(); bytes > 0 {
+	l.setFilled(filled)
+	if bytes, entries := l.backlog(); bytes > 0 {
 		l.log.Info("spool holds a backlog", "directory", l.dir.Path(), "bytes", bytes, "entries", entries, "after",
 			time.Since(began).Round(time.Millisecond))
 	}
 	return nil
+}
+
+// lastWrite returns when the oldest segment in dir was last written to. If that is unknown, it is now.
+func lastWrite(dir *faultfs.Dir) time.Time {
+	segments, _, err := segmentsIn(dir)
+	if err != nil || len(segments) == 0 {
+		return time.Now()
+	}
+	info, err := dir.Lstat(segments[0].name())
+	if err != nil {
+		return time.Now()
+	}
+	return info.ModTime()
 }
 
 // oldest returns the position at which the oldest segment begins.

@@ -111,6 +111,7 @@ type Log struct {
 	entries   uint64 // number of the entry that will be written at end
 	acked     position
 	delivered []position // ends of records that were read and not acknowledged, in order
+	filled    time.Time  // since when Backlog has not been zero; zero: it is
 
 	// These belong to the leader, or to the holder of mu while there is no leader.
 	active *faultfs.File // nil: the next group creates a segment
@@ -124,7 +125,7 @@ type Log struct {
 // when another process has the log open, and a *VersionError when the log has another version. The caller keeps dir and
 // closes it after the log.
 func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
-	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned("INKWELL_SEGMENT_BYTES", segmentBytes(o.MaxBytes)))
+	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned(killpoint.SegmentBytes, segmentBytes(o.MaxBytes)))
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -168,12 +169,38 @@ func (l *Log) Bounds() (acked, end uint64) {
 func (l *Log) Backlog() (bytes, entries int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.backlog()
+}
+
+// backlog is Backlog. The caller holds mu.
+func (l *Log) backlog() (bytes, entries int64) {
 	n, acked := len(l.segments), l.acked.offset
 	if acked >= l.end || n > 0 && l.segments[n-1].base == acked && l.end == acked+segmentHeader {
 		return 0, 0
 	}
 	return int64(l.end - l.acked.offset), int64(l.entries - l.acked.entries)
 }
+
+// Since returns since when there has been a backlog, zero if there is none. Of a backlog that an earlier process left it
+// is the time at which its oldest segment was last written to: some entries are older.
+func (l *Log) Since() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.filled
+}
+
+// setFilled updates filled when the backlog may have begun or ended, now or at an earlier time. The caller holds mu.
+func (l *Log) setFilled(at time.Time) {
+	switch bytes, _ := l.backlog(); {
+	case bytes == 0:
+		l.filled = time.Time{}
+	case l.filled.IsZero():
+		l.filled = at
+	}
+}
+
+// Limit returns how many bytes may wait; 0 = there is no limit.
+func (l *Log) Limit() int64 { return l.o.MaxBytes }
 
 // Sync makes durable what was written with the durability Write or Memory. It syncs the last segment through a
 // descriptor of its own, so that no Append is held up; earlier segments were synced when they were full.
@@ -243,6 +270,7 @@ func (l *Log) advance(p position) (gone []segment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.acked = p
+	l.setFilled(time.Now())
 	l.delivered = slices.DeleteFunc(l.delivered, func(d position) bool { return d.offset <= p.offset })
 	done := 0
 	for done+1 < len(l.segments) && l.segments[done+1].base <= p.offset {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,15 +48,30 @@ func took(b *testing.B, codes []int, args ...string) (wall, cpu time.Duration) {
 	return wall, cpu
 }
 
-// BenchmarkReading compares cat and grep with zcat, zgrep and rg -z, on a file of ours and on one of gzip, warm.
-func BenchmarkReading(b *testing.B) {
-	size, _ := load(b)
+// archived is the access log as a collector wrote it.
+func archived(b *testing.B) (category string, files []string) {
+	b.Helper()
 	dir := filepath.Join(b.TempDir(), "logs")
 	c := ink.Collect(b, dir)
 	ink.Run(b, "forward", "--once", "--to", c.Addr, "--state", filepath.Join(b.TempDir(), "state"), "access="+accessLog)
 	c.Stop(b)
-	category := filepath.Join(dir, "access")
-	files := harness.Published(b, dir, "access")
+	return filepath.Join(dir, "access"), harness.Published(b, dir, "access")
+}
+
+// tellRatio adds how many times as fast ours is as theirs, for size bytes of text.
+func tellRatio(b *testing.B, r row, size int64, theirs, ours []string) {
+	b.Helper()
+	wall, cpu := took(b, []int{0, 1}, theirs...)
+	wall2, cpu2 := took(b, []int{0, 1}, ours...)
+	r.what, r.value, r.atLeast, r.unit = r.what+": speed, wall", wall.Seconds()/wall2.Seconds(), true, "×"
+	r.note = fmt.Sprintf("%.0f MB/s; CPU %.2f ×", float64(size)/1e6/wall2.Seconds(), cpu.Seconds()/cpu2.Seconds())
+	tellRow(r)
+}
+
+// BenchmarkReading compares cat and grep with zcat, zgrep and rg -z, on a file of ours and on one of gzip, warm.
+func BenchmarkReading(b *testing.B) {
+	size, _ := load(b)
+	category, files := archived(b)
 	foreign := filepath.Join(b.TempDir(), "access.log.gz")
 	pack := exec.Command("gzip", "-c", accessLog)
 	out, err := os.Create(foreign)
@@ -69,22 +86,111 @@ func BenchmarkReading(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		ratio := func(what string, reach float64, theirs, ours []string) {
-			b.Helper()
-			wall, cpu := took(b, []int{0, 1}, theirs...)
-			wall2, cpu2 := took(b, []int{0, 1}, ours...)
-			tellRow(row{what: what + ": speed, wall", value: wall.Seconds() / wall2.Seconds(), reach: reach, atLeast: true, unit: "×",
-				note: fmt.Sprintf("%.0f MB/s; CPU %.2f ×", float64(size)/1e6/wall2.Seconds(), cpu.Seconds()/cpu2.Seconds())})
-		}
-		zcat := append([]string{"zcat"}, files...)
-		ratio("inkwell cat ÷ zcat", 3, zcat, []string{ink.Path, "cat", category})
-		ratio("inkwell cat ÷ zcat, a file of gzip", 1, []string{"zcat", foreign}, []string{ink.Path, "cat", foreign})
+		tellRatio(b, row{what: "inkwell cat ÷ zcat", reach: 3}, size, append([]string{"zcat"}, files...), []string{ink.Path, "cat", category})
+		tellRatio(b, row{what: "inkwell cat ÷ zcat, a file of gzip", reach: 1}, size, []string{"zcat", foreign}, []string{ink.Path, "cat", foreign})
 		for name, pattern := range map[string]string{"a rare literal": "needle in the hay", "a regexp": "item/[0-9]+ needle [a-z]+"} {
-			ratio("inkwell grep -c of "+name+" ÷ zgrep", 4, append([]string{"zgrep", "-c", "-E", pattern}, files...), []string{ink.Path, "grep", "-c", pattern, category})
+			ours := []string{ink.Path, "grep", "-c", pattern, category}
+			tellRatio(b, row{what: "inkwell grep -c of " + name + " ÷ zgrep", reach: 4}, size, append([]string{"zgrep", "-c", "-E", pattern}, files...), ours)
 			if _, err := exec.LookPath("rg"); err == nil {
-				ratio("inkwell grep -c of "+name+" ÷ rg -z", 1.5, append([]string{"rg", "-z", "-c", pattern}, files...), []string{ink.Path, "grep", "-c", pattern, category})
+				tellRatio(b, row{what: "inkwell grep -c of " + name + " ÷ rg -z", reach: 1.5}, size, append([]string{"rg", "-z", "-c", pattern}, files...), ours)
 			}
 		}
+	}
+}
+
+// duckStats counts by URL as stats does.
+const duckStats = `import duckdb, sys
+print(len(duckdb.sql(r"""
+SELECT url, count(*), count(*) FILTER (status >= 500), sum(bytes) FROM (
+  SELECT regexp_extract(line, '"[A-Z]+ ([^ ?"]+)', 1) AS url, TRY_CAST(regexp_extract(line, '" ([0-9]{3}) ', 1) AS INT) AS status,
+    TRY_CAST(regexp_extract(line, '" [0-9]{3} ([0-9]+) ', 1) AS BIGINT) AS bytes
+  FROM read_csv(%s, columns={'line': 'VARCHAR'}, delim='\x01', quote='', escape='', header=false, auto_detect=false, max_line_size=16777216))
+GROUP BY url ORDER BY 2 DESC LIMIT 50
+""" % sys.argv[1:]).fetchall()))`
+
+// BenchmarkStats compares stats with DuckDB and GoAccess on the same files.
+func BenchmarkStats(b *testing.B) {
+	size, _ := load(b)
+	category, files := archived(b)
+	for b.Loop() {
+		ours := []string{ink.Path, "stats", "--by", "url", category}
+		if env := harness.Fetched("readers-1"); env != "" {
+			tellRatio(b, row{what: "inkwell stats --by url ÷ DuckDB", reach: 1}, size, append([]string{filepath.Join(env, "bin", "python"), "-c", duckStats}, files...), ours)
+		}
+		if _, err := exec.LookPath("goaccess"); err == nil {
+			goaccess := "zcat " + strings.Join(files, " ") + " | goaccess --log-format=COMBINED --no-progress --no-global-config -o " + filepath.Join(b.TempDir(), "out.json") + " -"
+			tellRatio(b, row{what: "inkwell stats --by url ÷ GoAccess", reach: 1}, size, []string{"sh", "-c", goaccess}, ours)
+		}
+	}
+}
+
+// BenchmarkConvert converts the access log to Parquet with all fields, and reports the best run.
+func BenchmarkConvert(b *testing.B) {
+	size, lines := load(b)
+	category, _ := archived(b)
+	for b.Loop() {
+		best := best(b, size/4, func() cost {
+			out := filepath.Join(b.TempDir(), "parquet")
+			p := ink.Start(b, harness.Command{Args: []string{"convert", "--format", "combined", "--out", out, category}})
+			memory := watch(p)
+			began := time.Now()
+			p.Expect(b, 0)
+			spent := cost{wall: time.Since(began)}
+			spent.use(p, memory)
+			if err := os.RemoveAll(out); err != nil {
+				b.Fatal(err)
+			}
+			return spent
+		})[0]
+		rate := func(d time.Duration) float64 { return float64(lines) / 1e6 / d.Seconds() }
+		tellRow(row{what: "convert: lines a second, wall", value: rate(best.wall), unit: "M", reach: 1.5, atLeast: true,
+			note: fmt.Sprintf("%.2f M lines a CPU second", rate(best.cpu))})
+		tellRow(row{what: "convert: peak memory", value: float64(best.rss[0]) / 1e6, unit: "MB", reach: 500})
+	}
+}
+
+// BenchmarkBeside sends to a collector alone, and while inkwell grep reads a category of it again and again, niced.
+func BenchmarkBeside(b *testing.B) {
+	const conns, batch, length = 4, 1000, 200
+	calls := max(1, megabytes*1e6/(conns*batch*length))
+	entries := make([]harness.Entry, batch)
+	for i := range entries {
+		entries[i] = harness.Entry{Category: "ingest", Message: fmt.Sprintf("%09d %s\n", i, strings.Repeat("x", length-11))}
+	}
+	load(b)
+	category, _ := archived(b)
+	send := func(beside bool) time.Duration {
+		dir := b.TempDir()
+		c := ink.Collect(b, dir)
+		ctx, stop := context.WithCancel(context.Background())
+		var reading sync.WaitGroup
+		if beside {
+			reading.Go(func() {
+				for ctx.Err() == nil {
+					_ = exec.CommandContext(ctx, "nice", "-n", "19", ink.Path, "grep", "-c", "item/[0-9]+ needle", category).Run() // nothing is found, or it is killed
+				}
+			})
+		}
+		began := time.Now()
+		hammer(b, c.Addr, conns, calls, func(int) []harness.Entry { return entries })
+		took := time.Since(began)
+		stop()
+		reading.Wait()
+		c.Stop(b)
+		return took
+	}
+	for b.Loop() {
+		var alone, beside time.Duration
+		for round := range 3 {
+			a, w := send(false), send(true)
+			if round == 0 || a < alone {
+				alone = a
+			}
+			if round == 0 || w < beside {
+				beside = w
+			}
+		}
+		tellRow(row{what: "ingest beside a niced grep: slower by", value: 100 * (beside.Seconds()/alone.Seconds() - 1), unit: "%", reach: 10})
 	}
 }
 

@@ -25,6 +25,8 @@ func play(role string, args []string) error {
 		return receive(args[0], args[1], role == "receive-copy")
 	case "send", "send-copy":
 		return send(args[0], args[1], role == "send-copy")
+	case "topic":
+		return bareTopic(args[0], args[1], args[2])
 	}
 	return errors.New("no such role")
 }

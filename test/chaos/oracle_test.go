@@ -109,7 +109,7 @@ func (s *sources) judge() {
 		known[category] = []string{category}
 	}
 	for _, c := range s.clients {
-		known["called"] = append(known["called"], c.source)
+		known["called"] = append(known["called"], c.Source)
 	}
 	for category, sources := range known {
 		a, b := read(s.t, s.f.a.Dir, category), read(s.t, s.f.b.Dir, category)
@@ -158,13 +158,13 @@ func (s *sources) compare(source string, p *pair) {
 	s.t.Helper()
 	switch source {
 	case "tailed":
-		s.complete(source, int(s.tailed.next.Load()), p)
+		s.complete(source, s.tailed.Lines(), p)
 	case "piped":
 		s.complete(source, int(s.piped.Load()), p)
 	case "syslogged", "journaled":
 		s.complete(source, int(s.logged[source].Load()), p)
 	default:
-		i := slices.IndexFunc(s.clients, func(c *client) bool { return c.source == source })
+		i := slices.IndexFunc(s.clients, func(c *harness.Caller) bool { return c.Source == source })
 		s.answered(s.clients[i], p)
 	}
 }
@@ -189,35 +189,35 @@ func (s *sources) complete(source string, n int, p *pair) {
 }
 
 // answered is for clients: what was answered OK is wanted, and nothing more often than it was sent.
-func (s *sources) answered(c *client, p *pair) {
+func (s *sources) answered(c *harness.Caller, p *pair) {
 	s.t.Helper()
 	missing, lines := 0, 0
-	for _, one := range c.calls {
+	for _, one := range c.Calls {
 		for seq := one.First; seq < one.First+one.Lines; seq++ {
 			n := p.a.times[seq] + p.b.times[seq]
-			if one.acked {
+			if one.Acked {
 				lines++
 				if n == 0 {
 					missing++
 				}
 			}
-			s.count(c.source, seq, one.sent, p)
+			s.count(c.Source, seq, one.Sent, p)
 		}
 	}
 	if missing > 0 {
-		s.t.Errorf("%s: %d of %d lines that were answered OK are missing", c.source, missing, lines)
+		s.t.Errorf("%s: %d of %d lines that were answered OK are missing", c.Source, missing, lines)
 	}
 	if lines == 0 {
-		s.t.Errorf("%s: no call was answered", c.source)
+		s.t.Errorf("%s: no call was answered", c.Source)
 	}
-	s.issued(c.source, c.next, p)
-	if !c.stubborn {
-		s.ordered(c.source, p, c.abandoned())
+	s.issued(c.Source, c.Next(), p)
+	if !c.Stubborn {
+		s.ordered(c.Source, p, abandoned(c))
 	}
-	s.found["entries of "+c.source] = int64(lines)
+	s.found["entries of "+c.Source] = int64(lines)
 	s.found["missing"] += int64(missing)
-	s.found["calls answered TRY_LATER"] += int64(c.later)
-	s.found["calls not answered"] += int64(c.nothing)
+	s.found["calls answered TRY_LATER"] += int64(c.Later)
+	s.found["calls not answered"] += int64(c.Lost)
 }
 
 // count counts a line that is there more than once: in both collectors by a fail-over, again because its client sent it again, or
@@ -250,11 +250,11 @@ func (s *sources) issued(source string, n int, p *pair) {
 }
 
 // abandoned says which lines were in calls that the client did not wait for to the end: they can overtake each other.
-func (c *client) abandoned() func(seq int) bool {
+func abandoned(c *harness.Caller) func(seq int) bool {
 	lines := make(map[int]bool)
-	for _, one := range c.calls {
+	for _, one := range c.Calls {
 		for i := range one.Lines {
-			lines[one.First+i] = !one.acked
+			lines[one.First+i] = !one.Acked
 		}
 	}
 	return func(seq int) bool { return lines[seq] }

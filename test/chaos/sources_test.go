@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,16 +20,15 @@ import (
 type sources struct {
 	t       *testing.T
 	f       *fleet
-	tailed  *tailed
+	tailed  *harness.Rotated
 	piped   atomic.Int64 // lines written
 	pipe    *harness.Process
 	syslog  *harness.Process
 	logged  map[string]*atomic.Int64 // by category of a logger: its messages
-	clients []*client
+	clients []*harness.Caller
 	found   map[string]int64 // by the judge
 
 	stop chan struct{}
-	over atomic.Bool // nobody waits for an answer any more
 	once sync.Once
 	work sync.WaitGroup
 }
@@ -40,8 +38,14 @@ func newSources(f *fleet, dir string) *sources {
 	if f.journal != nil {
 		logged["journaled"] = new(atomic.Int64)
 	}
-	return &sources{t: f.t, f: f, logged: logged, stop: make(chan struct{}), tailed: &tailed{path: filepath.Join(dir, "in", "app.log")},
-		clients: []*client{{source: "modest0"}, {source: "modest1"}, {source: "stubborn", stubborn: true}}}
+	stubborn := newClient(f, "stubborn")
+	stubborn.Stubborn = true
+	return &sources{t: f.t, f: f, logged: logged, stop: make(chan struct{}), tailed: harness.NewRotated("tailed", filepath.Join(dir, "in", "app.log")),
+		clients: []*harness.Caller{newClient(f, "modest0"), newClient(f, "modest1"), stubborn}}
+}
+
+func newClient(f *fleet, source string) *harness.Caller {
+	return &harness.Caller{Addr: f.clientsTo, Source: source, Category: "called", Most: 11, Pause: 20 * time.Millisecond}
 }
 
 // going waits a moment and says whether more is wanted.
@@ -55,8 +59,8 @@ func (s *sources) going(d time.Duration) bool {
 }
 
 func (s *sources) start() {
-	s.t.Cleanup(func() { s.over.Store(true); s.quiet() })
-	s.work.Go(func() { s.check(s.tailed.run(s)) })
+	s.t.Cleanup(s.quiet)
+	s.work.Go(func() { s.check(s.tailed.Run(s.going)) })
 	r, w, err := os.Pipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -68,7 +72,7 @@ func (s *sources) start() {
 	}
 	s.work.Go(func() { s.check(s.feed(w)) })
 	for _, c := range s.clients {
-		s.work.Go(func() { c.run(s) })
+		s.work.Go(func() { c.Run(s.t.Context(), s.stop) })
 	}
 	s.syslog = s.f.listening()
 	s.f.members = append(s.f.members, &member{name: "syslog", p: s.syslog}) // which must not be killed
@@ -144,8 +148,8 @@ func (s *sources) quiet() {
 func (s *sources) livesOn() {
 	s.t.Helper()
 	for _, c := range s.clients {
-		before := c.answered.Load()
-		harness.Until(s.t, c.source+" gets answers again", func() bool { s.f.supervise(); return c.answered.Load() >= before+5 })
+		before := c.Answered.Load()
+		harness.Until(s.t, c.Source+" gets answers again", func() bool { s.f.supervise(); return c.Answered.Load() >= before+5 })
 	}
 	taken := func(category string) (n int64) {
 		for _, c := range []*harness.Collector{s.f.a, s.f.b} {
@@ -161,176 +165,12 @@ func (s *sources) livesOn() {
 
 // progress is a line about what was done so far.
 func (s *sources) progress() string {
-	text := fmt.Sprintf("%d lines tailed (%d rotations), %d piped", s.tailed.next.Load(), s.tailed.rotations.Load(), s.piped.Load())
+	text := fmt.Sprintf("%d lines tailed (%d rotations), %d piped", s.tailed.Lines(), s.tailed.Rotations(), s.piped.Load())
 	for _, category := range slices.Sorted(maps.Keys(s.logged)) {
 		text += fmt.Sprintf(", %d %s", s.logged[category].Load(), category)
 	}
 	for _, c := range s.clients {
-		text += fmt.Sprintf(", %s %d calls", c.source, c.answered.Load())
+		text += fmt.Sprintf(", %s %d calls", c.Source, c.Answered.Load())
 	}
 	return text
-}
-
-// tailed is a log that is rotated all the time.
-type tailed struct {
-	path      string
-	next      atomic.Int64 // number of the next line
-	rotations atomic.Int64
-	file      *os.File
-}
-
-func (l *tailed) run(s *sources) (err error) {
-	if err := l.open(); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.file.Close()) }()
-	for turn := 1; s.going(50 * time.Millisecond); turn++ {
-		n := 15
-		if turn%97 == 0 {
-			n = 3000 // a burst
-		}
-		if err := l.write(n, turn%3 == 0); err != nil {
-			return err
-		}
-		if turn%60 == 0 {
-			if err := l.rotate(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (l *tailed) open() (err error) {
-	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	return err
-}
-
-// write appends lines, in two writes that meet within a line if torn is set.
-func (l *tailed) write(n int, torn bool) error {
-	from := int(l.next.Load())
-	text := harness.Lines("tailed", from, from+n)
-	cut := 0
-	if torn {
-		cut = len(text) / 2
-	}
-	for _, part := range [][]byte{text[:cut], text[cut:]} {
-		if _, err := l.file.Write(part); err != nil {
-			return err
-		}
-	}
-	l.next.Add(int64(n))
-	return nil
-}
-
-// rotate has six styles, in turn. Only the first two have a writer that goes on with the old file for a while, as servers do until they
-// are told: what it would write meanwhile is in no file with the others.
-func (l *tailed) rotate() error {
-	n := l.rotations.Add(1)
-	name := l.path + "." + strconv.FormatInt(n, 10)
-	switch n % 6 {
-	case 1: // rename
-		return errors.Join(os.Rename(l.path, name), l.lag())
-	case 2: // rename, create
-		return errors.Join(os.Rename(l.path, name), os.WriteFile(l.path, nil, 0o644), l.lag())
-	case 3: // three renames at once
-		for _, suffix := range []string{".a", ".b", ".c"} {
-			if err := errors.Join(os.Rename(l.path, name+suffix), l.reopen(), l.write(5, false)); err != nil {
-				return err
-			}
-			time.Sleep(20 * time.Millisecond) // so that their times tell which is older
-		}
-		return nil
-	case 4: // copytruncate
-		return errors.Join(l.copyTo(name), os.Truncate(l.path, 0))
-	case 5: // another file in its place, as by rsync and sed -i
-		return errors.Join(l.copyTo(l.path+".tmp"), os.Rename(l.path+".tmp", l.path), l.reopen())
-	}
-	old := filepath.Join(filepath.Dir(l.path), "old")
-	return errors.Join(os.MkdirAll(old, 0o755), os.Rename(l.path, filepath.Join(old, filepath.Base(name))), l.reopen())
-}
-
-// lag writes to the file that is open for a while, and then to what stands at the path.
-func (l *tailed) lag() error {
-	for range 10 {
-		if err := l.write(3, false); err != nil {
-			return err
-		}
-		time.Sleep(30 * time.Millisecond)
-	}
-	return l.reopen()
-}
-
-func (l *tailed) reopen() error { return errors.Join(l.file.Close(), l.open()) }
-
-func (l *tailed) copyTo(name string) error {
-	data, err := os.ReadFile(l.path)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, data, 0o644)
-}
-
-// client makes Log calls. A modest one never sends anything again, so that it knows of every line what may have become of it; a
-// stubborn one sends a call until it is answered OK, as old clients do, so that it can double its lines itself.
-type client struct {
-	source   string
-	stubborn bool
-	answered atomic.Int64
-
-	next    int
-	calls   []call
-	later   int // answers TRY_LATER
-	nothing int // calls without an answer
-}
-
-// call is one Log call and how often it was sent.
-type call struct {
-	harness.Run
-	sent  int
-	acked bool
-}
-
-func (c *client) run(s *sources) {
-	var conn *harness.Scribe
-	defer func() {
-		if conn != nil {
-			conn.Close()
-		}
-	}()
-	for again := false; ; {
-		if on := s.going(20 * time.Millisecond); !on && (!again || s.over.Load()) {
-			return
-		}
-		if conn == nil {
-			var err error
-			if conn, err = harness.DialScribe(s.f.clientsTo); err != nil {
-				conn = nil
-				continue
-			}
-		}
-		if !again {
-			c.calls = append(c.calls, call{Run: harness.Run{First: c.next, Lines: 1 + c.next%11}})
-			c.next += c.calls[len(c.calls)-1].Lines
-		}
-		one := &c.calls[len(c.calls)-1]
-		one.sent++
-		var entries []harness.Entry
-		for i := range one.Lines {
-			entries = append(entries, harness.Entry{Category: "called", Message: string(harness.AppendLine(nil, c.source, one.First+i))})
-		}
-		code, err := conn.Log(entries...)
-		switch {
-		case err != nil:
-			c.nothing++
-			conn.Close()
-			conn = nil
-		case code != harness.OK:
-			c.later++
-		default:
-			one.acked = true
-			c.answered.Add(1)
-		}
-		again = c.stubborn && !one.acked
-	}
 }

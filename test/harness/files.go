@@ -37,8 +37,8 @@ func Published(tb testing.TB, dir, category string) []string {
 	return paths
 }
 
-// Beside reports whether a file is one in which a collector describes the files of a category.
-func Beside(name string) bool {
+// IsMetadata reports whether a file is one in which a collector describes the files of a category.
+func IsMetadata(name string) bool {
 	return name == ".manifest" || name == ".counts" || strings.HasPrefix(name, "_SUCCESS") || strings.HasPrefix(name, ".") && strings.HasSuffix(name, ".idx")
 }
 

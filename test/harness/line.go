@@ -31,6 +31,14 @@ func AppendLine(dst []byte, source string, seq int) []byte {
 	return append(dst, '\n')
 }
 
+// Entries returns lines from … to-1 of a source as entries of a category.
+func Entries(category, source string, from, to int) (entries []Entry) {
+	for seq := from; seq < to; seq++ {
+		entries = append(entries, Entry{category, string(AppendLine(nil, source, seq))})
+	}
+	return entries
+}
+
 // Lines returns lines from … to-1 of a source.
 func Lines(source string, from, to int) []byte {
 	var b []byte

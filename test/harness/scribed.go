@@ -40,6 +40,16 @@ func (k Inkwell) NewScribed(tb testing.TB, conf string, pairs ...string) *Scribe
 	return s
 }
 
+// RelayStore returns the part of a configuration that sends all categories to a next hop, as the options of a network
+// store name it, with a spool in dir.
+//
+//	RelayStore("remote_host=127.0.0.1\nremote_port=1463", "{DIR}/spool")
+func RelayStore(hop, dir string) string {
+	return "<store>\ncategory=default\ntype=buffer\nretry_interval=1\nretry_interval_range=1\n" +
+		"<primary>\ntype=network\n" + hop + "\n</primary>\n" +
+		"<secondary>\ntype=file\nfile_path=" + dir + "\n</secondary>\n</store>\n"
+}
+
 // Scribed is NewScribed, started and listening.
 func (k Inkwell) Scribed(tb testing.TB, conf string, pairs ...string) *Scribed {
 	tb.Helper()
