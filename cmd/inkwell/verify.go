@@ -128,7 +128,7 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
 		}
 	}
 	bar.end()
-	fmt.Fprintf(a.stdout, "%d files, %s, %s lines\n", files, size(raw), counted(lines))
+	fmt.Fprintf(a.stdout, "%s, %s, %s lines\n", count(files, "file"), size(raw), counted(lines))
 	if bad > 0 {
 		return fmt.Errorf("damaged files: %d of %d (inkwell repair --to DIR writes what can be read of them)", bad,
 			files)
