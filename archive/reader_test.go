@@ -294,6 +294,7 @@ func foreign(t *testing.T, raw []byte) map[string][]byte {
 	third := len(raw) / 3
 	all["many members"] = append(append(member(raw[:third], 6, whole), member(raw[third:2*third], 1, whole)...), member(raw[2*third:], 9, 4000)...)
 	all["zeros behind"] = append(member(raw, 6, whole), make([]byte, 1000)...)
+	all["zeros behind two members"] = append(append(member(raw[:third], 6, whole), member(raw[third:], 6, whole)...), make([]byte, 3000)...)
 	var named bytes.Buffer
 	w := gzip.NewWriter(&named)
 	w.Name, w.Comment, w.ModTime = "access.log", "a comment", begun
@@ -339,16 +340,18 @@ func TestForeignFiles(t *testing.T) {
 			t.Errorf("%s, cut: %d bytes of %d, lost %v", name, len(got), len(want), lost)
 		}
 	}
-	// Damage in one member, and more members behind it.
-	data := files["many members"]
-	clear(data[1000:3000])
-	path := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(path, data, 0o600))
-	f, err := Single(path)
-	must(t, err)
-	got, lost := all(t, f, Options{})
-	if len(lost) == 0 || !bytes.HasSuffix(got, raw[len(raw)/3*2:]) {
-		t.Errorf("damage in the first member: %d bytes, lost %v", len(got), lost)
+	// Damage in one member, and more members behind it; and something else behind the end.
+	damaged, followed := bytes.Clone(files["many members"]), append(bytes.Clone(files["many members"]), "garbage\n"...)
+	clear(damaged[1000:3000])
+	for want, data := range map[string][]byte{string(raw[len(raw)/3*2:]): damaged, string(raw): followed} {
+		path := filepath.Join(t.TempDir(), "file")
+		must(t, os.WriteFile(path, data, 0o600))
+		f, err := Single(path)
+		must(t, err)
+		got, lost := all(t, f, Options{})
+		if len(lost) == 0 || !bytes.HasSuffix(got, []byte(want)) {
+			t.Errorf("%d bytes, want the last %d; lost %v", len(got), len(want), lost)
+		}
 	}
 }
 
