@@ -144,7 +144,7 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	}
 	v := i.visits.Get().(*visit)
 	defer i.visits.Put(v)
-	whole := i.look(v, b)
+	whole := i.findTargets(v, b)
 	if full := i.full(v); full != nil {
 		i.deniedQ.Add(1)
 		i.stats.Category(full.Name(), "denied for queue size").Add(1)
@@ -182,18 +182,11 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	return proto.OK, nil
 }
 
-// look finds the targets of the entries of b, and says whether all of them have a store.
-func (i *intake) look(v *visit, b *proto.Batch) (whole bool) {
-	v.runs, v.targets, whole = b.AppendRuns(v.runs[:0]), v.targets[:0], true
-	for _, r := range v.runs {
-		var t *target
-		if len(r.Category) > 0 {
-			t = i.router.find(r.Category)
-		}
-		v.targets = append(v.targets, t)
-		whole = whole && t != nil && t.stored
-	}
-	return whole
+// findTargets finds the targets of the entries of b, and says whether all of them have a store.
+func (i *intake) findTargets(v *visit, b *proto.Batch) (whole bool) {
+	v.runs = b.AppendRuns(v.runs[:0])
+	v.targets = i.router.findAll(v.targets[:0], v.runs)
+	return !slices.ContainsFunc(v.targets, func(t *target) bool { return t == nil || !t.stored })
 }
 
 // full returns the first outlet of the call's categories whose queue is too long, nil if there is none.

@@ -193,7 +193,7 @@ func (r *rig) start() {
 	f := newFollower(sources, ship, log)
 	f.configure(o)
 	f.load(positions)
-	f.followed = openFollowed(dir, time.Now(), log).before
+	f.followedUntil = openFollowed(dir, time.Now(), log).before
 	f.timing = r.timing
 	if r.limit > 0 {
 		f.limit = r.limit

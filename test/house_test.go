@@ -49,9 +49,7 @@ var edges = map[string][]string{
 	"store/depot":              {"store/books", "rotate", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/kafka":              {"store", "store/depot", "proto", "internal/faultfs", "internal/killpoint", "internal/stats"},
 	"store/audit":              {"store", "store/books", "store/spool", "store/stream", "rotate", "proto", "internal/faultfs"},
-	"store/queue":              {"store", "store/spool", "store/stream", "proto", "internal/faultfs", "internal/stats", "internal/killpoint"},
 	"store/tree":               {"store", "proto", "internal/stats"},
-	"store/manifest":           {"store/stream", "internal/faultfs"},
 	"store/spool":              {"internal/faultfs", "internal/killpoint"},
 	"store/stream":             {"store/spool", "proto", "internal/faultfs", "internal/stats"},
 	"rotate":                   {"internal/faultfs", "internal/killpoint"},
@@ -147,7 +145,7 @@ func TestPackagesImportDownwardsOnly(t *testing.T) {
 		name := strings.TrimPrefix(p.ImportPath, "inkwell/")
 		allowed, known := edges[name]
 		if !known {
-			t.Errorf("%s: no such package in DESIGN.md; give it edges here, and a reason in docs/adr", name)
+			t.Errorf("%s is a new package: list in edges what it imports, and it in those that import it", name)
 		}
 		checkEdges(t, name, p.Imports, allowed)
 		checkEdges(t, name+" (test)", append(p.TestImports, p.XTestImports...), slices.Concat(allowed, testEdges[name], []string{name, kit}))
@@ -159,7 +157,7 @@ func TestPackagesImportDownwardsOnly(t *testing.T) {
 			}
 		}
 	}
-	if seen < len(edges)-2 {
+	if seen < len(edges) {
 		t.Errorf("go list shows %d packages only", seen)
 	}
 }
@@ -173,7 +171,7 @@ func checkEdges(t *testing.T, name string, imports, allowed []string) {
 	}
 }
 
-// The limits of DESIGN.md 9.
+// The limits of CONTRIBUTING.md.
 const (
 	maxFile      = 400 // lines
 	maxFunction  = 60  // lines
