@@ -15,6 +15,7 @@ UNITS        = $(shell $(GO) list ./... | grep -v -e '^inkwell/test' -e /proto/g
 # Real binaries on two cores, with the race detector: the slowest package needs minutes.
 TESTTIMEOUT ?= 45m
 MINUTES     ?= 2
+DEPOT       ?= s3
 PREFIX      ?= /usr/local
 SYSCONFDIR  ?= /etc
 
@@ -81,6 +82,11 @@ killpoints: ## SIGKILL at each named step of writing, 20 times (make test: 3 tim
 .PHONY: chaos
 chaos: ## break a small fleet at random for MINUTES=2, then compare what was sent with what is there
 	INKWELL_CHAOS_MINUTES=$(MINUTES) $(GO) test -race -v -count=1 -timeout $$(( $(MINUTES) + 15 ))m ./test/chaos
+
+.PHONY: chaos-cluster
+chaos-cluster: deps ## the same for three collectors over three Kafka brokers and DEPOT=s3 or hdfs, with a control that must find lines twice
+	INKWELL_TEST_KAFKA=1 INKWELL_TEST_HDFS=1 INKWELL_CHAOS_MINUTES=$(MINUTES) INKWELL_CHAOS_DEPOT=$(DEPOT) \
+		$(GO) test -v -count=1 -timeout $$(( $(MINUTES) + 30 ))m ./test/cluster
 
 .PHONY: peers
 peers: ## send to next hops that others wrote, with bounds: Flume, Node, Ruby (apt-get install maven npm nodejs ruby-thrift)

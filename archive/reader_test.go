@@ -45,12 +45,24 @@ type made struct {
 	raw    []byte
 	blocks []index.Block
 	open   bool
+	series *rotate.Series
 }
 
 var begun = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
 // write makes a file of chunks of so many lines each, a minute apart.
 func write(t testing.TB, c rotate.Codec, chunks, each int, open bool) made {
+	t.Helper()
+	m := begin(t, c, chunks, each)
+	if !open {
+		m.finish(t)
+	}
+	must(t, m.series.Close())
+	return m
+}
+
+// begin is write of a file that is open. The caller closes its series.
+func begin(t testing.TB, c rotate.Codec, chunks, each int) made {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "web")
 	must(t, os.Mkdir(path, 0o700))
@@ -60,7 +72,7 @@ func write(t testing.TB, c rotate.Codec, chunks, each int, open bool) made {
 	must(t, err)
 	enc, err := rotate.NewEncoder(c, 0)
 	must(t, err)
-	m := made{open: open}
+	m := made{open: true, series: s}
 	for k := range chunks {
 		chunk := text(k*each, (k+1)*each)
 		must(t, s.Append(enc, chunk))
@@ -73,17 +85,27 @@ func write(t testing.TB, c rotate.Codec, chunks, each int, open bool) made {
 	}
 	name := s.Current()
 	must(t, index.Append(dir, name, m.blocks))
-	if !open {
-		must(t, s.Seal())
-	}
-	st, err := s.Sync(nil)
-	must(t, err)
-	must(t, s.Publish(st, nil))
-	must(t, s.Close())
-	if m.path = filepath.Join(path, name); open && c != rotate.None {
+	m.publish(t)
+	if m.path = filepath.Join(path, name); c != rotate.None {
 		m.path = filepath.Join(path, rotate.Hidden(name))
 	}
 	return m
+}
+
+// finish seals an open file and gives it its final name.
+func (m *made) finish(t testing.TB) {
+	t.Helper()
+	m.path = filepath.Join(filepath.Dir(m.path), m.series.Current())
+	must(t, m.series.Seal())
+	m.publish(t)
+	m.open = false
+}
+
+func (m *made) publish(t testing.TB) {
+	t.Helper()
+	st, err := m.series.Sync(nil)
+	must(t, err)
+	must(t, m.series.Publish(st, nil))
 }
 
 func (m *made) file(t testing.TB) File {
@@ -97,6 +119,8 @@ func (m *made) file(t testing.TB) File {
 func all(t testing.TB, f File, o Options) (data []byte, lost []*Damage) {
 	t.Helper()
 	o.Lost = func(d *Damage) { lost = append(lost, d) }
+	passed := int64(0)
+	o.Progress = func(n int64) { passed += n }
 	r, err := Open(context.Background(), f, o)
 	must(t, err)
 	for {
@@ -111,36 +135,50 @@ func all(t testing.TB, f File, o Options) (data []byte, lost []*Damage) {
 		data = append(data, c.Data...)
 	}
 	must(t, r.Close())
+	if passed != f.Size {
+		t.Errorf("the progress of reading %d bytes comes to %d", f.Size, passed)
+	}
 	return data, lost
 }
 
+// TestReader reads files of one and of many chunks, of which some are larger than a unit and some are several in one,
+// while they are open and when they are finished.
 func TestReader(t *testing.T) {
 	for _, c := range []rotate.Codec{rotate.Gzip, rotate.Zstd, rotate.None} {
-		for _, shape := range []struct{ chunks, each int }{{1, 1}, {3, 10}, {500, 3}, {5, 20000}, {40, 3000}} {
-			for _, open := range []bool{false, true} {
-				m := write(t, c, shape.chunks, shape.each, open)
-				for _, blocks := range [][]index.Block{nil, m.blocks, m.blocks[:len(m.blocks)/2], m.blocks[len(m.blocks)/2:]} {
-					got, lost := all(t, m.file(t), Options{Blocks: blocks})
-					if !bytes.Equal(got, m.raw) || len(lost) > 0 {
-						t.Errorf("%v, %v, open %v, %d blocks: %d of %d bytes, lost %v", c, shape, open, len(blocks), len(got), len(m.raw), lost)
-					}
-				}
-				// From the middle, and only some of the blocks.
-				k := len(m.blocks) / 2
-				raw := 0
-				for i := range m.blocks[:k] {
-					raw += int(m.blocks[i].Raw)
-				}
-				got, lost := all(t, m.file(t), Options{From: Position{m.blocks[k].Offset, int64(raw)}})
-				if k > 0 && (!bytes.Equal(got, m.raw[raw:]) || len(lost) > 0) {
-					t.Errorf("%v, %v, open %v, from the middle: %d bytes, lost %v", c, shape, open, len(got), lost)
-				}
-				got, lost = all(t, m.file(t), Options{Blocks: m.blocks, Want: func(b *index.Block) bool { return b.Offset == m.blocks[k].Offset }})
-				if !bytes.Equal(got, m.raw[raw:raw+int(m.blocks[k].Raw)]) || len(lost) > 0 {
-					t.Errorf("%v, %v, open %v, one block: %d bytes, lost %v", c, shape, open, len(got), lost)
-				}
-			}
+		for _, shape := range []struct{ chunks, each int }{{1, 1}, {3, 10}, {500, 3}, {3, 20000}, {40, 2500}} {
+			m := begin(t, c, shape.chunks, shape.each)
+			m.reads(t, c)
+			m.finish(t)
+			m.reads(t, c)
+			must(t, m.series.Close())
 		}
+	}
+}
+
+// reads reads the file with and without its index, whole and in part.
+func (m *made) reads(t *testing.T, c rotate.Codec) {
+	t.Helper()
+	what := fmt.Sprintf("%v, %d chunks, open %v", c, len(m.blocks), m.open)
+	for _, blocks := range [][]index.Block{nil, m.blocks, m.blocks[:len(m.blocks)/2], m.blocks[len(m.blocks)/2:]} {
+		got, lost := all(t, m.file(t), Options{Blocks: blocks})
+		if !bytes.Equal(got, m.raw) || len(lost) > 0 {
+			t.Errorf("%s, %d blocks: %d of %d bytes, lost %v", what, len(blocks), len(got), len(m.raw), lost)
+		}
+	}
+	// From the middle, and only some of the blocks.
+	k := len(m.blocks) / 2
+	raw := 0
+	for i := range m.blocks[:k] {
+		raw += int(m.blocks[i].Raw)
+	}
+	got, lost := all(t, m.file(t), Options{From: Position{m.blocks[k].Offset, int64(raw)}})
+	if k > 0 && (!bytes.Equal(got, m.raw[raw:]) || len(lost) > 0) {
+		t.Errorf("%s, from the middle: %d bytes, lost %v", what, len(got), lost)
+	}
+	want := func(b *index.Block) bool { return b.Offset == m.blocks[k].Offset }
+	got, lost = all(t, m.file(t), Options{Blocks: m.blocks, Want: want})
+	if !bytes.Equal(got, m.raw[raw:raw+int(m.blocks[k].Raw)]) || len(lost) > 0 {
+		t.Errorf("%s, one block: %d bytes, lost %v", what, len(got), lost)
 	}
 }
 
@@ -256,6 +294,7 @@ func foreign(t *testing.T, raw []byte) map[string][]byte {
 	third := len(raw) / 3
 	all["many members"] = append(append(member(raw[:third], 6, whole), member(raw[third:2*third], 1, whole)...), member(raw[2*third:], 9, 4000)...)
 	all["zeros behind"] = append(member(raw, 6, whole), make([]byte, 1000)...)
+	all["zeros behind two members"] = append(append(member(raw[:third], 6, whole), member(raw[third:], 6, whole)...), make([]byte, 3000)...)
 	var named bytes.Buffer
 	w := gzip.NewWriter(&named)
 	w.Name, w.Comment, w.ModTime = "access.log", "a comment", begun
@@ -277,8 +316,9 @@ func foreign(t *testing.T, raw []byte) map[string][]byte {
 }
 
 func TestForeignFiles(t *testing.T) {
-	raw := text(0, 60000)
-	for name, data := range foreign(t, raw) {
+	raw := text(0, 40000)
+	files := foreign(t, raw)
+	for name, data := range files {
 		want := raw
 		if strings.Contains(name, "line by line") {
 			want = raw[:len(raw)/8]
@@ -300,16 +340,18 @@ func TestForeignFiles(t *testing.T) {
 			t.Errorf("%s, cut: %d bytes of %d, lost %v", name, len(got), len(want), lost)
 		}
 	}
-	// Damage in one member, and more members behind it.
-	data := foreign(t, raw)["many members"]
-	clear(data[1000:3000])
-	path := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(path, data, 0o600))
-	f, err := Single(path)
-	must(t, err)
-	got, lost := all(t, f, Options{})
-	if len(lost) == 0 || !bytes.HasSuffix(got, raw[len(raw)/3*2:]) {
-		t.Errorf("damage in the first member: %d bytes, lost %v", len(got), lost)
+	// Damage in one member, and more members behind it; and something else behind the end.
+	damaged, followed := bytes.Clone(files["many members"]), append(bytes.Clone(files["many members"]), "garbage\n"...)
+	clear(damaged[1000:3000])
+	for want, data := range map[string][]byte{string(raw[len(raw)/3*2:]): damaged, string(raw): followed} {
+		path := filepath.Join(t.TempDir(), "file")
+		must(t, os.WriteFile(path, data, 0o600))
+		f, err := Single(path)
+		must(t, err)
+		got, lost := all(t, f, Options{})
+		if len(lost) == 0 || !bytes.HasSuffix(got, []byte(want)) {
+			t.Errorf("%d bytes, want the last %d; lost %v", len(got), len(want), lost)
+		}
 	}
 }
 

@@ -91,8 +91,10 @@ func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
 			err = io.ErrUnexpectedEOF
 		case errors.Is(err, gzip.ErrHeader):
 			err = errNoGzip
+		case err == nil:
+			d.Multistream(false)
 		}
-		return d, err
+		return &members{d, s.count}, err
 	}
 	// One at a time: with goroutines of its own the decoder would read while run asks how far it has got.
 	d, err := zstd.NewReader(s.count, zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderConcurrency(1))
@@ -100,6 +102,44 @@ func (s *streamReader) decoder(c rotate.Codec) (io.Reader, error) {
 		return nil, err
 	}
 	return d.IOReadCloser(), nil
+}
+
+// members reads gzip members up to the end of a file. Zeros at the end are passed over, as gzip does.
+type members struct {
+	member *gzip.Reader
+	file   *counter
+}
+
+// errBehind says that a member is followed by something else.
+var errBehind = errors.New("behind the end of a member there is something else")
+
+func (m *members) Read(p []byte) (n int, err error) {
+	for n == 0 && err == nil {
+		if n, err = m.member.Read(p); err == io.EOF {
+			err = m.next()
+		}
+	}
+	return n, err
+}
+
+// next begins with the next member; io.EOF = there is none.
+func (m *members) next() error {
+	for {
+		head, err := m.file.Peek(2)
+		switch {
+		case len(head) == 0:
+			return err
+		case bytes.Equal(head, ours[:2]):
+			err = m.member.Reset(m.file)
+			m.member.Multistream(false)
+			return err
+		case head[0] != 0:
+			return errBehind
+		}
+		if _, err := m.file.Discard(1); err != nil {
+			return err
+		}
+	}
 }
 
 func (s *streamReader) close() {
@@ -141,8 +181,6 @@ func (r *Reader) streamEnded(err error) {
 		return
 	case errors.Is(err, errNoGzip):
 		r.at.Offset = r.member
-	case errors.Is(err, gzip.ErrHeader) && r.at.Offset > r.member:
-		err = errors.New("behind the end of a member there is something else")
 	}
 	if r.file.Codec == rotate.Zstd {
 		r.nextFrame(err)

@@ -53,8 +53,8 @@ func (f files) places(category string) (all []config.File) {
 	return all
 }
 
-// look opens the directory of a file store.
-func look(s config.File) (*faultfs.Dir, error) {
+// openDir opens the directory of a file store.
+func openDir(s config.File) (*faultfs.Dir, error) {
 	return faultfs.LookBeneath(cmp.Or(s.Root, s.Dir), filepath.Join(s.Dir, s.Sub))
 }
 
@@ -82,7 +82,7 @@ const maxComplete = 400
 // Complete implements web.Files.
 func (f files) Complete(category string) (periods []string) {
 	for _, s := range f.places(category) {
-		dir, err := look(s)
+		dir, err := openDir(s)
 		if err != nil {
 			continue // List reports the error
 		}
@@ -101,7 +101,7 @@ func (f files) Complete(category string) (periods []string) {
 
 // listFiles lists the finished files of one store.
 func listFiles(s config.File) (all []web.File, err error) {
-	dir, err := look(s)
+	dir, err := openDir(s)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (f files) Open(category, name string) (io.ReadSeekCloser, web.File, error) 
 
 // openFinished opens a finished file of a store.
 func openFinished(s config.File, name string) (*faultfs.File, error) {
-	dir, err := look(s)
+	dir, err := openDir(s)
 	if err != nil {
 		return nil, err
 	}
@@ -180,5 +180,5 @@ func openFinished(s config.File, name string) (*faultfs.File, error) {
 
 // Tail implements web.Files.
 func (f files) Tail(ctx context.Context, category string, each func(message []byte, skipped int64) error) error {
-	return f.intake.taps.look(ctx, category, each)
+	return f.intake.taps.follow(ctx, category, each)
 }

@@ -144,7 +144,7 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	}
 	v := i.visits.Get().(*visit)
 	defer i.visits.Put(v)
-	whole := i.look(v, b)
+	whole := i.findTargets(v, b)
 	if full := i.full(v); full != nil {
 		i.deniedQ.Add(1)
 		i.stats.Category(full.Name(), "denied for queue size").Add(1)
@@ -182,8 +182,8 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 	return proto.OK, nil
 }
 
-// look finds the targets of the entries of b, and says whether all of them have a store.
-func (i *intake) look(v *visit, b *proto.Batch) (whole bool) {
+// findTargets finds the targets of the entries of b, and says whether all of them have a store.
+func (i *intake) findTargets(v *visit, b *proto.Batch) (whole bool) {
 	v.runs, v.targets, whole = b.AppendRuns(v.runs[:0]), v.targets[:0], true
 	for _, r := range v.runs {
 		var t *target

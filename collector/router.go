@@ -13,6 +13,7 @@ import (
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
 	"inkwell/store"
+	"inkwell/store/books"
 	"inkwell/store/journal"
 )
 
@@ -29,9 +30,9 @@ type router struct {
 	patterns journal.Patterns
 	refused  []*config.Store // blocks that are not usable stores
 
-	mu      sync.RWMutex
-	targets map[string]*target
-	owns    map[string]*target // of reserved names, by name and block
+	mu       sync.RWMutex
+	targets  map[string]*target
+	reserved map[string]*target // of reserved names, by name and block
 }
 
 // rule is a block as it applies to the categories of one pattern.
@@ -53,7 +54,7 @@ type target struct {
 func newRouter(c *config.Config, j *journal.Journal, o *opener, set *stats.Set) *router {
 	r := &router{
 		conf: c, journal: j, opener: o, stats: set,
-		rules: make(map[string][]rule), targets: make(map[string]*target), owns: make(map[string]*target),
+		rules: make(map[string][]rule), targets: make(map[string]*target), reserved: make(map[string]*target),
 	}
 	for _, b := range c.Stores {
 		switch {
@@ -127,7 +128,7 @@ func (r *router) prepare() {
 	for _, name := range r.patterns.Names {
 		r.find([]byte(name))
 	}
-	for _, rules := range r.open() {
+	for _, rules := range r.unnamed() {
 		for _, u := range rules {
 			if !u.copy {
 				r.outlets(u, "")
@@ -164,15 +165,15 @@ func (r *router) resume(b *config.Store) (beyond int) {
 func (r *router) resumeOwn(b *config.Store, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, rules := range r.open() {
+	for _, rules := range r.unnamed() {
 		if slices.ContainsFunc(rules, func(u rule) bool { return u.block == b }) {
-			r.own(name, name, rules)
+			r.reservedTarget(name, name, rules)
 		}
 	}
 }
 
-// open lists the rules for categories that no block names: those of each prefix, and the default ones.
-func (r *router) open() (all [][]rule) {
+// unnamed lists the rules for categories that no block names: those of each prefix, and the default ones.
+func (r *router) unnamed() (all [][]rule) {
 	for _, prefix := range r.patterns.Prefixes {
 		all = append(all, r.rules[prefix])
 	}
@@ -189,12 +190,12 @@ func (r *router) find(category []byte) *target {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.make(string(category))
+	return r.findOrMake(string(category))
 }
 
-// make returns the target of a category, and creates it if necessary. Names that cannot be file names, and names beyond
-// the limit, share a reserved one. The caller holds mu.
-func (r *router) make(category string) *target {
+// findOrMake returns the target of a category, and creates it if necessary. Names that cannot be file names, and names
+// beyond the limit, share a reserved one. The caller holds mu.
+func (r *router) findOrMake(category string) *target {
 	if t := r.targets[category]; t != nil {
 		return t
 	}
@@ -202,25 +203,25 @@ func (r *router) make(category string) *target {
 	switch {
 	case r.patterns.Named(category): // the operator has named it, so it counts as safe
 	case !store.SafeCategory([]byte(category)):
-		return r.own(category, store.UnsafeCategory, rules)
+		return r.reservedTarget(category, store.UnsafeCategory, rules)
 	case len(r.targets) >= r.opener.limit:
-		return r.own(category, store.OverflowCategory, rules)
+		return r.reservedTarget(category, store.OverflowCategory, rules)
 	}
 	r.targets[category] = r.target(category, category, rules)
 	return r.targets[category]
 }
 
-// own returns the target of a reserved name under which the category is kept. All categories that the same blocks
-// handle share it.
-func (r *router) own(category, name string, rules []rule) *target {
+// reservedTarget returns the target of a reserved name under which the category is kept. All categories that the same
+// blocks handle share it.
+func (r *router) reservedTarget(category, name string, rules []rule) *target {
 	key := name + "\x00"
 	if len(rules) > 0 {
 		key += rules[0].block.Name
 	}
-	if r.owns[key] == nil {
-		r.owns[key] = r.target(category, name, rules)
+	if r.reserved[key] == nil {
+		r.reserved[key] = r.target(category, name, rules)
 	}
-	return r.owns[key]
+	return r.reserved[key]
 }
 
 // target creates the target of a category that is kept under a name.
@@ -233,7 +234,7 @@ func (r *router) target(category, name string, rules []rule) *target {
 		t.good, t.bytes = r.stats.Category(name, "received good"), r.stats.Category(name, "received good bytes")
 	} else {
 		t.bad = r.stats.Category(name, "received bad")
-		t.Outlets = r.wait(category, name)
+		t.Outlets = r.waitingOutlets(category, name)
 	}
 	return t
 }
@@ -290,9 +291,9 @@ func (u rule) covers(name string) (category string, patterns []string) {
 	return "", c
 }
 
-// wait returns an outlet in which old entries of the journal wait for a usable configuration, if a refused block of the
-// current one would handle their category.
-func (r *router) wait(category, name string) []*journal.Outlet {
+// waitingOutlets returns an outlet in which old entries of the journal wait for a usable configuration, if a refused block
+// of the current one would handle their category.
+func (r *router) waitingOutlets(category, name string) []*journal.Outlet {
 	for _, b := range r.refused {
 		if !slices.ContainsFunc(b.Categories, func(pattern string) bool {
 			prefix, isPrefix := strings.CutSuffix(pattern, "*")
@@ -322,7 +323,7 @@ func (u rule) places(name string) []config.Sink {
 func (r *router) count() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.targets) + len(r.owns)
+	return len(r.targets) + len(r.reserved)
 }
 
 // complain logs, once a minute, that a category has no store.
@@ -331,4 +332,31 @@ func (t *target) complain(log *slog.Logger) {
 	if last := t.complained.Load(); now-last >= 60 && t.complained.CompareAndSwap(last, now) {
 		log.Warn("log entry has invalid category: no store takes it, and there is no default", "category", t.name)
 	}
+}
+
+// destinations lists the directories with files for readers. The files of a buffer do not count, because they are read
+// back.
+func (r *router) destinations() (all []books.Destination) {
+	for _, f := range r.files() {
+		d := books.Destination{Root: filepath.Join(f.Dir, f.Sub)}
+		if c := f.Compress; c != nil {
+			d.Keep, d.SeriesBytes, d.TotalBytes = c.Keep, c.KeepBytes, c.KeepTotal
+			if c.DoneMarkers {
+				d.Done = &books.Done{Period: c.Period, At: c.At, Lateness: c.Lateness, Hive: c.Hive}
+				if c.Hive {
+					d.Done.Period = c.Period.Calendar()
+				}
+			}
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// files lists the stores that write files for readers.
+func (r *router) files() (all []config.File) {
+	for _, b := range r.conf.Stores {
+		all = append(all, config.Outputs(b.Sink)...)
+	}
+	return all
 }

@@ -75,8 +75,8 @@ func (t *tap) take(b *proto.Batch, r proto.Run) {
 	}
 }
 
-// look passes the messages of a category to each, until ctx ends or each fails.
-func (t *taps) look(ctx context.Context, category string, each func(message []byte, skipped int64) error) error {
+// follow passes the messages of a category to each, until ctx ends or each fails.
+func (t *taps) follow(ctx context.Context, category string, each func(message []byte, skipped int64) error) error {
 	one := &tap{category: category, more: make(chan struct{}, 1)}
 	t.mu.Lock()
 	if t.list == nil {

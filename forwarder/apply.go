@@ -43,15 +43,15 @@ func (v *volume) apply(d *directory, x action) {
 	}
 }
 
-// postpone keeps an arrival that was not decided on until the next look at its directory.
+// postpone keeps an arrival that was not decided on until the next scan of its directory.
 func (v *volume) postpone(d *directory, a *arrival, owed bool) {
-	w := d.waiting[a.look.id]
+	w := d.waiting[a.stat.id]
 	if w == nil {
 		w = &undecided{since: d.listed}
 		if d.waiting == nil {
 			d.waiting = make(map[identity]*undecided)
 		}
-		d.waiting[a.look.id] = w
+		d.waiting[a.stat.id] = w
 	}
 	w.owed = w.owed || owed
 	if a.isPacked() && a.unpacked != opened {
@@ -66,12 +66,12 @@ func (v *volume) postpone(d *directory, a *arrival, owed bool) {
 	}
 }
 
-// adopt records that g is the file that a look found as a: its identity becomes that of a.
+// adopt records that g is the file that a scan found as a: its identity becomes that of a.
 func (v *volume) adopt(d *directory, g *generation, a *arrival) {
-	if v.known[g.id] == g && g.id != a.look.id {
+	if v.known[g.id] == g && g.id != a.stat.id {
 		delete(v.known, g.id)
 	}
-	g.id = a.look.id
+	g.id = a.stat.id
 	v.known[g.id] = g
 	delete(d.waiting, g.id)
 }
@@ -91,8 +91,8 @@ func (v *volume) pollSoon(g *generation) {
 // follow begins to read a file that was not known before.
 func (v *volume) follow(d *directory, x action) error {
 	a, t := x.arrival, x.trail
-	g := &generation{fd: -1, source: t.source, trail: t, name: a.path, look: a.look}
-	g.position = position{id: a.look.id, phase: active, category: string(t.category), path: t.path}
+	g := &generation{fd: -1, source: t.source, trail: t, name: a.path, stat: a.stat}
+	g.position = position{id: a.stat.id, phase: active, category: string(t.category), path: t.path}
 	g.atEnd = (v.fromEnd || t.source.fromEnd) && d.first && t.fresh && a.home == t
 	room := v.hasRoom()
 	if !room && !a.isPacked() {
@@ -132,12 +132,12 @@ func (v *volume) follow(d *directory, x action) error {
 
 // resume goes on reading a generation in the file that the arrival shows, which may be another one on disk.
 func (v *volume) resume(d *directory, g *generation, a *arrival) error {
-	if g.fd >= 0 && g.id == a.look.id {
+	if g.fd >= 0 && g.id == a.stat.id {
 		v.renamed(g, a)
 		return nil
 	}
 	if !v.hasRoom() {
-		if g.id == a.look.id && !a.isPacked() && g.phase == active {
+		if g.id == a.stat.id && !a.isPacked() && g.phase == active {
 			v.resumeLater(d, g, a)
 		} else {
 			v.again(d)
@@ -149,7 +149,7 @@ func (v *volume) resume(d *directory, g *generation, a *arrival) error {
 		return err
 	}
 	v.tellDamage(a)
-	if g.id != a.look.id {
+	if g.id != a.stat.id {
 		if a.isPacked() {
 			v.count.recovered.Add(1)
 		}
@@ -261,7 +261,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	}
 	past, was := g.position, c.position
 	c.position, c.source, c.trail = past, g.source, g.trail
-	c.id, c.phase = a.look.id, active
+	c.id, c.phase = a.stat.id, active
 	if was.path != "" && was.key() != c.key() {
 		v.dropPosition(&generation{position: was})
 	}
@@ -274,7 +274,7 @@ func (v *volume) inherit(d *directory, g *generation, a *arrival) error {
 	v.tellDamage(a)
 	v.log.Info("the rest of a file that was truncated is read from its copy",
 		"file", a.path, "path", g.path, "offset", c.offset)
-	if c.look.size == c.offset {
+	if c.stat.size == c.offset {
 		v.passOver(c)
 		c.close(v.log)
 		return nil
@@ -308,7 +308,7 @@ func (v *volume) fallBack(d *directory, x action) error {
 		"file", a.path, "offset", g.offset, "older", x.checkpoint.offset)
 	g.goTo(x.checkpoint)
 	g.past, g.rewritten = nil, false
-	if g.phase != active && a.look.size > g.offset {
+	if g.phase != active && a.stat.size > g.offset {
 		g.phase = active
 	}
 	v.adopt(d, g, a)
@@ -318,7 +318,7 @@ func (v *volume) fallBack(d *directory, x action) error {
 
 // finishChanged notes that a file which was read to its end has been changed since, and skips its new content.
 func (v *volume) finishChanged(g *generation, a *arrival) error {
-	if g.phase == active && g.look.size > g.offset {
+	if g.phase == active && g.stat.size > g.offset {
 		v.lose(g, "it was changed after it was rotated, before it was read")
 	}
 	open := g.fd >= 0
@@ -334,7 +334,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 	if err != nil {
 		return err
 	}
-	g.look.size, g.look.mtime, g.look.changed = l.size, l.mtime, l.changed
+	g.stat.size, g.stat.mtime, g.stat.changed = l.size, l.mtime, l.changed
 	if g.parked {
 		v.unpark(g)
 		g.trail.remove(g)
@@ -356,7 +356,7 @@ func (v *volume) finishChanged(g *generation, a *arrival) error {
 func (v *volume) pass(d *directory, x action) error {
 	a, t := x.arrival, x.trail
 	g := &generation{fd: -1, source: t.source, trail: t}
-	g.position = position{id: a.look.id, phase: ignored, category: string(t.category), path: t.path}
+	g.position = position{id: a.stat.id, phase: ignored, category: string(t.category), path: t.path}
 	if a.kind != packed.None && a.source != nil {
 		v.sayOnce(a.path, compressedText)
 	}
@@ -367,7 +367,7 @@ func (v *volume) pass(d *directory, x action) error {
 		return err
 	}
 	defer g.close(v.log)
-	if err := g.seek(g.look.size); err != nil {
+	if err := g.seek(g.stat.size); err != nil {
 		return err
 	}
 	v.adopt(d, g, a)
@@ -380,7 +380,7 @@ func (v *volume) pass(d *directory, x action) error {
 // lose logs and counts that the unread rest of a file cannot be read any more.
 func (v *volume) lose(g *generation, why string) {
 	g.lost = true
-	if g.seen && g.look.size == g.offset {
+	if g.seen && g.stat.size == g.offset {
 		return // nothing is missing
 	}
 	v.count.lost.Add(1)

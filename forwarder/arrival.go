@@ -7,19 +7,19 @@ import (
 	"inkwell/forwarder/packed"
 )
 
-// arrival is a file that a look at a directory found, with everything that decide needs to know about it. It is valid
-// for that look only.
+// arrival is a file that a scan of a directory found, with everything that decide needs to know about it. It is valid
+// for that scan only.
 type arrival struct {
-	path   string
-	look   look
-	source *source     // the input that wants the name; nil = none does
-	home   *trail      // the trail of that name; nil = no input wants it
-	base   *trail      // the trail whose rotated file it could be, by its name; nil = none
-	known  *generation // the generation with this device and inode; nil = none
-	err    error       // why it cannot be opened
-	own    *trail      // of the name that it had before it was compressed; nil = no input wants that
-	far    bool        // it is in a directory below
-	unmet  bool        // it is a compressed file whose own name an input wants, and nobody has read: see unmet
+	path      string
+	stat      stat
+	source    *source     // the input that wants the name; nil = none does
+	home      *trail      // the trail of that name; nil = no input wants it
+	base      *trail      // the trail whose rotated file it could be, by its name; nil = none
+	known     *generation // the generation with this device and inode; nil = none
+	err       error       // why it cannot be opened
+	own       *trail      // of the name that it had before it was compressed; nil = no input wants that
+	far       bool        // it is in a directory below
+	neverRead bool        // it is a compressed file whose own name an input wants, and nobody has read: see findNeverRead
 
 	kind        packed.Kind // how it is compressed
 	hasOriginal bool        // beside it is the file that it was made of: it is being compressed
@@ -27,7 +27,7 @@ type arrival struct {
 	content     int64       // … that is so many bytes …
 	damage      error       // … and what follows cannot be read, because of this; nil = all can
 
-	unchanged bool          // nothing was done to it since the last look at known
+	unchanged bool          // nothing was done to it since known was looked at last
 	holds     []*generation // generations whose checkpoint matches: it has the bytes that were read of them
 	begins    []*generation // generations whose head it has, but not their tail
 	// older is the newest earlier checkpoint that it still holds of a generation: a power cut may have taken the rest.
@@ -72,13 +72,13 @@ func (a *arrival) examine(candidates []*generation) {
 	if err == nil {
 		defer closeQuietly(fd)
 	}
-	if err == nil && l.id != a.look.id {
+	if err == nil && l.id != a.stat.id {
 		err = errMoved
 	}
 	if a.err = err; err != nil {
 		return
 	}
-	a.look = l
+	a.stat = l
 	head := make([]byte, printMax)
 	n, err := readAt(fd, head, 0)
 	if a.err = err; err != nil {
@@ -115,7 +115,7 @@ func (e *examination) compare(g *generation) error {
 	}
 	begins := g.head.n <= len(e.head) && printOf(e.head[:g.head.n]) == g.head
 	// The head can be known before anything was acknowledged, because it is saved before the first call.
-	if begins && g.offset <= e.look.size && (g.begun() || g == e.known) {
+	if begins && g.offset <= e.stat.size && (g.begun() || g == e.known) {
 		ok, err := g.tail.isAt(e.fd, g.offset-int64(g.tail.n))
 		if err != nil {
 			return err
@@ -129,7 +129,7 @@ func (e *examination) compare(g *generation) error {
 		e.begins = append(e.begins, g)
 	}
 	if len(g.past) > 0 {
-		old, err := g.past.find(e.fd, e.look)
+		old, err := g.past.find(e.fd, e.stat)
 		if err != nil {
 			return err
 		}
@@ -146,11 +146,11 @@ func (e *examination) compare(g *generation) error {
 // continues returns the size of an open file that was deleted before much of it was read, if the arrival begins with all
 // of its content, and 0 otherwise. Whoever replaces a log by another file copies the old content first.
 func (e *examination) continues(g *generation) int64 {
-	if g.fd < 0 || g.content != nil || !g.look.gone || g.rewritten || g.offset >= certain || g == e.known {
+	if g.fd < 0 || g.content != nil || !g.stat.gone || g.rewritten || g.offset >= certain || g == e.known {
 		return 0
 	}
 	was, err := statFile(g.fd)
-	if err != nil || was.size < max(g.offset, 1) || was.size > e.look.size || !sameBytes(e.fd, g.fd, was.size) {
+	if err != nil || was.size < max(g.offset, 1) || was.size > e.stat.size || !sameBytes(e.fd, g.fd, was.size) {
 		return 0
 	}
 	return was.size
@@ -159,18 +159,18 @@ func (e *examination) continues(g *generation) int64 {
 // comparePart finds out whether the arrival is the beginning of the file that the path of g shows, as a copy is while
 // it is being made. A file that is older than that one cannot be its copy.
 func (e *examination) comparePart(g *generation) error {
-	if g.fd < 0 && !g.parked || g.content != nil || g.rewritten || g == e.known || e.look.size == 0 ||
+	if g.fd < 0 && !g.parked || g.content != nil || g.rewritten || g == e.known || e.stat.size == 0 ||
 		g.trail == nil || g.trail.replaced(g) && !e.isAt(g) ||
-		!e.look.born.IsZero() && e.look.born.Before(g.look.born) {
+		!e.stat.born.IsZero() && e.stat.born.Before(g.stat.born) {
 		return nil
 	}
 	fd, done := g.descriptor()
 	defer done()
 	now, err := statFile(fd)
-	if err != nil || now.size < e.look.size {
+	if err != nil || now.size < e.stat.size {
 		return nil // the next poll finds out
 	}
-	if sameBytes(e.fd, fd, e.look.size) {
+	if sameBytes(e.fd, fd, e.stat.size) {
 		e.part = g
 	}
 	return nil

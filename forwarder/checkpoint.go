@@ -1,5 +1,7 @@
 package forwarder
 
+import "hash/crc64"
+
 // checkpoint is an offset up to which a file was acknowledged, with fingerprints by which the file can be recognized.
 type checkpoint struct {
 	offset int64
@@ -12,7 +14,7 @@ func (p *position) checkpoint() checkpoint {
 }
 
 // isIn says whether the file holds what was read of it up to the checkpoint.
-func (p checkpoint) isIn(fd int, l look) (bool, error) {
+func (p checkpoint) isIn(fd int, l stat) (bool, error) {
 	if l.size < p.offset {
 		return false, nil
 	}
@@ -69,11 +71,43 @@ func (p history) thin(offset int64) history {
 
 // find returns the newest checkpoint that matches the file. The zero checkpoint, the start of the file, means that none
 // does.
-func (p history) find(fd int, l look) (found checkpoint, err error) {
+func (p history) find(fd int, l stat) (found checkpoint, err error) {
 	for i := len(p) - 1; i >= 0; i-- {
 		if ok, err := p[i].isIn(fd, l); ok || err != nil {
 			return p[i], err
 		}
 	}
 	return checkpoint{}, nil
+}
+
+// printMax is the most bytes that a fingerprint covers.
+const printMax = 1024
+
+var printTable = crc64.MakeTable(crc64.ECMA)
+
+// fingerprint is the length and the hash of up to printMax bytes at a known offset of a file.
+type fingerprint struct {
+	n   int
+	sum uint64
+}
+
+func printOf(b []byte) fingerprint { return fingerprint{len(b), crc64.Checksum(b, printTable)} }
+
+// grow extends the fingerprint by the bytes that follow those already covered, up to printMax.
+func (p fingerprint) grow(b []byte) fingerprint {
+	b = b[:min(len(b), printMax-p.n)]
+	return fingerprint{p.n + len(b), crc64.Update(p.sum, printTable, b)}
+}
+
+// isAt says whether the file has the bytes of p at offset off.
+func (p fingerprint) isAt(fd int, off int64) (bool, error) {
+	if p.n == 0 {
+		return true, nil
+	}
+	if off < 0 {
+		return false, nil
+	}
+	buf := make([]byte, p.n)
+	n, err := readAt(fd, buf, off)
+	return err == nil && n == p.n && printOf(buf) == p, err
 }

@@ -1,7 +1,9 @@
 package forwarder
 
 import (
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"inkwell/forwarder/packed"
@@ -101,7 +103,7 @@ func (d *decision) isOld(a *arrival) bool {
 		case b == a || g == nil || !a.isRotationOf(g) || g.phase == ignored:
 		case b.isAt(g) && g == d.is[b]:
 			found = found || g.begun() && !g.rewritten
-		case !a.look.mtime.Before(b.look.mtime.Truncate(time.Second)): // bzip2 keeps the time of a file in seconds
+		case !a.stat.mtime.Before(b.stat.mtime.Truncate(time.Second)): // bzip2 keeps the time of a file in seconds
 			return false
 		default:
 			found = true
@@ -119,7 +121,7 @@ func (a *arrival) passedOver() (found *generation) {
 		return nil
 	}
 	for _, g := range a.holds {
-		if g.phase == ignored && g.offset == a.look.size && (found == nil || g.id == a.look.id) {
+		if g.phase == ignored && g.offset == a.stat.size && (found == nil || g.id == a.stat.id) {
 			found = g
 		}
 	}
@@ -131,5 +133,45 @@ func (a *arrival) size() int64 {
 	if a.unpacked == opened {
 		return a.content
 	}
-	return a.look.size
+	return a.stat.size
+}
+
+// findNeverRead finds out whether a is a compressed file that was never read, although an input wants the name that it had
+// before it was compressed. Example: the pattern is app-*.log, and app-2026-11-28.log was both begun and compressed while
+// the forwarder was not running. Then its trail is created.
+//
+// A file counts as never read if it was written after the last run ended and there is no position of its path. Older
+// archives are left alone.
+func (v *volume) findNeverRead(d *directory, a *arrival) {
+	plain, is := uncompressedName(filepath.Base(a.path))
+	if !is || !d.first || v.followedUntil.IsZero() || a.hasOriginal || d.trails[plain] != nil {
+		return
+	}
+	s, _ := d.match(plain)
+	if s == nil || v.fromEnd || s.fromEnd {
+		return
+	}
+	followed := v.followedUntil
+	if strings.HasSuffix(a.path, ".bz2") { // it keeps the time of a file in seconds
+		followed = followed.Truncate(time.Second)
+	}
+	l, err := lstatPath(a.path)
+	if err != nil || !l.regular || l.mtime.Before(followed) {
+		return
+	}
+	a.base = v.trail(d, plain, s)
+	a.neverRead = a.base != nil
+}
+
+// expect notes that a file which was never read is to be read from its start. The note is its position, so that it
+// survives when the forwarder is killed.
+func (v *volume) expect(d *directory, x action) {
+	a, t := x.arrival, x.trail
+	g := &generation{fd: -1, source: t.source, trail: t, name: a.path} // without a stat, as after a restart
+	g.position = position{id: a.stat.id, phase: active, category: string(t.category), path: t.path}
+	v.adopt(d, g, a)
+	d.known = append(d.known, g)
+	v.note(g)
+	v.log.Info("a compressed file that was made while nobody followed is read", "file", a.path, "path", t.path)
+	d.urgent, v.hinted = true, true
 }

@@ -10,15 +10,15 @@ import (
 // view is what is known of a directory when it is looked at.
 type view struct {
 	known   []*generation           // the generations of its paths
-	waiting map[identity]*undecided // arrivals of earlier looks that are still undecided
-	first   bool                    // it existed when the forwarder was started, and this is the first look at it
-	listed  time.Time               // the time of the look before; zero = there was none
+	waiting map[identity]*undecided // arrivals of earlier scans that are still undecided
+	first   bool                    // it existed when the forwarder was started, and this is the first scan of it
+	listed  time.Time               // the time of the scan before; zero = there was none
 	once    bool                    // the files are read to their ends and the program stops, so nothing is waited for
 	window  time.Duration           // how long after a rotation unknown rotated files count as missed generations
 	linger  time.Duration           // how long a file must stay empty before it is taken for an empty log
 }
 
-// undecided is an arrival on which a later look decides.
+// undecided is an arrival on which a later scan decides.
 type undecided struct {
 	since time.Time
 	owed  bool // it is to be read as soon as it can be opened
@@ -57,7 +57,7 @@ type action struct {
 	checkpoint checkpoint  // of fallBack
 }
 
-// decide says what is to be done about what a look at a directory found. It changes nothing. The contents of a file
+// decide says what is to be done about what a scan of a directory found. It changes nothing. The contents of a file
 // decide which one it is; its identity (device and inode) and its names are only hints:
 //
 //  1. An arrival that has the identity of a generation, and the bytes that were read of it, is that generation, under
@@ -122,7 +122,7 @@ func (d *decision) recognize(arrivals []*arrival) {
 		g := a.known
 		if passed := a.passedOver(); passed != nil {
 			d.match(a, passed)
-			if passed.id != a.look.id {
+			if passed.id != a.stat.id {
 				d.do(action{verb: pass, arrival: a, trail: passed.trail})
 			}
 			continue
@@ -152,7 +152,7 @@ func (d *decision) renumbered(a *arrival, g *generation) bool {
 // isSuccessor says whether a got the inode of g after g was deleted, and matches g only because both begin with the
 // same few bytes, as "listening on port 3000".
 func isSuccessor(a *arrival, g *generation) bool {
-	made, before := a.look.born, g.look.born
+	made, before := a.stat.born, g.stat.born
 	return !a.isAt(g) && g.offset < certain && !made.IsZero() && !before.IsZero() && !made.Equal(before)
 }
 
@@ -164,7 +164,7 @@ func (d *decision) wants(a *arrival, g *generation) bool {
 	case g.trail == nil:
 		return false
 	case g.phase == ignored:
-		return a.home != nil && a.kind == packed.None && a.look.size > g.offset
+		return a.home != nil && a.kind == packed.None && a.stat.size > g.offset
 	case g.phase == finished:
 		return a.isAt(g) || a.size() != g.offset && !a.unchanged
 	}
@@ -180,7 +180,7 @@ func (d *decision) rewritten(arrivals []*arrival) {
 		}
 		old, lostEnd := a.older[g]
 		switch c := d.copyOf(g, arrivals); {
-		case g.phase == active && (a.isAt(g) || g.rewritten && a.look.size > 0):
+		case g.phase == active && (a.isAt(g) || g.rewritten && a.stat.size > 0):
 			d.match(a, g)
 			if c != nil {
 				d.inherit(c, g)
@@ -219,7 +219,7 @@ func (d *decision) copyOf(g *generation, arrivals []*arrival) (c *arrival) {
 		if a.known == g || !a.has(g) || !a.isRotationOf(g) || d.is[a] != nil && d.is[a].phase == active {
 			continue
 		}
-		if c == nil || a.look.mtime.After(c.look.mtime) {
+		if c == nil || a.stat.mtime.After(c.stat.mtime) {
 			c = a
 		}
 	}
@@ -254,7 +254,7 @@ func (d *decision) moved(arrivals []*arrival) {
 		}
 	}
 	for _, g := range d.known {
-		if d.at[g] != nil || g.fd >= 0 && !g.look.gone || g.rewritten || g.phase == ignored || g.phase == removed ||
+		if d.at[g] != nil || g.fd >= 0 && !g.stat.gone || g.rewritten || g.phase == ignored || g.phase == removed ||
 			d.held[g.trail] {
 			continue
 		}
@@ -285,7 +285,7 @@ func (a *arrival) isBetter(b *arrival) bool {
 	if a.isPacked() != b.isPacked() {
 		return a.isPacked()
 	}
-	return b.look.mtime.After(a.look.mtime) != a.isPacked()
+	return b.stat.mtime.After(a.stat.mtime) != a.isPacked()
 }
 
 // replaces says whether a, which holds what was read of g and is at its path, is the same log in another file, and not
@@ -295,15 +295,15 @@ func (a *arrival) isBetter(b *arrival) bool {
 // file was deleted, many equal bytes leave no doubt. With few equal bytes the times decide: rsync, editors and sed -i
 // create the new file before they delete the old one, a daemon does so afterwards.
 func (d *decision) replaces(a *arrival, g *generation) bool {
-	made, left := a.look.born, g.look.changed
+	made, left := a.stat.born, g.stat.changed
 	switch {
 	case slices.Contains(a.whole, g): // unless the old file itself was compressed, and the two only begin alike
 		return !a.isPacked() || !slices.ContainsFunc(d.arrivals, func(b *arrival) bool { return b.part == g })
-	case g.fd >= 0 && g.look.gone && !made.IsZero() && g.offset < certain:
+	case g.fd >= 0 && g.stat.gone && !made.IsZero() && g.offset < certain:
 		return !made.After(left)
 	case d.at[g] != nil: // it has another name
 		return g.offset >= certain && isBackupName(d.at[g].path)
-	case g.fd >= 0 && !g.look.gone:
+	case g.fd >= 0 && !g.stat.gone:
 		return g.offset >= certain
 	}
 	return true

@@ -40,7 +40,7 @@ func (s *scene) know(n uint64, name string, offset int64) *generation {
 	g := &generation{fd: -1, name: name, trail: s.trail}
 	g.position = position{id: number(n), phase: active, offset: offset, path: "a.log"}
 	g.head.n = int(min(offset, printMax))
-	g.look = look{id: g.id, size: offset, born: noon.Add(-2 * time.Hour), changed: noon.Add(-time.Minute)}
+	g.stat = stat{id: g.id, size: offset, born: noon.Add(-2 * time.Hour), changed: noon.Add(-time.Minute)}
 	s.known = append(s.known, g)
 	return g
 }
@@ -48,15 +48,15 @@ func (s *scene) know(n uint64, name string, offset int64) *generation {
 // arrive adds a file that the look finds. a.log is wanted, other names are so with want.
 func (s *scene) arrive(n uint64, name string, size int64, holds ...*generation) *arrival {
 	a := &arrival{path: name, holds: holds}
-	a.look = look{id: number(n), size: size, mtime: noon.Add(-time.Second), born: noon.Add(-time.Second)}
+	a.stat = stat{id: number(n), size: size, mtime: noon.Add(-time.Second), born: noon.Add(-time.Second)}
 	if name == "a.log" {
 		a.home = s.trail
-		s.trail.live, s.trail.present = a.look.id, true
+		s.trail.live, s.trail.present = a.stat.id, true
 	} else {
 		a.base = s.trail
 	}
 	for _, g := range s.known {
-		if g.id == a.look.id {
+		if g.id == a.stat.id {
 			a.known = g
 		}
 	}
@@ -80,7 +80,7 @@ func (s *scene) rotated() { s.trail.changed = noon }
 func (s *scene) restarted() {
 	s.trail.changed, s.first, s.listed = noon, true, time.Time{}
 	for _, g := range s.known {
-		g.fd, g.look = -1, look{}
+		g.fd, g.stat = -1, stat{}
 	}
 }
 
@@ -111,12 +111,12 @@ func TestDecide(t *testing.T) {
 			s.restarted()
 			s.arrive(1, "a.log", read, s.log)
 			a := s.arrive(2, "b.log.gz", 95).pack(closed, 0)
-			a.base, a.unmet = &trail{path: "b.log", fresh: true, changed: noon}, true
+			a.base, a.neverRead = &trail{path: "b.log", fresh: true, changed: noon}, true
 		}, "resume a.log=1, expect b.log.gz"},
 		{"the same, after it was decompressed", func(s *scene) {
 			t := &trail{path: "b.log", changed: noon}
 			g := s.know(2, "b.log.gz", 0)
-			g.trail, g.path, g.look = t, "b.log", look{}
+			g.trail, g.path, g.stat = t, "b.log", stat{}
 			a := s.arrive(2, "b.log.gz", 95, g).pack(opened, 500)
 			a.base, a.own = t, t
 			s.arrive(1, "a.log", read, s.log)
@@ -139,8 +139,8 @@ func TestDecide(t *testing.T) {
 		{"three renames between two looks", func(s *scene) {
 			s.rotated()
 			s.arrive(4, "a.log", 5)
-			s.arrive(3, "a.log.1", 50).look.mtime = noon.Add(-time.Second)
-			s.arrive(2, "a.log.2", 50).look.mtime = noon.Add(-2 * time.Second)
+			s.arrive(3, "a.log.1", 50).stat.mtime = noon.Add(-time.Second)
+			s.arrive(2, "a.log.2", 50).stat.mtime = noon.Add(-2 * time.Second)
 			s.arrive(1, "a.log.3", read)
 		}, "resume a.log.3=1, follow a.log.2, follow a.log.1, follow a.log"},
 		{"a file that was rotated away, unreadable: create 0600", func(s *scene) { s.rotated(); s.arrive(2, "a.log.1", 50).err = errFault },
@@ -170,22 +170,22 @@ func TestDecide(t *testing.T) {
 			s.log.offset = nearby
 		}, "resume a.log=1, pass a.log.1"},
 		{"truncated", func(s *scene) { s.log.rewritten = true; s.arrive(1, "a.log", 3) }, "restart a.log=1"},
-		{"deleted, created", func(s *scene) { s.rotated(); s.log.look.gone = true; s.arrive(2, "a.log", 5) }, "follow a.log"},
+		{"deleted, created", func(s *scene) { s.rotated(); s.log.stat.gone = true; s.arrive(2, "a.log", 5) }, "follow a.log"},
 		{"deleted, created with the same few lines", func(s *scene) {
 			s.rotated()
 			s.log.offset = 70
-			s.log.look.gone, s.log.look.changed = true, noon.Add(-2*time.Second)
+			s.log.stat.gone, s.log.stat.changed = true, noon.Add(-2*time.Second)
 			s.arrive(2, "a.log", read, s.log)
 		}, "follow a.log"},
 		{"deleted while down", func(s *scene) { s.restarted(); s.once = true }, "lose =1"},
 		{"rsync, sed -i: another file took its place", func(s *scene) {
 			s.rotated()
-			s.log.look.gone, s.log.look.changed = true, noon
+			s.log.stat.gone, s.log.stat.changed = true, noon
 			s.arrive(2, "a.log", read+80, s.log)
 		}, "resume a.log=1"},
 		{"rsync twice between two looks", func(s *scene) {
 			s.rotated()
-			s.log.look.gone, s.log.look.changed = true, noon.Add(-2*time.Second)
+			s.log.stat.gone, s.log.stat.changed = true, noon.Add(-2*time.Second)
 			s.arrive(2, "a.log", read+80, s.log)
 		}, "resume a.log=1"},
 		{"an editor that keeps a backup", func(s *scene) {
@@ -198,10 +198,10 @@ func TestDecide(t *testing.T) {
 			s.rotated()
 			s.arrive(2, "a.log", 4096).part = s.log
 		}, "wait a.log"},
-		{"an edit before the position", func(s *scene) { s.rotated(); s.log.look.gone = true; s.arrive(2, "a.log", read+80) }, "follow a.log"},
+		{"an edit before the position", func(s *scene) { s.rotated(); s.log.stat.gone = true; s.arrive(2, "a.log", read+80) }, "follow a.log"},
 		{"mounted under another device number", func(s *scene) {
 			s.restarted()
-			s.arrive(1, "a.log", read+30, s.log).look.id.dev = 2
+			s.arrive(1, "a.log", read+30, s.log).stat.id.dev = 2
 			s.arrivals[0].known = nil
 		}, "resume a.log=1"},
 		{"a file with the number of a rotated one that is gone", func(s *scene) { s.restarted(); s.arrive(1, "a.log.1", 50); s.arrive(2, "a.log", 5) },
@@ -216,35 +216,35 @@ func TestDecide(t *testing.T) {
 			for n, name := range []string{0: "", 1: "old/a.log.2", 2: "old/a.log.1", 3: "old/a.log.9"} {
 				if n > 0 {
 					a := s.arrive(uint64(n), name, read)
-					a.far, a.look.mtime = true, noon.Add(-time.Hour)
+					a.far, a.stat.mtime = true, noon.Add(-time.Hour)
 				}
 			}
 			s.arrivals[0].holds = []*generation{s.log}
-			s.arrivals[2].look.mtime = noon.Add(-9 * time.Hour)
+			s.arrivals[2].stat.mtime = noon.Add(-9 * time.Hour)
 			s.arrive(7, "a.log", 5)
 		}, "resume old/a.log.2=1, pass old/a.log.9, follow old/a.log.1, follow a.log"},
 		{"copytruncate, then olddir, while down", func(s *scene) {
 			s.restarted()
 			s.arrive(1, "a.log", 5)
-			s.arrive(2, "a.log.1", read+9, s.log).look.mtime = noon.Add(-time.Minute)
+			s.arrive(2, "a.log.1", read+9, s.log).stat.mtime = noon.Add(-time.Minute)
 			s.arrive(3, "old/a.log.2", 50).far = true
 		}, "inherit a.log.1=1, restart a.log=1, follow old/a.log.2"},
 		{"two renames while down, of files that begin with the same banner", func(s *scene) {
 			s.restarted()
 			s.log.offset = 70
 			s.arrive(1, "a.log.2", read, s.log)
-			s.arrive(2, "a.log.1", read, s.log).look.mtime = noon.Add(-time.Second)
+			s.arrive(2, "a.log.1", read, s.log).stat.mtime = noon.Add(-time.Second)
 			s.arrive(3, "a.log", 90)
 		}, "resume a.log.2=1, follow a.log.1, follow a.log"},
 		{"rsync, then rename: what took the place of the log is rotated", func(s *scene) {
 			s.rotated()
-			s.log.look.gone = true
+			s.log.stat.gone = true
 			s.arrive(2, "a.log.1", read+80, s.log)
 			s.arrive(3, "a.log", 5)
 		}, "resume a.log.1=1, follow a.log"},
 		{"… into a directory below", func(s *scene) {
 			s.rotated()
-			s.log.look.gone = true
+			s.log.stat.gone = true
 			s.arrive(2, "old/a.log.1", read+80, s.log).far = true
 			s.arrive(3, "a.log", 5)
 		}, "resume old/a.log.1=1, follow a.log"},
@@ -257,7 +257,7 @@ func TestDecide(t *testing.T) {
 		}, "inherit a.log.1=1, restart a.log.2=1, follow a.log"},
 		{"copytruncate, then rsync", func(s *scene) {
 			s.rotated()
-			s.log.rewritten, s.log.look.gone = true, true
+			s.log.rewritten, s.log.stat.gone = true, true
 			s.arrive(2, "a.log.1", read+9, s.log)
 			s.arrive(3, "a.log", 50)
 		}, "inherit a.log.1=1, follow a.log, finish =1"},
@@ -277,10 +277,10 @@ func TestDecide(t *testing.T) {
 		{"olddir, while down, and a rotated file beside the log that was read to its end", func(s *scene) {
 			s.restarted()
 			s.log.phase = finished
-			s.arrive(1, "a.log.1", read, s.log).look.mtime = noon.Add(-time.Hour)
+			s.arrive(1, "a.log.1", read, s.log).stat.mtime = noon.Add(-time.Hour)
 			for n, name := range []string{"old/a.log.2", "old/a.log.9"} {
 				a := s.arrive(uint64(2+n), name, 500)
-				a.far, a.look.mtime = true, noon.Add(-time.Minute-time.Duration(n)*9*time.Hour)
+				a.far, a.stat.mtime = true, noon.Add(-time.Minute-time.Duration(n)*9*time.Hour)
 			}
 			s.arrive(7, "a.log", 5)
 		}, "pass old/a.log.9, follow old/a.log.2, follow a.log"},
@@ -323,35 +323,35 @@ func TestDecide(t *testing.T) {
 		}, "resume a.log=1, wait a.log.1.zip"},
 		{"compressed while it runs, and read from the open file", func(s *scene) {
 			s.rotated()
-			s.log.look.gone = true
+			s.log.stat.gone = true
 			s.arrive(2, "a.log", 5)
 			s.arrive(3, "a.log.1.gz", 95).pack(closed, 0)
 		}, "owe a.log.1.gz, unpack a.log.1.gz, wait a.log"},
 		{"… and it is known what it is", func(s *scene) {
 			s.rotated()
-			s.log.look.gone = true
+			s.log.stat.gone = true
 			s.waiting[number(3)] = &undecided{since: noon, owed: true}
 			s.arrive(2, "a.log", 5)
 			s.arrive(3, "a.log.1.gz", 95).pack(opened, read).part = s.log
 		}, "wait a.log.1.gz, follow a.log"},
 		{"… and it was read to its end", func(s *scene) {
-			s.log.phase, s.log.look.gone = finished, true
+			s.log.phase, s.log.stat.gone = finished, true
 			s.waiting[number(3)] = &undecided{since: noon, owed: true}
 			s.arrive(3, "a.log.1.gz", 95).pack(opened, read).part = s.log
 		}, "pass a.log.1.gz"},
 		{"rsync, then rename and compress: what took the place of the log, of which little was read, is compressed", func(s *scene) {
 			s.rotated()
-			s.log.offset, s.log.head.n, s.log.look.gone, s.log.look.changed = 0, 0, true, noon.Add(-2*time.Second)
+			s.log.offset, s.log.head.n, s.log.stat.gone, s.log.stat.changed = 0, 0, true, noon.Add(-2*time.Second)
 			s.waiting[number(2)] = &undecided{since: noon, owed: true}
 			s.arrive(2, "a.log.1.gz", 95, s.log).pack(opened, 900).whole = []*generation{s.log}
 			s.arrive(3, "a.log", 5)
 		}, "resume a.log.1.gz=1, follow a.log"},
 		{"two renames and compressed, of a short log and one that begins with all of it", func(s *scene) {
 			s.rotated()
-			s.log.offset, s.log.look.gone = 70, true
+			s.log.offset, s.log.stat.gone = 70, true
 			s.arrive(2, "a.log.1.gz", 95, s.log).pack(opened, 900).whole = []*generation{s.log}
 			s.arrive(3, "a.log.2.gz", 60).pack(opened, 70).part = s.log
-			s.arrivals[1].look.mtime = noon.Add(-time.Minute)
+			s.arrivals[1].stat.mtime = noon.Add(-time.Minute)
 			s.arrive(4, "a.log", 5)
 		}, "wait a.log.2.gz, follow a.log.1.gz, follow a.log"},
 		{"being compressed: what it is made of is still there", func(s *scene) {
@@ -391,7 +391,7 @@ func TestDecide(t *testing.T) {
 			s.arrive(2, "a.log", 5)
 			for n, name := range []string{3: "a.log.1.gz", 4: "a.log.2.gz", 5: "a.log.3.gz"} {
 				if name != "" {
-					s.arrive(uint64(n), name, 95).pack(opened, 900).look.mtime = noon.Add(-time.Duration(n) * time.Hour)
+					s.arrive(uint64(n), name, 95).pack(opened, 900).stat.mtime = noon.Add(-time.Duration(n) * time.Hour)
 				}
 			}
 			s.arrivals[3].holds = []*generation{s.log}
@@ -402,7 +402,7 @@ func TestDecide(t *testing.T) {
 			for n, name := range []string{3: "a.log.1.gz", 4: "a.log.2.gz", 5: "a.log.3.gz"} {
 				if name != "" {
 					s.waiting[number(uint64(n))] = &undecided{since: noon, owed: true}
-					s.arrive(uint64(n), name, 95).pack(opened, 900).look.mtime = noon.Add(-time.Duration(n) * time.Hour)
+					s.arrive(uint64(n), name, 95).pack(opened, 900).stat.mtime = noon.Add(-time.Duration(n) * time.Hour)
 				}
 			}
 			s.arrivals[2].holds = []*generation{s.log}
@@ -411,7 +411,7 @@ func TestDecide(t *testing.T) {
 			s.restarted()
 			s.arrive(2, "a.log", 5)
 			s.arrive(3, "a.log.1", 500)
-			s.arrive(4, "a.log.2.gz", 95, s.log).pack(opened, read+9).look.mtime = noon.Add(-time.Hour)
+			s.arrive(4, "a.log.2.gz", 95, s.log).pack(opened, read+9).stat.mtime = noon.Add(-time.Hour)
 		}, "resume a.log.2.gz=1, follow a.log.1, follow a.log"},
 		{"started again over an old archive, and nothing was rotated", func(s *scene) {
 			s.restarted()
@@ -459,7 +459,7 @@ func TestDecide(t *testing.T) {
 			s.restarted()
 			s.arrive(1, "a.log", 3)
 			s.arrive(3, "a.log.1.gz", 95).pack(opened, 50)
-			s.arrive(2, "a.log.2.gz", 95, s.log).pack(opened, read+9).look.mtime = noon.Add(-time.Hour)
+			s.arrive(2, "a.log.2.gz", 95, s.log).pack(opened, read+9).stat.mtime = noon.Add(-time.Hour)
 		}, "inherit a.log.2.gz=1, restart a.log=1, follow a.log.1.gz"},
 		{"compressed while down, and damaged before the position", func(s *scene) {
 			s.restarted()

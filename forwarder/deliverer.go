@@ -30,11 +30,7 @@ func newDeliverer(st store.Store, log *slog.Logger) deliverer {
 
 // deliver offers the batch until the store takes it. When ctx ends, the call in progress is cancelled, and a store that
 // fails is not tried again.
-func (c *deliverer) deliver(ctx context.Context, p *shipment) error {
-	return c.deliverBatch(ctx, &p.batch)
-}
-
-func (c *deliverer) deliverBatch(ctx context.Context, b *proto.Batch) error {
+func (c *deliverer) deliver(ctx context.Context, b *proto.Batch) error {
 	if b.Count() == 0 {
 		return nil
 	}

@@ -14,7 +14,7 @@ func (v *volume) hasRoom() bool {
 	return v.held.Load() < int64(v.limit) || v.evict()
 }
 
-// again schedules another look at a directory in which a file could not be opened because no descriptors are left.
+// again schedules another scan of a directory in which a file could not be opened because no descriptors are left.
 func (v *volume) again(d *directory) {
 	d.again, d.starved = true, true
 	v.tellFull(d.path)
@@ -36,7 +36,7 @@ func (v *volume) evictRetired() bool {
 	var oldest *generation
 	for _, list := range [][]*generation{v.open, v.opened} {
 		for _, g := range list {
-			if g.fd < 0 || !g.retired || g.reading || g.look.size > g.end() && !g.padded {
+			if g.fd < 0 || !g.retired || g.reading || g.stat.size > g.end() && !g.padded {
 				continue
 			}
 			if oldest == nil || g.quietSince(now).Before(oldest.quietSince(now)) {

@@ -157,10 +157,10 @@ func (v *volume) answer(now time.Time) {
 
 // detail describes a file. waits says that it waits for an older file of its path.
 func (v *volume) detail(g *generation, waits bool, now time.Time) FileDetail {
-	size, mtime := g.look.size, g.look.mtime
+	size, mtime := g.stat.size, g.stat.mtime
 	if g.fd >= 0 {
 		v.at(&g.name)
-		if l, err := g.stat(); err == nil {
+		if l, err := g.statOpen(); err == nil {
 			size, mtime = l.size, l.mtime
 		}
 	}

@@ -25,7 +25,7 @@ const (
 	failRescan = 5 * time.Second
 	// hintRescan and slowRescan keep the time spent on listing small. A hint is followed when hintRescan times the
 	// duration of the last listing have passed (20 ms for one of 1 ms); all directories are looked at when slowRescan
-	// times the duration of the last look have passed, but at least every maxRescan.
+	// times the duration of the last scan have passed, but at least every maxRescan.
 	hintRescan = 20
 	slowRescan = 200
 	maxRescan  = 30 * time.Second
@@ -52,8 +52,8 @@ type directory struct {
 	starved bool // no descriptors were left for a file in it
 
 	links      map[string]identity     // what the symbolic links that match point to
-	beside     map[string]*beside      // where rotated files of links stand, by path
-	below      map[string]*beside      // the directories in it in which rotated files were seen
+	beside     map[string]*rotationDir // where rotated files of links stand, by path
+	below      map[string]*rotationDir // the directories in it in which rotated files were seen
 	waiting    map[identity]*undecided // arrivals that may be missed generations, or not
 	unpackings map[identity]*unpacking // of compressed arrivals
 	failed     map[string]error        // what cannot be read, the directory itself included
@@ -189,8 +189,8 @@ func (d *directory) due(now time.Time) bool {
 
 var errNotDirectory = unix.ENOTDIR
 
-// entry is a name in a directory and the type of what it names.
-type entry struct {
+// dirEntry is a name in a directory and the type of what it names.
+type dirEntry struct {
 	name string
 	link bool
 	dir  bool // it is a directory
@@ -199,7 +199,7 @@ type entry struct {
 
 // names lists the directory in byte order. In one that may be searched but not listed, it tries the names that inputs
 // give in full.
-func (d *directory) names() ([]entry, error) {
+func (d *directory) names() ([]dirEntry, error) {
 	dir, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) && len(d.patterns) == 0 {
 		return d.literalNames()
@@ -211,20 +211,20 @@ func (d *directory) names() ([]entry, error) {
 	if err = errors.Join(err, dir.Close()); err != nil {
 		return nil, err
 	}
-	names := make([]entry, 0, len(list))
+	names := make([]dirEntry, 0, len(list))
 	for _, e := range list {
-		names = append(names, entryOf(e.Name(), e.Type()))
+		names = append(names, dirEntryOf(e.Name(), e.Type()))
 	}
-	slices.SortFunc(names, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(names, func(a, b dirEntry) int { return strings.Compare(a.name, b.name) })
 	return names, nil
 }
 
-func entryOf(name string, kind fs.FileMode) entry {
+func dirEntryOf(name string, kind fs.FileMode) dirEntry {
 	link := kind&fs.ModeSymlink != 0
-	return entry{name: name, link: link, dir: kind.IsDir(), odd: kind != 0 && !link}
+	return dirEntry{name: name, link: link, dir: kind.IsDir(), odd: kind != 0 && !link}
 }
 
-func (d *directory) literalNames() (names []entry, err error) {
+func (d *directory) literalNames() (names []dirEntry, err error) {
 	for _, name := range slices.Sorted(maps.Keys(d.literals)) {
 		info, err := os.Lstat(filepath.Join(d.path, name))
 		switch {
@@ -232,7 +232,7 @@ func (d *directory) literalNames() (names []entry, err error) {
 		case err != nil:
 			return nil, err
 		default:
-			names = append(names, entryOf(name, info.Mode().Type()))
+			names = append(names, dirEntryOf(name, info.Mode().Type()))
 		}
 	}
 	return names, nil

@@ -2,7 +2,6 @@ package forwarder
 
 import (
 	"errors"
-	"hash/crc64"
 	"io/fs"
 	"os"
 	"time"
@@ -14,8 +13,8 @@ import (
 // fingerprint.
 type identity struct{ dev, ino uint64 }
 
-// look is what stat says of a file. Only looks at paths have born and comparable devices: see statPath.
-type look struct {
+// stat is the result of stat(2). Only those of paths have born, and devices that can be compared: see statPath.
+type stat struct {
 	id      identity
 	size    int64
 	mtime   time.Time
@@ -25,8 +24,8 @@ type look struct {
 	gone    bool // it has no name any more: link count 0
 }
 
-func newLook(st *unix.Stat_t) look {
-	return look{
+func newStat(st *unix.Stat_t) stat {
+	return stat{
 		id:      identity{uint64(st.Dev), st.Ino},
 		size:    st.Size,
 		mtime:   time.Unix(st.Mtim.Unix()),
@@ -36,32 +35,32 @@ func newLook(st *unix.Stat_t) look {
 	}
 }
 
-// same says whether nothing was done to the file between two looks.
-func (l look) same(o look) bool {
+// same says whether nothing was done to the file between two scans.
+func (l stat) same(o stat) bool {
 	return l.id == o.id && l.size == o.size && l.mtime.Equal(o.mtime) && l.changed.Equal(o.changed)
 }
 
 // statPath looks at what path names, with links followed.
-func statPath(path string) (look, error) { return statAt(path, 0) }
+func statPath(path string) (stat, error) { return statAt(path, 0) }
 
 // lstatPath looks at path itself, which may be a link.
-func lstatPath(path string) (look, error) { return statAt(path, unix.AT_SYMLINK_NOFOLLOW) }
+func lstatPath(path string) (stat, error) { return statAt(path, unix.AT_SYMLINK_NOFOLLOW) }
 
-func statAt(path string, flags int) (look, error) {
+func statAt(path string, flags int) (stat, error) {
 	l, err := statx(unix.AT_FDCWD, path, flags)
 	if err != nil {
-		return look{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+		return stat{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	return l, nil
 }
 
-func statx(fd int, path string, flags int) (look, error) {
+func statx(fd int, path string, flags int) (stat, error) {
 	var st unix.Statx_t
 	err := retry(func() error { return unix.Statx(fd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st) })
 	if err != nil {
-		return look{}, err
+		return stat{}, err
 	}
-	l := look{
+	l := stat{
 		id:      identity{unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino},
 		size:    int64(st.Size),
 		mtime:   time.Unix(st.Mtime.Sec, int64(st.Mtime.Nsec)),
@@ -75,40 +74,40 @@ func statx(fd int, path string, flags int) (look, error) {
 	return l, nil
 }
 
-func statFile(fd int) (look, error) {
+func statFile(fd int) (stat, error) {
 	var st unix.Stat_t
 	err := unix.Fstat(fd, &st)
 	for err == unix.EINTR {
 		err = unix.Fstat(fd, &st)
 	}
 	if err != nil {
-		return look{}, os.NewSyscallError("fstat", err)
+		return stat{}, os.NewSyscallError("fstat", err)
 	}
-	return newLook(&st), nil
+	return newStat(&st), nil
 }
 
 // openFile opens a regular file for reading, and never anything else: opening a FIFO or a device has side effects. It
 // returns a bare descriptor instead of an os.File, because that is cheap enough for thousands of followed files: a look
 // or a read is one system call.
-func openFile(path string) (fd int, l look, err error) {
+func openFile(path string) (fd int, l stat, err error) {
 	if l, err = statPath(path); err != nil {
-		return -1, look{}, err
+		return -1, stat{}, err
 	}
 	if !l.regular {
-		return -1, look{}, &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
+		return -1, stat{}, &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
 	}
 	err = retry(func() (err error) {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 		return err
 	})
 	if err != nil {
-		return -1, look{}, &fs.PathError{Op: "open", Path: path, Err: err}
+		return -1, stat{}, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	if l, err = statx(fd, "", unix.AT_EMPTY_PATH); err == nil && !l.regular {
 		err = errNotRegular
 	}
 	if err != nil {
-		return -1, look{}, errors.Join(&fs.PathError{Op: "open", Path: path, Err: err}, unix.Close(fd))
+		return -1, stat{}, errors.Join(&fs.PathError{Op: "open", Path: path, Err: err}, unix.Close(fd))
 	}
 	return fd, l, nil
 }
@@ -139,38 +138,6 @@ func retry(f func() error) error {
 		err = f()
 	}
 	return err
-}
-
-// printMax is the most bytes that a fingerprint covers.
-const printMax = 1024
-
-var printTable = crc64.MakeTable(crc64.ECMA)
-
-// fingerprint is the length and the hash of up to printMax bytes at a known offset of a file.
-type fingerprint struct {
-	n   int
-	sum uint64
-}
-
-func printOf(b []byte) fingerprint { return fingerprint{len(b), crc64.Checksum(b, printTable)} }
-
-// grow extends the fingerprint by the bytes that follow those already covered, up to printMax.
-func (p fingerprint) grow(b []byte) fingerprint {
-	b = b[:min(len(b), printMax-p.n)]
-	return fingerprint{p.n + len(b), crc64.Update(p.sum, printTable, b)}
-}
-
-// isAt says whether the file has the bytes of p at offset off.
-func (p fingerprint) isAt(fd int, off int64) (bool, error) {
-	if p.n == 0 {
-		return true, nil
-	}
-	if off < 0 {
-		return false, nil
-	}
-	buf := make([]byte, p.n)
-	n, err := readAt(fd, buf, off)
-	return err == nil && n == p.n && printOf(buf) == p, err
 }
 
 // errMoved says that a name was given to another file while it was being opened.

@@ -35,7 +35,7 @@ func (fs *feeds) run(ctx, hard context.Context) {
 		go func() {
 			err := in.Run(ctx, hard, func(ctx context.Context, b *proto.Batch) error {
 				fs.f.hop.origin.tell(b, in.Name())
-				if err := c.deliverBatch(ctx, b); err != nil {
+				if err := c.deliver(ctx, b); err != nil {
 					return err
 				}
 				fs.f.entries.Add(int64(b.Count()))

@@ -60,14 +60,14 @@ type follower struct {
 	limit   int           // of open descriptors
 	seq     atomic.Uint64 // numbers the fillings of shipments
 
-	volumes  map[string]*volume // by file system
-	failed   chan error         // receives the error with which a volume ended, or nil
-	mounts   mounts
-	began    bool         // directories have been assigned
-	followed time.Time    // until when an earlier run has followed; zero = there was none
-	returned atomic.Bool  // a volume gave a directory back
-	held     atomic.Int64 // open descriptors
-	due      atomic.Int64 // files that wait for one
+	volumes       map[string]*volume // by file system
+	failed        chan error         // receives the error with which a volume ended, or nil
+	mounts        mounts
+	began         bool         // directories have been assigned
+	followedUntil time.Time    // until when an earlier run has followed; zero = there was none
+	returned      atomic.Bool  // a volume gave a directory back
+	held          atomic.Int64 // open descriptors
+	due           atomic.Int64 // files that wait for one
 
 	told   int64     // the number of files that was logged last …
 	toldAt time.Time // … and when
@@ -205,3 +205,46 @@ func (f *follower) run(ctx context.Context) (err error) {
 	}
 	return errors.Join(ctx.Err(), f.await(cancel))
 }
+
+// lookForHangs logs when a file system stops answering, and when it answers again.
+func (f *follower) lookForHangs() {
+	for _, v := range f.volumes {
+		path, steps := v.pending.Load(), v.steps.Load()
+		if path == nil || steps != v.stepsSeen {
+			v.stepsSeen, v.stepped = steps, time.Now()
+			if v.hangs {
+				v.hangs = false
+				f.count.hanging.Add(-1)
+				f.log.Info("file system answers again", "mount", v.name)
+			}
+			continue
+		}
+		if !v.hangs && time.Since(v.stepped) >= f.hang {
+			v.hangs = true
+			f.count.hanging.Add(1)
+			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile",
+				"mount", v.name, "path", *path)
+		}
+	}
+}
+
+// await cancels the volumes and waits for them to end, except for those that hang.
+func (f *follower) await(cancel context.CancelFunc) error {
+	cancel()
+	grace := time.NewTimer(stopHang)
+	defer grace.Stop()
+	for _, v := range f.volumes {
+		select {
+		case <-v.ended:
+		case <-grace.C:
+			grace.Reset(0)
+			if path := v.pending.Load(); path != nil {
+				f.log.Warn("a file system hangs and is not waited for", "mount", v.name, "path", *path)
+			}
+		}
+	}
+	return nil
+}
+
+// stopHang is how long a volume may take to end.
+const stopHang = 2 * time.Second

@@ -2,7 +2,7 @@
 //
 //	patterns ─ find ─► directories, each given to the volume of its file system
 //	                 ┌──────────────────────── volume ────────────────────────┐   ┌──── shipper ─────┐
-//	events ─ hints ─►│ directory ─ look, decide, apply ─► trail ─ generation… │   │                  │
+//	events ─ hints ─►│ directory ─ scan, decide, apply ─► trail ─ generation… │   │                  │
 //	stat ─ poll ────►│                    │ readAt 256 KiB, find newlines     │   │ Append ► buffer ─┼┬─► network
 //	                 │                    └─► shipment: batch + positions ────┼──►│ then positions   │└─► spool
 //	                 └────────────────────────────────────────────────────────┘   └──────────────────┘
@@ -10,7 +10,7 @@
 //
 // A path has a trail of generations: the files that it named one after the other. The contents of a file tell which
 // generation it is (fingerprints of its first bytes and of the bytes before the position); device, inode and name are
-// hints. A look at a directory collects arrivals and compares their contents. Then decide says what is to be done about
+// hints. A scan of a directory collects arrivals and compares their contents. Then decide says what is to be done about
 // them and changes nothing, and apply does it. The generations of a trail are read one after the other: reading of a
 // new one begins when the one before was rotated and has become quiet.
 //
@@ -156,7 +156,7 @@ func (f *Forwarder) open(o Options, sources []*source) (err error) {
 	f.report.detail = f.Detail
 	f.follower.configure(o)
 	f.follower.load(f.positions)
-	f.follower.followed = f.followed.before
+	f.follower.followedUntil = f.followed.before
 	f.feeds, err = openFeeds(o.Feeds, f)
 	return err
 }

@@ -33,7 +33,7 @@ type generation struct {
 	named   bool           // the source of its stream was registered
 	padded  bool           // only NULs follow end(): no content yet
 
-	look      look          // as of the last poll or scan
+	stat      stat          // as of the last poll or scan
 	grewAt    time.Time     // when it was last seen to have grown
 	pollAt    time.Time     // when to look next
 	every     time.Duration // between looks
@@ -65,32 +65,32 @@ func (g *generation) begun() bool { return g.offset > 0 || g.head.n > 0 }
 
 // quietSince is when the file was last written to, as far as can be known.
 func (g *generation) quietSince(now time.Time) time.Time {
-	if g.look.mtime.After(now) { // the clock was set back, or is another machine's
+	if g.stat.mtime.After(now) { // the clock was set back, or is another machine's
 		return g.grewAt
 	}
-	return g.look.mtime
+	return g.stat.mtime
 }
 
-// open opens the file that a look found, to read what it holds.
+// open opens the file that a scan found, to read what it holds.
 func (g *generation) open(a *arrival) error {
 	if err := g.openRaw(a); err != nil || !a.isPacked() {
 		return err
 	}
-	g.content, g.length = packed.New(descriptor(g.fd), a.kind, g.look.size), a.content
-	g.look.size = g.length
+	g.content, g.length = packed.New(descriptor(g.fd), a.kind, g.stat.size), a.content
+	g.stat.size = g.length
 	return nil
 }
 
-// openRaw opens the file that a look found, to read it as it is even if it is compressed.
+// openRaw opens the file that a scan found, to read it as it is even if it is compressed.
 func (g *generation) openRaw(a *arrival) error {
 	fd, now, err := openFile(a.path)
 	if err != nil {
 		return err
 	}
-	if now.id != a.look.id {
+	if now.id != a.stat.id {
 		return joinClose(errMoved, fd)
 	}
-	g.fd, g.name, g.look = fd, a.path, now
+	g.fd, g.name, g.stat = fd, a.path, now
 	g.scanned, g.held, g.code, g.lostAt, g.seen, g.padded = 0, 0, lines.Auto, time.Time{}, true, false
 	return nil
 }
@@ -104,8 +104,8 @@ func (g *generation) readAt(p []byte, off int64) (int, error) {
 	return g.content.ReadAt(p[:max(min(int64(len(p)), g.length-off), 0)], off)
 }
 
-// stat looks at an open file. The size is that of what it holds.
-func (g *generation) stat() (look, error) {
+// statOpen looks at an open file. The size is that of what it holds.
+func (g *generation) statOpen() (stat, error) {
 	l, err := statFile(g.fd)
 	if g.content != nil {
 		l.size = g.length
@@ -154,7 +154,7 @@ func (g *generation) seekEnd() error {
 	if err != nil {
 		return err
 	}
-	size := g.look.size
+	size := g.stat.size
 	buf := make([]byte, min(size, chunkSize))
 	n, err := readAt(g.fd, buf, size-int64(len(buf)))
 	if err != nil {
@@ -215,7 +215,7 @@ type trail struct {
 	live    identity  // what path names now …
 	present bool      // … if it exists
 	changed time.Time // when that changed
-	fresh   bool      // the path was not known before the current look
+	fresh   bool      // the path was not known before the current scan
 
 	recovered bool // a compressed file is or was read that had not been seen before
 	held      bool // what a compressed file holds is being found out: nothing else is begun before that
@@ -256,7 +256,7 @@ func (t *trail) before(g *generation, i int) bool {
 		return false
 	}
 	if l, err := statFile(o.fd); err == nil { // it may have been written to since it was opened
-		o.look.mtime = l.mtime
+		o.stat.mtime = l.mtime
 	}
-	return compareAge(g.name, g.look.mtime, o.name, o.look.mtime) < 0
+	return compareAge(g.name, g.stat.mtime, o.name, o.stat.mtime) < 0
 }

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/internal/testkit"
@@ -22,7 +20,7 @@ import (
 	"inkwell/store/stream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // waitMax bounds every wait of a test.
 const waitMax = 30 * time.Second
@@ -195,7 +193,7 @@ func (r *rig) start() {
 	f := newFollower(sources, ship, log)
 	f.configure(o)
 	f.load(positions)
-	f.followed = openFollowed(dir, time.Now(), log).before
+	f.followedUntil = openFollowed(dir, time.Now(), log).before
 	f.timing = r.timing
 	if r.limit > 0 {
 		f.limit = r.limit

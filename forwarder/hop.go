@@ -217,3 +217,55 @@ func (h *nextHop) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// details describes each address.
+func (h *nextHop) details() (list []HopDetail) {
+	for _, p := range h.network.Peers() {
+		d := HopDetail{Address: p.Address, Inkwell: p.Inkwell}
+		if !p.Connected.IsZero() {
+			d.Connected = &p.Connected
+		}
+		if !p.Down.IsZero() {
+			d.Down = &p.Down
+		}
+		if p.Err != nil {
+			d.LastError, d.Failed = p.Err.Error(), &p.Failed
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// spoolDetail describes the spool; nil = there is none, or another process has it.
+func (h *nextHop) spoolDetail() *SpoolDetail {
+	if !h.hasSpool() {
+		return nil
+	}
+	bytes, entries := h.backlog()
+	d := &SpoolDetail{Dir: h.dir.Path(), Bytes: bytes, Entries: entries}
+	for _, since := range []time.Time{h.buffer.Since(), h.holds.look(int64(h.held()))} {
+		if !since.IsZero() {
+			d.Age = max(d.Age, time.Since(since))
+		}
+	}
+	return d
+}
+
+// filled records since when there have been entries in some place, as far as look was told. Safe for concurrent use.
+type filled struct {
+	mu    sync.Mutex
+	since time.Time // zero = there are none
+}
+
+// look records how many entries there are now, and returns since when there have been any; zero = there are none.
+func (f *filled) look(entries int64) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case entries == 0:
+		f.since = time.Time{}
+	case f.since.IsZero():
+		f.since = time.Now()
+	}
+	return f.since
+}

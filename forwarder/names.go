@@ -84,7 +84,7 @@ func byAge(a, b *arrival) int {
 		}
 		return -1
 	}
-	return compareAge(a.path, a.look.mtime, b.path, b.look.mtime)
+	return compareAge(a.path, a.stat.mtime, b.path, b.stat.mtime)
 }
 
 // compareAge orders generations, oldest first, by their modification times. If those are equal, app.log.2 is older than

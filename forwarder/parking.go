@@ -15,7 +15,7 @@ import (
 //	                         new files, without a free descriptor ──────────────────────────────►┘
 //
 // When a file is opened again its contents are compared as after a restart. If they are other ones, or the path shows
-// another file, a look at its directory decides.
+// another file, a scan of its directory decides.
 type parking struct {
 	files  []*generation // that are parked, and some that are not any more …
 	count  int           // … and how many are
@@ -66,7 +66,7 @@ func (v *volume) park() bool {
 // isQuiet says whether an open file can be parked: it was read to its end, and no other file of its path waits.
 func (g *generation) isQuiet() bool {
 	return g.fd >= 0 && !g.retired && !g.reading && !g.rewritten && g.content == nil && g.failed.IsZero() &&
-		g.until == 0 && g.held == 0 && g.look.size == g.end() && len(g.trail.gens) == 1 && !g.trail.replaced(g)
+		g.until == 0 && g.held == 0 && g.stat.size == g.end() && len(g.trail.gens) == 1 && !g.trail.replaced(g)
 }
 
 func (v *volume) parkFile(g *generation) bool {
@@ -82,8 +82,8 @@ func (v *volume) parkFile(g *generation) bool {
 }
 
 // keepParked notes that g is followed without a descriptor. l is how it was when it was read last.
-func (v *volume) keepParked(g *generation, l look) {
-	g.look = l
+func (v *volume) keepParked(g *generation, l stat) {
+	g.stat = l
 	if !g.parked {
 		g.parked = true
 		v.parking.files = append(v.parking.files, g)
@@ -93,7 +93,7 @@ func (v *volume) keepParked(g *generation, l look) {
 }
 
 // makeDue has g opened as soon as there is a descriptor. It may be parked or not.
-func (v *volume) makeDue(g *generation, l look) {
+func (v *volume) makeDue(g *generation, l stat) {
 	v.keepParked(g, l)
 	p := &v.parking
 	if !g.due {
@@ -110,7 +110,7 @@ func (v *volume) followLater(d *directory, g *generation, a *arrival) {
 	v.adopt(d, g, a)
 	d.known = append(d.known, g)
 	g.trail.insert(g)
-	v.makeDue(g, a.look)
+	v.makeDue(g, a.stat)
 	v.found(g)
 	if !g.atEnd { // then its position is known when it is opened
 		v.note(g)
@@ -125,11 +125,11 @@ func (v *volume) resumeLater(d *directory, g *generation, a *arrival) {
 		g.trail.insert(g)
 	}
 	v.found(g)
-	if a.look.size == g.offset && a.isAt(g) {
-		v.keepParked(g, a.look)
+	if a.stat.size == g.offset && a.isAt(g) {
+		v.keepParked(g, a.stat)
 		return
 	}
-	v.makeDue(g, a.look)
+	v.makeDue(g, a.stat)
 }
 
 // unpark notes that g has a descriptor again, or is not followed any more.
@@ -140,11 +140,11 @@ func (v *volume) unpark(g *generation) {
 	}
 }
 
-// leaveParking has a look at the directory of g decide on it.
+// leaveParking has a scan of the directory of g decide on it.
 func (v *volume) leaveParking(g *generation) {
 	v.unpark(g)
 	g.trail.remove(g)
-	g.look.changed = time.Time{} // so that it counts as changed
+	g.stat.changed = time.Time{} // so that it counts as changed
 	if len(g.trail.gens) > 0 {
 		g.trail.gens[0].pollAt = time.Time{}
 	}
@@ -183,13 +183,13 @@ func (v *volume) lookAtParkedFile(g *generation) {
 	switch {
 	case err != nil || l.id != g.id:
 		v.leaveParking(g)
-	case !l.same(g.look), len(g.trail.gens) > 1, g.trail.replaced(g): // a rotated file has to be finished
-		v.makeDue(g, g.look)
+	case !l.same(g.stat), len(g.trail.gens) > 1, g.trail.replaced(g): // a rotated file has to be finished
+		v.makeDue(g, g.stat)
 	}
 }
 
-// missesParked says whether a look has found that a parked file was replaced or rewritten. That may have happened after
-// the directory was listed, so that what it became is not in the list: the look has to be repeated. From now on these
+// missesParked says whether a scan has found that a parked file was replaced or rewritten. That may have happened after
+// the directory was listed, so that what it became is not in the list: the scan has to be repeated. From now on these
 // files count as closed ones, as after a restart.
 func (v *volume) missesParked(d *directory, list []*arrival) (misses bool) {
 	if v.parking.count == 0 {
@@ -238,15 +238,15 @@ func (v *volume) lend() {
 
 // reopen opens a parked file. It is false if that has to wait.
 func (v *volume) reopen(g *generation) bool {
-	was := g.look
+	was := g.stat
 	v.at(&g.name)
-	err := g.openRaw(&arrival{path: g.name, look: look{id: g.id}})
+	err := g.openRaw(&arrival{path: g.name, stat: stat{id: g.id}})
 	if isOutOfDescriptors(err) {
 		return false
 	}
 	same := false
 	if err == nil {
-		same, err = g.checkpoint().isIn(g.fd, g.look)
+		same, err = g.checkpoint().isIn(g.fd, g.stat)
 	}
 	if err != nil || !same {
 		g.close(v.log)
@@ -255,14 +255,14 @@ func (v *volume) reopen(g *generation) bool {
 		return true
 	}
 	if g.atEnd {
-		size := g.look.size
-		g.look.size = was.size
+		size := g.stat.size
+		g.stat.size = was.size
 		if err := g.seekEnd(); err != nil {
 			g.close(v.log)
 			v.leaveParking(g)
 			return true
 		}
-		g.atEnd, g.look.size = false, size
+		g.atEnd, g.stat.size = false, size
 	}
 	v.pollSoon(g)
 	v.note(g)

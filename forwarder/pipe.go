@@ -66,7 +66,7 @@ type Pipe struct {
 	o      PipeOptions
 	in     *os.File
 	hop    *nextHop
-	load   *load
+	queue  *pipeQueue
 	report *reporter
 }
 
@@ -93,7 +93,7 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pipe{o: o, in: r, hop: h, load: newLoad(h, o), report: h.newReporter("pipe", o.Version, o.Category)}
+	p := &Pipe{o: o, in: r, hop: h, queue: newPipeQueue(h, o), report: h.newReporter("pipe", o.Version, o.Category)}
 	p.report.detail = p.Detail
 	return p, nil
 }
@@ -112,7 +112,7 @@ func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	defer context.AfterFunc(abort, cancel)()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(ending.Linger+p.o.DrainTimeout, cancel) })()
 	shipped := make(chan error, 1)
-	go func() { shipped <- p.load.ship(hard) }()
+	go func() { shipped <- p.queue.ship(hard) }()
 	reporting, end := context.WithCancel(hard)
 	var reports sync.WaitGroup
 	reports.Go(func() { p.report.run(reporting) })
@@ -121,7 +121,7 @@ func (p *Pipe) Run(ctx, abort context.Context) (Counts, error) {
 	time.AfterFunc(p.o.DrainTimeout, cancel)
 	var watch sync.WaitGroup
 	watch.Go(func() { p.hop.whenWanted(hard, cancel) })
-	p.load.close()
+	p.queue.close()
 	shipErr := <-shipped
 	if shipErr == nil {
 		shipErr = p.hop.drain(hard)
@@ -150,14 +150,14 @@ func (p *Pipe) read(ctx, abort, hard context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.run(func(data []byte, rest bool) int { return p.load.put(hard, data, rest) })
+	err = r.run(func(data []byte, rest bool) int { return p.queue.put(hard, data, rest) })
 	return errors.Join(err, r.close())
 }
 
 // count says what became of the entries. The error says which are left.
 func (p *Pipe) count() (Counts, error) {
-	c := Counts{Read: p.load.read, Dropped: p.load.dropped, SpoolDir: p.o.SpoolDir}
-	left := p.load.left()
+	c := Counts{Read: p.queue.read, Dropped: p.queue.dropped, SpoolDir: p.o.SpoolDir}
+	left := p.queue.left()
 	c.Dropped += left
 	c.SpooledBytes, c.Spooled = p.hop.backlog()
 	c.Refused = p.o.Stats.Overall(hop.Thrown).Load()

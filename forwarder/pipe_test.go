@@ -43,8 +43,8 @@ func newPipeRig(t *testing.T, o PipeOptions) *pipeRig {
 		t.Fatal(err)
 	}
 	g := &pipeRig{t: t, r: r, w: w, store: newMemStore(), pipe: p, done: make(chan error, 1)}
-	p.load.store = g.store
-	p.load.pause.Min, p.load.pause.Max = time.Millisecond, 10*time.Millisecond
+	p.queue.store = g.store
+	p.queue.pause.Min, p.queue.pause.Max = time.Millisecond, 10*time.Millisecond
 	return g
 }
 
@@ -193,11 +193,11 @@ func TestPipeBlocksWhenFull(t *testing.T) {
 		g.w.Close()
 	}()
 	g.until("a full memory", func() bool {
-		g.pipe.load.mu.Lock()
-		defer g.pipe.load.mu.Unlock()
-		return len(g.pipe.load.free) == 0 && g.pipe.load.current.batch.Size() >= shipmentFull
+		g.pipe.queue.mu.Lock()
+		defer g.pipe.queue.mu.Unlock()
+		return len(g.pipe.queue.free) == 0 && g.pipe.queue.current.batch.Size() >= shipmentFull
 	})
-	if n := g.pipe.load.left(); n >= int64(len(want)) {
+	if n := g.pipe.queue.left(); n >= int64(len(want)) {
 		t.Errorf("%d entries in memory", n)
 	}
 	close(g.store.block)
@@ -222,9 +222,9 @@ func TestPipeDropsWhenFull(t *testing.T) {
 	lines := numbered("l", 0, 2_000_000)
 	g.write(joined(lines))
 	g.until("everything read", func() bool {
-		g.pipe.load.mu.Lock()
-		defer g.pipe.load.mu.Unlock()
-		return g.pipe.load.read == int64(len(lines))
+		g.pipe.queue.mu.Lock()
+		defer g.pipe.queue.mu.Unlock()
+		return g.pipe.queue.read == int64(len(lines))
 	})
 	g.store.mu.Lock()
 	broken = false

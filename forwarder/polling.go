@@ -35,21 +35,21 @@ func (v *volume) poll(now time.Time) (next time.Time) {
 // lookAt finds out what happened to an open file since the last look.
 func (v *volume) lookAt(g *generation, now time.Time) {
 	v.at(&g.name)
-	l, err := g.stat()
+	l, err := g.statOpen()
 	if err != nil {
 		v.readFailed(g, err)
 		return
 	}
-	l.born = g.look.born
-	shrank := l.size < g.look.size && !g.begun() // nothing was read of it yet, so its size is all there is to compare
-	grew := l.size != g.look.size
-	touched := !grew && !l.mtime.Equal(g.look.mtime) // it may have been written anew with as many bytes
+	l.born = g.stat.born
+	shrank := l.size < g.stat.size && !g.begun() // nothing was read of it yet, so its size is all there is to compare
+	grew := l.size != g.stat.size
+	touched := !grew && !l.mtime.Equal(g.stat.mtime) // it may have been written anew with as many bytes
 	if grew {
 		g.grewAt, g.every = now, v.timing.poll
 	} else {
 		g.every = min(2*g.every, v.pollMax)
 	}
-	g.look, g.pollAt = l, now.Add(g.every)
+	g.stat, g.pollAt = l, now.Add(g.every)
 	if g.behind.IsZero() && l.size > g.end() {
 		g.behind = now
 	}
@@ -79,7 +79,7 @@ func (v *volume) settle(g *generation, now time.Time) {
 	}
 	switch {
 	case g.retired:
-		v.settleRetired(g, now, quiet)
+		v.settleRetired(g, quiet)
 	case v.once:
 		if g.scanned == 0 || v.takeRest(g) {
 			v.finish(g)
@@ -132,7 +132,7 @@ func (v *volume) finish(g *generation) {
 
 // settleRetired completes the last line of a rotated file with a newline when none came for a while, and closes the
 // descriptor once it was kept for long enough.
-func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration) {
+func (v *volume) settleRetired(g *generation, quiet time.Duration) {
 	if g.scanned > 0 {
 		if quiet < v.partial || !v.takeRest(g) {
 			return
@@ -148,7 +148,7 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 		v.shut(g)
 		return
 	}
-	if g.look.gone {
+	if g.stat.gone {
 		keep = v.keepGone
 	}
 	if quiet >= keep {
@@ -157,7 +157,7 @@ func (v *volume) settleRetired(g *generation, now time.Time, quiet time.Duration
 }
 
 // suspect marks a file as rewritten whose size is below the position, or whose bytes before the position have changed.
-// The next look at the directory decides what happened. Like a rotation, this may have left a copy of the old content.
+// The next scan of the directory decides what happened. Like a rotation, this may have left a copy of the old content.
 func (v *volume) suspect(g *generation) {
 	if g.content != nil {
 		v.readFailed(g, errChanged)

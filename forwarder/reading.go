@@ -125,7 +125,7 @@ func (v *volume) readWorks(g *generation) {
 	}
 }
 
-// letGo closes a file that cannot be read. The next look at the directory decides what is read instead.
+// letGo closes a file that cannot be read. The next scan of the directory decides what is read instead.
 func (v *volume) letGo(g *generation) {
 	g.failed = time.Time{}
 	v.count.unreadable.Add(-1)
@@ -136,7 +136,7 @@ func (v *volume) letGo(g *generation) {
 		return
 	}
 	g.trail.remove(g)
-	g.look.changed = time.Time{} // so that it counts as changed, and is opened again
+	g.stat.changed = time.Time{} // so that it counts as changed, and is opened again
 	v.askDirectory(g)
 	if len(g.trail.gens) > 0 {
 		g.trail.gens[0].pollAt = time.Time{}

@@ -51,7 +51,7 @@ func (s *shipper) run(ctx context.Context) error {
 				return nil
 			}
 			s.first(p)
-			if err := s.deliver(ctx, p); err != nil {
+			if err := s.deliver(ctx, &p.batch); err != nil {
 				return err
 			}
 			s.acked(p)

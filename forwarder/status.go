@@ -3,6 +3,7 @@ package forwarder
 import (
 	"cmp"
 	"context"
+	"fmt"
 
 	"inkwell/internal/status"
 )
@@ -56,3 +57,31 @@ func (h *nextHop) spoolStatus() *status.Store {
 	}
 	return &status.Store{Dir: d.Dir, Bytes: d.Bytes, Entries: d.Entries, Limit: h.o.max, Oldest: d.Age.Seconds()}
 }
+
+// Trouble says what is wrong with a forwarder, "" when nothing is. The next hop comes first, because nothing arrives
+// without it.
+func (f *Forwarder) Trouble() string {
+	if text := f.hop.network.Trouble(); text != "" {
+		return text
+	}
+	if _, failing := f.ship.lasted(); failing {
+		return "lines cannot be handed on, neither to the next hop nor to the spool: see the log"
+	}
+	c := &f.follower.count
+	for _, x := range []struct {
+		n    int64
+		text string
+	}{
+		{c.unreadable.Load(), "%d files or directories cannot be read: see the log"},
+		{c.noRoom.Load(), "%d files wait for descriptors: raise the limit (ulimit -n)"},
+		{c.hanging.Load(), "%d file systems hang: see the log"},
+	} {
+		if x.n > 0 {
+			return fmt.Sprintf(x.text, x.n)
+		}
+	}
+	return ""
+}
+
+// Trouble says what is wrong with a pipe, "" when nothing is.
+func (p *Pipe) Trouble() string { return p.hop.network.Trouble() }

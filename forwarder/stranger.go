@@ -18,7 +18,7 @@ func (d *decision) stranger(a *arrival) {
 	case trail == nil:
 	case a.err != nil, d.held[trail], d.held[a.base]:
 		d.unreadable(a, w)
-	case a.unmet:
+	case a.neverRead:
 		d.do(action{verb: expect, arrival: a, trail: trail})
 	case a.isPacked():
 		d.compressed(a, w)
@@ -33,9 +33,9 @@ func (d *decision) stranger(a *arrival) {
 	}
 }
 
-// undecided returns what earlier looks have noted of a.
+// undecided returns what earlier scans have noted of a.
 func (d *decision) undecided(a *arrival) *undecided {
-	if w := d.waiting[a.look.id]; w != nil {
+	if w := d.waiting[a.stat.id]; w != nil {
 		return w
 	}
 	return &undecided{since: d.now}
@@ -61,7 +61,7 @@ func (d *decision) isCopy(a *arrival) bool {
 			enough = g.offset >= certain || g.offset == a.size() || a.part == g
 		}
 		return a.isRotationOf(g) && enough
-	}) || a.home == nil && a.part != nil && d.now.Sub(a.look.mtime) > d.window
+	}) || a.home == nil && a.part != nil && d.now.Sub(a.stat.mtime) > d.window
 }
 
 // mayBeCopy says whether a may be a copy that is still being made, or one whose original was not truncated yet.
@@ -77,7 +77,7 @@ func (d *decision) mayBeCopy(a *arrival, w *undecided) bool {
 // isBlank says whether a is empty and is at a path that showed another file until a moment ago: an editor may be about
 // to write the content of the old file into it.
 func (d *decision) isBlank(a *arrival) bool {
-	return a.look.size == 0 && a.home.changed.After(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
+	return a.stat.size == 0 && a.home.changed.After(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
 		return a.isAt(g) && g.fd >= 0 && !g.retired
 	})
 }
@@ -90,11 +90,11 @@ const copyPatience = 2 * time.Second
 func (d *decision) missed(a *arrival, w *undecided) verb {
 	t, age := a.base, d.now.Sub(w.since)
 	switch {
-	case t.fresh && (d.first || a.look.mtime.Before(d.listed.Add(-clockTick))):
+	case t.fresh && (d.first || a.stat.mtime.Before(d.listed.Add(-clockTick))):
 		return pass // it was there before the path was first seen
 	case d.tookOver(a), a.far && !a.isPacked() && !d.isLater(a):
 		return pass
-	case d.now.Sub(t.changed) < d.window && (a.look.size > 0 || age >= d.linger):
+	case d.now.Sub(t.changed) < d.window && (a.stat.size > 0 || age >= d.linger):
 		return follow
 	case age >= d.window && t.changed.Before(w.since):
 		return pass
@@ -102,11 +102,11 @@ func (d *decision) missed(a *arrival, w *undecided) verb {
 	return wait
 }
 
-// isLater says whether a was written after the previous look, or after a generation that was rotated. Other files in a
+// isLater says whether a was written after the previous scan, or after a generation that was rotated. Other files in a
 // directory below may be old ones. Example: the forwarder has read app.log.1 to its end and is not running while the
 // next file is written and moved to old/app.log.2.
 func (d *decision) isLater(a *arrival) bool {
-	if !d.listed.IsZero() && a.look.mtime.After(d.listed.Add(-clockTick)) {
+	if !d.listed.IsZero() && a.stat.mtime.After(d.listed.Add(-clockTick)) {
 		return true
 	}
 	return slices.ContainsFunc(d.arrivals, func(b *arrival) bool {
@@ -114,14 +114,14 @@ func (d *decision) isLater(a *arrival) bool {
 		if g == nil || b.isAt(g) {
 			g = d.copies[b]
 		}
-		return g != nil && g.trail == a.base && !a.look.mtime.Before(b.look.mtime)
+		return g != nil && g.trail == a.base && !a.stat.mtime.Before(b.stat.mtime)
 	})
 }
 
 // tookOver says whether a took the name of a finished generation without a rotation: somebody edited the rotated file.
 func (d *decision) tookOver(a *arrival) bool {
 	return a.base.changed.Before(d.listed) && slices.ContainsFunc(d.known, func(g *generation) bool {
-		return g.trail == a.base && g.name == a.path && d.at[g] == nil && (g.fd < 0 || g.look.gone)
+		return g.trail == a.base && g.name == a.path && d.at[g] == nil && (g.fd < 0 || g.stat.gone)
 	})
 }
 

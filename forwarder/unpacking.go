@@ -15,7 +15,7 @@ import (
 type unpacking struct {
 	dir   *directory
 	path  string
-	look  look // when it was begun
+	stat  stat // when it was begun
 	kind  packed.Kind
 	fd    int // -1 = not open
 	file  *packed.File
@@ -32,17 +32,17 @@ const unpackTime = 30 * time.Millisecond
 
 // unpack begins to find out what an arrival holds.
 func (v *volume) unpack(d *directory, a *arrival) {
-	if d.unpackings[a.look.id] != nil {
+	if d.unpackings[a.stat.id] != nil {
 		return
 	}
-	u := &unpacking{dir: d, path: a.path, look: a.look, kind: a.kind, fd: -1, marks: make(map[checkpoint]bool)}
+	u := &unpacking{dir: d, path: a.path, stat: a.stat, kind: a.kind, fd: -1, marks: make(map[checkpoint]bool)}
 	for _, g := range d.candidates(a) {
 		u.lookFor(g)
 	}
 	if d.unpackings == nil {
 		d.unpackings = make(map[identity]*unpacking)
 	}
-	d.unpackings[a.look.id] = u
+	d.unpackings[a.stat.id] = u
 	v.unpackings = append(v.unpackings, u)
 	v.soon = true
 }
@@ -64,7 +64,7 @@ func (g *generation) mark() (c checkpoint, ok bool) {
 	switch {
 	case g.fd < 0 || g.rewritten:
 		return g.checkpoint(), g.begun()
-	case !g.look.gone || g.content != nil:
+	case !g.stat.gone || g.content != nil:
 		return checkpoint{}, false
 	}
 	l, err := statFile(g.fd)
@@ -92,11 +92,11 @@ func (v *volume) unpackSome() {
 func (u *unpacking) step(buf []byte) (done bool) {
 	if u.fd < 0 {
 		fd, l, err := openFile(u.path)
-		if err == nil && l.id != u.look.id {
+		if err == nil && l.id != u.stat.id {
 			err = joinClose(errMoved, fd)
 		}
-		if err != nil { // the next look begins again
-			delete(u.dir.unpackings, u.look.id)
+		if err != nil { // the next scan begins again
+			delete(u.dir.unpackings, u.stat.id)
 			u.done = true
 			return true
 		}
@@ -159,13 +159,13 @@ func (u *unpacking) close() {
 
 // lookInside notes what is known of the content of a compressed arrival.
 func (v *volume) lookInside(d *directory, a *arrival) {
-	u := d.unpackings[a.look.id]
+	u := d.unpackings[a.stat.id]
 	if u == nil {
 		return
 	}
-	if u.look.size != a.look.size || !u.look.mtime.Equal(a.look.mtime) { // it is being written
+	if u.stat.size != a.stat.size || !u.stat.mtime.Equal(a.stat.mtime) { // it is being written
 		u.done = true
-		delete(d.unpackings, a.look.id)
+		delete(d.unpackings, a.stat.id)
 		return
 	}
 	candidates := d.candidates(a)
@@ -178,7 +178,7 @@ func (v *volume) lookInside(d *directory, a *arrival) {
 		u.size, u.head, u.last, u.done = 0, nil, nil, false
 		v.unpackings = append(v.unpackings, u)
 		fallthrough
-	case !u.done, errors.Is(u.err, packed.ErrCut) && !v.once && time.Since(a.look.changed) < v.window:
+	case !u.done, errors.Is(u.err, packed.ErrCut) && !v.once && time.Since(a.stat.changed) < v.window:
 		a.unpacked = underway
 		return
 	}
@@ -224,7 +224,7 @@ func (v *volume) passOver(g *generation) {
 			v.log.Warn("cannot note that a compressed file was read to its end", "file", g.name, "err", err)
 			return
 		}
-		g.look, g.stream, g.number = l, stream.ID{}, 0
+		g.stat, g.stream, g.number = l, stream.ID{}, 0
 	}
 	g.phase = ignored
 	v.note(g)

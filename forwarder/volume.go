@@ -241,7 +241,7 @@ func (v *volume) dropPosition(g *generation) {
 // found adds the unread bytes of a file that is found at the start to the total that --once reports.
 func (v *volume) found(g *generation) {
 	if !v.started {
-		v.count.total.Add(g.look.size - g.offset)
+		v.count.total.Add(g.stat.size - g.offset)
 	}
 }
 

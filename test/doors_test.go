@@ -41,7 +41,7 @@ var ownDoors = map[string]struct{ uses, why string }{
 	"internal/rpc/listen.go":         {"os.Chmod os.Remove", "the unix socket of the configuration: its mode, and its removal after nobody answered on it"},
 	"forwarder/directory.go":         {"os.OpenFile", "lists a directory that is followed: reads only, and links are part of what is followed"},
 	"forwarder/input.go":             {"os.ReadDir", "forward --once: whether there is anything to follow; reads only"},
-	"forwarder/beside.go":            {"filepath.EvalSymlinks", "to what a link points that is followed: reads only"},
+	"forwarder/rotated.go":           {"filepath.EvalSymlinks", "to what a link points that is followed: reads only"},
 	"forwarder/mounts.go":            {"os.ReadFile", "the kernel's table of what is mounted"},
 	"forwarder/pattern/finder.go":    {"os.OpenFile os.Readlink", "lists a directory on the way of a pattern: reads only, and links are part of what is followed"},
 	"forwarder/disk.go":              {"unix.Open", "opens a file that is followed: reads only"},

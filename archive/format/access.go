@@ -164,10 +164,12 @@ func syslogReader(fields []string) func([]byte, [][]byte) bool {
 		if n < 0 {
 			return false
 		}
-		if line[0] < '0' || line[0] > '9' {
-			if n = len("Nov 29 14:00:00"); len(line) <= n || line[n] != ' ' || line[n-3] != ':' {
+		if line[0] >= '0' && line[0] <= '9' {
+			if n < len("2026-11-29T14:00:00") || line[4] != '-' || line[10] != 'T' {
 				return false
 			}
+		} else if n = len("Nov 29 14:00:00"); len(line) <= n || line[n] != ' ' || line[n-3] != ':' {
+			return false
 		}
 		set(0, line[:n])
 		host, rest := word(line[n:])

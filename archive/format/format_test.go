@@ -36,6 +36,13 @@ func TestRead(t *testing.T) {
 			}
 		}
 	}
+	r, err := New("syslog", []string{"host"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if values, ok := r.Read([]byte(`1.2.3.4 - - [29/Nov/2026:14:00:00 +0000] "GET / HTTP/1.1" 200 12`)); ok {
+		t.Errorf("a line of a web server is one of syslog, from %q", values[0])
+	}
 	for _, bad := range []string{"", "xml", "regexp=(", "combine"} {
 		if _, err := New(bad, nil); err == nil {
 			t.Errorf("%q is a format", bad)

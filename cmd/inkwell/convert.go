@@ -122,7 +122,7 @@ func (w *converting) run(ctx context.Context, args []string, o *selection) (err 
 	w.r.Progress = bar.add
 	sum := w.round(ctx, list, func(archive.File) bool { return true }, func(archive.File, error) {})
 	bar.end()
-	fmt.Fprintf(w.a.stdout, "%d files made of %s lines, %d were there\n", sum.made, counted(sum.rows), sum.there)
+	fmt.Fprintf(w.a.stdout, "%s made of %s lines, %d were there\n", count(sum.made, "file"), counted(sum.rows), sum.there)
 	if sum.failed > 0 {
 		return fmt.Errorf("files that could not be converted: %d", sum.failed)
 	}

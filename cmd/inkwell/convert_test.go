@@ -69,7 +69,7 @@ func TestConvert(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(files[1]), "."+filepath.Base(files[1])+".tmp"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r = inkwell(t, nil, "convert", "--format", "combined", "--out", out, c.dir); r.code != 0 || !strings.HasPrefix(r.stdout, "1 files made of 1,000 lines, 1 were there") {
+	if r = inkwell(t, nil, "convert", "--format", "combined", "--out", out, c.dir); r.code != 0 || !strings.HasPrefix(r.stdout, "1 file made of 1,000 lines, 1 were there") {
 		t.Errorf("%+v", r)
 	}
 	if left, err := filepath.Glob(filepath.Join(out, "web", "dt=*", ".*")); err != nil || len(left) > 0 {
@@ -93,7 +93,7 @@ func TestConvert(t *testing.T) {
 	if err := os.WriteFile(found[0].Path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := inkwell(t, nil, "convert", "--out", filepath.Join(t.TempDir(), "other"), c.dir); r.code != 1 || !strings.Contains(r.stderr, found[0].Path) || !strings.HasPrefix(r.stdout, "1 files made") {
+	if r := inkwell(t, nil, "convert", "--out", filepath.Join(t.TempDir(), "other"), c.dir); r.code != 1 || !strings.Contains(r.stderr, found[0].Path) || !strings.HasPrefix(r.stdout, "1 file made") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -118,7 +118,7 @@ func TestConvertRowGroups(t *testing.T) {
 	}
 	c.finish()
 	out := filepath.Join(t.TempDir(), "parquet")
-	if r := inkwell(t, nil, "convert", "--format", "combined", "--out", out, c.dir); r.code != 0 || !strings.HasPrefix(r.stdout, "1 files made of 230,000 lines") {
+	if r := inkwell(t, nil, "convert", "--format", "combined", "--out", out, c.dir); r.code != 0 || !strings.HasPrefix(r.stdout, "1 file made of 230,000 lines") {
 		t.Fatalf("%+v", r)
 	}
 	files, err := filepath.Glob(filepath.Join(out, "web", "dt=*", "*.parquet"))

@@ -105,7 +105,7 @@ func (w *converting) look(ctx context.Context, args []string, known *conversions
 		func(f archive.File, err error) { known.note(f, err, time.Now()) })
 	known.forget(list)
 	if sum.made > 0 {
-		fmt.Fprintf(w.a.stdout, "%s: %d files made of %s lines\n", shown(time.Now()), sum.made, counted(sum.rows))
+		fmt.Fprintf(w.a.stdout, "%s: %s made of %s lines\n", shown(time.Now()), count(sum.made, "file"), counted(sum.rows))
 	}
 	return looked, nil
 }

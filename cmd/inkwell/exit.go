@@ -64,7 +64,20 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 
 // complain prints a message of a log level on standard error, before the log is open or after it is closed.
 func (a *app) complain(l slog.Level, format string, args ...any) {
-	fmt.Fprint(a.screen, a.log.dress.lines(l, fmt.Sprintf(format, args...)))
+	fmt.Fprint(a.screen, a.log.dress.lines(l, a.shownOnScreen(fmt.Sprintf(format, args...))))
+}
+
+// tell prints a message of a reading command, which can have names of others in it, on standard error.
+func (a *app) tell(format string, args ...any) {
+	say(a.screen, "%s\n", a.shownOnScreen(fmt.Sprintf(format, args...)))
+}
+
+// shownOnScreen is a text as standard error shows it: on a terminal without what would control that, as in names of files.
+func (a *app) shownOnScreen(text string) string {
+	if a.screen.terminal() {
+		return string(appendVisible(nil, []byte(text)))
+	}
+	return text
 }
 
 // cure returns advice for system errors whose text does not explain enough.

@@ -76,7 +76,7 @@ func (a *app) grep() *cobra.Command {
 			case errors.As(err, &wrong) || errors.Is(err, errReaderGone):
 				return err
 			case err != nil:
-				say(a.screen, "inkwell grep: %v%s\n", err, cure(err))
+				a.tell("inkwell grep: %v%s", err, cure(err))
 				return exitCode(2)
 			case !found:
 				return exitCode(1)

@@ -104,13 +104,7 @@ func (a *app) query(name string, s *selection) (*archiveReading, error) {
 		}
 	}
 	r := &archiveReading{Query: q, strict: s.strict, broken: make(chan error, 1)}
-	q.Tell = func(format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
-		if a.screen.terminal() {
-			text = string(appendVisible(nil, []byte(text)))
-		}
-		say(a.screen, "inkwell %s: %s\n", name, text)
-	}
+	q.Tell = func(format string, args ...any) { a.tell("inkwell "+name+": "+format, args...) }
 	q.Lost = func(d *archive.Damage) {
 		r.lost.Add(1)
 		if !s.strict {

@@ -136,7 +136,7 @@ func (a *app) count(ctx context.Context, args []string, o *statsFlags) error {
 		err = r.finish(nil)
 	}
 	if err == nil && limit.exceeded(total) {
-		say(a.screen, "inkwell stats: %s: %s\n", o.failIf, limit.value(total))
+		a.tell("inkwell stats: %s: %s", o.failIf, limit.value(total))
 		return exitCode(exitThreshold)
 	}
 	return err

@@ -67,7 +67,7 @@ func (a *app) repairFile(ctx context.Context, f archive.File, v *archive.Verdict
 		if err := v.MakeIndex(f); err != nil {
 			return err
 		}
-		say(a.screen, "%s: an index was made\n", f.Path)
+		a.tell("%s: an index was made", f.Path)
 	}
 	if to == "" || len(v.Lost) == 0 && !f.Open {
 		return nil
@@ -79,7 +79,7 @@ func (a *app) repairFile(ctx context.Context, f archive.File, v *archive.Verdict
 	path := filepath.Join(to, f.Name())
 	raw, err := q.Salvage(ctx, f, path)
 	if err == nil {
-		say(a.screen, "%s: %s of it are in %s\n", f.Path, size(raw), path)
+		a.tell("%s: %s of it are in %s", f.Path, size(raw), path)
 	}
 	return err
 }
@@ -111,16 +111,16 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
 			}
 			files, raw, lines = files+1, raw+v.Raw, lines+v.Lines
 			for _, d := range v.Lost {
-				say(a.screen, "%v\n", d)
+				a.tell("%v", d)
 			}
 			if v.Wrong != "" {
-				say(a.screen, "%s: %s\n", f.Path, v.Wrong)
+				a.tell("%s: %s", f.Path, v.Wrong)
 			}
 			if len(v.Lost) > 0 || v.Wrong != "" {
 				bad++
 			}
 			if v.Index == archive.IndexMissing && len(v.Lost) == 0 {
-				say(a.screen, "%s: no index says where all its blocks are (inkwell repair makes one)\n", f.Path)
+				a.tell("%s: no index says where all its blocks are (inkwell repair makes one)", f.Path)
 			}
 			if err := mend(f, v); err != nil {
 				return err
@@ -128,7 +128,7 @@ func (a *app) verifyAll(ctx context.Context, args []string, o *selection,
 		}
 	}
 	bar.end()
-	fmt.Fprintf(a.stdout, "%d files, %s, %s lines\n", files, size(raw), counted(lines))
+	fmt.Fprintf(a.stdout, "%s, %s, %s lines\n", count(files, "file"), size(raw), counted(lines))
 	if bad > 0 {
 		return fmt.Errorf("damaged files: %d of %d (inkwell repair --to DIR writes what can be read of them)", bad,
 			files)

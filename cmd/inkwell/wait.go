@@ -102,13 +102,13 @@ func (a *app) waitFor(ctx context.Context, path string, during archive.Span, tim
 		}
 		if !c.Marked && !told {
 			told = true
-			say(a.screen, "inkwell wait: there are no done markers in %s yet (collect --done-markers or --layout hive makes them)\n",
+			a.tell("inkwell wait: there are no done markers in %s yet (collect --done-markers or --layout hive makes them)",
 				path)
 		}
 		pause := min(max(time.Second, waitShare*time.Since(looking)), longestWait)
 		if timeout > 0 {
 			if pause = min(pause, timeout-time.Since(began)); pause <= 0 {
-				say(a.screen, "inkwell wait: %s is not complete from %s to %s after %v\n", path, shown(during.From),
+				a.tell("inkwell wait: %s is not complete from %s to %s after %v", path, shown(during.From),
 					shown(during.To), timeout)
 				return exitCode(exitLeft)
 			}

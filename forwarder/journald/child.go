@@ -15,10 +15,15 @@ import (
 const (
 	pauseMin = 100 * time.Millisecond // before journalctl is started again
 	pauseMax = 30 * time.Second
+
+	pauseLook = 2 * time.Second // the longest one before the last entry is looked for again
 )
 
 // errMoved says that the entry at which a child was to begin is gone.
 var errMoved = errors.New("the last entry that was read is not in the journal any more")
+
+// errJump says that journalctl may have left out entries.
+var errJump = errors.New("journalctl shows the journal with a gap")
 
 // follow reads the journal until ctx ends, or with Options.Once to its end. When a child ends it is started again.
 func (in *Input) follow(ctx context.Context) error {
@@ -30,11 +35,14 @@ func (in *Input) follow(ctx context.Context) error {
 		if ctx.Err() != nil || err == nil {
 			return nil
 		}
-		if in.o.Once && n == 0 && !errors.Is(err, errMoved) {
+		jump := errors.Is(err, errJump)
+		if in.o.Once && n == 0 && !jump && !errors.Is(err, errMoved) {
 			return fmt.Errorf("read %s: %w", in.o.Name(), err)
 		}
-		in.health.Set(in.o.Name(), err)
-		if n > 0 {
+		if !jump {
+			in.health.Set(in.o.Name(), err)
+		}
+		if n > 0 || jump {
 			pause = pauseMin
 		}
 		select {
@@ -85,11 +93,14 @@ func (in *Input) read(ctx context.Context) (n int, err error) {
 		if n == 0 {
 			in.health.Set(in.o.Name(), nil)
 		}
-		if n == 0 && skip {
-			if e.cursor != in.last.cursor {
-				return n, errMoved
-			}
+		if e.cursor == in.last.cursor {
 			continue
+		}
+		if n == 0 && skip {
+			return n, errMoved
+		}
+		if in.jumps(e) {
+			return n, errJump
 		}
 		if !in.take(ctx, e) {
 			return n, ctx.Err()
@@ -100,17 +111,32 @@ func (in *Input) read(ctx context.Context) (n int, err error) {
 // beginning returns the arguments with which a child begins at the last entry that was read, which is then skipped, or
 // if that entry is gone, at its time. journalctl --after-cursor is not used, because it skips one entry too many in
 // that case.
+//
+// journalctl does not show a file that journald renames at this moment, because it begins a new one: an entry is gone
+// only if it stays away for two seconds.
 func (in *Input) beginning(ctx context.Context) (args []string, skip bool, err error) {
 	if in.last.cursor == "" {
 		return nil, false, nil
 	}
 	at := "--cursor=" + in.last.cursor
-	e, err := in.first(ctx, at)
+	for pause := pauseMin; ; pause *= 4 {
+		e, err := in.first(ctx, at)
+		if err != nil {
+			return nil, false, err
+		}
+		if e != nil && e.cursor == in.last.cursor {
+			return []string{at}, true, nil
+		}
+		if pause > pauseLook {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 	switch {
-	case err != nil:
-		return nil, false, err
-	case e != nil && e.cursor == in.last.cursor:
-		return []string{at}, true, nil
 	case in.last.micros > time.Now().UnixMicro():
 		in.log.Warn("the last entry that was read is gone, and its time is in the future: "+
 			"the journal is read from its start",

@@ -82,6 +82,8 @@ type Input struct {
 	received  *stats.PerCategory
 	last      checkpoint // the last entry that was read; its cursor is "" before the first
 	skipped   int        // unselected entries since the last selected one
+	jump      string     // the cursor of an entry before which there was a gap that was looked at again …
+	jumped    time.Time  // … and when that was
 	unsaved   bool       // the state cannot be written, which was logged
 	zone      *time.Location
 	line      []byte

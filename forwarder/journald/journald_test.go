@@ -408,6 +408,46 @@ func TestTheLastEntryIsGone(t *testing.T) {
 	}
 }
 
+// TestTheLastEntryIsNotShown has journalctl not show the file of the last entry for some time, as happens while journald renames it.
+func TestTheLastEntryIsNotShown(t *testing.T) {
+	real, err := exec.LookPath("journalctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, looks := range []int{1, 1000} { // for so many, the last entry is not shown
+		dir, rest, state, bin := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+		w := newWriter(t, dir, "old")
+		w.lines("a.service", 0, 10)
+		w.close()
+		c := newCollected()
+		o := Options{Directory: dir, Bare: true, Once: true}
+		if err := begin(t, state, o, c).end(); err != nil {
+			t.Fatal(err)
+		}
+		next := newWriter(t, dir, "new")
+		next.began, next.n = w.began, w.n
+		next.lines("a.service", 10, 20)
+		next.close()
+		if err := os.Link(filepath.Join(dir, "new.journal"), filepath.Join(rest, "new.journal")); err != nil {
+			t.Fatal(err)
+		}
+		script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *--cursor=*)\n\techo >> %[1]s/looks\n\t"+
+			"if [ $(wc -l < %[1]s/looks) -le %[2]d ]; then exec %[3]s \"$@\" --directory=%[4]s; fi\nesac\nexec %[3]s \"$@\"\n",
+			bin, looks, real, rest)
+		program := filepath.Join(bin, "journalctl")
+		if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		if err := begin(t, state, o, c).end(); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.of("a.service"); !slices.Equal(got, numbered(0, 20)) {
+			t.Errorf("%d looks: got %q", looks, got)
+		}
+	}
+}
+
 // TestTheLastEntryWasOfTheFuture has a state from a time when the clock was wrong, and a journal that was cleared
 // since.
 func TestTheLastEntryWasOfTheFuture(t *testing.T) {

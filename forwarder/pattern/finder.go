@@ -93,9 +93,6 @@ func NewFinder(p *Pattern) *Finder {
 	return f
 }
 
-// Dirs is how many directories the finder knows.
-func (f *Finder) Dirs() int { return f.dirs }
-
 // newDir derives from the progress of the alternatives what is to be done with a directory.
 func newDir(path string, reached []progress) *dir {
 	d := &dir{path: path}

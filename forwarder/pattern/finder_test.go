@@ -123,8 +123,8 @@ func TestFinderFindsWhatMatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range finders {
-		if f.look(t); len(f.dirs) > 0 || f.Dirs() > 16 {
-			t.Errorf("%s: %d directories are not forgotten, %v", f.pattern, f.Dirs(), f.dirs)
+		if f.look(t); len(f.dirs) > 0 || f.Finder.dirs > 16 {
+			t.Errorf("%s: %d directories are not forgotten, %v", f.pattern, f.Finder.dirs, f.dirs)
 		}
 	}
 }
@@ -273,7 +273,7 @@ func BenchmarkLook(b *testing.B) {
 				for b.Loop() {
 					f.Look(now)
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(f.Dirs()), "ns/dir")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(f.dirs), "ns/dir")
 			})
 		}
 	}

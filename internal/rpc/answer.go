@@ -63,7 +63,8 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return rest, c.tooMany(call, n)
+		c.refuse(call, n)
+		return rest, nil
 	}
 	b := c.s.batches.Get().(*proto.Batch)
 	defer c.s.batches.Put(b)
@@ -73,7 +74,8 @@ func (c *conn) logCall(call proto.Call) (rest []byte, err error) {
 		return nil, err
 	}
 	if b.Count() > c.maxEntries(b.Count()) {
-		return rest, c.tooMany(call, b.Count())
+		c.refuse(call, b.Count())
+		return rest, nil
 	}
 	ours, asks := len(b.Spans()) > 0 || b.Asks(), b.Asks()
 	if b.Count() > 0 || b.Report() != nil || c.asked {
@@ -113,14 +115,13 @@ func (c *conn) maxEntries(n int) int {
 	}
 }
 
-// tooMany refuses a call with too many entries, by an exception instead of an answer: an Inkwell then sends the entries
-// in smaller calls.
-func (c *conn) tooMany(call proto.Call, n int) error {
+// refuse answers a call of n entries, which are too many, with an exception: an Inkwell then sends the entries in
+// smaller calls.
+func (c *conn) refuse(call proto.Call, n int) {
 	c.s.tooMany.Add(1)
 	reason := fmt.Sprintf("a call of %d entries, the limit is %d", n, c.maxEntries(n))
 	c.s.complaints.add("call refused", c.nc.RemoteAddr(), reason)
 	c.out = proto.AppendException(c.out, call, proto.InternalError, reason)
-	return nil
 }
 
 // otherCall serves any other method through the generated code.

@@ -31,9 +31,6 @@ var refusals = []string{
 	"files beyond max_categories", "streams forgotten", "journal damaged",
 }
 
-// Refusals are the names of the counters that Status.Refused reports.
-func Refusals() []string { return slices.Clone(refusals) }
-
 // Meter reads the counters of a daemon every Step and keeps an hour of them. Safe for concurrent use.
 type Meter struct {
 	set *stats.Set

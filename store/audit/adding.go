@@ -247,8 +247,8 @@ func (a *Audit) findMissing(r *Report, k key) {
 		missing.Text = "collectors refused other entries among these numbers"
 	}
 	if guessed > 0 {
-		a.note(fmt.Sprintf("%s: stream %s: %d numbers that are nowhere count as refused: collectors counted refused "+
-			"entries of it without their numbers", k.category, k.id, guessed))
+		a.Notef("%s: stream %s: %d numbers that are nowhere count as refused: collectors counted refused "+
+			"entries of it without their numbers", k.category, k.id, guessed)
 	}
 	a.addFinding(r, k, dropped, gone)
 	a.addFinding(r, k, missing, lost)

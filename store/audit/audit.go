@@ -279,12 +279,9 @@ func (a *Audit) written(dir string, spans []store.Span) {
 	}
 }
 
-// Notef adds a note to the report, usually on something that could not be read.
-func (a *Audit) Notef(format string, args ...any) { a.note(fmt.Sprintf(format, args...)) }
-
-// note adds a finding that readers of the report should know but that is no fault.
-func (a *Audit) note(text string) {
-	a.notes = append(a.notes, Finding{Kind: Note, Text: text})
+// Notef adds a note to the report: a finding that is no fault, usually on something that could not be read.
+func (a *Audit) Notef(format string, args ...any) {
+	a.notes = append(a.notes, Finding{Kind: Note, Text: fmt.Sprintf(format, args...)})
 }
 
 // overlap returns the numbers first … end-1 that are in r.

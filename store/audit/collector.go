@@ -126,7 +126,7 @@ func (c *collector) readMoving() error {
 	}, File: func(name, line []byte) {
 		f, err := books.ParseFile(line)
 		if err != nil {
-			c.note(fmt.Sprintf("%s: %s: %v", c.Name, name, err))
+			c.Notef("%s: %s: %v", c.Name, name, err)
 			return
 		}
 		category, _, _ := strings.Cut(string(name), "/")
@@ -150,9 +150,9 @@ func (c *collector) hint() string {
 // readState reads the journal, the books, the checkpoint and the streams, in the order in which entries move.
 func (c *collector) readState() error {
 	if _, err := os.Stat(c.State); errors.Is(err, fs.ErrNotExist) {
-		c.note(fmt.Sprintf("%s: there is no state directory %s: what open files and the journal hold is not counted",
+		c.Notef("%s: there is no state directory %s: what open files and the journal hold is not counted",
 			c.Name,
-			c.State))
+			c.State)
 		return nil
 	} else if err != nil {
 		return err
@@ -236,8 +236,8 @@ func (c *collector) readCheckpoint(dir *faultfs.Dir, through map[string]uint64) 
 		} `json:"outlets"`
 	}
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&saved); err != nil {
-		c.note(fmt.Sprintf("%s is damaged: entries of the journal that have no numbers may be counted twice",
-			filepath.Join(dir.Path(), checkpoint)))
+		c.Notef("%s is damaged: entries of the journal that have no numbers may be counted twice",
+			filepath.Join(dir.Path(), checkpoint))
 	}
 	for category, m := range saved.Categories {
 		through[category] = max(through[category], m.Through)
@@ -347,7 +347,7 @@ func (c *collector) addCount(name string, n *books.Count, path string) {
 	if n.Stream != "" {
 		var err error
 		if id, err = stream.ParseID(n.Stream); err != nil {
-			c.note(fmt.Sprintf("%s: %v", path, err))
+			c.Notef("%s: %v", path, err)
 		}
 	}
 	at := n.Hour.Unix() / 3600
@@ -374,7 +374,7 @@ func (c *collector) addCount(name string, n *books.Count, path string) {
 			c.refused[id] += n.Entries
 		}
 	default:
-		c.note(fmt.Sprintf("%s: %d entries of %q are %q, which this program does not know", path, n.Entries, n.Category,
-			n.What))
+		c.Notef("%s: %d entries of %q are %q, which this program does not know", path, n.Entries, n.Category,
+			n.What)
 	}
 }

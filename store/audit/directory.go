@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -208,7 +207,7 @@ func (c *collector) addLost(held *store.Added) {
 		return
 	}
 	if !c.audited(held.Dir) {
-		c.note(fmt.Sprintf("%s: an open file is in %s, which is not audited: %s", c.Name, held.Dir, held.File))
+		c.Notef("%s: an open file is in %s, which is not audited: %s", c.Name, held.Dir, held.File)
 		return
 	}
 	entries, category := int64(0), filepath.Base(held.Dir)
@@ -241,23 +240,23 @@ func (c *collector) noteUnlisted(path string, there map[string]existingFile) {
 	c.hasRecent = c.hasRecent || young > 0
 	c.hasUnlisted = c.hasUnlisted || published > 0
 	if young > 0 {
-		c.note(fmt.Sprintf("%s: files that were written to in the last minute: %d. What they hold is counted as "+
+		c.Notef("%s: files that were written to in the last minute: %d. What they hold is counted as "+
 			"soon as the collector has noted it, in some seconds; until then it counts as being in the journal",
-			path, young))
+			path, young)
 	}
 	if published > 0 {
-		c.note(fmt.Sprintf("%s: files without a line in the manifest, so that what they hold is not counted: %d", path,
-			published))
+		c.Notef("%s: files without a line in the manifest, so that what they hold is not counted: %d", path,
+			published)
 	}
 	if open > 0 {
-		c.note(fmt.Sprintf("%s: open files of which it is not known yet what they hold, but for what the journal "+
+		c.Notef("%s: open files of which it is not known yet what they hold, but for what the journal "+
 			"has: %d",
-			path, open))
+			path, open)
 	}
 }
 
 func (c *collector) noteDamaged(path string, bad int) {
 	if bad > 0 {
-		c.note(fmt.Sprintf("%s: damaged lines that are passed over and not counted: %d", path, bad))
+		c.Notef("%s: damaged lines that are passed over and not counted: %d", path, bad)
 	}
 }

@@ -20,35 +20,33 @@ type piece struct {
 
 // Waiting adds the entries that wait in the spool of a sender.
 func (a *Audit) Waiting(dir *faultfs.Dir) error {
-	return a.records(dir, "spool", func(p piece, _ spool.Record) {
-		for _, name := range a.names(p.category) {
-			t := a.categoryStream(name, p.id)
-			if p.id == (stream.ID{}) {
-				t.plainWaiting += p.count
-			}
-			t.waiting.Add(p.first, p.first+p.count*numbered(p.id))
-		}
+	return a.spooled(dir, "spool", func(t *categoryStream) (*stream.Ranges, *int64) {
+		return &t.waiting, &t.plainWaiting
 	})
 }
 
 // Aside adds the entries that a sender has set aside because the next hop refuses them for good.
 func (a *Audit) Aside(dir *faultfs.Dir) error {
-	return a.records(dir, "refused records", func(p piece, _ spool.Record) {
-		for _, name := range a.names(p.category) {
-			t := a.categoryStream(name, p.id)
-			if p.id == (stream.ID{}) {
-				t.plainAside += p.count
-			}
-			t.aside.Add(p.first, p.first+p.count*numbered(p.id))
-		}
+	return a.spooled(dir, "refused records", func(t *categoryStream) (*stream.Ranges, *int64) {
+		return &t.aside, &t.plainAside
 	})
 }
 
-func numbered(id stream.ID) int64 {
-	if id == (stream.ID{}) {
-		return 0
-	}
-	return 1
+// sumsOf returns where entries of a stream are added up: the set of their numbers, and the count of those without.
+type sumsOf func(*categoryStream) (numbers *stream.Ranges, plain *int64)
+
+// spooled adds up the entries of a spool.
+func (a *Audit) spooled(dir *faultfs.Dir, what string, sums sumsOf) error {
+	return a.records(dir, what, func(p piece, _ spool.Record) {
+		for _, name := range a.names(p.category) {
+			numbers, plain := sums(a.categoryStream(name, p.id))
+			if p.id == (stream.ID{}) {
+				*plain += p.count
+			} else {
+				numbers.Add(p.first, p.first+p.count)
+			}
+		}
+	})
 }
 
 // records calls take with the pieces of every unacknowledged record of the log in dir. Damaged ranges are skipped and
@@ -90,8 +88,8 @@ func (a *Audit) records(dir *faultfs.Dir, what string, take func(piece, spool.Re
 		}
 	}
 	if damaged > 0 {
-		a.note(fmt.Sprintf("%s: damaged places that are passed over (inkwell spool verify names them): %d", dir.Path(),
-			damaged))
+		a.Notef("%s: damaged places that are passed over (inkwell spool verify names them): %d", dir.Path(),
+			damaged)
 	}
 	return nil
 }

@@ -7,39 +7,39 @@ import (
 	"inkwell/store"
 )
 
-// account is what one outlet added to files that are in no manifest yet, or not with all that they hold.
+// account is what one outlet added to files that no manifest lists yet, or not with their whole content.
 type account struct {
 	key     string
-	through uint64     // the Mark of what is settled
-	settled []*content // what a saved checkpoint covers, file by file in the order in which they were begun
-	posts   []post     // what came behind it
+	through uint64     // number of the Mark up to which everything is settled
+	settled []*content // what a saved checkpoint covers, one for each file, in the order in which the files were begun
+	posts   []post     // what was added after that
 }
 
-// content is what stands in a file.
+// content is what the books know of the content of a file.
 type content struct {
 	store.Added
-	spans store.Spans // instead of Added's
-	raw   int64       // bytes of them
+	spans store.Spans // used in place of Added.Spans
+	raw   int64       // bytes of these spans
 }
 
-// manySpans is how many a file has at most in their order.
+// manySpans is the number of spans of a file above which they are joined, so that they lose their order.
 const manySpans = 1 << 14
 
-// add puts p behind the other posts, in the place of those that end behind its beginning.
+// add appends p to the posts. Posts that end after p begins are dropped: p replaces them.
 func (a *account) add(p post) {
 	a.rewind(p.from)
 	a.posts = append(a.posts, p)
 }
 
-// rewind forgets what was added behind a Mark.
+// rewind forgets what was added after a Mark.
 func (a *account) rewind(through uint64) {
 	for k := len(a.posts); k > 0 && a.posts[k-1].through > through; k-- {
 		a.posts = a.posts[:k-1]
 	}
 }
 
-// settle takes for certain what was added up to a Mark. What lies behind it is of an outlet that went back to the
-// checkpoint: it will come again, and take the place of that.
+// settle moves the posts up to a Mark, which a saved checkpoint covers, to settled. Later posts stay: if the outlet
+// returns to the checkpoint, it adds the same entries again, and those posts are replaced.
 func (a *account) settle(through uint64, m *markers) {
 	for len(a.posts) > 0 && a.posts[0].through <= through {
 		p := a.posts[0]
@@ -62,7 +62,7 @@ func (a *account) settle(through uint64, m *markers) {
 	}
 }
 
-// join puts what was added behind what c says of its file.
+// join appends what was added to c.
 func (c *content) join(add *store.Added) {
 	for _, s := range add.Spans {
 		c.spans.Add(s)
@@ -79,27 +79,27 @@ func (c *content) join(add *store.Added) {
 	}
 }
 
-// said is c as it was added, valid until c changes.
-func (c *content) said() *store.Added {
+// asAdded returns c in the form in which an outlet adds it. The result is valid until c changes.
+func (c *content) asAdded() *store.Added {
 	add := c.Added
 	add.Spans = c.spans.List()
 	return &add
 }
 
-// listed forgets what the manifest knows now; the file is still open.
+// listed forgets what the manifest has from now on. The file is still open.
 func (c *content) listed() {
 	c.Start, c.raw, c.Unordered = c.Start+c.raw, 0, false
 	c.spans = store.Spans{}
 }
 
-// finish says that nothing more comes: the outlet is gone.
+// finish records that nothing more is added, because the outlet does not exist any more.
 func (a *account) finish() {
 	for _, c := range a.settled {
 		c.Open = false
 	}
 }
 
-// spans is how many stretches of numbers are remembered.
+// spans returns the number of spans that are kept in memory.
 func (a *account) spans() (n int) {
 	for _, c := range a.settled {
 		n += c.spans.Len()
@@ -112,12 +112,12 @@ func (a *account) spans() (n int) {
 	return n
 }
 
-// appendPosts appends all that is known of a as posts.
+// appendPosts appends everything that is known of a, as posts.
 func (a *account) appendPosts(dst []post) []post {
 	if len(a.settled) > 0 {
 		p := post{outlet: a.key, through: a.through}
 		for _, c := range a.settled {
-			p.added = append(p.added, *c.said())
+			p.added = append(p.added, *c.asAdded())
 		}
 		dst = append(dst, p)
 	}

@@ -1,6 +1,7 @@
 package books
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,11 +12,11 @@ import (
 
 const beforeHeader = "inkwell contents 1"
 
-// contentsLine is a line of the books of collectors of before: what one category added to one file. There a file was
-// known by its category.
+// contentsLine is a line of the books of an older version, in the file "contents": what one category added to one file.
+// A file was identified by its category.
 type contentsLine struct {
 	Category string `json:"category"`
-	File     string `json:"file"` // "" for entries without bytes that belong to the file that comes next
+	File     string `json:"file"` // "" for entries without bytes; they belong to the next file
 	From     uint64 `json:"from"`
 	Through  uint64 `json:"through"`
 	First    int64  `json:"first"`
@@ -25,7 +26,7 @@ type contentsLine struct {
 	spanLines
 }
 
-// readBefore takes over the books of a collector of before. They are removed when the first Save has written them anew.
+// readBefore takes over the books of an older version. They are removed after the first Save has written the new ones.
 func (b *Books) readBefore() error {
 	if b.o.Before == nil {
 		return nil
@@ -47,16 +48,15 @@ func (b *Books) readBefore() error {
 	return nil
 }
 
-// Takeover says whose a category of a collector of before is now.
+// Takeover says which outlet a category in the books of an older version belongs to now.
 type Takeover struct {
-	Outlet string
-	Dir    string // of its files
-	Open   string // final name of the file that its checkpoint called open, "" for none
-	// Through is the journal offset up to which its checkpoint has it.
-	Through uint64
+	Outlet  string
+	Dir     string // of its files
+	Open    string // final name of the file that is open according to the checkpoint; "" = none
+	Through uint64 // journal offset up to which the checkpoint covers the category
 }
 
-// takeOver makes posts of the lines about a category: each file begins with the first of them.
+// takeOver turns the lines about a category into posts. The first line of each file is at its beginning.
 func (b *Books) takeOver(category string, list []contentsLine) error {
 	of := b.o.Before(category)
 	for k := len(list); k > 0 && list[k-1].Through > of.Through; k-- {
@@ -88,7 +88,7 @@ func (b *Books) takeOver(category string, list []contentsLine) error {
 	return nil
 }
 
-// forgetBefore removes the books of before: what they say is in the new ones.
+// forgetBefore removes the books of the older version, whose content is in the new ones.
 func (b *Books) forgetBefore() error {
 	if !b.anew {
 		return nil
@@ -99,4 +99,31 @@ func (b *Books) forgetBefore() error {
 	}
 	b.anew = err != nil
 	return err
+}
+
+// contentsLines are the lines of the books of an older version.
+type contentsLines struct {
+	byCategory map[string][]contentsLine
+	bad        int
+}
+
+// linesBefore reads them. A line that begins before the end of earlier lines of its category replaces these.
+func (b *Books) linesBefore() (l contentsLines, err error) {
+	l.byCategory = make(map[string][]contentsLine)
+	l.bad, err = faultfs.ReadLines(b.o.State, beforeName, beforeHeader, func(body []byte) error {
+		var line contentsLine
+		if err := json.Unmarshal(body, &line); err != nil {
+			return err
+		}
+		if line.Category == "" || line.From > line.Through {
+			return errors.New("no line of the books")
+		}
+		list := l.byCategory[line.Category]
+		for len(list) > 0 && list[len(list)-1].Through > line.From {
+			list = list[:len(list)-1]
+		}
+		l.byCategory[line.Category] = append(list, line)
+		return nil
+	})
+	return l, err
 }

@@ -1,19 +1,19 @@
-// Package books keeps what stands in which file, and what is in none: what `inkwell audit` adds up.
+// Package books records which entries are in which file, and how many are in none. `inkwell audit` adds that up.
 //
 //	Mark ─► store.Added ─► Add ─► Save: STATE/books ─► checkpoint ─► Publish ─┬─► DIR/.manifest        a line for each finished file
 //	                                                                          ├─► DIR/_SUCCESS.PERIOD   a period is complete
-//	                                                                          ├─► ROOT/.counts          refused, came twice
+//	                                                                          ├─► ROOT/.counts          refused, duplicates
 //	                                                                          └─► retention
 //
-// An outlet is one writer: what it added lies between two of its Marks, which are numbered. The books follow the
-// checkpoints: what was added is durable here before the checkpoint that covers it, and what the checkpoint does not
-// cover after a crash is forgotten, because the entries come again. What a saved checkpoint covers is never taken back;
-// when the file is finished, it becomes a line of the manifest in the directory of the file, whatever wrote that, and
-// until then it stays here, whatever happens.
+// Each outlet writes files by itself and numbers its Marks; it reports what it added to its files between two Marks. The
+// books follow the checkpoints. What was added is durable in the books before the checkpoint that covers it. What the
+// checkpoint does not cover after a crash is forgotten, because the outlet gets those entries again. What a saved
+// checkpoint covers is never taken back: it stays in the books until the file is finished, and then becomes a line of
+// the manifest in the directory of the file, whichever store wrote the file.
 //
-// Each statement is about the content of a file from an offset on, and takes the place of earlier ones about the same:
-// so it does no harm to make one twice, a plain file can be gone on with after it was finished, and of a file about
-// which too much is to be remembered a first part goes into the manifest while it is open.
+// Each line describes the content of a file from an offset on, and replaces earlier lines about the content behind that
+// offset. Therefore a line may be written twice, a plain file can be continued after it was finished, and the first part
+// of an open file with very many spans can be moved to the manifest.
 //
 // Limitations: entries without numbers are counted only.
 package books
@@ -34,22 +34,26 @@ import (
 	"inkwell/store/stream"
 )
 
-// Options say which books are kept where.
+// Options configure Books.
 type Options struct {
-	State *faultfs.Dir // the books' own file is in it
-	// Through is the number of the Mark up to which the checkpoint that was saved last has what an outlet brought to
-	// its files, also of one that it does not list: nothing more comes to the files of that. The numbers only grow.
+	State *faultfs.Dir // contains the file of the books
+	// Through returns the number of the Mark up to which the last saved checkpoint covers what an outlet added to its
+	// files, and whether the checkpoint lists the outlet: if not, nothing more is added to its files. The numbers only
+	// grow.
 	Through      func(outlet string) (through uint64, listed bool)
 	Destinations []Destination
-	Counter      *Counter                                    // of what is in no file; nil = an own one
-	Before       func(category string) Takeover              // whose the books of a collector of before are; nil = nobody's
-	Moved        func(outlet, path string) (string, string)  // what they are now, if the state was moved together with the files; nil = they were not
-	Source       func(stream [16]byte) (stream.Source, bool) // where a stream comes from; nil = that is not known
-	Depot        Depot                                       // where finished files go from here; nil = they stay
-	Logger       *slog.Logger
-	Health       *stats.Health
-	Injector     faultfs.Injector // of the directories of files; nil = none
-	Disks        *faultfs.Disks   // syncs the manifests; belongs to the caller; nil = own
+	Counter      *Counter // of entries that are in no file; nil = the Books create one
+	// Before says which outlets the categories in the books of an older version belong to; nil = such books are ignored.
+	Before func(category string) Takeover
+	// Moved returns the present names of an outlet and a path, after the state and the files were moved to another
+	// directory; nil = nothing was moved.
+	Moved    func(outlet, path string) (string, string)
+	Source   func(stream [16]byte) (stream.Source, bool) // where a stream comes from; nil = that is not known
+	Depot    Depot                                       // takes finished files; nil = they stay in their directories
+	Logger   *slog.Logger
+	Health   *stats.Health
+	Injector faultfs.Injector // for the directories of files; nil = none
+	Disks    *faultfs.Disks   // syncs the manifests, and belongs to the caller; nil = the Books create one
 
 	maxSpans int              // for tests, 0 = the constant
 	now      func() time.Time // for tests, nil = time.Now
@@ -58,12 +62,12 @@ type Options struct {
 const (
 	booksName   = "books"
 	booksHeader = "inkwell books 1"
-	beforeName  = "contents" // of collectors of before
+	beforeName  = "contents" // the books of an older version
 
-	maxSpans = 1 << 18 // of files that are not finished: beyond, those with most go into their manifests
+	maxSpans = 1 << 18 // of open files in memory; above that, the files with the most spans are listed in manifests
 )
 
-// Books is the books of one collector. Their methods belong to whoever makes the checkpoints, one at a time.
+// Books are the books of one collector. Their methods are called by the goroutine that makes the checkpoints.
 type Books struct {
 	o        Options
 	own      *faultfs.Disks
@@ -71,16 +75,16 @@ type Books struct {
 	accounts map[string]*account
 	touched  map[*account]bool // since the last Publish, or because that failed
 	unsaved  []post
-	spans    int // of all accounts
-	anew     bool
-	replayed bool // nothing was published since Open: what is to be listed may stand in its manifest already
+	spans    int  // of all accounts
+	anew     bool // the file has to be written again as a whole, to replace the books of an older version
+	replayed bool // nothing was published since Open, so that lines may be in their manifests already
 	markers  *markers
 	pruned   time.Time
 
-	looking   sync.Mutex     // held while retention looks at the directories
-	looks     sync.WaitGroup // for that
-	keeping   keeping        // of the look in progress
-	appending sync.RWMutex   // held by retention while it appends to a manifest, and for reading by those that do beside each other
+	looking   sync.Mutex     // held while retention examines the directories
+	looks     sync.WaitGroup // the goroutine that does so
+	keeping   keeping        // belongs to that goroutine
+	appending sync.RWMutex   // locked by retention to append to a manifest; read-locked by the concurrent appends of Publish
 }
 
 // Open reads the books in o.State and leaves out what the checkpoint does not cover.
@@ -129,7 +133,7 @@ func Open(o Options) (*Books, error) {
 	return b, nil
 }
 
-// damaged tells of lines that are passed over.
+// damaged logs that damaged lines were skipped.
 func (b *Books) damaged(name string, damage faultfs.Damage) {
 	if damage.Lines > 0 {
 		b.o.Logger.Warn("damaged lines of the books are skipped; manifests may lack entries", "file",
@@ -146,8 +150,8 @@ func (b *Books) account(key string) *account {
 	return a
 }
 
-// Add takes over what an outlet added to its files between two Marks. What was said before of the outlet behind the
-// first is void: it was taken back.
+// Add records what an outlet added to its files between two Marks. It replaces what was recorded for the outlet after
+// the first of them, which the outlet has undone.
 func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	if len(added) == 0 {
 		return
@@ -162,8 +166,8 @@ func (b *Books) Add(outlet string, from, through uint64, added []store.Added) {
 	b.unsaved = append(b.unsaved, p)
 }
 
-// Save makes what was added durable; the checkpoint that covers it comes behind. After an error it is saved with the
-// next.
+// Save makes what was added durable. The checkpoint that covers it must be saved after that. What could not be saved is
+// saved by the next call.
 func (b *Books) Save() error {
 	if err := b.save(); err != nil {
 		return fmt.Errorf("save %s: %w", filepath.Join(b.o.State.Path(), booksName), err)
@@ -212,9 +216,9 @@ func bodiesOf(posts []post) ([][]byte, error) {
 	return bodies, nil
 }
 
-// Publish says that a checkpoint was saved which covers everything that was added. Finished files get their lines in
-// the manifests, periods that are complete their markers, and files that are too old or too many go. What cannot be
-// written is tried again with the next; the health says what it is.
+// Publish is called when a checkpoint was saved that covers everything that was added. It lists finished files in the
+// manifests, writes the markers of complete periods, and removes files by retention. What cannot be written is tried
+// again by the next call, and the Health says why.
 func (b *Books) Publish(now time.Time) {
 	for a := range b.touched {
 		through, _ := b.o.Through(a.key)

@@ -19,24 +19,24 @@ type Count struct {
 	Stream   string    `json:"stream,omitempty"`
 	What     string    `json:"what"` // Duplicate, Refused
 	Why      string    `json:"why,omitempty"`
-	Entries  int64     `json:"entries"`           // one that came twice counts twice
-	Numbers  string    `json:"numbers,omitempty"` // those of refused and empty entries, as stream.ParseRanges reads them; "": not known
+	Entries  int64     `json:"entries"`           // each time that an entry is refused or left out counts
+	Numbers  string    `json:"numbers,omitempty"` // of refused and empty entries, as stream.ParseRanges reads them; "" = not known
 }
 
 // The words of Count.What.
 const (
-	Duplicate = "duplicate" // came again, and was left out
-	Refused   = "refused"   // was answered OK and thrown away, Why says for what
-	Empty     = "empty"     // has no bytes, and is in no file because none was open
+	Duplicate = "duplicate" // was stored already, and was left out
+	Refused   = "refused"   // was answered OK and discarded, for the reason in Why
+	Empty     = "empty"     // has no bytes, and arrived while no file was open
 )
 
 const (
-	maxNumbers  = 1024 // stretches of numbers of a line
-	hourNumbers = 8192 // of all lines of an hour
-	hourLines   = 1024 // of an hour, apart from those of what is beyond
+	maxNumbers  = 1024 // ranges of numbers in a line
+	hourNumbers = 8192 // ranges of numbers in all lines of an hour
+	hourLines   = 1024 // lines of an hour, not counting those of the category for the rest
 )
 
-// Append appends the body of c's line.
+// Append appends the body of the line of c.
 func (c *Count) Append(dst []byte) ([]byte, error) { return appendJSON(dst, c) }
 
 // ParseCount reads what Append wrote.
@@ -58,8 +58,7 @@ const (
 	CountsHeader = "inkwell counts 1"
 )
 
-// ReadCounts reads the counts of a destination; there need not be any. Collectors of before had them among the lines of
-// a manifest.
+// ReadCounts reads the counts of a destination; the file may be missing. Older versions wrote them into the manifest.
 func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
 	take := func(body []byte) error {
 		c, err := ParseCount(body)
@@ -75,8 +74,8 @@ func ReadCounts(dir *faultfs.Dir) (counts []Count, bad int, err error) {
 	return counts, bad, err
 }
 
-// Counts adds up Counts of the same hour, category, stream, What and Why. A sum keeps at most maxNumbers stretches of
-// numbers; of what is beyond only the entries are counted. The zero value has none. Not safe for concurrent use.
+// Counts adds up Counts of the same hour, category, stream, What and Why. Each sum keeps at most maxNumbers ranges of
+// numbers; further entries are counted without their numbers. The zero value is empty. Not safe for concurrent use.
 type Counts struct {
 	sums map[Count]*sum // by a Count without Entries and Numbers
 }
@@ -84,13 +83,13 @@ type Counts struct {
 type sum struct {
 	entries int64 // that have numbers
 	numbers stream.Ranges
-	plain   int64 // entries of which the numbers are not known
+	plain   int64 // entries whose numbers are not kept
 }
 
-// Len is how many sums there are.
+// Len returns the number of sums.
 func (c *Counts) Len() int { return len(c.sums) }
 
-// Has says whether there is a sum to which n would be added.
+// Has reports whether there is a sum to which n would be added.
 func (c *Counts) Has(n Count) bool { return c.sums[n.key()] != nil }
 
 func (c *Count) key() Count {
@@ -99,13 +98,13 @@ func (c *Count) key() Count {
 	return k
 }
 
-// Add adds n. Numbers that are no set are as good as none.
+// Add adds n. Numbers that cannot be parsed count as not known.
 func (c *Counts) Add(n Count) {
 	numbers, _ := stream.ParseRanges(n.Numbers)
 	c.add(n, numbers)
 }
 
-// AddNumbers adds n, which has no Numbers, for entries that have the numbers from first on.
+// AddNumbers adds n, whose entries have the numbers from first on; n.Numbers is not used.
 func (c *Counts) AddNumbers(n Count, first int64) {
 	c.add(n, stream.Ranges{{First: first, End: first + n.Entries}})
 }
@@ -133,7 +132,7 @@ func (c *Counts) add(n Count, numbers stream.Ranges) {
 	}
 }
 
-// Merge adds what is in more.
+// Merge adds all sums of more.
 func (c *Counts) Merge(more *Counts) {
 	for k, s := range more.sums {
 		for _, n := range s.lines(k) {
@@ -142,7 +141,7 @@ func (c *Counts) Merge(more *Counts) {
 	}
 }
 
-// lines are those of the sum of k: what has numbers, and what has none.
+// lines returns the lines of the sum of k: one for the entries with numbers, and one for those without.
 func (s *sum) lines(k Count) (list []Count) {
 	plain := s.plain
 	if len(s.numbers) > 0 {
@@ -158,9 +157,10 @@ func (s *sum) lines(k Count) (list []Count) {
 	return list
 }
 
-// Bodies are the bodies of the lines, hour by hour, so many of an hour whatever peers sent: of more than hourLines sums
-// those with the fewest entries, duplicates before what was refused, are counted together for the category beyond, and
-// numbers that would be more than hourNumbers stretches are left out, also of those with the fewest entries.
+// Bodies returns the bodies of the lines, sorted by hour. Their number is bounded for each hour, whatever peers send: if
+// an hour has more than hourLines sums, those with the fewest entries, and duplicates before refused entries, are added up
+// under the category beyond. If it has more than hourNumbers ranges of numbers, the numbers of the sums with the fewest
+// entries are left out.
 func (c *Counts) Bodies(beyond string) (bodies [][]byte, err error) {
 	keys := slices.SortedFunc(maps.Keys(c.sums), func(a, b Count) int {
 		x, y := c.sums[a], c.sums[b]

@@ -8,16 +8,16 @@ import (
 
 // Depot takes finished files from the directories of a collector to another place. Safe for concurrent use.
 type Depot interface {
-	// Add notes finished files of a directory, durably, with all that they hold. It comes before the manifest lists them,
-	// and again after a crash between the two.
+	// Add records finished files of a directory, with their whole content, durably. It is called before the manifest
+	// lists them, and called again after a crash between the two.
 	Add(dir string, files []File) error
-	// Mark notes a done marker of a directory, durably; it comes again as Add does.
+	// Mark records a done marker of a directory, durably. It may be called again as Add may.
 	Mark(dir string, m *Marker) error
-	// Holds says whether a file is still to be taken there.
+	// Holds reports whether a file still has to be taken to the depot.
 	Holds(dir, file string) bool
 }
 
-// hand gives finished files to the depot. Of one of which the manifest has a first part, both are what it holds.
+// hand gives finished files to the depot. If the manifest has the first part of a file, the depot gets both parts.
 func (b *Books) hand(dir *faultfs.Dir, path string, finished []File) error {
 	if b.o.Depot == nil || len(finished) == 0 {
 		return nil
@@ -37,5 +37,5 @@ func (b *Books) hand(dir *faultfs.Dir, path string, finished []File) error {
 	return b.o.Depot.Add(path, files)
 }
 
-// held says whether a file has to stay because the depot does not have it yet.
+// held reports whether a file must not be removed because the depot does not have it yet.
 func (o *Options) held(dir, file string) bool { return o.Depot != nil && o.Depot.Holds(dir, file) }

@@ -9,38 +9,37 @@ import (
 	"inkwell/rotate"
 )
 
-// Destination is where a store writes files: in a directory and beneath it.
+// Destination is a directory tree into which a store writes files.
 type Destination struct {
-	Root string                      // its directory
-	Has  func(dir, base string) bool // whether it has a series of files; nil = every one in Root and beneath it
-	Done *Done                       // nil: no done markers
-
-	// Finished files are removed: those last written longer ago, then the oldest of a series, then the oldest of all,
-	// while they take more bytes; 0 = never.
+	Root string                      // the directory
+	Has  func(dir, base string) bool // reports whether a series of files belongs to it; nil = every series in the tree
+	Done *Done                       // nil = no done markers are written
+	// Retention removes finished files that were last written longer ago than Keep, then the oldest of each series while
+	// the series takes more than SeriesBytes, then the oldest of all while they take more than TotalBytes; 0 = no limit.
 	Keep                    time.Duration
 	SeriesBytes, TotalBytes int64
 }
 
-// Done says when the files of a period are complete.
+// Done configures when the files of a period are complete.
 type Done struct {
 	Period   rotate.Period
 	At       rotate.Clock
-	Lateness time.Duration // how long that waits for a stream that has not moved on
-	Hive     bool          // the partition of the period gets a marker as well
+	Lateness time.Duration // how long to wait for a stream that has written nothing since the period ended
+	Hive     bool          // the partition of the period gets a marker, too
 }
 
-// has says whether d writes a series.
+// has reports whether d writes a series.
 func (d *Destination) has(dir, base string) bool {
 	return beneath(d.Root, dir) && (d.Has == nil || d.Has(dir, base))
 }
 
-// beneath says whether a directory is root or lies beneath it.
+// beneath reports whether a directory is root or beneath it.
 func beneath(root, dir string) bool {
 	rel, err := filepath.Rel(root, dir)
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// destination is the first one that has a series, nil if none has.
+// destination returns the first destination to which a series belongs, nil if there is none.
 func (o *Options) destination(dir, base string) *Destination {
 	for i := range o.Destinations {
 		if d := &o.Destinations[i]; d.has(dir, base) {
@@ -50,13 +49,13 @@ func (o *Options) destination(dir, base string) *Destination {
 	return nil
 }
 
-// openDir opens a directory of files, which is made if it is missing: what was in the files that are gone with it has
-// to be said.
+// openDir opens a directory of files. A missing one is created, because the manifest has to list the files that were in
+// it.
 func (o *Options) openDir(path string) (*faultfs.Dir, error) {
 	return faultfs.OpenBeneath(o.rootOf(path), path, o.Injector)
 }
 
-// rootOf is the directory of the destination above path, or path itself.
+// rootOf returns the root of the destination that contains path, or path itself if none does.
 func (o *Options) rootOf(path string) string {
 	for i := range o.Destinations {
 		if d := &o.Destinations[i]; beneath(d.Root, path) {
@@ -66,13 +65,13 @@ func (o *Options) rootOf(path string) string {
 	return path
 }
 
-// roots opens directories of files below directories that are opened once. Not safe for concurrent use.
+// roots opens directories of files, and opens the roots above them only once. Not safe for concurrent use.
 type roots struct {
 	o    *Options
 	open map[string]*faultfs.Dir
 }
 
-// openDir is Options.openDir.
+// openDir opens a directory as Options.openDir does.
 func (r *roots) openDir(path string) (*faultfs.Dir, error) {
 	root := r.o.rootOf(path)
 	if root == path {
@@ -89,7 +88,7 @@ func (r *roots) openDir(path string) (*faultfs.Dir, error) {
 	return d.Beneath(path)
 }
 
-// close closes the directories that were opened once.
+// close closes the roots.
 func (r *roots) close() error {
 	var errs []error
 	for _, d := range r.open {

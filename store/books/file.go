@@ -10,32 +10,32 @@ import (
 	"inkwell/store"
 )
 
-// Manifest and ManifestHeader name the file in a directory that says what stands in the others.
+// Manifest and ManifestHeader are the name and the first line of the file that lists the contents of the other files in
+// its directory.
 const (
 	Manifest       = ".manifest"
 	ManifestHeader = "inkwell manifest 1"
 )
 
-// File is what stands in a file.
+// File describes the content of a file, or of its part from Start on.
 type File struct {
 	Name    string    `json:"file"`
-	Start   int64     `json:"start,omitempty"` // of a line: offset in the content, from where on it takes the place of what was said before
+	Start   int64     `json:"start,omitempty"` // offset in the content, from which on the line replaces earlier lines
 	Bytes   int64     `json:"bytes"`           // on disk
 	Raw     int64     `json:"raw"`             // before compression
-	Entries int64     `json:"entries"`         // the sum of those of Spans
-	First   time.Time `json:"first"`           // when its first entry came in, by the collector's clock, UTC, to the second
+	Entries int64     `json:"entries"`         // the sum of Spans[i].Count
+	First   time.Time `json:"first"`           // when the first entry arrived, by the collector's clock, in UTC, to the second
 	Last    time.Time `json:"last"`
-	// Spans in the order in which they stand in the file, but for neighbours without numbers, which are one a category;
-	// together they are all its content. Unordered: there were too many, and those of each hour, category and stream
-	// are joined.
+	// Spans cover the whole content, in the order of the file; neighbours of one category without numbers are one span.
+	// If there were too many, Unordered is set and the spans of each hour, category and stream are joined.
 	Spans     []store.Span `json:"-"`
 	Sources   Sources      `json:"-"` // of the streams of Spans, as far as they are known
 	Unordered bool         `json:"unordered,omitempty"`
-	Open      bool         `json:"open,omitempty"`    // more was to come when the line was written
-	Removed   string       `json:"removed,omitempty"` // why it is not there any more
+	Open      bool         `json:"open,omitempty"`    // the file was not finished when the line was written
+	Removed   string       `json:"removed,omitempty"` // why the file does not exist any more
 }
 
-// ByRetention is the Removed of files that were too old or too many.
+// ByRetention is the value of Removed for files that were removed by retention.
 const ByRetention = "retention"
 
 type fileLine struct {
@@ -50,7 +50,7 @@ type removalLine struct {
 	At      time.Time `json:"at"`
 }
 
-// AppendFile appends the body of f's line.
+// AppendFile appends the body of the line of f.
 func AppendFile(dst []byte, f *File) ([]byte, error) {
 	line := fileLine{File: *f, spanLines: encodeSpans(f.Spans)}
 	line.name(f.Sources)
@@ -72,7 +72,7 @@ func ParseFile(body []byte) (f File, err error) {
 	return f, err
 }
 
-// FileOf is what was added to a file.
+// FileOf returns the description of what was added to a file.
 func FileOf(a *store.Added) File {
 	f := File{Name: a.File, Start: a.Start, First: time.Unix(a.First, 0).UTC(), Last: time.Unix(a.Last, 0).UTC(),
 		Spans: a.Spans, Unordered: a.Unordered, Open: a.Open}
@@ -83,10 +83,10 @@ func FileOf(a *store.Added) File {
 	return f
 }
 
-// lines is what the lines of a manifest say of one file, in the order of the content.
+// lines are the lines of a manifest about one file, in the order of its content.
 type lines []File
 
-// add takes over a line, in the place of those about the same content.
+// add appends a line, which replaces those about the same content.
 func (l lines) add(f File) lines {
 	if f.Removed != "" {
 		if len(l) == 0 {
@@ -101,7 +101,7 @@ func (l lines) add(f File) lines {
 	return append(l, f)
 }
 
-// file is all of them as one.
+// file merges the lines into the description of the whole file.
 func (l lines) file() File {
 	f := l[0]
 	for _, more := range l[1:] {
@@ -118,15 +118,15 @@ func (l lines) file() File {
 	return f
 }
 
-// ReadFiles reads the manifest of a directory; there need not be one. In the order of their first lines, each file
-// once. bad counts lines that are damaged.
+// ReadFiles reads the manifest of a directory; it may be missing. Each file is returned once, in the order of the first
+// lines. bad is the number of damaged lines.
 func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 	var names []string
 	byName := make(map[string]lines)
 	bad, err = faultfs.ReadLines(dir, Manifest, ManifestHeader, func(body []byte) error {
 		f, err := ParseFile(body)
 		if err != nil {
-			if _, other := ParseCount(body); other == nil { // in DIR/.manifest, by a collector of before
+			if _, other := ParseCount(body); other == nil { // written by an older version
 				return nil
 			}
 			return err
@@ -144,8 +144,8 @@ func ReadFiles(dir *faultfs.Dir) (files []File, bad int, err error) {
 	return files, bad, err
 }
 
-// Newest is the name of the file of a series that the manifest of its directory lists last, "" if there is none or it
-// cannot be read: the numbers of a series go on behind those of files that are gone.
+// Newest returns the name of the file of a series that the manifest of its directory lists last, "" if there is none or
+// the manifest cannot be read. With it a series continues its numbers, even if the last files do not exist any more.
 func Newest(dir *faultfs.Dir, base string) (name string) {
 	_, err := faultfs.ReadLines(dir, Manifest, ManifestHeader, func(body []byte) error {
 		var line struct {

@@ -11,7 +11,7 @@ import (
 	"inkwell/store/stream"
 )
 
-// enlist writes the lines of what is finished, and of what has to leave the memory, by directory.
+// enlist writes the lines of files that are finished, or have too many spans to stay in memory, by directory.
 func (b *Books) enlist() {
 	crowded := b.crowded()
 	byDir := make(map[string][]*content)
@@ -45,14 +45,14 @@ func (b *Books) enlist() {
 }
 
 const (
-	// sideBySide is how many manifests are appended to at once: a depot is told of each file first.
+	// sideBySide is how many manifests are appended to concurrently: the depot records the files first, which takes time.
 	sideBySide = 8
-	// together is how many manifests are open, each with its directory, and are synced together. More would take open
-	// files from the categories.
+	// together is how many manifests are open and synced together, each with its directory. The categories need the other
+	// descriptors.
 	together = 16
 )
 
-// appendAll writes lines in several directories, and says which of these failed.
+// appendAll appends to the manifests of several directories, and returns those in which that failed.
 func (b *Books) appendAll(byDir map[string][]*content) (failed map[string]bool) {
 	failed = make(map[string]bool)
 	for paths := range slices.Chunk(slices.Sorted(maps.Keys(byDir)), together) {
@@ -89,11 +89,11 @@ type addition struct {
 	dir      *faultfs.Dir
 	file     *faultfs.File // nil: there was nothing to append
 	syncs    []faultfs.Syncer
-	finished []File // those that markers speak of
+	finished []File // those in periods that get done markers
 	err      error
 }
 
-// openAll opens directories, to the manifests of which something is to be added.
+// openAll opens the directories to whose manifests something is to be added.
 func (b *Books) openAll(paths []string) []*addition {
 	added := make([]*addition, len(paths))
 	above := roots{o: &b.o, open: make(map[string]*faultfs.Dir)}
@@ -129,7 +129,7 @@ func (b *Books) sync(added []*addition) {
 	}
 }
 
-// crowded are the open files with most spans, if there are too many of all together.
+// crowded returns the open files with the most spans, if there are too many spans altogether.
 func (b *Books) crowded() map[*content]bool {
 	if b.spans <= b.o.maxSpans {
 		return nil
@@ -156,7 +156,7 @@ func (b *Books) crowded() map[*content]bool {
 	return crowded
 }
 
-// append writes lines about files in a directory. They are durable after sync.
+// append appends lines about files to the manifest of their directory. They are durable after sync.
 func (b *Books) append(a *addition, path string, list []*content) error {
 	known, err := b.listed(a.dir)
 	if err != nil {
@@ -165,7 +165,7 @@ func (b *Books) append(a *addition, path string, list []*content) error {
 	var bodies [][]byte
 	var anew, finished []File // finished: all of them, anew: those that are not in the manifest
 	for _, c := range list {
-		f := FileOf(c.said())
+		f := FileOf(c.asAdded())
 		f.Sources = b.sources(f.Spans)
 		if f.Bytes, err = sizeOf(a.dir, f.Name); err != nil {
 			return err
@@ -202,8 +202,8 @@ func (b *Books) append(a *addition, path string, list []*content) error {
 	return err
 }
 
-// listed are the lines of a manifest, at the first look after Open: the books' own file is written anew when it has grown,
-// and until then it tells of files that have their lines.
+// listed returns the lines of a manifest at the first Publish after Open, nil at later ones. The file of the books may
+// still have files that are in their manifests already, because it is rewritten only when it has grown.
 func (b *Books) listed(dir *faultfs.Dir) (bodies map[string]bool, err error) {
 	if !b.replayed {
 		return nil, nil
@@ -216,7 +216,8 @@ func (b *Books) listed(dir *faultfs.Dir) (bodies map[string]bool, err error) {
 	return bodies, err
 }
 
-// marked are the finished files that markers speak of. Of one that has several lines, the manifest says what it holds.
+// marked returns the finished files that are in periods with done markers. The content of a file with several lines is
+// read from the manifest.
 func (b *Books) marked(dir *faultfs.Dir, path string, finished []File) ([]File, error) {
 	finished = slices.DeleteFunc(finished, func(f File) bool { return b.markers.of(path, f.Name) == nil })
 	if !slices.ContainsFunc(finished, func(f File) bool { return f.Start > 0 }) {
@@ -234,7 +235,7 @@ func (b *Books) marked(dir *faultfs.Dir, path string, finished []File) ([]File, 
 	return finished, nil
 }
 
-// empty counts entries that have no bytes, and are in no file because none was open.
+// empty counts entries that have no bytes and are in no file, because none was open.
 func (b *Books) empty(c *content) {
 	for _, s := range c.spans.List() {
 		n := Count{Category: s.Category, What: Empty, Entries: s.Count}

@@ -17,19 +17,19 @@ import (
 	"inkwell/store"
 )
 
-// MarkerPrefix begins the name of a done marker: _SUCCESS.2026-11-25T04 in a directory of files says that those of that
-// hour are all there. What reads directories of files passes over names that begin with an underscore.
+// MarkerPrefix begins the name of a done marker: _SUCCESS.2026-11-25T04 in a directory says that its files of that hour
+// are complete. Programs that read all files of a directory ignore names that begin with an underscore.
 const MarkerPrefix = "_SUCCESS."
 
 // PartitionMarker is the name of a done marker in a partition, in the layout of Hive.
 const PartitionMarker = "_SUCCESS"
 
-// markersBack is how far back periods without a marker are looked for at the start.
+// markersBack is the age up to which periods without a marker are looked for at the start.
 const markersBack = 8 * 24 * time.Hour
 
-// Marker is what a done marker holds, as JSON.
+// Marker is the content of a done marker, as JSON.
 type Marker struct {
-	Category string    `json:"category,omitempty"` // of the entries, if it is the same of all
+	Category string    `json:"category,omitempty"` // of the entries; "" = they are of several categories
 	Period   string    `json:"period"`             // its beginning, by the collector's local clock
 	Version  int       `json:"version"`
 	Made     time.Time `json:"made"`
@@ -38,8 +38,8 @@ type Marker struct {
 	Files    []File    `json:"files"`
 }
 
-// markers makes the done markers. A period is done in a directory when it is over, the files that were begun in it are
-// finished, and every stream that wrote to them has written later, or was silent for the lateness.
+// markers writes the done markers. A period is done in a directory when it is over, the files that were begun in it are
+// finished, and each stream in them has written something after the period, or nothing for the lateness.
 type markers struct {
 	o    *Options
 	log  *slog.Logger
@@ -50,7 +50,7 @@ type markers struct {
 // periodOf is a period of a directory.
 type periodOf struct{ dir, label string }
 
-// unmarked is what a marker is to say.
+// unmarked is a period whose marker is still to be written.
 type unmarked struct {
 	done    *Done
 	end     time.Time
@@ -62,7 +62,7 @@ func newMarkers(o *Options) *markers {
 	return &markers{o: o, log: o.Logger, seen: make(map[string]map[[16]byte]int64), due: make(map[periodOf]*unmarked)}
 }
 
-// of says how the periods of a file are marked, nil if they are not.
+// of returns how the periods of a file are marked, nil if they are not.
 func (k *markers) of(dir, file string) *Done {
 	base, ok := rotate.BaseOf(file)
 	if !ok {
@@ -74,7 +74,7 @@ func (k *markers) of(dir, file string) *Done {
 	return nil
 }
 
-// wrote notes which streams wrote to a file.
+// wrote records which streams wrote to a file.
 func (k *markers) wrote(a *store.Added) {
 	if len(a.Spans) > 0 && k.of(a.Dir, a.File) != nil {
 		k.saw(a.Dir, a.Spans, a.Last)
@@ -92,7 +92,7 @@ func (k *markers) saw(dir string, spans []store.Span, at int64) {
 	}
 }
 
-// finished notes a file that the manifest of a directory lists as finished, with all that it holds.
+// finished records a file that the manifest of a directory lists as finished, with its whole content.
 func (k *markers) finished(dir string, f File) {
 	done := k.of(dir, f.Name)
 	if done == nil {
@@ -111,7 +111,7 @@ func (k *markers) finished(dir string, f File) {
 	u.files = append(u.files, f)
 }
 
-// write makes the markers that are due.
+// write writes the markers of the periods that are done.
 func (k *markers) write(now time.Time, accounts map[string]*account) {
 	if len(k.due) == 0 {
 		return
@@ -129,7 +129,7 @@ func (k *markers) write(now time.Time, accounts map[string]*account) {
 			continue
 		}
 		err := k.mark(key, u, now)
-		if errors.Is(err, errUnpublished) { // the next checkpoint gives it that
+		if errors.Is(err, errUnpublished) { // it gets its name with the next checkpoint
 			continue
 		}
 		k.o.Health.Set(fmt.Sprintf("%s%s in %s", MarkerPrefix, key.label, key.dir), err)
@@ -142,7 +142,7 @@ func (k *markers) write(now time.Time, accounts map[string]*account) {
 	}
 }
 
-// done says whether nothing more is to be expected in the period.
+// done reports whether nothing more is to be expected in the period.
 func (k *markers) done(key periodOf, u *unmarked, now time.Time) bool {
 	if now.Before(u.end) {
 		return false
@@ -163,7 +163,7 @@ func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	for _, f := range u.files { // what a marker lists has its name
+	for _, f := range u.files { // a marker lists only files that have their final names
 		if thereAs(dir, rotate.Hidden(f.Name)) {
 			return errUnpublished
 		}
@@ -180,7 +180,7 @@ func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
 			m.Category = ""
 		}
 		f.Spans = nil
-		if i := slices.IndexFunc(m.Files, func(l File) bool { return l.Name == f.Name }); i >= 0 { // it was gone on with
+		if i := slices.IndexFunc(m.Files, func(l File) bool { return l.Name == f.Name }); i >= 0 { // it was continued
 			m.Entries -= m.Files[i].Entries
 			m.Bytes -= m.Files[i].Bytes
 			m.Files = slices.Delete(m.Files, i, i+1)
@@ -204,7 +204,7 @@ func (k *markers) mark(key periodOf, u *unmarked, now time.Time) (err error) {
 			return err
 		}
 	}
-	return dir.WriteFile(MarkerPrefix+key.label, data) // behind that of the partition, which is made again without this one
+	return dir.WriteFile(MarkerPrefix+key.label, data) // last: while it is missing, that of the partition is written again
 }
 
 // markPartition writes a marker into the partition of a period, unless nothing was ever published there.
@@ -222,7 +222,7 @@ func markPartition(dir *faultfs.Dir, label string, data []byte) error {
 // errUnpublished says that a finished file does not have its name yet.
 var errUnpublished = errors.New("a finished file does not have its name yet")
 
-// categoryOf is the category of the entries of a file, "" if they are of several.
+// categoryOf returns the category of the entries of a file, "" if they are of several.
 func categoryOf(f File) (name string) {
 	for i, s := range f.Spans {
 		if i > 0 && s.Category != name {
@@ -246,7 +246,8 @@ func (k *markers) recover(now time.Time) {
 	}
 }
 
-// recoverIn does so in one directory. Where something else stands than a marker belongs, writing it will tell.
+// recoverIn does so in one directory. If a marker cannot be read because its name is not that of a file, writing it fails
+// later and is reported then.
 func (k *markers) recoverIn(dir *faultfs.Dir, now time.Time) error {
 	path := filepath.Clean(dir.Path())
 	files, _, err := ReadFiles(dir)
@@ -282,7 +283,7 @@ func (k *markers) recoverIn(dir *faultfs.Dir, now time.Time) error {
 	return nil
 }
 
-// setAside hides a damaged marker, which is then made anew of the files in the manifest.
+// setAside renames a damaged marker. It is then written again, from the files in the manifest.
 func (k *markers) setAside(dir *faultfs.Dir, label string) error {
 	aside, err := dir.FreeName("."+MarkerPrefix+label, ".corrupt")
 	if err != nil {
@@ -293,7 +294,7 @@ func (k *markers) setAside(dir *faultfs.Dir, label string) error {
 	return errors.Join(dir.Rename(MarkerPrefix+label, aside), dir.Sync())
 }
 
-// readMarker reads the marker of a period; there need not be one.
+// readMarker reads the marker of a period; it may be missing.
 func readMarker(dir *faultfs.Dir, label string) (m Marker, err error) {
 	data, err := dir.ReadFile(MarkerPrefix + label)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -310,7 +311,7 @@ func readMarker(dir *faultfs.Dir, label string) (m Marker, err error) {
 
 var errMarkerDamaged = errors.New("it is damaged (the next start of the collector makes it anew)")
 
-// dropMarkers removes the markers of a directory of whose files none is there any more; list is what there is.
+// dropMarkers removes the markers of a directory none of whose files exists any more; list is the content of the directory.
 func dropMarkers(dir *faultfs.Dir, list []fs.DirEntry) error {
 	there := make(map[string]bool)
 	for _, e := range list {
@@ -326,7 +327,7 @@ func dropMarkers(dir *faultfs.Dir, list []fs.DirEntry) error {
 		if err != nil || len(m.Files) == 0 || slices.ContainsFunc(m.Files, func(f File) bool {
 			return there[f.Name] || there[rotate.Hidden(f.Name)] || thereAs(dir, filepath.Join(rotate.Partition(f.Name), f.Name))
 		}) {
-			continue // what is wrong with it is told elsewhere
+			continue // a damaged marker is reported elsewhere
 		}
 		errs = append(errs, dir.Remove(e.Name()))
 	}

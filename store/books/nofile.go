@@ -14,36 +14,38 @@ import (
 	"inkwell/store/stream"
 )
 
-// maxCounts bounds what is counted apart between two checkpoints.
+// maxCounts bounds the sums of a destination between two checkpoints.
 const maxCounts = 256
 
-// Refusal is entries of one category that were answered OK and thrown away.
+// Refusal describes entries of one category that were answered OK and discarded.
 type Refusal struct {
 	Category []byte
-	Stream   stream.ID // zero: they have no numbers
-	First    int64     // the number of the first; they follow each other
+	Stream   stream.ID // zero = they have no numbers
+	First    int64     // the number of the first; the numbers are consecutive
 	Entries  int64
 	Why      string
 }
 
-// noFile counts entries that are in no file of a destination, for audits: in ROOT/.counts, which is written anew, with
-// the lines of an hour added up, at first and when it has grown. Counts that no checkpoint has written go with a crash.
+// noFile counts the entries that are in no file of a destination, for audits, in ROOT/.counts. The file is rewritten when
+// it is opened and when it has grown, with the lines of each hour added up. A crash loses what was counted since the last
+// checkpoint.
 type noFile struct {
 	path  string
 	inj   faultfs.Injector
 	log   *slog.Logger
-	dir   *faultfs.Dir   // nil: not open; these two belong to whoever publishes
-	lines *faultfs.Lines // nil: not open
+	dir   *faultfs.Dir   // nil = not open; this and lines are used by publish and close only
+	lines *faultfs.Lines // nil = not open
 
 	mu     sync.Mutex
 	counts Counts
 }
 
-// Counter counts entries that are in no file, for every destination. It can count before the books are open. Safe for
+// Counter counts entries that are in no file, for every destination. It may be used before the Books are open. Safe for
 // concurrent use.
 type Counter struct{ all []*noFile }
 
-// NewCounter returns a Counter for the directories of destinations, which it does not touch before it belongs to Books.
+// NewCounter returns a Counter for destinations. It does not access their directories before the first Publish of the
+// Books that get it.
 func NewCounter(destinations []Destination, log *slog.Logger, inj faultfs.Injector) *Counter {
 	c := new(Counter)
 	for _, d := range destinations {
@@ -54,7 +56,7 @@ func NewCounter(destinations []Destination, log *slog.Logger, inj faultfs.Inject
 	return c
 }
 
-// Refused counts entries that were thrown away.
+// Refused counts entries that were discarded.
 func (c *Counter) Refused(r Refusal) {
 	n := Count{Category: string(r.Category), What: Refused, Why: r.Why, Entries: r.Entries}
 	if r.Stream != (stream.ID{}) {
@@ -63,7 +65,7 @@ func (c *Counter) Refused(r Refusal) {
 	c.count(n, r.First)
 }
 
-// Twice counts entries that came again.
+// Twice counts entries that were stored already.
 func (c *Counter) Twice(id stream.ID, category string, entries int64) {
 	c.count(Count{Category: category, Stream: id.String(), What: Duplicate, Entries: entries}, 0)
 }
@@ -100,7 +102,7 @@ func (n *noFile) count(c Count, first int64) {
 	}
 }
 
-// publish writes what was counted. It is counted on after an error.
+// publish writes what was counted. After an error the counts are kept for the next call.
 func (n *noFile) publish() error {
 	n.mu.Lock()
 	counts := n.counts
@@ -119,11 +121,11 @@ func (n *noFile) publish() error {
 	return fmt.Errorf("write %s: %w", filepath.Join(n.path, CountsName), errors.Join(err, n.close()))
 }
 
-// write appends counts to the file, which is written anew before that when it is due: by itself, so that it does not
-// matter whether one that failed has replaced it.
+// write appends counts to the file. If the file is due to be rewritten, that is done before and without the new counts:
+// so it makes no difference whether a rewriting that failed has replaced the file.
 func (n *noFile) write(counts *Counts) error {
 	if n.dir != nil && n.dir.Standing() != nil {
-		_ = n.close() // another directory is there now
+		_ = n.close() // its path names another directory now
 	}
 	if n.lines == nil || n.lines.Due() {
 		var all Counts
@@ -148,7 +150,7 @@ func (n *noFile) write(counts *Counts) error {
 	return n.lines.Sync()
 }
 
-// open reads the lines of the file into counts. They have to be written anew then.
+// open opens the file and reads its lines into counts. The file must be rewritten with them before anything is appended.
 func (n *noFile) open(counts *Counts) error {
 	err := n.close()
 	if err != nil {

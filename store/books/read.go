@@ -1,8 +1,6 @@
 package books
 
 import (
-	"encoding/json"
-	"errors"
 	"path/filepath"
 	"slices"
 
@@ -11,20 +9,20 @@ import (
 	"inkwell/store/stream"
 )
 
-// Held is what the books in a state directory say of files that are in no manifest yet, or not with all that they hold.
+// Held is the content of the books in a state directory: what is known of files that no manifest lists yet, or not with
+// their whole content.
 type Held struct {
-	Files   []store.Added     // one for each file. Without a Dir: in that of its category, of a collector of before
-	Through map[string]uint64 // category → journal offset up to which an outlet is known to have brought it to files
-	Bad     map[string]int    // damaged lines, by the name of their file
+	Files   []store.Added     // one for each file; without a Dir (older versions), it is in the directory of its category
+	Through map[string]uint64 // category → journal offset up to which an outlet has written the category to files
+	Bad     map[string]int    // number of damaged lines, by the name of the file that contains them
 	Sources Sources           // where streams come from, as far as the collector knows
 }
 
-// ReadHeld reads the books in a state directory, which may be in use; there need not be any.
+// ReadHeld reads the books in a state directory, which may be in use; they may be missing.
 func ReadHeld(state *faultfs.Dir) (*Held, error) {
 	h := &Held{Through: make(map[string]uint64), Bad: make(map[string]int)}
 	before := &Books{o: Options{State: state, Before: func(category string) Takeover {
-		return Takeover{Outlet: category,
-			Through: ^uint64(0)}
+		return Takeover{Outlet: category, Through: ^uint64(0)}
 	}}, accounts: make(map[string]*account)}
 	lines, err := before.linesBefore()
 	if err != nil {
@@ -53,11 +51,11 @@ func ReadHeld(state *faultfs.Dir) (*Held, error) {
 	if err != nil {
 		return h, err
 	}
-	h.Sources, h.Bad[stream.NamesFile], err = readSources(state)
+	h.Sources, h.Bad[stream.NamesFile], err = stream.ReadNames(state)
 	return h, err
 }
 
-// add adds what accounts say.
+// add adds the files of accounts.
 func (h *Held) add(accounts map[string]*account) {
 	none := newMarkers(&Options{})
 	for _, a := range accounts {
@@ -66,7 +64,7 @@ func (h *Held) add(accounts map[string]*account) {
 			for _, s := range c.spans.List() {
 				h.Through[s.Category] = max(h.Through[s.Category], a.through)
 			}
-			h.Files = append(h.Files, *c.said())
+			h.Files = append(h.Files, *c.asAdded())
 		}
 	}
 	slices.SortFunc(h.Files, func(a, b store.Added) int {
@@ -77,7 +75,7 @@ func (h *Held) add(accounts map[string]*account) {
 	})
 }
 
-// DirOf is the directory of a file of h, for a collector of before whose files are below root.
+// DirOf returns the directory of a file of h. The files of an older version are below root.
 func (h *Held) DirOf(f *store.Added, root string) string {
 	if f.Dir == "" && len(f.Spans) > 0 {
 		return filepath.Join(root, f.Spans[0].Category)
@@ -85,36 +83,10 @@ func (h *Held) DirOf(f *store.Added, root string) string {
 	return f.Dir
 }
 
-// contentsLines are the lines of the books of a collector of before.
-type contentsLines struct {
-	byCategory map[string][]contentsLine
-	bad        int
-}
-
-// linesBefore reads them. Lines about a category that begin before the end of others take their place.
-func (b *Books) linesBefore() (l contentsLines, err error) {
-	l.byCategory = make(map[string][]contentsLine)
-	l.bad, err = faultfs.ReadLines(b.o.State, beforeName, beforeHeader, func(body []byte) error {
-		var line contentsLine
-		if err := json.Unmarshal(body, &line); err != nil {
-			return err
-		}
-		if line.Category == "" || line.From > line.Through {
-			return errors.New("no line of the books")
-		}
-		list := l.byCategory[line.Category]
-		for len(list) > 0 && list[len(list)-1].Through > line.From {
-			list = list[:len(list)-1]
-		}
-		l.byCategory[line.Category] = append(list, line)
-		return nil
-	})
-	return l, err
-}
-
-// Believe says which of the manifest and the books to believe of a file that both know. They tell of its content one
-// behind the other, or one is older: the manifest, when the file was cut back by a crash or is gone on with, or the
-// books, when it has just been finished.
+// Believe decides which of two descriptions of a file is valid, or whether both are: the one in the manifest, f, or the one
+// in the books, held, which may be nil. Both are valid if held begins where f ends. Otherwise one of them is outdated: that
+// of the manifest, if the file was cut back after a crash or is being continued, or that of the books, if the file has just
+// been finished. hidden says that the file does not have its final name.
 func Believe(f *File, held *store.Added, hidden bool) (asHeld, asListed bool) {
 	if held == nil {
 		return false, true

@@ -15,26 +15,26 @@ import (
 	"inkwell/store/index"
 )
 
-// retainEvery is how often files are looked for that are too old or too many.
+// retainEvery is the interval between two passes of retention.
 const retainEvery = time.Minute
 
-// keeping is what is remembered of the directories between two looks.
-type keeping map[string]int // directory → finished files in it
+// keeping has the number of finished files in each directory, from one pass of retention to the next.
+type keeping map[string]int
 
 // kept is a finished file.
 type kept struct {
 	dir     string
 	name    string
-	at      string // where in dir: the name, or that beneath a partition
-	base    string
+	at      string // its path in dir: the name, with the partition before it if it is in one
+	base    string // of its series
 	of      *Destination
 	size    int64
 	written time.Time // last
-	inUse   bool      // perhaps
+	inUse   bool      // it may be in use, so that it stays
 }
 
-// retain removes finished files that are too old or too many. A file that is open, the newest plain one of a series,
-// and what is hidden stay.
+// retain removes finished files by the limits of their destinations. Open and hidden files, and the newest plain file of a
+// series, stay.
 func (b *Books) retain(now time.Time) {
 	if now.Sub(b.pruned) < retainEvery || !slices.ContainsFunc(b.o.Destinations, func(d Destination) bool {
 		return d.Keep > 0 || d.SeriesBytes > 0 || d.TotalBytes > 0 || d.Done != nil
@@ -48,16 +48,16 @@ func (b *Books) retain(now time.Time) {
 			open[filepath.Join(c.Dir, c.File)] = true
 		}
 	}
-	if b.looking.TryLock() { // the look before may take longer
+	if b.looking.TryLock() { // else the last pass is still running
 		b.looks.Go(func() {
 			defer b.looking.Unlock()
-			b.look(now, open)
+			b.clean(now, open)
 		})
 	}
 }
 
-// look looks once at all directories, which takes time where there are many. It has keeping for itself.
-func (b *Books) look(now time.Time, open map[string]bool) {
+// clean makes a pass over all directories, which takes time if there are many.
+func (b *Books) clean(now time.Time, open map[string]bool) {
 	var files []kept
 	counts := make(keeping)
 	seen := make(map[string]bool)
@@ -85,8 +85,8 @@ func (b *Books) look(now time.Time, open map[string]bool) {
 	b.keeping = counts
 }
 
-// walk visits a directory and those beneath it that are neither hidden nor partitions. What cannot be opened or listed
-// is passed over: whoever writes there tells.
+// walk visits a directory and those beneath it that are neither hidden nor partitions. A directory that cannot be opened or
+// listed is skipped: the store that writes there reports the error.
 func walk(root string, visit func(dir *faultfs.Dir, list []fs.DirEntry)) {
 	dir, err := faultfs.LookBeneath(root, root)
 	if err != nil {
@@ -113,8 +113,8 @@ func walkDir(dir *faultfs.Dir, visit func(dir *faultfs.Dir, list []fs.DirEntry))
 	}
 }
 
-// finished lists the finished files of the series in a directory: those whose base its manifest knows, or that is its
-// own name.
+// finished lists the finished files of a directory that belong to a series: those whose base is in the manifest, or is the
+// name of the directory.
 func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]bool) (files []kept) {
 	if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == Manifest }) {
 		return nil
@@ -122,7 +122,7 @@ func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]b
 	path := filepath.Clean(dir.Path())
 	known, _, err := ReadFiles(dir)
 	if err != nil {
-		return nil // who writes it tells
+		return nil // Publish reports the error
 	}
 	bases := map[string]bool{filepath.Base(path): true}
 	for i := range known {
@@ -130,7 +130,7 @@ func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]b
 			bases[base] = true
 		}
 	}
-	newest := make(map[string]int) // by base: the plain file that was written last may be being written
+	newest := make(map[string]int) // by base: the plain file that was written last, which may be open
 	add := func(partition string, e fs.DirEntry) {
 		base, ok := rotate.BaseOf(e.Name())
 		if !ok || !bases[base] || !e.Type().IsRegular() {
@@ -159,7 +159,7 @@ func (b *Books) finished(dir *faultfs.Dir, list []fs.DirEntry, open map[string]b
 		}
 		return nil
 	})
-	if err != nil { // whoever publishes there tells
+	if err != nil { // the store that publishes there reports it
 		return nil
 	}
 	for _, k := range newest {
@@ -173,7 +173,7 @@ func (f kept) compare(o kept) int {
 	return cmp.Or(f.written.Compare(o.written), cmp.Compare(f.name, o.name), cmp.Compare(f.dir, o.dir))
 }
 
-// tooMany are the files that have to go, the oldest first.
+// tooMany returns the files to be removed, the oldest first.
 func tooMany(files []kept, now time.Time) (list []kept) {
 	type series struct{ dir, base string }
 	ofSeries, ofAll := make(map[series]int64), make(map[*Destination]int64)
@@ -195,8 +195,8 @@ func tooMany(files []kept, now time.Time) (list []kept) {
 	return list
 }
 
-// remove removes files of a directory, says so in its manifest before, and removes the markers all of whose files are
-// gone.
+// remove removes files of a directory, after it has listed them as removed in the manifest, and the markers whose files are
+// all gone.
 func (b *Books) remove(path string, files []kept, now time.Time) (err error) {
 	dir, err := b.o.openDir(path)
 	if err != nil {
@@ -273,7 +273,7 @@ func dropPartition(dir *faultfs.Dir, partition string) error {
 	return nil
 }
 
-// dropIndexes removes the indexes of files that are not in a directory any more; list is what there is.
+// dropIndexes removes the indexes of files that do not exist any more; list is the content of the directory.
 func dropIndexes(dir *faultfs.Dir, list []fs.DirEntry) error {
 	var errs []error
 	for _, e := range list {
@@ -288,7 +288,8 @@ func dropIndexes(dir *faultfs.Dir, list []fs.DirEntry) error {
 	return errors.Join(errs...)
 }
 
-// thereAs says whether there is a file of one of these names, in the order in which a file can have them.
+// thereAs reports whether there is a file with one of the names. They are tried in the order in which a file gets them, so
+// that a file that is renamed meanwhile is not missed.
 func thereAs(dir *faultfs.Dir, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		_, err := dir.Lstat(name)
@@ -296,7 +297,7 @@ func thereAs(dir *faultfs.Dir, names ...string) bool {
 	})
 }
 
-// sizeOf is the length of a finished file, which may wait for its name; 0 when somebody has taken it away already.
+// sizeOf returns the size of a finished file, which may not have its final name yet; 0 if it was removed already.
 func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
 	_, info, err := rotate.FindPublished(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,16 +1,17 @@
 package books
 
 import (
-	"inkwell/internal/faultfs"
+	"maps"
+
 	"inkwell/store"
 	"inkwell/store/stream"
 )
 
-// Sources says where streams come from, as their senders told.
+// Sources says where streams come from, as reported by their senders.
 type Sources map[stream.ID]stream.Source
 
-// Of is where the entries of a span come from: the zero Source if that is not known, as that of entries without numbers
-// is. So whoever reads a file finds out for every stretch of it:
+// Of returns where the entries of a span come from, the zero Source if that is not known or they have no numbers. For
+// example, this prints it for each part of a file:
 //
 //	for _, s := range file.Spans { fmt.Println(s.Bytes, file.Sources.Of(s)) }
 func (s Sources) Of(span store.Span) stream.Source {
@@ -20,28 +21,18 @@ func (s Sources) Of(span store.Span) stream.Source {
 	return s[span.Stream]
 }
 
-// With is s and more; what both know is as in s.
+// With returns the union of s and more, in which s comes first.
 func (s Sources) With(more Sources) Sources {
 	if len(more) == 0 {
 		return s
 	}
 	all := make(Sources, len(s)+len(more))
-	for id, of := range more {
-		all[id] = of
-	}
-	for id, of := range s {
-		all[id] = of
-	}
+	maps.Copy(all, more)
+	maps.Copy(all, s)
 	return all
 }
 
-// readSources reads those that a state directory has.
-func readSources(state *faultfs.Dir) (Sources, int, error) {
-	names, bad, err := stream.ReadNames(state)
-	return names, bad, err
-}
-
-// sources are those of spans that Options.Source knows.
+// sources returns the sources of the spans, as far as Options.Source knows them.
 func (b *Books) sources(spans []store.Span) Sources {
 	if b.o.Source == nil {
 		return nil

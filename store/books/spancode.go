@@ -9,13 +9,15 @@ import (
 	"inkwell/store/stream"
 )
 
-// spanLines is how spans are written: each category and each stream is named once.
+// spanLines is the JSON form of spans, which names each category and each stream once.
 type spanLines struct {
-	Categories []string `json:"categories,omitempty"` // none in lines of before: the directory tells
+	Categories []string `json:"categories,omitempty"` // older versions wrote none: it is that of the directory
 	Streams    []string `json:"streams,omitempty"`
-	// Sources are where the streams come from, in the same order; null where that is not known, and none if nothing is.
+	// Sources says where the streams come from, in the same order; null = that is not known. It is left out if nothing is.
 	Sources []*stream.Source `json:"sources,omitempty"`
-	Spans   [][]int64        `json:"spans,omitempty"` // hour, index of the stream or -1, first, count, bytes, and the index of the category if it is not 0
+	// Spans has a row for each: hour, index of the stream or -1, first, count, bytes, and the index of the category unless
+	// that is 0.
+	Spans [][]int64 `json:"spans,omitempty"`
 }
 
 func encodeSpans(spans []store.Span) (l spanLines) {
@@ -49,7 +51,7 @@ func encodeSpans(spans []store.Span) (l spanLines) {
 	return l
 }
 
-// name adds what is known of where the streams come from.
+// name adds the sources of the streams, as far as they are known.
 func (l *spanLines) name(sources Sources) {
 	if len(sources) == 0 {
 		return
@@ -67,7 +69,7 @@ func (l *spanLines) name(sources Sources) {
 	}
 }
 
-// sources are those that the line names.
+// sources returns the sources that the line names.
 func (l *spanLines) sources() Sources {
 	if len(l.Sources) == 0 {
 		return nil
@@ -122,8 +124,7 @@ func appendJSON(dst []byte, v any) ([]byte, error) {
 	return append(dst, data...), err
 }
 
-// post is what an outlet brought to its files between two offsets of the journal, for one checkpoint: a line of the
-// ledger.
+// post is a line of the books: what an outlet added to its files between two Marks.
 type post struct {
 	outlet        string
 	from, through uint64
@@ -148,7 +149,7 @@ type addedLine struct {
 	spanLines
 }
 
-// append appends the body of p's line.
+// append appends the body of the line of p.
 func (p *post) append(dst []byte) ([]byte, error) {
 	line := postLine{Outlet: p.outlet, From: p.from, Through: p.through, Files: make([]addedLine, len(p.added))}
 	for i, a := range p.added {
@@ -158,7 +159,7 @@ func (p *post) append(dst []byte) ([]byte, error) {
 	return appendJSON(dst, line)
 }
 
-// move gives a post the outlet and the directories of now.
+// move replaces the outlet and the directories of p by their present names.
 func (p *post) move(moved func(outlet, path string) (string, string)) {
 	if moved == nil {
 		return

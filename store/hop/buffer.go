@@ -25,13 +25,6 @@ const replayBytes = 4 << 20
 // busyTime is how long a peer that answers TRY_LATER counts as merely busy after it took something.
 const busyTime = 5 * time.Second
 
-const (
-	// recordEntries and recordBytes bound a record of the spool. A record is acknowledged as a whole: when the process
-	// is killed, the part of it that a slow peer has taken is sent again.
-	recordEntries = 256
-	recordBytes   = 64 << 10
-)
-
 // directTime limits how long a batch is sent to the primary in parts without going through the spool. When the process
 // is killed, all parts may be sent again, whereas the replay acknowledges each part.
 const directTime = 100 * time.Millisecond
@@ -170,11 +163,7 @@ func (b *Buffer) Append(ctx context.Context, batch *proto.Batch) error {
 			return nil
 		}
 	}
-	var records []spool.Part
-	for r := range batch.Parts(recordEntries, recordBytes) {
-		records = append(records, spool.Part{Data: r.Entries(), Tail: r.AppendRecordTail(nil), Count: r.Count()})
-	}
-	if _, err := b.spool.AppendParts(context.WithoutCancel(ctx), records); err != nil {
+	if _, err := b.spool.AppendParts(context.WithoutCancel(ctx), appendRecords(nil, batch)); err != nil {
 		return fmt.Errorf("keep %d entries in the spool: %w", batch.Count(), err)
 	}
 	b.spooled.Add(int64(batch.Count()))

@@ -23,7 +23,7 @@ type call struct {
 }
 
 // offerTo sends a call to t, over the existing connection if there is one.
-func (n *Network) offerTo(t *target) error {
+func (n *Network) offerTo(t *address) error {
 	n.call.smaller = false
 	fresh, err := n.link.connect(n.ctx, t)
 	if err == nil {
@@ -50,7 +50,7 @@ func (n *Network) forStatus(err error) error {
 // callOnce sends a call, as large as the peer is expected to take, over the connection to t. fresh says that
 // the connection was made for this call. An older one may have been closed before the call, so that an error need not
 // be caused by its size.
-func (n *Network) callOnce(t *target, fresh bool) error {
+func (n *Network) callOnce(t *address, fresh bool) error {
 	room := t.room
 	batches := n.begin(room.next)
 	if len(batches) == 0 {
@@ -79,9 +79,9 @@ func (n *Network) callOnce(t *target, fresh bool) error {
 		if is, known := n.link.client.Inkwell(); known {
 			room.ours, room.foreign = is, !is
 		}
-		if refused := n.link.client.Refused(); refused > 0 {
-			n.refused.Add(int64(refused))
-			n.link.recordThrown(t, refused, now)
+		if thrown := n.link.client.Refused(); thrown > 0 {
+			n.thrown.Add(int64(thrown))
+			n.link.recordThrown(t, thrown, now)
 		}
 		room.taken(n.call.size, now.Sub(began), now)
 		n.link.observe(now.Sub(began), n.call.more, now)

@@ -59,8 +59,8 @@ func (c *capacity) taken(s size, took time.Duration, now time.Time) {
 		step = math.MaxInt32
 	}
 	c.next = size{
-		entries: bounds{c.next.entries, c.most.entries, c.failed.entries}.after(s.entries, step, pace),
-		bytes:   bounds{c.next.bytes, c.most.bytes, c.failed.bytes}.after(s.bytes, step, pace),
+		entries: limits{c.next.entries, c.most.entries, c.failed.entries}.after(s.entries, step, pace),
+		bytes:   limits{c.next.bytes, c.most.bytes, c.failed.bytes}.after(s.bytes, step, pace),
 	}
 }
 
@@ -81,12 +81,12 @@ func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
 	return true
 }
 
-// bounds are the bounds of a capacity, for the entries or the bytes.
-type bounds struct{ next, most, failed int }
+// limits are those of a capacity, either in entries or in bytes.
+type limits struct{ next, most, failed int }
 
 // after returns the limit of the next call after one with the size used was taken: at most step times and at most pace
 // times as much.
-func (b bounds) after(used, step int, pace float64) int {
+func (b limits) after(used, step int, pace float64) int {
 	base, n := max(used, b.next), b.next
 	if used > b.next/2 { // the limit was nearly reached: there may be more to send
 		n = min(step*base, b.most)

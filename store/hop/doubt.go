@@ -149,9 +149,7 @@ func (ds *doubts) add(address string, batches []*proto.Batch) error {
 	var records []spool.Part
 	entries := 0
 	for _, b := range batches {
-		for r := range b.Parts(recordEntries, recordBytes) {
-			records = append(records, spool.Part{Data: r.Entries(), Tail: r.AppendRecordTail(nil), Count: r.Count()})
-		}
+		records = appendRecords(records, b)
 		entries += b.Count()
 	}
 	if _, err := d.log.AppendParts(context.Background(), records); err != nil {

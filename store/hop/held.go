@@ -21,13 +21,13 @@ const proofs = 3
 // held is the list of entries that a peer answers with TRY_LATER. They are kept in a spool of their own, so that later
 // entries can be sent:
 //
-//	TRY_LATER three times ─► held, in doubt ─── TRY_LATER, and the next entry is taken, three times ──► held
+//	TRY_LATER three times ─► held, suspected ─── TRY_LATER, and the next entry is taken, three times ─► held
 //	                            │                                                                        │
 //	                            ├─ it is taken: nothing was wrong with it                         offered from time
 //	                            └─ the next is not taken either: the peer is busy,                to time until taken,
 //	                               and all entries wait                                           or set aside (After)
 //
-// While the newest entry is in doubt, it is offered before anything else, so that a peer that is merely busy gets the
+// While the newest entry is suspected, it is offered before anything else, so that a peer that is merely busy gets the
 // entries in order. The mutex of the Quarantine guards all fields but count.
 type held struct {
 	q       *Quarantine
@@ -38,9 +38,9 @@ type held struct {
 	reader  *spool.Reader
 	list    []holding   // oldest first
 	first   proto.Batch // the oldest entry; empty: not read yet
-	last    proto.Batch // the newest entry, while it is in doubt
+	last    proto.Batch // the newest entry, while it is suspected
 	proved  int         // how many times in a row others were taken and last was not
-	doubt   bool        // last is in doubt
+	suspect bool        // last is suspected: not proved to be what the peer does not take
 	refused bool        // last was just offered and not taken
 	passed  time.Time   // when other entries were last taken
 	running bool
@@ -133,7 +133,7 @@ func (h *held) close() error {
 	}
 	err := errors.Join(h.reader.Close(), h.log.Close(), h.dir.Close())
 	h.all.Add(-int64(len(h.list)))
-	h.log, h.list, h.doubt = nil, nil, false
+	h.log, h.list, h.suspect = nil, nil, false
 	h.first.Reset()
 	return err
 }
@@ -143,9 +143,6 @@ func (h *held) addCount(n int) {
 	h.count.Add(int64(n))
 	h.all.Add(int64(n))
 }
-
-// doubtful reports whether the newest entry is in doubt.
-func (h *held) doubtful() bool { return h.doubt }
 
 // add holds an entry and reports whether that succeeded.
 func (h *held) add(entry *proto.Batch) bool {
@@ -165,20 +162,20 @@ func (h *held) add(entry *proto.Batch) bool {
 	h.list = append(h.list, holding{since: now, tried: now, end: end})
 	h.last.Reset()
 	h.last.AppendBatch(entry)
-	h.doubt, h.proved, h.refused = true, 0, true
+	h.suspect, h.proved, h.refused = true, 0, true
 	h.addCount(1)
 	h.offerPeriodically()
 	return true
 }
 
-// prove offers the newest entry, which is in doubt, again. It returns how many of the other entries may be offered now.
+// prove offers the newest entry, which is suspected, again. It returns how many of the other entries may be offered now.
 func (h *held) prove(ctx context.Context, others int) (int, error) {
 	err := h.q.to.Append(ctx, &h.last)
 	h.refused = errors.Is(err, store.ErrTryLater)
 	last := &h.list[len(h.list)-1]
 	switch {
 	case err == nil || last.hopeless(err) && h.q.setAside(&h.last, err):
-		last.done, h.doubt = true, false
+		last.done, h.suspect = true, false
 		h.sweep()
 		return others, nil
 	case h.refused:
@@ -199,12 +196,12 @@ func (o *holding) hopeless(err error) bool {
 // othersPass records that other entries were taken.
 func (h *held) othersPass() {
 	h.passed = time.Now()
-	if !h.doubt || !h.refused {
+	if !h.suspect || !h.refused {
 		return
 	}
 	h.refused = false
 	if h.proved++; h.proved == proofs {
-		h.doubt = false
+		h.suspect = false
 		h.q.o.Logger.Error("entry is answered with TRY_LATER while others are accepted: it is held, and the others continue",
 			"bytes", h.last.Size(), "directory", h.dir.Path(), "set aside after", h.q.o.After)
 	}
@@ -251,7 +248,7 @@ func (h *held) retry(ctx context.Context) {
 		}
 		one := &h.list[0]
 		err := h.q.to.Append(ctx, &h.first)
-		old := time.Since(one.since) >= h.q.o.After && h.passed.After(one.tried) && !(h.doubt && len(h.list) == 1)
+		old := time.Since(one.since) >= h.q.o.After && h.passed.After(one.tried) && !(h.suspect && len(h.list) == 1)
 		over := old && errors.Is(err, store.ErrTryLater)
 		switch {
 		case err == nil:
@@ -261,7 +258,7 @@ func (h *held) retry(ctx context.Context) {
 			return
 		}
 		one.done = true
-		h.doubt = h.doubt && len(h.list) > 1
+		h.suspect = h.suspect && len(h.list) > 1
 	}
 }
 

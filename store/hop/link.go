@@ -27,26 +27,26 @@ type link struct {
 	probes  sync.WaitGroup
 
 	client *rpc.Client // used only by the sender; nil: no connection
-	at     *target     // the address of client, nil without a connection; written by the sender only, under mu
-	home   *target     // the previous value of at, for senders that spread
+	at     *address    // the address of client, nil without a connection; written by the sender only, under mu
+	home   *address    // the previous value of at, for senders that spread
 	loyal  time.Time   // until then only home is tried; written under mu, cleared by the first call that is settled
 	took   time.Time   // when a call was last taken
 	age    age         // of the connection
 	choice atomic.Bool // there are several addresses
 
 	mu       sync.Mutex
-	addrs    targets
+	addrs    addresses
 	version  int // of the list in addrs
 	review   review
 	last     string // address of the last connection
 	probing  bool
 	spare    *rpc.Client // the connection made by a probe, to be used from the next call on
-	spareAt  *target
-	spareFor *target // what was in use when the probe began
+	spareAt  *address
+	spareFor *address // what was in use when the probe began
 }
 
 func newLink(n NetworkOptions, watch *discovery.Watch, o rpc.ClientOptions) *link {
-	l := &link{log: n.Logger, health: addressHealth(n), watch: watch, addrs: newTargets(n)}
+	l := &link{log: n.Logger, health: addressHealth(n), watch: watch, addrs: newAddresses(n)}
 	l.age.most = n.MaxAge
 	l.review.senders = -1
 	l.options = o
@@ -110,12 +110,12 @@ func (l *link) names() (list []string) {
 
 // round returns the addresses to try, in order. A sender that spreads begins with the one that it used last, even if it
 // has left the list: what it sends again is recognized there.
-func (l *link) round() []*target {
+func (l *link) round() []*address {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, first := time.Now(), l.at
 	if first == nil && now.Before(l.loyal) {
-		return []*target{l.home}
+		return []*address{l.home}
 	}
 	if first == nil && l.home != nil && !l.home.resting(now) {
 		first = l.home
@@ -125,7 +125,7 @@ func (l *link) round() []*target {
 
 // connect makes sure that client is connected to t, and reports whether it had to dial. An existing connection is kept
 // until the new one is made.
-func (l *link) connect(ctx context.Context, t *target) (fresh bool, err error) {
+func (l *link) connect(ctx context.Context, t *address) (fresh bool, err error) {
 	if l.client != nil && l.at == t {
 		if l.addrs.sender == "" || !l.client.HungUp() {
 			return false, nil
@@ -141,7 +141,7 @@ func (l *link) connect(ctx context.Context, t *target) (fresh bool, err error) {
 }
 
 // use replaces the connection by another one.
-func (l *link) use(c *rpc.Client, t *target) {
+func (l *link) use(c *rpc.Client, t *address) {
 	l.drop()
 	now := time.Now()
 	l.age.start(now)
@@ -179,14 +179,14 @@ func (l *link) drop() {
 }
 
 // discard closes a connection. An error of that is not important, because only an answer makes a call good.
-func (l *link) discard(c *rpc.Client, t *target) {
+func (l *link) discard(c *rpc.Client, t *address) {
 	if err := c.Close(); err != nil {
 		l.log.Debug("close connection", "peer", t.name, "error", err)
 	}
 }
 
 // worked records that t answered.
-func (l *link) worked(t *target) {
+func (l *link) worked(t *address) {
 	l.mu.Lock()
 	l.loyal = time.Time{}
 	if l.addrs.sender == "" || !l.review.urgent { // a collector that is to be left keeps resting
@@ -199,7 +199,7 @@ func (l *link) worked(t *target) {
 }
 
 // failed records that t did not take a call.
-func (l *link) failed(t *target, err error) {
+func (l *link) failed(t *address, err error) {
 	l.mu.Lock()
 	now := time.Now()
 	l.addrs.failed(t, now)
@@ -261,7 +261,7 @@ func (l *link) improve() {
 }
 
 // probe dials t while calls continue over the existing connection, which is to own.
-func (l *link) probe(t, own *target) {
+func (l *link) probe(t, own *address) {
 	c, err := rpc.Dial(l.life, t.name, l.options)
 	l.mu.Lock()
 	defer l.mu.Unlock()

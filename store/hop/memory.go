@@ -35,7 +35,7 @@ func (n *Network) inDoubt(room *capacity, err error) bool {
 }
 
 // askAgain sends a call that is in doubt once more to the same peer, if that has hung up, as after a restart.
-func (n *Network) askAgain(t *target, batches []*proto.Batch, err error) (proto.ResultCode, error) {
+func (n *Network) askAgain(t *address, batches []*proto.Batch, err error) (proto.ResultCode, error) {
 	if !hungUp(err) {
 		return proto.OK, err
 	}
@@ -51,7 +51,7 @@ func (n *Network) askAgain(t *target, batches []*proto.Batch, err error) (proto.
 }
 
 // park leaves a call that is in doubt to the doubts, and reports whether that succeeded.
-func (n *Network) park(t *target, batches []*proto.Batch) bool {
+func (n *Network) park(t *address, batches []*proto.Batch) bool {
 	if n.ctx.Err() != nil { // nobody waits any more: the caller sends the entries again
 		return false
 	}
@@ -127,7 +127,7 @@ func (l *link) recall(before remembered) {
 		return
 	}
 	if l.home == nil {
-		l.home = &target{name: before.Address, gone: true, room: l.addrs.room()}
+		l.home = &address{name: before.Address, gone: true, room: l.addrs.room()}
 	}
 	l.loyal = time.Now().Add(loyalTime)
 }
@@ -162,28 +162,28 @@ func (n *Network) remember() {
 	if now.Address == m.now.Address && m.version == version && m.saved {
 		return
 	}
-	m.save(now, n)
+	m.save(now)
 	m.version = version
 }
 
 // save writes the file.
-func (m *memory) save(now remembered, n *Network) {
+func (m *memory) save(now remembered) {
 	if err := m.file.Save(now); err != nil {
-		n.o.Logger.Warn("cannot save what is known of the next hop: after a restart it is found out again", "error", err)
+		m.file.Log.Warn("cannot save what is known of the next hop: after a restart it is found out again", "error", err)
 		return
 	}
 	m.now, m.saved = now, true
 }
 
 // close writes that the process ends in good order.
-func (m *memory) close(n *Network) error {
+func (m *memory) close() error {
 	if m.dir == nil {
 		return nil
 	}
 	now := m.now
 	now.Clean = true
 	if m.saved {
-		m.save(now, n)
+		m.save(now)
 	}
 	return m.dir.Close()
 }

@@ -75,7 +75,7 @@ type Network struct {
 	sent    *categoryCounter
 	failed  *atomic.Int64
 	smaller *atomic.Int64
-	refused *atomic.Int64 // entries that a peer has thrown away
+	thrown  *atomic.Int64 // entries that a peer has thrown away
 	waiters sync.Pool
 	running sync.WaitGroup // the sender
 
@@ -139,7 +139,7 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 		sent:    newCategoryCounter(o.Stats, "sent"),
 		failed:  o.Stats.Overall("failed calls"),
 		smaller: o.Stats.Overall("calls made smaller"),
-		refused: o.Stats.Overall(Thrown),
+		thrown:  o.Stats.Overall(Thrown),
 		waiters: sync.Pool{New: func() any { return &waiter{done: make(chan struct{}, 1)} }},
 		link: newLink(o, watch, rpc.ClientOptions{Timeout: o.Timeout, DialTimeout: min(o.Timeout, maxDial), TLS: credentials,
 			Source: o.Source}),
@@ -218,7 +218,7 @@ func (n *Network) Close() error {
 	if failed := n.link.close(); failed != nil {
 		err = errors.Join(err, fmt.Errorf("close connection: %w", failed))
 	}
-	return errors.Join(err, n.memory.close(n))
+	return errors.Join(err, n.memory.close())
 }
 
 // Peer returns the address in use, "" if there is no connection. It may be called at any time.

@@ -18,7 +18,7 @@ func (n *Network) offer() {
 	}
 	for len(round) > 0 {
 		var failures []error
-		var smaller []*target // addresses that may take a smaller call
+		var smaller []*address // addresses that may take a smaller call
 		for _, t := range round {
 			err := n.offerTo(t)
 			if n.ctx.Err() != nil || err == errLeft { // no caller waits for it any more
@@ -46,7 +46,7 @@ func (n *Network) offer() {
 }
 
 // await waits until an address is known. If none can be found, the callers get the reason.
-func (n *Network) await() []*target {
+func (n *Network) await() []*address {
 	n.link.watch.Wait(n.ctx)
 	n.link.update()
 	round := n.link.round()

@@ -131,7 +131,7 @@ const (
 const whyThrown = "none of its rules lets this sender write their categories, or they are too long"
 
 // recordThrown records that the peer at t discarded entries.
-func (l *link) recordThrown(t *target, entries int, now time.Time) {
+func (l *link) recordThrown(t *address, entries int, now time.Time) {
 	l.mu.Lock()
 	k := &t.info
 	k.thrown, k.threw = k.thrown+int64(entries), now

@@ -58,7 +58,7 @@ type Quarantine struct {
 	mu       sync.Mutex // held while the store is used
 	sum      uint64     // fingerprint of the batch that failed last; 0: none
 	taken    int        // how many entries at its beginning are done
-	suspect  uint64     // fingerprint of the entry that was not taken last
+	failed   uint64     // fingerprint of the entry that was not taken last
 	refusals int        // exceptions in answer to that entry
 	laters   int        // TRY_LATERs in answer to that entry
 	proved   bool       // the peer has taken entries since one was set aside
@@ -137,11 +137,11 @@ func (q *Quarantine) resume(b *proto.Batch) (done int) {
 	return 0
 }
 
-// offer offers the rest of b and returns how many entries were taken. While the newest held entry is in doubt, that is
+// offer offers the rest of b and returns how many entries were taken. While the newest held entry is suspected, that is
 // offered first.
 func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int, err error) {
 	left := b.Count() - done
-	if q.held.doubtful() {
+	if q.held.suspect {
 		if left, err = q.held.prove(ctx, left); err != nil {
 			return 0, err
 		}
@@ -168,8 +168,8 @@ func (q *Quarantine) offer(ctx context.Context, b *proto.Batch, done int) (n int
 func (q *Quarantine) passOver(b *proto.Batch, done int, err error) bool {
 	entry, last := b.Section(done, 1), done+1 == b.Count()
 	// What other callers were answered says nothing about this entry.
-	if sum := entry.Fingerprint(); sum != q.suspect {
-		q.suspect, q.refusals, q.laters = sum, 0, 0
+	if sum := entry.Fingerprint(); sum != q.failed {
+		q.failed, q.refusals, q.laters = sum, 0, 0
 	}
 	switch {
 	case q.o.Dir == "":
@@ -179,7 +179,7 @@ func (q *Quarantine) passOver(b *proto.Batch, done int, err error) bool {
 		return (q.refusals >= maxRefusals || q.refusals >= provedRefusals && q.proved) && q.setAside(entry, err)
 	case errors.Is(err, store.ErrTryLater):
 		q.laters++
-		return q.laters >= provedRefusals && (!last || q.o.Again) && !q.held.doubtful() && q.held.add(entry)
+		return q.laters >= provedRefusals && (!last || q.o.Again) && !q.held.suspect && q.held.add(entry)
 	}
 	return false
 }
@@ -221,10 +221,7 @@ func (q *Quarantine) Portion() (entries, bytes int) {
 	if alone {
 		return 2, math.MaxInt
 	}
-	if s, ok := q.to.(portioner); ok {
-		return s.Portion()
-	}
-	return math.MaxInt, math.MaxInt
+	return portionOf(q.to)
 }
 
 // Connect checks whether the peer of the store is reachable.

@@ -135,7 +135,7 @@ func (l *link) consider(now time.Time) {
 
 // candidates returns the first collectors in the order that could be chosen in place of the one in use: of the lowest
 // priority, unless none of it works. The caller holds mu.
-func (l *link) candidates(now time.Time) (list []*target) {
+func (l *link) candidates(now time.Time) (list []*address) {
 	for _, t := range l.addrs.list {
 		if t == l.at || t.resting(now) {
 			continue
@@ -153,7 +153,7 @@ func (l *link) candidates(now time.Time) (list []*target) {
 
 // asking is a collector that was asked.
 type asking struct {
-	*target
+	*address
 	client  *rpc.Client
 	senders int
 	leaving bool
@@ -162,7 +162,7 @@ type asking struct {
 
 // ask asks candidates how they are, while calls to the collector own continue, and provides a connection to the one that
 // is to be used from now on, if that is another one.
-func (l *link) ask(candidates []*target, own *target, senders int, urgent bool) {
+func (l *link) ask(candidates []*address, own *address, senders int, urgent bool) {
 	answers := make([]asking, len(candidates))
 	var asks sync.WaitGroup
 	for i, t := range candidates {
@@ -172,7 +172,7 @@ func (l *link) ask(candidates []*target, own *target, senders int, urgent bool) 
 	chosen, answers := l.judge(answers, own, senders, urgent)
 	for i, a := range answers {
 		if i != chosen {
-			l.discard(a.client, a.target)
+			l.discard(a.client, a.address)
 		}
 	}
 	spare := asking{}
@@ -186,7 +186,7 @@ func (l *link) ask(candidates []*target, own *target, senders int, urgent bool) 
 	l.probing = false
 	switch {
 	case spare.client != nil:
-		l.spare, l.spareAt, l.spareFor = spare.client, spare.target, own
+		l.spare, l.spareAt, l.spareFor = spare.client, spare.address, own
 		time.AfterFunc(0, l.poke)
 	case urgent:
 		time.AfterFunc(reviewUrgent, l.poke)
@@ -203,14 +203,14 @@ func (a *asking) settle(ctx context.Context) bool {
 
 // judge records what came of asking, and returns the answers of collectors that can be used, and the index of the one to
 // be used from now on, -1 to stay.
-func (l *link) judge(answers []asking, own *target, senders int, urgent bool) (int, []asking) {
+func (l *link) judge(answers []asking, own *address, senders int, urgent bool) (int, []asking) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	for _, a := range answers {
 		switch {
 		case a.err != nil:
-			l.addrs.failed(a.target, now)
+			l.addrs.failed(a.address, now)
 			a.info.err, a.info.failed = a.err, now
 		case a.leaving:
 			a.restFor(leaveRest, now)
@@ -218,7 +218,7 @@ func (l *link) judge(answers []asking, own *target, senders int, urgent bool) (i
 	}
 	answers = slices.DeleteFunc(answers, func(a asking) bool {
 		if a.leaving {
-			l.discard(a.client, a.target)
+			l.discard(a.client, a.address)
 		}
 		return a.err != nil || a.leaving
 	})
@@ -226,7 +226,7 @@ func (l *link) judge(answers []asking, own *target, senders int, urgent bool) (i
 }
 
 // pick returns the index of the answer to be used in place of own, -1 to stay. The caller holds mu.
-func (l *link) pick(answers []asking, own *target, senders int, urgent bool) int {
+func (l *link) pick(answers []asking, own *address, senders int, urgent bool) int {
 	if len(answers) == 0 || !urgent && senders < 0 {
 		return -1
 	}
@@ -249,10 +249,10 @@ func (l *link) pick(answers []asking, own *target, senders int, urgent bool) int
 }
 
 // askOne connects to a collector and asks how it is. A server that is no Inkwell is taken only if there is no other.
-func (l *link) askOne(t *target) asking {
+func (l *link) askOne(t *address) asking {
 	ctx, cancel := context.WithTimeout(l.life, maxDial)
 	defer cancel()
-	a := asking{target: t}
+	a := asking{address: t}
 	if a.client, a.err = rpc.Dial(ctx, t.name, l.options); a.err != nil {
 		return a
 	}

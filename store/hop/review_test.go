@@ -231,7 +231,7 @@ func TestSlowCollectorIsLeft(t *testing.T) {
 
 // TestPriorities: senders use collectors of the lowest number, others when none of these works, and return.
 func TestPriorities(t *testing.T) {
-	ts := newTargets(NetworkOptions{MaxCall: 1000, Timeout: time.Second, Spread: "me"})
+	ts := newAddresses(NetworkOptions{MaxCall: 1000, Timeout: time.Second, Spread: "me"})
 	list := named("a", "b", "c", "d")
 	list[0].Priority, list[1].Priority = 1, 1
 	ts.set(list)
@@ -252,7 +252,7 @@ func TestPriorities(t *testing.T) {
 	if got := namesOf(l.candidates(now)); len(got) != 1 || got[0] != ts.list[0].name {
 		t.Errorf("to return: %v", got)
 	}
-	back := []asking{{target: ts.list[0], senders: 9}}
+	back := []asking{{address: ts.list[0], senders: 9}}
 	if i := l.pick(back, l.at, 1, false); i != 0 {
 		t.Errorf("it stays with a collector for emergencies: %d", i)
 	}

@@ -17,7 +17,7 @@ func named(names ...string) (list []discovery.Address) {
 }
 
 // namesOf returns the names of targets.
-func namesOf(list []*target) (names []string) {
+func namesOf(list []*address) (names []string) {
 	for _, t := range list {
 		names = append(names, t.name)
 	}
@@ -25,11 +25,11 @@ func namesOf(list []*target) (names []string) {
 }
 
 func TestTargetsRound(t *testing.T) {
-	ts := newTargets(NetworkOptions{MaxCall: 1000, Timeout: time.Second})
+	ts := newAddresses(NetworkOptions{MaxCall: 1000, Timeout: time.Second})
 	ts.set(named("a", "b", "c"))
 	a, b, c := ts.list[0], ts.list[1], ts.list[2]
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	check := func(what string, inUse *target, want ...string) {
+	check := func(what string, inUse *address, want ...string) {
 		t.Helper()
 		if got := namesOf(ts.round(inUse, now)); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", what, got, want)

@@ -101,6 +101,11 @@ func (l *ledger) step(ctx context.Context, at mark, to int64, made *Product) (ne
 	if err := l.put(ctx, next.books, faultfs.FormatLines(booksHeader, body)); err != nil {
 		return at, fmt.Errorf("write the books of %s: %w", l.dir, err)
 	}
+	if publishEarly { // never, but in the control of a test
+		if err := l.publish(ctx, c); err != nil {
+			return at, err
+		}
+	}
 	if err := l.pointer.Move(ctx, to, next.books); err != nil {
 		return at, fmt.Errorf("commit offset %d of %s: %w", to, l.dir, err)
 	}

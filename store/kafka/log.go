@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -78,7 +80,7 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	defer cancel()
 	l := &Log{o: o, health: stats.NewHealth(o.Logger)}
 	l.lag.Store(new(Lag))
-	if l.topic, err = Examine(ctx, o.Address, o.MaxMessage); err != nil {
+	if l.topic, err = o.examine(ctx); err != nil {
 		return nil, err
 	}
 	if err := clear(o.Scratch); err != nil {
@@ -100,6 +102,28 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	l.work.Go(func() { l.member.run(running) })
 	l.work.Go(func() { l.watch(running) })
 	return l, nil
+}
+
+// examine waits for the brokers and examines the topic.
+func (o *Options) examine(ctx context.Context) (Topic, error) {
+	for {
+		t, err := Examine(ctx, o.Address, o.MaxMessage)
+		if err == nil || !unreachable(err) {
+			return t, err
+		}
+		o.Logger.Warn("the brokers cannot be asked; it is tried again for a minute", "error", err)
+		if !pause(ctx, retryWait) {
+			return t, err
+		}
+	}
+}
+
+// unreachable reports whether an error comes from the network: brokers that start, or something before them that accepts
+// connections for them, hang up.
+func unreachable(err error) bool {
+	var hungUp *kgo.ErrFirstReadEOF
+	var network net.Error
+	return errors.As(err, &hungUp) || errors.As(err, &network) || errors.Is(err, io.EOF)
 }
 
 // watch keeps the lag up to date.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,10 +70,15 @@ func broker(t *testing.T) (*kfake.Cluster, string) {
 	return c, c.ListenAddrs()[0]
 }
 
-// open opens a Log over the broker that writes to a depot in a directory.
+// open opens a Log over the broker that writes to a depot in a directory every second.
 func open(t *testing.T, addr, dir, member string) *Log {
 	t.Helper()
-	a, err := ParseAddress("kafka://" + addr + "/logs?replicas=1&every=1s&session=2s&member=" + member)
+	return openEvery(t, addr, dir, "every=1s&member="+member)
+}
+
+func openEvery(t *testing.T, addr, dir, options string) *Log {
+	t.Helper()
+	a, err := ParseAddress("kafka://" + addr + "/logs?replicas=1&session=2s&" + options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +165,117 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 		t.Error(err)
 	}
 	until(t, dir, 300)
+}
+
+// TestOpenWaitsForBrokers has something accept the first connections and hang up, as a load balancer does before brokers
+// that start.
+func TestOpenWaitsForBrokers(t *testing.T) {
+	_, addr := broker(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for i := 0; ; i++ {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if i < 2 {
+				_ = conn.Close() // that is the fault
+				continue
+			}
+			go relay(conn, addr)
+		}
+	}()
+	l := open(t, ln.Addr().String(), t.TempDir(), "a")
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// relay connects conn with an address until one of them ends.
+func relay(conn net.Conn, addr string) {
+	defer conn.Close()
+	to, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	go io.Copy(to, conn)
+	_, _ = io.Copy(conn, to) // ends with the client, or the broker
+}
+
+// TestFirstEpochIsShort has an owner begin with more than its first epoch takes: that is in the depot long before the time
+// by the clock.
+func TestFirstEpochIsShort(t *testing.T) {
+	_, addr := broker(t)
+	dir := t.TempDir()
+	l := openEvery(t, addr, dir, "every=24h&member=a")
+	var b proto.Batch
+	for b.Count() < 1000 {
+		b.Append([]byte("web"), make([]byte, 800))
+	}
+	for sent := 0; sent <= firstEpoch; sent += b.Count() * 800 {
+		if err := l.Append(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		names, err := filepath.Glob(filepath.Join(dir, "web/dt=2026-11-29/web_*.gz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(names) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is in the depot")
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFormerCoordinator has a broker answer that does not know the membership, as one that was the coordinator of the
+// group before: what it says about the committed offset is not used.
+func TestFormerCoordinator(t *testing.T) {
+	cluster, addr := broker(t)
+	dir := t.TempDir()
+	l := open(t, addr, dir, "a")
+	add(t, l, 0, 100)
+	until(t, dir, 100)
+	pointer := func() pointer {
+		l.member.mu.Lock()
+		defer l.member.mu.Unlock()
+		if w := l.member.workers[0]; w != nil {
+			return w.partition.ledger.pointer
+		}
+		return nil
+	}
+	before := pointer()
+	if before == nil {
+		t.Fatal("nobody drains")
+	}
+	var former atomic.Bool
+	cluster.ControlKey(int16(kmsg.Heartbeat), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		answer := r.ResponseKind().(*kmsg.HeartbeatResponse)
+		answer.ErrorCode = kerr.IllegalGeneration.Code
+		return answer, nil, former.Load()
+	})
+	former.Store(true)
+	if offset, _, err := before.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "does not know this member") {
+		t.Errorf("offset %d is believed: %v", offset, err)
+	}
+	former.Store(false)
+	add(t, l, 100, 100)
+	until(t, dir, 200)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // refuseCommit answers a commit with an error that says nothing about its outcome.

@@ -15,9 +15,12 @@ import (
 )
 
 const (
-	maxEpoch  = 2 << 30 // bytes of an epoch: about what a successor has to read again
-	fetchSize = 8 << 20 // bytes that are fetched in advance
-	retryWait = 2 * time.Second
+	maxEpoch = 2 << 30 // bytes of an epoch: about what a successor has to read again
+	// firstEpoch is the size of the first epoch of an owner. What waits after a take-over begins to arrive in the depot
+	// within seconds, instead of after 2 GiB or at the next time by the clock.
+	firstEpoch = 32 << 20
+	fetchSize  = 8 << 20 // bytes that are fetched in advance
+	retryWait  = 2 * time.Second
 )
 
 // partition drains one partition while this member owns it.
@@ -30,6 +33,7 @@ type partition struct {
 
 	engine atomic.Pointer[Engine]
 	batch  proto.Batch
+	limit  int64 // bytes of the present epoch
 }
 
 func (m *member) newPartition(number int32, cl *kgo.Client) *partition {
@@ -79,7 +83,7 @@ func (p *partition) own(ctx context.Context) (err error) {
 		return err
 	}
 	defer cl.Close()
-	for {
+	for p.limit = firstEpoch; ; p.limit = maxEpoch {
 		if at, err = p.epoch(ctx, cl, at); err != nil {
 			return err
 		}
@@ -169,7 +173,7 @@ func (p *partition) fill(ctx context.Context, cl *kgo.Client, e Engine, at int64
 	every := p.m.o.Address.Every
 	end := time.Now().Truncate(every).Add(every)
 	to = at
-	for bytes := int64(0); bytes < maxEpoch; {
+	for bytes := int64(0); bytes < p.limit; {
 		now := time.Now()
 		if !now.Before(end) {
 			if to > at {

@@ -22,9 +22,53 @@ type groupPointer struct {
 	partition int32
 }
 
-// Read implements pointer.
+// Read implements pointer. The broker that answers must know this membership: then it also has what former owners have
+// committed. One that was the coordinator of the group before, and was cut off or stopped since, would tell the offset
+// of that time, and entries would be written again.
 func (g groupPointer) Read(ctx context.Context) (offset int64, books string, err error) {
-	return committedAt(ctx, g.m.adm, &g.m.o.Address, g.partition)
+	a := &g.m.o.Address
+	r := kmsg.NewPtrOffsetFetchRequest()
+	r.Group = a.Group
+	of := kmsg.NewOffsetFetchRequestTopic()
+	of.Topic, of.Partitions = a.Topic, []int32{g.partition}
+	r.Topics = append(r.Topics, of)
+	shard := g.client.RequestSharded(ctx, r)[0] // one group has one coordinator
+	if shard.Err != nil {
+		return 0, "", shard.Err
+	}
+	answer := shard.Resp.(*kmsg.OffsetFetchResponse)
+	err = kerr.ErrorForCode(answer.ErrorCode)
+	if err == nil {
+		err = g.known(ctx, g.client.Broker(int(shard.Meta.NodeID)))
+	}
+	offset = -1
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+			if p.Offset >= 0 {
+				offset = p.Offset
+				if p.Metadata != nil {
+					books = *p.Metadata
+				}
+			}
+		}
+	}
+	return offset, books, err
+}
+
+// known makes sure that a broker knows the membership.
+func (g groupPointer) known(ctx context.Context, b *kgo.Broker) error {
+	r := kmsg.NewPtrHeartbeatRequest()
+	r.Group, r.InstanceID = g.m.o.Address.Group, &g.m.o.Address.Member
+	r.MemberID, r.Generation = g.client.GroupMetadata()
+	answer, err := b.Request(ctx, r)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.(*kmsg.HeartbeatResponse).ErrorCode)
+	}
+	if err != nil && !errors.Is(err, kerr.RebalanceInProgress) {
+		return fmt.Errorf("the broker that was asked does not know this member of the group (it is asked again): %w", err)
+	}
+	return nil
 }
 
 // committedAt returns what a group has committed for a partition; the offset is -1 if that is nothing.

@@ -19,24 +19,24 @@ import (
 	"inkwell/store/index"
 )
 
-// CompressedOptions say what a Compressed writes where. The zero value of a field is its default.
+// CompressedOptions configure a Compressed. The zero value of a field is its default.
 type CompressedOptions struct {
-	Root     string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
-	Dir      string // made if it is missing
-	Base     string // the names begin with it
+	Root     string // an ancestor of Dir, below which no symbolic link is followed: as configured; "" = Dir
+	Dir      string // created if it is missing
+	Base     string // beginning of the names of the files
 	Codec    rotate.Codec
 	Level    int
 	Seek     bool // zstd files end with a seek table
 	Period   rotate.Period
 	At       rotate.Clock
 	Hive     bool  // finished files go to partitions (rotate.Partition)
-	MaxSize  int64 // bytes on disk of a file, 0 = unbounded
+	MaxSize  int64 // bytes of a file on disk; 0 = unlimited
 	Form     store.Form
-	Own      func(stream [16]byte) bool    // entries of these streams count as such without numbers; nil = none
-	After    func(dir *faultfs.Dir) string // final name of the newest file that there was, as far as somebody knows; nil = nobody does
-	Encoders *Encoders                     // nil = own
-	Logger   *slog.Logger                  // nil = none
-	Stats    *stats.Set                    // nil = own; counts "bytes lost" and "files published"
+	Own      func(stream [16]byte) bool    // entries of these streams are recorded without their numbers; nil = none
+	After    func(dir *faultfs.Dir) string // returns the final name of the newest file there ever was, "" if unknown; nil = unknown
+	Encoders *Encoders                     // nil = Encoders of its own
+	Logger   *slog.Logger                  // nil = discard
+	Stats    *stats.Set                    // nil = a new set; counts "bytes lost" and "files published"
 
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
 	Injector faultfs.Injector // faults for tests
@@ -53,13 +53,13 @@ type Compressed struct {
 	index    indexes
 	at       time.Time // the time for the series
 	maxChunk int
-	covered  rotate.State // of the last Mark
-	quiet    bool         // the last Mark would be repeated
-	err      error        // why it has to be opened again, or ErrClosed
-	known    bool         // the states with which it was opened say how it stood
+	covered  rotate.State // as of the last Mark
+	quiet    bool         // nothing has changed since the last Mark
+	err      error        // why the series has to be opened again, or ErrClosed
+	known    bool         // the saved states had one of this series when it was opened
 }
 
-// OpenCompressed opens a series as saved says that it stood; without a word about it, open files that are found are set
+// OpenCompressed opens a series and restores the state of it in saved. If there is none, open files that are found are set
 // aside.
 func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err error) {
 	if o.Logger == nil {
@@ -109,7 +109,7 @@ func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err
 	return c, nil
 }
 
-// after is what the options know of the newest file.
+// after returns what the options know of the newest file.
 func (c *Compressed) after() string {
 	if c.o.After == nil {
 		return ""
@@ -123,7 +123,7 @@ func (c *Compressed) Append(ctx context.Context, b *proto.Batch) error {
 	return c.AppendDated(ctx, b, c.o.Now())
 }
 
-// AppendDated is Append for entries of which the first came in at a time.
+// AppendDated is Append for entries of which the first arrived at the time since.
 func (c *Compressed) AppendDated(_ context.Context, b *proto.Batch, since time.Time) error {
 	if err := c.standing(); err != nil {
 		return err
@@ -143,7 +143,8 @@ func (c *Compressed) AppendDated(_ context.Context, b *proto.Batch, since time.T
 	}))
 }
 
-// split gives take the chunks that become blocks, which are valid only meanwhile, and what is in them.
+// split formats b into chunks, each of which becomes a block, and passes them to take with the spans of their entries. Both
+// are valid only during the call.
 func (c *Compressed) split(enc *encoder, b *proto.Batch, take func(chunk []byte, spans []store.Span) error) error {
 	r := recorder{own: c.o.Own, hour: c.o.Now().Unix() / 3600}
 	enc.chunk = enc.chunk[:0]
@@ -166,7 +167,7 @@ func (c *Compressed) split(enc *encoder, b *proto.Batch, take func(chunk []byte,
 	return end()
 }
 
-// blocks is a batch as it stands in the files of a series.
+// blocks is a batch, compressed for the files of a series.
 type blocks struct {
 	list []block
 }
@@ -177,8 +178,8 @@ type block struct {
 	spans []store.Span
 }
 
-// Prepare makes the blocks of b, for Write. Safe for concurrent use, with the other methods too: the batches of one
-// series can be compressed beside each other and written in their order.
+// Prepare compresses b into blocks for Write. It may be called concurrently with itself and with the other methods: so the
+// batches of one series are compressed by several goroutines and then written in their order.
 func (c *Compressed) Prepare(b *proto.Batch) (any, error) {
 	enc, err := c.o.Encoders.get(c.o.Codec, c.o.Level)
 	if err != nil {
@@ -201,7 +202,7 @@ func (c *Compressed) Prepare(b *proto.Batch) (any, error) {
 	})
 }
 
-// Write is AppendDated for the batch of which Prepare made p.
+// Write is AppendDated for the batch from which Prepare made p.
 func (c *Compressed) Write(p any, since time.Time) error {
 	k := p.(*blocks)
 	if err := c.standing(); err != nil {
@@ -217,7 +218,7 @@ func (c *Compressed) Write(p any, since time.Time) error {
 	return nil
 }
 
-// wrote notes what a block brought to the open file. Entries without bytes may have come when none is open.
+// wrote records what a block added to the open file. If it has only entries without bytes, there may be no open file.
 func (c *Compressed) wrote(raw int64, spans []store.Span) {
 	if len(spans) == 0 {
 		return
@@ -226,7 +227,7 @@ func (c *Compressed) wrote(raw int64, spans []store.Span) {
 	c.index.wrote(c.series.Current(), c.block(raw, spans))
 }
 
-// block is how the block that was written last is known to readers.
+// block describes the block that was written last, for the index.
 func (c *Compressed) block(raw int64, spans []store.Span) index.Block {
 	at := c.series.Newest()
 	b := index.Block{Offset: at.Offset, Length: at.Length, Raw: raw, Sum: at.Sum, First: c.at, Last: c.o.Now()}
@@ -237,10 +238,11 @@ func (c *Compressed) block(raw int64, spans []store.Span) index.Block {
 	return b
 }
 
-// Urgent says that there is much to be said at the next Mark.
+// Urgent reports whether so much was added that the next Mark should come soon.
 func (c *Compressed) Urgent() bool { return c.contents.many() }
 
-// standing fails when what is written would go where nobody looks.
+// standing returns an error if the open file or its directory was removed or replaced, so that nobody would find what is
+// written.
 func (c *Compressed) standing() error {
 	if c.err != nil {
 		return c.err
@@ -248,7 +250,8 @@ func (c *Compressed) standing() error {
 	return c.broken("write", c.series.Standing())
 }
 
-// broken says that the series has to be opened again if err is one, and keeps it from being used until then.
+// broken returns nil if err is nil. Otherwise the series cannot be used any more and has to be opened again; the result says
+// so, and is also the result of all later calls.
 func (c *Compressed) broken(what string, err error) error {
 	if err == nil {
 		return nil
@@ -257,11 +260,11 @@ func (c *Compressed) broken(what string, err error) error {
 	return c.err
 }
 
-// Check finishes the open file when its time is over, and looks whether everything is where it should be. It must be
-// called from time to time.
+// Check seals the open file when its time is over, and makes sure that the file and its directory still exist and can be
+// written. It must be called from time to time.
 func (c *Compressed) Check(time.Time) error {
 	if c.err != nil {
-		return nil // it was told
+		return nil // it was reported already
 	}
 	if err := c.standing(); err != nil {
 		return err
@@ -281,16 +284,16 @@ func (c *Compressed) tick() error {
 	return c.broken("seal", err)
 }
 
-// Quiet says that nothing was written, finished or published since the last Mark.
+// Quiet reports whether nothing was written, sealed or published since the last Mark.
 func (c *Compressed) Quiet() bool { return c.quiet }
 
-// Dir is where the files are.
+// Dir returns the directory of the files.
 func (c *Compressed) Dir() *faultfs.Dir { return c.dir }
 
-// Exact says that the files stand as the states said with which the series was opened.
+// Exact reports whether the files had exactly the saved state when the series was opened.
 func (c *Compressed) Exact() bool { return c.known && c.series.Lost() == nil }
 
-// Seal finishes the open file; Mark and Publish bring it under its final name.
+// Seal finishes the open file. It gets its final name by the next Mark and Publish.
 func (c *Compressed) Seal() error {
 	if c.err != nil {
 		return c.err
@@ -299,7 +302,7 @@ func (c *Compressed) Seal() error {
 	return c.broken("seal", c.series.Seal())
 }
 
-// Mark makes everything durable and enters how the series stands, and what was added to it.
+// Mark makes everything durable and adds to m the state of the series and what was added to its files.
 func (c *Compressed) Mark(m *store.Marks) error {
 	if c.err != nil {
 		return c.err
@@ -327,17 +330,16 @@ func (c *Compressed) Mark(m *store.Marks) error {
 	return nil
 }
 
-// Publish gives finished files that the last Mark named their names.
+// Publish gives the files that were sealed before the last Mark their final names.
 func (c *Compressed) Publish(later *faultfs.Later) error {
 	if c.err != nil {
-		return nil // it was told
+		return nil // it was reported already
 	}
 	c.quiet = c.quiet && len(c.covered.Sealed) == 0
 	return c.broken("publish", c.series.Publish(c.covered, later))
 }
 
-// Close releases what is open, once. It says nothing about how the series stands: what was sealed, marked and published
-// is finished, the rest is continued with the marks that were saved last.
+// Close closes the files. It makes nothing durable: the series is continued from the state that was saved last.
 func (c *Compressed) Close() error {
 	c.err = store.ErrClosed
 	series, dir := c.series, c.dir

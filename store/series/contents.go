@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	manySpans = 1 << 13 // added since the last Mark: it is time for the next
-	maxSpans  = 1 << 15 // added to one file: beyond, their order is given up
+	manySpans = 1 << 13 // since the last Mark; from then on the next one is urgent
+	maxSpans  = 1 << 15 // of one file; above that they are joined and lose their order
 )
 
-// recorder notes which entries stand behind each other in a file.
+// recorder records, as spans, which entries follow each other in a file.
 type recorder struct {
-	own   func(stream [16]byte) bool // the numbers of these streams say nothing; may be nil
+	own   func(stream [16]byte) bool // entries of these streams are recorded without their numbers; may be nil
 	hour  int64
 	spans store.Spans
 }
 
-// note adds the entry that c is at, of so many bytes in the file.
+// note adds the entry at the cursor, which takes so many bytes in the file.
 func (r *recorder) note(c *proto.Cursor, bytes int) {
 	n := c.Number()
 	if n.Numbered() && r.own != nil && r.own(n.Stream) {
@@ -36,22 +36,22 @@ func (r *recorder) note(c *proto.Cursor, bytes int) {
 		Bytes: int64(bytes)})
 }
 
-// contents is what was added to the files of a series since its last Mark.
+// contents records what was added to the files of a series since its last Mark.
 type contents struct {
 	dir   string
 	files []*added
-	spans int    // of all of them
-	open  string // final name of the file that the last Mark called open
-	end   int64  // of its content then
+	spans int    // number of spans of all files
+	open  string // final name of the file that was open at the last Mark …
+	end   int64  // … and the length of its content then
 }
 
-// added is what one file got.
+// added is what was added to one file.
 type added struct {
 	store.Added
 	spans store.Spans
 }
 
-// wrote notes that spans came to a file at an offset of its content; at is the time in Unix seconds.
+// wrote records that spans were written to a file at an offset of its content; at is the time in Unix seconds.
 func (c *contents) wrote(file string, start int64, spans []store.Span, at int64) {
 	if len(spans) == 0 {
 		return
@@ -73,10 +73,10 @@ func (c *contents) wrote(file string, start int64, spans []store.Span, at int64)
 	c.spans += a.spans.Len() - before
 }
 
-// many says whether there is so much to be said that the next Mark should come.
+// many reports whether there are so many spans that the next Mark should come soon.
 func (c *contents) many() bool { return c.spans >= manySpans }
 
-// mark enters what was added into m. file is open now, "" for none, and has so many bytes of content.
+// mark adds to m what was added to the files. file is the open one, "" if there is none, and end the length of its content.
 func (c *contents) mark(m *store.Marks, file string, end int64) {
 	if c.open != "" && c.open != file && !slices.ContainsFunc(c.files, func(a *added) bool { return a.File == c.open }) {
 		m.Added = append(m.Added, store.Added{Dir: c.dir, File: c.open, Start: c.end})

@@ -7,8 +7,8 @@ import (
 	"inkwell/rotate"
 )
 
-// Encoders lends encoders to series that need one now and then, each with memory for a chunk and for what becomes of
-// it. Safe for concurrent use.
+// Encoders is a pool of encoders that many series share, each with memory for a chunk and for the block made of it. Safe for
+// concurrent use.
 type Encoders struct {
 	mu    sync.Mutex
 	pools map[encoderKind]*sync.Pool
@@ -19,13 +19,13 @@ type encoderKind struct {
 	level int
 }
 
-// encoder is one that is lent.
+// encoder is an encoder with the memory for a chunk.
 type encoder struct {
 	*rotate.Encoder
 	chunk []byte
 }
 
-// NewEncoders returns an Encoders that has none yet.
+// NewEncoders returns an empty pool.
 func NewEncoders() *Encoders { return &Encoders{pools: make(map[encoderKind]*sync.Pool)} }
 
 func (e *Encoders) pool(c rotate.Codec, level int) *sync.Pool {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Period says by which clock files are rotated. The zero value is never.
+// Period is how often plain files are rotated. The zero value is Never.
 type Period struct {
-	kind   byte // 'h' hourly, 'd' daily, 's' every length; 0 never
+	kind   byte // 'h' = hourly, 'd' = daily, 's' = after each length, 0 = never
 	length time.Duration
 }
 
@@ -19,11 +19,10 @@ var (
 	Daily  = Period{kind: 'd'}
 )
 
-// longestPeriod is what longer ones are, so that their end can be computed.
+// longestPeriod bounds the length, so that the end of a period can be computed.
 const longestPeriod = 200 * 365 * 24 * time.Hour
 
-// ParsePeriod reads never, hourly, daily or a number with one of the letters w d h m s behind it, which may be missing
-// for s.
+// ParsePeriod parses never, hourly, daily, or a number followed by w, d, h, m, s or nothing (seconds), as in 15m.
 func ParsePeriod(text string) (Period, error) {
 	switch text {
 	case "never":
@@ -46,7 +45,7 @@ func ParsePeriod(text string) (Period, error) {
 	return Period{kind: 's', length: min(time.Duration(n), longestPeriod/unit) * unit}, nil
 }
 
-// String is what ParsePeriod reads.
+// String returns the period in the form that ParsePeriod parses.
 func (p Period) String() string {
 	switch p.kind {
 	case 'h':
@@ -59,7 +58,7 @@ func (p Period) String() string {
 	return "never"
 }
 
-// over says whether a file begun at a time ends now.
+// over reports whether a file that was begun at a time has to end now.
 func (o *PlainOptions) over(begun, now time.Time) bool {
 	otherDay := now.YearDay() != begun.YearDay() || now.Year() != begun.Year()
 	switch o.Period.kind {

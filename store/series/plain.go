@@ -20,16 +20,16 @@ import (
 	"inkwell/store"
 )
 
-// state is how a Plain stands, for a checkpoint.
+// state is the state of a Plain in a checkpoint.
 type state struct {
 	File   string   `json:"file"`             // final name of the open file
-	Bytes  int64    `json:"bytes"`            // of it that count
+	Bytes  int64    `json:"bytes"`            // its length; after a crash what is behind is cut off
 	Events int64    `json:"events,omitempty"` // messages that were written to it
 	Count  int64    `json:"count,omitempty"`  // bytes of messages, of a thriftfile
-	Opened int64    `json:"opened,omitempty"` // when it was, in Unix seconds: decides when the clock ends it
+	Opened int64    `json:"opened,omitempty"` // when it was opened, in Unix seconds: decides when the clock ends it
 	Begun  []string `json:"begun,omitempty"`  // final names of files that were begun since the last state, the open one included
-	Stats  []string `json:"stats,omitempty"`  // lines for scribe_stats that may not be there yet
-	Tail   uint32   `json:"tail,omitempty"`   // CRC-32C of the last bytes that count, 0 = not known
+	Stats  []string `json:"stats,omitempty"`  // lines of scribe_stats that may not have been written yet
+	Tail   uint32   `json:"tail,omitempty"`   // CRC-32C of the last bytes before Bytes; 0 = not known
 }
 
 // Plain is one series of plain files. It is a store.Keeper, Sealer, Checker and Urgent. Not safe for concurrent use.
@@ -38,29 +38,29 @@ type Plain struct {
 	log  *slog.Logger
 	dir  *faultfs.Dir
 	file *faultfs.File
-	path string // of the series: its identity
+	path string // of the series, by which it is identified
 
 	name    string    // final name of the open file
 	size    int64     // bytes of the open file
-	payload int64     // of them: what thriftfile stores count
+	payload int64     // bytes of the messages in it, which is what a thriftfile store counts
 	events  int64     // messages that were written to it
 	begun   time.Time // when it was opened
-	synced  bool      // all that was written is
-	named   bool      // a name was made in the directory and is not synced
-	tail    uint32    // rotate.TailSum then
+	synced  bool      // everything that was written is durable
+	named   bool      // a name was created in the directory, which has not been synced since
+	tail    uint32    // rotate.TailSum of the open file when it was synced last
 	closed  []ended   // files of the series that were rotated away and are not synced
-	fresh   []string  // final names of files under their hidden names, the open one included
+	fresh   []string  // final names of files that still have their hidden names, the open one included
 	lines   []string  // for scribe_stats
-	covered state     // of the last Mark
-	quiet   bool      // the last Mark would be repeated
+	covered state     // as of the last Mark
+	quiet   bool      // nothing has changed since the last Mark
 	gather  []byte
 
-	recorder recorder // of what was gathered
+	recorder recorder // of the gathered bytes
 	contents contents
 	ending   bool // this run writes no more to the open file
 
 	broken bool
-	noLink bool // the link could not be made the last time
+	noLink bool // the link could not be created the last time
 	empty  *atomic.Int64
 	emptyC *atomic.Int64
 }
@@ -72,12 +72,12 @@ type ended struct {
 	size int64
 }
 
-// OpenPlain opens the series. saved are the marks of the last checkpoint; with one for this series the open file is cut
-// back to it, and what came behind it has to be appended again, also into a file that the original would not continue
-// (RotateOnReopen, Thrift): the crash leaves no trace. Without one the series is continued as the original does: at its
-// newest file of today, or with a new one.
+// OpenPlain opens the series. saved has the states of the last checkpoint. If there is one of this series, the open file is
+// cut back to it, and the caller appends again what came after it. That continues even a file which the original would
+// not continue (RotateOnReopen, Thrift), so that the crash leaves no trace. Without a state the series is continued as by
+// the original: with the newest file of today, or with a new one.
 //
-// What Open creates has its final name at once, so a mark of the File must be saved before anything is appended.
+// A file that OpenPlain creates has its final name at once. Therefore a Mark must be saved before anything is appended.
 func OpenPlain(o PlainOptions, saved store.States) (_ *Plain, err error) {
 	if o.Now == nil {
 		o.Now = func() time.Time { return killpoint.Clock(time.Now()) }
@@ -112,7 +112,7 @@ func OpenPlain(o PlainOptions, saved store.States) (_ *Plain, err error) {
 	return f, f.openFile(st, known)
 }
 
-// openFile opens the file of a state, and cuts it to where the state says it ends if that is known.
+// openFile opens the file of a state. If the state is known, the file is cut to the length in it.
 func (f *Plain) openFile(st state, known bool) error {
 	path := filepath.Join(f.dir.Path(), st.File)
 	file, err := f.dir.OpenFile(st.File, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
@@ -143,7 +143,7 @@ func (f *Plain) openFile(st state, known bool) error {
 	return nil
 }
 
-// syncDir makes the names in the directory durable, or leaves that to later.
+// syncDir makes the names in the directory durable, or leaves that to later if it is not nil.
 func (f *Plain) syncDir(later *faultfs.Later) error {
 	if err := later.Sync(f.dir); err != nil {
 		return fmt.Errorf("sync directory %s: %w", f.dir.Path(), err)
@@ -152,7 +152,7 @@ func (f *Plain) syncDir(later *faultfs.Later) error {
 	return nil
 }
 
-// link points the link to a file. Where none can be made, the data must not suffer, so that it is only logged.
+// link points the link to a file. If that fails it is only logged, because the data must not depend on it.
 func (f *Plain) link(name string) {
 	if f.o.NoSymlink {
 		return
@@ -165,8 +165,8 @@ func (f *Plain) link(name string) {
 	f.noLink = err != nil
 }
 
-// Append writes b behind what is there. After an error, which is store.ErrBroken, nothing may be assumed of b: the File
-// has to be opened again with the marks that were saved last.
+// Append appends b to the open file. After an error, which is store.ErrBroken, the series has to be opened again with the
+// states that were saved last, because any part of b may have been written.
 func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 	switch {
 	case f.dir == nil:
@@ -178,7 +178,7 @@ func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 		return f.fail("File write error", err)
 	}
 	f.gather, f.quiet = f.gather[:0], false
-	if f.full() { // it was when it was opened: as in the original, it ends before the first message
+	if f.full() { // it was full when it was opened: as in the original, it ends before the first message
 		if err := f.rotate(); err != nil {
 			return f.fail("File open error", err)
 		}
@@ -211,7 +211,7 @@ func (f *Plain) Append(_ context.Context, b *proto.Batch) error {
 	return nil
 }
 
-// writeLimit is how many bytes are gathered at most for a write.
+// writeLimit is the number of gathered bytes above which they are written.
 func (f *Plain) writeLimit() int64 {
 	if f.o.MaxSize > 0 && !f.o.Thrift {
 		return min(f.o.MaxSize, f.o.MaxWrite)
@@ -219,7 +219,7 @@ func (f *Plain) writeLimit() int64 {
 	return f.o.MaxWrite
 }
 
-// counted is how many bytes the open file has, with what was gathered, as the original counts them: in a thriftfile
+// counted returns the bytes of the open file and of what was gathered, as the original counts them: in a thriftfile only
 // those of messages.
 func (f *Plain) counted() int64 {
 	if f.o.Thrift {
@@ -228,10 +228,10 @@ func (f *Plain) counted() int64 {
 	return f.size + int64(len(f.gather))
 }
 
-// full says whether the open file has more bytes than it should.
+// full reports whether the open file is larger than MaxSize.
 func (f *Plain) full() bool { return f.o.MaxSize > 0 && f.counted() > f.o.MaxSize }
 
-// flush writes what was gathered, and rotates when the file is full, if it may.
+// flush writes the gathered bytes, and then rotates if the file is full and rotates is true.
 func (f *Plain) flush(events int64, rotates bool) error {
 	if len(f.gather) > 0 {
 		f.synced = false
@@ -253,26 +253,25 @@ func (f *Plain) flush(events int64, rotates bool) error {
 
 var errBroken = errors.New("an earlier write or fsync failed")
 
-// fail makes err the end of f.
+// fail makes f unusable, because of err.
 func (f *Plain) fail(text string, err error) error {
 	f.broken = true
 	return store.Broken(&store.StatusError{Text: text, Err: err})
 }
 
-// Dir is where the files are.
+// Dir returns the directory of the files.
 func (f *Plain) Dir() *faultfs.Dir { return f.dir }
 
-// Urgent says that a file which was begun waits for Mark and Publish, to have its name, or that there is much to be
-// said.
+// Urgent reports whether the next Mark should come soon: a file that was begun waits for its name, or much was added.
 func (f *Plain) Urgent() bool { return len(f.fresh) > 0 || f.contents.many() }
 
-// Seal says that this run writes no more to the open file. The next one may go on with it.
+// Seal records that this run writes no more to the open file. The next run may continue it.
 func (f *Plain) Seal() error {
 	f.ending, f.quiet = true, false
 	return nil
 }
 
-// Mark makes durable what was appended and enters how the series stands, and what was added to it.
+// Mark makes everything durable and adds to m the state of the series and what was added to its files.
 func (f *Plain) Mark(m *store.Marks) error {
 	if f.broken {
 		return f.fail("File write error", errBroken)
@@ -302,15 +301,15 @@ func (f *Plain) Mark(m *store.Marks) error {
 	return nil
 }
 
-// Quiet says that nothing was written, rotated or published since the last Mark.
+// Quiet reports whether nothing was written, rotated or published since the last Mark.
 func (f *Plain) Quiet() bool { return f.quiet }
 
-// sync makes everything durable, or leaves that to later.
+// sync makes everything durable, or leaves that to later if it is not nil.
 func (f *Plain) sync(later *faultfs.Later) error {
 	for len(f.closed) > 0 {
 		old := f.closed[0]
 		f.closed = f.closed[1:]
-		err := f.look(old)
+		err := f.checkPath(old)
 		if err := errors.Join(err, old.file.Sync(), old.file.Close()); err != nil {
 			return fmt.Errorf("sync %s: %w", filepath.Join(f.dir.Path(), old.name), err)
 		}
@@ -332,7 +331,7 @@ func (f *Plain) sync(later *faultfs.Later) error {
 	return nil
 }
 
-// Publish gives the files that the last Mark named their names.
+// Publish gives the files that were begun before the last Mark their final names.
 func (f *Plain) Publish(later *faultfs.Later) error {
 	if len(f.covered.Begun) == 0 && len(f.covered.Stats) == 0 || f.broken {
 		return nil
@@ -340,7 +339,7 @@ func (f *Plain) Publish(later *faultfs.Later) error {
 	if err := f.show(f.covered, later); err != nil {
 		return f.fail("File open error", err)
 	}
-	if err := f.tell(f.covered.Stats, nil); err != nil {
+	if err := f.writeStats(f.covered.Stats, nil); err != nil {
 		return f.fail("File write error", err)
 	}
 	f.fresh = f.fresh[min(len(f.covered.Begun), len(f.fresh)):]
@@ -349,7 +348,7 @@ func (f *Plain) Publish(later *faultfs.Later) error {
 	return nil
 }
 
-// Close releases what is open. It says nothing about how the series stands.
+// Close closes the files. It makes nothing durable: the series is continued from the state that was saved last.
 func (f *Plain) Close() error {
 	var errs []error
 	for _, old := range f.closed {

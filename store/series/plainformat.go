@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// format appends a message as it stands in the file, behind the bytes that were gathered.
+// format appends a message to the gathered bytes in the form that it has in the file.
 func (f *Plain) format(dst, category, message []byte) []byte {
 	at := len(dst)
 	switch {
@@ -32,7 +32,7 @@ func (f *Plain) format(dst, category, message []byte) []byte {
 	return dst
 }
 
-// message appends a message of a thrift file, in which no newline ends it.
+// message appends a message of a thriftfile, in which it does not end with a newline.
 func (f *Plain) message(dst, category, message []byte) []byte {
 	if f.o.Form.Quote {
 		dst = append(strconv.AppendQuote(dst, string(category)), ' ')
@@ -40,9 +40,9 @@ func (f *Plain) message(dst, category, message []byte) []byte {
 	return append(dst, message...)
 }
 
-// padding is how many bytes must stand before a message of n bytes, at an offset of the gathered bytes, so that it does
-// not cross a chunk. A message that is longer than a chunk begins at one; Thrift's transport leaves a chunk empty
-// before it even where it would.
+// padding returns how many zero bytes must precede a message of n bytes at an offset of the gathered bytes, so that it does
+// not extend over the end of a chunk. A message that is longer than a chunk begins at the beginning of one. In a thriftfile
+// a whole chunk is left empty even before a long message that would begin there anyway, as Thrift's transport does.
 func (f *Plain) padding(at, n int) int {
 	if f.o.Chunk == 0 || f.o.Simple {
 		return 0

@@ -9,7 +9,7 @@ import (
 	"inkwell/store/plain"
 )
 
-// stem is what the names of files begun at a time have before their number.
+// stem returns the part before the number in the names of files that are begun at a time.
 func (o *PlainOptions) stem(at time.Time) string {
 	if o.Period == Never {
 		return o.Base
@@ -17,10 +17,10 @@ func (o *PlainOptions) stem(at time.Time) string {
 	return o.Base + at.Format("-2006-01-02")
 }
 
-// hidden is the name of a file until a saved state names it.
+// hidden returns the name that a file has until a state that names it is saved.
 func hidden(name string) string { return "." + name + ".open" }
 
-// shown is the final name of a hidden one, "" if it is none.
+// shown returns the final name of a file with a hidden name, "" if the name is not hidden.
 func shown(name string) string {
 	inner, ok := strings.CutSuffix(name, ".open")
 	if !ok || !strings.HasPrefix(inner, ".") {
@@ -29,9 +29,8 @@ func shown(name string) string {
 	return inner[1:]
 }
 
-// newest is the largest number of a stem in dir, -1 if there is none; taken says that what has exactly the name of that
-// number is no file, so that the name has to be passed over. The number counts if only a name like that has it:
-// NAME.gz, or the link.
+// newest returns the largest number of a stem in dir, -1 if there is none. Names with a suffix count, too, such as NAME.gz.
+// taken says that the name with that number belongs to something that is not a regular file, so that it cannot be used.
 func newest(dir *faultfs.Dir, stem string) (n int, taken bool, err error) {
 	list, err := dir.ReadDir()
 	if err != nil {
@@ -51,11 +50,11 @@ func newest(dir *faultfs.Dir, stem string) (n int, taken bool, err error) {
 	return n, taken, nil
 }
 
-// fresh says that Open always begins a file.
+// fresh reports whether OpenPlain always begins a new file.
 func (o *PlainOptions) fresh() bool { return o.RotateOnReopen || o.Thrift }
 
-// first is the number with which Open begins where there is no file of the date. A file that is counted up to, by a
-// rotation too, is 0.
+// first returns the number of the first file of a date. As in the original that is the hour, if files are rotated hourly
+// and OpenPlain may continue one, and 0 otherwise.
 func (o *PlainOptions) first(at time.Time) int {
 	if o.Period == Hourly && !o.fresh() {
 		return at.Hour()

@@ -11,36 +11,36 @@ import (
 	"inkwell/store"
 )
 
-// PlainOptions say what a Plain writes where. The zero value of a number is what the configuration language calls 0,
-// not its default.
+// PlainOptions configure a Plain. A zero number means what 0 means in the configuration, not the default of the option.
 type PlainOptions struct {
-	Root      string // Dir lies beneath it, and no link is followed on the way: the directory of the configuration; "" = Dir
-	Dir       string // with the category, for the copy of a model; made if it is missing
-	Sub       string // beneath Dir
-	Base      string // the names begin with it
-	Symlink   string // stem of the link; "" = Base
+	Root      string // an ancestor of Dir, below which no symbolic link is followed: as configured; "" = Dir
+	Dir       string // for the copy of a model it contains the category; created if it is missing
+	Sub       string // a directory in Dir; "" = Dir itself
+	Base      string // beginning of the names of the files
+	Symlink   string // the link is named Symlink_current; "" = Base
 	NoSymlink bool
-	Thrift    bool // a length before each message, and always a new file at Open; rotated behind a batch, by the bytes of messages
-	Simple    bool // with Thrift: no lengths and no chunks
+	// Thrift is the format of thriftfile stores: a length precedes each message, OpenPlain always begins a new file, and
+	// files are rotated after a batch, by the bytes of messages. Simple leaves out the lengths and the chunks.
+	Thrift, Simple bool
 
 	Period       Period
-	RotateHour   int   // of the day, from which on a day's file may end
-	RotateMinute int   // of the hour, from which on an hour's or a day's file may end
-	MaxSize      int64 // bytes, 0 = no limit
+	RotateHour   int   // hour of the day from which on the file of a day may end
+	RotateMinute int   // minute of the hour from which on the file of an hour or a day may end
+	MaxSize      int64 // bytes; 0 = unlimited
 	MaxWrite     int64 // bytes that are gathered for a write
-	Single       bool  // the size is looked at behind each message, as if it came alone
-	Chunk        int64 // bytes: no message crosses a multiple of that, if it can be helped; 0 = off
+	Single       bool  // the size is checked after each message, as if it came alone, and not only after a batch
+	Chunk        int64 // bytes: no message extends over a multiple of it, unless it is longer; 0 = off
 
 	WriteCategory  bool // on a line before every message
-	WriteMeta      bool // the name of the next file at the end of each
+	WriteMeta      bool // each file ends with the name of the next one
 	WriteStats     bool // a line in scribe_stats for each rotation
-	RotateOnReopen bool // Open begins a new file
+	RotateOnReopen bool // OpenPlain always begins a new file
 	Form           store.Form
-	Own            func(stream [16]byte) bool // entries of these streams count as such without numbers; nil = none
+	Own            func(stream [16]byte) bool // entries of these streams are recorded without their numbers; nil = none
 
 	Now      func() time.Time // nil = time.Now; its location is that of the dates
-	Logger   *slog.Logger     // nil = none
-	Stats    *stats.Set       // nil = own: counts "bytes lost", "dropped empty"
+	Logger   *slog.Logger     // nil = discard
+	Stats    *stats.Set       // nil = a new set; counts "bytes lost" and "dropped empty"
 	Injector faultfs.Injector // faults for tests
 }
 
@@ -49,7 +49,8 @@ func (o *PlainOptions) openDir() (*faultfs.Dir, error) {
 	return faultfs.OpenLater(cmp.Or(o.Root, o.Dir), filepath.Join(o.Dir, o.Sub), o.Injector)
 }
 
-// written is the path of a file as the original writes it into files: with the directories as they were configured.
+// written returns the path of a file in the form in which the original writes it into files: with the directories as
+// configured.
 func (o *PlainOptions) written(name string) string {
 	dir := o.Dir
 	if o.Sub != "" {
@@ -58,5 +59,5 @@ func (o *PlainOptions) written(name string) string {
 	return dir + "/" + name
 }
 
-// thriftChunk is the chunk of Thrift's file transport.
+// thriftChunk is the size of the chunks of Thrift's file transport.
 const thriftChunk = 16 << 20

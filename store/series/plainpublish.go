@@ -13,7 +13,8 @@ import (
 	"inkwell/internal/killpoint"
 )
 
-// show gives the files that a saved state names their names, durably or as later sees to it; what is done already is left alone.
+// show gives the files that were begun before a saved state their final names, unless they have them. The names become
+// durable at once, or by later if it is not nil.
 func (f *Plain) show(st state, later *faultfs.Later) error {
 	last := ""
 	for _, name := range st.Begun {
@@ -26,7 +27,7 @@ func (f *Plain) show(st state, later *faultfs.Later) error {
 		case err != nil:
 			return err
 		case waiting < 0 && there < 0:
-			continue // somebody took it away
+			continue // somebody has removed it
 		case waiting >= 0 && there >= 0:
 			return fmt.Errorf("publish %s: there is a file of that name that was not written here (move it away; what was to be published waits in %s)",
 				filepath.Join(f.dir.Path(), name), hidden(name))
@@ -47,11 +48,11 @@ func (f *Plain) show(st state, later *faultfs.Later) error {
 	return f.syncDir(later)
 }
 
-// statsName is the file that tells of rotations. Several series of a directory share it.
+// statsName is the file with a line for each rotation. All series of a directory share it.
 const statsName = "scribe_stats"
 
-// stats is what it holds.
-func (f *Plain) stats() ([]byte, error) {
+// readStats returns the content of scribe_stats.
+func (f *Plain) readStats() ([]byte, error) {
 	there, err := f.dir.ReadFile(statsName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read %s in %s: %w", statsName, f.dir.Path(), err)
@@ -59,8 +60,9 @@ func (f *Plain) stats() ([]byte, error) {
 	return there, nil
 }
 
-// tell appends lines to scribe_stats, but for those that are there already, and finishes one of which the beginning is.
-func (f *Plain) tell(lines []string, there []byte) (err error) {
+// writeStats appends lines to scribe_stats. there is its content after a crash, nil otherwise: lines in it are not written
+// again, and a line of which it ends with the beginning is completed.
+func (f *Plain) writeStats(lines []string, there []byte) (err error) {
 	torn := there[bytes.LastIndexByte(there, '\n')+1:]
 	var add strings.Builder
 	for _, line := range lines {

@@ -15,8 +15,8 @@ import (
 	"inkwell/store/plain"
 )
 
-// recover brings the directory to where a saved state says it stood, and says which file to open. known is false when
-// nothing is known of that file.
+// recover restores the directory to the saved state, and returns the state of the file to open. known is false when
+// nothing is known of that file, so that it is used as it is.
 func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 	data, marked := saved[f.path]
 	if marked {
@@ -38,9 +38,9 @@ func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 		return st, false, err
 	}
 	killpoint.Reach("plain.recover.shown")
-	there, err := f.stats()
+	there, err := f.readStats()
 	if err == nil {
-		err = f.tell(st.Stats, there)
+		err = f.writeStats(st.Stats, there)
 	}
 	if err == nil {
 		err = f.sweep(st)
@@ -56,13 +56,13 @@ func (f *Plain) recover(saved store.States) (st state, known bool, err error) {
 	f.o.Stats.Category(f.o.Base, "bytes lost").Add(st.Bytes - have)
 	f.log.Error("a file that was being written was changed: somebody removed, truncated or replaced it; the series continues with another",
 		"file", filepath.Join(f.dir.Path(), st.File), "bytes", have, "expected", st.Bytes)
-	// Its books end here.
+	// What the books say of the file ends here.
 	f.contents.open, f.contents.end = st.File, st.Bytes
 	st, err = f.replace(st)
 	return st, false, err
 }
 
-// left is how many bytes there are of those that a state says were written to its file; 0 if it is another file.
+// left returns how many of the bytes that were written to the file of a state still exist; 0 if it is another file.
 func (f *Plain) left(st state) (int64, error) {
 	have, err := f.length(st.File)
 	if err != nil || have < st.Bytes || st.Tail == 0 {
@@ -82,7 +82,7 @@ func (f *Plain) left(st state) (int64, error) {
 	return st.Bytes, nil
 }
 
-// length is that of a file, -1 if it is not there.
+// length returns the size of a file, -1 if it does not exist.
 func (f *Plain) length(name string) (int64, error) {
 	info, err := f.dir.Lstat(name)
 	switch {
@@ -94,7 +94,7 @@ func (f *Plain) length(name string) (int64, error) {
 	return 0, fmt.Errorf("look for %s: %w", filepath.Join(f.dir.Path(), name), err)
 }
 
-// choose says which file to continue, or to begin, when nothing is known.
+// choose returns the file to continue or to begin when there is no saved state.
 func (f *Plain) choose() (state, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)
@@ -110,8 +110,8 @@ func (f *Plain) choose() (state, error) {
 	return state{File: plain.FileName(stem, n)}, nil
 }
 
-// replace says with which file to go on when that of a state is not what it was: a new one, or one without anything in
-// it, which an earlier attempt may have left. What others have written stays as it is.
+// replace returns the file with which to continue when somebody has changed that of a state: a new one, or an empty one,
+// which an earlier attempt may have left. Files that others have written are not touched.
 func (f *Plain) replace(lost state) (state, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)
@@ -120,7 +120,7 @@ func (f *Plain) replace(lost state) (state, error) {
 		return state{}, err
 	}
 	if k, same := plain.Number(stem, lost.File); same && k >= n {
-		return state{File: plain.FileName(stem, k+1)}, nil // its name does not come again: it may be moved back
+		return state{File: plain.FileName(stem, k+1)}, nil // its name is not used again, because the file may be moved back
 	}
 	if n >= 0 && !taken {
 		if have, err := f.length(plain.FileName(stem, n)); err != nil || have == 0 {
@@ -133,8 +133,8 @@ func (f *Plain) replace(lost state) (state, error) {
 	return state{File: plain.FileName(stem, n)}, nil
 }
 
-// adopt gives hidden files their names when no state is known: the run before ended well but for that, or its state was
-// lost. Nobody will append again what is in them.
+// adopt gives hidden files their final names when there is no saved state. Then nobody appends their content again: the last
+// run has ended before it could publish them, or its state was lost.
 func (f *Plain) adopt() error {
 	list, err := f.dir.ReadDir()
 	if err != nil {
@@ -150,8 +150,8 @@ func (f *Plain) adopt() error {
 	return f.show(st, nil)
 }
 
-// sweep removes hidden files of the series that were begun after a state was saved: what is in them will be appended
-// again. An older one is set aside: it is of a directory that was moved away and is back.
+// sweep removes hidden files of the series that were begun after the saved state, because their content is appended again.
+// An older hidden file is set aside: it is from a directory that was moved away and has been moved back.
 func (f *Plain) sweep(st state) error {
 	list, err := f.dir.ReadDir()
 	if err != nil {
@@ -177,14 +177,14 @@ func (f *Plain) sweep(st state) error {
 	return nil
 }
 
-// before says whether a file of the series was begun no later than another one, by their names.
+// before reports whether a file of the series was begun no later than another one, by their names.
 func (f *Plain) before(name, other string) bool {
 	stem, n := f.parts(name)
 	otherStem, k := f.parts(other)
 	return stem == otherStem && n <= k || len(stem) == len(otherStem) && stem < otherStem
 }
 
-// parts is what a name of the series has before its number, and the number.
+// parts splits a name of the series into the part before the number, and the number; -1 = it has none.
 func (f *Plain) parts(name string) (stem string, n int) {
 	stem = f.o.Base
 	if rest, ok := strings.CutPrefix(name, f.o.Base+"-"); ok && len(rest) > len("2006-01-02") {
@@ -197,7 +197,7 @@ func (f *Plain) parts(name string) (stem string, n int) {
 	return stem, n
 }
 
-// own says whether a name is one of the series, of any date.
+// own reports whether a name belongs to the series, with any date.
 func (f *Plain) own(name string) bool {
 	stem, n := f.parts(name)
 	return n >= 0 && name == plain.FileName(stem, n)

@@ -14,8 +14,8 @@ import (
 	"inkwell/store/plain"
 )
 
-// Check rotates when it is time to, and looks whether everything is where it should be. It must be called from time to
-// time.
+// Check rotates when it is time, and makes sure that the open file and its directory still exist and can be written. It must
+// be called from time to time.
 func (f *Plain) Check(time.Time) error {
 	if f.broken || f.dir == nil {
 		return nil
@@ -31,11 +31,12 @@ func (f *Plain) Check(time.Time) error {
 	return nil
 }
 
-// standing fails when what is written would go where nobody looks.
-func (f *Plain) standing() error { return f.look(ended{f.file, f.name, f.size}) }
+// standing returns an error if the open file or its directory was removed or replaced, so that nobody would find what is
+// written.
+func (f *Plain) standing() error { return f.checkPath(ended{f.file, f.name, f.size}) }
 
-// look looks for a file from the top: the directory may be another one now.
-func (f *Plain) look(e ended) error {
+// checkPath returns an error unless the path of a file, looked up from the root, still leads to that file.
+func (f *Plain) checkPath(e ended) error {
 	name := e.name
 	if slices.Contains(f.fresh, name) {
 		name = hidden(name)
@@ -74,8 +75,8 @@ func (f *Plain) rotate() error {
 	return f.begin()
 }
 
-// next is the name of the file to be begun now. The name of the open one does not come again, even if that was removed:
-// a saved state may speak of it.
+// next returns the name of the file to be begun now. The name of the open file is not used again, even if the file was
+// removed, because a saved state may contain it.
 func (f *Plain) next() (string, error) {
 	now := f.o.Now()
 	stem := f.o.stem(now)
@@ -89,7 +90,7 @@ func (f *Plain) next() (string, error) {
 	return plain.FileName(stem, n+1), nil
 }
 
-// begin begins the next file under its hidden name; the one before is kept to be synced.
+// begin begins the next file under its hidden name. The previous one stays open until it is synced.
 func (f *Plain) begin() error {
 	name, err := f.next()
 	if err != nil {

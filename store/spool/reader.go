@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -211,15 +212,7 @@ func (l *Log) locate(pos *uint64) (s segment, limit uint64, ok bool) {
 	if len(l.segments) == 0 || *pos >= l.end {
 		return segment{}, 0, false
 	}
-	i, found := slices.BinarySearchFunc(l.segments, *pos, func(s segment, pos uint64) int {
-		switch {
-		case s.base < pos:
-			return -1
-		case s.base > pos:
-			return 1
-		}
-		return 0
-	})
+	i, found := slices.BinarySearchFunc(l.segments, *pos, func(s segment, pos uint64) int { return cmp.Compare(s.base, pos) })
 	if !found && i > 0 {
 		i--
 	}

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func segmentsIn(dir *faultfs.Dir) (segments []segment, spares []string, err erro
 			spares = append(spares, e.Name())
 		}
 	}
-	slices.SortFunc(segments, func(a, b segment) int { return bytes.Compare(bigEndian(a.base), bigEndian(b.base)) })
+	slices.SortFunc(segments, func(a, b segment) int { return cmp.Compare(a.base, b.base) })
 	return segments, spares, nil
 }
 
@@ -107,8 +108,6 @@ func endOfAside(dir *faultfs.Dir, end uint64) (beyond uint64, err error) {
 	}
 	return beyond, nil
 }
-
-func bigEndian(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // appendSegmentHeader appends the header of a segment with the given base, whose first entry has the number first.
 func appendSegmentHeader(dst []byte, base, first uint64) []byte {

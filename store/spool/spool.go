@@ -77,9 +77,8 @@ type Options struct {
 	Synced func(took time.Duration) // called after each fsync of a group; may be nil
 }
 
-// Errors of Append, to be told apart with errors.Is. Those of the operating system come back wrapped.
+// Errors of Append, for errors.Is. Errors of the operating system are wrapped.
 var (
-	// Errors of Append, for errors.Is. Errors of the operating system are wrapped.
 	ErrFull   = errors.New("spool is full")
 	ErrClosed = errors.New("spool is closed")
 )

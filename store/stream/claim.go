@@ -12,7 +12,7 @@ import (
 // claim is an Append in progress: the pieces of its batch, and the streams that are locked for it.
 type claim struct {
 	pieces []piece
-	owned  []*entry
+	owned  []*streamState
 	fresh  proto.Batch // the entries that are not duplicates
 	part   proto.Batch
 }
@@ -87,7 +87,7 @@ func (t *Table) take(ctx context.Context, c *claim) error {
 	c.owned = c.owned[:0]
 	for i := range c.pieces {
 		p := &c.pieces[i]
-		e := t.entry(p.stream)
+		e := t.state(p.stream)
 		if e.owner != c {
 			e.owner = c
 			c.owned = append(c.owned, e)
@@ -127,7 +127,7 @@ func (t *Table) release(c *claim, written bool) {
 	now := time.Now().Unix()
 	for i := range c.pieces {
 		p := &c.pieces[i]
-		pl := t.category(t.entry(p.stream), p.category)
+		pl := t.category(t.state(p.stream), p.category)
 		pl.release()
 		if !written {
 			continue
@@ -199,7 +199,7 @@ func (pl *categorySet) release() {
 // proper sender does, then those that were silent longest.
 func (t *Table) evict() {
 	type old struct {
-		*entry
+		*streamState
 		hog bool
 	}
 	all := make([]old, 0, len(t.streams))

@@ -10,7 +10,7 @@ import (
 // Merge adds the numbers of another table, given the content of its file. They count as drained: the next Save includes
 // them.
 func (t *Table) Merge(file []byte) error {
-	other := &Table{streams: make(map[ID]*entry)}
+	other := &Table{streams: make(map[ID]*streamState)}
 	damaged, err := faultfs.ParseLines(FileName, fileHeader, file, other.read)
 	if err == nil && damaged > 0 {
 		err = fmt.Errorf("%d lines of a table of streams are damaged", damaged)
@@ -21,7 +21,7 @@ func (t *Table) Merge(file []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, of := range other.streams {
-		e := t.entry(id)
+		e := t.state(id)
 		e.seen = max(e.seen, of.seen)
 		for _, p := range of.categories {
 			pl := t.category(e, []byte(p.category))

@@ -88,15 +88,15 @@ type Table struct {
 
 	mu         sync.Mutex
 	freed      *sync.Cond // signalled when an Append has unlocked its streams
-	streams    map[ID]*entry
+	streams    map[ID]*streamState
 	changed    []*categorySet // those whose drained has grown since the last Save
 	categories int
 	ranges     int // number of ranges, as limited by Options.Max
 	holes      int64
 }
 
-// entry is the state of one stream.
-type entry struct {
+// streamState is the state of one stream.
+type streamState struct {
 	id         ID
 	owner      *claim // the Append that has locked the stream; nil: none
 	seen       int64  // when the stream was last used, in Unix seconds
@@ -106,7 +106,7 @@ type entry struct {
 
 // categorySet is the set of the numbers that were taken of one stream in one category.
 type categorySet struct {
-	entry        *entry
+	stream       *streamState
 	category     string
 	present      Ranges // taken: in the journal, or drained from it
 	presentCount int64  // how many numbers are in present
@@ -127,7 +127,7 @@ func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	if o.Twice == nil {
 		o.Twice = func(ID, string, int64) {}
 	}
-	t := &Table{o: o, streams: make(map[ID]*entry), duplicates: o.Stats.Overall("duplicates"),
+	t := &Table{o: o, streams: make(map[ID]*streamState), duplicates: o.Stats.Overall("duplicates"),
 		forgotten: o.Stats.Overall("streams forgotten"), claims: sync.Pool{New: func() any { return new(claim) }}}
 	t.freed = sync.NewCond(&t.mu)
 	var err error
@@ -176,7 +176,7 @@ func (t *Table) read(body []byte) error {
 	if err != nil {
 		return err
 	}
-	e := t.entry(id)
+	e := t.state(id)
 	e.seen = max(e.seen, seen)
 	p := t.category(e, []byte(category))
 	t.ranges -= p.cost()
@@ -186,24 +186,24 @@ func (t *Table) read(body []byte) error {
 }
 
 func (p *categorySet) appendTo(dst []byte) []byte {
-	dst = append(dst, p.entry.id.String()...)
-	dst = strconv.AppendInt(append(dst, ' '), p.entry.seen, 10)
+	dst = append(dst, p.stream.id.String()...)
+	dst = strconv.AppendInt(append(dst, ' '), p.stream.seen, 10)
 	dst = append(append(dst, ' '), p.drained.String()...)
 	return strconv.AppendQuote(append(dst, ' '), p.category)
 }
 
-// entry returns the entry of a stream, creating it if necessary.
-func (t *Table) entry(id ID) *entry {
+// state returns the state of a stream, creating it if necessary.
+func (t *Table) state(id ID) *streamState {
 	e := t.streams[id]
 	if e == nil {
-		e = &entry{id: id}
+		e = &streamState{id: id}
 		t.streams[id] = e
 	}
 	return e
 }
 
 // category returns the set of a category, creating it if necessary.
-func (t *Table) category(e *entry, category []byte) *categorySet {
+func (t *Table) category(e *streamState, category []byte) *categorySet {
 	if e.byName != nil {
 		if p := e.byName[string(category)]; p != nil {
 			return p
@@ -213,7 +213,7 @@ func (t *Table) category(e *entry, category []byte) *categorySet {
 	}); i >= 0 {
 		return e.categories[i]
 	}
-	p := &categorySet{entry: e, category: string(category)}
+	p := &categorySet{stream: e, category: string(category)}
 	e.categories = append(e.categories, p)
 	t.categories++
 	t.ranges += p.cost()
@@ -277,7 +277,7 @@ func (t *Table) note(b *proto.Batch, drained bool) {
 		if t.o.Own != [8]byte{} && t.o.Own == [8]byte(p.stream[:8]) {
 			continue
 		}
-		e := t.entry(p.stream)
+		e := t.state(p.stream)
 		e.seen = max(e.seen, now)
 		pl := t.category(e, p.category)
 		t.add(pl, p)
@@ -327,13 +327,7 @@ func (t *Table) Save() error {
 	t.mu.Unlock()
 	switch {
 	case anew:
-		return t.lines.Rewrite(func(yield func([]byte) bool) {
-			for _, b := range bodies {
-				if !yield(b) {
-					return
-				}
-			}
-		})
+		return t.lines.Rewrite(slices.Values(bodies))
 	case len(bodies) == 0:
 		return nil
 	}
@@ -378,7 +372,7 @@ func (t *Table) Each(visit func(id ID, category string, there Ranges)) {
 // Read calls visit like Each, for the table stored in a directory, which may be in use; without a file there is nothing
 // to visit. bad counts damaged lines.
 func Read(dir *faultfs.Dir, visit func(id ID, category string, there Ranges)) (bad int, err error) {
-	t := &Table{streams: make(map[ID]*entry)}
+	t := &Table{streams: make(map[ID]*streamState)}
 	if bad, err = faultfs.ReadLines(dir, FileName, fileHeader, t.read); err == nil {
 		t.Each(visit)
 	}

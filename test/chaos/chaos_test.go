@@ -82,7 +82,7 @@ func TestChaos(t *testing.T) {
 	f.drain(s)
 	s.judge()
 	f.audit()
-	f.dedupe("tailed", int(s.tailed.next.Load()))
+	f.dedupe("tailed", s.tailed.Lines())
 	f.dedupe("piped", int(s.piped.Load()))
 	t.Log(w.table(s))
 	w.enough(long)
@@ -95,7 +95,7 @@ func (f *fleet) tidy() {
 		return
 	}
 	for _, d := range f.disks {
-		d.release()
+		d.Release()
 	}
 	if err := os.RemoveAll(f.dir); err != nil {
 		f.t.Error(err)

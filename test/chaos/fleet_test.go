@@ -5,15 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"inkwell/test/harness"
 )
@@ -25,7 +22,7 @@ type fleet struct {
 	a, b      *harness.Collector
 	relay     *harness.Scribed // the clients' forwarder
 	members   []*member
-	disks     []*disk
+	disks     []*harness.Disk
 	proxies   []*harness.Proxy
 	bounds    []*harness.Bound // that take only so much at once
 	follow    func(flags ...string) *harness.Process
@@ -42,7 +39,7 @@ type member struct {
 	name  string
 	begin func() *harness.Process
 	frail bool // may be killed
-	disk  *disk
+	disk  *harness.Disk
 
 	mu      sync.Mutex // held while it is being broken
 	p       *harness.Process
@@ -57,10 +54,10 @@ func (f *fleet) environment() []string {
 func newFleet(t *testing.T, dir string) *fleet {
 	f := &fleet{t: t, dir: dir, clock: filepath.Join(dir, "clock")}
 	for _, name := range []string{"a", "b", "forward", "pipe", "relay", "syslog"} {
-		f.disks = append(f.disks, newDisk(t, filepath.Join(dir, name)))
+		f.disks = append(f.disks, harness.NewDisk(t, filepath.Join(dir, name)))
 	}
-	f.a = ink.NewCollector(t, filepath.Join(f.disks[0].path, "out"), "--rotate", "20s", "--max-size", "300000")
-	f.b = ink.NewConfigured(t, filepath.Join(f.disks[1].path, "out"), `
+	f.a = ink.NewCollector(t, filepath.Join(f.disks[0].Path, "out"), "--rotate", "20s", "--max-size", "300000")
+	f.b = ink.NewConfigured(t, filepath.Join(f.disks[1].Path, "out"), `
 <store>
 category=default
 type=file
@@ -82,7 +79,7 @@ max_size=300000
 	f.b.Env(f.environment()...)
 	toA, toB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
 	f.follow = func(flags ...string) *harness.Process {
-		args := append([]string{"forward", "--to", toA + "," + toB, "--state", filepath.Join(f.disks[2].path, "state")}, flags...)
+		args := append([]string{"forward", "--to", toA + "," + toB, "--state", filepath.Join(f.disks[2].Path, "state")}, flags...)
 		if f.journal != nil {
 			args = append(args, "--journal", "all format=message category={identifier} namespace="+f.journal.Namespace)
 		}
@@ -90,7 +87,7 @@ max_size=300000
 	}
 	pipeA, pipeB := f.proxy(f.bound(f.a, 7, 64<<10)), f.proxy(f.bound(f.b, 1000, 700))
 	f.piping = func(stdin *os.File) *harness.Process {
-		args := []string{"pipe", "--to", pipeB + "," + pipeA, "--spool", filepath.Join(f.disks[3].path, "spool"), "--drain-timeout", "4m", "piped"}
+		args := []string{"pipe", "--to", pipeB + "," + pipeA, "--spool", filepath.Join(f.disks[3].Path, "spool"), "--drain-timeout", "4m", "piped"}
 		return ink.Start(t, harness.Command{Args: args, Stdin: stdin, Env: f.environment()})
 	}
 	syslogA, syslogB := f.proxy(f.a.Addr), f.proxy(f.b.Addr)
@@ -104,13 +101,13 @@ max_size=300000
 	}
 	servers := f.proxy(f.bound(f.a, 20, 64<<10)) + " " + f.proxy(f.bound(f.b, 1000, 2000))
 	f.relay = ink.NewScribed(t, "port={PORT}\ncheck_interval=1\nmax_queue_size=100000000\n"+
-		harness.RelayStore("service_list="+servers+"\nservice_order=listed", filepath.Join(f.disks[4].path, "buffer")))
-	f.relay.Env(append(f.environment(), "INKWELL_STATE="+filepath.Join(f.disks[4].path, "state"))...)
+		harness.RelayStore("service_list="+servers+"\nservice_order=listed", filepath.Join(f.disks[4].Path, "buffer")))
+	f.relay.Env(append(f.environment(), "INKWELL_STATE="+filepath.Join(f.disks[4].Path, "state"))...)
 	f.clientsTo = f.proxy(f.relay.Addr)
 	return f
 }
 
-func (f *fleet) syslogState() string { return filepath.Join(f.disks[5].path, "state") }
+func (f *fleet) syslogState() string { return filepath.Join(f.disks[5].Path, "state") }
 
 // bound is a next hop before a collector that takes calls of so many entries and bytes.
 func (f *fleet) bound(c *harness.Collector, entries, bytes int) string {
@@ -153,7 +150,7 @@ func (f *fleet) supervise() {
 			continue
 		}
 		if m.p.Ended() {
-			if m.disk == nil || time.Since(m.disk.lastFull()) > 5*time.Second {
+			if m.disk == nil || time.Since(m.disk.LastFull()) > 5*time.Second {
 				f.t.Errorf("%s has ended by itself: %s\n%s", m.name, m.p, m.p.Stderr())
 			}
 			m.refused.Add(1)
@@ -198,7 +195,7 @@ func (f *fleet) drain(s *sources) {
 
 // audit has the program itself look for what is missing.
 func (f *fleet) audit() {
-	r := ink.Run(f.t, "audit", "--verify", f.a.Dir, f.b.Dir, "--state", filepath.Join(f.disks[2].path, "state"), "--state", filepath.Join(f.disks[3].path, "spool"),
+	r := ink.Run(f.t, "audit", "--verify", f.a.Dir, f.b.Dir, "--state", filepath.Join(f.disks[2].Path, "state"), "--state", filepath.Join(f.disks[3].Path, "spool"),
 		"--state", f.syslogState())
 	f.t.Logf("inkwell audit ends with %d\n%s", r.Code, strings.TrimSpace(r.Stdout))
 	if r.Code != 0 {
@@ -254,61 +251,6 @@ func (f *fleet) dedupe(category string, n int) {
 	}
 	if left > 0 {
 		f.t.Errorf("inkwell cat --dedupe does not print %d of %d lines of %s", left, n, category)
-	}
-}
-
-// disk is a small file system that can be made full.
-type disk struct {
-	path    string
-	mounted bool
-	full    atomic.Int64 // when it was full the last time, Unix nanoseconds
-}
-
-const diskSize = "size=1g" // never reached: a full disk is a smaller one
-
-func newDisk(t *testing.T, path string) *disk {
-	if err := os.Mkdir(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	d := &disk{path: path}
-	if err := unix.Mount("inkwell-chaos", path, "tmpfs", 0, diskSize); err != nil {
-		t.Logf("no full disk at %s: %v", path, err)
-		return d
-	}
-	d.mounted = true
-	return d
-}
-
-func (d *disk) lastFull() time.Time { return time.Unix(0, d.full.Load()) }
-
-// fill leaves no room for a while.
-func (d *disk) fill(t *testing.T, hold time.Duration) bool {
-	if !d.mounted {
-		return false
-	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(d.path, &st); err != nil {
-		t.Error(err)
-		return false
-	}
-	used := (st.Blocks - st.Bfree) * uint64(st.Bsize)
-	err := unix.Mount("", d.path, "", unix.MS_REMOUNT, "size="+strconv.FormatUint(used+4096, 10))
-	if err != nil { // it has grown meanwhile
-		return false
-	}
-	for end := time.Now().Add(hold); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		d.full.Store(time.Now().UnixNano())
-	}
-	if err := unix.Mount("", d.path, "", unix.MS_REMOUNT, diskSize); err != nil {
-		t.Error(err)
-	}
-	d.full.Store(time.Now().UnixNano())
-	return true
-}
-
-func (d *disk) release() {
-	if d.mounted {
-		_ = unix.Unmount(d.path, unix.MNT_DETACH) // the test has nothing to do with it any more
 	}
 }
 

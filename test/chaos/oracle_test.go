@@ -158,7 +158,7 @@ func (s *sources) compare(source string, p *pair) {
 	s.t.Helper()
 	switch source {
 	case "tailed":
-		s.complete(source, int(s.tailed.next.Load()), p)
+		s.complete(source, s.tailed.Lines(), p)
 	case "piped":
 		s.complete(source, int(s.piped.Load()), p)
 	case "syslogged", "journaled":

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,7 +20,7 @@ import (
 type sources struct {
 	t       *testing.T
 	f       *fleet
-	tailed  *tailed
+	tailed  *harness.Rotated
 	piped   atomic.Int64 // lines written
 	pipe    *harness.Process
 	syslog  *harness.Process
@@ -41,7 +40,7 @@ func newSources(f *fleet, dir string) *sources {
 	}
 	stubborn := newClient(f, "stubborn")
 	stubborn.Stubborn = true
-	return &sources{t: f.t, f: f, logged: logged, stop: make(chan struct{}), tailed: &tailed{path: filepath.Join(dir, "in", "app.log")},
+	return &sources{t: f.t, f: f, logged: logged, stop: make(chan struct{}), tailed: harness.NewRotated("tailed", filepath.Join(dir, "in", "app.log")),
 		clients: []*harness.Caller{newClient(f, "modest0"), newClient(f, "modest1"), stubborn}}
 }
 
@@ -61,7 +60,7 @@ func (s *sources) going(d time.Duration) bool {
 
 func (s *sources) start() {
 	s.t.Cleanup(s.quiet)
-	s.work.Go(func() { s.check(s.tailed.run(s)) })
+	s.work.Go(func() { s.check(s.tailed.Run(s.going)) })
 	r, w, err := os.Pipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -166,7 +165,7 @@ func (s *sources) livesOn() {
 
 // progress is a line about what was done so far.
 func (s *sources) progress() string {
-	text := fmt.Sprintf("%d lines tailed (%d rotations), %d piped", s.tailed.next.Load(), s.tailed.rotations.Load(), s.piped.Load())
+	text := fmt.Sprintf("%d lines tailed (%d rotations), %d piped", s.tailed.Lines(), s.tailed.Rotations(), s.piped.Load())
 	for _, category := range slices.Sorted(maps.Keys(s.logged)) {
 		text += fmt.Sprintf(", %d %s", s.logged[category].Load(), category)
 	}
@@ -174,104 +173,4 @@ func (s *sources) progress() string {
 		text += fmt.Sprintf(", %s %d calls", c.Source, c.Answered.Load())
 	}
 	return text
-}
-
-// tailed is a log that is rotated all the time.
-type tailed struct {
-	path      string
-	next      atomic.Int64 // number of the next line
-	rotations atomic.Int64
-	file      *os.File
-}
-
-func (l *tailed) run(s *sources) (err error) {
-	if err := l.open(); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.file.Close()) }()
-	for turn := 1; s.going(50 * time.Millisecond); turn++ {
-		n := 15
-		if turn%97 == 0 {
-			n = 3000 // a burst
-		}
-		if err := l.write(n, turn%3 == 0); err != nil {
-			return err
-		}
-		if turn%60 == 0 {
-			if err := l.rotate(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (l *tailed) open() (err error) {
-	l.file, err = os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	return err
-}
-
-// write appends lines, in two writes that meet within a line if torn is set.
-func (l *tailed) write(n int, torn bool) error {
-	from := int(l.next.Load())
-	text := harness.Lines("tailed", from, from+n)
-	cut := 0
-	if torn {
-		cut = len(text) / 2
-	}
-	for _, part := range [][]byte{text[:cut], text[cut:]} {
-		if _, err := l.file.Write(part); err != nil {
-			return err
-		}
-	}
-	l.next.Add(int64(n))
-	return nil
-}
-
-// rotate has six styles, in turn. Only the first two have a writer that goes on with the old file for a while, as servers do until they
-// are told: what it would write meanwhile is in no file with the others.
-func (l *tailed) rotate() error {
-	n := l.rotations.Add(1)
-	name := l.path + "." + strconv.FormatInt(n, 10)
-	switch n % 6 {
-	case 1: // rename
-		return errors.Join(os.Rename(l.path, name), l.lag())
-	case 2: // rename, create
-		return errors.Join(os.Rename(l.path, name), os.WriteFile(l.path, nil, 0o644), l.lag())
-	case 3: // three renames at once
-		for _, suffix := range []string{".a", ".b", ".c"} {
-			if err := errors.Join(os.Rename(l.path, name+suffix), l.reopen(), l.write(5, false)); err != nil {
-				return err
-			}
-			time.Sleep(20 * time.Millisecond) // so that their times tell which is older
-		}
-		return nil
-	case 4: // copytruncate
-		return errors.Join(l.copyTo(name), os.Truncate(l.path, 0))
-	case 5: // another file in its place, as by rsync and sed -i
-		return errors.Join(l.copyTo(l.path+".tmp"), os.Rename(l.path+".tmp", l.path), l.reopen())
-	}
-	old := filepath.Join(filepath.Dir(l.path), "old")
-	return errors.Join(os.MkdirAll(old, 0o755), os.Rename(l.path, filepath.Join(old, filepath.Base(name))), l.reopen())
-}
-
-// lag writes to the file that is open for a while, and then to what stands at the path.
-func (l *tailed) lag() error {
-	for range 10 {
-		if err := l.write(3, false); err != nil {
-			return err
-		}
-		time.Sleep(30 * time.Millisecond)
-	}
-	return l.reopen()
-}
-
-func (l *tailed) reopen() error { return errors.Join(l.file.Close(), l.open()) }
-
-func (l *tailed) copyTo(name string) error {
-	data, err := os.ReadFile(l.path)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, data, 0o644)
 }

@@ -77,7 +77,7 @@ func (w *wreckers) one() {
 	case dice < 95:
 		d := w.f.disks[which%len(w.f.disks)]
 		w.out.Go(func() {
-			if d.fill(w.f.t, hold) {
+			if d.Fill(w.f.t, hold) {
 				w.fulls.Add(1)
 			}
 		})
@@ -146,7 +146,7 @@ func (w *wreckers) table(s *sources) string {
 	row("full disks", w.fulls.Load())
 	row("starts that failed for want of room", starts)
 	row("clock jumps", w.clocks.Load())
-	row("rotations of the followed log", s.tailed.rotations.Load())
+	row("rotations of the followed log", int64(s.tailed.Rotations()))
 	for _, name := range slices.Sorted(func(yield func(string) bool) {
 		for name := range s.found {
 			if !yield(name) {

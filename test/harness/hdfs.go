@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/colinmarc/hdfs/v2"
 )
 
 // hadoop is the directory of the jars for the tests; .ci/deps downloads them.
@@ -34,7 +37,7 @@ func NewHDFS(tb testing.TB, dataNodes int) (*HDFS, bool) {
 	_, err := exec.LookPath("java")
 	switch {
 	case os.Getenv("INKWELL_TEST_HDFS") != "1":
-		NotRun(tb, "HDFS takes long: make depots runs this")
+		NotRun(tb, "HDFS takes long: make depots and make chaos-cluster run this")
 		return nil, false
 	case err != nil || Fetched(hadoop) == "":
 		NotRun(tb, "Java, or Hadoop's jars, are not there (make deps fetches those, which needs Maven)")
@@ -44,9 +47,10 @@ func NewHDFS(tb testing.TB, dataNodes int) (*HDFS, bool) {
 	h.configure(tb, "name")
 	h.java(tb, "name", "namenode.NameNode", "-format", "-nonInteractive").Expect(tb, 0)
 	h.BeginName(tb)
+	h.nodes = make([]*Process, dataNodes)
 	for i := range dataNodes {
 		h.configure(tb, fmt.Sprint("data", i))
-		h.nodes = append(h.nodes, h.java(tb, fmt.Sprint("data", i), "datanode.DataNode"))
+		h.BeginData(tb, i)
 	}
 	h.until(tb, fmt.Sprintf(`"NumLiveDataNodes" : %d`, dataNodes), `"FSState" : "Operational"`)
 	return h, true
@@ -113,6 +117,35 @@ func (h *HDFS) BeginName(tb testing.TB) {
 	tb.Helper()
 	h.name = h.java(tb, "name", "namenode.NameNode")
 	h.until(tb, `"FSState"`)
+}
+
+// BeginData starts a DataNode, also after KillData. It does not wait until the NameNode knows it.
+func (h *HDFS) BeginData(tb testing.TB, i int) {
+	tb.Helper()
+	h.nodes[i] = h.java(tb, fmt.Sprint("data", i), "datanode.DataNode")
+}
+
+// Fetch copies all files below a directory to a local one.
+func (h *HDFS) Fetch(tb testing.TB, from, to string) {
+	tb.Helper()
+	cl, err := hdfs.New(h.Addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer cl.Close()
+	err = cl.Walk(from, func(path string, info fs.FileInfo, err error) error {
+		local := filepath.Join(to, strings.TrimPrefix(path, from))
+		switch {
+		case err != nil:
+			return err
+		case info.IsDir():
+			return os.MkdirAll(local, 0o755)
+		}
+		return cl.CopyToLocal(path, local)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		tb.Fatal(fmt.Errorf("copy %s from HDFS: %w", from, err))
+	}
 }
 
 // KillName ends the NameNode.

@@ -27,17 +27,26 @@ type Kafka struct {
 	broker *Process
 }
 
-// NewKafka starts a broker, or reports that the test is not run. It takes about twenty seconds and needs
-// INKWELL_TEST_KAFKA=1 (make kafka).
-func NewKafka(tb testing.TB) (*Kafka, bool) {
+// kafkaRuns reports whether tests with a real Kafka are run.
+func kafkaRuns(tb testing.TB) bool {
 	tb.Helper()
 	_, err := exec.LookPath("java")
 	switch {
 	case os.Getenv("INKWELL_TEST_KAFKA") != "1":
-		NotRun(tb, "Kafka takes long: make kafka runs this")
-		return nil, false
+		NotRun(tb, "Kafka takes long: make kafka and make chaos-cluster run this")
+		return false
 	case err != nil || Fetched(kafkaJars) == "":
 		NotRun(tb, "Java, or Kafka's jars, are not there (make deps fetches those, which needs Maven)")
+		return false
+	}
+	return true
+}
+
+// NewKafka starts a broker, or reports that the test is not run. It takes about twenty seconds and needs
+// INKWELL_TEST_KAFKA=1 (make kafka).
+func NewKafka(tb testing.TB) (*Kafka, bool) {
+	tb.Helper()
+	if !kafkaRuns(tb) {
 		return nil, false
 	}
 	k := &Kafka{dir: tb.TempDir(), Addr: free(tb)}
@@ -52,7 +61,7 @@ func NewKafka(tb testing.TB) (*Kafka, bool) {
 		"share.coordinator.state.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
 	}, "\n")
 	WriteFile(tb, k.settings(), settings)
-	k.java(tb, "-Xmx128m", "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c",
+	kafkaJava(tb, "-Xmx128m", "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c",
 		k.settings()).Expect(tb, 0)
 	k.Begin(tb)
 	return k, true
@@ -72,8 +81,8 @@ func NewFakeKafka(tb testing.TB, opts ...kfake.Opt) *Kafka {
 
 func (k *Kafka) settings() string { return filepath.Join(k.dir, "server.properties") }
 
-// java starts a class of Kafka.
-func (k *Kafka) java(tb testing.TB, memory string, args ...string) *Process {
+// kafkaJava starts a class of Kafka.
+func kafkaJava(tb testing.TB, memory string, args ...string) *Process {
 	tb.Helper()
 	return Inkwell{}.Start(tb, Command{Program: "java",
 		Args: append([]string{memory, "-cp", Fetched(kafkaJars) + "/*"}, args...)})
@@ -82,7 +91,7 @@ func (k *Kafka) java(tb testing.TB, memory string, args ...string) *Process {
 // Begin starts the broker, also after Kill, and waits until it answers.
 func (k *Kafka) Begin(tb testing.TB) {
 	tb.Helper()
-	k.broker = k.java(tb, "-Xmx400m", "kafka.Kafka", k.settings())
+	k.broker = kafkaJava(tb, "-Xmx400m", "kafka.Kafka", k.settings())
 	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -138,19 +147,28 @@ func (k *Kafka) Size(tb testing.TB) (bytes int64) {
 // Topic makes a topic with settings, written as KEY=VALUE.
 func (k *Kafka) Topic(tb testing.TB, name string, partitions int32, settings ...string) {
 	tb.Helper()
+	err := k.ask(tb, func(adm *kadm.Client) error {
+		return makeTopic(context.Background(), adm, topicPlan{name, partitions, 1}, settings)
+	})
+	if err != nil {
+		tb.Fatal(fmt.Errorf("make topic %s: %w", name, err))
+	}
+}
+
+// topicPlan says what a topic is to be like.
+type topicPlan struct {
+	name       string
+	partitions int32
+	replicas   int16
+}
+
+// makeTopic makes a topic with settings, written as KEY=VALUE.
+func makeTopic(ctx context.Context, adm *kadm.Client, t topicPlan, settings []string) error {
 	configs := make(map[string]*string)
 	for _, s := range settings {
 		key, value, _ := strings.Cut(s, "=")
 		configs[key] = &value
 	}
-	err := k.ask(tb, func(adm *kadm.Client) error {
-		r, err := adm.CreateTopic(context.Background(), partitions, 1, configs, name)
-		if err == nil {
-			err = r.Err
-		}
-		return err
-	})
-	if err != nil {
-		tb.Fatal(fmt.Errorf("make topic %s: %w", name, err))
-	}
+	r, err := adm.CreateTopic(ctx, t.partitions, t.replicas, configs, t.name)
+	return errors.Join(err, r.Err)
 }

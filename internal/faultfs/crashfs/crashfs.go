@@ -185,13 +185,13 @@ func (d *Disk) note(c *faultfs.Change, err error) {
 	case c.Op == faultfs.OpMkdir:
 		made := &directory{live: make(map[string]node), durable: make(map[string]node)}
 		d.dirs[filepath.Join(c.Dir, c.Name)] = made
-		d.rename(dir, c.Name, "", made)
+		d.setName(dir, c.Name, made)
 	case c.Op == faultfs.OpSymlink:
-		d.rename(dir, c.Name, "", link(c.From))
+		d.setName(dir, c.Name, link(c.From))
 	case c.Op == faultfs.OpRename:
 		d.move(dir, c)
 	case c.Op == faultfs.OpRemove:
-		d.rename(d.dirOf(c), filepath.Base(c.Name), "", nil)
+		d.setName(d.dirOf(c), filepath.Base(c.Name), nil)
 	}
 }
 
@@ -215,7 +215,7 @@ func (d *Disk) opened(dir *directory, c *faultfs.Change) {
 			return
 		}
 		f = newFile(nil)
-		d.rename(dir, name, "", f)
+		d.setName(dir, name, f)
 	}
 	if c.Flag&os.O_TRUNC != 0 {
 		f.truncate(0)
@@ -234,9 +234,9 @@ func (d *Disk) move(dir *directory, c *faultfs.Change) {
 	d.pending = append(d.pending, n)
 }
 
-// rename records that name now stands for n, and from for nothing.
-func (d *Disk) rename(dir *directory, name, from string, n node) {
-	c := &nameChange{dir: dir, name: name, node: n, from: from}
+// setName records that name now stands for n, or for nothing if n is nil.
+func (d *Disk) setName(dir *directory, name string, n node) {
+	c := &nameChange{dir: dir, name: name, node: n}
 	c.apply(func(of *directory) map[string]node { return of.live })
 	d.pending = append(d.pending, c)
 }

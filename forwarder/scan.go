@@ -45,7 +45,7 @@ func (v *volume) scan(d *directory, now time.Time) {
 	before, refused := d.failed, d.refused
 	d.failed, d.refused = nil, 0
 	l, err := statPath(d.path)
-	var names []entry
+	var names []dirEntry
 	if err == nil {
 		v.watch.add(d.path) // before it is listed, so that nothing is missed in between
 		names, err = d.names()
@@ -94,78 +94,17 @@ func (v *volume) viewOf(d *directory) *view {
 		once: v.once, window: v.window, linger: v.linger}
 }
 
-// listWanted returns the files that an input wants.
-func (v *volume) listWanted(d *directory, names []entry) (list []*arrival) {
-	before := d.links
-	d.links = nil
-	matched, odd := make(map[*source]int), make(map[string]string)
-	defer func() {
-		d.tellMatched(matched)
-		d.odd = odd
-	}()
-	for _, e := range names {
-		s, other := d.match(e.name)
-		if s == nil || e.dir && d.literals[e.name] == nil { // a pattern may match directories, too
-			continue
-		}
-		path := filepath.Join(d.path, e.name)
-		if isCompressedName(e.name) {
-			v.sayOnce(path, compressedText)
-			continue
-		}
-		if other != nil {
-			v.tellOther(path, s, other)
-		}
-		l, err := statPath(path)
-		if e.link {
-			if d.links == nil {
-				d.links = make(map[string]identity)
-			}
-			d.links[e.name] = l.id
-		}
-		switch {
-		case err != nil && !(e.link && errors.Is(err, fs.ErrNotExist)):
-			v.unreadable(d, path, err)
-		case l.regular:
-			matched[s]++
-			if t := v.trail(d, e.name, s); t != nil {
-				list = append(list, &arrival{path: path, look: l, source: s, home: t})
-				if e.link && before[e.name] != l.id {
-					v.resolve(d, t)
-				}
-			}
-		case err == nil:
-			v.tellOdd(d, odd, path)
-		}
-	}
-	return list
-}
-
-// notePaths records which file each path names now.
-func (d *directory) notePaths(list []*arrival, now time.Time) {
-	shown := make(map[*trail]identity, len(list))
-	for _, a := range list {
-		shown[a.home] = a.look.id
-	}
-	for _, t := range d.trails {
-		id, present := shown[t]
-		if t.changed.IsZero() || t.live != id || t.present != present {
-			t.live, t.present, t.changed = id, present, now
-		}
-	}
-}
-
 // examine collects what decide needs to know of the files. A file with several names is listed once, under the first of
 // them.
 func (v *volume) examine(d *directory, list []*arrival) []*arrival {
 	seen := make(map[identity]bool, len(list))
 	list = slices.DeleteFunc(list, func(a *arrival) bool {
-		again := seen[a.look.id]
-		seen[a.look.id] = true
+		again := seen[a.stat.id]
+		seen[a.stat.id] = true
 		return again
 	})
 	for _, a := range list {
-		a.known = v.known[a.look.id]
+		a.known = v.known[a.stat.id]
 		if a.home != nil {
 			a.base = d.base(filepath.Base(a.path))
 		}
@@ -175,7 +114,7 @@ func (v *volume) examine(d *directory, list []*arrival) []*arrival {
 			continue
 		}
 		if l, err := statFile(g.fd); err == nil {
-			g.look.gone, g.look.changed = l.gone, l.changed
+			g.stat.gone, g.stat.changed = l.gone, l.changed
 		}
 	}
 	for !v.examineAll(d, list) {
@@ -192,7 +131,7 @@ func (v *volume) examineAll(d *directory, list []*arrival) bool {
 		if g != nil && g.fd >= 0 && !g.rewritten {
 			continue
 		}
-		a.unchanged = g != nil && !g.rewritten && g.look.same(a.look)
+		a.unchanged = g != nil && !g.rewritten && g.stat.same(a.stat)
 		if a.unchanged && !compare {
 			continue
 		}
@@ -247,7 +186,7 @@ func (d *directory) candidates(a *arrival) (list []*generation) {
 func (v *volume) prune(d *directory, list []*arrival, now time.Time) {
 	seen := make(map[identity]bool, len(list))
 	for _, a := range list {
-		seen[a.look.id] = true
+		seen[a.stat.id] = true
 	}
 	for id := range d.waiting {
 		if !seen[id] {

@@ -11,11 +11,11 @@ import (
 	"inkwell/store/stream"
 )
 
-// load is what a pipe holds in memory: full shipments in a queue, and one that is being filled.
+// pipeQueue is what a pipe holds in memory: full shipments that wait, and one that is being filled.
 //
-//	put ──► current ──(full)──► queue ──► ship ──► store
-//	           └──(ship is idle)──────────►┘
-type load struct {
+//	put ──► current ──(full)──► waiting ──► ship ──► store
+//	           └──(ship is idle)────────────►┘
+type pipeQueue struct {
 	deliverer
 	cutter   lines.Cutter
 	received *atomic.Int64
@@ -28,7 +28,7 @@ type load struct {
 
 	mu      sync.Mutex
 	current *shipment
-	queue   []*shipment
+	waiting []*shipment
 	free    []*shipment
 	closed  bool
 	stream  stream.ID
@@ -38,9 +38,9 @@ type load struct {
 	dropped int64
 }
 
-func newLoad(st *nextHop, o PipeOptions) *load {
+func newPipeQueue(st *nextHop, o PipeOptions) *pipeQueue {
 	path := "pipe:" + writerName()
-	l := &load{
+	l := &pipeQueue{
 		deliverer: newDeliverer(st, o.Logger),
 		cutter: lines.Cutter{
 			Category: []byte(o.Category), Prefix: st.origin.prefix(o.Prefix, path), Max: defaultLine, Full: shipmentFull,
@@ -65,7 +65,7 @@ func newLoad(st *nextHop, o PipeOptions) *load {
 // put takes the complete lines of data and returns how many bytes it took. With rest it also takes what follows the
 // last newline, and adds a newline to that. While the memory is full it waits, unless lines are to be dropped then, or
 // hard ends.
-func (l *load) put(hard context.Context, data []byte, rest bool) (taken int) {
+func (l *pipeQueue) put(hard context.Context, data []byte, rest bool) (taken int) {
 	for {
 		n, full := l.fill(data[taken:])
 		taken += n
@@ -85,7 +85,7 @@ func (l *load) put(hard context.Context, data []byte, rest bool) (taken int) {
 }
 
 // fill takes lines until no complete one is left, or the memory is full.
-func (l *load) fill(data []byte) (taken int, full bool) {
+func (l *pipeQueue) fill(data []byte) (taken int, full bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -96,7 +96,7 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 			if len(l.free) == 0 {
 				return taken, true
 			}
-			l.queue = append(l.queue, l.current)
+			l.waiting = append(l.waiting, l.current)
 			l.current, l.free = l.free[len(l.free)-1], l.free[:len(l.free)-1]
 		}
 		c := l.cutter.Take(&l.current.batch, data[taken:], l.broken)
@@ -111,20 +111,20 @@ func (l *load) fill(data []byte) (taken int, full bool) {
 }
 
 // taken numbers and counts the entries that were appended to the current shipment last.
-func (l *load) taken(entries int) {
+func (l *pipeQueue) taken(entries int) {
 	l.current.batch.Number(l.stream, l.number, entries)
 	l.number += int64(entries)
 	l.count(entries)
 }
 
-func (l *load) count(entries int) {
+func (l *pipeQueue) count(entries int) {
 	l.read += int64(entries)
 	l.received.Add(int64(entries))
 	l.lines.Add(int64(entries))
 }
 
 // putRest takes a line without a newline. That line may exceed the memory bound.
-func (l *load) putRest(data []byte) {
+func (l *pipeQueue) putRest(data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	prefix := l.cutter.Prefix
@@ -137,7 +137,7 @@ func (l *load) putRest(data []byte) {
 }
 
 // discard drops the complete lines of data, and counts them.
-func (l *load) discard(data []byte) int {
+func (l *pipeQueue) discard(data []byte) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var nowhere proto.Batch
@@ -150,7 +150,7 @@ func (l *load) discard(data []byte) int {
 }
 
 // waitRoom waits until there is a free shipment. It is false if lines are to be dropped instead, or if hard ended.
-func (l *load) waitRoom(hard context.Context) bool {
+func (l *pipeQueue) waitRoom(hard context.Context) bool {
 	for {
 		lasted, failing := l.lasted()
 		spooled := l.spooled()
@@ -170,8 +170,8 @@ func (l *load) waitRoom(hard context.Context) bool {
 	}
 }
 
-// ship delivers shipments until the load is closed and empty. After an error, what is left stays in the load: see left.
-func (l *load) ship(ctx context.Context) error {
+// ship delivers shipments until the queue is closed and empty. After an error, what is left stays in the queue: see left.
+func (l *pipeQueue) ship(ctx context.Context) error {
 	for {
 		p, closed := l.next()
 		if p == nil {
@@ -181,9 +181,9 @@ func (l *load) ship(ctx context.Context) error {
 			<-l.work
 			continue
 		}
-		if err := l.deliver(ctx, p); err != nil {
+		if err := l.deliver(ctx, &p.batch); err != nil {
 			l.mu.Lock()
-			l.queue = append(l.queue, p)
+			l.waiting = append(l.waiting, p)
 			l.mu.Unlock()
 			return err
 		}
@@ -197,12 +197,12 @@ func (l *load) ship(ctx context.Context) error {
 
 // next returns the shipment that is to be delivered next. nil means that there is none now, and with closed, that there
 // will be none.
-func (l *load) next() (p *shipment, closed bool) {
+func (l *pipeQueue) next() (p *shipment, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case len(l.queue) > 0:
-		p, l.queue = l.queue[0], l.queue[1:]
+	case len(l.waiting) > 0:
+		p, l.waiting = l.waiting[0], l.waiting[1:]
 	case l.current.batch.Count() > 0 && len(l.free) > 0:
 		p = l.current
 		l.current, l.free = l.free[len(l.free)-1], l.free[:len(l.free)-1]
@@ -211,7 +211,7 @@ func (l *load) next() (p *shipment, closed bool) {
 }
 
 // close says that put will not be called any more.
-func (l *load) close() {
+func (l *pipeQueue) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
@@ -219,11 +219,11 @@ func (l *load) close() {
 }
 
 // left is how many entries are in memory.
-func (l *load) left() int64 {
+func (l *pipeQueue) left() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.current.batch.Count()
-	for _, p := range l.queue {
+	for _, p := range l.waiting {
 		n += p.batch.Count()
 	}
 	return int64(n)

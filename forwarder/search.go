@@ -28,7 +28,7 @@ func (f *follower) find(ctx context.Context) <-chan finding {
 	return found
 }
 
-// search is the goroutine that looks for the directories of one input.
+// search is the state of the goroutine that looks for the directories of one input.
 type search struct {
 	finding
 	finder  *pattern.Finder
@@ -140,111 +140,6 @@ func (f *follower) wanted() (w wanted, first map[string]bool) {
 	}
 	return w, first
 }
-
-// assignment tells a volume about a directory.
-type assignment struct {
-	dir     string
-	sources []*source     // the inputs that want files of it; none = no pattern matches it any more
-	known   []*generation // known from the positions
-	first   bool          // at least one of the sources found it at the start
-	release bool          // it is on another file system now: give its generations back
-}
-
-// assign gives each directory to the volume of its file system, and returns how many volumes it started.
-func (f *follower) assign(ctx context.Context) (started int) {
-	now, first := f.wanted()
-	f.mounts.read()
-	mail := make(map[*volume][]assignment)
-	var fresh []*volume
-	f.mu.Lock()
-	for _, dir := range slices.Sorted(maps.Keys(now)) {
-		v := f.assigned[dir]
-		switch {
-		case v == nil:
-			name := f.volumeName(f.mounts.find(dir).id)
-			if v = f.volumes[name]; v == nil {
-				v = newVolume(f, name)
-				f.volumes[name], fresh = v, append(fresh, v)
-			}
-			f.assigned[dir] = v
-			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
-			delete(f.loaded, dir)
-		case v.name != f.volumeName(f.mounts.find(dir).id):
-			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // the next call assigns it to the other volume
-		case !slices.Equal(now[dir], f.before[dir]):
-			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})
-		}
-	}
-	for dir := range f.before {
-		if v := f.assigned[dir]; v != nil && now[dir] == nil {
-			mail[v] = append(mail[v], assignment{dir: dir})
-		}
-	}
-	f.mu.Unlock()
-	f.before = now
-	for v, list := range mail {
-		v.post(list)
-	}
-	for _, v := range fresh {
-		if len(f.volumes) > 1 { // each volume fills one shipment, and one more is being sent
-			f.ship.free <- new(shipment)
-		}
-		go func() { f.failed <- v.run(ctx) }()
-	}
-	return len(fresh)
-}
-
-// volumeName returns the name of the volume for a file system: its own, or when there are too many, that of the one it
-// shares.
-func (f *follower) volumeName(mount string) string {
-	if f.volumes[mount] != nil || len(f.volumes) < volumesMax {
-		return mount
-	}
-	return slices.Min(slices.Collect(maps.Keys(f.volumes)))
-}
-
-// lookForHangs logs when a file system stops answering, and when it answers again.
-func (f *follower) lookForHangs() {
-	for _, v := range f.volumes {
-		path, steps := v.pending.Load(), v.steps.Load()
-		if path == nil || steps != v.stepsSeen {
-			v.stepsSeen, v.stepped = steps, time.Now()
-			if v.hangs {
-				v.hangs = false
-				f.count.hanging.Add(-1)
-				f.log.Info("file system answers again", "mount", v.name)
-			}
-			continue
-		}
-		if !v.hangs && time.Since(v.stepped) >= f.hang {
-			v.hangs = true
-			f.count.hanging.Add(1)
-			f.log.Warn("file system hangs; its files are read on when it answers, all others meanwhile",
-				"mount", v.name, "path", *path)
-		}
-	}
-}
-
-// await cancels the volumes and waits for them to end, except for those that hang.
-func (f *follower) await(cancel context.CancelFunc) error {
-	cancel()
-	grace := time.NewTimer(stopHang)
-	defer grace.Stop()
-	for _, v := range f.volumes {
-		select {
-		case <-v.ended:
-		case <-grace.C:
-			grace.Reset(0)
-			if path := v.pending.Load(); path != nil {
-				f.log.Warn("a file system hangs and is not waited for", "mount", v.name, "path", *path)
-			}
-		}
-	}
-	return nil
-}
-
-// stopHang is how long a volume may take to end.
-const stopHang = 2 * time.Second
 
 // obstacle is why a pattern matches no file.
 type obstacle struct {

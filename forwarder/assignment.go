@@ -1,10 +1,74 @@
 package forwarder
 
 import (
+	"context"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
 )
+
+// assignment tells a volume about a directory.
+type assignment struct {
+	dir     string
+	sources []*source     // the inputs that want files of it; none = no pattern matches it any more
+	known   []*generation // known from the positions
+	first   bool          // at least one of the sources found it at the start
+	release bool          // it is on another file system now: give its generations back
+}
+
+// assign gives each directory to the volume of its file system, and returns how many volumes it started.
+func (f *follower) assign(ctx context.Context) (started int) {
+	now, first := f.wanted()
+	f.mounts.read()
+	mail := make(map[*volume][]assignment)
+	var fresh []*volume
+	f.mu.Lock()
+	for _, dir := range slices.Sorted(maps.Keys(now)) {
+		v := f.assigned[dir]
+		switch {
+		case v == nil:
+			name := f.volumeName(f.mounts.find(dir).id)
+			if v = f.volumes[name]; v == nil {
+				v = newVolume(f, name)
+				f.volumes[name], fresh = v, append(fresh, v)
+			}
+			f.assigned[dir] = v
+			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], known: f.loaded[dir], first: first[dir]})
+			delete(f.loaded, dir)
+		case v.name != f.volumeName(f.mounts.find(dir).id):
+			mail[v] = append(mail[v], assignment{dir: dir, release: true}) // the next call assigns it to the other volume
+		case !slices.Equal(now[dir], f.before[dir]):
+			mail[v] = append(mail[v], assignment{dir: dir, sources: now[dir], first: first[dir]})
+		}
+	}
+	for dir := range f.before {
+		if v := f.assigned[dir]; v != nil && now[dir] == nil {
+			mail[v] = append(mail[v], assignment{dir: dir})
+		}
+	}
+	f.mu.Unlock()
+	f.before = now
+	for v, list := range mail {
+		v.post(list)
+	}
+	for _, v := range fresh {
+		if len(f.volumes) > 1 { // each volume fills one shipment, and one more is being sent
+			f.ship.free <- new(shipment)
+		}
+		go func() { f.failed <- v.run(ctx) }()
+	}
+	return len(fresh)
+}
+
+// volumeName returns the name of the volume for a file system: its own, or when there are too many, that of the one it
+// shares.
+func (f *follower) volumeName(mount string) string {
+	if f.volumes[mount] != nil || len(f.volumes) < volumesMax {
+		return mount
+	}
+	return slices.Min(slices.Collect(maps.Keys(f.volumes)))
+}
 
 // post sends assignments to the volume. The follower calls it.
 func (v *volume) post(list []assignment) {
