@@ -48,7 +48,7 @@ func (t *Table) Forget(b *proto.Batch) {
 	c.split(b)
 	for i := range c.pieces {
 		p := &c.pieces[i]
-		pl := t.category(t.entry(p.stream), p.category)
+		pl := t.category(t.state(p.stream), p.category)
 		holes, cost := pl.holes(), pl.cost()
 		pl.present = pl.present.without(p.first, p.first+p.count)
 		pl.drained = pl.drained.without(p.first, p.first+p.count)
