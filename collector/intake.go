@@ -184,16 +184,9 @@ func (i *intake) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, err
 
 // findTargets finds the targets of the entries of b, and says whether all of them have a store.
 func (i *intake) findTargets(v *visit, b *proto.Batch) (whole bool) {
-	v.runs, v.targets, whole = b.AppendRuns(v.runs[:0]), v.targets[:0], true
-	for _, r := range v.runs {
-		var t *target
-		if len(r.Category) > 0 {
-			t = i.router.find(r.Category)
-		}
-		v.targets = append(v.targets, t)
-		whole = whole && t != nil && t.stored
-	}
-	return whole
+	v.runs = b.AppendRuns(v.runs[:0])
+	v.targets = i.router.findAll(v.targets[:0], v.runs)
+	return !slices.ContainsFunc(v.targets, func(t *target) bool { return t == nil || !t.stored })
 }
 
 // full returns the first outlet of the call's categories whose queue is too long, nil if there is none.

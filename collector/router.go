@@ -12,6 +12,7 @@ import (
 
 	"inkwell/internal/config"
 	"inkwell/internal/stats"
+	"inkwell/proto"
 	"inkwell/store"
 	"inkwell/store/books"
 	"inkwell/store/journal"
@@ -178,6 +179,23 @@ func (r *router) unnamed() (all [][]rule) {
 		all = append(all, r.rules[prefix])
 	}
 	return append(all, r.rules[journal.Default])
+}
+
+// findAll appends the targets of runs to dst; that of a blank category is nil. One lock covers all runs, because a call
+// can have thousands of them.
+func (r *router) findAll(dst []*target, runs []proto.Run) []*target {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, run := range runs {
+		t := r.targets[string(run.Category)]
+		if t == nil && len(run.Category) > 0 {
+			r.mu.RUnlock()
+			t = r.find(run.Category)
+			r.mu.RLock()
+		}
+		dst = append(dst, t)
+	}
+	return dst
 }
 
 // find returns the target of a category. The target is created when it is first asked for.

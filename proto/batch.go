@@ -183,6 +183,17 @@ func (b *Batch) Count() int { return b.count }
 // Size returns the number of canonical bytes.
 func (b *Batch) Size() int { return len(b.data) }
 
+// Reserve makes room for canonical bytes: at least for n more than there are, and if the memory of b is too small for
+// that, for total bytes altogether. Memory that was reserved and is not used costs next to nothing, unlike what append
+// does when it makes room in small steps.
+func (b *Batch) Reserve(n, total int) {
+	b.own()
+	if cap(b.data)-len(b.data) >= n {
+		return
+	}
+	b.data = append(make([]byte, 0, max(total, len(b.data)+n)), b.data...)
+}
+
 // Reset empties b and keeps its own memory for reuse.
 func (b *Batch) Reset() {
 	if b.aliased {

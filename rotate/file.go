@@ -3,7 +3,9 @@ package rotate
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
+	"slices"
 	"time"
 
 	"inkwell/internal/faultfs"
@@ -20,6 +22,7 @@ type file struct {
 	dirty   bool      // since the last fsync
 	ragged  bool      // there may be bytes behind the good ones
 	end     int64     // of what was written last
+	summed  int64     // Bytes for which Tail is right; 0: for none
 	cached  int64     // Bytes when the page cache was dropped
 }
 
@@ -54,12 +57,26 @@ func (w *file) append(b Block) error {
 		return err
 	}
 	w.Bytes += int64(len(head) + len(b.data))
+	w.sumTail(head, b.data)
 	w.Raw += b.raw
 	w.Blocks += b.count
 	if w.codec == Gzip {
 		w.CRC = JoinCRC(w.CRC, b.crc, b.raw)
 	}
 	return nil
+}
+
+// sumTail computes Tail of what was just written, unless it would have to read the file for that.
+func (w *file) sumTail(head, data []byte) {
+	switch {
+	case len(data) >= tailBytes:
+		w.Tail = crc32.Checksum(data[len(data)-tailBytes:], castagnoli)
+	case w.Bytes <= tailBytes && w.Bytes == int64(len(head)+len(data)):
+		w.Tail = crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, data)
+	default:
+		return
+	}
+	w.summed = w.Bytes
 }
 
 // finish writes the end of the format. On error, but for a *tableError, the file is cut back to what it was. The end does not count as
@@ -89,21 +106,18 @@ func (w *file) finish() error {
 	return tableErr
 }
 
-// write writes parts behind the good bytes; on error it cuts off what was written.
+// write writes parts behind the good bytes, with one system call; on error it cuts off what was written.
 func (w *file) write(parts ...[]byte) error {
-	off := w.Bytes
-	for _, p := range parts {
-		if len(p) == 0 {
-			continue
-		}
-		w.dirty, w.ragged = true, true
-		n, err := w.f.WriteAt(p, off)
-		if err != nil {
-			return errors.Join(err, w.trim())
-		}
-		off += int64(n)
+	parts = slices.DeleteFunc(parts, func(p []byte) bool { return len(p) == 0 })
+	if len(parts) == 0 {
+		return nil
 	}
-	w.ragged, w.end = false, off
+	w.dirty, w.ragged = true, true
+	n, err := w.f.Writev(parts, w.Bytes)
+	if err != nil {
+		return errors.Join(err, w.trim())
+	}
+	w.ragged, w.end = false, w.Bytes+n
 	return nil
 }
 
@@ -128,9 +142,15 @@ func (w *file) sync(later *faultfs.Later) (err error) {
 		return err
 	}
 	w.dirty = false
-	if w.Tail, err = TailSum(w.f, w.Bytes); err == nil && w.Bytes-w.cached >= dropBytes {
+	if w.summed != w.Bytes {
+		if w.Tail, err = TailSum(w.f, w.Bytes); err != nil {
+			return err
+		}
+		w.summed = w.Bytes
+	}
+	if w.Bytes-w.cached >= dropBytes {
 		w.f.DropCache() // of what is synced; the rest follows
 		w.cached = w.Bytes
 	}
-	return err
+	return nil
 }

@@ -105,6 +105,9 @@ func (f found) onDisk() string {
 
 // scan lists the files of a series, in no particular order.
 func scan(dir *faultfs.Dir, base string) ([]found, error) {
+	if dir.Empty() {
+		return nil, nil
+	}
 	entries, err := dir.ReadDir()
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir.Path(), err)
@@ -141,14 +144,15 @@ func (s *Series) nextIdent(now time.Time) (ident, error) {
 	if err != nil {
 		return id, err
 	}
-	if s.newest == nil && s.o.After != nil {
+	empty := s.dir.Empty() // then it has neither a manifest nor partitions
+	if s.newest == nil && s.o.After != nil && !empty {
 		s.newest, s.newestName = known(s.o.Base, s.o.After())
 	}
 	id.date = s.dateOf(now, files)
 	if s.newest != nil && s.newest.date == id.date {
 		id.number = s.newest.number + 1
 	}
-	if partition := PartitionOf(id.date); partition != "" {
+	if partition := PartitionOf(id.date); partition != "" && !empty {
 		there, err := scanPartition(s.dir, s.o.Base, partition)
 		if err != nil {
 			return id, err

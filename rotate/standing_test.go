@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -90,4 +91,26 @@ func TestDirectoryMovedAwayAndBack(t *testing.T) {
 	must(t, s.Append(enc, []byte("third\n")))
 	finish(t, s)
 	wantNames(t, dir, Orphan("web-2026-11-23_00000.gz")+" web-2026-11-23_00002.gz")
+}
+
+// The checksum of the end of the open file in a State is that of the bytes in the file, whether these are known from
+// what was written last or have to be read.
+func TestTailOfBlocksOfAllSizes(t *testing.T) {
+	for _, c := range allCodecs {
+		dir := t.TempDir()
+		s, enc := openSeries(t, dir, Options{Codec: c}, nil), newEncoder(t, c)
+		for i, size := range []int{1, 20, 900, 3, 200, 70_000, 5, 1024, 1023, 1} {
+			must(t, s.Append(enc, logText(uint64(i), size)[:size]))
+			st := syncState(t, s)
+			data, err := os.ReadFile(filepath.Join(dir, Hidden(st.Open.File)))
+			must(t, err)
+			want, err := TailSum(bytes.NewReader(data), int64(len(data)))
+			must(t, err)
+			if st.Open.Bytes != int64(len(data)) || st.Open.Tail != want {
+				t.Errorf("%v, block %d: %d bytes with the tail %08x, want %d with %08x", c, i, st.Open.Bytes, st.Open.Tail,
+					len(data), want)
+			}
+		}
+		must(t, s.Close())
+	}
 }

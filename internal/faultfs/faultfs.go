@@ -62,6 +62,7 @@ type Dir struct {
 	path string
 	inj  Injector
 	obs  Observer // inj, if it is one
+	made bool     // it was made when it was opened
 
 	mu    sync.Mutex
 	loose []pathID // this directory and those above it whose names may not be durable yet: see OpenLater
@@ -105,7 +106,7 @@ func (d *Dir) sub(name string) (*Dir, error) {
 		return nil, err
 	}
 	own := pathID{sub.path, sub.id.Ino}
-	if made == nil { // a deleted directory may have had the same inode
+	if sub.made = made == nil; sub.made { // a deleted directory may have had the same inode
 		settled.Delete(own)
 	}
 	sub.loose = slices.Clip(d.loose)
@@ -281,6 +282,11 @@ func (d *Dir) ReadFile(name string) (data []byte, err error) {
 	data, err = io.ReadAll(f)
 	return data, errors.Join(err, f.Close())
 }
+
+// Empty says that nothing is in d, because this process made it and nothing was made in it since; false says nothing.
+// It costs a fraction of ReadDir. The time of the last change tells, so that on Linux before 6.13 what others put there
+// within milliseconds of its making is overlooked.
+func (d *Dir) Empty() bool { return d.made && d.unchanged() }
 
 // ReadDir lists d in byte order of the names.
 func (d *Dir) ReadDir() ([]fs.DirEntry, error) { return d.readDir() }

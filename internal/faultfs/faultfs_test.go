@@ -2,6 +2,7 @@ package faultfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -314,5 +315,26 @@ func TestNamesStayBeneath(t *testing.T) {
 	must(t, d.Close())
 	if _, err := d.Lstat("part"); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// A directory is known to be empty only if it was made by this process, and until something is made in it by anybody.
+func TestEmpty(t *testing.T) {
+	top := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(top, "known"), 0o750))
+	for name, want := range map[string]bool{"new": true, "known": false} {
+		path := filepath.Join(top, name)
+		d, err := OpenLater(top, path, nil)
+		must(t, err)
+		if d.Empty() != want {
+			t.Errorf("%s: empty %v, want %v", name, !want, want)
+		}
+		for i := 0; d.Empty() || i == 0; i++ { // before Linux 6.13 the clock of files ticks every few milliseconds
+			must(t, os.WriteFile(filepath.Join(path, fmt.Sprint(i)), nil, 0o640))
+			if i > 10_000 {
+				t.Fatalf("%s: empty, with %d files in it", name, i)
+			}
+		}
+		must(t, d.Close())
 	}
 }

@@ -21,6 +21,7 @@ type handle struct {
 	f    *os.File
 	conn syscall.RawConn
 	id   ID
+	born unix.Timespec // when it was last changed before it was opened
 
 	list sync.Mutex // held while the directory is read: the position in it belongs to the descriptor
 }
@@ -54,7 +55,7 @@ func newHandle(fd int, path string) (*handle, error) {
 	if err != nil {
 		return nil, errors.Join(&fs.PathError{Op: "stat", Path: path, Err: err}, h.f.Close())
 	}
-	h.id = ID{st.Dev, st.Ino}
+	h.id, h.born = ID{st.Dev, st.Ino}, st.Mtim
 	return h, nil
 }
 
@@ -161,6 +162,13 @@ func (h *handle) lstat(name string) (fs.FileInfo, error) {
 		return nil, err
 	}
 	return i, nil
+}
+
+// unchanged says whether no name in the directory has changed since it was opened.
+func (h *handle) unchanged() bool {
+	var st unix.Stat_t
+	err := h.at("stat", ".", func(fd int, _ string) error { return unix.Fstat(fd, &st) })
+	return err == nil && st.Mtim == h.born
 }
 
 // readDir lists the directory in byte order of the names.

@@ -297,11 +297,11 @@ func thereAs(dir *faultfs.Dir, names ...string) bool {
 	})
 }
 
-// sizeOf returns the size of a finished file, which may not have its final name yet; 0 if it was removed already.
+// sizeOf returns the size of a finished file, which mostly does not have its final name yet; 0 if it was removed already.
 func sizeOf(dir *faultfs.Dir, name string) (int64, error) {
-	_, info, err := rotate.FindPublished(dir, name)
+	info, err := dir.Lstat(rotate.Hidden(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		info, err = dir.Lstat(rotate.Hidden(name))
+		_, info, err = rotate.FindPublished(dir, name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil

@@ -29,16 +29,19 @@ type waitingLoad struct {
 func (b *budget) init(limit int64) {
 	b.least, b.most, b.freed = limit, limit, make(chan struct{}, 1)
 	if limit == 0 {
-		b.least, b.most = memory, 2*memory
+		b.least, b.most = memory/8, memory
 	}
 }
 
-// outletBytes is how much each outlet adds to the limit: thousands of outlets get blocks that are worth compressing,
-// and a few do not take memory that they have no use for.
-const outletBytes = 16 << 10
+// outletBytes is how much each outlet adds to the limit: many outlets get blocks that are worth compressing, and a few
+// do not take memory that they have no use for, and that is not in the processor's cache.
+const outletBytes = 128 << 10
 
 // limit is how many bytes may be pending.
 func (b *budget) limit() int64 { return min(b.least+b.count.Load()*outletBytes, b.most) }
+
+// share is how many bytes may be pending in an outlet if all of them have the same, at most maxPending.
+func (b *budget) share() int { return int(min(b.limit()/max(b.count.Load(), 1), maxPending)) }
 
 // charge adds the size of entries that became pending for t. first says that they are the first of their load.
 func (b *budget) charge(t *Outlet, bytes int64, first bool) {

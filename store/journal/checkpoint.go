@@ -110,12 +110,7 @@ func (c *checkpoint) skipAcked(acked uint64) {
 // entries beyond Read, because the checkpoint is taken while the reader goes on; the range of this run therefore ends
 // at c.end().
 func (c *checkpoint) history() past {
-	p := c.Past.without(c.Low)
-	if f, lacks := (formerRun{Read: c.Read, End: c.end(), Patterns: c.Patterns,
-		Outlets: c.Outlets}).unfinished(); lacks {
-		p = append(slices.Clip(p), f)
-	}
-	return p
+	return c.Past.without(c.Low).with(formerRun{Read: c.Read, End: c.end(), Patterns: c.Patterns, Outlets: c.Outlets})
 }
 
 // start returns the journal offset from which on an outlet of the next run may have entries to deliver. p is the
@@ -129,8 +124,8 @@ func (c *checkpoint) start(p past) uint64 {
 
 // equal reports whether c and n have the same content.
 func (c *checkpoint) equal(n *checkpoint) bool {
-	return c.Low == n.Low && c.Drained == n.Drained && c.Read == n.Read && len(c.Past) == len(n.Past) &&
-		c.Patterns.equal(&n.Patterns) &&
+	return c.Low == n.Low && c.Drained == n.Drained && c.Read == n.Read && c.Patterns.equal(&n.Patterns) &&
+		slices.EqualFunc(c.Past, n.Past, func(a, b formerRun) bool { return a.End == b.End }) &&
 		maps.EqualFunc(c.Outlets, n.Outlets, position.equal)
 }
 

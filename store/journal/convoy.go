@@ -133,6 +133,7 @@ func (t *Outlet) receive(s stretch) {
 	if t.pending == nil {
 		t.pending = t.run.j.newLoad()
 	}
+	t.pending.reserve(&s, t.run.budget.share())
 	t.pending.add(&s)
 	t.taken = s.end()
 	if s.end() <= t.counted { // Outlet.waiting was reduced when they were first taken

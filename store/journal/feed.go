@@ -40,6 +40,7 @@ func (t *Outlet) feed(s stretch) (full bool) {
 	if first {
 		t.pending = t.run.j.newLoad()
 	}
+	t.pending.reserve(&s, t.run.budget.share())
 	t.pending.add(&s)
 	t.taken = s.end()
 	added := int64(s.run.Size())

@@ -55,7 +55,7 @@ type Options struct {
 	MaxBytes   int64            // limit of undelivered bytes in the journal, 0 = 32 GiB
 	Durability spool.Durability // of entries when Append returns
 	StreamTTL  time.Duration    // a stream without entries for so long is forgotten, 0 = 30 days
-	Memory     int64            // bytes of entries pending in all outlets together, 0 = 32 to 64 MiB, by their number
+	Memory     int64            // bytes of entries pending in all outlets together, 0 = 8 to 64 MiB, by their number
 	Host       string           // name of this machine
 	Move       string           // what is moved, and where to; "" = nothing: the journal is used by a collector
 	// Client returns the name of the client of a call, given the context of the call; nil = unknown. Entries that
@@ -81,7 +81,7 @@ const (
 	hurryWait = 2 * time.Millisecond   // delay of an urgent checkpoint, so that one serves many outlets
 	retryMin  = time.Second            // delay before a failed store is tried again
 	retryMax  = 10 * time.Second       // longest such delay
-	memory    = 32 << 20               // bytes pending in all outlets together, if there are a few
+	memory    = 64 << 20               // bytes pending in all outlets together, if there are many
 )
 
 // Journal stores acknowledged entries until they are at their destinations, and owns the outlets that deliver them.

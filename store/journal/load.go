@@ -37,6 +37,18 @@ func (j *Journal) free(l *load) {
 	j.loads.Put(l)
 }
 
+// smallLoad is the size from which on a load is expected to become as large as those of other outlets.
+const smallLoad = 16 << 10
+
+// reserve makes room for the entries of s. expected is the size that a load will probably reach.
+func (l *load) reserve(s *stretch, expected int) {
+	size := 2 * l.batch.Size()
+	if size >= smallLoad {
+		size = max(size, expected)
+	}
+	l.batch.Reserve(s.run.Size(), size)
+}
+
 // add appends the entries of a stretch.
 func (l *load) add(s *stretch) {
 	if l.batch.Count() == 0 {

@@ -19,7 +19,8 @@ import (
 // configuration named A alone, nothing would be delivered again.
 //
 // What each run left depends, by the same rule, on the runs before it; therefore the list. A run is dropped from it
-// when the journal is no longer needed below its end.
+// when the journal is no longer needed below its end, and a run that continues the one before it with the same rules
+// and outlets replaces it: a collector that is started a thousand times while one outlet fails has one former run.
 type past []formerRun
 
 // formerRun is what a checkpoint records about a run that has ended.
@@ -180,6 +181,65 @@ func (p past) without(low uint64) past {
 		p = p[1:]
 	}
 	return p
+}
+
+// with adds a run to the list if the next run has to know it: what it left, but not how its files stand.
+func (p past) with(f formerRun) past {
+	if _, lacks := f.unfinished(); !lacks {
+		return p
+	}
+	for k := len(p) - 1; k >= 0 && f.continues(&p[k]); k-- {
+		f, p = f.joined(&p[k]), p[:k]
+	}
+	f, _ = f.unfinished()
+	known := make(map[string]position, len(f.Outlets))
+	for key, o := range f.Outlets {
+		o.Files, o.Booked = nil, 0
+		known[key] = o
+	}
+	f.Outlets = known
+	return append(slices.Clip(p), f)
+}
+
+// continues reports whether f had the rules of the run before it, and the outlets of every category of which that run
+// left entries.
+func (f *formerRun) continues(before *formerRun) bool {
+	if !f.Patterns.equal(&before.Patterns) {
+		return false
+	}
+	for key, p := range before.Outlets {
+		if now, there := f.Outlets[key]; !there || !now.continues(p) {
+			return false
+		}
+	}
+	for key, p := range f.Outlets {
+		_, there := before.Outlets[key]
+		if !there && (p.Category == "" || len(before.outletsOf(p.Category)) > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// continues reports whether p is of an outlet with the same categories as before.
+func (p position) continues(before position) bool {
+	return p.Category == before.Category && slices.Equal(p.Patterns, before.Patterns) && p.Floors == nil &&
+		before.Floors == nil
+}
+
+// joined returns f and the run before it, which f continues, as one run: each outlet came as far as it did in one of
+// them, and what the run before had read without listing the outlet, it had nothing left to deliver of.
+func (f formerRun) joined(before *formerRun) formerRun {
+	outlets := maps.Clone(f.Outlets)
+	for key, p := range outlets {
+		done := before.Read
+		if earlier, there := before.Outlets[key]; there {
+			done = earlier.Through
+		}
+		p.Through = max(p.Through, done)
+		outlets[key] = p
+	}
+	return formerRun{Read: max(f.Read, before.Read), End: f.End, Patterns: f.Patterns, Outlets: outlets}
 }
 
 // unfinished returns the part of the run that the next run has to know: the outlets that have not delivered everything

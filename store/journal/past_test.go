@@ -215,6 +215,35 @@ func TestACategoryThatWasOneTooMany(t *testing.T) {
 	expect(t, l.shelf, "b", lines("b", 0, 5))
 }
 
+// Starts while a store is away, with kills among them, are one former run for the next start, whatever their number.
+func TestManyStartsWhileAStoreIsAway(t *testing.T) {
+	l, w := joined(t)
+	for n := range 8 {
+		l.use(apart, "b")
+		if got := len(l.j.current().past); got > 1 {
+			t.Errorf("start %d knows %d former runs, want 1", n+1, got)
+		}
+		w.write(t, l, "a", 5)
+		w.write(t, l, "b", 5)
+		if n%2 == 0 {
+			l.j.Stop(10 * time.Second)
+			continue
+		}
+		dir := t.TempDir()
+		shelf := l.crash(t, dir)
+		l.j.Stop(10 * time.Second)
+		if err := l.j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = opened(t, dir)
+		l.j.o.SaveEvery, l.j.o.Retry, l.shelf = 20*time.Millisecond, 2*time.Millisecond, shelf
+	}
+	expect(t, l.shelf, "b", "")
+	l.use(apart)
+	l.end(t)
+	check(t, l.shelf, w)
+}
+
 // faults fail every operation on a checkpoint while they are on.
 type faults struct{ on atomic.Bool }
 

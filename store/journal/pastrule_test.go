@@ -226,6 +226,59 @@ func TestThePastIsTheRule(t *testing.T) {
 	})
 }
 
+// TestRunsOfOneConfigurationAreOne compares the list of runs as it is kept, in which runs with the same rules and outlets
+// are joined, with one of all runs that left something.
+func TestRunsOfOneConfigurationAreOne(t *testing.T) {
+	known := map[string]position{"A": has("a", 0), "A2": has("a", 0), "B": has("b", 0), "all": shares(0, Default),
+		"o": keeps(store.OverflowCategory, 0, Default)}
+	keys := slices.Sorted(maps.Keys(known))
+	joinedRuns := 0
+	rapid.Check(t, func(t *rapid.T) {
+		at := func(from, to uint64, what string) uint64 {
+			return 100 * rapid.Uint64Range(from/100, to/100).Draw(t, what)
+		}
+		subset := func(what string) []string {
+			return rapid.SliceOfNDistinct(rapid.SampledFrom(keys), 0, len(keys), rapid.ID[string]).Draw(t, what)
+		}
+		var all, kept past
+		end, now := uint64(0), subset("outlets")
+		for range rapid.IntRange(2, 7).Draw(t, "runs") {
+			if rapid.IntRange(0, 3).Draw(t, "another configuration") == 0 {
+				now = subset("outlets")
+			}
+			end += at(0, 300, "entries")
+			f := ended(end, end, make(map[string]position))
+			if rapid.Bool().Draw(t, "dies") {
+				f.Read = at(0, end, "read")
+			}
+			for _, key := range now {
+				if p := known[key]; f.Read == end || rapid.IntRange(0, 3).Draw(t, "not made yet") > 0 {
+					p.Through = at(0, end, "through")
+					f.Outlets[key] = p
+				}
+			}
+			if g, lacks := f.unfinished(); lacks {
+				all = append(all, g)
+			}
+			kept = kept.with(f)
+		}
+		joinedRuns += len(all) - len(kept)
+		current := subset("current outlets")
+		for _, category := range []string{"a", "b", "c"} {
+			want, got := all.portions(category, current), kept.portions(category, current)
+			for _, key := range append(current, "lost") {
+				in := func(h portion) bool { return slices.Contains(h.due, key) || key == "lost" && h.lost }
+				if w, g := merged(want, in), merged(got, in); !slices.Equal(w, g) {
+					t.Fatalf("%s of %s: %v, want %v; kept %+v\nof %+v", key, category, g, w, kept, all)
+				}
+			}
+		}
+	})
+	if joinedRuns == 0 {
+		t.Error("no runs were joined")
+	}
+}
+
 // entryBytes is the size of an entry in the journal of a world.
 const entryBytes = 100
 

@@ -64,10 +64,11 @@ func printReport(w io.Writer, before string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(report.cells) > 0 {
 		if _, err := fmt.Fprintf(w, "\nCollector, Thrift: %d messages of %d bytes in calls of %d over %d connections, sync, gzip level 1.\n"+
-			"×1: of one category, in the same run. dirs: categories that got files of their own.\n\n", messages(), messageBytes, callMessages, connections); err != nil {
+			"×1: of one category, in the same run. Steady: for one more message, when the files of all categories exist, by sending %d times\n"+
+			"as many; µs/category: the rest, to begin and finish the files of each. dirs: categories that got files of their own.\n\n", messages(), messageBytes, callMessages, connections, steadyTimes); err != nil {
 			return err
 		}
-		fmt.Fprintln(t, "codec\troad\tcategories\tCPU µs/message\t×1\tto reach\tflags÷conf\tto reach\toutput MB\t×1\tto reach\tpeak MB\tto reach\twall s\tacked s\tdirs\t\t")
+		fmt.Fprintln(t, "codec\troad\tcategories\tCPU µs/message\t×1\tto reach\tsteady\t×1\tto reach\tµs/category\tflags÷conf\tto reach\toutput MB\t×1\tto reach\tpeak MB\tto reach\twall s\tacked s\tdirs\t\t")
 		for _, c := range report.cells {
 			fmt.Fprintln(t, c.line())
 		}
@@ -109,6 +110,7 @@ func (c *cell) line() string {
 	} else {
 		fields = append(fields, "", "")
 	}
+	c.steadyFields(&fields, one, ratio, reach[c.categories])
 	if other != nil && c.road == flags && c.done && other.done {
 		value := c.cpu / other.cpu
 		mark := ""
@@ -133,6 +135,21 @@ func (c *cell) line() string {
 	fields = append(fields, fmt.Sprintf("%.0f%s", float64(c.rss)/1e6, verdict(float64(c.rss)/1e6, memory, false)), bound(memory, false),
 		c.least()+fmt.Sprintf("%.1f", c.wall.Seconds()), fmt.Sprintf("%.1f", c.acked.Seconds()), fmt.Sprint(c.dirs), c.note)
 	return strings.Join(fields, "\t") + "\t"
+}
+
+// steadyFields adds what one more message and each category cost, if that was measured.
+func (c *cell) steadyFields(fields *[]string, one *cell, ratio func(value, of, reach float64), reach float64) {
+	if c.steady == 0 {
+		*fields = append(*fields, "", "", "", "")
+		return
+	}
+	*fields = append(*fields, fmt.Sprintf("%.2f", c.steady))
+	if one != nil && one != c {
+		ratio(c.steady, one.steady, reach)
+	} else {
+		*fields = append(*fields, "", "")
+	}
+	*fields = append(*fields, fmt.Sprintf("%.0f", c.fixed))
 }
 
 // of is the cell of as many categories, by a road, with the same codec.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,10 @@ func TestTakeOver(t *testing.T) {
 	harness.Until(t, "the owner has read everything", func() bool { return f.nodes[0].Counter(t, "kafka lag records") > 0 })
 	a.kill()
 	killed := time.Now()
+	harness.Until(t, "the successor drains", func() bool { return strings.Contains(f.nodes[1].Stderr(), "draining a partition") })
+	owned := time.Since(killed)
 	harness.Until(t, "a line is in the depot that was not there before", func() bool { return f.arrived() > first })
+	t.Logf("%.1f s after the owner was killed its successor owns the partition", owned.Seconds())
 	t.Logf("%.1f s after the owner was killed the first of %d MB that it had not committed are in the depot, with a "+
 		"session of %v", time.Since(killed).Seconds(), mb, session)
 	b.kill()
