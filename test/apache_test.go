@@ -164,6 +164,7 @@ const logrotateConf = `%[1]s/logs/access.log {
 `
 
 func TestApacheLogTailedAndRotatedByLogrotate(t *testing.T) {
+	t.Parallel()
 	root, dir := t.TempDir(), t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "logs"), 0o755); err != nil {
 		t.Fatal(err)
@@ -230,6 +231,7 @@ func (h *httpd) drained(t *testing.T) {
 }
 
 func TestApachePipesItsLog(t *testing.T) {
+	t.Parallel()
 	root, dir := t.TempDir(), t.TempDir()
 	c := ink.Collect(t, dir)
 	h := startHTTPD(t, root, fmt.Sprintf("|%s pipe --to %s --spool %s apache.pipe", ink.Path, c.Addr, filepath.Join(root, "spool")))
@@ -266,6 +268,7 @@ func TestApachePipesItsLog(t *testing.T) {
 // TestApacheRestartsGracefullyWhileTheCollectorIsAway restarts httpd at rest and under load. Each restart starts a pipe on the spool that
 // the one before still has: nothing that httpd logged is missing.
 func TestApacheRestartsGracefullyWhileTheCollectorIsAway(t *testing.T) {
+	t.Parallel()
 	root, dir := t.TempDir(), t.TempDir()
 	c := ink.NewCollector(t, dir)
 	h := startHTTPD(t, root, fmt.Sprintf("|%s pipe --to %s --spool %s apache.pipe", ink.Path, c.Addr, filepath.Join(root, "spool")))

@@ -72,6 +72,7 @@ func hexNoise(seed, n int) string {
 // and started again; at --away-max it says TRY_LATER; and when the bucket is there everything comes, once, and calls are
 // taken again.
 func TestDepotThatIsAway(t *testing.T) {
+	t.Parallel()
 	g, ok := harness.NewGateway(t, "logs")
 	if !ok {
 		return

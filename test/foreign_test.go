@@ -92,6 +92,7 @@ func foreignLeaves() map[string]string {
 }
 
 func TestForeignThriftClient(t *testing.T) {
+	t.Parallel()
 	gen := t.TempDir()
 	for _, name := range []string{"fb303.thrift", "scribe.thrift"} {
 		harness.Tool(t, "thrift", "--gen", "py", "-out", gen, filepath.Join("..", "proto", name))

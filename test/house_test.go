@@ -145,7 +145,7 @@ func TestPackagesImportDownwardsOnly(t *testing.T) {
 		name := strings.TrimPrefix(p.ImportPath, "inkwell/")
 		allowed, known := edges[name]
 		if !known {
-			t.Errorf("%s: no such package in DESIGN.md; give it edges here, and a reason in docs/adr", name)
+			t.Errorf("%s is a new package: list in edges what it imports, and it in those that import it", name)
 		}
 		checkEdges(t, name, p.Imports, allowed)
 		checkEdges(t, name+" (test)", append(p.TestImports, p.XTestImports...), slices.Concat(allowed, testEdges[name], []string{name, kit}))
@@ -171,7 +171,7 @@ func checkEdges(t *testing.T, name string, imports, allowed []string) {
 	}
 }
 
-// The limits of DESIGN.md 9.
+// The limits of CONTRIBUTING.md.
 const (
 	maxFile      = 400 // lines
 	maxFunction  = 60  // lines

@@ -70,6 +70,7 @@ func written(t *testing.T, pattern string, n int) {
 }
 
 func TestApacheLogsThroughRotatelogs(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, args, pattern string
 		max                 int
@@ -162,6 +163,7 @@ func TestRotatelogsIsToldToEnd(t *testing.T) {
 
 // TestApacheRestartsGracefully ends its logger while its old children still answer: what they log is there as well.
 func TestApacheRestartsGracefully(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	logs := filepath.Join(root, "logs")
 	if err := os.MkdirAll(logs, 0o777); err != nil {

@@ -2,7 +2,6 @@ package harness
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -34,14 +33,7 @@ func NewGateway(tb testing.TB, bucket string) (*Gateway, bool) {
 		NotRun(tb, "the S3 server %s is not there (make deps builds it, which needs the module proxy)", versitygw)
 		return nil, false
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	g := &Gateway{Dir: tb.TempDir(), Addr: ln.Addr().String()}
-	if err := ln.Close(); err != nil {
-		tb.Fatal(err)
-	}
+	g := &Gateway{Dir: tb.TempDir(), Addr: FreeAddr(tb)}
 	if err := os.Mkdir(filepath.Join(g.Dir, bucket), 0o755); err != nil {
 		tb.Fatal(err)
 	}
