@@ -80,7 +80,8 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 	if text := b.Report(); text != nil && g.reports != nil && rules.MayWrite(access.FromContext(ctx)) {
 		g.reports(access.FromContext(ctx), text)
 	}
-	if rules == nil && !g.mayBeLong(b) {
+	long := g.hasLong(b)
+	if rules == nil && !long {
 		return g.to.Log(ctx, b)
 	}
 	p := g.passes.Get().(*pass)
@@ -95,11 +96,11 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 			denied += int64(r.Count)
 		}
 	}
-	if denied == 0 && !g.mayBeLong(b) {
+	if denied == 0 && !long {
 		return g.to.Log(ctx, b)
 	}
-	long := g.filter(p, b)
-	if denied+long == 0 {
+	tooLong := g.filter(p, b)
+	if denied+tooLong == 0 {
 		return g.to.Log(ctx, b)
 	}
 	code, err := proto.OK, error(nil)
@@ -107,15 +108,30 @@ func (g *gate) Log(ctx context.Context, b *proto.Batch) (proto.ResultCode, error
 		code, err = g.to.Log(ctx, &p.kept)
 	}
 	if code == proto.OK && err == nil { // otherwise the client sends the call again
-		rpc.Throw(ctx, denied+long)
-		g.tell(caller, denied, long)
+		rpc.Throw(ctx, denied+tooLong)
+		g.tell(caller, denied, tooLong)
 		g.to.account(p.dropped)
 	}
 	return code, err
 }
 
-// mayBeLong says whether b may have a message that is over the limit.
-func (g *gate) mayBeLong(b *proto.Batch) bool { return g.maxMessage > 0 && b.Size() > g.maxMessage }
+// hasLong says whether b has an entry that is over the limit. It copies nothing, as filter does.
+func (g *gate) hasLong(b *proto.Batch) bool {
+	if g.maxMessage == 0 || b.Size() <= g.maxMessage {
+		return false
+	}
+	for c := b.Cursor(); c.Next(); {
+		if !g.fits(c.Category(), c.Message()) {
+			return true
+		}
+	}
+	return false
+}
+
+// fits says whether an entry is within the limit.
+func (g *gate) fits(category, message []byte) bool {
+	return g.maxMessage == 0 || len(message) <= g.maxMessage && len(message)+len(category) <= g.maxMessage+maxCategory
+}
 
 // filter puts the entries of b that pass into p.kept, with their numbers. It returns how many of the allowed ones are
 // too long.
@@ -127,8 +143,7 @@ func (g *gate) filter(p *pass, b *proto.Batch) (long int64) {
 	for i, r := range p.runs {
 		for range r.Count {
 			cur.Next()
-			fits := g.maxMessage == 0 || len(cur.Message()) <= g.maxMessage &&
-				len(cur.Message())+len(r.Category) <= g.maxMessage+maxCategory
+			fits := g.fits(r.Category, cur.Message())
 			if p.allowed[i] && !fits {
 				long++
 			}

@@ -8,7 +8,6 @@ import (
 	"math"
 	"path/filepath"
 
-	"inkwell/internal/faultfs"
 	"inkwell/internal/killpoint"
 	"inkwell/proto"
 	"inkwell/store/depot"
@@ -92,49 +91,32 @@ func MoveFromTopic(ctx context.Context, o MoveOptions) (moved Moved, err error) 
 	return moved, j.EndMove()
 }
 
-// arrival takes the entries of a partition into a journal. It implements kafka.Engine.
+// arrival takes the entries of a partition into a journal. The numbers that the partition has stored stay with it, and
+// the journal learns them; those of the entries that it gives away are only in the journal from then on. It implements
+// kafka.Engine.
 type arrival struct {
 	journal *journal.Journal
 	numbers *stream.Sequence
-	dir     *faultfs.Dir
-	taken   *stream.Table // the numbers that the partition has given away, now and before
+	stored  []byte // the table of streams of the partition
 }
 
-func newArrival(j *journal.Journal, e kafka.Epoch) (_ *arrival, err error) {
+func newArrival(j *journal.Journal, e kafka.Epoch) (*arrival, error) {
 	if err := j.Merge(e.Streams); err != nil {
 		return nil, fmt.Errorf("take over which numbers the files have: %w", err)
 	}
-	if err := seed(e.Dir, e.Streams); err != nil {
-		return nil, err
-	}
-	a := &arrival{journal: j, numbers: stream.NewSequence(j.MoveID() + " " + e.Who)}
-	if a.dir, err = faultfs.OpenDir(e.Dir, nil); err != nil {
-		return nil, err
-	}
-	if a.taken, err = stream.Open(a.dir, stream.Options{}); err != nil {
-		return nil, errors.Join(err, a.dir.Close())
-	}
-	return a, nil
+	return &arrival{journal: j, numbers: stream.NewSequence(j.MoveID() + " " + e.Who), stored: e.Streams}, nil
 }
 
 // Append implements kafka.Engine.
 func (a *arrival) Append(ctx context.Context, b *proto.Batch) error {
-	b = a.numbers.Number(b)
-	a.taken.Drained(b)
-	return a.journal.Append(ctx, b)
+	return a.journal.Append(ctx, a.numbers.Number(b))
 }
 
 // Finish implements kafka.Engine.
-func (a *arrival) Finish() (made kafka.Product, err error) {
-	if err := a.taken.Save(); err != nil {
-		return made, err
-	}
-	made.Streams, err = streamsOf(a.dir.Path())
-	return made, err
-}
+func (a *arrival) Finish() (kafka.Product, error) { return kafka.Product{Streams: a.stored}, nil }
 
 // Status implements kafka.Engine.
 func (a *arrival) Status() string { return a.journal.Status() }
 
 // Discard implements kafka.Engine.
-func (a *arrival) Discard() error { return errors.Join(a.taken.Close(), a.dir.Close()) }
+func (a *arrival) Discard() error { return nil }

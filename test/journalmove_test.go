@@ -149,6 +149,10 @@ func TestJournalMoveKilled(t *testing.T) {
 	m.local.Env()
 	m.perish([]string{"move.recorded", "move.sent", "move.settled", "move.acked"}, m.topic, m.dir, m.address)
 
+	back := []string{m.address, m.dir, "--publish", m.depot}
+	m.move(back...)          // not drained yet: all of it goes back
+	m.move(m.dir, m.address) // and there again
+
 	m.topic.Restart(t)
 	m.forward(m.topic, before) // what is in the topic, with the same numbers
 	m.topic.Stop(t)            // which finishes the files of the first part
@@ -166,8 +170,9 @@ func TestJournalMoveKilled(t *testing.T) {
 	m.send(slow)
 	m.audit("in journal 1,000,")
 	slow.Stop(t)
-	back := []string{m.address, m.dir, "--publish", m.depot}
 	m.perish([]string{"move.marked", "move.taken", "move.committed"}, m.local, back...)
+	m.move(m.dir, m.address) // and the other way round
+	m.move(back...)
 	m.local.Restart(t)
 	m.forward(m.local, before)
 	m.local.Stop(t)
@@ -199,8 +204,8 @@ func (m *mover) perish(points []string, c *harness.Collector, args ...string) {
 			if !m.die(name, arrival, args...) {
 				m.t.Fatalf("it does not come by %s for the %d. time", name, arrival)
 			}
-			m.refused(c)
 		}
 	}
+	m.refused(c)
 	m.move(args...)
 }

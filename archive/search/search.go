@@ -235,12 +235,16 @@ func (p *Pattern) each(text []byte, visit func(Span) bool) {
 	if p.fold {
 		searched = lower(text)
 	}
+	needles := make([]needle, len(p.literals))
+	for i, literal := range p.literals {
+		needles[i] = newNeedle(literal, searched)
+	}
 	next := make([]int, len(p.literals)) // the next occurrence of each; -1 = none
 	for at := 0; at < len(text); {
 		found := -1
-		for i, literal := range p.literals {
+		for i := range needles {
 			if next[i] >= 0 && next[i] < at || at == 0 {
-				if next[i] = bytes.Index(searched[at:], literal); next[i] >= 0 {
+				if next[i] = needles[i].in(searched[at:]); next[i] >= 0 {
 					next[i] += at
 				}
 			}

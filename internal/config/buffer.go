@@ -39,9 +39,10 @@ func (l *loader) buffer(b *conf.Block, p position) (Sink, error) {
 		Replay: o.yes("replay_buffer"), FlushStreaming: o.yes("flush_streaming"),
 		Adaptive: o.yes("adaptive_backoff"), MinRetry: o.seconds("min_retry_interval"),
 		MaxRetry: o.seconds("max_retry_interval"), MaxOffset: o.seconds("max_random_offset"),
-		SendRate: int(min(o.count("buffer_send_rate"), 1<<30)), BypassRatio: o.ratio("buffer_bypass_max_ratio"),
 		SpoolMax: o.bytes("spool_max"), SpoolDir: o.text("spool_dir"),
 	}
+	o.count("buffer_send_rate") // this and the next have no effect, but mistakes in them are reported
+	o.checkRatio("buffer_bypass_max_ratio")
 	l.waits(o, &s)
 	secondary, primary := b.Sub("secondary"), b.Sub("primary")
 	inside := p
@@ -142,13 +143,11 @@ func (l *loader) waits(o block, s *Buffer) {
 	atMost(&s.MaxOffset, s.MaxRetry, [2]string{"max_random_offset", "max_retry_interval"})
 }
 
-// ratio returns a fraction that is greater than 0 and at most 1.
-func (b block) ratio(key string) float64 {
+// checkRatio warns of a fraction that is not above 0 and at most 1.
+func (b block) checkRatio(key string) {
 	o, v := b.value(key)
 	f, clean := conf.Float(v.Text)
 	if !clean || f <= 0 || f > 1 {
 		b.l.warn(v.Line, fmt.Sprintf("Bad config - %s must be above 0 and at most 1: %s is used", key, o.value), "")
-		f, _ = conf.Float(o.value)
 	}
-	return f
 }

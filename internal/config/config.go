@@ -63,7 +63,6 @@ type Config struct {
 	CheckInterval        time.Duration
 	ThreadPerCategory    bool // each category has a queue and a store of its own
 	LongestPrefix        bool // of several prefixes that match the longest is taken, not the first in byte order
-	ServerThreads        int  // has no effect
 
 	Durability string         // sync, write or memory
 	State      string         // the directory of journal and checkpoint, or of a forwarder's positions; "" = one below StateDir
@@ -114,7 +113,6 @@ type Sink interface {
 
 // Tail is a <tail> block: files to follow.
 type Tail struct {
-	Line     int
 	Category string // can use the names of Glob
 	Glob     string
 	Exclude  []string
@@ -125,7 +123,6 @@ type Tail struct {
 
 // Pipe is a <pipe> block: standard input.
 type Pipe struct {
-	Line         int
 	Category     string
 	Prefix       string        // as that of a Tail
 	DropWhenFull bool          // lines are dropped, not waited for, when neither memory nor buffer has room

@@ -58,8 +58,8 @@ func (l *loader) global() {
 			"write a number from 1 to 65535; 1463 is what clients expect")
 		c.Port = 0
 	}
-	c.ServerThreads = int(min(b.count("num_thrift_server_threads"), 1<<30))
-	if v, ok := b.Get("num_thrift_server_threads"); ok && c.ServerThreads == 0 {
+	threads := b.count("num_thrift_server_threads")
+	if v, ok := b.Get("num_thrift_server_threads"); ok && threads == 0 {
 		l.spoil(v.Line, fmt.Sprintf("num_thrift_server_threads=%s is 0", conf.Quote(v.Text)),
 			"remove the line: it has no effect otherwise")
 	}

@@ -301,10 +301,10 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("%q %q", problems, c.Status)
 	}
 	c.File, c.Stores = nil, nil
-	want := Config{MaxQueueSize: 5_000_000, MaxFrame: 256 << 20, MaxCategories: 4096, CheckInterval: 5 * time.Second, ThreadPerCategory: true, ServerThreads: 3, Durability: "sync", JournalMax: 32 << 30}
+	want := Config{MaxQueueSize: 5_000_000, MaxFrame: 256 << 20, MaxCategories: 4096, CheckInterval: 5 * time.Second, ThreadPerCategory: true, Durability: "sync", JournalMax: 32 << 30}
 	if got := *c; got.Port != want.Port || got.Listen != nil || got.MaxMessagesPerSecond != 0 || got.MaxQueueSize != want.MaxQueueSize || got.MaxFrame != want.MaxFrame ||
 		got.MaxConnections != 0 || got.MaxCategories != want.MaxCategories || got.CheckInterval != want.CheckInterval || !got.ThreadPerCategory || got.LongestPrefix ||
-		got.ServerThreads != 3 || got.Durability != "sync" || got.StateDir != "" || got.JournalMax != want.JournalMax {
+		got.Durability != "sync" || got.StateDir != "" || got.JournalMax != want.JournalMax {
 		t.Errorf("%+v", got)
 	}
 }

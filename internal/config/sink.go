@@ -68,8 +68,6 @@ type Buffer struct {
 	Adaptive                  bool          // the next three say when to try again, not the two above
 	MinRetry, MaxRetry        time.Duration // 0 < MinRetry <= MaxRetry
 	MaxOffset                 time.Duration // 0 < MaxOffset <= MaxRetry
-	SendRate                  int           // has no effect
-	BypassRatio               float64       // has no effect
 	SpoolMax                  int64         // bytes that may wait on disk, 0 = no bound
 	SpoolDir                  string        // of a forwarder or pipe: where they wait, and Secondary is Null; "" = Secondary says it
 	Twin                      int           // buffers before it in the configuration that have the same secondary

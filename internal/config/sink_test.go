@@ -148,7 +148,7 @@ max_frame_size=64MiB
 max_categories=7
 ` + storeText("category=a", "type=null"))
 	if len(problems) > 0 || c.Port != 1463 || strings.Join(c.Listen, " ") != "10.0.0.1:1464 unix:/run/inkwell.sock [::1]:0" || c.MaxMessagesPerSecond != 2e6 || c.MaxQueueSize != 10 ||
-		c.CheckInterval != time.Second || c.ThreadPerCategory || c.ServerThreads != 4 || c.MaxConnections != 200 || !c.LongestPrefix || c.Durability != "memory" ||
+		c.CheckInterval != time.Second || c.ThreadPerCategory || c.MaxConnections != 200 || !c.LongestPrefix || c.Durability != "memory" ||
 		c.StateDir != "/var/lib/x" || c.JournalMax != 1<<30 || c.MaxFrame != 64<<20 || c.MaxCategories != 7 || c.New {
 		t.Errorf("%q %+v", problems, c)
 	}
@@ -180,7 +180,7 @@ func TestBuffer(t *testing.T) {
 	file := standard(t)
 	file.Dir, file.MaxSize, file.NoSymlink = "/buf", 3_000_000, true
 	want := Buffer{Primary: network, Secondary: file, RetryInterval: 300 * time.Second, RetryRange: 60 * time.Second, Replay: true, MinRetry: 5 * time.Second, MaxRetry: 100 * time.Second,
-		MaxOffset: 20 * time.Second, SendRate: 1, BypassRatio: 0.75}
+		MaxOffset: 20 * time.Second}
 	if got := sinks(t, storeText(append(lines, "category=a")...))[0].Sink; !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
@@ -188,7 +188,7 @@ func TestBuffer(t *testing.T) {
 		"max_retry_interval=20", "max_random_offset=4", "buffer_send_rate=5", "buffer_bypass_max_ratio=0.5", "spool_max=1GiB", "file::rotate_period=daily")
 	file.Base, file.NoSymlink, file.Rotate, file.Period = "default", false, "daily", period(t, "daily")
 	want = Buffer{Primary: network, Secondary: file, RetryInterval: 4 * time.Second, RetryRange: 2 * time.Second, FlushStreaming: true, Adaptive: true, MinRetry: time.Second, MaxRetry: 20 * time.Second,
-		MaxOffset: 4 * time.Second, SendRate: 5, BypassRatio: 0.5, SpoolMax: 1 << 30}
+		MaxOffset: 4 * time.Second, SpoolMax: 1 << 30}
 	got := sinks(t, storeText(more...))[0].Sink
 	if !reflect.DeepEqual(got, Sink(want)) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -425,11 +425,11 @@ func TestInputs(t *testing.T) {
 		"encoding=utf-16le\nformat=cri\nstamp=yes\nmultiline_start=^[0-9]\nmultiline_lines=7\nmultiline_wait=1s\n</tail>\n<pipe>\ncategory=p\nwhen_full=drop\ndrain_timeout=1m\n</pipe>\n" +
 		storeText("category=default", "type=null"))
 	tails := []Tail{
-		{Line: 2, Category: "a", Glob: "/x/*.log", Lines: lines.Options{MaxLine: 16 << 20, MaxLines: 500, Wait: 5 * time.Second}},
-		{Line: 6, Category: "b.{n}", Glob: "/y/{n}", Exclude: []string{"*.gz", "/y/a"}, FromEnd: true, Lines: lines.Options{Encoding: lines.UTF16LE, Format: lines.CRI,
+		{Category: "a", Glob: "/x/*.log", Lines: lines.Options{MaxLine: 16 << 20, MaxLines: 500, Wait: 5 * time.Second}},
+		{Category: "b.{n}", Glob: "/y/{n}", Exclude: []string{"*.gz", "/y/a"}, FromEnd: true, Lines: lines.Options{Encoding: lines.UTF16LE, Format: lines.CRI,
 			Stamp: true, Start: "^[0-9]", MaxLines: 7, Wait: time.Second, MaxLine: 1 << 20}},
 	}
-	pipes := []Pipe{{Line: 20, Category: "p", DropWhenFull: true, DrainTimeout: time.Minute}}
+	pipes := []Pipe{{Category: "p", DropWhenFull: true, DrainTimeout: time.Minute}}
 	if len(problems) > 0 || !c.New || !reflect.DeepEqual(c.Tails, tails) || !reflect.DeepEqual(c.Pipes, pipes) || len(c.Stores) != 1 {
 		t.Errorf("%q %+v %+v", problems, c.Tails, c.Pipes)
 	}

@@ -77,7 +77,7 @@ func (l *loader) input(b *conf.Block) {
 			return
 		}
 		l.config.Pipes = append(l.config.Pipes,
-			Pipe{Line: b.Line, Category: category, Prefix: o.prefix(),
+			Pipe{Category: category, Prefix: o.prefix(),
 				DropWhenFull: o.choice("when_full", "block", "drop") == "drop", DrainTimeout: o.duration("drain_timeout")})
 		return
 	}
@@ -97,7 +97,7 @@ func (o block) prefix() string {
 
 // tail reads a <tail> block, which has a category.
 func (l *loader) tail(b *conf.Block, o block) {
-	t := Tail{Line: b.Line, Category: o.text("category"), Glob: o.text("path"), FromEnd: o.yes("from_end"),
+	t := Tail{Category: o.text("category"), Glob: o.text("path"), FromEnd: o.yes("from_end"),
 		Prefix: o.prefix(), Lines: l.lines(o)}
 	if t.Glob == "" {
 		l.fail(b.Line, "<tail> without path is not used", "add path=/var/log/NAME*.log")

@@ -65,11 +65,11 @@ type Dir struct {
 	made bool     // it was made when it was opened
 
 	mu    sync.Mutex
-	loose []entry // this directory and those above it whose names may not be durable yet: see OpenLater
+	loose []pathID // this directory and those above it whose names may not be durable yet: see OpenLater
 }
 
-// entry is a path with a number: what is at the path now may be another directory than what was there before.
-type entry struct {
+// pathID is a path with a number, which differs if another directory has taken the place of the one at the path.
+type pathID struct {
 	path   string
 	number uint64 // of the inode or of the file system
 }
@@ -105,7 +105,7 @@ func (d *Dir) sub(name string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := entry{sub.path, sub.id.Ino}
+	own := pathID{sub.path, sub.id.Ino}
 	if sub.made = made == nil; sub.made { // a deleted directory may have had the same inode
 		settled.Delete(own)
 	}

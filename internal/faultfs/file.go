@@ -124,17 +124,7 @@ func (f *File) Sync() error { return f.change(OpSync, 0, f.f.Sync) }
 // SyncData is Sync without metadata that is not needed to read the bytes, as the modification time. It is much cheaper
 // for bytes that were overwritten in place.
 func (f *File) SyncData() error {
-	return f.change(OpSync, 0, func() error {
-		for {
-			err := unix.Fdatasync(int(f.f.Fd()))
-			if err == nil {
-				return nil
-			}
-			if err != syscall.EINTR {
-				return &fs.PathError{Op: string(OpSync), Path: f.name, Err: err}
-			}
-		}
-	})
+	return f.change(OpSync, 0, func() error { return f.system(string(OpSync), unix.Fdatasync) })
 }
 
 // DropCache tells the kernel that the synced bytes of the file will not be read soon. Otherwise a daemon that writes
@@ -154,15 +144,15 @@ func (f *File) Allocate(off, n int64) error {
 	if err := inject(f.inj, OpWrite, f.name); err != nil {
 		return err
 	}
-	for {
-		err := unix.Fallocate(int(f.f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, n)
-		if err == nil {
-			return nil
-		}
-		if err != unix.EINTR {
-			return &fs.PathError{Op: "allocate", Path: f.name, Err: err}
-		}
+	return f.system("allocate", func(fd int) error { return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, off, n) })
+}
+
+// system makes a system call on the file's descriptor.
+func (f *File) system(op string, call func(fd int) error) error {
+	if err := retry(func() error { return call(int(f.f.Fd())) }); err != nil {
+		return &fs.PathError{Op: op, Path: f.name, Err: err}
 	}
+	return nil
 }
 
 // change carries out do, unless the injector makes it fail.

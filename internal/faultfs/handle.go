@@ -34,8 +34,10 @@ var errName = errors.New("not the name of a file in a directory")
 
 // openHandle opens the directory path. Links in it are followed.
 func openHandle(path string) (*handle, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
 	})
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
@@ -58,13 +60,12 @@ func newHandle(fd int, path string) (*handle, error) {
 }
 
 // retry repeats a system call that a signal has interrupted.
-func retry[T any](call func() (T, error)) (T, error) {
-	for {
-		v, err := call()
-		if err != unix.EINTR {
-			return v, err
-		}
+func retry(call func() error) error {
+	err := call()
+	for err == unix.EINTR {
+		err = call()
 	}
+	return err
 }
 
 // at calls do with the descriptor of the directory of an entry, and the name of the entry in it. The descriptor stays
@@ -87,11 +88,12 @@ func walk(fd int, name string, do func(fd int, name string) error) error {
 		return errName
 	}
 	if !more {
-		_, err := retry(func() (struct{}, error) { return struct{}{}, do(fd, name) })
-		return err
+		return retry(func() error { return do(fd, name) })
 	}
-	below, err := retry(func() (int, error) {
-		return unix.Openat(fd, first, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	var below int
+	err := retry(func() (err error) {
+		below, err = unix.Openat(fd, first, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		return err
 	})
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func StillThere(path string, own ID, size int64) error {
 // Writable fails when the file system was mounted read-only, before anybody tries to write. The directories that are
 // beside each other share the answer for a moment.
 func (d *Dir) Writable() error {
-	key := entry{filepath.Dir(d.path), d.id.Dev}
+	key := pathID{filepath.Dir(d.path), d.id.Dev}
 	now := time.Now()
 	if last, known := writable.Load(key); known && now.Sub(last.(time.Time)) < writableFor {
 		return nil

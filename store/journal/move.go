@@ -156,10 +156,15 @@ func (r *rest) flush() error {
 		return nil
 	}
 	defer r.due.Reset()
-	return r.take(&r.due)
+	if err := r.take(&r.due); err != nil {
+		return err
+	}
+	r.j.streams.Forget(&r.due)
+	return nil
 }
 
-// settleRest records that everything below an offset is delivered, with the numbers of its entries.
+// settleRest records that everything below an offset is delivered. The table of streams goes first: entries that were
+// handed over are not in it any more, so that they can come back.
 func (j *Journal) settleRest(end uint64) error {
 	s := j.saver.saved
 	next := &checkpoint{Version: checkpointVersion, Low: end, Drained: end, Read: end, Patterns: s.Patterns,

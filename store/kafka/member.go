@@ -22,6 +22,8 @@ type member struct {
 	health *stats.Health
 	again  chan struct{} // signalled when the membership must be renewed
 
+	buffers buffers
+
 	mu      sync.Mutex
 	workers map[int32]*worker
 }

@@ -114,7 +114,7 @@ func (p *partition) consumer(from int64) (*kgo.Client, error) {
 	return p.m.o.Address.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {p.number: kgo.NewOffset().At(from)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxBytes(fetchSize),
-		kgo.FetchMaxPartitionBytes(fetchSize), kgo.DisableFetchSessions())
+		kgo.FetchMaxPartitionBytes(fetchSize), kgo.DisableFetchSessions(), kgo.WithPools(&p.m.buffers))
 }
 
 // epoch reads from a mark on until the clock or the size ends the epoch, and commits it.
@@ -195,11 +195,12 @@ func (p *partition) fill(ctx context.Context, cl *kgo.Client, e Engine, at int64
 			if r.Offset != to {
 				return to, entries, p.gap(to, r.Offset)
 			}
+			size := int64(len(r.Value))
 			n, err := p.take(ctx, e, r)
 			if err != nil {
 				return to, entries, err
 			}
-			to, entries, bytes = to+1, entries+n, bytes+int64(len(r.Value))
+			to, entries, bytes = to+1, entries+n, bytes+size
 		}
 	}
 	return to, entries, nil
@@ -211,8 +212,9 @@ func (p *partition) gap(from, to int64) error {
 		"kafka-consumer-groups.sh --reset-offsets)", errRemoved, from, to-1, p.part, to)
 }
 
-// take gives the entries of a record to the engine and returns their number.
+// take gives the entries of a record to the engine and returns their number. The record must not be used afterwards.
 func (p *partition) take(ctx context.Context, e Engine, r *kgo.Record) (int64, error) {
+	defer r.Recycle()
 	if err := decode(r, &p.batch); err != nil {
 		p.m.o.Stats.Overall("journal damaged").Add(1)
 		p.m.o.Logger.Error("a record of the topic was not written by Inkwell, or is damaged: it is passed over and "+

@@ -184,7 +184,7 @@ func (l *Log) cutTail(scan *scanner, limit uint64) error {
 		if g, ok := parseGroup(tail, scan.pos); ok && g.end() < scan.pos+uint64(len(tail)) {
 			tail = tail[:g.end()-scan.pos]
 		}
-		aside, err := asideName(l.dir, fmt.Sprintf("%s.%d", scan.name, scan.pos), tornSuffix)
+		aside, err := l.dir.FreeName(fmt.Sprintf("%s.%d", scan.name, scan.pos), tornSuffix)
 		if err != nil {
 			return err
 		}

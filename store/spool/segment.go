@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,24 +62,9 @@ func segmentsIn(dir *faultfs.Dir) (segments []segment, spares []string, err erro
 	return segments, spares, nil
 }
 
-// asideName returns a free name for setting aside the file name, so that files that were set aside earlier are kept.
-func asideName(dir *faultfs.Dir, name, suffix string) (string, error) {
-	for n := 1; ; n++ {
-		aside := name + suffix
-		if n > 1 {
-			aside = fmt.Sprintf("%s.%d%s", name, n, suffix)
-		}
-		if _, err := dir.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
-			return aside, nil
-		} else if err != nil {
-			return "", err
-		}
-	}
-}
-
 // setAside renames a damaged segment.
 func setAside(dir *faultfs.Dir, name string) error {
-	aside, err := asideName(dir, name, corruptSuffix)
+	aside, err := dir.FreeName(name, corruptSuffix)
 	if err != nil {
 		return err
 	}

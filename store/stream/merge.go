@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"inkwell/internal/faultfs"
+	"inkwell/proto"
 )
 
 // Merge adds the numbers of another table, given the content of its file. They count as drained: the next Save includes
@@ -35,4 +36,41 @@ func (t *Table) Merge(file []byte) error {
 		}
 	}
 	return nil
+}
+
+// Forget takes the numbers of b out of the table: another journal has taken the entries over, and says from now on which
+// of them are there. The next Save includes that.
+func (t *Table) Forget(b *proto.Batch) {
+	c := t.claims.Get().(*claim)
+	defer t.claims.Put(c)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.split(b)
+	for i := range c.pieces {
+		p := &c.pieces[i]
+		pl := t.category(t.state(p.stream), p.category)
+		holes, cost := pl.holes(), pl.cost()
+		pl.present = pl.present.without(p.first, p.first+p.count)
+		pl.drained = pl.drained.without(p.first, p.first+p.count)
+		pl.presentCount = pl.present.Count()
+		t.holes += pl.holes() - holes
+		t.ranges += pl.cost() - cost
+		if !pl.changed {
+			pl.changed = true
+			t.changed = append(t.changed, pl)
+		}
+	}
+}
+
+// without returns the numbers of r that are not first … end-1.
+func (r Ranges) without(first, end int64) (rest Ranges) {
+	for _, one := range r {
+		if one.First < first {
+			rest = append(rest, Range{one.First, min(one.End, first)})
+		}
+		if one.End > end {
+			rest = append(rest, Range{max(one.First, end), one.End})
+		}
+	}
+	return rest
 }

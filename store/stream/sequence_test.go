@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +54,7 @@ func TestSequence(t *testing.T) {
 	}
 }
 
-// TestMerge adds a table to another one: what either has is left out, also after a restart.
+// TestMerge adds a table to another one: what either has is left out, also after a restart, until it is forgotten.
 func TestMerge(t *testing.T) {
 	nothing := func(context.Context, *proto.Batch) error { return nil }
 	take := func(tab *Table, b *proto.Batch) {
@@ -89,6 +90,19 @@ func TestMerge(t *testing.T) {
 		})
 		if err != nil || fresh != 1 {
 			t.Errorf("%s: %d entries are new, want 1, %v", name, fresh, err)
+		}
+	}
+	tab.Forget(batch("web", ID{1}, 3, 4))
+	tab.Forget(batch("web", ID{2}, 0, 1))
+	if err := tab.Save(); err != nil {
+		t.Fatal(err)
+	}
+	for name, tab := range map[string]*Table{"at once": tab, "after a restart": open(t, dir, Options{})} {
+		got := make(map[string]string)
+		tab.Each(func(id ID, category string, there Ranges) { got[fmt.Sprint(id[0], category)] = there.String() })
+		want := map[string]string{"at once": "0-2,7-15", "after a restart": "0-2,7-14"}[name] // 15 was not drained
+		if got["1web"] != want || got["2web"] != "" {
+			t.Errorf("%s, after some were forgotten: %v, want %s", name, got, want)
 		}
 	}
 	if err := tab.Merge(append(file, "no line of a table\n"...)); err == nil {
