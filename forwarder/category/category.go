@@ -7,6 +7,7 @@
 package category
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -70,9 +71,6 @@ func Parse(text string) (*Template, error) {
 	}
 }
 
-// Names returns the names in the template, in order. A name that occurs twice is listed twice.
-func (t *Template) Names() []string { return t.names }
-
 // Fixed returns the category as it was written, and whether it has no names, so that it is always the same.
 func (t *Template) Fixed() (category string, is bool) { return t.texts[0], len(t.names) == 0 }
 
@@ -84,9 +82,7 @@ func (t *Template) Fill(value func(name string) string) string {
 		b.WriteString(text)
 		if i < len(t.names) {
 			v := value(t.names[i])
-			if v == "" {
-				v = Unknown
-			}
+			v = cmp.Or(v, Unknown)
 			b.WriteString(safe(v))
 		}
 	}

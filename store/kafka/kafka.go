@@ -24,6 +24,9 @@
 // is unknown the member joins again before it reads the committed offset: then Kafka refuses the former attempt, should
 // it still be under way.
 //
+// All entries of a category are in one partition, or with a Fan all entries of a stream are. A Writer and a Withdrawal
+// move entries between a topic and a journal elsewhere.
+//
 // Senders open stores that write each entry as a record of its own into topics for other programs.
 //
 // Limitations: the number of partitions must not change while entries wait, because retries and order depend on it.

@@ -2,7 +2,7 @@
 // machine. Nothing of it runs a collector: it is a model, to be corrected where somebody has the machines.
 //
 //	Costs (measured) ─┬─► Limits: what each resource can take ─► what breaks first, and what then
-//	                  └─► Simulate: second by second, a collector dies, a depot is away ─► lag, time to catch up
+//	                  └─► Simulate: step by step, a collector dies, a depot is away ─► lag, time to catch up
 //
 // Collectors are alike, and so are brokers. Categories have the sizes of a Zipf distribution. A partition has the lanes
 // of its categories; its owner drains all of them. Rates are raw bytes, as senders have them.

@@ -12,7 +12,7 @@ import (
 var update = flag.Bool("update", false, "write the tables into docs/scale-out.md")
 
 // measured are the costs of the access log of the benchmarks (make bench-kafka), on a virtual machine with two cores.
-var measured = Costs{TakeCPU: 3, DrainCPU: 6, Wire: 0.25, File: 0.13, Silence: 45}
+var measured = Costs{TakeCPU: 3.5, DrainCPU: 7, Wire: 0.2, File: 0.12, Silence: 45}
 
 // machines are what somebody would buy. Broker is what one broker took on that machine, beside its client, Reader is
 // what one goroutine reads there, and Requests is what Amazon promises for a prefix.
