@@ -10,46 +10,51 @@ import (
 // arrival is a file that a scan of a directory found, with everything that decide needs to know about it. It is valid
 // for that scan only.
 type arrival struct {
-	path      string
-	stat      stat
-	source    *source     // the input that wants the name; nil = none does
-	home      *trail      // the trail of that name; nil = no input wants it
-	base      *trail      // the trail whose rotated file it could be, by its name; nil = none
-	known     *generation // the generation with this device and inode; nil = none
-	err       error       // why it cannot be opened
-	own       *trail      // of the name that it had before it was compressed; nil = no input wants that
-	far       bool        // it is in a directory below
-	neverRead bool        // it is a compressed file whose own name an input wants, and nobody has read: see findNeverRead
+	path   string
+	stat   stat
+	source *source // the input that wants files of this name; nil = none does
 
-	kind        packed.Kind // how it is compressed
-	hasOriginal bool        // beside it is the file that it was made of: it is being compressed
-	unpacked    progress    // whether it is known what it holds; if so, …
-	content     int64       // … that is so many bytes …
-	damage      error       // … and what follows cannot be read, because of this; nil = all can
+	// The trails to which the file may belong by its name; each may be nil. Examples for the trail of app.log:
+	home *trail // the file has the name itself: app.log
+	base *trail // the name is that of a rotated file: app.log.1, app.log.2.gz
+	own  *trail // the file had the name before it was compressed: app.log.gz
 
-	unchanged bool          // nothing was done to it since known was looked at last
-	holds     []*generation // generations whose checkpoint matches: it has the bytes that were read of them
-	begins    []*generation // generations whose head it has, but not their tail
-	// older is the newest earlier checkpoint that it still holds of a generation: a power cut may have taken the rest.
+	known     *generation // the generation with the same device and inode; nil = none
+	err       error       // why the file cannot be opened
+	far       bool        // it is in a directory below that of its base
+	neverRead bool        // it is a compressed file that was never read, and whose name without suffix an input wants
+
+	kind        packed.Kind // the kind of compression
+	hasOriginal bool        // the uncompressed file still exists next to it, so that it is being compressed
+	unpacked    progress    // whether its content is known; if it is, …
+	content     int64       // … this is the length of the content that can be read, and …
+	damage      error       // … why it cannot be read further; nil = it is complete
+
+	// The result of comparing its content with that of generations:
+
+	unchanged bool          // its stat is still that of known
+	holds     []*generation // those whose checkpoint matches: it has the bytes that were read of them
+	begins    []*generation // those whose head matches, but not their tail
+	// older has generations of which only an earlier checkpoint matches: a power cut may have taken the rest of the file.
 	older map[*generation]checkpoint
-	whole []*generation // deleted generations whose whole content it begins with, if that is enough to be certain
-	part  *generation   // an open generation that it holds the beginning of: a copy that is being made
+	whole []*generation // deleted ones whose whole content it begins with, if there is enough of that to be certain
+	part  *generation   // an open one whose beginning it is, as a copy that is being made; nil = none
 }
 
-// progress is how far it is known what a compressed file holds.
+// progress says whether the content of a compressed file is known.
 type progress byte
 
 const (
-	closed   progress = iota // it was not decompressed
-	underway                 // it is being decompressed, or was not written to its end yet
-	opened                   // it was decompressed
+	closed   progress = iota // no: it was not decompressed
+	underway                 // not yet: it is being decompressed, or is still being written
+	opened                   // yes: it was decompressed
 )
 
 // isAt says whether the arrival is at the path to which g belongs.
 func (a *arrival) isAt(g *generation) bool { return a.path == g.path }
 
-// isRotationOf says whether the name of the arrival is that of a rotated file of the path to which g belongs, or of that
-// file itself, compressed.
+// isRotationOf says whether the arrival has the name of a rotated file of the path to which g belongs, such as app.log.1,
+// or of that path with a suffix of compression, such as app.log.gz.
 func (a *arrival) isRotationOf(g *generation) bool {
 	return a.base != nil && a.base == g.trail || a.own != nil && a.own == g.trail
 }
@@ -143,8 +148,9 @@ func (e *examination) compare(g *generation) error {
 	return e.comparePart(g)
 }
 
-// continues returns the size of an open file that was deleted before much of it was read, if the arrival begins with all
-// of its content, and 0 otherwise. Whoever replaces a log by another file copies the old content first.
+// continues returns the size of g if g is an open file that was deleted before much of it was read, and the arrival begins
+// with its whole content; otherwise 0. A program that replaces a log by a new file, such as an editor, copies the old
+// content into the new file first.
 func (e *examination) continues(g *generation) int64 {
 	if g.fd < 0 || g.content != nil || !g.stat.gone || g.rewritten || g.offset >= certain || g == e.known {
 		return 0
@@ -156,8 +162,8 @@ func (e *examination) continues(g *generation) int64 {
 	return was.size
 }
 
-// comparePart finds out whether the arrival is the beginning of the file that the path of g shows, as a copy is while
-// it is being made. A file that is older than that one cannot be its copy.
+// comparePart finds out whether the arrival is the beginning of the file at the path of g, as a copy is while it is being
+// made. A file that was created before that one cannot be its copy.
 func (e *examination) comparePart(g *generation) error {
 	if g.fd < 0 && !g.parked || g.content != nil || g.rewritten || g == e.known || e.stat.size == 0 ||
 		g.trail == nil || g.trail.replaced(g) && !e.isAt(g) ||

@@ -9,15 +9,15 @@ import (
 	"inkwell/forwarder/packed"
 )
 
-// Compressed files have an identity of their own, so that only their content tells what they are. Finding that out means
-// to decompress them, so it is done only where it matters:
+// A compressed file is a new file with an identity of its own: only its content tells which log it was. Finding that out
+// means to decompress it. That is done only if
 //
-//   - a file that was not read to its end is nowhere: a compressed one may hold the rest, or
-//   - the file came when something was rotated: it may be one that was missed in between.
+//   - a file that was not read to its end cannot be found: the compressed file may contain the rest, or
+//   - it appeared when something was rotated: it may be a generation that was missed between two scans.
 //
-// Until it is known what such a file holds, nothing is decided for its path. Then the rules are those for other files,
-// with one difference: a compressed file is not read from its start if it is older than what was read last. All others
-// are passed over without being decompressed, and are known by their compressed bytes after that.
+// Nothing is decided for the path until the content is known. Then the rules are those for other files, with one difference:
+// a compressed file that is older than what was read last is not read from its start. All other compressed files are
+// passed over without being decompressed, and are recognized by their compressed bytes from then on.
 
 // unpack decides which compressed arrivals have to be decompressed, and holds the trails whose decisions wait for that.
 func (d *decision) unpack(arrivals []*arrival) {
@@ -57,15 +57,15 @@ func (d *decision) unpack(arrivals []*arrival) {
 	}
 }
 
-// lacks says whether there is a generation that a may be, that was not read to its end, and that no arrival is, as far as
-// that can be told without decompressing anything.
+// lacks says whether a may be, by its name, a generation that was not read to its end and that no arrival is known to be,
+// as far as that can be said without decompressing anything.
 func (d *decision) lacks(a *arrival) bool {
 	return slices.ContainsFunc(d.known, func(g *generation) bool {
 		return a.isRotationOf(g) && (g.rewritten || g.fd < 0 && g.phase == active && !g.lost && d.at[g] == nil)
 	})
 }
 
-// compressed applies rule 4 to a compressed arrival that no input can want.
+// compressed applies rule 4 to a compressed arrival.
 func (d *decision) compressed(a *arrival, w *undecided) {
 	v := d.missed(a, w)
 	switch {
@@ -87,8 +87,8 @@ func (d *decision) compressed(a *arrival, w *undecided) {
 	d.do(action{verb: v, arrival: a, trail: a.base})
 }
 
-// isOld says whether a compressed file is older than what was read last: everything that was read of its path and
-// rotated was written to after it, or the path still shows the file that was read last.
+// isOld says whether a compressed file is older than what was read last: all rotated files of its path that were read were
+// written to after it, or the path still names the file that was read last.
 func (d *decision) isOld(a *arrival) bool {
 	found := false
 	for _, b := range d.arrivals {
@@ -112,10 +112,10 @@ func (d *decision) isOld(a *arrival) bool {
 	return found
 }
 
-// isPacked says whether the arrival is compressed and cannot be what an input wants.
+// isPacked says whether the arrival is compressed and no input wants it as it is.
 func (a *arrival) isPacked() bool { return a.kind != packed.None && a.home == nil }
 
-// passedOver returns the generation that a compressed arrival is by its compressed bytes, nil if it is none.
+// passedOver returns the generation whose compressed bytes the arrival has, because it was passed over earlier; nil = none.
 func (a *arrival) passedOver() (found *generation) {
 	if !a.isPacked() || a.unpacked != closed {
 		return nil
@@ -128,7 +128,7 @@ func (a *arrival) passedOver() (found *generation) {
 	return found
 }
 
-// size is that of what the arrival holds.
+// size returns the size of the content, if that is known, and else that of the file.
 func (a *arrival) size() int64 {
 	if a.unpacked == opened {
 		return a.content

@@ -13,8 +13,9 @@ import (
 	"inkwell/store/stream"
 )
 
-// generation is one file that a path named for a while. Its contents tell which file it is; its identity and names are
-// hints that help to find it. Only the goroutine of its volume touches it.
+// generation is one of the files that a path has named, one after the other: app.log after a rotation is another generation
+// than before. It is recognized by its contents; its identity and names only help to find it. Only the goroutine of its
+// volume uses it.
 type generation struct {
 	position
 	source *source // nil = no input wants it any more
@@ -22,11 +23,10 @@ type generation struct {
 	name   string  // the path at which it was last seen
 	fd     int     // -1 = not open
 
-	content *packed.File // what a compressed file holds: offsets and sizes are those of that; nil = it is not compressed
-	length  int64        // … and how many bytes that is
-
-	scanned int64          // bytes after offset that were read and hold no complete message …
-	held    int64          // … and how many of them are complete lines
+	content *packed.File   // the content of a compressed file, to which all offsets refer; nil = it is not compressed
+	length  int64          // of the content
+	scanned int64          // bytes after offset that were read and contain no complete message …
+	held    int64          // … and how many of them are complete lines, of a message that may continue
 	code    lines.Encoding // Auto = not known yet
 	reading bool           // it is in the volume's ready list
 	broken  bool           // the last entry was a piece of a line that continues
@@ -71,7 +71,7 @@ func (g *generation) quietSince(now time.Time) time.Time {
 	return g.stat.mtime
 }
 
-// open opens the file that a scan found, to read what it holds.
+// open opens the file that a scan found, to read its content: of a compressed file that is the decompressed one.
 func (g *generation) open(a *arrival) error {
 	if err := g.openRaw(a); err != nil || !a.isPacked() {
 		return err
@@ -81,7 +81,7 @@ func (g *generation) open(a *arrival) error {
 	return nil
 }
 
-// openRaw opens the file that a scan found, to read it as it is even if it is compressed.
+// openRaw opens the file that a scan found, to read its bytes as they are, even if they are compressed.
 func (g *generation) openRaw(a *arrival) error {
 	fd, now, err := openFile(a.path)
 	if err != nil {
@@ -95,7 +95,7 @@ func (g *generation) openRaw(a *arrival) error {
 	return nil
 }
 
-// readAt reads what an open file holds. Fewer bytes without an error mean that it ends there. The error may be
+// readAt reads from the content of an open file. Fewer bytes without an error mean that it ends there. The error may be
 // packed.ErrLater.
 func (g *generation) readAt(p []byte, off int64) (int, error) {
 	if g.content == nil {
@@ -104,7 +104,7 @@ func (g *generation) readAt(p []byte, off int64) (int, error) {
 	return g.content.ReadAt(p[:max(min(int64(len(p)), g.length-off), 0)], off)
 }
 
-// statOpen looks at an open file. The size is that of what it holds.
+// statOpen returns the stat of an open file, with the size of its content.
 func (g *generation) statOpen() (stat, error) {
 	l, err := statFile(g.fd)
 	if g.content != nil {
@@ -217,8 +217,8 @@ type trail struct {
 	changed time.Time // when that changed
 	fresh   bool      // the path was not known before the current scan
 
-	recovered bool // a compressed file is or was read that had not been seen before
-	held      bool // what a compressed file holds is being found out: nothing else is begun before that
+	recovered bool // a compressed file that had not been seen before is or was read
+	held      bool // no other file is begun until the content of a compressed one is known: see unpack
 }
 
 // replaced says whether the path of the trail does not name g any more.

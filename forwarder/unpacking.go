@@ -9,9 +9,9 @@ import (
 	"inkwell/store/stream"
 )
 
-// unpacking finds out what a compressed file holds: its size, and whether it has the bytes that were read of
-// generations. That takes one pass over its content, in steps, between which the volume reads other files. It is done
-// only for files on which decide cannot decide otherwise.
+// unpacking decompresses a compressed file once, to learn the size of its content and whether that contains the bytes that
+// were read of generations. It is done in steps, between which the volume reads other files, and only for files on which
+// decide could not decide otherwise (see the beginning of compressed.go).
 type unpacking struct {
 	dir   *directory
 	path  string
@@ -19,7 +19,7 @@ type unpacking struct {
 	kind  packed.Kind
 	fd    int // -1 = not open
 	file  *packed.File
-	marks map[checkpoint]bool // what is looked for, and whether it was found
+	marks map[checkpoint]bool // the checkpoints that are looked for, and whether each was found
 	head  []byte              // the first bytes of the content
 	last  []byte              // the last ones before size, as many as a fingerprint covers
 	size  int64               // bytes of the content so far
@@ -30,7 +30,7 @@ type unpacking struct {
 // unpackTime is how long a volume works on compressed files before it looks at the others again.
 const unpackTime = 30 * time.Millisecond
 
-// unpack begins to find out what an arrival holds.
+// unpack begins to decompress an arrival.
 func (v *volume) unpack(d *directory, a *arrival) {
 	if d.unpackings[a.stat.id] != nil {
 		return
@@ -47,7 +47,8 @@ func (v *volume) unpack(d *directory, a *arrival) {
 	v.soon = true
 }
 
-// lookFor adds the mark of g. It is false if the content was passed already where that would be.
+// lookFor adds the mark of g. It returns false if the content has been read too far to find it, so that it has to be read
+// again from its start.
 func (u *unpacking) lookFor(g *generation) bool {
 	c, ok := g.mark()
 	if _, known := u.marks[c]; known || !ok {
@@ -57,9 +58,10 @@ func (u *unpacking) lookFor(g *generation) bool {
 	return !u.done && u.size == 0 || u.done && c.offset > u.size
 }
 
-// mark returns what a compressed file has to hold that is g, or that took its place. For a closed file that is what was
-// read of it. For an open file that was deleted it is all that it holds, however much was read: whoever replaces a log
-// by another file copies the old content first. Any other open file has a name of its own, so that there is no mark.
+// mark returns the checkpoint that the content of a compressed file must match if that file is g, or has replaced it. For a
+// closed file it is the position: what was read of it. For an open file that was deleted it is the end of the file,
+// however much was read, because a program that replaces a log by a new file copies the whole old content first. Any
+// other open file still has a name, so that no compressed file can be it: ok is false.
 func (g *generation) mark() (c checkpoint, ok bool) {
 	switch {
 	case g.fd < 0 || g.rewritten:
@@ -111,7 +113,7 @@ func (u *unpacking) step(buf []byte) (done bool) {
 	return u.done
 }
 
-// take finds the marks that end in data, which continues the content.
+// take looks for the marks that end in data, the next part of the content.
 func (u *unpacking) take(data []byte) {
 	if len(u.head) < printMax {
 		u.head = append(u.head, data[:min(len(data), printMax-len(u.head))]...)
@@ -131,7 +133,7 @@ func (u *unpacking) take(data []byte) {
 	u.last = append([]byte(nil), known[len(known)-min(len(known), printMax):]...)
 }
 
-// isBeginningOf says whether the content is that of the open file g, or its beginning.
+// isBeginningOf says whether the content is the beginning of the open file g, or all of it.
 func (u *unpacking) isBeginningOf(g *generation) bool {
 	fd, done := g.descriptor()
 	defer done()
@@ -157,7 +159,7 @@ func (u *unpacking) close() {
 	u.fd, u.file = -1, nil
 }
 
-// lookInside notes what is known of the content of a compressed arrival.
+// lookInside records in a compressed arrival what unpacking has found out about its content.
 func (v *volume) lookInside(d *directory, a *arrival) {
 	u := d.unpackings[a.stat.id]
 	if u == nil {
@@ -210,8 +212,8 @@ func (v *volume) pruneUnpackings(d *directory, seen map[identity]bool) {
 	}
 }
 
-// passOver notes that an open file is not to be read any further. A compressed one is known by its compressed bytes from
-// now on, so that it is not decompressed again after a restart.
+// passOver records that an open file is not to be read any further. The position of a compressed file becomes that of its
+// compressed bytes, so that it is recognized by them after a restart and is not decompressed again.
 func (v *volume) passOver(g *generation) {
 	if g.content != nil {
 		g.content.Close()

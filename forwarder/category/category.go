@@ -70,9 +70,6 @@ func Parse(text string) (*Template, error) {
 	}
 }
 
-// Names returns the names in the template, in order. A name that occurs twice is listed twice.
-func (t *Template) Names() []string { return t.names }
-
 // Fixed returns the category as it was written, and whether it has no names, so that it is always the same.
 func (t *Template) Fixed() (category string, is bool) { return t.texts[0], len(t.names) == 0 }
 

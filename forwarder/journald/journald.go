@@ -78,7 +78,7 @@ type Input struct {
 	category  *category.Namer
 	program   string
 	state     *stateFile
-	queue     *feed.Queue[mark]
+	queue     *feed.Queue[checkpoint] // the mark of a batch is saved when the batch is acknowledged
 	received  *stats.PerCategory
 	last      checkpoint // the last entry that was read; its cursor is "" before the first
 	skipped   int        // unselected entries since the last selected one
@@ -90,9 +90,6 @@ type Input struct {
 	truncated *atomic.Int64
 	lines     *atomic.Int64
 }
-
-// mark is the checkpoint that is saved when a batch is acknowledged.
-type mark struct{ checkpoint checkpoint }
 
 // checkpoint is an entry of the journal at which reading can go on.
 type checkpoint struct {
@@ -181,7 +178,7 @@ func (in *Input) Open(dir *faultfs.Dir) (err error) {
 	}
 	in.last = in.state.checkpoint
 	in.category = category.NewNamer(t, in.o.MaxCategories, slices.Collect(maps.Keys(in.state.numbers)), in.log)
-	in.queue = feed.NewQueue[mark](in.state.stream, in.state.numbers)
+	in.queue = feed.NewQueue[checkpoint](in.state.stream, in.state.numbers)
 	return nil
 }
 
@@ -222,7 +219,7 @@ func (in *Input) rules(boot []byte) uint32 {
 func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 	shipped := make(chan error, 1)
 	go func() {
-		shipped <- in.queue.Ship(func(b *feed.Batch[mark]) error {
+		shipped <- in.queue.Ship(func(b *feed.Batch[checkpoint]) error {
 			if entries := b.Entries(); entries.Count() > 0 {
 				if err := deliver(hard, entries); err != nil {
 					return err
@@ -233,15 +230,15 @@ func (in *Input) Run(ctx, hard context.Context, deliver feed.Deliver) error {
 		})
 	}()
 	err := in.follow(ctx)
-	in.queue.Put(ctx, func(b *feed.Batch[mark]) { in.note(b) })
+	in.queue.Put(ctx, func(b *feed.Batch[checkpoint]) { in.note(b) })
 	in.queue.Close()
 	return errors.Join(err, <-shipped)
 }
 
 // acked saves up to where the journal was acknowledged. Entries are delivered even when that cannot be written: a full
 // disk is no reason to hold them back. The price is that they are sent twice if the process dies.
-func (in *Input) acked(b *feed.Batch[mark]) {
-	err := in.state.save(b.Mark.checkpoint, b.Next())
+func (in *Input) acked(b *feed.Batch[checkpoint]) {
+	err := in.state.save(b.Mark, b.Next())
 	switch {
 	case err != nil && !in.unsaved:
 		in.log.Error("cannot save the position in the journal; if the forwarder is killed now, entries are sent twice",
@@ -253,9 +250,9 @@ func (in *Input) acked(b *feed.Batch[mark]) {
 }
 
 // note has the checkpoint of the last read entry saved, though that entry was not selected.
-func (in *Input) note(b *feed.Batch[mark]) {
+func (in *Input) note(b *feed.Batch[checkpoint]) {
 	if in.skipped > 0 {
-		b.Mark.checkpoint = in.last
+		b.Mark = in.last
 		b.Note()
 		in.skipped = 0
 	}
@@ -290,13 +287,13 @@ func (in *Input) take(ctx context.Context, e *entry) bool {
 		message = in.line
 	}
 	message = feed.Ended(message)
-	return in.queue.Put(ctx, func(b *feed.Batch[mark]) {
+	return in.queue.Put(ctx, func(b *feed.Batch[checkpoint]) {
 		n := int64(0)
 		feed.Pieces(message, in.o.MaxLine, func(piece []byte) { b.Append(name, piece); n++ })
 		in.received.Add(name, n)
 		in.lines.Add(n)
 		in.last, in.skipped = e.checkpoint(), 0
-		b.Mark.checkpoint = in.last
+		b.Mark = in.last
 	})
 }
 

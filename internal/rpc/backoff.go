@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -16,7 +17,7 @@ type Backoff struct {
 
 // Next returns the next time to wait.
 func (b *Backoff) Next() time.Duration {
-	low, high := orDefault(b.Min, 100*time.Millisecond), orDefault(b.Max, 10*time.Second)
+	low, high := cmp.Or(b.Min, 100*time.Millisecond), cmp.Or(b.Max, 10*time.Second)
 	bound := low
 	for i := 0; i <= b.attempts && bound < high; i++ {
 		bound *= 2

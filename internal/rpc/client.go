@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -62,9 +63,9 @@ const records = 64 << 10
 // Dial connects to the scribe or inkwell at addr: HOST:PORT, tls://HOST:PORT or unix:PATH. With TLS the certificate
 // must be valid for HOST.
 func Dial(ctx context.Context, addr string, o ClientOptions) (*Client, error) {
-	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
-	o.Timeout = orDefault(o.Timeout, 30*time.Second)
-	o.MaxReply = orDefault(o.MaxReply, 64<<10)
+	o.DialTimeout = cmp.Or(o.DialTimeout, 5*time.Second)
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.MaxReply = cmp.Or(o.MaxReply, 64<<10)
 	nc, err := connect(ctx, addr, dialOptions{timeout: o.DialTimeout, tls: o.TLS})
 	if err != nil {
 		return nil, err

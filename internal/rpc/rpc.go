@@ -24,6 +24,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -73,14 +74,14 @@ type ServerOptions struct {
 }
 
 func (o ServerOptions) withDefaults() ServerOptions {
-	o.MaxFrame = orDefault(o.MaxFrame, 64<<20)
-	o.MaxConnections = orDefault(o.MaxConnections, 1024)
-	o.MaxInFlight = orDefault(o.MaxInFlight, 256<<20)
-	o.MaxPerAddress = orDefault(o.MaxPerAddress, 256)
-	o.HeaderTimeout = orDefault(o.HeaderTimeout, time.Minute)
-	o.IdleTimeout = orDefault(o.IdleTimeout, 10*time.Minute)
-	o.ReadTimeout = orDefault(o.ReadTimeout, 30*time.Second)
-	o.WriteTimeout = orDefault(o.WriteTimeout, 30*time.Second)
+	o.MaxFrame = cmp.Or(o.MaxFrame, 64<<20)
+	o.MaxConnections = cmp.Or(o.MaxConnections, 1024)
+	o.MaxInFlight = cmp.Or(o.MaxInFlight, 256<<20)
+	o.MaxPerAddress = cmp.Or(o.MaxPerAddress, 256)
+	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, time.Minute)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 10*time.Minute)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, 30*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,10 +93,3 @@ func (o ServerOptions) withDefaults() ServerOptions {
 
 // headerTimeout is HeaderTimeout, or IdleTimeout if that is shorter.
 func (o *ServerOptions) headerTimeout() time.Duration { return min(o.HeaderTimeout, o.IdleTimeout) }
-
-func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
-	if v == 0 {
-		return otherwise
-	}
-	return v
-}
