@@ -12,6 +12,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -82,12 +83,8 @@ type Collector struct {
 
 // Open locks and recovers the directories and listens. It does everything that can fail before a call is accepted.
 func Open(o Options) (_ *Collector, err error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	if len(o.Listen) == 0 {
 		o.Listen = []string{"127.0.0.1:1463"}
 	}

@@ -287,15 +287,20 @@ func keeps(s config.Sink) bool {
 	case config.File:
 		return true
 	case config.Bucket:
-		return !slices.ContainsFunc(s.Children, func(c config.Sink) bool { return !keeps(c) })
+		return every(s.Children, keeps)
 	case config.Multi:
-		return !slices.ContainsFunc(s.Children, func(c config.Sink) bool { return !keeps(c) })
+		return every(s.Children, keeps)
 	case config.ByCategory:
 		return keeps(s.Model)
 	case config.Null:
 		return true
 	}
 	return false
+}
+
+// every says whether all sinks are as is says.
+func every(sinks []config.Sink, is func(config.Sink) bool) bool {
+	return !slices.ContainsFunc(sinks, func(s config.Sink) bool { return !is(s) })
 }
 
 // setsAside says whether the original would write to the secondary stores what the files of a store do not take.
@@ -305,7 +310,7 @@ func setsAside(s config.Sink) bool {
 		_, isFile := s.Secondary.(config.File)
 		return s.Replay && isFile && keeps(s.Primary)
 	case config.Bucket:
-		return !slices.ContainsFunc(s.Children, func(c config.Sink) bool { return !setsAside(c) })
+		return every(s.Children, setsAside)
 	case config.ByCategory:
 		return setsAside(s.Model)
 	}

@@ -107,12 +107,8 @@ type Forwarder struct {
 // Open locks the state directory and does everything that can fail. The error is faultfs.ErrLocked when another process
 // has the state. Nothing is read before Run. Run must be called; it releases what Open took.
 func Open(o Options) (*Forwarder, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	if o.SpoolDir == "" {
 		o.SpoolRoot, o.SpoolDir = o.StateDir, filepath.Join(o.StateDir, "spool")
 	}

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,15 +78,9 @@ func OpenPipe(r *os.File, o PipeOptions) (*Pipe, error) {
 	if o.Category == "" {
 		return nil, errors.New("a pipe needs a category")
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
-	if o.DrainTimeout == 0 {
-		o.DrainTimeout = drainDefault
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, drainDefault)
 	h, err := openHop(hopOptions{
 		to: o.To, name: o.Category, calls: o.Calls, host: o.Host, dir: o.SpoolDir, max: o.SpoolMax, patient: true,
 		log: o.Logger, stats: o.Stats,

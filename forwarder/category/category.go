@@ -7,6 +7,7 @@
 package category
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -81,9 +82,7 @@ func (t *Template) Fill(value func(name string) string) string {
 		b.WriteString(text)
 		if i < len(t.names) {
 			v := value(t.names[i])
-			if v == "" {
-				v = Unknown
-			}
+			v = cmp.Or(v, Unknown)
 			b.WriteString(safe(v))
 		}
 	}

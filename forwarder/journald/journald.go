@@ -22,6 +22,7 @@
 package journald
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -148,9 +149,7 @@ func (o *Options) Name() string {
 
 // New returns an input that is not open yet. The options must be valid.
 func New(o Options) *Input {
-	if o.MaxLine == 0 {
-		o.MaxLine = defaultLine
-	}
+	o.MaxLine = cmp.Or(o.MaxLine, defaultLine)
 	if o.MaxCategories == 0 {
 		o.MaxCategories = defaultCategories
 	}

@@ -22,6 +22,7 @@
 package lines
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -90,9 +91,7 @@ type output struct {
 
 // NewDecoder panics if o is not valid.
 func NewDecoder(o Options) *Decoder {
-	if o.MaxLines == 0 {
-		o.MaxLines = defaultLines
-	}
+	o.MaxLines = cmp.Or(o.MaxLines, defaultLines)
 	if o.Wait == 0 {
 		o.Wait = defaultWait
 	}

@@ -16,6 +16,7 @@
 package syslog
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -121,15 +122,11 @@ type Input struct {
 // nothing is lost that is sent in between, and a process that could not open the socket again keeps it.
 func Listen(o Options, former ...*Input) (_ *Input, err error) {
 	in := &Input{o: o}
-	if in.o.MaxLine == 0 {
-		in.o.MaxLine = defaultLine
-	}
+	in.o.MaxLine = cmp.Or(in.o.MaxLine, defaultLine)
 	if in.o.MaxConnections == 0 {
 		in.o.MaxConnections = defaultConnections
 	}
-	if in.o.MaxCategories == 0 {
-		in.o.MaxCategories = defaultCategories
-	}
+	in.o.MaxCategories = cmp.Or(in.o.MaxCategories, defaultCategories)
 	in.conns = make(chan struct{}, in.o.MaxConnections)
 	if in.hostname, err = os.Hostname(); err != nil {
 		return nil, fmt.Errorf("find out the name of this machine: %w", err)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -108,9 +109,7 @@ func (l *loader) plainFile(b *conf.Block, kind string, p position) (Sink, error)
 	if f.MaxSize > 0 {
 		f.MaxWrite = min(f.MaxWrite, f.MaxSize)
 	}
-	if f.Dir == "" {
-		f.Dir = "."
-	}
+	f.Dir = cmp.Or(f.Dir, ".")
 	l.names(o, &f, p)
 	if f.Thrift {
 		l.period(o, &f)

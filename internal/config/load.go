@@ -76,9 +76,7 @@ func (l *loader) strict(line int, text, cure string) {
 // spoil reports something that makes the whole file unusable.
 func (l *loader) spoil(line int, text, cure string) {
 	l.fail(line, text, cure)
-	if l.spoilt == "" {
-		l.spoilt = text
-	}
+	l.spoilt = cmp.Or(l.spoilt, text)
 }
 
 // noStores is the status of the original whenever it cannot use any part of a file.

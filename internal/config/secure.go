@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -74,9 +75,7 @@ func (l *loader) storeTLS(o block) (t TLS, secure bool, err error) {
 	if t.Cert == "" {
 		t.Cert, t.Key = global.Cert, global.Key
 	}
-	if t.CA == "" {
-		t.CA = global.CA
-	}
+	t.CA = cmp.Or(t.CA, global.CA)
 	list, _ := o.Get("service_list")
 	secure = o.yes("tls")
 	if !secure && !strings.Contains(list.Text, "tls://") && !strings.Contains(list.Text, "file:") {

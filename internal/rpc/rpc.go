@@ -82,12 +82,8 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 10*time.Minute)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 30*time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	return o
 }
 

@@ -1,6 +1,7 @@
 package books
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 
@@ -69,9 +70,7 @@ func (c *content) join(add *store.Added) {
 		c.raw += s.Bytes
 	}
 	c.Open, c.Unordered = add.Open, c.Unordered || add.Unordered
-	if c.First == 0 {
-		c.First = add.First
-	}
+	c.First = cmp.Or(c.First, add.First)
 	c.Last = max(c.Last, add.Last)
 	if c.spans.Len() > manySpans && !c.Unordered || c.spans.Len() > 2*manySpans {
 		c.spans.Join()

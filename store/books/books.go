@@ -89,9 +89,7 @@ type Books struct {
 
 // Open reads the books in o.State and leaves out what the checkpoint does not cover.
 func Open(o Options) (*Books, error) {
-	if o.maxSpans == 0 {
-		o.maxSpans = maxSpans
-	}
+	o.maxSpans = cmp.Or(o.maxSpans, maxSpans)
 	if o.now == nil {
 		o.now = time.Now
 	}

@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,12 +99,8 @@ type Buffer struct {
 
 // OpenBuffer returns a Buffer that owns primary and sp, and starts to replay the content of sp.
 func OpenBuffer(primary store.Store, sp *spool.Log, o BufferOptions) *Buffer {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	if o.Retry == nil {
 		o.Retry = new(rpc.Backoff)
 	}

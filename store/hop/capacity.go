@@ -13,7 +13,7 @@ type size struct{ entries, bytes int }
 // The limits of the first call to a peer, the greatest growth from one call to the next, and how long a size that was
 // not taken is avoided. After TRY_LATER that time is short, because the peer may have room again soon. A peer that did
 // not answer at all may have taken the entries and gets them twice; therefore half of that size is not exceeded for a
-// longer time.
+// longer time, unless it is an Inkwell, which drops them: it may have been restarted a few times.
 const (
 	firstEntries = 16
 	firstBytes   = 64 << 10
@@ -72,6 +72,9 @@ func (c *capacity) refused(s size, rest time.Duration, now time.Time) bool {
 		return false
 	}
 	c.next = size{entries: s.entries / 2, bytes: max(1, s.bytes/2)}
+	if c.ours && rest == restBroken {
+		rest = restLater
+	}
 	switch rest {
 	case restLater:
 		c.failed, c.until = s, now.Add(rest)

@@ -107,3 +107,23 @@ func TestCapacityOfBytes(t *testing.T) {
 		}
 	})
 }
+
+// TestCapacityAfterRestarts has an Inkwell break call after call, as one that is killed again and again. When it answers
+// again it soon gets large calls.
+func TestCapacityAfterRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := newCapacity(1<<20, 5*time.Second)
+		room.ours = true
+		room.next = room.most
+		for range 8 {
+			room.refused(room.next, restBroken, time.Now())
+		}
+		time.Sleep(restLater + time.Second)
+		for range 3 {
+			room.taken(room.next, time.Millisecond, time.Now())
+		}
+		if room.next != room.most {
+			t.Errorf("calls of %v, want %v", room.next, room.most)
+		}
+	})
+}

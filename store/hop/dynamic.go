@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,12 +46,8 @@ func NewDynamic(o DynamicOptions) (*Dynamic, error) {
 	if len(o.Service) == 0 {
 		return nil, errors.New("no mapping service: give HOST:PORT")
 	}
-	if o.Network.Stats == nil {
-		o.Network.Stats = stats.New()
-	}
-	if o.Network.Logger == nil {
-		o.Network.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Network.Stats = cmp.Or(o.Network.Stats, stats.New())
+	o.Network.Logger = cmp.Or(o.Network.Logger, slog.New(slog.DiscardHandler))
 	count := func(name string) *atomic.Int64 { return o.Network.Stats.Overall("bucketupdater." + name) }
 	return &Dynamic{o: o, log: o.Network.Logger, unreachable: count("err.thrift_call"),
 		empty: count("err.empty_result"), noMapping: count("err.nobidmapping"), updated: count("bucket_updated")}, nil

@@ -117,12 +117,8 @@ func NewNetwork(o NetworkOptions) (*Network, error) {
 	}
 	o.MaxCall = cmp.Or(o.MaxCall, defaultMaxCall)
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	if o.Directory == nil {
 		o.Directory = discovery.NewDirectory(o.Logger)
 	}

@@ -76,12 +76,8 @@ type Quarantine struct {
 // are offered again.
 func OpenQuarantine(to store.Store, o QuarantineOptions) (*Quarantine, error) {
 	o.After, o.Held = cmp.Or(o.After, defaultAfter), cmp.Or(o.Held, "held")
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	q := &Quarantine{to: to, o: o, refused: o.Stats.Overall("refused")}
 	q.held = held{q: q, all: o.Stats.Overall("held")}
 	q.life, q.stop = context.WithCancel(context.Background())

@@ -62,12 +62,8 @@ type Compressed struct {
 // OpenCompressed opens a series and restores the state of it in saved. If there is none, open files that are found are set
 // aside.
 func OpenCompressed(o CompressedOptions, saved store.States) (_ *Compressed, err error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	if o.Encoders == nil {
 		o.Encoders = NewEncoders()
 	}

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,15 +83,9 @@ func OpenPlain(o PlainOptions, saved store.States) (_ *Plain, err error) {
 	if o.Now == nil {
 		o.Now = func() time.Time { return killpoint.Clock(time.Now()) }
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
-	if o.Symlink == "" {
-		o.Symlink = o.Base
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
+	o.Symlink = cmp.Or(o.Symlink, o.Base)
 	if o.Thrift && o.Chunk == 0 {
 		o.Chunk = thriftChunk
 	}

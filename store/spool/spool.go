@@ -126,9 +126,7 @@ type Log struct {
 func Open(dir *faultfs.Dir, o Options) (_ *Log, err error) {
 	o.SegmentBytes = cmp.Or(o.SegmentBytes, killpoint.Tuned(killpoint.SegmentBytes, segmentBytes(o.MaxBytes)))
 	o.MaxRecord = cmp.Or(o.MaxRecord, 256<<20)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Floor > maxOffset {
 		return nil, fmt.Errorf("open log in %s: no log has ever come to offset %d, which its owner says it has seen "+
 			"(move the owner's state away, or give it its own)", dir.Path(), o.Floor)

@@ -118,12 +118,8 @@ type categorySet struct {
 // Open reads the table stored in dir. Recover adds what the journal holds beyond it.
 func Open(dir *faultfs.Dir, o Options) (*Table, error) {
 	o.TTL, o.Max = cmp.Or(o.TTL, DefaultTTL), cmp.Or(o.Max, defaultMax)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	if o.Twice == nil {
 		o.Twice = func(ID, string, int64) {}
 	}

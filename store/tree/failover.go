@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,9 +35,7 @@ type FailoverOptions struct {
 // NewFailover returns a Failover that owns both stores. The primary is opened with open, and opened again after it
 // broke.
 func NewFailover(open func() (store.Store, error), secondary store.Store, o FailoverOptions) *Failover {
-	if o.Stats == nil {
-		o.Stats = stats.New()
-	}
+	o.Stats = cmp.Or(o.Stats, stats.New())
 	f := &Failover{secondary: store.OpenChild(secondary), schedule: o.Schedule,
 		retries: []*atomic.Int64{o.Stats.Overall("retries"), o.Stats.Category(o.Name, "retries")}}
 	f.primary = &store.Child{Open: open, Replaceable: true, Pause: f.pause}

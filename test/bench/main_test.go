@@ -47,6 +47,8 @@ var (
 	shapeMessages = 400_000
 	// cellLimit is how long it may take.
 	cellLimit = 30 * time.Second
+	// outputs is a directory for what collectors write, which is removed at the end.
+	outputs string
 	// accessLog is a file of that size.
 	accessLog string
 )
@@ -99,7 +101,7 @@ func prepare(run func() int) (err error) {
 	if ink, err = harness.Build(dir, false); err != nil {
 		return err
 	}
-	accessLog = filepath.Join(dir, "access.log")
+	accessLog, outputs = filepath.Join(dir, "access.log"), dir
 	before := loadAverage()
 	code := run()
 	if err := printReport(os.Stdout, before); err != nil {

@@ -110,7 +110,16 @@ func (c *cell) line() string {
 	} else {
 		fields = append(fields, "", "")
 	}
-	c.steadyFields(&fields, one, ratio, reach[c.categories])
+	switch {
+	case c.steady == 0:
+		fields = append(fields, "", "", "", "")
+	case one == nil || one == c:
+		fields = append(fields, fmt.Sprintf("%.2f", c.steady), "", "", "")
+	default:
+		fields = append(fields, fmt.Sprintf("%.2f", c.steady))
+		ratio(c.steady, one.steady, reach[c.categories])
+		fields = append(fields, fmt.Sprintf("%.0f", c.fixed))
+	}
 	if other != nil && c.road == flags && c.done && other.done {
 		value := c.cpu / other.cpu
 		mark := ""
@@ -135,21 +144,6 @@ func (c *cell) line() string {
 	fields = append(fields, fmt.Sprintf("%.0f%s", float64(c.rss)/1e6, verdict(float64(c.rss)/1e6, memory, false)), bound(memory, false),
 		c.least()+fmt.Sprintf("%.1f", c.wall.Seconds()), fmt.Sprintf("%.1f", c.acked.Seconds()), fmt.Sprint(c.dirs), c.note)
 	return strings.Join(fields, "\t") + "\t"
-}
-
-// steadyFields adds what one more message and each category cost, if that was measured.
-func (c *cell) steadyFields(fields *[]string, one *cell, ratio func(value, of, reach float64), reach float64) {
-	if c.steady == 0 {
-		*fields = append(*fields, "", "", "", "")
-		return
-	}
-	*fields = append(*fields, fmt.Sprintf("%.2f", c.steady))
-	if one != nil && one != c {
-		ratio(c.steady, one.steady, reach)
-	} else {
-		*fields = append(*fields, "", "")
-	}
-	*fields = append(*fields, fmt.Sprintf("%.0f", c.fixed))
 }
 
 // of is the cell of as many categories, by a road, with the same codec.

@@ -38,7 +38,7 @@ type cell struct {
 
 	cpu    float64 // µs a message, user and system, until everything is in the files and the process has ended
 	steady float64 // µs for one more message, when the files of all categories exist
-	fixed  float64 // µs for each category, to begin and finish its files
+	fixed  float64 // µs for each of several categories, to begin and finish its files
 	done   bool    // in time; otherwise cpu and wall are what it had taken by then
 	wall   time.Duration
 	acked  time.Duration // until every call was answered OK
@@ -96,8 +96,8 @@ func benchmarkShape(b *testing.B, codec string, categories int) {
 		found[flags].compare(long)
 	}
 	for _, c := range found {
-		b.Logf("%s, %s, %d categories: %s%.2f µs a message (%.2f steady, %.0f µs a category), %.1f s, %d MB, output %.1f MB %s",
-			codec, c.road, categories, c.least(), c.cpu, c.steady, c.fixed, c.wall.Seconds(), c.rss>>20, float64(c.output)/1e6, c.note)
+		b.Logf("%s, %s, %d categories: %s%.2f µs a message%s, %.1f s, %d MB, output %.1f MB %s",
+			codec, c.road, categories, c.least(), c.cpu, c.parts(), c.wall.Seconds(), c.rss>>20, float64(c.output)/1e6, c.note)
 	}
 	report.mu.Lock()
 	defer report.mu.Unlock()
@@ -109,11 +109,20 @@ func benchmarkShape(b *testing.B, codec string, categories int) {
 const steadyTimes = 4
 
 // compare divides what the messages of c cost into what each message costs, of which long had more, and the rest, for
-// each category.
+// each category; with one category that is the start of the program.
 func (c *cell) compare(long *cell) {
-	n := float64(messages())
 	c.steady = (long.cpu*steadyTimes - c.cpu) / (steadyTimes - 1)
-	c.fixed = (c.cpu - c.steady) * n / float64(c.categories)
+	if c.categories > 1 {
+		c.fixed = (c.cpu - c.steady) * float64(messages()) / float64(c.categories)
+	}
+}
+
+// parts tells what compare found.
+func (c *cell) parts() string {
+	if c.steady == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%.2f steady, %.0f µs a category)", c.steady, c.fixed)
 }
 
 // worthAnother is how long a run may take to be done a second time.
@@ -124,7 +133,7 @@ func measure(b *testing.B, c cell, frames [][]byte, env []string, more ...string
 	b.Helper()
 	sent := len(frames) * callMessages
 	warm(b, 2*int64(sent)*messageBytes)
-	dir, err := os.MkdirTemp(b.TempDir(), "out")
+	dir, err := os.MkdirTemp(outputs, "out")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -152,10 +161,21 @@ func measure(b *testing.B, c cell, frames [][]byte, env []string, more ...string
 	if c.done && lines != sent {
 		b.Fatalf("%s, %s, %d categories: the files hold %d lines, want %d", c.codec, c.road, c.categories, lines, sent)
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := emptyFiles(dir); err != nil {
 		b.Fatal(err)
 	}
 	return &c
+}
+
+// emptyFiles gives back the room of the files below a directory. It does not remove them: for minutes after that, ext4
+// looks for other inodes than theirs, one by one, whenever a file is made, and the next run would pay for it.
+func emptyFiles(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			err = os.Truncate(path, 0)
+		}
+		return err
+	})
 }
 
 // limited is a process that is killed when it has taken cellLimit.
