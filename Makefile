@@ -95,7 +95,7 @@ peers: ## send to next hops that others wrote, with bounds: Flume, Node, Ruby (a
 .PHONY: readers
 readers: deps ## real engines count what was written: DuckDB, pandas, Polars, Spark, Hive, Trino (apt-get install maven; Trino needs Java 25)
 	@.ci/readers
-	INKWELL_READERS=1 $(GO) test -v -count=1 -timeout 40m -run '^TestRecipesOfReading' ./test
+	INKWELL_READERS=1 $(GO) test -v -count=1 -timeout 90m -run '^TestRecipesOfReading' ./test
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME, one on each core

@@ -136,6 +136,9 @@ func TestJournalMoveKilled(t *testing.T) {
 	m.local.Env(killpoint.CutEvery + "=100000000")
 	m.local.Restart(t)
 	m.send(m.local)
+	if r := m.ink.Run(t, "journal", "move", m.dir, m.address); r.Code != 111 {
+		t.Errorf("while the collector runs: %d\n%s", r.Code, r.Stderr)
+	}
 	harness.Until(t, "a checkpoint has it", func() bool { return m.local.Counter(t, "journal entries") == 0 })
 	m.local.Kill()
 	m.local.Env(killpoint.CutEvery + "=3600000000000") // what comes now stays in the journal

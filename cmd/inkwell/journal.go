@@ -44,7 +44,7 @@ has open, or has not brought into its depot, are not moved: its next start goes 
 
 Run it as the user of the collector. The exit code is 0 when everything was moved, and 1 when
 not, also when places in the journal are damaged: those are passed over, and their segments kept
-as .corrupt.`,
+as .corrupt. It is 111 while the collector of DIR runs.`,
 		Example: `  inkwell journal move /srv/logs kafka://k1,k2,k3/logs
   inkwell journal move 'kafka://k1,k2,k3/logs' /srv/logs --publish 's3://logs/prod?region=eu-central-1'`,
 		Args: exactly("the first journal (DIR or TOPIC)", "the second journal (DIR or TOPIC)"),
