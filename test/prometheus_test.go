@@ -106,7 +106,12 @@ func TestPrometheus(t *testing.T) {
 		t.Fatal(problem)
 	}
 	for _, r := range groups.Groups[0].Rules {
-		if r.Health != "ok" || r.State != "inactive" {
+		rightly := false
+		if r.Name == "InkwellDiskFilling" { // the disk is that of the machine, which can be as full as the rule says
+			full, _ := p.results(t, "inkwell_disk_free_bytes / inkwell_disk_size_bytes < 0.1")
+			rightly = full > 0
+		}
+		if r.Health != "ok" || r.State != "inactive" && !rightly {
 			t.Errorf("rule %s: health %s %s, state %s", r.Name, r.Health, r.LastError, r.State)
 		}
 	}
