@@ -61,6 +61,15 @@ func (a *arrival) isRotationOf(g *generation) bool {
 
 func (a *arrival) has(g *generation) bool { return slices.Contains(a.holds, g) }
 
+// isRatherOther says whether the generation that has the inode of the arrival, and of which nothing was read, is another file: the
+// arrival holds what was read of a generation that is gone. Example: app.log was empty when the forwarder was killed, and was deleted
+// since; a copy of the file before it, app.log.1, got its inode.
+func (a *arrival) isRatherOther() bool {
+	return a.known.fd < 0 && !a.known.begun() && slices.ContainsFunc(a.holds, func(g *generation) bool {
+		return g != a.known && g.offset >= certain
+	})
+}
+
 // like returns the generations of which the arrival could be a copy.
 func (a *arrival) like() []*generation {
 	if a.part == nil {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"inkwell/internal/faultfs"
 	"inkwell/internal/stats"
 	"inkwell/internal/testkit"
@@ -20,7 +22,8 @@ import (
 	"inkwell/store/stream"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+// TestMain leaves the tests on a disk: a file system in memory gives no inode number twice, as disks do.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitMax bounds every wait of a test.
 const waitMax = 30 * time.Second

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -65,6 +66,38 @@ func TestOneArchiveThatThePatternMatches(t *testing.T) {
 		}
 	}
 	r.wantLines(want...)
+}
+
+// TestInodeOfAnEmptyFile: the log was empty when the forwarder was killed, and its inode number was given to a copy of the file before.
+func TestInodeOfAnEmptyFile(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a.log.2", "a.log"} { // of the copy
+		r := newRig(t, "a.log")
+		want := numbered("line", 0, 500)
+		r.write("a.log", joined(want))
+		r.start()
+		r.wantLines(want...)
+		r.stop()
+		r.copy("a.log", "copy")
+		r.remove("a.log")
+		r.rename("copy", name)
+		l, err := statPath(r.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := openTestPositions(t, r.state, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		empty := position{id: l.id, phase: active, category: "c", path: r.path("a.log")}
+		if err := errors.Join(p.commit([]position{empty}), p.close()); err != nil {
+			t.Fatal(err)
+		}
+		r.write("a.log", "new\n")
+		r.start()
+		r.wantLines(append(want, "new\n")...)
+		r.stop()
+	}
 }
 
 // TestFilesThatBeginAlike: a banner of 3 kB begins each file (vector 25079, 643: files with the same first lines are

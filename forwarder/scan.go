@@ -119,6 +119,12 @@ func (v *volume) examine(d *directory, list []*arrival) []*arrival {
 	}
 	for !v.examineAll(d, list) {
 	}
+	for _, a := range list {
+		if a.known != nil && a.isRatherOther() {
+			a.holds = slices.DeleteFunc(a.holds, func(g *generation) bool { return g == a.known })
+			a.known = nil
+		}
+	}
 	return list
 }
 
