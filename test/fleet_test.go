@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,6 +104,7 @@ func TestRelayTellsWhatWaits(t *testing.T) {
 	mustLog(t, c, harness.Entries("app", "src", 0, 100)...)
 	told := func(when string) {
 		t.Helper()
+		entries := int64(0)
 		harness.Until(t, "the relay tells what waits "+when, func() bool {
 			var s struct {
 				Spool struct {
@@ -119,11 +121,12 @@ func TestRelayTellsWhatWaits(t *testing.T) {
 			if err := json.Unmarshal([]byte(text), &s); err != nil {
 				t.Fatalf("%v in %s", err, text)
 			}
-			return s.Spool.Entries == 100 && s.Spool.Oldest > 0 && len(s.Categories) == 1 &&
+			entries = s.Spool.Entries // 200 if it was killed before it had noted what is in the spool: the centre drops the second ones
+			return (entries == 100 || entries == 200) && s.Spool.Oldest > 0 && len(s.Categories) == 1 &&
 				s.Categories[0].Name == "app" && s.Categories[0].Backlog > 1000 && s.Categories[0].Oldest > 0
 		})
 		metrics, _ := curl(t, "http://"+r.Addr+"/metrics")
-		if !strings.Contains(metrics, "\ninkwell_spool_entries 100\n") || strings.Contains(metrics, `inkwell_backlog_bytes{category="app"} 0`) {
+		if !strings.Contains(metrics, fmt.Sprintf("\ninkwell_spool_entries %d\n", entries)) || strings.Contains(metrics, `inkwell_backlog_bytes{category="app"} 0`) {
 			t.Errorf("%s the metrics are\n%s", when, metrics)
 		}
 		h := ink.Run(t, "health", "--backlog-age", "1ms,2ms", r.Addr)
@@ -137,7 +140,7 @@ func TestRelayTellsWhatWaits(t *testing.T) {
 	told("after a restart")
 	centre.Restart(t)
 	harness.Until(t, "all is well", func() bool {
-		return ink.Run(t, "health", r.Addr).Code == 0 && r.Counter(t, "sent") == 100
+		return ink.Run(t, "health", r.Addr).Code == 0 && centre.Distinct(t) == 100
 	})
 	r.Stop(t)
 	centre.Stop(t)
