@@ -17,7 +17,7 @@ const (
 )
 
 // followed is the file that says until when files were followed, as a time in RFC 3339. It may be earlier than the true one, which does
-// no harm. What was written to a file later may be unread, even if the file is an archive by now: see findUnmet.
+// no harm. What was written to a file later may be unread, even if the file is an archive by now: see findNeverRead.
 //
 // Not safe for concurrent use.
 type followed struct {

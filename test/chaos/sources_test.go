@@ -70,7 +70,7 @@ func (s *sources) start() {
 	if err := r.Close(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.work.Go(func() { s.check(s.feed(w)) })
+	s.work.Go(func() { s.check(harness.Feed(w, "piped", &s.piped, s.going)) })
 	for _, c := range s.clients {
 		s.work.Go(func() { c.Run(s.t.Context(), s.stop) })
 	}
@@ -123,19 +123,6 @@ func (s *sources) check(err error) {
 	if err != nil {
 		s.t.Error(err)
 	}
-}
-
-// feed writes to the pipe.
-func (s *sources) feed(w *os.File) (err error) {
-	defer func() { err = errors.Join(err, w.Close()) }()
-	for next := 0; s.going(50 * time.Millisecond); {
-		if _, err := w.Write(harness.Lines("piped", next, next+10)); err != nil {
-			return fmt.Errorf("the pipe does not take lines: %w", err)
-		}
-		next += 10
-		s.piped.Store(int64(next))
-	}
-	return nil
 }
 
 // quiet ends the sources.

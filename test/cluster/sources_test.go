@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -96,23 +95,10 @@ func (s *sources) start() {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.work.Go(func() { check(s.feed(w)) })
+	s.work.Go(func() { check(harness.Feed(w, "piped", &s.piped, s.going)) })
 	for _, c := range s.clients {
 		s.work.Go(func() { c.Run(t.Context(), s.stop) })
 	}
-}
-
-// feed writes to the pipe.
-func (s *sources) feed(w *os.File) (err error) {
-	defer func() { err = errors.Join(err, w.Close()) }()
-	for next := 0; s.going(50 * time.Millisecond); {
-		if _, err := w.Write(harness.Lines("piped", next, next+10)); err != nil {
-			return fmt.Errorf("the pipe does not take lines: %w", err)
-		}
-		next += 10
-		s.piped.Store(int64(next))
-	}
-	return nil
 }
 
 // quiet ends the sources.
