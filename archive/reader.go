@@ -221,7 +221,7 @@ func (r *Reader) ended() error {
 
 // take returns the chunk of a decoded unit.
 func (r *Reader) take(u *unit) *Chunk {
-	if u.raw < 0 && r.at.Raw >= 0 && u.off == r.at.Offset {
+	if r.at.Raw >= 0 && u.off == r.at.Offset { // what was read is believed rather than an index
 		u.raw = r.at.Raw
 	}
 	switch {

@@ -364,6 +364,7 @@ func FuzzReader(f *testing.F) {
 		f.Add(data, int64(10), int64(50), int64(100), true)
 		f.Add(data, m.blocks[1].Offset, m.blocks[1].Length, m.blocks[1].Raw, false)
 	}
+	f.Add(text(0, 10), int64(0), int64(233), int64(199), false) // plain text, and an index that counts other bytes
 	f.Fuzz(func(t *testing.T, data []byte, off, length, raw int64, open bool) {
 		path := filepath.Join(t.TempDir(), "file")
 		must(t, os.WriteFile(path, data, 0o600))

@@ -191,6 +191,7 @@ func (j *Journal) Stop(limit time.Duration) {
 	}
 	timer := time.AfterFunc(limit, r.expire)
 	defer timer.Stop()
+	j.spool.Flush() // the reader ends where the journal ends
 	close(r.stop)
 	<-r.ended
 	r.enter(draining)

@@ -199,7 +199,21 @@ func (l *Log) setFilled(at time.Time) {
 // Limit returns how many bytes may wait; 0 = there is no limit.
 func (l *Log) Limit() int64 { return l.o.MaxBytes }
 
-// Sync makes durable what was written with the durability Write or Memory. It syncs the last segment through a
+// Flush waits until readers see everything whose Append has returned. Only with Memory does it have to wait.
+func (l *Log) Flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flush()
+}
+
+// flush is Flush. The caller holds mu.
+func (l *Log) flush() {
+	for l.writing || len(l.queue) > 0 {
+		l.changed.Wait()
+	}
+}
+
+// Sync makes durable what was appended with the durability Write or Memory. It syncs the last segment through a
 // descriptor of its own, so that no Append is held up; earlier segments were synced when they were full.
 func (l *Log) Sync() error {
 	last := ""
@@ -323,9 +337,7 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.closed = true
-	for l.writing || len(l.queue) > 0 {
-		l.changed.Wait()
-	}
+	l.flush()
 	l.changed.Broadcast()
 	end, spares := l.end, slices.Clone(l.spares)
 	last := segment{}
