@@ -1,0 +1,126 @@
+package columns
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"unicode/utf8"
+)
+
+// A dictionary is given up when its values are more than these bytes, or when most of the values are different, which is
+// looked at from so many different ones on.
+const (
+	dictionaryBytes = 1 << 20
+	dictionaryTrial = 2048
+)
+
+// dictionary is the different values of a chunk, and which of them each value is.
+type dictionary struct {
+	plain   []byte   // the page: a text is its length, 4 bytes, and its bytes; a number has 8
+	starts  []uint32 // of the values in it
+	indexes []int32
+
+	// slots finds a value by its hash: in each are the upper half of the hash, which says where the search begins, and the
+	// place of the value plus one; 0 = free. Hashes are seeded: nobody who writes to a log can make them alike.
+	slots []uint64
+}
+
+var seed = maphash.MakeSeed()
+
+// clear makes it empty.
+func (d *dictionary) clear() {
+	d.plain, d.starts, d.indexes = d.plain[:0], d.starts[:0], d.indexes[:0]
+	clear(d.slots)
+}
+
+// text is a value.
+func (d *dictionary) text(k int32) []byte {
+	at := d.starts[k]
+	n := binary.LittleEndian.Uint32(d.plain[at:])
+	return d.plain[at+4:][:n:n]
+}
+
+// number is a value.
+func (d *dictionary) number(k int32) int64 {
+	return int64(binary.LittleEndian.Uint64(d.plain[d.starts[k]:]))
+}
+
+// addText adds a value. It is false if that was a different one from all before, and the dictionary does not pay.
+func (d *dictionary) addText(value []byte) (pays bool) {
+	if n := len(d.indexes); n > 0 && string(d.text(d.indexes[n-1])) == string(value) {
+		d.indexes = append(d.indexes, d.indexes[n-1])
+		return true
+	}
+	hash := maphash.Bytes(seed, value)
+	slot := d.slot(hash)
+	for ; d.slots[slot] != 0; slot = d.after(slot) {
+		if k := int32(d.slots[slot]) - 1; d.slots[slot]>>32 == hash>>32 && string(d.text(k)) == string(value) {
+			d.indexes = append(d.indexes, k)
+			return true
+		}
+	}
+	if !utf8.Valid(value) {
+		return d.addText(valid(value))
+	}
+	d.insert(slot, hash)
+	d.plain = append(binary.LittleEndian.AppendUint32(d.plain, uint32(len(value))), value...)
+	return d.pays()
+}
+
+// addNumber adds a value, as addText does.
+func (d *dictionary) addNumber(value int64) (pays bool) {
+	if n := len(d.indexes); n > 0 && d.number(d.indexes[n-1]) == value {
+		d.indexes = append(d.indexes, d.indexes[n-1])
+		return true
+	}
+	hash := maphash.Comparable(seed, value)
+	slot := d.slot(hash)
+	for ; d.slots[slot] != 0; slot = d.after(slot) {
+		if k := int32(d.slots[slot]) - 1; d.slots[slot]>>32 == hash>>32 && d.number(k) == value {
+			d.indexes = append(d.indexes, k)
+			return true
+		}
+	}
+	d.insert(slot, hash)
+	d.plain = binary.LittleEndian.AppendUint64(d.plain, uint64(value))
+	return d.pays()
+}
+
+// slot is where the search for a hash begins. There is room for another value.
+func (d *dictionary) slot(hash uint64) int {
+	if 2*len(d.starts) >= len(d.slots) {
+		d.grow()
+	}
+	return int(hash>>32) & (len(d.slots) - 1)
+}
+
+// after is the slot behind another.
+func (d *dictionary) after(slot int) int { return (slot + 1) & (len(d.slots) - 1) }
+
+// grow makes twice as many slots.
+func (d *dictionary) grow() {
+	old := d.slots
+	d.slots = make([]uint64, max(256, 2*len(old)))
+	for _, s := range old {
+		if s == 0 {
+			continue
+		}
+		slot := int(s>>32) & (len(d.slots) - 1)
+		for d.slots[slot] != 0 {
+			slot = d.after(slot)
+		}
+		d.slots[slot] = s
+	}
+}
+
+// insert puts the value that comes next into a slot that is free.
+func (d *dictionary) insert(slot int, hash uint64) {
+	k := int32(len(d.starts))
+	d.slots[slot] = hash>>32<<32 | uint64(k+1)
+	d.starts = append(d.starts, uint32(len(d.plain)))
+	d.indexes = append(d.indexes, k)
+}
+
+// pays says that the dictionary is worth its space.
+func (d *dictionary) pays() bool {
+	return len(d.plain) < dictionaryBytes && (len(d.starts) < dictionaryTrial || 3*len(d.starts) < 2*len(d.indexes))
+}
