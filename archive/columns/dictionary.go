@@ -17,18 +17,28 @@ const (
 type dictionary struct {
 	plain   []byte   // the page: a text is its length, 4 bytes, and its bytes; a number has 8
 	starts  []uint32 // of the values in it
+	hashes  []uint32 // of the values
 	indexes []int32
 
-	// slots finds a value by its hash: in each are the upper half of the hash, which says where the search begins, and the
-	// place of the value plus one; 0 = free. Hashes are seeded: nobody who writes to a log can make them alike.
-	slots []uint64
+	last []byte // the text that was added last
+
+	// slots finds a value by its hash: in each are the upper bits of the hash and, in the lower ones, the place of the value
+	// plus one; 0 = free. Hashes are seeded: nobody who writes to a log can make them alike.
+	slots []uint32
 }
+
+// placeBits is enough for the places in the largest dictionary, of texts without a byte.
+const (
+	placeBits = 19
+	placeMask = 1<<placeBits - 1
+)
 
 var seed = maphash.MakeSeed()
 
 // clear makes it empty.
 func (d *dictionary) clear() {
-	d.plain, d.starts, d.indexes = d.plain[:0], d.starts[:0], d.indexes[:0]
+	d.plain, d.starts, d.hashes, d.indexes = d.plain[:0], d.starts[:0], d.hashes[:0], d.indexes[:0]
+	d.last = nil
 	clear(d.slots)
 }
 
@@ -46,16 +56,18 @@ func (d *dictionary) number(k int32) int64 {
 
 // addText adds a value. It is false if that was a different one from all before, and the dictionary does not pay.
 func (d *dictionary) addText(value []byte) (pays bool) {
-	if n := len(d.indexes); n > 0 && string(d.text(d.indexes[n-1])) == string(value) {
+	if n := len(d.indexes); n > 0 && string(d.last) == string(value) {
 		d.indexes = append(d.indexes, d.indexes[n-1])
 		return true
 	}
-	hash := maphash.Bytes(seed, value)
+	hash := uint32(maphash.Bytes(seed, value))
 	slot := d.slot(hash)
 	for ; d.slots[slot] != 0; slot = d.after(slot) {
-		if k := int32(d.slots[slot]) - 1; d.slots[slot]>>32 == hash>>32 && string(d.text(k)) == string(value) {
-			d.indexes = append(d.indexes, k)
-			return true
+		if k := d.place(slot, hash); k >= 0 {
+			if text := d.text(k); string(text) == string(value) {
+				d.indexes, d.last = append(d.indexes, k), text
+				return true
+			}
 		}
 	}
 	if !utf8.Valid(value) {
@@ -63,6 +75,7 @@ func (d *dictionary) addText(value []byte) (pays bool) {
 	}
 	d.insert(slot, hash)
 	d.plain = append(binary.LittleEndian.AppendUint32(d.plain, uint32(len(value))), value...)
+	d.last = value
 	return d.pays()
 }
 
@@ -72,10 +85,10 @@ func (d *dictionary) addNumber(value int64) (pays bool) {
 		d.indexes = append(d.indexes, d.indexes[n-1])
 		return true
 	}
-	hash := maphash.Comparable(seed, value)
+	hash := uint32(maphash.Comparable(seed, value))
 	slot := d.slot(hash)
 	for ; d.slots[slot] != 0; slot = d.after(slot) {
-		if k := int32(d.slots[slot]) - 1; d.slots[slot]>>32 == hash>>32 && d.number(k) == value {
+		if k := d.place(slot, hash); k >= 0 && d.number(k) == value {
 			d.indexes = append(d.indexes, k)
 			return true
 		}
@@ -86,38 +99,42 @@ func (d *dictionary) addNumber(value int64) (pays bool) {
 }
 
 // slot is where the search for a hash begins. There is room for another value.
-func (d *dictionary) slot(hash uint64) int {
+func (d *dictionary) slot(hash uint32) int {
 	if 2*len(d.starts) >= len(d.slots) {
 		d.grow()
 	}
-	return int(hash>>32) & (len(d.slots) - 1)
+	return int(hash) & (len(d.slots) - 1)
 }
 
 // after is the slot behind another.
 func (d *dictionary) after(slot int) int { return (slot + 1) & (len(d.slots) - 1) }
 
+// place is the place of the value in a slot; -1 = its hash is another one.
+func (d *dictionary) place(slot int, hash uint32) int32 {
+	if (d.slots[slot]^hash)&^placeMask != 0 {
+		return -1
+	}
+	return int32(d.slots[slot]&placeMask) - 1
+}
+
 // grow makes twice as many slots.
 func (d *dictionary) grow() {
-	old := d.slots
-	d.slots = make([]uint64, max(256, 2*len(old)))
-	for _, s := range old {
-		if s == 0 {
-			continue
-		}
-		slot := int(s>>32) & (len(d.slots) - 1)
+	d.slots = make([]uint32, max(256, 2*len(d.slots)))
+	for k, hash := range d.hashes {
+		slot := int(hash) & (len(d.slots) - 1)
 		for d.slots[slot] != 0 {
 			slot = d.after(slot)
 		}
-		d.slots[slot] = s
+		d.slots[slot] = hash&^placeMask | uint32(k+1)
 	}
 }
 
 // insert puts the value that comes next into a slot that is free.
-func (d *dictionary) insert(slot int, hash uint64) {
-	k := int32(len(d.starts))
-	d.slots[slot] = hash>>32<<32 | uint64(k+1)
-	d.starts = append(d.starts, uint32(len(d.plain)))
-	d.indexes = append(d.indexes, k)
+func (d *dictionary) insert(slot int, hash uint32) {
+	k := len(d.starts)
+	d.slots[slot] = hash&^placeMask | uint32(k+1)
+	d.starts, d.hashes = append(d.starts, uint32(len(d.plain))), append(d.hashes, hash)
+	d.indexes = append(d.indexes, int32(k))
 }
 
 // pays says that the dictionary is worth its space.

@@ -118,7 +118,9 @@ func splitRequest(request []byte, found *[accessDuration + 1][]byte) {
 
 // word returns the next word, and skips spaces before it.
 func word(text []byte) (value, rest []byte) {
-	text = bytes.TrimLeft(text, " ")
+	for len(text) > 0 && text[0] == ' ' {
+		text = text[1:]
+	}
 	if k := bytes.IndexByte(text, ' '); k >= 0 {
 		return text[:k], text[k:]
 	}
@@ -127,7 +129,9 @@ func word(text []byte) (value, rest []byte) {
 
 // quoted returns the text in quotes after spaces. A backslash quotes the next byte.
 func quoted(text []byte) (value, rest []byte, ok bool) {
-	text = bytes.TrimLeft(text, " ")
+	for len(text) > 0 && text[0] == ' ' {
+		text = text[1:]
+	}
 	if len(text) == 0 || text[0] != '"' {
 		return nil, text, false
 	}
