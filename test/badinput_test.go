@@ -204,6 +204,7 @@ func TestOddLinesThroughTailAndPipe(t *testing.T) {
 }
 
 func TestCommandLinesThatCannotWork(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	harness.WriteFile(t, at("file"), "x\n")
@@ -268,6 +269,7 @@ func TestCommandLinesThatCannotWork(t *testing.T) {
 
 // TestUnwritableDirectories runs the program as another user: root may write anywhere.
 func TestUnwritableDirectories(t *testing.T) {
+	t.Parallel()
 	const nobody = 65534
 	dir := t.TempDir()
 	for path := dir; path != os.TempDir() && len(path) > 1; path = filepath.Dir(path) {
