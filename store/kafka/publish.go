@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 
@@ -70,16 +69,14 @@ func (l *ledger) publishOne(ctx context.Context, s *staged) (err error) {
 
 // fetch copies a staged file to a local path and checks it.
 func (l *ledger) fetch(ctx context.Context, s *staged, to string) error {
-	f, err := os.Create(to)
-	if err != nil {
+	return withNew(to, func(w io.Writer) error {
+		sum, size, err := l.read(ctx, s.Stage, w)
+		if err == nil && (size != s.Size || sum != s.CRC) {
+			err = fmt.Errorf("the staged file %s has %d bytes with checksum %08x, its books say %d and %08x (keep it, and "+
+				"see why it is damaged)", s.Stage, size, sum, s.Size, s.CRC)
+		}
 		return err
-	}
-	sum, size, err := l.read(ctx, s.Stage, f)
-	if err == nil && (size != s.Size || sum != s.CRC) {
-		err = fmt.Errorf("the staged file %s has %d bytes with checksum %08x, its books say %d and %08x (keep it, and "+
-			"see why it is damaged)", s.Stage, size, sum, s.Size, s.CRC)
-	}
-	return errors.Join(err, f.Close())
+	})
 }
 
 // published checks that a file has its final name already. A staged file is removed only after that.

@@ -39,3 +39,12 @@ func withFile(name string, do func(*io.SectionReader) error) error {
 	}
 	return errors.Join(err, f.Close())
 }
+
+// withNew calls do with a new local file.
+func withNew(name string, do func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(f), f.Close())
+}
