@@ -2,7 +2,10 @@ package metrics
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,7 +151,33 @@ func TestCountersBeginAtZero(t *testing.T) {
 	if got := gathered(t, r, "inkwell_entries_lost_total"); len(got) != 1 || got["a"] != 0 {
 		t.Errorf("lost %v", got)
 	}
-	if got := gathered(t, r, "inkwell_lost_bytes_total"); len(got) != 1 || got[""] != 0 {
-		t.Errorf("lost bytes %v", got)
+	for _, name := range []string{"inkwell_lost_bytes_total", "inkwell_entries_set_aside_total"} {
+		if got := gathered(t, r, name); len(got) != 1 || got[""] != 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestLossesAreAlerts looks for the counters of what is lost or refused in the alert rules, except for those that
+// anybody can raise who finds the port.
+func TestLossesAreAlerts(t *testing.T) {
+	rules, err := os.ReadFile("../../packaging/prometheus/inkwell.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss := regexp.MustCompile(`^inkwell_.*(lost|refused|dropped|set_aside).*_total$`)
+	stranger := regexp.MustCompile(`^inkwell_(control|http_requests)_refused_total$|_by_address_total$`)
+	found := 0
+	for _, m := range table {
+		if !loss.MatchString(m.name) || stranger.MatchString(m.name) {
+			continue
+		}
+		found++
+		if !strings.Contains(string(rules), "("+m.name+"[") {
+			t.Errorf("%s is in no alert rule", m.name)
+		}
+	}
+	if found < 8 {
+		t.Errorf("%d counters of losses only", found)
 	}
 }
